@@ -1,0 +1,88 @@
+//! Configuration: one file, the same on every node.
+//!
+//! `raw` reads TOML and refuses unknown keys; `valid` checks everything and is the only way to build a [`Config`];
+//! `timing` computes every derived time in one place. A configuration that breaks a rule never becomes a `Config`,
+//! so no other room checks these rules again.
+
+use crate::types::{GroupKey, NodeId, Vip};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub mod timing;
+
+pub use timing::{Profile, Timing};
+
+/// A valid configuration as seen by one node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Name of the cluster; part of every datagram's authentication.
+    pub cluster: String,
+    /// Absolute path of the key file.
+    pub key_file: PathBuf,
+    /// All derived times.
+    pub timing: Timing,
+    /// All nodes in the order of the file; the number of a node is its position + 1.
+    pub nodes: Vec<Node>,
+    /// This node.
+    pub me: NodeId,
+    /// All groups in the order of the file.
+    pub groups: Vec<Group>,
+}
+
+impl Config {
+    /// The entry of `node`. Numbers come from this configuration only, so it exists.
+    #[must_use]
+    pub fn node(&self, node: NodeId) -> &Node {
+        &self.nodes[usize::from(node.0) - 1]
+    }
+
+    /// All nodes but this one, with their numbers.
+    pub fn peers(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |node| node.id != self.me)
+    }
+
+    /// The distinct interface names that this node's groups use, in order of first use.
+    #[must_use]
+    pub fn interfaces(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for group in &self.groups {
+            if !names.contains(&group.interface.as_str()) {
+                names.push(&group.interface);
+            }
+        }
+        names
+    }
+}
+
+/// One server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Node {
+    /// Its number.
+    pub id: NodeId,
+    /// Its name, for people.
+    pub name: String,
+    /// Its end of every link; position n pairs with position n of the other node.
+    pub links: Vec<IpAddr>,
+}
+
+/// Addresses that move together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Its name as it travels.
+    pub key: GroupKey,
+    /// The interface on *this* node.
+    pub interface: String,
+    /// The service addresses, in the order of the file, no duplicates anywhere in the file.
+    pub addresses: Vec<Vip>,
+    /// The node that should be active when both can. Default: the first node.
+    pub prefer: NodeId,
+    /// Whether the preferred node takes the group back when it returns. Default: false.
+    pub preempt: bool,
+    /// How long the preferred node is ready before it takes the group back. Default: 10 s.
+    pub preempt_delay: Duration,
+    /// How long the former active carries open connections after a handover. Default: 1 s.
+    pub drain: Duration,
+}

@@ -1,0 +1,8 @@
+//! vipair: two Linux servers, one service address.
+//!
+//! Data goes one way: frame or datagram → `io` (stamped with its receive time) → `Event` → `engine` → `Action` →
+//! `effects`. Effects report back as events. Nothing else calls upward.
+
+pub mod config;
+pub mod types;
+pub mod wire;

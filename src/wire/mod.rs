@@ -1,0 +1,8 @@
+//! Bytes ↔ values, and nothing else: no socket, no clock, no random source.
+//!
+//! `auth` seals and opens datagrams, `session` decides which of them are fresh, `pulse` is their content,
+//! `frame` builds and reads ARP, neighbour discovery and the raw Ethernet frames of the segment link.
+//! Every decoder treats its input as hostile: it returns a reason, never panics, and allocates nothing.
+
+pub mod frame;
+pub mod pulse;

@@ -1,0 +1,142 @@
+//! The pulse: the one datagram two nodes exchange, at most [`MAX_DATAGRAM`] bytes, network byte order.
+//!
+//! State travels here, never in one-off commands. A pulse names the version of its sender's whole group table and
+//! carries the rows that changed after the version the receiver acknowledged; a receiver that has everything up to
+//! `base_version` may advance to `upto_version`. A lost datagram therefore costs a pulse and never a protocol step.
+
+use crate::types::{Epoch, GroupKey, MacAddr, NodeId};
+
+/// The UDP port of pulses.
+pub const PORT: u16 = 7811;
+/// Version of the layout below.
+pub const VERSION: u8 = 1;
+/// No datagram is larger, authentication included.
+pub const MAX_DATAGRAM: usize = 1200;
+
+/// Everything in a pulse but its rows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// Who sends.
+    pub sender: NodeId,
+    /// Whom it is for.
+    pub receiver: NodeId,
+    /// The sender's session: random per process.
+    pub session: u64,
+    /// Rises with every datagram of the session, whatever the receiver and link.
+    pub counter: u64,
+    /// The receiver's session as the sender knows it; 0 when not known.
+    pub echo_session: u64,
+    /// The highest counter the sender has received from the receiver's session; 0 for none.
+    pub echo_counter: u64,
+    /// See [`Flags`].
+    pub flags: Flags,
+    /// The sender's pulse, silence and lease in microseconds, so that a difference can be named.
+    pub pulse_us: u32,
+    /// See `pulse_us`.
+    pub silence_us: u32,
+    /// See `pulse_us`.
+    pub lease_us: u32,
+    /// Digests of the parts of the sender's configuration that must be equal everywhere.
+    pub digests: Digests,
+    /// Version of the sender's group table. Starts at 1 with each session.
+    pub table_version: u64,
+    /// The rows below are all that changed after this version …
+    pub base_version: u64,
+    /// … up to and including this one.
+    pub upto_version: u64,
+    /// The version of the *receiver's* table that the sender has completely (0: nothing).
+    pub ack_version: u64,
+}
+
+/// First four bytes of SHA-256 over a canonical text of one part of the configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Digests {
+    /// Node names and link addresses.
+    pub nodes: u32,
+    /// The set of group names.
+    pub groups: u32,
+}
+
+/// One-bit facts about the sender.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Flags {
+    /// Bit 0: answer at once on this link.
+    pub query: bool,
+    /// Bit 1: the sender is leaving; its gates are closed.
+    pub goodbye: bool,
+    /// Bit 2: the sender has not heard the receiver for longer than its suspicion time.
+    pub deaf: bool,
+}
+
+/// What the sender says about one group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// Which group.
+    pub group: GroupKey,
+    /// The highest epoch the sender has durably or safely seen in use; when it is active, its own.
+    pub epoch: Epoch,
+    /// The sender's durably reserved next epoch, NONE if it has none.
+    pub reserve: Epoch,
+    /// The epoch the sender asks to open with, NONE if it asks for nothing.
+    pub claim: Epoch,
+    /// The epoch the sender has consented to: its own gate is closed and it opens only with a higher one.
+    pub consent: Epoch,
+    /// The sender's hardware address on the group's interface, ZERO if not known.
+    pub mac: MacAddr,
+    /// What the sender is for this group.
+    pub role: Role,
+    /// Why it is not ready, [`Reason::None`] when it is.
+    pub reason: Reason,
+    /// The sender would like to become active (operator or preemption).
+    pub wants: bool,
+    /// Digest of the group's addresses in canonical order.
+    pub addresses: u32,
+    /// Digest of prefer, preempt, preempt delay and drain.
+    pub policy: u32,
+}
+
+/// A node's role for one group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[repr(u8)]
+pub enum Role {
+    /// The agent has just begun and listens.
+    Starting = 0,
+    /// Gate closed, watching.
+    Standby = 1,
+    /// Gate open.
+    Active = 2,
+    /// Active and giving the group to a peer.
+    Handover = 3,
+    /// Gate closed and not able to serve.
+    Fault = 4,
+    /// Gate closed by the operator.
+    Paused = 5,
+}
+
+/// Why a node is not ready to become active.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[repr(u8)]
+pub enum Reason {
+    /// It is ready.
+    None = 0,
+    /// The interface does not exist.
+    NoInterface = 1,
+    /// The interface is down or without carrier.
+    NoCarrier = 2,
+    /// The gate is not installed.
+    NoGate = 3,
+    /// The addresses are not configured yet.
+    NoAddresses = 4,
+    /// No epoch is durably reserved: the state directory cannot be written.
+    NoReservation = 5,
+    /// The state files are damaged and no peer has told the latest epoch yet.
+    StateDamaged = 6,
+    /// Nobody is heard on the clients' segment although neighbours are known.
+    Isolated = 7,
+    /// Paused by the operator.
+    Paused = 8,
+    /// Still listening after start.
+    Listening = 9,
+    /// The agent is stopping.
+    Stopping = 10,
+}
