@@ -4,5 +4,7 @@
 //! `effects`. Effects report back as events. Nothing else calls upward.
 
 pub mod config;
+pub mod effects;
+pub mod io;
 pub mod types;
 pub mod wire;

@@ -1,0 +1,4 @@
+//! What the engine wants, done: kernel, disk, hooks.
+//!
+//! Owns: everything slow. Never does: decide who is active, or make the pulse thread wait. Every result, good or
+//! bad, goes back as an event.

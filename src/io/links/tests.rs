@@ -1,0 +1,107 @@
+use super::*;
+use crate::io::poll::{Poll, Ready};
+use std::time::Duration;
+
+/// A port of this test alone: each test has its own offset, each process its own range.
+fn port(offset: u16) -> u16 {
+    20_000 + u16::try_from(std::process::id() % 2_000).unwrap() * 10 + offset
+}
+
+fn wait(socket: &LinkSocket) {
+    let poll = Poll::new().unwrap();
+    poll.add(socket, 0).unwrap();
+    poll.wait(&mut Ready::new(), Some(Duration::from_secs(5))).unwrap();
+}
+
+fn pair(one: &str, other: &str, port: u16) -> (LinkSocket, LinkSocket) {
+    let (one, other): (IpAddr, IpAddr) = (one.parse().unwrap(), other.parse().unwrap());
+    (LinkSocket::open(one, other, port).unwrap(), LinkSocket::open(other, one, port).unwrap())
+}
+
+// HP-6
+#[test]
+fn datagrams_arrive_one_by_one() {
+    let (one, other) = pair("127.0.0.21", "127.0.0.22", port(0));
+    assert_eq!(one.send(b"first").unwrap(), SendOutcome::Sent);
+    assert_eq!(one.send(b"second one").unwrap(), SendOutcome::Sent);
+    let mut buffer = [0; 1500];
+    wait(&other);
+    assert_eq!(other.recv(&mut buffer).unwrap(), Received::Datagram(5));
+    assert_eq!(&buffer[..5], b"first");
+    assert_eq!(other.recv(&mut buffer).unwrap(), Received::Datagram(10));
+    assert_eq!(other.recv(&mut buffer).unwrap(), Received::Empty);
+}
+
+#[test]
+fn ipv6_links_work() {
+    let (one, _) = {
+        let address: IpAddr = "::1".parse().unwrap();
+        // One address is both ends here: the socket hears itself.
+        (LinkSocket::open(address, address, port(1)).unwrap(), ())
+    };
+    assert_eq!(one.send(b"hello").unwrap(), SendOutcome::Sent);
+    wait(&one);
+    assert_eq!(one.recv(&mut [0; 100]).unwrap(), Received::Datagram(5));
+}
+
+#[test]
+fn a_silent_port_reads_as_refused_and_costs_no_datagram() {
+    let port = port(2);
+    let (one, other) = pair("127.0.0.31", "127.0.0.32", port);
+    drop(other);
+    one.send(b"?").unwrap();
+    wait(&one);
+    assert_eq!(one.recv(&mut [0; 10]).unwrap(), Received::Refused);
+    assert_eq!(one.recv(&mut [0; 10]).unwrap(), Received::Empty);
+
+    one.send(b"?").unwrap();
+    wait(&one);
+    let other = LinkSocket::open("127.0.0.32".parse().unwrap(), "127.0.0.31".parse().unwrap(), port).unwrap();
+    assert_eq!(one.send(b"hello").unwrap(), SendOutcome::SentAfterRefusal);
+    wait(&other);
+    assert_eq!(other.recv(&mut [0; 10]).unwrap(), Received::Datagram(5));
+}
+
+#[test]
+fn datagrams_of_strangers_do_not_arrive() {
+    let port = port(3);
+    let (one, other) = pair("127.0.0.41", "127.0.0.42", port);
+    let stranger = LinkSocket::open("127.0.0.43".parse().unwrap(), "127.0.0.42".parse().unwrap(), port).unwrap();
+    stranger.send(b"stranger").unwrap();
+    one.send(b"peer").unwrap();
+    wait(&other);
+    assert_eq!(other.recv(&mut [0; 100]).unwrap(), Received::Datagram(4));
+    assert_eq!(other.recv(&mut [0; 100]).unwrap(), Received::Empty);
+}
+
+#[test]
+fn several_links_share_one_local_address() {
+    let port = port(4);
+    let local: IpAddr = "127.0.0.51".parse().unwrap();
+    let _one = LinkSocket::open(local, "127.0.0.52".parse().unwrap(), port).unwrap();
+    LinkSocket::open(local, "127.0.0.53".parse().unwrap(), port).unwrap();
+}
+
+#[test]
+fn a_full_receiver_blocks_nobody() {
+    let (one, other) = pair("127.0.0.61", "127.0.0.62", port(5));
+    for _ in 0..5_000 {
+        one.send(&[0; 1_200]).unwrap();
+    }
+    let mut count = 0;
+    while let Received::Datagram(_) = other.recv(&mut [0; 1_200]).unwrap() {
+        count += 1;
+    }
+    assert!((100..5_000).contains(&count), "{count}");
+}
+
+#[test]
+fn an_address_that_is_not_ours_is_an_error_that_says_so() {
+    let cause = LinkSocket::open("192.0.2.1".parse().unwrap(), "127.0.0.1".parse().unwrap(), port(6)).unwrap_err();
+    assert_eq!(cause.kind(), io::ErrorKind::AddrNotAvailable);
+}
+
+#[test]
+fn families_do_not_mix() {
+    assert!(LinkSocket::open("127.0.0.1".parse().unwrap(), "::1".parse().unwrap(), port(7)).is_err());
+}

@@ -1,0 +1,130 @@
+//! What the pulse thread sleeps on: epoll, and an eventfd by which other threads wake it.
+//!
+//! Level-triggered: what was not read now is reported again. One wake-up reports at most [`MAX_READY`] descriptors;
+//! the rest come with the next. Never does: read or interpret what became ready.
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Descriptors reported by one wake-up.
+pub const MAX_READY: usize = 32;
+
+/// A set of descriptors to wait for.
+#[derive(Debug)]
+pub struct Poll {
+    epoll: Epoll,
+}
+
+impl Poll {
+    /// An empty set.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors or memory.
+    pub fn new() -> io::Result<Poll> {
+        Ok(Poll { epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)? })
+    }
+
+    /// Reports `token` as long as `fd` can be read or has an error. A descriptor that is closed leaves the set by
+    /// itself.
+    ///
+    /// # Errors
+    /// EEXIST if `fd` is in the set, ENOMEM or ENOSPC when the kernel's limits are reached.
+    pub fn add(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+        Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?)
+    }
+
+    /// Takes `fd` out of the set.
+    ///
+    /// # Errors
+    /// ENOENT if it is not in the set.
+    pub fn remove(&self, fd: impl AsFd) -> io::Result<()> {
+        Ok(self.epoll.delete(fd)?)
+    }
+
+    /// Sleeps until something is ready or `timeout` (rounded up to milliseconds, at most 65 s; `None`: for ever) has
+    /// passed, and fills `ready`. A signal ends the sleep with nothing ready.
+    ///
+    /// # Errors
+    /// None that a correct caller can meet.
+    pub fn wait(&self, ready: &mut Ready, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = timeout.map_or(EpollTimeout::NONE, |span| {
+            let millis = span.as_nanos().div_ceil(1_000_000);
+            EpollTimeout::from(u16::try_from(millis).unwrap_or(u16::MAX))
+        });
+        ready.count = match self.epoll.wait(&mut ready.events, timeout) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(cause) => return Err(cause.into()),
+        };
+        Ok(())
+    }
+}
+
+/// What one wake-up found.
+#[derive(Debug)]
+pub struct Ready {
+    events: [EpollEvent; MAX_READY],
+    count: usize,
+}
+
+impl Ready {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Ready {
+        Ready { events: [EpollEvent::empty(); MAX_READY], count: 0 }
+    }
+
+    /// The tokens of what is ready.
+    pub fn tokens(&self) -> impl Iterator<Item = u64> + '_ {
+        self.events[..self.count].iter().map(EpollEvent::data)
+    }
+}
+
+impl Default for Ready {
+    fn default() -> Ready {
+        Ready::new()
+    }
+}
+
+/// Wakes a [`Poll`] from any thread. Clones wake the same one; many wake-ups before a look count as one.
+#[derive(Clone, Debug)]
+pub struct Waker {
+    fd: Arc<EventFd>,
+}
+
+impl Waker {
+    /// A waker; add it to the [`Poll`] it shall wake.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors or memory.
+    pub fn new() -> io::Result<Waker> {
+        let fd = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+        Ok(Waker { fd: Arc::new(fd) })
+    }
+
+    /// Makes the sleeper look. Never blocks.
+    pub fn wake(&self) {
+        // EAGAIN means that the counter is at its top: it is readable, and that is all a wake-up is for.
+        let _full = self.fd.write(1);
+    }
+
+    /// Takes the wake-up; call it before looking at the queues it announces. True if there was one.
+    #[must_use]
+    pub fn take(&self) -> bool {
+        self.fd.read().is_ok()
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests;
