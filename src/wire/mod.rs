@@ -4,5 +4,7 @@
 //! `frame` builds and reads ARP, neighbour discovery and the raw Ethernet frames of the segment link.
 //! Every decoder treats its input as hostile: it returns a reason, never panics, and allocates nothing.
 
+pub mod auth;
 pub mod frame;
 pub mod pulse;
+pub mod session;

@@ -3,8 +3,62 @@
 //! State travels here, never in one-off commands. A pulse names the version of its sender's whole group table and
 //! carries the rows that changed after the version the receiver acknowledged; a receiver that has everything up to
 //! `base_version` may advance to `upto_version`. A lost datagram therefore costs a pulse and never a protocol step.
+//!
+//! Owns the layout below. Never does: authentication ([`super::auth`]), freshness ([`super::session`]), any judgement of
+//! what the rows say. A body that breaks the layout is [`Reject::Malformed`] as a whole; no part of it is used.
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 2 | magic 0x76a9 |
+//! | 2 | 1 | version |
+//! | 3 | 1 | key id |
+//! | 4 | 1 | sender, 1–255 |
+//! | 5 | 1 | receiver, 1–255, not the sender |
+//! | 6 | 1 | flags: bit 0 query, 1 goodbye, 2 deaf; 3–7 zero, ignored on receipt |
+//! | 7 | 1 | zero, ignored on receipt |
+//! | 8 | 8 | session, not 0 |
+//! | 16 | 8 | counter, from 1 |
+//! | 24 | 8 | echo_session |
+//! | 32 | 8 | echo_counter |
+//! | 40 | 4 | pulse, µs |
+//! | 44 | 4 | silence, µs |
+//! | 48 | 4 | lease, µs |
+//! | 52 | 4 | digest of nodes |
+//! | 56 | 4 | digest of group names |
+//! | 60 | 8 | table_version |
+//! | 68 | 8 | base_version |
+//! | 76 | 8 | upto_version |
+//! | 84 | 8 | ack_version |
+//! | 92 | 1 | number of rows n, 0–18 |
+//! | 93 | 1 | zero, ignored on receipt |
+//! | 94 | 58 n | rows |
+//! | 94 + 58 n | 32 | tag |
+//!
+//! A row:
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 8 | group key |
+//! | 8 | 8 | epoch |
+//! | 16 | 8 | reserve |
+//! | 24 | 8 | claim |
+//! | 32 | 8 | consent |
+//! | 40 | 6 | mac |
+//! | 46 | 1 | role |
+//! | 47 | 1 | reason |
+//! | 48 | 1 | flags: bit 0 wants; 1–7 zero, ignored on receipt |
+//! | 49 | 1 | zero, ignored on receipt |
+//! | 50 | 4 | digest of addresses |
+//! | 54 | 4 | digest of policy |
 
+use super::auth::{PREFIX_SIZE, Reject, TAG_SIZE};
 use crate::types::{Epoch, GroupKey, MacAddr, NodeId};
+
+mod codec;
+#[cfg(test)]
+mod tests;
+
+pub use codec::{Rows, decode, encode};
 
 /// The UDP port of pulses.
 pub const PORT: u16 = 7811;
@@ -12,6 +66,13 @@ pub const PORT: u16 = 7811;
 pub const VERSION: u8 = 1;
 /// No datagram is larger, authentication included.
 pub const MAX_DATAGRAM: usize = 1200;
+/// Bytes of one row.
+pub const ROW_SIZE: usize = 58;
+/// No pulse carries more rows.
+pub const ROWS_PER_PULSE: usize = (MAX_DATAGRAM - PREFIX_SIZE - HEADER_SIZE - TAG_SIZE) / ROW_SIZE;
+
+/// Bytes between prefix and rows.
+const HEADER_SIZE: usize = 90;
 
 /// Everything in a pulse but its rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +107,16 @@ pub struct Header {
     pub upto_version: u64,
     /// The version of the *receiver's* table that the sender has completely (0: nothing).
     pub ack_version: u64,
+}
+
+impl Header {
+    /// Checks that the pulse is for `me` and from somebody else.
+    ///
+    /// # Errors
+    /// [`Reject::Addressee`] if not: a reflected datagram of our own, or one that strayed.
+    pub fn check_addressee(&self, me: NodeId) -> Result<(), Reject> {
+        if self.receiver == me && self.sender != me { Ok(()) } else { Err(Reject::Addressee) }
+    }
 }
 
 /// First four bytes of SHA-256 over a canonical text of one part of the configuration.
@@ -113,6 +184,16 @@ pub enum Role {
     Paused = 5,
 }
 
+impl Role {
+    /// The role with this number on the wire, if there is one.
+    #[must_use]
+    pub fn from_wire(number: u8) -> Option<Role> {
+        [Role::Starting, Role::Standby, Role::Active, Role::Handover, Role::Fault, Role::Paused]
+            .into_iter()
+            .find(|role| *role as u8 == number)
+    }
+}
+
 /// Why a node is not ready to become active.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
@@ -139,4 +220,25 @@ pub enum Reason {
     Listening = 9,
     /// The agent is stopping.
     Stopping = 10,
+}
+
+impl Reason {
+    /// The reason with this number on the wire, if there is one.
+    #[must_use]
+    pub fn from_wire(number: u8) -> Option<Reason> {
+        const ALL: [Reason; 11] = [
+            Reason::None,
+            Reason::NoInterface,
+            Reason::NoCarrier,
+            Reason::NoGate,
+            Reason::NoAddresses,
+            Reason::NoReservation,
+            Reason::StateDamaged,
+            Reason::Isolated,
+            Reason::Paused,
+            Reason::Listening,
+            Reason::Stopping,
+        ];
+        ALL.into_iter().find(|reason| *reason as u8 == number)
+    }
 }

@@ -1,0 +1,201 @@
+//! Seals datagrams and opens them: HMAC-SHA256 under the cluster's key, checked before anything else is parsed.
+//!
+//! Owns the first four bytes (magic, version, key id) and the last 32 (tag) of every datagram; what lies between is
+//! [`super::pulse`]'s. Never does: I/O, freshness (that is [`super::session`]), key files. A datagram that does not
+//! open has no effect but a count in [`Rejects`].
+//!
+//! Each key of the ring is bound to the protocol and the cluster first: HMAC-SHA256(key, "vipair 1" ‖ cluster). Two
+//! clusters that share a key file by mistake therefore still do not understand each other. Two keys may be accepted
+//! at once, for rotation: give every node the new key as second, then make it the first everywhere, then remove the
+//! old one. The keyed hash states are prepared once, so a datagram costs only the blocks it has.
+
+use super::pulse::{MAX_DATAGRAM, VERSION};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use std::fmt;
+
+#[cfg(test)]
+mod tests;
+
+type HmacSha256 = Hmac<Sha256>;
+
+/// The first two bytes of every datagram.
+pub const MAGIC: [u8; 2] = [0x76, 0xA9];
+/// Bytes before the body: magic, version, key id.
+pub const PREFIX_SIZE: usize = 4;
+/// Bytes after the body: the whole HMAC-SHA256 output.
+pub const TAG_SIZE: usize = 32;
+/// How many keys a ring may hold.
+pub const KEYS_MAX: usize = 2;
+
+/// Why a datagram was dropped. Tells an observer nothing: it is only counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Reject {
+    /// Shorter than prefix and tag.
+    TooShort,
+    /// Longer than [`MAX_DATAGRAM`].
+    TooLong,
+    /// Not ours at all.
+    Magic,
+    /// Another version of the layout: the peer runs another release. Not authenticated.
+    Version,
+    /// Sealed with a key that this ring does not have. Not authenticated.
+    KeyId,
+    /// Forged, damaged, or sealed with another key or for another cluster.
+    Tag,
+    /// Authentic, yet not a pulse of this version: lengths or values are out of range.
+    Malformed,
+    /// Authentic, and not for this node, or from a node that is not a peer.
+    Addressee,
+    /// Authentic, and of a session that cannot be believed and need not be answered.
+    Session,
+    /// Authentic, and seen before, or too old to tell.
+    Replay,
+}
+
+/// How often each [`Reject`] happened since start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct Rejects {
+    /// [`Reject::TooShort`]
+    pub too_short: u64,
+    /// [`Reject::TooLong`]
+    pub too_long: u64,
+    /// [`Reject::Magic`]
+    pub magic: u64,
+    /// [`Reject::Version`]
+    pub version: u64,
+    /// [`Reject::KeyId`]
+    pub key_id: u64,
+    /// [`Reject::Tag`]
+    pub tag: u64,
+    /// [`Reject::Malformed`]
+    pub malformed: u64,
+    /// [`Reject::Addressee`]
+    pub addressee: u64,
+    /// [`Reject::Session`]
+    pub session: u64,
+    /// [`Reject::Replay`]
+    pub replay: u64,
+}
+
+impl Rejects {
+    /// Counts one.
+    pub fn count(&mut self, reject: Reject) {
+        let counter = match reject {
+            Reject::TooShort => &mut self.too_short,
+            Reject::TooLong => &mut self.too_long,
+            Reject::Magic => &mut self.magic,
+            Reject::Version => &mut self.version,
+            Reject::KeyId => &mut self.key_id,
+            Reject::Tag => &mut self.tag,
+            Reject::Malformed => &mut self.malformed,
+            Reject::Addressee => &mut self.addressee,
+            Reject::Session => &mut self.session,
+            Reject::Replay => &mut self.replay,
+        };
+        *counter = counter.saturating_add(1);
+    }
+
+    /// All of them together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        [self.too_short, self.too_long, self.magic, self.version, self.key_id]
+            .into_iter()
+            .chain([self.tag, self.malformed, self.addressee, self.session, self.replay])
+            .fold(0, u64::saturating_add)
+    }
+}
+
+#[derive(Clone)]
+struct Key {
+    id: u8,
+    state: HmacSha256,
+}
+
+/// The keys of one cluster. Sends with the first, accepts all.
+#[derive(Clone)]
+pub struct KeyRing {
+    keys: Vec<Key>,
+}
+
+/// Shows which key ids there are, never a key.
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<u8> = self.keys.iter().map(|key| key.id).collect();
+        f.debug_struct("KeyRing").field("key_ids", &ids).finish_non_exhaustive()
+    }
+}
+
+impl KeyRing {
+    /// Prepares `keys`, pairs of key id and key, for `cluster`. The first one seals, all of them open.
+    ///
+    /// # Panics
+    /// If there is no key, more than [`KEYS_MAX`], or two with one id: the configuration never yields such a list.
+    #[must_use]
+    pub fn new(cluster: &str, keys: &[(u8, [u8; 32])]) -> KeyRing {
+        assert!((1..=KEYS_MAX).contains(&keys.len()), "invariant: a key ring has one or two keys");
+        let ring = KeyRing { keys: keys.iter().map(|(id, key)| Key::derive(cluster, *id, key)).collect() };
+        let distinct = ring.keys.iter().all(|key| ring.keys.iter().filter(|other| other.id == key.id).count() == 1);
+        assert!(distinct, "invariant: the keys of a ring have different ids");
+        ring
+    }
+
+    /// Empties `buffer` and writes the prefix; the body is to be appended, then [`KeyRing::seal`] called.
+    pub fn begin(&self, buffer: &mut Vec<u8>) {
+        buffer.clear();
+        buffer.extend_from_slice(&MAGIC);
+        buffer.push(VERSION);
+        buffer.push(self.keys[0].id);
+    }
+
+    /// Appends the tag over everything in `buffer`, which [`KeyRing::begin`] has begun.
+    pub fn seal(&self, buffer: &mut Vec<u8>) {
+        debug_assert!(buffer.len() >= PREFIX_SIZE && buffer.len() + TAG_SIZE <= MAX_DATAGRAM);
+        let mut mac = self.keys[0].state.clone();
+        mac.update(buffer);
+        buffer.extend_from_slice(&mac.finalize().into_bytes());
+    }
+
+    /// Checks length, magic, version, key id and then, in constant time, the tag. Returns the body.
+    ///
+    /// # Errors
+    /// The reason to drop the datagram: one of `TooShort`, `TooLong`, `Magic`, `Version`, `KeyId`, `Tag`.
+    pub fn open<'a>(&self, datagram: &'a [u8]) -> Result<&'a [u8], Reject> {
+        if datagram.len() > MAX_DATAGRAM {
+            return Err(Reject::TooLong);
+        }
+        let Some((sealed, tag)) = datagram.split_last_chunk::<TAG_SIZE>() else {
+            return Err(Reject::TooShort);
+        };
+        let Some((prefix, body)) = sealed.split_first_chunk::<PREFIX_SIZE>() else {
+            return Err(Reject::TooShort);
+        };
+        let [magic_high, magic_low, version, key_id] = *prefix;
+        if [magic_high, magic_low] != MAGIC {
+            return Err(Reject::Magic);
+        }
+        if version != VERSION {
+            return Err(Reject::Version);
+        }
+        let key = self.keys.iter().find(|key| key.id == key_id).ok_or(Reject::KeyId)?;
+        let mut mac = key.state.clone();
+        mac.update(sealed);
+        mac.verify_slice(tag).map_err(|_| Reject::Tag)?;
+        Ok(body)
+    }
+}
+
+impl Key {
+    fn derive(cluster: &str, id: u8, key: &[u8; 32]) -> Key {
+        let mut bind = keyed(key);
+        bind.update(b"vipair 1");
+        bind.update(cluster.as_bytes());
+        let derived: [u8; 32] = bind.finalize().into_bytes().into();
+        Key { id, state: keyed(&derived) }
+    }
+}
+
+fn keyed(key: &[u8; 32]) -> HmacSha256 {
+    // HMAC takes keys of every length, so a 32-byte key cannot fail.
+    <HmacSha256 as KeyInit>::new_from_slice(key).expect("invariant: HMAC accepts a 32-byte key")
+}
