@@ -1,0 +1,7 @@
+//! The bench: shares lab and probe with the netns tests.
+#![allow(dead_code, reason = "tests, demo and benchmark each use a part of the lab")]
+
+mod lab;
+mod probe;
+
+fn main() {}

@@ -1,0 +1,121 @@
+//! The lab must be able to see a broken promise: each probe is shown one, without any product in between.
+
+use crate::lab::service::Service;
+use crate::lab::wiring::Port;
+use crate::lab::{Lab, Plan, Server, clock};
+use crate::probe::asker::Asker;
+use crate::probe::capture::Capture;
+use crate::probe::oracle::{Case, Expected};
+use crate::probe::web::Web;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+const ADDRESS: &str = "10.0.0.100";
+const ADDRESS6: &str = "2001:db8::100";
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn give(lab: &Lab, server: Server) {
+    lab.note(format!("addresses added on {}", server.name()));
+    lab.server(server).ip(&format!(
+        "address add {ADDRESS}/32 dev eth0\naddress add {ADDRESS6}/128 dev eth0 nodad noprefixroute"
+    ));
+}
+
+fn take(lab: &Lab, server: Server) {
+    lab.note(format!("addresses deleted on {}", server.name()));
+    lab.server(server).ip(&format!("address del {ADDRESS}/32 dev eth0\naddress del {ADDRESS6}/128 dev eth0"));
+}
+
+fn wait(what: &str, mut condition: impl FnMut() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < limit, "waited in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn case<'a>(heard: &'a [crate::probe::capture::Heard], journal: &'a [crate::lab::Entry]) -> Case<'a> {
+    Case { heard, journal, apart: &[], drain: Duration::ZERO }
+}
+
+#[test]
+fn sampler_and_oracle_see_two_servers_that_both_answer() {
+    let lab = Lab::build(&Plan::default());
+    let capture = Capture::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)]);
+    give(&lab, Server::Alpha);
+    let askers = [ADDRESS, ADDRESS6].map(|a| Asker::start(&lab, ip(a), Duration::from_millis(1)));
+    for asker in &askers {
+        wait("alpha to answer", || asker.since(vipair::types::MonoTime::ZERO).last_server() == Some(Server::Alpha));
+        assert_eq!(asker.since(vipair::types::MonoTime::ZERO).both(), 0);
+    }
+    give(&lab, Server::Beta);
+    for asker in &askers {
+        wait("both to answer", || asker.since(vipair::types::MonoTime::ZERO).both() > 10);
+    }
+    let (heard, journal) = (capture.finish().expect("no frame lost"), lab.journal());
+    for address in [ADDRESS, ADDRESS6] {
+        let verdict = case(&heard, &journal).judge(ip(address), &Expected::owner(Server::Alpha).takeover());
+        assert!(verdict.is_err_and(|text| text.contains("owners were to be")), "two owners went unnoticed");
+    }
+}
+
+#[test]
+fn sampler_measures_the_gap_and_oracle_accepts_a_clean_move() {
+    let lab = Lab::build(&Plan::default());
+    let capture = Capture::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)]);
+    give(&lab, Server::Alpha);
+    let asker = Asker::start(&lab, ip(ADDRESS), Duration::from_millis(1));
+    let asker6 = Asker::start(&lab, ip(ADDRESS6), Duration::from_millis(1));
+    std::thread::sleep(Duration::from_millis(200));
+    take(&lab, Server::Alpha);
+    let gone = clock::now();
+    std::thread::sleep(Duration::from_millis(150));
+    let back = clock::now();
+    give(&lab, Server::Beta);
+    std::thread::sleep(Duration::from_millis(200));
+    let (heard, journal) = (capture.finish().expect("no frame lost"), lab.journal());
+    for asker in [&asker, &asker6] {
+        let answers = asker.since(vipair::types::MonoTime::ZERO);
+        let gap = answers.longest_gap();
+        assert!(gap.length() >= back.since(gone) && gap.length() < back.since(gone) + Duration::from_millis(100));
+        assert_eq!(answers.both(), 0);
+        assert_eq!(answers.last_server(), Some(Server::Beta));
+        let verdict = case(&heard, &journal).judge(answers.target, &Expected::owner(Server::Alpha).takeover());
+        verdict.unwrap_or_else(|text| panic!("{text}"));
+    }
+}
+
+#[test]
+fn web_client_reaches_nginx_and_counts_what_is_lost() {
+    let lab = Lab::build(&Plan::default());
+    give(&lab, Server::Alpha);
+    let _service = Service::start(&lab, Server::Alpha, &[ip(ADDRESS), ip(ADDRESS6)]);
+    let web = Web::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)], 1_000);
+    std::thread::sleep(Duration::from_secs(1));
+    let requests = web.finish();
+    assert!(requests.0.len() > 900, "only {} requests in a second", requests.0.len());
+    assert_eq!(requests.answered_by(Server::Alpha), requests.0.len());
+    eprintln!("gap {:?} slowest {:?}", requests.longest_gap(), requests.slowest());
+    let web = Web::start(&lab, &[ip(ADDRESS)], 100);
+    std::thread::sleep(Duration::from_millis(100));
+    lab.cut(&[Port::Alpha]);
+    std::thread::sleep(Duration::from_millis(300));
+    take(&lab, Server::Alpha);
+    lab.join(&[Port::Alpha]);
+    let requests = web.finish();
+    assert!(!requests.lost().is_empty(), "requests to an absent server were not missed");
+}
+
+#[test]
+fn nothing_of_a_lab_stays_behind() {
+    let (prefix, dir) = {
+        let lab = Lab::build(&Plan::default());
+        (lab.prefix().to_owned(), lab.dir().to_owned())
+    };
+    let left: Vec<_> = std::fs::read_dir("/run/netns").expect("readable").flatten().collect();
+    assert!(!left.iter().any(|e| e.file_name().to_string_lossy().starts_with(&format!("{prefix}-"))));
+    assert!(!dir.exists());
+}

@@ -1,0 +1,3 @@
+//! One file per theme.
+
+mod lab_itself;

@@ -1,0 +1,246 @@
+//! The agent of one server, driven the way an operator drives it: by the command line of `vipair`.
+//!
+//! Owns: the agent's process, its state directory, its socket and its log. Never does: reaching into the agent by
+//! any way that an operator does not have. A command that fails panics with its output and the agent's log.
+
+use super::netns::try_tool;
+use super::process::{Process, tail};
+use super::wiring::Server;
+use super::{Lab, clock};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+use vipair::types::MonoTime;
+
+/// What the state directory of an agent is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StateDir {
+    /// An ordinary directory.
+    Plain,
+    /// A file system of its own of this many KiB, visible to the agent alone; see [`Agent::in_state_dir`].
+    Small(u32),
+}
+
+/// The agent of one server.
+#[derive(Debug)]
+pub struct Agent {
+    server: Server,
+    process: Option<Process>,
+    config: PathBuf,
+    dir: PathBuf,
+    outlive: bool,
+    state: StateDir,
+}
+
+/// The program under test: given by cargo to tests, beside the examples otherwise, or `VIPAIR_BIN`.
+pub fn program() -> PathBuf {
+    if let Some(path) = std::env::var_os("VIPAIR_BIN") {
+        return path.into();
+    }
+    if let Some(path) = option_env!("CARGO_BIN_EXE_vipair") {
+        return path.into();
+    }
+    let own = std::env::current_exe().expect("a running program has a path");
+    own.ancestors()
+        .skip(1)
+        .take(3)
+        .map(|dir| dir.join("vipair"))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("no vipair near {}: build it, or set VIPAIR_BIN", own.display()))
+}
+
+impl Agent {
+    /// An agent that does not run yet.
+    pub fn new(lab: &Lab, server: Server, config: &Path) -> Agent {
+        let dir = lab.dir().to_owned();
+        Agent { server, process: None, config: config.to_owned(), dir, outlive: lab.is_kept(), state: StateDir::Plain }
+    }
+
+    /// Changes what the state directory will be at the next start.
+    pub fn set_state_dir(&mut self, state: StateDir) {
+        self.state = state;
+    }
+
+    /// Starts it.
+    pub fn start(&mut self, lab: &Lab) -> MonoTime {
+        let at = lab.note(format!("agent of {} starts", self.server.name()));
+        self.launch(lab);
+        at
+    }
+
+    fn launch(&mut self, lab: &Lab) {
+        let run: Vec<std::ffi::OsString> = vec![
+            program().into(),
+            "run".into(),
+            "--config".into(),
+            self.config.clone().into(),
+            "--node".into(),
+            self.server.name().into(),
+            "--state-dir".into(),
+            self.state_dir().into(),
+            "--socket".into(),
+            self.socket().into(),
+        ];
+        std::fs::create_dir_all(self.state_dir()).unwrap_or_else(|e| panic!("make a state directory: {e}"));
+        let mut command = match self.state {
+            StateDir::Plain => Command::new(&run[0]),
+            StateDir::Small(_) => Command::new("unshare"),
+        };
+        match self.state {
+            StateDir::Plain => command.args(&run[1..]),
+            StateDir::Small(kib) => command
+                .args(["--mount", "sh", "-c"])
+                .arg("mount -t tmpfs -o size=\"$1\" vipair-lab \"$2\" && shift 2 && exec \"$@\"")
+                .arg("sh")
+                .arg(format!("{kib}k"))
+                .arg(self.state_dir())
+                .args(&run),
+        };
+        command.env("RUST_BACKTRACE", "1");
+        self.process = Some(Process::start(lab.server(self.server), command, &self.log(), self.outlive));
+    }
+
+    /// Runs a shell line in the state directory as the agent sees it, private file systems included.
+    pub fn in_state_dir(&self, line: &str) -> String {
+        let pid = self.running().pid().to_string();
+        let line = format!("cd '{}' && {line}", self.state_dir().display());
+        try_tool("nsenter", &["-t", &pid, "-m", "sh", "-c", &line], "").unwrap_or_else(|cause| panic!("{cause}"))
+    }
+
+    /// Where its durable state is.
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.join(format!("{}-state", self.server.name()))
+    }
+
+    /// Where its control socket is.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join(format!("{}.sock", self.server.name()))
+    }
+
+    /// Where its log is.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join(format!("{}.log", self.server.name()))
+    }
+
+    fn running(&self) -> &Process {
+        self.process.as_ref().unwrap_or_else(|| panic!("the agent of {} was not started", self.server.name()))
+    }
+
+    /// Whether its process runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(Process::is_running)
+    }
+
+    /// Its process number.
+    pub fn pid(&self) -> i32 {
+        self.running().pid().as_raw()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, lab: &Lab, signal: Signal) -> MonoTime {
+        let at = lab.note(format!("{signal} to the agent of {}", self.server.name()));
+        self.running().signal(signal);
+        at
+    }
+
+    /// SIGKILL. Returns when it is gone.
+    pub fn kill(&mut self, lab: &Lab) -> MonoTime {
+        let at = lab.note(format!("SIGKILL to the agent of {}", self.server.name()));
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+        at
+    }
+
+    /// Takes note that its process was ended from outside.
+    pub fn forget(&mut self) {
+        self.process = None;
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(&mut self, lab: &Lab, limit: Duration) -> ExitStatus {
+        self.signal(lab, Signal::SIGTERM);
+        let mut process = self.process.take().expect("it was just sent a signal");
+        let status = process.wait(limit);
+        status.unwrap_or_else(|| panic!("{} still runs {limit:?} after SIGTERM\n{}", self.server.name(), self.tail()))
+    }
+
+    /// Leaves it running when this process ends.
+    pub fn leave(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.leave();
+        }
+    }
+
+    /// Runs `vipair ARGS --socket …` against this agent.
+    pub fn command(&self, args: &[&str]) -> Result<String, String> {
+        let socket = self.socket();
+        let mut all = args.to_vec();
+        all.extend(["--socket", socket.to_str().expect("paths of the lab are text")]);
+        try_tool(program().to_str().expect("paths of the lab are text"), &all, "")
+    }
+
+    /// What `vipair status --json` says, or why it says nothing.
+    pub fn status(&self) -> Result<Status, String> {
+        let text = self.command(&["status", "--json"])?;
+        serde_json::from_str(&text).map(Status).map_err(|e| format!("status is no JSON: {e}: {text}"))
+    }
+
+    /// Its role for a group; empty when it does not answer.
+    pub fn role(&self, group: &str) -> String {
+        self.status().map(|s| s.text(group, "role")).unwrap_or_default()
+    }
+
+    /// What `vipair events --json` says.
+    pub fn events(&self) -> String {
+        self.command(&["events", "--json"]).unwrap_or_else(|cause| cause)
+    }
+
+    /// All it ever logged.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// The end of its log.
+    pub fn tail(&self) -> String {
+        tail(&self.said(), 40)
+    }
+
+    /// Status and log, for a failure.
+    pub fn describe(&self) -> String {
+        let status = self.status().map_or_else(|cause| cause, |s| s.0.to_string());
+        format!("--- {} at {:.3}\n{status}\n{}\n", self.server.name(), seconds(clock::now()), self.tail())
+    }
+}
+
+/// A status report.
+#[derive(Clone, Debug)]
+pub struct Status(pub Value);
+
+impl Status {
+    /// One field of a group as text; empty when there is none.
+    pub fn text(&self, group: &str, field: &str) -> String {
+        match self.group(group).map(|g| &g[field]) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Null) | None => String::new(),
+            Some(other) => other.to_string(),
+        }
+    }
+
+    /// Whether the group is ready here.
+    pub fn ready(&self, group: &str) -> bool {
+        self.group(group).is_some_and(|g| g["ready"] == Value::Bool(true))
+    }
+
+    fn group(&self, name: &str) -> Option<&Value> {
+        self.0["groups"].as_array()?.iter().find(|g| g["name"] == name)
+    }
+}
+
+/// An instant in seconds, for people.
+#[allow(clippy::cast_precision_loss, reason = "for reading only")]
+pub fn seconds(at: MonoTime) -> f64 {
+    at.0 as f64 / 1e9
+}

@@ -1,0 +1,125 @@
+//! Builds the text of a configuration for the lab's two servers.
+//!
+//! Owns: the text, as an operator would write it. Never does: reading configuration; the product does that.
+
+use super::wiring::{Port, Server};
+use std::fmt::Write;
+
+/// A configuration in the making.
+#[derive(Clone, Debug)]
+pub struct ConfigText {
+    profile: &'static str,
+    timing: String,
+    links: Vec<(Port, Port)>,
+    groups: Vec<GroupText>,
+}
+
+/// One group of it.
+#[derive(Clone, Debug)]
+pub struct GroupText {
+    /// Its name.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// The preferred server; the first of the configuration when not given.
+    pub prefer: Option<Server>,
+    /// Whether the preferred server takes it back.
+    pub preempt: bool,
+    /// Further lines of the table.
+    pub more: String,
+}
+
+impl GroupText {
+    /// A group without opinions.
+    pub fn new(name: &str, addresses: &[&str]) -> GroupText {
+        GroupText {
+            name: name.to_owned(),
+            addresses: addresses.iter().map(|a| (*a).to_owned()).collect(),
+            prefer: None,
+            preempt: false,
+            more: String::new(),
+        }
+    }
+
+    /// With a preferred server.
+    pub fn prefer(mut self, server: Server) -> GroupText {
+        self.prefer = Some(server);
+        self
+    }
+
+    /// With further lines.
+    pub fn more(mut self, lines: &str) -> GroupText {
+        self.more = lines.to_owned();
+        self
+    }
+}
+
+impl ConfigText {
+    /// Two servers with both links, profile `profile`, no group yet.
+    pub fn pair(profile: &'static str) -> ConfigText {
+        ConfigText {
+            profile,
+            timing: String::new(),
+            links: vec![(Port::Alpha, Port::Beta), (Port::AlphaHeartbeat, Port::BetaHeartbeat)],
+            groups: Vec::new(),
+        }
+    }
+
+    /// Only these links.
+    pub fn links(mut self, links: &[(Port, Port)]) -> ConfigText {
+        self.links = links.to_vec();
+        self
+    }
+
+    /// Further lines of `[timing]`.
+    pub fn timing(mut self, lines: &str) -> ConfigText {
+        self.timing = lines.to_owned();
+        self
+    }
+
+    /// One more group.
+    pub fn group(mut self, group: GroupText) -> ConfigText {
+        self.groups.push(group);
+        self
+    }
+
+    /// The groups so far.
+    pub fn groups(&self) -> &[GroupText] {
+        &self.groups
+    }
+
+    /// The text.
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "cluster = \"lab\"\nkey_file = \"cluster.key\"\n\n[timing]\nprofile = \"{}\"\n{}\n",
+            self.profile, self.timing
+        );
+        for server in Server::BOTH {
+            let links: Vec<String> = self
+                .links
+                .iter()
+                .map(|(alpha, beta)| if server == Server::Alpha { alpha } else { beta })
+                .map(|port| format!("\"{}\"", port.ipv4()))
+                .collect();
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "[[node]]\nname = \"{}\"\nlinks = [{}]\n", server.name(), links.join(", "));
+        }
+        for group in &self.groups {
+            let addresses: Vec<String> = group.addresses.iter().map(|a| format!("\"{a}\"")).collect();
+            let _ = writeln!(
+                text,
+                "[[group]]\nname = \"{}\"\ninterface = \"eth0\"\naddresses = [{}]",
+                group.name,
+                addresses.join(", ")
+            );
+            if let Some(server) = group.prefer {
+                let _ = writeln!(text, "prefer = \"{}\"", server.name());
+            }
+            if group.preempt {
+                text += "preempt = true\n";
+            }
+            let _ = writeln!(text, "{}", group.more);
+        }
+        text
+    }
+}

@@ -1,0 +1,263 @@
+//! What can go wrong around two servers, done on purpose.
+//!
+//! Owns: cables, carriers, drop rules on the switch, splits, reboots, clock steps. Never does: faults inside of the
+//! agent's process (see `agent`). Every fault is written to the lab's journal with its time.
+
+use super::clock::nanos;
+use super::netns::tool;
+use super::wiring::{SEGMENT, SPLIT};
+use super::{Lab, Port, Server};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_settime};
+use vipair::types::MonoTime;
+
+/// Number of the next drop rule.
+#[derive(Default, Debug)]
+pub struct Counter(u32);
+
+/// Which frames a [`Drops`] is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    /// All of them.
+    Everything,
+    /// Pulses in UDP.
+    Pulses,
+    /// Pulses in raw Ethernet frames.
+    SegmentPulses,
+    /// ARP.
+    Arp,
+}
+
+/// Frames the switch loses: from one port, to one port, or both.
+#[derive(Clone, Copy, Debug)]
+pub struct Drops {
+    /// Only frames that come in here.
+    pub from: Option<Port>,
+    /// Only frames that go out here.
+    pub to: Option<Port>,
+    /// Which of them.
+    pub what: What,
+    /// How many of a hundred, by chance; 100 for all.
+    pub percent: u8,
+}
+
+impl Drops {
+    /// All frames of a kind that come in at `port`.
+    pub fn from(port: Port, what: What) -> Drops {
+        Drops { from: Some(port), to: None, what, percent: 100 }
+    }
+
+    /// All frames of a kind that go out at `port`.
+    pub fn to(port: Port, what: What) -> Drops {
+        Drops { from: None, to: Some(port), what, percent: 100 }
+    }
+
+    /// Only some of them, chosen by chance.
+    pub fn percent(mut self, percent: u8) -> Drops {
+        self.percent = percent;
+        self
+    }
+
+    fn rule(&self) -> String {
+        let mut rule = String::new();
+        if let Some(port) = self.from {
+            rule += &format!("iifname \"{}\" ", port.name());
+        }
+        if let Some(port) = self.to {
+            rule += &format!("oifname \"{}\" ", port.name());
+        }
+        rule += match self.what {
+            What::Everything => "",
+            What::Pulses => "udp dport 7811 ",
+            What::SegmentPulses => "ether type 0x88b5 ",
+            What::Arp => "ether type arp ",
+        };
+        if self.percent < 100 {
+            rule += &format!("numgen random mod 100 < {} ", self.percent);
+        }
+        rule + "counter drop"
+    }
+}
+
+/// A drop rule in force; see [`Lab::lift`].
+#[derive(Debug)]
+#[must_use = "it stays in force until it is lifted"]
+pub struct Fault(String);
+
+impl Lab {
+    /// Lets the switch lose frames.
+    pub fn drop_frames(&self, drops: &[Drops]) -> Fault {
+        let number = {
+            let mut faults = self.faults.borrow_mut();
+            faults.0 += 1;
+            faults.0
+        };
+        let table = format!("fault{number}");
+        let rules: Vec<String> = drops.iter().map(Drops::rule).collect();
+        self.note(format!("the switch drops: {}", rules.join("; ")));
+        self.switch().tool(
+            "nft",
+            &["-f", "-"],
+            &format!(
+                "table bridge {table} {{\n chain drops {{\n  type filter hook forward priority 0;\n  {}\n }}\n}}\n",
+                rules.join("\n  ")
+            ),
+        );
+        Fault(table)
+    }
+
+    /// Ends a drop rule. Returns how many frames it dropped: a fault that never struck proves nothing.
+    pub fn lift(&self, fault: Fault) -> u64 {
+        let rules = self.switch().tool("nft", &["list", "table", "bridge", &fault.0], "");
+        self.switch().tool("nft", &["delete", "table", "bridge", &fault.0], "");
+        self.note(format!("the switch no longer drops ({})", fault.0));
+        rules.split("packets ").skip(1).filter_map(|t| t.split(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
+    /// Pulls cables, all at once as far as one batch goes; the hosts keep their carrier.
+    pub fn cut(&self, ports: &[Port]) -> MonoTime {
+        self.each(ports, "cut", |p| format!("link set dev {} nomaster", p.name()))
+    }
+
+    /// Plugs cables in again.
+    pub fn join(&self, ports: &[Port]) -> MonoTime {
+        self.each(ports, "joined", |p| format!("link set dev {} master {}", p.name(), p.bridge()))
+    }
+
+    /// Takes the carrier away, as a switch does that loses power.
+    pub fn carrier_down(&self, ports: &[Port]) -> MonoTime {
+        self.each(ports, "carrier down", |p| format!("link set dev {} down", p.name()))
+    }
+
+    /// Gives the carrier back.
+    pub fn carrier_up(&self, ports: &[Port]) -> MonoTime {
+        self.each(ports, "carrier up", |p| format!("link set dev {} up", p.name()))
+    }
+
+    /// Splits the clients' segment: these ports on one side, the rest on the other, no way between.
+    pub fn split(&self, ports: &[Port]) -> MonoTime {
+        self.each(ports, "split off", |p| format!("link set dev {} master {SPLIT}", p.name()))
+    }
+
+    /// Makes the clients' segment whole again.
+    pub fn heal(&self, ports: &[Port]) -> MonoTime {
+        self.each(ports, "healed", |p| format!("link set dev {} master {SEGMENT}", p.name()))
+    }
+
+    fn each(&self, ports: &[Port], what: &str, line: impl Fn(Port) -> String) -> MonoTime {
+        let names: Vec<&str> = ports.iter().map(|p| p.name()).collect();
+        let at = self.note(format!("{what}: {}", names.join(", ")));
+        let lines: Vec<String> = ports.iter().map(|p| line(*p)).collect();
+        self.switch().ip(&lines.join("\n"));
+        at
+    }
+
+    /// An administrator takes the interface down inside the host.
+    pub fn admin_down(&self, port: Port) -> MonoTime {
+        let at = self.note(format!("{} set down by hand", port.name()));
+        self.host(port).ip(&format!("link set dev {} down", port.inside()));
+        at
+    }
+
+    /// An administrator takes the interface up inside the host.
+    pub fn admin_up(&self, port: Port) -> MonoTime {
+        let at = self.note(format!("{} set up by hand", port.name()));
+        self.host(port).ip(&format!("link set dev {} up", port.inside()));
+        at
+    }
+
+    /// Deletes the interface of `port` inside the host; the switch's end goes with it.
+    pub fn delete_interface(&self, port: Port) -> MonoTime {
+        let at = self.note(format!("interface of {} deleted", port.name()));
+        self.host(port).ip(&format!("link delete dev {}", port.inside()));
+        at
+    }
+
+    /// Makes the interface of `port` anew, with the host's own addresses.
+    pub fn recreate_interface(&self, port: Port) -> MonoTime {
+        let at = self.note(format!("interface of {} made anew", port.name()));
+        self.replug(port);
+        at
+    }
+
+    /// What power loss leaves of a server: no process, no interface, no gate; its disk. See [`Lab::power_on`].
+    pub fn power_off(&self, server: Server) -> MonoTime {
+        let at = self.note(format!("{} loses power", server.name()));
+        let host = self.server(server);
+        for pid in host.processes() {
+            // Gone already is as good as ended.
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        }
+        host.ip(&format!(
+            "link delete dev {}\nlink delete dev {}",
+            server.port().inside(),
+            server.heartbeat().inside()
+        ));
+        at
+    }
+
+    /// Interfaces and own addresses are there again; the caller starts agents and services.
+    pub fn power_on(&self, server: Server) -> MonoTime {
+        let at = self.note(format!("{} boots", server.name()));
+        self.replug(server.port());
+        self.replug(server.heartbeat());
+        at
+    }
+
+    /// Somebody deletes the gate's filters by hand.
+    pub fn delete_filter(&self, server: Server) -> MonoTime {
+        let at = self.note(format!("tc filters deleted on {}", server.name()));
+        self.server(server).tool("tc", &["qdisc", "del", "dev", server.port().inside(), "clsact"], "");
+        at
+    }
+
+    /// Somebody deletes an address by hand.
+    pub fn delete_address(&self, server: Server, address: &str) -> MonoTime {
+        let at = self.note(format!("{address} deleted on {}", server.name()));
+        self.server(server).ip(&format!("address del {address} dev {}", server.port().inside()));
+        at
+    }
+
+    /// Gives the client a neighbour entry that nothing corrects.
+    pub fn static_neighbour(&self, address: &str, server: Server) {
+        self.note(format!("static neighbour entry on the client: {address} is at {}", server.name()));
+        let mac = server.port().mac();
+        self.host(Port::Client).ip(&format!("neighbour replace {address} lladdr {mac} dev eth0 nud permanent"));
+    }
+
+    /// Who the client's kernel believes has `address`; `None` when it knows nobody.
+    pub fn believed_by_client(&self, address: &str) -> Option<String> {
+        let host = self.host(Port::Client).name();
+        let line = tool("ip", &["-n", host, "neighbour", "show", "to", address], "");
+        line.split("lladdr ").nth(1)?.split(' ').next().map(str::to_owned)
+    }
+}
+
+/// A step of CLOCK_REALTIME that is taken back on drop, exact to the microseconds between two readings.
+#[derive(Debug)]
+pub struct ClockStep {
+    /// CLOCK_REALTIME minus CLOCK_MONOTONIC as it was.
+    offset: u64,
+}
+
+impl ClockStep {
+    /// Remembers the right time.
+    pub fn new() -> ClockStep {
+        ClockStep { offset: nanos(ClockId::CLOCK_REALTIME) - nanos(ClockId::CLOCK_MONOTONIC) }
+    }
+
+    /// Sets the clock to the right time plus `seconds`.
+    pub fn step(&self, seconds: i64) {
+        let right = self.offset + nanos(ClockId::CLOCK_MONOTONIC);
+        let wanted = right.saturating_add_signed(seconds * 1_000_000_000);
+        let parts = |value: u64| i64::try_from(value).expect("clocks of this century fit");
+        let time = TimeSpec::new(parts(wanted / 1_000_000_000), parts(wanted % 1_000_000_000));
+        clock_settime(ClockId::CLOCK_REALTIME, time).unwrap_or_else(|e| panic!("set the clock: {e}"));
+    }
+}
+
+impl Drop for ClockStep {
+    fn drop(&mut self) {
+        self.step(0);
+    }
+}

@@ -1,0 +1,171 @@
+//! The lab: a switch, two servers, clients and a neighbour, each a network namespace of its own.
+//!
+//! Owns: everything that stands outside of the product, faults included. Never does: judging what it sees (see
+//! `probe`), or touching the machine's own interfaces. When anything of the lab fails to come about it panics. All of
+//! it is removed on drop, panic included; what a killed process left behind is removed by the next start.
+
+pub mod agent;
+pub mod clock;
+pub mod config_text;
+pub mod faults;
+pub mod netns;
+pub mod process;
+pub mod service;
+pub mod turn;
+pub mod wiring;
+
+use clock::now;
+use netns::Netns;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use turn::Turn;
+use vipair::types::MonoTime;
+pub use wiring::{Port, Server};
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// How a lab is to be built.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// No other lab of this process at the same time: for measuring.
+    pub alone: bool,
+    /// Whether the clients' segment has IPv4 at all.
+    pub ipv4: bool,
+    /// A fixed prefix, for a lab that is to be found again (`scripts/demo --keep`): survives this process.
+    pub keep_as: Option<(String, PathBuf)>,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan { alone: false, ipv4: true, keep_as: None }
+    }
+}
+
+/// A lab that stands.
+#[derive(Debug)]
+pub struct Lab {
+    prefix: String,
+    hosts: BTreeMap<&'static str, Netns>,
+    switch: Netns,
+    ipv4: bool,
+    journal: RefCell<Vec<Entry>>,
+    faults: RefCell<faults::Counter>,
+    dir: PathBuf,
+    keep: bool,
+    _turn: Turn,
+}
+
+/// Something that was done to the lab.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// When it was done.
+    pub at: MonoTime,
+    /// What it was, in words.
+    pub what: String,
+}
+
+impl Lab {
+    /// Builds the lab. Waits for its turn.
+    pub fn build(plan: &Plan) -> Lab {
+        assert!(nix::unistd::geteuid().is_root(), "the lab is made of network namespaces: run it as root");
+        let turn = if plan.alone { Turn::alone() } else { Turn::shared() };
+        netns::sweep();
+        let (prefix, dir) = plan.keep_as.clone().unwrap_or_else(|| {
+            let prefix = format!("vp{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+            let dir = std::env::temp_dir().join(&prefix);
+            (prefix, dir)
+        });
+        std::fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
+        let mut lab = Lab {
+            switch: Netns::create(&format!("{prefix}-switch")),
+            prefix,
+            hosts: BTreeMap::new(),
+            ipv4: plan.ipv4,
+            journal: RefCell::new(Vec::new()),
+            faults: RefCell::default(),
+            dir,
+            keep: plan.keep_as.is_some(),
+            _turn: turn,
+        };
+        // The switch itself is no host of these networks.
+        lab.switch.sysctl("ipv6/conf/default/disable_ipv6", "1");
+        lab.switch.ip(&wiring::bridges());
+        for port in [Port::Alpha, Port::AlphaHeartbeat, Port::Beta, Port::BetaHeartbeat, Port::Client, Port::Gateway] {
+            lab.plug(port);
+        }
+        lab
+    }
+
+    /// Makes the host behind `port` if it does not exist, and its cable.
+    pub fn plug(&mut self, port: Port) {
+        let prefix = &self.prefix;
+        let host = self.hosts.entry(port.host()).or_insert_with(|| Netns::create(&format!("{prefix}-{}", port.host())));
+        wiring::plug(&self.switch, host, port, self.ipv4);
+    }
+
+    /// Makes the cable of `port` anew, whose host exists.
+    pub fn replug(&self, port: Port) {
+        wiring::plug(&self.switch, self.host(port), port, self.ipv4);
+    }
+
+    /// What all namespaces of this lab are called before the last dash.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The directory of this lab's files.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The switch's namespace.
+    pub fn switch(&self) -> &Netns {
+        &self.switch
+    }
+
+    /// The namespace behind `port`.
+    pub fn host(&self, port: Port) -> &Netns {
+        self.hosts.get(port.host()).unwrap_or_else(|| panic!("{} is not plugged in", port.host()))
+    }
+
+    /// The namespace of a server.
+    pub fn server(&self, server: Server) -> &Netns {
+        self.host(server.port())
+    }
+
+    /// Whether children are to outlive this process.
+    pub fn is_kept(&self) -> bool {
+        self.keep
+    }
+
+    /// Writes down what is about to be done; readers of a failure see it between the frames.
+    pub fn note(&self, what: impl Into<String>) -> MonoTime {
+        let at = now();
+        self.journal.borrow_mut().push(Entry { at, what: what.into() });
+        at
+    }
+
+    /// All that was done so far.
+    pub fn journal(&self) -> Vec<Entry> {
+        self.journal.borrow().clone()
+    }
+
+    /// Leaves namespaces and files standing when this process ends.
+    pub fn leave(mut self) {
+        assert!(self.keep, "only a lab built to be kept can be left");
+        self.switch.leave();
+        self.hosts.values_mut().for_each(Netns::leave);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // Namespaces remove themselves. A directory that stays is a nuisance, no reason to abort while unwinding.
+        if let Err(cause) = std::fs::remove_dir_all(&self.dir) {
+            eprintln!("remove {}: {cause}", self.dir.display());
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Network namespaces of the lab, and the tools that act in them.
+//!
+//! Owns: creating, entering and removing a namespace, and running `ip`, `nft`, `tc` in one. Never does: anything in
+//! the namespace the tests were started in. On failure it panics with what the tool said: a lab that is not as
+//! described must not be measured. Dropping a [`Netns`] ends every process inside and removes it.
+
+use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const NAMED: &str = "/run/netns";
+
+/// A named network namespace that lives as long as this value.
+#[derive(Debug)]
+pub struct Netns {
+    name: String,
+    handle: File,
+    keep: bool,
+}
+
+impl Netns {
+    /// Creates the namespace and brings its loopback up.
+    pub fn create(name: &str) -> Netns {
+        tool("ip", &["netns", "add", name], "");
+        let handle = File::open(format!("{NAMED}/{name}")).unwrap_or_else(|e| panic!("namespace {name}: {e}"));
+        let netns = Netns { name: name.to_owned(), handle, keep: false };
+        netns.ip("link set dev lo up");
+        netns
+    }
+
+    /// The name by which `ip netns` knows it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Descriptor for `setns`, valid as long as this value.
+    pub fn descriptor(&self) -> i32 {
+        self.handle.as_raw_fd()
+    }
+
+    /// Leaves the namespace standing when this value is dropped.
+    pub fn leave(&mut self) {
+        self.keep = true;
+    }
+
+    /// Runs `work` on a thread of its own inside the namespace. Sockets opened there stay in the namespace.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                self.enter();
+                work()
+            });
+            inside.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause))
+        })
+    }
+
+    /// Moves the calling thread, and only it, into the namespace for good.
+    pub fn enter(&self) {
+        setns(&self.handle, CloneFlags::CLONE_NEWNET).unwrap_or_else(|e| panic!("enter {}: {e}", self.name));
+    }
+
+    /// Another handle on the same namespace, for a thread that enters it.
+    pub fn door(&self) -> Door {
+        Door(self.handle.try_clone().expect("duplicate a namespace descriptor"))
+    }
+
+    /// Runs lines of `ip` in one batch inside the namespace.
+    pub fn ip(&self, lines: &str) {
+        tool("ip", &["-n", &self.name, "-batch", "-"], lines);
+    }
+
+    /// Runs one tool inside the namespace and returns what it printed.
+    pub fn tool(&self, program: &str, args: &[&str], input: &str) -> String {
+        let mut all = vec!["netns", "exec", &self.name, program];
+        all.extend(args);
+        tool("ip", &all, input)
+    }
+
+    /// Like [`Netns::tool`], for when failing is an answer.
+    pub fn try_tool(&self, program: &str, args: &[&str], input: &str) -> Result<String, String> {
+        let mut all = vec!["netns", "exec", &self.name, program];
+        all.extend(args);
+        try_tool("ip", &all, input)
+    }
+
+    /// Writes a sysctl below `/proc/sys/net` of the namespace.
+    pub fn sysctl(&self, key: &str, value: &str) {
+        let path = format!("/proc/sys/net/{key}");
+        self.run(|| std::fs::write(&path, value).unwrap_or_else(|e| panic!("write {value} to {path}: {e}")));
+    }
+
+    /// The processes that are in the namespace now.
+    pub fn processes(&self) -> Vec<Pid> {
+        let inode = self.handle.metadata().map(|m| m.ino()).unwrap_or_default();
+        processes_of(inode)
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        if !self.keep {
+            remove(&self.name, &self.processes());
+        }
+    }
+}
+
+/// A way into a namespace that a thread can own.
+#[derive(Debug)]
+pub struct Door(File);
+
+impl Door {
+    /// Moves the calling thread, and only it, into the namespace for good.
+    pub fn enter(&self) {
+        setns(&self.0, CloneFlags::CLONE_NEWNET).unwrap_or_else(|e| panic!("enter a namespace: {e}"));
+    }
+}
+
+/// Removes what labs of dead processes left behind: namespaces called `vp<pid>-…` whose pid is gone.
+pub fn sweep() {
+    for name in names_of_labs() {
+        let owner = name[2..].split('-').next().and_then(|pid| pid.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+            remove_named(&name);
+        }
+    }
+}
+
+/// Removes every namespace whose name begins with `prefix` and a dash, with the processes inside.
+pub fn remove_lab(prefix: &str) -> usize {
+    let ours: Vec<String> =
+        names_of_labs().into_iter().filter(|name| name.starts_with(&format!("{prefix}-"))).collect();
+    ours.iter().for_each(|name| remove_named(name));
+    ours.len()
+}
+
+fn names_of_labs() -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(NAMED) else { return Vec::new() };
+    entries.flatten().filter_map(|e| e.file_name().into_string().ok()).filter(|n| n.starts_with("vp")).collect()
+}
+
+fn remove_named(name: &str) {
+    let inode = std::fs::metadata(format!("{NAMED}/{name}")).map(|m| m.ino()).unwrap_or_default();
+    remove(name, &processes_of(inode));
+}
+
+/// Ends `inside` and removes the namespace. Failing to is printed, never a panic: it runs while unwinding.
+fn remove(name: &str, inside: &[Pid]) {
+    for pid in inside {
+        // Gone already is as good as ended.
+        let _ = kill(*pid, Signal::SIGKILL);
+    }
+    let limit = Instant::now() + Duration::from_secs(2);
+    while inside.iter().any(|pid| kill(*pid, None).is_ok() && !is_zombie(*pid)) && Instant::now() < limit {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if let Err(cause) = try_tool("ip", &["netns", "del", name], "") {
+        eprintln!("{cause}");
+    }
+}
+
+fn is_zombie(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_none_or(|rest| rest.starts_with('Z'))
+}
+
+/// All processes whose network namespace has this inode, this process excepted.
+fn processes_of(inode: u64) -> Vec<Pid> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|e| e.file_name().to_str().and_then(|n| n.parse::<i32>().ok()))
+        .filter(|pid| u32::try_from(*pid) != Ok(std::process::id()))
+        .filter(|pid| inode != 0 && std::fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|m| m.ino() == inode))
+        .map(Pid::from_raw)
+        .collect()
+}
+
+/// Runs a program to its end and returns what it printed; panics with its complaint if it fails.
+pub fn tool(program: &str, args: &[&str], input: &str) -> String {
+    try_tool(program, args, input).unwrap_or_else(|cause| panic!("{cause}"))
+}
+
+/// Runs a program to its end. The error holds the command, its input and its complaint.
+pub fn try_tool(program: &str, args: &[&str], input: &str) -> Result<String, String> {
+    let what = || format!("{program} {}{}{input}", args.join(" "), if input.is_empty() { "" } else { " <<< " });
+    let mut child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| format!("{}: {e}", what()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input.as_bytes()).map_err(|e| format!("{}: {e}", what()))?;
+    }
+    let output = child.wait_with_output().map_err(|e| format!("{}: {e}", what()))?;
+    if !output.status.success() {
+        return Err(format!("{}: {}: {}", what(), output.status, String::from_utf8_lossy(&output.stderr).trim()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

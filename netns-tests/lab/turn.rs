@@ -1,0 +1,62 @@
+//! Who may run when: a few labs side by side, or one alone when times are measured.
+//!
+//! Owns: the count of labs standing in this process. Never does: anything to a lab. A test that panics gives its turn
+//! back while unwinding, so the others go on.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+
+struct State {
+    running: usize,
+    alone: bool,
+    waiting_alone: usize,
+}
+
+static STATE: Mutex<State> = Mutex::new(State { running: 0, alone: false, waiting_alone: 0 });
+static CHANGED: Condvar = Condvar::new();
+
+/// The right to have a lab standing; given back on drop.
+#[derive(Debug)]
+pub struct Turn {
+    alone: bool,
+}
+
+/// Labs that may stand at once: one per core and never more than four, since each has threads that keep time.
+fn places() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 4)
+}
+
+impl Turn {
+    /// Waits for a place among others.
+    pub fn shared() -> Turn {
+        let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.alone || state.waiting_alone > 0 || state.running >= places() {
+            state = CHANGED.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.running += 1;
+        Turn { alone: false }
+    }
+
+    /// Waits until no other lab of this process stands, and keeps others from starting.
+    pub fn alone() -> Turn {
+        let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+        state.waiting_alone += 1;
+        while state.alone || state.running > 0 {
+            state = CHANGED.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.waiting_alone -= 1;
+        state.running += 1;
+        state.alone = true;
+        Turn { alone: true }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+        state.running -= 1;
+        if self.alone {
+            state.alone = false;
+        }
+        CHANGED.notify_all();
+    }
+}

@@ -1,0 +1,254 @@
+//! What is plugged in where: the switch's bridges, the ports, and the addresses behind each port.
+//!
+//! Owns: the table of ports and the `ip` lines that build them. Never does: faults (see `faults`). Port indexes are
+//! fixed, so that a port keeps its identity for the capture when a node "reboots" and its cable is made anew.
+
+use super::netns::Netns;
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use vipair::types::MacAddr;
+
+/// One of the two servers of a pair.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Server {
+    /// The first of the configuration, preferred by default.
+    Alpha,
+    /// The second.
+    Beta,
+}
+
+impl Server {
+    /// Both, in the order of the configuration.
+    pub const BOTH: [Server; 2] = [Server::Alpha, Server::Beta];
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Server::Alpha => "alpha",
+            Server::Beta => "beta",
+        }
+    }
+
+    /// The other one.
+    pub fn other(self) -> Server {
+        match self {
+            Server::Alpha => Server::Beta,
+            Server::Beta => Server::Alpha,
+        }
+    }
+
+    /// Its port on the clients' segment.
+    pub fn port(self) -> Port {
+        match self {
+            Server::Alpha => Port::Alpha,
+            Server::Beta => Port::Beta,
+        }
+    }
+
+    /// Its port on the heartbeat network.
+    pub fn heartbeat(self) -> Port {
+        match self {
+            Server::Alpha => Port::AlphaHeartbeat,
+            Server::Beta => Port::BetaHeartbeat,
+        }
+    }
+}
+
+/// A socket of the switch.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Port {
+    /// alpha's eth0.
+    Alpha,
+    /// beta's eth0.
+    Beta,
+    /// alpha's eth1.
+    AlphaHeartbeat,
+    /// beta's eth1.
+    BetaHeartbeat,
+    /// The clients.
+    Client,
+    /// A neighbour that is always there.
+    Gateway,
+    /// Somebody who does not belong here.
+    Stranger,
+}
+
+/// Bridge of the clients' segment.
+pub const SEGMENT: &str = "segment";
+/// Bridge of the heartbeat network.
+pub const HEARTBEAT: &str = "heartbeat";
+/// A second half for the clients' segment when it is split.
+pub const SPLIT: &str = "split";
+
+/// How many addresses the clients' host has besides its first: each question of a sampler comes from the next one,
+/// so that an answer names the question.
+pub const ASKERS: u8 = 32;
+/// The last byte of the first of those addresses.
+pub const FIRST_ASKER: u8 = 192;
+
+impl Port {
+    /// Every port of the switch.
+    pub const ALL: [Port; 7] = [
+        Port::Alpha,
+        Port::Beta,
+        Port::AlphaHeartbeat,
+        Port::BetaHeartbeat,
+        Port::Client,
+        Port::Gateway,
+        Port::Stranger,
+    ];
+    /// The ports that lead to servers.
+    pub const SERVERS: [Port; 4] = [Port::Alpha, Port::Beta, Port::AlphaHeartbeat, Port::BetaHeartbeat];
+
+    /// The interface's name in the switch's namespace.
+    pub fn name(self) -> &'static str {
+        match self {
+            Port::Alpha => "alpha",
+            Port::Beta => "beta",
+            Port::AlphaHeartbeat => "alpha-hb",
+            Port::BetaHeartbeat => "beta-hb",
+            Port::Client => "client",
+            Port::Gateway => "gateway",
+            Port::Stranger => "stranger",
+        }
+    }
+
+    /// The host behind it: last part of its namespace's name.
+    pub fn host(self) -> &'static str {
+        match self {
+            Port::Alpha | Port::AlphaHeartbeat => "alpha",
+            Port::Beta | Port::BetaHeartbeat => "beta",
+            Port::Client => "client",
+            Port::Gateway => "gateway",
+            Port::Stranger => "stranger",
+        }
+    }
+
+    /// The server behind it, if there is one.
+    pub fn server(self) -> Option<Server> {
+        match self {
+            Port::Alpha | Port::AlphaHeartbeat => Some(Server::Alpha),
+            Port::Beta | Port::BetaHeartbeat => Some(Server::Beta),
+            Port::Client | Port::Gateway | Port::Stranger => None,
+        }
+    }
+
+    /// The interface's index in the switch's namespace.
+    pub fn index(self) -> u32 {
+        match self {
+            Port::Alpha => 101,
+            Port::Beta => 102,
+            Port::AlphaHeartbeat => 111,
+            Port::BetaHeartbeat => 112,
+            Port::Client => 150,
+            Port::Gateway => 154,
+            Port::Stranger => 166,
+        }
+    }
+
+    /// The interface's name inside the host.
+    pub fn inside(self) -> &'static str {
+        match self {
+            Port::AlphaHeartbeat | Port::BetaHeartbeat => "eth1",
+            Port::Alpha | Port::Beta | Port::Client | Port::Gateway | Port::Stranger => "eth0",
+        }
+    }
+
+    /// The bridge it belongs to.
+    pub fn bridge(self) -> &'static str {
+        match self {
+            Port::AlphaHeartbeat | Port::BetaHeartbeat => HEARTBEAT,
+            Port::Alpha | Port::Beta | Port::Client | Port::Gateway | Port::Stranger => SEGMENT,
+        }
+    }
+
+    /// Last byte of the host's own addresses.
+    fn number(self) -> u8 {
+        match self {
+            Port::Alpha | Port::AlphaHeartbeat => 1,
+            Port::Beta | Port::BetaHeartbeat => 2,
+            Port::Client => 50,
+            Port::Gateway => 254,
+            Port::Stranger => 66,
+        }
+    }
+
+    /// The hardware address behind it.
+    pub fn mac(self) -> MacAddr {
+        let network = u8::from(self.bridge() == HEARTBEAT);
+        MacAddr([0x02, 0, 0, 0, network, self.number()])
+    }
+
+    /// The host's own IPv4 address.
+    pub fn ipv4(self) -> Ipv4Addr {
+        if self.bridge() == HEARTBEAT {
+            Ipv4Addr::new(192, 168, 50, self.number())
+        } else {
+            Ipv4Addr::new(10, 0, 0, self.number())
+        }
+    }
+
+    /// The host's own global IPv6 address on the clients' segment. Like people do, the decimal number is written
+    /// into the last group: 10.0.0.50 and 2001:db8::50.
+    pub fn ipv6(self) -> Ipv6Addr {
+        ipv6(self.number())
+    }
+}
+
+fn ipv6(number: u8) -> Ipv6Addr {
+    format!("2001:db8::{number}").parse().expect("a decimal number is a hexadecimal group")
+}
+
+/// The address from which question number `turn` is asked, in the family of `target`.
+pub fn asker(target: IpAddr, turn: u8) -> IpAddr {
+    let number = FIRST_ASKER + turn % ASKERS;
+    match target {
+        IpAddr::V4(_) => Ipv4Addr::new(10, 0, 0, number).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0xff, number.into()).into(),
+    }
+}
+
+/// Lines that build the bridges.
+pub fn bridges() -> String {
+    let mut lines = String::new();
+    for (bridge, index) in [(SEGMENT, 10), (HEARTBEAT, 11), (SPLIT, 12)] {
+        // Writing to a String cannot fail.
+        let _ = writeln!(lines, "link add dev {bridge} index {index} type bridge stp_state 0 mcast_snooping 0");
+        let _ = writeln!(lines, "link set dev {bridge} up");
+    }
+    lines
+}
+
+/// Makes the cable of `port`: one end in the switch, plugged in, the other in the host with its addresses.
+pub fn plug(switch: &Netns, host: &Netns, port: Port, ipv4: bool) {
+    let (name, inside, index) = (port.name(), port.inside(), port.index());
+    switch.ip(&format!(
+        "link add dev {name} index {index} type veth peer name {inside} address {} netns {}\n\
+         link set dev {name} master {} up\n",
+        port.mac(),
+        host.name(),
+        port.bridge(),
+    ));
+    host.ip(&addresses(port, ipv4));
+}
+
+fn addresses(port: Port, ipv4: bool) -> String {
+    let inside = port.inside();
+    let mut lines = format!("link set dev {inside} up\n");
+    let mut add = |address: IpAddr, bits: u8, flags: &str| {
+        let _ = writeln!(lines, "address add {address}/{bits} dev {inside} {flags}");
+    };
+    if ipv4 || port.bridge() == HEARTBEAT {
+        add(port.ipv4().into(), 24, "");
+    }
+    if port.bridge() == SEGMENT {
+        add(port.ipv6().into(), 64, "nodad");
+    }
+    if port == Port::Client {
+        for turn in 0..ASKERS {
+            add(asker(IpAddr::V4(Ipv4Addr::UNSPECIFIED), turn), 32, "");
+            add(asker(IpAddr::V6(Ipv6Addr::UNSPECIFIED), turn), 128, "nodad noprefixroute");
+        }
+    }
+    lines
+}

@@ -1,0 +1,231 @@
+//! A client that asks the segment who has an address, once every millisecond.
+//!
+//! Owns: one thread with one packet socket in the clients' namespace. Never does: trusting the kernel's neighbour
+//! table: every answer is seen and attributed to its question, so an answer from two servers cannot hide. Gaps are
+//! counted between questions that were asked: a sampler that slept reports fewer questions, not a longer gap.
+
+use super::frames::{How, question, read};
+use super::socket::{PacketSocket, hurry, program};
+use crate::lab::clock::now;
+use crate::lab::wiring::{ASKERS, FIRST_ASKER, Port, asker};
+use crate::lab::{Lab, Server};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use vipair::types::{MacAddr, MonoTime};
+
+/// One question and what came back.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// When it was asked.
+    pub at: MonoTime,
+    /// The first answer: when, and from where.
+    pub answer: Option<(MonoTime, MacAddr)>,
+    /// An answer to the same question from another hardware address. There must be none.
+    pub second: Option<(MonoTime, MacAddr)>,
+}
+
+/// The running sampler.
+#[derive(Debug)]
+pub struct Asker {
+    target: IpAddr,
+    stop: Arc<AtomicBool>,
+    questions: Arc<Mutex<Vec<Question>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// One question per millisecond for an hour: more is a test that forgot to stop.
+const MOST: usize = 3_600_000;
+
+impl Asker {
+    /// Starts asking for `target` every `pace`.
+    pub fn start(lab: &Lab, target: IpAddr, pace: Duration) -> Asker {
+        let stop = Arc::new(AtomicBool::new(false));
+        let questions = Arc::new(Mutex::new(Vec::new()));
+        let socket = lab.host(Port::Client).run(|| PacketSocket::open(Some("eth0"), &filter(target)));
+        let thread = {
+            let (stop, questions) = (stop.clone(), questions.clone());
+            std::thread::spawn(move || {
+                hurry();
+                run(&socket, target, pace, &stop, &questions);
+            })
+        };
+        Asker { target, stop, questions, thread: Some(thread) }
+    }
+
+    /// The address it asks for.
+    pub fn target(&self) -> IpAddr {
+        self.target
+    }
+
+    /// What was asked from `from` on, so far.
+    pub fn since(&self, from: MonoTime) -> Answers {
+        let questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = questions.partition_point(|q| q.at < from);
+        Answers { target: self.target, questions: questions[first..].to_vec() }
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was printed by itself and shows as missing answers.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn filter(target: IpAddr) -> Vec<socket2::SockFilter> {
+    use libc::{BPF_ABS, BPF_B, BPF_H, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET};
+    let (half, byte, equal, done) =
+        (BPF_LD | BPF_H | BPF_ABS, BPF_LD | BPF_B | BPF_ABS, BPF_JMP | BPF_JEQ | BPF_K, BPF_RET | BPF_K);
+    match target {
+        IpAddr::V4(_) => program(&[(half, 0, 0, 12), (equal, 0, 1, 0x0806), (done, 0, 0, 128), (done, 0, 0, 0)]),
+        IpAddr::V6(_) => program(&[
+            (half, 0, 0, 12),
+            (equal, 0, 5, 0x86dd),
+            (byte, 0, 0, 20),
+            (equal, 0, 3, 58),
+            (byte, 0, 0, 54),
+            (equal, 0, 1, 136),
+            (done, 0, 0, 128),
+            (done, 0, 0, 0),
+        ]),
+    }
+}
+
+fn run(socket: &PacketSocket, target: IpAddr, pace: Duration, stop: &AtomicBool, questions: &Mutex<Vec<Question>>) {
+    let mut next = now();
+    let mut buffer = [0; 128];
+    while !stop.load(Ordering::Relaxed) {
+        let wait = TimeSpec::from_duration(next.since(now()));
+        let mut polled = [PollFd::new(socket.descriptor(), PollFlags::POLLIN)];
+        // A signal only shortens the wait.
+        let _ = ppoll(&mut polled, Some(wait), None);
+        while let Some(arrival) = socket.receive(&mut buffer) {
+            note_answer(&buffer[..arrival.length], target, now(), questions);
+        }
+        let time = now();
+        if time < next {
+            continue;
+        }
+        let mut questions = questions.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(questions.len() < MOST, "a sampler ran for an hour");
+        let turn = u8::try_from(questions.len() % usize::from(ASKERS)).expect("few askers");
+        let frame = question(Port::Client.mac(), asker(target, turn), target);
+        questions.push(Question { at: now(), answer: None, second: None });
+        drop(questions);
+        // An interface that is down is a question without an answer.
+        let _ = socket.send(&frame);
+        next = if time.since(next) > pace { time + pace } else { next + pace };
+    }
+}
+
+fn note_answer(frame: &[u8], target: IpAddr, at: MonoTime, questions: &Mutex<Vec<Question>>) {
+    let Some(said) = read(frame) else { return };
+    let is_answer = matches!(said.how, How::Reply | How::Advertisement) && said.address == target;
+    let Some(turn) = turn_of(said.to).filter(|_| is_answer) else { return };
+    let mut questions = questions.lock().unwrap_or_else(PoisonError::into_inner);
+    // The newest question of this asker: an answer comes long before the same asker's next turn.
+    let last = questions.len();
+    let behind = (last + usize::from(ASKERS) - 1 - usize::from(turn)) % usize::from(ASKERS);
+    let Some(question) = last.checked_sub(behind + 1).and_then(|n| questions.get_mut(n)) else { return };
+    match question.answer {
+        None => question.answer = Some((at, said.mac)),
+        Some((_, first)) if first != said.mac => question.second = Some((at, said.mac)),
+        Some(_) => {}
+    }
+}
+
+fn turn_of(asked_by: IpAddr) -> Option<u8> {
+    let last = match asked_by {
+        IpAddr::V4(address) => address.octets()[3],
+        IpAddr::V6(address) => address.octets()[15],
+    };
+    let turn = last.checked_sub(FIRST_ASKER).filter(|turn| *turn < ASKERS)?;
+    (asker(asked_by, turn) == asked_by).then_some(turn)
+}
+
+/// What a stretch of questions brought.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    /// The address asked for.
+    pub target: IpAddr,
+    /// The questions in order.
+    pub questions: Vec<Question>,
+}
+
+/// A stretch of time in which nobody answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gap {
+    /// The last question that was answered before.
+    pub from: MonoTime,
+    /// The first question that was answered after, or the last question of all.
+    pub to: MonoTime,
+}
+
+impl Gap {
+    /// How long it lasted.
+    pub fn length(self) -> Duration {
+        self.to.since(self.from)
+    }
+}
+
+impl Answers {
+    /// Questions that two hardware addresses answered.
+    pub fn both(&self) -> usize {
+        self.questions.iter().filter(|q| q.second.is_some()).count()
+    }
+
+    /// The longest stretch without an answer; zero long when every question was answered. Questions of the last 20 ms
+    /// are left out while nobody had the time to answer them.
+    pub fn longest_gap(&self) -> Gap {
+        let last = self.questions.last().map_or(MonoTime::ZERO, |q| q.at);
+        let settled = self.questions.iter().filter(|q| q.answer.is_some() || last.since(q.at).as_millis() > 20);
+        let mut longest = Gap { from: last, to: last };
+        let (mut before, mut silent, mut end) = (None, false, last);
+        for question in settled {
+            end = question.at;
+            let start = *before.get_or_insert(question.at);
+            if question.answer.is_none() {
+                silent = true;
+                continue;
+            }
+            let gap = Gap { from: start, to: question.at };
+            if silent && gap.length() > longest.length() {
+                longest = gap;
+            }
+            (before, silent) = (Some(question.at), false);
+        }
+        let open = Gap { from: before.unwrap_or(end), to: end };
+        if silent && open.length() > longest.length() { open } else { longest }
+    }
+
+    /// Who answered, in the order of change.
+    pub fn by(&self) -> Vec<(MonoTime, MacAddr)> {
+        let mut changes: Vec<(MonoTime, MacAddr)> = Vec::new();
+        for (at, mac) in self.questions.iter().filter_map(|q| q.answer) {
+            if changes.last().is_none_or(|(_, last)| *last != mac) {
+                changes.push((at, mac));
+            }
+        }
+        changes
+    }
+
+    /// The server that gave the last answer.
+    pub fn last_server(&self) -> Option<Server> {
+        let mac = self.questions.iter().rev().find_map(|q| q.answer)?.1;
+        Server::BOTH.into_iter().find(|s| s.port().mac() == mac)
+    }
+
+    /// The server that gave the first answer.
+    pub fn first_server(&self) -> Option<Server> {
+        let mac = self.questions.iter().find_map(|q| q.answer)?.1;
+        Server::BOTH.into_iter().find(|s| s.port().mac() == mac)
+    }
+}

@@ -1,0 +1,176 @@
+//! Frames the probes send and read, by the byte.
+//!
+//! Owns: ARP (RFC 826), neighbour discovery (RFC 4861), the addresses of IP packets. Never does: using the product's
+//! own codec: a mistake there must not blind the judge. What cannot be read is `None`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use vipair::types::MacAddr;
+
+/// How a frame speaks of an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum How {
+    /// ARP reply with the address as sender, to somebody.
+    Reply,
+    /// ARP request with the address as sender, for another address.
+    Request,
+    /// ARP request with the address as sender and target.
+    AnnounceRequest,
+    /// ARP reply with the address as sender and target.
+    AnnounceReply,
+    /// Neighbour advertisement, sent on request.
+    Advertisement,
+    /// Neighbour advertisement that nobody asked for.
+    AnnounceAdvertisement,
+    /// Neighbour solicitation whose source is the address.
+    Solicitation,
+    /// An IP packet from the address.
+    Packet,
+}
+
+impl How {
+    /// Whether it makes others send to the sender's hardware address.
+    pub fn is_claim(self) -> bool {
+        self != How::Packet
+    }
+}
+
+/// What a frame says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Saying {
+    /// The address it speaks for.
+    pub address: IpAddr,
+    /// In which way.
+    pub how: How,
+    /// The hardware address it names (claims) or comes from (packets).
+    pub mac: MacAddr,
+    /// The protocol address it is for.
+    pub to: IpAddr,
+}
+
+const ARP: u16 = 0x0806;
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+const SOLICITATION: u8 = 135;
+const ADVERTISEMENT: u8 = 136;
+
+/// Reads a frame. A claim for nobody (an ARP probe, a solicitation from ::) says nothing.
+pub fn read(frame: &[u8]) -> Option<Saying> {
+    let source = mac(frame, 6)?;
+    let said = match word(frame, 12)? {
+        ARP => read_arp(frame)?,
+        IPV4 => Saying { address: v4(frame, 26)?, how: How::Packet, mac: source, to: v4(frame, 30)? },
+        IPV6 => read_ipv6(frame, source)?,
+        _ => return None,
+    };
+    (!said.address.is_unspecified()).then_some(said)
+}
+
+fn read_arp(frame: &[u8]) -> Option<Saying> {
+    let (address, to) = (v4(frame, 28)?, v4(frame, 38)?);
+    let how = match (word(frame, 20)?, address == to) {
+        (1, false) => How::Request,
+        (1, true) => How::AnnounceRequest,
+        (2, false) => How::Reply,
+        (2, true) => How::AnnounceReply,
+        _ => return None,
+    };
+    Some(Saying { address, how, mac: mac(frame, 22)?, to })
+}
+
+fn read_ipv6(frame: &[u8], source: MacAddr) -> Option<Saying> {
+    let (from, to) = (v6(frame, 22)?, v6(frame, 38)?);
+    let packet = Saying { address: from, how: How::Packet, mac: source, to };
+    if *frame.get(20)? != 58 {
+        return Some(packet);
+    }
+    match *frame.get(54)? {
+        ADVERTISEMENT => {
+            let solicited = frame.get(58)? & 0x40 != 0;
+            let how = if solicited { How::Advertisement } else { How::AnnounceAdvertisement };
+            // Target link-layer option, when there is one; the sender otherwise.
+            let named = if frame.get(78) == Some(&2) { mac(frame, 80)? } else { source };
+            Some(Saying { address: v6(frame, 62)?, how, mac: named, to })
+        }
+        SOLICITATION => Some(Saying { how: How::Solicitation, to: v6(frame, 62)?, ..packet }),
+        _ => Some(packet),
+    }
+}
+
+fn word(frame: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(frame.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn mac(frame: &[u8], at: usize) -> Option<MacAddr> {
+    Some(MacAddr(frame.get(at..at + 6)?.try_into().ok()?))
+}
+
+fn v4(frame: &[u8], at: usize) -> Option<IpAddr> {
+    let bytes: [u8; 4] = frame.get(at..at + 4)?.try_into().ok()?;
+    Some(Ipv4Addr::from(bytes).into())
+}
+
+fn v6(frame: &[u8], at: usize) -> Option<IpAddr> {
+    let bytes: [u8; 16] = frame.get(at..at + 16)?.try_into().ok()?;
+    Some(Ipv6Addr::from(bytes).into())
+}
+
+/// The question who has `target`, asked by `from` at `mac`. Both addresses are of one family.
+pub fn question(mac: MacAddr, from: IpAddr, target: IpAddr) -> Vec<u8> {
+    match (from, target) {
+        (IpAddr::V4(from), IpAddr::V4(target)) => arp(1, mac, from, target),
+        (IpAddr::V6(from), IpAddr::V6(target)) => solicitation(mac, from, target),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => panic!("{from} cannot ask for {target}"),
+    }
+}
+
+/// A broadcast ARP frame with operation `op` whose target hardware address is not filled in.
+pub fn arp(op: u8, mac: MacAddr, from: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
+    let mut frame = ethernet(MacAddr::BROADCAST, mac, ARP);
+    frame.extend([0, 1, 0x08, 0, 6, 4, 0, op]);
+    frame.extend(mac.0);
+    frame.extend(from.octets());
+    frame.extend([0; 6]);
+    frame.extend(target.octets());
+    frame
+}
+
+fn solicitation(mac: MacAddr, from: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
+    let last = target.octets();
+    let group: Ipv6Addr = {
+        let mut bytes = [0; 16];
+        bytes[..13].copy_from_slice(&[0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff]);
+        bytes[13..].copy_from_slice(&last[13..]);
+        bytes.into()
+    };
+    let mut body = vec![SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
+    body.extend(target.octets());
+    body.extend([1, 1]);
+    body.extend(mac.0);
+    let sum = checksum(from, group, &body);
+    body[2..4].copy_from_slice(&sum.to_be_bytes());
+    let mut frame = ethernet(MacAddr([0x33, 0x33, 0xff, last[13], last[14], last[15]]), mac, IPV6);
+    frame.extend([0x60, 0, 0, 0, 0, 32, 58, 255]);
+    frame.extend(from.octets());
+    frame.extend(group.octets());
+    frame.extend(body);
+    frame
+}
+
+fn ethernet(to: MacAddr, from: MacAddr, kind: u16) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(86);
+    frame.extend(to.0);
+    frame.extend(from.0);
+    frame.extend(kind.to_be_bytes());
+    frame
+}
+
+/// The checksum of an ICMPv6 message (RFC 4443 2.3).
+fn checksum(from: Ipv6Addr, to: Ipv6Addr, body: &[u8]) -> u16 {
+    let length = u16::try_from(body.len()).expect("a short message").to_be_bytes();
+    let pseudo = [from.octets(), to.octets()].concat();
+    let all = pseudo.chunks(2).chain([&length[..], &[0, 58]]).chain(body.chunks(2));
+    let sum: u32 = all.map(|pair| u32::from(pair[0]) << 8 | pair.get(1).copied().map_or(0, u32::from)).sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let folded = (folded & 0xffff) + (folded >> 16);
+    !u16::try_from(folded & 0xffff).expect("16 bits")
+}

@@ -1,0 +1,225 @@
+//! The judge: reads what left the servers and says whether a promise was broken.
+//!
+//! Owns: the rules S1, S3 and S8 as they show on the wire. A tenure is a run of claims from one server; tenures must
+//! follow one another exactly as the test says, so a single claim from a closed server breaks the order and is found,
+//! whenever it was sent. Never does: guessing. A verdict against the product comes with the timeline of the address.
+
+use super::capture::Heard;
+use super::frames::How;
+use crate::lab::wiring::{Port, SEGMENT, Server};
+use crate::lab::{Entry, agent::seconds};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::time::Duration;
+use vipair::types::MonoTime;
+
+/// How an address goes from one server to the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Unplanned: the former owner says nothing any more.
+    Takeover,
+    /// Planned: the former owner carries open connections for the drain time.
+    Handover,
+}
+
+/// The owners an address is to have, one after the other.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    first: Server,
+    changes: Vec<Change>,
+}
+
+impl Expected {
+    /// Owned by `first`, and by nobody else until a change is added.
+    pub fn owner(first: Server) -> Expected {
+        Expected { first, changes: Vec::new() }
+    }
+
+    /// Then by the other one, unplanned.
+    pub fn takeover(mut self) -> Expected {
+        self.changes.push(Change::Takeover);
+        self
+    }
+
+    /// Then by the other one, planned.
+    pub fn handover(mut self) -> Expected {
+        self.changes.push(Change::Handover);
+        self
+    }
+
+    /// The owners in order.
+    pub fn owners(&self) -> Vec<Server> {
+        let mut owners = vec![self.first];
+        owners.extend(self.changes.iter().scan(self.first, |owner, _| {
+            *owner = owner.other();
+            Some(*owner)
+        }));
+        owners
+    }
+}
+
+/// A time in which what a server sends on the clients' segment reaches neither the clients nor the other server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Apart {
+    /// The server.
+    pub server: Server,
+    /// The cable is pulled.
+    pub from: MonoTime,
+    /// The cable is in again, plus the two pulses S8 allows.
+    pub until: MonoTime,
+}
+
+/// A run of claims from one server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tenure {
+    /// Whose.
+    pub server: Server,
+    /// Its first claim.
+    pub first: MonoTime,
+    /// Its last claim.
+    pub last: MonoTime,
+    /// How many.
+    pub claims: usize,
+}
+
+/// What is to be judged.
+#[derive(Clone, Debug)]
+pub struct Case<'a> {
+    /// Everything that left the servers.
+    pub heard: &'a [Heard],
+    /// What was done.
+    pub journal: &'a [Entry],
+    /// When servers were cut off.
+    pub apart: &'a [Apart],
+    /// How long a former owner carries open connections after a handover.
+    pub drain: Duration,
+}
+
+/// Room for a frame that was on its way when the next owner was heard.
+const IN_FLIGHT: Duration = Duration::from_millis(1);
+
+impl Case<'_> {
+    /// Judges one address; the error is a verdict with its timeline.
+    pub fn judge(&self, address: IpAddr, expected: &Expected) -> Result<Vec<Tenure>, String> {
+        let tenures = self.tenures(address);
+        let owners: Vec<Server> = tenures.iter().map(|t| t.server).collect();
+        if owners != expected.owners() {
+            return Err(self.verdict(address, &format!("owners were to be {:?}, seen {owners:?}", expected.owners())));
+        }
+        for heard in self.of(address) {
+            if heard.port.bridge() != SEGMENT {
+                return Err(self.verdict(address, &format!("{:?} left by port {}", heard.said.how, heard.port.name())));
+            }
+            let server = heard.port.server().expect("only servers are heard");
+            if heard.said.how == How::Packet && !self.may_send(server, heard.at, &tenures, &expected.changes) {
+                let what = format!("{} sent a packet from it without a lease, at {}", server.name(), self.clock(heard.at));
+                return Err(self.verdict(address, &what));
+            }
+        }
+        Ok(tenures)
+    }
+
+    /// The tenures of an address, in order, times apart left out.
+    pub fn tenures(&self, address: IpAddr) -> Vec<Tenure> {
+        let mut tenures: Vec<Tenure> = Vec::new();
+        for heard in self.of(address).filter(|h| h.said.how.is_claim()) {
+            let server = heard.port.server().expect("only servers are heard");
+            match tenures.last_mut() {
+                Some(tenure) if tenure.server == server => {
+                    tenure.last = heard.at;
+                    tenure.claims += 1;
+                }
+                Some(_) | None => tenures.push(Tenure { server, first: heard.at, last: heard.at, claims: 1 }),
+            }
+        }
+        tenures
+    }
+
+    fn of(&self, address: IpAddr) -> impl Iterator<Item = &Heard> {
+        self.heard.iter().filter(move |h| h.said.address == address && !self.is_apart(h))
+    }
+
+    fn is_apart(&self, heard: &Heard) -> bool {
+        let server = heard.port.server();
+        heard.port.bridge() == SEGMENT
+            && self.apart.iter().any(|a| Some(a.server) == server && (a.from..a.until).contains(&heard.at))
+    }
+
+    /// S3 for IP packets: within a tenure, or within the drain time after one that ended by a handover.
+    fn may_send(&self, server: Server, at: MonoTime, tenures: &[Tenure], changes: &[Change]) -> bool {
+        tenures.iter().enumerate().filter(|(_, t)| t.server == server).any(|(number, tenure)| {
+            let grace = match changes.get(number) {
+                Some(Change::Handover) => self.drain + Duration::from_millis(50),
+                Some(Change::Takeover) | None => IN_FLIGHT,
+            };
+            let end = tenures.get(number + 1).map_or(MonoTime::FOREVER, |next| next.first + grace);
+            at + IN_FLIGHT * 5 >= tenure.first && at <= end
+        })
+    }
+
+    fn verdict(&self, address: IpAddr, what: &str) -> String {
+        format!("{address}: {what}\n{}", self.timeline(address))
+    }
+
+    /// What was done and what was said for an address, in order.
+    pub fn timeline(&self, address: IpAddr) -> String {
+        let mut lines: Vec<(MonoTime, String)> = self.journal.iter().map(|e| (e.at, format!("* {}", e.what))).collect();
+        lines.extend(self.runs(address));
+        lines.sort_by_key(|(at, _)| *at);
+        let mut text = String::new();
+        let skipped = lines.len().saturating_sub(200);
+        for (at, line) in lines.iter().skip(skipped) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  {}  {line}", self.clock(*at));
+        }
+        text
+    }
+
+    /// Runs of frames from one port, broken where another port speaks or something is done.
+    fn runs(&self, address: IpAddr) -> Vec<(MonoTime, String)> {
+        let done: BTreeSet<MonoTime> = self.journal.iter().map(|e| e.at).collect();
+        let mut runs: Vec<(MonoTime, String)> = Vec::new();
+        let mut run: Vec<&Heard> = Vec::new();
+        for heard in self.heard.iter().filter(|h| h.said.address == address) {
+            let breaks = run.last().is_some_and(|last| {
+                last.port != heard.port
+                    || self.is_apart(last) != self.is_apart(heard)
+                    || last.said.how.is_claim() != heard.said.how.is_claim()
+                    || last.at < heard.at && done.range(last.at..heard.at).next().is_some()
+            });
+            if breaks {
+                runs.extend(self.line(&run));
+                run.clear();
+            }
+            run.push(heard);
+        }
+        runs.extend(self.line(&run));
+        runs
+    }
+
+    fn line(&self, run: &[&Heard]) -> Option<(MonoTime, String)> {
+        let (first, last) = (run.first()?, run.last()?);
+        let kinds: BTreeSet<String> = run.iter().map(|h| format!("{:?}", h.said.how)).collect();
+        let kinds: Vec<String> = kinds.into_iter().collect();
+        let apart = if self.is_apart(first) { " (cut off)" } else { "" };
+        let text = format!(
+            "{:<8} {} × {} until {}{apart}",
+            first.port.name(),
+            run.len(),
+            kinds.join(", "),
+            self.clock(last.at)
+        );
+        Some((first.at, text))
+    }
+
+    fn clock(&self, at: MonoTime) -> String {
+        let start = self.journal.first().map_or(MonoTime::ZERO, |e| e.at);
+        format!("{:+.4} s", seconds(at) - seconds(start))
+    }
+}
+
+/// Whether a port's server claimed any of the addresses between two instants.
+pub fn claimed(heard: &[Heard], port: Port, from: MonoTime, until: MonoTime) -> bool {
+    heard.iter().any(|h| h.port == port && h.said.how.is_claim() && (from..until).contains(&h.at))
+}

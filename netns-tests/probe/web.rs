@@ -1,0 +1,282 @@
+//! A web client that asks at a fixed pace, each time on a new connection, and waits for nobody.
+//!
+//! Owns: one thread that keeps all connections in flight by epoll, so a slow answer delays no other request. Never does:
+//! retrying. A request is lost when it is reset, refused, unreachable, garbled or not answered within its limit.
+
+use crate::lab::clock::now;
+use crate::lab::{Lab, Port, Server};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use vipair::types::MonoTime;
+
+/// How a request ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// A whole answer that names its server.
+    Answered(Server),
+    /// The connection was reset.
+    Reset,
+    /// The connection was refused.
+    Refused,
+    /// No way to the address.
+    Unreachable,
+    /// Nothing within the limit.
+    TimedOut,
+    /// An answer that makes no sense, or an end before it.
+    Garbled,
+}
+
+/// One request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// When it was begun.
+    pub at: MonoTime,
+    /// When and how it ended, if it has.
+    pub end: Option<(MonoTime, Outcome)>,
+}
+
+/// The running client.
+#[derive(Debug)]
+pub struct Web {
+    stop: Arc<AtomicBool>,
+    requests: Arc<Mutex<Vec<Request>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Answers later than this are lost.
+const LIMIT: Duration = Duration::from_secs(5);
+/// Connections open at once: five seconds of 1,000 a second. At the bound the pace slows down.
+const MOST_OPEN: usize = 5_500;
+
+impl Web {
+    /// Starts asking port 80 of the targets in turn, `per_second` requests in all.
+    pub fn start(lab: &Lab, targets: &[IpAddr], per_second: u32) -> Web {
+        assert!((1..=2_000).contains(&per_second), "a pace from 1 to 2,000 requests a second");
+        let stop = Arc::new(AtomicBool::new(false));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let thread = {
+            let (stop, requests, door) = (stop.clone(), requests.clone(), lab.host(Port::Client).door());
+            let targets = targets.iter().map(|t| SocketAddr::new(*t, 80).into()).collect();
+            std::thread::spawn(move || {
+                door.enter();
+                Client::new(targets, Duration::from_secs(1) / per_second, requests).run(&stop);
+            })
+        };
+        Web { stop, requests, thread: Some(thread) }
+    }
+
+    /// Begins no more requests, waits for those in flight, and returns all.
+    pub fn finish(mut self) -> Requests {
+        self.end();
+        Requests(std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// The requests begun from `from` on, so far.
+    pub fn since(&self, from: MonoTime) -> Requests {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        Requests(requests[requests.partition_point(|r| r.at < from)..].to_vec())
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was printed by itself and shows as requests without an end.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Connection {
+    socket: Socket,
+    request: usize,
+    wrote: bool,
+    answer: Vec<u8>,
+}
+
+struct Client {
+    targets: Vec<SockAddr>,
+    pace: Duration,
+    requests: Arc<Mutex<Vec<Request>>>,
+    epoll: Epoll,
+    open: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    order: VecDeque<(MonoTime, usize, usize)>,
+}
+
+impl Client {
+    fn new(targets: Vec<SockAddr>, pace: Duration, requests: Arc<Mutex<Vec<Request>>>) -> Client {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("make an epoll");
+        Client { targets, pace, requests, epoll, open: Vec::new(), free: Vec::new(), order: VecDeque::new() }
+    }
+
+    fn run(mut self, stop: &AtomicBool) {
+        let mut next = now();
+        let mut events = vec![EpollEvent::empty(); 256];
+        loop {
+            let stopping = stop.load(Ordering::Relaxed);
+            if stopping && self.free.len() == self.open.len() {
+                return;
+            }
+            let time = now();
+            if !stopping && time >= next {
+                self.begin(time);
+                next = if time.since(next) > self.pace * 20 { time + self.pace } else { next + self.pace };
+            }
+            let wait = if next > now() || stopping { 1_u8 } else { 0 };
+            let count = self.epoll.wait(&mut events, EpollTimeout::from(wait)).unwrap_or(0);
+            for event in &events[..count] {
+                self.advance(usize::try_from(event.data()).expect("a slot"));
+            }
+            self.drop_overdue(now());
+        }
+    }
+
+    fn begin(&mut self, at: MonoTime) {
+        if self.free.is_empty() && self.open.len() >= MOST_OPEN {
+            return;
+        }
+        let request = {
+            let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+            requests.push(Request { at, end: None });
+            requests.len() - 1
+        };
+        let target = &self.targets[request % self.targets.len()];
+        let socket = Socket::new(target.domain(), Type::STREAM, None).expect("open a socket");
+        debug_assert!(target.domain() == Domain::IPV4 || target.domain() == Domain::IPV6);
+        socket.set_nonblocking(true).expect("make a socket non-blocking");
+        if let Err(cause) = socket.connect(target)
+            && cause.raw_os_error() != Some(libc::EINPROGRESS)
+        {
+            self.end(request, outcome_of(&cause));
+            return;
+        }
+        let slot = self.free.pop().unwrap_or(self.open.len());
+        if slot == self.open.len() {
+            self.open.push(None);
+        }
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
+        self.epoll.add(&socket, EpollEvent::new(flags, slot as u64)).expect("watch a socket");
+        self.open[slot] = Some(Connection { socket, request, wrote: false, answer: Vec::new() });
+        self.order.push_back((at, slot, request));
+    }
+
+    fn advance(&mut self, slot: usize) {
+        let Some(connection) = self.open[slot].as_mut() else { return };
+        if let Some(outcome) = connection.advance() {
+            let request = connection.request;
+            self.close(slot);
+            self.end(request, outcome);
+        }
+    }
+
+    fn drop_overdue(&mut self, time: MonoTime) {
+        while let Some((at, slot, request)) = self.order.front().copied() {
+            let is_open = self.open[slot].as_ref().is_some_and(|c| c.request == request);
+            if is_open && time.since(at) < LIMIT {
+                return;
+            }
+            self.order.pop_front();
+            if is_open {
+                self.close(slot);
+                self.end(request, Outcome::TimedOut);
+            }
+        }
+    }
+
+    fn close(&mut self, slot: usize) {
+        // Dropping the socket closes it and takes it out of the epoll.
+        self.open[slot] = None;
+        self.free.push(slot);
+    }
+
+    fn end(&self, request: usize, outcome: Outcome) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests[request].end = Some((now(), outcome));
+    }
+}
+
+impl Connection {
+    /// Does what can be done without waiting; says how the request ended once it has.
+    fn advance(&mut self) -> Option<Outcome> {
+        if !self.wrote {
+            if let Ok(Some(cause)) = self.socket.take_error() {
+                return Some(outcome_of(&cause));
+            }
+            match (&self.socket).write(b"GET / HTTP/1.0\r\nHost: lab\r\n\r\n") {
+                Ok(_) => self.wrote = true,
+                Err(cause) if matches!(cause.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => return None,
+                Err(cause) => return Some(outcome_of(&cause)),
+            }
+        }
+        let mut buffer = [0; 1024];
+        loop {
+            match (&self.socket).read(&mut buffer) {
+                Ok(0) => return Some(read_answer(&self.answer)),
+                Ok(count) if self.answer.len() < 4096 => self.answer.extend(&buffer[..count]),
+                Ok(_) => return Some(Outcome::Garbled),
+                Err(cause) if cause.kind() == ErrorKind::WouldBlock => return None,
+                Err(cause) => return Some(outcome_of(&cause)),
+            }
+        }
+    }
+}
+
+fn read_answer(answer: &[u8]) -> Outcome {
+    let text = String::from_utf8_lossy(answer);
+    let named = Server::BOTH.into_iter().find(|s| text.ends_with(&format!("\r\n\r\n{}", s.name())));
+    named.filter(|_| text.starts_with("HTTP/1.1 200")).map_or(Outcome::Garbled, Outcome::Answered)
+}
+
+fn outcome_of(cause: &std::io::Error) -> Outcome {
+    match cause.raw_os_error() {
+        Some(libc::ECONNREFUSED) => Outcome::Refused,
+        Some(libc::ECONNRESET | libc::EPIPE) => Outcome::Reset,
+        Some(libc::ETIMEDOUT) => Outcome::TimedOut,
+        Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EADDRNOTAVAIL) => Outcome::Unreachable,
+        _ => panic!("a request failed in a way that is a mistake of the lab: {cause}"),
+    }
+}
+
+/// What a stretch of requests brought.
+#[derive(Clone, Debug)]
+pub struct Requests(pub Vec<Request>);
+
+impl Requests {
+    /// Those that ended without an answer.
+    pub fn lost(&self) -> Vec<(MonoTime, Outcome)> {
+        let ends = self.0.iter().filter_map(|r| r.end.map(|(_, outcome)| (r.at, outcome)));
+        ends.filter(|(_, outcome)| !matches!(outcome, Outcome::Answered(_))).collect()
+    }
+
+    /// How many a server answered.
+    pub fn answered_by(&self, server: Server) -> usize {
+        self.0.iter().filter(|r| r.end.is_some_and(|(_, o)| o == Outcome::Answered(server))).count()
+    }
+
+    /// The longest time between two answers that arrived one after the other.
+    pub fn longest_gap(&self) -> Duration {
+        let mut arrivals: Vec<MonoTime> =
+            self.0.iter().filter_map(|r| r.end).filter(|(_, o)| matches!(o, Outcome::Answered(_))).map(|e| e.0).collect();
+        arrivals.sort_unstable();
+        arrivals.windows(2).map(|pair| pair[1].since(pair[0])).max().unwrap_or_default()
+    }
+
+    /// The longest time an answered request took.
+    pub fn slowest(&self) -> Duration {
+        let ends = self.0.iter().filter_map(|r| r.end.map(|(end, o)| (end.since(r.at), o)));
+        ends.filter(|(_, o)| matches!(o, Outcome::Answered(_))).map(|(took, _)| took).max().unwrap_or_default()
+    }
+}
