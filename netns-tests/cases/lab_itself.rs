@@ -19,9 +19,8 @@ fn ip(text: &str) -> IpAddr {
 
 fn give(lab: &Lab, server: Server) {
     lab.note(format!("addresses added on {}", server.name()));
-    lab.server(server).ip(&format!(
-        "address add {ADDRESS}/32 dev eth0\naddress add {ADDRESS6}/128 dev eth0 nodad noprefixroute"
-    ));
+    lab.server(server)
+        .ip(&format!("address add {ADDRESS}/32 dev eth0\naddress add {ADDRESS6}/128 dev eth0 nodad noprefixroute"));
 }
 
 fn take(lab: &Lab, server: Server) {

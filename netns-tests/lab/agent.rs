@@ -55,7 +55,14 @@ impl Agent {
     /// An agent that does not run yet.
     pub fn new(lab: &Lab, server: Server, config: &Path) -> Agent {
         let dir = lab.dir().to_owned();
-        Agent { server, process: None, config: config.to_owned(), dir, outlive: lab.is_kept(), state: StateDir::Plain }
+        Agent {
+            server,
+            process: None,
+            config: config.to_owned(),
+            dir,
+            outlive: lab.is_kept(),
+            state: StateDir::Plain,
+        }
     }
 
     /// Changes what the state directory will be at the next start.

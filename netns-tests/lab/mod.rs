@@ -18,6 +18,7 @@ use clock::now;
 use netns::Netns;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use turn::Turn;
@@ -77,7 +78,9 @@ impl Lab {
             let dir = std::env::temp_dir().join(&prefix);
             (prefix, dir)
         });
-        std::fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
+        // Refuses a directory that exists: in a place anybody can write to, it could be somebody else's.
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&dir);
+        made.unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
         let mut lab = Lab {
             switch: Netns::create(&format!("{prefix}-switch")),
             prefix,
@@ -92,7 +95,8 @@ impl Lab {
         // The switch itself is no host of these networks.
         lab.switch.sysctl("ipv6/conf/default/disable_ipv6", "1");
         lab.switch.ip(&wiring::bridges());
-        for port in [Port::Alpha, Port::AlphaHeartbeat, Port::Beta, Port::BetaHeartbeat, Port::Client, Port::Gateway] {
+        for port in [Port::Alpha, Port::AlphaHeartbeat, Port::Beta, Port::BetaHeartbeat, Port::Client, Port::Gateway]
+        {
             lab.plug(port);
         }
         lab
@@ -101,7 +105,8 @@ impl Lab {
     /// Makes the host behind `port` if it does not exist, and its cable.
     pub fn plug(&mut self, port: Port) {
         let prefix = &self.prefix;
-        let host = self.hosts.entry(port.host()).or_insert_with(|| Netns::create(&format!("{prefix}-{}", port.host())));
+        let host =
+            self.hosts.entry(port.host()).or_insert_with(|| Netns::create(&format!("{prefix}-{}", port.host())));
         wiring::plug(&self.switch, host, port, self.ipv4);
     }
 

@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -121,26 +122,33 @@ impl Door {
     }
 }
 
-/// Removes what labs of dead processes left behind: namespaces called `vp<pid>-…` whose pid is gone.
+/// Removes what labs of dead processes left behind: namespaces and directories called `vp<pid>-…` whose pid is gone.
 pub fn sweep() {
-    for name in names_of_labs() {
-        let owner = name[2..].split('-').next().and_then(|pid| pid.parse::<u32>().ok());
-        if owner.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
-            remove_named(&name);
+    names_of_labs(Path::new(NAMED)).iter().filter(|name| is_orphan(name)).for_each(|name| remove_named(name));
+    for name in names_of_labs(&std::env::temp_dir()).iter().filter(|name| is_orphan(name)) {
+        let dir = std::env::temp_dir().join(name);
+        let is_ours = dir.symlink_metadata().is_ok_and(|m| m.is_dir() && m.uid() == 0);
+        if is_ours && let Err(cause) = std::fs::remove_dir_all(&dir) {
+            eprintln!("remove {}: {cause}", dir.display());
         }
     }
 }
 
+fn is_orphan(name: &str) -> bool {
+    let owner = name[2..].split('-').next().and_then(|pid| pid.parse::<u32>().ok());
+    owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+}
+
 /// Removes every namespace whose name begins with `prefix` and a dash, with the processes inside.
 pub fn remove_lab(prefix: &str) -> usize {
-    let ours: Vec<String> =
-        names_of_labs().into_iter().filter(|name| name.starts_with(&format!("{prefix}-"))).collect();
+    let mut ours = names_of_labs(Path::new(NAMED));
+    ours.retain(|name| name.starts_with(&format!("{prefix}-")));
     ours.iter().for_each(|name| remove_named(name));
     ours.len()
 }
 
-fn names_of_labs() -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(NAMED) else { return Vec::new() };
+fn names_of_labs(dir: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     entries.flatten().filter_map(|e| e.file_name().into_string().ok()).filter(|n| n.starts_with("vp")).collect()
 }
 

@@ -109,11 +109,14 @@ impl Case<'_> {
         }
         for heard in self.of(address) {
             if heard.port.bridge() != SEGMENT {
-                return Err(self.verdict(address, &format!("{:?} left by port {}", heard.said.how, heard.port.name())));
+                return Err(
+                    self.verdict(address, &format!("{:?} left by port {}", heard.said.how, heard.port.name()))
+                );
             }
             let server = heard.port.server().expect("only servers are heard");
             if heard.said.how == How::Packet && !self.may_send(server, heard.at, &tenures, &expected.changes) {
-                let what = format!("{} sent a packet from it without a lease, at {}", server.name(), self.clock(heard.at));
+                let what =
+                    format!("{} sent a packet from it without a lease, at {}", server.name(), self.clock(heard.at));
                 return Err(self.verdict(address, &what));
             }
         }
@@ -164,7 +167,8 @@ impl Case<'_> {
 
     /// What was done and what was said for an address, in order.
     pub fn timeline(&self, address: IpAddr) -> String {
-        let mut lines: Vec<(MonoTime, String)> = self.journal.iter().map(|e| (e.at, format!("* {}", e.what))).collect();
+        let mut lines: Vec<(MonoTime, String)> =
+            self.journal.iter().map(|e| (e.at, format!("* {}", e.what))).collect();
         lines.extend(self.runs(address));
         lines.sort_by_key(|(at, _)| *at);
         let mut text = String::new();

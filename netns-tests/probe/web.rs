@@ -268,8 +268,13 @@ impl Requests {
 
     /// The longest time between two answers that arrived one after the other.
     pub fn longest_gap(&self) -> Duration {
-        let mut arrivals: Vec<MonoTime> =
-            self.0.iter().filter_map(|r| r.end).filter(|(_, o)| matches!(o, Outcome::Answered(_))).map(|e| e.0).collect();
+        let mut arrivals: Vec<MonoTime> = self
+            .0
+            .iter()
+            .filter_map(|r| r.end)
+            .filter(|(_, o)| matches!(o, Outcome::Answered(_)))
+            .map(|e| e.0)
+            .collect();
         arrivals.sort_unstable();
         arrivals.windows(2).map(|pair| pair[1].since(pair[0])).max().unwrap_or_default()
     }
