@@ -1,0 +1,253 @@
+//! The gate's switches: memory shared with the program in the kernel.
+//!
+//! Owns: the order of stores. Never does: a system call, an allocation, a lock; so the hot thread may use it at any
+//! time. It cannot fail. When the process dies, the memory stays with the program, and what is written there ends at
+//! its deadlines.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+
+use crate::types::{Epoch, GroupKey, MacAddr, MonoTime};
+
+/// The slot of addresses that belong to no group any more: never opened.
+pub(super) const RETIRED: u16 = 0;
+
+/// `struct lease` in gate.bpf.c.
+#[repr(C)]
+pub(super) struct Lease {
+    until: AtomicU64,
+    generation: AtomicU64,
+    refused: AtomicU64,
+    pad: AtomicU64,
+}
+
+/// `struct slot` in gate.bpf.c.
+#[repr(C)]
+pub(super) struct Slot {
+    answer_until: AtomicU64,
+    carry_until: AtomicU64,
+    forward_until: AtomicU64,
+    forward_mac: AtomicU64,
+    key: AtomicU64,
+    epoch: AtomicU64,
+    spare: [AtomicU64; 2],
+}
+
+/// One mapped map.
+struct Region {
+    start: NonNull<libc::c_void>,
+    length: usize,
+}
+
+impl Region {
+    fn map(fd: impl AsFd, bytes: usize) -> io::Result<Region> {
+        let length = NonZeroUsize::new(bytes).ok_or(io::ErrorKind::InvalidInput)?;
+        let flags = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a fresh shared mapping at an address of the kernel's choice; it touches no memory of ours.
+        let start = unsafe { mmap(None, length, flags, MapFlags::MAP_SHARED, fd, 0) }.map_err(io::Error::from)?;
+        Ok(Region { start, length: bytes })
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: `start` and `length` are those of a live mapping that only this value owns. munmap of such a
+        // mapping cannot fail in a way that matters: at worst the memory stays mapped.
+        let _ = unsafe { munmap(self.start, self.length) };
+    }
+}
+
+/// Both mapped maps of a gate.
+pub(super) struct Mapping {
+    lease: Region,
+    slots: Region,
+    count: u16,
+}
+
+// SAFETY: the regions are plain shared memory that lives as long as the value and is only accessed through atomics.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps LEASE and SLOTS (`count` entries).
+    ///
+    /// # Errors
+    /// mmap's: the map is not BPF_F_MMAPABLE, or memory is short.
+    pub(super) fn new(lease: impl AsFd, slots: impl AsFd, count: u16) -> io::Result<Mapping> {
+        Ok(Mapping {
+            lease: Region::map(lease, size_of::<Lease>())?,
+            slots: Region::map(slots, size_of::<Slot>() * usize::from(count))?,
+            count,
+        })
+    }
+
+    /// How many slots there are, slot 0 (never opened) included.
+    pub(super) fn count(&self) -> u16 {
+        self.count
+    }
+
+    fn lease(&self) -> &Lease {
+        // SAFETY: the region is at least one page, page-aligned, zero-initialised by the kernel and lives as long as
+        // `self`; `Lease` is only atomics, so concurrent writes by the kernel are fine.
+        unsafe { self.lease.start.cast::<Lease>().as_ref() }
+    }
+
+    fn slot(&self, slot: u16) -> &Slot {
+        assert!(slot < self.count, "gate invariant: slot {slot} of {} exists", self.count);
+        // SAFETY: `slot` is inside the region (just asserted); otherwise as in `lease`.
+        unsafe { self.slots.start.cast::<Slot>().add(usize::from(slot)).as_ref() }
+    }
+
+    /// The group a slot belongs to; `None` for a free one.
+    pub(super) fn key(&self, slot: u16) -> Option<GroupKey> {
+        match self.slot(slot).key.load(Ordering::Acquire) {
+            0 => None,
+            key => Some(GroupKey(key)),
+        }
+    }
+
+    /// Closes a slot and gives it to `key` or to nobody.
+    pub(super) fn assign(&self, slot: u16, key: Option<GroupKey>) {
+        let entry = self.slot(slot);
+        for field in [&entry.answer_until, &entry.carry_until, &entry.forward_until, &entry.forward_mac, &entry.epoch]
+        {
+            field.store(0, Ordering::Release);
+        }
+        entry.key.store(key.map_or(0, |key| key.0), Ordering::Release);
+    }
+}
+
+/// The lease as the kernel sees it now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LeaseView {
+    /// The deadline; [`MonoTime::ZERO`] is closed.
+    pub until: MonoTime,
+    /// Which grant the deadline belongs to.
+    pub generation: u64,
+    /// The last generation that the gate found lapsed when a client or probe asked.
+    pub refused: u64,
+}
+
+impl LeaseView {
+    /// True if this generation is dead: only [`GateHandle::begin`] with a new one opens the gate again.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.refused == self.generation
+    }
+}
+
+/// A group's slot as the kernel sees it now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SlotView {
+    /// Whose it is; `None` if free.
+    pub key: Option<GroupKey>,
+    /// What [`GateHandle::open`] stored last.
+    pub epoch: Epoch,
+    /// ARP and neighbour discovery are answered before this.
+    pub answer_until: MonoTime,
+    /// IP passes before this.
+    pub carry_until: MonoTime,
+    /// Segments of unknown connections go to `forward_to` before this.
+    pub forward_until: MonoTime,
+    /// The node that had the group before.
+    pub forward_to: MacAddr,
+}
+
+/// The hot thread's end of a gate. Cheap to clone, lock-free, no system calls.
+///
+/// One thread at a time should write: each call is a sequence of atomic stores, and their order is what makes it
+/// safe against the program in the kernel, not against another writer.
+///
+/// A slot number that does not exist, or slot 0, is a bug of the caller and panics.
+#[derive(Clone)]
+pub struct GateHandle(pub(super) Arc<Mapping>);
+
+impl std::fmt::Debug for GateHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GateHandle").field("lease", &self.lease()).field("slots", &self.0.count()).finish()
+    }
+}
+
+impl GateHandle {
+    fn group(&self, slot: u16) -> &Slot {
+        assert!(slot != RETIRED, "gate invariant: slot 0 is never opened");
+        self.0.slot(slot)
+    }
+
+    /// The lease as it stands.
+    #[must_use]
+    pub fn lease(&self) -> LeaseView {
+        let lease = self.0.lease();
+        LeaseView {
+            until: MonoTime(lease.until.load(Ordering::Acquire)),
+            generation: lease.generation.load(Ordering::Acquire),
+            refused: lease.refused.load(Ordering::Acquire),
+        }
+    }
+
+    /// Starts a new generation: everything is closed until the first [`GateHandle::renew`]. `generation` must not be 0
+    /// and must never have been used on this gate before: a used one may be refused already, or open too much.
+    /// The caller closes every slot first, so that nothing opens that was not granted anew.
+    pub fn begin(&self, generation: u64) {
+        assert!(generation != 0, "gate invariant: generation 0 means none");
+        let lease = self.0.lease();
+        lease.until.store(0, Ordering::SeqCst);
+        lease.generation.store(generation, Ordering::SeqCst);
+    }
+
+    /// Extends (or shortens) the lease to the absolute deadline `until`. One store, whatever the number of groups. Has
+    /// no effect on a refused generation.
+    pub fn renew(&self, until: MonoTime) {
+        self.0.lease().until.store(until.0, Ordering::Release);
+    }
+
+    /// Lets a group answer and carry until `until` ([`MonoTime::FOREVER`] where only the lease bounds it). The epoch is
+    /// stored for whoever adopts the gate later.
+    pub fn open(&self, slot: u16, epoch: Epoch, until: MonoTime) {
+        let group = self.group(slot);
+        group.epoch.store(epoch.0, Ordering::Release);
+        group.carry_until.store(until.0, Ordering::Release);
+        group.answer_until.store(until.0, Ordering::Release);
+    }
+
+    /// Ends answering now, carrying at `carry_until` ([`MonoTime::ZERO`]: now, too), and forwarding now.
+    pub fn close(&self, slot: u16, carry_until: MonoTime) {
+        let group = self.group(slot);
+        group.answer_until.store(0, Ordering::SeqCst);
+        group.carry_until.store(carry_until.0, Ordering::Release);
+        group.forward_until.store(0, Ordering::Release);
+    }
+
+    /// While the group answers here, sends TCP segments that no socket here knows to `mac` (the node that had the
+    /// group before, on the same segment), until `until`. [`MonoTime::ZERO`] ends it.
+    pub fn forward(&self, slot: u16, until: MonoTime, mac: MacAddr) {
+        let group = self.group(slot);
+        let [a, b, c, d, e, f] = mac.0;
+        // An old deadline must not meet the new address.
+        group.forward_until.store(0, Ordering::SeqCst);
+        group.forward_mac.store(u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]), Ordering::Release);
+        group.forward_until.store(until.0, Ordering::Release);
+    }
+
+    /// A group's slot as it stands.
+    #[must_use]
+    pub fn slot_view(&self, slot: u16) -> SlotView {
+        let group = self.0.slot(slot);
+        let [a, b, c, d, e, f, _, _] = group.forward_mac.load(Ordering::Acquire).to_ne_bytes();
+        SlotView {
+            key: self.0.key(slot),
+            epoch: Epoch(group.epoch.load(Ordering::Acquire)),
+            answer_until: MonoTime(group.answer_until.load(Ordering::Acquire)),
+            carry_until: MonoTime(group.carry_until.load(Ordering::Acquire)),
+            forward_until: MonoTime(group.forward_until.load(Ordering::Acquire)),
+            forward_to: MacAddr([a, b, c, d, e, f]),
+        }
+    }
+}
