@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod effects;
+pub mod engine;
 pub mod gate;
 pub mod io;
 pub mod types;

@@ -1,0 +1,139 @@
+//! What the engine wants done. Actions are carried out in order; none of them waits for anything slow.
+
+use super::Notice;
+use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime, Vip};
+use std::ops::Range;
+
+/// One thing to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Send a datagram; its bytes lie in [`Actions::bytes`].
+    Send {
+        /// On which link.
+        link: LinkId,
+        /// For a segment link: the peer's hardware address, broadcast if not known.
+        to: MacAddr,
+        /// Where its bytes lie.
+        bytes: Range<usize>,
+    },
+    /// Change the gate: one or two stores to mapped memory.
+    Gate(GateAction),
+    /// Send an ARP probe (RFC 5227) or a neighbour solicitation from the unspecified address.
+    Probe {
+        /// On which interface.
+        interface: InterfaceId,
+        /// For which address.
+        address: Vip,
+        /// To whom; everybody if not known.
+        to: Option<MacAddr>,
+    },
+    /// Announce all addresses of a group.
+    Announce {
+        /// Which group.
+        group: GroupId,
+    },
+    /// Make [`Engine::durable_state`](super::Engine::durable_state) durable and report
+    /// [`Event::Stored`](super::Event::Stored) with this version or a later one.
+    Persist {
+        /// Rises with every change.
+        version: u64,
+    },
+    /// Tell people.
+    Notice(Notice),
+    /// The answer to a command.
+    Reply {
+        /// Which command.
+        id: u64,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// Everything is handed over or closed and said: the process may end.
+    Stopped,
+}
+
+/// A change of the gate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GateAction {
+    /// Begin a new lease generation, without any time on it yet.
+    Begin {
+        /// On which interface.
+        interface: InterfaceId,
+        /// Its number: never used before on this interface.
+        generation: u64,
+    },
+    /// Set the deadline of the lease.
+    Renew {
+        /// On which interface.
+        interface: InterfaceId,
+        /// Absolute, on CLOCK_BOOTTIME.
+        until: MonoTime,
+    },
+    /// Open a group.
+    Open {
+        /// Which group.
+        group: GroupId,
+        /// The epoch it is opened with.
+        epoch: Epoch,
+    },
+    /// Close a group: answers end at once, traffic in flight is carried until `carry_until` (ZERO: not at all).
+    Close {
+        /// Which group.
+        group: GroupId,
+        /// Absolute, on CLOCK_BOOTTIME.
+        carry_until: MonoTime,
+    },
+    /// After a handover: pass connections we do not know on to the former active.
+    Forward {
+        /// Which group.
+        group: GroupId,
+        /// Absolute, on CLOCK_BOOTTIME.
+        until: MonoTime,
+        /// The former active's hardware address.
+        mac: MacAddr,
+    },
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// It already was so.
+    AlreadySo,
+    /// The other node is not heard.
+    NoPeer,
+    /// The other node is heard but not ready; its own reason.
+    PeerNotReady(crate::wire::pulse::Reason),
+    /// This node is not ready.
+    NotReady(crate::wire::pulse::Reason),
+    /// It was begun and did not finish in time; the group is where it was or free to be taken over.
+    TimedOut,
+    /// Another command for this group is under way, or the agent is stopping.
+    Busy,
+}
+
+/// The engine's output: a list of actions and the bytes of its datagrams. Reused from call to call, so that a
+/// running agent at rest allocates nothing.
+#[derive(Debug, Default)]
+pub struct Actions {
+    /// In the order in which they must be carried out.
+    pub list: Vec<Action>,
+    /// What the [`Action::Send`]s send.
+    pub bytes: Vec<u8>,
+}
+
+impl Actions {
+    /// Forgets everything, keeps the memory.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.bytes.clear();
+    }
+
+    pub(super) fn push(&mut self, action: Action) {
+        self.list.push(action);
+    }
+
+    pub(super) fn notice(&mut self, notice: Notice) {
+        self.list.push(Action::Notice(notice));
+    }
+}

@@ -1,0 +1,29 @@
+//! What survives a restart: per group the epochs this node has seen, reserved and held, and the operator's pause.
+
+use crate::types::{Epoch, GroupKey};
+
+/// The durable part of one group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupState {
+    /// Which group.
+    pub key: GroupKey,
+    /// The highest epoch known to be in use anywhere.
+    pub seen: Epoch,
+    /// The epoch that may be used once without waiting for the disk.
+    pub reserve: Epoch,
+    /// The epoch this node last opened with.
+    pub held: Epoch,
+    /// The operator has told this node to stand aside.
+    pub paused: bool,
+}
+
+/// What the store found at start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Loaded {
+    /// There never was a state here.
+    Fresh,
+    /// The state of an earlier life.
+    State(Vec<GroupState>),
+    /// Files are there and none is valid.
+    Damaged,
+}

@@ -1,0 +1,126 @@
+//! What can happen to the engine. Every event carries facts; the time of receipt goes with it in
+//! [`Engine::handle`](super::Engine::handle).
+
+use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime};
+use crate::wire::frame::Sighting;
+use std::net::IpAddr;
+
+/// One thing that happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event<'a> {
+    /// The deadline that [`Engine::next_deadline`](super::Engine::next_deadline) named has come, or nothing at all
+    /// happened: always harmless.
+    Tick,
+    /// A datagram arrived on a link. Not authenticated yet.
+    Datagram {
+        /// The link it came in on.
+        link: LinkId,
+        /// The whole datagram.
+        bytes: &'a [u8],
+    },
+    /// The peer's kernel says that no process listens there (ECONNREFUSED). A hint, never a proof.
+    Refused {
+        /// The link whose datagram was refused.
+        link: LinkId,
+    },
+    /// A link's socket was opened, or could not be.
+    Link {
+        /// Which link.
+        link: LinkId,
+        /// Whether datagrams can be sent on it.
+        open: bool,
+    },
+    /// A frame on the clients' segment. Unauthenticated.
+    Seen {
+        /// Where.
+        interface: InterfaceId,
+        /// What.
+        sighting: Sighting,
+    },
+    /// The state of a client interface.
+    Interface {
+        /// Which one.
+        interface: InterfaceId,
+        /// All that is known of it.
+        facts: InterfaceFacts,
+    },
+    /// A gate from an earlier life of this agent was found running. Comes before the first
+    /// [`Event::Interface`] that says the gate is ready.
+    Adopted {
+        /// On which interface.
+        interface: InterfaceId,
+        /// The deadline of the running lease.
+        until: MonoTime,
+        /// Its generation.
+        generation: u64,
+        /// Whether the gate has refused a frame under this generation (it never opens again then).
+        refused: bool,
+        /// The groups whose slot is open, with the epoch they were opened with.
+        open: &'a [(GroupId, Epoch)],
+    },
+    /// The gate refused a frame for an open group: the lease had run out before it was renewed.
+    LeaseRefused {
+        /// On which interface.
+        interface: InterfaceId,
+    },
+    /// The gateway of an interface, or a neighbour that the kernel knows there: someone to ask whether the segment
+    /// is alive.
+    Anchor {
+        /// On which interface.
+        interface: InterfaceId,
+        /// Its address.
+        address: IpAddr,
+        /// Its hardware address, if known.
+        mac: Option<MacAddr>,
+    },
+    /// All states up to this version are durable.
+    Stored {
+        /// The version named by [`Action::Persist`](super::Action::Persist).
+        version: u64,
+    },
+    /// The state could not be made durable; the store goes on trying.
+    StoreFailed,
+    /// An operator asks for something.
+    Command {
+        /// Names the answer.
+        id: u64,
+        /// What is asked.
+        command: Command,
+    },
+}
+
+/// What is known of a client interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct InterfaceFacts {
+    /// The interface exists.
+    pub exists: bool,
+    /// It is up and has carrier.
+    pub carrier: bool,
+    /// Its hardware address, ZERO if unknown.
+    pub mac: MacAddr,
+    /// The gate is installed on both directions and its maps are at hand.
+    pub gate: bool,
+    /// All addresses are configured.
+    pub addresses: bool,
+}
+
+impl InterfaceFacts {
+    /// True when a group on this interface can be answered for.
+    #[must_use]
+    pub fn is_serviceable(&self) -> bool {
+        self.exists && self.carrier && self.gate && self.addresses
+    }
+}
+
+/// What an operator can ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Give the group to the other node, or fetch it from there.
+    Switch(GroupId),
+    /// Stand aside for this group.
+    Pause(GroupId),
+    /// End a pause.
+    Resume(GroupId),
+    /// Hand everything over and stop.
+    Stop,
+}

@@ -1,0 +1,206 @@
+//! The state of one group on this node, and what may be said of it.
+
+use super::durable::GroupState;
+use super::setup::{GroupSetup, Setup};
+use super::{Cause, Engine, Loaded};
+use crate::types::{Epoch, GroupKey, InterfaceId, MonoTime, Vip};
+use crate::wire::pulse::{Reason, Role, Row};
+
+/// A handover under way: this node is still active and has offered the group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    /// Position of the peer it is offered to.
+    pub peer: usize,
+    /// The epoch the peer has reserved.
+    pub epoch: Epoch,
+    /// When the offer ends.
+    pub until: MonoTime,
+}
+
+#[derive(Debug)]
+pub(super) struct Group {
+    pub key: GroupKey,
+    pub interface: InterfaceId,
+    /// The address that is probed: the first IPv4 address if there is one (its answer is unicast and quickest).
+    pub probe_address: Vip,
+    pub role: Role,
+    /// Why the role is what it is.
+    pub cause: Cause,
+    pub since: MonoTime,
+    /// The epoch this node is active with; NONE when it is not.
+    pub epoch: Epoch,
+    pub seen: Epoch,
+    /// Durably reserved, usable once.
+    pub reserve: Epoch,
+    /// On its way to the disk, with the persist version that carries it.
+    pub reserving: Option<(Epoch, Option<u64>)>,
+    pub held: Epoch,
+    pub claim: Epoch,
+    pub claimed: Option<MonoTime>,
+    pub consent: Epoch,
+    pub paused: bool,
+    pub wants: bool,
+    /// Not before this may the node claim for itself: somebody else was given the right of way.
+    pub hold: MonoTime,
+    pub offer: Option<Offer>,
+    pub drain_until: Option<MonoTime>,
+    /// Since when nobody has been active as far as we know.
+    pub free: Option<MonoTime>,
+    /// Since when this node has been ready.
+    pub ready: Option<MonoTime>,
+    pub announce_step: usize,
+    pub announce_at: MonoTime,
+    pub defended: Option<MonoTime>,
+    /// Both nodes were active and this one goes on; announce again when the other has closed.
+    pub contested: bool,
+    pub state_damaged: bool,
+    pub row: Row,
+    pub row_version: u64,
+    pub deadline: MonoTime,
+}
+
+impl Group {
+    pub fn new(group: &GroupSetup, setup: &Setup, now: MonoTime) -> Group {
+        let state = setup.state_of(group.key);
+        let known = state.unwrap_or(GroupState {
+            key: group.key,
+            seen: Epoch::NONE,
+            reserve: Epoch::NONE,
+            held: Epoch::NONE,
+            paused: false,
+        });
+        let first = group.addresses.iter().find(|address| address.is_ipv4()).or(group.addresses.first());
+        let row = Row {
+            group: group.key,
+            epoch: known.seen,
+            reserve: Epoch::NONE,
+            claim: Epoch::NONE,
+            consent: Epoch::NONE,
+            mac: crate::types::MacAddr::ZERO,
+            role: Role::Starting,
+            reason: Reason::Listening,
+            wants: false,
+            addresses: group.addresses_digest,
+            policy: group.policy_digest,
+        };
+        Group {
+            key: group.key,
+            interface: group.interface,
+            probe_address: first.copied().unwrap_or(Vip::V4(std::net::Ipv4Addr::UNSPECIFIED)),
+            role: Role::Starting,
+            cause: Cause::Heard,
+            since: now,
+            epoch: Epoch::NONE,
+            seen: known.seen.max(known.held),
+            reserve: known.reserve,
+            reserving: None,
+            held: known.held,
+            claim: Epoch::NONE,
+            claimed: None,
+            consent: Epoch::NONE,
+            paused: known.paused,
+            wants: false,
+            hold: now,
+            offer: None,
+            drain_until: None,
+            free: None,
+            ready: None,
+            announce_step: 0,
+            announce_at: MonoTime::FOREVER,
+            defended: None,
+            contested: false,
+            state_damaged: setup.loaded == Loaded::Damaged,
+            row,
+            row_version: 1,
+            deadline: now,
+        }
+    }
+
+    /// True while the gate answers for the group.
+    pub fn is_open(&self) -> bool {
+        matches!(self.role, Role::Active | Role::Handover)
+    }
+
+    /// The highest epoch that this node has promised not to undercut.
+    pub fn promised(&self) -> Epoch {
+        self.seen.max(self.consent)
+    }
+
+    /// True if the reserved epoch could be opened with.
+    pub fn has_reserve(&self) -> bool {
+        self.reserve != Epoch::NONE && self.reserve > self.promised()
+    }
+
+    /// Takes over the epoch of a gate that was found open.
+    pub fn adopt(&mut self, epoch: Epoch) {
+        self.epoch = epoch;
+        self.held = epoch;
+        self.seen = self.seen.max(epoch);
+    }
+
+    pub fn durable(&self) -> GroupState {
+        let reserve = match self.reserving {
+            Some((epoch, _)) => epoch,
+            None => self.reserve,
+        };
+        GroupState { key: self.key, seen: self.promised(), reserve, held: self.held, paused: self.paused }
+    }
+}
+
+impl Engine {
+    /// Why this node is not ready to open the group; [`Reason::None`] if it is.
+    pub(super) fn reason(&self, at: usize) -> Reason {
+        let group = &self.groups[at];
+        let facts = &self.interfaces[usize::from(group.interface.0)].facts;
+        if self.stopping.is_some() {
+            Reason::Stopping
+        } else if group.paused {
+            Reason::Paused
+        } else if !facts.exists {
+            Reason::NoInterface
+        } else if !facts.gate {
+            Reason::NoGate
+        } else if !facts.carrier {
+            Reason::NoCarrier
+        } else if !facts.addresses {
+            Reason::NoAddresses
+        } else if group.is_open() {
+            Reason::None
+        } else if group.state_damaged {
+            Reason::StateDamaged
+        } else if !group.has_reserve() {
+            Reason::NoReservation
+        } else if group.role == Role::Starting {
+            Reason::Listening
+        } else if self.segments[usize::from(group.interface.0)].isolated {
+            Reason::Isolated
+        } else {
+            Reason::None
+        }
+    }
+
+    /// Writes what is now true into the rows; a changed row gets a new version and is sent at once.
+    pub(super) fn publish_rows(&mut self) {
+        for at in 0..self.groups.len() {
+            let reason = self.reason(at);
+            let mac = self.interfaces[usize::from(self.groups[at].interface.0)].facts.mac;
+            let group = &mut self.groups[at];
+            let row = Row {
+                epoch: if group.is_open() { group.epoch } else { group.seen },
+                reserve: if group.has_reserve() { group.reserve } else { Epoch::NONE },
+                claim: group.offer.map_or(group.claim, |offer| offer.epoch),
+                consent: group.consent,
+                mac,
+                role: group.role,
+                reason,
+                wants: group.wants,
+                ..group.row
+            };
+            if row != group.row {
+                self.table += 1;
+                group.row = row;
+                group.row_version = self.table;
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The node's lease on each interface: one deadline that every open group of the interface depends on.
+//!
+//! In a bare pair the node renews its own lease while its loop runs. A lease that ran out is never renewed: every
+//! group on the interface closes, a new generation begins, and the groups must be won again. The gate refuses an
+//! old generation by itself once it has turned a frame away (see `gate`), so a process that was stopped between
+//! its decision and its store cannot reopen what a standby has already found closed.
+
+use super::action::{Action, Actions, GateAction};
+use super::event::InterfaceFacts;
+use super::notice::{Cause, Notice};
+use super::watch::interface_id;
+use super::{Engine, group_id};
+use crate::types::{Epoch, GroupId, InterfaceId, MonoTime};
+use crate::wire::pulse::Role;
+
+/// A client interface and the lease on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Interface {
+    pub facts: InterfaceFacts,
+    /// Since when it has been serviceable without a break.
+    pub serviceable: MonoTime,
+    /// The deadline last written; ZERO when no lease runs.
+    pub until: MonoTime,
+    /// The generation last begun; 0 when none.
+    pub generation: u64,
+}
+
+/// A lease found running.
+pub(super) struct Adopted {
+    pub until: MonoTime,
+    pub generation: u64,
+    pub refused: bool,
+}
+
+impl Engine {
+    pub(super) fn handle_interface(
+        &mut self,
+        interface: InterfaceId,
+        facts: InterfaceFacts,
+        now: MonoTime,
+        out: &mut Actions,
+    ) {
+        let state = &mut self.interfaces[usize::from(interface.0)];
+        let before = std::mem::replace(&mut state.facts, facts);
+        self.dirty = true;
+        if !facts.gate && before.gate {
+            state.until = MonoTime::ZERO;
+            state.generation = 0;
+        }
+        if facts.gate && state.generation == 0 {
+            self.begin_lease(interface, now, out);
+        }
+        if facts.is_serviceable() && !before.is_serviceable() {
+            self.interfaces[usize::from(interface.0)].serviceable = now;
+            for peer in &mut self.peers {
+                peer.watch = None;
+            }
+        }
+    }
+
+    /// Takes over what an earlier life of this agent left open, if its lease still runs and the epochs are ours.
+    pub(super) fn handle_adopted(
+        &mut self,
+        interface: InterfaceId,
+        lease: Adopted,
+        open: &[(GroupId, Epoch)],
+        now: MonoTime,
+        out: &mut Actions,
+    ) {
+        let alive = lease.until > now && !lease.refused && lease.generation != 0;
+        for &(group, epoch) in open {
+            let state = &mut self.groups[usize::from(group.0)];
+            let known = epoch == state.held || epoch == state.reserve;
+            if alive && known && epoch.node() == self.setup.me && epoch != Epoch::NONE && !state.paused {
+                state.adopt(epoch);
+                self.set_role(usize::from(group.0), Role::Active, Cause::Adopted, now, out);
+                self.schedule_announcements(usize::from(group.0), now);
+            } else {
+                out.push(Action::Gate(GateAction::Close { group, carry_until: MonoTime::ZERO }));
+            }
+        }
+        if alive {
+            let state = &mut self.interfaces[usize::from(interface.0)];
+            state.generation = lease.generation;
+            state.until = lease.until;
+        } else {
+            self.begin_lease(interface, now, out);
+        }
+        self.dirty = true;
+    }
+
+    fn begin_lease(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
+        let lease = self.setup.timing.lease;
+        let state = &mut self.interfaces[usize::from(interface.0)];
+        // The time of its beginning is a number that this interface has never seen: time does not return.
+        state.generation = now.0.max(state.generation + 1);
+        state.until = now + lease;
+        out.push(Action::Gate(GateAction::Begin { interface, generation: state.generation }));
+        out.push(Action::Gate(GateAction::Renew { interface, until: state.until }));
+    }
+
+    pub(super) fn renew_leases(&mut self, now: MonoTime, out: &mut Actions) {
+        let lease = self.setup.timing.lease;
+        for (at, state) in self.interfaces.iter_mut().enumerate() {
+            if state.facts.gate && state.generation != 0 {
+                // S4: counted from the time of the wake-up that decided it, not from the time of the store.
+                state.until = now + lease;
+                out.push(Action::Gate(GateAction::Renew { interface: interface_id(at), until: state.until }));
+            }
+        }
+    }
+
+    /// Finds leases that ran out before this wake-up.
+    pub(super) fn check_leases(&mut self, now: MonoTime, out: &mut Actions) {
+        for at in 0..self.interfaces.len() {
+            let state = &self.interfaces[at];
+            if state.generation != 0 && now >= state.until {
+                self.handle_lapse(interface_id(at), now, out);
+            }
+        }
+    }
+
+    /// The lease is over: close everything first, then begin a new generation.
+    pub(super) fn handle_lapse(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
+        if self.interfaces[usize::from(interface.0)].generation == 0 {
+            return;
+        }
+        let mut any = false;
+        for at in 0..self.groups.len() {
+            if self.groups[at].interface != interface {
+                continue;
+            }
+            if self.groups[at].is_open() {
+                any = true;
+                self.close(at, MonoTime::ZERO, Cause::Lapsed, now, out);
+            } else if self.groups[at].drain_until.is_some() {
+                self.groups[at].drain_until = None;
+                let group = group_id(at);
+                out.push(Action::Gate(GateAction::Close { group, carry_until: MonoTime::ZERO }));
+            }
+        }
+        if any {
+            out.notice(Notice::LeaseLapsed { interface });
+        }
+        self.begin_lease(interface, now, out);
+        self.dirty = true;
+    }
+}

@@ -1,0 +1,248 @@
+//! The pure heart: `handle(now, event)` gives actions, `next_deadline` says when it wants to be called again.
+//!
+//! Owns: who is active, and on what evidence. Never does: read a clock, open a socket or file, start a thread, ask
+//! for randomness. Time comes with the event and is the time the event was received. The same code runs in the
+//! agent, in its tests and in the simulator.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `setup` | what an engine is built from |
+//! | `event`, `action`, `notice` | what comes in, what goes out, what people are told |
+//! | `peer` | a peer: session, links, rows, silence |
+//! | `receive`, `send` | pulses in, pulses out |
+//! | `watch` | suspicion: queries, probes, anchors |
+//! | `lease` | the node's lease on each interface, and the gate |
+//! | `group` | a group's state and what may be said of it |
+//! | `step` | the role table: what a group does next |
+//! | `promote` | claims, consents, and when a gate may open |
+//! | `reserve` | epochs on disk ahead of need |
+//! | `command` | what operators ask |
+//! | `report` | what `status` shows |
+//!
+//! # How a gate comes to open
+//! While a peer is heard, nothing opens without its consent: a node *claims* its reserved epoch in its row, the peer
+//! *consents* in its own row, which says at once that its gate is closed and that it will open only with a higher
+//! epoch. When a peer is silent, evidence takes the place of consent (see `watch`). A claim is sent one probe
+//! interval before the gate opens, so that an active which can hear us, but whom we cannot hear, closes first.
+
+use crate::types::{GroupId, InterfaceId, MonoTime, NodeId, Vip};
+use std::collections::HashMap;
+use std::time::Duration;
+
+mod action;
+mod command;
+mod durable;
+mod event;
+mod group;
+mod lease;
+mod notice;
+mod peer;
+mod promote;
+mod receive;
+mod report;
+mod reserve;
+mod send;
+mod setup;
+mod step;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use action::{Action, Actions, GateAction, Outcome};
+pub use durable::{GroupState, Loaded};
+pub use event::{Command, Event, InterfaceFacts};
+pub use notice::{Cause, Notice};
+pub use peer::{PeerConfig, Presence};
+pub use report::{GroupReport, LinkReport, PeerReport, Report, Waiting};
+pub use setup::{GroupSetup, PeerSetup, Setup};
+
+use group::Group;
+use lease::Interface;
+use peer::Peer;
+use watch::Segment;
+
+/// How long answers for the address by somebody unknown can delay a node that has never heard its peer.
+/// Longer than the ordinary veto: at start there is no earlier word from the peer to count from.
+const FIRST_VETO: Duration = Duration::from_secs(30);
+
+/// The engine of one node.
+#[derive(Debug)]
+pub struct Engine {
+    setup: Setup,
+    peers: Vec<Peer>,
+    interfaces: Vec<Interface>,
+    segments: Vec<Segment>,
+    groups: Vec<Group>,
+    /// Which group an address belongs to.
+    addresses: HashMap<Vip, GroupId>,
+    pending: Vec<command::Pending>,
+    /// Own session number.
+    session: u64,
+    /// Counter of the last datagram sent.
+    counter: u64,
+    /// Version of the group table.
+    table: u64,
+    /// Version of the table when rows were last sent to everybody.
+    sent_table: u64,
+    next_pulse: MonoTime,
+    /// Since when this process has been running without a stall: silence is never counted from before.
+    resumed: MonoTime,
+    last: MonoTime,
+    /// Something changed that a group may have to act on.
+    dirty: bool,
+    /// The earliest deadline of any group.
+    group_deadline: MonoTime,
+    persist_version: u64,
+    persist_wanted: bool,
+    store_failing: bool,
+    stopping: Option<MonoTime>,
+    stopped: bool,
+    /// Scratch for rows that a peer has not acknowledged: (version, position).
+    unacked: Vec<(u64, usize)>,
+    /// Scratch for one datagram.
+    datagram: Vec<u8>,
+    rejects: crate::wire::auth::Rejects,
+}
+
+impl Engine {
+    /// An engine that has just begun to listen.
+    #[must_use]
+    pub fn new(setup: Setup, now: MonoTime) -> Engine {
+        let session = send::session_number(&setup.seed);
+        let peers = setup.peers.iter().map(|peer| Peer::new(peer, &setup, session)).collect();
+        let groups: Vec<Group> = setup.groups.iter().map(|group| Group::new(group, &setup, now)).collect();
+        let mut addresses = HashMap::new();
+        for (at, group) in setup.groups.iter().enumerate() {
+            addresses.extend(group.addresses.iter().map(|address| (*address, group_id(at))));
+        }
+        let interfaces = usize::from(setup.interfaces);
+        let mut engine = Engine {
+            peers,
+            interfaces: vec![Interface::default(); interfaces],
+            segments: vec![Segment::default(); interfaces],
+            groups,
+            addresses,
+            pending: Vec::new(),
+            session,
+            counter: 0,
+            table: 1,
+            sent_table: 0,
+            next_pulse: now,
+            resumed: now,
+            last: now,
+            dirty: true,
+            group_deadline: now,
+            persist_version: 0,
+            persist_wanted: false,
+            store_failing: false,
+            stopping: None,
+            stopped: false,
+            unacked: Vec::new(),
+            datagram: Vec::new(),
+            rejects: crate::wire::auth::Rejects::default(),
+            setup,
+        };
+        engine.reserve_all();
+        engine
+    }
+
+    /// Takes one event and appends what follows from it to `out`. `now` is the time of its receipt and never falls.
+    pub fn handle(&mut self, now: MonoTime, event: Event<'_>, out: &mut Actions) {
+        let now = now.max(self.last);
+        self.note_stall(now, out);
+        self.check_leases(now, out);
+        match event {
+            Event::Tick => {}
+            Event::Datagram { link, bytes } => self.handle_datagram(link, bytes, now, out),
+            Event::Refused { link } => self.handle_refused(link),
+            Event::Link { link, open } => self.handle_link(link, open),
+            Event::Seen { interface, sighting } => self.handle_sighting(interface, sighting, now, out),
+            Event::Interface { interface, facts } => self.handle_interface(interface, facts, now, out),
+            Event::Adopted { interface, until, generation, refused, open } => {
+                let lease = lease::Adopted { until, generation, refused };
+                self.handle_adopted(interface, lease, open, now, out);
+            }
+            Event::LeaseRefused { interface } => self.handle_lapse(interface, now, out),
+            Event::Anchor { interface, address, mac } => {
+                self.segments[usize::from(interface.0)].note_gateway(address, mac);
+            }
+            Event::Stored { version } => self.handle_stored(version, out),
+            Event::StoreFailed => self.handle_store_failed(out),
+            Event::Command { id, command } => self.handle_command(id, command, now, out),
+        }
+        self.run(now, out);
+    }
+
+    /// When [`Engine::handle`] wants to be called with [`Event::Tick`] if nothing else happens before.
+    #[must_use]
+    pub fn next_deadline(&self) -> MonoTime {
+        self.next_pulse.min(self.group_deadline).min(self.watch_deadline())
+    }
+
+    /// What must be made durable for [`Action::Persist`].
+    #[must_use]
+    pub fn durable_state(&self) -> Vec<GroupState> {
+        self.groups.iter().map(Group::durable).collect()
+    }
+
+    fn run(&mut self, now: MonoTime, out: &mut Actions) {
+        if self.stopped {
+            return;
+        }
+        self.run_watches(now, out);
+        if self.dirty || now >= self.group_deadline {
+            self.dirty = false;
+            self.step_groups(now, out);
+            self.finish_commands(now, out);
+        }
+        self.publish_rows();
+        let due = now >= self.next_pulse;
+        if due {
+            self.next_pulse = self.next_pulse + self.setup.timing.pulse;
+            if self.next_pulse <= now {
+                self.next_pulse = now + self.setup.timing.pulse;
+            }
+            self.renew_leases(now, out);
+            self.note_links(now, out);
+        }
+        self.send_pulses(due, now, out);
+        if std::mem::take(&mut self.persist_wanted) {
+            self.persist_version += 1;
+            self.note_persist();
+            out.push(Action::Persist { version: self.persist_version });
+        }
+        self.finish_stop(now, out);
+    }
+
+    /// A process that did not run heard nothing: silence begins anew, and so does the evidence.
+    fn note_stall(&mut self, now: MonoTime, out: &mut Actions) {
+        let stall = now.since(self.last);
+        self.last = now;
+        if stall < self.setup.timing.pulse * 2 {
+            return;
+        }
+        self.resumed = now;
+        for peer in &mut self.peers {
+            peer.watch = None;
+        }
+        out.notice(Notice::Stalled { stall });
+    }
+
+    fn peer_at(&self, id: NodeId) -> Option<usize> {
+        self.peers.iter().position(|peer| peer.id == id)
+    }
+
+    fn presence(&self, peer: usize, now: MonoTime) -> Presence {
+        let timing = &self.setup.timing;
+        self.peers[peer].presence(self.resumed, now, timing.suspicion, timing.silence)
+    }
+
+    fn is_serviceable(&self, interface: InterfaceId) -> bool {
+        self.interfaces[usize::from(interface.0)].facts.is_serviceable()
+    }
+}
+
+/// The identifier of the group at a position of the table; the configuration allows at most 1,024.
+fn group_id(at: usize) -> GroupId {
+    GroupId(u16::try_from(at).unwrap_or(u16::MAX))
+}

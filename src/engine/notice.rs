@@ -1,0 +1,135 @@
+//! What the engine tells people. Plain facts; words are made of them on the slow side.
+
+use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, NodeId, Vip};
+use crate::wire::pulse::Role;
+use std::time::Duration;
+
+/// Why a group changed its role.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// The agent found its own running gate.
+    Adopted,
+    /// The listening time after the start is over, or a peer told how things stand.
+    Heard,
+    /// Nobody was active and the peer agreed.
+    Free,
+    /// The peer fell silent.
+    Silence,
+    /// The peer handed the group over, or said that it is leaving.
+    Handover,
+    /// An operator asked for it.
+    Operator,
+    /// The interface lost its carrier, its gate or its addresses.
+    Interface,
+    /// What made it faulty is mended.
+    Mended,
+    /// The lease ran out before it was renewed: this process was stopped or starved.
+    Lapsed,
+    /// Another node is active with a higher epoch.
+    HigherEpoch,
+    /// A peer that cannot hear us is about to take over.
+    Unheard,
+    /// The agent is stopping.
+    Stopping,
+    /// The operator's pause began or ended.
+    Pause,
+}
+
+/// Something worth a line in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// A group changed its role on this node.
+    Role {
+        /// Which group.
+        group: GroupId,
+        /// Before.
+        from: Role,
+        /// After.
+        to: Role,
+        /// The epoch it concerns.
+        epoch: Epoch,
+        /// Why.
+        cause: Cause,
+        /// How long the peer had been silent, zero if it was not.
+        silence: Duration,
+    },
+    /// A peer was heard for the first time in its present life.
+    PeerUp {
+        /// Which.
+        peer: NodeId,
+    },
+    /// A peer has been silent for the silence bound on every link.
+    PeerSilent {
+        /// Which.
+        peer: NodeId,
+        /// For how long.
+        silence: Duration,
+    },
+    /// A peer said goodbye.
+    PeerLeft {
+        /// Which.
+        peer: NodeId,
+    },
+    /// A single link fell silent or is heard again.
+    Link {
+        /// Which.
+        link: LinkId,
+        /// Whether it is heard.
+        heard: bool,
+    },
+    /// A promotion waits because the address is still answered.
+    Veto {
+        /// Where.
+        interface: InterfaceId,
+        /// Who answers.
+        mac: MacAddr,
+    },
+    /// A promotion waits because nobody is heard on the clients' segment.
+    Isolated {
+        /// Where.
+        interface: InterfaceId,
+    },
+    /// Two nodes were active; the one with the lower epoch has closed.
+    Conflict {
+        /// Which group.
+        group: GroupId,
+        /// The other node.
+        peer: NodeId,
+        /// Its epoch.
+        epoch: Epoch,
+        /// True if this node goes on.
+        won: bool,
+    },
+    /// Somebody who is no peer claims an address of ours.
+    Stranger {
+        /// Which group.
+        group: GroupId,
+        /// Which address.
+        address: Vip,
+        /// Who.
+        mac: MacAddr,
+        /// Whether we announced again in defence (at most once in ten seconds).
+        defended: bool,
+    },
+    /// The lease ran out before it was renewed.
+    LeaseLapsed {
+        /// Where.
+        interface: InterfaceId,
+    },
+    /// The peer's configuration differs from ours; `status` tells the fields.
+    Differs {
+        /// Which peer.
+        peer: NodeId,
+        /// Whether it differs now.
+        differs: bool,
+    },
+    /// The state directory cannot be written.
+    StoreFailed,
+    /// It can be written again.
+    StoreMended,
+    /// This process did not run for so long.
+    Stalled {
+        /// How long.
+        stall: Duration,
+    },
+}

@@ -1,0 +1,181 @@
+//! What the engine knows of one peer: its session, its links, its rows, and how long it has been silent.
+
+use super::setup::{PeerSetup, Setup};
+use super::watch::Watch;
+use crate::types::{GroupId, LinkId, LinkPath, MacAddr, MonoTime, NodeId};
+use crate::wire::pulse::{Digests, Header, Role, Row};
+use crate::wire::session::Sessions;
+use std::time::Duration;
+
+/// How a peer stands with us at one instant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Presence {
+    /// Never heard in this life of ours.
+    Unknown,
+    /// Heard within the suspicion time.
+    Heard,
+    /// Silent for longer than the suspicion time, or a hint says that it may be gone.
+    Suspicious,
+    /// Silent for the whole silence bound.
+    Silent,
+    /// It said goodbye; its gates are closed.
+    Left,
+}
+
+/// One path to the peer.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub id: LinkId,
+    pub open: bool,
+    pub heard: Option<MonoTime>,
+    pub was_heard: bool,
+    pub last_sent: Option<MonoTime>,
+    pub sent: u64,
+    pub received: u64,
+    pub rejected: u64,
+}
+
+/// The parts of a header that describe the peer's configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PeerConfig {
+    /// Its pulse in µs.
+    pub pulse_us: u32,
+    /// Its silence bound in µs.
+    pub silence_us: u32,
+    /// Its lease in µs.
+    pub lease_us: u32,
+    /// Digests of its nodes and groups.
+    pub digests: Digests,
+}
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub id: NodeId,
+    pub sessions: Sessions,
+    pub links: Vec<Link>,
+    pub heard: Option<MonoTime>,
+    pub hint: bool,
+    pub left: bool,
+    pub deaf: bool,
+    pub silent_told: bool,
+    pub rows: Vec<Option<Row>>,
+    /// Version of its table that we have completely.
+    pub have: u64,
+    /// Newest version of its table that it named.
+    pub table: u64,
+    /// Version of our table that it has completely.
+    pub acked: u64,
+    pub config: Option<PeerConfig>,
+    pub differs: bool,
+    pub rows_differ: bool,
+    pub watch: Option<Watch>,
+}
+
+impl Peer {
+    pub fn new(peer: &PeerSetup, setup: &Setup, session: u64) -> Peer {
+        let link = |path: &LinkPath| Link {
+            id: LinkId { peer: peer.id, path: *path },
+            open: false,
+            heard: None,
+            was_heard: false,
+            last_sent: None,
+            sent: 0,
+            received: 0,
+            rejected: 0,
+        };
+        Peer {
+            id: peer.id,
+            sessions: Sessions::new(session),
+            links: peer.links.iter().map(link).collect(),
+            heard: None,
+            hint: false,
+            left: false,
+            deaf: false,
+            silent_told: false,
+            rows: vec![None; setup.groups.len()],
+            have: 0,
+            table: 0,
+            acked: 0,
+            config: None,
+            differs: false,
+            rows_differ: false,
+            watch: None,
+        }
+    }
+
+    /// Silence, counted from the last word, our own resumption, whichever is later.
+    pub fn silence(&self, resumed: MonoTime, now: MonoTime) -> Duration {
+        now.since(self.heard.unwrap_or(MonoTime::ZERO).max(resumed))
+    }
+
+    /// How the peer stands now. `bound` is the silence bound, `suspicion` the suspicion time.
+    pub fn presence(&self, resumed: MonoTime, now: MonoTime, suspicion: Duration, bound: Duration) -> Presence {
+        if self.left {
+            return Presence::Left;
+        }
+        if self.heard.is_none() {
+            return Presence::Unknown;
+        }
+        let silence = self.silence(resumed, now);
+        if silence >= bound {
+            Presence::Silent
+        } else if silence >= suspicion || self.hint {
+            Presence::Suspicious
+        } else {
+            Presence::Heard
+        }
+    }
+
+    /// What the peer last said about a group.
+    pub fn row(&self, group: GroupId) -> Option<&Row> {
+        self.rows[usize::from(group.0)].as_ref()
+    }
+
+    /// True if its last word about the group was that it answers for it.
+    pub fn is_active(&self, group: GroupId) -> bool {
+        self.row(group).is_some_and(|row| matches!(row.role, Role::Active | Role::Handover))
+    }
+
+    /// True when every row of its newest table has arrived.
+    pub fn is_complete(&self) -> bool {
+        self.table != 0 && self.have == self.table
+    }
+
+    pub fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.links.iter_mut().find(|link| link.id == id)
+    }
+
+    /// True if a hardware address is one the peer has named as its own.
+    pub fn has_mac(&self, mac: MacAddr) -> bool {
+        self.rows.iter().flatten().any(|row| row.mac == mac)
+    }
+
+    /// A new life of the peer: nothing it said before counts, except its hardware addresses, which still tell
+    /// whose answer a probe gets.
+    pub fn begin_session(&mut self) {
+        self.have = 0;
+        self.table = 0;
+        self.acked = 0;
+        self.left = false;
+        for row in self.rows.iter_mut().flatten() {
+            *row = Row {
+                role: Role::Starting,
+                reason: crate::wire::pulse::Reason::Listening,
+                reserve: crate::types::Epoch::NONE,
+                claim: crate::types::Epoch::NONE,
+                consent: crate::types::Epoch::NONE,
+                wants: false,
+                ..*row
+            };
+        }
+    }
+
+    pub fn note_config(&mut self, header: &Header) {
+        self.config = Some(PeerConfig {
+            pulse_us: header.pulse_us,
+            silence_us: header.silence_us,
+            lease_us: header.lease_us,
+            digests: header.digests,
+        });
+    }
+}

@@ -1,0 +1,256 @@
+//! Claims, consents, and when a gate may open.
+
+use super::action::{Action, Actions, GateAction};
+use super::notice::{Cause, Notice};
+use super::watch::Evident;
+use super::{Engine, Presence, group_id};
+use crate::types::{Epoch, MonoTime};
+use crate::wire::pulse::{Reason, Role, Row};
+use std::time::Duration;
+
+/// When announcements are repeated after an opening (design: 0, 0.2, 1.3, 2.4 and 5 s): RFC 4861 7.2.6 wants at
+/// most three unsolicited advertisements a second apart; the early second one covers a lost first.
+const ANNOUNCE_AT: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(200),
+    Duration::from_millis(1300),
+    Duration::from_millis(2400),
+    Duration::from_secs(5),
+];
+/// Switches forget silent addresses after 300 s, so an active repeats itself well before.
+const ANNOUNCE_REFRESH: Duration = Duration::from_secs(60);
+
+/// What one peer lets us do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Permit {
+    /// It does not stand in the way.
+    Open(Cause),
+    /// Our claim must be out for it to answer, or for it to close.
+    Claim,
+    /// Not now.
+    No,
+}
+
+/// A peer that lets go in order carries its open connections on for a while; one that had to does not.
+fn consent_cause(reason: Reason) -> Cause {
+    match reason {
+        Reason::None | Reason::Paused | Reason::Stopping => Cause::Handover,
+        Reason::NoInterface
+        | Reason::NoCarrier
+        | Reason::NoGate
+        | Reason::NoAddresses
+        | Reason::NoReservation
+        | Reason::StateDamaged
+        | Reason::Isolated
+        | Reason::Listening => Cause::Free,
+    }
+}
+
+impl Engine {
+    /// Answers the claims of peers while this node is not active: consent, or silence.
+    pub(super) fn consider_consent(&mut self, at: usize, now: MonoTime) {
+        for peer in 0..self.peers.len() {
+            let presence = self.presence(peer, now);
+            if !matches!(presence, Presence::Heard | Presence::Suspicious) {
+                continue;
+            }
+            let Some(row) = self.peers[peer].row(group_id(at)).copied() else { continue };
+            if row.claim == Epoch::NONE || row.role == Role::Handover || row.claim.node() != self.peers[peer].id {
+                continue;
+            }
+            let rival = self.groups[at].claim != Epoch::NONE && self.setup.me < self.peers[peer].id;
+            if rival && !self.peers[peer].deaf {
+                // Both claim: the lower number goes first, whatever either configuration prefers.
+                continue;
+            }
+            if row.claim > self.groups[at].promised() {
+                self.consent(at, row.claim, now);
+            }
+        }
+    }
+
+    /// Gives the right of way to `epoch`: this node claims nothing until the other had time to open.
+    pub(super) fn consent(&mut self, at: usize, epoch: Epoch, now: MonoTime) {
+        let patience = (self.setup.timing.pulse * 10).max(Duration::from_millis(300));
+        let group = &mut self.groups[at];
+        group.consent = epoch;
+        group.claim = Epoch::NONE;
+        group.claimed = None;
+        group.hold = now + patience;
+        self.reserve(at);
+    }
+
+    /// Claims, withdraws, or opens, as the peers permit.
+    pub(super) fn consider_opening(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
+        let reason = self.reason(at);
+        // Isolation is found out while claiming, so it must not keep us from asking again.
+        let able = matches!(reason, Reason::None | Reason::Isolated) && self.groups[at].role == Role::Standby;
+        if !able {
+            self.withdraw(at);
+            return;
+        }
+        let mut all = Permit::Open(Cause::Free);
+        for peer in 0..self.peers.len() {
+            all = match (all, self.permit(at, peer, now, out)) {
+                (Permit::No, _) | (_, Permit::No) => Permit::No,
+                (Permit::Claim, _) | (_, Permit::Claim) => Permit::Claim,
+                (Permit::Open(Cause::Free), Permit::Open(cause)) => Permit::Open(cause),
+                (Permit::Open(cause), Permit::Open(_)) => Permit::Open(cause),
+            };
+        }
+        match all {
+            Permit::Open(cause) => self.open(at, cause, now, out),
+            Permit::Claim => {
+                let group = &mut self.groups[at];
+                if group.claim != group.reserve {
+                    group.claim = group.reserve;
+                    group.claimed = Some(now);
+                }
+                let again = group.claimed.map_or(now, |claimed| claimed + self.setup.timing.probe);
+                if again > now {
+                    group.deadline = group.deadline.min(again);
+                }
+            }
+            Permit::No => self.withdraw(at),
+        }
+    }
+
+    fn withdraw(&mut self, at: usize) {
+        self.groups[at].claim = Epoch::NONE;
+        self.groups[at].claimed = None;
+    }
+
+    fn permit(&mut self, at: usize, peer: usize, now: MonoTime, out: &mut Actions) -> Permit {
+        match self.presence(peer, now) {
+            Presence::Left => Permit::Open(Cause::Handover),
+            Presence::Unknown | Presence::Silent => self.permit_of_silence(at, peer, now, out),
+            Presence::Heard => self.permit_of_row(at, peer, now),
+            Presence::Suspicious => {
+                // Its last word still counts; but when it was about to end anyway, the evidence may begin.
+                match self.permit_of_row(at, peer, now) {
+                    Permit::Open(cause) => Permit::Open(cause),
+                    Permit::Claim => Permit::Claim,
+                    Permit::No => self.permit_of_silence(at, peer, now, out),
+                }
+            }
+        }
+    }
+
+    fn permit_of_silence(&mut self, at: usize, peer: usize, now: MonoTime, out: &mut Actions) -> Permit {
+        let group = &self.groups[at];
+        let interface = group.interface;
+        let claimed = group.claimed.filter(|_| group.claim == group.reserve);
+        let evident = self.evident(peer, interface, claimed, now);
+        let segment = &mut self.segments[usize::from(interface.0)];
+        let isolated = evident == Evident::Isolated;
+        if isolated && !segment.isolated {
+            out.notice(Notice::Isolated { interface });
+        }
+        if evident != Evident::Wait {
+            segment.isolated = isolated;
+        }
+        match evident {
+            Evident::Wait | Evident::Vetoed | Evident::Isolated => Permit::No,
+            Evident::Claim => Permit::Claim,
+            Evident::Gone => Permit::Open(Cause::Silence),
+        }
+    }
+
+    /// What a peer that is heard says.
+    fn permit_of_row(&mut self, at: usize, peer: usize, now: MonoTime) -> Permit {
+        let id = group_id(at);
+        let group = &self.groups[at];
+        let Some(row) = self.peers[peer].row(id) else {
+            // A peer that has told us its whole table and does not know the group has no say in it.
+            return if self.peers[peer].is_complete() { Permit::Open(Cause::Free) } else { Permit::No };
+        };
+        match row.role {
+            Role::Active => return Permit::No,
+            Role::Handover => return if row.claim == group.reserve { Permit::Claim } else { Permit::No },
+            Role::Starting | Role::Standby | Role::Fault | Role::Paused => {}
+        }
+        if row.consent == group.reserve {
+            return Permit::Open(consent_cause(row.reason));
+        }
+        if row.epoch >= group.reserve || self.waits_for(at, peer, row, now) { Permit::No } else { Permit::Claim }
+    }
+
+    /// True while this node lets a better placed one go first.
+    fn waits_for(&self, at: usize, peer: usize, row: &Row, now: MonoTime) -> bool {
+        let group = &self.groups[at];
+        if now < group.hold {
+            return true;
+        }
+        let setup = &self.setup.groups[at];
+        let candidate = row.reason == Reason::None || row.role == Role::Starting;
+        let better = setup.prefer == self.peers[peer].id && candidate;
+        better && group.free.is_none_or(|free| now < free + self.setup.timing.election)
+    }
+
+    fn open(&mut self, at: usize, cause: Cause, now: MonoTime, out: &mut Actions) {
+        let id = group_id(at);
+        let former = self.former_active(at);
+        let group = &mut self.groups[at];
+        let epoch = group.reserve;
+        assert!(epoch > group.seen.max(group.consent), "S2: a gate opens only with an epoch above all seen");
+        group.epoch = epoch;
+        group.held = epoch;
+        group.seen = epoch;
+        group.reserve = Epoch::NONE;
+        group.claim = Epoch::NONE;
+        group.claimed = None;
+        group.consent = Epoch::NONE;
+        group.wants = false;
+        group.free = None;
+        group.drain_until = None;
+        group.contested = false;
+        let drain = self.setup.groups[at].drain;
+        if cause == Cause::Handover
+            && let Some(mac) = former
+        {
+            out.push(Action::Gate(GateAction::Forward { group: id, until: now + drain, mac }));
+        } else {
+            let mac = crate::types::MacAddr::ZERO;
+            out.push(Action::Gate(GateAction::Forward { group: id, until: MonoTime::ZERO, mac }));
+        }
+        out.push(Action::Gate(GateAction::Open { group: id, epoch }));
+        self.schedule_announcements(at, now);
+        self.set_role(at, Role::Active, cause, now, out);
+        self.reserve(at);
+        self.persist_wanted = true;
+    }
+
+    /// The hardware address of the peer whose consent let us open: it may still carry connections.
+    fn former_active(&self, at: usize) -> Option<crate::types::MacAddr> {
+        let id = group_id(at);
+        let reserve = self.groups[at].reserve;
+        let consenting = |peer: &&super::Peer| peer.row(id).is_some_and(|row| row.consent == reserve);
+        self.peers.iter().find(consenting)?.row(id).map(|row| row.mac).filter(|mac| !mac.is_zero())
+    }
+
+    /// Begins the round of announcements.
+    pub(super) fn schedule_announcements(&mut self, at: usize, now: MonoTime) {
+        self.groups[at].announce_step = 0;
+        self.groups[at].announce_at = now;
+    }
+
+    /// Announces what is due.
+    pub(super) fn announce(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
+        let group = &mut self.groups[at];
+        if !group.is_open() {
+            group.announce_at = MonoTime::FOREVER;
+            return;
+        }
+        if now >= group.announce_at {
+            out.push(Action::Announce { group: group_id(at) });
+            let done = ANNOUNCE_AT[group.announce_step.min(ANNOUNCE_AT.len() - 1)];
+            group.announce_step += 1;
+            let wait = match ANNOUNCE_AT.get(group.announce_step) {
+                Some(next) => next.saturating_sub(done),
+                None => ANNOUNCE_REFRESH,
+            };
+            group.announce_at = now + wait;
+        }
+        group.deadline = group.deadline.min(group.announce_at);
+    }
+}

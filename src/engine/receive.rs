@@ -1,0 +1,205 @@
+//! Pulses in: authenticate, judge freshness, believe.
+
+use super::action::Actions;
+use super::notice::Notice;
+use super::{Engine, group_id};
+use crate::types::{InterfaceId, LinkId, LinkPath, MonoTime};
+use crate::wire::auth::Reject;
+use crate::wire::frame::Sighting;
+use crate::wire::pulse::{self, Header, Row, Rows};
+use crate::wire::session::Verdict;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// RFC 5227 2.4(c): defend an address at most once in this time.
+const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
+
+impl Engine {
+    pub(super) fn handle_datagram(&mut self, link: LinkId, bytes: &[u8], now: MonoTime, out: &mut Actions) {
+        // The segment is shared: our peers' pulses to each other pass here as well. The key and the header tell.
+        let keys = Arc::clone(&self.setup.keys);
+        let read = keys.open(bytes).and_then(pulse::decode);
+        let (header, rows) = match read {
+            Ok(read) => read,
+            Err(reject) => return self.reject(link, reject),
+        };
+        if header.receiver != self.setup.me || header.sender == self.setup.me {
+            return self.reject(link, Reject::Addressee);
+        }
+        let segment = matches!(link.path, LinkPath::Segment(_));
+        let Some(peer) = self.peer_at(header.sender).filter(|_| segment || header.sender == link.peer) else {
+            return self.reject(link, Reject::Addressee);
+        };
+        let link = LinkId { peer: header.sender, path: link.path };
+        match self.peers[peer].sessions.check(&header) {
+            Verdict::Rejected(reject) => self.reject(link, reject),
+            Verdict::Unproven { learned } => {
+                // Its content is not believed, but it learns our session from the answer and can prove itself.
+                self.answer_unproven(peer, link, learned, now, out);
+            }
+            Verdict::Fresh { new_session } => {
+                if new_session {
+                    self.begin_peer_session(peer, out);
+                }
+                self.believe(peer, link, &header, rows, now, out);
+                if header.flags.query || new_session {
+                    self.send_on(peer, link, false, now, out);
+                }
+            }
+        }
+    }
+
+    fn reject(&mut self, link: LinkId, reject: Reject) {
+        self.rejects.count(reject);
+        if let Some(peer) = self.peer_at(link.peer)
+            && let Some(known) = self.peers[peer].link_mut(link)
+        {
+            known.rejected += 1;
+        }
+    }
+
+    fn begin_peer_session(&mut self, peer: usize, out: &mut Actions) {
+        self.peers[peer].begin_session();
+        self.dirty = true;
+        out.notice(Notice::PeerUp { peer: self.peers[peer].id });
+    }
+
+    fn believe(
+        &mut self,
+        peer: usize,
+        link: LinkId,
+        header: &Header,
+        rows: Rows<'_>,
+        now: MonoTime,
+        out: &mut Actions,
+    ) {
+        let suspicion = self.setup.timing.suspicion;
+        let known = &mut self.peers[peer];
+        let quiet = known.silence(self.resumed, now) >= suspicion || known.hint || known.heard.is_none();
+        known.heard = Some(now);
+        known.hint = false;
+        known.watch = None;
+        known.silent_told = false;
+        if let Some(link) = known.link_mut(link) {
+            link.heard = Some(now);
+            link.received += 1;
+        }
+        let changed = known.deaf != header.flags.deaf || known.left != header.flags.goodbye || quiet;
+        known.deaf = header.flags.deaf;
+        if header.flags.goodbye && !known.left {
+            out.notice(Notice::PeerLeft { peer: known.id });
+        }
+        known.left = header.flags.goodbye;
+        known.acked = known.acked.max(header.ack_version.min(self.table));
+        known.table = known.table.max(header.table_version);
+        known.note_config(header);
+        let news = self.take_rows(peer, header, rows);
+        self.dirty |= changed || news;
+        if quiet {
+            for segment in &mut self.segments {
+                segment.isolated = false;
+            }
+        }
+        self.compare_config(peer, out);
+    }
+
+    /// Applies rows if they connect to what we have; rows from before that are old news.
+    fn take_rows(&mut self, peer: usize, header: &Header, rows: Rows<'_>) -> bool {
+        let have = self.peers[peer].have;
+        if header.base_version > have || header.upto_version <= have {
+            return false;
+        }
+        self.peers[peer].have = header.upto_version;
+        let mut news = self.peers[peer].is_complete();
+        for row in rows {
+            let Some(at) = self.groups.iter().position(|group| group.key == row.group) else { continue };
+            news |= self.take_row(peer, at, row);
+        }
+        let rows = self.peers[peer].rows.iter().zip(&self.groups);
+        self.peers[peer].rows_differ = rows
+            .filter_map(|(row, group)| row.as_ref().map(|row| (row, &group.row)))
+            .any(|(row, ours)| row.addresses != ours.addresses || row.policy != ours.policy);
+        news
+    }
+
+    fn take_row(&mut self, peer: usize, at: usize, row: Row) -> bool {
+        if !row.mac.is_zero() {
+            for segment in &mut self.segments {
+                segment.forget(row.mac);
+            }
+        }
+        self.peers[peer].rows[at].replace(row) != Some(row)
+    }
+
+    fn compare_config(&mut self, peer: usize, out: &mut Actions) {
+        let differs = self.is_different(peer);
+        let known = &mut self.peers[peer];
+        if std::mem::replace(&mut known.differs, differs) != differs {
+            out.notice(Notice::Differs { peer: known.id, differs });
+        }
+    }
+
+    pub(super) fn handle_refused(&mut self, link: LinkId) {
+        if let Some(peer) = self.peer_at(link.peer)
+            && self.peers[peer].heard.is_some()
+        {
+            self.peers[peer].hint = true;
+            self.dirty = true;
+        }
+    }
+
+    pub(super) fn handle_link(&mut self, link: LinkId, open: bool) {
+        if let Some(peer) = self.peer_at(link.peer)
+            && let Some(known) = self.peers[peer].link_mut(link)
+        {
+            known.open = open;
+        }
+    }
+
+    /// A frame on the clients' segment: evidence that someone is there, or that an address is answered.
+    pub(super) fn handle_sighting(
+        &mut self,
+        interface: InterfaceId,
+        sighting: Sighting,
+        now: MonoTime,
+        out: &mut Actions,
+    ) {
+        let at = usize::from(interface.0);
+        let (mac, address) = match sighting {
+            Sighting::Claim { address, mac } => (mac, Some(address)),
+            Sighting::Presence { mac } => (mac, None),
+        };
+        if mac == self.interfaces[at].facts.mac || mac.is_multicast() {
+            return;
+        }
+        let of_group = address.and_then(|address| self.addresses.get(&address).copied());
+        let of_peer = self.peers.iter().any(|peer| peer.has_mac(mac));
+        if let (Some(group), Some(address)) = (of_group, address) {
+            self.note_answer(interface, mac, now, out);
+            if !of_peer && self.groups[usize::from(group.0)].is_open() {
+                self.defend(usize::from(group.0), address, mac, now, out);
+            }
+        } else if !of_peer {
+            self.segments[at].note_traffic(mac, address, now);
+        }
+    }
+
+    /// A stranger claims our address: say again who has it, and tell people. Never yield to it (S6).
+    fn defend(
+        &mut self,
+        at: usize,
+        address: crate::types::Vip,
+        mac: crate::types::MacAddr,
+        now: MonoTime,
+        out: &mut Actions,
+    ) {
+        let due = self.groups[at].defended.is_none_or(|last| now.since(last) >= DEFEND_INTERVAL);
+        if !due {
+            return;
+        }
+        self.groups[at].defended = Some(now);
+        self.schedule_announcements(at, now);
+        self.dirty = true;
+        out.notice(Notice::Stranger { group: group_id(at), address, mac, defended: true });
+    }
+}

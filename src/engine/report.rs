@@ -1,0 +1,213 @@
+//! What `status` shows: plain values, no words. Words are made of them on the slow side.
+
+use super::notice::Cause;
+use super::peer::{PeerConfig, Presence};
+use super::watch::Evident;
+use super::{Engine, group_id};
+use crate::types::{Epoch, LinkId, MonoTime, NodeId};
+use crate::wire::auth::Rejects;
+use crate::wire::pulse::{Reason, Role};
+use std::time::Duration;
+
+/// The engine at one instant.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The instant.
+    pub now: MonoTime,
+    /// Groups, by [`GroupId`](crate::types::GroupId).
+    pub groups: Vec<GroupReport>,
+    /// Peers.
+    pub peers: Vec<PeerReport>,
+    /// Datagrams turned away, by reason.
+    pub rejects: Rejects,
+    /// The state directory cannot be written.
+    pub store_failing: bool,
+    /// The agent is stopping.
+    pub stopping: bool,
+}
+
+/// One group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupReport {
+    /// Our role.
+    pub role: Role,
+    /// Why we have it.
+    pub cause: Cause,
+    /// Our epoch when active, else the highest seen.
+    pub epoch: Epoch,
+    /// Since when we have the role.
+    pub since: MonoTime,
+    /// Why we are not ready.
+    pub reason: Reason,
+    /// Who answers for the group as far as we know.
+    pub active: Option<NodeId>,
+    /// What the first peer says of itself, if it is heard.
+    pub peer: Option<(Role, Reason)>,
+    /// What we wait for.
+    pub waiting: Waiting,
+    /// Connections are still carried after a handover.
+    pub draining: bool,
+    /// The peer's addresses for this group differ from ours.
+    pub addresses_differ: bool,
+    /// The peer's preference, preemption or drain differ from ours.
+    pub policy_differs: bool,
+    /// The peer does not know this group.
+    pub unknown_to_peer: bool,
+}
+
+/// What a group that is not active waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Waiting {
+    /// It is active, or cannot be.
+    Nothing,
+    /// The end of the listening time.
+    Listening,
+    /// For the active node to need us: the normal state of a standby.
+    PeerIsActive,
+    /// For the peer's consent.
+    Consent,
+    /// For the silence to last long enough.
+    Silence,
+    /// For the address to be answered no more.
+    Veto,
+    /// For somebody on the clients' segment to be heard.
+    Isolated,
+}
+
+/// One peer.
+#[derive(Clone, Debug)]
+pub struct PeerReport {
+    /// Which.
+    pub id: NodeId,
+    /// How it stands with us.
+    pub presence: Presence,
+    /// How long it has been silent.
+    pub silence: Duration,
+    /// It says that it does not hear us.
+    pub deaf: bool,
+    /// Its configuration as it says.
+    pub config: Option<PeerConfig>,
+    /// Its nodes or groups differ from ours, or its times.
+    pub differs: bool,
+    /// The paths to it.
+    pub links: Vec<LinkReport>,
+}
+
+/// One path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LinkReport {
+    /// Which.
+    pub id: LinkId,
+    /// Its socket is open.
+    pub open: bool,
+    /// Heard within the silence bound.
+    pub heard: bool,
+    /// When it was last heard.
+    pub last_heard: Option<MonoTime>,
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Datagrams believed.
+    pub received: u64,
+    /// Datagrams turned away.
+    pub rejected: u64,
+}
+
+impl Engine {
+    /// A snapshot for people.
+    #[must_use]
+    pub fn report(&self, now: MonoTime) -> Report {
+        Report {
+            now,
+            groups: (0..self.groups.len()).map(|at| self.report_group(at, now)).collect(),
+            peers: (0..self.peers.len()).map(|peer| self.report_peer(peer, now)).collect(),
+            rejects: self.rejects,
+            store_failing: self.store_failing,
+            stopping: self.stopping.is_some(),
+        }
+    }
+
+    fn report_group(&self, at: usize, now: MonoTime) -> GroupReport {
+        let id = group_id(at);
+        let group = &self.groups[at];
+        let heard = |peer: usize| !matches!(self.presence(peer, now), Presence::Unknown | Presence::Silent);
+        let mut peers = (0..self.peers.len()).filter(|&peer| heard(peer));
+        let first = peers.next();
+        let other = (0..self.peers.len()).find(|&peer| heard(peer) && self.peers[peer].is_active(id));
+        let active = if group.is_open() { Some(self.setup.me) } else { other.map(|peer| self.peers[peer].id) };
+        let row = first.and_then(|peer| self.peers[peer].row(id));
+        GroupReport {
+            role: group.role,
+            cause: group.cause,
+            epoch: if group.is_open() { group.epoch } else { group.seen },
+            since: group.since,
+            reason: self.reason(at),
+            active,
+            peer: row.map(|row| (row.role, row.reason)),
+            waiting: self.waiting(at, now),
+            draining: group.drain_until.is_some(),
+            addresses_differ: row.is_some_and(|row| row.addresses != group.row.addresses),
+            policy_differs: row.is_some_and(|row| row.policy != group.row.policy),
+            unknown_to_peer: row.is_none() && first.is_some_and(|peer| self.peers[peer].is_complete()),
+        }
+    }
+
+    fn waiting(&self, at: usize, now: MonoTime) -> Waiting {
+        let group = &self.groups[at];
+        match group.role {
+            Role::Active | Role::Handover | Role::Fault | Role::Paused => return Waiting::Nothing,
+            Role::Starting => return Waiting::Listening,
+            Role::Standby => {}
+        }
+        for peer in 0..self.peers.len() {
+            match self.presence(peer, now) {
+                Presence::Heard | Presence::Suspicious if self.peers[peer].is_active(group_id(at)) => {
+                    return Waiting::PeerIsActive;
+                }
+                Presence::Heard | Presence::Suspicious => return Waiting::Consent,
+                Presence::Left => {}
+                Presence::Unknown | Presence::Silent => {
+                    return match self.evident(peer, group.interface, group.claimed, now) {
+                        Evident::Vetoed => Waiting::Veto,
+                        Evident::Isolated => Waiting::Isolated,
+                        Evident::Wait | Evident::Claim | Evident::Gone => Waiting::Silence,
+                    };
+                }
+            }
+        }
+        Waiting::Nothing
+    }
+
+    fn report_peer(&self, peer: usize, now: MonoTime) -> PeerReport {
+        let known = &self.peers[peer];
+        let links = known.links.iter().map(|link| LinkReport {
+            id: link.id,
+            open: link.open,
+            heard: link.was_heard,
+            last_heard: link.heard,
+            sent: link.sent,
+            received: link.received,
+            rejected: link.rejected,
+        });
+        PeerReport {
+            id: known.id,
+            presence: self.presence(peer, now),
+            silence: known.silence(self.resumed, now),
+            deaf: known.deaf,
+            config: known.config,
+            differs: known.differs,
+            links: links.collect(),
+        }
+    }
+
+    /// True if the peer's configuration differs from ours in anything that must be equal.
+    pub(super) fn is_different(&self, peer: usize) -> bool {
+        let known = &self.peers[peer];
+        let Some(config) = known.config else { return false };
+        let timing = &self.setup.timing;
+        let same = |ours: Duration, theirs: u32| ours.as_micros() == u128::from(theirs);
+        let times = same(timing.pulse, config.pulse_us)
+            && same(timing.silence, config.silence_us)
+            && same(timing.lease, config.lease_us);
+        !times || config.digests != self.setup.digests || known.rows_differ
+    }
+}

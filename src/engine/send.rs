@@ -1,0 +1,184 @@
+//! Pulses out: on every link every pulse, at once when a row has changed, and as answers and questions.
+
+use super::action::{Action, Actions};
+use super::notice::Notice;
+use super::{Engine, Presence};
+use crate::types::{LinkId, LinkPath, MacAddr, MonoTime};
+use crate::wire::pulse::{self, Flags, Header, ROWS_PER_PULSE};
+use crate::wire::session::Echo;
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// On a segment link that is not needed a pulse goes out this often, so that the path is known to work.
+const SEGMENT_PULSE: Duration = Duration::from_secs(1);
+/// Datagrams in one go to a peer that has many rows to learn; the rest follows with its acknowledgements.
+const BURST: usize = 4;
+
+/// The session number of a process.
+pub(super) fn session_number(seed: &[u8; 32]) -> u64 {
+    let digest = Sha256::digest(seed);
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    u64::from_be_bytes(first).max(1)
+}
+
+impl Engine {
+    /// Sends what is due to every peer: everything at a pulse, otherwise only to peers that have rows to learn
+    /// that were never sent to them.
+    pub(super) fn send_pulses(&mut self, due: bool, now: MonoTime, out: &mut Actions) {
+        let changed = self.table > self.sent_table;
+        if !due && !changed {
+            return;
+        }
+        self.sent_table = self.table;
+        for peer in 0..self.peers.len() {
+            self.send_pulse(peer, false, now, out);
+        }
+    }
+
+    /// One pulse on every open link to a peer; on the segment only when nothing else is heard, or now and then.
+    pub(super) fn send_pulse(&mut self, peer: usize, query: bool, now: MonoTime, out: &mut Actions) {
+        let lonely = self.is_udp_silent(peer, now);
+        for at in 0..self.peers[peer].links.len() {
+            let link = &self.peers[peer].links[at];
+            if !link.open {
+                continue;
+            }
+            let wanted = match link.id.path {
+                LinkPath::Udp(_) => true,
+                LinkPath::Segment(_) => lonely || link.last_sent.is_none_or(|sent| now.since(sent) >= SEGMENT_PULSE),
+            };
+            if wanted {
+                self.send_on(peer, link.id, query, now, out);
+            }
+        }
+    }
+
+    /// True while no UDP link to the peer is heard: then the clients' segment is the path of last resort.
+    fn is_udp_silent(&self, peer: usize, now: MonoTime) -> bool {
+        let suspicion = self.setup.timing.suspicion;
+        let fresh = |heard: MonoTime| now.since(heard) < suspicion;
+        let udp = |link: &&super::peer::Link| matches!(link.id.path, LinkPath::Udp(_));
+        !self.peers[peer].links.iter().filter(udp).any(|link| link.heard.is_some_and(fresh))
+    }
+
+    /// One pulse, or a few if many rows are unacknowledged, on one link.
+    pub(super) fn send_on(&mut self, peer: usize, link: LinkId, query: bool, now: MonoTime, out: &mut Actions) {
+        let mut base = self.peers[peer].acked;
+        for datagram in 0..BURST {
+            self.counter += 1;
+            let echo = self.peers[peer].sessions.echo(self.counter);
+            base = self.send_datagram(peer, link, query && datagram == 0, echo, base, now, out);
+            if base == self.table {
+                break;
+            }
+        }
+    }
+
+    /// Answers a datagram of a session that has not proven itself, with that session as echo and no rows.
+    pub(super) fn answer_unproven(
+        &mut self,
+        peer: usize,
+        link: LinkId,
+        learned: u64,
+        now: MonoTime,
+        out: &mut Actions,
+    ) {
+        self.counter += 1;
+        let echo = self.peers[peer].sessions.answer(learned, self.counter);
+        let base = self.table;
+        self.send_datagram(peer, link, false, echo, base, now, out);
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one datagram has this many facets")]
+    fn send_datagram(
+        &mut self,
+        peer: usize,
+        link: LinkId,
+        query: bool,
+        echo: Echo,
+        base: u64,
+        now: MonoTime,
+        out: &mut Actions,
+    ) -> u64 {
+        self.collect_unacked(base);
+        let shown = self.unacked.len().min(ROWS_PER_PULSE);
+        let upto = if shown == self.unacked.len() { self.table } else { self.unacked[shown - 1].0 };
+        let header = self.header(peer, query, echo, (base, upto), now);
+        let start = out.bytes.len();
+        let groups = &self.groups;
+        let rows = self.unacked[..shown].iter().map(|&(_, at)| groups[at].row);
+        pulse::encode(&self.setup.keys, &header, rows, &mut self.datagram);
+        out.bytes.extend_from_slice(&self.datagram);
+        let to = self.segment_mac(peer, link);
+        out.push(Action::Send { link, to, bytes: start..out.bytes.len() });
+        if let Some(link) = self.peers[peer].link_mut(link) {
+            link.sent += 1;
+            link.last_sent = Some(now);
+        }
+        upto
+    }
+
+    fn header(&self, peer: usize, query: bool, echo: Echo, (base, upto): (u64, u64), now: MonoTime) -> Header {
+        let known = &self.peers[peer];
+        let timing = &self.setup.timing;
+        let deaf = matches!(self.presence(peer, now), Presence::Unknown | Presence::Suspicious | Presence::Silent);
+        Header {
+            sender: self.setup.me,
+            receiver: known.id,
+            session: self.session,
+            counter: self.counter,
+            echo_session: echo.session,
+            echo_counter: echo.counter,
+            flags: Flags { query, goodbye: self.stopped, deaf },
+            pulse_us: micros(timing.pulse),
+            silence_us: micros(timing.silence),
+            lease_us: micros(timing.lease),
+            digests: self.setup.digests,
+            table_version: self.table,
+            base_version: base,
+            upto_version: upto,
+            ack_version: known.have,
+        }
+    }
+
+    /// The rows that changed after `base`, oldest change first. At rest there are none and nothing is searched.
+    fn collect_unacked(&mut self, base: u64) {
+        self.unacked.clear();
+        if base >= self.table {
+            return;
+        }
+        let groups = self.groups.iter().enumerate();
+        self.unacked.extend(groups.filter(|(_, group)| group.row_version > base).map(|(at, g)| (g.row_version, at)));
+        self.unacked.sort_unstable();
+    }
+
+    /// Where to send on a segment link: the hardware address the peer named, else everybody.
+    fn segment_mac(&self, peer: usize, link: LinkId) -> MacAddr {
+        let LinkPath::Segment(interface) = link.path else { return MacAddr::ZERO };
+        let here = self.groups.iter().zip(&self.peers[peer].rows).filter(|(group, _)| group.interface == interface);
+        let mac = here.filter_map(|(_, row)| row.as_ref()).map(|row| row.mac).find(|mac| !mac.is_zero());
+        mac.unwrap_or(MacAddr::BROADCAST)
+    }
+
+    /// Tells when single links fall silent or are heard again.
+    pub(super) fn note_links(&mut self, now: MonoTime, out: &mut Actions) {
+        let bound = self.setup.timing.silence.max(self.setup.timing.pulse * 3);
+        for peer in &mut self.peers {
+            for link in &mut peer.links {
+                let patience = match link.id.path {
+                    LinkPath::Udp(_) => bound,
+                    LinkPath::Segment(_) => bound.max(SEGMENT_PULSE * 5 / 2),
+                };
+                let heard = link.heard.is_some_and(|heard| now.since(heard) < patience);
+                if std::mem::replace(&mut link.was_heard, heard) != heard {
+                    out.notice(Notice::Link { link: link.id, heard });
+                }
+            }
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,79 @@
+//! What an engine is built from. Plain values: the daemon fills them from the configuration and the store, the
+//! simulator from its seed.
+
+use super::durable::{GroupState, Loaded};
+use crate::config::Timing;
+use crate::types::{GroupKey, InterfaceId, LinkPath, NodeId, Vip};
+use crate::wire::auth::KeyRing;
+use crate::wire::pulse::Digests;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything an engine needs to know before the first event.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// This node.
+    pub me: NodeId,
+    /// All derived times.
+    pub timing: Timing,
+    /// The keys that seal and open datagrams.
+    pub keys: Arc<KeyRing>,
+    /// 32 bytes from the operating system's random source: the seed of session numbers.
+    pub seed: [u8; 32],
+    /// A counter that is above every counter a lost state could have used; only consulted when there is no state.
+    /// The daemon passes minutes since 2026-01-01.
+    pub epoch_floor: u64,
+    /// What the store found.
+    pub loaded: Loaded,
+    /// Digests of our configuration.
+    pub digests: Digests,
+    /// The other nodes.
+    pub peers: Vec<PeerSetup>,
+    /// How many client interfaces there are; [`InterfaceId`] counts from 0.
+    pub interfaces: u8,
+    /// The groups; [`GroupId`](crate::types::GroupId) is the position.
+    pub groups: Vec<GroupSetup>,
+}
+
+/// One peer.
+#[derive(Clone, Debug)]
+pub struct PeerSetup {
+    /// Its number.
+    pub id: NodeId,
+    /// The links to it.
+    pub links: Vec<LinkPath>,
+}
+
+/// One group.
+#[derive(Clone, Debug)]
+pub struct GroupSetup {
+    /// Its name as it travels.
+    pub key: GroupKey,
+    /// Where its addresses live on this node.
+    pub interface: InterfaceId,
+    /// Its addresses, at least one.
+    pub addresses: Arc<[Vip]>,
+    /// The node that should be active when both can.
+    pub prefer: NodeId,
+    /// Whether the preferred node takes it back.
+    pub preempt: bool,
+    /// How long the preferred node is ready before it does.
+    pub preempt_delay: Duration,
+    /// How long the former active carries connections after a handover.
+    pub drain: Duration,
+    /// Digest of the addresses.
+    pub addresses_digest: u32,
+    /// Digest of preference, preemption and drain.
+    pub policy_digest: u32,
+}
+
+impl Setup {
+    /// The durable state of a group, if the store had one.
+    #[must_use]
+    pub fn state_of(&self, key: GroupKey) -> Option<GroupState> {
+        match &self.loaded {
+            Loaded::State(groups) => groups.iter().find(|group| group.key == key).copied(),
+            Loaded::Fresh | Loaded::Damaged => None,
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! The role table: what a group does next, given everything that is known.
+//!
+//! | role | leaves it for | when |
+//! |---|---|---|
+//! | starting | active | its own running gate was adopted |
+//! | starting | standby | a peer told how things stand, or the listening time is over |
+//! | standby | active | every peer consents, has left, or is evidently gone |
+//! | standby | fault | the interface cannot serve |
+//! | standby | paused | the operator says so |
+//! | active | handover | operator, preemption or stop, and a ready peer |
+//! | active | standby | a higher epoch, an unheard claimant, a lapsed lease |
+//! | active | fault | the interface cannot serve |
+//! | handover | standby | the peer accepted: answers end, traffic is carried for the drain time |
+//! | handover | active | the peer did not accept in time |
+//! | fault | standby | mended |
+//! | paused | standby | resumed |
+
+use super::action::{Action, Actions, GateAction};
+use super::group::Offer;
+use super::notice::{Cause, Notice};
+use super::{Engine, Presence, group_id};
+use crate::types::{Epoch, MonoTime};
+use crate::wire::pulse::{Reason, Role};
+use std::time::Duration;
+
+/// How long an adopted active waits for its interface to be confirmed before it counts as faulty.
+const ADOPTION: Duration = Duration::from_secs(2);
+
+impl Engine {
+    pub(super) fn step_groups(&mut self, now: MonoTime, out: &mut Actions) {
+        self.group_deadline = MonoTime::FOREVER;
+        for at in 0..self.groups.len() {
+            self.groups[at].deadline = MonoTime::FOREVER;
+            self.step(at, now, out);
+            self.group_deadline = self.group_deadline.min(self.groups[at].deadline);
+        }
+    }
+
+    fn step(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
+        self.note_seen(at);
+        self.end_drain(at, now, out);
+        // A step may lead to the next (starting → standby → active); the table has no cycle without a wait.
+        for _ in 0..3 {
+            let before = self.groups[at].role;
+            match before {
+                Role::Starting => self.step_starting(at, now, out),
+                Role::Standby => self.step_standby(at, now, out),
+                Role::Active => self.step_active(at, now, out),
+                Role::Handover => self.step_handover(at, now, out),
+                Role::Fault => self.step_fault(at, now, out),
+                Role::Paused => self.step_paused(at, now, out),
+            }
+            if self.groups[at].role == before {
+                break;
+            }
+        }
+        self.announce(at, now, out);
+        self.reserve(at);
+    }
+
+    /// Learns epochs from the peers' rows; damaged state counts as mended once every peer has told its own.
+    fn note_seen(&mut self, at: usize) {
+        let id = group_id(at);
+        let mut told = true;
+        for peer in &self.peers {
+            told &= peer.is_complete();
+            if let Some(row) = peer.row(id) {
+                let group = &mut self.groups[at];
+                group.seen = group.seen.max(row.epoch);
+            }
+        }
+        if self.groups[at].state_damaged && told {
+            self.groups[at].state_damaged = false;
+            self.reserve(at);
+        }
+    }
+
+    fn end_drain(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
+        let group = &mut self.groups[at];
+        match group.drain_until {
+            Some(until) if now >= until => {
+                group.drain_until = None;
+                out.push(Action::Gate(GateAction::Close { group: group_id(at), carry_until: MonoTime::ZERO }));
+            }
+            Some(until) => group.deadline = group.deadline.min(until),
+            None => {}
+        }
+    }
+
+    fn step_starting(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
+        self.consider_consent(at, now);
+        let group = &self.groups[at];
+        let interface = &self.interfaces[usize::from(group.interface.0)];
+        let told = self.peers.iter().all(|peer| peer.heard.is_some() && (peer.is_complete() || peer.left));
+        let over = group.since.max(interface.serviceable).max(self.resumed) + self.setup.timing.listen;
+        if told || now >= over {
+            let role = if group.paused { Role::Paused } else { Role::Standby };
+            self.set_role(at, role, Cause::Heard, now, out);
+        } else {
+            self.groups[at].deadline = self.groups[at].deadline.min(over);
+        }
+    }
+
+    fn step_standby(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
+        if self.groups[at].paused {
+            self.set_role(at, Role::Paused, Cause::Pause, now, out);
+            return;
+        }
+        if !self.is_serviceable(self.groups[at].interface) {
+            self.set_role(at, Role::Fault, Cause::Interface, now, out);
+            return;
+        }
+        self.note_free(at, now);
+        self.note_ready(at, now);
+        self.consider_consent(at, now);
+        self.consider_opening(at, now, out);
+    }
+
+    fn step_fault(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
+        self.groups[at].ready = None;
+        self.consider_consent(at, now);
+        if self.groups[at].paused {
+            self.set_role(at, Role::Paused, Cause::Pause, now, out);
+        } else if self.is_serviceable(self.groups[at].interface) {
+            self.set_role(at, Role::Standby, Cause::Mended, now, out);
+        }
+    }
+
+    fn step_paused(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
+        self.groups[at].ready = None;
+        self.consider_consent(at, now);
+        if !self.groups[at].paused {
+            self.set_role(at, Role::Standby, Cause::Pause, now, out);
+        }
+    }
+
+    fn step_active(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
+        if self.must_yield(at, now, out) {
+            return;
+        }
+        if let Some(peer) = self.wanted_by(at, now) {
+            self.offer(at, peer, now, out);
+        }
+    }
+
+    fn step_handover(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
+        if self.must_yield(at, now, out) {
+            return;
+        }
+        let Some(offer) = self.groups[at].offer else {
+            self.set_role(at, Role::Active, Cause::Operator, now, out);
+            return;
+        };
+        let row = self.peers[offer.peer].row(group_id(at)).copied();
+        let heard = self.presence(offer.peer, now) == Presence::Heard;
+        if heard && row.is_some_and(|row| row.claim == offer.epoch) {
+            let until = now + self.setup.groups[at].drain;
+            self.close(at, until, Cause::Handover, now, out);
+            self.consent(at, offer.epoch, now);
+            return;
+        }
+        let ready = row.is_some_and(|row| row.reserve == offer.epoch && row.reason == Reason::None);
+        if !heard || !ready || now >= offer.until {
+            self.groups[at].offer = None;
+            self.set_role(at, Role::Active, Cause::Operator, now, out);
+        } else {
+            self.groups[at].deadline = self.groups[at].deadline.min(offer.until);
+        }
+    }
+
+    /// Everything that makes an active close at once. True if it did.
+    fn must_yield(&mut self, at: usize, now: MonoTime, out: &mut Actions) -> bool {
+        let id = group_id(at);
+        let interface = &self.interfaces[usize::from(self.groups[at].interface.0)];
+        if !interface.facts.is_serviceable() {
+            let confirmed = interface.serviceable != MonoTime::ZERO;
+            let grace = self.groups[at].since + ADOPTION;
+            if confirmed || now >= grace {
+                self.release(at, Cause::Interface, now, out);
+                return true;
+            }
+            self.groups[at].deadline = self.groups[at].deadline.min(grace);
+        }
+        let epoch = self.groups[at].epoch;
+        for peer in 0..self.peers.len() {
+            if !matches!(self.presence(peer, now), Presence::Heard | Presence::Suspicious) {
+                continue;
+            }
+            let Some(row) = self.peers[peer].row(id).copied() else { continue };
+            let active = matches!(row.role, Role::Active | Role::Handover);
+            if active && row.epoch > epoch {
+                let peer = self.peers[peer].id;
+                self.close(at, MonoTime::ZERO, Cause::HigherEpoch, now, out);
+                out.notice(Notice::Conflict { group: id, peer, epoch: row.epoch, won: false });
+                return true;
+            }
+            if active && !self.groups[at].contested {
+                let peer = self.peers[peer].id;
+                self.groups[at].contested = true;
+                self.schedule_announcements(at, now);
+                out.notice(Notice::Conflict { group: id, peer, epoch: row.epoch, won: true });
+            } else if !active && self.groups[at].contested {
+                // The loser has closed: tell the segment again who is left.
+                self.groups[at].contested = false;
+                self.schedule_announcements(at, now);
+            }
+            if self.peers[peer].deaf && !active && row.claim > epoch && row.claim.node() == self.peers[peer].id {
+                // It cannot hear us and is about to open: one of us must close first, and only we know of both.
+                self.close(at, MonoTime::ZERO, Cause::Unheard, now, out);
+                self.consent(at, row.claim, now);
+                return true;
+            }
+        }
+        if self.groups[at].seen > epoch {
+            // Somebody was active after us and is no more: what we hold is out of date (S2).
+            self.close(at, MonoTime::ZERO, Cause::HigherEpoch, now, out);
+            return true;
+        }
+        false
+    }
+
+    /// The peer that should have the group instead of us, if it is ready for it.
+    fn wanted_by(&mut self, at: usize, now: MonoTime) -> Option<usize> {
+        let id = group_id(at);
+        let give = self.groups[at].paused || self.stopping.is_some() || self.is_asked_to_give(at);
+        (0..self.peers.len()).find(|&peer| {
+            let Some(row) = self.peers[peer].row(id) else { return false };
+            let ready =
+                row.reason == Reason::None && row.role == Role::Standby && row.reserve > self.groups[at].epoch;
+            ready && (give || row.wants) && self.presence(peer, now) == Presence::Heard
+        })
+    }
+
+    fn offer(&mut self, at: usize, peer: usize, now: MonoTime, out: &mut Actions) {
+        let Some(row) = self.peers[peer].row(group_id(at)) else { return };
+        let epoch = row.reserve;
+        let until = now + (self.setup.timing.pulse * 10).max(Duration::from_millis(500));
+        self.groups[at].offer = Some(Offer { peer, epoch, until });
+        self.set_role(at, Role::Handover, Cause::Operator, now, out);
+    }
+
+    /// Closes because this node cannot serve, and lets a ready peer open without asking first.
+    pub(super) fn release(&mut self, at: usize, cause: Cause, now: MonoTime, out: &mut Actions) {
+        self.close(at, MonoTime::ZERO, cause, now, out);
+        let id = group_id(at);
+        let epoch = self.groups[at].promised();
+        let heir = self.peers.iter().find_map(|peer| {
+            let row = peer.row(id)?;
+            (row.reason == Reason::None && row.reserve > epoch).then_some(row.reserve)
+        });
+        if let Some(heir) = heir {
+            self.consent(at, heir, now);
+        }
+    }
+
+    /// Closes the gate, whatever the reason; the one way out of an open role.
+    pub(super) fn close(&mut self, at: usize, carry_until: MonoTime, cause: Cause, now: MonoTime, out: &mut Actions) {
+        out.push(Action::Gate(GateAction::Close { group: group_id(at), carry_until }));
+        let group = &mut self.groups[at];
+        group.offer = None;
+        group.epoch = Epoch::NONE;
+        group.contested = false;
+        group.drain_until = (carry_until > now).then_some(carry_until);
+        group.free = Some(now);
+        group.announce_at = MonoTime::FOREVER;
+        let role = match cause {
+            Cause::Interface => Role::Fault,
+            Cause::Adopted | Cause::Heard | Cause::Free | Cause::Silence | Cause::Handover | Cause::Operator => {
+                Role::Standby
+            }
+            Cause::Mended | Cause::Lapsed | Cause::HigherEpoch | Cause::Unheard | Cause::Stopping | Cause::Pause => {
+                Role::Standby
+            }
+        };
+        self.set_role(at, role, cause, now, out);
+        self.dirty = true;
+    }
+
+    /// Since when nobody has been active.
+    fn note_free(&mut self, at: usize, now: MonoTime) {
+        let taken = self.peers.iter().any(|peer| peer.is_active(group_id(at)));
+        let election = self.setup.timing.election;
+        let group = &mut self.groups[at];
+        if taken {
+            group.free = None;
+        } else {
+            let free = *group.free.get_or_insert(now);
+            for due in [group.hold, free + election] {
+                if due > now {
+                    group.deadline = group.deadline.min(due);
+                }
+            }
+        }
+    }
+
+    /// Preemption: a preferred node that has been ready for long enough asks for the group.
+    fn note_ready(&mut self, at: usize, now: MonoTime) {
+        let ready = self.reason(at) == Reason::None;
+        let asked = self.is_asked_to_take(at);
+        let (prefer, preempt, delay) = {
+            let setup = &self.setup.groups[at];
+            (setup.prefer, setup.preempt, setup.preempt_delay)
+        };
+        let me = self.setup.me;
+        let group = &mut self.groups[at];
+        if !ready {
+            group.ready = None;
+            group.wants = false;
+            return;
+        }
+        let due = *group.ready.get_or_insert(now) + delay;
+        let preempts = preempt && prefer == me;
+        group.wants = asked || (preempts && now >= due);
+        if preempts && due > now {
+            group.deadline = group.deadline.min(due);
+        }
+    }
+
+    pub(super) fn set_role(&mut self, at: usize, role: Role, cause: Cause, now: MonoTime, out: &mut Actions) {
+        let silence = self.peers.iter().map(|peer| peer.silence(self.resumed, now)).max().unwrap_or_default();
+        let group = &mut self.groups[at];
+        let from = std::mem::replace(&mut group.role, role);
+        if from == role {
+            return;
+        }
+        group.since = now;
+        group.cause = cause;
+        group.ready = None;
+        let epoch = if group.is_open() { group.epoch } else { group.seen };
+        let silence = if cause == Cause::Silence { silence } else { Duration::ZERO };
+        out.notice(Notice::Role { group: group_id(at), from, to: role, epoch, cause, silence });
+    }
+}

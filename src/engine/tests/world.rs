@@ -1,0 +1,413 @@
+//! Two nodes, two links, one segment, one clock that moves only when told.
+
+use crate::config::{Profile, Timing};
+use crate::engine::{
+    Action, Actions, Cause, Command, Engine, Event, GateAction, GroupSetup, GroupState, InterfaceFacts, Loaded,
+    Notice, Outcome, PeerSetup, Setup,
+};
+use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
+use crate::wire::auth::KeyRing;
+use crate::wire::frame::Sighting;
+use crate::wire::pulse::{Digests, Role};
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub const ETH: InterfaceId = InterfaceId(0);
+/// One way through a wire.
+const LATENCY: Duration = Duration::from_micros(50);
+
+pub fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub fn mac(node: usize) -> MacAddr {
+    MacAddr([2, 0, 0, 0, 0, u8::try_from(node).unwrap() + 1])
+}
+
+pub fn vip(group: usize) -> Vip {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100 + u8::try_from(group).unwrap()))
+}
+
+enum Due {
+    Datagram { to: usize, link: LinkId, bytes: Vec<u8> },
+    Sighting { to: usize, sighting: Sighting },
+    Stored { to: usize, version: u64, state: Vec<GroupState> },
+}
+
+/// What the kernel of a node would hold.
+#[derive(Default, Clone)]
+pub struct Kernel {
+    pub until: MonoTime,
+    pub generation: u64,
+    pub refused: u64,
+    pub open: HashMap<GroupId, Epoch>,
+}
+
+impl Kernel {
+    pub fn answers(&self, group: GroupId, now: MonoTime) -> bool {
+        self.open.contains_key(&group) && now < self.until && self.refused != self.generation
+    }
+}
+
+pub struct Node {
+    pub engine: Option<Engine>,
+    pub kernel: Kernel,
+    pub disk: Option<Vec<GroupState>>,
+    pub disk_works: bool,
+    /// A stopped process: events wait.
+    pub stopped: bool,
+    backlog: Vec<(LinkId, Vec<u8>)>,
+    pub notices: Vec<(MonoTime, Notice)>,
+    pub outcomes: Vec<(u64, Outcome)>,
+    pub announced: usize,
+    pub exited: bool,
+    facts: InterfaceFacts,
+    lives: u8,
+}
+
+pub struct World {
+    pub now: MonoTime,
+    pub nodes: Vec<Node>,
+    pub groups: usize,
+    pub timing: Timing,
+    pub preempt: bool,
+    /// Which directions of which links are cut: (from, path).
+    pub cut: Vec<(usize, LinkPath)>,
+    /// Nodes that are off the segment.
+    pub off_segment: [bool; 2],
+    /// A bystander on the segment who answers for 10.0.0.254.
+    pub bystander: bool,
+    /// Instants at which both answered.
+    pub both: usize,
+    pub highest: BTreeMap<GroupId, Epoch>,
+    due: BTreeMap<(MonoTime, u64), Due>,
+    sequence: u64,
+}
+
+impl World {
+    pub fn new(profile: Profile, groups: usize) -> World {
+        let node = || Node {
+            engine: None,
+            kernel: Kernel::default(),
+            disk: None,
+            disk_works: true,
+            stopped: false,
+            backlog: Vec::new(),
+            notices: Vec::new(),
+            outcomes: Vec::new(),
+            announced: 0,
+            exited: false,
+            facts: InterfaceFacts::default(),
+            lives: 0,
+        };
+        World {
+            now: MonoTime(1_000_000_000),
+            nodes: vec![node(), node()],
+            groups,
+            timing: Timing::of(profile),
+            preempt: false,
+            cut: Vec::new(),
+            off_segment: [false; 2],
+            bystander: true,
+            both: 0,
+            highest: BTreeMap::new(),
+            due: BTreeMap::new(),
+            sequence: 0,
+        }
+    }
+
+    fn setup(&self, at: usize) -> Setup {
+        let group = |group: usize| GroupSetup {
+            key: GroupKey(group as u64 + 1),
+            interface: ETH,
+            addresses: Arc::from([vip(group)]),
+            prefer: NodeId(1),
+            preempt: self.preempt,
+            preempt_delay: ms(500),
+            drain: ms(200),
+            addresses_digest: 1,
+            policy_digest: 1,
+        };
+        let paths = vec![LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+        let loaded = self.nodes[at].disk.clone().map_or(Loaded::Fresh, Loaded::State);
+        Setup {
+            me: id(at),
+            timing: self.timing,
+            keys: Arc::new(KeyRing::new("test", &[(1, [7; 32])])),
+            seed: [id(at).0, self.nodes[at].lives, 0, 0].repeat(8).try_into().unwrap(),
+            epoch_floor: 1,
+            loaded,
+            digests: Digests::default(),
+            peers: vec![PeerSetup { id: id(1 - at), links: paths }],
+            interfaces: 1,
+            groups: (0..self.groups).map(group).collect(),
+        }
+    }
+
+    /// Starts the agent of a node, which adopts what its kernel holds.
+    pub fn start(&mut self, at: usize) {
+        self.nodes[at].lives += 1;
+        let setup = self.setup(at);
+        let links: Vec<LinkId> = setup.peers[0].links.iter().map(|&path| LinkId { peer: id(1 - at), path }).collect();
+        self.nodes[at].engine = Some(Engine::new(setup, self.now));
+        self.nodes[at].exited = false;
+        let kernel = self.nodes[at].kernel.clone();
+        if kernel.generation != 0 {
+            let open: Vec<(GroupId, Epoch)> = kernel.open.iter().map(|(group, epoch)| (*group, *epoch)).collect();
+            let refused = kernel.refused == kernel.generation;
+            let (until, generation) = (kernel.until, kernel.generation);
+            self.handle(at, Event::Adopted { interface: ETH, until, generation, refused, open: &open });
+        }
+        self.facts(at, true);
+        for link in links {
+            self.handle(at, Event::Link { link, open: true });
+        }
+    }
+
+    pub fn facts(&mut self, at: usize, carrier: bool) {
+        let facts = InterfaceFacts { exists: true, carrier, mac: mac(at), gate: true, addresses: true };
+        self.nodes[at].facts = facts;
+        self.handle(at, Event::Interface { interface: ETH, facts });
+    }
+
+    /// SIGKILL: the process is gone, its kernel and disk stay.
+    pub fn kill(&mut self, at: usize) {
+        self.nodes[at].engine = None;
+    }
+
+    /// Power loss: the kernel is gone, too.
+    pub fn crash(&mut self, at: usize) {
+        self.kill(at);
+        self.nodes[at].kernel = Kernel::default();
+    }
+
+    pub fn stop(&mut self, at: usize) {
+        self.nodes[at].stopped = true;
+    }
+
+    pub fn resume(&mut self, at: usize) {
+        self.nodes[at].stopped = false;
+        for (link, bytes) in std::mem::take(&mut self.nodes[at].backlog) {
+            self.handle(at, Event::Datagram { link, bytes: &bytes });
+        }
+        self.handle(at, Event::Tick);
+    }
+
+    pub fn command(&mut self, at: usize, number: u64, command: Command) {
+        self.handle(at, Event::Command { id: number, command });
+    }
+
+    pub fn handle(&mut self, at: usize, event: Event<'_>) {
+        let now = self.now;
+        let Some(engine) = self.nodes[at].engine.as_mut() else { return };
+        let mut out = Actions::default();
+        engine.handle(now, event, &mut out);
+        for action in &out.list {
+            self.carry_out(at, action, &out.bytes);
+        }
+        self.check();
+    }
+
+    fn carry_out(&mut self, at: usize, action: &Action, bytes: &[u8]) {
+        match action {
+            Action::Send { link, bytes: range, .. } => {
+                let segment = matches!(link.path, LinkPath::Segment(_));
+                let cut =
+                    self.cut.contains(&(at, link.path)) || (segment && (self.off_segment[0] || self.off_segment[1]));
+                if !cut {
+                    let link = LinkId { peer: id(at), path: link.path };
+                    self.later(Due::Datagram { to: 1 - at, link, bytes: bytes[range.clone()].to_vec() }, LATENCY);
+                }
+            }
+            Action::Gate(gate) => self.change_gate(at, *gate),
+            Action::Probe { address, .. } => self.probe(at, *address),
+            Action::Announce { .. } => self.nodes[at].announced += 1,
+            Action::Persist { version } => {
+                let state = self.nodes[at].engine.as_ref().unwrap().durable_state();
+                self.later(Due::Stored { to: at, version: *version, state }, ms(3));
+            }
+            Action::Notice(notice) => self.nodes[at].notices.push((self.now, *notice)),
+            Action::Reply { id, outcome } => self.nodes[at].outcomes.push((*id, *outcome)),
+            Action::Stopped => self.nodes[at].exited = true,
+        }
+    }
+
+    fn change_gate(&mut self, at: usize, gate: GateAction) {
+        let now = self.now;
+        let kernel = &mut self.nodes[at].kernel;
+        match gate {
+            GateAction::Begin { generation, .. } => {
+                assert!(generation > kernel.generation, "a generation is never used twice");
+                assert!(kernel.open.is_empty(), "S7: everything is closed before a new generation");
+                kernel.generation = generation;
+                kernel.until = MonoTime::ZERO;
+            }
+            GateAction::Renew { until, .. } => {
+                assert!(until <= now + self.timing.lease, "S4");
+                kernel.until = until;
+            }
+            GateAction::Open { group, epoch } => {
+                kernel.open.insert(group, epoch);
+                let highest = self.highest.entry(group).or_default();
+                assert!(epoch > *highest, "S2: successive actives have rising epochs: {epoch} after {highest}");
+                *highest = epoch;
+            }
+            GateAction::Close { group, .. } => drop(kernel.open.remove(&group)),
+            GateAction::Forward { .. } => {}
+        }
+    }
+
+    /// A probe reaches whoever is on the segment; the peer's kernel answers if its gate lets it, else it latches.
+    fn probe(&mut self, at: usize, address: Vip) {
+        if self.off_segment[at] || !self.nodes[at].facts.carrier {
+            return;
+        }
+        let other = 1 - at;
+        let group = (0..self.groups).find(|&group| vip(group) == address);
+        if let Some(group) = group
+            && !self.off_segment[other]
+            && self.nodes[other].facts.carrier
+        {
+            let group = GroupId(u16::try_from(group).unwrap());
+            let now = self.now;
+            let kernel = &mut self.nodes[other].kernel;
+            if kernel.answers(group, now) {
+                let sighting = Sighting::Claim { address, mac: mac(other) };
+                self.later(Due::Sighting { to: at, sighting }, LATENCY * 2);
+            } else if kernel.open.contains_key(&group) {
+                kernel.refused = kernel.generation;
+            }
+        }
+        if group.is_none() && self.bystander {
+            let sighting = Sighting::Claim { address, mac: mac(9) };
+            self.later(Due::Sighting { to: at, sighting }, LATENCY * 2);
+        }
+    }
+
+    /// Somebody on the segment asks for something: both nodes learn that the bystander is there.
+    pub fn traffic(&mut self) {
+        for at in 0..2 {
+            if !self.off_segment[at] {
+                let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 254));
+                self.handle(at, Event::Seen { interface: ETH, sighting: Sighting::Claim { address, mac: mac(9) } });
+            }
+        }
+    }
+
+    fn later(&mut self, due: Due, delay: Duration) {
+        self.sequence += 1;
+        self.due.insert((self.now + delay, self.sequence), due);
+    }
+
+    fn next(&self) -> MonoTime {
+        let wake = |node: &Node| match (&node.engine, node.stopped || node.exited) {
+            (Some(engine), false) => engine.next_deadline(),
+            _ => MonoTime::FOREVER,
+        };
+        let due = self.due.keys().next().map_or(MonoTime::FOREVER, |(at, _)| *at);
+        self.nodes.iter().map(wake).min().unwrap().min(due)
+    }
+
+    /// Lets `span` pass.
+    pub fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        let mut spins = 0;
+        while self.next() <= end {
+            let next = self.next();
+            spins = if next <= self.now { spins + 1 } else { 0 };
+            assert!(spins < 1000, "an engine asks for a deadline that has passed, again and again");
+            self.now = self.now.max(next);
+            self.deliver();
+            for at in 0..2 {
+                let node = &self.nodes[at];
+                let due = node.engine.as_ref().is_some_and(|engine| engine.next_deadline() <= self.now);
+                if due && !node.stopped && !node.exited {
+                    self.handle(at, Event::Tick);
+                }
+            }
+        }
+        self.now = end;
+        self.check();
+    }
+
+    fn deliver(&mut self) {
+        while let Some((&(at, sequence), _)) = self.due.iter().next() {
+            if at > self.now {
+                return;
+            }
+            match self.due.remove(&(at, sequence)).unwrap() {
+                Due::Datagram { to, link, bytes } if self.nodes[to].stopped => {
+                    self.nodes[to].backlog.push((link, bytes));
+                }
+                Due::Datagram { to, link, bytes } => self.handle(to, Event::Datagram { link, bytes: &bytes }),
+                Due::Sighting { to, sighting } if !self.nodes[to].stopped => {
+                    self.handle(to, Event::Seen { interface: ETH, sighting });
+                }
+                Due::Sighting { .. } => {}
+                Due::Stored { to, version, state } => {
+                    if self.nodes[to].disk_works {
+                        self.nodes[to].disk = Some(state);
+                        self.handle(to, Event::Stored { version });
+                    } else {
+                        self.handle(to, Event::StoreFailed);
+                    }
+                }
+            }
+        }
+    }
+
+    fn check(&mut self) {
+        for group in 0..self.groups {
+            let group = GroupId(u16::try_from(group).unwrap());
+            let answering = self.nodes.iter().filter(|node| node.kernel.answers(group, self.now)).count();
+            self.both += usize::from(answering > 1);
+        }
+    }
+
+    pub fn role(&self, at: usize) -> Role {
+        self.nodes[at].engine.as_ref().unwrap().report(self.now).groups[0].role
+    }
+
+    pub fn answering(&self) -> Vec<usize> {
+        (0..2).filter(|&at| self.nodes[at].kernel.answers(GroupId(0), self.now)).collect()
+    }
+
+    pub fn changes(&self, at: usize) -> Vec<(Role, Cause)> {
+        let role = |(_, notice): &(MonoTime, Notice)| match notice {
+            Notice::Role { to, cause, .. } => Some((*to, *cause)),
+            _ => None,
+        };
+        self.nodes[at].notices.iter().filter_map(role).collect()
+    }
+
+    /// Runs until somebody other than `than` answers for group 0; how long it took.
+    pub fn run_until_answered_by(&mut self, who: usize, limit: Duration) -> Duration {
+        let start = self.now;
+        while self.now.since(start) < limit {
+            if self.answering() == [who] {
+                return self.now.since(start);
+            }
+            self.run(Duration::from_micros(100));
+        }
+        panic!("node {who} does not answer after {limit:?}: {:#?}", (self.changes(0), self.changes(1)));
+    }
+}
+
+fn id(at: usize) -> NodeId {
+    NodeId(u8::try_from(at).unwrap() + 1)
+}
+
+/// Both nodes started, node 0 (the preferred one) active, everything settled.
+pub fn settled(profile: Profile) -> World {
+    let mut world = World::new(profile, 1);
+    world.start(0);
+    world.start(1);
+    world.traffic();
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.answering(), [0], "{:#?}", (world.changes(0), world.changes(1)));
+    assert_eq!((world.role(0), world.role(1)), (Role::Active, Role::Standby));
+    assert_eq!(world.both, 0);
+    world
+}

@@ -1,0 +1,290 @@
+//! Suspicion: asking a silent peer on every link, probing the address, and asking neighbours whether the segment
+//! is alive.
+//!
+//! A watch runs per silent peer. Its evidence is kept per interface, because all groups of a peer on one interface
+//! share one lease there: one answered probe vetoes them all, three in a row without an answer speak for all.
+
+use super::action::{Action, Actions};
+use super::notice::Notice;
+use super::{Engine, FIRST_VETO, Presence};
+use crate::types::{InterfaceId, MacAddr, MonoTime, Vip};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Fast asking ends after this long; from then on one question per pulse.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Neighbours remembered per interface.
+const NEIGHBOURS: usize = 16;
+/// Neighbours asked at a time.
+const ANCHORS: usize = 3;
+/// How often known neighbours are asked while all is well.
+const ANCHOR_REFRESH: Duration = Duration::from_secs(5);
+/// A neighbour that was not seen for this long, while all was well, is forgotten.
+const ANCHOR_AGE: Duration = Duration::from_secs(16);
+/// Anchors are asked at every n-th question.
+const ANCHOR_EVERY: u32 = 3;
+
+/// Probes of one interface.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Evidence {
+    /// Probes sent since the last answer.
+    pub unanswered: u32,
+    pub last_sent: MonoTime,
+    pub last_answer: Option<MonoTime>,
+    pub veto_told: bool,
+    cursor: usize,
+}
+
+impl Evidence {
+    /// Probes in a row that had their time and got no answer.
+    pub fn mature(&self, now: MonoTime, wait: Duration) -> u32 {
+        if self.last_sent + wait <= now { self.unanswered } else { self.unanswered.saturating_sub(1) }
+    }
+}
+
+/// The asking itself.
+#[derive(Clone, Debug)]
+pub(super) struct Watch {
+    pub since: MonoTime,
+    pub next: MonoTime,
+    pub evidence: Vec<Evidence>,
+    round: u32,
+}
+
+/// Someone on the clients' segment who is no peer.
+#[derive(Clone, Copy, Debug)]
+struct Neighbour {
+    mac: MacAddr,
+    address: IpAddr,
+    seen: MonoTime,
+}
+
+/// What is known of one clients' segment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Segment {
+    neighbours: Vec<Neighbour>,
+    gateway: Option<(IpAddr, Option<MacAddr>)>,
+    /// When somebody who is no peer was last heard.
+    traffic: Option<MonoTime>,
+    next_refresh: MonoTime,
+    pub isolated: bool,
+}
+
+impl Segment {
+    pub fn note_traffic(&mut self, mac: MacAddr, address: Option<IpAddr>, now: MonoTime) {
+        self.traffic = Some(now);
+        let Some(address) = address else { return };
+        if let Some(known) = self.neighbours.iter_mut().find(|known| known.address == address) {
+            *known = Neighbour { mac, address, seen: now };
+            return;
+        }
+        if self.neighbours.len() == NEIGHBOURS {
+            let oldest = (0..NEIGHBOURS).min_by_key(|&at| self.neighbours[at].seen).unwrap_or(0);
+            self.neighbours.swap_remove(oldest);
+        }
+        self.neighbours.push(Neighbour { mac, address, seen: now });
+    }
+
+    /// A hardware address turned out to be a peer's: its silence must not look like that of the segment.
+    pub fn forget(&mut self, mac: MacAddr) {
+        self.neighbours.retain(|known| known.mac != mac);
+    }
+
+    pub fn note_gateway(&mut self, address: IpAddr, mac: Option<MacAddr>) {
+        self.gateway = Some((address, mac));
+    }
+
+    /// Who can be asked: the gateway and the neighbours seen last.
+    fn anchors(&self) -> impl Iterator<Item = (IpAddr, Option<MacAddr>)> {
+        let known = self.neighbours.iter().map(|known| (known.address, Some(known.mac)));
+        self.gateway.into_iter().chain(known).take(ANCHORS)
+    }
+
+    /// Alive: somebody was heard since `start`, or nobody has ever been known here.
+    fn is_alive(&self, start: MonoTime) -> bool {
+        self.neighbours.is_empty() || self.traffic.is_some_and(|traffic| traffic >= start)
+    }
+}
+
+/// What the silence of a peer allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Evident {
+    /// Not yet.
+    Wait,
+    /// The address is still answered.
+    Vetoed,
+    /// Nobody is heard on our segment.
+    Isolated,
+    /// Say that we are about to open.
+    Claim,
+    /// The peer is gone as far as anyone can tell.
+    Gone,
+}
+
+impl Engine {
+    /// Starts and ends watches, and asks when it is time.
+    pub(super) fn run_watches(&mut self, now: MonoTime, out: &mut Actions) {
+        for peer in 0..self.peers.len() {
+            let presence = self.presence(peer, now);
+            match presence {
+                Presence::Heard | Presence::Left => self.peers[peer].watch = None,
+                Presence::Unknown | Presence::Suspicious | Presence::Silent => self.run_watch(peer, now, out),
+            }
+            if presence == Presence::Silent && !self.peers[peer].silent_told {
+                self.peers[peer].silent_told = true;
+                let silence = self.peers[peer].silence(self.resumed, now);
+                out.notice(Notice::PeerSilent { peer: self.peers[peer].id, silence });
+            }
+        }
+        self.refresh_anchors(now, out);
+    }
+
+    fn run_watch(&mut self, peer: usize, now: MonoTime, out: &mut Actions) {
+        let interfaces = self.interfaces.len();
+        let watch = self.peers[peer].watch.get_or_insert_with(|| {
+            let evidence = vec![Evidence::default(); interfaces];
+            Watch { since: now, next: now, evidence, round: 0 }
+        });
+        if now < watch.next {
+            return;
+        }
+        let eager = now.since(watch.since) < PATIENCE;
+        watch.next = now + if eager { self.setup.timing.probe } else { self.setup.timing.pulse };
+        let round = watch.round;
+        watch.round = round.wrapping_add(1);
+        self.dirty = true;
+        let needed = self.groups.iter().any(|group| !group.is_open());
+        if !needed && now.since(watch.since) > self.setup.timing.silence * 10 {
+            // Everything is ours already: the pulses themselves ask often enough.
+            return;
+        }
+        self.send_pulse(peer, true, now, out);
+        for interface in 0..interfaces {
+            self.probe(peer, interface, now, out);
+            if round.is_multiple_of(ANCHOR_EVERY) && self.interfaces[interface].facts.is_serviceable() {
+                ask_anchors(&self.segments[interface], interface, out);
+            }
+        }
+    }
+
+    /// One probe on one interface, for the next of the groups that we might take over there.
+    fn probe(&mut self, peer: usize, interface: usize, now: MonoTime, out: &mut Actions) {
+        if !self.interfaces[interface].facts.is_serviceable() {
+            return;
+        }
+        let Some(watch) = self.peers[peer].watch.as_mut() else { return };
+        let evidence = &mut watch.evidence[interface];
+        let count = self.groups.len();
+        let wanted = (0..count)
+            .map(|step| (evidence.cursor + step) % count)
+            .find(|&at| usize::from(self.groups[at].interface.0) == interface && !self.groups[at].is_open());
+        let Some(at) = wanted else { return };
+        evidence.cursor = at + 1;
+        evidence.unanswered = evidence.unanswered.saturating_add(1);
+        evidence.last_sent = now;
+        let address = self.groups[at].probe_address;
+        let odd = evidence.unanswered % 2 == 1;
+        let mac = self.peers[peer].rows[at].map(|row| row.mac).filter(|mac| !mac.is_zero());
+        // Unicast reaches the peer whatever its switch thinks of broadcasts; every second one goes to all, in
+        // case its hardware address has changed.
+        let to = if odd { mac } else { None };
+        out.push(Action::Probe { interface: interface_id(interface), address, to });
+    }
+
+    /// An answer for one of our groups' addresses was seen: it counts against every watch it can concern.
+    pub(super) fn note_answer(&mut self, interface: InterfaceId, mac: MacAddr, now: MonoTime, out: &mut Actions) {
+        for peer in &mut self.peers {
+            // Before we ever heard the peer we do not know its address, so anybody may be it.
+            if peer.heard.is_some() && !peer.has_mac(mac) {
+                continue;
+            }
+            let Some(watch) = peer.watch.as_mut() else { continue };
+            let evidence = &mut watch.evidence[usize::from(interface.0)];
+            evidence.unanswered = 0;
+            evidence.last_answer = Some(now);
+            if !evidence.veto_told && now.since(watch.since) >= self.setup.timing.silence {
+                evidence.veto_told = true;
+                out.notice(Notice::Veto { interface, mac });
+            }
+        }
+    }
+
+    /// What the silence of `peer` allows for groups on `interface`. `claimed`: since when our claim is out.
+    pub(super) fn evident(
+        &self,
+        peer: usize,
+        interface: InterfaceId,
+        claimed: Option<MonoTime>,
+        now: MonoTime,
+    ) -> Evident {
+        let timing = &self.setup.timing;
+        let at = usize::from(interface.0);
+        let known = &self.peers[peer];
+        let Some(watch) = known.watch.as_ref() else { return Evident::Wait };
+        let start = known.heard.unwrap_or(MonoTime::ZERO).max(self.resumed).max(self.interfaces[at].serviceable);
+        let silence = now.since(start);
+        let (bound, veto) = match known.heard {
+            Some(_) => (timing.silence, timing.veto),
+            None => (timing.listen, FIRST_VETO),
+        };
+        if silence + timing.probe < bound {
+            return Evident::Wait;
+        }
+        let evidence = &watch.evidence[at];
+        let mature = evidence.mature(now, timing.probe);
+        if silence < veto && mature < 2 {
+            return if evidence.last_answer.is_some() { Evident::Vetoed } else { Evident::Wait };
+        }
+        if !self.segments[at].is_alive(start) {
+            return Evident::Isolated;
+        }
+        let claimed = claimed.is_some_and(|claimed| claimed + timing.probe <= now);
+        let silent = silence >= bound && (mature >= 3 || silence >= veto);
+        if claimed && silent { Evident::Gone } else { Evident::Claim }
+    }
+
+    /// While all is well, known neighbours are asked now and then, so that those that are gone are forgotten and
+    /// cannot hold up a takeover later.
+    fn refresh_anchors(&mut self, now: MonoTime, out: &mut Actions) {
+        let well = self.peers.iter().all(|peer| peer.watch.is_none());
+        for (at, segment) in self.segments.iter_mut().enumerate() {
+            if now < segment.next_refresh || !self.interfaces[at].facts.is_serviceable() {
+                continue;
+            }
+            segment.next_refresh = now + ANCHOR_REFRESH;
+            if well && segment.traffic.is_some_and(|traffic| now.since(traffic) < ANCHOR_AGE * 2) {
+                segment.neighbours.retain(|known| now.since(known.seen) < ANCHOR_AGE);
+            } else if well {
+                segment.neighbours.retain(|known| now.since(known.seen) < ANCHOR_AGE * 4);
+            }
+            ask_anchors(segment, at, out);
+        }
+    }
+
+    /// The next time a watch or the refresh of anchors has something to do.
+    pub(super) fn watch_deadline(&self) -> MonoTime {
+        let timing = &self.setup.timing;
+        let mut next = self.segments.iter().map(|segment| segment.next_refresh).min().unwrap_or(MonoTime::FOREVER);
+        for peer in &self.peers {
+            let due = match (&peer.watch, peer.left) {
+                (Some(watch), _) => watch.next,
+                (None, true) => MonoTime::FOREVER,
+                (None, false) => peer.heard.unwrap_or(MonoTime::ZERO).max(self.resumed) + timing.suspicion,
+            };
+            next = next.min(due);
+        }
+        next
+    }
+}
+
+fn ask_anchors(segment: &Segment, interface: usize, out: &mut Actions) {
+    for (address, to) in segment.anchors() {
+        let address: Vip = address;
+        out.push(Action::Probe { interface: interface_id(interface), address, to });
+    }
+}
+
+/// The identifier of the interface at a position of the table, which has at most 255 entries.
+pub(super) fn interface_id(at: usize) -> InterfaceId {
+    InterfaceId(u8::try_from(at).unwrap_or(u8::MAX))
+}
