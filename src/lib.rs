@@ -3,7 +3,9 @@
 //! Data goes one way: frame or datagram → `io` (stamped with its receive time) → `Event` → `engine` → `Action` →
 //! `effects`. Effects report back as events. Nothing else calls upward.
 
+pub mod cli;
 pub mod config;
+pub mod control;
 pub mod effects;
 pub mod engine;
 pub mod gate;

@@ -9,8 +9,23 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod address;
+pub mod bounds;
+mod cluster;
+pub mod digest;
+mod error;
+mod groups;
+pub mod keyfile;
+mod raw;
+#[cfg(test)]
+mod tests;
 pub mod timing;
+mod valid;
+mod walk;
 
+pub use cluster::{ClusterFile, ClusterGroup, MAX_FILE_BYTES, load};
+pub use error::{ConfigError, ConfigErrors, MAX_ERRORS};
+pub use keyfile::{KeyFile, KeyFileError};
 pub use timing::{Profile, Timing};
 
 /// A valid configuration as seen by one node.

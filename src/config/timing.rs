@@ -15,6 +15,27 @@ pub enum Profile {
     Wan,
 }
 
+impl Profile {
+    /// All of them, fastest first.
+    pub const ALL: [Profile; 3] = [Profile::Fast, Profile::Lan, Profile::Wan];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Fast => "fast",
+            Profile::Lan => "lan",
+            Profile::Wan => "wan",
+        }
+    }
+
+    /// The profile that has exactly these times; `None` when some were overridden.
+    #[must_use]
+    pub fn matching(timing: &Timing) -> Option<Profile> {
+        Profile::ALL.into_iter().find(|profile| Timing::of(*profile) == *timing)
+    }
+}
+
 /// Bound on the error of clock rates, in parts per million. 500 ppm is what `adjtimex` can slew at most.
 pub const RHO_PPM: u64 = 500;
 /// Slack for timer granularity and the path from decision to wire.

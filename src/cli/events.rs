@@ -1,0 +1,44 @@
+//! `vipair events`: what happened.
+
+use super::{Failure, SocketArg, print, render, terminal};
+use crate::control::client::Client;
+use crate::control::protocol::{Event, Request, Response};
+use clap::Args;
+
+#[derive(Args, Debug)]
+pub(super) struct EventsArgs {
+    /// Go on with new events until interrupted
+    #[arg(long, short)]
+    follow: bool,
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    socket: SocketArg,
+}
+
+pub(super) fn execute(args: &EventsArgs) -> Result<(), Failure> {
+    let mut client = Client::connect(&args.socket.socket)?;
+    client.send(&Request::Events { follow: args.follow })?;
+    if args.follow {
+        client.wait_for_ever()?;
+    }
+    loop {
+        match client.receive()? {
+            Response::Event(event) => print(&shown(&event, args.json)?)?,
+            Response::End => return Ok(()),
+            Response::Outcome(outcome) => return Err(Failure::Failed(outcome.message)),
+            Response::Status(_) => {
+                return Err(Failure::Failed("the agent answered something else than it was asked".to_owned()));
+            }
+        }
+    }
+}
+
+fn shown(event: &Event, json: bool) -> Result<String, Failure> {
+    if json {
+        let line = serde_json::to_string(event).map_err(|error| Failure::Failed(error.to_string()))?;
+        return Ok(line + "\n");
+    }
+    Ok(render::event(event, terminal::has_colour()))
+}

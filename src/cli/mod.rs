@@ -1,0 +1,146 @@
+//! The command line: one file per subcommand.
+//!
+//! Owns: arguments, what is printed, and exit codes (0 ok, 1 failed, 2 usage or configuration). Never does: decide
+//! anything about addresses. On failure it prints what is wrong and what to do on standard error.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+mod check;
+mod doctor;
+mod events;
+mod keygen;
+mod local;
+mod logging;
+mod pause;
+mod render;
+mod resume;
+mod run;
+mod status;
+mod switch;
+mod terminal;
+#[cfg(test)]
+mod tests;
+
+pub use run::{RunError, RunOptions};
+
+/// Where the configuration is unless `--config` says otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/vipair/vipair.toml";
+/// Where epochs are kept unless `--state-dir` says otherwise.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/vipair";
+/// Where the agent listens unless `--socket` says otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/vipair/vipair.sock";
+
+/// Two Linux servers, one service address: a gate in each kernel decides which one answers for it.
+#[derive(Parser, Debug)]
+#[command(name = "vipair", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the agent (systemd does this)
+    Run(run::RunArgs),
+    /// Show who is active, and why
+    Status(status::StatusArgs),
+    /// Move a group to the other node without losing a request
+    Switch(switch::SwitchArgs),
+    /// Keep a group closed on this node until it is resumed
+    Pause(pause::PauseArgs),
+    /// End a pause
+    Resume(resume::ResumeArgs),
+    /// Show what happened
+    Events(events::EventsArgs),
+    /// Validate a configuration and show every derived time
+    Check(check::CheckArgs),
+    /// Find what would stop a takeover on this machine
+    Doctor(doctor::DoctorArgs),
+    /// Make a cluster key
+    Keygen(keygen::KeygenArgs),
+}
+
+/// Where the agent listens.
+#[derive(Args, Debug)]
+struct SocketArg {
+    /// The agent's control socket
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    socket: PathBuf,
+}
+
+/// Why a command ends without success.
+#[derive(Debug)]
+enum Failure {
+    /// It did not work: exit code 1. Empty when everything has been said.
+    Failed(String),
+    /// Usage or configuration is wrong: exit code 2.
+    Wrong(String),
+    /// Whoever read our output has gone (`vipair events | head`): nothing failed, and nothing is left to do.
+    ReaderGone,
+}
+
+impl From<crate::control::client::ClientError> for Failure {
+    fn from(error: crate::control::client::ClientError) -> Failure {
+        Failure::Failed(error.to_string())
+    }
+}
+
+impl From<crate::config::ConfigErrors> for Failure {
+    fn from(errors: crate::config::ConfigErrors) -> Failure {
+        Failure::Wrong(errors.to_string())
+    }
+}
+
+/// Parses the arguments, runs the command, and says how it went.
+#[must_use]
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(args) => run::execute(args),
+        Command::Status(args) => status::execute(&args),
+        Command::Switch(args) => switch::execute(args),
+        Command::Pause(args) => pause::execute(args),
+        Command::Resume(args) => resume::execute(args),
+        Command::Events(args) => events::execute(&args),
+        Command::Check(args) => check::execute(&args),
+        Command::Doctor(args) => doctor::execute(&args),
+        Command::Keygen(args) => keygen::execute(&args),
+    };
+    match outcome {
+        Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Err(Failure::Failed(message)) => {
+            if !message.is_empty() {
+                eprintln!("vipair: {message}");
+            }
+            ExitCode::from(1)
+        }
+        Err(Failure::Wrong(message)) => {
+            // No prefix: each line begins with file and line, as editors like it.
+            eprintln!("{message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Sends one command that is carried out or refused, and prints what the agent says.
+fn order(socket: &SocketArg, request: &crate::control::protocol::Request) -> Result<(), Failure> {
+    use crate::control::protocol::Response;
+    match crate::control::client::Client::connect(&socket.socket)?.ask(request)? {
+        Response::Outcome(outcome) if outcome.ok => print(&format!("{}\n", outcome.message)),
+        Response::Outcome(outcome) => Err(Failure::Failed(outcome.message)),
+        Response::Status(_) | Response::Event(_) | Response::End => {
+            Err(Failure::Failed("the agent answered something else than it was asked".to_owned()))
+        }
+    }
+}
+
+/// Writes `text` to standard output.
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut output = std::io::stdout().lock();
+    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Failure::ReaderGone,
+        _ => Failure::Failed(format!("cannot write to standard output: {error}")),
+    })
+}

@@ -1,0 +1,18 @@
+//! `vipair pause GROUP`: keep a group closed on this node.
+
+use super::{Failure, SocketArg, order};
+use crate::control::protocol::Request;
+use clap::Args;
+
+#[derive(Args, Debug)]
+pub(super) struct PauseArgs {
+    /// The group's name
+    #[arg(value_name = "GROUP")]
+    group: String,
+    #[command(flatten)]
+    socket: SocketArg,
+}
+
+pub(super) fn execute(args: PauseArgs) -> Result<(), Failure> {
+    order(&args.socket, &Request::Pause { group: args.group })
+}

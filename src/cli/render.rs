@@ -1,0 +1,185 @@
+//! Status and events as a person reads them.
+//!
+//! Owns: the layout. Never does: ask the agent or the clock. Nothing here fails.
+
+use super::terminal::{Tone, paint};
+use crate::control::protocol::{
+    Event, GroupRole, GroupStatus, LinkState, LinkStatus, MAX_SHOWN_ADDRESSES, Severity, StatusReport,
+};
+use crate::types::Epoch;
+use std::fmt::Write;
+
+/// Writes to a `String`, which never fails.
+macro_rules! put {
+    ($text:expr, $($part:tt)*) => { writeln!($text, $($part)*).expect("writing to a String never fails") };
+}
+
+/// The whole report: a line about the agent, a block per group, the links, and what an operator should know.
+pub(super) fn status(report: &StatusReport, colour: bool) -> String {
+    let mut text = String::new();
+    let timing = &report.timing;
+    put!(
+        text,
+        "{} in cluster {} · vipair {} · up {}",
+        paint(&report.node, Tone::Strong, colour),
+        paint(&report.cluster, Tone::Strong, colour),
+        report.version,
+        duration(report.uptime_ms)
+    );
+    put!(
+        text,
+        "times: {} (pulse {} ms, silence {} ms, lease {} ms)",
+        timing.profile,
+        timing.pulse_ms,
+        timing.silence_ms,
+        timing.lease_ms
+    );
+    for group in &report.groups {
+        put!(text, "");
+        text.push_str(&group_block(group, &report.node, colour));
+    }
+    put!(text, "");
+    text.push_str(&links(&report.links, colour));
+    for (title, lines) in [("different configuration", &report.differences), ("warnings", &report.warnings)] {
+        if !lines.is_empty() {
+            put!(text, "\n{}", paint(title, Tone::Doubtful, colour));
+            lines.iter().for_each(|line| put!(text, "  ! {line}"));
+        }
+    }
+    text
+}
+
+fn group_block(group: &GroupStatus, node: &str, colour: bool) -> String {
+    let mut text = String::new();
+    let holder = match &group.active {
+        Some(active) if active == node => paint("active here", Tone::Good, colour),
+        Some(active) => format!("active on {}", paint(active, Tone::Strong, colour)),
+        None => paint("active nowhere that is known", Tone::Bad, colour),
+    };
+    put!(text, "group {} · {holder}", paint(&group.name, Tone::Strong, colour));
+    let since = if group.since.is_empty() { String::new() } else { format!(", since {}", group.since) };
+    let role = paint(group.role.name(), role_tone(group.role), colour);
+    put!(text, "  this node  {role}, epoch {}{since}", Epoch(group.epoch));
+    let peer_role = match group.peer_role {
+        Some(role) => paint(role.name(), role_tone(role), colour),
+        None => paint("not heard", Tone::Doubtful, colour),
+    };
+    put!(text, "  peer       {}: {peer_role}", group.peer);
+    let ready = if group.ready { paint("yes", Tone::Good, colour) } else { paint("no", Tone::Bad, colour) };
+    put!(text, "  ready      {ready}");
+    put!(text, "  why        {}", why(group, colour));
+    put!(text, "  addresses  {} on {}", addresses(group), group.interface);
+    let used: Vec<String> =
+        group.counters.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
+    if !used.is_empty() {
+        put!(text, "  counters   {}", paint(&used.join(", "), Tone::Faint, colour));
+    }
+    text
+}
+
+/// The agent's reason, or what the role means when there is nothing to say.
+fn why(group: &GroupStatus, colour: bool) -> String {
+    if !group.reason.is_empty() {
+        return paint(&group.reason, if group.ready { Tone::Plain } else { Tone::Doubtful }, colour);
+    }
+    match group.role {
+        GroupRole::Starting => "listening before it may claim anything".to_owned(),
+        GroupRole::Standby => format!("the gate is closed; takes over when {} falls silent", group.peer),
+        GroupRole::Active => "the gate is open; this node answers".to_owned(),
+        GroupRole::Handover => format!("handing over to {}", group.peer),
+        GroupRole::Fault => "the gate is closed and this node cannot serve".to_owned(),
+        GroupRole::Paused => "closed by the operator; `vipair resume` ends it".to_owned(),
+    }
+}
+
+fn addresses(group: &GroupStatus) -> String {
+    let mut shown = group.addresses.iter().take(MAX_SHOWN_ADDRESSES).cloned().collect::<Vec<_>>().join(", ");
+    let count = group.addresses.len().min(MAX_SHOWN_ADDRESSES);
+    let hidden = group.address_count.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
+    if hidden > 0 {
+        shown.push_str(&format!(" and {hidden} more"));
+    }
+    shown
+}
+
+fn links(links: &[LinkStatus], colour: bool) -> String {
+    let mut text = String::new();
+    let rows: Vec<[String; 6]> = links.iter().map(link_row).collect();
+    let mut width = [0; 6];
+    for row in &rows {
+        for (width, cell) in width.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    put!(text, "links");
+    for (link, row) in links.iter().zip(&rows) {
+        let tone = match link.state {
+            LinkState::Up => Tone::Good,
+            LinkState::Silent => Tone::Doubtful,
+            LinkState::Down => Tone::Bad,
+        };
+        // Colour codes have no width on the screen but do in format!, so cells are padded first.
+        let cells = row.iter().zip(width).enumerate().map(|(column, (cell, width))| {
+            let cell = format!("{cell:width$}");
+            if column == 2 { paint(&cell, tone, colour) } else { cell }
+        });
+        put!(text, "  {}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+    if links.is_empty() {
+        put!(text, "  none");
+    }
+    text
+}
+
+fn link_row(link: &LinkStatus) -> [String; 6] {
+    let heard = match link.last_heard_ms {
+        Some(age) => format!("heard {age:.0} ms ago"),
+        None => "never heard".to_owned(),
+    };
+    let round_trip = match link.rtt_us {
+        Some(time) => format!("rtt {time} µs"),
+        None => "rtt -".to_owned(),
+    };
+    [
+        format!("{} {}", link.peer, link.path),
+        format!("{} → {}", link.local, link.remote),
+        link.state.name().to_owned(),
+        heard,
+        round_trip,
+        format!("lost {}, rejected {}", link.lost, link.rejected),
+    ]
+}
+
+fn role_tone(role: GroupRole) -> Tone {
+    match role {
+        GroupRole::Active | GroupRole::Standby => Tone::Good,
+        GroupRole::Starting | GroupRole::Handover | GroupRole::Paused => Tone::Doubtful,
+        GroupRole::Fault => Tone::Bad,
+    }
+}
+
+/// One event on one line.
+pub(super) fn event(event: &Event, colour: bool) -> String {
+    let tone = match event.severity {
+        Severity::Info => Tone::Plain,
+        Severity::Warning => Tone::Doubtful,
+        Severity::Error => Tone::Bad,
+    };
+    let group = event.group.as_deref().unwrap_or("-");
+    let mut line = format!("{}  {:<7}  {group:<12}  {}", event.time, event.severity.name(), event.text);
+    for (name, value) in &event.fields {
+        line.push_str(&format!("  {name}={value}"));
+    }
+    paint(&line, tone, colour) + "\n"
+}
+
+/// A running time in its two largest units.
+fn duration(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        86_400.. => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}

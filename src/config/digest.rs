@@ -1,0 +1,85 @@
+//! What two nodes compare to find out that their configurations differ.
+//!
+//! Owns: the canonical texts and their digests. Never does: compare them (the engine does) or hash anything secret.
+//! Nothing here fails. The texts are part of the protocol: changing one makes old and new versions report a
+//! difference, so it goes with a new protocol version.
+
+use super::{Config, Group, Node};
+use crate::types::GroupKey;
+use crate::wire::pulse::Digests;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// What a group is called on the wire and in the kernel: the first eight bytes of SHA-256 of its name, as a big-endian
+/// number.
+#[must_use]
+pub fn group_key(name: &str) -> GroupKey {
+    let hash = Sha256::digest(name.as_bytes());
+    GroupKey(hash.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte)))
+}
+
+/// The digests that travel in every pulse's header.
+#[must_use]
+pub fn digests(config: &Config) -> Digests {
+    Digests { nodes: nodes(&config.nodes), groups: groups(config.groups.iter().map(|group| group.name.as_str())) }
+}
+
+/// Digest of node names and link addresses. Their order counts: a node's number is its position, and links pair by
+/// position.
+#[must_use]
+pub fn nodes(nodes: &[Node]) -> u32 {
+    let mut text = String::new();
+    for node in nodes {
+        line(&mut text, format_args!("node {}", node.name));
+        for link in &node.links {
+            line(&mut text, format_args!("link {link}"));
+        }
+    }
+    digest_of(&text)
+}
+
+/// Digest of the set of group names. Their order does not count: groups travel by key, not by position.
+#[must_use]
+pub fn groups<'n>(names: impl Iterator<Item = &'n str>) -> u32 {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    let mut text = String::new();
+    for name in names {
+        line(&mut text, format_args!("group {name}"));
+    }
+    digest_of(&text)
+}
+
+/// Digest of a group's set of addresses. Their order does not count.
+#[must_use]
+pub fn addresses(group: &Group) -> u32 {
+    let mut addresses = group.addresses.clone();
+    addresses.sort_unstable();
+    let mut text = String::new();
+    for address in addresses {
+        line(&mut text, format_args!("address {address}"));
+    }
+    digest_of(&text)
+}
+
+/// Digest of how a group moves: the preferred node's name, preempt, preempt delay and drain.
+#[must_use]
+pub fn policy(config: &Config, group: &Group) -> u32 {
+    let mut text = String::new();
+    line(&mut text, format_args!("prefer {}", config.node(group.prefer).name));
+    line(&mut text, format_args!("preempt {}", group.preempt));
+    line(&mut text, format_args!("preempt_delay_ms {}", group.preempt_delay.as_millis()));
+    line(&mut text, format_args!("drain_ms {}", group.drain.as_millis()));
+    digest_of(&text)
+}
+
+/// Appends one line.
+fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+    writeln!(text, "{content}").expect("writing to a String never fails");
+}
+
+/// The first four bytes of SHA-256 of `text` as a big-endian number.
+fn digest_of(text: &str) -> u32 {
+    let hash = Sha256::digest(text.as_bytes());
+    hash.iter().take(4).fold(0, |number, byte| (number << 8) | u32::from(*byte))
+}

@@ -1,0 +1,161 @@
+//! What is wrong with a configuration, all of it at once.
+//!
+//! Owns: the one form of a configuration error (`file:line: key: what is wrong; what would be right`) and the list
+//! that collects them. Never does: decide what is wrong. On failure there is nothing to do: past [`MAX_ERRORS`] the
+//! list only counts.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// More errors than this are counted, not kept: a file of 50,000 wrong addresses must not fill a screen or memory.
+pub const MAX_ERRORS: usize = 100;
+
+/// One thing that is wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigError {
+    /// The file, as it was named by the caller.
+    pub file: PathBuf,
+    /// Line in the file, counted from 1; `None` when the error belongs to no line (file not readable, `--node`).
+    pub line: Option<usize>,
+    /// The key with its table, for example `group.addresses`; empty when the error belongs to no key.
+    pub key: String,
+    /// What is wrong.
+    pub wrong: String,
+    /// What would be right.
+    pub right: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, "{line}:")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, " {}:", self.key)?;
+        }
+        write!(f, " {}; {}", self.wrong, self.right)
+    }
+}
+
+/// Everything that is wrong, in the order of the file. Never empty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigErrors {
+    /// At most [`MAX_ERRORS`], sorted by line.
+    pub errors: Vec<ConfigError>,
+    /// How many more there were.
+    pub omitted: usize,
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, error) in self.errors.iter().enumerate() {
+            if position > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{error}")?;
+        }
+        if self.omitted > 0 {
+            write!(f, "\n… and {} more", self.omitted)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> ConfigErrors {
+        ConfigErrors { errors: vec![error], omitted: 0 }
+    }
+}
+
+/// Collects errors while a file is walked.
+pub(crate) struct Report<'a> {
+    file: &'a Path,
+    line_starts: Vec<usize>,
+    errors: Vec<ConfigError>,
+    omitted: usize,
+}
+
+impl<'a> Report<'a> {
+    /// An empty report about `text`, which was read from `file`.
+    pub(crate) fn new(file: &'a Path, text: &str) -> Report<'a> {
+        let line_starts =
+            std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1));
+        Report { file, line_starts: line_starts.collect(), errors: Vec::new(), omitted: 0 }
+    }
+
+    /// The line, counted from 1, that the byte at `offset` stands in.
+    pub(crate) fn line_of(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= offset)
+    }
+
+    /// Notes one error at `line`.
+    pub(crate) fn add(&mut self, line: usize, key: &str, wrong: impl Into<String>, right: impl Into<String>) {
+        if self.errors.len() == MAX_ERRORS {
+            self.omitted += 1;
+            return;
+        }
+        self.errors.push(ConfigError {
+            file: self.file.to_owned(),
+            line: Some(line),
+            key: key.to_owned(),
+            wrong: wrong.into(),
+            right: right.into(),
+        });
+    }
+
+    /// Forgets what was noted about `line` and everything after it.
+    pub(crate) fn forget_from(&mut self, line: usize) {
+        self.errors.retain(|error| error.line.is_some_and(|at| at < line));
+        self.omitted = 0;
+    }
+
+    /// `Ok(value)` when nothing was noted.
+    pub(crate) fn finish<T>(self, value: T) -> Result<T, ConfigErrors> {
+        if self.errors.is_empty() { Ok(value) } else { Err(self.refuse()) }
+    }
+
+    /// Everything that was noted, in the order of the file.
+    pub(crate) fn refuse(mut self) -> ConfigErrors {
+        self.errors.sort_by_key(|error| error.line);
+        ConfigErrors { errors: self.errors, omitted: self.omitted }
+    }
+}
+
+/// The candidate that was probably meant by `given`: at most a third of its letters differ, or one is the
+/// beginning of the other.
+pub(crate) fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    if given.len() > 64 {
+        return None; // The distance costs the product of both lengths; no key or name is that long.
+    }
+    let given = given.to_ascii_lowercase();
+    let close = |candidate: &str| {
+        let distance = edit_distance(&given, &candidate.to_ascii_lowercase());
+        let begins = given.len() >= 3 && (candidate.starts_with(&given) || given.starts_with(candidate));
+        (distance <= given.chars().count().max(3) / 3 || begins).then_some(distance)
+    };
+    let scored = candidates.into_iter().filter_map(|candidate| Some((close(candidate)?, candidate)));
+    scored.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b` (optimal string alignment).
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replace = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replace.min(above[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[b.len()]
+}

@@ -1,0 +1,170 @@
+//! From the groups as written to groups that hold.
+//!
+//! Owns: every rule about groups, their interfaces and addresses. Never does: read files or ask the machine. On failure
+//! each broken rule is one error in the report and the walk goes on.
+
+use super::address::Use;
+use super::error::Report;
+use super::raw::{RawGroup, RawInterface};
+use super::valid::{Taken, name, one_of, parse_element, take, unique};
+use super::walk::At;
+use super::{ClusterGroup, Node, digest};
+use crate::types::NodeId;
+use std::time::Duration;
+
+/// Groups in one file.
+pub const MAX_GROUPS: usize = 1024;
+/// Service addresses in one file, all groups together.
+pub const MAX_ADDRESSES: usize = 50_000;
+/// Different interfaces of one node: an interface's number fits in a byte.
+pub const MAX_INTERFACES: usize = 255;
+/// IFNAMSIZ of linux/if.h without the closing zero.
+const MAX_INTERFACE_NAME: usize = 15;
+
+const DEFAULT_PREEMPT_DELAY_MS: u64 = 10_000;
+const DEFAULT_DRAIN_MS: u64 = 1_000;
+
+/// Judges the groups of a file with these nodes. `taken` has the link addresses.
+pub(super) fn judge(
+    raw: Option<&[RawGroup]>,
+    nodes: &[Node],
+    taken: &mut Taken,
+    report: &mut Report<'_>,
+) -> Vec<ClusterGroup> {
+    let Some(raw) = raw else { return Vec::new() };
+    if raw.is_empty() || raw.len() > MAX_GROUPS {
+        let line = raw.get(MAX_GROUPS).map_or(1, |group| group.line);
+        let wrong = format!("there are {} groups", raw.len());
+        report.add(line, "group", wrong, format!("write 1 to {MAX_GROUPS} [[group]] tables"));
+    }
+    let named = || raw.iter().filter_map(|group| group.name.as_ref());
+    named().for_each(|group| name("group.name", group, report));
+    unique("group.name", named(), report);
+    let mut total = 0;
+    let mut groups = Vec::with_capacity(raw.len());
+    for group in raw {
+        let before = total;
+        total += group.addresses.as_ref().map_or(0, |addresses| addresses.value.len());
+        if before <= MAX_ADDRESSES && total > MAX_ADDRESSES {
+            let line = group.addresses.as_ref().map_or(group.line, |addresses| addresses.line);
+            let wrong = format!("the file has more than {MAX_ADDRESSES} addresses up to here");
+            report.add(line, "group.addresses", wrong, "divide them among several clusters");
+        }
+        groups.push(one_group(group, nodes, taken, report));
+    }
+    too_many_interfaces(raw, nodes, &groups, report);
+    groups
+}
+
+fn one_group(raw: &RawGroup, nodes: &[Node], taken: &mut Taken, report: &mut Report<'_>) -> ClusterGroup {
+    let mut addresses = Vec::new();
+    if let Some(At { line, value: written }) = &raw.addresses {
+        if written.is_empty() {
+            report.add(*line, "group.addresses", "is empty", "write at least one address that clients use");
+        }
+        for text in written {
+            if let Some(address) = parse_element("group.addresses", text, Use::Service, report) {
+                take(address, text.line, "group.addresses", taken, report);
+                addresses.push(address);
+            }
+        }
+    }
+    for check in &raw.checks {
+        let right = "remove the table, or let the service's own unit stop the agent";
+        report.add(check.line, "group.check", "this version cannot run health checks yet", right);
+    }
+    let name = raw.name.as_ref().map(|at| at.value.clone()).unwrap_or_default();
+    let ms = |key: &Option<At<u64>>, default| Duration::from_millis(key.as_ref().map_or(default, |at| at.value));
+    ClusterGroup {
+        key: digest::group_key(&name),
+        name,
+        interfaces: interfaces(raw, nodes, report),
+        addresses,
+        prefer: prefer(raw, nodes, report),
+        preempt: raw.preempt.as_ref().is_some_and(|at| at.value),
+        preempt_delay: ms(&raw.preempt_delay_ms, DEFAULT_PREEMPT_DELAY_MS),
+        drain: ms(&raw.drain_ms, DEFAULT_DRAIN_MS),
+    }
+}
+
+fn prefer(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) -> NodeId {
+    let Some(At { line, value }) = &raw.prefer else { return NodeId(1) };
+    if let Some(node) = nodes.iter().find(|node| node.name == *value) {
+        return node.id;
+    }
+    unknown_node("group.prefer", *line, value, nodes, report);
+    NodeId(1)
+}
+
+fn unknown_node(key: &str, line: usize, given: &str, nodes: &[Node], report: &mut Report<'_>) {
+    let known: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).filter(|name| !name.is_empty()).collect();
+    report.add(line, key, format!("there is no node \"{given}\""), one_of(given, &known));
+}
+
+/// The group's interface on every node, in their order.
+fn interfaces(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) -> Vec<String> {
+    match &raw.interface {
+        None => Vec::new(),
+        Some(RawInterface::Everywhere(name)) => {
+            interface_name("group.interface", name, report);
+            vec![name.value.clone(); nodes.len()]
+        }
+        Some(RawInterface::PerNode(At { line, value: names })) => {
+            for (node, name) in names {
+                let key = format!("group.interface.{}", node.value);
+                if nodes.iter().any(|known| known.name == node.value) {
+                    interface_name(&key, name, report);
+                } else {
+                    unknown_node(&key, node.line, &node.value, nodes, report);
+                }
+            }
+            let mut found = Vec::with_capacity(nodes.len());
+            for node in nodes.iter().filter(|node| !node.name.is_empty()) {
+                match names.iter().find(|(name, _)| name.value == node.name) {
+                    Some((_, interface)) => found.push(interface.value.clone()),
+                    None => {
+                        let wrong = format!("has no entry for node \"{}\"", node.name);
+                        let right = format!("add {} = \"…\", or write one name for all nodes", node.name);
+                        report.add(*line, "group.interface", wrong, right);
+                    }
+                }
+            }
+            found
+        }
+    }
+}
+
+/// What the kernel accepts (`dev_valid_name` in net/core/dev.c), and not the loopback.
+fn interface_name(key: &str, name: &At<String>, report: &mut Report<'_>) {
+    let text = &name.value;
+    let wrong = if text.is_empty() {
+        "is empty".to_owned()
+    } else if text.len() > MAX_INTERFACE_NAME {
+        format!("\"{text}\" has {} bytes", text.len())
+    } else if text == "." || text == ".." || text.contains(|c: char| c == '/' || c == ':' || c.is_whitespace()) {
+        format!("{text:?} is no interface name")
+    } else if text == "lo" {
+        "the loopback has no clients".to_owned()
+    } else {
+        return;
+    };
+    let right = format!("write a name of 1 to {MAX_INTERFACE_NAME} bytes, as `ip link` shows it");
+    report.add(name.line, key, wrong, right);
+}
+
+fn too_many_interfaces(raw: &[RawGroup], nodes: &[Node], groups: &[ClusterGroup], report: &mut Report<'_>) {
+    for (position, node) in nodes.iter().enumerate() {
+        let mut names: Vec<&str> = Vec::new();
+        for (group, written) in groups.iter().zip(raw) {
+            let Some(name) = group.interfaces.get(position) else { continue };
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+            if names.len() > MAX_INTERFACES {
+                let wrong = format!("node \"{}\" has more than {MAX_INTERFACES} interfaces up to here", node.name);
+                report.add(written.line, "group.interface", wrong, "put several groups on one interface");
+                break;
+            }
+        }
+    }
+}

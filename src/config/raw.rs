@@ -1,0 +1,302 @@
+//! The file as it is written: known keys of the right type, each with its line. Nothing is judged yet.
+//!
+//! Owns: which keys exist and where. Never does: compare values with each other. On failure the report has the
+//! error and the field is `None` (or the element is missing), so that the walk goes on to the next error.
+
+use super::bounds;
+use super::error::Report;
+use super::walk::{At, Element, Schema, Table, described};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+const ROOT: Schema =
+    Schema { header: "", path: "", keys: &["cluster", "key_file", "timing", "node", "witness", "group"] };
+const TIMING: Schema =
+    Schema { header: "[timing]", path: "timing", keys: &["profile", "pulse_ms", "silence_ms", "lease_ms"] };
+const NODE: Schema = Schema { header: "[[node]]", path: "node", keys: &["name", "links"] };
+const WITNESS: Schema = Schema { header: "[witness]", path: "witness", keys: &["address"] };
+const GROUP: Schema = Schema {
+    header: "[[group]]",
+    path: "group",
+    keys: &["name", "interface", "addresses", "prefer", "preempt", "preempt_delay_ms", "drain_ms", "check"],
+};
+const CHECK: Schema = Schema {
+    header: "[[group.check]]",
+    path: "group.check",
+    keys: &[
+        "kind",
+        "interval_ms",
+        "timeout_ms",
+        "fall",
+        "rise",
+        "address",
+        "port",
+        "path",
+        "status",
+        "process",
+        "unit",
+        "command",
+    ],
+};
+const EVERYWHERE: [&Schema; 6] = [&ROOT, &TIMING, &NODE, &WITNESS, &GROUP, &CHECK];
+
+/// Longest times that can be configured: an hour before a preferred node comes back, a minute of draining.
+const MAX_PREEMPT_DELAY_MS: u64 = 3_600_000;
+const MAX_DRAIN_MS: u64 = 60_000;
+/// Bounds of what a health check can be told.
+const MAX_CHECK_MS: u64 = 3_600_000;
+const MAX_CHECK_COUNT: u64 = 1_000;
+
+/// The whole file.
+pub(crate) struct RawFile {
+    pub(crate) cluster: Option<At<String>>,
+    pub(crate) key_file: Option<At<String>>,
+    pub(crate) timing: RawTiming,
+    /// `None` when the key `node` is missing or no list of tables, which has been reported.
+    pub(crate) nodes: Option<Vec<RawNode>>,
+    /// See `nodes`.
+    pub(crate) groups: Option<Vec<RawGroup>>,
+    /// Where `[witness]` stands.
+    pub(crate) witness: Option<RawWitness>,
+}
+
+/// `[timing]`.
+pub(crate) struct RawTiming {
+    pub(crate) line: usize,
+    pub(crate) profile: Option<At<String>>,
+    pub(crate) pulse_ms: Option<At<u64>>,
+    pub(crate) silence_ms: Option<At<u64>>,
+    pub(crate) lease_ms: Option<At<u64>>,
+    /// Some value of the table is wrong by itself, so that comparing the values would mislead.
+    pub(crate) broken: bool,
+}
+
+/// One `[[node]]`.
+pub(crate) struct RawNode {
+    pub(crate) line: usize,
+    pub(crate) name: Option<At<String>>,
+    pub(crate) links: Option<At<Vec<Element>>>,
+}
+
+/// `[witness]`.
+pub(crate) struct RawWitness {
+    pub(crate) line: usize,
+    pub(crate) address: Option<At<String>>,
+}
+
+/// `interface` of a group.
+pub(crate) enum RawInterface {
+    /// The same on every node.
+    Everywhere(At<String>),
+    /// One for each node name.
+    PerNode(At<Vec<(At<String>, At<String>)>>),
+}
+
+/// One `[[group]]`.
+pub(crate) struct RawGroup {
+    pub(crate) line: usize,
+    pub(crate) name: Option<At<String>>,
+    pub(crate) interface: Option<RawInterface>,
+    pub(crate) addresses: Option<At<Vec<Element>>>,
+    pub(crate) prefer: Option<At<String>>,
+    pub(crate) preempt: Option<At<bool>>,
+    pub(crate) preempt_delay_ms: Option<At<u64>>,
+    pub(crate) drain_ms: Option<At<u64>>,
+    pub(crate) checks: Vec<RawCheck>,
+}
+
+/// One `[[group.check]]`: this version validates it and cannot run it.
+pub(crate) struct RawCheck {
+    pub(crate) line: usize,
+}
+
+/// Walks the document. Every error goes to `report`.
+pub(crate) fn read(document: &DeTable<'_>, report: &mut Report<'_>) -> RawFile {
+    let root = Table::open(&ROOT, &EVERYWHERE, 1, document, report);
+    root.require("cluster", "write a name both nodes share, for example cluster = \"web\"", report);
+    root.require(
+        "key_file",
+        "make a key with `vipair keygen /etc/vipair/cluster.key` and write key_file = \"cluster.key\"",
+        report,
+    );
+    let nodes = tables(&root, "node", "write a [[node]] table for each of the two servers", report);
+    let groups = tables(&root, "group", "write at least one [[group]] with name, interface and addresses", report);
+    RawFile {
+        cluster: root.string("cluster", "write a name in quotes", report),
+        key_file: root.string("key_file", "write a path in quotes", report),
+        timing: timing(&root, report),
+        nodes: nodes.map(|list| list.into_iter().map(|(line, entries)| node(line, entries, report)).collect()),
+        groups: groups.map(|list| list.into_iter().map(|(line, entries)| group(line, entries, report)).collect()),
+        witness: witness(&root, report),
+    }
+}
+
+/// The elements of a list of tables with their lines; `None` when `key` is missing or something else.
+fn tables<'d>(
+    table: &Table<'d>,
+    key: &str,
+    right: &str,
+    report: &mut Report<'_>,
+) -> Option<Vec<(usize, &'d DeTable<'d>)>> {
+    table.require(key, right, report);
+    list_of_tables(table, key, report)
+}
+
+fn list_of_tables<'d>(
+    table: &Table<'d>,
+    key: &str,
+    report: &mut Report<'_>,
+) -> Option<Vec<(usize, &'d DeTable<'d>)>> {
+    let (line, value) = table.get(key, report)?;
+    let right = format!("write [[{}]], in double brackets, above each one", table.path(key));
+    let DeValue::Array(elements) = value.get_ref() else {
+        table.wrong_type(key, line, value.get_ref(), &right, report);
+        return None;
+    };
+    let mut found = Vec::new();
+    for element in elements.iter() {
+        let line = report.line_of(element.span().start);
+        if let DeValue::Table(entries) = element.get_ref() {
+            found.push((line, entries));
+        } else {
+            table.wrong_type(key, line, element.get_ref(), &right, report);
+        }
+    }
+    Some(found)
+}
+
+/// The table at `key`, opened with `schema`.
+fn child<'d>(table: &Table<'d>, key: &str, schema: &'static Schema, report: &mut Report<'_>) -> Option<Table<'d>> {
+    let (_, value) = table.get(key, report)?;
+    let line = report.line_of(value.span().start);
+    if let DeValue::Table(entries) = value.get_ref() {
+        return Some(Table::open(schema, &EVERYWHERE, line, entries, report));
+    }
+    let right = format!("write {} once, in single brackets", schema.header);
+    table.wrong_type(key, line, value.get_ref(), &right, report);
+    None
+}
+
+fn timing(root: &Table<'_>, report: &mut Report<'_>) -> RawTiming {
+    let Some(table) = child(root, "timing", &TIMING, report) else {
+        let line = root.get("timing", report).map_or(1, |(line, _)| line);
+        let broken = root.get("timing", report).is_some();
+        return RawTiming { line, profile: None, pulse_ms: None, silence_ms: None, lease_ms: None, broken };
+    };
+    let profile = table.string("profile", "write \"fast\", \"lan\" or \"wan\"", report);
+    let pulse_ms = table.number("pulse_ms", bounds::PULSE_MS, " ms", report);
+    let silence_ms = table.number("silence_ms", bounds::SILENCE_MS, " ms", report);
+    let lease_ms = table.number("lease_ms", bounds::LEASE_MS, " ms", report);
+    let read = [profile.is_some(), pulse_ms.is_some(), silence_ms.is_some(), lease_ms.is_some()];
+    let broken = TIMING.keys.iter().zip(read).any(|(key, read)| !read && table.get(key, report).is_some());
+    RawTiming { line: table.line, profile, pulse_ms, silence_ms, lease_ms, broken }
+}
+
+fn node(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawNode {
+    let table = Table::open(&NODE, &EVERYWHERE, line, entries, report);
+    let links = "write this node's own addresses, for example links = [\"10.0.0.1\", \"192.168.50.1\"]";
+    table.require("name", "write name = \"…\", for people", report);
+    table.require("links", links, report);
+    RawNode {
+        line,
+        name: table.string("name", "write a name in quotes", report),
+        links: table.strings("links", links, report),
+    }
+}
+
+fn witness(root: &Table<'_>, report: &mut Report<'_>) -> Option<RawWitness> {
+    let table = child(root, "witness", &WITNESS, report)?;
+    table.require("address", "write the witness's IP address", report);
+    let address = table.string("address", "write an IP address in quotes", report);
+    Some(RawWitness { line: table.line, address })
+}
+
+fn group(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawGroup {
+    let table = Table::open(&GROUP, &EVERYWHERE, line, entries, report);
+    let addresses = "write the shared addresses, for example addresses = [\"10.0.0.100\"]";
+    table.require("name", "write name = \"…\"", report);
+    table.require("interface", "write the clients' interface, for example interface = \"eth0\"", report);
+    table.require("addresses", addresses, report);
+    let checks = list_of_tables(&table, "check", report).unwrap_or_default();
+    RawGroup {
+        line,
+        name: table.string("name", "write a name in quotes", report),
+        interface: interface(&table, report),
+        addresses: table.strings("addresses", addresses, report),
+        prefer: table.string("prefer", "write the name of a node in quotes", report),
+        preempt: table.boolean("preempt", report),
+        preempt_delay_ms: table.number("preempt_delay_ms", 0..=MAX_PREEMPT_DELAY_MS, " ms", report),
+        drain_ms: table.number("drain_ms", 0..=MAX_DRAIN_MS, " ms", report),
+        checks: checks.into_iter().map(|(line, entries)| check(line, entries, report)).collect(),
+    }
+}
+
+fn interface(table: &Table<'_>, report: &mut Report<'_>) -> Option<RawInterface> {
+    let right = "write a name in quotes, or one per node: { alpha = \"eth0\", beta = \"ens3\" }";
+    let (line, value) = table.get("interface", report)?;
+    let entries = match value.get_ref() {
+        DeValue::String(name) => return Some(RawInterface::Everywhere(At { line, value: name.to_string() })),
+        DeValue::Table(entries) => entries,
+        other => {
+            table.wrong_type("interface", line, other, right, report);
+            return None;
+        }
+    };
+    let mut names = Vec::new();
+    let mut complete = true;
+    for (node, interface) in entries.iter() {
+        let node = At { line: report.line_of(node.span().start), value: node.get_ref().to_string() };
+        match interface_name(&node, interface) {
+            Ok(interface) => names.push((node, interface)),
+            Err(wrong) => {
+                report.add(node.line, &format!("group.interface.{}", node.value), wrong, right);
+                complete = false;
+            }
+        }
+    }
+    complete.then_some(RawInterface::PerNode(At { line, value: names }))
+}
+
+fn interface_name(node: &At<String>, value: &Spanned<DeValue<'_>>) -> Result<At<String>, String> {
+    match value.get_ref() {
+        DeValue::String(name) => Ok(At { line: node.line, value: name.to_string() }),
+        other => Err(format!("is {}", described(other))),
+    }
+}
+
+/// The kinds of check with the keys each needs.
+const CHECK_KINDS: [(&str, &[&str]); 5] =
+    [("tcp", &["port"]), ("http", &["port"]), ("process", &["process"]), ("unit", &["unit"]), ("exec", &["command"])];
+
+fn check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawCheck {
+    let table = Table::open(&CHECK, &EVERYWHERE, line, entries, report);
+    let kinds = "write \"tcp\", \"http\", \"process\", \"unit\" or \"exec\"";
+    table.require("kind", kinds, report);
+    if let Some(kind) = table.string("kind", kinds, report) {
+        match CHECK_KINDS.iter().find(|(name, _)| *name == kind.value) {
+            None => {
+                let wrong = format!("\"{}\" is no kind of check", kind.value);
+                report.add(kind.line, "group.check.kind", wrong, kinds);
+            }
+            Some((name, needed)) => {
+                let right = format!("a check of kind \"{name}\" needs it");
+                needed.iter().for_each(|key| table.require(key, &right, report));
+            }
+        }
+    }
+    for key in ["interval_ms", "timeout_ms"] {
+        let _reported = table.number(key, 1..=MAX_CHECK_MS, " ms", report);
+    }
+    for key in ["fall", "rise"] {
+        let _reported = table.number(key, 1..=MAX_CHECK_COUNT, "", report);
+    }
+    let _reported = table.number("port", 1..=65_535, "", report);
+    let _reported = table.number("status", 100..=599, "", report);
+    for key in ["address", "path", "process", "unit"] {
+        let _reported = table.string(key, "write it in quotes", report);
+    }
+    if table.get("command", report).is_some_and(|(_, value)| !value.get_ref().is_str()) {
+        let _reported = table.strings("command", "write program and arguments in a list of strings", report);
+    }
+    RawCheck { line }
+}

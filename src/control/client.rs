@@ -1,0 +1,128 @@
+//! The commands' side of the control socket, blocking, with a deadline on every wait.
+//!
+//! Owns: one connection. Never does: retry or print. On failure the error says what an operator can do.
+
+use super::protocol::{
+    LineBuffer, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, ProtocolError, Request, Response, decode_response, encode,
+};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use thiserror::Error;
+
+/// An agent that does not answer within this time hangs. A switch is answered when it is done or refused.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// There is no agent at the socket.
+    #[error(
+        "no agent answers at {}: {source}; start it with `systemctl start vipair`, or name its socket with --socket",
+        socket.display()
+    )]
+    NotRunning {
+        /// The socket's path.
+        socket: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The socket is there, but not for us.
+    #[error("{} may not be used: {source}; run this command as root", socket.display())]
+    NotAllowed {
+        /// The socket's path.
+        socket: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The agent took longer than [`ANSWER_TIMEOUT`].
+    #[error("the agent did not answer within {} s; see `journalctl -u vipair`", ANSWER_TIMEOUT.as_secs())]
+    Timeout,
+    /// The connection ended before the answer.
+    #[error("the agent closed the connection before it answered; see `journalctl -u vipair`")]
+    Closed,
+    /// Reading or writing failed.
+    #[error("the connection to the agent failed: {0}")]
+    Io(std::io::Error),
+    /// The answer is no answer.
+    #[error("the agent's answer is unreadable ({0}); agent and command may be of different versions")]
+    Protocol(#[from] ProtocolError),
+}
+
+/// One connection to the agent.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    lines: LineBuffer,
+}
+
+impl Client {
+    /// Connects to the agent at `socket`.
+    ///
+    /// # Errors
+    /// [`ClientError::NotRunning`] or [`ClientError::NotAllowed`]; show it and exit with 1.
+    pub fn connect(socket: &Path) -> Result<Client, ClientError> {
+        let stream = UnixStream::connect(socket).map_err(|source| match source.kind() {
+            std::io::ErrorKind::PermissionDenied => ClientError::NotAllowed { socket: socket.to_owned(), source },
+            _ => ClientError::NotRunning { socket: socket.to_owned(), source },
+        })?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(ClientError::Io)?;
+        stream.set_write_timeout(Some(ANSWER_TIMEOUT)).map_err(ClientError::Io)?;
+        Ok(Client { stream, lines: LineBuffer::new(MAX_RESPONSE_BYTES) })
+    }
+
+    /// Asks, and waits for the first line of the answer.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; the connection is of no further use then.
+    pub fn ask(&mut self, request: &Request) -> Result<Response, ClientError> {
+        self.send(request)?;
+        self.receive()
+    }
+
+    /// Sends a request without waiting.
+    ///
+    /// # Errors
+    /// See [`Client::ask`].
+    pub fn send(&mut self, request: &Request) -> Result<(), ClientError> {
+        let line = encode(request, MAX_REQUEST_BYTES)?;
+        self.stream.write_all(&line).map_err(failed)
+    }
+
+    /// Waits for the next line.
+    ///
+    /// # Errors
+    /// See [`Client::ask`].
+    pub fn receive(&mut self) -> Result<Response, ClientError> {
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            if let Some(line) = self.lines.next_line()? {
+                return Ok(decode_response(&line)?);
+            }
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(ClientError::Closed),
+                Ok(count) => self.lines.extend(&chunk[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// From now on waits for as long as it takes: for `events --follow`.
+    ///
+    /// # Errors
+    /// [`ClientError::Io`] if the kernel refuses.
+    pub fn wait_for_ever(&mut self) -> Result<(), ClientError> {
+        self.stream.set_read_timeout(None).map_err(ClientError::Io)
+    }
+}
+
+/// A timeout of a unix socket shows as `WouldBlock`.
+fn failed(error: std::io::Error) -> ClientError {
+    match error.kind() {
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => ClientError::Timeout,
+        std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset => ClientError::Closed,
+        _ => ClientError::Io(error),
+    }
+}

@@ -1,0 +1,7 @@
+//! The control socket: what operators ask the agent, and what it answers.
+//!
+//! `protocol` is the language, `client` the side of the commands. Nothing here decides anything, and nothing
+//! here can delay a pulse: requests reach the engine through a bounded queue.
+
+pub mod client;
+pub mod protocol;
