@@ -8,10 +8,12 @@ use std::process::Command;
 use std::{env, fs};
 
 const SOURCE: &str = "src/gate/gate.bpf.c";
+const HEADER: &str = "src/gate/gate.bpf.h";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={SOURCE}");
+    println!("cargo:rerun-if-changed={HEADER}");
     println!("cargo:rerun-if-env-changed=CLANG");
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     let tag = program_tag();
@@ -25,9 +27,9 @@ fn main() {
 
 /// Eight hex digits that change with the program: part of its name in the kernel, so that an agent knows whether
 /// the gate it finds on an interface is the one it was built with. FNV-1a; collisions would need two versions of
-/// this file that differ and hash alike.
+/// these files that differ and hash alike.
 fn program_tag() -> String {
-    let source = fs::read(SOURCE).unwrap_or_default();
+    let source = [SOURCE, HEADER].map(|path| fs::read(path).unwrap_or_default()).concat();
     let hash = source.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
     format!("{hash:08x}")
 }

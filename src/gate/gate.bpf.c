@@ -18,165 +18,13 @@
 //
 // Verdicts: TC_ACT_UNSPEC lets other filters go on, TC_ACT_SHOT drops.
 
-#include <linux/types.h>
-#include <linux/bpf.h>
-#include <linux/pkt_cls.h>
+#include "gate.bpf.h"
 
 // The loader's file names these two; the suffix changes with this file (see build.rs).
 #ifndef GATE_INGRESS
 #define GATE_INGRESS vip_in
 #define GATE_EGRESS vip_eg
 #endif
-
-#define SEC(name) __attribute__((section(name), used))
-#define INLINE static __attribute__((always_inline))
-#define __uint(name, val) int(*name)[val]
-#define __type(name, val) typeof(val) *name
-
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define BE16(x) ((__u16)__builtin_bswap16(x))
-#else
-#define BE16(x) ((__u16)(x))
-#endif
-
-// Helper numbers are kernel ABI (include/uapi/linux/bpf.h). All of these are in kernel 5.8.
-static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
-static long (*bpf_skb_store_bytes)(struct __sk_buff *skb, __u32 off, const void *from, __u32 len,
-                                   __u64 flags) = (void *)9;
-static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)23;
-static long (*bpf_skb_load_bytes)(const struct __sk_buff *skb, __u32 off, void *to, __u32 len) = (void *)26;
-static long (*bpf_sk_release)(void *sock) = (void *)86;
-static struct bpf_sock *(*bpf_skc_lookup_tcp)(void *ctx, struct bpf_sock_tuple *tuple, __u32 tuple_size,
-                                              __u64 netns, __u64 flags) = (void *)99;
-static __u64 (*bpf_ktime_get_boot_ns)(void) = (void *)125;
-
-#define PASS TC_ACT_UNSPEC
-#define DROP TC_ACT_SHOT
-
-struct lease {
-    __u64 until;      // ns of CLOCK_BOOTTIME; 0: closed
-    __u64 generation; // which grant `until` belongs to; 0: none ever
-    __u64 refused;    // the last generation that was found lapsed
-    __u64 pad;
-};
-
-struct slot {
-    __u64 answer_until;
-    __u64 carry_until;
-    __u64 forward_until;
-    __u64 forward_mac; // six bytes in memory order, then two zero bytes
-    __u64 key;         // the agent's: which group
-    __u64 epoch;       // the agent's
-    __u64 spare[2];
-};
-
-struct counters {
-    __u64 answered;
-    __u64 answers_refused;
-    __u64 carried;
-    __u64 carry_refused;
-    __u64 claims_refused;
-    __u64 forwarded;
-};
-
-struct address6 {
-    __u64 half[2];
-};
-
-// max_entries of the last four are set at load.
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 1);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __type(key, __u32);
-    __type(value, struct lease);
-} LEASE SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 64);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __type(key, __u32);
-    __type(value, struct slot);
-} SLOTS SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, 64);
-    __type(key, __u32);
-    __type(value, struct counters);
-} COUNTERS SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 1024);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, __u32);
-    __type(value, __u32);
-} VIP4 SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 1024);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, struct address6);
-    __type(value, __u32);
-} VIP6 SEC(".maps");
-
-#define ETH_HEADER 14
-#define TYPE_ARP BE16(0x0806)
-#define TYPE_IPV4 BE16(0x0800)
-#define TYPE_IPV6 BE16(0x86dd)
-#define TYPE_VLAN BE16(0x8100)
-#define TYPE_QINQ BE16(0x88a8)
-#define VID_MASK BE16(0x0fff)
-
-#define PROTO_TCP 6
-#define PROTO_ICMPV6 58
-
-// RFC 4861 section 4
-#define ND_ROUTER_SOLICITATION 133
-#define ND_SOLICITATION 135
-#define ND_ADVERTISEMENT 136
-#define ND_REDIRECT 137
-
-// More 802.1Q headers with VLAN 0 than this, or more IPv6 extension headers, are no honest frame.
-#define MAX_TAGS 2
-#define MAX_EXTENSIONS 8
-
-struct arp {
-    __u16 hardware;
-    __u16 protocol;
-    __u8 hardware_length;
-    __u8 protocol_length;
-    __u16 operation;
-    __u8 sender_mac[6];
-    __u8 sender[4];
-    __u8 target_mac[6];
-    __u8 target[4];
-};
-
-struct ipv4 {
-    __u8 version_length;
-    __u8 tos;
-    __u16 length;
-    __u16 id;
-    __u16 fragment;
-    __u8 ttl;
-    __u8 protocol;
-    __u16 checksum;
-    __u32 source;
-    __u32 destination;
-};
-
-struct ipv6 {
-    __u32 flow;
-    __u16 length;
-    __u8 next;
-    __u8 hop_limit;
-    struct address6 source;
-    struct address6 destination;
-};
 
 enum test { ANSWER, CARRY };
 
@@ -332,14 +180,14 @@ INLINE int forward(struct __sk_buff *skb, struct gate *gate)
     __u64 from = 0;
 
     if (bpf_skb_load_bytes(skb, 0, &eth, 12))
-        return PASS;
+        return verdict(gate, &gate->counters->carried, 0);
     __builtin_memcpy(&from, eth.source, 6);
     if (from == to)
-        return PASS; // what the other node sent us never goes back: no loop
+        return verdict(gate, &gate->counters->carried, 0); // what the other node sent us never goes back: no loop
     __builtin_memcpy(eth.source, eth.destination, 6);
     __builtin_memcpy(eth.destination, &to, 6);
     if (bpf_skb_store_bytes(skb, 0, &eth, 12, 0))
-        return PASS;
+        return verdict(gate, &gate->counters->carried, 0);
     gate->counters->forwarded += 1;
     return bpf_redirect(skb->ifindex, 0);
 }

@@ -146,3 +146,16 @@ pub(super) fn udp4(mac: MacAddr, to: MacAddr, source: Ipv4Addr, destination: Ipv
     packet.extend_from_slice(&[0, 9, 0, 9, 0, 8, 0, 0]);
     ethernet(to, mac, 0x0800, &packet)
 }
+
+/// A TCP segment of a connection that nobody knows.
+pub(super) fn tcp4_ack(mac: MacAddr, to: MacAddr, source: Ipv4Addr, destination: Ipv4Addr, port: u16) -> Vec<u8> {
+    let mut packet = vec![0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0];
+    packet.extend_from_slice(&source.octets());
+    packet.extend_from_slice(&destination.octets());
+    let sum = folded(&packet);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    packet.extend_from_slice(&4242_u16.to_be_bytes());
+    packet.extend_from_slice(&port.to_be_bytes());
+    packet.extend_from_slice(&[0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
+    ethernet(to, mac, 0x0800, &packet)
+}

@@ -26,9 +26,13 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Runs a command; it must succeed.
 pub(super) fn run(command: &str) -> String {
-    let mut words = command.split_whitespace();
-    let output = Command::new(words.next().expect("a command")).args(words).output().expect(command);
-    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    let words: Vec<&str> = command.split_whitespace().collect();
+    run_words(&words)
+}
+
+fn run_words(words: &[&str]) -> String {
+    let output = Command::new(words[0]).args(&words[1..]).output().expect(words[0]);
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -118,6 +122,11 @@ impl Host {
 
     pub(super) fn tc(&self, arguments: &str) -> String {
         run(&format!("tc -n {} {arguments}", self.name))
+    }
+
+    /// The same for arguments with spaces in them.
+    pub(super) fn tc_words(&self, arguments: &[&str]) -> String {
+        run_words(&[&["tc", "-n", &self.name], arguments].concat())
     }
 
     /// Brings up (again) a bare `eth0`.
