@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod links;
+pub mod netlink;
 pub mod poll;
 pub mod segment;
 pub mod timer;
