@@ -3,4 +3,5 @@
 //! Owns: everything slow. Never does: decide who is active, or make the pulse thread wait. Every result, good or
 //! bad, goes back as an event.
 
+pub mod announcer;
 pub mod store;
