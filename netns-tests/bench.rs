@@ -3,5 +3,6 @@
 
 mod lab;
 mod probe;
+mod scene;
 
 fn main() {}

@@ -48,11 +48,11 @@ fn sampler_and_oracle_see_two_servers_that_both_answer() {
     let askers = [ADDRESS, ADDRESS6].map(|a| Asker::start(&lab, ip(a), Duration::from_millis(1)));
     for asker in &askers {
         wait("alpha to answer", || asker.since(vipair::types::MonoTime::ZERO).last_server() == Some(Server::Alpha));
-        assert_eq!(asker.since(vipair::types::MonoTime::ZERO).both(), 0);
+        assert_eq!(asker.since(vipair::types::MonoTime::ZERO).both().len(), 0);
     }
     give(&lab, Server::Beta);
     for asker in &askers {
-        wait("both to answer", || asker.since(vipair::types::MonoTime::ZERO).both() > 10);
+        wait("both to answer", || asker.since(vipair::types::MonoTime::ZERO).both().len() > 10);
     }
     let (heard, journal) = (capture.finish().expect("no frame lost"), lab.journal());
     for address in [ADDRESS, ADDRESS6] {
@@ -80,7 +80,7 @@ fn sampler_measures_the_gap_and_oracle_accepts_a_clean_move() {
         let answers = asker.since(vipair::types::MonoTime::ZERO);
         let gap = answers.longest_gap();
         assert!(gap.length() >= back.since(gone) && gap.length() < back.since(gone) + Duration::from_millis(100));
-        assert_eq!(answers.both(), 0);
+        assert_eq!(answers.both().len(), 0);
         assert_eq!(answers.last_server(), Some(Server::Beta));
         let verdict = case(&heard, &journal).judge(answers.target, &Expected::owner(Server::Alpha).takeover());
         verdict.unwrap_or_else(|text| panic!("{text}"));

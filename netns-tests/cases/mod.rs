@@ -1,3 +1,63 @@
-//! One file per theme.
+//! One file per theme. Every case ends with [`crate::scene::Scene::finish`], which judges S1, S2, S3 and S8 by what left
+//! the servers; a case states besides what its own promise is.
 
+mod agent_faults;
+mod host_faults;
+mod hostile;
 mod lab_itself;
+mod links;
+mod many;
+mod operator;
+mod partition;
+mod planned;
+mod start;
+mod state;
+
+use crate::lab::{Server, clock};
+use crate::probe::asker::Answers;
+use crate::scene::Scene;
+use std::time::Duration;
+use vipair::types::MonoTime;
+
+/// Room for a busy machine on top of a bound of the design. Figures are for the benchmark; here a promise is kept or not.
+const SLACK: Duration = Duration::from_millis(400);
+/// Silence and one probe interval of profile `lan`.
+const LAN_BOUND: Duration = Duration::from_millis(185);
+/// Lease of profile `lan`.
+const LAN_LEASE: Duration = Duration::from_millis(250);
+
+/// Lets `time` pass while clients ask. For promises that nothing happens: there is no condition to wait for.
+fn let_pass(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Every question from `from` on was answered, and by nobody but `server`.
+fn assert_served_throughout(answers: &Answers, server: Server) {
+    let gap = answers.longest_gap().length();
+    assert!(answers.questions.len() > 50, "only {} questions were asked", answers.questions.len());
+    assert!(gap < Duration::from_millis(50), "{} went unanswered for {gap:?}", answers.target);
+    let by = answers.by();
+    assert!(by.iter().all(|(_, mac)| *mac == server.port().mac()), "{} was answered by {by:?}", answers.target);
+}
+
+/// Nothing changes hands for `time`, and `server` answers all of it.
+fn assert_nothing_moves(scene: &Scene, server: Server, time: Duration) {
+    let from = clock::now();
+    let_pass(time);
+    for asker in &scene.askers {
+        assert_served_throughout(&asker.since(from), server);
+    }
+}
+
+/// The client's kernel believes, for every address asked for, that it is at `server`.
+fn wait_client_corrected(scene: &mut Scene, server: Server, from: MonoTime) {
+    let targets: Vec<String> = scene.askers.iter().map(|a| a.target().to_string()).collect();
+    for target in targets {
+        let at = scene.wait(&format!("the client to find {target} at {}", server.name()), |s| {
+            s.lab.believed_by_client(&target) == Some(server.port().mac().to_string())
+        });
+        // L4
+        let took = at.since(from);
+        assert!(took < Duration::from_secs(1) + SLACK, "the client was corrected only after {took:?}");
+    }
+}

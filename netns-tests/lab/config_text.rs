@@ -10,7 +10,7 @@ use std::fmt::Write;
 pub struct ConfigText {
     profile: &'static str,
     timing: String,
-    links: Vec<(Port, Port)>,
+    links: Vec<(String, String)>,
     groups: Vec<GroupText>,
 }
 
@@ -60,15 +60,27 @@ impl ConfigText {
         ConfigText {
             profile,
             timing: String::new(),
-            links: vec![(Port::Alpha, Port::Beta), (Port::AlphaHeartbeat, Port::BetaHeartbeat)],
+            links: [(Port::Alpha, Port::Beta), (Port::AlphaHeartbeat, Port::BetaHeartbeat)]
+                .map(|(alpha, beta)| (alpha.ipv4().to_string(), beta.ipv4().to_string()))
+                .to_vec(),
             groups: Vec::new(),
         }
     }
 
     /// Only these links.
-    pub fn links(mut self, links: &[(Port, Port)]) -> ConfigText {
-        self.links = links.to_vec();
+    pub fn links(mut self, links: &[(&str, &str)]) -> ConfigText {
+        self.links = links.iter().map(|(alpha, beta)| ((*alpha).to_owned(), (*beta).to_owned())).collect();
         self
+    }
+
+    /// The interval between pulses of the profile, in milliseconds.
+    pub fn pulse_ms(&self) -> u64 {
+        match self.profile {
+            "fast" => 10,
+            "lan" => 50,
+            "wan" => 1_000,
+            other => panic!("there is no profile {other}"),
+        }
     }
 
     /// Further lines of `[timing]`.
@@ -99,7 +111,7 @@ impl ConfigText {
                 .links
                 .iter()
                 .map(|(alpha, beta)| if server == Server::Alpha { alpha } else { beta })
-                .map(|port| format!("\"{}\"", port.ipv4()))
+                .map(|link| format!("\"{link}\""))
                 .collect();
             // Writing to a String cannot fail.
             let _ = writeln!(text, "[[node]]\nname = \"{}\"\nlinks = [{}]\n", server.name(), links.join(", "));

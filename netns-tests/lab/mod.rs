@@ -55,6 +55,7 @@ pub struct Lab {
     faults: RefCell<faults::Counter>,
     dir: PathBuf,
     keep: bool,
+    left: bool,
     _turn: Turn,
 }
 
@@ -90,6 +91,7 @@ impl Lab {
             faults: RefCell::default(),
             dir,
             keep: plan.keep_as.is_some(),
+            left: false,
             _turn: turn,
         };
         // The switch itself is no host of these networks.
@@ -158,16 +160,19 @@ impl Lab {
     }
 
     /// Leaves namespaces and files standing when this process ends.
-    pub fn leave(mut self) {
+    pub fn keep_standing(&mut self) {
         assert!(self.keep, "only a lab built to be kept can be left");
+        self.left = true;
         self.switch.leave();
         self.hosts.values_mut().for_each(Netns::leave);
-        std::mem::forget(self);
     }
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        if self.left {
+            return;
+        }
         // Namespaces remove themselves. A directory that stays is a nuisance, no reason to abort while unwinding.
         if let Err(cause) = std::fs::remove_dir_all(&self.dir) {
             eprintln!("remove {}: {cause}", self.dir.display());

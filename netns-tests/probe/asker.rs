@@ -178,8 +178,8 @@ impl Gap {
 
 impl Answers {
     /// Questions that two hardware addresses answered.
-    pub fn both(&self) -> usize {
-        self.questions.iter().filter(|q| q.second.is_some()).count()
+    pub fn both(&self) -> Vec<Question> {
+        self.questions.iter().filter(|q| q.second.is_some()).copied().collect()
     }
 
     /// The longest stretch without an answer; zero long when every question was answered. Questions of the last 20 ms
@@ -215,6 +215,12 @@ impl Answers {
             }
         }
         changes
+    }
+
+    /// The servers that answered, in the order of change.
+    pub fn servers(&self) -> Vec<Server> {
+        let of = |mac| Server::BOTH.into_iter().find(|s| s.port().mac() == mac);
+        self.by().into_iter().filter_map(|(_, mac)| of(mac)).collect()
     }
 
     /// The server that gave the last answer.

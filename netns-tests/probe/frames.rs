@@ -156,6 +156,34 @@ fn solicitation(mac: MacAddr, from: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
     frame
 }
 
+/// A datagram in an IPv4 packet in a frame, from and to any address; without a UDP checksum, which IPv4 allows.
+pub fn datagram(macs: (MacAddr, MacAddr), ends: (Ipv4Addr, Ipv4Addr), port: u16, payload: &[u8]) -> Vec<u8> {
+    let (from, to) = ends;
+    let size = |extra: usize| u16::try_from(payload.len() + extra).expect("a datagram fits").to_be_bytes();
+    let mut header = vec![0x45, 0];
+    header.extend(size(28));
+    header.extend([0, 0, 0x40, 0, 64, 17, 0, 0]);
+    header.extend(from.octets());
+    header.extend(to.octets());
+    let sum = fold(header.chunks(2));
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    let mut frame = ethernet(macs.1, macs.0, IPV4);
+    frame.extend(header);
+    frame.extend(port.to_be_bytes());
+    frame.extend(port.to_be_bytes());
+    frame.extend(size(8));
+    frame.extend([0, 0]);
+    frame.extend(payload);
+    frame
+}
+
+/// The payload of a UDP datagram over IPv4, if the frame is one to `port`.
+pub fn payload(frame: &[u8], port: u16) -> Option<&[u8]> {
+    let is_udp = word(frame, 12)? == IPV4 && *frame.get(14)? == 0x45 && *frame.get(23)? == 17;
+    let end = 34 + usize::from(word(frame, 38)?);
+    (is_udp && word(frame, 36)? == port).then(|| frame.get(42..end)).flatten()
+}
+
 fn ethernet(to: MacAddr, from: MacAddr, kind: u16) -> Vec<u8> {
     let mut frame = Vec::with_capacity(86);
     frame.extend(to.0);
@@ -169,7 +197,12 @@ fn checksum(from: Ipv6Addr, to: Ipv6Addr, body: &[u8]) -> u16 {
     let length = u16::try_from(body.len()).expect("a short message").to_be_bytes();
     let pseudo = [from.octets(), to.octets()].concat();
     let all = pseudo.chunks(2).chain([&length[..], &[0, 58]]).chain(body.chunks(2));
-    let sum: u32 = all.map(|pair| u32::from(pair[0]) << 8 | pair.get(1).copied().map_or(0, u32::from)).sum();
+    fold(all)
+}
+
+/// The Internet checksum (RFC 1071).
+fn fold<'a>(pairs: impl Iterator<Item = &'a [u8]>) -> u16 {
+    let sum: u32 = pairs.map(|pair| u32::from(pair[0]) << 8 | pair.get(1).copied().map_or(0, u32::from)).sum();
     let folded = (sum & 0xffff) + (sum >> 16);
     let folded = (folded & 0xffff) + (folded >> 16);
     !u16::try_from(folded & 0xffff).expect("16 bits")

@@ -1,0 +1,130 @@
+//! Links fail, fully or partly; the segment does not.
+
+use super::{SLACK, assert_nothing_moves, let_pass};
+use crate::lab::faults::{Drops, What};
+use crate::lab::{Port, Server};
+use crate::probe::oracle::Expected;
+use crate::scene::{GROUP, Scene, Setup};
+use std::time::Duration;
+
+// L2
+#[test]
+fn loss_of_the_heartbeat_link_moves_nothing() {
+    let mut scene = Scene::start(Setup::of("lan"));
+    scene.lab.cut(&[Port::AlphaHeartbeat]);
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(2));
+    scene.lab.join(&[Port::AlphaHeartbeat]);
+    scene.wait_ready(Server::Beta, GROUP);
+    scene.finish(&Expected::owner(Server::Alpha));
+}
+
+// L2
+#[test]
+fn loss_of_the_link_on_the_segment_moves_nothing() {
+    let scene = Scene::start(Setup::of("lan"));
+    let fault =
+        scene.lab.drop_frames(&[Drops::from(Port::Alpha, What::Pulses), Drops::from(Port::Beta, What::Pulses)]);
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(2));
+    assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
+    scene.finish(&Expected::owner(Server::Alpha));
+}
+
+// S8: links are lost, the segment is shared; longer than any unauthenticated veto holds
+#[test]
+fn loss_of_all_links_moves_nothing_while_the_segment_is_shared() {
+    let mut scene = Scene::start(Setup::of("lan"));
+    scene.lab.cut(&[Port::AlphaHeartbeat]);
+    let fault =
+        scene.lab.drop_frames(&[Drops::from(Port::Alpha, What::Pulses), Drops::from(Port::Beta, What::Pulses)]);
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(5));
+    assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
+    scene.lab.join(&[Port::AlphaHeartbeat]);
+    scene.wait_ready(Server::Beta, GROUP);
+    scene.finish(&Expected::owner(Server::Alpha));
+}
+
+// S6: without even the segment's pulses, answered probes hold the standby back, as long as the agent's kernel lives and
+// for no longer than `veto`
+#[test]
+fn answered_probes_veto_a_takeover() {
+    let scene = Scene::start(Setup::of("lan"));
+    scene.lab.cut(&[Port::AlphaHeartbeat]);
+    let fault = scene
+        .lab
+        .drop_frames(&[Drops::from(Port::Alpha, What::Pulses), Drops::from(Port::Alpha, What::SegmentPulses)]);
+    // Profile lan: silence 180 ms, veto 2.5 s.
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(1_500));
+    assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
+    scene.lab.join(&[Port::AlphaHeartbeat]);
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
+    scene.finish(&Expected::owner(Server::Alpha));
+}
+
+fn pulses_lost_one_way(from: Server) {
+    let mut scene = Scene::start(Setup::of("lan"));
+    let fault =
+        scene.lab.drop_frames(&[Drops::from(from.port(), What::Pulses), Drops::from(from.heartbeat(), What::Pulses)]);
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(3));
+    assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
+    scene.wait_ready(Server::Beta, GROUP);
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
+    scene.finish(&Expected::owner(Server::Alpha));
+}
+
+// L2 S8
+#[test]
+fn pulses_of_the_active_lost_on_every_link_move_nothing() {
+    pulses_lost_one_way(Server::Alpha);
+}
+
+// L2 S8
+#[test]
+fn pulses_of_the_standby_lost_on_every_link_move_nothing() {
+    pulses_lost_one_way(Server::Beta);
+}
+
+// L1 S8: the active hears and is not heard; it closes on the standby's last claim, before the standby opens
+#[test]
+fn active_that_nobody_hears_is_replaced_and_never_both_answer() {
+    let mut scene = Scene::start(Setup::of("lan"));
+    let fault = scene.lab.drop_frames(&[
+        Drops::from(Port::Alpha, What::Everything),
+        Drops::from(Port::AlphaHeartbeat, What::Everything),
+    ]);
+    let from = scene.lab.note("alpha is mute");
+    scene.wait_answered_by(Server::Beta);
+    let gap = scene.answers(from).longest_gap().length();
+    assert!(gap < super::LAN_BOUND + SLACK, "clients were not answered for {gap:?}");
+    scene.wait_role(Server::Alpha, GROUP, "standby");
+    let_pass(Duration::from_millis(500));
+    assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
+    scene.wait_ready(Server::Alpha, GROUP);
+    assert_nothing_moves(&scene, Server::Beta, Duration::from_millis(500));
+    scene.finish(&Expected::owner(Server::Alpha).takeover());
+}
+
+// S8 L5: the active hears nobody and is heard: nobody takes over, and all is well afterwards
+#[test]
+fn active_that_hears_nobody_never_leads_to_two_that_answer() {
+    let mut scene = Scene::start(Setup::of("lan"));
+    let fault = scene
+        .lab
+        .drop_frames(&[Drops::to(Port::Alpha, What::Everything), Drops::to(Port::AlphaHeartbeat, What::Everything)]);
+    let_pass(Duration::from_secs(2));
+    assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
+    let owner = scene.wait_one_active(GROUP);
+    scene.wait_answered_by(owner);
+    let expected = Expected::owner(Server::Alpha);
+    scene.finish(&if owner == Server::Alpha { expected } else { expected.handover() });
+}
+
+// L2
+#[test]
+fn random_loss_of_thirty_percent_on_both_links_moves_nothing() {
+    let scene = Scene::start(Setup::of("lan"));
+    let lossy = |port| Drops::from(port, What::Pulses).percent(30);
+    let fault = scene.lab.drop_frames(&Port::SERVERS.map(lossy));
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(20));
+    assert!(scene.lab.lift(fault) > 100, "the fault did not strike");
+    scene.finish(&Expected::owner(Server::Alpha));
+}

@@ -1,0 +1,80 @@
+//! Planned moves: nothing is lost.
+
+use super::assert_nothing_moves;
+use crate::lab::Server;
+use crate::probe::oracle::Expected;
+use crate::probe::web::Web;
+use crate::scene::{GROUP, PATIENCE, Scene, Setup};
+use std::time::Duration;
+use vipair::types::MonoTime;
+
+fn assert_nothing_lost(web: Web, least: usize) {
+    let requests = web.finish();
+    assert!(requests.0.len() >= least, "only {} requests were sent", requests.0.len());
+    let lost = requests.lost();
+    assert!(lost.is_empty(), "L3: lost {} of {}: {:?}", lost.len(), requests.0.len(), lost.first());
+    assert!(requests.slowest() < Duration::from_millis(900), "a request took {:?}: a lost SYN", requests.slowest());
+    for server in Server::BOTH {
+        assert!(requests.answered_by(server) > 0, "{} served nobody: the move did not happen", server.name());
+    }
+}
+
+// L3 HP-9 HP-10
+#[test]
+fn planned_switch_under_load_loses_no_request() {
+    let mut scene = Scene::start(Setup::of("lan").services().alone());
+    let web = scene.web(1_000);
+    std::thread::sleep(Duration::from_millis(500));
+    for (turn, to) in [Server::Beta, Server::Alpha, Server::Beta].into_iter().enumerate() {
+        // The command may be typed on either server.
+        let typed_on = if turn % 2 == 0 { to.other() } else { to };
+        scene.lab.note(format!("vipair switch {GROUP} on {}", typed_on.name()));
+        scene.agent(typed_on).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
+        scene.wait_role(to, GROUP, "active");
+        scene.wait_answered_by(to);
+        scene.wait_ready(to.other(), GROUP);
+        // Longer than the drain time.
+        std::thread::sleep(Duration::from_millis(1_200));
+    }
+    assert_nothing_lost(web, 3_000);
+    for asker in &scene.askers {
+        let gap = asker.since(MonoTime::ZERO).longest_gap().length();
+        eprintln!("longest gap of {} over three switches: {gap:?}", asker.target());
+    }
+    scene.finish(&Expected::owner(Server::Alpha).handover().handover().handover());
+}
+
+// L3
+#[test]
+fn sigterm_hands_over_without_losing_a_request() {
+    let mut scene = Scene::start(Setup::of("lan").services());
+    let web = scene.web(300);
+    std::thread::sleep(Duration::from_millis(300));
+    let (alpha, lab) = scene.agent_mut(Server::Alpha);
+    let status = alpha.stop(lab, PATIENCE);
+    assert!(status.success(), "the agent ended with {status} after SIGTERM");
+    scene.wait_role(Server::Beta, GROUP, "active");
+    scene.wait_answered_by(Server::Beta);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_nothing_lost(web, 100);
+    // The gate of the stopped agent stays, closed; a new start moves nothing.
+    scene.start_agent(Server::Alpha);
+    scene.wait_ready(Server::Alpha, GROUP);
+    assert_nothing_moves(&scene, Server::Beta, Duration::from_secs(1));
+    scene.finish(&Expected::owner(Server::Alpha).handover());
+}
+
+// Guide 8: pause stands aside, resume only ends that.
+#[test]
+fn paused_active_hands_over_and_comes_back_as_standby() {
+    let mut scene = Scene::start(Setup::of("lan"));
+    scene.lab.note("vipair pause on alpha");
+    scene.agent(Server::Alpha).command(&["pause", GROUP]).unwrap_or_else(|e| panic!("{e}"));
+    scene.wait_role(Server::Alpha, GROUP, "paused");
+    scene.wait_role(Server::Beta, GROUP, "active");
+    scene.wait_answered_by(Server::Beta);
+    scene.agent(Server::Alpha).command(&["resume", GROUP]).unwrap_or_else(|e| panic!("{e}"));
+    scene.wait_ready(Server::Alpha, GROUP);
+    assert_nothing_moves(&scene, Server::Beta, Duration::from_secs(1));
+    scene.finish(&Expected::owner(Server::Alpha).handover());
+}

@@ -1,0 +1,121 @@
+//! The disk under the state directory fails.
+
+use super::{assert_nothing_moves, let_pass};
+use crate::lab::Server;
+use crate::lab::agent::StateDir;
+use crate::probe::oracle::Expected;
+use crate::scene::{GROUP, Scene, Setup};
+use std::time::Duration;
+
+fn switch(scene: &mut Scene, to: Server) {
+    scene.lab.note(format!("vipair switch {GROUP}, to {}", to.name()));
+    scene.agent(to.other()).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
+    scene.wait_role(to, GROUP, "active");
+    scene.wait_answered_by(to);
+    let_pass(Duration::from_millis(1_100));
+}
+
+fn with_small_state_dirs() -> Scene {
+    let mut scene = Scene::build(Setup::of("lan"));
+    for server in Server::BOTH {
+        scene.agent_mut(server).0.set_state_dir(StateDir::Small(64));
+    }
+    scene.start_agents();
+    scene.wait_role(Server::Alpha, GROUP, "active");
+    scene.wait_ready(Server::Beta, GROUP);
+    scene
+}
+
+// L6, guide 10: both slots of the state are rewritten in place
+#[test]
+fn full_disk_changes_nothing() {
+    let mut scene = with_small_state_dirs();
+    for server in Server::BOTH {
+        scene.lab.note(format!("disk of {} is filled", server.name()));
+        scene
+            .agent(server)
+            .in_state_dir("cat /dev/zero > filler 2>/dev/null; test \"$(df --output=avail . | tail -1)\" -eq 0");
+    }
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
+    for to in [Server::Beta, Server::Alpha, Server::Beta] {
+        switch(&mut scene, to);
+        scene.wait_ready(to.other(), GROUP);
+    }
+    scene.finish(&Expected::owner(Server::Alpha).handover().handover().handover());
+}
+
+// S2 L6, guide 10: one promotion on the reservation that is there, then `no reservation`, and it says so
+#[test]
+fn unwritable_disk_is_good_for_one_promotion_and_then_named_as_the_reason() {
+    let mut scene = with_small_state_dirs();
+    scene.lab.note("disk of beta is read-only");
+    scene.agent(Server::Beta).in_state_dir("mount -o remount,ro .");
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
+    switch(&mut scene, Server::Beta);
+    scene.wait_ready(Server::Alpha, GROUP);
+    switch(&mut scene, Server::Alpha);
+    scene.wait("beta to name the missing reservation", |s| {
+        let status = s.agent(Server::Beta).status();
+        status.is_ok_and(|status| !status.ready(GROUP) && status.text(GROUP, "reason").contains("reservation"))
+    });
+    // Not ready, so it is given nothing.
+    assert!(
+        scene.agent(Server::Alpha).command(&["switch", GROUP]).is_err(),
+        "a switch to a peer that cannot was begun"
+    );
+    scene.lab.note("disk of beta is writable again");
+    scene.agent(Server::Beta).in_state_dir("mount -o remount,rw .");
+    scene.wait_ready(Server::Beta, GROUP);
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(300));
+    scene.finish(&Expected::owner(Server::Alpha).handover().handover());
+}
+
+// S2 S7: when unsure what epochs it used, it asks its peer
+#[test]
+fn corrupted_state_is_healed_by_the_peer() {
+    let mut scene = Scene::start(Setup::of("lan"));
+    switch(&mut scene, Server::Beta);
+    scene.wait_ready(Server::Alpha, GROUP);
+    scene.kill_agent(Server::Alpha);
+    let dir = scene.agent(Server::Alpha).state_dir();
+    let mut spoiled = 0;
+    for file in std::fs::read_dir(&dir).expect("the agent made it").flatten().filter(|f| f.path().is_file()) {
+        let mut bytes = std::fs::read(file.path()).expect("readable");
+        bytes.iter_mut().for_each(|byte| *byte ^= 0x5a);
+        std::fs::write(file.path(), bytes).expect("writable");
+        spoiled += 1;
+    }
+    assert!(spoiled > 0, "no state was written to {}", dir.display());
+    scene.lab.note(format!("{spoiled} state files of alpha spoiled"));
+    scene.start_agent(Server::Alpha);
+    scene.wait_ready(Server::Alpha, GROUP);
+    // Its next epoch is above all that were used: the scene checks every epoch it sees.
+    switch(&mut scene, Server::Alpha);
+    scene.finish(&Expected::owner(Server::Alpha).handover().handover());
+}
+
+// S7: alone with damaged state it does not own anything
+#[test]
+fn server_alone_with_corrupted_state_stays_closed_and_says_why() {
+    let mut scene = Scene::start(Setup::of("lan"));
+    for server in Server::BOTH {
+        scene.kill_agent(server);
+    }
+    let dir = scene.agent(Server::Alpha).state_dir();
+    for file in std::fs::read_dir(&dir).expect("the agent made it").flatten().filter(|f| f.path().is_file()) {
+        std::fs::write(file.path(), "garbage").expect("writable");
+    }
+    scene.lab.note("state files of alpha spoiled");
+    scene.start_agent(Server::Alpha);
+    scene.wait("alpha to name the damaged state", |s| {
+        let status = s.agent(Server::Alpha).status();
+        status.is_ok_and(|status| status.text(GROUP, "reason").contains("damaged"))
+    });
+    let_pass(Duration::from_secs(1));
+    assert_ne!(scene.role(Server::Alpha, GROUP), "active");
+    scene.start_agent(Server::Beta);
+    scene.wait_role(Server::Beta, GROUP, "active");
+    scene.wait_answered_by(Server::Beta);
+    scene.wait_ready(Server::Alpha, GROUP);
+    scene.finish(&Expected::owner(Server::Alpha).takeover());
+}
