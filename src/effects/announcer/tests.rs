@@ -6,14 +6,14 @@ use crate::wire::frame::segment_filter;
 use nix::net::if_::if_nametoindex;
 use std::net::Ipv6Addr;
 use std::process::Command;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 const OWN: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x0a]);
 const GATEWAY: (Ipv4Addr, MacAddr) = (Ipv4Addr::new(10, 0, 0, 1), MacAddr([2, 0, 0, 0, 0, 1]));
 const LONG: Duration = Duration::from_secs(20);
 
 fn start() -> (Announcer, Receiver<AnnounceReport>) {
-    let (reports, received) = channel();
+    let (reports, received) = sync_channel(100);
     let announcer = Announcer::start(move |report| reports.send(report).expect("the test waits")).expect("a thread");
     (announcer, received)
 }
@@ -211,7 +211,7 @@ fn a_stalled_network_is_given_up_after_a_bounded_time() {
 
 /// An announcer that is busy with its first order until the test receives from what is returned.
 fn busy() -> (Announcer, Receiver<()>) {
-    let (blocked, unblock) = std::sync::mpsc::sync_channel(0);
+    let (blocked, unblock) = sync_channel(0);
     let report = move |_| {
         let _nobody_waits_any_more = blocked.send(());
     };
@@ -251,7 +251,7 @@ fn dropping_it_ends_the_thread_with_orders_left() {
 
 #[test]
 fn setup_runs_on_the_thread_before_any_order() {
-    let (names, received) = channel();
+    let (names, received) = sync_channel(1);
     let setup = move || names.send(std::thread::current().name().map(String::from)).expect("the test waits");
     let _announcer = Announcer::start_with(setup, |_| {}).expect("a thread");
     assert_eq!(received.recv_timeout(LONG), Ok(Some("announcer".to_owned())));

@@ -265,3 +265,26 @@ proptest! {
         prop_assert_eq!(decode(&body).is_ok(), known);
     }
 }
+
+/// A measurement, not a promise: `cargo test --release -- --ignored --nocapture what_a_pulse_costs`.
+#[test]
+#[ignore = "measures; needs a release build to mean something"]
+fn what_a_pulse_costs() {
+    const ROUNDS: u32 = 20_000;
+    let ring = ring();
+    let mut datagram = Vec::new();
+    for count in [1, 18] {
+        let started = std::time::Instant::now();
+        for _ in 0..ROUNDS {
+            encode(&ring, &header(), (0..count).map(row), &mut datagram);
+        }
+        let sealed = started.elapsed() / ROUNDS;
+        let started = std::time::Instant::now();
+        for _ in 0..ROUNDS {
+            let (_, rows) = decode(ring.open(&datagram).expect("ours")).expect("valid");
+            assert_eq!(rows.count(), usize::try_from(count).expect("small"));
+        }
+        let opened = started.elapsed() / ROUNDS;
+        println!("{count} rows, {} bytes: sealed in {sealed:?}, opened in {opened:?}", datagram.len());
+    }
+}
