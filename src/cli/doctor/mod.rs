@@ -1,8 +1,20 @@
 //! `vipair doctor`: what would stop a takeover on this machine?
+//!
+//! Owns: the questions and the order in which they are answered. Never does: repair anything, or leave anything
+//! behind. A question that cannot be answered (no privilege, no such file) is a finding of its own. Exit code 1 if
+//! anything failed, 2 if the configuration is wrong.
 
-use super::{DEFAULT_CONFIG, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Failure};
+mod files;
+mod interface;
+mod machine;
+mod neighbours;
+mod programs;
+
+use super::terminal::{self, Tone, paint};
+use super::{DEFAULT_CONFIG, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Failure, local, print};
+use crate::config::{ClusterFile, Config, ConfigErrors};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 pub(super) struct DoctorArgs {
@@ -20,6 +32,144 @@ pub(super) struct DoctorArgs {
     socket: PathBuf,
 }
 
-pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
-    Err(Failure::Failed(format!("not part of this build yet: {args:?}")))
+/// How bad a finding is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Level {
+    /// As it should be.
+    Ok,
+    /// A takeover works, but not as well as it could.
+    Warn,
+    /// A takeover fails, or two servers answer.
+    Fail,
 }
+
+/// One answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Finding {
+    pub(super) level: Level,
+    /// What is.
+    pub(super) text: String,
+    /// What to do; empty when nothing.
+    pub(super) remedy: String,
+}
+
+impl Finding {
+    pub(super) fn ok(text: impl Into<String>) -> Finding {
+        Finding { level: Level::Ok, text: text.into(), remedy: String::new() }
+    }
+
+    pub(super) fn warn(text: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        Finding { level: Level::Warn, text: text.into(), remedy: remedy.into() }
+    }
+
+    pub(super) fn fail(text: impl Into<String>, remedy: impl Into<String>) -> Finding {
+        Finding { level: Level::Fail, text: text.into(), remedy: remedy.into() }
+    }
+}
+
+/// Where the kernel shows itself; tests look elsewhere.
+#[derive(Clone, Debug)]
+pub(super) struct Roots {
+    pub(super) proc: PathBuf,
+    pub(super) sys: PathBuf,
+}
+
+impl Roots {
+    fn of_this_machine() -> Roots {
+        Roots { proc: "/proc".into(), sys: "/sys".into() }
+    }
+
+    /// The first line of a file below /proc, without blanks around it.
+    pub(super) fn proc(&self, path: &str) -> Option<String> {
+        first_line(&self.proc.join(path))
+    }
+
+    /// The first line of a file below /sys.
+    pub(super) fn sys(&self, path: &str) -> Option<String> {
+        first_line(&self.sys.join(path))
+    }
+}
+
+fn first_line(path: &Path) -> Option<String> {
+    std::fs::read_to_string(path).ok()?.lines().next().map(|line| line.trim().to_owned())
+}
+
+/// A title and what was found under it.
+type Section = (String, Vec<Finding>);
+
+pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
+    let roots = Roots::of_this_machine();
+    let mut sections: Vec<Section> = vec![("machine".to_owned(), machine::examine(&roots))];
+    let local = local::addresses().unwrap_or_default();
+    let configuration = ClusterFile::read(&args.config).and_then(|cluster| {
+        let me = cluster.identify(args.node.as_deref(), &local)?;
+        Ok((cluster.for_node(me), cluster))
+    });
+    let wrong = match &configuration {
+        Ok((config, cluster)) => {
+            let name = &config.node(config.me).name;
+            let text = format!("{} is valid; this is node {name}", args.config.display());
+            sections.push(("configuration".to_owned(), vec![Finding::ok(text), files::key(cluster)]));
+            None
+        }
+        Err(errors) => Some(errors),
+    };
+    sections.push(("files".to_owned(), vec![files::state_dir(&args.state_dir), files::agent(&args.socket)]));
+    if let Ok((config, _)) = &configuration {
+        sections.push(("links".to_owned(), interface::links(config, &local)));
+        sections.extend(interface_sections(&roots, config));
+    }
+    let colour = terminal::has_colour();
+    print(&render(&sections, colour))?;
+    conclude(&sections, wrong)
+}
+
+/// One section for each interface of this node's groups.
+fn interface_sections(roots: &Roots, config: &Config) -> Vec<Section> {
+    let section = |name: &str| {
+        let mut findings = interface::examine(roots, config, name);
+        // The rest can only be asked of an interface that is there.
+        if roots.sys.join("class/net").join(name).exists() {
+            findings.extend(programs::examine(name));
+            findings.extend(neighbours::examine(config, name));
+        }
+        (format!("interface {name}"), findings)
+    };
+    config.interfaces().into_iter().map(section).collect()
+}
+
+fn conclude(sections: &[Section], wrong: Option<&ConfigErrors>) -> Result<(), Failure> {
+    if let Some(errors) = wrong {
+        return Err(Failure::Wrong(format!("{errors}\nthe rest can be examined when the configuration is right")));
+    }
+    let failed = sections.iter().flat_map(|(_, findings)| findings).filter(|f| f.level == Level::Fail).count();
+    match failed {
+        0 => Ok(()),
+        1 => Err(Failure::Failed("one thing would stop a takeover".to_owned())),
+        count => Err(Failure::Failed(format!("{count} things would stop a takeover"))),
+    }
+}
+
+/// One line per finding, what to do in the next line.
+fn render(sections: &[Section], colour: bool) -> String {
+    let mut text = String::new();
+    for (title, findings) in sections {
+        text.push_str(&paint(title, Tone::Strong, colour));
+        text.push('\n');
+        for finding in findings {
+            let (word, tone) = match finding.level {
+                Level::Ok => ("OK  ", Tone::Good),
+                Level::Warn => ("WARN", Tone::Doubtful),
+                Level::Fail => ("FAIL", Tone::Bad),
+            };
+            text.push_str(&format!("  {}  {}\n", paint(word, tone, colour), finding.text));
+            if !finding.remedy.is_empty() {
+                text.push_str(&format!("        → {}\n", finding.remedy));
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! The key, the state directory, the agent's socket.
+
+use super::Finding;
+use crate::config::{ClusterFile, KeyFile};
+use crate::control::client::Client;
+use crate::control::protocol::{Request, Response};
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A reservation that takes longer than this to become durable is worth a word. It delays no takeover by itself.
+const SLOW_DISK: Duration = Duration::from_millis(500);
+
+pub(super) fn key(cluster: &ClusterFile) -> Finding {
+    match KeyFile::load(&cluster.key_file) {
+        Ok(keys) => Finding::ok(format!("key file {}, keys: {}", cluster.key_file.display(), keys.keys.len())),
+        Err(error) => Finding::fail(error.wrong(), error.right()),
+    }
+}
+
+/// Writes, syncs and removes a small file, as a reservation does.
+pub(super) fn state_dir(path: &Path) -> Finding {
+    let probe = path.join(format!(".doctor.{}", std::process::id()));
+    let begun = Instant::now();
+    let written = std::fs::File::create_new(&probe).and_then(|mut file| {
+        file.write_all(b"vipair doctor\n")?;
+        file.sync_all()
+    });
+    let took = begun.elapsed();
+    let removed = std::fs::remove_file(&probe);
+    match (written, removed) {
+        (Err(error), _) => {
+            let remedy = format!("install -d -m 700 {}; is its file system full or read-only?", path.display());
+            Finding::fail(format!("{} cannot be written: {error}", path.display()), remedy)
+        }
+        (Ok(()), Err(error)) => Finding::warn(
+            format!("{} cannot be removed: {error}", probe.display()),
+            "remove it; are files in this directory protected?",
+        ),
+        (Ok(()), Ok(())) if took > SLOW_DISK => Finding::warn(
+            format!("{} takes {} ms to become durable", path.display(), took.as_millis()),
+            "two takeovers within that time are not possible; use a faster disk",
+        ),
+        (Ok(()), Ok(())) => Finding::ok(format!("state directory {} can be written", path.display())),
+    }
+}
+
+pub(super) fn agent(socket: &Path) -> Finding {
+    match Client::connect(socket).and_then(|mut client| client.ask(&Request::Status)) {
+        Ok(Response::Status(status)) => {
+            let waiting: Vec<String> = status
+                .groups
+                .iter()
+                .filter(|group| !group.ready)
+                .map(|group| format!("{} is not ready: {}", group.name, group.reason))
+                .collect();
+            if waiting.is_empty() {
+                Finding::ok(format!("the agent runs (version {})", status.version))
+            } else {
+                Finding::warn(format!("the agent runs; {}", waiting.join("; ")), "see `vipair status`")
+            }
+        }
+        Ok(Response::Outcome(outcome)) => Finding::warn("the agent refuses to tell its status", outcome.message),
+        Ok(Response::Event(_) | Response::End) => {
+            Finding::warn("the agent's answer is unreadable", "are agent and command of the same version?")
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let (wrong, right) = text.split_once("; ").unwrap_or((&text, "see `journalctl -u vipair`"));
+            Finding::warn(wrong, right)
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The clients' interface and the kernel's habits on it; the links' addresses.
+
+use super::{Finding, Roots};
+use crate::config::Config;
+use std::net::IpAddr;
+
+/// linux/if_arp.h
+const ARPHRD_ETHER: &str = "1";
+/// linux/if.h
+const IFF_UP: u32 = 1;
+/// Names shown in one line.
+const MAX_SHOWN: usize = 5;
+
+/// Every link address of this node is an address of this machine.
+pub(super) fn links(config: &Config, local: &[IpAddr]) -> Vec<Finding> {
+    let links = &config.node(config.me).links;
+    let mut findings: Vec<Finding> = links
+        .iter()
+        .map(|link| {
+            if local.contains(link) {
+                Finding::ok(format!("link address {link} is ours"))
+            } else {
+                let remedy = "configure it on its interface, or correct links in the configuration";
+                Finding::fail(format!("link address {link} is not an address of this machine"), remedy)
+            }
+        })
+        .collect();
+    if links.len() == 1 {
+        let remedy = "add a second one over another card and switch";
+        findings.push(Finding::warn("there is one link: when it is cut, only the clients' segment is left", remedy));
+    }
+    findings
+}
+
+/// Everything that can be read about interface `name`.
+pub(super) fn examine(roots: &Roots, config: &Config, name: &str) -> Vec<Finding> {
+    if !roots.sys.join("class/net").join(name).exists() {
+        let remedy = "correct `interface` in the configuration; it can differ per node";
+        return vec![Finding::fail(format!("there is no interface {name}"), remedy)];
+    }
+    let mut findings = vec![state(roots, name)];
+    findings.extend(kind(roots, name));
+    let has =
+        |v6: bool| config.groups.iter().any(|g| g.interface == name && g.addresses.iter().any(|a| a.is_ipv6() == v6));
+    if has(false) {
+        findings.push(arp_ignore(roots, name));
+        findings.push(arp_announce(roots, name));
+        findings.extend(route(roots, name));
+        findings.push(flux(roots, config, name));
+    }
+    if has(true) {
+        findings.extend(ipv6(roots, name));
+    }
+    findings.push(secondaries(roots, name));
+    findings
+}
+
+fn attribute(roots: &Roots, name: &str, file: &str) -> Option<String> {
+    roots.sys(&format!("class/net/{name}/{file}"))
+}
+
+fn is_up(roots: &Roots, name: &str) -> bool {
+    let flags = attribute(roots, name, "flags").unwrap_or_default();
+    u32::from_str_radix(flags.trim_start_matches("0x"), 16).is_ok_and(|flags| flags & IFF_UP != 0)
+}
+
+fn state(roots: &Roots, name: &str) -> Finding {
+    if !is_up(roots, name) {
+        return Finding::fail(format!("{name} is down"), format!("ip link set {name} up"));
+    }
+    match attribute(roots, name, "carrier").as_deref() {
+        Some("1") => Finding::ok(format!("{name} is up and has carrier")),
+        Some(_) | None => Finding::fail(format!("{name} has no carrier"), "look at cable and switch port"),
+    }
+}
+
+fn kind(roots: &Roots, name: &str) -> Option<Finding> {
+    if attribute(roots, name, "type").as_deref() != Some(ARPHRD_ETHER) {
+        let remedy = "a group needs an Ethernet interface: without ARP and ND there is nothing to gate";
+        return Some(Finding::fail(format!("{name} is not an Ethernet interface"), remedy));
+    }
+    let master = std::fs::read_link(roots.sys.join("class/net").join(name).join("master")).ok()?;
+    let master = master.file_name()?.to_string_lossy().into_owned();
+    let remedy = format!("name {master} in the configuration, it is what has addresses");
+    Some(Finding::fail(format!("{name} is a port of {master}"), remedy))
+}
+
+/// A per-interface IPv4 setting; the kernel uses the larger of `all` and the interface (inetdevice.h, IN_DEV_MAXCONF).
+fn larger(roots: &Roots, name: &str, setting: &str) -> u32 {
+    let read = |of: &str| roots.proc(&format!("sys/net/ipv4/conf/{of}/{setting}")).and_then(|v| v.parse().ok());
+    read("all").unwrap_or(0).max(read(name).unwrap_or(0))
+}
+
+fn arp_ignore(roots: &Roots, name: &str) -> Finding {
+    let value = larger(roots, name, "arp_ignore");
+    let remedy =
+        format!("sysctl net.ipv4.conf.{name}.arp_ignore=1 (or 0), and net.ipv4.conf.all.arp_ignore no higher than 1");
+    match value {
+        // Measured on 6.18: a /32 is in no subnet, and yet it is answered for if another address of the interface has
+        // a subnet that holds both the address and the asker.
+        2 => Finding::warn("arp_ignore is 2: the kernel answers only askers in a subnet of the interface", remedy),
+        8 => Finding::fail("arp_ignore is 8: the kernel answers no ARP request at all", remedy),
+        0 | 1 | 3 => Finding::ok(format!("arp_ignore is {value}: the kernel answers for service addresses")),
+        other => Finding::warn(format!("arp_ignore is {other}, which is reserved"), remedy),
+    }
+}
+
+fn arp_announce(roots: &Roots, name: &str) -> Finding {
+    match larger(roots, name, "arp_announce") {
+        2 => Finding::ok("arp_announce is 2: the kernel asks with the interface's own address"),
+        value => Finding::warn(
+            format!(
+                "arp_announce is {value}: the kernel asks its neighbours with a service address as sender, which the gate drops while a handover drains"
+            ),
+            format!("sysctl net.ipv4.conf.{name}.arp_announce=2"),
+        ),
+    }
+}
+
+/// Service addresses are /32 and bring no route: answers need one.
+fn route(roots: &Roots, name: &str) -> Option<Finding> {
+    let routes = std::fs::read_to_string(roots.proc.join("net/route")).ok()?;
+    let has = routes.lines().skip(1).any(|line| line.split_whitespace().next() == Some(name));
+    (!has).then(|| {
+        let remedy = "give the interface an address of its own in the clients' subnet, or a route";
+        Finding::warn(format!("no IPv4 route leads over {name}: clients would get no answer"), remedy)
+    })
+}
+
+/// Linux answers ARP for any of its addresses on every interface unless told otherwise. Other interfaces have no gate.
+fn flux(roots: &Roots, config: &Config, name: &str) -> Finding {
+    let gated = config.interfaces();
+    let mut names: Vec<String> = std::fs::read_dir(roots.sys.join("class/net"))
+        .map(|entries| entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+        .unwrap_or_default();
+    names.sort();
+    let answers = |other: &String| {
+        !gated.contains(&other.as_str())
+            && attribute(roots, other, "type").as_deref() == Some(ARPHRD_ETHER)
+            && is_up(roots, other)
+            && !roots.sys.join("class/net").join(other).join("master").exists()
+            && larger(roots, other, "arp_ignore") == 0
+    };
+    names.retain(answers);
+    if names.is_empty() {
+        return Finding::ok("no other interface answers ARP for service addresses");
+    }
+    let shown = names.iter().take(MAX_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let hidden = names.len().saturating_sub(MAX_SHOWN);
+    let more = if hidden > 0 { format!(" and {hidden} more") } else { String::new() };
+    let sharing: Vec<&String> = names.iter().filter(|other| same_subnet(roots, name, other)).collect();
+    let remedy = format!("sysctl net.ipv4.conf.{}.arp_ignore=1 (on each)", sharing.first().unwrap_or(&&names[0]));
+    match sharing.first() {
+        Some(other) => Finding::fail(
+            format!(
+                "{other} has a route to the same subnet as {name} and no gate: it would answer for service addresses"
+            ),
+            remedy,
+        ),
+        None => Finding::warn(
+            format!("{shown}{more} would answer ARP for service addresses if on the same segment as {name}"),
+            remedy,
+        ),
+    }
+}
+
+/// True if both interfaces have a directly connected IPv4 route to the same subnet.
+fn same_subnet(roots: &Roots, one: &str, other: &str) -> bool {
+    let routes = std::fs::read_to_string(roots.proc.join("net/route")).unwrap_or_default();
+    // Columns of /proc/net/route: interface, destination, gateway, …, mask (the eighth).
+    let connected = |name: &str| -> Vec<(String, String)> {
+        routes
+            .lines()
+            .skip(1)
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .filter(|column| column.len() > 7 && column[0] == name && column[2] == "00000000")
+            .filter(|column| column[7] != "00000000")
+            .map(|column| (column[1].to_owned(), column[7].to_owned()))
+            .collect()
+    };
+    let theirs = connected(other);
+    connected(one).iter().any(|subnet| theirs.contains(subnet))
+}
+
+fn ipv6(roots: &Roots, name: &str) -> Vec<Finding> {
+    match roots.proc(&format!("sys/net/ipv6/conf/{name}/disable_ipv6")).as_deref() {
+        Some("0") => Vec::new(),
+        Some(_) => {
+            let remedy = format!("sysctl net.ipv6.conf.{name}.disable_ipv6=0");
+            vec![Finding::fail(format!("IPv6 is disabled on {name}, and a group has IPv6 addresses"), remedy)]
+        }
+        None => {
+            let remedy = "boot without ipv6.disable=1, or remove IPv6 addresses from the configuration";
+            vec![Finding::fail("this kernel has no IPv6, and a group has IPv6 addresses", remedy)]
+        }
+    }
+}
+
+fn secondaries(roots: &Roots, name: &str) -> Finding {
+    let value = larger(roots, name, "promote_secondaries");
+    Finding::ok(format!("promote_secondaries is {value}: either is right, a /32 is nobody's secondary address"))
+}
