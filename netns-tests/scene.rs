@@ -95,7 +95,7 @@ pub struct Scene {
 struct Held {
     group: String,
     server: Server,
-    epoch: (u64, u64),
+    epoch: u64,
 }
 
 impl Scene {
@@ -249,7 +249,7 @@ impl Scene {
         let role = status.text(group, "role");
         if role == "active" {
             let text = status.text(group, "epoch");
-            let epoch = parse_epoch(&text).unwrap_or_else(|| panic!("an epoch is counter.node, not {text:?}"));
+            let epoch = text.parse().unwrap_or_else(|e| panic!("an epoch is a number, not {text:?}: {e}"));
             self.note_epoch(Held { group: group.to_owned(), server, epoch });
         }
         role
@@ -307,6 +307,11 @@ impl Scene {
 
     /// The same for several groups; returns the tenures of the first address.
     pub fn finish_groups(mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
+        self.judge(expected)
+    }
+
+    /// The verdict by itself, for a scene that goes on afterwards without a judge.
+    pub fn judge(&mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
         for asker in &self.askers {
             let together = asker.since(MonoTime::ZERO).both();
             let wrong = together.iter().find(|q| !self.apart.iter().any(|a| (a.from..a.until).contains(&q.at)));
@@ -362,11 +367,6 @@ fn index(server: Server) -> usize {
         Server::Alpha => 0,
         Server::Beta => 1,
     }
-}
-
-fn parse_epoch(text: &str) -> Option<(u64, u64)> {
-    let (counter, node) = text.split_once('.')?;
-    Some((counter.parse().ok()?, node.parse().ok()?))
 }
 
 /// Ports of a server, for faults that strike it whole.

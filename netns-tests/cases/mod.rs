@@ -4,6 +4,7 @@
 mod agent_faults;
 mod host_faults;
 mod hostile;
+mod judge_itself;
 mod lab_itself;
 mod links;
 mod many;

@@ -1,0 +1,332 @@
+//! The play: six things that happen to a pair, and whether the product kept its promise each time.
+//!
+//! Owns: the acts, their promises, and the verdicts. Never does: hiding a failure: an act that went wrong is printed as
+//! such, and the play as a whole fails. After the last act the capture of every switch port is judged once more.
+
+use super::screen::{Screen, Tone, gap_ms};
+use crate::lab::agent::program;
+use crate::lab::{Server, clock};
+use crate::probe::oracle::Expected;
+use crate::probe::web::{Requests, Web};
+use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
+use nix::sys::signal::Signal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use vipair::types::MonoTime;
+
+const PROFILE: &str = "fast";
+const PER_SECOND: u32 = 500;
+/// Room for a busy machine on top of what the design promises.
+const SLACK: Duration = Duration::from_millis(80);
+
+/// What an act promises.
+struct Promise {
+    /// The longest time a client may go unanswered.
+    gap: Duration,
+    /// Whether no request may be lost.
+    lossless: bool,
+    /// The promise in words.
+    words: &'static str,
+}
+
+struct Play {
+    scene: Scene,
+    screen: Screen,
+    web: Web,
+    active: Server,
+    expected: Expected,
+    kept: usize,
+    broken: usize,
+    act: u32,
+}
+
+/// Performs all acts. True if everything was as promised.
+pub fn play(keep_as: Option<(String, PathBuf)>) -> bool {
+    let mut screen = Screen::new();
+    screen.line(&screen.paint(Tone::Bold, "vipair: two servers, one address"));
+    screen.line(&format!(
+        "  a switch, two servers, a client and a neighbour, each in a network namespace; nginx on both servers, bound to\n  \
+         {ADDRESS} and {ADDRESS6}; profile {PROFILE}; a client asks who has each address every millisecond and\n  \
+         fetches a page {PER_SECOND} times a second.\n"
+    ));
+    let keep = keep_as.is_some();
+    let mut setup = Setup::of(PROFILE).services().alone();
+    setup.plan.keep_as = keep_as;
+    let scene = Scene::start(setup);
+    let web = scene.web(PER_SECOND);
+    let expected = Expected::owner(Server::Alpha);
+    let mut play = Play { scene, screen, web, active: Server::Alpha, expected, kept: 0, broken: 0, act: 0 };
+    play.screen.legend();
+    play.switch();
+    play.vanish();
+    play.kill();
+    play.stop();
+    play.carrier();
+    play.reboot();
+    play.end(keep)
+}
+
+impl Play {
+    fn open(&mut self, title: &str) -> MonoTime {
+        self.act += 1;
+        let title = format!("\n{}. {title}", self.act);
+        self.screen.line(&self.screen.paint(Tone::Bold, &title));
+        self.screen.begin_strip();
+        let from = clock::now();
+        self.screen.watch(&self.scene, Duration::from_millis(600));
+        from
+    }
+
+    /// Shows the strip until `condition` holds and for `time` at least.
+    fn watch_until(&mut self, what: &str, time: Duration, mut condition: impl FnMut(&mut Scene) -> bool) {
+        self.screen.watch(&self.scene, time);
+        let limit = clock::now() + crate::scene::PATIENCE;
+        while !condition(&mut self.scene) {
+            assert!(clock::now() < limit, "waited in vain for: {what}");
+            self.screen.watch(&self.scene, Duration::from_millis(80));
+        }
+    }
+
+    fn watch_until_ready(&mut self, server: Server) {
+        self.watch_until("a ready standby", Duration::from_millis(300), |s| {
+            let status = s.agent(server).status();
+            status.is_ok_and(|status| status.text(GROUP, "role") == "standby" && status.ready(GROUP))
+        });
+    }
+
+    /// Prints the table of an act and keeps the verdict.
+    fn close(&mut self, from: MonoTime, did: &str, after: Option<Server>, promise: &Promise) {
+        self.screen.watch(&self.scene, Duration::from_millis(200));
+        let to = clock::now();
+        let (mut gap, mut both, mut gaps) = (Duration::ZERO, 0, Vec::new());
+        let first = self.scene.answers(from);
+        let (before, now) = (first.first_server(), first.last_server());
+        for asker in &self.scene.askers {
+            let answers = asker.since(from);
+            gap = gap.max(answers.longest_gap().length());
+            both += answers.both().len();
+            gaps.push(format!("{} {}", asker.target(), gap_ms(&answers)));
+        }
+        // Requests that were begun in this act; those that hang end within their limit, or count as lost.
+        let requests = self.settled(from, to);
+        let lost = requests.lost().len();
+        let as_promised = gap <= promise.gap && both == 0 && (!promise.lossless || lost == 0) && now == after;
+        let tone = |good: bool| if good { Tone::Green } else { Tone::Red };
+        let row = |name: &str, text: String| format!("  {name:<9} {text}");
+        let screen = &self.screen;
+        let lines = [
+            row("did", did.to_owned()),
+            row("answered", format!("before: {}   after: {}", screen.server(before), screen.server(now))),
+            row(
+                "gap",
+                format!(
+                    "{} the longest a client saw ({})",
+                    screen.paint(tone(gap <= promise.gap), &format!("{:.0} ms", gap.as_secs_f64() * 1e3)),
+                    gaps.join(", ")
+                ),
+            ),
+            row(
+                "requests",
+                format!(
+                    "{} sent, {} lost; longest time without a page {:.0} ms",
+                    requests.0.len(),
+                    screen.paint(tone(!promise.lossless || lost == 0), &lost.to_string()),
+                    requests.longest_gap().as_secs_f64() * 1e3
+                ),
+            ),
+            row("both", format!("answered for {}", screen.paint(tone(both == 0), &format!("{both} ms")))),
+            row("promised", format!("{}: {}", promise.words, self.verdict(as_promised))),
+        ];
+        lines.iter().for_each(|line| self.screen.line(line));
+        if as_promised {
+            self.kept += 1;
+        } else {
+            self.broken += 1;
+        }
+        self.active = after.unwrap_or(self.active);
+    }
+
+    fn verdict(&self, kept: bool) -> String {
+        if kept { self.screen.paint(Tone::Green, "kept") } else { self.screen.paint(Tone::Alarm, "BROKEN") }
+    }
+
+    /// The requests begun between two moments, once each has ended.
+    fn settled(&mut self, from: MonoTime, to: MonoTime) -> Requests {
+        loop {
+            let mut requests = self.web.since(from);
+            requests.0.retain(|r| r.at < to);
+            if requests.0.iter().all(|r| r.end.is_some()) {
+                return requests;
+            }
+            self.screen.watch(&self.scene, Duration::from_millis(80));
+        }
+    }
+
+    fn switch(&mut self) {
+        let (old, new) = (self.active, self.active.other());
+        let from = self.open("Planned switch");
+        self.screen.remark(&self.scene, &format!("vipair switch {GROUP}, typed on {}", old.name()));
+        self.scene.lab.note("planned switch");
+        self.scene.agent(old).command(&["switch", GROUP]).unwrap_or_else(|cause| panic!("{cause}"));
+        self.screen.watch(&self.scene, Duration::from_millis(1_600));
+        self.watch_until_ready(old);
+        self.expected = self.expected.clone().handover();
+        let promise =
+            Promise { gap: SLACK, lossless: true, words: "no request lost, no gap to speak of, never both" };
+        self.close(from, "planned switch", Some(new), &promise);
+    }
+
+    fn vanish(&mut self) {
+        let (old, new) = (self.active, self.active.other());
+        let from = self.open("The active server vanishes from the network");
+        self.screen.remark(&self.scene, &format!("all cables of {} are pulled; its agent goes on", old.name()));
+        let cut = self.scene.cut_off(old);
+        self.screen.watch(&self.scene, Duration::from_millis(1_400));
+        self.expected = self.expected.clone().takeover();
+        self.screen.remark(&self.scene, &format!("the cables of {} are back, the heartbeat's first", old.name()));
+        self.scene.lab.join(&[old.heartbeat()]);
+        self.watch_until_ready_or_fault(old);
+        let joined = self.scene.lab.join(&[old.port()]);
+        self.scene.set_apart(old, cut, joined);
+        self.watch_until_ready(old);
+        let promise = Promise {
+            gap: Duration::from_millis(19) + SLACK,
+            lossless: false,
+            words: "takeover after 8 to 19 ms, a late wake-up on top; never both",
+        };
+        self.close(from, &format!("{} cut off, then plugged in again", old.name()), Some(new), &promise);
+    }
+
+    /// The one that was cut off has let go, ready or not: its segment cable is still out.
+    fn watch_until_ready_or_fault(&mut self, server: Server) {
+        self.watch_until("the former active to let go", Duration::from_millis(200), |s| {
+            s.agent(server).status().is_ok_and(|status| status.text(GROUP, "role") != "active")
+        });
+    }
+
+    fn kill(&mut self) {
+        let (old, new) = (self.active, self.active.other());
+        let from = self.open("The agent of the active server is killed (SIGKILL)");
+        self.screen.remark(
+            &self.scene,
+            &format!("kill -9 of the agent on {}; its kernel serves on, for a lease", old.name()),
+        );
+        self.scene.kill_agent(old);
+        self.screen.watch(&self.scene, Duration::from_millis(1_400));
+        self.expected = self.expected.clone().takeover();
+        self.screen.remark(&self.scene, &format!("the agent of {} is started again", old.name()));
+        self.scene.start_agent(old);
+        self.watch_until_ready(old);
+        self.close(from, &format!("SIGKILL to the agent of {}", old.name()), Some(new), &crash());
+    }
+
+    fn stop(&mut self) {
+        let (old, new) = (self.active, self.active.other());
+        let from = self.open("The agent of the active server is stopped and continued (SIGSTOP, SIGCONT)");
+        self.screen.remark(&self.scene, &format!("kill -STOP of the agent on {}", old.name()));
+        let (agent, lab) = self.scene.agent_mut(old);
+        agent.signal(lab, Signal::SIGSTOP);
+        self.screen.watch(&self.scene, Duration::from_millis(1_400));
+        self.expected = self.expected.clone().takeover();
+        self.screen
+            .remark(&self.scene, &format!("kill -CONT: {} wakes up and believes that nothing happened", old.name()));
+        let (agent, lab) = self.scene.agent_mut(old);
+        agent.signal(lab, Signal::SIGCONT);
+        self.watch_until_ready(old);
+        self.close(from, &format!("the agent of {} stopped for 1.4 s", old.name()), Some(new), &crash());
+    }
+
+    fn carrier(&mut self) {
+        let (old, new) = (self.active, self.active.other());
+        let from = self.open("The active server's interface loses carrier");
+        self.screen
+            .remark(&self.scene, &format!("the switch port of {} goes dark; the heartbeat link is left", old.name()));
+        self.scene.lab.carrier_down(&[old.port()]);
+        self.screen.watch(&self.scene, Duration::from_millis(1_400));
+        self.expected = self.expected.clone().takeover();
+        self.screen.remark(&self.scene, "carrier is back");
+        self.scene.lab.carrier_up(&[old.port()]);
+        self.watch_until_ready(old);
+        let promise = Promise {
+            gap: Duration::from_millis(15) + SLACK,
+            lossless: false,
+            words: "given away at once, without waiting for silence; never both",
+        };
+        self.close(from, &format!("carrier of {} down for 1.4 s", old.name()), Some(new), &promise);
+    }
+
+    fn reboot(&mut self) {
+        let from = self.open("Both servers reboot");
+        self.screen.remark(&self.scene, "power is lost: processes, interfaces and gates are gone, disks stay");
+        let old = self.active;
+        for server in Server::BOTH {
+            self.scene.power_off(server);
+        }
+        self.screen.watch(&self.scene, Duration::from_millis(800));
+        self.screen.remark(&self.scene, "power is back");
+        let back = clock::now();
+        for server in Server::BOTH {
+            self.scene.power_on(server);
+        }
+        for server in Server::BOTH {
+            self.scene.start_service(server);
+        }
+        self.watch_until("one active and one ready standby", Duration::from_millis(600), |s| {
+            let mut roles = s.roles(GROUP);
+            roles.sort();
+            roles == ["active", "standby"]
+        });
+        let now = self.scene.wait_one_active(GROUP);
+        self.watch_until_ready(now.other());
+        if now != old {
+            self.expected = self.expected.clone().takeover();
+        }
+        let gap = back.since(from) + Duration::from_secs(10);
+        let promise = Promise { gap, lossless: false, words: "one active within 10 s of power; never both" };
+        self.close(from, "power loss of both servers", Some(now), &promise);
+    }
+
+    fn end(mut self, keep: bool) -> bool {
+        let requests = self.web.finish();
+        self.screen.line(&format!("\n{} requests in all, {} lost", requests.0.len(), requests.lost().len()));
+        // Panics, and so fails the play, with the timeline of what was wrong.
+        let tenures = self.scene.judge(&[(GROUP, &self.expected)]);
+        self.screen.line(&format!(
+            "every frame that left the servers was judged: {} owners, one after the other, never two at once",
+            tenures.len()
+        ));
+        let tone = if self.broken == 0 { Tone::Green } else { Tone::Alarm };
+        let text = format!("{} of {} promises kept", self.kept, self.kept + self.broken);
+        self.screen.line(&self.screen.paint(tone, &text));
+        if keep && self.broken == 0 {
+            how_to_play(&self.scene.leave());
+        }
+        self.broken == 0
+    }
+}
+
+fn crash() -> Promise {
+    Promise {
+        gap: Duration::from_millis(10) + SLACK,
+        lossless: false,
+        words: "served until the lease ends, then taken over within 10 ms; never both",
+    }
+}
+
+fn how_to_play(dir: &Path) {
+    let (vipair, dir) = (program().display().to_string(), dir.display());
+    println!(
+        "\nThe lab is left standing; its files, logs included, are in {dir}. As root:\n\
+         \n  see how it is       {vipair} status --socket {dir}/alpha.sock      (or beta.sock; --watch)\
+         \n  move the address    {vipair} switch {GROUP} --socket {dir}/alpha.sock\
+         \n  what happened       {vipair} events --follow --socket {dir}/beta.sock\
+         \n  be the client       ip netns exec vpdemo-client curl http://{ADDRESS}/\
+         \n  ask all the time    ip netns exec vpdemo-client sh -c 'while sleep .2; do curl -sm1 http://{ADDRESS}/; echo; done'\
+         \n  pull a cable        ip -n vpdemo-switch link set alpha nomaster         (alpha-hb: its heartbeat; beta, beta-hb)\
+         \n  plug it in          ip -n vpdemo-switch link set alpha master segment   (alpha-hb: master heartbeat)\
+         \n  carrier off, on     ip -n vpdemo-switch link set alpha down             (up)\
+         \n  be on a server      ip netns exec vpdemo-alpha bash\
+         \n  kill its agent      kill -9 $(pgrep -f 'vipair run.*--node alpha')\
+         \n  remove all of it    sudo ./scripts/demo --remove\n"
+    );
+}
