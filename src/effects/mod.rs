@@ -4,4 +4,5 @@
 //! bad, goes back as an event.
 
 pub mod announcer;
+pub mod keeper;
 pub mod store;

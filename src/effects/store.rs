@@ -8,6 +8,7 @@
 mod dir;
 mod slot;
 
+use crate::io::clock;
 use crate::types::{Epoch, GroupKey, NodeId};
 use dir::StateDir;
 use sha2::{Digest, Sha256};
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Pause before the first repetition of a failed write; it doubles with each failure …
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -290,13 +291,13 @@ impl<R: FnMut(u64, Result<(), WriteError>)> Writer<R> {
 
     /// Sleeps until there is something new to do or `limit` has passed. Parking may end for no reason.
     fn sleep(&self, limit: Option<Duration>) {
-        let start = Instant::now();
+        let start = clock::now();
         loop {
             let newest = self.shared.newest.lock().unwrap_or_else(PoisonError::into_inner).is_some();
             if newest || self.shared.stop.load(Ordering::Acquire) {
                 return;
             }
-            match limit.map(|limit| limit.saturating_sub(start.elapsed())) {
+            match limit.map(|limit| limit.saturating_sub(clock::now().since(start))) {
                 None => std::thread::park(),
                 Some(Duration::ZERO) => return,
                 Some(rest) => std::thread::park_timeout(rest),

@@ -1,0 +1,87 @@
+//! What must change so that an interface has exactly the wanted addresses, and in which portions.
+//!
+//! Never does: remove an address that is neither wanted nor retired; those belong to the administrator.
+
+use crate::io::netlink::{ADDRESS_BATCH, AddressInfo};
+use crate::types::Vip;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+/// A step takes about this long, so that events wait no longer.
+const STEP: Duration = Duration::from_millis(10);
+const FIRST_SIZE: usize = 64;
+
+/// Addresses to remove (with the length of their prefix) and, after that, to add.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Plan {
+    remove: VecDeque<(Vip, u8)>,
+    add: VecDeque<Vip>,
+    size: usize,
+}
+
+/// One portion of a plan.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    Remove(Vec<(Vip, u8)>),
+    Add(Vec<Vip>),
+}
+
+impl Plan {
+    pub(super) fn empty() -> Plan {
+        Plan { remove: VecDeque::new(), add: VecDeque::new(), size: FIRST_SIZE }
+    }
+
+    /// From what is there to what shall be there: `wanted` in order, nothing of `retired`, the rest untouched.
+    pub(super) fn new<'a>(wanted: impl Iterator<Item = &'a Vip>, retired: &[Vip], found: &[AddressInfo]) -> Plan {
+        let mut plan = Plan::empty();
+        let mut there: HashMap<Vip, Vec<&AddressInfo>> = HashMap::with_capacity(found.len());
+        for info in found {
+            there.entry(info.address).or_default().push(info);
+        }
+        for vip in wanted {
+            let found = there.get(vip).map_or([].as_slice(), Vec::as_slice);
+            // An IPv4 address may be there several times, with different prefixes.
+            plan.remove.extend(found.iter().filter(|info| !info.is_ours).map(|info| (*vip, info.prefix)));
+            if !found.iter().any(|info| info.is_ours) {
+                plan.add.push_back(*vip);
+            }
+        }
+        let retired: HashSet<&Vip> = retired.iter().collect();
+        let leaving = found.iter().filter(|info| retired.contains(&info.address));
+        plan.remove.extend(leaving.map(|info| (info.address, info.prefix)));
+        plan
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.add.is_empty()
+    }
+
+    /// What will be added.
+    pub(super) fn additions(&self) -> impl Iterator<Item = &Vip> {
+        self.add.iter()
+    }
+
+    /// True if an IPv4 address with a network around it goes: it may be what other addresses hang on.
+    pub(super) fn removes_network(&self) -> bool {
+        self.remove.iter().any(|(vip, prefix)| vip.is_ipv4() && *prefix < 32)
+    }
+
+    /// Takes the next portion; `None` when all is done.
+    pub(super) fn next(&mut self) -> Option<Step> {
+        if !self.remove.is_empty() {
+            let count = self.size.min(self.remove.len());
+            return Some(Step::Remove(self.remove.drain(..count).collect()));
+        }
+        let count = self.size.min(self.add.len());
+        (count > 0).then(|| Step::Add(self.add.drain(..count).collect()))
+    }
+
+    /// Learns from how long a portion took.
+    pub(super) fn took(&mut self, time: Duration) {
+        if time > STEP * 2 {
+            self.size = (self.size / 2).max(1);
+        } else if time < STEP / 2 {
+            self.size = (self.size * 2).min(ADDRESS_BATCH);
+        }
+    }
+}

@@ -1,0 +1,434 @@
+use super::*;
+use crate::io::clock::now;
+use crate::io::netlink::AddressInfo;
+use crate::io::testnet::{in_netns, ip};
+use crate::types::{Epoch, MonoTime};
+use plan::{Plan, Step};
+use std::net::Ipv4Addr;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+const WEST: InterfaceId = InterfaceId(0);
+const WEB: GroupKey = GroupKey(7);
+const MAIL: GroupKey = GroupKey(8);
+const LONG: Duration = Duration::from_secs(20);
+
+/// A keeper and what it told.
+struct Kept {
+    handle: KeeperHandle,
+    events: Receiver<KeeperEvent>,
+}
+
+impl Kept {
+    fn start(wanted: Vec<Guarded>) -> Kept {
+        let (sender, events) = sync_channel(100_000);
+        let handle = KeeperHandle::start(wanted, move |event| drop(sender.try_send(event))).unwrap();
+        Kept { handle, events }
+    }
+
+    /// Passes over events up to the first for which `wanted` gives something.
+    fn find<T>(&self, what: &str, wanted: impl Fn(KeeperEvent) -> Option<T>) -> T {
+        let mut seen = Vec::new();
+        loop {
+            let event = self.events.recv_timeout(LONG).unwrap_or_else(|_| panic!("no {what} after {seen:#?}"));
+            seen.push(format!("{event:?}"));
+            if let Some(found) = wanted(event) {
+                return found;
+            }
+        }
+    }
+
+    fn ready(&self) {
+        self.find("AddressesReady", |event| matches!(event, KeeperEvent::AddressesReady { .. }).then_some(()));
+    }
+
+    /// The gate's handle and first slot, the interface's number, and whether it was adopted.
+    fn attached(&self) -> (GateHandle, u16, u32, bool) {
+        self.find("Attached", |event| match event {
+            KeeperEvent::Attached { gate, slots, ifindex, adopted, .. } => Some((gate, slots[0].1, ifindex, adopted)),
+            _ => None,
+        })
+    }
+
+    /// Ends the keeper and returns what it told since.
+    fn stop(self) -> Vec<String> {
+        self.handle.stop();
+        self.events.try_iter().map(|event| format!("{event:?}")).collect()
+    }
+}
+
+fn web(addresses: &[&str]) -> Vec<Guarded> {
+    vec![Guarded { interface: WEST, name: "west".into(), groups: vec![(WEB, vips(addresses))] }]
+}
+
+fn vips(addresses: &[&str]) -> Vec<Vip> {
+    addresses.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn veth() {
+    ip("link add name west type veth peer name east");
+    ip("link set west up");
+    ip("link set east up");
+}
+
+fn tc(words: &str) -> String {
+    let output = Command::new("tc").args(words.split(' ')).output().unwrap();
+    assert!(output.status.success(), "tc {words}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn is_gated() -> bool {
+    ["ingress", "egress"].iter().all(|side| tc(&format!("filter show dev west {side}")).contains("bpf"))
+}
+
+fn has(address: &str) -> bool {
+    ip("address show dev west").contains(&format!("{address} "))
+}
+
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let limit = now() + LONG;
+    while !condition() {
+        assert!(now() < limit, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn the_gate_comes_before_the_addresses() {
+    in_netns(|| {
+        veth();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut changes = NetlinkEvents::open().unwrap();
+            let kept = Kept::start(web(&["10.0.0.100", "2001:db8::100"]));
+            kept.attached();
+            kept.ready();
+            let wanted = vips(&["10.0.0.100", "2001:db8::100"]);
+            let mut filters = 0;
+            let mut addresses = 0;
+            while addresses < 2 {
+                match changes.next().await.unwrap() {
+                    NetlinkEvent::FilterChanged { .. } if addresses == 0 => filters += 1,
+                    NetlinkEvent::AddressAdded { address, .. } if wanted.contains(&address) => {
+                        assert!(filters >= 2, "an address before the gate");
+                        addresses += 1;
+                    }
+                    _ => {}
+                }
+            }
+            assert!(is_gated() && has("10.0.0.100/32") && has("2001:db8::100/128"));
+            assert!(kept.stop().is_empty());
+        });
+    });
+}
+
+// HP-1
+#[test]
+fn addresses_removed_by_hand_come_back_and_are_told() {
+    in_netns(|| {
+        veth();
+        let kept = Kept::start(web(&["10.0.0.100", "2001:db8::100"]));
+        kept.ready();
+        for (text, prefix) in [("10.0.0.100", 32), ("2001:db8::100", 128)] {
+            ip(&format!("address del {text}/{prefix} dev west"));
+            let restored = kept.find("AddressRestored", |event| match event {
+                KeeperEvent::AddressRestored { address, .. } => Some(address),
+                _ => None,
+            });
+            assert_eq!(restored, text.parse::<Vip>().unwrap());
+            assert!(has(&format!("{text}/{prefix}")));
+        }
+        // Our own work is no reason for more of it.
+        std::thread::sleep(Duration::from_millis(1_500));
+        assert_eq!(kept.stop(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_deleted_filter_takes_the_addresses_along_until_a_new_gate_is_closed() {
+    in_netns(|| {
+        veth();
+        let kept = Kept::start(web(&["10.0.0.100", "2001:db8::100"]));
+        let (old, slot, _, _) = kept.attached();
+        old.begin(1);
+        old.renew(MonoTime::FOREVER);
+        old.open(slot, Epoch(257), MonoTime::FOREVER);
+        kept.ready();
+        for words in ["qdisc del dev west clsact", "filter del dev west egress", "filter del dev west ingress"] {
+            tc(words);
+            kept.find("GateLost", |event| matches!(event, KeeperEvent::GateLost { .. }).then_some(()));
+            let (gate, slot, _, adopted) = kept.attached();
+            assert!(!adopted && gate.slot_view(slot).answer_until == MonoTime::ZERO);
+            kept.ready();
+            assert!(is_gated() && has("10.0.0.100/32") && has("2001:db8::100/128"));
+        }
+        kept.stop();
+    });
+}
+
+#[test]
+fn a_lost_gate_exposes_no_address_for_long() {
+    in_netns(|| {
+        veth();
+        let kept = Kept::start(web(&["10.0.0.100"]));
+        kept.ready();
+        let start = now();
+        tc("qdisc del dev west clsact");
+        until("address removed", || !has("10.0.0.100/32"));
+        println!("address gone {:?} after tc was started", now().since(start));
+        kept.ready();
+        kept.stop();
+    });
+}
+
+#[test]
+fn a_recreated_interface_is_taken_up_again() {
+    in_netns(|| {
+        let kept = Kept::start(web(&["10.0.0.100"]));
+        veth();
+        let (_, _, first, _) = kept.attached();
+        kept.ready();
+        ip("link del west");
+        kept.find("Gone", |event| matches!(event, KeeperEvent::Gone { .. }).then_some(()));
+        veth();
+        let (_, _, second, adopted) = kept.attached();
+        assert!(first != second && !adopted);
+        kept.ready();
+        assert!(is_gated() && has("10.0.0.100/32"));
+        kept.stop();
+    });
+}
+
+#[test]
+fn carrier_is_told_at_once_and_leaves_everything_in_place() {
+    in_netns(|| {
+        veth();
+        let kept = Kept::start(web(&["10.0.0.100"]));
+        kept.ready();
+        for wanted in [false, true] {
+            ip(if wanted { "link set east up" } else { "link set east down" });
+            let start = now();
+            kept.find("State", |event| match event {
+                KeeperEvent::State { carrier, .. } if carrier == wanted => Some(()),
+                _ => None,
+            });
+            println!("carrier {wanted}: told {:?} after the command returned", now().since(start));
+        }
+        assert!(is_gated() && has("10.0.0.100/32"));
+        kept.stop();
+    });
+}
+
+#[test]
+fn an_interface_that_is_switched_off_keeps_its_addresses() {
+    in_netns(|| {
+        veth();
+        let kept = Kept::start(web(&["10.0.0.100", "2001:db8::100"]));
+        kept.ready();
+        ip("link set west down");
+        kept.find("State", |event| matches!(event, KeeperEvent::State { up: false, .. }).then_some(()));
+        assert!(has("10.0.0.100/32") && has("2001:db8::100/128"));
+        // Without the kernel's help they are put back.
+        std::fs::write("/proc/sys/net/ipv6/conf/west/keep_addr_on_down", "0").unwrap();
+        ip("link set west up");
+        ip("link set west down");
+        ip("link set west up");
+        until("put back", || has("2001:db8::100/128"));
+        kept.stop();
+    });
+}
+
+#[test]
+fn a_restarted_keeper_adopts_gate_and_addresses() {
+    in_netns(|| {
+        veth();
+        let kept = Kept::start(web(&["10.0.0.100"]));
+        let (gate, slot, _, _) = kept.attached();
+        kept.ready();
+        let until = now() + LONG;
+        gate.begin(1);
+        gate.renew(until);
+        gate.open(slot, Epoch(257), MonoTime::FOREVER);
+        kept.stop();
+        assert!(is_gated() && has("10.0.0.100/32"));
+
+        let kept = Kept::start(web(&["10.0.0.100"]));
+        let (gate, slot, _, adopted) = kept.attached();
+        assert!(adopted);
+        assert_eq!((gate.lease().until, gate.slot_view(slot).epoch), (until, Epoch(257)));
+        kept.ready();
+        assert_eq!(kept.stop(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn release_takes_the_addresses_and_the_gate() {
+    in_netns(|| {
+        veth();
+        ip("address add 192.0.2.1/24 dev west");
+        let kept = Kept::start(web(&["10.0.0.100", "2001:db8::100"]));
+        kept.ready();
+        kept.stop();
+        // By a keeper that never saw them come, and with one address less in its configuration.
+        Kept::start(web(&["10.0.0.100"])).handle.release();
+        assert!(!is_gated() && !has("10.0.0.100/32") && !has("2001:db8::100/128"));
+        assert!(has("192.0.2.1/24"));
+    });
+}
+
+#[test]
+fn a_changed_configuration_changes_only_what_differs() {
+    in_netns(|| {
+        veth();
+        ip("link add name spare type veth peer name other");
+        let spare =
+            Guarded { interface: InterfaceId(1), name: "spare".into(), groups: vec![(MAIL, vips(&["10.9.0.1"]))] };
+        let kept = Kept::start([web(&["10.0.0.100", "10.0.0.101"]), vec![spare]].concat());
+        let (gate, slot, ..) = kept.attached();
+        kept.ready();
+        kept.ready();
+        gate.begin(1);
+        gate.open(slot, Epoch(257), MonoTime::FOREVER);
+        kept.handle.reconfigure(vec![Guarded {
+            interface: InterfaceId(5),
+            name: "west".into(),
+            groups: vec![(MAIL, vips(&["10.0.0.102"])), (WEB, vips(&["10.0.0.100"]))],
+        }]);
+        kept.find("Reconfigured", |event| matches!(event, KeeperEvent::Reconfigured).then_some(()));
+        let slots = kept.find("Regrouped", |event| match event {
+            KeeperEvent::Regrouped { interface: InterfaceId(5), slots, replaced: false, .. } => Some(slots),
+            _ => None,
+        });
+        assert_eq!(slots.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [MAIL, WEB]);
+        assert_eq!(slots[1].1, slot);
+        assert_eq!(gate.slot_view(slot).epoch, Epoch(257));
+        until("addresses changed", || has("10.0.0.102/32") && !has("10.0.0.101/32"));
+        assert!(has("10.0.0.100/32"));
+        assert!(!ip("address show dev spare").contains("10.9.0.1"));
+        assert!(!tc("filter show dev spare ingress").contains("bpf"));
+        kept.stop();
+    });
+}
+
+#[test]
+fn an_address_with_other_flags_is_replaced_and_its_network_survives() {
+    in_netns(|| {
+        veth();
+        ip("address add 10.0.0.100/24 dev west");
+        ip("address add 10.0.0.1/24 dev west");
+        ip("address add 2001:db8::100/64 dev west nodad");
+        let kept = Kept::start(web(&["10.0.0.100", "2001:db8::100"]));
+        kept.ready();
+        assert!(has("10.0.0.100/32") && !has("10.0.0.100/24") && has("10.0.0.1/24"));
+        assert!(has("2001:db8::100/128") && !has("2001:db8::100/64"));
+        kept.stop();
+    });
+}
+
+#[test]
+fn gateways_and_neighbours_are_told_and_group_addresses_are_not() {
+    in_netns(|| {
+        veth();
+        ip("address add 10.0.0.1/24 dev west");
+        ip("route add default via 10.0.0.254");
+        for (address, mac) in [("10.0.0.254", "02:00:00:00:00:fe"), ("10.0.0.7", "02:00:00:00:00:07")] {
+            ip(&format!("neighbour add {address} lladdr {mac} dev west nud stale"));
+        }
+        ip("neighbour add 10.0.0.100 lladdr 02:00:00:00:00:99 dev west nud stale");
+        let kept = Kept::start(web(&["10.0.0.100"]));
+        kept.find("Gateway", |event| match event {
+            KeeperEvent::Gateway { ip, mac, .. } => {
+                assert_eq!((ip.to_string().as_str(), mac), ("10.0.0.254", Some(MacAddr([2, 0, 0, 0, 0, 0xfe]))));
+                Some(())
+            }
+            KeeperEvent::Neighbour { .. } => panic!("neighbours come after the gateway"),
+            _ => None,
+        });
+        let neighbour = kept.find("Neighbour", |event| match event {
+            KeeperEvent::Neighbour { ip, .. } => Some(ip),
+            _ => None,
+        });
+        assert_eq!(neighbour.to_string(), "10.0.0.7");
+        assert!(kept.stop().iter().all(|event| !event.contains("Neighbour")));
+    });
+}
+
+#[test]
+fn what_cannot_be_guarded_is_told_once() {
+    in_netns(|| {
+        let lo = Guarded { interface: WEST, name: "lo".into(), groups: vec![(WEB, vips(&["10.0.0.100"]))] };
+        let kept = Kept::start(vec![lo]);
+        let operation = kept.find("Failed", |event| match event {
+            KeeperEvent::Failed { operation, .. } => Some(operation),
+            _ => None,
+        });
+        assert_eq!(operation, "install the gate");
+        std::thread::sleep(Duration::from_millis(2_500));
+        assert_eq!(kept.stop(), Vec::<String>::new());
+        assert!(!ip("address show dev lo").contains("10.0.0.100"));
+    });
+}
+
+#[test]
+fn ten_thousand_addresses_do_not_delay_the_news_of_a_lost_carrier() {
+    in_netns(|| {
+        veth();
+        let many: Vec<Vip> = (1..=10_000u32).map(|n| Ipv4Addr::from(0x0a00_0000 + n).into()).collect();
+        let groups = vec![(WEB, many)];
+        let start = now();
+        let kept = Kept::start(vec![Guarded { interface: WEST, name: "west".into(), groups }]);
+        kept.attached();
+        println!("attached after {:?}", now().since(start));
+        let mut netlink = Netlink::open().unwrap();
+        let index = netlink.interface("west").unwrap().unwrap().index;
+        until("half of them", || netlink.addresses(index).unwrap().len() > 3_000);
+        let before = now();
+        ip("link set east down");
+        kept.find("State", |event| matches!(event, KeeperEvent::State { carrier: false, .. }).then_some(()));
+        let told = now().since(before);
+        kept.ready();
+        println!("carrier told {told:?} after the command was started, ready after {:?}", now().since(start));
+        assert!(told < Duration::from_millis(500));
+        let before = now();
+        tc("qdisc del dev west clsact");
+        kept.attached();
+        println!("gate replaced {:?} after tc was started", now().since(before));
+        kept.ready();
+        kept.stop();
+    });
+}
+
+#[test]
+fn a_plan_touches_nothing_of_others() {
+    let info = |text: &str, prefix, is_ours| AddressInfo { address: text.parse().unwrap(), prefix, is_ours };
+    let found = [
+        info("10.0.0.1", 24, false),
+        info("10.0.0.100", 24, false),
+        info("10.0.0.101", 32, true),
+        info("10.0.0.103", 32, true),
+    ];
+    let wanted = vips(&["10.0.0.100", "10.0.0.101", "10.0.0.102"]);
+    let mut plan = Plan::new(wanted.iter(), &vips(&["10.0.0.103", "10.0.0.104"]), &found);
+    assert!(plan.removes_network());
+    let removed = vec![(wanted[0], 24), ("10.0.0.103".parse().unwrap(), 32)];
+    assert_eq!(plan.next(), Some(Step::Remove(removed)));
+    assert_eq!(plan.next(), Some(Step::Add(vec![wanted[0], wanted[2]])));
+    assert_eq!(plan.next(), None);
+}
+
+#[test]
+fn slow_steps_become_smaller_and_never_empty() {
+    let many: Vec<Vip> = (1..=2_000u32).map(|n| Ipv4Addr::from(n).into()).collect();
+    let mut plan = Plan::new(many.iter(), &[], &[]);
+    let mut sizes = Vec::new();
+    let mut steps = |plan: &mut Plan, count: usize, took| {
+        for _ in 0..count {
+            let Some(Step::Add(step)) = plan.next() else { panic!("a step") };
+            sizes.push(step.len());
+            plan.took(Duration::from_millis(took));
+        }
+    };
+    steps(&mut plan, 4, 1);
+    steps(&mut plan, 10, 100);
+    assert_eq!(sizes, [64, 128, 256, 256, 256, 128, 64, 32, 16, 8, 4, 2, 1, 1]);
+}
