@@ -178,3 +178,38 @@ pub(super) fn map_by_id(id: u32, kept: &[OwnedFd]) -> io::Result<OwnedFd> {
     }
     by_id(BPF_MAP_GET_FD_BY_ID, id)
 }
+
+/// Runs the program on a frame `repeat` times without sending it: its verdict and the mean time in nanoseconds.
+#[cfg(test)]
+pub(super) fn test_run(fd: BorrowedFd<'_>, frame: &[u8], repeat: u32) -> io::Result<(i32, u32)> {
+    const BPF_PROG_TEST_RUN: libc::c_long = 10;
+    /// The part of `union bpf_attr` that BPF_PROG_TEST_RUN reads and writes here.
+    #[repr(C)]
+    #[derive(Default)]
+    struct TestRun {
+        fd: u32,
+        verdict: u32,
+        size_in: u32,
+        size_out: u32,
+        data_in: u64,
+        data_out: u64,
+        repeat: u32,
+        duration: u32,
+    }
+    let number = |n: usize| u32::try_from(n).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
+    let mut attributes = TestRun {
+        fd: u32::try_from(fd.as_raw_fd()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?,
+        size_in: number(frame.len())?,
+        data_in: frame.as_ptr() as u64,
+        repeat,
+        ..TestRun::default()
+    };
+    // SAFETY: the kernel reads `frame`, which outlives the call, and writes only into `attributes`.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_TEST_RUN, &raw mut attributes, size_of::<TestRun>()) };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok((attributes.verdict.cast_signed(), attributes.duration))
+    }
+}

@@ -105,6 +105,32 @@ impl Mapping {
         unsafe { self.slots.start.cast::<Slot>().add(usize::from(slot)).as_ref() }
     }
 
+    /// Takes over another gate's state: slots first, the lease, which opens them, last.
+    pub(super) fn copy_from(&self, other: &Mapping) {
+        let copy = |to: &AtomicU64, from: &AtomicU64| to.store(from.load(Ordering::Acquire), Ordering::Release);
+        for slot in 1..self.count.min(other.count) {
+            let (to, from) = (self.slot(slot), other.slot(slot));
+            copy(&to.key, &from.key);
+            copy(&to.epoch, &from.epoch);
+            copy(&to.forward_mac, &from.forward_mac);
+            copy(&to.forward_until, &from.forward_until);
+            copy(&to.carry_until, &from.carry_until);
+            copy(&to.answer_until, &from.answer_until);
+        }
+        let (to, from) = (self.lease(), other.lease());
+        copy(&to.generation, &from.generation);
+        copy(&to.refused, &from.refused);
+        copy(&to.until, &from.until);
+    }
+
+    /// Latches what the other gate has latched.
+    pub(super) fn copy_refusal(&self, other: &Mapping) {
+        let refused = other.lease().refused.load(Ordering::Acquire);
+        if refused == self.lease().generation.load(Ordering::Acquire) {
+            self.lease().refused.store(refused, Ordering::SeqCst);
+        }
+    }
+
     /// The group a slot belongs to; `None` for a free one.
     pub(super) fn key(&self, slot: u16) -> Option<GroupKey> {
         match self.slot(slot).key.load(Ordering::Acquire) {

@@ -17,6 +17,7 @@
 //! XDP programs and tcx programs (kernel ≥ 6.6) on the same interface run before classic tc filters. One that accepts or
 //! redirects frames by itself bypasses the gate; `vipair doctor` has to look for them.
 
+mod adopt;
 mod bpf;
 mod error;
 mod handle;
@@ -74,11 +75,12 @@ impl std::fmt::Debug for Gate {
 impl Gate {
     /// Takes over the gate that runs on the interface, or installs a fresh, closed one.
     ///
-    /// A running gate is adopted if it is of this very program. Its lease stays as it is, groups that are still
-    /// configured keep their slots and state; others are closed and their addresses retired (see
-    /// [`Gate::retired`]). Anything else in its place is replaced, closed, without a moment in between.
+    /// A running gate of ours is adopted; if it is from another build, this build's program takes its place with the
+    /// same state. Its lease stays as it is, groups that are still configured keep their slots and state; others are
+    /// closed and their addresses retired (see [`Gate::retired`]). Anything else in our place is replaced, closed,
+    /// without a moment in between.
     ///
-    /// Works in the network namespace of the calling thread. Blocks (compiling, netlink): a few tens of milliseconds.
+    /// Works in the network namespace of the calling thread. Blocks (verifier, netlink) for some tens of milliseconds.
     /// Install before the addresses are added to the interface.
     ///
     /// # Errors
@@ -101,21 +103,31 @@ impl Gate {
         groups: &[(GroupKey, Vec<Vip>)],
         kept: &[OwnedFd],
     ) -> Result<Gate, GateError> {
+        Gate::install_as(adopt::CURRENT, ifindex, name, groups, kept)
+    }
+
+    fn install_as(
+        names: adopt::Names,
+        ifindex: u32,
+        name: &str,
+        groups: &[(GroupKey, Vec<Vip>)],
+        kept: &[OwnedFd],
+    ) -> Result<Gate, GateError> {
         check_host()?;
         tc::check_ethernet(ifindex, name)?;
         let desired = table::desired(groups)?;
-        match Object::adopt(ifindex, name, kept) {
-            Ok(object) => {
-                let mut gate = Gate::around(ifindex, name, object, true)?;
-                // A gate that cannot hold the new table is replaced, which makes it fresh.
-                gate.adopted = gate.apply(groups, &desired)? == Update::InPlace;
-                Ok(gate)
-            }
+        let found = match adopt::find(ifindex, name, names, kept) {
+            Ok(found) => found,
             Err(reason) => {
                 tracing::info!(interface = name, reason, "no gate to adopt, installing a closed one");
-                Gate::fresh(ifindex, name, groups, &desired)
+                return Gate::fresh(ifindex, name, groups, &desired);
             }
-        }
+        };
+        let object = if found.is_current { found.object } else { adopt::modernise(&found.object, ifindex, name)? };
+        let mut gate = Gate::around(ifindex, name, object, true)?;
+        // A gate that cannot hold the new table is replaced, which makes it fresh.
+        gate.adopted = gate.apply(groups, &desired)? == Update::InPlace;
+        Ok(gate)
     }
 
     /// Loads, fills and only then attaches: no frame meets a half-filled gate.

@@ -19,8 +19,9 @@ use crate::types::Vip;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gate.bpf.o"));
 /// Names of the programs in the kernel; their suffix changes with the program's source.
-const INGRESS: &str = env!("VIPAIR_GATE_INGRESS");
-const EGRESS: &str = env!("VIPAIR_GATE_EGRESS");
+pub(super) const INGRESS: &str = env!("VIPAIR_GATE_INGRESS");
+/// See [`INGRESS`].
+pub(super) const EGRESS: &str = env!("VIPAIR_GATE_EGRESS");
 
 /// More addresses of one family on one interface than this are refused: two million bytes of hash table.
 pub(super) const MAX_ADDRESSES: u32 = 131_072;
@@ -110,8 +111,8 @@ pub(super) struct Object {
     pub(super) mapping: Arc<Mapping>,
 }
 
-/// Descriptors of the five maps, in the order of [`LAYOUT`].
-struct MapFds([OwnedFd; 5]);
+/// Descriptors of the five maps, in the order of the layout table.
+pub(super) struct MapFds(pub(super) [OwnedFd; 5]);
 
 /// Name, type, key size, value size and flags of each map: what makes a running gate usable by this program.
 const LAYOUT: [(&str, u32, usize, usize, u32); 5] = [
@@ -122,13 +123,15 @@ const LAYOUT: [(&str, u32, usize, usize, u32); 5] = [
     ("VIP6", TYPE_HASH, 16, 4, FLAG_NO_PREALLOC),
 ];
 
-fn has_layout(info: &MapInfo, layout: &(&str, u32, usize, usize, u32)) -> bool {
-    let (name, kind, key, value, flags) = *layout;
-    info.name == name
-        && info.kind == kind
-        && usize::try_from(info.key_size) == Ok(key)
-        && usize::try_from(info.value_size) == Ok(value)
-        && info.flags == flags
+/// Which of the five a map is, if it is one of them.
+pub(super) fn position(info: &MapInfo) -> Option<usize> {
+    LAYOUT.iter().position(|(name, kind, key, value, flags)| {
+        info.name == *name
+            && info.kind == *kind
+            && usize::try_from(info.key_size) == Ok(*key)
+            && usize::try_from(info.value_size) == Ok(*value)
+            && info.flags == *flags
+    })
 }
 
 impl Object {
@@ -161,47 +164,12 @@ impl Object {
         Object::assemble(ingress, egress, MapFds(fds), interface)
     }
 
-    /// Takes over the gate that is attached to the interface, if it is one of this very program.
-    ///
-    /// # Errors
-    /// A text for the log: why there is nothing to take over. Never a reason to stop.
-    pub(super) fn adopt(ifindex: u32, interface: &str, kept: &[OwnedFd]) -> Result<Object, String> {
-        let find = |direction: Direction, expected: &str| -> Result<(Program, Vec<u32>), String> {
-            let id = tc::attached_program(ifindex, interface, direction)
-                .map_err(|error| error.to_string())?
-                .ok_or_else(|| format!("nothing attached on {}", direction.name()))?;
-            let text = |error: io::Error| format!("program {id} on {}: {error}", direction.name());
-            let fd = bpf::program_by_id(id, kept).map_err(text)?;
-            let info = bpf::program_info(fd.as_fd()).map_err(text)?;
-            if info.name != expected {
-                return Err(format!("another program on {}: {} instead of {expected}", direction.name(), info.name));
-            }
-            Ok((Program { fd, id }, info.map_ids))
-        };
-        let (ingress, mut maps) = find(Direction::Ingress, INGRESS)?;
-        let (egress, mut others) = find(Direction::Egress, EGRESS)?;
-        maps.sort_unstable();
-        others.sort_unstable();
-        if maps != others {
-            return Err("ingress and egress belong to different gates".to_owned());
-        }
-        let mut found: [Option<OwnedFd>; 5] = Default::default();
-        for id in maps {
-            let text = |error: io::Error| format!("map {id}: {error}");
-            let fd = bpf::map_by_id(id, kept).map_err(text)?;
-            let info = bpf::map_info(fd.as_fd()).map_err(text)?;
-            if let Some(position) = LAYOUT.iter().position(|layout| has_layout(&info, layout)) {
-                found[position] = Some(fd);
-            }
-        }
-        let [Some(lease), Some(slots), Some(counters), Some(four), Some(six)] = found else {
-            return Err("its maps have another layout".to_owned());
-        };
-        Object::assemble(ingress, egress, MapFds([lease, slots, counters, four, six]), interface)
-            .map_err(|error| error.to_string())
-    }
-
-    fn assemble(ingress: Program, egress: Program, maps: MapFds, interface: &str) -> Result<Object, GateError> {
+    pub(super) fn assemble(
+        ingress: Program,
+        egress: Program,
+        maps: MapFds,
+        interface: &str,
+    ) -> Result<Object, GateError> {
         let system = |error: io::Error| GateError::system("open gate map", interface, error);
         let [lease, slots, counters, addresses4, addresses6] = maps.0;
         let entries = |fd: &OwnedFd| bpf::map_info(fd.as_fd()).map(|info| info.max_entries).map_err(system);

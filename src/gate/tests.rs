@@ -5,6 +5,7 @@
 
 mod adopt;
 mod claims;
+mod cost;
 mod forward;
 mod frames;
 mod lab;

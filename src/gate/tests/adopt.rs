@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::lab::{Host, Lab, SOON, VIP4, VIP6, WEB, now, open};
+use crate::gate::adopt::Names;
 use crate::gate::{Gate, GateError, Update};
 use crate::types::{Epoch, GroupKey, MonoTime, Vip};
 
@@ -37,6 +38,34 @@ fn a_restart_within_the_lease_changes_nothing() {
     assert!(node.is_attached(&second) && second.retired().is_empty());
     // Both ends are the same memory.
     second.handle().close(slot, MonoTime::ZERO);
+    assert_eq!(tap.answers(&node), (false, false));
+}
+
+#[test]
+fn another_builds_gate_is_brought_up_to_date_without_a_gap() {
+    let lab = Lab::new(2);
+    let (node, client) = (lab.host(1), lab.host(2));
+    let first = node.install_web();
+    let tap = client.tap();
+    let handle = open(&first, 5, SOON);
+    let slot = first.slot(WEB).expect("the group");
+    let (lease, view) = (handle.lease(), handle.slot_view(slot));
+    // To a build with other names the running gate is another build's.
+    let names = Names { ingress: "vip_in_ffffffff", egress: "vip_eg_ffffffff" };
+    let ifindex = node.ifindex();
+    let second = node.inside(|| Gate::install_as(names, ifindex, "eth0", &web(), &[])).expect("a gate");
+    assert!(second.adopted() && node.is_attached(&second) && !node.is_attached(&first));
+    assert_eq!((second.handle().lease(), second.handle().slot_view(slot)), (lease, view));
+    assert_eq!(tap.answers(&node), (true, true));
+    handle.renew(MonoTime::ZERO);
+    assert_eq!(tap.answers(&node), (true, true), "the replaced one switches nothing");
+    second.handle().renew(MonoTime(now().0 - 1));
+    assert_eq!(tap.answers(&node), (false, false));
+
+    // A refused generation stays refused.
+    assert!(second.handle().lease().is_refused());
+    let third = node.inside(|| Gate::install_as(names, ifindex, "eth0", &web(), &[])).expect("a gate");
+    third.handle().renew(now() + SOON);
     assert_eq!(tap.answers(&node), (false, false));
 }
 

@@ -1,0 +1,99 @@
+//! Finds the gate that an earlier life left on an interface, and brings an older program up to date.
+//!
+//! Owns: what makes a running gate ours (program names, map layouts). Never does: open anything that was not open, or
+//! leave a moment without a gate. On failure the running gate stays as it is, and the caller gets a reason.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::bpf;
+use super::error::GateError;
+use super::object::{self, MapFds, Object, Program};
+use super::tc::{self, Direction};
+
+/// What the programs are called in the kernel. They end in eight digits that change with the source; the
+/// part before is what makes a program a gate of ours at all.
+#[derive(Clone, Copy)]
+pub(super) struct Names {
+    pub(super) ingress: &'static str,
+    pub(super) egress: &'static str,
+}
+
+/// Those of the built-in program.
+pub(super) const CURRENT: Names = Names { ingress: object::INGRESS, egress: object::EGRESS };
+
+const TAG: usize = 8;
+
+/// A running gate of ours.
+pub(super) struct Found {
+    pub(super) object: Object,
+    /// False: from another build; its maps can be understood, its rules may be older or newer.
+    pub(super) is_current: bool,
+}
+
+/// Looks for a gate of ours on the interface.
+///
+/// # Errors
+/// A text for the log: why there is none to take over. Never a reason to stop.
+pub(super) fn find(ifindex: u32, interface: &str, names: Names, kept: &[OwnedFd]) -> Result<Found, String> {
+    let (ingress, mut maps, first) = program(ifindex, interface, Direction::Ingress, names.ingress, kept)?;
+    let (egress, mut others, second) = program(ifindex, interface, Direction::Egress, names.egress, kept)?;
+    maps.sort_unstable();
+    others.sort_unstable();
+    if maps != others {
+        return Err("ingress and egress belong to different gates".to_owned());
+    }
+    let mut found: [Option<OwnedFd>; 5] = Default::default();
+    for id in maps {
+        let text = |error: io::Error| format!("map {id}: {error}");
+        let fd = bpf::map_by_id(id, kept).map_err(text)?;
+        if let Some(position) = object::position(&bpf::map_info(fd.as_fd()).map_err(text)?) {
+            found[position] = Some(fd);
+        }
+    }
+    let [Some(lease), Some(slots), Some(counters), Some(four), Some(six)] = found else {
+        return Err("its maps have another layout".to_owned());
+    };
+    let object = Object::assemble(ingress, egress, MapFds([lease, slots, counters, four, six]), interface)
+        .map_err(|error| error.to_string())?;
+    Ok(Found { object, is_current: first && second })
+}
+
+fn program(
+    ifindex: u32,
+    interface: &str,
+    direction: Direction,
+    current: &str,
+    kept: &[OwnedFd],
+) -> Result<(Program, Vec<u32>, bool), String> {
+    let id = tc::attached_program(ifindex, interface, direction)
+        .map_err(|error| error.to_string())?
+        .ok_or_else(|| format!("nothing attached on {}", direction.name()))?;
+    let text = |error: io::Error| format!("program {id} on {}: {error}", direction.name());
+    let fd = bpf::program_by_id(id, kept).map_err(text)?;
+    let info = bpf::program_info(fd.as_fd()).map_err(text)?;
+    let ours = &current[..current.len() - TAG];
+    if !info.name.starts_with(ours) {
+        return Err(format!("a program of somebody else on {}: {}", direction.name(), info.name));
+    }
+    let is_current = info.name == current;
+    Ok((Program { fd, id }, info.map_ids, is_current))
+}
+
+/// Puts the built-in program in the place of another build's, with the same lease, slots and addresses.
+///
+/// # Errors
+/// As [`Object::load`] and [`Object::attach`]: the other build's gate is still in place, at least in one direction.
+pub(super) fn modernise(old: &Object, ifindex: u32, interface: &str) -> Result<Object, GateError> {
+    let failed = |error: aya::maps::MapError| GateError::program("copy gate addresses", interface, &error);
+    let mut new = Object::load(old.limits, interface)?;
+    for (vip, slot) in old.addresses().map_err(failed)? {
+        // A slot number beyond 16 bits cannot be ours; slot 0 never opens.
+        new.set_address(vip, u16::try_from(slot).unwrap_or(super::handle::RETIRED)).map_err(failed)?;
+    }
+    new.mapping.copy_from(&old.mapping);
+    new.attach(ifindex, interface)?;
+    // A question that the old program refused while we copied must not be forgotten.
+    new.mapping.copy_refusal(&old.mapping);
+    Ok(new)
+}
