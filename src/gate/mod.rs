@@ -325,15 +325,22 @@ fn check_host() -> Result<(), GateError> {
     let release = nix::sys::utsname::uname()
         .map_err(|errno| GateError::system("ask for the kernel's version", "uname", errno.into()))?;
     let release = release.release().to_string_lossy().into_owned();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse::<u32>().ok());
-    if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < (5, 8) {
+    if kernel_version(&release) < (5, 8) {
         return Err(GateError::KernelTooOld { found: release });
     }
     // Without the file there are no time namespaces.
     let offsets = std::fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
-    let shifted = offsets.lines().filter_map(|line| line.strip_prefix("boottime")).any(|rest| {
-        // "boottime  SECONDS NANOSECONDS"
-        rest.split_whitespace().any(|number| number != "0")
-    });
-    if shifted { Err(GateError::TimeNamespace) } else { Ok(()) }
+    if is_shifted(&offsets) { Err(GateError::TimeNamespace) } else { Ok(()) }
+}
+
+/// Major and minor number of a release such as "6.1.0-18-amd64"; zero for what cannot be read.
+fn kernel_version(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// Reads time_namespaces(7)'s offsets: lines of clock, seconds, nanoseconds.
+fn is_shifted(offsets: &str) -> bool {
+    let boottime = offsets.lines().filter_map(|line| line.trim_start().strip_prefix("boottime"));
+    boottime.into_iter().any(|rest| rest.split_whitespace().any(|number| number != "0"))
 }

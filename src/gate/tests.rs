@@ -8,5 +8,6 @@ mod claims;
 mod cost;
 mod forward;
 mod frames;
+mod host;
 mod lab;
 mod lease;

@@ -138,6 +138,7 @@ impl Host {
         self.ip(&format!("link set {DEVICE} up"));
         self.ip(&format!("addr add {}/24 dev {DEVICE}", self.address4()));
         self.ip(&format!("addr add {}/64 dev {DEVICE} nodad", self.address6()));
+        self.wait_until_joined(self.address6());
     }
 
     pub(super) fn sysctl(&self, path: &str, value: &str) {
@@ -148,9 +149,20 @@ impl Host {
     /// Adds a group's address as the agent does.
     pub(super) fn add(&self, vip: Vip) {
         match vip {
-            Vip::V4(vip) => self.ip(&format!("addr add {vip}/32 dev {DEVICE} noprefixroute preferred_lft 0")),
-            Vip::V6(vip) => self.ip(&format!("addr add {vip}/128 dev {DEVICE} nodad noprefixroute preferred_lft 0")),
-        };
+            Vip::V4(vip) => drop(self.ip(&format!("addr add {vip}/32 dev {DEVICE} noprefixroute preferred_lft 0"))),
+            Vip::V6(vip) => {
+                self.ip(&format!("addr add {vip}/128 dev {DEVICE} nodad noprefixroute preferred_lft 0"));
+                self.wait_until_joined(vip);
+            }
+        }
+    }
+
+    /// The kernel joins the group that solicitations go to in a work queue, after the address was added.
+    fn wait_until_joined(&self, address: Ipv6Addr) {
+        let [.., x, y, z] = address.octets();
+        let group =
+            Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(x), u16::from_be_bytes([y, z])).to_string();
+        wait_for("solicitations are heard", || self.ip(&format!("-6 maddr show dev {DEVICE}")).contains(&group));
     }
 
     /// Runs `work` in a thread of its own inside this host.
