@@ -115,6 +115,9 @@ impl ClusterFile {
     pub fn parse(text: &str, file: &Path) -> Result<ClusterFile, ConfigErrors> {
         let mut report = Report::new(file, text);
         let (document, syntax) = DeTable::parse_recoverable(text);
+        if !syntax.is_empty() {
+            report.set_partial();
+        }
         let raw = raw::read(document.get_ref(), &mut report);
         if syntax.is_empty() {
             let cluster = valid::judge(&raw, file, &mut report);

@@ -76,6 +76,8 @@ pub(crate) struct Report<'a> {
     line_starts: Vec<usize>,
     errors: Vec<ConfigError>,
     omitted: usize,
+    /// Nothing is known to be missing from a file that could not be read to its end.
+    partial: bool,
 }
 
 impl<'a> Report<'a> {
@@ -83,7 +85,7 @@ impl<'a> Report<'a> {
     pub(crate) fn new(file: &'a Path, text: &str) -> Report<'a> {
         let line_starts =
             std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1));
-        Report { file, line_starts: line_starts.collect(), errors: Vec::new(), omitted: 0 }
+        Report { file, line_starts: line_starts.collect(), errors: Vec::new(), omitted: 0, partial: false }
     }
 
     /// The line, counted from 1, that the byte at `offset` stands in.
@@ -104,6 +106,18 @@ impl<'a> Report<'a> {
             wrong: wrong.into(),
             right: right.into(),
         });
+    }
+
+    /// Notes that something is missing, unless the file is only partly readable.
+    pub(crate) fn add_missing(&mut self, line: usize, key: &str, wrong: String, right: &str) {
+        if !self.partial {
+            self.add(line, key, wrong, right);
+        }
+    }
+
+    /// From now on nothing can be missing: the file is only partly readable.
+    pub(crate) fn set_partial(&mut self) {
+        self.partial = true;
     }
 
     /// Forgets what was noted about `line` and everything after it.

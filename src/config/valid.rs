@@ -224,9 +224,9 @@ fn links(node: &RawNode, taken: &mut Taken, report: &mut Report<'_>) -> Option<V
 
 /// Every node has as many links as the first, of the same family at every position.
 fn pair_links(nodes: &[(&RawNode, Node)], report: &mut Report<'_>) {
-    let mut complete = nodes
-        .iter()
-        .filter(|(raw, node)| raw.links.as_ref().is_some_and(|links| links.value.len() == node.links.len()));
+    let mut complete = nodes.iter().filter(|(raw, node)| {
+        raw.links.as_ref().is_some_and(|links| !links.value.is_empty() && links.value.len() == node.links.len())
+    });
     let Some((_, first)) = complete.next() else { return };
     for (raw, node) in complete {
         let Some(written) = &raw.links else { continue };

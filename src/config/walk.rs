@@ -86,7 +86,7 @@ impl<'d> Table<'d> {
                 "" => "missing at the top of the file".to_owned(),
                 header => format!("missing in this {header}"),
             };
-            report.add(self.line, &self.path(key), missing, right);
+            report.add_missing(self.line, &self.path(key), missing, right);
         }
     }
 

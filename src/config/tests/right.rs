@@ -1,0 +1,90 @@
+//! What is right becomes a configuration with every value in its place.
+
+use super::*;
+use std::time::Duration;
+
+#[test]
+fn everything_written_arrives() {
+    let text = r#"
+cluster = "c-1"
+key_file = "keys/cluster.key"
+[timing]
+profile = "fast"
+silence_ms = 20
+[[node]]
+name = "alpha"
+links = ["10.0.0.1", "fd00::1"]
+[[node]]
+name = "beta"
+links = ["10.0.0.2", "fd00::2"]
+[[group]]
+name = "web"
+interface = { beta = "ens3", alpha = "eth0" }
+addresses = ["10.0.0.100", "2001:db8::100"]
+prefer = "beta"
+preempt = true
+preempt_delay_ms = 0
+drain_ms = 2_500
+"#;
+    let cluster = ClusterFile::parse(text, Path::new("/etc/vipair/vipair.toml")).expect("it is right");
+    let config = cluster.for_node(NodeId(2));
+    assert_eq!(config.cluster, "c-1");
+    assert_eq!(config.key_file, Path::new("/etc/vipair/keys/cluster.key"));
+    assert_eq!(config.timing.silence, Duration::from_millis(20));
+    assert_eq!(config.timing.pulse, Duration::from_millis(10));
+    assert_eq!((config.me, config.nodes.len()), (NodeId(2), 2));
+    assert_eq!(config.nodes[1].links[1], "fd00::2".parse::<IpAddr>().expect("an address"));
+    let group = &config.groups[0];
+    assert_eq!((group.interface.as_str(), group.addresses.len()), ("ens3", 2));
+    assert_eq!((group.prefer, group.preempt), (NodeId(2), true));
+    assert_eq!((group.preempt_delay, group.drain), (Duration::ZERO, Duration::from_millis(2500)));
+    assert_eq!(cluster.for_node(NodeId(1)).groups[0].interface, "eth0");
+}
+
+#[test]
+fn what_is_not_written_has_its_documented_default() {
+    let cluster = parse(GOOD).expect("it is right");
+    assert_eq!((cluster.profile, cluster.timing), (Profile::Lan, Timing::of(Profile::Lan)));
+    let group = &cluster.groups[0];
+    assert_eq!((group.prefer, group.preempt), (NodeId(1), false));
+    assert_eq!((group.preempt_delay, group.drain), (Duration::from_secs(10), Duration::from_secs(1)));
+}
+
+#[test]
+fn the_example_that_is_shipped_is_right() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/vipair.toml");
+    let cluster = ClusterFile::read(&path).expect("systemd/vipair.toml is right");
+    assert_eq!((cluster.nodes.len(), cluster.groups.len()), (2, 1));
+    // What stands there commented out is right, too, and is the default.
+    let text = std::fs::read_to_string(&path).expect("it can be read");
+    let text = text
+        .replace("# pulse_ms", "pulse_ms")
+        .replace("# silence_ms", "silence_ms")
+        .replace("# lease_ms", "lease_ms");
+    let written = ClusterFile::parse(&text, &path).expect("the commented times are right");
+    assert_eq!(written.timing, cluster.timing);
+}
+
+#[test]
+fn every_profile_obeys_every_rule() {
+    for profile in Profile::ALL {
+        let timing = Timing::of(profile);
+        assert!(bounds::RULES.iter().all(|rule| rule.holds(&timing)), "{} breaks a rule", profile.name());
+        let within = |value: Duration, range: std::ops::RangeInclusive<u64>| {
+            u64::try_from(value.as_millis()).is_ok_and(|ms| range.contains(&ms))
+        };
+        assert!(within(timing.pulse, bounds::PULSE_MS), "{}", profile.name());
+        assert!(within(timing.silence, bounds::SILENCE_MS), "{}", profile.name());
+        assert!(within(timing.lease, bounds::LEASE_MS), "{}", profile.name());
+        assert_eq!(Profile::matching(&timing), Some(profile));
+    }
+}
+
+#[test]
+fn distances_count_swaps_once() {
+    use super::super::error::nearest;
+    assert_eq!(nearest("alhpa", ["alpha", "beta"]), Some("alpha"));
+    assert_eq!(nearest("pulse", ["silence_ms", "pulse_ms"]), Some("pulse_ms"));
+    assert_eq!(nearest("links", ["name"]), None);
+    assert_eq!(nearest("Prefer", ["prefer"]), Some("prefer"));
+}
