@@ -1,1 +1,112 @@
+//! Tests of the command line.
 
+use super::*;
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+mod rendering;
+mod systemd;
+
+fn parsed(arguments: &[&str]) -> Result<Command, clap::Error> {
+    Cli::try_parse_from(std::iter::once("vipair").chain(arguments.iter().copied())).map(|cli| cli.command)
+}
+
+#[test]
+fn the_tree_of_commands_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_of_the_contract_is_there_and_no_other() {
+    let commands: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    assert_eq!(commands, ["run", "status", "switch", "pause", "resume", "events", "check", "doctor", "keygen"]);
+}
+
+#[test]
+fn run_has_the_defaults_of_the_contract() {
+    let Ok(Command::Run(args)) = parsed(&["run"]) else { panic!("run needs no argument") };
+    let expected = RunOptions {
+        config: "/etc/vipair/vipair.toml".into(),
+        node: None,
+        state_dir: "/var/lib/vipair".into(),
+        socket: "/run/vipair/vipair.sock".into(),
+    };
+    assert_eq!(RunOptions::from(args), expected);
+}
+
+#[test]
+fn run_takes_every_option_of_the_contract() {
+    let arguments = ["run", "--config", "c", "--node", "n", "--state-dir", "d", "--socket", "s"];
+    let Ok(Command::Run(args)) = parsed(&arguments) else { panic!("these are its options") };
+    let expected =
+        RunOptions { config: "c".into(), node: Some("n".into()), state_dir: "d".into(), socket: "s".into() };
+    assert_eq!(RunOptions::from(args), expected);
+}
+
+#[test]
+fn commands_take_what_the_contract_says() {
+    for right in [
+        &["status"][..],
+        &["status", "--json"],
+        &["status", "--watch", "--socket", "s"],
+        &["switch", "web"],
+        &["pause", "web"],
+        &["resume", "web", "--socket", "s"],
+        &["events"],
+        &["events", "--follow", "--json"],
+        &["check"],
+        &["check", "f"],
+        &["doctor"],
+        &["keygen", "f"],
+        &["keygen", "--id", "2", "f"],
+    ] {
+        assert!(parsed(right).is_ok(), "{right:?} is right");
+    }
+    for wrong in [&["switch"][..], &["keygen"], &["keygen", "--id", "256", "f"], &["run", "x"], &["witness"], &[]] {
+        let error = parsed(wrong).expect_err("is wrong");
+        assert_eq!(error.exit_code(), 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn version_is_the_packages() {
+    let error = parsed(&["--version"]).expect_err("it prints and ends");
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::DisplayVersion, 0));
+    assert_eq!(error.to_string(), format!("vipair {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_missing_agent_is_an_error_that_names_the_socket_and_what_to_do() {
+    let socket = SocketArg { socket: "/nonexistent/vipair.sock".into() };
+    let request = crate::control::protocol::Request::Switch { group: "web".to_owned() };
+    let Err(Failure::Failed(message)) = order(&socket, &request) else { panic!("nobody is there") };
+    assert!(message.contains("/nonexistent/vipair.sock"), "{message}");
+    assert!(message.contains("systemctl start vipair"), "{message}");
+}
+
+#[test]
+fn a_wrong_configuration_is_told_apart_from_a_failure() {
+    let Ok(Command::Check(args)) = parsed(&["check", "/nonexistent/v.toml"]) else { panic!("right arguments") };
+    let Err(Failure::Wrong(message)) = check::execute(&args) else { panic!("there is no such file") };
+    assert!(message.starts_with("/nonexistent/v.toml: cannot be read"), "{message}");
+}
+
+#[test]
+fn check_shows_every_time_with_its_formula() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/vipair.toml");
+    let cluster = crate::config::ClusterFile::read(&path).expect("the example is right");
+    let text = check::summary(&cluster, Some(crate::types::NodeId(2)), "1 of 2 keys");
+    for expected in [
+        "2 beta         links 10.0.0.2, 192.168.50.2  (this machine)",
+        "web: 10.0.0.100, 2001:db8::100",
+        "times (profile lan)",
+        "suspicion     62.5 ms  = 1.25 × pulse",
+        "listen      251.25 ms  = lease × (1+ρ)/(1−ρ) + 1 ms",
+        "veto           2.5 s  = 10 × lease, at least 2 s",
+        "silence ≥ suspicion + 3 × probe",
+        "replaced 180 ms after its last pulse",
+    ] {
+        let spaces = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(spaces(&text).contains(&spaces(expected)), "{expected:?} is not in\n{text}");
+    }
+}

@@ -5,3 +5,5 @@
 
 pub mod client;
 pub mod protocol;
+#[cfg(test)]
+mod tests;

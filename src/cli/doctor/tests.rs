@@ -1,1 +1,190 @@
+//! The doctor in front of machines that are not this one.
 
+use super::*;
+use crate::config::Config;
+use tempfile::TempDir;
+
+/// A machine made of files.
+struct Machine {
+    directory: TempDir,
+    roots: Roots,
+}
+
+impl Machine {
+    /// A healthy one with `eth0`.
+    fn new() -> Machine {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let roots = Roots { proc: directory.path().join("proc"), sys: directory.path().join("sys") };
+        let machine = Machine { directory, roots };
+        machine.proc("sys/kernel/osrelease", "6.1.0-13-amd64\n");
+        machine.proc("self/status", "Name:\tvipair\nCapEff:\t000001ffffffffff\n");
+        machine.proc("sys/net/ipv4/conf/all/arp_ignore", "0\n");
+        machine.proc("sys/net/ipv4/conf/eth0/arp_announce", "2\n");
+        machine.proc("sys/net/ipv6/conf/eth0/disable_ipv6", "0\n");
+        machine.proc("net/route", ROUTES);
+        machine.interface("eth0");
+        machine
+    }
+
+    fn write(&self, path: &Path, text: &str) {
+        std::fs::create_dir_all(path.parent().expect("it has a parent")).expect("it can be made");
+        std::fs::write(path, text).expect("it can be written");
+    }
+
+    fn proc(&self, path: &str, text: &str) {
+        self.write(&self.roots.proc.join(path), text);
+    }
+
+    fn sys(&self, path: &str, text: &str) {
+        self.write(&self.roots.sys.join("class/net").join(path), text);
+    }
+
+    /// An Ethernet interface that is up.
+    fn interface(&self, name: &str) {
+        self.sys(&format!("{name}/type"), "1\n");
+        self.sys(&format!("{name}/flags"), "0x1003\n");
+        self.sys(&format!("{name}/carrier"), "1\n");
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let mut findings = machine::examine(&self.roots);
+        findings.extend(interface::examine(&self.roots, &config(), "eth0"));
+        findings
+    }
+
+    /// Nothing but this one is wrong.
+    #[track_caller]
+    fn complains(&self, level: Level, text: &str) {
+        let bad: Vec<Finding> = self.findings().into_iter().filter(|finding| finding.level != Level::Ok).collect();
+        let expected = bad.len() == 1 && bad[0].level == level && bad[0].text.contains(text);
+        assert!(expected && !bad[0].remedy.is_empty(), "expected {level:?} {text:?}, found {bad:#?}");
+    }
+}
+
+const ROUTES: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
+    eth0\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
+
+fn config() -> Config {
+    let text = "cluster = \"c\"\nkey_file = \"k\"\n[[node]]\nname = \"a\"\nlinks = [\"10.0.0.1\"]\n[[node]]\nname = \"b\"\n\
+        links = [\"10.0.0.2\"]\n[[group]]\nname = \"g\"\ninterface = \"eth0\"\naddresses = [\"10.0.0.9\", \"fd00::9\"]\n";
+    ClusterFile::parse(text, Path::new("v.toml")).expect("it is right").for_node(crate::types::NodeId(1))
+}
+
+#[test]
+fn a_healthy_machine_gives_no_complaint() {
+    let machine = Machine::new();
+    let findings = machine.findings();
+    assert!(findings.iter().all(|finding| finding.level == Level::Ok), "{findings:#?}");
+    assert!(findings.len() > 5);
+}
+
+#[test]
+fn an_old_kernel_cannot_run_the_gate() {
+    let machine = Machine::new();
+    machine.proc("sys/kernel/osrelease", "5.7.19\n");
+    machine.complains(Level::Fail, "kernel 5.7.19 is too old");
+    machine.proc("sys/kernel/osrelease", "5.8.0-rc1\n");
+    assert!(machine.findings().iter().all(|finding| finding.level == Level::Ok));
+    machine.proc("sys/kernel/osrelease", "unheard of\n");
+    machine.complains(Level::Warn, "of unknown version");
+}
+
+#[test]
+fn missing_capabilities_are_named() {
+    let machine = Machine::new();
+    let without =
+        |bit: u32| machine.proc("self/status", &format!("CapEff:\t{:016x}\n", 0x1ff_ffff_ffff_u64 & !(1 << bit)));
+    without(12);
+    machine.complains(Level::Fail, "no CAP_NET_ADMIN");
+    without(23);
+    machine.complains(Level::Warn, "no CAP_SYS_NICE");
+    without(14);
+    machine.complains(Level::Warn, "no CAP_IPC_LOCK");
+    machine.proc("self/limits", "Max locked memory         unlimited            unlimited            bytes\n");
+    assert!(machine.findings().iter().all(|finding| finding.level == Level::Ok), "no limit, no need");
+    without(39);
+    assert!(machine.findings().iter().all(|finding| finding.level == Level::Ok), "CAP_SYS_ADMIN contains CAP_BPF");
+    machine.proc("self/status", &format!("CapEff:\t{:016x}\n", 0x1ff_ffff_ffff_u64 & !(1 << 39) & !(1 << 21)));
+    machine.complains(Level::Fail, "no CAP_BPF");
+}
+
+#[test]
+fn an_interface_must_exist_be_up_have_carrier_and_be_ethernet() {
+    let machine = Machine::new();
+    machine.sys("eth0/carrier", "0\n");
+    machine.complains(Level::Fail, "eth0 has no carrier");
+    machine.sys("eth0/flags", "0x1002\n");
+    machine.complains(Level::Fail, "eth0 is down");
+    machine.interface("eth0");
+    machine.sys("eth0/type", "65534\n");
+    machine.complains(Level::Fail, "eth0 is not an Ethernet interface");
+    machine.interface("eth0");
+    std::os::unix::fs::symlink("../br0", machine.roots.sys.join("class/net/eth0/master")).expect("it can be made");
+    machine.complains(Level::Fail, "eth0 is a port of br0");
+    std::fs::remove_dir_all(machine.roots.sys.join("class/net/eth0")).expect("it can be removed");
+    machine.complains(Level::Fail, "there is no interface eth0");
+}
+
+#[test]
+fn settings_that_keep_the_kernel_from_answering_are_found_in_either_place() {
+    let machine = Machine::new();
+    machine.proc("sys/net/ipv4/conf/eth0/arp_ignore", "8\n");
+    machine.complains(Level::Fail, "arp_ignore is 8");
+    machine.proc("sys/net/ipv4/conf/eth0/arp_ignore", "0\n");
+    machine.proc("sys/net/ipv4/conf/all/arp_ignore", "2\n");
+    machine.complains(Level::Warn, "arp_ignore is 2");
+    machine.proc("sys/net/ipv4/conf/all/arp_ignore", "1\n");
+    machine.proc("sys/net/ipv4/conf/eth0/arp_announce", "0\n");
+    machine.complains(Level::Warn, "arp_announce is 0");
+    machine.proc("sys/net/ipv4/conf/eth0/arp_announce", "2\n");
+    machine.proc("sys/net/ipv6/conf/eth0/disable_ipv6", "1\n");
+    machine.complains(Level::Fail, "IPv6 is disabled on eth0");
+}
+
+#[test]
+fn another_card_on_the_same_segment_would_answer_without_a_gate() {
+    let machine = Machine::new();
+    machine.interface("eth1");
+    machine.complains(Level::Warn, "eth1 would answer ARP");
+    machine
+        .proc("net/route", &format!("{ROUTES}{}", ROUTES.lines().nth(1).expect("a route").replace("eth0", "eth1")));
+    machine.complains(Level::Fail, "eth1 has a route to the same subnet as eth0 and no gate");
+    machine.proc("sys/net/ipv4/conf/eth1/arp_ignore", "1\n");
+    assert!(machine.findings().iter().all(|finding| finding.level == Level::Ok), "it keeps to its own addresses");
+}
+
+#[test]
+fn an_interface_without_a_route_cannot_answer_clients() {
+    let machine = Machine::new();
+    machine.proc("net/route", ROUTES.lines().next().expect("a header"));
+    machine.complains(Level::Warn, "no IPv4 route leads over eth0");
+}
+
+#[test]
+fn the_state_directory_must_be_writable_and_is_left_as_it_was() {
+    let machine = Machine::new();
+    assert_eq!(files::state_dir(machine.directory.path()).level, Level::Ok);
+    let left: Vec<_> = std::fs::read_dir(machine.directory.path()).expect("it is there").flatten().collect();
+    assert_eq!(left.len(), 2, "proc and sys: {left:?}");
+    let missing = files::state_dir(&machine.directory.path().join("missing"));
+    assert_eq!(missing.level, Level::Fail);
+    assert!(missing.remedy.starts_with("install -d -m 700"), "{missing:?}");
+}
+
+#[test]
+fn link_addresses_must_be_ours() {
+    let local = ["10.0.0.1".parse().expect("an address")];
+    let levels = |local: &[std::net::IpAddr]| -> Vec<Level> {
+        interface::links(&config(), local).iter().map(|finding| finding.level).collect()
+    };
+    assert_eq!(levels(&local), [Level::Ok, Level::Warn], "it is ours, and the only one");
+    assert_eq!(levels(&[]), [Level::Fail, Level::Warn]);
+}
+
+#[test]
+fn findings_are_lines_with_what_to_do_below() {
+    let sections = [("machine".to_owned(), vec![Finding::ok("kernel 6.1"), Finding::fail("no gate", "install one")])];
+    assert_eq!(render(&sections, false), "machine\n  OK    kernel 6.1\n  FAIL  no gate\n        → install one\n");
+    let Err(Failure::Failed(message)) = conclude(&sections, None) else { panic!("one finding failed") };
+    assert_eq!(message, "one thing would stop a takeover");
+}

@@ -1,0 +1,110 @@
+//! The unit that is shipped: clean, narrow, and in step with the program.
+
+use crate::cli::{DEFAULT_CONFIG, DEFAULT_SOCKET, DEFAULT_STATE_DIR};
+use std::path::Path;
+use std::process::Command;
+
+/// What `systemd-analyze security` may say at most: 0 is safest, 10 is a service without any protection.
+const MOST_EXPOSED: f64 = 2.5;
+
+fn unit() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/vipair.service");
+    std::fs::read_to_string(path).expect("systemd/vipair.service is there")
+}
+
+/// All values of a setting, in the order of the file.
+fn values(unit: &str, name: &str) -> Vec<String> {
+    let assignments = unit.lines().filter_map(|line| line.split_once('='));
+    assignments.filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).collect()
+}
+
+/// Runs systemd-analyze on the unit, with a program that exists here. Both streams, if it succeeded.
+fn analyze(arguments: &[&str]) -> String {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("vipair.service");
+    let here = std::env::current_exe().expect("this program has a path");
+    let here = here.to_str().expect("its path is text");
+    std::fs::write(&path, unit().replace("/usr/local/bin/vipair", here)).expect("it can be written");
+    let output = Command::new("systemd-analyze")
+        .args(arguments)
+        .arg(&path)
+        .output()
+        .expect("systemd-analyze runs: apt-get install systemd");
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "systemd-analyze {arguments:?}: {text}");
+    text
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_unit() {
+    assert_eq!(analyze(&["verify", "--man=no"]), "");
+}
+
+#[test]
+fn the_unit_is_hardly_exposed() {
+    let text = analyze(&["security", "--offline=true", "--no-pager"]);
+    let exposure: f64 = text
+        .lines()
+        .find_map(|line| line.split_once("exposure level for vipair.service: "))
+        .and_then(|(_, level)| level.split_whitespace().next()?.parse().ok())
+        .unwrap_or_else(|| panic!("no exposure level in {text}"));
+    assert!(exposure > 0.0 && exposure <= MOST_EXPOSED, "exposure is {exposure}");
+}
+
+#[test]
+fn the_unit_has_no_power_but_what_the_agent_uses() {
+    let allowed =
+        ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF", "CAP_PERFMON", "CAP_SYS_NICE", "CAP_IPC_LOCK"].map(str::to_owned);
+    let given: Vec<String> = values(&unit(), "CapabilityBoundingSet")
+        .iter()
+        .flat_map(|value| value.split_whitespace())
+        .map(str::to_owned)
+        .collect();
+    assert!(!given.is_empty() && given.iter().all(|capability| allowed.contains(capability)), "{given:?}");
+    let commands: Vec<String> = ["ExecStart", "ExecReload", "ExecStartPre", "ExecStop"]
+        .iter()
+        .flat_map(|name| values(&unit(), name))
+        .collect();
+    assert_eq!(commands, ["/usr/local/bin/vipair run", "/usr/bin/kill -HUP $MAINPID"]);
+}
+
+#[test]
+fn the_unit_lets_the_agent_do_its_work() {
+    let unit = unit();
+    assert_eq!(values(&unit, "Type"), ["notify"]);
+    assert_eq!(values(&unit, "RestrictRealtime"), [""; 0], "SCHED_FIFO");
+    assert_eq!(values(&unit, "LimitMEMLOCK"), ["infinity"], "mlockall without CAP_IPC_LOCK");
+    assert_eq!(values(&unit, "ReadWritePaths"), ["/proc/sys/net"], "keep_addr_on_down");
+    let families = values(&unit, "RestrictAddressFamilies").join(" ");
+    for family in ["AF_UNIX", "AF_NETLINK", "AF_PACKET", "AF_INET", "AF_INET6"] {
+        assert!(families.split_whitespace().any(|given| given == family), "{family}");
+    }
+    let last_filter = values(&unit, "SystemCallFilter").pop().expect("there are filters");
+    for call in ["bpf", "@memlock", "sched_setscheduler"] {
+        assert!(last_filter.split_whitespace().any(|given| given == call), "{call} is taken away and not given back");
+    }
+}
+
+#[test]
+fn directories_of_the_unit_are_the_programs_defaults() {
+    let unit = unit();
+    for (name, root, file) in [
+        ("ConfigurationDirectory", "/etc", DEFAULT_CONFIG),
+        ("StateDirectory", "/var/lib", DEFAULT_STATE_DIR),
+        ("RuntimeDirectory", "/run", DEFAULT_SOCKET),
+    ] {
+        let [directory] = values(&unit, name).try_into().expect("it is given once");
+        assert!(Path::new(file).starts_with(Path::new(root).join(directory)), "{name}");
+    }
+}
+
+#[test]
+fn a_crash_loop_ends() {
+    let unit = unit();
+    let number = |name: &str| -> f64 { values(&unit, name)[0].parse().expect("a number of seconds or times") };
+    assert_eq!(values(&unit, "Restart"), ["always"]);
+    assert!(
+        number("StartLimitBurst") * number("RestartSec") < number("StartLimitIntervalSec"),
+        "the limit is reached"
+    );
+}
