@@ -1,0 +1,209 @@
+//! Makes sentences of the engine's plain facts. Nothing here decides anything.
+
+use crate::config::Config;
+use crate::control::protocol::Severity;
+use crate::engine::{Cause, Notice, Outcome};
+use crate::types::{GroupId, InterfaceId, LinkId, LinkPath, NodeId};
+use crate::wire::pulse::{Reason, Role};
+
+/// An event before it has a time and a number.
+pub(super) struct Told {
+    pub severity: Severity,
+    pub kind: &'static str,
+    pub group: Option<String>,
+    pub text: String,
+    pub fields: Vec<(&'static str, String)>,
+}
+
+fn told(severity: Severity, kind: &'static str, text: String) -> Told {
+    Told { severity, kind, group: None, text, fields: Vec::new() }
+}
+
+/// Names of things, from the configuration.
+#[derive(Clone)]
+pub(super) struct Names {
+    groups: Vec<String>,
+    interfaces: Vec<String>,
+    nodes: Vec<String>,
+}
+
+impl Names {
+    pub fn new(config: &Config) -> Names {
+        Names {
+            groups: config.groups.iter().map(|group| group.name.clone()).collect(),
+            interfaces: config.interfaces().into_iter().map(str::to_owned).collect(),
+            nodes: config.nodes.iter().map(|node| node.name.clone()).collect(),
+        }
+    }
+
+    pub fn group(&self, group: GroupId) -> &str {
+        self.groups.get(usize::from(group.0)).map_or("?", String::as_str)
+    }
+
+    pub fn interface(&self, interface: InterfaceId) -> &str {
+        self.interfaces.get(usize::from(interface.0)).map_or("?", String::as_str)
+    }
+
+    pub fn node(&self, node: NodeId) -> &str {
+        usize::from(node.0).checked_sub(1).and_then(|at| self.nodes.get(at)).map_or("?", String::as_str)
+    }
+
+    pub fn link(&self, link: LinkId) -> String {
+        let peer = self.node(link.peer);
+        match link.path {
+            LinkPath::Udp(index) => format!("link {index} to {peer}"),
+            LinkPath::Segment(interface) => format!("segment link to {peer} on {}", self.interface(interface)),
+        }
+    }
+}
+
+/// The word for a role.
+pub(super) fn role(role: Role) -> &'static str {
+    match role {
+        Role::Starting => "starting",
+        Role::Standby => "standby",
+        Role::Active => "active",
+        Role::Handover => "handover",
+        Role::Fault => "fault",
+        Role::Paused => "paused",
+    }
+}
+
+fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Adopted => "the gate of an earlier run of this agent is still open and its lease has not ended",
+        Cause::Heard => "listening is over",
+        Cause::Free => "nobody was active",
+        Cause::Silence => "the peer is silent on every link and does not answer for the address",
+        Cause::Handover => "handed over in order",
+        Cause::Operator => "asked for",
+        Cause::Interface => "the interface lost its carrier, its gate or its addresses",
+        Cause::Mended => "the interface is well again",
+        Cause::Lapsed => "the lease ran out before it was renewed: the agent was stopped or starved",
+        Cause::HigherEpoch => "another node is or was active with a higher epoch",
+        Cause::Unheard => "the peer cannot hear us and is taking over",
+        Cause::Stopping => "the agent is stopping",
+        Cause::Pause => "the operator's pause",
+    }
+}
+
+/// Why a node is not ready, and what would make it so.
+pub(super) fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::None => "",
+        Reason::NoInterface => "the interface does not exist",
+        Reason::NoCarrier => "the interface is down or has no carrier",
+        Reason::NoGate => "the gate is not installed (see the agent's log)",
+        Reason::NoAddresses => "the addresses are not configured yet (see the agent's log)",
+        Reason::NoReservation => "no epoch is reserved: the state directory cannot be written",
+        Reason::StateDamaged => {
+            "the state files are damaged; waiting for the peer to tell the latest epoch \
+             (if there is no peer any more: stop the agent, remove state.a and state.b, start it)"
+        }
+        Reason::Isolated => "isolated: nobody is heard on the clients' segment although neighbours are known",
+        Reason::Paused => "paused by the operator (vipair resume GROUP ends it)",
+        Reason::Listening => "listening after the start",
+        Reason::Stopping => "the agent is stopping",
+    }
+}
+
+/// The answer to a command.
+pub(super) fn outcome(outcome: Outcome) -> (bool, String) {
+    match outcome {
+        Outcome::Done => (true, "done".to_owned()),
+        Outcome::AlreadySo => (true, "it already is so".to_owned()),
+        Outcome::NoPeer => (false, "the other node is not heard; nothing was changed".to_owned()),
+        Outcome::PeerNotReady(why) => (false, format!("the other node is not ready: {}", reason(why))),
+        Outcome::NotReady(why) => (false, format!("this node is not ready: {}", reason(why))),
+        Outcome::TimedOut => (false, "the other node did not take it in time; see vipair status".to_owned()),
+        Outcome::Busy => (false, "another command for this group is under way, or the agent is stopping".to_owned()),
+    }
+}
+
+/// What a notice says.
+pub(super) fn notice(names: &Names, notice: &Notice) -> Told {
+    match *notice {
+        Notice::Role { group, from, to, epoch, cause: why, silence } => {
+            let bad = matches!(why, Cause::Silence | Cause::Interface | Cause::Lapsed | Cause::HigherEpoch | Cause::Unheard);
+            let severity = if bad { Severity::Warning } else { Severity::Info };
+            let kind = match (to, why) {
+                (Role::Active, Cause::Silence) => "takeover",
+                (Role::Active, _) => "active",
+                (Role::Handover, _) => "handover",
+                (Role::Fault, _) => "fault",
+                (Role::Paused, _) => "paused",
+                (Role::Standby | Role::Starting, _) => "standby",
+            };
+            let name = names.group(group);
+            let mut text = format!("{name}: {} → {} (epoch {epoch}): {}", role(from), role(to), cause(why));
+            if !silence.is_zero() {
+                text.push_str(&format!("; silent for {:.1} ms", silence.as_secs_f64() * 1e3));
+            }
+            let mut event = told(severity, kind, text);
+            event.fields = vec![("role", role(to).to_owned()), ("epoch", epoch.0.to_string())];
+            event.group = Some(name.to_owned());
+            event
+        }
+        Notice::PeerUp { peer } => told(Severity::Info, "peer_up", format!("{} is heard", names.node(peer))),
+        Notice::PeerSilent { peer, silence } => {
+            let text = format!("{} is silent on every link for {:.1} ms", names.node(peer), silence.as_secs_f64() * 1e3);
+            told(Severity::Error, "peer_silent", text)
+        }
+        Notice::PeerLeft { peer } => told(Severity::Info, "peer_left", format!("{} said goodbye", names.node(peer))),
+        Notice::Link { link, heard: true } => {
+            told(Severity::Info, "link_up", format!("{} is heard", names.link(link)))
+        }
+        Notice::Link { link, heard: false } => {
+            told(Severity::Warning, "link_silent", format!("{} is silent", names.link(link)))
+        }
+        Notice::Veto { interface, mac } => told(
+            Severity::Warning,
+            "veto",
+            format!("not taking over on {}: {mac} still answers for the address", names.interface(interface)),
+        ),
+        Notice::Isolated { interface } => told(
+            Severity::Error,
+            "isolated",
+            format!("not taking over on {}: nobody is heard on the clients' segment", names.interface(interface)),
+        ),
+        Notice::Conflict { group, peer, epoch, won } => {
+            let what = if won { "we go on and announce again" } else { "we have closed" };
+            let name = names.group(group);
+            let text = format!("{name}: {} is active as well, with epoch {epoch}; {what}", names.node(peer));
+            Told { group: Some(name.to_owned()), ..told(Severity::Error, "conflict", text) }
+        }
+        Notice::Stranger { group, address, mac, defended } => {
+            let what = if defended { "announced again in defence" } else { "defended less than 10 s ago" };
+            let name = names.group(group);
+            let text = format!("{name}: {mac} claims {address} and is no node of this cluster; {what}");
+            let mut event = told(Severity::Error, "stranger", text);
+            event.group = Some(name.to_owned());
+            event.fields = vec![("address", address.to_string()), ("mac", mac.to_string())];
+            event
+        }
+        Notice::LeaseLapsed { interface } => told(
+            Severity::Error,
+            "lapsed",
+            format!("the lease on {} ran out before it was renewed; its groups are closed", names.interface(interface)),
+        ),
+        Notice::Differs { peer, differs: true } => told(
+            Severity::Warning,
+            "differs",
+            format!("the configuration of {} differs from ours (vipair status tells the fields)", names.node(peer)),
+        ),
+        Notice::Differs { peer, differs: false } => {
+            told(Severity::Info, "differs", format!("the configuration of {} is like ours again", names.node(peer)))
+        }
+        Notice::StoreFailed => told(
+            Severity::Error,
+            "store_failed",
+            "the state directory cannot be written; one takeover is still possible, then this node is not ready".to_owned(),
+        ),
+        Notice::StoreMended => told(Severity::Info, "store_mended", "the state directory can be written again".to_owned()),
+        Notice::Stalled { stall } => told(
+            Severity::Warning,
+            "stalled",
+            format!("the agent did not run for {:.0} ms; silence is counted anew", stall.as_secs_f64() * 1e3),
+        ),
+    }
+}
