@@ -7,3 +7,4 @@ pub mod client;
 pub mod protocol;
 #[cfg(test)]
 mod tests;
+pub mod server;

@@ -1,0 +1,91 @@
+//! From a valid configuration to what the engine and the hot thread are built from.
+
+use super::hands::Group;
+use crate::config::{Config, KeyFile, digest};
+use crate::effects::announcer::AnnounceOrder;
+use crate::engine::{GroupSetup, Loaded, PeerSetup, Setup};
+use crate::types::{GroupId, InterfaceId, LinkId, LinkPath, MacAddr};
+use crate::wire::auth::KeyRing;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// 2026-01-01T00:00:00Z in minutes since the Unix epoch.
+const FLOOR_START: u64 = 1_767_225_600 / 60;
+
+/// What the engine needs.
+pub(super) fn setup(config: &Config, keys: &KeyFile, seed: [u8; 32], loaded: Loaded) -> Setup {
+    let names = config.interfaces();
+    let groups = config.groups.iter().map(|group| GroupSetup {
+        key: group.key,
+        interface: interface_of(&names, &group.interface),
+        addresses: Arc::from(group.addresses.as_slice()),
+        prefer: group.prefer,
+        preempt: group.preempt,
+        preempt_delay: group.preempt_delay,
+        drain: group.drain,
+        addresses_digest: digest::addresses(group),
+        policy_digest: digest::policy(config, group),
+    });
+    Setup {
+        me: config.me,
+        timing: config.timing,
+        keys: Arc::new(KeyRing::new(&config.cluster, &keys.keys)),
+        seed,
+        epoch_floor: epoch_floor(),
+        loaded,
+        digests: digest::digests(config),
+        peers: config.peers().map(|peer| PeerSetup { id: peer.id, links: paths(config, names.len()) }).collect(),
+        interfaces: u8::try_from(names.len()).unwrap_or(u8::MAX),
+        groups: groups.collect(),
+    }
+}
+
+/// UDP links first, then the segment link of each interface.
+fn paths(config: &Config, interfaces: usize) -> Vec<LinkPath> {
+    let udp = 0..config.node(config.me).links.len();
+    let segments = 0..interfaces;
+    let number = |at: usize| u8::try_from(at).unwrap_or(u8::MAX);
+    udp.map(|at| LinkPath::Udp(number(at)))
+        .chain(segments.map(|at| LinkPath::Segment(InterfaceId(number(at)))))
+        .collect()
+}
+
+/// The UDP links of this node, to every peer.
+pub(super) fn udp_links(config: &Config) -> Vec<LinkId> {
+    let count = config.node(config.me).links.len();
+    let numbers = 0..u8::try_from(count).unwrap_or(u8::MAX);
+    let link = |peer, at| LinkId { peer, path: LinkPath::Udp(at) };
+    config.peers().flat_map(|peer| numbers.clone().map(move |at| link(peer.id, at))).collect()
+}
+
+/// What the hot thread knows of the groups.
+pub(super) fn hand_groups(config: &Config) -> Vec<Group> {
+    let names = config.interfaces();
+    let groups = config.groups.iter().enumerate();
+    let group = |(at, group): (usize, &crate::config::Group)| Group {
+        key: group.key,
+        interface: interface_of(&names, &group.interface),
+        slot: None,
+        announcement: AnnounceOrder {
+            group: GroupId(u16::try_from(at).unwrap_or(u16::MAX)),
+            interface: Arc::from(group.interface.as_str()),
+            ifindex: 0,
+            source: MacAddr::ZERO,
+            addresses: Arc::from(group.addresses.as_slice()),
+            gateway: None,
+        },
+    };
+    groups.map(group).collect()
+}
+
+fn interface_of(names: &[&str], name: &str) -> InterfaceId {
+    let at = names.iter().position(|known| *known == name).unwrap_or_default();
+    InterfaceId(u8::try_from(at).unwrap_or(u8::MAX))
+}
+
+/// Minutes since 2026-01-01: above every counter that a lost state can have used, as long as the group did not change
+/// hands more than once a minute over its whole life. A clock that is wrong by years only makes it smaller.
+fn epoch_floor() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since.as_secs() / 60).saturating_sub(FLOOR_START).max(1)
+}

@@ -1,0 +1,204 @@
+//! The agent: start order, the hot thread, the slow side, shutdown.
+//!
+//! Start: configuration and keys, the store (locked), memory and threads, then interfaces: closed gate first, then
+//! addresses; the engine listens meanwhile. Nothing opens before the engine says so. Stop: the engine hands over and
+//! says goodbye, the gates stay, closed. A crash anywhere leaves the kernel's gates to close by themselves.
+
+mod build;
+mod hands;
+mod hot;
+mod journal;
+mod orders;
+mod realtime;
+mod slow;
+mod status;
+mod words;
+
+use crate::config::{self, Config, ConfigErrors, KeyFile};
+use crate::control::server;
+use crate::effects::announcer::Announcer;
+use crate::effects::keeper;
+use crate::effects::store::{self, Store};
+use crate::engine::{Engine, GroupState, Loaded};
+use crate::io::clock;
+use std::io;
+use std::path::PathBuf;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+/// What the agent is told on its command line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunOptions {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Which node this is; found by its link addresses when `None`.
+    pub node: Option<String>,
+    /// Where epochs are kept.
+    pub state_dir: PathBuf,
+    /// Where to listen for commands.
+    pub socket: PathBuf,
+}
+
+/// Why the agent ended.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The configuration is wrong: exit code 2, and systemd does not start it again.
+    #[error("{0}")]
+    Configuration(#[from] ConfigErrors),
+    /// Something else: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Messages from other threads that wait for the slow side.
+const WORDS: usize = 1024;
+
+/// Runs the agent until it is told to stop.
+///
+/// # Errors
+/// See [`RunError`]. Nothing is open when it returns.
+pub fn run(options: &RunOptions) -> Result<(), RunError> {
+    let local = local_addresses().map_err(|error| failed("reading this machine's addresses", &error))?;
+    let config = config::load(&options.config, options.node.as_deref(), &local)?;
+    let keys = KeyFile::load(&config.key_file)
+        .map_err(|error| RunError::Failed(format!("{}: {}; {}", config.key_file.display(), error.wrong(), error.right())))?;
+    let hash = store::cluster_hash(&config.cluster);
+    let (store, found) = Store::open(&options.state_dir, config.me, hash)
+        .map_err(|error| RunError::Failed(format!("state directory {}: {error}", options.state_dir.display())))?;
+    let warnings = prepare_memory();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| failed("starting the runtime", &error))?;
+    runtime.block_on(serve(options, config, &keys, store, found, warnings))
+}
+
+fn failed(operation: &str, error: &dyn std::fmt::Display) -> RunError {
+    RunError::Failed(format!("{operation}: {error}"))
+}
+
+/// The addresses of this machine, by which a node finds itself in the file.
+fn local_addresses() -> io::Result<Vec<std::net::IpAddr>> {
+    let all = nix::ifaddrs::getifaddrs()?;
+    let address = |entry: nix::ifaddrs::InterfaceAddress| {
+        let storage = entry.address?;
+        let v4 = storage.as_sockaddr_in().map(|address| std::net::IpAddr::V4(address.ip()));
+        v4.or_else(|| storage.as_sockaddr_in6().map(|address| std::net::IpAddr::V6(address.ip())))
+    };
+    Ok(all.filter_map(address).collect())
+}
+
+fn prepare_memory() -> Vec<String> {
+    match realtime::lock_memory() {
+        Ok(()) => Vec::new(),
+        Err(error) => {
+            let text = format!("memory is not locked ({error}): give CAP_IPC_LOCK or LimitMEMLOCK=infinity");
+            tracing::warn!("{text}");
+            vec![text]
+        }
+    }
+}
+
+fn loaded(found: store::Loaded) -> Loaded {
+    match found {
+        store::Loaded::Fresh => Loaded::Fresh,
+        store::Loaded::State { state, .. } => {
+            let group = |group: &store::GroupState| GroupState {
+                key: group.key,
+                seen: group.seen,
+                reserve: group.reserve,
+                held: group.held,
+                paused: group.paused,
+            };
+            Loaded::State(state.groups.iter().map(group).collect())
+        }
+        store::Loaded::Damaged(description) => {
+            tracing::error!("{description}");
+            Loaded::Damaged
+        }
+    }
+}
+
+async fn serve(
+    options: &RunOptions,
+    config: Config,
+    keys: &KeyFile,
+    store: Store,
+    found: store::Loaded,
+    mut warnings: Vec<String>,
+) -> Result<(), RunError> {
+    let listener = server::bind(&options.socket)
+        .map_err(|error| failed(&format!("control socket {}", options.socket.display()), &error))?;
+    let (words_in, words) = mpsc::channel(WORDS);
+    let started = clock::now();
+    let report = words_in.clone();
+    let store = store.start(move |version, result| {
+        // A full queue means that the slow side is far behind; the next write reports again.
+        let _behind = report.try_send(slow::Word::Stored { version, result });
+    });
+    let store = store.map_err(|error| failed("starting the store", &error))?;
+    let report = words_in.clone();
+    let announcer = Announcer::start_with(
+        || drop(realtime::be_realtime(realtime::ANNOUNCER_PRIORITY)),
+        move |announced| {
+            let _behind = report.try_send(slow::Word::Announced(announced));
+        },
+    );
+    let announcer = announcer.map_err(|error| failed("starting the announcer", &error))?;
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| failed("reading random bytes", &error))?;
+    let setup = build::setup(&config, keys, seed, loaded(found));
+    let links = build::udp_links(&config);
+    let peers = config.peers().map(|peer| peer.id).collect();
+    let interfaces = usize::from(setup.interfaces);
+    let hands = hands::Hands::new(interfaces, links.clone(), peers, build::hand_groups(&config), announcer.handle());
+    let (slow_end, hot_end, vital) = orders::queues().map_err(|error| failed("making the queues", &error))?;
+    let engine = Engine::new(setup, started);
+    let hot = hot::Hot::new(engine, hands, hot_end).map_err(|error| failed("preparing the hot thread", &error))?;
+    warnings.extend(start_hot(hot, words_in)?);
+    let (keeper, keeper_events) = keeper::start(&config);
+    let (calls_in, calls) = mpsc::channel(64);
+    let server = tokio::spawn(server::serve(listener, calls_in));
+    let slow = slow::Slow {
+        names: words::Names::new(&config),
+        state: slow::State::new(interfaces, &links),
+        end: slow_end,
+        vital,
+        journal: journal::Journal::new(),
+        store,
+        keeper,
+        started,
+        warnings,
+        words,
+        keeper_events,
+        calls,
+        config,
+    };
+    let result = slow.run().await;
+    server.abort();
+    drop(announcer);
+    // Somebody may have removed it already; a socket that stays is replaced at the next start.
+    let _gone = std::fs::remove_file(&options.socket);
+    result.map_err(|error| failed("the hot thread", &error))
+}
+
+/// Starts the hot thread and waits until it knows its priority.
+fn start_hot(hot: hot::Hot, words: mpsc::Sender<slow::Word>) -> Result<Option<String>, RunError> {
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let body = move || {
+        let priority = realtime::be_realtime(realtime::HOT_PRIORITY);
+        realtime::touch_stack();
+        // The starter waits for exactly this one word.
+        let _heard = tell.send(priority);
+        let result = hot.run();
+        let _behind = words.blocking_send(slow::Word::HotEnded(result));
+    };
+    std::thread::Builder::new().name("hot".into()).spawn(body).map_err(|error| failed("starting the hot thread", &error))?;
+    match told.recv() {
+        Ok(Ok(())) => Ok(None),
+        Ok(Err(error)) => {
+            let text = format!("no real-time priority ({error}): on a busy machine pulses can be late; give CAP_SYS_NICE");
+            tracing::warn!("{text}");
+            Ok(Some(text))
+        }
+        Err(_) => Err(RunError::Failed("the hot thread ended at once".to_owned())),
+    }
+}

@@ -1,0 +1,378 @@
+//! Everything that may wait: interfaces, sockets that cannot be opened yet, the disk, people, systemd.
+//!
+//! One task on a tokio runtime of its own. It learns from the hot thread through one ring and orders through the
+//! other; whatever happens here, pulses go on.
+
+use super::journal::Journal;
+use super::orders::{Attach, Order, SlowEnd, Tale, Vital};
+use super::status;
+use super::words::{self, Names, Told};
+use crate::config::Config;
+use crate::control::protocol::{Outcome as Answered, Request, Response, Severity};
+use crate::control::server::{Answer, Call};
+use crate::effects::announcer::AnnounceReport;
+use crate::effects::keeper::{KeeperEvent, KeeperHandle};
+use crate::effects::store::{self, StoreHandle};
+use crate::engine::{Command, GroupState, InterfaceFacts};
+use crate::io::clock;
+use crate::io::links::LinkSocket;
+use crate::types::{GroupId, InterfaceId, LinkId, LinkPath, MonoTime};
+use crate::wire::pulse::PORT;
+use sd_notify::NotifyState;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+/// How often links that could not be opened are tried again, and the hot thread's pulse is felt.
+const TICK: Duration = Duration::from_millis(250);
+
+/// What reaches the slow side from other threads.
+#[derive(Debug)]
+pub(super) enum Word {
+    /// From the store's thread.
+    Stored { version: u64, result: Result<(), store::WriteError> },
+    /// From the announcer's thread.
+    Announced(AnnounceReport),
+    /// The hot thread has ended, in order or not.
+    HotEnded(io::Result<()>),
+}
+
+/// What the slow side is made of.
+pub(super) struct Slow {
+    pub config: Config,
+    pub names: Names,
+    pub end: SlowEnd,
+    pub vital: Arc<Vital>,
+    pub journal: Journal,
+    pub store: StoreHandle,
+    pub keeper: KeeperHandle,
+    pub started: MonoTime,
+    pub warnings: Vec<String>,
+    pub words: mpsc::Receiver<Word>,
+    pub keeper_events: mpsc::Receiver<KeeperEvent>,
+    pub calls: mpsc::Receiver<Call>,
+    pub state: State,
+}
+
+/// What the slow side remembers.
+#[derive(Default)]
+pub(super) struct State {
+    facts: Vec<InterfaceFacts>,
+    /// Orders that found the ring full.
+    backlog: VecDeque<Order>,
+    waiting: HashMap<u64, oneshot::Sender<Answer>>,
+    next_call: u64,
+    open_links: Vec<(LinkId, bool)>,
+    ready_told: bool,
+    last_turns: u64,
+    stop_asked: bool,
+}
+
+impl State {
+    pub fn new(interfaces: usize, links: &[LinkId]) -> State {
+        State {
+            facts: vec![InterfaceFacts::default(); interfaces],
+            open_links: links.iter().map(|&link| (link, false)).collect(),
+            next_call: 1,
+            ..State::default()
+        }
+    }
+}
+
+impl Slow {
+    /// Runs until the hot thread has ended.
+    ///
+    /// # Errors
+    /// When signals or the ring's descriptor cannot be watched, or the hot thread failed.
+    pub async fn run(mut self) -> io::Result<()> {
+        let woken = AsyncFd::new(self.end.woken.clone())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                ready = woken.readable() => {
+                    let mut ready = ready?;
+                    let _announced = self.end.woken.take();
+                    ready.clear_ready();
+                    self.hear_tales();
+                }
+                Some(event) = self.keeper_events.recv() => self.hear_keeper(event),
+                Some(word) = self.words.recv() => match word {
+                    Word::HotEnded(result) => {
+                        self.hear_tales();
+                        self.finish().await;
+                        return result;
+                    }
+                    other => self.hear_word(other),
+                },
+                Some(call) = self.calls.recv() => self.hear_call(call),
+                _ = terminate.recv() => self.stop(),
+                _ = interrupt.recv() => self.stop(),
+                _ = hangup.recv() => self.reload(),
+                _ = tick.tick() => self.on_tick(),
+            }
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        self.state.backlog.push_back(order);
+        self.push_backlog();
+    }
+
+    fn push_backlog(&mut self) {
+        while let Some(order) = self.state.backlog.pop_front() {
+            if let Err(order) = self.end.order(order) {
+                self.state.backlog.push_front(order);
+                return;
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        if !std::mem::replace(&mut self.state.stop_asked, true) {
+            notify(&[NotifyState::Stopping]);
+            tracing::info!("stopping: handing over what is active here");
+            self.order(Order::Command { id: 0, command: Command::Stop });
+        }
+    }
+
+    fn hear_tales(&mut self) {
+        while let Ok(tale) = self.end.tales.pop() {
+            match tale {
+                Tale::Notice { at, notice } => {
+                    let told = words::notice(&self.names, &notice);
+                    self.journal.note(at, told);
+                }
+                Tale::Reply { id, outcome } => {
+                    let (ok, message) = words::outcome(outcome);
+                    self.answer(id, Answer::One(Box::new(Response::Outcome(Answered { ok, message }))));
+                }
+                Tale::Persist { version, state } => self.persist(version, &state),
+                Tale::Report { id, report } => {
+                    let mut status = status::status(&self.config, &self.names, &report, self.started);
+                    status.warnings.extend(self.warnings.iter().cloned());
+                    self.add_counters(&mut status);
+                    self.answer(id, Answer::One(Box::new(Response::Status(Box::new(status)))));
+                }
+                Tale::Stopped => {}
+            }
+        }
+    }
+
+    fn add_counters(&self, status: &mut crate::control::protocol::StatusReport) {
+        for (group, configured) in status.groups.iter_mut().zip(&self.config.groups) {
+            group.counters.extend(self.keeper.counters(configured.key));
+        }
+        let vital = &self.vital;
+        let late = Duration::from_nanos(vital.worst_lateness.load(Ordering::Relaxed));
+        if late > self.config.timing.pulse {
+            let text = format!("the hot thread once woke up {:.1} ms late", late.as_secs_f64() * 1e3);
+            status.warnings.push(text);
+        }
+        let dropped = vital.dropped.load(Ordering::Relaxed) + vital.announcements_dropped.load(Ordering::Relaxed);
+        if dropped > 0 {
+            status.warnings.push(format!("{dropped} messages between threads were dropped"));
+        }
+    }
+
+    fn answer(&mut self, id: u64, answer: Answer) {
+        if let Some(waiting) = self.state.waiting.remove(&id) {
+            // The client may have gone away; nobody else wants the answer.
+            let _gone = waiting.send(answer);
+        }
+    }
+
+    fn persist(&mut self, version: u64, groups: &[GroupState]) {
+        let groups = groups.iter().map(|group| store::GroupState {
+            key: group.key,
+            seen: group.seen,
+            reserve: group.reserve,
+            held: group.held,
+            paused: group.paused,
+        });
+        let state = store::State {
+            node: self.config.me,
+            cluster: store::cluster_hash(&self.config.cluster),
+            groups: groups.collect(),
+        };
+        self.store.write(version, state);
+    }
+
+    fn hear_word(&mut self, word: Word) {
+        match word {
+            Word::Stored { version, result: Ok(()) } => self.order(Order::Stored { version }),
+            Word::Stored { result: Err(error), .. } => {
+                self.tell(Severity::Error, "store_error", error.to_string());
+                self.order(Order::StoreFailed);
+            }
+            Word::Announced(report) => {
+                tracing::debug!(?report, "announced");
+                if let Some(error) = report.error {
+                    self.tell(Severity::Warning, "announce_error", format!("announcing failed: {error}"));
+                }
+            }
+            Word::HotEnded(_) => {}
+        }
+    }
+
+    fn tell(&mut self, severity: Severity, kind: &'static str, text: String) {
+        self.journal.note(clock::now(), Told { severity, kind, group: None, text, fields: Vec::new() });
+    }
+
+    fn hear_call(&mut self, call: Call) {
+        let id = self.state.next_call;
+        self.state.next_call += 1;
+        let command = match &call.request {
+            Request::Status => Ok(None),
+            Request::Events { follow } => {
+                let follow = follow.then(|| self.journal.follow());
+                let _gone = call.answer.send(Answer::Events(self.journal.past(), follow));
+                return;
+            }
+            Request::Switch { group } => self.find(group).map(|group| Some(Command::Switch(group))),
+            Request::Pause { group } => self.find(group).map(|group| Some(Command::Pause(group))),
+            Request::Resume { group } => self.find(group).map(|group| Some(Command::Resume(group))),
+        };
+        match command {
+            Err(message) => {
+                let refusal = Response::Outcome(Answered { ok: false, message });
+                let _gone = call.answer.send(Answer::One(Box::new(refusal)));
+            }
+            Ok(command) => {
+                self.state.waiting.insert(id, call.answer);
+                self.order(match command {
+                    None => Order::Report { id },
+                    Some(command) => Order::Command { id, command },
+                });
+            }
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<GroupId, String> {
+        let at = self.config.groups.iter().position(|group| group.name == name);
+        at.and_then(|at| u16::try_from(at).ok()).map(GroupId).ok_or_else(|| {
+            let known: Vec<&str> = self.config.groups.iter().map(|group| group.name.as_str()).collect();
+            format!("no group \"{name}\"; there is {}", known.join(", "))
+        })
+    }
+
+    fn on_tick(&mut self) {
+        self.push_backlog();
+        self.open_links();
+        let turns = self.vital.turns.load(Ordering::Relaxed);
+        // The watchdog is fed only while the hot thread lives: its pulse wakes it at least once a second.
+        if turns != self.state.last_turns {
+            self.state.last_turns = turns;
+            notify(&[NotifyState::Watchdog]);
+        }
+        self.state.waiting.retain(|_, waiting| !waiting.is_closed());
+    }
+
+    /// Opens the sockets of links whose address has appeared.
+    fn open_links(&mut self) {
+        for at in 0..self.state.open_links.len() {
+            let (link, open) = self.state.open_links[at];
+            let LinkPath::Udp(index) = link.path else { continue };
+            if open {
+                continue;
+            }
+            let end = |node| self.config.node(node).links[usize::from(index)];
+            match LinkSocket::open(end(self.config.me), end(link.peer), PORT) {
+                Ok(socket) => {
+                    self.state.open_links[at].1 = true;
+                    self.order(Order::Link { link, socket: Some(socket) });
+                }
+                Err(error) => tracing::debug!(%error, link = self.names.link(link), "link cannot be opened yet"),
+            }
+        }
+    }
+
+    fn hear_keeper(&mut self, event: KeeperEvent) {
+        match event {
+            KeeperEvent::Attached { interface, ifindex, mac, gate, slots, adopted, socket } => {
+                let attach = Attach { interface, ifindex, mac, gate, slots, adopted, socket };
+                self.order(Order::Attach(Box::new(attach)));
+                self.change_facts(interface, |facts| {
+                    facts.exists = true;
+                    facts.gate = true;
+                    facts.mac = mac;
+                });
+            }
+            KeeperEvent::State { interface, up, carrier, mac } => self.change_facts(interface, |facts| {
+                facts.exists = true;
+                facts.carrier = up && carrier;
+                facts.mac = mac;
+            }),
+            KeeperEvent::AddressesReady { interface } => {
+                self.change_facts(interface, |facts| facts.addresses = true);
+                self.tell_ready();
+            }
+            KeeperEvent::GateLost { interface } => {
+                let text = format!("the gate on {} was removed by somebody", self.names.interface(interface));
+                self.tell(Severity::Error, "gate_lost", text);
+                self.change_facts(interface, |facts| {
+                    facts.gate = false;
+                    facts.addresses = false;
+                });
+            }
+            KeeperEvent::Gone { interface } => {
+                let text = format!("interface {} is gone", self.names.interface(interface));
+                self.tell(Severity::Error, "interface_gone", text);
+                self.change_facts(interface, |facts| *facts = InterfaceFacts::default());
+            }
+            KeeperEvent::AddressRestored { interface, address } => {
+                let name = self.names.interface(interface);
+                let text = format!("somebody removed {address} from {name}; it was added again");
+                self.tell(Severity::Warning, "address_restored", text);
+            }
+            KeeperEvent::Gateway { interface, ip, mac } => {
+                self.order(Order::Anchor { interface, address: ip, mac });
+            }
+            KeeperEvent::Failed { interface, operation, cause } => {
+                let text = format!("{}: {operation}: {cause}", self.names.interface(interface));
+                self.tell(Severity::Error, "interface_error", text);
+            }
+        }
+    }
+
+    fn change_facts(&mut self, interface: InterfaceId, change: impl FnOnce(&mut InterfaceFacts)) {
+        let facts = &mut self.state.facts[usize::from(interface.0)];
+        let before = *facts;
+        change(facts);
+        let facts = *facts;
+        if facts != before {
+            self.order(Order::Facts { interface, facts });
+        }
+    }
+
+    /// Ready for systemd once every interface has its closed gate and its addresses: services that are ordered after
+    /// us find the addresses there.
+    fn tell_ready(&mut self) {
+        if !self.state.ready_told && self.state.facts.iter().all(|facts| facts.gate && facts.addresses) {
+            self.state.ready_told = true;
+            notify(&[NotifyState::Ready]);
+            self.tell(Severity::Info, "ready", "gates installed, addresses configured".to_owned());
+        }
+    }
+
+    fn reload(&mut self) {
+        self.tell(Severity::Warning, "reload", "a reload was asked for".to_owned());
+    }
+
+    async fn finish(&mut self) {
+        self.keeper.stop().await;
+    }
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    let _nobody = sd_notify::notify(states);
+}
