@@ -1,34 +1,9 @@
 //! `vipair run`: the agent.
 
 use super::{DEFAULT_CONFIG, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Failure, logging};
-use crate::config::ConfigErrors;
+use crate::daemon::{self, RunError, RunOptions};
 use clap::Args;
 use std::path::PathBuf;
-use thiserror::Error;
-
-/// What the agent is told on its command line.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RunOptions {
-    /// The configuration file.
-    pub config: PathBuf,
-    /// Which node this is; found by its link addresses when `None`.
-    pub node: Option<String>,
-    /// Where epochs are kept.
-    pub state_dir: PathBuf,
-    /// Where to listen for commands.
-    pub socket: PathBuf,
-}
-
-/// Why the agent ended.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// The configuration is wrong: exit code 2, and systemd does not start it again.
-    #[error("{0}")]
-    Configuration(#[from] ConfigErrors),
-    /// Something else: exit code 1.
-    #[error("{0}")]
-    Failed(String),
-}
 
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {
@@ -54,13 +29,8 @@ impl From<RunArgs> for RunOptions {
 
 pub(super) fn execute(args: RunArgs) -> Result<(), Failure> {
     logging::start();
-    start_agent(args.into()).map_err(|error| match error {
+    daemon::run(&args.into()).map_err(|error| match error {
         RunError::Configuration(errors) => errors.into(),
         RunError::Failed(message) => Failure::Failed(message),
     })
-}
-
-/// THE PLUG: the daemon goes in here.
-fn start_agent(_options: RunOptions) -> Result<(), RunError> {
-    Err(RunError::Failed("the agent is not part of this build yet".to_owned()))
 }

@@ -3,6 +3,7 @@
 use super::hands::Group;
 use crate::config::{Config, KeyFile, digest};
 use crate::effects::announcer::AnnounceOrder;
+use crate::effects::keeper::Guarded;
 use crate::engine::{GroupSetup, Loaded, PeerSetup, Setup};
 use crate::types::{GroupId, InterfaceId, LinkId, LinkPath, MacAddr};
 use crate::wire::auth::KeyRing;
@@ -76,6 +77,21 @@ pub(super) fn hand_groups(config: &Config) -> Vec<Group> {
         },
     };
     groups.map(group).collect()
+}
+
+/// What the keeper guards.
+pub(super) fn guarded(config: &Config) -> Vec<Guarded> {
+    let interfaces = config.interfaces();
+    let groups = |name: &str| {
+        let here = config.groups.iter().filter(|group| group.interface == name);
+        here.map(|group| (group.key, group.addresses.clone())).collect()
+    };
+    let guarded = |name: &&str| Guarded {
+        interface: interface_of(&interfaces, name),
+        name: (*name).to_owned(),
+        groups: groups(name),
+    };
+    interfaces.iter().map(guarded).collect()
 }
 
 fn interface_of(names: &[&str], name: &str) -> InterfaceId {

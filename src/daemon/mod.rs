@@ -17,7 +17,7 @@ mod words;
 use crate::config::{self, Config, ConfigErrors, KeyFile};
 use crate::control::server;
 use crate::effects::announcer::Announcer;
-use crate::effects::keeper;
+use crate::effects::keeper::KeeperHandle;
 use crate::effects::store::{self, Store};
 use crate::engine::{Engine, GroupState, Loaded};
 use crate::io::clock;
@@ -50,6 +50,8 @@ pub enum RunError {
     Failed(String),
 }
 
+/// Events of interfaces that wait for the slow side: one for each address that somebody removed, at the worst.
+const EVENTS: usize = 65_536;
 /// Messages from other threads that wait for the slow side.
 const WORDS: usize = 1024;
 
@@ -154,7 +156,13 @@ async fn serve(
     let engine = Engine::new(setup, started);
     let hot = hot::Hot::new(engine, hands, hot_end).map_err(|error| failed("preparing the hot thread", &error))?;
     warnings.extend(start_hot(hot, words_in)?);
-    let (keeper, keeper_events) = keeper::start(&config);
+    let (events_in, keeper_events) = mpsc::channel(EVENTS);
+    let keeper = KeeperHandle::start(build::guarded(&config), move |event| {
+        if events_in.try_send(event).is_err() {
+            tracing::error!("an event of an interface was lost: the slow side is far behind");
+        }
+    });
+    let keeper = keeper.map_err(|error| failed("starting the keeper", &error))?;
     let (calls_in, calls) = mpsc::channel(64);
     let server = tokio::spawn(server::serve(listener, calls_in));
     let slow = slow::Slow {
@@ -164,7 +172,7 @@ async fn serve(
         vital,
         journal: journal::Journal::new(),
         store,
-        keeper,
+        keeper: Some(keeper),
         started,
         warnings,
         words,

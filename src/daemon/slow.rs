@@ -24,7 +24,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
@@ -50,7 +49,7 @@ pub(super) struct Slow {
     pub vital: Arc<Vital>,
     pub journal: Journal,
     pub store: StoreHandle,
-    pub keeper: KeeperHandle,
+    pub keeper: Option<KeeperHandle>,
     pub started: MonoTime,
     pub warnings: Vec<String>,
     pub words: mpsc::Receiver<Word>,
@@ -90,7 +89,7 @@ impl Slow {
     /// # Errors
     /// When signals or the ring's descriptor cannot be watched, or the hot thread failed.
     pub async fn run(mut self) -> io::Result<()> {
-        let woken = AsyncFd::new(self.end.woken.clone())?;
+        let woken = self.end.woken.for_tokio()?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
@@ -108,7 +107,7 @@ impl Slow {
                 Some(word) = self.words.recv() => match word {
                     Word::HotEnded(result) => {
                         self.hear_tales();
-                        self.finish().await;
+                        self.finish();
                         return result;
                     }
                     other => self.hear_word(other),
@@ -168,9 +167,6 @@ impl Slow {
     }
 
     fn add_counters(&self, status: &mut crate::control::protocol::StatusReport) {
-        for (group, configured) in status.groups.iter_mut().zip(&self.config.groups) {
-            group.counters.extend(self.keeper.counters(configured.key));
-        }
         let vital = &self.vital;
         let late = Duration::from_nanos(vital.worst_lateness.load(Ordering::Relaxed));
         if late > self.config.timing.pulse {
@@ -333,6 +329,13 @@ impl Slow {
                 let text = format!("somebody removed {address} from {name}; it was added again");
                 self.tell(Severity::Warning, "address_restored", text);
             }
+            KeeperEvent::AddressesMissing { interface } => {
+                let text = format!("addresses are missing on {}", self.names.interface(interface));
+                self.tell(Severity::Error, "addresses_missing", text);
+                self.change_facts(interface, |facts| facts.addresses = false);
+            }
+            KeeperEvent::Regrouped { .. } | KeeperEvent::Reconfigured => {}
+            KeeperEvent::Neighbour { .. } => {}
             KeeperEvent::Gateway { interface, ip, mac } => {
                 self.order(Order::Anchor { interface, address: ip, mac });
             }
@@ -367,8 +370,10 @@ impl Slow {
         self.tell(Severity::Warning, "reload", "a reload was asked for".to_owned());
     }
 
-    async fn finish(&mut self) {
-        self.keeper.stop().await;
+    fn finish(&mut self) {
+        if let Some(keeper) = self.keeper.take() {
+            keeper.stop();
+        }
     }
 }
 

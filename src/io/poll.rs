@@ -7,9 +7,10 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::unix::AsyncFd;
 
 /// Descriptors reported by one wake-up.
 pub const MAX_READY: usize = 32;
@@ -111,6 +112,16 @@ impl Waker {
     pub fn wake(&self) {
         // EAGAIN means that the counter is at its top: it is readable, and that is all a wake-up is for.
         let _full = self.fd.write(1);
+    }
+
+    /// A descriptor of its own for a tokio task that wants to be woken. Call inside a runtime.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors.
+    pub fn for_tokio(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        let fd = self.fd.as_fd().try_clone_to_owned()?;
+        // SAFETY: the descriptor is owned by the value that is registered, and nobody else closes or replaces it.
+        unsafe { AsyncFd::register(fd) }.map_err(Into::into)
     }
 
     /// Takes the wake-up; call it before looking at the queues it announces. True if there was one.
