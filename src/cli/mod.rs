@@ -23,7 +23,6 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 
-
 /// Where the configuration is unless `--config` says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/vipair/vipair.toml";
 /// Where epochs are kept unless `--state-dir` says otherwise.

@@ -1,11 +1,10 @@
 //! What happened: the last events in a bounded ring, for `vipair events`, and a line each in the log.
 
 use super::words::Told;
-use crate::control::protocol::{Event, Severity, rfc3339};
+use crate::control::protocol::{Event, Severity};
 use crate::io::clock;
 use crate::types::MonoTime;
 use std::collections::VecDeque;
-use std::time::Duration;
 use tokio::sync::broadcast;
 
 /// Events kept; the oldest goes first.
@@ -28,7 +27,7 @@ impl Journal {
         log(&told);
         self.sequence += 1;
         let event = Event {
-            time: rfc3339(Duration::from_nanos(clock::wall_of(at).0)),
+            time: clock::wall_of(at).to_string(),
             sequence: self.sequence,
             severity: told.severity,
             kind: told.kind.to_owned(),

@@ -62,8 +62,9 @@ const WORDS: usize = 1024;
 pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let local = local_addresses().map_err(|error| failed("reading this machine's addresses", &error))?;
     let config = config::load(&options.config, options.node.as_deref(), &local)?;
-    let keys = KeyFile::load(&config.key_file)
-        .map_err(|error| RunError::Failed(format!("{}: {}; {}", config.key_file.display(), error.wrong(), error.right())))?;
+    let keys = KeyFile::load(&config.key_file).map_err(|error| {
+        RunError::Failed(format!("{}: {}; {}", config.key_file.display(), error.wrong(), error.right()))
+    })?;
     let hash = store::cluster_hash(&config.cluster);
     let (store, found) = Store::open(&options.state_dir, config.me, hash)
         .map_err(|error| RunError::Failed(format!("state directory {}: {error}", options.state_dir.display())))?;
@@ -199,11 +200,15 @@ fn start_hot(hot: hot::Hot, words: mpsc::Sender<slow::Word>) -> Result<Option<St
         let result = hot.run();
         let _behind = words.blocking_send(slow::Word::HotEnded(result));
     };
-    std::thread::Builder::new().name("hot".into()).spawn(body).map_err(|error| failed("starting the hot thread", &error))?;
+    std::thread::Builder::new()
+        .name("hot".into())
+        .spawn(body)
+        .map_err(|error| failed("starting the hot thread", &error))?;
     match told.recv() {
         Ok(Ok(())) => Ok(None),
         Ok(Err(error)) => {
-            let text = format!("no real-time priority ({error}): on a busy machine pulses can be late; give CAP_SYS_NICE");
+            let text =
+                format!("no real-time priority ({error}): on a busy machine pulses can be late; give CAP_SYS_NICE");
             tracing::warn!("{text}");
             Ok(Some(text))
         }

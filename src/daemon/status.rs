@@ -3,7 +3,7 @@
 use super::words::{self, Names};
 use crate::config::{Config, Profile};
 use crate::control::protocol::{
-    GroupRole, GroupStatus, LinkState, LinkStatus, MAX_SHOWN_ADDRESSES, StatusReport, TimingStatus, rfc3339,
+    GroupRole, GroupStatus, LinkState, LinkStatus, MAX_SHOWN_ADDRESSES, StatusReport, TimingStatus,
 };
 use crate::engine::{GroupReport, LinkReport, PeerReport, Presence, Report, Waiting};
 use crate::io::clock;
@@ -51,7 +51,7 @@ fn group_status(config: &Config, names: &Names, report: &Report, at: usize, grou
         peer_role: group.peer.map(|(role, _)| group_role(role)),
         ready: group.reason == Reason::None,
         reason: why(names, report, group, peer.map(|peer| peer.id)),
-        since: rfc3339(Duration::from_nanos(clock::wall_of(group.since).0)),
+        since: clock::wall_of(group.since).to_string(),
         active: group.active.map(|node| names.node(node).to_owned()),
         interface: configured.interface.clone(),
         address_count: configured.addresses.len() as u64,
@@ -161,7 +161,9 @@ fn differences(config: &Config, names: &Names, report: &Report, peer: &PeerRepor
             found.push(format!("group {group_name}: addresses differ between here and {name}"));
         }
         if group.policy_differs {
-            found.push(format!("group {group_name}: prefer, preempt, preempt_delay_ms or drain_ms differ from {name}"));
+            found.push(format!(
+                "group {group_name}: prefer, preempt, preempt_delay_ms or drain_ms differ from {name}"
+            ));
         }
         if group.unknown_to_peer {
             found.push(format!("group {group_name} does not exist on {name}"));

@@ -124,7 +124,10 @@ pub(super) fn outcome(outcome: Outcome) -> (bool, String) {
 pub(super) fn notice(names: &Names, notice: &Notice) -> Told {
     match *notice {
         Notice::Role { group, from, to, epoch, cause: why, silence } => {
-            let bad = matches!(why, Cause::Silence | Cause::Interface | Cause::Lapsed | Cause::HigherEpoch | Cause::Unheard);
+            let bad = matches!(
+                why,
+                Cause::Silence | Cause::Interface | Cause::Lapsed | Cause::HigherEpoch | Cause::Unheard
+            );
             let severity = if bad { Severity::Warning } else { Severity::Info };
             let kind = match (to, why) {
                 (Role::Active, Cause::Silence) => "takeover",
@@ -146,7 +149,8 @@ pub(super) fn notice(names: &Names, notice: &Notice) -> Told {
         }
         Notice::PeerUp { peer } => told(Severity::Info, "peer_up", format!("{} is heard", names.node(peer))),
         Notice::PeerSilent { peer, silence } => {
-            let text = format!("{} is silent on every link for {:.1} ms", names.node(peer), silence.as_secs_f64() * 1e3);
+            let text =
+                format!("{} is silent on every link for {:.1} ms", names.node(peer), silence.as_secs_f64() * 1e3);
             told(Severity::Error, "peer_silent", text)
         }
         Notice::PeerLeft { peer } => told(Severity::Info, "peer_left", format!("{} said goodbye", names.node(peer))),
@@ -184,7 +188,10 @@ pub(super) fn notice(names: &Names, notice: &Notice) -> Told {
         Notice::LeaseLapsed { interface } => told(
             Severity::Error,
             "lapsed",
-            format!("the lease on {} ran out before it was renewed; its groups are closed", names.interface(interface)),
+            format!(
+                "the lease on {} ran out before it was renewed; its groups are closed",
+                names.interface(interface)
+            ),
         ),
         Notice::Differs { peer, differs: true } => told(
             Severity::Warning,
@@ -197,9 +204,12 @@ pub(super) fn notice(names: &Names, notice: &Notice) -> Told {
         Notice::StoreFailed => told(
             Severity::Error,
             "store_failed",
-            "the state directory cannot be written; one takeover is still possible, then this node is not ready".to_owned(),
+            "the state directory cannot be written; one takeover is still possible, then this node is not ready"
+                .to_owned(),
         ),
-        Notice::StoreMended => told(Severity::Info, "store_mended", "the state directory can be written again".to_owned()),
+        Notice::StoreMended => {
+            told(Severity::Info, "store_mended", "the state directory can be written again".to_owned())
+        }
         Notice::Stalled { stall } => told(
             Severity::Warning,
             "stalled",

@@ -52,6 +52,7 @@ impl Engine {
         }
         if facts.is_serviceable() && !before.is_serviceable() {
             self.interfaces[usize::from(interface.0)].serviceable = now;
+            self.segments[usize::from(interface.0)].next_refresh = now;
             for peer in &mut self.peers {
                 peer.watch = None;
             }

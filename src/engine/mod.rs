@@ -119,7 +119,7 @@ impl Engine {
         let mut engine = Engine {
             peers,
             interfaces: vec![Interface::default(); interfaces],
-            segments: vec![Segment::default(); interfaces],
+            segments: vec![Segment::new(now); interfaces],
             groups,
             addresses,
             pending: Vec::new(),

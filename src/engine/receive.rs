@@ -84,12 +84,16 @@ impl Engine {
             link.heard = Some(now);
             link.received += 1;
         }
-        let changed = known.deaf != header.flags.deaf || known.left != header.flags.goodbye || quiet;
-        known.deaf = header.flags.deaf;
-        if header.flags.goodbye && !known.left {
-            out.notice(Notice::PeerLeft { peer: known.id });
+        let mut changed = quiet;
+        // One that was overtaken on the way says how things were, not how they are.
+        if known.sessions.newest() == Some(header.counter) {
+            changed |= known.deaf != header.flags.deaf || known.left != header.flags.goodbye;
+            known.deaf = header.flags.deaf;
+            if header.flags.goodbye && !known.left {
+                out.notice(Notice::PeerLeft { peer: known.id });
+            }
+            known.left = header.flags.goodbye;
         }
-        known.left = header.flags.goodbye;
         known.acked = known.acked.max(header.ack_version.min(self.table));
         known.table = known.table.max(header.table_version);
         known.note_config(header);

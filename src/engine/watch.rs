@@ -66,11 +66,15 @@ pub(super) struct Segment {
     gateway: Option<(IpAddr, Option<MacAddr>)>,
     /// When somebody who is no peer was last heard.
     traffic: Option<MonoTime>,
-    next_refresh: MonoTime,
+    pub next_refresh: MonoTime,
     pub isolated: bool,
 }
 
 impl Segment {
+    pub fn new(now: MonoTime) -> Segment {
+        Segment { next_refresh: now, ..Segment::default() }
+    }
+
     pub fn note_traffic(&mut self, mac: MacAddr, address: Option<IpAddr>, now: MonoTime) {
         self.traffic = Some(now);
         let Some(address) = address else { return };
@@ -148,12 +152,15 @@ impl Engine {
         if now < watch.next {
             return;
         }
-        let eager = now.since(watch.since) < PATIENCE;
+        let can_open = |group: &super::group::Group| {
+            !group.is_open() && self.interfaces[usize::from(group.interface.0)].facts.is_serviceable()
+        };
+        let needed = self.groups.iter().any(can_open);
+        let eager = needed && now.since(watch.since) < PATIENCE;
         watch.next = now + if eager { self.setup.timing.probe } else { self.setup.timing.pulse };
         let round = watch.round;
         watch.round = round.wrapping_add(1);
         self.dirty = true;
-        let needed = self.groups.iter().any(|group| !group.is_open());
         if !needed && now.since(watch.since) > self.setup.timing.silence * 10 {
             // Everything is ours already: the pulses themselves ask often enough.
             return;
@@ -248,10 +255,13 @@ impl Engine {
     fn refresh_anchors(&mut self, now: MonoTime, out: &mut Actions) {
         let well = self.peers.iter().all(|peer| peer.watch.is_none());
         for (at, segment) in self.segments.iter_mut().enumerate() {
-            if now < segment.next_refresh || !self.interfaces[at].facts.is_serviceable() {
+            if now < segment.next_refresh {
                 continue;
             }
             segment.next_refresh = now + ANCHOR_REFRESH;
+            if !self.interfaces[at].facts.is_serviceable() {
+                continue;
+            }
             if well && segment.traffic.is_some_and(|traffic| now.since(traffic) < ANCHOR_AGE * 2) {
                 segment.neighbours.retain(|known| now.since(known.seen) < ANCHOR_AGE);
             } else if well {

@@ -321,3 +321,11 @@ fn many_groups_move_together_and_are_learned_in_several_datagrams() {
     world.run(Duration::from_secs(2));
     assert_eq!(world.nodes[0].kernel.open.len(), 100);
 }
+
+#[test]
+fn an_engine_without_an_interface_sleeps_between_pulses() {
+    let mut world = World::new(Profile::Fast, 1);
+    world.start_without_interface(0);
+    world.run(Duration::from_secs(1));
+    assert!(world.ticks < 400, "{} wake-ups in a second", world.ticks);
+}

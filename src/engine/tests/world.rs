@@ -84,6 +84,8 @@ pub struct World {
     pub highest: BTreeMap<GroupId, Epoch>,
     due: BTreeMap<(MonoTime, u64), Due>,
     sequence: u64,
+    /// Wake-ups by deadline.
+    pub ticks: usize,
 }
 
 impl World {
@@ -115,6 +117,7 @@ impl World {
             highest: BTreeMap::new(),
             due: BTreeMap::new(),
             sequence: 0,
+            ticks: 0,
         }
     }
 
@@ -164,6 +167,12 @@ impl World {
         for link in links {
             self.handle(at, Event::Link { link, open: true });
         }
+    }
+
+    /// Starts an agent whose interface is not there yet.
+    pub fn start_without_interface(&mut self, at: usize) {
+        let setup = self.setup(at);
+        self.nodes[at].engine = Some(Engine::new(setup, self.now));
     }
 
     pub fn facts(&mut self, at: usize, carrier: bool) {
@@ -324,6 +333,7 @@ impl World {
                 let node = &self.nodes[at];
                 let due = node.engine.as_ref().is_some_and(|engine| engine.next_deadline() <= self.now);
                 if due && !node.stopped && !node.exited {
+                    self.ticks += 1;
                     self.handle(at, Event::Tick);
                 }
             }
