@@ -219,6 +219,8 @@ impl Scene {
         let limit = Instant::now() + PATIENCE;
         while !condition(self) {
             assert!(Instant::now() < limit, "waited {PATIENCE:?} in vain for: {what}");
+            let died = self.agents.iter_mut().any(Agent::died);
+            assert!(!died, "an agent ended by itself while waiting for: {what}");
             std::thread::sleep(Duration::from_millis(20));
         }
         clock::now()

@@ -140,6 +140,11 @@ impl Agent {
         self.process.as_mut().is_some_and(Process::is_running)
     }
 
+    /// Whether it was started, not ended by the lab, and ended all the same.
+    pub fn died(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| !process.is_running())
+    }
+
     /// Its process number.
     pub fn pid(&self) -> i32 {
         self.running().pid().as_raw()

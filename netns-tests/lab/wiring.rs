@@ -250,5 +250,11 @@ fn addresses(port: Port, ipv4: bool) -> String {
             add(asker(IpAddr::V6(Ipv6Addr::UNSPECIFIED), turn), 128, "nodad noprefixroute");
         }
     }
+    if port == Port::Alpha || port == Port::Beta {
+        if ipv4 {
+            let _ = writeln!(lines, "route add default via {} dev {inside}", Port::Gateway.ipv4());
+        }
+        let _ = writeln!(lines, "route add default via {} dev {inside}", Port::Gateway.ipv6());
+    }
     lines
 }
