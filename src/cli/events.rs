@@ -1,7 +1,7 @@
 //! `vipair events`: what happened.
 
 use super::{Failure, SocketArg, print, render, terminal};
-use crate::control::client::Client;
+use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Event, Request, Response};
 use clap::Args;
 
@@ -24,7 +24,11 @@ pub(super) fn execute(args: &EventsArgs) -> Result<(), Failure> {
         client.wait_for_ever()?;
     }
     loop {
-        match client.receive()? {
+        let response = match client.receive() {
+            Err(ClientError::Closed) if args.follow => return Err(Failure::Failed("the agent has ended".to_owned())),
+            other => other?,
+        };
+        match response {
             Response::Event(event) => print(&shown(&event, args.json)?)?,
             Response::End => return Ok(()),
             Response::Outcome(outcome) => return Err(Failure::Failed(outcome.message)),

@@ -13,7 +13,11 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Begins logging. A second call does nothing.
 pub(super) fn start() {
-    let filter = EnvFilter::try_from_env("VIPAIR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let asked = std::env::var("VIPAIR_LOG").unwrap_or_else(|_| "info".to_owned());
+    let filter = EnvFilter::try_new(&asked).unwrap_or_else(|error| {
+        eprintln!("vipair: VIPAIR_LOG={asked}: {error}; logging at info");
+        EnvFilter::new("info")
+    });
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let begun = if std::env::var_os("JOURNAL_STREAM").is_some() {
         builder.with_ansi(false).event_format(Journal).try_init()

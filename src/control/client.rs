@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
-/// An agent that does not answer within this time hangs. A switch is answered when it is done or refused.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// An agent that does not tell what it knows within this time hangs.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// A switch, pause or resume is answered when it is done or refused, which may take a drain.
+pub const ORDER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -36,8 +38,8 @@ pub enum ClientError {
         /// What the kernel said.
         source: std::io::Error,
     },
-    /// The agent took longer than [`ANSWER_TIMEOUT`].
-    #[error("the agent did not answer within {} s; see `journalctl -u vipair`", ANSWER_TIMEOUT.as_secs())]
+    /// The agent took longer than [`ANSWER_TIMEOUT`] or [`ORDER_TIMEOUT`].
+    #[error("the agent does not answer in time; see `journalctl -u vipair`")]
     Timeout,
     /// The connection ended before the answer.
     #[error("the agent closed the connection before it answered; see `journalctl -u vipair`")]
@@ -67,7 +69,6 @@ impl Client {
             std::io::ErrorKind::PermissionDenied => ClientError::NotAllowed { socket: socket.to_owned(), source },
             _ => ClientError::NotRunning { socket: socket.to_owned(), source },
         })?;
-        stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(ClientError::Io)?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT)).map_err(ClientError::Io)?;
         Ok(Client { stream, lines: LineBuffer::new(MAX_RESPONSE_BYTES) })
     }
@@ -87,6 +88,11 @@ impl Client {
     /// See [`Client::ask`].
     pub fn send(&mut self, request: &Request) -> Result<(), ClientError> {
         let line = encode(request, MAX_REQUEST_BYTES)?;
+        let patience = match request {
+            Request::Status | Request::Events { .. } => ANSWER_TIMEOUT,
+            Request::Switch { .. } | Request::Pause { .. } | Request::Resume { .. } => ORDER_TIMEOUT,
+        };
+        self.stream.set_read_timeout(Some(patience)).map_err(ClientError::Io)?;
         self.stream.write_all(&line).map_err(failed)
     }
 

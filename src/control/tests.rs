@@ -156,6 +156,16 @@ fn wall_time_is_written_as_calendars_have_it() {
     assert!(rfc3339(Duration::MAX).starts_with("9999-12-31T"));
 }
 
+#[test]
+fn an_agent_that_hangs_is_not_waited_for_for_ever() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("s");
+    let _listener = UnixListener::bind(&path).expect("it can listen, and never accepts");
+    let mut client = Client::connect(&path).expect("the kernel queues it");
+    let error = client.ask(&Request::Status).expect_err("nobody answers");
+    assert!(matches!(error, ClientError::Timeout), "{error}");
+}
+
 /// A listener that answers the first connection with `answer` and then closes it.
 fn agent_that_says(answer: Vec<u8>) -> (tempfile::TempDir, std::path::PathBuf, std::thread::JoinHandle<Vec<u8>>) {
     let directory = tempfile::tempdir().expect("a temporary directory");
