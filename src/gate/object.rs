@@ -161,6 +161,8 @@ impl Object {
             fds.push(fd.map_err(|error| GateError::system("keep gate map", interface, error))?);
         }
         let fds: [OwnedFd; 5] = fds.try_into().map_err(|_| missing(interface, "maps"))?;
+        drop(ebpf);
+        give_memory_back();
         Object::assemble(ingress, egress, MapFds(fds), interface)
     }
 
@@ -267,6 +269,16 @@ impl Object {
         let processors = self.counters.get(&u32::from(slot), 0)?.len();
         let zero = PerCpuValues::try_from(vec![Counters::default(); processors]).map_err(MapError::from)?;
         self.counters.set(u32::from(slot), zero, 0)
+    }
+}
+
+/// The loader reads the whole kernel's type information (5 MB), although the program needs none of it, and the
+/// allocator keeps what that took. The agent is to stay small: a process that holds much memory dies slowly.
+fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim only releases free memory of the allocator and may be called at any time.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

@@ -9,6 +9,16 @@ use super::frames;
 use super::lab::{Lab, SOON, VIP4, VIP6, WEB, now, open};
 use crate::gate::{Gate, bpf};
 
+/// Resident memory now and at its highest.
+fn memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").expect("status");
+    status
+        .lines()
+        .filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
 const RUNS: u32 = 1_000_000;
 
 #[test]
@@ -18,9 +28,11 @@ fn what_it_costs() {
     let (node, client) = (lab.host(1), lab.host(2));
     let ifindex = node.ifindex();
     let groups = [(WEB, vec![VIP4.into(), VIP6.into()])];
+    println!("before  {}", memory());
     let begin = Instant::now();
     let gate = node.inside(|| Gate::install(ifindex, "eth0", &groups)).expect("a gate");
     println!("install            {:?}", begin.elapsed());
+    println!("after   {}", memory());
     let begin = Instant::now();
     let gate_again = node.inside(|| Gate::install(ifindex, "eth0", &groups)).expect("a gate");
     println!("adopt              {:?} ({})", begin.elapsed(), gate_again.adopted());
