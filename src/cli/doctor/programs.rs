@@ -11,8 +11,8 @@ use std::io;
 
 /// linux/pkt_sched.h: TC_H_CLSACT with TC_H_MIN_INGRESS and TC_H_MIN_EGRESS.
 const HOOKS: [(&str, u32); 2] = [("ingress", 0xffff_fff2), ("egress", 0xffff_fff3)];
-/// What the gate's filters are called begins with this.
-const OURS: &str = "vipair";
+/// What the gate's filters are called begins with this (build.rs names them).
+pub(super) const OURS: &str = "vip_";
 /// Messages of one dump that are read; an interface with more filters than this has other worries.
 const MAX_MESSAGES: usize = 4096;
 

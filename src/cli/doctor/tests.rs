@@ -188,3 +188,10 @@ fn findings_are_lines_with_what_to_do_below() {
     let Err(Failure::Failed(message)) = conclude(&sections, None) else { panic!("one finding failed") };
     assert_eq!(message, "one thing would stop a takeover");
 }
+
+#[test]
+fn the_gate_is_not_taken_for_another_program() {
+    for name in [env!("VIPAIR_GATE_INGRESS"), env!("VIPAIR_GATE_EGRESS")] {
+        assert!(name.starts_with(programs::OURS), "{name}");
+    }
+}
