@@ -1,0 +1,76 @@
+//! What the kernels of the nodes hold: the gate with its lease and its latch, and who answers a probe.
+
+use super::{Due, LATENCY, World, mac, vip};
+use crate::engine::GateAction;
+use crate::types::{Epoch, GroupId, MonoTime, Vip};
+use crate::wire::frame::Sighting;
+use std::collections::HashMap;
+
+/// What the kernel of a node would hold.
+#[derive(Default, Clone)]
+pub struct Kernel {
+    pub until: MonoTime,
+    pub generation: u64,
+    pub refused: u64,
+    pub open: HashMap<GroupId, Epoch>,
+}
+
+impl Kernel {
+    pub fn answers(&self, group: GroupId, now: MonoTime) -> bool {
+        self.open.contains_key(&group) && now < self.until && self.refused != self.generation
+    }
+}
+
+impl World {
+    pub(super) fn change_gate(&mut self, at: usize, gate: GateAction) {
+        let now = self.now;
+        let kernel = &mut self.nodes[at].kernel;
+        match gate {
+            GateAction::Begin { generation, .. } => {
+                assert!(generation > kernel.generation, "a generation is never used twice");
+                assert!(kernel.open.is_empty(), "S7: everything is closed before a new generation");
+                kernel.generation = generation;
+                kernel.until = MonoTime::ZERO;
+            }
+            GateAction::Renew { until, .. } => {
+                assert!(until <= now + self.timing.lease, "S4");
+                kernel.until = until;
+            }
+            GateAction::Open { group, epoch } => {
+                kernel.open.insert(group, epoch);
+                let highest = self.highest.entry(group).or_default();
+                assert!(epoch > *highest, "S2: successive actives have rising epochs: {epoch} after {highest}");
+                *highest = epoch;
+            }
+            GateAction::Close { group, .. } => drop(kernel.open.remove(&group)),
+            GateAction::Forward { .. } => {}
+        }
+    }
+
+    /// A probe reaches whoever is on the segment; the peer's kernel answers if its gate lets it, else it latches.
+    pub(super) fn probe(&mut self, at: usize, address: Vip) {
+        if self.off_segment[at] || !self.nodes[at].facts.carrier {
+            return;
+        }
+        let other = 1 - at;
+        let group = (0..self.groups).find(|&group| vip(group) == address);
+        if let Some(group) = group
+            && !self.off_segment[other]
+            && self.nodes[other].facts.carrier
+        {
+            let group = GroupId(u16::try_from(group).unwrap());
+            let now = self.now;
+            let kernel = &mut self.nodes[other].kernel;
+            if kernel.answers(group, now) {
+                let sighting = Sighting::Claim { address, mac: mac(other) };
+                self.later(Due::Sighting { to: at, sighting }, LATENCY * 2);
+            } else if kernel.open.contains_key(&group) {
+                kernel.refused = kernel.generation;
+            }
+        }
+        if group.is_none() && self.bystander {
+            let sighting = Sighting::Claim { address, mac: mac(9) };
+            self.later(Due::Sighting { to: at, sighting }, LATENCY * 2);
+        }
+    }
+}
