@@ -104,8 +104,8 @@ fn addresses(group: &GroupStatus) -> String {
 
 fn links(links: &[LinkStatus], colour: bool) -> String {
     let mut text = String::new();
-    let rows: Vec<[String; 6]> = links.iter().map(link_row).collect();
-    let mut width = [0; 6];
+    let rows: Vec<[String; 5]> = links.iter().map(link_row).collect();
+    let mut width = [0; 5];
     for row in &rows {
         for (width, cell) in width.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
@@ -131,22 +131,17 @@ fn links(links: &[LinkStatus], colour: bool) -> String {
     text
 }
 
-fn link_row(link: &LinkStatus) -> [String; 6] {
+fn link_row(link: &LinkStatus) -> [String; 5] {
     let heard = match link.last_heard_ms {
         Some(age) => format!("heard {age:.0} ms ago"),
         None => "never heard".to_owned(),
-    };
-    let round_trip = match link.rtt_us {
-        Some(time) => format!("rtt {time} µs"),
-        None => "rtt -".to_owned(),
     };
     [
         format!("{} {}", link.peer, link.path),
         format!("{} → {}", link.local, link.remote),
         link.state.name().to_owned(),
         heard,
-        round_trip,
-        format!("lost {}, rejected {}", link.lost, link.rejected),
+        format!("sent {}, received {}, rejected {}", link.sent, link.received, link.rejected),
     ]
 }
 

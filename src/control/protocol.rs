@@ -211,12 +211,10 @@ pub struct LinkStatus {
     pub state: LinkState,
     /// Milliseconds since the last authenticated pulse; `None` if there was none.
     pub last_heard_ms: Option<f64>,
-    /// Time from a query to its answer in microseconds; `None` when not measured yet.
-    pub rtt_us: Option<u64>,
     /// Authenticated pulses received.
     pub received: u64,
-    /// Pulses that were sent and never arrived, by their counters.
-    pub lost: u64,
+    /// Pulses sent.
+    pub sent: u64,
     /// Datagrams that were refused: not authentic, replayed, malformed.
     pub rejected: u64,
 }

@@ -18,11 +18,14 @@ use crate::config::{self, Config, ConfigErrors, KeyFile};
 use crate::control::server;
 use crate::effects::announcer::Announcer;
 use crate::effects::keeper::KeeperHandle;
-use crate::effects::store::{self, Store};
+use crate::effects::store::{self, Store, StoreError};
 use crate::engine::{Engine, GroupState, Loaded};
-use crate::io::clock;
+use crate::io::{clock, systemd};
 use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
+use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
@@ -50,6 +53,9 @@ pub enum RunError {
     Failed(String),
 }
 
+/// How long to wait for the lock of an agent that is just ending, and how often to look.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// Events of interfaces that wait for the slow side: one for each address that somebody removed, at the worst.
 const EVENTS: usize = 65_536;
 /// Messages from other threads that wait for the slow side.
@@ -66,12 +72,49 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
         RunError::Failed(format!("{}: {}; {}", config.key_file.display(), error.wrong(), error.right()))
     })?;
     let hash = store::cluster_hash(&config.cluster);
-    let (store, found) = Store::open(&options.state_dir, config.me, hash)
-        .map_err(|error| RunError::Failed(format!("state directory {}: {error}", options.state_dir.display())))?;
+    let (store, found) = open_store(options, &config, hash)?;
+    let _claims = claim_interfaces(&config)?;
     let warnings = prepare_memory();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed("starting the runtime", &error))?;
     runtime.block_on(serve(options, config, &keys, store, found, warnings))
+}
+
+/// Opens the store. An agent that was killed a moment ago may still hold its lock while the kernel takes it apart.
+fn open_store(options: &RunOptions, config: &Config, hash: u64) -> Result<(Store, store::Loaded), RunError> {
+    let patience = clock::now() + LOCK_PATIENCE;
+    loop {
+        match Store::open(&options.state_dir, config.me, hash) {
+            Err(StoreError::Locked { .. }) if clock::now() < patience => std::thread::sleep(LOCK_PAUSE),
+            Err(error) => return Err(RunError::Failed(error.to_string())),
+            Ok(opened) => return Ok(opened),
+        }
+    }
+}
+
+/// One agent per interface: two would write to one gate. An abstract socket belongs to the network namespace, as the
+/// interface does, and is gone with the process.
+fn claim_interfaces(config: &Config) -> Result<Vec<UnixDatagram>, RunError> {
+    let patience = clock::now() + LOCK_PATIENCE;
+    let mut claims = Vec::new();
+    for name in config.interfaces() {
+        let address = SocketAddr::from_abstract_name(format!("vipair/gate/{name}"));
+        let address = address.map_err(|error| failed("naming the interface's claim", &error))?;
+        loop {
+            match UnixDatagram::bind_addr(&address) {
+                Ok(claim) => break claims.push(claim),
+                Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                    return Err(failed(&format!("claiming interface {name}"), &error));
+                }
+                Err(_) if clock::now() < patience => std::thread::sleep(LOCK_PAUSE),
+                Err(_) => {
+                    let text = format!("another agent guards interface {name} already: stop it first");
+                    return Err(RunError::Failed(text));
+                }
+            }
+        }
+    }
+    Ok(claims)
 }
 
 fn failed(operation: &str, error: &dyn std::fmt::Display) -> RunError {
@@ -158,7 +201,7 @@ async fn serve(
     let hot = hot::Hot::new(engine, hands, hot_end).map_err(|error| failed("preparing the hot thread", &error))?;
     warnings.extend(start_hot(hot, words_in)?);
     let (events_in, keeper_events) = mpsc::channel(EVENTS);
-    let keeper = KeeperHandle::start(build::guarded(&config), move |event| {
+    let keeper = KeeperHandle::start(build::guarded(&config), systemd::kept(), move |event| {
         if events_in.try_send(event).is_err() {
             tracing::error!("an event of an interface was lost: the slow side is far behind");
         }

@@ -13,10 +13,12 @@ use crate::control::server::{Answer, Call};
 use crate::effects::announcer::AnnounceReport;
 use crate::effects::keeper::{KeeperEvent, KeeperHandle};
 use crate::effects::store::{self, StoreHandle};
-use crate::engine::{Command, GroupState, InterfaceFacts};
+use crate::engine::{Command, GroupState, InterfaceFacts, Outcome};
+use crate::gate::CounterReader;
 use crate::io::clock;
 use crate::io::links::LinkSocket;
-use crate::types::{GroupId, InterfaceId, LinkId, LinkPath, MonoTime};
+use crate::io::systemd::notify;
+use crate::types::{GroupId, GroupKey, InterfaceId, LinkId, LinkPath, MonoTime};
 use crate::wire::pulse::PORT;
 use sd_notify::NotifyState;
 use std::collections::{HashMap, VecDeque};
@@ -29,6 +31,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How often links that could not be opened are tried again, and the hot thread's pulse is felt.
 const TICK: Duration = Duration::from_millis(250);
+/// How long systemd is kept waiting for an interface that has no gate yet.
+const READY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What reaches the slow side from other threads.
 #[derive(Debug)]
@@ -58,13 +62,19 @@ pub(super) struct Slow {
     pub state: State,
 }
 
+/// Counters of a gate, and the slots of its groups.
+type Counting = (CounterReader, Vec<(GroupKey, u16)>);
+
 /// What the slow side remembers.
 #[derive(Default)]
 pub(super) struct State {
     facts: Vec<InterfaceFacts>,
+    /// Counters of each interface's gate, and the slots of its groups.
+    counters: Vec<Option<Counting>>,
     /// Orders that found the ring full.
     backlog: VecDeque<Order>,
-    waiting: HashMap<u64, oneshot::Sender<Answer>>,
+    /// Who waits for an answer, and what to say of it when it is good.
+    waiting: HashMap<u64, (String, oneshot::Sender<Answer>)>,
     next_call: u64,
     open_links: Vec<(LinkId, bool)>,
     ready_told: bool,
@@ -76,6 +86,7 @@ impl State {
     pub fn new(interfaces: usize, links: &[LinkId]) -> State {
         State {
             facts: vec![InterfaceFacts::default(); interfaces],
+            counters: (0..interfaces).map(|_| None).collect(),
             open_links: links.iter().map(|&link| (link, false)).collect(),
             next_call: 1,
             ..State::default()
@@ -151,7 +162,10 @@ impl Slow {
                     self.journal.note(at, told);
                 }
                 Tale::Reply { id, outcome } => {
-                    let (ok, message) = words::outcome(outcome);
+                    let (ok, mut message) = words::outcome(outcome);
+                    if let Some((good, _)) = self.state.waiting.get(&id).filter(|_| outcome == Outcome::Done) {
+                        message.clone_from(good);
+                    }
                     self.answer(id, Answer::One(Box::new(Response::Outcome(Answered { ok, message }))));
                 }
                 Tale::Persist { version, state } => self.persist(version, &state),
@@ -167,6 +181,13 @@ impl Slow {
     }
 
     fn add_counters(&self, status: &mut crate::control::protocol::StatusReport) {
+        for (group, configured) in status.groups.iter_mut().zip(&self.config.groups) {
+            for (reader, slots) in self.state.counters.iter().flatten() {
+                let slot = slots.iter().find(|(key, _)| *key == configured.key);
+                let named = slot.map(|(_, slot)| reader.read(*slot).named());
+                group.counters.extend(named.into_iter().flatten().map(|(name, count)| (name.to_owned(), count)));
+            }
+        }
         let vital = &self.vital;
         let late = Duration::from_nanos(vital.worst_lateness.load(Ordering::Relaxed));
         if late > self.config.timing.pulse {
@@ -180,7 +201,7 @@ impl Slow {
     }
 
     fn answer(&mut self, id: u64, answer: Answer) {
-        if let Some(waiting) = self.state.waiting.remove(&id) {
+        if let Some((_, waiting)) = self.state.waiting.remove(&id) {
             // The client may have gone away; nobody else wants the answer.
             let _gone = waiting.send(answer);
         }
@@ -243,7 +264,13 @@ impl Slow {
                 let _gone = call.answer.send(Answer::One(Box::new(refusal)));
             }
             Ok(command) => {
-                self.state.waiting.insert(id, call.answer);
+                let good = match &call.request {
+                    Request::Switch { group } => format!("{group}: switched"),
+                    Request::Pause { group } => format!("{group}: paused on {}", self.names.node(self.config.me)),
+                    Request::Resume { group } => format!("{group}: resumed on {}", self.names.node(self.config.me)),
+                    Request::Status | Request::Events { .. } => String::new(),
+                };
+                self.state.waiting.insert(id, (good, call.answer));
                 self.order(match command {
                     None => Order::Report { id },
                     Some(command) => Order::Command { id, command },
@@ -263,13 +290,14 @@ impl Slow {
     fn on_tick(&mut self) {
         self.push_backlog();
         self.open_links();
+        self.tell_ready_anyway();
         let turns = self.vital.turns.load(Ordering::Relaxed);
         // The watchdog is fed only while the hot thread lives: its pulse wakes it at least once a second.
         if turns != self.state.last_turns {
             self.state.last_turns = turns;
             notify(&[NotifyState::Watchdog]);
         }
-        self.state.waiting.retain(|_, waiting| !waiting.is_closed());
+        self.state.waiting.retain(|_, (_, waiting)| !waiting.is_closed());
     }
 
     /// Opens the sockets of links whose address has appeared.
@@ -293,7 +321,8 @@ impl Slow {
 
     fn hear_keeper(&mut self, event: KeeperEvent) {
         match event {
-            KeeperEvent::Attached { interface, ifindex, mac, gate, slots, adopted, socket } => {
+            KeeperEvent::Attached { interface, ifindex, mac, gate, slots, counters, adopted, socket } => {
+                self.state.counters[usize::from(interface.0)] = counters.map(|reader| (reader, slots.clone()));
                 let attach = Attach { interface, ifindex, mac, gate, slots, adopted, socket };
                 self.order(Order::Attach(Box::new(attach)));
                 self.change_facts(interface, |facts| {
@@ -366,6 +395,31 @@ impl Slow {
         }
     }
 
+    /// An interface that is not there must not keep the others' services from starting for ever.
+    fn tell_ready_anyway(&mut self) {
+        if self.state.ready_told {
+            return;
+        }
+        let missing: Vec<&str> = self
+            .state
+            .facts
+            .iter()
+            .enumerate()
+            .filter(|(_, facts)| !facts.exists || !facts.gate)
+            .filter_map(|(at, _)| u8::try_from(at).ok())
+            .map(|at| self.names.interface(InterfaceId(at)))
+            .collect();
+        if missing.is_empty() {
+            // Addresses are being added: ten thousand IPv6 addresses take the kernel half a minute.
+            notify(&[NotifyState::ExtendTimeoutUsec(30_000_000)]);
+        } else if clock::now().since(self.started) >= READY_PATIENCE {
+            let text = format!("starting without {}: no gate there yet", missing.join(", "));
+            self.state.ready_told = true;
+            notify(&[NotifyState::Ready]);
+            self.tell(Severity::Warning, "ready", text);
+        }
+    }
+
     fn reload(&mut self) {
         self.tell(Severity::Warning, "reload", "a reload was asked for".to_owned());
     }
@@ -375,9 +429,4 @@ impl Slow {
             keeper.stop();
         }
     }
-}
-
-fn notify(states: &[NotifyState<'_>]) {
-    // Without systemd there is nobody to tell.
-    let _nobody = sd_notify::notify(states);
 }

@@ -125,9 +125,8 @@ fn link_status(config: &Config, names: &Names, report: &Report, peer: &PeerRepor
         remote,
         state,
         last_heard_ms: link.last_heard.map(|heard| millis(report.now.since(heard))),
-        rtt_us: None,
         received: link.received,
-        lost: 0,
+        sent: link.sent,
         rejected: link.rejected,
     }
 }

@@ -14,7 +14,7 @@ mod anchors;
 mod plan;
 mod port;
 
-use crate::gate::GateHandle;
+use crate::gate::{CounterReader, GateHandle};
 use crate::io::netlink::{Netlink, NetlinkEvent, NetlinkEvents};
 use crate::io::segment::PacketSocket;
 use crate::types::{GroupKey, InterfaceId, MacAddr, Vip};
@@ -23,6 +23,7 @@ use port::Port;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -61,6 +62,8 @@ pub enum KeeperEvent {
         gate: GateHandle,
         /// Where the gate has each group.
         slots: Vec<(GroupKey, u16)>,
+        /// What the gate does, for people; `None` when it cannot be read.
+        counters: Option<CounterReader>,
         /// The gate was running before this process, and a lease may be open in it.
         adopted: bool,
         /// For probes, announcements and segment pulses.
@@ -74,6 +77,8 @@ pub enum KeeperEvent {
         gate: GateHandle,
         /// Where the gate has each group.
         slots: Vec<(GroupKey, u16)>,
+        /// What the gate does, for people; `None` when it cannot be read.
+        counters: Option<CounterReader>,
         /// The gate is a new, closed one: earlier handles switch nothing any more.
         replaced: bool,
     },
@@ -162,11 +167,15 @@ impl fmt::Debug for KeeperHandle {
 
 impl KeeperHandle {
     /// Starts the keeper in the network namespace of the calling thread. `report` is called on the keeper's thread and
-    /// must not block.
+    /// must not block. `kept` holds descriptors of running gates, as [`crate::gate::Gate::install_with`] takes them.
     ///
     /// # Errors
     /// When the process is out of threads, descriptors or memory.
-    pub fn start(wanted: Vec<Guarded>, report: impl FnMut(KeeperEvent) + Send + 'static) -> io::Result<KeeperHandle> {
+    pub fn start(
+        wanted: Vec<Guarded>,
+        kept: Vec<OwnedFd>,
+        report: impl FnMut(KeeperEvent) + Send + 'static,
+    ) -> io::Result<KeeperHandle> {
         let (sender, receiver) = watch::channel(wanted);
         let release = Arc::new(AtomicBool::new(false));
         let shared = Arc::clone(&release);
@@ -177,7 +186,7 @@ impl KeeperHandle {
                 Err(cause) => return drop(opened.send(Err(cause))),
             };
             runtime.block_on(async {
-                let events = match Tools::open(Box::new(report)) {
+                let events = match Tools::open(Box::new(report), kept) {
                     Ok(opened) => opened,
                     Err(cause) => return drop(opened.send(Err(cause))),
                 };
@@ -219,13 +228,15 @@ impl KeeperHandle {
 struct Tools {
     netlink: Netlink,
     report: Box<dyn FnMut(KeeperEvent) + Send>,
+    /// Descriptors of gates from an earlier life, kept by the service manager.
+    kept: Vec<OwnedFd>,
 }
 
 impl Tools {
     /// The events come first, so that what changes after the first look is told.
-    fn open(report: Box<dyn FnMut(KeeperEvent) + Send>) -> io::Result<(Tools, NetlinkEvents)> {
+    fn open(report: Box<dyn FnMut(KeeperEvent) + Send>, kept: Vec<OwnedFd>) -> io::Result<(Tools, NetlinkEvents)> {
         let events = NetlinkEvents::open()?;
-        Ok((Tools { netlink: Netlink::open()?, report }, events))
+        Ok((Tools { netlink: Netlink::open()?, report, kept }, events))
     }
 
     fn tell(&mut self, event: KeeperEvent) {

@@ -19,6 +19,7 @@
 
 mod adopt;
 mod bpf;
+mod counters;
 mod error;
 mod handle;
 mod object;
@@ -27,6 +28,7 @@ mod tc;
 #[cfg(test)]
 mod tests;
 
+pub use counters::CounterReader;
 pub use error::GateError;
 pub use handle::{GateHandle, LeaseView, SlotView};
 pub use object::Counters;
@@ -297,6 +299,16 @@ impl Gate {
     pub fn counters(&self, slot: u16) -> Result<Counters, GateError> {
         let object = || format!("{} slot {slot}", self.interface);
         self.object.counters(slot).map_err(|error| GateError::program("read gate counters", object(), &error))
+    }
+
+    /// A reader of all counters for another thread. [`Update::Replaced`] makes it outdated.
+    ///
+    /// # Errors
+    /// [`GateError::System`] when the process is out of descriptors.
+    pub fn counter_reader(&self) -> Result<CounterReader, GateError> {
+        let fd = self.object.counters_fd();
+        let fd = fd.map_err(|error| GateError::system("open gate counters", &self.interface, error))?;
+        CounterReader::new(fd, &self.interface)
     }
 
     /// The descriptors that a later life needs to adopt this gate without CAP_SYS_ADMIN, for systemd's descriptor

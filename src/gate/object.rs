@@ -57,6 +57,33 @@ pub struct Counters {
 // SAFETY: six u64 without padding; every bit pattern is valid.
 unsafe impl Pod for Counters {}
 
+impl Counters {
+    /// The sum over all processors.
+    pub(super) fn sum(all: &[Counters]) -> Counters {
+        all.iter().fold(Counters::default(), |sum, one| Counters {
+            answered: sum.answered + one.answered,
+            answers_refused: sum.answers_refused + one.answers_refused,
+            carried: sum.carried + one.carried,
+            carry_refused: sum.carry_refused + one.carry_refused,
+            claims_refused: sum.claims_refused + one.claims_refused,
+            forwarded: sum.forwarded + one.forwarded,
+        })
+    }
+
+    /// Every counter with its name.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("answered", self.answered),
+            ("answers_refused", self.answers_refused),
+            ("carried", self.carried),
+            ("carry_refused", self.carry_refused),
+            ("claims_refused", self.claims_refused),
+            ("forwarded", self.forwarded),
+        ]
+    }
+}
+
 /// Room of a gate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Limits {
@@ -253,15 +280,12 @@ impl Object {
 
     /// Sums a slot's counters over all processors.
     pub(super) fn counters(&self, slot: u16) -> Result<Counters, MapError> {
-        let all = self.counters.get(&u32::from(slot), 0)?;
-        Ok(all.iter().fold(Counters::default(), |sum, one| Counters {
-            answered: sum.answered + one.answered,
-            answers_refused: sum.answers_refused + one.answers_refused,
-            carried: sum.carried + one.carried,
-            carry_refused: sum.carry_refused + one.carry_refused,
-            claims_refused: sum.claims_refused + one.claims_refused,
-            forwarded: sum.forwarded + one.forwarded,
-        }))
+        Ok(Counters::sum(&self.counters.get(&u32::from(slot), 0)?))
+    }
+
+    /// A descriptor of the counters' map.
+    pub(super) fn counters_fd(&self) -> io::Result<OwnedFd> {
+        self.counters_fd.try_clone()
     }
 
     /// Sets a slot's counters to zero, for a new owner.

@@ -9,6 +9,7 @@ pub mod links;
 pub mod netlink;
 pub mod poll;
 pub mod segment;
+pub mod systemd;
 pub mod timer;
 
 #[cfg(test)]

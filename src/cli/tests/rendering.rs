@@ -29,9 +29,8 @@ fn report() -> StatusReport {
         remote: "10.0.0.2".to_owned(),
         state: LinkState::Up,
         last_heard_ms: Some(12.4),
-        rtt_us: Some(210),
         received: 100,
-        lost: 1,
+        sent: 103,
         rejected: 2,
     };
     let down = LinkStatus { path: "segment".to_owned(), state: LinkState::Silent, ..LinkStatus::default() };
@@ -63,8 +62,8 @@ group web · active on beta
   counters   refused 4
 
 links
-  beta 0    10.0.0.1 → 10.0.0.2  up      heard 12 ms ago  rtt 210 µs  lost 1, rejected 2
-   segment   →                   silent  never heard      rtt -       lost 0, rejected 0
+  beta 0    10.0.0.1 → 10.0.0.2  up      heard 12 ms ago  sent 103, received 100, rejected 2
+   segment   →                   silent  never heard      sent 0, received 0, rejected 0
 
 different configuration
   ! silence_ms is 18 here and 180 on beta

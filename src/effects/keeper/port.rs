@@ -9,9 +9,9 @@ use super::anchors::Anchors;
 use super::plan::Plan;
 use super::{Guarded, KeeperEvent, Tools};
 use crate::gate::{Gate, Update};
-use crate::io::clock;
 use crate::io::netlink::{InterfaceInfo, NetlinkEvent};
 use crate::io::segment::PacketSocket;
+use crate::io::{clock, systemd};
 use crate::types::{GroupKey, MonoTime, Vip};
 use crate::wire::frame::segment_filter;
 use std::collections::{HashMap, HashSet};
@@ -211,8 +211,9 @@ impl Port {
         if self.gate.is_some() || clock::now() < self.retry_at {
             return;
         }
-        match Gate::install(link.index, &self.wanted.name, &self.wanted.groups) {
+        match Gate::install_with(link.index, &self.wanted.name, &self.wanted.groups, &tools.kept) {
             Ok(gate) => {
+                keep(&self.wanted.name, &gate);
                 self.gate = Some(gate);
                 self.failures.remove("install the gate");
                 (self.retry_at, self.pause) = (MonoTime::ZERO, FIRST_PAUSE);
@@ -232,7 +233,10 @@ impl Port {
         let mut replaced = false;
         if self.regroup {
             match gate.update_groups(&self.wanted.groups) {
-                Ok(update) => replaced = update == Update::Replaced,
+                Ok(update) => {
+                    replaced = update == Update::Replaced;
+                    keep(&self.wanted.name, gate);
+                }
                 Err(cause) => {
                     let text = cause.to_string();
                     return self.fail(tools, "change the gate", text);
@@ -243,7 +247,13 @@ impl Port {
         if self.attached {
             if std::mem::take(&mut self.regroup) {
                 self.failures.remove("change the gate");
-                tools.tell(KeeperEvent::Regrouped { interface, gate: gate.handle(), slots, replaced });
+                tools.tell(KeeperEvent::Regrouped {
+                    interface,
+                    gate: gate.handle(),
+                    slots,
+                    counters: gate.counter_reader().ok(),
+                    replaced,
+                });
                 self.hold_addresses(tools);
             }
             return;
@@ -257,6 +267,7 @@ impl Port {
                     mac: link.mac,
                     gate: gate.handle(),
                     slots,
+                    counters: gate.counter_reader().ok(),
                     adopted: gate.adopted(),
                     socket,
                 });
@@ -311,4 +322,10 @@ fn vips_of(wanted: &Guarded) -> HashSet<Vip> {
 
 fn slots_of(gate: &Gate, wanted: &Guarded) -> Vec<(GroupKey, u16)> {
     wanted.groups.iter().filter_map(|(key, _)| Some((*key, gate.slot(*key)?))).collect()
+}
+
+/// Leaves what the next life needs to adopt this gate with the service manager.
+fn keep(name: &str, gate: &Gate) {
+    let descriptors = gate.descriptors().map(|(_, descriptor)| descriptor);
+    systemd::keep(&format!("gate-{}", name.replace(':', "_")), &descriptors);
 }

@@ -22,7 +22,7 @@ struct Kept {
 impl Kept {
     fn start(wanted: Vec<Guarded>) -> Kept {
         let (sender, events) = sync_channel(100_000);
-        let handle = KeeperHandle::start(wanted, move |event| drop(sender.try_send(event))).unwrap();
+        let handle = KeeperHandle::start(wanted, Vec::new(), move |event| drop(sender.try_send(event))).unwrap();
         Kept { handle, events }
     }
 
