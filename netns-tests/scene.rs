@@ -123,15 +123,18 @@ impl Scene {
         }
     }
 
-    /// Builds it, starts both agents and waits until every group has its preferred owner and a ready standby.
+    /// Builds it, starts alpha's agent, then beta's, and waits until alpha has every group and beta is its ready
+    /// standby. One after the other: on a busy machine the one that is ready much earlier becomes active.
     pub fn start(setup: Setup) -> Scene {
         let mut scene = Scene::build(setup);
-        scene.start_agents();
-        let groups = scene.setup.config.groups().to_vec();
-        for group in groups {
-            let owner = group.prefer.unwrap_or(Server::Alpha);
-            scene.wait_role(owner, &group.name, "active");
-            scene.wait_ready(owner.other(), &group.name);
+        let names: Vec<String> = scene.setup.config.groups().iter().map(|group| group.name.clone()).collect();
+        scene.start_agent(Server::Alpha);
+        for name in &names {
+            scene.wait_role(Server::Alpha, name, "active");
+        }
+        scene.start_agent(Server::Beta);
+        for name in &names {
+            scene.wait_ready(Server::Beta, name);
         }
         if scene.setup.services {
             Server::BOTH.into_iter().for_each(|server| scene.start_service(server));

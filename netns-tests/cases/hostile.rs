@@ -5,7 +5,7 @@ use crate::lab::{Port, Server, clock};
 use crate::probe::flood::Flood;
 use crate::probe::frames::{self, How};
 use crate::probe::oracle::Expected;
-use crate::probe::socket::{PacketSocket, program};
+use crate::probe::socket::{PacketSocket, nothing, program};
 use crate::scene::{ADDRESS, ADDRESS6, GROUP, PATIENCE, Scene, Setup};
 use std::time::{Duration, Instant};
 
@@ -112,7 +112,7 @@ fn stranger_that_claims_the_address_is_answered_and_reported_and_gets_nothing() 
     let stranger = scene.lab.host(Port::Stranger);
     stranger.ip(&format!("address add {ADDRESS}/32 dev eth0\naddress add {ADDRESS6}/128 dev eth0 nodad"));
     let until = clock::now() + Duration::from_secs(4);
-    let socket = stranger.run(|| PacketSocket::open(Some("eth0"), &program(&[(libc::BPF_RET, 0, 0, 0)])));
+    let socket = stranger.run(|| PacketSocket::open(Some("eth0"), &nothing()));
     let address = ADDRESS.parse().expect("an address");
     while clock::now() < until {
         socket.send(&frames::arp(1, Port::Stranger.mac(), address, address)).expect("the stranger is plugged in");

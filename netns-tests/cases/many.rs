@@ -13,26 +13,36 @@ fn two_groups_with_opposite_preference_make_both_servers_work() {
     let mail = ("10.0.0.101", "2001:db8::101");
     let config = ConfigText::pair("lan")
         .group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).prefer(Server::Alpha))
-        .group(GroupText::new("mail", &[mail.0, mail.1]).prefer(Server::Beta));
-    let mut scene = Scene::start(Setup::with(config));
+        .group(GroupText::new("mail", &[mail.0, mail.1]).prefer(Server::Beta).preempt());
+    // Alpha is first and has both; beta takes its own as soon as it is ready.
+    let mut scene = Scene::build(Setup::with(config));
+    scene.start_agent(Server::Alpha);
+    for group in [GROUP, "mail"] {
+        scene.wait_role(Server::Alpha, group, "active");
+    }
+    scene.start_agent(Server::Beta);
     for (group, owner) in [(GROUP, Server::Alpha), ("mail", Server::Beta)] {
         scene.wait_role(owner, group, "active");
     }
-    // A planned move of one group leaves the other alone.
-    scene.agent(Server::Alpha).command(&["switch", "mail"]).unwrap_or_else(|e| panic!("{e}"));
-    scene.wait_role(Server::Alpha, "mail", "active");
-    scene.wait_ready(Server::Beta, "mail");
-    scene.agent(Server::Alpha).command(&["switch", "mail"]).unwrap_or_else(|e| panic!("{e}"));
-    scene.wait_role(Server::Beta, "mail", "active");
     scene.wait_ready(Server::Alpha, "mail");
+    scene.wait_ready(Server::Beta, GROUP);
+    // A planned move of one group leaves the other alone.
+    let_pass(Duration::from_millis(1_100));
+    scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
+    scene.wait_role(Server::Beta, GROUP, "active");
+    scene.wait_ready(Server::Alpha, GROUP);
+    let_pass(Duration::from_millis(1_100));
+    scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
+    scene.wait_role(Server::Alpha, GROUP, "active");
+    scene.wait_ready(Server::Beta, GROUP);
     let_pass(Duration::from_millis(1_100));
     // The loss of a host moves its group only.
     scene.power_off(Server::Alpha);
     scene.wait_answered_by(Server::Beta);
     scene.wait_role(Server::Beta, GROUP, "active");
     scene.finish_groups(&[
-        (GROUP, &Expected::owner(Server::Alpha).takeover()),
-        ("mail", &Expected::owner(Server::Beta).handover().handover()),
+        (GROUP, &Expected::owner(Server::Alpha).handover().handover().takeover()),
+        ("mail", &Expected::owner(Server::Alpha).handover()),
     ]);
 }
 

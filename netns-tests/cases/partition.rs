@@ -44,6 +44,8 @@ fn client_on_the_losing_side_of_a_split_is_corrected_within_a_second() {
     let late = healed + Duration::from_millis(110);
     assert!(!claimed(&scene.heard(), Port::Alpha, late, clock::now()), "S8: alpha still claims two pulses later");
     scene.wait_ready(Server::Alpha, GROUP);
+    // Longer than the two pulses, so that beta's own tenure is seen.
+    assert_nothing_moves(&scene, Server::Beta, Duration::from_millis(500));
     drop(web);
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }

@@ -20,8 +20,9 @@ fn with_small_state_dirs() -> Scene {
     for server in Server::BOTH {
         scene.agent_mut(server).0.set_state_dir(StateDir::Small(64));
     }
-    scene.start_agents();
+    scene.start_agent(Server::Alpha);
     scene.wait_role(Server::Alpha, GROUP, "active");
+    scene.start_agent(Server::Beta);
     scene.wait_ready(Server::Beta, GROUP);
     scene
 }

@@ -99,7 +99,7 @@ impl Agent {
             StateDir::Plain => command.args(&run[1..]),
             StateDir::Small(kib) => command
                 .args(["--mount", "sh", "-c"])
-                .arg("mount -t tmpfs -o size=\"$1\" vipair-lab \"$2\" && shift 2 && exec \"$@\"")
+                .arg("mount -t tmpfs -o mode=0700,size=\"$1\" vipair-lab \"$2\" && shift 2 && exec \"$@\"")
                 .arg("sh")
                 .arg(format!("{kib}k"))
                 .arg(self.state_dir())

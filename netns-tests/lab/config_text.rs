@@ -47,6 +47,12 @@ impl GroupText {
         self
     }
 
+    /// The preferred server takes it back as soon as it is ready.
+    pub fn preempt(mut self) -> GroupText {
+        self.preempt = true;
+        self
+    }
+
     /// With further lines.
     pub fn more(mut self, lines: &str) -> GroupText {
         self.more = lines.to_owned();
@@ -128,7 +134,7 @@ impl ConfigText {
                 let _ = writeln!(text, "prefer = \"{}\"", server.name());
             }
             if group.preempt {
-                text += "preempt = true\n";
+                text += "preempt = true\npreempt_delay_ms = 0\n";
             }
             let _ = writeln!(text, "{}", group.more);
         }

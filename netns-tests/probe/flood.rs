@@ -3,7 +3,7 @@
 //! Owns: one thread that sends from a host that is no server, under a server's address. Never does: anything but
 //! sending; the effect is judged elsewhere. It reports how many it sent, so that a flood that never flowed is noticed.
 
-use super::socket::PacketSocket;
+use super::socket::{PacketSocket, nothing};
 use crate::lab::clock::now;
 use crate::lab::{Lab, Port};
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ impl Flood {
 
     /// Sends whole frames in turn from `port`'s host, whatever source they name.
     pub fn frames(lab: &Lab, port: Port, frames: Vec<Vec<u8>>, per_second: u32) -> Flood {
-        let socket = lab.host(port).run(|| PacketSocket::open(Some(port.inside()), &[]));
+        let socket = lab.host(port).run(|| PacketSocket::open(Some(port.inside()), &nothing()));
         // An interface that is down is a frame less.
         Flood::run(frames, per_second, move |frame| drop(socket.send(frame)))
     }

@@ -189,7 +189,6 @@ impl Case<'_> {
             let breaks = run.last().is_some_and(|last| {
                 last.port != heard.port
                     || self.is_apart(last) != self.is_apart(heard)
-                    || last.said.how.is_claim() != heard.said.how.is_claim()
                     || last.at < heard.at && done.range(last.at..heard.at).next().is_some()
             });
             if breaks {

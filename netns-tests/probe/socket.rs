@@ -141,6 +141,11 @@ pub fn program(lines: &[(u32, u8, u8, u32)]) -> Vec<SockFilter> {
         .collect()
 }
 
+/// A filter that lets nothing through: for a socket that only sends.
+pub fn nothing() -> Vec<SockFilter> {
+    program(&[(libc::BPF_RET | libc::BPF_K, 0, 0, 0)])
+}
+
 /// Lets the calling thread run before others, so that a busy machine does not look like a gap.
 pub fn hurry() {
     let how = libc::sched_param { sched_priority: 5 };
