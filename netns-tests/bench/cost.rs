@@ -1,0 +1,65 @@
+//! What the agent costs while nothing happens: processor time and memory.
+//!
+//! Owns: reading `/proc` of the agents over a stretch of time. Never does: sampling as a client meanwhile; the machine is
+//! to be at rest. A process that ended has no figures, and the run fails.
+
+use super::{pair, sample};
+use crate::lab::config_text::{ConfigText, GroupText};
+use crate::lab::{Server, clock};
+use crate::scene::{Scene, Setup};
+use std::time::Duration;
+
+/// How long processor time is counted.
+pub const STRETCH: Duration = Duration::from_secs(20);
+
+/// One group.
+pub fn one_group() {
+    measure(pair::config("fast"), "");
+}
+
+/// A hundred groups, one address each.
+pub fn hundred_groups() {
+    let mut config = ConfigText::pair("fast");
+    for n in 1..=100 {
+        config = config.group(GroupText::new(&format!("group{n}"), &[&format!("10.1.0.{n}")]));
+    }
+    measure(config, "-100");
+}
+
+fn measure(config: ConfigText, suffix: &str) {
+    let mut setup = Setup::with(config).alone();
+    setup.asked.clear();
+    let scene = Scene::start(setup);
+    // The announcements after a start end 5 s later.
+    std::thread::sleep(Duration::from_millis(5_500));
+    let of = |server| scene.agent(server).pid();
+    let pids = [(of(Server::Alpha), "active"), (of(Server::Beta), "standby")];
+    let before = pids.map(|(pid, _)| (clock::now(), busy_seconds(pid)));
+    std::thread::sleep(STRETCH);
+    for ((pid, role), (start, then)) in pids.into_iter().zip(before) {
+        let share = (busy_seconds(pid) - then) / clock::now().since(start).as_secs_f64();
+        sample(&format!("cpu-{role}{suffix}"), share * 100.0);
+        sample(&format!("memory-{role}{suffix}"), resident_mib(pid));
+    }
+}
+
+/// Fields 14 and 15 of `/proc/PID/stat` (proc(5)): user and system time in ticks.
+fn busy_seconds(pid: i32) -> f64 {
+    let stat = read(pid, "stat");
+    // The second field is the name in brackets, which may hold anything.
+    let rest = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks: u32 = rest.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
+    f64::from(ticks) / f64::from(u32::try_from(per_second).unwrap_or(100))
+}
+
+fn resident_mib(pid: i32) -> f64 {
+    let status = read(pid, "status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u32>().ok());
+    f64::from(kib.unwrap_or_else(|| panic!("no resident size of {pid}"))) / 1024.0
+}
+
+fn read(pid: i32, name: &str) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_else(|e| panic!("{name} of agent {pid}: {e}"))
+}

@@ -1,0 +1,145 @@
+//! The measurements on a pair: host loss, agent failure, planned switch, carrier loss.
+//!
+//! Owns: doing one thing to the pair and reading off what a client saw. Never does: statistics. A step that does not come
+//! about within the scene's patience ends the process; what was measured before counts.
+
+use super::sample;
+use crate::lab::config_text::{ConfigText, GroupText};
+use crate::lab::faults::{Drops, What};
+use crate::lab::{Lab, Server, clock};
+use crate::probe::asker::Answers;
+use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
+use nix::sys::signal::Signal;
+use std::time::Duration;
+use vipair::types::MonoTime;
+
+/// Time in which two that answer would show, after the address has moved.
+const AFTERWARDS: Duration = Duration::from_millis(300);
+/// A sampler's pace: what one question answered twice stands for.
+const PACE_MS: f64 = 1.0;
+
+/// The configuration of the pair's measurements: one group with one address of each family.
+pub fn config(profile: &'static str) -> ConfigText {
+    ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]))
+}
+
+fn setup(profile: &'static str) -> Setup {
+    let mut setup = Setup::with(config(profile)).alone();
+    setup.asked.retain(std::net::IpAddr::is_ipv4);
+    setup
+}
+
+/// A duration in milliseconds.
+pub fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// How long two servers answered, as far as the sampler's pace tells.
+#[allow(clippy::cast_precision_loss, reason = "some thousands at most")]
+pub fn both_ms(answers: &Answers) -> f64 {
+    answers.both().len() as f64 * PACE_MS
+}
+
+/// From shortly before `at`: a gap begins with the last answer before it.
+pub fn around(at: MonoTime) -> MonoTime {
+    MonoTime(at.0.saturating_sub(10_000_000))
+}
+
+/// Lets a server vanish from every network in one instant, as a power loss does.
+pub fn vanish(lab: &Lab, server: Server) -> (MonoTime, crate::lab::faults::Fault) {
+    let at = clock::now();
+    let all = [server.port(), server.heartbeat()]
+        .map(|port| [Drops::from(port, What::Everything), Drops::to(port, What::Everything)]);
+    (at, lab.drop_frames(&all.concat()))
+}
+
+fn lose_host(scene: &mut Scene, owner: Server, key: &str) {
+    let (at, fault) = vanish(&scene.lab, owner);
+    scene.wait_answered_by(owner.other());
+    std::thread::sleep(AFTERWARDS);
+    let answers = scene.answers(around(at));
+    scene.power_off(owner);
+    assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
+    sample(key, ms(answers.longest_gap().length()));
+    sample("host-both", both_ms(&answers));
+}
+
+/// Profile `lan`: host loss.
+pub fn lan() {
+    let mut scene = Scene::start(setup("lan"));
+    scene.wait_answered_by(Server::Alpha);
+    lose_host(&mut scene, Server::Alpha, "host-lan");
+}
+
+/// Profile `fast`: everything, one after the other, each time from the server that has the address by then.
+pub fn fast() {
+    let mut scene = Scene::start(setup("fast").services());
+    scene.wait_answered_by(Server::Alpha);
+    stop_agent(&mut scene, Server::Alpha);
+    kill_agent(&mut scene, Server::Beta);
+    switch(&mut scene, Server::Alpha);
+    lose_carrier(&mut scene, Server::Beta);
+    lose_host(&mut scene, Server::Alpha, "host-fast");
+}
+
+fn stop_agent(scene: &mut Scene, owner: Server) {
+    let (agent, lab) = scene.agent_mut(owner);
+    let at = agent.signal(lab, Signal::SIGSTOP);
+    scene.wait_answered_by(owner.other());
+    std::thread::sleep(AFTERWARDS);
+    let (agent, lab) = scene.agent_mut(owner);
+    agent.signal(lab, Signal::SIGCONT);
+    scene.wait_ready(owner, GROUP);
+    std::thread::sleep(AFTERWARDS);
+    let answers = scene.answers(at);
+    sample("stop", ms(answers.longest_gap().length()));
+    sample("stop-both", both_ms(&answers));
+}
+
+fn kill_agent(scene: &mut Scene, owner: Server) {
+    let at = scene.kill_agent(owner);
+    scene.wait_answered_by(owner.other());
+    std::thread::sleep(AFTERWARDS);
+    let answers = scene.answers(at);
+    sample("kill", ms(answers.longest_gap().length()));
+    sample("kill-both", both_ms(&answers));
+    scene.start_agent(owner);
+    scene.wait_ready(owner, GROUP);
+}
+
+fn switch(scene: &mut Scene, owner: Server) {
+    let web = scene.web(1_000);
+    // Time to warm up, then as long without a switch as with it.
+    std::thread::sleep(Duration::from_millis(300));
+    let quiet = clock::now();
+    std::thread::sleep(Duration::from_millis(1_300));
+    let before = web.since(quiet);
+    let at = clock::now();
+    scene.agent(owner).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
+    // Longer than the drain time.
+    std::thread::sleep(Duration::from_millis(1_300));
+    let answers = scene.answers(around(at));
+    assert_eq!(answers.last_server(), Some(owner.other()), "the switch did not happen");
+    let all = web.finish();
+    let requests = crate::probe::web::Requests(all.0.iter().filter(|r| r.at >= around(at)).copied().collect());
+    assert!(requests.0.len() > 1_000, "only {} requests were sent", requests.0.len());
+    let lost = u32::try_from(all.lost().len()).expect("some thousands at most");
+    sample("switch-lost", lost.into());
+    sample("switch-gap", ms(requests.longest_gap()));
+    sample("switch-quiet", ms(before.longest_gap()));
+    sample("switch-slowest", ms(requests.slowest()));
+    sample("switch-arp", ms(answers.longest_gap().length()));
+    sample("switch-both", both_ms(&answers));
+    scene.wait_ready(owner, GROUP);
+}
+
+fn lose_carrier(scene: &mut Scene, owner: Server) {
+    let at = scene.lab.carrier_down(&[owner.port()]);
+    scene.wait_answered_by(owner.other());
+    std::thread::sleep(AFTERWARDS);
+    scene.lab.carrier_up(&[owner.port()]);
+    scene.wait_ready(owner, GROUP);
+    let answers = scene.answers(at);
+    sample("carrier", ms(answers.longest_gap().length()));
+    sample("host-both", both_ms(&answers));
+}
