@@ -87,7 +87,7 @@ pub const SECTIONS: [(&str, &[Figure]); 6] = [
             figure("switch-gap", "longest gap between two answered requests", Milliseconds, Median(5.0)),
             figure("switch-quiet", "the same before the switch, for comparison", Milliseconds, Goal::None),
             figure("switch-slowest", "slowest request", Milliseconds, Goal::None),
-            figure("switch-arp", "gap in ARP answers", Milliseconds, Median(5.0)),
+            figure("switch-arp", "gap in answers to who has it", Milliseconds, Median(5.0)),
             figure("switch-both", "both answered", Milliseconds, Every(0.0)),
         ],
     ),

@@ -24,9 +24,20 @@ pub fn config(profile: &'static str) -> ConfigText {
 }
 
 fn setup(profile: &'static str) -> Setup {
-    let mut setup = Setup::with(config(profile)).alone();
-    setup.asked.retain(std::net::IpAddr::is_ipv4);
-    setup
+    Setup::with(config(profile)).alone()
+}
+
+/// What the clients of both families saw from `from` on: the longest gap of either, and the time both servers answered.
+fn seen(scene: &Scene, from: MonoTime) -> (f64, f64) {
+    let all: Vec<Answers> = scene.askers.iter().map(|asker| asker.since(from)).collect();
+    let gap = all.iter().map(|answers| answers.longest_gap().length()).max().unwrap_or_default();
+    (ms(gap), all.iter().map(both_ms).sum())
+}
+
+fn note(scene: &Scene, from: MonoTime, gap_key: &str, both_key: &str) {
+    let (gap, both) = seen(scene, from);
+    sample(gap_key, gap);
+    sample(both_key, both);
 }
 
 /// A duration in milliseconds.
@@ -57,11 +68,9 @@ fn lose_host(scene: &mut Scene, owner: Server, key: &str) {
     let (at, fault) = vanish(&scene.lab, owner);
     scene.wait_answered_by(owner.other());
     std::thread::sleep(AFTERWARDS);
-    let answers = scene.answers(around(at));
+    note(scene, around(at), key, "host-both");
     scene.power_off(owner);
     assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
-    sample(key, ms(answers.longest_gap().length()));
-    sample("host-both", both_ms(&answers));
 }
 
 /// Profile `lan`: host loss.
@@ -91,18 +100,14 @@ fn stop_agent(scene: &mut Scene, owner: Server) {
     agent.signal(lab, Signal::SIGCONT);
     scene.wait_ready(owner, GROUP);
     std::thread::sleep(AFTERWARDS);
-    let answers = scene.answers(at);
-    sample("stop", ms(answers.longest_gap().length()));
-    sample("stop-both", both_ms(&answers));
+    note(scene, around(at), "stop", "stop-both");
 }
 
 fn kill_agent(scene: &mut Scene, owner: Server) {
     let at = scene.kill_agent(owner);
     scene.wait_answered_by(owner.other());
     std::thread::sleep(AFTERWARDS);
-    let answers = scene.answers(at);
-    sample("kill", ms(answers.longest_gap().length()));
-    sample("kill-both", both_ms(&answers));
+    note(scene, around(at), "kill", "kill-both");
     scene.start_agent(owner);
     scene.wait_ready(owner, GROUP);
 }
@@ -118,8 +123,7 @@ fn switch(scene: &mut Scene, owner: Server) {
     scene.agent(owner).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     // Longer than the drain time.
     std::thread::sleep(Duration::from_millis(1_300));
-    let answers = scene.answers(around(at));
-    assert_eq!(answers.last_server(), Some(owner.other()), "the switch did not happen");
+    assert_eq!(scene.answers(at).last_server(), Some(owner.other()), "the switch did not happen");
     let all = web.finish();
     let requests = crate::probe::web::Requests(all.0.iter().filter(|r| r.at >= around(at)).copied().collect());
     assert!(requests.0.len() > 1_000, "only {} requests were sent", requests.0.len());
@@ -128,8 +132,7 @@ fn switch(scene: &mut Scene, owner: Server) {
     sample("switch-gap", ms(requests.longest_gap()));
     sample("switch-quiet", ms(before.longest_gap()));
     sample("switch-slowest", ms(requests.slowest()));
-    sample("switch-arp", ms(answers.longest_gap().length()));
-    sample("switch-both", both_ms(&answers));
+    note(scene, around(at), "switch-arp", "switch-both");
     scene.wait_ready(owner, GROUP);
 }
 
@@ -139,7 +142,5 @@ fn lose_carrier(scene: &mut Scene, owner: Server) {
     std::thread::sleep(AFTERWARDS);
     scene.lab.carrier_up(&[owner.port()]);
     scene.wait_ready(owner, GROUP);
-    let answers = scene.answers(at);
-    sample("carrier", ms(answers.longest_gap().length()));
-    sample("host-both", both_ms(&answers));
+    note(scene, around(at), "carrier", "host-both");
 }

@@ -145,8 +145,9 @@ impl Report {
 const HOW: &str = "\
 All servers are network namespaces on one bridge, with a second network for the second link.
 
-- *Gap*: a client asks by ARP for the address every millisecond; the gap is the time from the last question that was answered
-  to the first that was answered again. Its resolution is the pace, 1 ms.
+- *Gap*: a client asks for the IPv4 and the IPv6 address every millisecond (ARP, neighbour solicitation); the gap is the time
+  from the last question that was answered to the first that was answered again, the longer of both families. Its
+  resolution is the pace, 1 ms.
 - *Both answered*: questions that two hardware addresses answered, a millisecond each.
 - *Host loss*: the switch drops every frame from and to the server on both networks, in one transaction.
 - *Planned switch*: `vipair switch` while a web client begins 1,000 requests a second, each on a connection of its own, to
