@@ -10,6 +10,8 @@ pub mod daemon;
 pub mod effects;
 pub mod engine;
 pub mod gate;
+#[cfg(test)]
+mod house;
 pub mod io;
 pub mod types;
 pub mod wire;

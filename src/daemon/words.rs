@@ -3,8 +3,9 @@
 use crate::config::Config;
 use crate::control::protocol::Severity;
 use crate::engine::{Cause, Notice, Outcome};
-use crate::types::{GroupId, InterfaceId, LinkId, LinkPath, NodeId};
+use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, NodeId, Vip};
 use crate::wire::pulse::{Reason, Role};
+use std::time::Duration;
 
 /// An event before it has a time and a number.
 pub(super) struct Told {
@@ -123,30 +124,11 @@ pub(super) fn outcome(outcome: Outcome) -> (bool, String) {
 /// What a notice says.
 pub(super) fn notice(names: &Names, notice: &Notice) -> Told {
     match *notice {
-        Notice::Role { group, from, to, epoch, cause: why, silence } => {
-            let bad = matches!(
-                why,
-                Cause::Silence | Cause::Interface | Cause::Lapsed | Cause::HigherEpoch | Cause::Unheard
-            );
-            let severity = if bad { Severity::Warning } else { Severity::Info };
-            let kind = match (to, why) {
-                (Role::Active, Cause::Silence) => "takeover",
-                (Role::Active, _) => "active",
-                (Role::Handover, _) => "handover",
-                (Role::Fault, _) => "fault",
-                (Role::Paused, _) => "paused",
-                (Role::Standby | Role::Starting, _) => "standby",
-            };
-            let name = names.group(group);
-            let mut text = format!("{name}: {} → {} (epoch {epoch}): {}", role(from), role(to), cause(why));
-            if !silence.is_zero() {
-                text.push_str(&format!("; silent for {:.1} ms", silence.as_secs_f64() * 1e3));
-            }
-            let mut event = told(severity, kind, text);
-            event.fields = vec![("role", role(to).to_owned()), ("epoch", epoch.0.to_string())];
-            event.group = Some(name.to_owned());
-            event
+        Notice::Role { group, from, to, epoch, cause, silence } => {
+            role_change(names.group(group), (from, to), epoch, (cause, silence))
         }
+        Notice::Conflict { group, peer, epoch, won } => conflict(names.group(group), names.node(peer), epoch, won),
+        Notice::Stranger { group, address, mac, defended } => stranger(names.group(group), address, mac, defended),
         Notice::PeerUp { peer } => told(Severity::Info, "peer_up", format!("{} is heard", names.node(peer))),
         Notice::PeerSilent { peer, silence } => {
             let text =
@@ -170,21 +152,6 @@ pub(super) fn notice(names: &Names, notice: &Notice) -> Told {
             "isolated",
             format!("not taking over on {}: nobody is heard on the clients' segment", names.interface(interface)),
         ),
-        Notice::Conflict { group, peer, epoch, won } => {
-            let what = if won { "we go on and announce again" } else { "we have closed" };
-            let name = names.group(group);
-            let text = format!("{name}: {} is active as well, with epoch {epoch}; {what}", names.node(peer));
-            Told { group: Some(name.to_owned()), ..told(Severity::Error, "conflict", text) }
-        }
-        Notice::Stranger { group, address, mac, defended } => {
-            let what = if defended { "announced again in defence" } else { "defended less than 10 s ago" };
-            let name = names.group(group);
-            let text = format!("{name}: {mac} claims {address} and is no node of this cluster; {what}");
-            let mut event = told(Severity::Error, "stranger", text);
-            event.group = Some(name.to_owned());
-            event.fields = vec![("address", address.to_string()), ("mac", mac.to_string())];
-            event
-        }
         Notice::LeaseLapsed { interface } => told(
             Severity::Error,
             "lapsed",
@@ -216,4 +183,40 @@ pub(super) fn notice(names: &Names, notice: &Notice) -> Told {
             format!("the agent did not run for {:.0} ms; silence is counted anew", stall.as_secs_f64() * 1e3),
         ),
     }
+}
+
+fn role_change(name: &str, (from, to): (Role, Role), epoch: Epoch, (why, silence): (Cause, Duration)) -> Told {
+    let bad = matches!(why, Cause::Silence | Cause::Interface | Cause::Lapsed | Cause::HigherEpoch | Cause::Unheard);
+    let severity = if bad { Severity::Warning } else { Severity::Info };
+    let kind = match (to, why) {
+        (Role::Active, Cause::Silence) => "takeover",
+        (Role::Active, _) => "active",
+        (Role::Handover, _) => "handover",
+        (Role::Fault, _) => "fault",
+        (Role::Paused, _) => "paused",
+        (Role::Standby | Role::Starting, _) => "standby",
+    };
+    let mut text = format!("{name}: {} → {} (epoch {epoch}): {}", role(from), role(to), cause(why));
+    if !silence.is_zero() {
+        text.push_str(&format!("; silent for {:.1} ms", silence.as_secs_f64() * 1e3));
+    }
+    let mut event = told(severity, kind, text);
+    event.fields = vec![("role", role(to).to_owned()), ("epoch", epoch.0.to_string())];
+    event.group = Some(name.to_owned());
+    event
+}
+
+fn conflict(name: &str, peer: &str, epoch: Epoch, won: bool) -> Told {
+    let what = if won { "we go on and announce again" } else { "we have closed" };
+    let text = format!("{name}: {peer} is active as well, with epoch {epoch}; {what}");
+    Told { group: Some(name.to_owned()), ..told(Severity::Error, "conflict", text) }
+}
+
+fn stranger(name: &str, address: Vip, mac: MacAddr, defended: bool) -> Told {
+    let what = if defended { "announced again in defence" } else { "defended less than 10 s ago" };
+    let text = format!("{name}: {mac} claims {address} and is no node of this cluster; {what}");
+    let mut event = told(Severity::Error, "stranger", text);
+    event.group = Some(name.to_owned());
+    event.fields = vec![("address", address.to_string()), ("mac", mac.to_string())];
+    event
 }

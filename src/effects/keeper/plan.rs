@@ -85,3 +85,6 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ fn first_start_alone_becomes_active_after_listening() {
     assert!(waited < world.timing.listen + ms(20), "{waited:?}");
 }
 
+// HP-3, HP-6
 #[test]
 fn simultaneous_start_gives_one_active_the_preferred_one() {
     settled(Profile::Fast);

@@ -48,6 +48,7 @@ fn an_open_gate_answers_and_carries() {
 }
 
 // HP-4, S4, S7
+// HP-5: what was configured answers and closes by itself
 #[test]
 fn answers_end_at_the_deadline_without_the_process() {
     let lab = Lab::new(2);
