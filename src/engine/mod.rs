@@ -194,8 +194,9 @@ impl Engine {
             self.dirty = false;
             self.step_groups(now, out);
             self.finish_commands(now, out);
+            // Rows change only where groups are stepped; at rest, nothing here looks at every group.
+            self.publish_rows();
         }
-        self.publish_rows();
         let due = now >= self.next_pulse;
         if due {
             self.next_pulse = self.next_pulse + self.setup.timing.pulse;
