@@ -1,6 +1,10 @@
 //! Test support: a network namespace of one thread's own, gone when the thread ends. Needs root and iproute2.
 
+use crate::io::poll::{Poll, Ready};
+use crate::io::segment::PacketSocket;
+use nix::net::if_::if_nametoindex;
 use std::process::Command;
+use std::time::Duration;
 
 /// Runs `body` on a new thread in a new network namespace whose loopback is up, and passes its panic on.
 pub fn in_netns<T: Send>(body: impl FnOnce() -> T + Send) -> T {
@@ -23,4 +27,47 @@ pub fn ip(words: &str) -> String {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "ip {words}: {error}");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Makes a pair of interfaces, switches them on, and waits until frames pass in both directions.
+pub fn veth(one: &str, other: &str) {
+    ip(&format!("link add name {one} type veth peer name {other}"));
+    ip(&format!("link set {one} up"));
+    ip(&format!("link set {other} up"));
+    settle(one, other);
+    settle(other, one);
+}
+
+/// What frames of [`settle`] say. They carry the segment link's ethertype and come from [`SETTLER`].
+pub const SETTLING: &[u8] = b"settling";
+/// The hardware address frames of [`settle`] come from.
+pub const SETTLER: [u8; 6] = [2, 0, 0, 0, 0xff, 1];
+
+/// Waits until frames pass from one interface to the other: the kernel drops them for a moment after a link has come
+/// up. Some of these frames may arrive later.
+///
+/// # Panics
+/// If nothing passes for ten seconds.
+pub fn settle(from: &str, to: &str) {
+    let open = |name: &str| {
+        let index = if_nametoindex(name).expect("the interface exists");
+        // Accept everything.
+        let filter = [libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0x4_0000 }];
+        PacketSocket::open(index, &filter).expect("packet sockets need root")
+    };
+    let (from, to) = (open(from), open(to));
+    let frame: Vec<u8> = [[0xff; 6].as_slice(), &SETTLER, &[0x88, 0xb5], SETTLING, &[0; 40]].concat();
+    let poll = Poll::new().expect("epoll");
+    poll.add(&to, 0).expect("epoll");
+    for _ in 0..1_000 {
+        from.send(&frame).expect("the socket is usable");
+        poll.wait(&mut Ready::new(), Some(Duration::from_millis(10))).expect("epoll");
+        let mut buffer = [0; 2_000];
+        while let Some(length) = to.recv(&mut buffer).expect("the socket is usable") {
+            if buffer[..length] == frame {
+                return;
+            }
+        }
+    }
+    panic!("nothing passes");
 }

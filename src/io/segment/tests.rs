@@ -1,6 +1,6 @@
 use super::*;
 use crate::io::poll::{Poll, Ready};
-use crate::io::testnet::{in_netns, ip};
+use crate::io::testnet::{self, SETTLING, in_netns, ip};
 use nix::net::if_::if_nametoindex;
 use std::time::Duration;
 
@@ -21,29 +21,8 @@ fn open(name: &str) -> PacketSocket {
 }
 
 fn veth() -> (PacketSocket, PacketSocket) {
-    ip("link add name west type veth peer name east");
-    ip("link set west up");
-    ip("link set east up");
-    let (west, east) = (open("west"), open("east"));
-    settle(&west, &east);
-    settle(&east, &west);
-    (west, east)
-}
-
-const SETTLING: &[u8] = b"settling";
-
-/// Sends until something arrives: the kernel begins to transmit a moment after a link has come up.
-fn settle(from: &PacketSocket, to: &PacketSocket) {
-    let poll = Poll::new().unwrap();
-    poll.add(to, 0).unwrap();
-    for _ in 0..1_000 {
-        from.send(&frame(EXPERIMENTAL, SETTLING)).unwrap();
-        poll.wait(&mut Ready::new(), Some(Duration::from_millis(10))).unwrap();
-        if hear(to).is_some() {
-            return;
-        }
-    }
-    panic!("nothing arrives");
+    testnet::veth("west", "east");
+    (open("west"), open("east"))
 }
 
 fn hear(socket: &PacketSocket) -> Option<Vec<u8>> {
@@ -61,12 +40,12 @@ fn frame(ethertype: [u8; 2], text: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Nothing but frames of [`settle`] is there.
+/// Nothing but frames of [`testnet::settle`] is there.
 fn is_silent(socket: &PacketSocket) -> bool {
     std::iter::from_fn(|| hear(socket)).all(|frame| frame[14..].starts_with(SETTLING))
 }
 
-/// The next frame that is not of [`settle`].
+/// The next frame that is not of [`testnet::settle`].
 fn next(socket: &PacketSocket) -> Vec<u8> {
     let poll = Poll::new().unwrap();
     poll.add(socket, 0).unwrap();
@@ -129,7 +108,7 @@ fn an_interface_that_is_down_or_gone_is_no_error() {
         assert_eq!(b.send_batch(&[frame(EXPERIMENTAL, b"x")]).unwrap(), 0);
         assert!(is_silent(&b));
         ip("link set east up");
-        settle(&a, &b);
+        testnet::settle("west", "east");
         a.send(&frame(EXPERIMENTAL, b"x")).unwrap();
         assert_eq!(next(&b)[14], b'x');
         ip("link del west");
