@@ -1,7 +1,7 @@
 use super::*;
 use crate::io::poll::{Poll, Ready};
 use crate::io::segment::PacketSocket;
-use crate::io::testnet::{in_netns, ip};
+use crate::io::testnet::{self, in_netns, ip};
 use crate::wire::frame::segment_filter;
 use nix::net::if_::if_nametoindex;
 use std::net::Ipv6Addr;
@@ -19,9 +19,7 @@ fn start() -> (Announcer, Receiver<AnnounceReport>) {
 }
 
 fn veth() -> PacketSocket {
-    ip("link add name west type veth peer name east");
-    ip("link set west up");
-    ip("link set east up");
+    testnet::veth("west", "east");
     listen("east")
 }
 
@@ -58,7 +56,9 @@ fn heard(socket: &PacketSocket, count: usize) -> Vec<Vec<u8>> {
     let poll = Poll::new().expect("epoll");
     poll.add(socket, 0).expect("epoll");
     let mut frames = Vec::new();
+    let patience = clock::now() + LONG;
     while frames.len() < count {
+        assert!(clock::now() < patience, "{} of {count} frames heard", frames.len());
         let mut buffer = [0; 2000];
         match socket.recv(&mut buffer).expect("usable") {
             Some(length) if buffer[6..12] == OWN.0 => frames.push(buffer[..length].to_vec()),
