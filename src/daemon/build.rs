@@ -4,7 +4,7 @@ use super::hands::Group;
 use crate::config::{Config, KeyFile, digest};
 use crate::effects::announcer::AnnounceOrder;
 use crate::effects::keeper::Guarded;
-use crate::engine::{GroupSetup, Loaded, PeerSetup, Setup};
+use crate::engine::{GroupSetup, Loaded, PeerSetup, Reconfiguration, Setup};
 use crate::types::{GroupId, InterfaceId, LinkId, LinkPath, MacAddr};
 use crate::wire::auth::KeyRing;
 use std::sync::Arc;
@@ -15,6 +15,33 @@ const FLOOR_START: u64 = 1_767_225_600 / 60;
 
 /// What the engine needs.
 pub(super) fn setup(config: &Config, keys: &KeyFile, seed: [u8; 32], loaded: Loaded) -> Setup {
+    let interfaces = config.interfaces().len();
+    Setup {
+        me: config.me,
+        timing: config.timing,
+        keys: Arc::new(KeyRing::new(&config.cluster, &keys.keys)),
+        seed,
+        epoch_floor: epoch_floor(),
+        loaded,
+        digests: digest::digests(config),
+        peers: config.peers().map(|peer| PeerSetup { id: peer.id, links: paths(config, interfaces) }).collect(),
+        interfaces: u8::try_from(interfaces).unwrap_or(u8::MAX),
+        groups: group_setups(config),
+    }
+}
+
+/// What a running engine takes over of another configuration.
+pub(super) fn reconfiguration(config: &Config, keys: &KeyFile) -> Reconfiguration {
+    Reconfiguration {
+        timing: config.timing,
+        keys: Arc::new(KeyRing::new(&config.cluster, &keys.keys)),
+        epoch_floor: epoch_floor(),
+        digests: digest::digests(config),
+        groups: group_setups(config),
+    }
+}
+
+fn group_setups(config: &Config) -> Vec<GroupSetup> {
     let names = config.interfaces();
     let groups = config.groups.iter().map(|group| GroupSetup {
         key: group.key,
@@ -27,18 +54,7 @@ pub(super) fn setup(config: &Config, keys: &KeyFile, seed: [u8; 32], loaded: Loa
         addresses_digest: digest::addresses(group),
         policy_digest: digest::policy(config, group),
     });
-    Setup {
-        me: config.me,
-        timing: config.timing,
-        keys: Arc::new(KeyRing::new(&config.cluster, &keys.keys)),
-        seed,
-        epoch_floor: epoch_floor(),
-        loaded,
-        digests: digest::digests(config),
-        peers: config.peers().map(|peer| PeerSetup { id: peer.id, links: paths(config, names.len()) }).collect(),
-        interfaces: u8::try_from(names.len()).unwrap_or(u8::MAX),
-        groups: groups.collect(),
-    }
+    groups.collect()
 }
 
 /// UDP links first, then the segment link of each interface.

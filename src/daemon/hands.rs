@@ -1,7 +1,7 @@
 //! Carries out the engine's actions on the hot thread: stores to the gate, datagrams, probes; everything slower is
 //! passed on.
 
-use super::orders::{Attach, HotEnd, Tale};
+use super::orders::{Attach, HotEnd, Regrouped, Tale};
 use crate::effects::announcer::{AnnounceOrder, AnnouncerHandle};
 use crate::engine::{Action, Engine, GateAction};
 use crate::gate::{GateHandle, LeaseView};
@@ -9,6 +9,7 @@ use crate::io::links::LinkSocket;
 use crate::io::segment::PacketSocket;
 use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
 use crate::wire::frame;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 /// An interface with its gate.
@@ -31,6 +32,7 @@ pub(super) struct Hands {
 }
 
 /// Where a group lives.
+#[derive(Debug)]
 pub(super) struct Group {
     pub key: GroupKey,
     pub interface: InterfaceId,
@@ -67,6 +69,31 @@ impl Hands {
         }
         let eth = Eth { mac: attach.mac, gate: attach.gate, socket: attach.socket, generation: 0 };
         self.interfaces[usize::from(attach.interface.0)] = Some(eth);
+    }
+
+    /// Another table of groups. Slots and interfaces of groups that stay are kept; new ones have no slot yet.
+    pub fn rearrange(&mut self, groups: Vec<Group>) {
+        let before = std::mem::replace(&mut self.groups, groups);
+        let slots: HashMap<(GroupKey, InterfaceId), Option<u16>> =
+            before.iter().map(|group| ((group.key, group.interface), group.slot)).collect();
+        for group in &mut self.groups {
+            group.slot = slots.get(&(group.key, group.interface)).copied().flatten();
+            // Every interface had a group before: the set of interfaces does not change.
+            let Some(beside) = before.iter().find(|other| other.interface == group.interface) else { continue };
+            group.announcement.ifindex = beside.announcement.ifindex;
+            group.announcement.source = beside.announcement.source;
+            group.announcement.gateway = beside.announcement.gateway;
+        }
+    }
+
+    /// The gate of an interface has other slots now, or is another one.
+    pub fn regroup(&mut self, regrouped: Regrouped) {
+        let Some(eth) = &mut self.interfaces[usize::from(regrouped.interface.0)] else { return };
+        eth.gate = regrouped.gate;
+        let slots: HashMap<GroupKey, u16> = regrouped.slots.into_iter().collect();
+        for group in self.groups.iter_mut().filter(|group| group.interface == regrouped.interface) {
+            group.slot = slots.get(&group.key).copied();
+        }
     }
 
     /// Somebody to tell about our addresses by an ordinary request, besides the announcements.

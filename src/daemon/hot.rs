@@ -5,7 +5,7 @@
 //! up, the kernel closes the gate at the lease's end; when it panics, the process aborts, with the same result.
 
 use super::hands::Hands;
-use super::orders::{Attach, HotEnd, Order, Tale};
+use super::orders::{Attach, HotEnd, Order, Reconfigure, Regrouped, Tale};
 use crate::engine::{Actions, Engine, Event};
 use crate::io::clock;
 use crate::io::links::{LinkSocket, Received};
@@ -68,6 +68,7 @@ impl Hot {
                 }
             }
             self.handle(now, Event::Tick);
+            self.end.catch_up();
         }
         Ok(())
     }
@@ -94,6 +95,10 @@ impl Hot {
     fn handle(&mut self, now: MonoTime, event: Event<'_>) {
         self.out.clear();
         self.engine.handle(now, event, &mut self.out);
+        self.carry_out(now);
+    }
+
+    fn carry_out(&mut self, now: MonoTime) {
         for action in self.out.list.drain(..) {
             let engine = &self.engine;
             self.stopped |= self.hands.carry_out(now, action, &self.out.bytes, engine, &mut self.end);
@@ -160,11 +165,33 @@ impl Hot {
                     let report = Box::new(self.engine.report(now));
                     self.end.tell(Tale::Report { id, report });
                 }
+                Order::Reconfigure(change) => self.reconfigure(*change, now),
+                Order::Regrouped(regrouped) => self.regroup(*regrouped, now),
+                Order::Installed { interface } => self.handle(now, Event::Installed { interface }),
                 Order::Stored { version } => self.handle(now, Event::Stored { version }),
                 Order::StoreFailed => self.handle(now, Event::StoreFailed),
             }
         }
         Ok(())
+    }
+
+    /// Changes over: what goes away is closed where it is now, then the tables are exchanged, then the first pulse of the
+    /// new configuration goes out.
+    fn reconfigure(&mut self, change: Reconfigure, now: MonoTime) {
+        self.out.clear();
+        self.engine.reconfigure(change.change, now, &mut self.out);
+        self.carry_out(now);
+        self.hands.rearrange(change.groups);
+        self.end.tell_reconfigured();
+        self.handle(now, Event::Tick);
+    }
+
+    fn regroup(&mut self, regrouped: Regrouped, now: MonoTime) {
+        let (interface, replaced) = (regrouped.interface, regrouped.replaced);
+        self.hands.regroup(regrouped);
+        if replaced {
+            self.handle(now, Event::GateReplaced { interface });
+        }
     }
 
     fn attach(&mut self, attach: Attach, now: MonoTime) -> io::Result<()> {

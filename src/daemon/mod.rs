@@ -5,11 +5,14 @@
 //! says goodbye, the gates stay, closed. A crash anywhere leaves the kernel's gates to close by themselves.
 
 mod build;
+mod changes;
 mod hands;
 mod hot;
 mod journal;
 mod orders;
+mod ports;
 mod realtime;
+mod reload;
 mod slow;
 mod status;
 mod words;
@@ -77,7 +80,7 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let warnings = prepare_memory();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed("starting the runtime", &error))?;
-    runtime.block_on(serve(options, config, &keys, store, found, warnings))
+    runtime.block_on(serve(options, config, keys, store, found, warnings))
 }
 
 /// Opens the store. An agent that was killed a moment ago may still hold its lock while the kernel takes it apart.
@@ -166,7 +169,7 @@ fn loaded(found: store::Loaded) -> Loaded {
 async fn serve(
     options: &RunOptions,
     config: Config,
-    keys: &KeyFile,
+    keys: KeyFile,
     store: Store,
     found: store::Loaded,
     mut warnings: Vec<String>,
@@ -191,7 +194,7 @@ async fn serve(
     let announcer = announcer.map_err(|error| failed("starting the announcer", &error))?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| failed("reading random bytes", &error))?;
-    let setup = build::setup(&config, keys, seed, loaded(found));
+    let setup = build::setup(&config, &keys, seed, loaded(found));
     let links = build::udp_links(&config);
     let peers = config.peers().map(|peer| peer.id).collect();
     let interfaces = usize::from(setup.interfaces);
@@ -223,6 +226,9 @@ async fn serve(
         keeper_events,
         calls,
         config,
+        keys,
+        options: options.clone(),
+        reload: reload::Reload::default(),
     };
     let result = slow.run().await;
     server.abort();

@@ -4,7 +4,8 @@
 //! that holds one. At the bound an order waits on the slow side; a tale from the hot thread is dropped and counted,
 //! because nothing on the slow side may delay a pulse (L6).
 
-use crate::engine::{Command, GroupState, InterfaceFacts, Notice, Outcome, Report};
+use super::hands::Group;
+use crate::engine::{Command, GroupState, InterfaceFacts, Notice, Outcome, Reconfiguration, Report};
 use crate::gate::GateHandle;
 use crate::io::links::LinkSocket;
 use crate::io::poll::Waker;
@@ -33,6 +34,12 @@ pub(super) enum Order {
     Command { id: u64, command: Command },
     /// Make a report.
     Report { id: u64 },
+    /// Go on with another configuration, and say so.
+    Reconfigure(Box<Reconfigure>),
+    /// A gate knows other groups than before.
+    Regrouped(Box<Regrouped>),
+    /// All addresses of an interface are in place.
+    Installed { interface: InterfaceId },
     /// A state is durable.
     Stored { version: u64 },
     /// The state could not be written.
@@ -51,6 +58,23 @@ pub(super) struct Attach {
     pub socket: PacketSocket,
 }
 
+/// Another configuration, for the engine and for the hands.
+#[derive(Debug)]
+pub(super) struct Reconfigure {
+    pub change: Reconfiguration,
+    pub groups: Vec<Group>,
+}
+
+/// A gate after its groups changed.
+#[derive(Debug)]
+pub(super) struct Regrouped {
+    pub interface: InterfaceId,
+    pub gate: GateHandle,
+    pub slots: Vec<(GroupKey, u16)>,
+    /// It is another, closed one.
+    pub replaced: bool,
+}
+
 /// What the hot thread tells the slow side.
 #[derive(Debug)]
 pub(super) enum Tale {
@@ -58,6 +82,8 @@ pub(super) enum Tale {
     Reply { id: u64, outcome: Outcome },
     Persist { version: u64, state: Vec<GroupState> },
     Report { id: u64, report: Box<Report> },
+    /// From here on groups are numbered as in the newest [`Order::Reconfigure`].
+    Reconfigured,
     Stopped,
 }
 
@@ -89,6 +115,8 @@ pub(super) struct HotEnd {
     tales: Producer<Tale>,
     wake_slow: Waker,
     pub vital: Arc<Vital>,
+    /// [`Tale::Reconfigured`] found the ring full: nothing is told before it.
+    unsaid: bool,
 }
 
 /// Makes both ends.
@@ -98,7 +126,7 @@ pub(super) fn queues() -> std::io::Result<(SlowEnd, HotEnd, Arc<Vital>)> {
     let (hot, slow) = (Waker::new()?, Waker::new()?);
     let vital = Arc::new(Vital::default());
     let slow_end = SlowEnd { orders: orders_in, wake_hot: hot.clone(), tales, woken: slow.clone() };
-    let hot_end = HotEnd { orders, woken: hot, tales: tales_in, wake_slow: slow, vital: Arc::clone(&vital) };
+    let hot_end = HotEnd { orders, woken: hot, tales: tales_in, wake_slow: slow, vital: Arc::clone(&vital), unsaid: false };
     Ok((slow_end, hot_end, vital))
 }
 
@@ -114,9 +142,24 @@ impl SlowEnd {
 impl HotEnd {
     /// Tells something. Dropped and counted when the slow side is a whole ring behind.
     pub fn tell(&mut self, tale: Tale) {
-        if self.tales.push(tale).is_err() {
+        self.catch_up();
+        if self.unsaid || self.tales.push(tale).is_err() {
             self.vital.dropped.fetch_add(1, Ordering::Relaxed);
         }
         self.wake_slow.wake();
+    }
+
+    /// Tells that the groups have other numbers: now, or before anything else as soon as there is room.
+    pub fn tell_reconfigured(&mut self) {
+        self.unsaid = true;
+        self.catch_up();
+    }
+
+    /// Tells what there was no room for.
+    pub fn catch_up(&mut self) {
+        if self.unsaid && self.tales.push(Tale::Reconfigured).is_ok() {
+            self.unsaid = false;
+            self.wake_slow.wake();
+        }
     }
 }

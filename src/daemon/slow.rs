@@ -4,10 +4,12 @@
 //! other; whatever happens here, pulses go on.
 
 use super::journal::Journal;
-use super::orders::{Attach, Order, SlowEnd, Tale, Vital};
+use super::orders::{Order, SlowEnd, Tale, Vital};
 use super::status;
 use super::words::{self, Names, Told};
-use crate::config::Config;
+use super::RunOptions;
+use super::reload::Reload;
+use crate::config::{Config, KeyFile};
 use crate::control::protocol::{Outcome as Answered, Request, Response, Severity};
 use crate::control::server::{Answer, Call};
 use crate::effects::announcer::AnnounceReport;
@@ -18,7 +20,7 @@ use crate::gate::CounterReader;
 use crate::io::clock;
 use crate::io::links::LinkSocket;
 use crate::io::systemd::notify;
-use crate::types::{GroupId, GroupKey, InterfaceId, LinkId, LinkPath, MonoTime};
+use crate::types::{GroupId, GroupKey, LinkId, LinkPath, MonoTime};
 use crate::wire::pulse::PORT;
 use sd_notify::NotifyState;
 use std::collections::{HashMap, VecDeque};
@@ -31,8 +33,6 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How often links that could not be opened are tried again, and the hot thread's pulse is felt.
 const TICK: Duration = Duration::from_millis(250);
-/// How long systemd is kept waiting for an interface that has no gate yet.
-const READY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What reaches the slow side from other threads.
 #[derive(Debug)]
@@ -48,6 +48,9 @@ pub(super) enum Word {
 /// What the slow side is made of.
 pub(super) struct Slow {
     pub config: Config,
+    pub keys: KeyFile,
+    pub options: RunOptions,
+    pub reload: Reload,
     pub names: Names,
     pub end: SlowEnd,
     pub vital: Arc<Vital>,
@@ -68,16 +71,16 @@ type Counting = (CounterReader, Vec<(GroupKey, u16)>);
 /// What the slow side remembers.
 #[derive(Default)]
 pub(super) struct State {
-    facts: Vec<InterfaceFacts>,
+    pub facts: Vec<InterfaceFacts>,
     /// Counters of each interface's gate, and the slots of its groups.
-    counters: Vec<Option<Counting>>,
+    pub counters: Vec<Option<Counting>>,
     /// Orders that found the ring full.
     backlog: VecDeque<Order>,
     /// Who waits for an answer, and what to say of it when it is good.
     waiting: HashMap<u64, (String, oneshot::Sender<Answer>)>,
     next_call: u64,
     open_links: Vec<(LinkId, bool)>,
-    ready_told: bool,
+    pub ready_told: bool,
     last_turns: u64,
     stop_asked: bool,
 }
@@ -126,13 +129,13 @@ impl Slow {
                 Some(call) = self.calls.recv() => self.hear_call(call),
                 _ = terminate.recv() => self.stop(),
                 _ = interrupt.recv() => self.stop(),
-                _ = hangup.recv() => self.reload(),
+                _ = hangup.recv() => self.begin_reload(),
                 _ = tick.tick() => self.on_tick(),
             }
         }
     }
 
-    fn order(&mut self, order: Order) {
+    pub(super) fn order(&mut self, order: Order) {
         self.state.backlog.push_back(order);
         self.push_backlog();
     }
@@ -175,6 +178,7 @@ impl Slow {
                     self.add_counters(&mut status);
                     self.answer(id, Answer::One(Box::new(Response::Status(Box::new(status)))));
                 }
+                Tale::Reconfigured => self.hear_reconfigured(),
                 Tale::Stopped => {}
             }
         }
@@ -240,7 +244,7 @@ impl Slow {
         }
     }
 
-    fn tell(&mut self, severity: Severity, kind: &'static str, text: String) {
+    pub(super) fn tell(&mut self, severity: Severity, kind: &'static str, text: String) {
         self.journal.note(clock::now(), Told { severity, kind, group: None, text, fields: Vec::new() });
     }
 
@@ -280,9 +284,10 @@ impl Slow {
     }
 
     fn find(&self, name: &str) -> Result<GroupId, String> {
-        let at = self.config.groups.iter().position(|group| group.name == name);
+        let config = self.ordered_config();
+        let at = config.groups.iter().position(|group| group.name == name);
         at.and_then(|at| u16::try_from(at).ok()).map(GroupId).ok_or_else(|| {
-            let known: Vec<&str> = self.config.groups.iter().map(|group| group.name.as_str()).collect();
+            let known: Vec<&str> = config.groups.iter().map(|group| group.name.as_str()).collect();
             format!("no group \"{name}\"; there is {}", known.join(", "))
         })
     }
@@ -317,111 +322,6 @@ impl Slow {
                 Err(error) => tracing::debug!(%error, link = self.names.link(link), "link cannot be opened yet"),
             }
         }
-    }
-
-    fn hear_keeper(&mut self, event: KeeperEvent) {
-        match event {
-            KeeperEvent::Attached { interface, ifindex, mac, gate, slots, counters, adopted, socket } => {
-                self.state.counters[usize::from(interface.0)] = counters.map(|reader| (reader, slots.clone()));
-                let attach = Attach { interface, ifindex, mac, gate, slots, adopted, socket };
-                self.order(Order::Attach(Box::new(attach)));
-                self.change_facts(interface, |facts| {
-                    facts.exists = true;
-                    facts.gate = true;
-                    facts.mac = mac;
-                });
-            }
-            KeeperEvent::State { interface, up, carrier, mac } => self.change_facts(interface, |facts| {
-                facts.exists = true;
-                facts.carrier = up && carrier;
-                facts.mac = mac;
-            }),
-            KeeperEvent::AddressesReady { interface } => {
-                self.change_facts(interface, |facts| facts.addresses = true);
-                self.tell_ready();
-            }
-            KeeperEvent::GateLost { interface } => {
-                let text = format!("the gate on {} was removed by somebody", self.names.interface(interface));
-                self.tell(Severity::Error, "gate_lost", text);
-                self.change_facts(interface, |facts| {
-                    facts.gate = false;
-                    facts.addresses = false;
-                });
-            }
-            KeeperEvent::Gone { interface } => {
-                let text = format!("interface {} is gone", self.names.interface(interface));
-                self.tell(Severity::Error, "interface_gone", text);
-                self.change_facts(interface, |facts| *facts = InterfaceFacts::default());
-            }
-            KeeperEvent::AddressRestored { interface, address } => {
-                let name = self.names.interface(interface);
-                let text = format!("somebody removed {address} from {name}; it was added again");
-                self.tell(Severity::Warning, "address_restored", text);
-            }
-            KeeperEvent::AddressesMissing { interface } => {
-                let text = format!("addresses are missing on {}", self.names.interface(interface));
-                self.tell(Severity::Error, "addresses_missing", text);
-                self.change_facts(interface, |facts| facts.addresses = false);
-            }
-            KeeperEvent::Regrouped { .. } | KeeperEvent::Reconfigured => {}
-            KeeperEvent::Neighbour { .. } => {}
-            KeeperEvent::Gateway { interface, ip, mac } => {
-                self.order(Order::Anchor { interface, address: ip, mac });
-            }
-            KeeperEvent::Failed { interface, operation, cause } => {
-                let text = format!("{}: {operation}: {cause}", self.names.interface(interface));
-                self.tell(Severity::Error, "interface_error", text);
-            }
-        }
-    }
-
-    fn change_facts(&mut self, interface: InterfaceId, change: impl FnOnce(&mut InterfaceFacts)) {
-        let facts = &mut self.state.facts[usize::from(interface.0)];
-        let before = *facts;
-        change(facts);
-        let facts = *facts;
-        if facts != before {
-            self.order(Order::Facts { interface, facts });
-        }
-    }
-
-    /// Ready for systemd once every interface has its closed gate and its addresses: services that are ordered after
-    /// us find the addresses there.
-    fn tell_ready(&mut self) {
-        if !self.state.ready_told && self.state.facts.iter().all(|facts| facts.gate && facts.addresses) {
-            self.state.ready_told = true;
-            notify(&[NotifyState::Ready]);
-            self.tell(Severity::Info, "ready", "gates installed, addresses configured".to_owned());
-        }
-    }
-
-    /// An interface that is not there must not keep the others' services from starting for ever.
-    fn tell_ready_anyway(&mut self) {
-        if self.state.ready_told {
-            return;
-        }
-        let missing: Vec<&str> = self
-            .state
-            .facts
-            .iter()
-            .enumerate()
-            .filter(|(_, facts)| !facts.exists || !facts.gate)
-            .filter_map(|(at, _)| u8::try_from(at).ok())
-            .map(|at| self.names.interface(InterfaceId(at)))
-            .collect();
-        if missing.is_empty() {
-            // Addresses are being added: ten thousand IPv6 addresses take the kernel half a minute.
-            notify(&[NotifyState::ExtendTimeoutUsec(30_000_000)]);
-        } else if clock::now().since(self.started) >= READY_PATIENCE {
-            let text = format!("starting without {}: no gate there yet", missing.join(", "));
-            self.state.ready_told = true;
-            notify(&[NotifyState::Ready]);
-            self.tell(Severity::Warning, "ready", text);
-        }
-    }
-
-    fn reload(&mut self) {
-        self.tell(Severity::Warning, "reload", "a reload was asked for".to_owned());
     }
 
     fn finish(&mut self) {

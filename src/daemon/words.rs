@@ -85,6 +85,7 @@ fn cause(cause: Cause) -> &'static str {
         Cause::Unheard => "the peer cannot hear us and is taking over",
         Cause::Stopping => "the agent is stopping",
         Cause::Pause => "the operator's pause",
+        Cause::Removed => "the group was removed from the configuration",
     }
 }
 
@@ -117,6 +118,7 @@ pub(super) fn outcome(outcome: Outcome) -> (bool, String) {
         Outcome::PeerNotReady(why) => (false, format!("the other node is not ready: {}", reason(why))),
         Outcome::NotReady(why) => (false, format!("this node is not ready: {}", reason(why))),
         Outcome::TimedOut => (false, "the other node did not take it in time; see vipair status".to_owned()),
+        Outcome::Removed => (false, "the group was removed from the configuration meanwhile".to_owned()),
         Outcome::Busy => (false, "another command for this group is under way, or the agent is stopping".to_owned()),
     }
 }

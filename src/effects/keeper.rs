@@ -93,7 +93,8 @@ pub enum KeeperEvent {
         /// Its hardware address.
         mac: MacAddr,
     },
-    /// All addresses are there, guarded.
+    /// All addresses are there, guarded. Told when it becomes true, and once after every
+    /// [`KeeperEvent::Reconfigured`].
     AddressesReady {
         /// Which interface.
         interface: InterfaceId,

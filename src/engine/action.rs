@@ -108,6 +108,8 @@ pub enum Outcome {
     NotReady(crate::wire::pulse::Reason),
     /// It was begun and did not finish in time; the group is where it was or free to be taken over.
     TimedOut,
+    /// The group was removed from the configuration.
+    Removed,
     /// Another command for this group is under way, or the agent is stopping.
     Busy,
 }

@@ -25,7 +25,7 @@ enum Kind {
 pub(super) struct Pending {
     id: u64,
     kind: Kind,
-    group: usize,
+    pub group: usize,
     until: MonoTime,
 }
 
@@ -142,6 +142,13 @@ impl Engine {
                 self.persist_wanted = true;
             }
             let outcome = if done { Outcome::Done } else { Outcome::TimedOut };
+            out.push(Action::Reply { id: pending.id, outcome });
+        }
+    }
+
+    /// Answers all commands of a group that nothing will come of any more.
+    pub(super) fn drop_commands(&mut self, at: usize, outcome: Outcome, out: &mut Actions) {
+        for pending in self.pending.extract_if(.., |pending| pending.group == at) {
             out.push(Action::Reply { id: pending.id, outcome });
         }
     }

@@ -63,6 +63,17 @@ pub enum Event<'a> {
         /// On which interface.
         interface: InterfaceId,
     },
+    /// All addresses of all groups on an interface are in place and guarded, those of the newest configuration
+    /// included.
+    Installed {
+        /// On which interface.
+        interface: InterfaceId,
+    },
+    /// The gate was replaced by another, closed one, because it had become too small. Its slots are known.
+    GateReplaced {
+        /// On which interface.
+        interface: InterfaceId,
+    },
     /// The gateway of an interface, or a neighbour that the kernel knows there: someone to ask whether the segment
     /// is alive.
     Anchor {

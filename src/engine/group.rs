@@ -54,14 +54,22 @@ pub(super) struct Group {
     /// Both nodes were active and this one goes on; announce again when the other has closed.
     pub contested: bool,
     pub state_damaged: bool,
+    /// A counter that no lost state of this group can have reached; 0 when its state is known.
+    pub floor: u64,
+    /// The keeper has put its addresses in place. A group that was added later waits for that.
+    pub installed: bool,
+    /// Addresses were added, and are to be announced once they are in place.
+    pub grown: bool,
     pub row: Row,
     pub row_version: u64,
     pub deadline: MonoTime,
 }
 
 impl Group {
-    pub fn new(group: &GroupSetup, setup: &Setup, now: MonoTime) -> Group {
-        let state = setup.state_of(group.key);
+    /// A group that begins to listen. `state` is what the store knows of it.
+    pub fn new(group: &GroupSetup, state: Option<GroupState>, setup: &Setup, now: MonoTime) -> Group {
+        let is_known = |state: &GroupState| state.seen.max(state.reserve).max(state.held) != Epoch::NONE;
+        let is_new = !state.as_ref().is_some_and(is_known);
         let known = state.unwrap_or(GroupState {
             key: group.key,
             seen: Epoch::NONE,
@@ -69,7 +77,6 @@ impl Group {
             held: Epoch::NONE,
             paused: false,
         });
-        let first = group.addresses.iter().find(|address| address.is_ipv4()).or(group.addresses.first());
         let row = Row {
             group: group.key,
             epoch: known.seen,
@@ -86,7 +93,7 @@ impl Group {
         Group {
             key: group.key,
             interface: group.interface,
-            probe_address: first.copied().unwrap_or(Vip::V4(std::net::Ipv4Addr::UNSPECIFIED)),
+            probe_address: probe_address(&group.addresses),
             role: Role::Starting,
             cause: Cause::Heard,
             since: now,
@@ -109,11 +116,27 @@ impl Group {
             announce_at: MonoTime::FOREVER,
             defended: None,
             contested: false,
-            state_damaged: setup.loaded == Loaded::Damaged,
+            state_damaged: is_new && setup.loaded == Loaded::Damaged,
+            floor: if is_new { setup.epoch_floor } else { 0 },
+            installed: true,
+            grown: false,
             row,
             row_version: 1,
             deadline: now,
         }
+    }
+
+    /// Takes over what changed in its configuration; true if its row is another now.
+    pub fn revise(&mut self, before: &GroupSetup, after: &GroupSetup) -> bool {
+        self.grown |= after.addresses.iter().any(|address| !before.addresses.contains(address));
+        // A peer that is configured as before answers for the old address, and evidence must not depend on a new one.
+        if !after.addresses.contains(&self.probe_address) {
+            self.probe_address = probe_address(&after.addresses);
+        }
+        let same = (self.row.addresses, self.row.policy) == (after.addresses_digest, after.policy_digest);
+        self.row.addresses = after.addresses_digest;
+        self.row.policy = after.policy_digest;
+        !same
     }
 
     /// True while the gate answers for the group.
@@ -147,6 +170,12 @@ impl Group {
     }
 }
 
+/// The first IPv4 address if there is one.
+fn probe_address(addresses: &[Vip]) -> Vip {
+    let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    first.copied().unwrap_or(Vip::V4(std::net::Ipv4Addr::UNSPECIFIED))
+}
+
 impl Engine {
     /// Why this node is not ready to open the group; [`Reason::None`] if it is.
     pub(super) fn reason(&self, at: usize) -> Reason {
@@ -162,7 +191,7 @@ impl Engine {
             Reason::NoGate
         } else if !facts.carrier {
             Reason::NoCarrier
-        } else if !facts.addresses {
+        } else if !facts.addresses || !group.installed {
             Reason::NoAddresses
         } else if group.is_open() {
             Reason::None

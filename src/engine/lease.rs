@@ -90,7 +90,7 @@ impl Engine {
         self.dirty = true;
     }
 
-    fn begin_lease(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
+    pub(super) fn begin_lease(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
         let lease = self.setup.timing.lease;
         let state = &mut self.interfaces[usize::from(interface.0)];
         // The time of its beginning is a number that this interface has never seen: time does not return.

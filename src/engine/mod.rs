@@ -18,6 +18,7 @@
 //! | `reserve` | epochs on disk ahead of need |
 //! | `command` | what operators ask |
 //! | `report` | what `status` shows |
+//! | `reconfigure` | another configuration while running |
 //!
 //! # How a gate comes to open
 //! While a peer is heard, nothing opens without its consent: a node *claims* its reserved epoch in its row, the peer
@@ -39,6 +40,7 @@ mod notice;
 mod peer;
 mod promote;
 mod receive;
+mod reconfigure;
 mod report;
 mod reserve;
 mod send;
@@ -54,7 +56,7 @@ pub use event::{Command, Event, InterfaceFacts};
 pub use notice::{Cause, Notice};
 pub use peer::{PeerConfig, Presence};
 pub use report::{GroupReport, LinkReport, PeerReport, Report, Waiting};
-pub use setup::{GroupSetup, PeerSetup, Setup};
+pub use setup::{GroupSetup, PeerSetup, Reconfiguration, Setup};
 
 use group::Group;
 use lease::Interface;
@@ -73,6 +75,8 @@ pub struct Engine {
     interfaces: Vec<Interface>,
     segments: Vec<Segment>,
     groups: Vec<Group>,
+    /// What must stay durable of groups that are configured no more.
+    former: Vec<GroupState>,
     /// Which group an address belongs to.
     addresses: HashMap<Vip, GroupId>,
     pending: Vec<command::Pending>,
@@ -110,7 +114,10 @@ impl Engine {
     pub fn new(setup: Setup, now: MonoTime) -> Engine {
         let session = send::session_number(&setup.seed);
         let peers = setup.peers.iter().map(|peer| Peer::new(peer, &setup, session)).collect();
-        let groups: Vec<Group> = setup.groups.iter().map(|group| Group::new(group, &setup, now)).collect();
+        let former = match &setup.loaded {
+            Loaded::State(groups) => groups.clone(),
+            Loaded::Fresh | Loaded::Damaged => Vec::new(),
+        };
         let mut addresses = HashMap::new();
         for (at, group) in setup.groups.iter().enumerate() {
             addresses.extend(group.addresses.iter().map(|address| (*address, group_id(at))));
@@ -120,7 +127,8 @@ impl Engine {
             peers,
             interfaces: vec![Interface::default(); interfaces],
             segments: vec![Segment::new(now); interfaces],
-            groups,
+            groups: Vec::new(),
+            former,
             addresses,
             pending: Vec::new(),
             session,
@@ -142,6 +150,10 @@ impl Engine {
             rejects: crate::wire::auth::Rejects::default(),
             setup,
         };
+        for at in 0..engine.setup.groups.len() {
+            let state = engine.recall(engine.setup.groups[at].key);
+            engine.groups.push(Group::new(&engine.setup.groups[at], state, &engine.setup, now));
+        }
         engine.reserve_all();
         engine
     }
@@ -166,6 +178,8 @@ impl Engine {
             Event::Anchor { interface, address, mac } => {
                 self.segments[usize::from(interface.0)].note_gateway(address, mac);
             }
+            Event::Installed { interface } => self.handle_installed(interface, now),
+            Event::GateReplaced { interface } => self.handle_gate_replaced(interface, now, out),
             Event::Stored { version } => self.handle_stored(version, out),
             Event::StoreFailed => self.handle_store_failed(out),
             Event::Command { id, command } => self.handle_command(id, command, now, out),
@@ -182,7 +196,7 @@ impl Engine {
     /// What must be made durable for [`Action::Persist`].
     #[must_use]
     pub fn durable_state(&self) -> Vec<GroupState> {
-        self.groups.iter().map(Group::durable).collect()
+        self.groups.iter().map(Group::durable).chain(self.former.iter().copied()).collect()
     }
 
     fn run(&mut self, now: MonoTime, out: &mut Actions) {

@@ -33,6 +33,8 @@ pub enum Cause {
     Stopping,
     /// The operator's pause began or ended.
     Pause,
+    /// The group was removed from the configuration.
+    Removed,
 }
 
 /// Something worth a line in the log.

@@ -59,6 +59,10 @@ pub(super) struct Peer {
     pub deaf: bool,
     pub silent_told: bool,
     pub rows: Vec<Option<Row>>,
+    /// Which rows belong to the table that is being told or was told last; others are from before.
+    told: Vec<bool>,
+    /// Its table counts only from datagrams that echo at least this counter of ours.
+    fetch: u64,
     /// Version of its table that we have completely.
     pub have: u64,
     /// Newest version of its table that it named.
@@ -93,6 +97,8 @@ impl Peer {
             deaf: false,
             silent_told: false,
             rows: vec![None; setup.groups.len()],
+            told: vec![false; setup.groups.len()],
+            fetch: 0,
             have: 0,
             table: 0,
             acked: 0,
@@ -157,6 +163,7 @@ impl Peer {
         self.table = 0;
         self.acked = 0;
         self.left = false;
+        self.told.fill(false);
         for row in self.rows.iter_mut().flatten() {
             *row = Row {
                 role: Role::Starting,
@@ -170,12 +177,47 @@ impl Peer {
         }
     }
 
-    pub fn note_config(&mut self, header: &Header) {
+    /// Its table is to be told again, from the first row on, in a datagram that was made after it received our
+    /// `counter`. What it said last counts until then.
+    pub fn forget_table(&mut self, counter: u64) {
+        self.have = 0;
+        self.fetch = self.fetch.max(counter);
+        self.told.fill(false);
+    }
+
+    /// True if a datagram may carry rows of the table that is wanted.
+    pub fn is_table_wanted(&self, header: &Header) -> bool {
+        header.table_version >= self.table && header.echo_counter >= self.fetch
+    }
+
+    /// Notes a row; true if it says something new.
+    pub fn take_row(&mut self, at: usize, row: Row) -> bool {
+        self.told[at] = true;
+        self.rows[at].replace(row) != Some(row)
+    }
+
+    /// The whole table was told: groups that it does not name do not exist there any more.
+    pub fn drop_untold(&mut self) {
+        for (row, _) in self.rows.iter_mut().zip(&self.told).filter(|(_, told)| !**told) {
+            *row = None;
+        }
+    }
+
+    /// Groups have other numbers: for each of them the one it had before, if it was known.
+    pub fn renumber(&mut self, before: &[Option<usize>]) {
+        self.rows = before.iter().map(|at| at.and_then(|at| self.rows[at])).collect();
+        self.told = before.iter().map(|at| at.is_some_and(|at| self.told[at])).collect();
+    }
+
+    /// Takes note of its configuration; true if it has another set of groups than before.
+    pub fn note_config(&mut self, header: &Header) -> bool {
+        let other = self.config.is_some_and(|config| config.digests.groups != header.digests.groups);
         self.config = Some(PeerConfig {
             pulse_us: header.pulse_us,
             silence_us: header.silence_us,
             lease_us: header.lease_us,
             digests: header.digests,
         });
+        other
     }
 }

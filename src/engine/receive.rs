@@ -41,8 +41,8 @@ impl Engine {
                 if new_session {
                     self.begin_peer_session(peer, out);
                 }
-                self.believe(peer, link, &header, rows, now, out);
-                if header.flags.query || new_session {
+                let anew = self.believe(peer, link, &header, rows, now, out);
+                if header.flags.query || new_session || anew {
                     self.send_on(peer, link, false, now, out);
                 }
             }
@@ -64,6 +64,7 @@ impl Engine {
         out.notice(Notice::PeerUp { peer: self.peers[peer].id });
     }
 
+    /// Takes in what a fresh datagram says; true if the peer must be told at once that its table is wanted anew.
     fn believe(
         &mut self,
         peer: usize,
@@ -72,7 +73,7 @@ impl Engine {
         rows: Rows<'_>,
         now: MonoTime,
         out: &mut Actions,
-    ) {
+    ) -> bool {
         let suspicion = self.setup.timing.suspicion;
         let known = &mut self.peers[peer];
         let quiet = known.silence(self.resumed, now) >= suspicion || known.hint || known.heard.is_none();
@@ -84,7 +85,7 @@ impl Engine {
             link.heard = Some(now);
             link.received += 1;
         }
-        let mut changed = quiet;
+        let (mut changed, mut anew) = (quiet, false);
         // One that was overtaken on the way says how things were, not how they are.
         if known.sessions.newest() == Some(header.counter) {
             changed |= known.deaf != header.flags.deaf || known.left != header.flags.goodbye;
@@ -93,10 +94,13 @@ impl Engine {
                 out.notice(Notice::PeerLeft { peer: known.id });
             }
             known.left = header.flags.goodbye;
+            // It may fall: then the peer wants to be told everything again.
+            known.acked = header.ack_version.min(self.table);
+            anew = known.note_config(header);
+            if anew {
+                known.forget_table(0);
+            }
         }
-        known.acked = known.acked.max(header.ack_version.min(self.table));
-        known.table = known.table.max(header.table_version);
-        known.note_config(header);
         let news = self.take_rows(peer, header, rows);
         self.dirty |= changed || news;
         if quiet {
@@ -105,11 +109,17 @@ impl Engine {
             }
         }
         self.compare_config(peer, out);
+        anew
     }
 
     /// Applies rows if they connect to what we have; rows from before that are old news.
     fn take_rows(&mut self, peer: usize, header: &Header, rows: Rows<'_>) -> bool {
-        let have = self.peers[peer].have;
+        let known = &mut self.peers[peer];
+        let (have, wanted) = (known.have, known.is_table_wanted(header));
+        known.table = known.table.max(header.table_version);
+        if !wanted {
+            return false;
+        }
         if header.base_version > have || header.upto_version <= have {
             return false;
         }
@@ -118,6 +128,9 @@ impl Engine {
         for row in rows {
             let Some(at) = self.groups.iter().position(|group| group.key == row.group) else { continue };
             news |= self.take_row(peer, at, row);
+        }
+        if self.peers[peer].is_complete() {
+            self.peers[peer].drop_untold();
         }
         let rows = self.peers[peer].rows.iter().zip(&self.groups);
         self.peers[peer].rows_differ = rows
@@ -132,7 +145,7 @@ impl Engine {
                 segment.forget(row.mac);
             }
         }
-        self.peers[peer].rows[at].replace(row) != Some(row)
+        self.peers[peer].take_row(at, row)
     }
 
     fn compare_config(&mut self, peer: usize, out: &mut Actions) {

@@ -5,7 +5,7 @@
 
 use super::action::Actions;
 use super::notice::Notice;
-use super::{Engine, Loaded};
+use super::Engine;
 use crate::types::Epoch;
 
 impl Engine {
@@ -18,17 +18,13 @@ impl Engine {
 
     pub(super) fn reserve(&mut self, at: usize) {
         let me = self.setup.me;
-        let floor = match self.setup.loaded {
-            Loaded::State(_) => 0,
-            Loaded::Fresh | Loaded::Damaged => self.setup.epoch_floor,
-        };
         let group = &mut self.groups[at];
         let promised = group.promised();
         let coming = group.reserving.is_some_and(|(epoch, _)| epoch > promised);
         if group.state_damaged || group.has_reserve() || coming {
             return;
         }
-        let next = promised.max(group.reserve).max(group.held).next_for(me).max(Epoch::new(floor, me));
+        let next = promised.max(group.reserve).max(group.held).next_for(me).max(Epoch::new(group.floor, me));
         group.reserving = Some((next, None));
         self.persist_wanted = true;
     }

@@ -1,7 +1,7 @@
 //! What an engine is built from. Plain values: the daemon fills them from the configuration and the store, the
 //! simulator from its seed.
 
-use super::durable::{GroupState, Loaded};
+use super::durable::Loaded;
 use crate::config::Timing;
 use crate::types::{GroupKey, InterfaceId, LinkPath, NodeId, Vip};
 use crate::wire::auth::KeyRing;
@@ -20,8 +20,8 @@ pub struct Setup {
     pub keys: Arc<KeyRing>,
     /// 32 bytes from the operating system's random source: the seed of session numbers.
     pub seed: [u8; 32],
-    /// A counter that is above every counter a lost state could have used; only consulted when there is no state.
-    /// The daemon passes minutes since 2026-01-01.
+    /// A counter that is above every counter a lost state could have used; only consulted for groups that have no
+    /// state. The daemon passes minutes since 2026-01-01.
     pub epoch_floor: u64,
     /// What the store found.
     pub loaded: Loaded,
@@ -32,6 +32,22 @@ pub struct Setup {
     /// How many client interfaces there are; [`InterfaceId`] counts from 0.
     pub interfaces: u8,
     /// The groups; [`GroupId`](crate::types::GroupId) is the position.
+    pub groups: Vec<GroupSetup>,
+}
+
+/// What can change while an engine runs, for [`Engine::reconfigure`](super::Engine::reconfigure); the fields are those
+/// of [`Setup`].
+#[derive(Clone, Debug)]
+pub struct Reconfiguration {
+    /// All derived times.
+    pub timing: Timing,
+    /// The keys that seal and open datagrams.
+    pub keys: Arc<KeyRing>,
+    /// Above every counter that a group without a state can have used.
+    pub epoch_floor: u64,
+    /// Digests of our configuration.
+    pub digests: Digests,
+    /// The groups, on the interfaces that there have been from the beginning.
     pub groups: Vec<GroupSetup>,
 }
 
@@ -65,15 +81,4 @@ pub struct GroupSetup {
     pub addresses_digest: u32,
     /// Digest of preference, preemption and drain.
     pub policy_digest: u32,
-}
-
-impl Setup {
-    /// The durable state of a group, if the store had one.
-    #[must_use]
-    pub fn state_of(&self, key: GroupKey) -> Option<GroupState> {
-        match &self.loaded {
-            Loaded::State(groups) => groups.iter().find(|group| group.key == key).copied(),
-            Loaded::Fresh | Loaded::Damaged => None,
-        }
-    }
 }

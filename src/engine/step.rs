@@ -93,7 +93,7 @@ impl Engine {
         let interface = &self.interfaces[usize::from(group.interface.0)];
         let told = self.peers.iter().all(|peer| peer.heard.is_some() && (peer.is_complete() || peer.left));
         let over = group.since.max(interface.serviceable).max(self.resumed) + self.setup.timing.listen;
-        if (told && interface.facts.is_serviceable()) || now >= over {
+        if (told && interface.facts.is_serviceable() && group.installed) || now >= over {
             let role = if group.paused { Role::Paused } else { Role::Standby };
             self.set_role(at, role, Cause::Heard, now, out);
         } else {
@@ -268,7 +268,7 @@ impl Engine {
             Cause::Adopted | Cause::Heard | Cause::Free | Cause::Silence | Cause::Handover | Cause::Operator => {
                 Role::Standby
             }
-            Cause::Mended | Cause::Lapsed | Cause::HigherEpoch | Cause::Unheard | Cause::Stopping | Cause::Pause => {
+            Cause::Mended | Cause::Lapsed | Cause::HigherEpoch | Cause::Unheard | Cause::Stopping | Cause::Pause | Cause::Removed => {
                 Role::Standby
             }
         };

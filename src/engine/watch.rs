@@ -6,8 +6,9 @@
 
 use super::action::{Action, Actions};
 use super::notice::Notice;
-use super::{Engine, FIRST_VETO, Presence};
+use super::{Engine, FIRST_VETO, Peer, Presence};
 use crate::types::{InterfaceId, MacAddr, MonoTime, Vip};
+use crate::wire::pulse::Role;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -179,19 +180,21 @@ impl Engine {
         if !self.interfaces[interface].facts.is_serviceable() {
             return;
         }
-        let Some(watch) = self.peers[peer].watch.as_mut() else { return };
+        let Peer { watch: Some(watch), rows, .. } = &mut self.peers[peer] else { return };
         let evidence = &mut watch.evidence[interface];
         let count = self.groups.len();
-        let wanted = (0..count)
-            .map(|step| (evidence.cursor + step) % count)
-            .find(|&at| usize::from(self.groups[at].interface.0) == interface && !self.groups[at].is_open());
-        let Some(at) = wanted else { return };
+        let cursor = evidence.cursor;
+        let closed = |at: &usize| usize::from(self.groups[*at].interface.0) == interface && !self.groups[*at].is_open();
+        let mut candidates = (0..count).map(|step| (cursor + step) % count).filter(closed);
+        // What it answered for says most: that nobody answers for a paused or new group proves nothing.
+        let served = candidates.clone().find(|&at| rows[at].is_some_and(|row| matches!(row.role, Role::Active | Role::Handover)));
+        let Some(at) = served.or_else(|| candidates.next()) else { return };
         evidence.cursor = at + 1;
         evidence.unanswered = evidence.unanswered.saturating_add(1);
         evidence.last_sent = now;
         let address = self.groups[at].probe_address;
         let odd = evidence.unanswered % 2 == 1;
-        let mac = self.peers[peer].rows[at].map(|row| row.mac).filter(|mac| !mac.is_zero());
+        let mac = rows[at].map(|row| row.mac).filter(|mac| !mac.is_zero());
         // Unicast reaches the peer whatever its switch thinks of broadcasts; every second one goes to all, in
         // case its hardware address has changed.
         let to = if odd { mac } else { None };

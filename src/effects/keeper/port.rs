@@ -46,6 +46,12 @@ pub(super) struct Port {
     flawed: bool,
     /// `AddressesReady` was told and holds.
     ready: bool,
+    /// The configuration changed since: it is to be told again.
+    changed: bool,
+    /// Addresses that the configuration gained since. That they are missing takes nothing from groups that serve.
+    novel: HashSet<Vip>,
+    /// The present plan adds nothing else.
+    harmless: bool,
     rounds: u8,
     /// Addresses that went missing after they had been there.
     lost: HashSet<Vip>,
@@ -72,6 +78,9 @@ impl Port {
             plan: Plan::empty(),
             flawed: false,
             ready: false,
+            changed: false,
+            novel: HashSet::new(),
+            harmless: false,
             rounds: 0,
             lost: HashSet::new(),
             failures: HashMap::new(),
@@ -93,11 +102,13 @@ impl Port {
     /// The configuration changed.
     pub(super) fn change(&mut self, wanted: Guarded) {
         self.regroup |= self.wanted.groups != wanted.groups;
-        self.vips = vips_of(&wanted);
+        let before = std::mem::replace(&mut self.vips, vips_of(&wanted));
+        self.novel = self.vips.iter().filter(|vip| self.novel.contains(vip) || !before.contains(vip)).copied().collect();
         self.wanted = wanted;
         self.plan = Plan::empty();
         self.lost.clear();
         self.dirty = true;
+        self.changed = true;
         // Told again under the new number.
         self.anchors = Anchors::default();
         self.failures.clear();

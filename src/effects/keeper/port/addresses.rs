@@ -72,8 +72,9 @@ impl Port {
             return self.rejoice(tools);
         }
         if self.ready {
-            self.lost.extend(plan.additions());
+            self.lost.extend(plan.additions().filter(|vip| !self.novel.contains(vip)));
         }
+        self.harmless = plan.additions().all(|vip| self.novel.contains(vip));
         if self.rounds >= ROUNDS {
             // The next period tries again.
             self.miss(tools);
@@ -93,12 +94,17 @@ impl Port {
         for address in std::mem::take(&mut self.lost) {
             tools.tell(KeeperEvent::AddressRestored { interface, address });
         }
-        if !std::mem::replace(&mut self.ready, true) {
+        self.novel.clear();
+        let changed = std::mem::take(&mut self.changed);
+        if !std::mem::replace(&mut self.ready, true) || changed {
             tools.tell(KeeperEvent::AddressesReady { interface });
         }
     }
 
     fn miss(&mut self, tools: &mut Tools) {
+        if self.harmless {
+            return;
+        }
         if std::mem::take(&mut self.ready) {
             tools.tell(KeeperEvent::AddressesMissing { interface: self.wanted.interface });
         }

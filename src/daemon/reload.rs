@@ -1,0 +1,131 @@
+//! SIGHUP: the configuration and the keys are read again, judged, and taken over without missing a pulse.
+//!
+//! One reload at a time, in three steps: the hot thread changes over between two of its turns and says so; from then
+//! on people see the new names, and the keeper changes gates and addresses; when it has begun to, the reload is over,
+//! and what takes longer (addresses of new groups) shows in `status`. A reload that is asked for meanwhile follows.
+//! What cannot be taken over is told with all its errors, and nothing changes.
+
+use super::orders::{Order, Reconfigure};
+use super::slow::Slow;
+use super::words::Names;
+use super::{build, changes, local_addresses};
+use crate::config::{self, Config, KeyFile};
+use crate::control::protocol::Severity;
+use crate::io::systemd::notify;
+use sd_notify::NotifyState;
+
+/// A reload under way.
+#[derive(Default)]
+pub(super) struct Reload {
+    /// Ordered from the hot thread, which still runs with what was before.
+    next: Option<Next>,
+    /// The keeper has not begun with it yet.
+    waits_for_keeper: bool,
+    /// Asked for once more.
+    again: bool,
+}
+
+struct Next {
+    config: Config,
+    keys: KeyFile,
+    changes: Vec<String>,
+}
+
+impl Reload {
+    /// True until everybody speaks of the same groups.
+    pub fn is_under_way(&self) -> bool {
+        self.next.is_some() || self.waits_for_keeper
+    }
+}
+
+impl Slow {
+    /// The configuration by which the hot thread will understand the next order.
+    pub(super) fn ordered_config(&self) -> &Config {
+        self.reload.next.as_ref().map_or(&self.config, |next| &next.config)
+    }
+
+    /// Begins a reload.
+    pub(super) fn begin_reload(&mut self) {
+        if self.reload.is_under_way() {
+            self.reload.again = true;
+            return;
+        }
+        if self.state.ready_told {
+            let now = NotifyState::monotonic_usec_now().ok();
+            let states: Vec<NotifyState<'_>> = [NotifyState::Reloading].into_iter().chain(now).collect();
+            notify(&states);
+        }
+        match self.read_again() {
+            Err(errors) => {
+                let count = if errors.len() == 1 { "1 error".to_owned() } else { format!("{} errors", errors.len()) };
+                let text = format!("reload refused, the old configuration goes on; {count}:\n{}", errors.join("\n"));
+                self.tell(Severity::Error, "reload_refused", text);
+                self.end_reload();
+            }
+            Ok(next) if next.changes.is_empty() => {
+                self.tell(Severity::Info, "reload", "configuration read again: nothing changes".to_owned());
+                self.end_reload();
+            }
+            Ok(next) => {
+                let change = build::reconfiguration(&next.config, &next.keys);
+                let groups = build::hand_groups(&next.config);
+                self.reload.next = Some(next);
+                self.order(Order::Reconfigure(Box::new(Reconfigure { change, groups })));
+            }
+        }
+    }
+
+    fn read_again(&self) -> Result<Next, Vec<String>> {
+        let mut local = local_addresses().map_err(|error| vec![format!("reading this machine's addresses: {error}")])?;
+        // An address that is away for a moment does not make us another node.
+        local.extend(&self.config.node(self.config.me).links);
+        let config =
+            config::load(&self.options.config, self.options.node.as_deref(), &local).map_err(|found| {
+                let mut errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+                if found.omitted > 0 {
+                    errors.push(format!("… and {} more", found.omitted));
+                }
+                errors
+            })?;
+        let refusals = changes::refusals(&self.config, &config);
+        if !refusals.is_empty() {
+            return Err(refusals);
+        }
+        let keys = KeyFile::load(&config.key_file).map_err(|error| vec![error.to_string()])?;
+        let changes = changes::between((&self.config, &self.keys), (&config, &keys));
+        Ok(Next { config, keys, changes })
+    }
+
+    /// The hot thread runs with the new configuration: it no longer uses the slots of groups that went away.
+    pub(super) fn hear_reconfigured(&mut self) {
+        let Some(next) = self.reload.next.take() else { return };
+        self.names = Names::new(&next.config);
+        self.config = next.config;
+        self.keys = next.keys;
+        if let Some(keeper) = &self.keeper {
+            self.reload.waits_for_keeper = true;
+            keeper.reconfigure(build::guarded(&self.config));
+        }
+        let text = format!("configuration read again: {}", next.changes.join("; "));
+        self.tell(Severity::Info, "reload", text);
+        if !self.reload.is_under_way() {
+            self.end_reload();
+        }
+    }
+
+    /// The keeper tells of the new groups from here on.
+    pub(super) fn hear_keeper_reconfigured(&mut self) {
+        if std::mem::take(&mut self.reload.waits_for_keeper) {
+            self.end_reload();
+        }
+    }
+
+    fn end_reload(&mut self) {
+        if self.state.ready_told {
+            notify(&[NotifyState::Ready]);
+        }
+        if std::mem::take(&mut self.reload.again) {
+            self.begin_reload();
+        }
+    }
+}
