@@ -41,7 +41,8 @@ fn moved_addresses(old: &Config, new: &Config) -> Vec<String> {
     }
     let mut found = Vec::new();
     for group in &new.groups {
-        let from = |address: &Vip| owners.get(address).filter(|owner| owner.key != group.key).map(|owner| &owner.name);
+        let from =
+            |address: &Vip| owners.get(address).filter(|owner| owner.key != group.key).map(|owner| &owner.name);
         let mut moved = group.addresses.iter().filter_map(|address| Some((address, from(address)?)));
         if let Some((address, from)) = moved.next() {
             found.push(format!(

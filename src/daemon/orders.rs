@@ -78,10 +78,22 @@ pub(super) struct Regrouped {
 /// What the hot thread tells the slow side.
 #[derive(Debug)]
 pub(super) enum Tale {
-    Notice { at: MonoTime, notice: Notice },
-    Reply { id: u64, outcome: Outcome },
-    Persist { version: u64, state: Vec<GroupState> },
-    Report { id: u64, report: Box<Report> },
+    Notice {
+        at: MonoTime,
+        notice: Notice,
+    },
+    Reply {
+        id: u64,
+        outcome: Outcome,
+    },
+    Persist {
+        version: u64,
+        state: Vec<GroupState>,
+    },
+    Report {
+        id: u64,
+        report: Box<Report>,
+    },
     /// From here on groups are numbered as in the newest [`Order::Reconfigure`].
     Reconfigured,
     Stopped,
@@ -126,7 +138,8 @@ pub(super) fn queues() -> std::io::Result<(SlowEnd, HotEnd, Arc<Vital>)> {
     let (hot, slow) = (Waker::new()?, Waker::new()?);
     let vital = Arc::new(Vital::default());
     let slow_end = SlowEnd { orders: orders_in, wake_hot: hot.clone(), tales, woken: slow.clone() };
-    let hot_end = HotEnd { orders, woken: hot, tales: tales_in, wake_slow: slow, vital: Arc::clone(&vital), unsaid: false };
+    let hot_end =
+        HotEnd { orders, woken: hot, tales: tales_in, wake_slow: slow, vital: Arc::clone(&vital), unsaid: false };
     Ok((slow_end, hot_end, vital))
 }
 

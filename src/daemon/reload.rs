@@ -76,17 +76,17 @@ impl Slow {
     }
 
     fn read_again(&self) -> Result<Next, Vec<String>> {
-        let mut local = local_addresses().map_err(|error| vec![format!("reading this machine's addresses: {error}")])?;
+        let mut local =
+            local_addresses().map_err(|error| vec![format!("reading this machine's addresses: {error}")])?;
         // An address that is away for a moment does not make us another node.
         local.extend(&self.config.node(self.config.me).links);
-        let config =
-            config::load(&self.options.config, self.options.node.as_deref(), &local).map_err(|found| {
-                let mut errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-                if found.omitted > 0 {
-                    errors.push(format!("… and {} more", found.omitted));
-                }
-                errors
-            })?;
+        let config = config::load(&self.options.config, self.options.node.as_deref(), &local).map_err(|found| {
+            let mut errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+            if found.omitted > 0 {
+                errors.push(format!("… and {} more", found.omitted));
+            }
+            errors
+        })?;
         let refusals = changes::refusals(&self.config, &config);
         if !refusals.is_empty() {
             return Err(refusals);

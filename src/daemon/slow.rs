@@ -3,12 +3,12 @@
 //! One task on a tokio runtime of its own. It learns from the hot thread through one ring and orders through the
 //! other; whatever happens here, pulses go on.
 
+use super::RunOptions;
 use super::journal::Journal;
 use super::orders::{Order, SlowEnd, Tale, Vital};
+use super::reload::Reload;
 use super::status;
 use super::words::{self, Names, Told};
-use super::RunOptions;
-use super::reload::Reload;
 use crate::config::{Config, KeyFile};
 use crate::control::protocol::{Outcome as Answered, Request, Response, Severity};
 use crate::control::server::{Answer, Call};

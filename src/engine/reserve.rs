@@ -3,9 +3,9 @@
 //! Each group keeps one epoch that is durably reserved and above everything this node has seen. When it is used, or
 //! something higher is seen, the next one is sent to the store; until that is durable the node is not ready.
 
+use super::Engine;
 use super::action::Actions;
 use super::notice::Notice;
-use super::Engine;
 use crate::types::Epoch;
 
 impl Engine {

@@ -268,9 +268,13 @@ impl Engine {
             Cause::Adopted | Cause::Heard | Cause::Free | Cause::Silence | Cause::Handover | Cause::Operator => {
                 Role::Standby
             }
-            Cause::Mended | Cause::Lapsed | Cause::HigherEpoch | Cause::Unheard | Cause::Stopping | Cause::Pause | Cause::Removed => {
-                Role::Standby
-            }
+            Cause::Mended
+            | Cause::Lapsed
+            | Cause::HigherEpoch
+            | Cause::Unheard
+            | Cause::Stopping
+            | Cause::Pause
+            | Cause::Removed => Role::Standby,
         };
         self.set_role(at, role, cause, now, out);
         self.dirty = true;

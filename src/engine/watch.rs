@@ -184,10 +184,13 @@ impl Engine {
         let evidence = &mut watch.evidence[interface];
         let count = self.groups.len();
         let cursor = evidence.cursor;
-        let closed = |at: &usize| usize::from(self.groups[*at].interface.0) == interface && !self.groups[*at].is_open();
+        let closed =
+            |at: &usize| usize::from(self.groups[*at].interface.0) == interface && !self.groups[*at].is_open();
         let mut candidates = (0..count).map(|step| (cursor + step) % count).filter(closed);
         // What it answered for says most: that nobody answers for a paused or new group proves nothing.
-        let served = candidates.clone().find(|&at| rows[at].is_some_and(|row| matches!(row.role, Role::Active | Role::Handover)));
+        let served = candidates
+            .clone()
+            .find(|&at| rows[at].is_some_and(|row| matches!(row.role, Role::Active | Role::Handover)));
         let Some(at) = served.or_else(|| candidates.next()) else { return };
         evidence.cursor = at + 1;
         evidence.unanswered = evidence.unanswered.saturating_add(1);

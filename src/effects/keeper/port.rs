@@ -103,7 +103,8 @@ impl Port {
     pub(super) fn change(&mut self, wanted: Guarded) {
         self.regroup |= self.wanted.groups != wanted.groups;
         let before = std::mem::replace(&mut self.vips, vips_of(&wanted));
-        self.novel = self.vips.iter().filter(|vip| self.novel.contains(vip) || !before.contains(vip)).copied().collect();
+        self.novel =
+            self.vips.iter().filter(|vip| self.novel.contains(vip) || !before.contains(vip)).copied().collect();
         self.wanted = wanted;
         self.plan = Plan::empty();
         self.lost.clear();

@@ -103,7 +103,7 @@ fn a_removed_group_is_closed_first_and_the_others_keep_their_state() {
     reload_both(&mut world, &[2, 0]);
     world.run(Duration::from_secs(1));
     assert_eq!(world.nodes[0].kernel.open.len(), 2);
-    assert_eq!(world.nodes[0].kernel.open[&GroupId(0)], epoch);
+    assert_eq!(world.nodes[0].kernel.open[&GroupId(2)], epoch);
     assert!(world.nodes[1].kernel.open.is_empty());
     assert!(world.changes(0).contains(&(Role::Standby, Cause::Removed)));
     // Node 1 took the group that node 0 had removed, until it was removed there, too.
@@ -185,7 +185,7 @@ fn a_switch_of_a_group_that_goes_away_is_answered_and_others_are_not_disturbed()
     world.reload(1, groups(&[1]));
     world.run(Duration::from_secs(1));
     assert_eq!(world.nodes[0].outcomes, [(1, Outcome::Removed), (2, Outcome::Done)]);
-    assert_eq!(world.answering(), [1]);
+    assert_eq!(world.answering_for(1), [1]);
     assert_eq!(world.both, 0);
 }
 

@@ -2,10 +2,10 @@
 
 use crate::config::{Profile, Timing};
 use crate::engine::{
-    Action, Actions, Cause, Command, Engine, Event, GroupSetup, GroupState, InterfaceFacts, Loaded, Notice, Outcome,
-    PeerSetup, Setup,
+    Action, Actions, Cause, Command, Engine, Event, GroupState, InterfaceFacts, Loaded, Notice, Outcome, PeerSetup,
+    Setup,
 };
-use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
+use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
 use crate::wire::auth::KeyRing;
 use crate::wire::frame::Sighting;
 use crate::wire::pulse::{Digests, Role};
@@ -15,8 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod kernel;
+mod reload;
 
 pub use kernel::Kernel;
+pub use reload::group_setup;
 
 pub const ETH: InterfaceId = InterfaceId(0);
 /// One way through a wire.
@@ -54,13 +56,21 @@ pub struct Node {
     pub exited: bool,
     facts: InterfaceFacts,
     lives: u8,
+    /// Which of the world's groups each of the engine's is.
+    numbers: Vec<usize>,
+    /// With which it runs.
+    lease: Duration,
 }
 
 pub struct World {
     pub now: MonoTime,
     pub nodes: Vec<Node>,
     pub groups: usize,
+    /// Groups that there ever were.
+    known: usize,
     pub timing: Timing,
+    pub keys: Vec<(u8, [u8; 32])>,
+    pub floor: u64,
     pub preempt: bool,
     /// Which directions of which links are cut: (from, path).
     pub cut: Vec<(usize, LinkPath)>,
@@ -92,12 +102,17 @@ impl World {
             exited: false,
             facts: InterfaceFacts::default(),
             lives: 0,
+            numbers: Vec::new(),
+            lease: Duration::ZERO,
         };
         World {
             now: MonoTime(1_000_000_000),
             nodes: vec![node(), node()],
             groups,
+            known: groups,
             timing: Timing::of(profile),
+            keys: vec![(1, [7; 32])],
+            floor: 1,
             preempt: false,
             cut: Vec::new(),
             off_segment: [false; 2],
@@ -111,30 +126,19 @@ impl World {
     }
 
     fn setup(&self, at: usize) -> Setup {
-        let group = |group: usize| GroupSetup {
-            key: GroupKey(group as u64 + 1),
-            interface: ETH,
-            addresses: Arc::from([vip(group)]),
-            prefer: NodeId(1),
-            preempt: self.preempt,
-            preempt_delay: ms(500),
-            drain: ms(200),
-            addresses_digest: 1,
-            policy_digest: 1,
-        };
         let paths = vec![LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
         let loaded = self.nodes[at].disk.clone().map_or(Loaded::Fresh, Loaded::State);
         Setup {
             me: id(at),
             timing: self.timing,
-            keys: Arc::new(KeyRing::new("test", &[(1, [7; 32])])),
+            keys: Arc::new(KeyRing::new("test", &self.keys)),
             seed: [id(at).0, self.nodes[at].lives, 0, 0].repeat(8).try_into().unwrap(),
-            epoch_floor: 1,
+            epoch_floor: self.floor,
             loaded,
             digests: Digests::default(),
             peers: vec![PeerSetup { id: id(1 - at), links: paths }],
             interfaces: 1,
-            groups: (0..self.groups).map(group).collect(),
+            groups: (0..self.groups).map(|number| group_setup(number, self.preempt)).collect(),
         }
     }
 
@@ -143,10 +147,13 @@ impl World {
         self.nodes[at].lives += 1;
         let setup = self.setup(at);
         let links: Vec<LinkId> = setup.peers[0].links.iter().map(|&path| LinkId { peer: id(1 - at), path }).collect();
+        self.nodes[at].numbers = (0..self.groups).collect();
+        self.nodes[at].lease = self.timing.lease;
         self.nodes[at].engine = Some(Engine::new(setup, self.now));
         self.nodes[at].exited = false;
         let kernel = self.nodes[at].kernel.clone();
         if kernel.generation != 0 {
+            // Numbered as from the beginning: no test restarts an agent that was given others.
             let open: Vec<(GroupId, Epoch)> = kernel.open.iter().map(|(group, epoch)| (*group, *epoch)).collect();
             let refused = kernel.refused == kernel.generation;
             let (until, generation) = (kernel.until, kernel.generation);
@@ -161,6 +168,8 @@ impl World {
     /// Starts an agent whose interface is not there yet.
     pub fn start_without_interface(&mut self, at: usize) {
         let setup = self.setup(at);
+        self.nodes[at].numbers = (0..self.groups).collect();
+        self.nodes[at].lease = self.timing.lease;
         self.nodes[at].engine = Some(Engine::new(setup, self.now));
     }
 
@@ -306,7 +315,7 @@ impl World {
     }
 
     fn check(&mut self) {
-        for group in 0..self.groups {
+        for group in 0..self.known {
             let group = GroupId(u16::try_from(group).unwrap());
             let answering = self.nodes.iter().filter(|node| node.kernel.answers(group, self.now)).count();
             self.both += usize::from(answering > 1);
@@ -319,6 +328,11 @@ impl World {
 
     pub fn answering(&self) -> Vec<usize> {
         (0..2).filter(|&at| self.nodes[at].kernel.answers(GroupId(0), self.now)).collect()
+    }
+
+    /// Who answers for another of the world's groups.
+    pub fn answering_for(&self, number: u16) -> Vec<usize> {
+        (0..2).filter(|&at| self.nodes[at].kernel.answers(GroupId(number), self.now)).collect()
     }
 
     pub fn changes(&self, at: usize) -> Vec<(Role, Cause)> {

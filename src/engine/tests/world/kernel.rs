@@ -24,6 +24,13 @@ impl Kernel {
 impl World {
     pub(super) fn change_gate(&mut self, at: usize, gate: GateAction) {
         let now = self.now;
+        let number = |group: GroupId| GroupId(u16::try_from(self.nodes[at].numbers[usize::from(group.0)]).unwrap());
+        let gate = match gate {
+            GateAction::Open { group, epoch } => GateAction::Open { group: number(group), epoch },
+            GateAction::Close { group, carry_until } => GateAction::Close { group: number(group), carry_until },
+            other @ (GateAction::Begin { .. } | GateAction::Renew { .. } | GateAction::Forward { .. }) => other,
+        };
+        let lease = self.nodes[at].lease;
         let kernel = &mut self.nodes[at].kernel;
         match gate {
             GateAction::Begin { generation, .. } => {
@@ -33,7 +40,7 @@ impl World {
                 kernel.until = MonoTime::ZERO;
             }
             GateAction::Renew { until, .. } => {
-                assert!(until <= now + self.timing.lease, "S4");
+                assert!(until <= now + lease, "S4");
                 kernel.until = until;
             }
             GateAction::Open { group, epoch } => {
@@ -53,7 +60,7 @@ impl World {
             return;
         }
         let other = 1 - at;
-        let group = (0..self.groups).find(|&group| vip(group) == address);
+        let group = (0..self.known).find(|&group| vip(group) == address);
         if let Some(group) = group
             && !self.off_segment[other]
             && self.nodes[other].facts.carrier
