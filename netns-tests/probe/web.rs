@@ -3,6 +3,7 @@
 //! Owns: one thread that keeps all connections in flight by epoll, so a slow answer delays no other request. Never does:
 //! retrying. A request is lost when it is reset, refused, unreachable, garbled or not answered within its limit.
 
+use super::socket::hurry;
 use crate::lab::clock::now;
 use crate::lab::{Lab, Port, Server};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -66,6 +67,7 @@ impl Web {
             let targets = targets.iter().map(|t| SocketAddr::new(*t, 80).into()).collect();
             std::thread::spawn(move || {
                 door.enter();
+                hurry();
                 Client::new(targets, Duration::from_secs(1) / per_second, requests).run(&stop);
             })
         };
