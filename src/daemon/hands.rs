@@ -155,8 +155,11 @@ impl Hands {
             Action::Send { link, to, bytes: range } => self.send(link, to, &bytes[range]),
             Action::Gate(gate) => self.change_gate(gate),
             Action::Probe { interface, address, to } => self.probe(interface, address, to),
-            Action::Announce { group } => {
-                let order = self.groups[usize::from(group.0)].announcement.clone();
+            Action::Announce { group, address } => {
+                let mut order = self.groups[usize::from(group.0)].announcement.clone();
+                if let Some(address) = address {
+                    order.addresses = std::sync::Arc::from([address]);
+                }
                 if self.announcer.try_send(order).is_err() {
                     end.vital.announcements_dropped.fetch_add(1, Ordering::Relaxed);
                 }

@@ -130,7 +130,7 @@ pub(super) fn notice(names: &Names, notice: &Notice) -> Told {
             role_change(names.group(group), (from, to), epoch, (cause, silence))
         }
         Notice::Conflict { group, peer, epoch, won } => conflict(names.group(group), names.node(peer), epoch, won),
-        Notice::Stranger { group, address, mac, defended } => stranger(names.group(group), address, mac, defended),
+        Notice::Stranger { group, address, mac } => stranger(names.group(group), address, mac),
         Notice::PeerUp { peer } => told(Severity::Info, "peer_up", format!("{} is heard", names.node(peer))),
         Notice::PeerSilent { peer, silence } => {
             let text =
@@ -214,9 +214,8 @@ fn conflict(name: &str, peer: &str, epoch: Epoch, won: bool) -> Told {
     Told { group: Some(name.to_owned()), ..told(Severity::Error, "conflict", text) }
 }
 
-fn stranger(name: &str, address: Vip, mac: MacAddr, defended: bool) -> Told {
-    let what = if defended { "announced again in defence" } else { "defended less than 10 s ago" };
-    let text = format!("{name}: {mac} claims {address} and is no node of this cluster; {what}");
+fn stranger(name: &str, address: Vip, mac: MacAddr) -> Told {
+    let text = format!("{name}: {mac} claims {address} and is no node of this cluster; announced again in defence");
     let mut event = told(Severity::Error, "stranger", text);
     event.group = Some(name.to_owned());
     event.fields = vec![("address", address.to_string()), ("mac", mac.to_string())];

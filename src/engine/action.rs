@@ -27,10 +27,12 @@ pub enum Action {
         /// To whom; everybody if not known.
         to: Option<MacAddr>,
     },
-    /// Announce all addresses of a group.
+    /// Announce the addresses of a group.
     Announce {
         /// Which group.
         group: GroupId,
+        /// Only this address, in defence against somebody who claims it; otherwise all.
+        address: Option<Vip>,
     },
     /// Make [`Engine::durable_state`](super::Engine::durable_state) durable and report
     /// [`Event::Stored`](super::Event::Stored) with this version or a later one.

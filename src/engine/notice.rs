@@ -102,7 +102,7 @@ pub enum Notice {
         /// True if this node goes on.
         won: bool,
     },
-    /// Somebody who is no peer claims an address of ours.
+    /// Somebody who is no peer claims an address of ours; it was announced again in defence. Told as rarely as that.
     Stranger {
         /// Which group.
         group: GroupId,
@@ -110,8 +110,6 @@ pub enum Notice {
         address: Vip,
         /// Who.
         mac: MacAddr,
-        /// Whether we announced again in defence (at most once in ten seconds).
-        defended: bool,
     },
     /// The lease ran out before it was renewed.
     LeaseLapsed {

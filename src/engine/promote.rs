@@ -242,7 +242,7 @@ impl Engine {
             return;
         }
         if now >= group.announce_at {
-            out.push(Action::Announce { group: group_id(at) });
+            out.push(Action::Announce { group: group_id(at), address: None });
             let done = ANNOUNCE_AT[group.announce_step.min(ANNOUNCE_AT.len() - 1)];
             group.announce_step += 1;
             let wait = match ANNOUNCE_AT.get(group.announce_step) {

@@ -1,6 +1,6 @@
 //! Pulses in: authenticate, judge freshness, believe.
 
-use super::action::Actions;
+use super::action::{Action, Actions};
 use super::notice::Notice;
 use super::{Engine, group_id};
 use crate::types::{InterfaceId, LinkId, LinkPath, MonoTime};
@@ -215,8 +215,7 @@ impl Engine {
             return;
         }
         self.groups[at].defended = Some(now);
-        self.schedule_announcements(at, now);
-        self.dirty = true;
-        out.notice(Notice::Stranger { group: group_id(at), address, mac, defended: true });
+        out.push(Action::Announce { group: group_id(at), address: Some(address) });
+        out.notice(Notice::Stranger { group: group_id(at), address, mac });
     }
 }

@@ -105,9 +105,14 @@ impl Segment {
         self.gateway.into_iter().chain(known).take(ANCHORS)
     }
 
-    /// Alive: somebody was heard since `start`, or nobody has ever been known here.
+    /// Alive: somebody was heard since `start`, or nobody is known here: no neighbour by address, and no stranger
+    /// who spoke shortly before.
     fn is_alive(&self, start: MonoTime) -> bool {
-        self.neighbours.is_empty() || self.traffic.is_some_and(|traffic| traffic >= start)
+        let unknown = self.neighbours.is_empty();
+        match self.traffic {
+            Some(traffic) => traffic >= start || (unknown && start.since(traffic) > ANCHOR_AGE),
+            None => unknown,
+        }
     }
 }
 
