@@ -156,7 +156,7 @@ fn supervise(options: &Options) -> Report {
     if failed > 0 {
         left_out.push(format!("{failed} blocks of measurements failed; their missing runs are not in the table."));
     }
-    Report::new(results, options.runs, start.elapsed(), left_out)
+    Report::new(results, options.runs, start.elapsed(), left_out, options.only.is_some())
 }
 
 fn was_interrupted(status: ExitStatus) -> bool {

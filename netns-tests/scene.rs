@@ -299,6 +299,11 @@ impl Scene {
         })
     }
 
+    /// Ends the capture, whose work would be measured, too. Such a scene cannot be judged.
+    pub fn end_capture(&mut self) {
+        self.capture = None;
+    }
+
     /// What has left the servers so far.
     pub fn heard(&self) -> Vec<Heard> {
         self.capture.as_ref().map(Capture::so_far).unwrap_or_default()

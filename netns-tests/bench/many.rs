@@ -82,6 +82,7 @@ pub fn run() {
     let names: Vec<&str> = addresses.iter().map(String::as_str).collect();
     let config = ConfigText::pair("lan").group(GroupText::new(GROUP, &names));
     let mut scene = Scene::start(Setup::with(config).alone());
+    scene.end_capture();
     scene.wait_answered_by(Server::Alpha);
     scene.wait_addresses(Server::Beta);
     // The announcements of the start end 5 s after it; they are alpha's and do not count, but they cost time.

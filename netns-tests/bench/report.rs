@@ -45,6 +45,8 @@ pub struct Report {
     took: Duration,
     remarks: Vec<String>,
     load: String,
+    /// Only some blocks were wanted: on the terminal, sections without any figure are left out.
+    partial: bool,
 }
 
 /// One line of the table, without the title.
@@ -72,23 +74,27 @@ fn cells(figure: &Figure, spread: Option<&Spread>) -> [String; 7] {
 
 impl Report {
     /// A report of what was collected.
-    pub fn new(results: Results, runs: u32, took: Duration, remarks: Vec<String>) -> Report {
+    pub fn new(results: Results, runs: u32, took: Duration, remarks: Vec<String>, partial: bool) -> Report {
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let load = load.split(' ').take(3).collect::<Vec<_>>().join(" ");
-        Report { results, runs, took, remarks, load }
+        Report { results, runs, took, remarks, load, partial }
     }
 
     /// For a terminal.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for (title, figures) in SECTIONS {
+            if self.partial && figures.iter().all(|figure| self.results.spread(figure).is_none()) {
+                continue;
+            }
             // Writing to a String cannot fail.
             let _ = writeln!(
                 text,
                 "\n{title:<56} {:>4} {:>9} {:>9} {:>9} {:>9}  goal",
                 "runs", "min", "median", "p90", "max"
             );
-            for figure in figures {
+            let measured = |figure: &&Figure| !self.partial || self.results.spread(figure).is_some();
+            for figure in figures.iter().filter(measured) {
                 let [runs, min, median, p90, max, goal, verdict] =
                     cells(figure, self.results.spread(figure).as_ref());
                 let _ = writeln!(

@@ -54,6 +54,11 @@ fn start(lab: &Lab, setting: Setting, server: Server) -> Process {
     std::fs::write(&path, config(setting, server)).unwrap_or_else(|e| panic!("write {}: {e}", path.display()));
     let mut command = Command::new(program().expect("only called when it is there"));
     command.args(["--dont-fork", "--vrrp", "--log-console", "--use-file"]).arg(&path);
+    // Left over from a start that was killed, these would keep it from starting.
+    for pid in [file(".pid"), file("-vrrp.pid")] {
+        // Not there is what is wanted.
+        let _ = std::fs::remove_file(pid);
+    }
     command.arg("--pid").arg(file(".pid")).arg("--vrrp_pid").arg(file("-vrrp.pid"));
     Process::start(lab.server(server), command, &file(".log"), false)
 }

@@ -85,7 +85,15 @@ fn filter(target: IpAddr) -> Vec<socket2::SockFilter> {
     let (half, byte, equal, done) =
         (BPF_LD | BPF_H | BPF_ABS, BPF_LD | BPF_B | BPF_ABS, BPF_JMP | BPF_JEQ | BPF_K, BPF_RET | BPF_K);
     match target {
-        IpAddr::V4(_) => program(&[(half, 0, 0, 12), (equal, 0, 1, 0x0806), (done, 0, 0, 128), (done, 0, 0, 0)]),
+        // Replies only: being woken by every announced address would slow down whoever announces them.
+        IpAddr::V4(_) => program(&[
+            (half, 0, 0, 12),
+            (equal, 0, 3, 0x0806),
+            (half, 0, 0, 20),
+            (equal, 0, 1, 2),
+            (done, 0, 0, 128),
+            (done, 0, 0, 0),
+        ]),
         IpAddr::V6(_) => program(&[
             (half, 0, 0, 12),
             (equal, 0, 5, 0x86dd),
