@@ -11,6 +11,7 @@ mod many;
 mod operator;
 mod partition;
 mod planned;
+mod reload;
 mod start;
 mod state;
 

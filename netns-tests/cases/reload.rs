@@ -1,0 +1,178 @@
+//! SIGHUP: another configuration, and no client notices.
+
+use super::{assert_nothing_moves, assert_served_throughout, let_pass};
+use crate::lab::config_text::{ConfigText, GroupText};
+use crate::lab::{Server, clock};
+use crate::probe::asker::Asker;
+use crate::probe::oracle::Expected;
+use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+const MAIL: &str = "10.0.0.101";
+const MAIL6: &str = "2001:db8::101";
+const SECOND: &str = "10.0.0.102";
+
+fn write(scene: &Scene, text: &str) {
+    let file = scene.lab.dir().join("vipair.toml");
+    std::fs::write(&file, text).unwrap_or_else(|e| panic!("write {}: {e}", file.display()));
+}
+
+fn told(scene: &Scene, server: Server, kind: &str) -> usize {
+    let wanted = format!("\"kind\":\"{kind}\"");
+    scene.agent(server).events().replace(": ", ":").matches(&wanted).count()
+}
+
+/// SIGHUP, and waits until the agent says what came of it.
+fn reload(scene: &mut Scene, server: Server, kind: &str) {
+    let before = told(scene, server, kind);
+    scene.agent(server).signal(&scene.lab, Signal::SIGHUP);
+    scene.wait(&format!("{} to tell of a {kind}", server.name()), |s| told(s, server, kind) > before);
+}
+
+fn web() -> GroupText {
+    GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).prefer(Server::Alpha)
+}
+
+fn mail() -> GroupText {
+    GroupText::new("mail", &[MAIL, MAIL6]).prefer(Server::Alpha)
+}
+
+fn has(scene: &Scene, server: Server, address: &str) -> bool {
+    let shown = scene.lab.server(server).tool("ip", &["-o", "address", "show", "dev", "eth0"], "");
+    shown.contains(&format!(" {address}/"))
+}
+
+fn ask(scene: &mut Scene, address: &str) {
+    let address = address.parse().unwrap_or_else(|e| panic!("{address}: {e}"));
+    scene.askers.push(Asker::start(&scene.lab, address, Duration::from_millis(1)));
+}
+
+// Design 10, L2, L6: both reload 25 times each with times, policy and addresses that change, and clients see nothing.
+#[test]
+fn fifty_reloads_under_load_are_seen_by_no_client() {
+    let mut scene = Scene::start(Setup::with(ConfigText::pair("lan").group(web())).services().alone());
+    let load = scene.web(300);
+    let_pass(Duration::from_millis(200));
+    let from = clock::now();
+    for turn in 0..25 {
+        let addresses = if turn % 2 == 0 { vec![ADDRESS, ADDRESS6, SECOND] } else { vec![ADDRESS, ADDRESS6] };
+        let group = GroupText::new(GROUP, &addresses).prefer(Server::Alpha);
+        let config = ConfigText::pair("lan")
+            .timing(&format!("lease_ms = {}", 250 + turn))
+            .group(group.more(&format!("preempt_delay_ms = {}", 5_000 + turn)));
+        let config = if turn % 3 == 0 { config.group(mail()) } else { config };
+        write(&scene, &config.text());
+        reload(&mut scene, Server::Alpha, "reload");
+        reload(&mut scene, Server::Beta, "reload");
+    }
+    let_pass(Duration::from_millis(300));
+    for asker in &scene.askers {
+        assert_served_throughout(&asker.since(from), Server::Alpha);
+    }
+    let requests = load.finish();
+    assert!(requests.0.len() > 300, "only {} requests were sent", requests.0.len());
+    assert!(requests.lost().is_empty(), "lost {:?}", requests.lost().first());
+    for server in Server::BOTH {
+        assert_eq!(told(&scene, server, "reload_refused"), 0);
+        assert_eq!(told(&scene, server, "peer_silent"), 0, "{} missed pulses", server.name());
+        assert_eq!(told(&scene, server, "address_restored"), 0, "what is new was not removed by anybody");
+    }
+    scene.finish(&Expected::owner(Server::Alpha));
+}
+
+#[test]
+fn added_groups_and_addresses_are_served_and_removed_ones_are_not() {
+    let mut scene = Scene::start(Setup::with(ConfigText::pair("lan").group(web())));
+    let from = clock::now();
+    let larger = GroupText::new(GROUP, &[ADDRESS, ADDRESS6, SECOND]).prefer(Server::Alpha);
+    write(&scene, &ConfigText::pair("lan").group(larger.clone()).group(mail()).text());
+    for server in Server::BOTH {
+        reload(&mut scene, server, "reload");
+    }
+    scene.wait_role(Server::Alpha, "mail", "active");
+    scene.wait_ready(Server::Beta, "mail");
+    for address in [SECOND, MAIL, MAIL6] {
+        ask(&mut scene, address);
+    }
+    scene.wait_answered_by(Server::Alpha);
+    assert!(has(&scene, Server::Beta, SECOND) && has(&scene, Server::Beta, MAIL), "the standby has them, too");
+    // The new address moves with its group, and the new group by itself.
+    scene.agent(Server::Alpha).command(&["switch", "mail"]).unwrap_or_else(|e| panic!("{e}"));
+    scene.wait_role(Server::Beta, "mail", "active");
+    scene.wait_ready(Server::Alpha, "mail");
+    assert_nothing_moves_of(&scene, &[ADDRESS, ADDRESS6, SECOND], Server::Alpha);
+    // The standby first, so that nobody takes over what is about to go.
+    write(&scene, &ConfigText::pair("lan").group(larger).text());
+    reload(&mut scene, Server::Alpha, "reload");
+    reload(&mut scene, Server::Beta, "reload");
+    for server in Server::BOTH {
+        scene.wait("the addresses of the removed group to be gone", |s| {
+            !has(s, server, MAIL) && !has(s, server, MAIL6)
+        });
+    }
+    let gone = clock::now();
+    let_pass(Duration::from_millis(300));
+    let silent = |a: &Asker| a.since(gone).questions.iter().all(|q| q.answer.is_none());
+    let of_mail = |a: &&Asker| [MAIL, MAIL6].contains(&a.target().to_string().as_str());
+    assert!(scene.askers.iter().filter(of_mail).all(silent), "somebody still answers for the removed group");
+    for asker in scene.askers.iter().take(2) {
+        assert_served_throughout(&asker.since(from), Server::Alpha);
+    }
+    scene.finish(&Expected::owner(Server::Alpha));
+}
+
+fn assert_nothing_moves_of(scene: &Scene, addresses: &[&str], server: Server) {
+    let from = clock::now();
+    let_pass(Duration::from_millis(300));
+    for asker in scene.askers.iter().filter(|a| addresses.contains(&a.target().to_string().as_str())) {
+        assert_served_throughout(&asker.since(from), server);
+    }
+}
+
+#[test]
+fn a_bad_file_is_refused_with_every_error_and_changes_nothing() {
+    let mut scene = Scene::start(Setup::of("lan"));
+    let good = ConfigText::pair("lan").group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6])).text();
+    let bad = good.replace("profile = \"lan\"", "profile = \"lam\"").replace(ADDRESS, "10.0.0.1000");
+    write(&scene, &bad);
+    reload(&mut scene, Server::Alpha, "reload_refused");
+    let events = scene.agent(Server::Alpha).events();
+    assert!(events.contains("lam") && events.contains("10.0.0.1000"), "not every error is told:\n{events}");
+    write(&scene, &good.replace("cluster = \"lab\"", "cluster = \"other\"").replace("eth0", "eth1"));
+    reload(&mut scene, Server::Alpha, "reload_refused");
+    let events = scene.agent(Server::Alpha).events();
+    assert!(events.contains("restart the agent"), "it does not say what to do:\n{events}");
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
+    write(&scene, &good.replace("interface", "drain_ms = 1500\ninterface"));
+    reload(&mut scene, Server::Alpha, "reload");
+    reload(&mut scene, Server::Beta, "reload");
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
+    scene.finish(&Expected::owner(Server::Alpha));
+}
+
+// Guide 9
+#[test]
+fn the_key_is_rotated_while_clients_are_served() {
+    let mut scene = Scene::start(Setup::of("lan"));
+    let from = clock::now();
+    let file = scene.lab.dir().join("cluster.key");
+    let old = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("read the key: {e}"));
+    let new = format!("2 {}\n", "5a".repeat(32));
+    for keys in [format!("{old}\n{new}"), format!("{new}\n{old}"), new.clone()] {
+        std::fs::write(&file, keys).unwrap_or_else(|e| panic!("write the key: {e}"));
+        for server in Server::BOTH {
+            reload(&mut scene, server, "reload");
+        }
+        let_pass(Duration::from_millis(300));
+    }
+    for asker in &scene.askers {
+        assert_served_throughout(&asker.since(from), Server::Alpha);
+    }
+    for server in Server::BOTH {
+        assert_eq!(told(&scene, server, "peer_silent"), 0);
+        let status = scene.agent(server).status().unwrap_or_else(|e| panic!("{e}")).0.to_string();
+        assert!(!status.contains("key number") && !status.contains("wrong key"), "{status}");
+    }
+    scene.finish(&Expected::owner(Server::Alpha));
+}
