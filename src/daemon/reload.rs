@@ -46,6 +46,9 @@ impl Slow {
 
     /// Begins a reload.
     pub(super) fn begin_reload(&mut self) {
+        if self.state.stop_asked {
+            return;
+        }
         if self.reload.is_under_way() {
             self.reload.again = true;
             return;

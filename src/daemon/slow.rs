@@ -82,7 +82,7 @@ pub(super) struct State {
     open_links: Vec<(LinkId, bool)>,
     pub ready_told: bool,
     last_turns: u64,
-    stop_asked: bool,
+    pub stop_asked: bool,
 }
 
 impl State {

@@ -177,12 +177,16 @@ impl Peer {
         }
     }
 
-    /// Its table is to be told again, from the first row on, in a datagram that was made after it received our
-    /// `counter`. What it said last counts until then.
-    pub fn forget_table(&mut self, counter: u64) {
+    /// Its table is to be told again, from the first row on. What it said last counts until then.
+    pub fn forget_table(&mut self) {
         self.have = 0;
-        self.fetch = self.fetch.max(counter);
         self.told.fill(false);
+    }
+
+    /// The same, and only what it says after it received our `counter` counts.
+    pub fn fetch_table(&mut self, counter: u64) {
+        self.forget_table();
+        self.fetch = counter;
     }
 
     /// True if a datagram may carry rows of the table that is wanted.

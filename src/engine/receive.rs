@@ -98,7 +98,7 @@ impl Engine {
             known.acked = header.ack_version.min(self.table);
             anew = known.note_config(header);
             if anew {
-                known.forget_table(0);
+                known.forget_table();
             }
         }
         let news = self.take_rows(peer, header, rows);

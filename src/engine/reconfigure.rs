@@ -108,7 +108,7 @@ impl Engine {
         for peer in &mut self.peers {
             peer.renumber(&said);
             if added {
-                peer.forget_table(self.counter + 1);
+                peer.fetch_table(self.counter + 1);
             }
             if other_set {
                 peer.acked = 0;

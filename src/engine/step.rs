@@ -93,7 +93,9 @@ impl Engine {
         let interface = &self.interfaces[usize::from(group.interface.0)];
         let told = self.peers.iter().all(|peer| peer.heard.is_some() && (peer.is_complete() || peer.left));
         let over = group.since.max(interface.serviceable).max(self.resumed) + self.setup.timing.listen;
-        if (told && interface.facts.is_serviceable() && group.installed) || now >= over {
+        // One that is about to be ready is waited for by a node that is not preferred; so it goes on starting until then.
+        let able = interface.facts.is_serviceable() && group.installed && group.has_reserve();
+        if (told && able) || now >= over {
             let role = if group.paused { Role::Paused } else { Role::Standby };
             self.set_role(at, role, Cause::Heard, now, out);
         } else {

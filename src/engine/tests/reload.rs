@@ -100,13 +100,15 @@ fn a_removed_group_is_closed_first_and_the_others_keep_their_state() {
     let epoch = world.nodes[0].kernel.open[&GroupId(2)];
     let before = world.changes(1).len();
     // The last becomes the first.
-    reload_both(&mut world, &[2, 0]);
+    world.reload(0, groups(&[2, 0]));
+    world.run(ms(200));
+    assert_eq!(world.answering_for(1), [1], "who still has the group serves it");
+    world.reload(1, groups(&[2, 0]));
     world.run(Duration::from_secs(1));
     assert_eq!(world.nodes[0].kernel.open.len(), 2);
     assert_eq!(world.nodes[0].kernel.open[&GroupId(2)], epoch);
     assert!(world.nodes[1].kernel.open.is_empty());
     assert!(world.changes(0).contains(&(Role::Standby, Cause::Removed)));
-    // Node 1 took the group that node 0 had removed, until it was removed there, too.
     let took = world.changes(1).split_off(before);
     assert!(took.iter().all(|(_, cause)| matches!(cause, Cause::Free | Cause::Removed)), "{took:?}");
     assert_eq!(world.both, 0);
@@ -229,6 +231,19 @@ fn keys_are_rotated_in_three_steps_without_losing_a_pulse() {
         let rejects = node.engine.as_ref().unwrap().report(world.now).rejects;
         assert_eq!(rejects.key_id + rejects.tag, 0);
     }
+}
+
+// S8: that nobody answers for a group which the peer does not have proves nothing about the peer.
+#[test]
+fn probes_for_groups_that_the_peer_does_not_serve_are_no_evidence() {
+    let mut world = settled(Profile::Fast);
+    world.reload(1, groups(&[0, 1, 2, 3, 4]));
+    world.run(Duration::from_secs(1));
+    for path in ALL {
+        world.cut.extend([(0, path), (1, path)]);
+    }
+    world.run(world.timing.veto - ms(50));
+    assert_eq!((world.answering(), world.both), (vec![0], 0));
 }
 
 // The gate outgrew its maps: it is a new, closed one, and what was open goes on at once.
