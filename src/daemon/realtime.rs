@@ -1,6 +1,7 @@
 //! What the hot thread asks of the scheduler and of memory, and what it does without.
 
-use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::mman::{MapFlags, MlockAllFlags, ProtFlags, mlockall, mmap_anonymous, munlockall, munmap};
+use std::num::NonZeroUsize;
 
 /// Above everything that is not real-time; below kernel threads that must win (migration, watchdog at 99).
 pub(super) const HOT_PRIORITY: i32 = 10;
@@ -8,6 +9,8 @@ pub(super) const HOT_PRIORITY: i32 = 10;
 pub(super) const ANNOUNCER_PRIORITY: i32 = 5;
 /// Stack that is touched once, so that the hot loop never waits for a page.
 const STACK: usize = 128 * 1024;
+/// Address space that must still be lockable afterwards: stacks of the threads that start later, rings, maps.
+const ROOM: NonZeroUsize = NonZeroUsize::new(256 << 20).unwrap();
 
 /// Runs the calling thread under SCHED_FIFO.
 ///
@@ -25,10 +28,25 @@ pub(super) fn be_realtime(priority: i32) -> std::io::Result<()> {
 /// Keeps what is in memory there. Pages are locked when they are first touched, so that unused stacks cost nothing.
 ///
 /// # Errors
-/// EPERM or ENOMEM without CAP_IPC_LOCK and beyond RLIMIT_MEMLOCK: the agent then runs, and may wait for a page.
+/// EPERM, ENOMEM or EAGAIN without CAP_IPC_LOCK and with an RLIMIT_MEMLOCK that does not leave room: nothing is locked,
+/// the agent runs, and may wait for a page.
 pub(super) fn lock_memory() -> nix::Result<()> {
     let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
-    mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault)
+    mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault)?;
+    // What is mapped from now on counts against the limit with its whole size, touched or not; beyond it no thread
+    // could start any more (mmap(2), EAGAIN). Better unlocked than unable.
+    has_room().inspect_err(|_| {
+        // It cannot fail for a process without locked system memory, and if it did the next thread would say so.
+        let _unlocked = munlockall();
+    })
+}
+
+/// Maps and unmaps [`ROOM`] without touching it.
+fn has_room() -> nix::Result<()> {
+    // SAFETY: a fresh private mapping at an address of the kernel's choice, which nobody uses.
+    let start = unsafe { mmap_anonymous(None, ROOM, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE) }?;
+    // SAFETY: exactly that mapping.
+    unsafe { munmap(start, ROOM.get()) }
 }
 
 /// Touches the stack that the hot loop will use.

@@ -6,6 +6,10 @@
 use sd_notify::NotifyState;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 
+/// Without it the manager polls what it stores and throws away what reports an error, which a BPF map always does
+/// (kernel/bpf/syscall.c, bpf_map_poll). sd_pid_notify_with_fds(3), since systemd 246; an older one keeps no maps.
+const UNWATCHED: NotifyState<'static> = NotifyState::Custom("FDPOLL=0");
+
 /// Tells the service manager something. Nobody listens when there is none.
 pub fn notify(states: &[NotifyState<'_>]) {
     let _nobody = sd_notify::notify(states);
@@ -14,7 +18,8 @@ pub fn notify(states: &[NotifyState<'_>]) {
 /// Gives descriptors to the manager's store under `name`, in the place of those that were there under that name.
 pub fn keep(name: &str, descriptors: &[BorrowedFd<'_>]) {
     let _nobody = sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);
-    let _nobody = sd_notify::notify_with_fds(&[NotifyState::FdStore, NotifyState::FdName(name)], descriptors);
+    let _nobody =
+        sd_notify::notify_with_fds(&[NotifyState::FdStore, NotifyState::FdName(name), UNWATCHED], descriptors);
 }
 
 /// Takes the descriptors that an earlier life of this service left in the store. Call once, before any other code looks
