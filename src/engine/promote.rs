@@ -149,6 +149,9 @@ impl Engine {
         if evident != Evident::Wait {
             segment.isolated = isolated;
         }
+        if isolated {
+            self.forget_evidence(interface);
+        }
         match evident {
             Evident::Wait | Evident::Vetoed | Evident::Isolated => Permit::No,
             Evident::Claim => Permit::Claim,

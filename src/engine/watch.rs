@@ -79,7 +79,9 @@ impl Segment {
     pub fn note_traffic(&mut self, mac: MacAddr, address: Option<IpAddr>, now: MonoTime) {
         self.traffic = Some(now);
         let Some(address) = address else { return };
-        if let Some(known) = self.neighbours.iter_mut().find(|known| known.address == address) {
+        // A host with many addresses is one neighbour, of either family.
+        let same = |known: &&mut Neighbour| known.mac == mac && known.address.is_ipv4() == address.is_ipv4();
+        if let Some(known) = self.neighbours.iter_mut().find(same) {
             *known = Neighbour { mac, address, seen: now };
             return;
         }
@@ -105,14 +107,9 @@ impl Segment {
         self.gateway.into_iter().chain(known).take(ANCHORS)
     }
 
-    /// Alive: somebody was heard since `start`, or nobody is known here: no neighbour by address, and no stranger
-    /// who spoke shortly before.
+    /// Alive: somebody was heard since `start`, or nobody is known here whom one could ask.
     fn is_alive(&self, start: MonoTime) -> bool {
-        let unknown = self.neighbours.is_empty();
-        match self.traffic {
-            Some(traffic) => traffic >= start || (unknown && start.since(traffic) > ANCHOR_AGE),
-            None => unknown,
-        }
+        self.neighbours.is_empty() || self.traffic.is_some_and(|traffic| traffic >= start)
     }
 }
 
@@ -248,17 +245,25 @@ impl Engine {
         if silence + timing.probe < bound {
             return Evident::Wait;
         }
+        // What was heard before the asking began may have been heard before the cable was pulled.
+        if !self.segments[at].is_alive(start.max(watch.since)) {
+            return Evident::Isolated;
+        }
         let evidence = &watch.evidence[at];
         let mature = evidence.mature(now, timing.probe);
         if silence < veto && mature < 2 {
             return if evidence.last_answer.is_some() { Evident::Vetoed } else { Evident::Wait };
         }
-        if !self.segments[at].is_alive(start) {
-            return Evident::Isolated;
-        }
         let claimed = claimed.is_some_and(|claimed| claimed + timing.probe <= now);
         let silent = silence >= bound && (mature >= 3 || silence >= veto);
         if claimed && silent { Evident::Gone } else { Evident::Claim }
+    }
+
+    /// Probes that nobody could hear prove nothing: when the segment is heard again, counting begins anew.
+    pub(super) fn forget_evidence(&mut self, interface: InterfaceId) {
+        for watch in self.peers.iter_mut().filter_map(|peer| peer.watch.as_mut()) {
+            watch.evidence[usize::from(interface.0)].unanswered = 0;
+        }
     }
 
     /// While all is well, known neighbours are asked now and then, so that those that are gone are forgotten and

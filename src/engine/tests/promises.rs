@@ -330,3 +330,23 @@ fn an_engine_without_an_interface_sleeps_between_pulses() {
     world.run(Duration::from_secs(1));
     assert!(world.ticks < 400, "{} wake-ups in a second", world.ticks);
 }
+
+#[test]
+fn probes_sent_while_isolated_prove_nothing_once_the_segment_is_back() {
+    let mut world = settled(Profile::Lan);
+    for path in ALL {
+        world.cut.extend([(0, path), (1, path)]);
+    }
+    world.off_segment[1] = true;
+    world.run(Duration::from_secs(1));
+    // The segment comes back a moment before the links.
+    world.off_segment[1] = false;
+    for _ in 0..20 {
+        world.traffic();
+        world.run(ms(1));
+    }
+    world.cut.clear();
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.answering(), [0]);
+    assert_eq!(world.both, 0);
+}
