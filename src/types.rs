@@ -93,6 +93,12 @@ impl MonoTime {
     /// After everything: an unbounded deadline.
     pub const FOREVER: MonoTime = MonoTime(u64::MAX);
 
+    /// The instant `span` before; the beginning of time at the earliest.
+    #[must_use]
+    pub fn back(self, span: Duration) -> MonoTime {
+        MonoTime(self.0.saturating_sub(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
     /// Time passed since `earlier`; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: MonoTime) -> Duration {

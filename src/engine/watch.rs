@@ -22,8 +22,10 @@ const ANCHORS: usize = 3;
 const ANCHOR_REFRESH: Duration = Duration::from_secs(5);
 /// A neighbour that was not seen for this long, while all was well, is forgotten.
 const ANCHOR_AGE: Duration = Duration::from_secs(16);
+/// Somebody on the segment must have been heard within this many questions: six rounds of asking.
+const FRESH: u32 = 12;
 /// Anchors are asked at every n-th question.
-const ANCHOR_EVERY: u32 = 3;
+const ANCHOR_EVERY: u32 = 2;
 
 /// Probes of one interface.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +33,8 @@ pub(super) struct Evidence {
     /// Probes sent since the last answer.
     pub unanswered: u32,
     pub last_sent: MonoTime,
+    /// When the first of them was sent.
+    first_sent: MonoTime,
     pub last_answer: Option<MonoTime>,
     pub veto_told: bool,
     cursor: usize,
@@ -48,6 +52,8 @@ impl Evidence {
 pub(super) struct Watch {
     pub since: MonoTime,
     pub next: MonoTime,
+    /// Time between two questions at present.
+    pub interval: Duration,
     pub evidence: Vec<Evidence>,
     round: u32,
 }
@@ -148,9 +154,10 @@ impl Engine {
 
     fn run_watch(&mut self, peer: usize, now: MonoTime, out: &mut Actions) {
         let interfaces = self.interfaces.len();
+        let probe = self.setup.timing.probe;
         let watch = self.peers[peer].watch.get_or_insert_with(|| {
             let evidence = vec![Evidence::default(); interfaces];
-            Watch { since: now, next: now, evidence, round: 0 }
+            Watch { since: now, next: now, interval: probe, evidence, round: 0 }
         });
         if now < watch.next {
             return;
@@ -160,7 +167,8 @@ impl Engine {
         };
         let needed = self.groups.iter().any(can_open);
         let eager = needed && now.since(watch.since) < PATIENCE;
-        watch.next = now + if eager { self.setup.timing.probe } else { self.setup.timing.pulse };
+        watch.interval = if eager { self.setup.timing.probe } else { self.setup.timing.pulse };
+        watch.next = now + watch.interval;
         let round = watch.round;
         watch.round = round.wrapping_add(1);
         self.dirty = true;
@@ -195,6 +203,9 @@ impl Engine {
             .find(|&at| rows[at].is_some_and(|row| matches!(row.role, Role::Active | Role::Handover)));
         let Some(at) = served.or_else(|| candidates.next()) else { return };
         evidence.cursor = at + 1;
+        if evidence.unanswered == 0 {
+            evidence.first_sent = now;
+        }
         evidence.unanswered = evidence.unanswered.saturating_add(1);
         evidence.last_sent = now;
         let address = self.groups[at].probe_address;
@@ -246,13 +257,18 @@ impl Engine {
             return Evident::Wait;
         }
         // What was heard before the asking began may have been heard before the cable was pulled.
-        if !self.segments[at].is_alive(start.max(watch.since)) {
+        let recent = now.back(watch.interval * FRESH);
+        if !self.segments[at].is_alive(start.max(watch.since).max(recent)) {
             return Evident::Isolated;
         }
         let evidence = &watch.evidence[at];
         let mature = evidence.mature(now, timing.probe);
         if silence < veto && mature < 2 {
             return if evidence.last_answer.is_some() { Evident::Vetoed } else { Evident::Wait };
+        }
+        // A loose cable lets a frame through now and then: somebody must be heard while the probes stay unanswered.
+        if silence < veto && !self.segments[at].is_alive(evidence.first_sent) {
+            return Evident::Wait;
         }
         let claimed = claimed.is_some_and(|claimed| claimed + timing.probe <= now);
         let silent = silence >= bound && (mature >= 3 || silence >= veto);
