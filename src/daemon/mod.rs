@@ -17,7 +17,7 @@ mod slow;
 mod status;
 mod words;
 
-use crate::config::{self, Config, ConfigErrors, KeyFile};
+use crate::config::{self, ClusterFile, Config, ConfigErrors, KeyFile};
 use crate::control::server;
 use crate::effects::announcer::Announcer;
 use crate::effects::keeper::KeeperHandle;
@@ -59,6 +59,10 @@ pub enum RunError {
 /// How long to wait for the lock of an agent that is just ending, and how often to look.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
+/// How long to wait for an address of this node's links, and how often to look. Less than the unit's TimeoutStartSec;
+/// more than its StartLimitIntervalSec / StartLimitBurst, so that systemd never gives up.
+const ADDRESS_PATIENCE: Duration = Duration::from_secs(20);
+const ADDRESS_PAUSE: Duration = Duration::from_millis(100);
 /// Events of interfaces that wait for the slow side: one for each address that somebody removed, at the worst.
 const EVENTS: usize = 65_536;
 /// Messages from other threads that wait for the slow side.
@@ -69,8 +73,7 @@ const WORDS: usize = 1024;
 /// # Errors
 /// See [`RunError`]. Nothing is open when it returns.
 pub fn run(options: &RunOptions) -> Result<(), RunError> {
-    let local = local_addresses().map_err(|error| failed("reading this machine's addresses", &error))?;
-    let config = config::load(&options.config, options.node.as_deref(), &local)?;
+    let config = load(options)?;
     let keys = KeyFile::load(&config.key_file).map_err(|error| {
         RunError::Failed(format!("{}: {}; {}", config.key_file.display(), error.wrong(), error.right()))
     })?;
@@ -81,6 +84,37 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed("starting the runtime", &error))?;
     runtime.block_on(serve(options, config, keys, store, found, warnings))
+}
+
+/// Reads the configuration. At boot the addresses by which a node finds itself can come late (DHCP, a link without a
+/// signal), although the file is right; a service manager's agent waits for them, and is started again and again by
+/// exit code 1. A person at a terminal is told at once.
+fn load(options: &RunOptions) -> Result<Config, RunError> {
+    let patience = clock::now() + ADDRESS_PATIENCE;
+    let mut told = false;
+    loop {
+        let local = local_addresses().map_err(|error| failed("reading this machine's addresses", &error))?;
+        let errors = match config::load(&options.config, options.node.as_deref(), &local) {
+            Ok(config) => return Ok(config),
+            Err(errors) => errors,
+        };
+        if !systemd::is_manager() || options.node.is_some() || !is_stranger(options, &local) {
+            return Err(errors.into());
+        }
+        if clock::now() >= patience {
+            return Err(RunError::Failed(errors.to_string()));
+        }
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!("waiting for an address of this node's links: {errors}");
+        }
+        std::thread::sleep(ADDRESS_PAUSE);
+    }
+}
+
+/// The file is right, and none of its links begins here.
+fn is_stranger(options: &RunOptions, local: &[std::net::IpAddr]) -> bool {
+    ClusterFile::read(&options.config)
+        .is_ok_and(|file| file.nodes.iter().flat_map(|node| &node.links).all(|link| !local.contains(link)))
 }
 
 /// Opens the store. An agent that was killed a moment ago may still hold its lock while the kernel takes it apart.

@@ -10,6 +10,12 @@ use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 /// (kernel/bpf/syscall.c, bpf_map_poll). sd_pid_notify_with_fds(3), since systemd 246; an older one keeps no maps.
 const UNWATCHED: NotifyState<'static> = NotifyState::Custom("FDPOLL=0");
 
+/// True if a service manager waits for our word.
+#[must_use]
+pub fn is_manager() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// Tells the service manager something. Nobody listens when there is none.
 pub fn notify(states: &[NotifyState<'_>]) {
     let _nobody = sd_notify::notify(states);
