@@ -11,7 +11,7 @@ pub struct GroupState {
     pub seen: Epoch,
     /// The epoch that may be used once without waiting for the disk.
     pub reserve: Epoch,
-    /// The epoch this node last opened with.
+    /// The highest epoch this node has opened with, or may have before a restart.
     pub held: Epoch,
     /// The operator has told this node to stand aside.
     pub paused: bool,

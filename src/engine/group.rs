@@ -3,7 +3,7 @@
 use super::durable::GroupState;
 use super::setup::{GroupSetup, Setup};
 use super::{Cause, Engine, Loaded};
-use crate::types::{Epoch, GroupKey, InterfaceId, MonoTime, Vip};
+use crate::types::{Epoch, GroupKey, InterfaceId, MonoTime, NodeId, Vip};
 use crate::wire::pulse::{Reason, Role, Row};
 
 /// A handover under way: this node is still active and has offered the group.
@@ -34,7 +34,11 @@ pub(super) struct Group {
     pub reserve: Epoch,
     /// On its way to the disk, with the persist version that carries it.
     pub reserving: Option<(Epoch, Option<u64>)>,
+    /// The highest epoch this node has opened with, or may have: what a former life had reserved counts as used,
+    /// for it may have ended before its disk could tell.
     pub held: Epoch,
+    /// What the former life last knew to have used, and what it had reserved: its running gate has one of the two.
+    found: [Epoch; 2],
     pub claim: Epoch,
     pub claimed: Option<MonoTime>,
     pub consent: Epoch,
@@ -51,8 +55,8 @@ pub(super) struct Group {
     pub announce_step: usize,
     pub announce_at: MonoTime,
     pub defended: Option<MonoTime>,
-    /// Both nodes were active and this one goes on; announce again when the other has closed.
-    pub contested: bool,
+    /// Since when both nodes are active and this one goes on; announce again when the other has closed.
+    pub contested: Option<MonoTime>,
     pub state_damaged: bool,
     /// A counter that no lost state of this group can have reached; 0 when its state is known.
     pub floor: u64,
@@ -99,9 +103,10 @@ impl Group {
             since: now,
             epoch: Epoch::NONE,
             seen: known.seen.max(known.held),
-            reserve: known.reserve,
+            reserve: Epoch::NONE,
             reserving: None,
-            held: known.held,
+            held: known.held.max(known.reserve),
+            found: [known.held, known.reserve],
             claim: Epoch::NONE,
             claimed: None,
             consent: Epoch::NONE,
@@ -115,7 +120,7 @@ impl Group {
             announce_step: 0,
             announce_at: MonoTime::FOREVER,
             defended: None,
-            contested: false,
+            contested: None,
             state_damaged: is_new && setup.loaded == Loaded::Damaged,
             floor: if is_new { setup.epoch_floor } else { 0 },
             installed: true,
@@ -149,15 +154,25 @@ impl Group {
         self.seen.max(self.consent)
     }
 
+    /// True if the node was given the right of way and may have opened since, without our having heard of it.
+    pub fn may_be_opened_by(&self, node: NodeId) -> bool {
+        self.consent > self.seen && self.consent.node() == node
+    }
+
     /// True if the reserved epoch could be opened with.
     pub fn has_reserve(&self) -> bool {
         self.reserve != Epoch::NONE && self.reserve > self.promised()
     }
 
+    /// True if a gate found open with this epoch was opened by a former life of this node.
+    pub fn may_adopt(&self, epoch: Epoch) -> bool {
+        epoch != Epoch::NONE && self.found.contains(&epoch)
+    }
+
     /// Takes over the epoch of a gate that was found open.
     pub fn adopt(&mut self, epoch: Epoch) {
         self.epoch = epoch;
-        self.held = epoch;
+        self.held = self.held.max(epoch);
         self.seen = self.seen.max(epoch);
     }
 

@@ -71,8 +71,7 @@ impl Engine {
         let alive = lease.until > now && !lease.refused && lease.generation != 0;
         for &(group, epoch) in open {
             let state = &mut self.groups[usize::from(group.0)];
-            let known = epoch == state.held || epoch == state.reserve;
-            if alive && known && epoch.node() == self.setup.me && epoch != Epoch::NONE && !state.paused {
+            if alive && state.may_adopt(epoch) && epoch.node() == self.setup.me && !state.paused {
                 state.adopt(epoch);
                 self.set_role(usize::from(group.0), Role::Active, Cause::Adopted, now, out);
                 self.schedule_announcements(usize::from(group.0), now);

@@ -34,12 +34,12 @@ enum Permit {
 /// A peer that lets go in order carries its open connections on for a while; one that had to does not.
 fn consent_cause(reason: Reason) -> Cause {
     match reason {
-        Reason::None | Reason::Paused | Reason::Stopping => Cause::Handover,
+        // Its consent may have used up its reservation: the next one is on its way to the disk.
+        Reason::None | Reason::NoReservation | Reason::Paused | Reason::Stopping => Cause::Handover,
         Reason::NoInterface
         | Reason::NoCarrier
         | Reason::NoGate
         | Reason::NoAddresses
-        | Reason::NoReservation
         | Reason::StateDamaged
         | Reason::Isolated
         | Reason::Listening => Cause::Free,
@@ -71,7 +71,9 @@ impl Engine {
 
     /// Gives the right of way to `epoch`: this node claims nothing until the other had time to open.
     pub(super) fn consent(&mut self, at: usize, epoch: Epoch, now: MonoTime) {
-        let patience = (self.setup.timing.pulse * 10).max(Duration::from_millis(300));
+        // Longer than a lease: the other may be stopped between its decision to open and the store that does it.
+        let timing = &self.setup.timing;
+        let patience = (timing.pulse * 10).max(Duration::from_millis(300)).max(timing.listen);
         let group = &mut self.groups[at];
         group.consent = epoch;
         group.claim = Epoch::NONE;
@@ -206,7 +208,7 @@ impl Engine {
         group.wants = false;
         group.free = None;
         group.drain_until = None;
-        group.contested = false;
+        group.contested = None;
         let drain = self.setup.groups[at].drain;
         if cause == Cause::Handover
             && let Some(mac) = former

@@ -139,8 +139,11 @@ impl Engine {
         news
     }
 
-    fn take_row(&mut self, peer: usize, at: usize, row: Row) -> bool {
-        if !row.mac.is_zero() {
+    fn take_row(&mut self, peer: usize, at: usize, mut row: Row) -> bool {
+        if row.mac.is_zero() {
+            // An agent that has just been restarted does not know it yet; whose answer a probe gets must stay known.
+            row.mac = self.peers[peer].rows[at].map_or(row.mac, |known| known.mac);
+        } else {
             for segment in &mut self.segments {
                 segment.forget(row.mac);
             }
@@ -192,7 +195,7 @@ impl Engine {
         let of_group = address.and_then(|address| self.addresses.get(&address).copied());
         let of_peer = self.peers.iter().any(|peer| peer.has_mac(mac));
         if let (Some(group), Some(address)) = (of_group, address) {
-            self.note_answer(interface, mac, now, out);
+            self.note_answer(usize::from(group.0), interface, mac, now, out);
             if !of_peer && self.groups[usize::from(group.0)].is_open() {
                 self.defend(usize::from(group.0), address, mac, now, out);
             }

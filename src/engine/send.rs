@@ -36,9 +36,10 @@ impl Engine {
         }
     }
 
-    /// One pulse on every open link to a peer; on the segment only when nothing else is heard, or now and then.
+    /// One pulse on every open link to a peer; on the segment only when one of us hears nothing else, or now and
+    /// then.
     pub(super) fn send_pulse(&mut self, peer: usize, query: bool, now: MonoTime, out: &mut Actions) {
-        let lonely = self.is_udp_silent(peer, now);
+        let lonely = self.is_udp_silent(peer, now) || self.peers[peer].deaf;
         for at in 0..self.peers[peer].links.len() {
             let link = &self.peers[peer].links[at];
             if !link.open {

@@ -196,14 +196,20 @@ impl Engine {
                 out.notice(Notice::Conflict { group: id, peer, epoch: row.epoch, won: false });
                 return true;
             }
-            if active && !self.groups[at].contested {
+            if active && self.is_hopeless(at, peer, now) {
+                self.close(at, MonoTime::ZERO, Cause::Unheard, now, out);
                 let peer = self.peers[peer].id;
-                self.groups[at].contested = true;
+                out.notice(Notice::Conflict { group: id, peer, epoch: row.epoch, won: false });
+                return true;
+            }
+            if active && self.groups[at].contested.is_none() {
+                let peer = self.peers[peer].id;
+                self.groups[at].contested = Some(now);
                 self.schedule_announcements(at, now);
                 out.notice(Notice::Conflict { group: id, peer, epoch: row.epoch, won: true });
-            } else if !active && self.groups[at].contested {
+            } else if !active && self.groups[at].contested.is_some() {
                 // The loser has closed: tell the segment again who is left.
-                self.groups[at].contested = false;
+                self.groups[at].contested = None;
                 self.schedule_announcements(at, now);
             }
             if self.peers[peer].deaf && !active && row.claim > epoch && row.claim.node() == self.peers[peer].id {
@@ -219,6 +225,18 @@ impl Engine {
             return true;
         }
         false
+    }
+
+    /// True when a node with a lower epoch that should have closed cannot hear us, and we hear it: of the two only
+    /// we know, so we give way although our epoch is higher (S8). The bound leaves it time to hear us after all.
+    fn is_hopeless(&mut self, at: usize, peer: usize, now: MonoTime) -> bool {
+        let Some(since) = self.groups[at].contested else { return false };
+        let over = since + self.setup.timing.silence * 2 + self.setup.timing.pulse * 4;
+        if now < over {
+            let group = &mut self.groups[at];
+            group.deadline = group.deadline.min(over);
+        }
+        now >= over && self.peers[peer].deaf && self.presence(peer, now) == Presence::Heard
     }
 
     /// The peer that should have the group instead of us, if it is ready for it.
@@ -261,7 +279,7 @@ impl Engine {
         let group = &mut self.groups[at];
         group.offer = None;
         group.epoch = Epoch::NONE;
-        group.contested = false;
+        group.contested = None;
         group.drain_until = (carry_until > now).then_some(carry_until);
         group.free = Some(now);
         group.announce_at = MonoTime::FOREVER;
@@ -332,6 +350,9 @@ impl Engine {
         group.since = now;
         group.cause = cause;
         group.ready = None;
+        // Only a standby claims: a claim left behind would keep this node from consenting to any other.
+        group.claim = Epoch::NONE;
+        group.claimed = None;
         let epoch = if group.is_open() { group.epoch } else { group.seen };
         let silence = if cause == Cause::Silence { silence } else { Duration::ZERO };
         out.notice(Notice::Role { group: group_id(at), from, to: role, epoch, cause, silence });

@@ -2,4 +2,5 @@
 
 mod promises;
 mod reload;
+mod torture;
 mod world;

@@ -6,7 +6,7 @@
 
 use super::action::{Action, Actions};
 use super::notice::Notice;
-use super::{Engine, FIRST_VETO, Peer, Presence};
+use super::{Engine, FIRST_VETO, Presence, group_id};
 use crate::types::{InterfaceId, MacAddr, MonoTime, Vip};
 use crate::wire::pulse::Role;
 use std::net::IpAddr;
@@ -24,6 +24,10 @@ const ANCHOR_REFRESH: Duration = Duration::from_secs(5);
 const ANCHOR_AGE: Duration = Duration::from_secs(16);
 /// Somebody on the segment must have been heard within this many questions: six rounds of asking.
 const FRESH: u32 = 12;
+/// Probes in a row that must stay unanswered.
+const PROBES: u32 = 3;
+/// Groups given the right of way that are waited for, each by one probe more.
+const OPENABLE: u32 = 32;
 /// Anchors are asked at every n-th question.
 const ANCHOR_EVERY: u32 = 2;
 
@@ -38,6 +42,8 @@ pub(super) struct Evidence {
     pub last_answer: Option<MonoTime>,
     pub veto_told: bool,
     cursor: usize,
+    /// The group whose address was answered last: it is asked again until it falls silent.
+    answered: Option<usize>,
 }
 
 impl Evidence {
@@ -190,18 +196,18 @@ impl Engine {
         if !self.interfaces[interface].facts.is_serviceable() {
             return;
         }
-        let Peer { watch: Some(watch), rows, .. } = &mut self.peers[peer] else { return };
-        let evidence = &mut watch.evidence[interface];
+        let id = self.peers[peer].id;
+        let Some(watch) = self.peers[peer].watch.as_mut() else { return };
+        let mut evidence = std::mem::take(&mut watch.evidence[interface]);
         let count = self.groups.len();
-        let cursor = evidence.cursor;
-        let closed =
-            |at: &usize| usize::from(self.groups[*at].interface.0) == interface && !self.groups[*at].is_open();
-        let mut candidates = (0..count).map(|step| (cursor + step) % count).filter(closed);
-        // What it answered for says most: that nobody answers for a paused or new group proves nothing.
-        let served = candidates
-            .clone()
-            .find(|&at| rows[at].is_some_and(|row| matches!(row.role, Role::Active | Role::Handover)));
-        let Some(at) = served.or_else(|| candidates.next()) else { return };
+        let here = |at: &usize| usize::from(self.groups[*at].interface.0) == interface && !self.groups[*at].is_open();
+        let rows = &self.peers[peer].rows;
+        let active = |at: &usize| rows[*at].is_some_and(|row| matches!(row.role, Role::Active | Role::Handover));
+        let likely = |at: &usize| active(at) || self.groups[*at].may_be_opened_by(id);
+        let turn = || (0..count).map(|step| (evidence.cursor + step) % count).filter(here);
+        // Only an address that the peer may answer for can tell anything: the silence of others means nothing.
+        let again = evidence.answered.filter(|at| *at < count && evidence.unanswered < PROBES && here(at));
+        let Some(at) = again.or_else(|| turn().find(likely)).or_else(|| turn().next()) else { return };
         evidence.cursor = at + 1;
         if evidence.unanswered == 0 {
             evidence.first_sent = now;
@@ -210,7 +216,10 @@ impl Engine {
         evidence.last_sent = now;
         let address = self.groups[at].probe_address;
         let odd = evidence.unanswered % 2 == 1;
-        let mac = rows[at].map(|row| row.mac).filter(|mac| !mac.is_zero());
+        if let Some(watch) = self.peers[peer].watch.as_mut() {
+            watch.evidence[interface] = evidence;
+        }
+        let mac = self.peers[peer].rows[at].map(|row| row.mac).filter(|mac| !mac.is_zero());
         // Unicast reaches the peer whatever its switch thinks of broadcasts; every second one goes to all, in
         // case its hardware address has changed.
         let to = if odd { mac } else { None };
@@ -218,7 +227,14 @@ impl Engine {
     }
 
     /// An answer for one of our groups' addresses was seen: it counts against every watch it can concern.
-    pub(super) fn note_answer(&mut self, interface: InterfaceId, mac: MacAddr, now: MonoTime, out: &mut Actions) {
+    pub(super) fn note_answer(
+        &mut self,
+        group: usize,
+        interface: InterfaceId,
+        mac: MacAddr,
+        now: MonoTime,
+        out: &mut Actions,
+    ) {
         for peer in &mut self.peers {
             // Before we ever heard the peer we do not know its address, so anybody may be it.
             if peer.heard.is_some() && !peer.has_mac(mac) {
@@ -228,6 +244,7 @@ impl Engine {
             let evidence = &mut watch.evidence[usize::from(interface.0)];
             evidence.unanswered = 0;
             evidence.last_answer = Some(now);
+            evidence.answered = Some(group);
             if !evidence.veto_told && now.since(watch.since) >= self.setup.timing.silence {
                 evidence.veto_told = true;
                 out.notice(Notice::Veto { interface, mac });
@@ -263,7 +280,8 @@ impl Engine {
         }
         let evidence = &watch.evidence[at];
         let mature = evidence.mature(now, timing.probe);
-        if silence < veto && mature < 2 {
+        let enough = PROBES + self.openable(peer, interface);
+        if silence < veto && mature + 1 < enough {
             return if evidence.last_answer.is_some() { Evident::Vetoed } else { Evident::Wait };
         }
         // A loose cable lets a frame through now and then: somebody must be heard while the probes stay unanswered.
@@ -271,7 +289,7 @@ impl Engine {
             return Evident::Wait;
         }
         let claimed = claimed.is_some_and(|claimed| claimed + timing.probe <= now);
-        let silent = silence >= bound && (mature >= 3 || silence >= veto);
+        let silent = silence >= bound && (mature >= enough || silence >= veto);
         if claimed && silent { Evident::Gone } else { Evident::Claim }
     }
 
@@ -280,6 +298,14 @@ impl Engine {
         for watch in self.peers.iter_mut().filter_map(|peer| peer.watch.as_mut()) {
             watch.evidence[usize::from(interface.0)].unanswered = 0;
         }
+    }
+
+    /// How many groups the peer may have opened since it was last heard: each of their addresses has to be asked.
+    fn openable(&self, peer: usize, interface: InterfaceId) -> u32 {
+        let known = &self.peers[peer];
+        let groups = self.groups.iter().enumerate().filter(|(_, group)| group.interface == interface);
+        let count = groups.filter(|(at, group)| group.may_be_opened_by(known.id) && !known.is_active(group_id(*at)));
+        u32::try_from(count.count()).unwrap_or(u32::MAX).min(OPENABLE)
     }
 
     /// While all is well, known neighbours are asked now and then, so that those that are gone are forgotten and

@@ -1,0 +1,209 @@
+//! What must hold whatever is done: the promises, put as rules over what the torture knows and the nodes cannot.
+//!
+//! # When two nodes may answer (S8)
+//! "Cut off" is judged by the wires, not by what the engines think. While two nodes answer for a group,
+//! - V1: they have not been joined in both directions, both processes running, for longer than two pulses and the
+//!   longest way through the wires: hearing each other ends it;
+//! - V2: the segment has not been sound between them for longer than a silence and a lease: probes and the latch
+//!   end it, whatever the processes do;
+//! - V3: no running process that answers has believed words of the other reaching it for longer than it takes to be
+//!   sure that the other is deaf; an opening may run ahead of the claim that goes with it by the way through the
+//!   wires. Words can be believed only of a session that was proven while both directions
+//!   worked: a process that restarted behind a one-way cut is not heard by anybody who insists on proof.
+//!
+//! Only ways without loss count as joined; otherwise chance could cut for as long as it likes.
+
+use super::net::SEGMENT;
+use super::sim::{Sim, group_id, id};
+use crate::engine::{GateAction, GroupState, Loaded};
+use crate::types::{Epoch, GroupId, MonoTime};
+use crate::wire::pulse::Role;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub struct Oracle {
+    /// Per node and group: the highest epoch it has been told or has used, as far as its memory or disk can know.
+    told: [Vec<Epoch>; 2],
+    /// Per node and group: the epoch it opened with last.
+    used: [Vec<Epoch>; 2],
+    highest: Vec<Epoch>,
+    counter: u64,
+    /// Since when both nodes are joined in both directions, with both processes running.
+    joined: Option<MonoTime>,
+    /// Since when the segment between them is sound.
+    segment: Option<MonoTime>,
+    /// Per hearing node: since when words of the other reach its running process and are believed.
+    hears: [Option<MonoTime>; 2],
+    /// Per group: since when two nodes answer.
+    doubled: Vec<Option<MonoTime>>,
+    /// Instants at which two nodes answered, permitted or not.
+    pub both: usize,
+    /// Changes of active.
+    pub openings: BTreeMap<usize, usize>,
+}
+
+impl Oracle {
+    pub fn new(groups: usize) -> Oracle {
+        let none = vec![Epoch::NONE; groups];
+        Oracle {
+            told: [none.clone(), none.clone()],
+            used: [none.clone(), none.clone()],
+            doubled: vec![None; groups],
+            highest: none,
+            counter: 1,
+            joined: None,
+            segment: None,
+            hears: [None; 2],
+            both: 0,
+            openings: BTreeMap::new(),
+        }
+    }
+
+    /// An epoch floor for a node without a state: above everything used, as a clock that runs right would give.
+    pub fn floor(&self) -> u64 {
+        self.counter + 1
+    }
+
+    /// A process ended: it will know what the disk knows.
+    pub fn forget(&mut self, at: usize, disk: &Loaded) {
+        for (group, told) in self.told[at].iter_mut().enumerate() {
+            *told = match disk {
+                Loaded::State(states) => states[group].seen.max(states[group].held),
+                Loaded::Fresh | Loaded::Damaged => Epoch::NONE,
+            };
+        }
+    }
+
+    /// S2: what is durable never falls.
+    pub fn durable(&self, at: usize, before: &Loaded, after: &[GroupState]) {
+        let Loaded::State(before) = before else { return };
+        for (old, new) in before.iter().zip(after) {
+            let falls = new.seen < old.seen || new.held < old.held || new.reserve < old.reserve;
+            assert!(!falls, "S2: a durable epoch of node {at} falls: {old:?} to {new:?}");
+        }
+    }
+
+    pub fn change_gate(sim: &mut Sim, at: usize, gate: GateAction, decided: MonoTime) {
+        let (now, lease) = (sim.now, sim.timing.lease);
+        let kernel = &mut sim.nodes[at].kernel;
+        match gate {
+            GateAction::Begin { generation, .. } => {
+                assert!(generation > kernel.generation, "a generation is never used twice");
+                assert!(kernel.open.is_empty(), "S7: everything is closed before a new generation");
+                kernel.generation = generation;
+                kernel.until = MonoTime::ZERO;
+            }
+            GateAction::Renew { until, .. } => {
+                assert!(until <= decided + lease && until <= now + lease, "S4: counted from the wake-up");
+                kernel.until = until;
+            }
+            GateAction::Open { group, epoch } => {
+                assert!(kernel.generation != 0, "S7: a gate opens under a lease only");
+                kernel.open.insert(group, epoch);
+                sim.oracle.open(at, group, epoch);
+            }
+            GateAction::Close { group, .. } => drop(kernel.open.remove(&group)),
+            GateAction::Forward { .. } => {}
+        }
+    }
+
+    fn open(&mut self, at: usize, group: GroupId, epoch: Epoch) {
+        let group = usize::from(group.0);
+        let (told, used) = (self.told[at][group], self.used[at][group]);
+        assert!(epoch.node() == id(at), "S2: node {at} opens with {epoch}, the epoch of another");
+        assert!(epoch > used, "S2: node {at} opens with {epoch} after {used}");
+        assert!(epoch > told, "S2: node {at} opens with {epoch} although it was told {told}");
+        self.used[at][group] = epoch;
+        self.told[at][group] = epoch;
+        self.highest[group] = self.highest[group].max(epoch);
+        *self.openings.entry(group).or_default() += 1;
+    }
+
+    /// What the engine says of itself, after it has handled an event and its actions are done.
+    pub fn after_event(sim: &mut Sim, at: usize) {
+        let node = &sim.nodes[at];
+        let Some(engine) = &node.engine else { return };
+        for (group, state) in engine.groups.iter().enumerate() {
+            let oracle = &mut sim.oracle;
+            for epoch in [state.seen, state.reserve, state.consent, state.epoch] {
+                oracle.counter = oracle.counter.max(epoch.counter());
+            }
+            if let Some((epoch, _)) = state.reserving {
+                oracle.counter = oracle.counter.max(epoch.counter());
+            }
+            if let Some(row) = engine.peers[0].row(group_id(group)) {
+                oracle.told[at][group] = oracle.told[at][group].max(row.epoch);
+            }
+            if node.pause.is_none() {
+                let open = node.kernel.open.contains_key(&group_id(group));
+                assert_eq!(open, state.is_open(), "the gate of node {at} group {group} is not as its role");
+                assert!(!(open && state.role == Role::Paused), "a paused group of node {at} is open");
+            }
+        }
+        let next = engine.next_deadline();
+        assert!(
+            next <= sim.now + sim.timing.pulse || node.exited || node.pause.is_some(),
+            "no pulse is due: {next:?}"
+        );
+    }
+
+    /// After everything that happens.
+    pub fn check(sim: &mut Sim) {
+        Oracle::follow_wires(sim);
+        let (now, timing) = (sim.now, sim.timing);
+        let way = sim.net.delay.iter().max().copied().unwrap_or_default();
+        let joined = timing.pulse * 2 + way * 6 + Duration::from_millis(1);
+        let latched = timing.silence + timing.lease + timing.pulse * 2 + way * 6;
+        let deaf = timing.silence * 3 + timing.pulse * 6 + way * 6;
+        for group in 0..sim.plan.groups.len() {
+            if sim.answering(group).len() < 2 {
+                sim.oracle.doubled[group] = None;
+                continue;
+            }
+            let oracle = &mut sim.oracle;
+            oracle.both += 1;
+            let over = |since: Option<MonoTime>, bound: Duration| since.is_some_and(|since| now.since(since) > bound);
+            assert!(!over(oracle.joined, joined), "S8 V1: both answer for group {group} although they are joined");
+            assert!(!over(oracle.segment, latched), "S8 V2: both answer for group {group} on a sound segment");
+            // The last claim before an opening may still be on its way.
+            if now.since(*oracle.doubled[group].get_or_insert(now)) <= joined {
+                continue;
+            }
+            for at in 0..2 {
+                let bound =
+                    if sim.nodes[at].kernel.open[&group_id(group)] < oracle.highest[group] { joined } else { deaf };
+                assert!(
+                    !over(oracle.hears[at], bound),
+                    "S8 V3: node {at} answers for group {group} and hears the other"
+                );
+            }
+        }
+    }
+
+    /// Keeps account of since when which ways are open.
+    fn follow_wires(sim: &mut Sim) {
+        let now = sim.now;
+        let carrier = sim.nodes[0].carrier && sim.nodes[1].carrier;
+        let way = |from: usize, path: usize| sim.net.is_sound(from, path) && (path != SEGMENT || carrier);
+        let reaches = |from: usize| (0..3).any(|path| way(from, path));
+        let running = sim.nodes[0].is_running() && sim.nodes[1].is_running();
+        let joined = running && reaches(0) && reaches(1);
+        let segment = way(0, SEGMENT) && way(1, SEGMENT);
+        let mut hears = [false; 2];
+        for (at, hears) in hears.iter_mut().enumerate() {
+            let (Some(own), Some(other)) = (&sim.nodes[at].engine, &sim.nodes[1 - at].engine) else { continue };
+            let proven = own.peers[0].sessions.verified() == Some(other.session)
+                && other.peers[0].sessions.verified() == Some(own.session);
+            // On the segment pulses are sent only while no other way is heard.
+            *hears = running && proven && (0..2).any(|path| way(1 - at, path));
+        }
+        let follow = |since: &mut Option<MonoTime>, holds: bool| {
+            *since = if holds { since.or(Some(now)) } else { None };
+        };
+        follow(&mut sim.oracle.joined, joined);
+        follow(&mut sim.oracle.segment, segment);
+        for (since, holds) in sim.oracle.hears.iter_mut().zip(hears) {
+            follow(since, holds);
+        }
+    }
+}
