@@ -4,6 +4,7 @@
 //! arrived to the engine, carry out its actions. No lock, no disk, no name resolution, no log. When it fails to wake
 //! up, the kernel closes the gate at the lease's end; when it panics, the process aborts, with the same result.
 
+use super::calm::Calm;
 use super::hands::Hands;
 use super::orders::{Attach, HotEnd, Order, Reconfigure, Regrouped, Tale};
 use crate::engine::{Actions, Engine, Event};
@@ -17,8 +18,9 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
-/// Frames or datagrams taken from one socket in one turn. A flood fills its socket's buffer, not our time.
+/// Datagrams and frames taken from one socket in one turn. A flood fills its socket's buffer, not our time.
 const TURN: usize = 64;
+const FRAMES: usize = 256;
 const BUFFER: usize = 2048;
 
 const TIMER: u64 = 0;
@@ -34,6 +36,8 @@ pub(super) struct Hot {
     poll: Poll,
     timer: Timer,
     out: Actions,
+    /// Of each interface's packet socket.
+    calm: Vec<Calm>,
     stopped: bool,
 }
 
@@ -43,7 +47,8 @@ impl Hot {
         let timer = Timer::new()?;
         poll.add(&timer, TIMER)?;
         poll.add(&end.woken, ORDERS)?;
-        Ok(Hot { engine, hands, end, poll, timer, out: Actions::default(), stopped: false })
+        let calm = vec![Calm::default(); hands.interfaces.len()];
+        Ok(Hot { engine, hands, end, poll, timer, out: Actions::default(), calm, stopped: false })
     }
 
     /// Runs until the engine has stopped.
@@ -53,7 +58,7 @@ impl Hot {
     pub fn run(mut self) -> io::Result<()> {
         let mut ready = Ready::new();
         while !self.stopped {
-            let deadline = self.engine.next_deadline();
+            let deadline = self.deadline();
             self.timer.arm(deadline)?;
             self.poll.wait(&mut ready, None)?;
             let now = clock::now();
@@ -63,14 +68,20 @@ impl Hot {
                 match token {
                     TIMER => drop(self.timer.take()),
                     ORDERS => self.take_orders(now)?,
-                    packet if packet >= PACKETS => self.take_frames(packet - PACKETS, now),
+                    packet if packet >= PACKETS => self.take_packets(packet - PACKETS, now)?,
                     link => self.take_datagrams(link - LINKS, now),
                 }
             }
+            self.look_at_resting(now)?;
             self.handle(now, Event::Tick);
             self.end.catch_up();
         }
         Ok(())
+    }
+
+    fn deadline(&self) -> MonoTime {
+        let resting = self.calm.iter().filter_map(Calm::due).min();
+        self.engine.next_deadline().min(resting.unwrap_or(MonoTime::FOREVER))
     }
 
     fn note_turn(&self, deadline: MonoTime, now: MonoTime, timed: bool) {
@@ -123,13 +134,43 @@ impl Hot {
         }
     }
 
-    fn take_frames(&mut self, at: u64, now: MonoTime) {
-        let Ok(at) = usize::try_from(at) else { return };
+    /// Takes what a packet socket has; in a storm the socket rests from then on.
+    fn take_packets(&mut self, at: u64, now: MonoTime) -> io::Result<()> {
+        let Ok(at) = usize::try_from(at) else { return Ok(()) };
+        let taken = self.take_frames(at, now);
+        if self.calm[at].note(taken, now)
+            && let Some(socket) = self.hands.socket(at)
+            && self.calm[at].rest(now)
+        {
+            self.poll.remove(socket)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at resting sockets; those that have become quiet are polled again.
+    fn look_at_resting(&mut self, now: MonoTime) -> io::Result<()> {
+        for at in 0..self.calm.len() {
+            if self.calm[at].due().is_none() {
+                continue;
+            }
+            let taken = self.take_frames(at, now);
+            if self.calm[at].note(taken, now) {
+                self.calm[at].rest(now);
+            } else if let Some(socket) = self.hands.socket(at) {
+                self.poll.add(socket, PACKETS + at as u64)?;
+                self.calm[at].end();
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands frames to the engine, a bounded number, and tells how many.
+    fn take_frames(&mut self, at: usize, now: MonoTime) -> usize {
         let interface = InterfaceId(u8::try_from(at).unwrap_or(u8::MAX));
         let mut buffer = [0; BUFFER];
-        for _ in 0..TURN {
-            let Some(socket) = self.hands.socket(at) else { return };
-            let Ok(Some(length)) = socket.recv(&mut buffer) else { return };
+        for taken in 0..FRAMES {
+            let Some(socket) = self.hands.socket(at) else { return taken };
+            let Ok(Some(length)) = socket.recv(&mut buffer) else { return taken };
             let bytes = &buffer[..length.min(BUFFER)];
             if let Some(payload) = frame::segment_payload(bytes) {
                 // The header says which peer it is from; the link's peer only serves to count what is rejected.
@@ -140,6 +181,7 @@ impl Hot {
                 self.handle(now, Event::Seen { interface, sighting });
             }
         }
+        FRAMES
     }
 
     fn take_orders(&mut self, now: MonoTime) -> io::Result<()> {
@@ -224,6 +266,7 @@ impl Hot {
             let _gone = self.poll.remove(socket);
         }
         self.hands.detach(at);
+        self.calm[at] = Calm::default();
         for link in self.hands.segment_links(interface) {
             self.handle(now, Event::Link { link, open: false });
         }

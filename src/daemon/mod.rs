@@ -5,6 +5,7 @@
 //! says goodbye, the gates stay, closed. A crash anywhere leaves the kernel's gates to close by themselves.
 
 mod build;
+mod calm;
 mod changes;
 mod hands;
 mod hot;
