@@ -89,6 +89,22 @@ fn restart_within_a_lease_changes_nothing() {
     assert_eq!(world.changes(1).len(), before, "{:?}", world.changes(1));
 }
 
+// S7, S8: it cannot give away what its kernel may still hold.
+#[test]
+fn starting_node_consents_to_nothing_before_it_has_found_its_gate() {
+    let mut world = settled(Profile::Lan);
+    world.command(0, 1, Command::Switch(G));
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.answering(), [1]);
+    world.kill(1);
+    world.run(ms(60));
+    world.start_slowly(1, ms(60));
+    assert_eq!(world.role(1), Role::Active);
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.both, 0);
+    assert_eq!(world.answering(), [1]);
+}
+
 // L3
 #[test]
 fn switch_moves_the_group_without_both_answering() {

@@ -144,13 +144,29 @@ impl World {
 
     /// Starts the agent of a node, which adopts what its kernel holds.
     pub fn start(&mut self, at: usize) {
+        self.begin(at);
+        self.find_gate(at);
+        self.open_links(at);
+    }
+
+    /// As it really is: the peer is heard before the gate has been found.
+    pub fn start_slowly(&mut self, at: usize, pause: Duration) {
+        self.begin(at);
+        self.open_links(at);
+        self.run(pause);
+        self.find_gate(at);
+    }
+
+    fn begin(&mut self, at: usize) {
         self.nodes[at].lives += 1;
         let setup = self.setup(at);
-        let links: Vec<LinkId> = setup.peers[0].links.iter().map(|&path| LinkId { peer: id(1 - at), path }).collect();
         self.nodes[at].numbers = (0..self.groups).collect();
         self.nodes[at].lease = self.timing.lease;
         self.nodes[at].engine = Some(Engine::new(setup, self.now));
         self.nodes[at].exited = false;
+    }
+
+    fn find_gate(&mut self, at: usize) {
         let kernel = self.nodes[at].kernel.clone();
         if kernel.generation != 0 {
             // Numbered as from the beginning: no test restarts an agent that was given others.
@@ -160,8 +176,11 @@ impl World {
             self.handle(at, Event::Adopted { interface: ETH, until, generation, refused, open: &open });
         }
         self.facts(at, true);
-        for link in links {
-            self.handle(at, Event::Link { link, open: true });
+    }
+
+    fn open_links(&mut self, at: usize) {
+        for path in [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)] {
+            self.handle(at, Event::Link { link: LinkId { peer: id(1 - at), path }, open: true });
         }
     }
 
