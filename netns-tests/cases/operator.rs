@@ -114,7 +114,8 @@ fn wall_clock_set_back_and_forth_changes_nothing() {
     for seconds in [288, -288, 0] {
         scene.lab.note(format!("wall clock is {seconds} s off"));
         wall.step(seconds);
-        assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(700));
+        // Short: while it is wrong, files that others write carry wrong times.
+        assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(300));
     }
     drop(wall);
     scene.finish(&Expected::owner(Server::Alpha));
