@@ -1,10 +1,12 @@
 //! Planned moves: nothing is lost.
 
 use super::assert_nothing_moves;
-use crate::lab::Server;
+use crate::lab::{Port, Server};
 use crate::probe::oracle::Expected;
 use crate::probe::web::Web;
-use crate::scene::{GROUP, PATIENCE, Scene, Setup};
+use crate::scene::{ADDRESS, ADDRESS6, GROUP, PATIENCE, Scene, Setup};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 use vipair::types::MonoTime;
 
@@ -42,6 +44,41 @@ fn planned_switch_under_load_loses_no_request() {
         eprintln!("longest gap of {} over three switches: {gap:?}", asker.target());
     }
     scene.finish(&Expected::owner(Server::Alpha).handover().handover().handover());
+}
+
+/// A request that has been begun and is finished later, on the same connection.
+fn begin_request(scene: &Scene, address: &str) -> TcpStream {
+    let target = SocketAddr::new(address.parse().expect("an address"), 80);
+    let mut stream = scene.lab.host(Port::Client).run(|| TcpStream::connect(target).expect("the service listens"));
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit that is not zero");
+    stream.write_all(b"GET / HTTP/1.0\r\nHost:").expect("connected");
+    stream
+}
+
+fn finish_request(mut stream: TcpStream) -> std::io::Result<String> {
+    stream.write_all(b" lab\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+// L3, design 6: what is in flight is carried for the drain time
+#[test]
+fn connections_that_are_open_during_a_switch_are_finished_by_the_former_active() {
+    let mut scene = Scene::start(Setup::of("lan").services());
+    let open: Vec<TcpStream> =
+        (0..20).flat_map(|_| [ADDRESS, ADDRESS6].map(|address| begin_request(&scene, address))).collect();
+    scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
+    scene.wait_answered_by(Server::Beta);
+    // Their packets now arrive at beta, which knows nothing of them.
+    std::thread::sleep(Duration::from_millis(200));
+    for stream in open {
+        let answer = finish_request(stream).unwrap_or_else(|e| panic!("L3: an open connection was cut: {e}"));
+        assert!(answer.ends_with("alpha"), "{answer}");
+    }
+    let after = finish_request(begin_request(&scene, ADDRESS)).unwrap_or_else(|e| panic!("{e}"));
+    assert!(after.ends_with("beta"), "{after}");
+    scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
 // L3

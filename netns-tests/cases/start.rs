@@ -2,7 +2,7 @@
 
 use super::{assert_nothing_moves, let_pass};
 use crate::lab::config_text::{ConfigText, GroupText};
-use crate::lab::{Server, clock};
+use crate::lab::{Port, Server, clock};
 use crate::probe::frames;
 use crate::probe::oracle::Expected;
 use crate::probe::socket::{PacketSocket, nothing};
@@ -63,10 +63,19 @@ fn standby_answers_nothing_although_it_has_the_address() {
     // Not even by a packet socket of its own, nor by its kernel's own announcements.
     let beta = scene.lab.server(Server::Beta);
     let socket = beta.run(|| PacketSocket::open(Some("eth0"), &nothing()));
-    let address = ADDRESS.parse().expect("an address");
+    let (mac, client) = (Server::Beta.port().mac(), Port::Client);
+    let (address, address6) = (ADDRESS.parse().expect("an address"), ADDRESS6.parse().expect("an address"));
+    let forbidden = [
+        frames::arp(1, mac, address, address),
+        frames::arp(2, mac, address, address),
+        frames::arp(1, mac, address, client.ipv4()),
+        frames::arp(2, mac, address, client.ipv4()),
+        frames::question(mac, address6, client.ipv6().into()),
+        frames::datagram((mac, client.mac()), (address, client.ipv4()), 9, b"from the address"),
+    ];
     for _ in 0..50 {
-        for operation in [1, 2] {
-            let sent = socket.send(&frames::arp(operation, Server::Beta.port().mac(), address, address));
+        for frame in &forbidden {
+            let sent = socket.send(frame);
             // A frame that the gate drops may be reported to its sender.
             assert!(sent.is_ok() || sent.is_err_and(|e| e.raw_os_error() == Some(libc::ENOBUFS)));
         }
