@@ -322,8 +322,8 @@ fn how_to_play(dir: &Path) {
          \n  what happened       {vipair} events --follow --socket {dir}/beta.sock\
          \n  be the client       ip netns exec vpdemo-client curl http://{ADDRESS}/\
          \n  ask all the time    ip netns exec vpdemo-client sh -c 'while sleep .2; do curl -sm1 http://{ADDRESS}/; echo; done'\
-         \n  pull a cable        ip -n vpdemo-switch link set alpha nomaster         (alpha-hb: its heartbeat; beta, beta-hb)\
-         \n  plug it in          ip -n vpdemo-switch link set alpha master segment   (alpha-hb: master heartbeat)\
+         \n  cut a server off    for p in alpha alpha-hb; do ip -n vpdemo-switch link set $p nomaster; done\
+         \n  plug it in again    ip -n vpdemo-switch link set alpha-hb master heartbeat; ip -n vpdemo-switch link set alpha master segment\
          \n  carrier off, on     ip -n vpdemo-switch link set alpha down             (up)\
          \n  be on a server      ip netns exec vpdemo-alpha bash\
          \n  kill its agent      kill -9 $(pgrep -f 'vipair run.*--node alpha')\
