@@ -7,6 +7,9 @@ use crate::wire::pulse::{Digests, Header, Role, Row};
 use crate::wire::session::Sessions;
 use std::time::Duration;
 
+/// For so long the segment is used beside the links after a peer did not hear us.
+const DEAF_PATIENCE: Duration = Duration::from_secs(60);
+
 /// How a peer stands with us at one instant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Presence {
@@ -57,6 +60,8 @@ pub(super) struct Peer {
     pub hint: bool,
     pub left: bool,
     pub deaf: bool,
+    /// When it last said so.
+    pub deaf_at: Option<MonoTime>,
     pub silent_told: bool,
     pub rows: Vec<Option<Row>>,
     /// Which rows belong to the table that is being told or was told last; others are from before.
@@ -95,6 +100,7 @@ impl Peer {
             hint: false,
             left: false,
             deaf: false,
+            deaf_at: None,
             silent_told: false,
             rows: vec![None; setup.groups.len()],
             told: vec![false; setup.groups.len()],
@@ -107,6 +113,12 @@ impl Peer {
             rows_differ: false,
             watch: None,
         }
+    }
+
+    /// True if it lately did not hear us: then the segment may be all that it hears, and going back to the links
+    /// alone would be silence to it.
+    pub fn needs_segment(&self, now: MonoTime) -> bool {
+        self.deaf_at.is_some_and(|at| now.since(at) < DEAF_PATIENCE)
     }
 
     /// Silence, counted from the last word, our own resumption, whichever is later.

@@ -42,7 +42,10 @@ impl Engine {
                     self.begin_peer_session(peer, out);
                 }
                 let anew = self.believe(peer, link, &header, rows, now, out);
-                if header.flags.query || new_session || anew {
+                if header.flags.query && header.flags.deaf && !segment {
+                    // It hears us on no link, perhaps not on this one either: answer on all ways.
+                    self.send_pulse(peer, false, now, out);
+                } else if header.flags.query || new_session || anew {
                     self.send_on(peer, link, false, now, out);
                 }
             }
@@ -90,6 +93,9 @@ impl Engine {
         if known.sessions.newest() == Some(header.counter) {
             changed |= known.deaf != header.flags.deaf || known.left != header.flags.goodbye;
             known.deaf = header.flags.deaf;
+            if known.deaf {
+                known.deaf_at = Some(now);
+            }
             if header.flags.goodbye && !known.left {
                 out.notice(Notice::PeerLeft { peer: known.id });
             }

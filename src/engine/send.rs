@@ -39,7 +39,7 @@ impl Engine {
     /// One pulse on every open link to a peer; on the segment only when one of us hears nothing else, or now and
     /// then.
     pub(super) fn send_pulse(&mut self, peer: usize, query: bool, now: MonoTime, out: &mut Actions) {
-        let lonely = self.is_udp_silent(peer, now) || self.peers[peer].deaf;
+        let lonely = self.is_udp_silent(peer, now) || self.peers[peer].needs_segment(now);
         for at in 0..self.peers[peer].links.len() {
             let link = &self.peers[peer].links[at];
             if !link.open {

@@ -202,12 +202,6 @@ impl Engine {
                 out.notice(Notice::Conflict { group: id, peer, epoch: row.epoch, won: false });
                 return true;
             }
-            if active && self.is_hopeless(at, peer, now) {
-                self.close(at, MonoTime::ZERO, Cause::Unheard, now, out);
-                let peer = self.peers[peer].id;
-                out.notice(Notice::Conflict { group: id, peer, epoch: row.epoch, won: false });
-                return true;
-            }
             if active && self.groups[at].contested.is_none() {
                 let peer = self.peers[peer].id;
                 self.groups[at].contested = Some(now);
@@ -217,6 +211,12 @@ impl Engine {
                 // The loser has closed: tell the segment again who is left.
                 self.groups[at].contested = None;
                 self.schedule_announcements(at, now);
+            }
+            if active && self.is_hopeless(at, peer, now) {
+                self.close(at, MonoTime::ZERO, Cause::Unheard, now, out);
+                let peer = self.peers[peer].id;
+                out.notice(Notice::Conflict { group: id, peer, epoch: row.epoch, won: false });
+                return true;
             }
             if self.peers[peer].deaf && !active && row.claim > epoch && row.claim.node() == self.peers[peer].id {
                 // It cannot hear us and is about to open: one of us must close first, and only we know of both.

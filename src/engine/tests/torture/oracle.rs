@@ -32,6 +32,10 @@ pub struct Oracle {
     joined: Option<MonoTime>,
     /// Since when the segment between them is sound.
     segment: Option<MonoTime>,
+    /// Per node: since when it is off the segment.
+    isolated: [Option<MonoTime>; 2],
+    /// Per node: its agent has seen the bystander.
+    pub neighbour: [bool; 2],
     /// Per hearing node: since when words of the other reach its running process and are believed.
     hears: [Option<MonoTime>; 2],
     /// Per group: since when two nodes answer.
@@ -53,6 +57,8 @@ impl Oracle {
             counter: 1,
             joined: None,
             segment: None,
+            isolated: [None; 2],
+            neighbour: [false; 2],
             hears: [None; 2],
             both: 0,
             openings: BTreeMap::new(),
@@ -100,11 +106,25 @@ impl Oracle {
             GateAction::Open { group, epoch } => {
                 assert!(kernel.generation != 0, "S7: a gate opens under a lease only");
                 kernel.open.insert(group, epoch);
+                if decided == now {
+                    Oracle::check_isolation(sim, at, group, epoch);
+                }
                 sim.oracle.open(at, group, epoch);
             }
             GateAction::Close { group, .. } => drop(kernel.open.remove(&group)),
             GateAction::Forward { .. } => {}
         }
+    }
+
+    /// A node that hears none of the neighbours it knew opens with consent only.
+    fn check_isolation(sim: &Sim, at: usize, group: GroupId, epoch: Epoch) {
+        let patience = sim.timing.silence + sim.timing.probe * 2 + sim.timing.pulse;
+        let alone = sim.oracle.isolated[at].is_some_and(|since| sim.now.since(since) > patience);
+        let consented = sim.nodes[at].engine.as_ref().is_some_and(|engine| {
+            engine.peers[0].left || engine.peers[0].row(group).is_some_and(|row| row.consent == epoch)
+        });
+        let known = sim.oracle.neighbour[at] && sim.plan.profile == crate::config::Profile::Fast;
+        assert!(!(alone && known) || consented, "node {at} opens {group:?} although it is off the segment");
     }
 
     fn open(&mut self, at: usize, group: GroupId, epoch: Epoch) {
@@ -200,6 +220,9 @@ impl Oracle {
         let follow = |since: &mut Option<MonoTime>, holds: bool| {
             *since = if holds { since.or(Some(now)) } else { None };
         };
+        for at in 0..2 {
+            follow(&mut sim.oracle.isolated[at], sim.net.isolated[at]);
+        }
         follow(&mut sim.oracle.joined, joined);
         follow(&mut sim.oracle.segment, segment);
         for (since, holds) in sim.oracle.hears.iter_mut().zip(hears) {

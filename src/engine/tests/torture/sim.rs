@@ -158,6 +158,7 @@ impl Sim {
         let node = &mut self.nodes[at];
         node.engine = Some(Engine::new(setup, self.now));
         node.exited = false;
+        self.oracle.neighbour[at] = false;
         node.pause = None;
         node.trap = None;
         node.disk.wanted = None;
@@ -350,7 +351,10 @@ impl Sim {
                 self.offer(to, Waiting::Datagram(link, bytes));
             }
             Due::Ask { to, from, address } => self.asked(to, from, address),
-            Due::Sighting { to, sighting } => self.offer(to, Waiting::Seen(sighting)),
+            Due::Sighting { to, sighting } => {
+                self.oracle.neighbour[to] |= sighting == bystander() && self.nodes[to].is_running();
+                self.offer(to, Waiting::Seen(sighting));
+            }
             Due::Written { to, life, version, state } => self.written(to, life, version, state),
             Due::Retry { to, life } if self.nodes[to].life == life => self.write(to),
             Due::Retry { .. } => {}
