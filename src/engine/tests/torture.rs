@@ -99,7 +99,7 @@ fn whatever_is_done_to_a_pair_for_long() {
 }
 
 /// Seeds that once found a fault of the engine, each with what it was.
-const FOUND: [(u64, &str); 8] = [
+const FOUND: [(u64, &str); 14] = [
     (17, "the peer's own probe, heard before it was known, counted as a neighbour whose silence meant isolation"),
     (76, "rows acknowledged in a former life were never sent again: no consent ever arrived"),
     (94, "an active with the higher epoch went on beside a deaf one"),
@@ -107,6 +107,12 @@ const FOUND: [(u64, &str); 8] = [
     (140, "the silence of addresses nobody served outvoted the answer for one that was served"),
     (196, "a reserved epoch was used again after a crash that came before the disk knew of its use"),
     (265, "a paused node kept its claim and consented to nobody"),
+    (522, "giving way to a deaf active was never due, because nothing else happened"),
+    (885, "a peer that heard us over the segment alone was left alone on the links"),
+    (4113, "the same"),
+    (2592, "giving way to a deaf active came too late"),
+    (4332, "a peer that could hear us over the segment alone fell silent now and then"),
+    (21846, "agents that take turns: two leases of both answering are permitted"),
     (43, "a claim on a slow wire: two pulses of both answering are permitted"),
 ];
 

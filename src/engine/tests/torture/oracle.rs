@@ -4,8 +4,9 @@
 //! "Cut off" is judged by the wires, not by what the engines think. While two nodes answer for a group,
 //! - V1: they have not been joined in both directions, both processes running, for longer than two pulses and the
 //!   longest way through the wires: hearing each other ends it;
-//! - V2: the segment has not been sound between them for longer than a silence and a lease: probes and the latch
-//!   end it, whatever the processes do;
+//! - V2: the segment has not been sound between them for longer than a silence and two leases: probes and the latch
+//!   end it, whatever the processes do. Two, because the agents may take turns: one ends when the other, which was
+//!   stopped or restarted within its lease, goes on. An adoption begins the count anew for the same reason;
 //! - V3: no running process that answers has believed words of the other reaching it for longer than it takes to be
 //!   sure that the other is deaf; an opening may run ahead of the claim that goes with it by the way through the
 //!   wires. Words can be believed only of a session that was proven while both directions
@@ -40,6 +41,8 @@ pub struct Oracle {
     hears: [Option<MonoTime>; 2],
     /// Per group: since when two nodes answer.
     doubled: Vec<Option<MonoTime>>,
+    /// Per node: the generation under which its kernel has turned somebody away.
+    pub turned_away: [u64; 2],
     /// Instants at which two nodes answered, permitted or not.
     pub both: usize,
     /// Changes of active.
@@ -60,6 +63,7 @@ impl Oracle {
             isolated: [None; 2],
             neighbour: [false; 2],
             hears: [None; 2],
+            turned_away: [0; 2],
             both: 0,
             openings: BTreeMap::new(),
         }
@@ -157,6 +161,8 @@ impl Oracle {
             if node.pause.is_none() {
                 let open = node.kernel.open.contains_key(&group_id(group));
                 assert_eq!(open, state.is_open(), "the gate of node {at} group {group} is not as its role");
+                let refused = node.kernel.refused == node.kernel.generation;
+                assert!(!(open && refused), "S7: node {at} thinks it answers, but its kernel has refused");
                 assert!(!(open && state.role == Role::Paused), "a paused group of node {at} is open");
             }
         }
@@ -167,15 +173,24 @@ impl Oracle {
         );
     }
 
+    /// An agent goes on with the gate of its former life.
+    pub fn note_adoption(&mut self, now: MonoTime) {
+        self.segment = self.segment.map(|_| now);
+    }
+
     /// After everything that happens.
     pub fn check(sim: &mut Sim) {
         Oracle::follow_wires(sim);
         let (now, timing) = (sim.now, sim.timing);
         let way = sim.net.delay.iter().max().copied().unwrap_or_default();
         let joined = timing.pulse * 2 + way * 6 + Duration::from_millis(1);
-        let latched = timing.silence + timing.lease + timing.pulse * 2 + way * 6;
+        let latched = timing.silence + timing.lease * 2 + timing.pulse * 2 + way * 6;
         let deaf = timing.silence * 3 + timing.pulse * 6 + way * 6;
         for group in 0..sim.plan.groups.len() {
+            for at in sim.answering(group) {
+                let away = sim.oracle.turned_away[at];
+                assert!(away != sim.nodes[at].kernel.generation, "S7: a lapsed lease of node {at} answers again");
+            }
             if sim.answering(group).len() < 2 {
                 sim.oracle.doubled[group] = None;
                 continue;

@@ -165,6 +165,7 @@ impl Sim {
         node.disk.writing = false;
         let kernel = node.kernel.clone();
         if kernel.generation != 0 {
+            self.oracle.note_adoption(self.now);
             let mut open: Vec<(GroupId, Epoch)> = kernel.open.iter().map(|(group, epoch)| (*group, *epoch)).collect();
             open.sort_unstable();
             let refused = kernel.refused == kernel.generation;

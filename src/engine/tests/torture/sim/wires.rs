@@ -80,6 +80,7 @@ impl Sim {
         } else if kernel.open.contains_key(&group_id(group)) && kernel.until != MonoTime::ZERO && now >= kernel.until
         {
             kernel.refused = kernel.generation;
+            self.oracle.turned_away[to] = kernel.generation;
         }
     }
 }
