@@ -135,7 +135,7 @@ pub(super) fn notice(names: &Names, notice: &Notice) -> Told {
         Notice::PeerSilent { peer, silence } => {
             let text =
                 format!("{} is silent on every link for {:.1} ms", names.node(peer), silence.as_secs_f64() * 1e3);
-            told(Severity::Error, "peer_silent", text)
+            told(Severity::Warning, "peer_silent", text)
         }
         Notice::PeerLeft { peer } => told(Severity::Info, "peer_left", format!("{} said goodbye", names.node(peer))),
         Notice::Link { link, heard: true } => {
