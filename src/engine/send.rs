@@ -65,7 +65,11 @@ impl Engine {
 
     /// One pulse, or a few if many rows are unacknowledged, on one link.
     pub(super) fn send_on(&mut self, peer: usize, link: LinkId, query: bool, now: MonoTime, out: &mut Actions) {
-        let mut base = self.peers[peer].acked;
+        // What a peer we do not hear acknowledged long ago it may have forgotten since, in a new session: it is told
+        // everything, if that fits into one datagram.
+        let heard = self.presence(peer, now) == Presence::Heard;
+        let whole = !heard && self.groups.len() <= ROWS_PER_PULSE;
+        let mut base = if whole { 0 } else { self.peers[peer].acked };
         for datagram in 0..BURST {
             self.counter += 1;
             let echo = self.peers[peer].sessions.echo(self.counter);

@@ -99,7 +99,7 @@ fn whatever_is_done_to_a_pair_for_long() {
 }
 
 /// Seeds that once found a fault of the engine, each with what it was.
-const FOUND: [(u64, &str); 14] = [
+const FOUND: [(u64, &str); 15] = [
     (17, "the peer's own probe, heard before it was known, counted as a neighbour whose silence meant isolation"),
     (76, "rows acknowledged in a former life were never sent again: no consent ever arrived"),
     (94, "an active with the higher epoch went on beside a deaf one"),
@@ -112,6 +112,7 @@ const FOUND: [(u64, &str); 14] = [
     (4113, "the same"),
     (2592, "giving way to a deaf active came too late"),
     (4332, "a peer that could hear us over the segment alone fell silent now and then"),
+    (39426, "a deaf node left out rows that its peer had acknowledged in another session"),
     (21846, "agents that take turns: two leases of both answering are permitted"),
     (43, "a claim on a slow wire: two pulses of both answering are permitted"),
 ];
