@@ -9,6 +9,7 @@
 use random::Random;
 use sim::Sim;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 mod faults;
 mod net;
@@ -41,6 +42,57 @@ fn play(sim: &mut Sim) {
     sim.run(pace);
     faults::mend(sim);
     faults::settle(sim);
+}
+
+/// Both started, every group served, nothing pending.
+fn calm(sim: &mut Sim) {
+    sim.start(0);
+    sim.start(1);
+    sim.traffic();
+    let start = sim.timing.listen * 2 + sim.timing.pulse * 10 + Duration::from_secs(1);
+    let phase = sim.random.span(sim.timing.pulse);
+    sim.run(start + phase);
+    sim.traffic();
+    sim.run(sim.timing.pulse);
+}
+
+// L2
+fn disturb(sim: &mut Sim) {
+    calm(sim);
+    let before = sim.oracle.openings.clone();
+    let kind = sim.random.below(3);
+    // What is disturbed is the only link, except when it is one of two.
+    sim.net.cut[0][1] = kind != 1;
+    sim.net.cut[1][1] = kind != 1;
+    if kind == 1 {
+        sim.net.loss[sim.random.below(2)] = 30 + sim.random.below(71);
+    }
+    for _ in 0..20 {
+        let at = sim.random.below(2);
+        match kind {
+            0 => sim.net.drop_next[at] = 1 + sim.random.below(2),
+            1 => {}
+            _ => {
+                let span = sim.random.span(sim.timing.lease - sim.timing.pulse * 3 / 2);
+                sim.stop(at, span);
+                sim.run(span);
+            }
+        }
+        let pause = sim.timing.pulse * 6 + sim.random.span(sim.timing.pulse * 6);
+        sim.run(pause);
+    }
+    assert_eq!(sim.oracle.openings, before, "L2: a takeover after a disturbance of kind {kind}");
+}
+
+// L1
+fn lose_host(sim: &mut Sim) {
+    calm(sim);
+    let gone = sim.random.below(2);
+    sim.crash(gone);
+    sim.run(sim.timing.silence + sim.timing.probe * 2);
+    for group in 0..sim.plan.groups.len() {
+        assert_eq!(sim.answering(group), [1 - gone], "L1: group {group} is not taken over in time");
+    }
 }
 
 fn build(seed: u64) -> Sim {
@@ -90,6 +142,16 @@ fn run_many(from: u64, seeds: u64, play: impl Fn(&mut Sim)) {
 #[test]
 fn whatever_is_done_to_a_pair_it_keeps_its_promises() {
     run_many(0, number("TORTURE_SHORT", 150), play);
+}
+
+#[test]
+fn what_is_no_failure_causes_no_takeover() {
+    run_many(0, number("TORTURE_SHORT", 60), disturb);
+}
+
+#[test]
+fn a_lost_host_is_taken_over_within_the_bound_at_any_phase() {
+    run_many(0, number("TORTURE_SHORT", 150), lose_host);
 }
 
 #[test]

@@ -43,6 +43,10 @@ pub struct Oracle {
     doubled: Vec<Option<MonoTime>>,
     /// Per node: the generation under which its kernel has turned somebody away.
     pub turned_away: [u64; 2],
+    /// Per node and group: the epoch it claims, and since when.
+    claims: [Vec<(Epoch, MonoTime)>; 2],
+    /// Per node: when its process went on after a stall.
+    pub resumed: [MonoTime; 2],
     /// Instants at which two nodes answered, permitted or not.
     pub both: usize,
     /// Changes of active.
@@ -64,6 +68,8 @@ impl Oracle {
             neighbour: [false; 2],
             hears: [None; 2],
             turned_away: [0; 2],
+            claims: [vec![(Epoch::NONE, MonoTime::ZERO); groups], vec![(Epoch::NONE, MonoTime::ZERO); groups]],
+            resumed: [MonoTime::ZERO; 2],
             both: 0,
             openings: BTreeMap::new(),
         }
@@ -111,7 +117,7 @@ impl Oracle {
                 assert!(kernel.generation != 0, "S7: a gate opens under a lease only");
                 kernel.open.insert(group, epoch);
                 if decided == now {
-                    Oracle::check_isolation(sim, at, group, epoch);
+                    Oracle::check_evidence(sim, at, group, epoch);
                 }
                 sim.oracle.open(at, group, epoch);
             }
@@ -120,14 +126,20 @@ impl Oracle {
         }
     }
 
-    /// A node that hears none of the neighbours it knew opens with consent only.
-    fn check_isolation(sim: &Sim, at: usize, group: GroupId, epoch: Epoch) {
+    /// Without consent a node opens only after a claim that was out for a probe interval, after a silence that it
+    /// witnessed, and not while it hears none of the neighbours it knew.
+    fn check_evidence(sim: &Sim, at: usize, group: GroupId, epoch: Epoch) {
         let patience = sim.timing.silence + sim.timing.probe * 2 + sim.timing.pulse;
         let alone = sim.oracle.isolated[at].is_some_and(|since| sim.now.since(since) > patience);
         let consented = sim.nodes[at].engine.as_ref().is_some_and(|engine| {
             engine.peers[0].left || engine.peers[0].row(group).is_some_and(|row| row.consent == epoch)
         });
         let known = sim.oracle.neighbour[at] && sim.plan.profile == crate::config::Profile::Fast;
+        let (claim, since) = sim.oracle.claims[at][usize::from(group.0)];
+        let out = claim == epoch && sim.now.since(since) >= sim.timing.probe;
+        assert!(consented || out, "node {at} opens {group:?} without a claim");
+        let awake = sim.now.since(sim.oracle.resumed[at]);
+        assert!(consented || awake >= sim.timing.silence, "node {at} opens {group:?} {awake:?} after a stall");
         assert!(!(alone && known) || consented, "node {at} opens {group:?} although it is off the segment");
     }
 
@@ -155,12 +167,17 @@ impl Oracle {
             if let Some((epoch, _)) = state.reserving {
                 oracle.counter = oracle.counter.max(epoch.counter());
             }
+            let claim = &mut oracle.claims[at][group];
+            if claim.0 != state.claim {
+                *claim = (state.claim, sim.now);
+            }
             if let Some(row) = engine.peers[0].row(group_id(group)) {
                 oracle.told[at][group] = oracle.told[at][group].max(row.epoch);
             }
             if node.pause.is_none() {
                 let open = node.kernel.open.contains_key(&group_id(group));
                 assert_eq!(open, state.is_open(), "the gate of node {at} group {group} is not as its role");
+                assert!(!open || sim.now < node.kernel.until, "S7: node {at} thinks it answers after its lease");
                 let refused = node.kernel.refused == node.kernel.generation;
                 assert!(!(open && refused), "S7: node {at} thinks it answers, but its kernel has refused");
                 assert!(!(open && state.role == Role::Paused), "a paused group of node {at} is open");

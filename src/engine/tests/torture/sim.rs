@@ -204,13 +204,16 @@ impl Sim {
     pub fn stop(&mut self, at: usize, span: Duration) {
         if self.nodes[at].is_running() {
             self.note(format!("node {at}: stopped for {span:?}"));
-            self.nodes[at].pause = Some(Pause::default());
+            self.nodes[at].pause = Some(Pause { decided: self.now, ..Pause::default() });
             self.later(Due::Resume { to: at }, span);
         }
     }
 
     pub fn resume(&mut self, at: usize) {
         let Some(pause) = self.nodes[at].pause.take() else { return };
+        if self.now.since(pause.decided) >= self.timing.pulse * 2 {
+            self.oracle.resumed[at] = self.now;
+        }
         self.note(format!("node {at}: goes on with {} held, {} waiting", pause.held.len(), pause.backlog.len()));
         self.carry_out(at, pause.held, &pause.bytes, pause.decided);
         for waiting in pause.backlog {
