@@ -92,6 +92,9 @@ pub struct Engine {
     /// Since when this process has been running without a stall: silence is never counted from before.
     resumed: MonoTime,
     last: MonoTime,
+    /// Our first counter since then: a consent counts once the peer has echoed it. What lay in a socket's buffer
+    /// during a stall may be from before the peer changed its mind.
+    proof: u64,
     /// Something changed that a group may have to act on.
     dirty: bool,
     /// The earliest deadline of any group.
@@ -138,6 +141,7 @@ impl Engine {
             next_pulse: now,
             resumed: now,
             last: now,
+            proof: 0,
             dirty: true,
             group_deadline: now,
             persist_version: 0,
@@ -237,6 +241,7 @@ impl Engine {
             return;
         }
         self.resumed = now;
+        self.proof = self.counter + 1;
         for peer in &mut self.peers {
             peer.watch = None;
         }

@@ -60,6 +60,8 @@ pub(super) struct Peer {
     pub hint: bool,
     pub left: bool,
     pub deaf: bool,
+    /// The highest of our counters that it has heard, as it says.
+    pub echoed: u64,
     /// When it last said so.
     pub deaf_at: Option<MonoTime>,
     pub silent_told: bool,
@@ -100,6 +102,7 @@ impl Peer {
             hint: false,
             left: false,
             deaf: false,
+            echoed: 0,
             deaf_at: None,
             silent_told: false,
             rows: vec![None; setup.groups.len()],
@@ -175,6 +178,7 @@ impl Peer {
         self.table = 0;
         self.acked = 0;
         self.left = false;
+        self.echoed = 0;
         self.told.fill(false);
         for row in self.rows.iter_mut().flatten() {
             *row = Row {

@@ -174,6 +174,9 @@ impl Engine {
             Role::Handover => return if row.claim == group.reserve { Permit::Claim } else { Permit::No },
             Role::Starting | Role::Standby | Role::Fault | Role::Paused => {}
         }
+        if row.consent == group.reserve && self.peers[peer].echoed < self.proof {
+            return Permit::No;
+        }
         if row.consent == group.reserve {
             return Permit::Open(consent_cause(row.reason));
         }

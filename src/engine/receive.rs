@@ -100,6 +100,8 @@ impl Engine {
                 out.notice(Notice::PeerLeft { peer: known.id });
             }
             known.left = header.flags.goodbye;
+            changed |= known.echoed < self.proof && header.echo_counter >= self.proof;
+            known.echoed = header.echo_counter;
             // It may fall: then the peer wants to be told everything again.
             known.acked = header.ack_version.min(self.table);
             anew = known.note_config(header);

@@ -12,6 +12,9 @@ use crate::wire::pulse::Role;
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// Silent neighbours hold a takeover up for this long and no longer (S6): whoever forges neighbours and lets them fall
+/// silent must not hold it up for ever.
+const ISOLATION: Duration = Duration::from_secs(600);
 /// Fast asking ends after this long; from then on one question per pulse.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Neighbours remembered per interface.
@@ -275,7 +278,8 @@ impl Engine {
         }
         // What was heard before the asking began may have been heard before the cable was pulled.
         let recent = now.back(watch.interval * FRESH);
-        if !self.segments[at].is_alive(start.max(watch.since).max(recent)) {
+        let alive = self.segments[at].is_alive(start.max(watch.since).max(recent));
+        if !alive && silence < ISOLATION {
             return Evident::Isolated;
         }
         let evidence = &watch.evidence[at];
@@ -285,7 +289,7 @@ impl Engine {
             return if evidence.last_answer.is_some() { Evident::Vetoed } else { Evident::Wait };
         }
         // A loose cable lets a frame through now and then: somebody must be heard while the probes stay unanswered.
-        if silence < veto && !self.segments[at].is_alive(evidence.first_sent) {
+        if silence < veto && silence < ISOLATION && !self.segments[at].is_alive(evidence.first_sent) {
             return Evident::Wait;
         }
         let claimed = claimed.is_some_and(|claimed| claimed + timing.probe <= now);

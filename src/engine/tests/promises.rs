@@ -260,6 +260,8 @@ fn an_isolated_standby_that_knows_of_neighbours_does_not_promote() {
     assert_eq!(world.answering(), [0]);
     let report = world.nodes[1].engine.as_ref().unwrap().report(world.now);
     assert_eq!(report.groups[0].reason, Reason::Isolated);
+    world.run(Duration::from_secs(600));
+    assert_eq!(world.answering(), [0, 1], "S6: evidence from ARP delays for a bounded time only");
 }
 
 #[test]
@@ -367,4 +369,21 @@ fn probes_sent_while_isolated_prove_nothing_once_the_segment_is_back() {
     world.run(Duration::from_secs(1));
     assert_eq!(world.answering(), [0]);
     assert_eq!(world.both, 0);
+}
+
+#[test]
+fn a_consent_from_before_a_stall_opens_nothing() {
+    let mut world = settled(Profile::Fast);
+    world.stop(1);
+    world.nodes[1].room = 4;
+    // Lets go, with its consent for the stopped standby, whose buffer then runs over.
+    world.facts(0, false);
+    world.run(ms(30));
+    world.facts(0, true);
+    world.traffic();
+    world.run_until_answered_by(0, Duration::from_secs(2));
+    world.resume(1);
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.both, 0);
+    assert_eq!(world.answering(), [0]);
 }

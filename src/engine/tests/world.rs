@@ -49,7 +49,9 @@ pub struct Node {
     pub disk_works: bool,
     /// A stopped process: events wait.
     pub stopped: bool,
+    /// What waits for a stopped process, and how much fits.
     backlog: Vec<(LinkId, Vec<u8>)>,
+    pub room: usize,
     pub notices: Vec<(MonoTime, Notice)>,
     pub outcomes: Vec<(u64, Outcome)>,
     pub announced: usize,
@@ -96,6 +98,7 @@ impl World {
             disk_works: true,
             stopped: false,
             backlog: Vec::new(),
+            room: usize::MAX,
             notices: Vec::new(),
             outcomes: Vec::new(),
             announced: 0,
@@ -314,7 +317,10 @@ impl World {
             }
             match self.due.remove(&(at, sequence)).unwrap() {
                 Due::Datagram { to, link, bytes } if self.nodes[to].stopped => {
-                    self.nodes[to].backlog.push((link, bytes));
+                    let node = &mut self.nodes[to];
+                    if node.backlog.len() < node.room {
+                        node.backlog.push((link, bytes));
+                    }
                 }
                 Due::Datagram { to, link, bytes } => self.handle(to, Event::Datagram { link, bytes: &bytes }),
                 Due::Sighting { to, sighting } if !self.nodes[to].stopped => {
