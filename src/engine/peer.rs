@@ -60,10 +60,12 @@ pub(super) struct Peer {
     pub hint: bool,
     pub left: bool,
     pub deaf: bool,
+    /// When it last said so, having heard us before in this session.
+    pub deaf_at: Option<MonoTime>,
+    /// It has heard us in this session. Before that, everybody is deaf.
+    pub heeded: bool,
     /// The highest of our counters that it has heard, as it says.
     pub echoed: u64,
-    /// When it last said so.
-    pub deaf_at: Option<MonoTime>,
     pub silent_told: bool,
     pub rows: Vec<Option<Row>>,
     /// Which rows belong to the table that is being told or was told last; others are from before.
@@ -104,6 +106,7 @@ impl Peer {
             deaf: false,
             echoed: 0,
             deaf_at: None,
+            heeded: false,
             silent_told: false,
             rows: vec![None; setup.groups.len()],
             told: vec![false; setup.groups.len()],
@@ -121,7 +124,7 @@ impl Peer {
     /// True if it lately did not hear us: then the segment may be all that it hears, and going back to the links
     /// alone would be silence to it.
     pub fn needs_segment(&self, now: MonoTime) -> bool {
-        self.deaf_at.is_some_and(|at| now.since(at) < DEAF_PATIENCE)
+        self.deaf || self.deaf_at.is_some_and(|at| now.since(at) < DEAF_PATIENCE)
     }
 
     /// Silence, counted from the last word, our own resumption, whichever is later.
@@ -179,6 +182,7 @@ impl Peer {
         self.acked = 0;
         self.left = false;
         self.echoed = 0;
+        self.heeded = false;
         self.told.fill(false);
         for row in self.rows.iter_mut().flatten() {
             *row = Row {

@@ -93,7 +93,8 @@ impl Engine {
         if known.sessions.newest() == Some(header.counter) {
             changed |= known.deaf != header.flags.deaf || known.left != header.flags.goodbye;
             known.deaf = header.flags.deaf;
-            if known.deaf {
+            known.heeded |= !known.deaf;
+            if known.deaf && known.heeded {
                 known.deaf_at = Some(now);
             }
             if header.flags.goodbye && !known.left {
