@@ -60,9 +60,9 @@ pub(super) struct Peer {
     pub hint: bool,
     pub left: bool,
     pub deaf: bool,
-    /// When it last said so, having heard us before in this session.
+    /// When it last said so, having heard us before.
     pub deaf_at: Option<MonoTime>,
-    /// It has heard us in this session. Before that, everybody is deaf.
+    /// It has heard us since its session began. Before that, everybody is deaf.
     pub heeded: bool,
     /// The highest of our counters that it has heard, as it says.
     pub echoed: u64,
