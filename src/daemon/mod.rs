@@ -23,7 +23,7 @@ use crate::control::server;
 use crate::effects::announcer::Announcer;
 use crate::effects::keeper::KeeperHandle;
 use crate::effects::store::{self, Store, StoreError};
-use crate::engine::{Engine, GroupState, Loaded};
+use crate::engine::{Engine, Loaded};
 use crate::io::{clock, systemd};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -184,15 +184,11 @@ fn prepare_memory() -> Vec<String> {
 fn loaded(found: store::Loaded) -> Loaded {
     match found {
         store::Loaded::Fresh => Loaded::Fresh,
-        store::Loaded::State { state, .. } => {
-            let group = |group: &store::GroupState| GroupState {
-                key: group.key,
-                seen: group.seen,
-                reserve: group.reserve,
-                held: group.held,
-                paused: group.paused,
-            };
-            Loaded::State(state.groups.iter().map(group).collect())
+        store::Loaded::State { state, remark } => {
+            if let Some(remark) = remark {
+                tracing::warn!("{remark}");
+            }
+            Loaded::State(state.groups)
         }
         store::Loaded::Damaged(description) => {
             tracing::error!("{description}");

@@ -171,7 +171,7 @@ impl Slow {
                     }
                     self.answer(id, Answer::One(Box::new(Response::Outcome(Answered { ok, message }))));
                 }
-                Tale::Persist { version, state } => self.persist(version, &state),
+                Tale::Persist { version, state } => self.persist(version, state),
                 Tale::Report { id, report } => {
                     let mut status = status::status(&self.config, &self.names, &report, self.started);
                     status.warnings.extend(self.warnings.iter().cloned());
@@ -211,19 +211,9 @@ impl Slow {
         }
     }
 
-    fn persist(&mut self, version: u64, groups: &[GroupState]) {
-        let groups = groups.iter().map(|group| store::GroupState {
-            key: group.key,
-            seen: group.seen,
-            reserve: group.reserve,
-            held: group.held,
-            paused: group.paused,
-        });
-        let state = store::State {
-            node: self.config.me,
-            cluster: store::cluster_hash(&self.config.cluster),
-            groups: groups.collect(),
-        };
+    fn persist(&mut self, version: u64, groups: Vec<GroupState>) {
+        let cluster = store::cluster_hash(&self.config.cluster);
+        let state = store::State { node: self.config.me, cluster, groups };
         self.store.write(version, state);
     }
 

@@ -8,8 +8,9 @@
 mod dir;
 mod slot;
 
+use crate::engine::GroupState;
 use crate::io::clock;
-use crate::types::{Epoch, GroupKey, NodeId};
+use crate::types::NodeId;
 use dir::StateDir;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -34,21 +35,6 @@ pub struct State {
     pub cluster: u64,
     /// One entry per group; the order means nothing.
     pub groups: Vec<GroupState>,
-}
-
-/// What is kept of one group.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct GroupState {
-    /// Which group.
-    pub key: GroupKey,
-    /// The highest epoch known to have been used by anyone.
-    pub seen: Epoch,
-    /// The epoch this node may open with, once; NONE if it has none.
-    pub reserve: Epoch,
-    /// The epoch this node opened with last; NONE if it never did.
-    pub held: Epoch,
-    /// Closed by the operator until resumed.
-    pub paused: bool,
 }
 
 /// What a cluster is called in its state files: the first eight bytes of SHA-256 of its name.

@@ -5,7 +5,8 @@
 //! each group key, seen, reserve and held (8 each) and one byte of flags (bit 0: paused).
 //! Never does: touch a file. Bytes that are not a whole slot give the reason, never a panic.
 
-use super::{GroupState, State};
+use super::State;
+use crate::engine::GroupState;
 use crate::types::{Epoch, GroupKey, NodeId};
 use sha2::{Digest, Sha256};
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::types::{Epoch, GroupKey};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
