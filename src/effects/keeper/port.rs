@@ -107,6 +107,7 @@ impl Port {
             self.vips.iter().filter(|vip| self.novel.contains(vip) || !before.contains(vip)).copied().collect();
         self.wanted = wanted;
         self.plan = Plan::empty();
+        self.rounds = 0;
         self.lost.clear();
         self.dirty = true;
         self.changed = true;
