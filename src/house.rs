@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod documents;
+
 /// Lines of a file, comments and tests included.
 const FILE_LINES: usize = 400;
 /// Lines of a function, from `fn` to its closing brace.
@@ -106,37 +108,4 @@ fn functions_stay_short_enough_to_be_read() {
         }
     }
     assert!(long.is_empty(), "{}", long.join("\n"));
-}
-
-#[test]
-fn every_claimed_behaviour_has_a_test_that_names_it() {
-    let tests: String = files("src", "rs")
-        .into_iter()
-        .filter(|path| is_test(path))
-        .chain(files("netns-tests", "rs"))
-        .map(|path| read(&path))
-        .collect();
-    let words: Vec<&str> = tests.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').collect();
-    let missing: Vec<String> =
-        (1..=11).map(|number| format!("HP-{number}")).filter(|id| !words.contains(&id.as_str())).collect();
-    assert!(missing.is_empty(), "no test names {}", missing.join(", "));
-}
-
-#[test]
-fn every_field_on_the_wire_and_every_reason_is_documented() {
-    let protocol = read(&root().join("docs/protocol.md"));
-    let source = read(&root().join("src/wire/pulse.rs"));
-    let mut inside = false;
-    for line in source.lines() {
-        if line.starts_with("pub struct Header") || line.starts_with("pub struct Row ") {
-            inside = true;
-        } else if line == "}" {
-            inside = false;
-        } else if inside && let Some(field) = line.trim().strip_prefix("pub ") {
-            let name = field.split(':').next().unwrap_or_default();
-            let spaced = name.trim_end_matches("_us").replace('_', " ");
-            let named = protocol.contains(name) || protocol.contains(&spaced);
-            assert!(named, "docs/protocol.md does not mention `{name}`");
-        }
-    }
 }

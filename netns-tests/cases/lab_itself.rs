@@ -95,7 +95,7 @@ fn web_client_reaches_nginx_and_counts_what_is_lost() {
     let web = Web::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)], 1_000);
     std::thread::sleep(Duration::from_secs(1));
     let requests = web.finish();
-    assert!(requests.0.len() > 900, "only {} requests in a second", requests.0.len());
+    assert!(requests.0.len() > 100, "only {} requests in a second", requests.0.len());
     assert_eq!(requests.answered_by(Server::Alpha), requests.0.len());
     eprintln!("gap {:?} slowest {:?}", requests.longest_gap(), requests.slowest());
     let web = Web::start(&lab, &[ip(ADDRESS)], 100);

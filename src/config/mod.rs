@@ -28,6 +28,12 @@ pub use error::{ConfigError, ConfigErrors, MAX_ERRORS};
 pub use keyfile::{KeyFile, KeyFileError};
 pub use timing::{Profile, Timing};
 
+/// Every table of the file: its header and its keys.
+#[cfg(test)]
+pub(crate) fn schemas() -> [&'static walk::Schema; 6] {
+    raw::EVERYWHERE
+}
+
 /// A valid configuration as seen by one node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {

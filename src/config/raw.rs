@@ -38,7 +38,7 @@ const CHECK: Schema = Schema {
         "command",
     ],
 };
-const EVERYWHERE: [&Schema; 6] = [&ROOT, &TIMING, &NODE, &WITNESS, &GROUP, &CHECK];
+pub(super) const EVERYWHERE: [&Schema; 6] = [&ROOT, &TIMING, &NODE, &WITNESS, &GROUP, &CHECK];
 
 /// Longest times that can be configured: an hour before a preferred node comes back, a minute of draining.
 const MAX_PREEMPT_DELAY_MS: u64 = 3_600_000;
