@@ -13,5 +13,7 @@ pub mod gate;
 #[cfg(test)]
 mod house;
 pub mod io;
+#[cfg(any(test, feature = "sim"))]
+mod sim;
 pub mod types;
 pub mod wire;

@@ -17,6 +17,8 @@ mod pause;
 mod render;
 mod resume;
 mod run;
+#[cfg(feature = "sim")]
+mod sim;
 mod status;
 mod switch;
 mod terminal;
@@ -58,6 +60,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Make a cluster key
     Keygen(keygen::KeygenArgs),
+    /// Run the simulator
+    #[cfg(feature = "sim")]
+    Sim(sim::SimArgs),
 }
 
 /// Where the agent listens.
@@ -104,6 +109,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::execute(&args),
         Command::Doctor(args) => doctor::execute(&args),
         Command::Keygen(args) => keygen::execute(&args),
+        #[cfg(feature = "sim")]
+        Command::Sim(args) => sim::execute(&args),
     };
     match outcome {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,

@@ -19,6 +19,7 @@
 //! | `command` | what operators ask |
 //! | `report` | what `status` shows |
 //! | `reconfigure` | another configuration while running |
+//! | `inspect` | what the simulator may look at |
 //!
 //! # How a gate comes to open
 //! While a peer is heard, nothing opens without its consent: a node *claims* its reserved epoch in its row, the peer
@@ -35,6 +36,8 @@ mod command;
 mod durable;
 mod event;
 mod group;
+#[cfg(any(test, feature = "sim"))]
+mod inspect;
 mod lease;
 mod notice;
 mod peer;

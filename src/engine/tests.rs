@@ -2,5 +2,4 @@
 
 mod promises;
 mod reload;
-mod torture;
 mod world;

@@ -1,8 +1,8 @@
 //! The disks: slow, failing, and always with the newest state first.
 
 use super::{Due, Sim, Waiting};
-use crate::engine::tests::world::ms;
 use crate::engine::{Action, GroupState, Loaded};
+use crate::sim::names::ms;
 
 impl Sim {
     pub(super) fn persist(&mut self, at: usize, list: &[Action]) {

@@ -1,11 +1,11 @@
 //! What is done to the nodes: drawn from the seed, one fault after another, and everything mended at the end.
 
+use super::names::{group_id, id, mac, ms, vip};
 use super::net::{Net, PATHS};
 use super::node::{Node, Waiting};
 use super::random::Random;
-use super::sim::{Plan, Sim, group_id, id};
+use super::world::{Plan, Sim};
 use crate::config::Profile;
-use crate::engine::tests::world::{mac, ms, vip};
 use crate::engine::{Command, Loaded};
 use crate::types::{LinkId, MonoTime};
 use crate::wire::frame::Sighting;
@@ -244,8 +244,8 @@ fn is_settled(sim: &Sim) -> bool {
         let may = |node: &Node| {
             node.is_running()
                 && node.engine.as_ref().is_some_and(|engine| {
-                    let state = &engine.groups[group];
-                    let lost = state.state_damaged && engine.peers[0].heard.is_none();
+                    let state = engine.view_group(group);
+                    let lost = state.state_damaged && engine.view_peer(0, sim.now).heard.is_none();
                     !state.paused && !lost
                 })
         };
@@ -258,14 +258,10 @@ pub fn states(sim: &Sim) -> Vec<String> {
     let mut lines = Vec::new();
     for at in 0..2 {
         let Some(engine) = &sim.nodes[at].engine else { continue };
-        let peer = &engine.peers[0];
-        let (silence, deaf, left) = (peer.silence(engine.resumed, sim.now), peer.deaf, peer.left);
-        let (have, table, acked, own) = (peer.have, peer.table, peer.acked, engine.table);
-        lines.push(format!(
-            "node {at}: silence {silence:?} deaf {deaf} left {left} have {have}/{table} acked {acked}/{own} rejects {:?}",
-            engine.rejects
-        ));
-        for (group, state) in engine.report(sim.now).groups.iter().enumerate() {
+        let (peer, report) = (engine.view_peer(0, sim.now), engine.report(sim.now));
+        lines.push(format!("node {at}: {peer:?} rejects {:?}", report.rejects));
+        for (group, state) in report.groups.iter().enumerate() {
+            let view = engine.view_group(group);
             lines.push(format!(
                 "node {at} group {group} prefers {:?}: {:?} {} {:?} {:?}, seen {} reserve {} claim {} consent {}",
                 sim.plan.groups[group],
@@ -273,10 +269,10 @@ pub fn states(sim: &Sim) -> Vec<String> {
                 state.epoch,
                 state.reason,
                 state.waiting,
-                engine.groups[group].seen,
-                engine.groups[group].reserve,
-                engine.groups[group].claim,
-                engine.groups[group].consent,
+                view.seen,
+                view.reserve,
+                view.claim,
+                view.consent,
             ));
         }
     }

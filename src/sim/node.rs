@@ -1,6 +1,6 @@
-//! One node as the torture sees it: process, kernel, disk.
+//! One node as the simulator sees it: process, kernel, disk.
 
-use super::super::world::Kernel;
+use super::kernel::Kernel;
 use crate::engine::{Action, Command, Engine, Event, GroupState, InterfaceFacts, Loaded};
 use crate::types::{InterfaceId, LinkId, MonoTime};
 use crate::wire::frame::Sighting;

@@ -1,7 +1,7 @@
 //! What travels between the nodes: datagrams, requests for addresses, and what agents see of them.
 
-use super::{Due, RECORDED, SEGMENT, Sim, bystander, group_id};
-use crate::engine::tests::world::{mac, vip};
+use super::{Due, RECORDED, SEGMENT, Sim, bystander};
+use crate::sim::names::{group_id, mac, vip};
 use crate::types::{MonoTime, Vip};
 use crate::wire::frame::Sighting;
 

@@ -1,4 +1,4 @@
-//! What must hold whatever is done: the promises, put as rules over what the torture knows and the nodes cannot.
+//! What must hold whatever is done: the promises, put as rules over what the simulator knows and the nodes cannot.
 //!
 //! # When two nodes may answer (S8)
 //! "Cut off" is judged by the wires, not by what the engines think. While two nodes answer for a group,
@@ -14,8 +14,9 @@
 //!
 //! Only ways without loss count as joined; otherwise chance could cut for as long as it likes.
 
+use super::names::{group_id, id};
 use super::net::SEGMENT;
-use super::sim::{Sim, group_id, id};
+use super::world::Sim;
 use crate::engine::{GateAction, GroupState, Loaded};
 use crate::types::{Epoch, GroupId, MonoTime};
 use crate::wire::pulse::Role;
@@ -132,7 +133,8 @@ impl Oracle {
         let patience = sim.timing.silence + sim.timing.probe * 2 + sim.timing.pulse;
         let alone = sim.oracle.isolated[at].is_some_and(|since| sim.now.since(since) > patience);
         let consented = sim.nodes[at].engine.as_ref().is_some_and(|engine| {
-            engine.peers[0].left || engine.peers[0].row(group).is_some_and(|row| row.consent == epoch)
+            engine.view_peer(0, sim.now).left
+                || engine.view_row(0, usize::from(group.0)).is_some_and(|row| row.consent == epoch)
         });
         let known = sim.oracle.neighbour[at] && sim.plan.profile == crate::config::Profile::Fast;
         let (claim, since) = sim.oracle.claims[at][usize::from(group.0)];
@@ -159,24 +161,22 @@ impl Oracle {
     pub fn after_event(sim: &mut Sim, at: usize) {
         let node = &sim.nodes[at];
         let Some(engine) = &node.engine else { return };
-        for (group, state) in engine.groups.iter().enumerate() {
+        for group in 0..sim.plan.groups.len() {
+            let state = engine.view_group(group);
             let oracle = &mut sim.oracle;
-            for epoch in [state.seen, state.reserve, state.consent, state.epoch] {
-                oracle.counter = oracle.counter.max(epoch.counter());
-            }
-            if let Some((epoch, _)) = state.reserving {
+            for epoch in [state.seen, state.reserve, state.reserving, state.consent, state.epoch] {
                 oracle.counter = oracle.counter.max(epoch.counter());
             }
             let claim = &mut oracle.claims[at][group];
             if claim.0 != state.claim {
                 *claim = (state.claim, sim.now);
             }
-            if let Some(row) = engine.peers[0].row(group_id(group)) {
+            if let Some(row) = engine.view_row(0, group) {
                 oracle.told[at][group] = oracle.told[at][group].max(row.epoch);
             }
             if node.pause.is_none() {
                 let open = node.kernel.open.contains_key(&group_id(group));
-                assert_eq!(open, state.is_open(), "the gate of node {at} group {group} is not as its role");
+                assert_eq!(open, state.open, "the gate of node {at} group {group} is not as its role");
                 assert!(!open || sim.now < node.kernel.until, "S7: node {at} thinks it answers after its lease");
                 let refused = node.kernel.refused == node.kernel.generation;
                 assert!(!(open && refused), "S7: node {at} thinks it answers, but its kernel has refused");
@@ -244,8 +244,8 @@ impl Oracle {
         let mut hears = [false; 2];
         for (at, hears) in hears.iter_mut().enumerate() {
             let (Some(own), Some(other)) = (&sim.nodes[at].engine, &sim.nodes[1 - at].engine) else { continue };
-            let proven = own.peers[0].sessions.verified() == Some(other.session)
-                && other.peers[0].sessions.verified() == Some(own.session);
+            let proven = own.view_peer(0, now).verified == Some(other.view_session())
+                && other.view_peer(0, now).verified == Some(own.view_session());
             // On the segment pulses are sent only while no other way is heard.
             *hears = running && proven && (0..2).any(|path| way(1 - at, path));
         }

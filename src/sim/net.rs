@@ -1,7 +1,7 @@
 //! The wires: two links and the clients' segment, each direction with its own cuts, and loss, delay and duplication.
 
+use super::names::ETH;
 use super::random::Random;
-use crate::engine::tests::world::ETH;
 use crate::types::LinkPath;
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
 //! Two engines, their kernels and disks, and the wires between them, under a clock that moves only when told.
 
+use super::names::{ETH, group_id, id, mac, ms, vip};
 use super::net::{Net, PATHS, SEGMENT};
 use super::node::{Node, Pause, Waiting};
 use super::oracle::Oracle;
 use super::random::Random;
 use crate::config::{Profile, Timing};
-use crate::engine::tests::world::{ETH, mac, ms, vip};
 use crate::engine::{
     Action, Actions, Engine, Event, GateAction, GroupSetup, GroupState, InterfaceFacts, PeerSetup, Setup,
 };
@@ -83,14 +83,6 @@ pub struct Sim {
     sequence: u64,
 }
 
-pub fn id(at: usize) -> NodeId {
-    NodeId(u8::try_from(at).unwrap() + 1)
-}
-
-pub fn group_id(at: usize) -> GroupId {
-    GroupId(u16::try_from(at).unwrap())
-}
-
 fn bystander() -> Sighting {
     Sighting::Claim { address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 254)), mac: mac(9) }
 }
@@ -133,13 +125,13 @@ impl Sim {
             addresses_digest: 1,
             policy_digest: 1,
         };
-        let mut seed = [u8::try_from(at).unwrap(); 32];
+        let mut seed = [id(at).0; 32];
         seed[..8].copy_from_slice(&self.seed.to_be_bytes());
         seed[8..16].copy_from_slice(&self.nodes[at].life.to_be_bytes());
         Setup {
             me: id(at),
             timing: self.timing,
-            keys: Arc::new(KeyRing::new("torture", &[(1, [7; 32])])),
+            keys: Arc::new(KeyRing::new("simulated", &[(1, [7; 32])])),
             seed,
             epoch_floor: self.oracle.floor(),
             loaded: self.nodes[at].disk.content.clone(),
@@ -278,7 +270,8 @@ impl Sim {
         for action in list {
             match action {
                 Action::Send { link, bytes: range, .. } => {
-                    let path = PATHS.iter().position(|path| *path == link.path).unwrap();
+                    let path =
+                        PATHS.iter().position(|path| *path == link.path).expect("invariant: a link of the setup");
                     self.send(at, path, &bytes[range]);
                 }
                 Action::Gate(gate) => {
@@ -328,7 +321,7 @@ impl Sim {
             }
             self.now = next;
             if due <= next {
-                let (_, due) = self.due.pop_first().unwrap();
+                let Some((_, due)) = self.due.pop_first() else { break };
                 self.happen(due);
                 Oracle::check(self);
                 continue;

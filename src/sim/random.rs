@@ -21,8 +21,8 @@ impl Random {
 
     /// One of 0 … `bound` − 1.
     pub fn below(&mut self, bound: usize) -> usize {
-        let bound = u64::try_from(bound).unwrap().max(1);
-        usize::try_from(self.next() % bound).unwrap()
+        let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
+        usize::try_from(self.next() % bound).unwrap_or_default()
     }
 
     /// True in `percent` of a hundred cases.
@@ -32,7 +32,7 @@ impl Random {
 
     /// A span from zero up to and including `longest`.
     pub fn span(&mut self, longest: Duration) -> Duration {
-        let nanos = u64::try_from(longest.as_nanos()).unwrap();
+        let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX - 1);
         Duration::from_nanos(self.next() % (nanos + 1))
     }
 }

@@ -1,0 +1,79 @@
+//! What simulator and model may look at, and nobody else: plain copies of the engine's state. Nothing here changes
+//! anything, and none of it is part of the agent.
+
+use super::{Engine, group_id};
+use crate::types::{Epoch, MonoTime};
+use crate::wire::pulse::{Role, Row};
+use std::time::Duration;
+
+/// One group of an engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct GroupView {
+    pub role: Role,
+    /// The epoch it is active with.
+    pub epoch: Epoch,
+    pub seen: Epoch,
+    pub reserve: Epoch,
+    /// On its way to the disk.
+    pub reserving: Epoch,
+    pub claim: Epoch,
+    pub consent: Epoch,
+    pub open: bool,
+    pub paused: bool,
+    pub state_damaged: bool,
+}
+
+/// One peer of an engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PeerView {
+    pub heard: Option<MonoTime>,
+    pub silence: Duration,
+    pub left: bool,
+    pub deaf: bool,
+    /// Its session, if it has proven it.
+    pub verified: Option<u64>,
+    /// Of its table we have this version, of the newest.
+    pub have: (u64, u64),
+    /// Of our table it has this version.
+    pub acked: u64,
+}
+
+impl Engine {
+    pub(crate) fn view_group(&self, at: usize) -> GroupView {
+        let group = &self.groups[at];
+        GroupView {
+            role: group.role,
+            epoch: group.epoch,
+            seen: group.seen,
+            reserve: group.reserve,
+            reserving: group.reserving.map_or(Epoch::NONE, |(epoch, _)| epoch),
+            claim: group.claim,
+            consent: group.consent,
+            open: group.is_open(),
+            paused: group.paused,
+            state_damaged: group.state_damaged,
+        }
+    }
+
+    pub(crate) fn view_peer(&self, peer: usize, now: MonoTime) -> PeerView {
+        let known = &self.peers[peer];
+        PeerView {
+            heard: known.heard,
+            silence: known.silence(self.resumed, now),
+            left: known.left,
+            deaf: known.deaf,
+            verified: known.sessions.verified(),
+            have: (known.have, known.table),
+            acked: known.acked,
+        }
+    }
+
+    /// What a peer last said about a group.
+    pub(crate) fn view_row(&self, peer: usize, group: usize) -> Option<&Row> {
+        self.peers[peer].row(group_id(group))
+    }
+
+    pub(crate) fn view_session(&self) -> u64 {
+        self.session
+    }
+}
