@@ -8,24 +8,24 @@ use std::time::Duration;
 
 /// A node's number, 1 to 255. It is the position of its `[[node]]` table in the configuration, counted from 1,
 /// and forms the low byte of every epoch the node ever uses.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub struct NodeId(pub u8);
 
 /// Position of a group in this process's group table. Local: two nodes may number groups differently,
 /// so it never travels; [`GroupKey`] does.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub struct GroupId(pub u16);
 
 /// What a group is called on the wire and in the kernel: the first eight bytes of SHA-256 of its name.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub struct GroupKey(pub u64);
 
 /// Position of a client interface in this process's interface table.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub struct InterfaceId(pub u8);
 
 /// One path to one peer.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub struct LinkId {
     /// The node at the other end.
     pub peer: NodeId,
@@ -34,7 +34,7 @@ pub struct LinkId {
 }
 
 /// The kind of path a link takes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub enum LinkPath {
     /// UDP between the n-th entries of `links` of both nodes.
     Udp(u8),
@@ -44,7 +44,7 @@ pub enum LinkPath {
 }
 
 /// Counter × 256 + node number: rises with every change of active, unique to one node by construction.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Epoch(pub u64);
 
 impl Epoch {
@@ -84,7 +84,7 @@ impl fmt::Display for Epoch {
 
 /// An instant on CLOCK_BOOTTIME in nanoseconds: the clock the gate program reads, which goes on during suspend
 /// and is never stepped.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct MonoTime(pub u64);
 
 impl MonoTime {
@@ -114,7 +114,7 @@ impl std::ops::Add<Duration> for MonoTime {
 }
 
 /// An Ethernet hardware address.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct MacAddr(pub [u8; 6]);
 
 impl MacAddr {

@@ -42,7 +42,7 @@ pub const RHO_PPM: u64 = 500;
 pub const SLACK: Duration = Duration::from_millis(1);
 
 /// All times the engine uses.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Timing {
     /// A pulse goes out on every link this often.
     pub pulse: Duration,

@@ -54,7 +54,7 @@ pub enum Action {
 }
 
 /// A change of the gate.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum GateAction {
     /// Begin a new lease generation, without any time on it yet.
     Begin {
@@ -96,7 +96,7 @@ pub enum GateAction {
 }
 
 /// How a command ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Outcome {
     /// Done.
     Done,

@@ -13,7 +13,7 @@ const PENDING: usize = 256;
 /// A stop does not wait longer than this for peers to accept what is handed over.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 enum Kind {
     Give,
     Take,
@@ -21,7 +21,7 @@ enum Kind {
 }
 
 /// A command that was begun.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Pending {
     id: u64,
     kind: Kind,

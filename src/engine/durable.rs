@@ -3,7 +3,7 @@
 use crate::types::{Epoch, GroupKey};
 
 /// The durable part of one group.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct GroupState {
     /// Which group.
     pub key: GroupKey,
@@ -18,7 +18,7 @@ pub struct GroupState {
 }
 
 /// What the store found at start.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Loaded {
     /// There never was a state here.
     Fresh,

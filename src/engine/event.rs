@@ -101,7 +101,7 @@ pub enum Event<'a> {
 }
 
 /// What is known of a client interface.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct InterfaceFacts {
     /// The interface exists.
     pub exists: bool,
@@ -124,7 +124,7 @@ impl InterfaceFacts {
 }
 
 /// What an operator can ask for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Command {
     /// Give the group to the other node, or fetch it from there.
     Switch(GroupId),

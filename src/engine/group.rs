@@ -7,7 +7,7 @@ use crate::types::{Epoch, GroupKey, InterfaceId, MonoTime, NodeId, Vip};
 use crate::wire::pulse::{Reason, Role, Row};
 
 /// A handover under way: this node is still active and has offered the group.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Offer {
     /// Position of the peer it is offered to.
     pub peer: usize,
@@ -17,7 +17,7 @@ pub(super) struct Offer {
     pub until: MonoTime,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Group {
     pub key: GroupKey,
     pub interface: InterfaceId,

@@ -14,7 +14,7 @@ use crate::types::{Epoch, GroupId, InterfaceId, MonoTime};
 use crate::wire::pulse::Role;
 
 /// A client interface and the lease on it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Interface {
     pub facts: InterfaceFacts,
     /// Since when it has been serviceable without a break.

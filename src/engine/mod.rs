@@ -19,6 +19,7 @@
 //! | `command` | what operators ask |
 //! | `report` | what `status` shows |
 //! | `reconfigure` | another configuration while running |
+//! | `snapshot` | an engine between two events, to be kept and gone on with |
 //! | `inspect` | what the simulator may look at |
 //!
 //! # How a gate comes to open
@@ -29,6 +30,7 @@
 
 use crate::types::{GroupId, InterfaceId, MonoTime, NodeId, Vip};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 mod action;
@@ -48,6 +50,7 @@ mod report;
 mod reserve;
 mod send;
 mod setup;
+mod snapshot;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -60,6 +63,7 @@ pub use notice::{Cause, Notice};
 pub use peer::{PeerConfig, Presence};
 pub use report::{GroupReport, LinkReport, PeerReport, Report, Waiting};
 pub use setup::{GroupSetup, PeerSetup, Reconfiguration, Setup};
+pub use snapshot::Snapshot;
 
 use group::Group;
 use lease::Interface;
@@ -71,9 +75,10 @@ use watch::Segment;
 const FIRST_VETO: Duration = Duration::from_secs(30);
 
 /// The engine of one node.
-#[derive(Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Engine {
-    setup: Setup,
+    #[serde(skip, default = "snapshot::no_setup")]
+    setup: Arc<Setup>,
     peers: Vec<Peer>,
     interfaces: Vec<Interface>,
     segments: Vec<Segment>,
@@ -81,7 +86,8 @@ pub struct Engine {
     /// What must stay durable of groups that are configured no more.
     former: Vec<GroupState>,
     /// Which group an address belongs to.
-    addresses: HashMap<Vip, GroupId>,
+    #[serde(skip)]
+    addresses: Arc<HashMap<Vip, GroupId>>,
     pending: Vec<command::Pending>,
     /// Own session number.
     session: u64,
@@ -108,8 +114,10 @@ pub struct Engine {
     stopping: Option<MonoTime>,
     stopped: bool,
     /// Scratch for rows that a peer has not acknowledged: (version, position).
+    #[serde(skip)]
     unacked: Vec<(u64, usize)>,
     /// Scratch for one datagram.
+    #[serde(skip)]
     datagram: Vec<u8>,
     rejects: crate::wire::auth::Rejects,
 }
@@ -117,17 +125,16 @@ pub struct Engine {
 impl Engine {
     /// An engine that has just begun to listen.
     #[must_use]
-    pub fn new(setup: Setup, now: MonoTime) -> Engine {
+    pub fn new(mut setup: Setup, now: MonoTime) -> Engine {
         let session = send::session_number(&setup.seed);
         let peers = setup.peers.iter().map(|peer| Peer::new(peer, &setup, session)).collect();
-        let former = match &setup.loaded {
-            Loaded::State(groups) => groups.clone(),
+        // Used once: neither is to be found in a copy of this engine.
+        setup.seed = [0; 32];
+        let former = match &mut setup.loaded {
+            Loaded::State(groups) => std::mem::take(groups),
             Loaded::Fresh | Loaded::Damaged => Vec::new(),
         };
-        let mut addresses = HashMap::new();
-        for (at, group) in setup.groups.iter().enumerate() {
-            addresses.extend(group.addresses.iter().map(|address| (*address, group_id(at))));
-        }
+        let addresses = Arc::new(snapshot::addresses(&setup));
         let interfaces = usize::from(setup.interfaces);
         let mut engine = Engine {
             peers,
@@ -155,11 +162,12 @@ impl Engine {
             unacked: Vec::new(),
             datagram: Vec::new(),
             rejects: crate::wire::auth::Rejects::default(),
-            setup,
+            setup: Arc::new(setup),
         };
-        for at in 0..engine.setup.groups.len() {
-            let state = engine.recall(engine.setup.groups[at].key);
-            engine.groups.push(Group::new(&engine.setup.groups[at], state, &engine.setup, now));
+        let setup = Arc::clone(&engine.setup);
+        for group in &setup.groups {
+            let state = engine.recall(group.key);
+            engine.groups.push(Group::new(group, state, &setup, now));
         }
         engine.reserve_all();
         engine

@@ -5,7 +5,7 @@ use crate::wire::pulse::Role;
 use std::time::Duration;
 
 /// Why a group changed its role.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Cause {
     /// The agent found its own running gate.
     Adopted,
@@ -38,7 +38,7 @@ pub enum Cause {
 }
 
 /// Something worth a line in the log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Notice {
     /// A group changed its role on this node.
     Role {

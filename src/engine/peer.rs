@@ -26,7 +26,7 @@ pub enum Presence {
 }
 
 /// One path to the peer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Link {
     pub id: LinkId,
     pub open: bool,
@@ -39,7 +39,7 @@ pub(super) struct Link {
 }
 
 /// The parts of a header that describe the peer's configuration.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct PeerConfig {
     /// Its pulse in µs.
     pub pulse_us: u32,
@@ -51,7 +51,7 @@ pub struct PeerConfig {
     pub digests: Digests,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Peer {
     pub id: NodeId,
     pub sessions: Sessions,
@@ -231,6 +231,12 @@ impl Peer {
     pub fn renumber(&mut self, before: &[Option<usize>]) {
         self.rows = before.iter().map(|at| at.and_then(|at| self.rows[at])).collect();
         self.told = before.iter().map(|at| at.is_some_and(|at| self.told[at])).collect();
+    }
+
+    /// Every table fits the number of groups and interfaces.
+    pub fn is_whole(&self, groups: usize, interfaces: usize) -> bool {
+        let watched = self.watch.as_ref().is_none_or(|watch| watch.evidence.len() == interfaces);
+        watched && self.rows.len() == groups && self.told.len() == groups
     }
 
     /// Takes note of its configuration; true if it has another set of groups than before.

@@ -12,10 +12,12 @@ use super::group::Group;
 use super::lease::Interface;
 use super::notice::Cause;
 use super::setup::{GroupSetup, Reconfiguration};
+use super::snapshot;
 use super::{Engine, Presence, group_id};
 use crate::types::{GroupKey, InterfaceId, MonoTime};
 use crate::wire::pulse::Role;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// States of groups that are configured no more, kept in case they return. Beyond that the oldest are forgotten.
 const FORMER: usize = 1024;
@@ -41,15 +43,17 @@ impl Engine {
         }
         let added = former.iter().any(Option::is_none);
         let other_set = change.digests.groups != self.setup.digests.groups;
-        self.setup.epoch_floor = change.epoch_floor;
+        Arc::make_mut(&mut self.setup).epoch_floor = change.epoch_floor;
         // Whatever a peer says that it has of our table, it is of the table before.
         self.table += 1;
         self.arrange(&change.groups, &former, now);
         self.renumber(&former, added, other_set);
-        self.setup.timing = change.timing;
-        self.setup.keys = change.keys;
-        self.setup.digests = change.digests;
-        self.setup.groups = change.groups;
+        let setup = Arc::make_mut(&mut self.setup);
+        setup.timing = change.timing;
+        setup.keys = change.keys;
+        setup.digests = change.digests;
+        setup.groups = change.groups;
+        self.addresses = Arc::new(snapshot::addresses(setup));
         self.reserve_all();
         self.persist_wanted |= added || staying.contains(&false);
         self.next_pulse = now;
@@ -76,8 +80,7 @@ impl Engine {
     /// Builds the new group table.
     fn arrange(&mut self, groups: &[GroupSetup], former: &[Option<usize>], now: MonoTime) {
         let mut old: Vec<Option<Group>> = std::mem::take(&mut self.groups).into_iter().map(Some).collect();
-        self.addresses.clear();
-        for (at, (setup, former)) in groups.iter().zip(former).enumerate() {
+        for (setup, former) in groups.iter().zip(former) {
             let kept = former.and_then(|before| Some((before, old[before].take()?)));
             let group = if let Some((before, mut group)) = kept {
                 let before = &self.setup.groups[before];
@@ -95,7 +98,6 @@ impl Engine {
                 group
             };
             self.groups.push(group);
-            self.addresses.extend(setup.addresses.iter().map(|address| (*address, group_id(at))));
         }
     }
 

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything an engine needs to know before the first event.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Setup {
     /// This node.
     pub me: NodeId,
     /// All derived times.
     pub timing: Timing,
     /// The keys that seal and open datagrams.
+    #[serde(with = "key_numbers")]
     pub keys: Arc<KeyRing>,
     /// 32 bytes from the operating system's random source: the seed of session numbers.
     pub seed: [u8; 32],
@@ -37,11 +38,12 @@ pub struct Setup {
 
 /// What can change while an engine runs, for [`Engine::reconfigure`](super::Engine::reconfigure); the fields are those
 /// of [`Setup`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Reconfiguration {
     /// All derived times.
     pub timing: Timing,
     /// The keys that seal and open datagrams.
+    #[serde(with = "key_numbers")]
     pub keys: Arc<KeyRing>,
     /// Above every counter that a group without a state can have used.
     pub epoch_floor: u64,
@@ -52,7 +54,7 @@ pub struct Reconfiguration {
 }
 
 /// One peer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct PeerSetup {
     /// Its number.
     pub id: NodeId,
@@ -61,7 +63,7 @@ pub struct PeerSetup {
 }
 
 /// One group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct GroupSetup {
     /// Its name as it travels.
     pub key: GroupKey,
@@ -81,4 +83,21 @@ pub struct GroupSetup {
     pub addresses_digest: u32,
     /// Digest of preference, preemption and drain.
     pub policy_digest: u32,
+}
+
+/// Keys are written down as their numbers alone, and come back as substitutes that nobody else has.
+mod key_numbers {
+    use crate::wire::auth::KeyRing;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::sync::Arc;
+
+    pub fn serialize<S: Serializer>(keys: &Arc<KeyRing>, serializer: S) -> Result<S::Ok, S::Error> {
+        keys.numbers().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<KeyRing>, D::Error> {
+        let numbers = Vec::<u8>::deserialize(deserializer)?;
+        let keys = KeyRing::substitute(&numbers);
+        keys.map(Arc::new).ok_or_else(|| serde::de::Error::custom("no list of one or two key numbers"))
+    }
 }

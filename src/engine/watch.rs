@@ -35,7 +35,7 @@ const OPENABLE: u32 = 32;
 const ANCHOR_EVERY: u32 = 2;
 
 /// Probes of one interface.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Evidence {
     /// Probes sent since the last answer.
     pub unanswered: u32,
@@ -57,7 +57,7 @@ impl Evidence {
 }
 
 /// The asking itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Watch {
     pub since: MonoTime,
     pub next: MonoTime,
@@ -68,7 +68,7 @@ pub(super) struct Watch {
 }
 
 /// Someone on the clients' segment who is no peer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 struct Neighbour {
     mac: MacAddr,
     address: IpAddr,
@@ -76,7 +76,7 @@ struct Neighbour {
 }
 
 /// What is known of one clients' segment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Segment {
     neighbours: Vec<Neighbour>,
     gateway: Option<(IpAddr, Option<MacAddr>)>,

@@ -54,7 +54,7 @@ pub enum Reject {
 }
 
 /// How often each [`Reject`] happened since start.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Rejects {
     /// [`Reject::TooShort`]
     pub too_short: u64,
@@ -138,6 +138,36 @@ impl KeyRing {
         let distinct = ring.keys.iter().all(|key| ring.keys.iter().filter(|other| other.id == key.id).count() == 1);
         assert!(distinct, "invariant: the keys of a ring have different ids");
         ring
+    }
+
+    /// The numbers of its keys, the one that seals first.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<u8> {
+        self.keys.iter().map(|key| key.id).collect()
+    }
+
+    /// A ring whose keys have these numbers and are nobody's: for a replay, which has the datagrams and must not have
+    /// the keys. `None` unless there are one or two different numbers.
+    #[must_use]
+    pub fn substitute(numbers: &[u8]) -> Option<KeyRing> {
+        let right = match numbers {
+            [_] => true,
+            [one, other] => one != other,
+            [] | [_, _, _, ..] => false,
+        };
+        let keys: Vec<(u8, [u8; 32])> = numbers.iter().map(|number| (*number, [*number; 32])).collect();
+        right.then(|| KeyRing::new("substitute", &keys))
+    }
+
+    /// Appends the tag of the key whose number `datagram` carries; false if it is too short to carry one, or the ring
+    /// has no such key.
+    pub fn seal_again(&self, datagram: &mut Vec<u8>) -> bool {
+        let number = datagram.get(PREFIX_SIZE - 1);
+        let Some(key) = self.keys.iter().find(|key| Some(&key.id) == number) else { return false };
+        let mut mac = key.state.clone();
+        mac.update(datagram);
+        datagram.extend_from_slice(&mac.finalize().into_bytes());
+        true
     }
 
     /// Empties `buffer` and writes the prefix; the body is to be appended, then [`KeyRing::seal`] called.

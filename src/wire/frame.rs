@@ -26,7 +26,7 @@ pub const SEGMENT_ETHERTYPE: u16 = 0x88b5;
 
 /// What a frame on the clients' segment tells us. Unauthenticated: it can delay a promotion and prove that the
 /// segment is alive, nothing more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Sighting {
     /// `mac` answers for `address`: an ARP reply, a gratuitous ARP of either form, any ARP whose sender is
     /// `address`, or a neighbour advertisement for it.

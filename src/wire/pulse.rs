@@ -120,7 +120,7 @@ impl Header {
 }
 
 /// First four bytes of SHA-256 over a canonical text of one part of the configuration.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Digests {
     /// Node names and link addresses.
     pub nodes: u32,
@@ -129,7 +129,7 @@ pub struct Digests {
 }
 
 /// One-bit facts about the sender.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Flags {
     /// Bit 0: answer at once on this link.
     pub query: bool,
@@ -140,7 +140,7 @@ pub struct Flags {
 }
 
 /// What the sender says about one group.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Row {
     /// Which group.
     pub group: GroupKey,
@@ -167,7 +167,7 @@ pub struct Row {
 }
 
 /// A node's role for one group.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum Role {
     /// The agent has just begun and listens.
@@ -195,7 +195,7 @@ impl Role {
 }
 
 /// Why a node is not ready to become active.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum Reason {
     /// It is ready.

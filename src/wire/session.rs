@@ -70,7 +70,7 @@ pub enum Verdict {
 }
 
 /// What to write into `echo_session` and `echo_counter`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Echo {
     /// The peer's session, 0 when none is known.
     pub session: u64,
@@ -79,7 +79,7 @@ pub struct Echo {
 }
 
 /// Freshness of one peer's datagrams.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Sessions {
     mine: u64,
     verified: Option<Verified>,
@@ -92,7 +92,7 @@ pub struct Sessions {
     latest: Echo,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 struct Unproven {
     /// The session and its highest counter so far.
     heard: Echo,
@@ -100,7 +100,7 @@ struct Unproven {
     first_echoed_at: Option<u64>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Verified {
     session: u64,
     window: Window,
@@ -248,7 +248,7 @@ impl Sessions {
 }
 
 /// Which of the last [`WINDOW`] counters were seen: one bit each, at counter modulo [`WINDOW`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Window {
     highest: u64,
     seen: [u64; (WINDOW / 64) as usize],

@@ -1,0 +1,105 @@
+//! An engine as it was between two events, to be kept, written down, and gone on with elsewhere: what the flight
+//! recorder's file begins with.
+//!
+//! Owns: which part of an engine is its state, and the way back. The setup (names, times, addresses) is shared and
+//! travels on its own; keys and the seed of the session number never leave. Scratch memory and what follows from the
+//! setup are made anew. A state that does not fit its setup is refused: it may come from a damaged file.
+
+use super::durable::Loaded;
+use super::setup::Setup;
+use super::{Engine, group_id};
+use crate::config::{Profile, Timing};
+use crate::types::{GroupId, MonoTime, NodeId, Vip};
+use crate::wire::auth::KeyRing;
+use crate::wire::pulse::Digests;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A copy of an engine, cheap to take: addresses and setup are shared with it.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Snapshot(Engine);
+
+impl Engine {
+    /// What the engine is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.clone())
+    }
+
+    /// The engine goes on from `snapshot`, with the setup that [`Snapshot::setup`] told when it was taken, whose keys
+    /// may be others. `None` if the two do not fit each other.
+    #[must_use]
+    pub fn restore(snapshot: Snapshot, setup: Arc<Setup>) -> Option<Engine> {
+        let mut engine = snapshot.0;
+        engine.addresses = Arc::new(addresses(&setup));
+        engine.setup = setup;
+        engine.is_whole().then_some(engine)
+    }
+
+    /// Datagrams that did not open: no key of ours has sealed them, or they are none of ours at all.
+    #[must_use]
+    pub fn unopened(&self) -> u64 {
+        let rejects = &self.rejects;
+        let counts =
+            [rejects.too_short, rejects.too_long, rejects.magic, rejects.version, rejects.key_id, rejects.tag];
+        counts.into_iter().fold(0, u64::saturating_add)
+    }
+
+    /// Every position that the state names exists.
+    fn is_whole(&self) -> bool {
+        let (groups, interfaces) = (self.groups.len(), self.interfaces.len());
+        let setup = &self.setup;
+        let tables = groups == setup.groups.len()
+            && interfaces == usize::from(setup.interfaces)
+            && interfaces == self.segments.len()
+            && self.peers.len() == setup.peers.len();
+        let group = |group: &super::group::Group| {
+            usize::from(group.interface.0) < interfaces
+                && group.offer.is_none_or(|offer| offer.peer < self.peers.len())
+        };
+        tables
+            && self.groups.iter().all(group)
+            && self.peers.iter().all(|peer| peer.is_whole(groups, interfaces))
+            && self.pending.iter().all(|pending| pending.group < groups)
+    }
+}
+
+impl Snapshot {
+    /// What the engine was built from, as far as it is still of use.
+    #[must_use]
+    pub fn setup(&self) -> &Arc<Setup> {
+        &self.0.setup
+    }
+
+    /// The time of the last event before.
+    #[must_use]
+    pub fn last(&self) -> MonoTime {
+        self.0.last
+    }
+}
+
+/// Which group each address belongs to.
+pub(super) fn addresses(setup: &Setup) -> HashMap<Vip, GroupId> {
+    let of = |(at, group): (usize, &super::GroupSetup)| {
+        let addresses = Arc::clone(&group.addresses);
+        (0..addresses.len()).map(move |number| (addresses[number], group_id(at)))
+    };
+    setup.groups.iter().enumerate().flat_map(of).collect()
+}
+
+/// Stands where a decoded state has no setup yet.
+pub(super) fn no_setup() -> Arc<Setup> {
+    Arc::new(Setup {
+        me: NodeId(0),
+        timing: Timing::of(Profile::Lan),
+        keys: Arc::new(KeyRing::new("", &[(0, [0; 32])])),
+        seed: [0; 32],
+        epoch_floor: 0,
+        loaded: Loaded::Fresh,
+        digests: Digests::default(),
+        peers: Vec::new(),
+        interfaces: 0,
+        groups: Vec::new(),
+    })
+}
