@@ -13,6 +13,7 @@ pub mod gate;
 #[cfg(test)]
 mod house;
 pub mod io;
+pub mod mutant;
 #[cfg(any(test, feature = "sim"))]
 mod sim;
 pub mod types;

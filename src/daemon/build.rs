@@ -5,6 +5,7 @@ use crate::config::{Config, KeyFile, digest};
 use crate::effects::announcer::AnnounceOrder;
 use crate::effects::keeper::Guarded;
 use crate::engine::{GroupSetup, Loaded, PeerSetup, Reconfiguration, Setup};
+use crate::mutant::Mutants;
 use crate::types::{GroupId, InterfaceId, LinkId, LinkPath, MacAddr};
 use crate::wire::auth::KeyRing;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub(super) fn setup(config: &Config, keys: &KeyFile, seed: [u8; 32], loaded: Loa
         peers: config.peers().map(|peer| PeerSetup { id: peer.id, links: paths(config, interfaces) }).collect(),
         interfaces: u8::try_from(interfaces).unwrap_or(u8::MAX),
         groups: group_setups(config),
+        mutants: Mutants::NONE,
     }
 }
 

@@ -133,6 +133,12 @@ impl Actions {
         self.bytes.clear();
     }
 
+    /// Puts the closings that carry on for a while behind everything else: what a mutant does.
+    pub(super) fn close_last(&mut self) {
+        let late = |action: &Action| matches!(action, Action::Gate(GateAction::Close { carry_until, .. }) if *carry_until != MonoTime::ZERO);
+        self.list.sort_by_key(late);
+    }
+
     pub(super) fn push(&mut self, action: Action) {
         self.list.push(action);
     }

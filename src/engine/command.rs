@@ -4,6 +4,7 @@ use super::action::{Action, Actions, Outcome};
 use super::event::Command;
 use super::notice::Cause;
 use super::{Engine, Presence, group_id};
+use crate::mutant::Mutant;
 use crate::types::MonoTime;
 use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
@@ -164,7 +165,7 @@ impl Engine {
             }
         }
         let open = self.groups.iter().any(|group| group.is_open() || group.drain_until.is_some());
-        if open {
+        if open && !self.is_mutant(Mutant::GoodbyeWhileOpen) {
             self.group_deadline = self.group_deadline.min(patience.max(now));
             if now >= patience {
                 self.group_deadline = now + self.setup.timing.pulse;

@@ -3,6 +3,7 @@
 use super::durable::GroupState;
 use super::setup::{GroupSetup, Setup};
 use super::{Cause, Engine, Loaded};
+use crate::mutant::Mutant;
 use crate::types::{Epoch, GroupKey, InterfaceId, MonoTime, NodeId, Vip};
 use crate::wire::pulse::{Reason, Role, Row};
 
@@ -81,6 +82,8 @@ impl Group {
             held: Epoch::NONE,
             paused: false,
         });
+        let unused = setup.mutants.is_on(Mutant::FormerReserveReused);
+        let trusting = setup.mutants.is_on(Mutant::DamagedStateOpens);
         let row = Row {
             group: group.key,
             epoch: known.seen,
@@ -105,7 +108,7 @@ impl Group {
             seen: known.seen.max(known.held),
             reserve: Epoch::NONE,
             reserving: None,
-            held: known.held.max(known.reserve),
+            held: if unused { known.held } else { known.held.max(known.reserve) },
             found: [known.held, known.reserve],
             claim: Epoch::NONE,
             claimed: None,
@@ -121,7 +124,7 @@ impl Group {
             announce_at: MonoTime::FOREVER,
             defended: None,
             contested: None,
-            state_damaged: is_new && setup.loaded == Loaded::Damaged,
+            state_damaged: is_new && setup.loaded == Loaded::Damaged && !trusting,
             floor: if is_new { setup.epoch_floor } else { 0 },
             installed: true,
             grown: false,
@@ -198,7 +201,7 @@ impl Engine {
         let facts = &self.interfaces[usize::from(group.interface.0)].facts;
         if self.stopping.is_some() {
             Reason::Stopping
-        } else if group.paused {
+        } else if group.paused && !self.is_mutant(Mutant::PausedOpens) {
             Reason::Paused
         } else if !facts.exists {
             Reason::NoInterface

@@ -10,8 +10,10 @@ use super::event::InterfaceFacts;
 use super::notice::{Cause, Notice};
 use super::watch::interface_id;
 use super::{Engine, group_id};
+use crate::mutant::Mutant;
 use crate::types::{Epoch, GroupId, InterfaceId, MonoTime};
 use crate::wire::pulse::Role;
+use std::time::Duration;
 
 /// A client interface and the lease on it.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -68,7 +70,8 @@ impl Engine {
         now: MonoTime,
         out: &mut Actions,
     ) {
-        let alive = lease.until > now && !lease.refused && lease.generation != 0;
+        let refused = lease.refused && !self.is_mutant(Mutant::RefusedLeaseAdopted);
+        let alive = lease.until > now && !refused && lease.generation != 0;
         for &(group, epoch) in open {
             let state = &mut self.groups[usize::from(group.0)];
             if alive && state.may_adopt(epoch) && epoch.node() == self.setup.me && !state.paused {
@@ -91,16 +94,18 @@ impl Engine {
 
     pub(super) fn begin_lease(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
         let lease = self.setup.timing.lease;
+        let counts = self.is_mutant(Mutant::GenerationReused);
         let state = &mut self.interfaces[usize::from(interface.0)];
         // The time of its beginning is a number that this interface has never seen: time does not return.
-        state.generation = now.0.max(state.generation + 1);
+        state.generation = if counts { state.generation + 1 } else { now.0.max(state.generation + 1) };
         state.until = now + lease;
         out.push(Action::Gate(GateAction::Begin { interface, generation: state.generation }));
         out.push(Action::Gate(GateAction::Renew { interface, until: state.until }));
     }
 
     pub(super) fn renew_leases(&mut self, now: MonoTime, out: &mut Actions) {
-        let lease = self.setup.timing.lease;
+        let late = self.is_mutant(Mutant::LeaseFromNextPulse);
+        let lease = self.setup.timing.lease + if late { self.setup.timing.pulse } else { Duration::ZERO };
         for (at, state) in self.interfaces.iter_mut().enumerate() {
             if state.facts.gate && state.generation != 0 {
                 // S4: counted from the time of the wake-up that decided it, not from the time of the store.
@@ -114,7 +119,8 @@ impl Engine {
     pub(super) fn check_leases(&mut self, now: MonoTime, out: &mut Actions) {
         for at in 0..self.interfaces.len() {
             let state = &self.interfaces[at];
-            if state.generation != 0 && now >= state.until {
+            let unnoticed = self.is_mutant(Mutant::LapsedLeaseRenewed);
+            if state.generation != 0 && now >= state.until && !unnoticed {
                 self.handle_lapse(interface_id(at), now, out);
             }
         }
@@ -127,7 +133,7 @@ impl Engine {
         }
         let mut any = false;
         for at in 0..self.groups.len() {
-            if self.groups[at].interface != interface {
+            if self.groups[at].interface != interface || self.is_mutant(Mutant::LapseClosesNothing) {
                 continue;
             }
             if self.groups[at].is_open() {

@@ -14,6 +14,7 @@
 //! | `lease` | the node's lease on each interface, and the gate |
 //! | `group` | a group's state and what may be said of it |
 //! | `step` | the role table: what a group does next |
+//! | `conflict` | two that are active: who gives way |
 //! | `promote` | claims, consents, and when a gate may open |
 //! | `reserve` | epochs on disk ahead of need |
 //! | `command` | what operators ask |
@@ -28,6 +29,7 @@
 //! epoch. When a peer is silent, evidence takes the place of consent (see `watch`). A claim is sent one probe
 //! interval before the gate opens, so that an active which can hear us, but whom we cannot hear, closes first.
 
+use crate::mutant::Mutant;
 use crate::types::{GroupId, InterfaceId, MonoTime, NodeId, Vip};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,6 +37,7 @@ use std::time::Duration;
 
 mod action;
 mod command;
+mod conflict;
 mod durable;
 mod event;
 mod group;
@@ -189,6 +192,7 @@ impl Engine {
                 let lease = lease::Adopted { until, generation, refused };
                 self.handle_adopted(interface, lease, open, now, out);
             }
+            Event::LeaseRefused { .. } if self.is_mutant(Mutant::RefusalIgnored) => {}
             Event::LeaseRefused { interface } => self.handle_lapse(interface, now, out),
             Event::Anchor { interface, address, mac } => {
                 self.segments[usize::from(interface.0)].note_gateway(address, mac);
@@ -200,6 +204,9 @@ impl Engine {
             Event::Command { id, command } => self.handle_command(id, command, now, out),
         }
         self.run(now, out);
+        if self.is_mutant(Mutant::ConsentBeforeClosing) {
+            out.close_last();
+        }
     }
 
     /// When [`Engine::handle`] wants to be called with [`Event::Tick`] if nothing else happens before.
@@ -248,7 +255,7 @@ impl Engine {
     fn note_stall(&mut self, now: MonoTime, out: &mut Actions) {
         let stall = now.since(self.last);
         self.last = now;
-        if stall < self.setup.timing.pulse * 2 {
+        if stall < self.setup.timing.pulse * 2 || self.is_mutant(Mutant::StallNotNoticed) {
             return;
         }
         self.resumed = now;
@@ -257,6 +264,11 @@ impl Engine {
             peer.watch = None;
         }
         out.notice(Notice::Stalled { stall });
+    }
+
+    /// True if this rule is broken on purpose. In what ships it is a constant.
+    fn is_mutant(&self, mutant: Mutant) -> bool {
+        self.setup.mutants.is_on(mutant)
     }
 
     fn peer_at(&self, id: NodeId) -> Option<usize> {

@@ -98,7 +98,7 @@ impl Peer {
         };
         Peer {
             id: peer.id,
-            sessions: Sessions::new(session),
+            sessions: Sessions::new(session).mutated(setup.mutants),
             links: peer.links.iter().map(link).collect(),
             heard: None,
             hint: false,

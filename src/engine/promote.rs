@@ -4,6 +4,7 @@ use super::action::{Action, Actions, GateAction};
 use super::notice::{Cause, Notice};
 use super::watch::Evident;
 use super::{Engine, Presence, group_id};
+use crate::mutant::Mutant;
 use crate::types::{Epoch, MonoTime};
 use crate::wire::pulse::{Reason, Role, Row};
 use std::time::Duration;
@@ -59,11 +60,12 @@ impl Engine {
                 continue;
             }
             let rival = self.groups[at].claim != Epoch::NONE && self.setup.me < self.peers[peer].id;
+            let rival = rival && !self.is_mutant(Mutant::ConsentsCross);
             if rival && !self.peers[peer].deaf {
                 // Both claim: the lower number goes first, whatever either configuration prefers.
                 continue;
             }
-            if row.claim > self.groups[at].promised() {
+            if row.claim > self.groups[at].promised() || self.is_mutant(Mutant::LowEpochConsented) {
                 self.consent(at, row.claim, now);
             }
         }
@@ -84,6 +86,10 @@ impl Engine {
 
     /// Claims, withdraws, or opens, as the peers permit.
     pub(super) fn consider_opening(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
+        if self.is_mutant(Mutant::OpenedWithoutReserve) && !self.groups[at].has_reserve() {
+            let group = &mut self.groups[at];
+            group.reserve = group.promised().max(group.held).max(group.reserve).next_for(self.setup.me);
+        }
         let reason = self.reason(at);
         // Isolation is found out while claiming, so it must not keep us from asking again.
         let able = matches!(reason, Reason::None | Reason::Isolated) && self.groups[at].role == Role::Standby;
@@ -171,10 +177,12 @@ impl Engine {
         };
         match row.role {
             Role::Active => return Permit::No,
+            Role::Handover if self.is_mutant(Mutant::ConsentWhileOpen) && row.consent == group.reserve => {}
             Role::Handover => return if row.claim == group.reserve { Permit::Claim } else { Permit::No },
             Role::Starting | Role::Standby | Role::Fault | Role::Paused => {}
         }
-        if row.consent == group.reserve && self.peers[peer].echoed < self.proof {
+        let stale = self.peers[peer].echoed < self.proof && !self.is_mutant(Mutant::StaleConsentCounts);
+        if row.consent == group.reserve && stale {
             return Permit::No;
         }
         if row.consent == group.reserve {
@@ -186,12 +194,12 @@ impl Engine {
     /// True while this node lets a better placed one go first.
     fn waits_for(&self, at: usize, peer: usize, row: &Row, now: MonoTime) -> bool {
         let group = &self.groups[at];
-        if now < group.hold {
+        if now < group.hold && !self.is_mutant(Mutant::HoldIgnored) {
             return true;
         }
         let setup = &self.setup.groups[at];
         let candidate = row.reason == Reason::None || row.role == Role::Starting;
-        let better = setup.prefer == self.peers[peer].id && candidate;
+        let better = setup.prefer == self.peers[peer].id && candidate && !self.is_mutant(Mutant::NoRightOfWay);
         better && group.free.is_none_or(|free| now < free + self.setup.timing.election)
     }
 
@@ -221,8 +229,12 @@ impl Engine {
             let mac = crate::types::MacAddr::ZERO;
             out.push(Action::Gate(GateAction::Forward { group: id, until: MonoTime::ZERO, mac }));
         }
+        let early = self.is_mutant(Mutant::AnnouncedBeforeOpening);
+        if early {
+            out.push(Action::Announce { group: id, address: None });
+        }
         out.push(Action::Gate(GateAction::Open { group: id, epoch }));
-        self.schedule_announcements(at, now);
+        self.schedule_announcements(at, now + if early { ANNOUNCE_AT[1] } else { Duration::ZERO });
         self.set_role(at, Role::Active, cause, now, out);
         self.reserve(at);
         self.persist_wanted = true;
@@ -244,6 +256,7 @@ impl Engine {
 
     /// Announces what is due.
     pub(super) fn announce(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
+        let once = self.is_mutant(Mutant::AnnouncedOnce);
         let group = &mut self.groups[at];
         if !group.is_open() {
             group.announce_at = MonoTime::FOREVER;
@@ -257,7 +270,7 @@ impl Engine {
                 Some(next) => next.saturating_sub(done),
                 None => ANNOUNCE_REFRESH,
             };
-            group.announce_at = now + wait;
+            group.announce_at = if once { MonoTime::FOREVER } else { now + wait };
         }
         group.deadline = group.deadline.min(group.announce_at);
     }

@@ -3,6 +3,7 @@
 use super::action::{Action, Actions};
 use super::notice::Notice;
 use super::{Engine, group_id};
+use crate::mutant::Mutant;
 use crate::types::{InterfaceId, LinkId, LinkPath, MonoTime};
 use crate::wire::auth::Reject;
 use crate::wire::frame::Sighting;
@@ -42,10 +43,11 @@ impl Engine {
                     self.begin_peer_session(peer, out);
                 }
                 let anew = self.believe(peer, link, &header, rows, now, out);
-                if header.flags.query && header.flags.deaf && !segment {
+                let asked = header.flags.query && !self.is_mutant(Mutant::QueriesUnanswered);
+                if asked && header.flags.deaf && !segment {
                     // It hears us on no link, perhaps not on this one either: answer on all ways.
                     self.send_pulse(peer, false, now, out);
-                } else if header.flags.query || new_session || anew {
+                } else if asked || new_session || anew {
                     self.send_on(peer, link, false, now, out);
                 }
             }
@@ -62,7 +64,11 @@ impl Engine {
     }
 
     fn begin_peer_session(&mut self, peer: usize, out: &mut Actions) {
+        let acked = self.peers[peer].acked;
         self.peers[peer].begin_session();
+        if self.is_mutant(Mutant::FormerAckCounts) {
+            self.peers[peer].acked = acked;
+        }
         self.dirty = true;
         out.notice(Notice::PeerUp { peer: self.peers[peer].id });
     }
@@ -78,6 +84,7 @@ impl Engine {
         out: &mut Actions,
     ) -> bool {
         let suspicion = self.setup.timing.suspicion;
+        let mutants = self.setup.mutants;
         let known = &mut self.peers[peer];
         let quiet = known.silence(self.resumed, now) >= suspicion || known.hint || known.heard.is_none();
         known.heard = Some(now);
@@ -90,7 +97,8 @@ impl Engine {
         }
         let (mut changed, mut anew) = (quiet, false);
         // One that was overtaken on the way says how things were, not how they are.
-        if known.sessions.newest() == Some(header.counter) {
+        let newest = known.sessions.newest() == Some(header.counter);
+        if newest || mutants.is_on(Mutant::OvertakenBelieved) {
             changed |= known.deaf != header.flags.deaf || known.left != header.flags.goodbye;
             known.deaf = header.flags.deaf;
             known.heeded |= !known.deaf;
@@ -100,11 +108,13 @@ impl Engine {
             if header.flags.goodbye && !known.left {
                 out.notice(Notice::PeerLeft { peer: known.id });
             }
-            known.left = header.flags.goodbye;
+            known.left = header.flags.goodbye && !mutants.is_on(Mutant::GoodbyeIgnored);
             changed |= known.echoed < self.proof && header.echo_counter >= self.proof;
             known.echoed = header.echo_counter;
             // It may fall: then the peer wants to be told everything again.
-            known.acked = header.ack_version.min(self.table);
+            let rises = mutants.is_on(Mutant::RowsSentOnce) || mutants.is_on(Mutant::FormerAckCounts);
+            let floor = if rises { known.acked } else { 0 };
+            known.acked = header.ack_version.max(floor).min(self.table);
             anew = known.note_config(header);
             if anew {
                 known.forget_table();
@@ -129,7 +139,8 @@ impl Engine {
         if !wanted {
             return false;
         }
-        if header.base_version > have || header.upto_version <= have {
+        let gap = header.base_version > have && !self.setup.mutants.is_on(Mutant::RowGapsIgnored);
+        if gap || header.upto_version <= have {
             return false;
         }
         self.peers[peer].have = header.upto_version;
@@ -173,6 +184,7 @@ impl Engine {
             && self.peers[peer].heard.is_some()
         {
             self.peers[peer].hint = true;
+            self.peers[peer].left |= self.is_mutant(Mutant::RefusedIsGoodbye);
             self.dirty = true;
         }
     }

@@ -6,6 +6,7 @@
 use super::Engine;
 use super::action::Actions;
 use super::notice::Notice;
+use crate::mutant::Mutant;
 use crate::types::Epoch;
 
 impl Engine {
@@ -18,6 +19,7 @@ impl Engine {
 
     pub(super) fn reserve(&mut self, at: usize) {
         let me = self.setup.me;
+        let early = self.is_mutant(Mutant::ReserveBeforeDisk);
         let group = &mut self.groups[at];
         let promised = group.promised();
         let coming = group.reserving.is_some_and(|(epoch, _)| epoch > promised);
@@ -26,6 +28,9 @@ impl Engine {
         }
         let next = promised.max(group.reserve).max(group.held).next_for(me).max(Epoch::new(group.floor, me));
         group.reserving = Some((next, None));
+        if early {
+            group.reserve = next;
+        }
         self.persist_wanted = true;
     }
 
@@ -58,6 +63,9 @@ impl Engine {
     pub(super) fn handle_store_failed(&mut self, out: &mut Actions) {
         if !std::mem::replace(&mut self.store_failing, true) {
             out.notice(Notice::StoreFailed);
+        }
+        if self.is_mutant(Mutant::FailedWriteTrusted) {
+            self.handle_stored(self.persist_version, out);
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::action::{Action, Actions};
 use super::notice::Notice;
 use super::{Engine, Presence};
+use crate::mutant::Mutant;
 use crate::types::{LinkId, LinkPath, MacAddr, MonoTime};
 use crate::wire::pulse::{self, Flags, Header, ROWS_PER_PULSE};
 use crate::wire::session::Echo;
@@ -39,6 +40,7 @@ impl Engine {
     /// One pulse on every open link to a peer; on the segment only when one of us hears nothing else, or now and
     /// then.
     pub(super) fn send_pulse(&mut self, peer: usize, query: bool, now: MonoTime, out: &mut Actions) {
+        let unused = self.is_mutant(Mutant::SegmentUnused);
         let lonely = self.is_udp_silent(peer, now) || self.peers[peer].needs_segment(now);
         for at in 0..self.peers[peer].links.len() {
             let link = &self.peers[peer].links[at];
@@ -47,6 +49,7 @@ impl Engine {
             }
             let wanted = match link.id.path {
                 LinkPath::Udp(_) => true,
+                LinkPath::Segment(_) if unused => false,
                 LinkPath::Segment(_) => lonely || link.last_sent.is_none_or(|sent| now.since(sent) >= SEGMENT_PULSE),
             };
             if wanted {
@@ -77,6 +80,9 @@ impl Engine {
             if base == self.table {
                 break;
             }
+        }
+        if self.is_mutant(Mutant::RowsSentOnce) {
+            self.peers[peer].acked = base;
         }
     }
 
@@ -127,7 +133,9 @@ impl Engine {
     fn header(&self, peer: usize, query: bool, echo: Echo, (base, upto): (u64, u64), now: MonoTime) -> Header {
         let known = &self.peers[peer];
         let timing = &self.setup.timing;
-        let deaf = matches!(self.presence(peer, now), Presence::Unknown | Presence::Suspicious | Presence::Silent);
+        let told = !self.is_mutant(Mutant::DeafNotTold);
+        let deaf =
+            told && matches!(self.presence(peer, now), Presence::Unknown | Presence::Suspicious | Presence::Silent);
         Header {
             sender: self.setup.me,
             receiver: known.id,

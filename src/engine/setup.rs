@@ -3,6 +3,7 @@
 
 use super::durable::Loaded;
 use crate::config::Timing;
+use crate::mutant::Mutants;
 use crate::types::{GroupKey, InterfaceId, LinkPath, NodeId, Vip};
 use crate::wire::auth::KeyRing;
 use crate::wire::pulse::Digests;
@@ -34,6 +35,9 @@ pub struct Setup {
     pub interfaces: u8,
     /// The groups; [`GroupId`](crate::types::GroupId) is the position.
     pub groups: Vec<GroupSetup>,
+    /// The rule that is broken to see whether it is noticed. None in what ships.
+    #[serde(skip)]
+    pub mutants: Mutants,
 }
 
 /// What can change while an engine runs, for [`Engine::reconfigure`](super::Engine::reconfigure); the fields are those

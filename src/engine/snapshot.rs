@@ -101,5 +101,6 @@ pub(super) fn no_setup() -> Arc<Setup> {
         peers: Vec::new(),
         interfaces: 0,
         groups: Vec::new(),
+        mutants: crate::mutant::Mutants::NONE,
     })
 }

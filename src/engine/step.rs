@@ -19,6 +19,7 @@ use super::action::{Action, Actions, GateAction};
 use super::group::Offer;
 use super::notice::{Cause, Notice};
 use super::{Engine, Presence, group_id};
+use crate::mutant::Mutant;
 use crate::types::{Epoch, MonoTime};
 use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
@@ -62,9 +63,10 @@ impl Engine {
     fn note_seen(&mut self, at: usize) {
         let id = group_id(at);
         let mut told = true;
+        let learns = !self.is_mutant(Mutant::EpochsNotLearned);
         for peer in &self.peers {
             told &= peer.is_complete();
-            if let Some(row) = peer.row(id) {
+            if let Some(row) = peer.row(id).filter(|_| learns) {
                 let group = &mut self.groups[at];
                 group.seen = group.seen.max(row.epoch);
             }
@@ -92,7 +94,7 @@ impl Engine {
         let interface = &self.interfaces[usize::from(group.interface.0)];
         // An earlier life's gate may be open until it is found, or until its lease is over: nothing to give away yet.
         let blind = interface.generation == 0 && now < group.since + self.setup.timing.listen;
-        if !blind {
+        if !blind || self.is_mutant(Mutant::BlindStartConsents) {
             self.consider_consent(at, now);
         }
         let group = &self.groups[at];
@@ -101,8 +103,9 @@ impl Engine {
         let over = group.since.max(interface.serviceable).max(self.resumed) + self.setup.timing.listen;
         // One that is about to be ready is waited for by a node that is not preferred; so it goes on starting until then.
         let able = interface.facts.is_serviceable() && group.installed && group.has_reserve();
-        if (told && able) || now >= over {
-            let role = if group.paused { Role::Paused } else { Role::Standby };
+        let paused = group.paused && !self.is_mutant(Mutant::PausedOpens);
+        if (told && able) || now >= over || self.is_mutant(Mutant::NoListening) {
+            let role = if paused { Role::Paused } else { Role::Standby };
             self.set_role(at, role, Cause::Heard, now, out);
         } else {
             self.groups[at].deadline = self.groups[at].deadline.min(over);
@@ -110,7 +113,7 @@ impl Engine {
     }
 
     fn step_standby(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
-        if self.groups[at].paused {
+        if self.groups[at].paused && !self.is_mutant(Mutant::PausedOpens) {
             self.set_role(at, Role::Paused, Cause::Pause, now, out);
             return;
         }
@@ -162,7 +165,12 @@ impl Engine {
         let row = self.peers[offer.peer].row(group_id(at)).copied();
         let heard = self.presence(offer.peer, now) == Presence::Heard;
         if heard && row.is_some_and(|row| row.claim == offer.epoch) {
-            let until = now + self.setup.groups[at].drain;
+            if self.is_mutant(Mutant::ConsentWhileOpen) {
+                return self.consent(at, offer.epoch, now);
+            }
+            let drain =
+                if self.is_mutant(Mutant::DrainForgotten) { Duration::ZERO } else { self.setup.groups[at].drain };
+            let until = now + drain;
             self.close(at, until, Cause::Handover, now, out);
             self.consent(at, offer.epoch, now);
             return;
@@ -180,7 +188,7 @@ impl Engine {
     fn must_yield(&mut self, at: usize, now: MonoTime, out: &mut Actions) -> bool {
         let id = group_id(at);
         let interface = &self.interfaces[usize::from(self.groups[at].interface.0)];
-        if !interface.facts.is_serviceable() {
+        if !interface.facts.is_serviceable() && !self.is_mutant(Mutant::CarrierLossIgnored) {
             let confirmed = interface.serviceable != MonoTime::ZERO;
             let grace = self.groups[at].since + ADOPTION;
             if confirmed || now >= grace {
@@ -196,7 +204,7 @@ impl Engine {
             }
             let Some(row) = self.peers[peer].row(id).copied() else { continue };
             let active = matches!(row.role, Role::Active | Role::Handover);
-            if active && row.epoch > epoch {
+            if active && self.is_outranked(epoch, row.epoch) {
                 let peer = self.peers[peer].id;
                 self.close(at, MonoTime::ZERO, Cause::HigherEpoch, now, out);
                 out.notice(Notice::Conflict { group: id, peer, epoch: row.epoch, won: false });
@@ -205,12 +213,12 @@ impl Engine {
             if active && self.groups[at].contested.is_none() {
                 let peer = self.peers[peer].id;
                 self.groups[at].contested = Some(now);
-                self.schedule_announcements(at, now);
+                self.announce_anew(at, now);
                 out.notice(Notice::Conflict { group: id, peer, epoch: row.epoch, won: true });
             } else if !active && self.groups[at].contested.is_some() {
                 // The loser has closed: tell the segment again who is left.
                 self.groups[at].contested = None;
-                self.schedule_announcements(at, now);
+                self.announce_anew(at, now);
             }
             if active && self.is_hopeless(at, peer, now) {
                 self.close(at, MonoTime::ZERO, Cause::Unheard, now, out);
@@ -218,31 +226,25 @@ impl Engine {
                 out.notice(Notice::Conflict { group: id, peer, epoch: row.epoch, won: false });
                 return true;
             }
-            if self.peers[peer].deaf && !active && row.claim > epoch && row.claim.node() == self.peers[peer].id {
+            let heeded = !self.is_mutant(Mutant::DeafClaimIgnored);
+            if heeded
+                && self.peers[peer].deaf
+                && !active
+                && row.claim > epoch
+                && row.claim.node() == self.peers[peer].id
+            {
                 // It cannot hear us and is about to open: one of us must close first, and only we know of both.
                 self.close(at, MonoTime::ZERO, Cause::Unheard, now, out);
                 self.consent(at, row.claim, now);
                 return true;
             }
         }
-        if self.groups[at].seen > epoch {
+        if self.groups[at].seen > epoch && !self.is_stubborn() {
             // Somebody was active after us and is no more: what we hold is out of date (S2).
             self.close(at, MonoTime::ZERO, Cause::HigherEpoch, now, out);
             return true;
         }
         false
-    }
-
-    /// True when a node with a lower epoch that should have closed cannot hear us, and we hear it: of the two only
-    /// we know, so we give way although our epoch is higher (S8). The bound leaves it time to hear us after all.
-    fn is_hopeless(&mut self, at: usize, peer: usize, now: MonoTime) -> bool {
-        let Some(since) = self.groups[at].contested else { return false };
-        let over = since + self.setup.timing.silence * 2 + self.setup.timing.pulse * 4;
-        if now < over {
-            let group = &mut self.groups[at];
-            group.deadline = group.deadline.min(over);
-        }
-        now >= over && self.peers[peer].deaf && self.presence(peer, now) == Presence::Heard
     }
 
     /// The peer that should have the group instead of us, if it is ready for it.
@@ -270,8 +272,9 @@ impl Engine {
         self.close(at, MonoTime::ZERO, cause, now, out);
         let id = group_id(at);
         let epoch = self.groups[at].promised();
+        let silent = self.is_mutant(Mutant::ReleaseWithoutHeir);
         let heir = self.peers.iter().find_map(|peer| {
-            let row = peer.row(id)?;
+            let row = peer.row(id).filter(|_| !silent)?;
             (row.reason == Reason::None && row.reserve > epoch).then_some(row.reserve)
         });
         if let Some(heir) = heir {
@@ -331,6 +334,7 @@ impl Engine {
             let setup = &self.setup.groups[at];
             (setup.prefer, setup.preempt, setup.preempt_delay)
         };
+        let delay = if self.is_mutant(Mutant::PreemptsAtOnce) { Duration::ZERO } else { delay };
         let me = self.setup.me;
         let group = &mut self.groups[at];
         if !ready {

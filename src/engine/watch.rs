@@ -7,6 +7,7 @@
 use super::action::{Action, Actions};
 use super::notice::Notice;
 use super::{Engine, FIRST_VETO, Presence, group_id};
+use crate::mutant::Mutant;
 use crate::types::{InterfaceId, MacAddr, MonoTime, Vip};
 use crate::wire::pulse::Role;
 use std::net::IpAddr;
@@ -210,7 +211,8 @@ impl Engine {
         let turn = || (0..count).map(|step| (evidence.cursor + step) % count).filter(here);
         // Only an address that the peer may answer for can tell anything: the silence of others means nothing.
         let again = evidence.answered.filter(|at| *at < count && evidence.unanswered < PROBES && here(at));
-        let Some(at) = again.or_else(|| turn().find(likely)).or_else(|| turn().next()) else { return };
+        let known = again.or_else(|| turn().find(likely)).filter(|_| !self.is_mutant(Mutant::AnyAddressProbed));
+        let Some(at) = known.or_else(|| turn().next()) else { return };
         evidence.cursor = at + 1;
         if evidence.unanswered == 0 {
             evidence.first_sent = now;
@@ -238,6 +240,9 @@ impl Engine {
         now: MonoTime,
         out: &mut Actions,
     ) {
+        if self.is_mutant(Mutant::VetoIgnored) {
+            return;
+        }
         for peer in &mut self.peers {
             // Before we ever heard the peer we do not know its address, so anybody may be it.
             if peer.heard.is_some() && !peer.has_mac(mac) {
@@ -271,34 +276,46 @@ impl Engine {
         let silence = now.since(start);
         let (bound, veto) = match known.heard {
             Some(_) => (timing.silence, timing.veto),
+            None if self.is_mutant(Mutant::NoListening) => (Duration::ZERO, FIRST_VETO),
             None => (timing.listen, FIRST_VETO),
         };
+        let veto = if self.is_mutant(Mutant::VetoUnlimited) { Duration::MAX } else { veto };
+        let isolation = if self.is_mutant(Mutant::IsolationUnlimited) { Duration::MAX } else { ISOLATION };
+        let anywhere = self.is_mutant(Mutant::IsolatedTakesOver);
         if silence + timing.probe < bound {
             return Evident::Wait;
         }
         // What was heard before the asking began may have been heard before the cable was pulled.
         let recent = now.back(watch.interval * FRESH);
-        let alive = self.segments[at].is_alive(start.max(watch.since).max(recent));
-        if !alive && silence < ISOLATION {
+        let alive = self.segments[at].is_alive(start.max(watch.since).max(recent)) || anywhere;
+        if !alive && silence < isolation {
             return Evident::Isolated;
         }
         let evidence = &watch.evidence[at];
         let mature = evidence.mature(now, timing.probe);
-        let enough = PROBES + self.openable(peer, interface);
+        let probes = if self.is_mutant(Mutant::OneProbeEnough) { 1 } else { PROBES };
+        let enough = probes + self.openable(peer, interface);
         if silence < veto && mature + 1 < enough {
             return if evidence.last_answer.is_some() { Evident::Vetoed } else { Evident::Wait };
         }
         // A loose cable lets a frame through now and then: somebody must be heard while the probes stay unanswered.
-        if silence < veto && silence < ISOLATION && !self.segments[at].is_alive(evidence.first_sent) {
+        let counted = anywhere || self.is_mutant(Mutant::IsolatedProbesCount);
+        if silence < veto && silence < isolation && !counted && !self.segments[at].is_alive(evidence.first_sent) {
             return Evident::Wait;
         }
         let claimed = claimed.is_some_and(|claimed| claimed + timing.probe <= now);
         let silent = silence >= bound && (mature >= enough || silence >= veto);
+        if self.is_mutant(Mutant::ClaimNotSent) {
+            return if silent { Evident::Gone } else { Evident::Wait };
+        }
         if claimed && silent { Evident::Gone } else { Evident::Claim }
     }
 
     /// Probes that nobody could hear prove nothing: when the segment is heard again, counting begins anew.
     pub(super) fn forget_evidence(&mut self, interface: InterfaceId) {
+        if self.is_mutant(Mutant::IsolatedProbesCount) {
+            return;
+        }
         for watch in self.peers.iter_mut().filter_map(|peer| peer.watch.as_mut()) {
             watch.evidence[usize::from(interface.0)].unanswered = 0;
         }

@@ -3,6 +3,7 @@
 use super::faults;
 use super::random::Random;
 use super::world::Sim;
+use crate::mutant::Mutants;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -91,7 +92,13 @@ fn build(seed: u64) -> Sim {
 
 /// Plays a seed; the story of its failure if it fails.
 pub fn run(seed: u64, play: impl Fn(&mut Sim)) -> Result<Sim, String> {
+    run_mutated(seed, Mutants::NONE, play)
+}
+
+/// The same with a rule of the protocol broken.
+pub fn run_mutated(seed: u64, mutants: Mutants, play: impl Fn(&mut Sim)) -> Result<Sim, String> {
     let mut sim = build(seed);
+    sim.mutants = mutants;
     match catch_unwind(AssertUnwindSafe(|| play(&mut sim))) {
         Ok(()) => Ok(sim),
         Err(cause) => {

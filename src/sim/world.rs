@@ -9,6 +9,7 @@ use crate::config::{Profile, Timing};
 use crate::engine::{
     Action, Actions, Engine, Event, GateAction, GroupSetup, GroupState, InterfaceFacts, PeerSetup, Setup,
 };
+use crate::mutant::Mutants;
 use crate::types::{Epoch, GroupId, GroupKey, LinkId, MonoTime, NodeId, Vip};
 use crate::wire::auth::KeyRing;
 use crate::wire::frame::Sighting;
@@ -79,6 +80,7 @@ pub struct Sim {
     pub oracle: Oracle,
     pub history: VecDeque<String>,
     pub recorded: Vec<(usize, usize, Vec<u8>)>,
+    pub mutants: Mutants,
     due: BTreeMap<(MonoTime, u64), Due>,
     sequence: u64,
 }
@@ -101,6 +103,7 @@ impl Sim {
             plan,
             history: VecDeque::new(),
             recorded: Vec::new(),
+            mutants: Mutants::NONE,
             due: BTreeMap::new(),
             sequence: 0,
         }
@@ -131,7 +134,7 @@ impl Sim {
         Setup {
             me: id(at),
             timing: self.timing,
-            keys: Arc::new(KeyRing::new("simulated", &[(1, [7; 32])])),
+            keys: Arc::new(KeyRing::new("simulated", &[(1, [7; 32])]).mutated(self.mutants)),
             seed,
             epoch_floor: self.oracle.floor(),
             loaded: self.nodes[at].disk.content.clone(),
@@ -139,6 +142,7 @@ impl Sim {
             peers: vec![PeerSetup { id: id(1 - at), links: PATHS.to_vec() }],
             interfaces: 1,
             groups: self.plan.groups.iter().enumerate().map(group).collect(),
+            mutants: self.mutants,
         }
     }
 

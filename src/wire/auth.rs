@@ -10,6 +10,7 @@
 //! old one. The keyed hash states are prepared once, so a datagram costs only the blocks it has.
 
 use super::pulse::{MAX_DATAGRAM, VERSION};
+use crate::mutant::{Mutant, Mutants};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
@@ -116,6 +117,7 @@ struct Key {
 #[derive(Clone)]
 pub struct KeyRing {
     keys: Vec<Key>,
+    mutants: Mutants,
 }
 
 /// Shows which key ids there are, never a key.
@@ -134,7 +136,8 @@ impl KeyRing {
     #[must_use]
     pub fn new(cluster: &str, keys: &[(u8, [u8; 32])]) -> KeyRing {
         assert!((1..=KEYS_MAX).contains(&keys.len()), "invariant: a key ring has one or two keys");
-        let ring = KeyRing { keys: keys.iter().map(|(id, key)| Key::derive(cluster, *id, key)).collect() };
+        let keys = keys.iter().map(|(id, key)| Key::derive(cluster, *id, key)).collect();
+        let ring = KeyRing { keys, mutants: Mutants::NONE };
         let distinct = ring.keys.iter().all(|key| ring.keys.iter().filter(|other| other.id == key.id).count() == 1);
         assert!(distinct, "invariant: the keys of a ring have different ids");
         ring
@@ -168,6 +171,12 @@ impl KeyRing {
         mac.update(datagram);
         datagram.extend_from_slice(&mac.finalize().into_bytes());
         true
+    }
+
+    /// The same with a rule broken on purpose; no rule in what ships.
+    #[must_use]
+    pub fn mutated(self, mutants: Mutants) -> KeyRing {
+        KeyRing { mutants, ..self }
     }
 
     /// Empties `buffer` and writes the prefix; the body is to be appended, then [`KeyRing::seal`] called.
@@ -210,8 +219,10 @@ impl KeyRing {
         let key = self.keys.iter().find(|key| key.id == key_id).ok_or(Reject::KeyId)?;
         let mut mac = key.state.clone();
         mac.update(sealed);
-        mac.verify_slice(tag).map_err(|_| Reject::Tag)?;
-        Ok(body)
+        match mac.verify_slice(tag) {
+            Err(_) if !self.mutants.is_on(Mutant::TagNotChecked) => Err(Reject::Tag),
+            Ok(()) | Err(_) => Ok(body),
+        }
     }
 }
 

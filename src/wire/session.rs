@@ -40,6 +40,7 @@
 
 use super::auth::Reject;
 use super::pulse::Header;
+use crate::mutant::{Mutant, Mutants};
 
 #[cfg(test)]
 mod tests;
@@ -90,6 +91,8 @@ pub struct Sessions {
     next_unproven: usize,
     /// The unproven session heard last.
     latest: Echo,
+    #[serde(skip)]
+    mutants: Mutants,
 }
 
 #[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -121,7 +124,14 @@ impl Sessions {
             unproven: [Unproven::default(); UNPROVEN_MAX],
             next_unproven: 0,
             latest: Echo::default(),
+            mutants: Mutants::NONE,
         }
+    }
+
+    /// The same with a rule broken on purpose; no rule in what ships.
+    #[must_use]
+    pub fn mutated(self, mutants: Mutants) -> Sessions {
+        Sessions { mutants, ..self }
     }
 
     /// Our own session, for [`Header::session`].
@@ -171,7 +181,7 @@ impl Sessions {
         if header.session == 0 || header.counter == 0 || header.session == self.mine {
             return Verdict::Rejected(Reject::Session);
         }
-        let echoes_us = header.echo_session == self.mine;
+        let echoes_us = header.echo_session == self.mine || self.mutants.is_on(Mutant::EchoNotRequired);
         if let Some(verified) = &mut self.verified
             && verified.session == header.session
         {
@@ -179,13 +189,14 @@ impl Sessions {
                 // It proved to know us before. This one is older, or the answer to a recording: nothing to learn.
                 return Verdict::Rejected(Reject::Session);
             }
-            if !verified.window.admit(header.counter) {
+            if !verified.window.admit(header.counter) && !self.mutants.is_on(Mutant::ReplayWindowOff) {
                 return Verdict::Rejected(Reject::Replay);
             }
             self.floor = self.floor.max(header.echo_counter);
             return Verdict::Fresh { new_session: false };
         }
-        if echoes_us && header.echo_counter > self.floor && self.is_proof(header) {
+        let trusted = self.mutants.is_on(Mutant::ProofNotRequired);
+        if echoes_us && (trusted || (header.echo_counter > self.floor && self.is_proof(header))) {
             self.verify(header);
             return Verdict::Fresh { new_session: true };
         }
@@ -203,7 +214,7 @@ impl Sessions {
             Some(verified) => Echo { session: verified.session, counter: verified.window.highest },
             None => self.latest,
         };
-        *self = Sessions::new(mine);
+        *self = Sessions::new(mine).mutated(self.mutants);
         self.remember(heard);
     }
 

@@ -142,6 +142,7 @@ impl World {
             peers: vec![PeerSetup { id: id(1 - at), links: paths }],
             interfaces: 1,
             groups: (0..self.groups).map(|number| group_setup(number, self.preempt)).collect(),
+            mutants: crate::mutant::Mutants::NONE,
         }
     }
 
