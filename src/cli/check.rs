@@ -97,8 +97,8 @@ fn group_lines(cluster: &ClusterFile, group: &ClusterGroup) -> Vec<String> {
 
 /// One line per time: name, value, formula, meaning.
 fn time_lines(timing: &Timing) -> Vec<String> {
-    // Taken apart by name, so that a new time cannot be forgotten here.
-    let Timing { pulse, silence, lease, suspicion, probe, listen, veto, election } = *timing;
+    // Taken apart by name, so that a new time cannot be forgotten here. What nobody can set is in docs/protocol.
+    let Timing { pulse, silence, lease, suspicion, probe, listen, veto, election, patience: _ } = *timing;
     let rows = [
         ("pulse", pulse, "pulse_ms", "a pulse goes out on every link this often"),
         ("silence", silence, "silence_ms", "a standby takes over after this much silence on all links"),

@@ -26,7 +26,7 @@ mod walk;
 pub use cluster::{ClusterFile, ClusterGroup, MAX_FILE_BYTES, load};
 pub use error::{ConfigError, ConfigErrors, MAX_ERRORS};
 pub use keyfile::{KeyFile, KeyFileError};
-pub use timing::{Profile, Timing};
+pub use timing::{Patience, Profile, Timing};
 
 /// Every table of the file: its header and its keys.
 #[cfg(test)]

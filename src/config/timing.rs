@@ -62,21 +62,62 @@ pub struct Timing {
     pub veto: Duration,
     /// How long a node that is not preferred waits for the preferred one before it claims a free group: 3 × pulse.
     pub election: Duration,
+    /// How long to wait for what seldom matters.
+    pub patience: Patience,
+}
+
+/// Waits that no key sets. They stand here, and not beside the code that waits, so that a model can run with others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Patience {
+    /// After a consent its giver claims nothing for so long. Longer than a lease: the other may be stopped between its
+    /// decision to open and the store that does it. 10 × pulse, at least 300 ms and `listen`.
+    pub hold: Duration,
+    /// How long an offered group waits to be taken: 10 × pulse, at least 500 ms.
+    pub offer: Duration,
+    /// How long answers for the address by somebody unknown can delay a node that has never heard its peer.
+    /// Longer than the ordinary veto: at start there is no earlier word from the peer to count from. 30 s.
+    pub first_veto: Duration,
+    /// Silent neighbours hold a takeover up for this long and no longer (S6): whoever forges neighbours and lets them
+    /// fall silent must not hold it up for ever. 600 s.
+    pub isolation: Duration,
+    /// Fast asking ends after this long; from then on one question per pulse. 5 s.
+    pub asking: Duration,
+    /// How often known neighbours are asked while all is well: every 5 s.
+    pub anchors: Duration,
+    /// For so long the segment is used beside the links after a peer did not hear us: 60 s.
+    pub deaf: Duration,
+    /// On a segment link that is not needed a pulse goes out this often, so that the path is known to work: every 1 s.
+    pub segment: Duration,
+    /// Switches forget silent addresses after 300 s, so an active repeats itself well before: every 60 s.
+    pub announcements: Duration,
 }
 
 impl Timing {
     /// Derives all times from the three that can be configured.
     #[must_use]
     pub fn derive(pulse: Duration, silence: Duration, lease: Duration) -> Timing {
+        let ms = Duration::from_millis;
+        let listen = stretch(lease).max(silence);
         Timing {
             pulse,
             silence,
             lease,
             suspicion: pulse * 5 / 4,
-            probe: (pulse / 10).max(Duration::from_millis(1)),
-            listen: stretch(lease).max(silence),
-            veto: (lease * 10).max(Duration::from_secs(2)),
+            probe: (pulse / 10).max(ms(1)),
+            listen,
+            veto: (lease * 10).max(ms(2_000)),
             election: pulse * 3,
+            patience: Patience {
+                hold: (pulse * 10).max(ms(300)).max(listen),
+                offer: (pulse * 10).max(ms(500)),
+                first_veto: ms(30_000),
+                isolation: ms(600_000),
+                asking: ms(5_000),
+                anchors: ms(5_000),
+                deaf: ms(60_000),
+                segment: ms(1_000),
+                announcements: ms(60_000),
+            },
         }
     }
 

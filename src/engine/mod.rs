@@ -33,7 +33,6 @@ use crate::mutant::Mutant;
 use crate::types::{GroupId, InterfaceId, MonoTime, NodeId, Vip};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 mod action;
 mod command;
@@ -72,10 +71,6 @@ use group::Group;
 use lease::Interface;
 use peer::Peer;
 use watch::Segment;
-
-/// How long answers for the address by somebody unknown can delay a node that has never heard its peer.
-/// Longer than the ordinary veto: at start there is no earlier word from the peer to count from.
-const FIRST_VETO: Duration = Duration::from_secs(30);
 
 /// The engine of one node.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]

@@ -7,9 +7,6 @@ use crate::wire::pulse::{Digests, Header, Role, Row};
 use crate::wire::session::Sessions;
 use std::time::Duration;
 
-/// For so long the segment is used beside the links after a peer did not hear us.
-const DEAF_PATIENCE: Duration = Duration::from_secs(60);
-
 /// How a peer stands with us at one instant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Presence {
@@ -123,8 +120,8 @@ impl Peer {
 
     /// True if it lately did not hear us: then the segment may be all that it hears, and going back to the links
     /// alone would be silence to it.
-    pub fn needs_segment(&self, now: MonoTime) -> bool {
-        self.deaf || self.deaf_at.is_some_and(|at| now.since(at) < DEAF_PATIENCE)
+    pub fn needs_segment(&self, now: MonoTime, patience: Duration) -> bool {
+        self.deaf || self.deaf_at.is_some_and(|at| now.since(at) < patience)
     }
 
     /// Silence, counted from the last word, our own resumption, whichever is later.

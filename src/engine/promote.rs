@@ -18,8 +18,6 @@ const ANNOUNCE_AT: [Duration; 5] = [
     Duration::from_millis(2400),
     Duration::from_secs(5),
 ];
-/// Switches forget silent addresses after 300 s, so an active repeats itself well before.
-const ANNOUNCE_REFRESH: Duration = Duration::from_secs(60);
 
 /// What one peer lets us do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,14 +71,12 @@ impl Engine {
 
     /// Gives the right of way to `epoch`: this node claims nothing until the other had time to open.
     pub(super) fn consent(&mut self, at: usize, epoch: Epoch, now: MonoTime) {
-        // Longer than a lease: the other may be stopped between its decision to open and the store that does it.
-        let timing = &self.setup.timing;
-        let patience = (timing.pulse * 10).max(Duration::from_millis(300)).max(timing.listen);
+        let hold = self.setup.timing.patience.hold;
         let group = &mut self.groups[at];
         group.consent = epoch;
         group.claim = Epoch::NONE;
         group.claimed = None;
-        group.hold = now + patience;
+        group.hold = now + hold;
         self.reserve(at);
     }
 
@@ -268,7 +264,7 @@ impl Engine {
             group.announce_step += 1;
             let wait = match ANNOUNCE_AT.get(group.announce_step) {
                 Some(next) => next.saturating_sub(done),
-                None => ANNOUNCE_REFRESH,
+                None => self.setup.timing.patience.announcements,
             };
             group.announce_at = if once { MonoTime::FOREVER } else { now + wait };
         }

@@ -10,8 +10,6 @@ use crate::wire::session::Echo;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// On a segment link that is not needed a pulse goes out this often, so that the path is known to work.
-const SEGMENT_PULSE: Duration = Duration::from_secs(1);
 /// Datagrams in one go to a peer that has many rows to learn; the rest follows with its acknowledgements.
 const BURST: usize = 4;
 
@@ -41,7 +39,8 @@ impl Engine {
     /// then.
     pub(super) fn send_pulse(&mut self, peer: usize, query: bool, now: MonoTime, out: &mut Actions) {
         let unused = self.is_mutant(Mutant::SegmentUnused);
-        let lonely = self.is_udp_silent(peer, now) || self.peers[peer].needs_segment(now);
+        let patience = self.setup.timing.patience;
+        let lonely = self.is_udp_silent(peer, now) || self.peers[peer].needs_segment(now, patience.deaf);
         for at in 0..self.peers[peer].links.len() {
             let link = &self.peers[peer].links[at];
             if !link.open {
@@ -50,7 +49,9 @@ impl Engine {
             let wanted = match link.id.path {
                 LinkPath::Udp(_) => true,
                 LinkPath::Segment(_) if unused => false,
-                LinkPath::Segment(_) => lonely || link.last_sent.is_none_or(|sent| now.since(sent) >= SEGMENT_PULSE),
+                LinkPath::Segment(_) => {
+                    lonely || link.last_sent.is_none_or(|sent| now.since(sent) >= patience.segment)
+                }
             };
             if wanted {
                 self.send_on(peer, link.id, query, now, out);
@@ -177,11 +178,12 @@ impl Engine {
     /// Tells when single links fall silent or are heard again.
     pub(super) fn note_links(&mut self, now: MonoTime, out: &mut Actions) {
         let bound = self.setup.timing.silence.max(self.setup.timing.pulse * 3);
+        let segment = self.setup.timing.patience.segment;
         for peer in &mut self.peers {
             for link in &mut peer.links {
                 let patience = match link.id.path {
                     LinkPath::Udp(_) => bound,
-                    LinkPath::Segment(_) => bound.max(SEGMENT_PULSE * 5 / 2),
+                    LinkPath::Segment(_) => bound.max(segment * 5 / 2),
                 };
                 let heard = link.heard.is_some_and(|heard| now.since(heard) < patience);
                 if std::mem::replace(&mut link.was_heard, heard) != heard {

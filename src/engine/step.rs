@@ -262,7 +262,7 @@ impl Engine {
     fn offer(&mut self, at: usize, peer: usize, now: MonoTime, out: &mut Actions) {
         let Some(row) = self.peers[peer].row(group_id(at)) else { return };
         let epoch = row.reserve;
-        let until = now + (self.setup.timing.pulse * 10).max(Duration::from_millis(500));
+        let until = now + self.setup.timing.patience.offer;
         self.groups[at].offer = Some(Offer { peer, epoch, until });
         self.set_role(at, Role::Handover, Cause::Operator, now, out);
     }

@@ -6,24 +6,17 @@
 
 use super::action::{Action, Actions};
 use super::notice::Notice;
-use super::{Engine, FIRST_VETO, Presence, group_id};
+use super::{Engine, Presence, group_id};
 use crate::mutant::Mutant;
 use crate::types::{InterfaceId, MacAddr, MonoTime, Vip};
 use crate::wire::pulse::Role;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Silent neighbours hold a takeover up for this long and no longer (S6): whoever forges neighbours and lets them fall
-/// silent must not hold it up for ever.
-const ISOLATION: Duration = Duration::from_secs(600);
-/// Fast asking ends after this long; from then on one question per pulse.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Neighbours remembered per interface.
 const NEIGHBOURS: usize = 16;
 /// Neighbours asked at a time.
 const ANCHORS: usize = 3;
-/// How often known neighbours are asked while all is well.
-const ANCHOR_REFRESH: Duration = Duration::from_secs(5);
 /// A neighbour that was not seen for this long, while all was well, is forgotten.
 const ANCHOR_AGE: Duration = Duration::from_secs(16);
 /// Somebody on the segment must have been heard within this many questions: six rounds of asking.
@@ -176,7 +169,7 @@ impl Engine {
             !group.is_open() && self.interfaces[usize::from(group.interface.0)].facts.is_serviceable()
         };
         let needed = self.groups.iter().any(can_open);
-        let eager = needed && now.since(watch.since) < PATIENCE;
+        let eager = needed && now.since(watch.since) < self.setup.timing.patience.asking;
         watch.interval = if eager { self.setup.timing.probe } else { self.setup.timing.pulse };
         watch.next = now + watch.interval;
         let round = watch.round;
@@ -276,11 +269,12 @@ impl Engine {
         let silence = now.since(start);
         let (bound, veto) = match known.heard {
             Some(_) => (timing.silence, timing.veto),
-            None if self.is_mutant(Mutant::NoListening) => (Duration::ZERO, FIRST_VETO),
-            None => (timing.listen, FIRST_VETO),
+            None if self.is_mutant(Mutant::NoListening) => (Duration::ZERO, timing.patience.first_veto),
+            None => (timing.listen, timing.patience.first_veto),
         };
         let veto = if self.is_mutant(Mutant::VetoUnlimited) { Duration::MAX } else { veto };
-        let isolation = if self.is_mutant(Mutant::IsolationUnlimited) { Duration::MAX } else { ISOLATION };
+        let isolation =
+            if self.is_mutant(Mutant::IsolationUnlimited) { Duration::MAX } else { timing.patience.isolation };
         let anywhere = self.is_mutant(Mutant::IsolatedTakesOver);
         if silence + timing.probe < bound {
             return Evident::Wait;
@@ -337,7 +331,7 @@ impl Engine {
             if now < segment.next_refresh {
                 continue;
             }
-            segment.next_refresh = now + ANCHOR_REFRESH;
+            segment.next_refresh = now + self.setup.timing.patience.anchors;
             if !self.interfaces[at].facts.is_serviceable() {
                 continue;
             }
