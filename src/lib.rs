@@ -9,6 +9,8 @@ pub mod control;
 pub mod daemon;
 pub mod effects;
 pub mod engine;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod gate;
 #[cfg(test)]
 mod house;

@@ -70,6 +70,26 @@ impl From<ConfigError> for ConfigErrors {
     }
 }
 
+/// Letters of each part of an error; what a file says may be as long as the file.
+const MAX_LETTERS: usize = 300;
+
+/// `text` as a terminal or log can show it: what controls them is written out, what is too long is cut.
+fn on_one_line(text: &str) -> String {
+    let mut shown = String::new();
+    for (count, letter) in text.chars().enumerate() {
+        if count == MAX_LETTERS {
+            shown.push('…');
+            break;
+        }
+        if letter.is_control() {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
 /// Collects errors while a file is walked.
 pub(crate) struct Report<'a> {
     file: &'a Path,
@@ -102,9 +122,9 @@ impl<'a> Report<'a> {
         self.errors.push(ConfigError {
             file: self.file.to_owned(),
             line: Some(line),
-            key: key.to_owned(),
-            wrong: wrong.into(),
-            right: right.into(),
+            key: on_one_line(key),
+            wrong: on_one_line(&wrong.into()),
+            right: on_one_line(&right.into()),
         });
     }
 

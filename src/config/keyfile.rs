@@ -137,7 +137,7 @@ impl KeyFile {
     }
 
     /// Reads the content of a key file. The error is a line (0: the file as a whole) and what is wrong with it.
-    fn parse(bytes: &[u8]) -> Result<KeyFile, (usize, &'static str)> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<KeyFile, (usize, &'static str)> {
         if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_BYTES) {
             return Err((0, "is larger than 4 KiB"));
         }

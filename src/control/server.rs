@@ -83,7 +83,7 @@ pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
     }
 }
 
-async fn converse(mut stream: UnixStream, calls: mpsc::Sender<Call>) -> io::Result<()> {
+pub(crate) async fn converse(mut stream: UnixStream, calls: mpsc::Sender<Call>) -> io::Result<()> {
     let mut lines = LineBuffer::new(MAX_REQUEST_BYTES);
     let mut buffer = [0; 4096];
     loop {

@@ -6,7 +6,7 @@
 //! state is durable: disk full, read-only, or directory gone are reports, and the agent goes on without a reservation.
 
 mod dir;
-mod slot;
+pub(crate) mod slot;
 
 use crate::engine::GroupState;
 use crate::io::clock;

@@ -329,3 +329,15 @@ fn unreadable_files_are_errors_of_the_same_form() {
     let large = ClusterFile::read(&path).expect_err("it is too large").to_string();
     assert!(large.contains("is larger than 8 MiB"), "{large}");
 }
+
+#[test]
+fn an_error_is_one_line_of_readable_length_whatever_the_file_says() {
+    one_error(
+        "name = \"web\"",
+        r#"name = "a\u001b[2J\n""#,
+        r#"13 group.name: "a\u{1b}[2J\n" contains '\u{1b}'; use"#,
+    );
+    let key = format!("\"{}\\n\" = 1\ncluster =", "k".repeat(5000));
+    let errors = errors_of(&good_with("cluster =", &key));
+    assert!(errors.len() == 1 && errors[0].len() < 1000 && errors[0].contains("kk…: unknown key"), "{errors:?}");
+}

@@ -25,7 +25,7 @@ const PAUSED: u8 = 1;
 
 /// Why bytes are not a slot this program can use.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum SlotError {
+pub(crate) enum SlotError {
     /// Torn, flipped, cut, or never a slot.
     Damaged(&'static str),
     /// Whole, and written in a format of another version of this program.
@@ -36,7 +36,7 @@ pub(super) enum SlotError {
 ///
 /// # Errors
 /// When there are more groups than a number of two bytes can count.
-pub(super) fn encode(sequence: u64, state: &State) -> Result<Vec<u8>, &'static str> {
+pub(crate) fn encode(sequence: u64, state: &State) -> Result<Vec<u8>, &'static str> {
     let count = u16::try_from(state.groups.len()).map_err(|_| "more than 65,535 groups")?;
     let length = PAYLOAD_HEADER + GROUP * state.groups.len();
     let mut bytes = Vec::with_capacity((HEADER + length + DIGEST).next_multiple_of(BLOCK));
@@ -63,7 +63,7 @@ pub(super) fn encode(sequence: u64, state: &State) -> Result<Vec<u8>, &'static s
 ///
 /// # Errors
 /// When they are not a whole slot of this format.
-pub(super) fn decode(bytes: &[u8]) -> Result<(u64, State), SlotError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<(u64, State), SlotError> {
     let mut reader = Reader(bytes);
     if reader.take::<8>()? != *MAGIC {
         return Err(SlotError::Damaged("it does not begin like a state file"));

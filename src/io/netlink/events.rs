@@ -102,7 +102,7 @@ impl NetlinkEvents {
             let mut guard = self.socket.readable().await?;
             self.buffer.clear();
             match guard.try_io(|socket| socket.get_ref().recv(&mut self.buffer, 0)) {
-                Ok(Ok(_)) => self.queue.extend(messages(&self.buffer).filter_map(event)),
+                Ok(Ok(_)) => self.queue.extend(read(&self.buffer)),
                 Ok(Err(cause)) => match cause.raw_os_error() {
                     Some(libc::ENOBUFS) => self.queue.push_back(NetlinkEvent::Overrun),
                     Some(libc::EINTR) => {}
@@ -112,6 +112,11 @@ impl NetlinkEvents {
             }
         }
     }
+}
+
+/// The events that one datagram tells.
+pub(crate) fn read(datagram: &[u8]) -> impl Iterator<Item = NetlinkEvent> {
+    messages(datagram).filter_map(event)
 }
 
 fn event(message: Message<'_>) -> Option<NetlinkEvent> {

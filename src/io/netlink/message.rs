@@ -18,15 +18,15 @@ const ANY_FAMILY: u8 = 0;
 
 /// One message of a netlink datagram.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Message<'a> {
-    pub(super) kind: u16,
-    pub(super) flags: u16,
-    pub(super) sequence: u32,
-    pub(super) payload: &'a [u8],
+pub(crate) struct Message<'a> {
+    pub(crate) kind: u16,
+    pub(crate) flags: u16,
+    pub(crate) sequence: u32,
+    pub(crate) payload: &'a [u8],
 }
 
 /// The messages of one datagram.
-pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let length = usize::try_from(long(bytes, 0)?).ok()?;
         let payload = bytes.get(HEADER..length)?;
@@ -64,14 +64,14 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 /// The error code of an acknowledgement: `None` for success.
-pub(super) fn failure(payload: &[u8]) -> Option<std::io::Error> {
+pub(crate) fn failure(payload: &[u8]) -> Option<std::io::Error> {
     let code = long(payload, 0)?.cast_signed();
     (code != 0).then(|| std::io::Error::from_raw_os_error(code.wrapping_neg()))
 }
 
 /// An RTM_NEWLINK or RTM_DELLINK about the interface itself. A bridge sends the same messages about its ports, with a
 /// family of its own, and "deleted" there means that the port left the bridge.
-pub(super) fn link(payload: &[u8]) -> Option<InterfaceInfo> {
+pub(crate) fn link(payload: &[u8]) -> Option<InterfaceInfo> {
     if *payload.first()? != ANY_FAMILY {
         return None;
     }
@@ -98,16 +98,16 @@ pub(super) fn link(payload: &[u8]) -> Option<InterfaceInfo> {
 }
 
 /// An RTM_NEWADDR or RTM_DELADDR.
-pub(super) struct AddressMessage {
-    pub(super) index: u32,
-    pub(super) address: IpAddr,
-    pub(super) prefix: u8,
-    pub(super) flags: u32,
+pub(crate) struct AddressMessage {
+    pub(crate) index: u32,
+    pub(crate) address: IpAddr,
+    pub(crate) prefix: u8,
+    pub(crate) flags: u32,
     /// Seconds; `u32::MAX` is for ever.
-    pub(super) preferred: u32,
+    pub(crate) preferred: u32,
 }
 
-pub(super) fn address_message(payload: &[u8]) -> Option<AddressMessage> {
+pub(crate) fn address_message(payload: &[u8]) -> Option<AddressMessage> {
     let mut local = None;
     let mut peer = None;
     let mut flags = u32::from(*payload.get(2)?);
@@ -127,7 +127,7 @@ pub(super) fn address_message(payload: &[u8]) -> Option<AddressMessage> {
 }
 
 /// An RTM_NEWNEIGH.
-pub(super) fn neighbour(payload: &[u8]) -> Option<(u32, Neighbour)> {
+pub(crate) fn neighbour(payload: &[u8]) -> Option<(u32, Neighbour)> {
     let mut destination = None;
     let mut mac = None;
     for (kind, value) in attributes(payload, 12) {
@@ -152,7 +152,7 @@ pub(super) fn neighbour(payload: &[u8]) -> Option<(u32, Neighbour)> {
 }
 
 /// The gateways through `index` of an RTM_NEWROUTE, if it is a default route.
-pub(super) fn gateways(payload: &[u8], index: u32) -> Vec<IpAddr> {
+pub(crate) fn gateways(payload: &[u8], index: u32) -> Vec<IpAddr> {
     const IS_DEFAULT: u8 = 0;
     let kind = payload.get(7).copied();
     if payload.get(1) != Some(&IS_DEFAULT) || kind != Some(libc::RTN_UNICAST) {
@@ -191,12 +191,12 @@ fn hop<'a>(attributes: impl Iterator<Item = (u16, &'a [u8])>, oif: Option<u32>, 
 }
 
 /// The interface an RTM_…QDISC or RTM_…TFILTER is about.
-pub(super) fn filter_index(payload: &[u8]) -> Option<u32> {
+pub(crate) fn filter_index(payload: &[u8]) -> Option<u32> {
     long(payload, 4)
 }
 
 /// Appends a request to a datagram.
-pub(super) fn append(datagram: &mut Vec<u8>, request: RouteNetlinkMessage, flags: u16, sequence: u32) {
+pub(crate) fn append(datagram: &mut Vec<u8>, request: RouteNetlinkMessage, flags: u16, sequence: u32) {
     let mut message = NetlinkMessage::from(request);
     message.header.flags = flags;
     message.header.sequence_number = sequence;

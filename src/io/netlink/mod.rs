@@ -7,8 +7,8 @@
 //! of the thread that opened them.
 
 mod addresses;
-mod events;
-mod message;
+pub(crate) mod events;
+pub(crate) mod message;
 mod requests;
 
 pub use addresses::{ADDRESS_BATCH, AddressInfo};

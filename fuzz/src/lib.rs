@@ -1,0 +1,16 @@
+//! What every fuzz binary consists of: a counting heap, and libFuzzer's loop around one target of `vipair::fuzz`.
+
+pub use vipair::fuzz::{Counting, check};
+
+/// The whole of a fuzz binary.
+#[macro_export]
+macro_rules! target {
+    ($name:literal) => {
+        #[global_allocator]
+        static HEAP: $crate::Counting = $crate::Counting;
+
+        libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+            $crate::check($name, bytes);
+        });
+    };
+}

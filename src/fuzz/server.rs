@@ -1,0 +1,121 @@
+//! The agent's side of the control socket, over a real one, against a client that sends anything in any pieces.
+//!
+//! Every line is answered with one response, in order, until the client ends or a line is too long; that one is
+//! answered, too, and is the last. Nothing the client sends is left without an answer or keeps the server.
+
+use super::Verdict;
+use super::input::Input;
+use crate::control::protocol::{LineBuffer, decode_request};
+use crate::control::protocol::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Outcome, Request, Response, decode_response};
+use crate::control::server::{Answer, Call, converse};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+
+/// What the agent says to a request that it understood.
+const DONE: &str = "done";
+
+pub(super) fn run(bytes: &[u8]) -> Verdict {
+    thread_local! {
+        static RUNTIME: Runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    }
+    let mut input = Input::new(bytes);
+    let (pieces, repeat) = (input.long(), usize::from(input.byte() % 8 == 7) * 600 + 1);
+    // Repeated, a short input makes a line beyond the bound.
+    let stream = input.rest().repeat(repeat);
+    let responses = RUNTIME.with(|runtime| runtime.block_on(conversation(&stream, pieces)));
+    check(&stream, &responses)
+}
+
+fn check(stream: &[u8], responses: &[Response]) -> Verdict {
+    let mut expected = Vec::new();
+    let mut lines = stream.split(|byte| *byte == b'\n').peekable();
+    while let Some(line) = lines.next() {
+        if line.len() >= MAX_REQUEST_BYTES {
+            expected.push(false);
+            break;
+        }
+        if lines.peek().is_some() {
+            expected.push(decode_request(line).is_ok());
+        }
+    }
+    let answered: Vec<bool> = responses.iter().map(is_done).collect();
+    assert_eq!(answered, expected, "one answer to each line");
+    Verdict::of(expected.contains(&true))
+}
+
+fn is_done(response: &Response) -> bool {
+    match response {
+        Response::Outcome(outcome) => outcome.ok,
+        Response::End => true,
+        Response::Status(_) | Response::Event(_) => panic!("nobody said {response:?}"),
+    }
+}
+
+async fn conversation(stream: &[u8], pieces: u64) -> Vec<Response> {
+    let (client, agent) = UnixStream::pair().expect("two sockets");
+    let (calls, asked) = mpsc::channel(1);
+    let (mut read, write) = client.into_split();
+    let talk = async {
+        let mut write = write;
+        let mut rest = stream;
+        let mut size = pieces;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(usize::try_from(size % 8191 + 1).expect("small").min(rest.len()));
+            (rest, size) = (later, size.rotate_left(13));
+            // After a line that is too long the agent is gone.
+            if write.write_all(now).await.is_err() {
+                break;
+            }
+        }
+    };
+    let listen = async {
+        let mut lines = LineBuffer::new(MAX_RESPONSE_BYTES);
+        let mut responses = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = read.read(&mut buffer).await {
+            lines.extend(&buffer[..length]);
+            while let Some(line) = lines.next_line().expect("responses are short") {
+                responses.push(decode_response(&line).expect("the agent's own words"));
+            }
+        }
+        responses
+    };
+    let (_ended, (), (), responses) = tokio::join!(converse(agent, calls), answer(asked), talk, listen);
+    responses
+}
+
+/// Stands for the slow side of the agent.
+async fn answer(mut calls: mpsc::Receiver<Call>) {
+    while let Some(Call { request, answer }) = calls.recv().await {
+        let done = Response::Outcome(Outcome { ok: true, message: DONE.to_owned() });
+        let said = match request {
+            Request::Events { .. } => Answer::Events(Vec::new(), None),
+            Request::Status | Request::Switch { .. } | Request::Pause { .. } | Request::Resume { .. } => {
+                Answer::One(Box::new(done))
+            }
+        };
+        // A client that is gone waits for nothing.
+        let _unheard = answer.send(said);
+    }
+}
+
+pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let all: [(&str, &str); 7] = [
+        ("status", "\0\0\0\0\0\0\0\0\0{\"command\":\"status\"}\n"),
+        ("in-small-pieces", "\0\0\0\0\0\0\0\u{1}\0{\"command\":\"switch\",\"group\":\"web\"}\n{}\n"),
+        (
+            "two-at-once",
+            "\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\0{\"command\":\"events\"}\n{\"command\":\"status\"}\n",
+        ),
+        ("nonsense", "\0\0\0\0\0\0\u{7}\0\0\n\nhello\n[1]\n"),
+        ("no-newline", "\0\0\0\0\0\0\u{7}\0\0{\"command\":\"status\"}"),
+        ("many", "\0\0\0\0\0\0\u{7}\u{7}\u{7}{\"command\":\"status\"}\n"),
+        (
+            "too-long",
+            "\0\0\0\0\0\0\u{7}\u{7}\u{7}xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        ),
+    ];
+    all.into_iter().map(|(name, text)| (name, text.as_bytes().to_vec())).collect()
+}
