@@ -3,6 +3,7 @@
 
 use crate::config::{Profile, Timing};
 use crate::engine::{Action, Actions, Engine, Event, GroupSetup, InterfaceFacts, Loaded, PeerSetup, Setup};
+use crate::mutant::Mutants;
 use crate::types::{GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId};
 use crate::wire::auth::KeyRing;
 use crate::wire::pulse::Digests;
@@ -166,5 +167,6 @@ fn setup(me: u8, prefer: NodeId) -> Setup {
         peers: vec![PeerSetup { id: NodeId(3 - me), links: PATHS.to_vec() }],
         interfaces: 1,
         groups: (0..2).map(group).collect(),
+        mutants: Mutants::NONE,
     }
 }
