@@ -9,6 +9,7 @@ pub mod control;
 pub mod daemon;
 pub mod effects;
 pub mod engine;
+pub mod flight;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod gate;

@@ -14,7 +14,9 @@ mod keygen;
 mod local;
 mod logging;
 mod pause;
+mod record;
 mod render;
+mod replay;
 mod resume;
 mod run;
 #[cfg(feature = "sim")]
@@ -54,6 +56,10 @@ enum Command {
     Resume(resume::ResumeArgs),
     /// Show what happened
     Events(events::EventsArgs),
+    /// Write down what the last minutes brought, for `vipair replay`
+    Record(record::RecordArgs),
+    /// Run a recording through the engine: what it decided, and why
+    Replay(replay::ReplayArgs),
     /// Validate a configuration and show every derived time
     Check(check::CheckArgs),
     /// Find what would stop a takeover on this machine
@@ -106,6 +112,8 @@ pub fn main() -> ExitCode {
         Command::Pause(args) => pause::execute(args),
         Command::Resume(args) => resume::execute(args),
         Command::Events(args) => events::execute(&args),
+        Command::Record(args) => record::execute(&args),
+        Command::Replay(args) => replay::execute(&args),
         Command::Check(args) => check::execute(&args),
         Command::Doctor(args) => doctor::execute(&args),
         Command::Keygen(args) => keygen::execute(&args),
@@ -134,7 +142,7 @@ fn order(socket: &SocketArg, request: &crate::control::protocol::Request) -> Res
     match crate::control::client::Client::connect(&socket.socket)?.ask(request)? {
         Response::Outcome(outcome) if outcome.ok => print(&format!("{}\n", outcome.message)),
         Response::Outcome(outcome) => Err(Failure::Failed(outcome.message)),
-        Response::Status(_) | Response::Event(_) | Response::End => {
+        Response::Status(_) | Response::Recorded { .. } | Response::Event(_) | Response::End => {
             Err(Failure::Failed("the agent answered something else than it was asked".to_owned()))
         }
     }

@@ -90,7 +90,9 @@ impl Client {
         let line = encode(request, MAX_REQUEST_BYTES)?;
         let patience = match request {
             Request::Status | Request::Events { .. } => ANSWER_TIMEOUT,
-            Request::Switch { .. } | Request::Pause { .. } | Request::Resume { .. } => ORDER_TIMEOUT,
+            Request::Switch { .. } | Request::Pause { .. } | Request::Resume { .. } | Request::Record => {
+                ORDER_TIMEOUT
+            }
         };
         self.stream.set_read_timeout(Some(patience)).map_err(ClientError::Io)?;
         self.stream.write_all(&line).map_err(failed)

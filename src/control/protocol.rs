@@ -45,6 +45,8 @@ pub enum Request {
         #[serde(default)]
         follow: bool,
     },
+    /// Write down what the flight recorder has.
+    Record,
 }
 
 /// What the agent answers.
@@ -55,6 +57,11 @@ pub enum Response {
     Status(Box<StatusReport>),
     /// To `switch`, `pause`, `resume`, and to anything that was not understood.
     Outcome(Outcome),
+    /// To `record`: where it is.
+    Recorded {
+        /// The file.
+        path: String,
+    },
     /// To `events`, once for each.
     Event(Event),
     /// To `events` without `follow`: that was all.

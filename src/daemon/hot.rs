@@ -8,6 +8,7 @@ use super::calm::Calm;
 use super::hands::Hands;
 use super::orders::{Attach, HotEnd, Order, Reconfigure, Regrouped, Tale};
 use crate::engine::{Actions, Engine, Event};
+use crate::flight::Recorder;
 use crate::io::clock;
 use crate::io::links::{LinkSocket, Received};
 use crate::io::poll::{Poll, Ready};
@@ -32,6 +33,7 @@ const PACKETS: u64 = 1 << 16;
 pub(super) struct Hot {
     engine: Engine,
     hands: Hands,
+    recorder: Recorder,
     end: HotEnd,
     poll: Poll,
     timer: Timer,
@@ -42,13 +44,13 @@ pub(super) struct Hot {
 }
 
 impl Hot {
-    pub fn new(engine: Engine, hands: Hands, end: HotEnd) -> io::Result<Hot> {
+    pub fn new(engine: Engine, hands: Hands, recorder: Recorder, end: HotEnd) -> io::Result<Hot> {
         let poll = Poll::new()?;
         let timer = Timer::new()?;
         poll.add(&timer, TIMER)?;
         poll.add(&end.woken, ORDERS)?;
         let calm = vec![Calm::default(); hands.interfaces.len()];
-        Ok(Hot { engine, hands, end, poll, timer, out: Actions::default(), calm, stopped: false })
+        Ok(Hot { engine, hands, recorder, end, poll, timer, out: Actions::default(), calm, stopped: false })
     }
 
     /// Runs until the engine has stopped.
@@ -57,6 +59,7 @@ impl Hot {
     /// When the kernel's poll or timer fail, which leaves nothing to run with.
     pub fn run(mut self) -> io::Result<()> {
         let mut ready = Ready::new();
+        self.recorder.end_turn(clock::now(), &self.engine);
         while !self.stopped {
             let deadline = self.deadline();
             self.timer.arm(deadline)?;
@@ -75,6 +78,7 @@ impl Hot {
             self.look_at_resting(now)?;
             self.handle(now, Event::Tick);
             self.end.catch_up();
+            self.recorder.end_turn(now, &self.engine);
         }
         Ok(())
     }
@@ -105,7 +109,7 @@ impl Hot {
 
     fn handle(&mut self, now: MonoTime, event: Event<'_>) {
         self.out.clear();
-        self.engine.handle(now, event, &mut self.out);
+        self.recorder.handle(&mut self.engine, now, event, &mut self.out);
         self.carry_out(now);
     }
 
@@ -210,6 +214,7 @@ impl Hot {
                 Order::Reconfigure(change) => self.reconfigure(*change, now),
                 Order::Regrouped(regrouped) => self.regroup(*regrouped, now),
                 Order::Installed { interface } => self.handle(now, Event::Installed { interface }),
+                Order::Segment => self.recorder.want_segment(),
                 Order::Stored { version } => self.handle(now, Event::Stored { version }),
                 Order::StoreFailed => self.handle(now, Event::StoreFailed),
             }
@@ -221,7 +226,7 @@ impl Hot {
     /// new configuration goes out.
     fn reconfigure(&mut self, change: Reconfigure, now: MonoTime) {
         self.out.clear();
-        self.engine.reconfigure(change.change, now, &mut self.out);
+        self.recorder.reconfigure(&mut self.engine, now, change.change, &mut self.out);
         self.carry_out(now);
         self.hands.rearrange(change.groups);
         self.end.tell_reconfigured();

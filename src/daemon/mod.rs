@@ -7,6 +7,7 @@
 mod build;
 mod calm;
 mod changes;
+mod flight;
 mod hands;
 mod hot;
 mod journal;
@@ -16,7 +17,7 @@ mod realtime;
 mod reload;
 mod slow;
 mod status;
-mod words;
+pub(crate) mod words;
 
 use crate::config::{self, ClusterFile, Config, ConfigErrors, KeyFile};
 use crate::control::server;
@@ -215,14 +216,7 @@ async fn serve(
         let _behind = report.try_send(slow::Word::Stored { version, result });
     });
     let store = store.map_err(|error| failed("starting the store", &error))?;
-    let report = words_in.clone();
-    let announcer = Announcer::start_with(
-        || drop(realtime::be_realtime(realtime::ANNOUNCER_PRIORITY)),
-        move |announced| {
-            let _behind = report.try_send(slow::Word::Announced(announced));
-        },
-    );
-    let announcer = announcer.map_err(|error| failed("starting the announcer", &error))?;
+    let announcer = start_announcer(words_in.clone()).map_err(|error| failed("starting the announcer", &error))?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| failed("reading random bytes", &error))?;
     let setup = build::setup(&config, &keys, seed, loaded(found));
@@ -232,7 +226,10 @@ async fn serve(
     let hands = hands::Hands::new(interfaces, links.clone(), peers, build::hand_groups(&config), announcer.handle());
     let (slow_end, hot_end, vital) = orders::queues().map_err(|error| failed("making the queues", &error))?;
     let engine = Engine::new(setup, started);
-    let hot = hot::Hot::new(engine, hands, hot_end).map_err(|error| failed("preparing the hot thread", &error))?;
+    let (recorder, tape) = crate::flight::queue();
+    let flight = flight::Flight::new(tape, &config, &options.state_dir, words_in.clone());
+    let hot = hot::Hot::new(engine, hands, recorder, hot_end)
+        .map_err(|error| failed("preparing the hot thread", &error))?;
     warnings.extend(start_hot(hot, words_in)?);
     let (events_in, keeper_events) = mpsc::channel(EVENTS);
     let keeper = KeeperHandle::start(build::guarded(&config), systemd::kept(), move |event| {
@@ -260,6 +257,7 @@ async fn serve(
         keys,
         options: options.clone(),
         reload: reload::Reload::default(),
+        flight,
     };
     let result = slow.run().await;
     server.abort();
@@ -267,6 +265,16 @@ async fn serve(
     // Somebody may have removed it already; a socket that stays is replaced at the next start.
     let _gone = std::fs::remove_file(&options.socket);
     result.map_err(|error| failed("the hot thread", &error))
+}
+
+fn start_announcer(report: mpsc::Sender<slow::Word>) -> io::Result<Announcer> {
+    Announcer::start_with(
+        || drop(realtime::be_realtime(realtime::ANNOUNCER_PRIORITY)),
+        move |announced| {
+            // A full queue means that the slow side is far behind; an announcement more or less is not missed.
+            let _behind = report.try_send(slow::Word::Announced(announced));
+        },
+    )
 }
 
 /// Starts the hot thread and waits until it knows its priority.

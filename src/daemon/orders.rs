@@ -40,6 +40,8 @@ pub(super) enum Order {
     Regrouped(Box<Regrouped>),
     /// All addresses of an interface are in place.
     Installed { interface: InterfaceId },
+    /// The flight recorder is to begin a new segment.
+    Segment,
     /// A state is durable.
     Stored { version: u64 },
     /// The state could not be written.

@@ -103,6 +103,7 @@ impl Slow {
     pub(super) fn hear_reconfigured(&mut self) {
         let Some(next) = self.reload.next.take() else { return };
         self.names = Names::new(&next.config);
+        self.flight.learn(&next.config);
         self.config = next.config;
         self.keys = next.keys;
         if let Some(keeper) = &self.keeper {

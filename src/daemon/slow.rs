@@ -4,6 +4,7 @@
 //! other; whatever happens here, pulses go on.
 
 use super::RunOptions;
+use super::flight::Flight;
 use super::journal::Journal;
 use super::orders::{Order, SlowEnd, Tale, Vital};
 use super::reload::Reload;
@@ -14,7 +15,7 @@ use crate::control::protocol::{Outcome as Answered, Request, Response, Severity}
 use crate::control::server::{Answer, Call};
 use crate::effects::announcer::AnnounceReport;
 use crate::effects::keeper::{KeeperEvent, KeeperHandle};
-use crate::effects::store::{self, StoreHandle};
+use crate::effects::store::{self, StoreHandle, WriteError};
 use crate::engine::{Command, GroupState, InterfaceFacts, Outcome};
 use crate::gate::CounterReader;
 use crate::io::clock;
@@ -25,6 +26,7 @@ use crate::wire::pulse::PORT;
 use sd_notify::NotifyState;
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -38,9 +40,11 @@ const TICK: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) enum Word {
     /// From the store's thread.
-    Stored { version: u64, result: Result<(), store::WriteError> },
+    Stored { version: u64, result: Result<(), WriteError> },
     /// From the announcer's thread.
     Announced(AnnounceReport),
+    /// From the thread that writes a recording.
+    Recorded(Result<PathBuf, WriteError>),
     /// The hot thread has ended, in order or not.
     HotEnded(io::Result<()>),
 }
@@ -62,6 +66,7 @@ pub(super) struct Slow {
     pub words: mpsc::Receiver<Word>,
     pub keeper_events: mpsc::Receiver<KeeperEvent>,
     pub calls: mpsc::Receiver<Call>,
+    pub flight: Flight,
     pub state: State,
 }
 
@@ -161,6 +166,7 @@ impl Slow {
         while let Ok(tale) = self.end.tales.pop() {
             match tale {
                 Tale::Notice { at, notice } => {
+                    self.flight.hear(at, at.since(self.started), &notice);
                     let told = words::notice(&self.names, &notice);
                     self.journal.note(at, told);
                 }
@@ -230,6 +236,7 @@ impl Slow {
                     self.tell(Severity::Warning, "announce_error", format!("announcing failed: {error}"));
                 }
             }
+            Word::Recorded(result) => self.hear_recorded(result),
             Word::HotEnded(_) => {}
         }
     }
@@ -243,6 +250,7 @@ impl Slow {
         self.state.next_call += 1;
         let command = match &call.request {
             Request::Status => Ok(None),
+            Request::Record => return self.begin_recording(call.answer),
             Request::Events { follow } => {
                 let follow = follow.then(|| self.journal.follow());
                 let _gone = call.answer.send(Answer::Events(self.journal.past(), follow));
@@ -262,7 +270,7 @@ impl Slow {
                     Request::Switch { group } => format!("{group}: switched"),
                     Request::Pause { group } => format!("{group}: paused on {}", self.names.node(self.config.me)),
                     Request::Resume { group } => format!("{group}: resumed on {}", self.names.node(self.config.me)),
-                    Request::Status | Request::Events { .. } => String::new(),
+                    Request::Status | Request::Events { .. } | Request::Record => String::new(),
                 };
                 self.state.waiting.insert(id, (good, call.answer));
                 self.order(match command {
@@ -286,6 +294,7 @@ impl Slow {
         self.push_backlog();
         self.open_links();
         self.tell_ready_anyway();
+        self.look_at_flight();
         let turns = self.vital.turns.load(Ordering::Relaxed);
         // The watchdog is fed only while the hot thread lives: its pulse wakes it at least once a second.
         if turns != self.state.last_turns {
@@ -315,6 +324,7 @@ impl Slow {
     }
 
     fn finish(&mut self) {
+        self.finish_flight();
         if let Some(keeper) = self.keeper.take() {
             keeper.stop();
         }

@@ -8,7 +8,7 @@ use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
 
 /// An event before it has a time and a number.
-pub(super) struct Told {
+pub(crate) struct Told {
     pub severity: Severity,
     pub kind: &'static str,
     pub group: Option<String>,
@@ -22,7 +22,7 @@ fn told(severity: Severity, kind: &'static str, text: String) -> Told {
 
 /// Names of things, from the configuration.
 #[derive(Clone)]
-pub(super) struct Names {
+pub(crate) struct Names {
     groups: Vec<String>,
     interfaces: Vec<String>,
     nodes: Vec<String>,
@@ -35,6 +35,11 @@ impl Names {
             interfaces: config.interfaces().into_iter().map(str::to_owned).collect(),
             nodes: config.nodes.iter().map(|node| node.name.clone()).collect(),
         }
+    }
+
+    /// The same from the names themselves, in the order of their numbers.
+    pub fn of(groups: Vec<String>, interfaces: Vec<String>, nodes: Vec<String>) -> Names {
+        Names { groups, interfaces, nodes }
     }
 
     pub fn group(&self, group: GroupId) -> &str {
@@ -59,7 +64,7 @@ impl Names {
 }
 
 /// The word for a role.
-pub(super) fn role(role: Role) -> &'static str {
+pub(crate) fn role(role: Role) -> &'static str {
     match role {
         Role::Starting => "starting",
         Role::Standby => "standby",
@@ -90,7 +95,7 @@ fn cause(cause: Cause) -> &'static str {
 }
 
 /// Why a node is not ready, and what would make it so.
-pub(super) fn reason(reason: Reason) -> &'static str {
+pub(crate) fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::None => "",
         Reason::NoInterface => "the interface does not exist",
@@ -110,7 +115,7 @@ pub(super) fn reason(reason: Reason) -> &'static str {
 }
 
 /// The answer to a command.
-pub(super) fn outcome(outcome: Outcome) -> (bool, String) {
+pub(crate) fn outcome(outcome: Outcome) -> (bool, String) {
     match outcome {
         Outcome::Done => (true, "done".to_owned()),
         Outcome::AlreadySo => (true, "it already is so".to_owned()),
@@ -124,7 +129,7 @@ pub(super) fn outcome(outcome: Outcome) -> (bool, String) {
 }
 
 /// What a notice says.
-pub(super) fn notice(names: &Names, notice: &Notice) -> Told {
+pub(crate) fn notice(names: &Names, notice: &Notice) -> Told {
     match *notice {
         Notice::Role { group, from, to, epoch, cause, silence } => {
             role_change(names.group(group), (from, to), epoch, (cause, silence))

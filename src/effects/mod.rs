@@ -5,4 +5,5 @@
 
 pub mod announcer;
 pub mod keeper;
+pub mod shelf;
 pub mod store;

@@ -131,7 +131,7 @@ pub struct WriteError {
 }
 
 impl WriteError {
-    fn new(operation: &'static str, path: &Path, cause: std::io::Error) -> WriteError {
+    pub(super) fn new(operation: &'static str, path: &Path, cause: std::io::Error) -> WriteError {
         WriteError { operation, path: path.to_path_buf(), cause }
     }
 

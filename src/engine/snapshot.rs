@@ -10,7 +10,7 @@ use super::setup::Setup;
 use super::{Engine, group_id};
 use crate::config::{Profile, Timing};
 use crate::types::{GroupId, MonoTime, NodeId, Vip};
-use crate::wire::auth::KeyRing;
+use crate::wire::auth::{KeyRing, Rejects};
 use crate::wire::pulse::Digests;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,13 +37,16 @@ impl Engine {
         engine.is_whole().then_some(engine)
     }
 
-    /// Datagrams that did not open: no key of ours has sealed them, or they are none of ours at all.
+    /// What the engine was built from, with every configuration it has gone on with since.
     #[must_use]
-    pub fn unopened(&self) -> u64 {
-        let rejects = &self.rejects;
-        let counts =
-            [rejects.too_short, rejects.too_long, rejects.magic, rejects.version, rejects.key_id, rejects.tag];
-        counts.into_iter().fold(0, u64::saturating_add)
+    pub fn setup(&self) -> &Arc<Setup> {
+        &self.setup
+    }
+
+    /// Datagrams turned away so far, by reason.
+    #[must_use]
+    pub fn rejects(&self) -> &Rejects {
+        &self.rejects
     }
 
     /// Every position that the state names exists.

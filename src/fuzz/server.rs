@@ -49,7 +49,7 @@ fn is_done(response: &Response) -> bool {
     match response {
         Response::Outcome(outcome) => outcome.ok,
         Response::End => true,
-        Response::Status(_) | Response::Event(_) => panic!("nobody said {response:?}"),
+        Response::Status(_) | Response::Recorded { .. } | Response::Event(_) => panic!("nobody said {response:?}"),
     }
 }
 
@@ -92,9 +92,11 @@ async fn answer(mut calls: mpsc::Receiver<Call>) {
         let done = Response::Outcome(Outcome { ok: true, message: DONE.to_owned() });
         let said = match request {
             Request::Events { .. } => Answer::Events(Vec::new(), None),
-            Request::Status | Request::Switch { .. } | Request::Pause { .. } | Request::Resume { .. } => {
-                Answer::One(Box::new(done))
-            }
+            Request::Status
+            | Request::Record
+            | Request::Switch { .. }
+            | Request::Pause { .. }
+            | Request::Resume { .. } => Answer::One(Box::new(done)),
         };
         // A client that is gone waits for nothing.
         let _unheard = answer.send(said);

@@ -97,6 +97,13 @@ impl Rejects {
         *counter = counter.saturating_add(1);
     }
 
+    /// Those that did not open: no key of ours sealed them, or they are none of ours at all.
+    #[must_use]
+    pub fn unopened(&self) -> u64 {
+        let counts = [self.too_short, self.too_long, self.magic, self.version, self.key_id, self.tag];
+        counts.into_iter().fold(0, u64::saturating_add)
+    }
+
     /// All of them together.
     #[must_use]
     pub fn total(&self) -> u64 {

@@ -1,0 +1,195 @@
+//! `vipair replay FILE`: what happened, and why, from a flight recording.
+
+use super::terminal::{Tone, has_colour, paint};
+use super::{Failure, print};
+use crate::config::Profile;
+use crate::control::protocol::Severity;
+use crate::flight::{self, Line, MAX_FILE, Recording, Story, Telling, Verdict};
+use crate::io::clock::WallTime;
+use crate::types::MonoTime;
+use clap::Args;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+#[derive(Args, Debug)]
+pub(super) struct ReplayArgs {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Every event and every action
+    #[arg(long)]
+    all: bool,
+    /// Only what happened at or after this time of day in UTC, such as 03:12:40 or 03:12:40.250
+    #[arg(long, value_name = "TIME", value_parser = time_of_day)]
+    from: Option<Duration>,
+    /// Only what happened before this time of day
+    #[arg(long, value_name = "TIME", value_parser = time_of_day)]
+    to: Option<Duration>,
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+/// A time of day as a span since midnight.
+fn time_of_day(text: &str) -> Result<Duration, String> {
+    let wrong = || "write it like 03:12:40 or 03:12:40.250".to_owned();
+    // As it is printed, a date may come with it.
+    let text = text.rsplit_once('T').map_or(text, |(_, time)| time).trim_end_matches('Z');
+    let mut parts = text.split(':');
+    let mut number = || parts.next().and_then(|part| part.parse::<u32>().ok());
+    let (hours, minutes) = (number().ok_or_else(wrong)?, number().ok_or_else(wrong)?);
+    let seconds: f64 = parts.next().unwrap_or("0").parse().map_err(|_| wrong())?;
+    let right = hours < 24 && minutes < 60 && (0.0..61.0).contains(&seconds) && parts.next().is_none();
+    let whole = Duration::from_secs(u64::from(hours * 3600 + minutes * 60));
+    if right { Ok(whole + Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
+}
+
+pub(super) fn execute(args: &ReplayArgs) -> Result<(), Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", args.file.display()));
+    let bytes = read(&args.file).map_err(|error| failed(&error))?;
+    let recording = Recording::read(&bytes).map_err(|error| failed(&error))?;
+    let colour = has_colour();
+    if !args.json {
+        print(&header(&recording, colour))?;
+    }
+    let mut story = Story::new(&recording.header, if args.all { Telling::All } else { Telling::Brief });
+    let mut printer = Printer { args, colour, last: None, failure: None };
+    let verdict = flight::replay(&recording, |step| {
+        let lines = story.tell(step);
+        printer.print(&lines);
+    });
+    let verdict = verdict.map_err(|error| failed(&error))?;
+    if let Some(last) = recording.segments.last() {
+        printer.print(&story.finish(last));
+    }
+    printer.failure.map_or(Ok(()), Err)?;
+    judge(&recording, &verdict, args.json, colour)
+}
+
+/// The file, if it is no longer than a recording can be.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(std::io::Error::other(format!("longer than {MAX_FILE} bytes: this is no flight recording")));
+    }
+    Ok(bytes)
+}
+
+fn header(recording: &Recording, colour: bool) -> String {
+    let header = &recording.header;
+    let title = format!("flight recording of {} in cluster {}", header.node, header.cluster);
+    let mut text = format!("{}\n", paint(&title, Tone::Strong, colour));
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<9}{value}\n"));
+    line("written", format!("{} by vipair {}, reason: {}", WallTime(header.written), header.version, header.reason));
+    if let (Some(first), Some(last)) = (recording.segments.first(), recording.segments.last()) {
+        let span = last.span.end.since(first.span.begin);
+        let until = WallTime(first.span.wall + u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+        let gaps = recording.segments.iter().filter(|segment| segment.span.cut).count();
+        let gaps = if gaps == 0 { "nothing is missing".to_owned() } else { format!("{gaps} gaps") };
+        let (count, seconds) = (recording.segments.len(), span.as_secs_f64());
+        line("covers", format!("{} to {until}, {seconds:.1} s, {gaps}", WallTime(first.span.wall)));
+        let records: u64 = recording.segments.iter().map(|segment| segment.span.records).sum();
+        line("holds", format!("{records} records in {count} segments"));
+        let timing = &last.setup.timing;
+        let ms = |span: Duration| span.as_secs_f64() * 1e3;
+        let profile = Profile::matching(timing).map_or("custom", Profile::name);
+        let (pulse, silence, lease) = (ms(timing.pulse), ms(timing.silence), ms(timing.lease));
+        line("times", format!("{profile} (pulse {pulse} ms, silence {silence} ms, lease {lease} ms)"));
+        for (name, links) in &header.book.nodes {
+            let links: Vec<String> = links.iter().map(ToString::to_string).collect();
+            line("node", format!("{name}: {}", links.join(", ")));
+        }
+        for group in last.setup.groups.iter().take(8) {
+            let named = header.book.groups.iter().find(|(key, _)| *key == group.key);
+            let interface = header.book.interfaces.get(usize::from(group.interface.0)).map_or("?", String::as_str);
+            let shown: Vec<String> = group.addresses.iter().take(3).map(ToString::to_string).collect();
+            let more = group.addresses.len() - shown.len();
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            let name = named.map_or("?", |(_, name)| name.as_str());
+            line("group", format!("{name} on {interface}: {}{more}", shown.join(", ")));
+        }
+        if last.setup.groups.len() > 8 {
+            line("group", format!("and {} more", last.setup.groups.len() - 8));
+        }
+    }
+    text.push('\n');
+    text
+}
+
+struct Printer<'a> {
+    args: &'a ReplayArgs,
+    colour: bool,
+    /// When the line before happened.
+    last: Option<MonoTime>,
+    failure: Option<Failure>,
+}
+
+impl Printer<'_> {
+    fn print(&mut self, lines: &[Line]) {
+        for line in lines {
+            let day = Duration::from_millis(line.wall % 86_400_000);
+            let wanted = self.args.from.is_none_or(|from| day >= from) && self.args.to.is_none_or(|to| day < to);
+            if !wanted || self.failure.is_some() {
+                continue;
+            }
+            let text = if self.args.json { json(line) } else { self.shown(line) };
+            self.failure = print(&text).err();
+        }
+    }
+
+    fn shown(&mut self, line: &Line) -> String {
+        let now = MonoTime(line.now);
+        let since = self.last.map(|last| format!("+{:.1}", now.since(last).as_secs_f64() * 1e3)).unwrap_or_default();
+        let tone = match line.severity {
+            None => Tone::Faint,
+            Some(Severity::Info) => Tone::Plain,
+            Some(Severity::Warning) => Tone::Doubtful,
+            Some(Severity::Error) => Tone::Bad,
+        };
+        let time = WallTime(line.wall).to_string();
+        let time = time.split_once('T').map_or(time.as_str(), |(_, time)| time).trim_end_matches('Z');
+        self.last = Some(now);
+        let mut text = format!("{time}  {since:>10}  {}\n", paint(&line.text, tone, self.colour));
+        for because in &line.because {
+            text.push_str(&format!("{:26}{}\n", "", paint(because, Tone::Faint, self.colour)));
+        }
+        text
+    }
+}
+
+fn json(line: &Line) -> String {
+    // A line is numbers and texts: there is nothing that could not be written.
+    serde_json::to_string(line).map_or_else(|_| String::new(), |text| text + "\n")
+}
+
+/// Is the replay the flight?
+fn judge(recording: &Recording, verdict: &Verdict, json: bool, colour: bool) -> Result<(), Failure> {
+    let facts = format!(
+        "{} events, {} decisions, {} of {} snapshots arrived at",
+        verdict.events, verdict.decisions, verdict.snapshots, verdict.expected_snapshots
+    );
+    if verdict.agrees() {
+        let text = format!("replay agrees with the flight: {facts}");
+        return if json { Ok(()) } else { print(&format!("\n{}\n", paint(&text, Tone::Good, colour))) };
+    }
+    let mut text = format!("the replay is not the flight: {facts}");
+    for parting in &verdict.partings {
+        let begin = recording.segments.get(parting.segment - 1).map(|segment| segment.span);
+        let wall = begin.map_or(0, |span| {
+            span.wall + u64::try_from(parting.now.since(span.begin).as_millis()).unwrap_or(u64::MAX)
+        });
+        text.push_str(&format!(
+            "\n  segment {}, {}: flight {}; replay {}",
+            parting.segment,
+            WallTime(wall),
+            parting.flown,
+            parting.replayed
+        ));
+    }
+    Err(Failure::Failed(text))
+}
+
+#[cfg(test)]
+mod tests;

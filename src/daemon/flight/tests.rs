@@ -1,0 +1,102 @@
+use super::*;
+use crate::types::{Epoch, GroupId, InterfaceId};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn role(from: Role, to: Role, cause: Cause) -> Notice {
+    Notice::Role { group: GroupId(0), from, to, epoch: Epoch::NONE, cause, silence: Duration::ZERO }
+}
+
+#[test]
+fn takeovers_and_losses_are_anomalies_and_planned_moves_are_not() {
+    let of = |notice| Anomaly::of(&notice, HOUR);
+    assert_eq!(of(role(Role::Standby, Role::Active, Cause::Silence)), Some(Anomaly::Takeover));
+    assert_eq!(of(role(Role::Standby, Role::Active, Cause::Free)), Some(Anomaly::Takeover));
+    assert_eq!(of(role(Role::Standby, Role::Active, Cause::Handover)), None);
+    assert_eq!(of(role(Role::Active, Role::Standby, Cause::Lapsed)), Some(Anomaly::Closed));
+    assert_eq!(of(role(Role::Active, Role::Fault, Cause::Interface)), Some(Anomaly::Closed));
+    assert_eq!(of(role(Role::Handover, Role::Standby, Cause::Handover)), None);
+    assert_eq!(of(role(Role::Standby, Role::Fault, Cause::Interface)), None);
+    assert_eq!(of(Notice::LeaseLapsed { interface: InterfaceId(0) }), Some(Anomaly::Lapsed));
+    assert_eq!(of(Notice::StoreFailed), None);
+}
+
+#[test]
+fn the_first_election_is_no_takeover() {
+    let election = role(Role::Standby, Role::Active, Cause::Free);
+    assert_eq!(Anomaly::of(&election, Duration::from_secs(2)), None);
+    let silence = role(Role::Standby, Role::Active, Cause::Silence);
+    assert_eq!(Anomaly::of(&silence, Duration::from_secs(2)), Some(Anomaly::Takeover));
+}
+
+fn flight() -> Flight {
+    let (_recorder, tape) = crate::flight::queue();
+    let (words, _) = mpsc::channel(1);
+    Flight {
+        ring: Ring::new(tape),
+        book: Book::default(),
+        cluster: String::new(),
+        node: String::new(),
+        dir: PathBuf::new(),
+        words,
+        anomaly: None,
+        asked: None,
+        waiting: Vec::new(),
+        served: Vec::new(),
+        last: [None; Anomaly::COUNT],
+        written: None,
+        writing: false,
+        failing: false,
+        segment_ordered: false,
+    }
+}
+
+fn at(seconds: u64) -> MonoTime {
+    MonoTime(seconds * 1_000_000_000)
+}
+
+/// Lets the pending recording become due and be taken; what it is called.
+fn taken(flight: &mut Flight, seconds: u64) -> Option<&'static str> {
+    flight.is_due(at(seconds));
+    flight.ready(at(seconds) + PATIENCE)
+}
+
+#[test]
+fn what_comes_together_is_one_recording_named_after_the_gravest() {
+    let mut flight = flight();
+    flight.hear(at(10), HOUR, &Notice::Stalled { stall: HOUR });
+    flight.hear(at(11), HOUR, &role(Role::Active, Role::Standby, Cause::Lapsed));
+    flight.hear(at(11), HOUR, &Notice::LeaseLapsed { interface: InterfaceId(0) });
+    assert_eq!(taken(&mut flight, 12), None, "the aftermath is not over");
+    assert_eq!(taken(&mut flight, 13), Some("lapsed"));
+    assert_eq!(taken(&mut flight, 20), None);
+}
+
+#[test]
+fn recordings_of_one_reason_keep_their_distance() {
+    let mut flight = flight();
+    let takeover = role(Role::Standby, Role::Active, Cause::Silence);
+    let mut count = 0;
+    for second in 0..600 {
+        flight.hear(at(second), HOUR, &takeover);
+        count += usize::from(taken(&mut flight, second).is_some());
+    }
+    assert!((40..=60).contains(&count), "{count} recordings of takeovers in ten minutes");
+    let stalled = (600..1800).filter(|&second| {
+        flight.hear(at(second), HOUR, &Notice::Stalled { stall: HOUR });
+        taken(&mut flight, second) == Some("stalled")
+    });
+    // The first of them is in the recording of the last takeover.
+    assert_eq!(stalled.count(), 3, "recordings of stalls in twenty minutes");
+}
+
+#[test]
+fn a_takeover_soon_after_another_is_not_forgotten() {
+    let mut flight = flight();
+    let takeover = role(Role::Standby, Role::Active, Cause::Silence);
+    flight.hear(at(10), HOUR, &takeover);
+    assert_eq!(taken(&mut flight, 13), Some("takeover"));
+    flight.hear(at(16), HOUR, &takeover);
+    assert_eq!(taken(&mut flight, 20), None);
+    assert_eq!(taken(&mut flight, 25), Some("takeover"));
+}

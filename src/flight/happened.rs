@@ -1,0 +1,124 @@
+//! What an engine is told and what it decides, as it is written down.
+//!
+//! Datagrams and ticks are most of it and have a form of their own (see [`super::pack`]); everything else is one
+//! [`Happened`]. Of the actions those are kept that change something outside or that people are told: a replay that
+//! decides otherwise shows there. Datagrams, probes and renewals follow from the rest.
+
+use crate::engine::{Action, Command, Event, GateAction, InterfaceFacts, Notice, Outcome};
+use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime, Vip};
+use crate::wire::frame::Sighting;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// An [`Event`] that owns what it says, without ticks and datagrams. The fields are those of the event.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is an event of the engine, described there")]
+pub enum Happened {
+    Refused { link: LinkId },
+    Link { link: LinkId, open: bool },
+    Seen { interface: InterfaceId, sighting: Sighting },
+    Interface { interface: InterfaceId, facts: InterfaceFacts },
+    Adopted { interface: InterfaceId, until: MonoTime, generation: u64, refused: bool, open: Vec<(GroupId, Epoch)> },
+    LeaseRefused { interface: InterfaceId },
+    Installed { interface: InterfaceId },
+    GateReplaced { interface: InterfaceId },
+    Anchor { interface: InterfaceId, address: IpAddr, mac: Option<MacAddr> },
+    Stored { version: u64 },
+    StoreFailed,
+    Command { id: u64, command: Command },
+}
+
+impl Happened {
+    /// `None` for ticks and datagrams.
+    #[must_use]
+    pub fn of(event: Event<'_>) -> Option<Happened> {
+        Some(match event {
+            Event::Tick | Event::Datagram { .. } => return None,
+            Event::Refused { link } => Happened::Refused { link },
+            Event::Link { link, open } => Happened::Link { link, open },
+            Event::Seen { interface, sighting } => Happened::Seen { interface, sighting },
+            Event::Interface { interface, facts } => Happened::Interface { interface, facts },
+            Event::Adopted { interface, until, generation, refused, open } => {
+                Happened::Adopted { interface, until, generation, refused, open: open.to_vec() }
+            }
+            Event::LeaseRefused { interface } => Happened::LeaseRefused { interface },
+            Event::Installed { interface } => Happened::Installed { interface },
+            Event::GateReplaced { interface } => Happened::GateReplaced { interface },
+            Event::Anchor { interface, address, mac } => Happened::Anchor { interface, address, mac },
+            Event::Stored { version } => Happened::Stored { version },
+            Event::StoreFailed => Happened::StoreFailed,
+            Event::Command { id, command } => Happened::Command { id, command },
+        })
+    }
+
+    /// The event that it was.
+    #[must_use]
+    pub fn event(&self) -> Event<'_> {
+        match *self {
+            Happened::Refused { link } => Event::Refused { link },
+            Happened::Link { link, open } => Event::Link { link, open },
+            Happened::Seen { interface, sighting } => Event::Seen { interface, sighting },
+            Happened::Interface { interface, facts } => Event::Interface { interface, facts },
+            Happened::Adopted { interface, until, generation, refused, ref open } => {
+                Event::Adopted { interface, until, generation, refused, open }
+            }
+            Happened::LeaseRefused { interface } => Event::LeaseRefused { interface },
+            Happened::Installed { interface } => Event::Installed { interface },
+            Happened::GateReplaced { interface } => Event::GateReplaced { interface },
+            Happened::Anchor { interface, address, mac } => Event::Anchor { interface, address, mac },
+            Happened::Stored { version } => Event::Stored { version },
+            Happened::StoreFailed => Event::StoreFailed,
+            Happened::Command { id, command } => Event::Command { id, command },
+        }
+    }
+
+    /// Every group and interface that it names exists.
+    pub(super) fn is_within(&self, groups: usize, interfaces: usize) -> bool {
+        let group = |group: GroupId| usize::from(group.0) < groups;
+        let on = |interface: InterfaceId| usize::from(interface.0) < interfaces;
+        match self {
+            Happened::Refused { .. } | Happened::Link { .. } | Happened::Stored { .. } | Happened::StoreFailed => {
+                true
+            }
+            Happened::Seen { interface, .. }
+            | Happened::Interface { interface, .. }
+            | Happened::LeaseRefused { interface }
+            | Happened::Installed { interface }
+            | Happened::GateReplaced { interface }
+            | Happened::Anchor { interface, .. } => on(*interface),
+            Happened::Adopted { interface, open, .. } => on(*interface) && open.iter().all(|(at, _)| group(*at)),
+            Happened::Command { command, .. } => match command {
+                Command::Switch(at) | Command::Pause(at) | Command::Resume(at) => group(*at),
+                Command::Stop => true,
+            },
+        }
+    }
+}
+
+/// An [`Action`] that is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is an action of the engine, described there")]
+pub enum Decision {
+    Gate(GateAction),
+    Announce { group: GroupId, address: Option<Vip> },
+    Persist { version: u64 },
+    Notice(Notice),
+    Reply { id: u64, outcome: Outcome },
+    Stopped,
+}
+
+impl Decision {
+    /// `None` for datagrams, probes and renewals of a lease.
+    #[must_use]
+    pub fn of(action: &Action) -> Option<Decision> {
+        Some(match *action {
+            Action::Send { .. } | Action::Probe { .. } | Action::Gate(GateAction::Renew { .. }) => return None,
+            Action::Gate(gate) => Decision::Gate(gate),
+            Action::Announce { group, address } => Decision::Announce { group, address },
+            Action::Persist { version } => Decision::Persist { version },
+            Action::Notice(notice) => Decision::Notice(notice),
+            Action::Reply { id, outcome } => Decision::Reply { id, outcome },
+            Action::Stopped => Decision::Stopped,
+        })
+    }
+}

@@ -1,0 +1,266 @@
+//! From the hot thread to the slow side: records as they come, through a bounded queue without a lock.
+//!
+//! The hot thread copies a record's bytes and goes on; nobody is woken. When the queue is full the record is lost, and
+//! so is every one after it until a new segment has begun: a replay must not run over a hole. Whatever is large (a
+//! snapshot, another configuration) goes through a second queue, and a record in the first one says where it belongs.
+
+use super::happened::{Decision, Happened};
+use crate::engine::{Action, Actions, Engine, Event, Reconfiguration, Snapshot};
+use crate::types::{LinkId, LinkPath, MonoTime};
+use crate::wire::auth::{PREFIX_SIZE, TAG_SIZE};
+use crate::wire::pulse::MAX_DATAGRAM;
+use rtrb::{Consumer, Producer, RingBuffer};
+use serde::{Deserialize, Serialize};
+
+/// Bytes that wait for the slow side, which looks every 250 ms: ten seconds of profile `fast` with two links, or a
+/// storm of 16,000 frames a second.
+const BYTES: usize = 256 * 1024;
+/// Snapshots and configurations that wait.
+const PARCELS: usize = 8;
+/// The longest record: an adopted gate with every group open.
+pub(super) const RECORD: usize = 16 * 1024;
+/// Before the payload of a record: its length, its kind, its time.
+const FRAME: usize = 2 + 1 + 8;
+
+/// What a record is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(super) enum Kind {
+    Tick = 0,
+    /// A datagram that a key of ours has sealed: its link, its bytes without the tag.
+    Datagram = 1,
+    /// One that did not open: its link, its length, its first bytes.
+    Unopened = 2,
+    Happened = 3,
+    Decision = 4,
+    /// Stands for the next parcel.
+    Parcel = 5,
+    Reconfigured = 6,
+}
+
+impl Kind {
+    pub fn of(number: u8) -> Option<Kind> {
+        [Kind::Tick, Kind::Datagram, Kind::Unopened, Kind::Happened, Kind::Decision, Kind::Parcel, Kind::Reconfigured]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
+    }
+}
+
+/// Why a segment begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Start {
+    /// The recorder has just begun.
+    First,
+    /// The one before went on long enough.
+    Next,
+    /// Records were lost before it.
+    Gap,
+}
+
+/// What does not fit into bytes.
+#[derive(Debug)]
+pub(super) enum Parcel {
+    Segment { start: Start, snapshot: Box<Snapshot> },
+    Reconfigured(Box<Reconfiguration>),
+}
+
+/// The hot thread's end.
+#[derive(Debug)]
+pub struct Recorder {
+    bytes: Producer<u8>,
+    parcels: Producer<Parcel>,
+    scratch: Box<[u8; RECORD]>,
+    /// A segment is to begin after this turn.
+    wanted: Option<Start>,
+    /// Something was lost since the segment began.
+    torn: bool,
+}
+
+/// The slow side's end.
+#[derive(Debug)]
+pub struct Tape {
+    bytes: Consumer<u8>,
+    parcels: Consumer<Parcel>,
+}
+
+/// Makes both ends.
+#[must_use]
+pub fn queue() -> (Recorder, Tape) {
+    let (bytes_in, bytes) = RingBuffer::new(BYTES);
+    let (parcels_in, parcels) = RingBuffer::new(PARCELS);
+    let recorder = Recorder {
+        bytes: bytes_in,
+        parcels: parcels_in,
+        scratch: Box::new([0; RECORD]),
+        wanted: Some(Start::First),
+        torn: false,
+    };
+    (recorder, Tape { bytes, parcels })
+}
+
+impl Recorder {
+    /// Hands an event to the engine, and notes it with what was decided.
+    pub fn handle(&mut self, engine: &mut Engine, now: MonoTime, event: Event<'_>, out: &mut Actions) {
+        let (before, done) = (engine.rejects().unopened(), out.list.len());
+        engine.handle(now, event, out);
+        self.event(now, event, engine.rejects().unopened() == before);
+        self.decisions(now, &out.list[done..]);
+    }
+
+    /// The same for another configuration. A new segment follows.
+    pub fn reconfigure(&mut self, engine: &mut Engine, now: MonoTime, change: Reconfiguration, out: &mut Actions) {
+        let (parcel, done) = (Parcel::Reconfigured(Box::new(change.clone())), out.list.len());
+        engine.reconfigure(change, now, out);
+        self.parcel(now, Kind::Reconfigured, parcel);
+        self.decisions(now, &out.list[done..]);
+        self.want_segment();
+    }
+
+    /// Notes an event that the engine was given at `now`. `opened`: if it was a datagram, a key of ours fitted.
+    fn event(&mut self, now: MonoTime, event: Event<'_>, opened: bool) {
+        match event {
+            Event::Tick => self.put(Kind::Tick, now, |_| Some(0)),
+            Event::Datagram { link, bytes } => self.datagram(now, link, bytes, opened),
+            Event::Refused { .. }
+            | Event::Link { .. }
+            | Event::Seen { .. }
+            | Event::Interface { .. }
+            | Event::Adopted { .. }
+            | Event::LeaseRefused { .. }
+            | Event::Installed { .. }
+            | Event::GateReplaced { .. }
+            | Event::Anchor { .. }
+            | Event::Stored { .. }
+            | Event::StoreFailed
+            | Event::Command { .. } => {
+                if let Some(happened) = Happened::of(event) {
+                    self.put(Kind::Happened, now, |space| encode(&happened, space));
+                }
+            }
+        }
+    }
+
+    fn datagram(&mut self, now: MonoTime, link: LinkId, bytes: &[u8], opened: bool) {
+        let link = link_bytes(link);
+        if opened {
+            let sealed = &bytes[..bytes.len().saturating_sub(TAG_SIZE)];
+            self.put(Kind::Datagram, now, |space| concat(&[&link, sealed], space));
+        } else {
+            // Whoever floods us with garbage gets no more room than this for it.
+            let first = &bytes[..bytes.len().min(PREFIX_SIZE)];
+            let length = u16::try_from(bytes.len().min(MAX_DATAGRAM + 1)).unwrap_or(u16::MAX);
+            self.put(Kind::Unopened, now, |space| concat(&[&link, &length.to_le_bytes(), first], space));
+        }
+    }
+
+    /// Notes what the engine decided upon the event before.
+    fn decisions(&mut self, now: MonoTime, actions: &[Action]) {
+        for decision in actions.iter().filter_map(Decision::of) {
+            self.put(Kind::Decision, now, |space| encode(&decision, space));
+        }
+    }
+
+    /// A new segment is to begin when this turn is over.
+    pub fn want_segment(&mut self) {
+        self.wanted.get_or_insert(Start::Next);
+    }
+
+    /// Between two turns, and before the first: begins a segment if one is wanted, or if there is room again after a loss.
+    pub fn end_turn(&mut self, now: MonoTime, engine: &Engine) {
+        if self.torn && self.bytes.slots() > BYTES / 2 {
+            self.wanted = Some(Start::Gap);
+        }
+        let Some(start) = self.wanted else { return };
+        // Without room there is no use in a copy of the engine.
+        if (self.torn && start != Start::Gap) || self.parcels.slots() == 0 {
+            return;
+        }
+        self.wanted = None;
+        self.torn = false;
+        let snapshot = Box::new(engine.snapshot());
+        self.parcel(now, Kind::Parcel, Parcel::Segment { start, snapshot });
+    }
+
+    fn parcel(&mut self, now: MonoTime, kind: Kind, parcel: Parcel) {
+        // Both or neither: the record says that the parcel is there.
+        if self.torn || self.bytes.slots() < FRAME || self.parcels.push(parcel).is_err() {
+            self.torn = true;
+            return;
+        }
+        self.put(kind, now, |_| Some(0));
+    }
+
+    fn put(&mut self, kind: Kind, now: MonoTime, write: impl FnOnce(&mut [u8]) -> Option<usize>) {
+        if self.torn {
+            return;
+        }
+        let Some(length) = write(&mut self.scratch[FRAME..]) else {
+            self.torn = true;
+            return;
+        };
+        let whole = FRAME + length;
+        let rest = u16::try_from(whole - 2).unwrap_or(u16::MAX);
+        self.scratch[..2].copy_from_slice(&rest.to_le_bytes());
+        self.scratch[2] = kind as u8;
+        self.scratch[3..FRAME].copy_from_slice(&now.0.to_le_bytes());
+        self.torn = self.bytes.push_entire_slice(&self.scratch[..whole]).is_err();
+    }
+}
+
+fn encode<T: Serialize>(value: &T, space: &mut [u8]) -> Option<usize> {
+    postcard::to_slice(value, space).ok().map(|used| used.len())
+}
+
+fn concat(parts: &[&[u8]], space: &mut [u8]) -> Option<usize> {
+    let mut used = 0;
+    for part in parts {
+        space.get_mut(used..used + part.len())?.copy_from_slice(part);
+        used += part.len();
+    }
+    Some(used)
+}
+
+/// A link in three bytes.
+pub(super) fn link_bytes(link: LinkId) -> [u8; 3] {
+    match link.path {
+        LinkPath::Udp(number) => [link.peer.0, 0, number],
+        LinkPath::Segment(interface) => [link.peer.0, 1, interface.0],
+    }
+}
+
+/// The way back.
+pub(super) fn link_of([peer, path, number]: [u8; 3]) -> Option<LinkId> {
+    let path = match path {
+        0 => LinkPath::Udp(number),
+        1 => LinkPath::Segment(crate::types::InterfaceId(number)),
+        2.. => return None,
+    };
+    Some(LinkId { peer: crate::types::NodeId(peer), path })
+}
+
+/// A record as it comes out of the queue.
+pub(super) struct Taken<'a> {
+    pub kind: Kind,
+    pub now: MonoTime,
+    pub payload: &'a [u8],
+    pub parcel: Option<Parcel>,
+}
+
+impl Tape {
+    /// The next record, if there is one; `space` holds its bytes.
+    pub(super) fn take<'a>(&mut self, space: &'a mut [u8; RECORD]) -> Option<Taken<'a>> {
+        let mut length = [0; 2];
+        // The producer publishes whole records, so what has a length has the rest.
+        self.bytes.pop_entire_slice(&mut length).ok()?;
+        let record = space.get_mut(..usize::from(u16::from_le_bytes(length)))?;
+        self.bytes.pop_entire_slice(record).ok()?;
+        let (kind, rest) = record.split_first()?;
+        let (now, payload) = rest.split_first_chunk::<8>()?;
+        let kind = Kind::of(*kind)?;
+        let parcel = match kind {
+            Kind::Parcel | Kind::Reconfigured => self.parcels.pop().ok(),
+            Kind::Tick | Kind::Datagram | Kind::Unopened | Kind::Happened | Kind::Decision => None,
+        };
+        Some(Taken { kind, now: MonoTime(u64::from_le_bytes(*now)), payload, parcel })
+    }
+}
