@@ -8,9 +8,24 @@
 //! The switch is a value in [`Setup`](crate::engine::Setup), so runs with different mutants may go on in several
 //! threads at once.
 
-/// One rule broken. Each says what is done instead and what should come of it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Mutant {
+/// Defines the mutants; what each of them does can be printed.
+macro_rules! mutants {
+    ($(#[doc = $what:literal] $name:ident,)*) => {
+        /// One rule broken. Each says what is done instead and what should come of it.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Mutant {
+            $(#[doc = $what] $name,)*
+        }
+
+        #[cfg(any(test, feature = "sim"))]
+        impl Mutant {
+            /// Every mutant, and what it does.
+            pub const ALL: &[(Mutant, &str)] = &[$((Mutant::$name, $what)),*];
+        }
+    };
+}
+
+mutants! {
     // The lease and the gate.
     /// A deadline counts from the next pulse instead of from the wake-up that decided it: later than S4 allows.
     LeaseFromNextPulse,
@@ -110,6 +125,8 @@ pub enum Mutant {
     RefusedIsGoodbye,
     /// A goodbye changes nothing: the takeover waits for the silence (L1).
     GoodbyeIgnored,
+    /// A goodbye counts however long ago it was said: a later life of the peer may have opened since (S8).
+    OldGoodbyeCounts,
     /// Goodbye is said while gates are still open (S8).
     GoodbyeWhileOpen,
     /// No pulse travels over the segment when all links are silent (S8).

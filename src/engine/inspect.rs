@@ -73,6 +73,11 @@ impl Engine {
         self.peers[peer].row(group_id(group))
     }
 
+    /// Datagrams that were believed, of all peers.
+    pub(crate) fn view_believed(&self) -> u64 {
+        self.peers.iter().flat_map(|peer| &peer.links).map(|link| link.received).sum()
+    }
+
     pub(crate) fn view_session(&self) -> u64 {
         self.session
     }

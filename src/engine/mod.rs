@@ -275,6 +275,14 @@ impl Engine {
         self.peers[peer].presence(self.resumed, now, timing.suspicion, timing.silence)
     }
 
+    /// True while a goodbye stands for closed gates: a later life of the peer may have opened them, and whoever was cut
+    /// off or stopped meanwhile has not heard of it. Then its silence is judged like any other.
+    fn has_left_lately(&self, peer: usize, now: MonoTime) -> bool {
+        let known = &self.peers[peer];
+        let lately = known.heard.is_some_and(|heard| now.since(heard) < self.setup.timing.silence);
+        known.left && (self.is_mutant(Mutant::OldGoodbyeCounts) || (lately && known.echoed >= self.proof))
+    }
+
     fn is_serviceable(&self, interface: InterfaceId) -> bool {
         self.interfaces[usize::from(interface.0)].facts.is_serviceable()
     }

@@ -126,8 +126,8 @@ impl Engine {
 
     fn permit(&mut self, at: usize, peer: usize, now: MonoTime, out: &mut Actions) -> Permit {
         match self.presence(peer, now) {
-            Presence::Left => Permit::Open(Cause::Handover),
-            Presence::Unknown | Presence::Silent => self.permit_of_silence(at, peer, now, out),
+            Presence::Left if self.has_left_lately(peer, now) => Permit::Open(Cause::Handover),
+            Presence::Left | Presence::Unknown | Presence::Silent => self.permit_of_silence(at, peer, now, out),
             Presence::Heard => self.permit_of_row(at, peer, now),
             Presence::Suspicious => {
                 // Its last word still counts; but when it was about to end anyway, the evidence may begin.

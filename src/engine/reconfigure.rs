@@ -152,7 +152,7 @@ impl Engine {
     pub(super) fn handle_gate_replaced(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
         let known = |peer: usize| match self.presence(peer, now) {
             Presence::Heard => !self.peers[peer].deaf,
-            Presence::Left => true,
+            Presence::Left => self.has_left_lately(peer, now),
             Presence::Unknown | Presence::Suspicious | Presence::Silent => false,
         };
         let state: &Interface = &self.interfaces[usize::from(interface.0)];

@@ -164,8 +164,8 @@ impl Engine {
                     return Waiting::PeerIsActive;
                 }
                 Presence::Heard | Presence::Suspicious => return Waiting::Consent,
-                Presence::Left => {}
-                Presence::Unknown | Presence::Silent => {
+                Presence::Left if self.has_left_lately(peer, now) => {}
+                Presence::Left | Presence::Unknown | Presence::Silent => {
                     return match self.evident(peer, group.interface, group.claimed, now) {
                         Evident::Vetoed => Waiting::Veto,
                         Evident::Isolated => Waiting::Isolated,

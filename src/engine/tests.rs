@@ -1,5 +1,7 @@
 //! Engines joined back to back under virtual time, with a gate model that checks the promises after every step.
 
+mod goodbye;
 mod promises;
 mod reload;
+mod restart;
 mod world;

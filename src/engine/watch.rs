@@ -143,8 +143,11 @@ impl Engine {
         for peer in 0..self.peers.len() {
             let presence = self.presence(peer, now);
             match presence {
-                Presence::Heard | Presence::Left => self.peers[peer].watch = None,
-                Presence::Unknown | Presence::Suspicious | Presence::Silent => self.run_watch(peer, now, out),
+                Presence::Heard => self.peers[peer].watch = None,
+                Presence::Left if self.has_left_lately(peer, now) => self.peers[peer].watch = None,
+                Presence::Left | Presence::Unknown | Presence::Suspicious | Presence::Silent => {
+                    self.run_watch(peer, now, out);
+                }
             }
             if presence == Presence::Silent && !self.peers[peer].silent_told {
                 self.peers[peer].silent_told = true;
@@ -237,8 +240,14 @@ impl Engine {
             return;
         }
         for peer in &mut self.peers {
-            // Before we ever heard the peer we do not know its address, so anybody may be it.
-            if peer.heard.is_some() && !peer.has_mac(mac) {
+            // Before the peer has told us its hardware address here, anybody may be it. To be heard is not enough: the
+            // answer to a restarted node carries no rows.
+            let named = peer
+                .rows
+                .iter()
+                .zip(&self.groups)
+                .any(|(row, group)| group.interface == interface && row.is_some_and(|row| !row.mac.is_zero()));
+            if named && !peer.has_mac(mac) {
                 continue;
             }
             let Some(watch) = peer.watch.as_mut() else { continue };
@@ -351,7 +360,7 @@ impl Engine {
         for peer in &self.peers {
             let due = match (&peer.watch, peer.left) {
                 (Some(watch), _) => watch.next,
-                (None, true) => MonoTime::FOREVER,
+                (None, true) => peer.heard.unwrap_or(MonoTime::ZERO).max(self.resumed) + timing.silence,
                 (None, false) => peer.heard.unwrap_or(MonoTime::ZERO).max(self.resumed) + timing.suspicion,
             };
             next = next.min(due);
