@@ -69,10 +69,12 @@ impl Epoch {
         NodeId((self.0 & 0xff) as u8)
     }
 
-    /// The lowest epoch of `node` that is above `self`.
+    /// The epoch of `node` with the next higher counter; `None` after the last one. Nobody counts that far, but a peer
+    /// may say anything.
     #[must_use]
-    pub fn next_for(self, node: NodeId) -> Epoch {
-        Epoch::new(self.counter() + 1, node)
+    pub fn next_for(self, node: NodeId) -> Option<Epoch> {
+        let is_last = self.counter() == u64::MAX >> 8;
+        (!is_last).then(|| Epoch::new(self.counter() + 1, node))
     }
 }
 
@@ -145,3 +147,16 @@ impl fmt::Display for MacAddr {
 
 /// A service address: one of the addresses of a group.
 pub type Vip = IpAddr;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_epoch_follows_the_last_one() {
+        let last = Epoch::new(u64::MAX >> 8, NodeId(1));
+        assert_eq!(last.next_for(NodeId(2)), None, "and none is lower than the one before");
+        let before = Epoch::new(u64::MAX >> 9, NodeId(2));
+        assert!(before.next_for(NodeId(1)).is_some_and(|next| next > before && next.node() == NodeId(1)));
+    }
+}

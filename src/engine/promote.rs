@@ -84,7 +84,8 @@ impl Engine {
     pub(super) fn consider_opening(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
         if self.is_mutant(Mutant::OpenedWithoutReserve) && !self.groups[at].has_reserve() {
             let group = &mut self.groups[at];
-            group.reserve = group.promised().max(group.held).max(group.reserve).next_for(self.setup.me);
+            let next = group.promised().max(group.held).max(group.reserve).next_for(self.setup.me);
+            group.reserve = next.unwrap_or(group.reserve);
         }
         let reason = self.reason(at);
         // Isolation is found out while claiming, so it must not keep us from asking again.

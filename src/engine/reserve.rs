@@ -26,7 +26,9 @@ impl Engine {
         if group.state_damaged || group.has_reserve() || coming {
             return;
         }
-        let next = promised.max(group.reserve).max(group.held).next_for(me).max(Epoch::new(group.floor, me));
+        // Without an epoch above all that is known the group stays without a reservation, and therefore closed.
+        let Some(next) = promised.max(group.reserve).max(group.held).next_for(me) else { return };
+        let next = next.max(Epoch::new(group.floor, me));
         group.reserving = Some((next, None));
         if early {
             group.reserve = next;

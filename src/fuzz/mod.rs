@@ -16,6 +16,7 @@ mod hostile;
 mod input;
 mod key_file;
 mod netlink;
+mod peer;
 mod pulse;
 mod rig;
 mod server;
@@ -54,11 +55,12 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "pulse", run: pulse::run, seeds: pulse::seeds },
     Target { name: "auth", run: auth::run, seeds: auth::seeds },
     Target { name: "frame", run: frame::run, seeds: frame::seeds },
     Target { name: "hostile", run: hostile::run, seeds: hostile::seeds },
+    Target { name: "peer", run: peer::run, seeds: peer::seeds },
     Target { name: "netlink", run: netlink::run, seeds: netlink::seeds },
     Target { name: "cluster_file", run: cluster_file::run, seeds: cluster_file::seeds },
     Target { name: "key_file", run: key_file::run, seeds: key_file::seeds },

@@ -21,8 +21,8 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
         static RUNTIME: Runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     }
     let mut input = Input::new(bytes);
-    let (pieces, repeat) = (input.long(), usize::from(input.byte() % 8 == 7) * 600 + 1);
-    // Repeated, a short input makes a line beyond the bound.
+    let (pieces, repeat) = (input.long(), usize::from(input.byte() % 16 == 15) * 40 + 1);
+    // Repeated, an input makes a line beyond the bound, or many lines.
     let stream = input.rest().repeat(repeat);
     let responses = RUNTIME.with(|runtime| runtime.block_on(conversation(&stream, pieces)));
     check(&stream, &responses)
@@ -104,20 +104,20 @@ async fn answer(mut calls: mpsc::Receiver<Call>) {
 }
 
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
-    let all: [(&str, &str); 7] = [
-        ("status", "\0\0\0\0\0\0\0\0\0{\"command\":\"status\"}\n"),
-        ("in-small-pieces", "\0\0\0\0\0\0\0\u{1}\0{\"command\":\"switch\",\"group\":\"web\"}\n{}\n"),
-        (
-            "two-at-once",
-            "\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\0{\"command\":\"events\"}\n{\"command\":\"status\"}\n",
-        ),
-        ("nonsense", "\0\0\0\0\0\0\u{7}\0\0\n\nhello\n[1]\n"),
-        ("no-newline", "\0\0\0\0\0\0\u{7}\0\0{\"command\":\"status\"}"),
-        ("many", "\0\0\0\0\0\0\u{7}\u{7}\u{7}{\"command\":\"status\"}\n"),
-        (
-            "too-long",
-            "\0\0\0\0\0\0\u{7}\u{7}\u{7}xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-        ),
+    // Written forty-one times, a line beyond the bound of 64 KiB.
+    let long = "x".repeat(1700);
+    let pieces = |size: u8| vec![0, 0, 0, 0, 0, 0, size, size];
+    let all: [(&str, Vec<u8>, u8, &str); 7] = [
+        ("status", pieces(0), 0, "{\"command\":\"status\"}\n"),
+        ("in-small-pieces", pieces(1), 0, "{\"command\":\"switch\",\"group\":\"web\"}\n{}\n"),
+        ("two-at-once", pieces(9), 0, "{\"command\":\"events\"}\n{\"command\":\"status\"}\n"),
+        ("nonsense", pieces(3), 0, "\n\nhello\n[1]\n"),
+        ("no-newline", pieces(9), 0, "{\"command\":\"status\"}"),
+        ("many", pieces(7), 15, "{\"command\":\"status\"}\n"),
+        ("too-long", pieces(9), 15, &long),
     ];
-    all.into_iter().map(|(name, text)| (name, text.as_bytes().to_vec())).collect()
+    let seed = |(name, pieces, repeat, text): (_, Vec<u8>, u8, &str)| {
+        (name, [&pieces[..], &[repeat], text.as_bytes()].concat())
+    };
+    all.into_iter().map(seed).collect()
 }
