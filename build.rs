@@ -17,6 +17,7 @@ fn main() {
     println!("cargo:rerun-if-changed={SOURCE}");
     println!("cargo:rerun-if-changed={HEADER}");
     println!("cargo:rerun-if-env-changed=CLANG");
+    println!("cargo:rustc-env=VIPAIR_REVISION={}", revision());
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     let tag = program_tag();
     println!("cargo:rustc-env=VIPAIR_GATE_INGRESS=vip_in_{tag}");
@@ -27,6 +28,20 @@ fn main() {
         eprintln!("error: {message}");
         std::process::exit(1);
     }
+}
+
+/// The commit that is built, so that the simulator's failures name it; the package's version outside a repository.
+fn revision() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned())
+    };
+    for watched in ["HEAD", "logs/HEAD"] {
+        if let Some(path) = git(&["rev-parse", "--git-path", watched]).filter(|path| Path::new(path).exists()) {
+            println!("cargo:rerun-if-changed={path}");
+        }
+    }
+    git(&["rev-parse", "--short", "HEAD"]).unwrap_or_else(|| env::var("CARGO_PKG_VERSION").unwrap_or_default())
 }
 
 /// Eight hex digits that change with the program: part of its name in the kernel, so that an agent knows whether

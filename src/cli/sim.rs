@@ -1,44 +1,84 @@
 //! `vipair sim`: runs the simulator. Only in builds with feature `sim`.
 
 use super::{Failure, print};
-use crate::sim;
+use crate::sim::{Job, Mode, Report, Want, run, run_many, story, tell_seed_on_panic};
 use clap::Args;
+use std::time::Duration;
 
 #[derive(Args, Debug)]
 pub(super) struct SimArgs {
-    /// The first seed
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// How many seeds
-    #[arg(long, default_value_t = 1)]
-    count: u64,
+    /// Run one seed and print everything that happens
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// Run many seeds and print rates and coverage
+    #[arg(long, value_name = "FROM..TO", value_parser = range)]
+    seeds: Option<(u64, u64)>,
     /// What is done to the nodes
     #[arg(long, value_enum, default_value_t = Mode::Play)]
     mode: Mode,
+    /// On so many threads [default: all]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// End after so many minutes
+    #[arg(long, value_name = "M")]
+    minutes: Option<f64>,
+    /// Go on until so many seeds have failed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    failures: usize,
 }
 
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-enum Mode {
-    /// Everything
-    Play,
-    /// What is no failure
-    Disturb,
-    /// A host is lost
-    LoseHost,
+fn range(text: &str) -> Result<(u64, u64), String> {
+    let (from, to) = text.split_once("..").ok_or("two numbers with .. between them, for example 0..1000")?;
+    let number = |text: &str| text.parse::<u64>().map_err(|error| format!("{text:?}: {error}"));
+    let from = number(from)?;
+    let to = if to.is_empty() { u64::MAX } else { number(to)? };
+    Ok((from, to))
 }
 
 pub(super) fn execute(args: &SimArgs) -> Result<(), Failure> {
-    let play: fn(&mut sim::Sim) = match args.mode {
-        Mode::Play => sim::play,
-        Mode::Disturb => sim::disturb,
-        Mode::LoseHost => sim::lose_host,
-    };
-    for seed in args.seed..args.seed.saturating_add(args.count) {
-        let story = sim::run(seed, play).map_err(Failure::Failed)?;
-        if args.count == 1 {
-            let lines: Vec<String> = story.history.iter().cloned().collect();
-            print(&format!("{}\n", lines.join("\n")))?;
-        }
+    tell_seed_on_panic();
+    if let Some(seed) = args.seed {
+        return replay(seed, args.mode);
     }
-    Ok(())
+    let (from, to) = args.seeds.unwrap_or((0, 10_000));
+    let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let minute = Duration::from_secs(60);
+    let job = Job {
+        from,
+        to,
+        mode: args.mode,
+        threads: args.threads.unwrap_or(all),
+        limit: args.minutes.map(|minutes| minute.mul_f64(minutes)),
+        every: minute,
+        failures: args.failures,
+    };
+    let report = run_many(job, |report| println!("{}", summary(report)));
+    print(&format!("{}\n{}", report.coverage.table(), summary(&report)))?;
+    match report.failed.as_slice() {
+        [] => Ok(()),
+        [(seed, _), ..] => Err(Failure::Failed(format!("a promise is broken:\n{}", story(*seed, args.mode)))),
+    }
+}
+
+fn replay(seed: u64, mode: Mode) -> Result<(), Failure> {
+    let outcome = run(seed, mode, Want::Live);
+    let revision = env!("VIPAIR_REVISION");
+    match outcome.failure {
+        Some(failure) => Err(Failure::Failed(format!("seed {seed}, revision {revision}: {failure}"))),
+        None => print(&format!("seed {seed}, revision {revision}: every promise was kept\n")),
+    }
+}
+
+fn summary(report: &Report) -> String {
+    let mut text = format!("{}\n", report.line());
+    for (seed, failure) in &report.failed {
+        text += &format!("seed {seed}, revision {}: {failure}\n", env!("VIPAIR_REVISION"));
+    }
+    let missing = report.coverage.missing();
+    if missing.is_empty() {
+        text += "covered: every transition, action, notice, outcome and fault\n";
+    } else {
+        text += &format!("never seen: {}\n", missing.join(", "));
+    }
+    text
 }

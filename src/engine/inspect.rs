@@ -78,6 +78,19 @@ impl Engine {
         self.peers.iter().flat_map(|peer| &peer.links).map(|link| link.received).sum()
     }
 
+    /// The session of a peer, if it has proven it.
+    pub(crate) fn view_verified(&self, peer: usize) -> Option<u64> {
+        self.peers[peer].sessions.verified()
+    }
+
+    /// Changes whenever what the other views show of groups, rows or sessions may have changed.
+    pub(crate) fn view_stamp(&self) -> u64 {
+        self.peers.iter().fold(self.table, |stamp, peer| {
+            let session = peer.sessions.verified().unwrap_or_default();
+            stamp.rotate_left(21) ^ peer.have.rotate_left(7) ^ session
+        })
+    }
+
     pub(crate) fn view_session(&self) -> u64 {
         self.session
     }

@@ -1,280 +1,268 @@
-//! What is done to the nodes: drawn from the seed, one fault after another, and everything mended at the end.
+//! What is done to a cluster: one fault after another, drawn from the swarm of the seed, and everything mended at the
+//! end.
 
-use super::names::{group_id, id, mac, ms, vip};
-use super::net::{Net, PATHS};
-use super::node::{Node, Waiting};
-use super::random::Random;
-use super::world::{Plan, Sim};
-use crate::config::Profile;
+use super::names::{STRANGER, group_id, ms, vip};
+use super::node::Waiting;
+use super::swarm::Fault;
+use super::world::Sim;
 use crate::engine::{Command, Loaded};
-use crate::types::{LinkId, MonoTime};
 use crate::wire::frame::Sighting;
 use std::time::Duration;
 
-/// Draws what a seed decides once.
-pub fn plan(random: &mut Random) -> Plan {
-    let profile = match random.below(10) {
-        0 => Profile::Lan,
-        1 => Profile::Wan,
-        _ => Profile::Fast,
-    };
-    let groups = (0..1 + random.below(4)).map(|_| (id(random.below(2)), random.chance(30))).collect();
-    let backlog = if random.chance(30) { 3 } else { 1000 };
-    Plan { profile, groups, bystander: random.chance(70), backlog }
-}
+mod mend;
+mod wires;
 
-/// Draws loss, delay and duplication of every path.
-pub fn weather(sim: &mut Sim) {
-    let bad = sim.random.chance(60);
-    for path in 0..3 {
-        let loss = if bad && sim.random.chance(40) { sim.random.below(41) } else { 0 };
-        sim.net.loss[path] = loss;
-        // Probes count as unanswered after three intervals: the segment must be quicker than that.
-        let longest = if path == 2 { sim.timing.probe / 2 } else { sim.timing.pulse };
-        sim.net.delay[path] =
-            if sim.random.chance(50) { sim.random.span(longest) } else { Duration::from_micros(50) };
-    }
-    sim.net.duplicates = if sim.random.chance(40) { sim.random.below(30) } else { 0 };
-}
+pub use mend::{mend, settle};
+pub use wires::weather;
 
 /// One fault, whatever comes.
 pub fn strike(sim: &mut Sim) {
-    let at = sim.random.below(2);
-    match sim.random.below(26) {
-        0..=2 => cut_one(sim),
-        3 => cut_all(sim),
-        4 | 5 => heal(sim),
-        6 => sim.net.isolated[at] = !sim.net.isolated[at],
-        7 => one_way(sim, at),
-        8 => sim.kill(at),
-        9 => reboot(sim, at),
-        10..=12 => {
-            if sim.nodes[at].engine.is_none() || sim.nodes[at].exited {
-                restart(sim, at);
-            }
+    let fault = sim.plan.fault(&mut sim.random);
+    let at = sim.random.below(sim.nodes.len());
+    let interface = sim.random.below(sim.plan.interfaces);
+    if apply(sim, fault, at, interface) {
+        sim.coverage.see_fault(fault);
+    }
+}
+
+/// True if the fault could strike.
+fn apply(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
+    match fault {
+        Fault::Loss
+        | Fault::Delay
+        | Fault::Duplicates
+        | Fault::CutOne
+        | Fault::CutAll
+        | Fault::OneWay
+        | Fault::Deafen
+        | Fault::Isolate
+        | Fault::Heal => wires::strike(sim, fault, at, interface),
+        Fault::Kill
+        | Fault::PowerLoss
+        | Fault::Reboot
+        | Fault::Start
+        | Fault::Hang
+        | Fault::HangMidList
+        | Fault::Suspend
+        | Fault::Freeze
+        | Fault::ClockRate => strike_machine(sim, fault, at),
+        Fault::DiskSlow
+        | Fault::DiskFails
+        | Fault::DiskTorn
+        | Fault::DiskDamaged
+        | Fault::DiskLost
+        | Fault::DiskRolledBack => strike_disk(sim, fault, at),
+        Fault::Carrier | Fault::GateLost | Fault::GateReplaced | Fault::InterfaceGone => {
+            strike_interface(sim, fault, at, interface)
         }
-        13 => {
-            let span = stop_span(sim);
-            sim.stop(at, span);
+        Fault::Switch | Fault::Pause | Fault::Resume | Fault::Stop => order(sim, fault, at),
+        Fault::Reconfigure => {
+            let running = sim.nodes[at].is_running();
+            sim.reconfigure(at);
+            running
         }
-        14 | 15 => sim.nodes[at].trap = Some(stop_span(sim)),
-        16 => disk(sim, at),
-        17 | 18 => order(sim, at),
-        19 => {
-            sim.nodes[at].carrier = !sim.nodes[at].carrier;
-            let up = sim.nodes[at].carrier;
-            sim.note(format!("node {at}: carrier {up}"));
-            sim.facts(at);
-        }
-        20 => {
-            let link = LinkId { peer: id(1 - at), path: PATHS[sim.random.below(2)] };
+        Fault::Refused => {
+            let from = other(sim, at);
+            let wire = sim.random.below(sim.net.udp);
+            let link = sim.link(from, wire);
             sim.offer(at, Waiting::Refused(link));
+            true
         }
-        21 | 22 => replay(sim),
-        23 => forge(sim, at),
-        24 => weather(sim),
-        _ => sim.traffic(),
+        Fault::Replay => replay(sim),
+        Fault::Forge => forge(sim, at),
+        Fault::Stranger => {
+            let group = sim.random.below(sim.plan.groups.len());
+            let interface = sim.plan.groups[group].interface;
+            let reached = sim.nodes[at].is_connected(interface) && sim.nodes[at].is_running();
+            if reached {
+                sim.offer(at, Waiting::Seen(interface, Sighting::Claim { address: vip(group), mac: STRANGER }));
+            }
+            reached
+        }
+        Fault::Traffic => {
+            sim.traffic();
+            !sim.hosts.is_empty()
+        }
     }
 }
 
-fn cut_one(sim: &mut Sim) {
-    let (from, path) = (sim.random.below(2), sim.random.below(3));
-    sim.net.cut[from][path] = !sim.net.cut[from][path];
-    let cut = sim.net.cut;
-    sim.note(format!("cuts are {cut:?}"));
+/// Another node than `at`.
+fn other(sim: &mut Sim, at: usize) -> usize {
+    let count = sim.nodes.len();
+    (at + 1 + sim.random.below(count - 1)) % count
 }
 
-fn cut_all(sim: &mut Sim) {
-    let keep = sim.random.below(4);
-    sim.net.cut = [[true; 3]; 2];
-    if keep < 3 && sim.random.chance(50) {
-        sim.net.cut[0][keep] = false;
-        sim.net.cut[1][keep] = false;
-    }
-    let cut = sim.net.cut;
-    sim.note(format!("cuts are {cut:?}"));
-}
-
-fn one_way(sim: &mut Sim, from: usize) {
-    sim.net.cut[from] = [true, true, sim.random.chance(70)];
-    if sim.random.chance(50) {
-        sim.net.cut[1 - from] = [false; 3];
-    }
-    let cut = sim.net.cut;
-    sim.note(format!("cuts are {cut:?}"));
-}
-
-fn heal(sim: &mut Sim) {
-    sim.net.cut = [[false; 3]; 2];
-    sim.net.isolated = [false; 2];
-    sim.note("all wires mended".to_owned());
-}
-
-fn stop_span(sim: &mut Sim) -> Duration {
+fn stop_span(sim: &mut Sim, at: usize) -> Duration {
+    let timing = sim.nodes[at].config.timing;
     let longest = match sim.random.below(4) {
-        0 => sim.timing.pulse * 2,
-        1 => sim.timing.lease + sim.timing.silence,
-        _ => sim.timing.lease * 3,
+        0 => timing.pulse * 2,
+        1 => timing.lease + timing.silence,
+        2 => timing.lease,
+        _ => timing.lease * 3,
     };
     sim.random.span(longest)
 }
 
-fn reboot(sim: &mut Sim, at: usize) {
-    sim.crash(at);
-    let fate = sim.random.below(20);
-    let node = &mut sim.nodes[at];
-    if fate < 2 {
-        node.disk.content = Loaded::Fresh;
-    } else if fate == 2 {
-        node.disk.content = Loaded::Damaged;
+fn strike_machine(sim: &mut Sim, fault: Fault, at: usize) -> bool {
+    let alive = sim.nodes[at].engine.is_some() && !sim.nodes[at].asleep;
+    let running = sim.nodes[at].is_running();
+    match fault {
+        Fault::Kill if alive => sim.kill(at),
+        Fault::PowerLoss if sim.nodes[at].powered => sim.lose_power(at, false),
+        Fault::Reboot if sim.nodes[at].powered => {
+            sim.lose_power(at, false);
+            let rest = sim.plan.timing().silence;
+            let delay = sim.random.span(rest * 3);
+            start_later(sim, at, delay);
+        }
+        Fault::Start => return start_dead(sim),
+        Fault::Hang if running => {
+            let span = stop_span(sim, at);
+            sim.hang(at, span);
+        }
+        Fault::HangMidList if running => sim.nodes[at].trap = Some(stop_span(sim, at)),
+        Fault::Suspend if running => {
+            let span = stop_span(sim, at);
+            sim.sleep(at, span, false);
+        }
+        Fault::Freeze if running => {
+            let span = stop_span(sim, at);
+            sim.sleep(at, span, true);
+        }
+        Fault::ClockRate if sim.plan.ppm != 0 && sim.nodes[at].powered && !sim.nodes[at].asleep => {
+            let ppm = sim.draw_ppm();
+            sim.note(|_| format!("node {at}: its clock is {ppm} ppm fast"));
+            let now = sim.now;
+            sim.nodes[at].clock.set_rate(now, ppm);
+            sim.set_wake(at);
+        }
+        _ => return false,
     }
-    let content = node.disk.content.clone();
-    sim.oracle.forget(at, &content);
-    if fate < 3 {
-        sim.note(format!("node {at}: disk is {content:?}"));
-    }
+    true
 }
 
-fn restart(sim: &mut Sim, at: usize) {
-    if sim.nodes[at].engine.is_some() {
-        sim.kill(at);
+fn start_later(sim: &mut Sim, at: usize, delay: Duration) {
+    let life = sim.nodes[at].life;
+    sim.later(super::world::Due::Start { to: at, life }, delay);
+}
+
+fn start_dead(sim: &mut Sim) -> bool {
+    let mut any = false;
+    for at in 0..sim.nodes.len() {
+        if sim.nodes[at].exited {
+            sim.kill(at);
+        }
+        if sim.nodes[at].engine.is_none() {
+            sim.start(at);
+            any = true;
+        }
     }
-    sim.start(at);
+    any
 }
 
-fn disk(sim: &mut Sim, at: usize) {
-    let disk = &mut sim.nodes[at].disk;
-    disk.fails = !disk.fails && sim.random.chance(70);
-    disk.latency = if sim.random.chance(50) { ms(3) } else { sim.random.span(ms(500)) };
-    let (fails, latency) = (disk.fails, disk.latency);
-    sim.note(format!("node {at}: disk fails {fails}, takes {latency:?}"));
+fn strike_disk(sim: &mut Sim, fault: Fault, at: usize) -> bool {
+    match fault {
+        Fault::DiskSlow => {
+            let span = sim.random.span(ms(500));
+            let disk = &mut sim.nodes[at].disk;
+            disk.latency = if disk.latency > ms(3) { ms(3) } else { span };
+            sim.note(|sim| format!("node {at}: its disk takes {:?}", sim.nodes[at].disk.latency));
+        }
+        Fault::DiskFails => {
+            sim.nodes[at].disk.fails ^= true;
+            sim.note(|sim| format!("node {at}: its disk fails: {}", sim.nodes[at].disk.fails));
+        }
+        _ => return strike_power(sim, fault, at),
+    }
+    true
 }
 
-fn order(sim: &mut Sim, at: usize) {
-    let group = group_id(sim.random.below(sim.plan.groups.len()));
-    let command = match sim.random.below(10) {
-        0..=3 => Command::Switch(group),
-        4 | 5 => Command::Pause(group),
-        6..=8 => Command::Resume(group),
+/// The power goes, and the disk is not as it should be when it comes back.
+fn strike_power(sim: &mut Sim, fault: Fault, at: usize) -> bool {
+    if !sim.nodes[at].powered {
+        return false;
+    }
+    sim.lose_power(at, fault == Fault::DiskTorn);
+    let content = match fault {
+        Fault::DiskDamaged => Some(Loaded::Damaged),
+        Fault::DiskLost => Some(Loaded::Fresh),
+        Fault::DiskRolledBack => Some(sim.nodes[at].disk.former.clone()),
+        _ => None,
+    };
+    if let Some(content) = content {
+        sim.note(|_| format!("node {at}: its disk holds {content:?}"));
+        if fault == Fault::DiskRolledBack {
+            sim.oracle.roll_back(at, &content);
+        } else {
+            sim.oracle.forget(at, &content);
+        }
+        sim.nodes[at].disk.content = content;
+    }
+    let delay = sim.random.span(ms(500));
+    start_later(sim, at, delay);
+    true
+}
+
+fn strike_interface(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
+    let eth = sim.nodes[at].interfaces[interface];
+    match fault {
+        Fault::Carrier if eth.exists => sim.set_carrier(at, interface, !eth.carrier),
+        Fault::GateLost if sim.nodes[at].kernel.gates[interface].there => sim.lose_gate(at, interface),
+        Fault::GateReplaced if sim.nodes[at].is_attached(interface) => sim.replace_gate(at, interface),
+        Fault::InterfaceGone => sim.set_existing(at, interface, !eth.exists),
+        _ => return false,
+    }
+    true
+}
+
+fn order(sim: &mut Sim, fault: Fault, at: usize) -> bool {
+    let count = sim.nodes[at].table.len();
+    if count == 0 || sim.nodes[at].engine.is_none() || sim.nodes[at].exited {
+        return false;
+    }
+    let group = group_id(sim.random.below(count));
+    let command = match fault {
+        Fault::Switch => Command::Switch(group),
+        Fault::Pause => Command::Pause(group),
+        Fault::Resume => Command::Resume(group),
         _ => Command::Stop,
     };
-    sim.note(format!("node {at}: {command:?}"));
+    sim.note(|_| format!("node {at}: {command:?}"));
     sim.offer(at, Waiting::Command(command));
+    true
 }
 
-/// A recording is played again, to its receiver or to the other node.
-fn replay(sim: &mut Sim) {
+/// Recordings are played again, to their receivers or to others.
+fn replay(sim: &mut Sim) -> bool {
     for _ in 0..1 + sim.random.below(5) {
         if sim.recorded.is_empty() {
-            return;
+            return false;
         }
-        let (to, path, bytes) = sim.recorded[sim.random.below(sim.recorded.len())].clone();
-        let to = if sim.random.chance(80) { to } else { 1 - to };
-        let link = LinkId { peer: id(1 - to), path: PATHS[path] };
+        let which = sim.random.below(sim.recorded.len());
+        let (to, from, wire) = (sim.recorded[which].to, sim.recorded[which].from, sim.recorded[which].wire);
+        let bytes = sim.recorded[which].bytes.clone();
+        let to = if sim.random.chance(80) { to } else { from };
+        let from = other(sim, to);
+        let link = sim.link(from, wire);
         sim.offer(to, Waiting::Datagram(link, bytes));
     }
+    true
 }
 
-/// Bytes without the key, and claims by a stranger.
-fn forge(sim: &mut Sim, at: usize) {
-    let bytes = match sim.recorded.first() {
-        Some((_, _, known)) if sim.random.chance(70) => {
-            let mut bytes = known.clone();
+/// Bytes without the key.
+fn forge(sim: &mut Sim, at: usize) -> bool {
+    let known = sim.recorded.first().map(|recording| recording.bytes.clone());
+    let bytes = match known {
+        Some(mut bytes) if sim.random.chance(70) => {
             let place = sim.random.below(bytes.len());
             bytes[place] ^= 1 << sim.random.below(8);
             bytes
         }
-        Some(_) | None => (0..sim.random.below(200)).map(|_| (sim.random.next() & 0xff) as u8).collect(),
+        Some(_) | None => (0..sim.random.below(200)).map(|_| sim.random.next().to_le_bytes()[0]).collect(),
     };
-    let link = LinkId { peer: id(1 - at), path: PATHS[sim.random.below(3)] };
+    let from = other(sim, at);
+    let wire = sim.random.below(sim.net.wires);
+    let link = sim.link(from, wire);
     sim.offer(at, Waiting::Datagram(link, bytes));
-    if sim.random.chance(30) {
-        let address = vip(sim.random.below(sim.plan.groups.len()));
-        sim.offer(at, Waiting::Seen(Sighting::Claim { address, mac: mac(77) }));
-    }
-}
-
-/// Faults stop: what is broken is mended, what is dead is started, unless the seed leaves one node dead.
-pub fn mend(sim: &mut Sim) {
-    sim.note("faults stop".to_owned());
-    sim.net = Net::quiet();
-    let dead = sim.random.chance(20).then(|| sim.random.below(2));
-    for at in 0..2 {
-        sim.nodes[at].trap = None;
-        sim.nodes[at].disk.fails = false;
-        sim.nodes[at].disk.latency = ms(3);
-        if sim.nodes[at].exited || (dead == Some(at) && sim.nodes[at].engine.is_some()) {
-            sim.kill(at);
-        }
-        if dead == Some(at) {
-            continue;
-        }
-        sim.nodes[at].carrier = true;
-        if sim.nodes[at].engine.is_none() {
-            sim.start(at);
-        } else {
-            sim.resume(at);
-            sim.nodes[at].trap = None;
-            sim.facts(at);
-        }
-    }
-}
-
-/// L5: each group that somebody may have is answered by exactly one, and stays so.
-pub fn settle(sim: &mut Sim) {
-    let start = sim.now;
-    let mut steady: Option<MonoTime> = None;
-    let scale = sim.timing.pulse.max(ms(30)) * 10;
-    // Slow profiles wait longer by design: a start listens for a lease, a right of way lasts ten pulses.
-    let bound = match sim.plan.profile {
-        Profile::Fast | Profile::Lan => Duration::from_secs(10),
-        Profile::Wan => Duration::from_secs(60),
-    };
-    while steady.is_none_or(|since| sim.now.since(since) < scale) {
-        steady = if is_settled(sim) { steady.or(Some(sim.now)) } else { None };
-        let late = steady.is_none() && sim.now.since(start) > bound;
-        assert!(!late, "L5: not one active per group after {bound:?}: {:?}", states(sim));
-        sim.run(sim.timing.pulse);
-        sim.traffic();
-    }
-}
-
-fn is_settled(sim: &Sim) -> bool {
-    (0..sim.plan.groups.len()).all(|group| {
-        let may = |node: &Node| {
-            node.is_running()
-                && node.engine.as_ref().is_some_and(|engine| {
-                    let state = engine.view_group(group);
-                    let lost = state.state_damaged && engine.view_peer(0, sim.now).heard.is_none();
-                    !state.paused && !lost
-                })
-        };
-        let wanted = usize::from(sim.nodes.iter().any(may));
-        sim.answering(group).len() == wanted
-    })
-}
-
-pub fn states(sim: &Sim) -> Vec<String> {
-    let mut lines = Vec::new();
-    for at in 0..2 {
-        let Some(engine) = &sim.nodes[at].engine else { continue };
-        let (peer, report) = (engine.view_peer(0, sim.now), engine.report(sim.now));
-        lines.push(format!("node {at}: {peer:?} rejects {:?}", report.rejects));
-        for (group, state) in report.groups.iter().enumerate() {
-            let view = engine.view_group(group);
-            lines.push(format!(
-                "node {at} group {group} prefers {:?}: {:?} {} {:?} {:?}, seen {} reserve {} claim {} consent {}",
-                sim.plan.groups[group],
-                state.role,
-                state.epoch,
-                state.reason,
-                state.waiting,
-                view.seen,
-                view.reserve,
-                view.claim,
-                view.consent,
-            ));
-        }
-    }
-    lines
+    true
 }

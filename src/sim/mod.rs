@@ -1,20 +1,41 @@
 //! The simulator: the engine that runs in the agent, and the wire it speaks, under virtual time.
 //!
-//! Owns: nodes with their kernels and disks, the wires between them, everything that is done to them, and the oracle
-//! that looks after every event. A seed draws all of it; the same seed is the same run, bit by bit. Never does: read a
-//! clock, or change what it checks. A failure tells its seed, what was violated and the last things that happened.
+//! Owns: nodes with their kernels, clocks and disks, the wires and hosts between them, everything that is done to them,
+//! and the oracle that looks after every event. A seed draws all of it; the same seed is the same run, bit by bit.
+//! Never does: read a clock for a run, or change what it checks. A failure tells its seed, what was violated and
+//! everything that happened.
+//!
+//! | file | what |
+//! |---|---|
+//! | `swarm` | what a seed decides once: the cluster, and which faults strike how often |
+//! | `play` | how a run goes |
+//! | `faults` | what is done to the nodes and wires |
+//! | `world` | time, events, and what engines decide |
+//! | `node`, `kernel`, `clock`, `net`, `hosts` | what there is |
+//! | `oracle` | the promises |
+//! | `transitions`, `coverage` | what may happen, and what did |
+//! | `many` | many seeds on many threads |
 
+mod clock;
+mod coverage;
 mod faults;
+mod history;
+mod hosts;
 mod kernel;
+mod many;
 mod names;
 mod net;
 mod node;
 mod oracle;
 mod play;
+mod queue;
 mod random;
+mod swarm;
 #[cfg(test)]
 mod tests;
+mod transitions;
 mod world;
 
-pub(crate) use play::{disturb, lose_host, play, run};
-pub(crate) use world::Sim;
+pub(crate) use history::Want;
+pub(crate) use many::{Job, Report, run_many};
+pub(crate) use play::{Mode, run, story, tell_seed_on_panic};

@@ -1,11 +1,11 @@
 //! What the things of a simulated segment are called.
 
-use crate::types::{GroupId, InterfaceId, MacAddr, NodeId, Vip};
+use crate::types::{GroupId, GroupKey, InterfaceId, LinkPath, MacAddr, NodeId, Vip};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-/// The clients' interface of every node.
-pub const ETH: InterfaceId = InterfaceId(0);
+/// Hardware address of a machine that nobody knows.
+pub const STRANGER: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xfe]);
 
 pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -16,18 +16,75 @@ fn byte(number: usize) -> u8 {
     u8::try_from(number).expect("invariant: the simulation has few of everything")
 }
 
-pub fn mac(node: usize) -> MacAddr {
-    MacAddr([2, 0, 0, 0, 0, byte(node) + 1])
+/// Hardware address of a node on one of its interfaces.
+pub fn mac(node: usize, interface: usize) -> MacAddr {
+    MacAddr([2, 0, 0, 0, byte(interface), byte(node) + 1])
 }
 
+/// The node that has a hardware address.
+pub fn node_of(mac: MacAddr) -> Option<usize> {
+    let [2, 0, 0, 0, _, last] = mac.0 else { return None };
+    (1..0x80).contains(&last).then(|| usize::from(last) - 1)
+}
+
+/// Hardware address of a host on the clients' segment.
+pub fn host_mac(host: usize) -> MacAddr {
+    MacAddr([2, 0, 0, 0, 0, 0x80 + byte(host)])
+}
+
+/// The address of a host on the clients' segment.
+pub fn host_address(host: usize) -> Vip {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 200 + byte(host)))
+}
+
+/// The first address of a group.
 pub fn vip(group: usize) -> Vip {
-    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100 + byte(group)))
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1 + byte(group)))
+}
+
+/// Another one, which not every node may have been told of.
+pub fn second_vip(group: usize) -> Vip {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 1, 1 + byte(group)))
+}
+
+/// The group that has an address as its first.
+pub fn group_of(address: Vip) -> Option<usize> {
+    let IpAddr::V4(address) = address else { return None };
+    let [10, 0, 0, last] = address.octets() else { return None };
+    (1..100).contains(&last).then(|| usize::from(last) - 1)
+}
+
+/// The host that has an address.
+pub fn host_of(address: Vip) -> Option<usize> {
+    let IpAddr::V4(address) = address else { return None };
+    let [10, 0, 0, last] = address.octets() else { return None };
+    (200..255).contains(&last).then(|| usize::from(last) - 200)
 }
 
 pub fn id(at: usize) -> NodeId {
     NodeId(byte(at) + 1)
 }
 
+pub fn position(id: NodeId) -> usize {
+    usize::from(id.0) - 1
+}
+
 pub fn group_id(at: usize) -> GroupId {
     GroupId(u16::from(byte(at)))
+}
+
+pub fn key(group: usize) -> GroupKey {
+    GroupKey(u64::from(byte(group)) + 1)
+}
+
+pub fn group_of_key(key: GroupKey) -> usize {
+    usize::try_from(key.0).map_or(0, |number| number - 1)
+}
+
+pub fn interface_id(at: usize) -> InterfaceId {
+    InterfaceId(byte(at))
+}
+
+pub fn udp(at: usize) -> LinkPath {
+    LinkPath::Udp(byte(at))
 }

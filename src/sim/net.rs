@@ -1,62 +1,142 @@
-//! The wires: two links and the clients' segment, each direction with its own cuts, and loss, delay and duplication.
+//! The wires: UDP links between the nodes and one clients' segment for each interface. Each direction of each has its
+//! own cuts; loss, delay and duplication go by wire.
 
-use super::names::ETH;
+use super::clock::Real;
 use super::random::Random;
-use crate::types::LinkPath;
 use std::time::Duration;
 
-pub const PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
-/// Position of the segment in [`PATHS`]: ARP takes the same way as its pulses.
-pub const SEGMENT: usize = 2;
+/// The shortest way through a wire.
+const SHORTEST: Duration = Duration::from_micros(20);
 
 #[derive(Clone, Debug)]
 pub struct Net {
-    /// By sender and path.
-    pub cut: [[bool; 3]; 2],
-    /// Nodes that are off the segment altogether.
-    pub isolated: [bool; 2],
-    /// In percent, by path.
-    pub loss: [usize; 3],
-    /// The longest delay, by path.
-    pub delay: [Duration; 3],
+    nodes: usize,
+    /// UDP links; the wires after them are the segments of the interfaces.
+    pub udp: usize,
+    pub wires: usize,
+    /// By sender, receiver and wire.
+    cut: Vec<bool>,
+    /// By interface and node: off this segment altogether.
+    pub isolated: Vec<Vec<bool>>,
+    /// By host and node: frames of the node do not reach the host.
+    pub deafened: Vec<Vec<bool>>,
+    /// In percent, by wire.
+    pub loss: Vec<usize>,
+    /// The longest delay, by wire.
+    pub delay: Vec<Duration>,
     /// In percent.
     pub duplicates: usize,
-    /// Datagrams of one direction of the first path that are lost next, whatever else is drawn.
-    pub drop_next: [usize; 2],
+    /// Datagrams of a node on the first wire that are lost next, whatever else is drawn.
+    pub drop_next: Vec<usize>,
+    /// When anything of this was changed last.
+    pub changed: Real,
 }
 
 impl Net {
-    pub fn quiet() -> Net {
-        let delay = [Duration::from_micros(50); 3];
-        Net { cut: [[false; 3]; 2], isolated: [false; 2], loss: [0; 3], delay, duplicates: 0, drop_next: [0; 2] }
+    pub fn quiet(nodes: usize, udp: usize, interfaces: usize, hosts: usize) -> Net {
+        let wires = udp + interfaces;
+        Net {
+            nodes,
+            udp,
+            wires,
+            cut: vec![false; nodes * nodes * wires],
+            isolated: vec![vec![false; nodes]; interfaces],
+            deafened: vec![vec![false; nodes]; hosts],
+            loss: vec![0; wires],
+            delay: vec![Duration::from_micros(50); wires],
+            duplicates: 0,
+            drop_next: vec![0; nodes],
+            changed: Real(0),
+        }
     }
 
-    /// When a frame of `from` arrives at the other node, counted from now: never, once, or twice.
-    pub fn arrivals(&mut self, from: usize, path: usize, random: &mut Random) -> Vec<Duration> {
-        if path == 0 && self.drop_next[from] > 0 {
+    /// Everything is as it was in the beginning.
+    pub fn mend(&mut self, now: Real) {
+        let (interfaces, hosts) = (self.isolated.len(), self.deafened.len());
+        *self = Net { changed: now, ..Net::quiet(self.nodes, self.udp, interfaces, hosts) };
+    }
+
+    /// All cuts are healed, loss and delay stay.
+    pub fn heal(&mut self, now: Real) {
+        self.cut.fill(false);
+        self.isolated.iter_mut().for_each(|nodes| nodes.fill(false));
+        self.deafened.iter_mut().for_each(|nodes| nodes.fill(false));
+        self.changed = now;
+    }
+
+    pub fn segment(&self, interface: usize) -> usize {
+        self.udp + interface
+    }
+
+    fn way(&self, from: usize, to: usize, wire: usize) -> usize {
+        (from * self.nodes + to) * self.wires + wire
+    }
+
+    pub fn set_cut(&mut self, from: usize, to: usize, wire: usize, cut: bool, now: Real) {
+        let way = self.way(from, to, wire);
+        self.cut[way] = cut;
+        self.changed = now;
+    }
+
+    pub fn is_cut(&self, from: usize, to: usize, wire: usize) -> bool {
+        let off = wire >= self.udp && {
+            let isolated = &self.isolated[wire - self.udp];
+            isolated[from] || isolated[to]
+        };
+        off || self.cut[self.way(from, to, wire)]
+    }
+
+    /// The cuts, for people.
+    pub fn cuts(&self) -> String {
+        let mut words = Vec::new();
+        for from in 0..self.nodes {
+            for to in (0..self.nodes).filter(|to| *to != from) {
+                let cut = (0..self.wires).filter(|&wire| self.is_cut(from, to, wire));
+                let wires: Vec<String> = cut.map(|wire| self.name(wire)).collect();
+                if !wires.is_empty() {
+                    words.push(format!("{from}→{to} on {}", wires.join(", ")));
+                }
+            }
+        }
+        if words.is_empty() { "none".to_owned() } else { words.join("; ") }
+    }
+
+    fn name(&self, wire: usize) -> String {
+        if wire < self.udp { format!("link {wire}") } else { format!("segment {}", wire - self.udp) }
+    }
+
+    /// When a frame arrives, counted from now: never, once, or twice. A different delay for each reorders them.
+    pub fn arrivals(&mut self, from: usize, to: usize, wire: usize, random: &mut Random) -> [Option<Duration>; 2] {
+        if wire == 0 && self.drop_next[from] > 0 {
             self.drop_next[from] -= 1;
-            return Vec::new();
+            return [None; 2];
         }
-        if self.is_cut(from, path) || random.chance(self.loss[path]) {
-            return Vec::new();
+        if self.is_cut(from, to, wire) || random.chance(self.loss[wire]) {
+            return [None; 2];
         }
-        let count = 1 + usize::from(random.chance(self.duplicates));
-        // A different delay for each frame reorders them.
-        (0..count).map(|_| Duration::from_micros(20) + random.span(self.delay[path])).collect()
+        let first = Some(self.delay(wire, random));
+        let second = if random.chance(self.duplicates) { Some(self.delay(wire, random)) } else { None };
+        [first, second]
     }
 
-    /// True if nothing but delay happens to frames of `from` on this path.
-    pub fn is_sound(&self, from: usize, path: usize) -> bool {
-        !self.is_cut(from, path) && self.loss[path] == 0
+    pub fn delay(&self, wire: usize, random: &mut Random) -> Duration {
+        SHORTEST + random.span(self.delay[wire])
     }
 
-    fn is_cut(&self, from: usize, path: usize) -> bool {
-        self.cut[from][path] || (path == SEGMENT && (self.isolated[0] || self.isolated[1]))
+    /// True if nothing but delay happens to frames of `from` on this wire.
+    pub fn is_sound(&self, from: usize, to: usize, wire: usize) -> bool {
+        self.loss[wire] == 0 && !self.is_cut(from, to, wire)
     }
 
-    /// When a frame between the bystander and a node arrives, if it does.
-    pub fn bystander(&self, node: usize, random: &mut Random) -> Option<Duration> {
-        let lost = self.isolated[node] || random.chance(self.loss[SEGMENT]);
-        (!lost).then(|| Duration::from_micros(20) + random.span(self.delay[SEGMENT]))
+    /// The longest way through any wire.
+    pub fn longest(&self) -> Duration {
+        self.delay.iter().max().copied().unwrap_or_default() + SHORTEST
+    }
+
+    /// When a frame between a host and a node arrives, if it does.
+    pub fn host(&self, node: usize, interface: usize, random: &mut Random) -> Option<Duration> {
+        let wire = self.segment(interface);
+        let lost = self.isolated[interface][node] || random.chance(self.loss[wire]);
+        (!lost).then(|| self.delay(wire, random))
     }
 }

@@ -1,38 +1,32 @@
-//! One node as the simulator sees it: process, kernel, disk.
+//! One node as the simulator sees it: machine, kernel, process, disk, and what its file says.
 
+use super::clock::{Clock, Real};
 use super::kernel::Kernel;
-use crate::engine::{Action, Command, Engine, Event, GroupState, InterfaceFacts, Loaded};
-use crate::types::{InterfaceId, LinkId, MonoTime};
+use super::swarm::Plan;
+use crate::config::Timing;
+use crate::engine::{Action, Command, Engine, GroupState, Loaded};
+use crate::types::{LinkId, MonoTime};
 use crate::wire::frame::Sighting;
 use std::time::Duration;
 
-/// An event that waits for a process to run again.
+/// Something that waits for a process to run again.
 #[derive(Clone, Debug)]
 pub enum Waiting {
     Datagram(LinkId, Vec<u8>),
     Refused(LinkId),
-    Seen(Sighting),
-    Facts(InterfaceFacts),
+    Seen(usize, Sighting),
+    /// How an interface is now.
+    Facts(usize),
+    /// The gate of an interface is at hand.
+    Attach(usize),
+    /// The gate of an interface is another.
+    Replaced(usize),
+    /// The addresses of a new configuration are there.
+    Installed(usize),
     Stored(u64),
     StoreFailed,
     Command(Command),
     Tick,
-}
-
-impl Waiting {
-    /// As the engine takes it.
-    pub fn event(&self, interface: InterfaceId) -> Event<'_> {
-        match self {
-            Waiting::Datagram(link, bytes) => Event::Datagram { link: *link, bytes },
-            Waiting::Refused(link) => Event::Refused { link: *link },
-            Waiting::Seen(sighting) => Event::Seen { interface, sighting: *sighting },
-            Waiting::Facts(facts) => Event::Interface { interface, facts: *facts },
-            Waiting::Stored(version) => Event::Stored { version: *version },
-            Waiting::StoreFailed => Event::StoreFailed,
-            Waiting::Command(command) => Event::Command { id: 1, command: *command },
-            Waiting::Tick => Event::Tick,
-        }
-    }
 }
 
 /// A stopped process: what it had decided and not yet done, and what waits for it.
@@ -40,6 +34,7 @@ impl Waiting {
 pub struct Pause {
     pub held: Vec<Action>,
     pub bytes: Vec<u8>,
+    /// By the node's clock.
     pub decided: MonoTime,
     pub backlog: Vec<Waiting>,
 }
@@ -47,44 +42,106 @@ pub struct Pause {
 /// What the disk of a node holds, and how it behaves.
 pub struct Disk {
     pub content: Loaded,
+    /// What it held before.
+    pub former: Loaded,
     pub fails: bool,
     pub latency: Duration,
     /// The newest state that the process wants there.
     pub wanted: Option<(u64, Vec<GroupState>)>,
-    pub writing: bool,
+    /// What is being written.
+    pub writing: Option<Vec<GroupState>>,
+}
+
+/// An interface of a machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Eth {
+    pub exists: bool,
+    pub carrier: bool,
+    /// Which gate the process has at hand, by its serial.
+    pub attached: Option<u64>,
+}
+
+/// One group in the file of a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupConfig {
+    /// Which of the simulation's groups.
+    pub group: usize,
+    pub prefer: usize,
+    pub preempt: bool,
+    /// It has its second address here.
+    pub second: bool,
+}
+
+/// What the file of a node says.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub timing: Timing,
+    pub groups: Vec<GroupConfig>,
+}
+
+impl Config {
+    pub fn new(plan: &Plan) -> Config {
+        let group = |(group, plan): (usize, &super::swarm::GroupPlan)| GroupConfig {
+            group,
+            prefer: plan.prefer,
+            preempt: plan.preempt,
+            second: false,
+        };
+        Config { timing: plan.timing(), groups: plan.groups.iter().enumerate().map(group).collect() }
+    }
 }
 
 pub struct Node {
-    pub engine: Option<Engine>,
+    pub engine: Option<Box<Engine>>,
     pub kernel: Kernel,
     pub disk: Disk,
+    pub clock: Clock,
+    pub interfaces: Vec<Eth>,
+    pub config: Config,
+    /// By the engine's number of a group: which of the simulation's it is.
+    pub table: Vec<usize>,
+    /// By the simulation's number of a group: which of the engine's it is.
+    pub places: Vec<Option<usize>>,
     pub pause: Option<Pause>,
     /// Stop for so long in the middle of the next list that changes the gate.
     pub trap: Option<Duration>,
-    pub carrier: bool,
+    pub powered: bool,
+    /// Suspended or frozen: its kernel does nothing either.
+    pub asleep: bool,
     pub exited: bool,
     pub life: u64,
+    /// When the engine wants to be woken.
+    pub wake: Real,
     /// Wake-ups without time passing.
     pub spins: usize,
 }
 
 impl Node {
-    pub fn new() -> Node {
+    pub fn new(plan: &Plan, now: Real) -> Node {
+        let disk = Disk {
+            content: Loaded::Fresh,
+            former: Loaded::Fresh,
+            fails: false,
+            latency: Duration::from_millis(3),
+            wanted: None,
+            writing: None,
+        };
         Node {
             engine: None,
-            kernel: Kernel::default(),
-            disk: Disk {
-                content: Loaded::Fresh,
-                fails: false,
-                latency: Duration::from_millis(3),
-                wanted: None,
-                writing: false,
-            },
+            kernel: Kernel::new(plan.interfaces, plan.groups.len()),
+            disk,
+            clock: Clock::new(now, MonoTime(1_000_000_000), 0),
+            interfaces: vec![Eth { exists: true, carrier: true, attached: None }; plan.interfaces],
+            config: Config::new(plan),
+            table: Vec::new(),
+            places: vec![None; plan.groups.len()],
             pause: None,
             trap: None,
-            carrier: true,
+            powered: true,
+            asleep: false,
             exited: false,
             life: 0,
+            wake: Real::NEVER,
             spins: 0,
         }
     }
@@ -92,5 +149,17 @@ impl Node {
     /// True while its process takes events.
     pub fn is_running(&self) -> bool {
         self.engine.is_some() && self.pause.is_none() && !self.exited
+    }
+
+    /// True while frames reach its kernel on an interface.
+    pub fn is_connected(&self, interface: usize) -> bool {
+        let eth = &self.interfaces[interface];
+        self.powered && !self.asleep && eth.exists && eth.carrier
+    }
+
+    /// True while its process has the gate that its kernel runs.
+    pub fn is_attached(&self, interface: usize) -> bool {
+        let gate = &self.kernel.gates[interface];
+        gate.there && self.interfaces[interface].attached == Some(gate.serial)
     }
 }

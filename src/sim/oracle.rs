@@ -1,78 +1,169 @@
 //! What must hold whatever is done: the promises, put as rules over what the simulator knows and the nodes cannot.
 //!
-//! # When two nodes may answer (S8)
-//! "Cut off" is judged by the wires, not by what the engines think. While two nodes answer for a group,
-//! - V1: they have not been joined in both directions, both processes running, for longer than two pulses and the
-//!   longest way through the wires: hearing each other ends it;
-//! - V2: the segment has not been sound between them for longer than a silence and two leases: probes and the latch
-//!   end it, whatever the processes do. Two, because the agents may take turns: one ends when the other, which was
-//!   stopped or restarted within its lease, goes on. An adoption begins the count anew for the same reason;
-//! - V3: no running process that answers has believed words of the other reaching it for longer than it takes to be
-//!   sure that the other is deaf; an opening may run ahead of the claim that goes with it by the way through the
-//!   wires. Words can be believed only of a session that was proven while both directions
-//!   worked: a process that restarted behind a one-way cut is not heard by anybody who insists on proof.
-//!
-//! Only ways without loss count as joined; otherwise chance could cut for as long as it likes.
+//! The first violation ends a run; its text begins with the promise it breaks. Engines are judged by their own clocks
+//! where a promise speaks of one node, by real time where it speaks of several.
 
-use super::names::{group_id, id};
-use super::net::SEGMENT;
+use super::clock::{Real, stretched};
+use super::node::Node;
+use super::swarm::Plan;
 use super::world::Sim;
-use crate::engine::{GateAction, GroupState, Loaded};
-use crate::types::{Epoch, GroupId, MonoTime};
-use crate::wire::pulse::Role;
-use std::collections::BTreeMap;
+use crate::config::Timing;
+use crate::engine::{Cause, Loaded};
+use crate::types::{Epoch, MonoTime};
 use std::time::Duration;
 
+mod answers;
+mod clients;
+mod epochs;
+mod gates;
+mod settle;
+
+pub use clients::CORRECTED;
+pub use settle::{is_settled, states};
+
+/// How the active of a group changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// It never had one.
+    First,
+    /// The node that had it last has it again.
+    Again,
+    /// Another node has it, and nobody had planned that.
+    Takeover,
+    /// Another node has it by plan: handover, switch, goodbye.
+    Handover,
+}
+
+/// What the oracle knows of one node.
+pub struct Seen {
+    /// By group: the highest epoch it has been told or has used, as far as its memory or disk can know.
+    told: Vec<Epoch>,
+    /// By group: the epoch it opened with last.
+    used: Vec<Epoch>,
+    /// By group: the epoch it claims, and since when.
+    claims: Vec<(Epoch, MonoTime)>,
+    /// By group: it was open when its gate was replaced, and may be opened again with the same epoch.
+    reopens: Vec<Epoch>,
+    /// When its process went on after a stall.
+    resumed: MonoTime,
+    /// The shortest times its file has had in this life.
+    least: Timing,
+    /// By interface: when its agent saw a host last.
+    neighbour: Vec<Option<Real>>,
+    /// By interface: since when it is off the segment.
+    isolated: Vec<Option<Real>>,
+    /// By interface: the generation under which its kernel has turned somebody away.
+    turned_away: Vec<u64>,
+    /// By interface: the generation that its agent has been told was refused.
+    refusal_told: Vec<u64>,
+    /// When its process or its interfaces were last disturbed.
+    disturbed: Real,
+    /// What its engine looked like at the last full look.
+    stamp: u64,
+    stamped: bool,
+}
+
+/// Since when two nodes reach each other.
+#[derive(Clone, Default)]
+struct Pair {
+    /// In both directions, both processes running and knowing their gates.
+    joined: Option<Real>,
+    /// By interface: the segment between them is sound.
+    segment: Vec<Option<Real>>,
+    /// Words of the second reach the first, and are believed.
+    hears: Option<Real>,
+}
+
+/// The longest that each time can be on any node, in real time.
+#[derive(Clone, Copy)]
+struct Bounds {
+    pulse: Duration,
+    silence: Duration,
+    lease: Duration,
+}
+
 pub struct Oracle {
-    /// Per node and group: the highest epoch it has been told or has used, as far as its memory or disk can know.
-    told: [Vec<Epoch>; 2],
-    /// Per node and group: the epoch it opened with last.
-    used: [Vec<Epoch>; 2],
+    /// The first promise that was broken.
+    pub violation: Option<String>,
+    pub seen: Vec<Seen>,
+    /// By first and second node.
+    pairs: Vec<Pair>,
+    nodes: usize,
+    /// By group: the highest epoch that opened.
     highest: Vec<Epoch>,
     counter: u64,
-    /// Since when both nodes are joined in both directions, with both processes running.
-    joined: Option<MonoTime>,
-    /// Since when the segment between them is sound.
-    segment: Option<MonoTime>,
-    /// Per node: since when it is off the segment.
-    isolated: [Option<MonoTime>; 2],
-    /// Per node: its agent has seen the bystander.
-    pub neighbour: [bool; 2],
-    /// Per hearing node: since when words of the other reach its running process and are believed.
-    hears: [Option<MonoTime>; 2],
-    /// Per group: since when two nodes answer.
-    doubled: Vec<Option<MonoTime>>,
-    /// Per node: the generation under which its kernel has turned somebody away.
-    pub turned_away: [u64; 2],
-    /// Per node and group: the epoch it claims, and since when.
-    claims: [Vec<(Epoch, MonoTime)>; 2],
-    /// Per node: when its process went on after a stall.
-    pub resumed: [MonoTime; 2],
+    /// By group: since when two nodes answer.
+    doubled: Vec<Option<Real>>,
+    /// By group: when two nodes answered last.
+    last_doubled: Vec<Real>,
+    bounds: Bounds,
     /// Instants at which two nodes answered, permitted or not.
-    pub both: usize,
-    /// Changes of active.
-    pub openings: BTreeMap<usize, usize>,
+    pub both: u64,
+    /// By group: how often it was opened, and who opened it last.
+    pub openings: Vec<usize>,
+    holder: Vec<Option<usize>>,
 }
 
 impl Oracle {
-    pub fn new(groups: usize) -> Oracle {
+    pub fn new(plan: &Plan) -> Oracle {
+        let (groups, interfaces) = (plan.groups.len(), plan.interfaces);
         let none = vec![Epoch::NONE; groups];
+        let timing = plan.timing();
+        let seen = || Seen {
+            told: none.clone(),
+            used: none.clone(),
+            claims: vec![(Epoch::NONE, MonoTime::ZERO); groups],
+            reopens: none.clone(),
+            resumed: MonoTime::ZERO,
+            least: timing,
+            neighbour: vec![None; interfaces],
+            isolated: vec![None; interfaces],
+            turned_away: vec![0; interfaces],
+            refusal_told: vec![0; interfaces],
+            disturbed: Real(0),
+            stamp: 0,
+            stamped: false,
+        };
+        let pair = Pair { segment: vec![None; interfaces], ..Pair::default() };
         Oracle {
-            told: [none.clone(), none.clone()],
-            used: [none.clone(), none.clone()],
-            doubled: vec![None; groups],
-            highest: none,
+            violation: None,
+            seen: (0..plan.nodes).map(|_| seen()).collect(),
+            pairs: vec![pair; plan.nodes * plan.nodes],
+            nodes: plan.nodes,
+            highest: none.clone(),
             counter: 1,
-            joined: None,
-            segment: None,
-            isolated: [None; 2],
-            neighbour: [false; 2],
-            hears: [None; 2],
-            turned_away: [0; 2],
-            claims: [vec![(Epoch::NONE, MonoTime::ZERO); groups], vec![(Epoch::NONE, MonoTime::ZERO); groups]],
-            resumed: [MonoTime::ZERO; 2],
+            doubled: vec![None; groups],
+            last_doubled: vec![Real(0); groups],
+            bounds: Bounds { pulse: timing.pulse, silence: timing.silence, lease: timing.lease },
             both: 0,
-            openings: BTreeMap::new(),
+            openings: vec![0; groups],
+            holder: vec![None; groups],
+        }
+    }
+
+    /// Notes that a promise is broken. Only the first one counts: what follows may follow from it.
+    pub fn violated(&mut self, story: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            self.violation = Some(story());
+        }
+    }
+
+    /// Notes `story` unless the promise holds.
+    fn hold(&mut self, holds: bool, story: impl FnOnce() -> String) {
+        if !holds {
+            self.violated(story);
+        }
+    }
+
+    /// The longest times that any node has had, in real time.
+    pub fn set_bounds(&mut self, nodes: &[Node], plan: &Plan) {
+        let ppm = nodes.iter().map(|node| node.clock.error_ppm()).max().unwrap_or(0).max(plan.ppm.unsigned_abs());
+        for node in nodes {
+            let timing = &node.config.timing;
+            let bounds = &mut self.bounds;
+            bounds.pulse = bounds.pulse.max(stretched(timing.pulse, ppm));
+            bounds.silence = bounds.silence.max(stretched(timing.silence, ppm));
+            bounds.lease = bounds.lease.max(stretched(timing.lease, ppm));
         }
     }
 
@@ -81,184 +172,81 @@ impl Oracle {
         self.counter + 1
     }
 
+    pub fn begin_life(&mut self, at: usize, local: MonoTime, timing: Timing) {
+        let seen = &mut self.seen[at];
+        seen.neighbour.fill(None);
+        seen.claims.fill((Epoch::NONE, local));
+        seen.reopens.fill(Epoch::NONE);
+        seen.resumed = MonoTime::ZERO;
+        seen.least = timing;
+        seen.stamped = false;
+    }
+
+    pub fn note_stall(&mut self, at: usize, local: MonoTime) {
+        self.seen[at].resumed = local;
+    }
+
+    pub fn note_neighbour(&mut self, at: usize, interface: usize, now: Real) {
+        self.seen[at].neighbour[interface] = Some(now);
+    }
+
+    pub fn note_refusal(&mut self, at: usize, interface: usize, generation: u64) {
+        self.seen[at].turned_away[interface] = generation;
+    }
+
+    pub fn note_refusal_told(&mut self, at: usize, interface: usize, generation: u64) {
+        self.seen[at].refusal_told[interface] = generation;
+    }
+
+    pub fn disturb(&mut self, at: usize, now: Real) {
+        self.seen[at].disturbed = now;
+    }
+
+    /// An agent goes on with the gate of its former life, or a machine wakes up with what it had: agents may take turns.
+    pub fn begin_latch_anew(&mut self, now: Real) {
+        for since in self.pairs.iter_mut().flat_map(|pair| &mut pair.segment).flatten() {
+            *since = now;
+        }
+    }
+
+    /// The file of a node says something else now.
+    pub fn note_reconfigured(sim: &mut Sim, at: usize, before: Timing) {
+        let after = sim.nodes[at].config.timing;
+        let seen = &mut sim.oracle.seen[at];
+        seen.stamped = false;
+        for other in [before, after] {
+            seen.least.silence = seen.least.silence.min(other.silence);
+            seen.least.probe = seen.least.probe.min(other.probe);
+        }
+        sim.oracle.set_bounds(&sim.nodes, &sim.plan);
+    }
+
+    /// A group became active on a node: how its active changed.
+    pub fn note_active(&mut self, group: usize, at: usize, cause: Cause) -> Change {
+        if cause == Cause::Adopted {
+            return Change::Again;
+        }
+        self.openings[group] += 1;
+        match self.holder[group].replace(at) {
+            None => Change::First,
+            Some(last) if last == at => Change::Again,
+            Some(_) if cause == Cause::Handover => Change::Handover,
+            Some(_) => Change::Takeover,
+        }
+    }
+
     /// A process ended: it will know what the disk knows.
     pub fn forget(&mut self, at: usize, disk: &Loaded) {
-        for (group, told) in self.told[at].iter_mut().enumerate() {
-            *told = match disk {
-                Loaded::State(states) => states[group].seen.max(states[group].held),
-                Loaded::Fresh | Loaded::Damaged => Epoch::NONE,
-            };
-        }
+        epochs::forget(&mut self.seen[at], disk);
     }
 
-    /// S2: what is durable never falls.
-    pub fn durable(&self, at: usize, before: &Loaded, after: &[GroupState]) {
-        let Loaded::State(before) = before else { return };
-        for (old, new) in before.iter().zip(after) {
-            let falls = new.seen < old.seen || new.held < old.held || new.reserve < old.reserve;
-            assert!(!falls, "S2: a durable epoch of node {at} falls: {old:?} to {new:?}");
-        }
+    /// A disk was not honest: what its node knows is older than what it did.
+    pub fn roll_back(&mut self, at: usize, disk: &Loaded) {
+        self.seen[at].used.fill(Epoch::NONE);
+        self.forget(at, disk);
     }
 
-    pub fn change_gate(sim: &mut Sim, at: usize, gate: GateAction, decided: MonoTime) {
-        let (now, lease) = (sim.now, sim.timing.lease);
-        let kernel = &mut sim.nodes[at].kernel;
-        match gate {
-            GateAction::Begin { generation, .. } => {
-                assert!(generation > kernel.generation, "a generation is never used twice");
-                assert!(kernel.open.is_empty(), "S7: everything is closed before a new generation");
-                kernel.generation = generation;
-                kernel.until = MonoTime::ZERO;
-            }
-            GateAction::Renew { until, .. } => {
-                assert!(until <= decided + lease && until <= now + lease, "S4: counted from the wake-up");
-                kernel.until = until;
-            }
-            GateAction::Open { group, epoch } => {
-                assert!(kernel.generation != 0, "S7: a gate opens under a lease only");
-                kernel.open.insert(group, epoch);
-                if decided == now {
-                    Oracle::check_evidence(sim, at, group, epoch);
-                }
-                sim.oracle.open(at, group, epoch);
-            }
-            GateAction::Close { group, .. } => drop(kernel.open.remove(&group)),
-            GateAction::Forward { .. } => {}
-        }
-    }
-
-    /// Without consent a node opens only after a claim that was out for a probe interval, after a silence that it
-    /// witnessed, and not while it hears none of the neighbours it knew.
-    fn check_evidence(sim: &Sim, at: usize, group: GroupId, epoch: Epoch) {
-        let patience = sim.timing.silence + sim.timing.probe * 2 + sim.timing.pulse;
-        let alone = sim.oracle.isolated[at].is_some_and(|since| sim.now.since(since) > patience);
-        let consented = sim.nodes[at].engine.as_ref().is_some_and(|engine| {
-            engine.view_peer(0, sim.now).left
-                || engine.view_row(0, usize::from(group.0)).is_some_and(|row| row.consent == epoch)
-        });
-        let known = sim.oracle.neighbour[at] && sim.plan.profile == crate::config::Profile::Fast;
-        let (claim, since) = sim.oracle.claims[at][usize::from(group.0)];
-        let out = claim == epoch && sim.now.since(since) >= sim.timing.probe;
-        assert!(consented || out, "node {at} opens {group:?} without a claim");
-        let awake = sim.now.since(sim.oracle.resumed[at]);
-        assert!(consented || awake >= sim.timing.silence, "node {at} opens {group:?} {awake:?} after a stall");
-        assert!(!(alone && known) || consented, "node {at} opens {group:?} although it is off the segment");
-    }
-
-    fn open(&mut self, at: usize, group: GroupId, epoch: Epoch) {
-        let group = usize::from(group.0);
-        let (told, used) = (self.told[at][group], self.used[at][group]);
-        assert!(epoch.node() == id(at), "S2: node {at} opens with {epoch}, the epoch of another");
-        assert!(epoch > used, "S2: node {at} opens with {epoch} after {used}");
-        assert!(epoch > told, "S2: node {at} opens with {epoch} although it was told {told}");
-        self.used[at][group] = epoch;
-        self.told[at][group] = epoch;
-        self.highest[group] = self.highest[group].max(epoch);
-        *self.openings.entry(group).or_default() += 1;
-    }
-
-    /// What the engine says of itself, after it has handled an event and its actions are done.
-    pub fn after_event(sim: &mut Sim, at: usize) {
-        let node = &sim.nodes[at];
-        let Some(engine) = &node.engine else { return };
-        for group in 0..sim.plan.groups.len() {
-            let state = engine.view_group(group);
-            let oracle = &mut sim.oracle;
-            for epoch in [state.seen, state.reserve, state.reserving, state.consent, state.epoch] {
-                oracle.counter = oracle.counter.max(epoch.counter());
-            }
-            let claim = &mut oracle.claims[at][group];
-            if claim.0 != state.claim {
-                *claim = (state.claim, sim.now);
-            }
-            if let Some(row) = engine.view_row(0, group) {
-                oracle.told[at][group] = oracle.told[at][group].max(row.epoch);
-            }
-            if node.pause.is_none() {
-                let open = node.kernel.open.contains_key(&group_id(group));
-                assert_eq!(open, state.open, "the gate of node {at} group {group} is not as its role");
-                assert!(!open || sim.now < node.kernel.until, "S7: node {at} thinks it answers after its lease");
-                let refused = node.kernel.refused == node.kernel.generation;
-                assert!(!(open && refused), "S7: node {at} thinks it answers, but its kernel has refused");
-                assert!(!(open && state.role == Role::Paused), "a paused group of node {at} is open");
-            }
-        }
-        let next = engine.next_deadline();
-        assert!(
-            next <= sim.now + sim.timing.pulse || node.exited || node.pause.is_some(),
-            "no pulse is due: {next:?}"
-        );
-    }
-
-    /// An agent goes on with the gate of its former life.
-    pub fn note_adoption(&mut self, now: MonoTime) {
-        self.segment = self.segment.map(|_| now);
-    }
-
-    /// After everything that happens.
-    pub fn check(sim: &mut Sim) {
-        Oracle::follow_wires(sim);
-        let (now, timing) = (sim.now, sim.timing);
-        let way = sim.net.delay.iter().max().copied().unwrap_or_default();
-        let joined = timing.pulse * 2 + way * 6 + Duration::from_millis(1);
-        let latched = timing.silence + timing.lease * 2 + timing.pulse * 2 + way * 6;
-        let deaf = timing.silence * 3 + timing.pulse * 6 + way * 6;
-        for group in 0..sim.plan.groups.len() {
-            for at in sim.answering(group) {
-                let away = sim.oracle.turned_away[at];
-                assert!(away != sim.nodes[at].kernel.generation, "S7: a lapsed lease of node {at} answers again");
-            }
-            if sim.answering(group).len() < 2 {
-                sim.oracle.doubled[group] = None;
-                continue;
-            }
-            let oracle = &mut sim.oracle;
-            oracle.both += 1;
-            let over = |since: Option<MonoTime>, bound: Duration| since.is_some_and(|since| now.since(since) > bound);
-            assert!(!over(oracle.joined, joined), "S8 V1: both answer for group {group} although they are joined");
-            assert!(!over(oracle.segment, latched), "S8 V2: both answer for group {group} on a sound segment");
-            // The last claim before an opening may still be on its way.
-            if now.since(*oracle.doubled[group].get_or_insert(now)) <= joined {
-                continue;
-            }
-            for at in 0..2 {
-                let bound =
-                    if sim.nodes[at].kernel.open[&group_id(group)] < oracle.highest[group] { joined } else { deaf };
-                assert!(
-                    !over(oracle.hears[at], bound),
-                    "S8 V3: node {at} answers for group {group} and hears the other"
-                );
-            }
-        }
-    }
-
-    /// Keeps account of since when which ways are open.
-    fn follow_wires(sim: &mut Sim) {
-        let now = sim.now;
-        let carrier = sim.nodes[0].carrier && sim.nodes[1].carrier;
-        let way = |from: usize, path: usize| sim.net.is_sound(from, path) && (path != SEGMENT || carrier);
-        let reaches = |from: usize| (0..3).any(|path| way(from, path));
-        let running = sim.nodes[0].is_running() && sim.nodes[1].is_running();
-        let joined = running && reaches(0) && reaches(1);
-        let segment = way(0, SEGMENT) && way(1, SEGMENT);
-        let mut hears = [false; 2];
-        for (at, hears) in hears.iter_mut().enumerate() {
-            let (Some(own), Some(other)) = (&sim.nodes[at].engine, &sim.nodes[1 - at].engine) else { continue };
-            let proven = own.view_peer(0, now).verified == Some(other.view_session())
-                && other.view_peer(0, now).verified == Some(own.view_session());
-            // On the segment pulses are sent only while no other way is heard.
-            *hears = running && proven && (0..2).any(|path| way(1 - at, path));
-        }
-        let follow = |since: &mut Option<MonoTime>, holds: bool| {
-            *since = if holds { since.or(Some(now)) } else { None };
-        };
-        for at in 0..2 {
-            follow(&mut sim.oracle.isolated[at], sim.net.isolated[at]);
-        }
-        follow(&mut sim.oracle.joined, joined);
-        follow(&mut sim.oracle.segment, segment);
-        for (since, holds) in sim.oracle.hears.iter_mut().zip(hears) {
-            follow(since, holds);
-        }
+    fn pair(&mut self, first: usize, second: usize) -> &mut Pair {
+        &mut self.pairs[first * self.nodes + second]
     }
 }

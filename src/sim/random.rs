@@ -19,20 +19,30 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
+    /// One of 0 … `bound` − 1, by multiplication instead of division.
+    fn bounded(&mut self, bound: u64) -> u64 {
+        let wide = u128::from(self.next()) * u128::from(bound.max(1));
+        u64::try_from(wide >> 64).expect("invariant: the upper half of 128 bits fits into 64")
+    }
+
     /// One of 0 … `bound` − 1.
     pub fn below(&mut self, bound: usize) -> usize {
-        let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
-        usize::try_from(self.next() % bound).unwrap_or_default()
+        usize::try_from(self.bounded(bound as u64)).expect("invariant: below a usize")
+    }
+
+    /// One of `choices`.
+    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
     }
 
     /// True in `percent` of a hundred cases.
     pub fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
+        percent > 0 && self.below(100) < percent
     }
 
     /// A span from zero up to and including `longest`.
     pub fn span(&mut self, longest: Duration) -> Duration {
         let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX - 1);
-        Duration::from_nanos(self.next() % (nanos + 1))
+        Duration::from_nanos(self.bounded(nanos + 1))
     }
 }

@@ -1,53 +1,84 @@
-//! Two engines, their kernels and disks, and the wires between them, under a clock that moves only when told.
+//! Engines, their kernels and disks, and the wires between them, under a clock that moves only when told.
 
-use super::names::{ETH, group_id, id, mac, ms, vip};
-use super::net::{Net, PATHS, SEGMENT};
+use super::clock::Real;
+use super::coverage::Coverage;
+use super::history::{History, Want};
+use super::hosts::Host;
+use super::names::{id, interface_id, position};
+use super::net::Net;
 use super::node::{Node, Pause, Waiting};
-use super::oracle::Oracle;
+use super::oracle::{CORRECTED, Oracle};
+use super::queue::Queue;
 use super::random::Random;
-use crate::config::{Profile, Timing};
-use crate::engine::{
-    Action, Actions, Engine, Event, GateAction, GroupSetup, GroupState, InterfaceFacts, PeerSetup, Setup,
-};
+use super::swarm::Plan;
+use crate::engine::{Action, Actions, Event, GateAction, Notice};
 use crate::mutant::Mutants;
-use crate::types::{Epoch, GroupId, GroupKey, LinkId, MonoTime, NodeId, Vip};
+use crate::types::{LinkId, LinkPath, MonoTime, NodeId};
 use crate::wire::auth::KeyRing;
 use crate::wire::frame::Sighting;
-use crate::wire::pulse::Digests;
-use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
+use crate::wire::pulse::Role;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Lines of history that a failure shows.
-const HISTORY: usize = 60;
+mod disk;
+mod gates;
+mod lifecycle;
+mod reload;
+mod segment;
+mod wires;
+
 /// Datagrams kept to be replayed.
 const RECORDED: usize = 64;
+/// Wake-ups of one node without time passing.
+const SPINS: usize = 50;
 
-mod disk;
-mod wires;
+/// Who asks for an address.
+#[derive(Clone, Copy, Debug)]
+pub enum Asker {
+    Node(usize),
+    Host(usize),
+}
 
 pub enum Due {
     Datagram {
         to: usize,
-        path: usize,
+        from: usize,
+        wire: usize,
         bytes: Vec<u8>,
     },
-    /// A request for an address reaches the kernel of a node; `from` is who asked, if a node did.
-    Ask {
+    /// The kernel of the other end says that nobody listens.
+    Refused {
         to: usize,
-        from: Option<usize>,
-        address: Vip,
+        from: usize,
+        wire: usize,
+    },
+    /// A probe, and with it the sign that its sender is there.
+    Probe {
+        to: usize,
+        from: usize,
+        interface: usize,
+        group: Option<usize>,
+    },
+    /// A host asks for every address of its segment.
+    Traffic {
+        to: usize,
+        host: usize,
     },
     Sighting {
         to: usize,
+        interface: usize,
         sighting: Sighting,
+    },
+    /// A host learns who has an address.
+    Learn {
+        host: usize,
+        group: usize,
+        node: usize,
     },
     Written {
         to: usize,
         life: u64,
         version: u64,
-        state: Vec<GroupState>,
     },
     Retry {
         to: usize,
@@ -56,166 +87,126 @@ pub enum Due {
     Resume {
         to: usize,
     },
+    Start {
+        to: usize,
+        life: u64,
+    },
+    /// Something about an interface is done by the slow side of a process.
+    Slow {
+        to: usize,
+        life: u64,
+        waiting: Waiting,
+    },
+    /// Hosts should know by now who opened.
+    Correct {
+        group: usize,
+        node: usize,
+        opening: usize,
+    },
 }
 
-/// What a seed decides once.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    pub profile: Profile,
-    /// Per group: the preferred node and whether it preempts.
-    pub groups: Vec<(NodeId, bool)>,
-    pub bystander: bool,
-    /// Events that wait for a stopped process; what comes later is lost.
-    pub backlog: usize,
+/// A datagram that was seen on its way.
+pub struct Recording {
+    pub to: usize,
+    pub from: usize,
+    pub wire: usize,
+    pub bytes: Vec<u8>,
 }
 
 pub struct Sim {
     pub seed: u64,
     pub random: Random,
-    pub now: MonoTime,
+    pub now: Real,
     pub plan: Plan,
-    pub timing: Timing,
-    pub nodes: [Node; 2],
+    pub nodes: Vec<Node>,
     pub net: Net,
+    pub hosts: Vec<Host>,
     pub oracle: Oracle,
-    pub history: VecDeque<String>,
-    pub recorded: Vec<(usize, usize, Vec<u8>)>,
+    pub coverage: Coverage,
+    pub history: History,
+    pub recorded: Vec<Recording>,
+    pub keys: Arc<KeyRing>,
     pub mutants: Mutants,
-    due: BTreeMap<(MonoTime, u64), Due>,
-    sequence: u64,
-}
-
-fn bystander() -> Sighting {
-    Sighting::Claim { address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 254)), mac: mac(9) }
+    /// Wires or processes are not as they were: the oracle has to look who reaches whom.
+    pub touched: bool,
+    pub steps: u64,
+    queue: Queue<Due>,
+    serials: u64,
+    out: Actions,
+    buffers: Vec<Vec<u8>>,
 }
 
 impl Sim {
-    pub fn new(seed: u64, random: Random, plan: Plan) -> Sim {
-        let timing = Timing::of(plan.profile);
-        Sim {
+    pub fn new(seed: u64, mutants: Mutants, want: Want) -> Sim {
+        let mut random = Random::new(seed);
+        let plan = Plan::draw(&mut random);
+        let now = Real(0);
+        let net = Net::quiet(plan.nodes, plan.udp, plan.interfaces, plan.hosts.len());
+        let mut sim = Sim {
             seed,
-            random,
-            now: MonoTime(1_000_000_000),
-            timing,
-            nodes: [Node::new(), Node::new()],
-            net: Net::quiet(),
-            oracle: Oracle::new(plan.groups.len()),
-            plan,
-            history: VecDeque::new(),
+            now,
+            nodes: (0..plan.nodes).map(|_| Node::new(&plan, now)).collect(),
+            net,
+            hosts: plan.hosts.iter().map(|host| Host::new(*host, plan.groups.len())).collect(),
+            oracle: Oracle::new(&plan),
+            coverage: Coverage::default(),
+            history: History::new(want),
             recorded: Vec::new(),
-            mutants: Mutants::NONE,
-            due: BTreeMap::new(),
-            sequence: 0,
-        }
-    }
-
-    pub fn note(&mut self, line: String) {
-        if self.history.len() == HISTORY {
-            self.history.pop_front();
-        }
-        self.history.push_back(format!("{:>12.3} ms  {line}", (self.now.0 - 1_000_000_000) as f64 / 1e6));
-    }
-
-    fn setup(&self, at: usize) -> Setup {
-        let group = |(group, &(prefer, preempt)): (usize, &(NodeId, bool))| GroupSetup {
-            key: GroupKey(group as u64 + 1),
-            interface: ETH,
-            addresses: Arc::from([vip(group)]),
-            prefer,
-            preempt,
-            preempt_delay: ms(300),
-            drain: ms(100),
-            addresses_digest: 1,
-            policy_digest: 1,
+            keys: Arc::new(KeyRing::new("simulated", &[(1, [7; 32])]).mutated(mutants)),
+            mutants,
+            touched: true,
+            steps: 0,
+            queue: Queue::new(),
+            serials: 0,
+            out: Actions::default(),
+            buffers: Vec::new(),
+            random,
+            plan,
         };
-        let mut seed = [id(at).0; 32];
-        seed[..8].copy_from_slice(&self.seed.to_be_bytes());
-        seed[8..16].copy_from_slice(&self.nodes[at].life.to_be_bytes());
-        Setup {
-            me: id(at),
-            timing: self.timing,
-            keys: Arc::new(KeyRing::new("simulated", &[(1, [7; 32])]).mutated(self.mutants)),
-            seed,
-            epoch_floor: self.oracle.floor(),
-            loaded: self.nodes[at].disk.content.clone(),
-            digests: Digests::default(),
-            peers: vec![PeerSetup { id: id(1 - at), links: PATHS.to_vec() }],
-            interfaces: 1,
-            groups: self.plan.groups.iter().enumerate().map(group).collect(),
-            mutants: self.mutants,
-        }
+        sim.draw_nodes();
+        sim.note(|sim| format!("seed {seed}: {:?}", sim.plan));
+        sim
     }
 
-    /// Starts the agent of a node, which adopts what its kernel holds.
-    pub fn start(&mut self, at: usize) {
-        self.note(format!("node {at}: agent starts"));
-        self.nodes[at].life += 1;
-        let setup = self.setup(at);
+    /// Writes a line of history, if somebody wants it.
+    pub fn note(&mut self, line: impl FnOnce(&Sim) -> String) {
+        let now = self.now;
+        let mut history = std::mem::replace(&mut self.history, History::new(Want::Nothing));
+        history.note(now, || line(self));
+        self.history = history;
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.oracle.violation.is_some()
+    }
+
+    /// What the clock of a node shows.
+    pub fn local(&self, at: usize) -> MonoTime {
+        self.nodes[at].clock.read(self.now)
+    }
+
+    pub fn others(&self, at: usize) -> impl Iterator<Item = usize> + use<> {
+        (0..self.nodes.len()).filter(move |other| *other != at)
+    }
+
+    pub fn later(&mut self, due: Due, delay: Duration) {
+        self.queue.push(self.now + delay, due);
+    }
+
+    pub fn buffer(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut buffer = self.buffers.pop().unwrap_or_default();
+        buffer.clear();
+        buffer.extend_from_slice(bytes);
+        buffer
+    }
+
+    /// Asks the engine of a node when it wants to be woken.
+    pub fn set_wake(&mut self, at: usize) {
         let node = &mut self.nodes[at];
-        node.engine = Some(Engine::new(setup, self.now));
-        node.exited = false;
-        self.oracle.neighbour[at] = false;
-        node.pause = None;
-        node.trap = None;
-        node.disk.wanted = None;
-        node.disk.writing = false;
-        let kernel = node.kernel.clone();
-        if kernel.generation != 0 {
-            self.oracle.note_adoption(self.now);
-            let mut open: Vec<(GroupId, Epoch)> = kernel.open.iter().map(|(group, epoch)| (*group, *epoch)).collect();
-            open.sort_unstable();
-            let refused = kernel.refused == kernel.generation;
-            let (until, generation) = (kernel.until, kernel.generation);
-            self.feed(at, Event::Adopted { interface: ETH, until, generation, refused, open: &open });
-        }
-        for path in PATHS {
-            let link = LinkId { peer: id(1 - at), path };
-            self.feed(at, Event::Link { link, open: true });
-        }
-        self.facts(at);
-    }
-
-    /// Tells the agent how its interface is.
-    pub fn facts(&mut self, at: usize) {
-        let carrier = self.nodes[at].carrier;
-        let facts = InterfaceFacts { exists: true, carrier, mac: mac(at), gate: true, addresses: true };
-        self.offer(at, Waiting::Facts(facts));
-    }
-
-    pub fn kill(&mut self, at: usize) {
-        self.note(format!("node {at}: agent killed"));
-        let node = &mut self.nodes[at];
-        node.engine = None;
-        node.pause = None;
-        self.oracle.forget(at, &node.disk.content);
-    }
-
-    pub fn crash(&mut self, at: usize) {
-        self.note(format!("node {at}: power lost"));
-        self.kill(at);
-        self.nodes[at].kernel = Default::default();
-    }
-
-    /// Stops a process now; it goes on after `span`.
-    pub fn stop(&mut self, at: usize, span: Duration) {
-        if self.nodes[at].is_running() {
-            self.note(format!("node {at}: stopped for {span:?}"));
-            self.nodes[at].pause = Some(Pause { decided: self.now, ..Pause::default() });
-            self.later(Due::Resume { to: at }, span);
-        }
-    }
-
-    pub fn resume(&mut self, at: usize) {
-        let Some(pause) = self.nodes[at].pause.take() else { return };
-        if self.now.since(pause.decided) >= self.timing.pulse * 2 {
-            self.oracle.resumed[at] = self.now;
-        }
-        self.note(format!("node {at}: goes on with {} held, {} waiting", pause.held.len(), pause.backlog.len()));
-        self.carry_out(at, pause.held, &pause.bytes, pause.decided);
-        for waiting in pause.backlog {
-            self.offer(at, waiting);
-        }
-        self.offer(at, Waiting::Tick);
+        node.wake = match &node.engine {
+            Some(engine) if node.pause.is_none() && !node.exited => node.clock.when(engine.next_deadline()),
+            Some(_) | None => Real::NEVER,
+        };
     }
 
     /// An event for a process: taken now, or when it runs again.
@@ -228,95 +219,132 @@ impl Sim {
             }
             return;
         }
-        self.feed(at, waiting.event(ETH));
-    }
-
-    fn feed(&mut self, at: usize, event: Event<'_>) {
-        if !self.nodes[at].is_running() {
+        if !self.nodes[at].is_running() || !self.is_lease_at_hand(at) {
             return;
         }
-        let kernel = &self.nodes[at].kernel;
-        if kernel.generation != 0 && kernel.refused == kernel.generation && !matches!(event, Event::Adopted { .. }) {
-            self.take(at, Event::LeaseRefused { interface: ETH });
-            if !self.nodes[at].is_running() {
-                return;
+        match waiting {
+            Waiting::Datagram(link, bytes) => {
+                self.take(at, Event::Datagram { link, bytes: &bytes });
+                self.buffers.push(bytes);
             }
+            Waiting::Refused(link) => self.take(at, Event::Refused { link }),
+            Waiting::Seen(interface, sighting) => {
+                self.take(at, Event::Seen { interface: interface_id(interface), sighting });
+            }
+            Waiting::Facts(interface) => self.tell_facts(at, interface),
+            Waiting::Attach(interface) => self.attach(at, interface),
+            Waiting::Replaced(interface) => self.hear_replaced(at, interface),
+            Waiting::Installed(interface) => {
+                self.take(at, Event::Installed { interface: interface_id(interface) });
+            }
+            Waiting::Stored(version) => self.take(at, Event::Stored { version }),
+            Waiting::StoreFailed => self.take(at, Event::StoreFailed),
+            Waiting::Command(command) => self.take(at, Event::Command { id: 1, command }),
+            Waiting::Tick => self.take(at, Event::Tick),
         }
-        self.take(at, event);
     }
 
-    fn take(&mut self, at: usize, event: Event<'_>) {
-        let now = self.now;
-        let Some(engine) = self.nodes[at].engine.as_mut() else { return };
-        let mut out = Actions::default();
-        engine.handle(now, event, &mut out);
-        let gate = out.list.iter().any(|action| matches!(action, Action::Gate(_)));
-        let mut list = out.list;
+    /// Tells a process first if its gate has refused a frame; false if it ended over that.
+    fn is_lease_at_hand(&mut self, at: usize) -> bool {
+        for interface in 0..self.plan.interfaces {
+            if self.nodes[at].kernel.gates[interface].is_refused() && self.nodes[at].is_attached(interface) {
+                let generation = self.nodes[at].kernel.gates[interface].generation;
+                self.oracle.note_refusal_told(at, interface, generation);
+                self.take(at, Event::LeaseRefused { interface: interface_id(interface) });
+            }
+        }
+        self.nodes[at].is_running()
+    }
+
+    pub fn take(&mut self, at: usize, event: Event<'_>) {
+        let local = self.local(at);
+        let mut out = std::mem::take(&mut self.out);
+        if let Some(engine) = self.nodes[at].engine.as_mut() {
+            engine.handle(local, event, &mut out);
+        }
+        self.steps += 1;
+        self.carry_out_or_stop(at, out, local);
+        Oracle::after_event(self, at);
+        self.set_wake(at);
+    }
+
+    /// Does what an engine decided at `decided`, or stops in the middle of it.
+    pub fn carry_out_or_stop(&mut self, at: usize, mut out: Actions, decided: MonoTime) {
         // Persist names the state of this moment.
-        self.persist(at, &list);
-        if let Some(span) = self.nodes[at].trap.filter(|_| gate) {
+        self.persist(at, &out.list);
+        let trap = self.nodes[at].trap.filter(|_| out.list.iter().any(|action| matches!(action, Action::Gate(_))));
+        if let Some(span) = trap {
             self.nodes[at].trap = None;
-            let held = list.split_off(self.random.below(list.len()));
-            self.note(format!("node {at}: stopped in mid-list for {span:?}, holding {}", held.len()));
-            self.nodes[at].pause = Some(Pause { held, bytes: out.bytes.clone(), decided: now, backlog: Vec::new() });
+            let held = out.list.split_off(self.random.below(out.list.len()));
+            self.note(|_| format!("node {at}: stops in mid-list for {span:?}, holding {}", held.len()));
+            let pause = Pause { held, bytes: out.bytes.clone(), decided, backlog: Vec::new() };
+            self.nodes[at].pause = Some(pause);
+            self.touched = true;
             self.later(Due::Resume { to: at }, span);
         }
-        self.carry_out(at, list, &out.bytes, now);
-        self.oracle_after(at);
+        self.carry_out(at, &out.list, &out.bytes, decided);
+        out.clear();
+        self.out = out;
     }
 
-    fn oracle_after(&mut self, at: usize) {
-        Oracle::after_event(self, at);
-        Oracle::check(self);
-    }
-
-    fn carry_out(&mut self, at: usize, list: Vec<Action>, bytes: &[u8], decided: MonoTime) {
+    pub fn carry_out(&mut self, at: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
         for action in list {
+            self.coverage.see_action(action);
             match action {
-                Action::Send { link, bytes: range, .. } => {
-                    let path =
-                        PATHS.iter().position(|path| *path == link.path).expect("invariant: a link of the setup");
-                    self.send(at, path, &bytes[range]);
-                }
+                Action::Send { link, bytes: range, .. } => self.send(at, *link, &bytes[range.clone()]),
                 Action::Gate(gate) => {
                     if !matches!(gate, GateAction::Renew { .. }) {
-                        self.note(format!("node {at}: {gate:?}"));
+                        self.note(|_| format!("node {at}: {gate:?}"));
                     }
-                    Oracle::change_gate(self, at, gate, decided);
+                    Oracle::change_gate(self, at, *gate, decided);
                 }
-                Action::Probe { address, .. } => self.ask(at, address),
-                Action::Announce { group, .. } => {
-                    let address = vip(usize::from(group.0));
-                    if self.nodes[at].kernel.answers(group, self.now) {
-                        self.show(at, 1 - at, Sighting::Claim { address, mac: mac(at) });
+                Action::Probe { interface, address, to } => {
+                    self.probe(at, usize::from(interface.0), *address, *to);
+                }
+                Action::Announce { group, address } => {
+                    let closed = self.nodes[at].table[usize::from(group.0)];
+                    Oracle::check_announcement(self, at, closed, decided);
+                    if address.is_none_or(|address| super::names::group_of(address).is_some()) {
+                        self.announce(at, self.nodes[at].table[usize::from(group.0)]);
                     }
                 }
-                Action::Persist { .. } | Action::Reply { .. } => {}
-                Action::Notice(notice) => self.note(format!("node {at}: {notice:?}")),
-                Action::Stopped => self.nodes[at].exited = true,
+                Action::Persist { .. } => {}
+                Action::Reply { outcome, .. } => {
+                    self.note(|_| format!("node {at}: the operator is told {outcome:?}"))
+                }
+                Action::Notice(notice) => self.tell(at, notice),
+                Action::Stopped => {
+                    self.note(|_| format!("node {at}: agent ends in order"));
+                    self.nodes[at].exited = true;
+                    self.touched = true;
+                }
             }
         }
     }
 
-    pub fn later(&mut self, due: Due, delay: Duration) {
-        self.sequence += 1;
-        self.due.insert((self.now + delay, self.sequence), due);
-    }
-
-    fn wake(&self, at: usize) -> MonoTime {
-        match &self.nodes[at].engine {
-            Some(engine) if self.nodes[at].is_running() => engine.next_deadline(),
-            Some(_) | None => MonoTime::FOREVER,
+    fn tell(&mut self, at: usize, notice: &Notice) {
+        self.note(|_| format!("node {at}: {notice:?}"));
+        if let Notice::Role { group, from, to, cause, .. } = notice {
+            if !super::transitions::is_legal(*from, *to, *cause) {
+                self.oracle.violated(|| format!("the role table has no {from:?} → {to:?} by {cause:?}"));
+            }
+            if *to == Role::Active && *from != Role::Handover {
+                let group = self.nodes[at].table[usize::from(group.0)];
+                let change = self.oracle.note_active(group, at, *cause);
+                self.coverage.see_change(change);
+                let opening = self.oracle.openings[group];
+                self.later(Due::Correct { group, node: at, opening }, CORRECTED);
+            }
         }
     }
 
     /// Lets `span` pass.
     pub fn run(&mut self, span: Duration) {
         let end = self.now + span;
-        loop {
-            let due = self.due.keys().next().map_or(MonoTime::FOREVER, |(at, _)| *at);
-            // A gate that closes by itself is an instant of its own: nothing else happens then.
-            let next = due.min(self.wake(0)).min(self.wake(1)).max(self.now);
+        while !self.has_failed() {
+            let due = self.queue.next();
+            let wake = self.nodes.iter().map(|node| node.wake).min().unwrap_or(Real::NEVER);
+            let next = due.min(wake).max(self.now);
             if next > end {
                 break;
             }
@@ -325,46 +353,103 @@ impl Sim {
             }
             self.now = next;
             if due <= next {
-                let Some((_, due)) = self.due.pop_first() else { break };
+                let Some(due) = self.queue.pop() else { break };
                 self.happen(due);
-                Oracle::check(self);
+            } else {
+                self.wake_nodes();
+            }
+            Oracle::check(self);
+        }
+        if !self.has_failed() {
+            self.now = end;
+            Oracle::check(self);
+        }
+    }
+
+    fn wake_nodes(&mut self) {
+        for at in 0..self.nodes.len() {
+            if self.nodes[at].wake > self.now {
                 continue;
             }
-            for at in 0..2 {
-                if self.wake(at) <= self.now {
-                    self.nodes[at].spins += 1;
-                    assert!(
-                        self.nodes[at].spins < 50,
-                        "node {at} asks again and again for a deadline that has passed"
-                    );
-                    self.feed(at, Event::Tick);
-                }
+            self.nodes[at].spins += 1;
+            if self.nodes[at].spins > SPINS {
+                self.oracle.violated(|| format!("node {at} asks again and again for a deadline that has passed"));
             }
+            self.offer(at, Waiting::Tick);
         }
-        self.now = end;
-        Oracle::check(self);
     }
 
     fn happen(&mut self, due: Due) {
         match due {
-            Due::Datagram { to, path, bytes } => {
-                let link = LinkId { peer: id(1 - to), path: PATHS[path] };
-                self.offer(to, Waiting::Datagram(link, bytes));
+            Due::Datagram { to, from, wire, bytes } => self.arrive(to, from, wire, bytes),
+            Due::Refused { to, from, wire } => {
+                let link = self.link(from, wire);
+                if self.nodes[to].powered && !self.nodes[to].asleep {
+                    self.offer(to, Waiting::Refused(link));
+                }
             }
-            Due::Ask { to, from, address } => self.asked(to, from, address),
-            Due::Sighting { to, sighting } => {
-                self.oracle.neighbour[to] |= sighting == bystander() && self.nodes[to].is_running();
-                self.offer(to, Waiting::Seen(sighting));
+            Due::Probe { to, from, interface, group } => self.probed(to, from, interface, group),
+            Due::Traffic { to, host } => self.hear_host(to, host),
+            Due::Sighting { to, interface, sighting } => self.see(to, interface, sighting),
+            Due::Learn { host, group, node } => self.hosts[host].cache[group] = Some(node),
+            Due::Written { to, life, version } => self.written(to, life, version),
+            Due::Retry { to, life } => {
+                if self.nodes[to].life == life {
+                    self.write(to);
+                }
             }
-            Due::Written { to, life, version, state } => self.written(to, life, version, state),
-            Due::Retry { to, life } if self.nodes[to].life == life => self.write(to),
-            Due::Retry { .. } => {}
             Due::Resume { to } => self.resume(to),
+            Due::Start { to, life } => {
+                if self.nodes[to].life == life && self.nodes[to].engine.is_none() {
+                    self.start(to);
+                }
+            }
+            Due::Slow { to, life, waiting } => {
+                if self.nodes[to].life == life && self.nodes[to].engine.is_some() {
+                    self.offer(to, waiting);
+                }
+            }
+            Due::Correct { group, node, opening } => Oracle::check_clients(self, group, node, opening),
         }
+    }
+
+    /// The link over which a node is heard on a wire.
+    pub fn link(&self, from: usize, wire: usize) -> LinkId {
+        LinkId { peer: id(from), path: self.path(wire) }
+    }
+
+    pub fn path(&self, wire: usize) -> LinkPath {
+        if wire < self.net.udp {
+            super::names::udp(wire)
+        } else {
+            LinkPath::Segment(interface_id(wire - self.net.udp))
+        }
+    }
+
+    /// The other end of a link, and the wire it takes.
+    pub fn way(&self, link: LinkId) -> (usize, usize) {
+        let peer: NodeId = link.peer;
+        let wire = match link.path {
+            LinkPath::Udp(at) => usize::from(at),
+            LinkPath::Segment(interface) => self.net.segment(usize::from(interface.0)),
+        };
+        (position(peer), wire)
+    }
+
+    pub fn next_serial(&mut self) -> u64 {
+        self.serials += 1;
+        self.serials
+    }
+
+    /// True if the kernel of a node answers for a group now.
+    pub fn answers(&self, at: usize, group: usize) -> bool {
+        let node = &self.nodes[at];
+        let gate = &node.kernel.gates[self.plan.groups[group].interface];
+        node.kernel.is_open(group) && gate.is_live(node.clock.read(self.now)) && !node.asleep
     }
 
     /// Who answers for a group now.
     pub fn answering(&self, group: usize) -> Vec<usize> {
-        (0..2).filter(|&at| self.nodes[at].kernel.answers(group_id(group), self.now)).collect()
+        (0..self.nodes.len()).filter(|&at| self.answers(at, group)).collect()
     }
 }

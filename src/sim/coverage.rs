@@ -1,0 +1,188 @@
+//! What was seen: changes of role, actions, notices, outcomes, faults, and how often.
+
+use super::oracle::Change;
+use super::swarm::Fault;
+use super::transitions;
+use crate::engine::{Action, GateAction, Notice, Outcome};
+use std::fmt::Write;
+
+macro_rules! kinds {
+    ($(#[$doc:meta])* $list:ident, $number:ident, $of:ty, $($pattern:pat => $name:literal,)*) => {
+        $(#[$doc])*
+        pub const $list: &[&str] = &[$($name),*];
+
+        fn $number(what: &$of) -> usize {
+            let name = match what { $($pattern => $name,)* };
+            $list.iter().position(|known| *known == name).unwrap_or_default()
+        }
+    };
+}
+
+kinds! {
+    /// Kinds of actions.
+    ACTIONS, action_kind, Action,
+    Action::Send { .. } => "send",
+    Action::Gate(GateAction::Begin { .. }) => "gate begin",
+    Action::Gate(GateAction::Renew { .. }) => "gate renew",
+    Action::Gate(GateAction::Open { .. }) => "gate open",
+    Action::Gate(GateAction::Close { .. }) => "gate close",
+    Action::Gate(GateAction::Forward { .. }) => "gate forward",
+    Action::Probe { .. } => "probe",
+    Action::Announce { address: None, .. } => "announce",
+    Action::Announce { address: Some(_), .. } => "defend",
+    Action::Persist { .. } => "persist",
+    Action::Notice(_) => "notice",
+    Action::Reply { .. } => "reply",
+    Action::Stopped => "stopped",
+}
+
+kinds! {
+    /// Kinds of notices.
+    NOTICES, notice_kind, Notice,
+    Notice::Role { .. } => "role",
+    Notice::PeerUp { .. } => "peer up",
+    Notice::PeerSilent { .. } => "peer silent",
+    Notice::PeerLeft { .. } => "peer left",
+    Notice::Link { heard: true, .. } => "link heard",
+    Notice::Link { heard: false, .. } => "link silent",
+    Notice::Veto { .. } => "veto",
+    Notice::Isolated { .. } => "isolated",
+    Notice::Conflict { won: true, .. } => "conflict won",
+    Notice::Conflict { won: false, .. } => "conflict lost",
+    Notice::Stranger { .. } => "stranger",
+    Notice::LeaseLapsed { .. } => "lease lapsed",
+    Notice::Differs { differs: true, .. } => "differs",
+    Notice::Differs { differs: false, .. } => "differs no more",
+    Notice::StoreFailed => "store failed",
+    Notice::StoreMended => "store mended",
+    Notice::Stalled { .. } => "stalled",
+}
+
+kinds! {
+    /// How commands end.
+    OUTCOMES, outcome_kind, Outcome,
+    Outcome::Done => "done",
+    Outcome::AlreadySo => "already so",
+    Outcome::NoPeer => "no peer",
+    Outcome::PeerNotReady(_) => "peer not ready",
+    Outcome::NotReady(_) => "not ready",
+    Outcome::TimedOut => "timed out",
+    Outcome::Removed => "removed",
+    Outcome::Busy => "busy",
+}
+
+/// Counts of one run or of many.
+#[derive(Clone, Debug)]
+pub struct Coverage {
+    pub transitions: [u64; transitions::LEGAL.len()],
+    pub actions: [u64; ACTIONS.len()],
+    pub notices: [u64; NOTICES.len()],
+    pub outcomes: [u64; OUTCOMES.len()],
+    pub faults: [u64; Fault::ALL.len()],
+    pub takeovers: u64,
+    pub handovers: u64,
+    /// Openings by the node that had the group last, or by the first of all.
+    pub returns: u64,
+    /// Cache entries of hosts that were looked at after an opening (L4).
+    pub corrected: u64,
+    /// Runs in which two nodes answered for a while, cut off from each other.
+    pub divided: u64,
+    pub runs: u64,
+    /// Events that engines handled.
+    pub steps: u64,
+}
+
+impl Default for Coverage {
+    fn default() -> Coverage {
+        Coverage {
+            transitions: [0; transitions::LEGAL.len()],
+            actions: [0; ACTIONS.len()],
+            notices: [0; NOTICES.len()],
+            outcomes: [0; OUTCOMES.len()],
+            faults: [0; Fault::ALL.len()],
+            takeovers: 0,
+            handovers: 0,
+            returns: 0,
+            corrected: 0,
+            divided: 0,
+            runs: 0,
+            steps: 0,
+        }
+    }
+}
+
+impl Coverage {
+    pub fn see_action(&mut self, action: &Action) {
+        self.actions[action_kind(action)] += 1;
+        if let Action::Notice(notice) = action {
+            self.notices[notice_kind(notice)] += 1;
+            if let Notice::Role { from, to, cause, .. } = notice
+                && let Some(place) = transitions::position(*from, *to, *cause)
+            {
+                self.transitions[place] += 1;
+            }
+        }
+        if let Action::Reply { outcome, .. } = action {
+            self.outcomes[outcome_kind(outcome)] += 1;
+        }
+    }
+
+    pub fn see_fault(&mut self, fault: Fault) {
+        let place = Fault::ALL.iter().position(|known| *known == fault).unwrap_or_default();
+        self.faults[place] += 1;
+    }
+
+    pub fn see_change(&mut self, change: Change) {
+        match change {
+            Change::First | Change::Again => self.returns += 1,
+            Change::Takeover => self.takeovers += 1,
+            Change::Handover => self.handovers += 1,
+        }
+    }
+
+    pub fn add(&mut self, other: &Coverage) {
+        let add = |sum: &mut [u64], more: &[u64]| sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        add(&mut self.transitions, &other.transitions);
+        add(&mut self.actions, &other.actions);
+        add(&mut self.notices, &other.notices);
+        add(&mut self.outcomes, &other.outcomes);
+        add(&mut self.faults, &other.faults);
+        self.takeovers += other.takeovers;
+        self.handovers += other.handovers;
+        self.returns += other.returns;
+        self.corrected += other.corrected;
+        self.divided += other.divided;
+        self.runs += other.runs;
+        self.steps += other.steps;
+    }
+
+    /// Everything that was counted, with its name.
+    fn counts(&self) -> Vec<(String, u64)> {
+        let mut all: Vec<(String, u64)> = Vec::new();
+        for ((from, to, cause), count) in transitions::LEGAL.iter().zip(self.transitions) {
+            all.push((format!("{from:?} → {to:?} by {cause:?}"), count));
+        }
+        let named = |kind: &str, names: &[&str], counts: &[u64]| -> Vec<(String, u64)> {
+            names.iter().zip(counts).map(|(name, count)| (format!("{kind} {name}"), *count)).collect()
+        };
+        all.extend(named("action", ACTIONS, &self.actions));
+        all.extend(named("notice", NOTICES, &self.notices));
+        all.extend(named("outcome", OUTCOMES, &self.outcomes));
+        all.extend(Fault::ALL.iter().zip(self.faults).map(|(fault, count)| (format!("fault {fault:?}"), count)));
+        all
+    }
+
+    /// What was never seen and should have been.
+    pub fn missing(&self) -> Vec<String> {
+        self.counts().into_iter().filter(|(_, count)| *count == 0).map(|(name, _)| name).collect()
+    }
+
+    /// All counts, a line each.
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        for (name, count) in self.counts() {
+            let _ = writeln!(text, "{count:>12}  {name}");
+        }
+        text
+    }
+}

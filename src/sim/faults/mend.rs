@@ -1,0 +1,75 @@
+//! Faults stop, and everything must come to rest.
+
+use crate::sim::clock::Real;
+use crate::sim::names::ms;
+use crate::sim::oracle::{is_settled, states};
+use crate::sim::world::Sim;
+use std::time::Duration;
+
+/// L5: the bound.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// What is broken is mended, what is dead is started, unless the seed leaves one node dead.
+pub fn mend(sim: &mut Sim) {
+    sim.note(|_| "faults stop".to_owned());
+    let now = sim.now;
+    sim.net.mend(now);
+    sim.touched = true;
+    let dead = sim.random.chance(20).then(|| sim.random.below(sim.nodes.len()));
+    for at in 0..sim.nodes.len() {
+        sim.nodes[at].trap = None;
+        sim.nodes[at].disk.fails = false;
+        sim.nodes[at].disk.latency = ms(3);
+        if sim.nodes[at].asleep {
+            sim.resume(at);
+        }
+        if sim.nodes[at].exited || (dead == Some(at) && sim.nodes[at].engine.is_some()) {
+            sim.kill(at);
+        }
+        if dead == Some(at) {
+            // Its machine may never start again by itself either.
+            sim.nodes[at].life += 1;
+            continue;
+        }
+        for interface in 0..sim.plan.interfaces {
+            if !sim.nodes[at].interfaces[interface].exists {
+                sim.set_existing(at, interface, true);
+            }
+            if !sim.nodes[at].interfaces[interface].carrier {
+                sim.set_carrier(at, interface, true);
+            }
+        }
+        if sim.nodes[at].engine.is_none() {
+            sim.start(at);
+        } else {
+            sim.resume(at);
+            sim.nodes[at].trap = None;
+        }
+        if sim.plan.is_beyond() {
+            sim.nodes[at].clock.set_rate(now, 0);
+            sim.set_wake(at);
+        }
+    }
+}
+
+/// Each group that somebody may have is answered by exactly one, and stays so.
+pub fn settle(sim: &mut Sim) {
+    let start = sim.now;
+    let mut steady: Option<Real> = None;
+    let pulse = sim.plan.timing().pulse;
+    let long = sim.random.chance(10);
+    let scale = if long { Duration::from_secs(2) } else { pulse * 5 };
+    while steady.is_none_or(|since| sim.now.since(since) < scale) {
+        steady = if is_settled(sim) { steady.or(Some(sim.now)) } else { None };
+        let late = steady.is_none() && sim.now.since(start) > SETTLED;
+        if late {
+            let states = states(sim).join("\n");
+            sim.oracle.violated(|| format!("L5: not one active per group after {SETTLED:?}:\n{states}"));
+        }
+        if sim.has_failed() {
+            return;
+        }
+        sim.run(pulse);
+        sim.traffic();
+    }
+}

@@ -1,0 +1,87 @@
+//! What is done to the wires.
+
+use crate::sim::swarm::Fault;
+use crate::sim::world::Sim;
+use std::time::Duration;
+
+/// Draws loss, delay and duplication of every wire, as far as they are in the swarm.
+pub fn weather(sim: &mut Sim) {
+    let faults: Vec<Fault> = sim.plan.swarm.iter().map(|(fault, _)| *fault).collect();
+    for fault in [Fault::Loss, Fault::Delay, Fault::Duplicates] {
+        if faults.contains(&fault) && sim.random.chance(60) {
+            for _ in 0..sim.net.wires {
+                strike(sim, fault, 0, 0);
+            }
+        }
+    }
+}
+
+pub(super) fn strike(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
+    let now = sim.now;
+    let wire = sim.random.below(sim.net.wires);
+    let to = super::other(sim, at);
+    sim.net.changed = now;
+    match fault {
+        Fault::Loss => {
+            sim.net.loss[wire] = if sim.random.chance(50) { sim.random.below(41) } else { 0 };
+        }
+        Fault::Delay => delay(sim, wire),
+        Fault::Duplicates => {
+            sim.net.duplicates = if sim.net.duplicates == 0 { 1 + sim.random.below(30) } else { 0 };
+        }
+        Fault::CutOne => {
+            let cut = !sim.net.is_cut(at, to, wire);
+            sim.net.set_cut(at, to, wire, cut, now);
+        }
+        Fault::CutAll => cut_all(sim),
+        Fault::OneWay => one_way(sim, at),
+        Fault::Deafen => {
+            if sim.hosts.is_empty() {
+                return false;
+            }
+            let host = sim.random.below(sim.hosts.len());
+            sim.net.deafened[host][at] ^= true;
+        }
+        Fault::Isolate => sim.net.isolated[interface][at] ^= true,
+        _ => sim.net.heal(now),
+    }
+    sim.touched = true;
+    sim.note(|sim| {
+        let net = &sim.net;
+        format!("wires: {fault:?}; cuts: {}; loss {:?}, delay {:?}", net.cuts(), net.loss, net.delay)
+    });
+    true
+}
+
+fn delay(sim: &mut Sim, wire: usize) {
+    let timing = sim.plan.timing();
+    // Probes count as unanswered after three intervals: the segment must be quicker than that, on any clock.
+    let longest = if wire >= sim.net.udp { timing.probe / 4 } else { timing.pulse };
+    sim.net.delay[wire] = if sim.random.chance(50) { sim.random.span(longest) } else { Duration::from_micros(50) };
+}
+
+fn cut_all(sim: &mut Sim) {
+    let now = sim.now;
+    let keep = sim.random.below(sim.net.wires * 2);
+    for from in 0..sim.nodes.len() {
+        for to in sim.others(from) {
+            for wire in 0..sim.net.wires {
+                sim.net.set_cut(from, to, wire, wire != keep, now);
+            }
+        }
+    }
+}
+
+fn one_way(sim: &mut Sim, from: usize) {
+    let now = sim.now;
+    let segments = sim.random.chance(70);
+    let back = sim.random.chance(50);
+    for to in sim.others(from) {
+        for wire in 0..sim.net.wires {
+            sim.net.set_cut(from, to, wire, wire < sim.net.udp || segments, now);
+            if back {
+                sim.net.set_cut(to, from, wire, false, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! S8: when two nodes may answer.
+//!
+//! "Cut off" is judged by the wires, not by what the engines think. While two nodes answer for a group,
+//! - V1: they have not been joined in both directions, both processes running, for longer than two pulses and the
+//!   longest way through the wires: hearing each other ends it;
+//! - V2: the segment has not been sound between them for longer than a silence and two leases: probes and the latch
+//!   end it, whatever the processes do. Two, because the agents may take turns: one ends when the other, which was
+//!   stopped or restarted within its lease, goes on. An adoption begins the count anew for the same reason, and so
+//!   does a machine that wakes up;
+//! - V3: no running process that answers has believed words of the other reaching it for longer than it takes to be
+//!   sure that the other is deaf; an opening may run ahead of the claim that goes with it by the way through the
+//!   wires. Words can be believed only of a session that was proven while both directions worked: a process that
+//!   restarted behind a one-way cut is not heard by anybody who insists on proof.
+//!
+//! Only ways without loss count as joined; otherwise chance could cut for as long as it likes. A process that has not
+//! found the gate of its former life yet cannot close it, so it does not count as running.
+
+use super::{Bounds, Oracle};
+use crate::sim::clock::Real;
+use crate::sim::world::Sim;
+use std::time::Duration;
+
+impl Oracle {
+    /// After everything that happens.
+    pub fn check(sim: &mut Sim) {
+        if std::mem::take(&mut sim.touched) {
+            Oracle::follow_wires(sim);
+        }
+        for group in 0..sim.plan.groups.len() {
+            let open = sim.nodes.iter().filter(|node| node.kernel.is_open(group)).count();
+            if open > 1 {
+                Oracle::check_group(sim, group);
+            } else {
+                sim.oracle.doubled[group] = None;
+            }
+        }
+    }
+
+    fn check_group(sim: &mut Sim, group: usize) {
+        let answering = sim.answering(group);
+        let interface = sim.plan.groups[group].interface;
+        for at in &answering {
+            let generation = sim.nodes[*at].kernel.gates[interface].generation;
+            let away = sim.oracle.seen[*at].turned_away[interface];
+            sim.oracle.hold(away != generation, || format!("S7: a lapsed lease of node {at} answers again"));
+        }
+        if answering.len() < 2 {
+            sim.oracle.doubled[group] = None;
+            return;
+        }
+        let (now, way) = (sim.now, sim.net.longest());
+        sim.oracle.both += 1;
+        sim.oracle.last_doubled[group] = now;
+        let since = *sim.oracle.doubled[group].get_or_insert(now);
+        for &first in &answering {
+            for &second in answering.iter().filter(|second| **second != first) {
+                Oracle::check_pair(sim, group, first, second, (since, way));
+            }
+        }
+    }
+
+    fn check_pair(sim: &mut Sim, group: usize, first: usize, second: usize, (since, way): (Real, Duration)) {
+        let now = sim.now;
+        let Bounds { pulse, silence, lease } = sim.oracle.bounds;
+        let joined = pulse * 2 + way * 6 + Duration::from_millis(1);
+        let latched = silence + lease * 2 + pulse * 2 + way * 6;
+        let deaf = silence * 3 + pulse * 6 + way * 6;
+        let interface = sim.plan.groups[group].interface;
+        let lower = sim.nodes[first].kernel.open[group] < sim.oracle.highest[group];
+        let over = |since: Option<Real>, bound: Duration| since.is_some_and(|since| now.since(since) > bound);
+        let oracle = &mut sim.oracle;
+        let pair = oracle.pair(first, second);
+        let (v1, v2) = (over(pair.joined, joined), over(pair.segment[interface], latched));
+        // The last claim before an opening may still be on its way.
+        let v3 = now.since(since) > joined && over(pair.hears, if lower { joined } else { deaf });
+        oracle.hold(!v1, || {
+            format!("S8 V1: nodes {first} and {second} answer for group {group} although they are joined")
+        });
+        oracle.hold(!v2, || format!("S8 V2: nodes {first} and {second} answer for group {group} on a sound segment"));
+        oracle.hold(!v3, || format!("S8 V3: node {first} answers for group {group} and hears node {second}"));
+    }
+
+    /// Keeps account of since when which ways are open.
+    fn follow_wires(sim: &mut Sim) {
+        let now = sim.now;
+        let follow = |since: &mut Option<Real>, holds: bool| {
+            *since = if holds { since.or(Some(now)) } else { None };
+        };
+        for first in 0..sim.nodes.len() {
+            for interface in 0..sim.plan.interfaces {
+                let isolated = sim.net.isolated[interface][first];
+                follow(&mut sim.oracle.seen[first].isolated[interface], isolated);
+            }
+            for second in sim.others(first) {
+                let running = is_at_work(sim, first) && is_at_work(sim, second);
+                let (there, back) = (ways(sim, first, second), ways(sim, second, first));
+                let joined = running && there.any && back.any;
+                // On the segment pulses are sent only while no other way is heard.
+                let hears = running && back.udp && is_proven(sim, first, second);
+                let interfaces = sim.plan.interfaces;
+                let sound: Vec<bool> = (0..interfaces)
+                    .map(|interface| {
+                        let wire = sim.net.segment(interface);
+                        is_way(sim, first, second, wire) && is_way(sim, second, first, wire)
+                    })
+                    .collect();
+                let pair = sim.oracle.pair(first, second);
+                follow(&mut pair.joined, joined);
+                follow(&mut pair.hears, hears);
+                for (since, sound) in pair.segment.iter_mut().zip(sound) {
+                    follow(since, sound);
+                }
+            }
+        }
+    }
+}
+
+/// True if a process runs and has found what its former life left open.
+fn is_at_work(sim: &Sim, at: usize) -> bool {
+    let node = &sim.nodes[at];
+    let gates = node.kernel.gates.iter().enumerate();
+    let lost =
+        |(interface, gate): (usize, &crate::sim::kernel::Gate)| gate.generation != 0 && !node.is_attached(interface);
+    node.is_running() && !gates.into_iter().any(lost)
+}
+
+/// True if frames pass, slowly at most.
+fn is_way(sim: &Sim, from: usize, to: usize, wire: usize) -> bool {
+    let end = |at: usize| {
+        let node = &sim.nodes[at];
+        if wire < sim.net.udp { node.powered && !node.asleep } else { node.is_connected(wire - sim.net.udp) }
+    };
+    end(from) && end(to) && sim.net.is_sound(from, to, wire)
+}
+
+struct Ways {
+    any: bool,
+    udp: bool,
+}
+
+fn ways(sim: &Sim, from: usize, to: usize) -> Ways {
+    let udp = (0..sim.net.udp).any(|wire| is_way(sim, from, to, wire));
+    Ways { any: udp || (sim.net.udp..sim.net.wires).any(|wire| is_way(sim, from, to, wire)), udp }
+}
+
+/// True if each of the two believes the session of the other.
+fn is_proven(sim: &Sim, first: usize, second: usize) -> bool {
+    let place = |of: usize, at: usize| if of < at { of } else { of - 1 };
+    let (Some(own), Some(other)) = (&sim.nodes[first].engine, &sim.nodes[second].engine) else { return false };
+    own.view_verified(place(second, first)) == Some(other.view_session())
+        && other.view_verified(place(first, second)) == Some(own.view_session())
+}

@@ -1,0 +1,43 @@
+//! What will happen, in the order of time; what is due at one instant happens in the order in which it was put in.
+
+use super::clock::Real;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// A heap of small keys; what happens lies in places of its own, which are used again.
+pub struct Queue<T> {
+    /// Instant, order of entry, place.
+    heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    places: Vec<Option<T>>,
+    free: Vec<usize>,
+    entered: u64,
+}
+
+impl<T> Queue<T> {
+    pub fn new() -> Queue<T> {
+        Queue { heap: BinaryHeap::with_capacity(256), places: Vec::with_capacity(256), free: Vec::new(), entered: 0 }
+    }
+
+    pub fn push(&mut self, at: Real, what: T) {
+        let place = if let Some(place) = self.free.pop() {
+            self.places[place] = Some(what);
+            place
+        } else {
+            self.places.push(Some(what));
+            self.places.len() - 1
+        };
+        self.entered += 1;
+        self.heap.push(Reverse((at.0, self.entered, place)));
+    }
+
+    /// When the next thing happens.
+    pub fn next(&self) -> Real {
+        self.heap.peek().map_or(Real::NEVER, |Reverse((at, _, _))| Real(*at))
+    }
+
+    pub fn pop(&mut self) -> Option<T> {
+        let Reverse((_, _, place)) = self.heap.pop()?;
+        self.free.push(place);
+        self.places[place].take()
+    }
+}

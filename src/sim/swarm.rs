@@ -1,0 +1,219 @@
+//! What a seed decides once: how the cluster is made, which kinds of faults there are at all in this run, and how
+//! often each strikes. Runs that know few kinds of faults find what a mixture of all hides (swarm testing).
+
+use super::random::Random;
+use crate::config::{Profile, Timing};
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident $weight:literal,)*) => {
+        /// A kind of fault, or of what else may be done to a cluster.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Fault {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Fault {
+            /// Every kind.
+            pub const ALL: &[Fault] = &[$(Fault::$name),*];
+            /// How often each strikes where all are permitted.
+            const WEIGHTS: &[usize] = &[$($weight),*];
+        }
+    };
+}
+
+faults! {
+    /// A wire begins to lose frames, or ends.
+    Loss 2,
+    /// A wire becomes slow, or quick again; frames overtake each other.
+    Delay 2,
+    /// Frames arrive twice.
+    Duplicates 1,
+    /// One direction of one wire is cut or mended.
+    CutOne 3,
+    /// Every wire is cut, perhaps but one.
+    CutAll 2,
+    /// Nothing of one node reaches the others.
+    OneWay 2,
+    /// A host no longer hears a node, or does again.
+    Deafen 1,
+    /// A node is off a clients' segment, or back.
+    Isolate 2,
+    /// All cuts are mended.
+    Heal 6,
+    /// An agent dies, its kernel lives.
+    Kill 4,
+    /// A machine loses its power.
+    PowerLoss 8,
+    /// A machine is reset and starts its agent soon.
+    Reboot 10,
+    /// Dead agents start.
+    Start 16,
+    /// A process stops, and goes on later.
+    Hang 3,
+    /// A process stops in the middle of what it decided to do with its gate.
+    HangMidList 4,
+    /// A machine sleeps; CLOCK_BOOTTIME goes on.
+    Suspend 1,
+    /// A hypervisor stops a guest with its clock.
+    Freeze 1,
+    /// A clock goes at another rate.
+    ClockRate 1,
+    /// A disk becomes slow.
+    DiskSlow 1,
+    /// A disk takes no writes.
+    DiskFails 1,
+    /// The power goes while a write is under way: it may have arrived or not.
+    DiskTorn 1,
+    /// No copy of the state is valid after a power loss.
+    DiskDamaged 1,
+    /// The state is gone after a power loss.
+    DiskLost 1,
+    /// The state is that of an earlier time after a power loss: the disk was not honest.
+    DiskRolledBack 1,
+    /// An interface loses its carrier, or has it again.
+    Carrier 2,
+    /// Somebody removes a gate; it is installed again soon.
+    GateLost 1,
+    /// A gate is replaced by a larger, closed one.
+    GateReplaced 1,
+    /// An interface vanishes, or is back.
+    InterfaceGone 1,
+    /// An operator moves a group.
+    Switch 4,
+    /// An operator keeps a group closed.
+    Pause 1,
+    /// An operator ends that.
+    Resume 2,
+    /// An agent is stopped in order.
+    Stop 1,
+    /// An agent is given another configuration.
+    Reconfigure 2,
+    /// A kernel says that nobody listens at the other end, true or not.
+    Refused 1,
+    /// A recording is played again.
+    Replay 2,
+    /// Bytes of somebody without the key.
+    Forge 1,
+    /// A stranger claims an address.
+    Stranger 1,
+    /// Hosts ask for the addresses.
+    Traffic 4,
+}
+
+/// A run without these would soon stand still.
+const ALWAYS: [Fault; 4] = [Fault::Heal, Fault::Start, Fault::Resume, Fault::Traffic];
+
+/// One group as all nodes have it in the beginning.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupPlan {
+    pub interface: usize,
+    /// The preferred node.
+    pub prefer: usize,
+    pub preempt: bool,
+}
+
+/// One host on a clients' segment.
+#[derive(Clone, Copy, Debug)]
+pub struct HostPlan {
+    pub interface: usize,
+    /// Which forms of gratuitous ARP it learns from.
+    pub requests: bool,
+    pub replies: bool,
+}
+
+/// How a cluster is made.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub profile: Profile,
+    pub nodes: usize,
+    /// UDP links between the nodes.
+    pub udp: usize,
+    pub interfaces: usize,
+    pub groups: Vec<GroupPlan>,
+    pub hosts: Vec<HostPlan>,
+    /// Datagrams that wait for a stopped process; what comes later is lost.
+    pub backlog: usize,
+    /// Nodes were given configurations that differ.
+    pub skewed: bool,
+    /// Wrongest clock, in parts per million.
+    pub ppm: i64,
+    /// Which faults strike, each as often as it should.
+    pub swarm: Vec<(Fault, usize)>,
+}
+
+impl Plan {
+    pub fn draw(random: &mut Random) -> Plan {
+        let profile =
+            random.pick(&[Profile::Fast, Profile::Fast, Profile::Fast, Profile::Lan, Profile::Lan, Profile::Wan]);
+        let nodes = 2;
+        let interfaces = if random.chance(25) { 2 } else { 1 };
+        let most = random.pick(&[2, 4, 8, 12]);
+        let groups = (0..1 + random.below(most)).map(|_| GroupPlan {
+            interface: random.below(interfaces),
+            prefer: random.below(nodes),
+            preempt: random.chance(20),
+        });
+        let mut groups: Vec<GroupPlan> = groups.collect();
+        // An interface without a group does not exist for an agent.
+        for (interface, group) in groups.iter_mut().enumerate().take(interfaces) {
+            group.interface = interface;
+        }
+        let interfaces = interfaces.min(groups.len());
+        let hosts = (0..random.below(4)).map(|_| {
+            let (requests, replies) = random.pick(&[(true, true), (true, false), (false, true)]);
+            HostPlan { interface: random.below(interfaces), requests, replies }
+        });
+        let hosts = hosts.collect();
+        let ppm = match random.below(10) {
+            0..=4 => 0,
+            5..=8 => 450,
+            _ => 100_000,
+        };
+        Plan {
+            profile,
+            nodes,
+            udp: 1 + random.below(3),
+            interfaces,
+            groups,
+            hosts,
+            backlog: if random.chance(30) { 3 } else { 1000 },
+            skewed: random.chance(15),
+            ppm,
+            swarm: swarm(random),
+        }
+    }
+
+    /// True if clocks may differ by more than the promises permit.
+    pub fn is_beyond(&self) -> bool {
+        self.ppm.unsigned_abs() > crate::config::timing::RHO_PPM
+    }
+
+    /// One fault, drawn.
+    pub fn fault(&self, random: &mut Random) -> Fault {
+        let sum = self.swarm.iter().map(|(_, weight)| weight).sum();
+        let mut rest = random.below(sum);
+        for (fault, weight) in &self.swarm {
+            if rest < *weight {
+                return *fault;
+            }
+            rest -= weight;
+        }
+        Fault::Traffic
+    }
+
+    /// The times of its profile.
+    pub fn timing(&self) -> Timing {
+        Timing::of(self.profile)
+    }
+}
+
+fn swarm(random: &mut Random) -> Vec<(Fault, usize)> {
+    let share = random.pick(&[20, 40, 60, 100]);
+    let mut drawn = Vec::with_capacity(Fault::ALL.len());
+    for (fault, weight) in Fault::ALL.iter().zip(Fault::WEIGHTS) {
+        if random.chance(share) || ALWAYS.contains(fault) {
+            drawn.push((*fault, weight * (1 + random.below(3))));
+        }
+    }
+    drawn
+}

@@ -1,0 +1,131 @@
+//! Interfaces and the gates on them, as the slow side of an agent finds, installs and loses them.
+
+use super::{Due, Sim};
+use crate::engine::{Event, InterfaceFacts};
+use crate::sim::kernel::Gate;
+use crate::sim::names::{group_id, interface_id, mac, ms};
+use crate::sim::node::Waiting;
+use crate::sim::oracle::Oracle;
+use crate::types::{Epoch, GroupId};
+
+impl Sim {
+    /// Tells a process how its interface is.
+    pub(super) fn tell_facts(&mut self, at: usize, interface: usize) {
+        let eth = self.nodes[at].interfaces[interface];
+        let gate = self.nodes[at].is_attached(interface);
+        let facts = if eth.exists {
+            InterfaceFacts { exists: true, carrier: eth.carrier, mac: mac(at, interface), gate, addresses: gate }
+        } else {
+            InterfaceFacts::default()
+        };
+        self.take(at, Event::Interface { interface: interface_id(interface), facts });
+    }
+
+    /// The slow side has installed the gate of an interface, or found the one of an earlier life.
+    pub(super) fn attach(&mut self, at: usize, interface: usize) {
+        if !self.nodes[at].interfaces[interface].exists || self.nodes[at].is_attached(interface) {
+            return;
+        }
+        if !self.nodes[at].kernel.gates[interface].there {
+            let serial = self.next_serial();
+            self.nodes[at].kernel.gates[interface] = Gate { there: true, serial, ..Gate::default() };
+        }
+        let gate = self.nodes[at].kernel.gates[interface];
+        self.nodes[at].interfaces[interface].attached = Some(gate.serial);
+        if gate.generation != 0 {
+            self.adopt(at, interface, gate);
+        }
+        if self.nodes[at].is_running() {
+            self.tell_facts(at, interface);
+        }
+    }
+
+    fn adopt(&mut self, at: usize, interface: usize, gate: Gate) {
+        self.oracle.begin_latch_anew(self.now);
+        let mut open: Vec<(GroupId, Epoch)> = Vec::new();
+        for group in 0..self.plan.groups.len() {
+            if self.plan.groups[group].interface != interface || !self.nodes[at].kernel.is_open(group) {
+                continue;
+            }
+            match self.nodes[at].places[group] {
+                Some(place) => open.push((group_id(place), self.nodes[at].kernel.open[group])),
+                // The file does not name it any more: the slow side closes it.
+                None => self.nodes[at].kernel.open[group] = Epoch::NONE,
+            }
+        }
+        open.sort_unstable();
+        let refused = gate.is_refused();
+        let (until, generation) = (gate.until, gate.generation);
+        let interface = interface_id(interface);
+        self.take(at, Event::Adopted { interface, until, generation, refused, open: &open });
+    }
+
+    /// Nothing of a gate is left: its addresses are removed at once, so nothing answers.
+    fn close_all(&mut self, at: usize, interface: usize) {
+        for group in 0..self.plan.groups.len() {
+            if self.plan.groups[group].interface == interface {
+                self.nodes[at].kernel.open[group] = Epoch::NONE;
+            }
+        }
+    }
+
+    /// Somebody removes the gate; the agent, if there is one, installs it again soon.
+    pub fn lose_gate(&mut self, at: usize, interface: usize) {
+        self.note(|_| format!("node {at}: the gate of interface {interface} is removed"));
+        self.close_all(at, interface);
+        self.nodes[at].kernel.gates[interface] = Gate::default();
+        self.offer(at, Waiting::Facts(interface));
+        let delay = self.random.span(ms(50));
+        self.slow(at, Waiting::Attach(interface), delay);
+    }
+
+    /// The gate is replaced by another, closed one.
+    pub fn replace_gate(&mut self, at: usize, interface: usize) {
+        if self.nodes[at].engine.is_none() || self.nodes[at].exited || !self.nodes[at].is_attached(interface) {
+            return;
+        }
+        self.note(|_| format!("node {at}: the gate of interface {interface} is replaced"));
+        Oracle::note_replaced(self, at, interface);
+        self.close_all(at, interface);
+        let serial = self.next_serial();
+        self.nodes[at].kernel.gates[interface] = Gate { there: true, serial, ..Gate::default() };
+        self.offer(at, Waiting::Replaced(interface));
+    }
+
+    pub(super) fn hear_replaced(&mut self, at: usize, interface: usize) {
+        let gate = self.nodes[at].kernel.gates[interface];
+        if gate.there {
+            self.nodes[at].interfaces[interface].attached = Some(gate.serial);
+            self.take(at, Event::GateReplaced { interface: interface_id(interface) });
+        }
+    }
+
+    pub fn set_carrier(&mut self, at: usize, interface: usize, carrier: bool) {
+        self.note(|_| format!("node {at}: carrier of interface {interface}: {carrier}"));
+        self.nodes[at].interfaces[interface].carrier = carrier;
+        self.oracle.disturb(at, self.now);
+        self.touched = true;
+        self.offer(at, Waiting::Facts(interface));
+    }
+
+    pub fn set_existing(&mut self, at: usize, interface: usize, exists: bool) {
+        self.note(|_| format!("node {at}: interface {interface} exists: {exists}"));
+        self.nodes[at].interfaces[interface].exists = exists;
+        self.oracle.disturb(at, self.now);
+        self.touched = true;
+        if exists {
+            let delay = self.random.span(ms(50));
+            self.slow(at, Waiting::Attach(interface), delay);
+        } else {
+            self.close_all(at, interface);
+            self.nodes[at].kernel.gates[interface] = Gate::default();
+            self.offer(at, Waiting::Facts(interface));
+        }
+    }
+
+    /// The slow side of a process does something later, if the process lives until then.
+    pub fn slow(&mut self, at: usize, waiting: Waiting, delay: std::time::Duration) {
+        let life = self.nodes[at].life;
+        self.later(Due::Slow { to: at, life, waiting }, delay);
+    }
+}
