@@ -169,8 +169,10 @@ impl Engine {
         let id = group_id(at);
         let group = &self.groups[at];
         let Some(row) = self.peers[peer].row(id) else {
-            // A peer that has told us its whole table and does not know the group has no say in it.
-            return if self.peers[peer].is_complete() { Permit::Open(Cause::Free) } else { Permit::No };
+            // A peer that has told us its whole table and does not know the group has no say in it. After a stall it
+            // may have learned of the group since.
+            let told = self.peers[peer].is_complete() && self.peers[peer].echoed >= self.proof;
+            return if told { Permit::Open(Cause::Free) } else { Permit::No };
         };
         match row.role {
             Role::Active => return Permit::No,

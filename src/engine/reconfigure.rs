@@ -151,7 +151,8 @@ impl Engine {
     /// otherwise this is a lease that ran out.
     pub(super) fn handle_gate_replaced(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
         let known = |peer: usize| match self.presence(peer, now) {
-            Presence::Heard => !self.peers[peer].deaf,
+            // What was read after a stall may have been said before it.
+            Presence::Heard => !self.peers[peer].deaf && self.peers[peer].echoed >= self.proof,
             Presence::Left => self.has_left_lately(peer, now),
             Presence::Unknown | Presence::Suspicious | Presence::Silent => false,
         };

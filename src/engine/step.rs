@@ -189,7 +189,8 @@ impl Engine {
         let id = group_id(at);
         let interface = &self.interfaces[usize::from(self.groups[at].interface.0)];
         if !interface.facts.is_serviceable() && !self.is_mutant(Mutant::CarrierLossIgnored) {
-            let confirmed = interface.serviceable != MonoTime::ZERO;
+            // A gate that was adopted and is gone is closed, whatever is confirmed or not.
+            let confirmed = interface.serviceable != MonoTime::ZERO || interface.generation == 0;
             let grace = self.groups[at].since + ADOPTION;
             if confirmed || now >= grace {
                 self.release(at, Cause::Interface, now, out);

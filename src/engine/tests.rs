@@ -4,4 +4,5 @@ mod goodbye;
 mod promises;
 mod reload;
 mod restart;
+mod stale;
 mod world;

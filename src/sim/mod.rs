@@ -38,4 +38,6 @@ mod world;
 
 pub(crate) use history::Want;
 pub(crate) use many::{Job, Report, run_many};
-pub(crate) use play::{Mode, run, story, tell_seed_on_panic};
+#[cfg(feature = "sim")]
+pub(crate) use play::tell_seed_on_panic;
+pub(crate) use play::{Mode, run, story};

@@ -40,7 +40,7 @@ thread_local! {
 }
 
 /// Where a panic ends the process, nobody would know the seed: tell it first.
-#[cfg_attr(not(feature = "sim"), allow(dead_code))]
+#[cfg(feature = "sim")]
 pub fn tell_seed_on_panic() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

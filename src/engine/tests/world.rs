@@ -149,7 +149,7 @@ impl World {
     /// Starts the agent of a node, which adopts what its kernel holds.
     pub fn start(&mut self, at: usize) {
         self.begin(at);
-        self.find_gate(at);
+        self.find_gate(at, true);
         self.open_links(at);
     }
 
@@ -158,7 +158,7 @@ impl World {
         self.begin(at);
         self.open_links(at);
         self.run(pause);
-        self.find_gate(at);
+        self.find_gate(at, true);
     }
 
     fn begin(&mut self, at: usize) {
@@ -170,7 +170,7 @@ impl World {
         self.nodes[at].exited = false;
     }
 
-    fn find_gate(&mut self, at: usize) {
+    fn find_gate(&mut self, at: usize, carrier: bool) {
         let kernel = self.nodes[at].kernel.clone();
         if kernel.generation != 0 {
             // Numbered as from the beginning: no test restarts an agent that was given others.
@@ -179,7 +179,7 @@ impl World {
             let (until, generation) = (kernel.until, kernel.generation);
             self.handle(at, Event::Adopted { interface: ETH, until, generation, refused, open: &open });
         }
-        self.facts(at, true);
+        self.facts(at, carrier);
     }
 
     fn open_links(&mut self, at: usize) {

@@ -47,6 +47,12 @@ impl World {
         self.handle(at, Event::Tick);
     }
 
+    /// An agent is started whose interface has a gate and no carrier.
+    pub fn start_without_carrier(&mut self, at: usize) {
+        self.begin(at);
+        self.find_gate(at, false);
+    }
+
     /// The gate of a node becomes another, closed one.
     pub fn replace_gate(&mut self, at: usize) {
         for (group, _) in self.nodes[at].kernel.open.drain() {

@@ -1,0 +1,106 @@
+//! Words from before a stall, and gates that are not what they were: found by the simulator.
+
+use super::world::{ETH, World, group_setup, ms, settled};
+use crate::config::Profile;
+use crate::engine::{Command, Event, InterfaceFacts};
+use crate::types::LinkPath;
+use crate::wire::pulse::Role;
+use std::time::Duration;
+
+const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+
+fn cut_links(world: &mut World) {
+    for from in 0..2 {
+        world.cut.extend(ALL.map(|path| (from, path)));
+    }
+}
+
+/// Stops a process until its peer answers for group 0, and lets the two hear each other again.
+fn sleep_through_a_takeover(world: &mut World, sleeper: usize) {
+    world.stop(sleeper);
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.answering(), [1 - sleeper]);
+    world.cut.clear();
+}
+
+// S8
+#[test]
+fn a_goodbye_from_before_a_stall_opens_nothing() {
+    let mut world = settled(Profile::Fast);
+    world.command(1, 7, Command::Stop);
+    world.run(ms(100));
+    assert!(world.nodes[1].exited);
+    cut_links(&mut world);
+    world.kill(1);
+    world.nodes[0].room = 0;
+    world.stop(0);
+    world.start(1);
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.answering(), [1], "the lease of the stopped one is over");
+    world.resume(0);
+    assert_eq!(world.answering(), [1], "its lease has lapsed, and the goodbye is old");
+    world.cut.clear();
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.answering(), [1]);
+    assert_eq!(world.both, 0);
+}
+
+// S8
+#[test]
+fn a_table_from_before_a_stall_does_not_say_that_a_group_is_unknown() {
+    let mut world = World::new(Profile::Fast, 2);
+    world.start(0);
+    world.start(1);
+    world.traffic();
+    world.run(Duration::from_secs(2));
+    world.reload(1, vec![group_setup(0, false)]);
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.answering_for(1), [0]);
+    world.nodes[0].room = 0;
+    cut_links(&mut world);
+    world.reload(1, vec![group_setup(0, false), group_setup(1, false)]);
+    world.handle(1, Event::Installed { interface: ETH });
+    sleep_through_a_takeover(&mut world, 0);
+    assert_eq!(world.answering_for(1), [1]);
+    let both = world.both;
+    world.resume(0);
+    assert_eq!(world.answering_for(1), [1], "what the peer told is from before it knew the group");
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.both, both);
+}
+
+// S8
+#[test]
+fn a_gate_replaced_during_a_stall_is_not_opened_on_old_words() {
+    let mut world = settled(Profile::Fast);
+    world.nodes[0].room = 3;
+    world.stop(0);
+    // The new gate is closed, and the process that would open it does not run.
+    world.nodes[0].kernel = super::world::Kernel { generation: world.now.0, ..Default::default() };
+    world.run(ms(150));
+    assert_eq!(world.answering(), [1], "nobody answers the probes");
+    // Words of the peer that waited in a small buffer are handled first; they are from before its takeover.
+    world.resume(0);
+    world.handle(0, Event::GateReplaced { interface: ETH });
+    assert_eq!(world.answering(), [1]);
+    assert_eq!(world.both, 0);
+}
+
+// S7
+#[test]
+fn an_adopted_group_closes_with_its_gate_even_before_its_interface_was_confirmed() {
+    let mut world = settled(Profile::Fast);
+    world.run(ms(20));
+    world.kill(0);
+    world.nodes[1].engine = None;
+    world.start_without_carrier(0);
+    assert_eq!(world.role(0), Role::Active, "adopted");
+    let mut facts = InterfaceFacts { exists: true, mac: super::world::mac(0), ..InterfaceFacts::default() };
+    world.nodes[0].kernel = super::world::Kernel::default();
+    world.handle(0, Event::Interface { interface: ETH, facts });
+    assert_eq!(world.role(0), Role::Fault, "what is closed must not look active");
+    facts = InterfaceFacts { carrier: true, gate: true, addresses: true, ..facts };
+    world.handle(0, Event::Interface { interface: ETH, facts });
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.answering(), [0], "and it is won again");
+}

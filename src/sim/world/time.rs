@@ -1,0 +1,87 @@
+//! Time: what is due happens, and engines are woken when they asked for it.
+
+use super::{Due, Sim};
+use crate::sim::clock::Real;
+use crate::sim::node::Waiting;
+use crate::sim::oracle::Oracle;
+use std::time::Duration;
+
+/// Wake-ups of one node without time passing.
+const SPINS: usize = 50;
+
+impl Sim {
+    /// Lets `span` pass.
+    pub fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        while !self.has_failed() {
+            let due = self.queue.next();
+            let wake = self.nodes.iter().map(|node| node.wake).min().unwrap_or(Real::NEVER);
+            let next = due.min(wake).max(self.now);
+            if next > end {
+                break;
+            }
+            if next > self.now {
+                self.nodes.iter_mut().for_each(|node| node.spins = 0);
+            }
+            self.now = next;
+            if due <= next {
+                let Some(due) = self.queue.pop() else { break };
+                self.happen(due);
+            } else {
+                self.wake_nodes();
+            }
+            Oracle::check(self);
+        }
+        if !self.has_failed() {
+            self.now = end;
+            Oracle::check(self);
+        }
+    }
+
+    fn wake_nodes(&mut self) {
+        for at in 0..self.nodes.len() {
+            if self.nodes[at].wake > self.now {
+                continue;
+            }
+            self.nodes[at].spins += 1;
+            if self.nodes[at].spins > SPINS {
+                self.oracle.violated(|| format!("node {at} asks again and again for a deadline that has passed"));
+            }
+            self.offer(at, Waiting::Tick);
+        }
+    }
+
+    fn happen(&mut self, due: Due) {
+        match due {
+            Due::Datagram { to, from, wire, bytes } => self.arrive(to, from, wire, bytes),
+            Due::Refused { to, from, wire } => {
+                let link = self.link(from, wire);
+                if self.nodes[to].powered && !self.nodes[to].asleep {
+                    self.offer(to, Waiting::Refused(link));
+                }
+            }
+            Due::Probe { to, from, interface, group } => self.probed(to, from, interface, group),
+            Due::Traffic { to, host } => self.hear_host(to, host),
+            Due::Sighting { to, interface, sighting } => self.see(to, interface, sighting),
+            Due::Learn { host, group, node } => self.hosts[host].cache[group] = Some(node),
+            Due::Written { to, life, version } => self.written(to, life, version),
+            Due::Retry { to, life } => {
+                if self.nodes[to].life == life {
+                    self.write(to);
+                }
+            }
+            Due::Resume { to } => self.resume(to),
+            Due::Start { to, life } => {
+                if self.nodes[to].life == life && self.nodes[to].engine.is_none() {
+                    self.start(to);
+                }
+            }
+            Due::Slow { to, life, waiting } => {
+                if self.nodes[to].life == life && self.nodes[to].engine.is_some() {
+                    self.offer(to, waiting);
+                }
+            }
+            Due::Correct { group, node, opening } => Oracle::check_clients(self, group, node, opening),
+        }
+    }
+}
