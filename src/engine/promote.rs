@@ -63,10 +63,25 @@ impl Engine {
                 // Both claim: the lower number goes first, whatever either configuration prefers.
                 continue;
             }
+            if self.is_outdated_claim(at, row.claim) {
+                continue;
+            }
             if row.claim > self.groups[at].promised() || self.is_mutant(Mutant::LowEpochConsented) {
                 self.consent(at, row.claim, now);
             }
         }
+    }
+
+    /// True if our former life may have been active with a higher epoch than somebody claims. Told of it, the claimant
+    /// reserves a higher one. Not told before: an active with a lower epoch would close at every restart of its standby.
+    fn is_outdated_claim(&mut self, at: usize, claim: Epoch) -> bool {
+        let outdated = claim < self.groups[at].held && !self.is_mutant(Mutant::LowEpochConsented);
+        if outdated {
+            let group = &mut self.groups[at];
+            group.seen = group.seen.max(group.held);
+            self.reserve(at);
+        }
+        outdated
     }
 
     /// Gives the right of way to `epoch`: this node claims nothing until the other had time to open.

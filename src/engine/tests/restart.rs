@@ -2,7 +2,8 @@
 
 use super::world::{ETH, ms, settled};
 use crate::config::Profile;
-use crate::types::LinkPath;
+use crate::engine::Command;
+use crate::types::{GroupId, LinkPath};
 use std::time::Duration;
 
 const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
@@ -38,4 +39,32 @@ fn a_peer_that_is_heard_and_has_named_no_hardware_address_is_respected() {
     assert!(peer.links.iter().any(|link| link.received > 0), "it is heard: {peer:?}");
     world.run(ms(1500));
     assert_eq!((world.answering(), world.both), (vec![0], 0));
+}
+
+// S2
+#[test]
+fn a_restarted_node_consents_to_nothing_below_what_it_may_have_held() {
+    let mut world = settled(Profile::Fast);
+    world.command(0, 1, Command::Switch(GroupId(0)));
+    world.run(ms(500));
+    assert_eq!(world.answering(), [1]);
+    // The other loses and wins the group again while nothing reaches the first.
+    world.stop(0);
+    world.nodes[0].room = 0;
+    world.nodes[1].disk_works = false;
+    world.facts(1, false);
+    world.run(ms(5));
+    assert_eq!(world.answering(), [0; 0]);
+    world.facts(1, true);
+    world.run_until_answered_by(1, Duration::from_secs(2));
+    let used = world.nodes[1].kernel.open[&GroupId(0)];
+    // The disk knows of the reservation, not of its use.
+    world.crash(1);
+    world.nodes[1].disk_works = true;
+    world.resume(0);
+    world.start(1);
+    world.run(Duration::from_secs(5));
+    let [owner] = world.answering()[..] else { panic!("nobody, or both: {:?}", world.answering()) };
+    let epoch = world.nodes[owner].kernel.open[&GroupId(0)];
+    assert!(epoch > used, "node {owner} is active with {epoch} after {used}");
 }
