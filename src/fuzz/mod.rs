@@ -18,6 +18,7 @@ mod key_file;
 mod netlink;
 mod peer;
 mod pulse;
+mod recording;
 mod rig;
 mod server;
 mod slot;
@@ -55,7 +56,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "pulse", run: pulse::run, seeds: pulse::seeds },
     Target { name: "auth", run: auth::run, seeds: auth::seeds },
     Target { name: "frame", run: frame::run, seeds: frame::seeds },
@@ -65,6 +66,7 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "cluster_file", run: cluster_file::run, seeds: cluster_file::seeds },
     Target { name: "key_file", run: key_file::run, seeds: key_file::seeds },
     Target { name: "slot", run: slot::run, seeds: slot::seeds },
+    Target { name: "recording", run: recording::run, seeds: recording::seeds },
     Target { name: "control", run: control::run, seeds: control::seeds },
     Target { name: "server", run: server::run, seeds: server::seeds },
 ];

@@ -74,7 +74,7 @@ impl Talk {
         let (kind, path) = (input.byte(), PATHS[usize::from(input.byte()) % 3]);
         let link = LinkId { peer: NodeId(2), path };
         match kind % 8 {
-            0 => self.live(Event::Command { id: 1, command: command(input.byte()) }),
+            0 => self.live(Event::Command { id: 1, command: draw_command(input.byte()) }),
             1 => self.live(Event::Refused { link }),
             _ => {
                 let datagram = self.pulse(kind, input);
@@ -157,7 +157,7 @@ impl Talk {
     }
 }
 
-fn command(choice: u8) -> Command {
+pub(super) fn draw_command(choice: u8) -> Command {
     let group = GroupId(u16::from(choice & 1));
     match choice % 7 {
         0 | 1 => Command::Switch(group),

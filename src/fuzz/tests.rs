@@ -16,7 +16,7 @@ static HEAP: Counting = Counting;
 /// patience for more.
 fn mutations(target: &Target) -> usize {
     match target.name {
-        "peer" => 250,
+        "peer" | "recording" => 250,
         "hostile" => 500,
         "server" | "auth" => 1500,
         "slot" | "cluster_file" => 6000,
@@ -111,6 +111,11 @@ fn key_files_are_keys_or_refused() {
 #[test]
 fn a_damaged_slot_is_never_read() {
     smoke("slot");
+}
+
+#[test]
+fn a_recording_flies_again_or_is_refused() {
+    smoke("recording");
 }
 
 #[test]

@@ -69,7 +69,9 @@ fn sight_neighbour(source: MacAddr, payload: &[u8]) -> Option<Sighting> {
     let options = message.get(NEIGHBOUR_SIZE..)?;
     let icmp = Icmpv6Packet::new(message)?;
     let (sender, destination) = (ip.get_source(), ip.get_destination());
-    if icmp.get_icmpv6_code().0 != 0 || icmp.get_checksum() != checksum(&icmp, &sender, &destination) {
+    let (found, right) = (icmp.get_checksum(), checksum(&icmp, &sender, &destination));
+    // Zero has two forms in one's complement (RFC 1071); no sender writes the other one, every kernel takes it.
+    if icmp.get_icmpv6_code().0 != 0 || found != right && (found, right) != (u16::MAX, 0) {
         return None;
     }
     if icmp.get_icmpv6_type() == Icmpv6Types::NeighborAdvert {

@@ -1,0 +1,281 @@
+//! Flight recordings: what is written is read and flies again, what was changed is found, and what was made to fit
+//! its checksums ends the replay and no more.
+//!
+//! The first byte of an input chooses what the rest is:
+//! - events: an engine is told them while it is recorded. The file is read as it was written, byte for byte, and its
+//!   replay decides what was decided in flight.
+//! - a place: one byte of a good file there is another, or the file ends there. It is refused.
+//! - records: a good file with these records, or with changes in those it had. Its replay ends, and tells a story.
+//! - a file, as it is.
+
+use super::Verdict;
+use super::input::Input;
+use super::peer::draw_command;
+use super::pulse::draw;
+use super::rig::{ETH, Node, PATHS, Rig, ring};
+use crate::engine::{Actions, Event};
+use crate::flight::{
+    Book, ENGINE, Header, Recorder, Recording, Ring, Segment, Story, Telling, Unreadable, queue, replay,
+};
+use crate::io::clock::WallTime;
+use crate::types::{GroupKey, LinkId, MacAddr, MonoTime, NodeId};
+use crate::wire::frame::Sighting;
+use crate::wire::pulse::{MAX_DATAGRAM, encode};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+const STEPS: usize = 40;
+
+pub(super) fn run(bytes: &[u8]) -> Verdict {
+    let mut input = Input::new(bytes);
+    match input.byte() % 4 {
+        0 => fly(&mut input),
+        1 => change_a_byte(&mut input),
+        2 => change_records(&mut input),
+        _ => read(input.rest()),
+    }
+}
+
+/// Any bytes: a reason, or a recording that is the same when it is written again.
+fn read(bytes: &[u8]) -> Verdict {
+    match Recording::read(bytes) {
+        Ok(recording) => {
+            assert_eq!(written(&recording), bytes, "what was read is written again");
+            tell(&recording);
+            Verdict::Accepted
+        }
+        Err(Unreadable::Cut(at, _) | Unreadable::Damaged(at, _)) => {
+            assert!(at <= bytes.len(), "damaged at byte {at} of {}", bytes.len());
+            Verdict::Refused
+        }
+        Err(Unreadable::Other | Unreadable::Format(_) | Unreadable::Engine { .. }) => Verdict::Refused,
+    }
+}
+
+fn written(recording: &Recording) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    recording.write(&mut bytes).expect("a Vec takes everything");
+    bytes
+}
+
+/// The replay with its story; whether it agrees with the flight, if it comes to an end.
+fn tell(recording: &Recording) -> Option<bool> {
+    let mut story = Story::new(&recording.header, Telling::All);
+    let verdict = replay(recording, |step| drop(story.tell(step)));
+    if let Some(last) = recording.segments.last() {
+        drop(story.finish(last));
+    }
+    verdict.ok().map(|verdict| verdict.agrees() && verdict.snapshots == verdict.expected_snapshots)
+}
+
+fn change_a_byte(input: &mut Input<'_>) -> Verdict {
+    let good = base();
+    let (at, change) = (usize::try_from(input.word()).expect("64 bits") % good.len(), input.byte());
+    let mut changed = good.to_vec();
+    if change == 0 {
+        changed.truncate(at);
+    } else {
+        changed[at] ^= change;
+    }
+    let refused = Recording::read(&changed).expect_err("a recording that was changed is read");
+    if change == 0 {
+        assert!(matches!(refused, Unreadable::Cut(place, _) if place == at), "cut at {at}: {refused}");
+    }
+    Verdict::Refused
+}
+
+fn change_records(input: &mut Input<'_>) -> Verdict {
+    let mut recording = Recording::read(base()).expect("a good recording");
+    let at = input.below(recording.segments.len());
+    let mut segment = Segment::clone(&recording.segments[at]);
+    if input.byte().is_multiple_of(2) {
+        segment.records = input.rest().to_vec();
+    } else {
+        while !input.is_empty() && !segment.records.is_empty() {
+            let place = input.below(segment.records.len());
+            let end = segment.records.len().min(place + usize::from(input.byte() % 8));
+            let count = usize::from(input.byte() % 8);
+            segment.records.splice(place..end, input.take(count).iter().copied());
+        }
+    }
+    recording.segments[at] = Arc::new(segment);
+    let read = Recording::read(&written(&recording)).expect("its checksums fit");
+    Verdict::of(tell(&read).is_some())
+}
+
+/// A good file, small.
+fn base() -> &'static [u8] {
+    static BASE: OnceLock<Vec<u8>> = OnceLock::new();
+    BASE.get_or_init(|| {
+        let mut flight = Flight::begin(1);
+        let link = LinkId { peer: NodeId(2), path: PATHS[0] };
+        for step in 0..24_u64 {
+            flight.now = flight.now + Duration::from_millis(17);
+            flight.give(Event::Tick);
+            flight.give(Event::Datagram { link, bytes: &super::pulse::datagram(1) });
+            let pulse = flight.pulses.pop();
+            if let Some((link, bytes)) = pulse.filter(|_| step < 12) {
+                flight.give(Event::Datagram { link, bytes: &bytes });
+            }
+            if step == 11 {
+                flight.cut();
+            }
+        }
+        written(&flight.land())
+    })
+}
+
+fn fly(input: &mut Input<'_>) -> Verdict {
+    let mut flight = Flight::begin(input.byte());
+    for _ in 0..STEPS {
+        if input.is_empty() {
+            break;
+        }
+        flight.now = flight.now + Duration::from_millis(u64::from(input.byte()));
+        flight.step(input);
+    }
+    let recording = flight.land();
+    let bytes = written(&recording);
+    let read = Recording::read(&bytes).expect("what was written is read");
+    assert_eq!(written(&read), bytes, "what was read is written again");
+    assert_eq!(read.header, recording.header);
+    assert_eq!(tell(&read), Some(true), "the replay decides what was decided in flight");
+    Verdict::Accepted
+}
+
+/// An engine that is recorded, and its peer.
+struct Flight {
+    now: MonoTime,
+    begun: MonoTime,
+    ours: Node,
+    peer: Node,
+    recorder: Recorder,
+    ring: Ring,
+    /// What the peer has sent and we have not received.
+    pulses: Vec<(LinkId, Vec<u8>)>,
+}
+
+impl Flight {
+    fn begin(choice: u8) -> Flight {
+        let Rig { now, mut ours, peer } = Rig::get(choice);
+        let (mut recorder, tape) = queue();
+        recorder.end_turn(now, ours.engine());
+        Flight { now, begun: now, ours, peer, recorder, ring: Ring::new(tape), pulses: Vec::new() }
+    }
+
+    fn step(&mut self, input: &mut Input<'_>) {
+        let (kind, choice) = (input.byte(), input.byte());
+        let link = LinkId { peer: NodeId(2), path: PATHS[usize::from(choice) % 3] };
+        match kind % 8 {
+            0 => self.give(Event::Tick),
+            1 => self.give(Event::Command { id: u64::from(choice), command: draw_command(choice) }),
+            2 => self.give(Event::Refused { link }),
+            3 => {
+                let mac = MacAddr([2, 0, 0, 0, 0, choice % 4]);
+                let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 98 + choice % 8));
+                let claims = Sighting::Claim { address, mac };
+                let sighting = if choice < 0x80 { claims } else { Sighting::Presence { mac } };
+                self.give(Event::Seen { interface: ETH, sighting });
+            }
+            4 => {
+                let length = input.below(MAX_DATAGRAM + 2);
+                let noise = input.take(length).to_vec();
+                self.give(Event::Datagram { link, bytes: &noise });
+            }
+            5 => {
+                let (mut header, rows) = draw(input);
+                (header.sender, header.receiver) = (NodeId(choice % 4 + 1), NodeId(choice / 4 % 4 + 1));
+                let mut datagram = Vec::new();
+                if header.sender != header.receiver {
+                    encode(&ring(), &header, rows.into_iter(), &mut datagram);
+                }
+                self.give(Event::Datagram { link, bytes: &datagram });
+            }
+            6 => self.cut(),
+            _ => {
+                if let Some((link, bytes)) = self.pulses.pop() {
+                    self.give(Event::Datagram { link, bytes: &bytes });
+                }
+            }
+        }
+    }
+
+    /// One event, recorded, what it wants on disk, and the peer's answers, which wait.
+    fn give(&mut self, event: Event<'_>) {
+        let now = self.now;
+        let mut out = Actions::default();
+        self.recorder.handle(self.ours.engine(), now, event, &mut out);
+        self.ours.out = out;
+        if let Some(version) = self.ours.persist() {
+            let mut more = Actions::default();
+            self.recorder.handle(self.ours.engine(), now, Event::Stored { version }, &mut more);
+        }
+        let engine = self.ours.engine().clone();
+        self.recorder.end_turn(now, &engine);
+        for (link, bytes) in self.ours.datagrams(NodeId(1)) {
+            self.peer.handle(now, Event::Datagram { link, bytes: &bytes });
+            self.pulses.extend(self.peer.datagrams(NodeId(2)));
+        }
+        self.peer.handle(now, Event::Tick);
+        self.pulses.extend(self.peer.datagrams(NodeId(2)));
+        self.pulses.truncate(8);
+        self.drain();
+    }
+
+    /// The segment is long enough.
+    fn cut(&mut self) {
+        self.recorder.want_segment();
+        let engine = self.ours.engine().clone();
+        self.recorder.end_turn(self.now, &engine);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        let begun = self.begun;
+        let wall = |now: MonoTime| WallTime(u64::try_from(now.since(begun).as_millis()).expect("short"));
+        let _long_enough = self.ring.drain(self.now, wall);
+    }
+
+    fn land(mut self) -> Recording {
+        self.cut();
+        let book = Book {
+            me: Some(NodeId(1)),
+            nodes: vec![("alpha".into(), Vec::new()), ("beta".into(), Vec::new())],
+            interfaces: vec!["eth0".into()],
+            groups: vec![(GroupKey(1), "web".into())],
+        };
+        let header = Header {
+            version: "0".into(),
+            engine: ENGINE.into(),
+            node: "alpha".into(),
+            cluster: "rig".into(),
+            written: 0,
+            reason: "asked".into(),
+            book,
+        };
+        Recording { header, segments: self.ring.segments() }
+    }
+}
+
+pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let fly = |rig: u8, steps: &[[u8; 3]]| [&[0, rig], steps.concat().as_slice()].concat();
+    let quiet = [[50, 0, 0], [0, 7, 0], [0, 7, 0]].repeat(8);
+    let silence = [[50, 0, 0], [20, 3, 200], [5, 2, 1]].repeat(8);
+    let orders = [[50, 1, 0], [50, 7, 0], [9, 6, 0], [50, 1, 2], [50, 7, 0], [9, 3, 3]].repeat(3);
+    vec![
+        ("quiet-active", fly(0, &quiet)),
+        ("takeover", fly(1, &silence)),
+        ("orders", fly(0, &orders)),
+        ("just-started", fly(2, &quiet)),
+        ("unopened", [fly(0, &quiet[..6]), vec![1, 4, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9]].concat()),
+        ("changed-header", vec![1, 0, 0, 0, 30, 0x41]),
+        ("changed-snapshot", vec![1, 0, 0, 4, 0, 0x80]),
+        ("cut", vec![1, 0, 0, 1, 0, 0]),
+        ("no-records", vec![2, 0, 0, 0]),
+        ("tick-records", vec![2, 0, 0, 0, 1, 10, 1, 10, 1, 0xff, 0xff, 3]),
+        ("changed-records", vec![2, 0, 1, 1, 0, 40, 2, 3, 7, 8, 9, 0, 90, 1, 0]),
+        ("magic", [&[3], &b"vipairF\n\0\0\0\x01\x01\0\0\0\x04abcd"[..]].concat()),
+        ("nothing", Vec::new()),
+    ]
+}
