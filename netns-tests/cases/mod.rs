@@ -2,6 +2,7 @@
 //! the servers; a case states besides what its own promise is.
 
 mod agent_faults;
+mod flight;
 mod host_faults;
 mod hostile;
 mod judge_itself;

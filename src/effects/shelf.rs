@@ -7,6 +7,7 @@
 use super::store::WriteError;
 use crate::flight::Recording;
 use crate::io::clock::WallTime;
+use nix::sys::statvfs::statvfs;
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Write};
@@ -15,6 +16,9 @@ use std::path::{Path, PathBuf};
 
 /// Recordings of each reason that are kept: the oldest goes when one more comes.
 pub const KEPT: usize = 5;
+
+/// Bytes that must be free before a recording is written: epochs need the disk more.
+const ROOM: u64 = 32 << 20;
 
 const PREFIX: &str = "flight-";
 const SUFFIX: &str = ".vfr";
@@ -29,6 +33,10 @@ pub fn put(dir: &Path, recording: &Recording) -> Result<PathBuf, WriteError> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(cause) if cause.kind() != ErrorKind::AlreadyExists => return Err(failed("create", dir, cause)),
         Ok(()) | Err(_) => {}
+    }
+    let room = statvfs(dir).map_err(|cause| failed("inspect", dir, cause.into()))?;
+    if room.blocks_available().saturating_mul(room.fragment_size()) < ROOM {
+        return Err(failed("write to", dir, std::io::Error::other("what is free is kept for the state")));
     }
     let new = dir.join(NEW);
     match std::fs::remove_file(&new) {

@@ -8,8 +8,11 @@ use crate::engine::{Action, Event};
 use crate::types::{Epoch, LinkId, MacAddr, MonoTime, Vip};
 use crate::wire::auth::{PREFIX_SIZE, TAG_SIZE};
 use crate::wire::frame::Sighting;
-use crate::wire::pulse::{self, Header, Row};
+use crate::wire::pulse::{self, Header, Role, Row};
 use std::time::Duration;
+
+/// Claims remembered: more than the groups that can be claimed at a time.
+const CLAIMS: usize = 2048;
 
 /// The asking of a node that hears its peer no more.
 #[derive(Clone, Debug)]
@@ -30,7 +33,8 @@ pub(super) struct Evidence {
     /// Somebody else on the clients' segment.
     traffic: Option<(MacAddr, MonoTime)>,
     refused: Option<MonoTime>,
-    claim: Option<(Epoch, MonoTime)>,
+    /// Epochs that we have claimed or offered, and since when.
+    claims: Vec<(Epoch, MonoTime)>,
 }
 
 /// Something that began with a step.
@@ -40,6 +44,8 @@ pub(super) enum News {
     Asks,
     /// Our claim goes out.
     Claims(Epoch),
+    /// Our offer goes out, to the node whose epoch this is.
+    Offers(Epoch),
     /// The peer's kernel refused a datagram, for the first time since it was heard.
     Refused(LinkId),
     /// An address of ours was answered while we ask.
@@ -134,15 +140,21 @@ impl Evidence {
             });
             asking.questions += 1;
         }
-        let claim = rows.map(|row| row.claim).max().unwrap_or(Epoch::NONE);
-        if claim != Epoch::NONE && self.claim.is_none_or(|(known, _)| known != claim) {
-            self.claim = Some((claim, now));
-            news.push(News::Claims(claim));
+        for row in rows.filter(|row| row.claim != Epoch::NONE) {
+            if self.claims.iter().any(|(epoch, _)| *epoch == row.claim) {
+                continue;
+            }
+            // Epochs rise: what was claimed long ago is claimed no more.
+            if self.claims.len() >= CLAIMS {
+                self.claims.remove(0);
+            }
+            self.claims.push((row.claim, now));
+            news.push(if row.role == Role::Handover { News::Offers(row.claim) } else { News::Claims(row.claim) });
         }
     }
 
     /// Why a silent peer's group was taken at `now`, in lines for people.
-    pub fn of_silence(&self, names: &Names, now: MonoTime) -> Vec<String> {
+    pub fn of_silence(&self, names: &Names, epoch: Epoch, now: MonoTime) -> Vec<String> {
         let mut lines = Vec::new();
         for (link, heard) in &self.heard {
             lines.push(format!("{}: last heard {} before", names.link(*link), ms(now.since(*heard))));
@@ -176,8 +188,8 @@ impl Evidence {
             }
             None => lines.push("nobody else was seen on the clients' segment in this recording".to_owned()),
         }
-        if let Some((epoch, at)) = self.claim {
-            lines.push(format!("our claim of epoch {epoch} was out for {}", ms(now.since(at))));
+        if let Some((_, at)) = self.claims.iter().find(|(claim, _)| *claim == epoch) {
+            lines.push(format!("our claim of epoch {epoch} was out for {}", ms(now.since(*at))));
         }
         lines
     }

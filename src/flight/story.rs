@@ -101,11 +101,11 @@ impl<'h> Story<'h> {
                 self.say(step, None, if at == 0 { text } else { format!("  {text}") });
             }
         }
-        for news in news {
-            self.tell_news(step, news);
-        }
         if let Input::Event(event) = step.input {
             self.tell_event(step, event);
+        }
+        for news in news {
+            self.tell_news(step, news);
         }
         for action in &step.actions.list {
             self.tell_action(step, action);
@@ -229,6 +229,7 @@ impl<'h> Story<'h> {
                 "nothing heard for too long: asks the peer on every link, and probes for the address".to_owned()
             }
             News::Claims(epoch) => format!("claims epoch {epoch}"),
+            News::Offers(epoch) => format!("offers it for epoch {epoch}"),
             News::Refused(link) => format!("{}: the peer's kernel says that no agent listens", self.names.link(link)),
             News::Answered(address, mac) => format!("{mac} still answers for {address}"),
         };
@@ -311,10 +312,10 @@ impl<'h> Story<'h> {
             Action::Notice(notice) => {
                 let told = words::notice(&self.names, notice);
                 self.say(step, Some(told.severity), told.text);
-                if let Notice::Role { to: Role::Active, cause: Cause::Silence, .. } = notice
+                if let Notice::Role { to: Role::Active, cause: Cause::Silence, epoch, .. } = notice
                     && let Some(line) = self.lines.last_mut()
                 {
-                    line.because = self.evidence.of_silence(&self.names, step.now);
+                    line.because = self.evidence.of_silence(&self.names, *epoch, step.now);
                 }
             }
             Action::Gate(GateAction::Open { group, epoch }) => {

@@ -7,6 +7,7 @@ use pair::{ETH, Pair, group, ms};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod cost;
 mod files;
 mod pair;
 
