@@ -34,6 +34,11 @@ struct Siege {
 pub(super) fn run(bytes: &[u8]) -> Verdict {
     let mut input = Input::new(bytes);
     let rig = Rig::get(input.byte());
+    besiege(rig, input)
+}
+
+/// Attacks `rig` as the rest of the input says.
+pub(super) fn besiege(rig: Rig, mut input: Input<'_>) -> Verdict {
     let mut siege =
         Siege { now: rig.now, undisturbed: rig.ours.clone(), ours: rig.ours, peer: rig.peer, recorded: Vec::new() };
     let before = siege.turned_away();
@@ -54,11 +59,14 @@ impl Siege {
     /// Everybody does what is due; the peer's pulses reach both copies, theirs reach the peer.
     fn pulses(&mut self) {
         self.both(Event::Tick);
+        let mut answers = Vec::new();
         for (link, bytes) in self.ours.datagrams(NodeId(1)) {
             self.peer.handle(self.now, Event::Datagram { link, bytes: &bytes });
+            answers.extend(self.peer.datagrams(NodeId(2)));
         }
         self.peer.handle(self.now, Event::Tick);
-        for (link, bytes) in self.peer.datagrams(NodeId(2)) {
+        answers.extend(self.peer.datagrams(NodeId(2)));
+        for (link, bytes) in answers {
             self.both(Event::Datagram { link, bytes: &bytes });
             self.recorded.push((link, bytes));
         }
@@ -171,7 +179,7 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         let number = number.to_be_bytes();
         [&[11, kind, link, number[0], number[1]], bytes].concat()
     };
-    let idle = step(0, 0, 0, &[]).repeat(8);
+    let idle = step(0, 0, 0, &[]).repeat(12);
     let with = |rig: u8, steps: &[Vec<u8>]| [vec![rig], idle.clone(), steps.concat()].concat();
     let foreign = pulse::datagram(1);
     let body = &foreign[PREFIX_SIZE..foreign.len() - TAG_SIZE];

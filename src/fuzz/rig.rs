@@ -91,14 +91,20 @@ impl Rig {
     /// A pair that has been running for some time, node 1 active (`0`), node 1 standby (`1`), or both just started.
     pub fn get(choice: u8) -> Rig {
         static RIGS: OnceLock<[Rig; 3]> = OnceLock::new();
-        let rigs = RIGS
-            .get_or_init(|| [Rig::running(NodeId(1), 400), Rig::running(NodeId(2), 400), Rig::running(NodeId(1), 8)]);
+        let rigs = RIGS.get_or_init(|| [0, 1, 2].map(|choice| Rig::with(choice, Mutants::NONE)));
         rigs[usize::from(choice) % rigs.len()].clone()
     }
 
-    fn running(prefer: NodeId, rounds: u32) -> Rig {
+    /// The same, of engines that break a rule.
+    pub fn with(choice: u8, mutants: Mutants) -> Rig {
+        let (prefer, rounds) = [(NodeId(1), 400), (NodeId(2), 400), (NodeId(1), 8)][usize::from(choice) % 3];
+        Rig::running(prefer, rounds, mutants)
+    }
+
+    fn running(prefer: NodeId, rounds: u32, mutants: Mutants) -> Rig {
         let now = MonoTime(1_000_000_000);
-        let start = |me: u8| Node { engine: Some(Engine::new(setup(me, prefer), now)), out: Actions::default() };
+        let engine = |me: u8| Some(Engine::new(setup(me, prefer, mutants), now));
+        let start = |me: u8| Node { engine: engine(me), out: Actions::default() };
         let mut rig = Rig { now, ours: start(1), peer: start(2) };
         for (me, other) in [(1, 2), (2, 1)] {
             for path in PATHS {
@@ -138,7 +144,7 @@ impl Rig {
     }
 }
 
-fn setup(me: u8, prefer: NodeId) -> Setup {
+fn setup(me: u8, prefer: NodeId, mutants: Mutants) -> Setup {
     let group = |number: u8| {
         let addresses = [
             IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100 + number)),
@@ -159,7 +165,7 @@ fn setup(me: u8, prefer: NodeId) -> Setup {
     Setup {
         me: NodeId(me),
         timing: Timing::of(Profile::Lan),
-        keys: Arc::new(ring()),
+        keys: Arc::new(ring().mutated(mutants)),
         seed: [me; 32],
         epoch_floor: 1,
         loaded: Loaded::Fresh,
@@ -167,6 +173,6 @@ fn setup(me: u8, prefer: NodeId) -> Setup {
         peers: vec![PeerSetup { id: NodeId(3 - me), links: PATHS.to_vec() }],
         interfaces: 1,
         groups: (0..2).map(group).collect(),
-        mutants: Mutants::NONE,
+        mutants,
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 mod cost;
 mod mutation;
+mod planted;
 
 use mutation::Mutator;
 
