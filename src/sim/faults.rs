@@ -1,15 +1,16 @@
 //! What is done to a cluster: one fault after another, drawn from the swarm of the seed, and everything mended at the
 //! end.
 
-use super::names::{STRANGER, group_id, ms, vip};
+use super::names::{STRANGER, ms, vip};
 use super::node::Waiting;
 use super::swarm::Fault;
 use super::world::Sim;
-use crate::engine::{Command, Loaded};
+use crate::engine::Loaded;
 use crate::wire::frame::Sighting;
 use std::time::Duration;
 
 mod mend;
+mod operator;
 mod wires;
 
 pub use mend::{mend, settle};
@@ -18,10 +19,20 @@ pub use wires::weather;
 /// One fault, whatever comes.
 pub fn strike(sim: &mut Sim) {
     let fault = sim.plan.fault(&mut sim.random);
-    let at = sim.random.below(sim.nodes.len());
+    let at = aim(sim);
     let interface = sim.random.below(sim.plan.interfaces);
     if apply(sim, fault, at, interface) {
         sim.coverage.see_fault(fault);
+    }
+}
+
+/// Whom it strikes: mostly one that has something to lose.
+fn aim(sim: &mut Sim) -> usize {
+    let group = sim.random.below(sim.plan.groups.len());
+    let holder = (0..sim.nodes.len()).find(|&at| sim.nodes[at].kernel.is_open(group));
+    match holder {
+        Some(at) if sim.random.chance(60) => at,
+        Some(_) | None => sim.random.below(sim.nodes.len()),
     }
 }
 
@@ -55,7 +66,8 @@ fn apply(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
         Fault::Carrier | Fault::GateLost | Fault::GateReplaced | Fault::InterfaceGone => {
             strike_interface(sim, fault, at, interface)
         }
-        Fault::Switch | Fault::Pause | Fault::Resume | Fault::Stop => order(sim, fault, at),
+        Fault::BrokenSwitch => operator::break_switch(sim, at),
+        Fault::Switch | Fault::Pause | Fault::Resume | Fault::Stop => operator::order(sim, fault, at),
         Fault::Reconfigure => {
             let running = sim.nodes[at].is_running();
             sim.reconfigure(at);
@@ -212,23 +224,6 @@ fn strike_interface(sim: &mut Sim, fault: Fault, at: usize, interface: usize) ->
         Fault::InterfaceGone => sim.set_existing(at, interface, !eth.exists),
         _ => return false,
     }
-    true
-}
-
-fn order(sim: &mut Sim, fault: Fault, at: usize) -> bool {
-    let count = sim.nodes[at].table.len();
-    if count == 0 || sim.nodes[at].engine.is_none() || sim.nodes[at].exited {
-        return false;
-    }
-    let group = group_id(sim.random.below(count));
-    let command = match fault {
-        Fault::Switch => Command::Switch(group),
-        Fault::Pause => Command::Pause(group),
-        Fault::Resume => Command::Resume(group),
-        _ => Command::Stop,
-    };
-    sim.note(|_| format!("node {at}: {command:?}"));
-    sim.offer(at, Waiting::Command(command));
     true
 }
 

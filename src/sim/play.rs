@@ -103,7 +103,7 @@ fn play(sim: &mut Sim) {
     }
     sim.traffic();
     let timing = sim.plan.timing();
-    if sim.random.chance(50) {
+    if sim.random.chance(30) {
         sim.run(timing.listen + timing.pulse * 5);
     }
     if sim.random.chance(50) {
@@ -128,6 +128,7 @@ fn play(sim: &mut Sim) {
 fn calm(sim: &mut Sim) {
     for at in 0..sim.nodes.len() {
         sim.nodes[at].config = super::node::Config::new(&sim.plan);
+        sim.faulty = false;
         if sim.plan.is_beyond() {
             let now = sim.now;
             sim.nodes[at].clock.set_rate(now, 0);

@@ -43,11 +43,11 @@ faults! {
     /// An agent dies, its kernel lives.
     Kill 4,
     /// A machine loses its power.
-    PowerLoss 8,
+    PowerLoss 6,
     /// A machine is reset and starts its agent soon.
-    Reboot 10,
+    Reboot 12,
     /// Dead agents start.
-    Start 16,
+    Start 10,
     /// A process stops, and goes on later.
     Hang 3,
     /// A process stops in the middle of what it decided to do with its gate.
@@ -80,6 +80,8 @@ faults! {
     InterfaceGone 1,
     /// An operator moves a group.
     Switch 4,
+    /// An operator moves a group, and something goes wrong before it has moved.
+    BrokenSwitch 2,
     /// An operator keeps a group closed.
     Pause 1,
     /// An operator ends that.
@@ -101,7 +103,7 @@ faults! {
 }
 
 /// A run without these would soon stand still.
-const ALWAYS: [Fault; 4] = [Fault::Heal, Fault::Start, Fault::Resume, Fault::Traffic];
+const ALWAYS: [Fault; 5] = [Fault::Heal, Fault::Reboot, Fault::Start, Fault::Resume, Fault::Traffic];
 
 /// One group as all nodes have it in the beginning.
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +149,8 @@ impl Plan {
             random.pick(&[Profile::Fast, Profile::Fast, Profile::Fast, Profile::Lan, Profile::Lan, Profile::Wan]);
         let nodes = 2;
         let interfaces = if random.chance(25) { 2 } else { 1 };
-        let most = random.pick(&[2, 4, 8, 12]);
+        // More than one datagram has rows for, at most.
+        let most = random.pick(&[2, 8, 16, 24]);
         let groups = (0..1 + random.below(most)).map(|_| GroupPlan {
             interface: random.below(interfaces),
             prefer: random.below(nodes),
@@ -172,7 +175,7 @@ impl Plan {
         Plan {
             profile,
             nodes,
-            udp: 1 + random.below(3),
+            udp: random.pick(&[1, 1, 2, 2, 3]),
             interfaces,
             groups,
             hosts,
@@ -186,6 +189,11 @@ impl Plan {
     /// True if clocks may differ by more than the promises permit.
     pub fn is_beyond(&self) -> bool {
         self.ppm.unsigned_abs() > crate::config::timing::RHO_PPM
+    }
+
+    /// True if one of these is in the swarm.
+    pub fn has(&self, faults: &[Fault]) -> bool {
+        self.swarm.iter().any(|(fault, _)| faults.contains(fault))
     }
 
     /// One fault, drawn.

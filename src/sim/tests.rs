@@ -50,7 +50,7 @@ fn the_same_seed_is_the_same_run() {
 #[test]
 #[ignore = "minutes without optimisation; scripts/test runs it with the profile `checked`"]
 fn two_hundred_thousand_takeovers_break_no_promise_and_leave_nothing_unseen() {
-    let report = many(Mode::Play, 1_000_000, number("SIM_SEEDS", 12_000));
+    let report = many(Mode::Play, 1_000_000, number("SIM_SEEDS", 16_000));
     let takeovers = report.coverage.takeovers;
     println!("{}", report.coverage.table());
     assert!(takeovers >= 200_000, "only {takeovers} takeovers");

@@ -5,12 +5,10 @@ use crate::engine::Cause;
 use crate::wire::pulse::Role::{self, Active, Fault, Handover, Paused, Standby, Starting};
 
 /// From, to, why.
-pub const LEGAL: [(Role, Role, Cause); 28] = [
+pub const LEGAL: [(Role, Role, Cause); 27] = [
     (Starting, Active, Cause::Adopted),
     (Starting, Standby, Cause::Heard),
     (Starting, Paused, Cause::Heard),
-    // The gate of a former life is found only after others were heard.
-    (Standby, Active, Cause::Adopted),
     (Standby, Active, Cause::Free),
     (Standby, Active, Cause::Silence),
     (Standby, Active, Cause::Handover),
@@ -33,6 +31,7 @@ pub const LEGAL: [(Role, Role, Cause); 28] = [
     (Handover, Standby, Cause::Removed),
     (Fault, Standby, Cause::Mended),
     (Fault, Paused, Cause::Pause),
+    // The gate of a former life is found after the listening time: its lease was longer than the present one.
     (Fault, Active, Cause::Adopted),
     (Paused, Standby, Cause::Pause),
 ];

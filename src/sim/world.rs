@@ -10,7 +10,7 @@ use super::node::{Node, Pause, Waiting};
 use super::oracle::{CORRECTED, Oracle};
 use super::queue::Queue;
 use super::random::Random;
-use super::swarm::Plan;
+use super::swarm::{Fault, Plan};
 use crate::engine::{Action, Actions, Event, GateAction, Notice};
 use crate::mutant::Mutants;
 use crate::types::{LinkId, LinkPath, MonoTime, NodeId};
@@ -128,6 +128,11 @@ pub struct Sim {
     pub mutants: Mutants,
     /// Wires or processes are not as they were: the oracle has to look who reaches whom.
     pub touched: bool,
+    /// The swarm has these: files change, datagrams are recorded.
+    pub reloads: bool,
+    /// Faults go on: starts may be slow, too.
+    pub faulty: bool,
+    pub records: bool,
     pub steps: u64,
     queue: Queue<Due>,
     serials: u64,
@@ -154,6 +159,9 @@ impl Sim {
             keys: Arc::new(KeyRing::new("simulated", &[(1, [7; 32])]).mutated(mutants)),
             mutants,
             touched: true,
+            faulty: true,
+            reloads: plan.has(&[Fault::Reconfigure]),
+            records: plan.has(&[Fault::Replay, Fault::Forge]),
             steps: 0,
             queue: Queue::new(),
             serials: 0,
@@ -218,7 +226,14 @@ impl Sim {
             }
             return;
         }
-        if !self.nodes[at].is_running() || !self.is_lease_at_hand(at) {
+        if !self.nodes[at].is_running() {
+            return;
+        }
+        if !self.is_lease_at_hand(at) {
+            // It may have stopped over that; what was to come next waits with the rest.
+            if let Some(pause) = &mut self.nodes[at].pause {
+                pause.backlog.push(waiting);
+            }
             return;
         }
         match waiting {

@@ -2,6 +2,7 @@
 
 use crate::sim::clock::Real;
 use crate::sim::names::ms;
+use crate::sim::node::Waiting;
 use crate::sim::oracle::{is_settled, states};
 use crate::sim::world::Sim;
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub fn mend(sim: &mut Sim) {
     let now = sim.now;
     sim.net.mend(now);
     sim.touched = true;
+    sim.faulty = false;
     let dead = sim.random.chance(20).then(|| sim.random.below(sim.nodes.len()));
     for at in 0..sim.nodes.len() {
         sim.nodes[at].trap = None;
@@ -44,6 +46,9 @@ pub fn mend(sim: &mut Sim) {
         } else {
             sim.resume(at);
             sim.nodes[at].trap = None;
+            for interface in 0..sim.plan.interfaces {
+                sim.offer(at, Waiting::Attach(interface));
+            }
         }
         if sim.plan.is_beyond() {
             sim.nodes[at].clock.set_rate(now, 0);
@@ -57,7 +62,7 @@ pub fn settle(sim: &mut Sim) {
     let start = sim.now;
     let mut steady: Option<Real> = None;
     let pulse = sim.plan.timing().pulse;
-    let long = sim.random.chance(10);
+    let long = sim.random.chance(4);
     let scale = if long { Duration::from_secs(2) } else { pulse * 5 };
     while steady.is_none_or(|since| sim.now.since(since) < scale) {
         steady = if is_settled(sim) { steady.or(Some(sim.now)) } else { None };

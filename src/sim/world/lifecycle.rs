@@ -99,6 +99,10 @@ impl Sim {
             self.nodes[at].clock = self.draw_clock();
         }
         self.nodes[at].life += 1;
+        if self.reloads && self.faulty && self.random.chance(10) {
+            self.skew(at);
+            self.oracle.set_bounds(&self.nodes, &self.plan);
+        }
         self.number_groups(at);
         let setup = self.setup(at);
         let local = self.local(at);
@@ -115,13 +119,15 @@ impl Sim {
         self.oracle.disturb(at, self.now);
         self.note(|sim| format!("node {at}: agent starts with {:?}", sim.nodes[at].disk.content));
         // As it may be: links first and the gate found later, or all at once.
-        let slow = self.random.chance(30);
+        let slow = self.faulty && self.random.chance(30);
         if slow {
             self.open_links(at);
         }
         for interface in 0..self.plan.interfaces {
             if slow {
-                let delay = self.random.span(ms(60));
+                let listen = self.nodes[at].config.timing.listen;
+                let longest = if self.random.chance(20) { listen * 2 } else { ms(60) };
+                let delay = self.random.span(longest);
                 self.slow(at, Waiting::Attach(interface), delay);
             } else {
                 self.offer(at, Waiting::Attach(interface));

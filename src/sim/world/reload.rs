@@ -63,13 +63,28 @@ impl Sim {
         }
     }
 
+    /// SIGHUP with a file that lacks a group.
+    pub fn remove_group(&mut self, at: usize, group: usize) {
+        let interface = self.plan.groups[group].interface;
+        let beside = |other: &GroupConfig| self.plan.groups[other.group].interface == interface;
+        let alone = self.nodes[at].config.groups.iter().filter(|other| beside(other)).count() < 2;
+        if self.nodes[at].is_running() && !alone {
+            self.nodes[at].config.groups.retain(|other| other.group != group);
+            let before = self.nodes[at].config.timing;
+            self.reload(at, before);
+        }
+    }
+
     /// SIGHUP with another file.
     pub fn reconfigure(&mut self, at: usize) {
-        if !self.nodes[at].is_running() {
-            return;
+        if self.nodes[at].is_running() {
+            let before = self.nodes[at].config.timing;
+            self.skew(at);
+            self.reload(at, before);
         }
-        let before = self.nodes[at].config.timing;
-        self.skew(at);
+    }
+
+    fn reload(&mut self, at: usize, before: Timing) {
         self.note(|sim| format!("node {at}: is given another file: {:?}", sim.nodes[at].config));
         let config = &self.nodes[at].config;
         let change = Reconfiguration {

@@ -2,7 +2,6 @@
 
 use super::{Due, RECORDED, Recording, Sim};
 use crate::sim::node::Waiting;
-use crate::sim::swarm::Fault;
 use crate::types::LinkId;
 
 impl Sim {
@@ -11,9 +10,7 @@ impl Sim {
         if wire >= self.net.udp && !self.nodes[at].is_connected(wire - self.net.udp) {
             return;
         }
-        if self.plan.swarm.iter().any(|(fault, _)| matches!(fault, Fault::Replay | Fault::Forge))
-            && self.random.chance(2)
-        {
+        if self.records && self.random.chance(2) {
             self.record(at, to, wire, bytes);
         }
         for delay in self.net.arrivals(at, to, wire, &mut self.random).into_iter().flatten() {
