@@ -80,7 +80,8 @@ pub struct Patience {
     /// Silent neighbours hold a takeover up for this long and no longer (S6): whoever forges neighbours and lets them
     /// fall silent must not hold it up for ever. 600 s.
     pub isolation: Duration,
-    /// Fast asking ends after this long; from then on one question per pulse. 5 s.
+    /// Fast asking ends after this long; from then on one question per pulse. Longer than the lease of a peer whose agent
+    /// died: its kernel answers until then. 2 × lease, at least 5 s.
     pub asking: Duration,
     /// How often known neighbours are asked while all is well: every 5 s.
     pub anchors: Duration,
@@ -112,7 +113,7 @@ impl Timing {
                 offer: (pulse * 10).max(ms(500)),
                 first_veto: ms(30_000),
                 isolation: ms(600_000),
-                asking: ms(5_000),
+                asking: (lease * 2).max(ms(5_000)),
                 anchors: ms(5_000),
                 deaf: ms(60_000),
                 segment: ms(1_000),

@@ -93,7 +93,16 @@ impl Engine {
     }
 
     pub(super) fn begin_lease(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
-        let lease = self.setup.timing.lease;
+        self.begin_lease_of(interface, self.setup.timing.lease, now, out);
+    }
+
+    pub(super) fn begin_lease_of(
+        &mut self,
+        interface: InterfaceId,
+        lease: Duration,
+        now: MonoTime,
+        out: &mut Actions,
+    ) {
         let counts = self.is_mutant(Mutant::GenerationReused);
         let state = &mut self.interfaces[usize::from(interface.0)];
         // The time of its beginning is a number that this interface has never seen: time does not return.

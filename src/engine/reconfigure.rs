@@ -164,7 +164,13 @@ impl Engine {
             self.handle_lapse(interface, now, out);
             return;
         }
-        self.begin_lease(interface, now, out);
+        // The new gate is closed, so probes find nobody and do not latch it. If this process is stopped before it has
+        // opened the groups again, a standby may take them: the lease must be over before that. The next pulse, which
+        // comes at once, renews it as usual.
+        let timing = &self.setup.timing;
+        let (first, next) = ((timing.silence.saturating_sub(timing.pulse) / 2).max(timing.probe * 2), timing.probe);
+        self.begin_lease_of(interface, first, now, out);
+        self.next_pulse = now + next;
         for (at, group) in self.groups.iter().enumerate().filter(|(_, group)| group.interface == interface) {
             let id = group_id(at);
             if group.is_open() {

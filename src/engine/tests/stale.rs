@@ -86,6 +86,18 @@ fn a_gate_replaced_during_a_stall_is_not_opened_on_old_words() {
     assert_eq!(world.both, 0);
 }
 
+// S8
+#[test]
+fn a_replaced_gate_is_opened_under_a_lease_that_ends_before_a_standby_may_act() {
+    let mut world = settled(Profile::Fast);
+    world.replace_gate(0);
+    let (until, silence) = (world.nodes[0].kernel.until, world.timing.silence);
+    assert!(until <= world.now + (silence - world.timing.pulse), "a stop before the stores must not open it late");
+    world.run(ms(100));
+    assert_eq!(world.answering(), [0], "and the next pulse renews it");
+    assert_eq!(world.changes(0).len(), settled(Profile::Fast).changes(0).len(), "nothing was lost over that");
+}
+
 // S7
 #[test]
 fn an_adopted_group_closes_with_its_gate_even_before_its_interface_was_confirmed() {
@@ -103,4 +115,19 @@ fn an_adopted_group_closes_with_its_gate_even_before_its_interface_was_confirmed
     world.handle(0, Event::Interface { interface: ETH, facts });
     world.run(Duration::from_secs(2));
     assert_eq!(world.answering(), [0], "and it is won again");
+}
+
+// L5
+#[test]
+fn asking_stays_fast_until_a_dead_agents_lease_is_over() {
+    let mut world = settled(Profile::Wan);
+    world.run(Duration::from_secs(20));
+    assert_eq!(world.answering(), [0]);
+    world.kill(0);
+    let lease = world.timing.lease;
+    let taken = world.run_until_answered_by(1, lease * 3);
+    assert!(
+        taken < lease + world.timing.pulse,
+        "{taken:?}: its kernel answers for a lease, and three probes are short"
+    );
 }

@@ -101,7 +101,8 @@ impl Oracle {
         let interface = sim.plan.groups[group].interface;
         let seen = &sim.oracle.seen[at];
         let bounds = &sim.oracle.bounds;
-        let patience = bounds.silence + bounds.pulse * 2;
+        // Somebody must have been heard within the last twelve questions, which go out once per pulse at the slowest.
+        let patience = bounds.silence + bounds.pulse * 14;
         let alone = seen.isolated[interface].is_some_and(|since| now.since(since) > patience);
         let known = seen.neighbour[interface].is_some_and(|last| now.since(last) < NEIGHBOUR)
             && sim.plan.profile == Profile::Fast;

@@ -1,5 +1,6 @@
 //! L5: when faults stop, one active within ten seconds, whatever happened before.
 
+use crate::engine::Waiting;
 use crate::sim::node::Node;
 use crate::sim::world::Sim;
 
@@ -18,7 +19,11 @@ fn may_have(sim: &Sim, at: usize, group: usize) -> bool {
     let view = engine.view_group(place);
     // S7: with its state lost, a node owns nothing until every peer has told it what it knows.
     let alone = sim.others(at).any(|other| !sim.nodes[other].is_running());
-    node.is_running() && !view.paused && !(view.state_damaged && alone)
+    // S6: a neighbour that is gone for good holds a takeover up for ten minutes; a peer that was never heard looks like one.
+    let interface = sim.plan.groups[group].interface;
+    let empty = sim.hosts.iter().all(|host| host.plan.interface != interface);
+    let isolated = || engine.report(sim.local(at)).groups[place].waiting == Waiting::Isolated;
+    node.is_running() && !view.paused && !(view.state_damaged && alone) && !(alone && empty && isolated())
 }
 
 /// How things stand, for people.

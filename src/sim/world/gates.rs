@@ -35,9 +35,8 @@ impl Sim {
         if gate.generation != 0 {
             self.adopt(at, interface, gate);
         }
-        if self.nodes[at].is_running() {
-            self.tell_facts(at, interface);
-        }
+        // It may have stopped in the middle of adopting.
+        self.offer(at, Waiting::Facts(interface));
     }
 
     fn adopt(&mut self, at: usize, interface: usize, gate: Gate) {

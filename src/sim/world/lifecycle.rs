@@ -119,7 +119,10 @@ impl Sim {
         self.oracle.disturb(at, self.now);
         self.note(|sim| format!("node {at}: agent starts with {:?}", sim.nodes[at].disk.content));
         // As it may be: links first and the gate found later, or all at once.
-        let slow = self.faulty && self.random.chance(30);
+        // A lease that is longer than the listening time of the present file may be found after it.
+        let left = self.nodes[at].kernel.gates.iter().map(|gate| gate.until.since(local)).max().unwrap_or_default();
+        let late = left.saturating_sub(self.nodes[at].config.timing.listen);
+        let slow = self.faulty && (late > Duration::ZERO || self.random.chance(30));
         if slow {
             self.open_links(at);
         }
@@ -127,7 +130,8 @@ impl Sim {
             if slow {
                 let listen = self.nodes[at].config.timing.listen;
                 let longest = if self.random.chance(20) { listen * 2 } else { ms(60) };
-                let delay = self.random.span(longest);
+                let delay =
+                    if late > Duration::ZERO { listen + self.random.span(late) } else { self.random.span(longest) };
                 self.slow(at, Waiting::Attach(interface), delay);
             } else {
                 self.offer(at, Waiting::Attach(interface));

@@ -43,7 +43,8 @@ impl Sim {
         let percent = self.random.pick(&[90, 100, 100, 125]);
         // No silence is shorter than a pulse of the other: that is no cluster, and `vipair check` shows it.
         let part = |span: std::time::Duration| span * percent / 100;
-        self.nodes[at].config.timing = Timing::derive(part(plain.pulse), part(plain.silence), part(plain.lease));
+        let lease = plain.lease * self.random.pick(&[60, 100, 150]) / 100;
+        self.nodes[at].config.timing = Timing::derive(part(plain.pulse), part(plain.silence), lease);
     }
 
     /// A group is taken out of the file, or comes back.
