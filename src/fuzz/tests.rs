@@ -17,8 +17,8 @@ static HEAP: Counting = Counting;
 /// patience for more.
 fn mutations(target: &Target) -> usize {
     match target.name {
-        "peer" | "recording" => 250,
-        "hostile" => 500,
+        "peer" | "recording" => 150,
+        "hostile" => 300,
         "server" | "auth" => 1500,
         "slot" | "cluster_file" => 6000,
         _ => 15_000,
