@@ -225,6 +225,8 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("unknown-preference", with("interface", "prefer = \"betta\"\ninterface")),
         ("wrong-types", with("[\"10.0.0.1\"]", "[1, 2.5, true, 1979-05-27, {}, []]")),
         ("no-toml", with("]\n[[group]]", "\n[[group]]")),
+        ("control-characters", with("name = \"alpha\"", r#"name = "a\u001b[2J\n""#)),
+        ("long-key", format!("{} = 1\n{SMALLEST}", "k".repeat(3000))),
         ("one-node", with("[[node]]\nname = \"beta\"\nlinks = [\"10.0.0.2\"]\n", "")),
         ("deep", format!("a = {}", "[".repeat(500))),
         ("nothing", String::new()),
