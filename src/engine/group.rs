@@ -39,7 +39,7 @@ pub(super) struct Group {
     /// for it may have ended before its disk could tell.
     pub held: Epoch,
     /// What the former life last knew to have used, and what it had reserved: its running gate has one of the two.
-    found: [Epoch; 2],
+    pub(super) found: [Epoch; 2],
     pub claim: Epoch,
     pub claimed: Option<MonoTime>,
     pub consent: Epoch,
@@ -105,7 +105,7 @@ impl Group {
             cause: Cause::Heard,
             since: now,
             epoch: Epoch::NONE,
-            seen: known.seen.max(known.held),
+            seen: known.seen,
             reserve: Epoch::NONE,
             reserving: None,
             held: if unused { known.held } else { known.held.max(known.reserve) },

@@ -160,6 +160,14 @@ impl Engine {
         let group = &self.groups[at];
         let interface = group.interface;
         let claimed = group.claimed.filter(|_| group.claim == group.reserve);
+        // An open gate can be asked. A peer that was not active when it was last heard may be stopped between its decision
+        // to open and the store that does it, and no probe tells: the lease that it has then must be over first.
+        let known = &self.peers[peer];
+        let open = known.is_active(group_id(at)) && !group.may_be_opened_by(known.id);
+        let lease = self.setup.timing.listen + self.setup.timing.pulse;
+        if known.heard.is_some() && !open && known.silence(self.resumed, now) < lease {
+            return Permit::No;
+        }
         let evident = self.evident(peer, interface, claimed, now);
         let segment = &mut self.segments[usize::from(interface.0)];
         let isolated = evident == Evident::Isolated;

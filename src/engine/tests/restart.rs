@@ -68,3 +68,18 @@ fn a_restarted_node_consents_to_nothing_below_what_it_may_have_held() {
     let epoch = world.nodes[owner].kernel.open[&GroupId(0)];
     assert!(epoch > used, "node {owner} is active with {epoch} after {used}");
 }
+
+// L2: each start counts what was reserved before as used, for it may have been; that is no reason to take anything away.
+#[test]
+fn a_standby_that_starts_again_and_again_takes_nothing_from_the_active() {
+    let mut world = settled(Profile::Fast);
+    let before = world.changes(0).len();
+    for _ in 0..4 {
+        world.kill(1);
+        world.run(ms(5));
+        world.start(1);
+        world.run(Duration::from_secs(1));
+        assert_eq!(world.answering(), [0]);
+    }
+    assert_eq!(world.changes(0).len(), before, "{:?}", world.changes(0));
+}
