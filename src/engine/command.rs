@@ -15,7 +15,7 @@ const PENDING: usize = 256;
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
-enum Kind {
+pub(super) enum Kind {
     Give,
     Take,
     Pause,
@@ -24,10 +24,10 @@ enum Kind {
 /// A command that was begun.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Pending {
-    id: u64,
-    kind: Kind,
+    pub id: u64,
+    pub kind: Kind,
     pub group: usize,
-    until: MonoTime,
+    pub until: MonoTime,
 }
 
 impl Engine {

@@ -35,6 +35,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 mod action;
+#[cfg(test)]
+mod canon;
 mod command;
 mod conflict;
 mod durable;
@@ -59,6 +61,8 @@ mod tests;
 mod watch;
 
 pub use action::{Action, Actions, GateAction, Outcome};
+#[cfg(test)]
+pub(crate) use canon::{NEVER, Words};
 pub use durable::{GroupState, Loaded};
 pub use event::{Command, Event, InterfaceFacts};
 pub use notice::{Cause, Notice};

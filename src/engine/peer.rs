@@ -66,9 +66,9 @@ pub(super) struct Peer {
     pub silent_told: bool,
     pub rows: Vec<Option<Row>>,
     /// Which rows belong to the table that is being told or was told last; others are from before.
-    told: Vec<bool>,
+    pub(super) told: Vec<bool>,
     /// Its table counts only from datagrams that echo at least this counter of ours.
-    fetch: u64,
+    pub(super) fetch: u64,
     /// Version of its table that we have completely.
     pub have: u64,
     /// Newest version of its table that it named.

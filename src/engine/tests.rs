@@ -4,5 +4,6 @@ mod goodbye;
 mod promises;
 mod reload;
 mod restart;
+mod right_of_way;
 mod stale;
 mod world;

@@ -35,12 +35,12 @@ pub(super) struct Evidence {
     pub unanswered: u32,
     pub last_sent: MonoTime,
     /// When the first of them was sent.
-    first_sent: MonoTime,
+    pub(super) first_sent: MonoTime,
     pub last_answer: Option<MonoTime>,
     pub veto_told: bool,
-    cursor: usize,
+    pub(super) cursor: usize,
     /// The group whose address was answered last: it is asked again until it falls silent.
-    answered: Option<usize>,
+    pub(super) answered: Option<usize>,
 }
 
 impl Evidence {
@@ -58,24 +58,24 @@ pub(super) struct Watch {
     /// Time between two questions at present.
     pub interval: Duration,
     pub evidence: Vec<Evidence>,
-    round: u32,
+    pub(super) round: u32,
 }
 
 /// Someone on the clients' segment who is no peer.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
-struct Neighbour {
-    mac: MacAddr,
-    address: IpAddr,
-    seen: MonoTime,
+pub(super) struct Neighbour {
+    pub mac: MacAddr,
+    pub address: IpAddr,
+    pub seen: MonoTime,
 }
 
 /// What is known of one clients' segment.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Segment {
-    neighbours: Vec<Neighbour>,
-    gateway: Option<(IpAddr, Option<MacAddr>)>,
+    pub neighbours: Vec<Neighbour>,
+    pub gateway: Option<(IpAddr, Option<MacAddr>)>,
     /// When somebody who is no peer was last heard.
-    traffic: Option<MonoTime>,
+    pub traffic: Option<MonoTime>,
     pub next_refresh: MonoTime,
     pub isolated: bool,
 }

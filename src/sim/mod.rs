@@ -23,6 +23,8 @@ mod history;
 mod hosts;
 mod kernel;
 mod many;
+#[cfg(test)]
+mod model;
 mod names;
 mod net;
 mod node;

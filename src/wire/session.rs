@@ -43,6 +43,8 @@ use super::pulse::Header;
 use crate::mutant::{Mutant, Mutants};
 
 #[cfg(test)]
+mod canon;
+#[cfg(test)]
 mod tests;
 
 /// Counters this far below the highest one are still told apart; older ones are rejected. At one datagram per

@@ -1,0 +1,400 @@
+//! What of an engine's state can matter from now on, in words that do not depend on when and how often: two engines
+//! whose words are equal do the same from here on. For the model check, which must know a state when it returns.
+//!
+//! Owns: the list of every field, each taken apart by name, so that a new one does not compile until it is thought of.
+//! Never does: change anything; it is no part of what ships.
+//!
+//! - An instant becomes its distance from now. Beyond the longest wait that looks at it, all distances are equal.
+//! - An epoch is told from the lowest one around; only order and distance count.
+//! - Counters and table versions only ever get compared, and a new one is above all others: their order is enough.
+//! - Sessions and lease generations are only ever compared for equality: they are numbered as they appear.
+//!
+//! Left out: what only people are told (counts, causes, notices), scratch memory, what the setup says.
+
+use super::command::Pending;
+use super::durable::GroupState;
+use super::group::{Group, Offer};
+use super::lease::Interface;
+use super::peer::{Link, Peer, PeerConfig};
+use super::watch::{Evidence, Neighbour, Segment, Watch};
+use super::{Engine, InterfaceFacts};
+use crate::config::{Patience, Timing};
+use crate::types::{Epoch, GroupId, MonoTime};
+use std::time::Duration;
+
+mod said;
+mod words;
+
+pub(crate) use words::Words;
+
+/// A wait that never ends: an instant that long ahead is [`MonoTime::FOREVER`].
+pub(crate) const NEVER: Duration = Duration::from_secs(1 << 40);
+/// Longer than the grace of an adopted active and the age of neighbours, which are constants of the code.
+const CONSTANTS: Duration = Duration::from_secs(64);
+
+/// The longest of some waits, those that never end left out.
+fn longest(waits: &[Duration]) -> Duration {
+    waits.iter().filter(|wait| **wait < NEVER).max().copied().unwrap_or_default()
+}
+
+/// How far back the past can matter.
+struct Horizon {
+    /// For what silence is counted from.
+    silence: Duration,
+    /// For when asking began.
+    watch: Duration,
+    /// For when something was heard on the segment, or asked there.
+    segment: Duration,
+    /// For the beginning of a role.
+    role: Duration,
+}
+
+impl Horizon {
+    fn of(timing: &Timing) -> Horizon {
+        let Timing { pulse, silence, lease: _, suspicion, probe, listen, veto, election: _, patience } = *timing;
+        let Patience {
+            hold: _,
+            offer: _,
+            first_veto,
+            isolation,
+            asking,
+            anchors: _,
+            deaf: _,
+            segment: _,
+            announcements: _,
+        } = patience;
+        let asked = pulse.max(probe) * 13;
+        Horizon {
+            silence: longest(&[silence, suspicion, listen, veto, first_veto, isolation, asked]) + probe,
+            watch: longest(&[silence * 10, asking, asked]) + probe,
+            segment: asked.max(CONSTANTS),
+            role: listen.max(CONSTANTS),
+        }
+    }
+}
+
+impl Engine {
+    /// Tells everything that can matter from `now` on.
+    pub(crate) fn tell(&self, now: MonoTime, words: &mut Words) {
+        let Engine {
+            setup,
+            peers,
+            interfaces,
+            segments,
+            groups,
+            former,
+            addresses: _, // follows from the setup
+            pending,
+            session,
+            counter,
+            table,
+            sent_table,
+            next_pulse,
+            resumed,
+            last,
+            proof,
+            dirty,
+            group_deadline,
+            persist_version,
+            persist_wanted,
+            store_failing,
+            stopping,
+            stopped,
+            unacked: _,  // scratch
+            datagram: _, // scratch
+            rejects: _,  // told to people
+        } = self;
+        let timing = &setup.timing;
+        let horizon = Horizon::of(timing);
+        words.session(*session);
+        words.counter(*session, *counter);
+        words.counter(*session, *proof);
+        words.version(*session, *table);
+        words.version(*session, *sent_table);
+        // A late wake-up counts from now, whatever it missed.
+        words.ahead(now, *next_pulse);
+        words.plain(u64::from(*next_pulse + timing.pulse <= now));
+        words.age(now, *resumed, horizon.silence);
+        words.age(now, *last, timing.pulse * 2);
+        words.flags(&[*dirty, *persist_wanted, *store_failing, *stopped]);
+        words.ahead(now, *group_deadline);
+        words.option(stopping.as_ref(), |words, until| words.ahead(now, *until));
+        words.list(former, |words, state| state.tell(words));
+        words.list(pending, |words, pending| pending.tell(now, words));
+        words.list(interfaces, |words, interface| interface.tell(now, &horizon, words));
+        words.list(segments, |words, segment| segment.tell(now, &horizon, words));
+        let adoptable = interfaces.iter().any(|interface| interface.generation == 0);
+        words.list(groups, |words, group| group.tell(now, self, (&horizon, adoptable, *persist_version), words));
+        words.list(peers, |words, peer| peer.tell(now, self, &horizon, words));
+    }
+
+    /// True if a datagram of the session with this counter would be dropped as a copy.
+    pub(crate) fn has_seen(&self, session: u64, counter: u64) -> bool {
+        self.peers.iter().any(|peer| peer.sessions.has_seen(session, counter))
+    }
+
+    /// The highest epoch that peers have told of a group.
+    pub(crate) fn told(&self, group: GroupId) -> Epoch {
+        let rows = self.peers.iter().filter_map(|peer| peer.row(group));
+        rows.map(|row| row.epoch).max().unwrap_or(Epoch::NONE)
+    }
+
+    /// True if this engine thinks that it answers.
+    pub(crate) fn is_open(&self, group: GroupId) -> bool {
+        self.groups[usize::from(group.0)].is_open()
+    }
+
+    /// True if the present life of another engine has proven itself to this one.
+    pub(crate) fn believes(&self, other: &Engine) -> bool {
+        self.peers.iter().any(|peer| peer.sessions.verified() == Some(other.session))
+    }
+
+    /// Some words for people.
+    pub(crate) fn gist(&self, group: GroupId, now: MonoTime) -> String {
+        let state = &self.groups[usize::from(group.0)];
+        let peers: Vec<String> =
+            (0..self.peers.len()).map(|peer| format!("{:?}", self.presence(peer, now))).collect();
+        let deaf = if self.peers.iter().any(|peer| peer.deaf) { " peer deaf" } else { "" };
+        let Group { role, seen, reserve, claim, consent, epoch, .. } = state;
+        let peers = peers.join(" ");
+        format!("{role:?} {epoch} seen {seen} reserve {reserve} claim {claim} consent {consent}, peer {peers}{deaf}")
+    }
+
+    /// How many writes ago a version was sent to the disk.
+    pub(crate) fn tell_version(&self, version: u64, words: &mut Words) {
+        words.plain(self.persist_version.saturating_sub(version));
+    }
+}
+
+impl GroupState {
+    pub(crate) fn tell(&self, words: &mut Words) {
+        let GroupState { key, seen, reserve, held, paused } = *self;
+        words.plain(key.0);
+        words.epochs(&[seen, reserve, held]);
+        words.flags(&[paused]);
+    }
+}
+
+impl Pending {
+    fn tell(&self, now: MonoTime, words: &mut Words) {
+        let Pending { id, kind, group, until } = *self;
+        words.plain(id);
+        words.plain(kind as u64);
+        words.size(group);
+        words.ahead(now, until);
+    }
+}
+
+impl Interface {
+    fn tell(&self, now: MonoTime, horizon: &Horizon, words: &mut Words) {
+        let Interface { facts, serviceable, until, generation } = *self;
+        let InterfaceFacts { exists, carrier, mac, gate, addresses } = facts;
+        words.flags(&[exists, carrier, gate, addresses, serviceable == MonoTime::ZERO]);
+        words.mac(mac);
+        words.age(now, serviceable, horizon.silence);
+        words.ahead(now, until);
+        words.generation(generation);
+    }
+}
+
+impl Segment {
+    fn tell(&self, now: MonoTime, horizon: &Horizon, words: &mut Words) {
+        let Segment { neighbours, gateway, traffic, next_refresh, isolated } = self;
+        words.list(neighbours, |words, neighbour| {
+            let Neighbour { mac, address, seen } = *neighbour;
+            words.mac(mac);
+            words.address(address);
+            words.age(now, seen, horizon.segment);
+        });
+        words.option(gateway.as_ref(), |words, (address, mac)| {
+            words.address(*address);
+            words.option(mac.as_ref(), |words, mac| words.mac(*mac));
+        });
+        words.option(traffic.as_ref(), |words, at| words.age(now, *at, horizon.segment));
+        words.ahead(now, *next_refresh);
+        words.flags(&[*isolated]);
+    }
+}
+
+impl Group {
+    fn tell(
+        &self,
+        now: MonoTime,
+        engine: &Engine,
+        (horizon, adoptable, persisted): (&Horizon, bool, u64),
+        words: &mut Words,
+    ) {
+        let Group {
+            key: _,           // the setup
+            interface: _,     // the setup
+            probe_address: _, // the setup, and no reconfiguration happens
+            role,
+            cause: _, // told to people
+            since,
+            epoch,
+            seen,
+            reserve,
+            reserving,
+            held,
+            found,
+            claim,
+            claimed,
+            consent,
+            paused,
+            wants,
+            hold,
+            offer,
+            drain_until,
+            free,
+            ready,
+            announce_step,
+            announce_at,
+            defended,
+            contested,
+            state_damaged,
+            floor,
+            installed,
+            grown,
+            row,
+            row_version,
+            deadline: _, // made anew by each step; its sum is the engine's
+        } = self;
+        let timing = &engine.setup.timing;
+        words.plain(*role as u64);
+        words.age(now, *since, horizon.role);
+        words.epochs(&[*epoch, *seen, *reserve, *held, *claim, *consent]);
+        // A floor counts until something has passed it.
+        let passed = seen.max(reserve).max(held).max(consent).counter() >= *floor;
+        words.epochs(&[if passed { Epoch::NONE } else { Epoch(*floor << 8) }]);
+        // A gate is adopted once, before the first lease of this life.
+        words.epochs(&if adoptable { *found } else { [Epoch::NONE; 2] });
+        words.option(reserving.as_ref(), |words, (epoch, version)| {
+            words.epochs(&[*epoch]);
+            words.option(version.as_ref(), |words, version| words.plain(persisted - version));
+        });
+        words.flags(&[*paused, *wants, *state_damaged, *installed, *grown]);
+        words.option(claimed.as_ref(), |words, at| words.age(now, *at, timing.probe));
+        words.ahead(now, *hold);
+        words.option(offer.as_ref(), |words, offer| offer.tell(now, words));
+        words.option(drain_until.as_ref(), |words, until| words.ahead(now, *until));
+        words.option(free.as_ref(), |words, at| words.age(now, *at, timing.election));
+        let delay = engine.setup.groups.iter().map(|group| group.preempt_delay).max().unwrap_or_default();
+        words.option(ready.as_ref(), |words, at| words.age(now, *at, delay));
+        words.size((*announce_step).min(8));
+        words.ahead(now, *announce_at);
+        words.option(defended.as_ref(), |words, at| words.age(now, *at, CONSTANTS));
+        let contest = timing.silence * 2 + timing.pulse * 4;
+        words.option(contested.as_ref(), |words, at| words.age(now, *at, contest));
+        row.tell(words);
+        words.version(engine.session, *row_version);
+    }
+}
+
+impl Offer {
+    fn tell(&self, now: MonoTime, words: &mut Words) {
+        let Offer { peer, epoch, until } = *self;
+        words.size(peer);
+        words.epochs(&[epoch]);
+        words.ahead(now, until);
+    }
+}
+
+impl Peer {
+    fn tell(&self, now: MonoTime, engine: &Engine, horizon: &Horizon, words: &mut Words) {
+        let Peer {
+            id: _, // the setup
+            sessions,
+            links,
+            heard,
+            hint,
+            left,
+            deaf,
+            deaf_at,
+            heeded,
+            echoed,
+            silent_told: _, // for notices
+            rows,
+            told,
+            fetch,
+            have,
+            table,
+            acked,
+            config,
+            differs: _,     // for notices
+            rows_differ: _, // told to people
+            watch,
+        } = self;
+        let timing = &engine.setup.timing;
+        sessions.tell(words);
+        words.list(links, |words, link| link.tell(now, timing, words));
+        words.option(heard.as_ref(), |words, at| words.age(now, *at, horizon.silence));
+        words.flags(&[*hint, *left, *deaf, *heeded]);
+        words.option(deaf_at.as_ref(), |words, at| words.age(now, *at, timing.patience.deaf));
+        words.counter(engine.session, *echoed);
+        words.counter(engine.session, *fetch);
+        words.list(rows, |words, row| words.option(row.as_ref(), |words, row| row.tell(words)));
+        words.flags(told);
+        let theirs = sessions.verified().unwrap_or(0);
+        words.version(theirs, *have);
+        words.version(theirs, *table);
+        words.version(engine.session, *acked);
+        words.option(config.as_ref(), |words, config| config.tell(words));
+        words.option(watch.as_ref(), |words, watch| watch.tell(now, engine, horizon, words));
+    }
+}
+
+impl Link {
+    fn tell(&self, now: MonoTime, timing: &Timing, words: &mut Words) {
+        let Link { id: _, open, heard, was_heard: _, last_sent, sent: _, received: _, rejected: _ } = self;
+        words.flags(&[*open]);
+        words.option(heard.as_ref(), |words, at| words.age(now, *at, timing.suspicion));
+        words.option(last_sent.as_ref(), |words, at| words.age(now, *at, timing.patience.segment));
+    }
+}
+
+impl PeerConfig {
+    pub(super) fn tell(&self, words: &mut Words) {
+        let PeerConfig { pulse_us, silence_us, lease_us, digests } = *self;
+        let digests = [digests.nodes, digests.groups];
+        [pulse_us, silence_us, lease_us].into_iter().chain(digests).for_each(|number| words.plain(number.into()));
+    }
+}
+
+impl Watch {
+    fn tell(&self, now: MonoTime, engine: &Engine, horizon: &Horizon, words: &mut Words) {
+        let Watch { since, next, interval, evidence, round } = self;
+        words.age(now, *since, horizon.watch);
+        words.ahead(now, *next);
+        words.span(*interval);
+        // Every second round asks neighbours, if there are any.
+        let anyone =
+            engine.segments.iter().any(|segment| !segment.neighbours.is_empty() || segment.gateway.is_some());
+        words.plain(u64::from(anyone && round % 2 == 1));
+        let enough = u32::try_from(engine.groups.len()).unwrap_or(u32::MAX).saturating_add(4);
+        let probe = engine.setup.timing.probe;
+        words.list(evidence, |words, evidence| evidence.tell(now, (enough, probe), horizon, words));
+    }
+}
+
+impl Evidence {
+    fn tell(&self, now: MonoTime, (enough, probe): (u32, Duration), horizon: &Horizon, words: &mut Words) {
+        let Evidence {
+            unanswered,
+            last_sent,
+            first_sent,
+            last_answer,
+            veto_told: _, // for notices
+            cursor,
+            answered,
+        } = self;
+        // More than enough is enough; every second probe goes to all.
+        let more = unanswered.saturating_sub(enough);
+        words.plain(u64::from((*unanswered).min(enough)));
+        words.plain(u64::from(more % 2));
+        words.age(now, *last_sent, probe);
+        words.age(now, *first_sent, horizon.segment);
+        words.flags(&[last_answer.is_some()]);
+        words.size(*cursor);
+        words.option(answered.as_ref(), |words, at| words.size(*at));
+    }
+}

@@ -1,0 +1,178 @@
+//! What can happen next.
+
+use super::shape::Shape;
+use super::state::{Cuts, Freight, Order, State};
+use crate::engine::Command;
+
+/// One step of the world. Flights are named by their position in the air.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Act {
+    /// A tick passes for everybody.
+    Pass,
+    /// A tick passes, but on this node's clock none, or two.
+    Slip { node: usize, ticks: u64 },
+    /// An engine is called at its deadline.
+    Wake { node: usize },
+    /// Something arrives.
+    Arrive { flight: usize },
+    /// Something arrives and will arrive again.
+    ArriveTwice { flight: usize },
+    /// Something is lost.
+    Lose { flight: usize },
+    /// Something is held up.
+    Delay { flight: usize },
+    /// A process is stopped between two events.
+    Stop { node: usize },
+    /// An engine is called, and its process is stopped before it has made the n-th change of the gate.
+    WakeTrapped { node: usize, change: usize },
+    /// Something arrives, and the process is stopped before it has made the n-th change of the gate.
+    ArriveTrapped { flight: usize, change: usize },
+    /// A stopped process goes on.
+    Resume { node: usize },
+    /// A process ends. What it was writing to its disk got there, or not.
+    Kill { node: usize, written: bool },
+    /// A host loses its power.
+    Crash { node: usize, written: bool },
+    /// An agent starts.
+    Start { node: usize },
+    /// These ways are cut, and no others any more.
+    Cut { ways: Cuts },
+    /// All ways are mended.
+    Mend,
+    /// The interface loses its carrier, or has it again.
+    Carrier { node: usize, up: bool },
+    /// An operator asks for something.
+    Order { node: usize, command: Command },
+}
+
+/// Traps are set before the first two changes of the gate: closing or beginning, and what comes after.
+const TRAPS: usize = 2;
+
+impl Shape {
+    /// Everything that can happen in a state. After a broken promise nothing does.
+    pub fn possible(&self, state: &State, acts: &mut Vec<Act>) {
+        if state.broken.is_some() {
+            return;
+        }
+        self.due(state, acts);
+        let quiet = acts.is_empty();
+        if quiet {
+            self.passing(state, acts);
+        }
+        if state.budget.any > 0 {
+            self.faults(state, acts);
+        }
+        if quiet || self.order != Order::Bursts {
+            self.repairs(state, acts);
+        }
+    }
+
+    /// What must happen before time goes on.
+    fn due(&self, state: &State, acts: &mut Vec<Act>) {
+        let trap = state.budget.any > 0 && state.budget.traps > 0;
+        for (node, known) in state.nodes.iter().enumerate() {
+            let due = known.engine.as_ref().is_some_and(|engine| engine.next_deadline() <= known.now());
+            if due && known.is_running() {
+                acts.push(Act::Wake { node });
+                let trap = trap && self.spared != Some(node);
+                acts.extend((0..TRAPS).filter(|_| trap).map(|change| Act::WakeTrapped { node, change }));
+            }
+        }
+        for flight in self.arrivals(state) {
+            acts.push(Act::Arrive { flight });
+            let to = state.air[flight].to;
+            if trap && self.spared != Some(to) && state.nodes[to].is_running() {
+                acts.extend((0..TRAPS).map(|change| Act::ArriveTrapped { flight, change }));
+            }
+        }
+    }
+
+    /// The flights that may arrive now: all that are due, or the first of each queue, or of each burst.
+    fn arrivals(&self, state: &State) -> Vec<usize> {
+        let first = |at: &usize| {
+            let flight = &state.air[*at];
+            let ahead = |other: &std::sync::Arc<super::state::Flight>| {
+                other.late == 0
+                    && match self.order {
+                        Order::Any => flight.is_stored() && other.queue() == flight.queue(),
+                        Order::Queues => other.queue() == flight.queue(),
+                        Order::Bursts => (other.from, other.to) == (flight.from, flight.to),
+                    }
+            };
+            flight.late == 0 && !state.air[..*at].iter().any(ahead)
+        };
+        (0..state.air.len()).filter(first).collect()
+    }
+
+    fn passing(&self, state: &State, acts: &mut Vec<Act>) {
+        acts.push(Act::Pass);
+        if state.budget.any > 0 && state.budget.slips > 0 {
+            for node in 0..state.nodes.len() {
+                acts.extend([0, 2].map(|ticks| Act::Slip { node, ticks }));
+            }
+        }
+    }
+
+    fn faults(&self, state: &State, acts: &mut Vec<Act>) {
+        let budget = &state.budget;
+        for flight in (0..state.air.len()).filter(|flight| state.air[*flight].late == 0) {
+            let pulse = matches!(state.air[flight].freight, Freight::Pulse { .. });
+            if budget.losses > 0 && !state.air[flight].is_stored() {
+                acts.push(Act::Lose { flight });
+            }
+            if budget.copies > 0 && pulse {
+                acts.push(Act::ArriveTwice { flight });
+            }
+            if budget.delays > 0 {
+                acts.push(Act::Delay { flight });
+            }
+        }
+        let harmed = |(node, _): &(usize, &std::sync::Arc<super::state::Node>)| self.spared != Some(*node);
+        for (node, known) in state.nodes.iter().enumerate().filter(harmed) {
+            if budget.stops > 0 && known.is_running() {
+                acts.push(Act::Stop { node });
+            }
+            let writing = |flight: &std::sync::Arc<super::state::Flight>| {
+                flight.to == node && matches!(flight.freight, Freight::Stored { .. })
+            };
+            let writing = state.air.iter().any(writing);
+            for written in [false, true].into_iter().filter(|written| writing || !written) {
+                if budget.kills > 0 && known.engine.is_some() {
+                    acts.push(Act::Kill { node, written });
+                }
+                if budget.crashes > 0 && (known.engine.is_some() || known.kernel.generation != 0) {
+                    acts.push(Act::Crash { node, written });
+                }
+            }
+            if budget.carriers > 0 && known.carrier {
+                acts.push(Act::Carrier { node, up: false });
+            }
+        }
+        if budget.cuts > 0 {
+            let news = self.cuts.iter().filter(|ways| **ways != state.cut);
+            acts.extend(news.map(|ways| Act::Cut { ways: *ways }));
+        }
+        if budget.orders > 0 {
+            let able = self.orders.iter().filter(|(node, _)| state.nodes[*node].is_running());
+            acts.extend(able.map(|(node, command)| Act::Order { node: *node, command: *command }));
+        }
+    }
+
+    /// What mends itself, at any time or never.
+    fn repairs(&self, state: &State, acts: &mut Vec<Act>) {
+        for (node, known) in state.nodes.iter().enumerate() {
+            if known.pause.is_some() {
+                acts.push(Act::Resume { node });
+            }
+            if known.engine.is_none() {
+                acts.push(Act::Start { node });
+            }
+            if !known.carrier {
+                acts.push(Act::Carrier { node, up: true });
+            }
+        }
+        if !state.cut.is_none() {
+            acts.push(Act::Mend);
+        }
+    }
+}

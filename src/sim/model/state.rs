@@ -1,0 +1,324 @@
+//! One state of the world, and when two states are the same.
+
+use super::rules::Ghost;
+use super::shape::{PATHS, instant};
+use crate::engine::{Action, Engine, GroupState, Loaded, Words};
+use crate::types::{Epoch, MonoTime};
+use crate::wire::frame::Sighting;
+use crate::wire::pulse::{Header, Row};
+use std::cell::RefCell;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// What of all that is due arrives next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// Anything.
+    Any,
+    /// The first of each way and kind: nothing overtakes what is not held up.
+    Queues,
+    /// All that one node has sent to another, in its order, as a process that empties its sockets takes it. Processes
+    /// start and go on, and wires are mended, between instants only.
+    Bursts,
+}
+
+/// What may still go wrong. `any` bounds the sum of all others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Budget {
+    pub any: u8,
+    /// Changes of what is cut; mending is free.
+    pub cuts: u8,
+    /// Datagrams that are lost.
+    pub losses: u8,
+    /// Datagrams that arrive twice.
+    pub copies: u8,
+    /// Datagrams, sightings and disk writes that are held up.
+    pub delays: u8,
+    /// Processes stopped between two events.
+    pub stops: u8,
+    /// Processes stopped between a decision and a write to the gate.
+    pub traps: u8,
+    /// Processes killed; the kernel goes on.
+    pub kills: u8,
+    /// Hosts that lose their power.
+    pub crashes: u8,
+    /// Ticks that a clock loses or gains.
+    pub slips: u8,
+    /// Losses of the interface's carrier; its return is free.
+    pub carriers: u8,
+    /// Operators' orders.
+    pub orders: u8,
+}
+
+/// Which ways are cut: a bit for each sender, receiver and path.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Cuts(u32);
+
+impl Cuts {
+    fn bit(from: usize, to: usize, path: usize) -> u32 {
+        1 << ((from * 3 + to) * PATHS.len() + path)
+    }
+
+    /// These ways.
+    pub fn of(ways: &[(usize, usize, usize)]) -> Cuts {
+        Cuts(ways.iter().fold(0, |cut, &(from, to, path)| cut | Cuts::bit(from, to, path)))
+    }
+
+    pub fn with(self, other: Cuts) -> Cuts {
+        Cuts(self.0 | other.0)
+    }
+
+    pub fn is_cut(self, from: usize, to: usize, path: usize) -> bool {
+        self.0 & Cuts::bit(from, to, path) != 0
+    }
+
+    pub fn is_none(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What the kernel of a node holds: the gate with its lease and its latch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kernel {
+    pub until: MonoTime,
+    pub generation: u64,
+    pub refused: bool,
+    pub open: Option<Epoch>,
+}
+
+/// A stopped process: what it had decided and not yet done, and what waits for it.
+#[derive(Clone, Debug)]
+pub struct Pause {
+    pub held: Vec<Action>,
+    pub bytes: Vec<u8>,
+    pub decided: MonoTime,
+    pub backlog: Vec<Arc<Flight>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Ticks since the beginning, as this node counts them.
+    pub clock: u64,
+    pub engine: Option<Engine>,
+    pub kernel: Kernel,
+    pub disk: Loaded,
+    pub pause: Option<Pause>,
+    pub carrier: bool,
+    pub life: u8,
+    /// The highest epoch it has opened with, and the highest it was told while it could remember.
+    pub used: Epoch,
+    pub told: Epoch,
+}
+
+impl Node {
+    pub fn new() -> Node {
+        Node {
+            clock: 0,
+            engine: None,
+            kernel: Kernel::default(),
+            disk: Loaded::Fresh,
+            pause: None,
+            carrier: true,
+            life: 0,
+            used: Epoch::NONE,
+            told: Epoch::NONE,
+        }
+    }
+
+    pub fn now(&self) -> MonoTime {
+        instant(self.clock)
+    }
+
+    /// True while its process takes events.
+    pub fn is_running(&self) -> bool {
+        self.engine.is_some() && self.pause.is_none()
+    }
+
+    /// True while its gate answers for the group.
+    pub fn answers(&self, forever: bool) -> bool {
+        let kernel = &self.kernel;
+        kernel.open.is_some() && (forever || (self.now() < kernel.until && !kernel.refused))
+    }
+
+    fn tell(&self, words: &mut Words) {
+        let Node { clock: _, engine, kernel, disk, pause, carrier, life: _, used, told } = self;
+        let now = self.now();
+        let Kernel { until, generation, refused, open } = *kernel;
+        words.ahead(now, until);
+        words.generation(generation);
+        words.flags(&[refused, *carrier, until == MonoTime::ZERO]);
+        words.epochs(&[open.unwrap_or(Epoch::NONE), *used, *told]);
+        match disk {
+            Loaded::Fresh => words.plain(0),
+            Loaded::State(states) => words.list(states, |words, state| state.tell(words)),
+            Loaded::Damaged => words.plain(u64::MAX),
+        }
+        words.option(engine.as_ref(), |words, engine| engine.tell(now, words));
+        words.option(pause.as_ref(), |words, pause| pause.tell(self, words));
+    }
+}
+
+impl Pause {
+    fn tell(&self, node: &Node, words: &mut Words) {
+        let Pause { held, bytes, decided, backlog } = self;
+        words.list(backlog, |words, flight| flight.tell(Some(node), words));
+        words.size(held.len());
+        if held.is_empty() {
+            return;
+        }
+        words.age(node.now(), *decided, super::shape::ticks(64));
+        super::carry::tell_held(held, bytes, node, words);
+    }
+}
+
+/// What travels.
+#[derive(Clone, Debug)]
+pub enum Freight {
+    Pulse { path: usize, bytes: Vec<u8>, header: Header, rows: Vec<Row> },
+    Seen(Sighting),
+    Stored { life: u8, version: u64, state: Vec<GroupState> },
+}
+
+/// Something on its way to a node. It must arrive in the instant in which it may.
+#[derive(Clone, Debug)]
+pub struct Flight {
+    pub from: usize,
+    pub to: usize,
+    /// Ticks for which it is held up.
+    pub late: u8,
+    pub freight: Freight,
+}
+
+impl Flight {
+    /// Which queue it stands in if nothing overtakes.
+    pub fn queue(&self) -> (usize, usize, usize) {
+        let kind = match &self.freight {
+            Freight::Pulse { path, .. } => *path,
+            Freight::Seen(_) => PATHS.len(),
+            Freight::Stored { .. } => PATHS.len() + 1,
+        };
+        (self.from, self.to, kind)
+    }
+
+    pub fn is_stored(&self) -> bool {
+        matches!(self.freight, Freight::Stored { .. })
+    }
+
+    /// `receiver` tells whether it would be a copy.
+    fn tell(&self, receiver: Option<&Node>, words: &mut Words) {
+        let Flight { from, to, late, freight } = self;
+        words.plain((*from as u64) << 16 | (*to as u64) << 8 | u64::from(*late));
+        let engine = receiver.and_then(|node| node.engine.as_ref());
+        match freight {
+            Freight::Pulse { path, bytes: _, header, rows } => {
+                words.size(*path);
+                header.tell(words);
+                words.list(rows, |words, row| row.tell(words));
+                words.flags(&[engine.is_some_and(|engine| engine.has_seen(header.session, header.counter))]);
+            }
+            Freight::Seen(Sighting::Claim { address, mac }) => {
+                words.address(*address);
+                words.mac(*mac);
+            }
+            Freight::Seen(Sighting::Presence { mac }) => words.mac(*mac),
+            Freight::Stored { life, version, state } => {
+                words.flags(&[receiver.is_some_and(|node| node.life == *life)]);
+                if let Some(engine) = engine {
+                    engine.tell_version(*version, words);
+                }
+                words.list(state, |words, state| state.tell(words));
+            }
+        }
+    }
+
+    /// In which order flights are told: independent of the order in which histories sent them.
+    fn place(&self) -> (usize, usize, usize, u8, u64, u64) {
+        let (from, to, kind) = self.queue();
+        let (session, counter) = match &self.freight {
+            Freight::Pulse { header, .. } => (header.session, header.counter),
+            Freight::Seen(_) => (0, 0),
+            Freight::Stored { version, .. } => (0, *version),
+        };
+        (from, to, kind, self.late, session, counter)
+    }
+}
+
+/// Everything there is.
+#[derive(Clone)]
+pub struct State {
+    pub nodes: Vec<Arc<Node>>,
+    pub air: Vec<Arc<Flight>>,
+    /// The same in every state of a search.
+    pub order: Order,
+    pub cut: Cuts,
+    pub budget: Budget,
+    pub ghost: Ghost,
+    /// The promise that the last step has broken.
+    pub broken: Option<&'static str>,
+}
+
+impl State {
+    pub fn new(nodes: Vec<Arc<Node>>, order: Order) -> State {
+        State {
+            nodes,
+            air: Vec::new(),
+            order,
+            cut: Cuts::default(),
+            budget: Budget::default(),
+            ghost: Ghost::default(),
+            broken: None,
+        }
+    }
+
+    /// The nodes whose gates answer.
+    pub fn answering(&self, forever: bool) -> usize {
+        self.nodes.iter().filter(|node| node.answers(forever)).count()
+    }
+
+    fn tell(&self, words: &mut Words) {
+        let State { nodes, air, order, cut: _, budget: _, ghost: _, broken: _ } = self;
+        nodes.iter().for_each(|node| node.tell(words));
+        let mut flights: Vec<&Arc<Flight>> = air.iter().collect();
+        match order {
+            Order::Any | Order::Queues => flights.sort_by_key(|flight| flight.place()),
+            // What arrives together arrives in the order in which it was sent.
+            Order::Bursts => flights.sort_by_key(|flight| (flight.from, flight.to)),
+        }
+        words.size(flights.len());
+        flights.iter().for_each(|flight| flight.tell(Some(&self.nodes[flight.to]), words));
+    }
+}
+
+thread_local! {
+    /// Scratch: a state is told millions of times.
+    static WORDS: RefCell<Words> = RefCell::default();
+}
+
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        WORDS.with_borrow_mut(|words| {
+            words.clear();
+            self.tell(words);
+            words.hash(hasher);
+        });
+        (self.cut, self.budget, self.ghost, self.broken).hash(hasher);
+    }
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &State) -> bool {
+        let hash = |state: &State| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            state.hash(&mut hasher);
+            hasher.finish()
+        };
+        hash(self) == hash(other)
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&super::story::line(self))
+    }
+}

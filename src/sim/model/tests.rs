@@ -1,0 +1,172 @@
+//! The searches: short ones at every run, all of them with `--include-ignored`, long ones by hand.
+//!
+//! `cargo test --profile checked --lib sim::model -- --include-ignored --skip by_hand`
+//! By hand: `MODEL_FAULTS=3 MODEL_THREADS=2 cargo test --profile checked --lib model_by_hand -- --ignored --nocapture`
+
+use super::Shape;
+use super::rules;
+use super::shape::{GROUP, Plant, SEGMENT};
+use super::state::{Budget, Cuts, Order};
+use super::story;
+use crate::engine::Command;
+use crate::mutant::Mutant;
+use stateright::{Checker, HasDiscoveries, Model};
+use std::time::{Duration, Instant};
+
+mod canon;
+mod shapes;
+
+/// What a search found.
+struct Found {
+    unique: usize,
+    generated: usize,
+    depth: usize,
+    took: Duration,
+    /// The promise that was broken, and the history that did it.
+    broken: Option<(&'static str, String)>,
+    /// What had to happen at least once and did not.
+    unseen: Vec<&'static str>,
+}
+
+/// Goes through everything that a shape allows, to the end or to the first broken promise. Nothing else ends it: no
+/// bound on states, depth or time is set.
+fn search(shape: &Shape, threads: usize) -> Found {
+    let start = Instant::now();
+    let checker = shape.clone().checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
+    let checker = checker.spawn_bfs().join();
+    let discoveries = checker.discoveries();
+    let broken = discoveries.iter().find(|(name, _)| !name.starts_with("seen"));
+    let seen = |name: &&'static str| discoveries.contains_key(name);
+    let wanted = shape.properties().into_iter().map(|property| property.name).filter(|name| name.starts_with("seen"));
+    Found {
+        unique: checker.unique_state_count(),
+        generated: checker.state_count(),
+        depth: checker.max_depth(),
+        took: start.elapsed(),
+        broken: broken.map(|(name, path)| (*name, story::tell(shape, path.clone()))),
+        unseen: wanted.filter(|name| !seen(name)).collect(),
+    }
+}
+
+/// Searches, and fails with the history if a promise is broken. The number of different states.
+fn prove(shape: &Shape, threads: usize) -> usize {
+    let found = search(shape, threads);
+    if let Some((rule, story)) = found.broken {
+        panic!("{story}\n{rule}");
+    }
+    println!(
+        "{:<28} {:>9} states, {:>9} steps, depth {:>3}, {:.1} s",
+        shape.name,
+        found.unique,
+        found.generated,
+        found.depth,
+        found.took.as_secs_f64()
+    );
+    assert!(found.unseen.is_empty(), "{}: never {:?}", shape.name, found.unseen);
+    found.unique
+}
+
+fn number(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// A search that ends because everything was seen: a pair at rest comes back to where it was.
+#[test]
+fn a_pair_at_rest_has_few_states() {
+    let mut shape = Shape::pair("at rest");
+    shape.stagger = 1;
+    let found = search(&shape, 1);
+    assert!(found.broken.is_none(), "{:?}", found.broken);
+    assert!(found.unique < 200, "{} states", found.unique);
+}
+
+#[test]
+#[ignore = "with --profile checked"]
+fn every_history_with_one_fault_keeps_the_promises() {
+    let states: usize = shapes::one_fault().iter().map(|shape| prove(shape, 1)).sum();
+    assert!(states > 10_000, "{states}");
+}
+
+// S1, S2, S4, S5, S7, S8
+#[test]
+#[ignore = "minutes: with --profile checked"]
+fn every_small_history_keeps_the_promises_in_ten_million_states() {
+    let threads = number("MODEL_THREADS", 2);
+    let states: usize = shapes::all().iter().map(|shape| prove(shape, threads)).sum();
+    println!("{states} states in all");
+    assert!(states >= 10_000_000, "{states}");
+}
+
+#[test]
+#[ignore = "by hand: as long as one likes"]
+fn model_by_hand() {
+    let faults = u8::try_from(number("MODEL_FAULTS", 3)).unwrap();
+    let only = std::env::var("MODEL_SHAPE").ok();
+    for shape in shapes::by_hand(faults) {
+        if only.as_ref().is_none_or(|name| shape.name.contains(name.as_str())) {
+            prove(&shape, number("MODEL_THREADS", 1));
+        }
+    }
+}
+
+/// What must be found, and the search that finds it.
+fn expect(shape: &Shape, rules: &[&'static str]) {
+    let found = search(shape, 1);
+    let Some((rule, story)) = found.broken else {
+        panic!("{}: {} states, and nothing found", shape.name, found.unique);
+    };
+    println!("{:<40} {rule}: {} states, {:.1} s", shape.name, found.unique, found.took.as_secs_f64());
+    assert!(rules.contains(&rule), "{story}\n{rule}");
+    assert!(story.contains("gate") && story.lines().count() > 2, "a story is told: {story}");
+}
+
+#[test]
+#[ignore = "with --profile checked"]
+fn each_rule_fires_on_a_planted_violation() {
+    let plant = |name, plant| shapes::faults(name, 1).with_plant(plant);
+    expect(&plant("gate ignores its deadline", Plant::GateIgnoresDeadline), &[rules::ALONE]);
+    expect(&plant("deadline from the write", Plant::DeadlineFromWrite), &[rules::S4]);
+    expect(&plant("disk forgets", Plant::DiskForgets), &[rules::S2]);
+    expect(&plant("gate never closes", Plant::GateNeverCloses), &[rules::S7, rules::S5]);
+    let mut secret = shapes::parted("secret cut", 1).with_plant(Plant::SecretCut);
+    expect(&secret, &[rules::JOINED, rules::LATCHED]);
+    secret.plant = None;
+    // S1 is there to be switched on: a bare pair cannot keep it, and is found out.
+    secret.witness = true;
+    expect(&secret, &[rules::S1]);
+    let mut silent = shapes::starting("disk silent", 0, Order::Bursts).with_plant(Plant::DiskSilent);
+    silent.liveness = true;
+    expect(&silent, &[rules::SETTLED]);
+    let mut spared = shapes::standby("spared", 1);
+    spared.spared = Some(1);
+    expect(&spared, &[rules::SPARED]);
+}
+
+/// The rules for what may last a while fire, too: without the engine's part in it, it lasts.
+#[test]
+#[ignore = "with --profile checked"]
+fn each_bound_fires_on_a_mutant() {
+    let outlasted = shapes::half_mended("deaf rival outlasted").with_mutant(Mutant::DeafRivalOutlasted);
+    expect(&outlasted, &[rules::HEARD, rules::LATCHED]);
+    expect(&shapes::parted("higher epoch ignored", 1).with_mutant(Mutant::HigherEpochIgnored), &[rules::JOINED]);
+    expect(&shapes::orders("consent while open").with_mutant(Mutant::ConsentWhileOpen), &[rules::S5, rules::ALONE]);
+    expect(&shapes::orders("consent before closing").with_mutant(Mutant::ConsentBeforeClosing), &[rules::S5]);
+}
+
+/// Which of the named mutants a search over the small shapes kills, and how fast.
+#[test]
+#[ignore = "by hand: minutes"]
+fn mutants_by_hand() {
+    for mutant in shapes::mutants() {
+        let killed = shapes::all().into_iter().chain(shapes::start()).find_map(|shape| {
+            let found = search(&shape.with_mutant(mutant), number("MODEL_THREADS", 1));
+            found.broken.map(|(rule, _)| (rule, found.unique, found.took))
+        });
+        match killed {
+            Some((rule, states, took)) => {
+                println!("{mutant:?}: killed by {rule} after {states} states, {:.1} s", took.as_secs_f64());
+            }
+            None => println!("{mutant:?}: survives"),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The searches by name: what may go wrong in each, and how often.
+
+use super::*;
+
+const LINK: usize = 0;
+
+fn both_ways(path: usize) -> Cuts {
+    Cuts::of(&[(0, 1, path), (1, 0, path)])
+}
+
+/// Whatever can happen to processes, hosts, datagrams and clocks, `any` times in all. The wires are sound.
+pub fn faults(name: &'static str, any: u8) -> Shape {
+    let mut shape = Shape::pair(name);
+    shape.stagger = 1;
+    shape.budget = Budget {
+        any,
+        losses: any,
+        copies: any,
+        delays: any,
+        stops: any,
+        traps: any,
+        kills: any,
+        crashes: any,
+        slips: any,
+        ..Budget::default()
+    };
+    shape
+}
+
+/// What can happen to processes and hosts.
+pub fn processes(name: &'static str, any: u8) -> Shape {
+    let mut shape = faults(name, any);
+    shape.stagger = 0;
+    shape.budget = Budget { any, stops: any, traps: any, kills: any, crashes: any, ..Budget::default() };
+    shape
+}
+
+/// The same to the standby only.
+pub fn standby(name: &'static str, any: u8) -> Shape {
+    let mut shape = processes(name, any);
+    shape.stagger = 1;
+    shape.spared = Some(0);
+    shape
+}
+
+/// What can happen to datagrams, in any order of arrival.
+pub fn datagrams(name: &'static str, any: u8) -> Shape {
+    let mut shape = faults(name, any);
+    shape.order = Order::Any;
+    shape.moves = false;
+    shape.budget = Budget { any, losses: any, copies: any, delays: any, ..Budget::default() };
+    shape
+}
+
+/// All ways are cut and mended, `faults` more things go wrong.
+pub fn parted(name: &'static str, faults: u8) -> Shape {
+    let mut shape = Shape::pair(name);
+    shape.cuts = vec![both_ways(LINK).with(both_ways(SEGMENT))];
+    let any = faults + 1;
+    shape.budget = Budget { any, cuts: 1, stops: faults, traps: faults, kills: faults, ..Budget::default() };
+    shape
+}
+
+/// All ways are cut, and one direction is mended: only one node knows of the conflict.
+pub fn half_mended(name: &'static str) -> Shape {
+    let mut shape = one_way(name, 0);
+    shape.cuts.push(both_ways(LINK).with(both_ways(SEGMENT)));
+    shape.budget.any = 2;
+    shape.budget.cuts = 2;
+    shape
+}
+
+/// One direction is cut, or the other.
+pub fn one_way(name: &'static str, faults: u8) -> Shape {
+    let mut shape = parted(name, faults);
+    let way = |from, to| Cuts::of(&[(from, to, LINK), (from, to, SEGMENT)]);
+    shape.cuts = vec![way(0, 1), way(1, 0)];
+    shape
+}
+
+/// The link is cut or the segment, never both.
+pub fn links(name: &'static str, faults: u8) -> Shape {
+    let mut shape = parted(name, faults);
+    shape.cuts = vec![both_ways(LINK)];
+    shape.moves = faults > 0;
+    shape
+}
+
+/// Nobody has started yet.
+pub fn starting(name: &'static str, any: u8, order: Order) -> Shape {
+    let mut shape = processes(name, any);
+    shape.moves = any > 0;
+    shape.settled = false;
+    shape.stagger = 3;
+    shape.order = order;
+    shape
+}
+
+/// Operators switch, and one thing goes wrong.
+pub fn orders(name: &'static str) -> Shape {
+    let mut shape = faults(name, 1);
+    shape.budget.any = 2;
+    shape.budget.orders = 1;
+    shape.orders = vec![(0, Command::Switch(GROUP)), (1, Command::Switch(GROUP)), (0, Command::Stop)];
+    shape
+}
+
+/// The interface of one node loses its carrier, and one thing goes wrong.
+pub fn carriers(name: &'static str) -> Shape {
+    let mut shape = processes(name, 1);
+    shape.budget.any = 2;
+    shape.budget.carriers = 1;
+    shape
+}
+
+/// The preferred node takes its group back.
+pub fn preempting(name: &'static str) -> Shape {
+    let mut shape = processes(name, 1);
+    shape.preempt = true;
+    shape
+}
+
+/// Small enough for every run of the tests.
+pub fn one_fault() -> Vec<Shape> {
+    let mut calm = faults("one fault, L5", 1);
+    calm.liveness = true;
+    vec![calm, preempting("one fault, preemption"), links("the link cut", 0), standby("one fault of the standby", 1)]
+}
+
+pub fn start() -> Vec<Shape> {
+    vec![starting("start, one fault", 1, Order::Bursts)]
+}
+
+/// Ten million states and more.
+pub fn all() -> Vec<Shape> {
+    let mut shapes = one_fault();
+    shapes.extend(start());
+    shapes.extend([
+        starting("start, in order", 0, Order::Queues),
+        orders("switch and a fault"),
+        carriers("carrier and a fault"),
+        links("link cut and a fault", 1),
+        parted("parted and a fault", 1),
+        one_way("one way cut and a fault", 1),
+        half_mended("half mended"),
+        datagrams("two datagrams, any order", 2),
+        standby("three faults of the standby", 3),
+        processes("two processes", 2),
+        faults("two faults", 2),
+    ]);
+    shapes
+}
+
+/// As much as one has time for.
+pub fn by_hand(any: u8) -> Vec<Shape> {
+    vec![
+        faults("faults", any),
+        processes("processes", any),
+        parted("parted", any - 1),
+        one_way("one way", any - 1),
+        starting("start", any - 1, Order::Bursts),
+        starting("start, any order", any - 2, Order::Any),
+        datagrams("datagrams", any),
+    ]
+}
+
+/// Those of the named mutants that break something which a bare pair without neighbours, strangers and recordings has.
+pub fn mutants() -> Vec<Mutant> {
+    use Mutant::*;
+    vec![
+        LeaseFromNextPulse,
+        LeaseRelative,
+        LapsedLeaseRenewed,
+        RefusalIgnored,
+        RefusedLeaseAdopted,
+        LapseClosesNothing,
+        GenerationReused,
+        LatchOff,
+        ReserveBeforeDisk,
+        OpenedWithoutReserve,
+        FormerReserveReused,
+        EpochsNotLearned,
+        OutrankedStays,
+        ConsentWhileOpen,
+        ConsentBeforeClosing,
+        ConsentsCross,
+        LowEpochConsented,
+        StaleConsentCounts,
+        HoldIgnored,
+        BlindStartConsents,
+        StallNotNoticed,
+        ClaimNotSent,
+        NoListening,
+        VetoIgnored,
+        OneProbeEnough,
+        SegmentUnused,
+        GoodbyeWhileOpen,
+        HigherEpochIgnored,
+        LowerEpochWins,
+        DeafClaimIgnored,
+        DeafRivalOutlasted,
+        DeafNotTold,
+        EchoNotRequired,
+        ProofNotRequired,
+        OvertakenBelieved,
+    ]
+}
