@@ -79,6 +79,11 @@ impl Engine {
         self.peers.iter().flat_map(|peer| &peer.links).map(|link| link.received).sum()
     }
 
+    /// How many neighbours are known on an interface.
+    pub(crate) fn view_neighbours(&self, interface: usize) -> usize {
+        self.segments[interface].known()
+    }
+
     /// The session of a peer, if it has proven it.
     pub(crate) fn view_verified(&self, peer: usize) -> Option<u64> {
         self.peers[peer].sessions.verified()

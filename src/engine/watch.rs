@@ -106,6 +106,12 @@ impl Segment {
         self.neighbours.retain(|known| known.mac != mac);
     }
 
+    /// How many neighbours are known.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn known(&self) -> usize {
+        self.neighbours.len()
+    }
+
     pub fn note_gateway(&mut self, address: IpAddr, mac: Option<MacAddr>) {
         self.gateway = Some((address, mac));
     }

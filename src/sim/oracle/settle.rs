@@ -1,6 +1,5 @@
 //! L5: when faults stop, one active within ten seconds, whatever happened before.
 
-use crate::engine::Waiting;
 use crate::sim::node::Node;
 use crate::sim::world::Sim;
 
@@ -22,8 +21,10 @@ fn may_have(sim: &Sim, at: usize, group: usize) -> bool {
     // S6: a neighbour that is gone for good holds a takeover up for ten minutes; a peer that was never heard looks like one.
     let interface = sim.plan.groups[group].interface;
     let empty = sim.hosts.iter().all(|host| host.plan.interface != interface);
-    let isolated = || engine.report(sim.local(at)).groups[place].waiting == Waiting::Isolated;
-    node.is_running() && !view.paused && !(view.state_damaged && alone) && !(alone && empty && isolated())
+    node.is_running()
+        && !view.paused
+        && !(view.state_damaged && alone)
+        && !(alone && empty && engine.view_neighbours(interface) > 0)
 }
 
 /// How things stand, for people.
