@@ -79,8 +79,6 @@ mutants! {
     ConsentWhileOpen,
     /// In a handover the former active consents first and closes a pulse later (S8).
     ConsentBeforeClosing,
-    /// When claims cross, both consent (S8).
-    ConsentsCross,
     /// A claim with a lower epoch than seen gets consent (S2).
     LowEpochConsented,
     /// A consent from before a stall still counts (S8).

@@ -18,6 +18,7 @@
 
 mod clock;
 mod coverage;
+mod directed;
 mod faults;
 mod history;
 mod hosts;
@@ -25,6 +26,8 @@ mod kernel;
 mod many;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod mutants;
 mod names;
 mod net;
 mod node;

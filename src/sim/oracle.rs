@@ -13,10 +13,14 @@ use crate::types::{Epoch, MonoTime};
 use std::time::Duration;
 
 mod answers;
+mod beliefs;
 mod clients;
 mod epochs;
 mod gates;
+mod grants;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 pub use clients::CORRECTED;
 pub use settle::{is_settled, states};
@@ -42,6 +46,12 @@ pub struct Seen {
     used: Vec<Epoch>,
     /// By group: the epoch it claims, and since when.
     claims: Vec<(Epoch, MonoTime)>,
+    /// By group: when it was opened last.
+    opened: Vec<Real>,
+    /// By group: for how long it carried connections on when it last did.
+    pub carried: Vec<Duration>,
+    /// What its process was told.
+    pub beliefs: beliefs::Beliefs,
     /// By group: it was open when its gate was replaced, and may be opened again with the same epoch.
     reopens: Vec<Epoch>,
     /// When its process went on after a stall.
@@ -66,6 +76,8 @@ pub struct Seen {
 /// Since when two nodes reach each other.
 #[derive(Clone, Default)]
 struct Pair {
+    /// Frames of the second reach the machine of the first.
+    reached: Option<Real>,
     /// In both directions, both processes running and knowing their gates.
     joined: Option<Real>,
     /// By interface: the segment between them is sound.
@@ -113,6 +125,9 @@ impl Oracle {
             told: none.clone(),
             used: none.clone(),
             claims: vec![(Epoch::NONE, MonoTime::ZERO); groups],
+            opened: vec![Real(0); groups],
+            carried: vec![Duration::ZERO; groups],
+            beliefs: beliefs::Beliefs::default(),
             reopens: none.clone(),
             resumed: MonoTime::ZERO,
             least: timing,
@@ -149,7 +164,7 @@ impl Oracle {
     }
 
     /// Notes `story` unless the promise holds.
-    fn hold(&mut self, holds: bool, story: impl FnOnce() -> String) {
+    pub fn hold(&mut self, holds: bool, story: impl FnOnce() -> String) {
         if !holds {
             self.violated(story);
         }

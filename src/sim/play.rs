@@ -1,6 +1,7 @@
 //! How a run goes: what is done to the nodes in which order, and the story of a failure.
 
 use super::coverage::Coverage;
+use super::directed;
 use super::faults;
 use super::history::Want;
 use super::oracle::states;
@@ -23,6 +24,34 @@ pub enum Mode {
     Disturb,
     /// A host is lost: it is taken over within the bound (L1)
     LoseHost,
+    /// A group is moved by an operator (L3)
+    HandOver,
+    /// An agent says goodbye: nobody waits for a silence (L1)
+    Leave,
+    /// An agent is restarted within its lease (L2)
+    Restart,
+    /// Somebody answers probes in the name of a dead node (S6)
+    ForgeAnswers,
+    /// Neighbours fall silent when a host is lost (S6)
+    FallSilent,
+    /// An active loses its carrier (L1)
+    LoseCarrier,
+    /// The preferred node has its groups
+    Prefer,
+    /// A renewal is written when the lease is over (S7)
+    RenewLate,
+    /// Hosts miss the first announcement (L4)
+    MissFirst,
+    /// All wires between the nodes are cut, and mended (S8, L4)
+    Divide,
+    /// A process is stopped while it lets go (S8)
+    StopInHandover,
+    /// A consent is read late (S8)
+    ConsentLate,
+    /// Most groups are served by nobody (S8)
+    ProbeIdle,
+    /// A cable holds now and then (S8)
+    LooseCable,
 }
 
 /// What came of a run.
@@ -58,11 +87,7 @@ pub fn run(seed: u64, mode: Mode, want: Want) -> Outcome {
 pub fn run_mutated(seed: u64, mutants: Mutants, mode: Mode, want: Want) -> Outcome {
     CURRENT.set(seed);
     let mut sim = Sim::new(seed, mutants, want);
-    let ended = catch_unwind(AssertUnwindSafe(|| match mode {
-        Mode::Play => play(&mut sim),
-        Mode::Disturb => disturb(&mut sim),
-        Mode::LoseHost => lose_host(&mut sim),
-    }));
+    let ended = catch_unwind(AssertUnwindSafe(|| act(&mut sim, mode)));
     if let Err(cause) = ended {
         let text = cause.downcast_ref::<String>().map(String::as_str);
         let text = text.or(cause.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned();
@@ -80,6 +105,30 @@ pub fn run_mutated(seed: u64, mutants: Mutants, mode: Mode, want: Want) -> Outco
     coverage.steps = sim.steps;
     coverage.divided = u64::from(sim.oracle.both > 0);
     Outcome { failure, coverage, lines: sim.history.lines }
+}
+
+fn act(sim: &mut Sim, mode: Mode) {
+    let directed = match mode {
+        Mode::Play => return play(sim),
+        Mode::Disturb => disturb,
+        Mode::LoseHost => lose_host,
+        Mode::HandOver => directed::hand_over,
+        Mode::Leave => directed::leave,
+        Mode::Restart => directed::restart,
+        Mode::ForgeAnswers => directed::forge_answers,
+        Mode::FallSilent => directed::fall_silent,
+        Mode::LoseCarrier => directed::lose_carrier,
+        Mode::Prefer => directed::prefer,
+        Mode::RenewLate => directed::renew_late,
+        Mode::MissFirst => directed::miss_first,
+        Mode::Divide => directed::divide,
+        Mode::StopInHandover => directed::stop_in_handover,
+        Mode::ConsentLate => directed::consent_late,
+        Mode::ProbeIdle => directed::probe_idle,
+        Mode::LooseCable => directed::loose_cable,
+    };
+    calm(sim);
+    directed(sim);
 }
 
 /// Runs a seed that has failed once more, and tells its story.
@@ -125,7 +174,7 @@ fn play(sim: &mut Sim) {
 }
 
 /// Everybody started with clocks and files as they should be, every group served, nothing pending.
-fn calm(sim: &mut Sim) {
+pub(super) fn calm(sim: &mut Sim) {
     for at in 0..sim.nodes.len() {
         sim.nodes[at].config = super::node::Config::new(&sim.plan);
         sim.faulty = false;
@@ -146,7 +195,6 @@ fn calm(sim: &mut Sim) {
 
 // L2
 fn disturb(sim: &mut Sim) {
-    calm(sim);
     let before = sim.oracle.openings.clone();
     let (timing, now) = (sim.plan.timing(), sim.now);
     let kind = if sim.net.udp == 1 { [0, 2][sim.random.below(2)] } else { sim.random.below(3) };
@@ -185,7 +233,6 @@ fn disturb(sim: &mut Sim) {
 
 // L1
 fn lose_host(sim: &mut Sim) {
-    calm(sim);
     let timing = sim.plan.timing();
     let gone = sim.random.below(sim.nodes.len());
     sim.lose_power(gone, false);

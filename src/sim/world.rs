@@ -30,6 +30,8 @@ mod wires;
 
 /// Datagrams kept to be replayed.
 const RECORDED: usize = 64;
+/// The cluster's keys.
+const KEYS: [(u8, [u8; 32]); 1] = [(1, [7; 32])];
 
 /// Who asks for an address.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +127,8 @@ pub struct Sim {
     pub history: History,
     pub recorded: Vec<Recording>,
     pub keys: Arc<KeyRing>,
+    /// The same keys for the oracle, whatever rule is broken.
+    pub strict: KeyRing,
     pub mutants: Mutants,
     /// Wires or processes are not as they were: the oracle has to look who reaches whom.
     pub touched: bool,
@@ -156,7 +160,8 @@ impl Sim {
             coverage: Coverage::default(),
             history: History::new(want),
             recorded: Vec::new(),
-            keys: Arc::new(KeyRing::new("simulated", &[(1, [7; 32])]).mutated(mutants)),
+            keys: Arc::new(KeyRing::new("simulated", &KEYS).mutated(mutants)),
+            strict: KeyRing::new("simulated", &KEYS),
             mutants,
             touched: true,
             faulty: true,
@@ -273,9 +278,12 @@ impl Sim {
     pub fn take(&mut self, at: usize, event: Event<'_>) {
         let local = self.local(at);
         let mut out = std::mem::take(&mut self.out);
+        let mut before = 0;
         if let Some(engine) = self.nodes[at].engine.as_mut() {
+            before = engine.view_believed();
             engine.handle(local, event, &mut out);
         }
+        Oracle::check_beliefs(self, at, &event, before);
         self.steps += 1;
         self.carry_out_or_stop(at, out, local);
         Oracle::after_event(self, at);

@@ -106,6 +106,7 @@ impl Oracle {
                     .collect();
                 let pair = sim.oracle.pair(first, second);
                 follow(&mut pair.joined, joined);
+                follow(&mut pair.reached, back.udp);
                 follow(&mut pair.hears, hears);
                 for (since, sound) in pair.segment.iter_mut().zip(sound) {
                     follow(since, sound);

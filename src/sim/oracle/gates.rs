@@ -3,9 +3,9 @@
 use super::Oracle;
 use crate::config::Profile;
 use crate::engine::GateAction;
+use crate::mutant::Mutant;
 use crate::sim::world::Sim;
 use crate::types::{Epoch, InterfaceId, MonoTime};
-use crate::wire::pulse::Role;
 use std::time::Duration;
 
 /// A neighbour that was not seen for so long may have been forgotten.
@@ -21,8 +21,11 @@ impl Oracle {
                 let group = sim.nodes[at].table[usize::from(group.0)];
                 Oracle::open_gate(sim, at, group, epoch, decided);
             }
-            GateAction::Close { group, .. } => {
+            GateAction::Close { group, carry_until } => {
                 let group = sim.nodes[at].table[usize::from(group.0)];
+                if carry_until != MonoTime::ZERO {
+                    sim.oracle.seen[at].carried[group] = carry_until.since(decided);
+                }
                 if sim.nodes[at].is_attached(sim.plan.groups[group].interface) {
                     sim.nodes[at].kernel.open[group] = Epoch::NONE;
                     sim.oracle.seen[at].reopens[group] = Epoch::NONE;
@@ -53,7 +56,12 @@ impl Oracle {
             return;
         }
         let (local, lease) = (sim.local(at), sim.nodes[at].config.timing.lease);
+        let relative = sim.mutants.is_on(Mutant::LeaseRelative);
+        let until = if relative { local + until.since(decided) } else { until };
         sim.nodes[at].kernel.gates[interface].until = until;
+        let gate = sim.nodes[at].kernel.gates[interface];
+        let again = gate.is_live(local) && sim.oracle.seen[at].turned_away[interface] == gate.generation;
+        sim.oracle.hold(!again, || format!("S7: a lapsed lease of node {at} is renewed, and answers again"));
         sim.oracle.hold(until <= decided + lease && until <= local + lease, || {
             format!("S4: a lease of node {at} is counted from later than its wake-up: {until:?}, {decided:?}")
         });
@@ -69,8 +77,10 @@ impl Oracle {
         sim.nodes[at].kernel.open[group] = epoch;
         if decided == sim.local(at) && sim.oracle.seen[at].reopens[group] != epoch {
             Oracle::check_evidence(sim, at, group, epoch);
+            Oracle::check_grant(sim, at, group, epoch);
         }
         sim.oracle.open(at, group, epoch);
+        sim.oracle.seen[at].opened[group] = sim.now;
         sim.oracle.seen[at].reopens[group] = Epoch::NONE;
     }
 
@@ -191,6 +201,8 @@ impl Oracle {
         oracle.hold(open == view.open, || {
             format!("S7: the gate of node {at} group {group} is open: {open}, its role is {:?}", view.role)
         });
-        oracle.hold(!(open && view.role == Role::Paused), || format!("S7: a paused group of node {at} is open"));
+        if open {
+            Oracle::check_active(sim, at, group, view.epoch);
+        }
     }
 }

@@ -54,6 +54,9 @@ impl Sim {
         }
         open.sort_unstable();
         let refused = gate.is_refused();
+        if refused {
+            self.oracle.note_refusal_told(at, interface, gate.generation);
+        }
         let (until, generation) = (gate.until, gate.generation);
         let interface = interface_id(interface);
         self.take(at, Event::Adopted { interface, until, generation, refused, open: &open });

@@ -6,6 +6,7 @@ use crate::sim::clock::{Clock, Real};
 use crate::sim::kernel::Kernel;
 use crate::sim::names::{id, interface_id, key, ms, second_vip, udp, vip};
 use crate::sim::node::{Config, GroupConfig, Pause, Waiting};
+use crate::sim::oracle::Oracle;
 use crate::types::{LinkId, LinkPath, MonoTime};
 use crate::wire::pulse::Digests;
 use std::sync::Arc;
@@ -117,6 +118,7 @@ impl Sim {
         self.touched = true;
         self.oracle.begin_life(at, local, self.nodes[at].config.timing);
         self.oracle.disturb(at, self.now);
+        Oracle::begin_beliefs(self, at);
         self.note(|sim| format!("node {at}: agent starts with {:?}", sim.nodes[at].disk.content));
         // As it may be: links first and the gate found later, or all at once.
         // A lease that is longer than the listening time of the present file may be found after it.

@@ -1,6 +1,7 @@
 //! What happens on the clients' segments: probes, answers, announcements, and what hosts and agents make of them.
 
 use super::{Asker, Due, Sim};
+use crate::mutant::Mutant;
 use crate::sim::names::{group_of, host_address, host_mac, host_of, mac, node_of, vip};
 use crate::sim::node::Waiting;
 use crate::types::{MacAddr, MonoTime, Vip};
@@ -91,7 +92,9 @@ impl Sim {
         if gate.is_live(local) {
             self.answer(to, interface, asker, group);
         } else if gate.there && gate.until != MonoTime::ZERO && local >= gate.until {
-            gate.refused = gate.generation;
+            if !self.mutants.is_on(Mutant::LatchOff) {
+                gate.refused = gate.generation;
+            }
             self.oracle.note_refusal(to, interface, gate.generation);
         }
     }

@@ -1,0 +1,159 @@
+//! Every mutant is killed, and the engine as it is passes the same seeds under the same rules.
+
+use super::Want;
+use super::play::{Mode, run_mutated};
+use crate::mutant::{Mutant, Mutants};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How a mutant came to its end.
+struct Kill {
+    seeds: u64,
+    spent: Duration,
+    story: String,
+}
+
+/// Runs seeds until one fails.
+fn hunt(mutants: Mutants, mode: Mode, limit: u64) -> Option<Kill> {
+    let start = Instant::now();
+    (0..limit).find_map(|seed| {
+        let story = run_mutated(seed, mutants, mode, Want::Nothing).failure?;
+        let story = story.lines().next().unwrap_or_default().to_owned();
+        Some(Kill { seeds: seed + 1, spent: start.elapsed(), story })
+    })
+}
+
+/// Does the work of `count` pieces on all cores.
+fn share<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let piece = next.fetch_add(1, Ordering::Relaxed);
+                    if piece >= count {
+                        return;
+                    }
+                    let result = work(piece);
+                    done.lock().unwrap().push((piece, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap();
+    done.sort_by_key(|(piece, _)| *piece);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// In which runs a mutant is hunted, and which promises it may break first.
+type Case = (Mutant, Mode, &'static [&'static str]);
+
+const CASES: &[Case] = &[
+    (Mutant::LeaseFromNextPulse, Mode::Play, &["S4"]),
+    (Mutant::LeaseRelative, Mode::Play, &["S4"]),
+    (Mutant::LapsedLeaseRenewed, Mode::Play, &["S7"]),
+    (Mutant::RefusalIgnored, Mode::Play, &["S7"]),
+    (Mutant::RefusedLeaseAdopted, Mode::RenewLate, &["S7"]),
+    (Mutant::LapseClosesNothing, Mode::Play, &["S7"]),
+    (Mutant::GenerationReused, Mode::Play, &["S7"]),
+    (Mutant::LatchOff, Mode::RenewLate, &["S7"]),
+    (Mutant::CarrierLossIgnored, Mode::LoseCarrier, &["L1"]),
+    (Mutant::ReleaseWithoutHeir, Mode::LoseCarrier, &["L1"]),
+    (Mutant::DrainForgotten, Mode::HandOver, &["L3"]),
+    (Mutant::AnnouncedBeforeOpening, Mode::Play, &["S3"]),
+    (Mutant::AnnouncedOnce, Mode::MissFirst, &["L4"]),
+    (Mutant::WinnerSilent, Mode::Divide, &["L4"]),
+    (Mutant::ReserveBeforeDisk, Mode::Play, &["S2"]),
+    (Mutant::OpenedWithoutReserve, Mode::Play, &["S2"]),
+    (Mutant::FailedWriteTrusted, Mode::Play, &["S2"]),
+    (Mutant::FormerReserveReused, Mode::Play, &["S2"]),
+    (Mutant::EpochsNotLearned, Mode::Play, &["S2"]),
+    (Mutant::OutrankedStays, Mode::Play, &["S2"]),
+    (Mutant::DamagedStateOpens, Mode::Play, &["S7"]),
+    (Mutant::PausedOpens, Mode::Play, &["S7", "L5"]),
+    (Mutant::ConsentWhileOpen, Mode::HandOver, &["S8"]),
+    (Mutant::ConsentBeforeClosing, Mode::StopInHandover, &["S8"]),
+    (Mutant::LowEpochConsented, Mode::Play, &["S2", "S8"]),
+    (Mutant::StaleConsentCounts, Mode::ConsentLate, &["S8"]),
+    (Mutant::HoldIgnored, Mode::HandOver, &["L3"]),
+    (Mutant::NoRightOfWay, Mode::Prefer, &["prefer"]),
+    (Mutant::PreemptsAtOnce, Mode::Prefer, &["prefer"]),
+    (Mutant::BlindStartConsents, Mode::Restart, &["L2", "S8"]),
+    (Mutant::RowsSentOnce, Mode::Play, &["L5", "S8"]),
+    (Mutant::FormerAckCounts, Mode::Play, &["L5", "S8"]),
+    (Mutant::RowGapsIgnored, Mode::Play, &["S8", "S2", "L5"]),
+    (Mutant::StallNotNoticed, Mode::Play, &["S8"]),
+    (Mutant::ClaimNotSent, Mode::Play, &["S8"]),
+    (Mutant::NoListening, Mode::Play, &["S7", "S8"]),
+    (Mutant::VetoIgnored, Mode::Play, &["S8"]),
+    (Mutant::VetoUnlimited, Mode::ForgeAnswers, &["S6"]),
+    (Mutant::OneProbeEnough, Mode::Restart, &["L2"]),
+    (Mutant::AnyAddressProbed, Mode::ProbeIdle, &["S8"]),
+    (Mutant::IsolatedTakesOver, Mode::Play, &["S8"]),
+    (Mutant::IsolationUnlimited, Mode::FallSilent, &["S6"]),
+    (Mutant::IsolatedProbesCount, Mode::LooseCable, &["S8"]),
+    (Mutant::RefusedIsGoodbye, Mode::Play, &["S8"]),
+    (Mutant::GoodbyeIgnored, Mode::Leave, &["L1"]),
+    (Mutant::GoodbyeWhileOpen, Mode::Leave, &["S8"]),
+    (Mutant::OldGoodbyeCounts, Mode::Play, &["S8"]),
+    (Mutant::SegmentUnused, Mode::Play, &["S8", "L5"]),
+    (Mutant::QueriesUnanswered, Mode::Disturb, &["L2"]),
+    (Mutant::HigherEpochIgnored, Mode::Divide, &["S2", "S8"]),
+    (Mutant::LowerEpochWins, Mode::Divide, &["S2", "S8", "L5"]),
+    (Mutant::DeafClaimIgnored, Mode::Play, &["S8"]),
+    (Mutant::DeafRivalOutlasted, Mode::Play, &["S8"]),
+    (Mutant::DeafNotTold, Mode::Play, &["S8", "L5"]),
+    (Mutant::TagNotChecked, Mode::Play, &["S6"]),
+    (Mutant::ReplayWindowOff, Mode::Play, &["S6"]),
+    (Mutant::EchoNotRequired, Mode::Play, &["S6"]),
+    (Mutant::ProofNotRequired, Mode::Play, &["S6"]),
+    (Mutant::OvertakenBelieved, Mode::Play, &["S8", "S2", "L5"]),
+];
+
+/// Seeds after which a mutant counts as surviving.
+const LIMIT: u64 = 2_000;
+
+#[test]
+fn every_mutant_has_its_case() {
+    for (mutant, _) in Mutant::ALL {
+        let cases = CASES.iter().filter(|(other, ..)| other == mutant).count();
+        assert_eq!(cases, 1, "{mutant:?}");
+    }
+}
+
+/// With `VIPAIR_MUTANTS=FILE` the table of the documentation is written there.
+#[test]
+#[ignore = "a minute without optimisation; scripts/test runs it with the profile `checked`"]
+fn every_mutant_is_killed_and_the_engine_passes_the_same_seeds() {
+    let kills = share(CASES.len(), |at| hunt(Mutants::only(CASES[at].0), CASES[at].1, LIMIT));
+    let (mut survivors, mut needed, mut table) = (Vec::new(), Vec::<(Mode, u64)>::new(), String::new());
+    for ((mutant, mode, killers), kill) in CASES.iter().zip(kills) {
+        let what = Mutant::ALL.iter().find(|(other, _)| other == mutant).map_or("", |(_, what)| what.trim());
+        let Some(Kill { seeds, spent, story }) = kill else {
+            survivors.push(format!("{mutant:?} survives {LIMIT} seeds of {mode:?}"));
+            continue;
+        };
+        table +=
+            &format!("| {mutant:?} | {what} | {mode:?} | {story} | {seeds} | {:.1} |\n", spent.as_secs_f64() * 1e3);
+        if !killers.iter().any(|killer| story.starts_with(killer)) {
+            survivors.push(format!("{mutant:?} is killed in {mode:?} by another rule: {story}"));
+        }
+        match needed.iter_mut().find(|(other, _)| other == mode) {
+            Some((_, most)) => *most = seeds.max(*most),
+            None => needed.push((*mode, seeds)),
+        }
+    }
+    println!("{table}");
+    if let Ok(file) = std::env::var("VIPAIR_MUTANTS") {
+        std::fs::write(file, &table).unwrap();
+    }
+    let wrong = share(needed.len(), |at| Some((needed[at], hunt(Mutants::NONE, needed[at].0, needed[at].1)?.story)));
+    let wrong: Vec<_> = wrong.into_iter().flatten().collect();
+    println!("the engine as it is passed {needed:?}");
+    assert!(wrong.is_empty(), "the engine as it is fails: {wrong:?}");
+    assert!(survivors.is_empty(), "{}", survivors.join("\n"));
+    assert!(CASES.len() >= 20);
+}
