@@ -79,6 +79,8 @@ mutants! {
     ConsentWhileOpen,
     /// In a handover the former active consents first and closes a pulse later (S8).
     ConsentBeforeClosing,
+    /// When claims cross, both consent (S8).
+    ConsentsCross,
     /// A claim with a lower epoch than seen gets consent (S2).
     LowEpochConsented,
     /// A consent from before a stall still counts (S8).
@@ -129,8 +131,6 @@ mutants! {
     GoodbyeWhileOpen,
     /// No pulse travels over the segment when all links are silent (S8).
     SegmentUnused,
-    /// Queries are not answered: two lost pulses are a takeover (L2).
-    QueriesUnanswered,
 
     // Conflict.
     /// A higher epoch closes nothing (S8).

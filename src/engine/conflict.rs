@@ -26,6 +26,16 @@ impl Engine {
         }
     }
 
+    /// A peer that was active when it fell silent is heard again, and we are active: both may have answered. It may have
+    /// closed on our word before we hear its own, and then nothing but this tells its clients who is left (L4).
+    pub(super) fn announce_after_division(&mut self, peer: usize, now: MonoTime) {
+        for at in 0..self.groups.len() {
+            if self.groups[at].is_open() && self.peers[peer].is_active(super::group_id(at)) {
+                self.announce_anew(at, now);
+            }
+        }
+    }
+
     /// True when a node with a lower epoch that should have closed cannot hear us, and we hear it: of the two only
     /// we know, so we give way although our epoch is higher (S8). The bound leaves it time to hear us after all.
     pub(super) fn is_hopeless(&mut self, at: usize, peer: usize, now: MonoTime) -> bool {

@@ -58,6 +58,7 @@ impl Engine {
                 continue;
             }
             let rival = self.groups[at].claim != Epoch::NONE && self.setup.me < self.peers[peer].id;
+            let rival = rival && !self.is_mutant(Mutant::ConsentsCross);
             if rival && !self.peers[peer].deaf {
                 // Both claim: the lower number goes first, whatever either configuration prefers.
                 continue;

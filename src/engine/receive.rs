@@ -43,7 +43,7 @@ impl Engine {
                     self.begin_peer_session(peer, out);
                 }
                 let anew = self.believe(peer, link, &header, rows, now, out);
-                let asked = header.flags.query && !self.is_mutant(Mutant::QueriesUnanswered);
+                let asked = header.flags.query;
                 if asked && header.flags.deaf && !segment {
                     // It hears us on no link, perhaps not on this one either: answer on all ways.
                     self.send_pulse(peer, false, now, out);
@@ -87,6 +87,7 @@ impl Engine {
         let mutants = self.setup.mutants;
         let known = &mut self.peers[peer];
         let quiet = known.silence(self.resumed, now) >= suspicion || known.hint || known.heard.is_none();
+        let returned = known.heard.is_some() && known.silence(self.resumed, now) >= self.setup.timing.silence;
         known.heard = Some(now);
         known.hint = false;
         known.watch = None;
@@ -119,6 +120,9 @@ impl Engine {
             if anew {
                 known.forget_table();
             }
+        }
+        if returned {
+            self.announce_after_division(peer, now);
         }
         let news = self.take_rows(peer, header, rows);
         self.dirty |= changed || news;

@@ -1,5 +1,6 @@
 //! Engines joined back to back under virtual time, with a gate model that checks the promises after every step.
 
+mod division;
 mod goodbye;
 mod promises;
 mod reload;

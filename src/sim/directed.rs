@@ -180,24 +180,6 @@ pub fn lose_carrier(sim: &mut Sim) {
         .hold(taken, || format!("L1: group {group} is not taken over at once when node {from} loses its carrier"));
 }
 
-// S7: a renewal that comes after the lease was found over opens nothing, and nobody adopts it.
-pub fn renew_late(sim: &mut Sim) {
-    let Some((_, at, _)) = scene(sim) else { return };
-    let timing = sim.plan.timing();
-    let spare = timing.silence * 2 + timing.pulse * 2;
-    sim.nodes[at].trap = Some(timing.lease + spare);
-    sim.run(timing.pulse * 2);
-    sim.traffic();
-    sim.run(timing.lease);
-    sim.traffic();
-    // It goes on with what it held, and stops again in the middle of what follows from it.
-    sim.nodes[at].trap = Some(timing.lease * 2);
-    sim.run(spare + timing.pulse);
-    sim.kill(at);
-    sim.start(at);
-    sim.run(timing.lease);
-}
-
 /// The hosts that have an entry of a group.
 fn hosts(sim: &Sim, group: usize) -> Vec<usize> {
     (0..sim.hosts.len()).filter(|&host| sim.hosts[host].cache[group].is_some()).collect()
@@ -300,22 +282,6 @@ pub fn consent_late(sim: &mut Sim) {
     sim.set_carrier(from, interface, true);
     sim.traffic();
     alone(sim, group, timing.lease + timing.silence * 10 + Duration::from_secs(3), "after one of them was stopped");
-}
-
-// S8: that nobody answers for a group which nobody serves proves nothing.
-pub fn probe_idle(sim: &mut Sim) {
-    let Some((group, from, _)) = scene(sim) else { return };
-    let timing = sim.plan.timing();
-    for at in [0, 1] {
-        for idle in (0..sim.plan.groups.len()).filter(|idle| *idle != group) {
-            let number = place(sim, at, idle);
-            sim.offer(at, Waiting::Command(Command::Pause(number)));
-        }
-        // A pause of an active is a handover first, and what is handed to a paused node stays.
-        sim.run(Duration::from_secs(5));
-    }
-    sim.kill(from);
-    alone(sim, group, timing.lease * 2, "although one was asked and answered");
 }
 
 // S8: probes that nobody could hear prove nothing when the cable holds again for a moment.

@@ -38,8 +38,6 @@ pub enum Mode {
     LoseCarrier,
     /// The preferred node has its groups
     Prefer,
-    /// A renewal is written when the lease is over (S7)
-    RenewLate,
     /// Hosts miss the first announcement (L4)
     MissFirst,
     /// All wires between the nodes are cut, and mended (S8, L4)
@@ -48,8 +46,6 @@ pub enum Mode {
     StopInHandover,
     /// A consent is read late (S8)
     ConsentLate,
-    /// Most groups are served by nobody (S8)
-    ProbeIdle,
     /// A cable holds now and then (S8)
     LooseCable,
 }
@@ -119,12 +115,10 @@ fn act(sim: &mut Sim, mode: Mode) {
         Mode::FallSilent => directed::fall_silent,
         Mode::LoseCarrier => directed::lose_carrier,
         Mode::Prefer => directed::prefer,
-        Mode::RenewLate => directed::renew_late,
         Mode::MissFirst => directed::miss_first,
         Mode::Divide => directed::divide,
         Mode::StopInHandover => directed::stop_in_handover,
         Mode::ConsentLate => directed::consent_late,
-        Mode::ProbeIdle => directed::probe_idle,
         Mode::LooseCable => directed::loose_cable,
     };
     calm(sim);

@@ -30,7 +30,6 @@ mod wires;
 
 /// Datagrams kept to be replayed.
 const RECORDED: usize = 64;
-/// The cluster's keys.
 const KEYS: [(u8, [u8; 32]); 1] = [(1, [7; 32])];
 
 /// Who asks for an address.
@@ -127,7 +126,6 @@ pub struct Sim {
     pub history: History,
     pub recorded: Vec<Recording>,
     pub keys: Arc<KeyRing>,
-    /// The same keys for the oracle, whatever rule is broken.
     pub strict: KeyRing,
     pub mutants: Mutants,
     /// Wires or processes are not as they were: the oracle has to look who reaches whom.
@@ -278,11 +276,9 @@ impl Sim {
     pub fn take(&mut self, at: usize, event: Event<'_>) {
         let local = self.local(at);
         let mut out = std::mem::take(&mut self.out);
-        let mut before = 0;
-        if let Some(engine) = self.nodes[at].engine.as_mut() {
-            before = engine.view_believed();
-            engine.handle(local, event, &mut out);
-        }
+        let Some(engine) = self.nodes[at].engine.as_mut() else { return };
+        let before = engine.view_believed();
+        engine.handle(local, event, &mut out);
         Oracle::check_beliefs(self, at, &event, before);
         self.steps += 1;
         self.carry_out_or_stop(at, out, local);
