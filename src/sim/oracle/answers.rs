@@ -70,9 +70,11 @@ impl Oracle {
         let over = |since: Option<Real>, bound: Duration| since.is_some_and(|since| now.since(since) > bound);
         let oracle = &mut sim.oracle;
         let pair = oracle.pair(first, second);
-        let (v1, v2) = (over(pair.joined, joined), over(pair.segment[interface], latched));
-        // The last claim before an opening may still be on its way.
-        let v3 = now.since(since) > joined && over(pair.hears, if lower { joined } else { deaf });
+        // The last claim before an opening may still be on its way, a probe interval after it was sent.
+        let late = now.since(since) > joined;
+        let v1 = (late || way <= pulse / 10) && over(pair.joined, joined);
+        let v2 = over(pair.segment[interface], latched);
+        let v3 = late && over(pair.hears, if lower { joined } else { deaf });
         oracle.hold(!v1, || {
             format!("S8 V1: nodes {first} and {second} answer for group {group} although they are joined")
         });
