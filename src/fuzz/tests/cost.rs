@@ -74,7 +74,16 @@ fn no_datagram_costs_more_than_its_hash() {
     };
     let refuse = || assert_eq!(black_box(open_and_decode(&ring, black_box(&forgery))), Err(Reject::Tag));
     let accept = || assert_eq!(black_box(open_and_decode(&ring, black_box(&authentic))), Ok(18));
-    let [hash, refuse, accept] = shortest(40, [&hash, &refuse, &accept]);
+    let mut best = [Duration::MAX; 3];
+    // On a busy machine it takes longer until each of the three has had an undisturbed run.
+    for _ in 0..50 {
+        let round = shortest(40, [&hash, &refuse, &accept]);
+        best.iter_mut().zip(round).for_each(|(best, time)| *best = (*best).min(time));
+        if best[1] < best[0] * 2 && best[2] < best[0] * 3 {
+            break;
+        }
+    }
+    let [hash, refuse, accept] = best;
     assert!(refuse < hash * 2, "refusing takes {refuse:?}, the hash alone {hash:?}");
     assert!(accept < hash * 3, "opening and decoding take {accept:?}, the hash alone {hash:?}");
 }
