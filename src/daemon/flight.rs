@@ -146,12 +146,22 @@ pub(super) struct Flight {
 
 impl Flight {
     pub fn new(tape: Tape, config: &Config, state_dir: &Path, words: mpsc::Sender<Word>) -> Flight {
-        let mut flight = Flight {
+        let mut flight = Flight::idle(tape, words);
+        flight.cluster.clone_from(&config.cluster);
+        flight.node.clone_from(&config.node(config.me).name);
+        flight.dir = state_dir.join("flight");
+        flight.learn(config);
+        flight
+    }
+
+    /// Knows nobody's name, and nothing is wanted of it.
+    fn idle(tape: Tape, words: mpsc::Sender<Word>) -> Flight {
+        Flight {
             ring: Ring::new(tape),
             book: Book::default(),
-            cluster: config.cluster.clone(),
-            node: config.node(config.me).name.clone(),
-            dir: state_dir.join("flight"),
+            cluster: String::new(),
+            node: String::new(),
+            dir: PathBuf::new(),
             words,
             anomaly: None,
             asked: None,
@@ -162,9 +172,7 @@ impl Flight {
             writing: false,
             failing: false,
             segment_ordered: false,
-        };
-        flight.learn(config);
-        flight
+        }
     }
 
     /// What things are called now. Former groups keep their names: they are in what was recorded before.

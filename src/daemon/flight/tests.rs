@@ -32,23 +32,7 @@ fn the_first_election_is_no_takeover() {
 fn flight() -> Flight {
     let (_recorder, tape) = crate::flight::queue();
     let (words, _) = mpsc::channel(1);
-    Flight {
-        ring: Ring::new(tape),
-        book: Book::default(),
-        cluster: String::new(),
-        node: String::new(),
-        dir: PathBuf::new(),
-        words,
-        anomaly: None,
-        asked: None,
-        waiting: Vec::new(),
-        served: Vec::new(),
-        last: [None; Anomaly::COUNT],
-        written: None,
-        writing: false,
-        failing: false,
-        segment_ordered: false,
-    }
+    Flight::idle(tape, words)
 }
 
 fn at(seconds: u64) -> MonoTime {
