@@ -18,6 +18,12 @@ pub fn group_key(name: &str) -> GroupKey {
     GroupKey(hash.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte)))
 }
 
+/// A cluster's number in every pulse's header: the first four bytes of SHA-256 of its name.
+#[must_use]
+pub fn cluster_number(name: &str) -> u32 {
+    digest_of(name)
+}
+
 /// The digests that travel in every pulse's header.
 #[must_use]
 pub fn digests(config: &Config) -> Digests {

@@ -19,6 +19,7 @@ pub(super) fn setup(config: &Config, keys: &KeyFile, seed: [u8; 32], loaded: Loa
     let interfaces = config.interfaces().len();
     Setup {
         me: config.me,
+        cluster: digest::cluster_number(&config.cluster),
         timing: config.timing,
         keys: Arc::new(KeyRing::new(&config.cluster, &keys.keys)),
         seed,

@@ -83,21 +83,24 @@ fn why(names: &Names, report: &Report, group: &GroupReport, peer: Option<NodeId>
             (Some(Presence::Suspicious), Some(_)) => String::new(),
             (Some(Presence::Silent) | None, _) => format!("no standby: {name} is silent"),
         },
-        Role::Standby | Role::Starting | Role::Handover | Role::Fault | Role::Paused => match group.waiting {
-            Waiting::Nothing | Waiting::PeerIsActive => String::new(),
-            Waiting::Listening => "listening after the start".to_owned(),
-            Waiting::Consent => format!("waiting for {name} to agree or to become active"),
-            Waiting::Silence => format!("{name} is silent; gathering evidence that it is gone"),
-            Waiting::Veto => format!("{name} is silent, and the address is still answered"),
-            Waiting::Isolated => "isolated: nobody is heard on the clients' segment".to_owned(),
-        },
+        Role::Standby | Role::Starting | Role::Handover | Role::Fault | Role::Paused | Role::Witness => {
+            match group.waiting {
+                Waiting::Nothing | Waiting::PeerIsActive => String::new(),
+                Waiting::Listening => "listening after the start".to_owned(),
+                Waiting::Consent => format!("waiting for {name} to agree or to become active"),
+                Waiting::Silence => format!("{name} is silent; gathering evidence that it is gone"),
+                Waiting::Veto => format!("{name} is silent, and the address is still answered"),
+                Waiting::Isolated => "isolated: nobody is heard on the clients' segment".to_owned(),
+            }
+        }
     }
 }
 
 fn group_role(role: Role) -> GroupRole {
     match role {
         Role::Starting => GroupRole::Starting,
-        Role::Standby => GroupRole::Standby,
+        // A witness is never shown as the peer of a group; its gate would be closed if it had one.
+        Role::Standby | Role::Witness => GroupRole::Standby,
         Role::Active => GroupRole::Active,
         Role::Handover => GroupRole::Handover,
         Role::Fault => GroupRole::Fault,

@@ -72,6 +72,7 @@ pub(crate) fn role(role: Role) -> &'static str {
         Role::Handover => "handover",
         Role::Fault => "fault",
         Role::Paused => "paused",
+        Role::Witness => "witness",
     }
 }
 
@@ -201,7 +202,7 @@ fn role_change(name: &str, (from, to): (Role, Role), epoch: Epoch, (why, silence
         (Role::Handover, _) => "handover",
         (Role::Fault, _) => "fault",
         (Role::Paused, _) => "paused",
-        (Role::Standby | Role::Starting, _) => "standby",
+        (Role::Standby | Role::Starting | Role::Witness, _) => "standby",
     };
     let mut text = format!("{name}: {} → {} (epoch {epoch}): {}", role(from), role(to), cause(why));
     if !silence.is_zero() {

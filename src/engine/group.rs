@@ -94,6 +94,7 @@ impl Group {
             role: Role::Starting,
             reason: Reason::Listening,
             wants: false,
+            faulty: false,
             addresses: group.addresses_digest,
             policy: group.policy_digest,
         };
@@ -241,6 +242,7 @@ impl Engine {
                 role: group.role,
                 reason,
                 wants: group.wants,
+                faulty: false,
                 ..group.row
             };
             if row != group.row {

@@ -189,6 +189,7 @@ impl Peer {
                 claim: crate::types::Epoch::NONE,
                 consent: crate::types::Epoch::NONE,
                 wants: false,
+                faulty: false,
                 ..*row
             };
         }

@@ -201,7 +201,7 @@ impl Engine {
             Role::Active => return Permit::No,
             Role::Handover if self.is_mutant(Mutant::ConsentWhileOpen) && row.consent == group.reserve => {}
             Role::Handover => return if row.claim == group.reserve { Permit::Claim } else { Permit::No },
-            Role::Starting | Role::Standby | Role::Fault | Role::Paused => {}
+            Role::Starting | Role::Standby | Role::Fault | Role::Paused | Role::Witness => {}
         }
         let stale = self.peers[peer].echoed < self.proof && !self.is_mutant(Mutant::StaleConsentCounts);
         if row.consent == group.reserve && stale {

@@ -24,8 +24,8 @@ impl Engine {
             Ok(read) => read,
             Err(reject) => return self.reject(link, reject),
         };
-        if header.receiver != self.setup.me || header.sender == self.setup.me {
-            return self.reject(link, Reject::Addressee);
+        if let Err(reject) = header.check_addressee(self.setup.cluster, self.setup.me) {
+            return self.reject(link, reject);
         }
         let segment = matches!(link.path, LinkPath::Segment(_));
         let Some(peer) = self.peer_at(header.sender).filter(|_| segment || header.sender == link.peer) else {

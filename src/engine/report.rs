@@ -154,7 +154,7 @@ impl Engine {
     fn waiting(&self, at: usize, now: MonoTime) -> Waiting {
         let group = &self.groups[at];
         match group.role {
-            Role::Active | Role::Handover | Role::Fault | Role::Paused => return Waiting::Nothing,
+            Role::Active | Role::Handover | Role::Fault | Role::Paused | Role::Witness => return Waiting::Nothing,
             Role::Starting => return Waiting::Listening,
             Role::Standby => {}
         }

@@ -140,11 +140,12 @@ impl Engine {
         Header {
             sender: self.setup.me,
             receiver: known.id,
+            cluster: self.setup.cluster,
             session: self.session,
             counter: self.counter,
             echo_session: echo.session,
             echo_counter: echo.counter,
-            flags: Flags { query, goodbye: self.stopped, deaf },
+            flags: Flags { query, goodbye: self.stopped, deaf, alone: false },
             pulse_us: micros(timing.pulse),
             silence_us: micros(timing.silence),
             lease_us: micros(timing.lease),

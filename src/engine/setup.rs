@@ -15,6 +15,8 @@ use std::time::Duration;
 pub struct Setup {
     /// This node.
     pub me: NodeId,
+    /// The cluster's number, from its name.
+    pub cluster: u32,
     /// All derived times.
     pub timing: Timing,
     /// The keys that seal and open datagrams.

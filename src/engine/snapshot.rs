@@ -95,6 +95,7 @@ pub(super) fn addresses(setup: &Setup) -> HashMap<Vip, GroupId> {
 pub(super) fn no_setup() -> Arc<Setup> {
     Arc::new(Setup {
         me: NodeId(0),
+        cluster: 0,
         timing: Timing::of(Profile::Lan),
         keys: Arc::new(KeyRing::new("", &[(0, [0; 32])])),
         seed: [0; 32],

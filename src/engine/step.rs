@@ -50,6 +50,8 @@ impl Engine {
                 Role::Handover => self.step_handover(at, now, out),
                 Role::Fault => self.step_fault(at, now, out),
                 Role::Paused => self.step_paused(at, now, out),
+                // A witness has no engine: no group of ours ever has this role.
+                Role::Witness => {}
             }
             if self.groups[at].role == before {
                 break;

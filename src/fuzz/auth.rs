@@ -38,7 +38,7 @@ fn reason_to_drop(bytes: &[u8]) -> Option<Reject> {
     }
     let key = match (bytes[3], &bytes[..2] == b"\x76\xa9", bytes[2]) {
         (_, false, _) => return Some(Reject::Magic),
-        (_, true, version) if version != 1 => return Some(Reject::Version),
+        (_, true, version) if version != 2 => return Some(Reject::Version),
         (1, true, _) => [0x11; 32],
         (2, true, _) => [0x22; 32],
         (_, true, _) => return Some(Reject::KeyId),
@@ -113,7 +113,7 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("sealed-with-all-rows", datagram(18)),
         ("forged", longest_forgery()),
         ("other-magic", with(1, 0)),
-        ("other-version", with(2, 2)),
+        ("other-version", with(2, 1)),
         ("other-key-number", with(3, 9)),
         ("claims-the-second-key", with(3, 2)),
         ("other-tag", with(whole.len() - 1, 0)),

@@ -9,7 +9,7 @@
 use super::Verdict;
 use super::input::Input;
 use super::pulse::draw;
-use super::rig::{Node, PATHS, Rig, ring};
+use super::rig::{CLUSTER, Node, PATHS, Rig, ring};
 use crate::engine::{Action, Command, Event, GateAction, GroupState};
 use crate::types::{Epoch, GroupId, GroupKey, LinkId, MonoTime, NodeId};
 use crate::wire::auth::KeyRing;
@@ -87,7 +87,7 @@ impl Talk {
     fn pulse(&mut self, kind: u8, input: &mut Input<'_>) -> Vec<u8> {
         let session = u64::from(input.byte() % 4) + 1;
         let (mut header, mut rows) = draw(input);
-        (header.sender, header.receiver) = (NodeId(2), NodeId(1));
+        (header.sender, header.receiver, header.cluster) = (NodeId(2), NodeId(1), CLUSTER);
         if kind & 0x40 == 0 {
             self.counter += 1;
             (header.session, header.counter) = (session, self.counter);

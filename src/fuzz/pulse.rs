@@ -13,14 +13,14 @@ use crate::wire::pulse::{
     Digests, Flags, Header, MAX_DATAGRAM, ROW_SIZE, ROWS_PER_PULSE, Reason, Role, Row, Rows, decode, encode,
 };
 
-const HEADER: usize = 90;
+const HEADER: usize = 94;
 /// Offsets in the body: those of the datagram without the four bytes before it.
-const COUNT: usize = 92 - PREFIX_SIZE;
+const COUNT: usize = 96 - PREFIX_SIZE;
 const FLAGS: usize = 6 - PREFIX_SIZE;
 /// What is "zero, ignored on receipt": offset and the bits that mean something.
-const PARTLY_READ: [(usize, u8); 3] = [(FLAGS, 0b111), (FLAGS + 1, 0), (COUNT + 1, 0)];
+const PARTLY_READ: [(usize, u8); 3] = [(FLAGS, 0b1111), (FLAGS + 1, 0), (COUNT + 1, 0)];
 /// The same within a row.
-const PARTLY_READ_OF_ROW: [(usize, u8); 2] = [(48, 1), (49, 0)];
+const PARTLY_READ_OF_ROW: [(usize, u8); 2] = [(48, 0b11), (49, 0)];
 
 pub(super) fn ring() -> KeyRing {
     KeyRing::new("web", &[(1, [0x11; 32]), (2, [0x22; 32])])
@@ -44,14 +44,14 @@ fn obeys_the_layout(body: &[u8]) -> bool {
     let at = |offset: usize| body.get(offset).copied().unwrap_or(0);
     let is_zero = |offset: usize| (offset..offset + 8).all(|offset| at(offset) == 0);
     let rows = usize::from(at(COUNT));
-    let known = |row: usize| at(HEADER + row * ROW_SIZE + 46) <= 5 && at(HEADER + row * ROW_SIZE + 47) <= 10;
+    let known = |row: usize| at(HEADER + row * ROW_SIZE + 46) <= 6 && at(HEADER + row * ROW_SIZE + 47) <= 10;
     body.len() == HEADER + rows * ROW_SIZE
         && rows <= 18
         && at(0) != 0
         && at(1) != 0
         && at(0) != at(1)
-        && !is_zero(4)
-        && !is_zero(12)
+        && !is_zero(8)
+        && !is_zero(16)
         && (0..rows).all(known)
 }
 
@@ -82,7 +82,8 @@ pub(super) fn draw(input: &mut Input<'_>) -> (Header, Vec<Row>) {
     let header = Header {
         sender: NodeId(sender),
         receiver: NodeId(receiver),
-        flags: Flags { query: flags & 1 != 0, goodbye: flags & 2 != 0, deaf: flags & 4 != 0 },
+        flags: Flags { query: flags & 1 != 0, goodbye: flags & 2 != 0, deaf: flags & 4 != 0, alone: flags & 8 != 0 },
+        cluster: u32::from(flags) * 0x0101_0101,
         session: input.long().max(1),
         counter: input.long().max(1),
         echo_session: input.long(),
@@ -101,16 +102,21 @@ pub(super) fn draw(input: &mut Input<'_>) -> (Header, Vec<Row>) {
 }
 
 fn draw_row(input: &mut Input<'_>) -> Row {
+    let numbers: [u64; 5] = std::array::from_fn(|_| input.long());
+    let [group, epoch, reserve, claim, consent] = numbers;
+    let mac = MacAddr(input.array());
+    let (role, reason, flags) = (input.byte() % 7, input.byte() % 11, input.byte());
     Row {
-        group: GroupKey(input.long()),
-        epoch: Epoch(input.long()),
-        reserve: Epoch(input.long()),
-        claim: Epoch(input.long()),
-        consent: Epoch(input.long()),
-        mac: MacAddr(input.array()),
-        role: Role::from_wire(input.byte() % 6).expect("six roles"),
-        reason: Reason::from_wire(input.byte() % 11).expect("eleven reasons"),
-        wants: input.byte() & 1 != 0,
+        group: GroupKey(group),
+        epoch: Epoch(epoch),
+        reserve: Epoch(reserve),
+        claim: Epoch(claim),
+        consent: Epoch(consent),
+        mac,
+        role: Role::from_wire(role).expect("seven roles"),
+        reason: Reason::from_wire(reason).expect("eleven reasons"),
+        wants: flags & 1 != 0,
+        faulty: flags & 2 != 0,
         addresses: input.word(),
         policy: input.word(),
     }
@@ -146,7 +152,7 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("one-row-too-few", with(COUNT, 2)),
         ("more-rows-than-fit", with(COUNT, 19)),
         ("to-itself", with(1, 1)),
-        ("unknown-role", with(HEADER + 46, 6)),
+        ("unknown-role", with(HEADER + 46, 7)),
         ("unknown-reason", with(HEADER + 47, 11)),
         ("cut-in-the-header", body(0)[..HEADER - 1].to_vec()),
         ("nothing", Vec::new()),

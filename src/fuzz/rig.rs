@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub(super) const ETH: InterfaceId = InterfaceId(0);
+pub(super) const CLUSTER: u32 = 7;
 pub(super) const PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
 /// The ring of the two, which no input knows.
@@ -164,6 +165,7 @@ fn setup(me: u8, prefer: NodeId, mutants: Mutants) -> Setup {
     };
     Setup {
         me: NodeId(me),
+        cluster: CLUSTER,
         timing: Timing::of(Profile::Lan),
         keys: Arc::new(ring().mutated(mutants)),
         seed: [me; 32],

@@ -14,25 +14,26 @@
 //! | 3 | 1 | key id |
 //! | 4 | 1 | sender, 1–255 |
 //! | 5 | 1 | receiver, 1–255, not the sender |
-//! | 6 | 1 | flags: bit 0 query, 1 goodbye, 2 deaf; 3–7 zero, ignored on receipt |
+//! | 6 | 1 | flags: bit 0 query, 1 goodbye, 2 deaf, 3 alone; 4–7 zero, ignored on receipt |
 //! | 7 | 1 | zero, ignored on receipt |
-//! | 8 | 8 | session, not 0 |
-//! | 16 | 8 | counter, from 1 |
-//! | 24 | 8 | echo_session |
-//! | 32 | 8 | echo_counter |
-//! | 40 | 4 | pulse, µs |
-//! | 44 | 4 | silence, µs |
-//! | 48 | 4 | lease, µs |
-//! | 52 | 4 | digest of nodes |
-//! | 56 | 4 | digest of group names |
-//! | 60 | 8 | table_version |
-//! | 68 | 8 | base_version |
-//! | 76 | 8 | upto_version |
-//! | 84 | 8 | ack_version |
-//! | 92 | 1 | number of rows n, 0–18 |
-//! | 93 | 1 | zero, ignored on receipt |
-//! | 94 | 58 n | rows |
-//! | 94 + 58 n | 32 | tag |
+//! | 8 | 4 | cluster |
+//! | 12 | 8 | session, not 0 |
+//! | 20 | 8 | counter, from 1 |
+//! | 28 | 8 | echo_session |
+//! | 36 | 8 | echo_counter |
+//! | 44 | 4 | pulse, µs |
+//! | 48 | 4 | silence, µs |
+//! | 52 | 4 | lease, µs |
+//! | 56 | 4 | digest of nodes |
+//! | 60 | 4 | digest of group names |
+//! | 64 | 8 | table_version |
+//! | 72 | 8 | base_version |
+//! | 80 | 8 | upto_version |
+//! | 88 | 8 | ack_version |
+//! | 96 | 1 | number of rows n, 0–18 |
+//! | 97 | 1 | zero, ignored on receipt |
+//! | 98 | 58 n | rows |
+//! | 98 + 58 n | 32 | tag |
 //!
 //! A row:
 //!
@@ -46,7 +47,7 @@
 //! | 40 | 6 | mac |
 //! | 46 | 1 | role |
 //! | 47 | 1 | reason |
-//! | 48 | 1 | flags: bit 0 wants; 1–7 zero, ignored on receipt |
+//! | 48 | 1 | flags: bit 0 wants, 1 faulty; 2–7 zero, ignored on receipt |
 //! | 49 | 1 | zero, ignored on receipt |
 //! | 50 | 4 | digest of addresses |
 //! | 54 | 4 | digest of policy |
@@ -58,12 +59,12 @@ mod codec;
 #[cfg(test)]
 mod tests;
 
-pub use codec::{Rows, decode, encode};
+pub use codec::{Rows, decode, encode, peek_cluster};
 
 /// The UDP port of pulses.
 pub const PORT: u16 = 7811;
 /// Version of the layout below.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// No datagram is larger, authentication included.
 pub const MAX_DATAGRAM: usize = 1200;
 /// Bytes of one row.
@@ -72,7 +73,7 @@ pub const ROW_SIZE: usize = 58;
 pub const ROWS_PER_PULSE: usize = (MAX_DATAGRAM - PREFIX_SIZE - HEADER_SIZE - TAG_SIZE) / ROW_SIZE;
 
 /// Bytes between prefix and rows.
-const HEADER_SIZE: usize = 90;
+const HEADER_SIZE: usize = 94;
 
 /// Everything in a pulse but its rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,6 +82,8 @@ pub struct Header {
     pub sender: NodeId,
     /// Whom it is for.
     pub receiver: NodeId,
+    /// The cluster's number, by which a witness of many clusters finds the key: see [`peek_cluster`].
+    pub cluster: u32,
     /// The sender's session: random per process.
     pub session: u64,
     /// Rises with every datagram of the session, whatever the receiver and link.
@@ -110,12 +113,13 @@ pub struct Header {
 }
 
 impl Header {
-    /// Checks that the pulse is for `me` and from somebody else.
+    /// Checks that the pulse is of `cluster`, for `me` and from somebody else.
     ///
     /// # Errors
     /// [`Reject::Addressee`] if not: a reflected datagram of our own, or one that strayed.
-    pub fn check_addressee(&self, me: NodeId) -> Result<(), Reject> {
-        if self.receiver == me && self.sender != me { Ok(()) } else { Err(Reject::Addressee) }
+    pub fn check_addressee(&self, cluster: u32, me: NodeId) -> Result<(), Reject> {
+        let ours = self.cluster == cluster && self.receiver == me && self.sender != me;
+        if ours { Ok(()) } else { Err(Reject::Addressee) }
     }
 }
 
@@ -137,6 +141,9 @@ pub struct Flags {
     pub goodbye: bool,
     /// Bit 2: the sender has not heard the receiver for longer than its suspicion time.
     pub deaf: bool,
+    /// Bit 3: the sender hears the receiver and no majority of witnesses, and its configuration lets the pair decide
+    /// alone then.
+    pub alone: bool,
 }
 
 /// What the sender says about one group.
@@ -160,6 +167,8 @@ pub struct Row {
     pub reason: Reason,
     /// The sender would like to become active (operator or preemption).
     pub wants: bool,
+    /// Only of a witness: the group's active has a fault, as it sees it.
+    pub faulty: bool,
     /// Digest of the group's addresses in canonical order.
     pub addresses: u32,
     /// Digest of prefer, preempt, preempt delay and drain.
@@ -182,15 +191,17 @@ pub enum Role {
     Fault = 4,
     /// Gate closed by the operator.
     Paused = 5,
+    /// A third voter, which has no gate and holds no address.
+    Witness = 6,
 }
 
 impl Role {
     /// The role with this number on the wire, if there is one.
     #[must_use]
     pub fn from_wire(number: u8) -> Option<Role> {
-        [Role::Starting, Role::Standby, Role::Active, Role::Handover, Role::Fault, Role::Paused]
-            .into_iter()
-            .find(|role| *role as u8 == number)
+        const ALL: [Role; 7] =
+            [Role::Starting, Role::Standby, Role::Active, Role::Handover, Role::Fault, Role::Paused, Role::Witness];
+        ALL.into_iter().find(|role| *role as u8 == number)
     }
 }
 

@@ -54,6 +54,7 @@ fn the_order_of_addresses_and_groups_means_nothing() {
 fn values_on_the_wire_never_change_within_a_protocol_version() {
     // As `printf web | sha256sum` and `printf "group web\n" | sha256sum` say.
     assert_eq!(digest::group_key("web"), GroupKey(0x4b5e_57f6_eb2f_42b9));
+    assert_eq!(digest::cluster_number("web"), 0x4b5e_57f6);
     assert_eq!(config(GOOD, 1).groups[0].key, GroupKey(0x4b5e_57f6_eb2f_42b9));
     assert_eq!(digest::groups(["web"].into_iter()), 0x6b18_3cc8);
 }

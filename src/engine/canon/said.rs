@@ -7,13 +7,14 @@ use crate::wire::pulse::{Header, Row};
 
 impl Row {
     pub(crate) fn tell(&self, words: &mut Words) {
-        let Row { group, epoch, reserve, claim, consent, mac, role, reason, wants, addresses, policy } = *self;
+        let Row { group, epoch, reserve, claim, consent, mac, role, reason, wants, faulty, addresses, policy } =
+            *self;
         words.plain(group.0);
         words.epochs(&[epoch, reserve, claim, consent]);
         words.mac(mac);
         words.plain(role as u64);
         words.plain(reason as u64);
-        words.flags(&[wants]);
+        words.flags(&[wants, faulty]);
         words.plain(u64::from(addresses) << 32 | u64::from(policy));
     }
 }
@@ -23,6 +24,7 @@ impl Header {
         let Header {
             sender,
             receiver,
+            cluster,
             session,
             counter,
             echo_session,
@@ -37,12 +39,12 @@ impl Header {
             upto_version,
             ack_version,
         } = *self;
-        words.plain(u64::from(sender.0) << 8 | u64::from(receiver.0));
+        words.plain(u64::from(cluster) << 16 | u64::from(sender.0) << 8 | u64::from(receiver.0));
         words.session(session);
         words.counter(session, counter);
         words.session(echo_session);
         words.counter(echo_session, echo_counter);
-        words.flags(&[flags.query, flags.goodbye, flags.deaf]);
+        words.flags(&[flags.query, flags.goodbye, flags.deaf, flags.alone]);
         PeerConfig { pulse_us, silence_us, lease_us, digests }.tell(words);
         words.version(session, table_version);
         words.version(session, base_version);

@@ -1,21 +1,17 @@
 //! Two nodes, two links, one segment, one clock that moves only when told.
 
 use crate::config::{Profile, Timing};
-use crate::engine::{
-    Action, Actions, Cause, Command, Engine, Event, GroupState, InterfaceFacts, Loaded, Notice, Outcome, PeerSetup,
-    Setup,
-};
+use crate::engine::{Action, Actions, Cause, Command, Engine, Event, GroupState, InterfaceFacts, Notice, Outcome};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
-use crate::wire::auth::KeyRing;
 use crate::wire::frame::Sighting;
-use crate::wire::pulse::{Digests, Role};
+use crate::wire::pulse::Role;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::time::Duration;
 
 mod kernel;
 mod reload;
+mod setup;
 
 pub use kernel::Kernel;
 pub use reload::group_setup;
@@ -125,24 +121,6 @@ impl World {
             due: BTreeMap::new(),
             sequence: 0,
             ticks: 0,
-        }
-    }
-
-    fn setup(&self, at: usize) -> Setup {
-        let paths = vec![LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
-        let loaded = self.nodes[at].disk.clone().map_or(Loaded::Fresh, Loaded::State);
-        Setup {
-            me: id(at),
-            timing: self.timing,
-            keys: Arc::new(KeyRing::new("test", &self.keys)),
-            seed: [id(at).0, self.nodes[at].lives, 0, 0].repeat(8).try_into().unwrap(),
-            epoch_floor: self.floor,
-            loaded,
-            digests: Digests::default(),
-            peers: vec![PeerSetup { id: id(1 - at), links: paths }],
-            interfaces: 1,
-            groups: (0..self.groups).map(|number| group_setup(number, self.preempt)).collect(),
-            mutants: crate::mutant::Mutants::NONE,
         }
     }
 

@@ -240,6 +240,7 @@ fn paths() -> [LinkPath; 3] {
 pub fn setup(at: usize, timing: Timing) -> Setup {
     Setup {
         me: id(at),
+        cluster: 7,
         timing,
         keys: Arc::new(KeyRing::new("test", &[(3, KEY)])),
         seed: if at == 0 { [1; 32] } else { SEED },

@@ -184,6 +184,7 @@ impl Shape {
         let others = (0..self.nodes).filter(|other| *other != at);
         Setup {
             me: id(at),
+            cluster: 7,
             timing: self.timing,
             keys: Arc::clone(&self.keys),
             seed: [id(at).0, life, 0, 0].repeat(8).try_into().unwrap(),

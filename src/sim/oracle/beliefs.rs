@@ -72,7 +72,7 @@ impl Oracle {
         });
         sim.oracle.seen[at].beliefs.untold &= !told;
         let forged = sim.plan.has(&[Fault::Forge]) && sim.strict.open(bytes).is_err();
-        let (session, counter, echo) = (number(bytes, 8), number(bytes, 16), number(bytes, 24));
+        let (session, counter, echo) = (number(bytes, 12), number(bytes, 20), number(bytes, 28));
         let from = position(link.peer);
         let life = sim.oracle.seen[from].beliefs.sessions.iter().rposition(|known| *known == session);
         let beliefs = &mut sim.oracle.seen[at].beliefs;

@@ -90,7 +90,7 @@ impl Scene {
         let (at, from) = (self.standby, self.active);
         let mut bytes = Vec::new();
         self.sim.strict.begin(&mut bytes);
-        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&[0; 8]);
         for number in [session, counter, echo] {
             bytes.extend_from_slice(&number.to_be_bytes());
         }

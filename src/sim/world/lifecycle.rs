@@ -71,6 +71,7 @@ impl Sim {
         let links: Vec<LinkPath> = (0..self.net.wires).map(|wire| self.path(wire)).collect();
         Setup {
             me: id(at),
+            cluster: 7,
             timing: node.config.timing,
             keys: Arc::clone(&self.keys),
             seed,

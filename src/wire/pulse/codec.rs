@@ -3,15 +3,19 @@
 
 use super::{Digests, Flags, HEADER_SIZE, Header, MAX_DATAGRAM, ROW_SIZE, ROWS_PER_PULSE, Reason, Role, Row};
 use crate::types::{Epoch, GroupKey, MacAddr, NodeId};
-use crate::wire::auth::{KeyRing, Reject};
+use crate::wire::auth::{KeyRing, PREFIX_SIZE, Reject};
 
 const FLAG_QUERY: u8 = 1;
 const FLAG_GOODBYE: u8 = 2;
 const FLAG_DEAF: u8 = 4;
+const FLAG_ALONE: u8 = 8;
 const ROW_FLAG_WANTS: u8 = 1;
+const ROW_FLAG_FAULTY: u8 = 2;
 
 /// Where the number of rows is written, counted from the beginning of the datagram.
-const COUNT_OFFSET: usize = 92;
+const COUNT_OFFSET: usize = 96;
+/// Where the cluster's number is.
+const CLUSTER_OFFSET: usize = PREFIX_SIZE + 4;
 
 /// Writes a whole sealed datagram to `out`, replacing what was there. With a capacity of [`MAX_DATAGRAM`] nothing
 /// is allocated.
@@ -49,6 +53,14 @@ pub fn decode(body: &[u8]) -> Result<(Header, Rows<'_>), Reject> {
     Ok((header, rows))
 }
 
+/// Which cluster a datagram says it is of, if it is long enough to say so. Nothing is authenticated yet: good for
+/// choosing the key ring that may open it, and for nothing else.
+#[must_use]
+pub fn peek_cluster(datagram: &[u8]) -> Option<u32> {
+    let number = datagram.get(CLUSTER_OFFSET..)?.first_chunk()?;
+    Some(u32::from_be_bytes(*number))
+}
+
 /// The rows of a decoded pulse, read from the datagram as they are asked for.
 #[derive(Clone, Debug)]
 pub struct Rows<'a> {
@@ -78,6 +90,7 @@ fn put_header(header: &Header, out: &mut Vec<u8>) {
     out.push(header.receiver.0);
     out.push(flag_bits(header.flags));
     out.push(0);
+    out.extend_from_slice(&header.cluster.to_be_bytes());
     for number in [header.session, header.counter, header.echo_session, header.echo_counter] {
         out.extend_from_slice(&number.to_be_bytes());
     }
@@ -98,6 +111,7 @@ fn get_header(bytes: &[u8; HEADER_SIZE]) -> Option<(Header, u8)> {
         sender: NodeId(sender),
         receiver: NodeId(receiver),
         flags: bits_flag(flags),
+        cluster: reader.u32()?,
         session: reader.u64()?,
         counter: reader.u64()?,
         echo_session: reader.u64()?,
@@ -123,7 +137,7 @@ fn put_row(row: &Row, out: &mut Vec<u8>) {
     out.extend_from_slice(&row.mac.0);
     out.push(row.role as u8);
     out.push(row.reason as u8);
-    out.push(if row.wants { ROW_FLAG_WANTS } else { 0 });
+    out.push(bit(row.wants, ROW_FLAG_WANTS) | bit(row.faulty, ROW_FLAG_FAULTY));
     out.push(0);
     out.extend_from_slice(&row.addresses.to_be_bytes());
     out.extend_from_slice(&row.policy.to_be_bytes());
@@ -148,18 +162,30 @@ fn get_row(bytes: &[u8; ROW_SIZE]) -> Option<Row> {
         role: Role::from_wire(role)?,
         reason: Reason::from_wire(reason)?,
         wants: flags & ROW_FLAG_WANTS != 0,
+        faulty: flags & ROW_FLAG_FAULTY != 0,
         addresses: reader.u32()?,
         policy: reader.u32()?,
     })
 }
 
 fn flag_bits(flags: Flags) -> u8 {
-    let bit = |set: bool, value: u8| if set { value } else { 0 };
-    bit(flags.query, FLAG_QUERY) | bit(flags.goodbye, FLAG_GOODBYE) | bit(flags.deaf, FLAG_DEAF)
+    bit(flags.query, FLAG_QUERY)
+        | bit(flags.goodbye, FLAG_GOODBYE)
+        | bit(flags.deaf, FLAG_DEAF)
+        | bit(flags.alone, FLAG_ALONE)
+}
+
+fn bit(set: bool, value: u8) -> u8 {
+    if set { value } else { 0 }
 }
 
 fn bits_flag(bits: u8) -> Flags {
-    Flags { query: bits & FLAG_QUERY != 0, goodbye: bits & FLAG_GOODBYE != 0, deaf: bits & FLAG_DEAF != 0 }
+    Flags {
+        query: bits & FLAG_QUERY != 0,
+        goodbye: bits & FLAG_GOODBYE != 0,
+        deaf: bits & FLAG_DEAF != 0,
+        alone: bits & FLAG_ALONE != 0,
+    }
 }
 
 /// Takes numbers from the front; `None` when the bytes run out.

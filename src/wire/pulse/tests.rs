@@ -14,7 +14,8 @@ fn header() -> Header {
         counter: 9,
         echo_session: 0x1112_1314_1516_1718,
         echo_counter: 7,
-        flags: Flags { query: true, goodbye: false, deaf: true },
+        flags: Flags { query: true, goodbye: false, deaf: true, alone: true },
+        cluster: 0x6162_6364,
         pulse_us: 50_000,
         silence_us: 180_000,
         lease_us: 250_000,
@@ -37,6 +38,7 @@ fn row(group: u64) -> Row {
         role: Role::Handover,
         reason: Reason::NoCarrier,
         wants: true,
+        faulty: true,
         addresses: 0xdead_beef,
         policy: 0x0bad_cafe,
     }
@@ -62,12 +64,12 @@ fn hex(text: &str) -> Vec<u8> {
 /// Written by hand from the table in the module's documentation.
 #[test]
 fn layout_is_the_documented_one() {
-    let expected = hex("76a9 01 01  01 02 05 00
+    let expected = hex("76a9 02 01  01 02 0d 00  61626364
         0102030405060708 0000000000000009 1112131415161718 0000000000000007
         0000c350 0002bf20 0003d090  aabbccdd 11223344
         0000000000000006 0000000000000004 0000000000000005 0000000000000003  01 00
         0000000000000063 0000000000000201 0000000000000301 0000000000000401 0000000000000502
-        020000000005 03 02 01 00 deadbeef 0badcafe");
+        020000000005 03 02 03 00 deadbeef 0badcafe");
     let datagram = encoded(&header(), &[row(0x63)]);
     assert_eq!(datagram[..datagram.len() - TAG_SIZE], expected);
 }
@@ -137,11 +139,11 @@ fn with_byte(offset: usize, value: u8) -> Result<(Header, Vec<Row>), Reject> {
 
 #[test]
 fn values_outside_their_range_are_malformed() {
-    for (offset, value) in [(0, 0), (1, 0), (0, 2), (88, 1), (88, 3), (88, 255)] {
+    for (offset, value) in [(0, 0), (1, 0), (0, 2), (92, 1), (92, 3), (92, 255)] {
         assert_eq!(with_byte(offset, value), Err(Reject::Malformed), "byte {offset} = {value}");
     }
     let last_row = HEADER_SIZE + ROW_SIZE;
-    for (offset, first_unknown) in [(46, 6), (47, 11)] {
+    for (offset, first_unknown) in [(46, 7), (47, 11)] {
         for value in first_unknown..=255 {
             assert_eq!(with_byte(HEADER_SIZE + offset, value), Err(Reject::Malformed));
             assert_eq!(with_byte(last_row + offset, value), Err(Reject::Malformed));
@@ -159,7 +161,7 @@ fn session_and_counter_zero_are_malformed() {
 #[test]
 fn reserved_bits_are_ignored_on_receipt() {
     let plain = (header(), vec![row(1), row(2)]);
-    for (offset, value) in [(2, 0xf8 | 0x05), (3, 0xff), (89, 0xff), (HEADER_SIZE + 48, 0xff), (HEADER_SIZE + 49, 1)]
+    for (offset, value) in [(2, 0xf0 | 0x0d), (3, 0xff), (93, 0xff), (HEADER_SIZE + 48, 0xff), (HEADER_SIZE + 49, 1)]
     {
         assert_eq!(with_byte(offset, value), Ok(plain.clone()), "byte {offset}");
     }
@@ -167,8 +169,8 @@ fn reserved_bits_are_ignored_on_receipt() {
 
 #[test]
 fn every_flag_travels_alone() {
-    for bits in 0..8u8 {
-        let flags = Flags { query: bits & 1 != 0, goodbye: bits & 2 != 0, deaf: bits & 4 != 0 };
+    for bits in 0..16u8 {
+        let flags = Flags { query: bits & 1 != 0, goodbye: bits & 2 != 0, deaf: bits & 4 != 0, alone: bits & 8 != 0 };
         let sent = Header { flags, ..header() };
         assert_eq!(decoded(&encoded(&sent, &[])), Ok((sent, vec![])));
     }
@@ -177,24 +179,35 @@ fn every_flag_travels_alone() {
 #[test]
 fn roles_and_reasons_keep_their_numbers() {
     for number in 0..=255u8 {
-        assert_eq!(Role::from_wire(number).map(|role| role as u8), (number < 6).then_some(number));
+        assert_eq!(Role::from_wire(number).map(|role| role as u8), (number < 7).then_some(number));
         assert_eq!(Reason::from_wire(number).map(|reason| reason as u8), (number < 11).then_some(number));
     }
 }
 
 #[test]
 fn only_a_pulse_for_me_from_another_is_mine() {
-    assert_eq!(header().check_addressee(NodeId(2)), Ok(()));
-    assert_eq!(header().check_addressee(NodeId(1)), Err(Reject::Addressee));
-    assert_eq!(header().check_addressee(NodeId(3)), Err(Reject::Addressee));
-    assert_eq!(Header { sender: NodeId(2), ..header() }.check_addressee(NodeId(2)), Err(Reject::Addressee));
+    let (cluster, me) = (0x6162_6364, NodeId(2));
+    assert_eq!(header().check_addressee(cluster, me), Ok(()));
+    assert_eq!(header().check_addressee(cluster, NodeId(1)), Err(Reject::Addressee));
+    assert_eq!(header().check_addressee(cluster, NodeId(3)), Err(Reject::Addressee));
+    assert_eq!(header().check_addressee(cluster + 1, me), Err(Reject::Addressee));
+    assert_eq!(Header { sender: me, ..header() }.check_addressee(cluster, me), Err(Reject::Addressee));
+}
+
+#[test]
+fn the_cluster_is_found_before_the_datagram_is_opened() {
+    let datagram = encoded(&header(), &[row(1)]);
+    assert_eq!(peek_cluster(&datagram), Some(0x6162_6364));
+    for length in 0..datagram.len() {
+        assert_eq!(peek_cluster(&datagram[..length]).is_some(), length >= 12, "length {length}");
+    }
 }
 
 fn any_row() -> impl Strategy<Value = Row> {
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
-    let small = (any::<[u8; 6]>(), 0..6u8, 0..11u8, any::<bool>(), any::<u32>(), any::<u32>());
+    let small = (any::<[u8; 6]>(), 0..7u8, 0..11u8, any::<[bool; 2]>(), any::<u32>(), any::<u32>());
     (numbers, small).prop_map(|((group, epoch, reserve, claim, consent), small)| {
-        let (mac, role, reason, wants, addresses, policy) = small;
+        let (mac, role, reason, [wants, faulty], addresses, policy) = small;
         Row {
             group: GroupKey(group),
             epoch: Epoch(epoch),
@@ -205,6 +218,7 @@ fn any_row() -> impl Strategy<Value = Row> {
             role: Role::from_wire(role).expect("known"),
             reason: Reason::from_wire(reason).expect("known"),
             wants,
+            faulty,
             addresses,
             policy,
         }
@@ -214,7 +228,7 @@ fn any_row() -> impl Strategy<Value = Row> {
 fn any_header() -> impl Strategy<Value = Header> {
     let numbers = (1..u64::MAX, 1..u64::MAX, any::<u64>(), any::<u64>());
     let versions = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
-    let rest = (1..128u8, 128..=255u8, any::<[u32; 5]>(), any::<[bool; 3]>());
+    let rest = (1..128u8, 128..=255u8, any::<[u32; 6]>(), any::<[bool; 4]>());
     (numbers, versions, rest).prop_map(|(numbers, versions, (sender, receiver, words, flags))| Header {
         sender: NodeId(sender),
         receiver: NodeId(receiver),
@@ -222,7 +236,8 @@ fn any_header() -> impl Strategy<Value = Header> {
         counter: numbers.1,
         echo_session: numbers.2,
         echo_counter: numbers.3,
-        flags: Flags { query: flags[0], goodbye: flags[1], deaf: flags[2] },
+        flags: Flags { query: flags[0], goodbye: flags[1], deaf: flags[2], alone: flags[3] },
+        cluster: words[5],
         pulse_us: words[0],
         silence_us: words[1],
         lease_us: words[2],
@@ -261,7 +276,7 @@ proptest! {
         let datagram = encoded(&header(), &[row(1)]);
         let mut body = ring().open(&datagram).expect("ours").to_vec();
         body[HEADER_SIZE..].copy_from_slice(&bytes);
-        let known = bytes[46] < 6 && bytes[47] < 11;
+        let known = bytes[46] < 7 && bytes[47] < 11;
         prop_assert_eq!(decode(&body).is_ok(), known);
     }
 }

@@ -16,6 +16,7 @@ fn datagram(session: u64, counter: u64, echo: Echo) -> Header {
         echo_session: echo.session,
         echo_counter: echo.counter,
         flags: Flags::default(),
+        cluster: 7,
         pulse_us: 0,
         silence_us: 0,
         lease_us: 0,

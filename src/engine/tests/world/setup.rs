@@ -1,0 +1,31 @@
+//! What a node of the world is built from.
+
+use super::reload::group_setup;
+use super::{ETH, World, id};
+use crate::engine::{Loaded, PeerSetup, Setup};
+use crate::mutant::Mutants;
+use crate::types::LinkPath;
+use crate::wire::auth::KeyRing;
+use crate::wire::pulse::Digests;
+use std::sync::Arc;
+
+impl World {
+    pub(super) fn setup(&self, at: usize) -> Setup {
+        let paths = vec![LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+        let loaded = self.nodes[at].disk.clone().map_or(Loaded::Fresh, Loaded::State);
+        Setup {
+            me: id(at),
+            cluster: 7,
+            timing: self.timing,
+            keys: Arc::new(KeyRing::new("test", &self.keys)),
+            seed: [id(at).0, self.nodes[at].lives, 0, 0].repeat(8).try_into().unwrap(),
+            epoch_floor: self.floor,
+            loaded,
+            digests: Digests::default(),
+            peers: vec![PeerSetup { id: id(1 - at), links: paths }],
+            interfaces: 1,
+            groups: (0..self.groups).map(|number| group_setup(number, self.preempt)).collect(),
+            mutants: Mutants::NONE,
+        }
+    }
+}
