@@ -6,10 +6,21 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// A node's number, 1 to 255. It is the position of its `[[node]]` table in the configuration, counted from 1,
-/// and forms the low byte of every epoch the node ever uses.
+/// A node's number, 1 to 240. It is the position of its `[[node]]` table in the configuration, counted from 1,
+/// and forms the low byte of every epoch the node ever uses. Numbers from 241 on are those of witnesses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub struct NodeId(pub u8);
+
+impl NodeId {
+    /// The number of the first witness; those that follow have the next ones.
+    pub const FIRST_WITNESS: NodeId = NodeId(241);
+
+    /// True for a witness, which votes and never holds a group.
+    #[must_use]
+    pub fn is_witness(self) -> bool {
+        self >= NodeId::FIRST_WITNESS
+    }
+}
 
 /// Position of a group in this process's group table. Local: two nodes may number groups differently,
 /// so it never travels; [`GroupKey`] does.

@@ -1,8 +1,8 @@
 //! `vipair check [FILE]`: is the configuration right, and which times follow from it?
 
 use super::{DEFAULT_CONFIG, Failure, local, print};
-use crate::config::bounds::{LEASE_MS, PULSE_MS, RULES, SILENCE_MS};
-use crate::config::{ClusterFile, ClusterGroup, ConfigErrors, KeyFile, KeyFileError, Profile, Timing};
+use crate::config::bounds::{self, PULSE_MS, SILENCE_MS};
+use crate::config::{ClusterFile, ClusterGroup, ConfigErrors, KeyFile, KeyFileError, Profile, Promote, Timing};
 use crate::control::protocol::MAX_SHOWN_ADDRESSES;
 use crate::types::NodeId;
 use clap::Args;
@@ -54,22 +54,52 @@ pub(super) fn summary(cluster: &ClusterFile, me: Option<NodeId>, key: &str) -> S
     if me.is_none() {
         lines.push("  this machine is none of them, or has no link address yet".to_owned());
     }
+    lines.extend(witness_lines(cluster));
     lines.push("groups".to_owned());
     cluster.groups.iter().for_each(|group| lines.extend(group_lines(cluster, group)));
-    let changed = Timing::of(cluster.profile) != cluster.timing;
+    let voted = cluster.witness.is_some();
+    let changed = cluster.profile.timing(voted) != cluster.timing;
     lines.push(format!("times (profile {}{})", cluster.profile.name(), if changed { ", overridden" } else { "" }));
-    lines.extend(time_lines(&cluster.timing));
+    lines.extend(time_lines(&cluster.timing, voted));
     lines.push("rules that hold".to_owned());
-    for (name, range) in [("pulse", PULSE_MS), ("silence", SILENCE_MS), ("lease", LEASE_MS)] {
+    for (name, range) in [("pulse", PULSE_MS), ("silence", SILENCE_MS), ("lease", bounds::lease_ms(voted))] {
         lines.push(format!("  {name} from {} to {} ms", range.start(), range.end()));
     }
-    lines.extend(RULES.iter().map(|rule| format!("  {:<33} {}", rule.formula, rule.reason)));
+    lines.push(format!("  drift from {} to {} ppm", bounds::DRIFT_PPM.start(), bounds::DRIFT_PPM.end()));
+    lines.extend(bounds::rules(voted).iter().map(|rule| rule_line(rule, &cluster.timing, voted)));
     lines.push("what follows".to_owned());
     lines.extend(consequences(cluster));
     lines.iter().fold(String::new(), |mut text, line| {
         writeln!(text, "{line}").expect("writing to a String never fails");
         text
     })
+}
+
+/// The voters beside the nodes, and what their vote means.
+fn witness_lines(cluster: &ClusterFile) -> Vec<String> {
+    let Some(witness) = &cluster.witness else { return Vec::new() };
+    let mut lines = vec!["witness".to_owned()];
+    lines.extend(witness.numbered().map(|(id, at)| format!("  {} at {at}", id.0)));
+    let voters = cluster.nodes.len() + witness.addresses.len();
+    let majority = voters / 2 + 1;
+    lines.push(format!(
+        "  {voters} voters: a gate is open while {majority} of them vote for its node, itself included"
+    ));
+    lines.push(if witness.strict {
+        "  strict: without a majority no gate is open, so no two ever answer for a group".to_owned()
+    } else {
+        "  NOT strict: nodes that hear each other and no majority of witnesses go on as a bare pair; then two can answer \
+         when they are cut apart"
+            .to_owned()
+    });
+    lines
+}
+
+/// One rule: with a witness also the numbers that obey it.
+fn rule_line(rule: &bounds::Rule, timing: &Timing, voted: bool) -> String {
+    let line = format!("  {:<40} {}", rule.formula, rule.reason);
+    let numbers = format!(" ({} ≥ {})", time((rule.value)(timing)), time((rule.limit)(timing)));
+    if voted { line + &numbers } else { line }
 }
 
 fn group_lines(cluster: &ClusterFile, group: &ClusterGroup) -> Vec<String> {
@@ -88,45 +118,69 @@ fn group_lines(cluster: &ClusterFile, group: &ClusterGroup) -> Vec<String> {
     if group.addresses.len() > MAX_SHOWN_ADDRESSES {
         shown.push(format!("and {} more", group.addresses.len() - MAX_SHOWN_ADDRESSES));
     }
-    vec![
+    let mut lines = vec![
         format!("  {}: {}", group.name, shown.join(", ")),
         format!("    interface {}; prefers {}, {returns}", interfaces.join(", "), name(group.prefer)),
         format!("    after a handover the former node carries open connections for {}", time(group.drain)),
-    ]
+    ];
+    if cluster.witness.is_some() {
+        let evidence = match group.promote {
+            Promote::Peer => "when it has not heard the active on any link for as long as promises to it last",
+            Promote::Witness => "when the witness says that the active has failed",
+            Promote::Both => "when it has not heard the active itself and the witness says so, too",
+        };
+        lines.push(format!("    promotes (\"{}\") the standby {evidence}", group.promote.name()));
+    }
+    lines
 }
 
 /// One line per time: name, value, formula, meaning.
-fn time_lines(timing: &Timing) -> Vec<String> {
+fn time_lines(timing: &Timing, voted: bool) -> Vec<String> {
     // Taken apart by name, so that a new time cannot be forgotten here. What nobody can set is in docs/protocol.
-    let Timing { pulse, silence, lease, suspicion, probe, listen, veto, election, patience: _ } = *timing;
-    let rows = [
+    let Timing {
+        pulse,
+        silence,
+        lease,
+        suspicion,
+        probe,
+        listen,
+        veto,
+        election,
+        promise,
+        abstain,
+        drift_ppm,
+        patience: _,
+    } = *timing;
+    let listening = format!("lease × (1+ρ)/(1−ρ) + 1 ms, at least silence; ρ = {drift_ppm} ppm");
+    let closes = if voted {
+        "the gate closes this long after the pulse went out that a majority has granted"
+    } else {
+        "the gate closes this long after the last renewal"
+    };
+    let mut rows = vec![
         ("pulse", pulse, "pulse_ms", "a pulse goes out on every link this often"),
         ("silence", silence, "silence_ms", "a standby takes over after this much silence on all links"),
-        ("lease", lease, "lease_ms", "the gate closes this long after the last renewal"),
+        ("lease", lease, "lease_ms", closes),
         ("suspicion", suspicion, "1.25 × pulse", "a standby begins to ask"),
         ("probe", probe, "pulse / 10, at least 1 ms", "time between two questions"),
-        (
-            "listen",
-            listen,
-            "lease × (1+ρ)/(1−ρ) + 1 ms, at least silence; ρ = 500 ppm",
-            "a starting node listens this long",
-        ),
+        ("listen", listen, &listening, "a starting node listens this long"),
         ("veto", veto, "10 × lease, at least 2 s", "answered probes alone delay a takeover at most this long"),
         ("election", election, "3 × pulse", "a free group waits this long for its preferred node"),
     ];
-    rows.map(|(name, value, formula, meaning)| format!("  {name:<10} {:>10}  = {formula:<58} {meaning}", time(value)))
-        .to_vec()
+    let promised = format!("lease × (1+ρ)/(1−ρ) + 1 ms; ρ = {drift_ppm} ppm");
+    if voted {
+        let formula = "promise × (1+ρ)/(1−ρ) + 1 ms";
+        rows.push(("promise", promise, &promised, "a voter votes for nobody else after it has granted"));
+        rows.push(("abstain", abstain, formula, "a voter that has just started votes for nobody"));
+    }
+    let line =
+        |(name, value, formula, meaning)| format!("  {name:<10} {:>10}  = {formula:<58} {meaning}", time(value));
+    rows.into_iter().map(line).collect()
 }
 
 fn consequences(cluster: &ClusterFile) -> Vec<String> {
     let timing = &cluster.timing;
-    let mut lines = vec![
-        format!("  a server that vanishes is replaced {} after its last pulse", time(timing.silence)),
-        format!(
-            "  a server whose agent dies or hangs goes on serving for up to {}, then is replaced",
-            time(timing.lease)
-        ),
-    ];
+    let mut lines = if cluster.witness.is_some() { voted_consequences(timing) } else { bare_consequences(timing) };
     if cluster.nodes.iter().any(|node| node.links.len() == 1) {
         lines.push(
             "  ADVICE: there is one link; a second one over other switches makes cutting the pair apart unlikely"
@@ -139,6 +193,26 @@ fn consequences(cluster: &ClusterFile) -> Vec<String> {
         );
     }
     lines
+}
+
+fn bare_consequences(timing: &Timing) -> Vec<String> {
+    vec![
+        format!("  a server that vanishes is replaced {} after its last pulse", time(timing.silence)),
+        format!(
+            "  a server whose agent dies or hangs goes on serving for up to {}, then is replaced",
+            time(timing.lease)
+        ),
+    ]
+}
+
+fn voted_consequences(timing: &Timing) -> Vec<String> {
+    let taken = timing.silence.max(timing.promise);
+    let room = timing.lease.saturating_sub(timing.pulse * 3);
+    vec![
+        format!("  a server that vanishes is replaced {} after its last pulse, or a little later", time(taken)),
+        format!("  a server that hears no majority of voters stops answering within {}", time(timing.lease)),
+        format!("  the way to a voter and back may take {}, jitter included, while two grants are lost", time(room)),
+    ]
 }
 
 /// A time in the unit people would use.

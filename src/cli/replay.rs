@@ -94,7 +94,7 @@ fn header(recording: &Recording, colour: bool) -> String {
         line("holds", format!("{records} records in {count} segments"));
         let timing = &last.setup.timing;
         let ms = |span: Duration| span.as_secs_f64() * 1e3;
-        let profile = Profile::matching(timing).map_or("custom", Profile::name);
+        let profile = Profile::matching(timing, last.setup.votes.is_some()).map_or("custom", Profile::name);
         let (pulse, silence, lease) = (ms(timing.pulse), ms(timing.silence), ms(timing.lease));
         line("times", format!("{profile} (pulse {pulse} ms, silence {silence} ms, lease {lease} ms)"));
         for (name, links) in &header.book.nodes {

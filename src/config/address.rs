@@ -1,4 +1,4 @@
-//! Which IP addresses may be a link's end or a service address.
+//! Which IP addresses may be a link's end, a service address or a witness's.
 //!
 //! Owns: the judgement of one address. Never does: compare addresses with each other. Failure is a pair of texts: what
 //! is wrong and what would be right.
@@ -12,6 +12,8 @@ pub(crate) enum Use {
     Link,
     /// An address that clients know.
     Service,
+    /// Where a witness listens.
+    Witness,
 }
 
 /// Reads and judges one address. The error says what is wrong and what would be right.
@@ -19,6 +21,7 @@ pub(crate) fn parse(text: &str, used_as: Use) -> Result<IpAddr, (String, String)
     let example = match used_as {
         Use::Link => "10.0.0.1 or fd00::1",
         Use::Service => "10.0.0.100 or 2001:db8::100",
+        Use::Witness => "10.0.9.9 or fd00:9::9",
     };
     let Ok(address) = text.parse::<IpAddr>() else {
         let right = if text.contains('/') {
@@ -59,8 +62,8 @@ fn wrong_v6(address: Ipv6Addr, used_as: Use) -> Option<&'static str> {
         Some("a multicast address")
     } else if address.to_ipv4_mapped().is_some() {
         Some("an IPv4 address in IPv6 clothes")
-    } else if address.is_unicast_link_local() && used_as == Use::Link {
-        // A link-local address needs an interface beside it, which a link does not name.
+    } else if address.is_unicast_link_local() && used_as != Use::Service {
+        // A link-local address needs an interface beside it, which only a group names.
         Some("a link-local address, which means nothing without an interface")
     } else {
         None

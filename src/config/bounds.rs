@@ -3,7 +3,7 @@
 //! Owns: the bounds that validation enforces and `vipair check` prints. Never does: derive times (that is `timing`).
 //! A broken rule is a configuration error; nothing here fails.
 
-use super::timing::Timing;
+use super::timing::{SLACK, Timing, stretch};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -13,6 +13,18 @@ pub const PULSE_MS: RangeInclusive<u64> = 5..=10_000;
 pub const SILENCE_MS: RangeInclusive<u64> = 8..=60_000;
 /// What `lease_ms` may be: a short stall must not close the gate, and a dead agent's server must not answer for long.
 pub const LEASE_MS: RangeInclusive<u64> = 50..=60_000;
+/// What `lease_ms` may be with a witness, where a takeover waits for it: what the shortest pulse permits.
+pub const VOTED_LEASE_MS: RangeInclusive<u64> = 19..=60_000;
+/// What `drift_ppm` may be: clocks that differ by more than a twentieth are broken.
+pub const DRIFT_PPM: RangeInclusive<u64> = 1..=50_000;
+/// What a grant's way to the voter and back may take at least, jitter and the voter's own time included.
+pub const ROUND_TRIP: Duration = SLACK.saturating_mul(4);
+
+/// What `lease_ms` may be, with or without a witness.
+#[must_use]
+pub fn lease_ms(witness: bool) -> RangeInclusive<u64> {
+    if witness { VOTED_LEASE_MS } else { LEASE_MS }
+}
 
 /// One inequality: `value` must be `limit` or more.
 pub struct Rule {
@@ -36,20 +48,49 @@ impl Rule {
     }
 }
 
-/// Every inequality between times. What one time may be by itself is in the ranges above.
-pub const RULES: [Rule; 2] = [
-    Rule {
-        key: "silence_ms",
-        value: |t| t.silence,
-        limit: |t| t.suspicion + t.probe * 3,
-        formula: "silence ≥ suspicion + 3 × probe",
-        reason: "a standby must have time to ask three times before it takes over",
-    },
-    Rule {
-        key: "lease_ms",
-        value: |t| t.lease,
-        limit: |t| t.pulse * 3,
-        formula: "lease ≥ 3 × pulse",
-        reason: "two renewals in a row may come late without the gate closing",
-    },
-];
+const ASKING: Rule = Rule {
+    key: "silence_ms",
+    value: |t| t.silence,
+    limit: |t| t.suspicion + t.probe * 3,
+    formula: "silence ≥ suspicion + 3 × probe",
+    reason: "a standby must have time to ask three times before it takes over",
+};
+
+const RENEWING: Rule = Rule {
+    key: "lease_ms",
+    value: |t| t.lease,
+    limit: |t| t.pulse * 3,
+    formula: "lease ≥ 3 × pulse",
+    reason: "two renewals in a row may come late without the gate closing",
+};
+
+const GRANTING: Rule = Rule {
+    key: "lease_ms",
+    value: |t| t.lease,
+    limit: |t| t.pulse * 3 + ROUND_TRIP,
+    formula: "lease ≥ 3 × pulse + 4 ms",
+    reason: "two grants in a row may be lost, and the third still has 4 ms for its round trip and its jitter",
+};
+
+/// Promises are derived so that these two hold: they are here to be shown, and so that a test can see them broken.
+const PROMISING: Rule = Rule {
+    key: "lease_ms",
+    value: |t| t.promise,
+    limit: |t| stretch(t.lease, t.drift_ppm),
+    formula: "promise ≥ lease × (1+ρ)/(1−ρ) + 1 ms",
+    reason: "a voter is bound longer than the gate that it keeps open, whichever of their clocks is fast",
+};
+
+const ABSTAINING: Rule = Rule {
+    key: "lease_ms",
+    value: |t| t.abstain,
+    limit: |t| stretch(t.promise, t.drift_ppm),
+    formula: "abstain ≥ promise × (1+ρ)/(1−ρ) + 1 ms",
+    reason: "a voter that was restarted votes when every promise of its former life is over",
+};
+
+/// Every inequality between times, with or without a witness. What one time may be by itself is in the ranges above.
+#[must_use]
+pub fn rules(witness: bool) -> &'static [Rule] {
+    if witness { &[ASKING, GRANTING, PROMISING, ABSTAINING] } else { &[ASKING, RENEWING] }
+}

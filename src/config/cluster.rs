@@ -6,7 +6,7 @@
 use super::error::{ConfigError, ConfigErrors, Report};
 use super::keyfile::KeyFile;
 use super::timing::{Profile, Timing};
-use super::{Config, Group, Node, raw, valid};
+use super::{Config, Group, Node, Promote, Witness, raw, valid};
 use crate::types::{GroupKey, NodeId, Vip};
 use std::io::Read;
 use std::net::IpAddr;
@@ -32,6 +32,8 @@ pub struct ClusterFile {
     pub timing: Timing,
     /// All nodes in the order of the file.
     pub nodes: Vec<Node>,
+    /// The witnesses, if there are any.
+    pub witness: Option<Witness>,
     /// All groups in the order of the file.
     pub groups: Vec<ClusterGroup>,
     /// Where `key_file` and the first node stand, for errors that come later.
@@ -58,6 +60,8 @@ pub struct ClusterGroup {
     pub preempt_delay: Duration,
     /// How long the former active carries open connections.
     pub drain: Duration,
+    /// Whose evidence promotes a standby.
+    pub promote: Promote,
 }
 
 /// Reads the configuration at `path` as node `node`, or as the node that has one of the `local` addresses as a link;
@@ -186,6 +190,7 @@ impl ClusterFile {
             preempt: group.preempt,
             preempt_delay: group.preempt_delay,
             drain: group.drain,
+            promote: group.promote,
         };
         Config {
             cluster: self.cluster.clone(),
@@ -193,6 +198,7 @@ impl ClusterFile {
             timing: self.timing,
             nodes: self.nodes.clone(),
             me,
+            witness: self.witness.clone(),
             groups: self.groups.iter().map(group).collect(),
         }
     }

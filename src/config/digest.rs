@@ -4,7 +4,7 @@
 //! Nothing here fails. The texts are part of the protocol: changing one makes old and new versions report a
 //! difference, so it goes with a new protocol version.
 
-use super::{Config, Group, Node};
+use super::{Config, Group, Node, Witness};
 use crate::types::GroupKey;
 use crate::wire::pulse::Digests;
 use sha2::{Digest, Sha256};
@@ -27,13 +27,16 @@ pub fn cluster_number(name: &str) -> u32 {
 /// The digests that travel in every pulse's header.
 #[must_use]
 pub fn digests(config: &Config) -> Digests {
-    Digests { nodes: nodes(&config.nodes), groups: groups(config.groups.iter().map(|group| group.name.as_str())) }
+    Digests {
+        nodes: nodes(&config.nodes, config.witness.as_ref(), config.timing.drift_ppm),
+        groups: groups(config.groups.iter().map(|group| group.name.as_str())),
+    }
 }
 
-/// Digest of node names and link addresses. Their order counts: a node's number is its position, and links pair by
-/// position.
+/// Digest of node names and link addresses, of witnesses, and of ρ: of who votes and for how long. Order counts: a number
+/// is a position, and links pair by position.
 #[must_use]
-pub fn nodes(nodes: &[Node]) -> u32 {
+pub fn nodes(nodes: &[Node], witness: Option<&Witness>, drift_ppm: u64) -> u32 {
     let mut text = String::new();
     for node in nodes {
         line(&mut text, format_args!("node {}", node.name));
@@ -41,6 +44,14 @@ pub fn nodes(nodes: &[Node]) -> u32 {
             line(&mut text, format_args!("link {link}"));
         }
     }
+    if let Some(Witness { addresses, port, strict }) = witness {
+        for address in addresses {
+            line(&mut text, format_args!("witness {address}"));
+        }
+        line(&mut text, format_args!("port {port}"));
+        line(&mut text, format_args!("strict {strict}"));
+    }
+    line(&mut text, format_args!("drift_ppm {drift_ppm}"));
     digest_of(&text)
 }
 
@@ -68,7 +79,7 @@ pub fn addresses(group: &Group) -> u32 {
     digest_of(&text)
 }
 
-/// Digest of how a group moves: the preferred node's name, preempt, preempt delay and drain.
+/// Digest of how a group moves: the preferred node's name, preempt, preempt delay, drain, and whose evidence promotes.
 #[must_use]
 pub fn policy(config: &Config, group: &Group) -> u32 {
     let mut text = String::new();
@@ -76,6 +87,7 @@ pub fn policy(config: &Config, group: &Group) -> u32 {
     line(&mut text, format_args!("preempt {}", group.preempt));
     line(&mut text, format_args!("preempt_delay_ms {}", group.preempt_delay.as_millis()));
     line(&mut text, format_args!("drain_ms {}", group.drain.as_millis()));
+    line(&mut text, format_args!("promote {}", group.promote.name()));
     digest_of(&text)
 }
 

@@ -8,7 +8,7 @@ use super::error::Report;
 use super::raw::{RawGroup, RawInterface};
 use super::valid::{Taken, name, one_of, parse_element, take, unique};
 use super::walk::At;
-use super::{ClusterGroup, Node, digest};
+use super::{ClusterGroup, Node, Promote, digest};
 use crate::types::NodeId;
 use std::time::Duration;
 
@@ -24,10 +24,11 @@ const MAX_INTERFACE_NAME: usize = 15;
 const DEFAULT_PREEMPT_DELAY_MS: u64 = 10_000;
 const DEFAULT_DRAIN_MS: u64 = 1_000;
 
-/// Judges the groups of a file with these nodes. `taken` has the link addresses.
+/// Judges the groups of a file with these nodes; `voted`: it has a witness. `taken` has the addresses of links and witnesses.
 pub(super) fn judge(
     raw: Option<&[RawGroup]>,
     nodes: &[Node],
+    voted: bool,
     taken: &mut Taken,
     report: &mut Report<'_>,
 ) -> Vec<ClusterGroup> {
@@ -50,7 +51,8 @@ pub(super) fn judge(
             let wrong = format!("the file has more than {MAX_ADDRESSES} addresses up to here");
             report.add(line, "group.addresses", wrong, "divide them among several clusters");
         }
-        groups.push(one_group(group, nodes, taken, report));
+        let promote = promote(group, voted, report);
+        groups.push(ClusterGroup { promote, ..one_group(group, nodes, taken, report) });
     }
     too_many_interfaces(raw, nodes, &groups, report);
     groups
@@ -84,7 +86,25 @@ fn one_group(raw: &RawGroup, nodes: &[Node], taken: &mut Taken, report: &mut Rep
         preempt: raw.preempt.as_ref().is_some_and(|at| at.value),
         preempt_delay: ms(&raw.preempt_delay_ms, DEFAULT_PREEMPT_DELAY_MS),
         drain: ms(&raw.drain_ms, DEFAULT_DRAIN_MS),
+        promote: Promote::default(),
     }
+}
+
+/// A witness's evidence needs a witness.
+fn promote(raw: &RawGroup, voted: bool, report: &mut Report<'_>) -> Promote {
+    let Some(At { line, value }) = &raw.promote else { return Promote::default() };
+    let names = Promote::ALL.map(Promote::name);
+    match Promote::ALL.into_iter().find(|candidate| candidate.name() == value) {
+        None => {
+            report.add(*line, "group.promote", format!("\"{value}\" is nobody's evidence"), one_of(value, &names))
+        }
+        Some(Promote::Witness | Promote::Both) if !voted => {
+            let wrong = format!("\"{value}\" needs a witness, and the file has none");
+            report.add(*line, "group.promote", wrong, "add [witness] with its address, or write \"peer\"");
+        }
+        Some(promote) => return promote,
+    }
+    Promote::default()
 }
 
 fn prefer(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) -> NodeId {

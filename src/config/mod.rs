@@ -5,7 +5,7 @@
 //! so no other room checks these rules again.
 
 use crate::types::{GroupKey, NodeId, Vip};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ mod tests;
 pub mod timing;
 mod valid;
 mod walk;
+mod witness;
 
 pub use cluster::{ClusterFile, ClusterGroup, MAX_FILE_BYTES, load};
 pub use error::{ConfigError, ConfigErrors, MAX_ERRORS};
@@ -47,6 +48,8 @@ pub struct Config {
     pub nodes: Vec<Node>,
     /// This node.
     pub me: NodeId,
+    /// The witnesses, if there are any: with them a majority of votes keeps gates open.
+    pub witness: Option<Witness>,
     /// All groups in the order of the file.
     pub groups: Vec<Group>,
 }
@@ -61,6 +64,11 @@ impl Config {
     /// All nodes but this one, with their numbers.
     pub fn peers(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(move |node| node.id != self.me)
+    }
+
+    /// All witnesses with their numbers.
+    pub fn witnesses(&self) -> impl Iterator<Item = (NodeId, SocketAddr)> {
+        self.witness.iter().flat_map(Witness::numbered)
     }
 
     /// The distinct interface names that this node's groups use, in order of first use.
@@ -87,6 +95,53 @@ pub struct Node {
     pub links: Vec<IpAddr>,
 }
 
+/// The voters that hold no address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Witness {
+    /// Where each of them listens, an odd number of them. Their order counts: it makes their numbers.
+    pub addresses: Vec<IpAddr>,
+    /// The UDP port of all of them. Default: 7811.
+    pub port: u16,
+    /// Without a majority no gate is open. Default: true. If false, two nodes that hear each other and no majority of the
+    /// witnesses go on as a bare pair.
+    pub strict: bool,
+}
+
+impl Witness {
+    /// Each witness with its number.
+    pub fn numbered(&self) -> impl Iterator<Item = (NodeId, SocketAddr)> {
+        let numbers = (NodeId::FIRST_WITNESS.0..=u8::MAX).map(NodeId);
+        numbers.zip(self.addresses.iter().map(|address| SocketAddr::new(*address, self.port)))
+    }
+}
+
+/// Whose evidence promotes a standby. A majority of votes is needed in any case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub enum Promote {
+    /// Its own: the active is silent on every link, and every promise to it is over.
+    #[default]
+    Peer,
+    /// The witness's: it says that the active has failed.
+    Witness,
+    /// Both.
+    Both,
+}
+
+impl Promote {
+    /// All of them, the default first.
+    pub const ALL: [Promote; 3] = [Promote::Peer, Promote::Witness, Promote::Both];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Promote::Peer => "peer",
+            Promote::Witness => "witness",
+            Promote::Both => "both",
+        }
+    }
+}
+
 /// Addresses that move together.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Group {
@@ -106,4 +161,6 @@ pub struct Group {
     pub preempt_delay: Duration,
     /// How long the former active carries open connections after a handover. Default: 1 s.
     pub drain: Duration,
+    /// Whose evidence promotes a standby. Default: its own.
+    pub promote: Promote,
 }

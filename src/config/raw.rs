@@ -11,14 +11,28 @@ use toml::de::{DeTable, DeValue};
 
 const ROOT: Schema =
     Schema { header: "", path: "", keys: &["cluster", "key_file", "timing", "node", "witness", "group"] };
-const TIMING: Schema =
-    Schema { header: "[timing]", path: "timing", keys: &["profile", "pulse_ms", "silence_ms", "lease_ms"] };
+const TIMING: Schema = Schema {
+    header: "[timing]",
+    path: "timing",
+    keys: &["profile", "pulse_ms", "silence_ms", "lease_ms", "drift_ppm"],
+};
 const NODE: Schema = Schema { header: "[[node]]", path: "node", keys: &["name", "links"] };
-const WITNESS: Schema = Schema { header: "[witness]", path: "witness", keys: &["address"] };
+const WITNESS: Schema =
+    Schema { header: "[witness]", path: "witness", keys: &["address", "addresses", "port", "strict"] };
 const GROUP: Schema = Schema {
     header: "[[group]]",
     path: "group",
-    keys: &["name", "interface", "addresses", "prefer", "preempt", "preempt_delay_ms", "drain_ms", "check"],
+    keys: &[
+        "name",
+        "interface",
+        "addresses",
+        "prefer",
+        "preempt",
+        "preempt_delay_ms",
+        "drain_ms",
+        "promote",
+        "check",
+    ],
 };
 const CHECK: Schema = Schema {
     header: "[[group.check]]",
@@ -67,6 +81,7 @@ pub(crate) struct RawTiming {
     pub(crate) pulse_ms: Option<At<u64>>,
     pub(crate) silence_ms: Option<At<u64>>,
     pub(crate) lease_ms: Option<At<u64>>,
+    pub(crate) drift_ppm: Option<At<u64>>,
     /// Some value of the table is wrong by itself, so that comparing the values would mislead.
     pub(crate) broken: bool,
 }
@@ -80,8 +95,10 @@ pub(crate) struct RawNode {
 
 /// `[witness]`.
 pub(crate) struct RawWitness {
-    pub(crate) line: usize,
     pub(crate) address: Option<At<String>>,
+    pub(crate) addresses: Option<At<Vec<Element>>>,
+    pub(crate) port: Option<At<u64>>,
+    pub(crate) strict: Option<At<bool>>,
 }
 
 /// `interface` of a group.
@@ -102,6 +119,7 @@ pub(crate) struct RawGroup {
     pub(crate) preempt: Option<At<bool>>,
     pub(crate) preempt_delay_ms: Option<At<u64>>,
     pub(crate) drain_ms: Option<At<u64>>,
+    pub(crate) promote: Option<At<String>>,
     pub(crate) checks: Vec<RawCheck>,
 }
 
@@ -181,15 +199,18 @@ fn timing(root: &Table<'_>, report: &mut Report<'_>) -> RawTiming {
     let Some(table) = child(root, "timing", &TIMING, report) else {
         let line = root.get("timing", report).map_or(1, |(line, _)| line);
         let broken = root.get("timing", report).is_some();
-        return RawTiming { line, profile: None, pulse_ms: None, silence_ms: None, lease_ms: None, broken };
+        let (pulse_ms, silence_ms, lease_ms, drift_ppm) = (None, None, None, None);
+        return RawTiming { line, profile: None, pulse_ms, silence_ms, lease_ms, drift_ppm, broken };
     };
     let profile = table.string("profile", "write \"fast\", \"lan\" or \"wan\"", report);
     let pulse_ms = table.number("pulse_ms", bounds::PULSE_MS, " ms", report);
     let silence_ms = table.number("silence_ms", bounds::SILENCE_MS, " ms", report);
-    let lease_ms = table.number("lease_ms", bounds::LEASE_MS, " ms", report);
-    let read = [profile.is_some(), pulse_ms.is_some(), silence_ms.is_some(), lease_ms.is_some()];
-    let broken = TIMING.keys.iter().zip(read).any(|(key, read)| !read && table.get(key, report).is_some());
-    RawTiming { line: table.line, profile, pulse_ms, silence_ms, lease_ms, broken }
+    let lease_ms = table.number("lease_ms", bounds::lease_ms(root.has("witness")), " ms", report);
+    let drift_ppm = table.number("drift_ppm", bounds::DRIFT_PPM, " ppm", report);
+    let numbers = [&pulse_ms, &silence_ms, &lease_ms, &drift_ppm].map(Option::is_some);
+    let read = std::iter::once(profile.is_some()).chain(numbers);
+    let broken = TIMING.keys.iter().zip(read).any(|(key, read)| !read && table.has(key));
+    RawTiming { line: table.line, profile, pulse_ms, silence_ms, lease_ms, drift_ppm, broken }
 }
 
 fn node(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawNode {
@@ -206,9 +227,17 @@ fn node(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawNode 
 
 fn witness(root: &Table<'_>, report: &mut Report<'_>) -> Option<RawWitness> {
     let table = child(root, "witness", &WITNESS, report)?;
-    table.require("address", "write the witness's IP address", report);
-    let address = table.string("address", "write an IP address in quotes", report);
-    Some(RawWitness { line: table.line, address })
+    let several =
+        "write the witnesses' addresses, for example addresses = [\"10.0.9.1\", \"10.0.9.2\", \"10.0.9.3\"]";
+    if !table.has("addresses") {
+        table.require("address", "write where the witness listens, for example address = \"10.0.9.9\"", report);
+    }
+    Some(RawWitness {
+        address: table.string("address", "write an IP address in quotes", report),
+        addresses: table.strings("addresses", several, report),
+        port: table.number("port", 1..=65_535, "", report),
+        strict: table.boolean("strict", report),
+    })
 }
 
 fn group(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawGroup {
@@ -227,6 +256,7 @@ fn group(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawGrou
         preempt: table.boolean("preempt", report),
         preempt_delay_ms: table.number("preempt_delay_ms", 0..=MAX_PREEMPT_DELAY_MS, " ms", report),
         drain_ms: table.number("drain_ms", 0..=MAX_DRAIN_MS, " ms", report),
+        promote: table.string("promote", "write \"peer\", \"witness\" or \"both\"", report),
         checks: checks.into_iter().map(|(line, entries)| check(line, entries, report)).collect(),
     }
 }

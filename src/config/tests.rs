@@ -9,6 +9,7 @@ mod identity;
 mod keys;
 mod random;
 mod right;
+mod witness;
 
 /// The smallest configuration that is right.
 const GOOD: &str = r#"cluster = "web"

@@ -29,15 +29,21 @@ impl Profile {
         }
     }
 
-    /// The profile that has exactly these times; `None` when some were overridden.
+    /// The profile that has exactly these times, with or without a witness; `None` when some were overridden.
     #[must_use]
-    pub fn matching(timing: &Timing) -> Option<Profile> {
-        Profile::ALL.into_iter().find(|profile| Timing::of(*profile) == *timing)
+    pub fn matching(timing: &Timing, witness: bool) -> Option<Profile> {
+        Profile::ALL.into_iter().find(|profile| profile.timing(witness) == *timing)
+    }
+
+    /// Its times, with or without a witness.
+    #[must_use]
+    pub fn timing(self, witness: bool) -> Timing {
+        if witness { Timing::with_witness(self) } else { Timing::of(self) }
     }
 }
 
-/// Bound on the error of clock rates, in parts per million. 500 ppm is what `adjtimex` can slew at most.
-pub const RHO_PPM: u64 = 500;
+/// ρ unless `drift_ppm` says otherwise, in parts per million. 500 ppm is what `adjtimex` can slew at most.
+pub const DRIFT_PPM: u64 = 500;
 /// Slack for timer granularity and the path from decision to wire.
 pub const SLACK: Duration = Duration::from_millis(1);
 
@@ -62,6 +68,14 @@ pub struct Timing {
     pub veto: Duration,
     /// How long a node that is not preferred waits for the preferred one before it claims a free group: 3 × pulse.
     pub election: Duration,
+    /// How long a voter votes for nobody else after it has granted: lease × (1+ρ)/(1−ρ) + slack, from receipt of what
+    /// asked. Longer than the lease that was granted, whichever of the two clocks is fast.
+    pub promise: Duration,
+    /// How long a voter that has just started votes for nobody: promise × (1+ρ)/(1−ρ) + slack. Whatever it promised
+    /// before, and has forgotten, is over then.
+    pub abstain: Duration,
+    /// ρ in parts per million: no clock's rate differs from true time by more.
+    pub drift_ppm: u64,
     /// How long to wait for what seldom matters.
     pub patience: Patience,
 }
@@ -94,11 +108,18 @@ pub struct Patience {
 }
 
 impl Timing {
-    /// Derives all times from the three that can be configured.
+    /// Derives all times from the three that can be configured, with ρ as it is unless configured.
     #[must_use]
     pub fn derive(pulse: Duration, silence: Duration, lease: Duration) -> Timing {
+        Timing::derive_with(pulse, silence, lease, DRIFT_PPM)
+    }
+
+    /// Derives all times from the four that can be configured. `drift_ppm` is ρ.
+    #[must_use]
+    pub fn derive_with(pulse: Duration, silence: Duration, lease: Duration, drift_ppm: u64) -> Timing {
         let ms = Duration::from_millis;
-        let listen = stretch(lease).max(silence);
+        let promise = stretch(lease, drift_ppm);
+        let listen = promise.max(silence);
         Timing {
             pulse,
             silence,
@@ -108,6 +129,9 @@ impl Timing {
             listen,
             veto: (lease * 10).max(ms(2_000)),
             election: pulse * 3,
+            promise,
+            abstain: stretch(promise, drift_ppm),
+            drift_ppm,
             patience: Patience {
                 hold: (pulse * 10).max(ms(300)).max(listen),
                 offer: (pulse * 10).max(ms(500)),
@@ -122,7 +146,7 @@ impl Timing {
         }
     }
 
-    /// The times of a profile.
+    /// The times of a profile in a pair without a witness.
     #[must_use]
     pub fn of(profile: Profile) -> Timing {
         let ms = Duration::from_millis;
@@ -132,11 +156,29 @@ impl Timing {
             Profile::Wan => Timing::derive(ms(1000), ms(3000), ms(5000)),
         }
     }
+
+    /// The times of a profile with a witness. Votes renew the lease, and a takeover waits until it is over: it is
+    /// short, a few pulses.
+    #[must_use]
+    pub fn with_witness(profile: Profile) -> Timing {
+        let ms = Duration::from_millis;
+        let bare = Timing::of(profile);
+        let lease = match profile {
+            Profile::Fast => ms(35),
+            Profile::Lan => ms(170),
+            Profile::Wan => ms(3500),
+        };
+        Timing::derive(bare.pulse, bare.silence, lease)
+    }
 }
 
-/// How long `period` on another node's clock can last on ours: period × (1+ρ)/(1−ρ) + slack.
+/// How long `period` on another node's clock can last on ours: period × (1+ρ)/(1−ρ) + slack, with ρ in parts per million.
 #[must_use]
-pub fn stretch(period: Duration) -> Duration {
-    let nanos = period.as_nanos() * u128::from(1_000_000 + RHO_PPM) / u128::from(1_000_000 - RHO_PPM);
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)) + SLACK
+pub fn stretch(period: Duration, drift_ppm: u64) -> Duration {
+    let fast = u128::from(MILLION.saturating_add(drift_ppm));
+    let slow = u128::from(MILLION.saturating_sub(drift_ppm).max(1));
+    let nanos = (period.as_nanos() * fast).div_ceil(slow);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).saturating_add(SLACK)
 }
+
+const MILLION: u64 = 1_000_000;

@@ -4,12 +4,12 @@
 //! error in the report and the walk goes on, so that one run shows them all.
 
 use super::address::{self, Use};
-use super::bounds::{RULES, Rule};
+use super::bounds::{self, Rule};
 use super::error::{Report, nearest};
 use super::raw::{RawFile, RawNode, RawTiming};
 use super::timing::{Profile, Timing};
 use super::walk::{At, Element};
-use super::{ClusterFile, Node, groups};
+use super::{ClusterFile, Node, groups, witness};
 use crate::types::NodeId;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,8 +17,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// A node's number fits in a byte and 0 is none.
-pub const MAX_NODES: usize = 255;
+/// A node's number fits in a byte, 0 is none, and 241 and above are witnesses.
+pub const MAX_NODES: usize = 240;
 /// How many nodes this version runs.
 const NODES: usize = 2;
 /// More paths between two nodes than any machine has.
@@ -34,18 +34,13 @@ pub(crate) fn judge(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> Clus
     if let Some(key_file) = raw.key_file.as_ref().filter(|key_file| key_file.value.is_empty()) {
         report.add(key_file.line, "key_file", "is empty", "write the path of a file made by `vipair keygen`");
     }
-    if let Some(witness) = &raw.witness {
-        if let Some(text) = &witness.address {
-            let _reported = parse_address("witness.address", text.line, &text.value, Use::Link, report);
-        }
-        let right = "remove the table; a bare pair runs without a witness";
-        report.add(witness.line, "witness", "this version cannot run with a witness yet", right);
-    }
-    let (profile, timing) = timing(&raw.timing, report);
+    let (profile, timing) = timing(&raw.timing, raw.witness.is_some(), report);
     let raw_nodes = raw.nodes.as_deref().unwrap_or_default();
     let mut taken = HashMap::new();
     let nodes = nodes(raw_nodes, raw.nodes.is_some(), &mut taken, report);
-    let groups = groups::judge(raw.groups.as_deref(), &nodes, &mut taken, report);
+    let witness = raw.witness.as_ref().map(|witness| witness::judge(witness, raw_nodes, &mut taken, report));
+    let voted = witness.is_some();
+    let groups = groups::judge(raw.groups.as_deref(), &nodes, voted, &mut taken, report);
     let key_file = raw.key_file.as_ref().map(|at| at.value.as_str()).unwrap_or_default();
     ClusterFile {
         file: file.to_owned(),
@@ -56,6 +51,7 @@ pub(crate) fn judge(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> Clus
         profile,
         timing,
         nodes,
+        witness,
         groups,
     }
 }
@@ -78,7 +74,7 @@ pub(super) fn name(key: &str, name: &At<String>, report: &mut Report<'_>) {
     report.add(name.line, key, wrong, right);
 }
 
-fn timing(raw: &RawTiming, report: &mut Report<'_>) -> (Profile, Timing) {
+fn timing(raw: &RawTiming, witness: bool, report: &mut Report<'_>) -> (Profile, Timing) {
     let mut profile = Profile::Lan;
     if let Some(At { line, value }) = &raw.profile {
         let names = Profile::ALL.map(Profile::name);
@@ -87,19 +83,23 @@ fn timing(raw: &RawTiming, report: &mut Report<'_>) -> (Profile, Timing) {
             None => {
                 let wrong = format!("\"{value}\" is no profile");
                 report.add(*line, "timing.profile", wrong, one_of(value, &names));
-                return (profile, Timing::of(profile));
+                return (profile, profile.timing(witness));
             }
         }
     }
-    let base = Timing::of(profile);
+    let base = profile.timing(witness);
     let ms = |key: &Option<At<u64>>, default| key.as_ref().map_or(default, |at| Duration::from_millis(at.value));
-    let timing = Timing::derive(
+    let timing = Timing::derive_with(
         ms(&raw.pulse_ms, base.pulse),
         ms(&raw.silence_ms, base.silence),
         ms(&raw.lease_ms, base.lease),
+        raw.drift_ppm.as_ref().map_or(base.drift_ppm, |at| at.value),
     );
     if !raw.broken {
-        RULES.iter().filter(|rule| !rule.holds(&timing)).for_each(|rule| broken_rule(rule, raw, &timing, report));
+        bounds::rules(witness)
+            .iter()
+            .filter(|rule| !rule.holds(&timing))
+            .for_each(|rule| broken_rule(rule, raw, &timing, report));
     }
     (profile, timing)
 }
@@ -142,7 +142,13 @@ pub(super) fn parse_element(key: &str, text: &Element, used_as: Use, report: &mu
     parse_address(key, text.line, text.value.as_deref()?, used_as, report)
 }
 
-fn parse_address(key: &str, line: usize, text: &str, used_as: Use, report: &mut Report<'_>) -> Option<IpAddr> {
+pub(super) fn parse_address(
+    key: &str,
+    line: usize,
+    text: &str,
+    used_as: Use,
+    report: &mut Report<'_>,
+) -> Option<IpAddr> {
     match address::parse(text, used_as) {
         Ok(address) => Some(address),
         Err((wrong, right)) => {
@@ -187,7 +193,7 @@ fn nodes(raw: &[RawNode], present: bool, taken: &mut Taken, report: &mut Report<
         let line = raw.get(NODES).or(raw.last()).map_or(1, |node| node.line);
         let wrong = match raw.len() {
             1 => "there is only one node".to_owned(),
-            count if count > MAX_NODES => format!("there are {count} nodes, and a node's number fits in a byte"),
+            count if count > MAX_NODES => format!("there are {count} nodes, and numbers end at {MAX_NODES}"),
             count => format!("there are {count} nodes, and this version runs pairs"),
         };
         report.add(line, "node", wrong, "write exactly two [[node]] tables");

@@ -79,9 +79,14 @@ impl<'d> Table<'d> {
         Some((report.line_of(name.span().start), value))
     }
 
+    /// True if something is written for `key`, be it right or wrong.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// Reports `key` if it is missing; `right` says what to write.
     pub(crate) fn require(&self, key: &str, right: &str, report: &mut Report<'_>) {
-        if !self.entries.contains_key(key) {
+        if !self.has(key) {
             let missing = match self.schema.header {
                 "" => "missing at the top of the file".to_owned(),
                 header => format!("missing in this {header}"),

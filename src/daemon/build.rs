@@ -4,7 +4,7 @@ use super::hands::Group;
 use crate::config::{Config, KeyFile, digest};
 use crate::effects::announcer::AnnounceOrder;
 use crate::effects::keeper::Guarded;
-use crate::engine::{GroupSetup, Loaded, PeerSetup, Reconfiguration, Setup};
+use crate::engine::{GroupSetup, Loaded, PeerSetup, Reconfiguration, Setup, Votes};
 use crate::mutant::Mutants;
 use crate::types::{GroupId, InterfaceId, LinkId, LinkPath, MacAddr};
 use crate::wire::auth::KeyRing;
@@ -26,7 +26,8 @@ pub(super) fn setup(config: &Config, keys: &KeyFile, seed: [u8; 32], loaded: Loa
         epoch_floor: epoch_floor(),
         loaded,
         digests: digest::digests(config),
-        peers: config.peers().map(|peer| PeerSetup { id: peer.id, links: paths(config, interfaces) }).collect(),
+        peers: peers(config, interfaces),
+        votes: votes(config),
         interfaces: u8::try_from(interfaces).unwrap_or(u8::MAX),
         groups: group_setups(config),
         mutants: Mutants::NONE,
@@ -54,10 +55,24 @@ fn group_setups(config: &Config) -> Vec<GroupSetup> {
         preempt: group.preempt,
         preempt_delay: group.preempt_delay,
         drain: group.drain,
+        promote: group.promote,
         addresses_digest: digest::addresses(group),
         policy_digest: digest::policy(config, group),
     });
     groups.collect()
+}
+
+/// The other nodes, then the witnesses, which are reached over one path each.
+fn peers(config: &Config, interfaces: usize) -> Vec<PeerSetup> {
+    let nodes = config.peers().map(|peer| PeerSetup { id: peer.id, links: paths(config, interfaces) });
+    let witnesses = config.witnesses().map(|(id, _)| PeerSetup { id, links: vec![LinkPath::Udp(0)] });
+    nodes.chain(witnesses).collect()
+}
+
+fn votes(config: &Config) -> Option<Votes> {
+    let witness = config.witness.as_ref()?;
+    let count = u8::try_from(witness.addresses.len()).expect("as many witnesses as have a number");
+    Some(Votes { witnesses: count, strict: witness.strict })
 }
 
 /// UDP links first, then the segment link of each interface.
@@ -70,12 +85,13 @@ fn paths(config: &Config, interfaces: usize) -> Vec<LinkPath> {
         .collect()
 }
 
-/// The UDP links of this node, to every peer.
+/// The UDP links of this node, to every peer and every witness.
 pub(super) fn udp_links(config: &Config) -> Vec<LinkId> {
     let count = config.node(config.me).links.len();
     let numbers = 0..u8::try_from(count).unwrap_or(u8::MAX);
     let link = |peer, at| LinkId { peer, path: LinkPath::Udp(at) };
-    config.peers().flat_map(|peer| numbers.clone().map(move |at| link(peer.id, at))).collect()
+    let nodes = config.peers().flat_map(|peer| numbers.clone().map(move |at| link(peer.id, at)));
+    nodes.chain(config.witnesses().map(|(id, _)| link(id, 0))).collect()
 }
 
 /// What the hot thread knows of the groups.

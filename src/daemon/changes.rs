@@ -2,7 +2,7 @@
 //!
 //! Owns: the comparison of two valid configurations. Never does: read files, or apply anything.
 
-use crate::config::{Config, Group, KeyFile, Profile, Timing};
+use crate::config::{Config, Group, KeyFile, Profile};
 use crate::types::Vip;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
@@ -23,6 +23,9 @@ pub(super) fn refusals(old: &Config, new: &Config) -> Vec<String> {
     }
     if old.nodes != new.nodes {
         refuse("node: nodes, their order, their names or their links are others".to_owned());
+    }
+    if old.witness != new.witness {
+        refuse("witness: there are others, at other addresses, or strict is another".to_owned());
     }
     let (before, after) = (old.interfaces(), new.interfaces());
     if before != after {
@@ -58,7 +61,7 @@ fn moved_addresses(old: &Config, new: &Config) -> Vec<String> {
 /// What becomes different, a phrase each; empty if nothing does.
 pub(super) fn between(old: (&Config, &KeyFile), new: (&Config, &KeyFile)) -> Vec<String> {
     let ((old, old_keys), (new, new_keys)) = (old, new);
-    let mut found = timing(&old.timing, &new.timing);
+    let mut found = timing(old, new);
     if old_keys != new_keys {
         found.push(keys(new_keys));
     }
@@ -89,14 +92,17 @@ fn counterpart<'c>(config: &'c Config, group: &Group) -> Option<&'c Group> {
     config.groups.iter().find(|other| other.key == group.key)
 }
 
-fn timing(old: &Timing, new: &Timing) -> Vec<String> {
-    let name = |timing: &Timing| Profile::matching(timing).map_or("custom", Profile::name);
+fn timing(old: &Config, new: &Config) -> Vec<String> {
+    let name =
+        |config: &Config| Profile::matching(&config.timing, config.witness.is_some()).map_or("custom", Profile::name);
     let ms = |duration: Duration| duration.as_millis();
     let mut found = Vec::new();
     changed(&mut found, "profile", name(old), name(new));
+    let (old, new) = (&old.timing, &new.timing);
     changed(&mut found, "pulse_ms", ms(old.pulse), ms(new.pulse));
     changed(&mut found, "silence_ms", ms(old.silence), ms(new.silence));
     changed(&mut found, "lease_ms", ms(old.lease), ms(new.lease));
+    changed(&mut found, "drift_ppm", old.drift_ppm, new.drift_ppm);
     found
 }
 
@@ -126,6 +132,7 @@ fn group_changes(old: &Group, new: &Group, config: &Config) -> Vec<String> {
     changed(&mut found, "preempt", old.preempt, new.preempt);
     changed(&mut found, "preempt_delay_ms", old.preempt_delay.as_millis(), new.preempt_delay.as_millis());
     changed(&mut found, "drain_ms", old.drain.as_millis(), new.drain.as_millis());
+    changed(&mut found, "promote", old.promote.name(), new.promote.name());
     found.iter().map(|change| format!("group {}: {change}", new.name)).collect()
 }
 

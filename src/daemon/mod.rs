@@ -12,6 +12,7 @@ mod hands;
 mod hot;
 mod journal;
 mod orders;
+mod paths;
 mod ports;
 mod realtime;
 mod reload;

@@ -7,6 +7,7 @@ use super::RunOptions;
 use super::flight::Flight;
 use super::journal::Journal;
 use super::orders::{Order, SlowEnd, Tale, Vital};
+use super::paths::{self, Paths};
 use super::reload::Reload;
 use super::status;
 use super::words::{self, Names, Told};
@@ -19,10 +20,8 @@ use crate::effects::store::{self, StoreHandle, WriteError};
 use crate::engine::{Command, GroupState, InterfaceFacts, Outcome};
 use crate::gate::CounterReader;
 use crate::io::clock;
-use crate::io::links::LinkSocket;
 use crate::io::systemd::notify;
-use crate::types::{GroupId, GroupKey, LinkId, LinkPath, MonoTime};
-use crate::wire::pulse::PORT;
+use crate::types::{GroupId, GroupKey, LinkId, MonoTime};
 use sd_notify::NotifyState;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -84,7 +83,7 @@ pub(super) struct State {
     /// Who waits for an answer, and what to say of it when it is good.
     waiting: HashMap<u64, (String, oneshot::Sender<Answer>)>,
     next_call: u64,
-    open_links: Vec<(LinkId, bool)>,
+    paths: Paths,
     pub ready_told: bool,
     last_turns: u64,
     pub stop_asked: bool,
@@ -95,7 +94,7 @@ impl State {
         State {
             facts: vec![InterfaceFacts::default(); interfaces],
             counters: (0..interfaces).map(|_| None).collect(),
-            open_links: links.iter().map(|&link| (link, false)).collect(),
+            paths: Paths::new(links),
             next_call: 1,
             ..State::default()
         }
@@ -304,22 +303,16 @@ impl Slow {
         self.state.waiting.retain(|_, (_, waiting)| !waiting.is_closed());
     }
 
-    /// Opens the sockets of links whose address has appeared.
+    /// Opens the sockets of links that can be opened now.
     fn open_links(&mut self) {
-        for at in 0..self.state.open_links.len() {
-            let (link, open) = self.state.open_links[at];
-            let LinkPath::Udp(index) = link.path else { continue };
-            if open {
-                continue;
-            }
-            let end = |node| self.config.node(node).links[usize::from(index)];
-            match LinkSocket::open(end(self.config.me), end(link.peer), PORT) {
-                Ok(socket) => {
-                    self.state.open_links[at].1 = true;
-                    self.order(Order::Link { link, socket: Some(socket) });
-                }
-                Err(error) => tracing::debug!(%error, link = self.names.link(link), "link cannot be opened yet"),
-            }
+        let (config, names) = (&self.config, &self.names);
+        let opened = self.state.paths.look(|link| {
+            let tell =
+                |error: &io::Error| tracing::debug!(%error, link = names.link(link), "link cannot be opened yet");
+            paths::open(config, link).inspect_err(tell)
+        });
+        for (link, socket) in opened {
+            self.order(Order::Link { link, socket: Some(socket) });
         }
     }
 

@@ -15,9 +15,11 @@ use std::time::Duration;
 /// The whole status.
 pub(super) fn status(config: &Config, names: &Names, report: &Report, started: MonoTime) -> StatusReport {
     let timing = &config.timing;
-    let profile = Profile::matching(timing).map_or("custom", Profile::name);
+    let profile = Profile::matching(timing, config.witness.is_some()).map_or("custom", Profile::name);
     let links = report.peers.iter().flat_map(|peer| peer.links.iter().map(move |link| (peer, link)));
     let groups = report.groups.iter().enumerate();
+    // A witness has no configuration of the cluster's.
+    let nodes = report.peers.iter().filter(|peer| !peer.id.is_witness());
     StatusReport {
         node: names.node(config.me).to_owned(),
         cluster: config.cluster.clone(),
@@ -31,8 +33,8 @@ pub(super) fn status(config: &Config, names: &Names, report: &Report, started: M
         },
         groups: groups.map(|(at, group)| group_status(config, names, report, at, group)).collect(),
         links: links.map(|(peer, link)| link_status(config, names, report, peer, link)).collect(),
-        differences: report.peers.iter().flat_map(|peer| differences(config, names, report, peer)).collect(),
-        warnings: warnings(report),
+        differences: nodes.flat_map(|peer| differences(config, names, report, peer)).collect(),
+        warnings: warnings(names, report),
     }
 }
 
@@ -111,8 +113,8 @@ fn group_role(role: Role) -> GroupRole {
 fn link_status(config: &Config, names: &Names, report: &Report, peer: &PeerReport, link: &LinkReport) -> LinkStatus {
     let (path, local, remote) = match link.id.path {
         LinkPath::Udp(index) => {
-            let end = |node: NodeId| config.node(node).links.get(usize::from(index)).map(ToString::to_string);
-            (index.to_string(), end(config.me).unwrap_or_default(), end(peer.id).unwrap_or_default())
+            let (local, remote) = ends(config, peer.id, index);
+            (index.to_string(), local, remote)
         }
         LinkPath::Segment(interface) => ("segment".to_owned(), names.interface(interface).to_owned(), String::new()),
     };
@@ -134,6 +136,15 @@ fn link_status(config: &Config, names: &Names, report: &Report, peer: &PeerRepor
     }
 }
 
+/// Where a UDP link begins and ends. Toward a witness the kernel picks the beginning.
+fn ends(config: &Config, peer: NodeId, index: u8) -> (String, String) {
+    if let Some((_, remote)) = config.witnesses().find(|(id, _)| *id == peer) {
+        return ("any".to_owned(), remote.to_string());
+    }
+    let end = |node: NodeId| config.node(node).links.get(usize::from(index)).map(ToString::to_string);
+    (end(config.me).unwrap_or_default(), end(peer).unwrap_or_default())
+}
+
 /// What a peer's configuration has otherwise, a sentence per field.
 fn differences(config: &Config, names: &Names, report: &Report, peer: &PeerReport) -> Vec<String> {
     let mut found = Vec::new();
@@ -152,7 +163,7 @@ fn differences(config: &Config, names: &Names, report: &Report, peer: &PeerRepor
     }
     let digests = crate::config::digest::digests(config);
     if digests.nodes != theirs.digests.nodes {
-        found.push(format!("node names or links differ between here and {name}"));
+        found.push(format!("nodes, links, witnesses, strict or drift_ppm differ between here and {name}"));
     }
     if digests.groups != theirs.digests.groups {
         found.push(format!("the set of groups differs between here and {name}"));
@@ -164,7 +175,7 @@ fn differences(config: &Config, names: &Names, report: &Report, peer: &PeerRepor
         }
         if group.policy_differs {
             found.push(format!(
-                "group {group_name}: prefer, preempt, preempt_delay_ms or drain_ms differ from {name}"
+                "group {group_name}: prefer, preempt, preempt_delay_ms, drain_ms or promote differ from {name}"
             ));
         }
         if group.unknown_to_peer {
@@ -174,7 +185,7 @@ fn differences(config: &Config, names: &Names, report: &Report, peer: &PeerRepor
     found
 }
 
-fn warnings(report: &Report) -> Vec<String> {
+fn warnings(names: &Names, report: &Report) -> Vec<String> {
     let mut found = Vec::new();
     if report.store_failing {
         found.push("the state directory cannot be written".to_owned());
@@ -189,7 +200,7 @@ fn warnings(report: &Report) -> Vec<String> {
         found.push(format!("{} datagrams with an unknown key number", report.rejects.key_id));
     }
     for peer in report.peers.iter().filter(|peer| peer.deaf && peer.presence == Presence::Heard) {
-        found.push(format!("node {} says that it does not hear us", peer.id.0));
+        found.push(format!("{} says that it does not hear us", names.node(peer.id)));
     }
     found
 }

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::control::protocol::Severity;
-use crate::engine::{Cause, Notice, Outcome};
+use crate::engine::{Cause, Notice, Outcome, Votes};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, NodeId, Vip};
 use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
@@ -26,6 +26,7 @@ pub(crate) struct Names {
     groups: Vec<String>,
     interfaces: Vec<String>,
     nodes: Vec<String>,
+    witnesses: Vec<String>,
 }
 
 impl Names {
@@ -34,12 +35,14 @@ impl Names {
             groups: config.groups.iter().map(|group| group.name.clone()).collect(),
             interfaces: config.interfaces().into_iter().map(str::to_owned).collect(),
             nodes: config.nodes.iter().map(|node| node.name.clone()).collect(),
+            witnesses: witnesses(config.witnesses().count()),
         }
     }
 
     /// The same from the names themselves, in the order of their numbers.
-    pub fn of(groups: Vec<String>, interfaces: Vec<String>, nodes: Vec<String>) -> Names {
-        Names { groups, interfaces, nodes }
+    pub fn of(groups: Vec<String>, interfaces: Vec<String>, nodes: Vec<String>, votes: Option<Votes>) -> Names {
+        let witnesses = witnesses(votes.map_or(0, |votes| usize::from(votes.witnesses)));
+        Names { groups, interfaces, nodes, witnesses }
     }
 
     pub fn group(&self, group: GroupId) -> &str {
@@ -51,7 +54,9 @@ impl Names {
     }
 
     pub fn node(&self, node: NodeId) -> &str {
-        usize::from(node.0).checked_sub(1).and_then(|at| self.nodes.get(at)).map_or("?", String::as_str)
+        let (names, first) =
+            if node.is_witness() { (&self.witnesses, NodeId::FIRST_WITNESS.0) } else { (&self.nodes, 1) };
+        node.0.checked_sub(first).and_then(|at| names.get(usize::from(at))).map_or("?", String::as_str)
     }
 
     pub fn link(&self, link: LinkId) -> String {
@@ -60,6 +65,14 @@ impl Names {
             LinkPath::Udp(index) => format!("link {index} to {peer}"),
             LinkPath::Segment(interface) => format!("segment link to {peer} on {}", self.interface(interface)),
         }
+    }
+}
+
+/// A single witness is "witness"; several have their place in the configuration behind it.
+fn witnesses(count: usize) -> Vec<String> {
+    match count {
+        1 => vec!["witness".to_owned()],
+        count => (1..=count).map(|number| format!("witness {number}")).collect(),
     }
 }
 

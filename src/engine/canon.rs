@@ -18,60 +18,17 @@ use super::lease::Interface;
 use super::peer::{Link, Peer, PeerConfig};
 use super::watch::{Evidence, Neighbour, Segment, Watch};
 use super::{Engine, InterfaceFacts};
-use crate::config::{Patience, Timing};
+use crate::config::Timing;
 use crate::types::{Epoch, GroupId, MonoTime};
 use std::time::Duration;
 
+mod horizon;
 mod said;
 mod words;
 
+pub(crate) use horizon::NEVER;
+use horizon::{CONSTANTS, Horizon};
 pub(crate) use words::Words;
-
-/// A wait that never ends: an instant that long ahead is [`MonoTime::FOREVER`].
-pub(crate) const NEVER: Duration = Duration::from_secs(1 << 40);
-/// Longer than the grace of an adopted active and the age of neighbours, which are constants of the code.
-const CONSTANTS: Duration = Duration::from_secs(64);
-
-/// The longest of some waits, those that never end left out.
-fn longest(waits: &[Duration]) -> Duration {
-    waits.iter().filter(|wait| **wait < NEVER).max().copied().unwrap_or_default()
-}
-
-/// How far back the past can matter.
-struct Horizon {
-    /// For what silence is counted from.
-    silence: Duration,
-    /// For when asking began.
-    watch: Duration,
-    /// For when something was heard on the segment, or asked there.
-    segment: Duration,
-    /// For the beginning of a role.
-    role: Duration,
-}
-
-impl Horizon {
-    fn of(timing: &Timing) -> Horizon {
-        let Timing { pulse, silence, lease: _, suspicion, probe, listen, veto, election: _, patience } = *timing;
-        let Patience {
-            hold: _,
-            offer: _,
-            first_veto,
-            isolation,
-            asking,
-            anchors: _,
-            deaf: _,
-            segment: _,
-            announcements: _,
-        } = patience;
-        let asked = pulse.max(probe) * 13;
-        Horizon {
-            silence: longest(&[silence, suspicion, listen, veto, first_veto, isolation, asked]) + probe,
-            watch: longest(&[silence * 10, asking, asked]) + probe,
-            segment: asked.max(CONSTANTS),
-            role: listen.max(CONSTANTS),
-        }
-    }
-}
 
 impl Engine {
     /// Tells everything that can matter from `now` on.

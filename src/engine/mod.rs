@@ -68,7 +68,7 @@ pub use event::{Command, Event, InterfaceFacts};
 pub use notice::{Cause, Notice};
 pub use peer::{PeerConfig, Presence};
 pub use report::{GroupReport, LinkReport, PeerReport, Report, Waiting};
-pub use setup::{GroupSetup, PeerSetup, Reconfiguration, Setup};
+pub use setup::{GroupSetup, PeerSetup, Reconfiguration, Setup, Votes};
 pub use snapshot::Snapshot;
 
 use group::Group;

@@ -2,7 +2,7 @@
 //! simulator from its seed.
 
 use super::durable::Loaded;
-use crate::config::Timing;
+use crate::config::{Promote, Timing};
 use crate::mutant::Mutants;
 use crate::types::{GroupKey, InterfaceId, LinkPath, NodeId, Vip};
 use crate::wire::auth::KeyRing;
@@ -31,8 +31,10 @@ pub struct Setup {
     pub loaded: Loaded,
     /// Digests of our configuration.
     pub digests: Digests,
-    /// The other nodes.
+    /// The other nodes, then the witnesses.
     pub peers: Vec<PeerSetup>,
+    /// Who votes; `None` in a bare pair, where nobody does.
+    pub votes: Option<Votes>,
     /// How many client interfaces there are; [`InterfaceId`] counts from 0.
     pub interfaces: u8,
     /// The groups; [`GroupId`](crate::types::GroupId) is the position.
@@ -59,10 +61,20 @@ pub struct Reconfiguration {
     pub groups: Vec<GroupSetup>,
 }
 
+/// Who votes on who may open: every node and every witness has a vote.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Votes {
+    /// How many witnesses there are, an odd number: they are the last of [`Setup::peers`].
+    pub witnesses: u8,
+    /// Without a majority no gate is open. If false, two nodes that hear each other and no majority of the witnesses
+    /// go on as a bare pair.
+    pub strict: bool,
+}
+
 /// One peer.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct PeerSetup {
-    /// Its number.
+    /// Its number; 241 and above is a witness.
     pub id: NodeId,
     /// The links to it.
     pub links: Vec<LinkPath>,
@@ -85,9 +97,11 @@ pub struct GroupSetup {
     pub preempt_delay: Duration,
     /// How long the former active carries connections after a handover.
     pub drain: Duration,
+    /// Whose evidence promotes a standby; matters with a witness only.
+    pub promote: Promote,
     /// Digest of the addresses.
     pub addresses_digest: u32,
-    /// Digest of preference, preemption and drain.
+    /// Digest of preference, preemption, drain and promotion.
     pub policy_digest: u32,
 }
 

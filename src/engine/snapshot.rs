@@ -103,6 +103,7 @@ pub(super) fn no_setup() -> Arc<Setup> {
         loaded: Loaded::Fresh,
         digests: Digests::default(),
         peers: Vec::new(),
+        votes: None,
         interfaces: 0,
         groups: Vec::new(),
         mutants: crate::mutant::Mutants::NONE,

@@ -78,7 +78,7 @@ impl<'h> Story<'h> {
         Story {
             book: &header.book,
             telling,
-            names: Names::of(Vec::new(), Vec::new(), Vec::new()),
+            names: Names::of(Vec::new(), Vec::new(), Vec::new(), None),
             evidence: Evidence::default(),
             counts: Counts::default(),
             facts: HashMap::new(),
@@ -133,7 +133,7 @@ impl<'h> Story<'h> {
         };
         let groups = segment.setup.groups.iter().map(|group| called(&group.key)).collect();
         let nodes = self.book.nodes.iter().map(|(name, _)| name.clone()).collect();
-        self.names = Names::of(groups, self.book.interfaces.clone(), nodes);
+        self.names = Names::of(groups, self.book.interfaces.clone(), nodes, segment.setup.votes);
         if segment.span.start == Start::Next && self.quiet_since != MonoTime::ZERO {
             return;
         }

@@ -8,7 +8,7 @@
 
 use super::Verdict;
 use super::allocator::measured;
-use crate::config::{ClusterFile, ConfigError, ConfigErrors, MAX_ERRORS, digest};
+use crate::config::{ClusterFile, ConfigError, ConfigErrors, MAX_ERRORS, Promote, digest};
 use crate::types::NodeId;
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -72,19 +72,26 @@ fn check_bounds(file: &ClusterFile) {
     assert!((1..=16).contains(&one.links.len()) && one.links.len() == other.links.len(), "links in pairs");
     assert!(one.links.iter().zip(&other.links).all(|(one, other)| one.is_ipv4() == other.is_ipv4()));
     check_times(file);
+    if let Some(witness) = &file.witness {
+        let count = witness.addresses.len();
+        assert!(count % 2 == 1 && count <= 15 && witness.port > 0, "{witness:?}");
+        assert!(file.nodes.iter().all(|node| node.name != "witness"));
+    }
     assert!((1..=1024).contains(&file.groups.len()), "{} groups", file.groups.len());
     let mut names = HashSet::new();
     let mut used: HashSet<IpAddr> = HashSet::new();
     let links = file.nodes.iter().flat_map(|node| &node.links);
-    for address in links.chain(file.groups.iter().flat_map(|group| &group.addresses)) {
+    let witnesses = file.witness.iter().flat_map(|witness| &witness.addresses);
+    for address in links.chain(witnesses).chain(file.groups.iter().flat_map(|group| &group.addresses)) {
         assert!(used.insert(*address), "{address} is used twice");
         assert!(!address.is_unspecified() && !address.is_multicast() && !address.is_loopback(), "{address}");
     }
     for group in &file.groups {
         assert!(is_name(&group.name) && names.insert(&group.name), "{:?}", group.name);
         assert_eq!(group.key, digest::group_key(&group.name));
-        assert!(!group.addresses.is_empty() && used.len() <= 50_000 + 32);
+        assert!(!group.addresses.is_empty() && used.len() <= 50_000 + 32 + 15);
         assert!(file.nodes.iter().any(|node| node.id == group.prefer));
+        assert!(file.witness.is_some() || group.promote == Promote::Peer, "{:?} by nobody", group.promote);
         assert!(group.preempt_delay <= Duration::from_secs(3600) && group.drain <= Duration::from_secs(60));
         assert_eq!(group.interfaces.len(), 2, "an interface on each node");
         for name in &group.interfaces {
@@ -101,9 +108,16 @@ fn check_times(file: &ClusterFile) {
     let times = &file.timing;
     assert!(ms(5..=10_000).contains(&times.pulse), "{times:?}");
     assert!(ms(8..=60_000).contains(&times.silence), "{times:?}");
-    assert!(ms(50..=60_000).contains(&times.lease), "{times:?}");
+    let (least, way) = if file.witness.is_some() { (19, 4) } else { (50, 0) };
+    assert!(ms(least..=60_000).contains(&times.lease), "{times:?}");
     assert!(times.silence >= times.suspicion + times.probe * 3, "three questions within the silence: {times:?}");
-    assert!(times.lease >= times.pulse * 3, "two late renewals: {times:?}");
+    assert!(times.lease >= times.pulse * 3 + Duration::from_millis(way), "two late renewals: {times:?}");
+    assert!((1..=50_000).contains(&times.drift_ppm), "{times:?}");
+    // By clocks that are as wrong as that, the slow one first.
+    let ppm = f64::from(u32::try_from(times.drift_ppm).expect("it is in bounds")) / 1e6;
+    let least = |time: Duration| time.as_secs_f64() * (1.0 + ppm) / (1.0 - ppm) + 0.000_999;
+    assert!(times.promise.as_secs_f64() >= least(times.lease), "promises outlast leases: {times:?}");
+    assert!(times.abstain.as_secs_f64() >= least(times.promise), "abstention outlasts promises: {times:?}");
 }
 
 /// The same when it is written and read again; every node finds itself in it.
@@ -137,11 +151,16 @@ fn written(file: &ClusterFile) -> String {
     for (key, time) in [("pulse_ms", times.pulse), ("silence_ms", times.silence), ("lease_ms", times.lease)] {
         add(format_args!("{key} = {}", time.as_millis()));
     }
+    add(format_args!("drift_ppm = {}", times.drift_ppm));
     let list = |addresses: &[IpAddr]| {
         addresses.iter().map(|address| format!("\"{address}\"")).collect::<Vec<_>>().join(", ")
     };
     for node in &file.nodes {
         add(format_args!("[[node]]\nname = {}\nlinks = [{}]", quoted(&node.name), list(&node.links)));
+    }
+    if let Some(witness) = &file.witness {
+        add(format_args!("[witness]\naddresses = [{}]", list(&witness.addresses)));
+        add(format_args!("port = {}\nstrict = {}", witness.port, witness.strict));
     }
     for group in &file.groups {
         let interfaces: Vec<String> = (file.nodes.iter().zip(&group.interfaces))
@@ -154,6 +173,7 @@ fn written(file: &ClusterFile) -> String {
         add(format_args!("preempt = {}", group.preempt));
         add(format_args!("preempt_delay_ms = {}", group.preempt_delay.as_millis()));
         add(format_args!("drain_ms = {}", group.drain.as_millis()));
+        add(format_args!("promote = \"{}\"", group.promote.name()));
     }
     text
 }
@@ -207,6 +227,16 @@ interface.beta = "b"
 addresses = ["10.0.0.101"]
 "#;
 
+const WITNESSES: &str = r#"[witness]
+addresses = ["10.0.9.1", "fd00:9::2", "10.0.9.3"]
+port = 7812
+strict = false
+[timing]
+drift_ppm = 50_000
+[[group]]
+promote = "both"
+"#;
+
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let with = |old: &str, new: &str| {
         assert!(SMALLEST.contains(old), "{old:?} is not in the smallest configuration");
@@ -216,6 +246,8 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("smallest", SMALLEST.to_owned()),
         ("larger", LARGER.to_owned()),
         ("witness", with("[[group]]", "[witness]\naddress = \"10.0.9.9\"\n[[group]]")),
+        ("witnesses", with("[[group]]", WITNESSES)),
+        ("even-witnesses", with("[[group]]", "[witness]\naddresses = [\"10.0.9.9\", \"10.0.0.2\"]\n[[group]]")),
         ("check", format!("{SMALLEST}[[group.check]]\nkind = \"tcp\"\nport = 80\ninterval_ms = 5\nfall = 0\n")),
         ("check-by-command", format!("{SMALLEST}[[group.check]]\nkind = \"exec\"\ncommand = [\"/bin/true\", 5]\n")),
         ("unknown-key", with("name = \"web\"", "nmae = \"web\"")),

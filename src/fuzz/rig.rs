@@ -1,7 +1,7 @@
 //! Two engines that know each other, as the targets about engines find them: node 1 active or standby, node 2 its
 //! peer, every pulse of both delivered at once, the disk always ready.
 
-use crate::config::{Profile, Timing};
+use crate::config::{Profile, Promote, Timing};
 use crate::engine::{Action, Actions, Engine, Event, GroupSetup, InterfaceFacts, Loaded, PeerSetup, Setup};
 use crate::mutant::Mutants;
 use crate::types::{GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId};
@@ -159,6 +159,7 @@ fn setup(me: u8, prefer: NodeId, mutants: Mutants) -> Setup {
             preempt: false,
             preempt_delay: Duration::from_millis(500),
             drain: Duration::from_millis(200),
+            promote: Promote::Peer,
             addresses_digest: 1,
             policy_digest: 1,
         }
@@ -173,6 +174,7 @@ fn setup(me: u8, prefer: NodeId, mutants: Mutants) -> Setup {
         loaded: Loaded::Fresh,
         digests: Digests::default(),
         peers: vec![PeerSetup { id: NodeId(3 - me), links: PATHS.to_vec() }],
+        votes: None,
         interfaces: 1,
         groups: (0..2).map(group).collect(),
         mutants,

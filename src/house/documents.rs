@@ -6,7 +6,7 @@ use crate::config::schemas;
 use crate::wire::pulse::{Reason, Role};
 
 /// Tables and keys that the configuration knows and this version refuses.
-const RESERVED: [&str; 4] = ["[witness]", "[[group.check]]", "witness", "check"];
+const RESERVED: [&str; 2] = ["[[group.check]]", "check"];
 /// Says of a promise that it is not claimed.
 const NOT_CLAIMED: &str = "Not in this version";
 
@@ -170,7 +170,8 @@ fn every_key_of_the_configuration_is_in_the_guide() {
 
 #[test]
 fn every_key_of_the_configuration_is_in_the_example() {
-    let example = document("systemd/vipair.toml");
+    // A table that stands there commented out is there.
+    let example = document("systemd/vipair.toml").replace("\n# [", "\n[");
     let mut missing = Vec::new();
     for schema in schemas().into_iter().filter(|schema| !RESERVED.contains(&schema.header)) {
         let begins = |line: &str| schema.header.is_empty() || line == schema.header;

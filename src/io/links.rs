@@ -1,4 +1,5 @@
-//! One heartbeat socket: UDP between one address of ours and one of a peer's.
+//! One heartbeat socket: UDP between one address of ours and one of a peer's, or from whatever address the kernel picks
+//! to a witness.
 //!
 //! Connected, so that datagrams of others never get here and ECONNREFUSED (the peer's process is gone, its kernel
 //! lives) does. Nonblocking in both directions. What the network does to a datagram is an outcome, to be counted, and
@@ -60,21 +61,32 @@ impl LinkSocket {
     /// again), EADDRINUSE when a process without SO_REUSEADDR has the port, EINVAL when the families differ.
     pub fn open(local: IpAddr, remote: IpAddr, port: u16) -> io::Result<LinkSocket> {
         let (local, remote) = (SocketAddr::new(local, port), SocketAddr::new(remote, port));
-        let socket =
-            Socket::new(Domain::for_address(local), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+        let socket = made(local)?;
         // Links to several peers may begin at the same local address.
         socket.set_reuse_address(true)?;
-        // The rest makes the link better and is no reason to do without it.
-        let _best_effort = [
-            socket.set_recv_buffer_size(RECEIVE_BUFFER),
-            if local.is_ipv4() { socket.set_tos_v4(TOS) } else { socket.set_tclass_v6(TOS) },
-            // After the type of service, which sets the priority as well (net/ipv4/ip_sockglue.c).
-            socket.set_priority(PRIORITY),
-            ignore_path_mtu(&socket, local.is_ipv4()),
-        ];
         socket.bind(&local.into())?;
         socket.connect(&remote.into())?;
         Ok(LinkSocket { socket })
+    }
+
+    /// Connects to `remote` from the address and port that the kernel picks. They stay what they are when routes or
+    /// addresses change; then somebody who picks again gets another [`LinkSocket::local`], and should use that socket.
+    ///
+    /// # Errors
+    /// ENETUNREACH when no route leads to `remote`: try again.
+    pub fn toward(remote: SocketAddr) -> io::Result<LinkSocket> {
+        let socket = made(remote)?;
+        socket.connect(&remote.into())?;
+        Ok(LinkSocket { socket })
+    }
+
+    /// Our address, where the socket begins.
+    ///
+    /// # Errors
+    /// Only when the socket itself is unusable.
+    pub fn local(&self) -> io::Result<IpAddr> {
+        let address = self.socket.local_addr()?.as_socket();
+        address.map(|address| address.ip()).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
     }
 
     /// Takes one datagram. Never blocks.
@@ -149,6 +161,20 @@ impl AsFd for LinkSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// A socket for datagrams to or from addresses of this family.
+fn made(family: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(family), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
+    // All this makes the link better and is no reason to do without it.
+    let _best_effort = [
+        socket.set_recv_buffer_size(RECEIVE_BUFFER),
+        if family.is_ipv4() { socket.set_tos_v4(TOS) } else { socket.set_tclass_v6(TOS) },
+        // After the type of service, which sets the priority as well (net/ipv4/ip_sockglue.c).
+        socket.set_priority(PRIORITY),
+        ignore_path_mtu(&socket, family.is_ipv4()),
+    ];
+    Ok(socket)
 }
 
 fn errno(cause: &io::Error) -> Errno {

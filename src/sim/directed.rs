@@ -6,7 +6,6 @@ use super::clock::stretched;
 use super::names::{id, mac, vip};
 use super::node::Waiting;
 use super::world::Sim;
-use crate::config::timing::RHO_PPM;
 use crate::engine::Command;
 use crate::types::GroupId;
 use crate::wire::frame::Sighting;
@@ -138,7 +137,7 @@ pub fn forge_answers(sim: &mut Sim) {
     let timing = sim.plan.timing();
     let interface = sim.plan.groups[group].interface;
     sim.lose_power(gone, false);
-    let bound = stretched(timing.veto + timing.silence + timing.probe * 4, RHO_PPM);
+    let bound = stretched(timing.veto + timing.silence + timing.probe * 4, timing.drift_ppm);
     let start = sim.now;
     while sim.now.since(start) < bound && !sim.has_failed() {
         sim.run(timing.probe / 2);
@@ -157,7 +156,7 @@ pub fn fall_silent(sim: &mut Sim) {
     sim.net.isolated[interface][at] = true;
     sim.touched = true;
     sim.lose_power(gone, false);
-    let bound = stretched(timing.patience.isolation + timing.silence + timing.pulse * 5, RHO_PPM);
+    let bound = stretched(timing.patience.isolation + timing.silence + timing.pulse * 5, timing.drift_ppm);
     sim.run(bound);
     let taken = active(sim, group) == Some(at);
     sim.oracle.hold(taken, || format!("S6: silent neighbours hold the takeover of group {group} up for {bound:?}"));
@@ -198,7 +197,7 @@ pub fn miss_first(sim: &mut Sim) {
     sim.net.deafened.iter_mut().for_each(|host| host[at] = true);
     sim.lose_power(gone, false);
     let timing = sim.plan.timing();
-    sim.run(stretched(timing.silence + timing.probe * 2, RHO_PPM) + super::names::ms(100));
+    sim.run(stretched(timing.silence + timing.probe * 2, timing.drift_ppm) + super::names::ms(100));
     sim.net.deafened.iter_mut().for_each(|host| host[at] = false);
     sim.run(Duration::from_secs(1));
     check_hosts(sim, group, at, "it can hear the active again");

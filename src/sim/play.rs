@@ -232,7 +232,7 @@ fn lose_host(sim: &mut Sim) {
     sim.lose_power(gone, false);
     sim.coverage.see_fault(Fault::PowerLoss);
     let bound = timing.silence + timing.probe * 2;
-    sim.run(super::clock::stretched(bound, crate::config::timing::RHO_PPM));
+    sim.run(super::clock::stretched(bound, timing.drift_ppm));
     for group in 0..sim.plan.groups.len() {
         let answering = sim.answering(group);
         if answering.len() != 1 || answering[0] == gone {

@@ -188,7 +188,7 @@ impl Plan {
 
     /// True if clocks may differ by more than the promises permit.
     pub fn is_beyond(&self) -> bool {
-        self.ppm.unsigned_abs() > crate::config::timing::RHO_PPM
+        self.ppm.unsigned_abs() > self.timing().drift_ppm
     }
 
     /// True if one of these is in the swarm.

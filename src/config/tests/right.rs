@@ -67,16 +67,17 @@ fn the_example_that_is_shipped_is_right() {
 
 #[test]
 fn every_profile_obeys_every_rule() {
-    for profile in Profile::ALL {
-        let timing = Timing::of(profile);
-        assert!(bounds::RULES.iter().all(|rule| rule.holds(&timing)), "{} breaks a rule", profile.name());
+    for (profile, voted) in Profile::ALL.into_iter().flat_map(|profile| [(profile, false), (profile, true)]) {
+        let timing = profile.timing(voted);
+        assert!(bounds::rules(voted).iter().all(|rule| rule.holds(&timing)), "{} breaks a rule", profile.name());
         let within = |value: Duration, range: std::ops::RangeInclusive<u64>| {
             u64::try_from(value.as_millis()).is_ok_and(|ms| range.contains(&ms))
         };
         assert!(within(timing.pulse, bounds::PULSE_MS), "{}", profile.name());
         assert!(within(timing.silence, bounds::SILENCE_MS), "{}", profile.name());
-        assert!(within(timing.lease, bounds::LEASE_MS), "{}", profile.name());
-        assert_eq!(Profile::matching(&timing), Some(profile));
+        assert!(within(timing.lease, bounds::lease_ms(voted)), "{}", profile.name());
+        assert_eq!(Profile::matching(&timing, voted), Some(profile));
+        assert_eq!(Profile::matching(&timing, !voted), None);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Two engines and a wire between them; what the second one is told is recorded as the agent records it.
 
-use crate::config::{Profile, Timing};
+use crate::config::{Profile, Promote, Timing};
 use crate::engine::{
     Action, Actions, Engine, Event, GroupSetup, InterfaceFacts, Loaded, PeerSetup, Reconfiguration, Setup,
 };
@@ -48,6 +48,7 @@ pub fn group(number: u8) -> GroupSetup {
         preempt: false,
         preempt_delay: ms(500),
         drain: ms(200),
+        promote: Promote::Peer,
         addresses_digest: 1,
         policy_digest: 1,
     }
@@ -248,6 +249,7 @@ pub fn setup(at: usize, timing: Timing) -> Setup {
         loaded: Loaded::Fresh,
         digests: Digests::default(),
         peers: vec![PeerSetup { id: id(1 - at), links: paths().to_vec() }],
+        votes: None,
         interfaces: 1,
         groups: vec![group(0)],
         mutants: Mutants::NONE,

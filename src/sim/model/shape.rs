@@ -1,7 +1,8 @@
 //! What a search is about: how many nodes, with which times, and what may go wrong how often.
 
 use super::state::{Budget, Cuts, Node, Order, State};
-use crate::config::{Patience, Timing};
+use crate::config::timing::DRIFT_PPM;
+use crate::config::{Patience, Promote, Timing};
 use crate::engine::{Command, GroupSetup, Loaded, NEVER, PeerSetup, Setup};
 use crate::mutant::{Mutant, Mutants};
 use crate::types::{GroupId, GroupKey, InterfaceId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
@@ -105,6 +106,9 @@ fn timing() -> Timing {
         listen: ticks(9),
         veto: ticks(20),
         election: ticks(6),
+        promise: ticks(9),
+        abstain: ticks(10),
+        drift_ppm: DRIFT_PPM,
         patience: Patience {
             hold: ticks(10),
             offer: ticks(6),
@@ -178,6 +182,7 @@ impl Shape {
             preempt: self.preempt,
             preempt_delay: ticks(4),
             drain: ticks(2),
+            promote: Promote::Peer,
             addresses_digest: 1,
             policy_digest: 1,
         };
@@ -192,6 +197,7 @@ impl Shape {
             loaded: disk.clone(),
             digests: Digests::default(),
             peers: others.map(|other| PeerSetup { id: id(other), links: self.paths() }).collect(),
+            votes: None,
             interfaces: 1,
             groups: vec![group],
             mutants: self.mutants,

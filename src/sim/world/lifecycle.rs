@@ -1,6 +1,7 @@
 //! How machines and processes begin, stop and end.
 
 use super::{Due, Sim};
+use crate::config::Promote;
 use crate::engine::{Engine, Event, GroupSetup, PeerSetup, Setup};
 use crate::sim::clock::{Clock, Real};
 use crate::sim::kernel::Kernel;
@@ -50,6 +51,7 @@ impl Sim {
             preempt: group.preempt,
             preempt_delay: ms(300),
             drain: ms(100),
+            promote: Promote::Peer,
             addresses_digest: 1 + u32::from(group.second),
             policy_digest: u32::from(id(group.prefer).0) * 2 + u32::from(group.preempt),
         };
@@ -79,6 +81,7 @@ impl Sim {
             loaded: node.disk.content.clone(),
             digests: Sim::digests(&node.config),
             peers: self.others(at).map(|other| PeerSetup { id: id(other), links: links.clone() }).collect(),
+            votes: None,
             interfaces: interface_id(self.plan.interfaces).0,
             groups: Sim::group_setups(&node.config, |group| self.plan.groups[group].interface),
             mutants: self.mutants,

@@ -1,6 +1,7 @@
 //! What changes under running agents: their configuration, and the gate below them.
 
 use super::{ETH, World, ms, vip};
+use crate::config::Promote;
 use crate::engine::{Actions, Event, GroupSetup, Reconfiguration};
 use crate::types::{Epoch, GroupKey, NodeId};
 use crate::wire::auth::KeyRing;
@@ -17,6 +18,7 @@ pub fn group_setup(number: usize, preempt: bool) -> GroupSetup {
         preempt,
         preempt_delay: ms(500),
         drain: ms(200),
+        promote: Promote::Peer,
         addresses_digest: 1,
         policy_digest: 1,
     }

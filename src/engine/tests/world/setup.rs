@@ -23,6 +23,7 @@ impl World {
             loaded,
             digests: Digests::default(),
             peers: vec![PeerSetup { id: id(1 - at), links: paths }],
+            votes: None,
             interfaces: 1,
             groups: (0..self.groups).map(|number| group_setup(number, self.preempt)).collect(),
             mutants: Mutants::NONE,

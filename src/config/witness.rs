@@ -1,0 +1,65 @@
+//! From the witnesses as written to witnesses that hold.
+//!
+//! Owns: every rule about `[witness]`. Never does: ask whether one can be reached. On failure each broken rule is one error
+//! in the report and the walk goes on.
+
+use super::Witness;
+use super::address::Use;
+use super::error::Report;
+use super::raw::{RawNode, RawWitness};
+use super::valid::{Taken, parse_address, take};
+use super::walk::At;
+use crate::types::NodeId;
+use crate::wire::pulse::PORT;
+use std::net::IpAddr;
+
+/// Numbers of witnesses fit in the byte above those of nodes.
+pub const MAX_WITNESSES: usize = (u8::MAX - NodeId::FIRST_WITNESS.0) as usize + 1;
+/// What people and `status` call a single one.
+const NAME: &str = "witness";
+
+/// Judges the witnesses of a file. `taken` has the link addresses.
+pub(super) fn judge(raw: &RawWitness, nodes: &[RawNode], taken: &mut Taken, report: &mut Report<'_>) -> Witness {
+    if let (Some(_), Some(At { line, .. })) = (&raw.address, &raw.addresses) {
+        let right = "write address for one witness, addresses for several";
+        report.add(*line, "witness.addresses", "is written beside witness.address", right);
+    }
+    for name in nodes.iter().filter_map(|node| node.name.as_ref()).filter(|name| name.value == NAME) {
+        report.add(name.line, "node.name", "\"witness\" is what the witness is called", "give the node another name");
+    }
+    let address = raw.address.as_ref().and_then(|text| one("witness.address", text.line, &text.value, taken, report));
+    let addresses = raw.addresses.as_ref().map_or(Vec::new(), |written| several(written, taken, report));
+    Witness {
+        addresses: address.into_iter().chain(addresses).collect(),
+        port: raw.port.as_ref().and_then(|at| u16::try_from(at.value).ok()).unwrap_or(PORT),
+        strict: raw.strict.as_ref().is_none_or(|at| at.value),
+    }
+}
+
+fn several(
+    At { line, value: written }: &At<Vec<super::walk::Element>>,
+    taken: &mut Taken,
+    report: &mut Report<'_>,
+) -> Vec<IpAddr> {
+    let count = written.len();
+    let wrong = match count {
+        0 => Some("is empty".to_owned()),
+        _ if count % 2 == 0 => {
+            Some(format!("has {count} entries: {} voters bear no more failures than {}", count + 2, count + 1))
+        }
+        _ if count > MAX_WITNESSES => Some(format!("has {count} entries")),
+        _ => None,
+    };
+    if let Some(wrong) = wrong {
+        let right = format!("write an odd number of witnesses, at most {MAX_WITNESSES}");
+        report.add(*line, "witness.addresses", wrong, right);
+    }
+    let texts = written.iter().filter_map(|text| Some((text.line, text.value.as_deref()?)));
+    texts.filter_map(|(line, text)| one("witness.addresses", line, text, taken, report)).collect()
+}
+
+fn one(key: &'static str, line: usize, text: &str, taken: &mut Taken, report: &mut Report<'_>) -> Option<IpAddr> {
+    let address = parse_address(key, line, text, Use::Witness, report)?;
+    take(address, line, key, taken, report);
+    Some(address)
+}
