@@ -57,7 +57,7 @@ impl Engine {
             store_failing,
             stopping,
             stopped,
-            unacked: _,  // scratch
+            excerpt: _,  // scratch
             datagram: _, // scratch
             rejects: _,  // told to people
         } = self;
@@ -270,11 +270,7 @@ impl Peer {
             heeded,
             echoed,
             silent_told: _, // for notices
-            rows,
-            told,
-            fetch,
-            have,
-            table,
+            copy,
             acked,
             config,
             differs: _,     // for notices
@@ -288,12 +284,7 @@ impl Peer {
         words.flags(&[*hint, *left, *deaf, *heeded]);
         words.option(deaf_at.as_ref(), |words, at| words.age(now, *at, timing.patience.deaf));
         words.counter(engine.session, *echoed);
-        words.counter(engine.session, *fetch);
-        words.list(rows, |words, row| words.option(row.as_ref(), |words, row| row.tell(words)));
-        words.flags(told);
-        let theirs = sessions.verified().unwrap_or(0);
-        words.version(theirs, *have);
-        words.version(theirs, *table);
+        copy.tell(engine.session, sessions.verified().unwrap_or(0), words);
         words.version(engine.session, *acked);
         words.option(config.as_ref(), |words, config| config.tell(words));
         words.option(watch.as_ref(), |words, watch| watch.tell(now, engine, horizon, words));

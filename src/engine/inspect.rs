@@ -63,7 +63,7 @@ impl Engine {
             left: known.left,
             deaf: known.deaf,
             verified: known.sessions.verified(),
-            have: (known.have, known.table),
+            have: (known.copy.have(), known.copy.newest()),
             acked: known.acked,
         }
     }
@@ -93,7 +93,7 @@ impl Engine {
     pub(crate) fn view_stamp(&self) -> u64 {
         self.peers.iter().fold(self.table, |stamp, peer| {
             let session = peer.sessions.verified().unwrap_or_default();
-            stamp.rotate_left(21) ^ peer.have.rotate_left(7) ^ session
+            stamp.rotate_left(21) ^ peer.copy.have().rotate_left(7) ^ session
         })
     }
 

@@ -31,6 +31,7 @@
 
 use crate::mutant::Mutant;
 use crate::types::{GroupId, InterfaceId, MonoTime, NodeId, Vip};
+use crate::wire::table::Excerpt;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -115,9 +116,9 @@ pub struct Engine {
     store_failing: bool,
     stopping: Option<MonoTime>,
     stopped: bool,
-    /// Scratch for rows that a peer has not acknowledged: (version, position).
+    /// Scratch for the rows of a datagram.
     #[serde(skip)]
-    unacked: Vec<(u64, usize)>,
+    excerpt: Excerpt,
     /// Scratch for one datagram.
     #[serde(skip)]
     datagram: Vec<u8>,
@@ -161,7 +162,7 @@ impl Engine {
             store_failing: false,
             stopping: None,
             stopped: false,
-            unacked: Vec::new(),
+            excerpt: Excerpt::default(),
             datagram: Vec::new(),
             rejects: crate::wire::auth::Rejects::default(),
             setup: Arc::new(setup),

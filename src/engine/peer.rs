@@ -5,6 +5,7 @@ use super::watch::Watch;
 use crate::types::{GroupId, LinkId, LinkPath, MacAddr, MonoTime, NodeId};
 use crate::wire::pulse::{Digests, Header, Role, Row};
 use crate::wire::session::Sessions;
+use crate::wire::table::TableCopy;
 use std::time::Duration;
 
 /// How a peer stands with us at one instant.
@@ -64,15 +65,8 @@ pub(super) struct Peer {
     /// The highest of our counters that it has heard, as it says.
     pub echoed: u64,
     pub silent_told: bool,
-    pub rows: Vec<Option<Row>>,
-    /// Which rows belong to the table that is being told or was told last; others are from before.
-    pub(super) told: Vec<bool>,
-    /// Its table counts only from datagrams that echo at least this counter of ours.
-    pub(super) fetch: u64,
-    /// Version of its table that we have completely.
-    pub have: u64,
-    /// Newest version of its table that it named.
-    pub table: u64,
+    /// Its table, as far as we have been told.
+    pub copy: TableCopy,
     /// Version of our table that it has completely.
     pub acked: u64,
     pub config: Option<PeerConfig>,
@@ -105,11 +99,7 @@ impl Peer {
             deaf_at: None,
             heeded: false,
             silent_told: false,
-            rows: vec![None; setup.groups.len()],
-            told: vec![false; setup.groups.len()],
-            fetch: 0,
-            have: 0,
-            table: 0,
+            copy: TableCopy::new(setup.groups.len()),
             acked: 0,
             config: None,
             differs: false,
@@ -149,7 +139,7 @@ impl Peer {
 
     /// What the peer last said about a group.
     pub fn row(&self, group: GroupId) -> Option<&Row> {
-        self.rows[usize::from(group.0)].as_ref()
+        self.copy.row(usize::from(group.0))
     }
 
     /// True if its last word about the group was that it answers for it.
@@ -159,7 +149,7 @@ impl Peer {
 
     /// True when every row of its newest table has arrived.
     pub fn is_complete(&self) -> bool {
-        self.table != 0 && self.have == self.table
+        self.copy.is_complete()
     }
 
     pub fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
@@ -168,73 +158,22 @@ impl Peer {
 
     /// True if a hardware address is one the peer has named as its own.
     pub fn has_mac(&self, mac: MacAddr) -> bool {
-        self.rows.iter().flatten().any(|row| row.mac == mac)
+        self.copy.rows().iter().flatten().any(|row| row.mac == mac)
     }
 
-    /// A new life of the peer: nothing it said before counts, except its hardware addresses, which still tell
-    /// whose answer a probe gets.
+    /// A new life of the peer: nothing it said before counts, except its hardware addresses.
     pub fn begin_session(&mut self) {
-        self.have = 0;
-        self.table = 0;
+        self.copy.begin_session();
         self.acked = 0;
         self.left = false;
         self.echoed = 0;
         self.heeded = false;
-        self.told.fill(false);
-        for row in self.rows.iter_mut().flatten() {
-            *row = Row {
-                role: Role::Starting,
-                reason: crate::wire::pulse::Reason::Listening,
-                reserve: crate::types::Epoch::NONE,
-                claim: crate::types::Epoch::NONE,
-                consent: crate::types::Epoch::NONE,
-                wants: false,
-                faulty: false,
-                ..*row
-            };
-        }
-    }
-
-    /// Its table is to be told again, from the first row on. What it said last counts until then.
-    pub fn forget_table(&mut self) {
-        self.have = 0;
-        self.told.fill(false);
-    }
-
-    /// The same, and only what it says after it received our `counter` counts.
-    pub fn fetch_table(&mut self, counter: u64) {
-        self.forget_table();
-        self.fetch = counter;
-    }
-
-    /// True if a datagram may carry rows of the table that is wanted.
-    pub fn is_table_wanted(&self, header: &Header) -> bool {
-        header.table_version >= self.table && header.echo_counter >= self.fetch
-    }
-
-    /// Notes a row; true if it says something new.
-    pub fn take_row(&mut self, at: usize, row: Row) -> bool {
-        self.told[at] = true;
-        self.rows[at].replace(row) != Some(row)
-    }
-
-    /// The whole table was told: groups that it does not name do not exist there any more.
-    pub fn drop_untold(&mut self) {
-        for (row, _) in self.rows.iter_mut().zip(&self.told).filter(|(_, told)| !**told) {
-            *row = None;
-        }
-    }
-
-    /// Groups have other numbers: for each of them the one it had before, if it was known.
-    pub fn renumber(&mut self, before: &[Option<usize>]) {
-        self.rows = before.iter().map(|at| at.and_then(|at| self.rows[at])).collect();
-        self.told = before.iter().map(|at| at.is_some_and(|at| self.told[at])).collect();
     }
 
     /// Every table fits the number of groups and interfaces.
     pub fn is_whole(&self, groups: usize, interfaces: usize) -> bool {
         let watched = self.watch.as_ref().is_none_or(|watch| watch.evidence.len() == interfaces);
-        watched && self.rows.len() == groups && self.told.len() == groups
+        watched && self.copy.is_whole(groups)
     }
 
     /// Takes note of its configuration; true if it has another set of groups than before.

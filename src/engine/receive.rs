@@ -118,7 +118,7 @@ impl Engine {
             known.acked = header.ack_version.max(floor).min(self.table);
             anew = known.note_config(header);
             if anew {
-                known.forget_table();
+                known.copy.forget();
             }
         }
         if returned {
@@ -137,26 +137,16 @@ impl Engine {
 
     /// Applies rows if they connect to what we have; rows from before that are old news.
     fn take_rows(&mut self, peer: usize, header: &Header, rows: Rows<'_>) -> bool {
-        let known = &mut self.peers[peer];
-        let (have, wanted) = (known.have, known.is_table_wanted(header));
-        known.table = known.table.max(header.table_version);
-        if !wanted {
+        if !self.peers[peer].copy.admit(header, self.setup.mutants) {
             return false;
         }
-        let gap = header.base_version > have && !self.setup.mutants.is_on(Mutant::RowGapsIgnored);
-        if gap || header.upto_version <= have {
-            return false;
-        }
-        self.peers[peer].have = header.upto_version;
         let mut news = self.peers[peer].is_complete();
         for row in rows {
             let Some(at) = self.groups.iter().position(|group| group.key == row.group) else { continue };
             news |= self.take_row(peer, at, row);
         }
-        if self.peers[peer].is_complete() {
-            self.peers[peer].drop_untold();
-        }
-        let rows = self.peers[peer].rows.iter().zip(&self.groups);
+        self.peers[peer].copy.settle();
+        let rows = self.peers[peer].copy.rows().iter().zip(&self.groups);
         self.peers[peer].rows_differ = rows
             .filter_map(|(row, group)| row.as_ref().map(|row| (row, &group.row)))
             .any(|(row, ours)| row.addresses != ours.addresses || row.policy != ours.policy);
@@ -166,13 +156,13 @@ impl Engine {
     fn take_row(&mut self, peer: usize, at: usize, mut row: Row) -> bool {
         if row.mac.is_zero() {
             // An agent that has just been restarted does not know it yet; whose answer a probe gets must stay known.
-            row.mac = self.peers[peer].rows[at].map_or(row.mac, |known| known.mac);
+            row.mac = self.peers[peer].copy.row(at).map_or(row.mac, |known| known.mac);
         } else {
             for segment in &mut self.segments {
                 segment.forget(row.mac);
             }
         }
-        self.peers[peer].take_row(at, row)
+        self.peers[peer].copy.take(at, row)
     }
 
     fn compare_config(&mut self, peer: usize, out: &mut Actions) {

@@ -108,9 +108,9 @@ impl Engine {
         // What a peer said of a group holds wherever the group lives here.
         let said: Vec<Option<usize>> = self.groups.iter().map(|group| by_key.get(&group.key).copied()).collect();
         for peer in &mut self.peers {
-            peer.renumber(&said);
+            peer.copy.renumber(&said);
             if added {
-                peer.fetch_table(self.counter + 1);
+                peer.copy.fetch(self.counter + 1);
             }
             if other_set {
                 peer.acked = 0;

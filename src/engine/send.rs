@@ -113,13 +113,12 @@ impl Engine {
         now: MonoTime,
         out: &mut Actions,
     ) -> u64 {
-        self.collect_unacked(base);
-        let shown = self.unacked.len().min(ROWS_PER_PULSE);
-        let upto = if shown == self.unacked.len() { self.table } else { self.unacked[shown - 1].0 };
+        self.excerpt.choose(base, self.table, self.groups.iter().map(|group| group.row_version));
+        let upto = self.excerpt.upto();
         let header = self.header(peer, query, echo, (base, upto), now);
         let start = out.bytes.len();
         let groups = &self.groups;
-        let rows = self.unacked[..shown].iter().map(|&(_, at)| groups[at].row);
+        let rows = self.excerpt.positions().map(|at| groups[at].row);
         pulse::encode(&self.setup.keys, &header, rows, &mut self.datagram);
         out.bytes.extend_from_slice(&self.datagram);
         let to = self.segment_mac(peer, link);
@@ -153,25 +152,15 @@ impl Engine {
             table_version: self.table,
             base_version: base,
             upto_version: upto,
-            ack_version: known.have,
+            ack_version: known.copy.have(),
         }
-    }
-
-    /// The rows that changed after `base`, oldest change first. At rest there are none and nothing is searched.
-    fn collect_unacked(&mut self, base: u64) {
-        self.unacked.clear();
-        if base >= self.table {
-            return;
-        }
-        let groups = self.groups.iter().enumerate();
-        self.unacked.extend(groups.filter(|(_, group)| group.row_version > base).map(|(at, g)| (g.row_version, at)));
-        self.unacked.sort_unstable();
     }
 
     /// Where to send on a segment link: the hardware address the peer named, else everybody.
     fn segment_mac(&self, peer: usize, link: LinkId) -> MacAddr {
         let LinkPath::Segment(interface) = link.path else { return MacAddr::ZERO };
-        let here = self.groups.iter().zip(&self.peers[peer].rows).filter(|(group, _)| group.interface == interface);
+        let here =
+            self.groups.iter().zip(self.peers[peer].copy.rows()).filter(|(group, _)| group.interface == interface);
         let mac = here.filter_map(|(_, row)| row.as_ref()).map(|row| row.mac).find(|mac| !mac.is_zero());
         mac.unwrap_or(MacAddr::BROADCAST)
     }

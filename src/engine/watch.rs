@@ -207,7 +207,7 @@ impl Engine {
         let mut evidence = std::mem::take(&mut watch.evidence[interface]);
         let count = self.groups.len();
         let here = |at: &usize| usize::from(self.groups[*at].interface.0) == interface && !self.groups[*at].is_open();
-        let rows = &self.peers[peer].rows;
+        let rows = self.peers[peer].copy.rows();
         let active = |at: &usize| rows[*at].is_some_and(|row| matches!(row.role, Role::Active | Role::Handover));
         let likely = |at: &usize| active(at) || self.groups[*at].may_be_opened_by(id);
         let turn = || (0..count).map(|step| (evidence.cursor + step) % count).filter(here);
@@ -226,7 +226,7 @@ impl Engine {
         if let Some(watch) = self.peers[peer].watch.as_mut() {
             watch.evidence[interface] = evidence;
         }
-        let mac = self.peers[peer].rows[at].map(|row| row.mac).filter(|mac| !mac.is_zero());
+        let mac = self.peers[peer].copy.row(at).map(|row| row.mac).filter(|mac| !mac.is_zero());
         // Unicast reaches the peer whatever its switch thinks of broadcasts; every second one goes to all, in
         // case its hardware address has changed.
         let to = if odd { mac } else { None };
@@ -249,7 +249,8 @@ impl Engine {
             // Before the peer has told us its hardware address here, anybody may be it. To be heard is not enough: the
             // answer to a restarted node carries no rows.
             let named = peer
-                .rows
+                .copy
+                .rows()
                 .iter()
                 .zip(&self.groups)
                 .any(|(row, group)| group.interface == interface && row.is_some_and(|row| !row.mac.is_zero()));

@@ -1,10 +1,12 @@
 //! Bytes ↔ values, and nothing else: no socket, no clock, no random source.
 //!
 //! `auth` seals and opens datagrams, `session` decides which of them are fresh, `pulse` is their content,
-//! `frame` builds and reads ARP, neighbour discovery and the raw Ethernet frames of the segment link.
+//! `table` tells a table of many rows in datagrams of few, `frame` builds and reads ARP, neighbour discovery and the
+//! raw Ethernet frames of the segment link.
 //! Every decoder treats its input as hostile: it returns a reason, never panics, and allocates nothing.
 
 pub mod auth;
 pub mod frame;
 pub mod pulse;
 pub mod session;
+pub mod table;

@@ -1,0 +1,178 @@
+use super::*;
+use crate::types::{GroupKey, MacAddr, NodeId};
+use crate::wire::pulse::{Digests, Flags};
+use proptest::prelude::*;
+
+fn header(table: u64, base: u64, upto: u64) -> Header {
+    Header {
+        sender: NodeId(1),
+        receiver: NodeId(2),
+        cluster: 7,
+        session: 1,
+        counter: 1,
+        echo_session: 2,
+        echo_counter: 5,
+        flags: Flags::default(),
+        pulse_us: 0,
+        silence_us: 0,
+        lease_us: 0,
+        digests: Digests::default(),
+        table_version: table,
+        base_version: base,
+        upto_version: upto,
+        ack_version: 0,
+    }
+}
+
+fn row(group: u64, epoch: u64) -> Row {
+    Row {
+        group: GroupKey(group),
+        epoch: Epoch(epoch),
+        reserve: Epoch::NONE,
+        claim: Epoch(epoch),
+        consent: Epoch(epoch),
+        mac: MacAddr([2, 0, 0, 0, 0, 1]),
+        role: Role::Active,
+        reason: Reason::None,
+        wants: true,
+        faulty: true,
+        addresses: 0,
+        policy: 0,
+    }
+}
+
+fn chosen(base: u64, newest: u64, versions: &[u64]) -> (Vec<usize>, u64) {
+    let mut excerpt = Excerpt::default();
+    excerpt.choose(base, newest, versions.iter().copied());
+    (excerpt.positions().collect(), excerpt.upto())
+}
+
+#[test]
+fn an_excerpt_is_what_changed_oldest_first() {
+    assert_eq!(chosen(3, 9, &[9, 1, 4, 3]), (vec![2, 0], 9));
+    assert_eq!(chosen(9, 9, &[9, 1, 4, 3]), (vec![], 9), "at rest nothing is told");
+}
+
+#[test]
+fn an_excerpt_ends_where_the_datagram_is_full() {
+    let versions: Vec<u64> = (1..=30).rev().collect();
+    let (positions, upto) = chosen(2, 30, &versions);
+    assert_eq!((positions.len(), upto), (ROWS_PER_PULSE, 20), "18 rows after version 2");
+    assert_eq!(positions[0], 27, "the row with version 3");
+    let (positions, upto) = chosen(20, 31, &versions);
+    assert_eq!((positions.len(), upto), (10, 31));
+}
+
+#[test]
+fn rows_that_do_not_connect_are_left() {
+    let mut copy = TableCopy::new(1);
+    assert!(!copy.admit(&header(4, 2, 4), Mutants::NONE), "what lies between 0 and 2 is missing");
+    assert_eq!((copy.have(), copy.newest(), copy.is_complete()), (0, 4, false));
+    assert!(copy.admit(&header(4, 0, 3), Mutants::NONE));
+    assert!(!copy.is_complete());
+    assert!(!copy.admit(&header(4, 0, 3), Mutants::NONE), "nothing new in it");
+    assert!(!copy.admit(&header(3, 0, 3), Mutants::NONE), "from before");
+    assert!(copy.admit(&header(4, 3, 4), Mutants::NONE));
+    assert!(copy.is_complete());
+}
+
+#[test]
+fn a_table_that_is_fetched_counts_only_from_answers() {
+    let mut copy = TableCopy::new(1);
+    assert!(copy.admit(&header(4, 0, 4), Mutants::NONE));
+    copy.fetch(6);
+    assert!(!copy.admit(&header(4, 0, 4), Mutants::NONE), "it echoes counter 5");
+    copy.fetch(5);
+    assert!(copy.admit(&header(4, 0, 4), Mutants::NONE));
+}
+
+#[test]
+fn groups_that_a_whole_table_does_not_name_are_gone() {
+    let mut copy = TableCopy::new(2);
+    assert!(copy.admit(&header(2, 0, 2), Mutants::NONE));
+    assert!(copy.take(0, row(1, 1)) && copy.take(1, row(2, 1)));
+    assert!(!copy.take(1, row(2, 1)), "the same again is no news");
+    copy.settle();
+    copy.forget();
+    assert!(copy.row(1).is_some(), "what was said last counts until the table is told anew");
+    assert!(copy.admit(&header(9, 0, 8), Mutants::NONE));
+    copy.take(0, row(1, 2));
+    copy.settle();
+    assert!(copy.row(1).is_some(), "not whole yet");
+    assert!(copy.admit(&header(9, 8, 9), Mutants::NONE));
+    copy.settle();
+    assert_eq!((copy.row(0).is_some(), copy.row(1).is_some()), (true, false));
+}
+
+#[test]
+fn a_new_session_leaves_hardware_addresses_and_nothing_that_was_said() {
+    let mut copy = TableCopy::new(1);
+    copy.admit(&header(2, 0, 2), Mutants::NONE);
+    copy.take(0, row(1, 9));
+    copy.begin_session();
+    let left = copy.row(0).expect("known");
+    assert_eq!((left.role, left.claim, left.consent), (Role::Starting, Epoch::NONE, Epoch::NONE));
+    assert_eq!((left.wants, left.faulty, left.mac), (false, false, row(1, 9).mac));
+    assert_eq!((copy.have(), copy.newest()), (0, 0));
+}
+
+#[test]
+fn groups_may_be_added_and_change_places() {
+    let mut copy = TableCopy::new(1);
+    copy.take(0, row(1, 1));
+    copy.grow(3);
+    assert!(copy.is_whole(3));
+    copy.grow(2);
+    assert!(copy.is_whole(3), "none is lost");
+    copy.renumber(&[None, Some(0)]);
+    assert!(copy.is_whole(2));
+    assert_eq!(copy.row(1).map(|row| row.group), Some(GroupKey(1)));
+}
+
+/// What happens to a table and to the datagrams that tell it.
+#[derive(Clone, Debug)]
+enum Happening {
+    Change(usize),
+    Told { arrives: bool },
+    Acknowledged,
+}
+
+fn happening(groups: usize) -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        (0..groups).prop_map(Happening::Change),
+        any::<bool>().prop_map(|arrives| Happening::Told { arrives }),
+        Just(Happening::Acknowledged),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn a_copy_that_calls_itself_whole_is_the_table(
+        happenings in proptest::collection::vec(happening(40), 1..200),
+    ) {
+        let mut table: Vec<(u64, Row)> = (1..=40).map(|at| (at, row(at - 1, 0))).collect();
+        let (mut version, mut acked) = (40, 0);
+        let (mut excerpt, mut copy) = (Excerpt::default(), TableCopy::new(40));
+        for what in happenings {
+            match what {
+                Happening::Change(at) => {
+                    version += 1;
+                    table[at] = (version, row(at as u64, version));
+                }
+                Happening::Told { arrives } => {
+                    excerpt.choose(acked, version, table.iter().map(|(version, _)| *version));
+                    if arrives && copy.admit(&header(version, acked, excerpt.upto()), Mutants::NONE) {
+                        excerpt.positions().for_each(|at| { copy.take(at, table[at].1); });
+                        copy.settle();
+                    }
+                }
+                Happening::Acknowledged => acked = copy.have(),
+            }
+            if copy.is_complete() && copy.newest() == version {
+                prop_assert!(copy.rows().iter().zip(&table).all(|(copied, (_, row))| *copied == Some(*row)));
+            }
+        }
+    }
+}
