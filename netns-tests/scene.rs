@@ -4,15 +4,22 @@
 //! for a condition with a generous limit. On failure both statuses, both logs and the timeline of the first address
 //! are printed, whoever panicked.
 
+mod setup;
+mod verdict;
+mod witness;
+
 use crate::lab::agent::Agent;
-use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::netns::tool;
 use crate::lab::service::{Service, wait_for_addresses};
-use crate::lab::{Lab, Plan, Port, Server, agent, clock};
+use crate::lab::witness::Witness;
+use crate::lab::{Lab, Server, agent, clock};
 use crate::probe::asker::{Answers, Asker};
 use crate::probe::capture::{Capture, Heard};
-use crate::probe::oracle::{Apart, Case, Expected, Tenure};
+use crate::probe::knock::Knocker;
+use crate::probe::oracle::Apart;
 use crate::probe::web::Web;
+pub use setup::Setup;
+use setup::addresses_of;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -27,62 +34,20 @@ pub const GROUP: &str = "web";
 /// Longest wait for anything: L5 says 10 s, a busy machine may take longer to tell.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What stands at the beginning.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// The lab.
-    pub plan: Plan,
-    /// The pair's configuration.
-    pub config: ConfigText,
-    /// Addresses that are asked for every millisecond.
-    pub asked: Vec<IpAddr>,
-    /// Whether nginx runs on both servers.
-    pub services: bool,
-}
-
-impl Setup {
-    /// One group with an IPv4 and an IPv6 address, both asked for all the time.
-    pub fn of(profile: &'static str) -> Setup {
-        Setup::with(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6])))
-    }
-
-    /// Any configuration; the first address of each family in each group is asked for all the time.
-    pub fn with(config: ConfigText) -> Setup {
-        let mut asked = Vec::new();
-        for group in config.groups() {
-            let all = addresses_of(group);
-            asked.extend(all.iter().find(|a| a.is_ipv4()));
-            asked.extend(all.iter().find(|a| a.is_ipv6()));
-        }
-        Setup { plan: Plan::default(), config, asked, services: false }
-    }
-
-    /// With no other lab beside it.
-    pub fn alone(mut self) -> Setup {
-        self.plan.alone = true;
-        self
-    }
-
-    /// With nginx on both servers.
-    pub fn services(mut self) -> Setup {
-        self.services = true;
-        self
-    }
-}
-
-fn addresses_of(group: &GroupText) -> Vec<IpAddr> {
-    group.addresses.iter().map(|a| a.parse().unwrap_or_else(|e| panic!("{a}: {e}"))).collect()
-}
-
 /// The scene. Fields are dropped in this order: probes and processes before the lab.
 #[derive(Debug)]
 pub struct Scene {
     /// Clients that ask who has an address.
     pub askers: Vec<Asker>,
+    knocker: Option<Knocker>,
     capture: Option<Capture>,
     agents: [Agent; 2],
+    witnesses: Vec<Witness>,
     services: [Option<Service>; 2],
     apart: Vec<Apart>,
+    /// Agents that were ended in the midst of whatever they did.
+    kills: Vec<(Server, MonoTime)>,
+    began: MonoTime,
     setup: Setup,
     pulse: Duration,
     epochs: Vec<Held>,
@@ -110,7 +75,12 @@ impl Scene {
         assert!(key.is_file(), "vipair keygen made no key");
         let addresses: Vec<IpAddr> = setup.config.groups().iter().flat_map(addresses_of).collect();
         let pace = Duration::from_millis(1);
+        let numbered = setup.witnesses.iter().zip(1_u8..);
         Scene {
+            knocker: setup.knock.then(|| Knocker::start(&lab, &addresses)),
+            witnesses: numbered.map(|(at, number)| Witness::new(&lab, number, *at, &setup.watched)).collect(),
+            kills: Vec::new(),
+            began: clock::now(),
             capture: Some(Capture::start(&lab, &addresses)),
             askers: setup.asked.iter().map(|a| Asker::start(&lab, *a, pace)).collect(),
             agents: Server::BOTH.map(|server| Agent::new(&lab, server, &config)),
@@ -127,6 +97,7 @@ impl Scene {
     /// standby. One after the other: on a busy machine the one that is ready much earlier becomes active.
     pub fn start(setup: Setup) -> Scene {
         let mut scene = Scene::build(setup);
+        scene.start_witnesses();
         let names: Vec<String> = scene.setup.config.groups().iter().map(|group| group.name.clone()).collect();
         scene.start_agent(Server::Alpha);
         for name in &names {
@@ -162,6 +133,13 @@ impl Scene {
         self.services[index(server)] = Some(Service::start(&self.lab, server, &addresses));
     }
 
+    /// Ends nginx on a server; the server is well.
+    pub fn stop_service(&mut self, server: Server) -> MonoTime {
+        let at = self.lab.note(format!("the service of {} ends", server.name()));
+        self.services[index(server)] = None;
+        at
+    }
+
     /// Starts a web client that asks all addresses in turn.
     pub fn web(&self, per_second: u32) -> Web {
         let addresses: Vec<IpAddr> = self.setup.config.groups().iter().flat_map(addresses_of).collect();
@@ -180,12 +158,15 @@ impl Scene {
 
     /// SIGKILL to the agent of a server.
     pub fn kill_agent(&mut self, server: Server) -> MonoTime {
-        self.agents[index(server)].kill(&self.lab)
+        let at = self.agents[index(server)].kill(&self.lab);
+        self.kills.push((server, at));
+        at
     }
 
     /// Power loss: processes, interfaces and gate are gone, the disk stays.
     pub fn power_off(&mut self, server: Server) -> MonoTime {
         let at = self.lab.power_off(server);
+        self.kills.push((server, at));
         self.agents[index(server)].forget();
         self.services[index(server)] = None;
         at
@@ -200,13 +181,16 @@ impl Scene {
 
     /// Pulls all cables of a server.
     pub fn cut_off(&mut self, server: Server) -> MonoTime {
-        self.lab.cut(&[server.port(), server.heartbeat()])
+        self.lab.cut(&self.lab.ports(server))
     }
 
-    /// Plugs them in again. What the server claimed since `cut` reached nobody; two pulses later it must be right.
+    /// Plugs them in again. In a bare pair, what the server claimed since `cut` reached nobody, and two pulses later it must
+    /// be right (S8). With a witness nothing excuses a claim (S1).
     pub fn rejoin(&mut self, server: Server, cut: MonoTime) -> MonoTime {
-        let at = self.lab.join(&[server.port(), server.heartbeat()]);
-        self.set_apart(server, cut, at);
+        let at = self.lab.join(&self.lab.ports(server));
+        if self.witnesses.is_empty() {
+            self.set_apart(server, cut, at);
+        }
         at
     }
 
@@ -222,8 +206,8 @@ impl Scene {
         let limit = Instant::now() + PATIENCE;
         while !condition(self) {
             assert!(Instant::now() < limit, "waited {PATIENCE:?} in vain for: {what}");
-            let died = self.agents.iter_mut().any(Agent::died);
-            assert!(!died, "an agent ended by itself while waiting for: {what}");
+            let died = self.agents.iter_mut().any(Agent::died) || self.witnesses.iter_mut().any(Witness::died);
+            assert!(!died, "an agent or a witness ended by itself while waiting for: {what}");
             std::thread::sleep(Duration::from_millis(20));
         }
         clock::now()
@@ -309,40 +293,6 @@ impl Scene {
         self.capture.as_ref().map(Capture::so_far).unwrap_or_default()
     }
 
-    /// Ends the scene and judges it: the owners of every address of the only group, as expected, and S1, S3, S8.
-    pub fn finish(self, expected: &Expected) -> Vec<Tenure> {
-        let group = self.setup.config.groups()[0].name.clone();
-        self.finish_groups(&[(&group, expected)])
-    }
-
-    /// The same for several groups; returns the tenures of the first address.
-    pub fn finish_groups(mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
-        self.judge(expected)
-    }
-
-    /// The verdict by itself, for a scene that goes on afterwards without a judge.
-    pub fn judge(&mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
-        for asker in &self.askers {
-            let together = asker.since(MonoTime::ZERO).both();
-            let wrong = together.iter().find(|q| !self.apart.iter().any(|a| (a.from..a.until).contains(&q.at)));
-            assert!(wrong.is_none(), "two servers answered one question: {wrong:?}");
-        }
-        let heard = self.capture.take().expect("it runs until here").finish().unwrap_or_else(|e| panic!("{e}"));
-        let journal = self.lab.journal();
-        let case = Case { heard: &heard, journal: &journal, apart: &self.apart, drain: Duration::from_secs(1) };
-        let mut first = Vec::new();
-        for group in self.setup.config.groups() {
-            let (_, expected) = expected.iter().find(|(name, _)| *name == group.name).expect("every group is judged");
-            for address in addresses_of(group) {
-                let tenures = case.judge(address, expected).unwrap_or_else(|verdict| panic!("{verdict}"));
-                if first.is_empty() {
-                    first = tenures;
-                }
-            }
-        }
-        first
-    }
-
     /// Leaves everything running when this process ends; returns where its files are.
     pub fn leave(mut self) -> PathBuf {
         self.agents.iter_mut().for_each(Agent::leave);
@@ -351,25 +301,6 @@ impl Scene {
         self.lab.keep_standing();
         dir
     }
-
-    fn describe(&self) -> String {
-        let mut text: String = self.agents.iter().map(Agent::describe).collect();
-        let (heard, journal) = (self.heard(), self.lab.journal());
-        let case = Case { heard: &heard, journal: &journal, apart: &self.apart, drain: Duration::ZERO };
-        let address = self.setup.config.groups().first().and_then(|g| addresses_of(g).first().copied());
-        if let Some(address) = address {
-            text += &format!("--- {address} on the wire\n{}", case.timeline(address));
-        }
-        text
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", self.describe());
-        }
-    }
 }
 
 fn index(server: Server) -> usize {
@@ -377,9 +308,4 @@ fn index(server: Server) -> usize {
         Server::Alpha => 0,
         Server::Beta => 1,
     }
-}
-
-/// Ports of a server, for faults that strike it whole.
-pub fn ports(server: Server) -> [Port; 2] {
-    [server.port(), server.heartbeat()]
 }

@@ -59,9 +59,10 @@ pub fn around(at: MonoTime) -> MonoTime {
 /// Lets a server vanish from every network in one instant, as a power loss does.
 pub fn vanish(lab: &Lab, server: Server) -> (MonoTime, crate::lab::faults::Fault) {
     let at = clock::now();
-    let all = [server.port(), server.heartbeat()]
-        .map(|port| [Drops::from(port, What::Everything), Drops::to(port, What::Everything)]);
-    (at, lab.drop_frames(&all.concat()))
+    let ports = lab.ports(server).into_iter();
+    let all: Vec<Drops> =
+        ports.flat_map(|port| [Drops::from(port, What::Everything), Drops::to(port, What::Everything)]).collect();
+    (at, lab.drop_frames(&all))
 }
 
 fn lose_host(scene: &mut Scene, owner: Server, key: &str) {

@@ -3,6 +3,7 @@
 use crate::lab::{Port, Server};
 use crate::probe::capture::Heard;
 use crate::probe::frames::{self, How, Saying};
+use crate::probe::openings::{Opening, moves, openings};
 use crate::probe::oracle::{Apart, Case, Expected, Tenure};
 use crate::scene::ADDRESS;
 use std::net::IpAddr;
@@ -86,6 +87,68 @@ fn claims_of_a_server_that_is_cut_off_are_no_fault_until_it_is_back() {
     assert!(judge(&frames, &apart, &Expected::owner(Server::Alpha).takeover()).is_err());
 }
 
+fn opening(counter: u64, server: Server) -> Opening {
+    Opening { epoch: (counter, server.port().ipv4().octets()[3]), server }
+}
+
+fn judge_by(frames: &[Heard], opened: &[Opening], kills: &[(Server, MonoTime)]) -> Result<Vec<Tenure>, String> {
+    let case = Case { heard: frames, journal: &[], apart: &[], drain: Duration::from_secs(1) };
+    case.judge_by_openings(address(), opened, kills)
+}
+
+// S1: given, taken over, claimed again: without another opening these are two at once
+#[test]
+fn claim_without_having_been_given_the_address_anew_is_found() {
+    let opened = [opening(1, Server::Alpha), opening(2, Server::Beta)];
+    let mut frames = moved();
+    judge_by(&frames, &opened, &[]).expect("nothing is wrong");
+    frames.push(heard(120, Port::Alpha, How::Reply));
+    let verdict = judge_by(&frames, &opened, &[]);
+    assert!(verdict.is_err_and(|text| text.contains("two at once")));
+    let again = [opened[0], opened[1], opening(3, Server::Alpha)];
+    assert_eq!(judge_by(&frames, &again, &[]).expect("given anew").len(), 3);
+    // The former owner's last word after that is one too many.
+    frames.push(heard(121, Port::Beta, How::Reply));
+    assert!(judge_by(&frames, &again, &[]).is_err());
+    // An opening that nobody heard of on the wire excuses nothing that comes before it in the order of epochs.
+    let unheard = [opening(1, Server::Alpha), opening(2, Server::Alpha), opening(3, Server::Beta)];
+    assert!(judge_by(&frames, &unheard, &[]).is_err());
+}
+
+#[test]
+fn agent_that_was_killed_before_it_could_tell_is_excused_once() {
+    let opened =
+        [opening(1, Server::Alpha), opening(2, Server::Beta), opening(4, Server::Beta), opening(5, Server::Alpha)];
+    let mut frames = moved();
+    frames.extend(
+        [150, 160, 170].into_iter().zip([Port::Alpha, Port::Beta, Port::Alpha]).map(|(t, p)| heard(t, p, How::Reply)),
+    );
+    judge_by(&frames, &opened, &[(Server::Alpha, at(155))]).expect("the third tenure is nobody's lie");
+    assert!(judge_by(&frames, &opened, &[(Server::Alpha, at(140))]).is_err(), "it was killed before");
+    assert!(judge_by(&frames, &opened, &[(Server::Beta, at(155))]).is_err(), "it was another one");
+    assert_eq!(moves(&judge_by(&frames, &opened, &[(Server::Alpha, at(155))]).expect("as above")).0, 4);
+}
+
+#[test]
+fn openings_are_read_from_the_agents_logs() {
+    let line = |change: &str| format!("2026-11-21T02:41:52.803123Z  INFO {change} kind=\"active\" group=\"web\"\n");
+    let alpha = line("web: starting → active (epoch 7.1): nobody was active")
+        + &line("web: active → handover (epoch 7.1): asked for")
+        + &line("other: standby → active (epoch 9.1): handed over in order");
+    let beta = line("web: standby → active (epoch 8.2): handed over in order");
+    let found = openings("web", &[(Server::Alpha, alpha.clone()), (Server::Beta, beta)]).expect("no epoch twice");
+    assert_eq!(found, [opening(7, Server::Alpha), opening(8, Server::Beta)]);
+    // S2
+    assert!(openings("web", &[(Server::Alpha, alpha.clone()), (Server::Beta, alpha)]).is_err());
+}
+
+#[test]
+fn witness_that_claims_an_address_is_found() {
+    let mut frames = moved();
+    frames.push(heard(120, Port::WitnessSegment, How::Reply));
+    assert!(judge(&frames, &[], &Expected::owner(Server::Alpha).takeover()).is_err());
+}
+
 #[test]
 fn frames_are_read_as_they_are_meant() {
     let mac = MacAddr([2, 0, 0, 0, 0, 9]);
@@ -102,6 +165,7 @@ fn frames_are_read_as_they_are_meant() {
     let datagram = frames::datagram((mac, mac), (own, other), 7811, b"pulse");
     assert_eq!(frames::payload(&datagram, 7811), Some(&b"pulse"[..]));
     assert_eq!(read(&datagram), Some((own.into(), How::Packet)));
+    assert_eq!(read(&frames::echo((mac, mac), (own, other))), Some((own.into(), How::Packet)));
     for length in 0..datagram.len() {
         // Cut frames say nothing, or what their whole says.
         assert!(read(&datagram[..length]).is_none_or(|said| said == (own.into(), How::Packet)));

@@ -1,13 +1,17 @@
 //! The lab must be able to see a broken promise: each probe is shown one, without any product in between.
 
+use crate::lab::process::Process;
 use crate::lab::service::Service;
+use crate::lab::voters::{ALPHA, BETA, WAYS, WITNESS, Way};
 use crate::lab::wiring::Port;
 use crate::lab::{Lab, Plan, Server, clock};
 use crate::probe::asker::Asker;
 use crate::probe::capture::Capture;
+use crate::probe::frames::How;
+use crate::probe::knock::Knocker;
 use crate::probe::oracle::{Case, Expected};
 use crate::probe::web::Web;
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 const ADDRESS: &str = "10.0.0.100";
@@ -106,6 +110,79 @@ fn web_client_reaches_nginx_and_counts_what_is_lost() {
     lab.join(&[Port::Alpha]);
     let requests = web.finish();
     assert!(!requests.lost().is_empty(), "requests to an absent server were not missed");
+}
+
+#[test]
+fn server_that_is_cut_off_is_asked_and_heard_all_the_same() {
+    let lab = Lab::build(&Plan::default());
+    let capture = Capture::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)]);
+    let knocker = Knocker::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)]);
+    let claims = |port: Port, address: &str| {
+        let heard = capture.so_far();
+        heard.iter().filter(|h| h.port == port && h.said.address == ip(address) && h.said.how.is_claim()).count()
+    };
+    give(&lab, Server::Alpha);
+    lab.cut(&[Port::Alpha]);
+    wait("alpha to answer", || claims(Port::Alpha, ADDRESS) > 50 && claims(Port::Alpha, ADDRESS6) > 50);
+    wait("alpha to carry", || capture.so_far().iter().any(|h| h.port == Port::Alpha && h.said.how == How::Packet));
+    give(&lab, Server::Beta);
+    wait("beta to answer beside it", || claims(Port::Beta, ADDRESS) > 50 && claims(Port::Beta, ADDRESS6) > 50);
+    assert!(knocker.rounds() > 50);
+    // Asked in the same moment, they answer in turns: however short the time for which both do, it is seen.
+    let (heard, journal) = (capture.finish().expect("no frame lost"), lab.journal());
+    assert!(case(&heard, &journal).tenures(ip(ADDRESS)).len() > 50);
+}
+
+/// Which of three hosts hear a datagram of which, on the network of those who vote.
+fn heard_ways(lab: &Lab) -> Vec<Way> {
+    let parties = [(ALPHA, Port::AlphaVoters), (BETA, Port::BetaVoters), (WITNESS, Port::Witness)];
+    let sockets = parties.map(|(party, port)| {
+        let socket = lab.host(port).run(|| UdpSocket::bind((port.ipv4(), 7)).expect("open a socket"));
+        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a limit that is not zero");
+        (party, port, socket)
+    });
+    let mut ways = Vec::new();
+    for (from, _, socket) in &sockets {
+        for (to, port, receiver) in sockets.iter().filter(|(to, ..)| to != from) {
+            socket.send_to(b"?", (port.ipv4(), 7)).expect("a way to it");
+            if receiver.recv_from(&mut [0; 8]).is_ok() {
+                ways.push((*from, *to));
+            }
+        }
+    }
+    ways
+}
+
+#[test]
+fn way_between_two_that_vote_is_severed_in_its_direction_only() {
+    let lab = Lab::build(&Plan { witness: true, ..Plan::default() });
+    let sorted = |mut ways: Vec<Way>| {
+        ways.sort_by_key(|way| WAYS.iter().position(|known| known == way));
+        ways
+    };
+    assert_eq!(sorted(heard_ways(&lab)), WAYS);
+    // On their other networks alpha and beta do not hear each other either, but the witness is reached by its own alone.
+    for way in [(ALPHA, WITNESS), (WITNESS, BETA)] {
+        let fault = lab.sever(&[way]);
+        let left: Vec<Way> = WAYS.into_iter().filter(|known| *known != way).collect();
+        assert_eq!(sorted(heard_ways(&lab)), left);
+        assert!(lab.lift(fault) > 0);
+    }
+    assert_eq!(sorted(heard_ways(&lab)), WAYS);
+}
+
+#[test]
+fn confined_process_gets_its_share_and_is_free_afterwards() {
+    let lab = Lab::build(&Plan::default());
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "while :; do :; done"]);
+    let process = Process::start(lab.server(Server::Alpha), command, &lab.dir().join("spin.log"), false);
+    let pid = process.pid().as_raw();
+    let confinement = lab.confine(pid, 2);
+    wait("the limit to strike", || confinement.struck() > 2);
+    drop(confinement);
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
+    assert!(!groups.contains(lab.prefix()), "{groups}");
 }
 
 #[test]

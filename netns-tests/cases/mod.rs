@@ -1,5 +1,5 @@
 //! One file per theme. Every case ends with [`crate::scene::Scene::finish`], which judges S1, S2, S3 and S8 by what left
-//! the servers; a case states besides what its own promise is.
+//! the servers, or with [`crate::scene::Scene::finish_by_chance`]; a case states besides what its own promise is.
 
 mod agent_faults;
 mod flight;

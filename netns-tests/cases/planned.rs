@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-fn assert_nothing_lost(web: Web, least: usize) {
+pub(super) fn assert_nothing_lost(web: Web, least: usize) {
     let requests = web.finish();
     assert!(requests.0.len() >= least, "only {} requests were sent", requests.0.len());
     let lost = requests.lost();

@@ -4,12 +4,14 @@
 
 use super::wiring::{Port, Server};
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 
 /// A configuration in the making.
 #[derive(Clone, Debug)]
 pub struct ConfigText {
     profile: &'static str,
     timing: String,
+    witness: String,
     links: Vec<(String, String)>,
     groups: Vec<GroupText>,
 }
@@ -66,6 +68,7 @@ impl ConfigText {
         ConfigText {
             profile,
             timing: String::new(),
+            witness: String::new(),
             links: [(Port::Alpha, Port::Beta), (Port::AlphaHeartbeat, Port::BetaHeartbeat)]
                 .map(|(alpha, beta)| (alpha.ipv4().to_string(), beta.ipv4().to_string()))
                 .to_vec(),
@@ -92,6 +95,15 @@ impl ConfigText {
     /// Further lines of `[timing]`.
     pub fn timing(mut self, lines: &str) -> ConfigText {
         self.timing = lines.to_owned();
+        self
+    }
+
+    /// With a witness at each of these addresses, and further lines of `[witness]`.
+    pub fn witness(mut self, addresses: &[Ipv4Addr], more: &str) -> ConfigText {
+        let quoted: Vec<String> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
+        let key = if quoted.len() == 1 { "address" } else { "addresses" };
+        let value = if quoted.len() == 1 { quoted[0].clone() } else { format!("[{}]", quoted.join(", ")) };
+        self.witness = format!("[witness]\n{key} = {value}\n{more}\n");
         self
     }
 
@@ -122,6 +134,7 @@ impl ConfigText {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "[[node]]\nname = \"{}\"\nlinks = [{}]\n", server.name(), links.join(", "));
         }
+        text += &self.witness;
         for group in &self.groups {
             let addresses: Vec<String> = group.addresses.iter().map(|a| format!("\"{a}\"")).collect();
             let _ = writeln!(

@@ -188,19 +188,16 @@ impl Lab {
             // Gone already is as good as ended.
             let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
         }
-        host.ip(&format!(
-            "link delete dev {}\nlink delete dev {}",
-            server.port().inside(),
-            server.heartbeat().inside()
-        ));
+        let lines: Vec<String> =
+            self.ports(server).iter().map(|port| format!("link delete dev {}", port.inside())).collect();
+        host.ip(&lines.join("\n"));
         at
     }
 
     /// Interfaces and own addresses are there again; the caller starts agents and services.
     pub fn power_on(&self, server: Server) -> MonoTime {
         let at = self.note(format!("{} boots", server.name()));
-        self.replug(server.port());
-        self.replug(server.heartbeat());
+        self.ports(server).into_iter().for_each(|port| self.replug(port));
         at
     }
 

@@ -7,12 +7,15 @@
 pub mod agent;
 pub mod clock;
 pub mod config_text;
+pub mod confine;
 pub mod faults;
 pub mod netns;
 pub mod process;
 pub mod service;
 pub mod turn;
+pub mod voters;
 pub mod wiring;
+pub mod witness;
 
 use clock::now;
 use netns::Netns;
@@ -34,13 +37,17 @@ pub struct Plan {
     pub alone: bool,
     /// Whether the clients' segment has IPv4 at all.
     pub ipv4: bool,
+    /// Whether there is a host for witnesses, and a network on which the servers reach it.
+    pub witness: bool,
+    /// Whether that host has a port on the clients' segment as well.
+    pub witness_on_segment: bool,
     /// A fixed prefix, for a lab that is to be found again (`scripts/demo --keep`): survives this process.
     pub keep_as: Option<(String, PathBuf)>,
 }
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { alone: false, ipv4: true, keep_as: None }
+        Plan { alone: false, ipv4: true, witness: false, witness_on_segment: false, keep_as: None }
     }
 }
 
@@ -74,6 +81,7 @@ impl Lab {
         assert!(nix::unistd::geteuid().is_root(), "the lab is made of network namespaces: run it as root");
         let turn = if plan.alone { Turn::alone() } else { Turn::shared() };
         netns::sweep();
+        confine::sweep();
         let (prefix, dir) = plan.keep_as.clone().unwrap_or_else(|| {
             let prefix = format!("vp{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
             let dir = std::env::temp_dir().join(&prefix);
@@ -101,7 +109,22 @@ impl Lab {
         {
             lab.plug(port);
         }
+        if plan.witness {
+            [Port::AlphaVoters, Port::BetaVoters, Port::Witness].into_iter().for_each(|port| lab.plug(port));
+        }
+        if plan.witness_on_segment {
+            lab.plug(Port::WitnessSegment);
+        }
         lab
+    }
+
+    /// The ports of a server that are plugged in here.
+    pub fn ports(&self, server: Server) -> Vec<Port> {
+        let mut ports = vec![server.port(), server.heartbeat()];
+        if self.hosts.contains_key(Port::Witness.host()) {
+            ports.push(server.voters());
+        }
+        ports
     }
 
     /// Makes the host behind `port` if it does not exist, and its cable.

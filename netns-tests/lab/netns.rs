@@ -134,7 +134,8 @@ pub fn sweep() {
     }
 }
 
-fn is_orphan(name: &str) -> bool {
+/// Whether the process that a lab's name begins with is gone.
+pub fn is_orphan(name: &str) -> bool {
     let owner = name[2..].split('-').next().and_then(|pid| pid.parse::<u32>().ok());
     owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
 }
@@ -212,4 +213,19 @@ pub fn try_tool(program: &str, args: &[&str], input: &str) -> Result<String, Str
         return Err(format!("{}: {}: {}", what(), output.status, String::from_utf8_lossy(&output.stderr).trim()));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Copies the plain files of a directory; what was in the target before goes.
+pub fn copy_dir(from: &Path, to: &Path) {
+    let copied = || -> std::io::Result<()> {
+        if to.exists() {
+            std::fs::remove_dir_all(to)?;
+        }
+        std::fs::create_dir(to)?;
+        for entry in std::fs::read_dir(from)?.flatten().filter(|entry| entry.path().is_file()) {
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+        Ok(())
+    };
+    copied().unwrap_or_else(|e| panic!("copy {} to {}: {e}", from.display(), to.display()));
 }

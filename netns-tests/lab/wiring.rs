@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use vipair::types::MacAddr;
 
 /// One of the two servers of a pair.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Server {
     /// The first of the configuration, preferred by default.
     Alpha,
@@ -52,6 +52,14 @@ impl Server {
             Server::Beta => Port::BetaHeartbeat,
         }
     }
+
+    /// Its port on the way to the witness.
+    pub fn voters(self) -> Port {
+        match self {
+            Server::Alpha => Port::AlphaVoters,
+            Server::Beta => Port::BetaVoters,
+        }
+    }
 }
 
 /// A socket of the switch.
@@ -65,6 +73,14 @@ pub enum Port {
     AlphaHeartbeat,
     /// beta's eth1.
     BetaHeartbeat,
+    /// alpha's eth2, in a lab with a witness.
+    AlphaVoters,
+    /// beta's eth2, in a lab with a witness.
+    BetaVoters,
+    /// The witness's eth0.
+    Witness,
+    /// The witness's eth1, where it has one: on the clients' segment.
+    WitnessSegment,
     /// The clients.
     Client,
     /// A neighbour that is always there.
@@ -77,8 +93,14 @@ pub enum Port {
 pub const SEGMENT: &str = "segment";
 /// Bridge of the heartbeat network.
 pub const HEARTBEAT: &str = "heartbeat";
+/// Bridge of the network on which the nodes reach the witness.
+pub const VOTERS: &str = "voters";
 /// A second half for the clients' segment when it is split.
 pub const SPLIT: &str = "split";
+
+/// Where witnesses listen on their own network, the first alone as a rule.
+pub const WITNESSES: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(10, 0, 9, 9), Ipv4Addr::new(10, 0, 9, 10), Ipv4Addr::new(10, 0, 9, 11)];
 
 /// How many addresses the clients' host has besides its first: each question of a sampler comes from the next one,
 /// so that an answer names the question.
@@ -88,16 +110,31 @@ pub const FIRST_ASKER: u8 = 192;
 
 impl Port {
     /// Every port of the switch.
-    pub const ALL: [Port; 7] = [
+    pub const ALL: [Port; 11] = [
         Port::Alpha,
         Port::Beta,
         Port::AlphaHeartbeat,
         Port::BetaHeartbeat,
+        Port::AlphaVoters,
+        Port::BetaVoters,
+        Port::Witness,
+        Port::WitnessSegment,
         Port::Client,
         Port::Gateway,
         Port::Stranger,
     ];
-    /// The ports that lead to servers.
+    /// The ports behind which a part of the product runs: whatever claims an address comes in here.
+    pub const PRODUCT: [Port; 8] = [
+        Port::Alpha,
+        Port::Beta,
+        Port::AlphaHeartbeat,
+        Port::BetaHeartbeat,
+        Port::AlphaVoters,
+        Port::BetaVoters,
+        Port::Witness,
+        Port::WitnessSegment,
+    ];
+    /// The ports between the servers.
     pub const SERVERS: [Port; 4] = [Port::Alpha, Port::Beta, Port::AlphaHeartbeat, Port::BetaHeartbeat];
 
     /// The interface's name in the switch's namespace.
@@ -107,6 +144,10 @@ impl Port {
             Port::Beta => "beta",
             Port::AlphaHeartbeat => "alpha-hb",
             Port::BetaHeartbeat => "beta-hb",
+            Port::AlphaVoters => "alpha-v",
+            Port::BetaVoters => "beta-v",
+            Port::Witness => "witness",
+            Port::WitnessSegment => "witness-seg",
             Port::Client => "client",
             Port::Gateway => "gateway",
             Port::Stranger => "stranger",
@@ -116,8 +157,9 @@ impl Port {
     /// The host behind it: last part of its namespace's name.
     pub fn host(self) -> &'static str {
         match self {
-            Port::Alpha | Port::AlphaHeartbeat => "alpha",
-            Port::Beta | Port::BetaHeartbeat => "beta",
+            Port::Alpha | Port::AlphaHeartbeat | Port::AlphaVoters => "alpha",
+            Port::Beta | Port::BetaHeartbeat | Port::BetaVoters => "beta",
+            Port::Witness | Port::WitnessSegment => "witness",
             Port::Client => "client",
             Port::Gateway => "gateway",
             Port::Stranger => "stranger",
@@ -127,9 +169,9 @@ impl Port {
     /// The server behind it, if there is one.
     pub fn server(self) -> Option<Server> {
         match self {
-            Port::Alpha | Port::AlphaHeartbeat => Some(Server::Alpha),
-            Port::Beta | Port::BetaHeartbeat => Some(Server::Beta),
-            Port::Client | Port::Gateway | Port::Stranger => None,
+            Port::Alpha | Port::AlphaHeartbeat | Port::AlphaVoters => Some(Server::Alpha),
+            Port::Beta | Port::BetaHeartbeat | Port::BetaVoters => Some(Server::Beta),
+            Port::Witness | Port::WitnessSegment | Port::Client | Port::Gateway | Port::Stranger => None,
         }
     }
 
@@ -140,6 +182,10 @@ impl Port {
             Port::Beta => 102,
             Port::AlphaHeartbeat => 111,
             Port::BetaHeartbeat => 112,
+            Port::AlphaVoters => 121,
+            Port::BetaVoters => 122,
+            Port::Witness => 129,
+            Port::WitnessSegment => 109,
             Port::Client => 150,
             Port::Gateway => 154,
             Port::Stranger => 166,
@@ -149,8 +195,9 @@ impl Port {
     /// The interface's name inside the host.
     pub fn inside(self) -> &'static str {
         match self {
-            Port::AlphaHeartbeat | Port::BetaHeartbeat => "eth1",
-            Port::Alpha | Port::Beta | Port::Client | Port::Gateway | Port::Stranger => "eth0",
+            Port::AlphaVoters | Port::BetaVoters => "eth2",
+            Port::AlphaHeartbeat | Port::BetaHeartbeat | Port::WitnessSegment => "eth1",
+            Port::Alpha | Port::Beta | Port::Witness | Port::Client | Port::Gateway | Port::Stranger => "eth0",
         }
     }
 
@@ -158,15 +205,19 @@ impl Port {
     pub fn bridge(self) -> &'static str {
         match self {
             Port::AlphaHeartbeat | Port::BetaHeartbeat => HEARTBEAT,
-            Port::Alpha | Port::Beta | Port::Client | Port::Gateway | Port::Stranger => SEGMENT,
+            Port::AlphaVoters | Port::BetaVoters | Port::Witness => VOTERS,
+            Port::Alpha | Port::Beta | Port::WitnessSegment | Port::Client | Port::Gateway | Port::Stranger => {
+                SEGMENT
+            }
         }
     }
 
     /// Last byte of the host's own addresses.
     fn number(self) -> u8 {
         match self {
-            Port::Alpha | Port::AlphaHeartbeat => 1,
-            Port::Beta | Port::BetaHeartbeat => 2,
+            Port::Alpha | Port::AlphaHeartbeat | Port::AlphaVoters => 1,
+            Port::Beta | Port::BetaHeartbeat | Port::BetaVoters => 2,
+            Port::Witness | Port::WitnessSegment => 9,
             Port::Client => 50,
             Port::Gateway => 254,
             Port::Stranger => 66,
@@ -175,16 +226,24 @@ impl Port {
 
     /// The hardware address behind it.
     pub fn mac(self) -> MacAddr {
-        let network = u8::from(self.bridge() == HEARTBEAT);
-        MacAddr([0x02, 0, 0, 0, network, self.number()])
+        MacAddr([0x02, 0, 0, 0, self.network(), self.number()])
     }
 
     /// The host's own IPv4 address.
     pub fn ipv4(self) -> Ipv4Addr {
-        if self.bridge() == HEARTBEAT {
-            Ipv4Addr::new(192, 168, 50, self.number())
-        } else {
-            Ipv4Addr::new(10, 0, 0, self.number())
+        match self.network() {
+            0 => Ipv4Addr::new(10, 0, 0, self.number()),
+            1 => Ipv4Addr::new(192, 168, 50, self.number()),
+            _ => Ipv4Addr::new(10, 0, 9, self.number()),
+        }
+    }
+
+    /// The networks in numbers: clients' segment, heartbeat, voters.
+    fn network(self) -> u8 {
+        match self.bridge() {
+            HEARTBEAT => 1,
+            VOTERS => 2,
+            _ => 0,
         }
     }
 
@@ -208,12 +267,23 @@ pub fn asker(target: IpAddr, turn: u8) -> IpAddr {
     }
 }
 
+/// The hardware address of the clients' segment's bridge: what is sent to it, the switch takes in and forwards to nobody.
+pub const SEGMENT_MAC: MacAddr = bridge_mac(10);
+
+const fn bridge_mac(index: u8) -> MacAddr {
+    MacAddr([0x02, 0, 0, 0, 0xff, index])
+}
+
 /// Lines that build the bridges.
 pub fn bridges() -> String {
     let mut lines = String::new();
-    for (bridge, index) in [(SEGMENT, 10), (HEARTBEAT, 11), (SPLIT, 12)] {
-        // Writing to a String cannot fail.
-        let _ = writeln!(lines, "link add dev {bridge} index {index} type bridge stp_state 0 mcast_snooping 0");
+    for (bridge, index) in [(SEGMENT, 10), (HEARTBEAT, 11), (SPLIT, 12), (VOTERS, 13)] {
+        // Writing to a String cannot fail. The hardware address is fixed, or it would follow the ports.
+        let _ = writeln!(
+            lines,
+            "link add dev {bridge} index {index} address {} type bridge stp_state 0 mcast_snooping 0",
+            bridge_mac(index)
+        );
         let _ = writeln!(lines, "link set dev {bridge} up");
     }
     lines
@@ -238,8 +308,11 @@ fn addresses(port: Port, ipv4: bool) -> String {
     let mut add = |address: IpAddr, bits: u8, flags: &str| {
         let _ = writeln!(lines, "address add {address}/{bits} dev {inside} {flags}");
     };
-    if ipv4 || port.bridge() == HEARTBEAT {
+    if ipv4 || port.bridge() != SEGMENT {
         add(port.ipv4().into(), 24, "");
+    }
+    if port == Port::Witness {
+        WITNESSES[1..].iter().for_each(|more| add((*more).into(), 24, ""));
     }
     if port.bridge() == SEGMENT {
         add(port.ipv6().into(), 64, "nodad");

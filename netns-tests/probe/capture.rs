@@ -1,6 +1,6 @@
 //! What leaves the servers, as the switch's ports see it.
 //!
-//! Owns: one packet socket in the switch's namespace that hears every port, before any fault of the switch and before
+//! Owns: one packet socket in the switch's namespace that hears every port of the product, before any fault of the switch and before
 //! the bridge. One socket for all ports keeps the frames of different ports in their true order. Never does: judging
 //! (see `oracle`). If the kernel had to drop a frame, or the store is full, the capture says so and no verdict is given.
 
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use vipair::types::MonoTime;
 
-/// A frame from a server that speaks for a watched address.
+/// A frame from a part of the product that speaks for a watched address.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {
     /// When the switch took it in.
@@ -39,7 +39,7 @@ pub struct Capture {
 const MOST: usize = 6_000_000;
 
 impl Capture {
-    /// Starts to listen at all ports of servers for frames that speak for `addresses`.
+    /// Starts to listen at all ports of servers and witnesses for frames that speak for `addresses`.
     pub fn start(lab: &Lab, addresses: &[IpAddr]) -> Capture {
         let stop = Arc::new(AtomicBool::new(false));
         let (heard, lost) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
@@ -94,14 +94,14 @@ impl Drop for Capture {
     }
 }
 
-/// Only frames that came in at a server's port, and only as much of them as speaks for an address.
+/// Only frames that came in at a port of the product, and only as much of them as speaks for an address.
 fn filter() -> Vec<socket2::SockFilter> {
     use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W};
     let interface = u32::try_from(i64::from(libc::SKF_AD_OFF) + i64::from(libc::SKF_AD_IFINDEX) + (1 << 32))
         .expect("ancillary offsets are the negative half of 32 bits");
     let mut lines = vec![(BPF_LD | BPF_W | BPF_ABS, 0, 0, interface)];
-    let count = u8::try_from(Port::SERVERS.len()).expect("few ports");
-    for (port, left) in Port::SERVERS.iter().zip((0..count).rev()) {
+    let count = u8::try_from(Port::PRODUCT.len()).expect("few ports");
+    for (port, left) in Port::PRODUCT.iter().zip((0..count).rev()) {
         lines.push((BPF_JMP | BPF_JEQ | BPF_K, left + 1, 0, port.index()));
     }
     lines.push((BPF_RET | BPF_K, 0, 0, 0));
@@ -121,7 +121,7 @@ fn run(
         // What arrived before we were told to stop is still read.
         let last_round = stop.load(Ordering::Relaxed);
         while let Some(arrival) = socket.receive(&mut buffer) {
-            let Some(port) = Port::SERVERS.into_iter().find(|p| p.index() == arrival.index) else { continue };
+            let Some(port) = Port::PRODUCT.into_iter().find(|p| p.index() == arrival.index) else { continue };
             let Some(said) = read(&buffer[..arrival.length.min(96)]) else { continue };
             if !watched.contains(&said.address) {
                 continue;

@@ -158,22 +158,32 @@ fn solicitation(mac: MacAddr, from: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
 
 /// A datagram in an IPv4 packet in a frame, from and to any address; without a UDP checksum, which IPv4 allows.
 pub fn datagram(macs: (MacAddr, MacAddr), ends: (Ipv4Addr, Ipv4Addr), port: u16, payload: &[u8]) -> Vec<u8> {
-    let (from, to) = ends;
-    let size = |extra: usize| u16::try_from(payload.len() + extra).expect("a datagram fits").to_be_bytes();
+    let length = u16::try_from(payload.len() + 8).expect("a datagram fits").to_be_bytes();
+    let mut body = [port.to_be_bytes(), port.to_be_bytes(), length, [0, 0]].concat();
+    body.extend(payload);
+    packet(macs, ends, 17, &body)
+}
+
+/// An echo request (RFC 792) in a frame: who answers it carries traffic for the address.
+pub fn echo(macs: (MacAddr, MacAddr), ends: (Ipv4Addr, Ipv4Addr)) -> Vec<u8> {
+    let mut body = vec![8, 0, 0, 0, 0x7a, 0x11, 0, 1];
+    let sum = fold(body.chunks(2));
+    body[2..4].copy_from_slice(&sum.to_be_bytes());
+    packet(macs, ends, 1, &body)
+}
+
+fn packet(macs: (MacAddr, MacAddr), (from, to): (Ipv4Addr, Ipv4Addr), protocol: u8, body: &[u8]) -> Vec<u8> {
+    let size = u16::try_from(body.len() + 20).expect("a packet fits").to_be_bytes();
     let mut header = vec![0x45, 0];
-    header.extend(size(28));
-    header.extend([0, 0, 0x40, 0, 64, 17, 0, 0]);
+    header.extend(size);
+    header.extend([0, 0, 0x40, 0, 64, protocol, 0, 0]);
     header.extend(from.octets());
     header.extend(to.octets());
     let sum = fold(header.chunks(2));
     header[10..12].copy_from_slice(&sum.to_be_bytes());
     let mut frame = ethernet(macs.1, macs.0, IPV4);
     frame.extend(header);
-    frame.extend(port.to_be_bytes());
-    frame.extend(port.to_be_bytes());
-    frame.extend(size(8));
-    frame.extend([0, 0]);
-    frame.extend(payload);
+    frame.extend(body);
     frame
 }
 

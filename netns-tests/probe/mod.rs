@@ -1,6 +1,6 @@
 //! What a client and a switch see, and the judgement over it.
 //!
-//! Owns: the sampler that asks who has an address, the web client, the capture on the switch's ports, the oracle.
+//! Owns: the sampler that asks who has an address, the one that asks at each server's own port, the web client, the capture on the switch's ports, the oracle.
 //! Never does: asking the product anything; a promise is judged by what is on the wire. Each probe is a thread with a
 //! socket of its own; a probe that cannot keep up says so instead of reporting less.
 
@@ -8,6 +8,8 @@ pub mod asker;
 pub mod capture;
 pub mod flood;
 pub mod frames;
+pub mod knock;
+pub mod openings;
 pub mod oracle;
 pub mod socket;
 pub mod web;

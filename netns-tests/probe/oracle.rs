@@ -2,10 +2,12 @@
 //!
 //! Owns: the rules S1, S3 and S8 as they show on the wire. A tenure is a run of claims from one server; tenures must
 //! follow one another exactly as the test says, so a single claim from a closed server breaks the order and is found,
-//! whenever it was sent. Never does: guessing. A verdict against the product comes with the timeline of the address.
+//! whenever it was sent. Where chance decides who owns it, `openings` says what a server was given. Never does: guessing. A
+//! verdict against the product comes with the timeline of the address.
 
 use super::capture::Heard;
 use super::frames::How;
+use super::openings::{self, Opening};
 use crate::lab::wiring::{Port, SEGMENT, Server};
 use crate::lab::{Entry, agent::seconds};
 use std::collections::BTreeSet;
@@ -107,27 +109,51 @@ impl Case<'_> {
         if owners != expected.owners() {
             return Err(self.verdict(address, &format!("owners were to be {:?}, seen {owners:?}", expected.owners())));
         }
+        self.judge_frames(address, &tenures, |number| expected.changes.get(number) == Some(&Change::Handover))?;
+        Ok(tenures)
+    }
+
+    /// Judges one address whose owners nobody can know beforehand, by what the agents say they were given.
+    pub fn judge_by_openings(
+        &self,
+        address: IpAddr,
+        openings: &[Opening],
+        kills: &[(Server, MonoTime)],
+    ) -> Result<Vec<Tenure>, String> {
+        let tenures = self.tenures(address);
+        openings::follow(&tenures, openings, kills).map_err(|what| self.verdict(address, &what))?;
+        // Any change may have been a handover.
+        self.judge_frames(address, &tenures, |_| true)?;
+        Ok(tenures)
+    }
+
+    /// What holds for every single frame: where it came from, and packets only under a lease (S3).
+    fn judge_frames(
+        &self,
+        address: IpAddr,
+        tenures: &[Tenure],
+        handed_over: impl Fn(usize) -> bool,
+    ) -> Result<(), String> {
         for heard in self.of(address) {
-            if heard.port.bridge() != SEGMENT {
-                return Err(
-                    self.verdict(address, &format!("{:?} left by port {}", heard.said.how, heard.port.name()))
-                );
-            }
-            let server = heard.port.server().expect("only servers are heard");
-            if heard.said.how == How::Packet && !self.may_send(server, heard.at, &tenures, &expected.changes) {
+            let Some(server) = heard.port.server().filter(|_| heard.port.bridge() == SEGMENT) else {
+                let what = format!("{:?} left by port {}", heard.said.how, heard.port.name());
+                return Err(self.verdict(address, &what));
+            };
+            if heard.said.how == How::Packet && !self.may_send(server, heard.at, tenures, &handed_over) {
                 let what =
                     format!("{} sent a packet from it without a lease, at {}", server.name(), self.clock(heard.at));
                 return Err(self.verdict(address, &what));
             }
         }
-        Ok(tenures)
+        Ok(())
     }
 
     /// The tenures of an address, in order, times apart left out.
     pub fn tenures(&self, address: IpAddr) -> Vec<Tenure> {
         let mut tenures: Vec<Tenure> = Vec::new();
         for heard in self.of(address).filter(|h| h.said.how.is_claim()) {
-            let server = heard.port.server().expect("only servers are heard");
+            // Whoever else claims it is found frame by frame.
+            let Some(server) = heard.port.server() else { continue };
             match tenures.last_mut() {
                 Some(tenure) if tenure.server == server => {
                     tenure.last = heard.at;
@@ -150,12 +176,15 @@ impl Case<'_> {
     }
 
     /// S3 for IP packets: within a tenure, or within the drain time after one that ended by a handover.
-    fn may_send(&self, server: Server, at: MonoTime, tenures: &[Tenure], changes: &[Change]) -> bool {
+    fn may_send(
+        &self,
+        server: Server,
+        at: MonoTime,
+        tenures: &[Tenure],
+        handed_over: &impl Fn(usize) -> bool,
+    ) -> bool {
         tenures.iter().enumerate().filter(|(_, t)| t.server == server).any(|(number, tenure)| {
-            let grace = match changes.get(number) {
-                Some(Change::Handover) => self.drain + Duration::from_millis(50),
-                Some(Change::Takeover) | None => IN_FLIGHT,
-            };
+            let grace = if handed_over(number) { self.drain + Duration::from_millis(50) } else { IN_FLIGHT };
             let end = tenures.get(number + 1).map_or(MonoTime::FOREVER, |next| next.first + grace);
             at + IN_FLIGHT * 5 >= tenure.first && at <= end
         })

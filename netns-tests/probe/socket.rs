@@ -80,6 +80,24 @@ impl PacketSocket {
         })
     }
 
+    /// Sends a whole frame out of the interface with this index, whichever the socket is bound to.
+    pub fn send_out_of(&self, index: u32, frame: &[u8]) -> std::io::Result<()> {
+        let address = at_interface(index);
+        let length = libc::socklen_t::try_from(size_of_val(&address)).expect("a small size");
+        // SAFETY: both pointers are to live values of the stated lengths; the descriptor is open.
+        let sent = unsafe {
+            libc::sendto(
+                self.0.as_raw_fd(),
+                frame.as_ptr().cast(),
+                frame.len(),
+                libc::MSG_DONTWAIT,
+                (&raw const address).cast(),
+                length,
+            )
+        };
+        if sent < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    }
+
     /// Frames that the buffer had no room for since the last call.
     pub fn lost(&self) -> u32 {
         let mut stats = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
@@ -107,17 +125,20 @@ fn option(socket: &Socket, name: c_int, value: c_int) {
     assert_eq!(result, 0, "set packet option {name}: {}", Errno::last());
 }
 
-fn bind(socket: &Socket, index: u32) {
-    let all = u16::try_from(libc::ETH_P_ALL).expect("a 16-bit protocol").to_be();
-    let address = libc::sockaddr_ll {
+fn at_interface(index: u32) -> libc::sockaddr_ll {
+    libc::sockaddr_ll {
         sll_family: u16::try_from(libc::AF_PACKET).expect("a 16-bit family"),
-        sll_protocol: all,
+        sll_protocol: u16::try_from(libc::ETH_P_ALL).expect("a 16-bit protocol").to_be(),
         sll_ifindex: i32::try_from(index).expect("interface indexes are positive ints"),
         sll_hatype: 0,
         sll_pkttype: 0,
         sll_halen: 0,
         sll_addr: [0; 8],
-    };
+    }
+}
+
+fn bind(socket: &Socket, index: u32) {
+    let address = at_interface(index);
     let length = libc::socklen_t::try_from(size_of_val(&address)).expect("a small size");
     // SAFETY: the pointer is to a live sockaddr_ll of the stated length.
     let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };

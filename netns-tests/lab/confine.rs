@@ -1,0 +1,114 @@
+//! A process that gets too little of the processor.
+//!
+//! Owns: a control group with a quota, of version 1 or 2, whichever this machine has for the processor. Never does: limits
+//! on anything else. On drop the process is free again and the group is gone; what a killed process of ours left behind is
+//! removed by the next start.
+
+use super::Lab;
+use nix::errno::Errno;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Groups are made directly below one of these, named like the lab.
+const V1: &str = "/sys/fs/cgroup/cpu";
+const V2: &str = "/sys/fs/cgroup";
+/// The time a quota is counted over, in microseconds: the kernel's own default.
+const PERIOD_US: u32 = 100_000;
+
+/// A quota in force.
+#[derive(Debug)]
+#[must_use = "it ends when it is dropped"]
+pub struct Confinement {
+    dir: PathBuf,
+    pid: i32,
+}
+
+impl Lab {
+    /// Leaves a process, all its threads together, `percent` of one core. Real-time threads become ordinary ones first: a
+    /// quota does not bind them.
+    pub fn confine(&self, pid: i32, percent: u32) -> Confinement {
+        self.note(format!("process {pid} gets {percent} % of a core"));
+        ordinary(pid);
+        let root = root();
+        let dir = root.join(format!("{}-cpu{pid}", self.prefix()));
+        fs::create_dir(&dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
+        let quota = PERIOD_US / 100 * percent;
+        if dir.join("cpu.cfs_quota_us").exists() {
+            write(&dir.join("cpu.cfs_period_us"), &PERIOD_US.to_string());
+            write(&dir.join("cpu.cfs_quota_us"), &quota.to_string());
+        } else {
+            write(&dir.join("cpu.max"), &format!("{quota} {PERIOD_US}"));
+        }
+        write(&dir.join("cgroup.procs"), &pid.to_string());
+        Confinement { dir, pid }
+    }
+}
+
+impl Confinement {
+    /// How often the quota ran out so far: a limit that never struck proves nothing.
+    pub fn struck(&self) -> u64 {
+        let text = fs::read_to_string(self.dir.join("cpu.stat")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("nr_throttled "));
+        line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+    }
+}
+
+impl Drop for Confinement {
+    fn drop(&mut self) {
+        // A process that has ended needs no freedom.
+        let _ = fs::write(root().join("cgroup.procs"), self.pid.to_string());
+        remove(&self.dir);
+    }
+}
+
+/// Removes groups of labs whose process is gone.
+pub fn sweep() {
+    for root in [V1, V2] {
+        let Ok(entries) = fs::read_dir(root) else { continue };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| name.starts_with("vp") && super::netns::is_orphan(name)) {
+                remove(&entry.path());
+            }
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    if Path::new(V1).join("cpu.cfs_quota_us").exists() || Path::new(V1).join("cpu.shares").exists() {
+        return V1.into();
+    }
+    let controls = Path::new(V2).join("cgroup.subtree_control");
+    assert!(controls.exists(), "no control groups for the processor at {V1} or {V2}");
+    write(&controls, "+cpu");
+    V2.into()
+}
+
+/// Gives every thread of a process the ordinary scheduling policy.
+fn ordinary(pid: i32) {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap_or_else(|e| panic!("threads of {pid}: {e}"));
+    for task in tasks.flatten().filter_map(|t| t.file_name().to_str()?.parse::<i32>().ok()) {
+        let how = libc::sched_param { sched_priority: 0 };
+        // SAFETY: the pointer is to a live sched_param.
+        let result = unsafe { libc::sched_setscheduler(task, libc::SCHED_OTHER, &raw const how) };
+        // A thread that has just ended needs no policy.
+        assert!(result == 0 || Errno::last() == Errno::ESRCH, "schedule thread {task}: {}", Errno::last());
+    }
+}
+
+/// A group can go when its last process has: give it a moment.
+fn remove(dir: &Path) {
+    let limit = Instant::now() + Duration::from_secs(2);
+    while let Err(cause) = fs::remove_dir(dir) {
+        if Instant::now() > limit {
+            eprintln!("remove {}: {cause}", dir.display());
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    fs::write(path, text).unwrap_or_else(|e| panic!("write {text} to {}: {e}", path.display()));
+}

@@ -1,0 +1,157 @@
+//! A witness, driven the way an operator drives it.
+//!
+//! Owns: its process, its configuration, its state directory, copies of that. Never does: reaching into it by any way that
+//! an operator does not have. It runs without any capability. It is ready when its socket is bound; a failure to
+//! become so panics with what it said.
+
+use super::agent::program;
+use super::netns::copy_dir;
+use super::process::{Process, tail};
+use super::wiring::WITNESSES;
+use super::{Lab, Port};
+use nix::sys::signal::Signal;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use vipair::types::MonoTime;
+
+/// One witness.
+#[derive(Debug)]
+pub struct Witness {
+    number: u8,
+    address: Ipv4Addr,
+    dir: PathBuf,
+    process: Option<Process>,
+}
+
+/// What `[[cluster.check]]` says in the lab's files: quick enough for a test, slow enough for a busy machine.
+pub const CHECK: &str = "kind = \"tcp\"\ninterval_ms = 100\ntimeout_ms = 80\nfall = 5\nrise = 2\n";
+
+impl Witness {
+    /// Witness `number`, from 1, that does not run yet; `more` are further lines below `[[cluster]]`.
+    pub fn new(lab: &Lab, number: u8, address: Ipv4Addr, more: &str) -> Witness {
+        let witness = Witness { number, address, dir: lab.dir().to_owned(), process: None };
+        let text = format!(
+            "listen = \"{address}:7811\"\nnumber = {number}\n\n[[cluster]]\nname = \"lab\"\nkey_file = \"cluster.key\"\n{more}"
+        );
+        let file = witness.config();
+        std::fs::write(&file, text).unwrap_or_else(|e| panic!("write {}: {e}", file.display()));
+        witness
+    }
+
+    /// Where witness `number` listens on the witnesses' own network.
+    pub fn address_of(number: u8) -> Ipv4Addr {
+        WITNESSES[usize::from(number - 1)]
+    }
+
+    /// For people.
+    pub fn name(&self) -> String {
+        format!("witness{}", self.number)
+    }
+
+    /// Starts it. Returns when it can be heard.
+    pub fn start(&mut self, lab: &Lab) -> MonoTime {
+        let at = self.launch(lab);
+        self.wait_until_bound(lab);
+        at
+    }
+
+    /// Starts it and waits for nothing.
+    pub fn launch(&mut self, lab: &Lab) -> MonoTime {
+        let at = lab.note(format!("{} starts", self.name()));
+        std::fs::create_dir_all(self.state_dir()).unwrap_or_else(|e| panic!("make a state directory: {e}"));
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--bounding-set", "-all", "--inh-caps", "-all"])
+            .arg(program())
+            .args(["witness", "--config"])
+            .arg(self.config())
+            .arg("--state-dir")
+            .arg(self.state_dir())
+            .env("RUST_BACKTRACE", "1");
+        self.process = Some(Process::start(lab.host(Port::Witness), command, &self.log(), lab.is_kept()));
+        at
+    }
+
+    fn wait_until_bound(&mut self, lab: &Lab) {
+        let limit = Instant::now() + Duration::from_secs(10);
+        let wanted = format!("{}:7811", self.address);
+        loop {
+            let sockets = lab.host(Port::Witness).tool("ss", &["-Hlun", "sport", "=", ":7811"], "");
+            if sockets.contains(&wanted) {
+                return;
+            }
+            assert!(Instant::now() < limit && self.is_running(), "{} does not listen:\n{}", self.name(), self.tail());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// SIGKILL. Returns when it is gone.
+    pub fn kill(&mut self, lab: &Lab) -> MonoTime {
+        let at = lab.note(format!("SIGKILL to {}", self.name()));
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+        at
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, lab: &Lab, signal: Signal) -> MonoTime {
+        let at = lab.note(format!("{signal} to {}", self.name()));
+        self.process.as_ref().unwrap_or_else(|| panic!("{} was not started", self.name())).signal(signal);
+        at
+    }
+
+    /// Whether its process runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(Process::is_running)
+    }
+
+    /// Whether it was started, not ended by the lab, and ended all the same.
+    pub fn died(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| !process.is_running())
+    }
+
+    /// Keeps a copy of its state as it is now.
+    pub fn copy_state(&self, lab: &Lab) {
+        lab.note(format!("state of {} copied", self.name()));
+        copy_dir(&self.state_dir(), &self.copy());
+    }
+
+    /// Puts the copy in the place of its state, as a restored backup does. It must not run.
+    pub fn roll_back(&mut self, lab: &Lab) {
+        assert!(!self.is_running(), "{} still runs", self.name());
+        lab.note(format!("state of {} rolled back to the copy", self.name()));
+        copy_dir(&self.copy(), &self.state_dir());
+    }
+
+    /// Its configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.dir.join(format!("{}.toml", self.name()))
+    }
+
+    /// Where its durable state is.
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.join(format!("{}-state", self.name()))
+    }
+
+    fn copy(&self) -> PathBuf {
+        self.dir.join(format!("{}-state-copy", self.name()))
+    }
+
+    /// Where its log is.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join(format!("{}.log", self.name()))
+    }
+
+    /// The end of its log.
+    pub fn tail(&self) -> String {
+        tail(&std::fs::read_to_string(self.log()).unwrap_or_default(), 20)
+    }
+
+    /// Its log, for a failure.
+    pub fn describe(&self) -> String {
+        format!("--- {}\n{}\n", self.name(), self.tail())
+    }
+}

@@ -1,0 +1,85 @@
+//! The judgement over a scene in which chance decides who owns an address, and how often it moves.
+//!
+//! Owns: holding what is on the wire against what the agents logged: a server that claims an address again, after the
+//! other has, must have been given it anew in between, with a higher epoch. Claims of one tenure too many are two that
+//! answered at once. Never does: believing an agent's log beyond that. A log can only permit a claim; what it leaves
+//! out is held against the server, except for an agent that was killed before it can have written the line.
+
+use super::oracle::Tenure;
+use crate::lab::Server;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use vipair::types::MonoTime;
+
+/// A server became active with an epoch.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Opening {
+    /// Counter and node of the epoch: they sort as epochs do.
+    pub epoch: (u64, u8),
+    /// Who.
+    pub server: Server,
+}
+
+/// How soon after its opening an agent may be killed without having told of it.
+const UNTOLD: Duration = Duration::from_millis(200);
+
+/// The openings of `group` in both agents' logs, by epoch. An error if one epoch is told of both (S2).
+pub fn openings(group: &str, logs: &[(Server, String)]) -> Result<Vec<Opening>, String> {
+    let mut found: BTreeMap<(u64, u8), Server> = BTreeMap::new();
+    for (server, log) in logs {
+        for epoch in log.lines().filter_map(|line| opened_with(group, line)) {
+            let holder = *found.entry(epoch).or_insert(*server);
+            if holder != *server {
+                return Err(format!("S2: epoch {}.{} has two holders", epoch.0, epoch.1));
+            }
+        }
+    }
+    Ok(found.into_iter().map(|(epoch, server)| Opening { epoch, server }).collect())
+}
+
+/// The epoch of a line like `web: standby → active (epoch 466727.1): …`.
+fn opened_with(group: &str, line: &str) -> Option<(u64, u8)> {
+    let change = line.split_once(&format!("{group}: "))?.1;
+    let epoch = change.split_once(" → active (epoch ")?.1.split_once(')')?.0;
+    let (counter, node) = epoch.split_once('.')?;
+    Some((counter.parse().ok()?, node.parse().ok()?))
+}
+
+/// Whether the tenures can have come from these openings, one after the other; a tenure during whose beginning its agent
+/// was killed need not have been told of. The error says which claims were made beside the other server's.
+pub fn follow(tenures: &[Tenure], openings: &[Opening], kills: &[(Server, MonoTime)]) -> Result<(), String> {
+    // How many openings the tenures up to here can have used up, in every way there is.
+    let mut ways = BTreeSet::from([0]);
+    for tenure in tenures {
+        let given = |used: &usize| {
+            let next = openings[*used..].iter().position(|opening| opening.server == tenure.server);
+            next.map(|offset| used + offset + 1)
+        };
+        let killed = |(server, at): &(Server, MonoTime)| {
+            *server == tenure.server && *at >= tenure.first && *at <= tenure.first + UNTOLD
+        };
+        let mut after: BTreeSet<usize> = ways.iter().filter_map(given).collect();
+        if kills.iter().any(killed) {
+            after.extend(&ways);
+        }
+        if after.is_empty() {
+            return Err(format!(
+                "S1: {} claimed it from {:?} to {:?}, {} times, without having been given it anew: two at once. \
+                 Openings: {openings:?}",
+                tenure.server.name(),
+                tenure.first,
+                tenure.last,
+                tenure.claims
+            ));
+        }
+        ways = after;
+    }
+    Ok(())
+}
+
+/// How often the address moved, and the shortest time between two moves.
+pub fn moves(tenures: &[Tenure]) -> (usize, Duration) {
+    let starts: Vec<MonoTime> = tenures.iter().skip(1).map(|tenure| tenure.first).collect();
+    let least = starts.windows(2).map(|pair| pair[1].since(pair[0])).min();
+    (starts.len(), least.unwrap_or(Duration::MAX))
+}

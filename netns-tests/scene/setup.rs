@@ -1,0 +1,105 @@
+//! What stands at the beginning of a scene.
+
+use super::{ADDRESS, ADDRESS6, GROUP};
+use crate::lab::config_text::{ConfigText, GroupText};
+use crate::lab::witness::Witness;
+use crate::lab::{Plan, Port};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// What stands at the beginning.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The lab.
+    pub plan: Plan,
+    /// The pair's configuration.
+    pub config: ConfigText,
+    /// Addresses that are asked for every millisecond.
+    pub asked: Vec<IpAddr>,
+    /// Whether nginx runs on both servers.
+    pub services: bool,
+    /// Where witnesses listen, number 1 first.
+    pub witnesses: Vec<Ipv4Addr>,
+    /// Further lines below `[[cluster]]` in the witnesses' files.
+    pub watched: String,
+    /// Whether both servers are asked for every address at their own ports, every millisecond.
+    pub knock: bool,
+}
+
+impl Setup {
+    /// One group with an IPv4 and an IPv6 address, both asked for all the time.
+    pub fn of(profile: &'static str) -> Setup {
+        Setup::with(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6])))
+    }
+
+    /// Any configuration; the first address of each family in each group is asked for all the time.
+    pub fn with(config: ConfigText) -> Setup {
+        let mut asked = Vec::new();
+        for group in config.groups() {
+            let all = addresses_of(group);
+            asked.extend(all.iter().find(|a| a.is_ipv4()));
+            asked.extend(all.iter().find(|a| a.is_ipv6()));
+        }
+        Setup {
+            plan: Plan::default(),
+            config,
+            asked,
+            services: false,
+            witnesses: Vec::new(),
+            watched: String::new(),
+            knock: false,
+        }
+    }
+
+    /// Like [`Setup::of`], with a witness on a network of its own. Both servers are asked at their own ports.
+    pub fn witnessed(profile: &'static str) -> Setup {
+        Setup::with_witnesses(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6])), 1, "")
+    }
+
+    /// Any configuration with so many witnesses, on a host and a network of their own; `more` are further lines of
+    /// `[witness]`.
+    pub fn with_witnesses(config: ConfigText, count: u8, more: &str) -> Setup {
+        let witnesses: Vec<Ipv4Addr> = (1..=count).map(Witness::address_of).collect();
+        let mut setup = Setup::with(config.witness(&witnesses, more));
+        setup.plan.witness = true;
+        setup.witnesses = witnesses;
+        // IPv6 is asked for at the ports, in the same moment at both.
+        setup.asked.retain(IpAddr::is_ipv4);
+        setup.knock = true;
+        setup
+    }
+
+    /// The witness has a port on the clients' segment and is reached there alone.
+    pub fn witness_on_the_segment(mut self, more: &str) -> Setup {
+        let address = Port::WitnessSegment.ipv4();
+        self.witnesses = vec![address];
+        self.config = self.config.witness(&self.witnesses, more);
+        self.plan.witness_on_segment = true;
+        self
+    }
+
+    /// The witness has a port on the clients' segment as well, and checks the group's service there.
+    pub fn checked(mut self) -> Setup {
+        let check = crate::lab::witness::CHECK;
+        self.watched =
+            format!("\n[[cluster.check]]\ngroup = \"{GROUP}\"\naddress = \"{ADDRESS}\"\nport = 80\n{check}");
+        self.plan.witness_on_segment = true;
+        self
+    }
+
+    /// With no other lab beside it.
+    pub fn alone(mut self) -> Setup {
+        self.plan.alone = true;
+        self
+    }
+
+    /// With nginx on both servers.
+    pub fn services(mut self) -> Setup {
+        self.services = true;
+        self
+    }
+}
+
+/// All addresses of a group.
+pub(super) fn addresses_of(group: &GroupText) -> Vec<IpAddr> {
+    group.addresses.iter().map(|a| a.parse().unwrap_or_else(|e| panic!("{a}: {e}"))).collect()
+}
