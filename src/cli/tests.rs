@@ -98,20 +98,69 @@ fn a_wrong_configuration_is_told_apart_from_a_failure() {
 
 #[test]
 fn check_shows_every_time_with_its_formula() {
+    let example = example();
+    shows(
+        &example,
+        &[
+            "2 beta         links 10.0.0.2, 192.168.50.2  (this machine)",
+            "web: 10.0.0.100, 2001:db8::100",
+            "times (profile lan)",
+            "suspicion     62.5 ms  = 1.25 × pulse",
+            "listen      251.25 ms  = lease × (1+ρ)/(1−ρ) + 1 ms",
+            "veto           2.5 s  = 10 × lease, at least 2 s",
+            "silence ≥ suspicion + 3 × probe",
+            "drift from 1 to 50000 ppm",
+            "replaced 180 ms after its last pulse",
+        ],
+    );
+    let text = checked(&example);
+    assert!(!text.contains("promise") && !text.contains("vote"), "a bare pair promises nothing:\n{text}");
+}
+
+#[test]
+fn check_shows_promises_and_the_inequalities_that_bind_them() {
+    let witness = "[timing]\ndrift_ppm = 10000\n[witness]\naddress = \"10.0.9.9\"";
+    let text = example().replacen("[timing]", witness, 1).replace("profile = \"lan\"\n", "");
+    shows(
+        &text.replace("\"peer\"  ", "\"both\"  "),
+        &[
+            "witness 241 at 10.0.9.9:7811",
+            "3 voters: a gate is open while 2 of them vote for its node, itself included",
+            "strict: without a majority no gate is open",
+            "promotes (\"both\") the standby when it has not heard the active itself and the witness says so, too",
+            "times (profile lan, overridden)",
+            "promise 174.434 ms = lease × (1+ρ)/(1−ρ) + 1 ms; ρ = 10000 ppm",
+            "abstain 178.958 ms = promise × (1+ρ)/(1−ρ) + 1 ms",
+            "lease from 19 to 60000 ms",
+            "lease ≥ 3 × pulse + 4 ms",
+            "(170 ms ≥ 154 ms)",
+            "promise ≥ lease × (1+ρ)/(1−ρ) + 1 ms",
+            "(174.434 ms ≥ 174.434 ms)",
+            "replaced 180 ms after its last pulse",
+            "no majority of voters stops answering within 170 ms",
+            "the way to a voter and back may take 20 ms, jitter included",
+        ],
+    );
+    shows(&text.replacen("[witness]\n", "[witness]\nstrict = false\n", 1), &["NOT strict"]);
+}
+
+fn example() -> String {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/vipair.toml");
-    let cluster = crate::config::ClusterFile::read(&path).expect("the example is right");
-    let text = check::summary(&cluster, Some(crate::types::NodeId(2)), "1 of 2 keys");
-    for expected in [
-        "2 beta         links 10.0.0.2, 192.168.50.2  (this machine)",
-        "web: 10.0.0.100, 2001:db8::100",
-        "times (profile lan)",
-        "suspicion     62.5 ms  = 1.25 × pulse",
-        "listen      251.25 ms  = lease × (1+ρ)/(1−ρ) + 1 ms",
-        "veto           2.5 s  = 10 × lease, at least 2 s",
-        "silence ≥ suspicion + 3 × probe",
-        "replaced 180 ms after its last pulse",
-    ] {
-        let spaces = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(spaces(&text).contains(&spaces(expected)), "{expected:?} is not in\n{text}");
+    std::fs::read_to_string(path).expect("the example is there")
+}
+
+fn checked(text: &str) -> String {
+    let file = std::path::Path::new("v.toml");
+    let cluster = crate::config::ClusterFile::parse(text, file).unwrap_or_else(|errors| panic!("{errors}"));
+    check::summary(&cluster, Some(crate::types::NodeId(2)), "1 of 2 keys")
+}
+
+/// `vipair check` says all this of a configuration.
+#[track_caller]
+fn shows(text: &str, all: &[&str]) {
+    let spaces = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown = checked(text);
+    for expected in all {
+        assert!(spaces(&shown).contains(&spaces(expected)), "{expected:?} is not in\n{shown}");
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn status(config: &Config, names: &Names, report: &Report, started: M
         groups: groups.map(|(at, group)| group_status(config, names, report, at, group)).collect(),
         links: links.map(|(peer, link)| link_status(config, names, report, peer, link)).collect(),
         differences: nodes.flat_map(|peer| differences(config, names, report, peer)).collect(),
-        warnings: warnings(names, report),
+        warnings: warnings(config, names, report),
     }
 }
 
@@ -185,8 +185,8 @@ fn differences(config: &Config, names: &Names, report: &Report, peer: &PeerRepor
     found
 }
 
-fn warnings(names: &Names, report: &Report) -> Vec<String> {
-    let mut found = Vec::new();
+fn warnings(config: &Config, names: &Names, report: &Report) -> Vec<String> {
+    let mut found = unheard_witnesses(config, names, report);
     if report.store_failing {
         found.push("the state directory cannot be written".to_owned());
     }
@@ -204,3 +204,28 @@ fn warnings(names: &Names, report: &Report) -> Vec<String> {
     }
     found
 }
+
+/// Which witnesses are not heard, and what that means as soon as those that are do not suffice.
+fn unheard_witnesses(config: &Config, names: &Names, report: &Report) -> Vec<String> {
+    let Some(witness) = &config.witness else { return Vec::new() };
+    let is_heard = |peer: &&PeerReport| matches!(peer.presence, Presence::Heard | Presence::Suspicious);
+    let witnesses = || report.peers.iter().filter(|peer| peer.id.is_witness());
+    // A node that is left alone has its own vote, and needs those of most witnesses.
+    let enough = witnesses().filter(is_heard).count() * 2 > witness.addresses.len();
+    let peer = config.peers().next().map_or("the peer", |peer| &peer.name);
+    let meaning = match (enough, witness.strict) {
+        (true, _) => String::new(),
+        (false, true) => format!(": no takeover if {peer} fails now"),
+        (false, false) => ": the pair alone decides (strict = false)".to_owned(),
+    };
+    let sentence = |peer: &PeerReport| match peer.presence {
+        Presence::Unknown => format!("{} has not been heard yet{meaning}", names.node(peer.id)),
+        Presence::Heard | Presence::Suspicious | Presence::Silent | Presence::Left => {
+            format!("{} not heard for {:.1} s{meaning}", names.node(peer.id), peer.silence.as_secs_f64())
+        }
+    };
+    witnesses().filter(|peer| !is_heard(peer)).map(sentence).collect()
+}
+
+#[cfg(test)]
+mod tests;

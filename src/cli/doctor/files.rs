@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::config::{ClusterFile, KeyFile};
 use crate::control::client::Client;
-use crate::control::protocol::{Request, Response};
+use crate::control::protocol::{LinkStatus, Request, Response};
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -45,8 +45,10 @@ pub(super) fn state_dir(path: &Path) -> Finding {
     }
 }
 
-pub(super) fn agent(socket: &Path) -> Finding {
-    match Client::connect(socket).and_then(|mut client| client.ask(&Request::Status)) {
+/// How the agent is, and its links if it tells them.
+pub(super) fn agent(socket: &Path) -> (Finding, Option<Vec<LinkStatus>>) {
+    let answer = Client::connect(socket).and_then(|mut client| client.ask(&Request::Status));
+    let finding = match &answer {
         Ok(Response::Status(status)) => {
             let waiting: Vec<String> = status
                 .groups
@@ -60,7 +62,7 @@ pub(super) fn agent(socket: &Path) -> Finding {
                 Finding::warn(format!("the agent runs; {}", waiting.join("; ")), "see `vipair status`")
             }
         }
-        Ok(Response::Outcome(outcome)) => Finding::warn("the agent refuses to tell its status", outcome.message),
+        Ok(Response::Outcome(outcome)) => Finding::warn("the agent refuses to tell its status", &outcome.message),
         Ok(Response::Recorded { .. } | Response::Event(_) | Response::End) => {
             Finding::warn("the agent's answer is unreadable", "are agent and command of the same version?")
         }
@@ -69,5 +71,7 @@ pub(super) fn agent(socket: &Path) -> Finding {
             let (wrong, right) = text.split_once("; ").unwrap_or((&text, "see `journalctl -u vipair`"));
             Finding::warn(wrong, right)
         }
-    }
+    };
+    let links = if let Ok(Response::Status(status)) = answer { Some(status.links) } else { None };
+    (finding, links)
 }

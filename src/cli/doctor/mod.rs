@@ -9,10 +9,12 @@ mod interface;
 mod machine;
 mod neighbours;
 mod programs;
+mod witness;
 
 use super::terminal::{self, Tone, paint};
 use super::{DEFAULT_CONFIG, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Failure, local, print};
 use crate::config::{ClusterFile, Config, ConfigErrors};
+use crate::io::links::LinkSocket;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -114,9 +116,14 @@ pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
         }
         Err(errors) => Some(errors),
     };
-    sections.push(("files".to_owned(), vec![files::state_dir(&args.state_dir), files::agent(&args.socket)]));
+    let (agent, links) = files::agent(&args.socket);
+    sections.push(("files".to_owned(), vec![files::state_dir(&args.state_dir), agent]));
     if let Ok((config, _)) = &configuration {
         sections.push(("links".to_owned(), interface::links(config, &local)));
+        if config.witness.is_some() {
+            let begins = |remote| LinkSocket::toward(remote)?.local();
+            sections.push(("witness".to_owned(), witness::examine(config, begins, links.as_deref())));
+        }
         sections.extend(interface_sections(&roots, config));
     }
     let colour = terminal::has_colour();

@@ -195,3 +195,44 @@ fn the_gate_is_not_taken_for_another_program() {
         assert!(name.starts_with(programs::OURS), "{name}");
     }
 }
+
+#[test]
+fn a_witness_is_routed_to_and_heard_or_the_doctor_says_what_that_means() {
+    use crate::control::protocol::{LinkState, LinkStatus};
+    use std::net::{IpAddr, SocketAddr};
+    let text = |lines: &str| {
+        format!(
+            "cluster = \"c\"\nkey_file = \"k\"\n[witness]\n{lines}\n[[node]]\nname = \"a\"\nlinks = [\"10.0.0.1\"]\n\
+            [[node]]\nname = \"b\"\nlinks = [\"10.0.0.2\"]\n[[group]]\nname = \"g\"\ninterface = \"eth0\"\naddresses = [\"10.0.0.9\"]\n"
+        )
+    };
+    let read = |lines: &str| {
+        ClusterFile::parse(&text(lines), Path::new("v.toml")).expect("it is right").for_node(crate::types::NodeId(1))
+    };
+    let routed = |_: SocketAddr| Ok("10.0.0.1".parse::<IpAddr>().expect("an address"));
+    let cut = |_: SocketAddr| Err(std::io::ErrorKind::NetworkUnreachable.into());
+    let link = |peer: &str, state| LinkStatus { peer: peer.to_owned(), state, ..LinkStatus::default() };
+    let seen = |findings: Vec<Finding>| findings.into_iter().map(|f| (f.level, f.text)).collect::<Vec<_>>();
+    let one = read("address = \"10.0.9.9\"");
+    assert_eq!(seen(witness::examine(&config(), routed, None)), [], "a bare pair has none");
+    let found = seen(witness::examine(&one, routed, None));
+    assert_eq!(found, [(Level::Ok, "a route leads to witness at 10.0.9.9:7811, from 10.0.0.1".to_owned())]);
+    let found = seen(witness::examine(&one, cut, None));
+    assert!(
+        found[0].0 == Level::Warn && found[0].1.starts_with("no route leads to witness at 10.0.9.9:7811: "),
+        "{found:?}"
+    );
+    let found =
+        seen(witness::examine(&one, routed, Some(&[link("b", LinkState::Up), link("witness", LinkState::Silent)])));
+    assert_eq!(found.iter().map(|(level, _)| *level).collect::<Vec<_>>(), [Level::Warn, Level::Fail], "{found:?}");
+    let found = seen(witness::examine(&one, routed, Some(&[link("b", LinkState::Up)])));
+    assert!(found[0].1.contains("the agent does not know witness"), "{found:?}");
+    let three = read("addresses = [\"10.0.9.1\", \"10.0.9.2\", \"10.0.9.3\"]\nstrict = false");
+    let mut links = ["witness 1", "witness 2", "witness 3"].map(|name| link(name, LinkState::Up));
+    links[1].state = LinkState::Down;
+    let found = seen(witness::examine(&three, routed, Some(&links)));
+    assert!(found[3].0 == Level::Ok && found[3].1.starts_with("2 of 3 witnesses heard"), "{found:?}");
+    links[2].state = LinkState::Silent;
+    let found = seen(witness::examine(&three, routed, Some(&links)));
+    assert!(found[3].0 == Level::Warn && found[3].1.contains("strict = false"), "{found:?}");
+}

@@ -39,6 +39,30 @@ fn each_digest_covers_its_part_and_no_other() {
     for key in ["prefer = \"beta\"", "preempt = true", "preempt_delay_ms = 1", "drain_ms = 1"] {
         assert_eq!(differs(&good_with("addresses", &format!("{key}\naddresses"))), policy, "{key}");
     }
+    assert_eq!(differs(&good_with("[[group]]", "[timing]\ndrift_ppm = 501\n[[group]]")), nodes);
+    let voted = |lines: &str| good_with("[[group]]", &format!("[witness]\naddress = \"10.0.9.9\"{lines}\n[[group]]"));
+    assert_eq!(differs(&voted("")), nodes, "who votes");
+    let promote = voted("").replace("addresses", "promote = \"both\"\naddresses");
+    assert_eq!(differs(&promote), [true, false, false, true]);
+}
+
+#[test]
+fn who_votes_and_how_strictly_is_in_the_digest_of_nodes() {
+    let of = |lines: &str| {
+        let text = good_with("[[group]]", &format!("[witness]\n{lines}\n[[group]]"));
+        digest::digests(&config(&text, 1)).nodes
+    };
+    let all = [
+        "address = \"10.0.9.9\"",
+        "address = \"10.0.9.8\"",
+        "address = \"10.0.9.9\"\nstrict = false",
+        "address = \"10.0.9.9\"\nport = 7812",
+        "addresses = [\"10.0.9.1\", \"10.0.9.2\", \"10.0.9.3\"]",
+        "addresses = [\"10.0.9.1\", \"10.0.9.3\", \"10.0.9.2\"]",
+    ];
+    let found: std::collections::HashSet<u32> = all.into_iter().map(of).collect();
+    assert_eq!(found.len(), all.len());
+    assert_eq!(of(all[0]), of("addresses = [\"10.0.9.9\"]\nport = 7811\nstrict = true"), "the same in other words");
 }
 
 #[test]

@@ -12,6 +12,10 @@ fn piece() -> impl Strategy<Value = String> {
         "[group]",
         "[timing]",
         "[witness]",
+        "address",
+        "strict",
+        "promote",
+        "drift_ppm",
         "[[group.check]]",
         "[group.interface]",
         "name",
@@ -99,10 +103,28 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_accepted_obeys_the_rules_of_time(pulse in 1..20_000_u64, silence in 1..70_000_u64, lease in 1..70_000_u64) {
-        let keys = format!("[timing]\npulse_ms = {pulse}\nsilence_ms = {silence}\nlease_ms = {lease}\n[[node]]");
+    fn whatever_is_accepted_obeys_the_rules_of_time(
+        pulse in prop_oneof![5..40_u64, 1..20_000_u64],
+        silence in prop_oneof![8..400_u64, 1..70_000_u64],
+        lease in prop_oneof![15..400_u64, 1..70_000_u64],
+        ppm in prop_oneof![1..2_000_u64, 0..60_000_u64],
+        voted in any::<bool>(),
+    ) {
+        let witness = if voted { "[witness]\naddress = \"10.0.9.9\"\n" } else { "" };
+        let keys = format!(
+            "{witness}[timing]\npulse_ms = {pulse}\nsilence_ms = {silence}\nlease_ms = {lease}\ndrift_ppm = {ppm}\n[[node]]"
+        );
         if let Ok(cluster) = parse(&good_with("[[node]]", &keys)) {
             let times = cluster.timing;
+            let ms = std::time::Duration::from_millis;
+            prop_assert_eq!((times.drift_ppm, cluster.witness.is_some()), (ppm, voted));
+            let least = if voted { times.pulse * 3 + ms(4) } else { ms(50) };
+            prop_assert!(times.lease >= least);
+            // In whole nanoseconds: (promise − g) × (1 − ρ) ≥ lease × (1 + ρ), and the same of abstention.
+            for (long, short) in [(times.promise, times.lease), (times.abstain, times.promise)] {
+                let spared = (long - ms(1)).as_nanos() * u128::from(1_000_000 - ppm);
+                prop_assert!(spared >= short.as_nanos() * u128::from(1_000_000 + ppm), "{:?} and {:?}", long, short);
+            }
             prop_assert!(times.silence * 2 >= times.pulse * 3, "silence ≥ 1.5 × pulse");
             prop_assert!(times.lease >= times.pulse * 3);
             prop_assert!(times.suspicion + times.probe * 3 <= times.silence);

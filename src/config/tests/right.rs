@@ -60,9 +60,20 @@ fn the_example_that_is_shipped_is_right() {
     let text = text
         .replace("# pulse_ms", "pulse_ms")
         .replace("# silence_ms", "silence_ms")
-        .replace("# lease_ms", "lease_ms");
+        .replace("# lease_ms", "lease_ms")
+        .replace("# drift_ppm", "drift_ppm");
     let written = ClusterFile::parse(&text, &path).expect("the commented times are right");
     assert_eq!(written.timing, cluster.timing);
+    let voted = text
+        .replace("# [witness]", "[witness]")
+        .replace("# address =", "address =")
+        .replace("# port", "port")
+        .replace("# strict", "strict")
+        .replace("lease_ms = 250", "");
+    let voted = ClusterFile::parse(&voted, &path).expect("the commented witness is right");
+    let Some(Witness { addresses, port: 7811, strict: true }) = &voted.witness else { panic!("{:?}", voted.witness) };
+    assert_eq!(addresses.len(), 1);
+    assert_eq!(voted.timing, Timing::with_witness(Profile::Lan));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 const NODES: &str = "cluster = \"web\"\nkey_file = \"key\"\n
 [[node]]\nname = \"alpha\"\nlinks = [\"10.0.0.1\"]\n
 [[node]]\nname = \"beta\"\nlinks = [\"10.0.0.2\"]\n";
+const VOTED: &str = "[witness]\naddress = \"10.0.9.9\"\n";
 const WEB: &str = "[[group]]\nname = \"web\"\ninterface = \"eth0\"\naddresses = [\"10.0.0.100\"]\n";
 
 fn read(text: &str) -> (Config, KeyFile) {
@@ -61,6 +62,20 @@ fn every_field_that_changes_is_told_with_both_values() {
 }
 
 #[test]
+fn what_a_witness_brings_is_told_when_it_changes() {
+    let old = format!("{NODES}{WEB}{VOTED}");
+    let new = old.replace("[witness]", "promote = \"both\"\n[timing]\nlease_ms = 200\ndrift_ppm = 800\n[witness]");
+    let found = changes(&old, &new).join("\n");
+    for expected in
+        ["profile lan → custom", "lease_ms 170 → 200", "drift_ppm 500 → 800", "group web: promote peer → both"]
+    {
+        assert!(found.contains(expected), "{expected} is not in:\n{found}");
+    }
+    let lenient = format!("{old}strict = false\n");
+    assert!(refused(&old, &lenient).contains("strict is another; restart the agent"), "{}", refused(&old, &lenient));
+}
+
+#[test]
 fn a_rotation_of_keys_names_their_numbers_and_never_a_key() {
     let (config, old) = read(&format!("{NODES}{WEB}"));
     let new = KeyFile { keys: vec![(2, [9; 32]), old.keys[0]] };
@@ -76,6 +91,7 @@ fn what_needs_a_restart_is_refused_and_says_so() {
         (old.replace("10.0.0.2\"", "10.0.0.3\""), "their links are others"),
         (old.replace("beta", "gamma"), "their names or their links are others"),
         (old.replace("eth0", "eth1"), "use eth1 (in this order) and used eth0"),
+        (format!("{old}{VOTED}"), "witness: there are others"),
     ] {
         let found = refused(&old, &new);
         assert!(found.contains(expected) && found.contains("restart the agent"), "{expected} is not in: {found}");

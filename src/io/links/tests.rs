@@ -1,5 +1,7 @@
 use super::*;
 use crate::io::poll::{Poll, Ready};
+use crate::io::testnet::{in_netns, ip};
+use std::net::UdpSocket;
 use std::time::Duration;
 
 /// A port of this test alone: each test has its own offset, each process its own range.
@@ -104,4 +106,72 @@ fn an_address_that_is_not_ours_is_an_error_that_says_so() {
 #[test]
 fn families_do_not_mix() {
     assert!(LinkSocket::open("127.0.0.1".parse().unwrap(), "::1".parse().unwrap(), port(7)).is_err());
+}
+
+/// A witness that has been asked `question` by `socket`, answers, and the answer.
+fn ask(socket: &LinkSocket, witness: &UdpSocket, question: &[u8]) -> Received {
+    let mut buffer = [0; 100];
+    let (length, from) = witness.recv_from(&mut buffer).unwrap();
+    assert_eq!(&buffer[..length], question);
+    witness.send_to(b"granted", from).unwrap();
+    wait(socket);
+    socket.recv(&mut buffer).unwrap()
+}
+
+#[test]
+fn a_link_to_a_witness_begins_anywhere_and_ends_at_its_port() {
+    let witness = UdpSocket::bind("127.0.0.71:0").unwrap();
+    witness.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let remote = witness.local_addr().unwrap();
+    let (one, other) = (LinkSocket::toward(remote).unwrap(), LinkSocket::toward(remote).unwrap());
+    assert_eq!(one.local().unwrap(), "127.0.0.1".parse::<IpAddr>().unwrap());
+    for socket in [&one, &other] {
+        assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Sent);
+        assert_eq!(ask(socket, &witness, b"pulse"), Received::Datagram(7));
+    }
+    let stranger = UdpSocket::bind("127.0.0.72:0").unwrap();
+    let port = one.socket.local_addr().unwrap().as_socket().unwrap().port();
+    stranger.send_to(b"stranger", ("127.0.0.1", port)).unwrap();
+    assert_eq!(one.recv(&mut [0; 100]).unwrap(), Received::Empty, "nobody but the witness is heard");
+}
+
+#[test]
+fn a_link_to_a_witness_that_is_restarted_works_again() {
+    let witness = UdpSocket::bind("127.0.0.73:0").unwrap();
+    let remote = witness.local_addr().unwrap();
+    drop(witness);
+    let socket = LinkSocket::toward(remote).unwrap();
+    socket.send(b"pulse").unwrap();
+    wait(&socket);
+    assert_eq!(socket.recv(&mut [0; 100]).unwrap(), Received::Refused);
+    let witness = UdpSocket::bind(remote).unwrap();
+    witness.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    assert_eq!(socket.send(b"again").unwrap(), SendOutcome::Sent);
+    assert_eq!(ask(&socket, &witness, b"again"), Received::Datagram(7));
+}
+
+#[test]
+fn a_network_that_is_gone_costs_datagrams_and_no_socket() {
+    in_netns(|| {
+        let remote: SocketAddr = "10.9.0.9:7811".parse().unwrap();
+        assert_eq!(LinkSocket::toward(remote).unwrap_err().kind(), io::ErrorKind::NetworkUnreachable);
+        ip("link add name path type veth peer name far");
+        ip("link set path up");
+        ip("link set far up");
+        ip("address add 10.9.0.1/24 dev path");
+        let socket = LinkSocket::toward(remote).unwrap();
+        assert_eq!(socket.local().unwrap(), "10.9.0.1".parse::<IpAddr>().unwrap());
+        assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Sent);
+        ip("address del 10.9.0.1/24 dev path");
+        assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Unreachable);
+        assert_eq!(socket.recv(&mut [0; 100]).unwrap(), Received::Empty);
+        // Another address: the old socket cannot begin there, and who asks the kernel again finds it.
+        ip("address add 10.9.0.2/24 dev path");
+        assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Unreachable);
+        assert_eq!(LinkSocket::toward(remote).unwrap().local().unwrap(), "10.9.0.2".parse::<IpAddr>().unwrap());
+        ip("address add 10.9.0.1/24 dev path");
+        assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Sent);
+        ip("link set path down");
+        assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Unreachable);
+    });
 }
