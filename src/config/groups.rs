@@ -24,7 +24,7 @@ const MAX_INTERFACE_NAME: usize = 15;
 const DEFAULT_PREEMPT_DELAY_MS: u64 = 10_000;
 const DEFAULT_DRAIN_MS: u64 = 1_000;
 
-/// Judges the groups of a file with these nodes; `voted`: it has a witness. `taken` has the addresses of links and witnesses.
+/// Judges the groups of a file with these nodes; `voted`: it wants a witness. `taken` has the addresses of links and witnesses.
 pub(super) fn judge(
     raw: Option<&[RawGroup]>,
     nodes: &[Node],

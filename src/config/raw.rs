@@ -70,8 +70,10 @@ pub(crate) struct RawFile {
     pub(crate) nodes: Option<Vec<RawNode>>,
     /// See `nodes`.
     pub(crate) groups: Option<Vec<RawGroup>>,
-    /// Where `[witness]` stands.
+    /// `None` when there is none, or it is no table, which has been reported.
     pub(crate) witness: Option<RawWitness>,
+    /// A witness is wanted, whatever stands there.
+    pub(crate) voted: bool,
 }
 
 /// `[timing]`.
@@ -146,6 +148,7 @@ pub(crate) fn read(document: &DeTable<'_>, report: &mut Report<'_>) -> RawFile {
         nodes: nodes.map(|list| list.into_iter().map(|(line, entries)| node(line, entries, report)).collect()),
         groups: groups.map(|list| list.into_iter().map(|(line, entries)| group(line, entries, report)).collect()),
         witness: witness(&root, report),
+        voted: root.has("witness"),
     }
 }
 

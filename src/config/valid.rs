@@ -34,13 +34,12 @@ pub(crate) fn judge(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> Clus
     if let Some(key_file) = raw.key_file.as_ref().filter(|key_file| key_file.value.is_empty()) {
         report.add(key_file.line, "key_file", "is empty", "write the path of a file made by `vipair keygen`");
     }
-    let (profile, timing) = timing(&raw.timing, raw.witness.is_some(), report);
+    let (profile, timing) = timing(&raw.timing, raw.voted, report);
     let raw_nodes = raw.nodes.as_deref().unwrap_or_default();
     let mut taken = HashMap::new();
     let nodes = nodes(raw_nodes, raw.nodes.is_some(), &mut taken, report);
     let witness = raw.witness.as_ref().map(|witness| witness::judge(witness, raw_nodes, &mut taken, report));
-    let voted = witness.is_some();
-    let groups = groups::judge(raw.groups.as_deref(), &nodes, voted, &mut taken, report);
+    let groups = groups::judge(raw.groups.as_deref(), &nodes, raw.voted, &mut taken, report);
     let key_file = raw.key_file.as_ref().map(|at| at.value.as_str()).unwrap_or_default();
     ClusterFile {
         file: file.to_owned(),

@@ -193,6 +193,8 @@ fn promotion_by_a_witness_needs_one() {
     assert_eq!(errors_of(&promote("peer")), [""; 0]);
     let errors = errors_of(&promote("witnes"));
     assert_eq!(errors, ["15 group.promote: \"witnes\" is nobody's evidence; did you mean \"witness\"?"]);
+    let broken = promote("both").replace("[[group]]", "[[witness]]\naddress = \"10.0.9.9\"\n[[group]]");
+    assert_eq!(errors_of(&broken), ["12 witness: is a list; write [witness] once, in single brackets"]);
     for expected in Promote::ALL {
         let text = promote(expected.name()).replace("[[group]]", &format!("{ONE}\n[[group]]"));
         assert_eq!(parse(&text).expect("it is right").groups[0].promote, expected);
