@@ -20,4 +20,5 @@ pub mod mutant;
 #[cfg(any(test, feature = "sim"))]
 mod sim;
 pub mod types;
+pub mod voter;
 pub mod wire;

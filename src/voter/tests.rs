@@ -1,0 +1,166 @@
+//! Rules one by one, and all of them under whatever is done.
+
+use super::*;
+use crate::types::MacAddr;
+use crate::wire::pulse::{Reason, Role, Row};
+use std::time::Duration;
+use talker::Talker;
+
+mod abstention;
+mod grants;
+mod promises;
+mod talker;
+mod world;
+
+const GROUP: GroupKey = GroupKey(5);
+const ALPHA: NodeId = NodeId(1);
+const BETA: NodeId = NodeId(2);
+const LEASE_US: u32 = 170_000;
+const CLUSTER: u32 = 7;
+
+fn ring() -> Arc<KeyRing> {
+    Arc::new(KeyRing::new("web", &[(1, [0x33; 32])]))
+}
+
+fn setup(loaded: Loaded, life: u64) -> VoterSetup {
+    VoterSetup {
+        me: NodeId::FIRST_WITNESS,
+        cluster: CLUSTER,
+        keys: ring(),
+        session: 1_000 + life,
+        drift_ppm: 500,
+        nodes: 2,
+        loaded,
+        checks: vec![CheckSetup { group: GROUP, fall: 3, rise: 2 }],
+        broken: None,
+    }
+}
+
+fn at(ms: u64) -> MonoTime {
+    MonoTime(1_000_000_000) + Duration::from_millis(ms)
+}
+
+fn epoch(counter: u64, node: NodeId) -> Epoch {
+    Epoch::new(counter, node)
+}
+
+/// A voter and two nodes that hear each other at once, and a disk that is as quick.
+struct Scene {
+    voter: Voter,
+    out: Output,
+    alpha: Talker,
+    beta: Talker,
+    notices: Vec<Notice>,
+    disk: bool,
+}
+
+impl Scene {
+    fn begin(loaded: Loaded) -> Scene {
+        Scene {
+            voter: Voter::new(setup(loaded, 0), at(0)),
+            out: Output::default(),
+            alpha: Talker::new(ALPHA, 11),
+            beta: Talker::new(BETA, 22),
+            notices: Vec::new(),
+            disk: true,
+        }
+    }
+
+    /// A voter that votes: it has a memory, and what it may have promised before is over.
+    fn voting() -> Scene {
+        let mut scene = Scene::begin(Loaded::Memory(Memory { lease_us: LEASE_US, ceilings: Vec::new() }));
+        scene.alpha.change(GROUP, |row| row.reserve = epoch(1, ALPHA));
+        scene.beta.change(GROUP, |row| row.reserve = epoch(1, BETA));
+        scene.both(0);
+        scene.both(400);
+        assert_eq!(scene.alpha.witness(GROUP).reason, Reason::None);
+        scene
+    }
+
+    fn talker(&mut self, node: NodeId) -> &mut Talker {
+        if node == ALPHA { &mut self.alpha } else { &mut self.beta }
+    }
+
+    /// One pulse of a node and the answers to it; true if the group is granted to it by them.
+    fn pulse(&mut self, node: NodeId, ms: u64) -> bool {
+        let pulse = self.talker(node).pulse(at(ms));
+        self.give(node, &pulse, ms)
+    }
+
+    fn give(&mut self, node: NodeId, pulse: &[u8], ms: u64) -> bool {
+        self.out.clear();
+        self.voter.handle(at(ms), pulse, &mut self.out);
+        self.settle();
+        let out = std::mem::take(&mut self.out);
+        let back: Vec<Vec<u8>> =
+            out.datagrams().filter_map(|answer| self.talker(node).hear(at(ms), answer)).collect();
+        self.out = out;
+        for pulse in &back {
+            self.give(node, pulse, ms);
+        }
+        self.talker(node).grant(GROUP).is_some()
+    }
+
+    fn settle(&mut self) {
+        self.notices.append(&mut self.out.notices);
+        if let Some(version) = self.out.persist.filter(|_| self.disk) {
+            self.voter.stored(version);
+        }
+    }
+
+    /// Both nodes prove themselves and tell everything.
+    fn both(&mut self, ms: u64) {
+        for _ in 0..3 {
+            self.pulse(ALPHA, ms);
+            self.pulse(BETA, ms);
+        }
+    }
+
+    fn check(&mut self, healthy: bool) {
+        self.out.clear();
+        self.voter.check(0, healthy, &mut self.out);
+        self.settle();
+    }
+
+    fn claim(&mut self, node: NodeId, epoch: Epoch) {
+        self.talker(node).change(GROUP, |row| (row.role, row.reserve, row.claim) = (Role::Standby, epoch, epoch));
+    }
+
+    fn open(&mut self, node: NodeId, epoch: Epoch) {
+        let next = Epoch::new(epoch.counter() + 1, node);
+        self.talker(node).change(GROUP, |row| {
+            (row.role, row.epoch, row.reserve, row.claim) = (Role::Active, epoch, next, Epoch::NONE);
+        });
+    }
+
+    fn close(&mut self, node: NodeId) {
+        self.talker(node).change(GROUP, |row| (row.role, row.claim) = (Role::Standby, Epoch::NONE));
+    }
+
+    /// To whom the group is promised.
+    fn promised(&self, ms: u64) -> Option<(NodeId, Epoch)> {
+        self.voter.promises(at(ms)).next().map(|promised| (promised.to, promised.epoch))
+    }
+
+    fn row(&self) -> Row {
+        self.voter.groups[self.voter.places[&GROUP]].row
+    }
+}
+
+/// A row of a node that stands by.
+fn standby(group: GroupKey) -> Row {
+    Row {
+        group,
+        epoch: Epoch::NONE,
+        reserve: Epoch::NONE,
+        claim: Epoch::NONE,
+        consent: Epoch::NONE,
+        mac: MacAddr::ZERO,
+        role: Role::Standby,
+        reason: Reason::None,
+        wants: false,
+        faulty: false,
+        addresses: 0,
+        policy: 0,
+    }
+}

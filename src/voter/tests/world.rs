@@ -1,0 +1,367 @@
+//! S5 under whatever is done: nodes that claim, open, close, crash and stall, a network that loses and delays, a witness
+//! that is restarted at any time, and a disk that is slow, damaged or put back. Every clock has its own rate.
+//!
+//! Two judges that know nothing of the voter's state. One reads the answers as they leave: a grant to one node must
+//! not leave before every grant to another is over at its holder, by true time, or was given up. The other looks at
+//! the nodes' gates, which open on the witness's word alone here: never two at once.
+
+use super::*;
+use std::collections::VecDeque;
+
+mod judges;
+
+/// What is done next. Time passes in steps of a millisecond; every node sends a pulse each 10 ms.
+#[derive(Clone, Debug)]
+enum Step {
+    Pass(u8),
+    Claim(usize),
+    Withdraw(usize),
+    Close(usize),
+    /// One takes over from the other, which is cut off or crashes.
+    Turn(usize, bool),
+    Crash(usize),
+    Stall(usize, u8),
+    Cut(usize, bool),
+    Delay(usize, u8),
+    Lose(usize, u8),
+    Lease(usize, u8),
+    Restart(Disk),
+    SlowDisk(u8),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Disk {
+    Whole,
+    Damaged,
+    Gone,
+    PutBack,
+}
+
+/// A grant as it left the witness.
+#[derive(Clone, Copy, Debug)]
+struct Granted {
+    node: usize,
+    epoch: Epoch,
+    /// By true time, at the latest.
+    over: u64,
+}
+
+struct Node {
+    talker: Talker,
+    lives: u64,
+    /// Its clock's error in parts per million.
+    ppm: i64,
+    /// Everything it has ever used or reserved is below.
+    counter: u64,
+    /// Its kernel's gate: epoch and deadline by its own clock.
+    gate: (Epoch, MonoTime),
+    /// It has said that it starts, and learns of its gate at this true millisecond.
+    blind_until: u64,
+    stalled_until: u64,
+    cut: bool,
+    delay: u64,
+    lose: u8,
+    /// Epochs that it never opens with again, and since when by true time.
+    given_up: Vec<(Epoch, u64)>,
+    inbox: VecDeque<(u64, Vec<u8>)>,
+}
+
+struct World {
+    /// True time in ms.
+    now: u64,
+    nodes: Vec<Node>,
+    voter: Voter,
+    voter_ppm: i64,
+    lives: u64,
+    inbox: VecDeque<(u64, usize, Vec<u8>)>,
+    durable: Option<Memory>,
+    before: Option<Memory>,
+    writing: Option<(u64, u64, Memory)>,
+    disk_delay: u64,
+    granted: Vec<Granted>,
+    opened: Vec<Epoch>,
+    /// The disk never lost anything.
+    trusted: bool,
+    /// Every lease was the same from the beginning.
+    steady: bool,
+    broken: Option<Broken>,
+    dice: u64,
+    violation: Option<String>,
+}
+
+const PPM: u64 = 20_000;
+
+fn local(ms: u64, ppm: i64) -> MonoTime {
+    let nanos = i128::from(ms) * 1_000_000;
+    MonoTime(u64::try_from(nanos + nanos * i128::from(ppm) / 1_000_000).expect("after the beginning"))
+}
+
+/// The true millisecond at which a clock has passed `time`.
+fn true_ms(time: MonoTime, ppm: i64) -> u64 {
+    let millis = i128::from(time.0) * 1_000_000 / i128::from(1_000_000 + ppm) / 1_000_000;
+    u64::try_from(millis).expect("positive") + 1
+}
+
+impl World {
+    fn new(rates: [i64; 3], broken: Option<Broken>) -> World {
+        let node = |id: NodeId, ppm: i64| Node {
+            talker: Talker::new(id, u64::from(id.0) * 1_000),
+            lives: 0,
+            ppm,
+            counter: 1,
+            gate: (Epoch::NONE, MonoTime::ZERO),
+            blind_until: 0,
+            stalled_until: 0,
+            cut: false,
+            delay: 0,
+            lose: 0,
+            given_up: Vec::new(),
+            inbox: VecDeque::new(),
+        };
+        let nodes = vec![node(ALPHA, rates[0]), node(BETA, rates[1])];
+        let loaded = Loaded::Memory(Memory { lease_us: LEASE_US, ceilings: Vec::new() });
+        let mut world = World {
+            now: 10_000,
+            nodes,
+            voter: Voter::new(setup(Loaded::Damaged, 0), MonoTime::ZERO),
+            voter_ppm: rates[2],
+            lives: 0,
+            inbox: VecDeque::new(),
+            durable: None,
+            before: None,
+            writing: None,
+            disk_delay: 0,
+            granted: Vec::new(),
+            opened: Vec::new(),
+            trusted: true,
+            steady: true,
+            broken,
+            dice: 0x9e37_79b9_7f4a_7c15,
+            violation: None,
+        };
+        world.begin_voter(loaded);
+        world
+    }
+
+    fn begin_voter(&mut self, loaded: Loaded) {
+        self.lives += 1;
+        let setup = VoterSetup { drift_ppm: PPM, broken: self.broken, ..setup(loaded, self.lives) };
+        self.voter = Voter::new(setup, local(self.now, self.voter_ppm));
+        self.inbox.clear();
+        self.writing = None;
+    }
+
+    fn roll(&mut self) -> u8 {
+        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.dice.to_be_bytes()[0]
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Pass(ms) => (0..ms).for_each(|_| self.pass()),
+            Step::Claim(at) => self.claim(at),
+            Step::Withdraw(at) => self.nodes[at].talker.change(GROUP, |row| {
+                row.claim = if row.role == Role::Standby { Epoch::NONE } else { row.claim };
+            }),
+            Step::Close(at) => self.close(at),
+            Step::Turn(at, crash) => self.turn(at, crash),
+            Step::Crash(at) => self.crash(at),
+            Step::Stall(at, ms) => self.nodes[at].stalled_until = self.now + u64::from(ms),
+            Step::Cut(at, cut) => self.nodes[at].cut = cut,
+            Step::Delay(at, ms) => self.nodes[at].delay = u64::from(ms),
+            Step::Lose(at, part) => self.nodes[at].lose = part,
+            // A state that is lost with its leases is a promise that nobody can keep: then the lease does not change.
+            Step::Lease(at, tens) if self.trusted => {
+                self.nodes[at].talker.lease_us = 50_000 + u32::from(tens) * 2_000;
+                self.steady = false;
+            }
+            Step::Lease(..) => {}
+            Step::Restart(disk) => self.restart(disk),
+            Step::SlowDisk(ms) => self.disk_delay = u64::from(ms),
+        }
+    }
+
+    fn claim(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let row = node.talker.rows[0].1;
+        if row.role != Role::Standby {
+            return;
+        }
+        let told = if node.talker.heard > 0 && node.talker.grant(GROUP).is_none() {
+            node.talker.known(GROUP).map_or(0, |row| row.epoch.max(row.reserve).counter())
+        } else {
+            0
+        };
+        if row.reserve == Epoch::NONE || told >= row.reserve.counter() {
+            node.counter = node.counter.max(told) + 1;
+        }
+        let reserve = Epoch::new(node.counter, node.talker.id);
+        if row.reserve != reserve {
+            self.give_up(at, row.reserve);
+        }
+        self.nodes[at].talker.change(GROUP, |row| (row.reserve, row.claim) = (reserve, reserve));
+    }
+
+    fn turn(&mut self, at: usize, crash: bool) {
+        for node in &mut self.nodes {
+            (node.cut, node.lose, node.delay) = (false, 0, 0);
+        }
+        self.nodes[1 - at].cut = !crash;
+        self.claim(at);
+        if crash {
+            self.crash(1 - at);
+        }
+        (0..5).for_each(|_| {
+            self.step(&Step::Pass(50));
+            self.claim(at);
+        });
+    }
+
+    fn give_up(&mut self, at: usize, epoch: Epoch) {
+        let now = self.now;
+        self.nodes[at].given_up.push((epoch, now));
+    }
+
+    /// Closes the gate and says so, with another reserve.
+    fn close(&mut self, at: usize) {
+        let row = self.nodes[at].talker.rows[0].1;
+        if row.role != Role::Active {
+            return;
+        }
+        self.give_up(at, row.epoch);
+        let node = &mut self.nodes[at];
+        node.gate = (Epoch::NONE, MonoTime::ZERO);
+        node.counter += 1;
+        let reserve = Epoch::new(node.counter, node.talker.id);
+        node.talker.change(GROUP, |row| (row.role, row.reserve, row.claim) = (Role::Standby, reserve, Epoch::NONE));
+    }
+
+    /// The agent dies and is back at once; its gate stays as it is.
+    fn crash(&mut self, at: usize) {
+        let now = self.now;
+        let node = &mut self.nodes[at];
+        node.lives += 1;
+        let session = u64::from(node.talker.id.0) * 1_000 + node.lives;
+        let row = node.talker.rows[0].1;
+        node.talker.restart(session);
+        node.blind_until = now + 60;
+        node.inbox.clear();
+        if row.claim != Epoch::NONE {
+            // Reserved by a former life: never used by this one.
+            node.given_up.push((row.claim, now));
+        }
+    }
+
+    fn restart(&mut self, disk: Disk) {
+        let loaded = match (disk, self.durable.clone()) {
+            (Disk::Whole, Some(memory)) => Loaded::Memory(memory),
+            (Disk::Whole | Disk::PutBack, None) => return,
+            (Disk::PutBack, Some(memory)) => Loaded::Memory(self.before.clone().unwrap_or(memory)),
+            (Disk::Damaged, _) => Loaded::Damaged,
+            (Disk::Gone, _) => Loaded::Fresh,
+        };
+        if disk != Disk::Whole && !self.steady {
+            return;
+        }
+        self.trusted &= disk == Disk::Whole;
+        self.begin_voter(loaded);
+    }
+
+    fn pass(&mut self) {
+        self.now += 1;
+        self.write();
+        for at in 0..self.nodes.len() {
+            self.live(at);
+        }
+        while let Some(next) = self.inbox.iter().position(|(due, ..)| *due <= self.now) {
+            let (_, at, pulse) = self.inbox.remove(next).expect("found");
+            self.answer(at, &pulse);
+        }
+        self.judge_gates();
+    }
+
+    fn write(&mut self) {
+        if let Some((due, version, memory)) = self.writing.clone()
+            && due <= self.now
+        {
+            self.before = self.durable.replace(memory);
+            self.writing = None;
+            self.voter.stored(version);
+        }
+    }
+
+    /// A node does what its engine does: it opens and renews on grants, closes when its lease is over, and sends.
+    fn live(&mut self, at: usize) {
+        let (now, roll) = (self.now, self.roll());
+        let node = &mut self.nodes[at];
+        if now < node.stalled_until {
+            return;
+        }
+        let clock = local(now, node.ppm);
+        while let Some(next) = node.inbox.iter().position(|(due, _)| *due <= now) {
+            let (_, answer) = node.inbox.remove(next).expect("found");
+            let back = node.talker.hear(clock, &answer);
+            if let Some(back) = back.filter(|_| !node.cut) {
+                self.inbox.push_back((now + node.delay, at, back));
+            }
+            let row = node.talker.rows[0].1;
+            let Some(counter) = node.talker.grant(GROUP) else { continue };
+            let (sent, lease) = node.talker.sent(counter);
+            let until = sent + Duration::from_micros(u64::from(lease));
+            if row.role == Role::Active {
+                // What has lapsed stays closed.
+                node.gate.1 = if node.gate.1 > clock { node.gate.1.max(until) } else { node.gate.1 };
+            } else if until > clock {
+                node.gate = (row.claim, until);
+                node.counter += 1;
+                let reserve = Epoch::new(node.counter, node.talker.id);
+                node.talker.change(GROUP, |row| {
+                    (row.role, row.epoch, row.reserve, row.claim) = (Role::Active, row.claim, reserve, Epoch::NONE);
+                });
+                self.opened.push(row.claim);
+            }
+        }
+        let row = node.talker.rows[0].1;
+        if row.role == Role::Starting && now >= node.blind_until {
+            if node.gate.1 > clock {
+                let epoch = node.gate.0;
+                node.talker.change(GROUP, |row| (row.role, row.epoch) = (Role::Active, epoch));
+            } else {
+                let epoch = node.gate.0;
+                node.talker.change(GROUP, |row| row.role = Role::Standby);
+                self.give_up(at, epoch);
+            }
+        } else if row.role == Role::Active && node.gate.1 <= clock {
+            self.close(at);
+        }
+        let node = &mut self.nodes[at];
+        if (now + at as u64 * 3).is_multiple_of(10) {
+            let pulse = node.talker.pulse(clock);
+            if !node.cut && roll >= node.lose {
+                let delay = node.delay * u64::from(roll % 3) / 2;
+                self.inbox.push_back((now + delay, at, pulse));
+            }
+        }
+    }
+
+    fn answer(&mut self, at: usize, pulse: &[u8]) {
+        let mut out = Output::default();
+        let clock = local(self.now, self.voter_ppm);
+        self.voter.handle(clock, pulse, &mut out);
+        if let Some(version) = out.persist {
+            self.writing = Some((self.now + self.disk_delay, version, self.voter.memory()));
+            if self.disk_delay == 0 {
+                self.write();
+            }
+        }
+        for answer in out.datagrams() {
+            self.judge(at, answer);
+            let roll = self.roll();
+            let node = &mut self.nodes[at];
+            if !node.cut && roll >= node.lose {
+                let delay = node.delay * u64::from(roll % 5) / 4;
+                node.inbox.push_back((self.now + delay, answer.to_vec()));
+            }
+        }
+    }
+}

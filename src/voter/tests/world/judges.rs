@@ -1,0 +1,127 @@
+//! The two judges, the histories they judge, and what shows that they would see.
+
+use super::*;
+use proptest::prelude::*;
+
+/// Judges.
+impl World {
+    fn hold(&mut self, true_: bool, violation: impl FnOnce() -> String) {
+        if !true_ && self.violation.is_none() {
+            self.violation = Some(violation());
+        }
+    }
+
+    /// An answer leaves. If its receiver will take it for a grant, every other grant must be over.
+    pub(super) fn judge(&mut self, at: usize, answer: &[u8]) {
+        let node = &self.nodes[at];
+        let mut ear = node.talker.clone();
+        ear.hear(MonoTime::ZERO, answer);
+        let Some((sent, lease)) = ear.grant(GROUP).map(|counter| ear.sent(counter)) else { return };
+        let row = ear.rows[0].1;
+        let epoch = if row.role == Role::Active { row.epoch } else { row.claim };
+        let over = true_ms(sent + Duration::from_micros(u64::from(lease)), node.ppm);
+        let now = self.now;
+        let gone = |other: &Granted| {
+            let given = self.nodes[other.node].given_up.iter();
+            other.over <= now || given.clone().any(|(epoch, since)| *epoch == other.epoch && *since <= now)
+        };
+        let rival = self.granted.iter().find(|other| other.node != at && !gone(other)).copied();
+        self.hold(rival.is_none(), || format!("{now} ms: S5: {epoch} is granted to {at} while {rival:?} runs"));
+        self.granted.retain(|other| other.over > now);
+        self.granted.push(Granted { node: at, epoch, over });
+    }
+
+    /// Gates stand open on the witness's word alone.
+    pub(super) fn judge_gates(&mut self) {
+        let now = self.now;
+        let open = self.nodes.iter().filter(|node| node.gate.1 > local(now, node.ppm)).count();
+        self.hold(open <= 1, || format!("{now} ms: S1: both gates are open"));
+        let rising = self.opened.windows(2).all(|pair| pair[0] < pair[1]);
+        let opened = self.opened.clone();
+        self.hold(rising || !self.trusted, || format!("{now} ms: S2: opened with {opened:?}"));
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let disk = prop_oneof![
+        6 => Just(Disk::Whole), 1 => Just(Disk::Damaged), 1 => Just(Disk::Gone), 1 => Just(Disk::PutBack)
+    ];
+    prop_oneof![
+        6 => (20..250u8).prop_map(Step::Pass),
+        6 => (0..2usize).prop_map(Step::Claim),
+        2 => (0..2usize).prop_map(Step::Withdraw),
+        2 => (0..2usize).prop_map(Step::Close),
+        6 => (0..2usize, any::<bool>()).prop_map(|(at, crash)| Step::Turn(at, crash)),
+        1 => (0..2usize).prop_map(Step::Crash),
+        1 => (0..2usize, 1..255u8).prop_map(|(at, ms)| Step::Stall(at, ms)),
+        2 => (0..2usize, prop::bool::weighted(0.4)).prop_map(|(at, cut)| Step::Cut(at, cut)),
+        1 => (0..2usize, 0..100u8).prop_map(|(at, ms)| Step::Delay(at, ms)),
+        1 => (0..2usize, 0..100u8).prop_map(|(at, part)| Step::Lose(at, part)),
+        1 => (0..2usize, any::<u8>()).prop_map(|(at, tens)| Step::Lease(at, tens)),
+        1 => disk.prop_map(Step::Restart),
+        1 => (0..60u8).prop_map(Step::SlowDisk),
+    ]
+}
+
+/// A history: the clocks' errors, and what is done.
+fn history() -> impl Strategy<Value = ([i64; 3], Vec<Step>)> {
+    let rate = || prop_oneof![Just(-(PPM as i64)), Just(0), Just(PPM as i64)];
+    ([rate(), rate(), rate()], proptest::collection::vec(step(), 5..40))
+}
+
+fn played(rates: [i64; 3], steps: &[Step], broken: Option<Broken>) -> World {
+    let mut world = World::new(rates, broken);
+    // Told and voting: what comes then is what is asked for.
+    world.step(&Step::Pass(250));
+    world.step(&Step::Pass(250));
+    for step in steps {
+        world.step(step);
+        if world.violation.is_some() {
+            break;
+        }
+    }
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    // S5
+    #[test]
+    fn a_voter_never_has_overlapping_promises((rates, steps) in history()) {
+        let world = played(rates, &steps, None);
+        prop_assert_eq!(world.violation, None);
+    }
+}
+
+fn runner(cases: u32) -> proptest::test_runner::TestRunner {
+    use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+    let config = Config { cases, max_shrink_iters: 0, failure_persistence: None, ..Config::default() };
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
+
+#[test]
+fn the_judges_see_every_rule_that_is_broken() {
+    use Broken::{NoAbstention, PromiseIgnored, PromiseTooShort, StarterReleases};
+    for broken in [PromiseIgnored, PromiseTooShort, NoAbstention, StarterReleases] {
+        let found = runner(600).run(&history(), |(rates, steps)| {
+            let violation = played(rates, &steps, Some(broken)).violation;
+            violation.map_or(Ok(()), |violation| Err(proptest::test_runner::TestCaseError::fail(violation)))
+        });
+        assert!(found.is_err(), "nobody notices {broken:?}");
+    }
+}
+
+#[test]
+fn the_histories_are_not_dull() {
+    let (opened, taken) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+    let played = runner(32).run(&history(), |(rates, steps)| {
+        let world = played(rates, &steps, None);
+        opened.set(opened.get() + world.opened.len());
+        let turns = world.opened.windows(2).filter(|pair| pair[0].node() != pair[1].node()).count();
+        taken.set(taken.get() + turns);
+        Ok(())
+    });
+    assert!(played.is_ok());
+    assert!(opened.get() > 64 && taken.get() > 24, "{} openings, {} changes", opened.get(), taken.get());
+}
