@@ -44,10 +44,12 @@ enum Anomaly {
     Stranger,
     /// A deadline was missed.
     Stalled,
+    /// A witness is not heard, or too few are.
+    Witness,
 }
 
 impl Anomaly {
-    const COUNT: usize = 8;
+    const COUNT: usize = 9;
 
     /// `age`: of the agent.
     fn of(notice: &Notice, age: Duration) -> Option<Anomaly> {
@@ -62,6 +64,7 @@ impl Anomaly {
                 | Cause::Interface
                 | Cause::Mended
                 | Cause::Lapsed
+                | Cause::NoMajority
                 | Cause::HigherEpoch
                 | Cause::Unheard
                 | Cause::Stopping
@@ -69,12 +72,15 @@ impl Anomaly {
                 | Cause::Removed => None,
             },
             Notice::Role { from: Role::Active | Role::Handover, cause, .. } => {
-                let unplanned =
-                    matches!(cause, Cause::Interface | Cause::Lapsed | Cause::HigherEpoch | Cause::Unheard);
+                let unplanned = matches!(
+                    cause,
+                    Cause::Interface | Cause::Lapsed | Cause::NoMajority | Cause::HigherEpoch | Cause::Unheard
+                );
                 unplanned.then_some(Anomaly::Closed)
             }
             Notice::Conflict { .. } => Some(Anomaly::Conflict),
-            Notice::LeaseLapsed { .. } => Some(Anomaly::Lapsed),
+            Notice::LeaseLapsed { .. } | Notice::NoMajority { .. } => Some(Anomaly::Lapsed),
+            Notice::WitnessLost { .. } | Notice::Alone { alone: true } => Some(Anomaly::Witness),
             Notice::Veto { .. } => Some(Anomaly::Veto),
             Notice::Isolated { .. } => Some(Anomaly::Isolated),
             Notice::Stranger { .. } => Some(Anomaly::Stranger),
@@ -84,6 +90,8 @@ impl Anomaly {
             | Notice::PeerSilent { .. }
             | Notice::PeerLeft { .. }
             | Notice::Link { .. }
+            | Notice::WitnessHeard { .. }
+            | Notice::Alone { alone: false }
             | Notice::Differs { .. }
             | Notice::StoreFailed
             | Notice::StoreMended => None,
@@ -100,6 +108,7 @@ impl Anomaly {
             Anomaly::Isolated => "isolated",
             Anomaly::Stranger => "stranger",
             Anomaly::Stalled => "stalled",
+            Anomaly::Witness => "witness",
         }
     }
 
@@ -107,7 +116,7 @@ impl Anomaly {
     fn is_lasting(self) -> bool {
         match self {
             Anomaly::Conflict | Anomaly::Lapsed | Anomaly::Takeover | Anomaly::Closed => false,
-            Anomaly::Veto | Anomaly::Isolated | Anomaly::Stranger | Anomaly::Stalled => true,
+            Anomaly::Veto | Anomaly::Isolated | Anomaly::Stranger | Anomaly::Stalled | Anomaly::Witness => true,
         }
     }
 }

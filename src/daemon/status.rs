@@ -93,6 +93,13 @@ fn why(names: &Names, report: &Report, group: &GroupReport, peer: Option<NodeId>
                 Waiting::Silence => format!("{name} is silent; gathering evidence that it is gone"),
                 Waiting::Veto => format!("{name} is silent, and the address is still answered"),
                 Waiting::Isolated => "isolated: nobody is heard on the clients' segment".to_owned(),
+                Waiting::Abstaining => {
+                    "abstaining: what this agent promised before it was restarted may not be over".to_owned()
+                }
+                Waiting::Majority => "waiting for a majority of votes".to_owned(),
+                Waiting::WitnessWord => {
+                    format!("{name} is silent; waiting for the witness to say that it has failed")
+                }
             }
         }
     }

@@ -100,6 +100,7 @@ fn cause(cause: Cause) -> &'static str {
         Cause::Interface => "the interface lost its carrier, its gate or its addresses",
         Cause::Mended => "the interface is well again",
         Cause::Lapsed => "the lease ran out before it was renewed: the agent was stopped or starved",
+        Cause::NoMajority => "no majority of votes let it stay active any longer",
         Cause::HigherEpoch => "another node is or was active with a higher epoch",
         Cause::Unheard => "the peer cannot hear us and is taking over",
         Cause::Stopping => "the agent is stopping",
@@ -181,6 +182,14 @@ pub(crate) fn notice(names: &Names, notice: &Notice) -> Told {
                 names.interface(interface)
             ),
         ),
+        Notice::NoMajority { interface } => told(
+            Severity::Error,
+            "no_majority",
+            format!("no majority of votes was renewed for {}; its groups are closed", names.interface(interface)),
+        ),
+        Notice::WitnessLost { .. } | Notice::WitnessHeard { .. } | Notice::Alone { .. } => {
+            of_witnesses(names, notice)
+        }
         Notice::Differs { peer, differs: true } => told(
             Severity::Warning,
             "differs",
@@ -206,8 +215,31 @@ pub(crate) fn notice(names: &Names, notice: &Notice) -> Told {
     }
 }
 
+/// What is told of witnesses.
+fn of_witnesses(names: &Names, notice: &Notice) -> Told {
+    match *notice {
+        Notice::WitnessLost { witness, silence } => {
+            let (name, span) = (names.node(witness), silence.as_secs_f64() * 1e3);
+            let text = format!("{name} is not heard for {span:.0} ms: its vote is missing when a node fails now");
+            told(Severity::Error, "witness_lost", text)
+        }
+        Notice::WitnessHeard { witness } => {
+            told(Severity::Info, "witness_heard", format!("{} is heard", names.node(witness)))
+        }
+        Notice::Alone { alone: true } => told(
+            Severity::Error,
+            "alone",
+            "no majority of the witnesses is heard: the pair decides alone (strict = false)".to_owned(),
+        ),
+        _ => told(Severity::Info, "voted", "the witnesses are heard: votes decide again".to_owned()),
+    }
+}
+
 fn role_change(name: &str, (from, to): (Role, Role), epoch: Epoch, (why, silence): (Cause, Duration)) -> Told {
-    let bad = matches!(why, Cause::Silence | Cause::Interface | Cause::Lapsed | Cause::HigherEpoch | Cause::Unheard);
+    let bad = matches!(
+        why,
+        Cause::Silence | Cause::Interface | Cause::Lapsed | Cause::NoMajority | Cause::HigherEpoch | Cause::Unheard
+    );
     let severity = if bad { Severity::Warning } else { Severity::Info };
     let kind = match (to, why) {
         (Role::Active, Cause::Silence) => "takeover",

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 mod horizon;
 mod said;
+mod vote;
 mod words;
 
 pub(crate) use horizon::NEVER;
@@ -57,6 +58,7 @@ impl Engine {
             store_failing,
             stopping,
             stopped,
+            poll,
             excerpt: _,  // scratch
             datagram: _, // scratch
             rejects: _,  // told to people
@@ -83,6 +85,9 @@ impl Engine {
         let adoptable = interfaces.iter().any(|interface| interface.generation == 0);
         words.list(groups, |words, group| group.tell(now, self, (&horizon, adoptable, *persist_version), words));
         words.list(peers, |words, peer| peer.tell(now, self, &horizon, words));
+        if setup.votes.is_some() {
+            poll.tell(now, self, words);
+        }
     }
 
     /// True if a datagram of the session with this counter would be dropped as a copy.
@@ -212,6 +217,7 @@ impl Group {
             floor,
             installed,
             grown,
+            ballot,
             row,
             row_version,
             deadline: _, // made anew by each step; its sum is the engine's
@@ -225,10 +231,7 @@ impl Group {
         words.epochs(&[if passed { Epoch::NONE } else { Epoch(*floor << 8) }]);
         // A gate is adopted once, before the first lease of this life.
         words.epochs(&if adoptable { *found } else { [Epoch::NONE; 2] });
-        words.option(reserving.as_ref(), |words, (epoch, version)| {
-            words.epochs(&[*epoch]);
-            words.option(version.as_ref(), |words, version| words.plain(persisted - version));
-        });
+        words.option(reserving.as_ref(), |words, coming| tell_reserving(*coming, persisted, words));
         words.flags(&[*paused, *wants, *state_damaged, *installed, *grown]);
         words.option(claimed.as_ref(), |words, at| words.age(now, *at, timing.probe));
         words.ahead(now, *hold);
@@ -244,7 +247,13 @@ impl Group {
         words.option(contested.as_ref(), |words, at| words.age(now, *at, contest));
         row.tell(words);
         words.version(engine.session, *row_version);
+        ballot.tell(now, engine, words);
     }
+}
+
+fn tell_reserving((epoch, version): (Epoch, Option<u64>), persisted: u64, words: &mut Words) {
+    words.epochs(&[epoch]);
+    words.option(version.as_ref(), |words, version| words.plain(persisted - version));
 }
 
 impl Offer {
@@ -276,6 +285,9 @@ impl Peer {
             differs: _,     // for notices
             rows_differ: _, // told to people
             watch,
+            granted,
+            counted: (counted, own),
+            promised,
         } = self;
         let timing = &engine.setup.timing;
         sessions.tell(words);
@@ -288,6 +300,12 @@ impl Peer {
         words.version(engine.session, *acked);
         words.option(config.as_ref(), |words, config| config.tell(words));
         words.option(watch.as_ref(), |words, watch| watch.tell(now, engine, horizon, words));
+        if engine.setup.votes.is_some() {
+            words.ahead(now, *granted);
+            words.version(sessions.verified().unwrap_or(0), *counted);
+            words.version(engine.session, *own);
+            words.ahead(now, *promised);
+        }
     }
 }
 

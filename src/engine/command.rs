@@ -91,7 +91,7 @@ impl Engine {
             return Some(Outcome::Busy);
         }
         let heard: Vec<usize> =
-            (0..self.peers.len()).filter(|&peer| self.presence(peer, now) == Presence::Heard).collect();
+            self.node_peers().filter(|&peer| self.presence(peer, now) == Presence::Heard).collect();
         if heard.is_empty() {
             return Some(Outcome::NoPeer);
         }
@@ -184,7 +184,7 @@ impl Engine {
     }
 
     fn has_heir(&self, at: usize, now: MonoTime) -> bool {
-        (0..self.peers.len()).any(|peer| {
+        self.node_peers().any(|peer| {
             let ready = self.peers[peer].row(group_id(at)).is_some_and(|row| row.reason == Reason::None);
             ready && self.presence(peer, now) == Presence::Heard
         })

@@ -39,7 +39,7 @@ impl Engine {
     /// True when a node with a lower epoch that should have closed cannot hear us, and we hear it: of the two only
     /// we know, so we give way although our epoch is higher (S8). The bound leaves it time to hear us after all.
     pub(super) fn is_hopeless(&mut self, at: usize, peer: usize, now: MonoTime) -> bool {
-        let stays = self.is_mutant(Mutant::DeafRivalOutlasted);
+        let stays = self.is_mutant(Mutant::DeafRivalOutlasted) || self.votes_decide();
         let Some(since) = self.groups[at].contested.filter(|_| !stays) else { return false };
         let over = since + self.setup.timing.silence * 2 + self.setup.timing.pulse * 4;
         if now < over {

@@ -2,6 +2,7 @@
 
 use super::durable::GroupState;
 use super::setup::{GroupSetup, Setup};
+use super::vote::Ballot;
 use super::{Cause, Engine, Loaded};
 use crate::mutant::Mutant;
 use crate::types::{Epoch, GroupKey, InterfaceId, MonoTime, NodeId, Vip};
@@ -65,6 +66,7 @@ pub(super) struct Group {
     pub installed: bool,
     /// Addresses were added, and are to be announced once they are in place.
     pub grown: bool,
+    pub ballot: Ballot,
     pub row: Row,
     pub row_version: u64,
     pub deadline: MonoTime,
@@ -82,6 +84,7 @@ impl Group {
             held: Epoch::NONE,
             paused: false,
         });
+        let from = setup.votes.map_or(MonoTime::ZERO, |_| now + setup.timing.abstain);
         let unused = setup.mutants.is_on(Mutant::FormerReserveReused);
         let trusting = setup.mutants.is_on(Mutant::DamagedStateOpens);
         let row = Row {
@@ -129,6 +132,7 @@ impl Group {
             floor: if is_new { setup.epoch_floor } else { 0 },
             installed: true,
             grown: false,
+            ballot: Ballot { from, ..Ballot::default() },
             row,
             row_version: 1,
             deadline: now,
@@ -158,6 +162,11 @@ impl Group {
         self.seen.max(self.consent)
     }
 
+    /// An epoch that is not above this is never opened with: what was promised, and what witnesses refuse.
+    pub fn unusable(&self) -> Epoch {
+        self.promised().max(self.ballot.bar)
+    }
+
     /// True if the node was given the right of way and may have opened since, without our having heard of it.
     pub fn may_be_opened_by(&self, node: NodeId) -> bool {
         self.consent > self.seen && self.consent.node() == node
@@ -165,7 +174,7 @@ impl Group {
 
     /// True if the reserved epoch could be opened with.
     pub fn has_reserve(&self) -> bool {
-        self.reserve != Epoch::NONE && self.reserve > self.promised()
+        self.reserve != Epoch::NONE && self.reserve > self.unusable()
     }
 
     /// True if a gate found open with this epoch was opened by a former life of this node.
@@ -173,9 +182,13 @@ impl Group {
         epoch != Epoch::NONE && self.found.contains(&epoch)
     }
 
-    /// Takes over the epoch of a gate that was found open.
-    pub fn adopt(&mut self, epoch: Epoch) {
+    /// Takes over the epoch of a gate that was found open, and its lease.
+    pub fn adopt(&mut self, epoch: Epoch, until: MonoTime) {
         self.epoch = epoch;
+        // Whoever granted the lease of the former life is bound by it. Our own vote is what was found open.
+        self.ballot.asks = epoch;
+        self.ballot.since = u64::MAX;
+        self.ballot.floor = until;
         self.held = self.held.max(epoch);
         self.seen = self.seen.max(epoch);
     }
@@ -232,12 +245,13 @@ impl Engine {
         for at in 0..self.groups.len() {
             let reason = self.reason(at);
             let mac = self.interfaces[usize::from(self.groups[at].interface.0)].facts.mac;
+            let consent = self.told_consent(at);
             let group = &mut self.groups[at];
             let row = Row {
                 epoch: if group.is_open() { group.epoch } else { group.seen },
                 reserve: if group.has_reserve() { group.reserve } else { Epoch::NONE },
                 claim: group.offer.map_or(group.claim, |offer| offer.epoch),
-                consent: group.consent,
+                consent,
                 mac,
                 role: group.role,
                 reason,
@@ -249,6 +263,7 @@ impl Engine {
                 self.table += 1;
                 group.row = row;
                 group.row_version = self.table;
+                self.note_asked(at, self.table);
             }
         }
     }

@@ -2,6 +2,8 @@
 //! anything, and none of it is part of the agent.
 
 use super::{Engine, group_id};
+#[cfg(test)]
+use crate::types::NodeId;
 use crate::types::{Epoch, MonoTime};
 use crate::wire::pulse::{Role, Row};
 use std::time::Duration;
@@ -38,7 +40,35 @@ pub(crate) struct PeerView {
     pub acked: u64,
 }
 
+/// What a node's own vote is bound to.
+#[cfg(test)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct VoteView {
+    /// To whom it is promised, and until when.
+    pub promised: Option<(NodeId, MonoTime)>,
+    /// Until when the node votes for nobody.
+    pub abstains: MonoTime,
+    /// How long a majority lets the gate be open.
+    pub deadline: MonoTime,
+    /// The pair decides without its witnesses.
+    pub alone: bool,
+}
+
 impl Engine {
+    #[cfg(test)]
+    pub(crate) fn view_vote(&self, at: usize) -> VoteView {
+        let ballot = &self.groups[at].ballot;
+        let promised = ballot.promise.map(|promise| (self.peers[promise.peer].id, self.end_of(&promise)));
+        let deadline = self.deadline_of(at);
+        VoteView { promised, abstains: ballot.from, deadline, alone: self.poll.alone.on }
+    }
+
+    /// How many tallies a renewal looks at.
+    #[cfg(test)]
+    pub(crate) fn view_tallies(&self) -> usize {
+        self.poll.tallies.len()
+    }
+
     pub(crate) fn view_group(&self, at: usize) -> GroupView {
         let group = &self.groups[at];
         GroupView {

@@ -1,6 +1,7 @@
 //! The node's lease on each interface: one deadline that every open group of the interface depends on.
 //!
-//! In a bare pair the node renews its own lease while its loop runs. A lease that ran out is never renewed: every
+//! In a bare pair the node renews its own lease while its loop runs; with witnesses votes do (see `vote`), and the node
+//! itself only where nothing is open. A lease that ran out is never renewed: every
 //! group on the interface closes, a new generation begins, and the groups must be won again. The gate refuses an
 //! old generation by itself once it has turned a frame away (see `gate`), so a process that was stopped between
 //! its decision and its store cannot reopen what a standby has already found closed.
@@ -75,7 +76,7 @@ impl Engine {
         for &(group, epoch) in open {
             let state = &mut self.groups[usize::from(group.0)];
             if alive && state.may_adopt(epoch) && epoch.node() == self.setup.me && !state.paused {
-                state.adopt(epoch);
+                state.adopt(epoch, lease.until);
                 self.set_role(usize::from(group.0), Role::Active, Cause::Adopted, now, out);
                 self.schedule_announcements(usize::from(group.0), now);
             } else {
@@ -115,7 +116,11 @@ impl Engine {
     pub(super) fn renew_leases(&mut self, now: MonoTime, out: &mut Actions) {
         let late = self.is_mutant(Mutant::LeaseFromNextPulse);
         let lease = self.setup.timing.lease + if late { self.setup.timing.pulse } else { Duration::ZERO };
-        for (at, state) in self.interfaces.iter_mut().enumerate() {
+        for at in 0..self.interfaces.len() {
+            if self.is_voted_on(interface_id(at)) {
+                continue;
+            }
+            let state = &mut self.interfaces[at];
             if state.facts.gate && state.generation != 0 {
                 // S4: counted from the time of the wake-up that decided it, not from the time of the store.
                 state.until = now + lease;
@@ -141,21 +146,24 @@ impl Engine {
             return;
         }
         let mut any = false;
+        let cause = self.lapse_cause(interface, now);
         for at in 0..self.groups.len() {
             if self.groups[at].interface != interface || self.is_mutant(Mutant::LapseClosesNothing) {
                 continue;
             }
             if self.groups[at].is_open() {
                 any = true;
-                self.close(at, MonoTime::ZERO, Cause::Lapsed, now, out);
+                self.close(at, MonoTime::ZERO, cause, now, out);
             } else if self.groups[at].drain_until.is_some() {
                 self.groups[at].drain_until = None;
                 let group = group_id(at);
                 out.push(Action::Gate(GateAction::Close { group, carry_until: MonoTime::ZERO }));
             }
         }
-        if any {
-            out.notice(Notice::LeaseLapsed { interface });
+        match cause {
+            Cause::NoMajority if any => out.notice(Notice::NoMajority { interface }),
+            _ if any => out.notice(Notice::LeaseLapsed { interface }),
+            _ => {}
         }
         self.begin_lease(interface, now, out);
         self.dirty = true;

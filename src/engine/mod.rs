@@ -15,7 +15,12 @@
 //! | `group` | a group's state and what may be said of it |
 //! | `step` | the role table: what a group does next |
 //! | `conflict` | two that are active: who gives way |
-//! | `promote` | claims, consents, and when a gate may open |
+//! | `promote` | claims, and when a gate may open |
+//! | `candidate` | who would like a group |
+//! | `consent` | what the node agrees to, and with witnesses what it promises |
+//! | `vote` | votes counted, and the deadlines that follow |
+//! | `elect` | claims while votes decide |
+//! | `alone` | `strict = false`: the pair without its witnesses |
 //! | `reserve` | epochs on disk ahead of need |
 //! | `command` | what operators ask |
 //! | `report` | what `status` shows |
@@ -28,6 +33,9 @@
 //! *consents* in its own row, which says at once that its gate is closed and that it will open only with a higher
 //! epoch. When a peer is silent, evidence takes the place of consent (see `watch`). A claim is sent one probe
 //! interval before the gate opens, so that an active which can hear us, but whom we cannot hear, closes first.
+//!
+//! With witnesses votes take the place of both: a gate opens, and stays open, for as long as a majority of {node, node,
+//! witnesses} has promised to vote for nobody else (see `vote`, `consent`, `elect`).
 
 use crate::mutant::Mutant;
 use crate::types::{GroupId, InterfaceId, MonoTime, NodeId, Vip};
@@ -36,11 +44,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 mod action;
+mod alone;
+mod candidate;
 #[cfg(test)]
 mod canon;
 mod command;
 mod conflict;
+mod consent;
 mod durable;
+mod elect;
 mod event;
 mod group;
 #[cfg(any(test, feature = "sim"))]
@@ -59,6 +71,7 @@ mod snapshot;
 mod step;
 #[cfg(test)]
 mod tests;
+mod vote;
 mod watch;
 
 pub use action::{Action, Actions, GateAction, Outcome};
@@ -68,7 +81,7 @@ pub use durable::{GroupState, Loaded};
 pub use event::{Command, Event, InterfaceFacts};
 pub use notice::{Cause, Notice};
 pub use peer::{PeerConfig, Presence};
-pub use report::{GroupReport, LinkReport, PeerReport, Report, Waiting};
+pub use report::{GroupReport, LinkReport, PeerReport, Report, VotesReport, Waiting};
 pub use setup::{GroupSetup, PeerSetup, Reconfiguration, Setup, Votes};
 pub use snapshot::Snapshot;
 
@@ -116,6 +129,7 @@ pub struct Engine {
     store_failing: bool,
     stopping: Option<MonoTime>,
     stopped: bool,
+    poll: vote::Poll,
     /// Scratch for the rows of a datagram.
     #[serde(skip)]
     excerpt: Excerpt,
@@ -162,6 +176,7 @@ impl Engine {
             store_failing: false,
             stopping: None,
             stopped: false,
+            poll: vote::Poll::default(),
             excerpt: Excerpt::default(),
             datagram: Vec::new(),
             rejects: crate::wire::auth::Rejects::default(),
@@ -212,7 +227,7 @@ impl Engine {
     /// When [`Engine::handle`] wants to be called with [`Event::Tick`] if nothing else happens before.
     #[must_use]
     pub fn next_deadline(&self) -> MonoTime {
-        self.next_pulse.min(self.group_deadline).min(self.watch_deadline())
+        self.next_pulse.min(self.group_deadline).min(self.watch_deadline()).min(self.vote_deadline())
     }
 
     /// What must be made durable for [`Action::Persist`].
@@ -226,13 +241,16 @@ impl Engine {
             return;
         }
         self.run_watches(now, out);
-        if self.dirty || now >= self.group_deadline {
+        self.note_witnesses(now, out);
+        if self.dirty || now >= self.group_deadline || self.is_any_lagging(now) {
             self.dirty = false;
             self.step_groups(now, out);
             self.finish_commands(now, out);
             // Rows change only where groups are stepped; at rest, nothing here looks at every group.
             self.publish_rows();
+            self.tally();
         }
+        self.renew_by_votes(now, out);
         let due = now >= self.next_pulse;
         if due {
             self.next_pulse = self.next_pulse + self.setup.timing.pulse;
@@ -243,6 +261,7 @@ impl Engine {
             self.note_links(now, out);
         }
         self.send_pulses(due, now, out);
+        self.ask_for_votes(now, out);
         if std::mem::take(&mut self.persist_wanted) {
             self.persist_version += 1;
             self.note_persist();

@@ -25,6 +25,8 @@ pub enum Cause {
     Mended,
     /// The lease ran out before it was renewed: this process was stopped or starved.
     Lapsed,
+    /// No majority of votes let the gate be open any longer.
+    NoMajority,
     /// Another node is active with a higher epoch.
     HigherEpoch,
     /// A peer that cannot hear us is about to take over.
@@ -115,6 +117,28 @@ pub enum Notice {
     LeaseLapsed {
         /// Where.
         interface: InterfaceId,
+    },
+    /// No majority of votes was renewed in time; what was open there is closed.
+    NoMajority {
+        /// Where.
+        interface: InterfaceId,
+    },
+    /// A witness is not heard: the next failure is one too many.
+    WitnessLost {
+        /// Which.
+        witness: NodeId,
+        /// For how long it has been silent.
+        silence: Duration,
+    },
+    /// A witness is heard, for the first time or again.
+    WitnessHeard {
+        /// Which.
+        witness: NodeId,
+    },
+    /// The pair goes on without its witnesses, or votes decide again.
+    Alone {
+        /// Whether the pair decides alone now.
+        alone: bool,
     },
     /// The peer's configuration differs from ours; `status` tells the fields.
     Differs {

@@ -73,6 +73,12 @@ pub(super) struct Peer {
     pub differs: bool,
     pub rows_differ: bool,
     pub watch: Option<Watch>,
+    /// Whatever it asks for is granted until then, if its vote is for us.
+    pub granted: MonoTime,
+    /// Which versions of its table and of ours its votes were counted with.
+    pub counted: (u64, u64),
+    /// What we promised it is renewed until then.
+    pub promised: MonoTime,
 }
 
 impl Peer {
@@ -105,6 +111,9 @@ impl Peer {
             differs: false,
             rows_differ: false,
             watch: None,
+            granted: MonoTime::ZERO,
+            counted: (0, 0),
+            promised: MonoTime::ZERO,
         }
     }
 
@@ -165,6 +174,7 @@ impl Peer {
     pub fn begin_session(&mut self) {
         self.copy.begin_session();
         self.acked = 0;
+        self.counted = (0, 0);
         self.left = false;
         self.echoed = 0;
         self.heeded = false;

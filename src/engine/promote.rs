@@ -1,4 +1,4 @@
-//! Claims, consents, and when a gate may open.
+//! Claims, and when a gate may open.
 
 use super::action::{Action, Actions, GateAction};
 use super::notice::{Cause, Notice};
@@ -21,7 +21,7 @@ const ANNOUNCE_AT: [Duration; 5] = [
 
 /// What one peer lets us do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Permit {
+pub(super) enum Permit {
     /// It does not stand in the way.
     Open(Cause),
     /// Our claim must be out for it to answer, or for it to close.
@@ -31,7 +31,7 @@ enum Permit {
 }
 
 /// A peer that lets go in order carries its open connections on for a while; one that had to does not.
-fn consent_cause(reason: Reason) -> Cause {
+pub(super) fn consent_cause(reason: Reason) -> Cause {
     match reason {
         // Its consent may have used up its reservation: the next one is on its way to the disk.
         Reason::None | Reason::NoReservation | Reason::Paused | Reason::Stopping => Cause::Handover,
@@ -46,55 +46,6 @@ fn consent_cause(reason: Reason) -> Cause {
 }
 
 impl Engine {
-    /// Answers the claims of peers while this node is not active: consent, or silence.
-    pub(super) fn consider_consent(&mut self, at: usize, now: MonoTime) {
-        for peer in 0..self.peers.len() {
-            let presence = self.presence(peer, now);
-            if !matches!(presence, Presence::Heard | Presence::Suspicious) {
-                continue;
-            }
-            let Some(row) = self.peers[peer].row(group_id(at)).copied() else { continue };
-            if row.claim == Epoch::NONE || row.role == Role::Handover || row.claim.node() != self.peers[peer].id {
-                continue;
-            }
-            let rival = self.groups[at].claim != Epoch::NONE && self.setup.me < self.peers[peer].id;
-            let rival = rival && !self.is_mutant(Mutant::ConsentsCross);
-            if rival && !self.peers[peer].deaf {
-                // Both claim: the lower number goes first, whatever either configuration prefers.
-                continue;
-            }
-            if self.is_outdated_claim(at, row.claim) {
-                continue;
-            }
-            if row.claim > self.groups[at].promised() || self.is_mutant(Mutant::LowEpochConsented) {
-                self.consent(at, row.claim, now);
-            }
-        }
-    }
-
-    /// True if our former life may have been active with a higher epoch than somebody claims. Told of it, the claimant
-    /// reserves a higher one. Not told before: an active with a lower epoch would close at every restart of its standby.
-    fn is_outdated_claim(&mut self, at: usize, claim: Epoch) -> bool {
-        let outdated = claim < self.groups[at].held && !self.is_mutant(Mutant::LowEpochConsented);
-        if outdated {
-            let group = &mut self.groups[at];
-            group.seen = group.seen.max(group.held);
-            self.reserve(at);
-        }
-        outdated
-    }
-
-    /// Gives the right of way to `epoch`: this node claims nothing until the other had time to open.
-    pub(super) fn consent(&mut self, at: usize, epoch: Epoch, now: MonoTime) {
-        let hold = self.setup.timing.patience.hold;
-        let group = &mut self.groups[at];
-        group.consent = epoch;
-        group.claim = Epoch::NONE;
-        group.claimed = None;
-        group.hold = now + hold;
-        self.reserve(at);
-    }
-
     /// Claims, withdraws, or opens, as the peers permit.
     pub(super) fn consider_opening(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
         if self.is_mutant(Mutant::OpenedWithoutReserve) && !self.groups[at].has_reserve() {
@@ -109,18 +60,17 @@ impl Engine {
             self.withdraw(at);
             return;
         }
-        let mut all = Permit::Open(Cause::Free);
-        for peer in 0..self.peers.len() {
-            all = match (all, self.permit(at, peer, now, out)) {
-                (Permit::No, _) | (_, Permit::No) => Permit::No,
-                (Permit::Claim, _) | (_, Permit::Claim) => Permit::Claim,
-                (Permit::Open(Cause::Free), Permit::Open(cause)) => Permit::Open(cause),
-                (Permit::Open(cause), Permit::Open(_)) => Permit::Open(cause),
-            };
-        }
+        let all = if self.votes_decide() {
+            self.permit_by_votes(at, now, out)
+        } else {
+            self.permit_by_evidence(at, now, out)
+        };
         match all {
             Permit::Open(cause) => self.open(at, cause, now, out),
             Permit::Claim => {
+                if self.votes_decide() && self.may_vote_for_itself(at, now) {
+                    self.vote_for_itself(at);
+                }
                 let group = &mut self.groups[at];
                 if group.claim != group.reserve {
                     group.claim = group.reserve;
@@ -133,6 +83,20 @@ impl Engine {
             }
             Permit::No => self.withdraw(at),
         }
+    }
+
+    /// What the peers permit together in a bare pair.
+    fn permit_by_evidence(&mut self, at: usize, now: MonoTime, out: &mut Actions) -> Permit {
+        let mut all = Permit::Open(Cause::Free);
+        for peer in self.node_peers() {
+            all = match (all, self.permit(at, peer, now, out)) {
+                (Permit::No, _) | (_, Permit::No) => Permit::No,
+                (Permit::Claim, _) | (_, Permit::Claim) => Permit::Claim,
+                (Permit::Open(Cause::Free), Permit::Open(cause)) => Permit::Open(cause),
+                (Permit::Open(cause), Permit::Open(_)) => Permit::Open(cause),
+            };
+        }
+        all
     }
 
     fn withdraw(&mut self, at: usize) {
@@ -214,7 +178,7 @@ impl Engine {
     }
 
     /// True while this node lets a better placed one go first.
-    fn waits_for(&self, at: usize, peer: usize, row: &Row, now: MonoTime) -> bool {
+    pub(super) fn waits_for(&self, at: usize, peer: usize, row: &Row, now: MonoTime) -> bool {
         let group = &self.groups[at];
         if now < group.hold && !self.is_mutant(Mutant::HoldIgnored) {
             return true;
@@ -228,6 +192,7 @@ impl Engine {
     fn open(&mut self, at: usize, cause: Cause, now: MonoTime, out: &mut Actions) {
         let id = group_id(at);
         let former = self.former_active(at);
+        self.shorten_lease(at, out);
         let group = &mut self.groups[at];
         let epoch = group.reserve;
         assert!(epoch > group.seen.max(group.consent), "S2: a gate opens only with an epoch above all seen");
@@ -238,6 +203,7 @@ impl Engine {
         group.claim = Epoch::NONE;
         group.claimed = None;
         group.consent = Epoch::NONE;
+        group.ballot.promise = None;
         group.wants = false;
         group.free = None;
         group.drain_until = None;
@@ -267,7 +233,7 @@ impl Engine {
         let id = group_id(at);
         let reserve = self.groups[at].reserve;
         let consenting = |peer: &&super::Peer| peer.row(id).is_some_and(|row| row.consent == reserve);
-        self.peers.iter().find(consenting)?.row(id).map(|row| row.mac).filter(|mac| !mac.is_zero())
+        self.peers[self.node_peers()].iter().find(consenting)?.row(id).map(|row| row.mac).filter(|mac| !mac.is_zero())
     }
 
     /// Begins the round of announcements.

@@ -65,12 +65,16 @@ impl Engine {
 
     fn begin_peer_session(&mut self, peer: usize, out: &mut Actions) {
         let acked = self.peers[peer].acked;
+        self.freeze_promises(peer);
+        self.forget_echo_of_alone(peer);
         self.peers[peer].begin_session();
         if self.is_mutant(Mutant::FormerAckCounts) {
             self.peers[peer].acked = acked;
         }
         self.dirty = true;
-        out.notice(Notice::PeerUp { peer: self.peers[peer].id });
+        if !self.peers[peer].id.is_witness() {
+            out.notice(Notice::PeerUp { peer: self.peers[peer].id });
+        }
     }
 
     /// Takes in what a fresh datagram says; true if the peer must be told at once that its table is wanted anew.
@@ -88,9 +92,12 @@ impl Engine {
         let known = &mut self.peers[peer];
         let quiet = known.silence(self.resumed, now) >= suspicion || known.hint || known.heard.is_none();
         let returned = known.heard.is_some() && known.silence(self.resumed, now) >= self.setup.timing.silence;
-        known.heard = Some(now);
         known.hint = false;
         known.watch = None;
+        if known.id.is_witness() && (known.silent_told || known.heard.is_none()) {
+            out.notice(Notice::WitnessHeard { witness: known.id });
+        }
+        known.heard = Some(now);
         known.silent_told = false;
         if let Some(link) = known.link_mut(link) {
             link.heard = Some(now);
@@ -121,17 +128,23 @@ impl Engine {
                 known.copy.forget();
             }
         }
+        if newest {
+            self.note_alone(peer, header, now, out);
+        }
         if returned {
             self.announce_after_division(peer, now);
         }
         let news = self.take_rows(peer, header, rows);
+        self.count_votes(peer, header, newest, now);
         self.dirty |= changed || news;
         if quiet {
             for segment in &mut self.segments {
                 segment.isolated = false;
             }
         }
-        self.compare_config(peer, out);
+        if !self.peers[peer].id.is_witness() {
+            self.compare_config(peer, out);
+        }
         anew
     }
 
@@ -162,6 +175,7 @@ impl Engine {
                 segment.forget(row.mac);
             }
         }
+        self.note_row(at, peer, &row);
         self.peers[peer].copy.take(at, row)
     }
 

@@ -109,6 +109,7 @@ impl Engine {
         let said: Vec<Option<usize>> = self.groups.iter().map(|group| by_key.get(&group.key).copied()).collect();
         for peer in &mut self.peers {
             peer.copy.renumber(&said);
+            peer.counted = (0, 0);
             if added {
                 peer.copy.fetch(self.counter + 1);
             }
@@ -160,7 +161,10 @@ impl Engine {
         if state.generation == 0 {
             return;
         }
-        if !(0..self.peers.len()).all(known) {
+        // Votes hold whatever anybody has done meanwhile, for as long as they were given.
+        let voted = self.is_voted_on(interface);
+        let until = state.until;
+        if !voted && !self.node_peers().all(known) {
             self.handle_lapse(interface, now, out);
             return;
         }
@@ -169,6 +173,7 @@ impl Engine {
         // comes at once, renews it as usual.
         let timing = &self.setup.timing;
         let (first, next) = ((timing.silence.saturating_sub(timing.pulse) / 2).max(timing.probe * 2), timing.probe);
+        let first = if voted { first.min(until.since(now)) } else { first };
         self.begin_lease_of(interface, first, now, out);
         self.next_pulse = now + next;
         for (at, group) in self.groups.iter().enumerate().filter(|(_, group)| group.interface == interface) {

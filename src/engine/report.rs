@@ -4,6 +4,7 @@ use super::notice::Cause;
 use super::peer::{PeerConfig, Presence};
 use super::watch::Evident;
 use super::{Engine, group_id};
+use crate::config::Promote;
 use crate::types::{Epoch, LinkId, MonoTime, NodeId};
 use crate::wire::auth::Rejects;
 use crate::wire::pulse::{Reason, Role};
@@ -24,6 +25,23 @@ pub struct Report {
     pub store_failing: bool,
     /// The agent is stopping.
     pub stopping: bool,
+    /// How it stands with the witnesses; `None` in a bare pair.
+    pub votes: Option<VotesReport>,
+}
+
+/// The witnesses together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VotesReport {
+    /// How many there are.
+    pub witnesses: usize,
+    /// How many of them are heard.
+    pub heard: usize,
+    /// How many make a majority.
+    pub majority: usize,
+    /// Without a majority no gate is open.
+    pub strict: bool,
+    /// The pair decides alone.
+    pub alone: bool,
 }
 
 /// One group.
@@ -45,6 +63,8 @@ pub struct GroupReport {
     pub peer: Option<(Role, Reason)>,
     /// What we wait for.
     pub waiting: Waiting,
+    /// How many voters grant our epoch now, this node included; `None` in a bare pair.
+    pub support: Option<u8>,
     /// Connections are still carried after a handover.
     pub draining: bool,
     /// The peer's addresses for this group differ from ours.
@@ -72,6 +92,12 @@ pub enum Waiting {
     Veto,
     /// For somebody on the clients' segment to be heard.
     Isolated,
+    /// For the promises of this node's former life to be over: until then it votes for nobody.
+    Abstaining,
+    /// For a majority of votes.
+    Majority,
+    /// For a majority of the witnesses to say that the active has failed.
+    WitnessWord,
 }
 
 /// One peer.
@@ -123,6 +149,13 @@ impl Engine {
             rejects: self.rejects,
             store_failing: self.store_failing,
             stopping: self.stopping.is_some(),
+            votes: self.setup.votes.map(|votes| VotesReport {
+                witnesses: self.witness_peers().len(),
+                heard: self.witnesses_heard(now),
+                majority: self.quorum(),
+                strict: votes.strict,
+                alone: self.poll.alone.on,
+            }),
         }
     }
 
@@ -130,9 +163,9 @@ impl Engine {
         let id = group_id(at);
         let group = &self.groups[at];
         let heard = |peer: usize| !matches!(self.presence(peer, now), Presence::Unknown | Presence::Silent);
-        let mut peers = (0..self.peers.len()).filter(|&peer| heard(peer));
+        let mut peers = self.node_peers().filter(|&peer| heard(peer));
         let first = peers.next();
-        let other = (0..self.peers.len()).find(|&peer| heard(peer) && self.peers[peer].is_active(id));
+        let other = self.node_peers().find(|&peer| heard(peer) && self.peers[peer].is_active(id));
         let active = if group.is_open() { Some(self.setup.me) } else { other.map(|peer| self.peers[peer].id) };
         let row = first.and_then(|peer| self.peers[peer].row(id));
         GroupReport {
@@ -144,6 +177,7 @@ impl Engine {
             active,
             peer: row.map(|row| (row.role, row.reason)),
             waiting: self.waiting(at, now),
+            support: self.setup.votes.map(|_| self.support(at, now)),
             draining: group.drain_until.is_some(),
             addresses_differ: row.is_some_and(|row| row.addresses != group.row.addresses),
             policy_differs: row.is_some_and(|row| row.policy != group.row.policy),
@@ -155,16 +189,29 @@ impl Engine {
         let group = &self.groups[at];
         match group.role {
             Role::Active | Role::Handover | Role::Fault | Role::Paused | Role::Witness => return Waiting::Nothing,
+            Role::Starting if now < group.ballot.from => return Waiting::Abstaining,
             Role::Starting => return Waiting::Listening,
             Role::Standby => {}
         }
-        for peer in 0..self.peers.len() {
+        if self.votes_decide() && group.claim != Epoch::NONE {
+            return Waiting::Majority;
+        }
+        for peer in self.node_peers() {
             match self.presence(peer, now) {
                 Presence::Heard | Presence::Suspicious if self.peers[peer].is_active(group_id(at)) => {
                     return Waiting::PeerIsActive;
                 }
                 Presence::Heard | Presence::Suspicious => return Waiting::Consent,
                 Presence::Left if self.has_left_lately(peer, now) => {}
+                Presence::Left | Presence::Unknown | Presence::Silent if self.votes_decide() => {
+                    let isolated = self.segments[usize::from(group.interface.0)].isolated;
+                    let told = self.setup.groups[at].promote == Promote::Peer || self.is_faulty(at, now);
+                    return match (isolated, told) {
+                        (true, _) => Waiting::Isolated,
+                        (false, true) => Waiting::Silence,
+                        (false, false) => Waiting::WitnessWord,
+                    };
+                }
                 Presence::Left | Presence::Unknown | Presence::Silent => {
                     return match self.evident(peer, group.interface, group.claimed, now) {
                         Evident::Vetoed => Waiting::Veto,

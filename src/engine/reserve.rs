@@ -21,7 +21,7 @@ impl Engine {
         let me = self.setup.me;
         let early = self.is_mutant(Mutant::ReserveBeforeDisk);
         let group = &mut self.groups[at];
-        let promised = group.promised();
+        let promised = group.unusable();
         let coming = group.reserving.is_some_and(|(epoch, _)| epoch > promised);
         if group.state_damaged || group.has_reserve() || coming {
             return;

@@ -116,6 +116,7 @@ impl Engine {
         self.excerpt.choose(base, self.table, self.groups.iter().map(|group| group.row_version));
         let upto = self.excerpt.upto();
         let header = self.header(peer, query, echo, (base, upto), now);
+        self.note_sent(now);
         let start = out.bytes.len();
         let groups = &self.groups;
         let rows = self.excerpt.positions().map(|at| groups[at].row);
@@ -144,7 +145,7 @@ impl Engine {
             counter: self.counter,
             echo_session: echo.session,
             echo_counter: echo.counter,
-            flags: Flags { query, goodbye: self.stopped, deaf, alone: false },
+            flags: Flags { query, goodbye: self.stopped, deaf, alone: self.poll.alone.said.is_some() },
             pulse_us: micros(timing.pulse),
             silence_us: micros(timing.silence),
             lease_us: micros(timing.lease),
@@ -184,6 +185,6 @@ impl Engine {
     }
 }
 
-fn micros(duration: Duration) -> u32 {
+pub(super) fn micros(duration: Duration) -> u32 {
     u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }

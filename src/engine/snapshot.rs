@@ -60,6 +60,7 @@ impl Engine {
         let group = |group: &super::group::Group| {
             usize::from(group.interface.0) < interfaces
                 && group.offer.is_none_or(|offer| offer.peer < self.peers.len())
+                && group.ballot.promise.is_none_or(|promise| promise.peer < self.peers.len())
         };
         tables
             && self.groups.iter().all(group)

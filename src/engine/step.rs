@@ -8,7 +8,7 @@
 //! | standby | fault | the interface cannot serve |
 //! | standby | paused | the operator says so |
 //! | active | handover | operator, preemption or stop, and a ready peer |
-//! | active | standby | a higher epoch, an unheard claimant, a lapsed lease |
+//! | active | standby | a higher epoch, an unheard claimant, a lapsed lease, no majority of votes |
 //! | active | fault | the interface cannot serve |
 //! | handover | standby | the peer accepted: answers end, traffic is carried for the drain time |
 //! | handover | active | the peer did not accept in time |
@@ -30,15 +30,17 @@ const ADOPTION: Duration = Duration::from_secs(2);
 impl Engine {
     pub(super) fn step_groups(&mut self, now: MonoTime, out: &mut Actions) {
         self.group_deadline = MonoTime::FOREVER;
+        self.poll.wanted = false;
         for at in 0..self.groups.len() {
             self.groups[at].deadline = MonoTime::FOREVER;
             self.step(at, now, out);
             self.group_deadline = self.group_deadline.min(self.groups[at].deadline);
         }
+        self.note_asking(now);
     }
 
     fn step(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
-        self.note_seen(at);
+        self.note_seen(at, now);
         self.end_drain(at, now, out);
         // A step may lead to the next (starting → standby → active); the table has no cycle without a wait.
         for _ in 0..3 {
@@ -62,16 +64,19 @@ impl Engine {
     }
 
     /// Learns epochs from the peers' rows; damaged state counts as mended once every peer has told its own.
-    fn note_seen(&mut self, at: usize) {
+    fn note_seen(&mut self, at: usize, now: MonoTime) {
         let id = group_id(at);
         let mut told = true;
         let learns = !self.is_mutant(Mutant::EpochsNotLearned);
-        for peer in &self.peers {
+        for peer in &self.peers[self.node_peers()] {
             told &= peer.is_complete();
             if let Some(row) = peer.row(id).filter(|_| learns) {
                 let group = &mut self.groups[at];
                 group.seen = group.seen.max(row.epoch);
             }
+        }
+        if self.setup.votes.is_some() {
+            self.note_bar(at, now);
         }
         if self.groups[at].state_damaged && told {
             self.groups[at].state_damaged = false;
@@ -101,8 +106,11 @@ impl Engine {
         }
         let group = &self.groups[at];
         let interface = &self.interfaces[usize::from(group.interface.0)];
-        let told = self.peers.iter().all(|peer| peer.heard.is_some() && (peer.is_complete() || peer.left));
+        let heard = |peer: &super::Peer| peer.heard.is_some() && (peer.is_complete() || peer.left);
+        // With witnesses it abstains first: whatever a former life of it promised must be over.
+        let told = self.peers[self.node_peers()].iter().all(heard) && now >= group.ballot.from;
         let over = group.since.max(interface.serviceable).max(self.resumed) + self.setup.timing.listen;
+        let over = over.max(group.ballot.from);
         // One that is about to be ready is waited for by a node that is not preferred; so it goes on starting until then.
         let able = interface.facts.is_serviceable() && group.installed && group.has_reserve();
         let paused = group.paused && !self.is_mutant(Mutant::PausedOpens);
@@ -110,7 +118,8 @@ impl Engine {
             let role = if paused { Role::Paused } else { Role::Standby };
             self.set_role(at, role, Cause::Heard, now, out);
         } else {
-            self.groups[at].deadline = self.groups[at].deadline.min(over);
+            let next = if now < self.groups[at].ballot.from { self.groups[at].ballot.from } else { over };
+            self.groups[at].deadline = self.groups[at].deadline.min(next);
         }
     }
 
@@ -200,8 +209,12 @@ impl Engine {
             }
             self.groups[at].deadline = self.groups[at].deadline.min(grace);
         }
+        if self.lags(at, now) {
+            self.close(at, MonoTime::ZERO, Cause::NoMajority, now, out);
+            return true;
+        }
         let epoch = self.groups[at].epoch;
-        for peer in 0..self.peers.len() {
+        for peer in self.node_peers() {
             if !matches!(self.presence(peer, now), Presence::Heard | Presence::Suspicious) {
                 continue;
             }
@@ -229,7 +242,8 @@ impl Engine {
                 out.notice(Notice::Conflict { group: id, peer, epoch: row.epoch, won: false });
                 return true;
             }
-            let heeded = !self.is_mutant(Mutant::DeafClaimIgnored);
+            // Where votes decide, it cannot open while we are.
+            let heeded = !self.is_mutant(Mutant::DeafClaimIgnored) && !self.votes_decide();
             if heeded
                 && self.peers[peer].deaf
                 && !active
@@ -254,7 +268,7 @@ impl Engine {
     fn wanted_by(&mut self, at: usize, now: MonoTime) -> Option<usize> {
         let id = group_id(at);
         let give = self.groups[at].paused || self.stopping.is_some() || self.is_asked_to_give(at);
-        (0..self.peers.len()).find(|&peer| {
+        self.node_peers().find(|&peer| {
             let Some(row) = self.peers[peer].row(id) else { return false };
             let ready =
                 row.reason == Reason::None && row.role == Role::Standby && row.reserve > self.groups[at].epoch;
@@ -276,7 +290,7 @@ impl Engine {
         let id = group_id(at);
         let epoch = self.groups[at].promised();
         let silent = self.is_mutant(Mutant::ReleaseWithoutHeir);
-        let heir = self.peers.iter().find_map(|peer| {
+        let heir = self.peers[self.node_peers()].iter().find_map(|peer| {
             let row = peer.row(id).filter(|_| !silent)?;
             (row.reason == Reason::None && row.reserve > epoch).then_some(row.reserve)
         });
@@ -302,6 +316,7 @@ impl Engine {
             }
             Cause::Mended
             | Cause::Lapsed
+            | Cause::NoMajority
             | Cause::HigherEpoch
             | Cause::Unheard
             | Cause::Stopping
@@ -312,49 +327,9 @@ impl Engine {
         self.dirty = true;
     }
 
-    /// Since when nobody has been active.
-    fn note_free(&mut self, at: usize, now: MonoTime) {
-        let taken = self.peers.iter().any(|peer| peer.is_active(group_id(at)));
-        let election = self.setup.timing.election;
-        let group = &mut self.groups[at];
-        if taken {
-            group.free = None;
-        } else {
-            let free = *group.free.get_or_insert(now);
-            for due in [group.hold, free + election] {
-                if due > now {
-                    group.deadline = group.deadline.min(due);
-                }
-            }
-        }
-    }
-
-    /// Preemption: a preferred node that has been ready for long enough asks for the group.
-    fn note_ready(&mut self, at: usize, now: MonoTime) {
-        let ready = self.reason(at) == Reason::None;
-        let asked = self.is_asked_to_take(at);
-        let (prefer, preempt, delay) = {
-            let setup = &self.setup.groups[at];
-            (setup.prefer, setup.preempt, setup.preempt_delay)
-        };
-        let delay = if self.is_mutant(Mutant::PreemptsAtOnce) { Duration::ZERO } else { delay };
-        let me = self.setup.me;
-        let group = &mut self.groups[at];
-        if !ready {
-            group.ready = None;
-            group.wants = false;
-            return;
-        }
-        let due = *group.ready.get_or_insert(now) + delay;
-        let preempts = preempt && prefer == me;
-        group.wants = asked || (preempts && now >= due);
-        if preempts && due > now {
-            group.deadline = group.deadline.min(due);
-        }
-    }
-
     pub(super) fn set_role(&mut self, at: usize, role: Role, cause: Cause, now: MonoTime, out: &mut Actions) {
-        let silence = self.peers.iter().map(|peer| peer.silence(self.resumed, now)).max().unwrap_or_default();
+        let nodes = self.peers[self.node_peers()].iter();
+        let silence = nodes.map(|peer| peer.silence(self.resumed, now)).max().unwrap_or_default();
         let group = &mut self.groups[at];
         let from = std::mem::replace(&mut group.role, role);
         if from == role {

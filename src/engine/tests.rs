@@ -7,4 +7,6 @@ mod reload;
 mod restart;
 mod right_of_way;
 mod stale;
+mod votes;
+mod witnesses;
 mod world;

@@ -61,6 +61,13 @@ pub(super) struct Watch {
     pub(super) round: u32,
 }
 
+impl Watch {
+    /// Who was heard on a segment since then was heard while we asked, and lately.
+    pub fn asked_since(&self, now: MonoTime) -> MonoTime {
+        self.since.max(now.back(self.interval * FRESH))
+    }
+}
+
 /// Someone on the clients' segment who is no peer.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Neighbour {
@@ -123,7 +130,7 @@ impl Segment {
     }
 
     /// Alive: somebody was heard since `start`, or nobody is known here whom one could ask.
-    fn is_alive(&self, start: MonoTime) -> bool {
+    pub(super) fn is_alive(&self, start: MonoTime) -> bool {
         self.neighbours.is_empty() || self.traffic.is_some_and(|traffic| traffic >= start)
     }
 }
@@ -146,7 +153,7 @@ pub(super) enum Evident {
 impl Engine {
     /// Starts and ends watches, and asks when it is time.
     pub(super) fn run_watches(&mut self, now: MonoTime, out: &mut Actions) {
-        for peer in 0..self.peers.len() {
+        for peer in self.node_peers() {
             let presence = self.presence(peer, now);
             match presence {
                 Presence::Heard => self.peers[peer].watch = None,
@@ -296,8 +303,7 @@ impl Engine {
             return Evident::Wait;
         }
         // What was heard before the asking began may have been heard before the cable was pulled.
-        let recent = now.back(watch.interval * FRESH);
-        let alive = self.segments[at].is_alive(start.max(watch.since).max(recent)) || anywhere;
+        let alive = self.segments[at].is_alive(start.max(watch.asked_since(now))) || anywhere;
         if !alive && silence < isolation {
             return Evident::Isolated;
         }
@@ -364,7 +370,7 @@ impl Engine {
     pub(super) fn watch_deadline(&self) -> MonoTime {
         let timing = &self.setup.timing;
         let mut next = self.segments.iter().map(|segment| segment.next_refresh).min().unwrap_or(MonoTime::FOREVER);
-        for peer in &self.peers {
+        for peer in &self.peers[self.node_peers()] {
             let due = match (&peer.watch, peer.left) {
                 (Some(watch), _) => watch.next,
                 (None, true) => peer.heard.unwrap_or(MonoTime::ZERO).max(self.resumed) + timing.silence,

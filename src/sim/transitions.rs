@@ -5,7 +5,7 @@ use crate::engine::Cause;
 use crate::wire::pulse::Role::{self, Active, Fault, Handover, Paused, Standby, Starting};
 
 /// From, to, why.
-pub const LEGAL: [(Role, Role, Cause); 27] = [
+pub const LEGAL: [(Role, Role, Cause); 29] = [
     (Starting, Active, Cause::Adopted),
     (Starting, Standby, Cause::Heard),
     (Starting, Paused, Cause::Heard),
@@ -19,6 +19,7 @@ pub const LEGAL: [(Role, Role, Cause); 27] = [
     (Active, Standby, Cause::HigherEpoch),
     (Active, Standby, Cause::Unheard),
     (Active, Standby, Cause::Lapsed),
+    (Active, Standby, Cause::NoMajority),
     (Active, Standby, Cause::Stopping),
     (Active, Standby, Cause::Removed),
     (Handover, Active, Cause::Operator),
@@ -27,6 +28,7 @@ pub const LEGAL: [(Role, Role, Cause); 27] = [
     (Handover, Standby, Cause::HigherEpoch),
     (Handover, Standby, Cause::Unheard),
     (Handover, Standby, Cause::Lapsed),
+    (Handover, Standby, Cause::NoMajority),
     (Handover, Standby, Cause::Stopping),
     (Handover, Standby, Cause::Removed),
     (Fault, Standby, Cause::Mended),

@@ -48,6 +48,7 @@ fn report(config: &Config) -> Report {
         rejects: crate::wire::auth::Rejects::default(),
         store_failing: false,
         stopping: false,
+        votes: None,
     }
 }
 

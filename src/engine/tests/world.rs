@@ -12,6 +12,7 @@ use std::time::Duration;
 mod kernel;
 mod reload;
 mod setup;
+mod witness;
 
 pub use kernel::Kernel;
 pub use reload::group_setup;
@@ -36,6 +37,8 @@ enum Due {
     Datagram { to: usize, link: LinkId, bytes: Vec<u8> },
     Sighting { to: usize, sighting: Sighting },
     Stored { to: usize, version: u64, state: Vec<GroupState> },
+    ToWitness { from: usize, witness: usize, bytes: Vec<u8> },
+    WitnessStored { at: usize, life: u64, version: u64, memory: crate::voter::Memory },
 }
 
 pub struct Node {
@@ -70,6 +73,7 @@ pub struct World {
     pub keys: Vec<(u8, [u8; 32])>,
     pub floor: u64,
     pub preempt: bool,
+    pub witnesses: witness::Witnesses,
     /// Which directions of which links are cut: (from, path).
     pub cut: Vec<(usize, LinkPath)>,
     /// Nodes that are off the segment.
@@ -113,6 +117,7 @@ impl World {
             keys: vec![(1, [7; 32])],
             floor: 1,
             preempt: false,
+            witnesses: witness::Witnesses::default(),
             cut: Vec::new(),
             off_segment: [false; 2],
             bystander: true,
@@ -164,6 +169,7 @@ impl World {
         for path in [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)] {
             self.handle(at, Event::Link { link: LinkId { peer: id(1 - at), path }, open: true });
         }
+        self.open_witness_links(at);
     }
 
     /// Starts an agent whose interface is not there yet.
@@ -220,6 +226,9 @@ impl World {
 
     fn carry_out(&mut self, at: usize, action: &Action, bytes: &[u8]) {
         match action {
+            Action::Send { link, bytes: range, .. } if link.peer.is_witness() => {
+                self.say_to_witness(at, link.peer, bytes[range.clone()].to_vec());
+            }
             Action::Send { link, bytes: range, .. } => {
                 let segment = matches!(link.path, LinkPath::Segment(_));
                 let cut =
@@ -306,6 +315,8 @@ impl World {
                     self.handle(to, Event::Seen { interface: ETH, sighting });
                 }
                 Due::Sighting { .. } => {}
+                Due::ToWitness { from, witness, bytes } => self.hear_at_witness(from, witness, &bytes),
+                Due::WitnessStored { at, life, version, memory } => self.witness_stored(at, life, version, memory),
                 Due::Stored { to, version, state } => {
                     if self.nodes[to].disk_works {
                         self.nodes[to].disk = Some(state);
@@ -324,6 +335,7 @@ impl World {
             let answering = self.nodes.iter().filter(|node| node.kernel.answers(group, self.now)).count();
             self.both += usize::from(answering > 1);
         }
+        self.judge_votes();
     }
 
     pub fn role(&self, at: usize) -> Role {

@@ -2,7 +2,7 @@
 
 use super::reload::group_setup;
 use super::{ETH, World, id};
-use crate::engine::{Loaded, PeerSetup, Setup};
+use crate::engine::{GroupSetup, Loaded, PeerSetup, Setup};
 use crate::mutant::Mutants;
 use crate::types::LinkPath;
 use crate::wire::auth::KeyRing;
@@ -13,6 +13,8 @@ impl World {
     pub(super) fn setup(&self, at: usize) -> Setup {
         let paths = vec![LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
         let loaded = self.nodes[at].disk.clone().map_or(Loaded::Fresh, Loaded::State);
+        let node = PeerSetup { id: id(1 - at), links: paths };
+        let group = |number| GroupSetup { promote: self.witnesses.promote, ..group_setup(number, self.preempt) };
         Setup {
             me: id(at),
             cluster: 7,
@@ -22,10 +24,10 @@ impl World {
             epoch_floor: self.floor,
             loaded,
             digests: Digests::default(),
-            peers: vec![PeerSetup { id: id(1 - at), links: paths }],
-            votes: None,
+            peers: [node].into_iter().chain(self.witnesses.peers()).collect(),
+            votes: self.witnesses.votes(),
             interfaces: 1,
-            groups: (0..self.groups).map(|number| group_setup(number, self.preempt)).collect(),
+            groups: (0..self.groups).map(group).collect(),
             mutants: Mutants::NONE,
         }
     }

@@ -1,0 +1,213 @@
+//! What witnesses say and remember, many groups, and pairs that go on without them.
+
+use super::votes::{settle, settled};
+use super::world::{ETH, World, ms};
+use crate::config::{Profile, Promote};
+use crate::engine::{Cause, Notice, Waiting};
+use crate::types::{Epoch, LinkPath};
+use crate::wire::pulse::Role;
+use std::time::Duration;
+
+const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+
+fn part(world: &mut World) {
+    for path in ALL {
+        world.cut.extend([(0, path), (1, path)]);
+    }
+}
+
+fn waiting(world: &World, at: usize) -> Waiting {
+    world.nodes[at].engine.as_ref().unwrap().report(world.now).groups[0].waiting
+}
+
+fn epoch(world: &World, at: usize) -> Epoch {
+    world.nodes[at].engine.as_ref().unwrap().view_group(0).epoch
+}
+
+fn is_alone(world: &World, at: usize) -> bool {
+    world.nodes[at].engine.as_ref().unwrap().view_vote(0).alone
+}
+
+// S2: a witness that was restarted grants nothing up to what it may have granted before.
+#[test]
+fn claims_go_above_the_bar_of_a_restarted_witness() {
+    let mut world = settled(Profile::Fast, 1);
+    let before = epoch(&world, 0);
+    world.kill_witness(0);
+    let bar = world.witnesses.all[0].disk.as_ref().unwrap().ceilings[0].epoch;
+    assert!(bar.counter() > before.counter());
+    world.start_witness(0);
+    world.run(Duration::from_secs(1));
+    world.crash(0);
+    world.run_until_answered_by(1, Duration::from_secs(1));
+    assert!(epoch(&world, 1) > bar, "{} is not above {bar}", epoch(&world, 1));
+}
+
+// S5
+#[test]
+fn a_restarted_witness_abstains_and_the_active_goes_on() {
+    let mut world = settled(Profile::Lan, 1);
+    let before = world.changes(0).len();
+    world.kill_witness(0);
+    world.start_witness(0);
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.changes(0).len(), before, "the standby's vote was enough");
+    // Now the witness is needed, and has forgotten to whom it is bound.
+    world.crash(0);
+    world.kill_witness(0);
+    world.start_witness(0);
+    let started = world.now;
+    world.run_until_answered_by(1, Duration::from_secs(2));
+    assert!(world.now >= started + world.timing.abstain, "before its promises were over");
+}
+
+#[test]
+fn a_thousand_groups_move_together_and_cost_nothing_at_rest() {
+    let mut world = World::voted(Profile::Fast, 100, 1);
+    world.witnesses.judged = false;
+    settle(&mut world);
+    assert_eq!(world.nodes[0].kernel.open.len(), 100);
+    assert_eq!(world.nodes[0].engine.as_ref().unwrap().view_tallies(), 1, "one look for all of them");
+    let before = world.changes(0).len();
+    world.witnesses.judged = true;
+    world.run(ms(20));
+    world.witnesses.judged = false;
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.changes(0).len(), before);
+    world.crash(0);
+    world.run(world.timing.promise + ms(60));
+    assert_eq!(world.nodes[1].kernel.open.len(), 100);
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.nodes[1].kernel.open.len(), 100);
+    assert_eq!(world.both, 0);
+}
+
+// A table that is known in part says nothing of the groups it has not told.
+#[test]
+fn a_table_with_a_hole_grants_nothing() {
+    let mut world = World::voted(Profile::Fast, 60, 1);
+    settle(&mut world);
+    world.crash(0);
+    world.witnesses.lose_first_of_burst = true;
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.nodes[1].kernel.open.len(), 0, "the first rows of each answer are lost");
+    world.witnesses.lose_first_of_burst = false;
+    world.run(ms(100));
+    assert_eq!(world.nodes[1].kernel.open.len(), 60);
+    assert_eq!(world.both, 0);
+}
+
+// S8
+#[test]
+fn without_strict_a_pair_that_lost_its_witness_takes_over_alone_and_returns() {
+    let mut world = World::voted(Profile::Fast, 1, 1);
+    world.witnesses.strict = false;
+    settle(&mut world);
+    let before = (world.changes(0).len(), world.changes(1).len());
+    world.kill_witness(0);
+    world.run(Duration::from_secs(1));
+    assert!(!is_alone(&world, 0) && !is_alone(&world, 1), "a witness may be restarted");
+    world.run(Duration::from_secs(3));
+    assert!(is_alone(&world, 0) && is_alone(&world, 1));
+    assert_eq!((world.changes(0).len(), world.changes(1).len()), before);
+    // S8 in the place of S1.
+    world.witnesses.judged = false;
+    world.crash(0);
+    world.run_until_answered_by(1, Duration::from_secs(1));
+    world.start(0);
+    world.run(Duration::from_secs(10));
+    assert_eq!((world.answering(), world.both), (vec![1], 0));
+    world.start_witness(0);
+    world.run(Duration::from_secs(2));
+    assert!(!is_alone(&world, 0) && !is_alone(&world, 1));
+    world.witnesses.judged = true;
+    world.run(Duration::from_secs(1));
+    assert_eq!((world.answering(), world.both), (vec![1], 0), "votes decide again");
+    world.crash(1);
+    world.run_until_answered_by(0, Duration::from_secs(1));
+}
+
+// S1
+#[test]
+fn a_node_that_hears_neither_peer_nor_witness_is_not_a_pair() {
+    let mut world = World::voted(Profile::Fast, 1, 1);
+    world.witnesses.strict = false;
+    settle(&mut world);
+    part(&mut world);
+    world.off_segment[0] = true;
+    world.witnesses.cut(0, 0, true);
+    world.run(Duration::from_secs(20));
+    assert_eq!((world.answering(), world.both), (vec![1], 0));
+    assert!(!is_alone(&world, 0) && !is_alone(&world, 1));
+}
+
+// FJ-4, FJ-5
+#[test]
+fn with_promote_witness_silence_between_the_nodes_moves_nothing() {
+    for promote in [Promote::Witness, Promote::Both] {
+        let mut world = World::voted(Profile::Fast, 1, 1);
+        world.witnesses.promote = promote;
+        settle(&mut world);
+        part(&mut world);
+        world.run(Duration::from_secs(5));
+        assert_eq!(world.answering(), [0]);
+        assert_eq!(waiting(&world, 1), Waiting::WitnessWord);
+        world.cut.clear();
+        world.run(Duration::from_secs(1));
+        world.crash(0);
+        world.run_until_answered_by(1, ms(100));
+        assert!(world.changes(1).contains(&(Role::Active, Cause::Silence)));
+    }
+}
+
+// FJ-4, FJ-10
+#[test]
+fn a_failing_service_moves_the_group_once_and_with_promote_witness_only() {
+    for promote in Promote::ALL {
+        let mut world = World::voted(Profile::Fast, 1, 1);
+        world.witnesses.promote = promote;
+        settle(&mut world);
+        world.check_service(0, false);
+        world.run(Duration::from_secs(2));
+        let owner = usize::from(promote == Promote::Witness);
+        assert_eq!((world.answering(), world.both), (vec![owner], 0), "{promote:?}");
+        // It fails there as well: little is gained by moving it back at once.
+        world.check_service(0, false);
+        let before = world.changes(owner).len();
+        world.run(Duration::from_secs(2));
+        assert_eq!(world.answering(), [owner]);
+        assert_eq!(world.changes(owner).len(), before);
+    }
+}
+
+// FJ-4: both the node's own evidence and the witness's.
+#[test]
+fn with_promote_both_a_witness_that_lost_the_active_moves_nothing_by_itself() {
+    let mut world = World::voted(Profile::Fast, 1, 1);
+    world.witnesses.promote = Promote::Both;
+    settle(&mut world);
+    world.witnesses.cut(0, 0, true);
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.answering(), [0]);
+    world.crash(0);
+    world.run_until_answered_by(1, Duration::from_secs(1));
+}
+
+// S1
+#[test]
+fn with_three_witnesses_two_may_fail_while_the_pair_is_whole_and_one_when_it_is_not() {
+    let mut world = settled(Profile::Fast, 3);
+    let before = world.changes(0).len();
+    world.kill_witness(0);
+    world.kill_witness(1);
+    world.run(Duration::from_secs(2));
+    assert_eq!((world.answering(), world.changes(0).len()), (vec![0], before));
+    world.crash(0);
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.answering(), [0; 0], "two of five are no majority");
+    assert_eq!(waiting(&world, 1), Waiting::Majority);
+    world.start_witness(0);
+    world.run_until_answered_by(1, Duration::from_secs(2));
+    let lost = |(_, notice): &(crate::types::MonoTime, Notice)| matches!(notice, Notice::WitnessLost { .. });
+    assert_eq!(world.nodes[1].notices.iter().filter(|told| lost(told)).count(), 2);
+}
