@@ -169,8 +169,9 @@ impl<'d> Table<'d> {
     }
 }
 
-/// `path.key`, or `key` at the top of the file.
+/// `path.key`, or `key` at the top of the file. TOML permits a key of no letters, which is shown as it is written.
 fn path_of(schema: &Schema, key: &str) -> String {
+    let key = if key.is_empty() { "\"\"" } else { key };
     if schema.path.is_empty() { key.to_owned() } else { format!("{}.{key}", schema.path) }
 }
 

@@ -26,6 +26,12 @@ fn unknown_keys_name_the_nearest_known_one() {
 }
 
 #[test]
+fn a_key_of_no_letters_is_shown_as_it_is_written() {
+    one_error("cluster =", "\"\" = 1\ncluster =", "1 \"\": unknown key; known here: cluster, key_file");
+    one_error("interface =", "'' = 1\ninterface =", "14 group.\"\": unknown key; known here: name, interface");
+}
+
+#[test]
 fn a_key_in_the_wrong_table_is_sent_home() {
     one_error(
         "links = [\"10.0.0.1\"]",
