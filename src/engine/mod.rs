@@ -284,7 +284,14 @@ impl Engine {
     fn has_left_lately(&self, peer: usize, now: MonoTime) -> bool {
         let known = &self.peers[peer];
         let lately = known.heard.is_some_and(|heard| now.since(heard) < self.setup.timing.silence);
-        known.left && (self.is_mutant(Mutant::OldGoodbyeCounts) || (lately && known.echoed >= self.proof))
+        known.left && (self.is_mutant(Mutant::OldGoodbyeCounts) || (lately && self.is_proven(peer)))
+    }
+
+    /// True if what a peer grants was said after it had heard of us since we were stopped, or did not hear it: an older
+    /// word may have waited in a buffer, or been held back by somebody, until the peer had changed its mind.
+    fn is_proven(&self, peer: usize) -> bool {
+        let known = &self.peers[peer];
+        known.echoed >= self.proof.max(known.proof)
     }
 
     fn is_serviceable(&self, interface: InterfaceId) -> bool {

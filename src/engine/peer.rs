@@ -63,6 +63,8 @@ pub(super) struct Peer {
     pub heeded: bool,
     /// The highest of our counters that it has heard, as it says.
     pub echoed: u64,
+    /// Our first counter since it was heard again after a silence: what it said before may have been held up.
+    pub(super) proof: u64,
     pub silent_told: bool,
     pub rows: Vec<Option<Row>>,
     /// Which rows belong to the table that is being told or was told last; others are from before.
@@ -102,6 +104,7 @@ impl Peer {
             left: false,
             deaf: false,
             echoed: 0,
+            proof: 0,
             deaf_at: None,
             heeded: false,
             silent_told: false,
@@ -206,9 +209,14 @@ impl Peer {
         self.fetch = counter;
     }
 
-    /// True if a datagram may carry rows of the table that is wanted.
+    /// True if a datagram tells the newest table, as far as we know.
+    pub fn is_newest_table(&self, header: &Header) -> bool {
+        header.table_version >= self.table
+    }
+
+    /// True if a datagram may carry rows of a table that is to be told anew.
     pub fn is_table_wanted(&self, header: &Header) -> bool {
-        header.table_version >= self.table && header.echo_counter >= self.fetch
+        header.echo_counter >= self.fetch
     }
 
     /// Notes a row; true if it says something new.

@@ -88,6 +88,9 @@ impl Engine {
         let known = &mut self.peers[peer];
         let quiet = known.silence(self.resumed, now) >= suspicion || known.hint || known.heard.is_none();
         let returned = known.heard.is_some() && known.silence(self.resumed, now) >= self.setup.timing.silence;
+        if returned {
+            known.proof = self.counter + 1;
+        }
         known.heard = Some(now);
         known.hint = false;
         known.watch = None;
@@ -110,7 +113,8 @@ impl Engine {
                 out.notice(Notice::PeerLeft { peer: known.id });
             }
             known.left = header.flags.goodbye && !mutants.is_on(Mutant::GoodbyeIgnored);
-            changed |= known.echoed < self.proof && header.echo_counter >= self.proof;
+            let proof = self.proof.max(known.proof);
+            changed |= known.echoed < proof && header.echo_counter >= proof;
             known.echoed = header.echo_counter;
             // It may fall: then the peer wants to be told everything again.
             let rises = mutants.is_on(Mutant::RowsSentOnce) || mutants.is_on(Mutant::FormerAckCounts);
@@ -138,14 +142,17 @@ impl Engine {
     /// Applies rows if they connect to what we have; rows from before that are old news.
     fn take_rows(&mut self, peer: usize, header: &Header, rows: Rows<'_>) -> bool {
         let known = &mut self.peers[peer];
-        let (have, wanted) = (known.have, known.is_table_wanted(header));
+        let (have, newest) = (known.have, known.is_newest_table(header));
         known.table = known.table.max(header.table_version);
-        if !wanted {
+        if !newest {
             return false;
         }
         let gap = header.base_version > have && !self.setup.mutants.is_on(Mutant::RowGapsIgnored);
         if gap || header.upto_version <= have {
             return false;
+        }
+        if !known.is_table_wanted(header) {
+            return self.take_known_rows(peer, rows);
         }
         self.peers[peer].have = header.upto_version;
         let mut news = self.peers[peer].is_complete();
@@ -160,6 +167,21 @@ impl Engine {
         self.peers[peer].rows_differ = rows
             .filter_map(|(row, group)| row.as_ref().map(|row| (row, &group.row)))
             .any(|(row, ours)| row.addresses != ours.addresses || row.policy != ours.policy);
+        news
+    }
+
+    /// Rows of a peer that has not heard yet that its table is to be told anew: what they say of groups that it has told
+    /// us of before is true all the same, and a deaf peer's claim among them must be heeded.
+    fn take_known_rows(&mut self, peer: usize, rows: Rows<'_>) -> bool {
+        let mut news = false;
+        for row in rows {
+            let at = self.groups.iter().position(|group| group.key == row.group);
+            if let Some(at) = at.filter(|at| self.peers[peer].rows[*at].is_some()) {
+                let told = self.peers[peer].told[at];
+                news |= self.take_row(peer, at, row);
+                self.peers[peer].told[at] = told;
+            }
+        }
         news
     }
 

@@ -152,7 +152,7 @@ impl Engine {
     pub(super) fn handle_gate_replaced(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
         let known = |peer: usize| match self.presence(peer, now) {
             // What was read after a stall may have been said before it.
-            Presence::Heard => !self.peers[peer].deaf && self.peers[peer].echoed >= self.proof,
+            Presence::Heard => !self.peers[peer].deaf && self.is_proven(peer),
             Presence::Left => self.has_left_lately(peer, now),
             Presence::Unknown | Presence::Suspicious | Presence::Silent => false,
         };

@@ -228,15 +228,14 @@ impl Engine {
                 return true;
             }
             let heeded = !self.is_mutant(Mutant::DeafClaimIgnored);
-            if heeded
-                && self.peers[peer].deaf
-                && !active
-                && row.claim > epoch
-                && row.claim.node() == self.peers[peer].id
-            {
-                // It cannot hear us and is about to open: one of us must close first, and only we know of both.
+            let claims = row.claim != Epoch::NONE && row.claim.node() == self.peers[peer].id;
+            if heeded && self.peers[peer].deaf && !active && claims {
+                // It cannot hear us and is about to open: one of us must close first, and only we know of both. It may
+                // know so little of us that its epoch is below ours; then it gets no consent.
                 self.close(at, MonoTime::ZERO, Cause::Unheard, now, out);
-                self.consent(at, row.claim, now);
+                if row.claim > epoch {
+                    self.consent(at, row.claim, now);
+                }
                 return true;
             }
         }

@@ -2,6 +2,7 @@
 
 mod division;
 mod goodbye;
+mod one_way;
 mod promises;
 mod reload;
 mod restart;

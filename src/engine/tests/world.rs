@@ -2,8 +2,7 @@
 
 use crate::config::{Profile, Timing};
 use crate::engine::{
-    Action, Actions, Cause, Command, Engine, Event, GroupState, InterfaceFacts, Loaded, Notice, Outcome, PeerSetup,
-    Setup,
+    Action, Actions, Command, Engine, Event, GroupState, InterfaceFacts, Loaded, Notice, Outcome, PeerSetup, Setup,
 };
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
 use crate::wire::auth::KeyRing;
@@ -14,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod ask;
 mod kernel;
 mod reload;
 
@@ -80,6 +80,8 @@ pub struct World {
     pub off_segment: [bool; 2],
     /// A bystander on the segment who answers for 10.0.0.254.
     pub bystander: bool,
+    /// What was lost on cut links: by receiver.
+    pub lost: Vec<(usize, LinkId, Vec<u8>)>,
     /// Instants at which both answered.
     pub both: usize,
     pub highest: BTreeMap<GroupId, Epoch>,
@@ -120,6 +122,7 @@ impl World {
             cut: Vec::new(),
             off_segment: [false; 2],
             bystander: true,
+            lost: Vec::new(),
             both: 0,
             highest: BTreeMap::new(),
             due: BTreeMap::new(),
@@ -246,9 +249,11 @@ impl World {
                 let segment = matches!(link.path, LinkPath::Segment(_));
                 let cut =
                     self.cut.contains(&(at, link.path)) || (segment && (self.off_segment[0] || self.off_segment[1]));
-                if !cut {
-                    let link = LinkId { peer: id(at), path: link.path };
-                    self.later(Due::Datagram { to: 1 - at, link, bytes: bytes[range.clone()].to_vec() }, LATENCY);
+                let (link, bytes) = (LinkId { peer: id(at), path: link.path }, bytes[range.clone()].to_vec());
+                if cut {
+                    self.lost.push((1 - at, link, bytes));
+                } else {
+                    self.later(Due::Datagram { to: 1 - at, link, bytes }, LATENCY);
                 }
             }
             Action::Gate(gate) => self.change_gate(at, *gate),
@@ -346,39 +351,6 @@ impl World {
             let answering = self.nodes.iter().filter(|node| node.kernel.answers(group, self.now)).count();
             self.both += usize::from(answering > 1);
         }
-    }
-
-    pub fn role(&self, at: usize) -> Role {
-        self.nodes[at].engine.as_ref().unwrap().report(self.now).groups[0].role
-    }
-
-    pub fn answering(&self) -> Vec<usize> {
-        (0..2).filter(|&at| self.nodes[at].kernel.answers(GroupId(0), self.now)).collect()
-    }
-
-    /// Who answers for another of the world's groups.
-    pub fn answering_for(&self, number: u16) -> Vec<usize> {
-        (0..2).filter(|&at| self.nodes[at].kernel.answers(GroupId(number), self.now)).collect()
-    }
-
-    pub fn changes(&self, at: usize) -> Vec<(Role, Cause)> {
-        let role = |(_, notice): &(MonoTime, Notice)| match notice {
-            Notice::Role { to, cause, .. } => Some((*to, *cause)),
-            _ => None,
-        };
-        self.nodes[at].notices.iter().filter_map(role).collect()
-    }
-
-    /// Runs until somebody other than `than` answers for group 0; how long it took.
-    pub fn run_until_answered_by(&mut self, who: usize, limit: Duration) -> Duration {
-        let start = self.now;
-        while self.now.since(start) < limit {
-            if self.answering() == [who] {
-                return self.now.since(start);
-            }
-            self.run(Duration::from_micros(100));
-        }
-        panic!("node {who} does not answer after {limit:?}: {:#?}", (self.changes(0), self.changes(1)));
     }
 }
 
