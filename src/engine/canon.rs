@@ -12,7 +12,8 @@
 //! Left out: what only people are told (counts, causes, notices), scratch memory, what the setup says.
 
 use super::command::Pending;
-use super::durable::GroupState;
+use super::durable::{Durable, GroupState};
+use super::former::Leases;
 use super::group::{Group, Offer};
 use super::lease::Interface;
 use super::watch::{Neighbour, Segment};
@@ -83,6 +84,7 @@ impl Engine {
             segments,
             groups,
             former,
+            leases,
             addresses: _, // follows from the setup
             pending,
             session,
@@ -120,6 +122,7 @@ impl Engine {
         words.ahead(now, *group_deadline);
         words.option(stopping.as_ref(), |words, until| words.ahead(now, *until));
         words.list(former, |words, state| state.tell(words));
+        leases.tell(now, timing, words);
         words.list(pending, |words, pending| pending.tell(now, words));
         words.list(interfaces, |words, interface| interface.tell(now, &horizon, words));
         words.list(segments, |words, segment| segment.tell(now, &horizon, words));
@@ -166,8 +169,30 @@ impl Engine {
     }
 }
 
-impl GroupState {
+impl Leases {
+    fn tell(&self, now: MonoTime, timing: &Timing, words: &mut Words) {
+        let Leases { blind, blind_until, former, former_until, durable, sent } = *self;
+        words.flags(&[blind]);
+        words.ahead(now, if blind { blind_until } else { now });
+        // Only a longer one than that of the file makes a difference.
+        let longer = former > timing.lease && now < former_until;
+        words.ahead(now, if longer { former_until } else { now });
+        words.span(if longer { former } else { timing.lease });
+        words.span(durable.min(timing.lease));
+        words.span(sent.min(timing.lease));
+    }
+}
+
+impl Durable {
     pub(crate) fn tell(&self, words: &mut Words) {
+        let Durable { lease, groups } = self;
+        words.option(lease.as_ref(), |words, lease| words.span(*lease));
+        words.list(groups, |words, state| state.tell(words));
+    }
+}
+
+impl GroupState {
+    fn tell(&self, words: &mut Words) {
         let GroupState { key, seen, reserve, held, paused } = *self;
         words.plain(key.0);
         words.epochs(&[seen, reserve, held]);

@@ -48,6 +48,10 @@ fn consent_cause(reason: Reason) -> Cause {
 impl Engine {
     /// Answers the claims of peers while this node is not active: consent, or silence.
     pub(super) fn consider_consent(&mut self, at: usize, now: MonoTime) {
+        if self.is_blind(self.groups[at].interface, now) {
+            // An earlier life's gate may be open: there is nothing to give away yet.
+            return;
+        }
         for peer in 0..self.peers.len() {
             let presence = self.presence(peer, now);
             if !matches!(presence, Presence::Heard | Presence::Suspicious) {

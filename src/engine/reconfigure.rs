@@ -49,11 +49,12 @@ impl Engine {
         self.arrange(&change.groups, &former, now);
         self.renumber(&former, added, other_set);
         let setup = Arc::make_mut(&mut self.setup);
-        setup.timing = change.timing;
+        let lease = std::mem::replace(&mut setup.timing, change.timing).lease;
         setup.keys = change.keys;
         setup.digests = change.digests;
         setup.groups = change.groups;
         self.addresses = Arc::new(snapshot::addresses(setup));
+        self.change_lease(lease, now);
         self.reserve_all();
         self.persist_wanted |= added || staying.contains(&false);
         self.next_pulse = now;

@@ -90,13 +90,7 @@ impl Engine {
     }
 
     fn step_starting(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
-        let group = &self.groups[at];
-        let interface = &self.interfaces[usize::from(group.interface.0)];
-        // An earlier life's gate may be open until it is found, or until its lease is over: nothing to give away yet.
-        let blind = interface.generation == 0 && now < group.since + self.setup.timing.listen;
-        if !blind || self.is_mutant(Mutant::BlindStartConsents) {
-            self.consider_consent(at, now);
-        }
+        self.consider_consent(at, now);
         let group = &self.groups[at];
         let interface = &self.interfaces[usize::from(group.interface.0)];
         let told = self.peers.iter().all(|peer| peer.heard.is_some() && (peer.is_complete() || peer.left));

@@ -1,5 +1,6 @@
 //! Engines joined back to back under virtual time, with a gate model that checks the promises after every step.
 
+mod blind;
 mod division;
 mod goodbye;
 mod one_way;

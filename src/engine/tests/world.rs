@@ -2,7 +2,7 @@
 
 use crate::config::{Profile, Timing};
 use crate::engine::{
-    Action, Actions, Command, Engine, Event, GroupState, InterfaceFacts, Loaded, Notice, Outcome, PeerSetup, Setup,
+    Action, Actions, Command, Durable, Engine, Event, InterfaceFacts, Loaded, Notice, Outcome, PeerSetup, Setup,
 };
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
 use crate::wire::auth::KeyRing;
@@ -39,13 +39,13 @@ pub fn vip(group: usize) -> Vip {
 enum Due {
     Datagram { to: usize, link: LinkId, bytes: Vec<u8> },
     Sighting { to: usize, sighting: Sighting },
-    Stored { to: usize, version: u64, state: Vec<GroupState> },
+    Stored { to: usize, version: u64, state: Durable },
 }
 
 pub struct Node {
     pub engine: Option<Engine>,
     pub kernel: Kernel,
-    pub disk: Option<Vec<GroupState>>,
+    pub disk: Option<Durable>,
     pub disk_works: bool,
     /// A stopped process: events wait.
     pub stopped: bool,
@@ -158,10 +158,15 @@ impl World {
 
     /// As it really is: the peer is heard before the gate has been found.
     pub fn start_slowly(&mut self, at: usize, pause: Duration) {
-        self.begin(at);
-        self.open_links(at);
+        self.start_blind(at);
         self.run(pause);
         self.find_gate(at, true);
+    }
+
+    /// Starts an agent that does not find its gate.
+    pub fn start_blind(&mut self, at: usize) {
+        self.begin(at);
+        self.open_links(at);
     }
 
     fn begin(&mut self, at: usize) {
