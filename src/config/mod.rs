@@ -28,7 +28,7 @@ pub use bounds::LEASE_MS;
 pub use cluster::{ClusterFile, ClusterGroup, MAX_FILE_BYTES, load};
 pub use error::{ConfigError, ConfigErrors, MAX_ERRORS};
 pub use keyfile::{KeyFile, KeyFileError};
-pub use timing::{Patience, Profile, Timing, stretch};
+pub use timing::{Patience, Profile, Timing, abstention, stretch};
 
 /// Every table of the file: its header and its keys.
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::control::server;
 use crate::effects::announcer::Announcer;
 use crate::effects::keeper::KeeperHandle;
 use crate::effects::store::{self, Store, StoreError};
-use crate::engine::{Engine, Loaded};
+use crate::engine::{Durable, Engine, Loaded};
 use crate::io::{clock, systemd};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -190,7 +190,7 @@ fn loaded(found: store::Loaded) -> Loaded {
             if let Some(remark) = remark {
                 tracing::warn!("{remark}");
             }
-            Loaded::State(state.groups)
+            Loaded::State(Durable { lease: state.lease, groups: state.groups })
         }
         store::Loaded::Damaged(description) => {
             tracing::error!("{description}");

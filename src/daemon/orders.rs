@@ -5,7 +5,7 @@
 //! because nothing on the slow side may delay a pulse (L6).
 
 use super::hands::Group;
-use crate::engine::{Command, GroupState, InterfaceFacts, Notice, Outcome, Reconfiguration, Report};
+use crate::engine::{Command, Durable, InterfaceFacts, Notice, Outcome, Reconfiguration, Report};
 use crate::gate::GateHandle;
 use crate::io::links::LinkSocket;
 use crate::io::poll::Waker;
@@ -90,7 +90,7 @@ pub(super) enum Tale {
     },
     Persist {
         version: u64,
-        state: Vec<GroupState>,
+        state: Durable,
     },
     Report {
         id: u64,

@@ -17,7 +17,7 @@ use crate::control::server::{Answer, Call};
 use crate::effects::announcer::AnnounceReport;
 use crate::effects::keeper::{KeeperEvent, KeeperHandle};
 use crate::effects::store::{self, StoreHandle, WriteError};
-use crate::engine::{Command, GroupState, InterfaceFacts, Outcome};
+use crate::engine::{Command, Durable, InterfaceFacts, Outcome};
 use crate::gate::CounterReader;
 use crate::io::clock;
 use crate::io::systemd::notify;
@@ -216,9 +216,9 @@ impl Slow {
         }
     }
 
-    fn persist(&mut self, version: u64, groups: Vec<GroupState>) {
+    fn persist(&mut self, version: u64, durable: Durable) {
         let cluster = store::cluster_hash(&self.config.cluster);
-        let state = store::State { node: self.config.me, cluster, groups };
+        let state = store::State { node: self.config.me, cluster, lease: durable.lease, groups: durable.groups };
         self.store.write(version, state);
     }
 

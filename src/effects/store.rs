@@ -33,6 +33,8 @@ pub struct State {
     pub node: NodeId,
     /// Of which cluster: [`cluster_hash`] of its name.
     pub cluster: u64,
+    /// See [`Durable::lease`](crate::engine::Durable::lease).
+    pub lease: Option<Duration>,
     /// One entry per group; the order means nothing.
     pub groups: Vec<GroupState>,
 }

@@ -12,17 +12,17 @@
 //! Left out: what only people are told (counts, causes, notices), scratch memory, what the setup says.
 
 use super::command::Pending;
-use super::durable::GroupState;
+use super::durable::{Durable, GroupState};
+use super::former::Leases;
 use super::group::{Group, Offer};
 use super::lease::Interface;
-use super::peer::{Link, Peer, PeerConfig};
-use super::watch::{Evidence, Neighbour, Segment, Watch};
+use super::watch::{Neighbour, Segment};
 use super::{Engine, InterfaceFacts};
 use crate::config::Timing;
 use crate::types::{Epoch, GroupId, MonoTime};
-use std::time::Duration;
 
 mod horizon;
+mod peer;
 mod said;
 mod vote;
 mod words;
@@ -41,6 +41,7 @@ impl Engine {
             segments,
             groups,
             former,
+            leases,
             addresses: _, // follows from the setup
             pending,
             session,
@@ -79,6 +80,7 @@ impl Engine {
         words.ahead(now, *group_deadline);
         words.option(stopping.as_ref(), |words, until| words.ahead(now, *until));
         words.list(former, |words, state| state.tell(words));
+        leases.tell(now, timing, words);
         words.list(pending, |words, pending| pending.tell(now, words));
         words.list(interfaces, |words, interface| interface.tell(now, &horizon, words));
         words.list(segments, |words, segment| segment.tell(now, &horizon, words));
@@ -128,8 +130,30 @@ impl Engine {
     }
 }
 
-impl GroupState {
+impl Leases {
+    fn tell(&self, now: MonoTime, timing: &Timing, words: &mut Words) {
+        let Leases { blind, blind_until, former, former_until, durable, sent } = *self;
+        words.flags(&[blind]);
+        words.ahead(now, if blind { blind_until } else { now });
+        // Only a longer one than that of the file makes a difference.
+        let longer = former > timing.lease && now < former_until;
+        words.ahead(now, if longer { former_until } else { now });
+        words.span(if longer { former } else { timing.lease });
+        words.span(durable.min(timing.lease));
+        words.span(sent.min(timing.lease));
+    }
+}
+
+impl Durable {
     pub(crate) fn tell(&self, words: &mut Words) {
+        let Durable { lease, groups } = self;
+        words.option(lease.as_ref(), |words, lease| words.span(*lease));
+        words.list(groups, |words, state| state.tell(words));
+    }
+}
+
+impl GroupState {
+    fn tell(&self, words: &mut Words) {
         let GroupState { key, seen, reserve, held, paused } = *self;
         words.plain(key.0);
         words.epochs(&[seen, reserve, held]);
@@ -262,105 +286,5 @@ impl Offer {
         words.size(peer);
         words.epochs(&[epoch]);
         words.ahead(now, until);
-    }
-}
-
-impl Peer {
-    fn tell(&self, now: MonoTime, engine: &Engine, horizon: &Horizon, words: &mut Words) {
-        let Peer {
-            id: _, // the setup
-            sessions,
-            links,
-            heard,
-            hint,
-            left,
-            deaf,
-            deaf_at,
-            heeded,
-            echoed,
-            silent_told: _, // for notices
-            copy,
-            acked,
-            config,
-            differs: _,     // for notices
-            rows_differ: _, // told to people
-            watch,
-            granted,
-            counted: (counted, own),
-            promised,
-        } = self;
-        let timing = &engine.setup.timing;
-        sessions.tell(words);
-        words.list(links, |words, link| link.tell(now, timing, words));
-        words.option(heard.as_ref(), |words, at| words.age(now, *at, horizon.silence));
-        words.flags(&[*hint, *left, *deaf, *heeded]);
-        words.option(deaf_at.as_ref(), |words, at| words.age(now, *at, timing.patience.deaf));
-        words.counter(engine.session, *echoed);
-        copy.tell(engine.session, sessions.verified().unwrap_or(0), words);
-        words.version(engine.session, *acked);
-        words.option(config.as_ref(), |words, config| config.tell(words));
-        words.option(watch.as_ref(), |words, watch| watch.tell(now, engine, horizon, words));
-        if engine.setup.votes.is_some() {
-            words.ahead(now, *granted);
-            words.version(sessions.verified().unwrap_or(0), *counted);
-            words.version(engine.session, *own);
-            words.ahead(now, *promised);
-        }
-    }
-}
-
-impl Link {
-    fn tell(&self, now: MonoTime, timing: &Timing, words: &mut Words) {
-        let Link { id: _, open, heard, was_heard: _, last_sent, sent: _, received: _, rejected: _ } = self;
-        words.flags(&[*open]);
-        words.option(heard.as_ref(), |words, at| words.age(now, *at, timing.suspicion));
-        words.option(last_sent.as_ref(), |words, at| words.age(now, *at, timing.patience.segment));
-    }
-}
-
-impl PeerConfig {
-    pub(super) fn tell(&self, words: &mut Words) {
-        let PeerConfig { pulse_us, silence_us, lease_us, digests } = *self;
-        let digests = [digests.nodes, digests.groups];
-        [pulse_us, silence_us, lease_us].into_iter().chain(digests).for_each(|number| words.plain(number.into()));
-    }
-}
-
-impl Watch {
-    fn tell(&self, now: MonoTime, engine: &Engine, horizon: &Horizon, words: &mut Words) {
-        let Watch { since, next, interval, evidence, round } = self;
-        words.age(now, *since, horizon.watch);
-        words.ahead(now, *next);
-        words.span(*interval);
-        // Every second round asks neighbours, if there are any.
-        let anyone =
-            engine.segments.iter().any(|segment| !segment.neighbours.is_empty() || segment.gateway.is_some());
-        words.plain(u64::from(anyone && round % 2 == 1));
-        let enough = u32::try_from(engine.groups.len()).unwrap_or(u32::MAX).saturating_add(4);
-        let probe = engine.setup.timing.probe;
-        words.list(evidence, |words, evidence| evidence.tell(now, (enough, probe), horizon, words));
-    }
-}
-
-impl Evidence {
-    fn tell(&self, now: MonoTime, (enough, probe): (u32, Duration), horizon: &Horizon, words: &mut Words) {
-        let Evidence {
-            unanswered,
-            last_sent,
-            first_sent,
-            last_answer,
-            veto_told: _, // for notices
-            cursor,
-            answered,
-        } = self;
-        // More than enough is enough; every second probe goes to all.
-        let more = unanswered.saturating_sub(enough);
-        words.plain(u64::from((*unanswered).min(enough)));
-        words.plain(u64::from(more % 2));
-        words.age(now, *last_sent, probe);
-        words.age(now, *first_sent, horizon.segment);
-        words.flags(&[last_answer.is_some()]);
-        words.size(*cursor);
-        words.option(answered.as_ref(), |words, at| words.size(*at));
     }
 }

@@ -165,7 +165,8 @@ impl Engine {
             }
         }
         let open = self.groups.iter().any(|group| group.is_open() || group.drain_until.is_some());
-        if open && !self.is_mutant(Mutant::GoodbyeWhileOpen) {
+        let blind = self.leases.blind && now < patience;
+        if (open || blind) && !self.is_mutant(Mutant::GoodbyeWhileOpen) {
             self.group_deadline = self.group_deadline.min(patience.max(now));
             if now >= patience {
                 self.group_deadline = now + self.setup.timing.pulse;

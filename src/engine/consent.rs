@@ -34,6 +34,10 @@ impl Promise {
 impl Engine {
     /// Answers the claims of peers while this node is not active: consent, or silence.
     pub(super) fn consider_consent(&mut self, at: usize, now: MonoTime) {
+        if self.is_blind(self.groups[at].interface, now) {
+            // An earlier life's gate may be open: there is nothing to give away yet.
+            return;
+        }
         for peer in self.node_peers() {
             let presence = self.presence(peer, now);
             if !matches!(presence, Presence::Heard | Presence::Suspicious) {

@@ -1,6 +1,18 @@
-//! What survives a restart: per group the epochs this node has seen, reserved and held, and the operator's pause.
+//! What survives a restart: per group the epochs this node has seen, reserved and held, and the operator's pause; and
+//! the longest lease that a gate of this node may be open under.
 
 use crate::types::{Epoch, GroupKey};
+use std::time::Duration;
+
+/// Everything that survives a restart.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Durable {
+    /// No gate of this node is open under a longer lease; `None` where nobody wrote it down (an earlier version of this
+    /// program).
+    pub lease: Option<Duration>,
+    /// One entry per group that is or was configured.
+    pub groups: Vec<GroupState>,
+}
 
 /// The durable part of one group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
@@ -23,7 +35,18 @@ pub enum Loaded {
     /// There never was a state here.
     Fresh,
     /// The state of an earlier life.
-    State(Vec<GroupState>),
+    State(Durable),
     /// Files are there and none is valid.
     Damaged,
+}
+
+impl Loaded {
+    /// The longest lease of an earlier life, if it was written down.
+    #[must_use]
+    pub fn lease(&self) -> Option<Duration> {
+        match self {
+            Loaded::State(state) => state.lease,
+            Loaded::Fresh | Loaded::Damaged => None,
+        }
+    }
 }

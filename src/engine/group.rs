@@ -4,9 +4,11 @@ use super::durable::GroupState;
 use super::setup::{GroupSetup, Setup};
 use super::vote::Ballot;
 use super::{Cause, Engine, Loaded};
+use crate::config::abstention;
 use crate::mutant::Mutant;
 use crate::types::{Epoch, GroupKey, InterfaceId, MonoTime, NodeId, Vip};
 use crate::wire::pulse::{Reason, Role, Row};
+use std::time::Duration;
 
 /// A handover under way: this node is still active and has offered the group.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
@@ -76,6 +78,7 @@ impl Group {
     /// A group that begins to listen. `state` is what the store knows of it.
     pub fn new(group: &GroupSetup, state: Option<GroupState>, setup: &Setup, now: MonoTime) -> Group {
         let is_known = |state: &GroupState| state.seen.max(state.reserve).max(state.held) != Epoch::NONE;
+        let former = setup.loaded.lease().map_or(Duration::ZERO, |lease| abstention(lease, setup.timing.drift_ppm));
         let is_new = !state.as_ref().is_some_and(is_known);
         let known = state.unwrap_or(GroupState {
             key: group.key,
@@ -84,7 +87,7 @@ impl Group {
             held: Epoch::NONE,
             paused: false,
         });
-        let from = setup.votes.map_or(MonoTime::ZERO, |_| now + setup.timing.abstain);
+        let from = setup.votes.map_or(MonoTime::ZERO, |_| now + setup.timing.abstain.max(former));
         let unused = setup.mutants.is_on(Mutant::FormerReserveReused);
         let trusting = setup.mutants.is_on(Mutant::DamagedStateOpens);
         let row = Row {

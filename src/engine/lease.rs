@@ -94,7 +94,7 @@ impl Engine {
     }
 
     pub(super) fn begin_lease(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
-        self.begin_lease_of(interface, self.setup.timing.lease, now, out);
+        self.begin_lease_of(interface, self.lease(), now, out);
     }
 
     pub(super) fn begin_lease_of(
@@ -104,6 +104,7 @@ impl Engine {
         now: MonoTime,
         out: &mut Actions,
     ) {
+        let lease = lease.min(self.lease());
         let counts = self.is_mutant(Mutant::GenerationReused);
         let state = &mut self.interfaces[usize::from(interface.0)];
         // The time of its beginning is a number that this interface has never seen: time does not return.
@@ -115,7 +116,7 @@ impl Engine {
 
     pub(super) fn renew_leases(&mut self, now: MonoTime, out: &mut Actions) {
         let late = self.is_mutant(Mutant::LeaseFromNextPulse);
-        let lease = self.setup.timing.lease + if late { self.setup.timing.pulse } else { Duration::ZERO };
+        let lease = self.lease() + if late { self.setup.timing.pulse } else { Duration::ZERO };
         for at in 0..self.interfaces.len() {
             if self.is_voted_on(interface_id(at)) {
                 continue;

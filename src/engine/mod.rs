@@ -22,6 +22,7 @@
 //! | `elect` | claims while votes decide |
 //! | `alone` | `strict = false`: the pair without its witnesses |
 //! | `reserve` | epochs on disk ahead of need |
+//! | `former` | what a former life left open, and what a later one must know |
 //! | `command` | what operators ask |
 //! | `report` | what `status` shows |
 //! | `reconfigure` | another configuration while running |
@@ -54,6 +55,7 @@ mod consent;
 mod durable;
 mod elect;
 mod event;
+mod former;
 mod group;
 #[cfg(any(test, feature = "sim"))]
 mod inspect;
@@ -77,7 +79,7 @@ mod watch;
 pub use action::{Action, Actions, GateAction, Outcome};
 #[cfg(test)]
 pub(crate) use canon::{NEVER, Words};
-pub use durable::{GroupState, Loaded};
+pub use durable::{Durable, GroupState, Loaded};
 pub use event::{Command, Event, InterfaceFacts};
 pub use notice::{Cause, Notice};
 pub use peer::{PeerConfig, Presence};
@@ -85,6 +87,7 @@ pub use report::{GroupReport, LinkReport, PeerReport, Report, VotesReport, Waiti
 pub use setup::{GroupSetup, PeerSetup, Reconfiguration, Setup, Votes};
 pub use snapshot::Snapshot;
 
+use former::Leases;
 use group::Group;
 use lease::Interface;
 use peer::Peer;
@@ -101,6 +104,7 @@ pub struct Engine {
     groups: Vec<Group>,
     /// What must stay durable of groups that are configured no more.
     former: Vec<GroupState>,
+    leases: Leases,
     /// Which group an address belongs to.
     #[serde(skip)]
     addresses: Arc<HashMap<Vip, GroupId>>,
@@ -147,8 +151,9 @@ impl Engine {
         let peers = setup.peers.iter().map(|peer| Peer::new(peer, &setup, session)).collect();
         // Used once: neither is to be found in a copy of this engine.
         setup.seed = [0; 32];
+        let leases = Leases::new(&setup.loaded, &setup.timing, now);
         let former = match &mut setup.loaded {
-            Loaded::State(groups) => std::mem::take(groups),
+            Loaded::State(state) => std::mem::take(&mut state.groups),
             Loaded::Fresh | Loaded::Damaged => Vec::new(),
         };
         let addresses = Arc::new(snapshot::addresses(&setup));
@@ -159,6 +164,7 @@ impl Engine {
             segments: vec![Segment::new(now); interfaces],
             groups: Vec::new(),
             former,
+            leases,
             addresses,
             pending: Vec::new(),
             session,
@@ -188,6 +194,7 @@ impl Engine {
             engine.groups.push(Group::new(group, state, &setup, now));
         }
         engine.reserve_all();
+        engine.want_lease_durable();
         engine
     }
 
@@ -227,19 +234,22 @@ impl Engine {
     /// When [`Engine::handle`] wants to be called with [`Event::Tick`] if nothing else happens before.
     #[must_use]
     pub fn next_deadline(&self) -> MonoTime {
-        self.next_pulse.min(self.group_deadline).min(self.watch_deadline()).min(self.vote_deadline())
+        let waits = self.vote_deadline().min(self.blind_deadline());
+        self.next_pulse.min(self.group_deadline).min(self.watch_deadline()).min(waits)
     }
 
     /// What must be made durable for [`Action::Persist`].
     #[must_use]
-    pub fn durable_state(&self) -> Vec<GroupState> {
-        self.groups.iter().map(Group::durable).chain(self.former.iter().copied()).collect()
+    pub fn durable_state(&self) -> Durable {
+        let groups = self.groups.iter().map(Group::durable).chain(self.former.iter().copied());
+        Durable { lease: Some(self.longest_lease()), groups: groups.collect() }
     }
 
     fn run(&mut self, now: MonoTime, out: &mut Actions) {
         if self.stopped {
             return;
         }
+        self.end_blindness(now);
         self.run_watches(now, out);
         self.note_witnesses(now, out);
         if self.dirty || now >= self.group_deadline || self.is_any_lagging(now) {
@@ -253,9 +263,10 @@ impl Engine {
         self.renew_by_votes(now, out);
         let due = now >= self.next_pulse;
         if due {
-            self.next_pulse = self.next_pulse + self.setup.timing.pulse;
+            let interval = self.pulse_interval();
+            self.next_pulse = self.next_pulse + interval;
             if self.next_pulse <= now {
-                self.next_pulse = now + self.setup.timing.pulse;
+                self.next_pulse = now + interval;
             }
             self.renew_leases(now, out);
             self.note_links(now, out);
@@ -265,6 +276,7 @@ impl Engine {
         if std::mem::take(&mut self.persist_wanted) {
             self.persist_version += 1;
             self.note_persist();
+            self.note_lease_sent();
             out.push(Action::Persist { version: self.persist_version });
         }
         self.finish_stop(now, out);
@@ -304,7 +316,14 @@ impl Engine {
     fn has_left_lately(&self, peer: usize, now: MonoTime) -> bool {
         let known = &self.peers[peer];
         let lately = known.heard.is_some_and(|heard| now.since(heard) < self.setup.timing.silence);
-        known.left && (self.is_mutant(Mutant::OldGoodbyeCounts) || (lately && known.echoed >= self.proof))
+        known.left && (self.is_mutant(Mutant::OldGoodbyeCounts) || (lately && self.is_proven(peer)))
+    }
+
+    /// True if what a peer grants was said after it had heard of us since we were stopped, or did not hear it: an older
+    /// word may have waited in a buffer, or been held back by somebody, until the peer had changed its mind.
+    fn is_proven(&self, peer: usize) -> bool {
+        let known = &self.peers[peer];
+        known.echoed >= self.proof.max(known.proof)
     }
 
     fn is_serviceable(&self, interface: InterfaceId) -> bool {

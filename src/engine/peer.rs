@@ -64,6 +64,8 @@ pub(super) struct Peer {
     pub heeded: bool,
     /// The highest of our counters that it has heard, as it says.
     pub echoed: u64,
+    /// Our first counter since it was heard again after a silence: what it said before may have been held up.
+    pub(super) proof: u64,
     pub silent_told: bool,
     /// Its table, as far as we have been told.
     pub copy: TableCopy,
@@ -102,6 +104,7 @@ impl Peer {
             left: false,
             deaf: false,
             echoed: 0,
+            proof: 0,
             deaf_at: None,
             heeded: false,
             silent_told: false,

@@ -158,7 +158,7 @@ impl Engine {
         let Some(row) = self.peers[peer].row(id) else {
             // A peer that has told us its whole table and does not know the group has no say in it. After a stall it
             // may have learned of the group since.
-            let told = self.peers[peer].is_complete() && self.peers[peer].echoed >= self.proof;
+            let told = self.peers[peer].is_complete() && self.is_proven(peer);
             return if told { Permit::Open(Cause::Free) } else { Permit::No };
         };
         match row.role {
@@ -167,7 +167,7 @@ impl Engine {
             Role::Handover => return if row.claim == group.reserve { Permit::Claim } else { Permit::No },
             Role::Starting | Role::Standby | Role::Fault | Role::Paused | Role::Witness => {}
         }
-        let stale = self.peers[peer].echoed < self.proof && !self.is_mutant(Mutant::StaleConsentCounts);
+        let stale = !self.is_proven(peer) && !self.is_mutant(Mutant::StaleConsentCounts);
         if row.consent == group.reserve && stale {
             return Permit::No;
         }

@@ -9,6 +9,7 @@ use crate::wire::auth::Reject;
 use crate::wire::frame::Sighting;
 use crate::wire::pulse::{self, Header, Row, Rows};
 use crate::wire::session::Verdict;
+use crate::wire::table::Admission;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +93,9 @@ impl Engine {
         let known = &mut self.peers[peer];
         let quiet = known.silence(self.resumed, now) >= suspicion || known.hint || known.heard.is_none();
         let returned = known.heard.is_some() && known.silence(self.resumed, now) >= self.setup.timing.silence;
+        if returned {
+            known.proof = self.counter + 1;
+        }
         known.hint = false;
         known.watch = None;
         if known.id.is_witness() && (known.silent_told || known.heard.is_none()) {
@@ -117,7 +121,8 @@ impl Engine {
                 out.notice(Notice::PeerLeft { peer: known.id });
             }
             known.left = header.flags.goodbye && !mutants.is_on(Mutant::GoodbyeIgnored);
-            changed |= known.echoed < self.proof && header.echo_counter >= self.proof;
+            let proof = self.proof.max(known.proof);
+            changed |= known.echoed < proof && header.echo_counter >= proof;
             known.echoed = header.echo_counter;
             // It may fall: then the peer wants to be told everything again.
             let rises = mutants.is_on(Mutant::RowsSentOnce) || mutants.is_on(Mutant::FormerAckCounts);
@@ -150,13 +155,16 @@ impl Engine {
 
     /// Applies rows if they connect to what we have; rows from before that are old news.
     fn take_rows(&mut self, peer: usize, header: &Header, rows: Rows<'_>) -> bool {
-        if !self.peers[peer].copy.admit(header, self.setup.mutants) {
-            return false;
+        match self.peers[peer].copy.admit(header, self.setup.mutants) {
+            Admission::Refused => return false,
+            Admission::Known => return self.take_known_rows(peer, rows),
+            Admission::Told => {}
         }
         let mut news = self.peers[peer].is_complete();
         for row in rows {
             let Some(at) = self.groups.iter().position(|group| group.key == row.group) else { continue };
-            news |= self.take_row(peer, at, row);
+            let row = self.prepare_row(at, peer, row);
+            news |= self.peers[peer].copy.take(at, row);
         }
         self.peers[peer].copy.settle();
         let rows = self.peers[peer].copy.rows().iter().zip(&self.groups);
@@ -166,7 +174,21 @@ impl Engine {
         news
     }
 
-    fn take_row(&mut self, peer: usize, at: usize, mut row: Row) -> bool {
+    /// Rows that do not make the table whole. A deaf peer's claim among them must be heeded.
+    fn take_known_rows(&mut self, peer: usize, rows: Rows<'_>) -> bool {
+        let mut news = false;
+        for row in rows {
+            let Some(at) = self.groups.iter().position(|group| group.key == row.group) else { continue };
+            if self.peers[peer].copy.row(at).is_some() {
+                let row = self.prepare_row(at, peer, row);
+                news |= self.peers[peer].copy.take_known(at, row);
+            }
+        }
+        news
+    }
+
+    /// What follows from a row, before it is kept.
+    fn prepare_row(&mut self, at: usize, peer: usize, mut row: Row) -> Row {
         if row.mac.is_zero() {
             // An agent that has just been restarted does not know it yet; whose answer a probe gets must stay known.
             row.mac = self.peers[peer].copy.row(at).map_or(row.mac, |known| known.mac);
@@ -176,7 +198,7 @@ impl Engine {
             }
         }
         self.note_row(at, peer, &row);
-        self.peers[peer].copy.take(at, row)
+        row
     }
 
     fn compare_config(&mut self, peer: usize, out: &mut Actions) {

@@ -49,11 +49,12 @@ impl Engine {
         self.arrange(&change.groups, &former, now);
         self.renumber(&former, added, other_set);
         let setup = Arc::make_mut(&mut self.setup);
-        setup.timing = change.timing;
+        let lease = std::mem::replace(&mut setup.timing, change.timing).lease;
         setup.keys = change.keys;
         setup.digests = change.digests;
         setup.groups = change.groups;
         self.addresses = Arc::new(snapshot::addresses(setup));
+        self.change_lease(lease, now);
         self.reserve_all();
         self.persist_wanted |= added || staying.contains(&false);
         self.next_pulse = now;
@@ -153,7 +154,7 @@ impl Engine {
     pub(super) fn handle_gate_replaced(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
         let known = |peer: usize| match self.presence(peer, now) {
             // What was read after a stall may have been said before it.
-            Presence::Heard => !self.peers[peer].deaf && self.peers[peer].echoed >= self.proof,
+            Presence::Heard => !self.peers[peer].deaf && self.is_proven(peer),
             Presence::Left => self.has_left_lately(peer, now),
             Presence::Unknown | Presence::Suspicious | Presence::Silent => false,
         };

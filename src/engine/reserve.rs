@@ -47,6 +47,7 @@ impl Engine {
     }
 
     pub(super) fn handle_stored(&mut self, version: u64, out: &mut Actions) {
+        self.note_lease_durable(version);
         for group in &mut self.groups {
             if let Some((epoch, Some(carried))) = group.reserving
                 && carried <= version

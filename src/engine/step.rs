@@ -97,13 +97,7 @@ impl Engine {
     }
 
     fn step_starting(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
-        let group = &self.groups[at];
-        let interface = &self.interfaces[usize::from(group.interface.0)];
-        // An earlier life's gate may be open until it is found, or until its lease is over: nothing to give away yet.
-        let blind = interface.generation == 0 && now < group.since + self.setup.timing.listen;
-        if !blind || self.is_mutant(Mutant::BlindStartConsents) {
-            self.consider_consent(at, now);
-        }
+        self.consider_consent(at, now);
         let group = &self.groups[at];
         let interface = &self.interfaces[usize::from(group.interface.0)];
         let heard = |peer: &super::Peer| peer.heard.is_some() && (peer.is_complete() || peer.left);
@@ -244,15 +238,14 @@ impl Engine {
             }
             // Where votes decide, it cannot open while we are.
             let heeded = !self.is_mutant(Mutant::DeafClaimIgnored) && !self.votes_decide();
-            if heeded
-                && self.peers[peer].deaf
-                && !active
-                && row.claim > epoch
-                && row.claim.node() == self.peers[peer].id
-            {
-                // It cannot hear us and is about to open: one of us must close first, and only we know of both.
+            let claims = row.claim != Epoch::NONE && row.claim.node() == self.peers[peer].id;
+            if heeded && self.peers[peer].deaf && !active && claims {
+                // It cannot hear us and is about to open: one of us must close first, and only we know of both. It may
+                // know so little of us that its epoch is below ours; then it gets no consent.
                 self.close(at, MonoTime::ZERO, Cause::Unheard, now, out);
-                self.consent(at, row.claim, now);
+                if row.claim > epoch {
+                    self.consent(at, row.claim, now);
+                }
                 return true;
             }
         }

@@ -1,7 +1,9 @@
 //! Engines joined back to back under virtual time, with a gate model that checks the promises after every step.
 
+mod blind;
 mod division;
 mod goodbye;
+mod one_way;
 mod promises;
 mod reload;
 mod restart;

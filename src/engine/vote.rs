@@ -277,7 +277,7 @@ impl Engine {
         }
         for at in 0..self.interfaces.len() {
             let Some((first, _)) = self.deadlines_on(interface_id(at)) else { continue };
-            let until = first.min(now + self.setup.timing.lease);
+            let until = first.min(now + self.lease());
             let state = &mut self.interfaces[at];
             if state.facts.gate && state.generation != 0 && until > state.until {
                 state.until = until;

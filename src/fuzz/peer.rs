@@ -10,7 +10,7 @@ use super::Verdict;
 use super::input::Input;
 use super::pulse::draw;
 use super::rig::{CLUSTER, Node, PATHS, Rig, ring};
-use crate::engine::{Action, Command, Event, GateAction, GroupState};
+use crate::engine::{Action, Command, Durable, Event, GateAction};
 use crate::types::{Epoch, GroupId, GroupKey, LinkId, MonoTime, NodeId};
 use crate::wire::auth::KeyRing;
 use crate::wire::pulse::{Header, MAX_DATAGRAM, decode, encode};
@@ -31,7 +31,7 @@ struct Talk {
     heard: Option<Header>,
     counter: u64,
     opened: HashMap<GroupId, Epoch>,
-    durable: Vec<GroupState>,
+    durable: Durable,
     /// It has said that its process may end.
     stopped: bool,
 }
@@ -111,7 +111,7 @@ impl Talk {
             let Some(version) = self.ours.persist() else { break };
             assert!(writes < AT_ONCE, "wants to be written to disk again and again at {:?}", self.now);
             let newer = self.ours.engine().durable_state();
-            for (before, after) in self.durable.iter().zip(&newer) {
+            for (before, after) in self.durable.groups.iter().zip(&newer.groups) {
                 assert_eq!(before.key, after.key);
                 assert!(before.seen <= after.seen && before.held <= after.held, "{before:?} becomes {after:?}");
             }

@@ -1,7 +1,7 @@
 //! A slot of the state directory: only what was written whole is ever read.
 //!
 //! - Any bytes are accepted exactly if magic, format and SHA-256 fit; a slot whose checksum does not fit costs no
-//!   memory. What is accepted is the same when it is written and read again.
+//!   memory. What is accepted is the same when it is written and read again; of format 1, which has no lease, too.
 //! - The input behind a right header and checksum is read, or refused as damaged, never more.
 //! - A state drawn from the input comes back as it was; with one bit flipped or one byte missing it does not.
 
@@ -13,8 +13,12 @@ use crate::effects::store::slot::{SlotError, decode, encode};
 use crate::engine::GroupState;
 use crate::types::{Epoch, GroupKey, NodeId};
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 
 const HEADER: usize = 24;
+/// Node, cluster, lease and number of groups; format 1 has no lease.
+const PAYLOAD: usize = 15;
+const LEASE: std::ops::Range<usize> = HEADER + 9..HEADER + 13;
 const DIGEST: usize = 32;
 /// Groups of a drawn state; more only cost time.
 const GROUPS: usize = 20;
@@ -37,15 +41,18 @@ fn check(bytes: &[u8]) -> Verdict {
             }
         }
         Err(SlotError::Format(format)) => {
-            assert_ne!(*format, 1, "our own format is refused");
+            assert!(!(1..=2).contains(format), "a format of ours is refused");
             assert!(whole.is_some(), "a format is believed without its checksum");
         }
         Ok((sequence, state)) => {
             let covered = whole.expect("a slot whose checksum does not fit is accepted");
-            assert!(state.groups.len() * 33 + 11 <= covered.len() - HEADER, "a group that is not there");
+            let first = covered[8..12] == 1_u32.to_be_bytes();
+            let length = state.groups.len() * 33 + if first { PAYLOAD - LEASE.len() } else { PAYLOAD };
+            assert!(length <= covered.len() - HEADER, "a group that is not there");
+            assert!(!first || state.lease.is_none(), "a lease that is not there");
             let again = encode(*sequence, state).expect("it came from a slot");
             assert_eq!(decode(&again).as_ref(), Ok(&(*sequence, state.clone())), "written and read again");
-            if state.groups.len() * 33 + 11 == covered.len() - HEADER {
+            if length == covered.len() - HEADER && !first {
                 check_canonical(covered, &again);
             }
         }
@@ -64,16 +71,21 @@ fn covered(bytes: &[u8]) -> Option<&[u8]> {
 /// The bytes are the same, but for the unused bits of a group's flags.
 fn check_canonical(covered: &[u8], again: &[u8]) {
     let mut canonical = covered.to_vec();
-    for group in canonical[HEADER + 11..].chunks_mut(33) {
+    for group in canonical[HEADER + PAYLOAD..].chunks_mut(33) {
         group[32] &= 1;
     }
     assert_eq!(canonical, again[..covered.len()], "encoding gives back what was decoded");
 }
 
-/// The input as payload, so that a search comes behind the checksum; its first byte chooses the format.
+/// The input as payload, so that a search comes behind the checksum; its first byte chooses the format: mostly ours, the
+/// one before, or one that is not known.
 fn with_header_and_checksum(bytes: &[u8]) -> Vec<u8> {
     let (first, payload) = bytes.split_first().unwrap_or((&0, &[]));
-    let format: u32 = if *first == 0xff { 2 } else { 1 };
+    let format: u32 = match *first {
+        0xff => 3,
+        0xfe => 1,
+        _ => 2,
+    };
     let mut slot = b"vipairS\n".to_vec();
     slot.extend(format.to_be_bytes());
     slot.extend(u64::from(*first).to_be_bytes());
@@ -88,6 +100,7 @@ fn check_written(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let (bit, cut, sequence) = (input.word(), input.short(), input.long());
     let (node, cluster, count) = (NodeId(input.byte()), input.long(), input.below(GROUPS + 1));
+    let lease = Some(Duration::from_micros(input.word().into())).filter(|lease| !lease.is_zero());
     let groups = (0..count).map(|_| GroupState {
         key: GroupKey(input.long()),
         seen: Epoch(input.long()),
@@ -95,10 +108,10 @@ fn check_written(bytes: &[u8]) {
         held: Epoch(input.long()),
         paused: input.byte() & 1 != 0,
     });
-    let state = State { node, cluster, groups: groups.collect() };
+    let state = State { node, cluster, lease, groups: groups.collect() };
     let slot = encode(sequence, &state).expect("a few groups");
     assert_eq!(decode(&slot), Ok((sequence, state)), "what was written is read");
-    let end = HEADER + 11 + 33 * count + DIGEST;
+    let end = HEADER + PAYLOAD + 33 * count + DIGEST;
     let at = usize::try_from(bit).expect("64 bits") % (end * 8);
     let mut flipped = slot.clone();
     flipped[at / 8] ^= 1 << (at % 8);
@@ -118,14 +131,19 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         paused: number % 2 == 1,
     };
     let slot = |groups: u64| {
-        let state = State { node: NodeId(1), cluster: 77, groups: (0..groups).map(group).collect() };
+        let lease = Some(Duration::from_millis(250));
+        let state = State { node: NodeId(1), cluster: 77, lease, groups: (0..groups).map(group).collect() };
         let mut bytes = encode(9, &state).expect("a few groups");
-        bytes.truncate(HEADER + 11 + 33 * usize::try_from(groups).expect("a few") + DIGEST);
+        bytes.truncate(HEADER + PAYLOAD + 33 * usize::try_from(groups).expect("a few") + DIGEST);
         bytes
     };
     let payload = |groups: u64| {
         let slot = slot(groups);
         [&[3], &slot[HEADER..slot.len() - DIGEST]].concat()
+    };
+    let without_lease = |groups: u64| {
+        let slot = slot(groups);
+        [&[0xfe], &slot[HEADER..LEASE.start], &slot[LEASE.end..slot.len() - DIGEST]].concat()
     };
     vec![
         ("no-groups", slot(0)),
@@ -133,6 +151,8 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("payload", payload(2)),
         ("payload-and-more", [payload(2), vec![7; 5]].concat()),
         ("payload-cut", payload(2)[..50].to_vec()),
+        ("payload-of-the-first-format", without_lease(2)),
+        ("first-format", with_header_and_checksum(&without_lease(3))),
         ("payload-of-another-format", [&[0xff], &payload(1)[1..]].concat()),
         ("more-groups-than-there-are", [&[3; 10], &[0xff; 40][..]].concat()),
         ("nothing", Vec::new()),

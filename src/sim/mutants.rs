@@ -56,8 +56,10 @@ const CASES: &[Case] = &[
     (Mutant::LeaseRelative, Mode::Play, &["S4"]),
     (Mutant::LapsedLeaseRenewed, Mode::Play, &["S7"]),
     (Mutant::RefusalIgnored, Mode::Play, &["S7"]),
+    (Mutant::RefusedLeaseAdopted, Mode::AdoptRefused, &["S7"]),
     (Mutant::LapseClosesNothing, Mode::Play, &["S7"]),
     (Mutant::GenerationReused, Mode::Play, &["S7"]),
+    (Mutant::LatchOff, Mode::RenewLate, &["S7", "S8"]),
     (Mutant::CarrierLossIgnored, Mode::LoseCarrier, &["L1"]),
     (Mutant::ReleaseWithoutHeir, Mode::LoseCarrier, &["L1"]),
     (Mutant::DrainForgotten, Mode::HandOver, &["L3"]),
@@ -76,8 +78,10 @@ const CASES: &[Case] = &[
     (Mutant::ConsentBeforeClosing, Mode::StopInHandover, &["S8"]),
     (Mutant::LowEpochConsented, Mode::Play, &["S2", "S8"]),
     (Mutant::StaleConsentCounts, Mode::ConsentLate, &["S8"]),
+    (Mutant::HoldIgnored, Mode::HandOver, &["L2"]),
     (Mutant::NoRightOfWay, Mode::Prefer, &["prefer"]),
     (Mutant::PreemptsAtOnce, Mode::Prefer, &["prefer"]),
+    (Mutant::BlindStartConsents, Mode::RestartBlind, &["S8"]),
     (Mutant::RowsSentOnce, Mode::Play, &["L5", "S8"]),
     (Mutant::FormerAckCounts, Mode::Play, &["L5", "S8"]),
     (Mutant::RowGapsIgnored, Mode::Play, &["S8", "S2", "L5"]),
@@ -87,41 +91,30 @@ const CASES: &[Case] = &[
     (Mutant::VetoIgnored, Mode::Play, &["S8"]),
     (Mutant::VetoUnlimited, Mode::ForgeAnswers, &["S6"]),
     (Mutant::OneProbeEnough, Mode::Restart, &["L2"]),
+    (Mutant::AnyAddressProbed, Mode::ServeOne, &["S8"]),
     (Mutant::IsolatedTakesOver, Mode::Play, &["S8"]),
     (Mutant::IsolationUnlimited, Mode::FallSilent, &["S6"]),
     (Mutant::IsolatedProbesCount, Mode::LooseCable, &["S8"]),
     (Mutant::RefusedIsGoodbye, Mode::Play, &["S8"]),
     (Mutant::GoodbyeIgnored, Mode::Leave, &["L1"]),
-    (Mutant::GoodbyeWhileOpen, Mode::Leave, &["S8"]),
     (Mutant::OldGoodbyeCounts, Mode::Play, &["S8", "node"]),
+    (Mutant::GoodbyeWhileOpen, Mode::Leave, &["S8"]),
     (Mutant::SegmentUnused, Mode::Play, &["S8", "L5"]),
     (Mutant::HigherEpochIgnored, Mode::Divide, &["S2", "S8"]),
     (Mutant::LowerEpochWins, Mode::Divide, &["S2", "S8", "L5"]),
+    (Mutant::DeafClaimIgnored, Mode::GoUnheard, &["S8"]),
     (Mutant::DeafRivalOutlasted, Mode::Play, &["S8"]),
     (Mutant::DeafNotTold, Mode::Play, &["S8", "L5"]),
     (Mutant::TagNotChecked, Mode::Play, &["S6"]),
     (Mutant::ReplayWindowOff, Mode::Play, &["S6"]),
     (Mutant::EchoNotRequired, Mode::Play, &["S6"]),
     (Mutant::ProofNotRequired, Mode::Play, &["S6"]),
+    (Mutant::OvertakenBelieved, Mode::GoodbyeOvertakes, &["L1"]),
 ];
 
 /// Rules whose absence no run has noticed yet, each with why. They are known to be unproven here.
-const UNNOTICED: [(Mutant, &str); 8] = [
-    (
-        Mutant::RefusedLeaseAdopted,
-        "needs a renewal written late, and an agent killed before it is told of the refusal",
-    ),
-    (Mutant::LatchOff, "the instant between a late write and the next event is not looked at"),
-    (Mutant::HoldIgnored, "the claims that it prevents cross, and the next rows settle them"),
-    (Mutant::AnyAddressProbed, "needs many groups that nobody serves beside one that is served"),
-    (
-        Mutant::BlindStartConsents,
-        "needs a claim before the gate of the former life is found; noticed on some seeds only",
-    ),
-    (Mutant::OvertakenBelieved, "needs wires that overtake at the moment a word changes; noticed on some seeds only"),
-    (Mutant::ConsentsCross, "the higher of two epochs that are consented to wins, so one opens all the same"),
-    (Mutant::DeafClaimIgnored, "the rule about a rival that stays deaf ends it within the bound"),
-];
+const UNNOTICED: [(Mutant, &str); 1] =
+    [(Mutant::ConsentsCross, "the higher of two epochs that are consented to wins, so one opens all the same")];
 
 /// Seeds after which a mutant counts as surviving.
 const LIMIT: u64 = 2_000;
@@ -133,6 +126,11 @@ fn every_mutant_has_its_case() {
             + UNNOTICED.iter().filter(|(other, why)| other == mutant && !why.is_empty()).count();
         assert_eq!(cases, 1, "{mutant:?}");
     }
+}
+
+/// What stands before the colon of a story; whoever asks for a deadline that has passed breaks no promise by its name.
+fn rule(story: &str) -> &str {
+    story.split_once(':').map_or("progress", |(rule, _)| rule)
 }
 
 /// With `VIPAIR_MUTANTS=FILE` the table of the documentation is written there.
@@ -147,8 +145,9 @@ fn every_mutant_is_killed_and_the_engine_passes_the_same_seeds() {
             survivors.push(format!("{mutant:?} survives {LIMIT} seeds of {mode:?}"));
             continue;
         };
-        table +=
-            &format!("| {mutant:?} | {what} | {mode:?} | {story} | {seeds} | {:.1} |\n", spent.as_secs_f64() * 1e3);
+        println!("{mutant:?} in {mode:?}: {story}");
+        let (rule, spent) = (rule(&story), spent.as_secs_f64() * 1e3);
+        table += &format!("| {mutant:?} | {what} | `{mode:?}` | {rule} | {seeds} | {spent:.1} |\n");
         if !killers.iter().any(|killer| story.starts_with(killer)) {
             survivors.push(format!("{mutant:?} is killed in {mode:?} by another rule: {story}"));
         }
@@ -157,7 +156,6 @@ fn every_mutant_is_killed_and_the_engine_passes_the_same_seeds() {
             None => needed.push((*mode, seeds)),
         }
     }
-    println!("{table}");
     if let Ok(file) = std::env::var("VIPAIR_MUTANTS") {
         std::fs::write(file, &table).unwrap();
     }

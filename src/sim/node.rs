@@ -4,7 +4,7 @@ use super::clock::{Clock, Real};
 use super::kernel::Kernel;
 use super::swarm::Plan;
 use crate::config::Timing;
-use crate::engine::{Action, Command, Engine, GroupState, Loaded};
+use crate::engine::{Action, Command, Durable, Engine, Loaded};
 use crate::types::{LinkId, MonoTime};
 use crate::wire::frame::Sighting;
 use std::time::Duration;
@@ -47,9 +47,9 @@ pub struct Disk {
     pub fails: bool,
     pub latency: Duration,
     /// The newest state that the process wants there.
-    pub wanted: Option<(u64, Vec<GroupState>)>,
+    pub wanted: Option<(u64, Durable)>,
     /// What is being written.
-    pub writing: Option<Vec<GroupState>>,
+    pub writing: Option<Durable>,
 }
 
 /// An interface of a machine.

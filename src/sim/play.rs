@@ -48,6 +48,18 @@ pub enum Mode {
     ConsentLate,
     /// A cable holds now and then (S8)
     LooseCable,
+    /// A goodbye overtakes what was said before (L1)
+    GoodbyeOvertakes,
+    /// One of many groups is served when its agent dies (S8)
+    ServeOne,
+    /// A standby hears nothing and is heard (S8)
+    GoUnheard,
+    /// A lease is renewed after it has run out (S7, S8)
+    RenewLate,
+    /// An agent finds a lease that its gate has refused (S7)
+    AdoptRefused,
+    /// An agent is restarted and finds its gate late (S8)
+    RestartBlind,
 }
 
 /// What came of a run.
@@ -120,6 +132,12 @@ fn act(sim: &mut Sim, mode: Mode) {
         Mode::StopInHandover => directed::stop_in_handover,
         Mode::ConsentLate => directed::consent_late,
         Mode::LooseCable => directed::loose_cable,
+        Mode::GoodbyeOvertakes => directed::goodbye_overtakes,
+        Mode::ServeOne => directed::serve_one,
+        Mode::GoUnheard => directed::go_unheard,
+        Mode::RenewLate => directed::renew_late,
+        Mode::AdoptRefused => directed::adopt_refused,
+        Mode::RestartBlind => directed::restart_blind,
     };
     calm(sim);
     directed(sim);

@@ -10,6 +10,7 @@ use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::wire::auth::Reject;
 use crate::wire::pulse::{self, Header, Role, Row, Rows};
 use crate::wire::session::{Sessions, Verdict};
+use crate::wire::table::Admission;
 
 impl Voter {
     pub(super) fn read<'b>(&self, bytes: &'b [u8]) -> Result<(Header, Rows<'b>), Reject> {
@@ -100,7 +101,7 @@ impl Voter {
     }
 
     fn take_rows(&mut self, node: usize, header: &Header, rows: Rows<'_>, out: &mut Output) {
-        if !self.nodes[node].copy.admit(header, Mutants::NONE) {
+        if self.nodes[node].copy.admit(header, Mutants::NONE) != Admission::Told {
             return;
         }
         for row in rows {

@@ -52,6 +52,18 @@ impl Excerpt {
     }
 }
 
+/// What the rows of a datagram are good for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// Nothing: they are old, or something before them is missing.
+    Refused,
+    /// Their sender has not heard yet that its table is to be told anew. What they say of groups that it has told us of
+    /// before is true all the same; they do not make the table whole.
+    Known,
+    /// They connect to what is here.
+    Told,
+}
+
 /// Somebody else's table, as far as it has been told. Rows stand where the receiver's own groups stand.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct TableCopy {
@@ -110,16 +122,19 @@ impl TableCopy {
         self.told.resize(groups, false);
     }
 
-    /// Takes note of the versions in a datagram; true if its rows connect to what is here, and are to be taken now.
-    pub fn admit(&mut self, header: &Header, mutants: Mutants) -> bool {
-        let wanted = header.table_version >= self.newest && header.echo_counter >= self.fetch;
+    /// Takes note of the versions in a datagram, and says what its rows are good for.
+    pub fn admit(&mut self, header: &Header, mutants: Mutants) -> Admission {
+        let newest = header.table_version >= self.newest;
         self.newest = self.newest.max(header.table_version);
         let gap = header.base_version > self.have && !mutants.is_on(Mutant::RowGapsIgnored);
-        let admitted = wanted && !gap && header.upto_version > self.have;
-        if admitted {
-            self.have = header.upto_version;
+        if !newest || gap || header.upto_version <= self.have {
+            return Admission::Refused;
         }
-        admitted
+        if header.echo_counter < self.fetch {
+            return Admission::Known;
+        }
+        self.have = header.upto_version;
+        Admission::Told
     }
 
     /// Notes a row; true if it says something new.
@@ -128,7 +143,12 @@ impl TableCopy {
         self.rows[at].replace(row) != Some(row)
     }
 
-    /// After the rows of an admitted datagram: groups that a whole table does not name do not exist there any more.
+    /// Notes a row that is [`Admission::Known`]; true if it says something new.
+    pub fn take_known(&mut self, at: usize, row: Row) -> bool {
+        self.rows[at].is_some() && self.rows[at].replace(row) != Some(row)
+    }
+
+    /// After the rows of a datagram that told us something: groups that a whole table does not name do not exist there any more.
     pub fn settle(&mut self) {
         if self.is_complete() {
             for (row, _) in self.rows.iter_mut().zip(&self.told).filter(|(_, told)| !**told) {

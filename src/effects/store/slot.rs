@@ -1,14 +1,16 @@
 //! One slot of the store: a state and the number of its writing, as bytes that prove that they are whole.
 //!
 //! Layout, network byte order: magic (8), format (4), sequence (8), length of the payload (4), payload, SHA-256 of all
-//! of that (32), zeros up to a multiple of [`BLOCK`]. Payload: node (1), cluster (8), number of groups (2), and for
-//! each group key, seen, reserve and held (8 each) and one byte of flags (bit 0: paused).
+//! of that (32), zeros up to a multiple of [`BLOCK`]. Payload: node (1), cluster (8), lease in µs (4, 0: not known), number
+//! of groups (2), and for each group key, seen, reserve and held (8 each) and one byte of flags (bit 0: paused). Format 1,
+//! which is still read, has no lease.
 //! Never does: touch a file. Bytes that are not a whole slot give the reason, never a panic.
 
 use super::State;
 use crate::engine::GroupState;
 use crate::types::{Epoch, GroupKey, NodeId};
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 
 /// Slots grow in steps of this many bytes, so that rewriting one needs no new space on the disk.
 pub(super) const BLOCK: usize = 4096;
@@ -16,9 +18,11 @@ pub(super) const BLOCK: usize = 4096;
 pub(super) const MAX_SLOT: usize = 4 << 20;
 
 const MAGIC: &[u8; 8] = b"vipairS\n";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The format of versions that did not write the lease down.
+const WITHOUT_LEASE: u32 = 1;
 const HEADER: usize = 24;
-const PAYLOAD_HEADER: usize = 11;
+const PAYLOAD_HEADER: usize = 15;
 const GROUP: usize = 33;
 const DIGEST: usize = 32;
 const PAUSED: u8 = 1;
@@ -35,7 +39,7 @@ pub(crate) enum SlotError {
 /// The bytes of a slot.
 ///
 /// # Errors
-/// When there are more groups than a number of two bytes can count.
+/// When there are more groups than a number of two bytes can count, or the lease is out of all bounds.
 pub(crate) fn encode(sequence: u64, state: &State) -> Result<Vec<u8>, &'static str> {
     let count = u16::try_from(state.groups.len()).map_err(|_| "more than 65,535 groups")?;
     let length = PAYLOAD_HEADER + GROUP * state.groups.len();
@@ -46,6 +50,9 @@ pub(crate) fn encode(sequence: u64, state: &State) -> Result<Vec<u8>, &'static s
     bytes.extend(u32::try_from(length).map_err(|_| "too long")?.to_be_bytes());
     bytes.push(state.node.0);
     bytes.extend(state.cluster.to_be_bytes());
+    // A little more than it is does no harm.
+    let lease = state.lease.unwrap_or_default().as_nanos().div_ceil(1000);
+    bytes.extend(u32::try_from(lease).map_err(|_| "a lease of more than an hour")?.to_be_bytes());
     bytes.extend(count.to_be_bytes());
     for group in &state.groups {
         for number in [group.key.0, group.seen.0, group.reserve.0, group.held.0] {
@@ -78,16 +85,18 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(u64, State), SlotError> {
     if Sha256::digest(covered).as_slice() != digest {
         return Err(SlotError::Damaged("its checksum does not fit"));
     }
-    if format != FORMAT {
+    if format != FORMAT && format != WITHOUT_LEASE {
         return Err(SlotError::Format(format));
     }
-    Ok((sequence, payload(&covered[HEADER..])?))
+    Ok((sequence, payload(&covered[HEADER..], format)?))
 }
 
-fn payload(bytes: &[u8]) -> Result<State, SlotError> {
+fn payload(bytes: &[u8], format: u32) -> Result<State, SlotError> {
     let mut reader = Reader(bytes);
     let [node] = reader.take()?;
     let cluster = reader.number()?;
+    let lease_us = if format == WITHOUT_LEASE { 0 } else { u32::from_be_bytes(reader.take()?) };
+    let lease = (lease_us != 0).then(|| Duration::from_micros(lease_us.into()));
     let count = u16::from_be_bytes(reader.take()?);
     let mut groups = Vec::with_capacity(usize::from(count));
     for _ in 0..count {
@@ -99,7 +108,7 @@ fn payload(bytes: &[u8]) -> Result<State, SlotError> {
             paused: reader.take::<1>()?[0] & PAUSED != 0,
         });
     }
-    Ok(State { node: NodeId(node), cluster, groups })
+    Ok(State { node: NodeId(node), cluster, lease, groups })
 }
 
 struct Reader<'a>(&'a [u8]);

@@ -20,7 +20,8 @@ fn state(number: u64) -> State {
         held: Epoch::NONE,
         paused: number.is_multiple_of(2),
     };
-    State { node: NODE, cluster: CLUSTER, groups: vec![group(7), group(8)] }
+    let lease = Some(Duration::from_millis(250 + number));
+    State { node: NODE, cluster: CLUSTER, lease, groups: vec![group(7), group(8)] }
 }
 
 fn dir() -> TempDir {
@@ -108,8 +109,10 @@ proptest::proptest! {
     #[test]
     fn random_bytes_are_no_slot(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
         proptest::prop_assert!(slot::decode(&bytes).is_err());
-        let framed = [b"vipairS\n\0\0\0\x01".as_slice(), &bytes].concat();
-        proptest::prop_assert!(slot::decode(&framed).is_err());
+        for format in 1..=2 {
+            let framed = [b"vipairS\n\0\0\0".as_slice(), &[format], &bytes].concat();
+            proptest::prop_assert!(slot::decode(&framed).is_err());
+        }
     }
 }
 
@@ -226,12 +229,36 @@ fn a_state_of_another_node_or_cluster_is_refused_in_clear_words() {
 fn a_state_of_a_newer_program_is_kept_and_refused() {
     let dir = dir();
     let mut bytes = slot::encode(1, &state(1)).unwrap();
-    bytes[11] = 2;
-    let end = 24 + 11 + 2 * 33;
+    bytes[11] = 3;
+    let end = 24 + 15 + 2 * 33;
     let digest = Sha256::digest(&bytes[..end]);
     bytes[end..end + 32].copy_from_slice(&digest);
     fs::write(dir.path().join("state.a"), bytes).unwrap();
-    assert!(matches!(refusal(dir.path()), StoreError::Format { format: 2, .. }));
+    assert!(matches!(refusal(dir.path()), StoreError::Format { format: 3, .. }));
+}
+
+#[test]
+fn a_state_of_an_earlier_program_is_read_and_its_lease_is_not_known() {
+    let dir = dir();
+    let mut bytes = slot::encode(1, &state(1)).unwrap()[..24 + 15 + 2 * 33].to_vec();
+    // Format 1: the payload has no lease after the cluster.
+    bytes[11] = 1;
+    bytes.drain(24 + 9..24 + 13);
+    let length = u32::try_from(11 + 2 * 33).unwrap();
+    bytes[20..24].copy_from_slice(&length.to_be_bytes());
+    let digest = Sha256::digest(&bytes);
+    bytes.extend(digest);
+    fs::write(dir.path().join("state.a"), bytes).unwrap();
+    let Loaded::State { state: found, .. } = load(dir.path()) else { panic!("it is whole") };
+    assert_eq!(found, State { lease: None, ..state(1) });
+}
+
+#[test]
+fn a_lease_is_never_written_shorter_than_it_is() {
+    let lease = Some(Duration::from_nanos(250_000_001));
+    let slot = slot::encode(1, &State { lease, ..state(1) }).unwrap();
+    let (_, found) = slot::decode(&slot).unwrap();
+    assert!(found.lease >= lease, "{:?}", found.lease);
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn a_group_that_returns_goes_on_above_its_old_epochs() {
     reload_both(&mut world, &[0]);
     world.run(Duration::from_secs(1));
     let disk = world.nodes[0].disk.clone().unwrap();
-    assert!(disk.iter().any(|state| state.held == last), "the disk still knows");
+    assert!(disk.groups.iter().any(|state| state.held == last), "the disk still knows");
     reload_both(&mut world, &[0, 1]);
     world.run(Duration::from_secs(1));
     let now = world.answering_for(1);

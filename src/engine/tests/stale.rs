@@ -126,3 +126,48 @@ fn fast_asking_outlasts_a_dead_agents_lease_and_every_probe_that_may_be_needed()
         assert!(timing.patience.asking >= timing.lease + timing.probe * 35, "{profile:?}");
     }
 }
+
+/// The last that a node has said on a cut link reaches its peer now.
+fn deliver_late(world: &mut World, from: usize, lost: usize) {
+    let (_, link, bytes) = world.lost[lost].clone();
+    world.handle(1 - from, Event::Datagram { link, bytes: &bytes });
+}
+
+// S6, S8: somebody holds a goodbye back until its sender has the group again.
+#[test]
+fn a_goodbye_that_was_long_on_its_way_opens_nothing() {
+    let mut world = settled(Profile::Fast);
+    world.facts(1, false);
+    cut_links(&mut world);
+    world.command(0, 7, Command::Stop);
+    world.run(ms(100));
+    assert!(world.nodes[0].exited);
+    let goodbye = world.lost.iter().rposition(|(to, ..)| *to == 1).unwrap();
+    world.start(0);
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.answering(), [0]);
+    world.facts(1, true);
+    world.traffic();
+    deliver_late(&mut world, 0, goodbye);
+    world.run(ms(500));
+    assert_eq!((world.answering(), world.both), (vec![0], 0));
+}
+
+// The same for a consent.
+#[test]
+fn a_consent_that_was_long_on_its_way_opens_nothing() {
+    let mut world = settled(Profile::Fast);
+    cut_links(&mut world);
+    world.facts(0, false);
+    world.facts(1, false);
+    world.run(ms(30));
+    let consent = world.lost.iter().rposition(|(to, ..)| *to == 1).unwrap();
+    world.facts(0, true);
+    world.traffic();
+    world.run_until_answered_by(0, Duration::from_secs(2));
+    world.facts(1, true);
+    world.traffic();
+    deliver_late(&mut world, 0, consent);
+    world.run(ms(500));
+    assert_eq!((world.answering(), world.both), (vec![0], 0));
+}

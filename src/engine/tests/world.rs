@@ -1,7 +1,7 @@
 //! Two nodes, two links, one segment, one clock that moves only when told.
 
 use crate::config::{Profile, Timing};
-use crate::engine::{Action, Actions, Cause, Command, Engine, Event, GroupState, InterfaceFacts, Notice, Outcome};
+use crate::engine::{Action, Actions, Command, Durable, Engine, Event, InterfaceFacts, Notice, Outcome};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
 use crate::wire::frame::Sighting;
 use crate::wire::pulse::Role;
@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+mod ask;
 mod kernel;
 mod reload;
 mod setup;
@@ -36,7 +37,7 @@ pub fn vip(group: usize) -> Vip {
 enum Due {
     Datagram { to: usize, link: LinkId, bytes: Vec<u8> },
     Sighting { to: usize, sighting: Sighting },
-    Stored { to: usize, version: u64, state: Vec<GroupState> },
+    Stored { to: usize, version: u64, state: Durable },
     ToWitness { from: usize, witness: usize, bytes: Vec<u8> },
     WitnessStored { at: usize, life: u64, version: u64, memory: crate::voter::Memory },
 }
@@ -44,7 +45,7 @@ enum Due {
 pub struct Node {
     pub engine: Option<Engine>,
     pub kernel: Kernel,
-    pub disk: Option<Vec<GroupState>>,
+    pub disk: Option<Durable>,
     pub disk_works: bool,
     /// A stopped process: events wait.
     pub stopped: bool,
@@ -80,6 +81,8 @@ pub struct World {
     pub off_segment: [bool; 2],
     /// A bystander on the segment who answers for 10.0.0.254.
     pub bystander: bool,
+    /// What was lost on cut links: by receiver.
+    pub lost: Vec<(usize, LinkId, Vec<u8>)>,
     /// Instants at which both answered.
     pub both: usize,
     pub highest: BTreeMap<GroupId, Epoch>,
@@ -121,6 +124,7 @@ impl World {
             cut: Vec::new(),
             off_segment: [false; 2],
             bystander: true,
+            lost: Vec::new(),
             both: 0,
             highest: BTreeMap::new(),
             due: BTreeMap::new(),
@@ -138,10 +142,15 @@ impl World {
 
     /// As it really is: the peer is heard before the gate has been found.
     pub fn start_slowly(&mut self, at: usize, pause: Duration) {
-        self.begin(at);
-        self.open_links(at);
+        self.start_blind(at);
         self.run(pause);
         self.find_gate(at, true);
+    }
+
+    /// Starts an agent that does not find its gate.
+    pub fn start_blind(&mut self, at: usize) {
+        self.begin(at);
+        self.open_links(at);
     }
 
     fn begin(&mut self, at: usize) {
@@ -233,9 +242,11 @@ impl World {
                 let segment = matches!(link.path, LinkPath::Segment(_));
                 let cut =
                     self.cut.contains(&(at, link.path)) || (segment && (self.off_segment[0] || self.off_segment[1]));
-                if !cut {
-                    let link = LinkId { peer: id(at), path: link.path };
-                    self.later(Due::Datagram { to: 1 - at, link, bytes: bytes[range.clone()].to_vec() }, LATENCY);
+                let (link, bytes) = (LinkId { peer: id(at), path: link.path }, bytes[range.clone()].to_vec());
+                if cut {
+                    self.lost.push((1 - at, link, bytes));
+                } else {
+                    self.later(Due::Datagram { to: 1 - at, link, bytes }, LATENCY);
                 }
             }
             Action::Gate(gate) => self.change_gate(at, *gate),
@@ -336,39 +347,6 @@ impl World {
             self.both += usize::from(answering > 1);
         }
         self.judge_votes();
-    }
-
-    pub fn role(&self, at: usize) -> Role {
-        self.nodes[at].engine.as_ref().unwrap().report(self.now).groups[0].role
-    }
-
-    pub fn answering(&self) -> Vec<usize> {
-        (0..2).filter(|&at| self.nodes[at].kernel.answers(GroupId(0), self.now)).collect()
-    }
-
-    /// Who answers for another of the world's groups.
-    pub fn answering_for(&self, number: u16) -> Vec<usize> {
-        (0..2).filter(|&at| self.nodes[at].kernel.answers(GroupId(number), self.now)).collect()
-    }
-
-    pub fn changes(&self, at: usize) -> Vec<(Role, Cause)> {
-        let role = |(_, notice): &(MonoTime, Notice)| match notice {
-            Notice::Role { to, cause, .. } => Some((*to, *cause)),
-            _ => None,
-        };
-        self.nodes[at].notices.iter().filter_map(role).collect()
-    }
-
-    /// Runs until somebody other than `than` answers for group 0; how long it took.
-    pub fn run_until_answered_by(&mut self, who: usize, limit: Duration) -> Duration {
-        let start = self.now;
-        while self.now.since(start) < limit {
-            if self.answering() == [who] {
-                return self.now.since(start);
-            }
-            self.run(Duration::from_micros(100));
-        }
-        panic!("node {who} does not answer after {limit:?}: {:#?}", (self.changes(0), self.changes(1)));
     }
 }
 

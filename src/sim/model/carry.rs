@@ -3,7 +3,7 @@
 use super::rules;
 use super::shape::{GROUP, PATHS, Plant, SEGMENT, Shape, id, mac, vip};
 use super::state::{Flight, Freight, Node, State};
-use crate::engine::{Action, GateAction, GroupState, Loaded, Words};
+use crate::engine::{Action, Durable, GateAction, GroupState, Loaded, Words};
 use crate::mutant::Mutant;
 use crate::types::{Epoch, LinkId, LinkPath, MonoTime};
 use crate::wire::auth::{PREFIX_SIZE, TAG_SIZE};
@@ -188,17 +188,17 @@ impl Shape {
     }
 
     /// The disk has it. What is durable never falls.
-    pub fn write(&self, state: &mut State, at: usize, content: &[GroupState]) {
+    pub fn write(&self, state: &mut State, at: usize, content: &Durable) {
         let node = Arc::make_mut(&mut state.nodes[at]);
         if let Loaded::State(before) = &node.disk {
             let falls = |(old, new): (&GroupState, &GroupState)| {
                 new.seen < old.seen || new.held < old.held || new.reserve < old.reserve
             };
-            if before.iter().zip(content).any(falls) {
+            if before.groups.iter().zip(&content.groups).any(falls) {
                 state.broken = state.broken.or(Some(rules::S2));
             }
         }
-        node.disk = Loaded::State(content.to_vec());
+        node.disk = Loaded::State(content.clone());
     }
 
     /// What must hold between two events of a process: its gate is as its engine thinks.

@@ -2,7 +2,7 @@
 
 use super::rules::Ghost;
 use super::shape::{PATHS, instant};
-use crate::engine::{Action, Engine, GroupState, Loaded, Words};
+use crate::engine::{Action, Durable, Engine, Loaded, Words};
 use crate::types::{Epoch, MonoTime};
 use crate::wire::frame::Sighting;
 use crate::wire::pulse::{Header, Row};
@@ -151,7 +151,7 @@ impl Node {
         words.epochs(&[open.unwrap_or(Epoch::NONE), *used, *told]);
         match disk {
             Loaded::Fresh => words.plain(0),
-            Loaded::State(states) => words.list(states, |words, state| state.tell(words)),
+            Loaded::State(state) => state.tell(words),
             Loaded::Damaged => words.plain(u64::MAX),
         }
         words.option(engine.as_ref(), |words, engine| engine.tell(now, words));
@@ -177,7 +177,7 @@ impl Pause {
 pub enum Freight {
     Pulse { path: usize, bytes: Vec<u8>, header: Header, rows: Vec<Row> },
     Seen(Sighting),
-    Stored { life: u8, version: u64, state: Vec<GroupState> },
+    Stored { life: u8, version: u64, state: Durable },
 }
 
 /// Something on its way to a node. It must arrive in the instant in which it may.
@@ -227,7 +227,7 @@ impl Flight {
                 if let Some(engine) = engine {
                     engine.tell_version(*version, words);
                 }
-                words.list(state, |words, state| state.tell(words));
+                state.tell(words);
             }
         }
     }

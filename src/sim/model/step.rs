@@ -226,7 +226,7 @@ impl Shape {
         node.engine = None;
         node.pause = None;
         node.told = match &node.disk {
-            Loaded::State(states) => states[0].seen.max(states[0].held),
+            Loaded::State(state) => state.groups[0].seen.max(state.groups[0].held),
             Loaded::Fresh | Loaded::Damaged => Epoch::NONE,
         };
     }

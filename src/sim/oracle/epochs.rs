@@ -1,15 +1,15 @@
 //! S2: an epoch never has two holders, what is durable never falls, and nobody opens below what it was told.
 
 use super::{Oracle, Seen};
-use crate::engine::{GroupState, Loaded};
+use crate::engine::{Durable, Loaded};
 use crate::sim::names::{group_of_key, id};
 use crate::types::Epoch;
 
 /// What a process will know when it starts: what the disk says.
 pub(super) fn forget(seen: &mut Seen, disk: &Loaded) {
     seen.told.fill(Epoch::NONE);
-    if let Loaded::State(states) = disk {
-        for state in states {
+    if let Loaded::State(state) = disk {
+        for state in &state.groups {
             seen.told[group_of_key(state.key)] = state.seen.max(state.held);
         }
     }
@@ -17,10 +17,10 @@ pub(super) fn forget(seen: &mut Seen, disk: &Loaded) {
 
 impl Oracle {
     /// What is durable never falls.
-    pub fn durable(&mut self, at: usize, before: &Loaded, after: &[GroupState]) {
+    pub fn durable(&mut self, at: usize, before: &Loaded, after: &Durable) {
         let Loaded::State(before) = before else { return };
-        for new in after {
-            let Some(old) = before.iter().find(|old| old.key == new.key) else { continue };
+        for new in &after.groups {
+            let Some(old) = before.groups.iter().find(|old| old.key == new.key) else { continue };
             // A reservation that nothing came of may be forgotten; one that was used must be known as held.
             let used = self.seen[at].used[group_of_key(new.key)];
             let lost = new.reserve < old.reserve && used >= old.reserve && new.held < old.reserve;

@@ -2,7 +2,7 @@
 
 use super::Oracle;
 use crate::config::Profile;
-use crate::engine::GateAction;
+use crate::engine::{GateAction, Loaded};
 use crate::mutant::Mutant;
 use crate::sim::world::Sim;
 use crate::types::{Epoch, InterfaceId, MonoTime};
@@ -60,11 +60,20 @@ impl Oracle {
         let until = if relative { local + until.since(decided) } else { until };
         sim.nodes[at].kernel.gates[interface].until = until;
         let gate = sim.nodes[at].kernel.gates[interface];
+        let known = match &sim.nodes[at].disk.content {
+            Loaded::State(state) => state.lease,
+            Loaded::Fresh | Loaded::Damaged => None,
+        };
+        let open = (0..sim.plan.groups.len())
+            .any(|group| sim.plan.groups[group].interface == interface && sim.nodes[at].kernel.is_open(group));
+        let unknown = open && known.is_some_and(|known| until > decided + known);
         let again = gate.is_live(local) && sim.oracle.seen[at].turned_away[interface] == gate.generation;
         sim.oracle.hold(!again, || format!("S7: a lapsed lease of node {at} is renewed, and answers again"));
         sim.oracle.hold(until <= decided + lease && until <= local + lease, || {
             format!("S4: a lease of node {at} is counted from later than its wake-up: {until:?}, {decided:?}")
         });
+        sim.oracle
+            .hold(!unknown, || format!("S7: node {at} is open for longer than {known:?}, which its disk knows"));
     }
 
     fn open_gate(sim: &mut Sim, at: usize, group: usize, epoch: Epoch, decided: MonoTime) {

@@ -6,25 +6,36 @@ use crate::sim::world::Sim;
 /// True if each group that somebody may have is answered by exactly one node.
 pub fn is_settled(sim: &Sim) -> bool {
     (0..sim.plan.groups.len()).all(|group| {
-        let wanted = usize::from((0..sim.nodes.len()).any(|at| may_have(sim, at, group)));
-        sim.answering(group).len() == wanted
+        let nodes = || (0..sim.nodes.len()).filter(|&at| may_have(sim, at, group));
+        let answering = sim.answering(group).len();
+        if nodes().any(|at| !is_held_up(sim, at, group)) {
+            answering == 1
+        } else {
+            answering <= nodes().count().min(1)
+        }
     })
 }
 
-/// True if nothing keeps a node from having a group but what the others do.
+/// True if nothing but what the others do keeps a node from having a group for good.
 fn may_have(sim: &Sim, at: usize, group: usize) -> bool {
     let node: &Node = &sim.nodes[at];
     let (Some(engine), Some(place)) = (&node.engine, node.places[group]) else { return false };
     let view = engine.view_group(place);
     // S7: with its state lost, a node owns nothing until every peer has told it what it knows.
-    let alone = sim.others(at).any(|other| !sim.nodes[other].is_running());
-    // S6: a neighbour that is gone for good holds a takeover up for ten minutes; a peer that was never heard looks like one.
+    node.is_running() && !view.paused && !(view.state_damaged && is_alone(sim, at))
+}
+
+/// S6: a neighbour that is gone for good holds a takeover up for ten minutes; a peer that was never heard looks like
+/// one. It takes nothing from a node that has the group already.
+fn is_held_up(sim: &Sim, at: usize, group: usize) -> bool {
     let interface = sim.plan.groups[group].interface;
     let empty = sim.hosts.iter().all(|host| host.plan.interface != interface);
-    node.is_running()
-        && !view.paused
-        && !(view.state_damaged && alone)
-        && !(alone && empty && engine.view_neighbours(interface) > 0)
+    let known = sim.nodes[at].engine.as_ref().is_some_and(|engine| engine.view_neighbours(interface) > 0);
+    is_alone(sim, at) && empty && known
+}
+
+fn is_alone(sim: &Sim, at: usize) -> bool {
+    sim.others(at).any(|other| !sim.nodes[other].is_running())
 }
 
 /// How things stand, for people.

@@ -1,7 +1,7 @@
 //! Every rule of the oracle fires on a violation that is planted, and on that one.
 
 use super::Oracle;
-use crate::engine::{Action, Cause, Command, Event, GateAction, GroupState, Loaded, Notice};
+use crate::engine::{Action, Cause, Command, Durable, Event, GateAction, GroupState, Loaded, Notice};
 use crate::mutant::Mutants;
 use crate::sim::Want;
 use crate::sim::clock::Real;
@@ -141,7 +141,8 @@ fn rules_about_epochs_fire() {
             held: Epoch::NONE,
             paused: false,
         };
-        scene.sim.oracle.durable(0, &Loaded::State(vec![state(5)]), &[state(4)]);
+        let durable = |counter| Durable { lease: None, groups: vec![state(counter)] };
+        scene.sim.oracle.durable(0, &Loaded::State(durable(5)), &durable(4));
     });
     fires("on consent of node", |scene| {
         let epoch = scene.sim.nodes[scene.active].kernel.open[G];
@@ -160,6 +161,14 @@ fn rules_about_the_gate_and_its_lease_fire() {
         let (interface, lease) = (interface_id(scene.interface()), scene.sim.plan.timing().lease);
         let until = scene.sim.local(0) + lease + ms(1);
         scene.gate(0, GateAction::Renew { interface, until }, true);
+    });
+    fires("which its disk knows", |scene| {
+        let (at, interface) = (scene.active, interface_id(scene.interface()));
+        let lease = scene.sim.plan.timing().lease;
+        let Loaded::State(state) = &mut scene.sim.nodes[at].disk.content else { panic!("it has opened") };
+        state.lease = Some(lease - ms(1));
+        let until = scene.sim.local(at) + lease;
+        scene.gate(at, GateAction::Renew { interface, until }, true);
     });
     fires("twice", |scene| {
         let at = scene.standby;

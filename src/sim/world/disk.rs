@@ -1,7 +1,7 @@
 //! The disks: slow, failing, torn, and always with the newest state first.
 
 use super::{Due, Sim};
-use crate::engine::{Action, GroupState, Loaded};
+use crate::engine::{Action, Durable, Loaded};
 use crate::sim::names::ms;
 use crate::sim::node::Waiting;
 
@@ -48,7 +48,7 @@ impl Sim {
     }
 
     /// A state is on the disk.
-    pub(super) fn put(&mut self, at: usize, state: Vec<GroupState>) {
+    pub(super) fn put(&mut self, at: usize, state: Durable) {
         let disk = &mut self.nodes[at].disk;
         self.oracle.durable(at, &disk.content, &state);
         disk.former = std::mem::replace(&mut disk.content, Loaded::State(state));

@@ -99,34 +99,9 @@ impl Sim {
 
     /// Starts the agent of a node, and the machine first if it has no power.
     pub fn start(&mut self, at: usize) {
-        if !self.nodes[at].powered {
-            self.nodes[at].powered = true;
-            self.nodes[at].clock = self.draw_clock();
-        }
-        self.nodes[at].life += 1;
-        if self.reloads && self.faulty && self.random.chance(10) {
-            self.skew(at);
-            self.oracle.set_bounds(&self.nodes, &self.plan);
-        }
-        self.number_groups(at);
-        let setup = self.setup(at);
-        let local = self.local(at);
-        let node = &mut self.nodes[at];
-        node.engine = Some(Box::new(Engine::new(setup, local)));
-        node.exited = false;
-        node.pause = None;
-        node.trap = None;
-        node.disk.wanted = None;
-        node.disk.writing = None;
-        node.interfaces.iter_mut().for_each(|eth| eth.attached = None);
-        self.touched = true;
-        self.oracle.begin_life(at, local, self.nodes[at].config.timing);
-        self.oracle.disturb(at, self.now);
-        Oracle::begin_beliefs(self, at);
-        self.note(|sim| format!("node {at}: agent starts with {:?}", sim.nodes[at].disk.content));
+        let left = self.begin_process(at);
         // As it may be: links first and the gate found later, or all at once.
         // A lease that is longer than the listening time of the present file may be found after it.
-        let left = self.nodes[at].kernel.gates.iter().map(|gate| gate.until.since(local)).max().unwrap_or_default();
         let late = left.saturating_sub(self.nodes[at].config.timing.listen);
         let slow = self.faulty && (late > Duration::ZERO || self.random.chance(30));
         if slow {
@@ -152,6 +127,46 @@ impl Sim {
             self.take(at, Event::Anchor { interface, address, mac: Some(mac) });
         }
         self.set_wake(at);
+    }
+
+    /// The same, and the gates are found after `delay`.
+    pub fn start_blind(&mut self, at: usize, delay: Duration) {
+        self.begin_process(at);
+        self.open_links(at);
+        for interface in 0..self.plan.interfaces {
+            self.slow(at, Waiting::Attach(interface), delay);
+        }
+        self.set_wake(at);
+    }
+
+    /// The process is there and knows what its disk says. What is left of the leases that its former life had.
+    fn begin_process(&mut self, at: usize) -> Duration {
+        if !self.nodes[at].powered {
+            self.nodes[at].powered = true;
+            self.nodes[at].clock = self.draw_clock();
+        }
+        self.nodes[at].life += 1;
+        if self.reloads && self.faulty && self.random.chance(10) {
+            self.skew(at);
+            self.oracle.set_bounds(&self.nodes, &self.plan);
+        }
+        self.number_groups(at);
+        let setup = self.setup(at);
+        let local = self.local(at);
+        let node = &mut self.nodes[at];
+        node.engine = Some(Box::new(Engine::new(setup, local)));
+        node.exited = false;
+        node.pause = None;
+        node.trap = None;
+        node.disk.wanted = None;
+        node.disk.writing = None;
+        node.interfaces.iter_mut().for_each(|eth| eth.attached = None);
+        self.touched = true;
+        self.oracle.begin_life(at, local, self.nodes[at].config.timing);
+        self.oracle.disturb(at, self.now);
+        Oracle::begin_beliefs(self, at);
+        self.note(|sim| format!("node {at}: agent starts with {:?}", sim.nodes[at].disk.content));
+        self.nodes[at].kernel.gates.iter().map(|gate| gate.until.since(local)).max().unwrap_or_default()
     }
 
     fn open_links(&mut self, at: usize) {

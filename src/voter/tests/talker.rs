@@ -6,7 +6,7 @@ use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::voter::rules::ask;
 use crate::wire::pulse::{Digests, Flags, Header, Reason, Role, Row, decode, encode};
 use crate::wire::session::{Sessions, Verdict};
-use crate::wire::table::{Excerpt, TableCopy};
+use crate::wire::table::{Admission, Excerpt, TableCopy};
 use std::collections::VecDeque;
 
 /// So many datagrams are remembered. What echoes an older one grants nothing.
@@ -155,7 +155,7 @@ impl Talker {
             self.newest = Some((header.echo_counter, header.ack_version));
             self.acked = header.ack_version.min(self.table);
         }
-        if self.copy.admit(&header, Mutants::NONE) {
+        if self.copy.admit(&header, Mutants::NONE) == Admission::Told {
             for row in rows {
                 if let Some(at) = self.rows.iter().position(|(_, own)| own.group == row.group) {
                     self.copy.take(at, row);

@@ -66,40 +66,45 @@ fn an_excerpt_ends_where_the_datagram_is_full() {
 #[test]
 fn rows_that_do_not_connect_are_left() {
     let mut copy = TableCopy::new(1);
-    assert!(!copy.admit(&header(4, 2, 4), Mutants::NONE), "what lies between 0 and 2 is missing");
+    assert_eq!(
+        copy.admit(&header(4, 2, 4), Mutants::NONE),
+        Admission::Refused,
+        "what lies between 0 and 2 is missing"
+    );
     assert_eq!((copy.have(), copy.newest(), copy.is_complete()), (0, 4, false));
-    assert!(copy.admit(&header(4, 0, 3), Mutants::NONE));
+    assert_eq!(copy.admit(&header(4, 0, 3), Mutants::NONE), Admission::Told);
     assert!(!copy.is_complete());
-    assert!(!copy.admit(&header(4, 0, 3), Mutants::NONE), "nothing new in it");
-    assert!(!copy.admit(&header(3, 0, 3), Mutants::NONE), "from before");
-    assert!(copy.admit(&header(4, 3, 4), Mutants::NONE));
+    assert_eq!(copy.admit(&header(4, 0, 3), Mutants::NONE), Admission::Refused, "nothing new in it");
+    assert_eq!(copy.admit(&header(3, 0, 3), Mutants::NONE), Admission::Refused, "from before");
+    assert_eq!(copy.admit(&header(4, 3, 4), Mutants::NONE), Admission::Told);
     assert!(copy.is_complete());
 }
 
 #[test]
 fn a_table_that_is_fetched_counts_only_from_answers() {
     let mut copy = TableCopy::new(1);
-    assert!(copy.admit(&header(4, 0, 4), Mutants::NONE));
+    assert_eq!(copy.admit(&header(4, 0, 4), Mutants::NONE), Admission::Told);
     copy.fetch(6);
-    assert!(!copy.admit(&header(4, 0, 4), Mutants::NONE), "it echoes counter 5");
+    assert_eq!(copy.admit(&header(4, 0, 4), Mutants::NONE), Admission::Known, "it echoes counter 5");
+    assert!(!copy.is_complete());
     copy.fetch(5);
-    assert!(copy.admit(&header(4, 0, 4), Mutants::NONE));
+    assert_eq!(copy.admit(&header(4, 0, 4), Mutants::NONE), Admission::Told);
 }
 
 #[test]
 fn groups_that_a_whole_table_does_not_name_are_gone() {
     let mut copy = TableCopy::new(2);
-    assert!(copy.admit(&header(2, 0, 2), Mutants::NONE));
+    assert_eq!(copy.admit(&header(2, 0, 2), Mutants::NONE), Admission::Told);
     assert!(copy.take(0, row(1, 1)) && copy.take(1, row(2, 1)));
     assert!(!copy.take(1, row(2, 1)), "the same again is no news");
     copy.settle();
     copy.forget();
     assert!(copy.row(1).is_some(), "what was said last counts until the table is told anew");
-    assert!(copy.admit(&header(9, 0, 8), Mutants::NONE));
+    assert_eq!(copy.admit(&header(9, 0, 8), Mutants::NONE), Admission::Told);
     copy.take(0, row(1, 2));
     copy.settle();
     assert!(copy.row(1).is_some(), "not whole yet");
-    assert!(copy.admit(&header(9, 8, 9), Mutants::NONE));
+    assert_eq!(copy.admit(&header(9, 8, 9), Mutants::NONE), Admission::Told);
     copy.settle();
     assert_eq!((copy.row(0).is_some(), copy.row(1).is_some()), (true, false));
 }
@@ -163,7 +168,7 @@ proptest! {
                 }
                 Happening::Told { arrives } => {
                     excerpt.choose(acked, version, table.iter().map(|(version, _)| *version));
-                    if arrives && copy.admit(&header(version, acked, excerpt.upto()), Mutants::NONE) {
+                    if arrives && copy.admit(&header(version, acked, excerpt.upto()), Mutants::NONE) == Admission::Told {
                         excerpt.positions().for_each(|at| { copy.take(at, table[at].1); });
                         copy.settle();
                     }

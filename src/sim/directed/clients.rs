@@ -1,0 +1,52 @@
+//! What hosts on the segment find out, and when.
+
+use super::{active, scene};
+use crate::sim::clock::stretched;
+use crate::sim::names::ms;
+use crate::sim::world::Sim;
+use std::time::Duration;
+
+/// The hosts that have an entry of a group.
+fn hosts(sim: &Sim, group: usize) -> Vec<usize> {
+    (0..sim.hosts.len()).filter(|&host| sim.hosts[host].cache[group].is_some()).collect()
+}
+
+fn check_hosts(sim: &mut Sim, group: usize, node: usize, when: &str) {
+    for host in hosts(sim, group) {
+        let entry = sim.hosts[host].cache[group];
+        sim.oracle.hold(entry == Some(node), || format!("L4: host {host} sends to {entry:?} a second after {when}"));
+    }
+}
+
+// L4: who could not hear the first announcement hears the next.
+pub fn miss_first(sim: &mut Sim) {
+    let Some((group, gone, at)) = scene(sim) else { return };
+    sim.net.deafened.iter_mut().for_each(|host| host[at] = true);
+    sim.lose_power(gone, false);
+    let timing = sim.plan.timing();
+    sim.run(stretched(timing.silence + timing.probe * 2, timing.drift_ppm) + ms(100));
+    sim.net.deafened.iter_mut().for_each(|host| host[at] = false);
+    sim.run(Duration::from_secs(1));
+    check_hosts(sim, group, at, "it can hear the active again");
+}
+
+// S8, L4: when the two sides of a division hear each other again, the higher epoch stays and every host is told.
+pub fn divide(sim: &mut Sim) {
+    let Some((group, from, to)) = scene(sim) else { return };
+    let now = sim.now;
+    for wire in 0..sim.net.wires {
+        sim.net.set_cut(from, to, wire, true, now);
+        sim.net.set_cut(to, from, wire, true, now);
+    }
+    sim.net.deafened.iter_mut().for_each(|host| host[to] = true);
+    sim.touched = true;
+    // Longer than announcements are repeated after an opening.
+    sim.run(sim.plan.timing().silence * 2 + Duration::from_secs(8));
+    let now = sim.now;
+    sim.net.mend(now);
+    sim.touched = true;
+    sim.run(Duration::from_secs(1) + sim.plan.timing().pulse * 2);
+    let settled = active(sim, group) == Some(to);
+    sim.oracle.hold(settled, || format!("S8: group {group} is not at node {to} alone after a division"));
+    check_hosts(sim, group, to, "the division ended");
+}

@@ -1,0 +1,139 @@
+//! Groups that move by plan, and what goes wrong on the way.
+
+use super::{SLACK, active, alone, keep_one_link, order, scene};
+use crate::engine::Command;
+use crate::sim::names::{id, ms};
+use crate::sim::node::Waiting;
+use crate::sim::world::Sim;
+use std::time::Duration;
+
+// L3: a switch moves the group, at most lost pulses hold it up, connections are carried, and never do two answer.
+pub fn hand_over(sim: &mut Sim) {
+    let Some((group, from, to)) = scene(sim) else { return };
+    let timing = sim.plan.timing();
+    keep_one_link(sim);
+    sim.oracle.seen[from].carried[group] = Duration::ZERO;
+    let lost = [sim.random.below(3), sim.random.below(3)];
+    let asked = [from, to][sim.random.below(2)];
+    let before = sim.oracle.openings[group];
+    order(sim, asked, group, Command::Switch);
+    let wait = sim.random.span(Duration::from_micros(200));
+    sim.run(wait);
+    sim.net.drop_next[from] = lost[0];
+    sim.net.drop_next[to] = lost[1];
+    let bound = timing.pulse * 8 + SLACK;
+    let gap = timing.pulse * u32::try_from(lost[0] + lost[1]).unwrap_or(0) + timing.pulse / 2 + SLACK;
+    let (start, step) = (sim.now, Duration::from_micros(50));
+    let mut silent = Duration::ZERO;
+    while sim.now.since(start) < bound && active(sim, group) != Some(to) && !sim.has_failed() {
+        sim.run(step);
+        let answering = sim.answering(group).len();
+        silent += if answering == 0 { step } else { Duration::ZERO };
+        sim.oracle.hold(answering < 2, || format!("S8: two nodes answer for group {group} in a handover"));
+    }
+    let moved = active(sim, group) == Some(to);
+    let carried = sim.oracle.seen[from].carried[group];
+    sim.oracle.hold(moved, || format!("L3: a switch does not move group {group} within {bound:?}"));
+    sim.oracle.hold(silent <= gap, || format!("L3: nobody answers for group {group} for {silent:?} in a handover"));
+    sim.oracle.hold(carried >= ms(100), || format!("L3: node {from} carries no connections of group {group} on"));
+    // What was let go is not taken back because a word of it was lost.
+    let openings = sim.oracle.openings[group] - before;
+    sim.oracle.hold(openings <= 1, || format!("L2: lost pulses turn a handover of group {group} round"));
+}
+
+// L1: a goodbye says that the gates are closed, so nobody waits for a silence.
+pub fn leave(sim: &mut Sim) {
+    say_goodbye(sim, Duration::ZERO);
+}
+
+// L1: neither when something that was said before arrives after it.
+pub fn goodbye_overtakes(sim: &mut Sim) {
+    let way = sim.plan.timing().pulse / 2;
+    sim.net.delay[..sim.net.udp].fill(way);
+    sim.run(way * 2);
+    say_goodbye(sim, way);
+}
+
+/// An agent leaves, and `way` later, when all its words have arrived, the other is told to take a group that it kept
+/// closed until then.
+fn say_goodbye(sim: &mut Sim, way: Duration) {
+    let Some((group, from, to)) = scene(sim) else { return };
+    let timing = sim.plan.timing();
+    order(sim, to, group, Command::Pause);
+    sim.run(timing.pulse + way);
+    sim.offer(from, Waiting::Command(Command::Stop));
+    let start = sim.now;
+    while !sim.nodes[from].exited && sim.now.since(start) < Duration::from_secs(10) {
+        sim.run(Duration::from_micros(100));
+    }
+    sim.run(timing.probe + way);
+    order(sim, to, group, Command::Resume);
+    sim.run(timing.probe + SLACK);
+    let taken = active(sim, group) == Some(to);
+    sim.oracle.hold(taken, || format!("L1: group {group} is not taken over at once after a goodbye"));
+}
+
+// L1: an active that loses its carrier lets go over the links, and the other opens with the first word of it.
+pub fn lose_carrier(sim: &mut Sim) {
+    let Some((group, from, to)) = scene(sim) else { return };
+    let timing = sim.plan.timing();
+    let interface = sim.plan.groups[group].interface;
+    keep_one_link(sim);
+    // Slow, so that one word can be told from a conversation.
+    let way = timing.pulse / 2;
+    sim.net.delay[0] = way;
+    sim.run(timing.pulse * 2);
+    sim.set_carrier(from, interface, false);
+    sim.run(way + SLACK);
+    let taken = active(sim, group) == Some(to);
+    sim.oracle
+        .hold(taken, || format!("L1: group {group} is not taken over at once when node {from} loses its carrier"));
+}
+
+/// The preferred node has its groups after a common start, and takes them back when it is told to, not sooner than told.
+pub fn prefer(sim: &mut Sim) {
+    let timing = sim.plan.timing();
+    // A gate may be found 60 ms after the start; who is not ready when the right of way ends is not waited for.
+    let waited = timing.election > ms(60);
+    for group in (0..sim.plan.groups.len()).filter(|_| waited) {
+        let wanted = sim.plan.groups[group].prefer;
+        let right = active(sim, group) == Some(wanted);
+        sim.oracle.hold(right, || format!("prefer: group {group} is not at node {wanted}, which is preferred"));
+    }
+    let Some((group, gone, _)) = scene(sim) else { return };
+    let preempts = sim.plan.groups[group].preempt;
+    sim.lose_power(gone, false);
+    sim.run(timing.listen + timing.pulse * 4);
+    sim.start(gone);
+    let delay = ms(300);
+    let early = delay - delay / 10;
+    sim.run(early);
+    let back = active(sim, group) == Some(gone);
+    sim.oracle.hold(!back, || format!("prefer: group {group} is taken back by {:?} sooner than it should", id(gone)));
+    sim.run(delay + timing.listen + timing.pulse * 10);
+    let back = active(sim, group) == Some(gone);
+    sim.oracle.hold(back == preempts, || format!("prefer: group {group} preempts: {preempts}, taken back: {back}"));
+}
+
+// S8: the former active is stopped in the middle of letting go.
+pub fn stop_in_handover(sim: &mut Sim) {
+    let Some((group, from, _)) = scene(sim) else { return };
+    let timing = sim.plan.timing();
+    sim.nodes[from].trap = Some(timing.lease / 2);
+    order(sim, from, group, Command::Switch);
+    alone(sim, group, timing.lease / 2 + timing.pulse * 4, "although one was stopped while it let go");
+}
+
+// S8: a consent that waited in a buffer while its receiver was stopped is out of date.
+pub fn consent_late(sim: &mut Sim) {
+    let Some((group, from, to)) = scene(sim) else { return };
+    let timing = sim.plan.timing();
+    let interface = sim.plan.groups[group].interface;
+    sim.plan.backlog = 4;
+    sim.hang(to, timing.lease + timing.silence * 8 + Duration::from_secs(2));
+    sim.set_carrier(from, interface, false);
+    sim.run(timing.pulse * 3);
+    sim.set_carrier(from, interface, true);
+    sim.traffic();
+    alone(sim, group, timing.lease + timing.silence * 10 + Duration::from_secs(3), "after one of them was stopped");
+}
