@@ -199,7 +199,7 @@ fn claims_that_cross_end_with_one_active() {
             for witness in 0..witnesses {
                 world.witnesses.cut(witness % 2, witness, false);
             }
-            world.run(Duration::from_secs(10));
+            world.run(Duration::from_secs(2));
             assert_eq!(world.answering().len(), 1, "{witnesses} witnesses, {delay:?}");
             world.cut.clear();
             world.run(Duration::from_secs(1));
