@@ -15,6 +15,7 @@ mod planned;
 mod reload;
 mod start;
 mod state;
+mod witness;
 
 use crate::lab::{Server, clock};
 use crate::probe::asker::Answers;
