@@ -8,6 +8,7 @@ mod hostile;
 mod judge_itself;
 mod lab_itself;
 mod links;
+mod majority;
 mod many;
 mod operator;
 mod partition;
