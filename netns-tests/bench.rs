@@ -37,9 +37,11 @@ const USAGE: &str = "usage: scripts/bench [--runs N] [--only BLOCK,…] [--write
 type Block = (&'static str, u32, fn());
 
 /// All blocks, in the order of a round.
-const BLOCKS: [Block; 7] = [
+const BLOCKS: [Block; 9] = [
     ("fast", 100, pair::fast),
     ("lan", 100, pair::lan),
+    ("witness-fast", 100, pair::witness_fast),
+    ("witness-lan", 100, pair::witness_lan),
     ("keepalived-fast", 50, || rival::run(Setting::Fastest)),
     ("keepalived-default", 20, || rival::run(Setting::Default)),
     ("many", 20, many::run),

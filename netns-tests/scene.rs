@@ -94,20 +94,31 @@ impl Scene {
     }
 
     /// Builds it, starts alpha's agent, then beta's, and waits until alpha has every group and beta is its ready
-    /// standby. One after the other: on a busy machine the one that is ready much earlier becomes active.
+    /// standby. One after the other: on a busy machine the one that is ready much earlier becomes active. With a witness
+    /// alpha only becomes ready at first: one that was never started before votes when it has heard both.
     pub fn start(setup: Setup) -> Scene {
         let mut scene = Scene::build(setup);
         scene.start_witnesses();
         let names: Vec<String> = scene.setup.config.groups().iter().map(|group| group.name.clone()).collect();
         scene.start_agent(Server::Alpha);
         for name in &names {
-            scene.wait_role(Server::Alpha, name, "active");
+            if scene.witnesses.is_empty() {
+                scene.wait_role(Server::Alpha, name, "active");
+            } else {
+                let ready = |s: &mut Scene| s.agent(Server::Alpha).status().is_ok_and(|status| status.ready(name));
+                scene.wait(&format!("alpha to be ready for {name}"), ready);
+            }
         }
         scene.start_agent(Server::Beta);
+        if !scene.setup.watched.is_empty() {
+            // What the witness finds failing from the beginning is a reason to move.
+            Server::BOTH.into_iter().for_each(|server| scene.start_service(server));
+        }
         for name in &names {
+            scene.wait_role(Server::Alpha, name, "active");
             scene.wait_ready(Server::Beta, name);
         }
-        if scene.setup.services {
+        if scene.setup.services && scene.setup.watched.is_empty() {
             Server::BOTH.into_iter().for_each(|server| scene.start_service(server));
         }
         scene.lab.note("the pair is complete");
@@ -261,13 +272,16 @@ impl Scene {
 
     /// Waits until exactly one server is active and the other a standby; says which.
     pub fn wait_one_active(&mut self, group: &str) -> Server {
+        let mut owner = None;
         self.wait(&format!("one active and one standby for {group}"), |s| {
-            let mut roles = s.roles(group);
-            roles.sort();
-            roles == ["active", "standby"]
+            owner = match s.roles(group).each_ref().map(String::as_str) {
+                ["active", "standby"] => Some(Server::Alpha),
+                ["standby", "active"] => Some(Server::Beta),
+                _ => None,
+            };
+            owner.is_some()
         });
-        let owner = Server::BOTH.into_iter().find(|s| self.role(*s, group) == "active");
-        owner.unwrap_or_else(|| panic!("the active server for {group} went away"))
+        owner.expect("the condition holds")
     }
 
     /// What clients got to hear since `from`, for the scene's first asked address.

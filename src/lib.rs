@@ -22,3 +22,4 @@ mod sim;
 pub mod types;
 pub mod voter;
 pub mod wire;
+pub mod witness;

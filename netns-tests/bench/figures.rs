@@ -61,7 +61,7 @@ use Goal::{Every, Median};
 use Unit::{Count, Mebibytes, Milliseconds, Percent};
 
 /// The headings of the report and the figures below each.
-pub const SECTIONS: [(&str, &[Figure]); 6] = [
+pub const SECTIONS: [(&str, &[Figure]); 7] = [
     (
         "A whole server is lost",
         &[
@@ -89,6 +89,25 @@ pub const SECTIONS: [(&str, &[Figure]); 6] = [
             figure("switch-slowest", "slowest request", Milliseconds, Goal::None),
             figure("switch-arp", "gap in answers to who has it", Milliseconds, Median(5.0)),
             figure("switch-both", "both answered", Milliseconds, Every(0.0)),
+        ],
+    ),
+    (
+        "With a witness on a third host",
+        &[
+            figure("witness-host-fast", "host loss, `fast`: gap", Milliseconds, Median(45.0)),
+            figure("witness-host-lan", "host loss, `lan`: gap", Milliseconds, Median(300.0)),
+            figure("witness-host-both", "host loss: both answered", Milliseconds, Every(0.0)),
+            figure("witness-switch-lost", "planned switch, `fast`: requests lost", Count, Every(0.0)),
+            figure(
+                "witness-switch-gap",
+                "planned switch: longest gap between two answered requests",
+                Milliseconds,
+                Median(5.0),
+            ),
+            figure("witness-switch-quiet", "the same before the switch, for comparison", Milliseconds, Goal::None),
+            figure("witness-switch-slowest", "planned switch: slowest request", Milliseconds, Goal::None),
+            figure("witness-switch-arp", "planned switch: gap in answers to who has it", Milliseconds, Median(5.0)),
+            figure("witness-switch-both", "planned switch: both answered", Milliseconds, Every(0.0)),
         ],
     ),
     (

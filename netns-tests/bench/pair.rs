@@ -23,6 +23,16 @@ pub fn config(profile: &'static str) -> ConfigText {
     ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]))
 }
 
+/// The same with a witness.
+pub fn witnessed(profile: &'static str) -> Setup {
+    let asked = Setup::with(config(profile)).asked;
+    let mut setup = Setup::with_witnesses(config(profile), 1, "").alone();
+    // Clients ask for both families as they do without a witness, and nobody else asks.
+    setup.asked = asked;
+    setup.knock = false;
+    setup
+}
+
 fn setup(profile: &'static str) -> Setup {
     Setup::with(config(profile)).alone()
 }
@@ -65,11 +75,11 @@ pub fn vanish(lab: &Lab, server: Server) -> (MonoTime, crate::lab::faults::Fault
     (at, lab.drop_frames(&all))
 }
 
-fn lose_host(scene: &mut Scene, owner: Server, key: &str) {
+fn lose_host(scene: &mut Scene, owner: Server, key: &str, both_key: &str) {
     let (at, fault) = vanish(&scene.lab, owner);
     scene.wait_answered_by(owner.other());
     std::thread::sleep(AFTERWARDS);
-    note(scene, around(at), key, "host-both");
+    note(scene, around(at), key, both_key);
     scene.power_off(owner);
     assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
 }
@@ -78,7 +88,22 @@ fn lose_host(scene: &mut Scene, owner: Server, key: &str) {
 pub fn lan() {
     let mut scene = Scene::start(setup("lan"));
     scene.wait_answered_by(Server::Alpha);
-    lose_host(&mut scene, Server::Alpha, "host-lan");
+    lose_host(&mut scene, Server::Alpha, "host-lan", "host-both");
+}
+
+/// With a witness, profile `lan`: host loss.
+pub fn witness_lan() {
+    let mut scene = Scene::start(witnessed("lan"));
+    scene.wait_answered_by(Server::Alpha);
+    lose_host(&mut scene, Server::Alpha, "witness-host-lan", "witness-host-both");
+}
+
+/// With a witness, profile `fast`: planned switch, then loss of the host that has the address by then.
+pub fn witness_fast() {
+    let mut scene = Scene::start(witnessed("fast").services());
+    scene.wait_answered_by(Server::Alpha);
+    switch(&mut scene, Server::Alpha, "witness-switch");
+    lose_host(&mut scene, Server::Beta, "witness-host-fast", "witness-host-both");
 }
 
 /// Profile `fast`: everything, one after the other, each time from the server that has the address by then.
@@ -87,9 +112,9 @@ pub fn fast() {
     scene.wait_answered_by(Server::Alpha);
     stop_agent(&mut scene, Server::Alpha);
     kill_agent(&mut scene, Server::Beta);
-    switch(&mut scene, Server::Alpha);
+    switch(&mut scene, Server::Alpha, "switch");
     lose_carrier(&mut scene, Server::Beta);
-    lose_host(&mut scene, Server::Alpha, "host-fast");
+    lose_host(&mut scene, Server::Alpha, "host-fast", "host-both");
 }
 
 fn stop_agent(scene: &mut Scene, owner: Server) {
@@ -113,7 +138,7 @@ fn kill_agent(scene: &mut Scene, owner: Server) {
     scene.wait_ready(owner, GROUP);
 }
 
-fn switch(scene: &mut Scene, owner: Server) {
+fn switch(scene: &mut Scene, owner: Server, key: &str) {
     let web = scene.web(1_000);
     // Time to warm up, then as long without a switch as with it.
     std::thread::sleep(Duration::from_millis(300));
@@ -129,11 +154,11 @@ fn switch(scene: &mut Scene, owner: Server) {
     let requests = crate::probe::web::Requests(all.0.iter().filter(|r| r.at >= around(at)).copied().collect());
     assert!(requests.0.len() > 1_000, "only {} requests were sent", requests.0.len());
     let lost = u32::try_from(all.lost().len()).expect("some thousands at most");
-    sample("switch-lost", lost.into());
-    sample("switch-gap", ms(requests.longest_gap()));
-    sample("switch-quiet", ms(before.longest_gap()));
-    sample("switch-slowest", ms(requests.slowest()));
-    note(scene, around(at), "switch-arp", "switch-both");
+    sample(&format!("{key}-lost"), lost.into());
+    sample(&format!("{key}-gap"), ms(requests.longest_gap()));
+    sample(&format!("{key}-quiet"), ms(before.longest_gap()));
+    sample(&format!("{key}-slowest"), ms(requests.slowest()));
+    note(scene, around(at), &format!("{key}-arp"), &format!("{key}-both"));
     scene.wait_ready(owner, GROUP);
 }
 

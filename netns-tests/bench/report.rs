@@ -149,7 +149,8 @@ impl Report {
 
 /// What the figures mean.
 const HOW: &str = "\
-All servers are network namespaces on one bridge, with a second network for the second link.
+All servers are network namespaces on one bridge, with a second network for the second link and, where there is a witness, a
+third on which both servers reach it.
 
 - *Gap*: a client asks for the IPv4 and the IPv6 address every millisecond (ARP, neighbour solicitation); the gap is the time
   from the last question that was answered to the first that was answered again, the longer of both families. Its
@@ -172,6 +173,10 @@ fn configurations() -> String {
         cost::STRETCH.as_secs(),
         pair::config("fast").text().trim_end()
     );
+    let bare = pair::config("fast").text();
+    let all = pair::witnessed("fast").config.text();
+    let more: Vec<&str> = all.lines().filter(|line| !bare.lines().any(|other| other == *line)).collect();
+    let _ = writeln!(text, "\nWith a witness the file has besides:\n\n```toml\n{}\n```", more.join("\n"));
     for (name, setting) in [("its fastest", rival::Setting::Fastest), ("its default", rival::Setting::Default)] {
         let config = rival::config(setting, Server::Alpha);
         let _ = writeln!(text, "\nkeepalived at {name} setting, on alpha:\n\n```\n{}\n```", config.trim_end());

@@ -8,6 +8,7 @@ mod hostile;
 mod judge_itself;
 mod lab_itself;
 mod links;
+mod majority;
 mod many;
 mod operator;
 mod partition;
@@ -15,6 +16,7 @@ mod planned;
 mod reload;
 mod start;
 mod state;
+mod witness;
 
 use crate::lab::{Server, clock};
 use crate::probe::asker::Answers;

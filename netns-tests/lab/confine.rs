@@ -29,7 +29,6 @@ impl Lab {
     /// quota does not bind them.
     pub fn confine(&self, pid: i32, percent: u32) -> Confinement {
         self.note(format!("process {pid} gets {percent} % of a core"));
-        ordinary(pid);
         let root = root();
         let dir = root.join(format!("{}-cpu{pid}", self.prefix()));
         fs::create_dir(&dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
@@ -40,8 +39,16 @@ impl Lab {
         } else {
             write(&dir.join("cpu.max"), &format!("{quota} {PERIOD_US}"));
         }
-        write(&dir.join("cgroup.procs"), &pid.to_string());
-        Confinement { dir, pid }
+        let confinement = Confinement { dir, pid };
+        let limit = Instant::now() + Duration::from_secs(2);
+        loop {
+            ordinary(pid);
+            // Refused if a thread of it has just become a real-time thread.
+            match fs::write(confinement.dir.join("cgroup.procs"), pid.to_string()) {
+                Ok(()) => return confinement,
+                Err(cause) => assert!(Instant::now() < limit, "confine {pid}: {cause}"),
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod faults;
 pub mod netns;
 pub mod process;
 pub mod service;
+pub mod talker;
 pub mod turn;
 pub mod voters;
 pub mod wiring;

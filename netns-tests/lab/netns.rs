@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -215,17 +215,23 @@ pub fn try_tool(program: &str, args: &[&str], input: &str) -> Result<String, Str
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Copies the plain files of a directory; what was in the target before goes.
+/// Copies a directory with all below it; what was in the target before goes.
 pub fn copy_dir(from: &Path, to: &Path) {
-    let copied = || -> std::io::Result<()> {
-        if to.exists() {
-            std::fs::remove_dir_all(to)?;
+    if to.exists() {
+        std::fs::remove_dir_all(to).unwrap_or_else(|e| panic!("remove {}: {e}", to.display()));
+    }
+    let text = |path: &Path| path.to_str().expect("paths of the lab are text").to_owned();
+    tool("cp", &["-a", &text(from), &text(to)], "");
+}
+
+/// All plain files below a directory.
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let (mut found, mut open) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(dir) = open.pop() {
+        let entries = std::fs::read_dir(&dir).unwrap_or_else(|e| panic!("read {}: {e}", dir.display()));
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.is_dir() { open.push(path) } else { found.push(path) }
         }
-        std::fs::create_dir(to)?;
-        for entry in std::fs::read_dir(from)?.flatten().filter(|entry| entry.path().is_file()) {
-            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
-        }
-        Ok(())
-    };
-    copied().unwrap_or_else(|e| panic!("copy {} to {}: {e}", from.display(), to.display()));
+    }
+    found
 }

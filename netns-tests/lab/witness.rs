@@ -5,7 +5,7 @@
 //! become so panics with what it said.
 
 use super::agent::program;
-use super::netns::copy_dir;
+use super::netns::{copy_dir, files_below};
 use super::process::{Process, tail};
 use super::wiring::WITNESSES;
 use super::{Lab, Port};
@@ -61,8 +61,10 @@ impl Witness {
     pub fn launch(&mut self, lab: &Lab) -> MonoTime {
         let at = lab.note(format!("{} starts", self.name()));
         std::fs::create_dir_all(self.state_dir()).unwrap_or_else(|e| panic!("make a state directory: {e}"));
-        let mut command = Command::new("setpriv");
+        // Ahead of what else this machine does, as the agents are: a witness has a machine that is not as busy as this one.
+        let mut command = Command::new("chrt");
         command
+            .args(["--fifo", "1", "setpriv"])
             .args(["--bounding-set", "-all", "--inh-caps", "-all"])
             .arg(program())
             .args(["witness", "--config"])
@@ -113,9 +115,21 @@ impl Witness {
         self.process.as_mut().is_some_and(|process| !process.is_running())
     }
 
+    /// Writes garbage over its state; says to how many files. It must not run.
+    pub fn spoil_state(&mut self, lab: &Lab) -> usize {
+        assert!(!self.is_running(), "{} still runs", self.name());
+        let files = files_below(&self.state_dir());
+        lab.note(format!("{} state files of {} spoiled", files.len(), self.name()));
+        for file in &files {
+            std::fs::write(file, "garbage").unwrap_or_else(|e| panic!("write {}: {e}", file.display()));
+        }
+        files.len()
+    }
+
     /// Keeps a copy of its state as it is now.
     pub fn copy_state(&self, lab: &Lab) {
         lab.note(format!("state of {} copied", self.name()));
+        assert!(!files_below(&self.state_dir()).is_empty(), "{} has no state to copy", self.name());
         copy_dir(&self.state_dir(), &self.copy());
     }
 

@@ -77,9 +77,8 @@ pub fn follow(tenures: &[Tenure], openings: &[Opening], kills: &[(Server, MonoTi
     Ok(())
 }
 
-/// How often the address moved, and the shortest time between two moves.
-pub fn moves(tenures: &[Tenure]) -> (usize, Duration) {
+/// How often the address moved, and the shortest time between two moves if there were as many.
+pub fn moves(tenures: &[Tenure]) -> (usize, Option<Duration>) {
     let starts: Vec<MonoTime> = tenures.iter().skip(1).map(|tenure| tenure.first).collect();
-    let least = starts.windows(2).map(|pair| pair[1].since(pair[0])).min();
-    (starts.len(), least.unwrap_or(Duration::MAX))
+    (starts.len(), starts.windows(2).map(|pair| pair[1].since(pair[0])).min())
 }

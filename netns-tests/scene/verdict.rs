@@ -68,7 +68,7 @@ impl Scene {
     }
 
     /// How often the first address has moved so far, and the shortest time between two moves.
-    pub fn moves(&self) -> (usize, Duration) {
+    pub fn moves(&self) -> (usize, Option<Duration>) {
         let (heard, address) = (self.heard(), self.first_address());
         moves(&Case { heard: &heard, journal: &[], apart: &[], drain: Duration::ZERO }.tenures(address))
     }

@@ -26,6 +26,7 @@ mod switch;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 /// Where the configuration is unless `--config` says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/vipair/vipair.toml";
@@ -46,6 +47,8 @@ struct Cli {
 enum Command {
     /// Run the agent (systemd does this)
     Run(run::RunArgs),
+    /// Vote for clusters of two servers, without holding any address (systemd does this)
+    Witness(witness::WitnessArgs),
     /// Show who is active, and why
     Status(status::StatusArgs),
     /// Move a group to the other node without losing a request
@@ -107,6 +110,7 @@ impl From<crate::config::ConfigErrors> for Failure {
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::execute(args),
+        Command::Witness(args) => witness::execute(args),
         Command::Status(args) => status::execute(&args),
         Command::Switch(args) => switch::execute(args),
         Command::Pause(args) => pause::execute(args),

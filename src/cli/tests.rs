@@ -20,7 +20,7 @@ fn the_tree_of_commands_is_consistent() {
 #[test]
 fn every_command_of_the_contract_is_there_and_no_other() {
     let commands: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
-    let contract = ["run", "status", "switch", "pause", "resume", "events", "check", "doctor", "keygen"];
+    let contract = ["run", "witness", "status", "switch", "pause", "resume", "events", "check", "doctor", "keygen"];
     let (recorder, known): (Vec<String>, Vec<String>) =
         commands.into_iter().partition(|name| ["record", "replay"].contains(&name.as_str()));
     assert_eq!(known, contract);
@@ -63,11 +63,16 @@ fn commands_take_what_the_contract_says() {
         &["check", "f"],
         &["doctor"],
         &["keygen", "f"],
+        &["witness"],
+        &["witness", "--config", "c", "--state-dir", "d"],
+        &["witness", "--check", "f"],
         &["keygen", "--id", "2", "f"],
     ] {
         assert!(parsed(right).is_ok(), "{right:?} is right");
     }
-    for wrong in [&["switch"][..], &["keygen"], &["keygen", "--id", "256", "f"], &["run", "x"], &["witness"], &[]] {
+    for wrong in
+        [&["switch"][..], &["keygen"], &["keygen", "--id", "256", "f"], &["run", "x"], &["witness", "x"], &[]]
+    {
         let error = parsed(wrong).expect_err("is wrong");
         assert_eq!(error.exit_code(), 2, "{wrong:?}");
     }
@@ -94,6 +99,20 @@ fn a_wrong_configuration_is_told_apart_from_a_failure() {
     let Ok(Command::Check(args)) = parsed(&["check", "/nonexistent/v.toml"]) else { panic!("right arguments") };
     let Err(Failure::Wrong(message)) = check::execute(&args) else { panic!("there is no such file") };
     assert!(message.starts_with("/nonexistent/v.toml: cannot be read"), "{message}");
+}
+
+#[test]
+fn a_witnesss_file_is_validated_with_its_keys() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("witness.toml");
+    std::fs::write(&path, "listen = \"0.0.0.0:7811\"\n[[cluster]]\nname = \"web\"\nkey_file = \"k\"\n")
+        .expect("written");
+    let checked = || crate::witness::checked(&path).map_err(|error| error.to_string());
+    let error = checked().expect_err("there is no key");
+    assert!(error.contains("witness.toml:4: cluster.key_file: ") && error.contains("vipair keygen"), "{error}");
+    crate::config::keyfile::generate(&directory.path().join("k"), 1).expect("made");
+    let said = checked().expect("it is right");
+    assert!(said.ends_with("is right: witness 1 on 0.0.0.0:7811 for web, with 0 service checks"), "{said}");
 }
 
 #[test]

@@ -80,35 +80,64 @@ pub fn load(path: &Path, node: Option<&str>, local: &[IpAddr]) -> Result<Config,
     }
 }
 
+/// The text of the file at `path`.
+pub(super) fn text_of(path: &Path) -> Result<String, ConfigErrors> {
+    let refuse = |wrong: String, right: &str| ConfigError {
+        file: path.to_owned(),
+        line: None,
+        key: String::new(),
+        wrong,
+        right: right.to_owned(),
+    };
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| refuse(format!("cannot be read: {error}"), "name a readable file with --config"))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE_BYTES) {
+        return Err(refuse("is larger than 8 MiB".to_owned(), "divide it among several clusters").into());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count();
+        let mut error = refuse("is not UTF-8".to_owned(), "save the file as UTF-8");
+        error.line = Some(before + 1);
+        error.into()
+    })
+}
+
+/// What `walk` makes of a document; it gives nothing when the report says that the document is not whole.
+pub(super) fn walked<T>(
+    text: &str,
+    file: &Path,
+    walk: impl FnOnce(&DeTable<'_>, &mut Report<'_>) -> Option<T>,
+) -> Result<T, ConfigErrors> {
+    let mut report = Report::new(file, text);
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    if !syntax.is_empty() {
+        report.set_partial();
+    }
+    let value = walk(document.get_ref(), &mut report);
+    if let Some(value) = value.filter(|_| syntax.is_empty()) {
+        return report.finish(value);
+    }
+    let line_of = |error: &toml::de::Error| error.span().map_or(1, |span| report.line_of(span.start));
+    let mut lines: Vec<(usize, &str)> = syntax.iter().map(|error| (line_of(error), error.message())).collect();
+    lines.sort_by_key(|(line, _)| *line);
+    lines.dedup_by_key(|(line, _)| *line);
+    report.forget_from(lines.first().map_or(1, |(line, _)| *line));
+    for (line, message) in lines {
+        report.add(line, "", format!("is no TOML: {message}"), "write key = value, and [table] headers");
+    }
+    Err(report.refuse())
+}
+
 impl ClusterFile {
     /// Reads and judges the file at `path`.
     ///
     /// # Errors
     /// The file cannot be read, is larger than [`MAX_FILE_BYTES`], or breaks a rule: all errors at once.
     pub fn read(path: &Path) -> Result<ClusterFile, ConfigErrors> {
-        let refuse = |wrong: String, right: &str| ConfigError {
-            file: path.to_owned(),
-            line: None,
-            key: String::new(),
-            wrong,
-            right: right.to_owned(),
-        };
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-            .map_err(|error| refuse(format!("cannot be read: {error}"), "name a readable file with --config"))?;
-        if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE_BYTES) {
-            return Err(refuse("is larger than 8 MiB".to_owned(), "divide it among several clusters").into());
-        }
-        match std::str::from_utf8(&bytes) {
-            Ok(text) => ClusterFile::parse(text, path),
-            Err(error) => {
-                let before = bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count();
-                let mut error = refuse("is not UTF-8".to_owned(), "save the file as UTF-8");
-                error.line = Some(before + 1);
-                Err(error.into())
-            }
-        }
+        ClusterFile::parse(&text_of(path)?, path)
     }
 
     /// Judges `text`, which was read from `file`. Touches nothing else.
@@ -117,25 +146,11 @@ impl ClusterFile {
     /// The text breaks a rule: all errors at once. After an error of TOML's syntax only what stands before it is
     /// judged, since nobody knows what the rest was meant to be.
     pub fn parse(text: &str, file: &Path) -> Result<ClusterFile, ConfigErrors> {
-        let mut report = Report::new(file, text);
-        let (document, syntax) = DeTable::parse_recoverable(text);
-        if !syntax.is_empty() {
-            report.set_partial();
-        }
-        let raw = raw::read(document.get_ref(), &mut report);
-        if syntax.is_empty() {
-            let cluster = valid::judge(&raw, file, &mut report);
-            return report.finish(cluster);
-        }
-        let line_of = |error: &toml::de::Error| error.span().map_or(1, |span| report.line_of(span.start));
-        let mut lines: Vec<(usize, &str)> = syntax.iter().map(|error| (line_of(error), error.message())).collect();
-        lines.sort_by_key(|(line, _)| *line);
-        lines.dedup_by_key(|(line, _)| *line);
-        report.forget_from(lines.first().map_or(1, |(line, _)| *line));
-        for (line, message) in lines {
-            report.add(line, "", format!("is no TOML: {message}"), "write key = value, and [table] headers");
-        }
-        Err(report.refuse())
+        walked(text, file, |document, report| {
+            let raw = raw::read(document, report);
+            // What is only partly there cannot be judged.
+            report.is_whole().then(|| valid::judge(&raw, file, report))
+        })
     }
 
     /// Which node this is: the one called `node`, or the one that has a `local` address as a link.

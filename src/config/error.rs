@@ -135,6 +135,11 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// True while the file can be read to its end.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.partial
+    }
+
     /// From now on nothing can be missing: the file is only partly readable.
     pub(crate) fn set_partial(&mut self) {
         self.partial = true;

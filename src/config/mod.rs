@@ -23,17 +23,25 @@ pub mod timing;
 mod valid;
 mod walk;
 mod witness;
+mod witness_file;
 
 pub use bounds::LEASE_MS;
 pub use cluster::{ClusterFile, ClusterGroup, MAX_FILE_BYTES, load};
 pub use error::{ConfigError, ConfigErrors, MAX_ERRORS};
 pub use keyfile::{KeyFile, KeyFileError};
-pub use timing::{Patience, Profile, Timing, abstention, stretch};
+pub use timing::{Patience, Profile, Timing, stretch};
+pub use witness_file::{MAX_CLUSTERS, ServiceCheck, WitnessCluster, WitnessFile};
 
 /// Every table of the file: its header and its keys.
 #[cfg(test)]
 pub(crate) fn schemas() -> [&'static walk::Schema; 6] {
     raw::EVERYWHERE
+}
+
+/// The same of a witness's file.
+#[cfg(test)]
+pub(crate) fn witness_schemas() -> [&'static walk::Schema; 3] {
+    witness_file::EVERYWHERE
 }
 
 /// A valid configuration as seen by one node.

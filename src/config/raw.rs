@@ -58,8 +58,8 @@ pub(super) const EVERYWHERE: [&Schema; 6] = [&ROOT, &TIMING, &NODE, &WITNESS, &G
 const MAX_PREEMPT_DELAY_MS: u64 = 3_600_000;
 const MAX_DRAIN_MS: u64 = 60_000;
 /// Bounds of what a health check can be told.
-const MAX_CHECK_MS: u64 = 3_600_000;
-const MAX_CHECK_COUNT: u64 = 1_000;
+pub(super) const MAX_CHECK_MS: u64 = 3_600_000;
+pub(super) const MAX_CHECK_COUNT: u64 = 1_000;
 
 /// The whole file.
 pub(crate) struct RawFile {
@@ -153,7 +153,7 @@ pub(crate) fn read(document: &DeTable<'_>, report: &mut Report<'_>) -> RawFile {
 }
 
 /// The elements of a list of tables with their lines; `None` when `key` is missing or something else.
-fn tables<'d>(
+pub(super) fn tables<'d>(
     table: &Table<'d>,
     key: &str,
     right: &str,
@@ -163,7 +163,7 @@ fn tables<'d>(
     list_of_tables(table, key, report)
 }
 
-fn list_of_tables<'d>(
+pub(super) fn list_of_tables<'d>(
     table: &Table<'d>,
     key: &str,
     report: &mut Report<'_>,

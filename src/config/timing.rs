@@ -130,7 +130,7 @@ impl Timing {
             veto: (lease * 10).max(ms(2_000)),
             election: pulse * 3,
             promise,
-            abstain: abstention(lease, drift_ppm),
+            abstain: stretch(promise, drift_ppm),
             drift_ppm,
             patience: Patience {
                 hold: (pulse * 10).max(ms(300)).max(listen),
@@ -170,12 +170,6 @@ impl Timing {
         };
         Timing::derive(bare.pulse, bare.silence, lease)
     }
-}
-
-/// How long a voter votes for nobody after a start, if leases were as long as this before.
-#[must_use]
-pub fn abstention(lease: Duration, drift_ppm: u64) -> Duration {
-    stretch(stretch(lease, drift_ppm), drift_ppm)
 }
 
 /// How long `period` on another node's clock can last on ours: period × (1+ρ)/(1−ρ) + slack, with ρ in parts per million.

@@ -76,7 +76,16 @@ impl Engine {
         if now < ballot.from || promised.is_some() {
             return false;
         }
+        // A claimant that does not hear us cannot count our vote, and must not bind it: somebody else may need it.
+        let useless = self.votes_decide() && self.peers[peer].deaf;
         match ask(id, row) {
+            Some(Ask::Claims(_)) if useless => {
+                let until = self.peers[peer].promised;
+                if let Some(promise) = self.groups[at].ballot.promise.as_mut() {
+                    promise.freeze(until);
+                }
+                false
+            }
             Some(Ask::Claims(_)) => true,
             Some(Ask::Holds(epoch)) => {
                 // Who holds less than was seen is about to find out.

@@ -15,7 +15,7 @@ use crate::config::Promote;
 use crate::mutant::Mutant;
 use crate::types::{Epoch, MonoTime};
 use crate::voter::rules::promise;
-use crate::wire::pulse::Role;
+use crate::wire::pulse::{Reason, Role, Row};
 use std::time::Duration;
 
 /// A fault does not bring a group back to the node that gave it away, for so long.
@@ -102,7 +102,7 @@ impl Engine {
         }
         // A witness that has granted our claim speaks of us from then on.
         let claimed = self.groups[at].claim != Epoch::NONE;
-        if self.setup.groups[at].promote != Promote::Peer && !claimed && !self.is_faulty(at, now) {
+        if self.setup.groups[at].promote != Promote::Peer && !claimed && !self.is_nobody_active(at, now) {
             self.poll.wanted = true;
             return None;
         }
@@ -125,13 +125,26 @@ impl Engine {
         alive
     }
 
-    /// True if a majority of the witnesses says that the group's active has a fault.
-    pub(super) fn is_faulty(&self, at: usize, now: MonoTime) -> bool {
+    /// True if a majority of the witnesses says so.
+    fn say_witnesses(&self, at: usize, now: MonoTime, what: impl Fn(&Row) -> bool) -> bool {
         let says = |peer: &usize| {
             let heard = matches!(self.presence(*peer, now), Presence::Heard | Presence::Suspicious);
-            heard && self.peers[*peer].row(group_id(at)).is_some_and(|row| row.faulty)
+            heard && self.peers[*peer].row(group_id(at)).is_some_and(&what)
         };
         self.witness_peers().filter(says).count() >= self.quorum()
+    }
+
+    /// True if the witnesses say that the group's active has a fault.
+    fn is_faulty(&self, at: usize, now: MonoTime) -> bool {
+        self.say_witnesses(at, now, |row| row.faulty)
+    }
+
+    /// True if the witnesses say that the group's active has a fault, or know of none. One that abstains does not know.
+    pub(super) fn is_nobody_active(&self, at: usize, now: MonoTime) -> bool {
+        let me = self.setup.me;
+        let is_free =
+            |row: &Row| row.reason == Reason::None && (row.consent == Epoch::NONE || row.consent.node() == me);
+        self.say_witnesses(at, now, |row| row.faulty || is_free(row))
     }
 
     /// True if the witness's word alone is to move the group while its active is heard. A node that has just given the

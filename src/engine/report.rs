@@ -205,7 +205,7 @@ impl Engine {
                 Presence::Left if self.has_left_lately(peer, now) => {}
                 Presence::Left | Presence::Unknown | Presence::Silent if self.votes_decide() => {
                     let isolated = self.segments[usize::from(group.interface.0)].isolated;
-                    let told = self.setup.groups[at].promote == Promote::Peer || self.is_faulty(at, now);
+                    let told = self.setup.groups[at].promote == Promote::Peer || self.is_nobody_active(at, now);
                     return match (isolated, told) {
                         (true, _) => Waiting::Isolated,
                         (false, true) => Waiting::Silence,

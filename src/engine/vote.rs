@@ -341,3 +341,6 @@ impl Engine {
         if self.is_voted_on(interface) && self.resumed != now { Cause::NoMajority } else { Cause::Lapsed }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //! keys against guide and example.
 
 use super::{files, is_test, read, root};
-use crate::config::schemas;
+use crate::config::{schemas, witness_schemas};
 use crate::wire::pulse::{Reason, Role};
 
 /// Tables and keys that the configuration knows and this version refuses.
@@ -166,6 +166,28 @@ fn every_key_of_the_configuration_is_in_the_guide() {
         }
     }
     assert!(missing.is_empty(), "docs/guide.md lacks {missing:#?}");
+}
+
+#[test]
+fn every_key_of_a_witnesss_file_is_in_the_guide_and_in_its_example() {
+    let (guide, example) = (document("docs/guide.md"), document("systemd/witness.toml").replace("\n# ", "\n"));
+    for schema in witness_schemas() {
+        let title = match schema.header {
+            "" => "**The witness's file**".to_owned(),
+            header => format!("**`{header}`**"),
+        };
+        let part =
+            part(&guide, |line| line.starts_with(&title), |line| line.starts_with("**") || line.starts_with('#'));
+        for key in schema.keys {
+            if ["cluster", "check"].contains(key) {
+                continue;
+            }
+            let row = format!("| `{key}` |");
+            assert!(part.iter().any(|line| line.starts_with(&row)), "docs/guide.md lacks {title}: {row}");
+            let assigned = format!("{key} = ");
+            assert!(example.lines().any(|line| line.starts_with(&assigned)), "systemd/witness.toml lacks {assigned}");
+        }
+    }
 }
 
 #[test]

@@ -130,7 +130,8 @@ impl Voter {
         match asked {
             // Who is active now proves that nobody was with a higher epoch, whatever we have forgotten.
             Ask::Holds(_) => true,
-            Ask::Claims(epoch) => again || (epoch > group.seen && epoch > group.bar),
+            // What a node claims it has never opened with: that somebody has met the same epoch tells of the claim alone.
+            Ask::Claims(epoch) => again || (epoch >= group.seen && epoch > group.bar),
         }
     }
 

@@ -18,13 +18,18 @@ fn values(unit: &str, name: &str) -> Vec<String> {
     assignments.filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).collect()
 }
 
-/// Runs systemd-analyze on the unit, with a program that exists here. Both streams, if it succeeded.
+/// Runs systemd-analyze on the agent's unit.
 fn analyze(arguments: &[&str]) -> String {
+    analyze_unit("vipair.service", &unit(), arguments)
+}
+
+/// Runs systemd-analyze on a unit, with a program that exists here. Both streams, if it succeeded.
+fn analyze_unit(name: &str, unit: &str, arguments: &[&str]) -> String {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().join("vipair.service");
+    let path = directory.path().join(name);
     let here = std::env::current_exe().expect("this program has a path");
     let here = here.to_str().expect("its path is text");
-    std::fs::write(&path, unit().replace("/usr/local/bin/vipair", here)).expect("it can be written");
+    std::fs::write(&path, unit.replace("/usr/local/bin/vipair", here)).expect("it can be written");
     let output = Command::new("systemd-analyze")
         .args(arguments)
         .arg(&path)
@@ -40,14 +45,18 @@ fn systemd_finds_nothing_wrong_with_the_unit() {
     assert_eq!(analyze(&["verify", "--man=no"]), "");
 }
 
+/// What `systemd-analyze security` says of a unit.
+fn exposure(name: &str, unit: &str) -> f64 {
+    let text = analyze_unit(name, unit, &["security", "--offline=true", "--no-pager"]);
+    text.lines()
+        .find_map(|line| line.split_once(&format!("exposure level for {name}: ")))
+        .and_then(|(_, level)| level.split_whitespace().next()?.parse().ok())
+        .unwrap_or_else(|| panic!("no exposure level in {text}"))
+}
+
 #[test]
 fn the_unit_is_hardly_exposed() {
-    let text = analyze(&["security", "--offline=true", "--no-pager"]);
-    let exposure: f64 = text
-        .lines()
-        .find_map(|line| line.split_once("exposure level for vipair.service: "))
-        .and_then(|(_, level)| level.split_whitespace().next()?.parse().ok())
-        .unwrap_or_else(|| panic!("no exposure level in {text}"));
+    let exposure = exposure("vipair.service", &unit());
     assert!(exposure > 0.0 && exposure <= MOST_EXPOSED, "exposure is {exposure}");
 }
 
@@ -114,4 +123,51 @@ fn a_killed_agent_is_back_before_its_lease_ends() {
     // Anything else is a timer of systemd's, and they are up to 250 ms late: a whole lease.
     assert_eq!(values(&unit, "RestartSec"), ["0"]);
     assert!(!values(&unit, "FileDescriptorStoreMax").is_empty(), "the gate's maps wait for the next life");
+}
+
+mod witness {
+    use super::{Path, values};
+    use crate::cli::witness::DEFAULT_WITNESS_STATE_DIR;
+    use crate::config::WitnessFile;
+
+    /// What `systemd-analyze security` may say at most of a service without any privilege.
+    const MOST_EXPOSED: f64 = 1.5;
+
+    fn shipped(name: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    #[test]
+    fn systemd_finds_nothing_wrong_with_the_unit() {
+        let name = "vipair-witness.service";
+        assert_eq!(super::analyze_unit(name, &shipped(name), &["verify", "--man=no"]), "");
+    }
+
+    #[test]
+    fn the_unit_is_hardly_exposed_and_has_no_power_at_all() {
+        let name = "vipair-witness.service";
+        let unit = shipped(name);
+        let exposure = super::exposure(name, &unit);
+        assert!(exposure > 0.0 && exposure <= MOST_EXPOSED, "exposure is {exposure}");
+        for setting in ["CapabilityBoundingSet", "AmbientCapabilities"] {
+            assert_eq!(values(&unit, setting), [""], "{setting}");
+        }
+        assert_eq!(values(&unit, "DynamicUser"), ["yes"]);
+    }
+
+    #[test]
+    fn the_unit_fits_the_program_and_the_example() {
+        let unit = shipped("vipair-witness.service");
+        assert_eq!(values(&unit, "ExecStart"), ["/usr/local/bin/vipair witness --config %d/witness.toml"]);
+        let [directory] = values(&unit, "StateDirectory").try_into().expect("it is given once");
+        assert_eq!(Path::new("/var/lib").join(directory), Path::new(DEFAULT_WITNESS_STATE_DIR));
+        let file =
+            WitnessFile::parse(&shipped("witness.toml"), Path::new("/lent/witness.toml")).expect("it is right");
+        let lent = values(&unit, "LoadCredential");
+        for path in file.clusters.iter().map(|cluster| &cluster.key_file).chain([&"/lent/witness.toml".into()]) {
+            let name = path.strip_prefix("/lent").expect("relative to the file").display().to_string();
+            assert!(lent.contains(&format!("{name}:/etc/vipair/{name}")), "{name} is not lent: {lent:?}");
+        }
+    }
 }

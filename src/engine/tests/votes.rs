@@ -199,7 +199,7 @@ fn claims_that_cross_end_with_one_active() {
             for witness in 0..witnesses {
                 world.witnesses.cut(witness % 2, witness, false);
             }
-            world.run(Duration::from_secs(10));
+            world.run(Duration::from_secs(2));
             assert_eq!(world.answering().len(), 1, "{witnesses} witnesses, {delay:?}");
             world.cut.clear();
             world.run(Duration::from_secs(1));
@@ -316,6 +316,22 @@ fn a_switch_moves_the_group_with_and_without_the_witness() {
         assert_eq!(world.nodes[asked].outcomes, [(5, Outcome::Done)]);
         assert!(world.changes(1).contains(&(Role::Active, Cause::Handover)), "{:?}", world.changes(1));
     }
+}
+
+// S5: whoever takes an offer is bound to the active until that has closed.
+#[test]
+fn an_offer_that_is_taken_frees_no_vote() {
+    let mut world = settled(Profile::Fast, 1);
+    // The active lives by the standby's vote alone; the witness would grant anything.
+    world.witnesses.cut(0, 0, true);
+    world.run(Duration::from_secs(2));
+    world.cut = ALL.iter().map(|&path| (1, path)).collect();
+    world.command(0, 1, Command::Switch(G));
+    world.run(ms(1));
+    assert_eq!(world.role(0), Role::Handover, "it cannot hear that its offer is taken");
+    assert_eq!(world.answering(), [0]);
+    world.run(Duration::from_secs(1));
+    assert_eq!((world.answering(), world.both), (vec![1], 0));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use super::votes::{settle, settled};
 use super::world::{ETH, World, ms};
 use crate::config::{Profile, Promote};
-use crate::engine::{Cause, Notice, Waiting};
-use crate::types::{Epoch, LinkPath};
+use crate::engine::{Cause, Command, Event, Notice, Waiting};
+use crate::types::{Epoch, GroupId, LinkPath};
 use crate::wire::pulse::Role;
 use std::time::Duration;
 
@@ -63,10 +63,10 @@ fn a_restarted_witness_abstains_and_the_active_goes_on() {
 
 #[test]
 fn a_thousand_groups_move_together_and_cost_nothing_at_rest() {
-    let mut world = World::voted(Profile::Fast, 100, 1);
+    let mut world = World::voted(Profile::Fast, 1000, 1);
     world.witnesses.judged = false;
     settle(&mut world);
-    assert_eq!(world.nodes[0].kernel.open.len(), 100);
+    assert_eq!(world.nodes[0].kernel.open.len(), 1000);
     assert_eq!(world.nodes[0].engine.as_ref().unwrap().view_tallies(), 1, "one look for all of them");
     let before = world.changes(0).len();
     world.witnesses.judged = true;
@@ -76,10 +76,51 @@ fn a_thousand_groups_move_together_and_cost_nothing_at_rest() {
     assert_eq!(world.changes(0).len(), before);
     world.crash(0);
     world.run(world.timing.promise + ms(60));
-    assert_eq!(world.nodes[1].kernel.open.len(), 100);
+    assert_eq!(world.nodes[1].kernel.open.len(), 1000);
     world.run(Duration::from_secs(1));
-    assert_eq!(world.nodes[1].kernel.open.len(), 100);
+    assert_eq!(world.nodes[1].kernel.open.len(), 1000);
     assert_eq!(world.both, 0);
+}
+
+// The votes for what is open go on while those for more are on their way.
+#[test]
+fn what_a_node_has_stays_open_while_it_takes_over_many_more() {
+    let mut world = World::voted(Profile::Fast, 300, 1);
+    world.witnesses.judged = false;
+    settle(&mut world);
+    for group in 0..150 {
+        world.command(0, u64::from(group), Command::Switch(GroupId(group)));
+    }
+    world.run(Duration::from_secs(1));
+    assert_eq!((world.nodes[0].kernel.open.len(), world.nodes[1].kernel.open.len()), (150, 150));
+    let before = world.changes(0).len();
+    world.crash(1);
+    world.run(world.timing.promise + world.timing.lease);
+    assert_eq!(world.nodes[0].kernel.open.len(), 300);
+    let lost = |(role, _): &(Role, Cause)| *role != Role::Active;
+    assert!(!world.changes(0)[before..].iter().any(lost));
+}
+
+// S1: the lease of an interface is that of the group with the earliest deadline.
+#[test]
+fn a_group_whose_votes_lag_is_closed_before_it_closes_the_others() {
+    let mut world = World::voted(Profile::Fast, 2, 1);
+    settle(&mut world);
+    let end = world.nodes[0].kernel.until;
+    let ballot = &mut world.nodes[0].engine.as_mut().unwrap().groups[1].ballot;
+    (ballot.granted, ballot.floor) = (0, end);
+    world.handle(0, Event::Installed { interface: ETH });
+    world.run(end.since(world.now) - ms(3));
+    assert_eq!(world.nodes[0].kernel.until, end, "no later than the votes of all allow");
+    world.run(ms(2));
+    let lost = |world: &World| world.changes(0).iter().filter(|(_, cause)| *cause == Cause::NoMajority).count();
+    assert_eq!(lost(&world), 1, "closed a little before");
+    assert_eq!(world.answering(), [0]);
+    assert!(world.nodes[0].kernel.until > end);
+    world.run(ms(300));
+    assert_eq!((world.answering(), world.both), (vec![0], 0));
+    assert_eq!(world.answering_for(1).len(), 1, "and it is won again");
+    assert_eq!(lost(&world), 1);
 }
 
 // A table that is known in part says nothing of the groups it has not told.
@@ -157,6 +198,24 @@ fn with_promote_witness_silence_between_the_nodes_moves_nothing() {
         world.crash(0);
         world.run_until_answered_by(1, ms(100));
         assert!(world.changes(1).contains(&(Role::Active, Cause::Silence)));
+    }
+}
+
+// L5: nobody is active, so nobody can have a fault.
+#[test]
+fn with_promote_witness_a_node_that_starts_alone_becomes_active() {
+    for promote in [Promote::Witness, Promote::Both] {
+        let mut world = World::voted(Profile::Fast, 1, 1);
+        world.witnesses.promote = promote;
+        settle(&mut world);
+        // The witness forgets, too; and what it remembers, it remembers of epochs.
+        (0..2).for_each(|at| world.crash(at));
+        world.kill_witness(0);
+        world.run(Duration::from_secs(1));
+        world.start_witness(0);
+        world.start(1);
+        world.traffic();
+        world.run_until_answered_by(1, Duration::from_secs(10));
     }
 }
 

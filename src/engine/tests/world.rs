@@ -31,7 +31,8 @@ pub fn mac(node: usize) -> MacAddr {
 }
 
 pub fn vip(group: usize) -> Vip {
-    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100 + u8::try_from(group).unwrap()))
+    let byte = |number: usize| u8::try_from(number).unwrap();
+    IpAddr::V4(Ipv4Addr::new(10, 0, byte(group / 100), 100 + byte(group % 100)))
 }
 
 enum Due {

@@ -44,11 +44,11 @@ fn of_two_that_claim_the_first_one_is_granted() {
 #[test]
 fn a_claim_must_be_above_what_was_seen_and_granted() {
     let mut scene = Scene::voting();
-    scene.beta.change(GROUP, |row| row.epoch = epoch(20, ALPHA));
+    scene.beta.change(GROUP, |row| row.epoch = epoch(20, BETA));
     scene.pulse(BETA, 400);
     scene.claim(ALPHA, epoch(20, ALPHA));
-    assert!(!scene.pulse(ALPHA, 401), "it was in use");
-    assert_eq!(scene.alpha.witness(GROUP).epoch, epoch(20, ALPHA), "the node is told how high to go");
+    assert!(!scene.pulse(ALPHA, 401), "a higher one was in use");
+    assert_eq!(scene.alpha.witness(GROUP).epoch, epoch(20, BETA), "the node is told how high to go");
     scene.claim(ALPHA, epoch(21, ALPHA));
     assert!(scene.pulse(ALPHA, 402));
     scene.close(ALPHA);
@@ -59,6 +59,16 @@ fn a_claim_must_be_above_what_was_seen_and_granted() {
     assert!(!scene.pulse(BETA, 404), "lower than what was granted");
     scene.claim(BETA, epoch(22, BETA));
     assert!(scene.pulse(BETA, 405));
+}
+
+#[test]
+fn a_claim_that_others_have_met_is_granted_all_the_same() {
+    let mut scene = Scene::voting();
+    // It consented to the claim, and was restarted: what it promised counts as seen.
+    scene.beta.change(GROUP, |row| row.epoch = epoch(20, ALPHA));
+    scene.pulse(BETA, 400);
+    scene.claim(ALPHA, epoch(20, ALPHA));
+    assert!(scene.pulse(ALPHA, 401), "only its node can open with it, and has not");
 }
 
 #[test]

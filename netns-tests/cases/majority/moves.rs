@@ -1,0 +1,119 @@
+//! Planned moves, moves that the witness asks for, and faults too short to move anything.
+
+use super::{FAST_BOUND, SLACK, assert_nothing_moves, config, let_pass};
+use crate::lab::voters::{ALPHA, BETA, WITNESS, between};
+use crate::lab::{Server, clock};
+use crate::probe::oracle::Expected;
+use crate::scene::{GROUP, Scene, Setup};
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+// L3 S1
+#[test]
+fn planned_switch_with_a_witness_under_load_loses_no_request() {
+    let mut scene = Scene::start(Setup::witnessed("fast").services().alone());
+    let web = scene.web(1_000);
+    let_pass(Duration::from_millis(500));
+    for to in [Server::Beta, Server::Alpha] {
+        scene.lab.note(format!("vipair switch {GROUP}, to {}", to.name()));
+        scene.agent(to.other()).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
+        scene.wait_role(to, GROUP, "active");
+        scene.wait_answered_by(to);
+        scene.wait_ready(to.other(), GROUP);
+        // Longer than the drain time.
+        let_pass(Duration::from_millis(1_200));
+    }
+    crate::cases::planned::assert_nothing_lost(web, 2_000);
+    scene.finish(&Expected::owner(Server::Alpha).handover().handover());
+}
+
+// FJ-10: shorter than the silence and than the lease, so nothing may come of it
+#[test]
+fn fault_that_heals_within_the_condition_moves_nothing() {
+    let mut scene = Scene::start(Setup::witnessed("lan"));
+    let cut = |scene: &Scene| scene.lab.sever(&[between(ALPHA, BETA), between(ALPHA, WITNESS)].concat());
+    let mut short = 0;
+    for _ in 0..8 {
+        let from = clock::now();
+        let fault = cut(&scene);
+        scene.lab.lift(fault);
+        // The tools may take long on a busy machine; then the fault was another one.
+        short += u32::from(clock::now().since(from) < Duration::from_millis(100));
+        let_pass(Duration::from_millis(200));
+    }
+    let (alpha, lab) = scene.agent_mut(Server::Alpha);
+    for _ in 0..5 {
+        let stopped = alpha.signal(lab, Signal::SIGSTOP);
+        let_pass(Duration::from_millis(50));
+        let woken = alpha.signal(lab, Signal::SIGCONT);
+        short += u32::from(woken.since(stopped) < Duration::from_millis(100));
+        let_pass(Duration::from_millis(200));
+    }
+    assert!(short > 5, "only {short} faults were as short as they were to be");
+    scene.wait_ready(Server::Beta, GROUP);
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(300));
+    scene.finish(&Expected::owner(Server::Alpha));
+}
+
+// FJ-3 FJ-4 FJ-5 FJ-10: the service hangs, its server is well; a failure shorter than `fall` checks is none
+#[test]
+fn check_of_the_witness_that_fails_moves_the_group_in_order() {
+    let setup = Setup::with_witnesses(config("fast", "promote = \"witness\""), 1, "").services().checked();
+    let mut scene = Scene::start(setup);
+    let_pass(Duration::from_millis(500));
+    // Some checks may fail, not as many as `fall`.
+    scene.stop_service(Server::Alpha);
+    scene.start_service(Server::Alpha);
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(1));
+    let hung = scene.stop_service(Server::Alpha);
+    scene.wait_answered_by(Server::Beta);
+    scene.wait_role(Server::Beta, GROUP, "active");
+    let gap = scene.answers(hung).longest_gap().length();
+    assert!(gap < Duration::from_millis(50), "a handover left clients without an answer for {gap:?}");
+    scene.start_service(Server::Alpha);
+    scene.wait_ready(Server::Alpha, GROUP);
+    assert_nothing_moves(&scene, Server::Beta, Duration::from_secs(1));
+    scene.finish(&Expected::owner(Server::Alpha).handover());
+}
+
+// FJ-4 FJ-5: its carrier and its links are well, and no client reaches it; a witness among the clients finds out
+#[test]
+fn holder_that_clients_cannot_reach_gives_the_group_away() {
+    let setup = Setup::with_witnesses(config("fast", "promote = \"witness\""), 1, "").services().checked();
+    let mut scene = Scene::start(setup);
+    let_pass(Duration::from_millis(500));
+    scene.lab.cut(&[Server::Alpha.port()]);
+    scene.wait_answered_by(Server::Beta);
+    scene.wait_role(Server::Beta, GROUP, "active");
+    scene.lab.join(&[Server::Alpha.port()]);
+    scene.wait_ready(Server::Alpha, GROUP);
+    assert_nothing_moves(&scene, Server::Beta, Duration::from_millis(500));
+    scene.finish(&Expected::owner(Server::Alpha).handover());
+}
+
+// FJ-4 FJ-5 L1: the witness's word alone promotes, and it comes with the end of its promise
+#[test]
+fn lost_host_is_replaced_on_the_word_of_the_witness() {
+    for promote in ["promote = \"witness\"", "promote = \"both\""] {
+        let mut scene = Scene::start(Setup::with_witnesses(config("fast", promote), 1, ""));
+        let lost = scene.power_off(Server::Alpha);
+        scene.wait_answered_by(Server::Beta);
+        let gap = scene.answers(lost).longest_gap().length();
+        assert!(gap < FAST_BOUND + SLACK, "{promote}: clients were not answered for {gap:?}");
+        scene.power_on(Server::Alpha);
+        scene.wait_ready(Server::Alpha, GROUP);
+        assert_nothing_moves(&scene, Server::Beta, Duration::from_millis(300));
+        scene.finish(&Expected::owner(Server::Alpha).takeover());
+    }
+}
+
+// FJ-5: without the witness's word the standby takes nothing, whatever it sees itself
+#[test]
+fn standby_that_waits_for_the_word_of_the_witness_does_not_act_on_its_own() {
+    let mut scene = Scene::start(Setup::with_witnesses(config("fast", "promote = \"witness\""), 1, ""));
+    let fault = scene.lab.sever(&between(ALPHA, BETA));
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(1));
+    assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
+    scene.wait_ready(Server::Beta, GROUP);
+    scene.finish(&Expected::owner(Server::Alpha));
+}

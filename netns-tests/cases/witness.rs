@@ -1,0 +1,284 @@
+//! The witness as it ships, in a namespace of its own, as a user without any privilege. Its nodes are talkers: what
+//! they hear and when is theirs to say.
+
+use crate::lab::agent::program;
+use crate::lab::netns::{self, Netns};
+use crate::lab::process::{Process, tail};
+use crate::lab::talker::Talker;
+use crate::lab::turn::Turn;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use vipair::wire::pulse::Reason;
+
+const NOBODY: u32 = 65_534;
+const LEASE: Duration = Duration::from_millis(170);
+/// Nothing here takes so long on the busiest machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// A witness, its namespace and its files.
+struct Court {
+    witness: Option<Process>,
+    netns: Netns,
+    dir: PathBuf,
+    _turn: Turn,
+}
+
+fn address() -> SocketAddr {
+    "127.0.0.1:7811".parse().expect("an address")
+}
+
+/// Belongs to the witness's user alone.
+fn give(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("write");
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("mode");
+    chown(path, Some(NOBODY), Some(NOBODY)).expect("owner");
+}
+
+impl Court {
+    /// `clusters` of them, called c0, c1 and so on, each with its key.
+    fn build(clusters: u8) -> Court {
+        let turn = Turn::shared();
+        netns::sweep();
+        let name = format!("vp{}-w{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let netns = Netns::create(&name);
+        let dir = std::env::temp_dir().join(&name);
+        std::fs::DirBuilder::new().mode(0o755).create(&dir).expect("a directory");
+        let state = dir.join("state");
+        std::fs::DirBuilder::new().mode(0o700).create(&state).expect("a directory");
+        chown(&state, Some(NOBODY), Some(NOBODY)).expect("owner");
+        let mut text = format!("listen = \"{}\"\n", address());
+        for number in 0..clusters {
+            give(&dir.join(format!("c{number}.key")), &format!("1 {}\n", format!("{:02x}", number + 1).repeat(32)));
+            text.push_str(&format!("[[cluster]]\nname = \"c{number}\"\nkey_file = \"c{number}.key\"\n"));
+        }
+        give(&dir.join("witness.toml"), &text);
+        let mut court = Court { witness: None, netns, dir, _turn: turn };
+        court.start();
+        court
+    }
+
+    fn start(&mut self) {
+        let user = format!("--reuid={NOBODY}");
+        let mut command = Command::new("setpriv");
+        command.args([&user, "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]);
+        command.arg(program()).arg("witness").arg("--config").arg(self.dir.join("witness.toml"));
+        command.arg("--state-dir").arg(self.dir.join("state")).env("RUST_BACKTRACE", "1");
+        self.witness = Some(Process::start(&self.netns, command, &self.dir.join("log"), false));
+    }
+
+    fn process(&self) -> &Process {
+        self.witness.as_ref().expect("it was started")
+    }
+
+    fn kill(&mut self) {
+        self.witness.take().expect("it was started").kill();
+    }
+
+    fn talker(&self, cluster: u8, id: u8) -> Talker {
+        self.patient(cluster, id, LEASE)
+    }
+
+    fn patient(&self, cluster: u8, id: u8, lease: Duration) -> Talker {
+        Talker::new(&self.netns, address(), (&format!("c{cluster}"), cluster + 1), id, lease)
+    }
+
+    /// Repeats `what` until it is true.
+    fn wait(&self, name: &str, mut what: impl FnMut() -> bool) {
+        let limit = Instant::now() + PATIENCE;
+        while !what() {
+            assert!(Instant::now() < limit, "waited for {name}; it said:\n{}", tail(&self.process().said(), 30));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Both tell everything, until the witness votes.
+    fn settle(&self, one: &mut Talker, other: &mut Talker) {
+        self.wait("the witness to vote", || {
+            one.exchange();
+            other.exchange();
+            one.witness().is_some_and(|row| row.reason == Reason::None)
+        });
+    }
+
+    fn wait_granted(&self, talker: &mut Talker) {
+        self.wait("a grant", || {
+            talker.claim_higher();
+            talker.exchange();
+            talker.is_granted()
+        });
+    }
+
+    /// The state files of all clusters.
+    fn state_files(&self) -> Vec<PathBuf> {
+        let dirs = std::fs::read_dir(self.dir.join("state")).expect("readable").flatten();
+        let files = dirs.flat_map(|dir| std::fs::read_dir(dir.path()).expect("readable").flatten());
+        files.map(|file| file.path()).collect()
+    }
+}
+
+impl Drop for Court {
+    fn drop(&mut self) {
+        self.witness = None;
+        // What is left is swept by the next lab.
+        let _left = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+// FJ-1 FJ-3
+#[test]
+fn witness_answers_and_has_no_privilege() {
+    let court = Court::build(1);
+    let mut alpha = court.talker(0, 1);
+    court.wait("an answer", || alpha.exchange());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", court.process().pid())).expect("it runs");
+    let value = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it is there");
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(value("Uid:"), ["65534"; 4]);
+    for set in ["CapEff:", "CapPrm:", "CapBnd:", "CapInh:", "CapAmb:"] {
+        assert_eq!(value(set), ["0000000000000000"], "{set}");
+    }
+}
+
+// S5
+#[test]
+fn witness_grants_to_one_of_two_that_claim() {
+    let court = Court::build(1);
+    let (mut alpha, mut beta) = (court.talker(0, 1), court.talker(0, 2));
+    court.settle(&mut alpha, &mut beta);
+    court.wait_granted(&mut alpha);
+    for _ in 0..20 {
+        alpha.exchange();
+        beta.claim_higher();
+        beta.exchange();
+        assert!(!(alpha.is_granted() && beta.is_granted()), "both");
+        assert!(alpha.is_granted() || alpha.sent.elapsed() > LEASE, "who holds it is granted on");
+    }
+    // The one falls silent: its lease is over before the other is granted.
+    let last = alpha.sent;
+    court.wait_granted(&mut beta);
+    assert!(last.elapsed() >= LEASE, "after {:?}", last.elapsed());
+    assert!(beta.witness().is_some());
+}
+
+// S5: restarts included
+#[test]
+fn witness_that_is_killed_within_a_promise_abstains() {
+    let mut court = Court::build(1);
+    let lease = Duration::from_millis(1_500);
+    let (mut alpha, mut beta) = (court.patient(0, 1, lease), court.patient(0, 2, lease));
+    court.settle(&mut alpha, &mut beta);
+    court.wait_granted(&mut alpha);
+    alpha.exchange();
+    let last = alpha.sent;
+    court.kill();
+    court.start();
+    court.wait_granted(&mut beta);
+    assert!(last.elapsed() >= lease, "after {:?}", last.elapsed());
+}
+
+// S5
+#[test]
+fn witness_with_an_old_state_put_back_overlaps_no_promise() {
+    let mut court = Court::build(1);
+    let lease = Duration::from_millis(1_000);
+    let (mut alpha, mut beta) = (court.patient(0, 1, lease), court.patient(0, 2, lease));
+    court.settle(&mut alpha, &mut beta);
+    court.wait_granted(&mut alpha);
+    let old: Vec<(PathBuf, Vec<u8>)> =
+        court.state_files().into_iter().map(|path| (path.clone(), std::fs::read(&path).expect("readable"))).collect();
+    assert!(!old.is_empty(), "what is granted is on the disk");
+    // Epochs rise far enough for the disk to be written again.
+    for _ in 0..3 {
+        alpha
+            .say(|row| row.reserve = vipair::types::Epoch::new(row.reserve.counter() + 60, vipair::types::NodeId(1)));
+        alpha.claim();
+        court.wait_granted(&mut alpha);
+    }
+    let last = alpha.sent;
+    court.kill();
+    let changed = old.iter().any(|(path, bytes)| std::fs::read(path).expect("readable") != *bytes);
+    assert!(changed, "the disk was written again");
+    old.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).expect("writable"));
+    court.start();
+    court.wait_granted(&mut beta);
+    assert!(last.elapsed() >= lease, "after {:?}", last.elapsed());
+}
+
+// S7: when unsure, it votes for nobody
+#[test]
+fn witness_with_damaged_state_votes_once_both_nodes_have_told() {
+    let mut court = Court::build(1);
+    let (mut alpha, mut beta) = (court.talker(0, 1), court.talker(0, 2));
+    court.settle(&mut alpha, &mut beta);
+    court.wait_granted(&mut alpha);
+    court.kill();
+    let files = court.state_files();
+    assert_eq!(files.len(), 2, "both slots: {files:?}");
+    files.iter().for_each(|path| std::fs::write(path, "garbage").expect("writable"));
+    court.start();
+    court.wait("it to say why", || {
+        beta.exchange();
+        beta.witness().is_some_and(|row| row.reason == Reason::StateDamaged)
+    });
+    let until = Instant::now() + LEASE * 4;
+    while Instant::now() < until {
+        beta.claim_higher();
+        beta.exchange();
+        assert!(!beta.is_granted(), "one node alone cannot know");
+    }
+    alpha.say(|row| row.claim = vipair::types::Epoch::NONE);
+    court.settle(&mut alpha, &mut beta);
+    court.wait_granted(&mut beta);
+}
+
+#[test]
+fn witness_votes_in_a_hundred_clusters_each_by_itself() {
+    let court = Court::build(100);
+    let mut pairs: Vec<(Talker, Talker)> = (0..100).map(|c| (court.talker(c, 1), court.talker(c, 2))).collect();
+    for (alpha, beta) in &mut pairs {
+        court.settle(alpha, beta);
+    }
+    for (number, (alpha, beta)) in pairs.iter_mut().enumerate() {
+        court.wait_granted(if number % 2 == 0 { alpha } else { beta });
+    }
+    let dirs = std::fs::read_dir(court.dir.join("state")).expect("readable").count();
+    assert_eq!(dirs, 100, "each has its own state");
+}
+
+// S6
+#[test]
+fn witness_answers_nobody_without_the_key() {
+    let court = Court::build(2);
+    let mut alpha = court.talker(0, 1);
+    court.wait("an answer", || alpha.exchange());
+    let whole = alpha.pulse();
+    let mut hostile: Vec<Vec<u8>> = (0..whole.len()).step_by(3).map(|length| whole[..length].to_vec()).collect();
+    hostile.extend((0..whole.len()).map(|at| {
+        let mut turned = whole.clone();
+        turned[at] ^= 1 << (at % 8);
+        turned
+    }));
+    // Another cluster's key, and a copy of what was said before.
+    hostile.push(Talker::new(&court.netns, address(), ("c0", 77), 1, LEASE).pulse());
+    hostile.push(Talker::new(&court.netns, address(), ("c9", 1), 1, LEASE).pulse());
+    let stranger = court.netns.run(|| std::net::UdpSocket::bind("127.0.0.1:0").expect("bind"));
+    stranger.set_read_timeout(Some(Duration::from_millis(500))).expect("timeout");
+    for bytes in &hostile {
+        stranger.send_to(bytes, address()).expect("send");
+    }
+    let mut buffer = [0; 1_300];
+    assert!(stranger.recv(&mut buffer).is_err(), "somebody without the key was answered");
+    // They were taken from the socket: what came after them is answered.
+    stranger.send_to(&whole, address()).expect("send");
+    assert!(stranger.recv(&mut buffer).is_ok(), "what has the key is answered where it came from");
+    stranger.send_to(&whole, address()).expect("send");
+    assert!(stranger.recv(&mut buffer).is_err(), "a copy is not");
+}

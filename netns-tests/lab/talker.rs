@@ -1,0 +1,190 @@
+//! A node's side of the wire without an agent behind it: it says what it is told to say, and counts grants as
+//! docs/protocol.md says. For cases about a witness alone.
+//!
+//! Owns: one connected socket and what was said through it. Never does: decide anything.
+
+use super::netns::Netns;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+use vipair::config::digest;
+use vipair::mutant::Mutants;
+use vipair::types::{Epoch, GroupKey, MacAddr, NodeId};
+use vipair::voter::rules::ask;
+use vipair::wire::auth::KeyRing;
+use vipair::wire::pulse::{Digests, Flags, Header, Reason, Role, Row, decode, encode};
+use vipair::wire::session::{Sessions, Verdict};
+use vipair::wire::table::TableCopy;
+
+/// An answer comes within this, or not at all.
+const PATIENCE: Duration = Duration::from_millis(300);
+const GROUP: GroupKey = GroupKey(5);
+
+pub struct Talker {
+    pub id: NodeId,
+    cluster: u32,
+    ring: KeyRing,
+    pub socket: UdpSocket,
+    session: u64,
+    counter: u64,
+    sessions: Sessions,
+    copy: TableCopy,
+    row: Row,
+    table: u64,
+    acked: u64,
+    lease: Duration,
+    /// When the newest datagram was sent.
+    pub sent: Instant,
+    newest: Option<u64>,
+}
+
+impl Talker {
+    /// A node of `cluster` that talks to `witness` from inside `netns`.
+    pub fn new(netns: &Netns, witness: SocketAddr, cluster: (&str, u8), id: u8, lease: Duration) -> Talker {
+        let socket = netns.run(|| {
+            let socket = UdpSocket::bind((witness.ip(), 0)).expect("bind");
+            socket.connect(witness).expect("connect");
+            socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
+            socket
+        });
+        let session = (u64::from(socket.local_addr().expect("bound").port()) << 32) + u64::from(id);
+        let row = Row {
+            group: GROUP,
+            epoch: Epoch::NONE,
+            reserve: Epoch::NONE,
+            claim: Epoch::NONE,
+            consent: Epoch::NONE,
+            mac: MacAddr::ZERO,
+            role: Role::Standby,
+            reason: Reason::None,
+            wants: false,
+            faulty: false,
+            addresses: 0,
+            policy: 0,
+        };
+        Talker {
+            id: NodeId(id),
+            cluster: digest::cluster_number(cluster.0),
+            ring: KeyRing::new(cluster.0, &[(1, [cluster.1; 32])]),
+            socket,
+            session,
+            counter: 0,
+            sessions: Sessions::new(session),
+            copy: TableCopy::new(1),
+            row,
+            table: 1,
+            acked: 0,
+            lease,
+            sent: Instant::now(),
+            newest: None,
+        }
+    }
+
+    pub fn say(&mut self, change: impl FnOnce(&mut Row)) {
+        change(&mut self.row);
+        self.table += 1;
+    }
+
+    /// Claims with an epoch above everything that the witness has told.
+    pub fn claim(&mut self) {
+        let told = self.copy.row(0).map_or(0, |row| row.epoch.max(row.reserve).max(row.consent).counter());
+        let next = Epoch::new(told.max(self.row.reserve.counter()).max(1) + 1, self.id);
+        self.say(|row| (row.role, row.reserve, row.claim) = (Role::Standby, next, next));
+    }
+
+    /// Claims anew if the witness has told of an epoch that the claim is not above.
+    pub fn claim_higher(&mut self) {
+        let told = self.copy.row(0).map_or(Epoch::NONE, |row| row.epoch.max(row.reserve));
+        if self.row.claim == Epoch::NONE || told >= self.row.claim {
+            self.claim();
+        }
+    }
+
+    pub fn pulse(&mut self) -> Vec<u8> {
+        self.speak(None)
+    }
+
+    fn speak(&mut self, learned: Option<u64>) -> Vec<u8> {
+        self.counter += 1;
+        let echo = match learned {
+            Some(learned) => self.sessions.answer(learned, self.counter),
+            None => self.sessions.echo(self.counter),
+        };
+        let base = if learned.is_some() { self.table } else { self.acked };
+        let header = Header {
+            sender: self.id,
+            receiver: NodeId::FIRST_WITNESS,
+            cluster: self.cluster,
+            session: self.session,
+            counter: self.counter,
+            echo_session: echo.session,
+            echo_counter: echo.counter,
+            flags: Flags::default(),
+            pulse_us: 50_000,
+            silence_us: 180_000,
+            lease_us: u32::try_from(self.lease.as_micros()).expect("short"),
+            digests: Digests { nodes: 1, groups: 1 },
+            table_version: self.table,
+            base_version: base,
+            upto_version: self.table,
+            ack_version: self.copy.have(),
+        };
+        let mut datagram = Vec::new();
+        let rows = (base < self.table).then_some(self.row);
+        encode(&self.ring, &header, rows.into_iter(), &mut datagram);
+        self.sent = Instant::now();
+        datagram
+    }
+
+    /// One pulse and what is answered; false if nothing is.
+    pub fn exchange(&mut self) -> bool {
+        let mut pulse = self.pulse();
+        let mut heard = false;
+        // Three of them at most: introduction, proof, and the first that is believed.
+        for _ in 0..3 {
+            // A refusal of an earlier one (the witness is down) is told here.
+            let _refused = self.socket.send(&pulse);
+            let mut buffer = [0; 1_300];
+            let Ok(length) = self.socket.recv(&mut buffer) else { return heard };
+            heard = true;
+            match self.hear(&buffer[..length]) {
+                Some(back) => pulse = back,
+                None => return true,
+            }
+        }
+        heard
+    }
+
+    fn hear(&mut self, datagram: &[u8]) -> Option<Vec<u8>> {
+        let (header, rows) = decode(self.ring.open(datagram).expect("the witness has the key")).expect("a pulse");
+        let new_session = match self.sessions.check(&header) {
+            Verdict::Fresh { new_session } => new_session,
+            Verdict::Unproven { learned } => return Some(self.speak(Some(learned))),
+            Verdict::Rejected(_) => return None,
+        };
+        if new_session {
+            self.copy.begin_session();
+            self.acked = 0;
+        }
+        self.acked = header.ack_version.min(self.table);
+        self.newest = Some(header.ack_version);
+        if self.copy.admit(&header, Mutants::NONE) {
+            for row in rows.filter(|row| row.group == GROUP) {
+                self.copy.take(0, row);
+            }
+            self.copy.settle();
+        }
+        new_session.then(|| self.pulse())
+    }
+
+    /// What the witness says of the group.
+    pub fn witness(&self) -> Option<Row> {
+        self.copy.row(0).copied()
+    }
+
+    /// True if the newest answer grants what we ask for.
+    pub fn is_granted(&self) -> bool {
+        let Some(asked) = ask(self.id, &self.row) else { return false };
+        let consented = self.copy.row(0).is_some_and(|row| row.consent == asked.epoch());
+        self.copy.is_complete() && consented && self.newest.is_some_and(|ack| ack >= self.table)
+    }
+}
