@@ -299,10 +299,11 @@ impl Engine {
     }
 
     /// True if what a peer grants was said after it had heard of us since we were stopped, or did not hear it: an older
-    /// word may have waited in a buffer, or been held back by somebody, until the peer had changed its mind.
+    /// word may have waited in a buffer, or been held back by somebody, until the peer had changed its mind. One datagram
+    /// that was sent since then is not enough: the row that matters may come with the next.
     fn is_proven(&self, peer: usize) -> bool {
         let known = &self.peers[peer];
-        known.echoed >= self.proof.max(known.proof)
+        known.current >= self.proof.max(known.proof)
     }
 
     fn is_serviceable(&self, interface: InterfaceId) -> bool {

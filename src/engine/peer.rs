@@ -61,8 +61,8 @@ pub(super) struct Peer {
     pub deaf_at: Option<MonoTime>,
     /// It has heard us since its session began. Before that, everybody is deaf.
     pub heeded: bool,
-    /// The highest of our counters that it has heard, as it says.
-    pub echoed: u64,
+    /// The highest of our counters that it had heard, as it says, when we last had its whole table.
+    pub current: u64,
     /// Our first counter since it was heard again after a silence: what it said before may have been held up.
     pub(super) proof: u64,
     pub silent_told: bool,
@@ -103,7 +103,7 @@ impl Peer {
             hint: false,
             left: false,
             deaf: false,
-            echoed: 0,
+            current: 0,
             proof: 0,
             deaf_at: None,
             heeded: false,
@@ -165,6 +165,15 @@ impl Peer {
         self.table != 0 && self.have == self.table
     }
 
+    /// Notes up to when its table is known; true if that is now after `proof`, and was not before.
+    pub fn note_table(&mut self, header: &Header, proof: u64) -> bool {
+        let before = self.current;
+        if self.is_complete() && self.sessions.newest() == Some(header.counter) {
+            self.current = before.max(header.echo_counter);
+        }
+        before < proof && self.current >= proof
+    }
+
     pub fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
         self.links.iter_mut().find(|link| link.id == id)
     }
@@ -181,7 +190,7 @@ impl Peer {
         self.table = 0;
         self.acked = 0;
         self.left = false;
-        self.echoed = 0;
+        self.current = 0;
         self.heeded = false;
         self.told.fill(false);
         for row in self.rows.iter_mut().flatten() {

@@ -113,9 +113,6 @@ impl Engine {
                 out.notice(Notice::PeerLeft { peer: known.id });
             }
             known.left = header.flags.goodbye && !mutants.is_on(Mutant::GoodbyeIgnored);
-            let proof = self.proof.max(known.proof);
-            changed |= known.echoed < proof && header.echo_counter >= proof;
-            known.echoed = header.echo_counter;
             // It may fall: then the peer wants to be told everything again.
             let rises = mutants.is_on(Mutant::RowsSentOnce) || mutants.is_on(Mutant::FormerAckCounts);
             let floor = if rises { known.acked } else { 0 };
@@ -129,7 +126,9 @@ impl Engine {
             self.announce_after_division(peer, now);
         }
         let news = self.take_rows(peer, header, rows);
-        self.dirty |= changed || news;
+        let proof = self.proof.max(self.peers[peer].proof);
+        let proven = self.peers[peer].note_table(header, proof);
+        self.dirty |= changed || news || proven;
         if quiet {
             for segment in &mut self.segments {
                 segment.isolated = false;

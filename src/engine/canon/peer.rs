@@ -20,7 +20,7 @@ impl Peer {
             deaf,
             deaf_at,
             heeded,
-            echoed,
+            current,
             proof,
             silent_told: _, // for notices
             rows,
@@ -40,7 +40,7 @@ impl Peer {
         words.option(heard.as_ref(), |words, at| words.age(now, *at, horizon.silence));
         words.flags(&[*hint, *left, *deaf, *heeded]);
         words.option(deaf_at.as_ref(), |words, at| words.age(now, *at, timing.patience.deaf));
-        words.counter(engine.session, *echoed);
+        words.counter(engine.session, *current);
         words.counter(engine.session, *proof);
         words.counter(engine.session, *fetch);
         words.list(rows, |words, row| words.option(row.as_ref(), |words, row| row.tell(words)));
