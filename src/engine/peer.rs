@@ -253,6 +253,11 @@ impl Peer {
         watched && self.rows.len() == groups && self.told.len() == groups
     }
 
+    /// The lease that it has told; zero before it has.
+    pub fn lease(&self) -> Duration {
+        Duration::from_micros(self.config.map_or(0, |config| config.lease_us).into())
+    }
+
     /// Takes note of its configuration; true if it has another set of groups than before.
     pub fn note_config(&mut self, header: &Header) -> bool {
         let other = self.config.is_some_and(|config| config.digests.groups != header.digests.groups);
