@@ -252,7 +252,9 @@ impl Engine {
             self.note_links(now, out);
         }
         self.send_pulses(due, now, out);
-        if std::mem::take(&mut self.persist_wanted) {
+        // What is known of a group whose state was damaged is too little to be taken for a state.
+        if self.persist_wanted && !self.groups.iter().any(|group| group.state_damaged) {
+            self.persist_wanted = false;
             self.persist_version += 1;
             self.note_persist();
             self.note_lease_sent();

@@ -47,6 +47,8 @@ pub struct Node {
     pub kernel: Kernel,
     pub disk: Option<Durable>,
     pub disk_works: bool,
+    /// No copy of its state is whole.
+    pub damaged: bool,
     /// A stopped process: events wait.
     pub stopped: bool,
     /// What waits for a stopped process, and how much fits.
@@ -98,6 +100,7 @@ impl World {
             kernel: Kernel::default(),
             disk: None,
             disk_works: true,
+            damaged: false,
             stopped: false,
             backlog: Vec::new(),
             room: usize::MAX,
@@ -133,7 +136,8 @@ impl World {
 
     fn setup(&self, at: usize) -> Setup {
         let paths = vec![LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
-        let loaded = self.nodes[at].disk.clone().map_or(Loaded::Fresh, Loaded::State);
+        let missing = if self.nodes[at].damaged { Loaded::Damaged } else { Loaded::Fresh };
+        let loaded = self.nodes[at].disk.clone().map_or(missing, Loaded::State);
         Setup {
             me: id(at),
             timing: self.timing,
