@@ -138,7 +138,7 @@ impl Engine {
         anew
     }
 
-    /// Applies rows if they connect to what we have; rows from before that are old news.
+    /// Applies rows, and notes what we have if they connect to it; rows from before that are old news.
     fn take_rows(&mut self, peer: usize, header: &Header, rows: Rows<'_>) -> bool {
         let known = &mut self.peers[peer];
         let (have, newest) = (known.have, known.is_newest_table(header));
@@ -147,10 +147,10 @@ impl Engine {
             return false;
         }
         let gap = header.base_version > have && !self.setup.mutants.is_on(Mutant::RowGapsIgnored);
-        if gap || header.upto_version <= have {
+        if header.upto_version <= have {
             return false;
         }
-        if !known.is_table_wanted(header) {
+        if gap || !known.is_table_wanted(header) {
             return self.take_known_rows(peer, rows);
         }
         self.peers[peer].have = header.upto_version;
@@ -169,8 +169,8 @@ impl Engine {
         news
     }
 
-    /// Rows of a peer that has not heard yet that its table is to be told anew: what they say of groups that it has told
-    /// us of before is true all the same, and a deaf peer's claim among them must be heeded.
+    /// Rows that do not connect to what we have, or of a peer that has not heard yet that its table is to be told anew: what
+    /// they say of groups that it has told us of before is true all the same. A deaf peer's claim may be among them.
     fn take_known_rows(&mut self, peer: usize, rows: Rows<'_>) -> bool {
         let mut news = false;
         for row in rows {
