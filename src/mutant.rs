@@ -79,7 +79,7 @@ mutants! {
     ConsentWhileOpen,
     /// In a handover the former active consents first and closes a pulse later (S8).
     ConsentBeforeClosing,
-    /// When claims cross, both consent (S8).
+    /// When claims cross, both consent: chance decides who opens, not the order that both know.
     ConsentsCross,
     /// A claim with a lower epoch than seen gets consent (S2).
     LowEpochConsented,

@@ -13,7 +13,7 @@ use vipair::voter::rules::ask;
 use vipair::wire::auth::KeyRing;
 use vipair::wire::pulse::{Digests, Flags, Header, Reason, Role, Row, decode, encode};
 use vipair::wire::session::{Sessions, Verdict};
-use vipair::wire::table::TableCopy;
+use vipair::wire::table::{Admission, TableCopy};
 
 /// An answer comes within this, or not at all.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -167,7 +167,7 @@ impl Talker {
         }
         self.acked = header.ack_version.min(self.table);
         self.newest = Some(header.ack_version);
-        if self.copy.admit(&header, Mutants::NONE) {
+        if self.copy.admit(&header, Mutants::NONE) == Admission::Told {
             for row in rows.filter(|row| row.group == GROUP) {
                 self.copy.take(0, row);
             }

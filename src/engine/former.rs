@@ -94,10 +94,9 @@ impl Engine {
         self.want_lease_durable();
     }
 
-    /// Sees to it that the disk learns of a longer lease. A state that was damaged is not overwritten before it is mended.
+    /// Sees to it that the disk learns of a longer lease.
     pub(super) fn want_lease_durable(&mut self) {
-        let known = !self.groups.iter().any(|group| group.state_damaged);
-        self.persist_wanted |= known && self.leases.durable < self.setup.timing.lease;
+        self.persist_wanted |= self.leases.durable < self.setup.timing.lease;
     }
 
     /// A state goes to the disk; until it is there, a later life may find it or the one before.

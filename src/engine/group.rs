@@ -78,7 +78,10 @@ impl Group {
     /// A group that begins to listen. `state` is what the store knows of it.
     pub fn new(group: &GroupSetup, state: Option<GroupState>, setup: &Setup, now: MonoTime) -> Group {
         let is_known = |state: &GroupState| state.seen.max(state.reserve).max(state.held) != Epoch::NONE;
-        let former = setup.loaded.lease().map_or(Duration::ZERO, |lease| abstention(super::send::micros(lease), setup.timing.drift_ppm));
+        let former = setup
+            .loaded
+            .lease()
+            .map_or(Duration::ZERO, |lease| abstention(super::send::micros(lease), setup.timing.drift_ppm));
         let is_new = !state.as_ref().is_some_and(is_known);
         let known = state.unwrap_or(GroupState {
             key: group.key,

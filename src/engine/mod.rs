@@ -273,7 +273,9 @@ impl Engine {
         }
         self.send_pulses(due, now, out);
         self.ask_for_votes(now, out);
-        if std::mem::take(&mut self.persist_wanted) {
+        // What is known of a group whose state was damaged is too little to be taken for a state.
+        if self.persist_wanted && !self.groups.iter().any(|group| group.state_damaged) {
+            self.persist_wanted = false;
             self.persist_version += 1;
             self.note_persist();
             self.note_lease_sent();
@@ -320,10 +322,11 @@ impl Engine {
     }
 
     /// True if what a peer grants was said after it had heard of us since we were stopped, or did not hear it: an older
-    /// word may have waited in a buffer, or been held back by somebody, until the peer had changed its mind.
+    /// word may have waited in a buffer, or been held back by somebody, until the peer had changed its mind. One datagram
+    /// that was sent since then is not enough: the row that matters may come with the next.
     fn is_proven(&self, peer: usize) -> bool {
         let known = &self.peers[peer];
-        known.echoed >= self.proof.max(known.proof)
+        known.current >= self.proof.max(known.proof)
     }
 
     fn is_serviceable(&self, interface: InterfaceId) -> bool {

@@ -62,8 +62,8 @@ pub(super) struct Peer {
     pub deaf_at: Option<MonoTime>,
     /// It has heard us since its session began. Before that, everybody is deaf.
     pub heeded: bool,
-    /// The highest of our counters that it has heard, as it says.
-    pub echoed: u64,
+    /// The highest of our counters that it had heard, as it says, when we last had its whole table.
+    pub current: u64,
     /// Our first counter since it was heard again after a silence: what it said before may have been held up.
     pub(super) proof: u64,
     pub silent_told: bool,
@@ -103,7 +103,7 @@ impl Peer {
             hint: false,
             left: false,
             deaf: false,
-            echoed: 0,
+            current: 0,
             proof: 0,
             deaf_at: None,
             heeded: false,
@@ -164,6 +164,15 @@ impl Peer {
         self.copy.is_complete()
     }
 
+    /// Notes up to when its table is known; true if that is now after `proof`, and was not before.
+    pub fn note_table(&mut self, header: &Header, proof: u64) -> bool {
+        let before = self.current;
+        if self.is_complete() && self.sessions.newest() == Some(header.counter) {
+            self.current = before.max(header.echo_counter);
+        }
+        before < proof && self.current >= proof
+    }
+
     pub fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
         self.links.iter_mut().find(|link| link.id == id)
     }
@@ -179,7 +188,7 @@ impl Peer {
         self.acked = 0;
         self.counted = (0, 0);
         self.left = false;
-        self.echoed = 0;
+        self.current = 0;
         self.heeded = false;
     }
 
@@ -187,6 +196,11 @@ impl Peer {
     pub fn is_whole(&self, groups: usize, interfaces: usize) -> bool {
         let watched = self.watch.as_ref().is_none_or(|watch| watch.evidence.len() == interfaces);
         watched && self.copy.is_whole(groups)
+    }
+
+    /// The lease that it has told; zero before it has.
+    pub fn lease(&self) -> Duration {
+        Duration::from_micros(self.config.map_or(0, |config| config.lease_us).into())
     }
 
     /// Takes note of its configuration; true if it has another set of groups than before.

@@ -4,6 +4,7 @@ use super::action::{Action, Actions, GateAction};
 use super::notice::{Cause, Notice};
 use super::watch::Evident;
 use super::{Engine, Presence, group_id};
+use crate::config::timing::stretch;
 use crate::mutant::Mutant;
 use crate::types::{Epoch, MonoTime};
 use crate::wire::pulse::{Reason, Role, Row};
@@ -128,7 +129,8 @@ impl Engine {
         // to open and the store that does it, and no probe tells: the lease that it has then must be over first.
         let known = &self.peers[peer];
         let open = known.is_active(group_id(at)) && !group.may_be_opened_by(known.id);
-        let lease = self.setup.timing.listen + self.setup.timing.pulse;
+        let lease = self.setup.timing.listen.max(stretch(known.lease(), self.setup.timing.drift_ppm))
+            + self.setup.timing.pulse;
         if known.heard.is_some() && !open && known.silence(self.resumed, now) < lease {
             return Permit::No;
         }

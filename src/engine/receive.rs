@@ -16,6 +16,14 @@ use std::time::Duration;
 /// RFC 5227 2.4(c): defend an address at most once in this time.
 const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 
+/// What went before a datagram that is believed.
+struct Heard {
+    /// The peer had not been heard for the suspicion time, or ever.
+    quiet: bool,
+    /// It had been silent.
+    returned: bool,
+}
+
 impl Engine {
     pub(super) fn handle_datagram(&mut self, link: LinkId, bytes: &[u8], now: MonoTime, out: &mut Actions) {
         // The segment is shared: our peers' pulses to each other pass here as well. The key and the header tell.
@@ -88,25 +96,9 @@ impl Engine {
         now: MonoTime,
         out: &mut Actions,
     ) -> bool {
-        let suspicion = self.setup.timing.suspicion;
         let mutants = self.setup.mutants;
+        let Heard { quiet, returned } = self.note_heard(peer, link, now, out);
         let known = &mut self.peers[peer];
-        let quiet = known.silence(self.resumed, now) >= suspicion || known.hint || known.heard.is_none();
-        let returned = known.heard.is_some() && known.silence(self.resumed, now) >= self.setup.timing.silence;
-        if returned {
-            known.proof = self.counter + 1;
-        }
-        known.hint = false;
-        known.watch = None;
-        if known.id.is_witness() && (known.silent_told || known.heard.is_none()) {
-            out.notice(Notice::WitnessHeard { witness: known.id });
-        }
-        known.heard = Some(now);
-        known.silent_told = false;
-        if let Some(link) = known.link_mut(link) {
-            link.heard = Some(now);
-            link.received += 1;
-        }
         let (mut changed, mut anew) = (quiet, false);
         // One that was overtaken on the way says how things were, not how they are.
         let newest = known.sessions.newest() == Some(header.counter);
@@ -121,9 +113,6 @@ impl Engine {
                 out.notice(Notice::PeerLeft { peer: known.id });
             }
             known.left = header.flags.goodbye && !mutants.is_on(Mutant::GoodbyeIgnored);
-            let proof = self.proof.max(known.proof);
-            changed |= known.echoed < proof && header.echo_counter >= proof;
-            known.echoed = header.echo_counter;
             // It may fall: then the peer wants to be told everything again.
             let rises = mutants.is_on(Mutant::RowsSentOnce) || mutants.is_on(Mutant::FormerAckCounts);
             let floor = if rises { known.acked } else { 0 };
@@ -141,7 +130,9 @@ impl Engine {
         }
         let news = self.take_rows(peer, header, rows);
         self.count_votes(peer, header, newest, now);
-        self.dirty |= changed || news;
+        let proof = self.proof.max(self.peers[peer].proof);
+        let proven = self.peers[peer].note_table(header, proof);
+        self.dirty |= changed || news || proven;
         if quiet {
             for segment in &mut self.segments {
                 segment.isolated = false;
@@ -153,7 +144,31 @@ impl Engine {
         anew
     }
 
-    /// Applies rows if they connect to what we have; rows from before that are old news.
+    /// Notes that a peer was heard, and says how long it had not been.
+    fn note_heard(&mut self, peer: usize, link: LinkId, now: MonoTime, out: &mut Actions) -> Heard {
+        let timing = &self.setup.timing;
+        let known = &mut self.peers[peer];
+        let silence = known.silence(self.resumed, now);
+        let quiet = silence >= timing.suspicion || known.hint || known.heard.is_none();
+        let returned = known.heard.is_some() && silence >= timing.silence;
+        if returned {
+            known.proof = self.counter + 1;
+        }
+        if known.id.is_witness() && (known.silent_told || known.heard.is_none()) {
+            out.notice(Notice::WitnessHeard { witness: known.id });
+        }
+        known.hint = false;
+        known.watch = None;
+        known.heard = Some(now);
+        known.silent_told = false;
+        if let Some(link) = known.link_mut(link) {
+            link.heard = Some(now);
+            link.received += 1;
+        }
+        Heard { quiet, returned }
+    }
+
+    /// Applies rows, and notes what we have if they connect to it; rows from before that are old news.
     fn take_rows(&mut self, peer: usize, header: &Header, rows: Rows<'_>) -> bool {
         match self.peers[peer].copy.admit(header, self.setup.mutants) {
             Admission::Refused => return false,
@@ -174,7 +189,7 @@ impl Engine {
         news
     }
 
-    /// Rows that do not make the table whole. A deaf peer's claim among them must be heeded.
+    /// Rows that do not make the table whole. A deaf peer's claim may be among them.
     fn take_known_rows(&mut self, peer: usize, rows: Rows<'_>) -> bool {
         let mut news = false;
         for row in rows {

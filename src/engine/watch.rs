@@ -174,6 +174,7 @@ impl Engine {
     fn run_watch(&mut self, peer: usize, now: MonoTime, out: &mut Actions) {
         let interfaces = self.interfaces.len();
         let probe = self.setup.timing.probe;
+        let lease = self.peers[peer].lease();
         let watch = self.peers[peer].watch.get_or_insert_with(|| {
             let evidence = vec![Evidence::default(); interfaces];
             Watch { since: now, next: now, interval: probe, evidence, round: 0 }
@@ -185,7 +186,9 @@ impl Engine {
             !group.is_open() && self.interfaces[usize::from(group.interface.0)].facts.is_serviceable()
         };
         let needed = self.groups.iter().any(can_open);
-        let eager = needed && now.since(watch.since) < self.setup.timing.patience.asking;
+        // Its kernel answers for as long as its own file says.
+        let asking = self.setup.timing.patience.asking.max(lease * 2);
+        let eager = needed && now.since(watch.since) < asking;
         watch.interval = if eager { self.setup.timing.probe } else { self.setup.timing.pulse };
         watch.next = now + watch.interval;
         let round = watch.round;

@@ -76,6 +76,7 @@ const CASES: &[Case] = &[
     (Mutant::PausedOpens, Mode::Play, &["S7", "L5"]),
     (Mutant::ConsentWhileOpen, Mode::HandOver, &["S8"]),
     (Mutant::ConsentBeforeClosing, Mode::StopInHandover, &["S8"]),
+    (Mutant::ConsentsCross, Mode::Cross, &["prefer"]),
     (Mutant::LowEpochConsented, Mode::Play, &["S2", "S8"]),
     (Mutant::StaleConsentCounts, Mode::ConsentLate, &["S8"]),
     (Mutant::HoldIgnored, Mode::HandOver, &["L2"]),
@@ -112,19 +113,17 @@ const CASES: &[Case] = &[
     (Mutant::OvertakenBelieved, Mode::GoodbyeOvertakes, &["L1"]),
 ];
 
-/// Rules whose absence no run has noticed yet, each with why. They are known to be unproven here.
-const UNNOTICED: [(Mutant, &str); 1] =
-    [(Mutant::ConsentsCross, "the higher of two epochs that are consented to wins, so one opens all the same")];
-
 /// Seeds after which a mutant counts as surviving.
 const LIMIT: u64 = 2_000;
+/// Seeds that the engine as it is passes at least, of each kind of run: one may be right by chance.
+const LEAST: u64 = 150;
+/// The same for kinds that wait for minutes.
+const LEAST_LONG: u64 = 5;
 
 #[test]
 fn every_mutant_has_its_case() {
     for (mutant, _) in Mutant::ALL {
-        let cases = CASES.iter().filter(|(other, ..)| other == mutant).count()
-            + UNNOTICED.iter().filter(|(other, why)| other == mutant && !why.is_empty()).count();
-        assert_eq!(cases, 1, "{mutant:?}");
+        assert_eq!(CASES.iter().filter(|(other, ..)| other == mutant).count(), 1, "{mutant:?}");
     }
 }
 
@@ -159,9 +158,13 @@ fn every_mutant_is_killed_and_the_engine_passes_the_same_seeds() {
     if let Ok(file) = std::env::var("VIPAIR_MUTANTS") {
         std::fs::write(file, &table).unwrap();
     }
+    for (mode, seeds) in &mut needed {
+        let long = matches!(mode, Mode::ForgeAnswers | Mode::FallSilent);
+        *seeds = (*seeds).max(if long { LEAST_LONG } else { LEAST });
+    }
     let wrong = share(needed.len(), |at| Some((needed[at], hunt(Mutants::NONE, needed[at].0, needed[at].1)?.story)));
     let wrong: Vec<_> = wrong.into_iter().flatten().collect();
-    println!("the engine as it is passed {needed:?}");
+    println!("the engine as it is passes {needed:?}");
     assert!(wrong.is_empty(), "the engine as it is fails: {wrong:?}");
     assert!(survivors.is_empty(), "{}", survivors.join("\n"));
     assert!(CASES.len() >= 20);

@@ -48,6 +48,8 @@ pub enum Mode {
     ConsentLate,
     /// A cable holds now and then (S8)
     LooseCable,
+    /// Both nodes ask for a group at the same moment
+    Cross,
     /// A goodbye overtakes what was said before (L1)
     GoodbyeOvertakes,
     /// One of many groups is served when its agent dies (S8)
@@ -132,6 +134,7 @@ fn act(sim: &mut Sim, mode: Mode) {
         Mode::StopInHandover => directed::stop_in_handover,
         Mode::ConsentLate => directed::consent_late,
         Mode::LooseCable => directed::loose_cable,
+        Mode::Cross => directed::cross,
         Mode::GoodbyeOvertakes => directed::goodbye_overtakes,
         Mode::ServeOne => directed::serve_one,
         Mode::GoUnheard => directed::go_unheard,

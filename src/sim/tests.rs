@@ -2,6 +2,8 @@
 //!
 //! `cargo test --lib sim::` runs them; `vipair sim` (feature `sim`) runs as many as one likes.
 
+mod stopped_twice;
+
 use super::{Job, Mode, Report, Want, run, run_many, story};
 use std::time::Duration;
 

@@ -264,7 +264,9 @@ impl Sim {
     /// Tells a process first if its gate has refused a frame; false if it ended over that.
     fn is_lease_at_hand(&mut self, at: usize) -> bool {
         for interface in 0..self.plan.interfaces {
-            if self.nodes[at].kernel.gates[interface].is_refused() && self.nodes[at].is_attached(interface) {
+            // One that stops over the first does not hear of the next.
+            let hears = self.nodes[at].is_running() && self.nodes[at].is_attached(interface);
+            if hears && self.nodes[at].kernel.gates[interface].is_refused() {
                 let generation = self.nodes[at].kernel.gates[interface].generation;
                 self.oracle.note_refusal_told(at, interface, generation);
                 self.take(at, Event::LeaseRefused { interface: interface_id(interface) });

@@ -55,10 +55,10 @@ impl Excerpt {
 /// What the rows of a datagram are good for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Admission {
-    /// Nothing: they are old, or something before them is missing.
+    /// Nothing: they are old.
     Refused,
-    /// Their sender has not heard yet that its table is to be told anew. What they say of groups that it has told us of
-    /// before is true all the same; they do not make the table whole.
+    /// Something before them is missing, or their sender has not heard yet that its table is to be told anew. What they
+    /// say of groups that it has told us of before is true all the same; they do not make the table whole.
     Known,
     /// They connect to what is here.
     Told,
@@ -127,10 +127,10 @@ impl TableCopy {
         let newest = header.table_version >= self.newest;
         self.newest = self.newest.max(header.table_version);
         let gap = header.base_version > self.have && !mutants.is_on(Mutant::RowGapsIgnored);
-        if !newest || gap || header.upto_version <= self.have {
+        if !newest || header.upto_version <= self.have {
             return Admission::Refused;
         }
-        if header.echo_counter < self.fetch {
+        if gap || header.echo_counter < self.fetch {
             return Admission::Known;
         }
         self.have = header.upto_version;

@@ -1,12 +1,12 @@
 //! A voter's memory as the store keeps it: the slots are those of a node, their fields mean what a voter needs.
 //!
-//! Per group: `seen` is the ceiling, `held` the longest lease in µs that the voter ever answered for, the same for every
-//! group. A memory without groups has no lease either: nothing was promised yet.
+//! `lease` is the longest that the voter ever answered for; per group `seen` is the ceiling.
 
 use crate::effects::store::{self, State};
 use crate::engine::GroupState;
 use crate::types::{Epoch, NodeId};
 use crate::voter::{Ceiling, Loaded, Memory};
+use std::time::Duration;
 
 /// The memory as a state.
 pub(super) fn state(memory: &Memory, node: NodeId, cluster: u64) -> State {
@@ -14,10 +14,11 @@ pub(super) fn state(memory: &Memory, node: NodeId, cluster: u64) -> State {
         key: ceiling.group,
         seen: ceiling.epoch,
         reserve: Epoch::NONE,
-        held: Epoch(u64::from(memory.lease_us)),
+        held: Epoch::NONE,
         paused: false,
     };
-    State { node, cluster, groups: memory.ceilings.iter().map(group).collect() }
+    let lease = Some(Duration::from_micros(u64::from(memory.lease_us)));
+    State { node, cluster, lease, groups: memory.ceilings.iter().map(group).collect() }
 }
 
 /// What was found, as a memory.
@@ -26,7 +27,7 @@ pub(super) fn loaded(found: &store::Loaded) -> Loaded {
         store::Loaded::Fresh => Loaded::Fresh,
         store::Loaded::Damaged(_) => Loaded::Damaged,
         store::Loaded::State { state, .. } => {
-            let lease = state.groups.iter().map(|group| group.held.0).max().unwrap_or_default();
+            let lease = state.lease.unwrap_or_default().as_micros();
             let ceilings = state.groups.iter().map(|group| Ceiling { group: group.key, epoch: group.seen });
             Loaded::Memory(Memory {
                 lease_us: u32::try_from(lease).unwrap_or(u32::MAX),

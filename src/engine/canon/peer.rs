@@ -20,7 +20,7 @@ impl Peer {
             deaf,
             deaf_at,
             heeded,
-            echoed,
+            current,
             proof,
             silent_told: _, // for notices
             copy,
@@ -39,7 +39,7 @@ impl Peer {
         words.option(heard.as_ref(), |words, at| words.age(now, *at, horizon.silence));
         words.flags(&[*hint, *left, *deaf, *heeded]);
         words.option(deaf_at.as_ref(), |words, at| words.age(now, *at, timing.patience.deaf));
-        words.counter(engine.session, *echoed);
+        words.counter(engine.session, *current);
         words.counter(engine.session, *proof);
         copy.tell(engine.session, sessions.verified().unwrap_or(0), words);
         words.version(engine.session, *acked);

@@ -83,3 +83,22 @@ fn a_standby_that_starts_again_and_again_takes_nothing_from_the_active() {
     }
     assert_eq!(world.changes(0).len(), before, "{:?}", world.changes(0));
 }
+
+// S2, S7: what little is known meanwhile would be taken for all by the next life.
+#[test]
+fn a_damaged_state_is_not_overwritten_before_a_peer_has_told_its_epochs() {
+    let mut world = settled(Profile::Fast);
+    world.crash(0);
+    world.run(Duration::from_secs(1));
+    world.kill(1);
+    world.nodes[0].disk = None;
+    world.nodes[0].damaged = true;
+    world.start(0);
+    world.command(0, 1, Command::Pause(GroupId(0)));
+    world.run(Duration::from_secs(1));
+    assert!(world.nodes[0].disk.is_none(), "{:?}", world.nodes[0].disk);
+    world.start(1);
+    world.run(Duration::from_secs(1));
+    let [group] = world.nodes[0].disk.as_ref().unwrap().groups[..] else { panic!("there is one group") };
+    assert!(group.paused && group.reserve > group.seen, "it is mended, and nothing was forgotten: {group:?}");
+}

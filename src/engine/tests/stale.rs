@@ -127,6 +127,22 @@ fn fast_asking_outlasts_a_dead_agents_lease_and_every_probe_that_may_be_needed()
     }
 }
 
+// L5: the files differ, and the dead agent's kernel answers for as long as its own said.
+#[test]
+fn fast_asking_outlasts_the_lease_that_a_dead_agent_has_told() {
+    let mut world = settled(Profile::Wan);
+    let own = world.timing;
+    world.timing = Timing::derive(own.pulse, own.silence, own.lease * 3);
+    world.reload(0, vec![group_setup(0, false)]);
+    world.timing = own;
+    world.run(Duration::from_secs(20));
+    world.kill(0);
+    let until = world.nodes[0].kernel.until;
+    world.run_until_answered_by(1, Duration::from_secs(30));
+    assert!(world.now > until && world.now.since(until) <= own.probe * 6, "{:?}", world.now.since(until));
+    assert_eq!(world.both, 0);
+}
+
 /// The last that a node has said on a cut link reaches its peer now.
 fn deliver_late(world: &mut World, from: usize, lost: usize) {
     let (_, link, bytes) = world.lost[lost].clone();

@@ -48,6 +48,8 @@ pub struct Node {
     pub kernel: Kernel,
     pub disk: Option<Durable>,
     pub disk_works: bool,
+    /// No copy of its state is whole.
+    pub damaged: bool,
     /// A stopped process: events wait.
     pub stopped: bool,
     /// What waits for a stopped process, and how much fits.
@@ -100,6 +102,7 @@ impl World {
             kernel: Kernel::default(),
             disk: None,
             disk_works: true,
+            damaged: false,
             stopped: false,
             backlog: Vec::new(),
             room: usize::MAX,

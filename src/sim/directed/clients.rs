@@ -18,14 +18,25 @@ fn check_hosts(sim: &mut Sim, group: usize, node: usize, when: &str) {
     }
 }
 
+/// No host hears a node, or all do again.
+fn deafen(sim: &mut Sim, at: usize, deaf: bool) {
+    sim.net.deafened.iter_mut().for_each(|host| host[at] = deaf);
+    sim.net.changed = sim.now;
+}
+
 // L4: who could not hear the first announcement hears the next.
 pub fn miss_first(sim: &mut Sim) {
     let Some((group, gone, at)) = scene(sim) else { return };
-    sim.net.deafened.iter_mut().for_each(|host| host[at] = true);
+    deafen(sim, at, true);
     sim.lose_power(gone, false);
     let timing = sim.plan.timing();
-    sim.run(stretched(timing.silence + timing.probe * 2, timing.drift_ppm) + ms(100));
-    sim.net.deafened.iter_mut().for_each(|host| host[at] = false);
+    let bound = stretched(timing.silence + timing.probe * 2, timing.drift_ppm);
+    let start = sim.now;
+    while active(sim, group) != Some(at) && sim.now.since(start) < bound {
+        sim.run(ms(1));
+    }
+    sim.run(ms(100));
+    deafen(sim, at, false);
     sim.run(Duration::from_secs(1));
     check_hosts(sim, group, at, "it can hear the active again");
 }
@@ -33,12 +44,15 @@ pub fn miss_first(sim: &mut Sim) {
 // S8, L4: when the two sides of a division hear each other again, the higher epoch stays and every host is told.
 pub fn divide(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
+    if sim.plan.groups[group].preempt {
+        return;
+    }
     let now = sim.now;
     for wire in 0..sim.net.wires {
         sim.net.set_cut(from, to, wire, true, now);
         sim.net.set_cut(to, from, wire, true, now);
     }
-    sim.net.deafened.iter_mut().for_each(|host| host[to] = true);
+    deafen(sim, to, true);
     sim.touched = true;
     // Longer than announcements are repeated after an opening.
     sim.run(sim.plan.timing().silence * 2 + Duration::from_secs(8));

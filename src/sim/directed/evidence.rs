@@ -48,6 +48,9 @@ pub fn loose_cable(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
     let (timing, now) = (sim.plan.timing(), sim.now);
     let interface = sim.plan.groups[group].interface;
+    if sim.hosts.iter().all(|host| host.plan.interface != interface) {
+        return;
+    }
     for wire in 0..sim.net.wires {
         sim.net.set_cut(from, to, wire, true, now);
         sim.net.set_cut(to, from, wire, wire < sim.net.udp, now);

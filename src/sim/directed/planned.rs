@@ -5,6 +5,7 @@ use crate::engine::Command;
 use crate::sim::names::{id, ms};
 use crate::sim::node::Waiting;
 use crate::sim::world::Sim;
+use crate::wire::pulse::ROWS_PER_PULSE;
 use std::time::Duration;
 
 // L3: a switch moves the group, at most lost pulses hold it up, connections are carried, and never do two answer.
@@ -78,6 +79,9 @@ pub fn lose_carrier(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
     let timing = sim.plan.timing();
     let interface = sim.plan.groups[group].interface;
+    if sim.plan.groups.len() > ROWS_PER_PULSE {
+        return;
+    }
     keep_one_link(sim);
     // Slow, so that one word can be told from a conversation.
     let way = timing.pulse / 2;
@@ -113,6 +117,32 @@ pub fn prefer(sim: &mut Sim) {
     sim.run(delay + timing.listen + timing.pulse * 10);
     let back = active(sim, group) == Some(gone);
     sim.oracle.hold(back == preempts, || format!("prefer: group {group} preempts: {preempts}, taken back: {back}"));
+}
+
+/// Both nodes ask for a group at the same moment, and the one with the lower number goes first. If that is the preferred one,
+/// it has its group, although the other had it last and its epochs are higher.
+pub fn cross(sim: &mut Sim) {
+    let (first, last) = (0, sim.nodes.len() - 1);
+    let fits = |group: &usize| {
+        let plan = sim.plan.groups[*group];
+        plan.prefer == first && !plan.preempt && active(sim, *group) == Some(first)
+    };
+    let Some(group) = (0..sim.plan.groups.len()).find(fits) else { return };
+    let (timing, interface) = (sim.plan.timing(), sim.plan.groups[group].interface);
+    order(sim, first, group, Command::Switch);
+    sim.run(timing.pulse * 4);
+    // The one that has it is the second to lose its carrier: it finds nobody to give the group to.
+    for at in [first, last] {
+        sim.set_carrier(at, interface, false);
+        sim.run(timing.pulse * 2);
+    }
+    sim.run(timing.patience.hold);
+    for at in [first, last] {
+        sim.set_carrier(at, interface, true);
+    }
+    sim.run(timing.election);
+    let right = active(sim, group) == Some(first);
+    sim.oracle.hold(right, || format!("prefer: group {group} is not at node {first}, which is preferred"));
 }
 
 // S8: the former active is stopped in the middle of letting go.

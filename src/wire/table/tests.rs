@@ -64,13 +64,9 @@ fn an_excerpt_ends_where_the_datagram_is_full() {
 }
 
 #[test]
-fn rows_that_do_not_connect_are_left() {
+fn rows_that_do_not_connect_do_not_make_a_table_whole() {
     let mut copy = TableCopy::new(1);
-    assert_eq!(
-        copy.admit(&header(4, 2, 4), Mutants::NONE),
-        Admission::Refused,
-        "what lies between 0 and 2 is missing"
-    );
+    assert_eq!(copy.admit(&header(4, 2, 4), Mutants::NONE), Admission::Known, "what lies between 0 and 2 is missing");
     assert_eq!((copy.have(), copy.newest(), copy.is_complete()), (0, 4, false));
     assert_eq!(copy.admit(&header(4, 0, 3), Mutants::NONE), Admission::Told);
     assert!(!copy.is_complete());
@@ -78,6 +74,17 @@ fn rows_that_do_not_connect_are_left() {
     assert_eq!(copy.admit(&header(3, 0, 3), Mutants::NONE), Admission::Refused, "from before");
     assert_eq!(copy.admit(&header(4, 3, 4), Mutants::NONE), Admission::Told);
     assert!(copy.is_complete());
+}
+
+#[test]
+fn rows_that_do_not_connect_count_for_groups_that_were_told_before() {
+    let mut copy = TableCopy::new(2);
+    assert_eq!(copy.admit(&header(2, 0, 2), Mutants::NONE), Admission::Told);
+    assert!(copy.take(0, row(1, 1)));
+    assert_eq!(copy.admit(&header(9, 5, 9), Mutants::NONE), Admission::Known);
+    assert!(copy.take_known(0, row(1, 9)) && !copy.take_known(1, row(2, 9)));
+    assert_eq!((copy.row(0).map(|row| row.epoch), copy.row(1)), (Some(Epoch(9)), None));
+    assert_eq!((copy.have(), copy.is_complete()), (2, false));
 }
 
 #[test]

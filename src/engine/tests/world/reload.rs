@@ -29,7 +29,7 @@ impl World {
     /// of new groups are not there yet.
     pub fn reload(&mut self, at: usize, groups: Vec<GroupSetup>) {
         let now = self.now;
-        let names = groups.iter().fold(0, |sum, group| sum * 31 + group.key.0);
+        let names = groups.iter().fold(0, |sum, group| (sum * 31 + group.key.0) % 0xffff_ffff);
         let numbers: Vec<usize> = groups.iter().map(|group| usize::try_from(group.key.0).unwrap() - 1).collect();
         self.known = self.known.max(numbers.iter().max().unwrap() + 1);
         let change = Reconfiguration {

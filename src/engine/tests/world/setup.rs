@@ -12,7 +12,8 @@ use std::sync::Arc;
 impl World {
     pub(super) fn setup(&self, at: usize) -> Setup {
         let paths = vec![LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
-        let loaded = self.nodes[at].disk.clone().map_or(Loaded::Fresh, Loaded::State);
+        let missing = if self.nodes[at].damaged { Loaded::Damaged } else { Loaded::Fresh };
+        let loaded = self.nodes[at].disk.clone().map_or(missing, Loaded::State);
         let node = PeerSetup { id: id(1 - at), links: paths };
         let group = |number| GroupSetup { promote: self.witnesses.promote, ..group_setup(number, self.preempt) };
         Setup {

@@ -1,0 +1,75 @@
+//! An agent that is stopped in the middle of what it does with its gate, again when it makes up for that, and killed.
+
+use crate::mutant::Mutants;
+use crate::sim::Want;
+use crate::sim::play::calm;
+use crate::sim::world::Sim;
+use std::time::Duration;
+
+/// How long each stop lasts, and whether hosts ask meanwhile: then the gate has turned somebody away.
+#[derive(Clone, Copy, Debug)]
+struct Stops {
+    first: Duration,
+    second: Duration,
+    asked: bool,
+    /// The next life finds the gate late.
+    slow: bool,
+}
+
+/// Lets time pass until the process stops in the middle of a list, and tells whether it did.
+fn run_into_stop(sim: &mut Sim, at: usize, span: Duration) -> bool {
+    sim.nodes[at].trap = Some(span);
+    let (start, pulse) = (sim.now, sim.plan.timing().pulse);
+    while sim.nodes[at].pause.is_none() && sim.now.since(start) < pulse * 3 {
+        sim.run(Duration::from_micros(200));
+    }
+    sim.nodes[at].pause.is_some()
+}
+
+/// Until the process goes on, or just before.
+fn wait(sim: &mut Sim, span: Duration, asked: bool) {
+    for _ in 0..4 {
+        sim.run(span / 4);
+        if asked {
+            sim.traffic();
+        }
+    }
+}
+
+fn play(seed: u64, choose: impl Fn(&Sim) -> Stops) -> bool {
+    let mut sim = Sim::new(seed, Mutants::NONE, Want::Nothing);
+    calm(&mut sim);
+    let Some(&at) = sim.answering(0).first() else { return false };
+    let stops = choose(&sim);
+    if !run_into_stop(&mut sim, at, stops.first) {
+        return false;
+    }
+    // It goes on when the time of the stop is over, and its next list is interrupted, too.
+    sim.nodes[at].trap = Some(stops.second);
+    wait(&mut sim, stops.first, stops.asked);
+    let stopped = sim.nodes[at].pause.is_some();
+    wait(&mut sim, stops.second * 9 / 10, stops.asked);
+    sim.kill(at);
+    sim.faulty = stops.slow;
+    sim.start(at);
+    let timing = sim.plan.timing();
+    wait(&mut sim, timing.lease * 3 + timing.silence * 3, stops.asked);
+    assert_eq!(sim.oracle.violation, None, "seed {seed}, {stops:?}");
+    stopped
+}
+
+// S7
+#[test]
+fn an_agent_that_is_stopped_twice_and_killed_begins_nothing_while_something_is_open() {
+    let mut twice = 0;
+    for seed in 8..20 {
+        for (asked, slow) in [(false, false), (true, false), (false, true), (true, true)] {
+            for percent in [40, 101, 130, 260] {
+                let span = |sim: &Sim, percent| sim.plan.timing().lease * percent / 100;
+                let choose = |sim: &Sim| Stops { first: span(sim, 110), second: span(sim, percent), asked, slow };
+                twice += usize::from(play(seed, choose));
+            }
+        }
+    }
+    assert!(twice > 40, "it was stopped twice in {twice} runs only");
+}
