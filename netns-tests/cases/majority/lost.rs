@@ -30,7 +30,7 @@ fn lost_witness_changes_nothing_and_is_alarmed() {
 
 // S1 S7: one of three is no majority
 #[test]
-fn without_the_witness_and_the_active_nobody_takes_over_until_the_witness_is_back() {
+fn without_the_witness_and_the_active_nobody_takes_over_until_one_is_back() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
     scene.kill_witness();
     scene.wait_both_say(NO_TAKEOVER);
@@ -45,7 +45,13 @@ fn without_the_witness_and_the_active_nobody_takes_over_until_the_witness_is_bac
     let served = scene.wait_answered_by(Server::Beta);
     assert!(served.since(back) < Duration::from_secs(10) + SLACK, "L5");
     assert!(scene.answers(lost).longest_gap().length() > Duration::from_secs(2));
-    scene.finish(&Expected::owner(Server::Alpha).takeover());
+    // Or until the other node is back, without any witness.
+    scene.kill_witness();
+    scene.wait_unanswered(Duration::from_millis(300));
+    scene.power_on(Server::Alpha);
+    let owner = scene.wait_one_active(GROUP);
+    scene.wait_answered_by(owner);
+    scene.finish_by_chance();
 }
 
 // FJ-1: `strict = false` goes on as a bare pair once both know that they are alone
@@ -172,6 +178,8 @@ fn one_of_three_witnesses_lost_leaves_takeover_possible() {
     let (witness, lab) = scene.witness(3);
     witness.kill(lab);
     scene.wait_unanswered(Duration::from_millis(300));
+    // Whatever it was granted last is over by then.
+    let_pass(Duration::from_millis(100));
     let alone = clock::now();
     let_pass(Duration::from_millis(500));
     assert!(scene.last_claim(Server::Beta).is_some_and(|last| last < alone), "S1: two votes of five");
