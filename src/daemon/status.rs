@@ -220,10 +220,14 @@ fn unheard_witnesses(config: &Config, names: &Names, report: &Report) -> Vec<Str
     // A node that is left alone has its own vote, and needs those of most witnesses.
     let enough = witnesses().filter(is_heard).count() * 2 > witness.addresses.len();
     let peer = config.peers().next().map_or("the peer", |peer| &peer.name);
-    let meaning = match (enough, witness.strict) {
-        (true, _) => String::new(),
-        (false, true) => format!(": no takeover if {peer} fails now"),
-        (false, false) => ": the pair alone decides (strict = false)".to_owned(),
+    let alone = report.votes.is_some_and(|votes| votes.alone);
+    let meaning = match (enough, witness.strict, alone) {
+        (true, ..) => String::new(),
+        (false, false, true) => ": the pair alone decides (strict = false)".to_owned(),
+        (false, false, false) => {
+            format!(": no takeover if {peer} fails now, until the pair has agreed to decide alone (strict = false)")
+        }
+        (false, true, _) => format!(": no takeover if {peer} fails now"),
     };
     let sentence = |peer: &PeerReport| match peer.presence {
         Presence::Unknown => format!("{} has not been heard yet{meaning}", names.node(peer.id)),

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How far it has come.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Alone {
-    /// Since when the peer is heard and no majority of the witnesses.
+    /// Since when no majority of the witnesses is heard.
     pub lacking: Option<MonoTime>,
     /// Our pulses say so from this counter on.
     pub said: Option<u64>,
@@ -49,9 +49,9 @@ impl Engine {
         let paired = self.node_peers().any(heard);
         let patience = self.alone_patience();
         let alone = &mut self.poll.alone;
-        if !paired && !alone.on {
-            (alone.lacking, alone.said) = (None, None);
-        } else if now.since(*alone.lacking.get_or_insert(now)) >= patience {
+        // A peer that is not heard for a moment must not make the waiting begin anew.
+        let long = now.since(*alone.lacking.get_or_insert(now)) >= patience;
+        if long && (paired || alone.on) {
             alone.said.get_or_insert(self.counter + 1);
         }
         if alone.on && alone.unsaid.is_some_and(|since| now.since(since) >= patience * 2) {
@@ -113,10 +113,10 @@ impl Engine {
         out.notice(Notice::Alone { alone: false });
     }
 
-    /// How many witnesses are heard.
+    /// How many witnesses are heard. That this process did not run says nothing of them.
     pub(super) fn witnesses_heard(&self, now: MonoTime) -> usize {
-        let heard = |peer: &usize| matches!(self.presence(*peer, now), Presence::Heard | Presence::Suspicious);
-        self.witness_peers().filter(heard).count()
+        let recent = |heard: MonoTime| now.since(heard) < self.setup.timing.silence;
+        self.witness_peers().filter(|&peer| self.peers[peer].heard.is_some_and(recent)).count()
     }
 
     /// A witness that is not heard makes the next failure one too many: people must know.

@@ -23,7 +23,7 @@ use crate::config::{ConfigErrors, WitnessFile};
 use crate::effects::store::WriteError;
 use crate::io::poll::{Poll, Ready, Waker};
 use crate::io::{clock, systemd};
-use crate::types::MonoTime;
+use crate::types::{MonoTime, NodeId};
 use crate::wire::pulse::MAX_DATAGRAM;
 use courts::Courts;
 use sd_notify::NotifyState;
@@ -107,7 +107,8 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     probes::start(&file, &sender).map_err(|error| failed("starting the checks", &error))?;
     let poll = Poll::new().map_err(|error| failed("waiting", &error))?;
     poll.add(&socket, SOCKET).and_then(|()| poll.add(&waker, QUEUE)).map_err(|error| failed("waiting", &error))?;
-    tracing::info!("witness {} listens on {} for {} clusters", file.me.0, file.listen, file.clusters.len());
+    let (number, clusters) = (file.me.0 - NodeId::FIRST_WITNESS.0 + 1, file.clusters.len());
+    tracing::info!("witness number {number} listens on {}; clusters: {clusters}", file.listen);
     systemd::notify(&[NotifyState::Ready]);
     let mut witness = Witness { courts, socket, poll, waker, reports, told: clock::now(), turned_away: 0 };
     witness.serve().map_err(|error| failed("waiting", &error))

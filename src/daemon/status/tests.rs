@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::ClusterFile;
 use crate::daemon::build;
-use crate::engine::PeerConfig;
+use crate::engine::{PeerConfig, VotesReport};
 use crate::types::LinkId;
 use crate::wire::pulse::Digests;
 use std::path::Path;
@@ -86,7 +86,8 @@ fn a_witness_that_is_not_heard_is_a_warning_that_says_what_it_means() {
     assert_eq!(silent(one, &[Presence::Silent]), [format!("witness not heard for 12.0 s: {strict}")]);
     assert_eq!(silent(one, &[Presence::Unknown]), [format!("witness has not been heard yet: {strict}")]);
     let lenient = format!("{one}\nstrict = false");
-    let expected = "witness not heard for 12.0 s: the pair alone decides (strict = false)";
+    let expected =
+        format!("witness not heard for 12.0 s: {strict}, until the pair has agreed to decide alone (strict = false)");
     assert_eq!(silent(&lenient, &[Presence::Silent]), [expected]);
     let three = "[witness]\naddresses = [\"10.0.9.1\", \"10.0.9.2\", \"10.0.9.3\"]";
     assert_eq!(silent(three, &[Presence::Heard, Presence::Silent]), ["witness 2 not heard for 12.0 s"]);
@@ -94,6 +95,16 @@ fn a_witness_that_is_not_heard_is_a_warning_that_says_what_it_means() {
     let expected =
         [format!("witness 1 has not been heard yet: {strict}"), format!("witness 3 not heard for 12.0 s: {strict}")];
     assert_eq!(two, expected);
+}
+
+#[test]
+fn a_pair_that_decides_alone_is_a_warning() {
+    let config = config("[witness]\naddress = \"10.0.9.9\"\nstrict = false");
+    let mut report = report(&config);
+    (report.peers[1].presence, report.peers[1].silence) = (Presence::Silent, Duration::from_secs(12));
+    report.votes = Some(VotesReport { witnesses: 1, heard: 0, majority: 1, strict: false, alone: true });
+    let expected = "witness not heard for 12.0 s: the pair alone decides (strict = false)";
+    assert_eq!(shown(&config, &report).warnings, [expected]);
 }
 
 #[test]

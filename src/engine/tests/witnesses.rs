@@ -168,6 +168,40 @@ fn without_strict_a_pair_that_lost_its_witness_takes_over_alone_and_returns() {
     world.run_until_answered_by(0, Duration::from_secs(1));
 }
 
+// S8
+#[test]
+fn a_pair_that_decides_alone_is_not_parted_by_a_stop_of_its_own_process() {
+    let mut world = World::voted(Profile::Fast, 1, 1);
+    world.witnesses.strict = false;
+    settle(&mut world);
+    world.kill_witness(0);
+    world.run(Duration::from_secs(4));
+    world.witnesses.judged = false;
+    world.stop(1);
+    world.run(ms(25));
+    world.resume(1);
+    world.run(ms(2));
+    assert!(is_alone(&world, 1), "a witness that died long ago is not heard because we did not listen");
+    world.crash(0);
+    world.run_until_answered_by(1, Duration::from_secs(1));
+}
+
+// S8
+#[test]
+fn a_pair_comes_to_decide_alone_though_a_pulse_is_late_now_and_then() {
+    let mut world = World::voted(Profile::Fast, 1, 1);
+    world.witnesses.strict = false;
+    settle(&mut world);
+    world.kill_witness(0);
+    for _ in 0..5 {
+        world.run(ms(900));
+        part(&mut world);
+        world.run(ms(25));
+        world.cut.clear();
+    }
+    assert!(is_alone(&world, 0) && is_alone(&world, 1));
+}
+
 // S1
 #[test]
 fn a_node_that_hears_neither_peer_nor_witness_is_not_a_pair() {
