@@ -155,6 +155,64 @@ mutants! {
     ProofNotRequired,
     /// A datagram that was overtaken is believed as if it told how things are now.
     OvertakenBelieved,
+
+    // The vote: promises.
+    /// A witness grants although what it has promised to another is not over (S5).
+    PromiseIgnored,
+    /// A promise of a witness is half as long as the lease (S5).
+    PromiseTooShort,
+    /// A promise of a witness is as long as the lease: what two clocks can differ is not in it (S5).
+    PromiseNotStretched,
+    /// Only the first pulse makes a promise of a witness, those that ask again do not renew it (S5).
+    PromiseNotRenewed,
+    /// A promise of a witness ends when its holder has been silent for the silence bound (S5).
+    PromiseEndsWithSilence,
+    /// A holder that starts anew gives up what its kernel still has (S5).
+    StarterReleases,
+    /// A new session of a holder releases what was promised to the one before (S5).
+    NewSessionReleases,
+    /// A row that only reserves the promised epoch releases it, and the node may claim with it again (S5).
+    ReserveReleases,
+    /// A witness that has just started votes at once: what it promised before is forgotten (S5).
+    WitnessNotAbstaining,
+    /// A node that has just started votes at once (S5).
+    NodeNotAbstaining,
+    /// A node votes for itself although what it has promised to another is not over (S5).
+    OwnVotePromised,
+    /// A node's promise is as long as its own lease instead of the one that the other states (S5).
+    OwnLeasePromised,
+    /// A node's promise is as long as the lease: what two clocks can differ is not in it (S5).
+    NodePromiseNotStretched,
+
+    // The vote: what a witness remembers.
+    /// An epoch is granted before the ceiling above it is on the disk (S2).
+    CeilingNotAwaited,
+    /// A witness that starts grants claims below its ceiling (S2).
+    CeilingForgotten,
+    /// A witness without memory grants before every node has told it everything (S2).
+    DamagedMemoryGrants,
+
+    // The vote: what a node counts.
+    /// A lease counts from the receipt of a grant instead of from the sending of what it answers (S4).
+    LeaseFromReceipt,
+    /// A grant counts although it may come from an incomplete table (S4).
+    GrantFromPart,
+    /// A grant that was withdrawn counts on (S4).
+    OldGrantCounts,
+    /// The newest grant decides how long a lease is, instead of the one that completes a majority (S4).
+    FirstGrantDecides,
+    /// A node's own vote is a majority (S4).
+    OwnVoteAlone,
+    /// As long as there is a majority, a lease is renewed to its full length (S4).
+    RenewedBeyondVotes,
+    /// The latest deadline of an interface's groups is that of all of them (S4).
+    LatestGroupDecides,
+    /// A node reserves below what witnesses refuse to grant: nobody ever elects it (L5).
+    BarNotLearned,
+
+    // Witnesses not heard.
+    /// A pair goes on alone although without a majority nothing is to be open (S1).
+    StrictIgnored,
 }
 
 /// Which mutant is on, if any.

@@ -10,6 +10,7 @@
 use super::action::Actions;
 use super::notice::Notice;
 use super::{Engine, Presence};
+use crate::mutant::Mutant;
 use crate::types::MonoTime;
 use crate::wire::pulse::Header;
 use std::time::Duration;
@@ -37,7 +38,7 @@ impl Engine {
     pub(super) fn note_witnesses(&mut self, now: MonoTime, out: &mut Actions) {
         let Some(votes) = self.setup.votes else { return };
         self.tell_lost_witnesses(now, out);
-        if votes.strict {
+        if votes.strict && !self.is_mutant(Mutant::StrictIgnored) {
             return;
         }
         if self.witnesses_heard(now) >= self.quorum() {
@@ -65,7 +66,7 @@ impl Engine {
 
     /// Takes note of what the newest pulse of the other node says.
     pub(super) fn note_alone(&mut self, peer: usize, header: &Header, now: MonoTime, out: &mut Actions) {
-        let strict = self.setup.votes.is_none_or(|votes| votes.strict);
+        let strict = self.setup.votes.is_none_or(|votes| votes.strict) && !self.is_mutant(Mutant::StrictIgnored);
         if strict || self.peers[peer].id.is_witness() {
             return;
         }

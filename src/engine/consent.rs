@@ -118,7 +118,8 @@ impl Engine {
 
     /// True if this node may vote for itself.
     pub(super) fn may_vote_for_itself(&self, at: usize, now: MonoTime) -> bool {
-        now >= self.groups[at].ballot.from && now >= self.bound_until(at)
+        let bound = self.bound_until(at);
+        now >= self.groups[at].ballot.from && (now >= bound || self.is_mutant(Mutant::OwnVotePromised))
     }
 
     fn promise(&mut self, at: usize, peer: usize, epoch: Epoch) {

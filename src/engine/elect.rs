@@ -181,7 +181,9 @@ impl Engine {
             if group.claim != Epoch::NONE && row.consent > group.claim {
                 group.ballot.yields = yields;
             }
-            group.ballot.bar = group.ballot.bar.max(bar);
+            if !self.setup.mutants.is_on(Mutant::BarNotLearned) {
+                group.ballot.bar = group.ballot.bar.max(bar);
+            }
         }
         self.reserve(at);
     }

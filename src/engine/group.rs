@@ -90,7 +90,8 @@ impl Group {
             held: Epoch::NONE,
             paused: false,
         });
-        let from = setup.votes.map_or(MonoTime::ZERO, |_| now + setup.timing.abstain.max(former));
+        let votes = setup.votes.filter(|_| !setup.mutants.is_on(Mutant::NodeNotAbstaining));
+        let from = votes.map_or(MonoTime::ZERO, |_| now + setup.timing.abstain.max(former));
         let unused = setup.mutants.is_on(Mutant::FormerReserveReused);
         let trusting = setup.mutants.is_on(Mutant::DamagedStateOpens);
         let row = Row {

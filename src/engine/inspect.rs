@@ -109,6 +109,11 @@ impl Engine {
         self.peers.iter().flat_map(|peer| &peer.links).map(|link| link.received).sum()
     }
 
+    /// True while votes decide what may be open.
+    pub(crate) fn view_votes_decide(&self) -> bool {
+        self.votes_decide()
+    }
+
     /// How many neighbours are known on an interface.
     pub(crate) fn view_neighbours(&self, interface: usize) -> usize {
         self.segments[interface].known()

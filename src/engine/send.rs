@@ -159,7 +159,8 @@ impl Engine {
             table_version: self.table + u64::from(self.leases.blind),
             base_version: base,
             upto_version: upto,
-            ack_version: known.copy.have(),
+            // What is remembered is the table of the session that is believed, not of one that introduces itself.
+            ack_version: if known.sessions.verified() == Some(echo.session) { known.copy.have() } else { 0 },
         }
     }
 

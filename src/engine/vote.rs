@@ -17,6 +17,7 @@ use super::action::{Action, Actions, GateAction};
 use super::notice::Cause;
 use super::watch::interface_id;
 use super::{Engine, alone::Alone, consent::Promise};
+use crate::mutant::Mutant;
 use crate::types::{Epoch, InterfaceId, MonoTime};
 use crate::voter::rules::{ask, promise};
 use crate::wire::pulse::Header;
@@ -154,8 +155,11 @@ impl Engine {
             return;
         }
         let known = &self.peers[peer];
-        let is_whole = newest && known.copy.is_complete() && header.echo_counter <= self.counter;
+        let is_whole = known.copy.is_complete() || self.is_mutant(Mutant::GrantFromPart);
+        let is_whole = newest && is_whole && header.echo_counter <= self.counter;
         let until = if is_whole { self.poll.sent.deadline(header.echo_counter) } else { None };
+        let late = self.is_mutant(Mutant::LeaseFromReceipt);
+        let until = until.map(|until| if late { now + self.setup.timing.lease } else { until });
         let counted = (known.copy.have(), known.acked);
         let changed = known.counted != counted;
         if changed || until.is_some_and(|until| until < known.granted) {
@@ -177,13 +181,19 @@ impl Engine {
         let known = &mut self.peers[peer];
         // An overtaken pulse's lease must be promised, too, and that of the newest, which our next pulse will echo.
         let stated = known.config.filter(|_| !newest).map_or(0, |config| config.lease_us).max(header.lease_us);
-        known.promised = known.promised.max(now + promise(stated, drift));
+        let mutants = self.setup.mutants;
+        let own = mutants.is_on(Mutant::OwnLeasePromised);
+        let stated = if own { super::send::micros(self.setup.timing.lease) } else { stated };
+        let short = mutants.is_on(Mutant::NodePromiseNotStretched);
+        let span = if short { Duration::from_micros(u64::from(stated)) } else { promise(stated, drift) };
+        known.promised = known.promised.max(now + span);
     }
 
     /// Which groups a peer grants. What is not granted any more was granted up to now; new grants count only if the
     /// pulse tells the voter's whole table.
     fn recount(&mut self, peer: usize, whole: bool) {
         let bit = 1_u32 << peer;
+        let kept = self.is_mutant(Mutant::OldGrantCounts);
         let known = &self.peers[peer];
         for (at, group) in self.groups.iter_mut().enumerate() {
             let ballot = &mut group.ballot;
@@ -191,7 +201,8 @@ impl Engine {
             let grants = ballot.asks != Epoch::NONE
                 && known.acked >= ballot.since
                 && row.is_some_and(|row| row.consent == ballot.asks);
-            if !grants {
+            if !grants && kept {
+            } else if !grants {
                 ballot.granted &= !bit;
             } else if whole {
                 ballot.granted |= bit;
@@ -215,7 +226,8 @@ impl Engine {
 
     /// How long all of these peers' grants last, as far as they make a majority.
     fn granted_until(&self, granted: u32) -> MonoTime {
-        let quorum = self.quorum();
+        let first = self.is_mutant(Mutant::FirstGrantDecides);
+        let quorum = if first { 1 } else { self.quorum() };
         let until = |peer: &usize| self.peers[*peer].granted;
         let voters = || (0..self.peers.len()).filter(|peer| granted & (1 << peer) != 0);
         let enough = |end: &MonoTime| voters().filter(|peer| until(peer) >= *end).count() >= quorum;
@@ -225,6 +237,9 @@ impl Engine {
     /// How long a majority lets the group's gate be open.
     pub(super) fn deadline_of(&self, at: usize) -> MonoTime {
         let ballot = &self.groups[at].ballot;
+        if self.is_mutant(Mutant::OwnVoteAlone) && ballot.asks != Epoch::NONE {
+            return self.last + self.setup.timing.lease;
+        }
         ballot.floor.max(self.granted_until(ballot.granted))
     }
 
@@ -276,7 +291,10 @@ impl Engine {
             return;
         }
         for at in 0..self.interfaces.len() {
-            let Some((first, _)) = self.deadlines_on(interface_id(at)) else { continue };
+            let Some((first, last)) = self.deadlines_on(interface_id(at)) else { continue };
+            let first = if self.is_mutant(Mutant::LatestGroupDecides) { last } else { first };
+            let beyond = self.is_mutant(Mutant::RenewedBeyondVotes) && first > now;
+            let first = if beyond { MonoTime::FOREVER } else { first };
             let until = first.min(now + self.lease());
             let state = &mut self.interfaces[at];
             if state.facts.gate && state.generation != 0 && until > state.until {

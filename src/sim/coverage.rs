@@ -66,7 +66,8 @@ kinds! {
 /// True for what only a cluster with witnesses can show.
 fn is_of_witnesses(name: &str) -> bool {
     const NOTICES: [&str; 5] = ["no majority", "witness lost", "witness heard", "alone", "alone no more"];
-    name.ends_with("by NoMajority") || NOTICES.iter().any(|notice| name.strip_prefix("notice ") == Some(notice))
+    let voted = name.ends_with("by NoMajority") || name.starts_with("fault Witness");
+    voted || NOTICES.iter().any(|notice| name.strip_prefix("notice ") == Some(notice))
 }
 
 kinds! {
@@ -98,6 +99,8 @@ pub struct Coverage {
     pub corrected: u64,
     /// Runs in which two nodes answered for a while, cut off from each other.
     pub divided: u64,
+    /// Instants at which two answered with witnesses, one of them a guest that had been frozen (S1's exception).
+    pub excused: u64,
     pub runs: u64,
     /// Events that engines handled.
     pub steps: u64,
@@ -116,6 +119,7 @@ impl Default for Coverage {
             returns: 0,
             corrected: 0,
             divided: 0,
+            excused: 0,
             runs: 0,
             steps: 0,
         }
@@ -163,6 +167,7 @@ impl Coverage {
         self.returns += other.returns;
         self.corrected += other.corrected;
         self.divided += other.divided;
+        self.excused += other.excused;
         self.runs += other.runs;
         self.steps += other.steps;
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 mod mend;
 mod operator;
+mod voters;
 mod wires;
 
 pub use mend::{mend, settle};
@@ -73,29 +74,48 @@ fn apply(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
             sim.reconfigure(at);
             running
         }
-        Fault::Refused => {
-            let from = other(sim, at);
-            let wire = sim.random.below(sim.net.udp);
-            let link = sim.link(from, wire);
-            sim.offer(at, Waiting::Refused(link));
-            true
-        }
+        Fault::Refused => refuse(sim, at),
         Fault::Replay => replay(sim),
         Fault::Forge => forge(sim, at),
-        Fault::Stranger => {
-            let group = sim.random.below(sim.plan.groups.len());
-            let interface = sim.plan.groups[group].interface;
-            let reached = sim.nodes[at].is_connected(interface) && sim.nodes[at].is_running();
-            if reached {
-                sim.offer(at, Waiting::Seen(interface, Sighting::Claim { address: vip(group), mac: STRANGER }));
-            }
-            reached
-        }
+        Fault::Stranger => claim_as_stranger(sim, at),
         Fault::Traffic => {
             sim.traffic();
             !sim.hosts.is_empty()
         }
+        Fault::WitnessCut
+        | Fault::WitnessApart
+        | Fault::WitnessKill
+        | Fault::WitnessPowerLoss
+        | Fault::WitnessHang
+        | Fault::WitnessFreeze
+        | Fault::WitnessClockRate
+        | Fault::WitnessDiskSlow
+        | Fault::WitnessDiskFails
+        | Fault::WitnessSlotDamaged
+        | Fault::WitnessDiskDamaged
+        | Fault::WitnessDiskLost
+        | Fault::WitnessDiskRolledBack
+        | Fault::WitnessCheck
+        | Fault::WitnessReplay => voters::strike(sim, fault, at),
     }
+}
+
+fn refuse(sim: &mut Sim, at: usize) -> bool {
+    let from = other(sim, at);
+    let wire = sim.random.below(sim.net.udp);
+    let link = sim.link(from, wire);
+    sim.offer(at, Waiting::Refused(link));
+    true
+}
+
+fn claim_as_stranger(sim: &mut Sim, at: usize) -> bool {
+    let group = sim.random.below(sim.plan.groups.len());
+    let interface = sim.plan.groups[group].interface;
+    let reached = sim.nodes[at].is_connected(interface) && sim.nodes[at].is_running();
+    if reached {
+        sim.offer(at, Waiting::Seen(interface, Sighting::Claim { address: vip(group), mac: STRANGER }));
+    }
+    reached
 }
 
 /// Another node than `at`.
@@ -208,6 +228,7 @@ fn strike_power(sim: &mut Sim, fault: Fault, at: usize) -> bool {
         } else {
             sim.oracle.forget(at, &content);
         }
+        sim.oracle.votes.forget(at);
         sim.nodes[at].disk.content = content;
     }
     let delay = sim.random.span(ms(500));

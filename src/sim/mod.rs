@@ -11,7 +11,8 @@
 //! | `play` | how a run goes |
 //! | `faults` | what is done to the nodes and wires |
 //! | `world` | time, events, and what engines decide |
-//! | `node`, `kernel`, `clock`, `net`, `hosts` | what there is |
+//! | `node`, `witness`, `kernel`, `clock`, `net`, `hosts` | what there is |
+//! | `directed`, `votes` | runs with one purpose each |
 //! | `oracle` | the promises |
 //! | `transitions`, `coverage` | what may happen, and what did |
 //! | `many` | many seeds on many threads |
@@ -39,6 +40,8 @@ mod swarm;
 #[cfg(test)]
 mod tests;
 mod transitions;
+mod votes;
+mod witness;
 mod world;
 
 pub(crate) use history::Want;

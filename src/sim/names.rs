@@ -65,6 +65,15 @@ pub fn id(at: usize) -> NodeId {
     NodeId(byte(at) + 1)
 }
 
+pub fn witness_id(at: usize) -> NodeId {
+    NodeId(NodeId::FIRST_WITNESS.0 + byte(at))
+}
+
+/// Which witness has a number, if it is the number of one.
+pub fn witness_of(id: NodeId) -> Option<usize> {
+    id.0.checked_sub(NodeId::FIRST_WITNESS.0).map(usize::from)
+}
+
 pub fn position(id: NodeId) -> usize {
     usize::from(id.0) - 1
 }

@@ -1,5 +1,6 @@
-//! The wires: UDP links between the nodes and one clients' segment for each interface. Each direction of each has its
-//! own cuts; loss, delay and duplication go by wire.
+//! The wires: UDP links between the nodes, one clients' segment for each interface, and behind them the way to the
+//! witnesses, whose ends come after the nodes. Each direction of each has its own cuts; loss, delay and duplication go
+//! by wire.
 
 use super::clock::Real;
 use super::random::Random;
@@ -10,6 +11,8 @@ const SHORTEST: Duration = Duration::from_micros(20);
 
 #[derive(Clone, Debug)]
 pub struct Net {
+    /// Nodes and witnesses.
+    ends: usize,
     nodes: usize,
     /// UDP links; the wires after them are the segments of the interfaces.
     pub udp: usize,
@@ -33,19 +36,21 @@ pub struct Net {
 }
 
 impl Net {
-    pub fn quiet(nodes: usize, udp: usize, interfaces: usize, hosts: usize) -> Net {
-        let wires = udp + interfaces;
+    pub fn quiet(nodes: usize, witnesses: usize, udp: usize, interfaces: usize, hosts: usize) -> Net {
+        let (wires, ends) = (udp + interfaces, nodes + witnesses);
+        let all = wires + usize::from(witnesses > 0);
         Net {
+            ends,
             nodes,
             udp,
             wires,
-            cut: vec![false; nodes * nodes * wires],
+            cut: vec![false; ends * ends * all],
             isolated: vec![vec![false; nodes]; interfaces],
             deafened: vec![vec![false; nodes]; hosts],
-            loss: vec![0; wires],
-            delay: vec![Duration::from_micros(50); wires],
+            loss: vec![0; all],
+            delay: vec![Duration::from_micros(50); all],
             duplicates: 0,
-            drop_next: vec![0; nodes],
+            drop_next: vec![0; ends],
             changed: Real(0),
         }
     }
@@ -53,7 +58,7 @@ impl Net {
     /// Everything is as it was in the beginning.
     pub fn mend(&mut self, now: Real) {
         let (interfaces, hosts) = (self.isolated.len(), self.deafened.len());
-        *self = Net { changed: now, ..Net::quiet(self.nodes, self.udp, interfaces, hosts) };
+        *self = Net { changed: now, ..Net::quiet(self.nodes, self.ends - self.nodes, self.udp, interfaces, hosts) };
     }
 
     /// All cuts are healed, loss and delay stay.
@@ -68,8 +73,13 @@ impl Net {
         self.udp + interface
     }
 
+    /// The way to the witnesses.
+    pub fn witness(&self) -> usize {
+        self.wires
+    }
+
     fn way(&self, from: usize, to: usize, wire: usize) -> usize {
-        (from * self.nodes + to) * self.wires + wire
+        (from * self.ends + to) * self.loss.len() + wire
     }
 
     pub fn set_cut(&mut self, from: usize, to: usize, wire: usize, cut: bool, now: Real) {
@@ -79,9 +89,9 @@ impl Net {
     }
 
     pub fn is_cut(&self, from: usize, to: usize, wire: usize) -> bool {
-        let off = wire >= self.udp && {
+        let off = (self.udp..self.wires).contains(&wire) && {
             let isolated = &self.isolated[wire - self.udp];
-            isolated[from] || isolated[to]
+            [from, to].iter().any(|end| isolated.get(*end).is_some_and(|off| *off))
         };
         off || self.cut[self.way(from, to, wire)]
     }
@@ -89,9 +99,9 @@ impl Net {
     /// The cuts, for people.
     pub fn cuts(&self) -> String {
         let mut words = Vec::new();
-        for from in 0..self.nodes {
-            for to in (0..self.nodes).filter(|to| *to != from) {
-                let cut = (0..self.wires).filter(|&wire| self.is_cut(from, to, wire));
+        for from in 0..self.ends {
+            for to in (0..self.ends).filter(|to| *to != from) {
+                let cut = (0..self.loss.len()).filter(|&wire| self.is_cut(from, to, wire));
                 let wires: Vec<String> = cut.map(|wire| self.name(wire)).collect();
                 if !wires.is_empty() {
                     words.push(format!("{from}→{to} on {}", wires.join(", ")));
@@ -102,7 +112,11 @@ impl Net {
     }
 
     fn name(&self, wire: usize) -> String {
-        if wire < self.udp { format!("link {wire}") } else { format!("segment {}", wire - self.udp) }
+        match wire {
+            wire if wire < self.udp => format!("link {wire}"),
+            wire if wire < self.wires => format!("segment {}", wire - self.udp),
+            _ => "the witness's".to_owned(),
+        }
     }
 
     /// When a frame arrives, counted from now: never, once, or twice. A different delay for each reorders them.

@@ -3,7 +3,7 @@
 use super::clock::{Clock, Real};
 use super::kernel::Kernel;
 use super::swarm::Plan;
-use crate::config::Timing;
+use crate::config::{Promote, Timing};
 use crate::engine::{Action, Command, Durable, Engine, Loaded};
 use crate::types::{LinkId, MonoTime};
 use crate::wire::frame::Sighting;
@@ -68,6 +68,7 @@ pub struct GroupConfig {
     pub group: usize,
     pub prefer: usize,
     pub preempt: bool,
+    pub promote: Promote,
     /// It has its second address here.
     pub second: bool,
 }
@@ -85,6 +86,7 @@ impl Config {
             group,
             prefer: plan.prefer,
             preempt: plan.preempt,
+            promote: plan.promote,
             second: false,
         };
         Config { timing: plan.timing(), groups: plan.groups.iter().enumerate().map(group).collect() }

@@ -21,6 +21,7 @@ mod grants;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod votes;
 
 pub use clients::CORRECTED;
 pub use settle::{is_settled, states};
@@ -114,6 +115,8 @@ pub struct Oracle {
     /// By group: how often it was opened, and who opened it last.
     pub openings: Vec<usize>,
     holder: Vec<Option<usize>>,
+    /// What was granted, by whom to whom.
+    pub votes: votes::Votes,
 }
 
 impl Oracle {
@@ -153,6 +156,7 @@ impl Oracle {
             both: 0,
             openings: vec![0; groups],
             holder: vec![None; groups],
+            votes: votes::Votes::new(plan),
         }
     }
 

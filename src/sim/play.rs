@@ -5,7 +5,8 @@ use super::directed;
 use super::faults;
 use super::history::Want;
 use super::oracle::states;
-use super::swarm::Fault;
+use super::swarm::{Fault, Plan};
+use super::votes;
 use super::world::Sim;
 use crate::mutant::Mutants;
 use std::cell::Cell;
@@ -62,6 +63,18 @@ pub enum Mode {
     AdoptRefused,
     /// An agent is restarted and finds its gate late (S8)
     RestartBlind,
+    /// Everything of the seed's swarm, with witnesses
+    Vote,
+    /// With witnesses: a host is lost, and taken over when the promises to it are over (L1)
+    VoteLoseHost,
+    /// With witnesses: what is no failure, or heals soon, moves nothing (FJ-10)
+    VoteDisturb,
+    /// With witnesses: an active's process stops, all clocks as wrong as they may be (S5)
+    VoteStopActive,
+    /// With witnesses: a node that has missed much is alone with witnesses that were started anew (S2)
+    VoteForget,
+    /// With witnesses: an active guest is frozen, the one exception to S1
+    VoteFreeze,
 }
 
 /// What came of a run.
@@ -96,7 +109,15 @@ pub fn run(seed: u64, mode: Mode, want: Want) -> Outcome {
 /// The same with a rule of the protocol broken.
 pub fn run_mutated(seed: u64, mutants: Mutants, mode: Mode, want: Want) -> Outcome {
     CURRENT.set(seed);
-    let mut sim = Sim::new(seed, mutants, want);
+    let mut sim = match mode {
+        Mode::Vote
+        | Mode::VoteLoseHost
+        | Mode::VoteDisturb
+        | Mode::VoteStopActive
+        | Mode::VoteForget
+        | Mode::VoteFreeze => Sim::planned(seed, mutants, want, Plan::draw_with_witnesses),
+        _ => Sim::new(seed, mutants, want),
+    };
     let ended = catch_unwind(AssertUnwindSafe(|| act(&mut sim, mode)));
     if let Err(cause) = ended {
         let text = cause.downcast_ref::<String>().map(String::as_str);
@@ -119,7 +140,7 @@ pub fn run_mutated(seed: u64, mutants: Mutants, mode: Mode, want: Want) -> Outco
 
 fn act(sim: &mut Sim, mode: Mode) {
     let directed = match mode {
-        Mode::Play => return play(sim),
+        Mode::Play | Mode::Vote => return play(sim),
         Mode::Disturb => disturb,
         Mode::LoseHost => lose_host,
         Mode::HandOver => directed::hand_over,
@@ -141,6 +162,11 @@ fn act(sim: &mut Sim, mode: Mode) {
         Mode::RenewLate => directed::renew_late,
         Mode::AdoptRefused => directed::adopt_refused,
         Mode::RestartBlind => directed::restart_blind,
+        Mode::VoteLoseHost => return votes::lose_host(sim),
+        Mode::VoteDisturb => return votes::disturb(sim),
+        Mode::VoteStopActive => return votes::stop_active(sim),
+        Mode::VoteForget => return votes::forget(sim),
+        Mode::VoteFreeze => return votes::freeze(sim),
     };
     calm(sim);
     directed(sim);
@@ -160,6 +186,11 @@ pub fn story(seed: u64, mode: Mode) -> String {
 
 /// Everything may happen.
 fn play(sim: &mut Sim) {
+    for at in 0..sim.witnesses.len() {
+        if sim.random.chance(90) {
+            sim.start_witness(at);
+        }
+    }
     for at in 0..sim.nodes.len() {
         if sim.random.chance(90) {
             sim.start(at);

@@ -2,7 +2,9 @@
 //! often each strikes. Runs that know few kinds of faults find what a mixture of all hides (swarm testing).
 
 use super::random::Random;
-use crate::config::{Profile, Timing};
+use crate::config::timing::DRIFT_PPM;
+use crate::config::{Profile, Promote, Timing};
+use crate::engine::Votes;
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident $weight:literal,)*) => {
@@ -100,10 +102,53 @@ faults! {
     Stranger 1,
     /// Hosts ask for the addresses.
     Traffic 4,
+    /// One direction of a way between a node and a witness is cut or mended.
+    WitnessCut 4,
+    /// Nothing reaches a witness, or nothing of it reaches anybody, or a node is apart from all witnesses.
+    WitnessApart 3,
+    /// A witness's process dies, and starts again soon.
+    WitnessKill 4,
+    /// A witness loses its power, perhaps in the middle of a write, and starts again later.
+    WitnessPowerLoss 3,
+    /// A witness's process stops, and goes on later.
+    WitnessHang 2,
+    /// A hypervisor stops a witness with its clock.
+    WitnessFreeze 1,
+    /// The clock of a witness goes at another rate.
+    WitnessClockRate 1,
+    /// The disk of a witness becomes slow, or quick again.
+    WitnessDiskSlow 2,
+    /// The disk of a witness takes no writes, or does again.
+    WitnessDiskFails 1,
+    /// One of the two copies of its state is damaged when a witness starts again.
+    WitnessSlotDamaged 1,
+    /// Both are.
+    WitnessDiskDamaged 1,
+    /// A witness starts again without any state.
+    WitnessDiskLost 1,
+    /// A witness starts again with the state of an earlier time.
+    WitnessDiskRolledBack 1,
+    /// A witness's check of a service fails, or succeeds again.
+    WitnessCheck 2,
+    /// A recording of what a witness was asked is played again.
+    WitnessReplay 1,
 }
 
 /// A run without these would soon stand still.
 const ALWAYS: [Fault; 5] = [Fault::Heal, Fault::Reboot, Fault::Start, Fault::Resume, Fault::Traffic];
+
+impl Fault {
+    /// True if it strikes a witness, or the way to one.
+    pub fn is_of_witness(self) -> bool {
+        self as usize >= Fault::WitnessCut as usize
+    }
+
+    /// What was promised is forgotten with it, or for how long.
+    fn forgets(self) -> bool {
+        matches!(self, Fault::WitnessSlotDamaged | Fault::WitnessDiskDamaged)
+            || matches!(self, Fault::WitnessDiskLost | Fault::WitnessDiskRolledBack)
+    }
+}
 
 /// One group as all nodes have it in the beginning.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +157,8 @@ pub struct GroupPlan {
     /// The preferred node.
     pub prefer: usize,
     pub preempt: bool,
+    /// Whose evidence promotes, where votes decide.
+    pub promote: Promote,
 }
 
 /// One host on a clients' segment.
@@ -139,6 +186,12 @@ pub struct Plan {
     pub skewed: bool,
     /// Wrongest clock, in parts per million.
     pub ppm: i64,
+    /// The bound that the files name.
+    pub drift_ppm: u64,
+    /// How many witnesses there are.
+    pub witnesses: usize,
+    /// Without a majority of votes nothing is open.
+    pub strict: bool,
     /// Which faults strike, each as often as it should.
     pub swarm: Vec<(Fault, usize)>,
 }
@@ -155,6 +208,7 @@ impl Plan {
             interface: random.below(interfaces),
             prefer: random.below(nodes),
             preempt: random.chance(20),
+            promote: Promote::Peer,
         });
         let mut groups: Vec<GroupPlan> = groups.collect();
         // An interface without a group does not exist for an agent.
@@ -182,8 +236,41 @@ impl Plan {
             backlog: if random.chance(30) { 3 } else { 1000 },
             skewed: random.chance(15),
             ppm,
-            swarm: swarm(random),
+            drift_ppm: DRIFT_PPM,
+            witnesses: 0,
+            strict: true,
+            swarm: swarm(random, false),
         }
+    }
+
+    /// The same with witnesses.
+    pub fn draw_with_witnesses(random: &mut Random) -> Plan {
+        let mut plan = Plan::draw(random);
+        plan.witnesses = random.pick(&[1, 1, 1, 3]);
+        plan.strict = random.chance(80);
+        plan.drift_ppm = random.pick(&[DRIFT_PPM, 20_000, 50_000]);
+        let bound = i64::try_from(plan.drift_ppm).unwrap_or(0);
+        plan.ppm = match random.below(10) {
+            0..=3 => 0,
+            4..=8 => bound - bound / 100,
+            _ => bound * 2,
+        };
+        let same = random.chance(50).then(|| random.pick(&[Promote::Peer, Promote::Witness, Promote::Both]));
+        for group in &mut plan.groups {
+            group.promote = same.unwrap_or_else(|| random.pick(&[Promote::Peer, Promote::Witness, Promote::Both]));
+        }
+        plan.swarm.extend(swarm(random, true));
+        if plan.skewed || plan.has(&[Fault::Reconfigure]) {
+            // Leases may change: a witness that forgets for how long it has promised is no witness.
+            plan.swarm.retain(|(fault, _)| !fault.forgets());
+        }
+        plan
+    }
+
+    /// Who votes, as the engines are told.
+    pub fn votes(&self) -> Option<Votes> {
+        let witnesses = u8::try_from(self.witnesses).unwrap_or(u8::MAX);
+        (witnesses > 0).then_some(Votes { witnesses, strict: self.strict })
     }
 
     /// True if clocks may differ by more than the promises permit.
@@ -211,14 +298,16 @@ impl Plan {
 
     /// The times of its profile.
     pub fn timing(&self) -> Timing {
-        Timing::of(self.profile)
+        let plain = self.profile.timing(self.witnesses > 0);
+        Timing::derive_with(plain.pulse, plain.silence, plain.lease, self.drift_ppm)
     }
 }
 
-fn swarm(random: &mut Random) -> Vec<(Fault, usize)> {
+fn swarm(random: &mut Random, of_witness: bool) -> Vec<(Fault, usize)> {
     let share = random.pick(&[20, 40, 60, 100]);
     let mut drawn = Vec::with_capacity(Fault::ALL.len());
-    for (fault, weight) in Fault::ALL.iter().zip(Fault::WEIGHTS) {
+    let kinds = Fault::ALL.iter().zip(Fault::WEIGHTS).filter(|(fault, _)| fault.is_of_witness() == of_witness);
+    for (fault, weight) in kinds {
         if random.chance(share) || ALWAYS.contains(fault) {
             drawn.push((*fault, weight * (1 + random.below(3))));
         }

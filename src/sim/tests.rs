@@ -2,6 +2,7 @@
 //!
 //! `cargo test --lib sim::` runs them; `vipair sim` (feature `sim`) runs as many as one likes.
 
+mod replaced;
 mod stopped_twice;
 
 use super::{Job, Mode, Report, Want, run, run_many, story};
@@ -37,6 +38,39 @@ fn what_is_no_failure_causes_no_takeover() {
 #[test]
 fn a_lost_host_is_taken_over_within_the_bound_at_any_phase() {
     many(Mode::LoseHost, 0, number("SIM_SEEDS", 150));
+}
+
+#[test]
+fn whatever_is_done_to_a_pair_with_witnesses_it_keeps_its_promises() {
+    many(Mode::Vote, 0, number("SIM_SEEDS", 60));
+}
+
+#[test]
+fn with_a_witness_a_lost_host_is_taken_over_when_the_promises_are_over() {
+    many(Mode::VoteLoseHost, 0, number("SIM_SEEDS", 60));
+}
+
+#[test]
+fn with_a_witness_what_is_no_failure_moves_nothing() {
+    many(Mode::VoteDisturb, 0, number("SIM_SEEDS", 30));
+}
+
+// S5
+#[test]
+fn with_a_witness_a_stopped_active_is_outlasted_on_any_clock() {
+    many(Mode::VoteStopActive, 0, number("SIM_SEEDS", 60));
+}
+
+// S2
+#[test]
+fn witnesses_that_are_started_anew_grant_nothing_below_what_they_granted() {
+    many(Mode::VoteForget, 0, number("SIM_SEEDS", 30));
+}
+
+#[test]
+fn two_answer_only_beside_a_frozen_guest_and_for_what_its_lease_had_left() {
+    let report = many(Mode::VoteFreeze, 0, number("SIM_SEEDS", 40));
+    assert!(report.coverage.excused > 0, "the exception is seen");
 }
 
 #[test]

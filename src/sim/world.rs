@@ -4,114 +4,37 @@ use super::clock::Real;
 use super::coverage::Coverage;
 use super::history::{History, Want};
 use super::hosts::Host;
-use super::names::{id, interface_id, position};
+use super::names::{id, interface_id, position, witness_id};
 use super::net::Net;
 use super::node::{Node, Pause, Waiting};
 use super::oracle::{CORRECTED, Oracle};
 use super::queue::Queue;
 use super::random::Random;
 use super::swarm::{Fault, Plan};
+use super::witness::Witness;
 use crate::engine::{Action, Actions, Event, GateAction, Notice};
 use crate::mutant::Mutants;
 use crate::types::{LinkId, LinkPath, MonoTime, NodeId};
 use crate::wire::auth::KeyRing;
-use crate::wire::frame::Sighting;
 use crate::wire::pulse::Role;
 use std::sync::Arc;
 use std::time::Duration;
 
 mod disk;
+mod due;
 mod gates;
 mod lifecycle;
 mod reload;
 mod segment;
 mod time;
 mod wires;
+mod witnesses;
+
+pub use due::{Asker, Due, Recording};
 
 /// Datagrams kept to be replayed.
 const RECORDED: usize = 64;
 const KEYS: [(u8, [u8; 32]); 1] = [(1, [7; 32])];
-
-/// Who asks for an address.
-#[derive(Clone, Copy, Debug)]
-pub enum Asker {
-    Node(usize),
-    Host(usize),
-}
-
-pub enum Due {
-    Datagram {
-        to: usize,
-        from: usize,
-        wire: usize,
-        bytes: Vec<u8>,
-    },
-    /// The kernel of the other end says that nobody listens.
-    Refused {
-        to: usize,
-        from: usize,
-        wire: usize,
-    },
-    /// A probe, and with it the sign that its sender is there.
-    Probe {
-        to: usize,
-        from: usize,
-        interface: usize,
-        group: Option<usize>,
-    },
-    /// A host asks for every address of its segment.
-    Traffic {
-        to: usize,
-        host: usize,
-    },
-    Sighting {
-        to: usize,
-        interface: usize,
-        sighting: Sighting,
-    },
-    /// A host learns who has an address.
-    Learn {
-        host: usize,
-        group: usize,
-        node: usize,
-    },
-    Written {
-        to: usize,
-        life: u64,
-        version: u64,
-    },
-    Retry {
-        to: usize,
-        life: u64,
-    },
-    Resume {
-        to: usize,
-    },
-    Start {
-        to: usize,
-        life: u64,
-    },
-    /// Something about an interface is done by the slow side of a process.
-    Slow {
-        to: usize,
-        life: u64,
-        waiting: Waiting,
-    },
-    /// Hosts should know by now who opened.
-    Correct {
-        group: usize,
-        node: usize,
-        opening: usize,
-    },
-}
-
-/// A datagram that was seen on its way.
-pub struct Recording {
-    pub to: usize,
-    pub from: usize,
-    pub wire: usize,
-    pub bytes: Vec<u8>,
-}
 
 pub struct Sim {
     pub seed: u64,
@@ -119,12 +42,15 @@ pub struct Sim {
     pub now: Real,
     pub plan: Plan,
     pub nodes: Vec<Node>,
+    pub witnesses: Vec<Witness>,
     pub net: Net,
     pub hosts: Vec<Host>,
     pub oracle: Oracle,
     pub coverage: Coverage,
     pub history: History,
     pub recorded: Vec<Recording>,
+    /// What witnesses were asked: which of them, by whom.
+    pub asked: Vec<(usize, usize, Vec<u8>)>,
     pub keys: Arc<KeyRing>,
     pub strict: KeyRing,
     pub mutants: Mutants,
@@ -144,27 +70,34 @@ pub struct Sim {
 
 impl Sim {
     pub fn new(seed: u64, mutants: Mutants, want: Want) -> Sim {
+        Sim::planned(seed, mutants, want, Plan::draw)
+    }
+
+    /// A run of a plan that is drawn otherwise.
+    pub fn planned(seed: u64, mutants: Mutants, want: Want, draw: impl Fn(&mut Random) -> Plan) -> Sim {
         let mut random = Random::new(seed);
-        let plan = Plan::draw(&mut random);
+        let plan = draw(&mut random);
         let now = Real(0);
-        let net = Net::quiet(plan.nodes, plan.udp, plan.interfaces, plan.hosts.len());
+        let net = Net::quiet(plan.nodes, plan.witnesses, plan.udp, plan.interfaces, plan.hosts.len());
         let mut sim = Sim {
             seed,
             now,
             nodes: (0..plan.nodes).map(|_| Node::new(&plan, now)).collect(),
+            witnesses: (0..plan.witnesses).map(|_| Witness::new(now)).collect(),
             net,
             hosts: plan.hosts.iter().map(|host| Host::new(*host, plan.groups.len())).collect(),
             oracle: Oracle::new(&plan),
             coverage: Coverage::default(),
             history: History::new(want),
             recorded: Vec::new(),
+            asked: Vec::new(),
             keys: Arc::new(KeyRing::new("simulated", &KEYS).mutated(mutants)),
             strict: KeyRing::new("simulated", &KEYS),
             mutants,
             touched: true,
             faulty: true,
             reloads: plan.has(&[Fault::Reconfigure]),
-            records: plan.has(&[Fault::Replay, Fault::Forge]),
+            records: plan.has(&[Fault::Replay, Fault::Forge, Fault::WitnessReplay]),
             steps: 0,
             queue: Queue::new(),
             serials: 0,
@@ -311,7 +244,10 @@ impl Sim {
         for action in list {
             self.coverage.see_action(action);
             match action {
-                Action::Send { link, bytes: range, .. } => self.send(at, *link, &bytes[range.clone()]),
+                Action::Send { link, bytes: range, .. } => {
+                    Oracle::note_said(self, at, &bytes[range.clone()]);
+                    self.send(at, *link, &bytes[range.clone()]);
+                }
                 Action::Gate(gate) => {
                     if !matches!(gate, GateAction::Renew { .. }) {
                         self.note(|_| format!("node {at}: {gate:?}"));
@@ -360,6 +296,9 @@ impl Sim {
 
     /// The link over which a node is heard on a wire.
     pub fn link(&self, from: usize, wire: usize) -> LinkId {
+        if from >= self.nodes.len() {
+            return LinkId { peer: witness_id(from - self.nodes.len()), path: super::names::udp(0) };
+        }
         LinkId { peer: id(from), path: self.path(wire) }
     }
 

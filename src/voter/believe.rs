@@ -1,16 +1,16 @@
 //! A pulse taken in: authenticated, judged, believed.
 
-use super::Broken;
 use super::group::Group;
 use super::node::{Node, Times};
 use super::rules::{gives_up, promise};
 use super::{MAX_GROUPS, MAX_NODES, Notice, Output, Voter};
-use crate::mutant::Mutants;
+use crate::mutant::{Mutant, Mutants};
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::wire::auth::Reject;
 use crate::wire::pulse::{self, Header, Role, Row, Rows};
 use crate::wire::session::{Sessions, Verdict};
 use crate::wire::table::Admission;
+use std::time::Duration;
 
 impl Voter {
     pub(super) fn read<'b>(&self, bytes: &'b [u8]) -> Result<(Header, Rows<'b>), Reject> {
@@ -26,7 +26,10 @@ impl Voter {
             return;
         };
         match self.nodes[node].sessions.check(header) {
-            Verdict::Rejected(reject) => self.rejects.count(reject),
+            Verdict::Rejected(reject) => {
+                self.rejects.count(reject);
+                self.answer_unaware(node, header, out);
+            }
             // Its content is not believed, but it learns our session from the answer and can prove itself.
             Verdict::Unproven { learned } => self.answer_unproven(node, learned, out),
             Verdict::Fresh { new_session } => {
@@ -37,6 +40,16 @@ impl Voter {
                 self.publish(out);
                 self.answer(node, out);
             }
+        }
+    }
+
+    /// A node that we believe does not believe us yet: the answer that it waits for was lost, and we say nothing of our
+    /// own accord. Each of its datagrams is answered once.
+    fn answer_unaware(&mut self, node: usize, header: &Header, out: &mut Output) {
+        let known = &mut self.nodes[node];
+        if known.sessions.is_unaware(header) && header.counter > known.unaware {
+            known.unaware = header.counter;
+            self.answer_unproven(node, header.session, out);
         }
     }
 
@@ -54,10 +67,15 @@ impl Voter {
 
     /// Another process of the node. Its kernel's gate may still be open as the one before left it.
     fn begin_session(&mut self, node: usize, out: &mut Output) {
+        if self.is_mutant(Mutant::NewSessionReleases) {
+            let ours = |at: &usize| self.groups[*at].promise.is_some_and(|promise| promise.node == node);
+            let ours: Vec<usize> = (0..self.groups.len()).filter(ours).collect();
+            ours.into_iter().for_each(|at| self.release(at, out));
+        }
         self.freeze_all(node);
         let known = &mut self.nodes[node];
         known.copy.begin_session();
-        known.acked = 0;
+        (known.acked, known.unaware) = (0, 0);
         out.notices.push(Notice::Session(known.id));
     }
 
@@ -89,14 +107,28 @@ impl Voter {
             self.freeze_all(node);
             self.nodes[node].waiting = true;
         } else {
-            let short = self.is_broken(Broken::PromiseTooShort);
-            let span = if short { promise(stated, 0) / 2 } else { promise(stated, self.setup.drift_ppm) };
+            let span = self.promised_for(stated);
+            let once = self.is_mutant(Mutant::PromiseNotRenewed);
             let known = &mut self.nodes[node];
-            known.until = known.until.max(now + span);
+            if !once || now >= known.until {
+                known.until = known.until.max(now + span);
+            }
         }
         self.note_told(now, out);
         if std::mem::take(&mut self.nodes[node].waiting) {
             (0..self.groups.len()).for_each(|at| self.consider(at, node, now, out));
+        }
+    }
+
+    /// How long nobody else is voted for after a node has stated this lease.
+    pub(super) fn promised_for(&self, lease_us: u32) -> Duration {
+        let lease = Duration::from_micros(u64::from(lease_us));
+        if self.is_mutant(Mutant::PromiseTooShort) {
+            lease / 2
+        } else if self.is_mutant(Mutant::PromiseNotStretched) {
+            lease
+        } else {
+            promise(lease_us, self.setup.drift_ppm)
         }
     }
 
@@ -137,8 +169,10 @@ impl Voter {
             self.touched.push(at);
         }
         if let Some(promise) = group.promise.filter(|promise| promise.node == node) {
-            let starter = row.role == Role::Starting && self.is_broken(Broken::StarterReleases);
-            if starter || gives_up(id, row, promise.epoch) {
+            let starter = row.role == Role::Starting && self.is_mutant(Mutant::StarterReleases);
+            let reserved = row.reserve == promise.epoch && self.is_mutant(Mutant::ReserveReleases);
+            let asks = asked.is_some_and(|ask| ask.epoch() == promise.epoch);
+            if starter || (reserved && !asks) || gives_up(id, row, promise.epoch) {
                 self.release(at, out);
             } else if asked.map(|ask| ask.epoch()) != Some(promise.epoch) {
                 self.freeze(at, node);

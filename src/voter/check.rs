@@ -16,10 +16,10 @@ pub struct CheckSetup {
 /// A check and how it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Check {
-    setup: CheckSetup,
+    pub(super) setup: CheckSetup,
     pub failing: bool,
     /// Results in a row that speak against how it stands.
-    run: u32,
+    pub(super) run: u32,
 }
 
 impl Check {

@@ -1,11 +1,12 @@
 //! A group as a voter knows it: to whom it is promised, which epochs it has met, whether its active has a fault.
 
-use super::Broken;
 use super::node::Node;
 use super::rules::{Ask, ask};
 use super::{Notice, Output, Voter};
+use crate::mutant::Mutant;
 use crate::types::{Epoch, GroupKey, MacAddr, MonoTime};
 use crate::wire::pulse::{Role, Row};
+use std::time::Duration;
 
 /// A promise, running or over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,7 +97,7 @@ impl Voter {
             return;
         }
         self.expect(at, epoch);
-        if epoch > self.groups[at].ceiling {
+        if epoch > self.groups[at].ceiling && !self.is_mutant(Mutant::CeilingNotAwaited) {
             self.nodes[node].waiting = true;
             return;
         }
@@ -122,17 +123,29 @@ impl Voter {
         if !self.is_voting() || self.is_blocked(node) {
             return false;
         }
-        let other = group.promise.filter(|promise| promise.node != node && promise.end(&self.nodes) > now);
-        if other.is_some() && !self.is_broken(Broken::PromiseIgnored) {
+        let other = group.promise.filter(|promise| promise.node != node && self.end_of(promise) > now);
+        if other.is_some() && !self.is_mutant(Mutant::PromiseIgnored) {
             return false;
         }
         let again = group.promise.is_some_and(|promise| promise.node == node && promise.epoch == asked.epoch());
+        let seen = group.seen.max(group.promise.map_or(Epoch::NONE, |promise| promise.epoch));
         match asked {
             // Who is active now proves that nobody was with a higher epoch, whatever we have forgotten.
             Ask::Holds(_) => true,
             // What a node claims it has never opened with: that somebody has met the same epoch tells of the claim alone.
-            Ask::Claims(epoch) => again || (epoch >= group.seen && epoch > group.bar),
+            Ask::Claims(epoch) => again || (epoch >= seen && epoch > group.bar),
         }
+    }
+
+    /// When a promise is over.
+    fn end_of(&self, promise: &Promise) -> MonoTime {
+        let end = promise.end(&self.nodes);
+        if !self.is_mutant(Mutant::PromiseEndsWithSilence) {
+            return end;
+        }
+        let times = &self.nodes[promise.node].times;
+        let silence = Duration::from_micros(u64::from(times.silence_us));
+        end.back(self.promised_for(times.lease_us).saturating_sub(silence))
     }
 
     /// What a node asks for, as it said last.
@@ -169,6 +182,21 @@ impl Voter {
         }
     }
 
+    /// A voter that was stopped, or cut off from everybody, has heard nothing of anybody: that is nobody's fault.
+    pub(super) fn note_gap(&mut self, now: MonoTime) {
+        let pulse = self.nodes.iter().map(|node| node.times.pulse_us).max().unwrap_or_default();
+        let patience = Duration::from_micros(u64::from(pulse)) * 3;
+        if now.since(self.last) >= patience {
+            self.resumed = now;
+        }
+    }
+
+    /// When it is known that a promise has run out because its holder says nothing.
+    fn lapse_of(&self, promise: &Promise) -> MonoTime {
+        let span = self.promised_for(self.nodes[promise.node].times.lease_us);
+        promise.end(&self.nodes).max(self.resumed + span)
+    }
+
     /// Takes note of promises that have run out since the last event.
     pub(super) fn note_lapses(&mut self, now: MonoTime, out: &mut Output) {
         if now < self.next_lapse {
@@ -176,13 +204,15 @@ impl Voter {
         }
         self.next_lapse = MonoTime::FOREVER;
         for at in 0..self.groups.len() {
-            let group = &mut self.groups[at];
-            let Some(promise) = group.promise.as_mut().filter(|promise| !promise.over) else { continue };
-            let end = promise.end(&self.nodes);
-            if end > now {
-                self.next_lapse = self.next_lapse.min(end);
+            let Some(promise) = self.groups[at].promise.filter(|promise| !promise.over) else { continue };
+            let known = self.lapse_of(&promise);
+            if known > now {
+                self.next_lapse = self.next_lapse.min(known);
                 continue;
             }
+            let group = &mut self.groups[at];
+            let Some(promise) = group.promise.as_mut() else { continue };
+            let end = promise.end(&self.nodes);
             (promise.ends, promise.over) = (Some(end), true);
             let node = &mut self.nodes[promise.node];
             node.lapsed = true;

@@ -1,9 +1,9 @@
 //! What must survive a restart, and how a voter stands until it knows what an earlier life of it can have promised.
 
-use super::Broken;
 use super::rules::abstention;
 use super::{Notice, Output, Voter};
 use crate::config::LEASE_MS;
+use crate::mutant::Mutant;
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::wire::pulse::Reason;
 
@@ -84,11 +84,12 @@ impl Voter {
     pub(super) fn recall(&mut self, loaded: Loaded) {
         let Loaded::Memory(memory) = loaded else { return };
         self.lease = memory.lease_us;
+        let forgets = self.is_mutant(Mutant::CeilingForgotten);
         for ceiling in memory.ceilings {
             if let Some(at) = self.place(ceiling.group, &mut Output::default()) {
                 let group = &mut self.groups[at];
                 group.ceiling = ceiling.epoch;
-                group.bar = ceiling.epoch;
+                group.bar = if forgets { Epoch::NONE } else { ceiling.epoch };
             }
         }
         self.publish(&mut Output::default());
@@ -153,7 +154,8 @@ impl Voter {
     /// A voter without memory knows enough once everybody has told it everything: no epoch above the highest of those was
     /// in use.
     pub(super) fn note_told(&mut self, now: MonoTime, out: &mut Output) {
-        if self.standing == Standing::Untold && self.is_told() {
+        let trusting = self.is_mutant(Mutant::DamagedMemoryGrants);
+        if self.standing == Standing::Untold && (self.is_told() || trusting) {
             for at in 0..self.groups.len() {
                 let rows = self.nodes.iter().filter_map(|node| node.copy.row(at));
                 let highest = rows.map(|row| row.epoch.max(row.consent).max(row.claim)).max();
@@ -175,7 +177,7 @@ impl Voter {
         } else {
             self.lease.max(stated)
         };
-        let eager = self.is_broken(Broken::NoAbstention);
+        let eager = self.is_mutant(Mutant::WitnessNotAbstaining);
         if now >= since + abstention(longest, self.setup.drift_ppm) || eager {
             self.stand(Standing::Voting);
             out.notices.push(Notice::Votes);

@@ -24,6 +24,7 @@
 //! on the disk before one of them is granted; after a start, only higher ones are (the *bar*). If the disk has lost that,
 //! it votes for nobody until every node of the cluster has told it everything, and abstains from then.
 
+use crate::mutant::{Mutant, Mutants};
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::wire::auth::{KeyRing, Rejects};
 use crate::wire::table::Excerpt;
@@ -33,8 +34,12 @@ use std::sync::Arc;
 
 mod answer;
 mod believe;
+#[cfg(test)]
+mod canon;
 mod check;
 mod group;
+#[cfg(any(test, feature = "sim"))]
+mod inspect;
 mod memory;
 mod node;
 pub mod rules;
@@ -73,23 +78,8 @@ pub struct VoterSetup {
     pub loaded: Loaded,
     /// Checks of services, by position in [`Voter::check`].
     pub checks: Vec<CheckSetup>,
-    /// The rule that is broken to see whether it is noticed.
-    #[cfg(any(test, feature = "sim"))]
-    pub broken: Option<Broken>,
-}
-
-/// A rule of the voter that can be broken on purpose, so that those who check it can be checked. In what ships nothing
-/// breaks them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Broken {
-    /// A running promise keeps nobody from being granted.
-    PromiseIgnored,
-    /// A promise is half as long as the lease.
-    PromiseTooShort,
-    /// A voter that has just started votes at once.
-    NoAbstention,
-    /// A node that starts gives everything up.
-    StarterReleases,
+    /// The rule that is broken to see whether it is noticed. None in what ships.
+    pub mutants: Mutants,
 }
 
 /// What people are told.
@@ -172,6 +162,8 @@ pub struct Voter {
     /// No promise runs out unnoticed before this.
     next_lapse: MonoTime,
     last: MonoTime,
+    /// Since when it has heard somebody without a gap.
+    resumed: MonoTime,
     /// Groups whose row may be another now.
     touched: Vec<usize>,
     persist_version: u64,
@@ -199,6 +191,7 @@ impl Voter {
             table: 1,
             next_lapse: MonoTime::FOREVER,
             last: now,
+            resumed: now,
             touched: Vec::new(),
             persist_version: 0,
             persist_wanted: false,
@@ -215,6 +208,7 @@ impl Voter {
     /// Takes one datagram. `now` is the time of its receipt.
     pub fn handle(&mut self, now: MonoTime, bytes: &[u8], out: &mut Output) {
         let now = now.max(self.last);
+        self.note_gap(now);
         self.last = now;
         self.note_lapses(now, out);
         self.note_standing(now, out);
@@ -265,17 +259,9 @@ impl Voter {
         self.setup.me
     }
 
-    /// True if this rule is broken on purpose.
-    #[cfg(any(test, feature = "sim"))]
-    fn is_broken(&self, rule: Broken) -> bool {
-        self.setup.broken == Some(rule)
-    }
-
-    /// Never: what ships has no broken rules.
-    #[cfg(not(any(test, feature = "sim")))]
-    #[inline(always)]
-    const fn is_broken(&self, _rule: Broken) -> bool {
-        false
+    /// True if this rule is broken on purpose. In what ships it is a constant.
+    fn is_mutant(&self, mutant: Mutant) -> bool {
+        self.setup.mutants.is_on(mutant)
     }
 
     /// Writes rows anew that have changed, and asks for what must be durable.

@@ -20,6 +20,8 @@ pub(super) struct Node {
     pub waiting: bool,
     /// A promise to it ran out, and it has not been heard since.
     pub lapsed: bool,
+    /// The last of its datagrams that was answered although it knows another session of ours.
+    pub unaware: u64,
     /// A row of it was left out: there was no room for another group.
     pub skipped: bool,
     /// What the newest of its pulses says of its configuration, to be said back.
@@ -45,6 +47,7 @@ impl Node {
             until: MonoTime::ZERO,
             waiting: false,
             lapsed: false,
+            unaware: 0,
             skipped: false,
             times: Times::default(),
         }

@@ -32,7 +32,7 @@ fn setup(loaded: Loaded, life: u64) -> VoterSetup {
         nodes: 2,
         loaded,
         checks: vec![CheckSetup { group: GROUP, fall: 3, rise: 2 }],
-        broken: None,
+        mutants: Mutants::NONE,
     }
 }
 

@@ -155,6 +155,15 @@ impl Sessions {
         self.verified.as_ref().map(|verified| verified.window.highest)
     }
 
+    /// True if a datagram of the verified session, younger than all that were believed, echoes another session of ours than
+    /// the present one: its sender has not learned of us yet. For who says nothing of its own accord, and whose answer
+    /// may have been lost.
+    #[must_use]
+    pub fn is_unaware(&self, header: &Header) -> bool {
+        let verified = self.verified.as_ref().filter(|verified| verified.session == header.session);
+        header.echo_session != self.mine && verified.is_some_and(|verified| header.counter > verified.window.highest)
+    }
+
     /// The echo for an ordinary pulse that will be sent with our `counter`: the verified session; without one, the
     /// unproven session heard last.
     pub fn echo(&mut self, counter: u64) -> Echo {

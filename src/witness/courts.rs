@@ -126,8 +126,7 @@ impl Court {
             nodes: NODES,
             loaded: state::loaded(&found),
             checks: cluster.checks.iter().map(check_setup).collect(),
-            #[cfg(any(test, feature = "sim"))]
-            broken: None,
+            mutants: crate::mutant::Mutants::NONE,
         };
         Ok(Court { cluster: cluster.clone(), hash, voter: Voter::new(setup, now), store })
     }

@@ -64,7 +64,7 @@ impl Link {
 }
 
 impl PeerConfig {
-    pub(in crate::engine) fn tell(&self, words: &mut Words) {
+    pub(crate) fn tell(&self, words: &mut Words) {
         let PeerConfig { pulse_us, silence_us, lease_us, digests } = *self;
         let digests = [digests.nodes, digests.groups];
         [pulse_us, silence_us, lease_us].into_iter().chain(digests).for_each(|number| words.plain(number.into()));

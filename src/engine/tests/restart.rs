@@ -102,3 +102,29 @@ fn a_damaged_state_is_not_overwritten_before_a_peer_has_told_its_epochs() {
     let [group] = world.nodes[0].disk.as_ref().unwrap().groups[..] else { panic!("there is one group") };
     assert!(group.paused && group.reserve > group.seen, "it is mended, and nothing was forgotten: {group:?}");
 }
+
+// S8, L5: what was acknowledged to a former life is not to be taken for an acknowledgement by the next, which would tell
+// nothing then, and go on answering beside a peer that does not know of it.
+#[test]
+fn the_answer_to_a_new_session_acknowledges_nothing_of_the_one_before() {
+    let mut world = settled(Profile::Fast);
+    world.kill(1);
+    world.run(ms(50));
+    world.start(1);
+    let believed = |world: &super::world::World| {
+        let engine = world.nodes[1].engine.as_ref().unwrap();
+        engine.view_peer(0, world.now).verified.map(|_| engine.view_peer(0, world.now).acked)
+    };
+    let start = world.now;
+    let acked = loop {
+        if let Some(acked) = believed(&world) {
+            break acked;
+        }
+        assert!(world.now.since(start) < ms(100), "it is heard");
+        world.run(Duration::from_micros(10));
+    };
+    assert_eq!(acked, 0);
+    world.run(ms(50));
+    let told = world.nodes[1].engine.as_ref().unwrap().view_peer(0, world.now).acked;
+    assert!(told > 0, "the whole table is told and acknowledged");
+}

@@ -17,7 +17,9 @@ pub fn mend(sim: &mut Sim) {
     sim.net.mend(now);
     sim.touched = true;
     sim.faulty = false;
-    let dead = sim.random.chance(20).then(|| sim.random.below(sim.nodes.len()));
+    // One of the nodes and witnesses.
+    let dead = sim.random.chance(20).then(|| sim.random.below(sim.nodes.len() + sim.witnesses.len()));
+    super::voters::mend(sim, dead);
     for at in 0..sim.nodes.len() {
         sim.nodes[at].trap = None;
         sim.nodes[at].disk.fails = false;

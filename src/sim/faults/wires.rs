@@ -18,7 +18,9 @@ pub fn weather(sim: &mut Sim) {
 
 pub(super) fn strike(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
     let now = sim.now;
-    let wire = sim.random.below(sim.net.wires);
+    let weather = matches!(fault, Fault::Loss | Fault::Delay);
+    let wires = if weather { sim.net.loss.len() } else { sim.net.wires };
+    let wire = sim.random.below(wires);
     let to = super::other(sim, at);
     sim.net.changed = now;
     match fault {
@@ -56,7 +58,8 @@ pub(super) fn strike(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -
 fn delay(sim: &mut Sim, wire: usize) {
     let timing = sim.plan.timing();
     // Probes count as unanswered after three intervals: the segment must be quicker than that, on any clock.
-    let longest = if wire >= sim.net.udp { timing.probe / 4 } else { timing.pulse };
+    let segment = (sim.net.udp..sim.net.wires).contains(&wire);
+    let longest = if segment { timing.probe / 4 } else { timing.pulse };
     sim.net.delay[wire] = if sim.random.chance(50) { sim.random.span(longest) } else { Duration::from_micros(50) };
 }
 

@@ -23,6 +23,8 @@ pub enum Act {
     Delay { flight: usize },
     /// A process is stopped between two events.
     Stop { node: usize },
+    /// A guest is stopped, and its clock with it.
+    Freeze { node: usize },
     /// An engine is called, and its process is stopped before it has made the n-th change of the gate.
     WakeTrapped { node: usize, change: usize },
     /// Something arrives, and the process is stopped before it has made the n-th change of the gate.
@@ -81,7 +83,7 @@ impl Shape {
         for flight in self.arrivals(state) {
             acts.push(Act::Arrive { flight });
             let to = state.air[flight].to;
-            if trap && self.spared != Some(to) && state.nodes[to].is_running() {
+            if trap && self.spared != Some(to) && state.nodes.get(to).is_some_and(|node| node.is_running()) {
                 acts.extend((0..TRAPS).map(|change| Act::ArriveTrapped { flight, change }));
             }
         }
@@ -107,7 +109,7 @@ impl Shape {
     fn passing(&self, state: &State, acts: &mut Vec<Act>) {
         acts.push(Act::Pass);
         if state.budget.any > 0 && state.budget.slips > 0 {
-            for node in 0..state.nodes.len() {
+            for node in 0..state.nodes.len() + usize::from(state.witness.is_some()) {
                 acts.extend([0, 2].map(|ticks| Act::Slip { node, ticks }));
             }
         }
@@ -128,7 +130,11 @@ impl Shape {
             }
         }
         let harmed = |(node, _): &(usize, &std::sync::Arc<super::state::Node>)| self.spared != Some(*node);
+        self.witness_faults(state, acts);
         for (node, known) in state.nodes.iter().enumerate().filter(harmed) {
+            if budget.freezes > 0 && known.is_running() {
+                acts.push(Act::Freeze { node });
+            }
             if budget.stops > 0 && known.is_running() {
                 acts.push(Act::Stop { node });
             }
@@ -173,6 +179,30 @@ impl Shape {
         }
         if !state.cut.is_none() {
             acts.push(Act::Mend);
+        }
+        let node = self.witness_end();
+        match &state.witness {
+            Some(known) if known.pause.is_some() => acts.push(Act::Resume { node }),
+            Some(known) if known.voter.is_none() => acts.push(Act::Start { node }),
+            Some(_) | None => {}
+        }
+    }
+
+    /// What may befall the witness.
+    fn witness_faults(&self, state: &State, acts: &mut Vec<Act>) {
+        let Some(known) = &state.witness else { return };
+        let (budget, node) = (&state.budget, self.witness_end());
+        if budget.stops > 0 && known.is_running() {
+            acts.push(Act::Stop { node });
+        }
+        if budget.kills > 0 && known.voter.is_some() {
+            let writing = state.air.iter().any(|flight| flight.to == node && flight.is_stored());
+            acts.extend(
+                [false, true]
+                    .into_iter()
+                    .filter(|written| writing || !written)
+                    .map(|written| Act::Kill { node, written }),
+            );
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::wire::pulse;
 use std::sync::Arc;
 
 /// What a datagram says. It was sealed a moment ago: nobody has to be convinced.
-fn read(bytes: &[u8]) -> (pulse::Header, Vec<pulse::Row>) {
+pub fn read(bytes: &[u8]) -> (pulse::Header, Vec<pulse::Row>) {
     let body = &bytes[PREFIX_SIZE..bytes.len() - TAG_SIZE];
     let (header, rows) = pulse::decode(body).expect("an engine sends what can be read");
     (header, rows.collect())
@@ -92,6 +92,13 @@ impl Shape {
         carrier && !state.cut.is_cut(from, to, path) && self.plant != Some(Plant::SecretCut)
     }
 
+    fn is_alive(&self, state: &State, at: usize) -> bool {
+        match state.nodes.get(at) {
+            Some(node) => node.engine.is_some(),
+            None => state.witness.as_ref().is_some_and(|witness| witness.voter.is_some()),
+        }
+    }
+
     fn send(&self, state: &mut State, at: usize, link: LinkId, bytes: &[u8]) {
         let (header, rows) = read(bytes);
         let node = &state.nodes[at];
@@ -99,11 +106,16 @@ impl Shape {
         if rows.iter().any(|row| row.consent != Epoch::NONE && open.is_some_and(|epoch| epoch < row.consent)) {
             state.broken = state.broken.or(Some(rules::S5));
         }
+        self.note_said(state, at, &header, &rows);
         let path = PATHS.iter().position(|path| *path == link.path);
-        let to = (0..self.nodes).find(|other| id(*other) == link.peer);
+        let to = if link.peer.is_witness() {
+            Some(self.witness_end())
+        } else {
+            (0..self.nodes).find(|other| id(*other) == link.peer)
+        };
         if let (Some(path), Some(to)) = (path, to)
             && self.is_way(state, at, to, path)
-            && state.nodes[to].engine.is_some()
+            && self.is_alive(state, to)
         {
             let freight = Freight::Pulse { path, bytes: bytes.to_vec(), header, rows };
             state.air.push(Arc::new(Flight { from: at, to, late: 0, freight }));
@@ -112,6 +124,12 @@ impl Shape {
 
     fn change_gate(&self, state: &mut State, at: usize, gate: GateAction, decided: MonoTime) {
         let lease = self.timing.lease;
+        if self.witness
+            && let GateAction::Open { epoch, .. } = gate
+            && !self.is_elected(state, at, epoch, state.nodes[at].kernel.until)
+        {
+            state.broken = state.broken.or(Some(rules::S5_VOTER));
+        }
         let node = Arc::make_mut(&mut state.nodes[at]);
         let now = node.now();
         let kernel = &mut node.kernel;

@@ -9,9 +9,11 @@
 //! |---|---|
 //! | `shape` | what a search is about: times, nodes, faults |
 //! | `state` | one state of the world, and when two states are the same |
+//! | `flight` | something on its way |
 //! | `act` | what can happen next |
 //! | `step` | what comes of it |
 //! | `carry` | what the world does with an engine's actions |
+//! | `witness` | the witness, and what was granted |
 //! | `rules` | the promises, as properties |
 //! | `story` | a counterexample for people |
 //!
@@ -28,6 +30,7 @@
 
 mod act;
 mod carry;
+mod flight;
 mod rules;
 mod shape;
 mod state;
@@ -35,6 +38,7 @@ mod step;
 mod story;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 use act::Act;
 use shape::Shape;

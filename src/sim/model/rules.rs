@@ -20,6 +20,7 @@ use stateright::Property;
 pub const S2: &str = "S2: epochs rise, have one holder and are durable";
 pub const S4: &str = "S4: no deadline is later than decision + lease";
 pub const S5: &str = "S5: a consent leaves only with the own gate closed";
+pub const S5_VOTER: &str = "S5: a voter has granted to one only, and a gate opens by a majority's grants";
 pub const S7: &str = "S7: a gate is open only by a running lease, and its engine knows";
 pub const SPIN: &str = "every engine lets time go on";
 pub const S1: &str = "S1: with a witness at most one answers";
@@ -32,6 +33,7 @@ pub const SETTLED: &str = "L5: without faults one answers";
 /// Something that must happen in every search, or it searches nothing.
 pub const OTHER: &str = "seen: node 1 answers";
 pub const BOTH: &str = "seen: both answer";
+pub const FROZEN: &str = "seen: a guest that was frozen answers beside another";
 
 /// After so many ticks without a fault exactly one answers.
 const CALM: u8 = 60;
@@ -96,7 +98,8 @@ impl Shape {
             || (0..self.nodes).flat_map(|at| (0..self.nodes).map(move |to| (at, to))).filter(|(at, to)| at != to);
         let reaches = |(from, to): (usize, usize)| self.links.iter().any(|path| self.is_way(state, from, to, *path));
         let sound = |(from, to): (usize, usize)| self.is_way(state, from, to, SEGMENT);
-        let running = state.nodes.iter().all(|node| node.is_running());
+        let running = state.nodes.iter().all(|node| node.is_running())
+            && state.witness.as_ref().is_none_or(|witness| witness.is_running());
         let secret = self.plant == Some(Plant::SecretCut);
         let joined = running && !disturbed && (secret || pairs().all(reaches));
         let segment = !disturbed && (secret || pairs().all(sound));
@@ -128,6 +131,7 @@ impl Shape {
             Property::always(S2, |_: &Shape, state: &State| state.broken != Some(S2)),
             Property::always(S4, |_: &Shape, state: &State| state.broken != Some(S4)),
             Property::always(S5, |_: &Shape, state: &State| state.broken != Some(S5)),
+            Property::always(S5_VOTER, |_: &Shape, state: &State| state.broken != Some(S5_VOTER)),
             Property::always(S7, |_: &Shape, state: &State| state.broken != Some(S7)),
             Property::always(SPIN, |_: &Shape, state: &State| state.broken != Some(SPIN)),
         ];
@@ -141,7 +145,15 @@ impl Shape {
             None => {}
         }
         if self.witness {
-            rules.push(Property::always(S1, |shape: &Shape, state: &State| state.answering(shape.is_forever()) < 2));
+            rules.push(Property::always(S1, |shape: &Shape, state: &State| {
+                let excused = state.nodes.iter().any(|node| node.is_excused() && node.answers(shape.is_forever()));
+                state.answering(shape.is_forever()) < 2 || excused
+            }));
+            if self.budget.freezes > 0 {
+                rules.push(Property::sometimes(FROZEN, |shape: &Shape, state: &State| {
+                    state.answering(shape.is_forever()) > 1
+                }));
+            }
         } else if self.parts() {
             rules.push(Property::always(JOINED, |shape: &Shape, state: &State| {
                 state.answering(shape.is_forever()) < 2 || state.ghost.joined <= shape.joined_bound()

@@ -1,9 +1,10 @@
 //! What a search is about: how many nodes, with which times, and what may go wrong how often.
 
 use super::state::{Budget, Cuts, Node, Order, State};
+use super::witness::Witness;
 use crate::config::timing::DRIFT_PPM;
 use crate::config::{Patience, Promote, Timing};
-use crate::engine::{Command, GroupSetup, Loaded, NEVER, PeerSetup, Setup};
+use crate::engine::{Command, GroupSetup, Loaded, NEVER, PeerSetup, Setup, Votes};
 use crate::mutant::{Mutant, Mutants};
 use crate::types::{GroupId, GroupKey, InterfaceId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
 use crate::wire::auth::KeyRing;
@@ -63,7 +64,7 @@ pub enum Plant {
 pub struct Shape {
     pub name: &'static str,
     pub nodes: usize,
-    /// A third voter takes part: then S1 holds instead of S8, and S5 of voters. There is none yet.
+    /// A third voter takes part: then S1 holds instead of S8, and S5 of voters.
     pub witness: bool,
     pub timing: Timing,
     pub order: Order,
@@ -123,7 +124,26 @@ fn timing() -> Timing {
     }
 }
 
+/// The same where votes renew the lease: pulse 2, lease 6, and promises that are longer by the least that there is. Clocks
+/// that differ by a tick in a lease are what they bear.
+fn voted() -> Timing {
+    let bare = timing();
+    let (pulse, silence, lease) = (ticks(2), ticks(4), ticks(6));
+    let derived = Timing::derive(pulse, silence, lease);
+    let Timing { promise, abstain, .. } = derived;
+    Timing { silence, lease, promise, abstain, listen: promise, ..bare }
+}
+
 impl Shape {
+    /// A pair with a witness to which nothing happens.
+    pub fn voted(name: &'static str) -> Shape {
+        Shape { witness: true, timing: voted(), ..Shape::pair(name) }
+    }
+
+    pub fn keys(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.keys)
+    }
+
     /// A bare pair to which nothing happens.
     pub fn pair(name: &'static str) -> Shape {
         Shape {
@@ -187,6 +207,8 @@ impl Shape {
             policy_digest: 1,
         };
         let others = (0..self.nodes).filter(|other| *other != at);
+        let others = others.map(|other| PeerSetup { id: id(other), links: self.paths() });
+        let witness = PeerSetup { id: NodeId::FIRST_WITNESS, links: vec![PATHS[0]] };
         Setup {
             me: id(at),
             cluster: 7,
@@ -196,8 +218,8 @@ impl Shape {
             epoch_floor: self.floor,
             loaded: disk.clone(),
             digests: Digests::default(),
-            peers: others.map(|other| PeerSetup { id: id(other), links: self.paths() }).collect(),
-            votes: None,
+            peers: others.chain(self.witness.then_some(witness)).collect(),
+            votes: self.witness.then_some(Votes { witnesses: 1, strict: true }),
             interfaces: 1,
             groups: vec![group],
             mutants: self.mutants,
@@ -211,6 +233,10 @@ impl Shape {
         (0..=self.stagger)
             .map(|late| {
                 let mut state = self.start(&blank, 0);
+                if self.witness {
+                    state.witness = Some(Arc::new(Witness::new()));
+                    self.start_witness(&mut state);
+                }
                 for _ in 0..late {
                     state = self.calm(&state, 1);
                 }

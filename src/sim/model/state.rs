@@ -1,11 +1,11 @@
 //! One state of the world, and when two states are the same.
 
+pub use super::flight::{Flight, Freight, Receiver};
 use super::rules::Ghost;
 use super::shape::{PATHS, instant};
-use crate::engine::{Action, Durable, Engine, Loaded, Words};
+use super::witness::{Grant, SentPulse, Witness};
+use crate::engine::{Action, Engine, Loaded, Words};
 use crate::types::{Epoch, MonoTime};
-use crate::wire::frame::Sighting;
-use crate::wire::pulse::{Header, Row};
 use std::cell::RefCell;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -39,6 +39,8 @@ pub struct Budget {
     pub stops: u8,
     /// Processes stopped between a decision and a write to the gate.
     pub traps: u8,
+    /// Guests stopped with their clock.
+    pub freezes: u8,
     /// Processes killed; the kernel goes on.
     pub kills: u8,
     /// Hosts that lose their power.
@@ -109,6 +111,14 @@ pub struct Node {
     /// The highest epoch it has opened with, and the highest it was told while it could remember.
     pub used: Epoch,
     pub told: Epoch,
+    /// Its clock stands still, and nothing reaches it.
+    pub frozen: bool,
+    /// For so many ticks it may go on with what its lease had left when it was frozen.
+    pub excused: u8,
+    /// The epoch that it grants, as its last datagram said, and which datagrams a lease may be counted from. Only with
+    /// a witness; a lease's datagrams are told by the engine that sent them.
+    pub said: Epoch,
+    pub sent: Vec<SentPulse>,
 }
 
 impl Node {
@@ -123,7 +133,16 @@ impl Node {
             life: 0,
             used: Epoch::NONE,
             told: Epoch::NONE,
+            frozen: false,
+            excused: 0,
+            said: Epoch::NONE,
+            sent: Vec::new(),
         }
+    }
+
+    /// True while it is frozen, or goes on with what it had left.
+    pub fn is_excused(&self) -> bool {
+        self.frozen || self.excused > 0
     }
 
     pub fn now(&self) -> MonoTime {
@@ -138,17 +157,32 @@ impl Node {
     /// True while its gate answers for the group.
     pub fn answers(&self, forever: bool) -> bool {
         let kernel = &self.kernel;
-        kernel.open.is_some() && (forever || (self.now() < kernel.until && !kernel.refused))
+        !self.frozen && kernel.open.is_some() && (forever || (self.now() < kernel.until && !kernel.refused))
     }
 
     fn tell(&self, words: &mut Words) {
-        let Node { clock: _, engine, kernel, disk, pause, carrier, life: _, used, told } = self;
+        let Node {
+            clock: _,
+            engine,
+            kernel,
+            disk,
+            pause,
+            carrier,
+            life: _,
+            used,
+            told,
+            frozen,
+            excused,
+            said,
+            sent: _,
+        } = self;
         let now = self.now();
         let Kernel { until, generation, refused, open } = *kernel;
         words.ahead(now, until);
         words.generation(generation);
-        words.flags(&[refused, *carrier, until == MonoTime::ZERO]);
-        words.epochs(&[open.unwrap_or(Epoch::NONE), *used, *told]);
+        words.flags(&[refused, *carrier, until == MonoTime::ZERO, *frozen]);
+        words.plain((*excused).into());
+        words.epochs(&[open.unwrap_or(Epoch::NONE), *used, *told, *said]);
         match disk {
             Loaded::Fresh => words.plain(0),
             Loaded::State(state) => state.tell(words),
@@ -162,7 +196,7 @@ impl Node {
 impl Pause {
     fn tell(&self, node: &Node, words: &mut Words) {
         let Pause { held, bytes, decided, backlog } = self;
-        words.list(backlog, |words, flight| flight.tell(Some(node), words));
+        words.list(backlog, |words, flight| flight.tell(Receiver::Node(node), words));
         words.size(held.len());
         if held.is_empty() {
             return;
@@ -172,82 +206,12 @@ impl Pause {
     }
 }
 
-/// What travels.
-#[derive(Clone, Debug)]
-pub enum Freight {
-    Pulse { path: usize, bytes: Vec<u8>, header: Header, rows: Vec<Row> },
-    Seen(Sighting),
-    Stored { life: u8, version: u64, state: Durable },
-}
-
-/// Something on its way to a node. It must arrive in the instant in which it may.
-#[derive(Clone, Debug)]
-pub struct Flight {
-    pub from: usize,
-    pub to: usize,
-    /// Ticks for which it is held up.
-    pub late: u8,
-    pub freight: Freight,
-}
-
-impl Flight {
-    /// Which queue it stands in if nothing overtakes.
-    pub fn queue(&self) -> (usize, usize, usize) {
-        let kind = match &self.freight {
-            Freight::Pulse { path, .. } => *path,
-            Freight::Seen(_) => PATHS.len(),
-            Freight::Stored { .. } => PATHS.len() + 1,
-        };
-        (self.from, self.to, kind)
-    }
-
-    pub fn is_stored(&self) -> bool {
-        matches!(self.freight, Freight::Stored { .. })
-    }
-
-    /// `receiver` tells whether it would be a copy.
-    fn tell(&self, receiver: Option<&Node>, words: &mut Words) {
-        let Flight { from, to, late, freight } = self;
-        words.plain((*from as u64) << 16 | (*to as u64) << 8 | u64::from(*late));
-        let engine = receiver.and_then(|node| node.engine.as_ref());
-        match freight {
-            Freight::Pulse { path, bytes: _, header, rows } => {
-                words.size(*path);
-                header.tell(words);
-                words.list(rows, |words, row| row.tell(words));
-                words.flags(&[engine.is_some_and(|engine| engine.has_seen(header.session, header.counter))]);
-            }
-            Freight::Seen(Sighting::Claim { address, mac }) => {
-                words.address(*address);
-                words.mac(*mac);
-            }
-            Freight::Seen(Sighting::Presence { mac }) => words.mac(*mac),
-            Freight::Stored { life, version, state } => {
-                words.flags(&[receiver.is_some_and(|node| node.life == *life)]);
-                if let Some(engine) = engine {
-                    engine.tell_version(*version, words);
-                }
-                state.tell(words);
-            }
-        }
-    }
-
-    /// In which order flights are told: independent of the order in which histories sent them.
-    fn place(&self) -> (usize, usize, usize, u8, u64, u64) {
-        let (from, to, kind) = self.queue();
-        let (session, counter) = match &self.freight {
-            Freight::Pulse { header, .. } => (header.session, header.counter),
-            Freight::Seen(_) => (0, 0),
-            Freight::Stored { version, .. } => (0, *version),
-        };
-        (from, to, kind, self.late, session, counter)
-    }
-}
-
 /// Everything there is.
 #[derive(Clone)]
 pub struct State {
     pub nodes: Vec<Arc<Node>>,
+    pub witness: Option<Arc<Witness>>,
+    pub grants: Vec<Grant>,
     pub air: Vec<Arc<Flight>>,
     /// The same in every state of a search.
     pub order: Order,
@@ -262,6 +226,8 @@ impl State {
     pub fn new(nodes: Vec<Arc<Node>>, order: Order) -> State {
         State {
             nodes,
+            witness: None,
+            grants: Vec::new(),
             air: Vec::new(),
             order,
             cut: Cuts::default(),
@@ -276,9 +242,19 @@ impl State {
         self.nodes.iter().filter(|node| node.answers(forever)).count()
     }
 
+    fn receiver(&self, to: usize) -> Receiver<'_> {
+        match (self.nodes.get(to), &self.witness) {
+            (Some(node), _) => Receiver::Node(node),
+            (None, Some(witness)) => Receiver::Witness(witness),
+            (None, None) => unreachable!("nothing is for nobody"),
+        }
+    }
+
     fn tell(&self, words: &mut Words) {
-        let State { nodes, air, order, cut: _, budget: _, ghost: _, broken: _ } = self;
+        let State { nodes, witness, grants: _, air, order, cut: _, budget: _, ghost: _, broken: _ } = self;
         nodes.iter().for_each(|node| node.tell(words));
+        words.option(witness.as_ref(), |words, witness| witness.tell(words));
+        self.tell_grants(words);
         let mut flights: Vec<&Arc<Flight>> = air.iter().collect();
         match order {
             Order::Any | Order::Queues => flights.sort_by_key(|flight| flight.place()),
@@ -286,7 +262,7 @@ impl State {
             Order::Bursts => flights.sort_by_key(|flight| (flight.from, flight.to)),
         }
         words.size(flights.len());
-        flights.iter().for_each(|flight| flight.tell(Some(&self.nodes[flight.to]), words));
+        flights.iter().for_each(|flight| flight.tell(self.receiver(flight.to), words));
     }
 }
 

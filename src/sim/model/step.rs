@@ -4,7 +4,7 @@ use super::act::Act;
 use super::shape::{ETH, GROUP, PATHS, Plant, Shape, id, mac};
 use super::state::{Budget, Flight, Freight, Kernel, Node, Order, Pause, State};
 use crate::engine::{Actions, Engine, Event, InterfaceFacts, Loaded};
-use crate::types::{Epoch, LinkId};
+use crate::types::{Epoch, LinkId, NodeId};
 use std::sync::Arc;
 
 /// An engine that asks so often for a deadline that has passed would never let time go on.
@@ -16,6 +16,10 @@ impl Shape {
         let mut after = state.clone();
         pay(&mut after.budget, act);
         let next = &mut after;
+        if self.step_witness(next, act).is_some() {
+            self.follow(next, act);
+            return Some(after);
+        }
         match act {
             Act::Pass => self.pass(next, None),
             Act::Slip { node, ticks } => self.pass(next, Some((node, ticks))),
@@ -29,6 +33,12 @@ impl Shape {
             Act::Stop { node } => {
                 let node = Arc::make_mut(&mut next.nodes[node]);
                 let decided = node.now();
+                node.pause = Some(Pause { held: Vec::new(), bytes: Vec::new(), decided, backlog: Vec::new() });
+            }
+            Act::Freeze { node } => {
+                let node = Arc::make_mut(&mut next.nodes[node]);
+                let decided = node.now();
+                node.frozen = true;
                 node.pause = Some(Pause { held: Vec::new(), bytes: Vec::new(), decided, backlog: Vec::new() });
             }
             Act::Resume { node } => self.resume(next, node),
@@ -53,7 +63,13 @@ impl Shape {
     fn pass(&self, state: &mut State, slip: Option<(usize, u64)>) {
         for (at, node) in state.nodes.iter_mut().enumerate() {
             let ticks = slip.filter(|(slipped, _)| *slipped == at).map_or(1, |(_, ticks)| ticks);
-            Arc::make_mut(node).clock += ticks;
+            let node = Arc::make_mut(node);
+            node.clock += if node.frozen { 0 } else { ticks };
+            node.excused = node.excused.saturating_sub(1);
+        }
+        if let Some(witness) = &mut state.witness {
+            let ticks = slip.filter(|(slipped, _)| *slipped == self.witness_end()).map_or(1, |(_, ticks)| ticks);
+            Arc::make_mut(witness).clock += ticks;
         }
         for flight in state.air.iter_mut().filter(|flight| flight.late > 0) {
             Arc::make_mut(flight).late -= 1;
@@ -111,6 +127,10 @@ impl Shape {
     /// Gives a flight to whom it is for; a stopped process finds it later, a dead one never.
     fn deliver(&self, state: &mut State, flight: &Arc<Flight>, trap: Option<usize>) -> Option<()> {
         let to = flight.to;
+        if to == self.witness_end() {
+            self.reach_witness(state, flight);
+            return Some(());
+        }
         if let Freight::Stored { life, version, state: content } = &flight.freight {
             if state.nodes[to].life != *life || state.nodes[to].engine.is_none() {
                 return trap.is_none().then_some(());
@@ -122,9 +142,9 @@ impl Shape {
         }
         let node = &state.nodes[to];
         if node.pause.is_some() {
-            let stored = flight.is_stored();
+            let (stored, frozen) = (flight.is_stored(), node.frozen);
             let pause = Arc::make_mut(&mut state.nodes[to]).pause.as_mut()?;
-            if stored || pause.backlog.len() < self.backlog {
+            if stored || (pause.backlog.len() < self.backlog && !frozen) {
                 pause.backlog.push(Arc::clone(flight));
             }
             return Some(());
@@ -137,7 +157,9 @@ impl Shape {
                 Event::Datagram { link: LinkId { peer: id(flight.from), path: PATHS[*path] }, bytes }
             }
             Freight::Seen(sighting) => Event::Seen { interface: ETH, sighting: *sighting },
-            Freight::Stored { version, .. } => Event::Stored { version: *version },
+            Freight::Stored { version, .. } | Freight::Remembered { version, .. } => {
+                Event::Stored { version: *version }
+            }
         };
         self.handle_trapped(state, to, event, trap)
     }
@@ -195,7 +217,11 @@ impl Shape {
     }
 
     fn resume(&self, state: &mut State, at: usize) {
-        let Some(pause) = Arc::make_mut(&mut state.nodes[at]).pause.take() else { return };
+        let node = Arc::make_mut(&mut state.nodes[at]);
+        if std::mem::take(&mut node.frozen) {
+            node.excused = super::witness::leases(self.timing.lease);
+        }
+        let Some(pause) = node.pause.take() else { return };
         self.carry(state, at, &pause.held, &pause.bytes, pause.decided);
         for flight in &pause.backlog {
             let delivered = match &flight.freight {
@@ -203,7 +229,9 @@ impl Shape {
                     self.handle(state, at, Event::Stored { version: *version });
                     Some(())
                 }
-                Freight::Pulse { .. } | Freight::Seen(_) => self.deliver(state, flight, None),
+                Freight::Pulse { .. } | Freight::Seen(_) | Freight::Remembered { .. } => {
+                    self.deliver(state, flight, None)
+                }
             };
             debug_assert!(delivered.is_some(), "a resumed process takes what waited");
         }
@@ -252,6 +280,10 @@ impl Shape {
                 self.handle(&mut next, at, Event::Link { link, open: true });
             }
         }
+        if self.witness {
+            let link = LinkId { peer: NodeId::FIRST_WITNESS, path: PATHS[0] };
+            self.handle(&mut next, at, Event::Link { link, open: true });
+        }
         self.facts(&mut next, at);
         next
     }
@@ -295,6 +327,7 @@ fn pay(budget: &mut Budget, act: Act) {
         Act::Lose { .. } => &mut budget.losses,
         Act::Delay { .. } => &mut budget.delays,
         Act::Stop { .. } => &mut budget.stops,
+        Act::Freeze { .. } => &mut budget.freezes,
         Act::WakeTrapped { .. } | Act::ArriveTrapped { .. } => &mut budget.traps,
         Act::Kill { .. } => &mut budget.kills,
         Act::Crash { .. } => &mut budget.crashes,

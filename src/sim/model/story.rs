@@ -11,6 +11,14 @@ pub fn line(state: &State) -> String {
     for (at, node) in state.nodes.iter().enumerate() {
         let _ = write!(text, "| {at} {} ", describe(node));
     }
+    if let Some(witness) = &state.witness {
+        let life = match (&witness.voter, &witness.pause) {
+            (None, _) => "dead".to_owned(),
+            (Some(voter), None) => voter.gist(witness.now()),
+            (Some(voter), Some(_)) => format!("STOPPED {}", voter.gist(witness.now())),
+        };
+        let _ = write!(text, "| witness t{} {life} ", witness.clock);
+    }
     let _ = write!(text, "| {} in flight", state.air.len());
     if !state.cut.is_none() {
         let _ = write!(text, ", {:?}", state.cut);
@@ -50,7 +58,9 @@ fn name(flight: &Flight) -> String {
             text + if header.flags.deaf { " deaf" } else { "" } + if header.flags.query { " query" } else { "" }
         }
         Freight::Seen(_) => format!("answer {way}"),
-        Freight::Stored { version, .. } => format!("disk of {} has {version}", flight.to),
+        Freight::Stored { version, .. } | Freight::Remembered { version, .. } => {
+            format!("disk of {} has {version}", flight.to)
+        }
     }
 }
 
@@ -66,6 +76,7 @@ fn event(state: &State, act: Act) -> String {
         | Act::Slip { .. }
         | Act::Wake { .. }
         | Act::Stop { .. }
+        | Act::Freeze { .. }
         | Act::WakeTrapped { .. }
         | Act::Resume { .. }
         | Act::Kill { .. }

@@ -81,6 +81,14 @@ fn a_pair_at_rest_has_few_states() {
 }
 
 #[test]
+fn a_pair_with_a_witness_at_rest_has_few_states() {
+    let shape = Shape::voted("at rest with a witness");
+    let found = search(&shape, 1);
+    assert!(found.broken.is_none(), "{:?}", found.broken);
+    assert!(found.unique < 1_000, "{} states", found.unique);
+}
+
+#[test]
 #[ignore = "with --profile checked"]
 fn every_history_with_one_fault_keeps_the_promises() {
     let states: usize = shapes::one_fault().iter().map(|shape| prove(shape, 1)).sum();
@@ -95,6 +103,16 @@ fn every_small_history_keeps_the_promises_in_ten_million_states() {
     let states: usize = shapes::all().iter().map(|shape| prove(shape, threads)).sum();
     println!("{states} states in all");
     assert!(states >= 10_000_000, "{states}");
+}
+
+// S1, S2, S4, S5, S7
+#[test]
+#[ignore = "minutes: with --profile checked"]
+fn histories_with_a_witness_by_hand() {
+    let threads = number("MODEL_THREADS", 2);
+    let states: usize = shapes::with_witness().iter().map(|shape| prove(shape, threads)).sum();
+    println!("{states} states in all");
+    assert!(states >= 10_000, "{states}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! S8: when two nodes may answer.
+//! S1 and S8: when two nodes may answer. With witnesses and `strict`, never: see `votes`. In a bare pair S8 says when.
 //!
 //! "Cut off" is judged by the wires, not by what the engines think. While two nodes answer for a group,
 //! - V1: they have not been joined in both directions, both processes running, for longer than two pulses and the
@@ -52,6 +52,9 @@ impl Oracle {
         sim.oracle.both += 1;
         sim.oracle.last_doubled[group] = now;
         let since = *sim.oracle.doubled[group].get_or_insert(now);
+        if sim.plan.votes().is_some_and(|votes| votes.strict) {
+            return Oracle::check_alone(sim, group, &answering);
+        }
         for &first in &answering {
             for &second in answering.iter().filter(|second| **second != first) {
                 Oracle::check_pair(sim, group, first, second, (since, way));

@@ -4,7 +4,7 @@
 use super::Oracle;
 use crate::engine::{Event, Loaded};
 use crate::sim::clock::Real;
-use crate::sim::names::position;
+use crate::sim::names::{position, witness_of};
 use crate::sim::swarm::Fault;
 use crate::sim::world::Sim;
 use crate::types::MonoTime;
@@ -73,12 +73,15 @@ impl Oracle {
         sim.oracle.seen[at].beliefs.untold &= !told;
         let forged = sim.plan.has(&[Fault::Forge]) && sim.strict.open(bytes).is_err();
         let (session, counter, echo) = (number(bytes, 12), number(bytes, 20), number(bytes, 28));
-        let from = position(link.peer);
+        let voter = witness_of(link.peer);
+        let from = if voter.is_some() { at } else { position(link.peer) };
         let life = sim.oracle.seen[from].beliefs.sessions.iter().rposition(|known| *known == session);
         let beliefs = &mut sim.oracle.seen[at].beliefs;
         let twice = sim.plan.has(&[Fault::Replay]) && !beliefs.believed.insert((session, counter));
-        let younger = beliefs.youngest[from];
-        beliefs.youngest[from] = younger.max(life.unwrap_or_default());
+        let younger = if voter.is_some() { 0 } else { beliefs.youngest[from] };
+        if voter.is_none() {
+            beliefs.youngest[from] = younger.max(life.unwrap_or_default());
+        }
         let oracle = &mut sim.oracle;
         oracle.hold(!forged, || format!("S6: node {at} believes what nobody with the key has said"));
         oracle.hold(echo == own, || format!("S6: node {at} believes what was said to an earlier life of it"));

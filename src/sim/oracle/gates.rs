@@ -56,6 +56,7 @@ impl Oracle {
             return;
         }
         let (local, lease) = (sim.local(at), sim.nodes[at].config.timing.lease);
+        Oracle::check_votes(sim, at, interface, until);
         let relative = sim.mutants.is_on(Mutant::LeaseRelative);
         let until = if relative { local + until.since(decided) } else { until };
         sim.nodes[at].kernel.gates[interface].until = until;
@@ -84,7 +85,10 @@ impl Oracle {
         let generation = sim.nodes[at].kernel.gates[interface].generation;
         sim.oracle.hold(generation != 0, || format!("S7: a gate of node {at} opens without a lease"));
         sim.nodes[at].kernel.open[group] = epoch;
-        if decided == sim.local(at) && sim.oracle.seen[at].reopens[group] != epoch {
+        let voted = sim.nodes[at].engine.as_ref().is_some_and(|engine| engine.view_votes_decide());
+        if voted {
+            Oracle::check_election(sim, at, group, epoch);
+        } else if decided == sim.local(at) && sim.oracle.seen[at].reopens[group] != epoch {
             Oracle::check_evidence(sim, at, group, epoch);
             Oracle::check_grant(sim, at, group, epoch);
         }

@@ -1,6 +1,8 @@
 //! L5: when faults stop, one active within ten seconds, whatever happened before.
 
+use crate::config::Promote;
 use crate::sim::node::Node;
+use crate::sim::witness::Witness;
 use crate::sim::world::Sim;
 
 /// True if each group that somebody may have is answered by exactly one node.
@@ -8,10 +10,12 @@ pub fn is_settled(sim: &Sim) -> bool {
     (0..sim.plan.groups.len()).all(|group| {
         let nodes = || (0..sim.nodes.len()).filter(|&at| may_have(sim, at, group));
         let answering = sim.answering(group).len();
+        // A pair that goes on alone needs no votes: one may answer although nobody could be elected.
+        let alone = usize::from(sim.plan.votes().is_some_and(|votes| !votes.strict));
         if nodes().any(|at| !is_held_up(sim, at, group)) {
             answering == 1
         } else {
-            answering <= nodes().count().min(1)
+            answering <= nodes().count().max(alone).min(1)
         }
     })
 }
@@ -22,7 +26,9 @@ fn may_have(sim: &Sim, at: usize, group: usize) -> bool {
     let (Some(engine), Some(place)) = (&node.engine, node.places[group]) else { return false };
     let view = engine.view_group(place);
     // S7: with its state lost, a node owns nothing until every peer has told it what it knows.
-    node.is_running() && !view.paused && !(view.state_damaged && is_alone(sim, at))
+    let alone = is_alone(sim, at);
+    let elected = sim.plan.votes().is_none() || may_be_elected(sim, at, group, alone);
+    node.is_running() && elected && !view.paused && !(view.state_damaged && alone)
 }
 
 /// S6: a neighbour that is gone for good holds a takeover up for ten minutes; a peer that was never heard looks like
@@ -38,6 +44,19 @@ fn is_alone(sim: &Sim, at: usize) -> bool {
     sim.others(at).any(|other| !sim.nodes[other].is_running())
 }
 
+/// True if votes do not keep a node from having a group. A witness that has lost its memory votes when every node has told
+/// it everything; one that never had any, and is not told by everybody, waits for the longest lease that there is.
+fn may_be_elected(sim: &Sim, at: usize, group: usize, alone: bool) -> bool {
+    let running = sim.nodes.iter().filter(|node| node.is_running() && node.places[group].is_some()).count();
+    let able = |witness: &&Witness| witness.voter.as_ref().is_some_and(|voter| !alone || voter.view_is_voting());
+    let witnesses = sim.witnesses.iter().filter(able).count();
+    let majority = sim.witnesses.len().div_ceil(2) + 1;
+    // Without its word a standby of such a group stays one, and so does one that finds nobody active when it starts.
+    let word = sim.plan.groups[group].promote == Promote::Peer || !alone;
+    let open = sim.nodes[at].kernel.is_open(group);
+    running + witnesses >= majority && (word || open)
+}
+
 /// How things stand, for people.
 pub fn states(sim: &Sim) -> Vec<String> {
     let mut lines = Vec::new();
@@ -50,7 +69,7 @@ pub fn states(sim: &Sim) -> Vec<String> {
         let local = sim.local(at);
         let report = engine.report(local);
         lines.push(format!("node {at}: its clock shows {local:?}, gates {:?}", node.kernel.gates));
-        for peer in 0..sim.nodes.len() - 1 {
+        for peer in 0..sim.nodes.len() - 1 + sim.witnesses.len() {
             lines.push(format!("node {at}: {:?} rejects {:?}", engine.view_peer(peer, local), report.rejects));
         }
         for (place, state) in report.groups.iter().enumerate() {
@@ -69,6 +88,22 @@ pub fn states(sim: &Sim) -> Vec<String> {
                 view.consent,
                 sim.plan.groups[group],
             ));
+        }
+    }
+    for (at, witness) in sim.witnesses.iter().enumerate() {
+        match &witness.voter {
+            None => lines.push(format!("witness {at}: no process")),
+            Some(voter) => {
+                let local = witness.clock.read(sim.now);
+                let promises: Vec<_> = voter.promises(local).collect();
+                lines.push(format!(
+                    "witness {at}: its clock shows {local:?}, votes: {}, running: {}, {:?}, promises {promises:?}",
+                    voter.view_is_voting(),
+                    witness.is_running(),
+                    voter.rejects()
+                ));
+                lines.extend(voter.view_rows().map(|row| format!("witness {at}: {row:?}")));
+            }
         }
     }
     lines

@@ -12,7 +12,8 @@ impl Sim {
     /// Tells a process how its interface is.
     pub(super) fn tell_facts(&mut self, at: usize, interface: usize) {
         let eth = self.nodes[at].interfaces[interface];
-        let gate = self.nodes[at].is_attached(interface);
+        // One that its slow side has replaced is there all the time, though the process has not heard of that yet.
+        let gate = self.nodes[at].kernel.gates[interface].there && eth.attached.is_some();
         let facts = if eth.exists {
             InterfaceFacts { exists: true, carrier: eth.carrier, mac: mac(at, interface), gate, addresses: gate }
         } else {

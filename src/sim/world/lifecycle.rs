@@ -1,11 +1,10 @@
 //! How machines and processes begin, stop and end.
 
 use super::{Due, Sim};
-use crate::config::Promote;
 use crate::engine::{Engine, Event, GroupSetup, PeerSetup, Setup};
 use crate::sim::clock::{Clock, Real};
 use crate::sim::kernel::Kernel;
-use crate::sim::names::{id, interface_id, key, ms, second_vip, udp, vip};
+use crate::sim::names::{id, interface_id, key, ms, second_vip, udp, vip, witness_id};
 use crate::sim::node::{Config, GroupConfig, Pause, Waiting};
 use crate::sim::oracle::Oracle;
 use crate::types::{LinkId, LinkPath, MonoTime};
@@ -22,11 +21,14 @@ impl Sim {
                 self.skew(at);
             }
         }
+        for at in 0..self.witnesses.len() {
+            self.witnesses[at].clock = self.draw_clock();
+        }
         self.oracle.set_bounds(&self.nodes, &self.plan);
     }
 
     /// A clock of a machine that has just booted.
-    fn draw_clock(&mut self) -> Clock {
+    pub fn draw_clock(&mut self) -> Clock {
         let uptime = ms(500) + self.random.span(Duration::from_secs(20));
         let ppm = self.draw_ppm();
         Clock::new(self.now, MonoTime::ZERO + uptime, ppm)
@@ -51,7 +53,7 @@ impl Sim {
             preempt: group.preempt,
             preempt_delay: ms(300),
             drain: ms(100),
-            promote: Promote::Peer,
+            promote: group.promote,
             addresses_digest: 1 + u32::from(group.second),
             policy_digest: u32::from(id(group.prefer).0) * 2 + u32::from(group.preempt),
         };
@@ -71,6 +73,9 @@ impl Sim {
         seed[..8].copy_from_slice(&self.seed.to_be_bytes());
         seed[8..16].copy_from_slice(&node.life.to_be_bytes());
         let links: Vec<LinkPath> = (0..self.net.wires).map(|wire| self.path(wire)).collect();
+        let nodes = self.others(at).map(|other| PeerSetup { id: id(other), links: links.clone() });
+        let witnesses = 0..self.witnesses.len();
+        let witnesses = witnesses.map(|at| PeerSetup { id: witness_id(at), links: vec![udp(0)] });
         Setup {
             me: id(at),
             cluster: 7,
@@ -80,8 +85,8 @@ impl Sim {
             epoch_floor: self.oracle.floor(),
             loaded: node.disk.content.clone(),
             digests: Sim::digests(&node.config),
-            peers: self.others(at).map(|other| PeerSetup { id: id(other), links: links.clone() }).collect(),
-            votes: None,
+            peers: nodes.chain(witnesses).collect(),
+            votes: self.plan.votes(),
             interfaces: interface_id(self.plan.interfaces).0,
             groups: Sim::group_setups(&node.config, |group| self.plan.groups[group].interface),
             mutants: self.mutants,
@@ -176,6 +181,10 @@ impl Sim {
                 self.take(at, Event::Link { link, open: true });
             }
         }
+        for witness in 0..self.witnesses.len() {
+            let link = LinkId { peer: witness_id(witness), path: udp(0) };
+            self.take(at, Event::Link { link, open: true });
+        }
         debug_assert_eq!(self.path(0), udp(0), "invariant: the first wire is a link");
     }
 
@@ -204,6 +213,7 @@ impl Sim {
             self.put(at, state);
         }
         self.end(at);
+        self.oracle.votes.lose_power(at);
         let node = &mut self.nodes[at];
         node.disk.wanted = None;
         node.kernel = Kernel::new(self.plan.interfaces, self.plan.groups.len());
@@ -235,12 +245,14 @@ impl Sim {
         if clock_stops {
             let now = self.now;
             self.nodes[at].clock.freeze(now);
+            self.oracle.votes.freeze(at);
         }
     }
 
     pub fn resume(&mut self, at: usize) {
         if std::mem::take(&mut self.nodes[at].asleep) {
             let now = self.now;
+            Oracle::note_thaw(self, at);
             self.nodes[at].clock.thaw(now);
             self.oracle.begin_latch_anew(now);
         }

@@ -6,6 +6,7 @@ use crate::engine::Reconfiguration;
 use crate::sim::names::ms;
 use crate::sim::node::{GroupConfig, Waiting};
 use crate::sim::oracle::Oracle;
+use crate::sim::swarm::GroupPlan;
 use crate::types::Epoch;
 use std::sync::Arc;
 
@@ -43,8 +44,11 @@ impl Sim {
         let percent = self.random.pick(&[90, 100, 100, 125]);
         // No silence is shorter than a pulse of the other: that is no cluster, and `vipair check` shows it.
         let part = |span: std::time::Duration| span * percent / 100;
-        let lease = plain.lease * self.random.pick(&[60, 100, 150]) / 100;
-        self.nodes[at].config.timing = Timing::derive(part(plain.pulse), part(plain.silence), lease);
+        // A voted lease is a few pulses already: shorter ones are refused.
+        let shortest = if self.plan.witnesses > 0 { 120 } else { 60 };
+        let lease = plain.lease * self.random.pick(&[shortest, 100, 150]) / 100;
+        let (pulse, silence) = (part(plain.pulse), part(plain.silence));
+        self.nodes[at].config.timing = Timing::derive_with(pulse, silence, lease, plain.drift_ppm);
     }
 
     /// A group is taken out of the file, or comes back.
@@ -55,8 +59,8 @@ impl Sim {
             |group: usize| groups.iter().filter(|other| interface(other.group) == interface(group)).count() < 2;
         let missing = (0..self.plan.groups.len()).find(|group| groups.iter().all(|present| present.group != *group));
         if let Some(group) = missing {
-            let plan = self.plan.groups[group];
-            let back = GroupConfig { group, prefer: plan.prefer, preempt: false, second: false };
+            let GroupPlan { prefer, promote, .. } = self.plan.groups[group];
+            let back = GroupConfig { group, prefer, preempt: false, promote, second: false };
             self.nodes[at].config.groups.push(back);
         } else if !alone(groups[which].group) {
             // Interfaces do not come and go with a file, so each keeps a group.
@@ -74,6 +78,15 @@ impl Sim {
             let before = self.nodes[at].config.timing;
             self.reload(at, before);
         }
+    }
+
+    /// SIGHUP with a longer lease.
+    pub fn lengthen_lease(&mut self, at: usize, percent: u32) {
+        let before = self.nodes[at].config.timing;
+        let lease = before.lease * percent / 100;
+        let timing = Timing::derive_with(before.pulse, before.silence, lease, before.drift_ppm);
+        self.nodes[at].config.timing = timing;
+        self.reload(at, before);
     }
 
     /// SIGHUP with another file.

@@ -81,6 +81,15 @@ impl Sim {
                     self.offer(to, waiting);
                 }
             }
+            Due::Asked { witness, from, bytes } => self.reach_witness(witness, from, bytes),
+            Due::Remembered { witness, life, version } => self.remembered(witness, life, version),
+            Due::WitnessStart { witness, life } => {
+                let known = &self.witnesses[witness];
+                if known.life == life && known.voter.is_none() {
+                    self.start_witness(witness);
+                }
+            }
+            Due::WitnessResume { witness } => self.resume_witness(witness),
             Due::Correct { group, node, opening } => Oracle::check_clients(self, group, node, opening),
         }
     }

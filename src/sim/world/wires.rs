@@ -1,11 +1,15 @@
 //! What travels between the nodes on links and segments: datagrams, and the word that nobody listens.
 
 use super::{Due, RECORDED, Recording, Sim};
+use crate::sim::names::witness_of;
 use crate::sim::node::Waiting;
 use crate::types::LinkId;
 
 impl Sim {
     pub(super) fn send(&mut self, at: usize, link: LinkId, bytes: &[u8]) {
+        if let Some(witness) = witness_of(link.peer) {
+            return self.ask(at, witness, bytes);
+        }
         let (to, wire) = self.way(link);
         if wire >= self.net.udp && !self.nodes[at].is_connected(wire - self.net.udp) {
             return;
@@ -30,7 +34,7 @@ impl Sim {
 
     pub(super) fn arrive(&mut self, to: usize, from: usize, wire: usize, bytes: Vec<u8>) {
         let node = &self.nodes[to];
-        let udp = wire < self.net.udp;
+        let udp = wire < self.net.udp || wire == self.net.witness();
         let reached = if udp { node.powered && !node.asleep } else { node.is_connected(wire - self.net.udp) };
         if !reached {
             self.buffers.push(bytes);
@@ -42,7 +46,7 @@ impl Sim {
             return;
         }
         self.buffers.push(bytes);
-        if udp {
+        if udp && from < self.nodes.len() {
             for delay in self.net.arrivals(to, from, wire, &mut self.random).into_iter().flatten() {
                 self.later(Due::Refused { to: from, from: to, wire }, delay);
             }

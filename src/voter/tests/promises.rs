@@ -70,12 +70,73 @@ fn an_active_that_is_heard_no_more_has_a_fault() {
 #[test]
 fn a_fault_that_heals_is_none() {
     let mut scene = active();
+    scene.pulse(BETA, 500);
     scene.pulse(BETA, 600);
     assert!(scene.beta.witness(GROUP).faulty);
     assert!(scene.pulse(ALPHA, 610), "it is active, and nobody else was granted");
     scene.pulse(BETA, 620);
     assert!(!scene.beta.witness(GROUP).faulty);
     assert_eq!(scene.promised(620), Some((ALPHA, epoch(7, ALPHA))));
+}
+
+// FJ-10: whoever is heard first after a stop of our own says nothing about the others
+#[test]
+fn a_voter_that_was_stopped_blames_nobody() {
+    let mut scene = active();
+    scene.pulse(BETA, 1_000);
+    assert_eq!(scene.promised(1_000), None, "the promise is over all the same");
+    assert!(!scene.beta.witness(GROUP).faulty);
+    scene.pulse(BETA, 1_100);
+    assert!(!scene.beta.witness(GROUP).faulty);
+    scene.pulse(BETA, 1_200);
+    assert!(scene.beta.witness(GROUP).faulty, "by now it would have been heard");
+}
+
+// S2: what was promised counts as used as soon as it is over, not when it is told that it has lapsed
+#[test]
+fn nothing_below_a_promise_that_is_over_is_granted() {
+    let mut scene = active();
+    scene.claim(BETA, epoch(6, BETA));
+    assert!(!scene.pulse(BETA, 1_000));
+    assert!(!scene.pulse(BETA, 1_010));
+}
+
+/// A voter that was restarted believes the node, which never hears of it: the answer to its proof is lost.
+fn unaware() -> Scene {
+    let mut scene = active();
+    let loaded = Loaded::Memory(Memory { lease_us: LEASE_US, ceilings: Vec::new() });
+    scene.voter = Voter::new(setup(loaded, 1), at(410));
+    scene.out.clear();
+    let introduced = scene.alpha.pulse(at(410));
+    scene.voter.handle(at(410), &introduced, &mut scene.out);
+    let answer = scene.out.datagrams().next().expect("answered").to_vec();
+    let proof = scene.alpha.hear(at(410), &answer).expect("it proves itself");
+    scene.out.clear();
+    scene.voter.handle(at(411), &proof, &mut scene.out);
+    assert!(scene.out.notices.contains(&Notice::Session(ALPHA)));
+    scene
+}
+
+// L5: a voter says nothing of its own accord
+#[test]
+fn a_node_that_missed_the_answer_to_its_proof_is_answered_again() {
+    let mut scene = unaware();
+    let before = scene.alpha.heard;
+    scene.pulse(ALPHA, 460);
+    assert!(scene.alpha.heard > before, "the next pulse leads to a conversation");
+}
+
+// S6
+#[test]
+fn what_was_said_to_an_earlier_life_is_answered_once() {
+    let mut scene = unaware();
+    let kept = scene.alpha.pulse(at(420));
+    let answers = |scene: &mut Scene| {
+        scene.out.clear();
+        scene.voter.handle(at(430), &kept, &mut scene.out);
+        scene.out.datagrams().count()
+    };
+    assert_eq!([answers(&mut scene), answers(&mut scene)], [1, 0]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ struct World {
     trusted: bool,
     /// Every lease was the same from the beginning.
     steady: bool,
-    broken: Option<Broken>,
+    mutants: Mutants,
     dice: u64,
     violation: Option<String>,
 }
@@ -103,7 +103,7 @@ fn true_ms(time: MonoTime, ppm: i64) -> u64 {
 }
 
 impl World {
-    fn new(rates: [i64; 3], broken: Option<Broken>) -> World {
+    fn new(rates: [i64; 3], mutants: Mutants) -> World {
         let node = |id: NodeId, ppm: i64| Node {
             talker: Talker::new(id, u64::from(id.0) * 1_000),
             lives: 0,
@@ -135,7 +135,7 @@ impl World {
             opened: Vec::new(),
             trusted: true,
             steady: true,
-            broken,
+            mutants,
             dice: 0x9e37_79b9_7f4a_7c15,
             violation: None,
         };
@@ -145,7 +145,7 @@ impl World {
 
     fn begin_voter(&mut self, loaded: Loaded) {
         self.lives += 1;
-        let setup = VoterSetup { drift_ppm: PPM, broken: self.broken, ..setup(loaded, self.lives) };
+        let setup = VoterSetup { drift_ppm: PPM, mutants: self.mutants, ..setup(loaded, self.lives) };
         self.voter = Voter::new(setup, local(self.now, self.voter_ppm));
         self.inbox.clear();
         self.writing = None;

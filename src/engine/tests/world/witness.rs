@@ -91,7 +91,7 @@ impl World {
             nodes: 2,
             loaded: witness.disk.clone().map_or(Loaded::Fresh, Loaded::Memory),
             checks: vec![CheckSetup { group: key(0), fall: 2, rise: 2 }],
-            broken: None,
+            mutants: crate::mutant::Mutants::NONE,
         };
         witness.voter = Some(Voter::new(setup, self.now));
     }

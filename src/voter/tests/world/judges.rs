@@ -69,8 +69,8 @@ fn history() -> impl Strategy<Value = ([i64; 3], Vec<Step>)> {
     ([rate(), rate(), rate()], proptest::collection::vec(step(), 5..40))
 }
 
-fn played(rates: [i64; 3], steps: &[Step], broken: Option<Broken>) -> World {
-    let mut world = World::new(rates, broken);
+fn played(rates: [i64; 3], steps: &[Step], mutants: Mutants) -> World {
+    let mut world = World::new(rates, mutants);
     // Told and voting: what comes then is what is asked for.
     world.step(&Step::Pass(250));
     world.step(&Step::Pass(250));
@@ -89,7 +89,7 @@ proptest! {
     // S5
     #[test]
     fn a_voter_never_has_overlapping_promises((rates, steps) in history()) {
-        let world = played(rates, &steps, None);
+        let world = played(rates, &steps, Mutants::NONE);
         prop_assert_eq!(world.violation, None);
     }
 }
@@ -102,10 +102,10 @@ fn runner(cases: u32) -> proptest::test_runner::TestRunner {
 
 #[test]
 fn the_judges_see_every_rule_that_is_broken() {
-    use Broken::{NoAbstention, PromiseIgnored, PromiseTooShort, StarterReleases};
-    for broken in [PromiseIgnored, PromiseTooShort, NoAbstention, StarterReleases] {
+    use Mutant::{PromiseIgnored, PromiseTooShort, StarterReleases, WitnessNotAbstaining};
+    for broken in [PromiseIgnored, PromiseTooShort, WitnessNotAbstaining, StarterReleases] {
         let found = runner(600).run(&history(), |(rates, steps)| {
-            let violation = played(rates, &steps, Some(broken)).violation;
+            let violation = played(rates, &steps, Mutants::only(broken)).violation;
             violation.map_or(Ok(()), |violation| Err(proptest::test_runner::TestCaseError::fail(violation)))
         });
         assert!(found.is_err(), "nobody notices {broken:?}");
@@ -116,7 +116,7 @@ fn the_judges_see_every_rule_that_is_broken() {
 fn the_histories_are_not_dull() {
     let (opened, taken) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     let played = runner(32).run(&history(), |(rates, steps)| {
-        let world = played(rates, &steps, None);
+        let world = played(rates, &steps, Mutants::NONE);
         opened.set(opened.get() + world.opened.len());
         let turns = world.opened.windows(2).filter(|pair| pair[0].node() != pair[1].node()).count();
         taken.set(taken.get() + turns);

@@ -1,0 +1,155 @@
+//! What is done to witnesses and the ways to them, and how they are mended.
+
+use crate::sim::names::ms;
+use crate::sim::swarm::Fault;
+use crate::sim::world::Sim;
+use std::time::Duration;
+
+pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize) -> bool {
+    if sim.witnesses.is_empty() {
+        return false;
+    }
+    let at = sim.random.below(sim.witnesses.len());
+    match fault {
+        Fault::WitnessCut => cut(sim, at, node),
+        Fault::WitnessApart => set_apart(sim, at, node),
+        Fault::WitnessCheck => {
+            let group = sim.random.below(sim.plan.groups.len());
+            let healthy = !sim.witnesses[at].healthy;
+            sim.witnesses[at].healthy = healthy;
+            sim.check_service(at, group, healthy);
+        }
+        Fault::WitnessReplay => return replay(sim),
+        Fault::WitnessHang | Fault::WitnessFreeze => {
+            if !sim.witnesses[at].is_running() {
+                return false;
+            }
+            let span = span(sim);
+            sim.stop_witness(at, span, fault == Fault::WitnessFreeze);
+        }
+        Fault::WitnessClockRate => {
+            if sim.plan.ppm == 0 || sim.witnesses[at].frozen {
+                return false;
+            }
+            let (ppm, now) = (sim.draw_ppm(), sim.now);
+            sim.note(|_| format!("witness {at}: its clock is {ppm} ppm fast"));
+            sim.witnesses[at].clock.set_rate(now, ppm);
+        }
+        Fault::WitnessDiskSlow => {
+            let span = sim.random.span(ms(500));
+            let disk = &mut sim.witnesses[at].disk;
+            disk.latency = if disk.latency > ms(3) { ms(3) } else { span };
+            sim.note(|sim| format!("witness {at}: its disk takes {:?}", sim.witnesses[at].disk.latency));
+        }
+        Fault::WitnessDiskFails => {
+            sim.witnesses[at].disk.fails ^= true;
+            sim.note(|sim| format!("witness {at}: its disk fails: {}", sim.witnesses[at].disk.fails));
+        }
+        _ => return restart(sim, fault, at),
+    }
+    true
+}
+
+/// As long as matters to somebody who promises.
+fn span(sim: &mut Sim) -> Duration {
+    let timing = sim.plan.timing();
+    let longest = sim.random.pick(&[timing.pulse * 2, timing.lease, timing.promise + timing.abstain]);
+    sim.random.span(longest)
+}
+
+/// It ends, and begins again with the same disk or a worse one.
+fn restart(sim: &mut Sim, fault: Fault, at: usize) -> bool {
+    if sim.witnesses[at].voter.is_none() {
+        if sim.witnesses[at].powered {
+            sim.start_witness(at);
+        }
+        return false;
+    }
+    if fault == Fault::WitnessKill {
+        sim.kill_witness(at);
+    } else {
+        sim.lose_witness(at);
+    }
+    let whole = matches!(fault, Fault::WitnessKill | Fault::WitnessPowerLoss | Fault::WitnessDiskDamaged);
+    sim.oracle.votes.honest &= whole;
+    let disk = &mut sim.witnesses[at].disk;
+    match fault {
+        Fault::WitnessSlotDamaged => disk.damage(false),
+        Fault::WitnessDiskDamaged => disk.damage(true),
+        Fault::WitnessDiskLost => disk.slots = Default::default(),
+        Fault::WitnessDiskRolledBack => disk.slots = disk.former.clone(),
+        _ => {}
+    }
+    let delay = if sim.random.chance(40) { Duration::ZERO } else { span(sim) };
+    sim.start_witness_later(at, delay);
+    true
+}
+
+fn cut(sim: &mut Sim, at: usize, node: usize) {
+    let (end, wire, now) = (sim.end_of(at), sim.net.witness(), sim.now);
+    let (from, to) = if sim.random.chance(50) { (node, end) } else { (end, node) };
+    let cut = !sim.net.is_cut(from, to, wire);
+    sim.net.set_cut(from, to, wire, cut, now);
+    if sim.random.chance(50) {
+        sim.net.set_cut(to, from, wire, cut, now);
+    }
+    sim.touched = true;
+    sim.note(|sim| format!("wires: of a witness; cuts: {}", sim.net.cuts()));
+}
+
+/// A witness is apart from everybody, or a node from all witnesses; in one direction or both.
+fn set_apart(sim: &mut Sim, at: usize, node: usize) {
+    let (wire, now) = (sim.net.witness(), sim.now);
+    let (there, back) = sim.random.pick(&[(true, true), (true, true), (true, false), (false, true)]);
+    let whole = sim.random.chance(50);
+    for other in 0..sim.nodes.len() {
+        for witness in 0..sim.witnesses.len() {
+            if (whole && witness == at) || (!whole && other == node) {
+                let end = sim.end_of(witness);
+                sim.net.set_cut(other, end, wire, there, now);
+                sim.net.set_cut(end, other, wire, back, now);
+            }
+        }
+    }
+    sim.touched = true;
+    sim.note(|sim| format!("wires: a witness apart; cuts: {}", sim.net.cuts()));
+}
+
+fn replay(sim: &mut Sim) -> bool {
+    for _ in 0..1 + sim.random.below(5) {
+        if sim.asked.is_empty() {
+            return false;
+        }
+        let which = sim.random.below(sim.asked.len());
+        let (witness, from, bytes) = sim.asked[which].clone();
+        let witness = if sim.random.chance(80) { witness } else { sim.random.below(sim.witnesses.len()) };
+        let from = if sim.random.chance(80) { from } else { sim.random.below(sim.nodes.len()) };
+        sim.reach_witness(witness, from, bytes);
+    }
+    true
+}
+
+/// What is broken is mended, but for the one that is left dead: `dead` counts nodes first.
+pub(super) fn mend(sim: &mut Sim, dead: Option<usize>) {
+    for at in 0..sim.witnesses.len() {
+        sim.witnesses[at].disk.fails = false;
+        sim.witnesses[at].disk.latency = ms(3);
+        sim.resume_witness(at);
+        let now = sim.now;
+        if sim.plan.is_beyond() {
+            sim.witnesses[at].clock.set_rate(now, 0);
+        }
+        if dead == Some(sim.end_of(at)) {
+            sim.kill_witness(at);
+            sim.witnesses[at].life += 1;
+            continue;
+        }
+        if sim.witnesses[at].voter.is_none() {
+            sim.start_witness(at);
+        }
+        sim.witnesses[at].healthy = true;
+        for group in 0..sim.plan.groups.len() {
+            sim.check_service(at, group, true);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Something on its way, and how it is told.
+
+use super::shape::PATHS;
+use super::state::Node;
+use super::witness::Witness;
+use crate::engine::{Durable, Words};
+use crate::voter::Memory;
+use crate::wire::frame::Sighting;
+use crate::wire::pulse::{Header, Row};
+
+/// What travels.
+#[derive(Clone, Debug)]
+pub enum Freight {
+    Pulse {
+        path: usize,
+        bytes: Vec<u8>,
+        header: Header,
+        rows: Vec<Row>,
+    },
+    Seen(Sighting),
+    Stored {
+        life: u8,
+        version: u64,
+        state: Durable,
+    },
+    /// The same of a witness.
+    Remembered {
+        life: u8,
+        version: u64,
+        memory: Memory,
+    },
+}
+
+/// Who something is for.
+#[derive(Clone, Copy)]
+pub enum Receiver<'a> {
+    Node(&'a Node),
+    Witness(&'a Witness),
+}
+
+impl Receiver<'_> {
+    fn has_seen(self, header: &Header) -> bool {
+        let (session, counter) = (header.session, header.counter);
+        match self {
+            Receiver::Node(node) => node.engine.as_ref().is_some_and(|engine| engine.has_seen(session, counter)),
+            Receiver::Witness(known) => known.voter.as_ref().is_some_and(|voter| voter.has_seen(session, counter)),
+        }
+    }
+
+    fn tell_version(self, of: u8, version: u64, words: &mut Words) {
+        match self {
+            Receiver::Node(node) => {
+                words.flags(&[node.life == of]);
+                if let Some(engine) = &node.engine {
+                    engine.tell_version(version, words);
+                }
+            }
+            Receiver::Witness(known) => {
+                words.flags(&[known.life == of]);
+                if let Some(voter) = &known.voter {
+                    voter.tell_version(version, words);
+                }
+            }
+        }
+    }
+}
+
+/// Something on its way to a node. It must arrive in the instant in which it may.
+#[derive(Clone, Debug)]
+pub struct Flight {
+    pub from: usize,
+    pub to: usize,
+    /// Ticks for which it is held up.
+    pub late: u8,
+    pub freight: Freight,
+}
+
+impl Flight {
+    /// Which queue it stands in if nothing overtakes.
+    pub fn queue(&self) -> (usize, usize, usize) {
+        let kind = match &self.freight {
+            Freight::Pulse { path, .. } => *path,
+            Freight::Seen(_) => PATHS.len(),
+            Freight::Stored { .. } | Freight::Remembered { .. } => PATHS.len() + 1,
+        };
+        (self.from, self.to, kind)
+    }
+
+    pub fn is_stored(&self) -> bool {
+        matches!(self.freight, Freight::Stored { .. } | Freight::Remembered { .. })
+    }
+
+    /// `receiver` tells whether it would be a copy.
+    pub fn tell(&self, receiver: Receiver<'_>, words: &mut Words) {
+        let Flight { from, to, late, freight } = self;
+        words.plain((*from as u64) << 16 | (*to as u64) << 8 | u64::from(*late));
+        match freight {
+            Freight::Pulse { path, bytes: _, header, rows } => {
+                words.size(*path);
+                header.tell(words);
+                words.list(rows, |words, row| row.tell(words));
+                words.flags(&[receiver.has_seen(header)]);
+            }
+            Freight::Seen(Sighting::Claim { address, mac }) => {
+                words.address(*address);
+                words.mac(*mac);
+            }
+            Freight::Seen(Sighting::Presence { mac }) => words.mac(*mac),
+            Freight::Stored { life, version, state } => {
+                receiver.tell_version(*life, *version, words);
+                state.tell(words);
+            }
+            Freight::Remembered { life, version, memory } => {
+                receiver.tell_version(*life, *version, words);
+                memory.tell(words);
+            }
+        }
+    }
+
+    /// In which order flights are told: independent of the order in which histories sent them.
+    pub fn place(&self) -> (usize, usize, usize, u8, u64, u64) {
+        let (from, to, kind) = self.queue();
+        let (session, counter) = match &self.freight {
+            Freight::Pulse { header, .. } => (header.session, header.counter),
+            Freight::Seen(_) => (0, 0),
+            Freight::Stored { version, .. } | Freight::Remembered { version, .. } => (0, *version),
+        };
+        (from, to, kind, self.late, session, counter)
+    }
+}

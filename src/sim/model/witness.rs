@@ -1,0 +1,280 @@
+//! The witness of a model: its voter is the one that ships; clock, disk and process around it are modelled.
+//!
+//! Also the account of what was granted, kept from what voters' datagrams say and when the nodes' left: by it S5 is judged.
+
+use super::act::Act;
+use super::rules;
+use super::shape::{Shape, id, instant};
+use super::state::{Flight, Freight, State};
+use crate::engine::Words;
+use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
+use crate::voter::rules::gives_up;
+use crate::voter::{Ceiling, Loaded, Memory, Output, Voter, VoterSetup};
+use crate::wire::pulse::{Header, Row};
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub struct Witness {
+    /// Ticks since the beginning, as this machine counts them.
+    pub clock: u64,
+    pub voter: Option<Voter>,
+    pub disk: Loaded,
+    /// A stopped process, and what waits for it.
+    pub pause: Option<Vec<Arc<Flight>>>,
+    pub life: u8,
+    /// The epoch that it grants, as its last answer said.
+    pub said: Epoch,
+}
+
+/// What a voter let a node have: until then, by the node's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    voter: usize,
+    to: usize,
+    epoch: Epoch,
+    until: MonoTime,
+}
+
+impl Memory {
+    pub(super) fn tell(&self, words: &mut Words) {
+        let Memory { lease_us, ceilings } = self;
+        words.plain((*lease_us).into());
+        words.list(ceilings, |words, ceiling| {
+            let Ceiling { group: GroupKey(group), epoch } = *ceiling;
+            words.plain(group);
+            words.epochs(&[epoch]);
+        });
+    }
+}
+
+impl Witness {
+    pub fn new() -> Witness {
+        let disk = Loaded::Fresh;
+        Witness { clock: 0, voter: None, disk, pause: None, life: 0, said: Epoch::NONE }
+    }
+
+    pub fn now(&self) -> MonoTime {
+        instant(self.clock)
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.voter.is_some() && self.pause.is_none()
+    }
+
+    pub fn tell(&self, words: &mut Words) {
+        let Witness { clock: _, voter, disk, pause, life: _, said } = self;
+        words.epochs(&[*said]);
+        match disk {
+            Loaded::Fresh => words.plain(0),
+            Loaded::Memory(memory) => memory.tell(words),
+            Loaded::Damaged => words.plain(u64::MAX),
+        }
+        words.option(voter.as_ref(), |words, voter| voter.tell(self.now(), words));
+        words.option(pause.as_ref(), |words, backlog| {
+            words.list(backlog, |words, flight| flight.tell(super::state::Receiver::Witness(self), words));
+        });
+    }
+}
+
+impl State {
+    pub(super) fn tell_grants(&self, words: &mut Words) {
+        words.size(self.grants.len());
+        for grant in &self.grants {
+            let Grant { voter, to, epoch, until } = *grant;
+            words.size(voter << 8 | to);
+            words.epochs(&[epoch]);
+            words.ahead(self.nodes[to].now(), until);
+        }
+    }
+}
+
+impl Shape {
+    /// The number of the witness among those that send and receive.
+    pub fn witness_end(&self) -> usize {
+        self.nodes
+    }
+
+    /// What befalls the witness. `None`: it concerns a node.
+    pub fn step_witness(&self, state: &mut State, act: Act) -> Option<()> {
+        let (Act::Stop { node }
+        | Act::Resume { node }
+        | Act::Kill { node, .. }
+        | Act::Crash { node, .. }
+        | Act::Start { node }) = act
+        else {
+            return None;
+        };
+        if node != self.witness_end() {
+            return None;
+        }
+        match act {
+            Act::Stop { .. } => witness(state).pause = Some(Vec::new()),
+            Act::Resume { .. } => {
+                for flight in witness(state).pause.take().unwrap_or_default() {
+                    self.ask(state, &flight);
+                }
+            }
+            Act::Start { .. } => self.start_witness(state),
+            _ => {
+                let written = matches!(act, Act::Kill { written: true, .. } | Act::Crash { written: true, .. });
+                let ours = |flight: &Arc<Flight>| flight.to == node && flight.is_stored();
+                let first = state.air.iter().find(|flight| ours(flight)).cloned();
+                if let (true, Some(flight)) = (written, first)
+                    && let Freight::Remembered { memory, .. } = &flight.freight
+                {
+                    witness(state).disk = Loaded::Memory(memory.clone());
+                }
+                state.air.retain(|flight| !ours(flight));
+                let known = witness(state);
+                (known.voter, known.pause) = (None, None);
+            }
+        }
+        Some(())
+    }
+
+    pub fn start_witness(&self, state: &mut State) {
+        let known = witness(state);
+        known.life += 1;
+        let setup = VoterSetup {
+            me: NodeId::FIRST_WITNESS,
+            cluster: 7,
+            keys: self.keys(),
+            session: 0x3000 | u64::from(known.life),
+            drift_ppm: self.timing.drift_ppm,
+            nodes: self.nodes,
+            loaded: known.disk.clone(),
+            checks: Vec::new(),
+            mutants: self.mutants,
+        };
+        known.voter = Some(Voter::new(setup, known.now()));
+        known.said = Epoch::NONE;
+    }
+
+    /// Something reaches the witness.
+    pub fn reach_witness(&self, state: &mut State, flight: &Arc<Flight>) {
+        let known = witness(state);
+        match (&flight.freight, &mut known.pause) {
+            (Freight::Remembered { life, version, memory }, _) if known.life == *life => {
+                // Nobody waits for it in a process that is stopped: the voter does nothing of its own accord.
+                known.disk = Loaded::Memory(memory.clone());
+                if let Some(voter) = known.voter.as_mut() {
+                    voter.stored(*version);
+                }
+            }
+            (Freight::Remembered { .. } | Freight::Stored { .. } | Freight::Seen(_), _) => {}
+            (Freight::Pulse { .. }, Some(backlog)) => {
+                if backlog.len() < self.backlog {
+                    backlog.push(Arc::clone(flight));
+                }
+            }
+            (Freight::Pulse { .. }, None) => self.ask(state, flight),
+        }
+    }
+
+    /// The voter takes a datagram, and answers.
+    fn ask(&self, state: &mut State, flight: &Arc<Flight>) {
+        let Freight::Pulse { path, bytes, .. } = &flight.freight else { return };
+        let known = witness(state);
+        let (now, life) = (known.now(), known.life);
+        let mut out = Output::default();
+        let Some(voter) = known.voter.as_mut() else { return };
+        voter.handle(now, bytes, &mut out);
+        let end = self.witness_end();
+        if let Some(version) = out.persist {
+            let freight = Freight::Remembered { life, version, memory: voter.memory() };
+            state.air.push(Arc::new(Flight { from: end, to: end, late: 0, freight }));
+        }
+        for answer in out.datagrams() {
+            let (header, rows) = super::carry::read(answer);
+            self.note_said(state, end, &header, &rows);
+            let to = flight.from;
+            if self.is_way(state, end, to, *path) && state.nodes[to].engine.is_some() {
+                let freight = Freight::Pulse { path: *path, bytes: answer.to_vec(), header, rows };
+                state.air.push(Arc::new(Flight { from: end, to, late: 0, freight }));
+            }
+        }
+    }
+
+    /// A node or the witness sends something: what it gives up, what it grants, and whether it may.
+    pub fn note_said(&self, state: &mut State, voter: usize, header: &Header, rows: &[Row]) {
+        if !self.witness {
+            return;
+        }
+        if voter < self.nodes {
+            self.note_asked(state, voter, header, rows);
+        }
+        if let Some(row) = rows.first() {
+            match voter.checked_sub(self.nodes) {
+                None => Arc::make_mut(&mut state.nodes[voter]).said = row.consent,
+                Some(_) => witness(state).said = row.consent,
+            }
+        }
+        let said = if voter < self.nodes {
+            state.nodes[voter].said
+        } else {
+            state.witness.as_ref().map_or(Epoch::NONE, |known| known.said)
+        };
+        let Some(to) = (0..self.nodes).find(|to| id(*to) == header.receiver && said.node() == id(*to)) else {
+            return;
+        };
+        let sent =
+            state.nodes[to].sent.iter().find(|sent| (sent.0, sent.1) == (header.echo_session, header.echo_counter));
+        let Some(until) =
+            sent.map(|(_, _, at)| *at + self.timing.lease).filter(|until| *until > state.nodes[to].now())
+        else {
+            return;
+        };
+        if self.is_promised(state, voter, to) {
+            state.broken = state.broken.or(Some(rules::S5_VOTER));
+        }
+        let same = |grant: &&mut Grant| (grant.voter, grant.to, grant.epoch) == (voter, to, said);
+        match state.grants.iter_mut().find(same) {
+            Some(grant) => grant.until = grant.until.max(until),
+            None => state.grants.push(Grant { voter, to, epoch: said, until }),
+        }
+        state.grants.sort_by_key(|grant| (grant.voter, grant.to, grant.epoch));
+    }
+
+    fn note_asked(&self, state: &mut State, at: usize, header: &Header, rows: &[Row]) {
+        let node = Arc::make_mut(&mut state.nodes[at]);
+        let now = node.now();
+        node.sent.retain(|(_, _, sent)| *sent + self.timing.lease > now);
+        node.sent.push((header.session, header.counter, now));
+        for row in rows {
+            let open = node.kernel.open.filter(|_| node.kernel.until > now);
+            if open.is_some_and(|epoch| gives_up(id(at), row, epoch)) {
+                state.broken = state.broken.or(Some(rules::S5));
+            }
+            state.grants.retain(|grant| grant.to != at || !gives_up(id(at), row, grant.epoch));
+        }
+    }
+
+    /// True if a voter has granted something to another than `to` that this one may still use. A frozen guest is the
+    /// exception to S1.
+    pub fn is_promised(&self, state: &mut State, voter: usize, to: usize) -> bool {
+        let nodes = &state.nodes;
+        state.grants.retain(|grant| nodes[grant.to].now() < grant.until);
+        let rival = |grant: &Grant| grant.voter == voter && grant.to != to && !nodes[grant.to].is_excused();
+        state.grants.iter().any(rival)
+    }
+
+    /// A node opens: its own vote is free, and the majority's lease is no shorter than its gate's.
+    pub fn is_elected(&self, state: &mut State, at: usize, epoch: Epoch, until: MonoTime) -> bool {
+        let granted = state.grants.iter().filter(|grant| (grant.to, grant.epoch) == (at, epoch));
+        let last = granted.map(|grant| grant.until).max().unwrap_or(MonoTime::ZERO);
+        until <= last && !self.is_promised(state, at, at)
+    }
+}
+
+/// For the account of what was sent: session, counter, when.
+pub type SentPulse = (u64, u64, MonoTime);
+
+pub fn witness(state: &mut State) -> &mut Witness {
+    Arc::make_mut(state.witness.as_mut().expect("invariant: only shapes with a witness have acts of one"))
+}
+
+/// A frozen guest may go on for so long after it was frozen.
+pub fn leases(lease: Duration) -> u8 {
+    u8::try_from(lease.as_nanos() / super::shape::TICK.as_nanos()).unwrap_or(u8::MAX).saturating_add(2)
+}
