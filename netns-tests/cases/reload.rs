@@ -157,6 +157,34 @@ fn a_bad_file_is_refused_with_every_error_and_changes_nothing() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
+// Design 10: what a reload would do is told before, and is what it does.
+#[test]
+fn the_plan_of_a_reload_is_what_the_reload_does() {
+    let mut scene = Scene::start(Setup::of("lan"));
+    let file = scene.lab.dir().join("vipair.toml");
+    let file = file.to_str().expect("paths of the lab are text");
+    let plan = |scene: &Scene| scene.agent(Server::Alpha).command(&["check", file, "--against-running"]);
+    let nothing = plan(&scene).unwrap_or_else(|e| panic!("{e}"));
+    assert!(nothing.contains("would change nothing") && nothing.contains("node alpha"), "{nothing}");
+    let good = ConfigText::pair("lan").group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6])).text();
+    write(&scene, &good.replace("eth0", "eth1"));
+    let refused = plan(&scene).expect_err("the agent would refuse it");
+    assert!(refused.contains("REFUSED") && refused.contains("eth1"), "{refused}");
+    write(&scene, &good.replace("interface", "drain_ms = 1500\ninterface"));
+    let told = plan(&scene).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(
+        scene.agent(Server::Alpha).events().matches("configuration read again").count(),
+        0,
+        "nothing was read"
+    );
+    reload(&mut scene, Server::Alpha, "reload");
+    let events = scene.agent(Server::Alpha).events();
+    let planned: Vec<&str> = told.lines().skip(1).map(str::trim).collect();
+    assert!(!planned.is_empty() && planned.iter().all(|line| events.contains(line)), "{told}\n{events}");
+    assert!(plan(&scene).unwrap_or_else(|e| panic!("{e}")).contains("would change nothing"), "it runs with it");
+    scene.finish(&Expected::owner(Server::Alpha));
+}
+
 // The gate's maps have room for 1,024 addresses; a larger gate takes its place.
 #[test]
 fn a_gate_that_becomes_too_small_is_replaced_without_a_move() {

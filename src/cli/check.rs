@@ -1,6 +1,6 @@
 //! `vipair check [FILE]`: is the configuration right, and which times follow from it?
 
-use super::{DEFAULT_CONFIG, Failure, local, print};
+use super::{DEFAULT_CONFIG, Failure, SocketArg, local, print};
 use crate::config::bounds::{self, PULSE_MS, SILENCE_MS};
 use crate::config::{ClusterFile, ClusterGroup, ConfigErrors, KeyFile, KeyFileError, Profile, Promote, Timing};
 use crate::control::protocol::MAX_SHOWN_ADDRESSES;
@@ -10,6 +10,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod plan;
+
 #[derive(Args, Debug)]
 pub(super) struct CheckArgs {
     /// The configuration file
@@ -18,10 +20,18 @@ pub(super) struct CheckArgs {
     /// Which node to check for [default: the one that has this machine's addresses as links]
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
+    /// Show what a reload of the running agent with this file would change, and what stands in its way
+    #[arg(long)]
+    against_running: bool,
+    #[command(flatten)]
+    socket: SocketArg,
 }
 
 pub(super) fn execute(args: &CheckArgs) -> Result<(), Failure> {
     let cluster = ClusterFile::read(&args.file)?;
+    if args.against_running {
+        return plan::execute(&cluster, args.node.as_deref(), &args.socket);
+    }
     let local = local::addresses().unwrap_or_default();
     let me = match (cluster.identify(args.node.as_deref(), &local), &args.node) {
         (Ok(me), _) => Some(me),

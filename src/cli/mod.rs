@@ -146,9 +146,11 @@ fn order(socket: &SocketArg, request: &crate::control::protocol::Request) -> Res
     match crate::control::client::Client::connect(&socket.socket)?.ask(request)? {
         Response::Outcome(outcome) if outcome.ok => print(&format!("{}\n", outcome.message)),
         Response::Outcome(outcome) => Err(Failure::Failed(outcome.message)),
-        Response::Status(_) | Response::Recorded { .. } | Response::Event(_) | Response::End => {
-            Err(Failure::Failed("the agent answered something else than it was asked".to_owned()))
-        }
+        Response::Status(_)
+        | Response::Recorded { .. }
+        | Response::Running(_)
+        | Response::Event(_)
+        | Response::End => Err(Failure::Failed("the agent answered something else than it was asked".to_owned())),
     }
 }
 

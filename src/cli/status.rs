@@ -49,7 +49,9 @@ fn ask(socket: &SocketArg) -> Result<StatusReport, Failure> {
     match Client::connect(&socket.socket).and_then(|mut client| client.ask(&Request::Status)) {
         Ok(Response::Status(report)) => Ok(*report),
         Ok(Response::Outcome(outcome)) => Err(Failure::Failed(outcome.message)),
-        Ok(Response::Recorded { .. } | Response::Event(_) | Response::End) => Err(ClientError::Closed.into()),
+        Ok(Response::Recorded { .. } | Response::Running(_) | Response::Event(_) | Response::End) => {
+            Err(ClientError::Closed.into())
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -64,17 +64,27 @@ pub struct ClusterGroup {
     pub promote: Promote,
 }
 
+/// What a file says to one node, and the file's words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReadFile {
+    /// The configuration.
+    pub config: Config,
+    /// The text it was read from.
+    pub text: String,
+}
+
 /// Reads the configuration at `path` as node `node`, or as the node that has one of the `local` addresses as a link;
 /// reads the key file, too, so that its errors are shown with the others.
 ///
 /// # Errors
 /// Everything that is wrong, at once; see [`ConfigError`] for the form. The caller shows it and exits with 2, or at a
 /// reload keeps the configuration it has.
-pub fn load(path: &Path, node: Option<&str>, local: &[IpAddr]) -> Result<Config, ConfigErrors> {
-    let cluster = ClusterFile::read(path)?;
+pub fn load(path: &Path, node: Option<&str>, local: &[IpAddr]) -> Result<ReadFile, ConfigErrors> {
+    let text = text_of(path)?;
+    let cluster = ClusterFile::parse(&text, path)?;
     let key = KeyFile::load(&cluster.key_file).map_err(|error| cluster.key_error(&error));
     match (cluster.identify(node, local), key) {
-        (Ok(me), Ok(_)) => Ok(cluster.for_node(me)),
+        (Ok(me), Ok(_)) => Ok(ReadFile { config: cluster.for_node(me), text }),
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error.into()),
         (Err(identity), Err(key)) => Err(ConfigErrors { errors: vec![key, identity], omitted: 0 }),
     }

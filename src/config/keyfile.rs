@@ -11,6 +11,7 @@
 //! 3. Remove the old line on both nodes, reload both.
 
 use nix::unistd::geteuid;
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -106,7 +107,26 @@ impl fmt::Display for KeyFileError {
 
 impl std::error::Error for KeyFileError {}
 
+/// By what people and programs tell two keys apart: says nothing of the key itself.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct KeyPrint {
+    /// Its identifier.
+    pub id: u8,
+    /// Sixteen hexadecimal digits of a digest.
+    pub print: String,
+}
+
 impl KeyFile {
+    /// The prints of its keys, in their order.
+    #[must_use]
+    pub fn prints(&self) -> Vec<KeyPrint> {
+        let print = |key: &[u8; KEY_BYTES]| {
+            let digest = Sha256::new().chain_update(b"vipair: print of a key").chain_update(key).finalize();
+            digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        };
+        self.keys.iter().map(|(id, key)| KeyPrint { id: *id, print: print(key) }).collect()
+    }
+
     /// Reads the keys at `path`. A symbolic link is followed; what counts is the file it leads to.
     ///
     /// # Errors

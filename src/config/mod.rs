@@ -11,6 +11,7 @@ use std::time::Duration;
 
 mod address;
 pub mod bounds;
+pub mod changes;
 mod cluster;
 pub mod digest;
 mod error;
@@ -26,9 +27,9 @@ mod witness;
 mod witness_file;
 
 pub use bounds::LEASE_MS;
-pub use cluster::{ClusterFile, ClusterGroup, MAX_FILE_BYTES, load};
+pub use cluster::{ClusterFile, ClusterGroup, MAX_FILE_BYTES, ReadFile, load};
 pub use error::{ConfigError, ConfigErrors, MAX_ERRORS};
-pub use keyfile::{KeyFile, KeyFileError};
+pub use keyfile::{KeyFile, KeyFileError, KeyPrint};
 pub use timing::{Patience, Profile, Timing, stretch};
 pub use witness_file::{MAX_CLUSTERS, ServiceCheck, WitnessCluster, WitnessFile};
 

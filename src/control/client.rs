@@ -89,7 +89,7 @@ impl Client {
     pub fn send(&mut self, request: &Request) -> Result<(), ClientError> {
         let line = encode(request, MAX_REQUEST_BYTES)?;
         let patience = match request {
-            Request::Status | Request::Events { .. } => ANSWER_TIMEOUT,
+            Request::Status | Request::Running | Request::Events { .. } => ANSWER_TIMEOUT,
             Request::Switch { .. } | Request::Pause { .. } | Request::Resume { .. } | Request::Record => {
                 ORDER_TIMEOUT
             }

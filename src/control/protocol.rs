@@ -7,6 +7,7 @@
 //!
 //! Fields are only ever added. Readers ignore fields they do not know.
 
+use crate::config::KeyPrint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -47,6 +48,8 @@ pub enum Request {
     },
     /// Write down what the flight recorder has.
     Record,
+    /// With which configuration does the agent run?
+    Running,
 }
 
 /// What the agent answers.
@@ -62,10 +65,27 @@ pub enum Response {
         /// The file.
         path: String,
     },
+    /// To `running`.
+    Running(Box<Running>),
     /// To `events`, once for each.
     Event(Event),
     /// To `events` without `follow`: that was all.
     End,
+}
+
+/// With what an agent runs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Running {
+    /// The file it reads at a reload.
+    pub file: String,
+    /// This node's name.
+    pub node: String,
+    /// It was told so when it was started, and does not look for its addresses.
+    pub named: bool,
+    /// The file's text as it was when it was read last.
+    pub text: String,
+    /// By what its keys can be told apart.
+    pub keys: Vec<KeyPrint>,
 }
 
 /// Whether a command was carried out.

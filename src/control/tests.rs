@@ -2,6 +2,7 @@
 
 use super::client::{Client, ClientError};
 use super::protocol::*;
+use crate::config::KeyPrint;
 use proptest::prelude::*;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
@@ -55,6 +56,13 @@ fn every_response_survives_the_way() {
         Response::Status(Box::new(report)),
         Response::Outcome(Outcome { ok: true, message: "beta is active".to_owned() }),
         Response::Event(event("line\nbreak and \"quotes\"")),
+        Response::Running(Box::new(Running {
+            file: "/etc/vipair/vipair.toml".to_owned(),
+            node: "alpha".to_owned(),
+            named: false,
+            text: "cluster = \"web\"\n# \u{e4}\n".to_owned(),
+            keys: vec![KeyPrint { id: 1, print: "0123456789abcdef".to_owned() }],
+        })),
         Response::End,
     ] {
         let line = encode(&response, MAX_RESPONSE_BYTES).expect("it is short");

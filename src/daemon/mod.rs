@@ -6,7 +6,6 @@
 
 mod build;
 mod calm;
-mod changes;
 mod flight;
 mod hands;
 mod hot;
@@ -20,7 +19,7 @@ mod slow;
 mod status;
 pub(crate) mod words;
 
-use crate::config::{self, ClusterFile, Config, ConfigErrors, KeyFile};
+use crate::config::{self, ClusterFile, Config, ConfigErrors, KeyFile, ReadFile};
 use crate::control::server;
 use crate::effects::announcer::Announcer;
 use crate::effects::keeper::KeeperHandle;
@@ -76,7 +75,7 @@ const WORDS: usize = 1024;
 /// # Errors
 /// See [`RunError`]. Nothing is open when it returns.
 pub fn run(options: &RunOptions) -> Result<(), RunError> {
-    let config = load(options)?;
+    let ReadFile { config, text } = load(options)?;
     let keys = KeyFile::load(&config.key_file).map_err(|error| {
         RunError::Failed(format!("{}: {}; {}", config.key_file.display(), error.wrong(), error.right()))
     })?;
@@ -86,19 +85,19 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let warnings = prepare_memory();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed("starting the runtime", &error))?;
-    runtime.block_on(serve(options, config, keys, store, found, warnings))
+    runtime.block_on(serve(options, (config, text), keys, store, found, warnings))
 }
 
 /// Reads the configuration. At boot the addresses by which a node finds itself can come late (DHCP, a link without a
 /// signal), although the file is right; a service manager's agent waits for them, and is started again and again by
 /// exit code 1. A person at a terminal is told at once.
-fn load(options: &RunOptions) -> Result<Config, RunError> {
+fn load(options: &RunOptions) -> Result<ReadFile, RunError> {
     let patience = clock::now() + ADDRESS_PATIENCE;
     let mut told = false;
     loop {
         let local = local_addresses().map_err(|error| failed("reading this machine's addresses", &error))?;
         let errors = match config::load(&options.config, options.node.as_deref(), &local) {
-            Ok(config) => return Ok(config),
+            Ok(read) => return Ok(read),
             Err(errors) => errors,
         };
         if !systemd::is_manager() || options.node.is_some() || !is_stranger(options, &local) {
@@ -201,7 +200,7 @@ fn loaded(found: store::Loaded) -> Loaded {
 
 async fn serve(
     options: &RunOptions,
-    config: Config,
+    (config, text): (Config, String),
     keys: KeyFile,
     store: Store,
     found: store::Loaded,
@@ -255,6 +254,7 @@ async fn serve(
         keeper_events,
         calls,
         config,
+        text,
         keys,
         options: options.clone(),
         reload: reload::Reload::default(),

@@ -8,9 +8,9 @@
 use super::orders::{Order, Reconfigure};
 use super::slow::Slow;
 use super::words::Names;
-use super::{build, changes, local_addresses};
-use crate::config::{self, Config, KeyFile};
-use crate::control::protocol::Severity;
+use super::{build, local_addresses};
+use crate::config::{self, Config, KeyFile, ReadFile, changes};
+use crate::control::protocol::{MAX_RESPONSE_BYTES, Outcome, Response, Running, Severity};
 use crate::io::systemd::notify;
 use sd_notify::NotifyState;
 
@@ -27,6 +27,7 @@ pub(super) struct Reload {
 
 struct Next {
     config: Config,
+    text: String,
     keys: KeyFile,
     changes: Vec<String>,
 }
@@ -78,25 +79,43 @@ impl Slow {
         }
     }
 
+    /// What the agent runs with, for whoever wants to know what another file would change.
+    pub(super) fn running(&self) -> Response {
+        let text = self.text.clone();
+        if text.len() > MAX_RESPONSE_BYTES / 2 {
+            let message = "the running configuration is too long to be told here; compare the files".to_owned();
+            return Response::Outcome(Outcome { ok: false, message });
+        }
+        let file = std::path::absolute(&self.options.config).unwrap_or_else(|_| self.options.config.clone());
+        Response::Running(Box::new(Running {
+            file: file.display().to_string(),
+            node: self.config.node(self.config.me).name.clone(),
+            named: self.options.node.is_some(),
+            text,
+            keys: self.keys.prints(),
+        }))
+    }
+
     fn read_again(&self) -> Result<Next, Vec<String>> {
         let mut local =
             local_addresses().map_err(|error| vec![format!("reading this machine's addresses: {error}")])?;
         // An address that is away for a moment does not make us another node.
         local.extend(&self.config.node(self.config.me).links);
-        let config = config::load(&self.options.config, self.options.node.as_deref(), &local).map_err(|found| {
-            let mut errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-            if found.omitted > 0 {
-                errors.push(format!("… and {} more", found.omitted));
-            }
-            errors
-        })?;
+        let ReadFile { config, text } = config::load(&self.options.config, self.options.node.as_deref(), &local)
+            .map_err(|found| {
+                let mut errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+                if found.omitted > 0 {
+                    errors.push(format!("… and {} more", found.omitted));
+                }
+                errors
+            })?;
         let refusals = changes::refusals(&self.config, &config);
         if !refusals.is_empty() {
             return Err(refusals);
         }
         let keys = KeyFile::load(&config.key_file).map_err(|error| vec![error.to_string()])?;
-        let changes = changes::between((&self.config, &self.keys), (&config, &keys));
-        Ok(Next { config, keys, changes })
+        let changes = changes::between((&self.config, &self.keys.prints()), (&config, &keys.prints()));
+        Ok(Next { config, text, keys, changes })
     }
 
     /// The hot thread runs with the new configuration: it no longer uses the slots of groups that went away.
@@ -105,6 +124,7 @@ impl Slow {
         self.names = Names::new(&next.config);
         self.flight.learn(&next.config);
         self.config = next.config;
+        self.text = next.text;
         self.keys = next.keys;
         if let Some(keeper) = &self.keeper {
             self.reload.waits_for_keeper = true;

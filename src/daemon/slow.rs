@@ -51,6 +51,8 @@ pub(super) enum Word {
 /// What the slow side is made of.
 pub(super) struct Slow {
     pub config: Config,
+    /// What `config` was read from.
+    pub text: String,
     pub keys: KeyFile,
     pub options: RunOptions,
     pub reload: Reload,
@@ -250,6 +252,10 @@ impl Slow {
         let command = match &call.request {
             Request::Status => Ok(None),
             Request::Record => return self.begin_recording(call.answer),
+            Request::Running => {
+                let _gone = call.answer.send(Answer::One(Box::new(self.running())));
+                return;
+            }
             Request::Events { follow } => {
                 let follow = follow.then(|| self.journal.follow());
                 let _gone = call.answer.send(Answer::Events(self.journal.past(), follow));
@@ -269,7 +275,7 @@ impl Slow {
                     Request::Switch { group } => format!("{group}: switched"),
                     Request::Pause { group } => format!("{group}: paused on {}", self.names.node(self.config.me)),
                     Request::Resume { group } => format!("{group}: resumed on {}", self.names.node(self.config.me)),
-                    Request::Status | Request::Events { .. } | Request::Record => String::new(),
+                    Request::Status | Request::Events { .. } | Request::Record | Request::Running => String::new(),
                 };
                 self.state.waiting.insert(id, (good, call.answer));
                 self.order(match command {

@@ -63,7 +63,7 @@ pub(super) fn agent(socket: &Path) -> (Finding, Option<Vec<LinkStatus>>) {
             }
         }
         Ok(Response::Outcome(outcome)) => Finding::warn("the agent refuses to tell its status", &outcome.message),
-        Ok(Response::Recorded { .. } | Response::Event(_) | Response::End) => {
+        Ok(Response::Recorded { .. } | Response::Running(_) | Response::Event(_) | Response::End) => {
             Finding::warn("the agent's answer is unreadable", "are agent and command of the same version?")
         }
         Err(error) => {

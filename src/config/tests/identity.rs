@@ -42,5 +42,5 @@ fn loading_shows_errors_of_key_and_identity_together() {
     assert_eq!((errors.errors[0].line, errors.errors[0].key.as_str()), (Some(2), "key_file"));
     assert!(errors.errors[0].right.starts_with("make it with `vipair keygen"), "{errors}");
     keyfile::generate(&directory.path().join("cluster.key"), 1).expect("it can be made");
-    assert_eq!(load(&path, Some("beta"), &[]).expect("all is right").me, NodeId(2));
+    assert_eq!(load(&path, Some("beta"), &[]).expect("all is right").config.me, NodeId(2));
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns: the comparison of two valid configurations. Never does: read files, or apply anything.
 
-use crate::config::{Config, Group, KeyFile, Profile};
+use super::{Config, Group, KeyPrint, Profile};
 use crate::types::Vip;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
@@ -12,7 +12,8 @@ use std::time::Duration;
 const NAMED: usize = 4;
 
 /// Everything that stands in the way of taking over `new` while running, a sentence each.
-pub(super) fn refusals(old: &Config, new: &Config) -> Vec<String> {
+#[must_use]
+pub fn refusals(old: &Config, new: &Config) -> Vec<String> {
     let mut found = Vec::new();
     let mut refuse = |what: String| found.push(format!("{what}; restart the agent to change that"));
     if old.cluster != new.cluster {
@@ -59,7 +60,8 @@ fn moved_addresses(old: &Config, new: &Config) -> Vec<String> {
 }
 
 /// What becomes different, a phrase each; empty if nothing does.
-pub(super) fn between(old: (&Config, &KeyFile), new: (&Config, &KeyFile)) -> Vec<String> {
+#[must_use]
+pub fn between(old: (&Config, &[KeyPrint]), new: (&Config, &[KeyPrint])) -> Vec<String> {
     let ((old, old_keys), (new, new_keys)) = (old, new);
     let mut found = timing(old, new);
     if old_keys != new_keys {
@@ -106,8 +108,8 @@ fn timing(old: &Config, new: &Config) -> Vec<String> {
     found
 }
 
-fn keys(keys: &KeyFile) -> String {
-    let ids: Vec<String> = keys.keys.iter().map(|(id, _)| id.to_string()).collect();
+fn keys(keys: &[KeyPrint]) -> String {
+    let ids: Vec<String> = keys.iter().map(|key| key.id.to_string()).collect();
     let (first, others) = ids.split_first().map_or(("", [].as_slice()), |(first, others)| (first, others));
     match others {
         [] => format!("keys: seals with key {first} and accepts no other"),

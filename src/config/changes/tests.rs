@@ -19,7 +19,7 @@ fn read(text: &str) -> (Config, KeyFile) {
     let file = dir.path().join("vipair.toml");
     std::fs::write(&file, text).unwrap();
     let local: IpAddr = "10.0.0.1".parse().unwrap();
-    let mut config = config::load(&file, None, &[local]).unwrap_or_else(|errors| panic!("{errors}"));
+    let mut config = config::load(&file, None, &[local]).unwrap_or_else(|errors| panic!("{errors}")).config;
     let keys = KeyFile::load(&config.key_file).unwrap();
     // Each test file lives in a directory of its own; what counts is the same name.
     config.key_file = "key".into();
@@ -29,7 +29,7 @@ fn read(text: &str) -> (Config, KeyFile) {
 fn changes(old: &str, new: &str) -> Vec<String> {
     let (old, new) = (read(old), read(new));
     assert_eq!(refusals(&old.0, &new.0), Vec::<String>::new());
-    between((&old.0, &old.1), (&new.0, &new.1))
+    between((&old.0, &old.1.prints()), (&new.0, &new.1.prints()))
 }
 
 fn refused(old: &str, new: &str) -> String {
@@ -79,7 +79,7 @@ fn what_a_witness_brings_is_told_when_it_changes() {
 fn a_rotation_of_keys_names_their_numbers_and_never_a_key() {
     let (config, old) = read(&format!("{NODES}{WEB}"));
     let new = KeyFile { keys: vec![(2, [9; 32]), old.keys[0]] };
-    let found = between((&config, &old), (&config, &new));
+    let found = between((&config, &old.prints()), (&config, &new.prints()));
     assert_eq!(found, ["keys: seals with key 2 and accepts key 1 as well"]);
 }
 

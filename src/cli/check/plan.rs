@@ -1,0 +1,72 @@
+//! `vipair check --against-running`: what a reload with this file would change, without doing it.
+//!
+//! The agent tells what it runs with; the comparison is the one that a reload makes.
+
+use crate::cli::{Failure, SocketArg, local, print};
+use crate::config::{ClusterFile, ConfigErrors, KeyFile, changes};
+use crate::control::client::Client;
+use crate::control::protocol::{Request, Response, Running};
+use std::net::IpAddr;
+use std::path::Path;
+
+pub(super) fn execute(new: &ClusterFile, node: Option<&str>, socket: &SocketArg) -> Result<(), Failure> {
+    let running = match Client::connect(&socket.socket)?.ask(&Request::Running)? {
+        Response::Running(running) => *running,
+        Response::Outcome(outcome) => return Err(Failure::Failed(outcome.message)),
+        Response::Status(_) | Response::Recorded { .. } | Response::Event(_) | Response::End => {
+            return Err(Failure::Failed("the agent answered something else than it was asked".to_owned()));
+        }
+    };
+    let keys = KeyFile::load(&new.key_file).map_err(|error| ConfigErrors::from(new.key_error(&error)))?;
+    let local = local::addresses().unwrap_or_default();
+    match told(&running, new, &keys, node, local)? {
+        Plan::Refused(text) => Err(Failure::Failed(text)),
+        Plan::Done(text) => print(&text),
+    }
+}
+
+/// What a reload would come to, in words.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Plan {
+    /// The agent would keep what it has.
+    Refused(String),
+    /// It would run with the new file.
+    Done(String),
+}
+
+/// What the agent would say to a reload with `new`.
+///
+/// # Errors
+/// The new file has no place for this node, or the agent's answer is no configuration.
+pub(super) fn told(
+    running: &Running,
+    new: &ClusterFile,
+    keys: &KeyFile,
+    node: Option<&str>,
+    mut local: Vec<IpAddr>,
+) -> Result<Plan, Failure> {
+    let unreadable = |errors: ConfigErrors| {
+        Failure::Failed(format!("what the agent runs with cannot be read by this version of vipair: {errors}"))
+    };
+    let old = ClusterFile::parse(&running.text, Path::new(&running.file)).map_err(unreadable)?;
+    let me = old.identify(Some(&running.node), &[]).map_err(|error| unreadable(error.into()))?;
+    let old = old.for_node(me);
+    // As at a reload: an address that is away for a moment does not make it another node.
+    local.extend(&old.node(me).links);
+    let named = node.or(running.named.then_some(running.node.as_str()));
+    let new = new.for_node(new.identify(named, &local).map_err(ConfigErrors::from)?);
+    let agent = format!("the agent of node {}, which reads {}", running.node, running.file);
+    let listed = |found: &[String]| found.iter().map(|line| format!("  {line}\n")).collect::<String>();
+    let refusals = changes::refusals(&old, &new);
+    if !refusals.is_empty() {
+        return Ok(Plan::Refused(format!("a reload would be REFUSED by {agent}:\n{}", listed(&refusals).trim_end())));
+    }
+    let found = changes::between((&old, &running.keys), (&new, &keys.prints()));
+    Ok(Plan::Done(match &found[..] {
+        [] => format!("a reload would change nothing for {agent}\n"),
+        found => format!("a reload would change for {agent}:\n{}", listed(found)),
+    }))
+}
+
+#[cfg(test)]
+mod tests;
