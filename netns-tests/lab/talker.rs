@@ -58,6 +58,7 @@ impl Talker {
             reason: Reason::None,
             wants: false,
             faulty: false,
+            health: 0,
             addresses: 0,
             policy: 0,
         };

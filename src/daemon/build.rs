@@ -56,6 +56,9 @@ fn group_setups(config: &Config) -> Vec<GroupSetup> {
         preempt_delay: group.preempt_delay,
         drain: group.drain,
         promote: group.promote,
+        health: 0,
+        before_open: None,
+        before_close: None,
         addresses_digest: digest::addresses(group),
         policy_digest: digest::policy(config, group),
     });

@@ -69,6 +69,7 @@ impl Anomaly {
                 | Cause::Unheard
                 | Cause::Stopping
                 | Cause::Pause
+                | Cause::Health
                 | Cause::Removed => None,
             },
             Notice::Role { from: Role::Active | Role::Handover, cause, .. } => {
@@ -86,6 +87,7 @@ impl Anomaly {
             Notice::Stranger { .. } => Some(Anomaly::Stranger),
             Notice::Stalled { .. } => Some(Anomaly::Stalled),
             Notice::Role { .. }
+            | Notice::Hook { .. }
             | Notice::PeerUp { .. }
             | Notice::PeerSilent { .. }
             | Notice::PeerLeft { .. }

@@ -167,6 +167,7 @@ impl Hands {
             Action::Persist { version } => end.tell(Tale::Persist { version, state: engine.durable_state() }),
             Action::Notice(notice) => end.tell(Tale::Notice { at: now, notice }),
             Action::Reply { id, outcome } => end.tell(Tale::Reply { id, outcome }),
+            Action::Hook { group, hook, epoch, cause } => end.tell(Tale::Hook { group, hook, epoch, cause }),
             Action::Stopped => {
                 end.tell(Tale::Stopped);
                 return true;

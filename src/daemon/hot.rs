@@ -215,6 +215,8 @@ impl Hot {
                 Order::Regrouped(regrouped) => self.regroup(*regrouped, now),
                 Order::Installed { interface } => self.handle(now, Event::Installed { interface }),
                 Order::Segment => self.recorder.want_segment(),
+                Order::Health { group, health } => self.handle(now, Event::Health { group, health }),
+                Order::Hook { group, hook, epoch, ok } => self.handle(now, Event::Hook { group, hook, epoch, ok }),
                 Order::Stored { version } => self.handle(now, Event::Stored { version }),
                 Order::StoreFailed => self.handle(now, Event::StoreFailed),
             }

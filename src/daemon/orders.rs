@@ -5,12 +5,12 @@
 //! because nothing on the slow side may delay a pulse (L6).
 
 use super::hands::Group;
-use crate::engine::{Command, Durable, InterfaceFacts, Notice, Outcome, Reconfiguration, Report};
+use crate::engine::{Cause, Command, Durable, Hook, InterfaceFacts, Notice, Outcome, Reconfiguration, Report};
 use crate::gate::GateHandle;
 use crate::io::links::LinkSocket;
 use crate::io::poll::Waker;
 use crate::io::segment::PacketSocket;
-use crate::types::{GroupKey, InterfaceId, LinkId, MacAddr, MonoTime};
+use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, LinkId, MacAddr, MonoTime};
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -42,6 +42,11 @@ pub(super) enum Order {
     Installed { interface: InterfaceId },
     /// The flight recorder is to begin a new segment.
     Segment,
+    /// How badly a group's service does.
+    #[allow(dead_code, reason = "told by checks, which this version cannot run yet")]
+    Health { group: GroupId, health: u8 },
+    /// A hook has ended.
+    Hook { group: GroupId, hook: Hook, epoch: Epoch, ok: bool },
     /// A state is durable.
     Stored { version: u64 },
     /// The state could not be written.
@@ -95,6 +100,13 @@ pub(super) enum Tale {
     Report {
         id: u64,
         report: Box<Report>,
+    },
+    /// Run the hooks of a group and say how they ended. Groups are numbered as in the newest [`Tale::Reconfigured`].
+    Hook {
+        group: GroupId,
+        hook: Hook,
+        epoch: Epoch,
+        cause: Cause,
     },
     /// From here on groups are numbered as in the newest [`Order::Reconfigure`].
     Reconfigured,

@@ -185,6 +185,11 @@ impl Slow {
                     self.add_counters(&mut status);
                     self.answer(id, Answer::One(Box::new(Response::Status(Box::new(status)))));
                 }
+                Tale::Hook { group, hook, epoch, cause } => {
+                    // Nothing is configured that could be run: it has ended well.
+                    tracing::debug!(group = self.names.group(group), ?hook, %epoch, ?cause, "hook");
+                    self.order(Order::Hook { group, hook, epoch, ok: true });
+                }
                 Tale::Reconfigured => self.hear_reconfigured(),
                 Tale::Stopped => {}
             }

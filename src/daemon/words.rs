@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::control::protocol::Severity;
-use crate::engine::{Cause, Notice, Outcome, Votes};
+use crate::engine::{Cause, Hook, HookEnd, Notice, Outcome, Votes};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, NodeId, Vip};
 use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
@@ -106,6 +106,7 @@ fn cause(cause: Cause) -> &'static str {
         Cause::Stopping => "the agent is stopping",
         Cause::Pause => "the operator's pause",
         Cause::Removed => "the group was removed from the configuration",
+        Cause::Health => "the service does worse here than on the other node",
     }
 }
 
@@ -126,6 +127,25 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
         Reason::Paused => "paused by the operator (vipair resume GROUP ends it)",
         Reason::Listening => "listening after the start",
         Reason::Stopping => "the agent is stopping",
+        Reason::Unhealthy => "unhealthy: the service here does not answer its checks",
+        Reason::Hook => "before_open failed here; it is tried again after ten seconds",
+    }
+}
+
+/// How badly a service does.
+pub(crate) fn health(health: u8) -> String {
+    match health {
+        0 => "the service answers its checks".to_owned(),
+        u8::MAX => "the service does not answer its checks".to_owned(),
+        weight => format!("checks of the service with weight {weight} fail"),
+    }
+}
+
+/// The name of a hook, as the configuration has it.
+pub(crate) fn hook(hook: Hook) -> &'static str {
+    match hook {
+        Hook::BeforeOpen => "before_open",
+        Hook::BeforeClose => "before_close",
     }
 }
 
@@ -207,6 +227,7 @@ pub(crate) fn notice(names: &Names, notice: &Notice) -> Told {
         Notice::StoreMended => {
             told(Severity::Info, "store_mended", "the state directory can be written again".to_owned())
         }
+        Notice::Hook { group, hook, epoch, end } => hook_ended(names.group(group), self::hook(hook), epoch, end),
         Notice::Stalled { stall } => told(
             Severity::Warning,
             "stalled",
@@ -256,6 +277,18 @@ fn role_change(name: &str, (from, to): (Role, Role), epoch: Epoch, (why, silence
     let mut event = told(severity, kind, text);
     event.fields = vec![("role", role(to).to_owned()), ("epoch", epoch.0.to_string())];
     event.group = Some(name.to_owned());
+    event
+}
+
+fn hook_ended(name: &str, hook: &str, epoch: Epoch, end: HookEnd) -> Told {
+    let (severity, what) = match end {
+        HookEnd::Failed => (Severity::Error, "failed: nothing is moved"),
+        HookEnd::Late => (Severity::Error, "did not end in time: nothing is moved"),
+        HookEnd::Unused => (Severity::Warning, "ended well, and meanwhile the group does not move any more"),
+    };
+    let mut event = told(severity, "hook", format!("{name}: {hook} for epoch {epoch} {what}"));
+    event.group = Some(name.to_owned());
+    event.fields = vec![("hook", hook.to_owned()), ("epoch", epoch.0.to_string())];
     event
 }
 

@@ -1,6 +1,7 @@
 //! What the engine wants done. Actions are carried out in order; none of them waits for anything slow.
 
-use super::Notice;
+use super::hook::Hook;
+use super::{Cause, Notice};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime, Vip};
 use std::ops::Range;
 
@@ -48,6 +49,19 @@ pub enum Action {
         id: u64,
         /// What came of it.
         outcome: Outcome,
+    },
+    /// Run the hooks of a group and report [`Event::Hook`](super::Event::Hook) with the same group, hook and epoch. The
+    /// engine does not wait for longer than a second more than they may take. Hooks of the same group that still run are to
+    /// be ended first: nobody waits for them any more.
+    Hook {
+        /// Of which group.
+        group: GroupId,
+        /// Which.
+        hook: Hook,
+        /// The epoch that the group is to be opened with, or is active with.
+        epoch: Epoch,
+        /// Why the group is to be opened or closed.
+        cause: Cause,
     },
     /// Everything is handed over or closed and said: the process may end.
     Stopped,

@@ -24,6 +24,7 @@ use crate::types::{Epoch, GroupId, MonoTime};
 mod horizon;
 mod peer;
 mod said;
+mod service;
 mod vote;
 mod words;
 
@@ -242,6 +243,7 @@ impl Group {
             installed,
             grown,
             ballot,
+            service,
             row,
             row_version,
             deadline: _, // made anew by each step; its sum is the engine's
@@ -250,13 +252,13 @@ impl Group {
         words.plain(*role as u64);
         words.age(now, *since, horizon.role);
         words.epochs(&[*epoch, *seen, *reserve, *held, *claim, *consent]);
-        // A floor counts until something has passed it.
-        let passed = seen.max(reserve).max(held).max(consent).counter() >= *floor;
-        words.epochs(&[if passed { Epoch::NONE } else { Epoch(*floor << 8) }]);
+        let highest = *seen.max(reserve).max(held).max(consent);
+        tell_floor(*floor, highest, words);
         // A gate is adopted once, before the first lease of this life.
         words.epochs(&if adoptable { *found } else { [Epoch::NONE; 2] });
         words.option(reserving.as_ref(), |words, coming| tell_reserving(*coming, persisted, words));
         words.flags(&[*paused, *wants, *state_damaged, *installed, *grown]);
+        service.tell(words);
         words.option(claimed.as_ref(), |words, at| words.age(now, *at, timing.probe));
         words.ahead(now, *hold);
         words.option(offer.as_ref(), |words, offer| offer.tell(now, words));
@@ -273,6 +275,11 @@ impl Group {
         words.version(engine.session, *row_version);
         ballot.tell(now, engine, words);
     }
+}
+
+/// A floor counts until something has passed it.
+fn tell_floor(floor: u64, highest: Epoch, words: &mut Words) {
+    words.epochs(&[if highest.counter() >= floor { Epoch::NONE } else { Epoch(floor << 8) }]);
 }
 
 fn tell_reserving((epoch, version): (Epoch, Option<u64>), persisted: u64, words: &mut Words) {

@@ -1,6 +1,7 @@
 //! What can happen to the engine. Every event carries facts; the time of receipt goes with it in
 //! [`Engine::handle`](super::Engine::handle).
 
+use super::hook::Hook;
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime};
 use crate::wire::frame::Sighting;
 use std::net::IpAddr;
@@ -97,6 +98,28 @@ pub enum Event<'a> {
         id: u64,
         /// What is asked.
         command: Command,
+    },
+    /// How badly a group's service does here now. First told when every check has come to a verdict; before that an active
+    /// group is not moved for its health. After another configuration the last value counts until the next one is told.
+    ///
+    /// Acted upon with the next event, which [`Engine::next_deadline`](super::Engine::next_deadline) asks for at once, so
+    /// that a thousand that come together cost as much as one.
+    Health {
+        /// Which group.
+        group: GroupId,
+        /// As in [`Row::health`](crate::wire::pulse::Row).
+        health: u8,
+    },
+    /// What [`Action::Hook`](super::Action::Hook) asked for has ended. Acted upon like [`Event::Health`].
+    Hook {
+        /// Of which group.
+        group: GroupId,
+        /// Which.
+        hook: Hook,
+        /// The epoch that the action named.
+        epoch: Epoch,
+        /// It ended well, or is to be taken as if it had.
+        ok: bool,
     },
 }
 

@@ -1,6 +1,7 @@
 //! The state of one group on this node, and what may be said of it.
 
 use super::durable::GroupState;
+use super::health::Service;
 use super::setup::{GroupSetup, Setup};
 use super::vote::Ballot;
 use super::{Cause, Engine, Loaded};
@@ -69,6 +70,7 @@ pub(super) struct Group {
     /// Addresses were added, and are to be announced once they are in place.
     pub grown: bool,
     pub ballot: Ballot,
+    pub service: Service,
     pub row: Row,
     pub row_version: u64,
     pub deadline: MonoTime,
@@ -94,20 +96,6 @@ impl Group {
         let from = votes.map_or(MonoTime::ZERO, |_| now + setup.timing.abstain.max(former));
         let unused = setup.mutants.is_on(Mutant::FormerReserveReused);
         let trusting = setup.mutants.is_on(Mutant::DamagedStateOpens);
-        let row = Row {
-            group: group.key,
-            epoch: known.seen,
-            reserve: Epoch::NONE,
-            claim: Epoch::NONE,
-            consent: Epoch::NONE,
-            mac: crate::types::MacAddr::ZERO,
-            role: Role::Starting,
-            reason: Reason::Listening,
-            wants: false,
-            faulty: false,
-            addresses: group.addresses_digest,
-            policy: group.policy_digest,
-        };
         Group {
             key: group.key,
             interface: group.interface,
@@ -140,7 +128,8 @@ impl Group {
             installed: true,
             grown: false,
             ballot: Ballot { from, ..Ballot::default() },
-            row,
+            service: Service { health: group.health, known: false },
+            row: first_row(group, known.seen),
             row_version: 1,
             deadline: now,
         }
@@ -209,6 +198,25 @@ impl Group {
     }
 }
 
+/// What is said of a group before anything has happened.
+fn first_row(group: &GroupSetup, seen: Epoch) -> Row {
+    Row {
+        group: group.key,
+        epoch: seen,
+        reserve: Epoch::NONE,
+        claim: Epoch::NONE,
+        consent: Epoch::NONE,
+        mac: crate::types::MacAddr::ZERO,
+        role: Role::Starting,
+        reason: Reason::Listening,
+        wants: false,
+        faulty: false,
+        health: group.health,
+        addresses: group.addresses_digest,
+        policy: group.policy_digest,
+    }
+}
+
 /// The first IPv4 address if there is one.
 fn probe_address(addresses: &[Vip]) -> Vip {
     let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
@@ -264,6 +272,7 @@ impl Engine {
                 reason,
                 wants: group.wants,
                 faulty: false,
+                health: group.service.health,
                 ..group.row
             };
             if row != group.row {

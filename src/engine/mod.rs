@@ -23,6 +23,8 @@
 //! | `alone` | `strict = false`: the pair without its witnesses |
 //! | `reserve` | epochs on disk ahead of need |
 //! | `former` | what a former life left open, and what a later one must know |
+//! | `health` | how the service does on either node, and what follows |
+//! | `hook` | what is run before a group is opened or handed over |
 //! | `command` | what operators ask |
 //! | `report` | what `status` shows |
 //! | `reconfigure` | another configuration while running |
@@ -57,6 +59,8 @@ mod elect;
 mod event;
 mod former;
 mod group;
+mod health;
+mod hook;
 #[cfg(any(test, feature = "sim"))]
 mod inspect;
 mod lease;
@@ -81,6 +85,7 @@ pub use action::{Action, Actions, GateAction, Outcome};
 pub(crate) use canon::{NEVER, Words};
 pub use durable::{Durable, GroupState, Loaded};
 pub use event::{Command, Event, InterfaceFacts};
+pub use hook::{Hook, HookEnd};
 pub use notice::{Cause, Notice};
 pub use peer::{PeerConfig, Presence};
 pub use report::{GroupReport, LinkReport, PeerReport, Report, VotesReport, Waiting};
@@ -224,6 +229,8 @@ impl Engine {
             Event::Stored { version } => self.handle_stored(version, out),
             Event::StoreFailed => self.handle_store_failed(out),
             Event::Command { id, command } => self.handle_command(id, command, now, out),
+            Event::Health { group, health } => return self.handle_health(usize::from(group.0), health),
+            Event::Hook { group, hook, epoch, ok } => return self.handle_hook(usize::from(group.0), hook, epoch, ok),
         }
         self.run(now, out);
         if self.is_mutant(Mutant::ConsentBeforeClosing) {

@@ -1,5 +1,6 @@
 //! What the engine tells people. Plain facts; words are made of them on the slow side.
 
+use super::hook::{Hook, HookEnd};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, NodeId, Vip};
 use crate::wire::pulse::Role;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub enum Cause {
     Pause,
     /// The group was removed from the configuration.
     Removed,
+    /// The service does worse here than on the peer.
+    Health,
 }
 
 /// Something worth a line in the log.
@@ -151,6 +154,17 @@ pub enum Notice {
     StoreFailed,
     /// It can be written again.
     StoreMended,
+    /// A hook that the engine waited for did not do what it was run for.
+    Hook {
+        /// Of which group.
+        group: GroupId,
+        /// Which.
+        hook: Hook,
+        /// The epoch it was run for.
+        epoch: Epoch,
+        /// What came of it.
+        end: HookEnd,
+    },
     /// This process did not run for so long.
     Stalled {
         /// How long.

@@ -35,13 +35,16 @@ pub(super) enum Permit {
 pub(super) fn consent_cause(reason: Reason) -> Cause {
     match reason {
         // Its consent may have used up its reservation: the next one is on its way to the disk.
-        Reason::None | Reason::NoReservation | Reason::Paused | Reason::Stopping => Cause::Handover,
+        Reason::None | Reason::NoReservation | Reason::Paused | Reason::Stopping | Reason::Unhealthy => {
+            Cause::Handover
+        }
         Reason::NoInterface
         | Reason::NoCarrier
         | Reason::NoGate
         | Reason::NoAddresses
         | Reason::StateDamaged
         | Reason::Isolated
+        | Reason::Hook
         | Reason::Listening => Cause::Free,
     }
 }

@@ -57,6 +57,10 @@ pub struct GroupReport {
     pub since: MonoTime,
     /// Why we are not ready.
     pub reason: Reason,
+    /// How badly the service does here, as in [`Row::health`](crate::wire::pulse::Row).
+    pub health: u8,
+    /// The same of the first peer, if it is heard.
+    pub peer_health: Option<u8>,
     /// Who answers for the group as far as we know.
     pub active: Option<NodeId>,
     /// What the first peer says of itself, if it is heard.
@@ -174,6 +178,8 @@ impl Engine {
             epoch: if group.is_open() { group.epoch } else { group.seen },
             since: group.since,
             reason: self.reason(at),
+            health: group.service.health,
+            peer_health: row.map(|row| row.health),
             active,
             peer: row.map(|row| (row.role, row.reason)),
             waiting: self.waiting(at, now),

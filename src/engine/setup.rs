@@ -99,6 +99,13 @@ pub struct GroupSetup {
     pub drain: Duration,
     /// Whose evidence promotes a standby; matters with a witness only.
     pub promote: Promote,
+    /// How badly the service does here, as in [`Row::health`](crate::wire::pulse::Row), until the first
+    /// [`Event::Health`](super::Event::Health): 255 where a check decides alone, else 0.
+    pub health: u8,
+    /// If hooks run before the group is opened: how long all of them together may take.
+    pub before_open: Option<Duration>,
+    /// If hooks run before the group is handed over: how long all of them together may take.
+    pub before_close: Option<Duration>,
     /// Digest of the addresses.
     pub addresses_digest: u32,
     /// Digest of preference, preemption, drain and promotion.

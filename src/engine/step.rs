@@ -314,6 +314,7 @@ impl Engine {
             | Cause::Unheard
             | Cause::Stopping
             | Cause::Pause
+            | Cause::Health
             | Cause::Removed => Role::Standby,
         };
         self.set_role(at, role, cause, now, out);

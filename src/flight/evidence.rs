@@ -76,6 +76,7 @@ impl Evidence {
                 | Action::Persist { .. }
                 | Action::Notice(_)
                 | Action::Reply { .. }
+                | Action::Hook { .. }
                 | Action::Stopped => {}
             }
         }
@@ -127,7 +128,9 @@ impl Evidence {
             | Event::Anchor { .. }
             | Event::Stored { .. }
             | Event::StoreFailed
-            | Event::Command { .. } => {}
+            | Event::Command { .. }
+            | Event::Health { .. }
+            | Event::Hook { .. } => {}
         }
     }
 

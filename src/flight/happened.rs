@@ -4,7 +4,7 @@
 //! [`Happened`]. Of the actions those are kept that change something outside or that people are told: a replay that
 //! decides otherwise shows there. Datagrams, probes and renewals follow from the rest.
 
-use crate::engine::{Action, Command, Event, GateAction, InterfaceFacts, Notice, Outcome};
+use crate::engine::{Action, Cause, Command, Event, GateAction, Hook, InterfaceFacts, Notice, Outcome};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime, Vip};
 use crate::wire::frame::Sighting;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ pub enum Happened {
     Stored { version: u64 },
     StoreFailed,
     Command { id: u64, command: Command },
+    Health { group: GroupId, health: u8 },
+    Hook { group: GroupId, hook: Hook, epoch: Epoch, ok: bool },
 }
 
 impl Happened {
@@ -48,6 +50,8 @@ impl Happened {
             Event::Stored { version } => Happened::Stored { version },
             Event::StoreFailed => Happened::StoreFailed,
             Event::Command { id, command } => Happened::Command { id, command },
+            Event::Health { group, health } => Happened::Health { group, health },
+            Event::Hook { group, hook, epoch, ok } => Happened::Hook { group, hook, epoch, ok },
         })
     }
 
@@ -69,6 +73,8 @@ impl Happened {
             Happened::Stored { version } => Event::Stored { version },
             Happened::StoreFailed => Event::StoreFailed,
             Happened::Command { id, command } => Event::Command { id, command },
+            Happened::Health { group, health } => Event::Health { group, health },
+            Happened::Hook { group, hook, epoch, ok } => Event::Hook { group, hook, epoch, ok },
         }
     }
 
@@ -87,6 +93,7 @@ impl Happened {
             | Happened::GateReplaced { interface }
             | Happened::Anchor { interface, .. } => on(*interface),
             Happened::Adopted { interface, open, .. } => on(*interface) && open.iter().all(|(at, _)| group(*at)),
+            Happened::Health { group: at, .. } | Happened::Hook { group: at, .. } => group(*at),
             Happened::Command { command, .. } => match command {
                 Command::Switch(at) | Command::Pause(at) | Command::Resume(at) => group(*at),
                 Command::Stop => true,
@@ -105,6 +112,7 @@ pub enum Decision {
     Notice(Notice),
     Reply { id: u64, outcome: Outcome },
     Stopped,
+    Hook { group: GroupId, hook: Hook, epoch: Epoch, cause: Cause },
 }
 
 impl Decision {
@@ -118,6 +126,7 @@ impl Decision {
             Action::Persist { version } => Decision::Persist { version },
             Action::Notice(notice) => Decision::Notice(notice),
             Action::Reply { id, outcome } => Decision::Reply { id, outcome },
+            Action::Hook { group, hook, epoch, cause } => Decision::Hook { group, hook, epoch, cause },
             Action::Stopped => Decision::Stopped,
         })
     }

@@ -132,7 +132,9 @@ impl Recorder {
             | Event::Anchor { .. }
             | Event::Stored { .. }
             | Event::StoreFailed
-            | Event::Command { .. } => {
+            | Event::Command { .. }
+            | Event::Health { .. }
+            | Event::Hook { .. } => {
                 if let Some(happened) = Happened::of(event) {
                     self.put(Kind::Happened, now, |space| encode(&happened, space));
                 }

@@ -277,6 +277,15 @@ impl<'h> Story<'h> {
                 };
                 self.say(step, info, text);
             }
+            Event::Health { group, health } => {
+                let text = format!("{}: {}", self.names.group(group), words::health(health));
+                self.say(step, info, text);
+            }
+            Event::Hook { group, hook, ok, .. } => {
+                let end = if ok { "has ended well" } else { "has failed" };
+                let text = format!("{}: {} {end}", self.names.group(group), words::hook(hook));
+                self.say(step, info, text);
+            }
             Event::Tick
             | Event::Datagram { .. }
             | Event::Refused { .. }
@@ -336,6 +345,10 @@ impl<'h> Story<'h> {
             Action::Stopped => self.say(step, Some(Severity::Info), "the engine has stopped".to_owned()),
             Action::Announce { group, address: Some(address) } => {
                 let text = format!("{}: {address} is announced in defence", self.names.group(*group));
+                self.say(step, Some(Severity::Info), text);
+            }
+            Action::Hook { group, hook, epoch, .. } => {
+                let text = format!("{}: {} is run for epoch {epoch}", self.names.group(*group), words::hook(*hook));
                 self.say(step, Some(Severity::Info), text);
             }
             Action::Announce { address: None, .. }

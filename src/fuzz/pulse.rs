@@ -20,7 +20,7 @@ const FLAGS: usize = 6 - PREFIX_SIZE;
 /// What is "zero, ignored on receipt": offset and the bits that mean something.
 const PARTLY_READ: [(usize, u8); 3] = [(FLAGS, 0b1111), (FLAGS + 1, 0), (COUNT + 1, 0)];
 /// The same within a row.
-const PARTLY_READ_OF_ROW: [(usize, u8); 2] = [(48, 0b11), (49, 0)];
+const PARTLY_READ_OF_ROW: [(usize, u8); 1] = [(48, 0b11)];
 
 pub(super) fn ring() -> KeyRing {
     KeyRing::new("web", &[(1, [0x11; 32]), (2, [0x22; 32])])
@@ -44,7 +44,7 @@ fn obeys_the_layout(body: &[u8]) -> bool {
     let at = |offset: usize| body.get(offset).copied().unwrap_or(0);
     let is_zero = |offset: usize| (offset..offset + 8).all(|offset| at(offset) == 0);
     let rows = usize::from(at(COUNT));
-    let known = |row: usize| at(HEADER + row * ROW_SIZE + 46) <= 6 && at(HEADER + row * ROW_SIZE + 47) <= 10;
+    let known = |row: usize| at(HEADER + row * ROW_SIZE + 46) <= 6 && at(HEADER + row * ROW_SIZE + 47) <= 12;
     body.len() == HEADER + rows * ROW_SIZE
         && rows <= 18
         && at(0) != 0
@@ -105,7 +105,7 @@ fn draw_row(input: &mut Input<'_>) -> Row {
     let numbers: [u64; 5] = std::array::from_fn(|_| input.long());
     let [group, epoch, reserve, claim, consent] = numbers;
     let mac = MacAddr(input.array());
-    let (role, reason, flags) = (input.byte() % 7, input.byte() % 11, input.byte());
+    let (role, reason, [flags, health]) = (input.byte() % 7, input.byte() % 13, input.array());
     Row {
         group: GroupKey(group),
         epoch: Epoch(epoch),
@@ -114,9 +114,10 @@ fn draw_row(input: &mut Input<'_>) -> Row {
         consent: Epoch(consent),
         mac,
         role: Role::from_wire(role).expect("seven roles"),
-        reason: Reason::from_wire(reason).expect("eleven reasons"),
+        reason: Reason::from_wire(reason).expect("thirteen reasons"),
         wants: flags & 1 != 0,
         faulty: flags & 2 != 0,
+        health,
         addresses: input.word(),
         policy: input.word(),
     }

@@ -57,6 +57,7 @@ impl Node {
             | Action::Announce { .. }
             | Action::Notice(_)
             | Action::Reply { .. }
+            | Action::Hook { .. }
             | Action::Stopped => None,
         };
         self.out.list.iter().filter_map(version).max()
@@ -74,6 +75,7 @@ impl Node {
             | Action::Announce { .. }
             | Action::Notice(_)
             | Action::Reply { .. }
+            | Action::Hook { .. }
             | Action::Stopped => None,
         };
         self.out.list.iter().filter_map(sent).collect()
@@ -160,6 +162,9 @@ fn setup(me: u8, prefer: NodeId, mutants: Mutants) -> Setup {
             preempt_delay: Duration::from_millis(500),
             drain: Duration::from_millis(200),
             promote: Promote::Peer,
+            health: 0,
+            before_open: None,
+            before_close: None,
             addresses_digest: 1,
             policy_digest: 1,
         }

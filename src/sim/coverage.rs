@@ -33,6 +33,7 @@ kinds! {
     Action::Persist { .. } => "persist",
     Action::Notice(_) => "notice",
     Action::Reply { .. } => "reply",
+    Action::Hook { .. } => "hook",
     Action::Stopped => "stopped",
 }
 
@@ -56,6 +57,7 @@ kinds! {
     Notice::StoreFailed => "store failed",
     Notice::StoreMended => "store mended",
     Notice::Stalled { .. } => "stalled",
+    Notice::Hook { .. } => "hook",
     Notice::NoMajority { .. } => "no majority",
     Notice::WitnessLost { .. } => "witness lost",
     Notice::WitnessHeard { .. } => "witness heard",

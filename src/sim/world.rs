@@ -268,6 +268,9 @@ impl Sim {
                 Action::Reply { outcome, .. } => {
                     self.note(|_| format!("node {at}: the operator is told {outcome:?}"))
                 }
+                Action::Hook { group, hook, epoch, .. } => {
+                    self.note(|_| format!("node {at}: {hook:?} of {group:?} for epoch {epoch}"));
+                }
                 Action::Notice(notice) => self.tell(at, notice),
                 Action::Stopped => {
                     self.note(|_| format!("node {at}: agent ends in order"));

@@ -65,6 +65,7 @@ impl Group {
             reason: crate::wire::pulse::Reason::Listening,
             wants: false,
             faulty: false,
+            health: 0,
             addresses: 0,
             policy: 0,
         };

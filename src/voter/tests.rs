@@ -160,6 +160,7 @@ fn standby(group: GroupKey) -> Row {
         reason: Reason::None,
         wants: false,
         faulty: false,
+        health: 0,
         addresses: 0,
         policy: 0,
     }

@@ -48,7 +48,7 @@
 //! | 46 | 1 | role |
 //! | 47 | 1 | reason |
 //! | 48 | 1 | flags: bit 0 wants, 1 faulty; 2–7 zero, ignored on receipt |
-//! | 49 | 1 | zero, ignored on receipt |
+//! | 49 | 1 | health: 0 serves, 1–254 weights of failing checks, 255 does not answer |
 //! | 50 | 4 | digest of addresses |
 //! | 54 | 4 | digest of policy |
 
@@ -169,6 +169,9 @@ pub struct Row {
     pub wants: bool,
     /// Only of a witness: the group's active has a fault, as it sees it.
     pub faulty: bool,
+    /// How badly the service does on the sender: 0 it serves, up to 254 the sum of the weights of failing checks, 255 a check
+    /// that decides alone fails or has not succeeded yet.
+    pub health: u8,
     /// Digest of the group's addresses in canonical order.
     pub addresses: u32,
     /// Digest of prefer, preempt, preempt delay and drain.
@@ -231,13 +234,17 @@ pub enum Reason {
     Listening = 9,
     /// The agent is stopping.
     Stopping = 10,
+    /// The service on this node does not answer: [`Row::health`] is 255.
+    Unhealthy = 11,
+    /// What must be done before the group is opened was tried and has failed.
+    Hook = 12,
 }
 
 impl Reason {
     /// The reason with this number on the wire, if there is one.
     #[must_use]
     pub fn from_wire(number: u8) -> Option<Reason> {
-        const ALL: [Reason; 11] = [
+        const ALL: [Reason; 13] = [
             Reason::None,
             Reason::NoInterface,
             Reason::NoCarrier,
@@ -249,6 +256,8 @@ impl Reason {
             Reason::Paused,
             Reason::Listening,
             Reason::Stopping,
+            Reason::Unhealthy,
+            Reason::Hook,
         ];
         ALL.into_iter().find(|reason| *reason as u8 == number)
     }

@@ -183,6 +183,7 @@ impl TableCopy {
                 consent: Epoch::NONE,
                 wants: false,
                 faulty: false,
+                health: 0,
                 ..*row
             };
         }

@@ -7,14 +7,28 @@ use crate::wire::pulse::{Header, Row};
 
 impl Row {
     pub(crate) fn tell(&self, words: &mut Words) {
-        let Row { group, epoch, reserve, claim, consent, mac, role, reason, wants, faulty, addresses, policy } =
-            *self;
+        let Row {
+            group,
+            epoch,
+            reserve,
+            claim,
+            consent,
+            mac,
+            role,
+            reason,
+            wants,
+            faulty,
+            health,
+            addresses,
+            policy,
+        } = *self;
         words.plain(group.0);
         words.epochs(&[epoch, reserve, claim, consent]);
         words.mac(mac);
         words.plain(role as u64);
         words.plain(reason as u64);
         words.flags(&[wants, faulty]);
+        words.plain(health.into());
         words.plain(u64::from(addresses) << 32 | u64::from(policy));
     }
 }

@@ -1,7 +1,7 @@
 //! Two nodes, two links, one segment, one clock that moves only when told.
 
 use crate::config::{Profile, Timing};
-use crate::engine::{Action, Actions, Command, Durable, Engine, Event, InterfaceFacts, Notice, Outcome};
+use crate::engine::{Action, Actions, Command, Durable, Engine, Event, Hook, InterfaceFacts, Notice, Outcome};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
 use crate::wire::frame::Sighting;
 use crate::wire::pulse::Role;
@@ -59,6 +59,8 @@ pub struct Node {
     pub outcomes: Vec<(u64, Outcome)>,
     pub announced: usize,
     pub exited: bool,
+    /// What hooks it was told to run.
+    pub hooks: Vec<(GroupId, Hook, Epoch)>,
     facts: InterfaceFacts,
     lives: u8,
     /// Which of the world's groups each of the engine's is.
@@ -110,6 +112,7 @@ impl World {
             outcomes: Vec::new(),
             announced: 0,
             exited: false,
+            hooks: Vec::new(),
             facts: InterfaceFacts::default(),
             lives: 0,
             numbers: Vec::new(),
@@ -262,6 +265,7 @@ impl World {
             }
             Action::Notice(notice) => self.nodes[at].notices.push((self.now, *notice)),
             Action::Reply { id, outcome } => self.nodes[at].outcomes.push((*id, *outcome)),
+            Action::Hook { group, hook, epoch, .. } => self.nodes[at].hooks.push((*group, *hook, *epoch)),
             Action::Stopped => self.nodes[at].exited = true,
         }
     }

@@ -83,6 +83,11 @@ fn event(names: &Names, event: Event<'_>, believed: bool) -> String {
         Event::Stored { version } => format!("state {version} is durable"),
         Event::StoreFailed => "the state could not be written".to_owned(),
         Event::Command { id, command } => format!("command {id}: {command:?}"),
+        Event::Health { group, health } => format!("{}: {}", names.group(group), words::health(health)),
+        Event::Hook { group, hook, epoch, ok } => {
+            let end = if ok { "ended well" } else { "failed" };
+            format!("{}: {} for epoch {epoch} {end}", names.group(group), words::hook(hook))
+        }
     }
 }
 
@@ -133,6 +138,9 @@ fn action(names: &Names, action: &Action, bytes: &[u8]) -> String {
         Action::Persist { version } => format!("persist state {version}"),
         Action::Notice(notice) => format!("notice: {}", words::notice(names, notice).text),
         Action::Reply { id, outcome } => format!("reply to {id}: {}", words::outcome(*outcome).1),
+        Action::Hook { group, hook, epoch, .. } => {
+            format!("run {} of {} for epoch {epoch}", words::hook(*hook), names.group(*group))
+        }
         Action::Stopped => "stopped".to_owned(),
     }
 }

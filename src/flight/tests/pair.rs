@@ -49,6 +49,9 @@ pub fn group(number: u8) -> GroupSetup {
         preempt_delay: ms(500),
         drain: ms(200),
         promote: Promote::Peer,
+        health: 0,
+        before_open: None,
+        before_close: None,
         addresses_digest: 1,
         policy_digest: 1,
     }
@@ -148,6 +151,7 @@ impl Pair {
                 | Action::Announce { .. }
                 | Action::Notice(_)
                 | Action::Reply { .. }
+                | Action::Hook { .. }
                 | Action::Stopped => {}
             }
         }

@@ -51,6 +51,11 @@ pub fn tell_held(held: &[Action], bytes: &[u8], node: &Node, words: &mut Words) 
                     engine.tell_version(*version, words);
                 }
             }
+            Action::Hook { group: _, hook, epoch, cause: _ } => {
+                words.plain(110);
+                words.plain(*hook as u64);
+                words.epochs(&[*epoch]);
+            }
             Action::Notice(_) | Action::Reply { .. } => {}
             Action::Stopped => words.plain(109),
         }
@@ -80,7 +85,8 @@ impl Shape {
                         state.air.push(Arc::new(Flight { from: at, to: at, late: 0, freight }));
                     }
                 }
-                Action::Notice(_) | Action::Reply { .. } => {}
+                // No group of the model has hooks.
+                Action::Hook { .. } | Action::Notice(_) | Action::Reply { .. } => {}
                 Action::Stopped => Arc::make_mut(&mut state.nodes[at]).engine = None,
             }
         }

@@ -203,6 +203,9 @@ impl Shape {
             preempt_delay: ticks(4),
             drain: ticks(2),
             promote: Promote::Peer,
+            health: 0,
+            before_open: None,
+            before_close: None,
             addresses_digest: 1,
             policy_digest: 1,
         };

@@ -54,6 +54,9 @@ impl Sim {
             preempt_delay: ms(300),
             drain: ms(100),
             promote: group.promote,
+            health: 0,
+            before_open: None,
+            before_close: None,
             addresses_digest: 1 + u32::from(group.second),
             policy_digest: u32::from(id(group.prefer).0) * 2 + u32::from(group.preempt),
         };

@@ -138,7 +138,7 @@ fn put_row(row: &Row, out: &mut Vec<u8>) {
     out.push(row.role as u8);
     out.push(row.reason as u8);
     out.push(bit(row.wants, ROW_FLAG_WANTS) | bit(row.faulty, ROW_FLAG_FAULTY));
-    out.push(0);
+    out.push(row.health);
     out.extend_from_slice(&row.addresses.to_be_bytes());
     out.extend_from_slice(&row.policy.to_be_bytes());
 }
@@ -151,7 +151,7 @@ fn get_row(bytes: &[u8; ROW_SIZE]) -> Option<Row> {
     let claim = Epoch(reader.u64()?);
     let consent = Epoch(reader.u64()?);
     let mac = MacAddr(reader.take()?);
-    let [role, reason, flags, _reserved] = reader.take()?;
+    let [role, reason, flags, health] = reader.take()?;
     Some(Row {
         group,
         epoch,
@@ -163,6 +163,7 @@ fn get_row(bytes: &[u8; ROW_SIZE]) -> Option<Row> {
         reason: Reason::from_wire(reason)?,
         wants: flags & ROW_FLAG_WANTS != 0,
         faulty: flags & ROW_FLAG_FAULTY != 0,
+        health,
         addresses: reader.u32()?,
         policy: reader.u32()?,
     })

@@ -39,6 +39,7 @@ fn row(group: u64) -> Row {
         reason: Reason::NoCarrier,
         wants: true,
         faulty: true,
+        health: 0x2a,
         addresses: 0xdead_beef,
         policy: 0x0bad_cafe,
     }
@@ -69,7 +70,7 @@ fn layout_is_the_documented_one() {
         0000c350 0002bf20 0003d090  aabbccdd 11223344
         0000000000000006 0000000000000004 0000000000000005 0000000000000003  01 00
         0000000000000063 0000000000000201 0000000000000301 0000000000000401 0000000000000502
-        020000000005 03 02 03 00 deadbeef 0badcafe");
+        020000000005 03 02 03 2a deadbeef 0badcafe");
     let datagram = encoded(&header(), &[row(0x63)]);
     assert_eq!(datagram[..datagram.len() - TAG_SIZE], expected);
 }
@@ -143,7 +144,7 @@ fn values_outside_their_range_are_malformed() {
         assert_eq!(with_byte(offset, value), Err(Reject::Malformed), "byte {offset} = {value}");
     }
     let last_row = HEADER_SIZE + ROW_SIZE;
-    for (offset, first_unknown) in [(46, 7), (47, 11)] {
+    for (offset, first_unknown) in [(46, 7), (47, 13)] {
         for value in first_unknown..=255 {
             assert_eq!(with_byte(HEADER_SIZE + offset, value), Err(Reject::Malformed));
             assert_eq!(with_byte(last_row + offset, value), Err(Reject::Malformed));
@@ -161,8 +162,7 @@ fn session_and_counter_zero_are_malformed() {
 #[test]
 fn reserved_bits_are_ignored_on_receipt() {
     let plain = (header(), vec![row(1), row(2)]);
-    for (offset, value) in [(2, 0xf0 | 0x0d), (3, 0xff), (93, 0xff), (HEADER_SIZE + 48, 0xff), (HEADER_SIZE + 49, 1)]
-    {
+    for (offset, value) in [(2, 0xf0 | 0x0d), (3, 0xff), (93, 0xff), (HEADER_SIZE + 48, 0xff)] {
         assert_eq!(with_byte(offset, value), Ok(plain.clone()), "byte {offset}");
     }
 }
@@ -180,7 +180,7 @@ fn every_flag_travels_alone() {
 fn roles_and_reasons_keep_their_numbers() {
     for number in 0..=255u8 {
         assert_eq!(Role::from_wire(number).map(|role| role as u8), (number < 7).then_some(number));
-        assert_eq!(Reason::from_wire(number).map(|reason| reason as u8), (number < 11).then_some(number));
+        assert_eq!(Reason::from_wire(number).map(|reason| reason as u8), (number < 13).then_some(number));
     }
 }
 
@@ -205,9 +205,9 @@ fn the_cluster_is_found_before_the_datagram_is_opened() {
 
 fn any_row() -> impl Strategy<Value = Row> {
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
-    let small = (any::<[u8; 6]>(), 0..7u8, 0..11u8, any::<[bool; 2]>(), any::<u32>(), any::<u32>());
+    let small = (any::<[u8; 6]>(), 0..7u8, 0..13u8, any::<([bool; 2], u8)>(), any::<u32>(), any::<u32>());
     (numbers, small).prop_map(|((group, epoch, reserve, claim, consent), small)| {
-        let (mac, role, reason, [wants, faulty], addresses, policy) = small;
+        let (mac, role, reason, ([wants, faulty], health), addresses, policy) = small;
         Row {
             group: GroupKey(group),
             epoch: Epoch(epoch),
@@ -219,6 +219,7 @@ fn any_row() -> impl Strategy<Value = Row> {
             reason: Reason::from_wire(reason).expect("known"),
             wants,
             faulty,
+            health,
             addresses,
             policy,
         }

@@ -36,6 +36,7 @@ fn row(group: u64, epoch: u64) -> Row {
         reason: Reason::None,
         wants: true,
         faulty: true,
+        health: 0,
         addresses: 0,
         policy: 0,
     }

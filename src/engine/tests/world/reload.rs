@@ -19,6 +19,9 @@ pub fn group_setup(number: usize, preempt: bool) -> GroupSetup {
         preempt_delay: ms(500),
         drain: ms(200),
         promote: Promote::Peer,
+        health: 0,
+        before_open: None,
+        before_close: None,
         addresses_digest: 1,
         policy_digest: 1,
     }
