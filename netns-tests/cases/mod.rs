@@ -16,6 +16,7 @@ mod planned;
 mod reload;
 mod start;
 mod state;
+mod systemd;
 mod witness;
 
 use crate::lab::{Server, clock};

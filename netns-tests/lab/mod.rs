@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config_text;
 pub mod confine;
 pub mod faults;
+pub mod machine;
 pub mod netns;
 pub mod process;
 pub mod service;
@@ -82,6 +83,7 @@ impl Lab {
         assert!(nix::unistd::geteuid().is_root(), "the lab is made of network namespaces: run it as root");
         let turn = if plan.alone { Turn::alone() } else { Turn::shared() };
         netns::sweep();
+        machine::sweep();
         confine::sweep();
         let (prefix, dir) = plan.keep_as.clone().unwrap_or_else(|| {
             let prefix = format!("vp{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
