@@ -144,7 +144,7 @@ impl Shape {
             })),
             None => {}
         }
-        if self.witness {
+        if self.one {
             rules.push(Property::always(S1, |shape: &Shape, state: &State| {
                 let excused = state.nodes.iter().any(|node| node.is_excused() && node.answers(shape.is_forever()));
                 state.answering(shape.is_forever()) < 2 || excused

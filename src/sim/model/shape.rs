@@ -64,8 +64,10 @@ pub enum Plant {
 pub struct Shape {
     pub name: &'static str,
     pub nodes: usize,
-    /// A third voter takes part: then S1 holds instead of S8, and S5 of voters.
+    /// A third voter takes part: then S5 of voters is looked at.
     pub witness: bool,
+    /// S1 is asked for in the place of S8.
+    pub one: bool,
     pub timing: Timing,
     pub order: Order,
     /// The counter of the first epoch.
@@ -93,6 +95,8 @@ pub struct Shape {
     pub liveness: bool,
     pub mutants: Mutants,
     pub plant: Option<Plant>,
+    /// How many steps it is known to have, at most. A search that goes far beyond is given up.
+    pub steps: usize,
     keys: Arc<KeyRing>,
 }
 
@@ -137,7 +141,7 @@ fn voted() -> Timing {
 impl Shape {
     /// A pair with a witness to which nothing happens.
     pub fn voted(name: &'static str) -> Shape {
-        Shape { witness: true, timing: voted(), ..Shape::pair(name) }
+        Shape { witness: true, one: true, timing: voted(), ..Shape::pair(name) }
     }
 
     pub fn keys(&self) -> Arc<KeyRing> {
@@ -150,6 +154,7 @@ impl Shape {
             name,
             nodes: 2,
             witness: false,
+            one: false,
             timing: timing(),
             order: Order::Bursts,
             floor: 1,
@@ -167,6 +172,7 @@ impl Shape {
             liveness: false,
             mutants: Mutants::NONE,
             plant: None,
+            steps: 1_000_000,
             keys: Arc::new(KeyRing::new("model", &[(1, [7; 32])])),
         }
     }
@@ -180,6 +186,11 @@ impl Shape {
     pub fn with_plant(mut self, plant: Plant) -> Shape {
         self.plant = Some(plant);
         self
+    }
+
+    /// The same, known to have so many steps.
+    pub fn of(self, steps: usize) -> Shape {
+        Shape { steps, ..self }
     }
 
     /// True if some cut leaves no way between two nodes in some direction.

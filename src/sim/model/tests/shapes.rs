@@ -132,8 +132,8 @@ pub fn all() -> Vec<Shape> {
     let mut shapes = one_fault();
     shapes.extend([
         datagrams("two datagrams, any order", 2),
-        starting("start and a fault", 1, Order::Bursts),
-        parted("parted and a fault", 1),
+        starting("start and a fault", 1, Order::Bursts).of(2_000_000),
+        parted("parted and a fault", 1).of(20_000_000),
     ]);
     shapes
 }
