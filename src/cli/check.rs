@@ -2,7 +2,10 @@
 
 use super::{DEFAULT_CONFIG, Failure, SocketArg, local, print};
 use crate::config::bounds::{self, PULSE_MS, SILENCE_MS};
-use crate::config::{ClusterFile, ClusterGroup, ConfigErrors, KeyFile, KeyFileError, Profile, Promote, Timing};
+use crate::config::{
+    Check, CheckKind, ClusterFile, ClusterGroup, ConfigErrors, KeyFile, KeyFileError, OnFailure, Profile, Promote,
+    Service, Timing,
+};
 use crate::control::protocol::MAX_SHOWN_ADDRESSES;
 use crate::types::NodeId;
 use clap::Args;
@@ -39,6 +42,10 @@ pub(super) fn execute(args: &CheckArgs) -> Result<(), Failure> {
         // A configuration may well be checked on a machine that is none of its nodes.
         (Err(_), None) => None,
     };
+    let programs = if me.is_some() { cluster.program_errors() } else { Vec::new() };
+    if !programs.is_empty() {
+        return Err(ConfigErrors { errors: programs, omitted: 0 }.into());
+    }
     let key = match KeyFile::load(&cluster.key_file) {
         Ok(key) => format!("{} of 2 keys", key.keys.len()),
         Err(error @ KeyFileError::Missing(_)) => format!("NOT THERE YET: {}", error.right()),
@@ -141,7 +148,54 @@ fn group_lines(cluster: &ClusterFile, group: &ClusterGroup) -> Vec<String> {
         };
         lines.push(format!("    promotes (\"{}\") the standby {evidence}", group.promote.name()));
     }
+    lines.extend(service_lines(&group.service));
     lines
+}
+
+/// Checks, units and hooks of a group, with what follows from them.
+fn service_lines(service: &Service) -> Vec<String> {
+    let mut lines: Vec<String> = service.checks.iter().map(check_line).collect();
+    let hooks = &service.hooks;
+    if !service.units.is_empty() {
+        lines.push(format!("    starts before opening, stops after closing: {}", service.units.join(", ")));
+    }
+    let named = [
+        ("before_open", &hooks.before_open),
+        ("after_open", &hooks.after_open),
+        ("before_close", &hooks.before_close),
+        ("after_close", &hooks.after_close),
+        ("on_fault", &hooks.on_fault),
+    ];
+    let commands = named.iter().flat_map(|(name, commands)| commands.iter().map(move |command| (name, command)));
+    lines.extend(commands.map(|(name, command)| format!("    {name}: {command}")));
+    if let Some(longest) = service.before_open() {
+        let then = match hooks.on_failure {
+            OnFailure::Refuse => "if something fails, the gate stays closed",
+            OnFailure::Proceed => "if something fails, the gate opens all the same",
+        };
+        lines.push(format!("    what comes before opening may delay it by {}; {then}", time(longest)));
+    }
+    lines
+}
+
+/// One check: what is tried, what it means, and how long a fault can go unnoticed.
+fn check_line(check: &Check) -> String {
+    let weight = check.weight.map_or("vetoes".to_owned(), |weight| format!("weighs {weight}"));
+    let noticed = match check.kind {
+        CheckKind::Process(_) => "a process that ends is noticed at once".to_owned(),
+        CheckKind::Tcp { .. } | CheckKind::Http(_) | CheckKind::Unit { .. } | CheckKind::Exec { .. } => {
+            format!("a fault is noticed within {}", time(check.interval * check.fall + check.timeout))
+        }
+    };
+    format!(
+        "    check {} {}: every {}, timeout {}, fall {}, rise {}, {weight}; {noticed}",
+        check.kind.name(),
+        check.kind.target(),
+        time(check.interval),
+        time(check.timeout),
+        check.fall,
+        check.rise
+    )
 }
 
 /// One line per time: name, value, formula, meaning.

@@ -135,6 +135,15 @@ fn group_changes(old: &Group, new: &Group, config: &Config) -> Vec<String> {
     changed(&mut found, "preempt_delay_ms", old.preempt_delay.as_millis(), new.preempt_delay.as_millis());
     changed(&mut found, "drain_ms", old.drain.as_millis(), new.drain.as_millis());
     changed(&mut found, "promote", old.promote.name(), new.promote.name());
+    for (what, differs) in [
+        ("checks", old.service.checks != new.service.checks),
+        ("hooks", old.service.hooks != new.service.hooks),
+        ("units", old.service.units != new.service.units),
+    ] {
+        if differs {
+            found.push(format!("{what} changed"));
+        }
+    }
     found.iter().map(|change| format!("group {}: {change}", new.name)).collect()
 }
 

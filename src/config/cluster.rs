@@ -6,7 +6,7 @@
 use super::error::{ConfigError, ConfigErrors, Report};
 use super::keyfile::KeyFile;
 use super::timing::{Profile, Timing};
-use super::{Config, Group, Node, Promote, Witness, raw, valid};
+use super::{Config, Group, Node, Promote, Service, Witness, programs, raw, valid};
 use crate::types::{GroupKey, NodeId, Vip};
 use std::io::Read;
 use std::net::IpAddr;
@@ -39,6 +39,8 @@ pub struct ClusterFile {
     /// Where `key_file` and the first node stand, for errors that come later.
     pub(crate) key_file_line: usize,
     pub(crate) nodes_line: usize,
+    /// Programs that the file names, for the same.
+    pub(crate) programs: Vec<programs::Named>,
 }
 
 /// A group on all nodes. See [`Group`] for the fields they share.
@@ -62,6 +64,8 @@ pub struct ClusterGroup {
     pub drain: Duration,
     /// Whose evidence promotes a standby.
     pub promote: Promote,
+    /// Checks, hooks and units.
+    pub service: Service,
 }
 
 /// What a file says to one node, and the file's words.
@@ -83,7 +87,14 @@ pub fn load(path: &Path, node: Option<&str>, local: &[IpAddr]) -> Result<ReadFil
     let text = text_of(path)?;
     let cluster = ClusterFile::parse(&text, path)?;
     let key = KeyFile::load(&cluster.key_file).map_err(|error| cluster.key_error(&error));
-    match (cluster.identify(node, local), key) {
+    let me = cluster.identify(node, local);
+    let unsafe_programs = programs::errors(&cluster.file, &cluster.programs, false);
+    if me.is_ok() && !unsafe_programs.is_empty() {
+        let mut errors = unsafe_programs;
+        errors.extend(key.err());
+        return Err(ConfigErrors { errors, omitted: 0 });
+    }
+    match (me, key) {
         (Ok(me), Ok(_)) => Ok(ReadFile { config: cluster.for_node(me), text }),
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error.into()),
         (Err(identity), Err(key)) => Err(ConfigErrors { errors: vec![key, identity], omitted: 0 }),
@@ -216,6 +227,7 @@ impl ClusterFile {
             preempt_delay: group.preempt_delay,
             drain: group.drain,
             promote: group.promote,
+            service: group.service.clone(),
         };
         Config {
             cluster: self.cluster.clone(),
@@ -226,6 +238,12 @@ impl ClusterFile {
             witness: self.witness.clone(),
             groups: self.groups.iter().map(group).collect(),
         }
+    }
+
+    /// What is wrong on this machine, which is one of the nodes, with the programs of checks and hooks.
+    #[must_use]
+    pub fn program_errors(&self) -> Vec<ConfigError> {
+        programs::errors(&self.file, &self.programs, true)
     }
 
     /// A problem with the key file as an error of this file.

@@ -4,11 +4,13 @@
 //! Nothing here fails. The texts are part of the protocol: changing one makes old and new versions report a
 //! difference, so it goes with a new protocol version.
 
-use super::{Config, Group, Node, Witness};
+use super::{Check, CheckKind, Config, Group, Hooks, HttpCheck, Node, Service, Witness};
 use crate::types::GroupKey;
 use crate::wire::pulse::Digests;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
+use std::num::NonZeroU8;
+use std::time::Duration;
 
 /// What a group is called on the wire and in the kernel: the first eight bytes of SHA-256 of its name, as a big-endian
 /// number.
@@ -79,7 +81,8 @@ pub fn addresses(group: &Group) -> u32 {
     digest_of(&text)
 }
 
-/// Digest of how a group moves: the preferred node's name, preempt, preempt delay, drain, and whose evidence promotes.
+/// Digest of how a group moves: the preferred node's name, preempt, preempt delay, drain, whose evidence promotes, and
+/// what is known of its service and done with it.
 #[must_use]
 pub fn policy(config: &Config, group: &Group) -> u32 {
     let mut text = String::new();
@@ -88,7 +91,42 @@ pub fn policy(config: &Config, group: &Group) -> u32 {
     line(&mut text, format_args!("preempt_delay_ms {}", group.preempt_delay.as_millis()));
     line(&mut text, format_args!("drain_ms {}", group.drain.as_millis()));
     line(&mut text, format_args!("promote {}", group.promote.name()));
+    service(&mut text, &group.service);
     digest_of(&text)
+}
+
+/// Lines for what is written only: a group without checks, hooks and units has none.
+fn service(text: &mut String, service: &Service) {
+    for check in &service.checks {
+        let Check { kind, interval, timeout, fall, rise, weight } = check;
+        let times = [interval, timeout].map(Duration::as_millis);
+        let weight = weight.map_or(0, NonZeroU8::get);
+        let (name, target) = (kind.name(), kind.target());
+        line(text, format_args!("check {name} {target} {times:?} {fall} {rise} {weight}"));
+        if let CheckKind::Http(HttpCheck { target: _, path: _, host, status, body }) = kind {
+            line(text, format_args!("http {host} {status:?} {}", body.as_deref().unwrap_or_default()));
+        }
+        if let CheckKind::Exec { command: _, user } = kind {
+            line(text, format_args!("user {user}"));
+        }
+    }
+    for unit in &service.units {
+        line(text, format_args!("unit {unit}"));
+    }
+    let Hooks { before_open, after_open, before_close, after_close, on_fault, timeout, on_failure } = &service.hooks;
+    let named = [
+        ("before_open", before_open),
+        ("after_open", after_open),
+        ("before_close", before_close),
+        ("after_close", after_close),
+        ("on_fault", on_fault),
+    ];
+    for (name, command) in named.iter().flat_map(|(name, commands)| commands.iter().map(move |one| (name, one))) {
+        line(text, format_args!("hook {name} {command}"));
+    }
+    if service.hooks != Hooks::default() || !service.units.is_empty() {
+        line(text, format_args!("hooks {} {}", timeout.as_millis(), on_failure.name()));
+    }
 }
 
 /// Appends one line.

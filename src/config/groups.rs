@@ -8,7 +8,7 @@ use super::error::Report;
 use super::raw::{RawGroup, RawInterface};
 use super::valid::{Taken, name, one_of, parse_element, take, unique};
 use super::walk::At;
-use super::{ClusterGroup, Node, Promote, digest};
+use super::{ClusterGroup, Node, Promote, Service, checks, digest, hooks};
 use crate::types::NodeId;
 use std::time::Duration;
 
@@ -71,10 +71,11 @@ fn one_group(raw: &RawGroup, nodes: &[Node], taken: &mut Taken, report: &mut Rep
             }
         }
     }
-    for check in &raw.checks {
-        let right = "remove the table, or let the service's own unit stop the agent";
-        report.add(check.line, "group.check", "this version cannot run health checks yet", right);
-    }
+    let service = Service {
+        checks: checks::judge(&raw.checks, &addresses, report),
+        hooks: hooks::judge(raw.hooks.as_ref(), report),
+        units: hooks::units(raw.units.as_ref(), report),
+    };
     let name = raw.name.as_ref().map(|at| at.value.clone()).unwrap_or_default();
     let ms = |key: &Option<At<u64>>, default| Duration::from_millis(key.as_ref().map_or(default, |at| at.value));
     ClusterGroup {
@@ -87,6 +88,7 @@ fn one_group(raw: &RawGroup, nodes: &[Node], taken: &mut Taken, report: &mut Rep
         preempt_delay: ms(&raw.preempt_delay_ms, DEFAULT_PREEMPT_DELAY_MS),
         drain: ms(&raw.drain_ms, DEFAULT_DRAIN_MS),
         promote: Promote::default(),
+        service,
     }
 }
 

@@ -12,12 +12,17 @@ use std::time::Duration;
 mod address;
 pub mod bounds;
 pub mod changes;
+mod checks;
 mod cluster;
 pub mod digest;
 mod error;
 mod groups;
+mod hooks;
 pub mod keyfile;
+pub mod programs;
 mod raw;
+mod raw_service;
+mod service;
 #[cfg(test)]
 mod tests;
 pub mod timing;
@@ -30,12 +35,13 @@ pub use bounds::LEASE_MS;
 pub use cluster::{ClusterFile, ClusterGroup, MAX_FILE_BYTES, ReadFile, load};
 pub use error::{ConfigError, ConfigErrors, MAX_ERRORS};
 pub use keyfile::{KeyFile, KeyFileError, KeyPrint};
+pub use service::{Check, CheckKind, Command, Hooks, HttpCheck, OnFailure, ProcessCheck, Service};
 pub use timing::{Patience, Profile, Timing, stretch};
 pub use witness_file::{MAX_CLUSTERS, ServiceCheck, WitnessCluster, WitnessFile};
 
 /// Every table of the file: its header and its keys.
 #[cfg(test)]
-pub(crate) fn schemas() -> [&'static walk::Schema; 6] {
+pub(crate) fn schemas() -> [&'static walk::Schema; 7] {
     raw::EVERYWHERE
 }
 
@@ -173,4 +179,6 @@ pub struct Group {
     pub drain: Duration,
     /// Whose evidence promotes a standby. Default: its own.
     pub promote: Promote,
+    /// Checks, hooks and units: what is known of the service, and what is done with it.
+    pub service: Service,
 }

@@ -5,6 +5,7 @@
 
 use super::bounds;
 use super::error::Report;
+use super::raw_service::{self, CHECK, HOOKS, RawCheck, RawHooks};
 use super::walk::{At, Element, Schema, Table, described};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -31,35 +32,16 @@ const GROUP: Schema = Schema {
         "preempt_delay_ms",
         "drain_ms",
         "promote",
+        "units",
         "check",
+        "hooks",
     ],
 };
-const CHECK: Schema = Schema {
-    header: "[[group.check]]",
-    path: "group.check",
-    keys: &[
-        "kind",
-        "interval_ms",
-        "timeout_ms",
-        "fall",
-        "rise",
-        "address",
-        "port",
-        "path",
-        "status",
-        "process",
-        "unit",
-        "command",
-    ],
-};
-pub(super) const EVERYWHERE: [&Schema; 6] = [&ROOT, &TIMING, &NODE, &WITNESS, &GROUP, &CHECK];
+pub(super) const EVERYWHERE: [&Schema; 7] = [&ROOT, &TIMING, &NODE, &WITNESS, &GROUP, &CHECK, &HOOKS];
 
 /// Longest times that can be configured: an hour before a preferred node comes back, a minute of draining.
 const MAX_PREEMPT_DELAY_MS: u64 = 3_600_000;
 const MAX_DRAIN_MS: u64 = 60_000;
-/// Bounds of what a health check can be told.
-pub(super) const MAX_CHECK_MS: u64 = 3_600_000;
-pub(super) const MAX_CHECK_COUNT: u64 = 1_000;
 
 /// The whole file.
 pub(crate) struct RawFile {
@@ -122,12 +104,9 @@ pub(crate) struct RawGroup {
     pub(crate) preempt_delay_ms: Option<At<u64>>,
     pub(crate) drain_ms: Option<At<u64>>,
     pub(crate) promote: Option<At<String>>,
+    pub(crate) units: Option<At<Vec<Element>>>,
     pub(crate) checks: Vec<RawCheck>,
-}
-
-/// One `[[group.check]]`: this version validates it and cannot run it.
-pub(crate) struct RawCheck {
-    pub(crate) line: usize,
+    pub(crate) hooks: Option<RawHooks>,
 }
 
 /// Walks the document. Every error goes to `report`.
@@ -260,7 +239,9 @@ fn group(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawGrou
         preempt_delay_ms: table.number("preempt_delay_ms", 0..=MAX_PREEMPT_DELAY_MS, " ms", report),
         drain_ms: table.number("drain_ms", 0..=MAX_DRAIN_MS, " ms", report),
         promote: table.string("promote", "write \"peer\", \"witness\" or \"both\"", report),
-        checks: checks.into_iter().map(|(line, entries)| check(line, entries, report)).collect(),
+        units: table.strings("units", "write names of units in a list, for example [\"postgresql.service\"]", report),
+        checks: checks.into_iter().map(|(line, entries)| raw_service::check(line, entries, report)).collect(),
+        hooks: child(&table, "hooks", &HOOKS, report).map(|table| raw_service::hooks(&table, report)),
     }
 }
 
@@ -295,41 +276,4 @@ fn interface_name(node: &At<String>, value: &Spanned<DeValue<'_>>) -> Result<At<
         DeValue::String(name) => Ok(At { line: node.line, value: name.to_string() }),
         other => Err(format!("is {}", described(other))),
     }
-}
-
-/// The kinds of check with the keys each needs.
-const CHECK_KINDS: [(&str, &[&str]); 5] =
-    [("tcp", &["port"]), ("http", &["port"]), ("process", &["process"]), ("unit", &["unit"]), ("exec", &["command"])];
-
-fn check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawCheck {
-    let table = Table::open(&CHECK, &EVERYWHERE, line, entries, report);
-    let kinds = "write \"tcp\", \"http\", \"process\", \"unit\" or \"exec\"";
-    table.require("kind", kinds, report);
-    if let Some(kind) = table.string("kind", kinds, report) {
-        match CHECK_KINDS.iter().find(|(name, _)| *name == kind.value) {
-            None => {
-                let wrong = format!("\"{}\" is no kind of check", kind.value);
-                report.add(kind.line, "group.check.kind", wrong, kinds);
-            }
-            Some((name, needed)) => {
-                let right = format!("a check of kind \"{name}\" needs it");
-                needed.iter().for_each(|key| table.require(key, &right, report));
-            }
-        }
-    }
-    for key in ["interval_ms", "timeout_ms"] {
-        let _reported = table.number(key, 1..=MAX_CHECK_MS, " ms", report);
-    }
-    for key in ["fall", "rise"] {
-        let _reported = table.number(key, 1..=MAX_CHECK_COUNT, "", report);
-    }
-    let _reported = table.number("port", 1..=65_535, "", report);
-    let _reported = table.number("status", 100..=599, "", report);
-    for key in ["address", "path", "process", "unit"] {
-        let _reported = table.string(key, "write it in quotes", report);
-    }
-    if table.get("command", report).is_some_and(|(_, value)| !value.get_ref().is_str()) {
-        let _reported = table.strings("command", "write program and arguments in a list of strings", report);
-    }
-    RawCheck { line }
 }

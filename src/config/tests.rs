@@ -9,6 +9,7 @@ mod identity;
 mod keys;
 mod random;
 mod right;
+mod service;
 mod witness;
 
 /// The smallest configuration that is right.

@@ -9,7 +9,7 @@ use super::error::{Report, nearest};
 use super::raw::{RawFile, RawNode, RawTiming};
 use super::timing::{Profile, Timing};
 use super::walk::{At, Element};
-use super::{ClusterFile, Node, groups, witness};
+use super::{ClusterFile, Node, groups, programs, witness};
 use crate::types::NodeId;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -52,6 +52,7 @@ pub(crate) fn judge(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> Clus
         nodes,
         witness,
         groups,
+        programs: programs::named(raw.groups.as_deref()),
     }
 }
 

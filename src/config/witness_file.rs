@@ -5,7 +5,8 @@
 
 use super::cluster::{text_of, walked};
 use super::error::{ConfigError, ConfigErrors, Report};
-use super::raw::{MAX_CHECK_COUNT, MAX_CHECK_MS, list_of_tables, tables};
+use super::raw::{list_of_tables, tables};
+use super::raw_service::{MAX_CHECK_COUNT, MAX_CHECK_MS};
 use super::timing::DRIFT_PPM;
 use super::walk::{At, Schema, Table};
 use super::{KeyFileError, digest, valid};

@@ -56,9 +56,9 @@ fn group_setups(config: &Config) -> Vec<GroupSetup> {
         preempt_delay: group.preempt_delay,
         drain: group.drain,
         promote: group.promote,
-        health: 0,
-        before_open: None,
-        before_close: None,
+        health: if group.service.can_veto() { u8::MAX } else { 0 },
+        before_open: group.service.before_open(),
+        before_close: group.service.before_close(),
         addresses_digest: digest::addresses(group),
         policy_digest: digest::policy(config, group),
     });

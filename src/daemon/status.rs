@@ -182,7 +182,7 @@ fn differences(config: &Config, names: &Names, report: &Report, peer: &PeerRepor
         }
         if group.policy_differs {
             found.push(format!(
-                "group {group_name}: prefer, preempt, preempt_delay_ms, drain_ms or promote differ from {name}"
+                "group {group_name}: prefer, preempt, preempt_delay_ms, drain_ms, promote, checks, hooks or units differ from {name}"
             ));
         }
         if group.unknown_to_peer {

@@ -6,6 +6,8 @@
 //!   when it is written as TOML and read again.
 //! - Reading takes memory in proportion to the text.
 
+mod service;
+
 use super::Verdict;
 use super::allocator::measured;
 use crate::config::{ClusterFile, ConfigError, ConfigErrors, MAX_ERRORS, Promote, digest};
@@ -93,6 +95,7 @@ fn check_bounds(file: &ClusterFile) {
         assert!(file.nodes.iter().any(|node| node.id == group.prefer));
         assert!(file.witness.is_some() || group.promote == Promote::Peer, "{:?} by nobody", group.promote);
         assert!(group.preempt_delay <= Duration::from_secs(3600) && group.drain <= Duration::from_secs(60));
+        service::check_bounds(group);
         assert_eq!(group.interfaces.len(), 2, "an interface on each node");
         for name in &group.interfaces {
             assert!((1..=15).contains(&name.len()) && name != "lo", "{name:?}");
@@ -126,7 +129,8 @@ fn check_written(file: &ClusterFile) {
         Ok(again) => again,
         Err(errors) => panic!("what was accepted is refused when written: {errors}\n{}", written(file)),
     };
-    let unplaced = |file: &ClusterFile| ClusterFile { key_file_line: 0, nodes_line: 0, ..file.clone() };
+    let unplaced =
+        |file: &ClusterFile| ClusterFile { key_file_line: 0, nodes_line: 0, programs: Vec::new(), ..file.clone() };
     assert_eq!(unplaced(&again), unplaced(file));
     for (node, number) in file.nodes.iter().zip(0..) {
         assert_eq!(file.identify(Some(&node.name), &[]).ok(), Some(node.id));
@@ -174,6 +178,7 @@ fn written(file: &ClusterFile) -> String {
         add(format_args!("preempt_delay_ms = {}", group.preempt_delay.as_millis()));
         add(format_args!("drain_ms = {}", group.drain.as_millis()));
         add(format_args!("promote = \"{}\"", group.promote.name()));
+        add(format_args!("{}", service::written(group)));
     }
     text
 }
@@ -237,6 +242,27 @@ drift_ppm = 50_000
 promote = "both"
 "#;
 
+const SERVICE: &str = r#"units = ["a@1.service"]
+[[group.check]]
+kind = "http"
+port = 80
+path = "/health"
+status = "200-204"
+body = "well"
+weight = 7
+[[group.check]]
+kind = "process"
+process = "nginx"
+[[group.check]]
+kind = "exec"
+command = ["/bin/test", "-e", "/x y"]
+user = "www-data"
+[group.hooks]
+before_open = [["/sbin/one", "x"], ["/sbin/two"]]
+on_failure = "proceed"
+timeout_ms = 500
+"#;
+
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let with = |old: &str, new: &str| {
         assert!(SMALLEST.contains(old), "{old:?} is not in the smallest configuration");
@@ -250,6 +276,7 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("even-witnesses", with("[[group]]", "[witness]\naddresses = [\"10.0.9.9\", \"10.0.0.2\"]\n[[group]]")),
         ("check", format!("{SMALLEST}[[group.check]]\nkind = \"tcp\"\nport = 80\ninterval_ms = 5\nfall = 0\n")),
         ("check-by-command", format!("{SMALLEST}[[group.check]]\nkind = \"exec\"\ncommand = [\"/bin/true\", 5]\n")),
+        ("service", format!("{SMALLEST}{SERVICE}")),
         ("unknown-key", with("name = \"web\"", "nmae = \"web\"")),
         ("times-that-do-not-fit", with("[[group]]", "[timing]\nprofile = \"wan\"\npulse_ms = 900\n[[group]]")),
         ("address-used-twice", with("10.0.0.100", "10.0.0.2")),

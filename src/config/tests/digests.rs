@@ -39,6 +39,13 @@ fn each_digest_covers_its_part_and_no_other() {
     for key in ["prefer = \"beta\"", "preempt = true", "preempt_delay_ms = 1", "drain_ms = 1"] {
         assert_eq!(differs(&good_with("addresses", &format!("{key}\naddresses"))), policy, "{key}");
     }
+    for lines in [
+        "units = [\"a.service\"]",
+        "[[group.check]]\nkind = \"tcp\"\nport = 80",
+        "[group.hooks]\non_fault = [[\"/bin/true\"]]",
+    ] {
+        assert_eq!(differs(&format!("{GOOD}{lines}\n")), policy, "{lines}");
+    }
     assert_eq!(differs(&good_with("[[group]]", "[timing]\ndrift_ppm = 501\n[[group]]")), nodes);
     let voted = |lines: &str| good_with("[[group]]", &format!("[witness]\naddress = \"10.0.9.9\"{lines}\n[[group]]"));
     assert_eq!(differs(&voted("")), nodes, "who votes");

@@ -246,25 +246,6 @@ fn counts_are_bounded() {
 }
 
 #[test]
-fn what_this_version_cannot_run_is_never_ignored() {
-    let check = format!("{GOOD}[[group.check]]\nkind = \"tcp\"\nport = 80\ninterval_ms = 100\nfall = 2\n");
-    let errors = errors_of(&check);
-    assert_eq!(errors.len(), 1, "{errors:#?}");
-    assert!(errors[0].starts_with("16 group.check: this version cannot run health checks yet; "));
-    let wrong =
-        format!("{GOOD}[[group.check]]\nkind = \"tcp\"\nprot = 80\nrise = 0\n[[group.check]]\nkind = \"x\"\n");
-    let errors = errors_of(&wrong);
-    for expected in [
-        "16 group.check.port: missing in this [[group.check]]; a check of kind \"tcp\" needs it",
-        "18 group.check.prot: unknown key; did you mean \"port\"?",
-        "19 group.check.rise: 0 is out of range; write a whole number from 1 to 1000, without quotes",
-        "21 group.check.kind: \"x\" is no kind of check; write \"tcp\", \"http\", \"process\", \"unit\" or \"exec\"",
-    ] {
-        assert!(errors.iter().any(|error| error == expected), "{expected:?} is not in {errors:#?}");
-    }
-}
-
-#[test]
 fn all_errors_are_shown_at_once_in_the_order_of_the_file() {
     let text = GOOD
         .replace("cluster = \"web\"", "clutser = \"web\"")

@@ -66,14 +66,32 @@ fn the_example_that_is_shipped_is_right() {
     assert_eq!(written.timing, cluster.timing);
     let voted = text
         .replace("# [witness]", "[witness]")
-        .replace("# address =", "address =")
-        .replace("# port", "port")
+        .replacen("# address =", "address =", 1)
+        .replacen("# port", "port", 1)
         .replace("# strict", "strict")
         .replace("lease_ms = 250", "");
     let voted = ClusterFile::parse(&voted, &path).expect("the commented witness is right");
     let Some(Witness { addresses, port: 7811, strict: true }) = &voted.witness else { panic!("{:?}", voted.witness) };
     assert_eq!(addresses.len(), 1);
     assert_eq!(voted.timing, Timing::with_witness(Profile::Lan));
+}
+
+#[test]
+fn the_checks_and_hooks_of_the_shipped_example_are_right() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/vipair.toml");
+    let text = std::fs::read_to_string(&path).expect("it can be read");
+    let at = text.find("# units").expect("it shows units");
+    let is_commented = |line: &str| {
+        let content = line.strip_prefix("# ").unwrap_or_default();
+        content.starts_with('[') || content.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
+    };
+    let shown: Vec<&str> =
+        text[at..].lines().map(|line| if is_commented(line) { &line[2..] } else { line }).collect();
+    let cluster = ClusterFile::parse(&format!("{}{}", &text[..at], shown.join("\n")), &path);
+    let service = &cluster.expect("what is commented out is right").groups[0].service;
+    assert_eq!((service.units.len(), service.checks.len()), (1, 4));
+    assert_eq!((&service.hooks.timeout, service.hooks.on_failure), (&Duration::from_secs(10), OnFailure::Refuse));
+    assert!(service.before_open().is_some() && service.before_close().is_some());
 }
 
 #[test]

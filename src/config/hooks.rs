@@ -1,0 +1,71 @@
+//! From hooks and units as written to hooks and units that hold.
+//!
+//! Owns: every rule about `[group.hooks]` and `units`. Never does: look at files or units. On failure each broken rule
+//! is one error in the report and the walk goes on.
+
+use super::checks::{command, unit};
+use super::error::Report;
+use super::raw_service::{RawCommands, RawHooks};
+use super::service::{Command, DEFAULT_HOOK_MS, Hooks, OnFailure};
+use super::valid::one_of;
+use super::walk::{At, Element};
+use std::time::Duration;
+
+/// Commands of one hook, and units of one group.
+pub const MAX_COMMANDS: usize = 16;
+
+/// Judges `[group.hooks]`, if it is there.
+pub(super) fn judge(raw: Option<&RawHooks>, report: &mut Report<'_>) -> Hooks {
+    let Some(raw) = raw else { return Hooks::default() };
+    let [before_open, after_open, before_close, after_close, on_fault] =
+        [0, 1, 2, 3, 4].map(|at: usize| commands(raw.commands[at].0, &raw.commands[at].1, report));
+    Hooks {
+        before_open,
+        after_open,
+        before_close,
+        after_close,
+        on_fault,
+        timeout: Duration::from_millis(raw.timeout_ms.as_ref().map_or(DEFAULT_HOOK_MS, |at| at.value)),
+        on_failure: on_failure(raw.on_failure.as_ref(), report),
+    }
+}
+
+fn commands(name: &str, raw: &RawCommands, report: &mut Report<'_>) -> Vec<Command> {
+    let Some(At { line, value }) = raw else { return Vec::new() };
+    let key = format!("group.hooks.{name}");
+    too_many(&key, *line, value.len(), report);
+    let written = value.iter().filter_map(|at| Some(At { line: at.line, value: at.value.clone()? }));
+    written.filter_map(|at| command(&key, &at, report)).collect()
+}
+
+fn on_failure(raw: Option<&At<String>>, report: &mut Report<'_>) -> OnFailure {
+    let Some(At { line, value }) = raw else { return OnFailure::default() };
+    let names = OnFailure::ALL.map(OnFailure::name);
+    OnFailure::ALL.into_iter().find(|candidate| candidate.name() == value).unwrap_or_else(|| {
+        let wrong = format!("\"{value}\" is nothing that can be done");
+        report.add(*line, "group.hooks.on_failure", wrong, one_of(value, &names));
+        OnFailure::default()
+    })
+}
+
+/// Judges `units` of a group, if it is there.
+pub(super) fn units(raw: Option<&At<Vec<Element>>>, report: &mut Report<'_>) -> Vec<String> {
+    let Some(At { line, value }) = raw else { return Vec::new() };
+    too_many("group.units", *line, value.len(), report);
+    let named = value.iter().filter_map(|at| Some(At { line: at.line, value: at.value.clone()? }));
+    let mut found: Vec<String> = Vec::new();
+    for at in named {
+        let name = unit("group.units", &at, report);
+        if found.contains(&name) {
+            report.add(at.line, "group.units", format!("\"{name}\" is there twice"), "write every unit once");
+        }
+        found.push(name);
+    }
+    found
+}
+
+fn too_many(key: &str, line: usize, count: usize, report: &mut Report<'_>) {
+    if count > MAX_COMMANDS {
+        report.add(line, key, format!("has {count} entries"), format!("write at most {MAX_COMMANDS}"));
+    }
+}

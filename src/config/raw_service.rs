@@ -1,0 +1,171 @@
+//! `[[group.check]]` and `[group.hooks]` as they are written: known keys of the right type. Nothing is judged yet.
+//!
+//! Owns: which keys exist. Never does: compare values. On failure the report has the error and the field is `None`.
+
+use super::error::Report;
+use super::raw::EVERYWHERE;
+use super::walk::{At, Element, Schema, Table};
+use toml::de::{DeTable, DeValue};
+
+pub(super) const CHECK: Schema = Schema {
+    header: "[[group.check]]",
+    path: "group.check",
+    keys: &[
+        "kind",
+        "interval_ms",
+        "timeout_ms",
+        "fall",
+        "rise",
+        "weight",
+        "address",
+        "port",
+        "path",
+        "status",
+        "body",
+        "host",
+        "process",
+        "pidfile",
+        "unit",
+        "command",
+        "user",
+    ],
+};
+pub(super) const HOOKS: Schema = Schema {
+    header: "[group.hooks]",
+    path: "group.hooks",
+    keys: &["before_open", "after_open", "before_close", "after_close", "on_fault", "timeout_ms", "on_failure"],
+};
+
+/// Bounds of what a check can be told.
+pub(super) const MAX_CHECK_MS: u64 = 3_600_000;
+pub(super) const MIN_CHECK_MS: u64 = 10;
+pub(super) const MAX_CHECK_COUNT: u64 = 1_000;
+/// Longest time a hook can be given.
+const MAX_HOOK_MS: u64 = 3_600_000;
+/// Weights end below the veto.
+const MAX_WEIGHT: u64 = 254;
+
+/// One `[[group.check]]`.
+pub(crate) struct RawCheck {
+    pub(crate) line: usize,
+    pub(crate) kind: Option<At<String>>,
+    pub(crate) interval_ms: Option<At<u64>>,
+    pub(crate) timeout_ms: Option<At<u64>>,
+    pub(crate) fall: Option<At<u64>>,
+    pub(crate) rise: Option<At<u64>>,
+    pub(crate) weight: Option<At<u64>>,
+    pub(crate) port: Option<At<u64>>,
+    pub(crate) status: Option<RawStatus>,
+    pub(crate) command: Option<At<Vec<Element>>>,
+    pub(crate) address: Option<At<String>>,
+    pub(crate) path: Option<At<String>>,
+    pub(crate) body: Option<At<String>>,
+    pub(crate) host: Option<At<String>>,
+    pub(crate) process: Option<At<String>>,
+    pub(crate) pidfile: Option<At<String>>,
+    pub(crate) unit: Option<At<String>>,
+    pub(crate) user: Option<At<String>>,
+    /// Keys that are written, with their lines: which of them belong here depends on the kind.
+    pub(crate) written: Vec<At<&'static str>>,
+}
+
+/// `status` of a check.
+pub(crate) enum RawStatus {
+    /// A single one.
+    One(At<u64>),
+    /// `"200-399"`.
+    Range(At<String>),
+}
+
+/// A list of commands; what is `None` has been reported.
+pub(crate) type RawCommands = Option<At<Vec<At<Option<Vec<Element>>>>>>;
+
+/// `[group.hooks]`.
+pub(crate) struct RawHooks {
+    /// Each hook with its name.
+    pub(crate) commands: [(&'static str, RawCommands); 5],
+    pub(crate) timeout_ms: Option<At<u64>>,
+    pub(crate) on_failure: Option<At<String>>,
+}
+
+pub(super) fn check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawCheck {
+    let table = Table::open(&CHECK, &EVERYWHERE, line, entries, report);
+    table.require("kind", super::checks::KINDS, report);
+    let command = "write program and arguments, for example command = [\"/usr/local/bin/is-well\", \"--quick\"]";
+    let written = CHECK.keys.iter().filter_map(|key| Some(At { line: table.get(key, report)?.0, value: *key }));
+    let written = written.collect();
+    let mut string = |key| table.string(key, "write it in quotes", report);
+    let kind = string("kind");
+    let [address, path, body, host] = ["address", "path", "body", "host"].map(&mut string);
+    let [process, pidfile, unit, user] = ["process", "pidfile", "unit", "user"].map(&mut string);
+    RawCheck {
+        line,
+        kind,
+        interval_ms: table.number("interval_ms", MIN_CHECK_MS..=MAX_CHECK_MS, " ms", report),
+        timeout_ms: table.number("timeout_ms", MIN_CHECK_MS..=MAX_CHECK_MS, " ms", report),
+        fall: table.number("fall", 1..=MAX_CHECK_COUNT, "", report),
+        rise: table.number("rise", 1..=MAX_CHECK_COUNT, "", report),
+        weight: table.number("weight", 1..=MAX_WEIGHT, " (without the key it vetoes)", report),
+        port: table.number("port", 1..=65_535, "", report),
+        status: status(&table, report),
+        command: table.strings("command", command, report),
+        address,
+        path,
+        body,
+        host,
+        process,
+        pidfile,
+        unit,
+        user,
+        written,
+    }
+}
+
+fn status(table: &Table<'_>, report: &mut Report<'_>) -> Option<RawStatus> {
+    match table.get("status", report)?.1.get_ref() {
+        DeValue::Integer(_) => table.number("status", 100..=599, "", report).map(RawStatus::One),
+        _ => {
+            let right = "write a number, or a range in quotes: status = \"200-299\"";
+            table.string("status", right, report).map(RawStatus::Range)
+        }
+    }
+}
+
+pub(super) fn hooks(table: &Table<'_>, report: &mut Report<'_>) -> RawHooks {
+    let names = ["before_open", "after_open", "before_close", "after_close", "on_fault"];
+    RawHooks {
+        commands: names.map(|name| (name, commands(table, name, report))),
+        timeout_ms: table.number("timeout_ms", MIN_CHECK_MS..=MAX_HOOK_MS, " ms", report),
+        on_failure: table.string("on_failure", "write \"refuse\" or \"proceed\"", report),
+    }
+}
+
+/// A list of lists of strings.
+fn commands(table: &Table<'_>, key: &str, report: &mut Report<'_>) -> RawCommands {
+    let (line, value) = table.get(key, report)?;
+    let right = "write a list of commands, each a list: [[\"/usr/local/sbin/promote\", \"--now\"]]";
+    let DeValue::Array(list) = value.get_ref() else {
+        table.wrong_type(key, line, value.get_ref(), right, report);
+        return None;
+    };
+    let mut commands = Vec::new();
+    for command in list.iter() {
+        let line = report.line_of(command.span().start);
+        let DeValue::Array(words) = command.get_ref() else {
+            table.wrong_type(key, line, command.get_ref(), right, report);
+            commands.push(At { line, value: None });
+            continue;
+        };
+        let mut elements = Vec::new();
+        for word in words.iter() {
+            let line = report.line_of(word.span().start);
+            let value = word.get_ref().as_str().map(str::to_owned);
+            if value.is_none() {
+                table.wrong_type(key, line, word.get_ref(), right, report);
+            }
+            elements.push(At { line, value });
+        }
+        commands.push(At { line, value: Some(elements) });
+    }
+    Some(At { line, value: commands })
+}
