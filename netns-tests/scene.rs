@@ -9,6 +9,7 @@ mod verdict;
 mod witness;
 
 use crate::lab::agent::Agent;
+use crate::lab::home::Home;
 use crate::lab::netns::tool;
 use crate::lab::service::{Service, wait_for_addresses};
 use crate::lab::witness::Witness;
@@ -21,7 +22,8 @@ use crate::probe::web::Web;
 pub use setup::Setup;
 use setup::addresses_of;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 use vipair::types::MonoTime;
 
@@ -44,6 +46,7 @@ pub struct Scene {
     agents: [Agent; 2],
     witnesses: Vec<Witness>,
     services: [Option<Service>; 2],
+    homes: Vec<Rc<Home>>,
     apart: Vec<Apart>,
     /// Agents that were ended in the midst of whatever they did.
     kills: Vec<(Server, MonoTime)>,
@@ -73,6 +76,7 @@ impl Scene {
         let key = lab.dir().join("cluster.key");
         tool(&program.to_string_lossy(), &["keygen", &key.to_string_lossy()], "");
         assert!(key.is_file(), "vipair keygen made no key");
+        let homes: Vec<Rc<Home>> = setup.example.map(|name| installed(&lab, name, &key)).unwrap_or_default();
         let addresses: Vec<IpAddr> = setup.config.groups().iter().flat_map(addresses_of).collect();
         let pace = Duration::from_millis(1);
         let numbered = setup.witnesses.iter().zip(1_u8..);
@@ -83,8 +87,12 @@ impl Scene {
             began: clock::now(),
             capture: Some(Capture::start(&lab, &addresses)),
             askers: setup.asked.iter().map(|a| Asker::start(&lab, *a, pace)).collect(),
-            agents: Server::BOTH.map(|server| Agent::new(&lab, server, &config)),
+            agents: Server::BOTH.map(|server| match homes.get(index(server)) {
+                Some(home) => Agent::on(&lab, server, home),
+                None => Agent::new(&lab, server, &config),
+            }),
             services: [None, None],
+            homes,
             apart: Vec::new(),
             pulse: Duration::from_millis(setup.config.pulse_ms()),
             epochs: Vec::new(),
@@ -157,6 +165,11 @@ impl Scene {
         Web::start(&self.lab, &addresses, per_second)
     }
 
+    /// The files of a server, in a scene of a worked example.
+    pub fn home(&self, server: Server) -> &Rc<Home> {
+        self.homes.get(index(server)).expect("a scene of a worked example")
+    }
+
     /// The agent of a server.
     pub fn agent(&self, server: Server) -> &Agent {
         &self.agents[index(server)]
@@ -186,6 +199,9 @@ impl Scene {
     /// Power is back: interfaces, then the agent, then the service if there was one.
     pub fn power_on(&mut self, server: Server) -> MonoTime {
         let at = self.lab.power_on(server);
+        if let Some(home) = self.homes.get(index(server)) {
+            home.boot();
+        }
         self.start_agent(server);
         at
     }
@@ -315,6 +331,17 @@ impl Scene {
         self.lab.keep_standing();
         dir
     }
+}
+
+/// Both servers get files of their own, a worked example among them, and the key.
+fn installed(lab: &Lab, example: &str, key: &Path) -> Vec<Rc<Home>> {
+    let install = |server| {
+        let home = Home::new(lab, server);
+        home.install(example);
+        tool("cp", &["-p", &key.to_string_lossy(), &home.path("/etc/vipair/").to_string_lossy()], "");
+        Rc::new(home)
+    };
+    Server::BOTH.map(install).to_vec()
 }
 
 fn index(server: Server) -> usize {

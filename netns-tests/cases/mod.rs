@@ -14,6 +14,7 @@ mod operator;
 mod partition;
 mod planned;
 mod reload;
+mod services;
 mod start;
 mod state;
 mod systemd;

@@ -3,6 +3,7 @@
 //! Owns: the agent's process, its state directory, its socket and its log. Never does: reaching into the agent by
 //! any way that an operator does not have. A command that fails panics with its output and the agent's log.
 
+use super::home::Home;
 use super::netns::try_tool;
 use super::process::{Process, tail};
 use super::wiring::Server;
@@ -11,6 +12,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::rc::Rc;
 use std::time::Duration;
 use vipair::types::MonoTime;
 
@@ -32,6 +34,7 @@ pub struct Agent {
     dir: PathBuf,
     outlive: bool,
     state: StateDir,
+    home: Option<Rc<Home>>,
 }
 
 /// The program under test: given by cargo to tests, beside the examples otherwise, or `VIPAIR_BIN`.
@@ -62,7 +65,16 @@ impl Agent {
             dir,
             outlive: lab.is_kept(),
             state: StateDir::Plain,
+            home: None,
         }
+    }
+
+    /// An agent on a server with files of its own, that does not run yet. Its configuration is where the program looks
+    /// for it.
+    pub fn on(lab: &Lab, server: Server, home: &Rc<Home>) -> Agent {
+        let mut agent = Agent::new(lab, server, Path::new("/etc/vipair/vipair.toml"));
+        agent.home = Some(home.clone());
+        agent
     }
 
     /// Changes what the state directory will be at the next start.
@@ -105,6 +117,9 @@ impl Agent {
                 .arg(self.state_dir())
                 .args(&run),
         };
+        if let Some(home) = &self.home {
+            home.enter(&mut command);
+        }
         command.env("RUST_BACKTRACE", "1");
         self.process = Some(Process::start(lab.server(self.server), command, &self.log(), self.outlive));
     }

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config_text;
 pub mod confine;
 pub mod faults;
+pub mod home;
 pub mod machine;
 pub mod netns;
 pub mod process;

@@ -160,16 +160,21 @@ fn remove_named(name: &str) {
 
 /// Ends `inside` and removes the namespace. Failing to is printed, never a panic: it runs while unwinding.
 fn remove(name: &str, inside: &[Pid]) {
-    for pid in inside {
+    end(inside);
+    if let Err(cause) = try_tool("ip", &["netns", "del", name], "") {
+        eprintln!("{cause}");
+    }
+}
+
+/// SIGKILL to these processes; returns when they are gone, or after two seconds.
+pub fn end(processes: &[Pid]) {
+    for pid in processes {
         // Gone already is as good as ended.
         let _ = kill(*pid, Signal::SIGKILL);
     }
     let limit = Instant::now() + Duration::from_secs(2);
-    while inside.iter().any(|pid| kill(*pid, None).is_ok() && !is_zombie(*pid)) && Instant::now() < limit {
+    while processes.iter().any(|pid| kill(*pid, None).is_ok() && !is_zombie(*pid)) && Instant::now() < limit {
         std::thread::sleep(Duration::from_millis(1));
-    }
-    if let Err(cause) = try_tool("ip", &["netns", "del", name], "") {
-        eprintln!("{cause}");
     }
 }
 
@@ -180,12 +185,18 @@ fn is_zombie(pid: Pid) -> bool {
 
 /// All processes whose network namespace has this inode, this process excepted.
 fn processes_of(inode: u64) -> Vec<Pid> {
+    let is_inside =
+        |pid: &Pid| inode != 0 && std::fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|m| m.ino() == inode);
+    every_process().into_iter().filter(is_inside).collect()
+}
+
+/// Every process of the machine, this one excepted.
+pub fn every_process() -> Vec<Pid> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     entries
         .flatten()
         .filter_map(|e| e.file_name().to_str().and_then(|n| n.parse::<i32>().ok()))
         .filter(|pid| u32::try_from(*pid) != Ok(std::process::id()))
-        .filter(|pid| inode != 0 && std::fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|m| m.ino() == inode))
         .map(Pid::from_raw)
         .collect()
 }

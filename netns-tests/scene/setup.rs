@@ -5,6 +5,7 @@ use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::witness::Witness;
 use crate::lab::{Plan, Port};
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 /// What stands at the beginning.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Setup {
     pub watched: String,
     /// Whether both servers are asked for every address at their own ports, every millisecond.
     pub knock: bool,
+    /// A directory of docs/examples: both servers have files of their own, and these among them.
+    pub example: Option<&'static str>,
 }
 
 impl Setup {
@@ -47,7 +50,31 @@ impl Setup {
             witnesses: Vec::new(),
             watched: String::new(),
             knock: false,
+            example: None,
         }
+    }
+
+    /// The worked example `docs/examples/NAME`, with its own configuration.
+    pub fn example(name: &'static str) -> Setup {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("docs/examples")
+            .join(name)
+            .join("both/etc/vipair/vipair.toml");
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("read {}: {e}", file.display()));
+        let table: toml::Table = text.parse().unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let words = |value: &toml::Value| -> Vec<String> {
+            let list = value.as_array().into_iter().flatten();
+            list.filter_map(|word| word.as_str().map(str::to_owned)).collect()
+        };
+        let mut config = ConfigText::pair("lan");
+        for group in table["group"].as_array().into_iter().flatten() {
+            let addresses = words(&group["addresses"]);
+            let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+            config = config.group(GroupText::new(group["name"].as_str().expect("a name"), &addresses));
+        }
+        let mut setup = Setup::with(config);
+        setup.example = Some(name);
+        setup
     }
 
     /// Like [`Setup::of`], with a witness on a network of its own. Both servers are asked at their own ports.
