@@ -56,6 +56,10 @@ mutants! {
     /// The winner of a conflict does not announce again: clients of the loser stay wrong (L4).
     WinnerSilent,
 
+    // Health.
+    /// How the service does on either node decides nothing: the group stays where it fails (HP-8).
+    HealthIgnored,
+
     // Epochs and the disk.
     /// A reservation counts before it is durable: after a crash the epoch is used again (S2).
     ReserveBeforeDisk,

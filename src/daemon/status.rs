@@ -66,7 +66,14 @@ fn group_status(config: &Config, names: &Names, report: &Report, at: usize, grou
 fn why(names: &Names, report: &Report, group: &GroupReport, peer: Option<NodeId>) -> String {
     let name = peer.map_or("the peer", |peer| names.node(peer));
     if group.reason != Reason::None {
-        return words::reason(group.reason).to_owned();
+        let why = words::reason(group.reason);
+        return match group.peer {
+            // Nothing moves, and both sides say why.
+            Some((_, theirs)) if group.role == Role::Active && theirs != Reason::None => {
+                format!("{why}; no standby: {name} is not ready: {}", words::reason(theirs))
+            }
+            _ => why.to_owned(),
+        };
     }
     if group.draining {
         return format!("handed over; connections from before are still carried while {name} answers");

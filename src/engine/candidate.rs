@@ -27,7 +27,8 @@ impl Engine {
     /// Preemption: a preferred node that has been ready for long enough asks for the group. So does one that an operator or a
     /// witness's word tells to.
     pub(super) fn note_ready(&mut self, at: usize, now: MonoTime) {
-        let ready = self.reason(at) == Reason::None;
+        // Where the service does worse than on the active, nothing is asked for.
+        let ready = self.reason(at) == Reason::None && !self.is_outdone(at);
         let asked = self.is_asked_to_take(at) || self.is_fault_to_be_moved(at, now);
         let (prefer, preempt, delay) = {
             let setup = &self.setup.groups[at];

@@ -54,6 +54,7 @@ impl Engine {
             last,
             proof,
             dirty,
+            stirred,
             group_deadline,
             persist_version,
             persist_wanted,
@@ -78,6 +79,7 @@ impl Engine {
         words.age(now, *resumed, horizon.silence);
         words.age(now, *last, timing.pulse * 2);
         words.flags(&[*dirty, *persist_wanted, *store_failing, *stopped]);
+        words.list(stirred, |words, at| words.size(*at));
         words.ahead(now, *group_deadline);
         words.option(stopping.as_ref(), |words, until| words.ahead(now, *until));
         words.list(former, |words, state| state.tell(words));

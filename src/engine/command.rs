@@ -49,13 +49,16 @@ impl Engine {
 
     fn begin_switch(&mut self, id: u64, at: usize, now: MonoTime) -> Option<Outcome> {
         let open = self.groups[at].is_open();
-        if let Some(refusal) = self.refusal(at, open, now) {
+        if let Some(refusal) = self.refusal(at, open.then_some(Kind::Give), now) {
             return Some(refusal);
         }
         if !open {
             let reason = self.reason(at);
             if reason != Reason::None {
                 return Some(Outcome::NotReady(reason));
+            }
+            if self.is_outdone(at) {
+                return Some(Outcome::NotReady(Reason::Unhealthy));
             }
         }
         self.begin(id, if open { Kind::Give } else { Kind::Take }, at, now)
@@ -66,7 +69,7 @@ impl Engine {
             return Some(Outcome::AlreadySo);
         }
         if self.groups[at].is_open() {
-            if let Some(refusal) = self.refusal(at, true, now) {
+            if let Some(refusal) = self.refusal(at, Some(Kind::Pause), now) {
                 return Some(refusal);
             }
             return self.begin(id, Kind::Pause, at, now);
@@ -84,8 +87,8 @@ impl Engine {
         Outcome::Done
     }
 
-    /// Why a handover cannot begin, if it cannot.
-    fn refusal(&self, at: usize, giving: bool, now: MonoTime) -> Option<Outcome> {
+    /// Why a handover cannot begin, if it cannot. `giving`: why it is given away, if it is.
+    fn refusal(&self, at: usize, giving: Option<Kind>, now: MonoTime) -> Option<Outcome> {
         let busy = self.stopping.is_some() || self.pending.iter().any(|pending| pending.group == at);
         if busy || self.pending.len() >= PENDING {
             return Some(Outcome::Busy);
@@ -95,15 +98,12 @@ impl Engine {
         if heard.is_empty() {
             return Some(Outcome::NoPeer);
         }
-        let reasons = heard.iter().filter_map(|&peer| self.peers[peer].row(group_id(at))).map(|row| row.reason);
-        let mut blocked = None;
-        for reason in reasons {
-            if reason == Reason::None {
-                return None;
-            }
-            blocked = Some(Outcome::PeerNotReady(reason));
+        let kind = giving?;
+        let mut blocked = Some(Outcome::NoPeer);
+        for row in heard.iter().filter_map(|&peer| self.peers[peer].row(group_id(at))) {
+            blocked = Some(self.why_not(row, at, kind == Kind::Pause)?);
         }
-        if giving { blocked.or(Some(Outcome::NoPeer)) } else { None }
+        blocked
     }
 
     fn begin(&mut self, id: u64, kind: Kind, group: usize, now: MonoTime) -> Option<Outcome> {
@@ -114,6 +114,10 @@ impl Engine {
 
     pub(super) fn is_asked_to_give(&self, at: usize) -> bool {
         self.pending.iter().any(|pending| pending.group == at && matches!(pending.kind, Kind::Give | Kind::Pause))
+    }
+
+    pub(super) fn is_asked_to_pause(&self, at: usize) -> bool {
+        self.pending.iter().any(|pending| pending.group == at && pending.kind == Kind::Pause)
     }
 
     pub(super) fn is_asked_to_take(&self, at: usize) -> bool {
@@ -186,8 +190,9 @@ impl Engine {
 
     fn has_heir(&self, at: usize, now: MonoTime) -> bool {
         self.node_peers().any(|peer| {
-            let ready = self.peers[peer].row(group_id(at)).is_some_and(|row| row.reason == Reason::None);
-            ready && self.presence(peer, now) == Presence::Heard
+            let row = self.peers[peer].row(group_id(at));
+            let able = row.is_some_and(|row| matches!(row.reason, Reason::None | Reason::Unhealthy));
+            able && self.presence(peer, now) == Presence::Heard
         })
     }
 }

@@ -241,7 +241,7 @@ impl Engine {
         } else if !facts.addresses || !group.installed {
             Reason::NoAddresses
         } else if group.is_open() {
-            Reason::None
+            if self.is_unhealthy(at) { Reason::Unhealthy } else { Reason::None }
         } else if group.state_damaged {
             Reason::StateDamaged
         } else if !group.has_reserve() {
@@ -250,6 +250,8 @@ impl Engine {
             Reason::Listening
         } else if self.segments[usize::from(group.interface.0)].isolated {
             Reason::Isolated
+        } else if self.is_unhealthy(at) {
+            Reason::Unhealthy
         } else {
             Reason::None
         }
@@ -258,29 +260,34 @@ impl Engine {
     /// Writes what is now true into the rows; a changed row gets a new version and is sent at once.
     pub(super) fn publish_rows(&mut self) {
         for at in 0..self.groups.len() {
-            let reason = self.reason(at);
-            let mac = self.interfaces[usize::from(self.groups[at].interface.0)].facts.mac;
-            let consent = self.told_consent(at);
-            let group = &mut self.groups[at];
-            let row = Row {
-                epoch: if group.is_open() { group.epoch } else { group.seen },
-                reserve: if group.has_reserve() { group.reserve } else { Epoch::NONE },
-                claim: group.offer.map_or(group.claim, |offer| offer.epoch),
-                consent,
-                mac,
-                role: group.role,
-                reason,
-                wants: group.wants,
-                faulty: false,
-                health: group.service.health,
-                ..group.row
-            };
-            if row != group.row {
-                self.table += 1;
-                group.row = row;
-                group.row_version = self.table;
-                self.note_asked(at, self.table);
-            }
+            self.publish_row(at);
+        }
+    }
+
+    /// The same for one of them.
+    pub(super) fn publish_row(&mut self, at: usize) {
+        let reason = self.reason(at);
+        let mac = self.interfaces[usize::from(self.groups[at].interface.0)].facts.mac;
+        let consent = self.told_consent(at);
+        let group = &mut self.groups[at];
+        let row = Row {
+            epoch: if group.is_open() { group.epoch } else { group.seen },
+            reserve: if group.has_reserve() { group.reserve } else { Epoch::NONE },
+            claim: group.offer.map_or(group.claim, |offer| offer.epoch),
+            consent,
+            mac,
+            role: group.role,
+            reason,
+            wants: group.wants,
+            faulty: false,
+            health: group.service.health,
+            ..group.row
+        };
+        if row != group.row {
+            self.table += 1;
+            group.row = row;
+            group.row_version = self.table;
+            self.note_asked(at, self.table);
         }
     }
 }

@@ -131,6 +131,8 @@ pub struct Engine {
     proof: u64,
     /// Something changed that a group may have to act on.
     dirty: bool,
+    /// Groups that something happened to that concerns no others.
+    stirred: Vec<usize>,
     /// The earliest deadline of any group.
     group_deadline: MonoTime,
     persist_version: u64,
@@ -181,6 +183,7 @@ impl Engine {
             last: now,
             proof: 0,
             dirty: true,
+            stirred: Vec::new(),
             group_deadline: now,
             persist_version: 0,
             persist_wanted: false,
@@ -241,6 +244,9 @@ impl Engine {
     /// When [`Engine::handle`] wants to be called with [`Event::Tick`] if nothing else happens before.
     #[must_use]
     pub fn next_deadline(&self) -> MonoTime {
+        if !self.stirred.is_empty() {
+            return self.last;
+        }
         let waits = self.vote_deadline().min(self.blind_deadline());
         self.next_pulse.min(self.group_deadline).min(self.watch_deadline()).min(waits)
     }
@@ -261,11 +267,14 @@ impl Engine {
         self.note_witnesses(now, out);
         if self.dirty || now >= self.group_deadline || self.is_any_lagging(now) {
             self.dirty = false;
+            self.stirred.clear();
             self.step_groups(now, out);
             self.finish_commands(now, out);
             // Rows change only where groups are stepped; at rest, nothing here looks at every group.
             self.publish_rows();
             self.tally();
+        } else if !self.stirred.is_empty() {
+            self.step_stirred(now, out);
         }
         self.renew_by_votes(now, out);
         let due = now >= self.next_pulse;

@@ -8,6 +8,7 @@ use crate::config::timing::stretch;
 use crate::mutant::Mutant;
 use crate::types::{Epoch, MonoTime};
 use crate::wire::pulse::{Reason, Role, Row};
+use std::cmp::Ordering;
 use std::time::Duration;
 
 /// When announcements are repeated after an opening (design: 0, 0.2, 1.3, 2.4 and 5 s): RFC 4861 7.2.6 wants at
@@ -58,8 +59,10 @@ impl Engine {
             group.reserve = next.unwrap_or(group.reserve);
         }
         let reason = self.reason(at);
-        // Isolation is found out while claiming, so it must not keep us from asking again.
-        let able = matches!(reason, Reason::None | Reason::Isolated) && self.groups[at].role == Role::Standby;
+        // Isolation is found out while claiming, so it must not keep us from asking again. A service that does not answer is
+        // better than a node that does not.
+        let able = matches!(reason, Reason::None | Reason::Isolated | Reason::Unhealthy)
+            && self.groups[at].role == Role::Standby;
         if !able {
             self.withdraw(at);
             return;
@@ -189,8 +192,14 @@ impl Engine {
             return true;
         }
         let setup = &self.setup.groups[at];
-        let candidate = row.reason == Reason::None || row.role == Role::Starting;
-        let better = setup.prefer == self.peers[peer].id && candidate && !self.is_mutant(Mutant::NoRightOfWay);
+        let candidate = matches!(row.reason, Reason::None | Reason::Unhealthy) || row.role == Role::Starting;
+        let preferred = setup.prefer == self.peers[peer].id;
+        let first = match row.health.cmp(&self.health(at)) {
+            Ordering::Less => true,
+            Ordering::Equal => preferred,
+            Ordering::Greater => preferred && self.is_mutant(Mutant::HealthIgnored),
+        };
+        let better = first && candidate && !self.is_mutant(Mutant::NoRightOfWay);
         better && group.free.is_none_or(|free| now < free + self.setup.timing.election)
     }
 

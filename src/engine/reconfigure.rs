@@ -60,6 +60,7 @@ impl Engine {
         self.next_pulse = now;
         self.group_deadline = now;
         self.dirty = true;
+        self.stirred.clear();
     }
 
     /// Takes leave of a group: closed at once, its commands answered, its epochs remembered.

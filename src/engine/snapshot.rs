@@ -66,6 +66,7 @@ impl Engine {
             && self.groups.iter().all(group)
             && self.peers.iter().all(|peer| peer.is_whole(groups, interfaces))
             && self.pending.iter().all(|pending| pending.group < groups)
+            && self.stirred.iter().all(|at| *at < groups)
     }
 }
 

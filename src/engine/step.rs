@@ -7,7 +7,7 @@
 //! | standby | active | every peer consents, has left, or is evidently gone |
 //! | standby | fault | the interface cannot serve |
 //! | standby | paused | the operator says so |
-//! | active | handover | operator, preemption or stop, and a ready peer |
+//! | active | handover | operator, preemption, stop or health, and a ready peer |
 //! | active | standby | a higher epoch, an unheard claimant, a lapsed lease, no majority of votes |
 //! | active | fault | the interface cannot serve |
 //! | handover | standby | the peer accepted: answers end, traffic is carried for the drain time |
@@ -21,7 +21,7 @@ use super::notice::{Cause, Notice};
 use super::{Engine, Presence, group_id};
 use crate::mutant::Mutant;
 use crate::types::{Epoch, MonoTime};
-use crate::wire::pulse::{Reason, Role};
+use crate::wire::pulse::{Reason, Role, Row};
 use std::time::Duration;
 
 /// How long an adopted active waits for its interface to be confirmed before it counts as faulty.
@@ -39,7 +39,7 @@ impl Engine {
         self.note_asking(now);
     }
 
-    fn step(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
+    pub(super) fn step(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
         self.note_seen(at, now);
         self.end_drain(at, now, out);
         // A step may lead to the next (starting → standby → active); the table has no cycle without a wait.
@@ -154,8 +154,8 @@ impl Engine {
         if self.must_yield(at, now, out) {
             return;
         }
-        if let Some(peer) = self.wanted_by(at, now) {
-            self.offer(at, peer, now, out);
+        if let Some((peer, cause)) = self.wanted_by(at, now) {
+            self.offer(at, peer, cause, now, out);
         }
     }
 
@@ -180,7 +180,7 @@ impl Engine {
             self.consent(at, offer.epoch, now);
             return;
         }
-        let ready = row.is_some_and(|row| row.reserve == offer.epoch && row.reason == Reason::None);
+        let ready = row.is_some_and(|row| row.reserve == offer.epoch && self.may_take(at, &row));
         if !heard || !ready || now >= offer.until {
             self.groups[at].offer = None;
             self.set_role(at, Role::Active, Cause::Operator, now, out);
@@ -257,24 +257,12 @@ impl Engine {
         false
     }
 
-    /// The peer that should have the group instead of us, if it is ready for it.
-    fn wanted_by(&mut self, at: usize, now: MonoTime) -> Option<usize> {
-        let id = group_id(at);
-        let give = self.groups[at].paused || self.stopping.is_some() || self.is_asked_to_give(at);
-        self.node_peers().find(|&peer| {
-            let Some(row) = self.peers[peer].row(id) else { return false };
-            let ready =
-                row.reason == Reason::None && row.role == Role::Standby && row.reserve > self.groups[at].epoch;
-            ready && (give || row.wants) && self.presence(peer, now) == Presence::Heard
-        })
-    }
-
-    fn offer(&mut self, at: usize, peer: usize, now: MonoTime, out: &mut Actions) {
+    fn offer(&mut self, at: usize, peer: usize, cause: Cause, now: MonoTime, out: &mut Actions) {
         let Some(row) = self.peers[peer].row(group_id(at)) else { return };
         let epoch = row.reserve;
         let until = now + self.setup.timing.patience.offer;
         self.groups[at].offer = Some(Offer { peer, epoch, until });
-        self.set_role(at, Role::Handover, Cause::Operator, now, out);
+        self.set_role(at, Role::Handover, cause, now, out);
     }
 
     /// Closes because this node cannot serve, and lets a ready peer open without asking first.
@@ -283,11 +271,10 @@ impl Engine {
         let id = group_id(at);
         let epoch = self.groups[at].promised();
         let silent = self.is_mutant(Mutant::ReleaseWithoutHeir);
-        let heir = self.peers[self.node_peers()].iter().find_map(|peer| {
-            let row = peer.row(id).filter(|_| !silent)?;
-            (row.reason == Reason::None && row.reserve > epoch).then_some(row.reserve)
-        });
-        if let Some(heir) = heir {
+        // One whose service does not answer is better than none.
+        let able = |row: &&Row| matches!(row.reason, Reason::None | Reason::Unhealthy) && row.reserve > epoch;
+        let heirs = self.peers[self.node_peers()].iter().filter_map(|peer| peer.row(id)).filter(able);
+        if let Some(heir) = heirs.min_by_key(|row| row.health).filter(|_| !silent).map(|row| row.reserve) {
             self.consent(at, heir, now);
         }
     }

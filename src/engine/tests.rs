@@ -3,6 +3,7 @@
 mod blind;
 mod division;
 mod goodbye;
+mod health;
 mod one_way;
 mod promises;
 mod reload;

@@ -74,6 +74,7 @@ fn apply(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
             sim.reconfigure(at);
             running
         }
+        Fault::Health => sim.change_service(at),
         Fault::Refused => refuse(sim, at),
         Fault::Replay => replay(sim),
         Fault::Forge => forge(sim, at),

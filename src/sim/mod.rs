@@ -36,6 +36,7 @@ mod oracle;
 mod play;
 mod queue;
 mod random;
+mod service;
 mod swarm;
 #[cfg(test)]
 mod tests;

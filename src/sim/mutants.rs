@@ -66,6 +66,7 @@ const CASES: &[Case] = &[
     (Mutant::AnnouncedBeforeOpening, Mode::Play, &["S3"]),
     (Mutant::AnnouncedOnce, Mode::MissFirst, &["L4"]),
     (Mutant::WinnerSilent, Mode::Divide, &["L4"]),
+    (Mutant::HealthIgnored, Mode::FailService, &["HP-8"]),
     (Mutant::ReserveBeforeDisk, Mode::Play, &["S2"]),
     (Mutant::OpenedWithoutReserve, Mode::Play, &["S2"]),
     (Mutant::FailedWriteTrusted, Mode::Play, &["S2"]),

@@ -26,6 +26,8 @@ pub enum Waiting {
     Stored(u64),
     StoreFailed,
     Command(Command),
+    /// How the service of one of the simulation's groups does.
+    Health(usize),
     Tick,
 }
 
@@ -100,6 +102,8 @@ pub struct Node {
     pub clock: Clock,
     pub interfaces: Vec<Eth>,
     pub config: Config,
+    /// How badly the service of each of the simulation's groups does, whatever the agent knows of it.
+    pub services: Vec<u8>,
     /// By the engine's number of a group: which of the simulation's it is.
     pub table: Vec<usize>,
     /// By the simulation's number of a group: which of the engine's it is.
@@ -135,6 +139,7 @@ impl Node {
             clock: Clock::new(now, MonoTime(1_000_000_000), 0),
             interfaces: vec![Eth { exists: true, carrier: true, attached: None }; plan.interfaces],
             config: Config::new(plan),
+            services: vec![0; plan.groups.len()],
             table: Vec::new(),
             places: vec![None; plan.groups.len()],
             pause: None,

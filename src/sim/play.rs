@@ -5,6 +5,7 @@ use super::directed;
 use super::faults;
 use super::history::Want;
 use super::oracle::states;
+use super::service::ServicePlan;
 use super::swarm::{Fault, Plan};
 use super::votes;
 use super::world::Sim;
@@ -63,6 +64,8 @@ pub enum Mode {
     AdoptRefused,
     /// An agent is restarted and finds its gate late (S8)
     RestartBlind,
+    /// A service fails on the active (HP-8)
+    FailService,
     /// Everything of the seed's swarm, with witnesses
     Vote,
     /// With witnesses: a host is lost, and taken over when the promises to it are over (L1)
@@ -118,6 +121,10 @@ pub fn run_mutated(seed: u64, mutants: Mutants, mode: Mode, want: Want) -> Outco
         | Mode::VoteFreeze => Sim::planned(seed, mutants, want, Plan::draw_with_witnesses),
         _ => Sim::new(seed, mutants, want),
     };
+    if !matches!(mode, Mode::Play | Mode::Vote) {
+        // What takes its time by itself has no bound to be seen.
+        sim.plan.service = ServicePlan::default();
+    }
     let ended = catch_unwind(AssertUnwindSafe(|| act(&mut sim, mode)));
     if let Err(cause) = ended {
         let text = cause.downcast_ref::<String>().map(String::as_str);
@@ -162,6 +169,7 @@ fn act(sim: &mut Sim, mode: Mode) {
         Mode::RenewLate => directed::renew_late,
         Mode::AdoptRefused => directed::adopt_refused,
         Mode::RestartBlind => directed::restart_blind,
+        Mode::FailService => directed::fail_service,
         Mode::VoteLoseHost => return votes::lose_host(sim),
         Mode::VoteDisturb => return votes::disturb(sim),
         Mode::VoteStopActive => return votes::stop_active(sim),

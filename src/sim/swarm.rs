@@ -2,6 +2,7 @@
 //! often each strikes. Runs that know few kinds of faults find what a mixture of all hides (swarm testing).
 
 use super::random::Random;
+use super::service::ServicePlan;
 use crate::config::timing::DRIFT_PPM;
 use crate::config::{Profile, Promote, Timing};
 use crate::engine::Votes;
@@ -102,6 +103,8 @@ faults! {
     Stranger 1,
     /// Hosts ask for the addresses.
     Traffic 4,
+    /// A service does better or worse than before; only where checks watch it.
+    Health 8,
     /// One direction of a way between a node and a witness is cut or mended.
     WitnessCut 4,
     /// Nothing reaches a witness, or nothing of it reaches anybody, or a node is apart from all witnesses.
@@ -141,6 +144,11 @@ impl Fault {
     /// True if it strikes a witness, or the way to one.
     pub fn is_of_witness(self) -> bool {
         self as usize >= Fault::WitnessCut as usize
+    }
+
+    /// True if it strikes services.
+    pub fn is_of_service(self) -> bool {
+        self == Fault::Health
     }
 
     /// What was promised is forgotten with it, or for how long.
@@ -192,6 +200,7 @@ pub struct Plan {
     pub witnesses: usize,
     /// Without a majority of votes nothing is open.
     pub strict: bool,
+    pub service: ServicePlan,
     /// Which faults strike, each as often as it should.
     pub swarm: Vec<(Fault, usize)>,
 }
@@ -226,20 +235,29 @@ impl Plan {
             5..=8 => 450,
             _ => 100_000,
         };
+        let udp = random.pick(&[1, 1, 2, 2, 3]);
+        let backlog = if random.chance(30) { 3 } else { 1000 };
+        let skewed = random.chance(15);
+        let mut swarm = swarm(random, false);
+        let service = ServicePlan::draw(random);
+        if service.checked {
+            swarm.push((Fault::Health, 8));
+        }
         Plan {
             profile,
             nodes,
-            udp: random.pick(&[1, 1, 2, 2, 3]),
+            udp,
             interfaces,
             groups,
             hosts,
-            backlog: if random.chance(30) { 3 } else { 1000 },
-            skewed: random.chance(15),
+            backlog,
+            skewed,
             ppm,
             drift_ppm: DRIFT_PPM,
             witnesses: 0,
             strict: true,
-            swarm: swarm(random, false),
+            service,
+            swarm,
         }
     }
 
@@ -306,7 +324,8 @@ impl Plan {
 fn swarm(random: &mut Random, of_witness: bool) -> Vec<(Fault, usize)> {
     let share = random.pick(&[20, 40, 60, 100]);
     let mut drawn = Vec::with_capacity(Fault::ALL.len());
-    let kinds = Fault::ALL.iter().zip(Fault::WEIGHTS).filter(|(fault, _)| fault.is_of_witness() == of_witness);
+    let kinds = Fault::ALL.iter().zip(Fault::WEIGHTS);
+    let kinds = kinds.filter(|(fault, _)| fault.is_of_witness() == of_witness && !fault.is_of_service());
     for (fault, weight) in kinds {
         if random.chance(share) || ALWAYS.contains(fault) {
             drawn.push((*fault, weight * (1 + random.below(3))));

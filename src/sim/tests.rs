@@ -40,6 +40,12 @@ fn a_lost_host_is_taken_over_within_the_bound_at_any_phase() {
     many(Mode::LoseHost, 0, number("SIM_SEEDS", 150));
 }
 
+// HP-8
+#[test]
+fn a_service_that_fails_is_handed_over_and_one_that_fails_everywhere_stays() {
+    many(Mode::FailService, 0, number("SIM_SEEDS", 60));
+}
+
 #[test]
 fn whatever_is_done_to_a_pair_with_witnesses_it_keeps_its_promises() {
     many(Mode::Vote, 0, number("SIM_SEEDS", 60));

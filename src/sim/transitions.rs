@@ -5,7 +5,7 @@ use crate::engine::Cause;
 use crate::wire::pulse::Role::{self, Active, Fault, Handover, Paused, Standby, Starting};
 
 /// From, to, why.
-pub const LEGAL: [(Role, Role, Cause); 29] = [
+pub const LEGAL: [(Role, Role, Cause); 30] = [
     (Starting, Active, Cause::Adopted),
     (Starting, Standby, Cause::Heard),
     (Starting, Paused, Cause::Heard),
@@ -15,6 +15,7 @@ pub const LEGAL: [(Role, Role, Cause); 29] = [
     (Standby, Fault, Cause::Interface),
     (Standby, Paused, Cause::Pause),
     (Active, Handover, Cause::Operator),
+    (Active, Handover, Cause::Health),
     (Active, Fault, Cause::Interface),
     (Active, Standby, Cause::HigherEpoch),
     (Active, Standby, Cause::Unheard),

@@ -26,6 +26,7 @@ mod gates;
 mod lifecycle;
 mod reload;
 mod segment;
+mod services;
 mod time;
 mod wires;
 mod witnesses;
@@ -190,6 +191,7 @@ impl Sim {
             Waiting::Stored(version) => self.take(at, Event::Stored { version }),
             Waiting::StoreFailed => self.take(at, Event::StoreFailed),
             Waiting::Command(command) => self.take(at, Event::Command { id: 1, command }),
+            Waiting::Health(group) => self.hear_health(at, group),
             Waiting::Tick => self.take(at, Event::Tick),
         }
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 mod ask;
 mod kernel;
 mod reload;
+mod service;
 mod setup;
 mod witness;
 
@@ -39,6 +40,7 @@ enum Due {
     Datagram { to: usize, link: LinkId, bytes: Vec<u8> },
     Sighting { to: usize, sighting: Sighting },
     Stored { to: usize, version: u64, state: Durable },
+    Hook { to: usize, group: GroupId, hook: Hook, epoch: Epoch, ok: bool },
     ToWitness { from: usize, witness: usize, bytes: Vec<u8> },
     WitnessStored { at: usize, life: u64, version: u64, memory: crate::voter::Memory },
 }
@@ -80,6 +82,7 @@ pub struct World {
     pub floor: u64,
     pub preempt: bool,
     pub witnesses: witness::Witnesses,
+    pub service: service::Service,
     /// Which directions of which links are cut: (from, path).
     pub cut: Vec<(usize, LinkPath)>,
     /// Nodes that are off the segment.
@@ -128,6 +131,7 @@ impl World {
             floor: 1,
             preempt: false,
             witnesses: witness::Witnesses::default(),
+            service: service::Service::default(),
             cut: Vec::new(),
             off_segment: [false; 2],
             bystander: true,
@@ -265,7 +269,7 @@ impl World {
             }
             Action::Notice(notice) => self.nodes[at].notices.push((self.now, *notice)),
             Action::Reply { id, outcome } => self.nodes[at].outcomes.push((*id, *outcome)),
-            Action::Hook { group, hook, epoch, .. } => self.nodes[at].hooks.push((*group, *hook, *epoch)),
+            Action::Hook { group, hook, epoch, .. } => self.run_hook(at, *group, *hook, *epoch),
             Action::Stopped => self.nodes[at].exited = true,
         }
     }
@@ -335,6 +339,7 @@ impl World {
                 }
                 Due::Sighting { .. } => {}
                 Due::ToWitness { from, witness, bytes } => self.hear_at_witness(from, witness, &bytes),
+                Due::Hook { to, group, hook, epoch, ok } => self.handle(to, Event::Hook { group, hook, epoch, ok }),
                 Due::WitnessStored { at, life, version, memory } => self.witness_stored(at, life, version, memory),
                 Due::Stored { to, version, state } => {
                     if self.nodes[to].disk_works {

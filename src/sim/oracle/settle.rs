@@ -13,7 +13,7 @@ pub fn is_settled(sim: &Sim) -> bool {
         // A pair that goes on alone needs no votes: one may answer although nobody could be elected.
         let alone = usize::from(sim.plan.votes().is_some_and(|votes| !votes.strict));
         if nodes().any(|at| !is_held_up(sim, at, group)) {
-            answering == 1
+            answering == 1 && is_where_best(sim, group)
         } else {
             answering <= nodes().count().max(alone).min(1)
         }
@@ -29,6 +29,13 @@ fn may_have(sim: &Sim, at: usize, group: usize) -> bool {
     let alone = is_alone(sim, at);
     let elected = sim.plan.votes().is_none() || may_be_elected(sim, at, group, alone);
     node.is_running() && elected && !view.paused && !(view.state_damaged && alone)
+}
+
+/// HP-8: nobody who could have the group does better than the one that has it.
+fn is_where_best(sim: &Sim, group: usize) -> bool {
+    let answering = sim.answering(group)[0];
+    let health = |at: usize| sim.nodes[at].services[group];
+    (0..sim.nodes.len()).filter(|&at| may_have(sim, at, group)).all(|at| health(at) >= health(answering))
 }
 
 /// S6: a neighbour that is gone for good holds a takeover up for ten minutes; a peer that was never heard looks like

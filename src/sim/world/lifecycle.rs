@@ -7,6 +7,7 @@ use crate::sim::kernel::Kernel;
 use crate::sim::names::{id, interface_id, key, ms, second_vip, udp, vip, witness_id};
 use crate::sim::node::{Config, GroupConfig, Pause, Waiting};
 use crate::sim::oracle::Oracle;
+use crate::sim::swarm::Plan;
 use crate::types::{LinkId, LinkPath, MonoTime};
 use crate::wire::pulse::Digests;
 use std::sync::Arc;
@@ -40,10 +41,10 @@ impl Sim {
         i64::try_from(self.random.below(width)).unwrap_or(0) - most
     }
 
-    pub(super) fn group_setups(config: &Config, interface: impl Fn(usize) -> usize) -> Vec<GroupSetup> {
+    pub(super) fn group_setups(config: &Config, plan: &Plan) -> Vec<GroupSetup> {
         let setup = |group: &GroupConfig| GroupSetup {
             key: key(group.group),
-            interface: interface_id(interface(group.group)),
+            interface: interface_id(plan.groups[group.group].interface),
             addresses: if group.second {
                 Arc::from([vip(group.group), second_vip(group.group)])
             } else {
@@ -54,9 +55,9 @@ impl Sim {
             preempt_delay: ms(300),
             drain: ms(100),
             promote: group.promote,
-            health: 0,
-            before_open: None,
-            before_close: None,
+            health: plan.service.unknown(),
+            before_open: plan.service.before_open,
+            before_close: plan.service.before_close,
             addresses_digest: 1 + u32::from(group.second),
             policy_digest: u32::from(id(group.prefer).0) * 2 + u32::from(group.preempt),
         };
@@ -91,7 +92,7 @@ impl Sim {
             peers: nodes.chain(witnesses).collect(),
             votes: self.plan.votes(),
             interfaces: interface_id(self.plan.interfaces).0,
-            groups: Sim::group_setups(&node.config, |group| self.plan.groups[group].interface),
+            groups: Sim::group_setups(&node.config, &self.plan),
             mutants: self.mutants,
         }
     }
@@ -173,6 +174,7 @@ impl Sim {
         self.oracle.begin_life(at, local, self.nodes[at].config.timing);
         self.oracle.disturb(at, self.now);
         Oracle::begin_beliefs(self, at);
+        self.tell_services(at);
         self.note(|sim| format!("node {at}: agent starts with {:?}", sim.nodes[at].disk.content));
         self.nodes[at].kernel.gates.iter().map(|gate| gate.until.since(local)).max().unwrap_or_default()
     }

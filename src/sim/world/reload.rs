@@ -106,7 +106,7 @@ impl Sim {
             keys: Arc::clone(&self.keys),
             epoch_floor: self.oracle.floor(),
             digests: Sim::digests(config),
-            groups: Sim::group_setups(config, |group| self.plan.groups[group].interface),
+            groups: Sim::group_setups(config, &self.plan),
         };
         let local = self.local(at);
         let mut out = std::mem::take(&mut self.out);
@@ -125,6 +125,7 @@ impl Sim {
         }
         Oracle::note_reconfigured(self, at, before);
         self.offer(at, Waiting::Tick);
+        self.tell_services(at);
         for interface in 0..self.plan.interfaces {
             let delay = self.random.span(ms(40));
             self.slow(at, Waiting::Installed(interface), delay);

@@ -15,7 +15,10 @@ impl World {
         let missing = if self.nodes[at].damaged { Loaded::Damaged } else { Loaded::Fresh };
         let loaded = self.nodes[at].disk.clone().map_or(missing, Loaded::State);
         let node = PeerSetup { id: id(1 - at), links: paths };
-        let group = |number| GroupSetup { promote: self.witnesses.promote, ..group_setup(number, self.preempt) };
+        let group = |number| {
+            let group = GroupSetup { promote: self.witnesses.promote, ..group_setup(number, self.preempt) };
+            self.service.apply(group)
+        };
         Setup {
             me: id(at),
             cluster: 7,
