@@ -154,9 +154,20 @@ impl Machine {
         try_tool("nsenter", &all, "")
     }
 
+    /// Sends a signal to a process, by the machine's own numbers. Needs no program for it.
+    pub fn kill(&self, signal: &str, pid: &str) {
+        self.run(&["sh", "-c", "kill -\"$0\" \"$1\"", signal, pid]);
+    }
+
     /// One property of a unit, as `systemctl show` has it.
     pub fn property(&self, unit: &str, name: &str) -> String {
         self.run(&["systemctl", "show", "--value", "-p", name, unit]).trim().to_owned()
+    }
+
+    /// How we reach a file of it.
+    pub fn path(&self, path: &str) -> PathBuf {
+        let running = self.running.as_ref().unwrap_or_else(|| panic!("{} is off", self.name));
+        PathBuf::from(format!("/proc/{}/root{path}", running.leader))
     }
 
     /// Its host in the lab.

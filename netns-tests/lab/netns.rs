@@ -136,8 +136,8 @@ pub fn sweep() {
 
 /// Whether the process that a lab's name begins with is gone.
 pub fn is_orphan(name: &str) -> bool {
-    let owner = name[2..].split('-').next().and_then(|pid| pid.parse::<u32>().ok());
-    owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+    let owner = name[2..].split('-').next().and_then(|pid| pid.parse::<i32>().ok());
+    owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists() || is_zombie(Pid::from_raw(pid)))
 }
 
 /// Removes every namespace whose name begins with `prefix` and a dash, with the processes inside.

@@ -1,32 +1,53 @@
-//! Logs go to standard error; under systemd in the form the journal reads.
+//! Logs go to standard error, or, where that is the journal, to the journal with their fields.
 //!
-//! `VIPAIR_LOG` filters them (`info` by default, for example `vipair::engine=debug,info`). Under systemd
-//! (`JOURNAL_STREAM` is set) a line has no time, the journal has one, and begins with its priority as
-//! sd-daemon(3) says, so that `journalctl -p warning` works.
+//! `VIPAIR_LOG` filters them (`info` by default, for example `vipair::engine=debug,info`). Under systemd standard error
+//! leads to the journal, as `JOURNAL_STREAM` says (systemd.exec(5)). Then every record goes there by the journal's own
+//! protocol, its fields in capitals, so that `journalctl GROUP=web` works. Should its socket not answer, a line on
+//! standard error begins with its priority as sd-daemon(3) says, so that at least `journalctl -p warning` works.
 
+use native::{Native, Rest, SOCKET};
+use nix::sys::stat::fstat;
 use std::fmt;
+use std::path::Path;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
-/// Begins logging. A second call does nothing.
-pub(super) fn start() {
+mod native;
+
+/// Begins logging. A second call does nothing. What is returned is dropped when everything has been said.
+pub(super) fn start() -> Option<Rest> {
     let asked = std::env::var("VIPAIR_LOG").unwrap_or_else(|_| "info".to_owned());
     let filter = EnvFilter::try_new(&asked).unwrap_or_else(|error| {
         eprintln!("vipair: VIPAIR_LOG={asked}: {error}; logging at info");
         EnvFilter::new("info")
     });
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let begun = if std::env::var_os("JOURNAL_STREAM").is_some() {
-        builder.with_ansi(false).event_format(Journal).try_init()
+    let is_journal = std::env::var("JOURNAL_STREAM").is_ok_and(|stream| is_standard_error(&stream));
+    let native = if is_journal { Native::start(Path::new(SOCKET)).ok() } else { None };
+    let (begun, rest) = if let Some((journal, rest)) = native {
+        (tracing_subscriber::registry().with(filter).with(journal).try_init(), Some(rest))
     } else {
-        let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-        builder.with_ansi(colour).with_target(false).try_init()
+        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let begun = if is_journal {
+            builder.with_ansi(false).event_format(Journal).finish().try_init()
+        } else {
+            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            builder.with_ansi(colour).with_target(false).finish().try_init()
+        };
+        (begun, None)
     };
     // The only error is that logging has begun already.
     let _already_begun = begun;
+    rest
+}
+
+/// Whether `device:inode` is what standard error is.
+fn is_standard_error(stream: &str) -> bool {
+    fstat(std::io::stderr()).is_ok_and(|status| stream == format!("{}:{}", status.st_dev, status.st_ino))
 }
 
 /// `<priority>message field=value`, one line per event.

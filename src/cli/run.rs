@@ -28,7 +28,7 @@ impl From<RunArgs> for RunOptions {
 }
 
 pub(super) fn execute(args: RunArgs) -> Result<(), Failure> {
-    logging::start();
+    let _rest = logging::start();
     daemon::run(&args.into()).map_err(|error| match error {
         RunError::Configuration(errors) => errors.into(),
         RunError::Failed(message) => Failure::Failed(message),

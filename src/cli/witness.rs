@@ -31,6 +31,6 @@ pub(super) fn execute(args: WitnessArgs) -> Result<(), Failure> {
     if let Some(path) = &args.check {
         return print(&format!("{}\n", witness::checked(path).map_err(failure)?));
     }
-    logging::start();
+    let _rest = logging::start();
     witness::run(&Options { config: args.config, state_dir: args.state_dir }).map_err(failure)
 }

@@ -33,12 +33,12 @@ pub struct Room {
 }
 
 impl Room {
-    /// Switches the machines on and installs everything; no unit of ours runs yet.
-    pub fn build(witness: bool) -> Room {
+    /// Switches the machines on and installs everything; no unit of ours runs yet. `timing` are lines of that table.
+    pub fn build(witness: bool, timing: &str) -> Room {
         let lab = Lab::build(&Plan { witness, ..Plan::default() });
         let files = lab.dir().join("files");
         std::fs::create_dir(&files).unwrap_or_else(|e| panic!("make {}: {e}", files.display()));
-        let mut config = ConfigText::pair("lan").group(GroupText::new(GROUP, &[ADDRESS]));
+        let mut config = ConfigText::pair("lan").timing(timing).group(GroupText::new(GROUP, &[ADDRESS]));
         if witness {
             config = config.witness(&WITNESSES[..1], "");
         }
@@ -58,6 +58,8 @@ impl Room {
         let Room { servers, witness, lab, .. } = &mut room;
         servers.iter_mut().chain(witness.as_mut()).for_each(|machine| machine.power_on(lab));
         servers.iter_mut().chain(witness.as_mut()).for_each(Machine::wait_until_up);
+        // A system may be without procps. Then nobody can reload the agent, but it must run.
+        room.machine(Server::Beta).run(&["rm", "/usr/bin/kill"]);
         Server::BOTH.into_iter().for_each(|server| install_agent(room.machine(server)));
         if let Some(witness) = &room.witness {
             install_witness(witness, &room.files);
@@ -67,7 +69,12 @@ impl Room {
 
     /// The same with a pair whose agents are enabled and run: alpha is active, beta its ready standby.
     pub fn pair() -> Room {
-        let room = Room::build(false);
+        Room::pair_with("")
+    }
+
+    /// The same with further lines of `[timing]`.
+    pub fn pair_with(timing: &str) -> Room {
+        let room = Room::build(false, timing);
         room.enable(Server::Alpha);
         room.wait("alpha to be active", |room| room.is(Server::Alpha, "active"));
         room.enable(Server::Beta);
@@ -168,7 +175,7 @@ impl Room {
         let machines = self.servers.iter().chain(&self.witness);
         let journal = |machine: &Machine| {
             let units = format!("--unit={}", if machine.port() == Port::Witness { WITNESS } else { AGENT });
-            let said = machine.try_run(&["journalctl", "--no-pager", "--lines=40", &units]);
+            let said = machine.try_run(&["journalctl", "--no-pager", "--lines=60", "--output=short-precise", &units]);
             format!("--- {}\n{}\n", machine.port().host(), said.unwrap_or_else(|cause| cause))
         };
         machines.map(journal).collect()

@@ -1,0 +1,110 @@
+//! The witness's unit: no privilege, keys that only systemd can read, and a state that outlives its process.
+
+use super::SLACK;
+use super::room::{AGENT, Room, WITNESS};
+use crate::lab::Server;
+use crate::lab::machine::Machine;
+use crate::probe::oracle::Expected;
+use std::time::Duration;
+
+/// What `systemd-analyze security` may say at most, of a unit that it has loaded.
+const MOST_EXPOSED: f64 = 1.5;
+
+/// A room in which the witness runs.
+fn with_witness() -> Room {
+    let room = Room::build(true, "");
+    room.witness().run(&["systemctl", "enable", "--quiet", "--now", WITNESS]);
+    room
+}
+
+/// The same with both agents; alpha is active.
+fn with_all() -> Room {
+    let room = with_witness();
+    Server::BOTH.into_iter().for_each(|server| room.enable(server));
+    room.wait_complete(Server::Alpha);
+    room
+}
+
+/// The lines of the process's status that begin with `name`.
+fn status(machine: &Machine, pid: &str, name: &str) -> Vec<String> {
+    let text = machine.run(&["cat", &format!("/proc/{pid}/status")]);
+    text.lines().filter(|line| line.starts_with(name)).map(|line| line.replace('\t', " ")).collect()
+}
+
+#[test]
+fn witness_runs_without_any_privilege_and_reads_keys_that_only_root_can() {
+    let room = with_witness();
+    let machine = room.witness();
+    let pid = machine.property(WITNESS, "MainPID");
+    let capabilities = status(machine, &pid, "Cap");
+    assert_eq!(capabilities.len(), 5, "{capabilities:?}");
+    assert!(capabilities.iter().all(|line| line.ends_with(" 0000000000000000")), "{capabilities:?}");
+    assert_eq!(status(machine, &pid, "NoNewPrivs"), ["NoNewPrivs: 1"]);
+    assert_eq!(status(machine, &pid, "Seccomp:"), ["Seccomp: 2"]);
+
+    let user = machine.run(&["stat", "--format=%u", &format!("/proc/{pid}")]).trim().to_owned();
+    assert_ne!(user, "0");
+    let as_user = |command: &[&str]| {
+        let user = format!("--reuid={user}");
+        machine
+            .try_run(&[&["setpriv", &user, "--clear-groups", "--regid=65534", "--inh-caps=-all"], command].concat())
+    };
+    as_user(&["true"]).expect("this user can run programs");
+    for mode in ["0440", "0400"] {
+        machine.run(&["chmod", mode, "/etc/vipair/cluster.key", "/etc/vipair/witness.toml"]);
+        assert!(as_user(&["cat", "/etc/vipair/cluster.key"]).is_err_and(|cause| cause.contains("Permission denied")));
+        machine.run(&["systemctl", "restart", WITNESS]);
+        assert_eq!(machine.property(WITNESS, "ActiveState"), "active", "with keys of mode {mode}");
+    }
+    // Nor can anybody else read what systemd has lent to it.
+    let lent = "/run/credentials/vipair-witness.service/cluster.key";
+    machine.run(&["test", "-s", lent]);
+    let other = machine.try_run(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", lent]);
+    assert!(other.is_err_and(|cause| cause.contains("Permission denied")));
+}
+
+#[test]
+fn systemd_finds_the_running_witness_hardly_exposed() {
+    let room = with_witness();
+    let text = room.witness().run(&["systemd-analyze", "security", "--no-pager", WITNESS]);
+    let level = text.split(&format!("exposure level for {WITNESS}: ")).nth(1);
+    let level = level.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+    let level = level.unwrap_or_else(|| panic!("no exposure level in {text}"));
+    assert!(level > 0.0 && level <= MOST_EXPOSED, "{text}");
+    eprintln!("exposure level for {WITNESS}: {level}");
+}
+
+/// The numbers of the two slots, the highest first: big-endian, behind magic and format.
+fn slots(machine: &Machine) -> Vec<u64> {
+    let text = machine.run(&[
+        "sh",
+        "-c",
+        "for slot in /var/lib/vipair-witness/*/state.?; do od -An -tx1 -j12 -N8 $slot | tr -d ' '; done",
+    ]);
+    let mut numbers: Vec<u64> =
+        text.lines().map(|line| u64::from_str_radix(line, 16).expect("the number of a slot")).collect();
+    numbers.sort_unstable_by(|one, other| other.cmp(one));
+    numbers
+}
+
+// S5 FJ-4: what it has granted it knows after a restart, whose cost is a vote for a moment
+#[test]
+fn restarted_witness_keeps_its_state_and_votes_again() {
+    let mut room = with_all();
+    let (epoch, before) = (room.epoch(Server::Alpha), slots(room.witness()));
+    assert_eq!(before.len(), 2, "two slots");
+    room.witness().run(&["systemctl", "restart", WITNESS]);
+    let after = slots(room.witness());
+    assert!(after.len() == 2 && after[0] >= before[0], "{before:?} became {after:?}");
+    let fresh = room.witness().run(&["journalctl", "--no-pager", "--unit", WITNESS]);
+    assert!(!fresh.contains("votes for nobody until both nodes"), "its state was not whole: {fresh}");
+    room.wait_complete(Server::Alpha);
+    assert_eq!(room.epoch(Server::Alpha), epoch, "alpha had a majority all the time");
+
+    // It votes for what is above all that its former life can have granted.
+    let off = room.power_off(Server::Alpha);
+    let beta = room.wait_answered_by(Server::Beta);
+    assert!(beta.since(off) < Duration::from_secs(1) + SLACK, "taken over after {:?}", beta.since(off));
+    assert_eq!(room.machine(Server::Beta).property(AGENT, "NRestarts"), "0");
+    room.finish(&Expected::owner(Server::Alpha).takeover());
+}

@@ -1,0 +1,120 @@
+//! The form of a record, and what a journal that takes nothing costs.
+
+use super::*;
+use std::collections::HashMap;
+use tracing_subscriber::layer::SubscriberExt;
+
+/// A journal of our own: what it was sent, by field.
+struct Hearer {
+    socket: UnixDatagram,
+    path: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Hearer {
+    fn listen() -> Hearer {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("socket");
+        let socket = UnixDatagram::bind(&path).expect("a socket");
+        socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit that is not zero");
+        Hearer { socket, path, _directory: directory }
+    }
+
+    /// The next record that has anything in it.
+    fn hear(&self) -> HashMap<String, String> {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = self.socket.recv(&mut buffer).expect("a record");
+            if length > 0 {
+                return fields(&buffer[..length]);
+            }
+        }
+    }
+}
+
+/// Takes a record apart as systemd.io/JOURNAL_NATIVE_PROTOCOL says.
+fn fields(mut bytes: &[u8]) -> HashMap<String, String> {
+    let mut fields = HashMap::new();
+    while !bytes.is_empty() {
+        let end = bytes.iter().position(|byte| b"=\n".contains(byte)).expect("a name has an end");
+        let (name, rest) = bytes.split_at(end);
+        let (value, rest) = if rest[0] == b'=' {
+            let end = rest.iter().position(|byte| *byte == b'\n').expect("a line has an end");
+            (&rest[1..end], &rest[end..])
+        } else {
+            let (length, rest) = rest[1..].split_first_chunk::<8>().expect("a length");
+            rest.split_at(usize::try_from(u64::from_le_bytes(*length)).expect("64 bits"))
+        };
+        assert_eq!(rest[0], b'\n', "a field ends its line");
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+        assert!(fields.insert(text(name), text(value)).is_none(), "{} is there twice", text(name));
+        bytes = &rest[1..];
+    }
+    fields
+}
+
+fn log_to(hearer: &Hearer, log: impl FnOnce()) -> Rest {
+    let (native, rest) = Native::start(&hearer.path).expect("somebody listens");
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(native), log);
+    rest
+}
+
+#[test]
+fn fields_are_names_in_capitals_and_values_as_they_are() {
+    let hearer = Hearer::listen();
+    let _rest = log_to(&hearer, || {
+        let (group, role, epoch) = (Some("web"), Some("active"), None::<&str>);
+        tracing::warn!(kind = "takeover", group, role, epoch, "web: {} → active", "standby");
+        tracing::info!(lines = "one\ntwo=\n", number = 7, "plain");
+    });
+    let record = hearer.hear();
+    for (name, value) in [
+        ("MESSAGE", "web: standby → active"),
+        ("PRIORITY", "4"),
+        ("SYSLOG_IDENTIFIER", "vipair"),
+        ("KIND", "takeover"),
+        ("GROUP", "web"),
+        ("ROLE", "active"),
+    ] {
+        assert_eq!(record.get(name).map(String::as_str), Some(value), "{record:?}");
+    }
+    assert!(!record.contains_key("EPOCH"), "what is not there is not told: {record:?}");
+    assert_eq!(record["TARGET"], module_path!());
+    let record = hearer.hear();
+    assert_eq!((record["LINES"].as_str(), record["NUMBER"].as_str()), ("one\ntwo=\n", "7"));
+    assert_eq!(record["PRIORITY"], "6");
+}
+
+// L6
+#[test]
+fn a_journal_that_takes_nothing_makes_nobody_wait_and_is_told_how_much_it_missed() {
+    let hearer = Hearer::listen();
+    let (native, rest) = Native::start(&hearer.path).expect("somebody listens");
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(native), || {
+        // More than the queue and the kernel's together: it would never end if anybody waited.
+        (0..QUEUE * 2).for_each(|_| tracing::info!("more"));
+        // Each one that is heard makes room; the first one that finds some tells.
+        let told = (0..QUEUE * 4).find_map(|_| {
+            let lost = hearer.hear().remove("LOST");
+            tracing::info!("again");
+            lost
+        });
+        let lost: usize = told.expect("what was lost is told").parse().expect("a number");
+        assert!((1..QUEUE * 2).contains(&lost), "{lost} were lost");
+    });
+    drop(rest);
+}
+
+#[test]
+fn the_last_record_is_sent_before_the_end() {
+    let hearer = Hearer::listen();
+    drop(log_to(&hearer, || tracing::error!("the last one")));
+    hearer.socket.set_nonblocking(true).expect("a setting");
+    assert_eq!(hearer.hear()["MESSAGE"], "the last one");
+}
+
+#[test]
+fn nobody_logs_to_a_journal_that_is_not_there() {
+    let directory = tempfile::tempdir().expect("a directory");
+    assert!(Native::start(&directory.path().join("socket")).is_err());
+}
