@@ -2,6 +2,7 @@
 //! the servers, or with [`crate::scene::Scene::finish_by_chance`]; a case states besides what its own promise is.
 
 mod agent_faults;
+mod connections;
 mod flight;
 mod host_faults;
 mod hostile;

@@ -261,6 +261,11 @@ impl Status {
         self.group(group).is_some_and(|g| g["ready"] == Value::Bool(true))
     }
 
+    /// A number in what the status tells of a group's connections; 0 when it tells none.
+    pub fn connections(&self, group: &str, field: &str) -> u64 {
+        self.group(group).and_then(|g| g["connections"][field].as_u64()).unwrap_or(0)
+    }
+
     fn group(&self, name: &str) -> Option<&Value> {
         self.0["groups"].as_array()?.iter().find(|g| g["name"] == name)
     }

@@ -8,6 +8,7 @@ pub mod asker;
 pub mod capture;
 pub mod flood;
 pub mod frames;
+pub mod idle;
 pub mod knock;
 pub mod openings;
 pub mod oracle;

@@ -4,7 +4,8 @@
 
 use super::terminal::{Tone, paint};
 use crate::control::protocol::{
-    Event, GroupRole, GroupStatus, LinkState, LinkStatus, MAX_SHOWN_ADDRESSES, Severity, StatusReport,
+    ConnectionsStatus, Event, GroupRole, GroupStatus, LinkState, LinkStatus, MAX_SHOWN_ADDRESSES, MirrorStatus,
+    Severity, StatusReport,
 };
 use crate::types::Epoch;
 use std::fmt::Write;
@@ -40,6 +41,9 @@ pub(super) fn status(report: &StatusReport, colour: bool) -> String {
     }
     put!(text, "");
     text.push_str(&links(&report.links, colour));
+    if let Some(found) = &report.mirror {
+        put!(text, "\n{}", mirror(found, colour));
+    }
     for (title, lines) in [("different configuration", &report.differences), ("warnings", &report.warnings)] {
         if !lines.is_empty() {
             put!(text, "\n{}", paint(title, Tone::Doubtful, colour));
@@ -69,12 +73,48 @@ fn group_block(group: &GroupStatus, node: &str, colour: bool) -> String {
     put!(text, "  ready      {ready}");
     put!(text, "  why        {}", why(group, colour));
     put!(text, "  addresses  {} on {}", addresses(group), group.interface);
+    if let Some(connections) = &group.connections {
+        put!(text, "  clients    {}", clients(connections));
+    }
     let used: Vec<String> =
         group.counters.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
     if !used.is_empty() {
         put!(text, "  counters   {}", paint(&used.join(", "), Tone::Faint, colour));
     }
     text
+}
+
+/// TCP connections of a group.
+fn clients(connections: &ConnectionsStatus) -> String {
+    let mut parts = Vec::new();
+    if let Some(known) = connections.known {
+        parts.push(format!("{known} connections here"));
+    }
+    if let Some(age) = connections.mirrored_age_ms {
+        parts.push(format!("{} of the other node known, {:.1} s ago", connections.mirrored, age / 1e3));
+    }
+    for (count, what) in [(connections.tickled, "packets to tell of a takeover"), (connections.reset, "reset")] {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    if parts.is_empty() { "no connections known yet".to_owned() } else { parts.join("; ") }
+}
+
+/// How the other node is told of connections.
+fn mirror(mirror: &MirrorStatus, colour: bool) -> String {
+    let told = if mirror.told {
+        let age = mirror.held_age_ms.map_or(String::new(), |age| format!(", {:.1} s ago", age / 1e3));
+        format!("the other node knows {} of ours{age}", mirror.held)
+    } else {
+        paint("the other node is not told of ours", Tone::Doubtful, colour)
+    };
+    let heard = if mirror.heard { "" } else { "; it tells none of its own" };
+    let refused = if mirror.refused > 0 { format!("; refused {}", mirror.refused) } else { String::new() };
+    format!(
+        "mirror of connections: {told}{heard}; listed every {:.0} ms in {:.1} ms{refused}",
+        mirror.list_every_ms, mirror.list_took_ms
+    )
 }
 
 /// The agent's reason, or what the role means when there is nothing to say.

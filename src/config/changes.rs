@@ -144,6 +144,7 @@ fn group_changes(old: &Group, new: &Group, config: &Config) -> Vec<String> {
             found.push(format!("{what} changed"));
         }
     }
+    changed(&mut found, "tickle", old.tickle, new.tickle);
     found.iter().map(|change| format!("group {}: {change}", new.name)).collect()
 }
 

@@ -66,6 +66,8 @@ pub struct ClusterGroup {
     pub promote: Promote,
     /// Checks, hooks and units.
     pub service: Service,
+    /// Whether clients with open connections are told of a takeover.
+    pub tickle: bool,
 }
 
 /// What a file says to one node, and the file's words.
@@ -228,6 +230,7 @@ impl ClusterFile {
             drain: group.drain,
             promote: group.promote,
             service: group.service.clone(),
+            tickle: group.tickle,
         };
         Config {
             cluster: self.cluster.clone(),

@@ -81,8 +81,8 @@ pub fn addresses(group: &Group) -> u32 {
     digest_of(&text)
 }
 
-/// Digest of how a group moves: the preferred node's name, preempt, preempt delay, drain, whose evidence promotes, and
-/// what is known of its service and done with it.
+/// Digest of how a group moves: the preferred node's name, preempt, preempt delay, drain, whose evidence promotes,
+/// whether clients are told, and what is known of its service and done with it.
 #[must_use]
 pub fn policy(config: &Config, group: &Group) -> u32 {
     let mut text = String::new();
@@ -91,6 +91,7 @@ pub fn policy(config: &Config, group: &Group) -> u32 {
     line(&mut text, format_args!("preempt_delay_ms {}", group.preempt_delay.as_millis()));
     line(&mut text, format_args!("drain_ms {}", group.drain.as_millis()));
     line(&mut text, format_args!("promote {}", group.promote.name()));
+    line(&mut text, format_args!("tickle {}", group.tickle));
     service(&mut text, &group.service);
     digest_of(&text)
 }

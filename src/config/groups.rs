@@ -89,6 +89,7 @@ fn one_group(raw: &RawGroup, nodes: &[Node], taken: &mut Taken, report: &mut Rep
         drain: ms(&raw.drain_ms, DEFAULT_DRAIN_MS),
         promote: Promote::default(),
         service,
+        tickle: raw.tickle.as_ref().is_none_or(|at| at.value),
     }
 }
 

@@ -181,4 +181,6 @@ pub struct Group {
     pub promote: Promote,
     /// Checks, hooks and units: what is known of the service, and what is done with it.
     pub service: Service,
+    /// Whether clients with open connections are told of a takeover. Default: true.
+    pub tickle: bool,
 }

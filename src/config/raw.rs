@@ -33,6 +33,7 @@ const GROUP: Schema = Schema {
         "drain_ms",
         "promote",
         "units",
+        "tickle",
         "check",
         "hooks",
     ],
@@ -105,6 +106,7 @@ pub(crate) struct RawGroup {
     pub(crate) drain_ms: Option<At<u64>>,
     pub(crate) promote: Option<At<String>>,
     pub(crate) units: Option<At<Vec<Element>>>,
+    pub(crate) tickle: Option<At<bool>>,
     pub(crate) checks: Vec<RawCheck>,
     pub(crate) hooks: Option<RawHooks>,
 }
@@ -238,6 +240,7 @@ fn group(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawGrou
         preempt: table.boolean("preempt", report),
         preempt_delay_ms: table.number("preempt_delay_ms", 0..=MAX_PREEMPT_DELAY_MS, " ms", report),
         drain_ms: table.number("drain_ms", 0..=MAX_DRAIN_MS, " ms", report),
+        tickle: table.boolean("tickle", report),
         promote: table.string("promote", "write \"peer\", \"witness\" or \"both\"", report),
         units: table.strings("units", "write names of units in a list, for example [\"postgresql.service\"]", report),
         checks: checks.into_iter().map(|(line, entries)| raw_service::check(line, entries, report)).collect(),

@@ -4,6 +4,8 @@
 //! here can delay a pulse: requests reach the engine through a bounded queue.
 
 pub mod client;
+pub mod connections;
+mod lines;
 pub mod protocol;
 pub mod server;
 #[cfg(test)]

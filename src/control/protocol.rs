@@ -7,6 +7,8 @@
 //!
 //! Fields are only ever added. Readers ignore fields they do not know.
 
+pub use super::connections::{ConnectionsStatus, MirrorStatus};
+pub use super::lines::LineBuffer;
 use crate::config::KeyPrint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -116,6 +118,12 @@ pub struct StatusReport {
     pub links: Vec<LinkStatus>,
     /// What the peers' configuration has otherwise, a sentence per field: "silence_ms is 18 here and 180 on beta".
     pub differences: Vec<String>,
+    /// How the peer is told of connections; `None` if no group wants it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorStatus>,
+    /// The latest wake-up of the thread that keeps the gate open, in milliseconds after its time.
+    #[serde(default)]
+    pub worst_lateness_ms: f64,
     /// What an operator should know: no real-time priority, memory not locked, a stranger has an address.
     pub warnings: Vec<String>,
 }
@@ -194,6 +202,9 @@ pub struct GroupStatus {
     pub address_count: u64,
     /// The first [`MAX_SHOWN_ADDRESSES`] of them.
     pub addresses: Vec<String>,
+    /// TCP connections of its addresses; `None` if they are not looked after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<ConnectionsStatus>,
     /// Counters of the gate and the engine by name: `answered`, `refused`, …
     pub counters: BTreeMap<String, u64>,
 }
@@ -327,49 +338,6 @@ pub fn decode_request(line: &[u8]) -> Result<Request, ProtocolError> {
 /// [`ProtocolError::Malformed`]: client and agent are of different versions.
 pub fn decode_response(line: &[u8]) -> Result<Response, ProtocolError> {
     Ok(serde_json::from_slice(line)?)
-}
-
-/// Cuts a byte stream into lines, and never holds more than one line's bound and one read of it.
-#[derive(Debug)]
-pub struct LineBuffer {
-    limit: usize,
-    bytes: Vec<u8>,
-    /// Bytes before this hold no newline.
-    searched: usize,
-}
-
-impl LineBuffer {
-    /// A buffer for lines of at most `limit` bytes, newline included.
-    #[must_use]
-    pub fn new(limit: usize) -> LineBuffer {
-        LineBuffer { limit, bytes: Vec::new(), searched: 0 }
-    }
-
-    /// Adds what was read. Take all lines out before the next call.
-    pub fn extend(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    /// The next whole line without its newline, or `None` until more is read.
-    ///
-    /// # Errors
-    /// [`ProtocolError::TooLong`]: close the connection.
-    pub fn next_line(&mut self) -> Result<Option<Vec<u8>>, ProtocolError> {
-        let end = self.bytes[self.searched..].iter().position(|byte| *byte == b'\n').map(|at| self.searched + at);
-        match end {
-            Some(end) if end < self.limit => {
-                let mut line: Vec<u8> = self.bytes.drain(..=end).collect();
-                line.pop();
-                self.searched = 0;
-                Ok(Some(line))
-            }
-            None if self.bytes.len() < self.limit => {
-                self.searched = self.bytes.len();
-                Ok(None)
-            }
-            Some(_) | None => Err(ProtocolError::TooLong(self.limit)),
-        }
-    }
 }
 
 /// Wall time as RFC 3339 in UTC with milliseconds, as `since` and [`Event::time`] carry it. The caller reads the clock.

@@ -6,6 +6,7 @@
 
 mod build;
 mod calm;
+mod connections;
 mod flight;
 mod hands;
 mod hot;
@@ -228,6 +229,7 @@ async fn serve(
     let engine = Engine::new(setup, started);
     let (recorder, tape) = crate::flight::queue();
     let flight = flight::Flight::new(tape, &config, &options.state_dir, words_in.clone());
+    let connections = connections::start(&config, &keys, words_in.clone())?;
     let hot = hot::Hot::new(engine, hands, recorder, hot_end)
         .map_err(|error| failed("preparing the hot thread", &error))?;
     warnings.extend(start_hot(hot, words_in)?);
@@ -259,6 +261,7 @@ async fn serve(
         options: options.clone(),
         reload: reload::Reload::default(),
         flight,
+        connections,
     };
     let result = slow.run().await;
     server.abort();

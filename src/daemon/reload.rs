@@ -126,6 +126,7 @@ impl Slow {
         self.config = next.config;
         self.text = next.text;
         self.keys = next.keys;
+        self.connections.reconfigure(super::connections::setup(&self.config, &self.keys));
         if let Some(keeper) = &self.keeper {
             self.reload.waits_for_keeper = true;
             keeper.reconfigure(build::guarded(&self.config));

@@ -44,6 +44,8 @@ pub(super) enum Word {
     Announced(AnnounceReport),
     /// From the thread that writes a recording.
     Recorded(Result<PathBuf, WriteError>),
+    /// From the thread that looks after connections.
+    Connections(crate::connections::Event),
     /// The hot thread has ended, in order or not.
     HotEnded(io::Result<()>),
 }
@@ -68,6 +70,7 @@ pub(super) struct Slow {
     pub keeper_events: mpsc::Receiver<KeeperEvent>,
     pub calls: mpsc::Receiver<Call>,
     pub flight: Flight,
+    pub connections: crate::connections::Connections,
     pub state: State,
 }
 
@@ -167,6 +170,7 @@ impl Slow {
         while let Ok(tale) = self.end.tales.pop() {
             match tale {
                 Tale::Notice { at, notice } => {
+                    self.pass_role_on(at, &notice);
                     self.flight.hear(at, at.since(self.started), &notice);
                     let told = words::notice(&self.names, &notice);
                     self.journal.note(at, told);
@@ -183,6 +187,7 @@ impl Slow {
                     let mut status = status::status(&self.config, &self.names, &report, self.started);
                     status.warnings.extend(self.warnings.iter().cloned());
                     self.add_counters(&mut status);
+                    self.add_connections(&mut status, &report);
                     self.answer(id, Answer::One(Box::new(Response::Status(Box::new(status)))));
                 }
                 Tale::Hook { group, hook, epoch, cause } => {
@@ -206,6 +211,7 @@ impl Slow {
         }
         let vital = &self.vital;
         let late = Duration::from_nanos(vital.worst_lateness.load(Ordering::Relaxed));
+        status.worst_lateness_ms = late.as_secs_f64() * 1e3;
         if late > self.config.timing.pulse {
             let text = format!("the hot thread once woke up {:.1} ms late", late.as_secs_f64() * 1e3);
             status.warnings.push(text);
@@ -243,6 +249,7 @@ impl Slow {
                 }
             }
             Word::Recorded(result) => self.hear_recorded(result),
+            Word::Connections(event) => self.hear_connections(event),
             Word::HotEnded(_) => {}
         }
     }

@@ -34,6 +34,8 @@ pub(super) fn status(config: &Config, names: &Names, report: &Report, started: M
         groups: groups.map(|(at, group)| group_status(config, names, report, at, group)).collect(),
         links: links.map(|(peer, link)| link_status(config, names, report, peer, link)).collect(),
         differences: nodes.flat_map(|peer| differences(config, names, report, peer)).collect(),
+        mirror: None,
+        worst_lateness_ms: 0.0,
         warnings: warnings(config, names, report),
     }
 }
@@ -58,6 +60,7 @@ fn group_status(config: &Config, names: &Names, report: &Report, at: usize, grou
         interface: configured.interface.clone(),
         address_count: configured.addresses.len() as u64,
         addresses: configured.addresses.iter().take(MAX_SHOWN_ADDRESSES).map(ToString::to_string).collect(),
+        connections: None,
         counters: BTreeMap::new(),
     }
 }
@@ -189,7 +192,8 @@ fn differences(config: &Config, names: &Names, report: &Report, peer: &PeerRepor
         }
         if group.policy_differs {
             found.push(format!(
-                "group {group_name}: prefer, preempt, preempt_delay_ms, drain_ms, promote, checks, hooks or units differ from {name}"
+                "group {group_name}: prefer, preempt, preempt_delay_ms, drain_ms, promote, tickle, checks, hooks or units \
+                 differ from {name}"
             ));
         }
         if group.unknown_to_peer {

@@ -20,6 +20,17 @@ pub fn now() -> MonoTime {
     MonoTime(seconds * 1_000_000_000 + nanos)
 }
 
+/// How long the calling thread has kept a processor busy. For judging what our own work costs.
+///
+/// # Panics
+/// If the kernel has no such clock: Linux has it since 2.6.12.
+#[must_use]
+pub fn busy() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("invariant: the kernel counts a thread's time");
+    let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
+    Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec()).unwrap_or(0))
+}
+
 /// A moment of the wall clock, in milliseconds since 1970-01-01 00:00 UTC. For logs and status only: it is stepped
 /// by whoever sets the clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

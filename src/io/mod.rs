@@ -8,7 +8,9 @@ pub mod clock;
 pub mod links;
 pub mod netlink;
 pub mod poll;
+pub mod rawip;
 pub mod segment;
+pub mod sockdiag;
 pub mod systemd;
 pub mod timer;
 

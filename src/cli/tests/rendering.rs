@@ -2,7 +2,8 @@
 
 use crate::cli::render;
 use crate::control::protocol::{
-    Event, GroupRole, GroupStatus, LinkState, LinkStatus, Severity, StatusReport, TimingStatus,
+    ConnectionsStatus, Event, GroupRole, GroupStatus, LinkState, LinkStatus, MirrorStatus, Severity, StatusReport,
+    TimingStatus,
 };
 
 fn report() -> StatusReport {
@@ -20,6 +21,13 @@ fn report() -> StatusReport {
         interface: "eth0".to_owned(),
         address_count: 10,
         addresses: (1..=8).map(|n| format!("10.0.0.{n}")).collect(),
+        connections: Some(ConnectionsStatus {
+            known: None,
+            mirrored: 12,
+            mirrored_age_ms: Some(210.0),
+            tickled: 36,
+            reset: 2,
+        }),
         counters: [("refused".to_owned(), 4), ("answered".to_owned(), 0)].into(),
     };
     let link = LinkStatus {
@@ -43,6 +51,14 @@ fn report() -> StatusReport {
         groups: vec![group],
         links: vec![link, down],
         differences: vec!["silence_ms is 18 here and 180 on beta".to_owned()],
+        mirror: Some(MirrorStatus {
+            told: true,
+            held: 7,
+            held_age_ms: Some(90.0),
+            refused: 3,
+            ..MirrorStatus::default()
+        }),
+        worst_lateness_ms: 0.1,
         warnings: vec!["memory is not locked".to_owned()],
     }
 }
@@ -59,11 +75,14 @@ group web · active on beta
   ready      no
   why        no carrier on eth0
   addresses  10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5, 10.0.0.6, 10.0.0.7, 10.0.0.8 and 2 more on eth0
+  clients    12 of the other node known, 0.2 s ago; 36 packets to tell of a takeover; 2 reset
   counters   refused 4
 
 links
   beta 0    10.0.0.1 → 10.0.0.2  up      heard 12 ms ago  sent 103, received 100, rejected 2
    segment   →                   silent  never heard      sent 0, received 0, rejected 0
+
+mirror of connections: the other node knows 7 of ours, 0.1 s ago; it tells none of its own; listed every 0 ms in 0.0 ms; refused 3
 
 different configuration
   ! silence_ms is 18 here and 180 on beta

@@ -36,7 +36,7 @@ fn each_digest_covers_its_part_and_no_other() {
     assert_eq!(differs(&good_with("\"beta\"", "\"gamma\"")), nodes);
     assert_eq!(differs(&good_with("name = \"web\"", "name = \"www\"")), [false, true, false, false]);
     assert_eq!(differs(&good_with("10.0.0.100", "10.0.0.101")), [false, false, true, false]);
-    for key in ["prefer = \"beta\"", "preempt = true", "preempt_delay_ms = 1", "drain_ms = 1"] {
+    for key in ["prefer = \"beta\"", "preempt = true", "preempt_delay_ms = 1", "drain_ms = 1", "tickle = false"] {
         assert_eq!(differs(&good_with("addresses", &format!("{key}\naddresses"))), policy, "{key}");
     }
     for lines in [

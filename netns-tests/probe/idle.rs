@@ -1,0 +1,200 @@
+//! Clients that have said all they wanted and wait for what the server says: blocked in `read()`.
+//!
+//! Owns: their connections and what became of each. Never does: send again; whoever sends learns by that. The server's
+//! side is held by [`Holder`], which accepts and says nothing.
+
+use crate::lab::{Lab, Port, Server, clock};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use socket2::{Domain, Socket, Type};
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use vipair::types::MonoTime;
+
+/// The port of a [`Holder`].
+pub const PORT: u16 = 81;
+
+/// What a client found out, and when.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct End {
+    /// When `read()` returned.
+    pub at: MonoTime,
+    /// With ECONNRESET.
+    pub reset: bool,
+}
+
+impl End {
+    fn of(result: &std::io::Result<usize>) -> End {
+        let reset = result.as_ref().is_err_and(|cause| cause.kind() == std::io::ErrorKind::ConnectionReset);
+        End { at: clock::now(), reset }
+    }
+}
+
+/// Accepts on addresses of a server, and holds what it accepted. Its sockets live in this process: they are closed by
+/// [`Lab::power_off`] as little as a kernel without power closes any, since their interfaces go first.
+#[derive(Debug)]
+pub struct Holder {
+    held: Arc<Mutex<Vec<TcpStream>>>,
+    /// Whose queues hold what was never accepted.
+    queues: Vec<Socket>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Holder {
+    /// Listens on a server that has these addresses.
+    pub fn start(lab: &Lab, server: Server, addresses: &[IpAddr]) -> Holder {
+        let held = Arc::new(Mutex::new(Vec::new()));
+        let stop = Arc::new(AtomicBool::new(false));
+        for address in addresses {
+            let target = SocketAddr::new(*address, PORT);
+            let listener =
+                lab.server(server).run(|| TcpListener::bind(target).unwrap_or_else(|e| panic!("{target}: {e}")));
+            listener.set_nonblocking(true).expect("it can be set");
+            let (held, stop) = (Arc::clone(&held), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    match listener.accept() {
+                        Ok((stream, _)) => held.lock().expect("nobody panics with it").push(stream),
+                        Err(_) => std::thread::sleep(Duration::from_millis(1)),
+                    }
+                }
+            });
+        }
+        Holder { held, queues: Vec::new(), stop }
+    }
+
+    /// The same for thousands: up to `each` connections to each address stay in the queue of their listener, where they are
+    /// as established as others and cost this process nothing.
+    pub fn crowd(lab: &Lab, server: Server, addresses: &[IpAddr], each: i32) -> Holder {
+        let host = lab.server(server);
+        host.sysctl("core/somaxconn", &each.to_string());
+        let open = |address: &IpAddr| {
+            let target = SocketAddr::new(*address, PORT);
+            let socket = Socket::new(Domain::for_address(target), Type::STREAM, None).expect("a socket");
+            socket
+                .bind(&target.into())
+                .and_then(|()| socket.listen(each))
+                .unwrap_or_else(|e| panic!("{target}: {e}"));
+            socket
+        };
+        let queues = host.run(|| addresses.iter().map(open).collect());
+        Holder { held: Arc::default(), queues, stop: Arc::default() }
+    }
+
+    /// Waits until so many of its connections have ended, with an error or without.
+    pub fn wait_ended(&self, count: usize) {
+        let limit = std::time::Instant::now() + crate::scene::PATIENCE;
+        loop {
+            let held = self.held.lock().expect("nobody panics with it");
+            let ended = held.iter().filter(|stream| has_ended(stream)).count();
+            drop(held);
+            if ended >= count {
+                return;
+            }
+            assert!(std::time::Instant::now() < limit, "{ended} of {count} connections have ended");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn has_ended(mut stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("it can be set");
+    !stream.read(&mut [0]).is_err_and(|cause| cause.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Clients that wait.
+#[derive(Debug)]
+pub struct Idle {
+    ends: Arc<Mutex<Vec<Option<End>>>>,
+    streams: Arc<Vec<TcpStream>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Idle {
+    /// Connects `each` clients to each address; each is a thread of its own, blocked in `read()`.
+    pub fn start(lab: &Lab, addresses: &[IpAddr], each: usize) -> Idle {
+        let idle = Idle::connect(lab, addresses, each);
+        idle.streams.iter().enumerate().for_each(|(at, stream)| {
+            let mut reader = stream.try_clone().expect("duplicate a socket");
+            let ends = Arc::clone(&idle.ends);
+            let body = move || {
+                let result = reader.read(&mut [0; 16]);
+                ends.lock().expect("nobody panics with it")[at] = Some(End::of(&result));
+            };
+            std::thread::Builder::new().stack_size(64 << 10).spawn(body).expect("start a thread");
+        });
+        idle
+    }
+
+    /// The same for thousands: one thread waits for all of them.
+    pub fn crowd(lab: &Lab, addresses: &[IpAddr], each: usize) -> Idle {
+        let idle = Idle::connect(lab, addresses, each);
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("epoll");
+        for (at, stream) in idle.streams.iter().enumerate() {
+            stream.set_nonblocking(true).expect("it can be set");
+            epoll.add(stream, EpollEvent::new(EpollFlags::EPOLLIN, at as u64)).expect("epoll");
+        }
+        let (ends, stop, readers) = (Arc::clone(&idle.ends), Arc::clone(&idle.stop), Arc::clone(&idle.streams));
+        std::thread::spawn(move || {
+            let mut events = [EpollEvent::empty(); 512];
+            while !stop.load(Ordering::Relaxed) {
+                let count = epoll.wait(&mut events, EpollTimeout::from(20_u16)).unwrap_or(0);
+                for event in &events[..count] {
+                    let at = usize::try_from(event.data()).expect("it was a position");
+                    let result = (&readers[at]).read(&mut [0; 16]);
+                    ends.lock().expect("nobody panics with it")[at] = Some(End::of(&result));
+                    epoll.delete(&readers[at]).expect("epoll");
+                }
+            }
+        });
+        idle
+    }
+
+    fn connect(lab: &Lab, addresses: &[IpAddr], each: usize) -> Idle {
+        let targets: Vec<SocketAddr> =
+            addresses.iter().flat_map(|address| std::iter::repeat_n(SocketAddr::new(*address, PORT), each)).collect();
+        let streams: Vec<TcpStream> = lab.host(Port::Client).run(|| {
+            let open = |t: &SocketAddr| TcpStream::connect(t).unwrap_or_else(|e| panic!("connect to {t}: {e}"));
+            targets.iter().map(open).collect()
+        });
+        let ends = Arc::new(Mutex::new(vec![None; streams.len()]));
+        Idle { ends, streams: Arc::new(streams), stop: Arc::default() }
+    }
+
+    /// What each has found out; `None` for those that still wait.
+    pub fn ends(&self) -> Vec<Option<End>> {
+        self.ends.lock().expect("nobody panics with it").clone()
+    }
+
+    /// How many still wait.
+    pub fn waiting(&self) -> usize {
+        self.ends().iter().filter(|end| end.is_none()).count()
+    }
+
+    /// How long after `from` each was reset, shortest first; who was not is left out.
+    pub fn resets_after(&self, from: MonoTime) -> Vec<Duration> {
+        let ends = self.ends();
+        let mut found: Vec<Duration> =
+            ends.iter().flatten().filter(|end| end.reset).map(|end| end.at.since(from)).collect();
+        found.sort_unstable();
+        found
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Whoever still waits is let go.
+        for stream in self.streams.iter() {
+            let _gone = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}

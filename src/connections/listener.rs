@@ -1,0 +1,277 @@
+//! The end that is told: takes calls of the peer at the link addresses, admits who has the key, and keeps the lists.
+//!
+//! A stranger costs little and a bounded part of it: only a call from the peer's own link address is read at all; at most
+//! [`GUESTS`] who have proven nothing are there at once, each for [`PATIENCE`] and with as many bytes as an introduction
+//! has; and after [`CALLS`] calls in a moment the rest waits in the kernel, whose queue is short. Of the admitted ones the
+//! newest counts.
+
+use super::mirrored::Mirrored;
+use super::stream::Stream;
+use super::{Event, Setup};
+use crate::io::poll::Poll;
+use crate::types::{GroupKey, MonoTime};
+use crate::wire::mirror::{
+    CHALLENGE_SIZE, Greeting, INTRODUCTION_SIZE, Introduction, MAX_BODY, PORT, Refusal, Session, greeting,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+/// Callers who have proven nothing yet.
+const GUESTS: usize = 4;
+/// How long each of them may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Calls taken in one [`MOMENT`].
+const CALLS: u32 = 16;
+const MOMENT: Duration = Duration::from_millis(100);
+/// Calls that wait in the kernel.
+const BACKLOG: i32 = 8;
+/// How often an address that is not there is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Silence after which the peer's connection is given up; it says something twice a second.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// One link.
+#[derive(Debug)]
+struct Door {
+    local: IpAddr,
+    remote: IpAddr,
+    listener: Option<TcpListener>,
+}
+
+#[derive(Debug)]
+struct Guest {
+    stream: Stream,
+    greeting: Greeting,
+    since: MonoTime,
+    from: IpAddr,
+}
+
+#[derive(Debug)]
+struct Host {
+    stream: Stream,
+    session: Session,
+    heard: MonoTime,
+}
+
+#[derive(Debug)]
+pub(super) struct Listener {
+    doors: Vec<Door>,
+    again: MonoTime,
+    /// Calls of the moment that began then.
+    moment: (MonoTime, u32),
+    resting: bool,
+    guests: Vec<Guest>,
+    host: Option<Host>,
+    pub refused: u64,
+}
+
+impl Listener {
+    pub fn new() -> Listener {
+        let moment = (MonoTime::ZERO, 0);
+        let (doors, guests) = (Vec::new(), Vec::new());
+        Listener { doors, again: MonoTime::ZERO, moment, resting: false, guests, host: None, refused: 0 }
+    }
+
+    /// Listens on these links from now on; whoever was admitted has to call again.
+    pub fn restart(&mut self, setup: &Setup, now: MonoTime) {
+        let door = |(local, remote): &(IpAddr, IpAddr)| Door { local: *local, remote: *remote, listener: None };
+        let same = self.doors.iter().map(|door| (door.local, door.remote)).eq(setup.links.iter().copied());
+        if !same {
+            self.doors = setup.links.iter().map(door).collect();
+            self.again = now;
+        }
+        self.guests.clear();
+        self.host = None;
+    }
+
+    /// Somebody is admitted.
+    pub fn is_heard(&self) -> bool {
+        self.host.is_some()
+    }
+
+    /// When a turn is due even if nothing arrives.
+    pub fn due(&self) -> MonoTime {
+        let guests = self.guests.iter().map(|guest| guest.since + PATIENCE);
+        let closed = self.doors.iter().any(|door| door.listener.is_none()).then_some(self.again);
+        let host = self.host.iter().map(|host| host.heard + SILENCE);
+        let rest = self.resting.then_some(self.moment.0 + MOMENT);
+        guests.chain(closed).chain(host).chain(rest).min().unwrap_or(MonoTime::FOREVER)
+    }
+
+    /// Does what can be done now.
+    pub fn turn(
+        &mut self,
+        now: MonoTime,
+        (poll, token): (&Poll, u64),
+        setup: &Setup,
+        mirrored: &mut Mirrored,
+    ) -> Option<Event> {
+        self.open_doors(now, (poll, token));
+        let accepted = self.take_calls(now, (poll, token));
+        let heard = self.hear_guests(now, setup);
+        let told = self.hear_host(now, setup, mirrored);
+        accepted.or(heard).or(told)
+    }
+
+    fn open_doors(&mut self, now: MonoTime, (poll, token): (&Poll, u64)) {
+        if now < self.again {
+            return;
+        }
+        self.again = now + AGAIN;
+        let resting = self.resting;
+        for door in self.doors.iter_mut().filter(|door| door.listener.is_none()) {
+            // An address that is not there yet is tried again; one that another program has shows in the peer's status.
+            let Ok(listener) = listen(door.local) else { continue };
+            if resting || poll.add(&listener, token).is_ok() {
+                door.listener = Some(listener);
+            }
+        }
+    }
+
+    /// Takes calls, as many as one moment may have; then the doors rest until it is over.
+    fn take_calls(&mut self, now: MonoTime, (poll, token): (&Poll, u64)) -> Option<Event> {
+        if now >= self.moment.0 + MOMENT {
+            self.moment = (now, 0);
+            if std::mem::take(&mut self.resting) {
+                let listeners = self.doors.iter().filter_map(|door| door.listener.as_ref());
+                // It was in the set before, so there is room.
+                listeners.for_each(|listener| drop(poll.add(listener, token)));
+            }
+        }
+        let mut event = None;
+        for at in 0..self.doors.len() {
+            while self.moment.1 < CALLS {
+                let Some(listener) = &self.doors[at].listener else { break };
+                let Ok((stream, from)) = listener.accept() else { break };
+                self.moment.1 += 1;
+                let stranger = from.ip() != self.doors[at].remote;
+                if stranger {
+                    self.refused += 1;
+                    event =
+                        Some(Event::Refused { what: format!("{}: it is no link address of the peer", from.ip()) });
+                } else {
+                    self.greet(stream, from.ip(), now);
+                }
+            }
+        }
+        if self.moment.1 >= CALLS && !std::mem::replace(&mut self.resting, true) {
+            let listeners = self.doors.iter().filter_map(|door| door.listener.as_ref());
+            listeners.for_each(|listener| drop(poll.remove(listener)));
+        }
+        event
+    }
+
+    fn greet(&mut self, stream: std::net::TcpStream, from: IpAddr, now: MonoTime) {
+        let mut challenge = [0; CHALLENGE_SIZE];
+        let (Ok(mut stream), Ok(())) = (Stream::new(stream), getrandom::fill(&mut challenge)) else { return };
+        let greeting = greeting(challenge);
+        stream.out().extend_from_slice(&greeting);
+        if stream.push().is_err() {
+            return;
+        }
+        if self.guests.len() >= GUESTS {
+            // The peer proves itself within a round trip.
+            self.guests.remove(0);
+            self.refused += 1;
+        }
+        self.guests.push(Guest { stream, greeting, since: now, from });
+    }
+
+    fn hear_guests(&mut self, now: MonoTime, setup: &Setup) -> Option<Event> {
+        let mut event = None;
+        for mut guest in std::mem::take(&mut self.guests) {
+            match admit(&mut guest, now, setup) {
+                Ok(None) => self.guests.push(guest),
+                Ok(Some(session)) => self.host = Some(Host { stream: guest.stream, session, heard: now }),
+                Err(why) => {
+                    self.refused += 1;
+                    event = Some(Event::Refused { what: format!("{}: {why}", guest.from) });
+                }
+            }
+        }
+        event
+    }
+
+    fn hear_host(&mut self, now: MonoTime, setup: &Setup, mirrored: &mut Mirrored) -> Option<Event> {
+        let host = self.host.as_mut()?;
+        let is_ours = |group: GroupKey| setup.groups.iter().any(|watched| watched.key == group);
+        match host.hear(now, &is_ours, mirrored) {
+            Ok(()) if now < host.heard + SILENCE => None,
+            Ok(()) => {
+                self.host = None;
+                None
+            }
+            Err(why) => {
+                self.host = None;
+                why.map(|why| {
+                    self.refused += 1;
+                    Event::Refused { what: format!("the peer's connection: {why}") }
+                })
+            }
+        }
+    }
+
+    /// Streams that have to be waited for.
+    pub fn streams(&self) -> impl Iterator<Item = &Stream> {
+        self.guests.iter().map(|guest| &guest.stream).chain(self.host.iter().map(|host| &host.stream))
+    }
+}
+
+/// Reads on of an introduction. `Ok(None)`: it is not complete.
+fn admit(guest: &mut Guest, now: MonoTime, setup: &Setup) -> Result<Option<Session>, String> {
+    guest.stream.pull(INTRODUCTION_SIZE).map_err(|cause| cause.to_string())?;
+    let Ok(introduction) = Introduction::try_from(guest.stream.inbox.as_slice()) else {
+        return if now < guest.since + PATIENCE { Ok(None) } else { Err("it did not introduce itself".to_owned()) };
+    };
+    guest.stream.inbox.clear();
+    let admitted = setup.keys.admit(&guest.greeting, &introduction, setup.me);
+    let (from, confirmation, session) = admitted.map_err(|why| why.to_string())?;
+    if from != setup.peer {
+        return Err(Refusal::Addressee.to_string());
+    }
+    guest.stream.out().extend_from_slice(&confirmation);
+    guest.stream.push().map_err(|cause| cause.to_string())?;
+    Ok(Some(session))
+}
+
+impl Host {
+    /// Takes what has arrived. `Err(None)`: the peer went away.
+    fn hear(
+        &mut self,
+        now: MonoTime,
+        is_ours: &impl Fn(GroupKey) -> bool,
+        mirrored: &mut Mirrored,
+    ) -> Result<(), Option<Refusal>> {
+        // What came before the end counts.
+        let ended = self.stream.pull(4 * MAX_BODY).is_err();
+        let mut taken = 0;
+        while let Some((frame, length)) = self.session.open(&self.stream.inbox[taken..]).map_err(Some)? {
+            taken += length;
+            self.heard = now;
+            if let Some(answer) = mirrored.apply(frame, is_ours, now)
+                && !self.stream.is_waiting()
+            {
+                self.session.seal(&answer, self.stream.out());
+            }
+        }
+        self.stream.inbox.drain(..taken);
+        let pushed = self.stream.push();
+        if ended || pushed.is_err() { Err(None) } else { Ok(()) }
+    }
+}
+
+fn listen(local: IpAddr) -> io::Result<TcpListener> {
+    let address = SocketAddr::new(local, PORT);
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    // The connections of a former life may still be in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    if domain == Domain::IPV6 {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

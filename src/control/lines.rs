@@ -1,0 +1,46 @@
+//! A byte stream as lines of a bounded length.
+
+use super::protocol::ProtocolError;
+
+/// Cuts a byte stream into lines, and never holds more than one line's bound and one read of it.
+#[derive(Debug)]
+pub struct LineBuffer {
+    limit: usize,
+    bytes: Vec<u8>,
+    /// Bytes before this hold no newline.
+    searched: usize,
+}
+
+impl LineBuffer {
+    /// A buffer for lines of at most `limit` bytes, newline included.
+    #[must_use]
+    pub fn new(limit: usize) -> LineBuffer {
+        LineBuffer { limit, bytes: Vec::new(), searched: 0 }
+    }
+
+    /// Adds what was read. Take all lines out before the next call.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next whole line without its newline, or `None` until more is read.
+    ///
+    /// # Errors
+    /// [`ProtocolError::TooLong`]: close the connection.
+    pub fn next_line(&mut self) -> Result<Option<Vec<u8>>, ProtocolError> {
+        let end = self.bytes[self.searched..].iter().position(|byte| *byte == b'\n').map(|at| self.searched + at);
+        match end {
+            Some(end) if end < self.limit => {
+                let mut line: Vec<u8> = self.bytes.drain(..=end).collect();
+                line.pop();
+                self.searched = 0;
+                Ok(Some(line))
+            }
+            None if self.bytes.len() < self.limit => {
+                self.searched = self.bytes.len();
+                Ok(None)
+            }
+            Some(_) | None => Err(ProtocolError::TooLong(self.limit)),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Raw sockets that only send packets with an IP header of our making, from addresses of this host.
+//!
+//! Protocol IPPROTO_RAW: no packet of the machine is ever queued for them (raw(7)), as each TCP segment would be for a
+//! raw socket of TCP. The route is looked up with the packet's own source (IP_PKTINFO), as the service's own packets
+//! are. What leaves passes the gate on egress like everything else.
+
+use nix::errno::Errno;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
+
+/// Packets handed to one sendmmsg(2).
+pub const BATCH: usize = 64;
+/// Room for some hundred packets with the kernel's cost.
+const BUFFER: usize = 1 << 20;
+/// Bytes of control data: an in6_pktinfo with its header, the larger of the two.
+const CONTROL: usize = 64;
+
+/// Control data as aligned as the kernel wants it.
+#[repr(align(8))]
+#[derive(Clone, Copy)]
+struct Control([u8; CONTROL]);
+
+/// A packet, and between which addresses it travels; both in their IPv6 form.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// Its bytes, IP header included.
+    pub bytes: Vec<u8>,
+    /// A local address.
+    pub from: Ipv6Addr,
+    /// Where it goes.
+    pub to: Ipv6Addr,
+}
+
+/// Sends packets of one family.
+#[derive(Debug)]
+pub struct RawSender {
+    socket: Socket,
+    is_v4: bool,
+}
+
+impl RawSender {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// EPERM without CAP_NET_RAW, EAFNOSUPPORT where IPv6 is not compiled in.
+    pub fn open(is_v4: bool) -> io::Result<RawSender> {
+        let domain = if is_v4 { Domain::IPV4 } else { Domain::IPV6 };
+        let socket = Socket::new(domain, Type::RAW.nonblocking().cloexec(), Some(Protocol::from(libc::IPPROTO_RAW)))?;
+        let _usual_size = socket.set_send_buffer_size(BUFFER);
+        Ok(RawSender { socket, is_v4 })
+    }
+
+    /// Hands up to [`BATCH`] packets to the kernel and tells how many it took, at least one. Never blocks.
+    ///
+    /// # Errors
+    /// EAGAIN and ENOBUFS when it has no room; otherwise why it refuses the first one (no route, a local rule).
+    pub fn send(&self, packets: &[Packet]) -> Result<usize, Errno> {
+        let count = packets.len().min(BATCH);
+        let targets: Vec<SockAddr> = packets[..count].iter().map(|packet| self.target(packet.to)).collect();
+        let mut controls = [Control([0; CONTROL]); BATCH];
+        let mut parts = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; BATCH];
+        // SAFETY: mmsghdr is plain data for which all zero bytes mean "no address, no buffers, no control data".
+        let mut messages: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
+        for (at, packet) in packets[..count].iter().enumerate() {
+            let message = &mut messages[at].msg_hdr;
+            parts[at] =
+                libc::iovec { iov_base: packet.bytes.as_ptr().cast_mut().cast(), iov_len: packet.bytes.len() };
+            message.msg_iov = &raw mut parts[at];
+            message.msg_iovlen = 1;
+            message.msg_name = targets[at].as_ptr().cast_mut().cast();
+            message.msg_namelen = targets[at].len();
+            let length = self.from(packet.from, &mut controls[at]);
+            message.msg_control = controls[at].0.as_mut_ptr().cast();
+            message.msg_controllen = length;
+        }
+        let count = libc::c_uint::try_from(count).unwrap_or(0);
+        // SAFETY: the first `count` headers each point to one element of `parts`, `targets` and `controls` and to one
+        // packet; all of them outlive the call, and the kernel only reads them.
+        let sent = unsafe { libc::sendmmsg(self.socket.as_raw_fd(), messages.as_mut_ptr(), count, 0) };
+        usize::try_from(sent).map_err(|_| Errno::last())
+    }
+
+    /// The port of a raw socket is its protocol, or 0 (raw(7), ipv6(7)).
+    fn target(&self, to: Ipv6Addr) -> SockAddr {
+        match to.to_ipv4_mapped().filter(|_| self.is_v4) {
+            Some(four) => SocketAddr::new(four.into(), 0).into(),
+            None => SocketAddr::new(to.into(), 0).into(),
+        }
+    }
+
+    /// Writes the control data that names the source, and tells its length.
+    fn from(&self, from: Ipv6Addr, control: &mut Control) -> usize {
+        // struct cmsghdr is a length of a machine word, level and kind.
+        const HEAD: usize = size_of::<libc::cmsghdr>();
+        let (level, kind, data) = match from.to_ipv4_mapped().filter(|_| self.is_v4) {
+            // struct in_pktinfo: interface, source, destination (ignored).
+            Some(four) => (libc::IPPROTO_IP, libc::IP_PKTINFO, [[0; 4].as_slice(), &four.octets(), &[0; 4]].concat()),
+            // struct in6_pktinfo: source, interface.
+            None => (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, [from.octets().as_slice(), &[0; 4]].concat()),
+        };
+        let length = HEAD + data.len();
+        let word = size_of::<usize>();
+        control.0[..word].copy_from_slice(&length.to_ne_bytes());
+        control.0[word..word + 4].copy_from_slice(&level.to_ne_bytes());
+        control.0[word + 4..word + 8].copy_from_slice(&kind.to_ne_bytes());
+        control.0[HEAD..length].copy_from_slice(&data);
+        length.next_multiple_of(word)
+    }
+}

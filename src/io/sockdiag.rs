@@ -1,0 +1,294 @@
+//! The kernel's own account of TCP connections (sock_diag(7)): which there are on some addresses, and ending one.
+//!
+//! A reading is taken in pieces, so that whoever takes it can do other things in between; the kernel walks its table of
+//! all connections for it, twice: once for sockets of each family, since a socket of IPv6 can have a connection of
+//! IPv4. Up to [`FILTERED`] addresses are compared in the kernel; beyond that all connections come, and the reader drops
+//! what is none of its own. Layouts: <linux/inet_diag.h>, <linux/sock_diag.h>. The socket belongs to the network
+//! namespace of the thread that opened it.
+
+use crate::io::netlink::message::{failure, messages};
+use crate::wire::mirror::Connection;
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_SOCK_DIAG};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+
+#[cfg(test)]
+mod tests;
+
+/// Addresses that the kernel is asked to compare with. Each costs every connection of the machine a comparison.
+pub const FILTERED: usize = 64;
+/// Requests in one datagram.
+pub const BATCH: usize = 64;
+
+/// The kernel builds no larger answer (af_netlink.c).
+const ANSWER: usize = 64 << 10;
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const SOCK_DESTROY: u16 = 21;
+const REQUEST: u16 = 1;
+const ACK: u16 = 4;
+const DUMP: u16 = 0x300;
+const HEADER: usize = 16;
+/// struct inet_diag_msg.
+const MESSAGE: usize = 72;
+const ATTRIBUTE_BYTECODE: u16 = 1;
+const NO_COOKIE: [u8; 8] = [0xff; 8];
+/// States of include/net/tcp_states.h in which the client may still wait for us: established, and with an end that one
+/// side has announced and the other has not seen through. A client in front of FIN_WAIT2 has been told.
+const STATES: u32 = 1 << ESTABLISHED | 1 << FIN_WAIT1 | 1 << CLOSE_WAIT | 1 << LAST_ACK;
+const ESTABLISHED: u32 = 1;
+const FIN_WAIT1: u32 = 4;
+const CLOSE_WAIT: u32 = 8;
+const LAST_ACK: u32 = 9;
+
+/// A family of sockets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    fn number(self) -> u8 {
+        let number = match self {
+            Family::V4 => libc::AF_INET,
+            Family::V6 => libc::AF_INET6,
+        };
+        u8::try_from(number).unwrap_or(0)
+    }
+}
+
+/// Reads and ends connections.
+pub struct SockDiag {
+    socket: Socket,
+    sequence: u32,
+    answer: Vec<u8>,
+    /// What is being read, and the filter for what comes after it.
+    reading: Option<(Family, Vec<u8>)>,
+}
+
+impl std::fmt::Debug for SockDiag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SockDiag").field("reading", &self.reading.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// What became of the connections that were to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Destroyed {
+    /// They were reset.
+    pub reset: usize,
+    /// They had ended already.
+    pub gone: usize,
+    /// The kernel did not do it: EOPNOTSUPP where it is built without INET_DIAG_DESTROY, EPERM without CAP_NET_ADMIN.
+    pub refused: usize,
+}
+
+impl SockDiag {
+    /// Opens the socket.
+    ///
+    /// # Errors
+    /// EPROTONOSUPPORT where the kernel has no sock_diag.
+    pub fn open() -> io::Result<SockDiag> {
+        let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        socket.set_non_blocking(true)?;
+        let _longer_answers = socket.set_cap_ack(true);
+        Ok(SockDiag { socket, sequence: 0, answer: Vec::with_capacity(ANSWER), reading: None })
+    }
+
+    /// Begins to read the connections of these addresses; a reading under way is given up.
+    ///
+    /// # Errors
+    /// Whatever the kernel says: open another socket.
+    pub fn begin(&mut self, addresses: &[IpAddr]) -> io::Result<()> {
+        if self.reading.take().is_some() {
+            // The rest of an unfinished reading would be taken for the new one.
+            *self = SockDiag { sequence: self.sequence, ..SockDiag::open()? };
+        }
+        let filter = if addresses.len() <= FILTERED { bytecode(addresses) } else { Vec::new() };
+        self.ask(Family::V4, filter)
+    }
+
+    fn ask(&mut self, family: Family, filter: Vec<u8>) -> io::Result<()> {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.socket.send(&dump_request(family, &filter, self.sequence), 0)?;
+        self.reading = Some((family, filter));
+        Ok(())
+    }
+
+    /// Reads on, one datagram of some hundred connections. False when the reading is complete.
+    ///
+    /// # Errors
+    /// Whatever the kernel says: the reading is over, begin another with another socket.
+    pub fn read_on(&mut self, mut found: impl FnMut(Connection)) -> io::Result<bool> {
+        let Some((family, filter)) = self.reading.take() else { return Ok(false) };
+        self.answer.clear();
+        match self.socket.recv(&mut self.answer, 0) {
+            Ok(_) => {}
+            Err(cause) if cause.raw_os_error() == Some(libc::EINTR) => {
+                self.reading = Some((family, filter));
+                return Ok(true);
+            }
+            Err(cause) => return Err(cause),
+        }
+        let mut complete = false;
+        for message in messages(&self.answer).filter(|message| message.sequence == self.sequence) {
+            match i32::from(message.kind) {
+                libc::NLMSG_DONE => complete = true,
+                libc::NLMSG_ERROR => {
+                    return Err(failure(message.payload).unwrap_or_else(|| io::ErrorKind::InvalidData.into()));
+                }
+                _ => found_in(message.payload).into_iter().for_each(&mut found),
+            }
+        }
+        match (complete, family) {
+            (true, Family::V4) => self.ask(Family::V6, filter)?,
+            (true, Family::V6) => return Ok(false),
+            (false, _) => self.reading = Some((family, filter)),
+        }
+        Ok(true)
+    }
+
+    /// Resets connections, at most [`BATCH`] of them: the client gets a reset if the gate still carries, the service an
+    /// error.
+    ///
+    /// # Errors
+    /// When the socket itself fails. What became of each connection is in the answer.
+    pub fn destroy(&mut self, connections: &[Connection]) -> io::Result<Destroyed> {
+        let mut done = Destroyed::default();
+        let mut datagram = Vec::with_capacity(connections.len() * 72);
+        let first = self.sequence.wrapping_add(1);
+        for connection in connections.iter().take(BATCH) {
+            self.sequence = self.sequence.wrapping_add(1);
+            datagram.extend_from_slice(&destroy_request(connection, self.sequence));
+        }
+        self.socket.send(&datagram, 0)?;
+        // The kernel answers within `send`: one acknowledgement each.
+        let mut answers = connections.len().min(BATCH);
+        while answers > 0 {
+            self.answer.clear();
+            match self.socket.recv(&mut self.answer, 0) {
+                Ok(_) => {}
+                Err(cause) if cause.raw_os_error() == Some(libc::EINTR) => continue,
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => break,
+                Err(cause) => return Err(cause),
+            }
+            for message in messages(&self.answer) {
+                let ours = message.sequence.wrapping_sub(first) < u32::try_from(BATCH).unwrap_or(u32::MAX);
+                if !ours || i32::from(message.kind) != libc::NLMSG_ERROR {
+                    continue;
+                }
+                answers = answers.saturating_sub(1);
+                match failure(message.payload).and_then(|cause| cause.raw_os_error()) {
+                    None => done.reset += 1,
+                    Some(libc::ENOENT) => done.gone += 1,
+                    Some(_) => done.refused += 1,
+                }
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// struct nlmsghdr.
+fn header(length: usize, kind: u16, flags: u16, sequence: u32) -> [u8; HEADER] {
+    let mut bytes = [0; HEADER];
+    bytes[..4].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes());
+    bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+    bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+    bytes
+}
+
+/// struct inet_diag_req_v2 up to the socket's identity.
+fn request(family: Family, states: u32) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    bytes[0] = family.number();
+    bytes[1] = u8::try_from(libc::IPPROTO_TCP).unwrap_or(0);
+    bytes[4..].copy_from_slice(&states.to_ne_bytes());
+    bytes
+}
+
+fn dump_request(family: Family, filter: &[u8], sequence: u32) -> Vec<u8> {
+    let attribute = if filter.is_empty() { 0 } else { 4 + filter.len() };
+    let mut bytes = Vec::with_capacity(HEADER + 56 + attribute);
+    bytes.extend_from_slice(&header(HEADER + 56 + attribute, SOCK_DIAG_BY_FAMILY, REQUEST | DUMP, sequence));
+    bytes.extend_from_slice(&request(family, STATES));
+    bytes.extend_from_slice(&[0; 48]);
+    if !filter.is_empty() {
+        bytes.extend_from_slice(&u16::try_from(attribute).unwrap_or(u16::MAX).to_ne_bytes());
+        bytes.extend_from_slice(&ATTRIBUTE_BYTECODE.to_ne_bytes());
+        bytes.extend_from_slice(filter);
+    }
+    bytes
+}
+
+fn destroy_request(connection: &Connection, sequence: u32) -> Vec<u8> {
+    let family = if connection.v4().is_some() { Family::V4 } else { Family::V6 };
+    let mut bytes = Vec::with_capacity(HEADER + 56);
+    bytes.extend_from_slice(&header(HEADER + 56, SOCK_DESTROY, REQUEST | ACK, sequence));
+    bytes.extend_from_slice(&request(family, u32::MAX));
+    // struct inet_diag_sockid: ports and addresses in network order, interface, cookie.
+    bytes.extend_from_slice(&connection.local_port.to_be_bytes());
+    bytes.extend_from_slice(&connection.remote_port.to_be_bytes());
+    for address in [connection.local, connection.remote] {
+        match address.to_ipv4_mapped() {
+            Some(four) => bytes.extend_from_slice(&[four.octets().as_slice(), &[0; 12]].concat()),
+            None => bytes.extend_from_slice(&address.octets()),
+        }
+    }
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(&NO_COOKIE);
+    bytes
+}
+
+/// struct inet_diag_msg: the connection it describes. `None` if it is cut short.
+fn found_in(payload: &[u8]) -> Option<Connection> {
+    let message = payload.first_chunk::<MESSAGE>()?;
+    let is_v4 = message[0] == Family::V4.number();
+    let port = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
+    let address = |at: usize| -> Ipv6Addr {
+        let bytes: [u8; 16] = std::array::from_fn(|byte| message[at + byte]);
+        if is_v4 {
+            std::net::Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]).to_ipv6_mapped()
+        } else {
+            Ipv6Addr::from(bytes)
+        }
+    };
+    Some(Connection { local: address(8), remote: address(24), local_port: port(4), remote_port: port(6) })
+}
+
+/// struct inet_diag_bc_op: "local address is one of these", as a chain of comparisons with a jump to the end behind each
+/// but the last. A condition that holds goes on behind itself, one that fails jumps past what follows it; landing exactly at
+/// the end accepts, beyond it refuses (net/ipv4/inet_diag.c, `inet_diag_bc_run`).
+fn bytecode(addresses: &[IpAddr]) -> Vec<u8> {
+    const JUMP: u8 = 1;
+    const SOURCE: u8 = 7;
+    const OPERATION: usize = 4;
+    const HOST: usize = 8;
+    let size = |address: &IpAddr| OPERATION + HOST + if address.is_ipv4() { 4 } else { 16 };
+    let total: usize = addresses.iter().map(|address| size(address) + OPERATION).sum();
+    let total = total.saturating_sub(OPERATION);
+    let short = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
+    let byte = |length: usize| u8::try_from(length).unwrap_or(u8::MAX);
+    let mut code = Vec::with_capacity(total);
+    for address in addresses {
+        let own = size(address);
+        let (family, bits) = if address.is_ipv4() { (Family::V4, 32) } else { (Family::V6, 128) };
+        code.extend_from_slice(&[SOURCE, byte(own)]);
+        code.extend_from_slice(&short(own + OPERATION).to_ne_bytes());
+        // struct inet_diag_hostcond; port -1 is any.
+        code.extend_from_slice(&[family.number(), bits, 0, 0]);
+        code.extend_from_slice(&(-1_i32).to_ne_bytes());
+        match address {
+            IpAddr::V4(address) => code.extend_from_slice(&address.octets()),
+            IpAddr::V6(address) => code.extend_from_slice(&address.octets()),
+        }
+        if code.len() < total {
+            code.extend_from_slice(&[JUMP, byte(OPERATION)]);
+            code.extend_from_slice(&short(total - (code.len() - 2)).to_ne_bytes());
+        }
+    }
+    code
+}
