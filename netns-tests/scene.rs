@@ -70,8 +70,7 @@ impl Scene {
     /// Builds the lab and starts to listen; no agent runs yet.
     pub fn build(setup: Setup) -> Scene {
         let lab = Lab::build(&setup.plan);
-        let config = lab.dir().join("vipair.toml");
-        std::fs::write(&config, setup.config.text()).unwrap_or_else(|e| panic!("write {}: {e}", config.display()));
+        let configs = Server::BOTH.map(|server| written(&lab, &setup.config.text(), server));
         let program = agent::program();
         let key = lab.dir().join("cluster.key");
         tool(&program.to_string_lossy(), &["keygen", &key.to_string_lossy()], "");
@@ -89,7 +88,7 @@ impl Scene {
             askers: setup.asked.iter().map(|a| Asker::start(&lab, *a, pace)).collect(),
             agents: Server::BOTH.map(|server| match homes.get(index(server)) {
                 Some(home) => Agent::on(&lab, server, home),
-                None => Agent::new(&lab, server, &config),
+                None => Agent::new(&lab, server, &configs[index(server)]),
             }),
             services: [None, None],
             homes,
@@ -331,6 +330,17 @@ impl Scene {
         self.lab.keep_standing();
         dir
     }
+}
+
+/// The file of a configuration: one for both servers, unless it speaks of @SERVER@. @DIR@ is the lab's directory.
+fn written(lab: &Lab, text: &str, server: Server) -> PathBuf {
+    let text = text.replace("@DIR@", &lab.dir().to_string_lossy());
+    let name =
+        if text.contains("@SERVER@") { format!("vipair-{}.toml", server.name()) } else { "vipair.toml".into() };
+    let path = lab.dir().join(name);
+    std::fs::write(&path, text.replace("@SERVER@", server.name()))
+        .unwrap_or_else(|e| panic!("write {}: {e}", path.display()));
+    path
 }
 
 /// Both servers get files of their own, a worked example among them, and the key.

@@ -3,6 +3,7 @@
 //! Data goes one way: frame or datagram → `io` (stamped with its receive time) → `Event` → `engine` → `Action` →
 //! `effects`. Effects report back as events. Nothing else calls upward.
 
+pub mod checks;
 pub mod cli;
 pub mod config;
 pub mod connections;
@@ -14,6 +15,7 @@ pub mod flight;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 pub mod gate;
+pub mod hooks;
 #[cfg(test)]
 mod house;
 pub mod io;

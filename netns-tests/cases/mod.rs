@@ -4,6 +4,7 @@
 mod agent_faults;
 mod connections;
 mod flight;
+mod hooks;
 mod host_faults;
 mod hostile;
 mod judge_itself;
@@ -15,6 +16,7 @@ mod operator;
 mod partition;
 mod planned;
 mod reload;
+mod service;
 mod services;
 mod start;
 mod state;

@@ -11,6 +11,7 @@ mod check;
 mod doctor;
 mod events;
 mod keygen;
+mod launch;
 mod local;
 mod logging;
 mod pause;
@@ -69,6 +70,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Make a cluster key
     Keygen(keygen::KeygenArgs),
+    /// Become another program (the agent does this)
+    #[command(hide = true)]
+    Launch(launch::LaunchArgs),
     /// Run the simulator
     #[cfg(feature = "sim")]
     Sim(sim::SimArgs),
@@ -121,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::execute(&args),
         Command::Doctor(args) => doctor::execute(&args),
         Command::Keygen(args) => keygen::execute(&args),
+        Command::Launch(args) => launch::execute(args),
         #[cfg(feature = "sim")]
         Command::Sim(args) => sim::execute(&args),
     };

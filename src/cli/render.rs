@@ -4,8 +4,8 @@
 
 use super::terminal::{Tone, paint};
 use crate::control::protocol::{
-    ConnectionsStatus, Event, GroupRole, GroupStatus, LinkState, LinkStatus, MAX_SHOWN_ADDRESSES, MirrorStatus,
-    Severity, StatusReport,
+    CheckStatus, ConnectionsStatus, Event, GroupRole, GroupStatus, LinkState, LinkStatus, MAX_SHOWN_ADDRESSES,
+    MirrorStatus, Severity, StatusReport,
 };
 use crate::types::Epoch;
 use std::fmt::Write;
@@ -73,6 +73,11 @@ fn group_block(group: &GroupStatus, node: &str, colour: bool) -> String {
     put!(text, "  ready      {ready}");
     put!(text, "  why        {}", why(group, colour));
     put!(text, "  addresses  {} on {}", addresses(group), group.interface);
+    group.checks.iter().for_each(|check| put!(text, "  check      {}", check_line(check, colour)));
+    let hidden = group.check_count.saturating_sub(u64::try_from(group.checks.len()).unwrap_or(u64::MAX));
+    if hidden > 0 {
+        put!(text, "  check      and {hidden} more, which do not fail");
+    }
     if let Some(connections) = &group.connections {
         put!(text, "  clients    {}", clients(connections));
     }
@@ -115,6 +120,18 @@ fn mirror(mirror: &MirrorStatus, colour: bool) -> String {
         "mirror of connections: {told}{heard}; listed every {:.0} ms in {:.1} ms{refused}",
         mirror.list_every_ms, mirror.list_took_ms
     )
+}
+
+/// What is tried, how that goes and since when, and why it fails.
+fn check_line(check: &CheckStatus, colour: bool) -> String {
+    let weight = check.weight.map_or(String::new(), |weight| format!(" (weight {weight})"));
+    let verdict = match check.ok {
+        Some(true) => paint("ok", Tone::Good, colour),
+        Some(false) => paint("FAILS", Tone::Bad, colour),
+        None => paint("no verdict yet", Tone::Doubtful, colour),
+    };
+    let error = if check.error.is_empty() { String::new() } else { format!(": {}", check.error) };
+    format!("{} {}{weight}: {verdict} since {}{error}", check.kind, check.target, check.since)
 }
 
 /// The agent's reason, or what the role means when there is nothing to say.

@@ -7,6 +7,7 @@
 //!
 //! Fields are only ever added. Readers ignore fields they do not know.
 
+pub use super::checks::{CheckStatus, MAX_SHOWN_CHECKS};
 pub use super::connections::{ConnectionsStatus, MirrorStatus};
 pub use super::lines::LineBuffer;
 use crate::config::KeyPrint;
@@ -207,6 +208,19 @@ pub struct GroupStatus {
     pub connections: Option<ConnectionsStatus>,
     /// Counters of the gate and the engine by name: `answered`, `refused`, …
     pub counters: BTreeMap<String, u64>,
+    /// How badly the service does here: 0 it serves, 1 to 254 the weights of what fails, 255 a check that vetoes fails or has
+    /// come to nothing yet.
+    #[serde(default)]
+    pub health: u8,
+    /// The same on the other node; `None` when it is not heard.
+    #[serde(default)]
+    pub peer_health: Option<u8>,
+    /// How many checks it has.
+    #[serde(default)]
+    pub check_count: u64,
+    /// At most [`MAX_SHOWN_CHECKS`] of them, those that fail first.
+    #[serde(default)]
+    pub checks: Vec<CheckStatus>,
 }
 
 /// How a link is.

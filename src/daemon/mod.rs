@@ -16,6 +16,7 @@ mod paths;
 mod ports;
 mod realtime;
 mod reload;
+mod service;
 mod slow;
 mod status;
 pub(crate) mod words;
@@ -218,9 +219,7 @@ async fn serve(
     });
     let store = store.map_err(|error| failed("starting the store", &error))?;
     let announcer = start_announcer(words_in.clone()).map_err(|error| failed("starting the announcer", &error))?;
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| failed("reading random bytes", &error))?;
-    let setup = build::setup(&config, &keys, seed, loaded(found));
+    let setup = build::setup(&config, &keys, seed()?, loaded(found));
     let links = build::udp_links(&config);
     let peers = config.peers().map(|peer| peer.id).collect();
     let interfaces = usize::from(setup.interfaces);
@@ -260,6 +259,7 @@ async fn serve(
         keys,
         options: options.clone(),
         reload: reload::Reload::default(),
+        service: service::start().map_err(|error| failed("starting checks and hooks", &error))?,
         flight,
         connections,
     };
@@ -269,6 +269,12 @@ async fn serve(
     // Somebody may have removed it already; a socket that stays is replaced at the next start.
     let _gone = std::fs::remove_file(&options.socket);
     result.map_err(|error| failed("the hot thread", &error))
+}
+
+fn seed() -> Result<[u8; 32], RunError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| failed("reading random bytes", &error))?;
+    Ok(seed)
 }
 
 fn start_announcer(report: mpsc::Sender<slow::Word>) -> io::Result<Announcer> {

@@ -43,7 +43,6 @@ pub(super) enum Order {
     /// The flight recorder is to begin a new segment.
     Segment,
     /// How badly a group's service does.
-    #[allow(dead_code, reason = "told by checks, which this version cannot run yet")]
     Health { group: GroupId, health: u8 },
     /// A hook has ended.
     Hook { group: GroupId, hook: Hook, epoch: Epoch, ok: bool },

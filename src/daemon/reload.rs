@@ -127,6 +127,7 @@ impl Slow {
         self.text = next.text;
         self.keys = next.keys;
         self.connections.reconfigure(super::connections::setup(&self.config, &self.keys));
+        self.begin_checks();
         if let Some(keeper) = &self.keeper {
             self.reload.waits_for_keeper = true;
             keeper.reconfigure(build::guarded(&self.config));

@@ -9,6 +9,7 @@ use super::journal::Journal;
 use super::orders::{Order, SlowEnd, Tale, Vital};
 use super::paths::{self, Paths};
 use super::reload::Reload;
+use super::service::ServiceSide;
 use super::status;
 use super::words::{self, Names, Told};
 use crate::config::{Config, KeyFile};
@@ -69,6 +70,7 @@ pub(super) struct Slow {
     pub words: mpsc::Receiver<Word>,
     pub keeper_events: mpsc::Receiver<KeeperEvent>,
     pub calls: mpsc::Receiver<Call>,
+    pub service: ServiceSide,
     pub flight: Flight,
     pub connections: crate::connections::Connections,
     pub state: State,
@@ -116,6 +118,7 @@ impl Slow {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
+        self.begin_checks();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
@@ -130,11 +133,13 @@ impl Slow {
                 Some(word) = self.words.recv() => match word {
                     Word::HotEnded(result) => {
                         self.hear_tales();
-                        self.finish();
+                        self.finish().await;
                         return result;
                     }
                     other => self.hear_word(other),
                 },
+                Some(verdict) = self.service.verdicts.recv() => self.hear_verdict(verdict),
+                Some(ended) = self.service.hook_ends.recv() => self.hear_hook(ended),
                 Some(call) = self.calls.recv() => self.hear_call(call),
                 _ = terminate.recv() => self.stop(),
                 _ = interrupt.recv() => self.stop(),
@@ -171,6 +176,7 @@ impl Slow {
             match tale {
                 Tale::Notice { at, notice } => {
                     self.pass_role_on(at, &notice);
+                    self.run_what_follows(&notice);
                     self.flight.hear(at, at.since(self.started), &notice);
                     let told = words::notice(&self.names, &notice);
                     self.journal.note(at, told);
@@ -188,13 +194,10 @@ impl Slow {
                     status.warnings.extend(self.warnings.iter().cloned());
                     self.add_counters(&mut status);
                     self.add_connections(&mut status, &report);
+                    self.add_checks(&mut status, &report);
                     self.answer(id, Answer::One(Box::new(Response::Status(Box::new(status)))));
                 }
-                Tale::Hook { group, hook, epoch, cause } => {
-                    // Nothing is configured that could be run: it has ended well.
-                    tracing::debug!(group = self.names.group(group), ?hook, %epoch, ?cause, "hook");
-                    self.order(Order::Hook { group, hook, epoch, ok: true });
-                }
+                Tale::Hook { group, hook, epoch, cause } => self.run_before(group, hook, epoch, cause),
                 Tale::Reconfigured => self.hear_reconfigured(),
                 Tale::Stopped => {}
             }
@@ -334,8 +337,9 @@ impl Slow {
         }
     }
 
-    fn finish(&mut self) {
+    async fn finish(&mut self) {
         self.finish_flight();
+        self.finish_hooks().await;
         if let Some(keeper) = self.keeper.take() {
             keeper.stop();
         }

@@ -62,6 +62,10 @@ fn group_status(config: &Config, names: &Names, report: &Report, at: usize, grou
         addresses: configured.addresses.iter().take(MAX_SHOWN_ADDRESSES).map(ToString::to_string).collect(),
         connections: None,
         counters: BTreeMap::new(),
+        health: group.health,
+        peer_health: group.peer_health,
+        check_count: configured.service.checks.len() as u64,
+        checks: Vec::new(),
     }
 }
 

@@ -110,6 +110,28 @@ fn cause(cause: Cause) -> &'static str {
     }
 }
 
+/// A cause in one word, for programs.
+pub(crate) fn cause_word(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Adopted => "adopted",
+        Cause::Heard => "heard",
+        Cause::Free => "free",
+        Cause::Silence => "silence",
+        Cause::Handover => "handover",
+        Cause::Operator => "operator",
+        Cause::Interface => "interface",
+        Cause::Mended => "mended",
+        Cause::Lapsed => "lapsed",
+        Cause::NoMajority => "no_majority",
+        Cause::HigherEpoch => "higher_epoch",
+        Cause::Unheard => "unheard",
+        Cause::Stopping => "stopping",
+        Cause::Pause => "pause",
+        Cause::Removed => "removed",
+        Cause::Health => "health",
+    }
+}
+
 /// Why a node is not ready, and what would make it so.
 pub(crate) fn reason(reason: Reason) -> &'static str {
     match reason {
@@ -127,8 +149,8 @@ pub(crate) fn reason(reason: Reason) -> &'static str {
         Reason::Paused => "paused by the operator (vipair resume GROUP ends it)",
         Reason::Listening => "listening after the start",
         Reason::Stopping => "the agent is stopping",
-        Reason::Unhealthy => "unhealthy: the service here does not answer its checks",
-        Reason::Hook => "before_open failed here; it is tried again after ten seconds",
+        Reason::Unhealthy => "unhealthy: its service does not pass its checks",
+        Reason::Hook => "what is run before opening has failed; it is tried again after ten seconds",
     }
 }
 

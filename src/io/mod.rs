@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod links;
 pub mod netlink;
+pub mod pidfd;
 pub mod poll;
 pub mod rawip;
 pub mod segment;

@@ -91,10 +91,10 @@ impl Voter {
 
 impl Check {
     fn tell(&self, words: &mut Words) {
-        let Check { setup: CheckSetup { group: GroupKey(group), fall: _, rise: _ }, failing, run } = *self;
+        let Check { setup: CheckSetup { group: GroupKey(group), fall: _, rise: _ }, tally } = *self;
         words.plain(group);
-        words.flags(&[failing]);
-        words.plain(run.into());
+        words.flags(&[tally.is_failing()]);
+        words.plain(tally.run().into());
     }
 }
 

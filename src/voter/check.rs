@@ -1,4 +1,4 @@
-//! Results of service checks, counted: one failure is none.
+//! Results of checks, counted: one failure is none. The nodes count theirs in the same way.
 
 use crate::types::GroupKey;
 
@@ -13,18 +13,66 @@ pub struct CheckSetup {
     pub rise: u32,
 }
 
-/// A check and how it stands.
+/// How a check stands, by its results so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tally {
+    fall: u32,
+    rise: u32,
+    failing: bool,
+    /// Results in a row that speak against how it stands.
+    run: u32,
+}
+
+impl Tally {
+    /// Of a check that does not fail until `fall` results in a row say so.
+    #[must_use]
+    pub fn new(fall: u32, rise: u32) -> Tally {
+        Tally { fall, rise, failing: false, run: 0 }
+    }
+
+    /// Counts a result. True if the check stands otherwise now.
+    pub fn count(&mut self, healthy: bool) -> bool {
+        if healthy != self.failing {
+            self.run = 0;
+            return false;
+        }
+        self.run += 1;
+        let enough = if self.failing { self.rise } else { self.fall };
+        if self.run < enough {
+            return false;
+        }
+        *self = Tally { failing: !self.failing, run: 0, ..*self };
+        true
+    }
+
+    /// It fails, whatever was counted.
+    pub fn fail(&mut self) {
+        *self = Tally { failing: true, run: 0, ..*self };
+    }
+
+    /// So many failures in a row, and not yet ended by successes.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.failing
+    }
+
+    /// Results in a row that speak against how it stands.
+    #[must_use]
+    pub fn run(&self) -> u32 {
+        self.run
+    }
+}
+
+/// A check of a group and how it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Check {
     pub(super) setup: CheckSetup,
-    pub failing: bool,
-    /// Results in a row that speak against how it stands.
-    pub(super) run: u32,
+    pub(super) tally: Tally,
 }
 
 impl Check {
     pub fn new(setup: &CheckSetup) -> Check {
-        Check { setup: *setup, failing: false, run: 0 }
+        Check { setup: *setup, tally: Tally::new(setup.fall, setup.rise) }
     }
 
     pub fn group(&self) -> GroupKey {
@@ -33,17 +81,7 @@ impl Check {
 
     /// Counts a result; the group whose fault may have changed with it.
     pub fn count(&mut self, healthy: bool) -> Option<GroupKey> {
-        if healthy != self.failing {
-            self.run = 0;
-            return None;
-        }
-        self.run += 1;
-        let enough = if self.failing { self.setup.rise } else { self.setup.fall };
-        if self.run < enough {
-            return None;
-        }
-        *self = Check { failing: !self.failing, ..Check::new(&self.setup) };
-        Some(self.setup.group)
+        self.tally.count(healthy).then_some(self.setup.group)
     }
 
     /// Somebody else serves from now on: what was counted was not about it.

@@ -245,7 +245,7 @@ impl Voter {
         for at in std::mem::take(&mut self.touched) {
             let reason = self.reason();
             let group = &mut self.groups[at];
-            let failing = self.checks.iter().any(|check| check.failing && check.group() == group.key);
+            let failing = self.checks.iter().any(|check| check.tally.is_failing() && check.group() == group.key);
             let live = group.promise.filter(Promise::is_live);
             let row = Row {
                 epoch: group.seen,

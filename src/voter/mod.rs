@@ -46,7 +46,7 @@ pub mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use check::CheckSetup;
+pub use check::{CheckSetup, Tally};
 pub use memory::{Ceiling, Loaded, Memory};
 
 use check::Check;

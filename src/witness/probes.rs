@@ -4,10 +4,10 @@
 //! long has failed. What counts as a fault is for the voter to say.
 
 use super::{Report, Reports};
+use crate::checks::tcp;
 use crate::config::{ServiceCheck, WitnessFile};
 use std::io;
-use tokio::net::TcpStream;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
 /// Starts the thread, if there is anything to check.
 pub(super) fn start(file: &WitnessFile, reports: &Reports) -> io::Result<()> {
@@ -44,7 +44,7 @@ async fn repeat(cluster: usize, number: usize, check: ServiceCheck, reports: Rep
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let healthy = matches!(timeout(check.timeout, TcpStream::connect(check.target)).await, Ok(Ok(_)));
+        let healthy = tcp::attempt(check.target, check.timeout).await.is_ok();
         reports.send(Report::Checked(cluster, number, healthy));
     }
 }

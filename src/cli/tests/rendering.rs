@@ -2,8 +2,8 @@
 
 use crate::cli::render;
 use crate::control::protocol::{
-    ConnectionsStatus, Event, GroupRole, GroupStatus, LinkState, LinkStatus, MirrorStatus, Severity, StatusReport,
-    TimingStatus,
+    CheckStatus, ConnectionsStatus, Event, GroupRole, GroupStatus, LinkState, LinkStatus, MirrorStatus, Severity,
+    StatusReport, TimingStatus,
 };
 
 fn report() -> StatusReport {
@@ -29,6 +29,10 @@ fn report() -> StatusReport {
             reset: 2,
         }),
         counters: [("refused".to_owned(), 4), ("answered".to_owned(), 0)].into(),
+        health: 255,
+        peer_health: Some(0),
+        check_count: 10,
+        checks: checks(),
     };
     let link = LinkStatus {
         peer: "beta".to_owned(),
@@ -63,6 +67,18 @@ fn report() -> StatusReport {
     }
 }
 
+fn checks() -> Vec<CheckStatus> {
+    let check = |kind: &str, ok, error: &str| CheckStatus {
+        kind: kind.to_owned(),
+        target: "10.0.0.1:80".to_owned(),
+        ok,
+        weight: (kind == "http").then_some(20),
+        since: "2026-11-21T01:00:00.000Z".to_owned(),
+        error: error.to_owned(),
+    };
+    vec![check("tcp", Some(false), "connection refused"), check("http", Some(true), ""), check("exec", None, "")]
+}
+
 #[test]
 fn status_says_who_is_active_and_why_this_node_is_not_ready() {
     let expected = "\
@@ -75,6 +91,10 @@ group web · active on beta
   ready      no
   why        no carrier on eth0
   addresses  10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5, 10.0.0.6, 10.0.0.7, 10.0.0.8 and 2 more on eth0
+  check      tcp 10.0.0.1:80: FAILS since 2026-11-21T01:00:00.000Z: connection refused
+  check      http 10.0.0.1:80 (weight 20): ok since 2026-11-21T01:00:00.000Z
+  check      exec 10.0.0.1:80: no verdict yet since 2026-11-21T01:00:00.000Z
+  check      and 7 more, which do not fail
   clients    12 of the other node known, 0.2 s ago; 36 packets to tell of a takeover; 2 reset
   counters   refused 4
 

@@ -6,6 +6,8 @@ use std::process::Command;
 
 /// What `systemd-analyze security` may say at most: 0 is safest, 10 is a service without any protection.
 const MOST_EXPOSED: f64 = 2.5;
+/// The same with the drop-in for hooks and checks that are programs.
+const MOST_EXPOSED_WITH_PROGRAMS: f64 = 4.0;
 
 fn unit() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/vipair.service");
@@ -170,4 +172,21 @@ mod witness {
             assert!(lent.contains(&format!("{name}:/etc/vipair/{name}")), "{name} is not lent: {lent:?}");
         }
     }
+}
+
+#[test]
+fn the_drop_in_for_programs_opens_what_they_need_and_systemd_finds_nothing_wrong_with_it() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/vipair-hooks.conf");
+    let drop_in = std::fs::read_to_string(path).expect("systemd/vipair-hooks.conf is there");
+    let settings = drop_in.split_once("[Service]\n").expect("it is about the service").1;
+    // A drop-in's settings follow those of the unit.
+    let both = unit().replace("\n[Install]", &format!("\n{settings}\n[Install]"));
+    assert_eq!(analyze_unit("vipair.service", &both, &["verify", "--man=no"]), "");
+    for name in ["NoExecPaths", "ExecPaths"] {
+        assert_eq!(values(&both, name).last().map(String::as_str), Some(""), "{name} is taken back");
+    }
+    let given = values(&both, "CapabilityBoundingSet").join(" ");
+    assert!(given.contains("CAP_NET_ADMIN") && given.contains("CAP_SETUID") && given.contains("CAP_KILL"), "{given}");
+    let exposure = exposure("vipair.service", &both);
+    assert!(exposure <= MOST_EXPOSED_WITH_PROGRAMS, "exposure is {exposure}");
 }

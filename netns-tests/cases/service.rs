@@ -1,0 +1,189 @@
+//! The service itself: checks on both servers by the shared address, and what follows when they fail.
+
+use super::planned::assert_nothing_lost;
+use super::{assert_nothing_moves, let_pass};
+use crate::lab::config_text::{ConfigText, GroupText};
+use crate::lab::{Server, clock};
+use crate::probe::oracle::Expected;
+use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
+use nix::sys::signal::Signal;
+use std::time::Duration;
+use vipair::types::MonoTime;
+
+/// A page of the service, ten times a second; one lost attempt is a fault.
+const HTTP: &str = "[[group.check]]\nkind = \"http\"\nport = 80\ninterval_ms = 100\nfall = 1\nrise = 1\n";
+
+fn setup(profile: &'static str, more: &str) -> Setup {
+    Setup::with(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more(more)))
+}
+
+/// Both agents with their services, alpha active, beta its ready standby.
+pub(super) fn start(setup: Setup) -> Scene {
+    let mut scene = Scene::build(setup);
+    scene.start_agent(Server::Alpha);
+    scene.start_service(Server::Alpha);
+    scene.wait_role(Server::Alpha, GROUP, "active");
+    scene.start_agent(Server::Beta);
+    scene.start_service(Server::Beta);
+    scene.wait_ready(Server::Beta, GROUP);
+    scene.wait("the service of alpha to be known as well", |s| health(s, Server::Alpha) == "0");
+    scene
+}
+
+fn reason(scene: &Scene, server: Server) -> String {
+    scene.agent(server).status().map(|status| status.text(GROUP, "reason")).unwrap_or_default()
+}
+
+fn health(scene: &Scene, server: Server) -> String {
+    scene.agent(server).status().map(|status| status.text(GROUP, "health")).unwrap_or_default()
+}
+
+/// From `from` to the first answer of `server`.
+fn until_answered_by(scene: &Scene, server: Server, from: MonoTime) -> Duration {
+    let answers = scene.answers(from);
+    let by = answers.questions.iter().filter_map(|question| question.answer);
+    let first = by.filter(|(_, mac)| *mac == server.port().mac()).map(|(at, _)| at).next();
+    first.unwrap_or_else(|| panic!("{} never answered", server.name())).since(from)
+}
+
+// HP-8: the host is well, the service is not
+#[test]
+fn a_service_that_dies_on_the_active_moves_the_group_to_the_standby_that_serves() {
+    let mut scene = start(setup("lan", HTTP));
+    let at = scene.stop_service(Server::Alpha);
+    scene.wait_role(Server::Beta, GROUP, "active");
+    scene.wait_answered_by(Server::Beta);
+    let took = until_answered_by(&scene, Server::Beta, at);
+    assert!(took < Duration::from_secs(2), "the service was away for {took:?}");
+    scene.wait("alpha to say why it is not ready", |s| {
+        let why = reason(s, Server::Alpha);
+        why.contains("unhealthy") && why.contains("http") && why.contains("connection refused")
+    });
+    let text = scene.agent(Server::Alpha).command(&["status"]).unwrap_or_else(|e| panic!("{e}"));
+    assert!(text.contains(&format!("http {ADDRESS}:80/: FAILS since ")), "{text}");
+    let events = scene.agent(Server::Alpha).events();
+    assert!(events.contains("check_failed") && events.contains("connection refused"), "{events}");
+    // Well again, it is a ready standby; nothing moves back.
+    scene.start_service(Server::Alpha);
+    scene.wait_ready(Server::Alpha, GROUP);
+    assert!(scene.agent(Server::Alpha).events().contains("check_well"));
+    assert_nothing_moves(&scene, Server::Beta, Duration::from_secs(1));
+    scene.finish(&Expected::owner(Server::Alpha).handover());
+}
+
+// HP-8: a process that ends needs no attempt to be noticed
+#[test]
+fn a_process_that_dies_on_the_active_moves_the_group_at_once() {
+    // Counting would take an hour. Each server has its own nginx and its own file.
+    let check = "[[group.check]]\nkind = \"process\"\nprocess = \"nginx\"\npidfile = \"@DIR@/@SERVER@-nginx/nginx.pid\"\n\
+                 interval_ms = 100\nfall = 1000\nrise = 1\n";
+    let mut scene = start(setup("fast", check).alone());
+    let mut took = Vec::new();
+    for turn in 0..10 {
+        let (from, to) = if turn % 2 == 0 { (Server::Alpha, Server::Beta) } else { (Server::Beta, Server::Alpha) };
+        let at = scene.stop_service(from);
+        scene.wait_answered_by(to);
+        took.push(until_answered_by(&scene, to, at));
+        scene.start_service(from);
+        scene.wait_ready(from, GROUP);
+    }
+    took.sort();
+    eprintln!("process killed on the active until the other server answers: {took:?}");
+    assert!(took[took.len() / 2] < Duration::from_secs(1), "{took:?}");
+    scene.finish(&(0..10).fold(Expected::owner(Server::Alpha), |expected, _| expected.handover()));
+}
+
+// HP-8: moving to a server that serves no better would help nobody
+#[test]
+fn when_both_services_fail_nothing_moves_and_both_say_why() {
+    let mut scene = start(setup("lan", HTTP));
+    scene.stop_service(Server::Beta);
+    scene.wait("beta to be unhealthy", |s| reason(s, Server::Beta).contains("unhealthy"));
+    scene.stop_service(Server::Alpha);
+    scene.wait("both to say why", |s| {
+        Server::BOTH.iter().all(|server| {
+            let why = reason(s, *server);
+            why.contains(&format!("http {ADDRESS}:80/: connection refused"))
+        })
+    });
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(1));
+    assert_eq!(scene.role(Server::Alpha, GROUP), "active");
+    // The first that is well again has it.
+    scene.start_service(Server::Beta);
+    scene.wait_role(Server::Beta, GROUP, "active");
+    scene.wait_answered_by(Server::Beta);
+    scene.finish(&Expected::owner(Server::Alpha).handover());
+}
+
+// HP-8: a standby whose service fails is not ready, says so, and is given nothing
+#[test]
+fn a_standby_whose_service_fails_is_not_ready_and_a_switch_to_it_is_refused() {
+    let mut scene = start(setup("lan", HTTP));
+    scene.stop_service(Server::Beta);
+    scene.wait("alpha to have no standby", |s| reason(s, Server::Alpha).contains("beta is not ready: unhealthy"));
+    let refusal = scene.agent(Server::Alpha).command(&["switch", GROUP]).expect_err("it is refused");
+    assert!(refusal.contains("unhealthy"), "{refusal}");
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
+    // A server that is gone serves worse: the standby takes over all the same.
+    scene.power_off(Server::Alpha);
+    scene.wait_answered_by(Server::Beta);
+    scene.finish(&Expected::owner(Server::Alpha).takeover());
+}
+
+// L3: checks go on during a planned switch and change nothing about it
+#[test]
+fn planned_switch_under_load_with_checks_loses_no_request() {
+    let mut scene = start(setup("lan", HTTP).alone());
+    let web = scene.web(1_000);
+    let_pass(Duration::from_millis(500));
+    for to in [Server::Beta, Server::Alpha] {
+        scene.agent(to).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
+        scene.wait_role(to, GROUP, "active");
+        scene.wait_answered_by(to);
+        scene.wait_ready(to.other(), GROUP);
+        // Longer than the drain time.
+        let_pass(Duration::from_millis(1_200));
+    }
+    assert_nothing_lost(web, 2_000);
+    scene.finish(&Expected::owner(Server::Alpha).handover().handover());
+}
+
+/// Both read the configuration again, in this order.
+fn reload(scene: &mut Scene, order: [Server; 2], more: &str) {
+    let text = setup("lan", more).config.text();
+    let file = scene.lab.dir().join("vipair.toml");
+    std::fs::write(&file, text).unwrap_or_else(|e| panic!("write {}: {e}", file.display()));
+    for server in order {
+        let told = |s: &Scene| s.agent(server).events().matches("\"kind\":\"reload\"").count();
+        let before = told(scene);
+        scene.agent(server).signal(&scene.lab, Signal::SIGHUP);
+        scene.wait("the configuration to be read again", |s| told(s) > before);
+        let expected = if more.contains("weight = 30") { "30" } else { "0" };
+        scene.wait("its checks to have been tried", |s| health(s, server) == expected);
+    }
+}
+
+// Checks are added, changed and removed while the agents run; one that stays the same keeps its verdict
+#[test]
+fn checks_come_and_go_with_a_reload() {
+    let mut scene = start(setup("lan", HTTP));
+    let since = |s: &Scene| {
+        let status = s.agent(Server::Beta).status().unwrap_or_else(|e| panic!("{e}"));
+        let groups = status.0["groups"][0]["checks"].clone();
+        let checks = groups.as_array().cloned().unwrap_or_default();
+        checks.iter().find(|check| check["kind"] == "http").map(|check| check["since"].to_string())
+    };
+    let before = since(&scene).expect("the check is shown");
+    let closed = "[[group.check]]\nkind = \"tcp\"\nport = 81\ninterval_ms = 100\nfall = 1\nweight = 30\n";
+    let from = clock::now();
+    // The standby first: for a moment it is the worse one.
+    reload(&mut scene, [Server::Beta, Server::Alpha], &format!("{HTTP}{closed}"));
+    // Times are of two clocks read one after the other: a millisecond may lie between them.
+    assert_eq!(since(&scene).map(|s| s[..20].to_owned()), Some(before[..20].to_owned()), "it was begun anew");
+    reload(&mut scene, Server::BOTH, "");
+    assert_eq!(since(&scene), None, "it is shown no more");
+    scene.stop_service(Server::Beta);
+    scene.wait_ready(Server::Beta, GROUP);
+    super::assert_served_throughout(&scene.answers(from), Server::Alpha);
+    scene.finish(&Expected::owner(Server::Alpha));
+}
