@@ -135,7 +135,7 @@ impl Engine {
 
 impl Leases {
     fn tell(&self, now: MonoTime, timing: &Timing, words: &mut Words) {
-        let Leases { blind, blind_until, former, former_until, durable, sent } = *self;
+        let Leases { blind, blind_until, former, former_until, durable, sent, stated, written } = *self;
         words.flags(&[blind]);
         words.ahead(now, if blind { blind_until } else { now });
         // Only a longer one than that of the file makes a difference.
@@ -144,6 +144,9 @@ impl Leases {
         words.span(if longer { former } else { timing.lease });
         words.span(durable.min(timing.lease));
         words.span(sent.min(timing.lease));
+        // No more than ours is always known.
+        words.span(stated.max(timing.lease));
+        words.span(written.max(timing.lease));
     }
 }
 

@@ -12,6 +12,7 @@ use crate::mutant::Mutant;
 use crate::types::{Epoch, MonoTime};
 use crate::voter::rules::{Ask, ask, gives_up};
 use crate::wire::pulse::{Role, Row};
+use std::time::Duration;
 
 /// A promise, running or over.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
@@ -71,6 +72,10 @@ impl Engine {
     /// True if this node may vote for what a peer's row claims. What it holds is voted for here and now.
     fn may_grant(&mut self, at: usize, peer: usize, row: &Row, now: MonoTime) -> bool {
         let id = self.peers[peer].id;
+        let stated = self.peers[peer].config.map_or(0, |config| config.lease_us);
+        if !self.is_lease_known(Duration::from_micros(u64::from(stated))) {
+            return false;
+        }
         let ballot = &self.groups[at].ballot;
         let promised = ballot.promise.filter(|promise| promise.peer != peer && self.end_of(promise) > now);
         if now < ballot.from || promised.is_some() {
@@ -156,11 +161,16 @@ impl Engine {
         }
     }
 
-    /// Another process of a peer. Its kernel's gate may be open as the one before left it.
+    /// Nothing that a peer was promised is renewed any more, and whatever it is told from now on grants nothing: what our
+    /// rows said until now must not be in the answer to what it has just sent.
     pub(super) fn freeze_promises(&mut self, peer: usize) {
+        if self.setup.votes.is_none() {
+            return;
+        }
         let until = self.peers[peer].promised;
         let promises = self.groups.iter_mut().filter_map(|group| group.ballot.promise.as_mut());
         promises.filter(|promise| promise.peer == peer).for_each(|promise| promise.freeze(until));
+        self.publish_rows();
     }
 
     /// True if our former life may have been active with a higher epoch than somebody claims. Told of it, the claimant

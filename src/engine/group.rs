@@ -182,8 +182,7 @@ impl Group {
     pub fn adopt(&mut self, epoch: Epoch, until: MonoTime) {
         self.epoch = epoch;
         // Whoever granted the lease of the former life is bound by it. Our own vote is what was found open.
-        self.ballot.asks = epoch;
-        self.ballot.since = u64::MAX;
+        (self.ballot.asks, self.ballot.known) = (epoch, 0);
         self.ballot.floor = until;
         self.held = self.held.max(epoch);
         self.seen = self.seen.max(epoch);
@@ -287,7 +286,7 @@ impl Engine {
             self.table += 1;
             group.row = row;
             group.row_version = self.table;
-            self.note_asked(at, self.table);
+            self.note_asked(at);
         }
     }
 }

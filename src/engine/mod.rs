@@ -158,7 +158,7 @@ impl Engine {
         let peers = setup.peers.iter().map(|peer| Peer::new(peer, &setup, session)).collect();
         // Used once: neither is to be found in a copy of this engine.
         setup.seed = [0; 32];
-        let leases = Leases::new(&setup.loaded, &setup.timing, now);
+        let leases = Leases::new(&setup, now);
         let former = match &mut setup.loaded {
             Loaded::State(state) => std::mem::take(&mut state.groups),
             Loaded::Fresh | Loaded::Damaged => Vec::new(),

@@ -74,7 +74,9 @@ impl Engine {
 
     fn begin_peer_session(&mut self, peer: usize, out: &mut Actions) {
         let acked = self.peers[peer].acked;
+        // Its kernel's gate may be open as the process before left it.
         self.freeze_promises(peer);
+        self.forget_known(peer);
         self.forget_echo_of_alone(peer);
         self.peers[peer].begin_session();
         if self.is_mutant(Mutant::FormerAckCounts) {
@@ -99,7 +101,7 @@ impl Engine {
         let mutants = self.setup.mutants;
         let Heard { quiet, returned } = self.note_heard(peer, link, now, out);
         let known = &mut self.peers[peer];
-        let (mut changed, mut anew) = (quiet, false);
+        let (mut changed, mut anew, acked) = (quiet, false, known.acked);
         // One that was overtaken on the way says how things were, not how they are.
         let newest = known.sessions.newest() == Some(header.counter);
         if newest || mutants.is_on(Mutant::OvertakenBelieved) {
@@ -121,6 +123,9 @@ impl Engine {
             if anew {
                 known.copy.forget();
             }
+        }
+        if self.peers[peer].acked < acked {
+            self.forget_known(peer);
         }
         if newest {
             self.note_alone(peer, header, now, out);

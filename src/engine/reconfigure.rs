@@ -119,6 +119,9 @@ impl Engine {
                 peer.acked = 0;
             }
         }
+        if other_set {
+            self.groups.iter_mut().for_each(|group| group.ballot.known = 0);
+        }
         for pending in &mut self.pending {
             let moved = former.iter().position(|before| *before == Some(pending.group));
             pending.group = moved.expect("invariant: commands of groups that went away were answered");

@@ -66,8 +66,8 @@ impl SentTimes {
 pub(super) struct Ballot {
     /// The epoch that our row asks for.
     pub asks: Epoch,
-    /// The version of our table since which it does; `u64::MAX` until it is published.
-    pub since: u64,
+    /// The peers that have acknowledged a row of ours which does, one bit each.
+    pub known: u32,
     /// The peers that grant it, one bit each.
     pub granted: u32,
     /// It is granted until then by votes counted before, whoever grants it now.
@@ -135,18 +135,21 @@ impl Engine {
         }
     }
 
-    /// Notes what our row asks for, with the version in which it does.
-    pub(super) fn note_asked(&mut self, at: usize, version: u64) {
+    /// Notes what our row asks for, now that it is published.
+    pub(super) fn note_asked(&mut self, at: usize) {
         let me = self.setup.me;
         let group = &mut self.groups[at];
         let asks = ask(me, &group.row).map_or(Epoch::NONE, |asked| asked.epoch());
         let ballot = &mut group.ballot;
         if ballot.asks != asks {
-            (ballot.asks, ballot.since) = (asks, version);
-            (ballot.granted, ballot.floor) = (0, MonoTime::ZERO);
-        } else if ballot.since == u64::MAX {
-            ballot.since = version;
+            ballot.asks = asks;
+            (ballot.known, ballot.granted, ballot.floor) = (0, 0, MonoTime::ZERO);
         }
+    }
+
+    /// A voter has to be told anew what our rows ask for.
+    pub(super) fn forget_known(&mut self, peer: usize) {
+        self.groups.iter_mut().for_each(|group| group.ballot.known &= !(1 << peer));
     }
 
     /// Counts what a pulse grants, once its rows are taken. `newest`: it was not overtaken on the way.
@@ -181,6 +184,12 @@ impl Engine {
         let known = &mut self.peers[peer];
         // An overtaken pulse's lease must be promised, too, and that of the newest, which our next pulse will echo.
         let stated = known.config.filter(|_| !newest).map_or(0, |config| config.lease_us).max(header.lease_us);
+        let lease = Duration::from_micros(u64::from(stated));
+        if !known.id.is_witness() && !self.note_stated(lease) {
+            // Nothing may be granted for longer than a later life of this node abstains.
+            self.freeze_promises(peer);
+        }
+        let known = &mut self.peers[peer];
         let mutants = self.setup.mutants;
         let own = mutants.is_on(Mutant::OwnLeasePromised);
         let stated = if own { super::send::micros(self.setup.timing.lease) } else { stated };
@@ -194,13 +203,17 @@ impl Engine {
     fn recount(&mut self, peer: usize, whole: bool) {
         let bit = 1_u32 << peer;
         let kept = self.is_mutant(Mutant::OldGrantCounts);
+        let me = self.setup.me;
         let known = &self.peers[peer];
         for (at, group) in self.groups.iter_mut().enumerate() {
             let ballot = &mut group.ballot;
             let row = known.copy.row(at);
-            let grants = ballot.asks != Epoch::NONE
-                && known.acked >= ballot.since
-                && row.is_some_and(|row| row.consent == ballot.asks);
+            // The row that asked first may have changed before it was told; then it never was.
+            let asked = ask(me, &group.row).is_some_and(|asked| asked.epoch() == ballot.asks);
+            if asked && known.acked >= group.row_version {
+                ballot.known |= bit;
+            }
+            let grants = ballot.known & bit != 0 && row.is_some_and(|row| row.consent == ballot.asks);
             if !grants && kept {
             } else if !grants {
                 ballot.granted &= !bit;

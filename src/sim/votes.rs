@@ -180,8 +180,8 @@ pub fn stop_active(sim: &mut Sim) {
         sim.set_wake(node);
     }
     sim.witnesses.iter_mut().for_each(|witness| witness.clock.set_rate(now, bound));
-    let kind = sim.random.below(3);
-    if kind == 0 {
+    let kind = sim.random.below(4);
+    if [0, 3].contains(&kind) {
         cut_witnesses(sim, at);
         let percent = sim.random.pick(&[100, 150]);
         sim.lengthen_lease(at, percent);
@@ -194,6 +194,11 @@ pub fn stop_active(sim: &mut Sim) {
     for witness in (0..sim.witnesses.len()).filter(|_| kind == 2) {
         sim.kill_witness(witness);
         sim.start_witness(witness);
+    }
+    if kind == 3 {
+        // Its agent alone: what it has promised is forgotten, and how long leases are it knows from its disk.
+        sim.kill(1 - at);
+        sim.start(1 - at);
     }
     sim.run(promised(sim) * 3 + SLACK);
 }

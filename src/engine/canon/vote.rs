@@ -48,10 +48,9 @@ impl Ballot {
         if engine.setup.votes.is_none() {
             return;
         }
-        let Ballot { asks, since, granted, floor, promise, from, bar, yields } = *self;
+        let Ballot { asks, known, granted, floor, promise, from, bar, yields } = *self;
         words.epochs(&[asks, bar]);
-        words.flags(&[since == u64::MAX]);
-        words.version(engine.session, if since == u64::MAX { 0 } else { since });
+        words.plain(known.into());
         words.plain(granted.into());
         words.ahead(now, floor);
         words.ahead(now, from);

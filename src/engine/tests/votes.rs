@@ -43,7 +43,7 @@ fn is_told(world: &World, at: usize, what: impl Fn(&Notice) -> bool) -> bool {
     world.nodes[at].notices.iter().any(|(_, notice)| what(notice))
 }
 
-fn opened(world: &World, at: usize) -> MonoTime {
+pub fn opened(world: &World, at: usize) -> MonoTime {
     let open = |(_, notice): &&(MonoTime, Notice)| matches!(notice, Notice::Role { to: Role::Active, .. });
     world.nodes[at].notices.iter().rev().find(open).expect("it has never opened").0
 }

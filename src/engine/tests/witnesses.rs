@@ -1,8 +1,8 @@
 //! What witnesses say and remember, many groups, and pairs that go on without them.
 
-use super::votes::{settle, settled};
-use super::world::{ETH, World, ms};
-use crate::config::{Profile, Promote};
+use super::votes::{opened, settle, settled};
+use super::world::{ETH, World, group_setup, ms};
+use crate::config::{Profile, Promote, Timing};
 use crate::engine::{Cause, Command, Event, Notice, Waiting};
 use crate::types::{Epoch, GroupId, LinkPath};
 use crate::wire::pulse::Role;
@@ -121,6 +121,68 @@ fn a_group_whose_votes_lag_is_closed_before_it_closes_the_others() {
     assert_eq!((world.answering(), world.both), (vec![0], 0));
     assert_eq!(world.answering_for(1).len(), 1, "and it is won again");
     assert_eq!(lost(&world), 1);
+}
+
+// S1, S4: what was promised to a node's former process is not granted to its next one before that has asked for it.
+#[test]
+fn the_first_answer_to_a_new_process_grants_nothing_that_only_the_former_one_asked_for() {
+    // More groups than a datagram has rows: the first one asks for some, its answer says who may have which.
+    let mut world = World::voted(Profile::Lan, 24, 1);
+    settle(&mut world);
+    world.witnesses.cut(0, 0, true);
+    world.run(Duration::from_secs(1));
+    world.kill(0);
+    world.run(ms(5));
+    world.start(0);
+    // It introduces itself once its state is on the disk. Its answers, which prove it and ask for nothing, are lost: its
+    // next pulse does both.
+    world.run(ms(3) + Duration::from_micros(75));
+    world.cut = ALL.iter().map(|&path| (0, path)).collect();
+    world.run(ms(45));
+    world.cut.clear();
+    world.only_first = Some(0);
+    world.run(Duration::from_secs(1));
+    assert_eq!((world.nodes[0].kernel.open.len(), world.both), (24, 0));
+}
+
+// S5: what it has forgotten it may have promised for a longer lease than its own.
+#[test]
+fn a_restarted_node_abstains_for_the_longest_lease_that_was_stated_to_it() {
+    let mut world = settled(Profile::Lan, 1);
+    let ours = world.timing;
+    world.timing = Timing::derive_with(ours.pulse, ours.silence, ours.lease * 4, ours.drift_ppm);
+    world.reload(0, vec![group_setup(0, false)]);
+    world.timing = ours;
+    world.run(Duration::from_secs(1));
+    // The active lives by the standby's vote alone, and cannot tell it anything any more.
+    world.witnesses.cut(0, 0, true);
+    world.run(Duration::from_secs(2));
+    let until = world.nodes[0].kernel.until;
+    assert!(until.since(world.now) > ours.abstain, "{:?}", until.since(world.now));
+    part(&mut world);
+    world.kill(1);
+    world.start(1);
+    world.run_until_answered_by(1, Duration::from_secs(5));
+    assert!(opened(&world, 1) > until);
+    assert_eq!(world.both, 0);
+}
+
+// S5: and what a later life would not know of is not promised.
+#[test]
+fn a_node_whose_disk_fails_promises_nothing_for_a_longer_lease_than_its_own() {
+    let mut world = settled(Profile::Lan, 1);
+    let ours = world.timing;
+    world.nodes[1].disk_works = false;
+    world.timing = Timing::derive_with(ours.pulse, ours.silence, ours.lease * 2, ours.drift_ppm);
+    world.reload(0, vec![group_setup(0, false)]);
+    world.timing = ours;
+    world.run(Duration::from_secs(1));
+    let promised = |world: &World| world.nodes[1].engine.as_ref().unwrap().view_vote(0).promised;
+    assert!(promised(&world).is_none_or(|(_, until)| until < world.now), "{:?}", promised(&world));
+    let version = world.nodes[1].engine.as_ref().unwrap().persist_version;
+    world.handle(1, Event::Stored { version });
+    world.run(Duration::from_secs(1));
+    assert!(promised(&world).is_some_and(|(_, until)| until > world.now + ours.lease), "{:?}", promised(&world));
 }
 
 // A table that is known in part says nothing of the groups it has not told.

@@ -91,6 +91,8 @@ pub struct World {
     pub bystander: bool,
     /// What was lost on cut links: by receiver.
     pub lost: Vec<(usize, LinkId, Vec<u8>)>,
+    /// Of several datagrams that leave this node at once on a link, all but the first are lost.
+    pub only_first: Option<usize>,
     /// Instants at which both answered.
     pub both: usize,
     pub highest: BTreeMap<GroupId, Epoch>,
@@ -136,6 +138,7 @@ impl World {
             off_segment: [false; 2],
             bystander: true,
             lost: Vec::new(),
+            only_first: None,
             both: 0,
             highest: BTreeMap::new(),
             due: BTreeMap::new(),
@@ -238,7 +241,13 @@ impl World {
         let Some(engine) = self.nodes[at].engine.as_mut() else { return };
         let mut out = Actions::default();
         engine.handle(now, event, &mut out);
+        let mut used = Vec::new();
         for action in &out.list {
+            match action {
+                Action::Send { link, .. } if self.only_first == Some(at) && used.contains(link) => continue,
+                Action::Send { link, .. } => used.push(*link),
+                _ => {}
+            }
             self.carry_out(at, action, &out.bytes);
         }
         self.check();
