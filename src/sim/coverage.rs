@@ -196,6 +196,13 @@ impl Coverage {
         unseen.map(|(name, _)| name).collect()
     }
 
+    /// The same of what only a cluster with witnesses can show.
+    #[cfg(test)]
+    pub fn missing_of_witnesses(&self) -> Vec<String> {
+        let unseen = self.counts().into_iter().filter(|(name, count)| *count == 0 && is_of_witnesses(name));
+        unseen.map(|(name, _)| name).collect()
+    }
+
     /// All counts, a line each.
     pub fn table(&self) -> String {
         let mut text = String::new();

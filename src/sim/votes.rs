@@ -167,8 +167,8 @@ fn cut_witnesses(sim: &mut Sim, at: usize) {
     sim.touched = true;
 }
 
-/// S5: the active's process stops with its gate open, its clock is as slow and all others are as fast as they may be, and
-/// the only one whose promise it has is asked all the time by one that it has promised nothing.
+/// S5: the active's process stops or ends with its gate open, its clock is as slow and all others are as fast as they may
+/// be, and the only one whose promise it has is asked all the time by one that it has promised nothing.
 pub fn stop_active(sim: &mut Sim) {
     rest(sim);
     let group = sim.random.below(sim.plan.groups.len());
@@ -180,7 +180,7 @@ pub fn stop_active(sim: &mut Sim) {
         sim.set_wake(node);
     }
     sim.witnesses.iter_mut().for_each(|witness| witness.clock.set_rate(now, bound));
-    let kind = sim.random.below(4);
+    let kind = sim.random.below(5);
     if [0, 3].contains(&kind) {
         cut_witnesses(sim, at);
         let percent = sim.random.pick(&[100, 150]);
@@ -190,15 +190,25 @@ pub fn stop_active(sim: &mut Sim) {
     }
     let phase = sim.random.span(sim.plan.timing().pulse);
     sim.run(promised(sim) * 6 + phase);
-    sim.hang(at, promised(sim) * 3);
-    for witness in (0..sim.witnesses.len()).filter(|_| kind == 2) {
-        sim.kill_witness(witness);
-        sim.start_witness(witness);
+    match kind {
+        // Its agent alone is started anew, and finds late what its kernel has: until then it asks for nothing.
+        4 => {
+            sim.kill(at);
+            sim.start_blind(at, promised(sim) * 3);
+        }
+        _ => sim.hang(at, promised(sim) * 3),
     }
-    if kind == 3 {
+    match kind {
+        2 => (0..sim.witnesses.len()).for_each(|witness| {
+            sim.kill_witness(witness);
+            sim.start_witness(witness);
+        }),
         // Its agent alone: what it has promised is forgotten, and how long leases are it knows from its disk.
-        sim.kill(1 - at);
-        sim.start(1 - at);
+        3 => {
+            sim.kill(1 - at);
+            sim.start(1 - at);
+        }
+        _ => {}
     }
     sim.run(promised(sim) * 3 + SLACK);
 }
