@@ -4,7 +4,7 @@
 //! next one begins [`SHARE`] times as long after the last, so that it costs at most that part of a processor, but never
 //! more often than [`OFTEN`] and never more rarely than [`RARELY`].
 
-use super::MAX_CONNECTIONS;
+use super::{MAX_CONNECTIONS, Watched};
 use crate::io::clock;
 use crate::io::sockdiag::SockDiag;
 use crate::types::{GroupKey, MonoTime};
@@ -44,7 +44,7 @@ pub(super) struct Lister {
     pub known: BTreeMap<GroupKey, List>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Reading {
     began: MonoTime,
     busy: Duration,
@@ -112,7 +112,7 @@ impl Lister {
         let Some(reading) = &mut self.reading else {
             diag.begin(&self.addresses)?;
             let found = self.groups.iter().map(|group| (*group, Vec::new())).collect();
-            self.reading = Some(Reading { began: now, busy: Duration::ZERO, found, count: 0, left_out: 0 });
+            self.reading = Some(Reading { began: now, found, ..Reading::default() });
             return Ok(false);
         };
         let owners = &self.owners;
@@ -137,21 +137,21 @@ impl Lister {
         self.next = reading.began + self.every;
     }
 
-    /// All connections of these addresses, read at once: for their end.
+    /// All connections of these groups, read at once: for their end.
     ///
     /// # Errors
     /// When the kernel does not tell.
-    pub fn all_of(diag: &mut SockDiag, addresses: &[IpAddr]) -> io::Result<Vec<Connection>> {
-        let owners: HashMap<Ipv6Addr, GroupKey> =
-            addresses.iter().map(|address| (wide(*address), GroupKey(0))).collect();
-        let mut found = Vec::new();
-        diag.begin(addresses)?;
-        while diag.read_on(|connection| {
-            if owners.contains_key(&connection.local) && found.len() < MAX_CONNECTIONS {
-                found.push(connection);
-            }
-        })? {}
-        Ok(found)
+    pub fn all_of(diag: &mut SockDiag, groups: &[&Watched]) -> io::Result<BTreeMap<GroupKey, Vec<Connection>>> {
+        let addresses: Vec<IpAddr> = groups.iter().flat_map(|group| group.addresses.iter().copied()).collect();
+        let of = |group: &&Watched| {
+            let key = group.key;
+            group.addresses.iter().map(move |address| (wide(*address), key)).collect::<Vec<_>>()
+        };
+        let owners: HashMap<Ipv6Addr, GroupKey> = groups.iter().flat_map(of).collect();
+        let mut reading = Reading::default();
+        diag.begin(&addresses)?;
+        while diag.read_on(|connection| reading.note(connection, &owners))? {}
+        Ok(reading.found)
     }
 }
 

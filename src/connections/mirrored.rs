@@ -18,6 +18,8 @@ struct Held {
     /// Told anew, and not all of it yet.
     renewed: Option<BTreeSet<Connection>>,
     complete_at: Option<MonoTime>,
+    /// Their clients have been told, and nothing came since.
+    spent: bool,
 }
 
 impl Mirrored {
@@ -31,7 +33,9 @@ impl Mirrored {
             }
             Frame::Add(group, connections) if is_ours(group) => {
                 let room = (2 * MAX_CONNECTIONS).saturating_sub(self.count);
-                let list = self.lists.entry(group).or_default().newest();
+                let held = self.lists.entry(group).or_default();
+                held.spent &= held.renewed.is_some();
+                let list = held.newest();
                 let before = list.len();
                 // Twice the bound, because a list that is told anew stands beside the one before.
                 list.extend(connections.into_iter().take(room));
@@ -50,6 +54,7 @@ impl Mirrored {
                     if let Some(renewed) = held.renewed.take() {
                         self.count -= held.list.len();
                         held.list = renewed;
+                        held.spent = false;
                     }
                     held.complete_at = Some(now);
                 }
@@ -60,16 +65,13 @@ impl Mirrored {
         None
     }
 
-    /// Gives a group's connections away: those told before and those told anew. Nothing is left.
+    /// A group's connections for telling their clients, those told before and those told anew; once. The list itself
+    /// stays: the peer may be alive and go on with what changes.
     pub fn take(&mut self, group: GroupKey) -> Vec<Connection> {
-        let Some(held) = self.lists.remove(&group) else { return Vec::new() };
-        let mut list = held.list;
-        self.count -= list.len();
-        if let Some(renewed) = held.renewed {
-            self.count -= renewed.len();
-            list.extend(renewed);
-        }
-        list.into_iter().take(MAX_CONNECTIONS).collect()
+        let Some(held) = self.lists.get_mut(&group).filter(|held| !held.spent) else { return Vec::new() };
+        held.spent = true;
+        let renewed = held.renewed.iter().flatten().filter(|connection| !held.list.contains(connection));
+        held.list.iter().chain(renewed).take(MAX_CONNECTIONS).copied().collect()
     }
 
     /// Forgets groups that are not ours any more.
@@ -81,7 +83,8 @@ impl Mirrored {
 
     /// How many there are of a group, and when the peer last said that this is all.
     pub fn of(&self, group: GroupKey) -> (usize, Option<MonoTime>) {
-        self.lists.get(&group).map_or((0, None), |held| (held.list.len(), held.complete_at))
+        let held = self.lists.get(&group).filter(|held| !held.spent);
+        held.map_or((0, None), |held| (held.list.len(), held.complete_at))
     }
 }
 

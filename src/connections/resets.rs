@@ -1,8 +1,8 @@
 //! Ends what is left of a group's connections here: shortly before the end of the drain after a handover, so that the
 //! resets still pass the gate; at once when the peer is active and nothing can go on.
 
-use super::Setup;
 use super::list::Lister;
+use super::{Setup, Watched};
 use crate::io::sockdiag::{BATCH, Destroyed, SockDiag};
 use crate::types::{GroupKey, MonoTime};
 use std::io;
@@ -14,6 +14,8 @@ const MARGIN_EACH: Duration = Duration::from_micros(20);
 /// A drain in which there is no time for that.
 const SHORT: Duration = Duration::from_millis(100);
 const LATER: Duration = Duration::from_millis(500);
+/// Groups that were handed over at almost the same time are dealt with in one reading of the kernel's table.
+const TOGETHER: Duration = Duration::from_millis(20);
 
 /// What is to be reset, and when.
 #[derive(Debug, Default)]
@@ -54,27 +56,36 @@ impl Resets {
         self.waiting.iter().map(|(_, at)| *at).min().unwrap_or(MonoTime::FOREVER)
     }
 
-    /// The next group whose time has come.
-    pub fn next(&mut self, now: MonoTime) -> Option<GroupKey> {
-        let at = self.waiting.iter().position(|(_, at)| *at <= now)?;
-        Some(self.waiting.swap_remove(at).0)
+    /// The groups whose time has come, and those whose time comes while they are dealt with.
+    pub fn next(&mut self, now: MonoTime) -> Vec<GroupKey> {
+        if now < self.due() {
+            return Vec::new();
+        }
+        let is_due = |(_, at): &(GroupKey, MonoTime)| *at <= now + TOGETHER;
+        let due = self.waiting.iter().filter(|waiting| is_due(waiting)).map(|(group, _)| *group).collect();
+        self.waiting.retain(|waiting| !is_due(waiting));
+        due
     }
 }
 
-/// Resets all connections of a group.
+/// Resets all connections of these groups.
 ///
 /// # Errors
 /// When the kernel does not tell them.
-pub(super) fn reset(setup: &Setup, group: GroupKey) -> io::Result<Destroyed> {
-    let mut all = Destroyed::default();
-    let Some(watched) = setup.groups.iter().find(|watched| watched.key == group) else { return Ok(all) };
+pub(super) fn reset(setup: &Setup, groups: &[GroupKey]) -> io::Result<Vec<(GroupKey, Destroyed)>> {
+    let chosen: Vec<&Watched> = setup.groups.iter().filter(|watched| groups.contains(&watched.key)).collect();
     let mut diag = SockDiag::open()?;
-    let left = Lister::all_of(&mut diag, &watched.addresses)?;
-    for part in left.chunks(BATCH) {
-        let done = diag.destroy(part)?;
-        all.reset += done.reset;
-        all.gone += done.gone;
-        all.refused += done.refused;
+    let mut left = Lister::all_of(&mut diag, &chosen)?;
+    let mut all = Vec::new();
+    for (group, connections) in &mut left {
+        let mut sum = Destroyed::default();
+        for part in connections.chunks(BATCH) {
+            let done = diag.destroy(part)?;
+            sum.reset += done.reset;
+            sum.gone += done.gone;
+            sum.refused += done.refused;
+        }
+        all.push((*group, sum));
     }
     Ok(all)
 }

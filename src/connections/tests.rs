@@ -54,7 +54,12 @@ fn a_list_that_is_told_anew_replaces_the_old_one_when_it_is_complete() {
     say(&mut mirrored, Frame::Begin(GROUP));
     say(&mut mirrored, Frame::Add(GROUP, vec![connection(6)]));
     assert_eq!(mirrored.take(GROUP), [4, 5, 6].map(connection), "of a broken one both parts count");
-    assert_eq!((mirrored.take(GROUP), say(&mut mirrored, Frame::Complete(7))), (Vec::new(), Some(Frame::Held(7, 0))));
+    assert_eq!((mirrored.take(GROUP), mirrored.of(GROUP)), (Vec::new(), (0, None)), "once");
+    assert_eq!(say(&mut mirrored, Frame::Complete(7)), Some(Frame::Held(7, 1)));
+    assert_eq!(mirrored.take(GROUP), [connection(6)], "told anew since");
+    // A peer that was not gone goes on with what changes.
+    say(&mut mirrored, Frame::Add(GROUP, vec![connection(7)]));
+    assert_eq!(mirrored.take(GROUP), [6, 7].map(connection));
 }
 
 // S6: an authentic peer that has lost its mind costs no more than twice the bound.

@@ -87,9 +87,13 @@ impl Tickler {
         let portion = usize::try_from(PACE * u64::try_from(PORTION.as_millis()).unwrap_or(1) / 1000).unwrap_or(1);
         let running = self.jobs.iter().filter(|job| job.begins <= now).count().max(1);
         let share = portion.div_ceil(running);
-        let mut left = portion;
+        let (mut left, mut served) = (portion, 0);
         for at in 0..self.jobs.len() {
-            if self.jobs[at].begins > now || left == 0 {
+            if left == 0 {
+                break;
+            }
+            served += 1;
+            if self.jobs[at].begins > now {
                 continue;
             }
             let count = share.min(left).min(self.jobs[at].connections.len() - self.jobs[at].at);
@@ -103,10 +107,8 @@ impl Tickler {
             }
             self.jobs[at].end_round(now);
         }
-        // Whoever was first is last in the next portion.
-        if !self.jobs.is_empty() {
-            self.jobs.rotate_left(1);
-        }
+        // The next portion begins with whoever got nothing of this one.
+        self.jobs.rotate_left(served);
         let is_done = |job: &Job| job.round >= ROUNDS;
         let done = |job: &Job| Done { group: job.group, sent: job.sent, failed: job.failed };
         let ended = self.jobs.iter().filter(|job| is_done(job)).map(done).collect();

@@ -52,6 +52,8 @@ pub(super) struct Worker {
     counts: HashMap<GroupKey, (u64, u64)>,
     published: MonoTime,
     complained: [MonoTime; 2],
+    /// The open groups are others than the lister knows.
+    stale: bool,
     ended: bool,
 }
 
@@ -86,6 +88,7 @@ impl Worker {
             counts: HashMap::new(),
             published: MonoTime::ZERO,
             complained: [MonoTime::ZERO; 2],
+            stale: false,
             ended: false,
         })
     }
@@ -130,7 +133,7 @@ impl Worker {
         loop {
             match self.orders.try_recv() {
                 Ok(Order::Setup(setup)) => self.change(*setup, now),
-                Ok(Order::Opened(group, how, at)) => self.opened(group, how, at, now),
+                Ok(Order::Opened(group, how, at)) => self.opened(group, how, at),
                 Ok(Order::Closed(group, how, at)) => self.closed(group, how, at, now),
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
@@ -149,14 +152,14 @@ impl Worker {
         self.drains.retain(|(group, ..)| is_ours(*group));
         self.caller.restart(now);
         self.listener.restart(&self.setup, now);
-        self.watch(now);
+        self.stale = true;
     }
 
     fn watched(&self, group: GroupKey) -> Option<&Watched> {
         self.setup.groups.iter().find(|watched| watched.key == group)
     }
 
-    fn opened(&mut self, group: GroupKey, how: Opening, at: MonoTime, now: MonoTime) {
+    fn opened(&mut self, group: GroupKey, how: Opening, at: MonoTime) {
         self.open.insert(group, Open { until: MonoTime::FOREVER });
         self.resets.cancel(group);
         self.drains.retain(|(waiting, ..)| *waiting != group);
@@ -172,7 +175,7 @@ impl Worker {
                 Opening::TakenOver => self.tickle(group, tickler::first_round(at, addresses)),
             }
         }
-        self.watch(now);
+        self.stale = true;
     }
 
     fn tickle(&mut self, group: GroupKey, begins: MonoTime) {
@@ -189,7 +192,8 @@ impl Worker {
         let Some(drain) = self.watched(group).map(|group| group.drain) else { return };
         match how {
             Closing::HandedOver => {
-                let known = self.lister.known.get(&group).map_or(0, |list| list.len());
+                // As many as there are of all groups: they may all be handed over at once.
+                let known = self.lister.known.values().map(|list| list.len()).sum();
                 self.resets.at_the_end_of(group, at, drain, known, self.lister.took);
                 self.open.insert(group, Open { until: at + drain });
             }
@@ -199,7 +203,7 @@ impl Worker {
             }
             Closing::Other => drop(self.open.remove(&group)),
         }
-        self.watch(now);
+        self.stale = true;
     }
 
     /// The open groups are others.
@@ -210,8 +214,9 @@ impl Worker {
     }
 
     fn turn(&mut self, now: MonoTime) {
-        if let Some(group) = self.resets.next(now) {
-            self.reset(group, now);
+        let due = self.resets.next(now);
+        if !due.is_empty() {
+            self.reset(&due, now);
         }
         while let Some(at) = self.drains.iter().position(|(_, at, _)| *at <= now) {
             let (group, _, begins) = self.drains.swap_remove(at);
@@ -219,8 +224,9 @@ impl Worker {
         }
         let before = self.open.len();
         self.open.retain(|_, open| open.until > now);
-        if self.open.len() != before {
-            self.watch(now);
+        // Once for all groups that came and went together.
+        if std::mem::take(&mut self.stale) || self.open.len() != before {
+            self.watch(clock::now());
         }
         let counts = &mut self.counts;
         match self.tickler.turn(now, |group, sent| counts.entry(group).or_default().0 += sent) {
@@ -255,17 +261,17 @@ impl Worker {
         }
     }
 
-    fn reset(&mut self, group: GroupKey, now: MonoTime) {
-        match resets::reset(&self.setup, group) {
-            Ok(done) => {
+    fn reset(&mut self, groups: &[GroupKey], now: MonoTime) {
+        match resets::reset(&self.setup, groups) {
+            Ok(all) => all.into_iter().for_each(|(group, done)| {
                 self.counts.entry(group).or_default().1 += u64::try_from(done.reset).unwrap_or(0);
                 if done.reset + done.refused > 0 {
                     (self.tell)(Event::Reset { group, reset: done.reset, refused: done.refused });
                 }
-            }
+            }),
             Err(cause) => self.complain(Event::Failed { what: format!("resetting connections: {cause}") }, now),
         }
-        self.watch(clock::now());
+        self.stale = true;
     }
 
     fn complain(&mut self, event: Event, now: MonoTime) {

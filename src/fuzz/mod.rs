@@ -15,6 +15,7 @@ mod frame;
 mod hostile;
 mod input;
 mod key_file;
+mod mirror;
 mod netlink;
 mod peer;
 mod pulse;
@@ -56,9 +57,10 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "pulse", run: pulse::run, seeds: pulse::seeds },
     Target { name: "auth", run: auth::run, seeds: auth::seeds },
+    Target { name: "mirror", run: mirror::run, seeds: mirror::seeds },
     Target { name: "frame", run: frame::run, seeds: frame::seeds },
     Target { name: "hostile", run: hostile::run, seeds: hostile::seeds },
     Target { name: "peer", run: peer::run, seeds: peer::seeds },

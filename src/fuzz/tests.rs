@@ -19,7 +19,7 @@ fn mutations(target: &Target) -> usize {
     match target.name {
         "peer" | "recording" => 150,
         "hostile" => 300,
-        "server" | "auth" => 1500,
+        "server" | "auth" | "mirror" => 1500,
         "slot" | "cluster_file" => 6000,
         _ => 15_000,
     }
@@ -76,6 +76,12 @@ fn pulses_are_read_as_documented() {
 #[test]
 fn nothing_opens_without_the_key() {
     smoke("auth");
+}
+
+// S6
+#[test]
+fn nobody_without_the_key_tells_connections() {
+    smoke("mirror");
 }
 
 #[test]
