@@ -37,7 +37,7 @@ const USAGE: &str = "usage: scripts/bench [--runs N] [--only BLOCK,…] [--write
 type Block = (&'static str, u32, fn());
 
 /// All blocks, in the order of a round.
-const BLOCKS: [Block; 9] = [
+const BLOCKS: [Block; 10] = [
     ("fast", 100, pair::fast),
     ("lan", 100, pair::lan),
     ("witness-fast", 100, pair::witness_fast),
@@ -47,6 +47,7 @@ const BLOCKS: [Block; 9] = [
     ("many", 20, many::run),
     ("cost", 10, cost::one_group),
     ("cost-100", 5, cost::hundred_groups),
+    ("cost-1000-checked", 5, cost::thousand_checked_groups),
 ];
 
 /// Hands one measured value to the supervising process.

@@ -5,6 +5,7 @@
 
 use super::{pair, sample};
 use crate::lab::config_text::{ConfigText, GroupText};
+use crate::lab::process::Process;
 use crate::lab::{Server, clock};
 use crate::scene::{Scene, Setup};
 use std::time::Duration;
@@ -26,10 +27,47 @@ pub fn hundred_groups() {
     measure(config, "-100");
 }
 
+/// A thousand groups, each with an address and a check of its own: a connection every second.
+pub fn thousand_checked_groups() {
+    let mut config = ConfigText::pair("lan");
+    for n in 0..1000 {
+        let address = format!("10.1.{}.{}", n / 250, n % 250 + 1);
+        let check = "[[group.check]]\nkind = \"tcp\"\nport = 80\n";
+        config = config.group(GroupText::new(&format!("group{n}"), &[&address]).more(check));
+    }
+    let mut setup = Setup::with(config).alone();
+    setup.asked.clear();
+    let mut scene = Scene::build(setup);
+    // What is checked costs another process than the agent.
+    let services = Server::BOTH.map(|server| {
+        let mut command = std::process::Command::new("nginx");
+        command.args(["-g", "daemon off; master_process off; pid /dev/null; error_log /dev/null;", "-c"]);
+        let file = scene.lab.dir().join("thousand.conf");
+        let text = "user root;\nevents { worker_connections 4096; }\nhttp { access_log off; server { listen 80 backlog=4096; } }\n";
+        std::fs::write(&file, text).unwrap_or_else(|e| panic!("write {}: {e}", file.display()));
+        command.arg(&file);
+        let log = scene.lab.dir().join(format!("{}-thousand.log", server.name()));
+        Process::start(scene.lab.server(server), command, &log, false)
+    });
+    scene.start_agent(Server::Alpha);
+    scene.wait_role(Server::Alpha, "group999", "active");
+    scene.start_agent(Server::Beta);
+    for group in ["group0", "group500", "group999"] {
+        scene.wait_role(Server::Alpha, group, "active");
+        scene.wait_ready(Server::Beta, group);
+    }
+    measure_scene(&mut scene, "-1000-checked");
+    drop(services);
+}
+
 fn measure(config: ConfigText, suffix: &str) {
     let mut setup = Setup::with(config).alone();
     setup.asked.clear();
     let mut scene = Scene::start(setup);
+    measure_scene(&mut scene, suffix);
+}
+
+fn measure_scene(scene: &mut Scene, suffix: &str) {
     // A capture's work on a frame is charged to whoever sends it.
     scene.end_capture();
     // The announcements after a start end 5 s later.
@@ -42,6 +80,11 @@ fn measure(config: ConfigText, suffix: &str) {
         let share = (busy_seconds(pid) - then) / clock::now().since(start).as_secs_f64();
         sample(&format!("cpu-{role}{suffix}"), share * 100.0);
         sample(&format!("memory-{role}{suffix}"), resident_mib(pid));
+    }
+    let status = scene.agent(Server::Alpha).status().unwrap_or_else(|e| panic!("{e}"));
+    for (key, field) in [("late", "lateness_p999_ms"), ("latest", "worst_lateness_ms")] {
+        let late = status.0[field].as_f64().unwrap_or_else(|| panic!("no {field} in the status"));
+        sample(&format!("{key}-active{suffix}"), late);
     }
 }
 

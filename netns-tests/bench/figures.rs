@@ -129,6 +129,20 @@ pub const SECTIONS: [(&str, &[Figure]); 7] = [
             figure("cpu-active-100", "100 groups, active: CPU of one core", Percent, Goal::None),
             figure("cpu-standby-100", "100 groups, standby: CPU of one core", Percent, Goal::None),
             figure("memory-active-100", "100 groups, active: resident", Mebibytes, Goal::None),
+            figure(
+                "cpu-active-1000-checked",
+                "1,000 groups (`lan`), each with a check every second, active: CPU of one core",
+                Percent,
+                Median(5.0),
+            ),
+            figure("cpu-standby-1000-checked", "the same, standby: CPU of one core", Percent, Median(5.0)),
+            figure(
+                "late-active-1000-checked",
+                "the same: 999 of 1,000 pulses late by at most",
+                Milliseconds,
+                Median(2.0),
+            ),
+            figure("latest-active-1000-checked", "the same: the latest", Milliseconds, Goal::None),
         ],
     ),
     (

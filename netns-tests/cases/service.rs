@@ -71,6 +71,21 @@ fn a_service_that_dies_on_the_active_moves_the_group_to_the_standby_that_serves(
     scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
+/// Kills the service of whoever is active, `turns` times; how long it took until the other server answered, sorted.
+fn kill_and_measure(scene: &mut Scene, turns: usize) -> Vec<Duration> {
+    let mut took = Vec::new();
+    for turn in 0..turns {
+        let (from, to) = if turn % 2 == 0 { (Server::Alpha, Server::Beta) } else { (Server::Beta, Server::Alpha) };
+        let at = scene.stop_service(from);
+        scene.wait_answered_by(to);
+        took.push(until_answered_by(scene, to, at));
+        scene.start_service(from);
+        scene.wait_ready(from, GROUP);
+    }
+    took.sort();
+    took
+}
+
 // HP-8: a process that ends needs no attempt to be noticed
 #[test]
 fn a_process_that_dies_on_the_active_moves_the_group_at_once() {
@@ -78,19 +93,20 @@ fn a_process_that_dies_on_the_active_moves_the_group_at_once() {
     let check = "[[group.check]]\nkind = \"process\"\nprocess = \"nginx\"\npidfile = \"@DIR@/@SERVER@-nginx/nginx.pid\"\n\
                  interval_ms = 100\nfall = 1000\nrise = 1\n";
     let mut scene = start(setup("fast", check).alone());
-    let mut took = Vec::new();
-    for turn in 0..10 {
-        let (from, to) = if turn % 2 == 0 { (Server::Alpha, Server::Beta) } else { (Server::Beta, Server::Alpha) };
-        let at = scene.stop_service(from);
-        scene.wait_answered_by(to);
-        took.push(until_answered_by(&scene, to, at));
-        scene.start_service(from);
-        scene.wait_ready(from, GROUP);
-    }
-    took.sort();
+    let took = kill_and_measure(&mut scene, 10);
     eprintln!("process killed on the active until the other server answers: {took:?}");
     assert!(took[took.len() / 2] < Duration::from_secs(1), "{took:?}");
     scene.finish(&(0..10).fold(Expected::owner(Server::Alpha), |expected, _| expected.handover()));
+}
+
+#[test]
+#[ignore = "measures"]
+fn how_long_the_service_is_away_by_kind_of_check() {
+    for (kind, check) in [("http", HTTP.to_owned()), ("tcp", HTTP.replace("\"http\"", "\"tcp\""))] {
+        let mut scene = start(setup("fast", &check).alone());
+        let took = kill_and_measure(&mut scene, 40);
+        eprintln!("{kind} every 100 ms, fall 1, service killed until the other server answers: {took:?}");
+    }
 }
 
 // HP-8: moving to a server that serves no better would help nobody
@@ -186,4 +202,27 @@ fn checks_come_and_go_with_a_reload() {
     scene.wait_ready(Server::Beta, GROUP);
     super::assert_served_throughout(&scene.answers(from), Server::Alpha);
     scene.finish(&Expected::owner(Server::Alpha));
+}
+
+// A program is started as its user, who may not read what root may.
+#[test]
+fn a_check_that_is_a_program_runs_as_nobody_with_nothing_of_the_agents() {
+    let exec = |script: &str, user: &str| {
+        format!(
+            "[[group.check]]\nkind = \"exec\"\ncommand = [\"/bin/sh\", \"-c\", '{script}']\n{user}\
+             interval_ms = 100\nfall = 1\nweight = 1\n"
+        )
+    };
+    let checks = [
+        exec("! test -r /etc/shadow", ""),
+        exec("test -r /etc/shadow", "user = \"root\"\n"),
+        exec("read score < /proc/self/oom_score_adj && test $score = 0", ""),
+        exec("test $(env | grep -c -v -e ^PATH= -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=) = 0", ""),
+        exec("echo nothing works; exit 9", "user = \"no-such-user\"\n"),
+    ];
+    let mut scene = Scene::build(setup("lan", &checks.concat()));
+    scene.start_agent(Server::Alpha);
+    scene.wait("the checks to have come to a verdict", |s| health(s, Server::Alpha) == "1");
+    let why = reason(&scene, Server::Alpha);
+    assert!(why.contains("exit status: 1: vipair: cannot become no-such-user: there is no such user"), "{why}");
 }

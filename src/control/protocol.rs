@@ -125,6 +125,9 @@ pub struct StatusReport {
     /// The latest wake-up of the thread that keeps the gate open, in milliseconds after its time.
     #[serde(default)]
     pub worst_lateness_ms: f64,
+    /// 999 of 1,000 of its wake-ups were at most this late, in milliseconds; up to a quarter too much.
+    #[serde(default)]
+    pub lateness_p999_ms: f64,
     /// What an operator should know: no real-time priority, memory not locked, a stranger has an address.
     pub warnings: Vec<String>,
 }

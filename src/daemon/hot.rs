@@ -93,7 +93,7 @@ impl Hot {
         vital.turns.fetch_add(1, Ordering::Relaxed);
         if timed {
             let late = u64::try_from(now.since(deadline).as_nanos()).unwrap_or(u64::MAX);
-            vital.worst_lateness.fetch_max(late, Ordering::Relaxed);
+            vital.lateness.note(late);
         }
     }
 

@@ -11,6 +11,7 @@ mod flight;
 mod hands;
 mod hot;
 mod journal;
+mod lateness;
 mod orders;
 mod paths;
 mod ports;

@@ -5,6 +5,7 @@
 //! because nothing on the slow side may delay a pulse (L6).
 
 use super::hands::Group;
+use super::lateness::Lateness;
 use crate::engine::{Cause, Command, Durable, Hook, InterfaceFacts, Notice, Outcome, Reconfiguration, Report};
 use crate::gate::GateHandle;
 use crate::io::links::LinkSocket;
@@ -117,8 +118,8 @@ pub(super) enum Tale {
 pub(super) struct Vital {
     /// Rises with every turn of the loop: the watchdog looks at it.
     pub turns: AtomicU64,
-    /// The worst wake-up so far, in ns after its deadline.
-    pub worst_lateness: AtomicU64,
+    /// Wake-ups after their deadline.
+    pub lateness: Lateness,
     /// Tales that found the ring full.
     pub dropped: AtomicU64,
     /// Announcement orders that found their queue full.

@@ -25,6 +25,8 @@ use tokio::task::AbortHandle;
 
 /// Verdicts and ends of hooks that wait for the slow side; their tasks wait when there are more.
 const WAITING: usize = 1024;
+/// Threads that may hang in a file system that does not answer; what comes then is late.
+const FILE_LOOKS: usize = 16;
 /// How long the agent's end waits for hooks. Less than the unit's TimeoutStopSec.
 const LAST_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -47,7 +49,8 @@ pub(super) struct ServiceSide {
 
 /// Starts the thread.
 pub(super) fn start() -> io::Result<ServiceSide> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(FILE_LOOKS).build()?;
     let handle = runtime.handle().clone();
     let (thread, dropped) = oneshot::channel::<()>();
     std::thread::Builder::new().name("checks".into()).spawn(move || {

@@ -213,7 +213,8 @@ impl Slow {
             }
         }
         let vital = &self.vital;
-        let late = Duration::from_nanos(vital.worst_lateness.load(Ordering::Relaxed));
+        status.lateness_p999_ms = vital.lateness.p999().as_secs_f64() * 1e3;
+        let late = Duration::from_nanos(vital.lateness.worst());
         status.worst_lateness_ms = late.as_secs_f64() * 1e3;
         if late > self.config.timing.pulse {
             let text = format!("the hot thread once woke up {:.1} ms late", late.as_secs_f64() * 1e3);

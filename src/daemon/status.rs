@@ -36,6 +36,7 @@ pub(super) fn status(config: &Config, names: &Names, report: &Report, started: M
         differences: nodes.flat_map(|peer| differences(config, names, report, peer)).collect(),
         mirror: None,
         worst_lateness_ms: 0.0,
+        lateness_p999_ms: 0.0,
         warnings: warnings(config, names, report),
     }
 }

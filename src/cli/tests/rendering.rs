@@ -63,6 +63,7 @@ fn report() -> StatusReport {
             ..MirrorStatus::default()
         }),
         worst_lateness_ms: 0.1,
+        lateness_p999_ms: 0.0,
         warnings: vec!["memory is not locked".to_owned()],
     }
 }
