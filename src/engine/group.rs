@@ -168,6 +168,18 @@ impl Group {
         self.consent > self.seen && self.consent.node() == node
     }
 
+    /// What the row says is reserved. A witness that has lost its memory must learn what a former life may have been active
+    /// with, and its disk could not tell us more than that it was reserved.
+    fn told_reserve(&self, voted: bool) -> Epoch {
+        if self.has_reserve() {
+            self.reserve
+        } else if voted && self.held > self.seen {
+            self.held
+        } else {
+            Epoch::NONE
+        }
+    }
+
     /// True if the reserved epoch could be opened with.
     pub fn has_reserve(&self) -> bool {
         self.reserve != Epoch::NONE && self.reserve > self.unusable()
@@ -268,10 +280,11 @@ impl Engine {
         let reason = self.reason(at);
         let mac = self.interfaces[usize::from(self.groups[at].interface.0)].facts.mac;
         let consent = self.told_consent(at);
+        let voted = self.setup.votes.is_some();
         let group = &mut self.groups[at];
         let row = Row {
             epoch: if group.is_open() { group.epoch } else { group.seen },
-            reserve: if group.has_reserve() { group.reserve } else { Epoch::NONE },
+            reserve: group.told_reserve(voted),
             claim: group.offer.map_or(group.claim, |offer| offer.epoch),
             consent,
             mac,

@@ -158,7 +158,7 @@ impl Voter {
         if self.standing == Standing::Untold && (self.is_told() || trusting) {
             for at in 0..self.groups.len() {
                 let rows = self.nodes.iter().filter_map(|node| node.copy.row(at));
-                let highest = rows.map(|row| row.epoch.max(row.consent).max(row.claim)).max();
+                let highest = rows.map(|row| row.epoch.max(row.consent).max(row.claim).max(row.reserve)).max();
                 let group = &mut self.groups[at];
                 group.bar = group.bar.max(highest.unwrap_or_default());
                 self.expect(at, highest.unwrap_or_default());

@@ -185,6 +185,31 @@ fn a_node_whose_disk_fails_promises_nothing_for_a_longer_lease_than_its_own() {
     assert!(promised(&world).is_some_and(|(_, until)| until > world.now + ours.lease), "{:?}", promised(&world));
 }
 
+// S2: what the last active was active with is known to nobody but its disk, and to that as a reservation only.
+#[test]
+fn a_witness_without_memory_learns_what_a_lost_active_had_reserved() {
+    let mut world = World::voted(Profile::Fast, 1, 1);
+    world.start_witness(0);
+    world.start(1);
+    world.traffic();
+    world.run(ms(20));
+    world.nodes[1].disk_works = false;
+    world.run_until_answered_by(1, Duration::from_secs(70));
+    let before = epoch(&world, 1);
+    world.crash(1);
+    let left = world.nodes[1].disk.as_ref().unwrap().groups[0];
+    assert_eq!((left.held, left.reserve), (Epoch::NONE, before));
+    world.kill_witness(0);
+    (world.witnesses.all[0].disk, world.witnesses.all[0].damaged) = (None, true);
+    world.start_witness(0);
+    part(&mut world);
+    world.start(0);
+    world.start(1);
+    world.traffic();
+    world.run_until_answered_by(0, Duration::from_secs(5));
+    assert!(epoch(&world, 0) > before, "{} is not above {before}", epoch(&world, 0));
+}
+
 // A table that is known in part says nothing of the groups it has not told.
 #[test]
 fn a_table_with_a_hole_grants_nothing() {

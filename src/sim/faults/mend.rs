@@ -70,6 +70,8 @@ pub fn settle(sim: &mut Sim) {
         steady = if is_settled(sim) { steady.or(Some(sim.now)) } else { None };
         // A node whose hook has failed stands back for ten seconds, and so may the other after it.
         let bound = if sim.plan.service.has_hooks() { SETTLED * 3 } else { SETTLED };
+        // Who has a group since a moment ago keeps it for a while, though its service does worse than another's.
+        let bound = if sim.plan.service.checked { bound + sim.plan.timing().patience.hold } else { bound };
         let late = steady.is_none() && sim.now.since(start) > bound;
         if late {
             let states = states(sim).join("\n");

@@ -14,6 +14,8 @@ use std::time::Duration;
 pub struct Witness {
     pub voter: Option<Voter>,
     pub disk: Option<Memory>,
+    /// No copy of its memory is whole.
+    pub damaged: bool,
     lives: u64,
     started: MonoTime,
 }
@@ -82,6 +84,8 @@ impl World {
         let witness = &mut self.witnesses.all[at];
         witness.lives += 1;
         witness.started = self.now;
+        let missing = if witness.damaged { Loaded::Damaged } else { Loaded::Fresh };
+        let loaded = witness.disk.clone().map_or(missing, Loaded::Memory);
         let setup = VoterSetup {
             me: number(at),
             cluster: 7,
@@ -89,7 +93,7 @@ impl World {
             session: 1 << 40 | (at as u64) << 32 | witness.lives,
             drift_ppm: self.timing.drift_ppm,
             nodes: 2,
-            loaded: witness.disk.clone().map_or(Loaded::Fresh, Loaded::Memory),
+            loaded,
             checks: vec![CheckSetup { group: key(0), fall: 2, rise: 2 }],
             mutants: crate::mutant::Mutants::NONE,
         };
