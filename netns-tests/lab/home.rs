@@ -79,7 +79,7 @@ impl Home {
         copy.push(&etc);
         copy.extend(list);
         run_in(Path::new("/etc"), Command::new("cp").args(copy));
-        write(&dir.join("usr/local/bin/systemctl"), include_str!("home/systemctl"), 0o755);
+        write(&dir.join("usr/local/bin/systemctl"), &read("netns-tests/lab/home/systemctl"), 0o755);
         symlink(program(), dir.join("usr/local/bin/vipair")).unwrap_or_else(|e| panic!("link vipair: {e}"));
         let spaces = spaces(&dir, server.name());
         let socket = lab.dir().join(format!("{}.sock", server.name()));
@@ -229,6 +229,12 @@ fn spaces(dir: &Path, name: &str) -> Vec<(File, CloneFlags)> {
 
 fn make(dir: &Path) {
     fs::create_dir_all(dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
+}
+
+/// A file of this project.
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("read {}: {e}", path.display()))
 }
 
 fn write(path: &Path, text: &str, mode: u32) {

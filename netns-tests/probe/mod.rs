@@ -14,3 +14,4 @@ pub mod openings;
 pub mod oracle;
 pub mod socket;
 pub mod web;
+pub mod writer;

@@ -1,3 +1,104 @@
-//! Real services, as docs/examples has them: the files there are installed on both servers and run unchanged.
+//! Real services, as docs/examples has them: the files there are installed on both servers and run unchanged. Each
+//! example's promises are those of its page.
 
-mod by_hand;
+mod haproxy;
+mod nginx;
+
+use crate::lab::Server;
+use crate::lab::home::Home;
+use crate::probe::writer::{Promise, Writer, Written};
+use crate::scene::{Scene, Setup};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::rc::Rc;
+
+/// Starts agents and services in the order of a boot, alpha first, and waits until the pair is complete. `services` is what
+/// starts on a server once its agent runs.
+fn start(setup: Setup, group: &str, before: impl Fn(&Scene), services: impl Fn(&Home)) -> Scene {
+    let mut scene = Scene::build(setup);
+    before(&scene);
+    for server in Server::BOTH {
+        scene.start_agent(server);
+        scene.wait_addresses(server);
+        services(scene.home(server));
+        if server == Server::Alpha {
+            scene.wait_role(Server::Alpha, group, "active");
+        }
+    }
+    scene.wait_ready(Server::Beta, group);
+    scene.lab.note("the pair is complete");
+    scene
+}
+
+/// What is needed of both servers at once.
+fn homes(scene: &Scene) -> [Rc<Home>; 2] {
+    Server::BOTH.map(|server| scene.home(server).clone())
+}
+
+/// Types `vipair switch` and waits until clients get their answers from `to`.
+fn switch(scene: &mut Scene, group: &str, to: Server) {
+    scene.lab.note(format!("vipair switch {group}"));
+    scene.agent(to.other()).command(&["switch", group]).unwrap_or_else(|e| panic!("{e}"));
+    scene.wait_role(to, group, "active");
+    scene.wait_answered_by(to);
+}
+
+/// SIGKILL to every process of this name on a server.
+fn kill_all(scene: &Scene, server: Server, name: &str) {
+    let victims = scene.lab.server(server).processes_named(name);
+    assert!(!victims.is_empty(), "no {name} runs on {}", server.name());
+    scene.lab.note(format!("SIGKILL to every {name} of {}", server.name()));
+    crate::lab::netns::end(&victims);
+}
+
+/// Waits until so many writes were acknowledged from now on.
+fn wait_written(scene: &mut Scene, writer: &Writer, count: usize) {
+    let so_far = writer.acknowledged().len();
+    scene.wait("writes to be acknowledged", |_| writer.acknowledged().len() >= so_far + count);
+}
+
+/// No number that was promised to be on both servers is missing from what is found.
+fn assert_nothing_missing(written: &[Written], found: &str) {
+    let found: BTreeSet<u64> = found.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+    let promised: Vec<u64> =
+        written.iter().filter(|written| written.promise == Promise::Copied).map(|written| written.number).collect();
+    assert!(promised.len() > 50, "only {} numbers were promised", promised.len());
+    let missing: Vec<&u64> = promised.iter().filter(|number| !found.contains(number)).collect();
+    assert!(missing.is_empty(), "{} of {} promised numbers are missing: {missing:?}", missing.len(), promised.len());
+}
+
+const EXAMPLES: [&str; 4] = ["nginx", "haproxy", "redis", "postgresql"];
+
+/// What a page shows of a file is the file that is tested.
+#[test]
+fn pages_show_the_files_that_are_tested() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples");
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_else(|e| panic!("read {}: {e}", path.display()));
+    let mut shown = 0;
+    for example in EXAMPLES {
+        let page = read(&root.join(example).with_extension("md"));
+        let mut parts = page.split("\n```");
+        let mut before = parts.next().unwrap_or_default();
+        while let (Some(block), Some(after)) = (parts.next(), parts.next()) {
+            let file = before.trim_end().rsplit('\n').next().and_then(|line| line.split('`').nth(1));
+            let file = file.filter(|file| ["both/", "alpha/", "beta/"].iter().any(|part| file.starts_with(part)));
+            if let Some(file) = file {
+                let text = block.split_once('\n').map(|(_, text)| text);
+                assert_eq!(text, Some(read(&root.join(example).join(file)).trim_end()), "{example}: {file}");
+                shown += 1;
+            }
+            before = after;
+        }
+    }
+    assert!(shown >= 12, "only {shown} files are shown");
+}
+
+/// Every example's configuration is accepted where it is to be used.
+#[test]
+fn examples_are_accepted_by_vipair_check() {
+    for example in EXAMPLES {
+        let scene = Scene::build(Setup::example(example));
+        let said = scene.home(Server::Alpha).run("vipair", &["check"]);
+        assert!(said.contains("check"), "{example}: {said}");
+    }
+}

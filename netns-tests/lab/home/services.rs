@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 pub const POSTGRESQL: &str = "postgresql@15-main.service";
 /// Redis's unit.
 pub const REDIS: &str = "redis-server.service";
+/// nginx's unit.
+pub const NGINX: &str = "nginx.service";
+/// HAProxy's unit.
+pub const HAPROXY: &str = "haproxy.service";
 /// Longest wait for a service.
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -1,0 +1,42 @@
+//! HAProxy on both servers, bound to the shared address, before web servers at the servers' own addresses.
+
+use super::{kill_all, start, switch};
+use crate::cases::planned::assert_nothing_lost;
+use crate::lab::Server;
+use crate::lab::clock;
+use crate::lab::home::services::{HAPROXY, NGINX};
+use crate::probe::oracle::Expected;
+use crate::scene::{Scene, Setup};
+use std::time::Duration;
+
+const GROUP: &str = "balance";
+
+fn pair() -> Scene {
+    let backends = |scene: &Scene| Server::BOTH.into_iter().for_each(|s| scene.home(s).systemctl("start", NGINX));
+    start(Setup::example("haproxy"), GROUP, backends, |home| home.systemctl("start", HAPROXY))
+}
+
+// L3 HP-8
+#[test]
+fn haproxy_is_switched_without_a_lost_request_and_replaced_when_it_dies() {
+    let mut scene = pair();
+    let web = scene.web(300);
+    std::thread::sleep(Duration::from_millis(300));
+    switch(&mut scene, GROUP, Server::Beta);
+    scene.wait_ready(Server::Alpha, GROUP);
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert_nothing_lost(web, 300);
+
+    let died = clock::now();
+    kill_all(&scene, Server::Beta, "haproxy");
+    scene.wait_answered_by(Server::Alpha);
+    eprintln!("haproxy died: nobody answered for {:?}", scene.answers(died).longest_gap().length());
+    let web = scene.web(100);
+    // Both backends live: only the balancer was lost.
+    for backend in Server::BOTH {
+        scene.wait("both backends to answer", |_| web.since(died).answered_by(backend) > 10);
+    }
+    let requests = web.finish();
+    assert!(requests.lost().is_empty(), "alpha served all the time, and lost {:?}", requests.lost());
+    scene.finish(&Expected::owner(Server::Alpha).handover().handover());
+}

@@ -1,0 +1,128 @@
+//! PostgreSQL with streaming replication: vipair's hooks decide which of the two is primary, and its epoch fences the other.
+
+use super::{assert_nothing_missing, homes, start, switch, wait_written};
+use crate::lab::Server;
+use crate::lab::home::Home;
+use crate::lab::home::services::{POSTGRESQL, postgresql, sql};
+use crate::probe::oracle::Expected;
+use crate::probe::writer::{Language, Promise, Writer, longest_gap};
+use crate::scene::{Scene, Setup};
+
+const GROUP: &str = "db";
+/// An application that reconnects. Every commit that is acknowledged is on both servers, or the standby was known to be lost.
+const WRITES: Language = Language {
+    command: &[
+        "/usr/lib/postgresql/15/bin/psql",
+        "-XqAt",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "host=10.0.0.100 dbname=postgres user=app password=secret connect_timeout=2",
+    ],
+    line: |number| format!("insert into numbers values ({number}) returning n;"),
+    answers: 1,
+    read: |answer, number| {
+        if answer == number.to_string() { Promise::Copied } else { Promise::Nothing }
+    },
+};
+
+fn pair(settings: &str) -> Scene {
+    let both = |scene: &Scene| {
+        let [alpha, beta] = homes(scene);
+        for home in [&alpha, &beta] {
+            std::fs::write(home.path("/etc/default/vipair-postgres"), settings).expect("servers have /etc/default");
+        }
+        postgresql(&alpha, &beta);
+        let table = "create role app login password 'secret'; create table numbers (n bigint primary key);
+            grant select, insert on numbers to app";
+        sql(&alpha, table).unwrap_or_else(|e| panic!("{e}"));
+    };
+    start(Setup::example("postgresql"), GROUP, both, |_| {})
+}
+
+fn answer(home: &Home, question: &str) -> String {
+    sql(home, question).unwrap_or_else(|e| panic!("{e}\n{}", home.logs()))
+}
+
+fn numbers(home: &Home) -> String {
+    answer(home, "select n from numbers order by n")
+}
+
+fn is_standby(home: &Home) -> bool {
+    sql(home, "select pg_is_in_recovery()") == Ok("t".into())
+}
+
+/// Waits until the second has all that the first has.
+fn wait_same(scene: &mut Scene, first: &Home, second: &Home) {
+    scene.wait("both to have the same rows", |_| numbers(first) == numbers(second));
+}
+
+// L1 L3: and the old primary is fenced by the epoch
+#[test]
+fn postgresql_loses_no_acknowledged_commit_by_a_switch_nor_with_its_host() {
+    let mut scene = pair("");
+    let [alpha, beta] = homes(&scene);
+    let writer = Writer::start(&scene.lab, WRITES);
+    wait_written(&mut scene, &writer, 60);
+    switch(&mut scene, GROUP, Server::Beta);
+    wait_written(&mut scene, &writer, 10);
+    scene.wait_ready(Server::Alpha, GROUP);
+    scene.wait("the roles to change", |_| is_standby(&alpha) && !is_standby(&beta));
+    let written = writer.acknowledged();
+    eprintln!("postgresql, switch: no commit for {:?}", longest_gap(&written));
+    assert_nothing_missing(&written, &numbers(&beta));
+
+    // What is on the active alone is acknowledged to nobody.
+    scene.lab.cut(&[Server::Beta.heartbeat()]);
+    answer(&beta, "set synchronous_commit = local; insert into numbers values (-1)");
+    let lost = scene.power_off(Server::Beta);
+    scene.wait_answered_by(Server::Alpha);
+    wait_written(&mut scene, &writer, 10);
+    assert!(!is_standby(&alpha), "the standby was not promoted");
+    let status = scene.agent(Server::Alpha).status().unwrap_or_else(|e| panic!("{e}"));
+    let epoch = answer(&alpha, "select epoch from vipair.state");
+    assert_eq!(epoch, status.text(GROUP, "epoch"), "the data do not carry the epoch");
+
+    scene.power_on(Server::Beta);
+    beta.systemctl("start", POSTGRESQL);
+    scene.wait_ready(Server::Beta, GROUP);
+    assert!(is_standby(&beta), "the old primary started as a primary");
+    let written = writer.finish();
+    wait_same(&mut scene, &alpha, &beta);
+    for home in [&alpha, &beta] {
+        let there = numbers(home);
+        assert_nothing_missing(&written, &there);
+        assert!(there.lines().all(|line| line != "-1"), "a row of the old epoch came back");
+    }
+    let first = written.iter().find(|number| number.at > lost).map(|number| number.at.since(lost));
+    eprintln!("postgresql, host lost: the next commit after {first:?}");
+    scene.finish(&Expected::owner(Server::Alpha).handover().takeover());
+}
+
+// S1 in the words of a database: whoever lacks a commit does not serve, whatever becomes of the other
+#[test]
+fn postgresql_that_lacks_commits_does_not_serve_when_it_comes_back_alone() {
+    let mut scene = pair("FRESH='2 s' ALONE='4 s' PATIENCE=1\n");
+    let [alpha, beta] = homes(&scene);
+    let writer = Writer::start(&scene.lab, WRITES);
+    wait_written(&mut scene, &writer, 60);
+    scene.power_off(Server::Beta);
+    // Commits wait for the standby, until it is given up.
+    wait_written(&mut scene, &writer, 10);
+    assert_eq!(answer(&alpha, "select strict from vipair.state"), "f");
+    scene.power_off(Server::Alpha);
+    let written = writer.finish();
+
+    scene.power_on(Server::Beta);
+    beta.systemctl("start", POSTGRESQL);
+    scene.wait("beta to refuse", |s| s.agent(Server::Beta).said().contains("these data may be old"));
+    assert_ne!(scene.role(Server::Beta, GROUP), "active");
+    assert!(is_standby(&beta), "it was promoted all the same");
+
+    scene.power_on(Server::Alpha);
+    alpha.systemctl("start", POSTGRESQL);
+    scene.wait_role(Server::Alpha, GROUP, "active");
+    scene.wait_answered_by(Server::Alpha);
+    assert_nothing_missing(&written, &numbers(&alpha));
+    wait_same(&mut scene, &alpha, &beta);
+    scene.finish(&Expected::owner(Server::Alpha));
+}

@@ -1,0 +1,168 @@
+//! A client that writes numbers into a database, one after the other, and remembers which were acknowledged.
+//!
+//! Owns: a thread, and one client program at a time in the clients' namespace (`psql`, `redis-cli`), to which it gives a
+//! line for each number. A client that says nothing in time, or something else, is ended and a new one started, as an
+//! application reconnects. Never does: writing a number twice, so what is there twice or missing is the database's doing.
+
+use super::socket::hurry;
+use crate::lab::clock::now;
+use crate::lab::{Lab, Port};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use vipair::types::MonoTime;
+
+/// How numbers are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Language {
+    /// The client and its arguments.
+    pub command: &'static [&'static str],
+    /// What writes a number.
+    pub line: fn(u64) -> String,
+    /// How many lines the answer has.
+    pub answers: usize,
+    /// What the last of them says.
+    pub read: fn(&str, u64) -> Promise,
+}
+
+/// What an answer promises of a number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Promise {
+    /// Nothing: refused, or an answer to something else.
+    Nothing,
+    /// It is on the server.
+    Taken,
+    /// It is on both servers.
+    Copied,
+}
+
+/// A number and the answer to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Written {
+    /// Which.
+    pub number: u64,
+    /// When the answer came.
+    pub at: MonoTime,
+    /// What it promised.
+    pub promise: Promise,
+}
+
+/// An answer later than this is none.
+const LIMIT: Duration = Duration::from_secs(5);
+/// From one number to the next, so that a test's disk is not what is measured.
+const PACE: Duration = Duration::from_millis(5);
+
+/// The running client.
+#[derive(Debug)]
+pub struct Writer {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<Mutex<Vec<Written>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts writing 1, 2, 3 and so on.
+    pub fn start(lab: &Lab, language: Language) -> Writer {
+        let stop = Arc::new(AtomicBool::new(false));
+        let acknowledged = Arc::new(Mutex::new(Vec::new()));
+        let (ended, list, door) = (stop.clone(), acknowledged.clone(), lab.host(Port::Client).door());
+        let thread = std::thread::spawn(move || {
+            door.enter();
+            let mut client = None;
+            for number in 1.. {
+                if ended.load(Ordering::Relaxed) {
+                    return;
+                }
+                let mut connected = client.take().unwrap_or_else(|| Client::start(language));
+                let promise = connected.write(language, number);
+                if promise != Promise::Nothing {
+                    let written = Written { number, at: now(), promise };
+                    list.lock().unwrap_or_else(PoisonError::into_inner).push(written);
+                    client = Some(connected);
+                }
+                std::thread::sleep(PACE);
+            }
+        });
+        Writer { stop, acknowledged, thread: Some(thread) }
+    }
+
+    /// What was acknowledged so far, and when.
+    pub fn acknowledged(&self) -> Vec<Written> {
+        self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Stops writing; what was acknowledged, in order.
+    pub fn finish(mut self) -> Vec<Written> {
+        self.end();
+        self.acknowledged()
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was printed by itself, and shows as numbers that are missing.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The longest time between two acknowledgements.
+pub fn longest_gap(acknowledged: &[Written]) -> Duration {
+    acknowledged.windows(2).map(|pair| pair[1].at.since(pair[0].at)).max().unwrap_or_default()
+}
+
+struct Client {
+    child: Child,
+    input: ChildStdin,
+    lines: Receiver<String>,
+}
+
+impl Client {
+    fn start(language: Language) -> Client {
+        let mut child = Command::new(language.command[0])
+            .args(&language.command[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|e| panic!("start {:?}: {e}", language.command));
+        let (input, output) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+        // At the bound the client waits: it was asked nothing that has so many lines.
+        let (tell, lines) = sync_channel(64);
+        // Ends with the client's output.
+        std::thread::spawn(move || {
+            hurry();
+            BufReader::new(output).lines().map_while(Result::ok).all(|line| tell.send(line).is_ok())
+        });
+        Client { child, input, lines }
+    }
+
+    fn write(&mut self, language: Language, number: u64) -> Promise {
+        let line = (language.line)(number) + "\n";
+        if self.input.write_all(line.as_bytes()).and_then(|()| self.input.flush()).is_err() {
+            return Promise::Nothing;
+        }
+        let answers: Option<Vec<String>> =
+            (0..language.answers).map(|_| self.lines.recv_timeout(LIMIT).ok()).collect();
+        let last = answers.and_then(|mut answers| answers.pop());
+        last.map_or(Promise::Nothing, |answer| (language.read)(&answer, number))
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Errors mean that it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
