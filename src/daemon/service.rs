@@ -164,7 +164,8 @@ impl Slow {
                     self.post((group, Occasion::AfterClose), Role::Standby, epoch, "not_opened", true);
                 }
                 (Hook::BeforeClose, true) => {
-                    self.post((group, Occasion::AfterOpen), Role::Active, epoch, "not_closed", true);
+                    self.post((group, Occasion::StayOpen), Role::Active, epoch, "not_closed", true);
+                    self.post((group, Occasion::AfterOpen), Role::Active, epoch, "not_closed", false);
                 }
                 (Hook::BeforeOpen, true) | (Hook::BeforeClose, false) => {}
             }
@@ -228,7 +229,7 @@ impl Slow {
         let hook = match occasion {
             Occasion::BeforeOpen => Hook::BeforeOpen,
             Occasion::BeforeClose => Hook::BeforeClose,
-            Occasion::AfterOpen | Occasion::AfterClose | Occasion::OnFault => return,
+            Occasion::StayOpen | Occasion::AfterOpen | Occasion::AfterClose | Occasion::OnFault => return,
         };
         if let Some(group) = self.ordered_group(key) {
             self.order(Order::Hook { group, hook, epoch, ok });

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub enum Occasion {
     /// The gate is about to open, and waits.
     BeforeOpen,
+    /// It was to close and stays open: what was taken down for that is put up again.
+    StayOpen,
     /// It has opened.
     AfterOpen,
     /// It is about to close in a planned handover, and waits.
@@ -28,7 +30,7 @@ impl Occasion {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Occasion::BeforeOpen => "before_open",
+            Occasion::BeforeOpen | Occasion::StayOpen => "before_open",
             Occasion::AfterOpen => "after_open",
             Occasion::BeforeClose => "before_close",
             Occasion::AfterClose => "after_close",
@@ -83,7 +85,7 @@ impl Job {
         let start = || units.iter().cloned().map(Part::StartUnit);
         let stop = || units.iter().rev().cloned().map(Part::StopUnit);
         match self.occasion {
-            Occasion::BeforeOpen => run(&hooks.before_open).into_iter().chain(start()).collect(),
+            Occasion::BeforeOpen | Occasion::StayOpen => run(&hooks.before_open).into_iter().chain(start()).collect(),
             Occasion::AfterOpen => start().chain(run(&hooks.after_open)).collect(),
             Occasion::BeforeClose => stop().chain(run(&hooks.before_close)).collect(),
             Occasion::AfterClose => stop().chain(run(&hooks.after_close)).collect(),
@@ -113,7 +115,7 @@ impl Job {
         match self.occasion {
             Occasion::BeforeOpen => self.service.before_open(),
             Occasion::BeforeClose => self.service.before_close(),
-            Occasion::AfterOpen | Occasion::AfterClose | Occasion::OnFault => None,
+            Occasion::StayOpen | Occasion::AfterOpen | Occasion::AfterClose | Occasion::OnFault => None,
         }
     }
 
