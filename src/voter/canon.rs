@@ -59,7 +59,9 @@ impl Voter {
         words.ahead(now, *next_lapse);
         let pulse = nodes.iter().map(|node| node.times.pulse_us).max().unwrap_or_default();
         words.age(now, *last, Duration::from_micros(u64::from(pulse)) * 3);
-        words.age(now, *resumed, ABSTENTION);
+        // A promise is known to have run out no earlier than so long after that.
+        let lease = nodes.iter().map(|node| node.times.lease_us).max().unwrap_or_default();
+        words.age(now, *resumed, self.promised_for(lease));
         words.size(touched.len());
         words.flags(&[*persist_wanted]);
         words.list(checks, |words, check| check.tell(words));

@@ -64,7 +64,7 @@ impl Shape {
         if state.budget.any > 0 {
             self.faults(state, acts);
         }
-        if quiet || self.order != Order::Bursts {
+        if quiet || matches!(self.order, Order::Any | Order::Queues) {
             self.repairs(state, acts);
         }
     }
@@ -72,15 +72,16 @@ impl Shape {
     /// What must happen before time goes on.
     fn due(&self, state: &State, acts: &mut Vec<Act>) {
         let trap = state.budget.any > 0 && state.budget.traps > 0;
-        for (node, known) in state.nodes.iter().enumerate() {
-            let due = known.engine.as_ref().is_some_and(|engine| engine.next_deadline() <= known.now());
-            if due && known.is_running() {
+        let turn = if self.order == Order::Rounds { self.turn(state) } else { None };
+        let is_turn = |node: usize| turn.is_none_or(|turn| turn == node);
+        for node in (0..state.nodes.len()).filter(|node| is_turn(*node)) {
+            if state.nodes[node].is_due() {
                 acts.push(Act::Wake { node });
                 let trap = trap && self.spared != Some(node);
                 acts.extend((0..TRAPS).filter(|_| trap).map(|change| Act::WakeTrapped { node, change }));
             }
         }
-        for flight in self.arrivals(state) {
+        for flight in self.arrivals(state).into_iter().filter(|flight| is_turn(state.air[*flight].to)) {
             acts.push(Act::Arrive { flight });
             let to = state.air[flight].to;
             if trap && self.spared != Some(to) && state.nodes.get(to).is_some_and(|node| node.is_running()) {
@@ -89,19 +90,26 @@ impl Shape {
         }
     }
 
+    /// Whose turn it is in this round; `None` when nothing is left of it.
+    pub fn turn(&self, state: &State) -> Option<usize> {
+        let woken = state.nodes.iter().position(|node| node.is_due());
+        let reached = state.air.iter().filter(|flight| state.is_due(flight)).map(|flight| flight.to).min();
+        woken.into_iter().chain(reached).min()
+    }
+
     /// The flights that may arrive now: all that are due, or the first of each queue, or of each burst.
     fn arrivals(&self, state: &State) -> Vec<usize> {
         let first = |at: &usize| {
             let flight = &state.air[*at];
             let ahead = |other: &std::sync::Arc<super::state::Flight>| {
-                other.late == 0
+                state.is_due(other)
                     && match self.order {
                         Order::Any => flight.is_stored() && other.queue() == flight.queue(),
                         Order::Queues => other.queue() == flight.queue(),
-                        Order::Bursts => (other.from, other.to) == (flight.from, flight.to),
+                        Order::Bursts | Order::Rounds => (other.from, other.to) == (flight.from, flight.to),
                     }
             };
-            flight.late == 0 && !state.air[..*at].iter().any(ahead)
+            state.is_due(flight) && !state.air[..*at].iter().any(ahead)
         };
         (0..state.air.len()).filter(first).collect()
     }
@@ -177,7 +185,7 @@ impl Shape {
                 acts.push(Act::Carrier { node, up: true });
             }
         }
-        if !state.cut.is_none() {
+        if !state.cut.is_none() && !self.lasting {
             acts.push(Act::Mend);
         }
         let node = self.witness_end();

@@ -2,7 +2,7 @@
 
 use super::rules;
 use super::shape::{GROUP, PATHS, Plant, SEGMENT, Shape, id, mac, vip};
-use super::state::{Flight, Freight, Node, State};
+use super::state::{Freight, Node, State};
 use crate::engine::{Action, Durable, GateAction, GroupState, Loaded, Words};
 use crate::mutant::Mutant;
 use crate::types::{Epoch, LinkId, LinkPath, MonoTime};
@@ -82,7 +82,7 @@ impl Shape {
                     {
                         let content = engine.durable_state();
                         let freight = Freight::Stored { life: node.life, version: *version, state: content };
-                        state.air.push(Arc::new(Flight { from: at, to: at, late: 0, freight }));
+                        state.launch(at, at, freight);
                     }
                 }
                 // No group of the model has hooks.
@@ -124,17 +124,14 @@ impl Shape {
             && self.is_alive(state, to)
         {
             let freight = Freight::Pulse { path, bytes: bytes.to_vec(), header, rows };
-            state.air.push(Arc::new(Flight { from: at, to, late: 0, freight }));
+            state.launch(at, to, freight);
         }
     }
 
     fn change_gate(&self, state: &mut State, at: usize, gate: GateAction, decided: MonoTime) {
         let lease = self.timing.lease;
-        if self.witness
-            && let GateAction::Open { epoch, .. } = gate
-            && !self.is_elected(state, at, epoch, state.nodes[at].kernel.until)
-        {
-            state.broken = state.broken.or(Some(rules::S5_VOTER));
+        if self.witness {
+            self.judge_votes(state, at, gate);
         }
         let node = Arc::make_mut(&mut state.nodes[at]);
         let now = node.now();
@@ -182,7 +179,8 @@ impl Shape {
     fn probe(&self, state: &mut State, from: usize) {
         let forever = self.plant == Some(Plant::GateIgnoresDeadline);
         for to in (0..self.nodes).filter(|to| *to != from) {
-            if !self.is_way(state, from, to, SEGMENT) {
+            // A frozen guest's kernel is not asked: it does not run.
+            if !self.is_way(state, from, to, SEGMENT) || state.nodes[to].frozen {
                 continue;
             }
             let node = &state.nodes[to];
@@ -207,7 +205,7 @@ impl Shape {
     fn show(&self, state: &mut State, from: usize, to: usize) {
         if self.is_way(state, from, to, SEGMENT) && state.nodes[to].engine.is_some() {
             let freight = Freight::Seen(Sighting::Claim { address: vip(), mac: mac(from) });
-            state.air.push(Arc::new(Flight { from, to, late: 0, freight }));
+            state.launch(from, to, freight);
         }
     }
 

@@ -72,6 +72,8 @@ pub struct Flight {
     pub to: usize,
     /// Ticks for which it is held up.
     pub late: u8,
+    /// In which round of the instant it was sent.
+    pub round: u16,
     pub freight: Freight,
 }
 
@@ -92,7 +94,7 @@ impl Flight {
 
     /// `receiver` tells whether it would be a copy.
     pub fn tell(&self, receiver: Receiver<'_>, words: &mut Words) {
-        let Flight { from, to, late, freight } = self;
+        let Flight { from, to, late, round: _, freight } = self;
         words.plain((*from as u64) << 16 | (*to as u64) << 8 | u64::from(*late));
         match freight {
             Freight::Pulse { path, bytes: _, header, rows } => {

@@ -115,10 +115,14 @@ impl Shape {
         let late = state.air.iter().any(|flight| flight.late > 0);
         let calm = self.liveness && running && carriers && whole && free && !late;
         let ghost = &mut state.ghost;
+        count(&mut ghost.calm, calm, passes, CALM);
+        if self.one {
+            // S1 remembers nothing.
+            return;
+        }
         count(&mut ghost.joined, joined, passes, self.joined_bound() + 1);
         count(&mut ghost.segment, segment, passes, self.latched_bound() + 1);
         count(&mut ghost.hears, heard, passes, self.heard_bound() + 1);
-        count(&mut ghost.calm, calm, passes, CALM);
     }
 
     pub fn is_forever(&self) -> bool {

@@ -1,5 +1,6 @@
 //! What a search is about: how many nodes, with which times, and what may go wrong how often.
 
+use super::act::Act;
 use super::state::{Budget, Cuts, Node, Order, State};
 use super::witness::Witness;
 use crate::config::timing::DRIFT_PPM;
@@ -74,6 +75,8 @@ pub struct Shape {
     pub floor: u64,
     /// The ways that are configured, by their position in [`PATHS`].
     pub links: Vec<usize>,
+    /// What has happened before the search begins, and for how many ticks each.
+    pub history: Vec<(Act, usize)>,
     /// Both are started and one is active when the search begins; otherwise nobody has started yet.
     pub settled: bool,
     /// The preferred node takes the group back.
@@ -82,6 +85,8 @@ pub struct Shape {
     pub stagger: u64,
     pub budget: Budget,
     pub cuts: Vec<Cuts>,
+    /// What is cut stays cut.
+    pub lasting: bool,
     /// A datagram that is held up arrives so many ticks late.
     pub delay: u8,
     /// What fits into the sockets of a stopped process.
@@ -97,7 +102,7 @@ pub struct Shape {
     pub plant: Option<Plant>,
     /// How many steps it is known to have, at most. A search that goes far beyond is given up.
     pub steps: usize,
-    keys: Arc<KeyRing>,
+    pub keys: Arc<KeyRing>,
 }
 
 /// Ratios as in a profile, in few ticks: pulse 2, suspicion 3, silence 6, lease 8.
@@ -141,7 +146,12 @@ fn voted() -> Timing {
 impl Shape {
     /// A pair with a witness to which nothing happens.
     pub fn voted(name: &'static str) -> Shape {
-        Shape { witness: true, one: true, timing: voted(), ..Shape::pair(name) }
+        Shape { witness: true, one: true, order: Order::Rounds, timing: voted(), ..Shape::pair(name) }
+    }
+
+    /// The number of an end of a way.
+    pub fn number(&self, at: usize) -> NodeId {
+        if at == self.witness_end() { NodeId::FIRST_WITNESS } else { id(at) }
     }
 
     pub fn keys(&self) -> Arc<KeyRing> {
@@ -159,11 +169,13 @@ impl Shape {
             order: Order::Bursts,
             floor: 1,
             links: vec![0, SEGMENT],
+            history: Vec::new(),
             settled: true,
             preempt: false,
             stagger: 0,
             budget: Budget::default(),
             cuts: Vec::new(),
+            lasting: false,
             delay: 1,
             backlog: 2,
             orders: Vec::new(),
@@ -259,6 +271,11 @@ impl Shape {
                 }
                 if self.settled {
                     state = self.calm(&state, 60);
+                }
+                for (act, ticks) in &self.history {
+                    state.budget = Budget::LAVISH;
+                    let next = self.step(&state, *act).expect("what has happened was possible");
+                    state = self.calm(&next, *ticks);
                 }
                 state.budget = self.budget;
                 state.ghost = self.sound();

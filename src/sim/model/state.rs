@@ -3,7 +3,7 @@
 pub use super::flight::{Flight, Freight, Receiver};
 use super::rules::Ghost;
 use super::shape::{PATHS, instant};
-use super::witness::{Grant, SentPulse, Witness};
+use super::witness::{Grant, Said, SentPulse, Witness};
 use crate::engine::{Action, Engine, Loaded, Words};
 use crate::types::{Epoch, MonoTime};
 use std::cell::RefCell;
@@ -21,6 +21,9 @@ pub enum Order {
     /// All that one node has sent to another, in its order, as a process that empties its sockets takes it. Processes
     /// start and go on, and wires are mended, between instants only.
     Bursts,
+    /// Bursts, and all datagrams travel equally long: what is sent in one round of an instant arrives in the next. Within
+    /// a round the parties act one after another, each in any order of what has come to it.
+    Rounds,
 }
 
 /// What may still go wrong. `any` bounds the sum of all others.
@@ -51,6 +54,25 @@ pub struct Budget {
     pub carriers: u8,
     /// Operators' orders.
     pub orders: u8,
+}
+
+impl Budget {
+    /// Enough of everything for a history.
+    pub const LAVISH: Budget = Budget {
+        any: 99,
+        cuts: 99,
+        losses: 99,
+        copies: 99,
+        delays: 99,
+        stops: 99,
+        traps: 99,
+        freezes: 99,
+        kills: 99,
+        crashes: 99,
+        slips: 99,
+        carriers: 99,
+        orders: 99,
+    };
 }
 
 /// Which ways are cut: a bit for each sender, receiver and path.
@@ -115,9 +137,12 @@ pub struct Node {
     pub frozen: bool,
     /// For so many ticks it may go on with what its lease had left when it was frozen.
     pub excused: u8,
-    /// The epoch that it grants, as its last datagram said, and which datagrams a lease may be counted from. Only with
-    /// a witness; a lease's datagrams are told by the engine that sent them.
-    pub said: Epoch,
+    /// What it grants, as its datagrams said, and which datagrams a lease may be counted from. Only with a witness; a
+    /// lease's datagrams are told by the engine that sent them.
+    pub said: Said,
+    /// The highest epoch that it has asked for, and the highest that it has given up.
+    pub asked: Epoch,
+    pub given_up: Epoch,
     pub sent: Vec<SentPulse>,
 }
 
@@ -135,7 +160,9 @@ impl Node {
             told: Epoch::NONE,
             frozen: false,
             excused: 0,
-            said: Epoch::NONE,
+            said: Said::default(),
+            asked: Epoch::NONE,
+            given_up: Epoch::NONE,
             sent: Vec::new(),
         }
     }
@@ -152,6 +179,12 @@ impl Node {
     /// True while its process takes events.
     pub fn is_running(&self) -> bool {
         self.engine.is_some() && self.pause.is_none()
+    }
+
+    /// True if its engine has to be called now.
+    pub fn is_due(&self) -> bool {
+        let due = self.engine.as_ref().is_some_and(|engine| engine.next_deadline() <= self.now());
+        due && self.is_running()
     }
 
     /// True while its gate answers for the group.
@@ -174,6 +207,8 @@ impl Node {
             frozen,
             excused,
             said,
+            asked,
+            given_up,
             sent: _,
         } = self;
         let now = self.now();
@@ -182,7 +217,9 @@ impl Node {
         words.generation(generation);
         words.flags(&[refused, *carrier, until == MonoTime::ZERO, *frozen]);
         words.plain((*excused).into());
-        words.epochs(&[open.unwrap_or(Epoch::NONE), *used, *told, *said]);
+        words.epochs(&[open.unwrap_or(Epoch::NONE), *used, *told]);
+        words.epochs(&[*asked, *given_up]);
+        said.tell(words);
         match disk {
             Loaded::Fresh => words.plain(0),
             Loaded::State(state) => state.tell(words),
@@ -213,6 +250,10 @@ pub struct State {
     pub witness: Option<Arc<Witness>>,
     pub grants: Vec<Grant>,
     pub air: Vec<Arc<Flight>>,
+    /// How many rounds the present instant has had.
+    pub round: u16,
+    /// The highest epoch that anybody has opened with. Only with a witness.
+    pub highest: Epoch,
     /// The same in every state of a search.
     pub order: Order,
     pub cut: Cuts,
@@ -229,6 +270,8 @@ impl State {
             witness: None,
             grants: Vec::new(),
             air: Vec::new(),
+            round: 1,
+            highest: Epoch::NONE,
             order,
             cut: Cuts::default(),
             budget: Budget::default(),
@@ -242,6 +285,16 @@ impl State {
         self.nodes.iter().filter(|node| node.answers(forever)).count()
     }
 
+    /// Sends something on its way.
+    pub fn launch(&mut self, from: usize, to: usize, freight: Freight) {
+        self.air.push(Arc::new(Flight { from, to, late: 0, round: self.round, freight }));
+    }
+
+    /// True if it may arrive now, or has to.
+    pub fn is_due(&self, flight: &Flight) -> bool {
+        flight.late == 0 && (self.order != Order::Rounds || flight.round < self.round)
+    }
+
     fn receiver(&self, to: usize) -> Receiver<'_> {
         match (self.nodes.get(to), &self.witness) {
             (Some(node), _) => Receiver::Node(node),
@@ -251,7 +304,20 @@ impl State {
     }
 
     fn tell(&self, words: &mut Words) {
-        let State { nodes, witness, grants: _, air, order, cut: _, budget: _, ghost: _, broken: _ } = self;
+        let State {
+            nodes,
+            witness,
+            grants: _,
+            air,
+            round: _,
+            highest,
+            order,
+            cut: _,
+            budget: _,
+            ghost: _,
+            broken: _,
+        } = self;
+        words.epochs(&[*highest]);
         nodes.iter().for_each(|node| node.tell(words));
         words.option(witness.as_ref(), |words, witness| witness.tell(words));
         self.tell_grants(words);
@@ -259,10 +325,13 @@ impl State {
         match order {
             Order::Any | Order::Queues => flights.sort_by_key(|flight| flight.place()),
             // What arrives together arrives in the order in which it was sent.
-            Order::Bursts => flights.sort_by_key(|flight| (flight.from, flight.to)),
+            Order::Bursts | Order::Rounds => flights.sort_by_key(|flight| (flight.from, flight.to)),
         }
         words.size(flights.len());
-        flights.iter().for_each(|flight| flight.tell(self.receiver(flight.to), words));
+        for flight in flights {
+            flight.tell(self.receiver(flight.to), words);
+            words.flags(&[self.is_due(flight)]);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::act::Act;
 use super::shape::{ETH, GROUP, PATHS, Plant, Shape, id, mac};
 use super::state::{Budget, Flight, Freight, Kernel, Node, Order, Pause, State};
+use super::witness::Said;
 use crate::engine::{Actions, Engine, Event, InterfaceFacts, Loaded};
 use crate::types::{Epoch, LinkId, NodeId};
 use std::sync::Arc;
@@ -16,10 +17,23 @@ impl Shape {
         let mut after = state.clone();
         pay(&mut after.budget, act);
         let next = &mut after;
-        if self.step_witness(next, act).is_some() {
-            self.follow(next, act);
-            return Some(after);
+        if self.step_witness(next, act).is_none() {
+            self.take(next, act)?;
         }
+        self.follow(next, act);
+        self.begin_round(next);
+        Some(after)
+    }
+
+    /// What was sent in the last round arrives once nothing else is left of that round.
+    fn begin_round(&self, state: &mut State) {
+        let waiting = |flight: &Arc<Flight>| flight.late == 0 && flight.round == state.round;
+        if self.order == Order::Rounds && self.turn(state).is_none() && state.air.iter().any(waiting) {
+            state.round += 1;
+        }
+    }
+
+    fn take(&self, next: &mut State, act: Act) -> Option<()> {
         match act {
             Act::Pass => self.pass(next, None),
             Act::Slip { node, ticks } => self.pass(next, Some((node, ticks))),
@@ -56,8 +70,7 @@ impl Shape {
             }
             Act::Order { node, command } => self.handle(next, node, Event::Command { id: 1, command }),
         }
-        self.follow(next, act);
-        Some(after)
+        Some(())
     }
 
     fn pass(&self, state: &mut State, slip: Option<(usize, u64)>) {
@@ -72,8 +85,10 @@ impl Shape {
             Arc::make_mut(witness).clock += ticks;
         }
         for flight in state.air.iter_mut().filter(|flight| flight.late > 0) {
-            Arc::make_mut(flight).late -= 1;
+            let flight = Arc::make_mut(flight);
+            (flight.late, flight.round) = (flight.late - 1, 0);
         }
+        state.round = 1;
     }
 
     fn wake(&self, state: &mut State, at: usize, trap: Option<usize>) -> Option<()> {
@@ -94,14 +109,16 @@ impl Shape {
 
     fn arrive(&self, state: &mut State, at: usize, trap: Option<usize>, again: bool) -> Option<()> {
         let first = Arc::clone(&state.air[at]);
-        if self.order != Order::Bursts || first.is_stored() || again {
+        if matches!(self.order, Order::Any | Order::Queues) || first.is_stored() || again {
             if !again {
                 state.air.remove(at);
             }
             return self.deliver(state, &first, trap);
         }
+        let (order, round) = (state.order, state.round);
         let together = |flight: &mut Arc<Flight>| {
-            (flight.from, flight.to) == (first.from, first.to) && flight.late == 0 && !flight.is_stored()
+            let due = flight.late == 0 && (order != Order::Rounds || flight.round < round);
+            (flight.from, flight.to) == (first.from, first.to) && due && !flight.is_stored()
         };
         let burst: Vec<Arc<Flight>> = state.air.extract_if(.., together).collect();
         // The trap is set at one datagram of the burst: the rest finds a stopped process.
@@ -154,7 +171,7 @@ impl Shape {
         }
         let event = match &flight.freight {
             Freight::Pulse { path, bytes, .. } => {
-                Event::Datagram { link: LinkId { peer: id(flight.from), path: PATHS[*path] }, bytes }
+                Event::Datagram { link: LinkId { peer: self.number(flight.from), path: PATHS[*path] }, bytes }
             }
             Freight::Seen(sighting) => Event::Seen { interface: ETH, sighting: *sighting },
             Freight::Stored { version, .. } | Freight::Remembered { version, .. } => {
@@ -219,7 +236,7 @@ impl Shape {
     fn resume(&self, state: &mut State, at: usize) {
         let node = Arc::make_mut(&mut state.nodes[at]);
         if std::mem::take(&mut node.frozen) {
-            node.excused = super::witness::leases(self.timing.lease);
+            node.excused = super::witness::left(node);
         }
         let Some(pause) = node.pause.take() else { return };
         self.carry(state, at, &pause.held, &pause.bytes, pause.decided);
@@ -264,6 +281,7 @@ impl Shape {
         let mut next = state.clone();
         let node = Arc::make_mut(&mut next.nodes[at]);
         node.life += 1;
+        node.said = Said::default();
         let forgotten = self.plant == Some(Plant::DiskForgets);
         let disk = if forgotten { Loaded::Fresh } else { node.disk.clone() };
         node.engine = Some(Engine::new(self.setup(at, node.life, &disk), node.now()));

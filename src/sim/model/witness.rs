@@ -5,10 +5,10 @@
 use super::act::Act;
 use super::rules;
 use super::shape::{Shape, id, instant};
-use super::state::{Flight, Freight, State};
-use crate::engine::Words;
+use super::state::{Flight, Freight, Node, State};
+use crate::engine::{GateAction, Words};
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
-use crate::voter::rules::gives_up;
+use crate::voter::rules::{ask, gives_up};
 use crate::voter::{Ceiling, Loaded, Memory, Output, Voter, VoterSetup};
 use crate::wire::pulse::{Header, Row};
 use std::sync::Arc;
@@ -23,8 +23,25 @@ pub struct Witness {
     /// A stopped process, and what waits for it.
     pub pause: Option<Vec<Arc<Flight>>>,
     pub life: u8,
-    /// The epoch that it grants, as its last answer said.
-    pub said: Epoch,
+    pub said: Said,
+}
+
+/// The epoch that a voter has told each node as granted, and which life of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Said([(Epoch, u64); 2]);
+
+impl Said {
+    #[cfg(test)]
+    pub fn is_nothing(self) -> bool {
+        self.0.iter().all(|(epoch, _)| *epoch == Epoch::NONE)
+    }
+
+    pub fn tell(&self, words: &mut Words) {
+        for (epoch, session) in self.0 {
+            words.epochs(&[epoch]);
+            words.session(if epoch == Epoch::NONE { 0 } else { session });
+        }
+    }
 }
 
 /// What a voter let a node have: until then, by the node's clock.
@@ -51,7 +68,7 @@ impl Memory {
 impl Witness {
     pub fn new() -> Witness {
         let disk = Loaded::Fresh;
-        Witness { clock: 0, voter: None, disk, pause: None, life: 0, said: Epoch::NONE }
+        Witness { clock: 0, voter: None, disk, pause: None, life: 0, said: Said::default() }
     }
 
     pub fn now(&self) -> MonoTime {
@@ -64,7 +81,7 @@ impl Witness {
 
     pub fn tell(&self, words: &mut Words) {
         let Witness { clock: _, voter, disk, pause, life: _, said } = self;
-        words.epochs(&[*said]);
+        said.tell(words);
         match disk {
             Loaded::Fresh => words.plain(0),
             Loaded::Memory(memory) => memory.tell(words),
@@ -79,8 +96,9 @@ impl Witness {
 
 impl State {
     pub(super) fn tell_grants(&self, words: &mut Words) {
-        words.size(self.grants.len());
-        for grant in &self.grants {
+        let running = |grant: &&Grant| self.nodes[grant.to].now() < grant.until;
+        words.size(self.grants.iter().filter(running).count());
+        for grant in self.grants.iter().filter(running) {
             let Grant { voter, to, epoch, until } = *grant;
             words.size(voter << 8 | to);
             words.epochs(&[epoch]);
@@ -148,7 +166,7 @@ impl Shape {
             mutants: self.mutants,
         };
         known.voter = Some(Voter::new(setup, known.now()));
-        known.said = Epoch::NONE;
+        known.said = Said::default();
     }
 
     /// Something reaches the witness.
@@ -183,7 +201,7 @@ impl Shape {
         let end = self.witness_end();
         if let Some(version) = out.persist {
             let freight = Freight::Remembered { life, version, memory: voter.memory() };
-            state.air.push(Arc::new(Flight { from: end, to: end, late: 0, freight }));
+            state.launch(end, end, freight);
         }
         for answer in out.datagrams() {
             let (header, rows) = super::carry::read(answer);
@@ -191,7 +209,7 @@ impl Shape {
             let to = flight.from;
             if self.is_way(state, end, to, *path) && state.nodes[to].engine.is_some() {
                 let freight = Freight::Pulse { path: *path, bytes: answer.to_vec(), header, rows };
-                state.air.push(Arc::new(Flight { from: end, to, late: 0, freight }));
+                state.launch(end, to, freight);
             }
         }
     }
@@ -204,20 +222,24 @@ impl Shape {
         if voter < self.nodes {
             self.note_asked(state, voter, header, rows);
         }
+        let Some(to) = (0..self.nodes).find(|to| id(*to) == header.receiver) else { return };
         if let Some(row) = rows.first() {
+            let said = (row.consent, header.echo_session);
             match voter.checked_sub(self.nodes) {
-                None => Arc::make_mut(&mut state.nodes[voter]).said = row.consent,
-                Some(_) => witness(state).said = row.consent,
+                None => Arc::make_mut(&mut state.nodes[voter]).said.0[to] = said,
+                Some(_) => witness(state).said.0[to] = said,
             }
         }
-        let said = if voter < self.nodes {
-            state.nodes[voter].said
-        } else {
-            state.witness.as_ref().map_or(Epoch::NONE, |known| known.said)
+        let said = match (state.nodes.get(voter), &state.witness) {
+            (Some(node), _) => node.said,
+            (None, Some(known)) => known.said,
+            (None, None) => return,
         };
-        let Some(to) = (0..self.nodes).find(|to| id(*to) == header.receiver && said.node() == id(*to)) else {
+        let (said, session) = said.0[to];
+        if said.node() != id(to) || session != header.echo_session || said <= state.nodes[to].given_up {
+            // Another life of the node, which was not told so, cannot count it; nor what it has given up meanwhile.
             return;
-        };
+        }
         let sent =
             state.nodes[to].sent.iter().find(|sent| (sent.0, sent.1) == (header.echo_session, header.echo_counter));
         let Some(until) =
@@ -246,6 +268,10 @@ impl Shape {
             if open.is_some_and(|epoch| gives_up(id(at), row, epoch)) {
                 state.broken = state.broken.or(Some(rules::S5));
             }
+            if node.asked != Epoch::NONE && gives_up(id(at), row, node.asked) {
+                node.given_up = node.asked;
+            }
+            node.asked = ask(id(at), row).map_or(node.asked, |asked| node.asked.max(asked.epoch()));
             state.grants.retain(|grant| grant.to != at || !gives_up(id(at), row, grant.epoch));
         }
     }
@@ -259,11 +285,32 @@ impl Shape {
         state.grants.iter().any(rival)
     }
 
-    /// A node opens: its own vote is free, and the majority's lease is no shorter than its gate's.
-    pub fn is_elected(&self, state: &mut State, at: usize, epoch: Epoch, until: MonoTime) -> bool {
-        let granted = state.grants.iter().filter(|grant| (grant.to, grant.epoch) == (at, epoch));
-        let last = granted.map(|grant| grant.until).max().unwrap_or(MonoTime::ZERO);
-        until <= last && !self.is_promised(state, at, at)
+    /// A node changes its gate: what answers from now on was elected, has an epoch above all that answered before, and a
+    /// lease that a majority has granted. What a stopped process does after its lease is over opens nothing.
+    pub fn judge_votes(&self, state: &mut State, at: usize, gate: GateAction) {
+        let node = &state.nodes[at];
+        let (now, lease) = (node.now(), node.kernel.until);
+        let granted = |until: MonoTime, epoch: Option<Epoch>| {
+            let ours = |grant: &&Grant| grant.to == at && epoch.is_none_or(|epoch| grant.epoch == epoch);
+            state.grants.iter().filter(ours).any(|grant| until <= grant.until)
+        };
+        let broken = match gate {
+            GateAction::Renew { until, .. } if node.kernel.open.is_some() && until > now && !granted(until, None) => {
+                Some(rules::S4)
+            }
+            GateAction::Open { epoch, .. } if lease > now => {
+                let (elected, rises) = (granted(lease, Some(epoch)), epoch > state.highest);
+                state.highest = state.highest.max(epoch);
+                if !elected || self.is_promised(state, at, at) {
+                    Some(rules::S5_VOTER)
+                } else {
+                    (!rises).then_some(rules::S2)
+                }
+            }
+            GateAction::Open { .. } | GateAction::Renew { .. } => None,
+            GateAction::Begin { .. } | GateAction::Close { .. } | GateAction::Forward { .. } => None,
+        };
+        state.broken = state.broken.or(broken);
     }
 }
 
@@ -274,7 +321,8 @@ pub fn witness(state: &mut State) -> &mut Witness {
     Arc::make_mut(state.witness.as_mut().expect("invariant: only shapes with a witness have acts of one"))
 }
 
-/// A frozen guest may go on for so long after it was frozen.
-pub fn leases(lease: Duration) -> u8 {
-    u8::try_from(lease.as_nanos() / super::shape::TICK.as_nanos()).unwrap_or(u8::MAX).saturating_add(2)
+/// For so many ticks a frozen guest goes on once it may: what its lease has left.
+pub fn left(node: &Node) -> u8 {
+    let left = if node.kernel.open.is_some() { node.kernel.until.since(node.now()) } else { Duration::ZERO };
+    u8::try_from(left.as_nanos().div_ceil(super::shape::TICK.as_nanos())).unwrap_or(u8::MAX)
 }

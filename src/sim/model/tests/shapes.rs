@@ -2,9 +2,9 @@
 
 use super::*;
 
-const LINK: usize = 0;
+pub const LINK: usize = 0;
 
-fn both_ways(path: usize) -> Cuts {
+pub fn both_ways(path: usize) -> Cuts {
     Cuts::of(&[(0, 1, path), (1, 0, path)])
 }
 
@@ -153,10 +153,13 @@ pub fn by_hand(any: u8) -> Vec<Shape> {
         orders("orders"),
         starting("start", any - 1, Order::Bursts),
         starting("in order", any.saturating_sub(2), Order::Queues),
-        voted("voted faults", any),
-        voted_processes("voted processes", any),
-        voted_parted("voted apart", any - 1),
-        voted_datagrams("voted datagrams", any),
+        voted::faults("voted faults", any),
+        voted::processes("voted processes", any),
+        voted::parted("voted apart", any - 1),
+        voted::one_way("voted one way", any - 1),
+        voted::datagrams("voted datagrams", any),
+        voted::starting("voted start", any - 1),
+        voted::frozen("voted frozen", any - 1),
     ]
 }
 
@@ -200,55 +203,4 @@ pub fn mutants() -> Vec<Mutant> {
         ProofNotRequired,
         OvertakenBelieved,
     ]
-}
-
-/// The witness among the ends of ways.
-const WITNESS: usize = 2;
-
-fn witness_apart(at: usize) -> Cuts {
-    Cuts::of(&[(at, WITNESS, LINK), (WITNESS, at, LINK)])
-}
-
-/// With a witness: whatever can happen to processes, hosts, datagrams and clocks, the witness's too.
-pub fn voted(name: &'static str, any: u8) -> Shape {
-    let mut shape = Shape::voted(name);
-    shape.budget = faults(name, any).budget;
-    shape
-}
-
-/// With a witness: what can happen to processes and hosts.
-pub fn voted_processes(name: &'static str, any: u8) -> Shape {
-    let mut shape = Shape::voted(name);
-    shape.budget = processes(name, any).budget;
-    shape
-}
-
-/// With a witness: the nodes are apart, or one of them from the witness, or from both; and `faults` more things go wrong.
-pub fn voted_parted(name: &'static str, faults: u8) -> Shape {
-    let mut shape = Shape::voted(name);
-    let nodes = both_ways(LINK).with(both_ways(SEGMENT));
-    shape.cuts = vec![nodes, witness_apart(0), witness_apart(1), nodes.with(witness_apart(0))];
-    let any = faults + 1;
-    shape.budget = Budget { any, cuts: 1, stops: faults, traps: faults, kills: faults, ..Budget::default() };
-    shape
-}
-
-/// With a witness: datagrams are lost, doubled and held up, in any order.
-pub fn voted_datagrams(name: &'static str, any: u8) -> Shape {
-    let mut shape = Shape::voted(name);
-    shape.budget = datagrams(name, any).budget;
-    shape.moves = false;
-    shape
-}
-
-/// With a witness: an active guest is frozen with its clock. The exception to S1.
-pub fn frozen(name: &'static str) -> Shape {
-    let mut shape = Shape::voted(name);
-    shape.budget = Budget { any: 1, freezes: 1, ..Budget::default() };
-    shape
-}
-
-/// With a witness, small enough for every run of the tests.
-pub fn with_witness() -> Vec<Shape> {
-    vec![frozen("a frozen guest"), voted_parted("voted: apart", 0), voted("voted: one fault", 1)]
 }

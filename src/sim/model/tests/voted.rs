@@ -1,0 +1,146 @@
+//! The searches with a witness, by name, and the broken rules of the vote that they find.
+
+use super::super::act::Act;
+use super::shapes::{LINK, both_ways};
+use super::*;
+
+/// The witness among the ends of ways, and among those to whom something happens.
+const WITNESS: usize = 2;
+/// Long enough for everything to come to rest.
+const REST: usize = 40;
+
+fn witness_apart(at: usize) -> Cuts {
+    Cuts::of(&[(at, WITNESS, LINK), (WITNESS, at, LINK)])
+}
+
+fn nodes_apart() -> Cuts {
+    both_ways(LINK).with(both_ways(SEGMENT))
+}
+
+/// A pair with a witness.
+fn with(name: &'static str, budget: Budget) -> Shape {
+    Shape { budget, ..Shape::voted(name) }
+}
+
+/// Whatever can happen to processes, hosts, datagrams and clocks, the witness's too. One slip of a clock at most: two in
+/// one lease are more than the drift that the times allow for.
+pub fn faults(name: &'static str, any: u8) -> Shape {
+    with(name, Budget { slips: any.min(1), ..shapes::faults(name, any).budget })
+}
+
+/// What can happen to processes and hosts.
+pub fn processes(name: &'static str, any: u8) -> Shape {
+    with(name, shapes::processes(name, any).budget)
+}
+
+/// The nodes are apart, or one of them from the witness, or from both; and `faults` more things go wrong.
+pub fn parted(name: &'static str, faults: u8) -> Shape {
+    let any = faults + 1;
+    let slips = faults.min(1);
+    let budget = Budget { any, cuts: 1, stops: faults, traps: faults, kills: faults, slips, ..Budget::default() };
+    let cuts = vec![
+        nodes_apart(),
+        witness_apart(0),
+        witness_apart(1),
+        nodes_apart().with(witness_apart(0)),
+        nodes_apart().with(witness_apart(1)),
+    ];
+    Shape { cuts, ..with(name, budget) }
+}
+
+/// One direction between two parties is cut.
+pub fn one_way(name: &'static str, faults: u8) -> Shape {
+    let nodes = |from, to| Cuts::of(&[(from, to, LINK), (from, to, SEGMENT)]);
+    let witness = |from, to| Cuts::of(&[(from, to, LINK)]);
+    let cuts = vec![
+        nodes(0, 1),
+        nodes(1, 0),
+        witness(0, WITNESS),
+        witness(WITNESS, 0),
+        witness(1, WITNESS),
+        witness(WITNESS, 1),
+    ];
+    Shape { cuts, moves: faults > 0, ..parted(name, faults) }
+}
+
+/// Datagrams are lost, doubled and held up.
+pub fn datagrams(name: &'static str, any: u8) -> Shape {
+    Shape { moves: false, ..with(name, shapes::datagrams(name, any).budget) }
+}
+
+/// Nobody has started yet.
+pub fn starting(name: &'static str, any: u8) -> Shape {
+    Shape { settled: false, stagger: 3, moves: any > 0, ..processes(name, any) }
+}
+
+/// A guest is frozen with its clock: the exception to S1. Nothing else happens, so what is left of its lease is exact.
+pub fn frozen(name: &'static str, faults: u8) -> Shape {
+    let budget = Budget { any: 1 + faults, freezes: 1, stops: faults, kills: faults, ..Budget::default() };
+    with(name, budget)
+}
+
+/// Searched at every run of the tests.
+pub fn standing() -> Vec<Shape> {
+    vec![
+        frozen("voted: a frozen guest", 0),
+        parted("voted: apart", 0),
+        one_way("voted: one way cut", 0),
+        datagrams("voted: two datagrams", 2),
+        starting("voted: start", 0),
+        faults("voted: one fault of any kind", 1),
+        Shape { liveness: true, ..frozen("voted: a frozen guest, L5", 0) },
+    ]
+}
+
+/// The nodes have been apart for long: the witness alone keeps the active up.
+fn apart(name: &'static str, budget: Budget) -> Shape {
+    Shape { history: vec![(Act::Cut { ways: nodes_apart() }, REST)], lasting: true, ..with(name, budget) }
+}
+
+/// Node 0 was active again and again while node 1 was off, and is gone; the witness is restarted. What it has granted, it
+/// alone knew.
+fn forgotten() -> Shape {
+    let crash = |node| Act::Crash { node, written: true };
+    let again = [(crash(0), 1), (Act::Start { node: 0 }, REST)];
+    let mut history = vec![(crash(1), REST)];
+    (0..4).for_each(|_| history.extend(again));
+    let restart = [(Act::Kill { node: WITNESS, written: false }, 1), (Act::Start { node: WITNESS }, 0)];
+    history.push((crash(0), REST));
+    history.extend(restart);
+    Shape { history, ..with("voted: forgotten", Budget::default()) }
+}
+
+/// A rule of the vote is broken, and a clock is slower than others by as much as the times allow for.
+fn slow() -> Shape {
+    let budget = Budget { any: 1, slips: 1, ..Budget::default() };
+    let mut shape = apart("voted: a slow clock", budget);
+    shape.history.push((Act::Stop { node: 0 }, 0));
+    shape
+}
+
+/// A broken rule of the vote, the search that finds it, and the promises that it breaks there. The rule as it is keeps all
+/// promises in the same search.
+pub fn mutants() -> Vec<(Mutant, Shape, &'static [&'static str])> {
+    let votes: &[&str] = &[rules::S1, rules::S5_VOTER];
+    let none = Budget { any: 1, ..Budget::default() };
+    let kill = || apart("voted: killed", Budget { kills: 1, ..none });
+    let stop = || apart("voted: stopped", Budget { stops: 1, ..none });
+    let trap = with("voted: trapped", Budget { traps: 1, ..none });
+    let start = || Shape { stagger: 0, ..starting("voted: start", 0) };
+    let cut = with("voted: cut", Budget { cuts: 1, ..none });
+    let cut = || Shape { cuts: vec![nodes_apart()], lasting: true, moves: false, ..cut.clone() };
+    vec![
+        (Mutant::WitnessNotAbstaining, kill(), votes),
+        (Mutant::LeaseFromReceipt, start(), &[rules::S4]),
+        (Mutant::CeilingForgotten, forgotten(), &[rules::S2]),
+        (Mutant::LeaseRelative, trap, &[rules::S4]),
+        (Mutant::PromiseNotStretched, slow(), votes),
+        (Mutant::PromiseTooShort, stop(), votes),
+        (Mutant::PromiseEndsWithSilence, stop(), votes),
+        (Mutant::PromiseIgnored, cut(), votes),
+        (Mutant::PromiseNotRenewed, cut(), votes),
+        (Mutant::NewSessionReleases, kill(), votes),
+        (Mutant::StarterReleases, kill(), votes),
+        (Mutant::OwnVoteAlone, start(), votes),
+    ]
+}
