@@ -59,6 +59,10 @@ mutants! {
     // Health.
     /// How the service does on either node decides nothing: the group stays where it fails (HP-8).
     HealthIgnored,
+    /// A group is opened before what must be done first has ended (HP-8).
+    OpenedBeforeHook,
+    /// The end of a hook counts for whichever epoch it was run (HP-8).
+    HookOfAnotherEpoch,
 
     // Epochs and the disk.
     /// A reservation counts before it is durable: after a crash the epoch is used again (S2).

@@ -111,6 +111,7 @@ fn why(names: &Names, report: &Report, group: &GroupReport, peer: Option<NodeId>
                 Waiting::Abstaining => {
                     "abstaining: what this agent promised before it was restarted may not be over".to_owned()
                 }
+                Waiting::Hook(hook) => format!("waiting for {} to end", words::hook(hook)),
                 Waiting::Majority => "waiting for a majority of votes".to_owned(),
                 Waiting::WitnessWord => {
                     format!("{name} is silent; waiting for the witness to say that it has failed")

@@ -10,13 +10,13 @@ impl Engine {
     /// Since when nobody has been active.
     pub(super) fn note_free(&mut self, at: usize, now: MonoTime) {
         let taken = self.peers.iter().any(|peer| peer.is_active(group_id(at)));
-        let election = self.setup.timing.election;
+        let (election, prepared) = (self.setup.timing.election, self.prepared_by(at));
         let group = &mut self.groups[at];
         if taken {
             group.free = None;
         } else {
             let free = *group.free.get_or_insert(now);
-            for due in [group.hold, free + election] {
+            for due in [group.hold, prepared, free + election] {
                 if due > now {
                     group.deadline = group.deadline.min(due);
                 }

@@ -263,7 +263,7 @@ impl Group {
         words.epochs(&if adoptable { *found } else { [Epoch::NONE; 2] });
         words.option(reserving.as_ref(), |words, coming| tell_reserving(*coming, persisted, words));
         words.flags(&[*paused, *wants, *state_damaged, *installed, *grown]);
-        service.tell(words);
+        service.tell(now, words);
         words.option(claimed.as_ref(), |words, at| words.age(now, *at, timing.probe));
         words.ahead(now, *hold);
         words.option(offer.as_ref(), |words, offer| offer.tell(now, words));

@@ -107,7 +107,7 @@ impl Engine {
     }
 
     fn begin(&mut self, id: u64, kind: Kind, group: usize, now: MonoTime) -> Option<Outcome> {
-        let patience = (self.setup.timing.silence * 2).max(Duration::from_secs(3));
+        let patience = (self.setup.timing.silence * 2).max(Duration::from_secs(3)) + self.preparation(group);
         self.pending.push(Pending { id, kind, group, until: now + patience });
         None
     }

@@ -2,6 +2,7 @@
 
 use super::durable::GroupState;
 use super::health::Service;
+use super::hook::Hook;
 use super::setup::{GroupSetup, Setup};
 use super::vote::Ballot;
 use super::{Cause, Engine, Loaded};
@@ -128,7 +129,7 @@ impl Group {
             installed: true,
             grown: false,
             ballot: Ballot { from, ..Ballot::default() },
-            service: Service { health: group.health, known: false },
+            service: Service::new(group.health),
             row: first_row(group, known.seen),
             row_version: 1,
             deadline: now,
@@ -259,6 +260,8 @@ impl Engine {
             Reason::NoReservation
         } else if group.role == Role::Starting {
             Reason::Listening
+        } else if self.stands_back(at, Hook::BeforeOpen) {
+            Reason::Hook
         } else if self.segments[usize::from(group.interface.0)].isolated {
             Reason::Isolated
         } else if self.is_unhealthy(at) {

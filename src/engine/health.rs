@@ -9,6 +9,7 @@
 //! a handover does.
 
 use super::action::{Actions, Outcome};
+use super::hook::{Hook, Running};
 use super::notice::Cause;
 use super::{Engine, Presence, group_id};
 use crate::mutant::Mutant;
@@ -25,12 +26,24 @@ pub(super) struct Service {
     pub health: u8,
     /// It was told in this life; before that it is the worst that may be.
     pub known: bool,
+    /// What is run before the group is opened or handed over.
+    pub hook: Option<Running>,
+    /// What has failed, and until when it is not tried again.
+    pub failed: Option<(Hook, MonoTime)>,
+}
+
+impl Service {
+    /// Nothing is known but what the worst is.
+    pub fn new(health: u8) -> Service {
+        Service { health, known: false, hook: None, failed: None }
+    }
 }
 
 impl Engine {
     /// Takes note of how a group's service does here.
     pub(super) fn handle_health(&mut self, at: usize, health: u8) {
-        self.groups[at].service = Service { health, known: true };
+        let service = &mut self.groups[at].service;
+        (service.health, service.known) = (health, true);
         self.stir(at);
     }
 
@@ -106,6 +119,9 @@ impl Engine {
     pub(super) fn wanted_by(&mut self, at: usize, now: MonoTime) -> Option<(usize, Cause)> {
         let id = group_id(at);
         let give = self.groups[at].paused || self.stopping.is_some() || self.is_asked_to_give(at);
+        if self.stands_back(at, Hook::BeforeClose) && self.stopping.is_none() {
+            return None;
+        }
         let mut best: Option<(u8, usize, Cause)> = None;
         for peer in self.node_peers() {
             let Some(row) = self.peers[peer].row(id).copied() else { continue };

@@ -73,7 +73,11 @@ impl Engine {
             self.permit_by_evidence(at, now, out)
         };
         match all {
-            Permit::Open(cause) => self.open(at, cause, now, out),
+            Permit::Open(cause) => {
+                if self.is_prepared(at, cause, now, out) {
+                    self.open(at, cause, now, out);
+                }
+            }
             Permit::Claim => {
                 if self.votes_decide() && self.may_vote_for_itself(at, now) {
                     self.vote_for_itself(at);
@@ -191,6 +195,9 @@ impl Engine {
         if now < group.hold && !self.is_mutant(Mutant::HoldIgnored) {
             return true;
         }
+        if self.lets_prepare(at, row, now) {
+            return true;
+        }
         let setup = &self.setup.groups[at];
         let candidate = matches!(row.reason, Reason::None | Reason::Unhealthy) || row.role == Role::Starting;
         let preferred = setup.prefer == self.peers[peer].id;
@@ -219,6 +226,7 @@ impl Engine {
         group.consent = Epoch::NONE;
         group.ballot.promise = None;
         group.wants = false;
+        group.service.hook = None;
         group.free = None;
         group.drain_until = None;
         group.contested = None;

@@ -1,5 +1,6 @@
 //! What `status` shows: plain values, no words. Words are made of them on the slow side.
 
+use super::hook::Hook;
 use super::notice::Cause;
 use super::peer::{PeerConfig, Presence};
 use super::watch::Evident;
@@ -102,6 +103,8 @@ pub enum Waiting {
     Majority,
     /// For a majority of the witnesses to say that the active has failed.
     WitnessWord,
+    /// For what is run before the group is opened or handed over.
+    Hook(Hook),
 }
 
 /// One peer.
@@ -193,6 +196,9 @@ impl Engine {
 
     fn waiting(&self, at: usize, now: MonoTime) -> Waiting {
         let group = &self.groups[at];
+        if let Some(running) = group.service.hook.filter(|running| running.ended.is_none()) {
+            return Waiting::Hook(running.hook);
+        }
         match group.role {
             Role::Active | Role::Handover | Role::Fault | Role::Paused | Role::Witness => return Waiting::Nothing,
             Role::Starting if now < group.ballot.from => return Waiting::Abstaining,

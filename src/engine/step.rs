@@ -42,6 +42,7 @@ impl Engine {
     pub(super) fn step(&mut self, at: usize, now: MonoTime, out: &mut Actions) {
         self.note_seen(at, now);
         self.end_drain(at, now, out);
+        self.note_hook(at, now, out);
         // A step may lead to the next (starting → standby → active); the table has no cycle without a wait.
         for _ in 0..3 {
             let before = self.groups[at].role;
@@ -172,6 +173,14 @@ impl Engine {
         if heard && row.is_some_and(|row| row.claim == offer.epoch) {
             if self.is_mutant(Mutant::ConsentWhileOpen) {
                 return self.consent(at, offer.epoch, now);
+            }
+            match self.is_released(at, now, out) {
+                Some(true) => {}
+                Some(false) => {
+                    self.groups[at].offer = None;
+                    return self.set_role(at, Role::Active, Cause::Operator, now, out);
+                }
+                None => return,
             }
             let drain =
                 if self.is_mutant(Mutant::DrainForgotten) { Duration::ZERO } else { self.setup.groups[at].drain };

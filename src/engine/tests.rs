@@ -4,6 +4,7 @@ mod blind;
 mod division;
 mod goodbye;
 mod health;
+mod hooks;
 mod one_way;
 mod promises;
 mod reload;

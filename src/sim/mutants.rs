@@ -67,6 +67,8 @@ const CASES: &[Case] = &[
     (Mutant::AnnouncedOnce, Mode::MissFirst, &["L4"]),
     (Mutant::WinnerSilent, Mode::Divide, &["L4"]),
     (Mutant::HealthIgnored, Mode::FailService, &["HP-8"]),
+    (Mutant::OpenedBeforeHook, Mode::Play, &["HP-8"]),
+    (Mutant::HookOfAnotherEpoch, Mode::Play, &["HP-8"]),
     (Mutant::ReserveBeforeDisk, Mode::Play, &["S2"]),
     (Mutant::OpenedWithoutReserve, Mode::Play, &["S2"]),
     (Mutant::FailedWriteTrusted, Mode::Play, &["S2"]),

@@ -4,8 +4,8 @@ use super::clock::{Clock, Real};
 use super::kernel::Kernel;
 use super::swarm::Plan;
 use crate::config::{Promote, Timing};
-use crate::engine::{Action, Command, Durable, Engine, Loaded};
-use crate::types::{LinkId, MonoTime};
+use crate::engine::{Action, Command, Durable, Engine, Hook, Loaded};
+use crate::types::{Epoch, LinkId, MonoTime};
 use crate::wire::frame::Sighting;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub enum Waiting {
     Command(Command),
     /// How the service of one of the simulation's groups does.
     Health(usize),
+    /// A hook of one of the simulation's groups has ended.
+    Hook(usize, Hook, Epoch, bool),
     Tick,
 }
 
@@ -104,6 +106,8 @@ pub struct Node {
     pub config: Config,
     /// How badly the service of each of the simulation's groups does, whatever the agent knows of it.
     pub services: Vec<u8>,
+    /// By the simulation's number of a group: with which epoch it may be opened in this life, as far as hooks go.
+    pub prepared: Vec<Epoch>,
     /// By the engine's number of a group: which of the simulation's it is.
     pub table: Vec<usize>,
     /// By the simulation's number of a group: which of the engine's it is.
@@ -140,6 +144,7 @@ impl Node {
             interfaces: vec![Eth { exists: true, carrier: true, attached: None }; plan.interfaces],
             config: Config::new(plan),
             services: vec![0; plan.groups.len()],
+            prepared: vec![Epoch::NONE; plan.groups.len()],
             table: Vec::new(),
             places: vec![None; plan.groups.len()],
             pause: None,

@@ -192,6 +192,7 @@ impl Sim {
             Waiting::StoreFailed => self.take(at, Event::StoreFailed),
             Waiting::Command(command) => self.take(at, Event::Command { id: 1, command }),
             Waiting::Health(group) => self.hear_health(at, group),
+            Waiting::Hook(group, hook, epoch, ok) => self.hear_hook(at, group, (hook, epoch, ok)),
             Waiting::Tick => self.take(at, Event::Tick),
         }
     }
@@ -254,6 +255,9 @@ impl Sim {
                     if !matches!(gate, GateAction::Renew { .. }) {
                         self.note(|_| format!("node {at}: {gate:?}"));
                     }
+                    if let GateAction::Open { group, epoch } = gate {
+                        self.check_prepared(at, self.nodes[at].table[usize::from(group.0)], *epoch);
+                    }
                     Oracle::change_gate(self, at, *gate, decided);
                 }
                 Action::Probe { interface, address, to } => {
@@ -271,7 +275,7 @@ impl Sim {
                     self.note(|_| format!("node {at}: the operator is told {outcome:?}"))
                 }
                 Action::Hook { group, hook, epoch, .. } => {
-                    self.note(|_| format!("node {at}: {hook:?} of {group:?} for epoch {epoch}"));
+                    self.run_hook(at, self.nodes[at].table[usize::from(group.0)], *hook, *epoch);
                 }
                 Action::Notice(notice) => self.tell(at, notice),
                 Action::Stopped => {

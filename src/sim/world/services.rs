@@ -1,9 +1,10 @@
 //! Services and their checks: processes that have nothing to do with the agent, and what it is told of them.
 
 use super::Sim;
-use crate::engine::Event;
+use crate::engine::{Event, Hook};
 use crate::sim::names::{group_id, ms};
 use crate::sim::node::Waiting;
+use crate::types::Epoch;
 
 impl Sim {
     /// Checks of a process come to their first verdicts.
@@ -34,5 +35,41 @@ impl Sim {
         if let Some(place) = self.nodes[at].places[group] {
             self.take(at, Event::Health { group: group_id(place), health });
         }
+    }
+
+    /// A hook is begun. It ends well, or not, or after its time, or is never heard of again.
+    pub(super) fn run_hook(&mut self, at: usize, group: usize, hook: Hook, epoch: Epoch) {
+        self.note(|_| format!("node {at}: {hook:?} of group {group} is run for {epoch}"));
+        let service = self.plan.service;
+        let limit = match hook {
+            Hook::BeforeOpen => service.before_open,
+            Hook::BeforeClose => service.before_close,
+        };
+        let limit = limit.unwrap_or_default();
+        let kind = if self.faulty { self.random.below(10) } else { 0 };
+        let delay = match kind {
+            0..=7 => self.random.span(limit / 2),
+            8 => limit + self.random.span(limit * 2),
+            _ => return,
+        };
+        self.slow(at, Waiting::Hook(group, hook, epoch, kind != 7), delay);
+    }
+
+    /// An agent hears how a hook has ended.
+    pub(super) fn hear_hook(&mut self, at: usize, group: usize, (hook, epoch, ok): (Hook, Epoch, bool)) {
+        let Some(place) = self.nodes[at].places[group] else { return };
+        self.note(|_| format!("node {at}: {hook:?} of group {group} for {epoch} has ended, well: {ok}"));
+        if ok && hook == Hook::BeforeOpen {
+            let prepared = &mut self.nodes[at].prepared[group];
+            // The end of an older one may be late.
+            *prepared = epoch.max(*prepared);
+        }
+        self.take(at, Event::Hook { group: group_id(place), hook, epoch, ok });
+    }
+
+    /// HP-8: what must be done before a group is opened has ended well, and was done for this opening.
+    pub(super) fn check_prepared(&mut self, at: usize, group: usize, epoch: Epoch) {
+        let prepared = self.plan.service.before_open.is_none() || self.nodes[at].prepared[group] == epoch;
+        self.oracle.hold(prepared, || format!("HP-8: node {at} opens group {group} with {epoch} before its hook"));
     }
 }
