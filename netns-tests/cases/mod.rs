@@ -3,6 +3,7 @@
 
 mod agent_faults;
 mod connections;
+mod conntrack;
 mod flight;
 mod hooks;
 mod host_faults;

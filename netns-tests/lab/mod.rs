@@ -8,6 +8,7 @@ pub mod agent;
 pub mod clock;
 pub mod config_text;
 pub mod confine;
+pub mod conntrackd;
 pub mod faults;
 pub mod home;
 pub mod machine;
