@@ -114,7 +114,7 @@ fn root(document: &DeTable<'_>, file: &Path, report: &mut Report<'_>) -> Witness
     let table = Table::open(&ROOT, &EVERYWHERE, 1, document, report);
     let where_from = "write address and port, for example listen = \"0.0.0.0:7811\"";
     let listen = table.string("listen", where_from, report).and_then(|text| {
-        let listen = text.value.parse().ok();
+        let listen = text.value.parse().ok().filter(|listen: &SocketAddr| listen.port() != 0);
         if listen.is_none() {
             report.add(text.line, "listen", format!("\"{}\" is no address with a port", text.value), where_from);
         }
@@ -188,6 +188,9 @@ fn check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> Option<
         report.add(line, "cluster.check.kind", format!("\"{value}\" is no kind of check here"), kinds);
     }
     let group = table.string("group", "write a name in quotes", report);
+    if let Some(group) = &group {
+        valid::name("cluster.check.group", group, report);
+    }
     let address = table.string("address", "write an IP address in quotes", report);
     let port = table.number("port", 1..=65_535, "", report).and_then(|at| u16::try_from(at.value).ok());
     let interval = table.number("interval_ms", 1..=MAX_CHECK_MS, " ms", report).map_or(1_000, |at| at.value);
@@ -198,9 +201,10 @@ fn check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> Option<
     };
     let (fall, rise) = (count("fall", 3), count("rise", 2));
     let address = address.and_then(|text| {
-        let parsed = text.value.parse::<IpAddr>().ok();
+        let usable = |address: &IpAddr| !address.is_unspecified() && !address.is_multicast();
+        let parsed = text.value.parse::<IpAddr>().ok().filter(usable);
         if parsed.is_none() {
-            let wrong = format!("\"{}\" is no IP address", text.value);
+            let wrong = format!("\"{}\" is no IP address of a service", text.value);
             report.add(text.line, "cluster.check.address", wrong, "write an address; names are not looked up");
         }
         parsed

@@ -5,7 +5,7 @@
 //! before its turn is not written. A failed write is reported and tried again with growing pauses until the newest
 //! state is durable: disk full, read-only, or directory gone are reports, and the agent goes on without a reservation.
 
-mod dir;
+pub(crate) mod dir;
 pub(crate) mod slot;
 
 use crate::engine::GroupState;

@@ -18,12 +18,12 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-const FILE: &str = "/etc/vipair/v.toml";
+pub(super) const FILE: &str = "/etc/vipair/v.toml";
 /// Letters of one error: wider than a screen, and no page.
 const READABLE: usize = 1000;
 /// Bytes of memory for each byte of text, and for a text of no length.
-const PER_BYTE: u64 = 256;
-const AT_LEAST: u64 = 256 << 10;
+pub(super) const PER_BYTE: u64 = 256;
+pub(super) const AT_LEAST: u64 = 256 << 10;
 
 pub(super) fn run(bytes: &[u8]) -> Verdict {
     let Ok(text) = std::str::from_utf8(bytes) else { return Verdict::Refused };
@@ -44,7 +44,7 @@ fn parse(text: &str) -> Result<ClusterFile, ConfigErrors> {
     ClusterFile::parse(text, Path::new(FILE))
 }
 
-fn check_errors(text: &str, errors: &ConfigErrors) {
+pub(super) fn check_errors(text: &str, errors: &ConfigErrors) {
     assert!(!errors.errors.is_empty(), "refused for no reason");
     assert!(errors.errors.len() <= MAX_ERRORS, "{} errors", errors.errors.len());
     assert!(errors.errors.is_sorted_by_key(|error| error.line), "errors in the order of the file");
@@ -61,12 +61,14 @@ fn check_errors(text: &str, errors: &ConfigErrors) {
     }
 }
 
+/// What may be the name of anything.
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
 fn check_bounds(file: &ClusterFile) {
-    let is_name = |name: &str| {
-        (1..=64).contains(&name.len())
-            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-    };
     assert!(is_name(&file.cluster), "{:?}", file.cluster);
     let [one, other] = file.nodes.as_slice() else { panic!("a pair, not {} nodes", file.nodes.len()) };
     assert!(is_name(&one.name) && is_name(&other.name) && one.name != other.name);
@@ -184,7 +186,7 @@ fn written(file: &ClusterFile) -> String {
 }
 
 /// A basic string of TOML.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let escaped: String = text
         .chars()
         .map(|c| match c {

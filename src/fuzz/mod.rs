@@ -23,6 +23,8 @@ mod recording;
 mod rig;
 mod server;
 mod slot;
+mod voter;
+mod witness_file;
 
 #[cfg(test)]
 mod tests;
@@ -57,7 +59,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 15] = [
     Target { name: "pulse", run: pulse::run, seeds: pulse::seeds },
     Target { name: "auth", run: auth::run, seeds: auth::seeds },
     Target { name: "mirror", run: mirror::run, seeds: mirror::seeds },
@@ -68,6 +70,8 @@ pub const TARGETS: [Target; 13] = [
     Target { name: "cluster_file", run: cluster_file::run, seeds: cluster_file::seeds },
     Target { name: "key_file", run: key_file::run, seeds: key_file::seeds },
     Target { name: "slot", run: slot::run, seeds: slot::seeds },
+    Target { name: "voter", run: voter::run, seeds: voter::seeds },
+    Target { name: "witness_file", run: witness_file::run, seeds: witness_file::seeds },
     Target { name: "recording", run: recording::run, seeds: recording::seeds },
     Target { name: "control", run: control::run, seeds: control::seeds },
     Target { name: "server", run: server::run, seeds: server::seeds },

@@ -18,9 +18,10 @@ static HEAP: Counting = Counting;
 fn mutations(target: &Target) -> usize {
     match target.name {
         "peer" | "recording" => 150,
+        "voter" => 200,
         "hostile" => 300,
         "server" | "auth" | "mirror" => 1500,
-        "slot" | "cluster_file" => 6000,
+        "slot" | "cluster_file" | "witness_file" => 6000,
         _ => 15_000,
     }
 }
@@ -118,6 +119,17 @@ fn key_files_are_keys_or_refused() {
 #[test]
 fn a_damaged_slot_is_never_read() {
     smoke("slot");
+}
+
+// S2 S5 S6
+#[test]
+fn a_voter_keeps_its_promises_whatever_it_is_told() {
+    smoke("voter");
+}
+
+#[test]
+fn a_witness_file_is_read_or_refused_with_reason() {
+    smoke("witness_file");
 }
 
 #[test]

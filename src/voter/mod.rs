@@ -38,11 +38,13 @@ mod believe;
 mod canon;
 mod check;
 mod group;
-#[cfg(any(test, feature = "sim"))]
+#[cfg(any(test, feature = "sim", feature = "fuzz"))]
 mod inspect;
 mod memory;
 mod node;
 pub mod rules;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod talker;
 #[cfg(test)]
 mod tests;
 

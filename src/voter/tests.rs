@@ -1,15 +1,13 @@
 //! Rules one by one, and all of them under whatever is done.
 
+use super::talker::{Home, Talker};
 use super::*;
-use crate::types::MacAddr;
 use crate::wire::pulse::{Reason, Role, Row};
 use std::time::Duration;
-use talker::Talker;
 
 mod abstention;
 mod grants;
 mod promises;
-mod talker;
 mod world;
 
 const GROUP: GroupKey = GroupKey(5);
@@ -36,6 +34,10 @@ fn setup(loaded: Loaded, life: u64) -> VoterSetup {
     }
 }
 
+fn talker(id: NodeId, session: u64) -> Talker {
+    Talker::new(&Home { cluster: CLUSTER, keys: ring() }, id, session, GROUP, LEASE_US)
+}
+
 fn at(ms: u64) -> MonoTime {
     MonoTime(1_000_000_000) + Duration::from_millis(ms)
 }
@@ -59,8 +61,8 @@ impl Scene {
         Scene {
             voter: Voter::new(setup(loaded, 0), at(0)),
             out: Output::default(),
-            alpha: Talker::new(ALPHA, 11),
-            beta: Talker::new(BETA, 22),
+            alpha: talker(ALPHA, 11),
+            beta: talker(BETA, 22),
             notices: Vec::new(),
             disk: true,
         }
@@ -144,24 +146,5 @@ impl Scene {
 
     fn row(&self) -> Row {
         self.voter.groups[self.voter.places[&GROUP]].row
-    }
-}
-
-/// A row of a node that stands by.
-fn standby(group: GroupKey) -> Row {
-    Row {
-        group,
-        epoch: Epoch::NONE,
-        reserve: Epoch::NONE,
-        claim: Epoch::NONE,
-        consent: Epoch::NONE,
-        mac: MacAddr::ZERO,
-        role: Role::Standby,
-        reason: Reason::None,
-        wants: false,
-        faulty: false,
-        health: 0,
-        addresses: 0,
-        policy: 0,
     }
 }

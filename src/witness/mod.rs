@@ -14,7 +14,7 @@
 
 mod courts;
 mod probes;
-mod state;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 mod words;

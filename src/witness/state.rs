@@ -9,7 +9,7 @@ use crate::voter::{Ceiling, Loaded, Memory};
 use std::time::Duration;
 
 /// The memory as a state.
-pub(super) fn state(memory: &Memory, node: NodeId, cluster: u64) -> State {
+pub(crate) fn state(memory: &Memory, node: NodeId, cluster: u64) -> State {
     let group = |ceiling: &Ceiling| GroupState {
         key: ceiling.group,
         seen: ceiling.epoch,
@@ -22,7 +22,7 @@ pub(super) fn state(memory: &Memory, node: NodeId, cluster: u64) -> State {
 }
 
 /// What was found, as a memory.
-pub(super) fn loaded(found: &store::Loaded) -> Loaded {
+pub(crate) fn loaded(found: &store::Loaded) -> Loaded {
     match found {
         store::Loaded::Fresh => Loaded::Fresh,
         store::Loaded::Damaged(_) => Loaded::Damaged,

@@ -198,6 +198,17 @@ fn read(dir: &File, path: &Path, index: usize) -> Result<Content, StoreError> {
     }
 }
 
+/// What two slots with these bytes amount to; `None` for one that is missing.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn found(slots: [Option<&[u8]>; 2]) -> Loaded {
+    judge(slots.map(|bytes| match bytes.map(slot::decode) {
+        None => Content::Missing,
+        Some(Ok((sequence, state))) => Content::Whole(sequence, state),
+        Some(Err(SlotError::Damaged(text))) => Content::Damaged(text.to_owned()),
+        Some(Err(SlotError::Format(format))) => Content::Damaged(format!("format {format}")),
+    }))
+}
+
 /// What two slots amount to: the newest whole one, and a remark if the other one should have been whole, too.
 fn judge(contents: [Content; 2]) -> Loaded {
     let lone =

@@ -3,6 +3,7 @@
 use super::super::hostile::{besiege, seeds};
 use super::super::input::Input;
 use super::super::rig::Rig;
+use super::super::voter;
 use super::Mutator;
 use crate::mutant::{Mutant, Mutants};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,4 +30,28 @@ fn an_engine_that_does_not_check_tags_is_found_out() {
 #[test]
 fn an_engine_without_a_replay_window_is_found_out() {
     assert!(found_out(Mutant::ReplayWindowOff).is_some());
+}
+
+/// The same of a voter, with the corpus in the tree.
+fn voter_found_out(mutant: Mutant) -> Option<usize> {
+    let target = super::TARGETS.iter().find(|target| target.name == "voter").unwrap();
+    let corpus = super::corpus(target);
+    let inputs: Vec<&[u8]> = corpus.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+    let mut mutator = Mutator::new(1);
+    let mutations = (0..300).map(|_| mutator.mutate(&inputs)).collect::<Vec<_>>();
+    inputs.iter().copied().chain(mutations.iter().map(Vec::as_slice)).position(|bytes| {
+        let play = || voter::vote(bytes, Mutants::only(mutant));
+        catch_unwind(AssertUnwindSafe(play)).is_err()
+    })
+}
+
+#[test]
+fn a_voter_that_breaks_a_rule_is_found_out() {
+    use Mutant::{
+        CeilingForgotten, CeilingNotAwaited, PromiseIgnored, PromiseTooShort, TagNotChecked, WitnessNotAbstaining,
+    };
+    let all =
+        [PromiseIgnored, PromiseTooShort, WitnessNotAbstaining, CeilingForgotten, CeilingNotAwaited, TagNotChecked];
+    let found = all.map(|mutant| (mutant, voter_found_out(mutant)));
+    assert!(found.iter().all(|(_, input)| input.is_some()), "{found:?}");
 }

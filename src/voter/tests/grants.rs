@@ -230,13 +230,13 @@ fn what_nobody_with_the_key_has_said_is_not_answered() {
 #[test]
 fn only_nodes_of_the_cluster_are_answered() {
     let mut scene = Scene::voting();
-    let mut other = Talker::new(NodeId(242), 33);
+    let mut other = talker(NodeId(242), 33);
     let pulse = other.pulse(at(400));
     scene.out.clear();
     scene.voter.handle(at(400), &pulse, &mut scene.out);
     assert_eq!(scene.out.answers.len(), 0, "another witness");
     for number in 3..=60 {
-        let pulse = Talker::new(NodeId(number), 33).pulse(at(400));
+        let pulse = talker(NodeId(number), 33).pulse(at(400));
         scene.voter.handle(at(400), &pulse, &mut scene.out);
     }
     assert_eq!(scene.voter.nodes.len(), MAX_NODES);

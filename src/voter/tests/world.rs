@@ -105,7 +105,7 @@ fn true_ms(time: MonoTime, ppm: i64) -> u64 {
 impl World {
     fn new(rates: [i64; 3], mutants: Mutants) -> World {
         let node = |id: NodeId, ppm: i64| Node {
-            talker: Talker::new(id, u64::from(id.0) * 1_000),
+            talker: talker(id, u64::from(id.0) * 1_000),
             lives: 0,
             ppm,
             counter: 1,

@@ -1,19 +1,29 @@
-//! A node's side of the wire, with nothing behind it: it says what it is told to say, and counts grants as a node does.
+//! A node's side of the wire, with nothing behind it: it says what it is told to say, and counts grants as a node does. For
+//! tests and fuzzing.
 
-use super::{CLUSTER, GROUP, LEASE_US, ring, standby};
+use super::rules::ask;
 use crate::mutant::Mutants;
-use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
-use crate::voter::rules::ask;
+use crate::types::{Epoch, GroupKey, MacAddr, MonoTime, NodeId};
+use crate::wire::auth::KeyRing;
 use crate::wire::pulse::{Digests, Flags, Header, Reason, Role, Row, decode, encode};
 use crate::wire::session::{Sessions, Verdict};
 use crate::wire::table::{Admission, Excerpt, TableCopy};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// So many datagrams are remembered. What echoes an older one grants nothing.
 const KEPT: usize = 64;
 
+/// What all of a cluster know.
+#[derive(Clone)]
+pub struct Home {
+    pub cluster: u32,
+    pub keys: Arc<KeyRing>,
+}
+
 #[derive(Clone)]
 pub struct Talker {
+    home: Home,
     pub id: NodeId,
     pub session: u64,
     pub counter: u64,
@@ -35,17 +45,19 @@ pub struct Talker {
 }
 
 impl Talker {
-    pub fn new(id: NodeId, session: u64) -> Talker {
+    /// A node with one group that stands by.
+    pub fn new(home: &Home, id: NodeId, session: u64, group: GroupKey, lease_us: u32) -> Talker {
         Talker {
+            home: home.clone(),
             id,
             session,
             counter: 0,
             sessions: Sessions::new(session),
             copy: TableCopy::new(1),
-            rows: vec![(1, standby(GROUP))],
+            rows: vec![(1, standby(group))],
             table: 1,
             acked: 0,
-            lease_us: LEASE_US,
+            lease_us,
             groups: 1,
             sent: VecDeque::new(),
             newest: None,
@@ -55,7 +67,8 @@ impl Talker {
 
     /// Another process of the same node: it begins to listen.
     pub fn restart(&mut self, session: u64) {
-        let mut next = Talker { lease_us: self.lease_us, ..Talker::new(self.id, session) };
+        let group = self.rows[0].1.group;
+        let mut next = Talker::new(&self.home, self.id, session, group, self.lease_us);
         next.rows = self.rows.clone();
         next.copy.grow(next.rows.len());
         next.rows.iter_mut().for_each(|(version, row)| {
@@ -87,11 +100,13 @@ impl Talker {
     }
 
     /// What the witness says of a group.
+    #[cfg(test)]
     pub fn witness(&self, group: GroupKey) -> Row {
         self.known(group).expect("the witness has told")
     }
 
     /// The same, if it has said anything.
+    #[cfg(test)]
     pub fn known(&self, group: GroupKey) -> Option<Row> {
         let at = self.rows.iter().position(|(_, row)| row.group == group)?;
         self.copy.row(at).copied()
@@ -116,7 +131,7 @@ impl Talker {
         let header = Header {
             sender: self.id,
             receiver: NodeId::FIRST_WITNESS,
-            cluster: CLUSTER,
+            cluster: self.home.cluster,
             session: self.session,
             counter: self.counter,
             echo_session: echo.session,
@@ -132,14 +147,14 @@ impl Talker {
             ack_version: self.copy.have(),
         };
         let mut datagram = Vec::new();
-        encode(&ring(), &header, excerpt.positions().map(|at| self.rows[at].1), &mut datagram);
+        encode(&self.home.keys, &header, excerpt.positions().map(|at| self.rows[at].1), &mut datagram);
         datagram
     }
 
     /// Takes an answer. What comes from a session that has not proven itself is answered in turn.
     pub fn hear(&mut self, now: MonoTime, datagram: &[u8]) -> Option<Vec<u8>> {
-        let ring = ring();
-        let (header, rows) = decode(ring.open(datagram).expect("the witness has the key")).expect("a pulse");
+        let (header, rows) =
+            decode(self.home.keys.open(datagram).expect("the witness has the key")).expect("a pulse");
         assert_eq!((header.sender, header.receiver), (NodeId::FIRST_WITNESS, self.id));
         let new_session = match self.sessions.check(&header) {
             Verdict::Fresh { new_session } => new_session,
@@ -181,5 +196,24 @@ impl Talker {
         let asked = ask(self.id, row)?.epoch();
         let consented = self.copy.row(at).is_some_and(|row| row.consent == asked);
         (self.copy.is_complete() && consented && ack >= *version).then_some(echo)
+    }
+}
+
+/// A row of a node that stands by.
+pub fn standby(group: GroupKey) -> Row {
+    Row {
+        group,
+        epoch: Epoch::NONE,
+        reserve: Epoch::NONE,
+        claim: Epoch::NONE,
+        consent: Epoch::NONE,
+        mac: MacAddr::ZERO,
+        role: Role::Standby,
+        reason: Reason::None,
+        wants: false,
+        faulty: false,
+        health: 0,
+        addresses: 0,
+        policy: 0,
     }
 }

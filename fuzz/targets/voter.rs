@@ -1,0 +1,3 @@
+#![no_main]
+
+vipair_fuzz::target!("voter");
