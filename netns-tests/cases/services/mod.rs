@@ -3,6 +3,8 @@
 
 mod haproxy;
 mod nginx;
+mod postgresql;
+mod redis;
 
 use crate::lab::Server;
 use crate::lab::home::Home;
