@@ -20,6 +20,8 @@ const GAP: Duration = Duration::from_millis(650);
 /// Packets a second, in portions.
 pub(super) const PACE: u64 = 20_000;
 const PORTION: Duration = Duration::from_millis(5);
+/// As much as a portion that comes late makes up for.
+const LATE: Duration = Duration::from_millis(45);
 /// Time for the announcements: some, and some for each address.
 const ANNOUNCED: Duration = Duration::from_millis(3);
 const ANNOUNCED_EACH: Duration = Duration::from_micros(100);
@@ -80,11 +82,14 @@ impl Tickler {
     /// # Errors
     /// When there is no socket to send with; the jobs are dropped.
     pub fn turn(&mut self, now: MonoTime, mut note: impl FnMut(GroupKey, u64)) -> io::Result<Vec<Done>> {
-        if now < self.due() {
+        let due = self.due();
+        if now < due {
             return Ok(Vec::new());
         }
+        // On a busy machine a portion may be late; the next one is larger then.
+        let span = PORTION + now.since(due).min(LATE);
         self.next = now + PORTION;
-        let portion = usize::try_from(PACE * u64::try_from(PORTION.as_millis()).unwrap_or(1) / 1000).unwrap_or(1);
+        let portion = usize::try_from(u128::from(PACE) * span.as_micros() / 1_000_000).unwrap_or(1);
         let running = self.jobs.iter().filter(|job| job.begins <= now).count().max(1);
         let share = portion.div_ceil(running);
         let (mut left, mut served) = (portion, 0);
