@@ -90,6 +90,7 @@ impl Home {
 
     /// What a boot leaves of /run.
     pub fn boot(&self) {
+        self.wait_for_the_dead();
         for entry in fs::read_dir(self.path("/run")).expect("the server has /run").flatten() {
             let path = entry.path();
             let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -99,6 +100,17 @@ impl Home {
             PACKAGED.iter().map(|(dir, owner)| format!("install -d -o {owner} -g {owner} {dir}")).collect();
         self.run("sh", &["-ec", &lines.join("\n")]);
         symlink(&self.socket, self.path("/run/vipair/vipair.sock")).unwrap_or_else(|e| panic!("link a socket: {e}"));
+    }
+
+    /// On a server that boots nothing runs of what ran before. A process that was killed is there until its parent has heard
+    /// of it, and PostgreSQL takes the number in its file for another server then.
+    fn wait_for_the_dead(&self) {
+        let file = "/var/lib/postgresql/15/main/postmaster.pid";
+        let wait = format!(
+            "[ -e {file} ] || exit 0; number=$(head -n 1 {file}); n=0
+             while [ -e /proc/$number ]; do n=$((n + 1)); [ $n -lt 500 ]; sleep 0.01; done"
+        );
+        self.run("sh", &["-ec", &wait]);
     }
 
     /// Where the machine that runs the tests has a file of this server, unless it is below /var/lib.

@@ -70,7 +70,7 @@ impl Board {
                 None => {
                     self.last += 1;
                     let id = CheckId(self.last);
-                    started.push((id, check.clone()));
+                    started.push((id, group.key, check.clone()));
                     Entry { id, group: group.key, check: check.clone(), result: None, since: now }
                 }
             };
@@ -133,11 +133,11 @@ impl Board {
 }
 
 /// First attempts one after the other, so that a thousand checks are spread over their interval from the start.
-fn spread(started: Vec<(CheckId, Check)>) -> Vec<Start> {
+fn spread(started: Vec<(CheckId, GroupKey, Check)>) -> Vec<Start> {
     let count = u32::try_from(started.len()).unwrap_or(u32::MAX);
-    let place = |(at, (id, check)): (u32, (CheckId, Check))| {
+    let place = |(at, (id, group, check)): (u32, (CheckId, GroupKey, Check))| {
         let apart = APART.min(check.interval / count.max(1));
-        Start { id, check, phase: apart * at }
+        Start { id, group, check, phase: apart * at }
     };
     (0..).zip(started).map(place).collect()
 }

@@ -29,6 +29,7 @@ pub use process::Processes;
 pub use run::Tools;
 
 use crate::config::Check;
+use crate::types::GroupKey;
 use std::time::Duration;
 
 /// Names one running check. Never used twice in a life.
@@ -49,6 +50,8 @@ pub struct Verdict {
 pub struct Start {
     /// Its name from now on.
     pub id: CheckId,
+    /// Whose check it is.
+    pub group: GroupKey,
     /// What to do.
     pub check: Check,
     /// How long to wait before the first attempt, so that a thousand do not begin in one moment.

@@ -36,7 +36,7 @@ impl Tools {
 
     /// Runs a check; never returns while somebody listens.
     pub async fn run(self, start: Start) {
-        let Start { id, check, phase } = start;
+        let Start { id, group: _, check, phase } = start;
         let mut ticks = interval_at(Instant::now() + phase, check.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let standing = Standing::new(check.fall, check.rise);

@@ -161,7 +161,8 @@ fn watched<F: Future<Output = ()>>(check: Check, then: impl FnOnce(mpsc::Receive
     runtime.block_on(async {
         let (tell, verdicts) = mpsc::channel(16);
         let tools = Tools::new(tell, Arc::new(Systemd::default()), Arc::new(Launcher::default()));
-        let task = tokio::spawn(tools.run(Start { id: CheckId(1), check, phase: Duration::ZERO }));
+        let task =
+            tokio::spawn(tools.run(Start { id: CheckId(1), group: GroupKey(1), check, phase: Duration::ZERO }));
         tokio::time::timeout(PATIENCE, then(verdicts)).await.expect("verdicts come");
         task.abort();
     });

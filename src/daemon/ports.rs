@@ -37,6 +37,7 @@ impl Slow {
                 // Until the keeper has changed over, its word is of the groups before.
                 if !self.reload.is_under_way() {
                     self.order(Order::Installed { interface });
+                    self.start_checks_on(interface);
                 }
                 self.tell_ready();
             }

@@ -13,9 +13,9 @@ use crate::control::protocol::{CheckStatus, MAX_SHOWN_CHECKS, Severity, StatusRe
 use crate::engine::{Cause, Hook, Notice, Report};
 use crate::hooks::{self, Ended, Job, Launcher, Occasion, Workers};
 use crate::io::clock;
-use crate::types::{Epoch, GroupId, GroupKey};
+use crate::types::{Epoch, GroupId, GroupKey, InterfaceId};
 use crate::wire::pulse::{Reason, Role};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,10 @@ const LAST_PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct ServiceSide {
     board: Board,
     tasks: HashMap<CheckId, AbortHandle>,
+    /// Checks that wait until their group's addresses are in place: before that, what is asked for is somewhere else.
+    held: Vec<checks::Start>,
+    /// Groups whose addresses have been put in place.
+    placed: HashSet<GroupKey>,
     runtime: Handle,
     tools: checks::Tools,
     workers: Option<Workers>,
@@ -67,6 +71,8 @@ pub(super) fn start() -> io::Result<ServiceSide> {
     Ok(ServiceSide {
         board: Board::default(),
         tasks: HashMap::new(),
+        held: Vec::new(),
+        placed: HashSet::new(),
         runtime: handle,
         tools,
         workers: Some(workers),
@@ -80,19 +86,35 @@ pub(super) fn start() -> io::Result<ServiceSide> {
 impl Slow {
     /// Starts and ends checks so that those of the present configuration run.
     pub(super) fn begin_checks(&mut self) {
-        let ServiceSide { board, tasks, runtime, tools, .. } = &mut self.service;
+        let ServiceSide { board, tasks, held, placed, .. } = &mut self.service;
         let (started, ended) = board.configure(&self.config.groups, clock::now());
+        placed.retain(|key| self.config.groups.iter().any(|group| group.key == *key));
+        held.retain(|start| !ended.contains(&start.id));
         for id in ended {
             if let Some(task) = tasks.remove(&id) {
                 task.abort();
             }
         }
-        for start in started {
-            let id = start.id;
-            tasks.insert(id, runtime.spawn(tools.clone().run(start)).abort_handle());
-        }
+        held.extend(started);
+        self.start_held();
         for (group, health) in self.service.board.tell_all() {
             self.order_health(group, health);
+        }
+    }
+
+    /// The addresses of all groups of an interface are in place.
+    pub(super) fn start_checks_on(&mut self, interface: InterfaceId) {
+        let name = self.names.interface(interface).to_owned();
+        let there = self.config.groups.iter().filter(|group| group.interface == name).map(|group| group.key);
+        self.service.placed.extend(there);
+        self.start_held();
+    }
+
+    fn start_held(&mut self) {
+        let ServiceSide { tasks, held, placed, runtime, tools, .. } = &mut self.service;
+        for start in held.extract_if(.., |start| placed.contains(&start.group)) {
+            let id = start.id;
+            tasks.insert(id, runtime.spawn(tools.clone().run(start)).abort_handle());
         }
     }
 

@@ -36,7 +36,17 @@ struct Found {
 fn search(shape: &Shape, threads: usize) -> Found {
     let (start, most) = (Instant::now(), shape.steps * 3);
     let checker = shape.clone().checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
-    let checker = checker.target_state_count(most).spawn_bfs().join();
+    let checker = checker.target_state_count(most);
+    // In width the first history that is found is the shortest; in depth what waits to be gone through stays small.
+    if number("MODEL_IN_DEPTH", 0) > 0 {
+        found(shape, start, &checker.spawn_dfs().join())
+    } else {
+        found(shape, start, &checker.spawn_bfs().join())
+    }
+}
+
+fn found(shape: &Shape, start: Instant, checker: &impl Checker<Shape>) -> Found {
+    let most = shape.steps * 3;
     let discoveries = checker.discoveries();
     let broken = discoveries.iter().find(|(name, _)| !name.starts_with("seen"));
     let seen = |name: &&'static str| discoveries.contains_key(name);
