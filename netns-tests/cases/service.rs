@@ -200,6 +200,7 @@ fn checks_come_and_go_with_a_reload() {
     assert_eq!(since(&scene), None, "it is shown no more");
     scene.stop_service(Server::Beta);
     scene.wait_ready(Server::Beta, GROUP);
+    super::let_pass(Duration::from_millis(200));
     super::assert_served_throughout(&scene.answers(from), Server::Alpha);
     scene.finish(&Expected::owner(Server::Alpha));
 }
