@@ -1,8 +1,8 @@
 //! The connections of the groups that are open here, read from the kernel again and again.
 //!
-//! A reading takes the processor about a microsecond for each connection of the machine (see docs/benchmarks.md). The
-//! next one begins [`SHARE`] times as long after the last, so that it costs at most that part of a processor, but never
-//! more often than [`OFTEN`] and never more rarely than [`RARELY`].
+//! A reading takes the processor some microseconds for each connection of the machine. The next one begins [`SHARE`] times as
+//! long after the last, so that it costs at most that part of a processor, but never more often than [`OFTEN`] and never
+//! more rarely than [`RARELY`].
 
 use super::{MAX_CONNECTIONS, Watched};
 use crate::io::clock;

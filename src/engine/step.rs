@@ -175,7 +175,8 @@ impl Engine {
                 return self.consent(at, offer.epoch, now);
             }
             match self.is_released(at, now, out) {
-                Some(true) => {}
+                // It was of use: nothing is to be told of it.
+                Some(true) => self.groups[at].service.hook = None,
                 Some(false) => {
                     self.groups[at].offer = None;
                     return self.set_role(at, Role::Active, Cause::Operator, now, out);

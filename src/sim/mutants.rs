@@ -73,7 +73,7 @@ const CASES: &[Case] = &[
     (Mutant::OpenedWithoutReserve, Mode::Play, &["S2"]),
     (Mutant::FailedWriteTrusted, Mode::Play, &["S2"]),
     (Mutant::FormerReserveReused, Mode::Play, &["S2"]),
-    (Mutant::EpochsNotLearned, Mode::Play, &["S2"]),
+    (Mutant::EpochsNotLearned, Mode::Play, &["S2", "L5"]),
     (Mutant::OutrankedStays, Mode::Play, &["S2"]),
     (Mutant::DamagedStateOpens, Mode::Play, &["S7"]),
     (Mutant::PausedOpens, Mode::Play, &["S7", "L5"]),

@@ -75,6 +75,7 @@ fn a_handover_waits_for_both_hooks_and_nobody_takes_the_group_back_meanwhile() {
             assert_eq!(world.nodes[asked].outcomes[done..], [(1, Outcome::Done)]);
             world.run(SECOND);
         }
+        assert_eq!((ends(&world, 0), ends(&world, 1)), (vec![], vec![]), "nothing failed, and nothing was in vain");
         assert!(world.nodes.iter().all(|node| node.outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Done)));
     }
 }
