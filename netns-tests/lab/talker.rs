@@ -8,7 +8,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use vipair::config::digest;
 use vipair::mutant::Mutants;
-use vipair::types::{Epoch, GroupKey, MacAddr, NodeId};
+use vipair::types::{Epoch, GroupKey, NodeId};
 use vipair::voter::rules::ask;
 use vipair::wire::auth::KeyRing;
 use vipair::wire::pulse::{Digests, Flags, Header, Reason, Role, Row, decode, encode};
@@ -47,21 +47,7 @@ impl Talker {
             socket
         });
         let session = (u64::from(socket.local_addr().expect("bound").port()) << 32) + u64::from(id);
-        let row = Row {
-            group: GROUP,
-            epoch: Epoch::NONE,
-            reserve: Epoch::NONE,
-            claim: Epoch::NONE,
-            consent: Epoch::NONE,
-            mac: MacAddr::ZERO,
-            role: Role::Standby,
-            reason: Reason::None,
-            wants: false,
-            faulty: false,
-            health: 0,
-            addresses: 0,
-            policy: 0,
-        };
+        let row = Row::new(GROUP, Role::Standby, Reason::None);
         Talker {
             id: NodeId(id),
             cluster: digest::cluster_number(cluster.0),

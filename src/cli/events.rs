@@ -33,7 +33,7 @@ pub(super) fn execute(args: &EventsArgs) -> Result<(), Failure> {
             Response::End => return Ok(()),
             Response::Outcome(outcome) => return Err(Failure::Failed(outcome.message)),
             Response::Status(_) | Response::Recorded { .. } | Response::Running(_) => {
-                return Err(Failure::Failed("the agent answered something else than it was asked".to_owned()));
+                return Err(Failure::other_answer());
             }
         }
     }

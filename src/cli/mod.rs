@@ -97,6 +97,13 @@ enum Failure {
     ReaderGone,
 }
 
+impl Failure {
+    /// The agent's answer belongs to another question.
+    fn other_answer() -> Failure {
+        Failure::Failed("the agent answered something else than it was asked".to_owned())
+    }
+}
+
 impl From<crate::control::client::ClientError> for Failure {
     fn from(error: crate::control::client::ClientError) -> Failure {
         Failure::Failed(error.to_string())
@@ -155,7 +162,7 @@ fn order(socket: &SocketArg, request: &crate::control::protocol::Request) -> Res
         | Response::Recorded { .. }
         | Response::Running(_)
         | Response::Event(_)
-        | Response::End => Err(Failure::Failed("the agent answered something else than it was asked".to_owned())),
+        | Response::End => Err(Failure::other_answer()),
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn execute(args: &RecordArgs) -> Result<(), Failure> {
         },
         Response::Outcome(outcome) => Err(Failure::Failed(outcome.message)),
         Response::Status(_) | Response::Running(_) | Response::Event(_) | Response::End => {
-            Err(Failure::Failed("the agent answered something else than it was asked".to_owned()))
+            Err(Failure::other_answer())
         }
     }
 }

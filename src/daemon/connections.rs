@@ -10,7 +10,6 @@ use crate::engine::{Cause, Notice, Presence, Report};
 use crate::io::clock;
 use crate::types::{GroupKey, MonoTime};
 use crate::wire::mirror::{MirrorKeys, PORT};
-use crate::wire::pulse::Role;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -44,16 +43,12 @@ pub(super) fn setup(config: &Config, keys: &KeyFile) -> Setup {
     }
 }
 
-fn is_open(role: Role) -> bool {
-    matches!(role, Role::Active | Role::Handover)
-}
-
 impl Slow {
     /// Passes on that a group opened or closed.
     pub(super) fn pass_role_on(&self, at: MonoTime, notice: &Notice) {
         let Notice::Role { group, from, to, cause, .. } = *notice else { return };
         let Some(group) = self.config.groups.get(usize::from(group.0)).filter(|group| group.tickle) else { return };
-        match (is_open(from), is_open(to)) {
+        match (from.is_open(), to.is_open()) {
             (false, true) => {
                 let how = match cause {
                     Cause::Adopted => Opening::Adopted,
@@ -81,10 +76,7 @@ impl Slow {
     }
 
     fn worded(&self, event: Event) -> (Severity, &'static str, Option<String>, String) {
-        let name = |key: GroupKey| {
-            let group = self.config.groups.iter().find(|group| group.key == key);
-            group.map_or_else(|| "?".to_owned(), |group| group.name.clone())
-        };
+        let name = |key: GroupKey| self.group_called(key);
         let peer = self.config.peers().next().map_or("the peer", |peer| &peer.name);
         match event {
             Event::Tickling { group, connections } => {

@@ -155,7 +155,7 @@ impl Slow {
         u16::try_from(at).ok().map(GroupId)
     }
 
-    fn group_called(&self, key: GroupKey) -> String {
+    pub(super) fn group_called(&self, key: GroupKey) -> String {
         let group = self.config.groups.iter().find(|group| group.key == key);
         group.map_or_else(|| "?".to_owned(), |group| group.name.clone())
     }
@@ -196,15 +196,14 @@ impl Slow {
 
     fn run_after(&mut self, group: GroupId, (from, to): (Role, Role), epoch: Epoch, cause: Cause) {
         let Some(key) = self.config.groups.get(usize::from(group.0)).map(|group| group.key) else { return };
-        let is_open = |role| matches!(role, Role::Active | Role::Handover);
-        self.service.open.insert(key, is_open(to));
+        self.service.open.insert(key, to.is_open());
         let word = words::cause_word(cause);
         // An agent that finds a group closed when it starts may have been killed while it was open.
         let first = from == Role::Starting && to != Role::Starting;
-        if is_open(to) && !is_open(from) {
+        if to.is_open() && !from.is_open() {
             self.post((group, Occasion::AfterOpen), to, epoch, word, cause == Cause::Adopted);
-        } else if !is_open(to) && (is_open(from) || first) {
-            let word = if is_open(from) { word } else { "start" };
+        } else if !to.is_open() && (from.is_open() || first) {
+            let word = if from.is_open() { word } else { "start" };
             self.post((group, Occasion::AfterClose), to, epoch, word, true);
         }
         // While an agent starts, what is missing is no fault yet.

@@ -151,7 +151,7 @@ impl Group {
 
     /// True while the gate answers for the group.
     pub fn is_open(&self) -> bool {
-        matches!(self.role, Role::Active | Role::Handover)
+        self.role.is_open()
     }
 
     /// The highest epoch that this node has promised not to undercut.
@@ -213,19 +213,11 @@ impl Group {
 /// What is said of a group before anything has happened.
 fn first_row(group: &GroupSetup, seen: Epoch) -> Row {
     Row {
-        group: group.key,
         epoch: seen,
-        reserve: Epoch::NONE,
-        claim: Epoch::NONE,
-        consent: Epoch::NONE,
-        mac: crate::types::MacAddr::ZERO,
-        role: Role::Starting,
-        reason: Reason::Listening,
-        wants: false,
-        faulty: false,
         health: group.health,
         addresses: group.addresses_digest,
         policy: group.policy_digest,
+        ..Row::new(group.key, Role::Starting, Reason::Listening)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::setup::{PeerSetup, Setup};
 use super::watch::Watch;
 use crate::types::{GroupId, LinkId, LinkPath, MacAddr, MonoTime, NodeId};
-use crate::wire::pulse::{Digests, Header, Role, Row};
+use crate::wire::pulse::{Digests, Header, Row};
 use crate::wire::session::Sessions;
 use crate::wire::table::TableCopy;
 use std::time::Duration;
@@ -156,7 +156,7 @@ impl Peer {
 
     /// True if its last word about the group was that it answers for it.
     pub fn is_active(&self, group: GroupId) -> bool {
-        self.row(group).is_some_and(|row| matches!(row.role, Role::Active | Role::Handover))
+        self.row(group).is_some_and(|row| row.role.is_open())
     }
 
     /// True when every row of its newest table has arrived.

@@ -223,7 +223,7 @@ impl Engine {
                 continue;
             }
             let Some(row) = self.peers[peer].row(id).copied() else { continue };
-            let active = matches!(row.role, Role::Active | Role::Handover);
+            let active = row.role.is_open();
             if active && self.is_outranked(epoch, row.epoch) {
                 let peer = self.peers[peer].id;
                 self.close(at, MonoTime::ZERO, Cause::HigherEpoch, now, out);

@@ -9,7 +9,6 @@ use super::notice::Notice;
 use super::{Engine, Presence, group_id};
 use crate::mutant::Mutant;
 use crate::types::{InterfaceId, MacAddr, MonoTime, Vip};
-use crate::wire::pulse::Role;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -218,7 +217,7 @@ impl Engine {
         let count = self.groups.len();
         let here = |at: &usize| usize::from(self.groups[*at].interface.0) == interface && !self.groups[*at].is_open();
         let rows = self.peers[peer].copy.rows();
-        let active = |at: &usize| rows[*at].is_some_and(|row| matches!(row.role, Role::Active | Role::Handover));
+        let active = |at: &usize| rows[*at].is_some_and(|row| row.role.is_open());
         let likely = |at: &usize| active(at) || self.groups[*at].may_be_opened_by(id);
         let turn = || (0..count).map(|step| (evidence.cursor + step) % count).filter(here);
         // Only an address that the peer may answer for can tell anything: the silence of others means nothing.

@@ -26,15 +26,20 @@ pub(super) const PER_BYTE: u64 = 256;
 pub(super) const AT_LEAST: u64 = 256 << 10;
 
 pub(super) fn run(bytes: &[u8]) -> Verdict {
+    judge(bytes, parse, |file| {
+        check_bounds(file);
+        check_written(file);
+    })
+}
+
+/// Parses a file of any kind, and looks at what it takes, at its errors, and by `check` at what is accepted.
+pub(super) fn judge<T>(bytes: &[u8], parse: impl Fn(&str) -> Result<T, ConfigErrors>, check: impl Fn(&T)) -> Verdict {
     let Ok(text) = std::str::from_utf8(bytes) else { return Verdict::Refused };
     let (parsed, usage) = measured(|| parse(text));
     let length = u64::try_from(text.len()).expect("64 bits");
     assert!(usage.peak <= AT_LEAST + PER_BYTE * length, "{} bytes of memory for {length}", usage.peak);
     match &parsed {
-        Ok(file) => {
-            check_bounds(file);
-            check_written(file);
-        }
+        Ok(file) => check(file),
         Err(errors) => check_errors(text, errors),
     }
     Verdict::of(parsed.is_ok())

@@ -5,9 +5,8 @@
 //! reading takes memory in proportion to the text.
 
 use super::Verdict;
-use super::allocator::measured;
-use super::cluster_file::{AT_LEAST, FILE, PER_BYTE, check_errors, is_name, quoted};
-use crate::config::{WitnessFile, digest};
+use super::cluster_file::{FILE, is_name, judge, quoted};
+use crate::config::{ConfigErrors, WitnessFile, digest};
 use crate::types::NodeId;
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -15,18 +14,14 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(super) fn run(bytes: &[u8]) -> Verdict {
-    let Ok(text) = std::str::from_utf8(bytes) else { return Verdict::Refused };
-    let (parsed, usage) = measured(|| WitnessFile::parse(text, Path::new(FILE)));
-    let length = u64::try_from(text.len()).expect("64 bits");
-    assert!(usage.peak <= AT_LEAST + PER_BYTE * length, "{} bytes of memory for {length}", usage.peak);
-    match &parsed {
-        Ok(file) => {
-            check_bounds(file);
-            check_written(file);
-        }
-        Err(errors) => check_errors(text, errors),
-    }
-    Verdict::of(parsed.is_ok())
+    judge(bytes, parse, |file| {
+        check_bounds(file);
+        check_written(file);
+    })
+}
+
+fn parse(text: &str) -> Result<WitnessFile, ConfigErrors> {
+    WitnessFile::parse(text, Path::new(FILE))
 }
 
 fn check_bounds(file: &WitnessFile) {
@@ -53,7 +48,7 @@ fn check_bounds(file: &WitnessFile) {
 
 fn check_written(file: &WitnessFile) {
     let text = written(file);
-    match WitnessFile::parse(&text, Path::new(FILE)) {
+    match parse(&text) {
         Ok(again) => assert_eq!(written(&again), text, "written and read again"),
         Err(errors) => panic!("what was accepted is refused when written: {errors}\n{text}"),
     }

@@ -54,15 +54,7 @@ fn order(sim: &mut Sim, at: usize, group: usize, command: impl FnOnce(GroupId) -
 
 /// Cuts every wire between the nodes but the first link.
 fn keep_one_link(sim: &mut Sim) {
-    let now = sim.now;
-    for from in 0..sim.nodes.len() {
-        for to in sim.others(from) {
-            for wire in 1..sim.net.udp {
-                sim.net.set_cut(from, to, wire, true, now);
-            }
-        }
-    }
-    sim.touched = true;
+    sim.cut_wires(1..sim.net.udp, true);
 }
 
 /// Lets time pass in small steps and sees that never two answer.

@@ -98,22 +98,10 @@ fn witnesses_lost(sim: &mut Sim) {
 
 /// The nodes do not hear each other; the witnesses hear both.
 fn links_lost(sim: &mut Sim) {
-    set_links(sim, true);
+    sim.cut_wires(0..sim.net.wires, true);
     let span = promised(sim) + sim.random.span(promised(sim));
     sim.run(span);
-    set_links(sim, false);
-}
-
-fn set_links(sim: &mut Sim, cut: bool) {
-    let now = sim.now;
-    for from in 0..sim.nodes.len() {
-        for to in sim.others(from) {
-            for wire in 0..sim.net.wires {
-                sim.net.set_cut(from, to, wire, cut, now);
-            }
-        }
-    }
-    sim.touched = true;
+    sim.cut_wires(0..sim.net.wires, false);
 }
 
 /// A witness's process stops for as long as one likes.
@@ -186,7 +174,7 @@ pub fn stop_active(sim: &mut Sim) {
         let percent = sim.random.pick(&[100, 150]);
         sim.lengthen_lease(at, percent);
     } else {
-        set_links(sim, true);
+        sim.cut_wires(0..sim.net.wires, true);
     }
     let phase = sim.random.span(sim.plan.timing().pulse);
     sim.run(promised(sim) * 6 + phase);

@@ -4,7 +4,7 @@ use super::node::Node;
 use super::rules::{Ask, ask};
 use super::{Notice, Output, Voter};
 use crate::mutant::Mutant;
-use crate::types::{Epoch, GroupKey, MacAddr, MonoTime};
+use crate::types::{Epoch, GroupKey, MonoTime};
 use crate::wire::pulse::{Role, Row};
 use std::time::Duration;
 
@@ -54,21 +54,7 @@ pub(super) struct Group {
 impl Group {
     /// A group that was never heard of. Its row is told with `version`.
     pub fn new(key: GroupKey, version: u64) -> Group {
-        let row = Row {
-            group: key,
-            epoch: Epoch::NONE,
-            reserve: Epoch::NONE,
-            claim: Epoch::NONE,
-            consent: Epoch::NONE,
-            mac: MacAddr::ZERO,
-            role: Role::Witness,
-            reason: crate::wire::pulse::Reason::Listening,
-            wants: false,
-            faulty: false,
-            health: 0,
-            addresses: 0,
-            policy: 0,
-        };
+        let row = Row::new(key, Role::Witness, crate::wire::pulse::Reason::Listening);
         Group {
             key,
             promise: None,

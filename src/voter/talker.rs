@@ -3,7 +3,7 @@
 
 use super::rules::ask;
 use crate::mutant::Mutants;
-use crate::types::{Epoch, GroupKey, MacAddr, MonoTime, NodeId};
+use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::wire::auth::KeyRing;
 use crate::wire::pulse::{Digests, Flags, Header, Reason, Role, Row, decode, encode};
 use crate::wire::session::{Sessions, Verdict};
@@ -201,19 +201,5 @@ impl Talker {
 
 /// A row of a node that stands by.
 pub fn standby(group: GroupKey) -> Row {
-    Row {
-        group,
-        epoch: Epoch::NONE,
-        reserve: Epoch::NONE,
-        claim: Epoch::NONE,
-        consent: Epoch::NONE,
-        mac: MacAddr::ZERO,
-        role: Role::Standby,
-        reason: Reason::None,
-        wants: false,
-        faulty: false,
-        health: 0,
-        addresses: 0,
-        policy: 0,
-    }
+    Row::new(group, Role::Standby, Reason::None)
 }

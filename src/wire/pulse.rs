@@ -178,6 +178,28 @@ pub struct Row {
     pub policy: u32,
 }
 
+impl Row {
+    /// What is said of a group by somebody who is this for it, and of which nothing more is known.
+    #[must_use]
+    pub fn new(group: GroupKey, role: Role, reason: Reason) -> Row {
+        Row {
+            group,
+            epoch: Epoch::NONE,
+            reserve: Epoch::NONE,
+            claim: Epoch::NONE,
+            consent: Epoch::NONE,
+            mac: MacAddr::ZERO,
+            role,
+            reason,
+            wants: false,
+            faulty: false,
+            health: 0,
+            addresses: 0,
+            policy: 0,
+        }
+    }
+}
+
 /// A node's role for one group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
@@ -199,6 +221,12 @@ pub enum Role {
 }
 
 impl Role {
+    /// True while the gate is open.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, Role::Active | Role::Handover)
+    }
+
     /// The role with this number on the wire, if there is one.
     #[must_use]
     pub fn from_wire(number: u8) -> Option<Role> {

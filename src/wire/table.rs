@@ -8,7 +8,6 @@
 
 use super::pulse::{Header, ROWS_PER_PULSE, Reason, Role, Row};
 use crate::mutant::{Mutant, Mutants};
-use crate::types::Epoch;
 
 #[cfg(test)]
 mod canon;
@@ -175,17 +174,8 @@ impl TableCopy {
         self.forget();
         self.newest = 0;
         for row in self.rows.iter_mut().flatten() {
-            *row = Row {
-                role: Role::Starting,
-                reason: Reason::Listening,
-                reserve: Epoch::NONE,
-                claim: Epoch::NONE,
-                consent: Epoch::NONE,
-                wants: false,
-                faulty: false,
-                health: 0,
-                ..*row
-            };
+            let Row { group, epoch, mac, addresses, policy, .. } = *row;
+            *row = Row { epoch, mac, addresses, policy, ..Row::new(group, Role::Starting, Reason::Listening) };
         }
     }
 

@@ -1,13 +1,11 @@
 //! HAProxy on both servers, bound to the shared address, before web servers at the servers' own addresses.
 
-use super::{kill_all, start, switch};
-use crate::cases::planned::assert_nothing_lost;
+use super::{assert_switch_loses_nothing, kill_all, start};
 use crate::lab::Server;
 use crate::lab::clock;
 use crate::lab::home::services::{HAPROXY, NGINX};
 use crate::probe::oracle::Expected;
 use crate::scene::{Scene, Setup};
-use std::time::Duration;
 
 const GROUP: &str = "balance";
 
@@ -20,12 +18,7 @@ fn pair() -> Scene {
 #[test]
 fn haproxy_is_switched_without_a_lost_request_and_replaced_when_it_dies() {
     let mut scene = pair();
-    let web = scene.web(300);
-    std::thread::sleep(Duration::from_millis(300));
-    switch(&mut scene, GROUP, Server::Beta);
-    scene.wait_ready(Server::Alpha, GROUP);
-    std::thread::sleep(Duration::from_millis(1_200));
-    assert_nothing_lost(web, 300);
+    assert_switch_loses_nothing(&mut scene, GROUP);
 
     let died = clock::now();
     kill_all(&scene, Server::Beta, "haproxy");

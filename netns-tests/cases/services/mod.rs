@@ -6,6 +6,7 @@ mod nginx;
 mod postgresql;
 mod redis;
 
+use crate::cases::planned::assert_nothing_lost;
 use crate::lab::Server;
 use crate::lab::home::Home;
 use crate::probe::writer::{Promise, Writer, Written};
@@ -13,6 +14,7 @@ use crate::scene::{Scene, Setup};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Starts agents and services in the order of a boot, alpha first, and waits until the pair is complete. `services` is what
 /// starts on a server once its agent runs.
@@ -43,6 +45,17 @@ fn switch(scene: &mut Scene, group: &str, to: Server) {
     scene.agent(to.other()).command(&["switch", group]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_role(to, group, "active");
     scene.wait_answered_by(to);
+}
+
+/// A planned switch to beta, and long enough for the drain, while clients ask: nothing is lost.
+fn assert_switch_loses_nothing(scene: &mut Scene, group: &str) {
+    let web = scene.web(300);
+    std::thread::sleep(Duration::from_millis(300));
+    switch(scene, group, Server::Beta);
+    scene.wait_ready(Server::Alpha, group);
+    // Longer than the drain time.
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert_nothing_lost(web, 300);
 }
 
 /// SIGKILL to every process of this name on a server.

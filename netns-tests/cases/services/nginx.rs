@@ -1,13 +1,11 @@
 //! nginx on both servers.
 
-use super::{kill_all, start, switch};
-use crate::cases::planned::assert_nothing_lost;
+use super::{assert_switch_loses_nothing, kill_all, start};
 use crate::lab::Server;
 use crate::lab::clock;
 use crate::lab::home::services::NGINX;
 use crate::probe::oracle::Expected;
 use crate::scene::{Scene, Setup};
-use std::time::Duration;
 
 const GROUP: &str = "web";
 
@@ -19,13 +17,7 @@ fn pair() -> Scene {
 #[test]
 fn nginx_is_switched_without_a_lost_request_and_replaced_when_it_dies() {
     let mut scene = pair();
-    let web = scene.web(300);
-    std::thread::sleep(Duration::from_millis(300));
-    switch(&mut scene, GROUP, Server::Beta);
-    scene.wait_ready(Server::Alpha, GROUP);
-    // Longer than the drain time.
-    std::thread::sleep(Duration::from_millis(1_200));
-    assert_nothing_lost(web, 300);
+    assert_switch_loses_nothing(&mut scene, GROUP);
 
     let died = clock::now();
     kill_all(&scene, Server::Beta, "nginx");

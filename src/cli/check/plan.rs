@@ -14,7 +14,7 @@ pub(super) fn execute(new: &ClusterFile, node: Option<&str>, socket: &SocketArg)
         Response::Running(running) => *running,
         Response::Outcome(outcome) => return Err(Failure::Failed(outcome.message)),
         Response::Status(_) | Response::Recorded { .. } | Response::Event(_) | Response::End => {
-            return Err(Failure::Failed("the agent answered something else than it was asked".to_owned()));
+            return Err(Failure::other_answer());
         }
     };
     let keys = KeyFile::load(&new.key_file).map_err(|error| ConfigErrors::from(new.key_error(&error)))?;

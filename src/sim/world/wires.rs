@@ -4,8 +4,22 @@ use super::{Due, RECORDED, Recording, Sim};
 use crate::sim::names::witness_of;
 use crate::sim::node::Waiting;
 use crate::types::LinkId;
+use std::ops::Range;
 
 impl Sim {
+    /// Cuts these wires between all nodes, or mends them.
+    pub fn cut_wires(&mut self, wires: Range<usize>, cut: bool) {
+        let now = self.now;
+        for from in 0..self.nodes.len() {
+            for to in self.others(from) {
+                for wire in wires.clone() {
+                    self.net.set_cut(from, to, wire, cut, now);
+                }
+            }
+        }
+        self.touched = true;
+    }
+
     pub(super) fn send(&mut self, at: usize, link: LinkId, bytes: &[u8]) {
         if let Some(witness) = witness_of(link.peer) {
             return self.ask(at, witness, bytes);

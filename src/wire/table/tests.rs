@@ -1,5 +1,5 @@
 use super::*;
-use crate::types::{GroupKey, MacAddr, NodeId};
+use crate::types::{Epoch, GroupKey, MacAddr, NodeId};
 use crate::wire::pulse::{Digests, Flags};
 use proptest::prelude::*;
 
