@@ -1,8 +1,15 @@
-//! The benchmark: how fast the address moves and what the agent costs, on namespaces, measured from outside.
+//! The benchmark: how fast the address moves, what the agent costs, and what others do in its place, on namespaces,
+//! measured from outside.
 //!
 //! Owns: command line, the order of runs, and their supervision. Every block of measurements runs in a child process, so
 //! that one that fails costs its own run only, and what it leaves is swept by the parent. Never does: judging by exit
 //! code; goals are compared in the report. Run it through `scripts/bench`.
+//!
+//! To measure something more: a file in `bench/` with a `pub const TOPIC: Topic`, and its name in [`TOPICS`]. A topic has
+//! [`Block`]s, which hand over values with [`sample`] under keys that no other topic uses (and with [`remark`] what is to be
+//! told of them); and sections of the report, each with a text, the [`figures::Figure`]s by key, unit and goal, a table of its
+//! own if the plain one does not do, and pictures. With `--record` what the blocks of a run brought goes to
+//! `docs/benchmarks/BLOCK.tsv`, which are committed, and the page is made anew from all these files.
 #![allow(dead_code, reason = "tests, demo and benchmark each use a part of the lab")]
 
 #[path = "bench/cost.rs"]
@@ -11,8 +18,14 @@ mod cost;
 mod figures;
 #[path = "bench/many.rs"]
 mod many;
+#[path = "bench/options.rs"]
+mod options;
 #[path = "bench/pair.rs"]
 mod pair;
+#[path = "bench/plot.rs"]
+mod plot;
+#[path = "bench/record.rs"]
+mod record;
 #[path = "bench/report.rs"]
 mod report;
 #[path = "bench/rival.rs"]
@@ -23,72 +36,109 @@ mod probe;
 mod scene;
 
 use nix::sys::signal::{SigHandler, Signal, signal};
-use report::{Report, Results};
-use rival::Setting;
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use options::{Options, USAGE};
+use record::{Part, Results};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::Instant;
 
 /// Tells a child which block it is to measure.
 const BLOCK: &str = "VIPAIR_BENCH_BLOCK";
-const USAGE: &str = "usage: scripts/bench [--runs N] [--only BLOCK,…] [--write FILE]";
+/// The page; the files of figures and the pictures are in the directory of the same name.
+const PAGE: &str = "docs/benchmarks.md";
 
-/// A block of measurements: its name, in how many of a hundred rounds it runs, and what it does.
-type Block = (&'static str, u32, fn());
+/// Some blocks, and what is reported of them.
+pub struct Topic {
+    /// What is measured.
+    pub blocks: &'static [Block],
+    /// What is reported.
+    pub sections: fn() -> Vec<figures::Section>,
+    /// What was configured, for the end of the page. Markdown, may be empty.
+    pub configuration: fn(&Results) -> String,
+}
 
-/// All blocks, in the order of a round.
-const BLOCKS: [Block; 10] = [
-    ("fast", 100, pair::fast),
-    ("lan", 100, pair::lan),
-    ("witness-fast", 100, pair::witness_fast),
-    ("witness-lan", 100, pair::witness_lan),
-    ("keepalived-fast", 50, || rival::run(Setting::Fastest)),
-    ("keepalived-default", 20, || rival::run(Setting::Default)),
-    ("many", 20, many::run),
-    ("cost", 10, cost::one_group),
-    ("cost-100", 5, cost::hundred_groups),
-    ("cost-1000-checked", 5, cost::thousand_checked_groups),
-];
+/// A block of measurements.
+pub struct Block {
+    /// Its name on the command line and its file's.
+    pub name: &'static str,
+    /// In how many of a hundred rounds it runs; the first is always among them.
+    pub percent: u32,
+    /// How many of its runs may be made at once, each in a lab of its own: more than 1 for what mostly waits.
+    pub beside: u32,
+    /// Measures once.
+    pub work: fn(),
+}
+
+impl Block {
+    /// A block that runs in so many of a hundred rounds, by itself.
+    pub const fn new(name: &'static str, percent: u32, work: fn()) -> Block {
+        Block { name, percent, beside: 1, work }
+    }
+
+    /// Whether it runs in this round: evenly spread, and in the first.
+    fn is_due(&self, round: u32) -> bool {
+        round == 0 || self.percent >= 100 || (round * self.percent) / 100 != ((round - 1) * self.percent) / 100
+    }
+}
+
+/// All topics, in the order of the page and of a round.
+const TOPICS: [Topic; 4] = [pair::TOPIC, rival::TOPIC, many::TOPIC, cost::TOPIC];
+
+fn blocks() -> impl Iterator<Item = &'static Block> {
+    const { &TOPICS }.iter().flat_map(|topic| topic.blocks)
+}
 
 /// Hands one measured value to the supervising process.
 pub fn sample(key: &str, value: f64) {
     println!("sample {key} {value}");
 }
 
-struct Options {
-    runs: u32,
-    only: Option<Vec<String>>,
-    write: Option<PathBuf>,
+/// Hands it a word about what is measured, kept with the values: a version, a limit that was met.
+pub fn remark(key: &str, text: &str) {
+    println!("remark {key} {text}");
 }
 
 fn main() -> ExitCode {
     if let Ok(name) = std::env::var(BLOCK) {
         on_interrupt(SigHandler::SigDfl);
-        let (_, _, block) = BLOCKS.iter().find(|(block, ..)| *block == name).expect("the parent knows the blocks");
-        block();
+        let block = blocks().find(|block| block.name == name).expect("the parent knows the blocks");
+        (block.work)();
         return ExitCode::SUCCESS;
     }
-    let options = match options() {
+    let options = match Options::read() {
         Ok(options) => options,
         Err(cause) => {
             eprintln!("{cause}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("the benchmark is made of network namespaces: run it as root (sudo ./scripts/bench)");
-        return ExitCode::from(2);
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            eprintln!("{cause}");
+            ExitCode::FAILURE
+        }
     }
-    on_interrupt(SigHandler::SigIgn);
-    let report = supervise(&options);
-    print!("{}", report.text());
-    if let Some(path) = &options.write
-        && let Err(cause) = report.write(path)
-    {
-        eprintln!("write {}: {cause}", path.display());
-        return ExitCode::FAILURE;
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    let (page, dir) = (Path::new(PAGE), Path::new(PAGE).with_extension(""));
+    if !options.only_page {
+        if !nix::unistd::geteuid().is_root() {
+            return Err("the benchmark is made of network namespaces: run it as root (sudo ./scripts/bench)".into());
+        }
+        on_interrupt(SigHandler::SigIgn);
+        let results = Round::supervise(options);
+        print!("{}", report::text(&TOPICS, &results));
+        if !options.record {
+            return Ok(());
+        }
+        results.write(&dir, options.add).map_err(|e| format!("write {}: {e}", dir.display()))?;
     }
-    ExitCode::SUCCESS
+    let names: Vec<&str> = blocks().map(|block| block.name).collect();
+    let all = Results::read(&dir, &names)?;
+    report::write(&TOPICS, &all, page).map_err(|e| format!("write {PAGE}: {e}"))
 }
 
 /// Ctrl-C ends the running block, and the parent cleans up after it. A child inherits what its parent ignores.
@@ -98,68 +148,79 @@ fn on_interrupt(how: SigHandler) {
     result.expect("the handling of SIGINT can be changed");
 }
 
-fn options() -> Result<Options, String> {
-    let mut options = Options { runs: 20, only: None, write: None };
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        let value = args.next().ok_or_else(|| format!("{arg} needs a value"))?;
-        match arg.as_str() {
-            "--runs" => {
-                let runs = value.parse().ok().filter(|runs| (1..=1_000).contains(runs));
-                options.runs = runs.ok_or_else(|| format!("--runs takes a number from 1 to 1000, not {value}"))?;
-            }
-            "--only" => {
-                let names: Vec<String> = value.split(',').map(str::to_owned).collect();
-                if let Some(name) = names.iter().find(|name| BLOCKS.iter().all(|(block, ..)| block != name)) {
-                    let known: Vec<&str> = BLOCKS.iter().map(|(block, ..)| *block).collect();
-                    return Err(format!("there is no block {name}, only {}", known.join(", ")));
+/// The rounds of a benchmark and what they have brought so far.
+struct Round {
+    start: Instant,
+    /// By the name of the block: what it brought, and how many of its runs there were and failed.
+    brought: BTreeMap<&'static str, (Part, u32, u32)>,
+    /// Seconds that were spent on each.
+    spent: BTreeMap<&'static str, f64>,
+}
+
+impl Round {
+    fn supervise(options: &Options) -> Results {
+        let mut all = Round { start: Instant::now(), brought: BTreeMap::new(), spent: BTreeMap::new() };
+        let mut waiting: BTreeMap<&str, u32> = BTreeMap::new();
+        'rounds: for round in 0..options.runs {
+            let wanted = blocks().filter(|block| options.wants(block.name));
+            for block in wanted {
+                let count = waiting.entry(block.name).or_default();
+                *count += u32::from(block.is_due(round));
+                if *count == 0 || (*count < block.beside && round + 1 < options.runs) {
+                    continue;
                 }
-                options.only = Some(names);
+                let count = std::mem::take(count);
+                println!(
+                    "[{:>3} s] run {} of {}: {}{}",
+                    all.start.elapsed().as_secs(),
+                    round + 1,
+                    options.runs,
+                    block.name,
+                    if count > 1 { format!(" ({count} at once)") } else { String::new() }
+                );
+                if all.measure(block, count) {
+                    println!("interrupted in run {} of {}", round + 1, options.runs);
+                    break 'rounds;
+                }
             }
-            "--write" => options.write = Some(value.into()),
-            _ => return Err(format!("there is no option {arg}")),
         }
+        all.results()
     }
-    Ok(options)
-}
 
-/// Whether a block that runs in `percent` of the rounds runs in this one: evenly spread, and in the first.
-fn is_due(percent: u32, round: u32) -> bool {
-    round == 0 || (round * percent) / 100 != ((round - 1) * percent) / 100 && percent < 100 || percent == 100
-}
-
-fn supervise(options: &Options) -> Report {
-    let start = Instant::now();
-    let mut results = Results::default();
-    let mut left_out = Vec::new();
-    if rival::program().is_none() {
-        left_out.push("keepalived is not installed and could not be: its figures are left out.".to_owned());
-    }
-    let mut failed = 0;
-    'rounds: for round in 0..options.runs {
-        for (name, percent, _) in BLOCKS {
-            let is_wanted = options.only.as_ref().is_none_or(|only| only.iter().any(|o| o == name));
-            let is_there = !name.starts_with("keepalived") || rival::program().is_some();
-            if !is_wanted || !is_there || !is_due(percent, round) {
-                continue;
-            }
-            println!("[{:>3} s] run {} of {}: {name}", start.elapsed().as_secs(), round + 1, options.runs);
-            let (status, text) = run_block(name);
-            results.take(&text);
+    /// Runs a block so many times at once; says whether that was interrupted.
+    fn measure(&mut self, block: &'static Block, count: u32) -> bool {
+        let began = Instant::now();
+        let children: Vec<Child> = (0..count).map(|_| start(block.name)).collect();
+        let ended: Vec<(ExitStatus, String)> = children.into_iter().map(|child| end(child, block.name)).collect();
+        *self.spent.entry(block.name).or_default() += began.elapsed().as_secs_f64();
+        let (part, runs, failed) = self.brought.entry(block.name).or_default();
+        for (status, text) in &ended {
+            part.take(text);
+            *runs += 1;
             if !status.success() {
-                failed += 1;
-                println!("         {name} failed ({status}); what it measured before counts");
-            }
-            if was_interrupted(status) {
-                left_out.push(format!("Interrupted in run {} of {}.", round + 1, options.runs));
-                break 'rounds;
+                *failed += 1;
+                println!("         {} failed ({status}); what it measured before counts", block.name);
             }
         }
+        ended.iter().any(|(status, _)| was_interrupted(*status))
     }
-    if failed > 0 {
-        left_out.push(format!("{failed} blocks of measurements failed; their missing runs are not in the table."));
+
+    fn results(self) -> Results {
+        let mut results = Results::default();
+        for (name, (mut part, runs, failed)) in self.brought {
+            let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+            let of_script = |name: &str| std::env::var(name).unwrap_or_else(|_| "–".to_owned());
+            part.tell("runs", &format!("{runs}{failed}"));
+            part.tell("revision", &of_script("VIPAIR_BENCH_REVISION"));
+            part.tell("date", &of_script("VIPAIR_BENCH_DATE"));
+            part.tell("took", &format!("{:.0} s", self.spent[name]));
+            part.tell("load", &report::load());
+            part.tell("command", &of_script("VIPAIR_BENCH_COMMAND"));
+            part.tell("machine", &report::machine());
+            results.add(name, part);
+        }
+        results
     }
-    Report::new(results, options.runs, start.elapsed(), left_out, options.only.is_some())
 }
 
 fn was_interrupted(status: ExitStatus) -> bool {
@@ -167,12 +228,16 @@ fn was_interrupted(status: ExitStatus) -> bool {
     status.signal() == Some(libc::SIGINT)
 }
 
-/// Runs one block in a child; sweeps what it left when it did not end well.
-fn run_block(name: &str) -> (ExitStatus, String) {
+/// Starts one block in a child.
+fn start(name: &str) -> Child {
     let own = std::env::current_exe().expect("a running program has a path");
     let mut command = Command::new(own);
     command.env(BLOCK, name).stdin(Stdio::null()).stderr(Stdio::piped());
-    let child = command.stdout(Stdio::piped()).spawn().unwrap_or_else(|e| panic!("start block {name}: {e}"));
+    command.stdout(Stdio::piped()).spawn().unwrap_or_else(|e| panic!("start block {name}: {e}"))
+}
+
+/// Waits for its end; sweeps what it left when it did not end well.
+fn end(child: Child, name: &str) -> (ExitStatus, String) {
     let id = child.id();
     let output = child.wait_with_output().unwrap_or_else(|e| panic!("wait for block {name}: {e}"));
     if !output.status.success() {

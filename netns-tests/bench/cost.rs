@@ -3,12 +3,26 @@
 //! Owns: reading `/proc` of the agents over a stretch of time. Never does: sampling as a client meanwhile; the machine is
 //! to be at rest. A process that ended has no figures, and the run fails.
 
-use super::{pair, sample};
+use super::figures::Goal::{Every, Median};
+use super::figures::Unit::{Mebibytes, Milliseconds, Percent};
+use super::figures::{Section, figure};
+use super::{Block, Topic, pair, sample};
 use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::process::Process;
 use crate::lab::{Server, clock};
 use crate::scene::{Scene, Setup};
 use std::time::Duration;
+
+/// What the agent costs.
+pub const TOPIC: Topic = Topic {
+    blocks: &[
+        Block::new("cost", 10, one_group),
+        Block::new("cost-100", 5, hundred_groups),
+        Block::new("cost-1000-checked", 5, thousand_checked_groups),
+    ],
+    sections,
+    configuration: |_| String::new(),
+};
 
 /// How long processor time is counted.
 pub const STRETCH: Duration = Duration::from_secs(20);
@@ -107,4 +121,35 @@ fn resident_mib(pid: i32) -> f64 {
 
 fn read(pid: i32, name: &str) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_else(|e| panic!("{name} of agent {pid}: {e}"))
+}
+
+fn sections() -> Vec<Section> {
+    vec![Section {
+        text: format!(
+            "*CPU*: user and system time of the process over {} s, no client asking. *Resident*: VmRSS.",
+            STRETCH.as_secs()
+        ),
+        ..Section::new(
+            "Cost of the agent at rest (`fast`)",
+            vec![
+                figure("cpu-active", "one group, active: CPU of one core", Percent).goal(Median(1.0)),
+                figure("cpu-standby", "one group, standby: CPU of one core", Percent).goal(Median(1.0)),
+                figure("memory-active", "one group, active: resident", Mebibytes).goal(Every(15.0)),
+                figure("memory-standby", "one group, standby: resident", Mebibytes).goal(Every(15.0)),
+                figure("cpu-active-100", "100 groups, active: CPU of one core", Percent),
+                figure("cpu-standby-100", "100 groups, standby: CPU of one core", Percent),
+                figure("memory-active-100", "100 groups, active: resident", Mebibytes),
+                figure(
+                    "cpu-active-1000-checked",
+                    "1,000 groups (`lan`), each with a check every second, active: CPU of one core",
+                    Percent,
+                )
+                .goal(Median(5.0)),
+                figure("cpu-standby-1000-checked", "the same, standby: CPU of one core", Percent).goal(Median(5.0)),
+                figure("late-active-1000-checked", "the same: 999 of 1,000 pulses late by at most", Milliseconds)
+                    .goal(Median(2.0)),
+                figure("latest-active-1000-checked", "the same: the latest", Milliseconds),
+            ],
+        )
+    }]
 }

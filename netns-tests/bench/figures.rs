@@ -1,7 +1,9 @@
-//! What the benchmark measures, in the order of the report, and what each figure is held against.
+//! What a figure of the benchmark is, what it is held against, and its statistics.
 //!
-//! Owns: the list of figures, their goals, and the statistics over runs. Never does: measuring or printing. A figure that
-//! no run brought is reported as such, never left out.
+//! Owns: figures, sections, pictures, goals, and the statistics over runs. Never does: measuring or printing; which figures
+//! there are is said by the topics.
+
+use super::record::Results;
 
 /// What a number counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,6 +16,10 @@ pub enum Unit {
     Percent,
     /// MiB.
     Mebibytes,
+    /// Things in a second.
+    PerSecond,
+    /// Microseconds.
+    Microseconds,
 }
 
 impl Unit {
@@ -25,6 +31,10 @@ impl Unit {
             Unit::Count => format!("{value:.0}"),
             Unit::Percent => format!("{value:.2} %"),
             Unit::Mebibytes => format!("{value:.1} MiB"),
+            Unit::PerSecond if value >= 100.0 => format!("{value:.0}/s"),
+            Unit::PerSecond => format!("{value:.1}/s"),
+            Unit::Microseconds if value >= 1_000.0 => Unit::Milliseconds.show(value / 1_000.0),
+            Unit::Microseconds => format!("{value:.0} µs"),
         }
     }
 }
@@ -41,125 +51,66 @@ pub enum Goal {
 }
 
 /// One figure of the report.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Figure {
-    /// Its name between the process that measures and the one that reports.
-    pub key: &'static str,
+    /// Its name between the process that measures, the file that keeps it and the report.
+    pub key: String,
     /// What it is, for people.
-    pub title: &'static str,
+    pub title: String,
     /// What it counts.
     pub unit: Unit,
     /// What it is held against.
     pub goal: Goal,
 }
 
-const fn figure(key: &'static str, title: &'static str, unit: Unit, goal: Goal) -> Figure {
-    Figure { key, title, unit, goal }
+/// A figure; without a goal of its own, see [`Figure::goal`].
+pub fn figure(key: impl Into<String>, title: impl Into<String>, unit: Unit) -> Figure {
+    Figure { key: key.into(), title: title.into(), unit, goal: Goal::None }
 }
 
-use Goal::{Every, Median};
-use Unit::{Count, Mebibytes, Milliseconds, Percent};
+/// Some figures under one heading of the report.
+#[derive(Clone, Default, Debug)]
+pub struct Section {
+    /// The heading.
+    pub title: String,
+    /// What is said below it: how it is measured, what it means. Markdown.
+    pub text: String,
+    /// The table.
+    pub figures: Vec<Figure>,
+    /// A table of the topic's own making, Markdown, in place of or before the plain one. It may be empty.
+    pub table: Option<fn(&Results) -> String>,
+    /// Pictures, below the tables.
+    pub plots: Vec<Plot>,
+}
 
-/// The headings of the report and the figures below each.
-pub const SECTIONS: [(&str, &[Figure]); 7] = [
-    (
-        "A whole server is lost",
-        &[
-            figure("host-fast", "host loss, `fast`: gap", Milliseconds, Median(25.0)),
-            figure("host-lan", "host loss, `lan`: gap", Milliseconds, Median(230.0)),
-            figure("carrier", "carrier loss with a second link, `fast`: gap", Milliseconds, Median(15.0)),
-            figure("host-both", "both answered: host and carrier loss", Milliseconds, Every(0.0)),
-        ],
-    ),
-    (
-        "The agent fails, its server lives (`fast`)",
-        &[
-            figure("kill", "agent SIGKILL: gap", Milliseconds, Median(10.0)),
-            figure("kill-both", "agent SIGKILL: both answered", Milliseconds, Every(0.0)),
-            figure("stop", "agent SIGSTOP: gap", Milliseconds, Median(10.0)),
-            figure("stop-both", "agent SIGSTOP, later SIGCONT: both answered", Milliseconds, Every(0.0)),
-        ],
-    ),
-    (
-        "Planned switch under 1,000 requests/s (`fast`)",
-        &[
-            figure("switch-lost", "requests lost", Count, Every(0.0)),
-            figure("switch-gap", "longest gap between two answered requests", Milliseconds, Median(5.0)),
-            figure("switch-quiet", "the same before the switch, for comparison", Milliseconds, Goal::None),
-            figure("switch-slowest", "slowest request", Milliseconds, Goal::None),
-            figure("switch-arp", "gap in answers to who has it", Milliseconds, Median(5.0)),
-            figure("switch-both", "both answered", Milliseconds, Every(0.0)),
-        ],
-    ),
-    (
-        "With a witness on a third host",
-        &[
-            figure("witness-host-fast", "host loss, `fast`: gap", Milliseconds, Median(45.0)),
-            figure("witness-host-lan", "host loss, `lan`: gap", Milliseconds, Median(300.0)),
-            figure("witness-host-both", "host loss: both answered", Milliseconds, Every(0.0)),
-            figure("witness-switch-lost", "planned switch, `fast`: requests lost", Count, Every(0.0)),
-            figure(
-                "witness-switch-gap",
-                "planned switch: longest gap between two answered requests",
-                Milliseconds,
-                Median(5.0),
-            ),
-            figure("witness-switch-quiet", "the same before the switch, for comparison", Milliseconds, Goal::None),
-            figure("witness-switch-slowest", "planned switch: slowest request", Milliseconds, Goal::None),
-            figure("witness-switch-arp", "planned switch: gap in answers to who has it", Milliseconds, Median(5.0)),
-            figure("witness-switch-both", "planned switch: both answered", Milliseconds, Every(0.0)),
-        ],
-    ),
-    (
-        "10,000 IPv4 addresses in one group (`lan`)",
-        &[
-            figure("many-switch", "planned switch: first to last address moved", Milliseconds, Median(120.0)),
-            figure("many-loss", "host loss: first to last address moved", Milliseconds, Median(120.0)),
-            figure("many-loss-gap", "host loss: gap of the address that is asked for", Milliseconds, Goal::None),
-            figure("many-missing", "addresses not announced within 3 s", Count, Every(0.0)),
-        ],
-    ),
-    (
-        "Cost of the agent at rest (`fast`)",
-        &[
-            figure("cpu-active", "one group, active: CPU of one core", Percent, Median(1.0)),
-            figure("cpu-standby", "one group, standby: CPU of one core", Percent, Median(1.0)),
-            figure("memory-active", "one group, active: resident", Mebibytes, Every(15.0)),
-            figure("memory-standby", "one group, standby: resident", Mebibytes, Every(15.0)),
-            figure("cpu-active-100", "100 groups, active: CPU of one core", Percent, Goal::None),
-            figure("cpu-standby-100", "100 groups, standby: CPU of one core", Percent, Goal::None),
-            figure("memory-active-100", "100 groups, active: resident", Mebibytes, Goal::None),
-            figure(
-                "cpu-active-1000-checked",
-                "1,000 groups (`lan`), each with a check every second, active: CPU of one core",
-                Percent,
-                Median(5.0),
-            ),
-            figure("cpu-standby-1000-checked", "the same, standby: CPU of one core", Percent, Median(5.0)),
-            figure(
-                "late-active-1000-checked",
-                "the same: 999 of 1,000 pulses late by at most",
-                Milliseconds,
-                Median(2.0),
-            ),
-            figure("latest-active-1000-checked", "the same: the latest", Milliseconds, Goal::None),
-        ],
-    ),
-    (
-        "For scale: keepalived in the same lab",
-        &[
-            figure("k-fast-host", "10 ms adverts, host loss: gap", Milliseconds, Goal::None),
-            figure("k-fast-kill", "10 ms adverts, SIGKILL: gap", Milliseconds, Goal::None),
-            figure(
-                "k-fast-kill-both",
-                "10 ms adverts, SIGKILL: both answered, of 2 s observed",
-                Milliseconds,
-                Goal::None,
-            ),
-            figure("k-default-host", "default, host loss: gap", Milliseconds, Goal::None),
-        ],
-    ),
-];
+impl Section {
+    /// A section with a table and nothing else.
+    pub fn new(title: &str, figures: Vec<Figure>) -> Section {
+        Section { title: title.to_owned(), figures, ..Section::default() }
+    }
+}
+
+/// A picture of figures; those that no run brought are not in it.
+#[derive(Clone, Debug)]
+pub struct Plot {
+    /// Name of the file in docs/benchmarks, without its ending.
+    pub file: &'static str,
+    /// What it shows.
+    pub title: String,
+    /// What its values count.
+    pub unit: Unit,
+    /// How it is drawn.
+    pub shape: Shape,
+}
+
+/// The forms of a picture. Values are drawn on a logarithmic scale.
+#[derive(Clone, Debug)]
+pub enum Shape {
+    /// One strip for each label and key, one dot for each run, a line at the median.
+    Dots(Vec<(String, String)>),
+    /// Values over another quantity: its name, and for each curve a label and its points (where, key). Medians joined.
+    Curves(String, Vec<(String, Vec<(f64, String)>)>),
+}
 
 /// What the runs of one figure brought, in rising order.
 #[derive(Clone, Debug)]
@@ -200,6 +151,12 @@ impl Spread {
 }
 
 impl Figure {
+    /// Holds it against something.
+    pub fn goal(mut self, goal: Goal) -> Figure {
+        self.goal = goal;
+        self
+    }
+
     /// The goal in words.
     pub fn goal_text(&self) -> String {
         match self.goal {

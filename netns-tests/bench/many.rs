@@ -3,8 +3,11 @@
 //! Owns: a listener in the clients' namespace that takes every claim with the kernel's receive time, as the clients'
 //! neighbour table gets it. Never does: counting twice: an address has moved with the first claim of its new owner.
 
+use super::figures::Goal::{Every, Median};
+use super::figures::Unit::{Count, Milliseconds};
+use super::figures::{Section, figure};
 use super::pair::{around, ms, vanish};
-use super::sample;
+use super::{Block, Topic, sample};
 use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::{Lab, Port, Server, clock};
 use crate::probe::frames::read;
@@ -14,6 +17,13 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use vipair::types::{MacAddr, MonoTime};
+
+/// One group of many addresses.
+pub const TOPIC: Topic = Topic {
+    blocks: &[Block::new("many", 20, run)],
+    sections,
+    configuration: |_| format!("For {COUNT} addresses the group has 10.1.0.1 to 10.1.39.250.\n"),
+};
 
 /// How many addresses.
 pub const COUNT: u16 = 10_000;
@@ -100,4 +110,17 @@ pub fn run() {
     sample("many-loss-gap", ms(scene.answers(around(at)).longest_gap().length()));
     scene.power_off(Server::Beta);
     assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
+}
+
+fn sections() -> Vec<Section> {
+    vec![
+        Section {
+ text: "*First to last address moved*: receive times at the client's interface of the first frame by which the new owner claims\neach address.".into(),
+..Section::new("10,000 IPv4 addresses in one group (`lan`)", vec![
+            figure("many-switch", "planned switch: first to last address moved", Milliseconds).goal(Median(120.0)),
+            figure("many-loss", "host loss: first to last address moved", Milliseconds).goal(Median(120.0)),
+            figure("many-loss-gap", "host loss: gap of the address that is asked for", Milliseconds),
+            figure("many-missing", "addresses not announced within 3 s", Count).goal(Every(0.0)),
+        ])},
+    ]
 }

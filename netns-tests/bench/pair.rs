@@ -3,7 +3,11 @@
 //! Owns: doing one thing to the pair and reading off what a client saw. Never does: statistics. A step that does not come
 //! about within the scene's patience ends the process; what was measured before counts.
 
-use super::sample;
+use super::figures::Goal::{Every, Median};
+use super::figures::Unit::{Count, Milliseconds};
+use super::figures::{Section, figure};
+use super::record::Results;
+use super::{Block, Topic, sample};
 use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::faults::{Drops, What};
 use crate::lab::{Lab, Server, clock};
@@ -12,6 +16,18 @@ use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
 use nix::sys::signal::Signal;
 use std::time::Duration;
 use vipair::types::MonoTime;
+
+/// The pair's measurements.
+pub const TOPIC: Topic = Topic {
+    blocks: &[
+        Block::new("fast", 100, fast),
+        Block::new("lan", 100, lan),
+        Block::new("witness-fast", 100, witness_fast),
+        Block::new("witness-lan", 100, witness_lan),
+    ],
+    sections,
+    configuration,
+};
 
 /// Time in which two that answer would show, after the address has moved.
 const AFTERWARDS: Duration = Duration::from_millis(300);
@@ -169,4 +185,70 @@ fn lose_carrier(scene: &mut Scene, owner: Server) {
     scene.lab.carrier_up(&[owner.port()]);
     scene.wait_ready(owner, GROUP);
     note(scene, around(at), "carrier", "host-both");
+}
+
+fn sections() -> Vec<Section> {
+    vec![
+        Section::new(
+            "A whole server is lost",
+            vec![
+                figure("host-fast", "host loss, `fast`: gap", Milliseconds).goal(Median(25.0)),
+                figure("host-lan", "host loss, `lan`: gap", Milliseconds).goal(Median(230.0)),
+                figure("carrier", "carrier loss with a second link, `fast`: gap", Milliseconds).goal(Median(15.0)),
+                figure("host-both", "both answered: host and carrier loss", Milliseconds).goal(Every(0.0)),
+            ],
+        ),
+        Section::new(
+            "The agent fails, its server lives (`fast`)",
+            vec![
+                figure("kill", "agent SIGKILL: gap", Milliseconds).goal(Median(10.0)),
+                figure("kill-both", "agent SIGKILL: both answered", Milliseconds).goal(Every(0.0)),
+                figure("stop", "agent SIGSTOP: gap", Milliseconds).goal(Median(10.0)),
+                figure("stop-both", "agent SIGSTOP, later SIGCONT: both answered", Milliseconds).goal(Every(0.0)),
+            ],
+        ),
+        Section::new(
+            "Planned switch under 1,000 requests/s (`fast`)",
+            vec![
+                figure("switch-lost", "requests lost", Count).goal(Every(0.0)),
+                figure("switch-gap", "longest gap between two answered requests", Milliseconds).goal(Median(5.0)),
+                figure("switch-quiet", "the same before the switch, for comparison", Milliseconds),
+                figure("switch-slowest", "slowest request", Milliseconds),
+                figure("switch-arp", "gap in answers to who has it", Milliseconds).goal(Median(5.0)),
+                figure("switch-both", "both answered", Milliseconds).goal(Every(0.0)),
+            ],
+        ),
+        Section::new(
+            "With a witness on a third host",
+            vec![
+                figure("witness-host-fast", "host loss, `fast`: gap", Milliseconds).goal(Median(45.0)),
+                figure("witness-host-lan", "host loss, `lan`: gap", Milliseconds).goal(Median(300.0)),
+                figure("witness-host-both", "host loss: both answered", Milliseconds).goal(Every(0.0)),
+                figure("witness-switch-lost", "planned switch, `fast`: requests lost", Count).goal(Every(0.0)),
+                figure(
+                    "witness-switch-gap",
+                    "planned switch: longest gap between two answered requests",
+                    Milliseconds,
+                )
+                .goal(Median(5.0)),
+                figure("witness-switch-quiet", "the same before the switch, for comparison", Milliseconds),
+                figure("witness-switch-slowest", "planned switch: slowest request", Milliseconds),
+                figure("witness-switch-arp", "planned switch: gap in answers to who has it", Milliseconds)
+                    .goal(Median(5.0)),
+                figure("witness-switch-both", "planned switch: both answered", Milliseconds).goal(Every(0.0)),
+            ],
+        ),
+    ]
+}
+
+fn configuration(_: &Results) -> String {
+    let bare = config("fast").text();
+    let all = witnessed("fast").config.text();
+    let more: Vec<&str> = all.lines().filter(|line| !bare.lines().any(|other| other == *line)).collect();
+    format!(
+        "The pair, profile `fast` (for `lan` the profile's name is the only difference):\n\n```toml\n{}\n```\n\n\
+         With a witness the file has besides:\n\n```toml\n{}\n```\n",
+        bare.trim_end(),
+        more.join("\n")
+    )
 }

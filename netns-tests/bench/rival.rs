@@ -3,8 +3,11 @@
 //! Owns: its configuration and processes. Never does: installing it; without the program these figures are left out,
 //! and the report says so. Its processes end with their namespaces.
 
+use super::figures::Unit::Milliseconds;
+use super::figures::{Section, figure};
 use super::pair::{around, both_ms, ms, vanish};
-use super::sample;
+use super::record::Results;
+use super::{Block, Topic, sample};
 use crate::lab::process::Process;
 use crate::lab::{Lab, Plan, Server, clock};
 use crate::probe::asker::Asker;
@@ -12,6 +15,16 @@ use crate::scene::ADDRESS;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+/// keepalived.
+pub const TOPIC: Topic = Topic {
+    blocks: &[
+        Block::new("keepalived-fast", 50, || run(Setting::Fastest)),
+        Block::new("keepalived-default", 20, || run(Setting::Default)),
+    ],
+    sections,
+    configuration,
+};
 
 /// Which setting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,4 +129,25 @@ pub fn run(setting: Setting) {
     let answers = asker.since(at);
     sample("k-fast-kill", ms(answers.longest_gap().length()));
     sample("k-fast-kill-both", both_ms(&answers));
+}
+
+fn sections() -> Vec<Section> {
+    vec![Section::new(
+        "For scale: keepalived in the same lab",
+        vec![
+            figure("k-fast-host", "10 ms adverts, host loss: gap", Milliseconds),
+            figure("k-fast-kill", "10 ms adverts, SIGKILL: gap", Milliseconds),
+            figure("k-fast-kill-both", "10 ms adverts, SIGKILL: both answered, of 2 s observed", Milliseconds),
+            figure("k-default-host", "default, host loss: gap", Milliseconds),
+        ],
+    )]
+}
+
+fn configuration(_: &Results) -> String {
+    let mut text = String::new();
+    for (name, setting) in [("its fastest", Setting::Fastest), ("its default", Setting::Default)] {
+        let config = config(setting, Server::Alpha);
+        text += &format!("\nkeepalived at {name} setting, on alpha:\n\n```\n{}\n```\n", config.trim_end());
+    }
+    text
 }
