@@ -60,9 +60,10 @@ impl Hands {
     }
 
     pub fn attach(&mut self, attach: Attach) {
+        let slots: HashMap<GroupKey, u16> = attach.slots.into_iter().collect();
         for group in &mut self.groups {
             if group.interface == attach.interface {
-                group.slot = attach.slots.iter().find(|(key, _)| *key == group.key).map(|(_, slot)| *slot);
+                group.slot = slots.get(&group.key).copied();
                 group.announcement.ifindex = attach.ifindex;
                 group.announcement.source = attach.mac;
             }

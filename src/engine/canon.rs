@@ -43,7 +43,8 @@ impl Engine {
             groups,
             former,
             leases,
-            addresses: _, // follows from the setup
+            index: _,    // follows from the setup
+            openable: _, // counted anew by every look at the groups
             pending,
             session,
             counter,

@@ -96,6 +96,7 @@ impl Engine {
                 // Who holds less than was seen is about to find out.
                 if epoch >= self.groups[at].seen && !self.is_live(at, epoch) {
                     self.groups[at].consent = epoch;
+                    self.openable.forget();
                     self.promise(at, peer, epoch);
                     self.reserve(at);
                 }
@@ -137,6 +138,7 @@ impl Engine {
 
     /// This node votes for itself: it has no consent any more, and opens only above what it consented to.
     pub(super) fn vote_for_itself(&mut self, at: usize) {
+        self.forget_openable(at);
         let group = &mut self.groups[at];
         group.seen = group.seen.max(group.consent);
         group.consent = Epoch::NONE;
@@ -178,6 +180,7 @@ impl Engine {
     fn is_outdated_claim(&mut self, at: usize, claim: Epoch) -> bool {
         let outdated = claim < self.groups[at].held && !self.is_mutant(Mutant::LowEpochConsented);
         if outdated {
+            self.forget_openable(at);
             let group = &mut self.groups[at];
             group.seen = group.seen.max(group.held);
             self.reserve(at);
@@ -188,6 +191,7 @@ impl Engine {
     /// Gives the right of way to `epoch`: this node claims nothing until the other had time to open.
     pub(super) fn consent(&mut self, at: usize, epoch: Epoch, now: MonoTime) {
         let hold = self.setup.timing.patience.hold;
+        self.openable.forget();
         let group = &mut self.groups[at];
         group.consent = epoch;
         group.claim = Epoch::NONE;

@@ -5,9 +5,9 @@ use super::health::Service;
 use super::hook::Hook;
 use super::setup::{GroupSetup, Setup};
 use super::vote::Ballot;
-use super::{Cause, Engine, Loaded};
+use super::{Cause, Engine, Index, Loaded};
 use crate::mutant::Mutant;
-use crate::types::{Epoch, GroupKey, InterfaceId, MonoTime, NodeId, Vip};
+use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, MonoTime, NodeId, Vip};
 use crate::voter::rules::abstention;
 use crate::wire::pulse::{Reason, Role, Row};
 use std::time::Duration;
@@ -136,12 +136,15 @@ impl Group {
         }
     }
 
-    /// Takes over what changed in its configuration; true if its row is another now.
-    pub fn revise(&mut self, before: &GroupSetup, after: &GroupSetup) -> bool {
-        self.grown |= after.addresses.iter().any(|address| !before.addresses.contains(address));
-        // A peer that is configured as before answers for the old address, and evidence must not depend on a new one.
-        if !after.addresses.contains(&self.probe_address) {
-            self.probe_address = probe_address(&after.addresses);
+    /// Takes over what changed in its configuration; true if its row is another now. `former` was its number, by which
+    /// `index` still knows its addresses.
+    pub fn revise(&mut self, before: &GroupSetup, after: &GroupSetup, former: GroupId, index: &Index) -> bool {
+        if before.addresses != after.addresses {
+            self.grown |= after.addresses.iter().any(|address| index.group_of(*address) != Some(former));
+            // A peer that is configured as before answers for the old address, and evidence must not depend on a new one.
+            if !after.addresses.contains(&self.probe_address) {
+                self.probe_address = probe_address(&after.addresses);
+            }
         }
         let same = (self.row.addresses, self.row.policy) == (after.addresses_digest, after.policy_digest);
         self.row.addresses = after.addresses_digest;

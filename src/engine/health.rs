@@ -57,6 +57,7 @@ impl Engine {
     /// Looks at those groups alone: what happened to them happened to no others.
     pub(super) fn step_stirred(&mut self, now: MonoTime, out: &mut Actions) {
         let mut stirred = std::mem::take(&mut self.stirred);
+        self.openable.forget();
         // What the others wait for was found out when they were looked at.
         self.poll.wanted = self.poll.asking.is_some();
         for &at in &stirred {

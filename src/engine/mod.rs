@@ -11,6 +11,7 @@
 //! | `peer` | a peer: session, links, rows, silence |
 //! | `receive`, `send` | pulses in, pulses out |
 //! | `watch` | suspicion: queries, probes, anchors |
+//! | `openable` | what a silent peer may have opened |
 //! | `lease` | the node's lease on each interface, and the gate |
 //! | `group` | a group's state and what may be said of it |
 //! | `step` | the role table: what a group does next |
@@ -30,6 +31,7 @@
 //! | `reconfigure` | another configuration while running |
 //! | `snapshot` | an engine between two events, to be kept and gone on with |
 //! | `inspect` | what the simulator may look at |
+//! | `index` | which group an address or a key belongs to |
 //!
 //! # How a gate comes to open
 //! While a peer is heard, nothing opens without its consent: a node *claims* its reserved epoch in its row, the peer
@@ -41,9 +43,8 @@
 //! witnesses} has promised to vote for nobody else (see `vote`, `consent`, `elect`).
 
 use crate::mutant::Mutant;
-use crate::types::{GroupId, InterfaceId, MonoTime, NodeId, Vip};
+use crate::types::{GroupId, InterfaceId, MonoTime, NodeId};
 use crate::wire::table::Excerpt;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 mod action;
@@ -61,10 +62,12 @@ mod former;
 mod group;
 mod health;
 mod hook;
+mod index;
 #[cfg(any(test, feature = "sim"))]
 mod inspect;
 mod lease;
 mod notice;
+mod openable;
 mod peer;
 mod promote;
 mod receive;
@@ -94,7 +97,9 @@ pub use snapshot::Snapshot;
 
 use former::Leases;
 use group::Group;
+use index::Index;
 use lease::Interface;
+use openable::Openable;
 use peer::Peer;
 use watch::Segment;
 
@@ -110,9 +115,10 @@ pub struct Engine {
     /// What must stay durable of groups that are configured no more.
     former: Vec<GroupState>,
     leases: Leases,
-    /// Which group an address belongs to.
     #[serde(skip)]
-    addresses: Arc<HashMap<Vip, GroupId>>,
+    index: Arc<Index>,
+    #[serde(skip)]
+    openable: Openable,
     pending: Vec<command::Pending>,
     /// Own session number.
     session: u64,
@@ -163,7 +169,7 @@ impl Engine {
             Loaded::State(state) => std::mem::take(&mut state.groups),
             Loaded::Fresh | Loaded::Damaged => Vec::new(),
         };
-        let addresses = Arc::new(snapshot::addresses(&setup));
+        let index = Arc::new(Index::new(&setup));
         let interfaces = usize::from(setup.interfaces);
         let mut engine = Engine {
             peers,
@@ -172,7 +178,8 @@ impl Engine {
             groups: Vec::new(),
             former,
             leases,
-            addresses,
+            index,
+            openable: Openable::default(),
             pending: Vec::new(),
             session,
             counter: 0,

@@ -132,8 +132,9 @@ impl Engine {
     }
 
     fn permit_of_silence(&mut self, at: usize, peer: usize, now: MonoTime, out: &mut Actions) -> Permit {
+        let interface = self.groups[at].interface;
+        let openable = self.openable(peer, interface);
         let group = &self.groups[at];
-        let interface = group.interface;
         let claimed = group.claimed.filter(|_| group.claim == group.reserve);
         // An open gate can be asked. A peer that was not active when it was last heard may be stopped between its decision
         // to open and the store that does it, and no probe tells: the lease that it has then must be over first.
@@ -144,7 +145,7 @@ impl Engine {
         if known.heard.is_some() && !open && known.silence(self.resumed, now) < lease {
             return Permit::No;
         }
-        let evident = self.evident(peer, interface, claimed, now);
+        let evident = self.evident(peer, interface, claimed, openable, now);
         let segment = &mut self.segments[usize::from(interface.0)];
         let isolated = evident == Evident::Isolated;
         if isolated && !segment.isolated {
@@ -214,6 +215,7 @@ impl Engine {
         let id = group_id(at);
         let former = self.former_active(at);
         self.shorten_lease(at, out);
+        self.forget_openable(at);
         let group = &mut self.groups[at];
         let epoch = group.reserve;
         assert!(epoch > group.seen.max(group.consent), "S2: a gate opens only with an epoch above all seen");

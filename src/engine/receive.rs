@@ -182,7 +182,7 @@ impl Engine {
         }
         let mut news = self.peers[peer].is_complete();
         for row in rows {
-            let Some(at) = self.groups.iter().position(|group| group.key == row.group) else { continue };
+            let Some(at) = self.index.place(row.group) else { continue };
             let row = self.prepare_row(at, peer, row);
             news |= self.peers[peer].copy.take(at, row);
         }
@@ -198,7 +198,7 @@ impl Engine {
     fn take_known_rows(&mut self, peer: usize, rows: Rows<'_>) -> bool {
         let mut news = false;
         for row in rows {
-            let Some(at) = self.groups.iter().position(|group| group.key == row.group) else { continue };
+            let Some(at) = self.index.place(row.group) else { continue };
             if self.peers[peer].copy.row(at).is_some() {
                 let row = self.prepare_row(at, peer, row);
                 news |= self.peers[peer].copy.take_known(at, row);
@@ -263,7 +263,7 @@ impl Engine {
         if mac == self.interfaces[at].facts.mac || mac.is_multicast() {
             return;
         }
-        let of_group = address.and_then(|address| self.addresses.get(&address).copied());
+        let of_group = address.and_then(|address| self.index.group_of(address));
         let of_peer = self.peers.iter().any(|peer| peer.has_mac(mac));
         if let (Some(group), Some(address)) = (of_group, address) {
             self.note_answer(usize::from(group.0), interface, mac, now, out);

@@ -12,8 +12,7 @@ use super::group::Group;
 use super::lease::Interface;
 use super::notice::Cause;
 use super::setup::{GroupSetup, Reconfiguration};
-use super::snapshot;
-use super::{Engine, Presence, group_id};
+use super::{Engine, Index, Presence, group_id};
 use crate::types::{GroupKey, InterfaceId, MonoTime};
 use crate::wire::pulse::Role;
 use std::collections::HashMap;
@@ -53,7 +52,7 @@ impl Engine {
         setup.keys = change.keys;
         setup.digests = change.digests;
         setup.groups = change.groups;
-        self.addresses = Arc::new(snapshot::addresses(setup));
+        self.index = Arc::new(Index::new(setup));
         self.change_lease(lease, now);
         self.reserve_all();
         self.persist_wanted |= added || staying.contains(&false);
@@ -85,8 +84,8 @@ impl Engine {
         for (setup, former) in groups.iter().zip(former) {
             let kept = former.and_then(|before| Some((before, old[before].take()?)));
             let group = if let Some((before, mut group)) = kept {
-                let before = &self.setup.groups[before];
-                if group.revise(before, setup) {
+                let (former, before) = (before, &self.setup.groups[before]);
+                if group.revise(before, setup, group_id(former), &self.index) {
                     self.table += 1;
                     group.row_version = self.table;
                 }

@@ -4,7 +4,7 @@ use super::hook::Hook;
 use super::notice::Cause;
 use super::peer::{PeerConfig, Presence};
 use super::watch::Evident;
-use super::{Engine, group_id};
+use super::{Engine, Openable, group_id};
 use crate::config::Promote;
 use crate::types::{Epoch, LinkId, MonoTime, NodeId};
 use crate::wire::auth::Rejects;
@@ -149,9 +149,10 @@ impl Engine {
     /// A snapshot for people.
     #[must_use]
     pub fn report(&self, now: MonoTime) -> Report {
+        let mut openable = Openable::default();
         Report {
             now,
-            groups: (0..self.groups.len()).map(|at| self.report_group(at, now)).collect(),
+            groups: (0..self.groups.len()).map(|at| self.report_group(at, &mut openable, now)).collect(),
             peers: (0..self.peers.len()).map(|peer| self.report_peer(peer, now)).collect(),
             rejects: self.rejects,
             store_failing: self.store_failing,
@@ -166,7 +167,7 @@ impl Engine {
         }
     }
 
-    fn report_group(&self, at: usize, now: MonoTime) -> GroupReport {
+    fn report_group(&self, at: usize, openable: &mut Openable, now: MonoTime) -> GroupReport {
         let id = group_id(at);
         let group = &self.groups[at];
         let heard = |peer: usize| !matches!(self.presence(peer, now), Presence::Unknown | Presence::Silent);
@@ -185,7 +186,7 @@ impl Engine {
             peer_health: row.map(|row| row.health),
             active,
             peer: row.map(|row| (row.role, row.reason)),
-            waiting: self.waiting(at, now),
+            waiting: self.waiting(at, openable, now),
             support: self.setup.votes.map(|_| self.support(at, now)),
             draining: group.drain_until.is_some(),
             addresses_differ: row.is_some_and(|row| row.addresses != group.row.addresses),
@@ -194,7 +195,7 @@ impl Engine {
         }
     }
 
-    fn waiting(&self, at: usize, now: MonoTime) -> Waiting {
+    fn waiting(&self, at: usize, openable: &mut Openable, now: MonoTime) -> Waiting {
         let group = &self.groups[at];
         if let Some(running) = group.service.hook.filter(|running| running.ended.is_none()) {
             return Waiting::Hook(running.hook);
@@ -225,7 +226,8 @@ impl Engine {
                     };
                 }
                 Presence::Left | Presence::Unknown | Presence::Silent => {
-                    return match self.evident(peer, group.interface, group.claimed, now) {
+                    let openable = openable.of(peer, group.interface, self);
+                    return match self.evident(peer, group.interface, group.claimed, openable, now) {
                         Evident::Vetoed => Waiting::Veto,
                         Evident::Isolated => Waiting::Isolated,
                         Evident::Wait | Evident::Claim | Evident::Gone => Waiting::Silence,

@@ -7,12 +7,11 @@
 
 use super::durable::Loaded;
 use super::setup::Setup;
-use super::{Engine, group_id};
+use super::{Engine, Index};
 use crate::config::{Profile, Timing};
-use crate::types::{GroupId, MonoTime, NodeId, Vip};
+use crate::types::{MonoTime, NodeId};
 use crate::wire::auth::{KeyRing, Rejects};
 use crate::wire::pulse::Digests;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A copy of an engine, cheap to take: addresses and setup are shared with it.
@@ -32,7 +31,7 @@ impl Engine {
     #[must_use]
     pub fn restore(snapshot: Snapshot, setup: Arc<Setup>) -> Option<Engine> {
         let mut engine = snapshot.0;
-        engine.addresses = Arc::new(addresses(&setup));
+        engine.index = Arc::new(Index::new(&setup));
         engine.setup = setup;
         engine.is_whole().then_some(engine)
     }
@@ -82,15 +81,6 @@ impl Snapshot {
     pub fn last(&self) -> MonoTime {
         self.0.last
     }
-}
-
-/// Which group each address belongs to.
-pub(super) fn addresses(setup: &Setup) -> HashMap<Vip, GroupId> {
-    let of = |(at, group): (usize, &super::GroupSetup)| {
-        let addresses = Arc::clone(&group.addresses);
-        (0..addresses.len()).map(move |number| (addresses[number], group_id(at)))
-    };
-    setup.groups.iter().enumerate().flat_map(of).collect()
 }
 
 /// Stands where a decoded state has no setup yet.

@@ -30,6 +30,7 @@ const ADOPTION: Duration = Duration::from_secs(2);
 impl Engine {
     pub(super) fn step_groups(&mut self, now: MonoTime, out: &mut Actions) {
         self.group_deadline = MonoTime::FOREVER;
+        self.openable.forget();
         self.poll.wanted = false;
         for at in 0..self.groups.len() {
             self.groups[at].deadline = MonoTime::FOREVER;
@@ -73,6 +74,9 @@ impl Engine {
             told &= peer.is_complete();
             if let Some(row) = peer.row(id).filter(|_| learns) {
                 let group = &mut self.groups[at];
+                if group.consent > group.seen && row.epoch > group.seen {
+                    self.openable.forget();
+                }
                 group.seen = group.seen.max(row.epoch);
             }
         }

@@ -6,7 +6,7 @@
 
 use super::action::{Action, Actions};
 use super::notice::Notice;
-use super::{Engine, Presence, group_id};
+use super::{Engine, Presence};
 use crate::mutant::Mutant;
 use crate::types::{InterfaceId, MacAddr, MonoTime, Vip};
 use std::net::IpAddr;
@@ -22,8 +22,6 @@ const ANCHOR_AGE: Duration = Duration::from_secs(16);
 const FRESH: u32 = 12;
 /// Probes in a row that must stay unanswered.
 const PROBES: u32 = 3;
-/// Groups given the right of way that are waited for, each by one probe more.
-const OPENABLE: u32 = 32;
 /// Anchors are asked at every n-th question.
 const ANCHOR_EVERY: u32 = 2;
 
@@ -278,12 +276,14 @@ impl Engine {
         }
     }
 
-    /// What the silence of `peer` allows for groups on `interface`. `claimed`: since when our claim is out.
+    /// What the silence of `peer` allows for groups on `interface`. `claimed`: since when our claim is out. `openable`: as
+    /// [`Engine::openable`] has counted.
     pub(super) fn evident(
         &self,
         peer: usize,
         interface: InterfaceId,
         claimed: Option<MonoTime>,
+        openable: u32,
         now: MonoTime,
     ) -> Evident {
         let timing = &self.setup.timing;
@@ -312,7 +312,7 @@ impl Engine {
         let evidence = &watch.evidence[at];
         let mature = evidence.mature(now, timing.probe);
         let probes = if self.is_mutant(Mutant::OneProbeEnough) { 1 } else { PROBES };
-        let enough = probes + self.openable(peer, interface);
+        let enough = probes + openable;
         if silence < veto && mature + 1 < enough {
             return if evidence.last_answer.is_some() { Evident::Vetoed } else { Evident::Wait };
         }
@@ -337,14 +337,6 @@ impl Engine {
         for watch in self.peers.iter_mut().filter_map(|peer| peer.watch.as_mut()) {
             watch.evidence[usize::from(interface.0)].unanswered = 0;
         }
-    }
-
-    /// How many groups the peer may have opened since it was last heard: each of their addresses has to be asked.
-    fn openable(&self, peer: usize, interface: InterfaceId) -> u32 {
-        let known = &self.peers[peer];
-        let groups = self.groups.iter().enumerate().filter(|(_, group)| group.interface == interface);
-        let count = groups.filter(|(at, group)| group.may_be_opened_by(known.id) && !known.is_active(group_id(*at)));
-        u32::try_from(count.count()).unwrap_or(u32::MAX).min(OPENABLE)
     }
 
     /// While all is well, known neighbours are asked now and then, so that those that are gone are forgotten and

@@ -44,6 +44,44 @@ fn what_a_snapshot_costs() {
     }
 }
 
+fn spread(groups: u16) -> Vec<GroupSetup> {
+    let one = |number: u16| {
+        let address: IpAddr = std::net::Ipv4Addr::from(0x0a01_0000 + u32::from(number)).into();
+        GroupSetup { key: GroupKey(u64::from(number) + 1), addresses: Arc::from([address]), ..super::group(0) }
+    };
+    (0..groups).map(one).collect()
+}
+
+// L6
+#[test]
+fn at_rest_neither_engine_nor_recorder_asks_for_memory() {
+    for groups in [1, 40] {
+        let mut pair = Pair::of(Profile::Fast, &spread(groups));
+        // Everything that is kept for its room has it after the first rounds.
+        pair.run(Duration::from_secs(3));
+        pair.heap = 0;
+        pair.run(Duration::from_secs(2));
+        assert_eq!(pair.heap, 0, "{groups} groups, active and standby");
+    }
+}
+
+/// What the longest event of a takeover costs, which must not grow faster than the number of groups.
+#[test]
+#[ignore = "a measurement"]
+fn what_the_largest_takeover_costs() {
+    for groups in [1, 10, 100, 1000] {
+        let mut pair = Pair::of(Profile::Fast, &spread(groups));
+        let settling = std::mem::take(&mut pair.longest);
+        pair.run(Duration::from_secs(1));
+        let rest = std::mem::take(&mut pair.longest);
+        pair.engines[0] = None;
+        pair.run(Duration::from_millis(100));
+        let taken = pair.engines[1].as_ref().unwrap().report(pair.now).groups;
+        assert!(taken.iter().all(|group| group.role == crate::wire::pulse::Role::Active));
+        eprintln!("{groups} groups: settling {settling:?}, at rest {rest:?}, takeover {:?}", pair.longest);
+    }
+}
+
 #[test]
 #[ignore = "a measurement"]
 fn what_a_record_costs() {

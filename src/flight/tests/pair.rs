@@ -5,6 +5,7 @@ use crate::engine::{
     Action, Actions, Engine, Event, GroupSetup, InterfaceFacts, Loaded, PeerSetup, Reconfiguration, Setup,
 };
 use crate::flight::{Book, Decision, ENGINE, Header, Recorder, Recording, Ring, queue};
+use crate::fuzz::measured;
 use crate::io::clock::WallTime;
 use crate::mutant::Mutants;
 use crate::types::{GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
@@ -14,7 +15,7 @@ use crate::wire::pulse::Digests;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub const ETH: InterfaceId = InterfaceId(0);
 pub const KEY: [u8; 32] = *b"thirty-two bytes that are secret";
@@ -75,6 +76,11 @@ pub struct Pair {
     pub tags: Vec<Vec<u8>>,
     /// Whether the slow side takes what was recorded.
     pub drains: bool,
+    /// How often the engines asked for memory, and the recorder with the second of them.
+    pub heap: u64,
+    /// The longest that the second engine took for one event.
+    pub longest: Duration,
+    out: Actions,
     due: BTreeMap<(MonoTime, u64), Due>,
     sequence: u64,
 }
@@ -82,17 +88,27 @@ pub struct Pair {
 impl Pair {
     /// Both started, node 1 active, node 2 recorded.
     pub fn settled(profile: Profile) -> Pair {
+        Pair::of(profile, &[group(0)])
+    }
+
+    /// The same with these groups.
+    pub fn of(profile: Profile, groups: &[GroupSetup]) -> Pair {
         let (recorder, tape) = queue();
         let timing = Timing::of(profile);
         let mut pair = Pair {
             now: START,
             timing,
-            engines: (0..2).map(|at| Some(Engine::new(setup(at, timing), START))).collect(),
+            engines: (0..2)
+                .map(|at| Some(Engine::new(Setup { groups: groups.to_vec(), ..setup(at, timing) }, START)))
+                .collect(),
             recorder,
             ring: Ring::new(tape),
             decisions: Vec::new(),
             tags: Vec::new(),
             drains: true,
+            heap: 0,
+            longest: Duration::ZERO,
+            out: Actions::default(),
             due: BTreeMap::new(),
             sequence: 0,
         };
@@ -110,16 +126,22 @@ impl Pair {
 
     pub fn handle(&mut self, at: usize, event: Event<'_>) {
         let Some(engine) = self.engines[at].as_mut() else { return };
-        let mut out = Actions::default();
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
         if at == 1 {
-            self.recorder.handle(engine, self.now, event, &mut out);
+            let begin = Instant::now();
+            let ((), usage) = measured(|| self.recorder.handle(engine, self.now, event, &mut out));
+            self.longest = self.longest.max(begin.elapsed());
+            self.heap += usage.calls;
             if let Event::Datagram { bytes, .. } = event {
                 self.tags.push(bytes[bytes.len().saturating_sub(32)..].to_vec());
             }
         } else {
-            engine.handle(self.now, event, &mut out);
+            let ((), usage) = measured(|| engine.handle(self.now, event, &mut out));
+            self.heap += usage.calls;
         }
         self.carry_out(at, &out);
+        self.out = out;
     }
 
     fn carry_out(&mut self, at: usize, out: &Actions) {
