@@ -6,7 +6,8 @@
 use super::{CheckId, Start, Verdict};
 use crate::config::{Check, Group};
 use crate::types::{GroupKey, MonoTime};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::time::Duration;
 
 /// First attempts are this far apart, or closer if there are many.
@@ -19,7 +20,8 @@ pub struct Board {
     places: HashMap<CheckId, usize>,
     /// The health that was told last.
     told: HashMap<GroupKey, u8>,
-    groups: Vec<GroupKey>,
+    /// Where the entries of each group are.
+    groups: HashMap<GroupKey, Range<usize>>,
     last: u64,
 }
 
@@ -63,22 +65,26 @@ impl Board {
             before.entry(entry.group).or_default().push(entry);
         }
         let mut started = Vec::new();
-        for (group, check) in groups.iter().flat_map(|group| group.service.checks.iter().map(move |c| (group, c))) {
-            let of_group = before.entry(group.key).or_default();
-            let entry = match of_group.iter().position(|entry| entry.check == *check) {
-                Some(at) => of_group.remove(at),
-                None => {
-                    self.last += 1;
-                    let id = CheckId(self.last);
-                    started.push((id, group.key, check.clone()));
-                    Entry { id, group: group.key, check: check.clone(), result: None, since: now }
-                }
-            };
-            self.entries.push(entry);
+        self.groups.clear();
+        for group in groups {
+            let first = self.entries.len();
+            for check in &group.service.checks {
+                let of_group = before.entry(group.key).or_default();
+                let entry = match of_group.iter().position(|entry| entry.check == *check) {
+                    Some(at) => of_group.remove(at),
+                    None => {
+                        self.last += 1;
+                        let id = CheckId(self.last);
+                        started.push((id, group.key, check.clone()));
+                        Entry { id, group: group.key, check: check.clone(), result: None, since: now }
+                    }
+                };
+                self.entries.push(entry);
+            }
+            self.groups.insert(group.key, first..self.entries.len());
         }
         self.places = self.entries.iter().enumerate().map(|(at, entry)| (entry.id, at)).collect();
-        self.groups = groups.iter().map(|group| group.key).collect();
-        self.told.retain(|key, _| self.groups.contains(key));
+        self.told.retain(|key, _| self.groups.contains_key(key));
         let ended = before.into_values().flatten().map(|entry| entry.id).collect();
         (spread(started), ended)
     }
@@ -104,22 +110,29 @@ impl Board {
 
     /// Everything that is to be told after another configuration.
     pub fn tell_all(&mut self) -> Vec<(GroupKey, u8)> {
-        let with_checks: std::collections::HashSet<GroupKey> = self.entries.iter().map(|entry| entry.group).collect();
+        let with_checks: HashSet<GroupKey> = self.entries.iter().map(|entry| entry.group).collect();
         let known: Vec<GroupKey> = self.told.keys().copied().chain(with_checks).collect();
         known.into_iter().filter_map(|key| Some((key, self.tell(key)?))).collect()
     }
 
     /// The checks of `group` as they are, in the order of the file.
     pub fn shown(&self, group: GroupKey) -> impl Iterator<Item = Shown<'_>> {
-        let entries = self.entries.iter().filter(move |entry| entry.group == group);
-        entries.map(|entry| Shown { check: &entry.check, result: entry.result.as_ref(), since: entry.since })
+        self.of(group).iter().map(|entry| Shown {
+            check: &entry.check,
+            result: entry.result.as_ref(),
+            since: entry.since,
+        })
+    }
+
+    fn of(&self, group: GroupKey) -> &[Entry] {
+        self.groups.get(&group).map_or(&[], |range| &self.entries[range.clone()])
     }
 
     /// 255 if something that vetoes fails, else the sum of the weights of what fails, at most 254; `None` while a check
     /// has come to nothing yet.
     fn health(&self, group: GroupKey) -> Option<u8> {
         let mut health: u8 = 0;
-        for entry in self.entries.iter().filter(|entry| entry.group == group) {
+        for entry in self.of(group) {
             let failing = entry.result.as_ref()?.is_err();
             match entry.check.weight {
                 _ if !failing => {}

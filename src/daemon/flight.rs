@@ -14,8 +14,9 @@ use crate::effects::store::WriteError;
 use crate::engine::{Cause, Notice};
 use crate::flight::{Book, ENGINE, Header, Recording, Ring, Tape};
 use crate::io::clock;
-use crate::types::MonoTime;
+use crate::types::{GroupKey, MonoTime};
 use crate::wire::pulse::Role;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -188,8 +189,8 @@ impl Flight {
 
     /// What things are called now. Former groups keep their names: they are in what was recorded before.
     pub fn learn(&mut self, config: &Config) {
-        let known = |key| config.groups.iter().any(|group| group.key == key);
-        self.book.groups.retain(|(key, _)| !known(*key));
+        let known: HashSet<GroupKey> = config.groups.iter().map(|group| group.key).collect();
+        self.book.groups.retain(|(key, _)| !known.contains(key));
         // Bounded, whatever is reloaded: the oldest names go.
         let many = self.book.groups.len().saturating_sub(1024);
         self.book.groups.drain(..many);

@@ -18,7 +18,8 @@ impl Slow {
     pub(super) fn hear_keeper(&mut self, event: KeeperEvent) {
         match event {
             KeeperEvent::Attached { interface, ifindex, mac, gate, slots, counters, adopted, socket } => {
-                self.state.counters[usize::from(interface.0)] = counters.map(|reader| (reader, slots.clone()));
+                self.state.counters[usize::from(interface.0)] =
+                    counters.map(|reader| (reader, slots.iter().copied().collect()));
                 let attach = Attach { interface, ifindex, mac, gate, slots, adopted, socket };
                 self.order(Order::Attach(Box::new(attach)));
                 self.change_facts(interface, |facts| {
@@ -65,7 +66,8 @@ impl Slow {
                 self.change_facts(interface, |facts| facts.addresses = false);
             }
             KeeperEvent::Regrouped { interface, gate, slots, counters, replaced } => {
-                self.state.counters[usize::from(interface.0)] = counters.map(|reader| (reader, slots.clone()));
+                self.state.counters[usize::from(interface.0)] =
+                    counters.map(|reader| (reader, slots.iter().copied().collect()));
                 self.order(Order::Regrouped(Box::new(Regrouped { interface, gate, slots, replaced })));
             }
             KeeperEvent::Reconfigured => self.hear_keeper_reconfigured(),

@@ -88,8 +88,10 @@ impl Slow {
     pub(super) fn begin_checks(&mut self) {
         let ServiceSide { board, tasks, held, placed, .. } = &mut self.service;
         let (started, ended) = board.configure(&self.config.groups, clock::now());
-        placed.retain(|key| self.config.groups.iter().any(|group| group.key == *key));
-        held.retain(|start| !ended.contains(&start.id));
+        let known: HashSet<GroupKey> = self.config.groups.iter().map(|group| group.key).collect();
+        placed.retain(|key| known.contains(key));
+        let over: HashSet<CheckId> = ended.iter().copied().collect();
+        held.retain(|start| !over.contains(&start.id));
         for id in ended {
             if let Some(task) = tasks.remove(&id) {
                 task.abort();

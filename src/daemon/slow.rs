@@ -77,7 +77,7 @@ pub(super) struct Slow {
 }
 
 /// Counters of a gate, and the slots of its groups.
-type Counting = (CounterReader, Vec<(GroupKey, u16)>);
+type Counting = (CounterReader, HashMap<GroupKey, u16>);
 
 /// What the slow side remembers.
 #[derive(Default)]
@@ -207,8 +207,7 @@ impl Slow {
     fn add_counters(&self, status: &mut crate::control::protocol::StatusReport) {
         for (group, configured) in status.groups.iter_mut().zip(&self.config.groups) {
             for (reader, slots) in self.state.counters.iter().flatten() {
-                let slot = slots.iter().find(|(key, _)| *key == configured.key);
-                let named = slot.map(|(_, slot)| reader.read(*slot).named());
+                let named = slots.get(&configured.key).map(|slot| reader.read(*slot).named());
                 group.counters.extend(named.into_iter().flatten().map(|(name, count)| (name.to_owned(), count)));
             }
         }
