@@ -4,14 +4,14 @@
 //! [`PATIENCE`], the next link is tried. While the kernel has not taken what was said, nothing more is said; what
 //! changes meanwhile is told in one.
 
-use super::list::{List, changes};
+use super::list::{List, Lister, changes};
 use super::stream::Stream;
 use super::{Event, Setup};
 use crate::types::{GroupKey, MonoTime};
 use crate::wire::mirror::{
     CHALLENGE_SIZE, Expected, Frame, GREETING_SIZE, Greeting, MAX_CONNECTIONS, PORT, Refusal, Session, TAG_SIZE,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ struct Up {
     session: Session,
     /// What the peer was told.
     told: HashMap<GroupKey, List>,
+    /// Which version of the lists that was.
+    version: Option<u64>,
     round: u64,
     told_at: MonoTime,
     answered_at: MonoTime,
@@ -98,14 +100,14 @@ impl Caller {
     }
 
     /// Does what can be done now.
-    pub fn turn(&mut self, now: MonoTime, setup: &Setup, known: &BTreeMap<GroupKey, List>) -> Option<Event> {
+    pub fn turn(&mut self, now: MonoTime, setup: &Setup, lister: &Lister) -> Option<Event> {
         let state = std::mem::replace(&mut self.state, State::Resting { until: MonoTime::FOREVER });
         let next = match state {
             State::Resting { until } if now < until => Ok(State::Resting { until }),
             State::Resting { .. } => self.call(now, setup),
             State::Connecting { stream, since } => introduce(stream, since, now, setup),
             State::Introduced { stream, expected, since } => confirmed(stream, expected, since, now),
-            State::Up(mut up) => self.go_on(&mut up, now, known).map(|()| State::Up(up)),
+            State::Up(mut up) => self.go_on(&mut up, now, lister).map(|()| State::Up(up)),
         };
         match next {
             Ok(state) => {
@@ -150,7 +152,7 @@ impl Caller {
         }
     }
 
-    fn go_on(&mut self, up: &mut Up, now: MonoTime, known: &BTreeMap<GroupKey, List>) -> Result<(), Why> {
+    fn go_on(&mut self, up: &mut Up, now: MonoTime, lister: &Lister) -> Result<(), Why> {
         up.stream.pull(ANSWERS)?;
         while let Some((frame, length)) = up.session.open(&up.stream.inbox)? {
             up.stream.inbox.drain(..length);
@@ -163,7 +165,7 @@ impl Caller {
             return Err(Why::Silent);
         }
         if !up.stream.is_waiting() {
-            up.tell(now, known);
+            up.tell(now, lister);
         }
         Ok(up.stream.push()?)
     }
@@ -171,7 +173,12 @@ impl Caller {
 
 impl Up {
     /// Says what is new, and that this is all.
-    fn tell(&mut self, now: MonoTime, known: &BTreeMap<GroupKey, List>) {
+    fn tell(&mut self, now: MonoTime, lister: &Lister) {
+        if self.version == Some(lister.version) && now < self.told_at + SILENT {
+            return;
+        }
+        self.version = Some(lister.version);
+        let known = &lister.known;
         let is_same = |told: &List, list: &List| std::sync::Arc::ptr_eq(told, list);
         let mut anything = false;
         for (group, list) in known {
@@ -230,7 +237,15 @@ fn confirmed(mut stream: Stream, expected: Box<Expected>, since: MonoTime, now: 
     stream.inbox.clear();
     let session = expected.confirm(&confirmation)?;
     let told_at = MonoTime::ZERO;
-    Ok(State::Up(Box::new(Up { stream, session, told: HashMap::new(), round: 0, told_at, answered_at: now })))
+    Ok(State::Up(Box::new(Up {
+        stream,
+        session,
+        told: HashMap::new(),
+        version: None,
+        round: 0,
+        told_at,
+        answered_at: now,
+    })))
 }
 
 fn in_time(since: MonoTime, now: MonoTime) -> Result<(), Why> {

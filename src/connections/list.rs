@@ -40,8 +40,10 @@ pub(super) struct Lister {
     pub took: Duration,
     pub every: Duration,
     pub left_out: usize,
-    /// The newest list of every open group that was read once.
+    /// The newest list of every open group that was read once. One that is as it was is the same one.
     pub known: BTreeMap<GroupKey, List>,
+    /// Rises with every change of `known`.
+    pub version: u64,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +69,7 @@ impl Lister {
             kept.extend(self.known.remove(&group).map(|list| (group, list)));
         }
         self.known = kept;
+        self.version += 1;
         self.reading = None;
         self.next = now;
     }
@@ -128,9 +131,17 @@ impl Lister {
             list.sort_unstable();
             list.dedup();
             list.shrink_to_fit();
-            Arc::new(list)
+            list
         };
-        self.known = reading.found.into_iter().map(|(group, list)| (group, in_order(list))).collect();
+        let mut changed = reading.found.len() != self.known.len();
+        for (group, list) in reading.found {
+            let list = in_order(list);
+            if self.known.get(&group).is_none_or(|known| **known != list) {
+                self.known.insert(group, Arc::new(list));
+                changed = true;
+            }
+        }
+        self.version += u64::from(changed);
         self.left_out = reading.left_out;
         self.took = reading.busy + clock::busy().saturating_sub(busy);
         self.every = (self.took * SHARE).clamp(OFTEN, RARELY);

@@ -38,6 +38,8 @@ pub(super) struct Worker {
     orders: Receiver<Order>,
     waker: Waker,
     poll: Poll,
+    /// Where each group is in the setup.
+    places: HashMap<GroupKey, usize>,
     figures: Arc<Mutex<Figures>>,
     tell: Box<dyn Fn(Event) + Send>,
     open: BTreeMap<GroupKey, Open>,
@@ -70,11 +72,13 @@ impl Worker {
         let now = clock::now();
         let mut listener = Listener::new();
         listener.restart(&setup, now);
+        let places = places(&setup);
         Ok(Worker {
             setup,
             orders,
             waker,
             poll,
+            places,
             figures,
             tell,
             open: BTreeMap::new(),
@@ -122,7 +126,7 @@ impl Worker {
         ]
         .into_iter()
         .chain((!self.setup.groups.is_empty()).then(|| self.caller.due().min(self.listener.due())))
-        .chain((!self.setup.groups.is_empty()).then(|| self.published + PUBLISHED))
+        .chain((!self.setup.groups.is_empty()).then(|| self.published + self.pace()))
         .chain(drains)
         .chain(closings)
         .min()
@@ -146,8 +150,8 @@ impl Worker {
 
     fn change(&mut self, setup: Setup, now: MonoTime) {
         self.setup = setup;
-        let groups = &self.setup.groups;
-        let is_ours = |group: GroupKey| groups.iter().any(|watched| watched.key == group);
+        self.places = places(&self.setup);
+        let is_ours = |group: GroupKey| self.places.contains_key(&group);
         self.mirrored.keep(is_ours);
         self.drains.retain(|(group, ..)| is_ours(*group));
         self.caller.restart(now);
@@ -156,7 +160,7 @@ impl Worker {
     }
 
     fn watched(&self, group: GroupKey) -> Option<&Watched> {
-        self.setup.groups.iter().find(|watched| watched.key == group)
+        self.setup.groups.get(*self.places.get(&group)?)
     }
 
     fn opened(&mut self, group: GroupKey, how: Opening, at: MonoTime) {
@@ -241,13 +245,13 @@ impl Worker {
         if !self.setup.groups.is_empty() {
             self.mirror(now);
         }
-        if now >= self.published + PUBLISHED {
+        if now >= self.published + self.pace() {
             self.publish(now);
         }
     }
 
     fn mirror(&mut self, now: MonoTime) {
-        let called = self.caller.turn(now, &self.setup, &self.lister.known);
+        let called = self.caller.turn(now, &self.setup, &self.lister);
         let heard = self.listener.turn(now, (&self.poll, TOKEN), &self.setup, &mut self.mirrored);
         for event in called.into_iter().chain(heard) {
             match event {
@@ -282,6 +286,12 @@ impl Worker {
         }
     }
 
+    /// Time from one telling of figures to the next: for each group they cost a little.
+    fn pace(&self) -> Duration {
+        let hundreds = u32::try_from(self.setup.groups.len() / 100).unwrap_or(u32::MAX);
+        PUBLISHED * hundreds.max(1)
+    }
+
     fn publish(&mut self, now: MonoTime) {
         self.published = now;
         let of = |watched: &Watched| {
@@ -305,4 +315,8 @@ impl Worker {
         };
         *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = figures;
     }
+}
+
+fn places(setup: &Setup) -> HashMap<GroupKey, usize> {
+    setup.groups.iter().enumerate().map(|(at, watched)| (watched.key, at)).collect()
 }
