@@ -12,10 +12,18 @@
 //! `docs/benchmarks/BLOCK.tsv`, which are committed, and the page is made anew from all these files.
 #![allow(dead_code, reason = "tests, demo and benchmark each use a part of the lab")]
 
+#[path = "bench/busy.rs"]
+mod busy;
+#[path = "bench/claims.rs"]
+mod claims;
 #[path = "bench/cost.rs"]
 mod cost;
+#[path = "bench/false_alarms.rs"]
+mod false_alarms;
 #[path = "bench/figures.rs"]
 mod figures;
+#[path = "bench/limits.rs"]
+mod limits;
 #[path = "bench/many.rs"]
 mod many;
 #[path = "bench/options.rs"]
@@ -30,6 +38,12 @@ mod record;
 mod report;
 #[path = "bench/rival.rs"]
 mod rival;
+#[path = "bench/scale.rs"]
+mod scale;
+#[path = "bench/tcp.rs"]
+mod tcp;
+#[path = "bench/usage.rs"]
+mod usage;
 
 mod lab;
 mod probe;
@@ -83,7 +97,16 @@ impl Block {
 }
 
 /// All topics, in the order of the page and of a round.
-const TOPICS: [Topic; 4] = [pair::TOPIC, rival::TOPIC, many::TOPIC, cost::TOPIC];
+const TOPICS: [Topic; 8] = [
+    pair::TOPIC,
+    rival::TOPIC,
+    false_alarms::TOPIC,
+    limits::TOPIC,
+    many::TOPIC,
+    scale::TOPIC,
+    tcp::TOPIC,
+    cost::TOPIC,
+];
 
 fn blocks() -> impl Iterator<Item = &'static Block> {
     const { &TOPICS }.iter().flat_map(|topic| topic.blocks)

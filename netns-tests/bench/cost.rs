@@ -1,16 +1,24 @@
-//! What the agent costs while nothing happens: processor time and memory.
+//! What the agent costs while nothing happens: processor time, memory, wake-ups, packets; and what the kernel takes of that.
 //!
-//! Owns: reading `/proc` of the agents over a stretch of time. Never does: sampling as a client meanwhile; the machine is
+//! Owns: the pairs at rest, with few and with many groups and links. Never does: sampling as a client meanwhile; the machine is
 //! to be at rest. A process that ended has no figures, and the run fails.
 
+use super::claims::addresses;
 use super::figures::Goal::{Every, Median};
-use super::figures::Unit::{Mebibytes, Milliseconds, Percent};
+use super::figures::Unit::{Mebibytes, Milliseconds, PerSecond, Percent};
 use super::figures::{Section, figure};
+use super::usage::{Usage, resident_mib};
 use super::{Block, Topic, pair, sample};
 use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::process::Process;
-use crate::lab::{Server, clock};
+use crate::lab::{Lab, Plan, Port, Server, clock};
+use crate::probe::socket::hurry;
 use crate::scene::{Scene, Setup};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+use nix::time::ClockId;
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// What the agent costs.
@@ -19,6 +27,9 @@ pub const TOPIC: Topic = Topic {
         Block::new("cost", 10, one_group),
         Block::new("cost-100", 5, hundred_groups),
         Block::new("cost-1000-checked", 5, thousand_checked_groups),
+        Block::new("cost-1000", 5, thousand_groups),
+        Block::new("cost-one-link", 5, one_link),
+        Block::new("cost-bare", 10, bare_datagrams),
     ],
     sections,
     configuration: |_| String::new(),
@@ -27,28 +38,66 @@ pub const TOPIC: Topic = Topic {
 /// How long processor time is counted.
 pub const STRETCH: Duration = Duration::from_secs(20);
 
+/// What a pulse without rows is long.
+const PULSE: usize = 146;
+const BARE_PORT: u16 = 7899;
+
+/// Ends of keys and what they are about.
+const KINDS: [(&str, &str); 5] = [
+    ("", "`fast`, one group, two links"),
+    ("-one-link", "`fast`, one group, one link"),
+    ("-100", "`fast`, 100 groups"),
+    ("-1000", "`fast`, 1,000 groups"),
+    ("-1000-checked", "`lan`, 1,000 groups, each with a check every second"),
+];
+
 /// One group.
 pub fn one_group() {
     measure(pair::config("fast"), "");
 }
 
+/// One group, and one link between the nodes.
+pub fn one_link() {
+    let (alpha, beta) = (Port::Alpha.ipv4().to_string(), Port::Beta.ipv4().to_string());
+    measure(pair::config("fast").links(&[(&alpha, &beta)]), "-one-link");
+}
+
 /// A hundred groups, one address each.
 pub fn hundred_groups() {
-    let mut config = ConfigText::pair("fast");
-    for n in 1..=100 {
-        config = config.group(GroupText::new(&format!("group{n}"), &[&format!("10.1.0.{n}")]));
+    measure(groups("fast", 100, ""), "-100");
+}
+
+/// A thousand groups, one address each.
+pub fn thousand_groups() {
+    let mut setup = Setup::with(groups("fast", 1_000, "")).alone();
+    setup.asked.clear();
+    let mut scene = Scene::build(setup);
+    start_thousand(&mut scene);
+    measure_scene(&mut scene, "-1000");
+}
+
+fn groups(profile: &'static str, count: u32, more: &str) -> ConfigText {
+    let all = addresses(count);
+    let groups = all.iter().enumerate();
+    groups.fold(ConfigText::pair(profile), |config, (n, address)| {
+        config.group(GroupText::new(&format!("group{n}"), &[address]).more(more))
+    })
+}
+
+/// Not all thousand are waited for one by one: to ask is work for the agent, too.
+fn start_thousand(scene: &mut Scene) {
+    scene.start_agent(Server::Alpha);
+    scene.wait_role(Server::Alpha, "group999", "active");
+    scene.start_agent(Server::Beta);
+    for group in ["group0", "group500", "group999"] {
+        scene.wait_role(Server::Alpha, group, "active");
+        scene.wait_ready(Server::Beta, group);
     }
-    measure(config, "-100");
 }
 
 /// A thousand groups, each with an address and a check of its own: a connection every second.
 pub fn thousand_checked_groups() {
-    let mut config = ConfigText::pair("lan");
-    for n in 0..1000 {
-        let address = format!("10.1.{}.{}", n / 250, n % 250 + 1);
-        let check = "[[group.check]]\nkind = \"tcp\"\nport = 80\n";
-        config = config.group(GroupText::new(&format!("group{n}"), &[&address]).more(check));
-    }
+    let config = groups("lan", 1_000, "[[group.check]]\nkind = \"tcp\"\nport = 80\n");
     let mut setup = Setup::with(config).alone();
     setup.asked.clear();
     let mut scene = Scene::build(setup);
@@ -63,13 +112,7 @@ pub fn thousand_checked_groups() {
         let log = scene.lab.dir().join(format!("{}-thousand.log", server.name()));
         Process::start(scene.lab.server(server), command, &log, false)
     });
-    scene.start_agent(Server::Alpha);
-    scene.wait_role(Server::Alpha, "group999", "active");
-    scene.start_agent(Server::Beta);
-    for group in ["group0", "group500", "group999"] {
-        scene.wait_role(Server::Alpha, group, "active");
-        scene.wait_ready(Server::Beta, group);
-    }
+    start_thousand(&mut scene);
     measure_scene(&mut scene, "-1000-checked");
     drop(services);
 }
@@ -86,14 +129,17 @@ fn measure_scene(scene: &mut Scene, suffix: &str) {
     scene.end_capture();
     // The announcements after a start end 5 s later.
     std::thread::sleep(Duration::from_millis(5_500));
-    let of = |server| scene.agent(server).pid();
-    let pids = [(of(Server::Alpha), "active"), (of(Server::Beta), "standby")];
-    let before = pids.map(|(pid, _)| (clock::now(), busy_seconds(pid)));
+    let usage = |scene: &Scene| Server::BOTH.map(|server| Usage::of(&scene.lab, server, scene.agent(server).pid()));
+    let before = usage(scene);
     std::thread::sleep(STRETCH);
-    for ((pid, role), (start, then)) in pids.into_iter().zip(before) {
-        let share = (busy_seconds(pid) - then) / clock::now().since(start).as_secs_f64();
-        sample(&format!("cpu-{role}{suffix}"), share * 100.0);
-        sample(&format!("memory-{role}{suffix}"), resident_mib(pid));
+    let after = usage(scene);
+    for (at, (server, role)) in [(Server::Alpha, "active"), (Server::Beta, "standby")].into_iter().enumerate() {
+        let rates = before[at].until(after[at]);
+        sample(&format!("cpu-{role}{suffix}"), rates.cpu);
+        sample(&format!("memory-{role}{suffix}"), resident_mib(scene.agent(server).pid()));
+        sample(&format!("switches-{role}{suffix}"), rates.switches);
+        sample(&format!("wakes-{role}{suffix}"), rates.wakes);
+        sample(&format!("packets-{role}{suffix}"), rates.packets);
     }
     let status = scene.agent(Server::Alpha).status().unwrap_or_else(|e| panic!("{e}"));
     for (key, field) in [("late", "lateness_p999_ms"), ("latest", "worst_lateness_ms")] {
@@ -102,54 +148,86 @@ fn measure_scene(scene: &mut Scene, suffix: &str) {
     }
 }
 
-/// Fields 14 and 15 of `/proc/PID/stat` (proc(5)): user and system time in ticks.
-fn busy_seconds(pid: i32) -> f64 {
-    let stat = read(pid, "stat");
-    // The second field is the name in brackets, which may hold anything.
-    let rest = stat.rsplit(") ").next().unwrap_or_default();
-    let ticks: u32 = rest.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
-    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
-    f64::from(ticks) / f64::from(u32::try_from(per_second).unwrap_or(100))
+/// The same datagrams without an agent: on either server a thread that sends two of them every 10 ms and takes what comes.
+fn bare_datagrams() {
+    let lab = Lab::build(&Plan { alone: true, ..Plan::default() });
+    let threads = Server::BOTH.map(|server| {
+        let ways = [(server.port(), server.other().port()), (server.heartbeat(), server.other().heartbeat())];
+        let sockets = lab.server(server).run(|| {
+            ways.map(|(from, to)| {
+                let socket = UdpSocket::bind((from.ipv4(), BARE_PORT)).expect("nobody else has the port");
+                socket.connect((to.ipv4(), BARE_PORT)).expect("a way to the other");
+                socket.set_nonblocking(true).expect("it can be set");
+                socket
+            })
+        });
+        std::thread::spawn(move || talk(&sockets))
+    });
+    for thread in threads {
+        sample("cpu-bare", thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause)));
+    }
 }
 
-fn resident_mib(pid: i32) -> f64 {
-    let status = read(pid, "status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u32>().ok());
-    f64::from(kib.unwrap_or_else(|| panic!("no resident size of {pid}"))) / 1024.0
-}
-
-fn read(pid: i32, name: &str) -> String {
-    std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_else(|e| panic!("{name} of agent {pid}: {e}"))
+/// Percent of a core that it takes.
+fn talk(sockets: &[UdpSocket; 2]) -> f64 {
+    hurry();
+    let busy = || Duration::from(ClockId::CLOCK_THREAD_CPUTIME_ID.now().expect("every thread has this clock"));
+    let (began, then, mut next) = (clock::now(), busy(), clock::now());
+    let mut buffer = [0; 1_300];
+    while clock::now().since(began) < STRETCH {
+        let mut polled = sockets.each_ref().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN));
+        // A signal only shortens the wait.
+        let _ready = ppoll(&mut polled, Some(TimeSpec::from_duration(next.since(clock::now()))), None);
+        for socket in sockets {
+            while socket.recv(&mut buffer).is_ok() {}
+        }
+        if clock::now() >= next {
+            next = next + Duration::from_millis(10);
+            // Refused while the other has not begun.
+            sockets.iter().for_each(|socket| drop(socket.send(&buffer[..PULSE])));
+        }
+    }
+    (busy() - then).as_secs_f64() / clock::now().since(began).as_secs_f64() * 100.0
 }
 
 fn sections() -> Vec<Section> {
-    vec![Section {
-        text: format!(
-            "*CPU*: user and system time of the process over {} s, no client asking. *Resident*: VmRSS.",
-            STRETCH.as_secs()
-        ),
-        ..Section::new(
-            "Cost of the agent at rest (`fast`)",
-            vec![
-                figure("cpu-active", "one group, active: CPU of one core", Percent).goal(Median(1.0)),
-                figure("cpu-standby", "one group, standby: CPU of one core", Percent).goal(Median(1.0)),
-                figure("memory-active", "one group, active: resident", Mebibytes).goal(Every(15.0)),
-                figure("memory-standby", "one group, standby: resident", Mebibytes).goal(Every(15.0)),
-                figure("cpu-active-100", "100 groups, active: CPU of one core", Percent),
-                figure("cpu-standby-100", "100 groups, standby: CPU of one core", Percent),
-                figure("memory-active-100", "100 groups, active: resident", Mebibytes),
-                figure(
-                    "cpu-active-1000-checked",
-                    "1,000 groups (`lan`), each with a check every second, active: CPU of one core",
-                    Percent,
-                )
-                .goal(Median(5.0)),
-                figure("cpu-standby-1000-checked", "the same, standby: CPU of one core", Percent).goal(Median(5.0)),
-                figure("late-active-1000-checked", "the same: 999 of 1,000 pulses late by at most", Milliseconds)
-                    .goal(Median(2.0)),
-                figure("latest-active-1000-checked", "the same: the latest", Milliseconds),
-            ],
-        )
-    }]
+    let mut figures = vec![
+        figure("cpu-active", "one group, active: CPU of one core", Percent).goal(Median(1.0)),
+        figure("cpu-standby", "one group, standby: CPU of one core", Percent).goal(Median(1.0)),
+        figure("memory-active", "one group, active: resident", Mebibytes).goal(Every(15.0)),
+        figure("memory-standby", "one group, standby: resident", Mebibytes).goal(Every(15.0)),
+        figure("cpu-bare", "the same datagrams without an agent: CPU of one core", Percent),
+    ];
+    for (suffix, title) in KINDS {
+        for role in ["active", "standby"] {
+            let of = |what: &str, words: &str, unit| {
+                figure(format!("{what}-{role}{suffix}"), format!("{title}, {role}: {words}"), unit)
+            };
+            if suffix == "-1000-checked" {
+                figures.push(of("cpu", "CPU of one core", Percent).goal(Median(5.0)));
+            } else if !suffix.is_empty() {
+                figures.push(of("cpu", "CPU of one core", Percent));
+            }
+            if !suffix.is_empty() {
+                figures.push(of("memory", "resident", Mebibytes));
+            }
+            figures.push(of("wakes", "wake-ups of the thread that pulses", PerSecond));
+            figures.push(of("switches", "context switches of all threads", PerSecond));
+            figures.push(of("packets", "packets sent by the server", PerSecond));
+        }
+        let late = figure(
+            format!("late-active{suffix}"),
+            format!("{title}: 999 of 1,000 pulses late by at most"),
+            Milliseconds,
+        );
+        figures.push(if suffix == "-1000-checked" { late.goal(Median(2.0)) } else { late });
+        figures.push(figure(format!("latest-active{suffix}"), format!("{title}: the latest"), Milliseconds));
+    }
+    vec![Section { text: TEXT.to_owned(), ..Section::new("Cost of the agent at rest", figures) }]
 }
+
+const TEXT: &str = "\
+Over 20 s, no client asking. *CPU*: user and system time of the process. *Resident*: VmRSS. *Wake-ups*: how often the thread that
+pulses went to sleep. *Without an agent*: on either server one thread sends two datagrams as long as a pulse every 10 ms and takes
+the other's, and does nothing else; what that takes is the kernel's. How late the thread wakes up is how late the gate is renewed:
+a renewal is one store into memory by the same wake-up.";
