@@ -36,8 +36,8 @@ mod plot;
 mod record;
 #[path = "bench/report.rs"]
 mod report;
-#[path = "bench/rival.rs"]
-mod rival;
+#[path = "bench/rivals/mod.rs"]
+mod rivals;
 #[path = "bench/scale.rs"]
 mod scale;
 #[path = "bench/tcp.rs"]
@@ -80,6 +80,8 @@ pub struct Block {
     pub percent: u32,
     /// How many of its runs may be made at once, each in a lab of its own: more than 1 for what mostly waits.
     pub beside: u32,
+    /// Whether it needs the packages of the contenders.
+    pub needs_rivals: bool,
     /// Measures once.
     pub work: fn(),
 }
@@ -87,7 +89,20 @@ pub struct Block {
 impl Block {
     /// A block that runs in so many of a hundred rounds, by itself.
     pub const fn new(name: &'static str, percent: u32, work: fn()) -> Block {
-        Block { name, percent, beside: 1, work }
+        Block { name, percent, beside: 1, needs_rivals: false, work }
+    }
+
+    /// With so many labs at once: for what mostly waits.
+    pub const fn beside(mut self, count: u32) -> Block {
+        self.beside = count;
+        self
+    }
+
+    /// The same, of a contender whose packages may not be there.
+    pub const fn of_rivals(self, count: u32) -> Block {
+        let mut block = self.beside(count);
+        block.needs_rivals = true;
+        block
     }
 
     /// Whether it runs in this round: evenly spread, and in the first.
@@ -97,16 +112,8 @@ impl Block {
 }
 
 /// All topics, in the order of the page and of a round.
-const TOPICS: [Topic; 8] = [
-    pair::TOPIC,
-    rival::TOPIC,
-    false_alarms::TOPIC,
-    limits::TOPIC,
-    many::TOPIC,
-    scale::TOPIC,
-    tcp::TOPIC,
-    cost::TOPIC,
-];
+const TOPICS: [Topic; 7] =
+    [rivals::TOPIC, false_alarms::TOPIC, limits::TOPIC, many::TOPIC, scale::TOPIC, tcp::TOPIC, cost::TOPIC];
 
 fn blocks() -> impl Iterator<Item = &'static Block> {
     const { &TOPICS }.iter().flat_map(|topic| topic.blocks)
@@ -161,7 +168,8 @@ fn run(options: &Options) -> Result<(), String> {
     }
     let names: Vec<&str> = blocks().map(|block| block.name).collect();
     let all = Results::read(&dir, &names)?;
-    report::write(&TOPICS, &all, page).map_err(|e| format!("write {PAGE}: {e}"))
+    report::write(&TOPICS, &all, page).map_err(|e| format!("write {PAGE}: {e}"))?;
+    report::write_readme(&all, Path::new("README.md")).map_err(|e| format!("write README.md: {e}"))
 }
 
 /// Ctrl-C ends the running block, and the parent cleans up after it. A child inherits what its parent ignores.
@@ -184,8 +192,12 @@ impl Round {
     fn supervise(options: &Options) -> Results {
         let mut all = Round { start: Instant::now(), brought: BTreeMap::new(), spent: BTreeMap::new() };
         let mut waiting: BTreeMap<&str, u32> = BTreeMap::new();
+        let is_there = |block: &&Block| !block.needs_rivals || rivals::are_there();
+        for block in blocks().filter(|block| options.wants(block.name) && !is_there(block)) {
+            println!("left out, because the packages of the contenders are not there: {}", block.name);
+        }
         'rounds: for round in 0..options.runs {
-            let wanted = blocks().filter(|block| options.wants(block.name));
+            let wanted = blocks().filter(|block| options.wants(block.name)).filter(is_there);
             for block in wanted {
                 let count = waiting.entry(block.name).or_default();
                 *count += u32::from(block.is_due(round));

@@ -244,7 +244,7 @@ impl Rival {
 fn keepalived_config(server: Server) -> String {
     let priority = if server == Server::Alpha { 100 } else { 90 };
     format!(
-        "global_defs {{\n  router_id {}\n  vrrp_version 3\n  vrrp_rt_priority 50\n  vrrp_no_swap\n}}\n\
+        "global_defs {{\n  router_id {}\n  vrrp_version 3\n  vrrp_rt_priority 50\n  vrrp_rlimit_rttime 1000000\n  vrrp_no_swap\n}}\n\
          vrrp_instance web {{\n  state BACKUP\n  nopreempt\n  interface eth0\n  virtual_router_id 51\n  \
          priority {priority}\n  advert_int 0.01\n  unicast_src_ip {}\n  unicast_peer {{\n    {}\n  }}\n  \
          virtual_ipaddress {{\n    {ADDRESS}/32\n  }}\n}}\n",

@@ -5,13 +5,16 @@
 
 use super::figures::{Figure, Section, Spread};
 use super::record::Results;
-use super::{Topic, plot};
+use super::{Topic, plot, rivals};
 use crate::lab::process::tail;
 use std::fmt::Write;
 use std::path::Path;
 
 /// Below this line the page belongs to people.
 const MARKER: &str = "<!-- scripts/bench writes everything above this line and keeps what is below -->";
+
+const NUMBERS: &str = "<!-- written by scripts/bench -->";
+const NUMBERS_END: &str = "<!-- until here -->";
 
 /// One line of the table, without the title.
 fn cells(figure: &Figure, spread: Option<&Spread>) -> [String; 7] {
@@ -75,6 +78,16 @@ pub fn write(topics: &[Topic], results: &Results, path: &Path) -> std::io::Resul
         }
     }
     std::fs::write(path, format!("{}{MARKER}{kept}", page(topics, results)))
+}
+
+/// Writes the three numbers of the README between their markers, if all of them were measured.
+pub fn write_readme(results: &Results, path: &Path) -> std::io::Result<()> {
+    let old = std::fs::read_to_string(path)?;
+    let (Some(numbers), Some((before, rest))) = (rivals::three_numbers(results), old.split_once(NUMBERS)) else {
+        return Ok(());
+    };
+    let after = rest.split_once(NUMBERS_END).map_or("\n", |(_, after)| after);
+    std::fs::write(path, format!("{before}{NUMBERS}\n\n{numbers}\n{NUMBERS_END}{after}"))
 }
 
 fn page(topics: &[Topic], results: &Results) -> String {

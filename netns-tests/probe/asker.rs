@@ -27,6 +27,8 @@ pub struct Question {
     pub answer: Option<(MonoTime, MacAddr)>,
     /// An answer to the same question from another hardware address. There must be none.
     pub second: Option<(MonoTime, MacAddr)>,
+    /// How many answers came in all, whoever sent them.
+    pub answers: u8,
 }
 
 /// The running sampler.
@@ -126,7 +128,7 @@ fn run(socket: &PacketSocket, target: IpAddr, pace: Duration, stop: &AtomicBool,
         assert!(questions.len() < MOST, "a sampler ran for an hour");
         let turn = u8::try_from(questions.len() % usize::from(ASKERS)).expect("few askers");
         let frame = question(Port::Client.mac(), asker(target, turn), target);
-        questions.push(Question { at: now(), answer: None, second: None });
+        questions.push(Question { at: now(), answer: None, second: None, answers: 0 });
         drop(questions);
         // An interface that is down is a question without an answer.
         let _ = socket.send(&frame);
@@ -143,6 +145,7 @@ fn note_answer(frame: &[u8], target: IpAddr, at: MonoTime, questions: &Mutex<Vec
     let last = questions.len();
     let behind = (last + usize::from(ASKERS) - 1 - usize::from(turn)) % usize::from(ASKERS);
     let Some(question) = last.checked_sub(behind + 1).and_then(|n| questions.get_mut(n)) else { return };
+    question.answers = question.answers.saturating_add(1);
     match question.answer {
         None => question.answer = Some((at, said.mac)),
         Some((_, first)) if first != said.mac => question.second = Some((at, said.mac)),

@@ -1,0 +1,277 @@
+//! The faults that every contender meets, one after the other, each from the server that answers by then.
+//!
+//! Owns: doing one thing to the site and handing over what clients saw, as `CONTENDER-FAULT-WHAT`. Never does: helping: what
+//! a contender does not mend by itself is counted until the end of the time that is watched, then its server is booted
+//! anew. A site that does not settle within the limit ends the process; what was measured before counts.
+
+use super::super::pair::{around, vanish};
+use super::super::{remark, sample};
+use super::site::{Site, judge};
+use crate::lab::voters::{ALPHA, BETA, between};
+use crate::lab::{Server, clock};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+use vipair::types::MonoTime;
+
+/// One that gives a service address to one of two servers.
+pub trait Contender {
+    /// Before anything: what must stand on both servers.
+    fn prepare(&mut self, _site: &mut Site) {}
+    /// Starts it on a server that has just booted.
+    fn start(&mut self, site: &mut Site, server: Server);
+    /// Its processes on a server.
+    fn processes(&self, site: &Site, server: Server) -> Vec<Pid>;
+    /// Moves the address away from a server, the way its manual says.
+    fn switch(&mut self, site: &mut Site, from: Server);
+    /// Makes `from` a standby again after that.
+    fn after_switch(&mut self, site: &mut Site, from: Server);
+    /// Who answers now.
+    fn holder(&self, site: &Site) -> Option<Server> {
+        site.answering()
+    }
+    /// Whether a server would take over now, as far as the contender tells.
+    fn is_ready(&mut self, _site: &Site, _standby: Server) -> bool {
+        true
+    }
+    /// After SIGKILL: boots the server and starts it there.
+    fn revive(&mut self, site: &mut Site, server: Server) {
+        site.reboot(server);
+        self.start(site, server);
+    }
+    /// Whether it moves the address when the service ends.
+    fn watches_the_service(&self) -> bool {
+        true
+    }
+    /// Takes its witness away, if there is one; back again with `false`.
+    fn lose_witness(&mut self, _site: &Site, _is_lost: bool) -> bool {
+        false
+    }
+}
+
+/// How long things take with a contender's setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How long a fault lasts and clients are watched: longer than a takeover.
+    pub watched: Duration,
+    /// So long without any change, and it has settled.
+    pub steady: Duration,
+    /// Longest wait for that.
+    pub limit: Duration,
+}
+
+impl Pace {
+    /// In milliseconds.
+    pub const fn new(watched: u64, steady: u64) -> Pace {
+        Pace {
+            watched: Duration::from_millis(watched),
+            steady: Duration::from_millis(steady),
+            limit: Duration::from_secs(90),
+        }
+    }
+}
+
+/// A contender on its way through the faults.
+pub struct Course {
+    key: &'static str,
+    site: Site,
+    contender: Box<dyn Contender>,
+    pace: Pace,
+    /// Who answers.
+    owner: Server,
+}
+
+/// One web client at a time, whatever other labs do: it takes a good part of the machine.
+struct OneAtATime(std::fs::File);
+
+impl OneAtATime {
+    fn wait() -> OneAtATime {
+        let path = std::env::temp_dir().join("vipair-bench.lock");
+        let file = std::fs::File::create(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        // SAFETY: the descriptor is open as long as `file`; the lock goes with it.
+        let result = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) };
+        assert_eq!(result, 0, "lock {}", path.display());
+        OneAtATime(file)
+    }
+}
+
+impl Course {
+    /// Starts the contender on alpha, then on beta, and waits until both have settled.
+    pub fn begin(key: &'static str, mut site: Site, mut contender: Box<dyn Contender>, pace: Pace) -> Course {
+        contender.prepare(&mut site);
+        contender.start(&mut site, Server::Alpha);
+        std::thread::sleep(pace.steady);
+        contender.start(&mut site, Server::Beta);
+        let mut course = Course { key, site, contender, pace, owner: Server::Alpha };
+        course.settle();
+        remark(&format!("{key}-watched"), &format!("{:.1} s", pace.watched.as_secs_f64()));
+        course
+    }
+
+    /// All faults.
+    pub fn run(&mut self) {
+        self.host();
+        self.stop();
+        self.kill();
+        self.partition();
+        self.switch();
+        self.carrier();
+        if self.contender.watches_the_service() {
+            self.service();
+        }
+        self.witness();
+    }
+
+    fn sample(&self, what: &str, value: f64) {
+        sample(&format!("{}-{what}", self.key), value);
+    }
+
+    fn gap_and_both(&self, fault: &str, from: MonoTime) {
+        self.sample(fault, self.site.gap(around(from)));
+        self.sample(&format!("{fault}-both"), self.site.both(from, clock::now()));
+    }
+
+    fn watch(&self) {
+        std::thread::sleep(self.pace.watched);
+    }
+
+    /// Waits until one server answers alone, and the other would take over.
+    fn settle(&mut self) {
+        let limit = Instant::now() + self.pace.limit;
+        std::thread::sleep(self.pace.steady);
+        loop {
+            if let Some(owner) = self.contender.holder(&self.site)
+                && self.site.is_steady(self.pace.steady)
+                && self.contender.is_ready(&self.site, owner.other())
+            {
+                self.owner = owner;
+                return;
+            }
+            assert!(Instant::now() < limit, "{} does not settle", self.key);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn signal(&self, server: Server, signal: Signal) {
+        let processes = self.contender.processes(&self.site, server);
+        assert!(!processes.is_empty(), "{} does not run on {}", self.key, server.name());
+        for pid in processes {
+            // Ended together with its parent is as good.
+            let _ = kill(pid, signal);
+        }
+    }
+
+    /// The server vanishes from every network; later it is there again, as it was.
+    fn host(&mut self) {
+        let owner = self.owner;
+        let (at, fault) = vanish(&self.site.lab, owner);
+        self.watch();
+        self.gap_and_both("host", at);
+        let back = clock::now();
+        assert!(self.site.lab.lift(fault) > 0, "the fault did not strike");
+        self.settle();
+        self.gap_and_both("back", back);
+    }
+
+    /// All its processes stand still; later they go on.
+    fn stop(&mut self) {
+        let owner = self.owner;
+        let at = clock::now();
+        self.signal(owner, Signal::SIGSTOP);
+        self.watch();
+        self.signal(owner, Signal::SIGCONT);
+        self.settle();
+        self.gap_and_both("stop", at);
+    }
+
+    /// All its processes are killed.
+    fn kill(&mut self) {
+        let owner = self.owner;
+        let at = clock::now();
+        self.signal(owner, Signal::SIGKILL);
+        self.watch();
+        self.gap_and_both("kill", at);
+        self.contender.revive(&mut self.site, owner);
+        self.settle();
+    }
+
+    /// The servers do not hear each other, clients reach both; later they do again.
+    fn partition(&mut self) {
+        let at = clock::now();
+        let fault = self.site.lab.sever(&between(ALPHA, BETA));
+        self.watch();
+        let healed = clock::now();
+        assert!(self.site.lab.lift(fault) > 0, "the fault did not strike");
+        self.settle();
+        self.sample("cut", self.site.gap(around(at)));
+        self.sample("cut-both", self.site.both(at, healed));
+        self.sample("heal-both", self.site.both(healed, clock::now()));
+    }
+
+    /// Planned, with a thousand requests a second.
+    fn switch(&mut self) {
+        let turn = OneAtATime::wait();
+        let web = self.site.web();
+        std::thread::sleep(Duration::from_millis(300));
+        let quiet = clock::now();
+        std::thread::sleep(Duration::from_millis(700));
+        let before = web.since(quiet);
+        let (owner, at) = (self.owner, clock::now());
+        self.contender.switch(&mut self.site, owner);
+        let limit = Instant::now() + self.pace.limit;
+        while self.contender.holder(&self.site) != Some(owner.other()) {
+            assert!(Instant::now() < limit, "{}: the switch did not happen", self.key);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Longer than those take that were begun before.
+        std::thread::sleep(Duration::from_millis(600));
+        let (gap, lost) = judge(&web.finish(), at);
+        drop(turn);
+        self.sample("switch", gap);
+        self.sample("switch-lost", lost);
+        self.sample("switch-quiet", super::super::pair::ms(before.longest_gap()));
+        self.sample("switch-arp", self.site.gap(around(at)));
+        self.sample("switch-both", self.site.both(at, clock::now()));
+        self.contender.after_switch(&mut self.site, owner);
+        self.settle();
+    }
+
+    /// The cable of the clients' network has no carrier; a second link, where one is used, has.
+    fn carrier(&mut self) {
+        let port = self.owner.port();
+        let at = self.site.lab.carrier_down(&[port]);
+        self.watch();
+        self.gap_and_both("carrier", at);
+        self.site.lab.carrier_up(&[port]);
+        self.settle();
+    }
+
+    /// The service is killed, with a thousand requests a second.
+    fn service(&mut self) {
+        let turn = OneAtATime::wait();
+        let web = self.site.web();
+        std::thread::sleep(Duration::from_millis(300));
+        let owner = self.owner;
+        let at = self.site.kill_web(owner);
+        self.watch();
+        let (gap, lost) = judge(&web.finish(), at);
+        drop(turn);
+        self.sample("service", gap);
+        self.sample("service-lost", lost);
+        self.sample("service-both", self.site.both(at, clock::now()));
+        self.site.start_web(owner);
+        self.settle();
+    }
+
+    /// The witness is gone; later it is there again.
+    fn witness(&mut self) {
+        let at = clock::now();
+        if self.contender.lose_witness(&self.site, true) {
+            self.watch();
+            self.gap_and_both("witness", at);
+            self.contender.lose_witness(&self.site, false);
+            self.settle();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! vipair itself, on the same way as the others.
+
+use super::course::Contender;
+use super::site::{Site, place};
+use crate::lab::Server;
+use crate::lab::agent::{Agent, program};
+use crate::lab::config_text::{ConfigText, GroupText};
+use crate::lab::netns::tool;
+use crate::lab::witness::Witness;
+use crate::scene::{ADDRESS, ADDRESS6, GROUP};
+use nix::unistd::Pid;
+
+/// A pair, with or without a witness.
+pub struct Own {
+    profile: &'static str,
+    agents: Vec<Agent>,
+    witness: Option<Witness>,
+    is_witnessed: bool,
+}
+
+/// What its check says, besides the process.
+const CHECK: &str = "interval_ms = 100\nfall = 1\nrise = 1\n";
+
+/// Its configuration; `web` and `pidfile` of nginx.
+pub fn config(profile: &'static str, is_witnessed: bool, web: &str, pidfile: &str) -> String {
+    let check = format!("[[group.check]]\nkind = \"process\"\nprocess = \"{web}\"\npidfile = \"{pidfile}\"\n{CHECK}");
+    let config = ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more(&check));
+    let config = if is_witnessed { config.witness(&[Witness::address_of(1)], "") } else { config };
+    config.text()
+}
+
+impl Own {
+    /// Not running yet.
+    pub fn new(profile: &'static str, is_witnessed: bool) -> Own {
+        Own { profile, agents: Vec::new(), witness: None, is_witnessed }
+    }
+
+    fn is(&self, server: Server, role: &str) -> bool {
+        self.agents[place(server)]
+            .status()
+            .is_ok_and(|status| status.text(GROUP, "role") == role && (role == "active" || status.ready(GROUP)))
+    }
+}
+
+impl Contender for Own {
+    fn prepare(&mut self, site: &mut Site) {
+        let lab = &site.lab;
+        tool(&program().to_string_lossy(), &["keygen", &lab.dir().join("cluster.key").to_string_lossy()], "");
+        for server in Server::BOTH {
+            let text = config(self.profile, self.is_witnessed, &Site::web_name(server), &site.web_pidfile(server));
+            let path = lab.dir().join(format!("vipair-{}.toml", server.name()));
+            std::fs::write(&path, text).unwrap_or_else(|e| panic!("write {}: {e}", path.display()));
+            self.agents.push(Agent::new(lab, server, &path));
+        }
+        if self.is_witnessed {
+            let mut witness = Witness::new(lab, 1, Witness::address_of(1), "");
+            witness.start(lab);
+            self.witness = Some(witness);
+        }
+    }
+
+    fn start(&mut self, site: &mut Site, server: Server) {
+        self.agents[place(server)].start(&site.lab);
+    }
+
+    fn processes(&self, _: &Site, server: Server) -> Vec<Pid> {
+        vec![Pid::from_raw(self.agents[place(server)].pid())]
+    }
+
+    fn switch(&mut self, _: &mut Site, from: Server) {
+        self.agents[place(from)].command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
+    }
+
+    fn after_switch(&mut self, _: &mut Site, _: Server) {}
+
+    fn is_ready(&mut self, _: &Site, standby: Server) -> bool {
+        self.is(standby, "standby") && self.is(standby.other(), "active")
+    }
+
+    fn revive(&mut self, site: &mut Site, server: Server) {
+        self.agents[place(server)].start(&site.lab);
+    }
+
+    fn lose_witness(&mut self, site: &Site, is_lost: bool) -> bool {
+        match &mut self.witness {
+            None => return false,
+            Some(witness) if is_lost => witness.kill(&site.lab),
+            Some(witness) => witness.start(&site.lab),
+        };
+        true
+    }
+}

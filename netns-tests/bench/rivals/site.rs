@@ -1,0 +1,194 @@
+//! Where contenders meet: the lab with two servers, nginx on both, and a client that asks every millisecond.
+//!
+//! Owns: bringing servers up, and reading off what a client saw. Never does: faults (see `course`).
+
+use super::room::Room;
+use crate::lab::process::Process;
+use crate::lab::{Lab, Plan, Server, clock};
+use crate::probe::asker::{Answers, Asker};
+use crate::probe::web::{Requests, Web};
+use crate::scene::ADDRESS;
+use nix::unistd::Pid;
+use std::net::IpAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use vipair::types::MonoTime;
+
+/// The lab and what runs in it besides the contender.
+#[derive(Debug)]
+pub struct Site {
+    askers: Vec<Asker>,
+    webs: [Option<Process>; 2],
+    rooms: [Option<Room>; 2],
+    boots: u32,
+    addresses: Vec<IpAddr>,
+    /// Whether both servers answer from one hardware address, as VRRP's is.
+    pub is_mac_shared: bool,
+    /// The lab.
+    pub lab: Lab,
+}
+
+/// The place of a server in a list of two.
+pub fn place(server: Server) -> usize {
+    match server {
+        Server::Alpha => 0,
+        Server::Beta => 1,
+    }
+}
+
+impl Site {
+    /// Builds it; nothing of the contender's runs yet. Clients ask for IPv4 and these addresses.
+    pub fn build(witness: bool, more: &[&str]) -> Site {
+        let lab = Lab::build(&Plan { alone: true, witness, ..Plan::default() });
+        let texts = [ADDRESS].into_iter().chain(more.iter().copied());
+        let addresses: Vec<IpAddr> = texts.map(|a| a.parse().expect("an address")).collect();
+        let pace = Duration::from_millis(1);
+        let mut site = Site {
+            askers: addresses.iter().map(|address| Asker::start(&lab, *address, pace)).collect(),
+            webs: [None, None],
+            rooms: [None, None],
+            boots: 0,
+            addresses,
+            is_mac_shared: false,
+            lab,
+        };
+        Server::BOTH.into_iter().for_each(|server| site.start_web(server));
+        site
+    }
+
+    /// Gives a server a new room.
+    pub fn furnish(&mut self, server: Server, files: &[(&str, String)]) {
+        self.boots += 1;
+        // The old one's keeper ends before its mounts are made anew elsewhere.
+        self.rooms[place(server)] = None;
+        self.rooms[place(server)] = Some(Room::new(&self.lab, server, self.boots, files));
+    }
+
+    /// The room of a server.
+    pub fn room(&self, server: Server) -> &Room {
+        self.rooms[place(server)].as_ref().expect("it was furnished")
+    }
+
+    /// What `comm` says of nginx on a server: a name that no other process of this machine has, since watchers of processes
+    /// look at all of them.
+    pub fn web_name(server: Server) -> String {
+        format!("w{}-{}", place(server), std::process::id())
+    }
+
+    /// The file with nginx's process number.
+    pub fn web_pidfile(&self, server: Server) -> String {
+        self.lab.dir().join(format!("{}-web.pid", server.name())).to_string_lossy().into_owned()
+    }
+
+    /// Starts nginx, on any address.
+    pub fn start_web(&mut self, server: Server) {
+        let dir = self.lab.dir().join(format!("{}-web", server.name()));
+        std::fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
+        let program = dir.join(Site::web_name(server));
+        if !program.exists() {
+            let nginx = Command::new("sh").args(["-c", "command -v nginx"]).output().expect("a shell").stdout;
+            let nginx = String::from_utf8_lossy(&nginx).trim().to_owned();
+            std::os::unix::fs::symlink(&nginx, &program).unwrap_or_else(|e| panic!("link {nginx}: {e}"));
+        }
+        let (at, name) = (dir.display(), server.name());
+        let config = format!(
+            "user root;\ndaemon off;\nmaster_process off;\nworker_processes 1;\npid {};\nerror_log {at}/error.log;\n\
+             events {{ worker_connections 8192; }}\nhttp {{\n  access_log off;\n  client_body_temp_path {at}/body;\n  \
+             proxy_temp_path {at}/proxy;\n  fastcgi_temp_path {at}/fastcgi;\n  uwsgi_temp_path {at}/uwsgi;\n  \
+             scgi_temp_path {at}/scgi;\n  keepalive_timeout 0;\n  server {{\n    listen 80 backlog=4096;\n    \
+             listen [::]:80 backlog=4096;\n    location / {{ return 200 '{name}'; }}\n  }}\n}}\n",
+            self.web_pidfile(server)
+        );
+        let file = dir.join("nginx.conf");
+        std::fs::write(&file, config).unwrap_or_else(|e| panic!("write nginx.conf: {e}"));
+        // Ahead of whatever else a busy machine does: what is measured is the way to the service, not the service.
+        let mut command = Command::new("nice");
+        command.args(["-n", "-10"]).arg(&program).arg("-c").arg(&file).arg("-p").arg(&dir);
+        command.arg("-e").arg(dir.join("error.log"));
+        self.webs[place(server)] = None;
+        let mut process = Process::start(self.lab.server(server), command, &dir.join("output.log"), false);
+        let limit = Instant::now() + Duration::from_secs(10);
+        while self.lab.server(server).tool("ss", &["-Hltn", "sport", "=", ":80"], "").lines().count() < 2 {
+            assert!(process.is_running() && Instant::now() < limit, "nginx does not listen: {}", process.said());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.webs[place(server)] = Some(process);
+    }
+
+    /// SIGKILL to nginx.
+    pub fn kill_web(&mut self, server: Server) -> MonoTime {
+        let at = clock::now();
+        self.webs[place(server)] = None;
+        at
+    }
+
+    /// Power loss and a boot: what a failed contender left is gone; nginx runs again.
+    pub fn reboot(&mut self, server: Server) {
+        self.lab.power_off(server);
+        (self.webs[place(server)], self.rooms[place(server)]) = (None, None);
+        self.lab.power_on(server);
+        self.start_web(server);
+    }
+
+    /// The processes of a server that are called so; all but the room's and nginx without names.
+    pub fn processes(&self, server: Server, names: &[&str]) -> Vec<Pid> {
+        let is_one = |pid: &Pid| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            names.iter().any(|wanted| name.trim().starts_with(wanted))
+        };
+        self.lab.server(server).processes().into_iter().filter(is_one).collect()
+    }
+
+    /// What clients saw of each address since `from`.
+    pub fn seen(&self, from: MonoTime) -> Vec<Answers> {
+        self.askers.iter().map(|asker| asker.since(from)).collect()
+    }
+
+    /// The longest time without an answer since `from`, of any address, in milliseconds.
+    pub fn gap(&self, from: MonoTime) -> f64 {
+        let gaps = self.seen(from).into_iter().map(|answers| answers.longest_gap().length());
+        super::super::pair::ms(gaps.max().unwrap_or_default())
+    }
+
+    /// How long two servers answered between these times, of the address that was worst off, in milliseconds.
+    #[allow(clippy::cast_precision_loss, reason = "some thousands at most")]
+    pub fn both(&self, from: MonoTime, until: MonoTime) -> f64 {
+        let of = |answers: &Answers| {
+            let within = answers.questions.iter().filter(|question| question.at <= until);
+            within.filter(|q| q.second.is_some() || (self.is_mac_shared && q.answers > 1)).count()
+        };
+        self.seen(from).iter().map(of).max().unwrap_or_default() as f64
+    }
+
+    /// Who answers now, going by the hardware address of the last answers.
+    pub fn answering(&self) -> Option<Server> {
+        let recent = MonoTime(clock::now().0.saturating_sub(50_000_000));
+        let all: Vec<Option<Server>> = self.seen(recent).iter().map(Answers::last_server).collect();
+        all.first().copied().flatten().filter(|first| all.iter().all(|other| *other == Some(*first)))
+    }
+
+    /// Whether clients have had every answer, from one server alone, for so long.
+    pub fn is_steady(&self, time: Duration) -> bool {
+        let until = clock::now();
+        let from = MonoTime(until.0.saturating_sub(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)));
+        let is_answered = |answers: &Answers| {
+            answers.questions.len() > 50
+                && answers.questions.iter().any(|question| question.answer.is_some())
+                && answers.longest_gap().length() < Duration::from_millis(30)
+        };
+        self.seen(from).iter().all(is_answered) && self.both(from, until) == 0.0
+    }
+
+    /// Starts a web client, a thousand requests a second.
+    pub fn web(&self) -> Web {
+        Web::start(&self.lab, &self.addresses, 1_000)
+    }
+}
+
+/// The longest time without an answer among the requests begun from shortly before `at` on, in milliseconds, and how many of
+/// all were lost.
+#[allow(clippy::cast_precision_loss, reason = "some thousands at most")]
+pub fn judge(all: &Requests, at: MonoTime) -> (f64, f64) {
+    let later = Requests(all.0.iter().filter(|r| r.at >= super::super::pair::around(at)).copied().collect());
+    (super::super::pair::ms(later.longest_gap()), all.lost().len() as f64)
+}

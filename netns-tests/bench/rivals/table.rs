@@ -1,0 +1,312 @@
+//! The comparison on the page: one table of all contenders and faults, then each fault by itself.
+//!
+//! Owns: which figures there are, their goals, and their tables and pictures. Never does: measuring. What a contender does
+//! not offer is said so, and what was not measured, too.
+
+use super::super::figures::Goal::{Every, Median};
+use super::super::figures::Unit::{Count, Milliseconds};
+use super::super::figures::{Figure, Plot, Section, Shape, Unit, figure};
+use super::super::record::Results;
+use std::fmt::Write;
+
+/// Key, name, and name in a column.
+type Name = (&'static str, &'static str, &'static str);
+
+const FASTEST: [Name; 6] = [
+    ("fast", "vipair `fast`", "vipair"),
+    ("witness-fast", "vipair `fast`, witness", "vipair with a witness"),
+    ("keepalived-fast", "keepalived, 10 ms", "keepalived"),
+    ("vrrpd-fast", "FRR vrrpd, 10 ms", "FRR vrrpd"),
+    ("pacemaker-fast", "Pacemaker, token 100 ms", "Pacemaker"),
+    ("ucarp-fast", "ucarp, 1 s, ratio 1", "ucarp"),
+];
+
+const DEFAULT: [Name; 6] = [
+    ("lan", "vipair `lan`", "vipair"),
+    ("witness-lan", "vipair `lan`, witness", "vipair with a witness"),
+    ("keepalived-default", "keepalived, default", "keepalived"),
+    ("vrrpd-default", "FRR vrrpd, default", "FRR vrrpd"),
+    ("pacemaker-default", "Pacemaker, default", "Pacemaker"),
+    ("ucarp-default", "ucarp, default", "ucarp"),
+];
+
+/// A fault: key, what it is, what was done.
+struct Fault {
+    key: &'static str,
+    title: &'static str,
+    what: &'static str,
+    /// Besides the gap: what else is told, each with its unit and its key's ending.
+    more: &'static [(&'static str, Unit, &'static str)],
+}
+
+const BOTH: (&str, Unit, &str) = ("both answered", Milliseconds, "-both");
+
+const FAULTS: [Fault; 9] = [
+    Fault {
+        key: "host",
+        title: "Host loss",
+        what: "The switch drops every frame from and to the active server on all networks.",
+        more: &[BOTH],
+    },
+    Fault {
+        key: "back",
+        title: "The lost server is back",
+        what: "It had stood apart from everybody, running, and now the switch forwards its frames again.",
+        more: &[BOTH],
+    },
+    Fault {
+        key: "kill",
+        title: "SIGKILL to the agent",
+        what: "All processes of the contender on the active server are killed at once; the server lives. Nobody restarts them.",
+        more: &[BOTH],
+    },
+    Fault {
+        key: "stop",
+        title: "SIGSTOP of the agent",
+        what: "They stand still, then SIGCONT; watched until one server answers alone again.",
+        more: &[BOTH],
+    },
+    Fault {
+        key: "cut",
+        title: "Partition and heal",
+        what: "The servers do not hear each other on any network, clients (and the witness) hear both; then they do again. The \
+               gap is the longest in all that time.",
+        more: &[
+            ("both answered while apart", Milliseconds, "-both"),
+            ("both answered after that", Milliseconds, "heal-both"),
+        ],
+    },
+    Fault {
+        key: "switch",
+        title: "Planned switch",
+        what: "Each contender's own way: `vipair switch`; keepalived, vrrpd and ucarp are stopped; `crm_resource --move`. The \
+               gap is the longest time between two answered requests at 1,000 requests/s.",
+        more: &[
+            ("requests lost", Count, "-lost"),
+            BOTH,
+            ("the gap before the switch, for comparison", Milliseconds, "-quiet"),
+        ],
+    },
+    Fault {
+        key: "carrier",
+        title: "Carrier loss",
+        what: "The active server's cable to the clients has no carrier. vipair and corosync have a second link.",
+        more: &[BOTH],
+    },
+    Fault {
+        key: "service",
+        title: "The service dies",
+        what: "SIGKILL to nginx on the active server, at 1,000 requests/s. vipair: a check of kind `process`; keepalived: \
+               `track_process`; Pacemaker: the monitor of an OCF agent.",
+        more: &[("requests lost", Count, "-lost"), BOTH],
+    },
+    Fault {
+        key: "witness",
+        title: "Witness loss",
+        what: "The witness is killed. Nothing is to happen.",
+        more: &[BOTH],
+    },
+];
+
+/// Whether a contender has anything against a fault.
+fn is_offered(contender: &str, fault: &str) -> bool {
+    match fault {
+        "service" => !contender.starts_with("vrrpd") && !contender.starts_with("ucarp"),
+        "witness" => contender.starts_with("witness"),
+        _ => true,
+    }
+}
+
+fn key(contender: &str, fault: &Fault, ending: &str) -> String {
+    if ending.starts_with('-') || ending.is_empty() {
+        format!("{contender}-{}{ending}", fault.key)
+    } else {
+        format!("{contender}-{ending}")
+    }
+}
+
+/// All sections: the comparison, then each fault.
+pub fn sections() -> Vec<Section> {
+    let mut all = vec![
+        Section {
+            title: "Compared with what people use today, at the fastest settings".to_owned(),
+            text: ABOUT.to_owned(),
+            table: Some(|results| format!("{}\n{}", compare(&FASTEST, results), watched(results))),
+            plots: vec![plot("fastest-host", "Host loss: gap, fastest settings, every run", "host", &FASTEST)],
+            ..Section::default()
+        },
+        Section {
+            title: "The same at the default settings".to_owned(),
+            text: "Defaults of the timing only; everything else is as above.".to_owned(),
+            table: Some(|results| compare(&DEFAULT, results)),
+            plots: vec![plot("default-host", "Host loss: gap, default settings, every run", "host", &DEFAULT)],
+            ..Section::default()
+        },
+    ];
+    all.extend(FAULTS.iter().map(one_fault));
+    all
+}
+
+const ABOUT: &str = "\
+Each cell: median / largest gap that clients saw, and for how long both servers answered (median). Every contender has the
+best configuration we know ([below](#configuration)); who knows a better one, tell us. vipair's gap is the worse of IPv4 and
+IPv6, the others' is IPv4's alone. *Not offered*: it has nothing against this fault. A contender that leaves both servers
+answering shows a small gap: clients get answers, from two servers at once.";
+
+fn compare(contenders: &[Name], results: &Results) -> String {
+    let mut text = "| |".to_owned();
+    for (.., column) in contenders {
+        // Writing to a String cannot fail.
+        let _ = write!(text, " {column} |");
+    }
+    text += "\n|---|";
+    contenders.iter().for_each(|_| text += "---|");
+    text.push('\n');
+    for fault in &FAULTS {
+        let _ = write!(text, "| {} |", fault.title);
+        for (contender, ..) in contenders {
+            let _ = write!(text, " {} |", cell(contender, fault, results));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn cell(contender: &str, fault: &Fault, results: &Results) -> String {
+    if !is_offered(contender, fault.key) {
+        return "not offered".to_owned();
+    }
+    let Some(gap) = results.spread(&key(contender, fault, "")) else { return "not measured".to_owned() };
+    let mut text = format!("**{}** / {}", Milliseconds.show(gap.median()), Milliseconds.show(gap.max()));
+    let mut told = |what: &str, ending: &str, unit: Unit| {
+        if let Some(spread) = results.spread(&key(contender, fault, ending)) {
+            let value = if spread.max() == 0.0 { "never".to_owned() } else { unit.show(spread.median()) };
+            let _ = write!(text, "<br>{what}{value}");
+        }
+    };
+    match fault.key {
+        "switch" | "service" => {
+            told("lost: ", "-lost", Count);
+            told("both: ", "-both", Milliseconds);
+        }
+        "cut" => {
+            told("both: ", "-both", Milliseconds);
+            told("after: ", "heal-both", Milliseconds);
+        }
+        _ => told("both: ", "-both", Milliseconds),
+    }
+    text.replace("lost: never", "lost: none")
+}
+
+/// The three numbers of the README: its table, if all of it was measured.
+pub fn three_numbers(results: &Results) -> Option<String> {
+    let of = |key: &str| results.spread(key);
+    let time = |value: f64| Milliseconds.show(value);
+    let gap = |contender: &str, fault: &str| {
+        let spread = of(&format!("{contender}-{fault}"))?;
+        Some(format!("{} / {}", time(spread.median()), time(spread.max())))
+    };
+    let both = |contender: &str, fault: &str| {
+        let spread = of(&format!("{contender}-{fault}-both"))?;
+        Some(if spread.max() == 0.0 { "never two".to_owned() } else { format!("two for {}", time(spread.median())) })
+    };
+    let lost = |contender: &str| Some(format!("{} lost", Count.show(of(&format!("{contender}-switch-lost"))?.max())));
+    let (own, other) = ("fast", "keepalived-fast");
+    Some(format!(
+        "| median / worst of {} | vipair, `fast` | keepalived, adverts every 10 ms |\n|---|--:|--:|\n\
+         | host lost: clients without an answer | **{}** | {} |\n\
+         | agent killed: without an answer; servers that answer | **{}**; {} | {}; {}, until somebody ends it |\n\
+         | planned switch at 1,000 requests/s: without an answer; requests | **{}**; {} | {}; {} |\n",
+        of("fast-host")?.runs(),
+        gap(own, "host")?,
+        gap(other, "host")?,
+        gap(own, "kill")?,
+        both(own, "kill")?,
+        gap(other, "kill")?,
+        both(other, "kill")?,
+        gap(own, "switch")?,
+        lost(own)?,
+        gap(other, "switch")?,
+        lost(other)?,
+    ))
+}
+
+fn watched(results: &Results) -> String {
+    let of =
+        |(contender, name, _): &Name| Some(format!("{name}: {}", results.told(&format!("{contender}-watched"))?));
+    let all: Vec<String> = FASTEST.iter().chain(&DEFAULT).filter_map(of).collect();
+    format!(
+        "A fault lasts, and clients are watched, longer than a takeover takes; who still answers then is not counted on: {}.\n",
+        all.join("; ")
+    )
+}
+
+fn one_fault(fault: &Fault) -> Section {
+    let mut figures = Vec::new();
+    for (contender, name, _) in FASTEST.iter().chain(&DEFAULT).filter(|(name, ..)| is_offered(name, fault.key)) {
+        figures.push(with_goal(
+            figure(key(contender, fault, ""), format!("{name}: gap"), Milliseconds),
+            contender,
+            fault,
+        ));
+        for (what, unit, ending) in fault.more {
+            let one = figure(key(contender, fault, ending), format!("{name}: {what}"), *unit);
+            figures.push(if *ending == "-quiet" { one } else { never(one, contender, fault) });
+        }
+    }
+    let all: Vec<Name> = FASTEST.into_iter().chain(DEFAULT).collect();
+    Section {
+        title: fault.title.to_owned(),
+        text: fault.what.to_owned(),
+        figures,
+        plots: vec![plot(file(fault.key), &format!("{}: gap, every run", fault.title), fault.key, &all)],
+        table: None,
+    }
+}
+
+fn file(fault: &str) -> &'static str {
+    match fault {
+        "host" => "gap-host",
+        "back" => "gap-back",
+        "kill" => "gap-kill",
+        "stop" => "gap-stop",
+        "cut" => "gap-partition",
+        "switch" => "gap-switch",
+        "carrier" => "gap-carrier",
+        "service" => "gap-service",
+        _ => "gap-witness",
+    }
+}
+
+fn plot(file: &'static str, title: &str, fault: &str, contenders: &[Name]) -> Plot {
+    let strip = |(contender, name, _): &Name| ((*name).to_owned(), format!("{contender}-{fault}"));
+    Plot {
+        file,
+        title: title.to_owned(),
+        unit: Milliseconds,
+        shape: Shape::Dots(contenders.iter().filter(|(name, ..)| is_offered(name, fault)).map(strip).collect()),
+    }
+}
+
+/// What vipair's gaps are held against: the bounds that the profiles promise, with room for a takeover's work.
+fn with_goal(figure: Figure, contender: &str, fault: &Fault) -> Figure {
+    let limit = match (contender, fault.key) {
+        ("fast", "host") => 25.0,
+        ("lan", "host") => 230.0,
+        ("witness-fast", "host") => 45.0,
+        ("witness-lan", "host") => 300.0,
+        ("fast", "kill" | "stop") => 10.0,
+        ("fast", "carrier") => 15.0,
+        ("fast" | "witness-fast", "switch") => 5.0,
+        _ => return figure,
+    };
+    figure.goal(Median(limit))
+}
+
+/// What must never happen to vipair. A bare pair that is cut in two is the one case in which two may answer.
+fn never(figure: Figure, contender: &str, fault: &Fault) -> Figure {
+    let is_bare_and_cut = !contender.starts_with("witness") && matches!(fault.key, "cut" | "back");
+    let is_own = ["fast", "lan", "witness-fast", "witness-lan"].contains(&contender);
+    let is_service = fault.key == "service" && figure.unit == Count;
+    if is_own && !is_bare_and_cut && !is_service { figure.goal(Every(0.0)) } else { figure }
+}
