@@ -29,6 +29,22 @@ pub fn ip(words: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Gives the loopback an IPv6 address and waits until it can be connected to: the kernel makes the route to it later, on
+/// a thread of its own.
+///
+/// # Panics
+/// If it cannot be for ten seconds.
+pub fn ip6_on_loopback(address: &str) {
+    ip(&format!("addr add {address}/128 dev lo nodad"));
+    for _ in 0..1_000 {
+        if ip(&format!("-6 route show table local {address}")).contains(address) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("there is no route to {address}");
+}
+
 /// Makes a pair of interfaces, switches them on, and waits until frames pass in both directions.
 pub fn veth(one: &str, other: &str) {
     ip(&format!("link add name {one} type veth peer name {other}"));

@@ -1,7 +1,7 @@
 //! On a real kernel, in a network namespace of the test's own.
 
 use super::*;
-use crate::io::testnet::{in_netns, ip};
+use crate::io::testnet::{in_netns, ip6_on_loopback};
 use crate::wire::mirror::wide;
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -28,7 +28,7 @@ fn connected(on: &str, to: &str) -> (TcpStream, TcpStream, Connection) {
 #[test]
 fn connections_of_the_addresses_are_found_and_no_others() {
     in_netns(|| {
-        ip("addr add 2001:db8::1/128 dev lo nodad");
+        ip6_on_loopback("2001:db8::1");
         let mut diag = SockDiag::open().unwrap();
         assert!(read(&mut diag, &["127.0.0.2"]).is_empty());
         let (_one_server, _one_client, one) = connected("127.0.0.2", "127.0.0.2");
@@ -70,7 +70,7 @@ fn a_reading_can_be_given_up() {
 #[test]
 fn a_destroyed_connection_resets_its_client() {
     in_netns(|| {
-        ip("addr add 2001:db8::1/128 dev lo nodad");
+        ip6_on_loopback("2001:db8::1");
         for (on, to) in [("127.0.0.2", "127.0.0.2"), ("2001:db8::1", "2001:db8::1"), ("::", "127.0.0.2")] {
             let (_server, mut client, connection) = connected(on, to);
             let mut diag = SockDiag::open().unwrap();
