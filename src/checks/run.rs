@@ -38,7 +38,8 @@ impl Tools {
     pub async fn run(self, start: Start) {
         let Start { id, group: _, check, phase } = start;
         let mut ticks = interval_at(Instant::now() + phase, check.interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Attempts keep to their marks: one that is late does not make the next one late as well.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let standing = Standing::new(check.fall, check.rise);
         let mut repeat = Repeat { id, check, ticks, standing, tools: self };
         // The other end is gone when the agent ends.
