@@ -158,7 +158,7 @@ the second link and, where there is a witness, a third on which both servers rea
 - *Requests*: a web client begins 1,000 requests a second, each on a connection of its own, to nginx on both servers. A
   request is lost when it is reset, refused, or unanswered for 5 s.
 - Runs are interleaved: a round measures everything once, the longer blocks in some rounds only.
-- The gaps' goals are for the median; the worst run of a busy machine shows in the last column.";
+- The gaps' goals are for the median; the worst run shows in the last column.";
 
 /// This machine, in words.
 pub fn machine() -> String {

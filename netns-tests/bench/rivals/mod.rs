@@ -29,7 +29,7 @@ use vrrpd::Vrrpd;
 /// All contenders.
 pub const TOPIC: Topic = Topic {
     blocks: &[
-        Block::new("fast", 100, || own("fast", "fast", false, 600)),
+        Block::new("fast", 100, || own("fast", "fast", false, 600)).beside(2),
         Block::new("keepalived-fast", 100, || {
             run("keepalived-fast", Box::new(Keepalived::new(keepalived::FASTEST)), Pace::new(600, 300));
         })
@@ -41,30 +41,30 @@ pub const TOPIC: Topic = Topic {
         Block::new("pacemaker-fast", 100, || {
             run("pacemaker-fast", Box::new(Pacemaker::new(pacemaker::FASTEST)), Pace::new(2_500, 500));
         })
-        .of_rivals(4),
+        .of_rivals(5),
         Block::new("ucarp-fast", 100, || {
             run("ucarp-fast", Box::new(Ucarp::new(ucarp::FASTEST)), Pace::new(3_500, 1_500));
         })
-        .of_rivals(5),
-        Block::new("witness-fast", 100, || own("witness-fast", "fast", true, 600)),
-        Block::new("lan", 100, || own("lan", "lan", false, 1_000)).beside(2),
-        Block::new("witness-lan", 100, || own("witness-lan", "lan", true, 1_000)).beside(2),
+        .of_rivals(7),
+        Block::new("witness-fast", 100, || own("witness-fast", "fast", true, 600)).beside(2),
+        Block::new("lan", 100, || own("lan", "lan", false, 1_000)).beside(4),
+        Block::new("witness-lan", 100, || own("witness-lan", "lan", true, 1_000)).beside(4),
         Block::new("keepalived-default", 100, || {
             run("keepalived-default", Box::new(Keepalived::new(keepalived::DEFAULT)), Pace::new(5_000, 1_500));
         })
-        .of_rivals(5),
+        .of_rivals(10),
         Block::new("vrrpd-default", 100, || {
             run("vrrpd-default", Box::new(Vrrpd::new(vrrpd::DEFAULT)), Pace::new(5_000, 1_500));
         })
-        .of_rivals(5),
+        .of_rivals(10),
         Block::new("ucarp-default", 100, || {
             run("ucarp-default", Box::new(Ucarp::new(ucarp::DEFAULT)), Pace::new(6_000, 1_500));
         })
-        .of_rivals(5),
+        .of_rivals(10),
         Block::new("pacemaker-default", 100, || {
             run("pacemaker-default", Box::new(Pacemaker::new(pacemaker::DEFAULT)), Pace::new(12_000, 1_500));
         })
-        .of_rivals(4),
+        .of_rivals(7),
     ],
     sections: table::sections,
     configuration,

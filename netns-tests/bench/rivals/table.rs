@@ -236,7 +236,7 @@ fn watched(results: &Results) -> String {
         |(contender, name, _): &Name| Some(format!("{name}: {}", results.told(&format!("{contender}-watched"))?));
     let all: Vec<String> = FASTEST.iter().chain(&DEFAULT).filter_map(of).collect();
     format!(
-        "A fault lasts, and clients are watched, longer than a takeover takes; who still answers then is not counted on: {}.\n",
+        "A fault lasts, and clients are watched, longer than a takeover takes; what goes on after that is not counted: {}.\n",
         all.join("; ")
     )
 }
