@@ -16,6 +16,8 @@
 mod busy;
 #[path = "bench/claims.rs"]
 mod claims;
+#[path = "bench/connections.rs"]
+mod connections;
 #[path = "bench/cost.rs"]
 mod cost;
 #[path = "bench/false_alarms.rs"]
@@ -112,8 +114,16 @@ impl Block {
 }
 
 /// All topics, in the order of the page and of a round.
-const TOPICS: [Topic; 7] =
-    [rivals::TOPIC, false_alarms::TOPIC, limits::TOPIC, many::TOPIC, scale::TOPIC, tcp::TOPIC, cost::TOPIC];
+const TOPICS: [Topic; 8] = [
+    rivals::TOPIC,
+    false_alarms::TOPIC,
+    limits::TOPIC,
+    many::TOPIC,
+    scale::TOPIC,
+    tcp::TOPIC,
+    connections::TOPIC,
+    cost::TOPIC,
+];
 
 fn blocks() -> impl Iterator<Item = &'static Block> {
     const { &TOPICS }.iter().flat_map(|topic| topic.blocks)

@@ -68,8 +68,8 @@ impl Usage {
     }
 }
 
-/// Fields 14 and 15 of `/proc/PID/stat`: user and system time in ticks.
-fn busy_seconds(pid: i32) -> f64 {
+/// Processor time in seconds. Fields 14 and 15 of `/proc/PID/stat`: user and system time in ticks.
+pub fn busy_seconds(pid: i32) -> f64 {
     let stat = read(pid, "stat");
     // The second field is the name in brackets, which may hold anything.
     let rest = stat.rsplit(") ").next().unwrap_or_default();

@@ -6,6 +6,7 @@ use crate::lab::{Port, Server, clock};
 use crate::probe::idle::{Holder, Idle};
 use crate::probe::oracle::Expected;
 use crate::scene::{ADDRESS, ADDRESS6, GROUP, PATIENCE, Scene, Setup};
+use nix::sys::signal::Signal;
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::time::Duration;
@@ -119,6 +120,29 @@ fn connections_that_outlive_the_drain_of_a_switch_are_reset() {
         status.is_ok_and(|status| status.connections(GROUP, "reset") == 20)
     });
     scene.finish(&Expected::owner(Server::Alpha).handover());
+}
+
+// Fencing: the service of a server that slept through a takeover talks to nobody any more, and learns it.
+#[test]
+fn server_that_was_replaced_while_its_agent_slept_ends_what_is_left() {
+    let mut scene = Scene::start(setup("lan", ""));
+    let holder = Holder::start(&scene.lab, Server::Alpha, &addresses());
+    let idle = Idle::start(&scene.lab, &addresses(), 10);
+    wait_mirrored(&mut scene, Server::Beta, 20);
+    let (alpha, lab) = scene.agent_mut(Server::Alpha);
+    alpha.signal(lab, Signal::SIGSTOP);
+    scene.wait_answered_by(Server::Beta);
+    scene.wait("all clients to know", |_| idle.waiting() == 0);
+    assert_eq!(holder.ended(), 0, "nobody has told alpha's kernel");
+    let (alpha, lab) = scene.agent_mut(Server::Alpha);
+    alpha.signal(lab, Signal::SIGCONT);
+    holder.wait_ended(20);
+    scene.wait("alpha to say how many", |s| {
+        let status = s.agent(Server::Alpha).status();
+        status.is_ok_and(|status| status.connections(GROUP, "reset") == 20)
+    });
+    scene.wait_ready(Server::Alpha, GROUP);
+    scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
 #[test]

@@ -15,6 +15,8 @@ use vipair::types::MonoTime;
 
 /// The port of a [`Holder`].
 pub const PORT: u16 = 81;
+/// So many clients have one thread.
+const CROWD: usize = 15_000;
 
 /// What a client found out, and when.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,13 +85,17 @@ impl Holder {
         Holder { held: Arc::default(), queues, stop: Arc::default() }
     }
 
+    /// How many of its connections have ended, with an error or without.
+    pub fn ended(&self) -> usize {
+        let held = self.held.lock().expect("nobody panics with it");
+        held.iter().filter(|stream| has_ended(stream)).count()
+    }
+
     /// Waits until so many of its connections have ended, with an error or without.
     pub fn wait_ended(&self, count: usize) {
         let limit = std::time::Instant::now() + crate::scene::PATIENCE;
         loop {
-            let held = self.held.lock().expect("nobody panics with it");
-            let ended = held.iter().filter(|stream| has_ended(stream)).count();
-            drop(held);
+            let ended = self.ended();
             if ended >= count {
                 return;
             }
@@ -134,37 +140,34 @@ impl Idle {
         idle
     }
 
-    /// The same for thousands: one thread waits for all of them.
+    /// The same for any number: one thread connects and waits for each [`CROWD`] of them, with descriptors of its own, since a
+    /// process may not have as many.
     pub fn crowd(lab: &Lab, addresses: &[IpAddr], each: usize) -> Idle {
-        let idle = Idle::connect(lab, addresses, each);
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("epoll");
-        for (at, stream) in idle.streams.iter().enumerate() {
-            stream.set_nonblocking(true).expect("it can be set");
-            epoll.add(stream, EpollEvent::new(EpollFlags::EPOLLIN, at as u64)).expect("epoll");
+        let targets = targets(addresses, each);
+        let ends = Arc::new(Mutex::new(vec![None; targets.len()]));
+        let idle = Idle { ends, streams: Arc::default(), stop: Arc::default() };
+        let crowds = targets.len().div_ceil(CROWD);
+        let (connected, all) = std::sync::mpsc::sync_channel(crowds);
+        for (part, targets) in targets.chunks(CROWD).enumerate() {
+            let (ends, stop, connected) = (Arc::clone(&idle.ends), Arc::clone(&idle.stop), connected.clone());
+            let (door, targets) = (lab.host(Port::Client).door(), targets.to_vec());
+            std::thread::spawn(move || {
+                nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES).expect("descriptors of its own");
+                door.enter();
+                let streams = connect_to(&targets);
+                connected.send(()).expect("it is waited for");
+                drop(connected);
+                wait_for(&streams, part * CROWD, &ends, &stop);
+            });
         }
-        let (ends, stop, readers) = (Arc::clone(&idle.ends), Arc::clone(&idle.stop), Arc::clone(&idle.streams));
-        std::thread::spawn(move || {
-            let mut events = [EpollEvent::empty(); 512];
-            while !stop.load(Ordering::Relaxed) {
-                let count = epoll.wait(&mut events, EpollTimeout::from(20_u16)).unwrap_or(0);
-                for event in &events[..count] {
-                    let at = usize::try_from(event.data()).expect("it was a position");
-                    let result = (&readers[at]).read(&mut [0; 16]);
-                    ends.lock().expect("nobody panics with it")[at] = Some(End::of(&result));
-                    epoll.delete(&readers[at]).expect("epoll");
-                }
-            }
-        });
+        drop(connected);
+        assert_eq!(all.iter().count(), crowds, "a crowd could not connect");
         idle
     }
 
     fn connect(lab: &Lab, addresses: &[IpAddr], each: usize) -> Idle {
-        let targets: Vec<SocketAddr> =
-            addresses.iter().flat_map(|address| std::iter::repeat_n(SocketAddr::new(*address, PORT), each)).collect();
-        let streams: Vec<TcpStream> = lab.host(Port::Client).run(|| {
-            let open = |t: &SocketAddr| TcpStream::connect(t).unwrap_or_else(|e| panic!("connect to {t}: {e}"));
-            targets.iter().map(open).collect()
-        });
+        let targets = targets(addresses, each);
+        let streams = lab.host(Port::Client).run(|| connect_to(&targets));
         let ends = Arc::new(Mutex::new(vec![None; streams.len()]));
         Idle { ends, streams: Arc::new(streams), stop: Arc::default() }
     }
@@ -176,7 +179,7 @@ impl Idle {
 
     /// How many still wait.
     pub fn waiting(&self) -> usize {
-        self.ends().iter().filter(|end| end.is_none()).count()
+        self.ends.lock().expect("nobody panics with it").iter().filter(|end| end.is_none()).count()
     }
 
     /// How long after `from` each was reset, shortest first; who was not is left out.
@@ -186,6 +189,35 @@ impl Idle {
             ends.iter().flatten().filter(|end| end.reset).map(|end| end.at.since(from)).collect();
         found.sort_unstable();
         found
+    }
+}
+
+fn targets(addresses: &[IpAddr], each: usize) -> Vec<SocketAddr> {
+    addresses.iter().flat_map(|address| std::iter::repeat_n(SocketAddr::new(*address, PORT), each)).collect()
+}
+
+fn connect_to(targets: &[SocketAddr]) -> Vec<TcpStream> {
+    let open = |t: &SocketAddr| TcpStream::connect(t).unwrap_or_else(|e| panic!("connect to {t}: {e}"));
+    targets.iter().map(open).collect()
+}
+
+/// Notes the end of each, whose place is its position and `first`, until it is told to stop.
+fn wait_for(streams: &[TcpStream], first: usize, ends: &Mutex<Vec<Option<End>>>, stop: &AtomicBool) {
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("epoll");
+    for (at, stream) in streams.iter().enumerate() {
+        stream.set_nonblocking(true).expect("it can be set");
+        // Reported once: behind the reset there is nothing more to read.
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
+        epoll.add(stream, EpollEvent::new(flags, at as u64)).expect("epoll");
+    }
+    let mut events = [EpollEvent::empty(); 512];
+    while !stop.load(Ordering::Relaxed) {
+        let count = epoll.wait(&mut events, EpollTimeout::from(20_u16)).unwrap_or(0);
+        for event in &events[..count] {
+            let at = usize::try_from(event.data()).expect("it was a position");
+            let end = End::of(&(&streams[at]).read(&mut [0; 16]));
+            ends.lock().expect("nobody panics with it")[first + at] = Some(end);
+        }
     }
 }
 

@@ -10,6 +10,8 @@ use std::collections::{BTreeSet, HashMap};
 pub(super) struct Mirrored {
     lists: HashMap<GroupKey, Held>,
     count: usize,
+    /// Groups whose list the peer began to tell: they are open there.
+    begun: Vec<GroupKey>,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +32,9 @@ impl Mirrored {
             Frame::Begin(group) if is_ours(group) => {
                 let dropped = self.lists.entry(group).or_default().renewed.replace(BTreeSet::new());
                 self.count -= dropped.map_or(0, |list| list.len());
+                if !self.begun.contains(&group) {
+                    self.begun.push(group);
+                }
             }
             Frame::Add(group, connections) if is_ours(group) => {
                 let room = (2 * MAX_CONNECTIONS).saturating_sub(self.count);
@@ -72,6 +77,11 @@ impl Mirrored {
         held.spent = true;
         let renewed = held.renewed.iter().flatten().filter(|connection| !held.list.contains(connection));
         held.list.iter().chain(renewed).take(MAX_CONNECTIONS).copied().collect()
+    }
+
+    /// Groups that the peer has begun to tell since the last call.
+    pub fn take_begun(&mut self) -> Vec<GroupKey> {
+        std::mem::take(&mut self.begun)
     }
 
     /// Forgets groups that are not ours any more.

@@ -16,6 +16,7 @@ mod figures;
 mod list;
 mod listener;
 mod mirrored;
+mod outlet;
 mod resets;
 mod stream;
 #[cfg(test)]
@@ -113,6 +114,8 @@ pub enum Event {
         sent: u64,
         /// Packets that it did not take.
         failed: u64,
+        /// From the first packet of the first round to its last.
+        first_round: Duration,
     },
     /// What was left of a group's connections was reset here.
     Reset {

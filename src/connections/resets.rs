@@ -1,10 +1,13 @@
 //! Ends what is left of a group's connections here: shortly before the end of the drain after a handover, so that the
-//! resets still pass the gate; at once when the peer is active and nothing can go on.
+//! resets still pass the gate; at once when the peer is active and nothing can go on. A group that was closed for another
+//! reason may come back, and what is left of it waits until the peer tells its own connections to the group's addresses,
+//! which it does when it is active: then the service here talks to nobody, and learns it.
 
 use super::list::Lister;
 use super::{Setup, Watched};
 use crate::io::sockdiag::{BATCH, Destroyed, SockDiag};
 use crate::types::{GroupKey, MonoTime};
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::time::Duration;
 
@@ -21,6 +24,13 @@ const TOGETHER: Duration = Duration::from_millis(20);
 #[derive(Debug, Default)]
 pub(super) struct Resets {
     waiting: Vec<(GroupKey, MonoTime)>,
+    /// Groups that may come back with their connections, unless the peer turns out to be active; what is left of them
+    /// is reset so long after that.
+    given_up: Vec<(GroupKey, Duration)>,
+    /// Groups that the peer has told of since they were opened here.
+    told: HashSet<GroupKey>,
+    /// What it tells of a group before this is what it carries to the end of a drain, or was told before.
+    begins: HashMap<GroupKey, MonoTime>,
 }
 
 impl Resets {
@@ -46,9 +56,46 @@ impl Resets {
         self.waiting.push((group, now));
     }
 
-    /// The group is open here again, with its connections.
-    pub fn cancel(&mut self, group: GroupKey) {
+    /// It is not to be reset for what was known so far.
+    fn cancel(&mut self, group: GroupKey) {
         self.waiting.retain(|(waiting, _)| *waiting != group);
+        self.given_up.retain(|(given_up, _)| *given_up != group);
+    }
+
+    /// The group opened here; `drain` is how long the peer may still tell what it carries.
+    pub fn opened(&mut self, group: GroupKey, at: MonoTime, drain: Duration) {
+        self.cancel(group);
+        self.told.remove(&group);
+        self.begins.insert(group, at + drain + LATER);
+    }
+
+    /// As soon as the peer is active, and then `after` a while.
+    pub fn when_lost(&mut self, group: GroupKey, after: Duration, now: MonoTime) {
+        self.cancel(group);
+        if self.told.contains(&group) {
+            self.waiting.push((group, now + after));
+        } else {
+            self.given_up.push((group, after));
+        }
+    }
+
+    /// The peer tells its connections of this group.
+    pub fn peer_has(&mut self, group: GroupKey, now: MonoTime) {
+        if self.begins.get(&group).is_some_and(|begins| now < *begins) {
+            return;
+        }
+        self.told.insert(group);
+        for (_, after) in self.given_up.extract_if(.., |(given_up, _)| *given_up == group) {
+            self.waiting.push((group, now + after));
+        }
+    }
+
+    /// Forgets groups that are not ours any more.
+    pub fn keep(&mut self, is_ours: impl Fn(GroupKey) -> bool) {
+        self.waiting.retain(|(group, _)| is_ours(*group));
+        self.given_up.retain(|(group, _)| is_ours(*group));
+        self.told.retain(|group| is_ours(*group));
+        self.begins.retain(|group, _| is_ours(*group));
     }
 
     /// When a turn is due.

@@ -13,6 +13,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Instant;
 
+mod outlet;
+
 const GROUP: GroupKey = GroupKey(7);
 const OTHER: GroupKey = GroupKey(8);
 const NOW: MonoTime = MonoTime(1_000_000_000);
@@ -77,7 +79,8 @@ fn more_connections_than_the_bound_are_not_held() {
     assert_eq!(mirrored.take(GROUP).len(), MAX_CONNECTIONS);
 }
 
-/// Two nodes at 127.0.0.11 and 127.0.0.12 that share a kernel, and a group's address.
+/// Two nodes at 127.0.0.11 and 127.0.0.12 that share a kernel, and a group's address; beta has another one, so that what it
+/// ends is not what alpha has.
 struct Pair {
     alpha: Connections,
     beta: Connections,
@@ -96,7 +99,7 @@ fn setup(me: u8, key: u8) -> Setup {
         keys: MirrorKeys::new(("web", 1), &[(1, [key; 32])]),
         groups: vec![Watched {
             key: GROUP,
-            addresses: vec![ADDRESS.parse().unwrap()],
+            addresses: vec![if me == 1 { ADDRESS } else { "10.9.9.7" }.parse().unwrap()],
             drain: Duration::from_millis(400),
         }],
     }
@@ -250,5 +253,96 @@ fn a_peer_with_another_key_tells_nothing() {
         // The right key arrives by a reload.
         pair.beta.reconfigure(setup(2, 1));
         wait("the connection", || (mirrored(&pair.beta) == 1).then_some(()));
+    });
+}
+
+// Fencing: whoever is closed and finds the peer active has a service that talks to nobody.
+#[test]
+fn what_is_left_of_a_closed_group_is_reset_when_the_peer_has_it() {
+    in_netns(|| {
+        let pair = Pair::start([1, 1]);
+        let listener = TcpListener::bind((ADDRESS, 0)).unwrap();
+        let (mut left, _server) = client(&listener);
+        pair.alpha.opened(GROUP, Opening::Adopted, clock::now().back(Duration::from_secs(60)));
+        wait("the connection", || (mirrored(&pair.beta) == 1).then_some(()));
+        pair.alpha.closed(GROUP, Closing::Other, clock::now());
+        // It may come back with its connections: nothing is to happen.
+        left.set_read_timeout(Some(Duration::from_millis(600))).unwrap();
+        assert_eq!(left.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        pair.beta.opened(GROUP, Opening::TakenOver, clock::now());
+        left.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(left.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        wait("the figure", || (pair.alpha.figures().groups[&GROUP].reset == 1).then_some(()));
+    });
+}
+
+/// Passes on what the caller at 127.0.0.11 says to 127.0.0.13, as if it said it to 127.0.0.12, and back; keeps the former.
+fn record(said: &std::sync::Mutex<Vec<u8>>) {
+    let listener = TcpListener::bind(("127.0.0.13", PORT)).unwrap();
+    let (caller, _) = listener.accept().unwrap();
+    let listener = calling();
+    std::thread::scope(|scope| {
+        let (mut from, mut to) = (listener.try_clone().unwrap(), caller.try_clone().unwrap());
+        scope.spawn(move || drop(std::io::copy(&mut from, &mut to)));
+        let (mut from, mut to, mut piece) = (&caller, &listener, [0; 4096]);
+        while let Ok(count @ 1..) = from.read(&mut piece) {
+            said.lock().unwrap().extend_from_slice(&piece[..count]);
+            if to.write_all(&piece[..count]).is_err() {
+                break;
+            }
+        }
+        let _gone = [caller.shutdown(std::net::Shutdown::Both), listener.shutdown(std::net::Shutdown::Both)];
+    });
+}
+
+/// A connection to 127.0.0.12 from the peer's address.
+fn calling() -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&"127.0.0.11:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    socket.connect(&SocketAddr::new("127.0.0.12".parse().unwrap(), PORT).into()).unwrap();
+    socket.into()
+}
+
+// S6
+#[test]
+fn a_recorded_mirror_that_is_played_again_changes_nothing() {
+    in_netns(|| {
+        let mut mine = setup(1, 1);
+        mine.links = vec![("127.0.0.11".parse().unwrap(), "127.0.0.13".parse().unwrap())];
+        let mut theirs = setup(2, 1);
+        theirs.links = vec![("127.0.0.12".parse().unwrap(), "127.0.0.11".parse().unwrap())];
+        ip(&format!("address add {ADDRESS}/32 dev lo"));
+        ip("address add 10.9.9.8/32 dev lo");
+        let said = std::sync::Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            let recording = scope.spawn(|| record(&said));
+            let beta = Connections::start(theirs, |_| {}).unwrap();
+            let alpha = Connections::start(mine, |_| {}).unwrap();
+            let listener = TcpListener::bind((ADDRESS, 0)).unwrap();
+            let mut open: Vec<_> = (0..3).map(|_| client(&listener)).collect();
+            alpha.opened(GROUP, Opening::Adopted, clock::now());
+            wait("three connections", || (mirrored(&beta) == 3).then_some(()));
+            open.truncate(1);
+            wait("one of them to be left", || (mirrored(&beta) == 1).then_some(()));
+            // The recording ends with alpha, and so does the live session.
+            drop(alpha);
+            recording.join().unwrap();
+            let recorded = said.lock().unwrap().clone();
+            assert!(recorded.len() > INTRODUCTION_SIZE + 3 * 36, "lists were recorded");
+            wait("beta to have no peer", || (!beta.figures().heard).then_some(()));
+            // As a whole, and without the introduction; the greeting is another one each time.
+            for again in [&recorded[..], &recorded[INTRODUCTION_SIZE..]] {
+                let before = beta.figures().refused;
+                let mut caller = calling();
+                caller.set_read_timeout(Some(PATIENCE)).unwrap();
+                caller.read_exact(&mut [0; GREETING_SIZE]).expect("a greeting");
+                let _enough = caller.write_all(again);
+                let mut rest = Vec::new();
+                let _reset = caller.read_to_end(&mut rest);
+                assert!(rest.is_empty(), "it was answered: {rest:?}");
+                wait("a refusal", || (beta.figures().refused > before).then_some(()));
+                assert_eq!((mirrored(&beta), beta.figures().heard), (1, false));
+            }
+        });
     });
 }

@@ -6,7 +6,7 @@ use super::list::Lister;
 use super::listener::Listener;
 use super::mirrored::Mirrored;
 use super::resets::{self, Resets};
-use super::tickler::{self, Tickler};
+use super::tickler::{self, Done, Tickler};
 use super::{Closing, Event, Opening, Order, Setup, Watched};
 use crate::io::clock;
 use crate::io::poll::{Poll, Ready, Waker};
@@ -73,6 +73,9 @@ impl Worker {
         let mut listener = Listener::new();
         listener.restart(&setup, now);
         let places = places(&setup);
+        let mut resets = Resets::default();
+        // What an earlier life left; a drain may be going on.
+        setup.groups.iter().for_each(|group| resets.when_lost(group.key, group.drain, now));
         Ok(Worker {
             setup,
             orders,
@@ -87,8 +90,8 @@ impl Worker {
             caller: Caller::new(now),
             listener,
             mirrored: Mirrored::default(),
-            tickler: Tickler::default(),
-            resets: Resets::default(),
+            tickler: Tickler::new(),
+            resets,
             counts: HashMap::new(),
             published: MonoTime::ZERO,
             complained: [MonoTime::ZERO; 2],
@@ -154,6 +157,7 @@ impl Worker {
         let is_ours = |group: GroupKey| self.places.contains_key(&group);
         self.mirrored.keep(is_ours);
         self.drains.retain(|(group, ..)| is_ours(*group));
+        self.resets.keep(is_ours);
         self.caller.restart(now);
         self.listener.restart(&self.setup, now);
         self.stale = true;
@@ -165,9 +169,9 @@ impl Worker {
 
     fn opened(&mut self, group: GroupKey, how: Opening, at: MonoTime) {
         self.open.insert(group, Open { until: MonoTime::FOREVER });
-        self.resets.cancel(group);
         self.drains.retain(|(waiting, ..)| *waiting != group);
         if let Some((drain, addresses)) = self.watched(group).map(|group| (group.drain, group.addresses.len())) {
+            self.resets.opened(group, at, if how == Opening::HandedOver { drain } else { Duration::ZERO });
             match how {
                 Opening::Adopted => {}
                 Opening::HandedOver => {
@@ -186,7 +190,7 @@ impl Worker {
         let connections = self.mirrored.take(group);
         if !connections.is_empty() {
             (self.tell)(Event::Tickling { group, connections: connections.len() });
-            self.tickler.begin(group, connections, begins);
+            self.tickler.begin(group, &connections, begins);
         }
     }
 
@@ -205,7 +209,10 @@ impl Worker {
                 self.resets.now(group, now);
                 self.open.remove(&group);
             }
-            Closing::Other => drop(self.open.remove(&group)),
+            Closing::Other => {
+                self.resets.when_lost(group, Duration::ZERO, now);
+                self.open.remove(&group);
+            }
         }
         self.stale = true;
     }
@@ -234,8 +241,8 @@ impl Worker {
         }
         let counts = &mut self.counts;
         match self.tickler.turn(now, |group, sent| counts.entry(group).or_default().0 += sent) {
-            Ok(done) => done.into_iter().for_each(|done| {
-                (self.tell)(Event::Tickled { group: done.group, sent: done.sent, failed: done.failed });
+            Ok(done) => done.into_iter().for_each(|Done { group, sent, failed, first_round }| {
+                (self.tell)(Event::Tickled { group, sent, failed, first_round });
             }),
             Err(cause) => self.complain(Event::Failed { what: format!("telling clients: {cause}") }, now),
         }
@@ -258,6 +265,9 @@ impl Worker {
                 Event::Refused { .. } => self.complain(event, now),
                 other => (self.tell)(other),
             }
+        }
+        for group in self.mirrored.take_begun() {
+            self.resets.peer_has(group, now);
         }
         for stream in self.listener.streams().chain(self.caller.stream()) {
             // Most are in the set already.

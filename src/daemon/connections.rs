@@ -84,9 +84,13 @@ impl Slow {
                 let text = format!("{group}: telling the clients of {connections} connections to {peer}");
                 (Severity::Info, "tickling", Some(group), text)
             }
-            Event::Tickled { group, sent, failed } => {
+            Event::Tickled { group, sent, failed, first_round } => {
                 let group = name(group);
-                let text = format!("{group}: clients were told with {sent} packets; {failed} could not be sent");
+                let millis = first_round.as_secs_f64() * 1e3;
+                let text = format!(
+                    "{group}: clients were told with {sent} packets, the first round within {millis:.1} ms; {failed} \
+                     could not be sent"
+                );
                 (Severity::Info, "tickled", Some(group), text)
             }
             Event::Reset { group, reset, refused } => {

@@ -1,8 +1,8 @@
 //! The kernel's own account of TCP connections (sock_diag(7)): which there are on some addresses, and ending one.
 //!
 //! A reading is taken in pieces, so that whoever takes it can do other things in between; the kernel walks its table of
-//! all connections for it, twice: once for sockets of each family, since a socket of IPv6 can have a connection of
-//! IPv4. Up to [`FILTERED`] addresses are compared in the kernel; beyond that all connections come, and the reader drops
+//! all connections for it. It is asked in the older of its two ways (TCPDIAG_GETSOCK), which takes sockets of both families
+//! in one walk; the other one would need two, since a socket of IPv6 can have a connection of IPv4. Up to [`FILTERED`] addresses are compared in the kernel; beyond that all connections come, and the reader drops
 //! what is none of its own. Layouts: <linux/inet_diag.h>, <linux/sock_diag.h>. The socket belongs to the network
 //! namespace of the thread that opened it.
 
@@ -22,7 +22,7 @@ pub const BATCH: usize = 64;
 
 /// The kernel builds no larger answer (af_netlink.c).
 const ANSWER: usize = 64 << 10;
-const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const TCPDIAG_GETSOCK: u16 = 18;
 const SOCK_DESTROY: u16 = 21;
 const REQUEST: u16 = 1;
 const ACK: u16 = 4;
@@ -62,13 +62,13 @@ pub struct SockDiag {
     socket: Socket,
     sequence: u32,
     answer: Vec<u8>,
-    /// What is being read, and the filter for what comes after it.
-    reading: Option<(Family, Vec<u8>)>,
+    /// There is more to read.
+    reading: bool,
 }
 
 impl std::fmt::Debug for SockDiag {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SockDiag").field("reading", &self.reading.is_some()).finish_non_exhaustive()
+        f.debug_struct("SockDiag").field("reading", &self.reading).finish_non_exhaustive()
     }
 }
 
@@ -94,7 +94,7 @@ impl SockDiag {
         socket.connect(&SocketAddr::new(0, 0))?;
         socket.set_non_blocking(true)?;
         let _longer_answers = socket.set_cap_ack(true);
-        Ok(SockDiag { socket, sequence: 0, answer: Vec::with_capacity(ANSWER), reading: None })
+        Ok(SockDiag { socket, sequence: 0, answer: Vec::with_capacity(ANSWER), reading: false })
     }
 
     /// Begins to read the connections of these addresses; a reading under way is given up.
@@ -102,18 +102,14 @@ impl SockDiag {
     /// # Errors
     /// Whatever the kernel says: open another socket.
     pub fn begin(&mut self, addresses: &[IpAddr]) -> io::Result<()> {
-        if self.reading.take().is_some() {
+        if std::mem::take(&mut self.reading) {
             // The rest of an unfinished reading would be taken for the new one.
             *self = SockDiag { sequence: self.sequence, ..SockDiag::open()? };
         }
         let filter = if addresses.len() <= FILTERED { bytecode(addresses) } else { Vec::new() };
-        self.ask(Family::V4, filter)
-    }
-
-    fn ask(&mut self, family: Family, filter: Vec<u8>) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
-        self.socket.send(&dump_request(family, &filter, self.sequence), 0)?;
-        self.reading = Some((family, filter));
+        self.socket.send(&dump_request(&filter, self.sequence), 0)?;
+        self.reading = true;
         Ok(())
     }
 
@@ -122,32 +118,29 @@ impl SockDiag {
     /// # Errors
     /// Whatever the kernel says: the reading is over, begin another with another socket.
     pub fn read_on(&mut self, mut found: impl FnMut(Connection)) -> io::Result<bool> {
-        let Some((family, filter)) = self.reading.take() else { return Ok(false) };
+        if !self.reading {
+            return Ok(false);
+        }
         self.answer.clear();
         match self.socket.recv(&mut self.answer, 0) {
             Ok(_) => {}
-            Err(cause) if cause.raw_os_error() == Some(libc::EINTR) => {
-                self.reading = Some((family, filter));
-                return Ok(true);
+            Err(cause) if cause.raw_os_error() == Some(libc::EINTR) => return Ok(true),
+            Err(cause) => {
+                self.reading = false;
+                return Err(cause);
             }
-            Err(cause) => return Err(cause),
         }
-        let mut complete = false;
         for message in messages(&self.answer).filter(|message| message.sequence == self.sequence) {
             match i32::from(message.kind) {
-                libc::NLMSG_DONE => complete = true,
+                libc::NLMSG_DONE => self.reading = false,
                 libc::NLMSG_ERROR => {
+                    self.reading = false;
                     return Err(failure(message.payload).unwrap_or_else(|| io::ErrorKind::InvalidData.into()));
                 }
                 _ => found_in(message.payload).into_iter().for_each(&mut found),
             }
         }
-        match (complete, family) {
-            (true, Family::V4) => self.ask(Family::V6, filter)?,
-            (true, Family::V6) => return Ok(false),
-            (false, _) => self.reading = Some((family, filter)),
-        }
-        Ok(true)
+        Ok(self.reading)
     }
 
     /// Resets connections, at most [`BATCH`] of them: the client gets a reset if the gate still carries, the service an
@@ -210,12 +203,16 @@ fn request(family: Family, states: u32) -> [u8; 8] {
     bytes
 }
 
-fn dump_request(family: Family, filter: &[u8], sequence: u32) -> Vec<u8> {
+fn dump_request(filter: &[u8], sequence: u32) -> Vec<u8> {
+    // struct inet_diag_req: family and lengths, which count for nothing here, identity, states, and a number unused.
+    const REQUEST_SIZE: usize = 60;
     let attribute = if filter.is_empty() { 0 } else { 4 + filter.len() };
-    let mut bytes = Vec::with_capacity(HEADER + 56 + attribute);
-    bytes.extend_from_slice(&header(HEADER + 56 + attribute, SOCK_DIAG_BY_FAMILY, REQUEST | DUMP, sequence));
-    bytes.extend_from_slice(&request(family, STATES));
-    bytes.extend_from_slice(&[0; 48]);
+    let length = HEADER + REQUEST_SIZE + attribute;
+    let mut bytes = Vec::with_capacity(length);
+    bytes.extend_from_slice(&header(length, TCPDIAG_GETSOCK, REQUEST | DUMP, sequence));
+    bytes.extend_from_slice(&[0; 52]);
+    bytes.extend_from_slice(&STATES.to_ne_bytes());
+    bytes.extend_from_slice(&[0; 4]);
     if !filter.is_empty() {
         bytes.extend_from_slice(&u16::try_from(attribute).unwrap_or(u16::MAX).to_ne_bytes());
         bytes.extend_from_slice(&ATTRIBUTE_BYTECODE.to_ne_bytes());
