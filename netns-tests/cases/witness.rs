@@ -6,6 +6,7 @@ use crate::lab::netns::{self, Netns};
 use crate::lab::process::{Process, tail};
 use crate::lab::talker::Talker;
 use crate::lab::turn::Turn;
+use nix::sys::signal::Signal;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
@@ -251,6 +252,54 @@ fn witness_votes_in_a_hundred_clusters_each_by_itself() {
     }
     let dirs = std::fs::read_dir(court.dir.join("state")).expect("readable").count();
     assert_eq!(dirs, 100, "each has its own state");
+}
+
+/// The file with these clusters.
+fn text(clusters: &[u8]) -> String {
+    let cluster = |number| format!("[[cluster]]\nname = \"c{number}\"\nkey_file = \"c{number}.key\"\n");
+    format!("listen = \"{}\"\n{}", address(), clusters.iter().map(cluster).collect::<String>())
+}
+
+// S5: what it has promised outlives the change
+#[test]
+fn witness_takes_another_file_at_once_or_not_at_all_and_keeps_its_promises() {
+    let court = Court::build(2);
+    let reload = |text: &str, says: &str| {
+        let before = court.process().said().len();
+        give(&court.dir.join("witness.toml"), text);
+        court.process().signal(Signal::SIGHUP);
+        court.wait(says, || court.process().said()[before..].contains(says));
+    };
+    // A promise that outlasts each step.
+    let long = Duration::from_secs(5);
+    let (mut alpha, mut beta) = (court.patient(0, 1, long), court.patient(0, 2, long));
+    court.settle(&mut alpha, &mut beta);
+    court.wait_granted(&mut alpha);
+    give(&court.dir.join("c2.key"), &format!("1 {}\n", "03".repeat(32)));
+    reload(&text(&[0, 2]), "reload: clusters added: c2; removed: c1");
+    let (mut came, mut went) = (court.talker(2, 1), court.talker(1, 1));
+    court.wait("an answer in the new cluster", || came.exchange());
+    assert!(!went.exchange(), "a cluster that is gone is answered");
+    // The voter of the other one is the same.
+    for _ in 0..5 {
+        beta.claim_higher();
+        beta.exchange();
+        assert!(!beta.is_granted() || alpha.sent.elapsed() > long, "promised to both");
+    }
+    court.wait("the grant to stand", || alpha.exchange() && alpha.is_granted());
+    // Wrong ones: nothing changes.
+    reload(&text(&[0, 1, 7]), "reload refused, nothing has changed: ");
+    let elsewhere = text(&[0, 2]).replace(":7811", ":7812");
+    reload(&elsewhere, "restart the witness for that");
+    assert!(alpha.exchange() && came.exchange() && !went.exchange());
+    // Another key, and the one before is worth nothing.
+    give(&court.dir.join("c2.key"), &format!("1 {}\n", "4d".repeat(32)));
+    reload(&text(&[0, 1, 2]), "reload: clusters added: c1; the keys of all 3 clusters");
+    let mut renewed = Talker::new(&court.netns, address(), ("c2", 0x4d), 1, LEASE);
+    court.wait("an answer to the new key", || renewed.exchange());
+    assert!(!came.exchange(), "the old key is answered");
+    court.wait("an answer in the cluster that is back", || went.exchange());
+    assert!(alpha.exchange() && alpha.is_granted());
 }
 
 // S6

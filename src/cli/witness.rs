@@ -18,8 +18,14 @@ pub(super) struct WitnessArgs {
     /// Where promises are kept
     #[arg(long, value_name = "DIR", default_value = DEFAULT_WITNESS_STATE_DIR)]
     state_dir: PathBuf,
+    /// What SIGHUP reads, if it is not the file itself
+    #[arg(long, value_name = "FILE")]
+    reload_from: Option<PathBuf>,
+    /// Copy the file and its keys to this directory, for the user it belongs to, and end
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["state_dir", "reload_from"])]
+    lend: Option<PathBuf>,
     /// Validate this file and end
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "state_dir"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "state_dir", "lend"])]
     check: Option<PathBuf>,
 }
 
@@ -31,6 +37,10 @@ pub(super) fn execute(args: WitnessArgs) -> Result<(), Failure> {
     if let Some(path) = &args.check {
         return print(&format!("{}\n", witness::checked(path).map_err(failure)?));
     }
+    if let Some(directory) = &args.lend {
+        return witness::lend(&args.config, directory).map_err(failure);
+    }
     let _rest = logging::start();
-    witness::run(&Options { config: args.config, state_dir: args.state_dir }).map_err(failure)
+    let options = Options { config: args.config, reload: args.reload_from, state_dir: args.state_dir };
+    witness::run(&options).map_err(failure)
 }

@@ -231,6 +231,18 @@ impl Voter {
         }
     }
 
+    /// Other keys from now on: both ends have those they share.
+    pub fn set_keys(&mut self, keys: Arc<KeyRing>) {
+        Arc::make_mut(&mut self.setup).keys = keys;
+    }
+
+    /// Other checks from now on; none of them has failed yet, and promises are as they were.
+    pub fn set_checks(&mut self, checks: &[CheckSetup], out: &mut Output) {
+        self.checks = checks.iter().map(Check::new).collect();
+        self.touched.extend(0..self.groups.len());
+        self.publish(out);
+    }
+
     /// What had to be durable with this version is, and so is what had to be before.
     pub fn stored(&mut self, version: u64) {
         self.note_stored(version);

@@ -1,30 +1,37 @@
 //! The clusters of a witness: for each its keys, its voter, and the store of what that must not forget.
 
+use super::probes::Probes;
+use super::renewal::{Renewal, named};
 use super::{Options, Report, Reports, RunError, state, words};
-use crate::config::{KeyFile, WitnessCluster, WitnessFile, digest};
+use crate::config::{KeyFile, ServiceCheck, WitnessCluster, WitnessFile, digest};
 use crate::effects::store::{self, Store, StoreHandle, cluster_hash};
+use crate::io::clock;
 use crate::types::{MonoTime, NodeId};
 use crate::voter::{CheckSetup, Output, Voter, VoterSetup};
 use crate::wire::auth::{KeyRing, Reject, Rejects};
 use crate::wire::pulse::peek_cluster;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Nodes of a cluster: this version runs pairs.
 const NODES: usize = 2;
 
-struct Court {
+pub(super) struct Court {
     cluster: WitnessCluster,
     hash: u64,
     voter: Voter,
     store: StoreHandle,
+    /// What results of its present checks carry.
+    series: u64,
 }
 
-/// All clusters, by number and by what a datagram says.
+/// All clusters, by number and by what a datagram says. No number is given twice.
 pub(super) struct Courts {
-    courts: Vec<Court>,
+    courts: BTreeMap<usize, Court>,
     places: HashMap<u32, usize>,
+    probes: Probes,
+    next: usize,
     output: Output,
     /// What was of no cluster of ours.
     strays: Rejects,
@@ -32,22 +39,67 @@ pub(super) struct Courts {
 
 impl Courts {
     /// Reads keys and states; all errors of configuration at once.
-    pub fn open(options: &Options, file: &WitnessFile, reports: &Reports, now: MonoTime) -> Result<Courts, RunError> {
+    pub fn open(
+        options: &Options,
+        file: &WitnessFile,
+        probes: Probes,
+        reports: &Reports,
+    ) -> Result<Courts, RunError> {
         let keys = load_keys(&options.config, file)?;
         make_directory(&options.state_dir)?;
-        let mut courts = Vec::new();
-        for (number, (cluster, keys)) in file.clusters.iter().zip(keys).enumerate() {
-            courts.push(Court::open(&options.state_dir, file.me, cluster, &keys, (number, reports), now)?);
+        let (output, strays) = (Output::default(), Rejects::default());
+        let (courts, places) = (BTreeMap::new(), HashMap::new());
+        let mut courts = Courts { courts, places, probes, next: 0, output, strays };
+        for (number, (cluster, keys)) in file.clusters.iter().zip(&keys).enumerate() {
+            let court = Court::open(&options.state_dir, file.me, cluster, keys, (number, reports))?;
+            courts.add(number, court);
         }
-        let number = |court: &Court| digest::cluster_number(&court.cluster.name);
-        let places = courts.iter().map(number).zip(0..).collect();
-        Ok(Courts { courts, places, output: Output::default(), strays: Rejects::default() })
+        Ok(courts)
+    }
+
+    /// The number of the next cluster.
+    pub fn next(&self) -> usize {
+        self.next
+    }
+
+    fn add(&mut self, number: usize, mut court: Court) {
+        court.series = self.probes.follow(number, &court.cluster.checks);
+        self.places.insert(digest::cluster_number(&court.cluster.name), number);
+        self.courts.insert(number, court);
+        self.next = self.next.max(number + 1);
+    }
+
+    /// Goes on with another file. A cluster that stays keeps its voter.
+    pub fn renew(&mut self, renewal: Renewal) {
+        let Renewal { file, keys, added } = renewal;
+        let is_gone = |(_, court): &(&usize, &Court)| named(&file, &court.cluster.name).is_none();
+        let gone: Vec<usize> = self.courts.iter().filter(is_gone).map(|(number, _)| *number).collect();
+        for number in gone {
+            self.courts.remove(&number);
+            self.places.retain(|_, place| *place != number);
+            self.probes.end(number);
+        }
+        for (cluster, keys) in file.clusters.iter().zip(&keys) {
+            let staying = self.courts.iter_mut().find(|(_, court)| court.cluster.name == cluster.name);
+            let Some((number, court)) = staying else { continue };
+            court.voter.set_keys(ring(cluster, keys));
+            if court.cluster.checks != cluster.checks {
+                court.series = self.probes.follow(*number, &cluster.checks);
+                self.output.clear();
+                court.voter.set_checks(&setups(cluster), &mut self.output);
+                court.follow(&self.output);
+            }
+            court.cluster = cluster.clone();
+        }
+        for (number, court) in added {
+            self.add(number, court);
+        }
     }
 
     /// Takes one datagram; what is to be answered, if its cluster is ours.
     pub fn handle(&mut self, now: MonoTime, bytes: &[u8]) -> Option<&Output> {
         let place = peek_cluster(bytes).and_then(|cluster| self.places.get(&cluster));
-        let Some(court) = place.and_then(|place| self.courts.get_mut(*place)) else {
+        let Some(court) = place.and_then(|place| self.courts.get_mut(place)) else {
             self.strays.count(Reject::Addressee);
             return None;
         };
@@ -57,26 +109,34 @@ impl Courts {
         Some(&self.output)
     }
 
-    /// Takes what a disk or a check had to say.
+    /// Takes what a disk or a check had to say. Of a cluster that is gone nothing matters any more.
     pub fn note(&mut self, report: Report) {
         match report {
-            Report::Stored(cluster, version, Ok(())) => self.courts[cluster].voter.stored(version),
-            Report::Stored(cluster, _, Err(error)) => {
-                let name = &self.courts[cluster].cluster.name;
-                tracing::error!("{name}: {error}; nothing new is granted until this can be written");
+            Report::Stored(cluster, version, result) => {
+                let Some(court) = self.courts.get_mut(&cluster) else { return };
+                match result {
+                    Ok(()) => court.voter.stored(version),
+                    Err(error) => {
+                        let name = &court.cluster.name;
+                        tracing::error!("{name}: {error}; nothing new is granted until this can be written");
+                    }
+                }
             }
-            Report::Checked(cluster, check, healthy) => {
-                self.output.clear();
-                let court = &mut self.courts[cluster];
-                court.voter.check(check, healthy, &mut self.output);
-                court.follow(&self.output);
+            Report::Checked((cluster, series, check), healthy) => {
+                let court = self.courts.get_mut(&cluster).filter(|court| court.series == series);
+                if let Some(court) = court {
+                    self.output.clear();
+                    court.voter.check(check, healthy, &mut self.output);
+                    court.follow(&self.output);
+                }
             }
+            Report::Hangup | Report::Renewed(_) => {}
         }
     }
 
     /// How many datagrams were turned away, of all clusters and of none.
     pub fn turned_away(&self) -> u64 {
-        let totals = self.courts.iter().map(|court| court.voter.rejects().total());
+        let totals = self.courts.values().map(|court| court.voter.rejects().total());
         totals.fold(self.strays.total(), u64::saturating_add)
     }
 
@@ -87,18 +147,18 @@ impl Courts {
             (rejects.total() > 0).then(|| format!("{}: {rejects:?}", court.cluster.name))
         };
         let strays = format!("of no cluster of ours: {}", self.strays.total());
-        std::iter::once(strays).chain(self.courts.iter().filter_map(court)).collect::<Vec<_>>().join("; ")
+        std::iter::once(strays).chain(self.courts.values().filter_map(court)).collect::<Vec<_>>().join("; ")
     }
 }
 
 impl Court {
-    fn open(
+    /// Reads what it must remember, and begins as after a start.
+    pub fn open(
         directory: &Path,
         me: NodeId,
         cluster: &WitnessCluster,
         keys: &KeyFile,
         (number, reports): (usize, &Reports),
-        now: MonoTime,
     ) -> Result<Court, RunError> {
         let hash = cluster_hash(&cluster.name);
         let path = directory.join(format!("{hash:016x}"));
@@ -120,15 +180,16 @@ impl Court {
         let setup = VoterSetup {
             me,
             cluster: digest::cluster_number(&cluster.name),
-            keys: Arc::new(KeyRing::new(&cluster.name, &keys.keys)),
+            keys: ring(cluster, keys),
             session: session()?,
             drift_ppm: cluster.drift_ppm,
             nodes: NODES,
             loaded: state::loaded(&found),
-            checks: cluster.checks.iter().map(check_setup).collect(),
+            checks: setups(cluster),
             mutants: crate::mutant::Mutants::NONE,
         };
-        Ok(Court { cluster: cluster.clone(), hash, voter: Voter::new(setup, now), store })
+        let voter = Voter::new(setup, clock::now());
+        Ok(Court { cluster: cluster.clone(), hash, voter, store, series: 0 })
     }
 
     /// What follows from an event besides answers.
@@ -145,8 +206,13 @@ impl Court {
     }
 }
 
-fn check_setup(check: &crate::config::ServiceCheck) -> CheckSetup {
-    CheckSetup { group: check.key, fall: check.fall, rise: check.rise }
+fn setups(cluster: &WitnessCluster) -> Vec<CheckSetup> {
+    let setup = |check: &ServiceCheck| CheckSetup { group: check.key, fall: check.fall, rise: check.rise };
+    cluster.checks.iter().map(setup).collect()
+}
+
+fn ring(cluster: &WitnessCluster, keys: &KeyFile) -> Arc<KeyRing> {
+    Arc::new(KeyRing::new(&cluster.name, &keys.keys))
 }
 
 /// The key files of all clusters.

@@ -8,16 +8,22 @@
 //! | file | noun |
 //! |---|---|
 //! | `courts` | the clusters: keys, voters, stores |
+//! | `lend` | copies for the user that runs it |
 //! | `probes` | service checks |
+//! | `renewal` | the file read again |
 //! | `state` | a voter's memory as the store keeps it |
 //! | `words` | what people read |
 
 mod courts;
+mod lend;
 mod probes;
+mod renewal;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 mod words;
+
+pub use lend::lend;
 
 use crate::config::{ConfigErrors, WitnessFile};
 use crate::effects::store::WriteError;
@@ -26,6 +32,8 @@ use crate::io::{clock, systemd};
 use crate::types::{MonoTime, NodeId};
 use crate::wire::pulse::MAX_DATAGRAM;
 use courts::Courts;
+use probes::Probes;
+use renewal::{Renewal, Renewer};
 use sd_notify::NotifyState;
 use std::io;
 use std::net::UdpSocket;
@@ -39,6 +47,8 @@ use thiserror::Error;
 pub struct Options {
     /// Its file.
     pub config: PathBuf,
+    /// The file that SIGHUP takes over, if it is another one.
+    pub reload: Option<PathBuf>,
     /// Where promises are kept.
     pub state_dir: PathBuf,
 }
@@ -67,12 +77,15 @@ const SOCKET: u64 = 0;
 const QUEUE: u64 = 1;
 
 /// What the threads beside the loop have to say. The number is the cluster's.
-#[derive(Debug)]
 pub(crate) enum Report {
     /// A version is durable, or is not yet.
     Stored(usize, u64, Result<(), WriteError>),
-    /// A check of this number has ended.
-    Checked(usize, usize, bool),
+    /// A check of this cluster, series and number has ended.
+    Checked((usize, u64, usize), bool),
+    /// SIGHUP.
+    Hangup,
+    /// The file has been read again.
+    Renewed(Box<Result<Renewal, RunError>>),
 }
 
 /// The way for reports to the loop.
@@ -103,14 +116,15 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let socket =
         UdpSocket::bind(file.listen).map_err(|error| failed(&format!("listening on {}", file.listen), &error))?;
     socket.set_nonblocking(true).map_err(|error| failed("preparing the socket", &error))?;
-    let courts = Courts::open(options, &file, &sender, clock::now())?;
-    probes::start(&file, &sender).map_err(|error| failed("starting the checks", &error))?;
+    let probes = Probes::start(&sender).map_err(|error| failed("starting the checks", &error))?;
+    let courts = Courts::open(options, &file, probes, &sender)?;
     let poll = Poll::new().map_err(|error| failed("waiting", &error))?;
     poll.add(&socket, SOCKET).and_then(|()| poll.add(&waker, QUEUE)).map_err(|error| failed("waiting", &error))?;
     let (number, clusters) = (file.me.0 - NodeId::FIRST_WITNESS.0 + 1, file.clusters.len());
     tracing::info!("witness number {number} listens on {}; clusters: {clusters}", file.listen);
     systemd::notify(&[NotifyState::Ready]);
-    let mut witness = Witness { courts, socket, poll, waker, reports, told: clock::now(), turned_away: 0 };
+    let renewer = Renewer::new(options.clone(), file, sender);
+    let mut witness = Witness { courts, socket, poll, waker, reports, told: clock::now(), turned_away: 0, renewer };
     witness.serve().map_err(|error| failed("waiting", &error))
 }
 
@@ -140,6 +154,7 @@ struct Witness {
     reports: Receiver<Report>,
     told: MonoTime,
     turned_away: u64,
+    renewer: Renewer,
 }
 
 impl Witness {
@@ -151,7 +166,7 @@ impl Witness {
             self.poll.wait(&mut ready, Some(ALIVE))?;
             if self.waker.take() {
                 while let Ok(report) = self.reports.try_recv() {
-                    self.courts.note(report);
+                    self.note(report);
                 }
             }
             for _ in 0..TURN {
@@ -165,6 +180,19 @@ impl Witness {
                 systemd::notify(&[NotifyState::Watchdog]);
                 self.tell(now);
             }
+        }
+    }
+
+    fn note(&mut self, report: Report) {
+        match report {
+            Report::Hangup => self.renewer.begin(self.courts.next()),
+            Report::Renewed(renewal) => {
+                if let Some(renewal) = self.renewer.judged(*renewal) {
+                    self.courts.renew(renewal);
+                }
+                self.renewer.go_on(self.courts.next());
+            }
+            other => self.courts.note(other),
         }
     }
 

@@ -5,46 +5,70 @@
 
 use super::{Report, Reports};
 use crate::checks::tcp;
-use crate::config::{ServiceCheck, WitnessFile};
+use crate::config::ServiceCheck;
+use std::collections::HashMap;
 use std::io;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Starts the thread, if there is anything to check.
-pub(super) fn start(file: &WitnessFile, reports: &Reports) -> io::Result<()> {
-    let all: Vec<(usize, usize, ServiceCheck)> = file
-        .clusters
-        .iter()
-        .enumerate()
-        .flat_map(|(cluster, of)| {
-            of.checks.iter().enumerate().map(move |(number, check)| (cluster, number, check.clone()))
-        })
-        .collect();
-    if all.is_empty() {
-        return Ok(());
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let reports = reports.clone();
-    std::thread::Builder::new().name("checks".into()).spawn(move || {
-        runtime.block_on(async {
-            let tasks: Vec<_> = all
-                .into_iter()
-                .map(|(cluster, number, check)| tokio::spawn(repeat(cluster, number, check, reports.clone())))
-                .collect();
-            for task in tasks {
-                // None of them ever ends.
-                let _ended = task.await;
-            }
-        });
-    })?;
-    Ok(())
+/// The thread, and its tasks by cluster.
+pub(super) struct Probes {
+    runtime: Handle,
+    reports: Reports,
+    tasks: HashMap<usize, Vec<AbortHandle>>,
+    /// Tells results of checks that there were from results of those that there are.
+    series: u64,
 }
 
-async fn repeat(cluster: usize, number: usize, check: ServiceCheck, reports: Reports) {
+impl Probes {
+    /// Starts the thread. It hears SIGHUP as well.
+    pub fn start(reports: &Reports) -> io::Result<Probes> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let mut hangup = {
+            let _inside = runtime.enter();
+            signal(SignalKind::hangup())?
+        };
+        let heard = reports.clone();
+        std::thread::Builder::new().name("checks".into()).spawn(move || {
+            runtime.block_on(async {
+                while hangup.recv().await.is_some() {
+                    heard.send(Report::Hangup);
+                }
+            });
+        })?;
+        Ok(Probes { runtime: handle, reports: reports.clone(), tasks: HashMap::new(), series: 0 })
+    }
+
+    /// Tries these checks of a cluster from now on, and no others of it. Returns the series that their results carry.
+    pub fn follow(&mut self, cluster: usize, checks: &[ServiceCheck]) -> u64 {
+        self.end(cluster);
+        self.series += 1;
+        let start = |(number, check): (usize, &ServiceCheck)| {
+            let (source, reports) = ((cluster, self.series, number), self.reports.clone());
+            self.runtime.spawn(repeat(source, check.clone(), reports)).abort_handle()
+        };
+        let tasks = checks.iter().enumerate().map(start).collect();
+        self.tasks.insert(cluster, tasks);
+        self.series
+    }
+
+    /// Tries no check of this cluster any more.
+    pub fn end(&mut self, cluster: usize) {
+        for task in self.tasks.remove(&cluster).into_iter().flatten() {
+            task.abort();
+        }
+    }
+}
+
+async fn repeat(source: (usize, u64, usize), check: ServiceCheck, reports: Reports) {
     let mut ticks = interval(check.interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
         let healthy = tcp::attempt(check.target, check.timeout).await.is_ok();
-        reports.send(Report::Checked(cluster, number, healthy));
+        reports.send(Report::Checked(source, healthy));
     }
 }

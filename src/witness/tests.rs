@@ -1,10 +1,12 @@
 //! The file, and the memory as the store keeps it. The rest runs for real: netns-tests/cases/witness.rs.
 
-use super::state;
+use super::{renewal, state};
 use crate::config::WitnessFile;
 use crate::effects::store;
 use crate::types::{Epoch, GroupKey, NodeId};
 use crate::voter::{Ceiling, Loaded, Memory};
+use nix::unistd::{Gid, Uid, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 const GOOD: &str = "listen = \"[::]:7811\"\nnumber = 2\n[[cluster]]\nname = \"web\"\nkey_file = \"keys/web.key\"\n\
@@ -75,4 +77,60 @@ fn a_memory_comes_back_from_the_store() {
     let (_, found) = store::Store::open(&path, NodeId(241), 7).expect("it opens");
     assert_eq!(state::loaded(&found), Loaded::Memory(memory));
     assert_eq!(state::loaded(&store::Loaded::Damaged(String::new())), Loaded::Damaged);
+}
+
+#[test]
+fn a_file_that_would_take_a_restart_is_named() {
+    let running = parse(GOOD).expect("it is right");
+    let other = |from: &str, to: &str| parse(&GOOD.replace(from, to)).expect("it is right");
+    let restart = |file: &WitnessFile| renewal::takes_a_restart(&running, file);
+    assert_eq!(restart(&running), None);
+    assert_eq!(restart(&other("port = 80", "port = 81")), None);
+    assert_eq!(restart(&other("name = \"web\"", "name = \"db\"\ndrift_ppm = 900")), None, "another cluster");
+    assert!(restart(&other(":7811", ":7812")).is_some_and(|why| why.contains("listen is [::]:7812")));
+    assert!(restart(&other("number = 2", "number = 3")).is_some_and(|why| why.contains("number")));
+    let drift = other("name = \"web\"", "name = \"web\"\ndrift_ppm = 900");
+    assert!(restart(&drift).is_some_and(|why| why.contains("drift_ppm of cluster web")));
+    let told = |file: &WitnessFile| renewal::told(&running, file);
+    assert!(told(&running).starts_with("no cluster has changed; "));
+    assert!(told(&other("port = 80", "port = 81")).starts_with("with other checks: web; "));
+    assert!(told(&other("\"web\"", "\"db\"")).starts_with("clusters added: db; removed: web; "));
+}
+
+#[test]
+fn what_is_lent_is_for_the_directorys_owner_alone_and_follows_no_link() {
+    let (home, lent) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let owner = (Some(Uid::from_raw(65_534)), Some(Gid::from_raw(65_534)));
+    chown(lent.path(), owner.0, owner.1).expect("root");
+    let file = home.path().join("witness.toml");
+    let give = |name: &str, text: &str| {
+        let path = home.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its mode");
+    };
+    give("web.key", &format!("1 {}\n", "0a".repeat(32)));
+    give("witness.toml", &GOOD.replace("keys/", ""));
+    let bait = home.path().join("bait");
+    std::fs::write(&bait, "whole").expect("written");
+    for name in ["web.key", ".new.web.key", ".new.witness.toml", "witness.toml"] {
+        std::os::unix::fs::symlink(&bait, lent.path().join(name)).expect("a link");
+    }
+    super::lend(&file, lent.path()).expect("it is lent");
+    for name in ["web.key", "witness.toml"] {
+        let copy = lent.path().join(name);
+        let status = copy.symlink_metadata().expect("it is there");
+        assert_eq!((status.uid(), status.gid(), status.mode()), (65_534, 65_534, 0o100_400), "{name}");
+        let read = |path: &Path| std::fs::read_to_string(path).expect("text");
+        assert_eq!(read(&copy), read(&home.path().join(name)));
+    }
+    assert_eq!(std::fs::read_to_string(&bait).expect("text"), "whole", "a link was followed");
+    // A wrong file is not lent, nor one whose keys are elsewhere.
+    give("witness.toml", &GOOD.replace("number = 2", "number = 16").replace("keys/", ""));
+    assert!(matches!(super::lend(&file, lent.path()), Err(super::RunError::Configuration(_))));
+    std::fs::create_dir(home.path().join("keys")).expect("a directory");
+    give("keys/web.key", &format!("1 {}\n", "0b".repeat(32)));
+    give("witness.toml", GOOD);
+    assert!(super::lend(&file, lent.path()).expect_err("elsewhere").to_string().contains("is not beside"));
+    let copy = std::fs::read_to_string(lent.path().join("web.key")).expect("text");
+    assert!(copy.contains("0a0a"), "the one before stands");
 }

@@ -63,6 +63,34 @@ fn witness_runs_without_any_privilege_and_reads_keys_that_only_root_can() {
     assert!(other.is_err_and(|cause| cause.contains("Permission denied")));
 }
 
+/// Waits until the log of the witness says it.
+fn wait_said(room: &Room, what: &str) {
+    room.wait(what, |room| room.witness().run(&["journalctl", "--no-pager", "--unit", WITNESS]).contains(what));
+}
+
+#[test]
+fn witness_reloads_what_only_root_can_read_and_votes_ahead_of_ordinary_processes() {
+    let room = with_witness();
+    let machine = room.witness();
+    let pid = machine.property(WITNESS, "MainPID");
+    let add = |line: &str| machine.run(&["sh", "-c", &format!("echo '{line}' >> /etc/vipair/witness.toml")]);
+    machine.run(&["install", "-m", "600", "/etc/vipair/cluster.key", "/etc/vipair/db.key"]);
+    add("[[cluster]]\nname = \"db\"\nkey_file = \"db.key\"");
+    machine.run(&["systemctl", "reload", WITNESS]);
+    wait_said(&room, "reload: clusters added: db");
+    // A wrong one is refused where it was asked for.
+    add("nummer = 1");
+    assert!(machine.try_run(&["systemctl", "reload", WITNESS]).is_err());
+    wait_said(&room, "nummer");
+    assert_eq!(machine.property(WITNESS, "MainPID"), pid, "it is the same process");
+    assert_eq!(machine.property(WITNESS, "ActiveState"), "active");
+    // Of its threads the one that votes and no other.
+    let policies =
+        machine.run(&["sh", "-c", &format!("for task in /proc/{pid}/task/*; do chrt -p ${{task##*/}}; done")]);
+    assert_eq!(policies.matches("policy: SCHED_FIFO").count(), 1, "{policies}");
+    assert!(policies.matches("policy: SCHED_OTHER").count() >= 2, "{policies}");
+}
+
 #[test]
 fn systemd_finds_the_running_witness_hardly_exposed() {
     let room = with_witness();

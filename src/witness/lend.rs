@@ -1,0 +1,59 @@
+//! Copies of the witness's file and keys for a user who cannot read them: what systemd's reload does as root, because what
+//! it lends to a service at the start (LoadCredential=) it does not renew.
+//!
+//! The directory belongs to that user, who is trusted with the keys and with nothing else: no link in it is followed, and
+//! each copy is another file that takes the place of the one before.
+
+use super::courts::load_keys;
+use super::{RunError, renewal};
+use crate::config::WitnessFile;
+use nix::unistd::{Gid, Uid, fchown};
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Judges the file at `path` with its keys, and copies all of it to `directory`, for that directory's owner alone.
+///
+/// # Errors
+/// [`RunError::Configuration`] with everything that is wrong; nothing is copied then. [`RunError::Failed`] when a key is
+/// not beside the file, or something cannot be read or written.
+pub fn lend(path: &Path, directory: &Path) -> Result<(), RunError> {
+    let file = WitnessFile::read(path)?;
+    load_keys(path, &file)?;
+    let beside = path.parent().unwrap_or(Path::new("."));
+    let mut names = Vec::new();
+    for cluster in &file.clusters {
+        let name = cluster.key_file.strip_prefix(beside).unwrap_or(&cluster.key_file);
+        if name.components().count() != 1 || name.file_name().is_none() {
+            let what = format!("{} of cluster {} is not beside {}", name.display(), cluster.name, path.display());
+            return Err(RunError::Failed(what));
+        }
+        names.push(name.to_owned());
+    }
+    let failed = |what: &Path, cause: &io::Error| RunError::Failed(format!("lending {}: {cause}", what.display()));
+    let owner = std::fs::metadata(directory).map_err(|cause| failed(directory, &cause))?;
+    let owner = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+    for name in &names {
+        copy(&beside.join(name), &directory.join(name), owner).map_err(|cause| failed(name, &cause))?;
+    }
+    // What names the keys comes last.
+    copy(path, &directory.join(renewal::FILE), owner).map_err(|cause| failed(path, &cause))
+}
+
+fn copy(from: &Path, to: &Path, (user, group): (Uid, Gid)) -> io::Result<()> {
+    let mut content = Vec::new();
+    std::fs::File::open(from)?.read_to_end(&mut content)?;
+    let mut name = std::ffi::OsString::from(".new.");
+    name.push(to.file_name().unwrap_or_default());
+    let new = to.with_file_name(name);
+    match std::fs::remove_file(&new) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+        Ok(()) | Err(_) => {}
+    }
+    // `create_new` follows no link, whoever put one there meanwhile.
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(&new)?;
+    file.write_all(&content)?;
+    fchown(&file, Some(user), Some(group))?;
+    std::fs::rename(&new, to)
+}
