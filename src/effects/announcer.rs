@@ -183,11 +183,35 @@ impl AnnouncerHandle {
 struct Worker {
     senders: Vec<Sender>,
     frames: Vec<Vec<u8>>,
+    /// Which interfaces forward IPv6.
+    routers: Vec<(Arc<str>, bool)>,
     stopping: Arc<AtomicBool>,
 }
 
-/// The forms of announcing, in the order of sending. A whole pass over all addresses comes before the next one, so
-/// that the last address is corrected early by hosts that understand the first form.
+/// An order, and how far it has come.
+struct Announcing {
+    order: AnnounceOrder,
+    frames: usize,
+    patience: Duration,
+    error: Option<AnnounceError>,
+}
+
+/// An order and those that wait right behind it, at most as many as wait at all; and what is no order and comes next.
+fn gather(first: AnnounceOrder, orders: &Receiver<Message>) -> (Vec<Announcing>, Option<Message>) {
+    let begin = |order| Announcing { order, frames: 0, patience: STALL_MAX, error: None };
+    let mut together = vec![begin(first)];
+    while together.len() < QUEUE {
+        match orders.try_recv() {
+            Ok(Message::Announce(order)) => together.push(begin(order)),
+            Ok(other) => return (together, Some(other)),
+            Err(_) => break,
+        }
+    }
+    (together, None)
+}
+
+/// The forms of announcing, in the order of sending. A whole pass over all addresses, of all groups whose orders wait
+/// together, comes before the next one, so that the last address is corrected early by hosts that understand the first form.
 #[derive(Clone, Copy)]
 enum Pass {
     /// Gratuitous request, or neighbour advertisement.
@@ -200,52 +224,71 @@ enum Pass {
 
 impl Worker {
     fn new(stopping: Arc<AtomicBool>) -> Worker {
-        Worker { senders: Vec::new(), frames: vec![Vec::new(); BATCH], stopping }
+        Worker { senders: Vec::new(), frames: vec![Vec::new(); BATCH], routers: Vec::new(), stopping }
     }
 
     fn run(&mut self, orders: &Receiver<Message>, report: impl Fn(AnnounceReport)) {
-        while let Ok(message) = orders.recv() {
+        let mut next = None;
+        while let Some(message) = next.take().or_else(|| orders.recv().ok()) {
             if self.stopping.load(Ordering::Relaxed) {
                 return;
             }
             match message {
                 // If it fails it fails again when it is needed, and is reported then.
                 Message::Prepare(ifindex) => drop(self.open(ifindex)),
-                Message::Announce(order) => report(self.announce(&order)),
+                Message::Announce(order) => {
+                    let (together, other) = gather(order, orders);
+                    next = other;
+                    self.announce(together, &report);
+                }
                 Message::Stop => return,
             }
         }
     }
 
-    fn announce(&mut self, order: &AnnounceOrder) -> AnnounceReport {
+    /// Carries out orders that wait together as if they were one: first every address in the first form.
+    fn announce(&mut self, mut together: Vec<Announcing>, report: &impl Fn(AnnounceReport)) {
         let started = clock::now();
-        let mut frames = 0;
-        let error = self.send_all(order, &mut frames).err();
-        if error.is_some_and(|error| [Errno::ENXIO, Errno::ENODEV].contains(&error.cause)) {
-            self.senders.retain(|sender| sender.ifindex() != order.ifindex);
-        }
-        let (group, ifindex) = (order.group, order.ifindex);
-        AnnounceReport { group, ifindex, frames, started, took: clock::now().since(started), error }
-    }
-
-    fn send_all(&mut self, order: &AnnounceOrder, sent: &mut usize) -> Result<(), AnnounceError> {
-        self.open(order.ifindex)?;
-        let fails = |cause| AnnounceError { operation: "announce", ifindex: order.ifindex, cause };
-        let Worker { senders, frames, stopping } = self;
-        let sender = senders.iter().find(|sender| sender.ifindex() == order.ifindex);
-        let sender = sender.ok_or(fails(Errno::ENODEV))?;
-        let router = is_router(&order.interface);
-        let mut patience = STALL_MAX;
+        self.routers.clear();
         for pass in [Pass::First, Pass::Reply, Pass::Gateway] {
-            for addresses in order.addresses.chunks(BATCH) {
-                if stopping.load(Ordering::Relaxed) {
-                    return Err(fails(Errno::ECANCELED));
+            for one in together.iter_mut().filter(|one| one.error.is_none()) {
+                one.error = self.send_pass(one, pass).err();
+                if one.error.is_some_and(|error| [Errno::ENXIO, Errno::ENODEV].contains(&error.cause)) {
+                    self.senders.retain(|sender| sender.ifindex() != one.order.ifindex);
                 }
-                let count = build(order, pass, router, addresses, frames);
-                send(sender, &frames[..count], sent, &mut patience).map_err(fails)?;
             }
         }
+        let took = clock::now().since(started);
+        for Announcing { order, frames, error, .. } in together {
+            report(AnnounceReport { group: order.group, ifindex: order.ifindex, frames, started, took, error });
+        }
+    }
+
+    fn send_pass(&mut self, one: &mut Announcing, pass: Pass) -> Result<(), AnnounceError> {
+        let Announcing { order, frames: sent, patience, .. } = one;
+        self.open(order.ifindex)?;
+        let fails = |cause| AnnounceError { operation: "announce", ifindex: order.ifindex, cause };
+        for addresses in order.addresses.chunks(BATCH) {
+            if self.stopping.load(Ordering::Relaxed) {
+                return Err(fails(Errno::ECANCELED));
+            }
+            let router = addresses.iter().any(Vip::is_ipv6) && self.is_router(&order.interface);
+            let count = build(order, pass, router, addresses, &mut self.frames);
+            let sender = self.senders.iter().find(|sender| sender.ifindex() == order.ifindex);
+            let sender = sender.ok_or(fails(Errno::ENODEV))?;
+            send(sender, &self.frames[..count], sent, patience).map_err(fails)?;
+        }
         Ok(())
+    }
+
+    /// Asked once for all orders that are carried out together.
+    fn is_router(&mut self, interface: &Arc<str>) -> bool {
+        if let Some((_, router)) = self.routers.iter().find(|(known, _)| known == interface) {
+            return *router;
+        }
+        let router = is_router(interface);
+        self.routers.push((Arc::clone(interface), router));
+        router
     }
 
     fn open(&mut self, ifindex: u32) -> Result<(), AnnounceError> {

@@ -119,6 +119,26 @@ fn all_addresses_come_before_the_second_form_of_any() {
 }
 
 #[test]
+fn groups_that_move_together_are_announced_as_one() {
+    in_netns(|| {
+        let east = veth();
+        let (blocked, unblock) = sync_channel(0);
+        let report = move |_| {
+            let _nobody_waits_any_more = blocked.send(());
+        };
+        let announcer = Announcer::start(report).expect("a thread");
+        announcer.handle().try_send(order(vec![vip4(1000)])).expect("room");
+        // Busy with telling of the first while the others arrive.
+        assert_eq!(heard(&east, 2).len(), 2);
+        (0..100).for_each(|group| announcer.handle().try_send(order(vec![vip4(group)])).expect("room"));
+        (0..101).for_each(|_| unblock.recv_timeout(LONG).expect("a report"));
+        let operations: Vec<u8> = heard(&east, 200).iter().map(|frame| frame[21]).collect();
+        assert!(operations[..100].iter().all(|operation| *operation == 1));
+        assert!(operations[100..].iter().all(|operation| *operation == 2));
+    });
+}
+
+#[test]
 fn advertisements_say_router_exactly_while_the_interface_forwards() {
     in_netns(|| {
         let east = veth();
@@ -225,8 +245,9 @@ fn a_full_queue_gives_the_order_back_at_once() {
         veth();
         let (announcer, unblock) = busy();
         let handle = announcer.handle();
-        let taken = (0..QUEUE + 2).take_while(|_| handle.try_send(order(vec![vip4(1)])).is_ok()).count();
-        assert!((QUEUE..=QUEUE + 1).contains(&taken), "{taken}");
+        // What waited when the thread began is its own by now, as much as may wait again.
+        let taken = (0..=2 * QUEUE).take_while(|_| handle.try_send(order(vec![vip4(1)])).is_ok()).count();
+        assert!((QUEUE..=2 * QUEUE).contains(&taken), "{taken}");
         let back = handle.try_send(order(vec![vip4(7)])).expect_err("full");
         assert_eq!(back.addresses[..], [vip4(7)]);
         assert!(!handle.try_prepare(1));
