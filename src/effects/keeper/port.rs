@@ -58,6 +58,10 @@ pub(super) struct Port {
     failures: HashMap<&'static str, String>,
     /// Something may have changed: look.
     dirty: bool,
+    /// Nothing is known to have changed; a second has passed.
+    casual: bool,
+    /// Before that a casual look leaves the addresses out.
+    addresses_due: MonoTime,
     anchors: Anchors,
     anchor_countdown: u8,
 }
@@ -85,6 +89,8 @@ impl Port {
             lost: HashSet::new(),
             failures: HashMap::new(),
             dirty: true,
+            casual: false,
+            addresses_due: MonoTime::ZERO,
             anchors: Anchors::default(),
             anchor_countdown: 0,
         }
@@ -109,7 +115,7 @@ impl Port {
         self.plan = Plan::empty();
         self.rounds = 0;
         self.lost.clear();
-        self.dirty = true;
+        self.stir();
         self.changed = true;
         // Told again under the new number.
         self.anchors = Anchors::default();
@@ -118,29 +124,38 @@ impl Port {
 
     /// A second has passed: look at everything, and try again what failed.
     pub(super) fn begin_period(&mut self) {
+        self.casual = !self.dirty;
         self.dirty = true;
         self.rounds = 0;
         self.anchor_countdown = self.anchor_countdown.saturating_sub(1);
     }
 
+    /// There is a reason to look at everything.
+    fn stir(&mut self) {
+        (self.dirty, self.casual) = (true, false);
+    }
+
     /// Takes a hint of the kernel's. Only a lost carrier is passed on at once; for everything else we look.
     pub(super) fn handle_event(&mut self, tools: &mut Tools, event: &NetlinkEvent) {
         let index = self.link.as_ref().map(|link| link.index);
-        match event {
+        let concerns = match event {
             NetlinkEvent::Link(link) if Some(link.index) == index || link.name == self.wanted.name => {
-                self.dirty = true;
                 if Some(link.index) == index && link.name == self.wanted.name && !link.carrier {
                     self.see(tools, link.clone());
                 }
+                true
             }
-            NetlinkEvent::LinkGone { index: gone, .. } => self.dirty |= Some(*gone) == index,
+            NetlinkEvent::LinkGone { index: gone, .. } => Some(*gone) == index,
             NetlinkEvent::AddressAdded { index: on, address }
             | NetlinkEvent::AddressRemoved { index: on, address } => {
-                self.dirty |= Some(*on) == index && self.vips.contains(address);
+                Some(*on) == index && self.vips.contains(address)
             }
-            NetlinkEvent::FilterChanged { index: on } => self.dirty |= Some(*on) == index,
-            NetlinkEvent::Overrun => self.dirty = true,
-            NetlinkEvent::Link(_) => {}
+            NetlinkEvent::FilterChanged { index: on } => Some(*on) == index,
+            NetlinkEvent::Overrun => true,
+            NetlinkEvent::Link(_) => false,
+        };
+        if concerns {
+            self.stir();
         }
     }
 

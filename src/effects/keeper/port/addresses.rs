@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// Times per second that missing addresses are put back without a pause. Someone who removes them faster is at work.
 const ROUNDS: u8 = 8;
+/// What changes is told by events. In case one was lost the addresses are listed all the same, each second or more rarely,
+/// so that it costs at most one part in so many of a processor: fifty thousand are some ten milliseconds of work.
+const SHARE: u32 = 1_000;
 
 impl Port {
     /// Takes our addresses off the interface, for `limit` at most; true if none is left.
@@ -54,13 +57,16 @@ impl Port {
     pub(super) fn check_addresses(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
         // A gate that does not know the present groups guards the wrong addresses.
         let (Some(gate), false) = (&mut self.gate, self.regroup) else { return };
-        if !self.plan.is_empty() {
+        let (begin, busy) = (clock::now(), clock::busy());
+        let spared = self.casual && self.ready && !self.changed && begin < self.addresses_due;
+        if !self.plan.is_empty() || spared {
             return;
         }
         let found = match tools.netlink.addresses(link.index) {
             Ok(found) => found,
             Err(cause) => return self.fail(tools, "list addresses", cause.to_string()),
         };
+        self.addresses_due = begin + clock::busy().saturating_sub(busy) * SHARE;
         self.failures.remove("list addresses");
         let wanted = self.wanted.groups.iter().flat_map(|(_, vips)| vips);
         let plan = Plan::new(wanted, &gate.retired(), &found);
@@ -121,7 +127,7 @@ impl Port {
             if self.flawed {
                 self.miss(tools);
             } else {
-                self.dirty = true;
+                self.stir();
             }
         }
     }
