@@ -15,6 +15,9 @@ use vipair::types::MonoTime;
 
 /// The port of a [`Holder`].
 pub const PORT: u16 = 81;
+/// A crowd has so many ports besides, from that one on: a client finds a free port of its own in no time only while few of
+/// them go to the same place.
+const PORTS: u16 = 5;
 /// So many clients have one thread.
 const CROWD: usize = 15_000;
 
@@ -72,8 +75,8 @@ impl Holder {
     pub fn crowd(lab: &Lab, server: Server, addresses: &[IpAddr], each: i32) -> Holder {
         let host = lab.server(server);
         host.sysctl("core/somaxconn", &each.to_string());
-        let open = |address: &IpAddr| {
-            let target = SocketAddr::new(*address, PORT);
+        let targets = addresses.iter().flat_map(|address| (0..PORTS).map(|n| SocketAddr::new(*address, PORT + n)));
+        let open = |target: SocketAddr| {
             let socket = Socket::new(Domain::for_address(target), Type::STREAM, None).expect("a socket");
             socket
                 .bind(&target.into())
@@ -81,7 +84,7 @@ impl Holder {
                 .unwrap_or_else(|e| panic!("{target}: {e}"));
             socket
         };
-        let queues = host.run(|| addresses.iter().map(open).collect());
+        let queues = host.run(|| targets.map(open).collect());
         Holder { held: Arc::default(), queues, stop: Arc::default() }
     }
 
@@ -143,7 +146,9 @@ impl Idle {
     /// The same for any number: one thread connects and waits for each [`CROWD`] of them, with descriptors of its own, since a
     /// process may not have as many.
     pub fn crowd(lab: &Lab, addresses: &[IpAddr], each: usize) -> Idle {
-        let targets = targets(addresses, each);
+        let ports = (0..PORTS).cycle().map(|n| PORT + n);
+        let targets = targets(addresses, each).zip(ports);
+        let targets: Vec<SocketAddr> = targets.map(|(target, port)| SocketAddr::new(target.ip(), port)).collect();
         let ends = Arc::new(Mutex::new(vec![None; targets.len()]));
         let idle = Idle { ends, streams: Arc::default(), stop: Arc::default() };
         let crowds = targets.len().div_ceil(CROWD);
@@ -166,7 +171,7 @@ impl Idle {
     }
 
     fn connect(lab: &Lab, addresses: &[IpAddr], each: usize) -> Idle {
-        let targets = targets(addresses, each);
+        let targets: Vec<SocketAddr> = targets(addresses, each).collect();
         let streams = lab.host(Port::Client).run(|| connect_to(&targets));
         let ends = Arc::new(Mutex::new(vec![None; streams.len()]));
         Idle { ends, streams: Arc::new(streams), stop: Arc::default() }
@@ -192,8 +197,8 @@ impl Idle {
     }
 }
 
-fn targets(addresses: &[IpAddr], each: usize) -> Vec<SocketAddr> {
-    addresses.iter().flat_map(|address| std::iter::repeat_n(SocketAddr::new(*address, PORT), each)).collect()
+fn targets(addresses: &[IpAddr], each: usize) -> impl Iterator<Item = SocketAddr> + '_ {
+    addresses.iter().flat_map(move |address| std::iter::repeat_n(SocketAddr::new(*address, PORT), each))
 }
 
 fn connect_to(targets: &[SocketAddr]) -> Vec<TcpStream> {
