@@ -63,6 +63,8 @@ mutants! {
     OpenedBeforeHook,
     /// The end of a hook counts for whichever epoch it was run (HP-8).
     HookOfAnotherEpoch,
+    /// A group is opened on what was said before its hook had ended: a frozen guest cannot know how old that is (S1, S8).
+    OpenedOnWordsBeforeHook,
 
     // Epochs and the disk.
     /// A reservation counts before it is durable: after a crash the epoch is used again (S2).

@@ -54,6 +54,7 @@ impl Engine {
             resumed,
             last,
             proof,
+            hooked,
             dirty,
             stirred,
             group_deadline,
@@ -72,6 +73,7 @@ impl Engine {
         words.session(*session);
         words.counter(*session, *counter);
         words.counter(*session, *proof);
+        words.counter(*session, *hooked);
         words.version(*session, *table);
         words.version(*session, *sent_table);
         // A late wake-up counts from now, whatever it missed.
@@ -218,8 +220,8 @@ impl Group {
         words: &mut Words,
     ) {
         let Group {
-            key: _,           // the setup
-            interface: _,     // the setup
+            key: _, // the setup
+            interface,
             probe_address: _, // the setup, and no reconfiguration happens
             role,
             cause: _, // told to people
@@ -264,7 +266,7 @@ impl Group {
         words.epochs(&if adoptable { *found } else { [Epoch::NONE; 2] });
         words.option(reserving.as_ref(), |words, coming| tell_reserving(*coming, persisted, words));
         words.flags(&[*paused, *wants, *state_damaged, *installed, *grown]);
-        service.tell(now, words);
+        service.tell(now, (engine, *interface), words);
         words.option(claimed.as_ref(), |words, at| words.age(now, *at, timing.probe));
         words.ahead(now, *hold);
         words.option(offer.as_ref(), |words, offer| offer.tell(now, words));

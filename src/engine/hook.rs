@@ -4,12 +4,17 @@
 //! permitted the opening is looked at again when the hook has ended, and with it or without, nothing else is opened or
 //! closed later than before. Nobody waits for longer than the hook may take and a second.
 //!
+//! A hook may take long, and a guest may be frozen with its clock while it runs: what was said or left unanswered before its
+//! end may be from another time without looking old. So when `before_open` has ended everybody is asked once more, and the
+//! gate opens on what comes of that.
+//!
 //! Owns: which hook is waited for, and how long a node stands back when one has failed. Never does: run anything, or believe
 //! the end of a hook that was run for another epoch.
 
 use super::action::{Action, Actions};
 use super::notice::{Cause, Notice};
-use super::{Engine, group_id};
+use super::watch::PROBES;
+use super::{Engine, Presence, group_id};
 use crate::mutant::Mutant;
 use crate::types::{Epoch, MonoTime};
 use crate::wire::pulse::{Role, Row};
@@ -49,18 +54,45 @@ pub(super) struct Running {
     /// Nobody waits for longer.
     pub until: MonoTime,
     /// How it ended, once it has.
-    pub ended: Option<bool>,
+    pub ended: Option<End>,
+}
+
+/// The end of a hook, and what was known then.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct End {
+    pub ok: bool,
+    pub at: MonoTime,
+    /// Our first counter since then.
+    pub proof: u64,
+    /// So many probes were unanswered then, on the group's interface.
+    pub unanswered: u32,
+}
+
+impl Running {
+    /// True while the group waits for what is said, or not, since it has ended.
+    pub fn asks_anew(&self) -> bool {
+        self.hook == Hook::BeforeOpen && self.ended.is_some_and(|end| end.ok)
+    }
 }
 
 impl Engine {
     /// A hook has ended.
-    pub(super) fn handle_hook(&mut self, at: usize, hook: Hook, epoch: Epoch, ok: bool) {
+    pub(super) fn handle_hook(&mut self, at: usize, (hook, epoch): (Hook, Epoch), ok: bool, now: MonoTime) {
         let any = self.is_mutant(Mutant::HookOfAnotherEpoch);
+        let end = End { ok, at: now, proof: self.counter + 1, unanswered: self.unanswered(at) };
         let asked = |running: &&mut Running| running.hook == hook && (running.epoch == epoch || any);
         if let Some(running) = self.groups[at].service.hook.as_mut().filter(asked) {
-            running.ended.get_or_insert(ok);
+            running.ended.get_or_insert(end);
+            self.hooked = end.proof;
             self.stir(at);
         }
+    }
+
+    /// How many probes the peers have left unanswered until now where the group is.
+    fn unanswered(&self, at: usize) -> u32 {
+        let interface = usize::from(self.groups[at].interface.0);
+        let watches = self.peers[self.node_peers()].iter().filter_map(|peer| peer.watch.as_ref());
+        watches.map(|watch| watch.evidence[interface].unanswered).max().unwrap_or_default()
     }
 
     /// True if what must be done before the group is opened is done. Begins it, and says once that it has failed.
@@ -80,7 +112,44 @@ impl Engine {
             group.claim = epoch;
             group.claimed = Some(now);
         }
-        done == Some(true)
+        done == Some(true) && self.is_permitted_anew(at, now, out)
+    }
+
+    /// True if what permits the opening was said, or left unanswered, since the hook has ended. Asks for it.
+    fn is_permitted_anew(&mut self, at: usize, now: MonoTime, out: &mut Actions) -> bool {
+        let ended = self.groups[at].service.hook.and_then(|running| running.ended);
+        let Some(end) = ended.filter(|_| !self.is_mutant(Mutant::OpenedOnWordsBeforeHook)) else { return true };
+        if self.counter < end.proof {
+            for peer in 0..self.peers.len() {
+                self.send_pulse(peer, true, now, out);
+            }
+            for watch in self.peers.iter_mut().filter_map(|peer| peer.watch.as_mut()) {
+                watch.next = watch.next.min(now);
+            }
+        }
+        if self.votes_decide() {
+            let granted = self.groups[at].ballot.granted;
+            let voters = (0..self.peers.len()).filter(|peer| granted & (1 << peer) != 0);
+            return voters.filter(|peer| self.peers[*peer].current >= end.proof).count() >= self.quorum();
+        }
+        self.node_peers().all(|peer| self.peers[peer].current >= end.proof || self.is_gone_still(at, peer, end, now))
+    }
+
+    /// True if a peer that does not speak was asked in vain since the hook has ended, as often as before an opening without
+    /// one. A goodbye does not last for long enough to grow old.
+    fn is_gone_still(&mut self, at: usize, peer: usize, end: End, now: MonoTime) -> bool {
+        match self.presence(peer, now) {
+            Presence::Left if self.has_left_lately(peer, now) => return true,
+            Presence::Heard | Presence::Suspicious => return false,
+            Presence::Left | Presence::Unknown | Presence::Silent => {}
+        }
+        let interface = self.groups[at].interface;
+        let enough = PROBES + self.openable(peer, interface);
+        let Some(watch) = self.peers[peer].watch.as_ref() else { return false };
+        let evidence = &watch.evidence[usize::from(interface.0)];
+        let before = if evidence.first_sent > end.at { 0 } else { end.unanswered };
+        let since = evidence.mature(now, self.setup.timing.probe).saturating_sub(before);
+        since >= enough
     }
 
     /// Whether what must be done before the group is handed over is done; `None` while it is being done.
@@ -115,7 +184,7 @@ impl Engine {
             Running { hook, epoch, until: now + limit + GRACE, ended: None }
         });
         group.service.hook = Some(running);
-        let end = match running.ended {
+        let end = match running.ended.map(|end| end.ok) {
             Some(true) => return Some(true),
             None if now < running.until => {
                 group.deadline = group.deadline.min(running.until);
@@ -142,11 +211,20 @@ impl Engine {
         let Some(running) = group.service.hook else { return };
         let Running { hook, epoch, until, ended } = running;
         let wanted = match hook {
-            Hook::BeforeOpen => group.role == Role::Standby && group.claim == epoch,
+            // While a peer's last words end and its silence does not count yet nothing is claimed, and nothing is decided.
+            Hook::BeforeOpen => {
+                let kept = group.has_reserve() && ended.is_some_and(|end| end.ok) && now < until;
+                group.role == Role::Standby && group.reserve == epoch && (group.claim == epoch || kept)
+            }
             Hook::BeforeClose => group.role == Role::Handover && group.epoch == epoch,
         };
-        let end = match ended {
-            _ if wanted => return,
+        let end = match ended.map(|end| end.ok) {
+            _ if wanted => {
+                if now < until {
+                    group.deadline = group.deadline.min(until);
+                }
+                return;
+            }
             Some(true) => HookEnd::Unused,
             Some(false) => HookEnd::Failed,
             None if now >= until => HookEnd::Late,

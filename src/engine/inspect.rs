@@ -1,7 +1,7 @@
 //! What simulator and model may look at, and nobody else: plain copies of the engine's state. Nothing here changes
 //! anything, and none of it is part of the agent.
 
-use super::{Engine, group_id};
+use super::{Engine, Hook, group_id};
 #[cfg(test)]
 use crate::types::NodeId;
 use crate::types::{Epoch, MonoTime};
@@ -96,6 +96,12 @@ impl Engine {
             have: (known.copy.have(), known.copy.newest()),
             acked: known.acked,
         }
+    }
+
+    /// What is run before a group is opened or handed over.
+    pub(crate) fn view_hook(&self, at: usize) -> Option<Hook> {
+        let running = self.groups[at].service.hook.filter(|running| running.ended.is_none());
+        running.map(|running| running.hook)
     }
 
     /// What a peer last said about a group.

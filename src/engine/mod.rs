@@ -135,6 +135,8 @@ pub struct Engine {
     /// Our first counter since then: a consent counts once the peer has echoed it. What lay in a socket's buffer
     /// during a stall may be from before the peer changed its mind.
     proof: u64,
+    /// Our first counter since a hook has ended last.
+    hooked: u64,
     /// Something changed that a group may have to act on.
     dirty: bool,
     /// Groups that something happened to that concerns no others.
@@ -189,6 +191,7 @@ impl Engine {
             resumed: now,
             last: now,
             proof: 0,
+            hooked: 0,
             dirty: true,
             stirred: Vec::new(),
             group_deadline: now,
@@ -240,7 +243,9 @@ impl Engine {
             Event::StoreFailed => self.handle_store_failed(out),
             Event::Command { id, command } => self.handle_command(id, command, now, out),
             Event::Health { group, health } => return self.handle_health(usize::from(group.0), health),
-            Event::Hook { group, hook, epoch, ok } => return self.handle_hook(usize::from(group.0), hook, epoch, ok),
+            Event::Hook { group, hook, epoch, ok } => {
+                return self.handle_hook(usize::from(group.0), (hook, epoch), ok, now);
+            }
         }
         self.run(now, out);
         if self.is_mutant(Mutant::ConsentBeforeClosing) {

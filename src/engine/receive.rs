@@ -136,8 +136,11 @@ impl Engine {
         let news = self.take_rows(peer, header, rows);
         self.count_votes(peer, header, newest, now);
         let proof = self.proof.max(self.peers[peer].proof);
+        let before = self.peers[peer].current;
         let proven = self.peers[peer].note_table(header, proof);
-        self.dirty |= changed || news || proven;
+        // A group whose hook has ended waits for the next word.
+        let asked = before < self.hooked && self.peers[peer].current > before;
+        self.dirty |= changed || news || proven || asked;
         if quiet {
             for segment in &mut self.segments {
                 segment.isolated = false;

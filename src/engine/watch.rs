@@ -21,7 +21,7 @@ const ANCHOR_AGE: Duration = Duration::from_secs(16);
 /// Somebody on the segment must have been heard within this many questions: six rounds of asking.
 const FRESH: u32 = 12;
 /// Probes in a row that must stay unanswered.
-const PROBES: u32 = 3;
+pub(super) const PROBES: u32 = 3;
 /// Anchors are asked at every n-th question.
 const ANCHOR_EVERY: u32 = 2;
 
@@ -185,7 +185,8 @@ impl Engine {
         let needed = self.groups.iter().any(can_open);
         // Its kernel answers for as long as its own file says.
         let asking = self.setup.timing.patience.asking.max(lease * 2);
-        let eager = needed && now.since(watch.since) < asking;
+        let anew = |group: &super::group::Group| group.service.hook.is_some_and(|running| running.asks_anew());
+        let eager = needed && (now.since(watch.since) < asking || self.groups.iter().any(anew));
         watch.interval = if eager { self.setup.timing.probe } else { self.setup.timing.pulse };
         watch.next = now + watch.interval;
         let round = watch.round;

@@ -19,7 +19,7 @@ pub use clients::{divide, miss_first};
 pub use evidence::{fall_silent, forge_answers, go_unheard, loose_cable, serve_one};
 pub use lease::{adopt_refused, renew_late, restart, restart_blind};
 pub use planned::{consent_late, cross, goodbye_overtakes, hand_over, leave, lose_carrier, prefer, stop_in_handover};
-pub use services::fail_service;
+pub use services::{fail_service, freeze_prepared};
 
 /// For what the processes themselves take, and the shortest ways through the wires.
 const SLACK: Duration = Duration::from_millis(1);

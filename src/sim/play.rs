@@ -66,6 +66,8 @@ pub enum Mode {
     RestartBlind,
     /// A service fails on the active (HP-8)
     FailService,
+    /// A guest is frozen while it prepares a group (S8)
+    FreezePrepared,
     /// Everything of the seed's swarm, with witnesses
     Vote,
     /// With witnesses: a host is lost, and taken over when the promises to it are over (L1)
@@ -170,6 +172,7 @@ fn act(sim: &mut Sim, mode: Mode) {
         Mode::AdoptRefused => directed::adopt_refused,
         Mode::RestartBlind => directed::restart_blind,
         Mode::FailService => directed::fail_service,
+        Mode::FreezePrepared => return directed::freeze_prepared(sim),
         Mode::VoteLoseHost => return votes::lose_host(sim),
         Mode::VoteDisturb => return votes::disturb(sim),
         Mode::VoteStopActive => return votes::stop_active(sim),

@@ -46,6 +46,12 @@ fn a_service_that_fails_is_handed_over_and_one_that_fails_everywhere_stays() {
     many(Mode::FailService, 0, number("SIM_SEEDS", 60));
 }
 
+// S8
+#[test]
+fn a_guest_that_was_frozen_while_it_prepared_a_group_opens_nothing_on_old_words() {
+    many(Mode::FreezePrepared, 0, number("SIM_SEEDS", 60));
+}
+
 #[test]
 fn whatever_is_done_to_a_pair_with_witnesses_it_keeps_its_promises() {
     many(Mode::Vote, 0, number("SIM_SEEDS", 60));

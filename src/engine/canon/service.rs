@@ -1,12 +1,16 @@
 //! How a group's service does, in the words of `canon`.
 
 use super::Words;
+use crate::engine::Engine;
 use crate::engine::health::Service;
-use crate::engine::hook::Running;
-use crate::types::MonoTime;
+use crate::engine::hook::{End, Running};
+use crate::types::{InterfaceId, MonoTime};
+
+/// More probes than any opening of the model's one group waits for, one that may be on its way included.
+const ENOUGH: u32 = 5;
 
 impl Service {
-    pub(super) fn tell(&self, now: MonoTime, words: &mut Words) {
+    pub(super) fn tell(&self, now: MonoTime, (engine, interface): (&Engine, InterfaceId), words: &mut Words) {
         let Service { health, known, hook, failed } = *self;
         words.plain(health.into());
         words.flags(&[known]);
@@ -15,11 +19,29 @@ impl Service {
             words.plain(hook as u64);
             words.epochs(&[epoch]);
             words.ahead(now, until);
-            words.flags(&[ended.is_some(), ended == Some(true)]);
+            words.option(ended.as_ref(), |words, end| {
+                words.flags(&[end.ok]);
+                words.counter(engine.session, end.proof);
+                words.plain(end.asked_in_vain(engine, interface));
+            });
         });
         words.option(failed.as_ref(), |words, (hook, until)| {
             words.plain(*hook as u64);
             words.ahead(now, *until);
         });
+    }
+}
+
+impl End {
+    /// How many probes are unanswered since then; more than enough is enough.
+    fn asked_in_vain(&self, engine: &Engine, interface: InterfaceId) -> u64 {
+        let End { ok: _, at, proof: _, unanswered } = *self;
+        let watches = engine.peers.iter().filter_map(|peer| peer.watch.as_ref());
+        let counts = watches.map(|watch| {
+            let evidence = &watch.evidence[usize::from(interface.0)];
+            let before = if evidence.first_sent > at { 0 } else { unanswered };
+            evidence.unanswered.saturating_sub(before)
+        });
+        counts.max().unwrap_or_default().min(ENOUGH).into()
     }
 }

@@ -128,8 +128,77 @@ fn the_end_of_a_hook_of_another_epoch_or_kind_opens_nothing() {
         assert_eq!(world.answering(), [] as [usize; 0]);
     }
     world.handle(1, Event::Hook { group, hook, epoch, ok: true });
-    world.run(ms(1));
-    assert_eq!(world.answering(), [1]);
+    world.run_until_answered_by(1, world.timing.probe * 5);
+}
+
+/// Until node 1 prepares the group that node 0 hands over to it; the hook never ends by itself.
+fn prepare(world: &mut World) -> Event<'static> {
+    world.service.ends = [Some((ms(100), true)), None];
+    world.command(0, 1, Command::Switch(GROUP));
+    world.run(SECOND);
+    assert_eq!((world.answering(), world.nodes[1].hooks.len()), (vec![], 1));
+    let (group, hook, epoch) = world.nodes[1].hooks[0];
+    Event::Hook { group, hook, epoch, ok: true }
+}
+
+// S8, S1
+#[test]
+fn after_its_hook_a_gate_opens_on_words_that_were_said_since() {
+    for witness in [false, true] {
+        let mut world = hooked(true, false, witness);
+        let ended = prepare(&mut world);
+        // What has come is from before; whether it still holds only an answer tells.
+        world.stop(0);
+        if witness {
+            world.witnesses.cut(1, 0, true);
+        }
+        world.handle(1, ended);
+        world.run(ms(20));
+        assert_eq!(world.answering(), [] as [usize; 0], "witness: {witness}");
+        world.resume(0);
+        world.run_until_answered_by(1, world.timing.pulse * 2);
+        assert_eq!((world.both, world.nodes[1].hooks.len()), (0, 1));
+    }
+}
+
+// L3
+#[test]
+fn a_peer_that_lives_holds_an_opening_up_for_one_answer() {
+    for witness in [false, true] {
+        let mut world = hooked(true, false, witness);
+        let ended = prepare(&mut world);
+        world.handle(1, ended);
+        world.run_until_answered_by(1, ms(1));
+    }
+}
+
+// S8, L1
+#[test]
+fn after_its_hook_a_node_asks_once_more_whether_the_address_is_answered() {
+    let mut world = hooked(true, false, false);
+    world.service.ends[1] = None;
+    let gone = world.nodes[0].kernel.clone();
+    world.crash(0);
+    world.run(SECOND);
+    let (group, hook, epoch) = world.nodes[1].hooks[0];
+    // Somebody was away for longer than it knows.
+    world.nodes[0].kernel = gone;
+    world.nodes[0].kernel.until = world.now + ms(200);
+    world.handle(1, Event::Hook { group, hook, epoch, ok: true });
+    world.run(ms(190));
+    assert_eq!((world.answering(), world.both), (vec![0], 0));
+    world.run_until_answered_by(1, ms(10) + world.timing.probe * 6);
+    assert_eq!((world.both, world.nodes[1].hooks.len()), (0, 1));
+}
+
+// L1
+#[test]
+fn what_was_prepared_before_a_goodbye_grew_old_is_not_prepared_again() {
+    let mut world = hooked(true, false, false);
+    world.service.ends[1] = Some((world.timing.silence + world.timing.pulse, true));
+    world.command(0, 1, Command::Stop);
+    world.run_until_answered_by(1, SECOND);
+    assert_eq!((world.nodes[1].hooks.len(), ends(&world, 1)), (1, vec![]));
 }
 
 // S7
@@ -171,6 +240,24 @@ fn a_group_whose_before_close_fails_stays_and_is_not_asked_for_at_once() {
     world.service.ends[0] = Some((ms(50), true));
     world.run_until_answered_by(1, SECOND * 2);
     assert_eq!(world.both, 0);
+}
+
+// L1
+#[test]
+fn a_handover_that_ends_without_a_taker_leaves_the_group_open_and_its_before_close_is_told_as_unused() {
+    let mut world = hooked(false, true, false);
+    world.command(0, 1, Command::Switch(GROUP));
+    world.run(SPAN - ms(500));
+    world.crash(1);
+    world.run(SECOND * 2);
+    assert_eq!((world.answering(), world.role(0)), (vec![0], Role::Active));
+    assert_eq!(ends(&world, 0), [HookEnd::Unused], "so that what it took down is put up again");
+    // The next handover runs it anew.
+    world.start(1);
+    world.run(SECOND * 2);
+    world.command(0, 2, Command::Switch(GROUP));
+    world.run_until_answered_by(1, SPAN * 2);
+    assert_eq!((world.nodes[0].hooks.len(), ends(&world, 0).len()), (2, 1));
 }
 
 #[test]

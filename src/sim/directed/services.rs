@@ -1,7 +1,10 @@
 //! Services that fail.
 
-use super::{SLACK, active, alone, scene};
+use super::{SLACK, active, alone, order, scene};
+use crate::engine::{Command, Hook};
+use crate::sim::names::ms;
 use crate::sim::node::Waiting;
+use crate::sim::play::calm;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
@@ -27,4 +30,31 @@ pub fn fail_service(sim: &mut Sim) {
     sim.run(Duration::from_secs(1));
     let stays = sim.oracle.openings[group] == before;
     sim.oracle.hold(stays, || format!("HP-8: group {group} moves although nobody does better"));
+}
+
+// S8: a guest is frozen with its clock while it prepares what it was given, and goes on when it is not its own any more.
+pub fn freeze_prepared(sim: &mut Sim) {
+    let limit = ms(200);
+    sim.plan.service.before_open = Some(limit);
+    calm(sim);
+    let Some((group, from, to)) = scene(sim) else { return };
+    let timing = sim.plan.timing();
+    order(sim, from, group, Command::Switch);
+    let start = sim.now;
+    while !is_preparing(sim, to, group) && sim.now.since(start) < timing.pulse * 4 && !sim.has_failed() {
+        sim.run(Duration::from_micros(50));
+    }
+    if !is_preparing(sim, to, group) {
+        return;
+    }
+    let away = timing.patience.hold + timing.lease * 2 + timing.silence * 4 + limit * 2 + Duration::from_secs(3);
+    sim.sleep(to, away, true);
+    sim.run(away - SLACK);
+    sim.oracle.hold(active(sim, group) == Some(from), || format!("L5: node {from} does not take group {group} back"));
+    alone(sim, group, timing.silence * 2 + Duration::from_secs(1), "after one of them was frozen");
+}
+
+fn is_preparing(sim: &Sim, at: usize, group: usize) -> bool {
+    let engine = sim.nodes[at].engine.as_ref().zip(sim.nodes[at].places[group]);
+    engine.is_some_and(|(engine, place)| engine.view_hook(place) == Some(Hook::BeforeOpen))
 }

@@ -85,8 +85,11 @@ impl Shape {
                         state.launch(at, at, freight);
                     }
                 }
-                // No group of the model has hooks.
-                Action::Hook { .. } | Action::Notice(_) | Action::Reply { .. } => {}
+                Action::Hook { group: _, hook, epoch, cause: _ } => {
+                    let freight = Freight::Ended { life: state.nodes[at].life, hook: *hook, epoch: *epoch };
+                    state.launch_late(at, freight, self.hook.unwrap_or_default());
+                }
+                Action::Notice(_) | Action::Reply { .. } => {}
                 Action::Stopped => Arc::make_mut(&mut state.nodes[at]).engine = None,
             }
         }

@@ -3,7 +3,8 @@
 use super::shape::PATHS;
 use super::state::Node;
 use super::witness::Witness;
-use crate::engine::{Durable, Words};
+use crate::engine::{Durable, Hook, Words};
+use crate::types::Epoch;
 use crate::voter::Memory;
 use crate::wire::frame::Sighting;
 use crate::wire::pulse::{Header, Row};
@@ -28,6 +29,12 @@ pub enum Freight {
         life: u8,
         version: u64,
         memory: Memory,
+    },
+    /// A hook has ended well.
+    Ended {
+        life: u8,
+        hook: Hook,
+        epoch: Epoch,
     },
 }
 
@@ -84,12 +91,14 @@ impl Flight {
             Freight::Pulse { path, .. } => *path,
             Freight::Seen(_) => PATHS.len(),
             Freight::Stored { .. } | Freight::Remembered { .. } => PATHS.len() + 1,
+            Freight::Ended { .. } => PATHS.len() + 2,
         };
         (self.from, self.to, kind)
     }
 
+    /// It comes from the receiver's own machine, and waits there.
     pub fn is_stored(&self) -> bool {
-        matches!(self.freight, Freight::Stored { .. } | Freight::Remembered { .. })
+        matches!(self.freight, Freight::Stored { .. } | Freight::Remembered { .. } | Freight::Ended { .. })
     }
 
     /// `receiver` tells whether it would be a copy.
@@ -116,6 +125,11 @@ impl Flight {
                 receiver.tell_version(*life, *version, words);
                 memory.tell(words);
             }
+            Freight::Ended { life, hook, epoch } => {
+                receiver.tell_version(*life, 0, words);
+                words.plain(*hook as u64);
+                words.epochs(&[*epoch]);
+            }
         }
     }
 
@@ -125,6 +139,7 @@ impl Flight {
         let (session, counter) = match &self.freight {
             Freight::Pulse { header, .. } => (header.session, header.counter),
             Freight::Seen(_) => (0, 0),
+            Freight::Ended { epoch, .. } => (0, epoch.0),
             Freight::Stored { version, .. } | Freight::Remembered { version, .. } => (0, *version),
         };
         (from, to, kind, self.late, session, counter)

@@ -92,6 +92,8 @@ pub struct Shape {
     /// What fits into the sockets of a stopped process.
     pub backlog: usize,
     pub orders: Vec<(usize, Command)>,
+    /// Something is done before the group is opened, and takes so many ticks.
+    pub hook: Option<u8>,
     /// A node that nothing happens to, so it answers all the time.
     pub spared: Option<usize>,
     /// Something may happen that lets node 1 take over.
@@ -146,7 +148,12 @@ fn voted() -> Timing {
 impl Shape {
     /// A pair with a witness to which nothing happens.
     pub fn voted(name: &'static str) -> Shape {
-        Shape { witness: true, one: true, order: Order::Rounds, timing: voted(), ..Shape::pair(name) }
+        Shape::pair(name).with_witness()
+    }
+
+    /// The same with a witness.
+    pub fn with_witness(self) -> Shape {
+        Shape { witness: true, one: true, order: Order::Rounds, timing: voted(), ..self }
     }
 
     /// The number of an end of a way.
@@ -179,6 +186,7 @@ impl Shape {
             delay: 1,
             backlog: 2,
             orders: Vec::new(),
+            hook: None,
             spared: None,
             moves: true,
             liveness: false,
@@ -227,7 +235,7 @@ impl Shape {
             drain: ticks(2),
             promote: Promote::Peer,
             health: 0,
-            before_open: None,
+            before_open: self.hook.map(|taken| ticks(u32::from(taken) * 2)),
             before_close: None,
             addresses_digest: 1,
             policy_digest: 1,

@@ -290,6 +290,11 @@ impl State {
         self.air.push(Arc::new(Flight { from, to, late: 0, round: self.round, freight }));
     }
 
+    /// Something on a node's own machine takes so many ticks.
+    pub fn launch_late(&mut self, at: usize, freight: Freight, late: u8) {
+        self.air.push(Arc::new(Flight { from: at, to: at, late, round: self.round, freight }));
+    }
+
     /// True if it may arrive now, or has to.
     pub fn is_due(&self, flight: &Flight) -> bool {
         flight.late == 0 && (self.order != Order::Rounds || flight.round < self.round)

@@ -157,6 +157,11 @@ impl Shape {
                 return self.handle_trapped(state, to, Event::Stored { version: *version }, trap);
             }
         }
+        if let Freight::Ended { life, .. } = &flight.freight
+            && state.nodes[to].life != *life
+        {
+            return trap.is_none().then_some(());
+        }
         let node = &state.nodes[to];
         if node.pause.is_some() {
             let (stored, frozen) = (flight.is_stored(), node.frozen);
@@ -176,6 +181,9 @@ impl Shape {
             Freight::Seen(sighting) => Event::Seen { interface: ETH, sighting: *sighting },
             Freight::Stored { version, .. } | Freight::Remembered { version, .. } => {
                 Event::Stored { version: *version }
+            }
+            Freight::Ended { life: _, hook, epoch } => {
+                Event::Hook { group: GROUP, hook: *hook, epoch: *epoch, ok: true }
             }
         };
         self.handle_trapped(state, to, event, trap)
@@ -246,7 +254,7 @@ impl Shape {
                     self.handle(state, at, Event::Stored { version: *version });
                     Some(())
                 }
-                Freight::Pulse { .. } | Freight::Seen(_) | Freight::Remembered { .. } => {
+                Freight::Pulse { .. } | Freight::Seen(_) | Freight::Remembered { .. } | Freight::Ended { .. } => {
                     self.deliver(state, flight, None)
                 }
             };
@@ -260,7 +268,8 @@ impl Shape {
 
     fn kill(&self, state: &mut State, at: usize, written: bool) {
         let ours = |flight: &Arc<Flight>| flight.to == at && flight.is_stored();
-        let first = state.air.iter().find(|flight| ours(flight)).cloned();
+        let writes = |flight: &&Arc<Flight>| ours(flight) && matches!(flight.freight, Freight::Stored { .. });
+        let first = state.air.iter().find(writes).cloned();
         if let (true, Some(flight)) = (written, first)
             && let Freight::Stored { state: content, .. } = &flight.freight
         {

@@ -61,6 +61,7 @@ fn name(flight: &Flight) -> String {
         Freight::Stored { version, .. } | Freight::Remembered { version, .. } => {
             format!("disk of {} has {version}", flight.to)
         }
+        Freight::Ended { hook, epoch, .. } => format!("{hook:?} of {} for {epoch} has ended", flight.to),
     }
 }
 

@@ -186,6 +186,8 @@ fn each_bound_fires_on_a_mutant() {
     expect(&outlasted, &[rules::HEARD, rules::LATCHED]);
     expect(&shapes::parted("higher epoch ignored", 1).with_mutant(Mutant::HigherEpochIgnored), &[rules::JOINED]);
     expect(&shapes::orders("consent while open").with_mutant(Mutant::ConsentWhileOpen), &[rules::S5, rules::ALONE]);
+    let old = shapes::frozen_prepared("opened on words before its hook");
+    expect(&old.with_mutant(Mutant::OpenedOnWordsBeforeHook), &[rules::ALONE, rules::S2]);
     expect(&shapes::orders("consent before closing").with_mutant(Mutant::ConsentBeforeClosing), &[rules::S5]);
 }
 

@@ -180,7 +180,8 @@ impl Shape {
                     voter.stored(*version);
                 }
             }
-            (Freight::Remembered { .. } | Freight::Stored { .. } | Freight::Seen(_), _) => {}
+            (Freight::Remembered { .. } | Freight::Stored { .. }, _) => {}
+            (Freight::Ended { .. } | Freight::Seen(_), _) => {}
             (Freight::Pulse { .. }, Some(backlog)) => {
                 if backlog.len() < self.backlog {
                     backlog.push(Arc::clone(flight));

@@ -28,11 +28,7 @@ impl Oracle {
             let consented = engine.view_row(peer, place).is_some_and(|row| row.consent == epoch);
             // Words of a peer that has been silent for long are no grant: then it is judged by its silence.
             if (known.left || consented) && known.silence < sim.nodes[at].config.timing.silence {
-                // While a hook runs, whoever has consented may start anew and count as used what its former life had reserved.
-                // Was that really used, S2 is broken by the opening itself.
-                let session = sim.nodes[other].engine.as_ref().map(|engine| engine.view_session());
-                let spoken = session.is_none() || session == known.verified;
-                Oracle::check_consent(sim, at, other, group, consented.then_some(epoch).filter(|_| spoken));
+                Oracle::check_consent(sim, at, other, group, consented.then_some(epoch));
             } else {
                 let stranger = engine.view_row(peer, place).is_none() && known.have.0 == known.have.1;
                 if !(stranger && known.heard.is_some()) {

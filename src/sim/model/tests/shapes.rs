@@ -1,5 +1,6 @@
 //! The searches by name: what may go wrong in each, and how often.
 
+use super::super::act::Act;
 use super::*;
 
 pub const LINK: usize = 0;
@@ -120,11 +121,31 @@ pub fn preempting(name: &'static str) -> Shape {
     shape
 }
 
+/// An operator has moved the group to node 1, which prepares it, and then something happens.
+pub fn prepared(name: &'static str, budget: Budget) -> Shape {
+    let switch = Act::Order { node: 0, command: Command::Switch(GROUP) };
+    Shape { hook: Some(4), history: vec![(switch, 1)], budget, ..Shape::pair(name) }
+}
+
+/// The guest that prepares the group was frozen, and goes on at any time.
+pub fn frozen_prepared(name: &'static str) -> Shape {
+    let mut shape = prepared(name, Budget::default());
+    shape.history.push((Act::Freeze { node: 1 }, 1));
+    shape
+}
+
 /// Small enough for every run of the tests.
 pub fn one_fault() -> Vec<Shape> {
     let mut calm = faults("one fault, L5", 1);
     calm.liveness = true;
-    vec![calm, preempting("one fault, preemption"), links("the link cut", 0), standby("one fault of the standby", 1)]
+    vec![
+        calm,
+        preempting("one fault, preemption"),
+        links("the link cut", 0),
+        standby("one fault of the standby", 1),
+        prepared("a hook, an agent killed", Budget { any: 1, kills: 1, ..Budget::default() }),
+        frozen_prepared("a hook in a frozen guest"),
+    ]
 }
 
 /// Ten million states and more, in some minutes.
@@ -152,6 +173,8 @@ pub fn by_hand(any: u8) -> Vec<Shape> {
         carriers("carrier"),
         orders("orders"),
         starting("start", any - 1, Order::Bursts),
+        prepared("a hook", processes("", any - 1).budget),
+        voted::prepared("voted hook", processes("", any - 1).budget),
         starting("in order", any.saturating_sub(2), Order::Queues),
         voted::faults("voted faults", any),
         voted::processes("voted processes", any),

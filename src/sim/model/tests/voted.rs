@@ -79,10 +79,21 @@ pub fn frozen(name: &'static str, faults: u8) -> Shape {
     with(name, budget)
 }
 
+/// The group is being prepared on node 1.
+pub fn prepared(name: &'static str, budget: Budget) -> Shape {
+    shapes::prepared(name, budget).with_witness()
+}
+
+/// The same, and the guest that prepares it has been frozen.
+pub fn frozen_prepared(name: &'static str) -> Shape {
+    shapes::frozen_prepared(name).with_witness()
+}
+
 /// Searched at every run of the tests.
 pub fn standing() -> Vec<Shape> {
     vec![
         frozen("voted: a frozen guest", 0),
+        frozen_prepared("voted: a hook in a frozen guest"),
         parted("voted: apart", 0),
         one_way("voted: one way cut", 0),
         datagrams("voted: two datagrams", 2),
@@ -142,5 +153,6 @@ pub fn mutants() -> Vec<(Mutant, Shape, &'static [&'static str])> {
         (Mutant::NewSessionReleases, kill(), votes),
         (Mutant::StarterReleases, kill(), votes),
         (Mutant::OwnVoteAlone, start(), votes),
+        (Mutant::OpenedOnWordsBeforeHook, frozen_prepared("voted: a hook in a frozen guest"), votes),
     ]
 }
