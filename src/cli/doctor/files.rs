@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::config::{ClusterFile, KeyFile};
 use crate::control::client::Client;
-use crate::control::protocol::{LinkStatus, Request, Response};
+use crate::control::protocol::{Request, Response, StatusReport};
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -45,8 +45,8 @@ pub(super) fn state_dir(path: &Path) -> Finding {
     }
 }
 
-/// How the agent is, and its links if it tells them.
-pub(super) fn agent(socket: &Path) -> (Finding, Option<Vec<LinkStatus>>) {
+/// How the agent is, and its status if it tells it.
+pub(super) fn agent(socket: &Path) -> (Finding, Option<StatusReport>) {
     let answer = Client::connect(socket).and_then(|mut client| client.ask(&Request::Status));
     let finding = match &answer {
         Ok(Response::Status(status)) => {
@@ -72,6 +72,6 @@ pub(super) fn agent(socket: &Path) -> (Finding, Option<Vec<LinkStatus>>) {
             Finding::warn(wrong, right)
         }
     };
-    let links = if let Ok(Response::Status(status)) = answer { Some(status.links) } else { None };
-    (finding, links)
+    let status = if let Ok(Response::Status(status)) = answer { Some(*status) } else { None };
+    (finding, status)
 }

@@ -9,6 +9,7 @@ mod interface;
 mod machine;
 mod neighbours;
 mod programs;
+mod services;
 mod witness;
 
 use super::terminal::{self, Tone, paint};
@@ -74,11 +75,13 @@ impl Finding {
 pub(super) struct Roots {
     pub(super) proc: PathBuf,
     pub(super) sys: PathBuf,
+    /// What systemd's directories are below.
+    pub(super) root: PathBuf,
 }
 
 impl Roots {
     fn of_this_machine() -> Roots {
-        Roots { proc: "/proc".into(), sys: "/sys".into() }
+        Roots { proc: "/proc".into(), sys: "/sys".into(), root: "/".into() }
     }
 
     /// The first line of a file below /proc, without blanks around it.
@@ -116,13 +119,20 @@ pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
         }
         Err(errors) => Some(errors),
     };
-    let (agent, links) = files::agent(&args.socket);
+    let (agent, status) = files::agent(&args.socket);
     sections.push(("files".to_owned(), vec![files::state_dir(&args.state_dir), agent]));
     if let Ok((config, _)) = &configuration {
-        sections.push(("links".to_owned(), interface::links(config, &local)));
+        let mut links = interface::links(config, &local);
+        links.extend(status.iter().flat_map(|status| services::exchange(config, status)));
+        sections.push(("links".to_owned(), links));
+        let services = services::examine(&roots, config);
+        if !services.is_empty() {
+            sections.push(("services".to_owned(), services));
+        }
         if config.witness.is_some() {
             let begins = |remote| LinkSocket::toward(remote)?.local();
-            sections.push(("witness".to_owned(), witness::examine(config, begins, links.as_deref())));
+            let links = status.as_ref().map(|status| status.links.as_slice());
+            sections.push(("witness".to_owned(), witness::examine(config, begins, links)));
         }
         sections.extend(interface_sections(&roots, config));
     }

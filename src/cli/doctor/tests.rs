@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::config::Config;
+
+mod serving;
+
 use tempfile::TempDir;
 
 /// A machine made of files.
@@ -14,7 +17,8 @@ impl Machine {
     /// A healthy one with `eth0`.
     fn new() -> Machine {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let roots = Roots { proc: directory.path().join("proc"), sys: directory.path().join("sys") };
+        let below = |name: &str| directory.path().join(name);
+        let roots = Roots { proc: below("proc"), sys: below("sys"), root: below("root") };
         let machine = Machine { directory, roots };
         machine.proc("sys/kernel/osrelease", "6.1.0-13-amd64\n");
         machine.proc("self/status", "Name:\tvipair\nCapEff:\t000001ffffffffff\n");
