@@ -10,7 +10,7 @@ use super::Verdict;
 use super::input::Input;
 use super::pulse::draw;
 use super::rig::{CLUSTER, Node, PATHS, Rig, ring};
-use crate::engine::{Action, Command, Durable, Event, GateAction};
+use crate::engine::{Action, Command, Durable, Event, GateAction, Hook};
 use crate::types::{Epoch, GroupId, GroupKey, LinkId, MonoTime, NodeId};
 use crate::wire::auth::KeyRing;
 use crate::wire::pulse::{Header, MAX_DATAGRAM, decode, encode};
@@ -32,6 +32,8 @@ struct Talk {
     counter: u64,
     opened: HashMap<GroupId, Epoch>,
     durable: Durable,
+    /// What it wanted run last.
+    hook: Option<(GroupId, Hook, Epoch)>,
     /// It has said that its process may end.
     stopped: bool,
 }
@@ -48,6 +50,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
         counter: 1 << 20,
         opened: HashMap::new(),
         durable,
+        hook: None,
         stopped: false,
     };
     let mut believed = false;
@@ -75,7 +78,14 @@ impl Talk {
         let link = LinkId { peer: NodeId(2), path };
         match kind % 8 {
             0 => self.live(Event::Command { id: 1, command: draw_command(input.byte()) }),
-            1 => self.live(Event::Refused { link }),
+            1 => match kind >> 3 & 3 {
+                0 => self.live(Event::Refused { link }),
+                1 => self.live(draw_health(input.byte(), input.byte())),
+                _ => {
+                    let event = draw_hook_end(self.hook, input.byte(), u64::from(input.byte()));
+                    self.live(event);
+                }
+            },
             _ => {
                 let datagram = self.pulse(kind, input);
                 self.live(Event::Datagram { link, bytes: &datagram });
@@ -130,6 +140,9 @@ impl Talk {
         }
         self.stopped |= self.ours.out.list.contains(&Action::Stopped);
         for action in &self.ours.out.list {
+            if let Action::Hook { group, hook, epoch, cause: _ } = action {
+                self.hook = Some((*group, *hook, *epoch));
+            }
             if let Action::Gate(GateAction::Open { group, epoch }) = action {
                 assert_eq!(epoch.node(), NodeId(1), "opens with {epoch}, which is not its own");
                 let before = self.opened.insert(*group, *epoch);
@@ -167,6 +180,29 @@ pub(super) fn draw_command(choice: u8) -> Command {
     }
 }
 
+/// How a service does, more often in the extremes.
+pub(super) fn draw_health(choice: u8, health: u8) -> Event<'static> {
+    let health = match choice >> 1 & 3 {
+        0 => 0,
+        1 => u8::MAX,
+        _ => health,
+    };
+    Event::Health { group: GroupId(u16::from(choice & 1)), health }
+}
+
+/// The end of the hook that was wanted last, or of one that nobody wanted.
+pub(super) fn draw_hook_end(wanted: Option<(GroupId, Hook, Epoch)>, choice: u8, number: u64) -> Event<'static> {
+    let other = (GroupId(u16::from(choice & 1)), Hook::BeforeOpen, Epoch(number << 8 | 1));
+    let (group, mut hook, mut epoch) = wanted.unwrap_or(other);
+    if choice & 0x18 == 0x18 {
+        epoch = other.2;
+    }
+    if choice & 0x60 == 0x60 {
+        hook = Hook::BeforeClose;
+    }
+    Event::Hook { group, hook, epoch, ok: choice & 6 != 6 }
+}
+
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     // Milliseconds, kind, link, then for a pulse the choice of a session and what `draw` takes.
     let pulse = |kind: u8, flags: u8, fill: u8, rows: u8| {
@@ -198,5 +234,14 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("last-epoch-to-a-standby", all(1, &vec![last(0xff); 4])),
         ("orders", all(0, &[order(0), pulse(2, 0, 1, 2), order(2), pulse(2, 0, 1, 2), order(6)])),
         ("refused", all(1, &[vec![20, 1, 0], vec![20, 1, 1]])),
+        ("services", all(0, &[vec![20, 9, 0, 2, 0], vec![20, 9, 0, 3, 0], pulse(2, 0, 1, 2), vec![9, 9, 0, 0, 0]])),
+        (
+            "hooks",
+            all(1, &[vec![200, 17, 0, 0, 0], vec![200, 17, 0, 0, 0], vec![99, 17, 0, 0, 0], vec![9, 17, 0, 6, 9]]),
+        ),
+        (
+            "hooks-of-others",
+            all(0, &[order(1), vec![50, 17, 0, 0x78, 3], vec![50, 17, 0, 0, 0], vec![9, 17, 0, 0x60, 0]]),
+        ),
     ]
 }

@@ -10,15 +10,15 @@
 
 use super::Verdict;
 use super::input::Input;
-use super::peer::draw_command;
+use super::peer::{draw_command, draw_health, draw_hook_end};
 use super::pulse::draw;
 use super::rig::{ETH, Node, PATHS, Rig, ring};
-use crate::engine::{Actions, Event};
+use crate::engine::{Action, Actions, Event, Hook};
 use crate::flight::{
     Book, ENGINE, Header, Recorder, Recording, Ring, Segment, Story, Telling, Unreadable, queue, replay,
 };
 use crate::io::clock::WallTime;
-use crate::types::{GroupKey, LinkId, MacAddr, MonoTime, NodeId};
+use crate::types::{Epoch, GroupId, GroupKey, LinkId, MacAddr, MonoTime, NodeId};
 use crate::wire::frame::Sighting;
 use crate::wire::pulse::{MAX_DATAGRAM, encode};
 use std::net::{IpAddr, Ipv4Addr};
@@ -154,6 +154,8 @@ struct Flight {
     ring: Ring,
     /// What the peer has sent and we have not received.
     pulses: Vec<(LinkId, Vec<u8>)>,
+    /// What it wanted run last.
+    hook: Option<(GroupId, Hook, Epoch)>,
 }
 
 impl Flight {
@@ -161,7 +163,7 @@ impl Flight {
         let Rig { now, mut ours, peer } = Rig::get(choice);
         let (mut recorder, tape) = queue();
         recorder.end_turn(now, ours.engine());
-        Flight { now, begun: now, ours, peer, recorder, ring: Ring::new(tape), pulses: Vec::new() }
+        Flight { now, begun: now, ours, peer, recorder, ring: Ring::new(tape), pulses: Vec::new(), hook: None }
     }
 
     fn step(&mut self, input: &mut Input<'_>) {
@@ -170,7 +172,11 @@ impl Flight {
         match kind % 8 {
             0 => self.give(Event::Tick),
             1 => self.give(Event::Command { id: u64::from(choice), command: draw_command(choice) }),
-            2 => self.give(Event::Refused { link }),
+            2 => match kind >> 3 & 3 {
+                0 => self.give(Event::Refused { link }),
+                1 => self.give(draw_health(choice, choice.rotate_left(3))),
+                _ => self.give(draw_hook_end(self.hook, choice, u64::from(choice))),
+            },
             3 => {
                 let mac = MacAddr([2, 0, 0, 0, 0, choice % 4]);
                 let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 98 + choice % 8));
@@ -206,6 +212,11 @@ impl Flight {
         let now = self.now;
         let mut out = Actions::default();
         self.recorder.handle(self.ours.engine(), now, event, &mut out);
+        for action in &out.list {
+            if let Action::Hook { group, hook, epoch, cause: _ } = action {
+                self.hook = Some((*group, *hook, *epoch));
+            }
+        }
         self.ours.out = out;
         if let Some(version) = self.ours.persist() {
             let mut more = Actions::default();
@@ -263,11 +274,15 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let quiet = [[50, 0, 0], [0, 7, 0], [0, 7, 0]].repeat(8);
     let silence = [[50, 0, 0], [20, 3, 200], [5, 2, 1]].repeat(8);
     let orders = [[50, 1, 0], [50, 7, 0], [9, 6, 0], [50, 1, 2], [50, 7, 0], [9, 3, 3]].repeat(3);
+    let services = [[50, 10, 2], [9, 7, 0], [50, 10, 3], [9, 7, 0], [50, 18, 0], [9, 7, 0]].repeat(4);
+    let prepared = [[200, 0, 0], [200, 0, 0], [100, 18, 0], [9, 7, 0], [50, 18, 0x18]].repeat(4);
     vec![
         ("quiet-active", fly(0, &quiet)),
         ("takeover", fly(1, &silence)),
         ("orders", fly(0, &orders)),
         ("just-started", fly(2, &quiet)),
+        ("services", fly(0, &services)),
+        ("prepared-takeover", fly(1, &prepared)),
         ("unopened", [fly(0, &quiet[..6]), vec![1, 4, 0, 0, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9]].concat()),
         ("changed-header", vec![1, 0, 0, 0, 30, 0x41]),
         ("changed-snapshot", vec![1, 0, 0, 4, 0, 0x80]),

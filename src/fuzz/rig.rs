@@ -1,5 +1,5 @@
 //! Two engines that know each other, as the targets about engines find them: node 1 active or standby, node 2 its
-//! peer, every pulse of both delivered at once, the disk always ready.
+//! peer, every pulse of both delivered at once, the disk always ready. The second of the two groups has hooks.
 
 use crate::config::{Profile, Promote, Timing};
 use crate::engine::{Action, Actions, Engine, Event, GroupSetup, InterfaceFacts, Loaded, PeerSetup, Setup};
@@ -61,6 +61,24 @@ impl Node {
             | Action::Stopped => None,
         };
         self.out.list.iter().filter_map(version).max()
+    }
+
+    /// The ends of the hooks that `out` wants run: they take no time, and end well.
+    pub fn hook_ends(&self) -> Vec<Event<'static>> {
+        let end = |action: &Action| match action {
+            Action::Hook { group, hook, epoch, cause: _ } => {
+                Some(Event::Hook { group: *group, hook: *hook, epoch: *epoch, ok: true })
+            }
+            Action::Persist { .. }
+            | Action::Gate(_)
+            | Action::Probe { .. }
+            | Action::Announce { .. }
+            | Action::Notice(_)
+            | Action::Reply { .. }
+            | Action::Send { .. }
+            | Action::Stopped => None,
+        };
+        self.out.list.iter().filter_map(end).collect()
     }
 
     /// The datagrams in `out` as the peer receives them from `from`.
@@ -137,8 +155,11 @@ impl Rig {
         let node = if me == 1 { &mut self.ours } else { &mut self.peer };
         node.handle(now, event);
         let mut waiting = node.datagrams(NodeId(me));
-        if let Some(version) = node.persist() {
-            node.handle(now, Event::Stored { version });
+        let (ends, stored) = (node.hook_ends(), node.persist());
+        let stored = stored.map(|version| Event::Stored { version });
+        let asked = !ends.is_empty();
+        for event in ends.into_iter().chain(stored).chain(asked.then_some(Event::Tick)) {
+            node.handle(now, event);
             waiting.extend(node.datagrams(NodeId(me)));
         }
         for (link, bytes) in waiting {
@@ -163,8 +184,8 @@ fn setup(me: u8, prefer: NodeId, mutants: Mutants) -> Setup {
             drain: Duration::from_millis(200),
             promote: Promote::Peer,
             health: 0,
-            before_open: None,
-            before_close: None,
+            before_open: (number == 1).then_some(Duration::from_millis(100)),
+            before_close: (number == 1).then_some(Duration::from_millis(100)),
             addresses_digest: 1,
             policy_digest: 1,
         }
