@@ -114,6 +114,33 @@ fn a_hook_that_hangs_is_killed_and_the_gate_stays_closed() {
     assert!(owners.iter().all(|server| *server == Server::Alpha), "beta has answered: {owners:?}");
 }
 
+// L1: the group stays open, and what before_close took down is put up again
+#[test]
+fn what_was_taken_down_for_a_handover_that_does_not_take_place_is_put_up_again() {
+    // The other node is lost while this one prepares to let go.
+    let body = "[ \"$1\" = before_close ] && { kill -9 \"$(cat \"${0%/*}/other\")\"; sleep 0.5; }\nexit 0";
+    let program = Program::new(body);
+    // So long the command waits for the other node.
+    let hooks = format!("{}timeout_ms = 1500\n", program.lines(&ALL));
+    let mut scene = Scene::start(setup("lan", &hooks));
+    let other = scene.agent(Server::Beta).pid().to_string();
+    std::fs::write(program.directory.path().join("other"), other).expect("it can be written");
+    let switched = scene.agent(Server::Alpha).command(&["switch", GROUP]);
+    assert!(switched.is_err(), "{switched:?}");
+    let put_up = |words: &[String]| words[5] == "not_closed";
+    scene.wait("everything to be put up again", |_| program.log().iter().filter(|words| put_up(words)).count() == 2);
+    let log = program.log();
+    let hooks: Vec<(&str, &str)> = log.iter().map(|words| (words[1].as_str(), words[3].as_str())).collect();
+    let last = [("before_close", "standby"), ("before_open", "active"), ("after_open", "active")];
+    assert!(hooks.ends_with(&last), "{hooks:?}");
+    let epochs: Vec<&String> = log.iter().rev().take(3).map(|words| &words[4]).collect();
+    assert!(epochs.iter().all(|epoch| *epoch == epochs[0]), "it goes on with its epoch: {log:?}");
+    let owners = scene.askers[0].since(vipair::types::MonoTime::ZERO).servers();
+    assert!(owners.iter().all(|server| *server == Server::Alpha), "somebody else has answered: {owners:?}");
+    scene.wait_answered_by(Server::Alpha);
+    assert_eq!(scene.role(Server::Alpha, GROUP), "active");
+}
+
 #[test]
 fn a_hook_that_fails_may_be_told_to_be_ignored() {
     let program = Program::new("[ \"$VIPAIR_PEER$1\" = alphabefore_open ] && { echo no data >&2; exit 7; }\nexit 0");

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 mod room;
+mod service;
 mod witness;
 
 /// Whatever a case does to the active's agent, alpha has the group all the time, with one epoch.

@@ -35,10 +35,16 @@ pub struct Room {
 impl Room {
     /// Switches the machines on and installs everything; no unit of ours runs yet. `timing` are lines of that table.
     pub fn build(witness: bool, timing: &str) -> Room {
+        Room::build_for(witness, timing, "")
+    }
+
+    /// The same with further lines of `[[group]]`.
+    pub fn build_for(witness: bool, timing: &str, service: &str) -> Room {
         let lab = Lab::build(&Plan { witness, ..Plan::default() });
         let files = lab.dir().join("files");
         std::fs::create_dir(&files).unwrap_or_else(|e| panic!("make {}: {e}", files.display()));
-        let mut config = ConfigText::pair("lan").timing(timing).group(GroupText::new(GROUP, &[ADDRESS]));
+        let mut config =
+            ConfigText::pair("lan").timing(timing).group(GroupText::new(GROUP, &[ADDRESS]).more(service));
         if witness {
             config = config.witness(&WITNESSES[..1], "");
         }
