@@ -20,6 +20,7 @@ use super::watch::{Neighbour, Segment};
 use super::{Engine, InterfaceFacts};
 use crate::config::Timing;
 use crate::types::{Epoch, GroupId, MonoTime};
+use crate::wire::pulse::Row;
 
 mod horizon;
 mod peer;
@@ -103,10 +104,16 @@ impl Engine {
         self.peers.iter().any(|peer| peer.sessions.has_seen(session, counter))
     }
 
-    /// The highest epoch that peers have told of a group.
+    /// The highest epoch that peers have told of a group. That a witness has met an epoch of our own tells of our claim
+    /// alone; what we have opened with we know ourselves.
     pub(crate) fn told(&self, group: GroupId) -> Epoch {
-        let rows = self.peers.iter().filter_map(|peer| peer.row(group));
-        rows.map(|row| row.epoch).max().unwrap_or(Epoch::NONE)
+        let witnesses = self.witness_peers();
+        let told = |(peer, row): (usize, &Row)| {
+            let ours = row.epoch.node() == self.setup.me && witnesses.contains(&peer);
+            (!ours).then_some(row.epoch)
+        };
+        let rows = self.peers.iter().enumerate().filter_map(|(at, peer)| Some((at, peer.row(group)?)));
+        rows.filter_map(told).max().unwrap_or(Epoch::NONE)
     }
 
     /// True if this engine thinks that it answers.

@@ -91,9 +91,8 @@ fn event(state: &State, act: Act) -> String {
 }
 
 /// The history that leads to the last state.
-pub fn tell(shape: &Shape, path: stateright::Path<State, Act>) -> String {
+pub fn tell(shape: &Shape, steps: &[(State, Option<Act>)]) -> String {
     let mut text = format!("{}: {:?}\n", shape.name, shape.budget);
-    let steps = path.into_vec();
     for (number, (state, act)) in steps.iter().enumerate() {
         let _ = writeln!(text, "{number:>4}  {}", line(state));
         if let Some(act) = act {

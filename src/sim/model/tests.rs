@@ -14,6 +14,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 use std::time::{Duration, Instant};
 
 mod canon;
+mod deep;
 mod shapes;
 mod voted;
 
@@ -37,12 +38,7 @@ fn search(shape: &Shape, threads: usize) -> Found {
     let (start, most) = (Instant::now(), shape.steps * 3);
     let checker = shape.clone().checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
     let checker = checker.target_state_count(most);
-    // In width the first history that is found is the shortest; in depth what waits to be gone through stays small.
-    if number("MODEL_IN_DEPTH", 0) > 0 {
-        found(shape, start, &checker.spawn_dfs().join())
-    } else {
-        found(shape, start, &checker.spawn_bfs().join())
-    }
+    found(shape, start, &checker.spawn_bfs().join())
 }
 
 fn found(shape: &Shape, start: Instant, checker: &impl Checker<Shape>) -> Found {
@@ -57,14 +53,16 @@ fn found(shape: &Shape, start: Instant, checker: &impl Checker<Shape>) -> Found 
         depth: checker.max_depth(),
         took: start.elapsed(),
         whole: checker.state_count() < most,
-        broken: broken.map(|(name, path)| (*name, story::tell(shape, path.clone()))),
+        broken: broken.map(|(name, path)| (*name, story::tell(shape, &path.clone().into_vec()))),
         unseen: wanted.filter(|name| !seen(name)).collect(),
     }
 }
 
 /// Searches, and fails with the history if a promise is broken. The number of different states.
 fn prove(shape: &Shape, threads: usize) -> usize {
-    let found = search(shape, threads);
+    // In width the first history that is found is the shortest; in depth little memory is needed.
+    let deep = number("MODEL_IN_DEPTH", 0) > 0;
+    let found = if deep { deep::search(shape, shape.steps * 3) } else { search(shape, threads) };
     if let Some((rule, story)) = found.broken {
         panic!("{story}\n{rule}");
     }
