@@ -44,7 +44,9 @@ fn search(shape: &Shape, threads: usize) -> Found {
 fn found(shape: &Shape, start: Instant, checker: &impl Checker<Shape>) -> Found {
     let most = shape.steps * 3;
     let discoveries = checker.discoveries();
-    let broken = discoveries.iter().find(|(name, _)| !name.starts_with("seen"));
+    // A state may break more than one; the first in the order of the rules is told.
+    let rules = shape.properties().into_iter().map(|property| property.name);
+    let broken = rules.filter(|name| !name.starts_with("seen")).find_map(|name| discoveries.get_key_value(name));
     let seen = |name: &&'static str| discoveries.contains_key(name);
     let wanted = shape.properties().into_iter().map(|property| property.name).filter(|name| name.starts_with("seen"));
     Found {
