@@ -77,7 +77,7 @@ impl Hot {
             }
             self.look_at_resting(now)?;
             self.handle(now, Event::Tick);
-            self.end.end_turn();
+            self.end.catch_up();
             self.recorder.end_turn(now, &self.engine);
         }
         Ok(())

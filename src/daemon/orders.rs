@@ -143,8 +143,6 @@ pub(super) struct HotEnd {
     pub vital: Arc<Vital>,
     /// [`Tale::Reconfigured`] found the ring full: nothing is told before it.
     unsaid: bool,
-    /// Tales of this turn.
-    told: usize,
 }
 
 /// Makes both ends.
@@ -154,15 +152,8 @@ pub(super) fn queues() -> std::io::Result<(SlowEnd, HotEnd, Arc<Vital>)> {
     let (hot, slow) = (Waker::new()?, Waker::new()?);
     let vital = Arc::new(Vital::default());
     let slow_end = SlowEnd { orders: orders_in, wake_hot: hot.clone(), tales, woken: slow.clone() };
-    let hot_end = HotEnd {
-        orders,
-        woken: hot,
-        tales: tales_in,
-        wake_slow: slow,
-        vital: Arc::clone(&vital),
-        unsaid: false,
-        told: 0,
-    };
+    let hot_end =
+        HotEnd { orders, woken: hot, tales: tales_in, wake_slow: slow, vital: Arc::clone(&vital), unsaid: false };
     Ok((slow_end, hot_end, vital))
 }
 
@@ -182,19 +173,7 @@ impl HotEnd {
         if self.unsaid || self.tales.push(tale).is_err() {
             self.vital.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        // A thousand groups that move together have as many tales: the first wakes, and the end of the turn.
-        if self.told == 0 {
-            self.wake_slow.wake();
-        }
-        self.told += 1;
-    }
-
-    /// A turn is over: what was told in it is not left lying.
-    pub fn end_turn(&mut self) {
-        self.catch_up();
-        if std::mem::take(&mut self.told) > 1 {
-            self.wake_slow.wake();
-        }
+        self.wake_slow.wake();
     }
 
     /// Tells that the groups have other numbers: now, or before anything else as soon as there is room.
@@ -204,7 +183,7 @@ impl HotEnd {
     }
 
     /// Tells what there was no room for.
-    fn catch_up(&mut self) {
+    pub fn catch_up(&mut self) {
         if self.unsaid && self.tales.push(Tale::Reconfigured).is_ok() {
             self.unsaid = false;
             self.wake_slow.wake();
