@@ -159,14 +159,8 @@ fn service_lines(service: &Service) -> Vec<String> {
     if !service.units.is_empty() {
         lines.push(format!("    starts before opening, stops after closing: {}", service.units.join(", ")));
     }
-    let named = [
-        ("before_open", &hooks.before_open),
-        ("after_open", &hooks.after_open),
-        ("before_close", &hooks.before_close),
-        ("after_close", &hooks.after_close),
-        ("on_fault", &hooks.on_fault),
-    ];
-    let commands = named.iter().flat_map(|(name, commands)| commands.iter().map(move |command| (name, command)));
+    let named = hooks.named().into_iter();
+    let commands = named.flat_map(|(name, commands)| commands.iter().map(move |command| (name, command)));
     lines.extend(commands.map(|(name, command)| format!("    {name}: {command}")));
     if let Some(longest) = service.before_open() {
         let then = match hooks.on_failure {

@@ -141,6 +141,20 @@ pub struct Hooks {
     pub on_failure: OnFailure,
 }
 
+impl Hooks {
+    /// Each list by its key in the file.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, &[Command]); 5] {
+        [
+            ("before_open", &self.before_open),
+            ("after_open", &self.after_open),
+            ("before_close", &self.before_close),
+            ("after_close", &self.after_close),
+            ("on_fault", &self.on_fault),
+        ]
+    }
+}
+
 impl Default for Hooks {
     fn default() -> Hooks {
         Hooks {

@@ -13,7 +13,7 @@
 
 use super::action::{Action, Actions};
 use super::notice::{Cause, Notice};
-use super::watch::PROBES;
+use super::watch::{Evidence, PROBES};
 use super::{Engine, Presence, group_id};
 use crate::mutant::Mutant;
 use crate::types::{Epoch, MonoTime};
@@ -66,6 +66,13 @@ pub(super) struct End {
     pub proof: u64,
     /// So many probes were unanswered then, on the group's interface.
     pub unanswered: u32,
+}
+
+impl End {
+    /// How many of the probes that are unanswered now were so when it ended.
+    pub fn before(&self, evidence: &Evidence) -> u32 {
+        if evidence.first_sent > self.at { 0 } else { self.unanswered }
+    }
 }
 
 impl Running {
@@ -147,8 +154,7 @@ impl Engine {
         let enough = PROBES + self.openable(peer, interface);
         let Some(watch) = self.peers[peer].watch.as_ref() else { return false };
         let evidence = &watch.evidence[usize::from(interface.0)];
-        let before = if evidence.first_sent > end.at { 0 } else { end.unanswered };
-        let since = evidence.mature(now, self.setup.timing.probe).saturating_sub(before);
+        let since = evidence.mature(now, self.setup.timing.probe).saturating_sub(end.before(evidence));
         since >= enough
     }
 

@@ -9,7 +9,7 @@
 use super::Verdict;
 use super::input::Input;
 use super::pulse::draw;
-use super::rig::{CLUSTER, Node, PATHS, Rig, ring};
+use super::rig::{CLUSTER, Node, PATHS, Rig, Wanted, ring};
 use crate::engine::{Action, Command, Durable, Event, GateAction, Hook};
 use crate::types::{Epoch, GroupId, GroupKey, LinkId, MonoTime, NodeId};
 use crate::wire::auth::KeyRing;
@@ -33,7 +33,7 @@ struct Talk {
     opened: HashMap<GroupId, Epoch>,
     durable: Durable,
     /// What it wanted run last.
-    hook: Option<(GroupId, Hook, Epoch)>,
+    hook: Option<Wanted>,
     /// It has said that its process may end.
     stopped: bool,
 }
@@ -139,10 +139,8 @@ impl Talk {
             self.heard = Some(header);
         }
         self.stopped |= self.ours.out.list.contains(&Action::Stopped);
+        self.hook = self.ours.hooks().last().or(self.hook);
         for action in &self.ours.out.list {
-            if let Action::Hook { group, hook, epoch, cause: _ } = action {
-                self.hook = Some((*group, *hook, *epoch));
-            }
             if let Action::Gate(GateAction::Open { group, epoch }) = action {
                 assert_eq!(epoch.node(), NodeId(1), "opens with {epoch}, which is not its own");
                 let before = self.opened.insert(*group, *epoch);
@@ -191,7 +189,7 @@ pub(super) fn draw_health(choice: u8, health: u8) -> Event<'static> {
 }
 
 /// The end of the hook that was wanted last, or of one that nobody wanted.
-pub(super) fn draw_hook_end(wanted: Option<(GroupId, Hook, Epoch)>, choice: u8, number: u64) -> Event<'static> {
+pub(super) fn draw_hook_end(wanted: Option<Wanted>, choice: u8, number: u64) -> Event<'static> {
     let other = (GroupId(u16::from(choice & 1)), Hook::BeforeOpen, Epoch(number << 8 | 1));
     let (group, mut hook, mut epoch) = wanted.unwrap_or(other);
     if choice & 0x18 == 0x18 {

@@ -12,13 +12,13 @@ use super::Verdict;
 use super::input::Input;
 use super::peer::{draw_command, draw_health, draw_hook_end};
 use super::pulse::draw;
-use super::rig::{ETH, Node, PATHS, Rig, ring};
-use crate::engine::{Action, Actions, Event, Hook};
+use super::rig::{ETH, Node, PATHS, Rig, Wanted, ring};
+use crate::engine::{Actions, Event};
 use crate::flight::{
     Book, ENGINE, Header, Recorder, Recording, Ring, Segment, Story, Telling, Unreadable, queue, replay,
 };
 use crate::io::clock::WallTime;
-use crate::types::{Epoch, GroupId, GroupKey, LinkId, MacAddr, MonoTime, NodeId};
+use crate::types::{GroupKey, LinkId, MacAddr, MonoTime, NodeId};
 use crate::wire::frame::Sighting;
 use crate::wire::pulse::{MAX_DATAGRAM, encode};
 use std::net::{IpAddr, Ipv4Addr};
@@ -155,7 +155,7 @@ struct Flight {
     /// What the peer has sent and we have not received.
     pulses: Vec<(LinkId, Vec<u8>)>,
     /// What it wanted run last.
-    hook: Option<(GroupId, Hook, Epoch)>,
+    hook: Option<Wanted>,
 }
 
 impl Flight {
@@ -212,12 +212,8 @@ impl Flight {
         let now = self.now;
         let mut out = Actions::default();
         self.recorder.handle(self.ours.engine(), now, event, &mut out);
-        for action in &out.list {
-            if let Action::Hook { group, hook, epoch, cause: _ } = action {
-                self.hook = Some((*group, *hook, *epoch));
-            }
-        }
         self.ours.out = out;
+        self.hook = self.ours.hooks().last().or(self.hook);
         if let Some(version) = self.ours.persist() {
             let mut more = Actions::default();
             self.recorder.handle(self.ours.engine(), now, Event::Stored { version }, &mut more);

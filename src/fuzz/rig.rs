@@ -2,9 +2,9 @@
 //! peer, every pulse of both delivered at once, the disk always ready. The second of the two groups has hooks.
 
 use crate::config::{Profile, Promote, Timing};
-use crate::engine::{Action, Actions, Engine, Event, GroupSetup, InterfaceFacts, Loaded, PeerSetup, Setup};
+use crate::engine::{Action, Actions, Engine, Event, GroupSetup, Hook, InterfaceFacts, Loaded, PeerSetup, Setup};
 use crate::mutant::Mutants;
-use crate::types::{GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId};
+use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId};
 use crate::wire::auth::KeyRing;
 use crate::wire::pulse::Digests;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -63,12 +63,10 @@ impl Node {
         self.out.list.iter().filter_map(version).max()
     }
 
-    /// The ends of the hooks that `out` wants run: they take no time, and end well.
-    pub fn hook_ends(&self) -> Vec<Event<'static>> {
-        let end = |action: &Action| match action {
-            Action::Hook { group, hook, epoch, cause: _ } => {
-                Some(Event::Hook { group: *group, hook: *hook, epoch: *epoch, ok: true })
-            }
+    /// The hooks that `out` wants run.
+    pub fn hooks(&self) -> impl Iterator<Item = Wanted> + '_ {
+        let wanted = |action: &Action| match action {
+            Action::Hook { group, hook, epoch, cause: _ } => Some((*group, *hook, *epoch)),
             Action::Persist { .. }
             | Action::Gate(_)
             | Action::Probe { .. }
@@ -78,7 +76,7 @@ impl Node {
             | Action::Send { .. }
             | Action::Stopped => None,
         };
-        self.out.list.iter().filter_map(end).collect()
+        self.out.list.iter().filter_map(wanted)
     }
 
     /// The datagrams in `out` as the peer receives them from `from`.
@@ -99,6 +97,9 @@ impl Node {
         self.out.list.iter().filter_map(sent).collect()
     }
 }
+
+/// A hook that an engine wants run.
+pub(super) type Wanted = (GroupId, Hook, Epoch);
 
 /// Both nodes at one instant.
 #[derive(Clone, Debug)]
@@ -155,8 +156,10 @@ impl Rig {
         let node = if me == 1 { &mut self.ours } else { &mut self.peer };
         node.handle(now, event);
         let mut waiting = node.datagrams(NodeId(me));
-        let (ends, stored) = (node.hook_ends(), node.persist());
-        let stored = stored.map(|version| Event::Stored { version });
+        // Hooks take no time, and end well.
+        let end = |(group, hook, epoch)| Event::Hook { group, hook, epoch, ok: true };
+        let ends: Vec<Event<'static>> = node.hooks().map(end).collect();
+        let stored = node.persist().map(|version| Event::Stored { version });
         let asked = !ends.is_empty();
         for event in ends.into_iter().chain(stored).chain(asked.then_some(Event::Tick)) {
             node.handle(now, event);

@@ -54,14 +54,10 @@ fn named(config: &Config) -> BTreeMap<&Path, Uses> {
     for group in &config.groups {
         let hooks = &group.service.hooks;
         let refuses = hooks.on_failure == OnFailure::Refuse;
-        let lists = [
-            ("before_open", &hooks.before_open, refuses),
-            ("after_open", &hooks.after_open, false),
-            ("before_close", &hooks.before_close, refuses),
-            ("after_close", &hooks.after_close, false),
-            ("on_fault", &hooks.on_fault, false),
-        ];
-        let commands = lists.iter().flat_map(|(name, list, needed)| list.iter().map(move |c| (*name, c, *needed)));
+        let commands = hooks.named().into_iter().flat_map(|(name, list)| {
+            let needed = refuses && matches!(name, "before_open" | "before_close");
+            list.iter().map(move |command| (name, command, needed))
+        });
         let checks = group.service.checks.iter().filter_map(|check| match &check.kind {
             CheckKind::Exec { command, .. } => Some(("check", command, false)),
             CheckKind::Tcp { .. } | CheckKind::Http(_) | CheckKind::Process(_) | CheckKind::Unit { .. } => None,

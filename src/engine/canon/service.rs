@@ -35,12 +35,11 @@ impl Service {
 impl End {
     /// How many probes are unanswered since then; more than enough is enough.
     fn asked_in_vain(&self, engine: &Engine, interface: InterfaceId) -> u64 {
-        let End { ok: _, at, proof: _, unanswered } = *self;
+        let End { ok: _, at: _, proof: _, unanswered: _ } = *self; // `at` and `unanswered` by what is before
         let watches = engine.peers.iter().filter_map(|peer| peer.watch.as_ref());
         let counts = watches.map(|watch| {
             let evidence = &watch.evidence[usize::from(interface.0)];
-            let before = if evidence.first_sent > at { 0 } else { unanswered };
-            evidence.unanswered.saturating_sub(before)
+            evidence.unanswered.saturating_sub(self.before(evidence))
         });
         counts.max().unwrap_or_default().min(ENOUGH).into()
     }

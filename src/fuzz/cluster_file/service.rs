@@ -61,13 +61,7 @@ pub(super) fn written(group: &ClusterGroup) -> String {
     let hooks = &group.service.hooks;
     add(format_args!("[group.hooks]\ntimeout_ms = {}", hooks.timeout.as_millis()));
     add(format_args!("on_failure = \"{}\"", hooks.on_failure.name()));
-    for (name, commands) in [
-        ("before_open", &hooks.before_open),
-        ("after_open", &hooks.after_open),
-        ("before_close", &hooks.before_close),
-        ("after_close", &hooks.after_close),
-        ("on_fault", &hooks.on_fault),
-    ] {
+    for (name, commands) in hooks.named() {
         let commands: Vec<String> = commands.iter().map(words).collect();
         add(format_args!("{name} = [{}]", commands.join(", ")));
     }
