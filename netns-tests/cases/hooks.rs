@@ -195,3 +195,33 @@ fn an_agent_refuses_hooks_that_others_can_change() {
     let said = scene.agent(Server::Alpha).said();
     assert!(said.contains("group.hooks.on_fault") && said.contains("can be written by others"), "{said}");
 }
+
+/// Name and scheduling class of a process or thread, 0 for the ordinary one, by proc_pid_stat(5).
+fn class_of(stat: &str) -> (String, u32) {
+    let (name, rest) = stat.rsplit_once(')').expect("a name in parentheses");
+    let name = name.split_once('(').expect("it begins").1;
+    let policy = rest.split_whitespace().nth(38).expect("a line of stat");
+    (name.to_owned(), policy.parse().expect("a number"))
+}
+
+// Whoever is waited for in a takeover does not queue behind a busy machine's processes; what it starts is ordinary.
+#[test]
+fn threads_that_a_takeover_waits_for_are_real_time_and_programs_are_not() {
+    let program = Program::new("cat /proc/$$/stat > $LOG.class.new && mv $LOG.class.new $LOG.class");
+    let lines = program.lines(&["after_open"]);
+    let mut scene = Scene::start(setup("lan", &lines));
+    let class = program.directory.path().join("log.class");
+    scene.wait("alpha's hook to have run", |_| class.exists());
+    let hook = class_of(&std::fs::read_to_string(class).expect("it is there"));
+    assert_eq!(hook.1, 0, "{hook:?}");
+    let pid = scene.agent(Server::Alpha).pid();
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let found: Vec<(String, u32)> = stats.map(|stat| class_of(&stat)).collect();
+    let fifo = u32::try_from(libc::SCHED_FIFO).expect("a small number");
+    for name in ["hot", "announcer", "vipair", "keeper", "checks", "connections"] {
+        assert!(found.contains(&(name.to_owned(), fifo)), "{name}: {found:?}");
+    }
+    assert!(found.contains(&("store".to_owned(), 0)), "it waits for the disk: {found:?}");
+    scene.finish(&Expected::owner(Server::Alpha));
+}

@@ -23,6 +23,8 @@ const RARELY: Duration = Duration::from_secs(5);
 const SHARE: u32 = 10;
 /// After the kernel refused.
 const AGAIN: Duration = Duration::from_secs(2);
+/// More connections than that take a millisecond or more to read.
+const MANY: usize = 2_000;
 
 /// A group's connections in ascending order.
 pub(super) type List = Arc<Vec<Connection>>;
@@ -81,6 +83,12 @@ impl Lister {
             None if self.owners.is_empty() => MonoTime::FOREVER,
             None => self.next,
         }
+    }
+
+    /// Whether reading takes milliseconds.
+    pub fn is_long(&self) -> bool {
+        let read = self.reading.as_ref().map_or(0, |reading| reading.count);
+        read.max(self.known.values().map(|list| list.len()).sum()) > MANY
     }
 
     /// Does a little. True if `known` is new.

@@ -27,6 +27,7 @@ mod worker;
 pub use figures::{Figures, GroupFigures};
 
 use crate::io::poll::Waker;
+use crate::io::realtime;
 use crate::types::{GroupKey, MonoTime, NodeId, Vip};
 use crate::wire::mirror::MirrorKeys;
 use std::io;
@@ -167,7 +168,10 @@ impl Connections {
         let waker = Waker::new()?;
         let figures = Arc::new(Mutex::new(Figures::default()));
         let mut worker = worker::Worker::new(setup, taken, waker.clone(), Arc::clone(&figures), Box::new(tell))?;
-        std::thread::Builder::new().name("connections".into()).spawn(move || worker.run())?;
+        std::thread::Builder::new().name("connections".into()).spawn(move || {
+            let _permitted = realtime::be_realtime(realtime::HELPER_PRIORITY);
+            worker.run();
+        })?;
         Ok(Connections { orders, waker, figures })
     }
 

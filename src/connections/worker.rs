@@ -10,6 +10,7 @@ use super::tickler::{self, Done, Tickler};
 use super::{Closing, Event, Opening, Order, Setup, Watched};
 use crate::io::clock;
 use crate::io::poll::{Poll, Ready, Waker};
+use crate::io::realtime::at_ordinary_priority;
 use crate::types::{GroupKey, MonoTime};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -246,7 +247,9 @@ impl Worker {
             }),
             Err(cause) => self.complain(Event::Failed { what: format!("telling clients: {cause}") }, now),
         }
-        if let Err(cause) = self.lister.turn(now) {
+        let lister = &mut self.lister;
+        let listed = if lister.is_long() { at_ordinary_priority(|| lister.turn(now)) } else { lister.turn(now) };
+        if let Err(cause) = listed {
             self.complain(Event::Failed { what: format!("listing connections: {cause}") }, now);
         }
         if !self.setup.groups.is_empty() {

@@ -11,6 +11,7 @@ use super::words::Names;
 use super::{build, local_addresses};
 use crate::config::{self, Config, KeyFile, ReadFile, changes};
 use crate::control::protocol::{MAX_RESPONSE_BYTES, Outcome, Response, Running, Severity};
+use crate::io::realtime;
 use crate::io::systemd::notify;
 use sd_notify::NotifyState;
 
@@ -59,7 +60,7 @@ impl Slow {
             let states: Vec<NotifyState<'_>> = [NotifyState::Reloading].into_iter().chain(now).collect();
             notify(&states);
         }
-        match self.read_again() {
+        match realtime::at_ordinary_priority(|| self.read_again()) {
             Err(errors) => {
                 let count = if errors.len() == 1 { "1 error".to_owned() } else { format!("{} errors", errors.len()) };
                 let text = format!("reload refused, the old configuration goes on; {count}:\n{}", errors.join("\n"));

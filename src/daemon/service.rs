@@ -12,7 +12,7 @@ use crate::checks::{self, Board, CheckId, Verdict};
 use crate::control::protocol::{CheckStatus, MAX_SHOWN_CHECKS, Severity, StatusReport};
 use crate::engine::{Cause, Hook, Notice, Report};
 use crate::hooks::{self, Ended, Job, Launcher, Occasion, Workers};
-use crate::io::clock;
+use crate::io::{clock, realtime};
 use crate::types::{Epoch, GroupId, GroupKey, InterfaceId};
 use crate::wire::pulse::{Reason, Role};
 use std::collections::{HashMap, HashSet};
@@ -58,6 +58,7 @@ pub(super) fn start() -> io::Result<ServiceSide> {
     let handle = runtime.handle().clone();
     let (thread, dropped) = oneshot::channel::<()>();
     std::thread::Builder::new().name("checks".into()).spawn(move || {
+        let _permitted = realtime::be_realtime(realtime::HELPER_PRIORITY);
         // An error is what a dropped sender says.
         let _over = runtime.block_on(dropped);
         // A look at a file system that hangs must not keep the agent from ending.

@@ -20,8 +20,8 @@ use crate::effects::keeper::{KeeperEvent, KeeperHandle};
 use crate::effects::store::{self, StoreHandle, WriteError};
 use crate::engine::{Command, Durable, InterfaceFacts, Outcome};
 use crate::gate::CounterReader;
-use crate::io::clock;
 use crate::io::systemd::notify;
+use crate::io::{clock, realtime};
 use crate::types::{GroupId, GroupKey, LinkId, MonoTime};
 use sd_notify::NotifyState;
 use std::collections::{HashMap, VecDeque};
@@ -118,6 +118,8 @@ impl Slow {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
+        // Threads and programs begin at ordinary priority all the same. The hot thread has told if it is not permitted.
+        let _permitted = realtime::be_realtime(realtime::HELPER_PRIORITY);
         self.begin_checks();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);

@@ -16,6 +16,7 @@ mod port;
 
 use crate::gate::{CounterReader, GateHandle};
 use crate::io::netlink::{Netlink, NetlinkEvent, NetlinkEvents};
+use crate::io::realtime;
 use crate::io::segment::PacketSocket;
 use crate::types::{GroupKey, InterfaceId, MacAddr, Vip};
 use futures_util::FutureExt;
@@ -182,6 +183,7 @@ impl KeeperHandle {
         let shared = Arc::clone(&release);
         let (opened, result) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("keeper".into()).spawn(move || {
+            let _permitted = realtime::be_realtime(realtime::HELPER_PRIORITY);
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
                 Err(cause) => return drop(opened.send(Err(cause))),
@@ -291,7 +293,12 @@ impl Keeper {
                 Wake::Reconfigure => self.reconfigure(),
                 Wake::Event(event) => self.take_events(event).await,
                 Wake::Look => self.ports.iter_mut().for_each(Port::begin_period),
-                Wake::Work => self.ports.iter_mut().for_each(|port| port.work(&mut self.tools)),
+                // Of thousands of addresses, one after the other.
+                Wake::Work => {
+                    realtime::at_ordinary_priority(|| {
+                        self.ports.iter_mut().for_each(|port| port.work(&mut self.tools))
+                    });
+                }
             }
             for port in &mut self.ports {
                 port.attend(&mut self.tools);

@@ -10,6 +10,7 @@ pub mod netlink;
 pub mod pidfd;
 pub mod poll;
 pub mod rawip;
+pub mod realtime;
 pub mod segment;
 pub mod sockdiag;
 pub mod systemd;

@@ -1,8 +1,9 @@
 //! A search in depth that holds one history at a time.
 //!
-//! Of what it has seen it keeps 64 bits a state, and of what it is about to see only what can happen next along the present
-//! history: a search of tens of millions of states fits into a gigabyte. A search in width holds all states that wait,
-//! engines and all, and its histories are the shortest; those found here are long.
+//! Of what it has seen it keeps 64 bits a state, and of what it is about to see only how much is left along the present
+//! history, with a state here and there from which the others are made again: a search of tens of millions of states fits
+//! into a gigabyte, although a history can be nearly as long. A search in width holds all states that wait, engines and all,
+//! and its histories are the shortest; those found here are long.
 
 use super::Found;
 use crate::sim::model::act::Act;
@@ -14,10 +15,22 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
-/// A state of the present history, and what can still happen in it. The last of these is under way.
-struct Moment {
+/// Every so manieth state of the present history is kept, and as many at its end.
+const KEPT: usize = 64;
+/// Steps from one word about progress to the next.
+const TOLD: usize = 20_000_000;
+
+/// A state of the present history, and what can happen in it.
+struct Here {
     state: State,
     acts: Vec<Act>,
+}
+
+/// A place in the present history.
+struct Moment {
+    /// Of the acts, so many are not gone through. The last of these is under way.
+    left: usize,
+    here: Option<Box<Here>>,
 }
 
 struct Search<'a> {
@@ -53,6 +66,9 @@ impl Search<'_> {
     /// Takes note of a state. False if it is known.
     fn enter(&mut self, state: State) -> bool {
         self.steps += 1;
+        if self.steps.is_multiple_of(TOLD) {
+            println!("{}: {} states, {} steps", self.shape.name, self.seen.len(), self.steps);
+        }
         let mut hasher = DefaultHasher::new();
         state.hash(&mut hasher);
         if !self.seen.insert(hasher.finish()) {
@@ -67,11 +83,19 @@ impl Search<'_> {
                 Expectation::Eventually => unreachable!("no rule of the model waits"),
             }
         }
+        let here = self.look(state);
+        self.history.push(Moment { left: here.acts.len(), here: Some(here) });
+        self.depth = self.depth.max(self.history.len());
+        if let Some(old) = self.history.len().checked_sub(KEPT + 1).filter(|old| old % KEPT > 0) {
+            self.history[old].here = None;
+        }
+        true
+    }
+
+    fn look(&self, state: State) -> Box<Here> {
         let mut acts = Vec::new();
         self.shape.actions(&state, &mut acts);
-        self.history.push(Moment { state, acts });
-        self.depth = self.depth.max(self.history.len());
-        true
+        Box::new(Here { state, acts })
     }
 
     fn run(&mut self, most: usize) {
@@ -81,12 +105,17 @@ impl Search<'_> {
                 if self.broken.is_some() || self.steps >= most {
                     return;
                 }
-                let Some(act) = moment.acts.last().copied() else {
+                let Some(here) = &moment.here else {
+                    self.make_again(self.history.len().saturating_sub(KEPT));
+                    continue;
+                };
+                let Some(last) = moment.left.checked_sub(1) else {
                     self.history.pop();
                     self.done();
                     continue;
                 };
-                let went = self.shape.next_state(&moment.state, act).is_some_and(|next| self.enter(next));
+                let next = self.shape.next_state(&here.state, here.acts[last]);
+                let went = next.is_some_and(|next| self.enter(next));
                 if !went {
                     self.done();
                 }
@@ -97,18 +126,32 @@ impl Search<'_> {
     /// What was under way has been gone through.
     fn done(&mut self) {
         if let Some(moment) = self.history.last_mut() {
-            moment.acts.pop();
+            moment.left -= 1;
+        }
+    }
+
+    /// Makes the states of the history from `first` on again that are not there.
+    fn make_again(&mut self, first: usize) {
+        for at in first.max(1)..self.history.len() {
+            if self.history[at].here.is_some() {
+                continue;
+            }
+            let Moment { left, here: Some(here) } = &self.history[at - 1] else { continue };
+            let next = self.shape.next_state(&here.state, here.acts[left - 1]);
+            self.history[at].here = next.map(|state| self.look(state));
         }
     }
 
     fn story(&mut self) -> String {
-        let steps = std::mem::take(&mut self.history);
-        let last = steps.len().saturating_sub(1);
-        let happened = |(at, moment): (usize, Moment)| {
-            let act = moment.acts.last().copied().filter(|_| at < last);
-            (moment.state, act)
+        self.make_again(1);
+        let last = self.history.len().saturating_sub(1);
+        let steps = std::mem::take(&mut self.history).into_iter().enumerate();
+        let happened = |(at, Moment { left, here }): (usize, Moment)| {
+            let Here { state, acts } = *here?;
+            let act = acts.get(left.wrapping_sub(1)).copied().filter(|_| at < last);
+            Some((state, act))
         };
-        story::tell(self.shape, &steps.into_iter().enumerate().map(happened).collect::<Vec<_>>())
+        story::tell(self.shape, &steps.filter_map(happened).collect::<Vec<_>>())
     }
 }
 

@@ -1,12 +1,16 @@
-//! What the hot thread asks of the scheduler and of memory, and what it does without.
+//! What the agent's threads ask of the scheduler and of memory, and what they do without.
 
 use nix::sys::mman::{MapFlags, MlockAllFlags, ProtFlags, mlockall, mmap_anonymous, munlockall, munmap};
 use std::num::NonZeroUsize;
 
 /// Above everything that is not real-time; below kernel threads that must win (migration, watchdog at 99).
-pub(super) const HOT_PRIORITY: i32 = 10;
+pub const HOT_PRIORITY: i32 = 10;
 /// Announcements come after pulses.
-pub(super) const ANNOUNCER_PRIORITY: i32 = 5;
+pub const ANNOUNCER_PRIORITY: i32 = 5;
+/// Whatever else somebody waits for in a takeover: who hears of it, what watches interfaces and services, what starts hooks
+/// and tells clients. Linux has been seen to keep threads of ordinary priority waiting for more than a second behind one
+/// busy process of the lowest priority.
+pub const HELPER_PRIORITY: i32 = 2;
 /// Stack that is touched once, so that the hot loop never waits for a page.
 const STACK: usize = 128 * 1024;
 /// Address space that must still be lockable afterwards: stacks of the threads that start later, rings, maps.
@@ -17,7 +21,7 @@ const ROOM: NonZeroUsize = NonZeroUsize::new(256 << 20).unwrap();
 /// # Errors
 /// EPERM without CAP_SYS_NICE or an RLIMIT_RTPRIO that allows it: the agent then runs, and wakes up late on a busy
 /// machine.
-pub(super) fn be_realtime(priority: i32) -> std::io::Result<()> {
+pub fn be_realtime(priority: i32) -> std::io::Result<()> {
     let parameters = libc::sched_param { sched_priority: priority };
     let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
     // SAFETY: `parameters` lives for the call; pid 0 is the calling thread.
@@ -25,12 +29,29 @@ pub(super) fn be_realtime(priority: i32) -> std::io::Result<()> {
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
+/// Runs `work` at ordinary priority if the calling thread has a real-time one: for what takes long and nobody waits for.
+pub fn at_ordinary_priority<T>(work: impl FnOnce() -> T) -> T {
+    let mut parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: `parameters` lives for the call; pid 0 is the calling thread.
+    let told = unsafe { libc::sched_getparam(0, &raw mut parameters) };
+    if told != 0 || parameters.sched_priority == 0 {
+        return work();
+    }
+    let ordinary = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the same. It cannot fail for one's own thread; if it did, the work would be done at the priority it has.
+    let _lowered = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const ordinary) };
+    let result = work();
+    // It was allowed before; if it is not any more, the thread goes on as threads without the privilege do.
+    let _raised = be_realtime(parameters.sched_priority);
+    result
+}
+
 /// Keeps what is in memory there. Pages are locked when they are first touched, so that unused stacks cost nothing.
 ///
 /// # Errors
 /// EPERM, ENOMEM or EAGAIN without CAP_IPC_LOCK and with an RLIMIT_MEMLOCK that does not leave room: nothing is locked,
 /// the agent runs, and may wait for a page.
-pub(super) fn lock_memory() -> nix::Result<()> {
+pub fn lock_memory() -> nix::Result<()> {
     let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
     mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault)?;
     // What is mapped from now on counts against the limit with its whole size, touched or not; beyond it no thread
@@ -51,7 +72,7 @@ fn has_room() -> nix::Result<()> {
 
 /// Touches the stack that the hot loop will use.
 #[inline(never)]
-pub(super) fn touch_stack() {
+pub fn touch_stack() {
     let mut pages = [0_u8; STACK];
     for page in pages.chunks_mut(4096) {
         page[0] = std::hint::black_box(1);
