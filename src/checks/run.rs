@@ -8,11 +8,13 @@ use crate::config::{Check, CheckKind, Command, ProcessCheck};
 use crate::hooks::{Launch, Launcher};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 /// Programs of checks that run at the same time.
 const PROGRAMS: usize = 4;
+/// Checks begin at multiples of this, so that of a thousand some wake the thread up together.
+const SLOT: Duration = Duration::from_millis(10);
 /// A unit that stands as it was told is asked about this often, besides what systemd tells by itself.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -24,6 +26,8 @@ pub struct Tools {
     systemd: Arc<Systemd>,
     launcher: Arc<Launcher>,
     programs: Arc<Semaphore>,
+    /// What slots are counted from.
+    origin: Instant,
 }
 
 impl Tools {
@@ -31,17 +35,24 @@ impl Tools {
     #[must_use]
     pub fn new(verdicts: mpsc::Sender<Verdict>, systemd: Arc<Systemd>, launcher: Arc<Launcher>) -> Tools {
         let programs = Arc::new(Semaphore::new(PROGRAMS));
-        Tools { verdicts, processes: Arc::default(), systemd, launcher, programs }
+        Tools { verdicts, processes: Arc::default(), systemd, launcher, programs, origin: Instant::now() }
     }
 
-    /// Runs a check; never returns while somebody listens.
-    pub async fn run(self, start: Start) {
+    /// The first slot that begins at `at` or later.
+    fn slot(&self, at: Instant) -> Instant {
+        let slots = at.duration_since(self.origin).as_nanos().div_ceil(SLOT.as_nanos());
+        self.origin + SLOT * u32::try_from(slots).unwrap_or_default()
+    }
+
+    /// Runs a check; never returns while somebody listens. `anew` tells that the service may have been started anew: then it is
+    /// tried at once, and one success is enough.
+    pub async fn run(self, start: Start, anew: Arc<Notify>) {
         let Start { id, group: _, check, phase } = start;
-        let mut ticks = interval_at(Instant::now() + phase, check.interval);
+        let mut ticks = interval_at(self.slot(Instant::now() + phase), check.interval);
         // Attempts keep to their marks: one that is late does not make the next one late as well.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let standing = Standing::new(check.fall, check.rise);
-        let mut repeat = Repeat { id, check, ticks, standing, tools: self };
+        let mut repeat = Repeat { id, check, ticks, anew, standing, tools: self };
         // The other end is gone when the agent ends.
         let _gone = match repeat.check.kind.clone() {
             CheckKind::Process(process) => repeat.process(&process).await,
@@ -58,6 +69,7 @@ struct Repeat {
     id: CheckId,
     check: Check,
     ticks: Interval,
+    anew: Arc<Notify>,
     standing: Standing,
     tools: Tools,
 }
@@ -65,7 +77,7 @@ struct Repeat {
 impl Repeat {
     async fn attempts(&mut self) -> Result<(), Unheard> {
         loop {
-            self.ticks.tick().await;
+            self.due().await;
             let patience = self.check.timeout;
             let result = match &self.check.kind {
                 CheckKind::Tcp { target } => tcp::attempt(*target, patience).await,
@@ -79,7 +91,7 @@ impl Repeat {
 
     async fn process(&mut self, process: &ProcessCheck) -> Result<(), Unheard> {
         loop {
-            self.ticks.tick().await;
+            self.due().await;
             let found = match self.tools.processes.find(process) {
                 Ok(found) => found,
                 Err(reason) => {
@@ -97,6 +109,10 @@ impl Repeat {
                         break;
                     }
                     _ = self.ticks.tick(), if !self.standing.is_settled() => self.count(Ok(())).await?,
+                    () = self.anew.notified() => {
+                        self.standing.begin_anew();
+                        self.count(Ok(())).await?;
+                    }
                 }
             }
         }
@@ -116,15 +132,30 @@ impl Repeat {
                 self.count(result).await?;
                 let settled = self.standing.is_settled();
                 let pause = if settled { self.check.interval.max(ASK_AGAIN) } else { self.check.interval };
-                match &mut changes {
-                    Some(changes) => drop(tokio::time::timeout(pause, changes.next()).await),
-                    None => tokio::time::sleep(pause).await,
+                let changed = async {
+                    match &mut changes {
+                        Some(changes) => changes.next().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = changed => {}
+                    () = tokio::time::sleep(pause) => {}
+                    () = self.anew.notified() => self.standing.begin_anew(),
                 }
                 // Without a watch, or with one that may have been lost with its bus, begin anew.
                 if changes.is_none() || (lost && settled) {
                     break;
                 }
             }
+        }
+    }
+
+    /// Waits until it is to be tried.
+    async fn due(&mut self) {
+        tokio::select! {
+            _ = self.ticks.tick() => {}
+            () = self.anew.notified() => self.standing.begin_anew(),
         }
     }
 

@@ -10,17 +10,27 @@ const MAX_REASON: usize = 200;
 pub(super) struct Standing {
     tally: Tally,
     told: Option<Result<(), String>>,
+    /// One success is enough.
+    anew: bool,
 }
 
 impl Standing {
     pub fn new(fall: u32, rise: u32) -> Standing {
-        Standing { tally: Tally::new(fall, rise), told: None }
+        Standing { tally: Tally::new(fall, rise), told: None, anew: false }
     }
 
     /// Counts an attempt; what is to be told, if it is something new.
     pub fn count(&mut self, result: Result<(), String>) -> Option<Result<(), String>> {
         self.tally.count(result.is_ok());
+        if result.is_ok() && std::mem::take(&mut self.anew) {
+            self.tally.recover();
+        }
         self.news(result)
+    }
+
+    /// What is tried may have been started anew: the next success is enough, as the first one was.
+    pub fn begin_anew(&mut self) {
+        self.anew = true;
     }
 
     /// It fails at once.

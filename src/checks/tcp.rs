@@ -1,7 +1,10 @@
 //! A connection that is made and given up at once. The nodes and the witness try it in the same way.
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -10,12 +13,47 @@ use tokio::net::{TcpSocket, TcpStream};
 /// # Errors
 /// It is refused, unreachable, or takes longer than `patience`.
 pub async fn attempt(target: SocketAddr, patience: Duration) -> Result<(), String> {
-    let connection = connect(target, patience).await?;
+    let socket = begin(target).map_err(|error| reason(&error))?;
+    // To an address of this machine the kernel has made or refused the connection before it returns: nothing to wait for.
+    if !is_decided(&socket) {
+        return decided(socket, patience).await;
+    }
+    judge(socket.take_error())?;
     // A reset: no TIME_WAIT stays behind, of which a thousand checks would make sixty thousand.
-    connection.set_zero_linger().map_err(|error| format!("closing: {error}"))
+    socket.set_linger(Some(Duration::ZERO)).map_err(|error| format!("closing: {error}"))
 }
 
-/// The same, keeping the connection.
+/// A socket that is connecting.
+fn begin(target: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(target), Type::STREAM.nonblocking().cloexec(), None)?;
+    match socket.connect(&target.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        Ok(()) | Err(_) => Ok(socket),
+    }
+}
+
+fn is_decided(socket: &Socket) -> bool {
+    let mut asked = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut asked, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
+/// Waits for what becomes of it.
+async fn decided(socket: Socket, patience: Duration) -> Result<(), String> {
+    let stream = TcpStream::from_std(socket.into()).map_err(|error| reason(&error))?;
+    let in_time = tokio::time::timeout(patience, stream.writable()).await.map_err(|_| too_late(patience))?;
+    in_time.map_err(|error| reason(&error))?;
+    judge(stream.take_error())?;
+    stream.set_zero_linger().map_err(|error| format!("closing: {error}"))
+}
+
+fn judge(error: io::Result<Option<io::Error>>) -> Result<(), String> {
+    match error {
+        Ok(None) => Ok(()),
+        Ok(Some(error)) | Err(error) => Err(reason(&error)),
+    }
+}
+
+/// Connects, and keeps the connection.
 pub(super) async fn connect(target: SocketAddr, patience: Duration) -> Result<TcpStream, String> {
     let connecting = async {
         let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
@@ -23,8 +61,12 @@ pub(super) async fn connect(target: SocketAddr, patience: Duration) -> Result<Tc
     };
     match tokio::time::timeout(patience, connecting).await {
         Ok(connected) => connected.map_err(|error| reason(&error)),
-        Err(_) => Err(format!("no connection within {} ms", patience.as_millis())),
+        Err(_) => Err(too_late(patience)),
     }
+}
+
+fn too_late(patience: Duration) -> String {
+    format!("no connection within {} ms", patience.as_millis())
 }
 
 fn reason(error: &io::Error) -> String {

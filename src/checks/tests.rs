@@ -9,7 +9,7 @@ use crate::types::{GroupKey, MonoTime, NodeId};
 use std::net::SocketAddr;
 use std::num::NonZeroU8;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 mod bus;
 
@@ -157,12 +157,20 @@ fn a_page_is_judged_as_soon_as_it_can_be_and_no_sooner() {
 
 /// Runs one check on a runtime of its own and hands its verdicts over.
 fn watched<F: Future<Output = ()>>(check: Check, then: impl FnOnce(mpsc::Receiver<Verdict>) -> F) {
+    watched_anew(check, Arc::default(), then);
+}
+
+fn watched_anew<F: Future<Output = ()>>(
+    check: Check,
+    anew: Arc<Notify>,
+    then: impl FnOnce(mpsc::Receiver<Verdict>) -> F,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let (tell, verdicts) = mpsc::channel(16);
         let tools = Tools::new(tell, Arc::new(Systemd::default()), Arc::new(Launcher::default()));
         let task =
-            tokio::spawn(tools.run(Start { id: CheckId(1), group: GroupKey(1), check, phase: Duration::ZERO }));
+            tokio::spawn(tools.run(Start { id: CheckId(1), group: GroupKey(1), check, phase: Duration::ZERO }, anew));
         tokio::time::timeout(PATIENCE, then(verdicts)).await.expect("verdicts come");
         task.abort();
     });
@@ -219,6 +227,34 @@ fn a_process_is_found_lost_at_once_and_found_again() {
         child.kill().expect("it runs");
         child.wait().expect("it has ended");
     });
+}
+
+// What vipair itself has stopped and started again is not taken for a failure for longer than that took.
+#[test]
+fn what_a_hook_has_started_anew_is_tried_at_once_and_one_success_is_enough() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("well");
+    let arguments = vec!["-e".to_owned(), file.display().to_string()];
+    let command = Command { program: "/usr/bin/test".into(), arguments };
+    let user = String::new();
+    // A second failure or success would take hours.
+    let rare =
+        Check { interval: Duration::from_secs(3600), fall: 1, ..check(CheckKind::Exec { command, user }, None) };
+    let rare = Check { rise: 1000, ..rare };
+    let anew = Arc::new(Notify::new());
+    watched_anew(rare, Arc::clone(&anew), |mut verdicts| async move {
+        assert!(next(&mut verdicts).await.is_err());
+        std::fs::write(&file, "").expect("it can be written");
+        anew.notify_one();
+        assert_eq!(next(&mut verdicts).await, Ok(()));
+    });
+    let mut standing = Standing::new(1, 2);
+    assert_eq!(standing.count(failed()), Some(failed()));
+    standing.begin_anew();
+    assert_eq!(standing.count(failed()), None, "it is still starting");
+    assert_eq!(standing.count(Ok(())), Some(Ok(())));
+    assert_eq!(standing.count(failed()), Some(failed()), "as ever");
+    assert_eq!(standing.count(Ok(())), None);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 /// Verdicts and ends of hooks that wait for the slow side; their tasks wait when there are more.
@@ -33,7 +33,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(60);
 /// Checks and hooks, as the slow side holds them.
 pub(super) struct ServiceSide {
     board: Board,
-    tasks: HashMap<CheckId, AbortHandle>,
+    tasks: HashMap<CheckId, Running>,
     /// Checks that wait until their group's addresses are in place: before that, what is asked for is somewhere else.
     held: Vec<checks::Start>,
     /// Groups whose addresses have been put in place.
@@ -49,6 +49,14 @@ pub(super) struct ServiceSide {
     pub hook_ends: mpsc::Receiver<Ended>,
     /// Dropped, it ends the thread.
     _thread: oneshot::Sender<()>,
+}
+
+/// A check that runs.
+struct Running {
+    group: GroupKey,
+    task: AbortHandle,
+    /// The service may have been started anew.
+    anew: Arc<Notify>,
 }
 
 /// Starts the thread.
@@ -95,7 +103,7 @@ impl Slow {
         held.retain(|start| !over.contains(&start.id));
         for id in ended {
             if let Some(task) = tasks.remove(&id) {
-                task.abort();
+                task.task.abort();
             }
         }
         held.extend(started);
@@ -116,8 +124,9 @@ impl Slow {
     fn start_held(&mut self) {
         let ServiceSide { tasks, held, placed, runtime, tools, .. } = &mut self.service;
         for start in held.extract_if(.., |start| placed.contains(&start.group)) {
-            let id = start.id;
-            tasks.insert(id, runtime.spawn(tools.clone().run(start)).abort_handle());
+            let (id, group, anew) = (start.id, start.group, Arc::new(Notify::new()));
+            let task = runtime.spawn(tools.clone().run(start, Arc::clone(&anew))).abort_handle();
+            tasks.insert(id, Running { group, task, anew });
         }
     }
 
@@ -250,6 +259,8 @@ impl Slow {
                 Told { severity: Severity::Error, kind: "hook_failed", group: Some(name.clone()), text, fields };
             self.journal.note(clock::now(), told);
         }
+        // A hook may have stopped the service or started it.
+        self.service.tasks.values().filter(|running| running.group == key).for_each(|check| check.anew.notify_one());
         let hook = match occasion {
             Occasion::BeforeOpen => Hook::BeforeOpen,
             Occasion::BeforeClose => Hook::BeforeClose,

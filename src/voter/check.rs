@@ -50,6 +50,11 @@ impl Tally {
         *self = Tally { failing: true, run: 0, ..*self };
     }
 
+    /// It is well, whatever was counted.
+    pub fn recover(&mut self) {
+        *self = Tally { failing: false, run: 0, ..*self };
+    }
+
     /// So many failures in a row, and not yet ended by successes.
     #[must_use]
     pub fn is_failing(&self) -> bool {

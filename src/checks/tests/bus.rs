@@ -101,7 +101,10 @@ fn a_unit_is_well_while_it_is_active_and_its_change_is_heard() {
         // It is asked again after an hour, unless systemd says that something has changed.
         let rare = Check { interval: Duration::from_secs(3600), fall: 1, rise: 1, ..check(kind, None) };
         let task =
-            tokio::spawn(tools.run(Start { id: CheckId(1), group: GroupKey(1), check: rare, phase: Duration::ZERO }));
+            tokio::spawn(tools.run(
+                Start { id: CheckId(1), group: GroupKey(1), check: rare, phase: Duration::ZERO },
+                Arc::default(),
+            ));
         assert_eq!(next(&mut verdicts).await, Ok(()));
         for (state, expected) in [("failed", Err("web.service is failed".to_owned())), ("active", Ok(()))] {
             *world.state.lock().expect("whole") = state;
