@@ -161,7 +161,7 @@ pub fn all() -> Vec<Shape> {
 
 /// As much as one has time for: `any` things go wrong.
 pub fn by_hand(any: u8) -> Vec<Shape> {
-    vec![
+    let mut all = vec![
         processes("processes", any),
         faults("faults", any),
         standby("standby", any),
@@ -183,7 +183,9 @@ pub fn by_hand(any: u8) -> Vec<Shape> {
         voted::datagrams("voted datagrams", any),
         voted::starting("voted start", any - 1),
         voted::frozen("voted frozen", any - 1),
-    ]
+    ];
+    all.extend(voted::pairs());
+    all
 }
 
 /// Those of the named mutants that break something which a bare pair without neighbours, strangers and recordings has.

@@ -89,6 +89,26 @@ pub fn frozen_prepared(name: &'static str) -> Shape {
     shapes::frozen_prepared(name).with_witness()
 }
 
+/// Two things go wrong, one of each kind: what [`faults`] with two allows, in parts that end.
+pub fn pairs() -> Vec<Shape> {
+    let two = Budget { any: 2, ..Budget::default() };
+    vec![
+        with("voted pair: hang, crash", Budget { stops: 1, crashes: 1, ..two }),
+        with("voted pair: hang, kill", Budget { stops: 1, kills: 1, ..two }),
+        with("voted pair: hang within a step, crash", Budget { traps: 1, crashes: 1, ..two }),
+        with("voted pair: hang within a step, hang", Budget { traps: 1, stops: 1, ..two }),
+        with("voted pair: drift, hang", Budget { slips: 1, stops: 1, ..two }),
+        with("voted pair: drift, crash", Budget { slips: 1, crashes: 1, ..two }),
+        with("voted pair: drift, late", Budget { slips: 1, delays: 1, ..two }),
+        with("voted pair: late, hang", Budget { delays: 1, stops: 1, ..two }),
+        with("voted pair: late, crash", Budget { delays: 1, crashes: 1, ..two }),
+        with("voted pair: twice, late", Budget { copies: 1, delays: 1, ..two }),
+        with("voted pair: twice, crash", Budget { copies: 1, crashes: 1, ..two }),
+        with("voted pair: lost, hang", Budget { losses: 1, stops: 1, ..two }),
+        with("voted pair: lost, crash", Budget { losses: 1, crashes: 1, ..two }),
+    ]
+}
+
 /// Searched at every run of the tests.
 pub fn standing() -> Vec<Shape> {
     vec![
