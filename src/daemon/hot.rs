@@ -59,7 +59,10 @@ impl Hot {
     /// When the kernel's poll or timer fail, which leaves nothing to run with.
     pub fn run(mut self) -> io::Result<()> {
         let mut ready = Ready::new();
-        self.recorder.end_turn(clock::now(), &self.engine);
+        // What was due while the agent was being put together is done first: no wake-up was late.
+        let now = clock::now();
+        self.handle(now, Event::Tick);
+        self.recorder.end_turn(now, &self.engine);
         while !self.stopped {
             let deadline = self.deadline();
             self.timer.arm(deadline)?;
