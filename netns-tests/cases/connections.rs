@@ -36,6 +36,24 @@ fn wait_mirrored(scene: &mut Scene, server: Server, count: usize) {
     });
 }
 
+/// Clients that wait, `each` of them on each address, and the service of alpha that holds them; beta knows them.
+fn waiting(scene: &mut Scene, each: usize) -> (Holder, Idle) {
+    let holder = Holder::start(&scene.lab, Server::Alpha, &addresses());
+    let idle = Idle::start(&scene.lab, &addresses(), each);
+    wait_mirrored(scene, Server::Beta, 2 * each);
+    (holder, idle)
+}
+
+/// Waits until the service's side of so many has ended, too, and alpha says so.
+fn wait_reset(scene: &mut Scene, holder: &Holder, count: usize) {
+    holder.wait_ended(count);
+    let count = u64::try_from(count).expect("a small number");
+    scene.wait("alpha to say how many", |s| {
+        let status = s.agent(Server::Alpha).status();
+        status.is_ok_and(|status| status.connections(GROUP, "reset") == count)
+    });
+}
+
 /// When `server` first answered for every address that is asked for.
 fn first_answered(scene: &Scene, server: Server, from: MonoTime) -> MonoTime {
     let first = |answers: crate::probe::asker::Answers| {
@@ -103,9 +121,7 @@ fn without_tickling_clients_that_wait_go_on_waiting() {
 #[test]
 fn connections_that_outlive_the_drain_of_a_switch_are_reset() {
     let mut scene = Scene::start(setup("lan", ""));
-    let holder = Holder::start(&scene.lab, Server::Alpha, &addresses());
-    let idle = Idle::start(&scene.lab, &addresses(), 10);
-    wait_mirrored(&mut scene, Server::Beta, 20);
+    let (holder, idle) = waiting(&mut scene, 10);
     let began = scene.lab.note(format!("vipair switch {GROUP}"));
     scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_answered_by(Server::Beta);
@@ -114,12 +130,7 @@ fn connections_that_outlive_the_drain_of_a_switch_are_reset() {
     assert_eq!(resets.len(), 20, "not by a reset: {:?}", idle.ends());
     print("reset after the switch was asked for", &resets);
     assert!(resets[0] >= DRAIN * 3 / 4, "one was reset after {:?}, within the drain", resets[0]);
-    // The service's side has ended, too, and alpha says so.
-    holder.wait_ended(20);
-    scene.wait("alpha to say how many", |s| {
-        let status = s.agent(Server::Alpha).status();
-        status.is_ok_and(|status| status.connections(GROUP, "reset") == 20)
-    });
+    wait_reset(&mut scene, &holder, 20);
     scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
@@ -127,9 +138,7 @@ fn connections_that_outlive_the_drain_of_a_switch_are_reset() {
 #[test]
 fn server_that_was_replaced_while_its_agent_slept_ends_what_is_left() {
     let mut scene = Scene::start(setup("lan", ""));
-    let holder = Holder::start(&scene.lab, Server::Alpha, &addresses());
-    let idle = Idle::start(&scene.lab, &addresses(), 10);
-    wait_mirrored(&mut scene, Server::Beta, 20);
+    let (holder, idle) = waiting(&mut scene, 10);
     let (alpha, lab) = scene.agent_mut(Server::Alpha);
     alpha.signal(lab, Signal::SIGSTOP);
     scene.wait_answered_by(Server::Beta);
@@ -137,11 +146,7 @@ fn server_that_was_replaced_while_its_agent_slept_ends_what_is_left() {
     assert_eq!(holder.ended(), 0, "nobody has told alpha's kernel");
     let (alpha, lab) = scene.agent_mut(Server::Alpha);
     alpha.signal(lab, Signal::SIGCONT);
-    holder.wait_ended(20);
-    scene.wait("alpha to say how many", |s| {
-        let status = s.agent(Server::Alpha).status();
-        status.is_ok_and(|status| status.connections(GROUP, "reset") == 20)
-    });
+    wait_reset(&mut scene, &holder, 20);
     scene.wait_ready(Server::Alpha, GROUP);
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
@@ -185,9 +190,7 @@ fn ten_thousand_clients_are_told_and_the_pulse_goes_on() {
 #[test]
 fn strangers_at_the_mirrors_port_change_counters_only() {
     let mut scene = Scene::start(setup("lan", ""));
-    let _holder = Holder::start(&scene.lab, Server::Alpha, &addresses());
-    let idle = Idle::start(&scene.lab, &addresses(), 3);
-    wait_mirrored(&mut scene, Server::Beta, 6);
+    let (_holder, idle) = waiting(&mut scene, 3);
     let target = (Port::Beta.ipv4(), MIRROR);
     let refused = |scene: &Scene| {
         let status = scene.agent(Server::Beta).status().expect("it answers").0;

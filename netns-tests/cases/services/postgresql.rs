@@ -5,7 +5,7 @@ use crate::lab::Server;
 use crate::lab::home::Home;
 use crate::lab::home::services::{POSTGRESQL, postgresql, sql};
 use crate::probe::oracle::Expected;
-use crate::probe::writer::{Language, Promise, Writer, longest_gap};
+use crate::probe::writer::{Language, Promise, Writer, Written, longest_gap};
 use crate::scene::{Scene, Setup};
 
 const GROUP: &str = "db";
@@ -98,9 +98,9 @@ fn postgresql_loses_no_acknowledged_commit_by_a_switch_nor_with_its_host() {
     scene.finish(&Expected::owner(Server::Alpha).handover().takeover());
 }
 
-// S1 in the words of a database: whoever lacks a commit does not serve, whatever becomes of the other
-#[test]
-fn postgresql_that_lacks_commits_does_not_serve_when_it_comes_back_alone() {
+/// Beta has lost its power, then alpha, which had acknowledged more meanwhile; beta is back, and refuses to serve. With what
+/// was acknowledged.
+fn beta_alone_with_old_data() -> (Scene, Vec<Written>) {
     let mut scene = pair("FRESH='2 s' ALONE='4 s' PATIENCE=1\n");
     let [alpha, beta] = homes(&scene);
     let writer = Writer::start(&scene.lab, WRITES);
@@ -115,6 +115,14 @@ fn postgresql_that_lacks_commits_does_not_serve_when_it_comes_back_alone() {
     scene.power_on(Server::Beta);
     beta.systemctl("start", POSTGRESQL);
     scene.wait("beta to refuse", |s| s.agent(Server::Beta).said().contains("these data may be old"));
+    (scene, written)
+}
+
+// S1 in the words of a database: whoever lacks a commit does not serve, whatever becomes of the other
+#[test]
+fn postgresql_that_lacks_commits_does_not_serve_when_it_comes_back_alone() {
+    let (mut scene, written) = beta_alone_with_old_data();
+    let [alpha, beta] = homes(&scene);
     assert_ne!(scene.role(Server::Beta, GROUP), "active");
     assert!(is_standby(&beta), "it was promoted all the same");
 
@@ -125,4 +133,23 @@ fn postgresql_that_lacks_commits_does_not_serve_when_it_comes_back_alone() {
     assert_nothing_missing(&written, &numbers(&alpha));
     wait_same(&mut scene, &alpha, &beta);
     scene.finish(&Expected::owner(Server::Alpha));
+}
+
+#[test]
+fn postgresql_serves_old_data_when_an_operator_says_so() {
+    let (mut scene, _) = beta_alone_with_old_data();
+    let [alpha, beta] = homes(&scene);
+    beta.run("/usr/local/sbin/vipair-postgres", &["overrule"]);
+    scene.wait_role(Server::Beta, GROUP, "active");
+    scene.wait_answered_by(Server::Beta);
+    answer(&beta, "insert into numbers values (-1)");
+
+    // The one with the newer data finds a later epoch and is wound back.
+    scene.power_on(Server::Alpha);
+    alpha.systemctl("start", POSTGRESQL);
+    scene.wait_ready(Server::Alpha, GROUP);
+    assert!(is_standby(&alpha), "the old primary started as a primary");
+    wait_same(&mut scene, &alpha, &beta);
+    assert!(numbers(&alpha).lines().any(|line| line == "-1"), "what was written since is lost");
+    scene.finish(&Expected::owner(Server::Alpha).takeover());
 }

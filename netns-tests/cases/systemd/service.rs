@@ -1,4 +1,4 @@
-//! Programs of a service under the unit that is installed: its sandbox, and its drop-in.
+//! Programs and units of a service under the unit that is installed: its sandbox, its drop-in, the system's own bus.
 
 use super::room::{AGENT, Room};
 use crate::lab::Server;
@@ -39,4 +39,38 @@ fn assert_served(room: &Room, server: Server) {
     let log = room.machine(server).run(&["cat", LOG]);
     let last = format!("before_open {}", room.epoch(server));
     assert_eq!(log.lines().last(), Some(last.as_str()), "{log}");
+}
+
+/// A service that must not run twice.
+const COUNTER: &str = "counter.service";
+const COUNTER_UNIT: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
+
+// HP-8: one systemd starts, the other has stopped; and the death of a unit's process moves the group
+#[test]
+fn units_run_where_the_group_is_active_and_nowhere_else() {
+    let service =
+        format!("units = [\"{COUNTER}\"]\n[[group.check]]\nkind = \"unit\"\nunit = \"vipair-test.target\"\n");
+    let room = Room::build_for(false, "", &service);
+    for server in Server::BOTH {
+        let machine = room.machine(server);
+        for (unit, text) in [(COUNTER, COUNTER_UNIT), ("vipair-test.target", "[Unit]\nDescription=What it needs\n")] {
+            machine.run(&["sh", "-c", &format!("printf '{text}' > /etc/systemd/system/{unit}")]);
+        }
+        machine.run(&["systemctl", "daemon-reload"]);
+        machine.run(&["systemctl", "start", "vipair-test.target"]);
+    }
+    let runs = |room: &Room| Server::BOTH.map(|server| room.machine(server).property(COUNTER, "ActiveState"));
+    room.enable(Server::Alpha);
+    room.wait("alpha to be active", |room| room.is(Server::Alpha, "active"));
+    room.enable(Server::Beta);
+    room.wait_complete(Server::Alpha);
+    assert_eq!(runs(&room), ["active", "inactive"]);
+    room.machine(Server::Alpha).run(&["vipair", "switch", GROUP]);
+    room.wait_complete(Server::Beta);
+    assert_eq!(runs(&room), ["inactive", "active"]);
+    // What systemd says of the unit that is checked is heard.
+    room.machine(Server::Beta).run(&["systemctl", "stop", "vipair-test.target"]);
+    room.wait_answered_by(Server::Alpha);
+    room.wait("alpha to run the unit alone", |room| runs(room) == ["active", "inactive"]);
+    room.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
