@@ -128,6 +128,13 @@ pub struct StatusReport {
     /// 999 of 1,000 of its wake-ups were at most this late, in milliseconds; up to a quarter too much.
     #[serde(default)]
     pub lateness_p999_ms: f64,
+    /// Its wake-ups by how late they were: below so many µs, and not below the bound before, so many since the start. The last
+    /// bound, 65,536, also has whatever was later.
+    #[serde(default)]
+    pub lateness_us: Vec<(u64, u64)>,
+    /// Renewals of gates' leases in the same way, from when they were due until they were written.
+    #[serde(default)]
+    pub renewal_us: Vec<(u64, u64)>,
     /// What an operator should know: no real-time priority, memory not locked, a stranger has an address.
     pub warnings: Vec<String>,
 }

@@ -5,6 +5,7 @@ use super::orders::{Attach, HotEnd, Regrouped, Tale};
 use crate::effects::announcer::{AnnounceOrder, AnnouncerHandle};
 use crate::engine::{Action, Engine, GateAction};
 use crate::gate::{GateHandle, LeaseView};
+use crate::io::clock;
 use crate::io::links::LinkSocket;
 use crate::io::segment::PacketSocket;
 use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
@@ -29,6 +30,8 @@ pub(super) struct Hands {
     groups: Vec<Group>,
     announcer: AnnouncerHandle,
     frame: Vec<u8>,
+    /// When what this turn does was due.
+    pub due: MonoTime,
 }
 
 /// Where a group lives.
@@ -56,6 +59,7 @@ impl Hands {
             groups,
             announcer,
             frame: Vec::with_capacity(2048),
+            due: MonoTime::ZERO,
         }
     }
 
@@ -154,7 +158,15 @@ impl Hands {
     ) -> bool {
         match action {
             Action::Send { link, to, bytes: range } => self.send(link, to, &bytes[range]),
-            Action::Gate(gate) => self.change_gate(gate),
+            Action::Gate(gate) => {
+                let is_renewal = matches!(gate, GateAction::Renew { .. });
+                self.change_gate(gate);
+                if is_renewal {
+                    // The turn's own time is from before its work; the clock is read without a system call.
+                    let after = clock::now().since(self.due).as_nanos();
+                    end.vital.renewals.note(u64::try_from(after).unwrap_or(u64::MAX));
+                }
+            }
             Action::Probe { interface, address, to } => self.probe(interface, address, to),
             Action::Announce { group, address } => {
                 let mut order = self.groups[usize::from(group.0)].announcement.clone();

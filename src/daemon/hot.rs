@@ -61,6 +61,7 @@ impl Hot {
         let mut ready = Ready::new();
         // What was due while the agent was being put together is done first: no wake-up was late.
         let now = clock::now();
+        self.hands.due = now;
         self.handle(now, Event::Tick);
         self.recorder.end_turn(now, &self.engine);
         while !self.stopped {
@@ -68,6 +69,7 @@ impl Hot {
             self.timer.arm(deadline)?;
             self.poll.wait(&mut ready, None)?;
             let now = clock::now();
+            self.hands.due = deadline.min(now);
             self.note_turn(deadline, now, ready.tokens().any(|token| token == TIMER));
             self.check_gates(now);
             for token in ready.tokens() {

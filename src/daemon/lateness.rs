@@ -1,4 +1,4 @@
-//! How late the hot thread wakes up, counted by the hot thread and read by anyone.
+//! How late the hot thread wakes up and renews leases, counted by the hot thread and read by anyone.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Four buckets for each doubling, from 1 µs to 65 ms and more.
 const BUCKETS: usize = 64;
 
-/// Counted wake-ups by lateness. The bound of a bucket is at most a quarter above what is in it.
+/// Counted wake-ups or renewals by lateness. The bound of a bucket is at most a quarter above what is in it.
 #[derive(Debug)]
 pub(super) struct Lateness {
     buckets: [AtomicU64; BUCKETS],
@@ -21,7 +21,7 @@ impl Default for Lateness {
 }
 
 impl Lateness {
-    /// Takes note of one wake-up, so many ns after its time.
+    /// Takes note of one, so many ns after its time.
     pub fn note(&self, nanos: u64) {
         self.worst.fetch_max(nanos, Ordering::Relaxed);
         let micros = (nanos / 1000).max(1);
@@ -34,6 +34,13 @@ impl Lateness {
     /// The worst so far, in ns.
     pub fn worst(&self) -> u64 {
         self.worst.load(Ordering::Relaxed)
+    }
+
+    /// How many were below each bound in µs and not below the one before; those that counted nothing are left out. The last
+    /// also has whatever was later.
+    pub fn histogram(&self) -> Vec<(u64, u64)> {
+        let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed));
+        counts.enumerate().filter(|(_, count)| *count > 0).map(|(at, count)| (bound_of(at), count)).collect()
     }
 
     /// 999 of 1,000 were at most this late.
@@ -72,6 +79,14 @@ mod tests {
         assert!((40..50).contains(&micros(&lateness)), "{}", micros(&lateness));
         lateness.note(8_000_000);
         assert!((8_000..=9_000).contains(&micros(&lateness)), "{}", micros(&lateness));
+    }
+
+    #[test]
+    fn the_histogram_has_every_wake_up_once_and_in_order() {
+        let lateness = Lateness::default();
+        assert_eq!(lateness.histogram(), []);
+        [40_000, 900, 40_000, u64::MAX].into_iter().for_each(|nanos| lateness.note(nanos));
+        assert_eq!(lateness.histogram(), [(2, 1), (48, 2), (65_536, 1)]);
     }
 
     #[test]

@@ -120,6 +120,8 @@ pub(super) struct Vital {
     pub turns: AtomicU64,
     /// Wake-ups after their deadline.
     pub lateness: Lateness,
+    /// Renewals of gates' leases, from when they were due until they were written.
+    pub renewals: Lateness,
     /// Tales that found the ring full.
     pub dropped: AtomicU64,
     /// Announcement orders that found their queue full.

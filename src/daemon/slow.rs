@@ -215,6 +215,8 @@ impl Slow {
         }
         let vital = &self.vital;
         status.lateness_p999_ms = vital.lateness.p999().as_secs_f64() * 1e3;
+        status.lateness_us = vital.lateness.histogram();
+        status.renewal_us = vital.renewals.histogram();
         let late = Duration::from_nanos(vital.lateness.worst());
         status.worst_lateness_ms = late.as_secs_f64() * 1e3;
         if late > self.config.timing.pulse {

@@ -37,6 +37,8 @@ pub(super) fn status(config: &Config, names: &Names, report: &Report, started: M
         mirror: None,
         worst_lateness_ms: 0.0,
         lateness_p999_ms: 0.0,
+        lateness_us: Vec::new(),
+        renewal_us: Vec::new(),
         warnings: warnings(config, names, report),
     }
 }

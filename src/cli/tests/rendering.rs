@@ -64,6 +64,8 @@ fn report() -> StatusReport {
         }),
         worst_lateness_ms: 0.1,
         lateness_p999_ms: 0.0,
+        lateness_us: vec![(48, 3)],
+        renewal_us: Vec::new(),
         warnings: vec!["memory is not locked".to_owned()],
     }
 }
