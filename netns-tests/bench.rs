@@ -24,6 +24,8 @@ mod cost;
 mod false_alarms;
 #[path = "bench/figures.rs"]
 mod figures;
+#[path = "bench/histogram.rs"]
+mod histogram;
 #[path = "bench/limits.rs"]
 mod limits;
 #[path = "bench/many.rs"]
@@ -114,15 +116,17 @@ impl Block {
 }
 
 /// All topics, in the order of the page and of a round.
-const TOPICS: [Topic; 8] = [
+const TOPICS: [Topic; 10] = [
     rivals::TOPIC,
     false_alarms::TOPIC,
     limits::TOPIC,
     many::TOPIC,
     scale::TOPIC,
+    rivals::SCALE,
     tcp::TOPIC,
     connections::TOPIC,
     cost::TOPIC,
+    histogram::TOPIC,
 ];
 
 fn blocks() -> impl Iterator<Item = &'static Block> {

@@ -7,6 +7,7 @@ use super::claims::addresses;
 use super::figures::Goal::{Every, Median};
 use super::figures::Unit::{Mebibytes, Milliseconds, PerSecond, Percent};
 use super::figures::{Section, figure};
+use super::histogram::Watch;
 use super::usage::{Usage, resident_mib};
 use super::{Block, Topic, pair, sample};
 use crate::lab::config_text::{ConfigText, GroupText};
@@ -130,9 +131,13 @@ fn measure_scene(scene: &mut Scene, suffix: &str) {
     // The announcements after a start end 5 s later.
     std::thread::sleep(Duration::from_millis(5_500));
     let usage = |scene: &Scene| Server::BOTH.map(|server| Usage::of(&scene.lab, server, scene.agent(server).pid()));
+    let watch = suffix.is_empty().then(|| Watch::begin(scene.agent(Server::Alpha)));
     let before = usage(scene);
     std::thread::sleep(STRETCH);
     let after = usage(scene);
+    if let Some(watch) = watch {
+        watch.end("rest", scene.agent(Server::Alpha));
+    }
     for (at, (server, role)) in [(Server::Alpha, "active"), (Server::Beta, "standby")].into_iter().enumerate() {
         let rates = before[at].until(after[at]);
         sample(&format!("cpu-{role}{suffix}"), rates.cpu);

@@ -8,6 +8,7 @@ use super::busy::Busy;
 use super::figures::Goal::Every;
 use super::figures::Unit::{Count, Milliseconds};
 use super::figures::{Figure, Section, figure};
+use super::histogram::Watch;
 use super::pair::{both_ms, ms};
 use super::record::Results;
 use super::{Block, Topic, remark, sample};
@@ -101,6 +102,7 @@ fn measure(name: &str) {
     let labs: Vec<&Lab> = [&scene.lab].into_iter().chain(rival.as_ref().map(|rival| &rival.lab)).collect();
     let before = (takeovers(&scene), rival.as_ref().map(Rival::takeovers));
     let began = clock::now();
+    let watch = Watch::begin(scene.agent(Server::Alpha));
     let trouble = begin(name, &labs);
     let until = Instant::now() + length();
     if let Trouble::Stops = trouble {
@@ -109,6 +111,7 @@ fn measure(name: &str) {
         std::thread::sleep(until.saturating_duration_since(Instant::now()));
     }
     let ended = clock::now();
+    watch.end(name, scene.agent(Server::Alpha));
     // What is found out a little later counts.
     std::thread::sleep(Duration::from_millis(200));
     let of = |answers: Answers| within(answers, ended);

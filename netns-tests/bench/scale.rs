@@ -12,6 +12,7 @@ use super::record::Results;
 use super::usage::{Usage, resident_mib};
 use super::{Block, Topic, sample};
 use crate::lab::config_text::{ConfigText, GroupText};
+use crate::lab::faults::Fault;
 use crate::lab::{Lab, Plan, Port, Server, clock};
 use crate::probe::asker::{Asker, Question};
 use crate::probe::frames::arp;
@@ -64,7 +65,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Frames in one system call, as the agent sends them.
 const BATCH: usize = 64;
 
-fn key(count: u32, groups: u32, what: &str) -> String {
+/// The key of a figure.
+pub fn key(count: u32, groups: u32, what: &str) -> String {
     format!("scale-{count}-{groups}-{what}")
 }
 
@@ -111,7 +113,9 @@ fn measure(count: u32, groups: u32) {
     // The announcements after a start end 5 s later, and take their time.
     std::thread::sleep(Duration::from_secs(8));
     rest(&scene, owner, count, groups);
-    let (first, moves) = lose_host(&mut scene, owner, count);
+    let (first, moves, fault) = lose_host(&scene.lab, owner, count, LIMIT);
+    scene.power_off(owner);
+    assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
     sample(&key(count, groups, "first"), ms(first));
     sample(&key(count, groups, "spread"), ms(moves.last.since(moves.first)));
     sample(&key(count, groups, "missing"), moves.missing.into());
@@ -122,21 +126,19 @@ fn measure(count: u32, groups: u32) {
 }
 
 /// How long after the loss the first address moved, and what became of all.
-fn lose_host(scene: &mut Scene, owner: Server, count: u32) -> (Duration, Moves) {
+pub fn lose_host(lab: &Lab, owner: Server, count: u32, limit: Duration) -> (Duration, Moves, Fault) {
     let target = addresses(1)[0].parse().expect("an address");
-    let asker = Asker::start(&scene.lab, target, Duration::from_millis(1));
+    let asker = Asker::start(lab, target, Duration::from_millis(1));
     std::thread::sleep(Duration::from_millis(200));
-    let listener = Listener::start(&scene.lab);
-    let (at, fault) = vanish(&scene.lab, owner);
-    let moves = listener.moves(owner.other().port().mac(), count, LIMIT);
+    let listener = Listener::start(lab);
+    let (at, fault) = vanish(lab, owner);
+    let moves = listener.moves(owner.other().port().mac(), count, limit);
     // The rule is in force some time after it was given: what was answered last tells when.
     let asked = asker.since(at.back(Duration::from_millis(100)));
     let by_owner = |q: &&Question| q.answer.is_some_and(|(_, mac)| mac == owner.port().mac());
     let answered = asked.questions.iter().filter(by_owner);
     let struck = answered.map(|question| question.at).max().expect("it was answered before");
-    scene.power_off(owner);
-    assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
-    (moves.first.since(struck), moves)
+    (moves.first.since(struck), moves, fault)
 }
 
 fn rest(scene: &Scene, owner: Server, count: u32, groups: u32) {
