@@ -243,10 +243,11 @@ impl Shape {
 
     fn resume(&self, state: &mut State, at: usize) {
         let node = Arc::make_mut(&mut state.nodes[at]);
-        if std::mem::take(&mut node.frozen) {
-            node.excused = super::witness::left(node);
+        let (frozen, pause) = (std::mem::take(&mut node.frozen), node.pause.take());
+        if frozen {
+            super::witness::thaw(state, at);
         }
-        let Some(pause) = node.pause.take() else { return };
+        let Some(pause) = pause else { return };
         self.carry(state, at, &pause.held, &pause.bytes, pause.decided);
         for flight in &pause.backlog {
             let delivered = match &flight.freight {

@@ -51,6 +51,8 @@ pub struct Grant {
     to: usize,
     epoch: Epoch,
     until: MonoTime,
+    /// It has stood still with a frozen guest: of no use to it unless the gate was open, and then the exception to S1.
+    stale: bool,
 }
 
 impl Memory {
@@ -99,8 +101,8 @@ impl State {
         let running = |grant: &&Grant| self.nodes[grant.to].now() < grant.until;
         words.size(self.grants.iter().filter(running).count());
         for grant in self.grants.iter().filter(running) {
-            let Grant { voter, to, epoch, until } = *grant;
-            words.size(voter << 8 | to);
+            let Grant { voter, to, epoch, until, stale } = *grant;
+            words.size(usize::from(stale) << 16 | voter << 8 | to);
             words.epochs(&[epoch]);
             words.ahead(self.nodes[to].now(), until);
         }
@@ -253,8 +255,8 @@ impl Shape {
         }
         let same = |grant: &&mut Grant| (grant.voter, grant.to, grant.epoch) == (voter, to, said);
         match state.grants.iter_mut().find(same) {
-            Some(grant) => grant.until = grant.until.max(until),
-            None => state.grants.push(Grant { voter, to, epoch: said, until }),
+            Some(grant) => (grant.until, grant.stale) = (grant.until.max(until), false),
+            None => state.grants.push(Grant { voter, to, epoch: said, until, stale: false }),
         }
         state.grants.sort_by_key(|grant| (grant.voter, grant.to, grant.epoch));
     }
@@ -282,7 +284,8 @@ impl Shape {
     pub fn is_promised(&self, state: &mut State, voter: usize, to: usize) -> bool {
         let nodes = &state.nodes;
         state.grants.retain(|grant| nodes[grant.to].now() < grant.until);
-        let rival = |grant: &Grant| grant.voter == voter && grant.to != to && !nodes[grant.to].is_excused();
+        let excused = |grant: &Grant| grant.stale || nodes[grant.to].is_excused();
+        let rival = |grant: &Grant| grant.voter == voter && grant.to != to && !excused(grant);
         state.grants.iter().any(rival)
     }
 
@@ -292,7 +295,8 @@ impl Shape {
         let node = &state.nodes[at];
         let (now, lease) = (node.now(), node.kernel.until);
         let granted = |until: MonoTime, epoch: Option<Epoch>| {
-            let ours = |grant: &&Grant| grant.to == at && epoch.is_none_or(|epoch| grant.epoch == epoch);
+            let fits = |grant: &Grant| epoch.is_none_or(|epoch| grant.epoch == epoch && !grant.stale);
+            let ours = |grant: &&Grant| grant.to == at && fits(grant);
             state.grants.iter().filter(ours).any(|grant| until <= grant.until)
         };
         let broken = match gate {
@@ -322,8 +326,15 @@ pub fn witness(state: &mut State) -> &mut Witness {
     Arc::make_mut(state.witness.as_mut().expect("invariant: only shapes with a witness have acts of one"))
 }
 
+/// A frozen guest goes on.
+pub fn thaw(state: &mut State, at: usize) {
+    let node = Arc::make_mut(&mut state.nodes[at]);
+    node.excused = left(node);
+    state.grants.iter_mut().filter(|grant| grant.to == at).for_each(|grant| grant.stale = true);
+}
+
 /// For so many ticks a frozen guest goes on once it may: what its lease has left.
-pub fn left(node: &Node) -> u8 {
+fn left(node: &Node) -> u8 {
     let left = if node.kernel.open.is_some() { node.kernel.until.since(node.now()) } else { Duration::ZERO };
     u8::try_from(left.as_nanos().div_ceil(super::shape::TICK.as_nanos())).unwrap_or(u8::MAX)
 }

@@ -184,6 +184,8 @@ pub fn by_hand(any: u8) -> Vec<Shape> {
         voted::starting("voted start", any - 1),
         voted::frozen("voted frozen", any - 1),
     ];
+    let killed = Budget { any: 1, kills: 1, ..Budget::default() };
+    all.push(Shape { budget: killed, ..voted::frozen_prepared("voted: a hook in a frozen guest, a process killed") });
     all.extend(voted::pairs());
     all
 }

@@ -173,6 +173,6 @@ pub fn mutants() -> Vec<(Mutant, Shape, &'static [&'static str])> {
         (Mutant::NewSessionReleases, kill(), votes),
         (Mutant::StarterReleases, kill(), votes),
         (Mutant::OwnVoteAlone, start(), votes),
-        (Mutant::OpenedOnWordsBeforeHook, frozen_prepared("voted: a hook in a frozen guest"), &[rules::S2]),
+        (Mutant::OpenedOnWordsBeforeHook, frozen_prepared("voted: a hook in a frozen guest"), &[rules::S5_VOTER]),
     ]
 }
