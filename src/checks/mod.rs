@@ -1,7 +1,7 @@
 //! Health checks of the services behind the groups, on this node.
 //!
-//! A task for each check, all on one runtime thread of their own far below the one that pulses; nothing here is ever waited for by the
-//! thread that pulses. A task tries, counts, and tells a [`Verdict`] when it comes to another one. [`Board`] keeps the
+//! A task for each check, all on one runtime thread of their own, far below the one that pulses; nothing here is ever waited
+//! for by that one. A task tries, counts, and tells a [`Verdict`] when it comes to another one. [`Board`] keeps the
 //! verdicts and makes one number for each group of them. What cannot be tried (no systemd, no such user) is a failure with
 //! a reason like any other.
 //!

@@ -13,12 +13,13 @@ use tokio::net::{TcpSocket, TcpStream};
 /// # Errors
 /// It is refused, unreachable, or takes longer than `patience`.
 pub async fn attempt(target: SocketAddr, patience: Duration) -> Result<(), String> {
-    let socket = begin(target).map_err(|error| reason(&error))?;
+    let begun = begin(target).map_err(|error| reason(&error))?;
     // To an address of this machine the kernel has made or refused the connection before it returns: nothing to wait for.
-    if !is_decided(&socket) {
-        return decided(socket, patience).await;
+    let socket = if is_decided(&begun) { begun } else { decided(begun, patience).await? };
+    match socket.take_error() {
+        Ok(None) => {}
+        Ok(Some(error)) | Err(error) => return Err(reason(&error)),
     }
-    judge(socket.take_error())?;
     // A reset: no TIME_WAIT stays behind, of which a thousand checks would make sixty thousand.
     socket.set_linger(Some(Duration::ZERO)).map_err(|error| format!("closing: {error}"))
 }
@@ -37,20 +38,11 @@ fn is_decided(socket: &Socket) -> bool {
     poll(&mut asked, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
-/// Waits for what becomes of it.
-async fn decided(socket: Socket, patience: Duration) -> Result<(), String> {
+/// Waits until it is made or refused.
+async fn decided(socket: Socket, patience: Duration) -> Result<Socket, String> {
     let stream = TcpStream::from_std(socket.into()).map_err(|error| reason(&error))?;
     let in_time = tokio::time::timeout(patience, stream.writable()).await.map_err(|_| too_late(patience))?;
-    in_time.map_err(|error| reason(&error))?;
-    judge(stream.take_error())?;
-    stream.set_zero_linger().map_err(|error| format!("closing: {error}"))
-}
-
-fn judge(error: io::Result<Option<io::Error>>) -> Result<(), String> {
-    match error {
-        Ok(None) => Ok(()),
-        Ok(Some(error)) | Err(error) => Err(reason(&error)),
-    }
+    in_time.and_then(|()| stream.into_std()).map(Socket::from).map_err(|error| reason(&error))
 }
 
 /// Connects, and keeps the connection.

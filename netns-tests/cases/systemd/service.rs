@@ -45,7 +45,7 @@ fn assert_served(room: &Room, server: Server) {
 const COUNTER: &str = "counter.service";
 const COUNTER_UNIT: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
 
-// HP-8: one systemd starts, the other has stopped; and the death of a unit's process moves the group
+// HP-8: one systemd starts, the other has stopped; and a checked unit that is stopped moves the group
 #[test]
 fn units_run_where_the_group_is_active_and_nowhere_else() {
     let service =
