@@ -39,17 +39,42 @@ impl Watch {
 
     /// Hands over what has been counted since, if this is a condition of the page.
     pub fn end(self, condition: &str, agent: &Agent) {
-        if CONDITIONS.iter().all(|(known, _)| *known != condition) {
-            return;
-        }
-        for (((kind, ..), before), mut counts) in KINDS.into_iter().zip(self.0).zip(read(agent)) {
-            for (bound, count) in before {
-                let now = counts.get_mut(&bound).expect("nothing is forgotten");
-                *now = now.checked_sub(count).expect("nothing is forgotten");
-            }
-            report(&key(condition, kind), &counts);
+        let counted = self.counted(agent);
+        if CONDITIONS.iter().any(|(known, _)| *known == condition) {
+            KINDS.iter().zip(&counted).for_each(|((kind, ..), counts)| report(&key(condition, kind), counts));
         }
     }
+
+    /// How late the thread has woken up since: 999 of 1,000 were at most so many ms late, and all at most so many.
+    #[allow(clippy::cast_precision_loss, reason = "microseconds of a second at most")]
+    pub fn lateness(&self, agent: &Agent) -> (f64, f64) {
+        let [late, _renewal] = self.counted(agent);
+        let of = |share| bound(&late, share) as f64 / 1e3;
+        (of(9_990), of(10_000))
+    }
+
+    fn counted(&self, agent: &Agent) -> [Counts; 2] {
+        let mut all = read(agent);
+        for (counts, before) in all.iter_mut().zip(&self.0) {
+            for (bound, count) in before {
+                let now = counts.get_mut(bound).expect("nothing is forgotten");
+                *now = now.checked_sub(*count).expect("nothing is forgotten");
+            }
+        }
+        all
+    }
+}
+
+/// So many of ten thousand were below what is given, in µs.
+fn bound(counts: &Counts, share: u64) -> u64 {
+    let all: u64 = counts.values().sum();
+    assert!(all > 100, "almost nothing was counted");
+    let (wanted, mut seen) = ((all * share).div_ceil(10_000), 0);
+    let bound = counts.iter().find(|(_, count)| {
+        seen += **count;
+        seen >= wanted
+    });
+    *bound.expect("all are at least as many").0
 }
 
 fn key(condition: &str, kind: &str) -> String {
@@ -67,16 +92,9 @@ fn read(agent: &Agent) -> [Counts; 2] {
 
 #[allow(clippy::cast_precision_loss, reason = "counts and microseconds of some minutes")]
 fn report(key: &str, counts: &Counts) {
-    let all: u64 = counts.values().sum();
-    assert!(all > 100, "almost nothing was counted: {key}");
-    sample(&format!("{key}-count"), all as f64);
+    sample(&format!("{key}-count"), counts.values().sum::<u64>() as f64);
     for (share, name) in SHARES {
-        let (wanted, mut seen) = ((all * share).div_ceil(10_000), 0);
-        let bound = counts.iter().find(|(_, count)| {
-            seen += **count;
-            seen >= wanted
-        });
-        sample(&format!("{key}-{name}"), *bound.expect("all are at least as many").0 as f64);
+        sample(&format!("{key}-{name}"), bound(counts, share) as f64);
     }
     // A line for each doubling is enough to see the shape.
     let mut doublings = Counts::new();

@@ -268,16 +268,15 @@ impl Requests {
         self.0.iter().filter(|r| r.end.is_some_and(|(_, o)| o == Outcome::Answered(server))).count()
     }
 
-    /// The longest time between two answers that arrived one after the other.
+    /// The longest time without an answer while requests were begun. What comes after the last one was begun tells nothing
+    /// of the service: those are the few that the client's kernel sends a second time.
     pub fn longest_gap(&self) -> Duration {
-        let mut arrivals: Vec<MonoTime> = self
-            .0
-            .iter()
-            .filter_map(|r| r.end)
-            .filter(|(_, o)| matches!(o, Outcome::Answered(_)))
-            .map(|e| e.0)
-            .collect();
+        let Some(last) = self.0.iter().map(|r| r.at).max() else { return Duration::ZERO };
+        let ends = self.0.iter().filter_map(|r| r.end);
+        let answered = ends.filter(|(_, o)| matches!(o, Outcome::Answered(_))).map(|e| e.0);
+        let mut arrivals: Vec<MonoTime> = answered.filter(|at| *at < last).collect();
         arrivals.sort_unstable();
+        arrivals.push(last);
         arrivals.windows(2).map(|pair| pair[1].since(pair[0])).max().unwrap_or_default()
     }
 

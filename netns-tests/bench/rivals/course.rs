@@ -6,7 +6,7 @@
 
 use super::super::pair::{around, vanish};
 use super::super::{remark, sample};
-use super::site::{Site, judge};
+use super::site::{Judged, Site, judge};
 use crate::lab::voters::{ALPHA, BETA, between};
 use crate::lab::{Server, clock};
 use nix::sys::signal::{Signal, kill};
@@ -132,6 +132,12 @@ impl Course {
         self.sample(&format!("{fault}-both"), self.site.both(from, clock::now()));
     }
 
+    fn requests(&self, fault: &str, judged: Judged) {
+        self.sample(fault, judged.gap);
+        self.sample(&format!("{fault}-slowest"), judged.slowest);
+        self.sample(&format!("{fault}-lost"), judged.lost);
+    }
+
     fn watch(&self) {
         std::thread::sleep(self.pace.watched);
     }
@@ -226,10 +232,9 @@ impl Course {
         }
         // Longer than those take that were begun before.
         std::thread::sleep(Duration::from_millis(600));
-        let (gap, lost) = judge(&web.finish(), at);
+        let requests = judge(&web.finish(), at);
         drop(turn);
-        self.sample("switch", gap);
-        self.sample("switch-lost", lost);
+        self.requests("switch", requests);
         self.sample("switch-quiet", super::super::pair::ms(before.longest_gap()));
         self.sample("switch-arp", self.site.gap(around(at)));
         self.sample("switch-both", self.site.both(at, clock::now()));
@@ -255,10 +260,9 @@ impl Course {
         let owner = self.owner;
         let at = self.site.kill_web(owner);
         self.watch();
-        let (gap, lost) = judge(&web.finish(), at);
+        let requests = judge(&web.finish(), at);
         drop(turn);
-        self.sample("service", gap);
-        self.sample("service-lost", lost);
+        self.requests("service", requests);
         self.sample("service-both", self.site.both(at, clock::now()));
         self.site.start_web(owner);
         self.settle();

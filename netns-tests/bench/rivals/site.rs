@@ -185,10 +185,21 @@ impl Site {
     }
 }
 
-/// The longest time without an answer among the requests begun from shortly before `at` on, in milliseconds, and how many of
-/// all were lost.
+/// What requests met at a fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged {
+    /// The longest time without an answer, in milliseconds.
+    pub gap: f64,
+    /// The longest that one waited for its answer, in milliseconds.
+    pub slowest: f64,
+    /// How many of all were lost.
+    pub lost: f64,
+}
+
+/// Judges those begun from shortly before `at` on.
 #[allow(clippy::cast_precision_loss, reason = "some thousands at most")]
-pub fn judge(all: &Requests, at: MonoTime) -> (f64, f64) {
+pub fn judge(all: &Requests, at: MonoTime) -> Judged {
     let later = Requests(all.0.iter().filter(|r| r.at >= super::super::pair::around(at)).copied().collect());
-    (super::super::pair::ms(later.longest_gap()), all.lost().len() as f64)
+    let ms = super::super::pair::ms;
+    Judged { gap: ms(later.longest_gap()), slowest: ms(later.slowest()), lost: all.lost().len() as f64 }
 }

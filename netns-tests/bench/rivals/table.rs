@@ -79,9 +79,11 @@ const FAULTS: [Fault; 9] = [
     Fault {
         key: "switch",
         title: "Planned switch",
-        what: "Each contender's own way: `vipair switch`; keepalived, vrrpd and ucarp are stopped; `crm_resource --move`. The \
-               gap is the longest time between two answered requests at 1,000 requests/s.",
+        what: "Each contender's own way: `vipair switch`; keepalived is told by its track_file; vrrpd and ucarp are stopped; \
+               `crm_resource --move`. The gap is the longest time between two answered requests at 1,000 requests/s. A \
+               request whose first packet nobody takes is answered when the client's kernel sends it again, a second later.",
         more: &[
+            ("slowest request", Milliseconds, "-slowest"),
             ("requests lost", Count, "-lost"),
             BOTH,
             ("the gap before the switch, for comparison", Milliseconds, "-quiet"),
@@ -98,7 +100,7 @@ const FAULTS: [Fault; 9] = [
         title: "The service dies",
         what: "SIGKILL to nginx on the active server, at 1,000 requests/s. vipair: a check of kind `process`; keepalived: \
                `track_process`; Pacemaker: the monitor of an OCF agent.",
-        more: &[("requests lost", Count, "-lost"), BOTH],
+        more: &[("slowest request", Milliseconds, "-slowest"), ("requests lost", Count, "-lost"), BOTH],
     },
     Fault {
         key: "witness",
@@ -186,6 +188,7 @@ fn cell(contender: &str, fault: &Fault, results: &Results) -> String {
     };
     match fault.key {
         "switch" | "service" => {
+            told("slowest request: ", "-slowest", Milliseconds);
             told("lost: ", "-lost", Count);
             told("both: ", "-both", Milliseconds);
         }
@@ -210,7 +213,10 @@ pub fn three_numbers(results: &Results) -> Option<String> {
         let spread = of(&format!("{contender}-{fault}-both"))?;
         Some(if spread.max() == 0.0 { "never two".to_owned() } else { format!("two for {}", time(spread.median())) })
     };
-    let lost = |contender: &str| Some(format!("{} lost", Count.show(of(&format!("{contender}-switch-lost"))?.max())));
+    let lost = |contender: &str| {
+        let slowest = time(of(&format!("{contender}-switch-slowest"))?.max());
+        Some(format!("{} lost, the slowest {slowest}", Count.show(of(&format!("{contender}-switch-lost"))?.max())))
+    };
     let (own, other) = ("fast", "keepalived-fast");
     Some(format!(
         "| median / worst of {} | vipair, `fast` | keepalived, adverts every 10 ms |\n|---|--:|--:|\n\
@@ -251,7 +257,8 @@ fn one_fault(fault: &Fault) -> Section {
         ));
         for (what, unit, ending) in fault.more {
             let one = figure(key(contender, fault, ending), format!("{name}: {what}"), *unit);
-            figures.push(if *ending == "-quiet" { one } else { never(one, contender, fault) });
+            let is_time_of_requests = matches!(*ending, "-quiet" | "-slowest");
+            figures.push(if is_time_of_requests { one } else { never(one, contender, fault) });
         }
     }
     let all: Vec<Name> = FASTEST.into_iter().chain(DEFAULT).collect();
