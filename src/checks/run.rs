@@ -13,8 +13,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 /// Programs of checks that run at the same time.
 const PROGRAMS: usize = 4;
-/// Checks begin at multiples of this, so that of a thousand some wake the thread up together.
-const SLOT: Duration = Duration::from_millis(10);
+/// Checks begin at multiples of this, so that of a thousand some wake the thread up together, and their services.
+const SLOT: Duration = Duration::from_millis(25);
 /// A unit that stands as it was told is asked about this often, besides what systemd tells by itself.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 

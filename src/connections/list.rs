@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Shortest time between the beginnings of two readings.
-const OFTEN: Duration = Duration::from_millis(200);
+const OFTEN: Duration = Duration::from_millis(400);
 /// Longest.
 const RARELY: Duration = Duration::from_secs(5);
 /// One part in so many of a processor.

@@ -1,5 +1,5 @@
-//! What groups with a service need of this machine: programs that may be run, a unit that lets them, lists of connections
-//! that reach the other node.
+//! What groups with a service need of this machine: programs that may be run, processes that may be seen, a unit that lets
+//! them, lists of connections that reach the other node.
 //!
 //! Never does: run a program, or ask systemd. What the unit's files say is read; that systemd has read them too is up to the
 //! operator (`systemctl daemon-reload`).
@@ -9,7 +9,7 @@ use crate::config::programs::{self, ProgramError};
 use crate::config::{CheckKind, Config, OnFailure};
 use crate::control::protocol::{LinkState, LinkStatus, StatusReport};
 use crate::wire::{mirror, pulse};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Where units and their drop-ins lie; the first that has a name wins (systemd.unit(5)).
@@ -24,15 +24,25 @@ const UNIT: &str = "vipair.service";
 const DROP_IN: &str = "install -D -m 644 systemd/vipair-hooks.conf /etc/systemd/system/vipair.service.d/vipair-hooks.conf, \
     then systemctl daemon-reload and a restart";
 
-/// The programs of hooks and checks, and what the agent's unit makes of them.
+/// The programs of hooks and checks, the processes that checks look for, and what the agent's unit makes of them.
 pub(super) fn examine(roots: &Roots, config: &Config) -> Vec<Finding> {
-    let named = named(config);
-    if named.is_empty() {
-        return Vec::new();
-    }
+    let (named, sought) = (named(config), sought(config));
     let mut findings: Vec<Finding> = named.iter().map(|(path, uses)| program(path, uses)).collect();
-    findings.extend(Sandbox::of(&roots.root).map(|sandbox| sandbox.judge(&named)));
+    if let Some(sandbox) = Sandbox::of(&roots.root) {
+        findings.extend((!named.is_empty()).then(|| sandbox.judge(&named)));
+        findings.extend((!sought.is_empty()).then(|| sandbox.shows(&sought)));
+    }
     findings
+}
+
+/// What checks know processes by, other than by their number alone: names, and paths of programs.
+fn sought(config: &Config) -> BTreeSet<&str> {
+    let checks = config.groups.iter().flat_map(|group| &group.service.checks);
+    let sought = checks.filter_map(|check| match &check.kind {
+        CheckKind::Process(process) => process.process.as_deref(),
+        CheckKind::Tcp { .. } | CheckKind::Http(_) | CheckKind::Unit { .. } | CheckKind::Exec { .. } => None,
+    });
+    sought.collect()
 }
 
 /// What a program is for.
@@ -85,11 +95,15 @@ fn program(path: &Path, uses: &Uses) -> Finding {
     Finding { level: uses.level(), text: format!("{what} {error}"), remedy: remedy.to_owned() }
 }
 
-/// What the files of the agent's unit say about running programs.
+/// What the files of the agent's unit say about running programs and seeing processes.
 #[derive(Debug, Default)]
 struct Sandbox {
     no_exec: Vec<PathBuf>,
     exec: Vec<PathBuf>,
+    /// The last `ProtectProc` (systemd.exec(5)); without one, everything is shown.
+    protect_proc: String,
+    /// Everything that `CapabilityBoundingSet` names, if there is one.
+    capabilities: Option<Vec<String>>,
 }
 
 impl Sandbox {
@@ -119,6 +133,14 @@ impl Sandbox {
             let paths = match key.trim() {
                 "NoExecPaths" => &mut self.no_exec,
                 "ExecPaths" => &mut self.exec,
+                "ProtectProc" => {
+                    value.trim().clone_into(&mut self.protect_proc);
+                    continue;
+                }
+                "CapabilityBoundingSet" => {
+                    self.capabilities.get_or_insert_default().extend(value.split_whitespace().map(str::to_owned));
+                    continue;
+                }
                 _ => continue,
             };
             if value.trim().is_empty() {
@@ -146,6 +168,20 @@ impl Sandbox {
         let paths: Vec<String> = stopped.iter().map(|(path, _)| path.display().to_string()).collect();
         let text = format!("the agent's unit lets nothing of this be run: {}", paths.join(", "));
         Finding { level, text, remedy: DROP_IN.to_owned() }
+    }
+
+    /// Whether a name is to be seen, and which program a process runs: the one is hidden by a /proc of one's own, the other
+    /// from whoever may not trace it.
+    fn shows(&self, sought: &BTreeSet<&str>) -> Finding {
+        let is_hidden = matches!(self.protect_proc.as_str(), "invisible" | "noaccess" | "ptraceable");
+        let traces = self.capabilities.as_ref().is_none_or(|all| all.iter().any(|one| one == "CAP_SYS_PTRACE"));
+        let stops = |name: &&&str| is_hidden || (name.starts_with('/') && !traces);
+        let unseen: Vec<&str> = sought.iter().filter(stops).copied().collect();
+        if unseen.is_empty() {
+            return Finding::ok("the agent's unit lets the processes of checks be seen");
+        }
+        let text = format!("the agent's unit lets checks see no process of this: {}", unseen.join(", "));
+        Finding::warn(text, format!("use `pidfile` alone, or a check of kind \"unit\"; or {DROP_IN}"))
     }
 }
 

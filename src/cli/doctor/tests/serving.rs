@@ -58,13 +58,44 @@ fn programs_that_others_can_change_are_named_with_what_to_do() {
     assert!(found[0].level == Level::Fail && why && found[0].remedy.contains("must belong to root"), "{found:?}");
 }
 
+fn shipped(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name);
+    std::fs::read_to_string(path).expect("it is shipped")
+}
+
+#[test]
+fn the_shipped_unit_lets_processes_be_seen_with_its_drop_in_only() {
+    let machine = Machine::new();
+    let unit = machine.roots.root.join("usr/lib/systemd/system/vipair.service");
+    machine.write(&unit, &shipped("vipair.service"));
+    let found = |what: &str| {
+        services::examine(&machine.roots, &with_hooks(&format!("[[group.check]]\nkind = \"process\"\n{what}\n")))
+    };
+    assert_eq!(found("pidfile = \"/run/nginx.pid\""), [], "its number is enough, nothing is to be seen");
+    for name in ["nginx", "/usr/sbin/nginx"] {
+        let found = found(&format!("process = \"{name}\""));
+        let text = format!("the agent's unit lets checks see no process of this: {name}");
+        assert_eq!(seen(&found), [(Level::Warn, text.as_str())]);
+        assert!(
+            found[0].remedy.contains("vipair-hooks.conf") && found[0].remedy.contains("`pidfile` alone"),
+            "{found:?}"
+        );
+    }
+    let drop_in = machine.roots.root.join("etc/systemd/system/vipair.service.d/vipair-hooks.conf");
+    machine.write(&drop_in, &shipped("vipair-hooks.conf"));
+    for name in ["nginx", "/usr/sbin/nginx"] {
+        let found = found(&format!("process = \"{name}\""));
+        assert_eq!(found, [Finding::ok("the agent's unit lets the processes of checks be seen")]);
+    }
+    // The name is shown to all, the program to those alone who may trace.
+    machine.write(&drop_in, "[Service]\nProtectProc=default\n");
+    assert_eq!(found("process = \"nginx\"")[0].level, Level::Ok);
+    assert_eq!(found("process = \"/usr/sbin/nginx\"")[0].level, Level::Warn);
+}
+
 #[test]
 fn the_shipped_unit_lets_hooks_run_with_its_drop_in_only() {
     let machine = Machine::new();
-    let shipped = |name: &str| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name);
-        std::fs::read_to_string(path).expect("it is shipped")
-    };
     let config = with_hooks(&format!("[group.hooks]\nbefore_open = [[\"{SHELL}\"]]\n"));
     let runs = format!("{SHELL} (before_open of g) can be run");
     let found = services::examine(&machine.roots, &config);
