@@ -6,7 +6,7 @@
 
 use super::{MAX_CONNECTIONS, Watched};
 use crate::io::clock;
-use crate::io::sockdiag::SockDiag;
+use crate::io::sockdiag::{SockDiag, TcpSocket};
 use crate::types::{GroupKey, MonoTime};
 use crate::wire::mirror::{Connection, wide};
 use std::collections::{BTreeMap, HashMap};
@@ -127,7 +127,7 @@ impl Lister {
             return Ok(false);
         };
         let owners = &self.owners;
-        let going_on = diag.read_on(|connection| reading.note(connection, owners))?;
+        let going_on = diag.read_on(|socket| reading.note(socket.connection, owners))?;
         Ok(!going_on)
     }
 
@@ -156,38 +156,46 @@ impl Lister {
         self.next = reading.began + self.every;
     }
 
-    /// All connections of these groups, read at once: for their end.
+    /// All connections of these groups, at most [`MAX_CONNECTIONS`], read at once: for their end.
     ///
     /// # Errors
     /// When the kernel does not tell.
-    pub fn all_of(diag: &mut SockDiag, groups: &[&Watched]) -> io::Result<BTreeMap<GroupKey, Vec<Connection>>> {
+    pub fn all_of(diag: &mut SockDiag, groups: &[&Watched]) -> io::Result<BTreeMap<GroupKey, Vec<TcpSocket>>> {
         let addresses: Vec<IpAddr> = groups.iter().flat_map(|group| group.addresses.iter().copied()).collect();
         let of = |group: &&Watched| {
             let key = group.key;
             group.addresses.iter().map(move |address| (wide(*address), key)).collect::<Vec<_>>()
         };
         let owners: HashMap<Ipv6Addr, GroupKey> = groups.iter().flat_map(of).collect();
-        let mut reading = Reading::default();
+        let mut found: BTreeMap<GroupKey, Vec<TcpSocket>> = BTreeMap::new();
+        let mut left = MAX_CONNECTIONS;
         diag.begin(&addresses)?;
-        while diag.read_on(|connection| reading.note(connection, &owners))? {}
-        Ok(reading.found)
+        while diag.read_on(|socket| {
+            if let Some(group) = owner(socket.connection, &owners).filter(|_| left > 0) {
+                left -= 1;
+                found.entry(group).or_default().push(socket);
+            }
+        })? {}
+        Ok(found)
     }
 }
 
 impl Reading {
     fn note(&mut self, connection: Connection, owners: &HashMap<Ipv6Addr, GroupKey>) {
-        let Some(group) = owners.get(&connection.local) else { return };
-        // Within this machine nobody has to be told.
-        if owners.contains_key(&connection.remote) || is_loopback(connection.remote) {
-            return;
-        }
+        let Some(group) = owner(connection, owners) else { return };
         if self.count >= MAX_CONNECTIONS {
             self.left_out += 1;
             return;
         }
         self.count += 1;
-        self.found.entry(*group).or_default().push(connection);
+        self.found.entry(group).or_default().push(connection);
     }
+}
+
+/// Whose connection it is. Nobody's within this machine, where nobody has to be told.
+fn owner(connection: Connection, owners: &HashMap<Ipv6Addr, GroupKey>) -> Option<GroupKey> {
+    let within = owners.contains_key(&connection.remote) || is_loopback(connection.remote);
+    owners.get(&connection.local).copied().filter(|_| !within)
 }
 
 fn is_loopback(address: Ipv6Addr) -> bool {

@@ -122,17 +122,17 @@ impl Resets {
 pub(super) fn reset(setup: &Setup, groups: &[GroupKey]) -> io::Result<Vec<(GroupKey, Destroyed)>> {
     let chosen: Vec<&Watched> = setup.groups.iter().filter(|watched| groups.contains(&watched.key)).collect();
     let mut diag = SockDiag::open()?;
-    let mut left = Lister::all_of(&mut diag, &chosen)?;
+    let left = Lister::all_of(&mut diag, &chosen)?;
     let mut all = Vec::new();
-    for (group, connections) in &mut left {
+    for (group, sockets) in left {
         let mut sum = Destroyed::default();
-        for part in connections.chunks(BATCH) {
+        for part in sockets.chunks(BATCH) {
             let done = diag.destroy(part)?;
             sum.reset += done.reset;
             sum.gone += done.gone;
             sum.refused += done.refused;
         }
-        all.push((*group, sum));
+        all.push((group, sum));
     }
     Ok(all)
 }

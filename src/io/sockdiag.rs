@@ -2,9 +2,15 @@
 //!
 //! A reading is taken in pieces, so that whoever takes it can do other things in between; the kernel walks its table of
 //! all connections for it. It is asked in the older of its two ways (TCPDIAG_GETSOCK), which takes sockets of both families
-//! in one walk; the other one would need two, since a socket of IPv6 can have a connection of IPv4. Up to [`FILTERED`] addresses are compared in the kernel; beyond that all connections come, and the reader drops
-//! what is none of its own. Layouts: <linux/inet_diag.h>, <linux/sock_diag.h>. The socket belongs to the network
-//! namespace of the thread that opened it.
+//! in one walk; the other one would need two, since a socket of IPv6 can have a connection of IPv4. Up to [`FILTERED`]
+//! addresses are compared in the kernel; beyond that all connections come, and the reader drops what is none of its own.
+//!
+//! What is to end is named with its cookie, which no other socket ever has. By its addresses alone the kernel takes, when
+//! the connection has ended meanwhile, whatever would get its packets now (`inet_diag_find_one_icsk`): the listener of the
+//! service, or another connection with the same ports.
+//!
+//! Layouts: <linux/inet_diag.h>, <linux/sock_diag.h>. The socket belongs to the network namespace of the thread that
+//! opened it.
 
 use crate::io::netlink::message::{failure, messages};
 use crate::wire::mirror::Connection;
@@ -31,7 +37,6 @@ const HEADER: usize = 16;
 /// struct inet_diag_msg.
 const MESSAGE: usize = 72;
 const ATTRIBUTE_BYTECODE: u16 = 1;
-const NO_COOKIE: [u8; 8] = [0xff; 8];
 /// States of include/net/tcp_states.h in which the client may still wait for us: established, and with an end that one
 /// side has announced and the other has not seen through. A client in front of FIN_WAIT2 has been told.
 const STATES: u32 = 1 << ESTABLISHED | 1 << FIN_WAIT1 | 1 << CLOSE_WAIT | 1 << LAST_ACK;
@@ -55,6 +60,15 @@ impl Family {
         };
         u8::try_from(number).unwrap_or(0)
     }
+}
+
+/// A connection, and which of the kernel's sockets has it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct TcpSocket {
+    /// Its ends.
+    pub connection: Connection,
+    /// The kernel's number of it, as it comes.
+    pub cookie: [u8; 8],
 }
 
 /// Reads and ends connections.
@@ -117,7 +131,7 @@ impl SockDiag {
     ///
     /// # Errors
     /// Whatever the kernel says: the reading is over, begin another with another socket.
-    pub fn read_on(&mut self, mut found: impl FnMut(Connection)) -> io::Result<bool> {
+    pub fn read_on(&mut self, mut found: impl FnMut(TcpSocket)) -> io::Result<bool> {
         if !self.reading {
             return Ok(false);
         }
@@ -148,17 +162,17 @@ impl SockDiag {
     ///
     /// # Errors
     /// When the socket itself fails. What became of each connection is in the answer.
-    pub fn destroy(&mut self, connections: &[Connection]) -> io::Result<Destroyed> {
+    pub fn destroy(&mut self, sockets: &[TcpSocket]) -> io::Result<Destroyed> {
         let mut done = Destroyed::default();
-        let mut datagram = Vec::with_capacity(connections.len() * 72);
+        let mut datagram = Vec::with_capacity(sockets.len() * 72);
         let first = self.sequence.wrapping_add(1);
-        for connection in connections.iter().take(BATCH) {
+        for socket in sockets.iter().take(BATCH) {
             self.sequence = self.sequence.wrapping_add(1);
-            datagram.extend_from_slice(&destroy_request(connection, self.sequence));
+            datagram.extend_from_slice(&destroy_request(socket, self.sequence));
         }
         self.socket.send(&datagram, 0)?;
         // The kernel answers within `send`: one acknowledgement each.
-        let mut answers = connections.len().min(BATCH);
+        let mut answers = sockets.len().min(BATCH);
         while answers > 0 {
             self.answer.clear();
             match self.socket.recv(&mut self.answer, 0) {
@@ -221,7 +235,7 @@ fn dump_request(filter: &[u8], sequence: u32) -> Vec<u8> {
     bytes
 }
 
-fn destroy_request(connection: &Connection, sequence: u32) -> Vec<u8> {
+fn destroy_request(TcpSocket { connection, cookie }: &TcpSocket, sequence: u32) -> Vec<u8> {
     let family = if connection.v4().is_some() { Family::V4 } else { Family::V6 };
     let mut bytes = Vec::with_capacity(HEADER + 56);
     bytes.extend_from_slice(&header(HEADER + 56, SOCK_DESTROY, REQUEST | ACK, sequence));
@@ -236,12 +250,12 @@ fn destroy_request(connection: &Connection, sequence: u32) -> Vec<u8> {
         }
     }
     bytes.extend_from_slice(&[0; 4]);
-    bytes.extend_from_slice(&NO_COOKIE);
+    bytes.extend_from_slice(cookie);
     bytes
 }
 
 /// struct inet_diag_msg: the connection it describes. `None` if it is cut short.
-fn found_in(payload: &[u8]) -> Option<Connection> {
+fn found_in(payload: &[u8]) -> Option<TcpSocket> {
     let message = payload.first_chunk::<MESSAGE>()?;
     let is_v4 = message[0] == Family::V4.number();
     let port = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
@@ -253,7 +267,8 @@ fn found_in(payload: &[u8]) -> Option<Connection> {
             Ipv6Addr::from(bytes)
         }
     };
-    Some(Connection { local: address(8), remote: address(24), local_port: port(4), remote_port: port(6) })
+    let connection = Connection { local: address(8), remote: address(24), local_port: port(4), remote_port: port(6) };
+    Some(TcpSocket { connection, cookie: std::array::from_fn(|byte| message[44 + byte]) })
 }
 
 /// struct inet_diag_bc_op: "local address is one of these", as a chain of comparisons with a jump to the end behind each

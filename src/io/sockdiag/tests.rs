@@ -3,15 +3,20 @@
 use super::*;
 use crate::io::testnet::{in_netns, ip6_on_loopback};
 use crate::wire::mirror::wide;
-use std::collections::BTreeSet;
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 fn read(diag: &mut SockDiag, addresses: &[&str]) -> BTreeSet<Connection> {
+    sockets(diag, addresses).into_keys().collect()
+}
+
+fn sockets(diag: &mut SockDiag, addresses: &[&str]) -> BTreeMap<Connection, TcpSocket> {
     let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    let mut found = BTreeSet::new();
+    let mut found = BTreeMap::new();
     diag.begin(&addresses).unwrap();
-    while diag.read_on(|connection| assert!(found.insert(connection), "{connection:?} twice")).unwrap() {}
+    let mut note = |socket: TcpSocket| assert_eq!(found.insert(socket.connection, socket), None, "twice");
+    while diag.read_on(&mut note).unwrap() {}
     found
 }
 
@@ -74,12 +79,40 @@ fn a_destroyed_connection_resets_its_client() {
         for (on, to) in [("127.0.0.2", "127.0.0.2"), ("2001:db8::1", "2001:db8::1"), ("::", "127.0.0.2")] {
             let (_server, mut client, connection) = connected(on, to);
             let mut diag = SockDiag::open().unwrap();
-            let done = diag.destroy(&[connection]).unwrap();
+            let socket = sockets(&mut diag, &["127.0.0.2", "2001:db8::1"])[&connection];
+            let done = diag.destroy(&[socket]).unwrap();
             assert_eq!(done, Destroyed { reset: 1, ..Destroyed::default() }, "{on} {to}");
             assert_eq!(client.read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset, "{on} {to}");
-            let again = diag.destroy(&[connection; 3]).unwrap();
+            let again = diag.destroy(&[socket; 3]).unwrap();
             assert_eq!(again, Destroyed { gone: 3, ..Destroyed::default() });
             assert!(!read(&mut diag, &["127.0.0.2", "2001:db8::1"]).contains(&connection));
         }
+    });
+}
+
+#[test]
+fn a_connection_that_has_ended_meanwhile_costs_neither_the_listener_nor_its_successor() {
+    in_netns(|| {
+        let listener = TcpListener::bind("127.0.0.2:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let mut diag = SockDiag::open().unwrap();
+        let (client, server) = (TcpStream::connect(to).unwrap(), listener.accept().unwrap().0);
+        let own = Connection::new(to, client.local_addr().unwrap());
+        let ended = sockets(&mut diag, &["127.0.0.2"])[&own];
+        assert_eq!(diag.destroy(&[ended]).unwrap().reset, 1);
+        drop((client, server));
+        let gone = Destroyed { gone: 1, ..Destroyed::default() };
+        assert_eq!(diag.destroy(&[ended]).unwrap(), gone, "only the listener has this address now");
+
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&SocketAddr::new(own.v4().unwrap().1.into(), own.remote_port).into()).unwrap();
+        socket.connect(&to.into()).unwrap();
+        let mut client = TcpStream::from(socket);
+        let (mut server, _) = listener.accept().unwrap();
+        assert!(sockets(&mut diag, &["127.0.0.2"]).contains_key(&own), "the same ports");
+        assert_eq!(diag.destroy(&[ended]).unwrap(), gone, "another connection has them now");
+        client.write_all(b"x").unwrap();
+        assert_eq!(server.read(&mut [0]).unwrap(), 1);
     });
 }
