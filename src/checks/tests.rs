@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 
 mod bus;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn check(kind: CheckKind, weight: Option<u8>) -> Check {
     let (interval, timeout) = (Duration::from_millis(20), Duration::from_secs(5));

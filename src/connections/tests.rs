@@ -18,7 +18,7 @@ mod outlet;
 const GROUP: GroupKey = GroupKey(7);
 const OTHER: GroupKey = GroupKey(8);
 const NOW: MonoTime = MonoTime(1_000_000_000);
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn connection(n: u16) -> Connection {
     Connection::new("10.0.0.100:80".parse().unwrap(), SocketAddr::new("10.0.0.7".parse().unwrap(), n))

@@ -3,14 +3,17 @@
 use crate::io::poll::{Poll, Ready};
 use crate::io::segment::PacketSocket;
 use nix::net::if_::if_nametoindex;
+use nix::sys::signal::{SigSet, Signal};
 use std::process::Command;
 use std::time::Duration;
 
-/// Runs `body` on a new thread in a new network namespace whose loopback is up, and passes its panic on.
+/// Runs `body` on a new thread in a new network namespace whose loopback is up, and passes its panic on. The end of a
+/// child, most often one of another test, interrupts nothing there.
 pub fn in_netns<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("network namespaces need root");
+            SigSet::from(Signal::SIGCHLD).thread_block().expect("a known signal");
             ip("link set lo up");
             body()
         });

@@ -11,7 +11,7 @@ mod changes;
 const WEST: InterfaceId = InterfaceId(0);
 const WEB: GroupKey = GroupKey(7);
 const MAIL: GroupKey = GroupKey(8);
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);
 
 /// A keeper and what it told.
 struct Kept {
@@ -170,12 +170,24 @@ fn a_deleted_filter_takes_the_addresses_along_until_a_new_gate_is_closed() {
 fn a_lost_gate_is_noticed_without_waiting_for_the_next_look() {
     in_netns(|| {
         veth();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let kept = Kept::start(web(&["10.0.0.100"]));
         kept.ready();
+        let wanted = vips(&["10.0.0.100"]);
         let exposed = [(); 3].map(|()| {
+            let mut changes = runtime.block_on(async { NetlinkEvents::open() }).unwrap();
             let start = now();
             tc("qdisc del dev west clsact");
-            until("address removed", || !has("10.0.0.100/32"));
+            // It is back so soon that only who is told sees it go.
+            let gone = async {
+                loop {
+                    match changes.next().await.unwrap() {
+                        NetlinkEvent::AddressRemoved { address, .. } if wanted.contains(&address) => break,
+                        _ => {}
+                    }
+                }
+            };
+            runtime.block_on(async { tokio::time::timeout(LONG, gone).await }).expect("address removed");
             let exposed = now().since(start);
             kept.ready();
             exposed
@@ -345,19 +357,19 @@ fn ten_thousand_addresses_do_not_delay_the_news_of_a_lost_carrier() {
         veth();
         let many: Vec<Vip> = (1..=10_000u32).map(|n| Ipv4Addr::from(0x0a00_0000 + n).into()).collect();
         let groups = vec![(WEB, many)];
-        let start = now();
         let kept = Kept::start(vec![Guarded { interface: WEST, name: "west".into(), groups }]);
         kept.attached();
         let mut netlink = Netlink::open().unwrap();
         let index = netlink.interface("west").unwrap().unwrap().index;
-        until("half of them", || netlink.addresses(index).unwrap().len() > 3_000);
+        until("a third of them", || netlink.addresses(index).unwrap().len() > 3_000);
         let before = now();
         ip("link set east down");
         kept.find("State", |event| matches!(event, KeeperEvent::State { carrier: false, .. }).then_some(()));
         let told = now().since(before);
         kept.ready();
-        println!("carrier told {told:?} after the command was started, ready after {:?}", now().since(start));
-        assert!(told < Duration::from_millis(500));
+        let rest = now().since(before);
+        println!("carrier told {told:?} after the command was started, ready {rest:?} after it");
+        assert!(told < rest / 3);
         tc("qdisc del dev west clsact");
         kept.attached();
         kept.ready();

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 const CLUSTER: u64 = 0x1122_3344_5566_7788;
 const NODE: NodeId = NodeId(1);
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(60);
 
 type Reports = Receiver<(u64, Result<(), WriteError>)>;
 

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
@@ -18,7 +19,7 @@ pub(super) const VIP4: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 100);
 pub(super) const VIP6: Ipv6Addr = Ipv6Addr::new(0xfd07, 0, 0, 0, 0, 0, 0, 0x100);
 pub(super) const WEB: GroupKey = GroupKey(0x77);
 /// Longer than any test waits for what must come.
-pub(super) const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(30);
 pub(super) const SENTINEL: u16 = 0x88b5;
 const DEVICE: &str = "eth0";
 
@@ -257,7 +258,11 @@ impl Tap {
             let left = end.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "not within {SOON:?}: {what}; seen {} frames", seen.len());
             let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-            poll(&mut fds, PollTimeout::try_from(left).expect("short")).expect("poll");
+            match poll(&mut fds, PollTimeout::try_from(left).expect("short")) {
+                // Another test's child has ended.
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(cause) => panic!("poll: {cause}"),
+            }
             let mut buffer = [0_u8; 2048];
             let Ok(length) = nix::unistd::read(&self.socket, &mut buffer) else { continue };
             let frame = buffer[..length].to_vec();
