@@ -6,7 +6,7 @@
 use super::claims::addresses;
 use super::figures::Goal::{Every, Median};
 use super::figures::Unit::{Mebibytes, Milliseconds, PerSecond, Percent};
-use super::figures::{Section, figure};
+use super::figures::{Section, beyond, figure};
 use super::histogram::Watch;
 use super::usage::{Usage, resident_mib};
 use super::{Block, Topic, pair, sample};
@@ -141,12 +141,10 @@ fn measure_for(scene: &mut Scene, suffix: &str, stretch: Duration) {
     let before = usage(scene);
     std::thread::sleep(stretch);
     let after = usage(scene);
-    let (late, latest) = watch.lateness(scene.agent(Server::Alpha));
+    let condition = if suffix.is_empty() { "rest" } else { suffix };
+    let (late, latest) = watch.end(condition, scene.agent(Server::Alpha));
     sample(&format!("late-active{suffix}"), late);
     sample(&format!("latest-active{suffix}"), latest);
-    if suffix.is_empty() {
-        watch.end("rest", scene.agent(Server::Alpha));
-    }
     for (at, (server, role)) in [(Server::Alpha, "active"), (Server::Beta, "standby")].into_iter().enumerate() {
         let rates = before[at].until(after[at]);
         sample(&format!("cpu-{role}{suffix}"), rates.cpu);
@@ -176,9 +174,8 @@ fn bare_datagrams() {
         let (cpu, mut late) = thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause));
         sample("cpu-bare", cpu);
         late.sort_unstable();
-        let beyond = late.len().div_ceil(1_000);
-        sample("late-bare", pair::ms(late[late.len() - beyond]));
-        sample("latest-bare", pair::ms(*late.last().expect("it woke up")));
+        sample("late-bare", pair::ms(beyond(&late, 1_000)));
+        sample("latest-bare", pair::ms(beyond(&late, 0)));
     }
 }
 

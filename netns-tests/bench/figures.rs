@@ -4,6 +4,7 @@
 //! there are is said by the topics.
 
 use super::record::Results;
+use std::time::Duration;
 
 /// What a number counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -175,4 +176,9 @@ impl Figure {
             Goal::Every(limit) => Some(spread.max() <= limit),
         }
     }
+}
+
+/// What so many of a million are beyond, of times in ascending order.
+pub fn beyond(times: &[Duration], share: usize) -> Duration {
+    times[(times.len() - 1).saturating_sub(times.len() * share / 1_000_000)]
 }

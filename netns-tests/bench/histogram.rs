@@ -37,31 +37,23 @@ impl Watch {
         Watch(read(agent))
     }
 
-    /// Hands over what has been counted since, if this is a condition of the page.
-    pub fn end(self, condition: &str, agent: &Agent) {
-        let counted = self.counted(agent);
+    /// Hands over what has been counted since, if this is a condition of the page. Says how late the thread woke up: 999 of
+    /// 1,000 were at most so many ms late, and all at most so many.
+    #[allow(clippy::cast_precision_loss, reason = "microseconds of a second at most")]
+    pub fn end(self, condition: &str, agent: &Agent) -> (f64, f64) {
+        let mut counted = read(agent);
+        for (counts, before) in counted.iter_mut().zip(self.0) {
+            for (bound, count) in before {
+                let now = counts.get_mut(&bound).expect("nothing is forgotten");
+                *now = now.checked_sub(count).expect("nothing is forgotten");
+            }
+        }
         if CONDITIONS.iter().any(|(known, _)| *known == condition) {
             KINDS.iter().zip(&counted).for_each(|((kind, ..), counts)| report(&key(condition, kind), counts));
         }
-    }
-
-    /// How late the thread has woken up since: 999 of 1,000 were at most so many ms late, and all at most so many.
-    #[allow(clippy::cast_precision_loss, reason = "microseconds of a second at most")]
-    pub fn lateness(&self, agent: &Agent) -> (f64, f64) {
-        let [late, _renewal] = self.counted(agent);
-        let of = |share| bound(&late, share) as f64 / 1e3;
+        let [late, _renewal] = &counted;
+        let of = |share| bound(late, share) as f64 / 1e3;
         (of(9_990), of(10_000))
-    }
-
-    fn counted(&self, agent: &Agent) -> [Counts; 2] {
-        let mut all = read(agent);
-        for (counts, before) in all.iter_mut().zip(&self.0) {
-            for (bound, count) in before {
-                let now = counts.get_mut(bound).expect("nothing is forgotten");
-                *now = now.checked_sub(*count).expect("nothing is forgotten");
-            }
-        }
-        all
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::busy::Busy;
 use super::figures::Unit::{Count, Microseconds};
-use super::figures::{Figure, Section, figure};
+use super::figures::{Figure, Section, beyond, figure};
 use super::pair;
 use super::record::Results;
 use super::{Block, Topic, sample};
@@ -70,9 +70,8 @@ fn measure() {
 fn report(kind: &str, state: &str, mut times: Vec<Duration>) {
     let unanswered = times.iter().filter(|time| **time >= PACE).count();
     times.sort_unstable();
-    for (name, _, beyond) in SHARES {
-        let at = (times.len() - 1).saturating_sub(times.len() * beyond / 1_000_000);
-        sample(&format!("limits-{kind}-{state}-{name}"), times[at].as_secs_f64() * 1e6);
+    for (name, _, share) in SHARES {
+        sample(&format!("limits-{kind}-{state}-{name}"), beyond(&times, share).as_secs_f64() * 1e6);
     }
     sample(&format!("limits-{kind}-{state}-late"), f64::from(u32::try_from(unanswered).expect("a small number")));
 }

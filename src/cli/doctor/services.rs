@@ -10,7 +10,7 @@ use crate::config::{CheckKind, Config, OnFailure};
 use crate::control::protocol::{LinkState, LinkStatus, StatusReport};
 use crate::wire::{mirror, pulse};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where units and their drop-ins lie; the first that has a name wins (systemd.unit(5)).
 const UNIT_DIRECTORIES: [&str; 5] = [
@@ -98,11 +98,11 @@ fn program(path: &Path, uses: &Uses) -> Finding {
 /// What the files of the agent's unit say about running programs and seeing processes.
 #[derive(Debug, Default)]
 struct Sandbox {
-    no_exec: Vec<PathBuf>,
-    exec: Vec<PathBuf>,
+    no_exec: Vec<String>,
+    exec: Vec<String>,
     /// The last `ProtectProc` (systemd.exec(5)); without one, everything is shown.
     protect_proc: String,
-    /// Everything that `CapabilityBoundingSet` names, if there is one.
+    /// What `CapabilityBoundingSet` names, if there is one.
     capabilities: Option<Vec<String>>,
 }
 
@@ -130,31 +130,22 @@ impl Sandbox {
     fn read(&mut self, text: &str) {
         for line in text.lines().map(str::trim) {
             let Some((key, value)) = line.split_once('=') else { continue };
-            let paths = match key.trim() {
-                "NoExecPaths" => &mut self.no_exec,
-                "ExecPaths" => &mut self.exec,
-                "ProtectProc" => {
-                    value.trim().clone_into(&mut self.protect_proc);
-                    continue;
-                }
-                "CapabilityBoundingSet" => {
-                    self.capabilities.get_or_insert_default().extend(value.split_whitespace().map(str::to_owned));
-                    continue;
-                }
-                _ => continue,
-            };
-            if value.trim().is_empty() {
-                paths.clear();
+            match key.trim() {
+                "NoExecPaths" => assign(&mut self.no_exec, value),
+                "ExecPaths" => assign(&mut self.exec, value),
+                "CapabilityBoundingSet" => assign(self.capabilities.get_or_insert_default(), value),
+                "ProtectProc" => value.trim().clone_into(&mut self.protect_proc),
+                _ => {}
             }
-            paths.extend(value.split_whitespace().map(|path| PathBuf::from(path.trim_start_matches(['-', '+']))));
         }
     }
 
     /// The innermost path that says something about a program decides.
     fn stops(&self, program: &Path) -> bool {
         let real = program.canonicalize().unwrap_or_else(|_| program.to_owned());
-        let innermost = |paths: &[PathBuf]| {
-            let around = paths.iter().filter(|path| real.starts_with(path));
+        let innermost = |paths: &[String]| {
+            let paths = paths.iter().map(|path| Path::new(path.trim_start_matches(['-', '+'])));
+            let around = paths.filter(|path| real.starts_with(path));
             around.map(|path| path.components().count()).max().unwrap_or_default()
         };
         innermost(&self.no_exec) > innermost(&self.exec)
@@ -183,6 +174,14 @@ impl Sandbox {
         let text = format!("the agent's unit lets checks see no process of this: {}", unseen.join(", "));
         Finding::warn(text, format!("use `pidfile` alone, or a check of kind \"unit\"; or {DROP_IN}"))
     }
+}
+
+/// A line about a list adds to it; an empty one takes back what lines before have said.
+fn assign(list: &mut Vec<String>, value: &str) {
+    if value.trim().is_empty() {
+        list.clear();
+    }
+    list.extend(value.split_whitespace().map(str::to_owned));
 }
 
 /// Whether what the nodes tell each other arrives, by what the agent says: pulses, and lists of connections.

@@ -91,6 +91,11 @@ fn the_shipped_unit_lets_processes_be_seen_with_its_drop_in_only() {
     machine.write(&drop_in, "[Service]\nProtectProc=default\n");
     assert_eq!(found("process = \"nginx\"")[0].level, Level::Ok);
     assert_eq!(found("process = \"/usr/sbin/nginx\"")[0].level, Level::Warn);
+    let traces = "[Service]\nProtectProc=default\nCapabilityBoundingSet=CAP_SYS_PTRACE\n";
+    machine.write(&drop_in, traces);
+    assert_eq!(found("process = \"/usr/sbin/nginx\"")[0].level, Level::Ok);
+    machine.write(&drop_in, &format!("{traces}CapabilityBoundingSet=\n"));
+    assert_eq!(found("process = \"/usr/sbin/nginx\"")[0].level, Level::Warn, "an empty line takes all of them back");
 }
 
 #[test]
