@@ -43,7 +43,7 @@ pub const TOPIC: Topic = Topic {
         Block::new("pacemaker-fast", 100, || {
             run("pacemaker-fast", Box::new(Pacemaker::new(pacemaker::FASTEST)), Pace::new(2_500, 500));
         })
-        .of_rivals(5),
+        .of_rivals(1),
         Block::new("ucarp-fast", 100, || {
             run("ucarp-fast", Box::new(Ucarp::new(ucarp::FASTEST)), Pace::new(3_500, 1_500));
         })
@@ -66,7 +66,7 @@ pub const TOPIC: Topic = Topic {
         Block::new("pacemaker-default", 100, || {
             run("pacemaker-default", Box::new(Pacemaker::new(pacemaker::DEFAULT)), Pace::new(12_000, 1_500));
         })
-        .of_rivals(7),
+        .of_rivals(2),
     ],
     sections: table::sections,
     configuration,

@@ -151,8 +151,16 @@ impl Contender for Pacemaker {
     }
 
     fn is_ready(&mut self, site: &Site, standby: Server) -> bool {
-        let said = site.room(standby.other()).run(&["crm_mon", "-1"]).unwrap_or_default();
-        let idle = site.room(standby.other()).run(&["crm_mon", "-1", "--include=none,failures"]).unwrap_or_default();
-        said.contains("Online: [ alpha beta ]") && said.contains("partition with quorum") && !idle.contains("Failed")
+        let active = standby.other();
+        let ask = |args: &[&str]| site.room(active).run(args).unwrap_or_default();
+        let said = ask(&["crm_mon", "-1"]);
+        let failures = ask(&["crm_mon", "-1", "--include=none,failures"]);
+        // After a partition the cluster takes both servers' for a while, and refuses to move what runs twice.
+        let at_home = ["web", "address"].iter().all(|resource| {
+            let nodes = ask(&["crm_resource", "--locate", "--resource", resource, "--quiet"]);
+            nodes.split_whitespace().eq([active.name()])
+        });
+        let is_whole = said.contains("Online: [ alpha beta ]") && said.contains("partition with quorum");
+        is_whole && at_home && !failures.contains("Failed")
     }
 }
