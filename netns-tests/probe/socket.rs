@@ -169,10 +169,21 @@ pub fn nothing() -> Vec<SockFilter> {
 
 /// Lets the calling thread run before others, so that a busy machine does not look like a gap.
 pub fn hurry() {
-    let how = libc::sched_param { sched_priority: 5 };
-    // SAFETY: the pointer is to a live sched_param; pid 0 is the calling thread.
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const how) };
-    if result != 0 {
-        eprintln!("this probe has no real-time priority ({}): gaps may look longer than they are", Errno::last());
+    if let Err(cause) = schedule(libc::SCHED_FIFO, 5) {
+        eprintln!("this thread has no real-time priority ({cause}): gaps may look longer than they are");
     }
+}
+
+/// Runs `body` before others, and what it starts.
+pub fn hurried<T>(body: impl FnOnce() -> T) -> T {
+    hurry();
+    let result = body();
+    schedule(libc::SCHED_OTHER, 0).expect("everybody may be ordinary");
+    result
+}
+
+fn schedule(policy: i32, sched_priority: i32) -> nix::Result<()> {
+    let how = libc::sched_param { sched_priority };
+    // SAFETY: the pointer is to a live sched_param; pid 0 is the calling thread.
+    Errno::result(unsafe { libc::sched_setscheduler(0, policy, &raw const how) }).map(drop)
 }

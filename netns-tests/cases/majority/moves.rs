@@ -4,9 +4,11 @@ use super::{FAST_BOUND, SLACK, assert_nothing_moves, config, let_pass};
 use crate::lab::voters::{ALPHA, BETA, WITNESS, between};
 use crate::lab::{Server, clock};
 use crate::probe::oracle::Expected;
+use crate::probe::socket::hurried;
 use crate::scene::{GROUP, Scene, Setup};
 use nix::sys::signal::Signal;
 use std::time::Duration;
+use vipair::types::MonoTime;
 
 // L3 S1
 #[test]
@@ -30,29 +32,40 @@ fn planned_switch_with_a_witness_under_load_loses_no_request() {
 // FJ-10: shorter than the silence and than the lease, so nothing may come of it
 #[test]
 fn fault_that_heals_within_the_condition_moves_nothing() {
-    let mut scene = Scene::start(Setup::witnessed("lan"));
+    let shows = |_| {
+        let mut scene = Scene::start(Setup::witnessed("lan"));
+        if !hurried(|| short_faults(&mut scene)) {
+            return false;
+        }
+        scene.wait_ready(Server::Beta, GROUP);
+        assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(300));
+        scene.finish(&Expected::owner(Server::Alpha));
+        true
+    };
+    assert!((0..5).any(shows), "five times one of the faults was not as short as it was to be");
+}
+
+/// Eight cuts and five stops of the active. False when one was longer than 100 ms, because the tools took so long: what
+/// comes of that one says nothing about short ones.
+fn short_faults(scene: &mut Scene) -> bool {
     let cut = |scene: &Scene| scene.lab.sever(&[between(ALPHA, BETA), between(ALPHA, WITNESS)].concat());
-    let mut short = 0;
+    let was_short = |from: MonoTime, until: MonoTime| until.since(from) < Duration::from_millis(100);
+    let mut all = true;
     for _ in 0..8 {
         let from = clock::now();
-        let fault = cut(&scene);
+        let fault = cut(scene);
         scene.lab.lift(fault);
-        // The tools may take long on a busy machine; then the fault was another one.
-        short += u32::from(clock::now().since(from) < Duration::from_millis(100));
+        all &= was_short(from, clock::now());
         let_pass(Duration::from_millis(200));
     }
     let (alpha, lab) = scene.agent_mut(Server::Alpha);
     for _ in 0..5 {
         let stopped = alpha.signal(lab, Signal::SIGSTOP);
         let_pass(Duration::from_millis(50));
-        let woken = alpha.signal(lab, Signal::SIGCONT);
-        short += u32::from(woken.since(stopped) < Duration::from_millis(100));
+        all &= was_short(stopped, alpha.signal(lab, Signal::SIGCONT));
         let_pass(Duration::from_millis(200));
     }
-    assert!(short > 5, "only {short} faults were as short as they were to be");
-    scene.wait_ready(Server::Beta, GROUP);
-    assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(300));
-    scene.finish(&Expected::owner(Server::Alpha));
+    all
 }
 
 // FJ-3 FJ-4 FJ-5 FJ-10: the service hangs, its server is well; a failure shorter than `fall` checks is none
