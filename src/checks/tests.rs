@@ -209,6 +209,11 @@ fn a_process_is_found_lost_at_once_and_found_again() {
     let file = directory.path().join("pid");
     let start = || {
         let child = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep can be run");
+        // It gets its name a moment after it has begun to run.
+        let name = format!("/proc/{}/comm", child.id());
+        while std::fs::read_to_string(&name).expect("it runs") != "sleep\n" {
+            std::thread::yield_now();
+        }
         std::fs::write(&file, format!("{}\n", child.id())).expect("it can be written");
         child
     };
