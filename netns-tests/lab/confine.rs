@@ -96,12 +96,19 @@ fn root() -> PathBuf {
 fn ordinary(pid: i32) {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap_or_else(|e| panic!("threads of {pid}: {e}"));
     for task in tasks.flatten().filter_map(|t| t.file_name().to_str()?.parse::<i32>().ok()) {
-        let how = libc::sched_param { sched_priority: 0 };
-        // SAFETY: the pointer is to a live sched_param.
-        let result = unsafe { libc::sched_setscheduler(task, libc::SCHED_OTHER, &raw const how) };
-        // A thread that has just ended needs no policy.
-        assert!(result == 0 || Errno::last() == Errno::ESRCH, "schedule thread {task}: {}", Errno::last());
+        match schedule(task, libc::SCHED_OTHER, 0) {
+            // A thread that has just ended needs no policy.
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(cause) => panic!("schedule thread {task}: {cause}"),
+        }
     }
+}
+
+/// Gives a thread a scheduling policy, and a priority if it is a real-time one. 0 is the calling thread.
+pub fn schedule(task: i32, policy: i32, sched_priority: i32) -> nix::Result<()> {
+    let how = libc::sched_param { sched_priority };
+    // SAFETY: the pointer is to a live sched_param.
+    Errno::result(unsafe { libc::sched_setscheduler(task, policy, &raw const how) }).map(drop)
 }
 
 /// A group can go when its last process has: give it a moment.

@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use vipair::types::MonoTime;
 
 use crate::lab::clock::{nanos, now};
+use crate::lab::confine::schedule;
 
 /// A raw packet socket that hears only what others send.
 #[derive(Debug)]
@@ -169,7 +170,7 @@ pub fn nothing() -> Vec<SockFilter> {
 
 /// Lets the calling thread run before others, so that a busy machine does not look like a gap.
 pub fn hurry() {
-    if let Err(cause) = schedule(libc::SCHED_FIFO, 5) {
+    if let Err(cause) = schedule(0, libc::SCHED_FIFO, 5) {
         eprintln!("this thread has no real-time priority ({cause}): gaps may look longer than they are");
     }
 }
@@ -178,12 +179,6 @@ pub fn hurry() {
 pub fn hurried<T>(body: impl FnOnce() -> T) -> T {
     hurry();
     let result = body();
-    schedule(libc::SCHED_OTHER, 0).expect("everybody may be ordinary");
+    schedule(0, libc::SCHED_OTHER, 0).expect("everybody may be ordinary");
     result
-}
-
-fn schedule(policy: i32, sched_priority: i32) -> nix::Result<()> {
-    let how = libc::sched_param { sched_priority };
-    // SAFETY: the pointer is to a live sched_param; pid 0 is the calling thread.
-    Errno::result(unsafe { libc::sched_setscheduler(0, policy, &raw const how) }).map(drop)
 }

@@ -57,13 +57,15 @@ fn short_faults(scene: &mut Scene) -> bool {
         scene.lab.lift(fault);
         all &= was_short(from, clock::now());
         let_pass(Duration::from_millis(200));
+        assert!(!all || scene.role(Server::Alpha, GROUP) == "active", "a short cut moved the group");
     }
-    let (alpha, lab) = scene.agent_mut(Server::Alpha);
     for _ in 0..5 {
+        let (alpha, lab) = scene.agent_mut(Server::Alpha);
         let stopped = alpha.signal(lab, Signal::SIGSTOP);
         let_pass(Duration::from_millis(50));
         all &= was_short(stopped, alpha.signal(lab, Signal::SIGCONT));
         let_pass(Duration::from_millis(200));
+        assert!(!all || scene.role(Server::Alpha, GROUP) == "active", "a short stop moved the group");
     }
     all
 }
