@@ -44,6 +44,8 @@ mod report;
 mod rivals;
 #[path = "bench/scale.rs"]
 mod scale;
+#[path = "bench/takeover.rs"]
+mod takeover;
 #[path = "bench/tcp.rs"]
 mod tcp;
 #[path = "bench/usage.rs"]
@@ -116,7 +118,7 @@ impl Block {
 }
 
 /// All topics, in the order of the page and of a round.
-const TOPICS: [Topic; 10] = [
+const TOPICS: [Topic; 11] = [
     rivals::TOPIC,
     false_alarms::TOPIC,
     limits::TOPIC,
@@ -125,6 +127,7 @@ const TOPICS: [Topic; 10] = [
     rivals::SCALE,
     tcp::TOPIC,
     connections::TOPIC,
+    takeover::TOPIC,
     cost::TOPIC,
     histogram::TOPIC,
 ];

@@ -8,7 +8,7 @@ use super::figures::Goal::{Every, Median};
 use super::figures::Unit::{Count, Mebibytes, Milliseconds, PerSecond, Percent};
 use super::figures::{Figure, Plot, Section, Shape, figure};
 use super::pair::{self, ms};
-use super::usage::{busy_seconds, resident_mib};
+use super::usage::{busy, resident_mib};
 use super::{Block, Topic, sample};
 use crate::lab::{Port, Server, clock};
 use crate::probe::idle::{Holder, Idle};
@@ -58,13 +58,13 @@ fn rest(scene: &Scene, count: usize) {
         |scene: &Scene| bytes_sent(&scene.lab.server(Server::Alpha).tool("ss", &["-tinH", "dport = :7812"], ""));
     let pids = [(Server::Alpha, "active"), (Server::Beta, "standby")];
     let pids = pids.map(|(server, role)| (scene.agent(server).pid(), role));
-    let busy = pids.map(|(pid, _)| busy_seconds(pid));
+    let used = pids.map(|(pid, _)| busy(pid));
     let (bytes, began) = (mirrored(scene), clock::now());
     std::thread::sleep(REST);
     let took = clock::now().since(began).as_secs_f64();
     sample(&format!("clients-mirror-{count}"), (mirrored(scene) - bytes) / took);
-    for ((pid, role), before) in pids.into_iter().zip(busy) {
-        sample(&format!("clients-cpu-{role}-{count}"), (busy_seconds(pid) - before) / took * 100.0);
+    for ((pid, role), before) in pids.into_iter().zip(used) {
+        sample(&format!("clients-cpu-{role}-{count}"), (busy(pid) - before).as_secs_f64() / took * 100.0);
         sample(&format!("clients-memory-{role}-{count}"), resident_mib(pid));
     }
     let status = scene.agent(Server::Alpha).status().unwrap_or_else(|e| panic!("{e}")).0;

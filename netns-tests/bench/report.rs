@@ -155,8 +155,9 @@ the second link and, where there is a witness, a third on which both servers rea
   resolution is the pace, 1 ms.
 - *Both answered*: questions that two servers answered, a millisecond each.
 - *Host loss*: the switch drops every frame from and to the server on all networks, in one transaction.
-- *Requests*: a web client begins 1,000 requests a second, each on a connection of its own, to nginx on both servers. A
-  request is lost when it is reset, refused, or unanswered for 5 s.
+- *Requests*: a web client begins 100 requests a second, in a planned switch and when the service dies 1,000, each on a
+  connection of its own, to nginx on both servers. A request is lost when it is reset, refused, or unanswered for 5 s. One whose
+  first packet nobody takes is answered when the client's kernel sends it again, a second later.
 - Runs are interleaved: a round measures everything once, the longer blocks in some rounds only.
 - The gaps' goals are for the median; the worst run shows in the last column.";
 

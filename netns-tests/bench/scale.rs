@@ -79,7 +79,7 @@ fn config(count: u32, groups: u32) -> ConfigText {
 }
 
 /// Waits until one server has all groups and the other is ready for all of them; says which has them.
-fn wait(scene: &Scene, groups: u32) -> Server {
+pub fn wait(scene: &Scene, groups: u32) -> Server {
     let limit = Instant::now() + PATIENCE;
     let wanted = usize::try_from(groups).expect("a small number");
     let count = |server: Server, role: &str| {
@@ -97,8 +97,8 @@ fn wait(scene: &Scene, groups: u32) -> Server {
     }
 }
 
-/// Rest, then host loss.
-fn measure(count: u32, groups: u32) {
+/// A pair that has settled, which server has all groups, and how long that took from the first start.
+pub fn bring_up(count: u32, groups: u32) -> (Scene, Server, Duration) {
     let mut setup = Setup::with(config(count, groups)).alone();
     setup.asked.clear();
     let mut scene = Scene::build(setup);
@@ -109,9 +109,16 @@ fn measure(count: u32, groups: u32) {
     std::thread::sleep(Duration::from_millis(if count < 10_000 { 1_500 } else { 100 }));
     scene.start_agent(Server::Beta);
     let owner = wait(&scene, groups);
-    sample(&key(count, groups, "start"), ms(began.elapsed()));
+    let took = began.elapsed();
     // The announcements after a start end 5 s later, and take their time.
     std::thread::sleep(Duration::from_secs(8));
+    (scene, owner, took)
+}
+
+/// Rest, then host loss.
+fn measure(count: u32, groups: u32) {
+    let (mut scene, owner, took) = bring_up(count, groups);
+    sample(&key(count, groups, "start"), ms(took));
     rest(&scene, owner, count, groups);
     let (first, moves, fault) = lose_host(&scene.lab, owner, count, LIMIT);
     scene.power_off(owner);
@@ -216,7 +223,8 @@ each frame to every port. At rest: 10 s; *bytes* are what the server sends. *Sta
 address on the interfaces, until one is active and the other ready. It grows faster than the number of addresses because the kernel
 walks the interface's whole list three times for each IPv4 address that is added; both servers do that at once.";
 
-fn called(count: u32, groups: u32) -> String {
+/// The shape in words.
+pub fn called(count: u32, groups: u32) -> String {
     let plural = |n: u32, what: &str, more: &str| format!("{n} {what}{}", if n == 1 { "" } else { more });
     format!("{} in {}", plural(count, "address", "es"), plural(groups, "group", "s"))
 }

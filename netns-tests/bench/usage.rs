@@ -1,23 +1,55 @@
 //! What a process and its server's interfaces have used: processor time, memory, context switches, packets, bytes.
 //!
-//! Owns: reading `/proc` (proc(5)). Never does: waiting. A process that ended has no figures, and the run fails.
+//! Owns: reading `/proc` (proc(5)) and clocks of processes. Never does: waiting. A process that ended has no figures, and the run fails.
 
 use crate::lab::{Lab, Server, clock};
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 use std::fs;
-use std::ops::AddAssign;
+use std::ops::{Add, AddAssign};
+use std::time::Duration;
 use vipair::types::MonoTime;
 
 /// All that was used up to an instant.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     at: MonoTime,
-    cpu: f64,
+    cpu: Duration,
     switches: u64,
     wakes: u64,
     traffic: Traffic,
 }
 
-/// What was used between two instants, for each second.
+/// What was used between two instants.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Spent {
+    /// Processor time.
+    pub cpu: Duration,
+    /// Context switches of all threads.
+    pub switches: u32,
+    /// Times that the thread that pulses went to sleep, and so was woken up.
+    pub wakes: u32,
+    /// Packets that the server sent, whoever sent them.
+    pub packets: u32,
+    /// Bytes of those.
+    pub bytes: u32,
+}
+
+impl Add for Spent {
+    type Output = Spent;
+
+    fn add(self, other: Spent) -> Spent {
+        Spent {
+            cpu: self.cpu + other.cpu,
+            switches: self.switches + other.switches,
+            wakes: self.wakes + other.wakes,
+            packets: self.packets + other.packets,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+}
+
+/// The same for each second.
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
     /// Percent of one core.
@@ -50,32 +82,39 @@ impl Usage {
     pub fn of(lab: &Lab, server: Server, pid: i32) -> Usage {
         let switches = tasks(pid).map(|task| voluntary(&task) + count(&task, "nonvoluntary_ctxt_switches:")).sum();
         let wakes = tasks(pid).filter(|task| task.contains("Name:\thot\n")).map(|task| voluntary(&task)).sum();
-        Usage { at: clock::now(), cpu: busy_seconds(pid), switches, wakes, traffic: sent(lab, server) }
+        Usage { at: clock::now(), cpu: busy(pid), switches, wakes, traffic: sent(lab, server) }
     }
 
     /// What was used from then on until `later`.
-    #[allow(clippy::cast_precision_loss, reason = "counts of some seconds")]
+    pub fn spent_until(self, later: Usage) -> Spent {
+        let count = |from: u64, to: u64| u32::try_from(to.saturating_sub(from)).expect("counts of some seconds");
+        Spent {
+            cpu: later.cpu.saturating_sub(self.cpu),
+            switches: count(self.switches, later.switches),
+            wakes: count(self.wakes, later.wakes),
+            packets: count(self.traffic.packets, later.traffic.packets),
+            bytes: count(self.traffic.bytes, later.traffic.bytes),
+        }
+    }
+
+    /// The same for each second.
     pub fn until(self, later: Usage) -> Rates {
-        let seconds = later.at.since(self.at).as_secs_f64();
-        let rate = |from: u64, to: u64| to.saturating_sub(from) as f64 / seconds;
+        let (seconds, spent) = (later.at.since(self.at).as_secs_f64(), self.spent_until(later));
+        let rate = |count: u32| f64::from(count) / seconds;
         Rates {
-            cpu: (later.cpu - self.cpu) / seconds * 100.0,
-            switches: rate(self.switches, later.switches),
-            wakes: rate(self.wakes, later.wakes),
-            packets: rate(self.traffic.packets, later.traffic.packets),
-            bytes: rate(self.traffic.bytes, later.traffic.bytes),
+            cpu: spent.cpu.as_secs_f64() / seconds * 100.0,
+            switches: rate(spent.switches),
+            wakes: rate(spent.wakes),
+            packets: rate(spent.packets),
+            bytes: rate(spent.bytes),
         }
     }
 }
 
-/// Processor time in seconds. Fields 14 and 15 of `/proc/PID/stat`: user and system time in ticks.
-pub fn busy_seconds(pid: i32) -> f64 {
-    let stat = read(pid, "stat");
-    // The second field is the name in brackets, which may hold anything.
-    let rest = stat.rsplit(") ").next().unwrap_or_default();
-    let ticks: u32 = rest.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
-    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
-    f64::from(ticks) / f64::from(u32::try_from(per_second).unwrap_or(100))
+/// Processor time of all threads of a process, those that have ended among them (`clock_getcpuclockid(3)`).
+pub fn busy(pid: i32) -> Duration {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid)).unwrap_or_else(|e| panic!("clock of process {pid}: {e}"));
+    clock.now().unwrap_or_else(|e| panic!("processor time of process {pid}: {e}")).into()
 }
 
 /// Resident memory of a process.

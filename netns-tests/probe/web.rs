@@ -101,6 +101,11 @@ impl Drop for Web {
     }
 }
 
+/// Milliseconds until the next request is due: 0 when it is, else at least 1; a stop is noticed within 20.
+fn longest_wait(until: Duration) -> u8 {
+    if until.is_zero() { 0 } else { u8::try_from(until.as_millis()).unwrap_or(u8::MAX).clamp(1, 20) }
+}
+
 struct Connection {
     socket: Socket,
     request: usize,
@@ -137,7 +142,7 @@ impl Client {
                 self.begin(time);
                 next = if time.since(next) > self.pace * 20 { time + self.pace } else { next + self.pace };
             }
-            let wait = if next > now() || stopping { 1_u8 } else { 0 };
+            let wait = if stopping { 1 } else { longest_wait(next.since(now())) };
             let count = self.epoll.wait(&mut events, EpollTimeout::from(wait)).unwrap_or(0);
             for event in &events[..count] {
                 self.advance(usize::try_from(event.data()).expect("a slot"));

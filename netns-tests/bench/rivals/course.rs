@@ -9,6 +9,7 @@ use super::super::{remark, sample};
 use super::site::{Judged, Site, judge};
 use crate::lab::voters::{ALPHA, BETA, between};
 use crate::lab::{Server, clock};
+use crate::probe::web::Web;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::os::fd::AsRawFd;
@@ -82,7 +83,14 @@ pub struct Course {
     owner: Server,
 }
 
-/// One web client at a time, whatever other labs do: it takes a good part of the machine.
+/// Requests a second while clients' questions tell the gap.
+const FEW: u32 = 100;
+/// Requests a second where they tell the gap themselves.
+const MANY: u32 = 1_000;
+/// So long requests are answered before a fault.
+const SOME_REQUESTS: Duration = Duration::from_millis(300);
+
+/// One busy web client at a time, whatever other labs do: it takes a good part of the machine.
 struct OneAtATime(std::fs::File);
 
 impl OneAtATime {
@@ -133,9 +141,15 @@ impl Course {
     }
 
     fn requests(&self, fault: &str, judged: Judged) {
-        self.sample(fault, judged.gap);
         self.sample(&format!("{fault}-slowest"), judged.slowest);
         self.sample(&format!("{fault}-lost"), judged.lost);
+    }
+
+    /// A client that asks the service now and then, as one does that has other things to do.
+    fn visitor(&self) -> Web {
+        let web = self.site.web(FEW);
+        std::thread::sleep(SOME_REQUESTS);
+        web
     }
 
     fn watch(&self) {
@@ -170,41 +184,45 @@ impl Course {
 
     /// The server vanishes from every network; later it is there again, as it was.
     fn host(&mut self) {
-        let owner = self.owner;
+        let (owner, web) = (self.owner, self.visitor());
         let (at, fault) = vanish(&self.site.lab, owner);
         self.watch();
         self.gap_and_both("host", at);
-        let back = clock::now();
+        self.requests("host", judge(&web.finish(), at));
+        let (web, back) = (self.visitor(), clock::now());
         assert!(self.site.lab.lift(fault) > 0, "the fault did not strike");
         self.settle();
         self.gap_and_both("back", back);
+        self.requests("back", judge(&web.finish(), back));
     }
 
     /// All its processes stand still; later they go on.
     fn stop(&mut self) {
-        let owner = self.owner;
+        let (owner, web) = (self.owner, self.visitor());
         let at = clock::now();
         self.signal(owner, Signal::SIGSTOP);
         self.watch();
         self.signal(owner, Signal::SIGCONT);
         self.settle();
         self.gap_and_both("stop", at);
+        self.requests("stop", judge(&web.finish(), at));
     }
 
     /// All its processes are killed.
     fn kill(&mut self) {
-        let owner = self.owner;
+        let (owner, web) = (self.owner, self.visitor());
         let at = clock::now();
         self.signal(owner, Signal::SIGKILL);
         self.watch();
         self.gap_and_both("kill", at);
+        self.requests("kill", judge(&web.finish(), at));
         self.contender.revive(&mut self.site, owner);
         self.settle();
     }
 
     /// The servers do not hear each other, clients reach both; later they do again.
     fn partition(&mut self) {
-        let at = clock::now();
+        let (web, at) = (self.visitor(), clock::now());
         let fault = self.site.lab.sever(&between(ALPHA, BETA));
         self.watch();
         let healed = clock::now();
@@ -213,13 +231,14 @@ impl Course {
         self.sample("cut", self.site.gap(around(at)));
         self.sample("cut-both", self.site.both(at, healed));
         self.sample("heal-both", self.site.both(healed, clock::now()));
+        self.requests("cut", judge(&web.finish(), at));
     }
 
     /// Planned, with a thousand requests a second.
     fn switch(&mut self) {
         let turn = OneAtATime::wait();
-        let web = self.site.web();
-        std::thread::sleep(Duration::from_millis(300));
+        let web = self.site.web(MANY);
+        std::thread::sleep(SOME_REQUESTS);
         let quiet = clock::now();
         std::thread::sleep(Duration::from_millis(700));
         let before = web.since(quiet);
@@ -234,6 +253,7 @@ impl Course {
         std::thread::sleep(Duration::from_millis(600));
         let requests = judge(&web.finish(), at);
         drop(turn);
+        self.sample("switch", requests.gap);
         self.requests("switch", requests);
         self.sample("switch-quiet", super::super::pair::ms(before.longest_gap()));
         self.sample("switch-arp", self.site.gap(around(at)));
@@ -244,10 +264,11 @@ impl Course {
 
     /// The cable of the clients' network has no carrier; a second link, where one is used, has.
     fn carrier(&mut self) {
-        let port = self.owner.port();
+        let (port, web) = (self.owner.port(), self.visitor());
         let at = self.site.lab.carrier_down(&[port]);
         self.watch();
         self.gap_and_both("carrier", at);
+        self.requests("carrier", judge(&web.finish(), at));
         self.site.lab.carrier_up(&[port]);
         self.settle();
     }
@@ -255,13 +276,14 @@ impl Course {
     /// The service is killed, with a thousand requests a second.
     fn service(&mut self) {
         let turn = OneAtATime::wait();
-        let web = self.site.web();
-        std::thread::sleep(Duration::from_millis(300));
+        let web = self.site.web(MANY);
+        std::thread::sleep(SOME_REQUESTS);
         let owner = self.owner;
         let at = self.site.kill_web(owner);
         self.watch();
         let requests = judge(&web.finish(), at);
         drop(turn);
+        self.sample("service", requests.gap);
         self.requests("service", requests);
         self.sample("service-both", self.site.both(at, clock::now()));
         self.site.start_web(owner);
@@ -270,10 +292,11 @@ impl Course {
 
     /// The witness is gone; later it is there again.
     fn witness(&mut self) {
-        let at = clock::now();
+        let (web, at) = (self.visitor(), clock::now());
         if self.contender.lose_witness(&self.site, true) {
             self.watch();
             self.gap_and_both("witness", at);
+            self.requests("witness", judge(&web.finish(), at));
             self.contender.lose_witness(&self.site, false);
             self.settle();
         }

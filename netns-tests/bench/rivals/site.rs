@@ -179,9 +179,9 @@ impl Site {
         self.seen(from).iter().all(is_answered) && self.both(from, until) == 0.0
     }
 
-    /// Starts a web client, a thousand requests a second.
-    pub fn web(&self) -> Web {
-        Web::start(&self.lab, &self.addresses, 1_000)
+    /// Starts a web client.
+    pub fn web(&self, per_second: u32) -> Web {
+        Web::start(&self.lab, &self.addresses, per_second)
     }
 }
 
