@@ -66,7 +66,7 @@ pub const TOPIC: Topic = Topic {
         Block::new("pacemaker-default", 100, || {
             run("pacemaker-default", Box::new(Pacemaker::new(pacemaker::DEFAULT)), Pace::new(12_000, 1_500));
         })
-        .of_rivals(4),
+        .of_rivals(5),
     ],
     sections: table::sections,
     configuration,
