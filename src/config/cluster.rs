@@ -128,6 +128,15 @@ pub(super) fn text_of(path: &Path) -> Result<String, ConfigErrors> {
     })
 }
 
+/// So far behind the first error of TOML's syntax is searched for more of them. Each takes some hundred bytes of memory, and a
+/// text can have one for every letter.
+pub(crate) const SEARCHED: usize = 64 << 10;
+
+/// The part of a text that is searched for errors of syntax, when the first of them is at `first`.
+fn searched(text: &str, first: usize) -> &str {
+    &text[..text.floor_char_boundary(first.saturating_add(SEARCHED))]
+}
+
 /// What `walk` makes of a document; it gives nothing when the report says that the document is not whole.
 pub(super) fn walked<T>(
     text: &str,
@@ -135,18 +144,29 @@ pub(super) fn walked<T>(
     walk: impl FnOnce(&DeTable<'_>, &mut Report<'_>) -> Option<T>,
 ) -> Result<T, ConfigErrors> {
     let mut report = Report::new(file, text);
-    let (document, syntax) = DeTable::parse_recoverable(text);
-    if !syntax.is_empty() {
-        report.set_partial();
-    }
-    let value = walk(document.get_ref(), &mut report);
-    if let Some(value) = value.filter(|_| syntax.is_empty()) {
-        return report.finish(value);
-    }
+    let first = match DeTable::parse(text) {
+        Ok(document) => {
+            return match walk(document.get_ref(), &mut report) {
+                Some(value) => report.finish(value),
+                None => Err(report.refuse()),
+            };
+        }
+        Err(first) => first.span().map_or(0, |span| span.start),
+    };
+    report.set_partial();
+    let searched = searched(text, first);
+    let (document, syntax) = DeTable::parse_recoverable(searched);
+    // What is only partly there is looked at for its errors alone.
+    let _partial = walk(document.get_ref(), &mut report);
     let line_of = |error: &toml::de::Error| error.span().map_or(1, |span| report.line_of(span.start));
     let mut lines: Vec<(usize, &str)> = syntax.iter().map(|error| (line_of(error), error.message())).collect();
     lines.sort_by_key(|(line, _)| *line);
     lines.dedup_by_key(|(line, _)| *line);
+    if searched.len() < text.len() {
+        // Where the search ends, what was begun before has no end.
+        let (known, last) = (report.line_of(first), report.line_of(searched.len()));
+        lines.retain(|(line, _)| *line <= known || *line < last);
+    }
     report.forget_from(lines.first().map_or(1, |(line, _)| *line));
     for (line, message) in lines {
         report.add(line, "", format!("is no TOML: {message}"), "write key = value, and [table] headers");

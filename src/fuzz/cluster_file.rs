@@ -10,7 +10,7 @@ mod service;
 
 use super::Verdict;
 use super::allocator::measured;
-use crate::config::{ClusterFile, ConfigError, ConfigErrors, MAX_ERRORS, Promote, digest};
+use crate::config::{ClusterFile, ConfigError, ConfigErrors, MAX_ERRORS, Promote, SEARCHED, digest};
 use crate::types::NodeId;
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -21,9 +21,11 @@ use std::time::Duration;
 pub(super) const FILE: &str = "/etc/vipair/v.toml";
 /// Letters of one error: wider than a screen, and no page.
 const READABLE: usize = 1000;
-/// Bytes of memory for each byte of text, and for a text of no length.
-pub(super) const PER_BYTE: u64 = 256;
-pub(super) const AT_LEAST: u64 = 256 << 10;
+/// Bytes of memory for each byte of text (a dot ends a key of no letters), for each that is searched for errors of syntax (it can
+/// be one of its own), and for a text of no length.
+const PER_BYTE: u64 = 512;
+const PER_ERROR: u64 = 1024;
+const AT_LEAST: u64 = 256 << 10;
 
 pub(super) fn run(bytes: &[u8]) -> Verdict {
     judge(bytes, parse, |file| {
@@ -36,8 +38,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
 pub(super) fn judge<T>(bytes: &[u8], parse: impl Fn(&str) -> Result<T, ConfigErrors>, check: impl Fn(&T)) -> Verdict {
     let Ok(text) = std::str::from_utf8(bytes) else { return Verdict::Refused };
     let (parsed, usage) = measured(|| parse(text));
-    let length = u64::try_from(text.len()).expect("64 bits");
-    assert!(usage.peak <= AT_LEAST + PER_BYTE * length, "{} bytes of memory for {length}", usage.peak);
+    assert!(usage.peak <= allowance(text.len()), "{} bytes of memory for {}", usage.peak, text.len());
     match &parsed {
         Ok(file) => check(file),
         Err(errors) => check_errors(text, errors),
@@ -45,7 +46,13 @@ pub(super) fn judge<T>(bytes: &[u8], parse: impl Fn(&str) -> Result<T, ConfigErr
     Verdict::of(parsed.is_ok())
 }
 
-fn parse(text: &str) -> Result<ClusterFile, ConfigErrors> {
+/// Bytes of memory that reading a text of this length may take.
+pub(super) fn allowance(length: usize) -> u64 {
+    let [all, searched] = [length, length.min(SEARCHED)].map(|bytes| u64::try_from(bytes).expect("64 bits"));
+    AT_LEAST + PER_BYTE * all + PER_ERROR * searched
+}
+
+pub(super) fn parse(text: &str) -> Result<ClusterFile, ConfigErrors> {
     ClusterFile::parse(text, Path::new(FILE))
 }
 

@@ -288,6 +288,21 @@ fn errors_of_syntax_come_with_those_before_them() {
 }
 
 #[test]
+fn a_long_file_is_searched_for_errors_of_syntax_as_far_as_that_is_of_use() {
+    let lines = vec!["    \"10.0.0.1\","; 20_000].join("\n");
+    let long =
+        |first: &str, behind: &str| format!("cluster = \"web\"\n{first}\naddresses = [\n{lines}\n]\n{behind}\n");
+    let far = errors_of(&long("= 5", "= 6"));
+    assert_eq!(far.len(), 1, "an array that goes on is no error, and nobody searches for the last: {far:#?}");
+    assert!(far[0].starts_with("2 : is no TOML: "), "{far:#?}");
+    let late = errors_of(&long("key_file = \"key\"", "= 6\n= 7"));
+    let syntax: Vec<&String> = late.iter().filter(|error| error.contains("is no TOML")).collect();
+    assert!(syntax[0].starts_with("20005 : ") && syntax[1].starts_with("20006 : "), "{late:#?}");
+    assert_eq!(syntax.len(), 2, "{late:#?}");
+    assert!(late[0].starts_with("3 addresses: unknown key"), "what stands before is judged: {late:#?}");
+}
+
+#[test]
 fn more_errors_than_a_screen_holds_are_counted() {
     let bad = vec!["\"x\""; 500].join(",");
     let errors = parse(&good_with("\"10.0.0.100\"", &bad)).expect_err("x is no address");

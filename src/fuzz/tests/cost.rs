@@ -1,7 +1,7 @@
 //! What a datagram costs that nobody with the key has sent.
 
 use super::super::pulse::{datagram, ring};
-use super::super::{Usage, auth, measured};
+use super::super::{Usage, auth, cluster_file, measured};
 use crate::wire::auth::{KeyRing, Reject};
 use crate::wire::pulse::{MAX_DATAGRAM, decode};
 use hmac::{Hmac, KeyInit, Mac};
@@ -31,6 +31,20 @@ fn a_datagram_of_any_length_and_any_content_costs_no_memory_before_its_tag_is_ch
     let whole = datagram(18);
     let (opened, usage) = measured(|| open_and_decode(&ring, &whole));
     assert_eq!((opened, usage), (Ok(18), Usage::default()), "an authentic one costs none either");
+}
+
+#[test]
+fn a_file_of_errors_takes_memory_in_proportion_however_long_it_is() {
+    for part in [".", "=", "[", "a=[", "a=[.", "{ n .", "\0", "\"", "\"\"\"\n", "[[a]]\n", "a.a\n", "#\n", "a=[[1],"]
+    {
+        for length in [600, 6_000, 60_000, 1 << 20] {
+            let text = part.repeat(length / part.len());
+            let (parsed, usage) = measured(|| cluster_file::parse(&text));
+            assert!(parsed.is_err());
+            let allowed = cluster_file::allowance(text.len());
+            assert!(usage.peak <= allowed, "{part:?}, {} bytes: {} of {allowed}", text.len(), usage.peak);
+        }
+    }
 }
 
 #[test]
