@@ -134,7 +134,9 @@ pub(crate) const SEARCHED: usize = 64 << 10;
 
 /// The part of a text that is searched for errors of syntax, when the first of them is at `first`.
 fn searched(text: &str, first: usize) -> &str {
-    &text[..text.floor_char_boundary(first.saturating_add(SEARCHED))]
+    let limit = first.saturating_add(SEARCHED).min(text.len());
+    let end = (0..=limit).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
 }
 
 /// What `walk` makes of a document; it gives nothing when the report says that the document is not whole.
