@@ -130,7 +130,7 @@ pub(super) fn text_of(path: &Path) -> Result<String, ConfigErrors> {
 
 /// So far behind the first error of TOML's syntax is searched for more of them. Each takes some hundred bytes of memory, and a
 /// text can have one for every letter.
-pub(crate) const SEARCHED: usize = 64 << 10;
+const SEARCHED: usize = 64 << 10;
 
 /// The part of a text that is searched for errors of syntax, when the first of them is at `first`.
 fn searched(text: &str, first: usize) -> &str {

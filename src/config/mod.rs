@@ -32,8 +32,6 @@ mod witness;
 mod witness_file;
 
 pub use bounds::LEASE_MS;
-#[cfg(any(test, feature = "fuzz"))]
-pub(crate) use cluster::SEARCHED;
 pub use cluster::{ClusterFile, ClusterGroup, MAX_FILE_BYTES, ReadFile, load};
 pub use error::{ConfigError, ConfigErrors, MAX_ERRORS};
 pub use keyfile::{KeyFile, KeyFileError, KeyPrint};

@@ -10,7 +10,7 @@ mod service;
 
 use super::Verdict;
 use super::allocator::measured;
-use crate::config::{ClusterFile, ConfigError, ConfigErrors, MAX_ERRORS, Promote, SEARCHED, digest};
+use crate::config::{ClusterFile, ConfigError, ConfigErrors, MAX_ERRORS, Promote, digest};
 use crate::types::NodeId;
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -21,10 +21,8 @@ use std::time::Duration;
 pub(super) const FILE: &str = "/etc/vipair/v.toml";
 /// Letters of one error: wider than a screen, and no page.
 const READABLE: usize = 1000;
-/// Bytes of memory for each byte of text (a dot ends a key of no letters), for each that is searched for errors of syntax (it can
-/// be one of its own), and for a text of no length.
+/// Bytes of memory for each byte of text (it can be a key of its own, or an error), and for a text of no length.
 const PER_BYTE: u64 = 512;
-const PER_ERROR: u64 = 1024;
 const AT_LEAST: u64 = 256 << 10;
 
 pub(super) fn run(bytes: &[u8]) -> Verdict {
@@ -48,8 +46,7 @@ pub(super) fn judge<T>(bytes: &[u8], parse: impl Fn(&str) -> Result<T, ConfigErr
 
 /// Bytes of memory that reading a text of this length may take.
 pub(super) fn allowance(length: usize) -> u64 {
-    let [all, searched] = [length, length.min(SEARCHED)].map(|bytes| u64::try_from(bytes).expect("64 bits"));
-    AT_LEAST + PER_BYTE * all + PER_ERROR * searched
+    AT_LEAST + PER_BYTE * u64::try_from(length).expect("64 bits")
 }
 
 pub(super) fn parse(text: &str) -> Result<ClusterFile, ConfigErrors> {

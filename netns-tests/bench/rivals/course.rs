@@ -135,9 +135,11 @@ impl Course {
         sample(&format!("{}-{what}", self.key), value);
     }
 
-    fn gap_and_both(&self, fault: &str, from: MonoTime) {
+    /// What the questions and the visitor met since `from`.
+    fn seen(&self, fault: &str, from: MonoTime, web: Web) {
         self.sample(fault, self.site.gap(around(from)));
         self.sample(&format!("{fault}-both"), self.site.both(from, clock::now()));
+        self.requests(fault, judge(&web.finish(), from));
     }
 
     fn requests(&self, fault: &str, judged: Judged) {
@@ -187,13 +189,11 @@ impl Course {
         let (owner, web) = (self.owner, self.visitor());
         let (at, fault) = vanish(&self.site.lab, owner);
         self.watch();
-        self.gap_and_both("host", at);
-        self.requests("host", judge(&web.finish(), at));
+        self.seen("host", at, web);
         let (web, back) = (self.visitor(), clock::now());
         assert!(self.site.lab.lift(fault) > 0, "the fault did not strike");
         self.settle();
-        self.gap_and_both("back", back);
-        self.requests("back", judge(&web.finish(), back));
+        self.seen("back", back, web);
     }
 
     /// All its processes stand still; later they go on.
@@ -204,8 +204,7 @@ impl Course {
         self.watch();
         self.signal(owner, Signal::SIGCONT);
         self.settle();
-        self.gap_and_both("stop", at);
-        self.requests("stop", judge(&web.finish(), at));
+        self.seen("stop", at, web);
     }
 
     /// All its processes are killed.
@@ -214,8 +213,7 @@ impl Course {
         let at = clock::now();
         self.signal(owner, Signal::SIGKILL);
         self.watch();
-        self.gap_and_both("kill", at);
-        self.requests("kill", judge(&web.finish(), at));
+        self.seen("kill", at, web);
         self.contender.revive(&mut self.site, owner);
         self.settle();
     }
@@ -267,8 +265,7 @@ impl Course {
         let (port, web) = (self.owner.port(), self.visitor());
         let at = self.site.lab.carrier_down(&[port]);
         self.watch();
-        self.gap_and_both("carrier", at);
-        self.requests("carrier", judge(&web.finish(), at));
+        self.seen("carrier", at, web);
         self.site.lab.carrier_up(&[port]);
         self.settle();
     }
@@ -295,8 +292,7 @@ impl Course {
         let (web, at) = (self.visitor(), clock::now());
         if self.contender.lose_witness(&self.site, true) {
             self.watch();
-            self.gap_and_both("witness", at);
-            self.requests("witness", judge(&web.finish(), at));
+            self.seen("witness", at, web);
             self.contender.lose_witness(&self.site, false);
             self.settle();
         }
