@@ -155,6 +155,8 @@ the second link and, where there is a witness, a third on which both servers rea
   resolution is the pace, 1 ms.
 - *Both answered*: questions that two servers answered, a millisecond each.
 - *Host loss*: the switch drops every frame from and to the server on all networks, in one transaction.
+- A fault of the comparison strikes at a moment drawn by lot, anywhere in the longest interval in which the contender speaks
+  or looks: 1 s where it advertises once a second, 10 s where Pacemaker looks every 10 s.
 - *Requests*: a web client begins 100 requests a second, in a planned switch and when the service dies 1,000, each on a
   connection of its own, to nginx on both servers. A request is lost when it is reset, refused, or unanswered for 5 s. One whose
   first packet nobody takes is answered when the client's kernel sends it again, a second later.

@@ -2,7 +2,9 @@
 //!
 //! Owns: doing one thing to the site and handing over what clients saw, as `CONTENDER-FAULT-WHAT`. Never does: helping: what
 //! a contender does not mend by itself is counted until the end of the time that is watched, then its server is booted
-//! anew. A site that does not settle within the limit ends the process; what was measured before counts.
+//! anew. A site that does not settle within the limit ends the process; what was measured before counts. A fault strikes
+//! at a moment drawn anew each time: at a fixed one after the start, the same part of an interval between two
+//! advertisements would be met again and again.
 
 use super::super::pair::{around, vanish};
 use super::super::{remark, sample};
@@ -45,10 +47,12 @@ pub trait Contender {
     fn watches_the_service(&self) -> bool {
         true
     }
-    /// Takes its witness away, if there is one; back again with `false`.
-    fn lose_witness(&mut self, _site: &Site, _is_lost: bool) -> bool {
+    /// Whether it has a witness.
+    fn has_witness(&self) -> bool {
         false
     }
+    /// Takes its witness away; back again with `false`.
+    fn lose_witness(&mut self, _site: &Site, _is_lost: bool) {}
 }
 
 /// How long things take with a contender's setting.
@@ -60,15 +64,18 @@ pub struct Pace {
     pub steady: Duration,
     /// Longest wait for that.
     pub limit: Duration,
+    /// In which interval it speaks or looks after something, the longest of them: a fault strikes anywhere in it.
+    pub period: Duration,
 }
 
 impl Pace {
     /// In milliseconds.
-    pub const fn new(watched: u64, steady: u64) -> Pace {
+    pub const fn new(watched: u64, steady: u64, period: u64) -> Pace {
         Pace {
             watched: Duration::from_millis(watched),
             steady: Duration::from_millis(steady),
             limit: Duration::from_secs(90),
+            period: Duration::from_millis(period),
         }
     }
 }
@@ -128,7 +135,9 @@ impl Course {
         if self.contender.watches_the_service() {
             self.service();
         }
-        self.witness();
+        if self.contender.has_witness() {
+            self.witness();
+        }
     }
 
     fn sample(&self, what: &str, value: f64) {
@@ -147,8 +156,15 @@ impl Course {
         self.sample(&format!("{fault}-lost"), judged.lost);
     }
 
+    /// Waits until some moment of the contender's period, each as likely as the other.
+    fn any_moment(&self) {
+        let drawn = f64::from(getrandom::u32().expect("the kernel gives random numbers")) / f64::from(u32::MAX);
+        std::thread::sleep(self.pace.period.mul_f64(drawn));
+    }
+
     /// A client that asks the service now and then, as one does that has other things to do.
     fn visitor(&self) -> Web {
+        self.any_moment();
         let web = self.site.web(FEW);
         std::thread::sleep(SOME_REQUESTS);
         web
@@ -234,6 +250,7 @@ impl Course {
 
     /// Planned, with a thousand requests a second.
     fn switch(&mut self) {
+        self.any_moment();
         let turn = OneAtATime::wait();
         let web = self.site.web(MANY);
         std::thread::sleep(SOME_REQUESTS);
@@ -272,6 +289,7 @@ impl Course {
 
     /// The service is killed, with a thousand requests a second.
     fn service(&mut self) {
+        self.any_moment();
         let turn = OneAtATime::wait();
         let web = self.site.web(MANY);
         std::thread::sleep(SOME_REQUESTS);
@@ -290,11 +308,10 @@ impl Course {
     /// The witness is gone; later it is there again.
     fn witness(&mut self) {
         let (web, at) = (self.visitor(), clock::now());
-        if self.contender.lose_witness(&self.site, true) {
-            self.watch();
-            self.seen("witness", at, web);
-            self.contender.lose_witness(&self.site, false);
-            self.settle();
-        }
+        self.contender.lose_witness(&self.site, true);
+        self.watch();
+        self.seen("witness", at, web);
+        self.contender.lose_witness(&self.site, false);
+        self.settle();
     }
 }

@@ -33,38 +33,38 @@ pub const TOPIC: Topic = Topic {
     blocks: &[
         Block::new("fast", 100, || own("fast", "fast", false, 600)).beside(2),
         Block::new("keepalived-fast", 100, || {
-            run("keepalived-fast", Box::new(Keepalived::new(keepalived::FASTEST)), Pace::new(600, 300));
+            run("keepalived-fast", Box::new(Keepalived::new(keepalived::FASTEST)), Pace::new(600, 300, 100));
         })
         .of_rivals(2),
         Block::new("vrrpd-fast", 100, || {
-            run("vrrpd-fast", Box::new(Vrrpd::new(vrrpd::FASTEST)), Pace::new(600, 300));
+            run("vrrpd-fast", Box::new(Vrrpd::new(vrrpd::FASTEST)), Pace::new(600, 300, 100));
         })
         .of_rivals(2),
         Block::new("pacemaker-fast", 100, || {
-            run("pacemaker-fast", Box::new(Pacemaker::new(pacemaker::FASTEST)), Pace::new(2_500, 500));
+            run("pacemaker-fast", Box::new(Pacemaker::new(pacemaker::FASTEST)), Pace::new(2_500, 500, 1_000));
         })
         .of_rivals(1),
         Block::new("ucarp-fast", 100, || {
-            run("ucarp-fast", Box::new(Ucarp::new(ucarp::FASTEST)), Pace::new(3_500, 1_500));
+            run("ucarp-fast", Box::new(Ucarp::new(ucarp::FASTEST)), Pace::new(3_500, 1_500, 1_000));
         })
         .of_rivals(7),
         Block::new("witness-fast", 100, || own("witness-fast", "fast", true, 600)).beside(2),
         Block::new("lan", 100, || own("lan", "lan", false, 1_000)).beside(4),
         Block::new("witness-lan", 100, || own("witness-lan", "lan", true, 1_000)).beside(4),
         Block::new("keepalived-default", 100, || {
-            run("keepalived-default", Box::new(Keepalived::new(keepalived::DEFAULT)), Pace::new(5_000, 1_500));
+            run("keepalived-default", Box::new(Keepalived::new(keepalived::DEFAULT)), Pace::new(5_000, 1_500, 1_000));
         })
         .of_rivals(10),
         Block::new("vrrpd-default", 100, || {
-            run("vrrpd-default", Box::new(Vrrpd::new(vrrpd::DEFAULT)), Pace::new(5_000, 1_500));
+            run("vrrpd-default", Box::new(Vrrpd::new(vrrpd::DEFAULT)), Pace::new(5_000, 1_500, 1_000));
         })
         .of_rivals(10),
         Block::new("ucarp-default", 100, || {
-            run("ucarp-default", Box::new(Ucarp::new(ucarp::DEFAULT)), Pace::new(6_000, 1_500));
+            run("ucarp-default", Box::new(Ucarp::new(ucarp::DEFAULT)), Pace::new(6_000, 1_500, 1_000));
         })
         .of_rivals(10),
         Block::new("pacemaker-default", 100, || {
-            run("pacemaker-default", Box::new(Pacemaker::new(pacemaker::DEFAULT)), Pace::new(12_000, 1_500));
+            run("pacemaker-default", Box::new(Pacemaker::new(pacemaker::DEFAULT)), Pace::new(15_000, 1_500, 10_000));
         })
         .of_rivals(5),
     ],
@@ -78,7 +78,7 @@ pub fn are_there() -> bool {
 }
 
 fn own(key: &'static str, profile: &'static str, is_witnessed: bool, watched: u64) {
-    let pace = Pace::new(watched, 200);
+    let pace = Pace::new(watched, 200, 200);
     Course::begin(key, Site::build(is_witnessed, &[ADDRESS6]), Box::new(Own::new(profile, is_witnessed)), pace).run();
 }
 

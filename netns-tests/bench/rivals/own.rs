@@ -81,12 +81,16 @@ impl Contender for Own {
         self.agents[place(server)].start(&site.lab);
     }
 
-    fn lose_witness(&mut self, site: &Site, is_lost: bool) -> bool {
-        match &mut self.witness {
-            None => return false,
-            Some(witness) if is_lost => witness.kill(&site.lab),
-            Some(witness) => witness.start(&site.lab),
-        };
-        true
+    fn has_witness(&self) -> bool {
+        self.witness.is_some()
+    }
+
+    fn lose_witness(&mut self, site: &Site, is_lost: bool) {
+        let witness = self.witness.as_mut().expect("only one that has a witness loses it");
+        if is_lost {
+            witness.kill(&site.lab);
+        } else {
+            witness.start(&site.lab);
+        }
     }
 }

@@ -151,8 +151,8 @@ pub fn sections() -> Vec<Section> {
 }
 
 const ABOUT: &str = "\
-Each cell: median / largest gap that clients saw, and for how long both servers answered (median). Every contender has the
-best configuration we know ([below](#configuration)); who knows a better one, tell us. vipair's gap is the worse of IPv4 and
+Each cell: median / largest gap that clients saw, then for how long both servers answered and how many requests were lost,
+median / most of all runs; *never* and *none* mean in no run. Every contender has the best configuration we know ([below](#configuration)); who knows a better one, tell us. vipair's gap is the worse of IPv4 and
 IPv6, the others' is IPv4's alone. *Not offered*: it has nothing against this fault. A contender that leaves both servers
 answering shows a small gap: clients get answers, from two servers at once.";
 
@@ -183,7 +183,8 @@ fn cell(contender: &str, fault: &Fault, results: &Results) -> String {
     let mut text = format!("**{}** / {}", Milliseconds.show(gap.median()), Milliseconds.show(gap.max()));
     let mut told = |what: &str, ending: &str, unit: Unit| {
         if let Some(spread) = results.spread(&key(contender, fault, ending)) {
-            let value = if spread.max() == 0.0 { "never".to_owned() } else { unit.show(spread.median()) };
+            let (median, most) = (unit.show(spread.median()), unit.show(spread.max()));
+            let value = if spread.max() == 0.0 { "never".to_owned() } else { format!("{median} / {most}") };
             let _ = write!(text, "<br>{what}{value}");
         }
     };
