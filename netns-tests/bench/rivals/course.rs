@@ -120,6 +120,9 @@ impl Course {
         contender.start(&mut site, Server::Beta);
         let mut course = Course { key, site, contender, pace, owner: Server::Alpha };
         course.settle();
+        // A standby that heard nobody at its start takes over all the same, some time later.
+        course.watch();
+        course.settle();
         remark(&format!("{key}-watched"), &format!("{:.1} s", pace.watched.as_secs_f64()));
         course
     }
