@@ -119,8 +119,8 @@ fn sections() -> Vec<Section> {
 const TEXT: &str = "\
 What the agents use in the half second before a move and in the half second from the move on; each cell: median before → median
 after. At rest an agent wakes up for its own pulses and for the peer's, which end with the peer. A planned switch counts from
-before `vipair switch` is called. Each address is announced twice in that time, and what a server's interfaces send is counted,
-whoever sends it. What the kernel does on other processes' time is not in it.";
+before `vipair switch` is called. Each address is announced twice in that time, as a request and as a reply each time, and what
+a server's interfaces send is counted, whoever sends it. What the kernel does on other processes' time is not in it.";
 
 fn table(results: &Results) -> String {
     // Writing to a String cannot fail.

@@ -152,9 +152,10 @@ pub fn sections() -> Vec<Section> {
 
 const ABOUT: &str = "\
 Each cell: median / largest gap that clients saw, then for how long both servers answered and how many requests were lost,
-median / most of all runs; *never* and *none* mean in no run. Every contender has the best configuration we know ([below](#configuration)); who knows a better one, tell us. vipair's gap is the worse of IPv4 and
-IPv6, the others' is IPv4's alone. *Not offered*: it has nothing against this fault. A contender that leaves both servers
-answering shows a small gap: clients get answers, from two servers at once.";
+median / most of all runs; *never* and *none* mean in no run. Every contender has the best configuration we know
+([below](#configuration)); who knows a better one, tell us. vipair's gap is the worse of IPv4 and IPv6, the others' is IPv4's
+alone. *Not offered*: it has nothing against this fault. A contender that leaves both servers answering shows a small gap:
+clients get answers, from two servers at once.";
 
 fn compare(contenders: &[Name], results: &Results) -> String {
     let mut text = "| |".to_owned();
