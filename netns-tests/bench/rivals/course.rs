@@ -64,7 +64,7 @@ pub struct Pace {
     pub steady: Duration,
     /// Longest wait for that.
     pub limit: Duration,
-    /// In which interval it speaks or looks after something, the longest of them: a fault strikes anywhere in it.
+    /// A fault strikes anywhere in this time: not shorter than the longest interval in which it speaks or looks after something.
     pub period: Duration,
 }
 
@@ -168,7 +168,18 @@ impl Course {
     /// A client that asks the service now and then, as one does that has other things to do.
     fn visitor(&self) -> Web {
         self.any_moment();
-        let web = self.site.web(FEW);
+        self.client(FEW)
+    }
+
+    /// As many requests as tell the gap themselves, and the turn in which they may be made.
+    fn crowd(&self) -> (OneAtATime, Web) {
+        self.any_moment();
+        let turn = OneAtATime::wait();
+        (turn, self.client(MANY))
+    }
+
+    fn client(&self, per_second: u32) -> Web {
+        let web = self.site.web(per_second);
         std::thread::sleep(SOME_REQUESTS);
         web
     }
@@ -253,10 +264,7 @@ impl Course {
 
     /// Planned, with a thousand requests a second.
     fn switch(&mut self) {
-        self.any_moment();
-        let turn = OneAtATime::wait();
-        let web = self.site.web(MANY);
-        std::thread::sleep(SOME_REQUESTS);
+        let (turn, web) = self.crowd();
         let quiet = clock::now();
         std::thread::sleep(Duration::from_millis(700));
         let before = web.since(quiet);
@@ -292,10 +300,7 @@ impl Course {
 
     /// The service is killed, with a thousand requests a second.
     fn service(&mut self) {
-        self.any_moment();
-        let turn = OneAtATime::wait();
-        let web = self.site.web(MANY);
-        std::thread::sleep(SOME_REQUESTS);
+        let (turn, web) = self.crowd();
         let owner = self.owner;
         let at = self.site.kill_web(owner);
         self.watch();
