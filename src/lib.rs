@@ -1,28 +1,27 @@
-//! vipair: two Linux servers, one service address.
+//! vipair: two Linux servers, one service address. This is the map of the house.
 //!
-//! Data goes one way: frame or datagram → `io` (stamped with its receive time) → `Event` → `engine` → `Action` →
-//! `effects`. Effects report back as events. Nothing else calls upward.
+//! Data goes one way: frame or datagram → `io` (stamped with its receive time) → `Event` → `engine` → `Action` → hands.
+//! What the hands have done comes back as an event. Nothing else calls upward: a wing may use those below it and no
+//! others, which Cargo sees to.
+//!
+//! | wing | what it is | may use |
+//! |---|---|---|
+//! | [`cli`] | the door: a file per subcommand | all |
+//! | [`agent`] | `vipair run`: hot thread, slow side, gate | host, proto |
+//! | [`witness`] | `vipair witness`: a voter that holds no address | host, proto |
+//! | `vipair-proof` | simulator, model check, fuzzing, the rules of the house | all; simulator and model: proto |
+//! | [`host`] | the machine: configuration, sockets, disk, control socket | proto |
+//! | [`proto`] | the protocol, pure: `handle(now, event)` gives actions | nothing |
+//!
+//! Contributors begin at docs/house/README.md.
 
-pub mod checks;
 pub mod cli;
-pub mod config;
-pub mod connections;
-pub mod control;
-pub mod daemon;
-pub mod effects;
-pub mod engine;
-pub mod flight;
-#[cfg(any(test, feature = "fuzz"))]
-pub mod fuzz;
-pub mod gate;
-pub mod hooks;
-#[cfg(test)]
-mod house;
-pub mod io;
-pub mod mutant;
-#[cfg(any(test, feature = "sim"))]
-mod sim;
-pub mod types;
-pub mod voter;
-pub mod wire;
-pub mod witness;
+
+pub use vipair_agent as agent;
+pub use vipair_host as host;
+pub use vipair_proto as proto;
+pub use vipair_witness as witness;
+
+use agent::{flight, words};
+use host::{config, control, io};
+pub use proto::{timing, types, wire};

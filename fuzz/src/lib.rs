@@ -1,6 +1,6 @@
-//! What every fuzz binary consists of: a counting heap, and libFuzzer's loop around one target of `vipair::fuzz`.
+//! What every fuzz binary consists of: a counting heap, and libFuzzer's loop around one target of `vipair_proof::fuzz`.
 
-pub use vipair::fuzz::{Counting, check};
+pub use vipair_proof::fuzz::{Counting, check};
 
 /// The whole of a fuzz binary.
 #[macro_export]

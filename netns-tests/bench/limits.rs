@@ -22,7 +22,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
-use vipair::config::{KeyFile, digest};
+use vipair::host::config::{KeyFile, digest};
 use vipair::types::NodeId;
 use vipair::wire::auth::KeyRing;
 use vipair::wire::pulse::{Digests, Flags, Header, encode};

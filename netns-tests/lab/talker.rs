@@ -6,10 +6,10 @@
 use super::netns::Netns;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
-use vipair::config::digest;
-use vipair::mutant::Mutants;
+use vipair::host::config::digest;
+use vipair::proto::mutant::Mutants;
+use vipair::proto::rules::vote::ask;
 use vipair::types::{Epoch, GroupKey, NodeId};
-use vipair::voter::rules::ask;
 use vipair::wire::auth::KeyRing;
 use vipair::wire::pulse::{Digests, Flags, Header, Reason, Role, Row, decode, encode};
 use vipair::wire::session::{Sessions, Verdict};

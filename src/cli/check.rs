@@ -3,10 +3,10 @@
 use super::{DEFAULT_CONFIG, Failure, SocketArg, local, print};
 use crate::config::bounds::{self, PULSE_MS, SILENCE_MS};
 use crate::config::{
-    Check, CheckKind, ClusterFile, ClusterGroup, ConfigErrors, KeyFile, KeyFileError, OnFailure, Profile, Promote,
-    Service, Timing,
+    Check, CheckKind, ClusterFile, ClusterGroup, ConfigErrors, KeyFile, KeyFileError, OnFailure, Service,
 };
 use crate::control::protocol::MAX_SHOWN_ADDRESSES;
+use crate::timing::{Profile, Promote, Timing};
 use crate::types::NodeId;
 use clap::Args;
 use std::fmt::Write;

@@ -2,10 +2,10 @@
 
 use super::terminal::{Tone, has_colour, paint};
 use super::{Failure, print};
-use crate::config::Profile;
 use crate::control::protocol::Severity;
 use crate::flight::{self, Line, MAX_FILE, Recording, Story, Telling, Verdict};
 use crate::io::clock::WallTime;
+use crate::timing::Profile;
 use crate::types::MonoTime;
 use clap::Args;
 use std::io::Read;

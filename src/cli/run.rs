@@ -1,7 +1,7 @@
 //! `vipair run`: the agent.
 
 use super::{DEFAULT_CONFIG, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Failure, logging};
-use crate::daemon::{self, RunError, RunOptions};
+use crate::agent::{self, RunError, RunOptions};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ impl From<RunArgs> for RunOptions {
 
 pub(super) fn execute(args: RunArgs) -> Result<(), Failure> {
     let _rest = logging::start();
-    daemon::run(&args.into()).map_err(|error| match error {
+    agent::run(&args.into()).map_err(|error| match error {
         RunError::Configuration(errors) => errors.into(),
         RunError::Failed(message) => Failure::Failed(message),
     })

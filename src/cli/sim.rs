@@ -1,9 +1,10 @@
 //! `vipair sim`: runs the simulator. Only in builds with feature `sim`.
 
 use super::{Failure, print};
-use crate::sim::{Job, Mode, Report, Want, run, run_many, story, tell_seed_on_panic};
 use clap::Args;
 use std::time::Duration;
+use vipair_proof::REVISION;
+use vipair_proof::sim::{Job, Mode, Report, Want, run, run_many, story, tell_seed_on_panic};
 
 #[derive(Args, Debug)]
 pub(super) struct SimArgs {
@@ -62,17 +63,16 @@ pub(super) fn execute(args: &SimArgs) -> Result<(), Failure> {
 
 fn replay(seed: u64, mode: Mode) -> Result<(), Failure> {
     let outcome = run(seed, mode, Want::Live);
-    let revision = env!("VIPAIR_REVISION");
     match outcome.failure {
-        Some(failure) => Err(Failure::Failed(format!("seed {seed}, revision {revision}: {failure}"))),
-        None => print(&format!("seed {seed}, revision {revision}: every promise was kept\n")),
+        Some(failure) => Err(Failure::Failed(format!("seed {seed}, revision {REVISION}: {failure}"))),
+        None => print(&format!("seed {seed}, revision {REVISION}: every promise was kept\n")),
     }
 }
 
 fn summary(report: &Report) -> String {
     let mut text = format!("{}\n", report.line());
     for (seed, failure) in &report.failed {
-        text += &format!("seed {seed}, revision {}: {failure}\n", env!("VIPAIR_REVISION"));
+        text += &format!("seed {seed}, revision {REVISION}: {failure}\n");
     }
     let missing = report.coverage.missing();
     if missing.is_empty() {

@@ -1,7 +1,7 @@
 //! Tests of the command line.
 
 use super::*;
-use crate::daemon::RunOptions;
+use crate::agent::RunOptions;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 

@@ -2,10 +2,12 @@
 
 use super::probes::Probes;
 use super::renewal::{Renewal, named};
-use super::{Options, Report, Reports, RunError, state, words};
+use super::{state, words};
 use crate::config::{KeyFile, ServiceCheck, WitnessCluster, WitnessFile, digest};
-use crate::effects::store::{self, Store, StoreHandle, cluster_hash};
 use crate::io::clock;
+use crate::options::{Options, RunError};
+use crate::reports::{Report, Reports};
+use crate::store::{self, Store, StoreHandle, cluster_hash};
 use crate::types::{MonoTime, NodeId};
 use crate::voter::{CheckSetup, Output, Voter, VoterSetup};
 use crate::wire::auth::{KeyRing, Reject, Rejects};

@@ -5,8 +5,9 @@
 //! each copy is another file that takes the place of the one before.
 
 use super::courts::load_keys;
-use super::{RunError, renewal};
+use super::renewal;
 use crate::config::WitnessFile;
+use crate::options::RunError;
 use nix::unistd::{Gid, Uid, fchown};
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};

@@ -3,9 +3,9 @@
 //! All of them run as tasks of one thread. A connection that is made is closed at once; one that is refused or takes too
 //! long has failed. What counts as a fault is for the voter to say.
 
-use super::{Report, Reports};
-use crate::checks::tcp;
 use crate::config::ServiceCheck;
+use crate::io::dial;
+use crate::reports::{Report, Reports};
 use std::collections::HashMap;
 use std::io;
 use tokio::runtime::Handle;
@@ -68,7 +68,7 @@ async fn repeat(source: (usize, u64, usize), check: ServiceCheck, reports: Repor
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        let healthy = tcp::attempt(check.target, check.timeout).await.is_ok();
+        let healthy = dial::attempt(check.target, check.timeout).await.is_ok();
         reports.send(Report::Checked(source, healthy));
     }
 }

@@ -5,8 +5,9 @@
 //! like after a start. Where the witness listens, its number, and the bound on a cluster's clocks take a restart.
 
 use super::courts::{Court, load_keys};
-use super::{Options, Report, Reports, RunError};
 use crate::config::{KeyFile, WitnessCluster, WitnessFile};
+use crate::options::{Options, RunError};
+use crate::reports::{Report, Reports};
 
 /// What a copy of the file is called.
 pub(super) const FILE: &str = "witness.toml";

@@ -2,14 +2,14 @@
 //!
 //! `lease` is the longest that the voter ever answered for; per group `seen` is the ceiling.
 
-use crate::effects::store::{self, State};
-use crate::engine::GroupState;
+use crate::durable::GroupState;
+use crate::store::{self, State};
 use crate::types::{Epoch, NodeId};
 use crate::voter::{Ceiling, Loaded, Memory};
 use std::time::Duration;
 
 /// The memory as a state.
-pub(crate) fn state(memory: &Memory, node: NodeId, cluster: u64) -> State {
+pub fn state(memory: &Memory, node: NodeId, cluster: u64) -> State {
     let group = |ceiling: &Ceiling| GroupState {
         key: ceiling.group,
         seen: ceiling.epoch,
@@ -22,7 +22,7 @@ pub(crate) fn state(memory: &Memory, node: NodeId, cluster: u64) -> State {
 }
 
 /// What was found, as a memory.
-pub(crate) fn loaded(found: &store::Loaded) -> Loaded {
+pub fn loaded(found: &store::Loaded) -> Loaded {
     match found {
         store::Loaded::Fresh => Loaded::Fresh,
         store::Loaded::Damaged(_) => Loaded::Damaged,

@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::config::{Config, Witness};
 use crate::control::protocol::{LinkState, LinkStatus};
-use crate::daemon::words::Names;
+use crate::words::Names;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 

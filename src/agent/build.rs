@@ -1,0 +1,78 @@
+//! Compiles the gate program (gate/gate.bpf.c) for the kernel's virtual machine.
+//!
+//! Owns: finding clang and the kernel's user headers. Never does: fetch anything. On failure the build stops with the
+//! name of the package that is missing.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+const SOURCE: &str = "gate/gate.bpf.c";
+const HEADER: &str = "gate/gate.bpf.h";
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={SOURCE}");
+    println!("cargo:rerun-if-changed={HEADER}");
+    println!("cargo:rerun-if-env-changed=CLANG");
+    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let tag = program_tag();
+    println!("cargo:rustc-env=VIPAIR_GATE_INGRESS=vip_in_{tag}");
+    println!("cargo:rustc-env=VIPAIR_GATE_EGRESS=vip_eg_{tag}");
+    if let Err(message) = compile(&out.join("gate.bpf.o"), &tag) {
+        eprintln!("error: {message}");
+        std::process::exit(1);
+    }
+}
+
+/// Eight hex digits that change with the program: part of its name in the kernel, so that an agent knows whether
+/// the gate it finds on an interface is the one it was built with. FNV-1a; collisions would need two versions of
+/// these files that differ and hash alike.
+fn program_tag() -> String {
+    let source = [SOURCE, HEADER].map(|path| fs::read(path).unwrap_or_default()).concat();
+    let hash = source.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    format!("{hash:08x}")
+}
+
+fn compile(object: &Path, tag: &str) -> Result<(), String> {
+    let clang = env::var("CLANG").unwrap_or_else(|_| "clang".to_owned());
+    let endian = match env::var("CARGO_CFG_TARGET_ENDIAN").as_deref() {
+        Ok("big") => "bpfeb",
+        _ => "bpfel",
+    };
+    let mut command = Command::new(&clang);
+    command
+        .args(["-O2", "-g", "-Wall", "-Wextra", "-Werror", "-target", endian, "-c", SOURCE, "-o"])
+        .arg(object)
+        .arg(format!("-DGATE_INGRESS=vip_in_{tag}"))
+        .arg(format!("-DGATE_EGRESS=vip_eg_{tag}"))
+        // The object must not carry the path it was built in.
+        .args(["-fdebug-compilation-dir", "."]);
+    if let Some(include) = asm_headers() {
+        command.arg("-I").arg(include);
+    }
+    let result = command.output().map_err(|error| {
+        format!(
+            "cannot run {clang} ({error}): the gate program needs clang with the bpf target. On Debian and Ubuntu: \
+             apt-get install clang linux-libc-dev; or set CLANG to its path"
+        )
+    })?;
+    if result.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&result.stderr);
+    let hint = if text.contains("file not found") { "\nkernel headers: apt-get install linux-libc-dev" } else { "" };
+    Err(format!("{clang} could not compile {SOURCE}:\n{text}{hint}"))
+}
+
+/// Debian keeps <asm/types.h> in a directory named after the machine, where the bpf target does not look.
+fn asm_headers() -> Option<PathBuf> {
+    let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
+    let triple = match arch.as_str() {
+        "x86" => "i386-linux-gnu".to_owned(),
+        "arm" => "arm-linux-gnueabihf".to_owned(),
+        "powerpc64" => "powerpc64le-linux-gnu".to_owned(),
+        other => format!("{other}-linux-gnu"),
+    };
+    Some(PathBuf::from("/usr/include").join(triple)).filter(|path| path.is_dir())
+}

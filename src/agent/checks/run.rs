@@ -1,0 +1,186 @@
+//! One check, tried again and again until its task is ended.
+
+use super::process::Processes;
+use super::standing::Standing;
+use super::{CheckId, Start, Verdict, http};
+use crate::config::{Check, CheckKind, Command, ProcessCheck};
+use crate::io::dial;
+use crate::io::units::Systemd;
+use crate::launch::{Launch, Launcher};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+/// Programs of checks that run at the same time.
+const PROGRAMS: usize = 4;
+/// Checks begin at multiples of this, so that of a thousand some wake the thread up together, and their services.
+const SLOT: Duration = Duration::from_millis(25);
+/// A unit that stands as it was told is asked about this often, besides what systemd tells by itself.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What checks share.
+#[derive(Clone)]
+pub struct Tools {
+    verdicts: mpsc::Sender<Verdict>,
+    processes: Arc<Processes>,
+    systemd: Arc<Systemd>,
+    launcher: Arc<Launcher>,
+    programs: Arc<Semaphore>,
+    /// What slots are counted from.
+    origin: Instant,
+}
+
+impl Tools {
+    /// Tools whose verdicts go to `verdicts`.
+    #[must_use]
+    pub fn new(verdicts: mpsc::Sender<Verdict>, systemd: Arc<Systemd>, launcher: Arc<Launcher>) -> Tools {
+        let programs = Arc::new(Semaphore::new(PROGRAMS));
+        Tools { verdicts, processes: Arc::default(), systemd, launcher, programs, origin: Instant::now() }
+    }
+
+    /// The first slot that begins at `at` or later.
+    fn slot(&self, at: Instant) -> Instant {
+        let slots = at.duration_since(self.origin).as_nanos().div_ceil(SLOT.as_nanos());
+        self.origin + SLOT * u32::try_from(slots).unwrap_or_default()
+    }
+
+    /// Runs a check; never returns while somebody listens. `anew` tells that the service may have been started anew: then it is
+    /// tried at once, and one success is enough.
+    pub async fn run(self, start: Start, anew: Arc<Notify>) {
+        let Start { id, group: _, check, phase } = start;
+        let mut ticks = interval_at(self.slot(Instant::now() + phase), check.interval);
+        // Attempts keep to their marks: one that is late does not make the next one late as well.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let standing = Standing::new(check.fall, check.rise);
+        let mut repeat = Repeat { id, check, ticks, anew, standing, tools: self };
+        // The other end is gone when the agent ends.
+        let _gone = match repeat.check.kind.clone() {
+            CheckKind::Process(process) => repeat.process(&process).await,
+            CheckKind::Unit { unit } => repeat.unit(&unit).await,
+            CheckKind::Tcp { .. } | CheckKind::Http(_) | CheckKind::Exec { .. } => repeat.attempts().await,
+        };
+    }
+}
+
+/// Nobody listens any more.
+struct Unheard;
+
+struct Repeat {
+    id: CheckId,
+    check: Check,
+    ticks: Interval,
+    anew: Arc<Notify>,
+    standing: Standing,
+    tools: Tools,
+}
+
+impl Repeat {
+    async fn attempts(&mut self) -> Result<(), Unheard> {
+        loop {
+            self.due().await;
+            let patience = self.check.timeout;
+            let result = match &self.check.kind {
+                CheckKind::Tcp { target } => dial::attempt(*target, patience).await,
+                CheckKind::Http(check) => http::attempt(check, patience).await,
+                CheckKind::Exec { command, user } => self.tools.exec(command, user, patience).await,
+                CheckKind::Process(_) | CheckKind::Unit { .. } => return Ok(()),
+            };
+            self.count(result).await?;
+        }
+    }
+
+    async fn process(&mut self, process: &ProcessCheck) -> Result<(), Unheard> {
+        loop {
+            self.due().await;
+            let found = match self.tools.processes.find(process) {
+                Ok(found) => found,
+                Err(reason) => {
+                    self.count(Err(reason)).await?;
+                    continue;
+                }
+            };
+            self.count(Ok(())).await?;
+            loop {
+                tokio::select! {
+                    ended = found.fd.ended() => {
+                        let how = ended.map_or_else(|error| error.to_string(), |()| "ended".to_owned());
+                        let news = self.standing.fail(format!("process {} {how}", found.pid));
+                        self.tell(news).await?;
+                        break;
+                    }
+                    _ = self.ticks.tick(), if !self.standing.is_settled() => self.count(Ok(())).await?,
+                    () = self.anew.notified() => {
+                        self.standing.begin_anew();
+                        self.count(Ok(())).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn unit(&mut self, unit: &str) -> Result<(), Unheard> {
+        self.ticks.tick().await;
+        loop {
+            let patience = self.check.timeout;
+            // As soon as systemd tells that something about it has changed, it is asked.
+            let watched = tokio::time::timeout(patience, self.tools.systemd.watch(unit)).await;
+            let mut changes = watched.ok().and_then(Result::ok);
+            loop {
+                let asked = tokio::time::timeout(patience, self.tools.systemd.is_active(unit)).await;
+                let result = asked.unwrap_or_else(|_| Err("systemd does not answer".to_owned()));
+                let lost = result.is_err();
+                self.count(result).await?;
+                let settled = self.standing.is_settled();
+                let pause = if settled { self.check.interval.max(ASK_AGAIN) } else { self.check.interval };
+                let changed = async {
+                    match &mut changes {
+                        Some(changes) => changes.next().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = changed => {}
+                    () = tokio::time::sleep(pause) => {}
+                    () = self.anew.notified() => self.standing.begin_anew(),
+                }
+                // Without a watch, or with one that may have been lost with its bus, begin anew.
+                if changes.is_none() || (lost && settled) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Waits until it is to be tried.
+    async fn due(&mut self) {
+        tokio::select! {
+            _ = self.ticks.tick() => {}
+            () = self.anew.notified() => self.standing.begin_anew(),
+        }
+    }
+
+    async fn count(&mut self, result: Result<(), String>) -> Result<(), Unheard> {
+        let news = self.standing.count(result);
+        self.tell(news).await
+    }
+
+    async fn tell(&mut self, news: Option<Result<(), String>>) -> Result<(), Unheard> {
+        let Some(result) = news else { return Ok(()) };
+        self.tools.verdicts.send(Verdict { check: self.id, result }).await.map_err(|_| Unheard)
+    }
+}
+
+impl Tools {
+    /// Runs a program; it waits for its turn first. What it said last is the reason when it fails.
+    async fn exec(&self, command: &Command, user: &str, patience: Duration) -> Result<(), String> {
+        let Ok(_turn) = self.programs.acquire().await else { return Err("the agent is stopping".to_owned()) };
+        let launch = Launch { command, environment: &[], user: Some(user), patience };
+        let mut said = None;
+        let result = self.launcher.run(&launch, |line| said = Some(line.to_owned())).await;
+        result.map_err(|error| match said {
+            Some(said) => format!("{error}: {said}"),
+            None => error.to_string(),
+        })
+    }
+}

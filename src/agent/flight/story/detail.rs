@@ -1,0 +1,146 @@
+//! Single events and actions in words.
+
+use super::Said;
+use crate::engine::{Action, Event, GateAction, InterfaceFacts};
+use crate::flight::evidence::read;
+use crate::flight::replay::{Input, Step};
+use crate::types::{Epoch, LinkId};
+use crate::wire::frame::Sighting;
+use crate::wire::pulse::{Reason, Row};
+use crate::words::{self, Names};
+
+/// What is new in a row, in words; `None` if nothing that a person asks for.
+pub(super) fn row(row: &Row, before: Option<Said>) -> Option<String> {
+    let same = |part: fn(&Said) -> u64, now: u64| before.as_ref().is_some_and(|said| part(said) == now);
+    let mut parts = Vec::new();
+    let roles = before.is_some_and(|(role, reason, _, _, _)| (role, reason) == (row.role, row.reason));
+    if !roles {
+        let why = match row.reason {
+            Reason::None => String::new(),
+            reason => format!(", not ready: {}", words::reason(reason)),
+        };
+        parts.push(format!("{} with epoch {}{why}", words::role(row.role), row.epoch));
+    }
+    if row.claim != Epoch::NONE && !same(|said| said.3.0, row.claim.0) {
+        parts.push(format!("claims epoch {}", row.claim));
+    }
+    if row.consent != Epoch::NONE && !same(|said| said.4.0, row.consent.0) {
+        parts.push(format!("consents to epoch {}", row.consent));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// The state of an interface.
+pub(super) fn facts(facts: &InterfaceFacts) -> String {
+    if !facts.exists {
+        return "does not exist".to_owned();
+    }
+    let has = |has: bool, what: &str| format!("{} {what}", if has { "has" } else { "has no" });
+    let parts = [has(facts.carrier, "carrier"), has(facts.gate, "gate"), has(facts.addresses, "addresses")];
+    parts.join(", ")
+}
+
+/// The input of a step and every action, a line each.
+pub(super) fn of(names: &Names, step: &Step<'_>) -> Vec<String> {
+    let first = match step.input {
+        Input::Begin(segment) => {
+            format!("segment of {} records, snapshot of {} bytes", segment.span.records, segment.snapshot.len())
+        }
+        Input::Event(event) => self::event(names, event, step.believed),
+        Input::Reconfigured(change) => format!("another configuration, with {} groups", change.groups.len()),
+        Input::End => return Vec::new(),
+    };
+    let actions = step.actions.list.iter().map(|it| action(names, it, &step.actions.bytes));
+    std::iter::once(first).chain(actions).collect()
+}
+
+fn event(names: &Names, event: Event<'_>, believed: bool) -> String {
+    match event {
+        Event::Tick => "tick".to_owned(),
+        Event::Datagram { link, bytes } if believed => format!("← {}", datagram(names, link, bytes)),
+        Event::Datagram { link, bytes } => format!("← {} bytes on {}, turned away", bytes.len(), names.link(link)),
+        Event::Refused { link } => format!("refused on {}", names.link(link)),
+        Event::Link { link, open } => format!("{}: {}", names.link(link), if open { "open" } else { "not open" }),
+        Event::Seen { interface, sighting: Sighting::Claim { address, mac } } => {
+            format!("seen on {}: {address} is at {mac}", names.interface(interface))
+        }
+        Event::Seen { interface, sighting: Sighting::Presence { mac } } => {
+            format!("seen on {}: {mac}", names.interface(interface))
+        }
+        Event::Interface { interface, facts } => format!("{}: {}", names.interface(interface), self::facts(&facts)),
+        Event::Adopted { interface, generation, refused, open, .. } => format!(
+            "{}: found a gate of generation {generation}, refused: {refused}, {} groups open",
+            names.interface(interface),
+            open.len()
+        ),
+        Event::LeaseRefused { interface } => format!("{}: the gate refused a frame", names.interface(interface)),
+        Event::Installed { interface } => format!("{}: all addresses are there", names.interface(interface)),
+        Event::GateReplaced { interface } => format!("{}: another gate", names.interface(interface)),
+        Event::Anchor { interface, address, mac } => {
+            let at = mac.map(|mac| format!(" at {mac}")).unwrap_or_default();
+            format!("{}: {address}{at} can be asked", names.interface(interface))
+        }
+        Event::Stored { version } => format!("state {version} is durable"),
+        Event::StoreFailed => "the state could not be written".to_owned(),
+        Event::Command { id, command } => format!("command {id}: {command:?}"),
+        Event::Health { group, health } => format!("{}: {}", names.group(group), words::health(health)),
+        Event::Hook { group, hook, epoch, ok } => {
+            let end = if ok { "ended well" } else { "failed" };
+            format!("{}: {} for epoch {epoch} {end}", names.group(group), words::hook(hook))
+        }
+    }
+}
+
+fn datagram(names: &Names, link: LinkId, bytes: &[u8]) -> String {
+    let Some((header, rows)) = read(bytes) else { return format!("{} bytes on {}", bytes.len(), names.link(link)) };
+    let flags = [(header.flags.query, " query"), (header.flags.deaf, " deaf"), (header.flags.goodbye, " goodbye")];
+    let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
+    format!(
+        "pulse {} of {} on {}, echo {}, table {} (rows {}: {} to {}), has {} of ours{flags}",
+        header.counter,
+        names.node(header.sender),
+        names.link(link),
+        header.echo_counter,
+        header.table_version,
+        rows.count(),
+        header.base_version,
+        header.upto_version,
+        header.ack_version,
+    )
+}
+
+fn action(names: &Names, action: &Action, bytes: &[u8]) -> String {
+    match action {
+        Action::Send { link, bytes: range, .. } => format!("→ {}", datagram(names, *link, &bytes[range.clone()])),
+        Action::Gate(GateAction::Begin { interface, generation }) => {
+            format!("gate: {} begins generation {generation}", names.interface(*interface))
+        }
+        Action::Gate(GateAction::Renew { interface, until }) => {
+            format!("gate: {} renewed until {}", names.interface(*interface), until.0)
+        }
+        Action::Gate(GateAction::Open { group, epoch }) => {
+            format!("gate: {} open, epoch {epoch}", names.group(*group))
+        }
+        Action::Gate(GateAction::Close { group, carry_until }) => {
+            format!("gate: {} closed, carries until {}", names.group(*group), carry_until.0)
+        }
+        Action::Gate(GateAction::Forward { group, until, mac }) => {
+            format!("gate: {} passes unknown connections to {mac} until {}", names.group(*group), until.0)
+        }
+        Action::Probe { interface, address, to } => {
+            let to = to.map_or_else(|| "everybody".to_owned(), |to| to.to_string());
+            format!("→ probe on {} for {address}, to {to}", names.interface(*interface))
+        }
+        Action::Announce { group, address } => {
+            let what = address.map_or_else(|| "all addresses".to_owned(), |address| address.to_string());
+            format!("→ announce {}: {what}", names.group(*group))
+        }
+        Action::Persist { version } => format!("persist state {version}"),
+        Action::Notice(notice) => format!("notice: {}", words::notice(names, notice).text),
+        Action::Reply { id, outcome } => format!("reply to {id}: {}", words::outcome(*outcome).1),
+        Action::Hook { group, hook, epoch, .. } => {
+            format!("run {} of {} for epoch {epoch}", words::hook(*hook), names.group(*group))
+        }
+        Action::Stopped => "stopped".to_owned(),
+    }
+}

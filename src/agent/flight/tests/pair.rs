@@ -1,0 +1,285 @@
+//! Two engines and a wire between them; what the second one is told is recorded as the agent records it.
+
+use crate::durable::Loaded;
+use crate::engine::{Action, Actions, Engine, Event, GroupSetup, InterfaceFacts, PeerSetup, Reconfiguration, Setup};
+use crate::flight::{Book, Decision, ENGINE, Header, Recorder, Recording, Ring, queue};
+use crate::io::clock::WallTime;
+use crate::mutant::Mutants;
+use crate::testing::{Counting, measured};
+use crate::timing::{Profile, Promote, Timing};
+use crate::types::{GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
+use crate::wire::auth::KeyRing;
+use crate::wire::frame::Sighting;
+use crate::wire::pulse::Digests;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[global_allocator]
+static HEAP: Counting = Counting;
+
+pub const ETH: InterfaceId = InterfaceId(0);
+pub const KEY: [u8; 32] = *b"thirty-two bytes that are secret";
+pub const SEED: [u8; 32] = *b"and thirty-two that were random!";
+/// When the story begins: 2026-03-01T00:00:00Z by the wall clock.
+const WALL: u64 = 1_772_323_200_000;
+const START: MonoTime = MonoTime(1_000_000_000);
+
+pub fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn id(at: usize) -> NodeId {
+    NodeId(u8::try_from(at).unwrap() + 1)
+}
+
+pub fn mac(at: usize) -> MacAddr {
+    MacAddr([2, 0, 0, 0, 0, u8::try_from(at).unwrap() + 1])
+}
+
+pub fn vip(number: u8) -> Vip {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100 + number))
+}
+
+pub fn group(number: u8) -> GroupSetup {
+    GroupSetup {
+        key: GroupKey(u64::from(number) + 1),
+        interface: ETH,
+        addresses: Arc::from([vip(number)]),
+        prefer: NodeId(1),
+        preempt: false,
+        preempt_delay: ms(500),
+        drain: ms(200),
+        promote: Promote::Peer,
+        health: 0,
+        before_open: None,
+        before_close: None,
+        addresses_digest: 1,
+        policy_digest: 1,
+    }
+}
+
+enum Due {
+    Datagram { to: usize, link: LinkId, bytes: Vec<u8> },
+    Sighting { to: usize, sighting: Sighting },
+    Stored { to: usize, version: u64 },
+}
+
+pub struct Pair {
+    pub now: MonoTime,
+    timing: Timing,
+    pub engines: Vec<Option<Engine>>,
+    pub recorder: Recorder,
+    pub ring: Ring,
+    /// What the recorded engine decided.
+    pub decisions: Vec<Decision>,
+    /// Tags of what it received.
+    pub tags: Vec<Vec<u8>>,
+    /// Whether the slow side takes what was recorded.
+    pub drains: bool,
+    /// How often the engines asked for memory, and the recorder with the second of them.
+    pub heap: u64,
+    /// The longest that the second engine took for one event.
+    pub longest: Duration,
+    out: Actions,
+    due: BTreeMap<(MonoTime, u64), Due>,
+    sequence: u64,
+}
+
+impl Pair {
+    /// Both started, node 1 active, node 2 recorded.
+    pub fn settled(profile: Profile) -> Pair {
+        Pair::of(profile, &[group(0)])
+    }
+
+    /// The same with these groups.
+    pub fn of(profile: Profile, groups: &[GroupSetup]) -> Pair {
+        let (recorder, tape) = queue();
+        let timing = Timing::of(profile);
+        let mut pair = Pair {
+            now: START,
+            timing,
+            engines: (0..2)
+                .map(|at| Some(Engine::new(Setup { groups: groups.to_vec(), ..setup(at, timing) }, START)))
+                .collect(),
+            recorder,
+            ring: Ring::new(tape),
+            decisions: Vec::new(),
+            tags: Vec::new(),
+            drains: true,
+            heap: 0,
+            longest: Duration::ZERO,
+            out: Actions::default(),
+            due: BTreeMap::new(),
+            sequence: 0,
+        };
+        pair.recorder.end_turn(START, pair.engines[1].as_ref().unwrap());
+        for at in 0..2 {
+            let facts = InterfaceFacts { exists: true, carrier: true, mac: mac(at), gate: true, addresses: true };
+            pair.handle(at, Event::Interface { interface: ETH, facts });
+            for path in paths() {
+                pair.handle(at, Event::Link { link: LinkId { peer: id(1 - at), path }, open: true });
+            }
+        }
+        pair.run(timing.listen * 2 + ms(500));
+        pair
+    }
+
+    pub fn handle(&mut self, at: usize, event: Event<'_>) {
+        let Some(engine) = self.engines[at].as_mut() else { return };
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        if at == 1 {
+            let begin = Instant::now();
+            let ((), usage) = measured(|| self.recorder.handle(engine, self.now, event, &mut out));
+            self.longest = self.longest.max(begin.elapsed());
+            self.heap += usage.calls;
+            if let Event::Datagram { bytes, .. } = event {
+                self.tags.push(bytes[bytes.len().saturating_sub(32)..].to_vec());
+            }
+        } else {
+            let ((), usage) = measured(|| engine.handle(self.now, event, &mut out));
+            self.heap += usage.calls;
+        }
+        self.carry_out(at, &out);
+        self.out = out;
+    }
+
+    fn carry_out(&mut self, at: usize, out: &Actions) {
+        if at == 1 {
+            self.decisions.extend(out.list.iter().filter_map(Decision::of));
+            let engine = self.engines[1].as_ref().unwrap();
+            self.recorder.end_turn(self.now, engine);
+        }
+        for action in &out.list {
+            match action {
+                Action::Send { link, bytes, .. } => {
+                    let link = LinkId { peer: id(at), path: link.path };
+                    let bytes = out.bytes[bytes.clone()].to_vec();
+                    self.later(Due::Datagram { to: 1 - at, link, bytes }, Duration::from_micros(50));
+                }
+                Action::Probe { address, .. } => {
+                    let bystander = Sighting::Presence { mac: mac(8) };
+                    self.later(Due::Sighting { to: at, sighting: bystander }, Duration::from_micros(90));
+                    let active = self.engines[1 - at].as_ref().is_some_and(|engine| {
+                        engine.report(self.now).groups[0].role == crate::wire::pulse::Role::Active
+                    });
+                    if active {
+                        let claim = Sighting::Claim { address: *address, mac: mac(1 - at) };
+                        self.later(Due::Sighting { to: at, sighting: claim }, Duration::from_micros(90));
+                    }
+                }
+                Action::Persist { version } => self.later(Due::Stored { to: at, version: *version }, ms(2)),
+                Action::Gate(_)
+                | Action::Announce { .. }
+                | Action::Notice(_)
+                | Action::Reply { .. }
+                | Action::Hook { .. }
+                | Action::Stopped => {}
+            }
+        }
+    }
+
+    fn later(&mut self, due: Due, delay: Duration) {
+        self.sequence += 1;
+        self.due.insert((self.now + delay, self.sequence), due);
+    }
+
+    /// Lets `span` pass.
+    pub fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        let mut drained = self.now;
+        loop {
+            let wake = self.engines.iter().flatten().map(Engine::next_deadline).min().unwrap();
+            let due = self.due.keys().next().map_or(MonoTime::FOREVER, |(at, _)| *at);
+            let next = wake.min(due);
+            if next > end {
+                break;
+            }
+            self.now = self.now.max(next);
+            while self.due.keys().next().is_some_and(|(at, _)| *at <= self.now) {
+                match self.due.pop_first().unwrap().1 {
+                    Due::Datagram { to, link, bytes } => self.handle(to, Event::Datagram { link, bytes: &bytes }),
+                    Due::Sighting { to, sighting } => self.handle(to, Event::Seen { interface: ETH, sighting }),
+                    Due::Stored { to, version } => self.handle(to, Event::Stored { version }),
+                }
+            }
+            for at in 0..2 {
+                if self.engines[at].as_ref().is_some_and(|engine| engine.next_deadline() <= self.now) {
+                    self.handle(at, Event::Tick);
+                }
+            }
+            if self.now.since(drained) >= ms(250) {
+                drained = self.now;
+                self.drain();
+            }
+        }
+        self.now = end;
+    }
+
+    /// What the slow side does now and then.
+    pub fn drain(&mut self) {
+        let wall = |now: MonoTime| WallTime(WALL + u64::try_from(now.since(START).as_millis()).unwrap());
+        if self.drains && self.ring.drain(self.now, wall) {
+            self.recorder.want_segment();
+        }
+    }
+
+    /// Another configuration for the recorded node.
+    pub fn reconfigure(&mut self, groups: Vec<GroupSetup>) {
+        let digests = Digests { nodes: 0, groups: u32::try_from(groups.len()).unwrap() };
+        let keys = Arc::new(KeyRing::new("test", &[(3, KEY), (4, [9; 32])]));
+        let change = Reconfiguration { timing: self.timing, keys, epoch_floor: 1, digests, groups };
+        let mut out = Actions::default();
+        let engine = self.engines[1].as_mut().unwrap();
+        self.recorder.reconfigure(engine, self.now, change, &mut out);
+        self.carry_out(1, &out);
+        self.handle(1, Event::Tick);
+    }
+
+    /// Closes the recording as the agent does, and takes it.
+    pub fn recording(&mut self) -> Recording {
+        self.recorder.want_segment();
+        self.recorder.end_turn(self.now, self.engines[1].as_ref().unwrap());
+        self.drain();
+        let book = Book {
+            me: Some(id(1)),
+            nodes: vec![("alpha".into(), vec![vip(1)]), ("beta".into(), vec![vip(2)])],
+            interfaces: vec!["eth0".into()],
+            groups: vec![(GroupKey(1), "web".into()), (GroupKey(2), "mail".into())],
+        };
+        let header = Header {
+            version: "test".into(),
+            engine: ENGINE.into(),
+            node: "beta".into(),
+            cluster: "test".into(),
+            written: WALL,
+            reason: "asked".into(),
+            book,
+        };
+        Recording { header, segments: self.ring.segments() }
+    }
+}
+
+fn paths() -> [LinkPath; 3] {
+    [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)]
+}
+
+pub fn setup(at: usize, timing: Timing) -> Setup {
+    Setup {
+        me: id(at),
+        cluster: 7,
+        timing,
+        keys: Arc::new(KeyRing::new("test", &[(3, KEY)])),
+        seed: if at == 0 { [1; 32] } else { SEED },
+        epoch_floor: 1,
+        loaded: Loaded::Fresh,
+        digests: Digests::default(),
+        peers: vec![PeerSetup { id: id(1 - at), links: paths().to_vec() }],
+        votes: None,
+        interfaces: 1,
+        groups: vec![group(0)],
+        mutants: Mutants::NONE,
+    }
+}

@@ -1,0 +1,237 @@
+//! Carries out the engine's actions on the hot thread: stores to the gate, datagrams, probes; everything slower is
+//! passed on.
+
+use crate::announcer::AnnouncerHandle;
+use crate::engine::{Action, Engine, GateAction};
+use crate::gate::{GateHandle, LeaseView};
+use crate::io::clock;
+use crate::io::links::LinkSocket;
+use crate::io::segment::PacketSocket;
+use crate::orders::{Attach, Group, HotEnd, Regrouped, Tale};
+use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
+use crate::wire::frame;
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+/// An interface with its gate.
+pub(crate) struct Eth {
+    mac: MacAddr,
+    gate: GateHandle,
+    socket: PacketSocket,
+    /// The generation we began; the gate's view of it tells whether it was refused.
+    generation: u64,
+}
+
+/// Everything the hot thread can touch.
+pub(crate) struct Hands {
+    pub interfaces: Vec<Option<Eth>>,
+    pub links: Vec<(LinkId, Option<LinkSocket>)>,
+    peers: Vec<NodeId>,
+    groups: Vec<Group>,
+    announcer: AnnouncerHandle,
+    frame: Vec<u8>,
+    /// When what this turn does was due.
+    pub due: MonoTime,
+}
+
+impl Hands {
+    pub fn new(
+        interfaces: usize,
+        links: Vec<LinkId>,
+        peers: Vec<NodeId>,
+        groups: Vec<Group>,
+        announcer: AnnouncerHandle,
+    ) -> Hands {
+        Hands {
+            interfaces: (0..interfaces).map(|_| None).collect(),
+            links: links.into_iter().map(|link| (link, None)).collect(),
+            peers,
+            groups,
+            announcer,
+            frame: Vec::with_capacity(2048),
+            due: MonoTime::ZERO,
+        }
+    }
+
+    pub fn attach(&mut self, attach: Attach) {
+        let slots: HashMap<GroupKey, u16> = attach.slots.into_iter().collect();
+        for group in &mut self.groups {
+            if group.interface == attach.interface {
+                group.slot = slots.get(&group.key).copied();
+                group.announcement.ifindex = attach.ifindex;
+                group.announcement.source = attach.mac;
+            }
+        }
+        let eth = Eth { mac: attach.mac, gate: attach.gate, socket: attach.socket, generation: 0 };
+        self.interfaces[usize::from(attach.interface.0)] = Some(eth);
+    }
+
+    /// Another table of groups. Slots and interfaces of groups that stay are kept; new ones have no slot yet.
+    pub fn rearrange(&mut self, groups: Vec<Group>) {
+        let before = std::mem::replace(&mut self.groups, groups);
+        let slots: HashMap<(GroupKey, InterfaceId), Option<u16>> =
+            before.iter().map(|group| ((group.key, group.interface), group.slot)).collect();
+        for group in &mut self.groups {
+            group.slot = slots.get(&(group.key, group.interface)).copied().flatten();
+            // Every interface had a group before: the set of interfaces does not change.
+            let Some(beside) = before.iter().find(|other| other.interface == group.interface) else { continue };
+            group.announcement.ifindex = beside.announcement.ifindex;
+            group.announcement.source = beside.announcement.source;
+            group.announcement.gateway = beside.announcement.gateway;
+        }
+    }
+
+    /// The gate of an interface has other slots now, or is another one.
+    pub fn regroup(&mut self, regrouped: Regrouped) {
+        let Some(eth) = &mut self.interfaces[usize::from(regrouped.interface.0)] else { return };
+        eth.gate = regrouped.gate;
+        let slots: HashMap<GroupKey, u16> = regrouped.slots.into_iter().collect();
+        for group in self.groups.iter_mut().filter(|group| group.interface == regrouped.interface) {
+            group.slot = slots.get(&group.key).copied();
+        }
+    }
+
+    /// Somebody to tell about our addresses by an ordinary request, besides the announcements.
+    pub fn note_gateway(&mut self, interface: InterfaceId, address: std::net::Ipv4Addr, mac: MacAddr) {
+        for group in self.groups.iter_mut().filter(|group| group.interface == interface) {
+            group.announcement.gateway = Some((address, mac));
+        }
+    }
+
+    pub fn detach(&mut self, at: usize) {
+        self.interfaces[at] = None;
+    }
+
+    pub fn socket(&self, at: usize) -> Option<&PacketSocket> {
+        self.interfaces.get(at)?.as_ref().map(|eth| &eth.socket)
+    }
+
+    /// The segment links that go over an interface.
+    pub fn segment_links(&self, interface: InterfaceId) -> Vec<LinkId> {
+        self.peers.iter().map(|&peer| LinkId { peer, path: LinkPath::Segment(interface) }).collect()
+    }
+
+    /// What an earlier life left in the gate: its lease and the groups that are open.
+    pub fn found(&mut self, at: usize) -> Option<(LeaseView, Vec<(GroupId, Epoch)>)> {
+        let eth = self.interfaces[at].as_mut()?;
+        let lease = eth.gate.lease();
+        eth.generation = lease.generation;
+        let mut open = Vec::new();
+        for (index, group) in self.groups.iter().enumerate() {
+            let Some(slot) = group.slot.filter(|_| usize::from(group.interface.0) == at) else { continue };
+            let view = eth.gate.slot_view(slot);
+            if view.answer_until > MonoTime::ZERO {
+                open.push((GroupId(u16::try_from(index).unwrap_or(u16::MAX)), view.epoch));
+            }
+        }
+        Some((lease, open))
+    }
+
+    /// True if the gate has turned a frame away under the generation that we think is alive.
+    pub fn is_refused(&self, at: usize) -> bool {
+        let Some(eth) = &self.interfaces[at] else { return false };
+        if eth.generation == 0 {
+            return false;
+        }
+        let lease = eth.gate.lease();
+        lease.generation == eth.generation && lease.refused == eth.generation
+    }
+
+    /// Carries out one action; true if the engine has stopped.
+    pub fn carry_out(
+        &mut self,
+        now: MonoTime,
+        action: Action,
+        bytes: &[u8],
+        engine: &Engine,
+        end: &mut HotEnd,
+    ) -> bool {
+        match action {
+            Action::Send { link, to, bytes: range } => self.send(link, to, &bytes[range]),
+            Action::Gate(gate) => {
+                let is_renewal = matches!(gate, GateAction::Renew { .. });
+                self.change_gate(gate);
+                if is_renewal {
+                    // The turn's own time is from before its work; the clock is read without a system call.
+                    let after = clock::now().since(self.due).as_nanos();
+                    end.vital.renewals.note(u64::try_from(after).unwrap_or(u64::MAX));
+                }
+            }
+            Action::Probe { interface, address, to } => self.probe(interface, address, to),
+            Action::Announce { group, address } => {
+                let mut order = self.groups[usize::from(group.0)].announcement.clone();
+                if let Some(address) = address {
+                    order.addresses = std::sync::Arc::from([address]);
+                }
+                if self.announcer.try_send(order).is_err() {
+                    end.vital.announcements_dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Action::Persist { version } => end.tell(Tale::Persist { version, state: engine.durable_state() }),
+            Action::Notice(notice) => end.tell(Tale::Notice { at: now, notice }),
+            Action::Reply { id, outcome } => end.tell(Tale::Reply { id, outcome }),
+            Action::Hook { group, hook, epoch, cause } => end.tell(Tale::Hook { group, hook, epoch, cause }),
+            Action::Stopped => {
+                end.tell(Tale::Stopped);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn send(&mut self, link: LinkId, to: MacAddr, datagram: &[u8]) {
+        match link.path {
+            LinkPath::Udp(_) => {
+                let known = self.links.iter().find(|(known, _)| *known == link);
+                // What cannot be sent is a lost datagram; the next pulse says the same again.
+                let _lost = known.and_then(|(_, socket)| socket.as_ref()).map(|socket| socket.send(datagram));
+            }
+            LinkPath::Segment(interface) => {
+                let Some(eth) = &self.interfaces[usize::from(interface.0)] else { return };
+                self.frame.clear();
+                frame::segment_frame(eth.mac, to, datagram, &mut self.frame);
+                let _lost = eth.socket.send(&self.frame);
+            }
+        }
+    }
+
+    fn probe(&mut self, interface: InterfaceId, address: Vip, to: Option<MacAddr>) {
+        let Some(eth) = &self.interfaces[usize::from(interface.0)] else { return };
+        self.frame.clear();
+        frame::probe(eth.mac, address, to, &mut self.frame);
+        let _lost = eth.socket.send(&self.frame);
+    }
+
+    fn change_gate(&mut self, gate: GateAction) {
+        match gate {
+            GateAction::Begin { interface, generation } => {
+                if let Some(eth) = &mut self.interfaces[usize::from(interface.0)] {
+                    eth.generation = generation;
+                    eth.gate.begin(generation);
+                }
+            }
+            GateAction::Renew { interface, until } => {
+                if let Some(eth) = &self.interfaces[usize::from(interface.0)] {
+                    eth.gate.renew(until);
+                }
+            }
+            GateAction::Open { group, epoch } => {
+                self.with_slot(group, |gate, slot| gate.open(slot, epoch, MonoTime::FOREVER));
+            }
+            GateAction::Close { group, carry_until } => {
+                self.with_slot(group, |gate, slot| gate.close(slot, carry_until));
+            }
+            GateAction::Forward { group, until, mac } => {
+                self.with_slot(group, |gate, slot| gate.forward(slot, until, mac));
+            }
+        }
+    }
+
+    /// Without a gate or a slot there is nothing to open, and what is gone is closed.
+    fn with_slot(&self, group: GroupId, change: impl FnOnce(&GateHandle, u16)) {
+        let group = &self.groups[usize::from(group.0)];
+        if let (Some(eth), Some(slot)) = (&self.interfaces[usize::from(group.interface.0)], group.slot) {
+            change(&eth.gate, slot);
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The hot thread: pulses, probes and the gate's stores, and nothing else.
+//!
+//! One turn: sleep until the engine's deadline or until something arrives, read the clock once, hand everything that
+//! arrived to the engine, carry out its actions. No lock, no disk, no name resolution, no log. When it fails to wake
+//! up, the kernel closes the gate at the lease's end; when it panics, the process aborts, with the same result.
+
+mod calm;
+mod hands;
+
+use crate::engine::{Actions, Engine, Event};
+use crate::flight::Recorder;
+use crate::io::clock;
+use crate::io::links::{LinkSocket, Received};
+use crate::io::poll::{Poll, Ready};
+use crate::io::timer::Timer;
+use crate::orders::{Attach, HotEnd, Order, Reconfigure, Regrouped, Tale};
+use crate::types::{InterfaceId, LinkId, LinkPath, MonoTime};
+use crate::wire::frame;
+use calm::Calm;
+pub(crate) use hands::Hands;
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+
+/// Datagrams and frames taken from one socket in one turn. A flood fills its socket's buffer, not our time.
+const TURN: usize = 64;
+const FRAMES: usize = 256;
+const BUFFER: usize = 2048;
+
+const TIMER: u64 = 0;
+const ORDERS: u64 = 1;
+/// Tokens of links begin here, those of packet sockets there.
+const LINKS: u64 = 1 << 8;
+const PACKETS: u64 = 1 << 16;
+
+pub(crate) struct Hot {
+    engine: Engine,
+    hands: Hands,
+    recorder: Recorder,
+    end: HotEnd,
+    poll: Poll,
+    timer: Timer,
+    out: Actions,
+    /// Of each interface's packet socket.
+    calm: Vec<Calm>,
+    stopped: bool,
+}
+
+impl Hot {
+    pub fn new(engine: Engine, hands: Hands, recorder: Recorder, end: HotEnd) -> io::Result<Hot> {
+        let poll = Poll::new()?;
+        let timer = Timer::new()?;
+        poll.add(&timer, TIMER)?;
+        poll.add(&end.woken, ORDERS)?;
+        let calm = vec![Calm::default(); hands.interfaces.len()];
+        Ok(Hot { engine, hands, recorder, end, poll, timer, out: Actions::default(), calm, stopped: false })
+    }
+
+    /// Runs until the engine has stopped.
+    ///
+    /// # Errors
+    /// When the kernel's poll or timer fail, which leaves nothing to run with.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut ready = Ready::new();
+        // What was due while the agent was being put together is done first: no wake-up was late.
+        let now = clock::now();
+        self.hands.due = now;
+        self.handle(now, Event::Tick);
+        self.recorder.end_turn(now, &self.engine);
+        while !self.stopped {
+            let deadline = self.deadline();
+            self.timer.arm(deadline)?;
+            self.poll.wait(&mut ready, None)?;
+            let now = clock::now();
+            self.hands.due = deadline.min(now);
+            self.note_turn(deadline, now, ready.tokens().any(|token| token == TIMER));
+            self.check_gates(now);
+            for token in ready.tokens() {
+                match token {
+                    TIMER => drop(self.timer.take()),
+                    ORDERS => self.take_orders(now)?,
+                    packet if packet >= PACKETS => self.take_packets(packet - PACKETS, now)?,
+                    link => self.take_datagrams(link - LINKS, now),
+                }
+            }
+            self.look_at_resting(now)?;
+            self.handle(now, Event::Tick);
+            self.end.catch_up();
+            self.recorder.end_turn(now, &self.engine);
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> MonoTime {
+        let resting = self.calm.iter().filter_map(Calm::due).min();
+        self.engine.next_deadline().min(resting.unwrap_or(MonoTime::FOREVER))
+    }
+
+    fn note_turn(&self, deadline: MonoTime, now: MonoTime, timed: bool) {
+        let vital = &self.end.vital;
+        vital.turns.fetch_add(1, Ordering::Relaxed);
+        if timed {
+            let late = u64::try_from(now.since(deadline).as_nanos()).unwrap_or(u64::MAX);
+            vital.lateness.note(late);
+        }
+    }
+
+    /// Has a gate refused our generation while we were away?
+    fn check_gates(&mut self, now: MonoTime) {
+        for at in 0..self.hands.interfaces.len() {
+            let interface = InterfaceId(u8::try_from(at).unwrap_or(u8::MAX));
+            if self.hands.is_refused(at) {
+                self.handle(now, Event::LeaseRefused { interface });
+            }
+        }
+    }
+
+    fn handle(&mut self, now: MonoTime, event: Event<'_>) {
+        self.out.clear();
+        self.recorder.handle(&mut self.engine, now, event, &mut self.out);
+        self.carry_out(now);
+    }
+
+    fn carry_out(&mut self, now: MonoTime) {
+        for action in self.out.list.drain(..) {
+            let engine = &self.engine;
+            self.stopped |= self.hands.carry_out(now, action, &self.out.bytes, engine, &mut self.end);
+        }
+    }
+
+    fn take_datagrams(&mut self, at: u64, now: MonoTime) {
+        let Ok(at) = usize::try_from(at) else { return };
+        let mut buffer = [0; BUFFER];
+        for _ in 0..TURN {
+            let (link, received) = match self.hands.links.get(at) {
+                Some((link, Some(socket))) => (*link, socket.recv(&mut buffer)),
+                _ => return,
+            };
+            match received {
+                Ok(Received::Datagram(length)) => {
+                    self.handle(now, Event::Datagram { link, bytes: &buffer[..length.min(BUFFER)] });
+                }
+                Ok(Received::Refused) => self.handle(now, Event::Refused { link }),
+                Ok(Received::Empty) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Takes what a packet socket has; in a storm the socket rests from then on.
+    fn take_packets(&mut self, at: u64, now: MonoTime) -> io::Result<()> {
+        let Ok(at) = usize::try_from(at) else { return Ok(()) };
+        let taken = self.take_frames(at, now);
+        if self.calm[at].note(taken, now)
+            && let Some(socket) = self.hands.socket(at)
+            && self.calm[at].rest(now)
+        {
+            self.poll.remove(socket)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at resting sockets; those that have become quiet are polled again.
+    fn look_at_resting(&mut self, now: MonoTime) -> io::Result<()> {
+        for at in 0..self.calm.len() {
+            if self.calm[at].due().is_none() {
+                continue;
+            }
+            let taken = self.take_frames(at, now);
+            if self.calm[at].note(taken, now) {
+                self.calm[at].rest(now);
+            } else if let Some(socket) = self.hands.socket(at) {
+                self.poll.add(socket, PACKETS + at as u64)?;
+                self.calm[at].end();
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands frames to the engine, a bounded number, and tells how many.
+    fn take_frames(&mut self, at: usize, now: MonoTime) -> usize {
+        let interface = InterfaceId(u8::try_from(at).unwrap_or(u8::MAX));
+        let mut buffer = [0; BUFFER];
+        for taken in 0..FRAMES {
+            let Some(socket) = self.hands.socket(at) else { return taken };
+            let Ok(Some(length)) = socket.recv(&mut buffer) else { return taken };
+            let bytes = &buffer[..length.min(BUFFER)];
+            if let Some(payload) = frame::segment_payload(bytes) {
+                // The header says which peer it is from; the link's peer only serves to count what is rejected.
+                let Some(&(known, _)) = self.hands.links.first() else { continue };
+                let link = LinkId { peer: known.peer, path: LinkPath::Segment(interface) };
+                self.handle(now, Event::Datagram { link, bytes: payload });
+            } else if let Some(sighting) = frame::sight(bytes) {
+                self.handle(now, Event::Seen { interface, sighting });
+            }
+        }
+        FRAMES
+    }
+
+    fn take_orders(&mut self, now: MonoTime) -> io::Result<()> {
+        let _announced = self.end.woken.take();
+        while let Ok(order) = self.end.orders.pop() {
+            match order {
+                Order::Attach(attach) => self.attach(*attach, now)?,
+                Order::Facts { interface, facts } => {
+                    if !facts.gate {
+                        self.detach(interface, now);
+                    }
+                    self.handle(now, Event::Interface { interface, facts });
+                }
+                Order::Link { link, socket } => self.link(link, socket, now)?,
+                Order::Anchor { interface, address, mac } => {
+                    if let (IpAddr::V4(address), Some(mac)) = (address, mac) {
+                        self.hands.note_gateway(interface, address, mac);
+                    }
+                    self.handle(now, Event::Anchor { interface, address, mac });
+                }
+                Order::Command { id, command } => self.handle(now, Event::Command { id, command }),
+                Order::Report { id } => {
+                    let report = Box::new(self.engine.report(now));
+                    self.end.tell(Tale::Report { id, report });
+                }
+                Order::Reconfigure(change) => self.reconfigure(*change, now),
+                Order::Regrouped(regrouped) => self.regroup(*regrouped, now),
+                Order::Installed { interface } => self.handle(now, Event::Installed { interface }),
+                Order::Segment => self.recorder.want_segment(),
+                Order::Health { group, health } => self.handle(now, Event::Health { group, health }),
+                Order::Hook { group, hook, epoch, ok } => self.handle(now, Event::Hook { group, hook, epoch, ok }),
+                Order::Stored { version } => self.handle(now, Event::Stored { version }),
+                Order::StoreFailed => self.handle(now, Event::StoreFailed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes over: what goes away is closed where it is now, then the tables are exchanged, then the first pulse of the
+    /// new configuration goes out.
+    fn reconfigure(&mut self, change: Reconfigure, now: MonoTime) {
+        self.out.clear();
+        self.recorder.reconfigure(&mut self.engine, now, change.change, &mut self.out);
+        self.carry_out(now);
+        self.hands.rearrange(change.groups);
+        self.end.tell_reconfigured();
+        self.handle(now, Event::Tick);
+    }
+
+    fn regroup(&mut self, regrouped: Regrouped, now: MonoTime) {
+        let (interface, replaced) = (regrouped.interface, regrouped.replaced);
+        self.hands.regroup(regrouped);
+        if replaced {
+            self.handle(now, Event::GateReplaced { interface });
+        }
+    }
+
+    fn attach(&mut self, attach: Attach, now: MonoTime) -> io::Result<()> {
+        let interface = attach.interface;
+        self.detach(interface, now);
+        let at = usize::from(interface.0);
+        self.poll.add(&attach.socket, PACKETS + at as u64)?;
+        let adopted = attach.adopted;
+        self.hands.attach(attach);
+        if adopted && let Some((lease, open)) = self.hands.found(at) {
+            let event = Event::Adopted {
+                interface,
+                until: lease.until,
+                generation: lease.generation,
+                refused: lease.is_refused(),
+                open: &open,
+            };
+            self.handle(now, event);
+        }
+        for link in self.hands.segment_links(interface) {
+            self.handle(now, Event::Link { link, open: true });
+        }
+        Ok(())
+    }
+
+    fn detach(&mut self, interface: InterfaceId, now: MonoTime) {
+        let at = usize::from(interface.0);
+        if let Some(socket) = self.hands.socket(at) {
+            // The descriptor is closed right after; an error here can only say that it is gone already.
+            let _gone = self.poll.remove(socket);
+        }
+        self.hands.detach(at);
+        self.calm[at] = Calm::default();
+        for link in self.hands.segment_links(interface) {
+            self.handle(now, Event::Link { link, open: false });
+        }
+    }
+
+    fn link(&mut self, link: LinkId, socket: Option<LinkSocket>, now: MonoTime) -> io::Result<()> {
+        let Some(at) = self.hands.links.iter().position(|(known, _)| *known == link) else { return Ok(()) };
+        if let Some(old) = self.hands.links[at].1.take() {
+            let _gone = self.poll.remove(&old);
+        }
+        let open = socket.is_some();
+        if let Some(socket) = socket {
+            self.poll.add(&socket, LINKS + at as u64)?;
+            self.hands.links[at].1 = Some(socket);
+        }
+        self.handle(now, Event::Link { link, open });
+        Ok(())
+    }
+}

@@ -1,0 +1,262 @@
+//! Turns the engine's report into the status that people and programs read.
+
+use crate::config::Config;
+use crate::control::protocol::{
+    GroupRole, GroupStatus, LinkState, LinkStatus, MAX_SHOWN_ADDRESSES, StatusReport, TimingStatus,
+};
+use crate::engine::{GroupReport, LinkReport, PeerReport, Presence, Report, Waiting};
+use crate::io::clock;
+use crate::timing::Profile;
+use crate::types::{LinkPath, MonoTime, NodeId};
+use crate::wire::pulse::{Reason, Role};
+use crate::words::{self, Names};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The whole status.
+pub(crate) fn status(config: &Config, names: &Names, report: &Report, started: MonoTime) -> StatusReport {
+    let timing = &config.timing;
+    let profile = Profile::matching(timing, config.witness.is_some()).map_or("custom", Profile::name);
+    let links = report.peers.iter().flat_map(|peer| peer.links.iter().map(move |link| (peer, link)));
+    let groups = report.groups.iter().enumerate();
+    // A witness has no configuration of the cluster's.
+    let nodes = report.peers.iter().filter(|peer| !peer.id.is_witness());
+    StatusReport {
+        node: names.node(config.me).to_owned(),
+        cluster: config.cluster.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_ms: u64::try_from(report.now.since(started).as_millis()).unwrap_or(u64::MAX),
+        timing: TimingStatus {
+            profile: profile.to_owned(),
+            pulse_ms: millis(timing.pulse),
+            silence_ms: millis(timing.silence),
+            lease_ms: millis(timing.lease),
+        },
+        groups: groups.map(|(at, group)| group_status(config, names, report, at, group)).collect(),
+        links: links.map(|(peer, link)| link_status(config, names, report, peer, link)).collect(),
+        differences: nodes.flat_map(|peer| differences(config, names, report, peer)).collect(),
+        mirror: None,
+        worst_lateness_ms: 0.0,
+        lateness_p999_ms: 0.0,
+        lateness_us: Vec::new(),
+        renewal_us: Vec::new(),
+        warnings: warnings(config, names, report),
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn group_status(config: &Config, names: &Names, report: &Report, at: usize, group: &GroupReport) -> GroupStatus {
+    let configured = &config.groups[at];
+    let peer = config.peers().next();
+    GroupStatus {
+        name: configured.name.clone(),
+        role: group_role(group.role),
+        epoch: group.epoch.0,
+        peer: peer.map(|peer| peer.name.clone()).unwrap_or_default(),
+        peer_role: group.peer.map(|(role, _)| group_role(role)),
+        ready: group.reason == Reason::None,
+        reason: why(names, report, group, peer.map(|peer| peer.id)),
+        since: clock::wall_of(group.since).to_string(),
+        active: group.active.map(|node| names.node(node).to_owned()),
+        interface: configured.interface.clone(),
+        address_count: configured.addresses.len() as u64,
+        addresses: configured.addresses.iter().take(MAX_SHOWN_ADDRESSES).map(ToString::to_string).collect(),
+        connections: None,
+        counters: BTreeMap::new(),
+        health: group.health,
+        peer_health: group.peer_health,
+        check_count: configured.service.checks.len() as u64,
+        checks: Vec::new(),
+    }
+}
+
+/// Why the group is what it is on this node: what stands in the way, or what it waits for.
+fn why(names: &Names, report: &Report, group: &GroupReport, peer: Option<NodeId>) -> String {
+    let name = peer.map_or("the peer", |peer| names.node(peer));
+    if group.reason != Reason::None {
+        let why = words::reason(group.reason);
+        return match group.peer {
+            // Nothing moves, and both sides say why.
+            Some((_, theirs)) if group.role == Role::Active && theirs != Reason::None => {
+                format!("{why}; no standby: {name} is not ready: {}", words::reason(theirs))
+            }
+            _ => why.to_owned(),
+        };
+    }
+    if group.draining {
+        return format!("handed over; connections from before are still carried while {name} answers");
+    }
+    let peer_report = report.peers.first();
+    let presence = peer_report.map(|peer| peer.presence);
+    match group.role {
+        Role::Active => match (presence, group.peer) {
+            (Some(Presence::Heard), Some((_, why))) if why != Reason::None => {
+                format!("no standby: {name} is not ready: {}", words::reason(why))
+            }
+            (Some(Presence::Heard), Some(_)) => String::new(),
+            (Some(Presence::Left), _) => format!("no standby: {name} has said goodbye"),
+            (Some(Presence::Unknown), _) => format!("no standby: {name} has not been heard yet"),
+            (Some(Presence::Heard | Presence::Suspicious), None) => format!("no standby: {name} has no such group"),
+            (Some(Presence::Suspicious), Some(_)) => String::new(),
+            (Some(Presence::Silent) | None, _) => format!("no standby: {name} is silent"),
+        },
+        Role::Standby | Role::Starting | Role::Handover | Role::Fault | Role::Paused | Role::Witness => {
+            match group.waiting {
+                Waiting::Nothing | Waiting::PeerIsActive => String::new(),
+                Waiting::Listening => "listening after the start".to_owned(),
+                Waiting::Consent => format!("waiting for {name} to agree or to become active"),
+                Waiting::Silence => format!("{name} is silent; gathering evidence that it is gone"),
+                Waiting::Veto => format!("{name} is silent, and the address is still answered"),
+                Waiting::Isolated => "isolated: nobody is heard on the clients' segment".to_owned(),
+                Waiting::Abstaining => {
+                    "abstaining: what this agent promised before it was restarted may not be over".to_owned()
+                }
+                Waiting::Hook(hook) => format!("waiting for {} to end", words::hook(hook)),
+                Waiting::Majority => "waiting for a majority of votes".to_owned(),
+                Waiting::WitnessWord => {
+                    format!("{name} is silent; waiting for the witness to say that it has failed")
+                }
+            }
+        }
+    }
+}
+
+fn group_role(role: Role) -> GroupRole {
+    match role {
+        Role::Starting => GroupRole::Starting,
+        // A witness is never shown as the peer of a group; its gate would be closed if it had one.
+        Role::Standby | Role::Witness => GroupRole::Standby,
+        Role::Active => GroupRole::Active,
+        Role::Handover => GroupRole::Handover,
+        Role::Fault => GroupRole::Fault,
+        Role::Paused => GroupRole::Paused,
+    }
+}
+
+fn link_status(config: &Config, names: &Names, report: &Report, peer: &PeerReport, link: &LinkReport) -> LinkStatus {
+    let (path, local, remote) = match link.id.path {
+        LinkPath::Udp(index) => {
+            let (local, remote) = ends(config, peer.id, index);
+            (index.to_string(), local, remote)
+        }
+        LinkPath::Segment(interface) => ("segment".to_owned(), names.interface(interface).to_owned(), String::new()),
+    };
+    let state = match (link.open, link.heard) {
+        (false, _) => LinkState::Down,
+        (true, true) => LinkState::Up,
+        (true, false) => LinkState::Silent,
+    };
+    LinkStatus {
+        peer: names.node(peer.id).to_owned(),
+        path,
+        local,
+        remote,
+        state,
+        last_heard_ms: link.last_heard.map(|heard| millis(report.now.since(heard))),
+        received: link.received,
+        sent: link.sent,
+        rejected: link.rejected,
+    }
+}
+
+/// Where a UDP link begins and ends. Toward a witness the kernel picks the beginning.
+fn ends(config: &Config, peer: NodeId, index: u8) -> (String, String) {
+    if let Some((_, remote)) = config.witnesses().find(|(id, _)| *id == peer) {
+        return ("any".to_owned(), remote.to_string());
+    }
+    let end = |node: NodeId| config.node(node).links.get(usize::from(index)).map(ToString::to_string);
+    (end(config.me).unwrap_or_default(), end(peer).unwrap_or_default())
+}
+
+/// What a peer's configuration has otherwise, a sentence per field.
+fn differences(config: &Config, names: &Names, report: &Report, peer: &PeerReport) -> Vec<String> {
+    let mut found = Vec::new();
+    let Some(theirs) = peer.config else { return found };
+    let name = names.node(peer.id);
+    let ours = &config.timing;
+    let times = [
+        ("pulse_ms", ours.pulse, theirs.pulse_us),
+        ("silence_ms", ours.silence, theirs.silence_us),
+        ("lease_ms", ours.lease, theirs.lease_us),
+    ];
+    for (field, here, there) in times {
+        if here.as_micros() != u128::from(there) {
+            found.push(format!("{field} is {} here and {} on {name}", millis(here), f64::from(there) / 1e3));
+        }
+    }
+    let digests = crate::config::digest::digests(config);
+    if digests.nodes != theirs.digests.nodes {
+        found.push(format!("nodes, links, witnesses, strict or drift_ppm differ between here and {name}"));
+    }
+    if digests.groups != theirs.digests.groups {
+        found.push(format!("the set of groups differs between here and {name}"));
+    }
+    for (group, configured) in report.groups.iter().zip(&config.groups) {
+        let group_name = &configured.name;
+        if group.addresses_differ {
+            found.push(format!("group {group_name}: addresses differ between here and {name}"));
+        }
+        if group.policy_differs {
+            found.push(format!(
+                "group {group_name}: prefer, preempt, preempt_delay_ms, drain_ms, promote, tickle, checks, hooks or units \
+                 differ from {name}"
+            ));
+        }
+        if group.unknown_to_peer {
+            found.push(format!("group {group_name} does not exist on {name}"));
+        }
+    }
+    found
+}
+
+fn warnings(config: &Config, names: &Names, report: &Report) -> Vec<String> {
+    let mut found = unheard_witnesses(config, names, report);
+    if report.store_failing {
+        found.push("the state directory cannot be written".to_owned());
+    }
+    if report.rejects.tag > 0 {
+        found.push(format!("{} datagrams with a wrong key: key files differ, or a forger", report.rejects.tag));
+    }
+    if report.rejects.version > 0 {
+        found.push(format!("{} datagrams of another protocol version", report.rejects.version));
+    }
+    if report.rejects.key_id > 0 {
+        found.push(format!("{} datagrams with an unknown key number", report.rejects.key_id));
+    }
+    for peer in report.peers.iter().filter(|peer| peer.deaf && peer.presence == Presence::Heard) {
+        found.push(format!("{} says that it does not hear us", names.node(peer.id)));
+    }
+    found
+}
+
+/// Which witnesses are not heard, and what that means as soon as those that are do not suffice.
+fn unheard_witnesses(config: &Config, names: &Names, report: &Report) -> Vec<String> {
+    let Some(witness) = &config.witness else { return Vec::new() };
+    let is_heard = |peer: &&PeerReport| matches!(peer.presence, Presence::Heard | Presence::Suspicious);
+    let witnesses = || report.peers.iter().filter(|peer| peer.id.is_witness());
+    // A node that is left alone has its own vote, and needs those of most witnesses.
+    let enough = witnesses().filter(is_heard).count() * 2 > witness.addresses.len();
+    let peer = config.peers().next().map_or("the peer", |peer| &peer.name);
+    let alone = report.votes.is_some_and(|votes| votes.alone);
+    let meaning = match (enough, witness.strict, alone) {
+        (true, ..) => String::new(),
+        (false, false, true) => ": the pair alone decides (strict = false)".to_owned(),
+        (false, false, false) => {
+            format!(": no takeover if {peer} fails now, until the pair has agreed to decide alone (strict = false)")
+        }
+        (false, true, _) => format!(": no takeover if {peer} fails now"),
+    };
+    let sentence = |peer: &PeerReport| match peer.presence {
+        Presence::Unknown => format!("{} has not been heard yet{meaning}", names.node(peer.id)),
+        Presence::Heard | Presence::Suspicious | Presence::Silent | Presence::Left => {
+            format!("{} not heard for {:.1} s{meaning}", names.node(peer.id), peer.silence.as_secs_f64())
+        }
+    };
+    witnesses().filter(|peer| !is_heard(peer)).map(sentence).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,329 @@
+//! Makes sentences of the engine's plain facts. Nothing here decides anything.
+
+use crate::config::Config;
+use crate::control::protocol::Severity;
+use crate::engine::{Cause, Hook, HookEnd, Notice, Outcome, Votes};
+use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, NodeId, Vip};
+use crate::wire::pulse::{Reason, Role};
+use std::time::Duration;
+
+/// An event before it has a time and a number.
+pub struct Told {
+    pub severity: Severity,
+    pub kind: &'static str,
+    pub group: Option<String>,
+    pub text: String,
+    pub fields: Vec<(&'static str, String)>,
+}
+
+fn told(severity: Severity, kind: &'static str, text: String) -> Told {
+    Told { severity, kind, group: None, text, fields: Vec::new() }
+}
+
+/// Names of things, from the configuration.
+#[derive(Clone)]
+pub struct Names {
+    groups: Vec<String>,
+    interfaces: Vec<String>,
+    nodes: Vec<String>,
+    witnesses: Vec<String>,
+}
+
+impl Names {
+    pub fn new(config: &Config) -> Names {
+        Names {
+            groups: config.groups.iter().map(|group| group.name.clone()).collect(),
+            interfaces: config.interfaces().into_iter().map(str::to_owned).collect(),
+            nodes: config.nodes.iter().map(|node| node.name.clone()).collect(),
+            witnesses: witnesses(config.witnesses().count()),
+        }
+    }
+
+    /// The same from the names themselves, in the order of their numbers.
+    pub fn of(groups: Vec<String>, interfaces: Vec<String>, nodes: Vec<String>, votes: Option<Votes>) -> Names {
+        let witnesses = witnesses(votes.map_or(0, |votes| usize::from(votes.witnesses)));
+        Names { groups, interfaces, nodes, witnesses }
+    }
+
+    pub fn group(&self, group: GroupId) -> &str {
+        self.groups.get(usize::from(group.0)).map_or("?", String::as_str)
+    }
+
+    pub fn interface(&self, interface: InterfaceId) -> &str {
+        self.interfaces.get(usize::from(interface.0)).map_or("?", String::as_str)
+    }
+
+    pub fn node(&self, node: NodeId) -> &str {
+        let (names, first) =
+            if node.is_witness() { (&self.witnesses, NodeId::FIRST_WITNESS.0) } else { (&self.nodes, 1) };
+        node.0.checked_sub(first).and_then(|at| names.get(usize::from(at))).map_or("?", String::as_str)
+    }
+
+    pub fn link(&self, link: LinkId) -> String {
+        let peer = self.node(link.peer);
+        match link.path {
+            LinkPath::Udp(index) => format!("link {index} to {peer}"),
+            LinkPath::Segment(interface) => format!("segment link to {peer} on {}", self.interface(interface)),
+        }
+    }
+}
+
+/// A single witness is "witness"; several have their place in the configuration behind it.
+fn witnesses(count: usize) -> Vec<String> {
+    match count {
+        1 => vec!["witness".to_owned()],
+        count => (1..=count).map(|number| format!("witness {number}")).collect(),
+    }
+}
+
+/// The word for a role.
+pub fn role(role: Role) -> &'static str {
+    match role {
+        Role::Starting => "starting",
+        Role::Standby => "standby",
+        Role::Active => "active",
+        Role::Handover => "handover",
+        Role::Fault => "fault",
+        Role::Paused => "paused",
+        Role::Witness => "witness",
+    }
+}
+
+fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Adopted => "the gate of an earlier run of this agent is still open and its lease has not ended",
+        Cause::Heard => "listening is over",
+        Cause::Free => "nobody was active",
+        Cause::Silence => "the peer is silent on every link and does not answer for the address",
+        Cause::Handover => "handed over in order",
+        Cause::Operator => "asked for",
+        Cause::Interface => "the interface lost its carrier, its gate or its addresses",
+        Cause::Mended => "the interface is well again",
+        Cause::Lapsed => "the lease ran out before it was renewed: the agent was stopped or starved",
+        Cause::NoMajority => "no majority of votes let it stay active any longer",
+        Cause::HigherEpoch => "another node is or was active with a higher epoch",
+        Cause::Unheard => "the peer cannot hear us and is taking over",
+        Cause::Stopping => "the agent is stopping",
+        Cause::Pause => "the operator's pause",
+        Cause::Removed => "the group was removed from the configuration",
+        Cause::Health => "the service does worse here than on the other node",
+    }
+}
+
+/// A cause in one word, for programs.
+pub fn cause_word(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Adopted => "adopted",
+        Cause::Heard => "heard",
+        Cause::Free => "free",
+        Cause::Silence => "silence",
+        Cause::Handover => "handover",
+        Cause::Operator => "operator",
+        Cause::Interface => "interface",
+        Cause::Mended => "mended",
+        Cause::Lapsed => "lapsed",
+        Cause::NoMajority => "no_majority",
+        Cause::HigherEpoch => "higher_epoch",
+        Cause::Unheard => "unheard",
+        Cause::Stopping => "stopping",
+        Cause::Pause => "pause",
+        Cause::Removed => "removed",
+        Cause::Health => "health",
+    }
+}
+
+/// Why a node is not ready, and what would make it so.
+pub fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::None => "",
+        Reason::NoInterface => "the interface does not exist",
+        Reason::NoCarrier => "the interface is down or has no carrier",
+        Reason::NoGate => "the gate is not installed (see the agent's log)",
+        Reason::NoAddresses => "the addresses are not configured yet (see the agent's log)",
+        Reason::NoReservation => "no epoch is reserved: the state directory cannot be written",
+        Reason::StateDamaged => {
+            "the state files are damaged; waiting for the peer to tell the latest epoch \
+             (if there is no peer any more: stop the agent, remove state.a and state.b, start it)"
+        }
+        Reason::Isolated => "isolated: nobody is heard on the clients' segment although neighbours are known",
+        Reason::Paused => "paused by the operator (vipair resume GROUP ends it)",
+        Reason::Listening => "listening after the start",
+        Reason::Stopping => "the agent is stopping",
+        Reason::Unhealthy => "unhealthy: its service does not pass its checks",
+        Reason::Hook => "what is run before opening has failed; it is tried again after ten seconds",
+    }
+}
+
+/// How badly a service does.
+pub fn health(health: u8) -> String {
+    match health {
+        0 => "the service answers its checks".to_owned(),
+        u8::MAX => "the service does not answer its checks".to_owned(),
+        weight => format!("checks of the service with weight {weight} fail"),
+    }
+}
+
+/// The name of a hook, as the configuration has it.
+pub fn hook(hook: Hook) -> &'static str {
+    match hook {
+        Hook::BeforeOpen => "before_open",
+        Hook::BeforeClose => "before_close",
+    }
+}
+
+/// The answer to a command.
+pub fn outcome(outcome: Outcome) -> (bool, String) {
+    match outcome {
+        Outcome::Done => (true, "done".to_owned()),
+        Outcome::AlreadySo => (true, "it already is so".to_owned()),
+        Outcome::NoPeer => (false, "the other node is not heard; nothing was changed".to_owned()),
+        Outcome::PeerNotReady(why) => (false, format!("the other node is not ready: {}", reason(why))),
+        Outcome::NotReady(why) => (false, format!("this node is not ready: {}", reason(why))),
+        Outcome::TimedOut => (false, "the other node did not take it in time; see vipair status".to_owned()),
+        Outcome::Removed => (false, "the group was removed from the configuration meanwhile".to_owned()),
+        Outcome::Busy => (false, "another command for this group is under way, or the agent is stopping".to_owned()),
+    }
+}
+
+/// What a notice says.
+pub fn notice(names: &Names, notice: &Notice) -> Told {
+    match *notice {
+        Notice::Role { group, from, to, epoch, cause, silence } => {
+            role_change(names.group(group), (from, to), epoch, (cause, silence))
+        }
+        Notice::Conflict { group, peer, epoch, won } => conflict(names.group(group), names.node(peer), epoch, won),
+        Notice::Stranger { group, address, mac } => stranger(names.group(group), address, mac),
+        Notice::PeerUp { peer } => told(Severity::Info, "peer_up", format!("{} is heard", names.node(peer))),
+        Notice::PeerSilent { peer, silence } => {
+            let text =
+                format!("{} is silent on every link for {:.1} ms", names.node(peer), silence.as_secs_f64() * 1e3);
+            told(Severity::Warning, "peer_silent", text)
+        }
+        Notice::PeerLeft { peer } => told(Severity::Info, "peer_left", format!("{} said goodbye", names.node(peer))),
+        Notice::Link { link, heard: true } => {
+            told(Severity::Info, "link_up", format!("{} is heard", names.link(link)))
+        }
+        Notice::Link { link, heard: false } => {
+            told(Severity::Warning, "link_silent", format!("{} is silent", names.link(link)))
+        }
+        Notice::Veto { interface, mac } => told(
+            Severity::Warning,
+            "veto",
+            format!("not taking over on {}: {mac} still answers for the address", names.interface(interface)),
+        ),
+        Notice::Isolated { interface } => told(
+            Severity::Error,
+            "isolated",
+            format!("not taking over on {}: nobody is heard on the clients' segment", names.interface(interface)),
+        ),
+        Notice::LeaseLapsed { interface } => told(
+            Severity::Error,
+            "lapsed",
+            format!(
+                "the lease on {} ran out before it was renewed; its groups are closed",
+                names.interface(interface)
+            ),
+        ),
+        Notice::NoMajority { interface } => told(
+            Severity::Error,
+            "no_majority",
+            format!("no majority of votes was renewed for {}; its groups are closed", names.interface(interface)),
+        ),
+        Notice::WitnessLost { .. } | Notice::WitnessHeard { .. } | Notice::Alone { .. } => {
+            of_witnesses(names, notice)
+        }
+        Notice::Differs { peer, differs: true } => told(
+            Severity::Warning,
+            "differs",
+            format!("the configuration of {} differs from ours (vipair status tells the fields)", names.node(peer)),
+        ),
+        Notice::Differs { peer, differs: false } => {
+            told(Severity::Info, "differs", format!("the configuration of {} is like ours again", names.node(peer)))
+        }
+        Notice::StoreFailed => told(
+            Severity::Error,
+            "store_failed",
+            "the state directory cannot be written; one takeover is still possible, then this node is not ready"
+                .to_owned(),
+        ),
+        Notice::StoreMended => {
+            told(Severity::Info, "store_mended", "the state directory can be written again".to_owned())
+        }
+        Notice::Hook { group, hook, epoch, end } => hook_ended(names.group(group), self::hook(hook), epoch, end),
+        Notice::Stalled { stall } => told(
+            Severity::Warning,
+            "stalled",
+            format!("the agent did not run for {:.0} ms; silence is counted anew", stall.as_secs_f64() * 1e3),
+        ),
+    }
+}
+
+/// What is told of witnesses.
+fn of_witnesses(names: &Names, notice: &Notice) -> Told {
+    match *notice {
+        Notice::WitnessLost { witness, silence } => {
+            let (name, span) = (names.node(witness), silence.as_secs_f64() * 1e3);
+            let text = format!("{name} is not heard for {span:.0} ms: its vote is missing when a node fails now");
+            told(Severity::Error, "witness_lost", text)
+        }
+        Notice::WitnessHeard { witness } => {
+            told(Severity::Info, "witness_heard", format!("{} is heard", names.node(witness)))
+        }
+        Notice::Alone { alone: true } => told(
+            Severity::Error,
+            "alone",
+            "no majority of the witnesses is heard: the pair decides alone (strict = false)".to_owned(),
+        ),
+        _ => told(Severity::Info, "voted", "the witnesses are heard: votes decide again".to_owned()),
+    }
+}
+
+fn role_change(name: &str, (from, to): (Role, Role), epoch: Epoch, (why, silence): (Cause, Duration)) -> Told {
+    let bad = matches!(
+        why,
+        Cause::Silence | Cause::Interface | Cause::Lapsed | Cause::NoMajority | Cause::HigherEpoch | Cause::Unheard
+    );
+    let severity = if bad { Severity::Warning } else { Severity::Info };
+    let kind = match (to, why) {
+        (Role::Active, Cause::Silence) => "takeover",
+        (Role::Active, _) => "active",
+        (Role::Handover, _) => "handover",
+        (Role::Fault, _) => "fault",
+        (Role::Paused, _) => "paused",
+        (Role::Standby | Role::Starting | Role::Witness, _) => "standby",
+    };
+    let mut text = format!("{name}: {} → {} (epoch {epoch}): {}", role(from), role(to), cause(why));
+    if !silence.is_zero() {
+        text.push_str(&format!("; silent for {:.1} ms", silence.as_secs_f64() * 1e3));
+    }
+    let mut event = told(severity, kind, text);
+    event.fields = vec![("role", role(to).to_owned()), ("epoch", epoch.0.to_string())];
+    event.group = Some(name.to_owned());
+    event
+}
+
+fn hook_ended(name: &str, hook: &str, epoch: Epoch, end: HookEnd) -> Told {
+    let (severity, what) = match end {
+        HookEnd::Failed => (Severity::Error, "failed: nothing is moved"),
+        HookEnd::Late => (Severity::Error, "did not end in time: nothing is moved"),
+        HookEnd::Unused => (Severity::Warning, "ended well, and meanwhile the group does not move any more"),
+    };
+    let mut event = told(severity, "hook", format!("{name}: {hook} for epoch {epoch} {what}"));
+    event.group = Some(name.to_owned());
+    event.fields = vec![("hook", hook.to_owned()), ("epoch", epoch.0.to_string())];
+    event
+}
+
+fn conflict(name: &str, peer: &str, epoch: Epoch, won: bool) -> Told {
+    let what = if won { "we go on and announce again" } else { "we have closed" };
+    let text = format!("{name}: {peer} is active as well, with epoch {epoch}; {what}");
+    Told { group: Some(name.to_owned()), ..told(Severity::Error, "conflict", text) }
+}
+
+fn stranger(name: &str, address: Vip, mac: MacAddr) -> Told {
+    let text = format!("{name}: {mac} claims {address} and is no node of this cluster; announced again in defence");
+    let mut event = told(Severity::Error, "stranger", text);
+    event.group = Some(name.to_owned());
+    event.fields = vec![("address", address.to_string()), ("mac", mac.to_string())];
+    event
+}

@@ -1,0 +1,292 @@
+//! The file as all nodes see it, and the step from there to what one node needs.
+//!
+//! Owns: reading the file, and finding out which node this is. Never does: ask the machine for its addresses (the
+//! caller passes them in) or change anything. On failure the caller gets every error there is and keeps what it had.
+
+use super::error::{ConfigError, ConfigErrors, Report};
+use super::keyfile::KeyFile;
+use super::{Config, Group, Node, Promote, Service, Witness, programs, raw, valid};
+use crate::timing::{Profile, Timing};
+use crate::types::{GroupKey, NodeId, Vip};
+use std::io::Read;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::de::DeTable;
+
+/// A larger file is refused unread: 50,000 IPv6 addresses, one per line, need 3 MiB.
+pub const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// A valid configuration before it is known which node reads it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusterFile {
+    /// The file, as the caller named it.
+    pub file: PathBuf,
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Path of the key file; relative if `file` is.
+    pub key_file: PathBuf,
+    /// The profile that is written, or the default.
+    pub profile: Profile,
+    /// All derived times.
+    pub timing: Timing,
+    /// All nodes in the order of the file.
+    pub nodes: Vec<Node>,
+    /// The witnesses, if there are any.
+    pub witness: Option<Witness>,
+    /// All groups in the order of the file.
+    pub groups: Vec<ClusterGroup>,
+    /// Where `key_file` and the first node stand, for errors that come later.
+    pub(crate) key_file_line: usize,
+    pub(crate) nodes_line: usize,
+    /// Programs that the file names, for the same.
+    pub(crate) programs: Vec<programs::Named>,
+}
+
+/// A group on all nodes. See [`Group`] for the fields they share.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusterGroup {
+    /// Its name.
+    pub name: String,
+    /// Its name as it travels.
+    pub key: GroupKey,
+    /// The interface on every node, in the order of the nodes.
+    pub interfaces: Vec<String>,
+    /// The service addresses.
+    pub addresses: Vec<Vip>,
+    /// The node that should be active when both can.
+    pub prefer: NodeId,
+    /// Whether the preferred node takes the group back.
+    pub preempt: bool,
+    /// How long the preferred node is ready before it does.
+    pub preempt_delay: Duration,
+    /// How long the former active carries open connections.
+    pub drain: Duration,
+    /// Whose evidence promotes a standby.
+    pub promote: Promote,
+    /// Checks, hooks and units.
+    pub service: Service,
+    /// Whether clients with open connections are told of a takeover.
+    pub tickle: bool,
+}
+
+/// What a file says to one node, and the file's words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReadFile {
+    /// The configuration.
+    pub config: Config,
+    /// The text it was read from.
+    pub text: String,
+}
+
+/// Reads the configuration at `path` as node `node`, or as the node that has one of the `local` addresses as a link;
+/// reads the key file, too, so that its errors are shown with the others.
+///
+/// # Errors
+/// Everything that is wrong, at once; see [`ConfigError`] for the form. The caller shows it and exits with 2, or at a
+/// reload keeps the configuration it has.
+pub fn load(path: &Path, node: Option<&str>, local: &[IpAddr]) -> Result<ReadFile, ConfigErrors> {
+    let text = text_of(path)?;
+    let cluster = ClusterFile::parse(&text, path)?;
+    let key = KeyFile::load(&cluster.key_file).map_err(|error| cluster.key_error(&error));
+    let me = cluster.identify(node, local);
+    let unsafe_programs = programs::errors(&cluster.file, &cluster.programs, false);
+    if me.is_ok() && !unsafe_programs.is_empty() {
+        let mut errors = unsafe_programs;
+        errors.extend(key.err());
+        return Err(ConfigErrors { errors, omitted: 0 });
+    }
+    match (me, key) {
+        (Ok(me), Ok(_)) => Ok(ReadFile { config: cluster.for_node(me), text }),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error.into()),
+        (Err(identity), Err(key)) => Err(ConfigErrors { errors: vec![key, identity], omitted: 0 }),
+    }
+}
+
+/// The text of the file at `path`.
+pub(super) fn text_of(path: &Path) -> Result<String, ConfigErrors> {
+    let refuse = |wrong: String, right: &str| ConfigError {
+        file: path.to_owned(),
+        line: None,
+        key: String::new(),
+        wrong,
+        right: right.to_owned(),
+    };
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| refuse(format!("cannot be read: {error}"), "name a readable file with --config"))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE_BYTES) {
+        return Err(refuse("is larger than 8 MiB".to_owned(), "divide it among several clusters").into());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count();
+        let mut error = refuse("is not UTF-8".to_owned(), "save the file as UTF-8");
+        error.line = Some(before + 1);
+        error.into()
+    })
+}
+
+/// So far behind the first error of TOML's syntax is searched for more of them. Each takes some hundred bytes of memory, and a
+/// text can have one for every letter.
+const SEARCHED: usize = 64 << 10;
+
+/// The part of a text that is searched for errors of syntax, when the first of them is at `first`.
+fn searched(text: &str, first: usize) -> &str {
+    let limit = first.saturating_add(SEARCHED).min(text.len());
+    let end = (0..=limit).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
+}
+
+/// What `walk` makes of a document; it gives nothing when the report says that the document is not whole.
+pub(super) fn walked<T>(
+    text: &str,
+    file: &Path,
+    walk: impl FnOnce(&DeTable<'_>, &mut Report<'_>) -> Option<T>,
+) -> Result<T, ConfigErrors> {
+    let mut report = Report::new(file, text);
+    let first = match DeTable::parse(text) {
+        Ok(document) => {
+            return match walk(document.get_ref(), &mut report) {
+                Some(value) => report.finish(value),
+                None => Err(report.refuse()),
+            };
+        }
+        Err(first) => first.span().map_or(0, |span| span.start),
+    };
+    report.set_partial();
+    let searched = searched(text, first);
+    let (document, syntax) = DeTable::parse_recoverable(searched);
+    // What is only partly there is looked at for its errors alone.
+    let _partial = walk(document.get_ref(), &mut report);
+    let line_of = |error: &toml::de::Error| error.span().map_or(1, |span| report.line_of(span.start));
+    let mut lines: Vec<(usize, &str)> = syntax.iter().map(|error| (line_of(error), error.message())).collect();
+    lines.sort_by_key(|(line, _)| *line);
+    lines.dedup_by_key(|(line, _)| *line);
+    if searched.len() < text.len() {
+        // Where the search ends, what was begun before has no end.
+        let (known, last) = (report.line_of(first), report.line_of(searched.len()));
+        lines.retain(|(line, _)| *line <= known || *line < last);
+    }
+    report.forget_from(lines.first().map_or(1, |(line, _)| *line));
+    for (line, message) in lines {
+        report.add(line, "", format!("is no TOML: {message}"), "write key = value, and [table] headers");
+    }
+    Err(report.refuse())
+}
+
+impl ClusterFile {
+    /// The same file wherever its parts stand: what two ways of writing it have in common.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn unplaced(&self) -> ClusterFile {
+        ClusterFile { key_file_line: 0, nodes_line: 0, programs: Vec::new(), ..self.clone() }
+    }
+
+    /// Reads and judges the file at `path`.
+    ///
+    /// # Errors
+    /// The file cannot be read, is larger than [`MAX_FILE_BYTES`], or breaks a rule: all errors at once.
+    pub fn read(path: &Path) -> Result<ClusterFile, ConfigErrors> {
+        ClusterFile::parse(&text_of(path)?, path)
+    }
+
+    /// Judges `text`, which was read from `file`. Touches nothing else.
+    ///
+    /// # Errors
+    /// The text breaks a rule: all errors at once. After an error of TOML's syntax only what stands before it is
+    /// judged, since nobody knows what the rest was meant to be.
+    pub fn parse(text: &str, file: &Path) -> Result<ClusterFile, ConfigErrors> {
+        walked(text, file, |document, report| {
+            let raw = raw::read(document, report);
+            // What is only partly there cannot be judged.
+            report.is_whole().then(|| valid::judge(&raw, file, report))
+        })
+    }
+
+    /// Which node this is: the one called `node`, or the one that has a `local` address as a link.
+    ///
+    /// # Errors
+    /// There is no such node, none of the nodes has a local address, or several have one.
+    pub fn identify(&self, node: Option<&str>, local: &[IpAddr]) -> Result<NodeId, ConfigError> {
+        let names = |nodes: &mut dyn Iterator<Item = &Node>| {
+            nodes.map(|node| format!("\"{}\"", node.name)).collect::<Vec<_>>().join(" or ")
+        };
+        let refuse = |line, key: &str, wrong, right| {
+            Err(ConfigError { file: self.file.clone(), line, key: key.to_owned(), wrong, right })
+        };
+        let all = names(&mut self.nodes.iter());
+        if let Some(name) = node {
+            return match self.nodes.iter().find(|node| node.name == name) {
+                Some(node) => Ok(node.id),
+                None => refuse(None, "--node", format!("there is no node \"{name}\""), format!("it is {all}")),
+            };
+        }
+        let has_local = |node: &&Node| node.links.iter().any(|link| local.contains(link));
+        let mut candidates = self.nodes.iter().filter(has_local);
+        match (candidates.next(), candidates.next()) {
+            (Some(node), None) => Ok(node.id),
+            (None, _) => {
+                let wrong = "no link address of any node is an address of this machine".to_owned();
+                let right = format!("configure the address, correct links, or say which one this is: --node {all}");
+                refuse(Some(self.nodes_line), "node.links", wrong, right)
+            }
+            (Some(_), Some(_)) => {
+                let several = names(&mut self.nodes.iter().filter(has_local));
+                let wrong = "this machine has link addresses of several nodes".to_owned();
+                let right = format!("say which one this is: --node {several}");
+                refuse(Some(self.nodes_line), "node.links", wrong, right)
+            }
+        }
+    }
+
+    /// What node `me` needs. `me` comes from [`ClusterFile::identify`] or from `nodes`.
+    ///
+    /// # Panics
+    /// If `me` is no node of this file.
+    #[must_use]
+    pub fn for_node(&self, me: NodeId) -> Config {
+        let position = self.nodes.iter().position(|node| node.id == me).expect("a node of this file");
+        let group = |group: &ClusterGroup| Group {
+            name: group.name.clone(),
+            key: group.key,
+            interface: group.interfaces[position].clone(),
+            addresses: group.addresses.clone(),
+            prefer: group.prefer,
+            preempt: group.preempt,
+            preempt_delay: group.preempt_delay,
+            drain: group.drain,
+            promote: group.promote,
+            service: group.service.clone(),
+            tickle: group.tickle,
+        };
+        Config {
+            cluster: self.cluster.clone(),
+            key_file: std::path::absolute(&self.key_file).unwrap_or_else(|_| self.key_file.clone()),
+            timing: self.timing,
+            nodes: self.nodes.clone(),
+            me,
+            witness: self.witness.clone(),
+            groups: self.groups.iter().map(group).collect(),
+        }
+    }
+
+    /// What is wrong on this machine, which is one of the nodes, with the programs of checks and hooks.
+    #[must_use]
+    pub fn program_errors(&self) -> Vec<ConfigError> {
+        programs::errors(&self.file, &self.programs, true)
+    }
+
+    /// A problem with the key file as an error of this file.
+    #[must_use]
+    pub fn key_error(&self, error: &super::keyfile::KeyFileError) -> ConfigError {
+        ConfigError {
+            file: self.file.clone(),
+            line: Some(self.key_file_line),
+            key: "key_file".to_owned(),
+            wrong: error.wrong(),
+            right: error.right(),
+        }
+    }
+}

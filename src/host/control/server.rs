@@ -1,0 +1,155 @@
+//! The agent's side of the control socket: takes requests, passes them on, writes what comes back.
+//!
+//! Owns: the listening socket and a bounded number of connections. Never does: decide anything, or wait with anything
+//! but its own connection. A client that sends nonsense gets an answer that says so; one that does not read is cut off
+//! when its own socket buffer is full for too long.
+
+use super::protocol::{Event, LineBuffer, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Outcome, Request, Response};
+use super::protocol::{ProtocolError, decode_request, encode};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::time::timeout;
+
+/// Connections at a time; one more waits in the kernel's backlog.
+const CONNECTIONS: usize = 32;
+/// A client that does not take its answer for this long is cut off.
+const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+/// A command is answered at the latest after this; the engine's own limits are shorter.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// One request and where its answer goes.
+#[derive(Debug)]
+pub struct Call {
+    /// What is asked.
+    pub request: Request,
+    /// Where the answer goes; dropped unanswered, the client is told so.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// What can come back.
+#[derive(Debug)]
+pub enum Answer {
+    /// One response.
+    One(Box<Response>),
+    /// Events so far, and those to come if they were asked for.
+    Events(Vec<Event>, Option<broadcast::Receiver<Event>>),
+}
+
+/// Binds the socket: an old one of an agent that is gone is replaced, one that answers is not.
+///
+/// # Errors
+/// When the directory does not exist or cannot be written, when something else lies at the path, or with
+/// `AddrInUse` when another agent listens there.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    if let Ok(found) = std::fs::symlink_metadata(path) {
+        if !found.file_type().is_socket() {
+            let text = format!("{} exists and is no socket: remove it", path.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            let text = format!("another agent listens on {}", path.display());
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
+        }
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves until the task is dropped.
+pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let calls = calls.clone();
+                tokio::spawn(async move {
+                    // A connection's end, whatever its reason, concerns nobody else.
+                    let _ended = converse(stream, calls).await;
+                    drop(place);
+                });
+            }
+            // Out of descriptors: wait for some to be given back.
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+pub async fn converse(mut stream: UnixStream, calls: mpsc::Sender<Call>) -> io::Result<()> {
+    let mut lines = LineBuffer::new(MAX_REQUEST_BYTES);
+    let mut buffer = [0; 4096];
+    loop {
+        let taken = stream.read(&mut buffer).await?;
+        if taken == 0 {
+            return Ok(());
+        }
+        lines.extend(&buffer[..taken]);
+        loop {
+            match lines.next_line() {
+                Ok(Some(line)) => reply(&mut stream, &line, &calls).await?,
+                Ok(None) => break,
+                Err(error) => {
+                    refuse(&mut stream, &error).await?;
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+async fn reply(stream: &mut UnixStream, line: &[u8], calls: &mpsc::Sender<Call>) -> io::Result<()> {
+    let request = match decode_request(line) {
+        Ok(request) => request,
+        Err(error) => return refuse(stream, &error).await,
+    };
+    let (answer, wait) = oneshot::channel();
+    let gone = || Response::Outcome(Outcome { ok: false, message: "the agent is stopping".to_owned() });
+    if calls.send(Call { request, answer }).await.is_err() {
+        return write(stream, &gone()).await;
+    }
+    match timeout(ANSWER_PATIENCE, wait).await {
+        Ok(Ok(Answer::One(response))) => write(stream, &response).await,
+        Ok(Ok(Answer::Events(past, follow))) => write_events(stream, past, follow).await,
+        Ok(Err(_)) | Err(_) => write(stream, &gone()).await,
+    }
+}
+
+async fn write_events(
+    stream: &mut UnixStream,
+    past: Vec<Event>,
+    follow: Option<broadcast::Receiver<Event>>,
+) -> io::Result<()> {
+    for event in past {
+        write(stream, &Response::Event(event)).await?;
+    }
+    let Some(mut follow) = follow else { return write(stream, &Response::End).await };
+    let mut nothing = [0; 1];
+    loop {
+        tokio::select! {
+            event = follow.recv() => match event {
+                Ok(event) => write(stream, &Response::Event(event)).await?,
+                // A reader that is too slow misses some; the sequence numbers tell.
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return write(stream, &Response::End).await,
+            },
+            read = stream.read(&mut nothing) => if read? == 0 { return Ok(()) },
+        }
+    }
+}
+
+async fn refuse(stream: &mut UnixStream, error: &ProtocolError) -> io::Result<()> {
+    write(stream, &Response::Outcome(Outcome { ok: false, message: error.to_string() })).await
+}
+
+async fn write(stream: &mut UnixStream, response: &Response) -> io::Result<()> {
+    let line = encode(response, MAX_RESPONSE_BYTES).map_err(io::Error::other)?;
+    timeout(WRITE_PATIENCE, stream.write_all(&line)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}

@@ -1,0 +1,69 @@
+//! A connection that is made and given up at once. The nodes and the witness try it in the same way.
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::time::Duration;
+use tokio::net::{TcpSocket, TcpStream};
+
+/// Connects to `target`.
+///
+/// # Errors
+/// It is refused, unreachable, or takes longer than `patience`.
+pub async fn attempt(target: SocketAddr, patience: Duration) -> Result<(), String> {
+    let begun = begin(target).map_err(|error| reason(&error))?;
+    // To an address of this machine the kernel has made or refused the connection before it returns: nothing to wait for.
+    let socket = if is_decided(&begun) { begun } else { decided(begun, patience).await? };
+    match socket.take_error() {
+        Ok(None) => {}
+        Ok(Some(error)) | Err(error) => return Err(reason(&error)),
+    }
+    // A reset: no TIME_WAIT stays behind, of which a thousand checks would make sixty thousand.
+    socket.set_linger(Some(Duration::ZERO)).map_err(|error| format!("closing: {error}"))
+}
+
+/// A socket that is connecting.
+fn begin(target: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(target), Type::STREAM.nonblocking().cloexec(), None)?;
+    match socket.connect(&target.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        Ok(()) | Err(_) => Ok(socket),
+    }
+}
+
+fn is_decided(socket: &Socket) -> bool {
+    let mut asked = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut asked, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
+/// Waits until it is made or refused.
+async fn decided(socket: Socket, patience: Duration) -> Result<Socket, String> {
+    let stream = TcpStream::from_std(socket.into()).map_err(|error| reason(&error))?;
+    let in_time = tokio::time::timeout(patience, stream.writable()).await.map_err(|_| too_late(patience))?;
+    in_time.and_then(|()| stream.into_std()).map(Socket::from).map_err(|error| reason(&error))
+}
+
+/// Connects, and keeps the connection.
+pub async fn connect(target: SocketAddr, patience: Duration) -> Result<TcpStream, String> {
+    let connecting = async {
+        let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        socket?.connect(target).await
+    };
+    match tokio::time::timeout(patience, connecting).await {
+        Ok(connected) => connected.map_err(|error| reason(&error)),
+        Err(_) => Err(too_late(patience)),
+    }
+}
+
+fn too_late(patience: Duration) -> String {
+    format!("no connection within {} ms", patience.as_millis())
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        _ => format!("no connection: {error}"),
+    }
+}

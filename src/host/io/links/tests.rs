@@ -1,0 +1,183 @@
+use super::*;
+use crate::io::poll::{Poll, Ready};
+use crate::testing::netns::{in_netns, ip};
+use std::net::UdpSocket;
+use std::time::Duration;
+
+/// A port of this test alone: each test has its own offset, each process its own range.
+fn port(offset: u16) -> u16 {
+    20_000 + u16::try_from(std::process::id() % 2_000).unwrap() * 10 + offset
+}
+
+fn wait(socket: &LinkSocket) {
+    let poll = Poll::new().unwrap();
+    poll.add(socket, 0).unwrap();
+    poll.wait(&mut Ready::new(), Some(Duration::from_secs(5))).unwrap();
+}
+
+fn pair(one: &str, other: &str, port: u16) -> (LinkSocket, LinkSocket) {
+    let (one, other): (IpAddr, IpAddr) = (one.parse().unwrap(), other.parse().unwrap());
+    (LinkSocket::open(one, other, port).unwrap(), LinkSocket::open(other, one, port).unwrap())
+}
+
+// HP-6
+#[test]
+fn datagrams_arrive_one_by_one() {
+    let (one, other) = pair("127.0.0.21", "127.0.0.22", port(0));
+    assert_eq!(one.send(b"first").unwrap(), SendOutcome::Sent);
+    assert_eq!(one.send(b"second one").unwrap(), SendOutcome::Sent);
+    let mut buffer = [0; 1500];
+    wait(&other);
+    assert_eq!(other.recv(&mut buffer).unwrap(), Received::Datagram(5));
+    assert_eq!(&buffer[..5], b"first");
+    assert_eq!(other.recv(&mut buffer).unwrap(), Received::Datagram(10));
+    assert_eq!(other.recv(&mut buffer).unwrap(), Received::Empty);
+}
+
+#[test]
+fn ipv6_links_work() {
+    let (one, _) = {
+        let address: IpAddr = "::1".parse().unwrap();
+        // One address is both ends here: the socket hears itself.
+        (LinkSocket::open(address, address, port(1)).unwrap(), ())
+    };
+    assert_eq!(one.send(b"hello").unwrap(), SendOutcome::Sent);
+    wait(&one);
+    assert_eq!(one.recv(&mut [0; 100]).unwrap(), Received::Datagram(5));
+}
+
+#[test]
+fn a_silent_port_reads_as_refused_and_costs_no_datagram() {
+    let port = port(2);
+    let (one, other) = pair("127.0.0.31", "127.0.0.32", port);
+    drop(other);
+    one.send(b"?").unwrap();
+    wait(&one);
+    assert_eq!(one.recv(&mut [0; 10]).unwrap(), Received::Refused);
+    assert_eq!(one.recv(&mut [0; 10]).unwrap(), Received::Empty);
+
+    one.send(b"?").unwrap();
+    wait(&one);
+    let other = LinkSocket::open("127.0.0.32".parse().unwrap(), "127.0.0.31".parse().unwrap(), port).unwrap();
+    assert_eq!(one.send(b"hello").unwrap(), SendOutcome::SentAfterRefusal);
+    wait(&other);
+    assert_eq!(other.recv(&mut [0; 10]).unwrap(), Received::Datagram(5));
+}
+
+#[test]
+fn datagrams_of_strangers_do_not_arrive() {
+    let port = port(3);
+    let (one, other) = pair("127.0.0.41", "127.0.0.42", port);
+    let stranger = LinkSocket::open("127.0.0.43".parse().unwrap(), "127.0.0.42".parse().unwrap(), port).unwrap();
+    stranger.send(b"stranger").unwrap();
+    one.send(b"peer").unwrap();
+    wait(&other);
+    assert_eq!(other.recv(&mut [0; 100]).unwrap(), Received::Datagram(4));
+    assert_eq!(other.recv(&mut [0; 100]).unwrap(), Received::Empty);
+}
+
+#[test]
+fn several_links_share_one_local_address() {
+    let port = port(4);
+    let local: IpAddr = "127.0.0.51".parse().unwrap();
+    let _one = LinkSocket::open(local, "127.0.0.52".parse().unwrap(), port).unwrap();
+    LinkSocket::open(local, "127.0.0.53".parse().unwrap(), port).unwrap();
+}
+
+#[test]
+fn a_full_receiver_blocks_nobody() {
+    let (one, other) = pair("127.0.0.61", "127.0.0.62", port(5));
+    for _ in 0..5_000 {
+        one.send(&[0; 1_200]).unwrap();
+    }
+    let mut count = 0;
+    while let Received::Datagram(_) = other.recv(&mut [0; 1_200]).unwrap() {
+        count += 1;
+    }
+    assert!((100..5_000).contains(&count), "{count}");
+}
+
+#[test]
+fn an_address_that_is_not_ours_is_an_error_that_says_so() {
+    let cause = LinkSocket::open("192.0.2.1".parse().unwrap(), "127.0.0.1".parse().unwrap(), port(6)).unwrap_err();
+    assert_eq!(cause.kind(), io::ErrorKind::AddrNotAvailable);
+}
+
+#[test]
+fn families_do_not_mix() {
+    assert!(LinkSocket::open("127.0.0.1".parse().unwrap(), "::1".parse().unwrap(), port(7)).is_err());
+}
+
+/// A witness that has been asked `question` by `socket`, answers, and the answer.
+fn ask(socket: &LinkSocket, witness: &UdpSocket, question: &[u8]) -> Received {
+    let mut buffer = [0; 100];
+    let (length, from) = loop {
+        match witness.recv_from(&mut buffer) {
+            // Another test's child has ended.
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            heard => break heard.unwrap(),
+        }
+    };
+    assert_eq!(&buffer[..length], question);
+    witness.send_to(b"granted", from).unwrap();
+    wait(socket);
+    socket.recv(&mut buffer).unwrap()
+}
+
+#[test]
+fn a_link_to_a_witness_begins_anywhere_and_ends_at_its_port() {
+    let witness = UdpSocket::bind("127.0.0.71:0").unwrap();
+    witness.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let remote = witness.local_addr().unwrap();
+    let (one, other) = (LinkSocket::toward(remote).unwrap(), LinkSocket::toward(remote).unwrap());
+    assert_eq!(one.local().unwrap(), "127.0.0.1".parse::<IpAddr>().unwrap());
+    for socket in [&one, &other] {
+        assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Sent);
+        assert_eq!(ask(socket, &witness, b"pulse"), Received::Datagram(7));
+    }
+    let stranger = UdpSocket::bind("127.0.0.72:0").unwrap();
+    let port = one.socket.local_addr().unwrap().as_socket().unwrap().port();
+    stranger.send_to(b"stranger", ("127.0.0.1", port)).unwrap();
+    assert_eq!(one.recv(&mut [0; 100]).unwrap(), Received::Empty, "nobody but the witness is heard");
+}
+
+#[test]
+fn a_link_to_a_witness_that_is_restarted_works_again() {
+    let witness = UdpSocket::bind("127.0.0.73:0").unwrap();
+    let remote = witness.local_addr().unwrap();
+    drop(witness);
+    let socket = LinkSocket::toward(remote).unwrap();
+    socket.send(b"pulse").unwrap();
+    wait(&socket);
+    assert_eq!(socket.recv(&mut [0; 100]).unwrap(), Received::Refused);
+    let witness = UdpSocket::bind(remote).unwrap();
+    witness.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    assert_eq!(socket.send(b"again").unwrap(), SendOutcome::Sent);
+    assert_eq!(ask(&socket, &witness, b"again"), Received::Datagram(7));
+}
+
+#[test]
+fn a_network_that_is_gone_costs_datagrams_and_no_socket() {
+    in_netns(|| {
+        let remote: SocketAddr = "10.9.0.9:7811".parse().unwrap();
+        assert_eq!(LinkSocket::toward(remote).unwrap_err().kind(), io::ErrorKind::NetworkUnreachable);
+        ip("link add name path type veth peer name far");
+        ip("link set path up");
+        ip("link set far up");
+        ip("address add 10.9.0.1/24 dev path");
+        let socket = LinkSocket::toward(remote).unwrap();
+        assert_eq!(socket.local().unwrap(), "10.9.0.1".parse::<IpAddr>().unwrap());
+        assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Sent);
+        ip("address del 10.9.0.1/24 dev path");
+        assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Unreachable);
+        assert_eq!(socket.recv(&mut [0; 100]).unwrap(), Received::Empty);
+        // Another address: the old socket cannot begin there, and who asks the kernel again finds it.
+        ip("address add 10.9.0.2/24 dev path");
+        assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Unreachable);
+        assert_eq!(LinkSocket::toward(remote).unwrap().local().unwrap(), "10.9.0.2".parse::<IpAddr>().unwrap());
+        ip("address add 10.9.0.1/24 dev path");
+        assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Sent);
+        ip("link set path down");
+        assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Unreachable);
+    });
+}

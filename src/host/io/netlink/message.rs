@@ -1,0 +1,208 @@
+//! Netlink messages: bytes ↔ values. Attributes and message types that are not known are passed over; a message that is
+//! cut short ends the reading. Field layouts: <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h>,
+//! <linux/neighbour.h>; all in the byte order of the host.
+
+use super::{InterfaceInfo, Neighbour, NeighbourState};
+use crate::types::MacAddr;
+use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
+use std::net::IpAddr;
+
+const HEADER: usize = 16;
+/// The upper two bits of an attribute's type are flags: <linux/netlink.h>.
+const TYPE_MASK: u16 = 0x3fff;
+const ARPHRD_ETHER: u16 = 1;
+const IFA_FLAGS: u16 = 8;
+const RTA_VIA: u16 = 18;
+const ANY_FAMILY: u8 = 0;
+
+/// One message of a netlink datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    pub kind: u16,
+    pub flags: u16,
+    pub sequence: u32,
+    pub payload: &'a [u8],
+}
+
+/// The messages of one datagram.
+pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    std::iter::from_fn(move || {
+        let length = usize::try_from(long(bytes, 0)?).ok()?;
+        let payload = bytes.get(HEADER..length)?;
+        let message = Message { kind: short(bytes, 4)?, flags: short(bytes, 6)?, sequence: long(bytes, 8)?, payload };
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+        Some(message)
+    })
+}
+
+/// The attributes behind a header of `skip` bytes.
+fn attributes(payload: &[u8], skip: usize) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut bytes = payload.get(skip..).unwrap_or(&[]);
+    std::iter::from_fn(move || {
+        let length = usize::from(short(bytes, 0)?);
+        let kind = short(bytes, 2)? & TYPE_MASK;
+        let value = bytes.get(4..length)?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+        Some((kind, value))
+    })
+}
+
+fn short(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn long(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+        return Some(IpAddr::from(four));
+    }
+    <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
+}
+
+/// The error code of an acknowledgement: `None` for success.
+pub fn failure(payload: &[u8]) -> Option<std::io::Error> {
+    let code = long(payload, 0)?.cast_signed();
+    (code != 0).then(|| std::io::Error::from_raw_os_error(code.wrapping_neg()))
+}
+
+/// An RTM_NEWLINK or RTM_DELLINK about the interface itself. A bridge sends the same messages about its ports, with a
+/// family of its own, and "deleted" there means that the port left the bridge.
+pub fn link(payload: &[u8]) -> Option<InterfaceInfo> {
+    if *payload.first()? != ANY_FAMILY {
+        return None;
+    }
+    let flags = long(payload, 8)?;
+    let has = |flag: libc::c_int| flags & flag.cast_unsigned() != 0;
+    let mut info = InterfaceInfo {
+        index: long(payload, 4)?,
+        name: String::new(),
+        mac: MacAddr::ZERO,
+        up: has(libc::IFF_UP),
+        carrier: has(libc::IFF_UP) && has(libc::IFF_LOWER_UP),
+        is_ethernet: short(payload, 2)? == ARPHRD_ETHER && !has(libc::IFF_LOOPBACK),
+    };
+    for (kind, value) in attributes(payload, 16) {
+        match kind {
+            libc::IFLA_IFNAME => {
+                info.name = String::from_utf8_lossy(value.split(|byte| *byte == 0).next()?).into_owned();
+            }
+            libc::IFLA_ADDRESS => info.mac = value.try_into().map_or(MacAddr::ZERO, MacAddr),
+            _ => {}
+        }
+    }
+    Some(info)
+}
+
+/// An RTM_NEWADDR or RTM_DELADDR.
+pub struct AddressMessage {
+    pub index: u32,
+    pub address: IpAddr,
+    pub prefix: u8,
+    pub flags: u32,
+    /// Seconds; `u32::MAX` is for ever.
+    pub preferred: u32,
+}
+
+pub fn address_message(payload: &[u8]) -> Option<AddressMessage> {
+    let mut local = None;
+    let mut peer = None;
+    let mut flags = u32::from(*payload.get(2)?);
+    let mut preferred = u32::MAX;
+    for (kind, value) in attributes(payload, 8) {
+        match kind {
+            libc::IFA_LOCAL => local = address(value),
+            libc::IFA_ADDRESS => peer = address(value),
+            libc::IFA_CACHEINFO => preferred = long(value, 0)?,
+            IFA_FLAGS => flags = long(value, 0)?,
+            _ => {}
+        }
+    }
+    // IPv6 tells its address as IFA_ADDRESS alone; on point-to-point IPv4 that is the other end.
+    let address = local.or(peer)?;
+    Some(AddressMessage { index: long(payload, 4)?, address, prefix: *payload.get(1)?, flags, preferred })
+}
+
+/// An RTM_NEWNEIGH.
+pub fn neighbour(payload: &[u8]) -> Option<(u32, Neighbour)> {
+    let mut destination = None;
+    let mut mac = None;
+    for (kind, value) in attributes(payload, 12) {
+        match kind {
+            libc::NDA_DST => destination = address(value),
+            libc::NDA_LLADDR => mac = value.try_into().ok().map(MacAddr),
+            _ => {}
+        }
+    }
+    let state = match short(payload, 8)? {
+        libc::NUD_INCOMPLETE => NeighbourState::Incomplete,
+        libc::NUD_REACHABLE => NeighbourState::Reachable,
+        libc::NUD_STALE => NeighbourState::Stale,
+        libc::NUD_DELAY => NeighbourState::Delay,
+        libc::NUD_PROBE => NeighbourState::Probe,
+        libc::NUD_FAILED => NeighbourState::Failed,
+        libc::NUD_NOARP => NeighbourState::NoArp,
+        libc::NUD_PERMANENT => NeighbourState::Permanent,
+        _ => NeighbourState::None,
+    };
+    Some((long(payload, 4)?, Neighbour { address: destination?, mac, state }))
+}
+
+/// The gateways through `index` of an RTM_NEWROUTE, if it is a default route.
+pub fn gateways(payload: &[u8], index: u32) -> Vec<IpAddr> {
+    const IS_DEFAULT: u8 = 0;
+    let kind = payload.get(7).copied();
+    if payload.get(1) != Some(&IS_DEFAULT) || kind != Some(libc::RTN_UNICAST) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    found.extend(hop(attributes(payload, 12), None, index));
+    for (kind, mut hops) in attributes(payload, 12) {
+        if kind != libc::RTA_MULTIPATH {
+            continue;
+        }
+        while let (Some(length), Some(oif)) = (short(hops, 0), long(hops, 4)) {
+            let length = usize::from(length);
+            let Some(this) = hops.get(..length).filter(|hop| hop.len() >= 8) else { break };
+            found.extend(hop(attributes(this, 8), Some(oif), index));
+            hops = hops.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+        }
+    }
+    found
+}
+
+/// The gateway of one next hop, if it leads through `index`.
+fn hop<'a>(attributes: impl Iterator<Item = (u16, &'a [u8])>, oif: Option<u32>, index: u32) -> Option<IpAddr> {
+    let mut oif = oif;
+    let mut gateway = None;
+    for (kind, value) in attributes {
+        match kind {
+            libc::RTA_OIF => oif = long(value, 0),
+            libc::RTA_GATEWAY => gateway = address(value),
+            // A family of two bytes comes first: an IPv6 gateway of an IPv4 route.
+            RTA_VIA => gateway = value.get(2..).and_then(address),
+            _ => {}
+        }
+    }
+    gateway.filter(|_| oif == Some(index))
+}
+
+/// The interface an RTM_…QDISC or RTM_…TFILTER is about.
+pub fn filter_index(payload: &[u8]) -> Option<u32> {
+    long(payload, 4)
+}
+
+/// Appends a request to a datagram.
+pub fn append(datagram: &mut Vec<u8>, request: RouteNetlinkMessage, flags: u16, sequence: u32) {
+    let mut message = NetlinkMessage::from(request);
+    message.header.flags = flags;
+    message.header.sequence_number = sequence;
+    debug_assert!(matches!(message.payload, NetlinkPayload::InnerMessage(_)));
+    message.finalize();
+    let start = datagram.len();
+    datagram.resize(start + message.buffer_len().next_multiple_of(4), 0);
+    message.serialize(&mut datagram[start..]);
+}

@@ -1,0 +1,126 @@
+//! One slot of the store: a state and the number of its writing, as bytes that prove that they are whole.
+//!
+//! Layout, network byte order: magic (8), format (4), sequence (8), length of the payload (4), payload, SHA-256 of all
+//! of that (32), zeros up to a multiple of [`BLOCK`]. Payload: node (1), cluster (8), lease in µs (4, 0: not known), number
+//! of groups (2), and for each group key, seen, reserve and held (8 each) and one byte of flags (bit 0: paused). Format 1,
+//! which is still read, has no lease.
+//! Never does: touch a file. Bytes that are not a whole slot give the reason, never a panic.
+
+use super::State;
+use crate::durable::GroupState;
+use crate::types::{Epoch, GroupKey, NodeId};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// Slots grow in steps of this many bytes, so that rewriting one needs no new space on the disk.
+pub(super) const BLOCK: usize = 4096;
+/// No slot is larger: 65,535 groups need 2.2 MB.
+pub(super) const MAX_SLOT: usize = 4 << 20;
+
+const MAGIC: &[u8; 8] = b"vipairS\n";
+const FORMAT: u32 = 2;
+/// The format of versions that did not write the lease down.
+const WITHOUT_LEASE: u32 = 1;
+const HEADER: usize = 24;
+const PAYLOAD_HEADER: usize = 15;
+const GROUP: usize = 33;
+const DIGEST: usize = 32;
+const PAUSED: u8 = 1;
+
+/// Why bytes are not a slot this program can use.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SlotError {
+    /// Torn, flipped, cut, or never a slot.
+    Damaged(&'static str),
+    /// Whole, and written in a format of another version of this program.
+    Format(u32),
+}
+
+/// The bytes of a slot.
+///
+/// # Errors
+/// When there are more groups than a number of two bytes can count, or the lease is out of all bounds.
+pub fn encode(sequence: u64, state: &State) -> Result<Vec<u8>, &'static str> {
+    let count = u16::try_from(state.groups.len()).map_err(|_| "more than 65,535 groups")?;
+    let length = PAYLOAD_HEADER + GROUP * state.groups.len();
+    let mut bytes = Vec::with_capacity((HEADER + length + DIGEST).next_multiple_of(BLOCK));
+    bytes.extend(MAGIC);
+    bytes.extend(FORMAT.to_be_bytes());
+    bytes.extend(sequence.to_be_bytes());
+    bytes.extend(u32::try_from(length).map_err(|_| "too long")?.to_be_bytes());
+    bytes.push(state.node.0);
+    bytes.extend(state.cluster.to_be_bytes());
+    // A little more than it is does no harm.
+    let lease = state.lease.unwrap_or_default().as_nanos().div_ceil(1000);
+    bytes.extend(u32::try_from(lease).map_err(|_| "a lease of more than an hour")?.to_be_bytes());
+    bytes.extend(count.to_be_bytes());
+    for group in &state.groups {
+        for number in [group.key.0, group.seen.0, group.reserve.0, group.held.0] {
+            bytes.extend(number.to_be_bytes());
+        }
+        bytes.push(if group.paused { PAUSED } else { 0 });
+    }
+    let digest = Sha256::digest(&bytes);
+    bytes.extend(digest);
+    bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+    Ok(bytes)
+}
+
+/// The sequence and state of a slot's bytes.
+///
+/// # Errors
+/// When they are not a whole slot of this format.
+pub fn decode(bytes: &[u8]) -> Result<(u64, State), SlotError> {
+    let mut reader = Reader(bytes);
+    if reader.take::<8>()? != *MAGIC {
+        return Err(SlotError::Damaged("it does not begin like a state file"));
+    }
+    let format = u32::from_be_bytes(reader.take()?);
+    let sequence = reader.number()?;
+    let length = usize::try_from(u32::from_be_bytes(reader.take()?)).unwrap_or(usize::MAX);
+    let end = HEADER.saturating_add(length);
+    let (Some(covered), Some(digest)) = (bytes.get(..end), bytes.get(end..end.saturating_add(DIGEST))) else {
+        return Err(SlotError::Damaged("it is cut short"));
+    };
+    if Sha256::digest(covered).as_slice() != digest {
+        return Err(SlotError::Damaged("its checksum does not fit"));
+    }
+    if format != FORMAT && format != WITHOUT_LEASE {
+        return Err(SlotError::Format(format));
+    }
+    Ok((sequence, payload(&covered[HEADER..], format)?))
+}
+
+fn payload(bytes: &[u8], format: u32) -> Result<State, SlotError> {
+    let mut reader = Reader(bytes);
+    let [node] = reader.take()?;
+    let cluster = reader.number()?;
+    let lease_us = if format == WITHOUT_LEASE { 0 } else { u32::from_be_bytes(reader.take()?) };
+    let lease = (lease_us != 0).then(|| Duration::from_micros(lease_us.into()));
+    let count = u16::from_be_bytes(reader.take()?);
+    let mut groups = Vec::with_capacity(usize::from(count));
+    for _ in 0..count {
+        groups.push(GroupState {
+            key: GroupKey(reader.number()?),
+            seen: Epoch(reader.number()?),
+            reserve: Epoch(reader.number()?),
+            held: Epoch(reader.number()?),
+            paused: reader.take::<1>()?[0] & PAUSED != 0,
+        });
+    }
+    Ok(State { node: NodeId(node), cluster, lease, groups })
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], SlotError> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(SlotError::Damaged("it is cut short"))?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+
+    fn number(&mut self) -> Result<u64, SlotError> {
+        Ok(u64::from_be_bytes(self.take()?))
+    }
+}

@@ -1,0 +1,115 @@
+//! The two slots of a voter's memory on a disk that may be slow, torn, damaged or put back.
+
+use crate::store::dir::found;
+use crate::store::slot::encode;
+use crate::types::NodeId;
+use crate::voter::{Loaded, Memory};
+use crate::witness::state::{loaded, state};
+
+/// What a restart finds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    None,
+    /// The write that was under way got so far.
+    Torn(u16),
+    /// A bit of the newer slot is flipped: the older one is read.
+    Damaged(u16),
+    BothDamaged(u16),
+    Gone,
+    /// Both slots are as they were before the last writes.
+    PutBack,
+}
+
+#[derive(Default)]
+pub(super) struct Disk {
+    slots: [Option<Vec<u8>>; 2],
+    /// The slots as they were before each of the last writes.
+    former: Vec<[Option<Vec<u8>>; 2]>,
+    sequence: u64,
+    /// What is to be written next; the newest wins.
+    waiting: Option<(u64, Memory)>,
+    lied: bool,
+}
+
+impl Disk {
+    /// A disk of a voter that has answered for this lease before.
+    pub fn with_lease(lease_us: u32) -> Disk {
+        let mut disk = Disk::default();
+        disk.take(0, &Memory { lease_us, ceilings: Vec::new() });
+        disk.write();
+        disk
+    }
+
+    /// True if it never lost what it had.
+    pub fn is_honest(&self) -> bool {
+        !self.lied
+    }
+
+    pub fn take(&mut self, version: u64, memory: &Memory) {
+        self.waiting = Some((version, memory.clone()));
+    }
+
+    /// Writes what waits: to the older slot, and to both as long as one is missing. The version that is durable then.
+    pub fn write(&mut self) -> Option<u64> {
+        let (version, memory) = self.waiting.take()?;
+        self.former.push(self.slots.clone());
+        let lone = self.slots.contains(&None);
+        for _ in 0..=usize::from(lone) {
+            self.sequence += 1;
+            self.slots[place(self.sequence)] = Some(slot(self.sequence, &memory));
+        }
+        Some(version)
+    }
+
+    /// The process ends, and what a write had done by then is what another one finds.
+    pub fn restart(&mut self, fault: Fault) {
+        let waiting = self.waiting.take();
+        match fault {
+            Fault::None => {}
+            // A slot that is made comes into being whole; one that exists is written over.
+            Fault::Torn(cut) => {
+                let there = self.slots[place(self.sequence + 1)].as_mut();
+                if let (Some((_, memory)), Some(there)) = (waiting, there) {
+                    let new = slot(self.sequence + 1, &memory);
+                    let cut = usize::from(cut) % new.len();
+                    there.resize(there.len().max(new.len()), 0);
+                    there[..cut].copy_from_slice(&new[..cut]);
+                }
+            }
+            Fault::Damaged(bit) => self.damage(place(self.sequence), bit),
+            Fault::BothDamaged(bit) => (0..2).for_each(|number| self.damage(number, bit)),
+            Fault::Gone => self.lose([None, None]),
+            Fault::PutBack => {
+                if let Some(former) = self.former.pop() {
+                    self.lose(former);
+                }
+            }
+        }
+    }
+
+    pub fn loaded(&self) -> Loaded {
+        loaded(&found([0, 1].map(|number| self.slots[number].as_deref())))
+    }
+
+    fn damage(&mut self, number: usize, bit: u16) {
+        self.lied = true;
+        if let Some(bytes) = &mut self.slots[number] {
+            let at = usize::from(bit) % (bytes.len() * 8);
+            bytes[at / 8] ^= 1 << (at % 8);
+        }
+    }
+
+    fn lose(&mut self, slots: [Option<Vec<u8>>; 2]) {
+        self.lied = true;
+        self.slots = slots;
+    }
+}
+
+/// The slot of a write.
+fn place(sequence: u64) -> usize {
+    usize::from(!sequence.is_multiple_of(2))
+}
+
+fn slot(sequence: u64, memory: &Memory) -> Vec<u8> {
+    encode(sequence, &state(memory, NodeId::FIRST_WITNESS, 7)).expect("a few groups")
+}

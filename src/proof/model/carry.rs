@@ -1,0 +1,244 @@
+//! What the world does with an engine's actions: the gate changes, frames leave, the disk begins to write.
+
+use super::rules;
+use super::shape::{GROUP, PATHS, Plant, SEGMENT, Shape, id, mac, vip};
+use super::state::{Freight, Node, State};
+use crate::canon::Canon;
+use crate::durable::{Durable, GroupState, Loaded};
+use crate::engine::{Action, GateAction};
+use crate::mutant::Mutant;
+use crate::types::{Epoch, LinkId, LinkPath, MonoTime};
+use crate::wire::auth::{PREFIX_SIZE, TAG_SIZE};
+use crate::wire::frame::Sighting;
+use crate::wire::pulse;
+use std::sync::Arc;
+
+/// What a datagram says. It was sealed a moment ago: nobody has to be convinced.
+pub fn read(bytes: &[u8]) -> (pulse::Header, Vec<pulse::Row>) {
+    let body = &bytes[PREFIX_SIZE..bytes.len() - TAG_SIZE];
+    let (header, rows) = pulse::decode(body).expect("an engine sends what can be read");
+    (header, rows.collect())
+}
+
+/// Tells what a stopped process is about to do.
+pub fn tell_held(held: &[Action], bytes: &[u8], node: &Node, canon: &mut Canon) {
+    for action in held {
+        match action {
+            Action::Send { link, to: _, bytes: range } => {
+                canon.plain(u64::from(link.peer.0));
+                canon.flags(&[matches!(link.path, LinkPath::Segment(_))]);
+                let (header, rows) = read(&bytes[range.clone()]);
+                header.canon(canon);
+                canon.list(&rows, |canon, row| row.canon(canon));
+            }
+            Action::Gate(GateAction::Begin { interface: _, generation }) => {
+                canon.plain(101);
+                canon.generation(*generation);
+            }
+            Action::Gate(GateAction::Renew { interface: _, until }) => {
+                canon.plain(102);
+                canon.ahead(node.now(), *until);
+            }
+            Action::Gate(GateAction::Open { group: _, epoch }) => {
+                canon.plain(103);
+                canon.epochs(&[*epoch]);
+            }
+            Action::Gate(GateAction::Close { group: _, carry_until: _ }) => canon.plain(104),
+            Action::Gate(GateAction::Forward { .. }) => canon.plain(105),
+            Action::Probe { .. } => canon.plain(106),
+            Action::Announce { .. } => canon.plain(107),
+            Action::Persist { version } => {
+                canon.plain(108);
+                if let Some(engine) = &node.engine {
+                    engine.canon_version(*version, canon);
+                }
+            }
+            Action::Hook { group: _, hook, epoch, cause: _ } => {
+                canon.plain(110);
+                canon.plain(*hook as u64);
+                canon.epochs(&[*epoch]);
+            }
+            Action::Notice(_) | Action::Reply { .. } => {}
+            Action::Stopped => canon.plain(109),
+        }
+    }
+}
+
+impl Shape {
+    /// Carries out actions in their order. `decided`: when the engine wanted them.
+    pub fn carry(&self, state: &mut State, at: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
+        for action in list {
+            match action {
+                Action::Send { link, to: _, bytes: range } => self.send(state, at, *link, &bytes[range.clone()]),
+                Action::Gate(gate) => self.change_gate(state, at, *gate, decided),
+                Action::Probe { interface: _, address, to: _ } => {
+                    if *address == vip() {
+                        self.probe(state, at);
+                    }
+                }
+                Action::Announce { .. } => self.announce(state, at),
+                Action::Persist { version } => {
+                    let node = &state.nodes[at];
+                    if let Some(engine) = &node.engine
+                        && self.plant != Some(Plant::DiskSilent)
+                    {
+                        let content = engine.durable_state();
+                        let freight = Freight::Stored { life: node.life, version: *version, state: content };
+                        state.launch(at, at, freight);
+                    }
+                }
+                Action::Hook { group: _, hook, epoch, cause: _ } => {
+                    let freight = Freight::Ended { life: state.nodes[at].life, hook: *hook, epoch: *epoch };
+                    state.launch_late(at, freight, self.hook.unwrap_or_default());
+                }
+                Action::Notice(_) | Action::Reply { .. } => {}
+                Action::Stopped => Arc::make_mut(&mut state.nodes[at]).engine = None,
+            }
+        }
+    }
+
+    /// True if frames get from one node to another.
+    pub fn is_way(&self, state: &State, from: usize, to: usize, path: usize) -> bool {
+        let carrier = path != SEGMENT || (state.nodes[from].carrier && state.nodes[to].carrier);
+        carrier && !state.cut.is_cut(from, to, path) && self.plant != Some(Plant::SecretCut)
+    }
+
+    fn is_alive(&self, state: &State, at: usize) -> bool {
+        match state.nodes.get(at) {
+            Some(node) => node.engine.is_some(),
+            None => state.witness.as_ref().is_some_and(|witness| witness.voter.is_some()),
+        }
+    }
+
+    fn send(&self, state: &mut State, at: usize, link: LinkId, bytes: &[u8]) {
+        let (header, rows) = read(bytes);
+        let node = &state.nodes[at];
+        let open = node.kernel.open.filter(|_| node.answers(self.plant == Some(Plant::GateIgnoresDeadline)));
+        if rows.iter().any(|row| row.consent != Epoch::NONE && open.is_some_and(|epoch| epoch < row.consent)) {
+            state.broken = state.broken.or(Some(rules::S5));
+        }
+        self.note_said(state, at, &header, &rows);
+        let path = PATHS.iter().position(|path| *path == link.path);
+        let to = if link.peer.is_witness() {
+            Some(self.witness_end())
+        } else {
+            (0..self.nodes).find(|other| id(*other) == link.peer)
+        };
+        if let (Some(path), Some(to)) = (path, to)
+            && self.is_way(state, at, to, path)
+            && self.is_alive(state, to)
+        {
+            let freight = Freight::Pulse { path, bytes: bytes.to_vec(), header, rows };
+            state.launch(at, to, freight);
+        }
+    }
+
+    fn change_gate(&self, state: &mut State, at: usize, gate: GateAction, decided: MonoTime) {
+        let lease = self.timing.lease;
+        if self.witness {
+            self.judge_votes(state, at, gate);
+        }
+        let node = Arc::make_mut(&mut state.nodes[at]);
+        let now = node.now();
+        let kernel = &mut node.kernel;
+        let mut broken = None;
+        match gate {
+            GateAction::Begin { interface: _, generation } => {
+                if generation <= kernel.generation || kernel.open.is_some() {
+                    broken = Some(rules::S7);
+                }
+                kernel.refused = false;
+                kernel.generation = generation;
+                kernel.until = MonoTime::ZERO;
+            }
+            GateAction::Renew { interface: _, until } => {
+                let relative =
+                    self.plant == Some(Plant::DeadlineFromWrite) || self.mutants.is_on(Mutant::LeaseRelative);
+                let until = if relative { now + until.since(decided) } else { until };
+                if until > decided + lease {
+                    broken = Some(rules::S4);
+                }
+                kernel.until = until;
+            }
+            GateAction::Open { group: _, epoch } => {
+                kernel.open = Some(epoch);
+                if kernel.generation == 0 {
+                    broken = Some(rules::S7);
+                } else if epoch.node() != id(at) || epoch <= node.used || epoch <= node.told {
+                    broken = Some(rules::S2);
+                }
+                node.used = node.used.max(epoch);
+                node.told = node.told.max(epoch);
+            }
+            GateAction::Close { group: _, carry_until: _ } => {
+                if self.plant != Some(Plant::GateNeverCloses) {
+                    kernel.open = None;
+                }
+            }
+            GateAction::Forward { .. } => {}
+        }
+        state.broken = state.broken.or(broken);
+    }
+
+    /// A request for the address reaches the other kernels: those that are open answer, a lapsed one is latched.
+    fn probe(&self, state: &mut State, from: usize) {
+        let forever = self.plant == Some(Plant::GateIgnoresDeadline);
+        for to in (0..self.nodes).filter(|to| *to != from) {
+            // A frozen guest's kernel is not asked: it does not run.
+            if !self.is_way(state, from, to, SEGMENT) || state.nodes[to].frozen {
+                continue;
+            }
+            let node = &state.nodes[to];
+            if node.answers(forever) {
+                self.show(state, to, from);
+            } else if node.kernel.open.is_some() && node.kernel.until != MonoTime::ZERO && !node.kernel.refused {
+                let off = self.plant == Some(Plant::LatchOff) || self.mutants.is_on(Mutant::LatchOff);
+                Arc::make_mut(&mut state.nodes[to]).kernel.refused = !off;
+            }
+        }
+    }
+
+    /// An announcement passes the gate, or is dropped there.
+    fn announce(&self, state: &mut State, from: usize) {
+        if state.nodes[from].answers(self.plant == Some(Plant::GateIgnoresDeadline)) {
+            for to in (0..self.nodes).filter(|to| *to != from) {
+                self.show(state, from, to);
+            }
+        }
+    }
+
+    fn show(&self, state: &mut State, from: usize, to: usize) {
+        if self.is_way(state, from, to, SEGMENT) && state.nodes[to].engine.is_some() {
+            let freight = Freight::Seen(Sighting::Claim { address: vip(), mac: mac(from) });
+            state.launch(from, to, freight);
+        }
+    }
+
+    /// The disk has it. What is durable never falls.
+    pub fn write(&self, state: &mut State, at: usize, content: &Durable) {
+        let node = Arc::make_mut(&mut state.nodes[at]);
+        if let Loaded::State(before) = &node.disk {
+            let falls = |(old, new): (&GroupState, &GroupState)| {
+                new.seen < old.seen || new.held < old.held || new.reserve < old.reserve
+            };
+            if before.groups.iter().zip(&content.groups).any(falls) {
+                state.broken = state.broken.or(Some(rules::S2));
+            }
+        }
+        node.disk = Loaded::State(content.clone());
+    }
+
+    /// What must hold between two events of a process: its gate is as its engine thinks.
+    pub fn after(&self, state: &mut State, at: usize) {
+        let node = Arc::make_mut(&mut state.nodes[at]);
+        let Some(engine) = &node.engine else { return };
+        let told = engine.told(GROUP);
+        let open = engine.is_open(GROUP);
+        node.told = node.told.max(told);
+        let kernel = &node.kernel;
+        let thinks = open != kernel.open.is_some() || (open && (node.now() >= kernel.until || kernel.refused));
+        if thinks {
+            state.broken = state.broken.or(Some(rules::S7));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Something on its way, and how it is told.
+
+use super::shape::PATHS;
+use super::state::Node;
+use super::witness::Witness;
+use crate::canon::Canon;
+use crate::durable::Durable;
+use crate::engine::Hook;
+use crate::types::Epoch;
+use crate::voter::Memory;
+use crate::wire::frame::Sighting;
+use crate::wire::pulse::{Header, Row};
+
+/// What travels.
+#[derive(Clone, Debug)]
+pub enum Freight {
+    Pulse {
+        path: usize,
+        bytes: Vec<u8>,
+        header: Header,
+        rows: Vec<Row>,
+    },
+    Seen(Sighting),
+    Stored {
+        life: u8,
+        version: u64,
+        state: Durable,
+    },
+    /// The same of a witness.
+    Remembered {
+        life: u8,
+        version: u64,
+        memory: Memory,
+    },
+    /// A hook has ended well.
+    Ended {
+        life: u8,
+        hook: Hook,
+        epoch: Epoch,
+    },
+}
+
+/// Who something is for.
+#[derive(Clone, Copy)]
+pub enum Receiver<'a> {
+    Node(&'a Node),
+    Witness(&'a Witness),
+}
+
+impl Receiver<'_> {
+    fn has_seen(self, header: &Header) -> bool {
+        let (session, counter) = (header.session, header.counter);
+        match self {
+            Receiver::Node(node) => node.engine.as_ref().is_some_and(|engine| engine.has_seen(session, counter)),
+            Receiver::Witness(known) => known.voter.as_ref().is_some_and(|voter| voter.has_seen(session, counter)),
+        }
+    }
+
+    fn canon_version(self, of: u8, version: u64, canon: &mut Canon) {
+        match self {
+            Receiver::Node(node) => {
+                canon.flags(&[node.life == of]);
+                if let Some(engine) = &node.engine {
+                    engine.canon_version(version, canon);
+                }
+            }
+            Receiver::Witness(known) => {
+                canon.flags(&[known.life == of]);
+                if let Some(voter) = &known.voter {
+                    voter.canon_version(version, canon);
+                }
+            }
+        }
+    }
+}
+
+/// Something on its way to a node. It must arrive in the instant in which it may.
+#[derive(Clone, Debug)]
+pub struct Flight {
+    pub from: usize,
+    pub to: usize,
+    /// Ticks for which it is held up.
+    pub late: u8,
+    /// In which round of the instant it was sent.
+    pub round: u16,
+    pub freight: Freight,
+}
+
+impl Flight {
+    /// Which queue it stands in if nothing overtakes.
+    pub fn queue(&self) -> (usize, usize, usize) {
+        let kind = match &self.freight {
+            Freight::Pulse { path, .. } => *path,
+            Freight::Seen(_) => PATHS.len(),
+            Freight::Stored { .. } | Freight::Remembered { .. } => PATHS.len() + 1,
+            Freight::Ended { .. } => PATHS.len() + 2,
+        };
+        (self.from, self.to, kind)
+    }
+
+    /// It comes from the receiver's own machine, and waits there.
+    pub fn is_stored(&self) -> bool {
+        matches!(self.freight, Freight::Stored { .. } | Freight::Remembered { .. } | Freight::Ended { .. })
+    }
+
+    /// `receiver` tells whether it would be a copy.
+    pub fn canon(&self, receiver: Receiver<'_>, canon: &mut Canon) {
+        let Flight { from, to, late, round: _, freight } = self;
+        canon.plain((*from as u64) << 16 | (*to as u64) << 8 | u64::from(*late));
+        match freight {
+            Freight::Pulse { path, bytes: _, header, rows } => {
+                canon.size(*path);
+                header.canon(canon);
+                canon.list(rows, |canon, row| row.canon(canon));
+                canon.flags(&[receiver.has_seen(header)]);
+            }
+            Freight::Seen(Sighting::Claim { address, mac }) => {
+                canon.address(*address);
+                canon.mac(*mac);
+            }
+            Freight::Seen(Sighting::Presence { mac }) => canon.mac(*mac),
+            Freight::Stored { life, version, state } => {
+                receiver.canon_version(*life, *version, canon);
+                state.canon(canon);
+            }
+            Freight::Remembered { life, version, memory } => {
+                receiver.canon_version(*life, *version, canon);
+                memory.canon(canon);
+            }
+            Freight::Ended { life, hook, epoch } => {
+                receiver.canon_version(*life, 0, canon);
+                canon.plain(*hook as u64);
+                canon.epochs(&[*epoch]);
+            }
+        }
+    }
+
+    /// In which order flights are told: independent of the order in which histories sent them.
+    pub fn place(&self) -> (usize, usize, usize, u8, u64, u64) {
+        let (from, to, kind) = self.queue();
+        let (session, counter) = match &self.freight {
+            Freight::Pulse { header, .. } => (header.session, header.counter),
+            Freight::Seen(_) => (0, 0),
+            Freight::Ended { epoch, .. } => (0, epoch.0),
+            Freight::Stored { version, .. } | Freight::Remembered { version, .. } => (0, *version),
+        };
+        (from, to, kind, self.late, session, counter)
+    }
+}

@@ -1,0 +1,376 @@
+//! One state of the world, and when two states are the same.
+
+pub use super::flight::{Flight, Freight, Receiver};
+use super::rules::Ghost;
+use super::shape::{PATHS, instant};
+use super::witness::{Grant, Said, SentPulse, Witness};
+use crate::canon::Canon;
+use crate::durable::Loaded;
+use crate::engine::{Action, Engine};
+use crate::types::{Epoch, MonoTime};
+use std::cell::RefCell;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// What of all that is due arrives next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// Anything.
+    Any,
+    /// The first of each way and kind: nothing overtakes what is not held up.
+    Queues,
+    /// All that one node has sent to another, in its order, as a process that empties its sockets takes it. Processes
+    /// start and go on, and wires are mended, between instants only.
+    Bursts,
+    /// Bursts, and all datagrams travel equally long: what is sent in one round of an instant arrives in the next. Within
+    /// a round the parties act one after another, each in any order of what has come to it.
+    Rounds,
+}
+
+/// What may still go wrong. `any` bounds the sum of all others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Budget {
+    pub any: u8,
+    /// Changes of what is cut; mending is free.
+    pub cuts: u8,
+    /// Datagrams that are lost.
+    pub losses: u8,
+    /// Datagrams that arrive twice.
+    pub copies: u8,
+    /// Datagrams, sightings and disk writes that are held up.
+    pub delays: u8,
+    /// Processes stopped between two events.
+    pub stops: u8,
+    /// Processes stopped between a decision and a write to the gate.
+    pub traps: u8,
+    /// Guests stopped with their clock.
+    pub freezes: u8,
+    /// Processes killed; the kernel goes on.
+    pub kills: u8,
+    /// Hosts that lose their power.
+    pub crashes: u8,
+    /// Ticks that a clock loses or gains.
+    pub slips: u8,
+    /// Losses of the interface's carrier; its return is free.
+    pub carriers: u8,
+    /// Operators' orders.
+    pub orders: u8,
+}
+
+impl Budget {
+    /// Enough of everything for a history.
+    pub const LAVISH: Budget = Budget {
+        any: 99,
+        cuts: 99,
+        losses: 99,
+        copies: 99,
+        delays: 99,
+        stops: 99,
+        traps: 99,
+        freezes: 99,
+        kills: 99,
+        crashes: 99,
+        slips: 99,
+        carriers: 99,
+        orders: 99,
+    };
+}
+
+/// Which ways are cut: a bit for each sender, receiver and path.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Cuts(u32);
+
+impl Cuts {
+    fn bit(from: usize, to: usize, path: usize) -> u32 {
+        1 << ((from * 3 + to) * PATHS.len() + path)
+    }
+
+    /// These ways.
+    pub fn of(ways: &[(usize, usize, usize)]) -> Cuts {
+        Cuts(ways.iter().fold(0, |cut, &(from, to, path)| cut | Cuts::bit(from, to, path)))
+    }
+
+    pub fn with(self, other: Cuts) -> Cuts {
+        Cuts(self.0 | other.0)
+    }
+
+    pub fn is_cut(self, from: usize, to: usize, path: usize) -> bool {
+        self.0 & Cuts::bit(from, to, path) != 0
+    }
+
+    pub fn is_none(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What the kernel of a node holds: the gate with its lease and its latch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kernel {
+    pub until: MonoTime,
+    pub generation: u64,
+    pub refused: bool,
+    pub open: Option<Epoch>,
+}
+
+/// A stopped process: what it had decided and not yet done, and what waits for it.
+#[derive(Clone, Debug)]
+pub struct Pause {
+    pub held: Vec<Action>,
+    pub bytes: Vec<u8>,
+    pub decided: MonoTime,
+    pub backlog: Vec<Arc<Flight>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Ticks since the beginning, as this node counts them.
+    pub clock: u64,
+    pub engine: Option<Engine>,
+    pub kernel: Kernel,
+    pub disk: Loaded,
+    pub pause: Option<Pause>,
+    pub carrier: bool,
+    pub life: u8,
+    /// The highest epoch it has opened with, and the highest it was told while it could remember.
+    pub used: Epoch,
+    pub told: Epoch,
+    /// Its clock stands still, and nothing reaches it.
+    pub frozen: bool,
+    /// For so many ticks it may go on with what its lease had left when it was frozen.
+    pub excused: u8,
+    /// What it grants, as its datagrams said, and which datagrams a lease may be counted from. Only with a witness; a
+    /// lease's datagrams are told by the engine that sent them.
+    pub said: Said,
+    /// The highest epoch that it has asked for, and the highest that it has given up.
+    pub asked: Epoch,
+    pub given_up: Epoch,
+    pub sent: Vec<SentPulse>,
+}
+
+impl Node {
+    pub fn new() -> Node {
+        Node {
+            clock: 0,
+            engine: None,
+            kernel: Kernel::default(),
+            disk: Loaded::Fresh,
+            pause: None,
+            carrier: true,
+            life: 0,
+            used: Epoch::NONE,
+            told: Epoch::NONE,
+            frozen: false,
+            excused: 0,
+            said: Said::default(),
+            asked: Epoch::NONE,
+            given_up: Epoch::NONE,
+            sent: Vec::new(),
+        }
+    }
+
+    /// True while it is frozen, or goes on with what it had left.
+    pub fn is_excused(&self) -> bool {
+        self.frozen || self.excused > 0
+    }
+
+    pub fn now(&self) -> MonoTime {
+        instant(self.clock)
+    }
+
+    /// True while its process takes events.
+    pub fn is_running(&self) -> bool {
+        self.engine.is_some() && self.pause.is_none()
+    }
+
+    /// True if its engine has to be called now.
+    pub fn is_due(&self) -> bool {
+        let due = self.engine.as_ref().is_some_and(|engine| engine.next_deadline() <= self.now());
+        due && self.is_running()
+    }
+
+    /// True while its gate answers for the group.
+    pub fn answers(&self, forever: bool) -> bool {
+        let kernel = &self.kernel;
+        !self.frozen && kernel.open.is_some() && (forever || (self.now() < kernel.until && !kernel.refused))
+    }
+
+    fn canon(&self, canon: &mut Canon) {
+        let Node {
+            clock: _,
+            engine,
+            kernel,
+            disk,
+            pause,
+            carrier,
+            life: _,
+            used,
+            told,
+            frozen,
+            excused,
+            said,
+            asked,
+            given_up,
+            sent: _,
+        } = self;
+        let now = self.now();
+        let Kernel { until, generation, refused, open } = *kernel;
+        canon.ahead(now, until);
+        canon.generation(generation);
+        canon.flags(&[refused, *carrier, until == MonoTime::ZERO, *frozen]);
+        canon.plain((*excused).into());
+        canon.epochs(&[open.unwrap_or(Epoch::NONE), *used, *told]);
+        canon.epochs(&[*asked, *given_up]);
+        said.canon(canon);
+        match disk {
+            Loaded::Fresh => canon.plain(0),
+            Loaded::State(state) => state.canon(canon),
+            Loaded::Damaged => canon.plain(u64::MAX),
+        }
+        canon.option(engine.as_ref(), |canon, engine| engine.canon(now, canon));
+        canon.option(pause.as_ref(), |canon, pause| pause.canon(self, canon));
+    }
+}
+
+impl Pause {
+    fn canon(&self, node: &Node, canon: &mut Canon) {
+        let Pause { held, bytes, decided, backlog } = self;
+        canon.list(backlog, |canon, flight| flight.canon(Receiver::Node(node), canon));
+        canon.size(held.len());
+        if held.is_empty() {
+            return;
+        }
+        canon.age(node.now(), *decided, super::shape::ticks(64));
+        super::carry::tell_held(held, bytes, node, canon);
+    }
+}
+
+/// Everything there is.
+#[derive(Clone)]
+pub struct State {
+    pub nodes: Vec<Arc<Node>>,
+    pub witness: Option<Arc<Witness>>,
+    pub grants: Vec<Grant>,
+    pub air: Vec<Arc<Flight>>,
+    /// How many rounds the present instant has had.
+    pub round: u16,
+    /// The highest epoch that anybody has opened with. Only with a witness.
+    pub highest: Epoch,
+    /// The same in every state of a search.
+    pub order: Order,
+    pub cut: Cuts,
+    pub budget: Budget,
+    pub ghost: Ghost,
+    /// The promise that the last step has broken.
+    pub broken: Option<&'static str>,
+}
+
+impl State {
+    pub fn new(nodes: Vec<Arc<Node>>, order: Order) -> State {
+        State {
+            nodes,
+            witness: None,
+            grants: Vec::new(),
+            air: Vec::new(),
+            round: 1,
+            highest: Epoch::NONE,
+            order,
+            cut: Cuts::default(),
+            budget: Budget::default(),
+            ghost: Ghost::default(),
+            broken: None,
+        }
+    }
+
+    /// The nodes whose gates answer.
+    pub fn answering(&self, forever: bool) -> usize {
+        self.nodes.iter().filter(|node| node.answers(forever)).count()
+    }
+
+    /// Sends something on its way.
+    pub fn launch(&mut self, from: usize, to: usize, freight: Freight) {
+        self.air.push(Arc::new(Flight { from, to, late: 0, round: self.round, freight }));
+    }
+
+    /// Something on a node's own machine takes so many ticks.
+    pub fn launch_late(&mut self, at: usize, freight: Freight, late: u8) {
+        self.air.push(Arc::new(Flight { from: at, to: at, late, round: self.round, freight }));
+    }
+
+    /// True if it may arrive now, or has to.
+    pub fn is_due(&self, flight: &Flight) -> bool {
+        flight.late == 0 && (self.order != Order::Rounds || flight.round < self.round)
+    }
+
+    fn receiver(&self, to: usize) -> Receiver<'_> {
+        match (self.nodes.get(to), &self.witness) {
+            (Some(node), _) => Receiver::Node(node),
+            (None, Some(witness)) => Receiver::Witness(witness),
+            (None, None) => unreachable!("nothing is for nobody"),
+        }
+    }
+
+    fn canon(&self, canon: &mut Canon) {
+        let State {
+            nodes,
+            witness,
+            grants: _,
+            air,
+            round: _,
+            highest,
+            order,
+            cut: _,
+            budget: _,
+            ghost: _,
+            broken: _,
+        } = self;
+        canon.epochs(&[*highest]);
+        nodes.iter().for_each(|node| node.canon(canon));
+        canon.option(witness.as_ref(), |canon, witness| witness.canon(canon));
+        self.tell_grants(canon);
+        let mut flights: Vec<&Arc<Flight>> = air.iter().collect();
+        match order {
+            Order::Any | Order::Queues => flights.sort_by_key(|flight| flight.place()),
+            // What arrives together arrives in the order in which it was sent.
+            Order::Bursts | Order::Rounds => flights.sort_by_key(|flight| (flight.from, flight.to)),
+        }
+        canon.size(flights.len());
+        for flight in flights {
+            flight.canon(self.receiver(flight.to), canon);
+            canon.flags(&[self.is_due(flight)]);
+        }
+    }
+}
+
+thread_local! {
+    /// Scratch: a state is told millions of times.
+    static WORDS: RefCell<Canon> = RefCell::default();
+}
+
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        WORDS.with_borrow_mut(|canon| {
+            canon.clear();
+            self.canon(canon);
+            canon.hash(hasher);
+        });
+        (self.cut, self.budget, self.ghost, self.broken).hash(hasher);
+    }
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &State) -> bool {
+        let hash = |state: &State| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            state.hash(&mut hasher);
+            hasher.finish()
+        };
+        hash(self) == hash(other)
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&super::story::line(self))
+    }
+}

@@ -1,0 +1,369 @@
+//! What comes of an act.
+
+use super::act::Act;
+use super::shape::{ETH, GROUP, PATHS, Plant, Shape, id, mac};
+use super::state::{Budget, Flight, Freight, Kernel, Node, Order, Pause, State};
+use super::witness::Said;
+use crate::durable::Loaded;
+use crate::engine::{Actions, Engine, Event, InterfaceFacts};
+use crate::types::{Epoch, LinkId, NodeId};
+use std::sync::Arc;
+
+/// An engine that asks so often for a deadline that has passed would never let time go on.
+const SPINS: usize = 20;
+
+impl Shape {
+    /// The state after an act; `None` if the act is impossible after all.
+    pub fn step(&self, state: &State, act: Act) -> Option<State> {
+        let mut after = state.clone();
+        pay(&mut after.budget, act);
+        let next = &mut after;
+        if self.step_witness(next, act).is_none() {
+            self.take(next, act)?;
+        }
+        self.follow(next, act);
+        self.begin_round(next);
+        Some(after)
+    }
+
+    /// What was sent in the last round arrives once nothing else is left of that round.
+    fn begin_round(&self, state: &mut State) {
+        let waiting = |flight: &Arc<Flight>| flight.late == 0 && flight.round == state.round;
+        if self.order == Order::Rounds && self.turn(state).is_none() && state.air.iter().any(waiting) {
+            state.round += 1;
+        }
+    }
+
+    fn take(&self, next: &mut State, act: Act) -> Option<()> {
+        match act {
+            Act::Pass => self.pass(next, None),
+            Act::Slip { node, ticks } => self.pass(next, Some((node, ticks))),
+            Act::Wake { node } => self.wake(next, node, None)?,
+            Act::WakeTrapped { node, change } => self.wake(next, node, Some(change))?,
+            Act::Arrive { flight } => self.arrive(next, flight, None, false)?,
+            Act::ArriveTrapped { flight, change } => self.arrive(next, flight, Some(change), false)?,
+            Act::ArriveTwice { flight } => self.arrive(next, flight, None, true)?,
+            Act::Lose { flight } => drop(next.air.remove(flight)),
+            Act::Delay { flight } => Arc::make_mut(&mut next.air[flight]).late = self.delay,
+            Act::Stop { node } => {
+                let node = Arc::make_mut(&mut next.nodes[node]);
+                let decided = node.now();
+                node.pause = Some(Pause { held: Vec::new(), bytes: Vec::new(), decided, backlog: Vec::new() });
+            }
+            Act::Freeze { node } => {
+                let node = Arc::make_mut(&mut next.nodes[node]);
+                let decided = node.now();
+                node.frozen = true;
+                node.pause = Some(Pause { held: Vec::new(), bytes: Vec::new(), decided, backlog: Vec::new() });
+            }
+            Act::Resume { node } => self.resume(next, node),
+            Act::Kill { node, written } => self.kill(next, node, written),
+            Act::Crash { node, written } => {
+                self.kill(next, node, written);
+                Arc::make_mut(&mut next.nodes[node]).kernel = Kernel::default();
+            }
+            Act::Start { node } => *next = self.start(next, node),
+            Act::Cut { ways } => next.cut = ways,
+            Act::Mend => next.cut = Default::default(),
+            Act::Carrier { node, up } => {
+                Arc::make_mut(&mut next.nodes[node]).carrier = up;
+                self.facts(next, node);
+            }
+            Act::Order { node, command } => self.handle(next, node, Event::Command { id: 1, command }),
+        }
+        Some(())
+    }
+
+    fn pass(&self, state: &mut State, slip: Option<(usize, u64)>) {
+        for (at, node) in state.nodes.iter_mut().enumerate() {
+            let ticks = slip.filter(|(slipped, _)| *slipped == at).map_or(1, |(_, ticks)| ticks);
+            let node = Arc::make_mut(node);
+            node.clock += if node.frozen { 0 } else { ticks };
+            node.excused = node.excused.saturating_sub(1);
+        }
+        if let Some(witness) = &mut state.witness {
+            let ticks = slip.filter(|(slipped, _)| *slipped == self.witness_end()).map_or(1, |(_, ticks)| ticks);
+            Arc::make_mut(witness).clock += ticks;
+        }
+        for flight in state.air.iter_mut().filter(|flight| flight.late > 0) {
+            let flight = Arc::make_mut(flight);
+            (flight.late, flight.round) = (flight.late - 1, 0);
+        }
+        state.round = 1;
+    }
+
+    fn wake(&self, state: &mut State, at: usize, trap: Option<usize>) -> Option<()> {
+        if trap.is_some() {
+            return self.handle_trapped(state, at, Event::Tick, trap);
+        }
+        for _ in 0..SPINS {
+            self.handle(state, at, Event::Tick);
+            let node = &state.nodes[at];
+            let due = node.engine.as_ref().is_some_and(|engine| engine.next_deadline() <= node.now());
+            if !due || !node.is_running() {
+                return Some(());
+            }
+        }
+        state.broken = state.broken.or(Some(super::rules::SPIN));
+        Some(())
+    }
+
+    fn arrive(&self, state: &mut State, at: usize, trap: Option<usize>, again: bool) -> Option<()> {
+        let first = Arc::clone(&state.air[at]);
+        if matches!(self.order, Order::Any | Order::Queues) || first.is_stored() || again {
+            if !again {
+                state.air.remove(at);
+            }
+            return self.deliver(state, &first, trap);
+        }
+        let (order, round) = (state.order, state.round);
+        let together = |flight: &mut Arc<Flight>| {
+            let due = flight.late == 0 && (order != Order::Rounds || flight.round < round);
+            (flight.from, flight.to) == (first.from, first.to) && due && !flight.is_stored()
+        };
+        let burst: Vec<Arc<Flight>> = state.air.extract_if(.., together).collect();
+        // The trap is set at one datagram of the burst: the rest finds a stopped process.
+        let mut trapped = trap.is_none();
+        for flight in &burst {
+            if trapped || self.deliver_trapped(state, flight, trap).is_none() {
+                self.deliver(state, flight, None)?;
+            } else {
+                trapped = true;
+            }
+        }
+        trapped.then_some(())
+    }
+
+    /// Like `deliver`, and nothing happens if the trap does not snap.
+    fn deliver_trapped(&self, state: &mut State, flight: &Arc<Flight>, trap: Option<usize>) -> Option<()> {
+        let mut attempt = state.clone();
+        self.deliver(&mut attempt, flight, trap)?;
+        *state = attempt;
+        Some(())
+    }
+
+    /// Gives a flight to whom it is for; a stopped process finds it later, a dead one never.
+    fn deliver(&self, state: &mut State, flight: &Arc<Flight>, trap: Option<usize>) -> Option<()> {
+        let to = flight.to;
+        if to == self.witness_end() {
+            self.reach_witness(state, flight);
+            return Some(());
+        }
+        if let Freight::Stored { life, version, state: content } = &flight.freight {
+            if state.nodes[to].life != *life || state.nodes[to].engine.is_none() {
+                return trap.is_none().then_some(());
+            }
+            self.write(state, to, content);
+            if state.nodes[to].pause.is_none() {
+                return self.handle_trapped(state, to, Event::Stored { version: *version }, trap);
+            }
+        }
+        if let Freight::Ended { life, .. } = &flight.freight
+            && state.nodes[to].life != *life
+        {
+            return trap.is_none().then_some(());
+        }
+        let node = &state.nodes[to];
+        if node.pause.is_some() {
+            let (stored, frozen) = (flight.is_stored(), node.frozen);
+            let pause = Arc::make_mut(&mut state.nodes[to]).pause.as_mut()?;
+            if stored || (pause.backlog.len() < self.backlog && !frozen) {
+                pause.backlog.push(Arc::clone(flight));
+            }
+            return Some(());
+        }
+        if node.engine.is_none() || (!node.carrier && flight.queue().2 != 0) {
+            return trap.is_none().then_some(());
+        }
+        let event = match &flight.freight {
+            Freight::Pulse { path, bytes, .. } => {
+                Event::Datagram { link: LinkId { peer: self.number(flight.from), path: PATHS[*path] }, bytes }
+            }
+            Freight::Seen(sighting) => Event::Seen { interface: ETH, sighting: *sighting },
+            Freight::Stored { version, .. } | Freight::Remembered { version, .. } => {
+                Event::Stored { version: *version }
+            }
+            Freight::Ended { life: _, hook, epoch } => {
+                Event::Hook { group: GROUP, hook: *hook, epoch: *epoch, ok: true }
+            }
+        };
+        self.handle_trapped(state, to, event, trap)
+    }
+
+    fn handle_trapped(&self, state: &mut State, at: usize, event: Event<'_>, trap: Option<usize>) -> Option<()> {
+        match trap {
+            Some(change) => self.handle_until(state, at, event, change),
+            None => {
+                self.handle(state, at, event);
+                Some(())
+            }
+        }
+    }
+
+    /// Calls an engine and carries out what it wants.
+    pub fn handle(&self, state: &mut State, at: usize, event: Event<'_>) {
+        self.tell_refusal(state, at, &event);
+        if let Some(out) = self.call(state, at, event) {
+            let decided = state.nodes[at].now();
+            self.carry(state, at, &out.list, &out.bytes, decided);
+            self.after(state, at);
+        }
+    }
+
+    /// The same, up to a change of the gate, before which the process is stopped.
+    fn handle_until(&self, state: &mut State, at: usize, event: Event<'_>, change: usize) -> Option<()> {
+        self.tell_refusal(state, at, &event);
+        let out = self.call(state, at, event)?;
+        let gate = |(_, action): &(usize, &crate::engine::Action)| matches!(action, crate::engine::Action::Gate(_));
+        let (stop, _) = out.list.iter().enumerate().filter(gate).nth(change)?;
+        let decided = state.nodes[at].now();
+        self.carry(state, at, &out.list[..stop], &out.bytes, decided);
+        let pause = Pause { held: out.list[stop..].to_vec(), bytes: out.bytes, decided, backlog: Vec::new() };
+        Arc::make_mut(&mut state.nodes[at]).pause = Some(pause);
+        Some(())
+    }
+
+    /// The agent looks at its gate before anything else.
+    fn tell_refusal(&self, state: &mut State, at: usize, event: &Event<'_>) {
+        let kernel = &state.nodes[at].kernel;
+        let refused = kernel.refused && kernel.generation != 0 && !matches!(event, Event::Adopted { .. });
+        if refused && let Some(out) = self.call(state, at, Event::LeaseRefused { interface: ETH }) {
+            let decided = state.nodes[at].now();
+            self.carry(state, at, &out.list, &out.bytes, decided);
+        }
+    }
+
+    fn call(&self, state: &mut State, at: usize, event: Event<'_>) -> Option<Actions> {
+        let node = Arc::make_mut(&mut state.nodes[at]);
+        let now = node.now();
+        let engine = node.engine.as_mut()?;
+        let mut out = Actions::default();
+        engine.handle(now, event, &mut out);
+        Some(out)
+    }
+
+    fn resume(&self, state: &mut State, at: usize) {
+        let node = Arc::make_mut(&mut state.nodes[at]);
+        let (frozen, pause) = (std::mem::take(&mut node.frozen), node.pause.take());
+        if frozen {
+            super::witness::thaw(state, at);
+        }
+        let Some(pause) = pause else { return };
+        self.carry(state, at, &pause.held, &pause.bytes, pause.decided);
+        for flight in &pause.backlog {
+            let delivered = match &flight.freight {
+                Freight::Stored { version, .. } => {
+                    self.handle(state, at, Event::Stored { version: *version });
+                    Some(())
+                }
+                Freight::Pulse { .. } | Freight::Seen(_) | Freight::Remembered { .. } | Freight::Ended { .. } => {
+                    self.deliver(state, flight, None)
+                }
+            };
+            debug_assert!(delivered.is_some(), "a resumed process takes what waited");
+        }
+        if self.budget.carriers > 0 {
+            self.facts(state, at);
+        }
+        self.handle(state, at, Event::Tick);
+    }
+
+    fn kill(&self, state: &mut State, at: usize, written: bool) {
+        let ours = |flight: &Arc<Flight>| flight.to == at && flight.is_stored();
+        let writes = |flight: &&Arc<Flight>| ours(flight) && matches!(flight.freight, Freight::Stored { .. });
+        let first = state.air.iter().find(writes).cloned();
+        if let (true, Some(flight)) = (written, first)
+            && let Freight::Stored { state: content, .. } = &flight.freight
+        {
+            self.write(state, at, content);
+        }
+        state.air.retain(|flight| !ours(flight));
+        let node = Arc::make_mut(&mut state.nodes[at]);
+        node.engine = None;
+        node.pause = None;
+        node.told = match &node.disk {
+            Loaded::State(state) => state.groups[0].seen.max(state.groups[0].held),
+            Loaded::Fresh | Loaded::Damaged => Epoch::NONE,
+        };
+    }
+
+    /// An agent starts and adopts what its kernel holds.
+    pub fn start(&self, state: &State, at: usize) -> State {
+        let mut next = state.clone();
+        let node = Arc::make_mut(&mut next.nodes[at]);
+        node.life += 1;
+        node.said = Said::default();
+        let forgotten = self.plant == Some(Plant::DiskForgets);
+        let disk = if forgotten { Loaded::Fresh } else { node.disk.clone() };
+        node.engine = Some(Engine::new(self.setup(at, node.life, &disk), node.now()));
+        let kernel = node.kernel;
+        if kernel.generation != 0 {
+            next.ghost.adopted();
+            let open: Vec<_> = kernel.open.iter().map(|epoch| (GROUP, *epoch)).collect();
+            let Kernel { until, generation, refused, .. } = kernel;
+            self.handle(&mut next, at, Event::Adopted { interface: ETH, until, generation, refused, open: &open });
+        }
+        for other in (0..self.nodes).filter(|other| *other != at) {
+            for path in self.paths() {
+                let link = LinkId { peer: id(other), path };
+                self.handle(&mut next, at, Event::Link { link, open: true });
+            }
+        }
+        if self.witness {
+            let link = LinkId { peer: NodeId::FIRST_WITNESS, path: PATHS[0] };
+            self.handle(&mut next, at, Event::Link { link, open: true });
+        }
+        self.facts(&mut next, at);
+        next
+    }
+
+    fn facts(&self, state: &mut State, at: usize) {
+        let node: &Node = &state.nodes[at];
+        let facts = InterfaceFacts { exists: true, carrier: node.carrier, mac: mac(at), gate: true, addresses: true };
+        if node.is_running() {
+            self.handle(state, at, Event::Interface { interface: ETH, facts });
+        }
+    }
+
+    /// Lets some ticks pass in which nothing goes wrong and everything happens as soon as it can.
+    pub fn calm(&self, state: &State, ticks: usize) -> State {
+        let (mut state, mut left) = (state.clone(), ticks);
+        while left > 0 {
+            let mut acts = Vec::new();
+            self.possible(&state, &mut acts);
+            let act = acts.into_iter().find(|act| matches!(act, Act::Wake { .. } | Act::Arrive { .. } | Act::Pass));
+            let Some(act) = act else { return state };
+            left -= usize::from(act == Act::Pass);
+            let Some(next) = self.step(&state, act) else { return state };
+            state = next;
+        }
+        state
+    }
+}
+
+/// Takes the price of an act out of the budget.
+fn pay(budget: &mut Budget, act: Act) {
+    let price = match act {
+        Act::Pass
+        | Act::Wake { .. }
+        | Act::Arrive { .. }
+        | Act::Resume { .. }
+        | Act::Start { .. }
+        | Act::Mend
+        | Act::Carrier { up: true, .. } => return,
+        Act::Slip { .. } => &mut budget.slips,
+        Act::ArriveTwice { .. } => &mut budget.copies,
+        Act::Lose { .. } => &mut budget.losses,
+        Act::Delay { .. } => &mut budget.delays,
+        Act::Stop { .. } => &mut budget.stops,
+        Act::Freeze { .. } => &mut budget.freezes,
+        Act::WakeTrapped { .. } | Act::ArriveTrapped { .. } => &mut budget.traps,
+        Act::Kill { .. } => &mut budget.kills,
+        Act::Crash { .. } => &mut budget.crashes,
+        Act::Cut { .. } => &mut budget.cuts,
+        Act::Carrier { up: false, .. } => &mut budget.carriers,
+        Act::Order { .. } => &mut budget.orders,
+    };
+    *price -= 1;
+    budget.any -= 1;
+}

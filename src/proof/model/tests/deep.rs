@@ -1,0 +1,195 @@
+//! A search in depth that holds one history at a time.
+//!
+//! Of what it has seen it keeps 64 bits a state, and of what it is about to see only how much is left along the present
+//! history, with a state here and there from which the others are made again: a search of tens of millions of states fits
+//! into a gigabyte, although a history can be nearly as long. A search in width holds all states that wait, engines and all,
+//! and its histories are the shortest; those found here are long.
+
+use super::Found;
+use crate::model::act::Act;
+use crate::model::shape::Shape;
+use crate::model::state::State;
+use crate::model::story;
+use stateright::{Expectation, Model, Property};
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::time::Instant;
+
+/// Every so manieth state of the present history is kept, and as many at its end.
+const KEPT: usize = 64;
+/// Steps from one word about progress to the next.
+const TOLD: usize = 20_000_000;
+
+/// A state of the present history, and what can happen in it.
+struct Here {
+    state: State,
+    acts: Vec<Act>,
+}
+
+/// A place in the present history.
+struct Moment {
+    /// Of the acts, so many are not gone through. The last of these is under way.
+    left: usize,
+    here: Option<Box<Here>>,
+}
+
+struct Search<'a> {
+    shape: &'a Shape,
+    rules: Vec<Property<Shape>>,
+    seen: HashSet<u64, BuildHasherDefault<Known>>,
+    history: Vec<Moment>,
+    steps: usize,
+    depth: usize,
+    broken: Option<&'static str>,
+    unseen: Vec<&'static str>,
+}
+
+/// A number that is a hash already.
+#[derive(Default)]
+struct Known(u64);
+
+impl Hasher for Known {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only numbers are kept");
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+impl Search<'_> {
+    /// Takes note of a state. False if it is known.
+    fn enter(&mut self, state: State) -> bool {
+        self.steps += 1;
+        if self.steps.is_multiple_of(TOLD) {
+            println!("{}: {} states, {} steps", self.shape.name, self.seen.len(), self.steps);
+        }
+        let mut hasher = DefaultHasher::new();
+        state.hash(&mut hasher);
+        if !self.seen.insert(hasher.finish()) {
+            return false;
+        }
+        for rule in &self.rules {
+            let holds = (rule.condition)(self.shape, &state);
+            match rule.expectation {
+                Expectation::Always if !holds => self.broken = self.broken.or(Some(rule.name)),
+                Expectation::Sometimes if holds => self.unseen.retain(|name| *name != rule.name),
+                Expectation::Always | Expectation::Sometimes => {}
+                Expectation::Eventually => unreachable!("no rule of the model waits"),
+            }
+        }
+        let here = self.look(state);
+        self.history.push(Moment { left: here.acts.len(), here: Some(here) });
+        self.depth = self.depth.max(self.history.len());
+        if let Some(old) = self.history.len().checked_sub(KEPT + 1).filter(|old| old % KEPT > 0) {
+            self.history[old].here = None;
+        }
+        true
+    }
+
+    fn look(&self, state: State) -> Box<Here> {
+        let mut acts = Vec::new();
+        self.shape.actions(&state, &mut acts);
+        Box::new(Here { state, acts })
+    }
+
+    fn run(&mut self, most: usize) {
+        for state in self.shape.init_states() {
+            self.enter(state);
+            while let Some(moment) = self.history.last() {
+                if self.broken.is_some() || self.steps >= most {
+                    return;
+                }
+                let Some(here) = &moment.here else {
+                    self.make_again(self.history.len().saturating_sub(KEPT));
+                    continue;
+                };
+                let Some(last) = moment.left.checked_sub(1) else {
+                    self.history.pop();
+                    self.done();
+                    continue;
+                };
+                let next = self.shape.next_state(&here.state, here.acts[last]);
+                let went = next.is_some_and(|next| self.enter(next));
+                if !went {
+                    self.done();
+                }
+            }
+        }
+    }
+
+    /// What was under way has been gone through.
+    fn done(&mut self) {
+        if let Some(moment) = self.history.last_mut() {
+            moment.left -= 1;
+        }
+    }
+
+    /// Makes the states of the history from `first` on again that are not there.
+    fn make_again(&mut self, first: usize) {
+        for at in first.max(1)..self.history.len() {
+            if self.history[at].here.is_some() {
+                continue;
+            }
+            let Moment { left, here: Some(here) } = &self.history[at - 1] else { continue };
+            let next = self.shape.next_state(&here.state, here.acts[left - 1]);
+            self.history[at].here = next.map(|state| self.look(state));
+        }
+    }
+
+    fn story(&mut self) -> String {
+        self.make_again(1);
+        let last = self.history.len().saturating_sub(1);
+        let steps = std::mem::take(&mut self.history).into_iter().enumerate();
+        let happened = |(at, Moment { left, here }): (usize, Moment)| {
+            let Here { state, acts } = *here?;
+            let act = acts.get(left.wrapping_sub(1)).copied().filter(|_| at < last);
+            Some((state, act))
+        };
+        story::told(self.shape, &steps.filter_map(happened).collect::<Vec<_>>())
+    }
+}
+
+/// Goes through everything that a shape allows, to the end, to the first broken promise, or to `most` steps.
+pub fn search(shape: &Shape, most: usize) -> Found {
+    let start = Instant::now();
+    let rules = shape.properties();
+    let unseen = rules.iter().map(|rule| rule.name).filter(|name| name.starts_with("seen")).collect();
+    let (seen, history) = (HashSet::default(), Vec::new());
+    let mut search = Search { shape, rules, seen, history, steps: 0, depth: 0, broken: None, unseen };
+    search.run(most);
+    Found {
+        unique: search.seen.len(),
+        generated: search.steps,
+        depth: search.depth,
+        took: start.elapsed(),
+        whole: search.steps < most,
+        broken: search.broken.map(|rule| (rule, search.story())),
+        unseen: search.unseen,
+    }
+}
+
+/// Both ways of searching see the same states and take the same steps.
+#[test]
+fn a_search_in_depth_sees_what_one_in_width_sees() {
+    for shape in [super::shapes::faults("deep", 1), super::voted::frozen("deep: a frozen guest", 0)] {
+        let (wide, deep) = (super::search(&shape, 1), search(&shape, usize::MAX));
+        assert!(wide.whole && deep.whole && wide.broken.is_none() && deep.broken.is_none(), "{:?}", deep.broken);
+        assert_eq!((deep.unique, deep.generated), (wide.unique, wide.generated), "{}", shape.name);
+        assert_eq!(deep.unseen, wide.unseen);
+    }
+}
+
+/// What a search in width finds, one in depth finds too, and tells it.
+#[test]
+fn a_search_in_depth_tells_what_it_finds() {
+    let shape = super::shapes::faults("deep: disk forgets", 1).with_plant(super::Plant::DiskForgets);
+    let (rule, story) = search(&shape, usize::MAX).broken.expect("a planted violation is found");
+    assert_eq!(rule, super::rules::S2);
+    assert!(story.contains("gate") && story.lines().count() > 2, "{story}");
+}

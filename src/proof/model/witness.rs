@@ -1,0 +1,329 @@
+//! The witness of a model: its voter is the one that ships; clock, disk and process around it are modelled.
+//!
+//! Also the account of what was granted, kept from what voters' datagrams say and when the nodes' left: by it S5 is judged.
+
+use super::act::Act;
+use super::rules;
+use super::shape::{Shape, id, instant};
+use super::state::{Flight, Freight, Node, State};
+use crate::canon::Canon;
+use crate::engine::GateAction;
+use crate::rules::vote::{ask, gives_up};
+use crate::types::{Epoch, MonoTime, NodeId};
+use crate::voter::{Ceiling, Loaded, Memory, Output, Voter, VoterSetup};
+use crate::wire::pulse::{Header, Row};
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub struct Witness {
+    /// Ticks since the beginning, as this machine counts them.
+    pub clock: u64,
+    pub voter: Option<Voter>,
+    pub disk: Loaded,
+    /// A stopped process, and what waits for it.
+    pub pause: Option<Vec<Arc<Flight>>>,
+    pub life: u8,
+    pub said: Said,
+}
+
+/// The epoch that a voter has told each node as granted, and which life of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Said([(Epoch, u64); 2]);
+
+impl Said {
+    #[cfg(test)]
+    pub fn is_nothing(self) -> bool {
+        self.0.iter().all(|(epoch, _)| *epoch == Epoch::NONE)
+    }
+
+    pub fn canon(&self, canon: &mut Canon) {
+        for (epoch, session) in self.0 {
+            canon.epochs(&[epoch]);
+            canon.session(if epoch == Epoch::NONE { 0 } else { session });
+        }
+    }
+}
+
+/// What a voter let a node have: until then, by the node's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    voter: usize,
+    to: usize,
+    epoch: Epoch,
+    until: MonoTime,
+    /// It has stood still with a frozen guest: of no use to it unless the gate was open, and then the exception to S1.
+    stale: bool,
+}
+
+impl Witness {
+    pub fn new() -> Witness {
+        let disk = Loaded::Fresh;
+        Witness { clock: 0, voter: None, disk, pause: None, life: 0, said: Said::default() }
+    }
+
+    pub fn now(&self) -> MonoTime {
+        instant(self.clock)
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.voter.is_some() && self.pause.is_none()
+    }
+
+    pub fn canon(&self, canon: &mut Canon) {
+        let Witness { clock: _, voter, disk, pause, life: _, said } = self;
+        said.canon(canon);
+        match disk {
+            Loaded::Fresh => canon.plain(0),
+            Loaded::Memory(memory) => memory.canon(canon),
+            Loaded::Damaged => canon.plain(u64::MAX),
+        }
+        canon.option(voter.as_ref(), |canon, voter| voter.canon(self.now(), canon));
+        canon.option(pause.as_ref(), |canon, backlog| {
+            canon.list(backlog, |canon, flight| flight.canon(super::state::Receiver::Witness(self), canon));
+        });
+    }
+}
+
+impl State {
+    pub(super) fn tell_grants(&self, canon: &mut Canon) {
+        let running = |grant: &&Grant| self.nodes[grant.to].now() < grant.until;
+        canon.size(self.grants.iter().filter(running).count());
+        for grant in self.grants.iter().filter(running) {
+            let Grant { voter, to, epoch, until, stale } = *grant;
+            canon.size(usize::from(stale) << 16 | voter << 8 | to);
+            canon.epochs(&[epoch]);
+            canon.ahead(self.nodes[to].now(), until);
+        }
+    }
+}
+
+impl Shape {
+    /// The number of the witness among those that send and receive.
+    pub fn witness_end(&self) -> usize {
+        self.nodes
+    }
+
+    /// What befalls the witness. `None`: it concerns a node.
+    pub fn step_witness(&self, state: &mut State, act: Act) -> Option<()> {
+        let (Act::Stop { node }
+        | Act::Resume { node }
+        | Act::Kill { node, .. }
+        | Act::Crash { node, .. }
+        | Act::Start { node }) = act
+        else {
+            return None;
+        };
+        if node != self.witness_end() {
+            return None;
+        }
+        match act {
+            Act::Stop { .. } => witness(state).pause = Some(Vec::new()),
+            Act::Resume { .. } => {
+                for flight in witness(state).pause.take().unwrap_or_default() {
+                    self.ask(state, &flight);
+                }
+            }
+            Act::Start { .. } => self.start_witness(state),
+            _ => {
+                let written = matches!(act, Act::Kill { written: true, .. } | Act::Crash { written: true, .. });
+                let ours = |flight: &Arc<Flight>| flight.to == node && flight.is_stored();
+                let first = state.air.iter().find(|flight| ours(flight)).cloned();
+                if let (true, Some(flight)) = (written, first)
+                    && let Freight::Remembered { memory, .. } = &flight.freight
+                {
+                    witness(state).disk = Loaded::Memory(memory.clone());
+                }
+                state.air.retain(|flight| !ours(flight));
+                let known = witness(state);
+                (known.voter, known.pause) = (None, None);
+            }
+        }
+        Some(())
+    }
+
+    pub fn start_witness(&self, state: &mut State) {
+        let known = witness(state);
+        known.life += 1;
+        let setup = VoterSetup {
+            me: NodeId::FIRST_WITNESS,
+            cluster: 7,
+            keys: self.keys(),
+            session: 0x3000 | u64::from(known.life),
+            drift_ppm: self.timing.drift_ppm,
+            nodes: self.nodes,
+            loaded: known.disk.clone(),
+            checks: Vec::new(),
+            mutants: self.mutants,
+        };
+        known.voter = Some(Voter::new(setup, known.now()));
+        known.said = Said::default();
+    }
+
+    /// Something reaches the witness.
+    pub fn reach_witness(&self, state: &mut State, flight: &Arc<Flight>) {
+        let known = witness(state);
+        match (&flight.freight, &mut known.pause) {
+            (Freight::Remembered { life, version, memory }, _) if known.life == *life => {
+                // Nobody waits for it in a process that is stopped: the voter does nothing of its own accord.
+                known.disk = Loaded::Memory(memory.clone());
+                if let Some(voter) = known.voter.as_mut() {
+                    voter.stored(*version);
+                }
+            }
+            (Freight::Remembered { .. } | Freight::Stored { .. }, _) => {}
+            (Freight::Ended { .. } | Freight::Seen(_), _) => {}
+            (Freight::Pulse { .. }, Some(backlog)) => {
+                if backlog.len() < self.backlog {
+                    backlog.push(Arc::clone(flight));
+                }
+            }
+            (Freight::Pulse { .. }, None) => self.ask(state, flight),
+        }
+    }
+
+    /// The voter takes a datagram, and answers.
+    fn ask(&self, state: &mut State, flight: &Arc<Flight>) {
+        let Freight::Pulse { path, bytes, .. } = &flight.freight else { return };
+        let known = witness(state);
+        let (now, life) = (known.now(), known.life);
+        let mut out = Output::default();
+        let Some(voter) = known.voter.as_mut() else { return };
+        voter.handle(now, bytes, &mut out);
+        let end = self.witness_end();
+        if let Some(version) = out.persist {
+            let freight = Freight::Remembered { life, version, memory: voter.memory() };
+            state.launch(end, end, freight);
+        }
+        for answer in out.datagrams() {
+            let (header, rows) = super::carry::read(answer);
+            self.note_said(state, end, &header, &rows);
+            let to = flight.from;
+            if self.is_way(state, end, to, *path) && state.nodes[to].engine.is_some() {
+                let freight = Freight::Pulse { path: *path, bytes: answer.to_vec(), header, rows };
+                state.launch(end, to, freight);
+            }
+        }
+    }
+
+    /// A node or the witness sends something: what it gives up, what it grants, and whether it may.
+    pub fn note_said(&self, state: &mut State, voter: usize, header: &Header, rows: &[Row]) {
+        if !self.witness {
+            return;
+        }
+        if voter < self.nodes {
+            self.note_asked(state, voter, header, rows);
+        }
+        let Some(to) = (0..self.nodes).find(|to| id(*to) == header.receiver) else { return };
+        if let Some(row) = rows.first() {
+            let said = (row.consent, header.echo_session);
+            match voter.checked_sub(self.nodes) {
+                None => Arc::make_mut(&mut state.nodes[voter]).said.0[to] = said,
+                Some(_) => witness(state).said.0[to] = said,
+            }
+        }
+        let said = match (state.nodes.get(voter), &state.witness) {
+            (Some(node), _) => node.said,
+            (None, Some(known)) => known.said,
+            (None, None) => return,
+        };
+        let (said, session) = said.0[to];
+        if said.node() != id(to) || session != header.echo_session || said <= state.nodes[to].given_up {
+            // Another life of the node, which was not told so, cannot count it; nor what it has given up meanwhile.
+            return;
+        }
+        let sent =
+            state.nodes[to].sent.iter().find(|sent| (sent.0, sent.1) == (header.echo_session, header.echo_counter));
+        let Some(until) =
+            sent.map(|(_, _, at)| *at + self.timing.lease).filter(|until| *until > state.nodes[to].now())
+        else {
+            return;
+        };
+        if self.is_promised(state, voter, to) {
+            state.broken = state.broken.or(Some(rules::S5_VOTER));
+        }
+        let same = |grant: &&mut Grant| (grant.voter, grant.to, grant.epoch) == (voter, to, said);
+        match state.grants.iter_mut().find(same) {
+            Some(grant) => (grant.until, grant.stale) = (grant.until.max(until), false),
+            None => state.grants.push(Grant { voter, to, epoch: said, until, stale: false }),
+        }
+        state.grants.sort_by_key(|grant| (grant.voter, grant.to, grant.epoch));
+    }
+
+    fn note_asked(&self, state: &mut State, at: usize, header: &Header, rows: &[Row]) {
+        let node = Arc::make_mut(&mut state.nodes[at]);
+        let now = node.now();
+        node.sent.retain(|(_, _, sent)| *sent + self.timing.lease > now);
+        node.sent.push((header.session, header.counter, now));
+        for row in rows {
+            let open = node.kernel.open.filter(|_| node.kernel.until > now);
+            if open.is_some_and(|epoch| gives_up(id(at), row, epoch)) {
+                state.broken = state.broken.or(Some(rules::S5));
+            }
+            if node.asked != Epoch::NONE && gives_up(id(at), row, node.asked) {
+                node.given_up = node.asked;
+            }
+            node.asked = ask(id(at), row).map_or(node.asked, |asked| node.asked.max(asked.epoch()));
+            state.grants.retain(|grant| grant.to != at || !gives_up(id(at), row, grant.epoch));
+        }
+    }
+
+    /// True if a voter has granted something to another than `to` that this one may still use. A frozen guest is the
+    /// exception to S1.
+    pub fn is_promised(&self, state: &mut State, voter: usize, to: usize) -> bool {
+        let nodes = &state.nodes;
+        state.grants.retain(|grant| nodes[grant.to].now() < grant.until);
+        let excused = |grant: &Grant| grant.stale || nodes[grant.to].is_excused();
+        let rival = |grant: &Grant| grant.voter == voter && grant.to != to && !excused(grant);
+        state.grants.iter().any(rival)
+    }
+
+    /// A node changes its gate: what answers from now on was elected, has an epoch above all that answered before, and a
+    /// lease that a majority has granted. What a stopped process does after its lease is over opens nothing.
+    pub fn judge_votes(&self, state: &mut State, at: usize, gate: GateAction) {
+        let node = &state.nodes[at];
+        let (now, lease) = (node.now(), node.kernel.until);
+        let granted = |until: MonoTime, epoch: Option<Epoch>| {
+            let fits = |grant: &Grant| epoch.is_none_or(|epoch| grant.epoch == epoch && !grant.stale);
+            let ours = |grant: &&Grant| grant.to == at && fits(grant);
+            state.grants.iter().filter(ours).any(|grant| until <= grant.until)
+        };
+        let broken = match gate {
+            GateAction::Renew { until, .. } if node.kernel.open.is_some() && until > now && !granted(until, None) => {
+                Some(rules::S4)
+            }
+            GateAction::Open { epoch, .. } if lease > now => {
+                let (elected, rises) = (granted(lease, Some(epoch)), epoch > state.highest);
+                state.highest = state.highest.max(epoch);
+                if !elected || self.is_promised(state, at, at) {
+                    Some(rules::S5_VOTER)
+                } else {
+                    (!rises).then_some(rules::S2)
+                }
+            }
+            GateAction::Open { .. } | GateAction::Renew { .. } => None,
+            GateAction::Begin { .. } | GateAction::Close { .. } | GateAction::Forward { .. } => None,
+        };
+        state.broken = state.broken.or(broken);
+    }
+}
+
+/// For the account of what was sent: session, counter, when.
+pub type SentPulse = (u64, u64, MonoTime);
+
+pub fn witness(state: &mut State) -> &mut Witness {
+    Arc::make_mut(state.witness.as_mut().expect("invariant: only shapes with a witness have acts of one"))
+}
+
+/// A frozen guest goes on.
+pub fn thaw(state: &mut State, at: usize) {
+    let node = Arc::make_mut(&mut state.nodes[at]);
+    node.excused = left(node);
+    state.grants.iter_mut().filter(|grant| grant.to == at).for_each(|grant| grant.stale = true);
+}
+
+/// For so many ticks a frozen guest goes on once it may: what its lease has left.
+fn left(node: &Node) -> u8 {
+    let left = if node.kernel.open.is_some() { node.kernel.until.since(node.now()) } else { Duration::ZERO };
+    u8::try_from(left.as_nanos().div_ceil(super::shape::TICK.as_nanos())).unwrap_or(u8::MAX)
+}

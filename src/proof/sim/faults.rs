@@ -1,0 +1,285 @@
+//! What is done to a cluster: one fault after another, drawn from the swarm of the seed, and everything mended at the
+//! end.
+
+use super::names::{STRANGER, ms, vip};
+use super::node::Waiting;
+use super::swarm::Fault;
+use super::world::Sim;
+use crate::durable::Loaded;
+use crate::wire::frame::Sighting;
+use std::time::Duration;
+
+mod mend;
+mod operator;
+mod voters;
+mod wires;
+
+pub use mend::{mend, settle};
+pub use wires::weather;
+
+/// One fault, whatever comes.
+pub fn strike(sim: &mut Sim) {
+    let fault = sim.plan.fault(&mut sim.random);
+    let at = aim(sim);
+    let interface = sim.random.below(sim.plan.interfaces);
+    if apply(sim, fault, at, interface) {
+        sim.coverage.see_fault(fault);
+    }
+}
+
+/// Whom it strikes: mostly one that has something to lose.
+fn aim(sim: &mut Sim) -> usize {
+    let group = sim.random.below(sim.plan.groups.len());
+    let holder = (0..sim.nodes.len()).find(|&at| sim.nodes[at].kernel.is_open(group));
+    match holder {
+        Some(at) if sim.random.chance(60) => at,
+        Some(_) | None => sim.random.below(sim.nodes.len()),
+    }
+}
+
+/// True if the fault could strike.
+fn apply(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
+    match fault {
+        Fault::Loss
+        | Fault::Delay
+        | Fault::Duplicates
+        | Fault::CutOne
+        | Fault::CutAll
+        | Fault::OneWay
+        | Fault::Deafen
+        | Fault::Isolate
+        | Fault::Heal => wires::strike(sim, fault, at, interface),
+        Fault::Kill
+        | Fault::PowerLoss
+        | Fault::Reboot
+        | Fault::Start
+        | Fault::Hang
+        | Fault::HangMidList
+        | Fault::Suspend
+        | Fault::Freeze
+        | Fault::ClockRate => strike_machine(sim, fault, at),
+        Fault::DiskSlow
+        | Fault::DiskFails
+        | Fault::DiskTorn
+        | Fault::DiskDamaged
+        | Fault::DiskLost
+        | Fault::DiskRolledBack => strike_disk(sim, fault, at),
+        Fault::Carrier | Fault::GateLost | Fault::GateReplaced | Fault::InterfaceGone => {
+            strike_interface(sim, fault, at, interface)
+        }
+        Fault::BrokenSwitch => operator::break_switch(sim, at),
+        Fault::Switch | Fault::Pause | Fault::Resume | Fault::Stop => operator::order(sim, fault, at),
+        Fault::Reconfigure => {
+            let running = sim.nodes[at].is_running();
+            sim.reconfigure(at);
+            running
+        }
+        Fault::Health => sim.change_service(at),
+        Fault::Refused => refuse(sim, at),
+        Fault::Replay => replay(sim),
+        Fault::Forge => forge(sim, at),
+        Fault::Stranger => claim_as_stranger(sim, at),
+        Fault::Traffic => {
+            sim.traffic();
+            !sim.hosts.is_empty()
+        }
+        Fault::WitnessCut
+        | Fault::WitnessApart
+        | Fault::WitnessKill
+        | Fault::WitnessPowerLoss
+        | Fault::WitnessHang
+        | Fault::WitnessFreeze
+        | Fault::WitnessClockRate
+        | Fault::WitnessDiskSlow
+        | Fault::WitnessDiskFails
+        | Fault::WitnessSlotDamaged
+        | Fault::WitnessDiskDamaged
+        | Fault::WitnessDiskLost
+        | Fault::WitnessDiskRolledBack
+        | Fault::WitnessCheck
+        | Fault::WitnessReplay => voters::strike(sim, fault, at),
+    }
+}
+
+fn refuse(sim: &mut Sim, at: usize) -> bool {
+    let from = other(sim, at);
+    let wire = sim.random.below(sim.net.udp);
+    let link = sim.link(from, wire);
+    sim.offer(at, Waiting::Refused(link));
+    true
+}
+
+fn claim_as_stranger(sim: &mut Sim, at: usize) -> bool {
+    let group = sim.random.below(sim.plan.groups.len());
+    let interface = sim.plan.groups[group].interface;
+    let reached = sim.nodes[at].is_connected(interface) && sim.nodes[at].is_running();
+    if reached {
+        sim.offer(at, Waiting::Seen(interface, Sighting::Claim { address: vip(group), mac: STRANGER }));
+    }
+    reached
+}
+
+/// Another node than `at`.
+fn other(sim: &mut Sim, at: usize) -> usize {
+    let count = sim.nodes.len();
+    (at + 1 + sim.random.below(count - 1)) % count
+}
+
+fn stop_span(sim: &mut Sim, at: usize) -> Duration {
+    let timing = sim.nodes[at].config.timing;
+    let longest = match sim.random.below(4) {
+        0 => timing.pulse * 2,
+        1 => timing.lease + timing.silence,
+        2 => timing.lease,
+        _ => timing.lease * 3,
+    };
+    sim.random.span(longest)
+}
+
+fn strike_machine(sim: &mut Sim, fault: Fault, at: usize) -> bool {
+    let alive = sim.nodes[at].engine.is_some() && !sim.nodes[at].asleep;
+    let running = sim.nodes[at].is_running();
+    match fault {
+        Fault::Kill if alive => sim.kill(at),
+        Fault::PowerLoss if sim.nodes[at].powered => sim.lose_power(at, false),
+        Fault::Reboot if sim.nodes[at].powered => {
+            sim.lose_power(at, false);
+            let rest = sim.plan.timing().silence;
+            let delay = sim.random.span(rest * 3);
+            start_later(sim, at, delay);
+        }
+        Fault::Start => return start_dead(sim),
+        Fault::Hang if running => {
+            let span = stop_span(sim, at);
+            sim.hang(at, span);
+        }
+        Fault::HangMidList if running => sim.nodes[at].trap = Some(stop_span(sim, at)),
+        Fault::Suspend if running => {
+            let span = stop_span(sim, at);
+            sim.sleep(at, span, false);
+        }
+        Fault::Freeze if running => {
+            let span = stop_span(sim, at);
+            sim.sleep(at, span, true);
+        }
+        Fault::ClockRate if sim.plan.ppm != 0 && sim.nodes[at].powered && !sim.nodes[at].asleep => {
+            let ppm = sim.draw_ppm();
+            sim.note(|_| format!("node {at}: its clock is {ppm} ppm fast"));
+            let now = sim.now;
+            sim.nodes[at].clock.set_rate(now, ppm);
+            sim.set_wake(at);
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn start_later(sim: &mut Sim, at: usize, delay: Duration) {
+    let life = sim.nodes[at].life;
+    sim.later(super::world::Due::Start { to: at, life }, delay);
+}
+
+fn start_dead(sim: &mut Sim) -> bool {
+    let mut any = false;
+    for at in 0..sim.nodes.len() {
+        if sim.nodes[at].exited {
+            sim.kill(at);
+        }
+        if sim.nodes[at].engine.is_none() {
+            sim.start(at);
+            any = true;
+        }
+    }
+    any
+}
+
+fn strike_disk(sim: &mut Sim, fault: Fault, at: usize) -> bool {
+    match fault {
+        Fault::DiskSlow => {
+            let span = sim.random.span(ms(500));
+            let disk = &mut sim.nodes[at].disk;
+            disk.latency = if disk.latency > ms(3) { ms(3) } else { span };
+            sim.note(|sim| format!("node {at}: its disk takes {:?}", sim.nodes[at].disk.latency));
+        }
+        Fault::DiskFails => {
+            sim.nodes[at].disk.fails ^= true;
+            sim.note(|sim| format!("node {at}: its disk fails: {}", sim.nodes[at].disk.fails));
+        }
+        _ => return strike_power(sim, fault, at),
+    }
+    true
+}
+
+/// The power goes, and the disk is not as it should be when it comes back.
+fn strike_power(sim: &mut Sim, fault: Fault, at: usize) -> bool {
+    if !sim.nodes[at].powered {
+        return false;
+    }
+    sim.lose_power(at, fault == Fault::DiskTorn);
+    let content = match fault {
+        Fault::DiskDamaged => Some(Loaded::Damaged),
+        Fault::DiskLost => Some(Loaded::Fresh),
+        Fault::DiskRolledBack => Some(sim.nodes[at].disk.former.clone()),
+        _ => None,
+    };
+    if let Some(content) = content {
+        sim.note(|_| format!("node {at}: its disk holds {content:?}"));
+        if fault == Fault::DiskRolledBack {
+            sim.oracle.roll_back(at, &content);
+        } else {
+            sim.oracle.forget(at, &content);
+        }
+        sim.oracle.votes.forget(at);
+        sim.nodes[at].disk.content = content;
+    }
+    let delay = sim.random.span(ms(500));
+    start_later(sim, at, delay);
+    true
+}
+
+fn strike_interface(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
+    let eth = sim.nodes[at].interfaces[interface];
+    match fault {
+        Fault::Carrier if eth.exists => sim.set_carrier(at, interface, !eth.carrier),
+        Fault::GateLost if sim.nodes[at].kernel.gates[interface].there => sim.lose_gate(at, interface),
+        Fault::GateReplaced if sim.nodes[at].is_attached(interface) => sim.replace_gate(at, interface),
+        Fault::InterfaceGone => sim.set_existing(at, interface, !eth.exists),
+        _ => return false,
+    }
+    true
+}
+
+/// Recordings are played again, to their receivers or to others.
+fn replay(sim: &mut Sim) -> bool {
+    for _ in 0..1 + sim.random.below(5) {
+        if sim.recorded.is_empty() {
+            return false;
+        }
+        let which = sim.random.below(sim.recorded.len());
+        let (to, from, wire) = (sim.recorded[which].to, sim.recorded[which].from, sim.recorded[which].wire);
+        let bytes = sim.recorded[which].bytes.clone();
+        let to = if sim.random.chance(80) { to } else { from };
+        let from = other(sim, to);
+        let link = sim.link(from, wire);
+        sim.offer(to, Waiting::Datagram(link, bytes));
+    }
+    true
+}
+
+/// Bytes without the key.
+fn forge(sim: &mut Sim, at: usize) -> bool {
+    let known = sim.recorded.first().map(|recording| recording.bytes.clone());
+    let bytes = match known {
+        Some(mut bytes) if sim.random.chance(70) => {
+            let place = sim.random.below(bytes.len());
+            bytes[place] ^= 1 << sim.random.below(8);
+            bytes
+        }
+        Some(_) | None => (0..sim.random.below(200)).map(|_| sim.random.next().to_le_bytes()[0]).collect(),
+    };
+    let from = other(sim, at);
+    let wire = sim.random.below(sim.net.wires);
+    let link = sim.link(from, wire);
+    sim.offer(at, Waiting::Datagram(link, bytes));
+    true
+}

@@ -1,0 +1,94 @@
+//! S6: what a process may believe: what somebody with the key has said, to this life of it, for the first time, and not
+//! in an earlier life of the speaker.
+
+use super::Oracle;
+use crate::durable::Loaded;
+use crate::engine::Event;
+use crate::sim::clock::Real;
+use crate::sim::names::{position, witness_of};
+use crate::sim::swarm::Fault;
+use crate::sim::world::Sim;
+use crate::types::MonoTime;
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// So long an adopted active may wait for the carrier that it has not seen yet.
+pub(super) const DARK: Duration = Duration::from_millis(2_500);
+
+/// What a process has been told, as far as the oracle must remember it.
+#[derive(Default)]
+pub struct Beliefs {
+    /// When the process began, by the node's clock.
+    pub began: MonoTime,
+    /// Its state was damaged then, and no peer has told it everything since.
+    pub untold: bool,
+    /// By interface: since when it knows that the carrier is lost.
+    pub dark: Vec<Option<Real>>,
+    /// Session and counter of what it believed.
+    believed: HashSet<(u64, u64)>,
+    /// The sessions of all lives of this node.
+    sessions: Vec<u64>,
+    /// By other node: the youngest of its lives that was believed.
+    youngest: Vec<usize>,
+}
+
+fn number(bytes: &[u8], at: usize) -> u64 {
+    let part = bytes.get(at..at + 8).and_then(|part| part.try_into().ok());
+    part.map_or(0, u64::from_be_bytes)
+}
+
+impl Oracle {
+    /// A process begins.
+    pub fn begin_beliefs(sim: &mut Sim, at: usize) {
+        let Some(engine) = &sim.nodes[at].engine else { return };
+        let (session, began) = (engine.view_session(), sim.local(at));
+        let (nodes, interfaces) = (sim.nodes.len(), sim.plan.interfaces);
+        let untold = sim.nodes[at].disk.content == Loaded::Damaged;
+        let beliefs = &mut sim.oracle.seen[at].beliefs;
+        beliefs.began = began;
+        beliefs.untold = untold;
+        beliefs.dark = vec![None; interfaces];
+        beliefs.believed.clear();
+        beliefs.sessions.push(session);
+        beliefs.youngest = vec![0; nodes];
+    }
+
+    /// A process has handled an event, after it had believed `before` datagrams.
+    pub fn check_beliefs(sim: &mut Sim, at: usize, event: &Event<'_>, before: u64) {
+        if let Event::Interface { interface, facts } = event {
+            let now = sim.now;
+            let dark = &mut sim.oracle.seen[at].beliefs.dark[usize::from(interface.0)];
+            *dark = if facts.carrier { None } else { dark.or(Some(now)) };
+        }
+        let Event::Datagram { link, bytes } = event else { return };
+        let Some(engine) = &sim.nodes[at].engine else { return };
+        if engine.view_believed() == before {
+            return;
+        }
+        let own = engine.view_session();
+        let local = sim.local(at);
+        let told = (0..sim.nodes.len() - 1).all(|peer| {
+            let (have, table) = engine.view_peer(peer, local).have;
+            have == table && table != 0
+        });
+        sim.oracle.seen[at].beliefs.untold &= !told;
+        let forged = sim.plan.has(&[Fault::Forge]) && sim.strict.open(bytes).is_err();
+        let (session, counter, echo) = (number(bytes, 12), number(bytes, 20), number(bytes, 28));
+        let voter = witness_of(link.peer);
+        let from = if voter.is_some() { at } else { position(link.peer) };
+        let life = sim.oracle.seen[from].beliefs.sessions.iter().rposition(|known| *known == session);
+        let beliefs = &mut sim.oracle.seen[at].beliefs;
+        let twice = sim.plan.has(&[Fault::Replay]) && !beliefs.believed.insert((session, counter));
+        let younger = if voter.is_some() { 0 } else { beliefs.youngest[from] };
+        if voter.is_none() {
+            beliefs.youngest[from] = younger.max(life.unwrap_or_default());
+        }
+        let oracle = &mut sim.oracle;
+        oracle.hold(!forged, || format!("S6: node {at} believes what nobody with the key has said"));
+        oracle.hold(echo == own, || format!("S6: node {at} believes what was said to an earlier life of it"));
+        oracle.hold(!twice, || format!("S6: node {at} believes the same datagram twice"));
+        oracle.hold(life.unwrap_or_default() >= younger, || {
+            format!("S6: node {at} believes an earlier life of node {from} again")
+        });
+    }
+}

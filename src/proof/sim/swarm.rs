@@ -1,0 +1,335 @@
+//! What a seed decides once: how the cluster is made, which kinds of faults there are at all in this run, and how
+//! often each strikes. Runs that know few kinds of faults find what a mixture of all hides (swarm testing).
+
+use super::random::Random;
+use super::service::ServicePlan;
+use crate::engine::Votes;
+use crate::timing::DRIFT_PPM;
+use crate::timing::{Profile, Promote, Timing};
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident $weight:literal,)*) => {
+        /// A kind of fault, or of what else may be done to a cluster.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Fault {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Fault {
+            /// Every kind.
+            pub const ALL: &[Fault] = &[$(Fault::$name),*];
+            /// How often each strikes where all are permitted.
+            const WEIGHTS: &[usize] = &[$($weight),*];
+        }
+    };
+}
+
+faults! {
+    /// A wire begins to lose frames, or ends.
+    Loss 2,
+    /// A wire becomes slow, or quick again; frames overtake each other.
+    Delay 2,
+    /// Frames arrive twice.
+    Duplicates 1,
+    /// One direction of one wire is cut or mended.
+    CutOne 3,
+    /// Every wire is cut, perhaps but one.
+    CutAll 2,
+    /// Nothing of one node reaches the others.
+    OneWay 2,
+    /// A host no longer hears a node, or does again.
+    Deafen 1,
+    /// A node is off a clients' segment, or back.
+    Isolate 2,
+    /// All cuts are mended.
+    Heal 6,
+    /// An agent dies, its kernel lives.
+    Kill 4,
+    /// A machine loses its power.
+    PowerLoss 6,
+    /// A machine is reset and starts its agent soon.
+    Reboot 12,
+    /// Dead agents start.
+    Start 10,
+    /// A process stops, and goes on later.
+    Hang 3,
+    /// A process stops in the middle of what it decided to do with its gate.
+    HangMidList 4,
+    /// A machine sleeps; CLOCK_BOOTTIME goes on.
+    Suspend 1,
+    /// A hypervisor stops a guest with its clock.
+    Freeze 1,
+    /// A clock goes at another rate.
+    ClockRate 1,
+    /// A disk becomes slow.
+    DiskSlow 1,
+    /// A disk takes no writes.
+    DiskFails 1,
+    /// The power goes while a write is under way: it may have arrived or not.
+    DiskTorn 1,
+    /// No copy of the state is valid after a power loss.
+    DiskDamaged 1,
+    /// The state is gone after a power loss.
+    DiskLost 1,
+    /// The state is that of an earlier time after a power loss: the disk was not honest.
+    DiskRolledBack 1,
+    /// An interface loses its carrier, or has it again.
+    Carrier 2,
+    /// Somebody removes a gate; it is installed again soon.
+    GateLost 1,
+    /// A gate is replaced by a larger, closed one.
+    GateReplaced 1,
+    /// An interface vanishes, or is back.
+    InterfaceGone 1,
+    /// An operator moves a group.
+    Switch 4,
+    /// An operator moves a group, and something goes wrong before it has moved.
+    BrokenSwitch 2,
+    /// An operator keeps a group closed.
+    Pause 1,
+    /// An operator ends that.
+    Resume 2,
+    /// An agent is stopped in order.
+    Stop 1,
+    /// An agent is given another configuration.
+    Reconfigure 2,
+    /// A kernel says that nobody listens at the other end, true or not.
+    Refused 1,
+    /// A recording is played again.
+    Replay 2,
+    /// Bytes of somebody without the key.
+    Forge 1,
+    /// A stranger claims an address.
+    Stranger 1,
+    /// Hosts ask for the addresses.
+    Traffic 4,
+    /// A service does better or worse than before; only where checks watch it.
+    Health 8,
+    /// One direction of a way between a node and a witness is cut or mended.
+    WitnessCut 4,
+    /// Nothing reaches a witness, or nothing of it reaches anybody, or a node is apart from all witnesses.
+    WitnessApart 3,
+    /// A witness's process dies, and starts again soon.
+    WitnessKill 4,
+    /// A witness loses its power, perhaps in the middle of a write, and starts again later.
+    WitnessPowerLoss 3,
+    /// A witness's process stops, and goes on later.
+    WitnessHang 2,
+    /// A hypervisor stops a witness with its clock.
+    WitnessFreeze 1,
+    /// The clock of a witness goes at another rate.
+    WitnessClockRate 1,
+    /// The disk of a witness becomes slow, or quick again.
+    WitnessDiskSlow 2,
+    /// The disk of a witness takes no writes, or does again.
+    WitnessDiskFails 1,
+    /// One of the two copies of its state is damaged when a witness starts again.
+    WitnessSlotDamaged 1,
+    /// Both are.
+    WitnessDiskDamaged 1,
+    /// A witness starts again without any state.
+    WitnessDiskLost 1,
+    /// A witness starts again with the state of an earlier time.
+    WitnessDiskRolledBack 1,
+    /// A witness's check of a service fails, or succeeds again.
+    WitnessCheck 2,
+    /// A recording of what a witness was asked is played again.
+    WitnessReplay 1,
+}
+
+/// A run without these would soon stand still.
+const ALWAYS: [Fault; 5] = [Fault::Heal, Fault::Reboot, Fault::Start, Fault::Resume, Fault::Traffic];
+
+impl Fault {
+    /// True if it strikes a witness, or the way to one.
+    pub fn is_of_witness(self) -> bool {
+        self as usize >= Fault::WitnessCut as usize
+    }
+
+    /// True if it strikes services.
+    pub fn is_of_service(self) -> bool {
+        self == Fault::Health
+    }
+
+    /// What was promised is forgotten with it, or for how long.
+    fn forgets(self) -> bool {
+        matches!(self, Fault::WitnessSlotDamaged | Fault::WitnessDiskDamaged)
+            || matches!(self, Fault::WitnessDiskLost | Fault::WitnessDiskRolledBack)
+    }
+}
+
+/// One group as all nodes have it in the beginning.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupPlan {
+    pub interface: usize,
+    /// The preferred node.
+    pub prefer: usize,
+    pub preempt: bool,
+    /// Whose evidence promotes, where votes decide.
+    pub promote: Promote,
+}
+
+/// One host on a clients' segment.
+#[derive(Clone, Copy, Debug)]
+pub struct HostPlan {
+    pub interface: usize,
+    /// Which forms of gratuitous ARP it learns from.
+    pub requests: bool,
+    pub replies: bool,
+}
+
+/// How a cluster is made.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub profile: Profile,
+    pub nodes: usize,
+    /// UDP links between the nodes.
+    pub udp: usize,
+    pub interfaces: usize,
+    pub groups: Vec<GroupPlan>,
+    pub hosts: Vec<HostPlan>,
+    /// Datagrams that wait for a stopped process; what comes later is lost.
+    pub backlog: usize,
+    /// Nodes were given configurations that differ.
+    pub skewed: bool,
+    /// Wrongest clock, in parts per million.
+    pub ppm: i64,
+    /// The bound that the files name.
+    pub drift_ppm: u64,
+    /// How many witnesses there are.
+    pub witnesses: usize,
+    /// Without a majority of votes nothing is open.
+    pub strict: bool,
+    pub service: ServicePlan,
+    /// Which faults strike, each as often as it should.
+    pub swarm: Vec<(Fault, usize)>,
+}
+
+impl Plan {
+    pub fn draw(random: &mut Random) -> Plan {
+        let profile =
+            random.pick(&[Profile::Fast, Profile::Fast, Profile::Fast, Profile::Lan, Profile::Lan, Profile::Wan]);
+        let nodes = 2;
+        let interfaces = if random.chance(25) { 2 } else { 1 };
+        // More than one datagram has rows for, at most.
+        let most = random.pick(&[2, 8, 16, 24]);
+        let groups = (0..1 + random.below(most)).map(|_| GroupPlan {
+            interface: random.below(interfaces),
+            prefer: random.below(nodes),
+            preempt: random.chance(20),
+            promote: Promote::Peer,
+        });
+        let mut groups: Vec<GroupPlan> = groups.collect();
+        // An interface without a group does not exist for an agent.
+        for (interface, group) in groups.iter_mut().enumerate().take(interfaces) {
+            group.interface = interface;
+        }
+        let interfaces = interfaces.min(groups.len());
+        let hosts = (0..random.below(4)).map(|_| {
+            let (requests, replies) = random.pick(&[(true, true), (true, false), (false, true)]);
+            HostPlan { interface: random.below(interfaces), requests, replies }
+        });
+        let hosts = hosts.collect();
+        let ppm = match random.below(10) {
+            0..=4 => 0,
+            5..=8 => 450,
+            _ => 100_000,
+        };
+        let udp = random.pick(&[1, 1, 2, 2, 3]);
+        let backlog = if random.chance(30) { 3 } else { 1000 };
+        let skewed = random.chance(15);
+        let mut swarm = swarm(random, false);
+        let service = ServicePlan::draw(random);
+        if service.checked {
+            swarm.push((Fault::Health, 8));
+        }
+        Plan {
+            profile,
+            nodes,
+            udp,
+            interfaces,
+            groups,
+            hosts,
+            backlog,
+            skewed,
+            ppm,
+            drift_ppm: DRIFT_PPM,
+            witnesses: 0,
+            strict: true,
+            service,
+            swarm,
+        }
+    }
+
+    /// The same with witnesses.
+    pub fn draw_with_witnesses(random: &mut Random) -> Plan {
+        let mut plan = Plan::draw(random);
+        plan.witnesses = random.pick(&[1, 1, 1, 3]);
+        plan.strict = random.chance(80);
+        plan.drift_ppm = random.pick(&[DRIFT_PPM, 20_000, 50_000]);
+        let bound = i64::try_from(plan.drift_ppm).unwrap_or(0);
+        plan.ppm = match random.below(10) {
+            0..=3 => 0,
+            4..=8 => bound - bound / 100,
+            _ => bound * 2,
+        };
+        let same = random.chance(50).then(|| random.pick(&[Promote::Peer, Promote::Witness, Promote::Both]));
+        for group in &mut plan.groups {
+            group.promote = same.unwrap_or_else(|| random.pick(&[Promote::Peer, Promote::Witness, Promote::Both]));
+        }
+        plan.swarm.extend(swarm(random, true));
+        if plan.skewed || plan.has(&[Fault::Reconfigure]) {
+            // Leases may change: a witness that forgets for how long it has promised is no witness.
+            plan.swarm.retain(|(fault, _)| !fault.forgets());
+        }
+        plan
+    }
+
+    /// Who votes, as the engines are told.
+    pub fn votes(&self) -> Option<Votes> {
+        let witnesses = u8::try_from(self.witnesses).unwrap_or(u8::MAX);
+        (witnesses > 0).then_some(Votes { witnesses, strict: self.strict })
+    }
+
+    /// True if clocks may differ by more than the promises permit.
+    pub fn is_beyond(&self) -> bool {
+        self.ppm.unsigned_abs() > self.timing().drift_ppm
+    }
+
+    /// True if one of these is in the swarm.
+    pub fn has(&self, faults: &[Fault]) -> bool {
+        self.swarm.iter().any(|(fault, _)| faults.contains(fault))
+    }
+
+    /// One fault, drawn.
+    pub fn fault(&self, random: &mut Random) -> Fault {
+        let sum = self.swarm.iter().map(|(_, weight)| weight).sum();
+        let mut rest = random.below(sum);
+        for (fault, weight) in &self.swarm {
+            if rest < *weight {
+                return *fault;
+            }
+            rest -= weight;
+        }
+        Fault::Traffic
+    }
+
+    /// The times of its profile.
+    pub fn timing(&self) -> Timing {
+        let plain = self.profile.timing(self.witnesses > 0);
+        Timing::derive_with(plain.pulse, plain.silence, plain.lease, self.drift_ppm)
+    }
+}
+
+fn swarm(random: &mut Random, of_witness: bool) -> Vec<(Fault, usize)> {
+    let share = random.pick(&[20, 40, 60, 100]);
+    let mut drawn = Vec::with_capacity(Fault::ALL.len());
+    let kinds = Fault::ALL.iter().zip(Fault::WEIGHTS);
+    let kinds = kinds.filter(|(fault, _)| fault.is_of_witness() == of_witness && !fault.is_of_service());
+    for (fault, weight) in kinds {
+        if random.chance(share) || ALWAYS.contains(fault) {
+            drawn.push((*fault, weight * (1 + random.below(3))));
+        }
+    }
+    drawn
+}

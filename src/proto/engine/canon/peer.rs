@@ -1,0 +1,111 @@
+//! What is known of a peer, in the words of `canon`.
+
+use super::{Canon, Horizon};
+use crate::engine::Engine;
+use crate::engine::peer::{Link, Peer, PeerConfig};
+use crate::engine::watch::{Evidence, Watch};
+use crate::timing::Timing;
+use crate::types::MonoTime;
+use std::time::Duration;
+
+impl Peer {
+    pub(super) fn canon(&self, now: MonoTime, engine: &Engine, horizon: &Horizon, canon: &mut Canon) {
+        let Peer {
+            id: _, // the setup
+            sessions,
+            links,
+            heard,
+            hint,
+            left,
+            deaf,
+            deaf_at,
+            heeded,
+            current,
+            proof,
+            silent_told: _, // for notices
+            copy,
+            acked,
+            config,
+            differs: _,     // for notices
+            rows_differ: _, // told to people
+            watch,
+            granted,
+            counted: (counted, own),
+            promised,
+        } = self;
+        let timing = &engine.setup.timing;
+        sessions.canon(canon);
+        canon.list(links, |canon, link| link.canon(now, timing, canon));
+        canon.option(heard.as_ref(), |canon, at| canon.age(now, *at, horizon.silence));
+        canon.flags(&[*hint, *left, *deaf, *heeded]);
+        canon.option(deaf_at.as_ref(), |canon, at| canon.age(now, *at, timing.patience.deaf));
+        canon.counter(engine.session, *current);
+        canon.counter(engine.session, *proof);
+        copy.canon(engine.session, sessions.verified().unwrap_or(0), canon);
+        canon.version(engine.session, *acked);
+        canon.option(config.as_ref(), |canon, config| config.canon(canon));
+        canon.option(watch.as_ref(), |canon, watch| watch.canon(now, engine, horizon, canon));
+        if engine.setup.votes.is_some() {
+            canon.ahead(now, *granted);
+            canon.version(sessions.verified().unwrap_or(0), *counted);
+            canon.version(engine.session, *own);
+            canon.ahead(now, *promised);
+        }
+    }
+}
+
+impl Link {
+    fn canon(&self, now: MonoTime, timing: &Timing, canon: &mut Canon) {
+        let Link { id: _, open, heard, was_heard: _, last_sent, sent: _, received: _, rejected: _ } = self;
+        canon.flags(&[*open]);
+        canon.option(heard.as_ref(), |canon, at| canon.age(now, *at, timing.suspicion));
+        canon.option(last_sent.as_ref(), |canon, at| canon.age(now, *at, timing.patience.segment));
+    }
+}
+
+impl PeerConfig {
+    pub fn canon(&self, canon: &mut Canon) {
+        let PeerConfig { pulse_us, silence_us, lease_us, digests } = *self;
+        let digests = [digests.nodes, digests.groups];
+        [pulse_us, silence_us, lease_us].into_iter().chain(digests).for_each(|number| canon.plain(number.into()));
+    }
+}
+
+impl Watch {
+    fn canon(&self, now: MonoTime, engine: &Engine, horizon: &Horizon, canon: &mut Canon) {
+        let Watch { since, next, interval, evidence, round } = self;
+        canon.age(now, *since, horizon.watch);
+        canon.ahead(now, *next);
+        canon.span(*interval);
+        // Every second round asks neighbours, if there are any.
+        let anyone =
+            engine.segments.iter().any(|segment| !segment.neighbours.is_empty() || segment.gateway.is_some());
+        canon.plain(u64::from(anyone && round % 2 == 1));
+        let enough = u32::try_from(engine.groups.len()).unwrap_or(u32::MAX).saturating_add(4);
+        let probe = engine.setup.timing.probe;
+        canon.list(evidence, |canon, evidence| evidence.canon(now, (enough, probe), horizon, canon));
+    }
+}
+
+impl Evidence {
+    fn canon(&self, now: MonoTime, (enough, probe): (u32, Duration), horizon: &Horizon, canon: &mut Canon) {
+        let Evidence {
+            unanswered,
+            last_sent,
+            first_sent,
+            last_answer,
+            veto_told: _, // for notices
+            cursor,
+            answered,
+        } = self;
+        // More than enough is enough; every second probe goes to all.
+        let more = unanswered.saturating_sub(enough);
+        canon.plain(u64::from((*unanswered).min(enough)));
+        canon.plain(u64::from(more % 2));
+        canon.age(now, *last_sent, probe);
+        canon.age(now, *first_sent, horizon.segment);
+        canon.flags(&[last_answer.is_some()]);
+        canon.size(*cursor);
+        canon.option(answered.as_ref(), |canon, at| canon.size(*at));
+    }
+}

@@ -1,0 +1,44 @@
+//! Who has consented waits for the other to open, also when the other falls silent over it.
+
+use super::world::{World, ms};
+use crate::timing::{Profile, Timing};
+use crate::types::Epoch;
+use std::time::Duration;
+
+/// Node 0 is stopped as soon as node 1 has consented; its file gives it a lease of `lease`.
+fn stop_with_the_right_of_way(lease: Duration) {
+    let mut world = World::new(Profile::Fast, 1);
+    let own = world.timing;
+    world.timing = Timing::derive(own.pulse, own.silence, lease);
+    let listen = world.timing.listen;
+    world.start(0);
+    world.timing = own;
+    world.start(1);
+    world.traffic();
+    let start = world.now;
+    let consent = |world: &World| world.nodes[1].engine.as_ref().unwrap().groups[0].consent;
+    while consent(&world) == Epoch::NONE {
+        assert!(world.now.since(start) < Duration::from_secs(2), "node 1 consents to the claim of node 0");
+        world.run(Duration::from_micros(10));
+    }
+    world.stop(0);
+    assert!(world.answering().is_empty());
+    world.run(listen);
+    assert!(world.answering().is_empty(), "node 0 may have written its lease just before it was stopped");
+    world.run_until_answered_by(1, ms(500));
+    world.resume(0);
+    world.run(ms(500));
+    assert_eq!((world.answering(), world.both), (vec![1], 0));
+}
+
+// S8: the other may be stopped between its decision to open and the store that does it, with a lease that still runs.
+#[test]
+fn a_peer_that_falls_silent_with_the_right_of_way_is_given_the_time_of_its_lease() {
+    stop_with_the_right_of_way(ms(250));
+}
+
+// The lease that it has told, should the files differ.
+#[test]
+fn a_peer_whose_lease_is_longer_is_given_the_time_of_that() {
+    stop_with_the_right_of_way(ms(1000));
+}

@@ -1,0 +1,193 @@
+//! Witnesses: their voters, their disks, the ways to them. And what voters are bound to, which is what S1 rests on.
+
+use super::{Due, LATENCY, World, id, ms};
+use crate::engine::{Event, PeerSetup, Votes};
+use crate::rules::vote::abstention;
+use crate::timing::{Profile, Promote, Timing};
+use crate::types::{GroupId, GroupKey, LinkId, LinkPath, MonoTime, NodeId};
+use crate::voter::{CheckSetup, Loaded, Memory, Output, Voter, VoterSetup};
+use crate::wire::auth::KeyRing;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Default)]
+pub struct Witness {
+    pub voter: Option<Voter>,
+    pub disk: Option<Memory>,
+    /// No copy of its memory is whole.
+    pub damaged: bool,
+    lives: u64,
+    started: MonoTime,
+}
+
+/// All witnesses, and how the nodes reach them.
+pub struct Witnesses {
+    pub all: Vec<Witness>,
+    pub strict: bool,
+    pub promote: Promote,
+    /// Ways that are cut: what this node says to this witness, and what it hears from it.
+    pub deaf: Vec<(usize, usize)>,
+    pub mute: Vec<(usize, usize)>,
+    /// How much longer a way takes than a link does.
+    pub delay: Duration,
+    /// Of several datagrams that answer one, the first is lost.
+    pub lose_first_of_burst: bool,
+    /// Every gate is compared with what voters are bound to.
+    pub judged: bool,
+}
+
+impl Default for Witnesses {
+    fn default() -> Witnesses {
+        let (deaf, mute) = (Vec::new(), Vec::new());
+        let (all, promote, delay) = (Vec::new(), Promote::Peer, Duration::ZERO);
+        Witnesses { all, strict: true, promote, deaf, mute, delay, lose_first_of_burst: false, judged: true }
+    }
+}
+
+impl Witnesses {
+    pub(super) fn votes(&self) -> Option<Votes> {
+        let witnesses = u8::try_from(self.all.len()).unwrap();
+        (witnesses > 0).then_some(Votes { witnesses, strict: self.strict })
+    }
+
+    pub(super) fn peers(&self) -> impl Iterator<Item = PeerSetup> {
+        (0..self.all.len()).map(|at| PeerSetup { id: number(at), links: vec![LinkPath::Udp(0)] })
+    }
+
+    /// Cuts, or mends, both ways between a node and a witness.
+    pub fn cut(&mut self, node: usize, witness: usize, cut: bool) {
+        for ways in [&mut self.deaf, &mut self.mute] {
+            ways.retain(|way| *way != (node, witness));
+            ways.extend(cut.then_some((node, witness)));
+        }
+    }
+}
+
+fn number(at: usize) -> NodeId {
+    NodeId(NodeId::FIRST_WITNESS.0 + u8::try_from(at).unwrap())
+}
+
+fn key(group: usize) -> GroupKey {
+    GroupKey(group as u64 + 1)
+}
+
+impl World {
+    /// A world with so many witnesses, not started.
+    pub fn voted(profile: Profile, groups: usize, witnesses: usize) -> World {
+        let mut world = World::new(profile, groups);
+        world.timing = Timing::with_witness(profile);
+        world.witnesses.all = (0..witnesses).map(|_| Witness::default()).collect();
+        world
+    }
+
+    pub fn start_witness(&mut self, at: usize) {
+        let witness = &mut self.witnesses.all[at];
+        witness.lives += 1;
+        witness.started = self.now;
+        let missing = if witness.damaged { Loaded::Damaged } else { Loaded::Fresh };
+        let loaded = witness.disk.clone().map_or(missing, Loaded::Memory);
+        let setup = VoterSetup {
+            me: number(at),
+            cluster: 7,
+            keys: Arc::new(KeyRing::new("test", &self.keys)),
+            session: 1 << 40 | (at as u64) << 32 | witness.lives,
+            drift_ppm: self.timing.drift_ppm,
+            nodes: 2,
+            loaded,
+            checks: vec![CheckSetup { group: key(0), fall: 2, rise: 2 }],
+            mutants: crate::mutant::Mutants::NONE,
+        };
+        witness.voter = Some(Voter::new(setup, self.now));
+    }
+
+    pub fn kill_witness(&mut self, at: usize) {
+        self.witnesses.all[at].voter = None;
+    }
+
+    /// The witness's service check of group 0 ends so, often enough to count.
+    pub fn check_service(&mut self, at: usize, healthy: bool) {
+        let voter = self.witnesses.all[at].voter.as_mut().unwrap();
+        for _ in 0..2 {
+            voter.check(0, healthy, &mut Output::default());
+        }
+    }
+
+    pub(super) fn say_to_witness(&mut self, from: usize, to: NodeId, bytes: Vec<u8>) {
+        let witness = usize::from(to.0 - NodeId::FIRST_WITNESS.0);
+        if !self.witnesses.deaf.contains(&(from, witness)) {
+            self.later(Due::ToWitness { from, witness, bytes }, LATENCY + self.witnesses.delay);
+        }
+    }
+
+    pub(super) fn hear_at_witness(&mut self, from: usize, at: usize, bytes: &[u8]) {
+        let mut out = Output::default();
+        let Some(voter) = self.witnesses.all[at].voter.as_mut() else { return };
+        voter.handle(self.now, bytes, &mut out);
+        if let Some(version) = out.persist {
+            let (memory, life) = (voter.memory(), self.witnesses.all[at].lives);
+            self.later(Due::WitnessStored { at, life, version, memory }, ms(1));
+        }
+        let burst = self.witnesses.lose_first_of_burst && out.answers.len() > 1;
+        for answer in out.datagrams().skip(usize::from(burst)) {
+            if !self.witnesses.mute.contains(&(from, at)) {
+                let link = LinkId { peer: number(at), path: LinkPath::Udp(0) };
+                let delay = LATENCY + self.witnesses.delay;
+                self.later(Due::Datagram { to: from, link, bytes: answer.to_vec() }, delay);
+            }
+        }
+    }
+
+    pub(super) fn witness_stored(&mut self, at: usize, life: u64, version: u64, memory: Memory) {
+        let witness = &mut self.witnesses.all[at];
+        witness.disk = Some(memory);
+        if let Some(voter) = witness.voter.as_mut().filter(|_| life == witness.lives) {
+            voter.stored(version);
+        }
+    }
+
+    pub(super) fn open_witness_links(&mut self, at: usize) {
+        for witness in 0..self.witnesses.all.len() {
+            let link = LinkId { peer: number(witness), path: LinkPath::Udp(0) };
+            self.handle(at, Event::Link { link, open: true });
+        }
+    }
+
+    /// S1 by arithmetic, whatever happens next: a majority of the voters is bound to whoever has a gate open, for at least
+    /// as long as the gate can be. The node itself is one of them: it votes for nobody else while it is open.
+    pub(super) fn judge_votes(&self) {
+        if self.witnesses.all.is_empty() || !self.witnesses.judged {
+            return;
+        }
+        for at in 0..2 {
+            let kernel = &self.nodes[at].kernel;
+            for (&group, &epoch) in &kernel.open {
+                if !kernel.answers(group, self.now) {
+                    continue;
+                }
+                let until = kernel.until;
+                let other = self.is_bound(1 - at, at, group, until);
+                let witnesses = self.witnesses.all.iter().filter(|witness| {
+                    let Some(voter) = &witness.voter else { return true };
+                    let lease = u32::try_from(self.timing.lease.as_micros()).unwrap();
+                    let abstains = witness.started + abstention(lease, self.timing.drift_ppm) >= until;
+                    let mut promises = voter.promises(self.now);
+                    let promised = promises.any(|promise| {
+                        promise.group == key(usize::from(group.0)) && promise.to == id(at) && promise.until >= until
+                    });
+                    promised || abstains
+                });
+                let bound = 1 + usize::from(other) + witnesses.count();
+                let voters = 2 + self.witnesses.all.len();
+                assert!(bound * 2 > voters, "S1: only {bound} of {voters} are bound to {epoch} until {until:?}");
+            }
+        }
+    }
+
+    /// True if a node votes for nobody but `holder` before `until`. Nobody is alive there: nobody votes.
+    fn is_bound(&self, at: usize, holder: usize, group: GroupId, until: MonoTime) -> bool {
+        let Some(engine) = &self.nodes[at].engine else { return true };
+        let vote = engine.view_vote(usize::from(group.0));
+        let promised = vote.promised.is_some_and(|(to, end)| to == id(holder) && end >= until);
+        promised || vote.abstains >= until
+    }
+}

@@ -1,0 +1,215 @@
+//! Every derived time, computed in this one place and shown by `vipair check`.
+//!
+//! ρ (rho) is the bound on the relative error of clock rates, g the slack for timer granularity.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// A named set of times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Profile {
+    /// 10 ms pulses, 18 ms silence.
+    Fast,
+    /// 50 ms pulses, 180 ms silence. The default.
+    Lan,
+    /// 1 s pulses, 3 s silence.
+    Wan,
+}
+
+impl Profile {
+    /// All of them, fastest first.
+    pub const ALL: [Profile; 3] = [Profile::Fast, Profile::Lan, Profile::Wan];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Fast => "fast",
+            Profile::Lan => "lan",
+            Profile::Wan => "wan",
+        }
+    }
+
+    /// The profile that has exactly these times, with or without a witness; `None` when some were overridden.
+    #[must_use]
+    pub fn matching(timing: &Timing, witness: bool) -> Option<Profile> {
+        Profile::ALL.into_iter().find(|profile| profile.timing(witness) == *timing)
+    }
+
+    /// Its times, with or without a witness.
+    #[must_use]
+    pub fn timing(self, witness: bool) -> Timing {
+        if witness { Timing::with_witness(self) } else { Timing::of(self) }
+    }
+}
+
+/// ρ unless `drift_ppm` says otherwise, in parts per million. 500 ppm is what `adjtimex` can slew at most.
+pub const DRIFT_PPM: u64 = 500;
+/// Slack for timer granularity and the path from decision to wire.
+pub const SLACK: Duration = Duration::from_millis(1);
+
+/// What `lease_ms` may be: a short stall must not close the gate, and a dead agent's server must not answer for long.
+pub const LEASE_MS: RangeInclusive<u64> = 50..=60_000;
+
+/// Whose evidence promotes a standby. A majority of votes is needed in any case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub enum Promote {
+    /// Its own: the active is silent on every link, and every promise to it is over.
+    #[default]
+    Peer,
+    /// The witness's: it says that the active has failed.
+    Witness,
+    /// Both.
+    Both,
+}
+
+impl Promote {
+    /// All of them, the default first.
+    pub const ALL: [Promote; 3] = [Promote::Peer, Promote::Witness, Promote::Both];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Promote::Peer => "peer",
+            Promote::Witness => "witness",
+            Promote::Both => "both",
+        }
+    }
+}
+
+/// All times the engine uses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Timing {
+    /// A pulse goes out on every link this often.
+    pub pulse: Duration,
+    /// A standby promotes after this much silence on all links (and unanswered probes).
+    pub silence: Duration,
+    /// How long the kernel keeps the gate open without a renewal.
+    pub lease: Duration,
+    /// Silence after which a standby asks: 1.25 × pulse.
+    pub suspicion: Duration,
+    /// Time between two queries or probes: pulse / 10, at least 1 ms.
+    pub probe: Duration,
+    /// How long a starting node listens before it may promote without a word from its peer:
+    /// lease × (1+ρ)/(1−ρ) + slack, and never less than silence.
+    pub listen: Duration,
+    /// How long answered probes alone, without any authenticated word, can delay a promotion:
+    /// 10 × lease, at least 2 s.
+    pub veto: Duration,
+    /// How long a node that is not preferred waits for the preferred one before it claims a free group: 3 × pulse.
+    pub election: Duration,
+    /// How long a voter votes for nobody else after it has granted: lease × (1+ρ)/(1−ρ) + slack, from receipt of what
+    /// asked. Longer than the lease that was granted, whichever of the two clocks is fast.
+    pub promise: Duration,
+    /// How long a voter that has just started votes for nobody: promise × (1+ρ)/(1−ρ) + slack. Whatever it promised
+    /// before, and has forgotten, is over then.
+    pub abstain: Duration,
+    /// ρ in parts per million: no clock's rate differs from true time by more.
+    pub drift_ppm: u64,
+    /// How long to wait for what seldom matters.
+    pub patience: Patience,
+}
+
+/// Waits that no key sets. They stand here, and not beside the code that waits, so that a model can run with others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Patience {
+    /// After a consent its giver claims nothing for so long. Longer than a lease: the other may be stopped between its
+    /// decision to open and the store that does it. 10 × pulse, at least 300 ms and `listen`.
+    pub hold: Duration,
+    /// How long an offered group waits to be taken: 10 × pulse, at least 500 ms.
+    pub offer: Duration,
+    /// How long answers for the address by somebody unknown can delay a node that has never heard its peer.
+    /// Longer than the ordinary veto: at start there is no earlier word from the peer to count from. 30 s.
+    pub first_veto: Duration,
+    /// Silent neighbours hold a takeover up for this long and no longer (S6): whoever forges neighbours and lets them
+    /// fall silent must not hold it up for ever. 600 s.
+    pub isolation: Duration,
+    /// Fast asking ends after this long; from then on one question per pulse. Longer than the lease of a peer whose agent
+    /// died: its kernel answers until then. 2 × lease, at least 5 s.
+    pub asking: Duration,
+    /// How often known neighbours are asked while all is well: every 5 s.
+    pub anchors: Duration,
+    /// For so long the segment is used beside the links after a peer did not hear us: 60 s.
+    pub deaf: Duration,
+    /// On a segment link that is not needed a pulse goes out this often, so that the path is known to work: every 1 s.
+    pub segment: Duration,
+    /// Switches forget silent addresses after 300 s, so an active repeats itself well before: every 60 s.
+    pub announcements: Duration,
+}
+
+impl Timing {
+    /// Derives all times from the three that can be configured, with ρ as it is unless configured.
+    #[must_use]
+    pub fn derive(pulse: Duration, silence: Duration, lease: Duration) -> Timing {
+        Timing::derive_with(pulse, silence, lease, DRIFT_PPM)
+    }
+
+    /// Derives all times from the four that can be configured. `drift_ppm` is ρ.
+    #[must_use]
+    pub fn derive_with(pulse: Duration, silence: Duration, lease: Duration, drift_ppm: u64) -> Timing {
+        let ms = Duration::from_millis;
+        let promise = stretch(lease, drift_ppm);
+        let listen = promise.max(silence);
+        Timing {
+            pulse,
+            silence,
+            lease,
+            suspicion: pulse * 5 / 4,
+            probe: (pulse / 10).max(ms(1)),
+            listen,
+            veto: (lease * 10).max(ms(2_000)),
+            election: pulse * 3,
+            promise,
+            abstain: stretch(promise, drift_ppm),
+            drift_ppm,
+            patience: Patience {
+                hold: (pulse * 10).max(ms(300)).max(listen),
+                offer: (pulse * 10).max(ms(500)),
+                first_veto: ms(30_000),
+                isolation: ms(600_000),
+                asking: (lease * 2).max(ms(5_000)),
+                anchors: ms(5_000),
+                deaf: ms(60_000),
+                segment: ms(1_000),
+                announcements: ms(60_000),
+            },
+        }
+    }
+
+    /// The times of a profile in a pair without a witness.
+    #[must_use]
+    pub fn of(profile: Profile) -> Timing {
+        let ms = Duration::from_millis;
+        match profile {
+            Profile::Fast => Timing::derive(ms(10), ms(18), ms(250)),
+            Profile::Lan => Timing::derive(ms(50), ms(180), ms(250)),
+            Profile::Wan => Timing::derive(ms(1000), ms(3000), ms(5000)),
+        }
+    }
+
+    /// The times of a profile with a witness. Votes renew the lease, and a takeover waits until it is over: it is
+    /// short, a few pulses.
+    #[must_use]
+    pub fn with_witness(profile: Profile) -> Timing {
+        let ms = Duration::from_millis;
+        let bare = Timing::of(profile);
+        let lease = match profile {
+            Profile::Fast => ms(35),
+            Profile::Lan => ms(170),
+            Profile::Wan => ms(3500),
+        };
+        Timing::derive(bare.pulse, bare.silence, lease)
+    }
+}
+
+/// How long `period` on another node's clock can last on ours: period × (1+ρ)/(1−ρ) + slack, with ρ in parts per million.
+#[must_use]
+pub fn stretch(period: Duration, drift_ppm: u64) -> Duration {
+    let fast = u128::from(MILLION.saturating_add(drift_ppm));
+    let slow = u128::from(MILLION.saturating_sub(drift_ppm).max(1));
+    let nanos = (period.as_nanos() * fast).div_ceil(slow);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).saturating_add(SLACK)
+}
+
+const MILLION: u64 = 1_000_000;

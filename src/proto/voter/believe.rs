@@ -1,0 +1,227 @@
+//! A pulse taken in: authenticated, judged, believed.
+
+use super::group::Group;
+use super::node::{Node, Times};
+use super::{MAX_GROUPS, MAX_NODES, Notice, Output, Voter};
+use crate::mutant::{Mutant, Mutants};
+use crate::rules::vote::{gives_up, promise};
+use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
+use crate::wire::auth::Reject;
+use crate::wire::pulse::{self, Header, Role, Row, Rows};
+use crate::wire::session::{Sessions, Verdict};
+use crate::wire::table::Admission;
+use std::time::Duration;
+
+impl Voter {
+    pub(super) fn read<'b>(&self, bytes: &'b [u8]) -> Result<(Header, Rows<'b>), Reject> {
+        let (header, rows) = self.setup.keys.open(bytes).and_then(pulse::decode)?;
+        header.check_addressee(self.setup.cluster, self.setup.me)?;
+        if header.sender.is_witness() { Err(Reject::Addressee) } else { Ok((header, rows)) }
+    }
+
+    /// Judges an authentic datagram that is for us, and answers it.
+    pub(super) fn take(&mut self, header: &Header, rows: Rows<'_>, now: MonoTime, out: &mut Output) {
+        let Some(node) = self.node_of(header.sender) else {
+            self.rejects.count(Reject::Addressee);
+            return;
+        };
+        match self.nodes[node].sessions.check(header) {
+            Verdict::Rejected(reject) => {
+                self.rejects.count(reject);
+                self.answer_unaware(node, header, out);
+            }
+            // Its content is not believed, but it learns our session from the answer and can prove itself.
+            Verdict::Unproven { learned } => self.answer_unproven(node, learned, out),
+            Verdict::Fresh { new_session } => {
+                if new_session {
+                    self.begin_session(node, out);
+                }
+                self.believe(node, header, rows, now, out);
+                self.publish(out);
+                self.answer(node, out);
+            }
+        }
+    }
+
+    /// A node that we believe does not believe us yet: the answer that it waits for was lost, and we say nothing of our
+    /// own accord. Each of its datagrams is answered once.
+    fn answer_unaware(&mut self, node: usize, header: &Header, out: &mut Output) {
+        let known = &mut self.nodes[node];
+        if known.sessions.is_unaware(header) && header.counter > known.unaware {
+            known.unaware = header.counter;
+            self.answer_unproven(node, header.session, out);
+        }
+    }
+
+    fn node_of(&mut self, id: NodeId) -> Option<usize> {
+        let known = self.nodes.iter().position(|node| node.id == id);
+        known.or_else(|| {
+            let sessions = Sessions::new(self.setup.session);
+            let room = self.nodes.len() < MAX_NODES;
+            room.then(|| {
+                self.nodes.push(Node::new(id, sessions, self.groups.len()));
+                self.nodes.len() - 1
+            })
+        })
+    }
+
+    /// Another process of the node. Its kernel's gate may still be open as the one before left it.
+    fn begin_session(&mut self, node: usize, out: &mut Output) {
+        if self.is_mutant(Mutant::NewSessionReleases) {
+            let ours = |at: &usize| self.groups[*at].promise.is_some_and(|promise| promise.node == node);
+            let ours: Vec<usize> = (0..self.groups.len()).filter(ours).collect();
+            ours.into_iter().for_each(|at| self.release(at, out));
+        }
+        self.freeze_all(node);
+        let known = &mut self.nodes[node];
+        known.copy.begin_session();
+        (known.acked, known.unaware) = (0, 0);
+        out.notices.push(Notice::Session(known.id));
+    }
+
+    fn believe(&mut self, node: usize, header: &Header, rows: Rows<'_>, now: MonoTime, out: &mut Output) {
+        let known = &mut self.nodes[node];
+        // One that was overtaken on the way says how things were, not how they are. The lease that it states must be
+        // promised all the same, and the one that the newest stated, for the answer speaks of the newest.
+        let mut stated = header.lease_us.max(known.times.lease_us);
+        if known.sessions.newest() == Some(header.counter) {
+            stated = header.lease_us;
+            let times = Times {
+                pulse_us: header.pulse_us,
+                silence_us: header.silence_us,
+                lease_us: header.lease_us,
+                digests: header.digests,
+            };
+            let before = std::mem::replace(&mut known.times, times);
+            known.acked = header.ack_version.min(self.table);
+            if before.digests.groups != header.digests.groups && known.copy.have() != 0 {
+                // It has another set of groups: it tells its table anew.
+                known.copy.forget();
+            }
+        }
+        self.take_rows(node, header, rows, out);
+        self.note_lease(stated);
+        self.end_lapse(node);
+        if self.is_blocked(node) {
+            // Nothing is promised until the disk knows for how long, so nothing may be granted.
+            self.freeze_all(node);
+            self.nodes[node].waiting = true;
+        } else {
+            let span = self.promised_for(stated);
+            let once = self.is_mutant(Mutant::PromiseNotRenewed);
+            let known = &mut self.nodes[node];
+            if !once || now >= known.until {
+                known.until = known.until.max(now + span);
+            }
+        }
+        self.note_told(now, out);
+        if std::mem::take(&mut self.nodes[node].waiting) {
+            (0..self.groups.len()).for_each(|at| self.consider(at, node, now, out));
+        }
+    }
+
+    /// How long nobody else is voted for after a node has stated this lease.
+    pub(super) fn promised_for(&self, lease_us: u32) -> Duration {
+        let lease = Duration::from_micros(u64::from(lease_us));
+        if self.is_mutant(Mutant::PromiseTooShort) {
+            lease / 2
+        } else if self.is_mutant(Mutant::PromiseNotStretched) {
+            lease
+        } else {
+            promise(lease_us, self.setup.drift_ppm)
+        }
+    }
+
+    fn take_rows(&mut self, node: usize, header: &Header, rows: Rows<'_>, out: &mut Output) {
+        if self.nodes[node].copy.admit(header, Mutants::NONE) != Admission::Told {
+            return;
+        }
+        for row in rows {
+            let Some(at) = self.place(row.group, out) else {
+                self.nodes[node].skipped = true;
+                continue;
+            };
+            if self.nodes[node].copy.take(at, row) {
+                self.note_row(at, node, &row, out);
+            }
+        }
+        if self.nodes[node].copy.is_complete() {
+            self.nodes[node].copy.settle();
+            // What it has no more it does not ask for, but its gate may be open until it has closed it.
+            let gone = |at: &usize| self.nodes[node].copy.row(*at).is_none();
+            let gone: Vec<usize> = (0..self.groups.len()).filter(gone).collect();
+            gone.into_iter().for_each(|at| self.freeze(at, node));
+            if self.nodes[node].skipped && self.unused().is_some() {
+                // There is room by now for what was left out: it is to be told again.
+                self.nodes[node].skipped = false;
+                self.nodes[node].copy.forget();
+            }
+        }
+    }
+
+    /// A node says something new about a group.
+    fn note_row(&mut self, at: usize, node: usize, row: &Row, out: &mut Output) {
+        let id = self.nodes[node].id;
+        let asked = self.asked(at, node);
+        let group = &mut self.groups[at];
+        if row.epoch > group.seen {
+            group.seen = row.epoch;
+            self.touched.push(at);
+        }
+        if let Some(promise) = group.promise.filter(|promise| promise.node == node) {
+            let starter = row.role == Role::Starting && self.is_mutant(Mutant::StarterReleases);
+            let reserved = row.reserve == promise.epoch && self.is_mutant(Mutant::ReserveReleases);
+            let asks = asked.is_some_and(|ask| ask.epoch() == promise.epoch);
+            if starter || (reserved && !asks) || gives_up(id, row, promise.epoch) {
+                self.release(at, out);
+            } else if asked.map(|ask| ask.epoch()) != Some(promise.epoch) {
+                self.freeze(at, node);
+            } else if let Some(promise) = self.groups[at].promise.as_mut() {
+                promise.held |= matches!(asked, Some(crate::rules::vote::Ask::Holds(_)));
+            }
+        }
+        self.nodes[node].waiting |= asked.is_some();
+        // The disk is asked ahead of need: a grant seldom waits for it.
+        let own = |epoch: Epoch| if epoch.node() == id { epoch } else { Epoch::NONE };
+        self.expect(at, own(row.reserve).max(own(row.claim)));
+    }
+
+    /// The position of a group, which is made if it was never heard of.
+    pub(super) fn place(&mut self, key: GroupKey, out: &mut Output) -> Option<usize> {
+        if let Some(at) = self.places.get(&key) {
+            return Some(*at);
+        }
+        let group = Group::new(key, self.table + 1);
+        let at = if self.groups.len() < MAX_GROUPS {
+            self.groups.push(group);
+            self.groups.len() - 1
+        } else {
+            let Some(at) = self.unused() else {
+                if !std::mem::replace(&mut self.crowded, true) {
+                    out.notices.push(Notice::Crowded);
+                }
+                return None;
+            };
+            self.places.remove(&self.groups[at].key);
+            self.groups[at] = group;
+            at
+        };
+        self.table += 1;
+        self.places.insert(key, at);
+        self.touched.push(at);
+        let count = self.groups.len();
+        self.nodes.iter_mut().for_each(|node| node.copy.grow(count));
+        Some(at)
+    }
+
+    /// A group that no node has any more, and that is promised to nobody.
+    fn unused(&self) -> Option<usize> {
+        let told = self.nodes.len() >= self.setup.nodes && self.nodes.iter().all(|node| node.copy.is_complete());
+        let unused = |at: &usize| {
+            let named = self.nodes.iter().any(|node| node.copy.row(*at).is_some());
+            let running = self.groups[*at].promise.is_some_and(|promise| promise.end(&self.nodes) > self.last);
+            !named && !running
+        };
+        (0..self.groups.len()).find(unused).filter(|_| told)
+    }
+}

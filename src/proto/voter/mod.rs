@@ -1,0 +1,287 @@
+//! The voter of a witness: who may hold a group, one cluster, no address. Pure: time comes with what is received.
+//!
+//! A voter answers pulses and says nothing of its own accord. A *grant* is an answer whose row names the epoch as
+//! `consent`; it is a *promise* as well: to vote for nobody else until the lease that the pulse stated, stretched by what
+//! two clocks can differ, has passed on our clock since we received it. The holder counts its lease from when it sent,
+//! so its gate is closed before we vote for another (promise S5 of docs/promises.md).
+//!
+//! | file | noun |
+//! |---|---|
+//! | `node` | a node: its session, its table, until when what it holds is promised |
+//! | `group` | a group: the promise, the epochs, the fault |
+//! | `believe` | a pulse taken in |
+//! | `answer` | a pulse sent |
+//! | `memory` | what must survive a restart, and what is not known after one |
+//! | `check` | results of service checks, counted |
+//!
+//! Owns: promises, and everything that follows from them. Never does: read a clock, open a socket or file, start a
+//! thread, ask for randomness. The same code runs in `vipair witness`, in its tests and in the simulator.
+//!
+//! # What happens when it fails
+//! Promises are volatile. A voter that has just started *abstains* until every promise that an earlier life can have made
+//! is over; the longest lease it ever answered for is on its disk for that. Epochs it granted are below a *ceiling* that is
+//! on the disk before one of them is granted; after a start, only higher ones are (the *bar*). If the disk has lost that,
+//! it votes for nobody until every node of the cluster has told it everything, and abstains from then.
+
+use crate::mutant::{Mutant, Mutants};
+use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
+use crate::wire::auth::{KeyRing, Rejects};
+use crate::wire::table::Excerpt;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+mod answer;
+mod believe;
+#[cfg(any(test, feature = "proof"))]
+mod canon;
+mod check;
+mod group;
+#[cfg(any(test, feature = "proof"))]
+mod inspect;
+mod memory;
+mod node;
+#[cfg(any(test, feature = "proof"))]
+pub mod talker;
+#[cfg(test)]
+mod tests;
+
+pub use check::CheckSetup;
+pub use memory::{Ceiling, Loaded, Memory};
+
+use check::Check;
+use group::Group;
+use memory::Standing;
+use node::Node;
+
+/// A cluster has no more groups than this: the configuration of a node allows as many.
+pub const MAX_GROUPS: usize = 1024;
+/// No more nodes than this are remembered, whoever has the key.
+pub const MAX_NODES: usize = 16;
+
+/// What a voter is built from.
+#[derive(Clone, Debug)]
+pub struct VoterSetup {
+    /// Its own number, one of a witness.
+    pub me: NodeId,
+    /// The cluster's number, from its name.
+    pub cluster: u32,
+    /// The keys that seal and open datagrams.
+    pub keys: Arc<KeyRing>,
+    /// Random per process, never 0.
+    pub session: u64,
+    /// Bound on the error of clock rates, in parts per million: no less than the nodes' own.
+    pub drift_ppm: u64,
+    /// How many nodes the cluster has.
+    pub nodes: usize,
+    /// What the disk had.
+    pub loaded: Loaded,
+    /// Checks of services, by position in [`Voter::check`].
+    pub checks: Vec<CheckSetup>,
+    /// The rule that is broken to see whether it is noticed. None in what ships.
+    pub mutants: Mutants,
+}
+
+/// What people are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// A process of this node is believed from now on.
+    Session(NodeId),
+    /// The group is promised to this node with this epoch.
+    Granted(GroupKey, NodeId, Epoch),
+    /// It gave the group up.
+    Released(GroupKey, NodeId, Epoch),
+    /// The promise ran out and the node gave nothing up: it was not heard.
+    Lapsed(GroupKey, NodeId, Epoch),
+    /// The group's active has a fault, or has it no more.
+    Faulty(GroupKey, bool),
+    /// The voter votes from now on.
+    Votes,
+    /// There is no room for another group.
+    Crowded,
+}
+
+/// What follows from an event.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// All datagrams, one behind the other.
+    pub bytes: Vec<u8>,
+    /// Where each of them lies; they go to where the datagram came from.
+    pub answers: Vec<Range<usize>>,
+    /// The version of [`Voter::memory`] that is to be made durable now.
+    pub persist: Option<u64>,
+    /// What people are told.
+    pub notices: Vec<Notice>,
+}
+
+impl Output {
+    /// Empties it, and keeps its room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.answers.clear();
+        self.persist = None;
+        self.notices.clear();
+    }
+
+    /// The datagrams.
+    pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+        self.answers.iter().map(|range| &self.bytes[range.clone()])
+    }
+}
+
+/// A running promise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Promised {
+    /// Of which group.
+    pub group: GroupKey,
+    /// To whom.
+    pub to: NodeId,
+    /// For which epoch.
+    pub epoch: Epoch,
+    /// It is over then, unless it is renewed.
+    pub until: MonoTime,
+}
+
+/// The voter of one cluster.
+#[derive(Clone, Debug)]
+pub struct Voter {
+    setup: Arc<VoterSetup>,
+    nodes: Vec<Node>,
+    groups: Vec<Group>,
+    places: HashMap<GroupKey, usize>,
+    checks: Vec<Check>,
+    standing: Standing,
+    /// The longest lease that may be answered for, in µs: it is on the disk.
+    lease: u32,
+    /// On its way there, with the version that carries it.
+    lease_rising: Option<(u32, u64)>,
+    /// Counter of the last datagram sent.
+    counter: u64,
+    /// Version of the table of rows.
+    table: u64,
+    /// No promise runs out unnoticed before this.
+    next_lapse: MonoTime,
+    last: MonoTime,
+    /// Since when it has heard somebody without a gap.
+    resumed: MonoTime,
+    /// Groups whose row may be another now.
+    touched: Vec<usize>,
+    persist_version: u64,
+    persist_wanted: bool,
+    crowded: bool,
+    rejects: Rejects,
+    excerpt: Excerpt,
+    datagram: Vec<u8>,
+}
+
+impl Voter {
+    /// A voter that has just started.
+    #[must_use]
+    pub fn new(mut setup: VoterSetup, now: MonoTime) -> Voter {
+        let loaded = std::mem::replace(&mut setup.loaded, Loaded::Damaged);
+        let mut voter = Voter {
+            nodes: Vec::new(),
+            groups: Vec::new(),
+            places: HashMap::new(),
+            checks: setup.checks.iter().map(Check::new).collect(),
+            standing: Standing::new(&loaded, now),
+            lease: 0,
+            lease_rising: None,
+            counter: 0,
+            table: 1,
+            next_lapse: MonoTime::FOREVER,
+            last: now,
+            resumed: now,
+            touched: Vec::new(),
+            persist_version: 0,
+            persist_wanted: false,
+            crowded: false,
+            rejects: Rejects::default(),
+            excerpt: Excerpt::default(),
+            datagram: Vec::new(),
+            setup: Arc::new(setup),
+        };
+        voter.recall(loaded);
+        voter
+    }
+
+    /// Takes one datagram. `now` is the time of its receipt.
+    pub fn handle(&mut self, now: MonoTime, bytes: &[u8], out: &mut Output) {
+        let now = now.max(self.last);
+        self.note_gap(now);
+        self.last = now;
+        self.note_lapses(now, out);
+        self.note_standing(now, out);
+        match self.read(bytes) {
+            Ok((header, rows)) => self.take(&header, rows, now, out),
+            Err(reject) => self.rejects.count(reject),
+        }
+        self.finish(out);
+    }
+
+    /// A service check has ended.
+    pub fn check(&mut self, number: usize, healthy: bool, out: &mut Output) {
+        if let Some(group) = self.checks.get_mut(number).and_then(|check| check.count(healthy))
+            && let Some(at) = self.places.get(&group)
+        {
+            self.touched.push(*at);
+            self.publish(out);
+        }
+    }
+
+    /// Other keys from now on: both ends have those they share.
+    pub fn set_keys(&mut self, keys: Arc<KeyRing>) {
+        Arc::make_mut(&mut self.setup).keys = keys;
+    }
+
+    /// Other checks from now on; none of them has failed yet, and promises are as they were.
+    pub fn set_checks(&mut self, checks: &[CheckSetup], out: &mut Output) {
+        self.checks = checks.iter().map(Check::new).collect();
+        self.touched.extend(0..self.groups.len());
+        self.publish(out);
+    }
+
+    /// What had to be durable with this version is, and so is what had to be before.
+    pub fn stored(&mut self, version: u64) {
+        self.note_stored(version);
+    }
+
+    /// The promises that run at `now`.
+    pub fn promises(&self, now: MonoTime) -> impl Iterator<Item = Promised> {
+        let running = self.groups.iter().filter_map(|group| Some((group, group.promise.as_ref()?)));
+        running
+            .map(|(group, promise)| Promised {
+                group: group.key,
+                to: self.nodes[promise.node].id,
+                epoch: promise.epoch,
+                until: promise.end(&self.nodes),
+            })
+            .filter(move |promise| promise.until > now)
+    }
+
+    /// What was turned away, by reason.
+    #[must_use]
+    pub fn rejects(&self) -> &Rejects {
+        &self.rejects
+    }
+
+    /// Its own number.
+    #[must_use]
+    pub fn me(&self) -> NodeId {
+        self.setup.me
+    }
+
+    /// True if this rule is broken on purpose. In what ships it is a constant.
+    fn is_mutant(&self, mutant: Mutant) -> bool {
+        self.setup.mutants.is_on(mutant)
+    }
+
+    /// Writes rows anew that have changed, and asks for what must be durable.
+    fn finish(&mut self, out: &mut Output) {
+        self.publish(out);
+        if std::mem::take(&mut self.persist_wanted) {
+            self.persist_version += 1;
+            out.persist = Some(self.persist_version);
+        }
+    }
+}

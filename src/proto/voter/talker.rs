@@ -1,0 +1,205 @@
+//! A node's side of the wire, with nothing behind it: it says what it is told to say, and counts grants as a node does. For
+//! tests and fuzzing.
+
+use crate::mutant::Mutants;
+use crate::rules::vote::ask;
+use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
+use crate::wire::auth::KeyRing;
+use crate::wire::pulse::{Digests, Flags, Header, Reason, Role, Row, decode, encode};
+use crate::wire::session::{Sessions, Verdict};
+use crate::wire::table::{Admission, Excerpt, TableCopy};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// So many datagrams are remembered. What echoes an older one grants nothing.
+const KEPT: usize = 64;
+
+/// What all of a cluster know.
+#[derive(Clone)]
+pub struct Home {
+    pub cluster: u32,
+    pub keys: Arc<KeyRing>,
+}
+
+#[derive(Clone)]
+pub struct Talker {
+    home: Home,
+    pub id: NodeId,
+    pub session: u64,
+    pub counter: u64,
+    sessions: Sessions,
+    /// The witness's table.
+    copy: TableCopy,
+    /// Its own, each row with its version.
+    pub rows: Vec<(u64, Row)>,
+    table: u64,
+    acked: u64,
+    pub lease_us: u32,
+    pub groups: u32,
+    /// When each datagram was sent, and which lease it stated; the newest first.
+    pub sent: VecDeque<(MonoTime, u32)>,
+    /// The witness's newest answer: which of our datagrams it echoes, and what it has of our table.
+    newest: Option<(u64, u64)>,
+    /// Answers that were believed.
+    pub heard: usize,
+}
+
+impl Talker {
+    /// A node with one group that stands by.
+    pub fn new(home: &Home, id: NodeId, session: u64, group: GroupKey, lease_us: u32) -> Talker {
+        Talker {
+            home: home.clone(),
+            id,
+            session,
+            counter: 0,
+            sessions: Sessions::new(session),
+            copy: TableCopy::new(1),
+            rows: vec![(1, standby(group))],
+            table: 1,
+            acked: 0,
+            lease_us,
+            groups: 1,
+            sent: VecDeque::new(),
+            newest: None,
+            heard: 0,
+        }
+    }
+
+    /// Another process of the same node: it begins to listen.
+    pub fn restart(&mut self, session: u64) {
+        let group = self.rows[0].1.group;
+        let mut next = Talker::new(&self.home, self.id, session, group, self.lease_us);
+        next.rows = self.rows.clone();
+        next.copy.grow(next.rows.len());
+        next.rows.iter_mut().for_each(|(version, row)| {
+            next.table += 1;
+            *version = next.table;
+            (row.role, row.reason) = (Role::Starting, Reason::NoGate);
+            (row.reserve, row.claim, row.consent) = (Epoch::NONE, Epoch::NONE, Epoch::NONE);
+        });
+        *self = next;
+    }
+
+    /// It has another group from now on.
+    pub fn add(&mut self, group: GroupKey) {
+        self.table += 1;
+        self.groups += 1;
+        self.rows.push((self.table, standby(group)));
+        self.copy.grow(self.rows.len());
+        self.copy.fetch(self.counter + 1);
+    }
+
+    pub fn change(&mut self, group: GroupKey, change: impl FnOnce(&mut Row)) {
+        let (version, row) = self.rows.iter_mut().find(|(_, row)| row.group == group).expect("its group");
+        let before = *row;
+        change(row);
+        if *row != before {
+            self.table += 1;
+            *version = self.table;
+        }
+    }
+
+    /// What the witness says of a group.
+    #[cfg(test)]
+    pub fn witness(&self, group: GroupKey) -> Row {
+        self.known(group).expect("the witness has told")
+    }
+
+    /// The same, if it has said anything.
+    #[cfg(test)]
+    pub fn known(&self, group: GroupKey) -> Option<Row> {
+        let at = self.rows.iter().position(|(_, row)| row.group == group)?;
+        self.copy.row(at).copied()
+    }
+
+    pub fn pulse(&mut self, now: MonoTime) -> Vec<u8> {
+        self.speak(now, self.acked, None)
+    }
+
+    /// A pulse with what changed after `base`, to the session that is believed, or to one that is `learned`.
+    fn speak(&mut self, now: MonoTime, base: u64, learned: Option<u64>) -> Vec<u8> {
+        self.counter += 1;
+        self.sent.push_front((now, self.lease_us));
+        self.sent.truncate(KEPT);
+        let counter = self.counter;
+        let echo = match learned {
+            Some(learned) => self.sessions.answer(learned, counter),
+            None => self.sessions.echo(counter),
+        };
+        let mut excerpt = Excerpt::default();
+        excerpt.choose(base, self.table, self.rows.iter().map(|(version, _)| *version));
+        let header = Header {
+            sender: self.id,
+            receiver: NodeId::FIRST_WITNESS,
+            cluster: self.home.cluster,
+            session: self.session,
+            counter: self.counter,
+            echo_session: echo.session,
+            echo_counter: echo.counter,
+            flags: Flags::default(),
+            pulse_us: 50_000,
+            silence_us: 180_000,
+            lease_us: self.lease_us,
+            digests: Digests { nodes: 1, groups: self.groups },
+            table_version: self.table,
+            base_version: base,
+            upto_version: excerpt.upto(),
+            ack_version: self.copy.have(),
+        };
+        let mut datagram = Vec::new();
+        encode(&self.home.keys, &header, excerpt.positions().map(|at| self.rows[at].1), &mut datagram);
+        datagram
+    }
+
+    /// Takes an answer. What comes from a session that has not proven itself is answered in turn.
+    pub fn hear(&mut self, now: MonoTime, datagram: &[u8]) -> Option<Vec<u8>> {
+        let (header, rows) =
+            decode(self.home.keys.open(datagram).expect("the witness has the key")).expect("a pulse");
+        assert_eq!((header.sender, header.receiver), (NodeId::FIRST_WITNESS, self.id));
+        let new_session = match self.sessions.check(&header) {
+            Verdict::Fresh { new_session } => new_session,
+            Verdict::Unproven { learned } => return Some(self.speak(now, self.table, Some(learned))),
+            Verdict::Rejected(_) => return None,
+        };
+        self.heard += 1;
+        if new_session {
+            self.copy.begin_session();
+            (self.acked, self.newest) = (0, None);
+        }
+        if self.sessions.newest() == Some(header.counter) {
+            self.newest = Some((header.echo_counter, header.ack_version));
+            self.acked = header.ack_version.min(self.table);
+        }
+        if self.copy.admit(&header, Mutants::NONE) == Admission::Told {
+            for row in rows {
+                if let Some(at) = self.rows.iter().position(|(_, own)| own.group == row.group) {
+                    self.copy.take(at, row);
+                }
+            }
+            self.copy.settle();
+        }
+        new_session.then(|| self.pulse(now))
+    }
+
+    /// When a datagram was sent, and which lease it stated.
+    pub fn sent(&self, counter: u64) -> (MonoTime, u32) {
+        let back = usize::try_from(self.counter - counter).expect("small");
+        self.sent.get(back).copied().unwrap_or((MonoTime::ZERO, 0))
+    }
+
+    /// The counter of our datagram from which on the newest answer grants what we ask for: what docs/protocol.md says
+    /// of a grant.
+    pub fn grant(&self, group: GroupKey) -> Option<u64> {
+        let at = self.rows.iter().position(|(_, row)| row.group == group)?;
+        let (version, row) = &self.rows[at];
+        let (echo, ack) = self.newest?;
+        let asked = ask(self.id, row)?.epoch();
+        let consented = self.copy.row(at).is_some_and(|row| row.consent == asked);
+        (self.copy.is_complete() && consented && ack >= *version).then_some(echo)
+    }
+}
+
+/// A row of a node that stands by.
+pub fn standby(group: GroupKey) -> Row {
+    Row::new(group, Role::Standby, Reason::None)
+}
