@@ -123,7 +123,7 @@ impl Decision {
             Action::Send { .. } | Action::Probe { .. } | Action::Gate(GateAction::Renew { .. }) => return None,
             Action::Gate(gate) => Decision::Gate(gate),
             Action::Announce { group, address } => Decision::Announce { group, address },
-            Action::Persist { version } => Decision::Persist { version },
+            Action::Persist { version, .. } => Decision::Persist { version },
             Action::Notice(notice) => Decision::Notice(notice),
             Action::Reply { id, outcome } => Decision::Reply { id, outcome },
             Action::Hook { group, hook, epoch, cause } => Decision::Hook { group, hook, epoch, cause },

@@ -2,7 +2,7 @@
 //! passed on.
 
 use crate::announcer::AnnouncerHandle;
-use crate::engine::{Action, Engine, GateAction};
+use crate::engine::{Action, GateAction};
 use crate::gate::{GateHandle, LeaseView};
 use crate::io::clock;
 use crate::io::links::LinkSocket;
@@ -138,14 +138,7 @@ impl Hands {
     }
 
     /// Carries out one action; true if the engine has stopped.
-    pub fn carry_out(
-        &mut self,
-        now: MonoTime,
-        action: Action,
-        bytes: &[u8],
-        engine: &Engine,
-        end: &mut HotEnd,
-    ) -> bool {
+    pub fn carry_out(&mut self, now: MonoTime, action: Action, bytes: &[u8], end: &mut HotEnd) -> bool {
         match action {
             Action::Send { link, to, bytes: range } => self.send(link, to, &bytes[range]),
             Action::Gate(gate) => {
@@ -167,7 +160,7 @@ impl Hands {
                     end.vital.announcements_dropped.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            Action::Persist { version } => end.tell(Tale::Persist { version, state: engine.durable_state() }),
+            Action::Persist { version, state } => end.tell(Tale::Persist { version, state }),
             Action::Notice(notice) => end.tell(Tale::Notice { at: now, notice }),
             Action::Reply { id, outcome } => end.tell(Tale::Reply { id, outcome }),
             Action::Hook { group, hook, epoch, cause } => end.tell(Tale::Hook { group, hook, epoch, cause }),

@@ -123,8 +123,7 @@ impl Hot {
 
     fn carry_out(&mut self, now: MonoTime) {
         for action in self.out.list.drain(..) {
-            let engine = &self.engine;
-            self.stopped |= self.hands.carry_out(now, action, &self.out.bytes, engine, &mut self.end);
+            self.stopped |= self.hands.carry_out(now, action, &self.out.bytes, &mut self.end);
         }
     }
 

@@ -42,7 +42,7 @@ struct Talk {
 pub(super) fn run(bytes: &[u8]) -> Verdict {
     let mut input = Input::new(bytes);
     let mut rig = Rig::get(input.byte());
-    let durable = rig.ours.engine().durable_state();
+    let durable = rig.ours.engine().view_durable();
     let mut talk = Talk {
         now: rig.now,
         ours: rig.ours,
@@ -119,9 +119,8 @@ impl Talk {
         self.ours.handle(self.now, event);
         self.check();
         for writes in 1.. {
-            let Some(version) = self.ours.persist() else { break };
+            let Some((version, newer)) = self.ours.persist() else { break };
             assert!(writes < AT_ONCE, "wants to be written to disk again and again at {:?}", self.now);
-            let newer = self.ours.engine().durable_state();
             for (before, after) in self.durable.groups.iter().zip(&newer.groups) {
                 assert_eq!(before.key, after.key);
                 assert!(before.seen <= after.seen && before.held <= after.held, "{before:?} becomes {after:?}");

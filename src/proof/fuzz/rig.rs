@@ -1,7 +1,7 @@
 //! Two engines that know each other, as the targets about engines find them: node 1 active or standby, node 2 its
 //! peer, every pulse of both delivered at once, the disk always ready. The second of the two groups has hooks.
 
-use crate::durable::Loaded;
+use crate::durable::{Durable, Loaded};
 use crate::engine::{Action, Actions, Engine, Event, GroupSetup, Hook, InterfaceFacts, PeerSetup, Setup};
 use crate::mutant::Mutants;
 use crate::timing::{Profile, Promote, Timing};
@@ -48,10 +48,10 @@ impl Node {
         engine.handle(now, event, &mut self.out);
     }
 
-    /// The version that is to be made durable, if one is.
-    pub fn persist(&self) -> Option<u64> {
-        let version = |action: &Action| match action {
-            Action::Persist { version } => Some(*version),
+    /// The newest state that is to be made durable, if one is, and its version.
+    pub fn persist(&self) -> Option<(u64, Durable)> {
+        let state = |action: &Action| match action {
+            Action::Persist { version, state } => Some((*version, state.clone())),
             Action::Send { .. }
             | Action::Gate(_)
             | Action::Probe { .. }
@@ -61,7 +61,7 @@ impl Node {
             | Action::Hook { .. }
             | Action::Stopped => None,
         };
-        self.out.list.iter().filter_map(version).max()
+        self.out.list.iter().filter_map(state).max_by_key(|(version, _)| *version)
     }
 
     /// The hooks that `out` wants run.

@@ -47,7 +47,8 @@ pub fn tell_held(held: &[Action], bytes: &[u8], node: &Node, canon: &mut Canon) 
             Action::Gate(GateAction::Forward { .. }) => canon.plain(105),
             Action::Probe { .. } => canon.plain(106),
             Action::Announce { .. } => canon.plain(107),
-            Action::Persist { version } => {
+            // The state follows from that of the engine, which nothing has changed since.
+            Action::Persist { version, state: _ } => {
                 canon.plain(108);
                 if let Some(engine) = &node.engine {
                     engine.canon_version(*version, canon);
@@ -77,14 +78,11 @@ impl Shape {
                     }
                 }
                 Action::Announce { .. } => self.announce(state, at),
-                Action::Persist { version } => {
+                Action::Persist { version, state: content } => {
                     let node = &state.nodes[at];
-                    if let Some(engine) = &node.engine
-                        && self.plant != Some(Plant::DiskSilent)
-                    {
-                        let content = engine.durable_state();
-                        let freight = Freight::Stored { life: node.life, version: *version, state: content };
-                        state.launch(at, at, freight);
+                    if node.engine.is_some() && self.plant != Some(Plant::DiskSilent) {
+                        let (life, version, content) = (node.life, *version, content.clone());
+                        state.launch(at, at, Freight::Stored { life, version, state: content });
                     }
                 }
                 Action::Hook { group: _, hook, epoch, cause: _ } => {

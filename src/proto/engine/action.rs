@@ -1,7 +1,8 @@
 //! What the engine wants done. Actions are carried out in order; none of them waits for anything slow.
 
-use super::hook::Hook;
+use super::group::Hook;
 use super::{Cause, Notice};
+use crate::durable::Durable;
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime, Vip};
 use std::ops::Range;
 
@@ -35,11 +36,12 @@ pub enum Action {
         /// Only this address, in defence against somebody who claims it; otherwise all.
         address: Option<Vip>,
     },
-    /// Make [`Engine::durable_state`](super::Engine::durable_state) durable and report
-    /// [`Event::Stored`](super::Event::Stored) with this version or a later one.
+    /// Make a state durable and report [`Event::Stored`](super::Event::Stored) with this version or a later one.
     Persist {
-        /// Rises with every change.
+        /// Number of the state: rises with every change.
         version: u64,
+        /// All of it.
+        state: Durable,
     },
     /// Tell people.
     Notice(Notice),
@@ -51,8 +53,8 @@ pub enum Action {
         outcome: Outcome,
     },
     /// Run the hooks of a group and report [`Event::Hook`](super::Event::Hook) with the same group, hook and epoch. The
-    /// engine does not wait for longer than a second more than they may take. Hooks of the same group that still run are to
-    /// be ended first: nobody waits for them any more.
+    /// engine waits for the hooks' own limit plus one second. Hooks of the same group that still run are to be ended first:
+    /// their end is of no use any more.
     Hook {
         /// Of which group.
         group: GroupId,
@@ -65,6 +67,13 @@ pub enum Action {
     },
     /// Everything is handed over or closed and said: the process may end.
     Stopped,
+}
+
+impl Action {
+    /// Close a group's gate, and carry nothing on.
+    pub(super) fn close(group: GroupId) -> Action {
+        Action::Gate(GateAction::Close { group, carry_until: MonoTime::ZERO })
+    }
 }
 
 /// A change of the gate.

@@ -1,7 +1,7 @@
 //! What can happen to the engine. Every event carries facts; the time of receipt goes with it in
 //! [`Engine::handle`](super::Engine::handle).
 
-use super::hook::Hook;
+use super::group::Hook;
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime};
 use crate::wire::frame::Sighting;
 use std::net::IpAddr;

@@ -1,7 +1,6 @@
 //! Which group an address or a key belongs to: made once from the setup, so that no frame and no row is looked for.
 
-use super::group_id;
-use super::setup::Setup;
+use super::Setup;
 use crate::types::{GroupId, GroupKey, Vip};
 use std::collections::HashMap;
 
@@ -9,19 +8,19 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     addresses: HashMap<Vip, GroupId>,
-    places: HashMap<GroupKey, usize>,
+    keys: HashMap<GroupKey, GroupId>,
 }
 
 impl Index {
     pub fn new(setup: &Setup) -> Index {
         let count = setup.groups.iter().map(|group| group.addresses.len()).sum();
         let mut addresses = HashMap::with_capacity(count);
-        let mut places = HashMap::with_capacity(setup.groups.len());
-        for (at, group) in setup.groups.iter().enumerate() {
-            places.insert(group.key, at);
-            addresses.extend(group.addresses.iter().map(|address| (*address, group_id(at))));
+        let mut keys = HashMap::with_capacity(setup.groups.len());
+        for (id, group) in (0..).map(GroupId).zip(&setup.groups) {
+            keys.insert(group.key, id);
+            addresses.extend(group.addresses.iter().map(|address| (*address, id)));
         }
-        Index { addresses, places }
+        Index { addresses, keys }
     }
 
     /// The group that has an address.
@@ -29,8 +28,8 @@ impl Index {
         self.addresses.get(&address).copied()
     }
 
-    /// The position of a group.
-    pub fn place(&self, key: GroupKey) -> Option<usize> {
-        self.places.get(&key).copied()
+    /// The group of this key.
+    pub fn group_named(&self, key: GroupKey) -> Option<GroupId> {
+        self.keys.get(&key).copied()
     }
 }

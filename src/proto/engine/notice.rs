@@ -1,6 +1,6 @@
 //! What the engine tells people. Plain facts; words are made of them on the slow side.
 
-use super::hook::{Hook, HookEnd};
+use super::group::{Hook, HookEnd};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, NodeId, Vip};
 use crate::wire::pulse::Role;
 use std::time::Duration;

@@ -1,14 +1,16 @@
 //! What `status` shows: plain values, no words. Words are made of them on the slow side.
 
-use super::hook::Hook;
+use super::Engine;
+use super::around::Around;
+use super::evidence::{Evident, Openable};
+use super::group::{Group, Hook};
 use super::notice::Cause;
-use super::peer::{PeerConfig, Presence};
-use super::watch::Evident;
-use super::{Engine, Openable, group_id};
+use super::peer::{PeerAt, Presence};
+use super::timers::Timer;
 use crate::timing::Promote;
 use crate::types::{Epoch, LinkId, MonoTime, NodeId};
 use crate::wire::auth::Rejects;
-use crate::wire::pulse::{Reason, Role};
+use crate::wire::pulse::{PeerConfig, Reason, Role};
 use std::time::Duration;
 
 /// The engine at one instant.
@@ -68,6 +70,8 @@ pub struct GroupReport {
     pub peer: Option<(Role, Reason)>,
     /// What we wait for.
     pub waiting: Waiting,
+    /// The timer that ends next, and when.
+    pub timer: Option<(Timer, MonoTime)>,
     /// How many voters grant our epoch now, this node included; `None` in a bare pair.
     pub support: Option<u8>,
     /// Connections are still carried after a handover.
@@ -146,99 +150,30 @@ pub struct LinkReport {
 }
 
 impl Engine {
-    /// A snapshot for people.
+    /// How everything stands, for people.
     #[must_use]
     pub fn report(&self, now: MonoTime) -> Report {
         let mut openable = Openable::default();
+        openable.count(&self.groups, &self.peers, self.leases.len());
+        let around = Around { openable: &openable, ..self.around(now) };
         Report {
             now,
-            groups: (0..self.groups.len()).map(|at| self.report_group(at, &mut openable, now)).collect(),
-            peers: (0..self.peers.len()).map(|peer| self.report_peer(peer, now)).collect(),
+            groups: self.groups.iter().map(|group| group.report(around)).collect(),
+            peers: self.peers.all().map(|peer| self.report_peer(peer, around)).collect(),
             rejects: self.rejects,
-            store_failing: self.store_failing,
-            stopping: self.stopping.is_some(),
+            store_failing: self.store.failing,
+            stopping: self.commands.stopping.is_some(),
             votes: self.setup.votes.map(|votes| VotesReport {
-                witnesses: self.witness_peers().len(),
-                heard: self.witnesses_heard(now),
-                majority: self.quorum(),
+                witnesses: self.peers.electorate().witnesses,
+                heard: self.peers.witnesses_heard(&self.setup.timing, now),
+                majority: self.peers.electorate().majority_of_witnesses(),
                 strict: votes.strict,
                 alone: self.poll.alone.on,
             }),
         }
     }
 
-    fn report_group(&self, at: usize, openable: &mut Openable, now: MonoTime) -> GroupReport {
-        let id = group_id(at);
-        let group = &self.groups[at];
-        let heard = |peer: usize| !matches!(self.presence(peer, now), Presence::Unknown | Presence::Silent);
-        let mut peers = self.node_peers().filter(|&peer| heard(peer));
-        let first = peers.next();
-        let other = self.node_peers().find(|&peer| heard(peer) && self.peers[peer].is_active(id));
-        let active = if group.is_open() { Some(self.setup.me) } else { other.map(|peer| self.peers[peer].id) };
-        let row = first.and_then(|peer| self.peers[peer].row(id));
-        GroupReport {
-            role: group.role,
-            cause: group.cause,
-            epoch: if group.is_open() { group.epoch } else { group.seen },
-            since: group.since,
-            reason: self.reason(at),
-            health: group.service.health,
-            peer_health: row.map(|row| row.health),
-            active,
-            peer: row.map(|row| (row.role, row.reason)),
-            waiting: self.waiting(at, openable, now),
-            support: self.setup.votes.map(|_| self.support(at, now)),
-            draining: group.drain_until.is_some(),
-            addresses_differ: row.is_some_and(|row| row.addresses != group.row.addresses),
-            policy_differs: row.is_some_and(|row| row.policy != group.row.policy),
-            unknown_to_peer: row.is_none() && first.is_some_and(|peer| self.peers[peer].is_complete()),
-        }
-    }
-
-    fn waiting(&self, at: usize, openable: &mut Openable, now: MonoTime) -> Waiting {
-        let group = &self.groups[at];
-        if let Some(running) = group.service.hook.filter(|running| running.ended.is_none()) {
-            return Waiting::Hook(running.hook);
-        }
-        match group.role {
-            Role::Active | Role::Handover | Role::Fault | Role::Paused | Role::Witness => return Waiting::Nothing,
-            Role::Starting if now < group.ballot.from => return Waiting::Abstaining,
-            Role::Starting => return Waiting::Listening,
-            Role::Standby => {}
-        }
-        if self.votes_decide() && group.claim != Epoch::NONE {
-            return Waiting::Majority;
-        }
-        for peer in self.node_peers() {
-            match self.presence(peer, now) {
-                Presence::Heard | Presence::Suspicious if self.peers[peer].is_active(group_id(at)) => {
-                    return Waiting::PeerIsActive;
-                }
-                Presence::Heard | Presence::Suspicious => return Waiting::Consent,
-                Presence::Left if self.has_left_lately(peer, now) => {}
-                Presence::Left | Presence::Unknown | Presence::Silent if self.votes_decide() => {
-                    let isolated = self.segments[usize::from(group.interface.0)].isolated;
-                    let told = self.setup.groups[at].promote == Promote::Peer || self.is_nobody_active(at, now);
-                    return match (isolated, told) {
-                        (true, _) => Waiting::Isolated,
-                        (false, true) => Waiting::Silence,
-                        (false, false) => Waiting::WitnessWord,
-                    };
-                }
-                Presence::Left | Presence::Unknown | Presence::Silent => {
-                    let openable = openable.of(peer, group.interface, self);
-                    return match self.evident(peer, group.interface, group.claimed, openable, now) {
-                        Evident::Vetoed => Waiting::Veto,
-                        Evident::Isolated => Waiting::Isolated,
-                        Evident::Wait | Evident::Claim | Evident::Gone => Waiting::Silence,
-                    };
-                }
-            }
-        }
-        Waiting::Nothing
-    }
-
-    fn report_peer(&self, peer: usize, now: MonoTime) -> PeerReport {
+    fn report_peer(&self, peer: PeerAt, around: Around<'_>) -> PeerReport {
         let known = &self.peers[peer];
         let links = known.links.iter().map(|link| LinkReport {
             id: link.id,
@@ -251,8 +186,8 @@ impl Engine {
         });
         PeerReport {
             id: known.id,
-            presence: self.presence(peer, now),
-            silence: known.silence(self.resumed, now),
+            presence: around.presence(peer),
+            silence: known.silence(&self.turn, around.now),
             deaf: known.deaf,
             config: known.config,
             differs: known.differs,
@@ -261,7 +196,7 @@ impl Engine {
     }
 
     /// True if the peer's configuration differs from ours in anything that must be equal.
-    pub(super) fn is_different(&self, peer: usize) -> bool {
+    pub(super) fn is_different(&self, peer: PeerAt) -> bool {
         let known = &self.peers[peer];
         let Some(config) = known.config else { return false };
         let timing = &self.setup.timing;
@@ -270,5 +205,78 @@ impl Engine {
             && same(timing.silence, config.silence_us)
             && same(timing.lease, config.lease_us);
         !times || config.digests != self.setup.digests || known.rows_differ
+    }
+}
+
+impl Group {
+    fn report(&self, around: Around<'_>) -> GroupReport {
+        let heard = |peer: &PeerAt| !matches!(around.presence(*peer), Presence::Unknown | Presence::Silent);
+        let first = around.peers.nodes().find(heard).map(|peer| &around.peers[peer]);
+        let other = around.peers.nodes().filter(heard).find(|peer| around.peers[*peer].is_active(self.id));
+        let active = if self.is_open() { Some(around.setup.me) } else { other.map(|peer| around.peers[peer].id) };
+        let row = first.and_then(|peer| peer.row(self.id));
+        GroupReport {
+            role: self.role,
+            cause: self.cause,
+            epoch: self.epochs.told(self.is_open()),
+            since: self.since,
+            reason: self.reason(around),
+            health: self.service.health,
+            peer_health: row.map(|row| row.health),
+            active,
+            peer: row.map(|row| (row.role, row.reason)),
+            waiting: self.waiting(around),
+            timer: self.timers.running().first().copied(),
+            support: around.has_votes().then(|| self.support(around)),
+            draining: self.drain_until.is_some(),
+            addresses_differ: row.is_some_and(|row| row.addresses != self.row.addresses),
+            policy_differs: row.is_some_and(|row| row.policy != self.row.policy),
+            unknown_to_peer: row.is_none() && first.is_some_and(|peer| peer.is_complete()),
+        }
+    }
+
+    fn waiting(&self, around: Around<'_>) -> Waiting {
+        if let Some(running) = self.service.hook.filter(|running| running.ended.is_none()) {
+            return Waiting::Hook(running.hook);
+        }
+        match self.role {
+            Role::Active | Role::Handover | Role::Fault | Role::Paused | Role::Witness => return Waiting::Nothing,
+            Role::Starting if around.now < self.ballot.from => return Waiting::Abstaining,
+            Role::Starting => return Waiting::Listening,
+            Role::Standby => {}
+        }
+        if around.votes_decide() && self.claim.epoch != Epoch::NONE {
+            return Waiting::Majority;
+        }
+        let mut waits = around.peers.nodes().filter_map(|peer| self.waits_for_peer(peer, around));
+        waits.next().unwrap_or(Waiting::Nothing)
+    }
+
+    /// What a standby waits for because of one peer.
+    fn waits_for_peer(&self, peer: PeerAt, around: Around<'_>) -> Option<Waiting> {
+        match around.presence(peer) {
+            Presence::Heard | Presence::Suspicious if around.peers[peer].is_active(self.id) => {
+                Some(Waiting::PeerIsActive)
+            }
+            Presence::Heard | Presence::Suspicious => Some(Waiting::Consent),
+            Presence::Left if around.has_left_lately(peer) => None,
+            Presence::Left | Presence::Unknown | Presence::Silent if around.votes_decide() => {
+                let told = around.policy(self.id).promote == Promote::Peer || around.is_nobody_active(self.id);
+                Some(match (around.evidence[self.interface].isolated, told) {
+                    (true, _) => Waiting::Isolated,
+                    (false, true) => Waiting::Silence,
+                    (false, false) => Waiting::WitnessWord,
+                })
+            }
+            Presence::Left | Presence::Unknown | Presence::Silent => {
+                let given_before = self.may_be_opened_behind_us(around.peers);
+                let openable = self.openable_by(peer, Around { given_before, ..around });
+                Some(match around.evident(peer, self.interface, self.claim.since, openable) {
+                    Evident::Vetoed => Waiting::Veto,
+                    Evident::Isolated => Waiting::Isolated,
+                    Evident::Wait | Evident::Claim | Evident::Gone => Waiting::Silence,
+                })
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::durable::Loaded;
 use crate::mutant::Mutants;
+use crate::rules::Rules;
 use crate::timing::{Promote, Timing};
 use crate::types::{GroupKey, InterfaceId, LinkPath, NodeId, Vip};
 use crate::wire::auth::KeyRing;
@@ -42,6 +43,13 @@ pub struct Setup {
     /// The rule that is broken to see whether it is noticed. None in what ships.
     #[serde(skip)]
     pub mutants: Mutants,
+}
+
+impl Setup {
+    /// The rules that this engine keeps to.
+    pub(super) fn rules(&self) -> Rules {
+        Rules::of(self.mutants)
+    }
 }
 
 /// What can change while an engine runs, for [`Engine::reconfigure`](super::Engine::reconfigure); the fields are those

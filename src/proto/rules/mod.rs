@@ -1,7 +1,37 @@
-//! Rules that more than one voter keeps: the engine of a node and the voter of a witness decide by the same functions.
+//! Rules: what every voter keeps to, and every rule that a mutant can break, as functions of one line.
 //!
-//! Owns: what a row asks of a vote and gives up, how long a promise binds, how results of checks are counted. Never does:
-//! remember anything of its own. The simulator's oracle does not use this room: it computes what is right anew.
+//! Owns: what a row asks of a vote and gives up, who makes a majority, how long a promise binds, how results of checks are
+//! counted; and [`Rules`], the named rules of the engine. Never does: remember anything of its own. The simulator's oracle
+//! does not use this room: it computes what is right anew.
+//!
+//! A mutant breaks its rule here, inside the function that states it, and nowhere else: who reads the engine reads the
+//! protocol alone. In what ships [`Rules`] has no memory and every question to it is a constant.
 
+use crate::mutant::{Mutant, Mutants};
+
+mod claim;
+mod count;
+pub mod electorate;
+mod epoch;
+pub mod evidence;
+mod gate;
+mod speech;
 pub mod tally;
 pub mod vote;
+
+/// The rules of the engine, one of them broken if a mutant is on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rules(Mutants);
+
+impl Rules {
+    /// The rules as `mutants` leaves them.
+    #[must_use]
+    pub const fn of(mutants: Mutants) -> Rules {
+        Rules(mutants)
+    }
+
+    /// Whether the rule that `mutant` breaks holds.
+    fn keeps(self, mutant: Mutant) -> bool {
+        !self.0.is_on(mutant)
+    }
+}

@@ -8,8 +8,8 @@ use super::memory::Standing;
 use super::node::{Node, Times};
 use super::{Ceiling, CheckSetup, Memory, Voter};
 use crate::canon::Canon;
-use crate::engine::PeerConfig;
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
+use crate::wire::pulse::PeerConfig;
 use std::time::Duration;
 
 /// Longer than any abstention of a model.

@@ -56,10 +56,12 @@ use super::auth::{PREFIX_SIZE, Reject, TAG_SIZE};
 use crate::types::{Epoch, GroupKey, MacAddr, NodeId};
 
 mod codec;
+mod config;
 #[cfg(test)]
 mod tests;
 
 pub use codec::{Rows, decode, encode, peek_cluster};
+pub use config::PeerConfig;
 
 /// The UDP port of pulses.
 pub const PORT: u16 = 7811;

@@ -135,7 +135,7 @@ fn action(names: &Names, action: &Action, bytes: &[u8]) -> String {
             let what = address.map_or_else(|| "all addresses".to_owned(), |address| address.to_string());
             format!("→ announce {}: {what}", names.group(*group))
         }
-        Action::Persist { version } => format!("persist state {version}"),
+        Action::Persist { version, .. } => format!("persist state {version}"),
         Action::Notice(notice) => format!("notice: {}", words::notice(names, notice).text),
         Action::Reply { id, outcome } => format!("reply to {id}: {}", words::outcome(*outcome).1),
         Action::Hook { group, hook, epoch, .. } => {

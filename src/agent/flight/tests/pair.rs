@@ -170,7 +170,7 @@ impl Pair {
                         self.later(Due::Sighting { to: at, sighting: claim }, Duration::from_micros(90));
                     }
                 }
-                Action::Persist { version } => self.later(Due::Stored { to: at, version: *version }, ms(2)),
+                Action::Persist { version, .. } => self.later(Due::Stored { to: at, version: *version }, ms(2)),
                 Action::Gate(_)
                 | Action::Announce { .. }
                 | Action::Notice(_)

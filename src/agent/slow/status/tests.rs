@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::config::ClusterFile;
-use crate::engine::{PeerConfig, VotesReport};
+use crate::engine::VotesReport;
 use crate::from_config;
 use crate::types::LinkId;
 use crate::wire::pulse::Digests;
+use crate::wire::pulse::PeerConfig;
 use std::path::Path;
 
 fn config(witness: &str) -> Config {

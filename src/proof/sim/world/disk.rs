@@ -9,10 +9,11 @@ use crate::sim::node::Waiting;
 impl Sim {
     pub(super) fn persist(&mut self, at: usize, list: &[Action]) {
         for action in list {
-            if let Action::Persist { version } = action {
-                let Some(engine) = &self.nodes[at].engine else { return };
-                let state = engine.durable_state();
-                self.nodes[at].disk.wanted = Some((*version, state));
+            if let Action::Persist { version, state } = action {
+                if self.nodes[at].engine.is_none() {
+                    return;
+                }
+                self.nodes[at].disk.wanted = Some((*version, state.clone()));
                 self.write(at);
             }
         }

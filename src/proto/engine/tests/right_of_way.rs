@@ -16,7 +16,7 @@ fn stop_with_the_right_of_way(lease: Duration) {
     world.start(1);
     world.traffic();
     let start = world.now;
-    let consent = |world: &World| world.nodes[1].engine.as_ref().unwrap().groups[0].consent;
+    let consent = |world: &World| world.nodes[1].engine.as_ref().unwrap().groups.list[0].consent;
     while consent(&world) == Epoch::NONE {
         assert!(world.now.since(start) < Duration::from_secs(2), "node 1 consents to the claim of node 0");
         world.run(Duration::from_micros(10));

@@ -67,7 +67,7 @@ fn a_thousand_groups_move_together_and_cost_nothing_at_rest() {
     world.witnesses.judged = false;
     settle(&mut world);
     assert_eq!(world.nodes[0].kernel.open.len(), 1000);
-    assert_eq!(world.nodes[0].engine.as_ref().unwrap().view_tallies(), 1, "one look for all of them");
+    assert_eq!(world.nodes[0].engine.as_ref().unwrap().view_grants(), 1, "one look for all of them");
     let before = world.changes(0).len();
     world.witnesses.judged = true;
     world.run(ms(20));
@@ -107,8 +107,8 @@ fn a_group_whose_votes_lag_is_closed_before_it_closes_the_others() {
     let mut world = World::voted(Profile::Fast, 2, 1);
     settle(&mut world);
     let end = world.nodes[0].kernel.until;
-    let ballot = &mut world.nodes[0].engine.as_mut().unwrap().groups[1].ballot;
-    (ballot.granted, ballot.floor) = (0, end);
+    let ballot = &mut world.nodes[0].engine.as_mut().unwrap().groups.list[1].ballot;
+    (ballot.granted, ballot.floor) = (Default::default(), end);
     world.handle(0, Event::Installed { interface: ETH });
     world.run(end.since(world.now) - ms(3));
     assert_eq!(world.nodes[0].kernel.until, end, "no later than the votes of all allow");
@@ -179,7 +179,7 @@ fn a_node_whose_disk_fails_promises_nothing_for_a_longer_lease_than_its_own() {
     world.run(Duration::from_secs(1));
     let promised = |world: &World| world.nodes[1].engine.as_ref().unwrap().view_vote(0).promised;
     assert!(promised(&world).is_none_or(|(_, until)| until < world.now), "{:?}", promised(&world));
-    let version = world.nodes[1].engine.as_ref().unwrap().persist_version;
+    let version = world.nodes[1].engine.as_ref().unwrap().store.version;
     world.handle(1, Event::Stored { version });
     world.run(Duration::from_secs(1));
     assert!(promised(&world).is_some_and(|(_, until)| until > world.now + ours.lease), "{:?}", promised(&world));

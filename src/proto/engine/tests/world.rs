@@ -1,6 +1,7 @@
 //! Two nodes, two links, one segment, one clock that moves only when told.
 
-use crate::engine::{Action, Actions, Command, Durable, Engine, Event, Hook, InterfaceFacts, Notice, Outcome};
+use crate::durable::Durable;
+use crate::engine::{Action, Actions, Command, Engine, Event, Hook, InterfaceFacts, Notice, Outcome};
 use crate::timing::{Profile, Timing};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
 use crate::wire::frame::Sighting;
@@ -272,9 +273,8 @@ impl World {
             Action::Gate(gate) => self.change_gate(at, *gate),
             Action::Probe { address, .. } => self.probe(at, *address),
             Action::Announce { .. } => self.nodes[at].announced += 1,
-            Action::Persist { version } => {
-                let state = self.nodes[at].engine.as_ref().unwrap().durable_state();
-                self.later(Due::Stored { to: at, version: *version, state }, ms(3));
+            Action::Persist { version, state } => {
+                self.later(Due::Stored { to: at, version: *version, state: state.clone() }, ms(3));
             }
             Action::Notice(notice) => self.nodes[at].notices.push((self.now, *notice)),
             Action::Reply { id, outcome } => self.nodes[at].outcomes.push((*id, *outcome)),

@@ -1,4 +1,6 @@
-use super::*;
+use super::ballot::{INSTANTS, SentTimes};
+use crate::types::MonoTime;
+use std::time::Duration;
 
 const LEASE: Duration = Duration::from_millis(35);
 

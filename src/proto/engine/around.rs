@@ -1,0 +1,126 @@
+//! What a decision about one group may read, and what it may ask of other rooms.
+//!
+//! A step of a group writes the group alone: its `self`. [`Around`] is everything else, to be read. [`Orders`] takes what
+//! follows: actions at once, in their order, and wishes to other rooms, which the engine fulfils when the step is over.
+
+use super::action::{Action, Actions};
+use super::evidence::{Evidence, Openable};
+use super::group::Commands;
+use super::lease::Leases;
+use super::notice::Notice;
+use super::peer::{PeerAt, Peers, Presence};
+use super::setup::{GroupSetup, Setup};
+use super::turn::Turn;
+use super::vote::Poll;
+use crate::rules::Rules;
+use crate::timing::Timing;
+use crate::types::{GroupId, InterfaceId, MonoTime};
+
+/// Everything around a group at one instant.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub now: MonoTime,
+    pub setup: &'a Setup,
+    pub rules: Rules,
+    pub turn: &'a Turn,
+    pub peers: &'a Peers,
+    pub evidence: &'a Evidence,
+    pub openable: &'a Openable,
+    pub leases: &'a Leases,
+    pub poll: &'a Poll,
+    pub commands: &'a Commands,
+    /// Counter of the last datagram that we have sent.
+    pub counter: u64,
+    /// The peer that may have opened the group behind our back when this step began.
+    pub given_before: Option<PeerAt>,
+}
+
+impl<'a> Around<'a> {
+    pub fn timing(self) -> &'a Timing {
+        &self.setup.timing
+    }
+
+    /// The configuration of a group.
+    pub fn policy(self, group: GroupId) -> &'a GroupSetup {
+        &self.setup.groups[usize::from(group.0)]
+    }
+
+    /// How a peer stands now.
+    pub fn presence(self, peer: PeerAt) -> Presence {
+        self.peers[peer].presence(self.turn, self.timing(), self.now)
+    }
+
+    /// True if a peer's words still count: it is heard, or has been silent for a moment only.
+    pub fn is_speaking(self, peer: PeerAt) -> bool {
+        matches!(self.presence(peer), Presence::Heard | Presence::Suspicious)
+    }
+
+    /// True while a goodbye stands for closed gates: a later life of the peer may have opened them, and whoever was cut
+    /// off or stopped meanwhile has not heard of it. Then its silence is judged like any other.
+    pub fn has_left_lately(self, peer: PeerAt) -> bool {
+        let known = &self.peers[peer];
+        let lately = known.heard.is_some_and(|heard| self.now.since(heard) < self.timing().silence);
+        known.left && (!self.rules.goodbye_grows_old() || (lately && self.is_proven(peer)))
+    }
+
+    /// See [`super::peer::Peer::is_proven`].
+    pub fn is_proven(self, peer: PeerAt) -> bool {
+        self.peers[peer].is_proven(self.turn)
+    }
+
+    /// True when groups on an interface can be answered for.
+    pub fn is_serviceable(self, interface: InterfaceId) -> bool {
+        self.leases[interface].facts.is_serviceable()
+    }
+
+    /// True where there are witnesses.
+    pub fn has_votes(self) -> bool {
+        self.setup.votes.is_some()
+    }
+
+    /// True while votes decide what may be open.
+    pub fn votes_decide(self) -> bool {
+        self.has_votes() && !self.poll.alone.on
+    }
+}
+
+/// What a group asks of other rooms while it is looked at.
+#[derive(Default)]
+pub(super) struct Wishes {
+    /// The state is to be made durable.
+    pub persist: bool,
+    /// All groups are to be looked at again.
+    pub look_again: bool,
+    /// A witness's word is waited for.
+    pub word_of_witnesses: bool,
+    /// Every peer is to be asked at once.
+    pub ask_everybody: bool,
+    /// The lease of the group's interface must not be longer.
+    pub lease_until: Option<MonoTime>,
+    /// Whether somebody is heard on the group's segment.
+    pub isolated: Option<bool>,
+    /// Probes that nobody could hear prove nothing: counting begins anew on the group's interface.
+    pub void_probes: bool,
+    /// A stop waits at least until then.
+    pub stop_not_before: Option<MonoTime>,
+}
+
+/// Where a group's actions go, and its wishes.
+pub(super) struct Orders<'a> {
+    out: &'a mut Actions,
+    pub wishes: Wishes,
+}
+
+impl<'a> Orders<'a> {
+    pub fn new(out: &'a mut Actions) -> Orders<'a> {
+        Orders { out, wishes: Wishes::default() }
+    }
+
+    pub fn push(&mut self, action: Action) {
+        self.out.push(action);
+    }
+
+    pub fn notice(&mut self, notice: Notice) {
+        self.out.notice(notice);
+    }
+}

@@ -1,0 +1,66 @@
+//! What the silence of a peer allows: the conditions of a takeover on evidence.
+
+use crate::engine::around::Around;
+use crate::engine::peer::PeerAt;
+use crate::types::{InterfaceId, MonoTime};
+
+/// What the silence of a peer allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::engine) enum Evident {
+    /// Not yet.
+    Wait,
+    /// The address is still answered.
+    Vetoed,
+    /// Nobody is heard on our segment.
+    Isolated,
+    /// Say that we are about to open.
+    Claim,
+    /// The peer is gone as far as anyone can tell.
+    Gone,
+}
+
+impl Around<'_> {
+    /// What the silence of `peer` allows for groups on `interface`. `claimed`: since when our claim is out. `openable`: how many
+    /// groups the peer may have opened there since it was last heard.
+    pub fn evident(self, peer: PeerAt, interface: InterfaceId, claimed: Option<MonoTime>, openable: u32) -> Evident {
+        let (timing, rules, now) = (self.timing(), self.rules, self.now);
+        let known = &self.peers[peer];
+        let segment = &self.evidence[interface];
+        let Some(watch) = self.evidence.watch(peer) else { return Evident::Wait };
+        let start = known.last_heard(self.turn).max(self.leases[interface].serviceable);
+        let silence = now.since(start);
+        let (bound, veto) = match known.heard {
+            Some(_) => (timing.silence, timing.veto),
+            None => (rules.listening(timing.listen), timing.patience.first_veto),
+        };
+        let veto = rules.veto(veto);
+        let isolation = rules.isolation(timing.patience.isolation);
+        if silence + timing.probe < bound {
+            return Evident::Wait;
+        }
+        // What was heard before the asking began may have been heard before the cable was pulled.
+        let alive = watch.hears(segment, start, now) || !rules.needs_living_segment();
+        if !alive && silence < isolation {
+            return Evident::Isolated;
+        }
+        let probes = watch.on(interface);
+        let mature = probes.mature(now, timing.probe);
+        let enough = rules.probes_needed() + openable;
+        if silence < veto && mature + 1 < enough {
+            return if probes.last_answer.is_some() { Evident::Vetoed } else { Evident::Wait };
+        }
+        // A loose cable lets a frame through now and then: somebody must be heard while the probes stay unanswered.
+        let voids = rules.needs_living_segment() && rules.unheard_probes_are_void();
+        if silence < veto && silence < isolation && voids && !segment.is_alive(probes.first_sent) {
+            return Evident::Wait;
+        }
+        let claimed = claimed.is_some_and(|claimed| claimed + timing.probe <= now);
+        let silent = silence >= bound && (mature >= enough || silence >= veto);
+        match (silent, rules.claims_before_opening()) {
+            (true, true) if claimed => Evident::Gone,
+            (_, true) => Evident::Claim,
+            (true, false) => Evident::Gone,
+            (false, false) => Evident::Wait,
+        }
+    }
+}

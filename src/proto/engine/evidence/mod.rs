@@ -1,0 +1,256 @@
+//! Evidence: asking a silent peer on every link, probing the address, and asking neighbours whether the segment is alive.
+//!
+//! A watch runs per silent peer. Its evidence is kept per interface, because all groups of a peer on one interface
+//! share one lease there: one answered probe vetoes them all, three in a row without an answer speak for all.
+//!
+//! Owns: watches, and what is known of each clients' segment. Never does: open or close anything; `evident` says what the
+//! evidence allows, and groups act on it. Evidence of nobody is forged evidence at worst: it delays for a bounded time (S6).
+//!
+//! | file | noun |
+//! |---|---|
+//! | `watch` | the asking of one peer |
+//! | `segment` | a clients' segment and its neighbours |
+//! | `evident` | what a peer's silence allows |
+//! | `openable` | what a silent peer may have opened |
+
+use super::action::{Action, Actions};
+use super::group::Groups;
+use super::lease::Leases;
+use super::notice::Notice;
+use super::peer::{PeerAt, Peers};
+use super::setup::Setup;
+use super::turn::Turn;
+use crate::rules::Rules;
+use crate::types::{GroupId, InterfaceId, MacAddr, MonoTime};
+use std::ops::{Index, IndexMut};
+
+mod evident;
+mod openable;
+mod segment;
+mod watch;
+
+pub(super) use evident::Evident;
+pub(super) use openable::Openable;
+pub(super) use segment::{Neighbour, Segment};
+pub(super) use watch::{Probes, Watch};
+
+/// Anchors are asked at every n-th question.
+const ANCHOR_EVERY: u32 = 2;
+
+/// Watches by peer, segments by interface.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Evidence {
+    watches: Vec<Option<Watch>>,
+    segments: Vec<Segment>,
+    #[serde(skip)]
+    pub openable: Openable,
+}
+
+impl Index<InterfaceId> for Evidence {
+    type Output = Segment;
+
+    fn index(&self, interface: InterfaceId) -> &Segment {
+        &self.segments[usize::from(interface.0)]
+    }
+}
+
+impl IndexMut<InterfaceId> for Evidence {
+    fn index_mut(&mut self, interface: InterfaceId) -> &mut Segment {
+        &mut self.segments[usize::from(interface.0)]
+    }
+}
+
+impl Evidence {
+    pub fn new(peers: usize, interfaces: usize, now: MonoTime) -> Evidence {
+        Evidence {
+            watches: vec![None; peers],
+            segments: vec![Segment::new(now); interfaces],
+            openable: Openable::default(),
+        }
+    }
+
+    /// The watch on a peer, while it is asked.
+    pub fn watch(&self, peer: PeerAt) -> Option<&Watch> {
+        self.watches[peer.number()].as_ref()
+    }
+
+    /// True while somebody is asked.
+    pub fn is_watching(&self) -> bool {
+        self.watches.iter().any(Option::is_some)
+    }
+
+    /// All segments.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// The tables fit the number of peers and interfaces.
+    pub fn is_whole(&self, peers: usize, interfaces: usize) -> bool {
+        self.watches.len() == peers
+            && self.segments.len() == interfaces
+            && self.watches.iter().flatten().all(|watch| watch.probes.len() == interfaces)
+    }
+
+    /// Ends the watch on a peer that was heard.
+    pub fn end_watch(&mut self, peer: PeerAt) {
+        self.watches[peer.number()] = None;
+    }
+
+    /// Ends all watches: the evidence begins anew.
+    pub fn end_watches(&mut self) {
+        self.watches.iter_mut().for_each(|watch| *watch = None);
+    }
+
+    /// Lets every watch ask now.
+    pub fn hurry(&mut self, now: MonoTime) {
+        self.watches.iter_mut().flatten().for_each(|watch| watch.next = watch.next.min(now));
+    }
+
+    /// Notes that somebody was heard: no segment is isolated.
+    pub fn end_isolation(&mut self) {
+        self.segments.iter_mut().for_each(|segment| segment.isolated = false);
+    }
+
+    /// Forgets a neighbour that turned out to be a peer.
+    pub fn forget_neighbour(&mut self, mac: MacAddr) {
+        self.segments.iter_mut().for_each(|segment| segment.forget(mac));
+    }
+
+    /// Voids probes that nobody could hear: when the segment is heard again, counting begins anew.
+    pub fn void_probes(&mut self, interface: InterfaceId, rules: Rules) {
+        if rules.unheard_probes_are_void() {
+            self.watches.iter_mut().flatten().for_each(|watch| watch.on_mut(interface).unanswered = 0);
+        }
+    }
+
+    /// How many probes the nodes among the peers have left unanswered until now on an interface.
+    pub fn unanswered(&self, interface: InterfaceId, peers: &Peers) -> u32 {
+        let watches = peers.nodes().filter_map(|peer| self.watch(peer));
+        watches.map(|watch| watch.on(interface).unanswered).max().unwrap_or_default()
+    }
+
+    /// True if it is time to ask a peer that is not heard. Begins its watch if there is none.
+    pub fn is_due(&mut self, peer: PeerAt, setup: &Setup, now: MonoTime) -> bool {
+        let interfaces = self.segments.len();
+        let begin = || Watch::new(now, setup.timing.probe, interfaces);
+        now >= self.watches[peer.number()].get_or_insert_with(begin).next
+    }
+
+    /// Takes the turn of a peer that is due, and sets the next one. Says whether the peer is to be asked, or everything is
+    /// ours already.
+    pub fn take_turn(&mut self, peer: PeerAt, needs: Needs, setup: &Setup, now: MonoTime) -> Asking {
+        let Some(watch) = self.watches[peer.number()].as_mut() else { return Asking::Idle };
+        let timing = &setup.timing;
+        // Its kernel answers for as long as its own file says.
+        let asking = timing.patience.asking.max(needs.lease * 2);
+        let eager = needs.openable && (now.since(watch.since) < asking || needs.anew);
+        watch.interval = if eager { timing.probe } else { timing.pulse };
+        watch.next = now + watch.interval;
+        let round = watch.round;
+        watch.round = round.wrapping_add(1);
+        // Where everything is ours already, the pulses themselves ask often enough.
+        let idle = !needs.openable && now.since(watch.since) > timing.silence * 10;
+        if idle { Asking::Idle } else { Asking::Ask { anchors: round.is_multiple_of(ANCHOR_EVERY) } }
+    }
+
+    /// Probes addresses that a silent peer may serve, one on each interface, and asks neighbours there if it is their turn.
+    pub fn probe(
+        &mut self,
+        peer: PeerAt,
+        anchors: bool,
+        (groups, peers, leases): (&Groups, &Peers, &Leases),
+        (rules, now): (Rules, MonoTime),
+        out: &mut Actions,
+    ) {
+        for interface in leases.ids().filter(|interface| leases[*interface].facts.is_serviceable()) {
+            let Some(watch) = self.watches[peer.number()].as_mut() else { return };
+            let next = watch.on_mut(interface).next(&peers[peer], interface, groups, rules, now);
+            if let Some((address, to)) = next {
+                out.push(Action::Probe { interface, address, to });
+            }
+            if anchors {
+                self[interface].ask_anchors(interface, out);
+            }
+        }
+    }
+
+    /// Notes an answer for one of our groups' addresses: it counts against every watch it can concern.
+    pub fn note_answer(
+        &mut self,
+        group: GroupId,
+        (interface, mac): (InterfaceId, MacAddr),
+        (peers, groups): (&Peers, &Groups),
+        (setup, now): (&Setup, MonoTime),
+        out: &mut Actions,
+    ) {
+        if !setup.rules().answers_veto() {
+            return;
+        }
+        for (peer, watch) in peers.iter().zip(&mut self.watches) {
+            // Before the peer has told us its hardware address here, anybody may be it. To be heard is not enough: the
+            // answer to a restarted node carries no rows.
+            let mut rows = peer.copy.rows().iter().zip(groups.iter());
+            let named =
+                rows.any(|(row, group)| group.interface == interface && row.is_some_and(|row| !row.mac.is_zero()));
+            if named && !peer.has_mac(mac) {
+                continue;
+            }
+            let Some(watch) = watch.as_mut() else { continue };
+            let late = now.since(watch.since) >= setup.timing.silence;
+            let probes = watch.on_mut(interface);
+            probes.unanswered = 0;
+            probes.last_answer = Some(now);
+            probes.answered = Some(group);
+            if !probes.veto_told && late {
+                probes.veto_told = true;
+                out.notice(Notice::Veto { interface, mac });
+            }
+        }
+    }
+
+    /// Asks known neighbours where it is time to.
+    pub fn refresh_anchors(&mut self, leases: &Leases, setup: &Setup, now: MonoTime, out: &mut Actions) {
+        let well = !self.is_watching();
+        for (interface, segment) in leases.ids().zip(&mut self.segments) {
+            let serviceable = leases[interface].facts.is_serviceable();
+            segment.refresh(interface, (serviceable, well), setup.timing.patience.anchors, now, out);
+        }
+    }
+
+    /// The next time a watch or the refresh of anchors has something to do.
+    pub fn next_deadline(&self, peers: &Peers, setup: &Setup, turn: &Turn) -> MonoTime {
+        let refresh = self.segments.iter().map(|segment| segment.next_refresh);
+        let watches = peers.nodes().map(|peer| {
+            let (known, timing) = (&peers[peer], &setup.timing);
+            match (self.watch(peer), known.left) {
+                (Some(watch), _) => watch.next,
+                (None, true) => known.last_heard(turn) + timing.silence,
+                (None, false) => known.last_heard(turn) + timing.suspicion,
+            }
+        });
+        refresh.chain(watches).min().unwrap_or(MonoTime::FOREVER)
+    }
+}
+
+/// What a peer is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Needs {
+    /// Some group could be opened by us.
+    pub openable: bool,
+    /// A group waits for what is said, or not, since its hook has ended.
+    pub anew: bool,
+    /// The lease that the peer has told.
+    pub lease: std::time::Duration,
+}
+
+/// What is due on a peer that is not heard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Asking {
+    /// Nothing: whatever it could have is ours.
+    Idle,
+    /// Ask it, and neighbours if it is their turn.
+    Ask {
+        /// Neighbours are asked, too.
+        anchors: bool,
+    },
+}

@@ -1,0 +1,63 @@
+//! Who would like a group: since when nobody has it, since when this node could, and whether it asks for it.
+
+use super::Group;
+use crate::engine::around::Around;
+use crate::engine::timers::Timer;
+use crate::types::MonoTime;
+use crate::wire::pulse::Reason;
+
+/// How far this node is on its way to a group that it does not have.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub(in crate::engine) struct Candidate {
+    /// It asks the active for the group.
+    pub wants: bool,
+    /// No claim before this instant: somebody else was given the right of way.
+    pub hold: MonoTime,
+    /// Since when nobody has been active as far as we know.
+    pub free: Option<MonoTime>,
+    /// Since when this node has been ready.
+    pub ready: Option<MonoTime>,
+}
+
+impl Candidate {
+    pub fn new(now: MonoTime) -> Candidate {
+        Candidate { wants: false, hold: now, free: None, ready: None }
+    }
+}
+
+impl Group {
+    /// Notes since when nobody has been active.
+    pub(super) fn note_free(&mut self, around: Around<'_>) {
+        if around.peers.iter().any(|peer| peer.is_active(self.id)) {
+            self.candidate.free = None;
+            return;
+        }
+        let prepared = self.prepared_by(around);
+        let free = *self.candidate.free.get_or_insert(around.now);
+        let election = free + around.timing().election;
+        let waits = [(Timer::Hold, self.candidate.hold), (Timer::Preparation, prepared), (Timer::Election, election)];
+        for (timer, due) in waits.into_iter().filter(|(_, due)| *due > around.now) {
+            self.timers.set(timer, due);
+        }
+    }
+
+    /// Notes since when this node is ready, and asks for the group: a preferred node that has been ready for long enough does
+    /// (preemption), and one that an operator or a witness's word tells to.
+    pub(super) fn note_ready(&mut self, around: Around<'_>) {
+        // Where the service does worse than on the active, nothing is asked for.
+        let ready = self.reason(around) == Reason::None && !self.is_outdone(around);
+        let asked = around.commands.is_asked_to_take(self.id) || self.is_fault_to_be_moved(around);
+        let policy = around.policy(self.id);
+        if !ready {
+            self.candidate.ready = None;
+            self.candidate.wants = false;
+            return;
+        }
+        let due = *self.candidate.ready.get_or_insert(around.now) + around.rules.preempt_delay(policy.preempt_delay);
+        let preempts = policy.preempt && policy.prefer == around.setup.me;
+        self.candidate.wants = asked || (preempts && around.now >= due);
+        if preempts && due > around.now {
+            self.timers.set(Timer::Preempt, due);
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What operators ask: switch, pause, resume, stop. Each answer says what came of it.
+//!
+//! Owns: commands under way, and the stop. Never does: move a group: what is asked for counts where the group is stepped.
+//! A command that nothing comes of is answered when its time is over.
+
+use super::{Group, Groups, health};
+use crate::engine::Engine;
+use crate::engine::action::{Action, Actions, Outcome};
+use crate::engine::around::Around;
+use crate::engine::event::Command;
+use crate::engine::notice::Cause;
+use crate::engine::peer::{PeerAt, Presence};
+use crate::types::{GroupId, MonoTime};
+use crate::wire::pulse::{Reason, Role};
+use std::time::Duration;
+
+/// Commands under way at a time; one more is answered with [`Outcome::Busy`].
+const PENDING: usize = 256;
+/// A stop does not wait longer than this for peers to accept what is handed over.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a command that takes time wants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub(in crate::engine) enum Kind {
+    /// The other node is to have the group.
+    Give,
+    /// This node is to have it.
+    Take,
+    /// The other node is to have it, and this one stands aside.
+    Pause,
+}
+
+/// A command that was begun.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub(in crate::engine) struct Pending {
+    pub id: u64,
+    pub kind: Kind,
+    pub group: GroupId,
+    pub until: MonoTime,
+}
+
+/// What operators have asked for.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(in crate::engine) struct Commands {
+    pub pending: Vec<Pending>,
+    /// The agent is stopping, and waits until then for what is handed over.
+    pub stopping: Option<MonoTime>,
+    /// Everything is closed and said.
+    pub stopped: bool,
+}
+
+impl Commands {
+    fn is_asked(&self, group: GroupId, kinds: &[Kind]) -> bool {
+        self.pending.iter().any(|pending| pending.group == group && kinds.contains(&pending.kind))
+    }
+
+    /// True if an operator wants the other node to have the group.
+    pub fn is_asked_to_give(&self, group: GroupId) -> bool {
+        self.is_asked(group, &[Kind::Give, Kind::Pause])
+    }
+
+    /// True if an operator wants this node to stand aside.
+    pub fn is_asked_to_pause(&self, group: GroupId) -> bool {
+        self.is_asked(group, &[Kind::Pause])
+    }
+
+    /// True if an operator wants this node to have the group.
+    pub fn is_asked_to_take(&self, group: GroupId) -> bool {
+        self.is_asked(group, &[Kind::Take])
+    }
+
+    /// Answers all commands of a group that nothing will come of any more.
+    pub fn drop_all_of(&mut self, group: GroupId, outcome: Outcome, out: &mut Actions) {
+        for pending in self.pending.extract_if(.., |pending| pending.group == group) {
+            out.push(Action::Reply { id: pending.id, outcome });
+        }
+    }
+
+    /// Why a handover cannot begin, if it cannot. `giving`: why it is given away, if it is.
+    fn refusal(&self, group: &Group, giving: Option<Kind>, around: Around<'_>) -> Option<Outcome> {
+        let busy = self.stopping.is_some() || self.pending.iter().any(|pending| pending.group == group.id);
+        if busy || self.pending.len() >= PENDING {
+            return Some(Outcome::Busy);
+        }
+        let is_heard = |peer: &PeerAt| around.presence(*peer) == Presence::Heard;
+        if !around.peers.nodes().any(|peer| is_heard(&peer)) {
+            return Some(Outcome::NoPeer);
+        }
+        let kind = giving?;
+        let mut blocked = Some(Outcome::NoPeer);
+        for peer in around.peers.nodes().filter(is_heard) {
+            if let Some(row) = around.peers[peer].row(group.id) {
+                blocked = Some(group.why_not(row, kind == Kind::Pause, around.rules)?);
+            }
+        }
+        blocked
+    }
+}
+
+impl Group {
+    /// What a switch of this group would be, or why it cannot begin.
+    fn plan_switch(&self, around: Around<'_>) -> Result<Kind, Outcome> {
+        let open = self.is_open();
+        if let Some(refusal) = around.commands.refusal(self, open.then_some(Kind::Give), around) {
+            return Err(refusal);
+        }
+        match self.reason(around) {
+            _ if open => Ok(Kind::Give),
+            Reason::None if self.is_outdone(around) => Err(Outcome::NotReady(Reason::Unhealthy)),
+            Reason::None => Ok(Kind::Take),
+            reason => Err(Outcome::NotReady(reason)),
+        }
+    }
+
+    /// What a pause of this group would be, if it takes time, or why it cannot begin.
+    fn plan_pause(&self, around: Around<'_>) -> Result<Option<Kind>, Outcome> {
+        if self.paused {
+            return Err(Outcome::AlreadySo);
+        }
+        if !self.is_open() {
+            return Ok(None);
+        }
+        around.commands.refusal(self, Some(Kind::Pause), around).map_or(Ok(Some(Kind::Pause)), Err)
+    }
+
+    /// True if somebody could take the group over.
+    fn has_heir(&self, around: Around<'_>) -> bool {
+        around.peers.nodes().any(|peer| {
+            let able = around.peers[peer].row(self.id).is_some_and(health::is_able);
+            able && around.presence(peer) == Presence::Heard
+        })
+    }
+}
+
+impl Engine {
+    /// Begins what an operator asks for, or answers at once.
+    pub(in crate::engine) fn handle_command(&mut self, id: u64, command: Command, now: MonoTime, out: &mut Actions) {
+        self.groups.look_again = true;
+        let outcome = match command {
+            Command::Switch(group) => {
+                let plan = self.groups[group].plan_switch(self.around(now));
+                plan.map_or_else(Some, |kind| self.begin(id, kind, group, now))
+            }
+            Command::Pause(group) => self.begin_pause(id, group, now),
+            Command::Resume(group) => Some(self.set_paused(group, false)),
+            Command::Stop => {
+                self.commands.stopping.get_or_insert(now + STOP_PATIENCE);
+                Some(Outcome::Done)
+            }
+        };
+        if let Some(outcome) = outcome {
+            out.push(Action::Reply { id, outcome });
+        }
+    }
+
+    fn begin_pause(&mut self, id: u64, group: GroupId, now: MonoTime) -> Option<Outcome> {
+        match self.groups[group].plan_pause(self.around(now)) {
+            Err(refusal) => Some(refusal),
+            Ok(Some(kind)) => self.begin(id, kind, group, now),
+            Ok(None) => Some(self.set_paused(group, true)),
+        }
+    }
+
+    fn begin(&mut self, id: u64, kind: Kind, group: GroupId, now: MonoTime) -> Option<Outcome> {
+        let preparation = self.groups[group].preparation(self.around(now));
+        let patience = (self.setup.timing.silence * 2).max(Duration::from_secs(3)) + preparation;
+        self.commands.pending.push(Pending { id, kind, group, until: now + patience });
+        None
+    }
+
+    /// Notes durably whether this node stands aside for a group.
+    fn set_paused(&mut self, group: GroupId, paused: bool) -> Outcome {
+        if std::mem::replace(&mut self.groups[group].paused, paused) == paused {
+            return Outcome::AlreadySo;
+        }
+        self.store.wanted = true;
+        Outcome::Done
+    }
+
+    /// Answers commands that came to their end.
+    pub(in crate::engine) fn finish_commands(&mut self, now: MonoTime, out: &mut Actions) {
+        let mut place = 0;
+        while place < self.commands.pending.len() {
+            let pending = self.commands.pending[place];
+            let taken = self.peers.iter().any(|peer| peer.is_active(pending.group));
+            let open = self.groups[pending.group].is_open();
+            let done = match pending.kind {
+                Kind::Give | Kind::Pause => taken && !open,
+                Kind::Take => open,
+            };
+            if !done && now < pending.until {
+                self.groups.deadline = self.groups.deadline.min(pending.until);
+                place += 1;
+                continue;
+            }
+            self.commands.pending.swap_remove(place);
+            self.groups.look_again = true;
+            if done && pending.kind == Kind::Pause {
+                self.groups[pending.group].paused = true;
+                self.store.wanted = true;
+            }
+            let outcome = if done { Outcome::Done } else { Outcome::TimedOut };
+            out.push(Action::Reply { id: pending.id, outcome });
+        }
+    }
+
+    /// Goes on with a stop: closes what nobody can take, waits for the rest, then says goodbye.
+    pub(in crate::engine) fn finish_stop(&mut self, now: MonoTime, out: &mut Actions) {
+        let Some(patience) = self.commands.stopping else { return };
+        for group in self.groups.ids() {
+            let state = &self.groups[group];
+            let stuck = state.role == Role::Active && !state.has_heir(self.around(now));
+            if state.is_open() && (stuck || now >= patience) {
+                self.with_group(group, now, out, |group, around, orders| {
+                    group.release(Cause::Stopping, around, orders);
+                });
+            }
+        }
+        if self.must_stay(patience, now) {
+            let pulse = self.setup.timing.pulse;
+            self.groups.deadline = if now >= patience { now + pulse } else { self.groups.deadline.min(patience) };
+            return;
+        }
+        self.commands.stopped = true;
+        self.publish_rows(now);
+        // Twice: one datagram may be lost, and nobody is left to repeat it.
+        for _ in 0..2 {
+            self.post(now).send_to_all(false, out);
+        }
+        out.push(Action::Stopped);
+    }
+
+    /// True while something is open, or may be, that a stop has to close first.
+    fn must_stay(&self, patience: MonoTime, now: MonoTime) -> bool {
+        let open = self.groups.iter().any(|group| group.is_open() || group.drain_until.is_some());
+        let blind = self.leases.former.blind && now < patience;
+        (open || blind) && self.setup.rules().closes_before_goodbye()
+    }
+}
+
+impl Groups {
+    /// True if every group that a command names exists.
+    pub fn have(&self, commands: &Commands) -> bool {
+        commands.pending.iter().all(|pending| usize::from(pending.group.0) < self.len())
+    }
+}

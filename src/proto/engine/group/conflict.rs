@@ -1,0 +1,85 @@
+//! Both are active: who gives way.
+
+use super::Group;
+use crate::engine::action::Action;
+use crate::engine::around::{Around, Orders};
+use crate::engine::notice::{Cause, Notice};
+use crate::engine::peer::{PeerAt, Presence};
+use crate::engine::timers::Timer;
+use crate::types::{Epoch, MonoTime};
+use crate::wire::pulse::Row;
+
+impl Group {
+    /// Closes an active group for what a peer that is heard says, if it must. True if it did.
+    pub(super) fn yield_to(&mut self, peer: PeerAt, row: &Row, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
+        let (id, deaf) = (around.peers[peer].id, around.peers[peer].deaf);
+        let own = self.epochs.own;
+        let active = row.role.is_open();
+        let conflict = |won| Notice::Conflict { group: self.id, peer: id, epoch: row.epoch, won };
+        let (lost, won) = (conflict(false), conflict(true));
+        if active && around.rules.is_outranked(own, row.epoch) {
+            self.close(MonoTime::ZERO, Cause::HigherEpoch, around, orders);
+            orders.notice(lost);
+            return true;
+        }
+        if active && self.contested.is_none() {
+            self.contested = Some(around.now);
+            self.announce_anew(around.rules, around.now);
+            orders.notice(won);
+        } else if !active && self.contested.is_some() {
+            // The loser has closed: tell the segment again who is left.
+            self.contested = None;
+            self.announce_anew(around.rules, around.now);
+        }
+        if active && self.rival_cannot_hear_us(peer, around) {
+            self.close(MonoTime::ZERO, Cause::Unheard, around, orders);
+            orders.notice(lost);
+            return true;
+        }
+        // Where votes decide, it cannot open while we are.
+        let heeded = around.rules.closes_for_deaf_claim() && !around.votes_decide();
+        let claims = row.claim != Epoch::NONE && row.claim.node() == id;
+        if heeded && deaf && !active && claims {
+            // It cannot hear us and is about to open: one of us must close first, and only we know of both. It may
+            // know so little of us that its epoch is below ours; then it gets no consent.
+            self.close(MonoTime::ZERO, Cause::Unheard, around, orders);
+            if row.claim > own {
+                self.give_consent(row.claim, around, orders);
+            }
+            return true;
+        }
+        false
+    }
+
+    /// True when a node with a lower epoch that should have closed cannot hear us, and we hear it: of the two only
+    /// we know, so we give way although our epoch is higher (S8). The bound leaves it time to hear us after all.
+    fn rival_cannot_hear_us(&mut self, peer: PeerAt, around: Around<'_>) -> bool {
+        let gives_way = around.rules.gives_way_to_deaf_rival() && !around.votes_decide();
+        let Some(since) = self.contested.filter(|_| gives_way) else { return false };
+        let over = since + around.timing().silence * 2 + around.timing().pulse * 4;
+        if around.now < over {
+            self.timers.set(Timer::Rival, over);
+            return false;
+        }
+        around.peers[peer].deaf && around.presence(peer) == Presence::Heard
+    }
+
+    /// Closes because this node cannot serve, and lets a ready peer open without asking first.
+    pub fn release(&mut self, cause: Cause, around: Around<'_>, orders: &mut Orders<'_>) {
+        self.close(MonoTime::ZERO, cause, around, orders);
+        let promised = self.promised();
+        // One whose service does not answer is better than none.
+        let able = |row: &&Row| super::health::is_able(row) && row.reserve > promised;
+        let heirs = around.peers.other_nodes().iter().filter_map(|peer| peer.row(self.id)).filter(able);
+        let heir = heirs.min_by_key(|row| row.health).filter(|_| around.rules.names_heir());
+        if let Some(heir) = heir {
+            self.give_consent(heir.reserve, around, orders);
+        }
+    }
+
+    /// Ends the drain of a group that is not open: what is carried on is dropped from now on.
+    pub fn end_drain_early(&mut self, orders: &mut Orders<'_>) {
+        self.drain_until = None;
+        orders.push(Action::close(self.id));
+    }
+}

@@ -1,0 +1,121 @@
+//! How the service does on either node, and what follows.
+//!
+//! Checks run elsewhere; here a group has one number on each node, [`Row::health`]. An active hands over to a ready peer whose
+//! number is lower, and to nobody else for that reason: a service that fails everywhere stays where it is. A standby that
+//! does worse than the active is not offered the group, unless the active leaves. When the active is gone, it opens all the
+//! same: nobody is worse than somebody who is not there.
+//!
+//! Owns: whose service does better. Never does: move anything faster than a handover does.
+
+use super::{Group, Hook};
+use crate::engine::action::Outcome;
+use crate::engine::around::Around;
+use crate::engine::notice::Cause;
+use crate::engine::peer::{PeerAt, Presence};
+use crate::engine::timers::Timer;
+use crate::rules::Rules;
+use crate::wire::pulse::{Reason, Role, Row};
+
+/// Health when a check that decides alone fails, or has not succeeded yet.
+const DEAD: u8 = u8::MAX;
+
+/// True if the sender of a row could have the group, if nobody better can: its service may not answer.
+pub(super) fn is_able(row: &Row) -> bool {
+    matches!(row.reason, Reason::None | Reason::Unhealthy)
+}
+
+impl Group {
+    /// How badly the service does here.
+    pub(super) fn health(&self, rules: Rules) -> u8 {
+        rules.health(self.service.health)
+    }
+
+    /// True if the service does not answer here.
+    pub(super) fn is_unhealthy(&self, rules: Rules) -> bool {
+        self.health(rules) == DEAD
+    }
+
+    /// True if the service does worse here than on the peer that has the group.
+    pub(super) fn is_outdone(&self, around: Around<'_>) -> bool {
+        let active = around.peers.other_nodes().iter().filter(|peer| peer.is_active(self.id));
+        let mut rows = active.filter_map(|peer| peer.row(self.id));
+        rows.any(|row| row.health < self.health(around.rules))
+    }
+
+    /// True if a standby may be given the group, as far as its row tells. One that does worse takes it only from a node that
+    /// leaves.
+    pub(super) fn may_take(&self, row: &Row, around: Around<'_>) -> bool {
+        if !around.rules.health_counts() {
+            return row.reason == Reason::None;
+        }
+        match row.reason {
+            Reason::None => row.health <= self.health(around.rules) || self.is_leaving(around),
+            Reason::Unhealthy => self.is_leaving(around),
+            Reason::NoInterface
+            | Reason::NoCarrier
+            | Reason::NoGate
+            | Reason::NoAddresses
+            | Reason::NoReservation
+            | Reason::StateDamaged
+            | Reason::Isolated
+            | Reason::Paused
+            | Reason::Listening
+            | Reason::Stopping
+            | Reason::Hook => false,
+        }
+    }
+
+    fn is_leaving(&self, around: Around<'_>) -> bool {
+        let commands = around.commands;
+        self.paused || commands.stopping.is_some() || commands.is_asked_to_pause(self.id)
+    }
+
+    /// The peer that should have the group instead of us, if it is ready for it, and why.
+    pub(super) fn wanted_by(&mut self, around: Around<'_>) -> Option<(PeerAt, Cause)> {
+        let stopping = around.commands.stopping.is_some();
+        let give = self.paused || stopping || around.commands.is_asked_to_give(self.id);
+        if self.service.waits_after_failure(Hook::BeforeClose, around.turn.last) && !stopping {
+            return None;
+        }
+        let mut best: Option<(u8, PeerAt, Cause)> = None;
+        for peer in around.peers.nodes() {
+            let Some(row) = around.peers[peer].row(self.id) else { continue };
+            let above = row.reserve > self.epochs.own;
+            let ready = row.role == Role::Standby && above && self.may_take(row, around);
+            if !ready || around.presence(peer) != Presence::Heard {
+                continue;
+            }
+            let cause = if give || row.wants { Some(Cause::Operator) } else { self.does_better(row, around) };
+            if let Some(cause) = cause.filter(|_| best.is_none_or(|(health, ..)| row.health < health)) {
+                best = Some((row.health, peer, cause));
+            }
+        }
+        best.map(|(_, peer, cause)| (peer, cause))
+    }
+
+    /// Says so if the service does better on a peer. A node that has the group since a moment ago keeps it for another one
+    /// unless its service does not answer at all and the other's does: two that take turns to do a little worse must not
+    /// move it with every turn.
+    fn does_better(&mut self, row: &Row, around: Around<'_>) -> Option<Cause> {
+        let health = self.health(around.rules);
+        if !self.service.known || row.health >= health {
+            return None;
+        }
+        let patience = self.since + around.timing().patience.hold;
+        if around.now < patience && !(health == DEAD && row.health == 0) {
+            self.timers.set(Timer::Health, patience);
+            return None;
+        }
+        Some(Cause::Health)
+    }
+
+    /// Why a heard peer cannot be given the group by an operator, if it cannot.
+    pub(super) fn why_not(&self, row: &Row, pausing: bool, rules: Rules) -> Option<Outcome> {
+        match row.reason {
+            Reason::None if row.health <= self.health(rules) || pausing => None,
+            Reason::None => Some(Outcome::PeerNotReady(Reason::Unhealthy)),
+            Reason::Unhealthy if pausing => None,
+            reason => Some(Outcome::PeerNotReady(reason)),
+        }
+    }
+}

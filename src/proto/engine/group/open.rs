@@ -1,0 +1,255 @@
+//! Claims, and when a gate may open.
+
+use super::{Group, health};
+use crate::engine::action::{Action, GateAction};
+use crate::engine::around::{Around, Orders};
+use crate::engine::evidence::Evident;
+use crate::engine::notice::{Cause, Notice};
+use crate::engine::peer::{PeerAt, Presence};
+use crate::engine::timers::Timer;
+use crate::timing::stretch;
+use crate::types::{Epoch, MacAddr, MonoTime};
+use crate::wire::pulse::{Reason, Role, Row};
+use std::cmp::Ordering;
+
+/// The claim of this node to a group.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub(in crate::engine) struct Claim {
+    /// The epoch it would open with; NONE if it claims nothing.
+    pub epoch: Epoch,
+    /// Since when it claims that.
+    pub since: Option<MonoTime>,
+}
+
+impl Claim {
+    /// Nothing is claimed.
+    pub const NONE: Claim = Claim { epoch: Epoch::NONE, since: None };
+
+    /// Claims `epoch`.
+    pub fn make(&mut self, epoch: Epoch, now: MonoTime) {
+        *self = Claim { epoch, since: Some(now) };
+    }
+}
+
+/// What one peer lets us do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::engine) enum Permit {
+    /// It does not stand in the way.
+    Open(Cause),
+    /// Our claim must be out for it to answer, or for it to close.
+    Claim,
+    /// Not now.
+    No,
+}
+
+impl Permit {
+    /// What two peers permit together.
+    fn and(self, other: Permit) -> Permit {
+        match (self, other) {
+            (Permit::No, _) | (_, Permit::No) => Permit::No,
+            (Permit::Claim, _) | (_, Permit::Claim) => Permit::Claim,
+            (Permit::Open(Cause::Free), Permit::Open(cause)) => Permit::Open(cause),
+            (Permit::Open(cause), Permit::Open(_)) => Permit::Open(cause),
+        }
+    }
+}
+
+/// Why a group is taken by a consent that came with `reason`. A peer that lets go in order carries its open connections on for
+/// a while; one that had to does not.
+pub(in crate::engine) fn consent_cause(reason: Reason) -> Cause {
+    match reason {
+        // Its consent may have used up its reservation: the next one is on its way to the disk.
+        Reason::None | Reason::NoReservation | Reason::Paused | Reason::Stopping | Reason::Unhealthy => {
+            Cause::Handover
+        }
+        Reason::NoInterface
+        | Reason::NoCarrier
+        | Reason::NoGate
+        | Reason::NoAddresses
+        | Reason::StateDamaged
+        | Reason::Isolated
+        | Reason::Hook
+        | Reason::Listening => Cause::Free,
+    }
+}
+
+impl Group {
+    /// Claims, withdraws, or opens, as the peers permit.
+    pub(super) fn consider_opening(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
+        if !around.rules.opens_with_reserve_only() && !self.has_reserve() {
+            let known = self.promised().max(self.epochs.held).max(self.epochs.reserve);
+            self.epochs.reserve = known.next_for(around.setup.me).unwrap_or(self.epochs.reserve);
+        }
+        let reason = self.reason(around);
+        // Isolation is found out while claiming, so it must not keep us from asking again. A service that does not answer is
+        // better than a node that does not.
+        let able = matches!(reason, Reason::None | Reason::Isolated | Reason::Unhealthy);
+        if !able || self.role != Role::Standby {
+            self.claim = Claim::NONE;
+            return;
+        }
+        let permit = if around.votes_decide() {
+            self.permit_by_votes(around, orders)
+        } else {
+            self.permit_by_evidence(around, orders)
+        };
+        match permit {
+            Permit::Open(cause) => {
+                if self.is_prepared(cause, around, orders) {
+                    self.open(cause, around, orders);
+                }
+            }
+            Permit::Claim => self.stake_claim(around),
+            Permit::No => self.claim = Claim::NONE,
+        }
+    }
+
+    /// Claims the reserved epoch, and votes for it if this node may.
+    fn stake_claim(&mut self, around: Around<'_>) {
+        if around.votes_decide() && self.may_vote_for_itself(around) {
+            self.vote_for_itself();
+        }
+        if self.claim.epoch != self.epochs.reserve {
+            self.claim.make(self.epochs.reserve, around.now);
+        }
+        let again = self.claim.since.map_or(around.now, |since| since + around.timing().probe);
+        if again > around.now {
+            self.timers.set(Timer::Claim, again);
+        }
+    }
+
+    /// What the peers permit together in a bare pair.
+    fn permit_by_evidence(&self, around: Around<'_>, orders: &mut Orders<'_>) -> Permit {
+        let nodes = around.peers.nodes();
+        nodes.fold(Permit::Open(Cause::Free), |all, peer| all.and(self.permit(peer, around, orders)))
+    }
+
+    /// What one peer permits.
+    fn permit(&self, peer: PeerAt, around: Around<'_>, orders: &mut Orders<'_>) -> Permit {
+        match around.presence(peer) {
+            Presence::Left if around.has_left_lately(peer) => Permit::Open(Cause::Handover),
+            Presence::Left | Presence::Unknown | Presence::Silent => self.permit_of_silence(peer, around, orders),
+            Presence::Heard => self.permit_of_row(peer, around),
+            Presence::Suspicious => {
+                // Its last word still counts; but when it was about to end anyway, the evidence may begin.
+                match self.permit_of_row(peer, around) {
+                    Permit::Open(cause) => Permit::Open(cause),
+                    Permit::Claim => Permit::Claim,
+                    Permit::No => self.permit_of_silence(peer, around, orders),
+                }
+            }
+        }
+    }
+
+    /// What the silence of a peer permits. Asks for the segment's isolation to be noted.
+    fn permit_of_silence(&self, peer: PeerAt, around: Around<'_>, orders: &mut Orders<'_>) -> Permit {
+        let timing = around.timing();
+        let claimed = self.claim.since.filter(|_| self.claim.epoch == self.epochs.reserve);
+        // An open gate can be asked. A peer that was not active when it was last heard may be stopped between its decision
+        // to open and the store that does it, and no probe tells: the lease that it has then must be over first.
+        let known = &around.peers[peer];
+        let open = known.is_active(self.id) && !self.may_be_opened_by(known.id);
+        let lease = timing.listen.max(stretch(known.lease(), timing.drift_ppm)) + timing.pulse;
+        if known.heard.is_some() && !open && known.silence(around.turn, around.now) < lease {
+            return Permit::No;
+        }
+        let evident = around.evident(peer, self.interface, claimed, self.openable_by(peer, around));
+        let isolated = evident == Evident::Isolated;
+        let before = orders.wishes.isolated.unwrap_or(around.evidence[self.interface].isolated);
+        if isolated && !before {
+            orders.notice(Notice::Isolated { interface: self.interface });
+        }
+        if evident != Evident::Wait {
+            orders.wishes.isolated = Some(isolated);
+        }
+        orders.wishes.void_probes |= isolated;
+        match evident {
+            Evident::Wait | Evident::Vetoed | Evident::Isolated => Permit::No,
+            Evident::Claim => Permit::Claim,
+            Evident::Gone => Permit::Open(Cause::Silence),
+        }
+    }
+
+    /// How many groups a peer may have opened on this group's interface since it was last heard: each of their addresses has
+    /// to be asked.
+    pub fn openable_by(&self, peer: PeerAt, around: Around<'_>) -> u32 {
+        around.openable.of(peer, self, around.given_before, around.peers)
+    }
+
+    /// What a peer that is heard permits, by what it says.
+    fn permit_of_row(&self, peer: PeerAt, around: Around<'_>) -> Permit {
+        let reserve = self.epochs.reserve;
+        let Some(row) = around.peers[peer].row(self.id) else {
+            // A peer that has told us its whole table and does not know the group has no say in it. After a stall it
+            // may have learned of the group since.
+            let told = around.peers[peer].is_complete() && around.is_proven(peer);
+            return if told { Permit::Open(Cause::Free) } else { Permit::No };
+        };
+        match row.role {
+            Role::Active => return Permit::No,
+            Role::Handover if !around.rules.closes_before_consent() && row.consent == reserve => {}
+            Role::Handover => return if row.claim == reserve { Permit::Claim } else { Permit::No },
+            Role::Starting | Role::Standby | Role::Fault | Role::Paused | Role::Witness => {}
+        }
+        if row.consent == reserve {
+            let fresh = around.rules.is_fresh(around.is_proven(peer));
+            return if fresh { Permit::Open(consent_cause(row.reason)) } else { Permit::No };
+        }
+        if row.epoch >= reserve || self.waits_for(peer, row, around) { Permit::No } else { Permit::Claim }
+    }
+
+    /// True while this node lets a better placed one go first.
+    pub fn waits_for(&self, peer: PeerAt, row: &Row, around: Around<'_>) -> bool {
+        if around.now < self.candidate.hold && around.rules.holds_after_consent() {
+            return true;
+        }
+        if self.lets_prepare(row, around) {
+            return true;
+        }
+        let candidate = health::is_able(row) || row.role == Role::Starting;
+        let preferred = around.policy(self.id).prefer == around.peers[peer].id;
+        let first = match row.health.cmp(&self.health(around.rules)) {
+            Ordering::Less => true,
+            Ordering::Equal => preferred,
+            Ordering::Greater => preferred && !around.rules.health_counts(),
+        };
+        let better = first && candidate && around.rules.right_of_way();
+        let election = around.timing().election;
+        better && self.candidate.free.is_none_or(|free| around.now < free + election)
+    }
+
+    /// Opens the gate with the reserved epoch.
+    fn open(&mut self, cause: Cause, around: Around<'_>, orders: &mut Orders<'_>) {
+        let former = self.former_active(around).filter(|_| cause == Cause::Handover);
+        self.shorten_lease(around, orders);
+        let promised = self.promised();
+        assert!(self.epochs.reserve > promised, "S2: a gate opens only with an epoch above all seen");
+        let epoch = self.epochs.open();
+        self.claim = Claim::NONE;
+        self.consent = Epoch::NONE;
+        self.ballot.promise = None;
+        (self.candidate.wants, self.candidate.free) = (false, None);
+        self.service.hook = None;
+        self.drain_until = None;
+        self.contested = None;
+        let drained = around.now + around.policy(self.id).drain;
+        let (until, mac) = former.map_or((MonoTime::ZERO, MacAddr::ZERO), |mac| (drained, mac));
+        orders.push(Action::Gate(GateAction::Forward { group: self.id, until, mac }));
+        if around.rules.opens_before_announcing() {
+            self.announcing.begin(around.now);
+        } else {
+            self.announce_early(around, orders);
+        }
+        orders.push(Action::Gate(GateAction::Open { group: self.id, epoch }));
+        self.set_role(Role::Active, cause, around, orders);
+        self.reserve(around.setup, orders);
+        orders.wishes.persist = true;
+    }
+
+    /// The hardware address of the peer whose consent let us open: it may still carry connections.
+    fn former_active(&self, around: Around<'_>) -> Option<MacAddr> {
+        let rows = around.peers.other_nodes().iter().filter_map(|peer| peer.row(self.id));
+        let mut consenting = rows.filter(|row| row.consent == self.epochs.reserve);
+        consenting.next().map(|row| row.mac).filter(|mac| !mac.is_zero())
+    }
+}

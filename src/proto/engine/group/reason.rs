@@ -1,0 +1,77 @@
+//! Why a node is not ready, and the row that tells peers how the group stands here.
+
+use super::{Group, Hook};
+use crate::engine::around::Around;
+use crate::types::Epoch;
+use crate::wire::pulse::{Reason, Role, Row};
+
+impl Group {
+    /// Why this node is not ready to open the group; [`Reason::None`] if it is.
+    pub fn reason(&self, around: Around<'_>) -> Reason {
+        let facts = &around.leases[self.interface].facts;
+        if around.commands.stopping.is_some() {
+            Reason::Stopping
+        } else if around.rules.is_paused(self.paused) {
+            Reason::Paused
+        } else if !facts.exists {
+            Reason::NoInterface
+        } else if !facts.gate {
+            Reason::NoGate
+        } else if !facts.carrier {
+            Reason::NoCarrier
+        } else if !facts.addresses || !self.addresses.installed {
+            Reason::NoAddresses
+        } else if self.is_open() {
+            if self.is_unhealthy(around.rules) { Reason::Unhealthy } else { Reason::None }
+        } else if self.epochs.damaged {
+            Reason::StateDamaged
+        } else if !self.has_reserve() {
+            Reason::NoReservation
+        } else if self.role == Role::Starting {
+            Reason::Listening
+        } else if self.service.waits_after_failure(Hook::BeforeOpen, around.turn.last) {
+            Reason::Hook
+        } else if around.evidence[self.interface].isolated {
+            Reason::Isolated
+        } else if self.is_unhealthy(around.rules) {
+            Reason::Unhealthy
+        } else {
+            Reason::None
+        }
+    }
+
+    /// Writes what is now true into the row. A changed row gets the next version of the table, and is sent at once.
+    pub fn publish(&mut self, around: Around<'_>, table: &mut u64) {
+        let row = Row {
+            epoch: self.epochs.told(self.is_open()),
+            reserve: self.told_reserve(around.has_votes()),
+            claim: self.offer.map_or(self.claim.epoch, |offer| offer.epoch),
+            consent: self.told_consent(around.has_votes()),
+            mac: around.leases[self.interface].facts.mac,
+            role: self.role,
+            reason: self.reason(around),
+            wants: self.candidate.wants,
+            faulty: false,
+            health: self.service.health,
+            ..self.row
+        };
+        if row != self.row {
+            *table += 1;
+            self.row = row;
+            self.row_version = *table;
+            self.ballot.note_asked(around.setup.me, &self.row);
+        }
+    }
+
+    /// What the row says is reserved. A witness that has lost its memory must learn what a former life may have been active
+    /// with, and its disk could not tell us more than that it was reserved.
+    fn told_reserve(&self, has_votes: bool) -> Epoch {
+        if self.has_reserve() {
+            self.epochs.reserve
+        } else if has_votes && self.epochs.held > self.epochs.seen {
+            self.epochs.held
+        } else {
+            Epoch::NONE
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The role table: what a group does next, given everything that is known.
+//!
+//! | role | leaves it for | when |
+//! |---|---|---|
+//! | starting | active | its own running gate was adopted |
+//! | starting | standby | a peer told how things stand, or the listening time is over |
+//! | standby | active | every peer consents, has left, or is evidently gone |
+//! | standby | fault | the interface cannot serve |
+//! | standby | paused | the operator says so |
+//! | active | handover | operator, preemption, stop or health, and a ready peer |
+//! | active | standby | a higher epoch, an unheard claimant, a lapsed lease, no majority of votes |
+//! | active | fault | the interface cannot serve |
+//! | handover | standby | the peer accepted: answers end, traffic is carried for the drain time |
+//! | handover | active | the peer did not accept in time |
+//! | fault | standby | mended |
+//! | paused | standby | resumed |
+
+use super::open::Claim;
+use super::{Group, Offer};
+use crate::engine::action::{Action, GateAction};
+use crate::engine::around::{Around, Orders};
+use crate::engine::notice::{Cause, Notice};
+use crate::engine::peer::{Peer, PeerAt, Presence};
+use crate::engine::timers::Timer;
+use crate::types::{Epoch, MonoTime};
+use crate::wire::pulse::Role;
+use std::time::Duration;
+
+/// How long an adopted active waits for its interface to be confirmed before it counts as faulty.
+const ADOPTION: Duration = Duration::from_secs(2);
+
+impl Group {
+    /// Does what is to be done next, and sets the timers of what is waited for.
+    pub fn step(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
+        self.timers.clear();
+        self.note_seen(around, orders);
+        self.end_drain(around.now, orders);
+        self.note_hook(around.now, orders);
+        // A step may lead to the next (starting → standby → active); the table has no cycle without a wait.
+        for _ in 0..3 {
+            let before = self.role;
+            match before {
+                Role::Starting => self.step_starting(around, orders),
+                Role::Standby => self.step_standby(around, orders),
+                Role::Active => self.step_active(around, orders),
+                Role::Handover => self.step_handover(around, orders),
+                Role::Fault => self.step_fault(around, orders),
+                Role::Paused => self.step_paused(around, orders),
+                // A witness has no engine: no group of ours ever has this role.
+                Role::Witness => {}
+            }
+            if self.role == before {
+                break;
+            }
+        }
+        self.announce(around, orders);
+        self.reserve(around.setup, orders);
+    }
+
+    /// Learns epochs from the peers' rows; damaged state counts as mended once every peer has told its own.
+    fn note_seen(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
+        let nodes = around.peers.other_nodes();
+        if around.rules.learns_epochs() {
+            let told = nodes.iter().filter_map(|peer| peer.row(self.id)).map(|row| row.epoch);
+            self.epochs.seen = told.fold(self.epochs.seen, Epoch::max);
+        }
+        if around.has_votes() {
+            self.note_bar(around, orders);
+        }
+        if self.epochs.damaged && nodes.iter().all(Peer::is_complete) {
+            self.epochs.damaged = false;
+            self.reserve(around.setup, orders);
+        }
+    }
+
+    fn end_drain(&mut self, now: MonoTime, orders: &mut Orders<'_>) {
+        match self.drain_until {
+            Some(until) if now >= until => self.end_drain_early(orders),
+            Some(until) => self.timers.set(Timer::Drain, until),
+            None => {}
+        }
+    }
+
+    fn step_starting(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
+        self.consider_consent(around, orders);
+        let lease = &around.leases[self.interface];
+        let heard = |peer: &Peer| peer.heard.is_some() && (peer.is_complete() || peer.left);
+        // With witnesses it abstains first: whatever a former life of it promised must be over.
+        let abstains = around.now < self.ballot.from;
+        let told = around.peers.other_nodes().iter().all(heard) && !abstains;
+        let over = self.since.max(lease.serviceable).max(around.turn.resumed) + around.timing().listen;
+        let over = over.max(self.ballot.from);
+        // Stay in starting until we could serve: a node that is not preferred waits for one that is starting.
+        let able = lease.facts.is_serviceable() && self.addresses.installed && self.has_reserve();
+        if (told && able) || around.now >= over || !around.rules.listens_first() {
+            let role = if around.rules.is_paused(self.paused) { Role::Paused } else { Role::Standby };
+            self.set_role(role, Cause::Heard, around, orders);
+        } else if abstains {
+            self.timers.set(Timer::Abstention, self.ballot.from);
+        } else {
+            self.timers.set(Timer::Listening, over);
+        }
+    }
+
+    fn step_standby(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
+        if around.rules.is_paused(self.paused) {
+            return self.set_role(Role::Paused, Cause::Pause, around, orders);
+        }
+        if !around.is_serviceable(self.interface) {
+            return self.set_role(Role::Fault, Cause::Interface, around, orders);
+        }
+        self.note_free(around);
+        self.note_ready(around);
+        self.consider_consent(around, orders);
+        self.consider_opening(around, orders);
+    }
+
+    fn step_fault(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
+        self.candidate.ready = None;
+        self.consider_consent(around, orders);
+        if self.paused {
+            self.set_role(Role::Paused, Cause::Pause, around, orders);
+        } else if around.is_serviceable(self.interface) {
+            self.set_role(Role::Standby, Cause::Mended, around, orders);
+        }
+    }
+
+    fn step_paused(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
+        self.candidate.ready = None;
+        self.consider_consent(around, orders);
+        if !self.paused {
+            self.set_role(Role::Standby, Cause::Pause, around, orders);
+        }
+    }
+
+    fn step_active(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
+        if self.must_yield(around, orders) {
+            return;
+        }
+        if let Some((peer, cause)) = self.wanted_by(around) {
+            self.offer_to(peer, cause, around, orders);
+        }
+    }
+
+    fn step_handover(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
+        if self.must_yield(around, orders) {
+            return;
+        }
+        let Some(offer) = self.offer else {
+            return self.set_role(Role::Active, Cause::Operator, around, orders);
+        };
+        let row = around.peers[offer.peer].row(self.id);
+        let heard = around.presence(offer.peer) == Presence::Heard;
+        if heard && row.is_some_and(|row| row.claim == offer.epoch) {
+            return self.hand_over(offer, around, orders);
+        }
+        let ready = row.is_some_and(|row| row.reserve == offer.epoch && self.may_take(row, around));
+        if !heard || !ready || around.now >= offer.until {
+            self.keep(around, orders);
+        } else {
+            self.timers.set(Timer::Offer, offer.until);
+        }
+    }
+
+    /// Lets the peer that has taken our offer open, once our hooks have ended: closes, and consents.
+    fn hand_over(&mut self, offer: Offer, around: Around<'_>, orders: &mut Orders<'_>) {
+        if !around.rules.closes_before_consent() {
+            return self.give_consent(offer.epoch, around, orders);
+        }
+        match self.is_released(around, orders) {
+            // It was of use: nothing is to be told of it.
+            Some(true) => self.service.hook = None,
+            Some(false) => return self.keep(around, orders),
+            None => return,
+        }
+        let until = around.now + around.rules.drain(around.policy(self.id).drain);
+        self.close(until, Cause::Handover, around, orders);
+        self.give_consent(offer.epoch, around, orders);
+    }
+
+    /// Keeps a group that was offered.
+    fn keep(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
+        self.offer = None;
+        self.set_role(Role::Active, Cause::Operator, around, orders);
+    }
+
+    /// Closes at once if anything makes an active do so. True if it did.
+    fn must_yield(&mut self, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
+        let lease = &around.leases[self.interface];
+        if !lease.facts.is_serviceable() && around.rules.closes_without_carrier() {
+            // A gate that was adopted and is gone is closed, whatever is confirmed or not.
+            let confirmed = lease.serviceable != MonoTime::ZERO || !lease.has_begun();
+            let grace = self.since + ADOPTION;
+            if confirmed || around.now >= grace {
+                self.release(Cause::Interface, around, orders);
+                return true;
+            }
+            self.timers.set(Timer::Adoption, grace);
+        }
+        if self.has_lost_majority(around) {
+            self.close(MonoTime::ZERO, Cause::NoMajority, around, orders);
+            return true;
+        }
+        let own = self.epochs.own;
+        for peer in around.peers.nodes().filter(|peer| around.is_speaking(*peer)) {
+            let Some(row) = around.peers[peer].row(self.id) else { continue };
+            if self.yield_to(peer, row, around, orders) {
+                return true;
+            }
+        }
+        if self.epochs.seen > own && around.rules.closes_when_out_of_date() {
+            // Somebody was active after us and is no more: what we hold is out of date (S2).
+            self.close(MonoTime::ZERO, Cause::HigherEpoch, around, orders);
+            return true;
+        }
+        false
+    }
+
+    fn offer_to(&mut self, peer: PeerAt, cause: Cause, around: Around<'_>, orders: &mut Orders<'_>) {
+        let Some(row) = around.peers[peer].row(self.id) else { return };
+        let until = around.now + around.timing().patience.offer;
+        self.offer = Some(Offer { peer, epoch: row.reserve, until });
+        self.set_role(Role::Handover, cause, around, orders);
+    }
+
+    /// Closes the gate, whatever the reason; the one way out of an open role.
+    pub fn close(&mut self, carry_until: MonoTime, cause: Cause, around: Around<'_>, orders: &mut Orders<'_>) {
+        orders.push(Action::Gate(GateAction::Close { group: self.id, carry_until }));
+        self.offer = None;
+        self.epochs.own = Epoch::NONE;
+        self.contested = None;
+        self.drain_until = (carry_until > around.now).then_some(carry_until);
+        self.candidate.free = Some(around.now);
+        self.announcing.end();
+        let role = match cause {
+            Cause::Interface => Role::Fault,
+            Cause::Adopted | Cause::Heard | Cause::Free | Cause::Silence | Cause::Handover | Cause::Operator => {
+                Role::Standby
+            }
+            Cause::Mended
+            | Cause::Lapsed
+            | Cause::NoMajority
+            | Cause::HigherEpoch
+            | Cause::Unheard
+            | Cause::Stopping
+            | Cause::Pause
+            | Cause::Health
+            | Cause::Removed => Role::Standby,
+        };
+        self.set_role(role, cause, around, orders);
+        orders.wishes.look_again = true;
+    }
+
+    /// Changes the role and says so, unless it is the same.
+    pub fn set_role(&mut self, role: Role, cause: Cause, around: Around<'_>, orders: &mut Orders<'_>) {
+        let from = std::mem::replace(&mut self.role, role);
+        if from == role {
+            return;
+        }
+        self.since = around.now;
+        self.cause = cause;
+        self.candidate.ready = None;
+        // Only a standby claims: a claim left behind would keep this node from consenting to any other.
+        self.claim = Claim::NONE;
+        let epoch = self.epochs.told(self.is_open());
+        let nodes = around.peers.other_nodes().iter().filter(|_| cause == Cause::Silence);
+        let silence = nodes.map(|peer| peer.silence(around.turn, around.now)).max().unwrap_or_default();
+        orders.notice(Notice::Role { group: self.id, from, to: role, epoch, cause, silence });
+    }
+}

@@ -1,0 +1,65 @@
+//! What is known of a group's service on this node, and of the hook that runs for it.
+
+use super::hook::Hook;
+use crate::engine::evidence::Probes;
+use crate::types::{Epoch, MonoTime};
+
+/// What is known of a group's service on this node.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub(in crate::engine) struct Service {
+    /// How badly it does, as in [`Row::health`](crate::wire::pulse::Row).
+    pub health: u8,
+    /// Its health was told in this life; before that it is the worst that may be.
+    pub known: bool,
+    /// What is run before the group is opened or handed over.
+    pub hook: Option<Running>,
+    /// What has failed, and until when it is not tried again.
+    pub failed: Option<(Hook, MonoTime)>,
+}
+
+impl Service {
+    /// A service of which nothing is known but the worst that may be.
+    pub fn new(health: u8) -> Service {
+        Service { health, known: false, hook: None, failed: None }
+    }
+
+    /// True while this node waits because a hook of this kind has failed.
+    pub fn waits_after_failure(&self, hook: Hook, now: MonoTime) -> bool {
+        self.failed.is_some_and(|(failed, until)| failed == hook && now < until)
+    }
+
+    /// True while the group waits for what is said, or not, since its hook has ended.
+    pub fn asks_anew(&self) -> bool {
+        self.hook.is_some_and(|running| running.hook == Hook::BeforeOpen && running.ended.is_some_and(|end| end.ok))
+    }
+}
+
+/// A hook that was begun.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub(in crate::engine) struct Running {
+    pub hook: Hook,
+    /// What it was run for: nobody else's end is believed.
+    pub epoch: Epoch,
+    /// The end of waiting for it.
+    pub until: MonoTime,
+    /// How it ended, once it has.
+    pub ended: Option<End>,
+}
+
+/// The end of a hook, and what was known then.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub(in crate::engine) struct End {
+    pub ok: bool,
+    pub when: MonoTime,
+    /// First counter of ours since then.
+    pub fresh_from: u64,
+    /// So many probes were unanswered then, on the group's interface.
+    pub unanswered: u32,
+}
+
+impl End {
+    /// How many of the probes that are unanswered now were so when it ended.
+    pub fn before(&self, probes: &Probes) -> u32 {
+        if probes.first_sent > self.when { 0 } else { self.unanswered }
+    }
+}

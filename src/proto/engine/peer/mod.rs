@@ -1,0 +1,307 @@
+//! A peer: its session, its links, its rows, and how long it has been silent.
+//!
+//! Owns: what peers have said and when they were heard. Never does: decide what follows from it for a group. A peer that says
+//! nothing becomes silent by the passing of time alone.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `table` | the table of peers, positions in it, sets of them |
+//! | `receive` | a datagram in: authenticated, judged, believed |
+//! | `post` | datagrams out |
+
+use super::setup::{PeerSetup, Setup};
+use super::turn::Turn;
+use crate::rules::Rules;
+use crate::timing::Timing;
+use crate::types::{GroupId, LinkId, LinkPath, MacAddr, MonoTime, NodeId};
+use crate::wire::pulse::{Header, PeerConfig, Row};
+use crate::wire::session::Sessions;
+use crate::wire::table::TableCopy;
+use std::time::Duration;
+
+mod post;
+mod receive;
+mod table;
+
+pub(super) use post::{Outbox, Post, Said, micros};
+pub(super) use table::{PeerAt, PeerSet, Peers};
+
+/// How a peer stands with us at one instant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Presence {
+    /// Never heard in this life of ours.
+    Unknown,
+    /// Heard within the suspicion time.
+    Heard,
+    /// Silent for longer than the suspicion time, or a hint says that it may be gone.
+    Suspicious,
+    /// Silent for the whole silence bound.
+    Silent,
+    /// It said goodbye; its gates are closed.
+    Left,
+}
+
+/// One path to the peer.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Link {
+    pub id: LinkId,
+    pub open: bool,
+    pub heard: Option<MonoTime>,
+    /// Whether people were told that it is heard.
+    pub was_heard: bool,
+    pub last_sent: Option<MonoTime>,
+    pub sent: u64,
+    pub received: u64,
+    pub rejected: u64,
+}
+
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Peer {
+    pub id: NodeId,
+    pub sessions: Sessions,
+    pub links: Vec<Link>,
+    /// Time of its newest word that was believed.
+    pub heard: Option<MonoTime>,
+    /// A refused datagram hints that its process is gone.
+    pub hint: bool,
+    /// Its newest word is a goodbye.
+    pub left: bool,
+    /// Its newest word is that it does not hear us.
+    pub deaf: bool,
+    /// Time at which it last said so, having heard us before.
+    pub deaf_at: Option<MonoTime>,
+    /// Whether it has heard us since its session began. Before that, everybody is deaf.
+    pub has_heard_us: bool,
+    /// The highest of our counters that it had heard, as it says, when we last had its whole table.
+    pub echoed: u64,
+    /// First counter of ours since it was heard again after a silence: what it said before may have been held up.
+    pub fresh_from: u64,
+    /// Whether people were told of its silence.
+    pub silence_told: bool,
+    /// Its table, as far as we have been told.
+    pub copy: TableCopy,
+    /// Version of our table that it has completely.
+    pub acked: u64,
+    pub config: Option<PeerConfig>,
+    /// Whether people were told that its configuration differs.
+    pub differs: bool,
+    /// Whether addresses or policies in its rows differ from ours.
+    pub rows_differ: bool,
+    /// End of what it grants, if its vote is for us.
+    pub granted: MonoTime,
+    /// Versions of its table and of ours with which its votes were counted.
+    pub counted: (u64, u64),
+    /// End of what we have promised it.
+    pub promised: MonoTime,
+}
+
+/// What was known of a peer before its newest word.
+pub(super) struct Heard {
+    /// It had not been heard for the suspicion time, or ever.
+    pub quiet: bool,
+    /// It had been silent.
+    pub returned: bool,
+    /// It is a witness, and people think that it is not heard.
+    pub is_news: bool,
+}
+
+/// What the header of a peer's newest pulse has changed.
+#[derive(Default)]
+pub(super) struct Learned {
+    /// What it hears, or whether it goes, is not as it was.
+    pub changed: bool,
+    /// It has another set of groups: its table is wanted from the beginning.
+    pub regrouped: bool,
+    /// It said goodbye.
+    pub left: bool,
+}
+
+impl Peer {
+    pub fn new(peer: &PeerSetup, setup: &Setup, session: u64) -> Peer {
+        let link = |path: &LinkPath| Link {
+            id: LinkId { peer: peer.id, path: *path },
+            open: false,
+            heard: None,
+            was_heard: false,
+            last_sent: None,
+            sent: 0,
+            received: 0,
+            rejected: 0,
+        };
+        Peer {
+            id: peer.id,
+            sessions: Sessions::new(session).mutated(setup.mutants),
+            links: peer.links.iter().map(link).collect(),
+            heard: None,
+            hint: false,
+            left: false,
+            deaf: false,
+            echoed: 0,
+            fresh_from: 0,
+            deaf_at: None,
+            has_heard_us: false,
+            silence_told: false,
+            copy: TableCopy::new(setup.groups.len()),
+            acked: 0,
+            config: None,
+            differs: false,
+            rows_differ: false,
+            granted: MonoTime::ZERO,
+            counted: (0, 0),
+            promised: MonoTime::ZERO,
+        }
+    }
+
+    /// True if it lately did not hear us: then the segment may be all that it hears, and going back to the links
+    /// alone would be silence to it.
+    pub fn needs_segment(&self, now: MonoTime, patience: Duration) -> bool {
+        self.deaf || self.deaf_at.is_some_and(|when| now.since(when) < patience)
+    }
+
+    /// Silence, counted from the last word or from our own resumption, whichever is later.
+    pub fn silence(&self, turn: &Turn, now: MonoTime) -> Duration {
+        now.since(self.last_heard(turn))
+    }
+
+    /// Beginning of its silence.
+    pub fn last_heard(&self, turn: &Turn) -> MonoTime {
+        self.heard.unwrap_or(MonoTime::ZERO).max(turn.resumed)
+    }
+
+    /// How the peer stands at `now`.
+    pub fn presence(&self, turn: &Turn, timing: &Timing, now: MonoTime) -> Presence {
+        if self.left {
+            return Presence::Left;
+        }
+        if self.heard.is_none() {
+            return Presence::Unknown;
+        }
+        let silence = self.silence(turn, now);
+        if silence >= timing.silence {
+            Presence::Silent
+        } else if silence >= timing.suspicion || self.hint {
+            Presence::Suspicious
+        } else {
+            Presence::Heard
+        }
+    }
+
+    /// True if what it says was said after it had heard of us since we were stopped, or did not hear it: an older word may have
+    /// waited in a buffer, or been held back by somebody, until the peer had changed its mind. One datagram that was sent
+    /// since then is not enough: the row that matters may come with the next.
+    pub fn is_proven(&self, turn: &Turn) -> bool {
+        self.echoed >= self.proven_from(turn)
+    }
+
+    /// The first counter of ours whose echo proves that.
+    pub fn proven_from(&self, turn: &Turn) -> u64 {
+        turn.fresh_from.max(self.fresh_from)
+    }
+
+    /// What the peer last said about a group.
+    pub fn row(&self, group: GroupId) -> Option<&Row> {
+        self.copy.row(usize::from(group.0))
+    }
+
+    /// True if its last word about the group was that it answers for it.
+    pub fn is_active(&self, group: GroupId) -> bool {
+        self.row(group).is_some_and(|row| row.role.is_open())
+    }
+
+    /// True when every row of its newest table has arrived.
+    pub fn is_complete(&self) -> bool {
+        self.copy.is_complete()
+    }
+
+    pub fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.links.iter_mut().find(|link| link.id == id)
+    }
+
+    /// True if a hardware address is one the peer has named as its own.
+    pub fn has_mac(&self, mac: MacAddr) -> bool {
+        self.copy.rows().iter().flatten().any(|row| row.mac == mac)
+    }
+
+    /// Begins a new life of the peer: nothing it said before counts, except its hardware addresses.
+    pub fn begin_session(&mut self, rules: Rules) {
+        self.copy.begin_session();
+        self.acked = if rules.forgets_former_acks() { 0 } else { self.acked };
+        self.counted = (0, 0);
+        self.left = false;
+        self.echoed = 0;
+        self.has_heard_us = false;
+    }
+
+    /// Notes that a datagram of it was believed. `next` is the counter of our next datagram.
+    pub fn hear(&mut self, link: LinkId, turn: &Turn, timing: &Timing, next: u64, now: MonoTime) -> Heard {
+        let silence = self.silence(turn, now);
+        let quiet = silence >= timing.suspicion || self.hint || self.heard.is_none();
+        let returned = self.heard.is_some() && silence >= timing.silence;
+        let is_news = self.id.is_witness() && (self.silence_told || self.heard.is_none());
+        if returned {
+            self.fresh_from = next;
+        }
+        self.hint = false;
+        self.heard = Some(now);
+        self.silence_told = false;
+        if let Some(link) = self.link_mut(link) {
+            link.heard = Some(now);
+            link.received += 1;
+        }
+        Heard { quiet, returned, is_news }
+    }
+
+    /// Takes in the header of its newest pulse. `table` is the version of our own table.
+    pub fn learn(&mut self, header: &Header, table: u64, rules: Rules, now: MonoTime) -> Learned {
+        let changed = self.deaf != header.flags.deaf || self.left != header.flags.goodbye;
+        let left = header.flags.goodbye && !self.left;
+        self.deaf = header.flags.deaf;
+        self.has_heard_us |= !self.deaf;
+        if self.deaf && self.has_heard_us {
+            self.deaf_at = Some(now);
+        }
+        self.left = rules.is_goodbye(header.flags.goodbye);
+        // It may fall: then the peer wants to be told everything again.
+        let floor = if rules.acks_may_fall() { 0 } else { self.acked };
+        self.acked = header.ack_version.max(floor).min(table);
+        let regrouped = self.note_config(header);
+        if regrouped {
+            self.copy.forget();
+        }
+        Learned { changed, regrouped, left }
+    }
+
+    /// Notes the configuration in a header; true if the peer has another set of groups than before.
+    fn note_config(&mut self, header: &Header) -> bool {
+        let other = self.config.is_some_and(|config| config.digests.groups != header.digests.groups);
+        self.config = Some(PeerConfig {
+            pulse_us: header.pulse_us,
+            silence_us: header.silence_us,
+            lease_us: header.lease_us,
+            digests: header.digests,
+        });
+        other
+    }
+
+    /// Notes up to which of our counters it had heard when its table became whole.
+    pub fn note_echo(&mut self, header: &Header) {
+        if self.is_complete() && self.sessions.newest() == Some(header.counter) {
+            self.echoed = self.echoed.max(header.echo_counter);
+        }
+    }
+
+    /// Its table fits the number of groups.
+    pub fn is_whole(&self, groups: usize) -> bool {
+        self.copy.is_whole(groups)
+    }
+
+    /// The lease that it has told in µs; zero before it has.
+    pub fn lease_us(&self) -> u32 {
+        self.config.map_or(0, |config| config.lease_us)
+    }
+
+    /// The lease that it has told; zero before it has.
+    pub fn lease(&self) -> Duration {
+        Duration::from_micros(self.lease_us().into())
+    }
+}

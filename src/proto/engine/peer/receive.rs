@@ -1,0 +1,268 @@
+//! Pulses in: authenticate, judge freshness, believe.
+//!
+//! Owns: the order of trust: key, addressee, session, then header and rows. Never does: decide what a group does next. What
+//! does not belong here is counted and dropped (S6).
+
+use super::{Heard, Learned, PeerAt};
+use crate::engine::Engine;
+use crate::engine::action::Actions;
+use crate::engine::notice::Notice;
+use crate::types::{GroupId, InterfaceId, LinkId, LinkPath, MonoTime};
+use crate::wire::auth::Reject;
+use crate::wire::frame::Sighting;
+use crate::wire::pulse::{self, Header, Row, Rows};
+use crate::wire::session::Verdict;
+use crate::wire::table::Admission;
+use std::sync::Arc;
+
+impl Engine {
+    /// Takes in a datagram from anywhere.
+    pub(in crate::engine) fn handle_datagram(
+        &mut self,
+        link: LinkId,
+        bytes: &[u8],
+        now: MonoTime,
+        out: &mut Actions,
+    ) {
+        // The segment is shared: our peers' pulses to each other pass here as well. The key and the header tell.
+        let keys = Arc::clone(&self.setup.keys);
+        let read = keys.open(bytes).and_then(pulse::decode);
+        let (header, rows) = match read {
+            Ok(read) => read,
+            Err(reject) => return self.reject(link, reject),
+        };
+        if let Err(reject) = header.check_addressee(self.setup.cluster, self.setup.me) {
+            return self.reject(link, reject);
+        }
+        let segment = matches!(link.path, LinkPath::Segment(_));
+        let sender = self.peers.find(header.sender).filter(|_| segment || header.sender == link.peer);
+        let Some(peer) = sender else {
+            return self.reject(link, Reject::Addressee);
+        };
+        let link = LinkId { peer: header.sender, path: link.path };
+        match self.peers[peer].sessions.check(&header) {
+            Verdict::Rejected(reject) => self.reject(link, reject),
+            Verdict::Unproven { learned } => {
+                // Its content is not believed, but it learns our session from the answer and can prove itself.
+                self.post(now).answer_unproven(peer, link, learned, out);
+            }
+            Verdict::Fresh { new_session } => {
+                if new_session {
+                    self.begin_peer_session(peer, now, out);
+                }
+                let regrouped = self.believe(peer, link, &header, rows, now, out);
+                let asked = header.flags.query;
+                if asked && header.flags.deaf && !segment {
+                    // It hears us on no link, perhaps not on this one either: answer on all ways.
+                    self.post(now).send(peer, false, out);
+                } else if asked || new_session || regrouped {
+                    self.post(now).send_on(peer, link, false, out);
+                }
+            }
+        }
+    }
+
+    /// Counts a datagram that is turned away.
+    fn reject(&mut self, link: LinkId, reject: Reject) {
+        self.rejects.count(reject);
+        if let Some(peer) = self.peers.find(link.peer)
+            && let Some(known) = self.peers[peer].link_mut(link)
+        {
+            known.rejected += 1;
+        }
+    }
+
+    /// Begins a new life of a peer.
+    fn begin_peer_session(&mut self, peer: PeerAt, now: MonoTime, out: &mut Actions) {
+        // Its kernel's gate may be open as the process before left it.
+        self.freeze_promises(peer, now);
+        self.groups.forget_known(peer);
+        self.forget_echo_of_alone(peer);
+        self.peers[peer].begin_session(self.setup.rules());
+        self.groups.look_again = true;
+        if !self.peers[peer].id.is_witness() {
+            out.notice(Notice::PeerUp { peer: self.peers[peer].id });
+        }
+    }
+
+    /// Takes in what a fresh datagram says: that it was heard, its header, its rows. True if the peer must be told at once
+    /// that its table is wanted from the beginning.
+    fn believe(
+        &mut self,
+        peer: PeerAt,
+        link: LinkId,
+        header: &Header,
+        rows: Rows<'_>,
+        now: MonoTime,
+        out: &mut Actions,
+    ) -> bool {
+        let heard = self.hear(peer, link, now, out);
+        let newest = self.peers[peer].sessions.newest() == Some(header.counter);
+        let learned = self.learn_header(peer, header, newest, now, out);
+        if heard.returned {
+            let (groups, around) = self.groups_around(now);
+            groups.announce_after_division(around, peer);
+        }
+        let news = self.take_rows(peer, header, rows);
+        self.count_votes(peer, header, newest, now);
+        let before = self.peers[peer].echoed;
+        self.peers[peer].note_echo(header);
+        let (echoed, proof) = (self.peers[peer].echoed, self.peers[peer].proven_from(&self.turn));
+        let proven = before < proof && echoed >= proof;
+        // A group whose hook has ended waits for the next word.
+        let asked = before < self.turn.hooked_from && echoed > before;
+        self.groups.look_again |= heard.quiet || learned.changed || news || proven || asked;
+        if heard.quiet {
+            self.evidence.end_isolation();
+        }
+        if !self.peers[peer].id.is_witness() {
+            self.compare_config(peer, out);
+        }
+        learned.regrouped
+    }
+
+    /// Notes that a peer was heard, and ends its watch.
+    fn hear(&mut self, peer: PeerAt, link: LinkId, now: MonoTime, out: &mut Actions) -> Heard {
+        let next = self.outbox.next();
+        let heard = self.peers[peer].hear(link, &self.turn, &self.setup.timing, next, now);
+        if heard.is_news {
+            out.notice(Notice::WitnessHeard { witness: self.peers[peer].id });
+        }
+        self.evidence.end_watch(peer);
+        heard
+    }
+
+    /// Takes in a header. One that was overtaken on the way says how things were, not how they are.
+    fn learn_header(
+        &mut self,
+        peer: PeerAt,
+        header: &Header,
+        newest: bool,
+        now: MonoTime,
+        out: &mut Actions,
+    ) -> Learned {
+        let rules = self.setup.rules();
+        let acked = self.peers[peer].acked;
+        let mut learned = Learned::default();
+        if rules.is_current(newest) {
+            learned = self.peers[peer].learn(header, self.outbox.table, rules, now);
+            if learned.left {
+                out.notice(Notice::PeerLeft { peer: self.peers[peer].id });
+            }
+        }
+        if self.peers[peer].acked < acked {
+            self.groups.forget_known(peer);
+        }
+        if newest {
+            self.note_alone(peer, header, now, out);
+        }
+        learned
+    }
+
+    /// Applies rows, and notes what we have if they connect to it; rows from before that are old news. True if they say
+    /// something new.
+    fn take_rows(&mut self, peer: PeerAt, header: &Header, rows: Rows<'_>) -> bool {
+        match self.peers[peer].copy.admit(header, self.setup.mutants) {
+            Admission::Refused => return false,
+            Admission::Known => return self.take_known_rows(peer, rows),
+            Admission::Told => {}
+        }
+        let mut news = self.peers[peer].is_complete();
+        for row in rows {
+            let Some(group) = self.index.group_named(row.group) else { continue };
+            let row = self.prepare_row(group, peer, row);
+            news |= self.peers[peer].copy.take(usize::from(group.0), row);
+        }
+        let known = &mut self.peers[peer];
+        known.copy.settle();
+        let rows = known.copy.rows().iter().zip(self.groups.iter());
+        known.rows_differ = rows
+            .filter_map(|(row, group)| row.as_ref().map(|row| (row, &group.row)))
+            .any(|(row, ours)| row.addresses != ours.addresses || row.policy != ours.policy);
+        news
+    }
+
+    /// Applies rows that do not make the table whole. A deaf peer's claim may be among them.
+    fn take_known_rows(&mut self, peer: PeerAt, rows: Rows<'_>) -> bool {
+        let mut news = false;
+        for row in rows {
+            let Some(group) = self.index.group_named(row.group) else { continue };
+            if self.peers[peer].row(group).is_some() {
+                let row = self.prepare_row(group, peer, row);
+                news |= self.peers[peer].copy.take_known(usize::from(group.0), row);
+            }
+        }
+        news
+    }
+
+    /// Draws what follows from a row before it is kept.
+    fn prepare_row(&mut self, group: GroupId, peer: PeerAt, mut row: Row) -> Row {
+        let known = &self.peers[peer];
+        if row.mac.is_zero() {
+            // An agent that has just been restarted does not know it yet; whose answer a probe gets must stay known.
+            row.mac = known.row(group).map_or(row.mac, |known| known.mac);
+        } else {
+            self.evidence.forget_neighbour(row.mac);
+        }
+        self.groups[group].note_row((peer, known.id), &row, known.promised);
+        row
+    }
+
+    /// Tells people when a peer's configuration begins or ceases to differ from ours.
+    fn compare_config(&mut self, peer: PeerAt, out: &mut Actions) {
+        let differs = self.is_different(peer);
+        let known = &mut self.peers[peer];
+        if std::mem::replace(&mut known.differs, differs) != differs {
+            out.notice(Notice::Differs { peer: known.id, differs });
+        }
+    }
+
+    /// Takes a refused datagram for a hint that the peer's process is gone.
+    pub(in crate::engine) fn handle_refused(&mut self, link: LinkId) {
+        let goodbye = self.setup.rules().refusal_is_goodbye();
+        if let Some(peer) = self.peers.find(link.peer)
+            && self.peers[peer].heard.is_some()
+        {
+            self.peers[peer].hint = true;
+            self.peers[peer].left |= goodbye;
+            self.groups.look_again = true;
+        }
+    }
+
+    /// Notes whether datagrams can be sent on a link.
+    pub(in crate::engine) fn handle_link(&mut self, link: LinkId, open: bool) {
+        if let Some(peer) = self.peers.find(link.peer)
+            && let Some(known) = self.peers[peer].link_mut(link)
+        {
+            known.open = open;
+        }
+    }
+
+    /// Notes a frame on the clients' segment: evidence that someone is there, or that an address is answered.
+    pub(in crate::engine) fn handle_sighting(
+        &mut self,
+        interface: InterfaceId,
+        sighting: Sighting,
+        now: MonoTime,
+        out: &mut Actions,
+    ) {
+        let (mac, address) = match sighting {
+            Sighting::Claim { address, mac } => (mac, Some(address)),
+            Sighting::Presence { mac } => (mac, None),
+        };
+        if mac == self.leases[interface].facts.mac || mac.is_multicast() {
+            return;
+        }
+        let of_group = address.and_then(|address| self.index.group_of(address));
+        let of_peer = self.peers.iter().any(|peer| peer.has_mac(mac));
+        if let (Some(group), Some(address)) = (of_group, address) {
+            let tables = (&self.peers, &self.groups);
+            self.evidence.note_answer(group, (interface, mac), tables, (&self.setup, now), out);
+            if !of_peer && self.groups[group].is_open() {
+                self.groups[group].defend(address, mac, now, out);
+            }
+        } else if !of_peer {
+            self.evidence[interface].note_traffic(mac, address, now);
+        }
+    }
+}

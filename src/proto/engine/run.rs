@@ -1,0 +1,290 @@
+//! A turn of the engine: watches, groups, leases, pulses, in this order.
+//!
+//! Owns: the order, and how wishes of a group reach the other rooms. Never does: decide; groups, evidence and votes do.
+
+use super::Engine;
+use super::action::{Action, Actions};
+use super::around::{Around, Orders, Wishes};
+use super::evidence::{Asking, Needs};
+use super::group::{Group, Groups};
+use super::notice::Notice;
+use super::peer::{PeerAt, Post, Presence, Said};
+use crate::durable::Durable;
+use crate::types::{GroupId, MonoTime};
+
+impl Engine {
+    /// Everything that is due at `now`, or follows from what happened.
+    pub(super) fn run(&mut self, now: MonoTime, out: &mut Actions) {
+        if self.commands.stopped {
+            return;
+        }
+        self.end_blindness(now);
+        self.run_watches(now, out);
+        self.note_witnesses(now, out);
+        let lagging = || self.poll.is_any_lagging(&self.setup, &self.peers, &self.leases, now);
+        if self.groups.look_again || now >= self.groups.deadline || lagging() {
+            self.groups.look_again = false;
+            self.groups.alone.clear();
+            self.step_groups(now, out);
+            self.finish_commands(now, out);
+            // Rows change only where groups are stepped; at rest, nothing here looks at every group.
+            self.publish_rows(now);
+            self.sort_grants();
+        } else if !self.groups.alone.is_empty() {
+            self.step_alone(now, out);
+        }
+        self.poll.renew(&mut self.leases, &self.setup, &self.peers, now, out);
+        let due = self.turn.take_pulse(now, self.leases.pulse_interval(&self.setup));
+        if due {
+            self.renew_leases(now, out);
+            self.note_links(now, out);
+        }
+        self.post(now).send_due(due, out);
+        if self.poll.take_question(&self.setup, now) {
+            self.post(now).send_to_all(true, out);
+        }
+        self.persist(now, out);
+        self.finish_stop(now, out);
+    }
+
+    /// Everything that a decision about a group may read.
+    pub(super) fn around(&self, now: MonoTime) -> Around<'_> {
+        Around {
+            now,
+            setup: &self.setup,
+            rules: self.setup.rules(),
+            turn: &self.turn,
+            peers: &self.peers,
+            evidence: &self.evidence,
+            openable: &self.evidence.openable,
+            leases: &self.leases,
+            poll: &self.poll,
+            commands: &self.commands,
+            counter: self.outbox.counter,
+            given_before: None,
+        }
+    }
+
+    /// The groups, to be changed, and everything around them.
+    pub(super) fn groups_around(&mut self, now: MonoTime) -> (&mut Groups, Around<'_>) {
+        let around = Around {
+            now,
+            setup: &self.setup,
+            rules: self.setup.rules(),
+            turn: &self.turn,
+            peers: &self.peers,
+            evidence: &self.evidence,
+            openable: &self.evidence.openable,
+            leases: &self.leases,
+            poll: &self.poll,
+            commands: &self.commands,
+            counter: self.outbox.counter,
+            given_before: None,
+        };
+        (&mut self.groups, around)
+    }
+
+    /// Where datagrams are sent from.
+    pub(super) fn post(&mut self, now: MonoTime) -> Post<'_> {
+        let said = Said {
+            blind: self.leases.former.blind,
+            stopped: self.commands.stopped,
+            alone: self.poll.alone.said.is_some(),
+        };
+        Post {
+            setup: &self.setup,
+            turn: &self.turn,
+            groups: &self.groups,
+            said,
+            peers: &mut self.peers,
+            outbox: &mut self.outbox,
+            now,
+        }
+    }
+
+    /// Lets one group act, and fulfils its wishes.
+    pub(super) fn with_group(
+        &mut self,
+        id: GroupId,
+        now: MonoTime,
+        out: &mut Actions,
+        act: impl FnOnce(&mut Group, Around<'_>, &mut Orders<'_>),
+    ) {
+        let (groups, mut around) = self.groups_around(now);
+        let group = &mut groups[id];
+        let before = group.may_be_opened_behind_us(around.peers);
+        around.given_before = before;
+        let mut orders = Orders::new(out);
+        act(group, around, &mut orders);
+        let wishes = orders.wishes;
+        let (after, interface) = (group.may_be_opened_behind_us(around.peers), group.interface);
+        self.evidence.openable.replace(before, after, interface);
+        self.fulfil(id, &wishes, now, out);
+    }
+
+    /// Does what a group asks of other rooms.
+    fn fulfil(&mut self, id: GroupId, wishes: &Wishes, now: MonoTime, out: &mut Actions) {
+        let interface = self.groups[id].interface;
+        self.store.wanted |= wishes.persist;
+        self.groups.look_again |= wishes.look_again;
+        self.poll.wanted |= wishes.word_of_witnesses;
+        if let Some(until) = wishes.lease_until {
+            self.leases[interface].until = until;
+        }
+        if let Some(isolated) = wishes.isolated {
+            self.evidence[interface].isolated = isolated;
+        }
+        if wishes.void_probes {
+            self.evidence.void_probes(interface, self.setup.rules());
+        }
+        if let (Some(patience), Some(until)) = (self.commands.stopping.as_mut(), wishes.stop_not_before) {
+            *patience = (*patience).max(until);
+        }
+        if wishes.ask_everybody {
+            self.post(now).send_to_all(true, out);
+            self.evidence.hurry(now);
+        }
+    }
+
+    /// Looks at all groups.
+    fn step_groups(&mut self, now: MonoTime, out: &mut Actions) {
+        self.groups.deadline = MonoTime::FOREVER;
+        self.poll.wanted = false;
+        self.count_openable();
+        for group in self.groups.ids() {
+            self.step_group(group, now, out);
+        }
+        self.evidence.openable.forget();
+        self.poll.note_asking(&self.groups, &self.setup, now);
+    }
+
+    /// Looks at those groups alone whose change concerns no other group.
+    fn step_alone(&mut self, now: MonoTime, out: &mut Actions) {
+        let mut alone = std::mem::take(&mut self.groups.alone);
+        // What the others wait for was found out when they were looked at.
+        self.poll.wanted = self.poll.asking.is_some();
+        self.count_openable();
+        for &group in &alone {
+            self.step_group(group, now, out);
+        }
+        self.evidence.openable.forget();
+        self.poll.note_asking(&self.groups, &self.setup, now);
+        self.finish_commands(now, out);
+        for group in alone.drain(..) {
+            let mut table = self.outbox.table;
+            let (groups, around) = self.groups_around(now);
+            groups[group].publish(around, &mut table);
+            self.outbox.table = table;
+        }
+        self.groups.alone = alone;
+        self.sort_grants();
+    }
+
+    fn step_group(&mut self, id: GroupId, now: MonoTime, out: &mut Actions) {
+        self.with_group(id, now, out, Group::step);
+        self.groups.deadline = self.groups.deadline.min(self.groups[id].timers.next());
+    }
+
+    /// Counts what silent peers may have opened, for the groups that are about to be looked at. Nobody asks where nobody is
+    /// silent.
+    fn count_openable(&mut self) {
+        if self.evidence.is_watching() {
+            self.evidence.openable.count(&self.groups, &self.peers, self.leases.len());
+        }
+    }
+
+    /// Writes what is now true into the rows; a changed row gets a new version and is sent at once.
+    pub(super) fn publish_rows(&mut self, now: MonoTime) {
+        let mut table = self.outbox.table;
+        let (groups, around) = self.groups_around(now);
+        groups.publish(around, &mut table);
+        self.outbox.table = table;
+    }
+
+    /// Sorts the open groups by who grants them, where there are votes.
+    pub(super) fn sort_grants(&mut self) {
+        if self.setup.votes.is_some() {
+            self.poll.sort(&self.groups);
+        }
+    }
+
+    /// Notes when every gate of a former life is found or closed: from then on the table that was told is whole.
+    fn end_blindness(&mut self, now: MonoTime) {
+        if self.leases.end_blindness(self.setup.rules(), now) {
+            self.outbox.table += 1;
+            self.groups.look_again = true;
+        }
+    }
+
+    /// Starts and ends watches, and asks when it is time.
+    fn run_watches(&mut self, now: MonoTime, out: &mut Actions) {
+        for peer in self.peers.nodes() {
+            let around = self.around(now);
+            let presence = around.presence(peer);
+            match presence {
+                Presence::Heard => self.evidence.end_watch(peer),
+                Presence::Left if around.has_left_lately(peer) => self.evidence.end_watch(peer),
+                Presence::Left | Presence::Unknown | Presence::Suspicious | Presence::Silent => {
+                    self.run_watch(peer, now, out);
+                }
+            }
+            let known = &mut self.peers[peer];
+            if presence == Presence::Silent && !known.silence_told {
+                known.silence_told = true;
+                let silence = known.silence(&self.turn, now);
+                out.notice(Notice::PeerSilent { peer: known.id, silence });
+            }
+        }
+        self.evidence.refresh_anchors(&self.leases, &self.setup, now, out);
+    }
+
+    /// Asks a peer that is not heard, if it is time.
+    fn run_watch(&mut self, peer: PeerAt, now: MonoTime, out: &mut Actions) {
+        if !self.evidence.is_due(peer, &self.setup, now) {
+            return;
+        }
+        let leases = &self.leases;
+        let can_open = |group: &Group| !group.is_open() && leases[group.interface].facts.is_serviceable();
+        let needs = Needs {
+            openable: self.groups.iter().any(can_open),
+            anew: self.groups.iter().any(|group| group.service.asks_anew()),
+            lease: self.peers[peer].lease(),
+        };
+        let asking = self.evidence.take_turn(peer, needs, &self.setup, now);
+        self.groups.look_again = true;
+        if let Asking::Ask { anchors } = asking {
+            self.post(now).send(peer, true, out);
+            let tables = (&self.groups, &self.peers, &self.leases);
+            self.evidence.probe(peer, anchors, tables, (self.setup.rules(), now), out);
+        }
+    }
+
+    /// Tells people when single links fall silent or are heard again.
+    fn note_links(&mut self, now: MonoTime, out: &mut Actions) {
+        let timing = &self.setup.timing;
+        let bound = timing.silence.max(timing.pulse * 3);
+        let segment = bound.max(timing.patience.segment * 5 / 2);
+        for peer in self.peers.iter_mut() {
+            peer.note_links((bound, segment), now, |link, heard| out.notice(Notice::Link { link, heard }));
+        }
+    }
+
+    /// Sends the state to the disk if something in it has changed. What is known of a group whose state was damaged is too
+    /// little to be taken for a state.
+    fn persist(&mut self, now: MonoTime, out: &mut Actions) {
+        if !self.store.wanted || self.groups.iter().any(|group| group.epochs.damaged) {
+            return;
+        }
+        let version = self.store.next_version();
+        self.groups.iter_mut().for_each(|group| group.epochs.note_version(version));
+        self.leases.former.note_sent(&self.setup.timing, now);
+        out.push(Action::Persist { version, state: self.durable_state() });
+    }
+
+    /// What must be made durable.
+    pub(super) fn durable_state(&self) -> Durable {
+        let groups = self.groups.iter().map(Group::durable).chain(self.store.former.iter().copied());
+        let lease = self.leases.former.to_be_durable(&self.setup.timing, self.turn.last);
+        Durable { lease: Some(lease), groups: groups.collect() }
+    }
+}

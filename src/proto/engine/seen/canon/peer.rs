@@ -1,0 +1,114 @@
+//! What is known of a peer, in the words of `canon`.
+
+use super::Horizon;
+use crate::canon::Canon;
+use crate::engine::Engine;
+use crate::engine::evidence::{Probes, Watch};
+use crate::engine::peer::{Link, Peer};
+use crate::timing::Timing;
+use crate::types::MonoTime;
+use crate::wire::pulse::PeerConfig;
+use std::time::Duration;
+
+impl Peer {
+    pub(super) fn canon(&self, now: MonoTime, engine: &Engine, horizon: &Horizon, canon: &mut Canon) {
+        let Peer {
+            id: _, // the setup
+            sessions,
+            links,
+            heard,
+            hint,
+            left,
+            deaf,
+            deaf_at,
+            has_heard_us,
+            echoed,
+            fresh_from,
+            silence_told: _, // for notices
+            copy,
+            acked,
+            config,
+            differs: _,     // for notices
+            rows_differ: _, // told to people
+            granted,
+            counted: (counted, own),
+            promised,
+        } = self;
+        let timing = &engine.setup.timing;
+        sessions.canon(canon);
+        canon.list(links, |canon, link| link.canon(now, timing, canon));
+        canon.option(heard.as_ref(), |canon, when| canon.age(now, *when, horizon.silence));
+        canon.flags(&[*hint, *left, *deaf, *has_heard_us]);
+        canon.option(deaf_at.as_ref(), |canon, when| canon.age(now, *when, timing.patience.deaf));
+        canon.counter(engine.outbox.session, *echoed);
+        canon.counter(engine.outbox.session, *fresh_from);
+        copy.canon(engine.outbox.session, sessions.verified().unwrap_or(0), canon);
+        canon.version(engine.outbox.session, *acked);
+        canon.option(config.as_ref(), |canon, config| config.canon(canon));
+        if engine.setup.votes.is_some() {
+            canon.ahead(now, *granted);
+            canon.version(sessions.verified().unwrap_or(0), *counted);
+            canon.version(engine.outbox.session, *own);
+            canon.ahead(now, *promised);
+        }
+    }
+}
+
+impl Link {
+    fn canon(&self, now: MonoTime, timing: &Timing, canon: &mut Canon) {
+        let Link { id: _, open, heard, was_heard: _, last_sent, sent: _, received: _, rejected: _ } = self;
+        canon.flags(&[*open]);
+        canon.option(heard.as_ref(), |canon, when| canon.age(now, *when, timing.suspicion));
+        canon.option(last_sent.as_ref(), |canon, when| canon.age(now, *when, timing.patience.segment));
+    }
+}
+
+impl PeerConfig {
+    pub fn canon(&self, canon: &mut Canon) {
+        let PeerConfig { pulse_us, silence_us, lease_us, digests } = *self;
+        let digests = [digests.nodes, digests.groups];
+        [pulse_us, silence_us, lease_us].into_iter().chain(digests).for_each(|number| canon.plain(number.into()));
+    }
+}
+
+impl Watch {
+    pub(super) fn canon(
+        &self,
+        now: MonoTime,
+        (engine, anyone): (&Engine, bool),
+        horizon: &Horizon,
+        canon: &mut Canon,
+    ) {
+        let Watch { since, next, interval, probes, round } = self;
+        canon.age(now, *since, horizon.watch);
+        canon.ahead(now, *next);
+        canon.span(*interval);
+        canon.plain(u64::from(anyone && round % 2 == 1));
+        let enough = u32::try_from(engine.groups.len()).unwrap_or(u32::MAX).saturating_add(4);
+        let probe = engine.setup.timing.probe;
+        canon.list(probes, |canon, probes| probes.canon(now, (enough, probe), horizon, canon));
+    }
+}
+
+impl Probes {
+    fn canon(&self, now: MonoTime, (enough, probe): (u32, Duration), horizon: &Horizon, canon: &mut Canon) {
+        let Probes {
+            unanswered,
+            last_sent,
+            first_sent,
+            last_answer,
+            veto_told: _, // for notices
+            cursor,
+            answered,
+        } = self;
+        // More than enough is enough; every second probe goes to all.
+        let more = unanswered.saturating_sub(enough);
+        canon.plain(u64::from((*unanswered).min(enough)));
+        canon.plain(u64::from(more % 2));
+        canon.age(now, *last_sent, probe);
+        canon.age(now, *first_sent, horizon.segment);
+        canon.flags(&[last_answer.is_some()]);
+        canon.size(usize::from(*cursor));
+        canon.option(answered.as_ref(), |canon, group| canon.size(usize::from(group.0)));
+    }
+}

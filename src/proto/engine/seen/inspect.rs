@@ -1,0 +1,154 @@
+//! What simulator and model may look at, and nobody else: plain copies of the engine's state. Nothing here changes
+//! anything, and none of it is part of the agent.
+
+use crate::engine::peer::PeerAt;
+use crate::engine::{Engine, Hook};
+#[cfg(test)]
+use crate::types::NodeId;
+use crate::types::{Epoch, GroupId, MonoTime};
+use crate::wire::pulse::{Role, Row};
+use std::time::Duration;
+
+/// One group of an engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupView {
+    pub role: Role,
+    /// The epoch it is active with.
+    pub epoch: Epoch,
+    pub seen: Epoch,
+    pub reserve: Epoch,
+    /// On its way to the disk.
+    pub reserving: Epoch,
+    pub claim: Epoch,
+    pub consent: Epoch,
+    pub open: bool,
+    pub paused: bool,
+    pub state_damaged: bool,
+}
+
+/// One peer of an engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PeerView {
+    pub heard: Option<MonoTime>,
+    pub silence: Duration,
+    pub left: bool,
+    pub deaf: bool,
+    /// Its session, if it has proven it.
+    pub verified: Option<u64>,
+    /// Of its table we have this version, of the newest.
+    pub have: (u64, u64),
+    /// Of our table it has this version.
+    pub acked: u64,
+}
+
+/// What a node's own vote is bound to.
+#[cfg(test)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VoteView {
+    /// To whom it is promised, and until when.
+    pub promised: Option<(NodeId, MonoTime)>,
+    /// Until when the node votes for nobody.
+    pub abstains: MonoTime,
+    /// How long a majority lets the gate be open.
+    pub deadline: MonoTime,
+    /// The pair decides without its witnesses.
+    pub alone: bool,
+}
+
+impl Engine {
+    #[cfg(test)]
+    pub fn view_vote(&self, group: usize) -> VoteView {
+        let group = &self.groups.list[group];
+        let ballot = &group.ballot;
+        let promised = ballot.promise.map(|promise| (self.peers[promise.peer].id, promise.end(&self.peers)));
+        let deadline = group.votes_until(&self.setup, &self.turn, &self.peers);
+        VoteView { promised, abstains: ballot.from, deadline, alone: self.poll.alone.on }
+    }
+
+    /// How many kinds of open groups a renewal looks at.
+    #[cfg(test)]
+    pub fn view_grants(&self) -> usize {
+        self.poll.grants.len()
+    }
+
+    /// What it would make durable.
+    pub fn view_durable(&self) -> crate::durable::Durable {
+        self.durable_state()
+    }
+
+    /// How a group stands here.
+    pub fn view_group(&self, group: usize) -> GroupView {
+        let group = &self.groups.list[group];
+        GroupView {
+            role: group.role,
+            epoch: group.epochs.own,
+            seen: group.epochs.seen,
+            reserve: group.epochs.reserve,
+            reserving: group.epochs.reserving.map_or(Epoch::NONE, |(epoch, _)| epoch),
+            claim: group.claim.epoch,
+            consent: group.consent,
+            open: group.is_open(),
+            paused: group.paused,
+            state_damaged: group.epochs.damaged,
+        }
+    }
+
+    /// What is known of a peer.
+    pub fn view_peer(&self, peer: usize, now: MonoTime) -> PeerView {
+        let known = &self.peers[PeerAt::view(peer)];
+        PeerView {
+            heard: known.heard,
+            silence: known.silence(&self.turn, now),
+            left: known.left,
+            deaf: known.deaf,
+            verified: known.sessions.verified(),
+            have: (known.copy.have(), known.copy.newest()),
+            acked: known.acked,
+        }
+    }
+
+    /// What is run before a group is opened or handed over.
+    pub fn view_hook(&self, group: usize) -> Option<Hook> {
+        let running = self.groups.list[group].service.hook.filter(|running| running.ended.is_none());
+        running.map(|running| running.hook)
+    }
+
+    /// What a peer last said about a group.
+    pub fn view_row(&self, peer: usize, group: usize) -> Option<&Row> {
+        self.peers[PeerAt::view(peer)].row(GroupId(u16::try_from(group).expect("fewer than 65,536 groups")))
+    }
+
+    /// Datagrams that were believed, of all peers.
+    #[allow(dead_code, reason = "for the rules about recordings")]
+    pub fn view_believed(&self) -> u64 {
+        self.peers.iter().flat_map(|peer| &peer.links).map(|link| link.received).sum()
+    }
+
+    /// True while votes decide what may be open.
+    pub fn view_votes_decide(&self) -> bool {
+        self.poll.decides(&self.setup)
+    }
+
+    /// How many neighbours are known on an interface.
+    pub fn view_neighbours(&self, interface: usize) -> usize {
+        self.evidence.segments()[interface].known()
+    }
+
+    /// The session of a peer, if it has proven it.
+    pub fn view_verified(&self, peer: usize) -> Option<u64> {
+        self.peers[PeerAt::view(peer)].sessions.verified()
+    }
+
+    /// Changes whenever what the other views show of groups, rows or sessions may have changed.
+    pub fn view_stamp(&self) -> u64 {
+        self.peers.iter().fold(self.outbox.table, |stamp, peer| {
+            let session = peer.sessions.verified().unwrap_or_default();
+            stamp.rotate_left(21) ^ peer.copy.have().rotate_left(7) ^ session
+        })
+    }
+
+    /// The number of its own session.
+    pub fn view_session(&self) -> u64 {
+        self.outbox.session
+    }
+}
