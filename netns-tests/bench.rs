@@ -1,15 +1,18 @@
-//! The benchmark: how fast the address moves, what the agent costs, and what others do in its place, on namespaces,
-//! measured from outside.
+//! The benchmark, measured from outside on namespaces: how fast the address moves, what the agent
+//! costs, and what others do in its place.
 //!
-//! Owns: command line, the order of runs, and their supervision. Every block of measurements runs in a child process, so
-//! that one that fails costs its own run only, and what it leaves is swept by the parent. Never does: judging by exit
-//! code; goals are compared in the report. Run it through `scripts/bench`.
+//! Owns: command line, the order of runs, and their supervision. Every block of measurements runs
+//! in a child process, so that a block that fails costs its own run only; the parent sweeps what it
+//! left. Never does: judging by exit code; goals are compared in the report. Run it through
+//! `scripts/bench`.
 //!
-//! To measure something more: a file in `bench/` with a `pub const TOPIC: Topic`, and its name in [`TOPICS`]. A topic has
-//! [`Block`]s, which hand over values with [`sample`] under keys that no other topic uses (and with [`remark`] what is to be
-//! told of them); and sections of the report, each with a text, the [`figures::Figure`]s by key, unit and goal, a table of its
-//! own if the plain one does not do, and pictures. With `--record` what the blocks of a run brought goes to
-//! `docs/benchmarks/BLOCK.tsv`, which are committed, and the page is made anew from all these files.
+//! To add a measurement: make a file in `bench/` with a `pub const TOPIC: Topic`, and add it to
+//! [`TOPICS`]. A topic has [`Block`]s, which hand over values with [`sample`] under keys that no
+//! other topic uses, and remarks about them with [`remark`]. It also has sections of the report,
+//! each with a text, the [`figures::Figure`]s by key, unit and goal, pictures, and, where the plain
+//! table does not do, a table of its own. With `--record` the values of a run go to
+//! `docs/benchmarks/BLOCK.tsv`, which are committed, and the page is written again from all these
+//! files.
 #![allow(dead_code, reason = "tests, demo and benchmark each use a part of the lab")]
 
 #[path = "bench/busy.rs"]
@@ -63,55 +66,57 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::Instant;
 
-/// Tells a child which block it is to measure.
+/// Environment variable that tells a child which block to measure.
 const BLOCK: &str = "VIPAIR_BENCH_BLOCK";
-/// The page; the files of figures and the pictures are in the directory of the same name.
+/// The page; the directory of the same name has the pictures and the files of figures.
 const PAGE: &str = "docs/benchmarks.md";
 
-/// Some blocks, and what is reported of them.
+/// Blocks of one subject, and their part of the report.
 pub struct Topic {
-    /// What is measured.
+    /// The blocks, in the order of a round.
     pub blocks: &'static [Block],
-    /// What is reported.
+    /// The sections of the report.
     pub sections: fn() -> Vec<figures::Section>,
-    /// What was configured, for the end of the page. Markdown, may be empty.
+    /// Text about what was configured, for the end of the page. Markdown, may be empty.
     pub configuration: fn(&Results) -> String,
 }
 
-/// A block of measurements.
+/// A block of measurements, run by one child process.
 pub struct Block {
-    /// Its name on the command line and its file's.
+    /// Name on the command line and of the file of figures.
     pub name: &'static str,
-    /// In how many of a hundred rounds it runs; the first is always among them.
+    /// Share of the rounds in which the block runs, in percent; the first round is always among
+    /// them.
     pub percent: u32,
-    /// How many of its runs may be made at once, each in a lab of its own: more than 1 for what mostly waits.
+    /// Number of the block's runs that may be made at once, each in a lab of its own: more than 1
+    /// for a block that mostly waits.
     pub beside: u32,
-    /// Whether it needs the packages of the contenders.
+    /// Whether the block needs the packages of the contenders.
     pub needs_rivals: bool,
-    /// Measures once.
+    /// Makes one run, in the child process.
     pub work: fn(),
 }
 
 impl Block {
-    /// A block that runs in so many of a hundred rounds, by itself.
+    /// A block that runs in `percent` of the rounds, by itself.
     pub const fn new(name: &'static str, percent: u32, work: fn()) -> Block {
         Block { name, percent, beside: 1, needs_rivals: false, work }
     }
 
-    /// With so many labs at once: for what mostly waits.
+    /// Lets `count` runs be made at once: for a block that mostly waits.
     pub const fn beside(mut self, count: u32) -> Block {
         self.beside = count;
         self
     }
 
-    /// The same, of a contender whose packages may not be there.
+    /// Marks the block of a contender whose packages may be missing, with `count` runs at once.
     pub const fn of_rivals(self, count: u32) -> Block {
         let mut block = self.beside(count);
         block.needs_rivals = true;
         block
     }
 
-    /// Whether it runs in this round: evenly spread, and in the first.
+    /// Whether the block runs in this round: the rounds are evenly spread, from the first on.
     fn is_due(&self, round: u32) -> bool {
         round == 0 || self.percent >= 100 || (round * self.percent) / 100 != ((round - 1) * self.percent) / 100
     }
@@ -141,7 +146,8 @@ pub fn sample(key: &str, value: f64) {
     println!("sample {key} {value}");
 }
 
-/// Hands it a word about what is measured, kept with the values: a version, a limit that was met.
+/// Hands a remark about the values to the supervising process, which keeps it with them: a version,
+/// a limit that was met.
 pub fn remark(key: &str, text: &str) {
     println!("remark {key} {text}");
 }
@@ -189,19 +195,20 @@ fn run(options: &Options) -> Result<(), String> {
     report::write_readme(&all, Path::new("README.md")).map_err(|e| format!("write README.md: {e}"))
 }
 
-/// Ctrl-C ends the running block, and the parent cleans up after it. A child inherits what its parent ignores.
+/// Sets how SIGINT is handled: ignored by the parent, so that it can clean up after a block that
+/// Ctrl-C has ended. A child inherits what its parent ignores.
 fn on_interrupt(how: SigHandler) {
     // SAFETY: neither ignoring a signal nor its default runs code of ours.
     let result = unsafe { signal(Signal::SIGINT, how) };
     result.expect("the handling of SIGINT can be changed");
 }
 
-/// The rounds of a benchmark and what they have brought so far.
+/// The rounds of a benchmark and what they have measured so far.
 struct Round {
     start: Instant,
-    /// By the name of the block: what it brought, and how many of its runs there were and failed.
+    /// Values of each block, by its name, and the numbers of its runs and of those that failed.
     brought: BTreeMap<&'static str, (Part, u32, u32)>,
-    /// Seconds that were spent on each.
+    /// Seconds spent on each block.
     spent: BTreeMap<&'static str, f64>,
 }
 
@@ -239,7 +246,7 @@ impl Round {
         all.results()
     }
 
-    /// Runs a block so many times at once; says whether that was interrupted.
+    /// Runs a block `count` times at once; returns whether Ctrl-C interrupted it.
     fn measure(&mut self, block: &'static Block, count: u32) -> bool {
         let began = Instant::now();
         let children: Vec<Child> = (0..count).map(|_| start(block.name)).collect();
@@ -280,7 +287,7 @@ fn was_interrupted(status: ExitStatus) -> bool {
     status.signal() == Some(libc::SIGINT)
 }
 
-/// Starts one block in a child.
+/// Starts one run of a block in a child.
 fn start(name: &str) -> Child {
     let own = std::env::current_exe().expect("a running program has a path");
     let mut command = Command::new(own);
@@ -288,7 +295,8 @@ fn start(name: &str) -> Child {
     command.stdout(Stdio::piped()).spawn().unwrap_or_else(|e| panic!("start block {name}: {e}"))
 }
 
-/// Waits for its end; sweeps what it left when it did not end well.
+/// Waits for the child's end; returns its status and output. Sweeps what it left when it did not
+/// end well.
 fn end(child: Child, name: &str) -> (ExitStatus, String) {
     let id = child.id();
     let output = child.wait_with_output().unwrap_or_else(|e| panic!("wait for block {name}: {e}"));

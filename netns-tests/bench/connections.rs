@@ -1,8 +1,9 @@
-//! Clients with open connections that wait: how long after a takeover they know that their server is gone, and what
-//! looking after them costs.
+//! Clients that wait on open connections: how long after a takeover they know that their server is
+//! gone, and what looking after them costs.
 //!
-//! Owns: the clients and both ends of their connections. Never does: judging how an application reconnects. Clients and both
-//! servers share this machine's processors, so with very many of them their own work is part of the time.
+//! Owns: the clients and both ends of their connections. Never does: judging how an application
+//! reconnects. Clients and both servers share this machine's processors, so with very many clients
+//! their own work is part of the time.
 
 use super::figures::Goal::{Every, Median};
 use super::figures::Unit::{Count, Mebibytes, Milliseconds, PerSecond, Percent};
@@ -17,7 +18,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// Clients that wait.
+/// Clients that wait on open connections.
 pub const TOPIC: Topic = Topic {
     blocks: &[
         Block::new("clients-50", 20, || run(50)),
@@ -29,9 +30,9 @@ pub const TOPIC: Topic = Topic {
     configuration: |_| String::new(),
 };
 
-/// The numbers of connections, half of them to each address, and how they are written.
+/// Numbers of connections, half of them to each address, and how they are written.
 const COUNTS: [(u32, &str); 4] = [(50, "50"), (2_000, "2,000"), (10_000, "10,000"), (100_000, "100,000")];
-/// How long the cost at rest is watched.
+/// Time over which the cost at rest is counted.
 const REST: Duration = Duration::from_secs(10);
 
 fn run(count: usize) {
@@ -52,7 +53,7 @@ fn run(count: usize) {
     lose(&mut scene, &idle, count);
 }
 
-/// What the list and the mirror cost while nothing happens.
+/// Measures what the list and the mirror cost while nothing happens.
 fn rest(scene: &Scene, count: usize) {
     let mirrored =
         |scene: &Scene| bytes_sent(&scene.lab.server(Server::Alpha).tool("ss", &["-tinH", "dport = :7812"], ""));
@@ -79,7 +80,7 @@ fn bytes_sent(text: &str) -> f64 {
     text.split_whitespace().filter_map(of).sum()
 }
 
-/// Alpha is lost.
+/// Takes alpha's power and measures when the clients know.
 fn lose(scene: &mut Scene, idle: &Idle, count: usize) {
     let before = latest(scene);
     let lost = scene.power_off(Server::Alpha);
@@ -93,7 +94,7 @@ fn lose(scene: &mut Scene, idle: &Idle, count: usize) {
     }
     let within = resets.iter().take_while(|time| **time <= Duration::from_millis(100)).count();
     sample(&format!("clients-within-{count}"), f64::from(u32::try_from(within).expect("a small number")));
-    // Whoever learned otherwise, or never.
+    // Clients that learned otherwise, or never.
     sample(&format!("clients-otherwise-{count}"), f64::from(u32::try_from(count - resets.len()).expect("small")));
     scene.wait("three packets to each", |s| {
         let status = s.agent(Server::Beta).status();
@@ -105,13 +106,13 @@ fn lose(scene: &mut Scene, idle: &Idle, count: usize) {
     sample(&format!("clients-latest-{count}"), latest(scene));
 }
 
-/// How late beta's hot thread has been at the worst.
+/// The worst lateness of beta's hot thread so far, in milliseconds.
 fn latest(scene: &Scene) -> f64 {
     let status = scene.agent(Server::Beta).status().unwrap_or_else(|e| panic!("{e}"));
     status.0["worst_lateness_ms"].as_f64().expect("status tells it")
 }
 
-/// When beta first answered for every address that is asked for.
+/// When beta had answered for every address that is asked for.
 fn first_answered(scene: &Scene, lost: MonoTime) -> MonoTime {
     let mac = Server::Beta.port().mac();
     let first = |answers: crate::probe::asker::Answers| {
@@ -121,7 +122,7 @@ fn first_answered(scene: &Scene, lost: MonoTime) -> MonoTime {
     scene.askers.iter().map(|asker| first(asker.since(lost)).expect("it answers")).max().expect("two are asked for")
 }
 
-/// The first round's time, as the log tells it.
+/// The time of the first round of packets in the log, in milliseconds.
 fn round(said: &str) -> Option<f64> {
     let (_, rest) = said.split_once("the first round within ")?;
     rest.split(' ').next()?.parse().ok()
@@ -132,7 +133,7 @@ fn sections() -> Vec<Section> {
         let of = |key: &str, title: &str, unit| {
             figure(format!("clients-{key}-{count}"), format!("{written}: {title}"), unit)
         };
-        // What the goal asks for needs a machine for each of the parts when there are very many.
+        // With very many clients the goal would need a machine for each of the parts.
         let last = of("last", "the last one knows after", Milliseconds);
         [
             of("half", "half of them know after", Milliseconds),
@@ -185,7 +186,7 @@ fn sections() -> Vec<Section> {
     ]
 }
 
-/// How it is measured.
+/// Text of the page: how it is measured.
 const TOLD: &str = "\
 Clients are blocked in `read()` and say nothing. Times count from the first answer of the new owner to who has the address, for
 both families. Clients, both servers and the switch share this machine's processors, and each client that is told is four

@@ -1,7 +1,8 @@
-//! What the agent costs while nothing happens: processor time, memory, wake-ups, packets; and what the kernel takes of that.
+//! Cost of the agent while nothing happens: processor time, memory, wake-ups, packets; and the
+//! kernel's share of it.
 //!
-//! Owns: the pairs at rest, with few and with many groups and links. Never does: sampling as a client meanwhile; the machine is
-//! to be at rest. A process that ended has no figures, and the run fails.
+//! Owns: the pairs at rest, with few and with many groups and links. Never does: asking as a client
+//! meanwhile; the machine is to be at rest. A process that ended has no figures, and the run fails.
 
 use super::claims::addresses;
 use super::figures::Goal::{Every, Median};
@@ -22,7 +23,7 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// What the agent costs.
+/// Cost of the agent at rest.
 pub const TOPIC: Topic = Topic {
     blocks: &[
         Block::new("cost", 10, one_group),
@@ -36,16 +37,17 @@ pub const TOPIC: Topic = Topic {
     configuration: |_| String::new(),
 };
 
-/// How long processor time is counted.
+/// Time over which processor time is counted.
 pub const STRETCH: Duration = Duration::from_secs(20);
-/// The same in a profile that wakes up forty times a second: 999 of 1,000 want some thousands.
+/// Time over which it is counted in a profile with forty wake-ups a second: the figure for 999 of
+/// 1,000 wants some thousands.
 const LONG_STRETCH: Duration = Duration::from_secs(60);
 
-/// What a pulse without rows is long.
+/// Length of a pulse without rows, in bytes.
 const PULSE: usize = 146;
 const BARE_PORT: u16 = 7899;
 
-/// Ends of keys and what they are about.
+/// Endings of keys, and what is measured under them.
 const KINDS: [(&str, &str); 5] = [
     ("", "`fast`, one group, two links"),
     ("-one-link", "`fast`, one group, one link"),
@@ -54,23 +56,23 @@ const KINDS: [(&str, &str); 5] = [
     ("-1000-checked", "`lan`, 1,000 groups, each with a check every second"),
 ];
 
-/// One group.
+/// Measures one group.
 pub fn one_group() {
     measure(pair::config("fast"), "");
 }
 
-/// One group, and one link between the nodes.
+/// Measures one group with one link between the nodes.
 pub fn one_link() {
     let (alpha, beta) = (Port::Alpha.ipv4().to_string(), Port::Beta.ipv4().to_string());
     measure(pair::config("fast").links(&[(&alpha, &beta)]), "-one-link");
 }
 
-/// A hundred groups, one address each.
+/// Measures a hundred groups, one address each.
 pub fn hundred_groups() {
     measure(groups("fast", 100, ""), "-100");
 }
 
-/// A thousand groups, one address each.
+/// Measures a thousand groups, one address each.
 pub fn thousand_groups() {
     let mut setup = Setup::with(groups("fast", 1_000, "")).alone();
     setup.asked.clear();
@@ -87,7 +89,8 @@ fn groups(profile: &'static str, count: u32, more: &str) -> ConfigText {
     })
 }
 
-/// Not all thousand are waited for one by one: to ask is work for the agent, too.
+/// Starts both agents and waits for three of a thousand groups: asking for each would be work for
+/// the agents, too.
 fn start_thousand(scene: &mut Scene) {
     scene.start_agent(Server::Alpha);
     scene.wait_role(Server::Alpha, "group999", "active");
@@ -98,13 +101,14 @@ fn start_thousand(scene: &mut Scene) {
     }
 }
 
-/// A thousand groups, each with an address and a check of its own: a connection every second.
+/// Measures a thousand groups, each with an address and a check of its own: a connection every
+/// second.
 pub fn thousand_checked_groups() {
     let config = groups("lan", 1_000, "[[group.check]]\nkind = \"tcp\"\nport = 80\n");
     let mut setup = Setup::with(config).alone();
     setup.asked.clear();
     let mut scene = Scene::build(setup);
-    // What is checked costs another process than the agent.
+    // A process other than the agent answers the checks.
     let services = Server::BOTH.map(|server| {
         let mut command = std::process::Command::new("nginx");
         command.args(["-g", "daemon off; master_process off; pid /dev/null; error_log /dev/null;", "-c"]);
@@ -132,9 +136,9 @@ fn measure_scene(scene: &mut Scene, suffix: &str) {
 }
 
 fn measure_for(scene: &mut Scene, suffix: &str, stretch: Duration) {
-    // A capture's work on a frame is charged to whoever sends it.
+    // The kernel charges a capture's work on a frame to its sender.
     scene.end_capture();
-    // The announcements after a start end 5 s later.
+    // The announcements of the start end after 5 s.
     std::thread::sleep(Duration::from_millis(5_500));
     let usage = |scene: &Scene| Server::BOTH.map(|server| Usage::of(&scene.lab, server, scene.agent(server).pid()));
     let watch = Watch::begin(scene.agent(Server::Alpha));
@@ -155,7 +159,8 @@ fn measure_for(scene: &mut Scene, suffix: &str, stretch: Duration) {
     }
 }
 
-/// The same datagrams without an agent: on either server a thread that sends two of them every 10 ms and takes what comes.
+/// Measures the same datagrams without an agent: on each server a thread sends two of them every 10
+/// ms and takes those that come.
 fn bare_datagrams() {
     let lab = Lab::build(&Plan { alone: true, ..Plan::default() });
     let threads = Server::BOTH.map(|server| {
@@ -179,7 +184,8 @@ fn bare_datagrams() {
     }
 }
 
-/// Percent of a core that it takes, and how late it was each time.
+/// Sends and takes datagrams for [`STRETCH`]; returns the percent of a core that this took, and how
+/// late each wake-up was.
 fn talk(sockets: &[UdpSocket; 2]) -> (f64, Vec<Duration>) {
     hurry();
     let busy = || Duration::from(ClockId::CLOCK_THREAD_CPUTIME_ID.now().expect("every thread has this clock"));
@@ -196,7 +202,7 @@ fn talk(sockets: &[UdpSocket; 2]) -> (f64, Vec<Duration>) {
         if time >= next {
             late.push(time.since(next));
             next = next + Duration::from_millis(10);
-            // Refused while the other has not begun.
+            // Refused while the other server has not begun.
             sockets.iter().for_each(|socket| drop(socket.send(&buffer[..PULSE])));
         }
     }

@@ -1,8 +1,9 @@
-//! Takeovers that nothing justifies: two pairs on the same machine in the same minute, ours and keepalived's, both with a
-//! sign of life every 10 ms, while the machine is busy, the network loses frames, or the active's process is stopped.
+//! Takeovers that nothing justifies: two pairs on the same machine in the same minute, ours and
+//! keepalived's, both with a sign of life every 10 ms, while the machine is busy, the network loses
+//! frames, or the active's process is frozen.
 //!
-//! Owns: both pairs, what is done to them, and counting. Never does: a fault that would justify a takeover; every server
-//! lives all the time. How long it takes is `VIPAIR_BENCH_SECONDS`, 60 without it.
+//! Owns: both pairs, the trouble, and counting. Never does: a fault that would justify a takeover;
+//! every server lives all the time. `VIPAIR_BENCH_SECONDS` sets how long it takes, 60 without it.
 
 use super::busy::Busy;
 use super::figures::Goal::Every;
@@ -44,7 +45,7 @@ pub const TOPIC: Topic = Topic {
     },
 };
 
-/// What is done, in the order of the table: its name, and for people.
+/// Kinds of trouble, in the order of the table: key, and text for people.
 const TROUBLES: [(&str, &str); 7] = [
     ("busy-8", "8 busy processes"),
     ("busy-32", "32 busy processes"),
@@ -54,12 +55,13 @@ const TROUBLES: [(&str, &str); 7] = [
     ("loss-30", "30 % lost"),
     ("stop", "the active's process stopped for 5 to 50 ms, twice a second"),
 ];
-/// The two contenders: key and name.
+/// The two contenders: key, and text for people.
 const CONTENDERS: [(&str, &str); 2] = [("v", "vipair `fast`"), ("k", "keepalived, 10 ms")];
 
-/// Where Debian's packages of what vipair is compared with are: `scripts/bench` has the tree made.
+/// Environment variable with the tree of the contenders' Debian packages, which `scripts/bench` has
+/// made.
 const SYSTEM: &str = "VIPAIR_BENCH_RIVALS";
-/// Runs keepalived of the tree $1 with the files in $2. Whatever is mounted for that goes with it.
+/// Runs keepalived of the tree $1 with the files in $2. Mounts made for that go with the process.
 const START: &str = "set -eu
 mount --bind \"$2\" \"$1/mnt\"
 mount --rbind /dev \"$1/dev\"
@@ -76,14 +78,14 @@ fn length() -> Duration {
     Duration::from_secs(seconds.unwrap_or(60))
 }
 
-/// What is done to the network or the machine, for as long as it lives.
+/// Trouble for the network or the machine, for as long as this value lives.
 enum Trouble {
     Busy(Busy),
     Loss(Vec<Fault>),
     Stops,
 }
 
-/// keepalived's pair.
+/// keepalived's pair, in a lab of its own.
 struct Rival {
     asker: Asker,
     processes: [Process; 2],
@@ -112,7 +114,7 @@ fn measure(name: &str) {
     }
     let ended = clock::now();
     watch.end(name, scene.agent(Server::Alpha));
-    // What is found out a little later counts.
+    // Reactions that come a little later count, too.
     std::thread::sleep(Duration::from_millis(200));
     let of = |answers: Answers| within(answers, ended);
     let count = takeovers(&scene).saturating_sub(before.0);
@@ -132,7 +134,8 @@ fn begin(name: &str, labs: &[&Lab]) -> Trouble {
     }
 }
 
-/// Every network between the two servers loses frames, either way; what clients ask and hear is not touched.
+/// Loses frames on every network between the two servers, either way; what clients ask and hear is
+/// not touched.
 fn lose(lab: &Lab, percent: u8) -> Fault {
     let ways = [
         (Port::Alpha, Port::Beta),
@@ -154,7 +157,7 @@ fn end(trouble: Trouble, labs: &[&Lab]) {
     }
 }
 
-/// Stops what is active on either pair at the same moments, for 5, 10 … 50 ms.
+/// Freezes the active process of either pair (SIGSTOP) in the same moments, for 5, 10 … 50 ms.
 fn stop_again_and_again(scene: &Scene, rival: Option<&Rival>, until: Instant) {
     let send = |pids: &[Pid], signal| {
         for pid in pids {
@@ -192,7 +195,7 @@ fn report(name: &str, who: &str, takeovers: usize, answers: &Answers) {
     sample(&key("gap"), ms(answers.longest_gap().length()));
 }
 
-/// How often a server of our pair has become active so far, as both logs tell.
+/// Number of times that a server of our pair has become active so far, by both logs.
 fn takeovers(scene: &Scene) -> usize {
     Server::BOTH.iter().map(|server| scene.agent(*server).said().matches("→ active (epoch").count()).sum()
 }
@@ -224,7 +227,7 @@ impl Rival {
         rival
     }
 
-    /// One server alone has given every answer for a second.
+    /// Whether one server alone has given every answer for a second.
     fn is_steady(&self) -> bool {
         let answers = self.asker.since(clock::now().back(Duration::from_secs(1)));
         answers.questions.len() > 300
@@ -242,8 +245,8 @@ impl Rival {
     }
 }
 
-/// keepalived at its best against false alarms at this pace: real-time priority, memory locked, unicast, VRRPv3, and nobody
-/// takes the address back.
+/// Configuration at keepalived's best against false alarms at this pace: real-time priority, memory
+/// locked, unicast, VRRPv3, and no preemption.
 fn keepalived_config(server: Server) -> String {
     let priority = if server == Server::Alpha { 100 } else { 90 };
     format!(

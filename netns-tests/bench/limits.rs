@@ -1,8 +1,10 @@
-//! How long a living peer takes to answer, and what that says of the shortest time in which its loss can be known.
+//! Times in which a living peer answers, and what they say of the shortest time in which its loss
+//! can be known.
 //!
-//! Owns: asking, a thousand times a second, what the active's kernel answers (a probe: ARP) and what its agent answers (a
-//! query: a sealed datagram of a node that introduces itself), on a machine at rest and on a busy one. Never does: a fault.
-//! What is not answered before the next question is counted as that long.
+//! Owns: asking, a thousand times a second, what the active's kernel answers (a probe: ARP) and
+//! what its agent answers (a query: a sealed datagram of a node that introduces itself), on a
+//! machine at rest and on a busy one. Never does: a fault. A question without an answer before the
+//! next one counts as that long.
 
 use super::busy::Busy;
 use super::figures::Unit::{Count, Microseconds};
@@ -27,23 +29,23 @@ use vipair::types::NodeId;
 use vipair::wire::auth::KeyRing;
 use vipair::wire::pulse::{Digests, Flags, Header, encode};
 
-/// Answer times.
+/// Answer times of a living peer.
 pub const TOPIC: Topic =
     Topic { blocks: &[Block::new("limits", 25, measure)], sections, configuration: |_| String::new() };
 
-/// Questions of each kind in each run.
+/// Number of questions of each kind in each run.
 const QUESTIONS: usize = 20_000;
-/// From one question to the next; beyond it there is no answer.
+/// Time from one question to the next, and longest wait for an answer.
 const PACE: Duration = Duration::from_millis(1);
-/// How many processes make the machine busy.
+/// Number of processes that make the machine busy.
 const CROWD: u32 = 32;
-/// The address from which probes of nobody are answered to.
+/// Sender address of an ARP probe, which claims no address.
 const NOBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
 const KINDS: [(&str, &str); 2] =
     [("probe", "probe, answered by the kernel"), ("query", "query, answered by the agent")];
 const STATES: [(&str, &str); 2] = [("idle", "at rest"), ("busy", "32 busy processes")];
-/// Key, name, and how many of a million are beyond.
+/// Figures: key, name, and how many of a million answers take longer.
 const SHARES: [(&str, &str, usize); 5] = [
     ("p50", "half", 500_000),
     ("p99", "1 in 100", 10_000),
@@ -76,7 +78,8 @@ fn report(kind: &str, state: &str, mut times: Vec<Duration>) {
     sample(&format!("limits-{kind}-{state}-late"), f64::from(u32::try_from(unanswered).expect("a small number")));
 }
 
-/// Asks on a thread that wakes up before others, and inside of beta's namespace: from where a standby asks.
+/// Asks [`QUESTIONS`] times on a real-time thread in beta's namespace, from where a standby asks;
+/// returns the times.
 fn ask(scene: &Scene, mut one: impl FnMut() -> Duration + Send) -> Vec<Duration> {
     scene.lab.server(Server::Beta).run(|| {
         hurry();
@@ -90,7 +93,7 @@ fn ask(scene: &Scene, mut one: impl FnMut() -> Duration + Send) -> Vec<Duration>
     })
 }
 
-/// Waits until something can be read or the time for it is over.
+/// Waits until `socket` can be read; false when the time for the answer is over.
 fn wait(socket: &impl AsFd, began: vipair::types::MonoTime) -> bool {
     let left = PACE.saturating_sub(now().since(began));
     let mut polled = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
@@ -121,7 +124,7 @@ fn probes(scene: &Scene) -> Vec<Duration> {
     })
 }
 
-/// ARP replies.
+/// Filter for ARP replies.
 fn replies() -> Vec<socket2::SockFilter> {
     use libc::{BPF_ABS, BPF_H, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET};
     program(&[
@@ -146,13 +149,14 @@ fn queries(scene: &Scene) -> Vec<Duration> {
     });
     let (mut session, mut datagram) = (now().0, Vec::new());
     ask(scene, || {
-        // Each question is of a session that nobody has heard of, so it is answered at once.
+        // Each question is of a session that the agent has not heard of, so the agent answers it at
+        // once.
         session += 1;
         encode(&ring, &introduction(session), std::iter::empty(), &mut datagram);
         let mut buffer = [0; 1_300];
         while socket.recv(&mut buffer).is_ok() {}
         let began = now();
-        // Refused: the agent is gone, and the run is over.
+        // A refusal means that the agent is gone, and the run is over.
         socket.send(&datagram).unwrap_or_else(|e| panic!("ask alpha: {e}"));
         while wait(&socket, began) {
             let Ok(length) = socket.recv(&mut buffer) else { continue };

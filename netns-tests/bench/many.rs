@@ -1,6 +1,7 @@
-//! Ten thousand addresses in one group: how far apart the first and the last of them move.
+//! Ten thousand addresses in one group: the time from the first's move to the last's.
 //!
-//! Owns: one switch and one host loss with them. Never does: less than all of them; what is missing is a figure of its own.
+//! Owns: one switch and one host loss with them. Never does: leaving an address out; the number of
+//! missing ones is a figure.
 
 use super::claims::{Listener, Moves, addresses};
 use super::figures::Goal::{Every, Median};
@@ -13,16 +14,16 @@ use crate::lab::config_text::{ConfigText, GroupText};
 use crate::scene::{GROUP, Scene, Setup};
 use std::time::Duration;
 
-/// One group of many addresses.
+/// One group of ten thousand addresses.
 pub const TOPIC: Topic = Topic {
     blocks: &[Block::new("many", 20, run)],
     sections,
     configuration: |_| format!("For {COUNT} addresses the group has 10.1.0.1 to 10.1.39.250.\n"),
 };
 
-/// How many addresses.
+/// Number of addresses.
 pub const COUNT: u32 = 10_000;
-/// Addresses that have not moved by then are missing.
+/// Longest wait for an address to move; later it is missing.
 const LIMIT: Duration = Duration::from_secs(3);
 
 fn report(key: &str, moves: Moves) {
@@ -30,7 +31,7 @@ fn report(key: &str, moves: Moves) {
     sample("many-missing", moves.missing.into());
 }
 
-/// A planned switch, then the loss of the new owner's host.
+/// Measures a planned switch, then the loss of the new owner's host.
 pub fn run() {
     let addresses = addresses(COUNT);
     let names: Vec<&str> = addresses.iter().map(String::as_str).collect();
@@ -39,7 +40,7 @@ pub fn run() {
     scene.end_capture();
     scene.wait_answered_by(Server::Alpha);
     scene.wait_addresses(Server::Beta);
-    // The announcements of the start end 5 s after it; they are alpha's and do not count, but they cost time.
+    // Alpha's announcements at its start end after 5 s. They do not count, but they cost time.
     std::thread::sleep(Duration::from_millis(5_500));
     let listener = Listener::start(&scene.lab);
     scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));

@@ -1,27 +1,28 @@
 //! The benchmark's command line.
 //!
-//! Owns: what may be asked for. Never does: measuring anything; what makes no sense is said before anything runs.
+//! Owns: the options and their errors. Never does: measuring anything; options that make no sense
+//! are refused before anything runs.
 
 use super::blocks;
 
-/// How it is called.
+/// Text about the options, printed after an error.
 pub const USAGE: &str = "usage: scripts/bench [--runs N] [--only BLOCK,…] [--record | --add] | scripts/bench --page";
 
-/// What is wanted.
+/// Options of a run.
 pub struct Options {
-    /// How many rounds.
+    /// Number of rounds, 1 to 1000.
     pub runs: u32,
     only: Option<Vec<String>>,
-    /// The figures are kept in files, and the page is made anew.
+    /// Whether the figures are kept in files, and the page is written again.
     pub record: bool,
-    /// The figures are added to what the files hold.
+    /// Whether the figures are added to those in the files.
     pub add: bool,
-    /// Nothing is measured: the page is made from what the files hold.
+    /// Whether nothing is measured and the page is written from the files.
     pub only_page: bool,
 }
 
 impl Options {
-    /// Reads the arguments of this process.
+    /// Reads the arguments of this process. Fails with a text for people.
     pub fn read() -> Result<Options, String> {
         let mut options = Options { runs: 20, only: None, record: false, add: false, only_page: false };
         let mut args = std::env::args().skip(1);
@@ -39,7 +40,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether this block is to run.
+    /// Whether a block is to run.
     pub fn wants(&self, block: &str) -> bool {
         self.only.as_ref().is_none_or(|only| only.iter().any(|name| name == block))
     }

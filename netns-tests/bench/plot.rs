@@ -1,7 +1,8 @@
 //! Pictures of figures, as SVG that is legible on light and dark pages alike.
 //!
-//! Owns: scales, dots, curves. Never does: leaving a run out: every run is a dot. Values are drawn on a logarithmic scale;
-//! those below its least value (a gap that was no gap) are drawn at its left end.
+//! Owns: scales, dots, curves. Never does: leaving a run out: every run is a dot. Values are drawn
+//! on a logarithmic scale; a value below the scale's least (a gap that was no gap) is drawn at its
+//! left end.
 
 use super::figures::{Plot, Shape, Spread, Unit};
 use super::record::Results;
@@ -14,7 +15,8 @@ const STRIP: f64 = 24.0;
 const TOP: f64 = 44.0;
 const HEIGHT: f64 = 380.0;
 
-/// Follows the page: dark ink on light, light ink on dark; the colours of curves are legible on both.
+/// Style that follows the page: dark ink on light, light ink on dark; the colours of curves are
+/// legible on both.
 const STYLE: &str = "<style>
 svg { color: #1f2328; background: transparent; font: 13px system-ui, sans-serif }
 @media (prefers-color-scheme: dark) { svg { color: #e6edf3 } }
@@ -26,7 +28,7 @@ text { fill: currentColor } .grid { stroke: currentColor; opacity: .15 } .axis {
 </style>
 ";
 
-/// The picture; `None` when nothing of it was measured.
+/// The picture as SVG; `None` when nothing of it was measured.
 pub fn draw(plot: &Plot, results: &Results) -> Option<String> {
     match &plot.shape {
         Shape::Dots(strips) => dots(plot, strips, results),
@@ -34,7 +36,7 @@ pub fn draw(plot: &Plot, results: &Results) -> Option<String> {
     }
 }
 
-/// Whole powers of ten around some values, and where a value is between them, from 0 to 1.
+/// A logarithmic scale between two whole powers of ten, whose exponents these are.
 struct Scale {
     low: i32,
     high: i32,
@@ -79,7 +81,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;").replace('`', "")
 }
 
-/// A mark of an axis: short, without useless zeros.
+/// Text of an axis mark: short, without useless zeros.
 fn mark(unit: Unit, value: f64) -> String {
     unit.show(value).replace(".00 ", " ").replace(".0 ", " ")
 }
@@ -117,7 +119,7 @@ fn dots(plot: &Plot, strips: &[(String, String)], results: &Results) -> Option<S
             escaped(label)
         );
         for (number, value) in values.iter().enumerate() {
-            // Equal values would hide each other.
+            // Dots of equal values would hide each other.
             let aside = [0.0, 4.0, -4.0, 7.0, -7.0, 2.0, -2.0][number % 7];
             let _ = writeln!(
                 text,

@@ -1,22 +1,22 @@
-//! What was measured, and the files that keep it: `docs/benchmarks/BLOCK.tsv`, one for each block.
+//! Measured values, and the files that keep them: `docs/benchmarks/BLOCK.tsv`, one for each block.
 //!
-//! Owns: collecting samples, their files, and what is known of the run that brought them. A file has one part for each run of
-//! the benchmark that was added up in it: lines `# name<TAB>text` say what and where it was, `key<TAB>values` what it
-//! brought, in the order of measuring. Never does: judging. A file that cannot be read is a mistake that stops the
-//! report; nothing is left out in silence.
+//! Owns: collecting samples, their files, and the remarks on the run that measured them. A file has
+//! one part for each run of the benchmark added to it: lines `# name<TAB>text` are remarks, lines
+//! `key<TAB>values` are samples, in the order of measuring. Never does: judging. A file that cannot
+//! be read stops the report; nothing is left out in silence.
 
 use super::figures::{Figure, Spread};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// All samples of a report.
+/// Samples of a report, by block.
 #[derive(Default, Debug)]
 pub struct Results {
     parts: BTreeMap<String, Vec<Part>>,
 }
 
-/// What one run of the benchmark brought for one block.
+/// Samples of one block in one run of the benchmark, and remarks on them.
 #[derive(Clone, Default, Debug)]
 pub struct Part {
     about: Vec<(String, String)>,
@@ -24,7 +24,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Takes in what a child printed: see `sample` and `remark`.
+    /// Takes in the output of a child: see `sample` and `remark`.
     pub fn take(&mut self, text: &str) {
         for line in text.lines() {
             let mut words = line.splitn(3, ' ');
@@ -39,7 +39,7 @@ impl Part {
         }
     }
 
-    /// Notes something about the run; what was said before under this name is replaced.
+    /// Sets the remark `name`, in place of an earlier one.
     pub fn tell(&mut self, name: &str, text: &str) {
         let text = text.replace(['\t', '\n'], " ");
         match self.about.iter_mut().find(|(known, _)| known == name) {
@@ -48,12 +48,12 @@ impl Part {
         }
     }
 
-    /// What was noted under this name.
+    /// The remark `name`.
     pub fn told(&self, name: &str) -> Option<&str> {
         self.about.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
     }
 
-    /// Whether it brought anything.
+    /// Whether the part has no sample.
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
@@ -73,7 +73,7 @@ impl Part {
             let _ = writeln!(text, "# {name}\t{said}");
         }
         for (key, values) in &self.samples {
-            // Nanoseconds in milliseconds are more than any of this can tell.
+            // Three decimals suffice: no measurement here tells nanoseconds in a millisecond.
             let values: Vec<String> = values.iter().map(|v| ((v * 1e3).round() / 1e3).to_string()).collect();
             let _ = writeln!(text, "{key}\t{}", values.join(" "));
         }
@@ -101,18 +101,19 @@ fn parse(text: &str) -> Result<Vec<Part>, String> {
     Ok(parts)
 }
 
-/// The file of a block.
+/// Path of a block's file.
 pub fn file(dir: &Path, block: &str) -> PathBuf {
     dir.join(format!("{block}.tsv"))
 }
 
 impl Results {
-    /// Takes in a part of a block.
+    /// Adds a part to a block.
     pub fn add(&mut self, block: &str, part: Part) {
         self.parts.entry(block.to_owned()).or_default().push(part);
     }
 
-    /// Reads the files of these blocks, as far as there are any.
+    /// Reads the files of these blocks, as far as they exist. Fails with the file and what is wrong
+    /// with it.
     pub fn read(dir: &Path, blocks: &[&str]) -> Result<Results, String> {
         let mut results = Results::default();
         for block in blocks {
@@ -126,7 +127,8 @@ impl Results {
         Ok(results)
     }
 
-    /// Writes the files of all blocks that brought anything: in place of what is there, or, to `add`, after it.
+    /// Writes the files of all blocks with samples: in place of the old ones or, with `add`, behind
+    /// their text.
     pub fn write(&self, dir: &Path, add: bool) -> std::io::Result<()> {
         std::fs::create_dir_all(dir)?;
         for (block, parts) in &self.parts {
@@ -140,28 +142,28 @@ impl Results {
         Ok(())
     }
 
-    /// The blocks that were measured, each with its parts.
+    /// The blocks that were measured, one entry for each part.
     pub fn parts(&self) -> impl Iterator<Item = (&str, &Part)> {
         self.parts.iter().flat_map(|(block, parts)| parts.iter().map(move |part| (block.as_str(), part)))
     }
 
-    /// All values of a key, in the order of measuring.
+    /// Values of a key, in the order of measuring.
     pub fn values(&self, key: &str) -> Vec<f64> {
         let all = self.parts().flat_map(|(_, part)| &part.samples);
         all.filter(|(known, _)| known == key).flat_map(|(_, values)| values).copied().collect()
     }
 
-    /// The statistics of a key, if any run brought it.
+    /// Statistics of a key; `None` when no run measured it.
     pub fn spread(&self, key: &str) -> Option<Spread> {
         Spread::of(self.values(key))
     }
 
-    /// What a block said last under this name: see `remark`.
+    /// The latest remark `name` of any block: see `remark`.
     pub fn told(&self, name: &str) -> Option<&str> {
         self.parts().filter_map(|(_, part)| part.told(name)).last()
     }
 
-    /// Whether any figure of these was measured.
+    /// Whether any of these figures was measured.
     pub fn any_of(&self, figures: &[Figure]) -> bool {
         figures.iter().any(|figure| self.spread(&figure.key).is_some())
     }

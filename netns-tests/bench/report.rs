@@ -1,7 +1,8 @@
-//! What came out: a table for the terminal, and a page of the documentation, made from the files of all blocks.
+//! The report: a table for the terminal, and a page of the documentation, made from the files of
+//! all blocks.
 //!
-//! Owns: both forms of the report. Never does: hiding a figure that no run brought. What people wrote below the marker of
-//! an existing page is kept.
+//! Owns: both forms of the report. Never does: hiding a figure that no run measured. Text that
+//! people wrote below the marker of an existing page is kept.
 
 use super::figures::{Figure, Section, Spread};
 use super::record::Results;
@@ -10,13 +11,13 @@ use crate::lab::process::tail;
 use std::fmt::Write;
 use std::path::Path;
 
-/// Below this line the page belongs to people.
+/// Line below which the page belongs to people.
 const MARKER: &str = "<!-- scripts/bench writes everything above this line and keeps what is below -->";
 
 const NUMBERS: &str = "<!-- written by scripts/bench -->";
 const NUMBERS_END: &str = "<!-- until here -->";
 
-/// One line of the table, without the title.
+/// Cells of a figure's row in the table, without the title.
 fn cells(figure: &Figure, spread: Option<&Spread>) -> [String; 7] {
     let show = |value: f64| figure.unit.show(value);
     let Some(spread) = spread else {
@@ -39,7 +40,7 @@ fn cells(figure: &Figure, spread: Option<&Spread>) -> [String; 7] {
     ]
 }
 
-/// For a terminal: what was measured, nothing else.
+/// The report for a terminal: measured figures only.
 pub fn text(topics: &[Topic], results: &Results) -> String {
     let mut text = String::new();
     for section in topics.iter().flat_map(|topic| (topic.sections)()).filter(|s| results.any_of(&s.figures)) {
@@ -62,8 +63,8 @@ pub fn text(topics: &[Topic], results: &Results) -> String {
     text
 }
 
-/// Writes the page and its pictures. Fails when a file cannot be read or written; then the page is as it was, or empty on
-/// a full disk.
+/// Writes the page and its pictures. Fails when a file cannot be read or written; then the page is
+/// as it was, or empty on a full disk.
 pub fn write(topics: &[Topic], results: &Results, path: &Path) -> std::io::Result<()> {
     let old = if path.exists() { std::fs::read_to_string(path)? } else { String::new() };
     let kept = old.split_once(MARKER).map_or("\n", |(_, below)| below);
@@ -130,7 +131,7 @@ fn one_section(section: &Section, results: &Results) -> String {
     text
 }
 
-/// Which block was measured when and where.
+/// Section that says which block was measured when and where.
 fn measured(results: &Results) -> String {
     let mut text = "## What was measured when\n\nThe figures of each block are in `docs/benchmarks/BLOCK.tsv`.\n\n\
                     | block | runs | revision | date | took | load averages at the end | command | machine |\n\
@@ -144,7 +145,7 @@ fn measured(results: &Results) -> String {
     text + "\n"
 }
 
-/// What holds for all figures.
+/// Text that holds for all figures.
 const HOW: &str = "\
 Written by `sudo ./scripts/bench` from the figures in `docs/benchmarks/`; which block was measured when, where and by which
 command is said [below](#what-was-measured-when). All servers are network namespaces on one bridge, with a second network for
@@ -163,7 +164,7 @@ the second link and, where there is a witness, a third on which both servers rea
 - Runs are interleaved: a round measures everything once, the longer blocks in some rounds only.
 - The gaps' goals are for the median; the worst run shows in the last column.";
 
-/// This machine, in words.
+/// Text about this machine: cores, memory, kernel.
 pub fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
@@ -177,7 +178,7 @@ pub fn machine() -> String {
     format!("{cores} cores ({model}), {gib} GiB, Linux {}", release.trim())
 }
 
-/// The load averages now.
+/// The load averages now, as /proc/loadavg has them.
 pub fn load() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').take(3).collect::<Vec<_>>().join(" ")

@@ -1,7 +1,8 @@
-//! What one takeover costs the agents: processor time, context switches, wake-ups, packets.
+//! Cost of one takeover for the agents: processor time, context switches, wake-ups, packets.
 //!
-//! Owns: the half second before a move and the half second from the move on, side by side. Never does: subtracting them; an
-//! agent without a peer hears less than one with a peer. What the kernel does on other processes' time is not counted.
+//! Owns: the half second before a move and the half second from the move on, side by side. Never
+//! does: subtracting them; an agent without a peer hears less than one with a peer. The kernel's
+//! work on other processes' time is not counted.
 
 use super::figures::Unit::{Count, Milliseconds};
 use super::figures::{Figure, Section, Unit, figure};
@@ -15,7 +16,7 @@ use crate::scene::Scene;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// What a takeover costs.
+/// Cost of one takeover.
 pub const TOPIC: Topic = Topic {
     blocks: &[
         Block::new("takeover-1", 25, || measure(1, 1)),
@@ -26,14 +27,15 @@ pub const TOPIC: Topic = Topic {
     configuration: |_| String::new(),
 };
 
-/// How long is counted before a move and after it.
+/// Time over which the cost is counted before a move and after it.
 const STRETCH: Duration = Duration::from_millis(500);
-/// Announcements are repeated for 5 s, and are not to count as the time before the next move.
+/// Pause between two moves: announcements are repeated for 5 s, and must not count as the time
+/// before the next move.
 const PAUSE: Duration = Duration::from_secs(6);
-/// Losses, and switches, in one run.
+/// Number of losses, and of switches, in one run.
 const MOVES: u32 = 3;
 
-/// A row of the table: addresses, groups, key, and what moved them.
+/// Row of the table: addresses, groups, key, and what moved them.
 type Row = (u32, u32, &'static str, &'static str);
 
 const ROWS: [Row; 5] = [
@@ -44,7 +46,7 @@ const ROWS: [Row; 5] = [
     (1_000, 1_000, "loss", "host loss, the survivor"),
 ];
 
-/// What is counted: key's ending, title, unit, and how to read it.
+/// Quantity that is counted: ending of the key, title, unit, and how to read it.
 type Quantity = (&'static str, &'static str, Unit, fn(&Spent) -> f64);
 
 const QUANTITIES: [Quantity; 4] = [
@@ -80,7 +82,8 @@ fn measure(count: u32, groups: u32) {
     scene.power_off(owner);
 }
 
-/// What these servers' agents use in the time before and in the time from the move on.
+/// Counts what the agents of these servers use in the half second before `act` and in that from
+/// `act` on.
 fn counted<T>(scene: &Scene, row: Row, servers: &[Server], act: impl FnOnce(&Scene) -> T) -> T {
     let all = || -> Vec<Usage> {
         servers.iter().map(|server| Usage::of(&scene.lab, *server, scene.agent(*server).pid())).collect()

@@ -1,8 +1,10 @@
-//! Clients with open connections at the loss of their server: how long until their work goes on, with and without tickling.
+//! Clients with open connections when their server is lost: how long until their work goes on, with
+//! and without tickling.
 //!
-//! Owns: a small service on both servers, and three kinds of clients: one blocked in `read()`, one that writes without end,
-//! and a pool of idle connections that is used again. Work goes on when the client has noticed, has connected again and has
-//! an answer. Never does: setting a limit of the client's own before the server is lost; noticing is what is measured.
+//! Owns: a small service on both servers, and three kinds of clients: one blocked in `read()`, one
+//! that writes without end, and a pool of idle connections that is used again. Work goes on when
+//! the client has noticed, has connected again and has an answer. Never does: setting a limit of
+//! the client's own before the server is lost; noticing is what is measured.
 
 use super::figures::Unit::{Count, Milliseconds};
 use super::figures::{Figure, Section, figure};
@@ -22,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// Readers, writers and pools.
+/// Readers, writers and pools at a host loss.
 pub const TOPIC: Topic = Topic {
     blocks: &[Block::new("tcp-tickled", 50, || measure(true)), Block::new("tcp-plain", 50, || measure(false))],
     sections,
@@ -30,13 +32,14 @@ pub const TOPIC: Topic = Topic {
 };
 
 const PORT: u16 = 83;
-/// Clients of each kind.
+/// Number of clients of each kind.
 const EACH: usize = 10;
-/// Who still waits then is counted as that long.
+/// Time after the loss that is watched; a client that still waits then counts as that long.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// When a pool is used again, after the loss.
+/// Time after the loss at which a pool is used again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// A client that knows that its connection is gone waits so long for another, and for its answer, before it tries again.
+/// Longest wait of a client that knows of the loss for a new connection, and for its answer, before
+/// it tries again.
 const ATTEMPT: Duration = Duration::from_millis(100);
 
 const KINDS: [(&str, &str); 3] = [
@@ -46,7 +49,8 @@ const KINDS: [(&str, &str); 3] = [
 ];
 const WAYS: [(&str, &str); 2] = [("tickled", "with tickling"), ("plain", "without")];
 
-/// When the work of each client went on, `None` while it waits; and for the pool since when it was used again.
+/// When the work of each client went on, `None` while it waits; for a pool, also when it was used
+/// again.
 type Ends = Arc<Mutex<Vec<Option<(MonoTime, Option<MonoTime>)>>>>;
 
 fn measure(tickled: bool) {
@@ -66,13 +70,14 @@ fn measure(tickled: bool) {
             status.is_ok_and(|status| status.connections(GROUP, "mirrored") >= expected)
         });
     }
-    // The writers' windows are open by then.
+    // The writers' congestion windows are open by then.
     std::thread::sleep(Duration::from_secs(1));
     let (at, fault) = vanish(&scene.lab, Server::Alpha);
     *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(now());
     scene.wait_answered_by(Server::Beta);
     std::thread::sleep(PATIENCE);
-    // The rule is in force some time after it was given: what alpha answered last tells when.
+    // The rule is in force some time after `nft` began: the last question that alpha answered tells
+    // when.
     let asked = scene.answers(at.back(Duration::from_millis(100))).questions;
     let by_alpha = |q: &&Question| q.answer.is_some_and(|(_, mac)| mac == Server::Alpha.port().mac());
     let struck = asked.iter().filter(by_alpha).map(|question| question.at).max().expect("it answered before");
@@ -91,7 +96,7 @@ fn measure(tickled: bool) {
     assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
 }
 
-/// Answers every line with a line. What is not a line is taken and not answered.
+/// A service that answers every line with a line, and takes bytes without a line end unanswered.
 struct Service(Arc<AtomicBool>);
 
 impl Service {
@@ -130,7 +135,7 @@ fn serve(mut stream: TcpStream) {
     }
 }
 
-/// Starts the clients of one kind; each is a thread of its own.
+/// Starts the clients of one kind, each on a thread of its own; returns when their work goes on.
 fn start(lab: &Lab, kind: &'static str, lost: &Arc<Mutex<Option<MonoTime>>>) -> Ends {
     let ends: Ends = Arc::new(Mutex::new(vec![None; EACH]));
     for at in 0..EACH {
@@ -161,7 +166,7 @@ fn connect() -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// A line and its answer.
+/// Sends a line and takes its answer.
 fn converse(mut stream: TcpStream) -> std::io::Result<TcpStream> {
     stream.write_all(b"there?\n")?;
     let mut answer = [0; 4];
@@ -173,9 +178,9 @@ fn lost_at(lost: &Mutex<Option<MonoTime>>) -> Option<MonoTime> {
     *lost.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits for an answer to what was no question, until the connection ends.
+/// Waits for an answer without a question, until the connection ends.
 fn read_on(mut stream: TcpStream) -> Option<MonoTime> {
-    // How it ends does not matter.
+    // Any end of the connection will do.
     let _end = stream.read(&mut [0; 16]);
     None
 }
@@ -183,14 +188,14 @@ fn read_on(mut stream: TcpStream) -> Option<MonoTime> {
 fn write_on(mut stream: TcpStream) -> Option<MonoTime> {
     let block = vec![b'.'; 1 << 14];
     while stream.write_all(&block).is_ok() {
-        // As much as a client sends that has something to say, and not as much as the machine can carry.
+        // As much as a client with something to say sends, and less than the machine can carry.
         std::thread::sleep(Duration::from_millis(2));
     }
     None
 }
 
-/// Has been used, rests, and is used again some time after the loss; counted from there. A client that has heard of the end
-/// meanwhile does not use it.
+/// Uses the connection, rests, and uses it again [`PAUSE`] after the loss; returns when. A client
+/// that has heard of the connection's end meanwhile does not use it.
 fn use_again(stream: TcpStream, lost: &Mutex<Option<MonoTime>>) -> MonoTime {
     let stream = converse(stream).unwrap_or_else(|e| panic!("the first question: {e}"));
     let since = loop {
@@ -201,7 +206,7 @@ fn use_again(stream: TcpStream, lost: &Mutex<Option<MonoTime>>) -> MonoTime {
     };
     stream.set_read_timeout(None).expect("none is right");
     match converse(stream) {
-        // Whoever has the address now knows nothing of this connection.
+        // The new owner of the address knows nothing of this connection.
         Ok(_) => panic!("an answer from a server that is lost"),
         Err(_) => since,
     }

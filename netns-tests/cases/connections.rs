@@ -12,9 +12,9 @@ use std::net::{IpAddr, TcpStream};
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// The bound of the product: after the takeover a waiting client knows within this time.
+/// Bound of the product: time after a takeover in which a waiting client knows of it.
 const TOLD: Duration = Duration::from_millis(100);
-/// `drain_ms` when nothing else is configured.
+/// Default of `drain_ms`.
 const DRAIN: Duration = Duration::from_secs(1);
 const MIRROR: u16 = 7812;
 
@@ -22,12 +22,12 @@ fn addresses() -> [IpAddr; 2] {
     [ADDRESS, ADDRESS6].map(|address| address.parse().expect("an address"))
 }
 
-/// One group with these further lines.
+/// The setup of a pair with one group, with further lines in the group's table.
 fn setup(profile: &'static str, more: &str) -> Setup {
     Setup::with(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more(more)))
 }
 
-/// Waits until `server` knows so many connections of the other one.
+/// Waits until `server` knows `count` connections of the other server.
 fn wait_mirrored(scene: &mut Scene, server: Server, count: usize) {
     let count = u64::try_from(count).expect("a small number");
     scene.wait(&format!("{count} connections to be mirrored"), |s| {
@@ -36,7 +36,8 @@ fn wait_mirrored(scene: &mut Scene, server: Server, count: usize) {
     });
 }
 
-/// Clients that wait, `each` of them on each address, and the service of alpha that holds them; beta knows them.
+/// Starts alpha's service and clients that wait, `each` on each address; beta knows all
+/// connections.
 fn waiting(scene: &mut Scene, each: usize) -> (Holder, Idle) {
     let holder = Holder::start(&scene.lab, Server::Alpha, &addresses());
     let idle = Idle::start(&scene.lab, &addresses(), each);
@@ -44,7 +45,7 @@ fn waiting(scene: &mut Scene, each: usize) -> (Holder, Idle) {
     (holder, idle)
 }
 
-/// Waits until the service's side of so many has ended, too, and alpha says so.
+/// Waits until the service's side of `count` connections has ended, too, and alpha says so.
 fn wait_reset(scene: &mut Scene, holder: &Holder, count: usize) {
     holder.wait_ended(count);
     let count = u64::try_from(count).expect("a small number");
@@ -54,7 +55,7 @@ fn wait_reset(scene: &mut Scene, holder: &Holder, count: usize) {
     });
 }
 
-/// When `server` first answered for every address that is asked for.
+/// When `server` had answered for every address that is asked for.
 fn first_answered(scene: &Scene, server: Server, from: MonoTime) -> MonoTime {
     let first = |answers: crate::probe::asker::Answers| {
         let mut times = answers.questions.iter().filter_map(|question| question.answer);
@@ -76,7 +77,8 @@ fn print(what: &str, sorted: &[Duration]) {
     );
 }
 
-/// Pair of `profile`, `each` clients on each address that wait, alpha lost. Returns the scene and the clients.
+/// Starts a pair and `each` waiting clients on each address, and takes alpha's power. Returns the
+/// scene, the clients, and when beta had answered.
 fn lose_host(profile: &'static str, more: &str, each: usize, mirrored: bool) -> (Scene, Idle, MonoTime) {
     let mut scene = Scene::start(setup(profile, more));
     let _holder = Holder::start(&scene.lab, Server::Alpha, &addresses());
@@ -197,20 +199,20 @@ fn strangers_at_the_mirrors_port_change_counters_only() {
         status["mirror"]["refused"].as_u64().expect("status tells it")
     };
     let before = refused(&scene);
-    // From the clients' segment nothing is said, whatever comes; from the peer's own address nothing but a greeting.
+    // To the clients' segment nothing is said; to the peer's own address nothing but a greeting.
     for from in [Port::Client, Port::Alpha] {
         let heard: Vec<usize> = scene.lab.host(from).run(|| {
             let mut heard = Vec::new();
             for said in [Vec::new(), vec![0; 76], vec![0x76; 500_000], b"GET / HTTP/1.0\r\n\r\n".repeat(3)] {
                 let Ok(mut stream) = TcpStream::connect(target) else { continue };
                 stream.set_read_timeout(Some(PATIENCE)).expect("a limit that is not zero");
-                // It may have been closed already.
+                // The agent may have closed the connection already.
                 let _closed = stream.write_all(&said);
                 let mut answer = Vec::new();
                 let _reset = stream.read_to_end(&mut answer);
                 heard.push(answer.len());
             }
-            // A hundred at once that say nothing.
+            // A hundred connections at once, on which nothing is said.
             let crowd: Vec<_> = (0..100).map(|_| TcpStream::connect(target)).collect();
             drop(crowd);
             heard

@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// The guide's lines, with a script of the lab in the place of `/usr/sbin/conntrackd`.
+/// Lines of the guide, with a script of the lab in the place of `/usr/sbin/conntrackd`.
 fn hooks(script: &str) -> String {
     let run = |option: &str| format!("[\"/bin/sh\", \"{script}\", \"{option}\"]");
     let [commit, flush, read, send, age, ask] = ["-c", "-f", "-R", "-B", "-t", "-n"].map(run);
@@ -21,7 +21,7 @@ fn hooks(script: &str) -> String {
     )
 }
 
-/// A host behind the servers that says back whatever it hears, a line at a time.
+/// Starts a service on the host behind the servers that sends back each line.
 fn echo(scene: &Scene) {
     let target = SocketAddr::from((Port::Gateway.ipv4(), BEHIND));
     let listener = scene.lab.host(Port::Gateway).run(|| TcpListener::bind(target).expect("nobody listens there"));
@@ -40,7 +40,7 @@ fn echo(scene: &Scene) {
     });
 }
 
-/// Says a line and waits for it to come back.
+/// Sends a line and waits for it to come back.
 fn say(stream: &TcpStream, line: &str) -> std::io::Result<()> {
     let mut writer = stream;
     writeln!(writer, "{line}")?;
@@ -49,7 +49,7 @@ fn say(stream: &TcpStream, line: &str) -> std::io::Result<()> {
     if back.trim_end() == line { Ok(()) } else { Err(std::io::Error::other(format!("{back:?} came back"))) }
 }
 
-/// A pair that translates.
+/// A pair that translates addresses, and a connection through it.
 struct Translated {
     scene: Scene,
     /// A client's connection through alpha that both conntrackds know.
@@ -64,7 +64,8 @@ fn translated(hooked: bool) -> Translated {
     let more = if hooked { hooks(&script.to_string_lossy()) } else { String::new() };
     let group = GroupText::new(GROUP, &[ADDRESS]).more(&more);
     let mut scene = Scene::build(Setup::with(ConfigText::pair("lan").group(group)));
-    // One configuration for both nodes, and two of conntrackd in one file system: each takes its own.
+    // Both nodes have one configuration but each its own conntrackd, in one file system: the script
+    // takes the node's own.
     let file = |server| conntrackd::file(&scene.lab, server).display().to_string();
     let text = format!(
         "if [ \"$VIPAIR_PEER\" = beta ]; then f={}; else f={}; fi\nexec conntrackd -C $f \"$@\"\n",
@@ -106,7 +107,7 @@ fn a_translated_connection_survives_a_switch_there_and_back() {
         scene.wait_role(to, GROUP, "active");
         scene.wait_answered_by(to);
         say(&stream, "within the drain").expect("what the new active does not know goes to the former one");
-        // Longer than the drain: now it knows.
+        // Longer than the drain: now the new active knows the connection.
         std::thread::sleep(Duration::from_millis(1_200));
         say(&stream, "after the drain").expect("it survives");
         scene.wait_ready(to.other(), GROUP);
@@ -114,7 +115,7 @@ fn a_translated_connection_survives_a_switch_there_and_back() {
     scene.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
 
-// The proof that the cases above prove something.
+// Control: it shows that the cases above prove something.
 #[test]
 fn without_the_hooks_a_translated_connection_dies_with_the_server() {
     let Translated { mut scene, stream, _daemons, _script } = translated(false);

@@ -10,13 +10,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A program of root's in a directory of root's, and the file it writes to.
+/// A program of root's in a directory of root's, and the log that it writes there.
 struct Program {
     directory: TempDir,
 }
 
 impl Program {
-    /// `body` runs with `$LOG` set, after a line with what the program was told has been written there.
+    /// A program that logs what it was told and then runs `body`, with the log's path in `$LOG`.
     fn new(body: &str) -> Program {
         let directory = tempfile::Builder::new().prefix("vipair-lab").tempdir_in("/run").expect("we are root");
         let log = directory.path().join("log");
@@ -32,13 +32,13 @@ impl Program {
         self.directory.path().join("hook")
     }
 
-    /// `key = [[program, "key"]]` for each of these hooks.
+    /// Lines `key = [[program, "key"]]`, one for each of these hooks.
     fn lines(&self, hooks: &[&str]) -> String {
         let path = self.path();
         hooks.iter().map(|hook| format!("{hook} = [[\"{}\", \"{hook}\"]]\n", path.display())).collect()
     }
 
-    /// Lines about moves between servers: those of an agent's start are left out.
+    /// Words of each log line about a move between servers; lines of an agent's start are left out.
     fn log(&self) -> Vec<Vec<String>> {
         let text = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
         let lines = text.lines().map(|line| line.split(' ').map(str::to_owned).collect::<Vec<String>>());
@@ -77,7 +77,7 @@ fn hooks_are_run_in_their_order_and_told_everything() {
     ];
     assert_eq!(of("beta"), expected(&alphas), "alpha's: {log:?}");
     assert_eq!(of("alpha"), expected(&[("before_open", "active"), ("after_open", "active")]), "beta's: {log:?}");
-    // What is put up on beta comes after what is taken down on alpha, and with a higher token.
+    // Beta puts its things up after alpha has taken its own down, and with a higher token.
     let order: Vec<(&str, &str)> = log.iter().map(|words| (words[6].as_str(), words[1].as_str())).collect();
     let at = |peer: &'static str, hook: &'static str| {
         order.iter().position(|entry| *entry == (peer, hook)).expect("it was run")
@@ -91,7 +91,7 @@ fn hooks_are_run_in_their_order_and_told_everything() {
 
 #[test]
 fn a_hook_that_hangs_is_killed_and_the_gate_stays_closed() {
-    // Hangs on beta only, and would go on for ever.
+    // The hook hangs on beta only, and would go on for ever.
     let program =
         Program::new("[ \"$VIPAIR_PEER$1\" = alphabefore_open ] && { echo $$ > $LOG.pid; exec sleep 1000; }\nexit 0");
     let hooks = format!("{}timeout_ms = 300\n", program.lines(&ALL));
@@ -105,7 +105,7 @@ fn a_hook_that_hangs_is_killed_and_the_gate_stays_closed() {
     let pid = std::fs::read_to_string(program.directory.path().join("log.pid")).expect("it was run");
     let program_of = std::fs::read_link(format!("/proc/{}/exe", pid.trim()));
     assert!(!program_of.is_ok_and(|path| path.ends_with("sleep")), "what hung lives on");
-    // What was prepared is undone.
+    // Beta undoes its preparation.
     scene.wait("beta to undo it", |_| {
         program.log().iter().any(|words| words[6] == "alpha" && words[1] == "after_close" && words[5] == "not_opened")
     });
@@ -117,10 +117,10 @@ fn a_hook_that_hangs_is_killed_and_the_gate_stays_closed() {
 // L1: the group stays open, and what before_close took down is put up again
 #[test]
 fn what_was_taken_down_for_a_handover_that_does_not_take_place_is_put_up_again() {
-    // The other node is lost while this one prepares to let go.
+    // The other node is lost while this one prepares to close.
     let body = "[ \"$1\" = before_close ] && { kill -9 \"$(cat \"${0%/*}/other\")\"; sleep 0.5; }\nexit 0";
     let program = Program::new(body);
-    // So long the command waits for the other node.
+    // The command waits for the other node as long as this.
     let hooks = format!("{}timeout_ms = 1500\n", program.lines(&ALL));
     let mut scene = Scene::start(setup("lan", &hooks));
     let other = scene.agent(Server::Beta).pid().to_string();
@@ -160,7 +160,7 @@ fn hooks_that_sleep_delay_no_pulse() {
     let program = Program::new("case $1 in after_*) sleep 5;; esac");
     let mut scene = Scene::start(setup("lan", &program.lines(&["after_open", "after_close"])).alone());
     let from = clock::now();
-    // What a start tells is not about hooks.
+    // Events of the start are not about hooks.
     let told = |scene: &Scene| -> Vec<usize> {
         let events = Server::BOTH.map(|server| scene.agent(server).events());
         let words = ["peer_silent", "link_silent", "stalled", "lapsed", "takeover"];
@@ -196,7 +196,7 @@ fn an_agent_refuses_hooks_that_others_can_change() {
     assert!(said.contains("group.hooks.on_fault") && said.contains("can be written by others"), "{said}");
 }
 
-/// Name and scheduling class of a process or thread, 0 for the ordinary one, by proc_pid_stat(5).
+/// Name and scheduling class of a process or thread, by proc_pid_stat(5); 0 is the ordinary class.
 fn class_of(stat: &str) -> (String, u32) {
     let (name, rest) = stat.rsplit_once(')').expect("a name in parentheses");
     let name = name.split_once('(').expect("it begins").1;
@@ -204,7 +204,8 @@ fn class_of(stat: &str) -> (String, u32) {
     (name.to_owned(), policy.parse().expect("a number"))
 }
 
-// Whoever is waited for in a takeover does not queue behind a busy machine's processes; what it starts is ordinary.
+// Threads that a takeover waits for do not queue behind a busy machine's processes; programs that
+// they start are ordinary.
 #[test]
 fn threads_that_a_takeover_waits_for_are_real_time_and_programs_are_not() {
     let program = Program::new("cat /proc/$$/stat > $LOG.class.new && mv $LOG.class.new $LOG.class");

@@ -20,7 +20,7 @@ fn lost_host_is_replaced_within_the_bound_and_clients_are_corrected() {
     }
     wait_client_corrected(&mut scene, Server::Beta, served);
     drop(web);
-    // It comes back, and moves nothing.
+    // Alpha comes back and moves nothing.
     scene.power_on(Server::Alpha);
     scene.wait_ready(Server::Alpha, GROUP);
     assert_nothing_moves(&scene, Server::Beta, Duration::from_secs(1));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 const PULSES: u16 = 7811;
 
-/// Pulses as they leave alpha.
+/// Payloads of `count` pulses as they leave alpha on the segment.
 fn recorded_pulses(scene: &Scene, count: usize) -> Vec<Vec<u8>> {
     let everything = program(&[(libc::BPF_RET | libc::BPF_K, 0, 0, 2_000)]);
     let socket = scene.lab.switch().run(|| PacketSocket::open(Some(Port::Alpha.name()), &everything));
@@ -26,7 +26,8 @@ fn recorded_pulses(scene: &Scene, count: usize) -> Vec<Vec<u8>> {
     pulses
 }
 
-/// The pulses as they were, the same with a bit turned in every place in turn, cut ones, long ones, and noise.
+/// The pulses as they were, one of them with one bit turned in each byte, cut ones, long ones, and
+/// noise.
 fn hostile_payloads(recorded: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut all = recorded.to_vec();
     let one = &recorded[0];
@@ -40,7 +41,7 @@ fn hostile_payloads(recorded: &[Vec<u8>]) -> Vec<Vec<u8>> {
     all
 }
 
-/// All numbers in a status report below a key that speaks of rejected datagrams.
+/// Sum of all numbers in a status report below a key that speaks of rejected datagrams.
 fn rejected(value: &serde_json::Value, inside: bool) -> u64 {
     match value {
         serde_json::Value::Number(number) if inside => number.as_u64().unwrap_or(0),
@@ -107,7 +108,7 @@ fn replayed_pulses_do_not_delay_a_takeover() {
 fn stranger_that_claims_the_address_is_answered_and_reported_and_gets_nothing() {
     let mut scene = Scene::start(Setup::of("lan"));
     scene.lab.plug(Port::Stranger);
-    // Announcements that follow the opening are over after 5 s.
+    // Announcements after the opening end within 5 s.
     let_pass(Duration::from_secs(6));
     let from = scene.lab.note("a stranger claims the addresses for 4 s");
     let stranger = scene.lab.host(Port::Stranger);
@@ -130,7 +131,7 @@ fn stranger_that_claims_the_address_is_answered_and_reported_and_gets_nothing() 
     let mac = Port::Stranger.mac().to_string();
     assert!(scene.agent(Server::Alpha).events().contains(&mac), "no event names {mac}");
     scene.wait_answered_by(Server::Alpha);
-    // Only the servers are judged: the stranger did answer beside alpha.
+    // Only the servers are judged, because the stranger did answer beside alpha.
     scene.askers.clear();
     scene.finish(&Expected::owner(Server::Alpha));
 }

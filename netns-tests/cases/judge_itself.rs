@@ -1,4 +1,4 @@
-//! The judge must find what it is there for: it is shown forged recordings, without any lab.
+//! The oracle must find what it is there for: it is shown forged frames, without any lab.
 
 use crate::lab::{Port, Server};
 use crate::probe::capture::Heard;
@@ -107,10 +107,10 @@ fn claim_without_having_been_given_the_address_anew_is_found() {
     assert!(verdict.is_err_and(|text| text.contains("two at once")));
     let again = [opened[0], opened[1], opening(3, Server::Alpha)];
     assert_eq!(judge_by(&frames, &again, &[]).expect("given anew").len(), 3);
-    // The former owner's last word after that is one too many.
+    // The former owner's last claim after that is one too many.
     frames.push(heard(121, Port::Beta, How::Reply));
     assert!(judge_by(&frames, &again, &[]).is_err());
-    // An opening that nobody heard of on the wire excuses nothing that comes before it in the order of epochs.
+    // An opening without a claim excuses nothing that comes before it in the order of epochs.
     let unheard = [opening(1, Server::Alpha), opening(2, Server::Alpha), opening(3, Server::Beta)];
     assert!(judge_by(&frames, &unheard, &[]).is_err());
 }
@@ -158,7 +158,7 @@ fn frames_are_read_as_they_are_meant() {
     assert_eq!(read(&frames::arp(1, mac, other, other)), Some((other.into(), How::AnnounceRequest)));
     assert_eq!(read(&frames::arp(2, mac, other, own)), Some((other.into(), How::Reply)));
     assert_eq!(read(&frames::arp(2, mac, other, other)), Some((other.into(), How::AnnounceReply)));
-    // A probe claims nothing.
+    // An ARP probe claims no address.
     assert_eq!(read(&frames::arp(1, mac, std::net::Ipv4Addr::UNSPECIFIED, other)), None);
     let (from, to): (IpAddr, IpAddr) = ("2001:db8::9".parse().expect("v6"), "2001:db8::64".parse().expect("v6"));
     assert_eq!(read(&frames::question(mac, from, to)), Some((from, How::Solicitation)));
@@ -167,7 +167,7 @@ fn frames_are_read_as_they_are_meant() {
     assert_eq!(read(&datagram), Some((own.into(), How::Packet)));
     assert_eq!(read(&frames::echo((mac, mac), (own, other))), Some((own.into(), How::Packet)));
     for length in 0..datagram.len() {
-        // Cut frames say nothing, or what their whole says.
+        // A cut frame says nothing, or what the whole frame says.
         assert!(read(&datagram[..length]).is_none_or(|said| said == (own.into(), How::Packet)));
     }
 }

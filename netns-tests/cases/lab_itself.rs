@@ -1,4 +1,5 @@
-//! The lab must be able to see a broken promise: each probe is shown one, without any product in between.
+//! The lab must be able to see a broken promise: each probe is shown one, without any product in
+//! between.
 
 use crate::lab::process::Process;
 use crate::lab::service::Service;
@@ -128,12 +129,13 @@ fn server_that_is_cut_off_is_asked_and_heard_all_the_same() {
     give(&lab, Server::Beta);
     wait("beta to answer beside it", || claims(Port::Beta, ADDRESS) > 50 && claims(Port::Beta, ADDRESS6) > 50);
     assert!(knocker.rounds() > 50);
-    // Asked in the same moment, they answer in turns: however short the time for which both do, it is seen.
+    // Both servers, asked in the same moment, answer in turns: the probe sees even the shortest
+    // time in which both do.
     let (heard, journal) = (capture.finish().expect("no frame lost"), lab.journal());
     assert!(case(&heard, &journal).tenures(ip(ADDRESS)).len() > 50);
 }
 
-/// Which of three hosts hear a datagram of which, on the network of those who vote.
+/// Ways between the voters on which a datagram is heard, on the voters' network.
 fn heard_ways(lab: &Lab) -> Vec<Way> {
     let parties = [(ALPHA, Port::AlphaVoters), (BETA, Port::BetaVoters), (WITNESS, Port::Witness)];
     let sockets = parties.map(|(party, port)| {
@@ -161,7 +163,8 @@ fn way_between_two_that_vote_is_severed_in_its_direction_only() {
         ways
     };
     assert_eq!(sorted(heard_ways(&lab)), WAYS);
-    // On their other networks alpha and beta do not hear each other either, but the witness is reached by its own alone.
+    // The servers' other networks play no part here; the witness is reached by its own network
+    // alone.
     for way in [(ALPHA, WITNESS), (WITNESS, BETA)] {
         let fault = lab.sever(&[way]);
         let left: Vec<Way> = WAYS.into_iter().filter(|known| *known != way).collect();

@@ -14,7 +14,7 @@ fn two_groups_with_opposite_preference_make_both_servers_work() {
     let config = ConfigText::pair("lan")
         .group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).prefer(Server::Alpha))
         .group(GroupText::new("mail", &[mail.0, mail.1]).prefer(Server::Beta).preempt());
-    // Alpha is first and has both; beta takes its own as soon as it is ready.
+    // Alpha starts first and has both groups; beta takes its own as soon as it is ready.
     let mut scene = Scene::build(Setup::with(config));
     scene.start_agent(Server::Alpha);
     for group in [GROUP, "mail"] {
@@ -66,7 +66,7 @@ fn a_thousand_addresses_move_together() {
         let gap = asker.since(lost).longest_gap().length();
         assert!(gap < LAN_BOUND + SLACK, "{} went unanswered for {gap:?}", asker.target());
     }
-    // Every one of them was announced by its new owner, each time.
+    // The oracle sees each address claimed by its new owner, each time.
     let_pass(Duration::from_millis(500));
     scene.finish(&Expected::owner(Server::Alpha).handover().takeover());
 }

@@ -1,4 +1,4 @@
-//! Somebody with root meddles: filters, addresses, interfaces, clocks, neighbour entries.
+//! An administrator meddles: filters, addresses, interfaces, clocks, neighbour entries.
 
 use super::{SLACK, assert_nothing_moves, let_pass};
 use crate::lab::faults::ClockStep;
@@ -23,7 +23,8 @@ fn deleted_filter_on_the_standby_is_reinstalled_and_the_standby_stays_silent() {
     scene.wait("the filters to be back", |s| has_filters(s, Server::Beta));
     scene.wait_addresses(Server::Beta);
     scene.wait_ready(Server::Beta, GROUP);
-    // Without a gate the kernel answers until the addresses are gone: nobody can prevent that, it can only be short.
+    // Without a gate the kernel answers until the addresses are gone: nothing can prevent that, but
+    // it can be short.
     let short = Duration::from_millis(50);
     let late = claimed(&scene.heard(), Server::Beta.port(), deleted + short, clock::now());
     assert!(!late, "beta still claimed the address {short:?} after its gate was deleted");
@@ -82,7 +83,7 @@ fn recreated_interface_of_the_active_comes_back_as_standby() {
     scene.wait_ready(Server::Alpha, GROUP);
     assert!(has_filters(&scene, Server::Alpha));
     assert_nothing_moves(&scene, Server::Beta, Duration::from_millis(500));
-    // And it can serve again.
+    // Alpha can serve again, too.
     scene.agent(Server::Beta).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_answered_by(Server::Alpha);
     let_pass(Duration::from_millis(100));
@@ -102,7 +103,8 @@ fn recreated_interface_of_the_standby_never_answers() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// Field notes, clocks: nothing depends on the wall clock. It is the machine's own clock, so scripts/test has to ask.
+// Field notes, clocks: nothing depends on the wall clock. The machine has only one, so scripts/test
+// allows stepping it.
 #[test]
 fn wall_clock_set_back_and_forth_changes_nothing() {
     if std::env::var_os("VIPAIR_STEP_CLOCK").is_none() {
@@ -114,7 +116,7 @@ fn wall_clock_set_back_and_forth_changes_nothing() {
     for seconds in [288, -288, 0] {
         scene.lab.note(format!("wall clock is {seconds} s off"));
         wall.step(seconds);
-        // Short: while it is wrong, files that others write carry wrong times.
+        // Short, because files that others write meanwhile carry wrong times.
         assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(300));
     }
     drop(wall);

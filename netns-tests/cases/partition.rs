@@ -16,7 +16,7 @@ fn healed_partition_leaves_the_higher_epoch_within_two_pulses() {
     scene.wait_role(Server::Alpha, GROUP, "active");
     scene.wait_role(Server::Beta, GROUP, "active");
     let joined = scene.rejoin(Server::Alpha, cut);
-    // What alpha claims later than two pulses after this moment is held against it by the judge.
+    // The oracle holds against alpha what it claims later than two pulses after this moment.
     scene.wait_ready(Server::Alpha, GROUP);
     wait_client_corrected(&mut scene, Server::Beta, joined);
     assert_nothing_moves(&scene, Server::Beta, Duration::from_secs(1));
@@ -30,7 +30,7 @@ fn client_on_the_losing_side_of_a_split_is_corrected_within_a_second() {
     let mut scene = Scene::start(Setup::of("lan").services());
     let web = scene.web(50);
     let_pass(Duration::from_millis(300));
-    // Beta and the gateway on one side: beta is not alone there, and promotes.
+    // Beta and the gateway are on one side: beta is not alone there, and promotes.
     let split = scene.lab.split(&[Port::Beta, Port::Gateway]);
     scene.lab.cut(&[Port::BetaHeartbeat]);
     scene.wait_role(Server::Beta, GROUP, "active");
@@ -44,7 +44,7 @@ fn client_on_the_losing_side_of_a_split_is_corrected_within_a_second() {
     let late = healed + Duration::from_millis(110);
     assert!(!claimed(&scene.heard(), Port::Alpha, late, clock::now()), "S8: alpha still claims two pulses later");
     scene.wait_ready(Server::Alpha, GROUP);
-    // Longer than the two pulses, so that beta's own tenure is seen.
+    // Longer than the two pulses, so that the oracle sees beta's own tenure.
     assert_nothing_moves(&scene, Server::Beta, Duration::from_millis(500));
     drop(web);
     scene.finish(&Expected::owner(Server::Alpha).takeover());

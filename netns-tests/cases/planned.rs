@@ -46,7 +46,8 @@ fn planned_switch_under_load_loses_no_request() {
     scene.finish(&Expected::owner(Server::Alpha).handover().handover().handover());
 }
 
-/// A request that has been begun and is finished later, on the same connection.
+/// Sends the first part of a request; [`finish_request`] sends the rest later, on the same
+/// connection.
 fn begin_request(scene: &Scene, address: &str) -> TcpStream {
     let target = SocketAddr::new(address.parse().expect("an address"), 80);
     let mut stream = scene.lab.host(Port::Client).run(|| TcpStream::connect(target).expect("the service listens"));
@@ -70,7 +71,7 @@ fn connections_that_are_open_during_a_switch_are_finished_by_the_former_active()
         (0..20).flat_map(|_| [ADDRESS, ADDRESS6].map(|address| begin_request(&scene, address))).collect();
     scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_answered_by(Server::Beta);
-    // Their packets now arrive at beta, which knows nothing of them.
+    // The open connections' packets now arrive at beta, which knows nothing of them.
     std::thread::sleep(Duration::from_millis(200));
     for stream in open {
         let answer = finish_request(stream).unwrap_or_else(|e| panic!("L3: an open connection was cut: {e}"));

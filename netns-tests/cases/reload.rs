@@ -1,4 +1,4 @@
-//! SIGHUP: another configuration, and no client notices.
+//! SIGHUP: a changed configuration, and no client notices.
 
 use super::{assert_nothing_moves, assert_served_throughout, let_pass};
 use crate::lab::config_text::{ConfigText, GroupText};
@@ -23,7 +23,7 @@ fn told(scene: &Scene, server: Server, kind: &str) -> usize {
     scene.agent(server).events().replace(": ", ":").matches(&wanted).count()
 }
 
-/// SIGHUP, and waits until the agent says what came of it.
+/// Sends SIGHUP to the agent and waits for an event of `kind`, which says what came of it.
 fn reload(scene: &mut Scene, server: Server, kind: &str) {
     let before = told(scene, server, kind);
     scene.agent(server).signal(&scene.lab, Signal::SIGHUP);
@@ -91,7 +91,8 @@ fn added_groups_and_addresses_are_served_and_removed_ones_are_not() {
     for server in Server::BOTH {
         reload(&mut scene, server, "reload");
     }
-    // Usually alpha, which is preferred; but it may be slower to write its reservation than beta is patient.
+    // Alpha usually opens first, because it is preferred; but it may be slower to write its
+    // reservation than beta is patient.
     let first = scene.wait_one_active("mail");
     scene.wait_ready(first.other(), "mail");
     for address in [SECOND, MAIL, MAIL6] {
@@ -108,7 +109,7 @@ fn added_groups_and_addresses_are_served_and_removed_ones_are_not() {
     scene.wait_role(first.other(), "mail", "active");
     scene.wait_ready(first, "mail");
     assert_nothing_moves_of(&scene, &[ADDRESS, ADDRESS6, SECOND], Server::Alpha);
-    // The standby first, so that nobody takes over what is about to go.
+    // The standby reloads first, so that it does not take over a group that is about to go.
     write(&scene, &ConfigText::pair("lan").group(larger).text());
     reload(&mut scene, first, "reload");
     reload(&mut scene, first.other(), "reload");

@@ -60,7 +60,7 @@ fn unwritable_disk_is_good_for_one_promotion_and_then_named_as_the_reason() {
         status
             .is_ok_and(|status| !status.ready(GROUP) && status.text(GROUP, "reason").contains("no epoch is reserved"))
     });
-    // Not ready, so it is given nothing.
+    // Beta is not ready, so alpha gives it nothing.
     assert!(
         scene.agent(Server::Alpha).command(&["switch", GROUP]).is_err(),
         "a switch to a peer that cannot was begun"
@@ -91,7 +91,7 @@ fn corrupted_state_is_healed_by_the_peer() {
     scene.lab.note(format!("{spoiled} state files of alpha spoiled"));
     scene.start_agent(Server::Alpha);
     scene.wait_ready(Server::Alpha, GROUP);
-    // Its next epoch is above all that were used: the scene checks every epoch it sees.
+    // Alpha's next epoch is above all that were used: the scene checks every epoch it sees.
     switch(&mut scene, Server::Alpha);
     scene.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
@@ -115,7 +115,7 @@ fn server_alone_with_corrupted_state_stays_closed_and_says_why() {
     });
     let_pass(Duration::from_secs(1));
     assert_ne!(scene.role(Server::Alpha, GROUP), "active");
-    // The peer knows; now either may serve.
+    // Beta knows the epochs; now either server may serve.
     scene.start_agent(Server::Beta);
     let owner = scene.wait_one_active(GROUP);
     scene.wait_answered_by(owner);

@@ -13,13 +13,13 @@ mod room;
 mod service;
 mod witness;
 
-/// Whatever a case does to the active's agent, alpha has the group all the time, with one epoch.
+/// Asserts that alpha has the group, with the epoch that it had before.
 fn assert_kept(room: &Room, epoch: &str) {
     room.wait_complete(Server::Alpha);
     assert_eq!(room.epoch(Server::Alpha), epoch, "it was opened anew");
 }
 
-/// The agent runs again, as another process than `before`.
+/// Waits until systemd runs the agent again, as another process than `before`.
 fn wait_restarted(room: &Room, server: Server, before: &str) {
     room.wait("systemd to start it again", |room| {
         let machine = room.machine(server);
@@ -96,13 +96,13 @@ fn agent_that_hangs_is_taken_over_and_started_again_by_the_watchdog() {
 fn crash_loop_moves_the_group_once_and_ends() {
     let room = Room::pair();
     let alpha = room.machine(Server::Alpha);
-    // A broken release: it comes up, takes part, and dies.
+    // A release that comes up, takes part, and dies.
     for _ in 0..3 {
         let before = room.agent(Server::Alpha);
         alpha.kill("KILL", &before);
         wait_restarted(&room, Server::Alpha, &before);
     }
-    // And one that does not even come up.
+    // A release that does not even come up.
     alpha.run(&["install", "-m", "755", "/bin/false", "/usr/local/bin/vipair"]);
     alpha.kill("KILL", &room.agent(Server::Alpha));
     room.wait("systemd to give it up", |_| alpha.property(AGENT, "ActiveState") == "failed");
@@ -140,7 +140,7 @@ fn journal_has_group_role_and_epoch_as_fields() {
     room.finish(&Expected::owner(Server::Alpha));
 }
 
-// L6: whoever cannot write its log decides all the same
+// L6: an agent that cannot write its log decides all the same
 #[test]
 fn journal_that_hangs_delays_no_takeover() {
     let mut room = Room::pair();
@@ -155,7 +155,8 @@ fn journal_that_hangs_delays_no_takeover() {
     room.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-/// Sends to a socket until nobody could send to it any more. One sender alone runs out of room before.
+/// Sends to a socket until no sender could send any more. One sender alone reaches its own limit
+/// earlier.
 fn fill(socket: &Path) {
     let sender = || {
         let sender = UnixDatagram::unbound().expect("a socket");

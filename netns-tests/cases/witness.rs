@@ -1,5 +1,5 @@
-//! The witness as it ships, in a namespace of its own, as a user without any privilege. Its nodes are talkers: what
-//! they hear and when is theirs to say.
+//! The witness as it ships, in a namespace of its own, as a user without any privilege. Its nodes
+//! are talkers, so the case decides what they say and when.
 
 use crate::lab::agent::program;
 use crate::lab::netns::{self, Netns};
@@ -17,7 +17,7 @@ use vipair::wire::pulse::Reason;
 
 const NOBODY: u32 = 65_534;
 const LEASE: Duration = Duration::from_millis(170);
-/// Nothing here takes so long on the busiest machine.
+/// Longest wait: more than anything here takes on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -34,7 +34,7 @@ fn address() -> SocketAddr {
     "127.0.0.1:7811".parse().expect("an address")
 }
 
-/// Belongs to the witness's user alone.
+/// Writes a file that only the witness's user can read.
 fn give(path: &Path, text: &str) {
     std::fs::write(path, text).expect("write");
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("mode");
@@ -42,7 +42,8 @@ fn give(path: &Path, text: &str) {
 }
 
 impl Court {
-    /// `clusters` of them, called c0, c1 and so on, each with its key.
+    /// Builds the namespace and starts a witness for `clusters` clusters, called c0, c1 and so on,
+    /// each with its key.
     fn build(clusters: u8) -> Court {
         let turn = Turn::shared();
         netns::sweep();
@@ -89,7 +90,7 @@ impl Court {
         Talker::new(&self.netns, address(), (&format!("c{cluster}"), cluster + 1), id, lease)
     }
 
-    /// Repeats `what` until it is true.
+    /// Repeats `what` until it is true; panics with the witness's log after [`PATIENCE`].
     fn wait(&self, name: &str, mut what: impl FnMut() -> bool) {
         let limit = Instant::now() + PATIENCE;
         while !what() {
@@ -98,7 +99,7 @@ impl Court {
         }
     }
 
-    /// Both tell everything, until the witness votes.
+    /// Exchanges pulses with both talkers until the witness votes.
     fn settle(&self, one: &mut Talker, other: &mut Talker) {
         self.wait("the witness to vote", || {
             one.exchange();
@@ -115,7 +116,7 @@ impl Court {
         });
     }
 
-    /// The state files of all clusters.
+    /// Paths of the state files of all clusters.
     fn state_files(&self) -> Vec<PathBuf> {
         let dirs = std::fs::read_dir(self.dir.join("state")).expect("readable").flatten();
         let files = dirs.flat_map(|dir| std::fs::read_dir(dir.path()).expect("readable").flatten());
@@ -126,7 +127,7 @@ impl Court {
 impl Drop for Court {
     fn drop(&mut self) {
         self.witness = None;
-        // What is left is swept by the next lab.
+        // The next lab sweeps what is left.
         let _left = std::fs::remove_dir_all(&self.dir);
     }
 }
@@ -162,7 +163,7 @@ fn witness_grants_to_one_of_two_that_claim() {
         assert!(!(alpha.is_granted() && beta.is_granted()), "both");
         assert!(alpha.is_granted() || alpha.sent.elapsed() > LEASE, "who holds it is granted on");
     }
-    // The one falls silent: its lease is over before the other is granted.
+    // Alpha falls silent: its lease ends before beta is granted.
     let last = alpha.sent;
     court.wait_granted(&mut beta);
     assert!(last.elapsed() >= LEASE, "after {:?}", last.elapsed());
@@ -254,7 +255,7 @@ fn witness_votes_in_a_hundred_clusters_each_by_itself() {
     assert_eq!(dirs, 100, "each has its own state");
 }
 
-/// The file with these clusters.
+/// Text of the witness's configuration with these clusters.
 fn text(clusters: &[u8]) -> String {
     let cluster = |number| format!("[[cluster]]\nname = \"c{number}\"\nkey_file = \"c{number}.key\"\n");
     format!("listen = \"{}\"\n{}", address(), clusters.iter().map(cluster).collect::<String>())
@@ -280,19 +281,19 @@ fn witness_takes_another_file_at_once_or_not_at_all_and_keeps_its_promises() {
     let (mut came, mut went) = (court.talker(2, 1), court.talker(1, 1));
     court.wait("an answer in the new cluster", || came.exchange());
     assert!(!went.exchange(), "a cluster that is gone is answered");
-    // The voter of the other one is the same.
+    // The voter of the other cluster is still the same.
     for _ in 0..5 {
         beta.claim_higher();
         beta.exchange();
         assert!(!beta.is_granted() || alpha.sent.elapsed() > long, "promised to both");
     }
     court.wait("the grant to stand", || alpha.exchange() && alpha.is_granted());
-    // Wrong ones: nothing changes.
+    // Wrong files change nothing.
     reload(&text(&[0, 1, 7]), "reload refused, nothing has changed: ");
     let elsewhere = text(&[0, 2]).replace(":7811", ":7812");
     reload(&elsewhere, "restart the witness for that");
     assert!(alpha.exchange() && came.exchange() && !went.exchange());
-    // Another key, and the one before is worth nothing.
+    // With a new key the old one is worth nothing.
     give(&court.dir.join("c2.key"), &format!("1 {}\n", "4d".repeat(32)));
     reload(&text(&[0, 1, 2]), "reload: clusters added: c1; the keys of all 3 clusters");
     let mut renewed = Talker::new(&court.netns, address(), ("c2", 0x4d), 1, LEASE);
@@ -315,7 +316,8 @@ fn witness_answers_nobody_without_the_key() {
         turned[at] ^= 1 << (at % 8);
         turned
     }));
-    // Another cluster's key, and a copy of what was said before.
+    // Datagrams sealed with another cluster's key, and by a node of a cluster that the witness does
+    // not know.
     hostile.push(Talker::new(&court.netns, address(), ("c0", 77), 1, LEASE).pulse());
     hostile.push(Talker::new(&court.netns, address(), ("c9", 1), 1, LEASE).pulse());
     let stranger = court.netns.run(|| std::net::UdpSocket::bind("127.0.0.1:0").expect("bind"));
@@ -325,7 +327,7 @@ fn witness_answers_nobody_without_the_key() {
     }
     let mut buffer = [0; 1_300];
     assert!(stranger.recv(&mut buffer).is_err(), "somebody without the key was answered");
-    // They were taken from the socket: what came after them is answered.
+    // The hostile datagrams were taken from the socket: the next one is answered.
     stranger.send_to(&whole, address()).expect("send");
     assert!(stranger.recv(&mut buffer).is_ok(), "what has the key is answered where it came from");
     stranger.send_to(&whole, address()).expect("send");

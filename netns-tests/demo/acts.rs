@@ -1,7 +1,8 @@
 //! The play: six things that happen to a pair, and whether the product kept its promise each time.
 //!
-//! Owns: the acts, their promises, and the verdicts. Never does: hiding a failure: an act that went wrong is printed as
-//! such, and the play as a whole fails. After the last act the capture of every switch port is judged once more.
+//! Owns: the acts, their promises, and the verdicts. Never does: hiding a failure. A broken promise
+//! is printed as such, and the play as a whole fails. After the last act the oracle judges the
+//! frames of every switch port once more.
 
 use super::screen::{Screen, Tone, gap_ms};
 use crate::lab::agent::program;
@@ -16,16 +17,16 @@ use vipair::types::MonoTime;
 
 const PROFILE: &str = "fast";
 const PER_SECOND: u32 = 500;
-/// Room for a busy machine on top of what the design promises.
+/// Room for a busy machine on top of a bound of the design.
 const SLACK: Duration = Duration::from_millis(80);
 
-/// What an act promises.
+/// The promise of an act.
 struct Promise {
-    /// The longest time a client may go unanswered.
+    /// Longest time that a client may go unanswered.
     gap: Duration,
     /// Whether no request may be lost.
     lossless: bool,
-    /// The promise in words.
+    /// Text for people.
     words: &'static str,
 }
 
@@ -40,7 +41,7 @@ struct Play {
     act: u32,
 }
 
-/// Performs all acts. True if everything was as promised.
+/// Performs all acts. True if every promise was kept.
 pub fn play(keep_as: Option<(String, PathBuf)>) -> bool {
     let mut screen = Screen::new();
     screen.line(&screen.paint(Tone::Bold, "vipair: two servers, one address"));
@@ -77,7 +78,7 @@ impl Play {
         from
     }
 
-    /// Shows the strip until `condition` holds and for `time` at least.
+    /// Shows the strip until `condition` holds, and for `time` at least.
     fn watch_until(&mut self, what: &str, time: Duration, mut condition: impl FnMut(&mut Scene) -> bool) {
         self.screen.watch(&self.scene, time);
         let limit = clock::now() + crate::scene::PATIENCE;
@@ -94,7 +95,7 @@ impl Play {
         });
     }
 
-    /// Prints the table of an act and keeps the verdict.
+    /// Prints the table of an act and records the verdict.
     fn close(&mut self, from: MonoTime, did: &str, after: Option<Server>, promise: &Promise) {
         self.screen.watch(&self.scene, Duration::from_millis(200));
         let to = clock::now();
@@ -107,7 +108,8 @@ impl Play {
             both += answers.both().len();
             gaps.push(format!("{} {}", asker.target(), gap_ms(&answers)));
         }
-        // Requests that were begun in this act; those that hang end within their limit, or count as lost.
+        // Requests that were begun in this act; those that hang end within their limit, or count as
+        // lost.
         let requests = self.settled(from, to);
         let lost = requests.lost().len();
         let as_promised = gap <= promise.gap && both == 0 && (!promise.lossless || lost == 0) && now == after;
@@ -150,7 +152,7 @@ impl Play {
         if kept { self.screen.paint(Tone::Green, "kept") } else { self.screen.paint(Tone::Alarm, "BROKEN") }
     }
 
-    /// The requests begun between two moments, once each has ended.
+    /// The requests begun between two instants, once each has ended.
     fn settled(&mut self, from: MonoTime, to: MonoTime) -> Requests {
         loop {
             let mut requests = self.web.since(from);
@@ -197,7 +199,8 @@ impl Play {
         self.close(from, &format!("{} cut off, then plugged in again", old.name()), Some(new), &promise);
     }
 
-    /// The one that was cut off has let go, ready or not: its segment cable is still out.
+    /// Shows the strip until the server that was cut off is not active; ready or not, because its
+    /// segment cable is still out.
     fn watch_until_ready_or_fault(&mut self, server: Server) {
         self.watch_until("the former active to let go", Duration::from_millis(200), |s| {
             s.agent(server).status().is_ok_and(|status| status.text(GROUP, "role") != "active")
@@ -289,7 +292,8 @@ impl Play {
     fn end(mut self, keep: bool) -> bool {
         let requests = self.web.finish();
         self.screen.line(&format!("\n{} requests in all, {} lost", requests.0.len(), requests.lost().len()));
-        // Panics, and so fails the play, with the timeline of what was wrong.
+        // Panics if an address was owned otherwise, and so fails the play, with the address's
+        // timeline.
         let tenures = self.scene.judge(&[(GROUP, &self.expected)]);
         self.screen.line(&format!(
             "every frame that left the servers was judged: {} owners, one after the other, never two at once",

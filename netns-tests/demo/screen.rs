@@ -1,7 +1,7 @@
 //! What the demo prints: a live strip of who answers, and a table for each act.
 //!
-//! Owns: colours, cells, layout. Never does: measuring. Without a terminal (or with NO_COLOR) there is no colour, and
-//! letters say the same.
+//! Owns: colours, cells, layout. Never does: measuring. Without a terminal (or with NO_COLOR) there
+//! is no colour, and letters say the same.
 
 use crate::lab::{Server, clock};
 use crate::probe::asker::{Answers, Question};
@@ -10,14 +10,14 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// What one cell of the strip stands for.
+/// Time that one cell of the strip stands for.
 const CELL: Duration = Duration::from_millis(40);
-/// Answers later than this after the question are not waited for.
+/// Longest wait for an answer before its cell is shown.
 const SETTLE: Duration = Duration::from_millis(10);
-/// Cells in a row.
+/// Number of cells in a row.
 const ROW: usize = 75;
 
-/// The screen.
+/// The printer on standard output.
 #[derive(Debug)]
 pub struct Screen {
     colour: bool,
@@ -26,34 +26,34 @@ pub struct Screen {
     column: usize,
 }
 
-/// A tone of speech.
+/// Tone of a text: its colour, and what the colour means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tone {
-    /// As it is.
+    /// Plain text.
     Plain,
     /// A heading.
     Bold,
-    /// Of little weight.
+    /// Text of little weight.
     Faint,
-    /// As promised; alpha.
+    /// A kept promise; alpha.
     Green,
     /// Beta.
     Blue,
-    /// Not as promised; nobody.
+    /// A broken promise; nobody.
     Red,
-    /// Two at once.
+    /// Two servers at once.
     Alarm,
 }
 
 impl Screen {
-    /// A screen on standard output.
+    /// A screen on standard output, whose strip begins now.
     pub fn new() -> Screen {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let now = clock::now();
         Screen { colour, shown_until: now, start: now, column: 0 }
     }
 
-    /// The text in a tone.
+    /// A text in a tone.
     pub fn paint(&self, tone: Tone, text: &str) -> String {
         let code = match tone {
             Tone::Plain => return text.to_owned(),
@@ -67,7 +67,7 @@ impl Screen {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// A server's name in its colour.
+    /// Name of a server, in its colour.
     pub fn server(&self, server: Option<Server>) -> String {
         match server {
             Some(Server::Alpha) => self.paint(Tone::Green, "alpha"),
@@ -76,20 +76,20 @@ impl Screen {
         }
     }
 
-    /// A line.
+    /// Prints a line below the strip.
     pub fn line(&mut self, text: &str) {
         self.end_row();
         println!("{text}");
     }
 
-    /// Starts a strip at this moment.
+    /// Begins a strip at this moment.
     pub fn begin_strip(&mut self) {
         self.end_row();
         self.start = clock::now();
         self.shown_until = self.start;
     }
 
-    /// Breaks the strip with a remark of what is done now.
+    /// Breaks the strip with a remark on what is done now.
     pub fn remark(&mut self, scene: &Scene, text: &str) {
         self.catch_up(scene);
         let at = clock::now().since(self.start).as_secs_f64();
@@ -100,7 +100,7 @@ impl Screen {
         ));
     }
 
-    /// Lets `time` pass and shows who answers meanwhile.
+    /// Lets `time` pass and shows meanwhile who answers.
     pub fn watch(&mut self, scene: &Scene, time: Duration) {
         let until = clock::now() + time;
         while clock::now() < until {
@@ -109,7 +109,7 @@ impl Screen {
         }
     }
 
-    /// Shows all cells that are over.
+    /// Shows all cells whose time is over.
     pub fn catch_up(&mut self, scene: &Scene) {
         while self.shown_until + CELL + SETTLE < clock::now() {
             let (from, to) = (self.shown_until, self.shown_until + CELL);
@@ -141,7 +141,7 @@ impl Screen {
             (false, true, _) => self.paint(Tone::Red, if self.colour { "▒" } else { "-" }),
         };
         print!("{cell}");
-        // A screen that cannot be written to is nothing to fail for.
+        // A screen that cannot be written to is no reason to fail.
         let _ = std::io::stdout().flush();
         self.column += 1;
         if self.column == ROW {
@@ -156,7 +156,7 @@ impl Screen {
         }
     }
 
-    /// What the cells mean.
+    /// Prints what the cells mean.
     pub fn legend(&mut self) {
         let (alpha, beta) = if self.colour { ("█", "█") } else { ("a", "b") };
         let text = format!(

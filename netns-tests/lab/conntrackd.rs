@@ -8,25 +8,25 @@ use super::{Lab, Port, Server};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The port of the shared address that is translated, and that of the host behind it.
+/// Port of the shared address that is translated.
 pub const PORT: u16 = 8080;
-/// Where the host behind listens.
+/// Port on which the host behind the servers listens.
 pub const BEHIND: u16 = 90;
 
-/// The conntrackd of one server.
+/// The running conntrackd of one server.
 #[derive(Debug)]
 pub struct Conntrackd {
     _process: Process,
 }
 
-/// Where the configuration is.
+/// Path of a server's conntrackd configuration.
 pub fn file(lab: &Lab, server: Server) -> PathBuf {
     lab.dir().join(format!("{}-conntrackd.conf", server.name()))
 }
 
-/// Makes the server a router that translates [`PORT`] of `address` to [`BEHIND`] of the gateway, and the client to
-/// `address` with a port by chance: nobody else can guess what it did. Packets of connections it does not know are
-/// invalid to it, as behind a firewall.
+/// Makes the server a router that translates [`PORT`] of `address` to [`BEHIND`] of the gateway,
+/// and the client's address to `address` with a random port, which no other server could guess.
+/// Packets of connections that it does not know are invalid to it, as behind a firewall.
 pub fn translate(lab: &Lab, server: Server, address: &str) {
     let host = lab.server(server);
     for (key, value) in [
@@ -48,7 +48,7 @@ pub fn translate(lab: &Lab, server: Server, address: &str) {
 }
 
 impl Conntrackd {
-    /// Starts it on a server.
+    /// Starts conntrackd on a server.
     pub fn start(lab: &Lab, server: Server) -> Conntrackd {
         let example = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/conntrackd.conf"));
         let text = example
@@ -71,7 +71,8 @@ impl Conntrackd {
     }
 }
 
-/// What the conntrackd of a server knows of the other one's connections.
+/// The external cache of a server's conntrackd: what it knows of the other server's connections.
+/// Empty when it does not answer.
 pub fn external(lab: &Lab, server: Server) -> String {
     let file = file(lab, server);
     let path = file.to_str().expect("paths of the lab are text");

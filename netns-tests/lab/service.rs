@@ -24,7 +24,7 @@ impl Service {
         std::fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
         let config = dir.join("nginx.conf");
         std::fs::write(&config, text(&dir, server, addresses)).unwrap_or_else(|e| panic!("write nginx.conf: {e}"));
-        // Ahead of whatever else a busy machine does: what is measured is the way to the service, not the service.
+        // A busy machine is to delay the service last: tests measure the way to it.
         let mut command = Command::new("nice");
         command
             .args(["-n", "-10", "nginx"])
@@ -57,7 +57,7 @@ impl Service {
         }
     }
 
-    /// Leaves it running when this process ends.
+    /// Leaves nginx running when this process ends.
     pub fn leave(self) {
         self.process.leave();
     }

@@ -1,8 +1,9 @@
 //! What leaves the servers, as the switch's ports see it.
 //!
-//! Owns: one packet socket in the switch's namespace that hears every port of the product, before any fault of the switch and before
-//! the bridge. One socket for all ports keeps the frames of different ports in their true order. Never does: judging
-//! (see `oracle`). If the kernel had to drop a frame, or the store is full, the capture says so and no verdict is given.
+//! Owns: one packet socket in the switch's namespace that hears every port of the product, before
+//! any fault of the switch and before the bridge. One socket for all ports keeps the frames of
+//! different ports in their true order. Never does: judging (see `oracle`). If the kernel had to
+//! drop a frame, or the store is full, the capture reports an error and no verdict is given.
 
 use super::frames::{How, Saying, read};
 use super::socket::{PacketSocket, program};
@@ -18,11 +19,11 @@ use vipair::types::MonoTime;
 /// A frame from a part of the product that speaks for a watched address.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {
-    /// When the switch took it in.
+    /// When the switch took the frame in.
     pub at: MonoTime,
-    /// At which port.
+    /// Port where the frame came in.
     pub port: Port,
-    /// What it says.
+    /// Content of the frame.
     pub said: Saying,
 }
 
@@ -35,11 +36,11 @@ pub struct Capture {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Frames kept: ten minutes of 10,000 a second.
+/// Most frames kept: ten minutes of 10,000 a second.
 const MOST: usize = 6_000_000;
 
 impl Capture {
-    /// Starts to listen at all ports of servers and witnesses for frames that speak for `addresses`.
+    /// Starts to hear the frames that speak for `addresses`, at all ports of servers and witnesses.
     pub fn start(lab: &Lab, addresses: &[IpAddr]) -> Capture {
         let stop = Arc::new(AtomicBool::new(false));
         let (heard, lost) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
@@ -52,23 +53,24 @@ impl Capture {
         Capture { stop, heard, lost, thread: Some(thread) }
     }
 
-    /// What was heard so far.
+    /// The frames heard so far.
     pub fn so_far(&self) -> Vec<Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What was heard from `from` on, so far.
+    /// The frames heard from `from` on, so far.
     pub fn since(&self, from: MonoTime) -> Vec<Heard> {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.iter().filter(|h| h.at >= from).copied().collect()
     }
 
-    /// Claims heard at `port` from `from` on.
+    /// The claims heard at `port` from `from` on, so far.
     pub fn claims_since(&self, port: Port, from: MonoTime) -> Vec<Heard> {
         self.since(from).into_iter().filter(|h| h.port == port && h.said.how.is_claim()).collect()
     }
 
-    /// Ends the capture and returns all of it; an error when frames were lost.
+    /// Ends the capture and returns all frames. Fails when the kernel dropped some: then no verdict
+    /// is possible.
     pub fn finish(mut self) -> Result<Vec<Heard>, String> {
         self.end();
         let lost = *self.lost.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,7 +96,8 @@ impl Drop for Capture {
     }
 }
 
-/// Only frames that came in at a port of the product, and only as much of them as speaks for an address.
+/// Filter for frames that came in at a port of the product; of each, the bytes that can speak for
+/// an address.
 fn filter() -> Vec<socket2::SockFilter> {
     use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W};
     let interface = u32::try_from(i64::from(libc::SKF_AD_OFF) + i64::from(libc::SKF_AD_IFINDEX) + (1 << 32))
@@ -118,7 +121,7 @@ fn run(
 ) {
     let mut buffer = [0; 96];
     loop {
-        // What arrived before we were told to stop is still read.
+        // Frames that arrived before the stop are still read.
         let last_round = stop.load(Ordering::Relaxed);
         while let Some(arrival) = socket.receive(&mut buffer) {
             let Some(port) = Port::PRODUCT.into_iter().find(|p| p.index() == arrival.index) else { continue };
@@ -140,7 +143,7 @@ fn run(
     }
 }
 
-/// Counts the frames of one kind.
+/// Number of the frames of one kind.
 pub fn count(heard: &[Heard], how: How) -> usize {
     heard.iter().filter(|h| h.said.how == how).count()
 }

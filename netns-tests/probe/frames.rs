@@ -1,12 +1,13 @@
 //! Frames the probes send and read, by the byte.
 //!
-//! Owns: ARP (RFC 826), neighbour discovery (RFC 4861), the addresses of IP packets. Never does: using the product's
-//! own codec: a mistake there must not blind the judge. What cannot be read is `None`.
+//! Owns: ARP (RFC 826), neighbour discovery (RFC 4861), the addresses of IP packets. Never does:
+//! using the product's own codec: a mistake there must not blind the oracle. A frame that cannot be
+//! read is `None`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use vipair::types::MacAddr;
 
-/// How a frame speaks of an address.
+/// The way in which a frame speaks for an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum How {
     /// ARP reply with the address as sender, to somebody.
@@ -28,22 +29,22 @@ pub enum How {
 }
 
 impl How {
-    /// Whether it makes others send to the sender's hardware address.
+    /// Whether the frame makes others send to the hardware address that it names.
     pub fn is_claim(self) -> bool {
         self != How::Packet
     }
 }
 
-/// What a frame says.
+/// Content of a frame, as far as it speaks for an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Saying {
-    /// The address it speaks for.
+    /// The address that the frame speaks for.
     pub address: IpAddr,
-    /// In which way.
+    /// The way in which it does.
     pub how: How,
-    /// The hardware address it names (claims) or comes from (packets).
+    /// Hardware address that the frame names (claims) or comes from (packets).
     pub mac: MacAddr,
-    /// The protocol address it is for.
+    /// Protocol address that the frame is for.
     pub to: IpAddr,
 }
 
@@ -53,7 +54,7 @@ const IPV6: u16 = 0x86dd;
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
 
-/// Reads a frame. A claim for nobody (an ARP probe, a solicitation from ::) says nothing.
+/// Reads a frame. A claim for no address (an ARP probe, a solicitation from ::) is `None`.
 pub fn read(frame: &[u8]) -> Option<Saying> {
     let source = mac(frame, 6)?;
     let said = match word(frame, 12)? {
@@ -87,7 +88,7 @@ fn read_ipv6(frame: &[u8], source: MacAddr) -> Option<Saying> {
         ADVERTISEMENT => {
             let solicited = frame.get(58)? & 0x40 != 0;
             let how = if solicited { How::Advertisement } else { How::AnnounceAdvertisement };
-            // Target link-layer option, when there is one; the sender otherwise.
+            // The target link-layer option names the hardware address; without it the sender does.
             let named = if frame.get(78) == Some(&2) { mac(frame, 80)? } else { source };
             Some(Saying { address: v6(frame, 62)?, how, mac: named, to })
         }
@@ -114,7 +115,8 @@ fn v6(frame: &[u8], at: usize) -> Option<IpAddr> {
     Some(Ipv6Addr::from(bytes).into())
 }
 
-/// The question who has `target`, asked by `from` at `mac`. Both addresses are of one family.
+/// The frame that asks who has `target`, from the address `from` at `mac`. Both addresses are of
+/// one family.
 pub fn question(mac: MacAddr, from: IpAddr, target: IpAddr) -> Vec<u8> {
     match (from, target) {
         (IpAddr::V4(from), IpAddr::V4(target)) => arp(1, mac, from, target),
@@ -156,7 +158,8 @@ fn solicitation(mac: MacAddr, from: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
     frame
 }
 
-/// A datagram in an IPv4 packet in a frame, from and to any address; without a UDP checksum, which IPv4 allows.
+/// A UDP datagram in an IPv4 packet in a frame, from and to any address; without a UDP checksum,
+/// which IPv4 allows.
 pub fn datagram(macs: (MacAddr, MacAddr), ends: (Ipv4Addr, Ipv4Addr), port: u16, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(payload.len() + 8).expect("a datagram fits").to_be_bytes();
     let mut body = [port.to_be_bytes(), port.to_be_bytes(), length, [0, 0]].concat();
@@ -164,7 +167,8 @@ pub fn datagram(macs: (MacAddr, MacAddr), ends: (Ipv4Addr, Ipv4Addr), port: u16,
     packet(macs, ends, 17, &body)
 }
 
-/// An echo request (RFC 792) in a frame: who answers it carries traffic for the address.
+/// An echo request (RFC 792) in a frame: the server that answers it carries traffic for the
+/// address.
 pub fn echo(macs: (MacAddr, MacAddr), ends: (Ipv4Addr, Ipv4Addr)) -> Vec<u8> {
     let mut body = vec![8, 0, 0, 0, 0x7a, 0x11, 0, 1];
     let sum = fold(body.chunks(2));

@@ -1,9 +1,11 @@
-//! Asks each server at its own port of the switch, once every millisecond, whatever the switch forwards.
+//! Questions to each server at its own port of the switch, once every millisecond, whatever the
+//! switch forwards.
 //!
-//! Owns: one thread with one packet socket in the switch's namespace. A question goes out of the server's port and
-//! nowhere else, so a server that is cut off from everybody is asked all the same, and both are asked in the same moment.
-//! Never does: reading answers. They come in at the port they belong to, where the capture hears them; the asker's hardware
-//! address is that of the switch, which forwards them to nobody.
+//! Owns: one thread with one packet socket in the switch's namespace. A question goes out of the
+//! server's port and nowhere else, so a server that is cut off from everybody is asked all the
+//! same, and both servers are asked in the same moment. Never does: reading answers. They come in
+//! at the port of the server that answers, where the capture hears them; the questions name the
+//! switch's own hardware address, and what is sent there is forwarded to nobody.
 
 use super::frames::{echo, question};
 use super::socket::{PacketSocket, hurry, nothing};
@@ -16,15 +18,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// The addresses it asks from: nobody's.
+/// Addresses that the questions come from; no host has them.
 const FROM: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 77);
 const FROM6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x77);
 /// Time between two questions.
 const PACE: Duration = Duration::from_millis(1);
-/// An IPv4 packet is sent with every so many questions.
+/// Number of rounds of questions between two with an IPv4 packet.
 const ECHO_EVERY: u64 = 5;
 
-/// The running asker.
+/// The running questions.
 #[derive(Debug)]
 pub struct Knocker {
     stop: Arc<AtomicBool>,
@@ -32,7 +34,7 @@ pub struct Knocker {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What is sent to one server.
+/// The frames for one server.
 struct Door {
     index: u32,
     questions: Vec<Vec<u8>>,
@@ -55,7 +57,7 @@ impl Door {
 }
 
 impl Knocker {
-    /// Starts asking both servers for all `targets`.
+    /// Starts to ask both servers for all `targets`.
     pub fn start(lab: &Lab, targets: &[IpAddr]) -> Knocker {
         let (stop, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let socket = lab.switch().run(|| PacketSocket::open(None, &nothing()));
@@ -70,7 +72,7 @@ impl Knocker {
         Knocker { stop, rounds, thread: Some(thread) }
     }
 
-    /// How often both were asked so far.
+    /// Number of rounds so far; each round asks both servers.
     pub fn rounds(&self) -> u64 {
         self.rounds.load(Ordering::Relaxed)
     }

@@ -1,9 +1,10 @@
-//! The judge: reads what left the servers and says whether a promise was broken.
+//! The oracle: reads the frames that left the servers and says whether a promise was broken.
 //!
-//! Owns: the rules S1, S3 and S8 as they show on the wire. A tenure is a run of claims from one server; tenures must
-//! follow one another exactly as the test says, so a single claim from a closed server breaks the order and is found,
-//! whenever it was sent. Where chance decides who owns it, `openings` says what a server was given. Never does: guessing. A
-//! verdict against the product comes with the timeline of the address.
+//! Owns: the rules S1, S3 and S8 as they show on the wire. A tenure is a run of claims from one
+//! server. Tenures must follow one another exactly as the test says, so a single claim from a
+//! closed server breaks the order and is found, whenever it was sent. Where chance decides who owns
+//! the address, `openings` says what a server was given. Never does: guessing. A verdict against
+//! the product comes with the timeline of the address.
 
 use super::capture::Heard;
 use super::frames::How;
@@ -16,7 +17,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// How an address goes from one server to the other.
+/// The way in which an address goes from one server to the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
     /// Unplanned: the former owner says nothing any more.
@@ -25,7 +26,7 @@ pub enum Change {
     Handover,
 }
 
-/// The owners an address is to have, one after the other.
+/// The owners that an address is to have, one after the other.
 #[derive(Clone, Debug)]
 pub struct Expected {
     first: Server,
@@ -33,24 +34,24 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Owned by `first`, and by nobody else until a change is added.
+    /// Owned by `first`, and by no other server until a change is added.
     pub fn owner(first: Server) -> Expected {
         Expected { first, changes: Vec::new() }
     }
 
-    /// Then by the other one, unplanned.
+    /// Adds the other server as next owner, unplanned.
     pub fn takeover(mut self) -> Expected {
         self.changes.push(Change::Takeover);
         self
     }
 
-    /// Then by the other one, planned.
+    /// Adds the other server as next owner, planned.
     pub fn handover(mut self) -> Expected {
         self.changes.push(Change::Handover);
         self
     }
 
-    /// The owners in order.
+    /// The owners in order; two neighbours always differ.
     pub fn owners(&self) -> Vec<Server> {
         let mut owners = vec![self.first];
         owners.extend(self.changes.iter().scan(self.first, |owner, _| {
@@ -61,38 +62,39 @@ impl Expected {
     }
 }
 
-/// A time in which what a server sends on the clients' segment reaches neither the clients nor the other server.
+/// A time in which a server's frames on the clients' segment reach neither the clients nor the
+/// other server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Apart {
-    /// The server.
+    /// The server that is cut off.
     pub server: Server,
-    /// The cable is pulled.
+    /// When the cable was pulled.
     pub from: MonoTime,
-    /// The cable is in again, plus the two pulses S8 allows.
+    /// When the cable was in again, plus the two pulses that S8 allows.
     pub until: MonoTime,
 }
 
-/// A run of claims from one server.
+/// A run of claims from one server, not interrupted by the other's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tenure {
-    /// Whose.
+    /// The server that claimed.
     pub server: Server,
-    /// Its first claim.
+    /// When its first claim was heard.
     pub first: MonoTime,
-    /// Its last claim.
+    /// When its last claim was heard.
     pub last: MonoTime,
-    /// How many.
+    /// Number of its claims.
     pub claims: usize,
 }
 
-/// What is to be judged.
+/// The evidence on which a scene is judged.
 #[derive(Clone, Debug)]
 pub struct Case<'a> {
-    /// Everything that left the servers.
+    /// All frames that left the servers and speak for a watched address.
     pub heard: &'a [Heard],
-    /// What was done.
+    /// All that the lab did, in order.
     pub journal: &'a [Entry],
-    /// When servers were cut off.
+    /// Times in which servers were cut off: claims then are not held against them.
     pub apart: &'a [Apart],
     /// How long a former owner carries open connections after a handover.
     pub drain: Duration,
@@ -102,7 +104,8 @@ pub struct Case<'a> {
 const IN_FLIGHT: Duration = Duration::from_millis(1);
 
 impl Case<'_> {
-    /// Judges one address; the error is a verdict with its timeline.
+    /// Judges one address by the owners that were expected. The error is a verdict with the
+    /// address's timeline.
     pub fn judge(&self, address: IpAddr, expected: &Expected) -> Result<Vec<Tenure>, String> {
         let tenures = self.tenures(address);
         let owners: Vec<Server> = tenures.iter().map(|t| t.server).collect();
@@ -113,7 +116,8 @@ impl Case<'_> {
         Ok(tenures)
     }
 
-    /// Judges one address whose owners nobody can know beforehand, by what the agents say they were given.
+    /// Judges one address whose owners nobody can know beforehand, by the openings in the agents'
+    /// logs.
     pub fn judge_by_openings(
         &self,
         address: IpAddr,
@@ -127,7 +131,8 @@ impl Case<'_> {
         Ok(tenures)
     }
 
-    /// What holds for every single frame: where it came from, and packets only under a lease (S3).
+    /// Judges every single frame for an address: it left by the clients' segment, and packets only
+    /// under a lease (S3).
     fn judge_frames(
         &self,
         address: IpAddr,
@@ -148,11 +153,11 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// The tenures of an address, in order, times apart left out.
+    /// The tenures of an address, in order, without the claims of servers that were cut off.
     pub fn tenures(&self, address: IpAddr) -> Vec<Tenure> {
         let mut tenures: Vec<Tenure> = Vec::new();
         for heard in self.of(address).filter(|h| h.said.how.is_claim()) {
-            // Whoever else claims it is found frame by frame.
+            // A claim of anybody but a server is found frame by frame.
             let Some(server) = heard.port.server() else { continue };
             match tenures.last_mut() {
                 Some(tenure) if tenure.server == server => {
@@ -175,7 +180,8 @@ impl Case<'_> {
             && self.apart.iter().any(|a| Some(a.server) == server && (a.from..a.until).contains(&heard.at))
     }
 
-    /// S3 for IP packets: within a tenure, or within the drain time after one that ended by a handover.
+    /// Whether S3 permits a packet: within a tenure, or within the drain time after a tenure that
+    /// ended by a handover.
     fn may_send(
         &self,
         server: Server,
@@ -194,7 +200,8 @@ impl Case<'_> {
         format!("{address}: {what}\n{}", self.timeline(address))
     }
 
-    /// What was done and what was said for an address, in order.
+    /// The timeline of an address: what the lab did and which frames spoke for the address; the
+    /// last 200 lines.
     pub fn timeline(&self, address: IpAddr) -> String {
         let mut lines: Vec<(MonoTime, String)> =
             self.journal.iter().map(|e| (e.at, format!("* {}", e.what))).collect();
@@ -209,7 +216,7 @@ impl Case<'_> {
         text
     }
 
-    /// Runs of frames from one port, broken where another port speaks or something is done.
+    /// Runs of frames from one port, broken where another port speaks or the lab did something.
     fn runs(&self, address: IpAddr) -> Vec<(MonoTime, String)> {
         let done: BTreeSet<MonoTime> = self.journal.iter().map(|e| e.at).collect();
         let mut runs: Vec<(MonoTime, String)> = Vec::new();
@@ -251,7 +258,7 @@ impl Case<'_> {
     }
 }
 
-/// Whether a port's server claimed any of the addresses between two instants.
+/// Whether the server behind a port claimed any watched address from `from` until `until`.
 pub fn claimed(heard: &[Heard], port: Port, from: MonoTime, until: MonoTime) -> bool {
     heard.iter().any(|h| h.port == port && h.said.how.is_claim() && (from..until).contains(&h.at))
 }

@@ -1,7 +1,7 @@
 //! Packet sockets for the probes, and a thread that wakes up on time.
 //!
-//! Owns: the few system calls nix and socket2 have no safe form for. Never does: interpreting a frame. A failing call
-//! panics: a probe without its socket measures nothing.
+//! Owns: the few system calls that nix and socket2 have no safe form for. Never does: interpreting
+//! a frame. A failing call panics: a probe without its socket measures nothing.
 
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -17,7 +17,7 @@ use vipair::types::MonoTime;
 use crate::lab::clock::{nanos, now};
 use crate::lab::confine::schedule;
 
-/// A raw packet socket that hears only what others send.
+/// A raw packet socket that hears only frames that others send.
 #[derive(Debug)]
 pub struct PacketSocket(Socket);
 
@@ -26,9 +26,9 @@ pub struct PacketSocket(Socket);
 pub struct Arrival {
     /// When the kernel took it in.
     pub at: MonoTime,
-    /// Index of the interface it came in on.
+    /// When the kernel took the frame in.
     pub index: u32,
-    /// How many bytes of the buffer it fills.
+    /// Number of bytes of the frame in the buffer.
     pub length: usize,
 }
 
@@ -49,12 +49,12 @@ impl PacketSocket {
         PacketSocket(socket)
     }
 
-    /// For polling.
+    /// Descriptor for polling.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 
-    /// Sends a whole frame.
+    /// Sends a whole frame out of the interface that the socket is bound to.
     pub fn send(&self, frame: &[u8]) -> std::io::Result<()> {
         self.0.send(frame).map(|_| ())
     }
@@ -66,7 +66,7 @@ impl PacketSocket {
         let message =
             match recvmsg::<LinkAddr>(self.0.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::MSG_DONTWAIT) {
                 Ok(message) => message,
-                // The interface went down or away: what comes later is heard if it returns.
+                // The interface went down or away: frames are heard again if it returns.
                 Err(Errno::EAGAIN | Errno::EINTR | Errno::ENETDOWN) => return None,
                 Err(cause) => panic!("receive a frame: {cause}"),
             };
@@ -81,7 +81,7 @@ impl PacketSocket {
         })
     }
 
-    /// Sends a whole frame out of the interface with this index, whichever the socket is bound to.
+    /// Sends a whole frame out of the interface `index`, whichever the socket is bound to.
     pub fn send_out_of(&self, index: u32, frame: &[u8]) -> std::io::Result<()> {
         let address = at_interface(index);
         let length = libc::socklen_t::try_from(size_of_val(&address)).expect("a small size");
@@ -99,7 +99,7 @@ impl PacketSocket {
         if sent < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Frames that the buffer had no room for since the last call.
+    /// Number of frames that the buffer had no room for since the last call.
     pub fn lost(&self) -> u32 {
         let mut stats = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
         let mut length = libc::socklen_t::try_from(size_of_val(&stats)).expect("a small size");
@@ -146,8 +146,8 @@ fn bind(socket: &Socket, index: u32) {
     assert_eq!(result, 0, "bind a packet socket: {}", Errno::last());
 }
 
-/// Turns a kernel time stamp (CLOCK_REALTIME) into CLOCK_BOOTTIME with the offset of this moment. Only a frame that
-/// waits in the buffer while the wall clock is stepped gets a wrong time.
+/// Converts a kernel time stamp (CLOCK_REALTIME) into CLOCK_BOOTTIME by the present offset of the
+/// clocks. Only a frame that waits in the buffer while the wall clock is stepped gets a wrong time.
 fn boot_time(stamp: TimeSpec) -> MonoTime {
     let (wall, boot) = (nanos(ClockId::CLOCK_REALTIME), now());
     let part = |value: i64| u64::try_from(value).unwrap_or(0);
@@ -163,19 +163,21 @@ pub fn program(lines: &[(u32, u8, u8, u32)]) -> Vec<SockFilter> {
         .collect()
 }
 
-/// A filter that lets nothing through: for a socket that only sends.
+/// Filter that lets no frame through: for a socket that only sends.
 pub fn nothing() -> Vec<SockFilter> {
     program(&[(libc::BPF_RET | libc::BPF_K, 0, 0, 0)])
 }
 
-/// Lets the calling thread run before others, so that a busy machine does not look like a gap.
+/// Gives the calling thread a real-time priority, so that a busy machine does not look like a gap.
+/// A refusal is printed.
 pub fn hurry() {
     if let Err(cause) = schedule(0, libc::SCHED_FIFO, 5) {
         eprintln!("this thread has no real-time priority ({cause}): gaps may look longer than they are");
     }
 }
 
-/// Runs `body` before others, and what it starts.
+/// Runs `body`, and the programs it starts, at real-time priority; the thread is ordinary
+/// afterwards.
 pub fn hurried<T>(body: impl FnOnce() -> T) -> T {
     hurry();
     let result = body();

@@ -1,7 +1,9 @@
-//! A web client that asks at a fixed pace, each time on a new connection, and waits for nobody.
+//! A web client that sends requests at a fixed pace, each on a new connection, and does not wait
+//! for answers.
 //!
-//! Owns: one thread that keeps all connections in flight by epoll, so a slow answer delays no other request. Never does:
-//! retrying. A request is lost when it is reset, refused, unreachable, garbled or not answered within its limit.
+//! Owns: one thread that keeps all connections in flight by epoll, so a slow answer delays no other
+//! request. Never does: retrying. A request is lost when it is reset, refused, unreachable, garbled
+//! or not answered within its limit.
 
 use super::socket::hurry;
 use crate::lab::clock::now;
@@ -17,7 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// How a request ended.
+/// The end of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// A whole answer that names its server.
@@ -26,20 +28,20 @@ pub enum Outcome {
     Reset,
     /// The connection was refused.
     Refused,
-    /// No way to the address.
+    /// No route to the address.
     Unreachable,
-    /// Nothing within the limit.
+    /// No whole answer within the limit.
     TimedOut,
-    /// An answer that makes no sense, or an end before it.
+    /// An answer that is not nginx's of the lab, or an end before a whole answer.
     Garbled,
 }
 
 /// One request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
-    /// When it was begun.
+    /// When the request was begun.
     pub at: MonoTime,
-    /// When and how it ended, if it has.
+    /// When and how the request ended, if it has.
     pub end: Option<(MonoTime, Outcome)>,
 }
 
@@ -51,13 +53,14 @@ pub struct Web {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Answers later than this are lost.
+/// Longest wait for an answer; later the request is lost.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Connections open at once: five seconds of 1,000 a second. At the bound the pace slows down.
+/// Most connections open at once: five seconds of 1,000 a second, and some. At the bound no request
+/// is begun, so the pace slows down.
 const MOST_OPEN: usize = 5_500;
 
 impl Web {
-    /// Starts asking port 80 of the targets in turn, `per_second` requests in all.
+    /// Starts to ask port 80 of the targets in turn, `per_second` requests in all.
     pub fn start(lab: &Lab, targets: &[IpAddr], per_second: u32) -> Web {
         assert!((1..=2_000).contains(&per_second), "a pace from 1 to 2,000 requests a second");
         let stop = Arc::new(AtomicBool::new(false));
@@ -74,7 +77,7 @@ impl Web {
         Web { stop, requests, thread: Some(thread) }
     }
 
-    /// Begins no more requests, waits for those in flight, and returns all.
+    /// Begins no more requests, waits for the end of those in flight, and returns all.
     pub fn finish(mut self) -> Requests {
         self.end();
         Requests(std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner)))
@@ -101,7 +104,8 @@ impl Drop for Web {
     }
 }
 
-/// Milliseconds until the next request is due: 0 when it is, else at least 1; a stop is noticed within 20.
+/// Milliseconds to wait for the next request: 0 when it is due, else at least 1, and 20 at most so
+/// that a stop is noticed.
 fn longest_wait(until: Duration) -> u8 {
     if until.is_zero() { 0 } else { u8::try_from(until.as_millis()).unwrap_or(u8::MAX).clamp(1, 20) }
 }
@@ -216,7 +220,7 @@ impl Client {
 }
 
 impl Connection {
-    /// Does what can be done without waiting; says how the request ended once it has.
+    /// Does what can be done without waiting; returns the request's end once it has come.
     fn advance(&mut self) -> Option<Outcome> {
         if !self.wrote {
             if let Ok(Some(cause)) = self.socket.take_error() {
@@ -257,24 +261,25 @@ fn outcome_of(cause: &std::io::Error) -> Outcome {
     }
 }
 
-/// What a stretch of requests brought.
+/// Requests of a stretch of time.
 #[derive(Clone, Debug)]
 pub struct Requests(pub Vec<Request>);
 
 impl Requests {
-    /// Those that ended without an answer.
+    /// Requests that ended without an answer: when each was begun, and how it ended.
     pub fn lost(&self) -> Vec<(MonoTime, Outcome)> {
         let ends = self.0.iter().filter_map(|r| r.end.map(|(_, outcome)| (r.at, outcome)));
         ends.filter(|(_, outcome)| !matches!(outcome, Outcome::Answered(_))).collect()
     }
 
-    /// How many a server answered.
+    /// Number of requests that a server answered.
     pub fn answered_by(&self, server: Server) -> usize {
         self.0.iter().filter(|r| r.end.is_some_and(|(_, o)| o == Outcome::Answered(server))).count()
     }
 
-    /// The longest time without an answer while requests were begun. What comes after the last one was begun tells nothing
-    /// of the service: those are the few that the client's kernel sends a second time.
+    /// The longest time without an answer up to the beginning of the last request. Later answers
+    /// tell nothing of the service: they are the few whose packets the client's kernel sent a
+    /// second time.
     pub fn longest_gap(&self) -> Duration {
         let Some(last) = self.0.iter().map(|r| r.at).max() else { return Duration::ZERO };
         let ends = self.0.iter().filter_map(|r| r.end);
@@ -285,7 +290,7 @@ impl Requests {
         arrivals.windows(2).map(|pair| pair[1].since(pair[0])).max().unwrap_or_default()
     }
 
-    /// The longest time an answered request took.
+    /// The longest time that an answered request took.
     pub fn slowest(&self) -> Duration {
         let ends = self.0.iter().filter_map(|r| r.end.map(|(end, o)| (end.since(r.at), o)));
         ends.filter(|(_, o)| matches!(o, Outcome::Answered(_))).map(|(took, _)| took).max().unwrap_or_default()

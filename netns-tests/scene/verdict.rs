@@ -1,7 +1,7 @@
-//! The end of a scene: what was seen is judged, and told when something failed.
+//! The end of a scene: the frames are judged, and everything is told when something failed.
 //!
-//! Owns: the verdict over all addresses, and the description after a panic. Never does: deciding what is right; the
-//! oracle does that.
+//! Owns: the verdict over all addresses, and the description after a panic. Never does: deciding
+//! what is right; the oracle does that.
 
 use super::setup::addresses_of;
 use super::{Scene, clock};
@@ -15,18 +15,21 @@ use std::time::Duration;
 use vipair::types::MonoTime;
 
 impl Scene {
-    /// Ends the scene and judges it: the owners of every address of the only group, as expected, and S1, S3, S8.
+    /// Ends the scene and judges it: the owners of every address of the only group, as expected,
+    /// and S1, S3, S8.
     pub fn finish(self, expected: &Expected) -> Vec<Tenure> {
         let group = self.setup.config.groups()[0].name.clone();
         self.finish_groups(&[(&group, expected)])
     }
 
-    /// The same for several groups; returns the tenures of the first address.
+    /// Ends a scene with several groups and judges it like [`Scene::finish`]; returns the tenures
+    /// of the first address.
     pub fn finish_groups(mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
         self.judge(expected)
     }
 
-    /// The verdict by itself, for a scene that goes on afterwards without a judge.
+    /// Judges the scene so far, for one that goes on afterwards without an oracle; the capture ends
+    /// here.
     pub fn judge(&mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
         self.assert_never_both();
         let heard = self.capture.take().expect("it runs until here").finish().unwrap_or_else(|e| panic!("{e}"));
@@ -45,14 +48,15 @@ impl Scene {
         first
     }
 
-    /// Ends a scene with one group in which chance decided who owned it: nobody claimed it without having been given it
-    /// anew, by the agents' logs (S1, S2), and no packet left without a lease (S3). Returns the tenures of the first address.
+    /// Ends a scene with one group in which chance decided who owned it: no server claimed an
+    /// address without having opened again, by the agents' logs (S1, S2), and no packet left
+    /// without a lease (S3). Returns the tenures of the first address.
     pub fn finish_by_chance(mut self) -> Vec<Tenure> {
         self.assert_never_both();
         self.judged_by_chance().unwrap_or_else(|verdict| panic!("{verdict}"))
     }
 
-    /// The verdict of [`Scene::finish_by_chance`], for a scene that is expected to fail.
+    /// Judges the scene like [`Scene::finish_by_chance`], for one that is expected to fail.
     pub fn judged_by_chance(&mut self) -> Result<Vec<Tenure>, String> {
         let group = self.setup.config.groups()[0].clone();
         let heard = self.capture.take().expect("it runs until here").finish()?;
@@ -67,13 +71,14 @@ impl Scene {
         Ok(first.unwrap_or_default())
     }
 
-    /// How often the first address has moved so far, and the shortest time between two moves.
+    /// Number of the first address's moves so far, and the shortest time between two of them.
     pub fn moves(&self) -> (usize, Option<Duration>) {
         let (heard, address) = (self.heard(), self.first_address());
         moves(&Case { heard: &heard, journal: &[], apart: &[], drain: Duration::ZERO }.tenures(address))
     }
 
-    /// The last claim a server made of the first address, at its own port, whoever could hear it.
+    /// When a server last claimed the first address at its own port, whether anybody could hear it
+    /// or not.
     pub fn last_claim(&self, server: Server) -> Option<MonoTime> {
         let address = self.first_address();
         let of = |h: &&crate::probe::capture::Heard| {
@@ -93,7 +98,7 @@ impl Scene {
             assert!(wrong.is_none(), "two servers answered one question: {wrong:?}");
         }
         if let Some(knocker) = &self.knocker {
-            // One that hardly asked would find nothing.
+            // Questions that were hardly asked would find nothing.
             let lasted = clock::now().since(self.began).as_millis();
             assert!(u128::from(knocker.rounds()) > lasted / 4, "{} rounds in {lasted} ms", knocker.rounds());
         }

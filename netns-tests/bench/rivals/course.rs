@@ -1,10 +1,12 @@
-//! The faults that every contender meets, one after the other, each from the server that answers by then.
+//! The faults that every contender meets, one after the other, each on the server that answers by
+//! then.
 //!
-//! Owns: doing one thing to the site and handing over what clients saw, as `CONTENDER-FAULT-WHAT`. Never does: helping: what
-//! a contender does not mend by itself is counted until the end of the time that is watched, then its server is booted
-//! anew. A site that does not settle within the limit ends the process; what was measured before counts. A fault strikes
-//! at a moment drawn anew each time: at a fixed one after the start, the same part of an interval between two
-//! advertisements would be met again and again.
+//! Owns: doing one thing to the site and handing over what clients saw, as `CONTENDER-FAULT-WHAT`.
+//! Never does: helping. What a contender does not mend by itself counts until the end of the
+//! watched time; then its server is booted again. A site that does not settle within the limit ends
+//! the process; what was measured before counts. A fault strikes at a moment drawn by lot: at a
+//! fixed time after the start it would always meet the same part of an interval between two
+//! advertisements.
 
 use super::super::pair::{around, vanish};
 use super::super::{remark, sample};
@@ -18,19 +20,19 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 use vipair::types::MonoTime;
 
-/// One that gives a service address to one of two servers.
+/// A product that gives a service address to one of two servers.
 pub trait Contender {
-    /// Before anything: what must stand on both servers.
+    /// Sets up, before anything starts, what must stand on both servers.
     fn prepare(&mut self, _site: &mut Site) {}
-    /// Starts it on a server that has just booted.
+    /// Starts the contender on a server that has just booted.
     fn start(&mut self, site: &mut Site, server: Server);
-    /// Its processes on a server.
+    /// Processes of the contender on a server.
     fn processes(&self, site: &Site, server: Server) -> Vec<Pid>;
-    /// Moves the address away from a server, the way its manual says.
+    /// Moves the address away from a server, the way the contender's manual says.
     fn switch(&mut self, site: &mut Site, from: Server);
-    /// Makes `from` a standby again after that.
+    /// Makes `from` a standby again after such a move.
     fn after_switch(&mut self, site: &mut Site, from: Server);
-    /// Who answers now.
+    /// The server that answers now, if it is one.
     fn holder(&self, site: &Site) -> Option<Server> {
         site.answering()
     }
@@ -38,38 +40,39 @@ pub trait Contender {
     fn is_ready(&mut self, _site: &Site, _standby: Server) -> bool {
         true
     }
-    /// After SIGKILL: boots the server and starts it there.
+    /// Boots the server after SIGKILL and starts the contender there.
     fn revive(&mut self, site: &mut Site, server: Server) {
         site.reboot(server);
         self.start(site, server);
     }
-    /// Whether it moves the address when the service ends.
+    /// Whether the contender moves the address when the service ends.
     fn watches_the_service(&self) -> bool {
         true
     }
-    /// Whether it has a witness.
+    /// Whether the contender has a witness.
     fn has_witness(&self) -> bool {
         false
     }
-    /// Takes its witness away; back again with `false`.
+    /// Takes the contender's witness away; with `false` it is back again.
     fn lose_witness(&mut self, _site: &Site, _is_lost: bool) {}
 }
 
-/// How long things take with a contender's setting.
+/// Times that suit a contender's setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// How long a fault lasts and clients are watched: longer than a takeover.
+    /// Time that a fault lasts and clients are watched: longer than a takeover.
     pub watched: Duration,
-    /// So long without any change, and it has settled.
+    /// Time without any change after which the site has settled.
     pub steady: Duration,
-    /// Longest wait for that.
+    /// Longest wait for the site to settle.
     pub limit: Duration,
-    /// A fault strikes anywhere in this time: not shorter than the longest interval in which it speaks or looks after something.
+    /// Time in which a fault strikes anywhere: not shorter than the longest interval in which the
+    /// contender speaks or looks after something.
     pub period: Duration,
 }
 
 impl Pace {
-    /// In milliseconds.
+    /// A pace from times in milliseconds.
     pub const fn new(watched: u64, steady: u64, period: u64) -> Pace {
         Pace {
             watched: Duration::from_millis(watched),
@@ -80,24 +83,25 @@ impl Pace {
     }
 }
 
-/// A contender on its way through the faults.
+/// A contender and its site on their way through the faults.
 pub struct Course {
     key: &'static str,
     site: Site,
     contender: Box<dyn Contender>,
     pace: Pace,
-    /// Who answers.
+    /// The server that answers.
     owner: Server,
 }
 
-/// Requests a second while clients' questions tell the gap.
+/// Requests a second of a web client while ARP questions tell the gap.
 const FEW: u32 = 100;
-/// Requests a second where they tell the gap themselves.
+/// Requests a second of a web client that tells the gap itself.
 const MANY: u32 = 1_000;
-/// So long requests are answered before a fault.
+/// Time in which requests are answered before a fault.
 const SOME_REQUESTS: Duration = Duration::from_millis(300);
 
-/// One busy web client at a time, whatever other labs do: it takes a good part of the machine.
+/// The right to run a busy web client, which takes a good part of the machine: one at a time in all
+/// labs.
 struct OneAtATime(std::fs::File);
 
 impl OneAtATime {
@@ -120,14 +124,15 @@ impl Course {
         contender.start(&mut site, Server::Beta);
         let mut course = Course { key, site, contender, pace, owner: Server::Alpha };
         course.settle();
-        // A standby that heard nobody at its start takes over all the same, some time later.
+        // A standby that heard no other server at its start takes over all the same, some time
+        // later.
         course.watch();
         course.settle();
         remark(&format!("{key}-watched"), &format!("{:.1} s", pace.watched.as_secs_f64()));
         course
     }
 
-    /// All faults.
+    /// Strikes with all faults, one after the other.
     pub fn run(&mut self) {
         self.host();
         self.stop();
@@ -147,7 +152,7 @@ impl Course {
         sample(&format!("{}-{what}", self.key), value);
     }
 
-    /// What the questions and the visitor met since `from`.
+    /// Hands over what the questions and the visitor met since `from`.
     fn seen(&self, fault: &str, from: MonoTime, web: Web) {
         self.sample(fault, self.site.gap(around(from)));
         self.sample(&format!("{fault}-both"), self.site.both(from, clock::now()));
@@ -159,19 +164,20 @@ impl Course {
         self.sample(&format!("{fault}-lost"), judged.lost);
     }
 
-    /// Waits until some moment of the contender's period, each as likely as the other.
+    /// Waits until a moment drawn by lot from the contender's period, each as likely as the other.
     fn any_moment(&self) {
         let drawn = f64::from(getrandom::u32().expect("the kernel gives random numbers")) / f64::from(u32::MAX);
         std::thread::sleep(self.pace.period.mul_f64(drawn));
     }
 
-    /// A client that asks the service now and then, as one does that has other things to do.
+    /// Starts, at a random moment, a client that asks the service now and then.
     fn visitor(&self) -> Web {
         self.any_moment();
         self.client(FEW)
     }
 
-    /// As many requests as tell the gap themselves, and the turn in which they may be made.
+    /// Starts, at a random moment, a client whose requests are so many that they tell the gap, and
+    /// the turn in which it may run.
     fn crowd(&self) -> (OneAtATime, Web) {
         self.any_moment();
         let turn = OneAtATime::wait();
@@ -209,7 +215,7 @@ impl Course {
         let processes = self.contender.processes(&self.site, server);
         assert!(!processes.is_empty(), "{} does not run on {}", self.key, server.name());
         for pid in processes {
-            // Ended together with its parent is as good.
+            // A process that ended together with its parent is as good.
             let _ = kill(pid, signal);
         }
     }
@@ -226,7 +232,7 @@ impl Course {
         self.seen("back", back, web);
     }
 
-    /// All its processes stand still; later they go on.
+    /// All its processes stand still (SIGSTOP); later they go on.
     fn stop(&mut self) {
         let (owner, web) = (self.owner, self.visitor());
         let at = clock::now();
@@ -237,7 +243,7 @@ impl Course {
         self.seen("stop", at, web);
     }
 
-    /// All its processes are killed.
+    /// All its processes are killed; then its server is booted.
     fn kill(&mut self) {
         let (owner, web) = (self.owner, self.visitor());
         let at = clock::now();
@@ -248,7 +254,8 @@ impl Course {
         self.settle();
     }
 
-    /// The servers do not hear each other, clients reach both; later they do again.
+    /// The servers do not hear each other, clients reach both; later the servers hear each other
+    /// again.
     fn partition(&mut self) {
         let (web, at) = (self.visitor(), clock::now());
         let fault = self.site.lab.sever(&between(ALPHA, BETA));
@@ -262,7 +269,7 @@ impl Course {
         self.requests("cut", judge(&web.finish(), at));
     }
 
-    /// Planned, with a thousand requests a second.
+    /// A planned switch, with a thousand requests a second.
     fn switch(&mut self) {
         let (turn, web) = self.crowd();
         let quiet = clock::now();
@@ -275,7 +282,7 @@ impl Course {
             assert!(Instant::now() < limit, "{}: the switch did not happen", self.key);
             std::thread::sleep(Duration::from_millis(10));
         }
-        // Longer than those take that were begun before.
+        // Longer than the requests take that were begun before.
         std::thread::sleep(Duration::from_millis(600));
         let requests = judge(&web.finish(), at);
         drop(turn);

@@ -1,7 +1,7 @@
 //! vipair and what people use today, in the same lab under the same faults.
 //!
-//! Owns: which contenders there are, at which settings. Never does: favouring: every contender gets its best configuration, and
-//! all of them are in the page.
+//! Owns: the list of contenders and their settings. Never does: favouring: every contender gets its
+//! best configuration, and all of them are on the page.
 
 mod course;
 mod keepalived;
@@ -28,7 +28,7 @@ pub use table::three_numbers;
 use ucarp::Ucarp;
 use vrrpd::Vrrpd;
 
-/// All contenders.
+/// All contenders under all faults.
 pub const TOPIC: Topic = Topic {
     blocks: &[
         Block::new("fast", 100, || own("fast", "fast", false, 600)).beside(2),
@@ -87,7 +87,7 @@ fn run(key: &'static str, contender: Box<dyn Contender>, pace: Pace) {
     Course::begin(key, Site::build(false, &[]), contender, pace).run();
 }
 
-/// The versions of Debian's packages.
+/// Versions of the contenders' Debian packages.
 fn versions() -> String {
     let path = room::system().expect("only called when it is there").join("var/lib/dpkg/status");
     let status = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("read {}: {e}", path.display()));

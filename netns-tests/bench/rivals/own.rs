@@ -1,4 +1,4 @@
-//! vipair itself, on the same way as the others.
+//! vipair itself, as one of the contenders.
 
 use super::course::Contender;
 use super::site::{Site, place};
@@ -10,7 +10,7 @@ use crate::lab::witness::Witness;
 use crate::scene::{ADDRESS, ADDRESS6, GROUP};
 use nix::unistd::Pid;
 
-/// A pair, with or without a witness.
+/// vipair's pair, with or without a witness.
 pub struct Own {
     profile: &'static str,
     agents: Vec<Agent>,
@@ -18,10 +18,10 @@ pub struct Own {
     is_witnessed: bool,
 }
 
-/// What its check says, besides the process.
+/// Further lines of the pair's check of nginx's process.
 const CHECK: &str = "interval_ms = 100\nfall = 1\nrise = 1\n";
 
-/// Its configuration; `web` and `pidfile` of nginx.
+/// The configuration; `web` is the name of nginx's process, `pidfile` its file.
 pub fn config(profile: &'static str, is_witnessed: bool, web: &str, pidfile: &str) -> String {
     let check = format!("[[group.check]]\nkind = \"process\"\nprocess = \"{web}\"\npidfile = \"{pidfile}\"\n{CHECK}");
     let config = ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more(&check));
@@ -30,7 +30,7 @@ pub fn config(profile: &'static str, is_witnessed: bool, web: &str, pidfile: &st
 }
 
 impl Own {
-    /// Not running yet.
+    /// vipair on no server yet.
     pub fn new(profile: &'static str, is_witnessed: bool) -> Own {
         Own { profile, agents: Vec::new(), witness: None, is_witnessed }
     }

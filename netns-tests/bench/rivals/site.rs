@@ -1,6 +1,7 @@
-//! Where contenders meet: the lab with two servers, nginx on both, and a client that asks every millisecond.
+//! The site where contenders meet: the lab with two servers, nginx on both, and a client that asks
+//! every millisecond.
 //!
-//! Owns: bringing servers up, and reading off what a client saw. Never does: faults (see `course`).
+//! Owns: bringing servers up, and reading off what clients saw. Never does: faults (see `course`).
 
 use super::room::Room;
 use crate::lab::process::Process;
@@ -14,7 +15,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use vipair::types::MonoTime;
 
-/// The lab and what runs in it besides the contender.
+/// The lab with all that runs in it besides the contender.
 #[derive(Debug)]
 pub struct Site {
     askers: Vec<Asker>,
@@ -22,13 +23,13 @@ pub struct Site {
     rooms: [Option<Room>; 2],
     boots: u32,
     addresses: Vec<IpAddr>,
-    /// Whether both servers answer from one hardware address, as VRRP's is.
+    /// Whether both servers answer from one hardware address, as VRRP has it.
     pub is_mac_shared: bool,
-    /// The lab.
+    /// The lab of the site.
     pub lab: Lab,
 }
 
-/// The place of a server in a list of two.
+/// Index of a server in a list of two.
 pub fn place(server: Server) -> usize {
     match server {
         Server::Alpha => 0,
@@ -37,7 +38,8 @@ pub fn place(server: Server) -> usize {
 }
 
 impl Site {
-    /// Builds it; nothing of the contender's runs yet. Clients ask for IPv4 and these addresses.
+    /// Builds the site; nothing of the contender runs yet. Clients ask for the IPv4 address and for
+    /// `more`.
     pub fn build(witness: bool, more: &[&str]) -> Site {
         let lab = Lab::build(&Plan { alone: true, witness, ..Plan::default() });
         let texts = [ADDRESS].into_iter().chain(more.iter().copied());
@@ -56,10 +58,10 @@ impl Site {
         site
     }
 
-    /// Gives a server a new room.
+    /// Gives a server a new room with these files.
     pub fn furnish(&mut self, server: Server, files: &[(&str, String)]) {
         self.boots += 1;
-        // The old one's keeper ends before its mounts are made anew elsewhere.
+        // The old room's keeper ends before its mounts are made again elsewhere.
         self.rooms[place(server)] = None;
         self.rooms[place(server)] = Some(Room::new(&self.lab, server, self.boots, files));
     }
@@ -69,18 +71,18 @@ impl Site {
         self.rooms[place(server)].as_ref().expect("it was furnished")
     }
 
-    /// What `comm` says of nginx on a server: a name that no other process of this machine has, since watchers of processes
-    /// look at all of them.
+    /// Name of nginx's process on a server, as `comm` has it: no other process of this machine has
+    /// it, since watchers of processes look at all of them.
     pub fn web_name(server: Server) -> String {
         format!("w{}-{}", place(server), std::process::id())
     }
 
-    /// The file with nginx's process number.
+    /// Path of the file with the number of nginx's process.
     pub fn web_pidfile(&self, server: Server) -> String {
         self.lab.dir().join(format!("{}-web.pid", server.name())).to_string_lossy().into_owned()
     }
 
-    /// Starts nginx, on any address.
+    /// Starts nginx on a server, on any address.
     pub fn start_web(&mut self, server: Server) {
         let dir = self.lab.dir().join(format!("{}-web", server.name()));
         std::fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
@@ -101,7 +103,7 @@ impl Site {
         );
         let file = dir.join("nginx.conf");
         std::fs::write(&file, config).unwrap_or_else(|e| panic!("write nginx.conf: {e}"));
-        // Ahead of whatever else a busy machine does: what is measured is the way to the service, not the service.
+        // A busy machine is to delay the service last: the way to it is measured.
         let mut command = Command::new("nice");
         command.args(["-n", "-10"]).arg(&program).arg("-c").arg(&file).arg("-p").arg(&dir);
         command.arg("-e").arg(dir.join("error.log"));
@@ -115,14 +117,15 @@ impl Site {
         self.webs[place(server)] = Some(process);
     }
 
-    /// SIGKILL to nginx.
+    /// Kills nginx on a server; returns the instant just before.
     pub fn kill_web(&mut self, server: Server) -> MonoTime {
         let at = clock::now();
         self.webs[place(server)] = None;
         at
     }
 
-    /// Power loss and a boot: what a failed contender left is gone; nginx runs again.
+    /// Takes a server's power and boots it: nothing of a failed contender is left, and nginx runs
+    /// again.
     pub fn reboot(&mut self, server: Server) {
         self.lab.power_off(server);
         (self.webs[place(server)], self.rooms[place(server)]) = (None, None);
@@ -130,7 +133,7 @@ impl Site {
         self.start_web(server);
     }
 
-    /// The processes of a server that are called so; all but the room's and nginx without names.
+    /// Processes of a server whose name begins with one of `names`.
     pub fn processes(&self, server: Server, names: &[&str]) -> Vec<Pid> {
         let is_one = |pid: &Pid| {
             let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -139,18 +142,20 @@ impl Site {
         self.lab.server(server).processes().into_iter().filter(is_one).collect()
     }
 
-    /// What clients saw of each address since `from`.
+    /// Questions and answers of each address since `from`.
     pub fn seen(&self, from: MonoTime) -> Vec<Answers> {
         self.askers.iter().map(|asker| asker.since(from)).collect()
     }
 
-    /// The longest time without an answer since `from`, of any address, in milliseconds.
+    /// The longest time without an answer since `from`, in milliseconds, of the address that was
+    /// worst off.
     pub fn gap(&self, from: MonoTime) -> f64 {
         let gaps = self.seen(from).into_iter().map(|answers| answers.longest_gap().length());
         super::super::pair::ms(gaps.max().unwrap_or_default())
     }
 
-    /// How long two servers answered between these times, of the address that was worst off, in milliseconds.
+    /// Time in which two servers answered between these instants, in milliseconds, of the address
+    /// that was worst off.
     #[allow(clippy::cast_precision_loss, reason = "some thousands at most")]
     pub fn both(&self, from: MonoTime, until: MonoTime) -> f64 {
         let of = |answers: &Answers| {
@@ -160,14 +165,14 @@ impl Site {
         self.seen(from).iter().map(of).max().unwrap_or_default() as f64
     }
 
-    /// Who answers now, going by the hardware address of the last answers.
+    /// The server that answers for all addresses now, by the hardware address of the last answers.
     pub fn answering(&self) -> Option<Server> {
         let recent = MonoTime(clock::now().0.saturating_sub(50_000_000));
         let all: Vec<Option<Server>> = self.seen(recent).iter().map(Answers::last_server).collect();
         all.first().copied().flatten().filter(|first| all.iter().all(|other| *other == Some(*first)))
     }
 
-    /// Whether clients have had every answer, from one server alone, for so long.
+    /// Whether clients have had every answer, from one server alone, for `time`.
     pub fn is_steady(&self, time: Duration) -> bool {
         let until = clock::now();
         let from = MonoTime(until.0.saturating_sub(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)));
@@ -179,24 +184,24 @@ impl Site {
         self.seen(from).iter().all(is_answered) && self.both(from, until) == 0.0
     }
 
-    /// Starts a web client.
+    /// Starts a web client that asks all addresses in turn.
     pub fn web(&self, per_second: u32) -> Web {
         Web::start(&self.lab, &self.addresses, per_second)
     }
 }
 
-/// What requests met at a fault.
+/// Figures of the requests at a fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Judged {
     /// The longest time without an answer, in milliseconds.
     pub gap: f64,
-    /// The longest that one waited for its answer, in milliseconds.
+    /// The longest time that an answered request took, in milliseconds.
     pub slowest: f64,
-    /// How many of all were lost.
+    /// Number of lost requests.
     pub lost: f64,
 }
 
-/// Judges those begun from shortly before `at` on.
+/// Sums up the requests: losses of all, times of those begun from shortly before `at` on.
 #[allow(clippy::cast_precision_loss, reason = "some thousands at most")]
 pub fn judge(all: &Requests, at: MonoTime) -> Judged {
     let later = Requests(all.0.iter().filter(|r| r.at >= super::super::pair::around(at)).copied().collect());

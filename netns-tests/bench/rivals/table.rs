@@ -1,7 +1,7 @@
 //! The comparison on the page: one table of all contenders and faults, then each fault by itself.
 //!
-//! Owns: which figures there are, their goals, and their tables and pictures. Never does: measuring. What a contender does
-//! not offer is said so, and what was not measured, too.
+//! Owns: the list of figures, their goals, and their tables and pictures. Never does: measuring.
+//! The table says which fault a contender has nothing against, and what was not measured.
 
 use super::super::figures::Goal::{Every, Median};
 use super::super::figures::Unit::{Count, Milliseconds};
@@ -9,7 +9,7 @@ use super::super::figures::{Figure, Plot, Section, Shape, Unit, figure};
 use super::super::record::Results;
 use std::fmt::Write;
 
-/// Key, name, and name in a column.
+/// Key, name, and name at the head of a column.
 type Name = (&'static str, &'static str, &'static str);
 
 const FASTEST: [Name; 6] = [
@@ -30,16 +30,16 @@ const DEFAULT: [Name; 6] = [
     ("ucarp-default", "ucarp, default", "ucarp"),
 ];
 
-/// A fault: key, what it is, what was done.
+/// A fault: key, title, and how it was done.
 struct Fault {
     key: &'static str,
     title: &'static str,
     what: &'static str,
-    /// Besides the gap.
+    /// Figures besides the gap.
     more: &'static [More],
 }
 
-/// What else is told: its title, its unit, and its key's ending.
+/// A further figure: its title, its unit, and its key's ending.
 type More = (&'static str, Unit, &'static str);
 
 const BOTH: More = ("both answered", Milliseconds, "-both");
@@ -128,7 +128,7 @@ fn key(contender: &str, fault: &Fault, ending: &str) -> String {
     }
 }
 
-/// All sections: the comparison, then each fault.
+/// Sections of the page: the comparison, then each fault.
 pub fn sections() -> Vec<Section> {
     let mut all = vec![
         Section {
@@ -208,7 +208,7 @@ fn cell(contender: &str, fault: &Fault, results: &Results) -> String {
     text.replace("lost: never", "lost: none")
 }
 
-/// The three numbers of the README: its table, if all of it was measured.
+/// The table of the README; `None` unless all of it was measured.
 pub fn three_numbers(results: &Results) -> Option<String> {
     let of = |key: &str| results.spread(key);
     let time = |value: f64| Milliseconds.show(value);
@@ -302,7 +302,8 @@ fn plot(file: &'static str, title: &str, fault: &str, contenders: &[Name]) -> Pl
     }
 }
 
-/// What vipair's gaps are held against: the bounds that the profiles promise, with room for a takeover's work.
+/// Adds the goal of vipair's gaps: the bounds that the profiles promise, with room for a takeover's
+/// work.
 fn with_goal(figure: Figure, contender: &str, fault: &Fault) -> Figure {
     let limit = match (contender, fault.key) {
         ("fast", "host") => 25.0,
@@ -317,8 +318,9 @@ fn with_goal(figure: Figure, contender: &str, fault: &Fault) -> Figure {
     figure.goal(Median(limit))
 }
 
-/// What must never happen to vipair. A bare pair that is cut in two is the one case in which two may answer. What a server that
-/// is gone had taken is lost; a planned move, and a lost witness, cost no request.
+/// Adds the goal 0 to what must never happen to vipair. Two servers may answer only when a bare
+/// pair is cut in two. Requests that a lost server had taken are lost; a planned move and a lost
+/// witness cost none.
 fn never(figure: Figure, contender: &str, fault: &Fault) -> Figure {
     let is_bare_and_cut = !contender.starts_with("witness") && matches!(fault.key, "cut" | "back");
     let is_own = ["fast", "lan", "witness-fast", "witness-lan"].contains(&contender);

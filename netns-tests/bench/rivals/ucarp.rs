@@ -1,7 +1,8 @@
 //! ucarp: CARP, with scripts that add and remove the address.
 //!
-//! Its advertisements come once a second at the least: below that (`-b 0`) its standby hears them in heaps, once a second as
-//! libpcap hands them over, and takes over every second. So its fastest is `-b 1` with a dead ratio of 1 instead of 3.
+//! Its advertisements come once a second at the least. Below that (`-b 0`) its standby hears them
+//! in heaps, once a second as libpcap hands them over, and takes over every second. So its fastest
+//! setting is `-b 1` with a dead ratio of 1 instead of 3.
 
 use super::course::Contender;
 use super::site::{Site, place};
@@ -12,18 +13,18 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::time::Duration;
 
-/// ucarp with a dead ratio.
+/// ucarp with one dead ratio.
 pub struct Ucarp {
     ratio: &'static str,
     running: [Option<Process>; 2],
 }
 
-/// One missing advertisement.
+/// Dead ratio of one missing advertisement.
 pub const FASTEST: &str = "1";
-/// Three.
+/// Dead ratio of three, ucarp's default.
 pub const DEFAULT: &str = "3";
 
-/// How it is called on `server`.
+/// Words of the command line on `server`.
 pub fn call(ratio: &'static str, server: Server) -> Vec<String> {
     let skew = if server == Server::Alpha { "0" } else { "1" };
     let own = server.port().ipv4().to_string();
@@ -34,7 +35,7 @@ pub fn call(ratio: &'static str, server: Server) -> Vec<String> {
 }
 
 impl Ucarp {
-    /// Not running yet.
+    /// ucarp on no server yet.
     pub fn new(ratio: &'static str) -> Ucarp {
         Ucarp { ratio, running: [None, None] }
     }
@@ -54,7 +55,7 @@ impl Contender for Ucarp {
     }
 
     fn switch(&mut self, _: &mut Site, from: Server) {
-        // With -z it removes the address before it ends; it says goodbye to nobody.
+        // With -z it removes the address before it ends; its peer is not told.
         self.running[place(from)].as_ref().expect("it runs").signal(Signal::SIGTERM);
     }
 

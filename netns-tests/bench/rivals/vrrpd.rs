@@ -1,7 +1,8 @@
 //! FRR's vrrpd: VRRPv3 with the address on a macvlan interface that has VRRP's hardware address; the backup's is held down.
 //!
-//! Both servers answer from that one hardware address: who answers is read off the interfaces, and two that answer are
-//! counted by two answers to one question. So that one server answers once, eth0 does not answer for the macvlan.
+//! Both servers answer from that one hardware address, so the answering one is read off the
+//! interfaces, and two are counted by two answers to one question. So that one server answers once,
+//! eth0 does not answer for the macvlan.
 
 use super::course::Contender;
 use super::site::{Site, place};
@@ -12,20 +13,20 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
-/// vrrpd, with an advert every so many milliseconds.
+/// vrrpd with one interval between adverts.
 pub struct Vrrpd {
     advert_ms: &'static str,
     running: [Vec<Process>; 2],
 }
 
-/// An advert every 10 ms, the least that VRRPv3 can say.
+/// Interval of 10 ms, the least that VRRPv3 can say; in milliseconds.
 pub const FASTEST: &str = "10";
-/// An advert every second.
+/// Interval of a second, vrrpd's default; in milliseconds.
 pub const DEFAULT: &str = "1000";
 
 const INTERFACE: &str = "vrrp4-51";
 
-/// Its configuration on `server`.
+/// The configuration on `server`.
 pub fn config(advert_ms: &str, server: Server) -> String {
     let priority = if server == Server::Alpha { 254 } else { 253 };
     format!(
@@ -34,7 +35,7 @@ pub fn config(advert_ms: &str, server: Server) -> String {
     )
 }
 
-/// The interface, in lines of `ip`.
+/// Lines of `ip` that make the interface.
 pub fn interface() -> String {
     format!(
         "link add dev {INTERFACE} link eth0 type macvlan mode bridge\nlink set dev {INTERFACE} address 00:00:5e:00:01:33\n\
@@ -43,7 +44,7 @@ pub fn interface() -> String {
 }
 
 impl Vrrpd {
-    /// Not running yet.
+    /// vrrpd on no server yet.
     pub fn new(advert_ms: &'static str) -> Vrrpd {
         Vrrpd { advert_ms, running: [Vec::new(), Vec::new()] }
     }
@@ -81,7 +82,7 @@ impl Contender for Vrrpd {
             host.sysctl(&format!("ipv4/conf/all/{key}"), value);
             host.sysctl(&format!("ipv4/conf/default/{key}"), value);
         }
-        // Set by the kernel for eth0 when it was made.
+        // The kernel has set this for eth0 when the interface was made.
         host.sysctl("ipv4/conf/eth0/rp_filter", "0");
         host.ip(&interface());
         site.furnish(
@@ -101,7 +102,7 @@ impl Contender for Vrrpd {
     }
 
     fn switch(&mut self, site: &mut Site, from: Server) {
-        // As its service is stopped: it says goodbye by an advert of priority 0.
+        // Its service is stopped in the same way: an advert of priority 0 says goodbye.
         for pid in site.processes(from, &["vrrpd"]) {
             kill(pid, Signal::SIGTERM).unwrap_or_else(|e| panic!("SIGTERM to vrrpd: {e}"));
         }

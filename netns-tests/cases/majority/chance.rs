@@ -1,5 +1,6 @@
-//! Faults by chance and without pause. Who owns the address is not known beforehand; that nobody claims it beside another
-//! is. `VIPAIR_LONG=1` makes each of these as long as one would want to watch it; `VIPAIR_SEED` repeats a run's draws.
+//! Faults by chance and without pause. Nobody knows beforehand who owns the address; but no server
+//! claims it beside another. `VIPAIR_LONG=1` makes each of these cases as long as one would want to
+//! watch it; `VIPAIR_SEED` repeats a run's draws.
 
 use super::{SLACK, assert_nothing_moves, config, let_pass, stretch};
 use crate::cases::majority::strikes::Strikes;
@@ -10,7 +11,7 @@ use nix::sys::signal::Signal;
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// What the draws begin with: given, or of this moment; printed either way.
+/// Seed of the draws: `VIPAIR_SEED`, or one of this moment; printed either way.
 pub fn seed(what: &str) -> u64 {
     let given = std::env::var("VIPAIR_SEED").ok().and_then(|text| text.parse().ok());
     let seed = given.unwrap_or_else(|| clock::now().0 / 1_000 % 1_000_000_007);
@@ -18,12 +19,12 @@ pub fn seed(what: &str) -> u64 {
     seed
 }
 
-/// A small generator (xorshift64*): draws must be repeatable, no more.
+/// A small random generator (xorshift64*): its draws must be repeatable, no more.
 #[derive(Debug)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// The same seed draws the same.
+    /// A generator whose draws depend on the seed alone.
     pub fn new(seed: u64) -> Chance {
         Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
@@ -36,19 +37,20 @@ impl Chance {
         low + (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) % (high - low + 1)
     }
 
-    /// One of them.
+    /// Draws one of the values, each as likely as the others.
     pub fn pick<T: Copy>(&mut self, all: &[T]) -> T {
         let last = u64::try_from(all.len() - 1).expect("few");
         all[usize::try_from(self.between(0, last)).expect("few")]
     }
 
-    /// So many milliseconds.
+    /// Draws a number of milliseconds from `low` to `high`, both included.
     pub fn ms(&mut self, low: u64, high: u64) -> Duration {
         Duration::from_millis(self.between(low, high))
     }
 }
 
-/// Loses what goes along `ways` for 100 ms, five times a second, and along `others` in the time between.
+/// Loses frames along `ways` for 100 ms, five times a second, and along `others` in the time
+/// between.
 fn flap(scene: &Scene, ways: &[Way], others: &[Way], time: Duration) {
     let half = Duration::from_millis(100);
     let until = clock::now() + time;
@@ -65,10 +67,11 @@ fn flap(scene: &Scene, ways: &[Way], others: &[Way], time: Duration) {
     }
 }
 
-/// After a node gave a group up for the other it claims nothing for so long, in profile `fast`.
+/// Time after a handover in which the former owner claims nothing, in profile `fast`.
 const HOLD: Duration = Duration::from_millis(300);
 
-/// It did not move more often than once in every [`HOLD`] since `begun`.
+/// Asserts that the address moved at most once in every [`HOLD`] since `begun`, and once more;
+/// returns the number of moves.
 fn assert_held(scene: &Scene, begun: MonoTime) -> usize {
     let (moves, least) = scene.moves();
     let time = clock::now().since(begun);
@@ -81,7 +84,8 @@ fn assert_held(scene: &Scene, begun: MonoTime) -> usize {
     moves
 }
 
-/// After all faults: one active within ten seconds, the other ready, and clients are served.
+/// Waits after all faults: one active within ten seconds, the other ready, and clients are served.
+/// Returns the active.
 fn settle(scene: &mut Scene) -> Server {
     let healed = scene.lab.note("all faults have ended");
     let owner = scene.wait_one_active(GROUP);
@@ -104,7 +108,7 @@ fn ways_of_the_holder_that_flap_five_times_a_second_move_it_no_more_than_they_mu
     scene.finish_by_chance();
 }
 
-// S1: two of three always hear each other, the holder in turns the one and the other
+// S1: two of three always hear each other; which two, changes five times a second
 #[test]
 fn ways_that_flap_in_turns_never_make_both_answer() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
@@ -129,7 +133,8 @@ fn agents_stopped_at_random_never_both_answer() {
         let from = agent.signal(lab, Signal::SIGSTOP);
         let_pass(chance.ms(1, 120));
         let woken = agent.signal(lab, Signal::SIGCONT);
-        // A stop that the lease outlives moves nothing; what a busy machine adds to one that it barely does is its own.
+        // Only a stop longer than 15 ms may move the group: the lease outlives a shorter one, even
+        // if a busy machine adds to it.
         long += usize::from(woken.since(from) > Duration::from_millis(15));
         let_pass(chance.ms(20, 150));
     }

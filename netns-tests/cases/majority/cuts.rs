@@ -38,7 +38,7 @@ fn pair_that_is_cut_while_both_see_the_witness_moves_nothing() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// The same cut, the same judge, and no witness: both answer, and it is seen.
+// The same cut and the same oracle without a witness: both servers answer, and the oracle sees it.
 #[test]
 fn pair_that_is_cut_without_a_witness_divides_and_the_judge_sees_it() {
     let mut setup = Setup::of("fast");

@@ -1,4 +1,4 @@
-//! The witness itself is lost, starts anew, or remembers wrongly.
+//! The witness itself is lost, is started again, or remembers wrongly.
 
 use super::{
     ALONE, FAST_BOUND, NO_TAKEOVER, SLACK, assert_nothing_moves, assert_served_throughout, config, let_pass,
@@ -45,7 +45,7 @@ fn without_the_witness_and_the_active_nobody_takes_over_until_one_is_back() {
     let served = scene.wait_answered_by(Server::Beta);
     assert!(served.since(back) < Duration::from_secs(10) + SLACK, "L5");
     assert!(scene.answers(lost).longest_gap().length() > Duration::from_secs(2));
-    // Or until the other node is back, without any witness.
+    // The other node's return, without any witness, makes a majority, too.
     scene.kill_witness();
     scene.wait_unanswered(Duration::from_millis(300));
     scene.power_on(Server::Alpha);
@@ -89,8 +89,8 @@ fn restart_of_the_witness_moves_nothing_while_the_servers_see_each_other() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// S1 S5: its only promise is to a holder that it does not hear any more and whose lease still runs, and the other server
-// asks for its vote without end
+// S1 S5: its only promise is to a holder that it does not hear any more and whose lease still runs,
+// and the other server asks for its vote without end
 #[test]
 fn witness_restarted_inside_its_promise_gives_no_second_one() {
     // Longer than a restart of an unoptimized witness takes on a busy machine.
@@ -135,7 +135,7 @@ fn witness_with_an_old_copy_of_its_state_grants_nothing_twice() {
     let (witness, lab) = scene.witness(1);
     witness.roll_back(lab);
     witness.start(lab);
-    // While they are apart, what was granted before may run out and the other be elected.
+    // While the servers are apart, an earlier grant may run out and the other server be elected.
     let_pass(Duration::from_millis(300));
     scene.wait_one_active(GROUP);
     assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
@@ -150,7 +150,7 @@ fn witness_with_an_old_copy_of_its_state_grants_nothing_twice() {
         found.is_some()
     });
     scene.wait_answered_by(owner);
-    // It still is good for a takeover; the scene checks that every epoch rises.
+    // The witness is still good for a takeover; the scene checks that every epoch rises.
     let lost = scene.cut_off(owner);
     scene.wait_answered_by(owner.other());
     scene.wait_role(owner.other(), GROUP, "active");
@@ -185,11 +185,11 @@ fn one_of_three_witnesses_lost_leaves_takeover_possible() {
     scene.wait_answered_by(Server::Beta);
     let gap = scene.answers(lost).longest_gap().length();
     assert!(gap < FAST_BOUND + SLACK, "L1: clients were not answered for {gap:?}");
-    // A second one lost: beta and one witness are two of five.
+    // A second witness is lost: beta and one witness are two of five.
     let (witness, lab) = scene.witness(3);
     witness.kill(lab);
     scene.wait_unanswered(Duration::from_millis(300));
-    // Whatever it was granted last is over by then.
+    // By then the last grant to beta has run out.
     let_pass(Duration::from_millis(100));
     let alone = clock::now();
     let_pass(Duration::from_millis(500));

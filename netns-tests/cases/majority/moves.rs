@@ -45,8 +45,8 @@ fn fault_that_heals_within_the_condition_moves_nothing() {
     assert!((0..5).any(shows), "five times one of the faults was not as short as it was to be");
 }
 
-/// Eight cuts and five stops of the active. False when one was longer than 100 ms, because the tools took so long: what
-/// comes of that one says nothing about short ones.
+/// Cuts the active off eight times and freezes it five times. False when one of these took longer
+/// than 100 ms, because the tools were slow: its outcome says nothing about short faults.
 fn short_faults(scene: &mut Scene) -> bool {
     let cut = |scene: &Scene| scene.lab.sever(&[between(ALPHA, BETA), between(ALPHA, WITNESS)].concat());
     let was_short = |from: MonoTime, until: MonoTime| until.since(from) < Duration::from_millis(100);
@@ -76,7 +76,7 @@ fn check_of_the_witness_that_fails_moves_the_group_in_order() {
     let setup = Setup::with_witnesses(config("fast", "promote = \"witness\""), 1, "").services().checked();
     let mut scene = Scene::start(setup);
     let_pass(Duration::from_millis(500));
-    // Some checks may fail, not as many as `fall`.
+    // Some checks may fail, but fewer than `fall`.
     scene.stop_service(Server::Alpha);
     scene.start_service(Server::Alpha);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(1));

@@ -1,7 +1,8 @@
 //! One fault after another, several at a time.
 //!
-//! Owns: what was begun and must be ended. Never does: judging. At most one fault at a time is about the process or the
-//! interfaces of one party; faults of the ways between them come on top.
+//! Owns: the faults that were begun and must be ended. Never does: judging. At most one fault at a
+//! time is about the process or the interfaces of one party; faults of the ways between the parties
+//! come on top.
 
 use super::chance::Chance;
 use crate::lab::confine::Confinement;
@@ -14,10 +15,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use vipair::types::MonoTime;
 
-/// Faults at once.
+/// Most faults at once.
 const MOST: usize = 3;
 
-/// What ends a fault.
+/// The way to end a fault.
 enum End {
     Lift(Fault),
     Join(Server),
@@ -30,7 +31,7 @@ enum End {
     StartWitness { rolled_back: bool },
 }
 
-/// Whom a fault keeps busy.
+/// The party, or the ways, that a fault is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whom {
     Ways,
@@ -53,7 +54,7 @@ impl End {
     }
 }
 
-/// The faults in force, and how many there were of each kind.
+/// The faults in force, and how many of each kind there were.
 #[derive(Default)]
 pub struct Strikes {
     live: Vec<(MonoTime, End)>,
@@ -62,7 +63,7 @@ pub struct Strikes {
 }
 
 impl Strikes {
-    /// Begins a fault by chance, unless there are enough or it is about somebody who has one.
+    /// Begins a fault by chance, unless enough are in force or the drawn party already has one.
     pub fn begin(&mut self, scene: &mut Scene, chance: &mut Chance) {
         if self.live.len() >= MOST {
             return;
@@ -131,7 +132,8 @@ impl Strikes {
             }
             _ => {
                 scene.lab.note(format!("vipair switch {GROUP} on {}", server.name()));
-                // Refused more often than not: the other is not ready.
+                // The command is refused more often than not, because the other server is not
+                // ready.
                 let _ = scene.agent(server).command(&["switch", GROUP]);
                 return None;
             }
@@ -154,7 +156,7 @@ impl Strikes {
         (if rolled_back { "witness rolled back" } else { "witness killed" }, 300, End::StartWitness { rolled_back })
     }
 
-    /// Ends what is due, or everything.
+    /// Ends the faults that are due, or all of them.
     pub fn end_due(&mut self, scene: &mut Scene, all: bool) {
         let now = clock::now();
         let (due, live) = std::mem::take(&mut self.live).into_iter().partition(|(until, _)| all || *until <= now);

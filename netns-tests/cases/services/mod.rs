@@ -1,5 +1,5 @@
-//! Real services, as docs/examples has them: the files there are installed on both servers and run unchanged. Each
-//! example's promises are those of its page.
+//! Real services, as docs/examples has them: the files there are installed on both servers and run
+//! unchanged. Each example's promises are those of its page.
 
 mod haproxy;
 mod nginx;
@@ -16,8 +16,9 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Starts agents and services in the order of a boot, alpha first, and waits until the pair is complete. `services` is what
-/// starts on a server once its agent runs.
+/// Starts agents and services in the order of a boot, alpha first, and waits until the pair is
+/// complete. `before` runs once before that, `services` starts what belongs on a server once its
+/// agent runs.
 fn start(setup: Setup, group: &str, before: impl Fn(&Scene), services: impl Fn(&Home)) -> Scene {
     let mut scene = Scene::build(setup);
     before(&scene);
@@ -34,12 +35,12 @@ fn start(setup: Setup, group: &str, before: impl Fn(&Scene), services: impl Fn(&
     scene
 }
 
-/// What is needed of both servers at once.
+/// Homes of both servers, alpha's first.
 fn homes(scene: &Scene) -> [Rc<Home>; 2] {
     Server::BOTH.map(|server| scene.home(server).clone())
 }
 
-/// Types `vipair switch` and waits until clients get their answers from `to`.
+/// Runs `vipair switch` and waits until clients get their answers from `to`.
 fn switch(scene: &mut Scene, group: &str, to: Server) {
     scene.lab.note(format!("vipair switch {group}"));
     scene.agent(to.other()).command(&["switch", group]).unwrap_or_else(|e| panic!("{e}"));
@@ -47,7 +48,8 @@ fn switch(scene: &mut Scene, group: &str, to: Server) {
     scene.wait_answered_by(to);
 }
 
-/// A planned switch to beta, and long enough for the drain, while clients ask: nothing is lost.
+/// Asserts that a planned switch to beta, its drain included, loses no request of clients that ask
+/// meanwhile.
 fn assert_switch_loses_nothing(scene: &mut Scene, group: &str) {
     let web = scene.web(300);
     std::thread::sleep(Duration::from_millis(300));
@@ -58,7 +60,7 @@ fn assert_switch_loses_nothing(scene: &mut Scene, group: &str) {
     assert_nothing_lost(web, 300);
 }
 
-/// SIGKILL to every process of this name on a server.
+/// Kills every process of this name on a server with SIGKILL.
 fn kill_all(scene: &Scene, server: Server, name: &str) {
     let victims = scene.lab.server(server).processes_named(name);
     assert!(!victims.is_empty(), "no {name} runs on {}", server.name());
@@ -66,13 +68,13 @@ fn kill_all(scene: &Scene, server: Server, name: &str) {
     crate::lab::netns::end(&victims);
 }
 
-/// Waits until so many writes were acknowledged from now on.
+/// Waits until `count` writes were acknowledged from now on.
 fn wait_written(scene: &mut Scene, writer: &Writer, count: usize) {
     let so_far = writer.acknowledged().len();
     scene.wait("writes to be acknowledged", |_| writer.acknowledged().len() >= so_far + count);
 }
 
-/// No number that was promised to be on both servers is missing from what is found.
+/// Asserts that `found` has every number that was acknowledged as being on both servers.
 fn assert_nothing_missing(written: &[Written], found: &str) {
     let found: BTreeSet<u64> = found.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let promised: Vec<u64> =
@@ -84,7 +86,7 @@ fn assert_nothing_missing(written: &[Written], found: &str) {
 
 const EXAMPLES: [&str; 4] = ["nginx", "haproxy", "redis", "postgresql"];
 
-/// What a page shows of a file is the file that is tested.
+/// The text of a file on a page is the file that is tested.
 #[test]
 fn pages_show_the_files_that_are_tested() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples");
@@ -108,7 +110,7 @@ fn pages_show_the_files_that_are_tested() {
     assert!(shown >= 12, "only {shown} files are shown");
 }
 
-/// Every example's configuration is accepted where it is to be used.
+/// `vipair check` accepts every example's configuration on the server where it is to be used.
 #[test]
 fn examples_are_accepted_by_vipair_check() {
     for example in EXAMPLES {

@@ -27,7 +27,7 @@ fn nginx_is_switched_without_a_lost_request_and_replaced_when_it_dies() {
     for asker in &scene.askers {
         eprintln!("nginx died: {} had nobody for {:?}", asker.target(), asker.since(died).longest_gap().length());
     }
-    // The one whose nginx is dead says so, and is ready again when it is not.
+    // Beta, whose nginx is dead, says so, and is ready again when its nginx runs.
     scene.wait("beta to say why it is not ready", |s| {
         let status = s.agent(Server::Beta).status();
         status.is_ok_and(|status| !status.ready(GROUP) && !status.text(GROUP, "reason").is_empty())

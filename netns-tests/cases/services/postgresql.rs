@@ -9,7 +9,8 @@ use crate::probe::writer::{Language, Promise, Writer, Written, longest_gap};
 use crate::scene::{Scene, Setup};
 
 const GROUP: &str = "db";
-/// An application that reconnects. Every commit that is acknowledged is on both servers, or the standby was known to be lost.
+/// An application that reconnects. An acknowledged commit is on both servers, unless the standby
+/// was known to be lost.
 const WRITES: Language = Language {
     command: &[
         "/usr/lib/postgresql/15/bin/psql",
@@ -51,7 +52,7 @@ fn is_standby(home: &Home) -> bool {
     sql(home, "select pg_is_in_recovery()") == Ok("t".into())
 }
 
-/// Waits until the second has all that the first has.
+/// Waits until the second server has all rows of the first.
 fn wait_same(scene: &mut Scene, first: &Home, second: &Home) {
     scene.wait("both to have the same rows", |_| numbers(first) == numbers(second));
 }
@@ -71,7 +72,7 @@ fn postgresql_loses_no_acknowledged_commit_by_a_switch_nor_with_its_host() {
     eprintln!("postgresql, switch: no commit for {:?}", longest_gap(&written));
     assert_nothing_missing(&written, &numbers(&beta));
 
-    // What is on the active alone is acknowledged to nobody.
+    // A commit that is on the active alone is acknowledged to no client.
     scene.lab.cut(&[Server::Beta.heartbeat()]);
     answer(&beta, "set synchronous_commit = local; insert into numbers values (-1)");
     let lost = scene.power_off(Server::Beta);
@@ -98,15 +99,15 @@ fn postgresql_loses_no_acknowledged_commit_by_a_switch_nor_with_its_host() {
     scene.finish(&Expected::owner(Server::Alpha).handover().takeover());
 }
 
-/// Beta has lost its power, then alpha, which had acknowledged more meanwhile; beta is back, and refuses to serve. With what
-/// was acknowledged.
+/// Starts a pair and takes beta's power, then alpha's, which has acknowledged more meanwhile; beta
+/// is back, and refuses to serve. Returns the numbers acknowledged, too.
 fn beta_alone_with_old_data() -> (Scene, Vec<Written>) {
     let mut scene = pair("FRESH='2 s' ALONE='4 s' PATIENCE=1\n");
     let [alpha, beta] = homes(&scene);
     let writer = Writer::start(&scene.lab, WRITES);
     wait_written(&mut scene, &writer, 60);
     scene.power_off(Server::Beta);
-    // Commits wait for the standby, until it is given up.
+    // Commits wait for the standby until it is given up.
     wait_written(&mut scene, &writer, 10);
     assert_eq!(answer(&alpha, "select strict from vipair.state"), "f");
     scene.power_off(Server::Alpha);
@@ -118,7 +119,7 @@ fn beta_alone_with_old_data() -> (Scene, Vec<Written>) {
     (scene, written)
 }
 
-// S1 in the words of a database: whoever lacks a commit does not serve, whatever becomes of the other
+// S1 in the words of a database: a server that lacks a commit does not serve, even alone
 #[test]
 fn postgresql_that_lacks_commits_does_not_serve_when_it_comes_back_alone() {
     let (mut scene, written) = beta_alone_with_old_data();
@@ -144,7 +145,7 @@ fn postgresql_serves_old_data_when_an_operator_says_so() {
     scene.wait_answered_by(Server::Beta);
     answer(&beta, "insert into numbers values (-1)");
 
-    // The one with the newer data finds a later epoch and is wound back.
+    // Alpha, with the newer data, finds a later epoch and is wound back.
     scene.power_on(Server::Alpha);
     alpha.systemctl("start", POSTGRESQL);
     scene.wait_ready(Server::Alpha, GROUP);

@@ -9,7 +9,7 @@ use crate::probe::writer::{Language, Promise, Writer, longest_gap};
 use crate::scene::{Scene, Setup};
 
 const GROUP: &str = "cache";
-/// Asks for the copy on the replica after every write, as whoever must not lose any does.
+/// A client that asks for the copy on the replica after every write, because it must not lose any.
 const WRITES: Language = Language {
     command: &["redis-cli", "-h", "10.0.0.100"],
     line: |number| format!("sadd numbers {number}\nwait 1 100"),
@@ -43,7 +43,8 @@ fn redis_keeps_what_both_have_over_a_switch_and_a_lost_host() {
     scene.wait("the roles to change", |_| redis_is(&beta, "role", "master") && redis_is(&alpha, "role", "slave"));
     scene.wait_ready(Server::Alpha, GROUP);
     eprintln!("redis, switch: no write for {:?}", longest_gap(&writer.acknowledged()));
-    // Planned: nothing at all is lost, whether the copy was there when the client asked for it or not.
+    // A planned switch loses no number at all, whether the copy was there when the client asked for
+    // it or not.
     let mut so_far = writer.acknowledged();
     so_far.iter_mut().filter(|written| written.at < switched).for_each(|written| written.promise = Promise::Copied);
     assert_nothing_missing(&so_far, &numbers(&beta));
@@ -56,7 +57,7 @@ fn redis_keeps_what_both_have_over_a_switch_and_a_lost_host() {
     let status = scene.agent(Server::Alpha).status().unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(token, status.text(GROUP, "epoch"), "the data do not carry the epoch");
 
-    // It comes back with its old data, and takes those of the one that serves.
+    // Beta comes back with its old data, and takes those of the server that serves.
     scene.power_on(Server::Beta);
     beta.systemctl("start", REDIS);
     scene.wait_ready(Server::Beta, GROUP);

@@ -34,7 +34,7 @@ fn hooks_run_under_the_unit_with_its_drop_in_and_the_doctor_knows() {
     room.finish(&Expected::owner(Server::Alpha).handover());
 }
 
-/// The hook was run for the epoch that the group has there.
+/// Asserts that the hook was last run for the epoch with which the server is active.
 fn assert_served(room: &Room, server: Server) {
     let log = room.machine(server).run(&["cat", LOG]);
     let last = format!("before_open {}", room.epoch(server));
@@ -68,7 +68,7 @@ fn units_run_where_the_group_is_active_and_nowhere_else() {
     room.machine(Server::Alpha).run(&["vipair", "switch", GROUP]);
     room.wait_complete(Server::Beta);
     assert_eq!(runs(&room), ["inactive", "active"]);
-    // What systemd says of the unit that is checked is heard.
+    // The agent hears what systemd says of the checked unit.
     room.machine(Server::Beta).run(&["systemctl", "stop", "vipair-test.target"]);
     room.wait_answered_by(Server::Alpha);
     room.wait("alpha to run the unit alone", |room| runs(room) == ["active", "inactive"]);
