@@ -47,6 +47,8 @@ mod report;
 mod rivals;
 #[path = "bench/scale.rs"]
 mod scale;
+#[path = "bench/spread.rs"]
+mod spread;
 #[path = "bench/takeover.rs"]
 mod takeover;
 #[path = "bench/tcp.rs"]

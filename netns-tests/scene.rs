@@ -12,9 +12,10 @@ mod witness;
 use crate::lab::agent::Agent;
 use crate::lab::home::Home;
 use crate::lab::netns::tool;
+use crate::lab::program::program;
 use crate::lab::service::{Service, wait_for_addresses};
 use crate::lab::witness::Witness;
-use crate::lab::{Lab, Server, agent, clock};
+use crate::lab::{Lab, Server, clock};
 use crate::probe::asker::{Answers, Asker};
 use crate::probe::capture::{Capture, Heard};
 use crate::probe::knock::Knocker;
@@ -72,7 +73,7 @@ impl Scene {
     pub fn build(setup: Setup) -> Scene {
         let lab = Lab::build(&setup.plan);
         let configs = Server::BOTH.map(|server| written(&lab, &setup.config.text(), server));
-        let program = agent::program();
+        let program = program();
         let key = lab.dir().join("cluster.key");
         tool(&program.to_string_lossy(), &["keygen", &key.to_string_lossy()], "");
         assert!(key.is_file(), "vipair keygen made no key");

@@ -7,8 +7,9 @@
 use super::claims::addresses;
 use super::figures::Goal::{Every, Median};
 use super::figures::Unit::{Mebibytes, Milliseconds, PerSecond, Percent};
-use super::figures::{Section, beyond, figure};
+use super::figures::{Section, figure};
 use super::histogram::Watch;
+use super::spread::beyond;
 use super::usage::{Usage, resident_mib};
 use super::{Block, Topic, pair, sample};
 use crate::lab::config_text::{ConfigText, GroupText};

@@ -4,7 +4,7 @@
 //! which figures there are.
 
 use super::record::Results;
-use std::time::Duration;
+use super::spread::Spread;
 
 /// Unit of a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +90,11 @@ impl Section {
     pub fn new(title: &str, figures: Vec<Figure>) -> Section {
         Section { title: title.to_owned(), figures, ..Section::default() }
     }
+
+    /// Whether any figure of the section was measured.
+    pub fn is_measured(&self, results: &Results) -> bool {
+        self.figures.iter().any(|figure| results.spread(&figure.key).is_some())
+    }
 }
 
 /// A picture of figures; those that no run measured are left out.
@@ -113,44 +118,6 @@ pub enum Shape {
     /// Curves over another quantity, whose name comes first. Each curve has a label and its points,
     /// a place and a key each; lines join the medians.
     Curves(String, Vec<(String, Vec<(f64, String)>)>),
-}
-
-/// Values of one figure's runs, in ascending order.
-#[derive(Clone, Debug)]
-pub struct Spread(Vec<f64>);
-
-impl Spread {
-    /// Sorts the values; `None` when there are none.
-    pub fn of(mut values: Vec<f64>) -> Option<Spread> {
-        values.sort_by(f64::total_cmp);
-        (!values.is_empty()).then_some(Spread(values))
-    }
-
-    /// Number of runs.
-    pub fn runs(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The least value.
-    pub fn min(&self) -> f64 {
-        self.0[0]
-    }
-
-    /// The value in the middle; for an even number of runs the mean of the two in the middle.
-    pub fn median(&self) -> f64 {
-        let middle = self.0.len() / 2;
-        if self.0.len() % 2 == 1 { self.0[middle] } else { f64::midpoint(self.0[middle - 1], self.0[middle]) }
-    }
-
-    /// Least value that nine of ten runs do not exceed (nearest rank).
-    pub fn p90(&self) -> f64 {
-        self.0[(self.0.len() * 9).div_ceil(10) - 1]
-    }
-
-    /// The greatest value.
-    pub fn max(&self) -> f64 {
-        self.0[self.0.len() - 1]
-    }
 }
 
 impl Figure {
@@ -178,9 +145,4 @@ impl Figure {
             Goal::Every(limit) => Some(spread.max() <= limit),
         }
     }
-}
-
-/// Least time that all but `share` in a million of the times do not exceed; `times` ascend.
-pub fn beyond(times: &[Duration], share: usize) -> Duration {
-    times[(times.len() - 1).saturating_sub(times.len() * share / 1_000_000)]
 }

@@ -8,9 +8,10 @@
 
 use super::busy::Busy;
 use super::figures::Unit::{Count, Microseconds};
-use super::figures::{Figure, Section, beyond, figure};
+use super::figures::{Figure, Section, figure};
 use super::pair;
 use super::record::Results;
+use super::spread::beyond;
 use super::{Block, Topic, sample};
 use crate::lab::clock::now;
 use crate::lab::{Port, Server};

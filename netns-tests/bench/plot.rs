@@ -4,8 +4,9 @@
 //! on a logarithmic scale; a value below the scale's least (a gap that was no gap) is drawn at its
 //! left end.
 
-use super::figures::{Plot, Shape, Spread, Unit};
+use super::figures::{Plot, Shape, Unit};
 use super::record::Results;
+use super::spread::Spread;
 use std::fmt::Write;
 
 const WIDTH: f64 = 860.0;

@@ -5,7 +5,7 @@
 //! `key<TAB>values` are samples, in the order of measuring. Never does: judging. A file that cannot
 //! be read stops the report; nothing is left out in silence.
 
-use super::figures::{Figure, Spread};
+use super::spread::Spread;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -161,10 +161,5 @@ impl Results {
     /// The latest remark `name` of any block: see `remark`.
     pub fn told(&self, name: &str) -> Option<&str> {
         self.parts().filter_map(|(_, part)| part.told(name)).last()
-    }
-
-    /// Whether any of these figures was measured.
-    pub fn any_of(&self, figures: &[Figure]) -> bool {
-        figures.iter().any(|figure| self.spread(&figure.key).is_some())
     }
 }

@@ -4,8 +4,9 @@
 //! Owns: both forms of the report. Never does: hiding a figure that no run measured. Text that
 //! people wrote below the marker of an existing page is kept.
 
-use super::figures::{Figure, Section, Spread};
+use super::figures::{Figure, Section};
 use super::record::Results;
+use super::spread::Spread;
 use super::{Topic, plot, rivals};
 use crate::lab::process::tail;
 use std::fmt::Write;
@@ -43,7 +44,7 @@ fn cells(figure: &Figure, spread: Option<&Spread>) -> [String; 7] {
 /// The report for a terminal: measured figures only.
 pub fn text(topics: &[Topic], results: &Results) -> String {
     let mut text = String::new();
-    for section in topics.iter().flat_map(|topic| (topic.sections)()).filter(|s| results.any_of(&s.figures)) {
+    for section in topics.iter().flat_map(|topic| (topic.sections)()).filter(|s| s.is_measured(results)) {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,

@@ -2,8 +2,8 @@
 
 use super::let_pass;
 use crate::lab::Server;
-use crate::lab::agent::program;
 use crate::lab::netns::try_tool;
+use crate::lab::program::program;
 use crate::probe::oracle::Expected;
 use crate::scene::{GROUP, Scene, Setup};
 use std::os::unix::fs::PermissionsExt;

@@ -3,8 +3,8 @@
 use crate::lab::{Port, Server};
 use crate::probe::capture::Heard;
 use crate::probe::frames::{self, How, Saying};
-use crate::probe::openings::{Opening, moves, openings};
-use crate::probe::oracle::{Apart, Case, Expected, Tenure};
+use crate::probe::openings::{Opening, Tenure, moves, openings};
+use crate::probe::oracle::{Apart, Case, Expected};
 use crate::scene::ADDRESS;
 use std::net::IpAddr;
 use std::time::Duration;

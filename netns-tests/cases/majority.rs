@@ -4,6 +4,7 @@
 
 mod chance;
 mod cuts;
+mod draws;
 mod lost;
 mod moves;
 mod strikes;

@@ -1,9 +1,9 @@
 //! The witness as it ships, in a namespace of its own, as a user without any privilege. Its nodes
 //! are talkers, so the case decides what they say and when.
 
-use crate::lab::agent::program;
 use crate::lab::netns::{self, Netns};
 use crate::lab::process::{Process, tail};
+use crate::lab::program::program;
 use crate::lab::talker::Talker;
 use crate::lab::turn::Turn;
 use nix::sys::signal::Signal;

@@ -5,7 +5,7 @@
 //! frames of every switch port once more.
 
 use super::screen::{Screen, Tone, gap_ms};
-use crate::lab::agent::program;
+use crate::lab::program::program;
 use crate::lab::{Server, clock};
 use crate::probe::oracle::Expected;
 use crate::probe::web::{Requests, Web};

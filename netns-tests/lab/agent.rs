@@ -6,6 +6,7 @@
 use super::home::Home;
 use super::netns::try_tool;
 use super::process::{Process, tail};
+use super::program::program;
 use super::wiring::Server;
 use super::{Lab, clock};
 use nix::sys::signal::Signal;
@@ -35,24 +36,6 @@ pub struct Agent {
     outlive: bool,
     state: StateDir,
     home: Option<Rc<Home>>,
-}
-
-/// The program under test: `VIPAIR_BIN` if it is set, else cargo's own for a test, else the one
-/// beside the example.
-pub fn program() -> PathBuf {
-    if let Some(path) = std::env::var_os("VIPAIR_BIN") {
-        return path.into();
-    }
-    if let Some(path) = option_env!("CARGO_BIN_EXE_vipair") {
-        return path.into();
-    }
-    let own = std::env::current_exe().expect("a running program has a path");
-    own.ancestors()
-        .skip(1)
-        .take(3)
-        .map(|dir| dir.join("vipair"))
-        .find(|path| path.is_file())
-        .unwrap_or_else(|| panic!("no vipair near {}: build it, or set VIPAIR_BIN", own.display()))
 }
 
 impl Agent {

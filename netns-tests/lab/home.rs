@@ -9,8 +9,8 @@
 
 pub mod services;
 
-use super::agent::program;
 use super::netns::{Door, Netns, end, every_process, files_below, tool};
+use super::program::program;
 use super::wiring::Server;
 use super::{Lab, process};
 use nix::sched::{CloneFlags, setns, unshare};

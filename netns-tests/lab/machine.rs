@@ -10,6 +10,7 @@
 
 use super::netns::{is_orphan, try_tool};
 use super::process::{Process, tail};
+use super::program::program;
 use super::{Lab, Port};
 use nix::unistd::Pid;
 use std::fs;
@@ -102,7 +103,7 @@ impl Machine {
             "boot",
         ]);
         command.arg(system()).arg(&self.disk).arg(self.port.host()).arg(&self.name);
-        command.arg(env!("CARGO_MANIFEST_DIR")).arg(super::agent::program()).arg(&self.files).args(&self.groups);
+        command.arg(env!("CARGO_MANIFEST_DIR")).arg(program()).arg(&self.files).args(&self.groups);
         let process = Process::start(lab.host(self.port), command, &self.console(), false);
         self.running = Some(Running { process, leader: Pid::from_raw(0) });
     }

@@ -15,6 +15,7 @@ pub mod home;
 pub mod machine;
 pub mod netns;
 pub mod process;
+pub mod program;
 pub mod service;
 pub mod talker;
 pub mod turn;

@@ -5,9 +5,9 @@
 //! any capability. It is ready when its socket is bound; if it does not become so, `start` panics
 //! with its log.
 
-use super::agent::program;
 use super::netns::{copy_dir, files_below};
 use super::process::{Process, tail};
+use super::program::program;
 use super::wiring::WITNESSES;
 use super::{Lab, Port};
 use nix::sys::signal::Signal;

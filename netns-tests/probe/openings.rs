@@ -7,11 +7,23 @@
 //! an agent's log beyond that. A log can only permit a claim; what it leaves out is held against
 //! the server, except for an agent that was killed before it can have written the line.
 
-use super::oracle::Tenure;
 use crate::lab::Server;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use vipair::types::MonoTime;
+
+/// A run of claims from one server, not interrupted by the other's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tenure {
+    /// The server that claimed.
+    pub server: Server,
+    /// When its first claim was heard.
+    pub first: MonoTime,
+    /// When its last claim was heard.
+    pub last: MonoTime,
+    /// Number of its claims.
+    pub claims: usize,
+}
 
 /// An opening of the gate: a server became active with an epoch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -8,7 +8,7 @@
 
 use super::capture::Heard;
 use super::frames::How;
-use super::openings::{self, Opening};
+use super::openings::{self, Opening, Tenure};
 use crate::lab::wiring::{Port, SEGMENT, Server};
 use crate::lab::{Entry, agent::seconds};
 use std::collections::BTreeSet;
@@ -72,19 +72,6 @@ pub struct Apart {
     pub from: MonoTime,
     /// When the cable was in again, plus the two pulses that S8 allows.
     pub until: MonoTime,
-}
-
-/// A run of claims from one server, not interrupted by the other's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Tenure {
-    /// The server that claimed.
-    pub server: Server,
-    /// When its first claim was heard.
-    pub first: MonoTime,
-    /// When its last claim was heard.
-    pub last: MonoTime,
-    /// Number of its claims.
-    pub claims: usize,
 }
 
 /// The evidence on which a scene is judged.

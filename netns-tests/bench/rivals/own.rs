@@ -3,9 +3,10 @@
 use super::course::Contender;
 use super::site::{Site, place};
 use crate::lab::Server;
-use crate::lab::agent::{Agent, program};
+use crate::lab::agent::Agent;
 use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::netns::tool;
+use crate::lab::program::program;
 use crate::lab::witness::Witness;
 use crate::scene::{ADDRESS, ADDRESS6, GROUP};
 use nix::unistd::Pid;

@@ -7,10 +7,11 @@
 
 use super::super::claims::addresses;
 use super::super::figures::Unit::{Count, Milliseconds};
-use super::super::figures::{Plot, Section, Shape, Spread, figure};
+use super::super::figures::{Plot, Section, Shape, figure};
 use super::super::pair::ms;
 use super::super::record::Results;
 use super::super::scale::{self, lose_host};
+use super::super::spread::Spread;
 use super::super::{Block, Topic, remark, sample};
 use super::keepalived::FASTEST;
 use super::room::Room;

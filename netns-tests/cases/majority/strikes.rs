@@ -4,7 +4,7 @@
 //! time is about the process or the interfaces of one party; faults of the ways between the parties
 //! come on top.
 
-use super::chance::Chance;
+use super::draws::Chance;
 use crate::lab::confine::Confinement;
 use crate::lab::faults::{Drops, Fault, What};
 use crate::lab::voters::WAYS;

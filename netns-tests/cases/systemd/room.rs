@@ -1,14 +1,16 @@
 //! Two servers and perhaps a witness as machines with systemd, set up the way the README says.
 
-use crate::lab::agent::{Status, program};
+use crate::lab::agent::Status;
 use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::machine::Machine;
 use crate::lab::netns::tool;
+use crate::lab::program::program;
 use crate::lab::wiring::WITNESSES;
 use crate::lab::{Lab, Plan, Port, Server, clock};
 use crate::probe::asker::Asker;
 use crate::probe::capture::Capture;
-use crate::probe::oracle::{Case, Expected, Tenure};
+use crate::probe::openings::Tenure;
+use crate::probe::oracle::{Case, Expected};
 use crate::scene::{ADDRESS, GROUP, PATIENCE};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
