@@ -72,12 +72,12 @@ impl Scene {
     /// Builds the lab and starts the probes; no agent runs yet.
     pub fn build(setup: Setup) -> Scene {
         let lab = Lab::build(&setup.plan);
-        let configs = Server::BOTH.map(|server| written(&lab, &setup.config.text(), server));
+        let configs = Server::BOTH.map(|server| write_config(&lab, &setup.config.text(), server));
         let program = program();
         let key = lab.dir().join("cluster.key");
         tool(&program.to_string_lossy(), &["keygen", &key.to_string_lossy()], "");
         assert!(key.is_file(), "vipair keygen made no key");
-        let homes: Vec<Rc<Home>> = setup.example.map(|name| installed(&lab, name, &key)).unwrap_or_default();
+        let homes: Vec<Rc<Home>> = setup.example.map(|name| install_homes(&lab, name, &key)).unwrap_or_default();
         let addresses: Vec<IpAddr> = setup.config.groups().iter().flat_map(addresses_of).collect();
         let pace = Duration::from_millis(1);
         let numbered = setup.witnesses.iter().zip(1_u8..);
@@ -89,7 +89,7 @@ impl Scene {
             capture: Some(Capture::start(&lab, &addresses)),
             askers: setup.asked.iter().map(|a| Asker::start(&lab, *a, pace)).collect(),
             agents: Server::BOTH.map(|server| match homes.get(index(server)) {
-                Some(home) => Agent::on(&lab, server, home),
+                Some(home) => Agent::at_home(&lab, server, home),
                 None => Agent::new(&lab, server, &configs[index(server)]),
             }),
             services: [None, None],
@@ -116,7 +116,7 @@ impl Scene {
             if scene.witnesses.is_empty() {
                 scene.wait_role(Server::Alpha, name, "active");
             } else {
-                let ready = |s: &mut Scene| s.agent(Server::Alpha).status().is_ok_and(|status| status.ready(name));
+                let ready = |s: &mut Scene| s.agent(Server::Alpha).status().is_ok_and(|status| status.is_ready(name));
                 scene.wait(&format!("alpha to be ready for {name}"), ready);
             }
         }
@@ -163,7 +163,7 @@ impl Scene {
     }
 
     /// Starts a web client that asks all addresses in turn, `per_second` requests in all.
-    pub fn web(&self, per_second: u32) -> Web {
+    pub fn start_web(&self, per_second: u32) -> Web {
         let addresses: Vec<IpAddr> = self.setup.config.groups().iter().flat_map(addresses_of).collect();
         Web::start(&self.lab, &addresses, per_second)
     }
@@ -194,7 +194,7 @@ impl Scene {
     pub fn power_off(&mut self, server: Server) -> MonoTime {
         let at = self.lab.power_off(server);
         self.kills.push((server, at));
-        self.agents[index(server)].forget();
+        self.agents[index(server)].forget_process();
         self.services[index(server)] = None;
         at
     }
@@ -220,13 +220,13 @@ impl Scene {
     pub fn rejoin(&mut self, server: Server, cut: MonoTime) -> MonoTime {
         let at = self.lab.join(&self.lab.ports(server));
         if self.witnesses.is_empty() {
-            self.set_apart(server, cut, at);
+            self.excuse_claims(server, cut, at);
         }
         at
     }
 
     /// Excuses what `server` claims from `from` until two pulses after `joined` (S8).
-    pub fn set_apart(&mut self, server: Server, from: MonoTime, joined: MonoTime) {
+    pub fn excuse_claims(&mut self, server: Server, from: MonoTime, joined: MonoTime) {
         // The cable is in when `ip` has ended, and a pulse may just have been missed.
         let until = joined + Duration::from_millis(10) + self.pulse * 2;
         self.apart.push(Apart { server, from, until });
@@ -238,7 +238,8 @@ impl Scene {
         let limit = Instant::now() + PATIENCE;
         while !condition(self) {
             assert!(Instant::now() < limit, "waited {PATIENCE:?} in vain for: {what}");
-            let died = self.agents.iter_mut().any(Agent::died) || self.witnesses.iter_mut().any(Witness::died);
+            let died = self.agents.iter_mut().any(Agent::ended_by_itself)
+                || self.witnesses.iter_mut().any(Witness::ended_by_itself);
             assert!(!died, "an agent or a witness ended by itself while waiting for: {what}");
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -254,7 +255,7 @@ impl Scene {
     pub fn wait_ready(&mut self, server: Server, group: &str) -> MonoTime {
         self.wait(&format!("{} to be a ready standby for {group}", server.name()), |s| {
             let status = s.agent(server).status();
-            status.is_ok_and(|status| status.text(group, "role") == "standby" && status.ready(group))
+            status.is_ok_and(|status| status.text(group, "role") == "standby" && status.is_ready(group))
         })
     }
 
@@ -326,22 +327,22 @@ impl Scene {
 
     /// The frames heard from the servers so far.
     pub fn heard(&self) -> Vec<Heard> {
-        self.capture.as_ref().map(Capture::so_far).unwrap_or_default()
+        self.capture.as_ref().map(Capture::heard_so_far).unwrap_or_default()
     }
 
     /// Leaves everything running when this process ends; returns the directory of the lab's files.
-    pub fn leave(mut self) -> PathBuf {
-        self.agents.iter_mut().for_each(Agent::leave);
-        self.services.iter_mut().filter_map(Option::take).for_each(Service::leave);
+    pub fn leave_running(mut self) -> PathBuf {
+        self.agents.iter_mut().for_each(Agent::leave_running);
+        self.services.iter_mut().filter_map(Option::take).for_each(Service::leave_running);
         let dir = self.lab.dir().to_owned();
-        self.lab.keep_standing();
+        self.lab.leave_standing();
         dir
     }
 }
 
 /// Writes a configuration file: one for both servers, unless the text has @SERVER@, the server's
 /// name. @DIR@ is the lab's directory.
-fn written(lab: &Lab, text: &str, server: Server) -> PathBuf {
+fn write_config(lab: &Lab, text: &str, server: Server) -> PathBuf {
     let text = text.replace("@DIR@", &lab.dir().to_string_lossy());
     let name =
         if text.contains("@SERVER@") { format!("vipair-{}.toml", server.name()) } else { "vipair.toml".into() };
@@ -352,10 +353,10 @@ fn written(lab: &Lab, text: &str, server: Server) -> PathBuf {
 }
 
 /// Makes files of their own for both servers, with a worked example and the key.
-fn installed(lab: &Lab, example: &str, key: &Path) -> Vec<Rc<Home>> {
+fn install_homes(lab: &Lab, example: &str, key: &Path) -> Vec<Rc<Home>> {
     let install = |server| {
         let home = Home::new(lab, server);
-        home.install(example);
+        home.install_example(example);
         tool("cp", &["-p", &key.to_string_lossy(), &home.path("/etc/vipair/").to_string_lossy()], "");
         Rc::new(home)
     };

@@ -6,7 +6,7 @@
 
 use crate::lab::{Lab, Port, clock};
 use crate::probe::frames::read;
-use crate::probe::socket::{PacketSocket, program};
+use crate::probe::socket::{PacketSocket, bpf_program};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Listener {
     /// Starts to listen.
     pub fn start(lab: &Lab) -> Listener {
         use libc::{BPF_ABS, BPF_H, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET};
-        let arp = program(&[
+        let arp = bpf_program(&[
             (BPF_LD | BPF_H | BPF_ABS, 0, 0, 12),
             (BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0x0806),
             (BPF_RET | BPF_K, 0, 0, 64),
@@ -40,7 +40,7 @@ impl Listener {
     pub fn forget(&self) {
         let mut buffer = [0; 64];
         while self.0.receive(&mut buffer).is_some() {}
-        self.0.lost();
+        self.0.take_lost_count();
     }
 
     /// Reads claims until `mac` has claimed `count` addresses, or until `limit` has passed.
@@ -60,7 +60,7 @@ impl Listener {
                 moved.entry(said.address).or_insert(arrival.at);
             }
         }
-        assert_eq!(self.0.lost(), 0, "the listener lost frames");
+        assert_eq!(self.0.take_lost_count(), 0, "the listener lost frames");
         let times = || moved.values().copied();
         let (Some(first), Some(last)) = (times().min(), times().max()) else { panic!("no address moved") };
         Moves { first, last, missing: u32::try_from(count - moved.len()).expect("at most all") }

@@ -47,7 +47,7 @@ fn run(count: usize) {
     let idle = Idle::crowd(&scene.lab, &addresses, each);
     scene.wait("all connections to be mirrored", |s| {
         let status = s.agent(Server::Beta).status();
-        status.is_ok_and(|status| status.connections(GROUP, "mirrored") == count as u64)
+        status.is_ok_and(|status| status.connection_count(GROUP, "mirrored") == count as u64)
     });
     rest(&scene, count);
     lose(&mut scene, &idle, count);
@@ -86,7 +86,7 @@ fn lose(scene: &mut Scene, idle: &Idle, count: usize) {
     let lost = scene.power_off(Server::Alpha);
     scene.wait_answered_by(Server::Beta);
     let answered = first_answered(scene, lost);
-    scene.wait("all clients to know", |_| idle.waiting() == 0);
+    scene.wait("all clients to know", |_| idle.waiting_count() == 0);
     let resets = idle.resets_after(answered);
     let at = |percent: usize| ms(resets[(resets.len() - 1) * percent / 100]);
     for (key, percent) in [("half", 50), ("most", 95), ("last", 100)] {
@@ -98,10 +98,13 @@ fn lose(scene: &mut Scene, idle: &Idle, count: usize) {
     sample(&format!("clients-otherwise-{count}"), f64::from(u32::try_from(count - resets.len()).expect("small")));
     scene.wait("three packets to each", |s| {
         let status = s.agent(Server::Beta).status();
-        status.is_ok_and(|status| status.connections(GROUP, "tickled") == 3 * count as u64)
+        status.is_ok_and(|status| status.connection_count(GROUP, "tickled") == 3 * count as u64)
     });
-    scene.wait("beta to say how long it took", |s| round(&s.agent(Server::Beta).said()).is_some());
-    sample(&format!("clients-round-{count}"), round(&scene.agent(Server::Beta).said()).expect("it was waited for"));
+    scene.wait("beta to say how long it took", |s| round(&s.agent(Server::Beta).log_text()).is_some());
+    sample(
+        &format!("clients-round-{count}"),
+        round(&scene.agent(Server::Beta).log_text()).expect("it was waited for"),
+    );
     sample(&format!("clients-latest-before-{count}"), before);
     sample(&format!("clients-latest-{count}"), latest(scene));
 }

@@ -15,7 +15,7 @@ use super::{Block, Topic, pair, sample};
 use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::process::Process;
 use crate::lab::{Lab, Plan, Port, Server, clock};
-use crate::probe::socket::hurry;
+use crate::probe::socket::become_real_time;
 use crate::scene::{Scene, Setup};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
@@ -188,7 +188,7 @@ fn bare_datagrams() {
 /// Sends and takes datagrams for [`STRETCH`]; returns the percent of a core that this took, and how
 /// late each wake-up was.
 fn talk(sockets: &[UdpSocket; 2]) -> (f64, Vec<Duration>) {
-    hurry();
+    become_real_time();
     let busy = || Duration::from(ClockId::CLOCK_THREAD_CPUTIME_ID.now().expect("every thread has this clock"));
     let (began, then, mut next) = (clock::now(), busy(), clock::now());
     let (mut buffer, mut late) = ([0; 1_300], Vec::new());

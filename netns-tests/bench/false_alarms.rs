@@ -14,7 +14,7 @@ use super::pair::{both_ms, ms};
 use super::record::Results;
 use super::{Block, Topic, remark, sample};
 use crate::lab::config_text::{ConfigText, GroupText};
-use crate::lab::faults::{Drops, Fault, What};
+use crate::lab::faults::{Drops, Fault, FrameKind};
 use crate::lab::process::Process;
 use crate::lab::{Lab, Plan, Port, Server, clock};
 use crate::probe::asker::{Answers, Asker};
@@ -143,7 +143,7 @@ fn lose(lab: &Lab, percent: u8) -> Fault {
         (Port::AlphaHeartbeat, Port::BetaHeartbeat),
         (Port::BetaHeartbeat, Port::AlphaHeartbeat),
     ];
-    let drops = ways.map(|(from, to)| Drops { from: Some(from), to: Some(to), what: What::Everything, percent });
+    let drops = ways.map(|(from, to)| Drops { from: Some(from), to: Some(to), kind: FrameKind::Everything, percent });
     lab.drop_frames(&drops)
 }
 
@@ -197,7 +197,7 @@ fn report(name: &str, who: &str, takeovers: usize, answers: &Answers) {
 
 /// Number of times that a server of our pair has become active so far, by both logs.
 fn takeovers(scene: &Scene) -> usize {
-    Server::BOTH.iter().map(|server| scene.agent(*server).said().matches("→ active (epoch").count()).sum()
+    Server::BOTH.iter().map(|server| scene.agent(*server).log_text().matches("→ active (epoch").count()).sum()
 }
 
 impl Rival {
@@ -220,7 +220,7 @@ impl Rival {
         let rival = Rival { asker, processes, lab };
         let limit = Instant::now() + Duration::from_secs(20);
         while !rival.is_steady() {
-            let said: Vec<String> = rival.processes.iter().map(Process::said).collect();
+            let said: Vec<String> = rival.processes.iter().map(Process::output).collect();
             assert!(Instant::now() < limit, "keepalived does not settle:\n{}", said.join("\n"));
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -241,7 +241,7 @@ impl Rival {
     }
 
     fn takeovers(&self) -> usize {
-        self.processes.iter().map(|process| process.said().matches("Entering MASTER STATE").count()).sum()
+        self.processes.iter().map(|process| process.output().matches("Entering MASTER STATE").count()).sum()
     }
 }
 

@@ -16,7 +16,7 @@ use super::{Block, Topic, sample};
 use crate::lab::clock::now;
 use crate::lab::{Port, Server};
 use crate::probe::frames::{How, arp, read};
-use crate::probe::socket::{PacketSocket, hurry, program};
+use crate::probe::socket::{PacketSocket, become_real_time, bpf_program};
 use crate::scene::{ADDRESS, Scene, Setup};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
@@ -83,7 +83,7 @@ fn report(kind: &str, state: &str, mut times: Vec<Duration>) {
 /// returns the times.
 fn ask(scene: &Scene, mut one: impl FnMut() -> Duration + Send) -> Vec<Duration> {
     scene.lab.server(Server::Beta).run(|| {
-        hurry();
+        become_real_time();
         let mut next = now();
         let question = |_| {
             next = next + PACE;
@@ -128,7 +128,7 @@ fn probes(scene: &Scene) -> Vec<Duration> {
 /// Filter for ARP replies.
 fn replies() -> Vec<socket2::SockFilter> {
     use libc::{BPF_ABS, BPF_H, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET};
-    program(&[
+    bpf_program(&[
         (BPF_LD | BPF_H | BPF_ABS, 0, 0, 12),
         (BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0x0806),
         (BPF_LD | BPF_H | BPF_ABS, 0, 0, 20),

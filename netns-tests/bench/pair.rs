@@ -4,7 +4,7 @@
 //! Owns: no process and no file. Never does: statistics.
 
 use crate::lab::config_text::{ConfigText, GroupText};
-use crate::lab::faults::{Drops, What};
+use crate::lab::faults::{Drops, FrameKind};
 use crate::lab::{Lab, Server, clock};
 use crate::probe::asker::Answers;
 use crate::scene::{ADDRESS, ADDRESS6, GROUP};
@@ -27,7 +27,7 @@ pub fn ms(time: Duration) -> f64 {
 /// Time in which two servers answered, in milliseconds, to the sampler's pace.
 #[allow(clippy::cast_precision_loss, reason = "some thousands at most")]
 pub fn both_ms(answers: &Answers) -> f64 {
-    answers.both().len() as f64 * PACE_MS
+    answers.answered_twice().len() as f64 * PACE_MS
 }
 
 /// An instant 10 ms before `at`: a gap begins with the last answer before the fault.
@@ -40,7 +40,8 @@ pub fn around(at: MonoTime) -> MonoTime {
 pub fn vanish(lab: &Lab, server: Server) -> (MonoTime, crate::lab::faults::Fault) {
     let at = clock::now();
     let ports = lab.ports(server).into_iter();
-    let all: Vec<Drops> =
-        ports.flat_map(|port| [Drops::from(port, What::Everything), Drops::to(port, What::Everything)]).collect();
+    let all: Vec<Drops> = ports
+        .flat_map(|port| [Drops::from(port, FrameKind::Everything), Drops::to(port, FrameKind::Everything)])
+        .collect();
     (at, lab.drop_frames(&all))
 }

@@ -175,7 +175,7 @@ fn send_limit() {
     let address = Ipv4Addr::new(10, 1, 0, 1);
     let frame = arp(1, Port::Alpha.mac(), address, address);
     let rate = lab.server(Server::Alpha).run(|| {
-        let socket = crate::probe::socket::PacketSocket::open(Some("eth0"), &crate::probe::socket::nothing());
+        let socket = crate::probe::socket::PacketSocket::open(Some("eth0"), &crate::probe::socket::deny_all());
         let began = clock::now();
         let mut sent = 0_u32;
         while clock::now().since(began) < Duration::from_secs(2) {

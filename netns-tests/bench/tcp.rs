@@ -67,7 +67,7 @@ fn measure(tickled: bool) {
         let expected = u64::try_from(EACH * KINDS.len()).expect("a small number");
         scene.wait("the connections to be mirrored", |s| {
             let status = s.agent(Server::Beta).status();
-            status.is_ok_and(|status| status.connections(GROUP, "mirrored") >= expected)
+            status.is_ok_and(|status| status.connection_count(GROUP, "mirrored") >= expected)
         });
     }
     // The writers' congestion windows are open by then.

@@ -3,7 +3,7 @@
 use super::{LAN_LEASE, SLACK, assert_nothing_moves, assert_served_throughout, let_pass};
 use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::{Server, clock};
-use crate::probe::oracle::{Expected, claimed};
+use crate::probe::oracle::{Expected, has_claimed};
 use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn killed_agent_is_replaced_when_its_lease_ends_and_never_both_answer() {
     assert_nothing_moves(&scene, Server::Beta, Duration::from_secs(1));
     let at = clock::now();
     let alpha_claims =
-        claimed(&scene.heard(), Server::Alpha.port(), killed + LAN_LEASE + Duration::from_millis(5), at);
+        has_claimed(&scene.heard(), Server::Alpha.port(), killed + LAN_LEASE + Duration::from_millis(5), at);
     assert!(!alpha_claims, "S7: alpha claimed the address after its lease had ended");
     scene.start_agent(Server::Alpha);
     scene.wait_ready(Server::Alpha, GROUP);
@@ -116,7 +116,7 @@ fn machine_with_all_cores_busy_moves_nothing() {
             scope.spawn(|| while clock::now() < until {});
         }
     });
-    let by = scene.answers(from).by();
+    let by = scene.answers(from).changes();
     assert!(by.iter().all(|(_, mac)| *mac == Server::Alpha.port().mac()), "the address moved: {by:?}");
     assert!(scene.answers(MonoTime::ZERO).last_server() == Some(Server::Alpha));
     scene.finish(&Expected::owner(Server::Alpha));

@@ -32,7 +32,7 @@ fn wait_mirrored(scene: &mut Scene, server: Server, count: usize) {
     let count = u64::try_from(count).expect("a small number");
     scene.wait(&format!("{count} connections to be mirrored"), |s| {
         let status = s.agent(server).status();
-        status.is_ok_and(|status| status.connections(GROUP, "mirrored") == count)
+        status.is_ok_and(|status| status.connection_count(GROUP, "mirrored") == count)
     });
 }
 
@@ -51,7 +51,7 @@ fn wait_reset(scene: &mut Scene, holder: &Holder, count: usize) {
     let count = u64::try_from(count).expect("a small number");
     scene.wait("alpha to say how many", |s| {
         let status = s.agent(Server::Alpha).status();
-        status.is_ok_and(|status| status.connections(GROUP, "reset") == count)
+        status.is_ok_and(|status| status.connection_count(GROUP, "reset") == count)
     });
 }
 
@@ -92,7 +92,7 @@ fn lose_host(profile: &'static str, more: &str, each: usize, mirrored: bool) -> 
     if !mirrored {
         let_pass(Duration::from_secs(3));
     } else {
-        scene.wait("all clients to know", |_| idle.waiting() == 0);
+        scene.wait("all clients to know", |_| idle.waiting_count() == 0);
     }
     (scene, idle, answered)
 }
@@ -113,7 +113,7 @@ fn clients_that_wait_learn_of_a_lost_host_at_once() {
 #[test]
 fn without_tickling_clients_that_wait_go_on_waiting() {
     let (scene, idle, _) = lose_host("lan", "tickle = false", 5, false);
-    assert_eq!(idle.waiting(), 10, "{:?}", idle.ends());
+    assert_eq!(idle.waiting_count(), 10, "{:?}", idle.ends());
     let status = scene.agent(Server::Beta).status().expect("it answers");
     assert_eq!(status.text(GROUP, "connections"), "", "nothing is looked after");
     scene.finish(&Expected::owner(Server::Alpha).takeover());
@@ -127,7 +127,7 @@ fn connections_that_outlive_the_drain_of_a_switch_are_reset() {
     let began = scene.lab.note(format!("vipair switch {GROUP}"));
     scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_answered_by(Server::Beta);
-    scene.wait("all clients to know", |_| idle.waiting() == 0);
+    scene.wait("all clients to know", |_| idle.waiting_count() == 0);
     let resets = idle.resets_after(began);
     assert_eq!(resets.len(), 20, "not by a reset: {:?}", idle.ends());
     print("reset after the switch was asked for", &resets);
@@ -144,8 +144,8 @@ fn server_that_was_replaced_while_its_agent_slept_ends_what_is_left() {
     let (alpha, lab) = scene.agent_mut(Server::Alpha);
     alpha.signal(lab, Signal::SIGSTOP);
     scene.wait_answered_by(Server::Beta);
-    scene.wait("all clients to know", |_| idle.waiting() == 0);
-    assert_eq!(holder.ended(), 0, "nobody has told alpha's kernel");
+    scene.wait("all clients to know", |_| idle.waiting_count() == 0);
+    assert_eq!(holder.ended_count(), 0, "nobody has told alpha's kernel");
     let (alpha, lab) = scene.agent_mut(Server::Alpha);
     alpha.signal(lab, Signal::SIGCONT);
     wait_reset(&mut scene, &holder, 20);
@@ -168,10 +168,10 @@ fn ten_thousand_clients_are_told_and_the_pulse_goes_on() {
     let lost = scene.power_off(Server::Alpha);
     scene.wait_answered_by(Server::Beta);
     let answered = first_answered(&scene, Server::Beta, lost);
-    scene.wait("all clients to know", |_| idle.waiting() == 0);
+    scene.wait("all clients to know", |_| idle.waiting_count() == 0);
     scene.wait("three packets to each", |s| {
         let status = s.agent(Server::Beta).status();
-        status.is_ok_and(|status| status.connections(GROUP, "tickled") == 30_000)
+        status.is_ok_and(|status| status.connection_count(GROUP, "tickled") == 30_000)
     });
     let resets = idle.resets_after(answered);
     print("10,000 clients: reset after the takeover", &resets);
@@ -223,7 +223,7 @@ fn strangers_at_the_mirrors_port_change_counters_only() {
     scene.wait("them to be counted", |s| refused(s) >= before + 8);
     let now = clock::now();
     wait_mirrored(&mut scene, Server::Beta, 6);
-    assert_eq!(idle.waiting(), 6);
+    assert_eq!(idle.waiting_count(), 6);
     super::assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
     super::assert_served_throughout(&scene.answers(now), Server::Alpha);
     scene.finish(&Expected::owner(Server::Alpha));

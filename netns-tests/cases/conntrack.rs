@@ -66,14 +66,14 @@ fn translated(hooked: bool) -> Translated {
     let mut scene = Scene::build(Setup::with(ConfigText::pair("lan").group(group)));
     // Both nodes have one configuration but each its own conntrackd, in one file system: the script
     // takes the node's own.
-    let file = |server| conntrackd::file(&scene.lab, server).display().to_string();
+    let file = |server| conntrackd::config_path(&scene.lab, server).display().to_string();
     let text = format!(
         "if [ \"$VIPAIR_PEER\" = beta ]; then f={}; else f={}; fi\nexec conntrackd -C $f \"$@\"\n",
         file(Server::Alpha),
         file(Server::Beta)
     );
     std::fs::write(&script, text).expect("a file can be written");
-    Server::BOTH.into_iter().for_each(|server| conntrackd::translate(&scene.lab, server, ADDRESS));
+    Server::BOTH.into_iter().for_each(|server| conntrackd::make_translator(&scene.lab, server, ADDRESS));
     let daemons = Server::BOTH.map(|server| Conntrackd::start(&scene.lab, server));
     scene.start_agent(Server::Alpha);
     scene.wait_role(Server::Alpha, GROUP, "active");
@@ -85,7 +85,7 @@ fn translated(hooked: bool) -> Translated {
     stream.set_read_timeout(Some(PATIENCE)).expect("a limit that is not zero");
     say(&stream, "through alpha").expect("alpha translates");
     scene.wait("beta's conntrackd to know the connection", |s| {
-        conntrackd::external(&s.lab, Server::Beta).contains(&format!("dport={PORT}"))
+        conntrackd::external_cache(&s.lab, Server::Beta).contains(&format!("dport={PORT}"))
     });
     Translated { scene, stream, _daemons: daemons, _script: dir }
 }

@@ -150,7 +150,7 @@ fn a_hook_that_fails_may_be_told_to_be_ignored() {
     scene.wait_answered_by(Server::Beta);
     let events = scene.agent(Server::Beta).events();
     assert!(events.contains("exit status: 7") && events.contains("going on"), "{events}");
-    assert!(scene.agent(Server::Beta).said().contains("no data"), "what it said is in the log");
+    assert!(scene.agent(Server::Beta).log_text().contains("no data"), "what it said is in the log");
     scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
@@ -192,7 +192,7 @@ fn an_agent_refuses_hooks_that_others_can_change() {
         assert!(clock::now() < limit, "it runs");
         let_pass(Duration::from_millis(20));
     }
-    let said = scene.agent(Server::Alpha).said();
+    let said = scene.agent(Server::Alpha).log_text();
     assert!(said.contains("group.hooks.on_fault") && said.contains("can be written by others"), "{said}");
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 #[test]
 fn lost_host_is_replaced_within_the_bound_and_clients_are_corrected() {
     let mut scene = Scene::start(Setup::of("lan").services());
-    let web = scene.web(100);
+    let web = scene.start_web(100);
     let_pass(Duration::from_millis(300));
     let lost = scene.power_off(Server::Alpha);
     let served = scene.wait_answered_by(Server::Beta);

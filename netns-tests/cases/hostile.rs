@@ -5,7 +5,7 @@ use crate::lab::{Port, Server, clock};
 use crate::probe::flood::Flood;
 use crate::probe::frames::{self, How};
 use crate::probe::oracle::Expected;
-use crate::probe::socket::{PacketSocket, nothing, program};
+use crate::probe::socket::{PacketSocket, bpf_program, deny_all};
 use crate::scene::{ADDRESS, ADDRESS6, GROUP, PATIENCE, Scene, Setup};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ const PULSES: u16 = 7811;
 
 /// Payloads of `count` pulses as they leave alpha on the segment.
 fn recorded_pulses(scene: &Scene, count: usize) -> Vec<Vec<u8>> {
-    let everything = program(&[(libc::BPF_RET | libc::BPF_K, 0, 0, 2_000)]);
+    let everything = bpf_program(&[(libc::BPF_RET | libc::BPF_K, 0, 0, 2_000)]);
     let socket = scene.lab.switch().run(|| PacketSocket::open(Some(Port::Alpha.name()), &everything));
     let (mut pulses, mut buffer, limit) = (Vec::new(), [0; 2_000], Instant::now() + PATIENCE);
     while pulses.len() < count {
@@ -114,7 +114,7 @@ fn stranger_that_claims_the_address_is_answered_and_reported_and_gets_nothing() 
     let stranger = scene.lab.host(Port::Stranger);
     stranger.ip(&format!("address add {ADDRESS}/32 dev eth0\naddress add {ADDRESS6}/128 dev eth0 nodad"));
     let until = clock::now() + Duration::from_secs(4);
-    let socket = stranger.run(|| PacketSocket::open(Some("eth0"), &nothing()));
+    let socket = stranger.run(|| PacketSocket::open(Some("eth0"), &deny_all()));
     let address = ADDRESS.parse().expect("an address");
     while clock::now() < until {
         socket.send(&frames::arp(1, Port::Stranger.mac(), address, address)).expect("the stranger is plugged in");

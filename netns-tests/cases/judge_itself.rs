@@ -3,7 +3,7 @@
 use crate::lab::{Port, Server};
 use crate::probe::capture::Heard;
 use crate::probe::frames::{self, How, Saying};
-use crate::probe::openings::{Opening, Tenure, moves, openings};
+use crate::probe::openings::{Opening, Tenure, count_moves, read_openings};
 use crate::probe::oracle::{Apart, Case, Expected};
 use crate::scene::ADDRESS;
 use std::net::IpAddr;
@@ -24,7 +24,7 @@ fn heard(milliseconds: u64, port: Port, how: How) -> Heard {
 }
 
 fn judge(heard: &[Heard], apart: &[Apart], expected: &Expected) -> Result<Vec<Tenure>, String> {
-    Case { heard, journal: &[], apart, drain: Duration::from_secs(1) }.judge(address(), expected)
+    Case { heard, history: &[], apart, drain: Duration::from_secs(1) }.check(address(), expected)
 }
 
 fn moved() -> Vec<Heard> {
@@ -92,8 +92,8 @@ fn opening(counter: u64, server: Server) -> Opening {
 }
 
 fn judge_by(frames: &[Heard], opened: &[Opening], kills: &[(Server, MonoTime)]) -> Result<Vec<Tenure>, String> {
-    let case = Case { heard: frames, journal: &[], apart: &[], drain: Duration::from_secs(1) };
-    case.judge_by_openings(address(), opened, kills)
+    let case = Case { heard: frames, history: &[], apart: &[], drain: Duration::from_secs(1) };
+    case.check_by_openings(address(), opened, kills)
 }
 
 // S1: given, taken over, claimed again: without another opening these are two at once
@@ -126,7 +126,7 @@ fn agent_that_was_killed_before_it_could_tell_is_excused_once() {
     judge_by(&frames, &opened, &[(Server::Alpha, at(155))]).expect("the third tenure is nobody's lie");
     assert!(judge_by(&frames, &opened, &[(Server::Alpha, at(140))]).is_err(), "it was killed before");
     assert!(judge_by(&frames, &opened, &[(Server::Beta, at(155))]).is_err(), "it was another one");
-    assert_eq!(moves(&judge_by(&frames, &opened, &[(Server::Alpha, at(155))]).expect("as above")).0, 4);
+    assert_eq!(count_moves(&judge_by(&frames, &opened, &[(Server::Alpha, at(155))]).expect("as above")).0, 4);
 }
 
 #[test]
@@ -136,10 +136,11 @@ fn openings_are_read_from_the_agents_logs() {
         + &line("web: active → handover (epoch 7.1): asked for")
         + &line("other: standby → active (epoch 9.1): handed over in order");
     let beta = line("web: standby → active (epoch 8.2): handed over in order");
-    let found = openings("web", &[(Server::Alpha, alpha.clone()), (Server::Beta, beta)]).expect("no epoch twice");
+    let found =
+        read_openings("web", &[(Server::Alpha, alpha.clone()), (Server::Beta, beta)]).expect("no epoch twice");
     assert_eq!(found, [opening(7, Server::Alpha), opening(8, Server::Beta)]);
     // S2
-    assert!(openings("web", &[(Server::Alpha, alpha.clone()), (Server::Beta, alpha)]).is_err());
+    assert!(read_openings("web", &[(Server::Alpha, alpha.clone()), (Server::Beta, alpha)]).is_err());
 }
 
 #[test]

@@ -41,8 +41,8 @@ fn wait(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-fn case<'a>(heard: &'a [crate::probe::capture::Heard], journal: &'a [crate::lab::Entry]) -> Case<'a> {
-    Case { heard, journal, apart: &[], drain: Duration::ZERO }
+fn case<'a>(heard: &'a [crate::probe::capture::Heard], history: &'a [crate::lab::Entry]) -> Case<'a> {
+    Case { heard, history, apart: &[], drain: Duration::ZERO }
 }
 
 #[test]
@@ -53,15 +53,15 @@ fn sampler_and_oracle_see_two_servers_that_both_answer() {
     let askers = [ADDRESS, ADDRESS6].map(|a| Asker::start(&lab, ip(a), Duration::from_millis(1)));
     for asker in &askers {
         wait("alpha to answer", || asker.since(vipair::types::MonoTime::ZERO).last_server() == Some(Server::Alpha));
-        assert_eq!(asker.since(vipair::types::MonoTime::ZERO).both().len(), 0);
+        assert_eq!(asker.since(vipair::types::MonoTime::ZERO).answered_twice().len(), 0);
     }
     give(&lab, Server::Beta);
     for asker in &askers {
-        wait("both to answer", || asker.since(vipair::types::MonoTime::ZERO).both().len() > 10);
+        wait("both to answer", || asker.since(vipair::types::MonoTime::ZERO).answered_twice().len() > 10);
     }
-    let (heard, journal) = (capture.finish().expect("no frame lost"), lab.journal());
+    let (heard, history) = (capture.finish().expect("no frame lost"), lab.history());
     for address in [ADDRESS, ADDRESS6] {
-        let verdict = case(&heard, &journal).judge(ip(address), &Expected::owner(Server::Alpha).takeover());
+        let verdict = case(&heard, &history).check(ip(address), &Expected::owner(Server::Alpha).takeover());
         assert!(verdict.is_err_and(|text| text.contains("owners were to be")), "two owners went unnoticed");
     }
 }
@@ -80,14 +80,14 @@ fn sampler_measures_the_gap_and_oracle_accepts_a_clean_move() {
     let back = clock::now();
     give(&lab, Server::Beta);
     std::thread::sleep(Duration::from_millis(200));
-    let (heard, journal) = (capture.finish().expect("no frame lost"), lab.journal());
+    let (heard, history) = (capture.finish().expect("no frame lost"), lab.history());
     for asker in [&asker, &asker6] {
         let answers = asker.since(vipair::types::MonoTime::ZERO);
         let gap = answers.longest_gap();
         assert!(gap.length() >= back.since(gone) && gap.length() < back.since(gone) + Duration::from_millis(100));
-        assert_eq!(answers.both().len(), 0);
+        assert_eq!(answers.answered_twice().len(), 0);
         assert_eq!(answers.last_server(), Some(Server::Beta));
-        let verdict = case(&heard, &journal).judge(answers.target, &Expected::owner(Server::Alpha).takeover());
+        let verdict = case(&heard, &history).check(answers.target, &Expected::owner(Server::Alpha).takeover());
         verdict.unwrap_or_else(|text| panic!("{text}"));
     }
 }
@@ -119,20 +119,22 @@ fn server_that_is_cut_off_is_asked_and_heard_all_the_same() {
     let capture = Capture::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)]);
     let knocker = Knocker::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)]);
     let claims = |port: Port, address: &str| {
-        let heard = capture.so_far();
+        let heard = capture.heard_so_far();
         heard.iter().filter(|h| h.port == port && h.said.address == ip(address) && h.said.how.is_claim()).count()
     };
     give(&lab, Server::Alpha);
     lab.cut(&[Port::Alpha]);
     wait("alpha to answer", || claims(Port::Alpha, ADDRESS) > 50 && claims(Port::Alpha, ADDRESS6) > 50);
-    wait("alpha to carry", || capture.so_far().iter().any(|h| h.port == Port::Alpha && h.said.how == How::Packet));
+    wait("alpha to carry", || {
+        capture.heard_so_far().iter().any(|h| h.port == Port::Alpha && h.said.how == How::Packet)
+    });
     give(&lab, Server::Beta);
     wait("beta to answer beside it", || claims(Port::Beta, ADDRESS) > 50 && claims(Port::Beta, ADDRESS6) > 50);
     assert!(knocker.rounds() > 50);
     // Both servers, asked in the same moment, answer in turns: the probe sees even the shortest
     // time in which both do.
-    let (heard, journal) = (capture.finish().expect("no frame lost"), lab.journal());
-    assert!(case(&heard, &journal).tenures(ip(ADDRESS)).len() > 50);
+    let (heard, history) = (capture.finish().expect("no frame lost"), lab.history());
+    assert!(case(&heard, &history).tenures(ip(ADDRESS)).len() > 50);
 }
 
 /// Ways between the voters on which a datagram is heard, on the voters' network.
@@ -182,7 +184,7 @@ fn confined_process_gets_its_share_and_is_free_afterwards() {
     let process = Process::start(lab.server(Server::Alpha), command, &lab.dir().join("spin.log"), false);
     let pid = process.pid().as_raw();
     let confinement = lab.confine(pid, 2);
-    wait("the limit to strike", || confinement.struck() > 2);
+    wait("the limit to strike", || confinement.throttle_count() > 2);
     drop(confinement);
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
     assert!(!groups.contains(lab.prefix()), "{groups}");

@@ -79,7 +79,7 @@ fn ipv6_alone_works_like_ipv4() {
     let mut setup = Setup::with(config).services();
     setup.plan.ipv4 = false;
     let mut scene = Scene::start(setup);
-    let web = scene.web(200);
+    let web = scene.start_web(200);
     let_pass(Duration::from_millis(300));
     scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_answered_by(Server::Beta);

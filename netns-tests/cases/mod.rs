@@ -50,7 +50,7 @@ fn assert_served_throughout(answers: &Answers, server: Server) {
     let gap = answers.longest_gap().length();
     assert!(answers.questions.len() > 50, "only {} questions were asked", answers.questions.len());
     assert!(gap < Duration::from_millis(50), "{} went unanswered for {gap:?}", answers.target);
-    let by = answers.by();
+    let by = answers.changes();
     assert!(by.iter().all(|(_, mac)| *mac == server.port().mac()), "{} was answered by {by:?}", answers.target);
 }
 

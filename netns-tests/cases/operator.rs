@@ -3,7 +3,7 @@
 use super::{SLACK, assert_nothing_moves, let_pass};
 use crate::lab::faults::ClockStep;
 use crate::lab::{Server, clock};
-use crate::probe::oracle::{Expected, claimed};
+use crate::probe::oracle::{Expected, has_claimed};
 use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
 use std::time::Duration;
 
@@ -26,9 +26,9 @@ fn deleted_filter_on_the_standby_is_reinstalled_and_the_standby_stays_silent() {
     // Without a gate the kernel answers until the addresses are gone: nothing can prevent that, but
     // it can be short.
     let short = Duration::from_millis(50);
-    let late = claimed(&scene.heard(), Server::Beta.port(), deleted + short, clock::now());
+    let late = has_claimed(&scene.heard(), Server::Beta.port(), deleted + short, clock::now());
     assert!(!late, "beta still claimed the address {short:?} after its gate was deleted");
-    scene.set_apart(Server::Beta, deleted, deleted);
+    scene.excuse_claims(Server::Beta, deleted, deleted);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
     assert!(scene.agent(Server::Beta).events().to_lowercase().contains("gate"), "no event tells of it");
     scene.finish(&Expected::owner(Server::Alpha));
@@ -129,7 +129,7 @@ fn static_neighbour_entry_for_the_standby_gets_no_answer_there() {
     let scene = Scene::start(Setup::of("lan").services());
     scene.lab.static_neighbour(ADDRESS, Server::Beta);
     scene.lab.static_neighbour(ADDRESS6, Server::Beta);
-    let web = scene.web(100);
+    let web = scene.start_web(100);
     let_pass(Duration::from_secs(1));
     let requests = web.finish();
     assert!(requests.0.len() > 10, "only {} requests were sent", requests.0.len());

@@ -25,7 +25,7 @@ pub(super) fn assert_nothing_lost(web: Web, least: usize) {
 #[test]
 fn planned_switch_under_load_loses_no_request() {
     let mut scene = Scene::start(Setup::of("lan").services().alone());
-    let web = scene.web(1_000);
+    let web = scene.start_web(1_000);
     std::thread::sleep(Duration::from_millis(500));
     for (turn, to) in [Server::Beta, Server::Alpha, Server::Beta].into_iter().enumerate() {
         // The command may be typed on either server.
@@ -86,7 +86,7 @@ fn connections_that_are_open_during_a_switch_are_finished_by_the_former_active()
 #[test]
 fn sigterm_hands_over_without_losing_a_request() {
     let mut scene = Scene::start(Setup::of("lan").services());
-    let web = scene.web(300);
+    let web = scene.start_web(300);
     std::thread::sleep(Duration::from_millis(300));
     let (alpha, lab) = scene.agent_mut(Server::Alpha);
     let status = alpha.stop(lab, PATIENCE);

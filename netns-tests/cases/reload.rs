@@ -52,7 +52,7 @@ fn ask(scene: &mut Scene, address: &str) {
 #[test]
 fn fifty_reloads_under_load_are_seen_by_no_client() {
     let mut scene = Scene::start(Setup::with(ConfigText::pair("lan").group(web())).services().alone());
-    let load = scene.web(1_000);
+    let load = scene.start_web(1_000);
     let_pass(Duration::from_millis(200));
     let from = clock::now();
     for turn in 0..25 {

@@ -152,7 +152,7 @@ fn a_standby_whose_service_fails_is_not_ready_and_a_switch_to_it_is_refused() {
 #[test]
 fn planned_switch_under_load_with_checks_loses_no_request() {
     let mut scene = start(setup("lan", HTTP).alone());
-    let web = scene.web(1_000);
+    let web = scene.start_web(1_000);
     let_pass(Duration::from_millis(500));
     for to in [Server::Beta, Server::Alpha] {
         scene.agent(to).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));

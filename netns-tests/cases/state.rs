@@ -57,8 +57,9 @@ fn unwritable_disk_is_good_for_one_promotion_and_then_named_as_the_reason() {
     switch(&mut scene, Server::Alpha);
     scene.wait("beta to name the missing reservation", |s| {
         let status = s.agent(Server::Beta).status();
-        status
-            .is_ok_and(|status| !status.ready(GROUP) && status.text(GROUP, "reason").contains("no epoch is reserved"))
+        status.is_ok_and(|status| {
+            !status.is_ready(GROUP) && status.text(GROUP, "reason").contains("no epoch is reserved")
+        })
     });
     // Beta is not ready, so alpha gives it nothing.
     assert!(

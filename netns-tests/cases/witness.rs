@@ -94,7 +94,7 @@ impl Court {
     fn wait(&self, name: &str, mut what: impl FnMut() -> bool) {
         let limit = Instant::now() + PATIENCE;
         while !what() {
-            assert!(Instant::now() < limit, "waited for {name}; it said:\n{}", tail(&self.process().said(), 30));
+            assert!(Instant::now() < limit, "waited for {name}; it said:\n{}", tail(&self.process().output(), 30));
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -104,7 +104,7 @@ impl Court {
         self.wait("the witness to vote", || {
             one.exchange();
             other.exchange();
-            one.witness().is_some_and(|row| row.reason == Reason::None)
+            one.witness_row().is_some_and(|row| row.reason == Reason::None)
         });
     }
 
@@ -167,7 +167,7 @@ fn witness_grants_to_one_of_two_that_claim() {
     let last = alpha.sent;
     court.wait_granted(&mut beta);
     assert!(last.elapsed() >= LEASE, "after {:?}", last.elapsed());
-    assert!(beta.witness().is_some());
+    assert!(beta.witness_row().is_some());
 }
 
 // S5: restarts included
@@ -199,8 +199,9 @@ fn witness_with_an_old_state_put_back_overlaps_no_promise() {
     assert!(!old.is_empty(), "what is granted is on the disk");
     // Epochs rise far enough for the disk to be written again.
     for _ in 0..3 {
-        alpha
-            .say(|row| row.reserve = vipair::types::Epoch::new(row.reserve.counter() + 60, vipair::types::NodeId(1)));
+        alpha.change_row(|row| {
+            row.reserve = vipair::types::Epoch::new(row.reserve.counter() + 60, vipair::types::NodeId(1))
+        });
         alpha.claim();
         court.wait_granted(&mut alpha);
     }
@@ -228,7 +229,7 @@ fn witness_with_damaged_state_votes_once_both_nodes_have_told() {
     court.start();
     court.wait("it to say why", || {
         beta.exchange();
-        beta.witness().is_some_and(|row| row.reason == Reason::StateDamaged)
+        beta.witness_row().is_some_and(|row| row.reason == Reason::StateDamaged)
     });
     let until = Instant::now() + LEASE * 4;
     while Instant::now() < until {
@@ -236,7 +237,7 @@ fn witness_with_damaged_state_votes_once_both_nodes_have_told() {
         beta.exchange();
         assert!(!beta.is_granted(), "one node alone cannot know");
     }
-    alpha.say(|row| row.claim = vipair::types::Epoch::NONE);
+    alpha.change_row(|row| row.claim = vipair::types::Epoch::NONE);
     court.settle(&mut alpha, &mut beta);
     court.wait_granted(&mut beta);
 }
@@ -266,10 +267,10 @@ fn text(clusters: &[u8]) -> String {
 fn witness_takes_another_file_at_once_or_not_at_all_and_keeps_its_promises() {
     let court = Court::build(2);
     let reload = |text: &str, says: &str| {
-        let before = court.process().said().len();
+        let before = court.process().output().len();
         give(&court.dir.join("witness.toml"), text);
         court.process().signal(Signal::SIGHUP);
-        court.wait(says, || court.process().said()[before..].contains(says));
+        court.wait(says, || court.process().output()[before..].contains(says));
     };
     // A promise that outlasts each step.
     let long = Duration::from_secs(5);
@@ -309,7 +310,7 @@ fn witness_answers_nobody_without_the_key() {
     let court = Court::build(2);
     let mut alpha = court.talker(0, 1);
     court.wait("an answer", || alpha.exchange());
-    let whole = alpha.pulse();
+    let whole = alpha.next_pulse();
     let mut hostile: Vec<Vec<u8>> = (0..whole.len()).step_by(3).map(|length| whole[..length].to_vec()).collect();
     hostile.extend((0..whole.len()).map(|at| {
         let mut turned = whole.clone();
@@ -318,8 +319,8 @@ fn witness_answers_nobody_without_the_key() {
     }));
     // Datagrams sealed with another cluster's key, and by a node of a cluster that the witness does
     // not know.
-    hostile.push(Talker::new(&court.netns, address(), ("c0", 77), 1, LEASE).pulse());
-    hostile.push(Talker::new(&court.netns, address(), ("c9", 1), 1, LEASE).pulse());
+    hostile.push(Talker::new(&court.netns, address(), ("c0", 77), 1, LEASE).next_pulse());
+    hostile.push(Talker::new(&court.netns, address(), ("c9", 1), 1, LEASE).next_pulse());
     let stranger = court.netns.run(|| std::net::UdpSocket::bind("127.0.0.1:0").expect("bind"));
     stranger.set_read_timeout(Some(Duration::from_millis(500))).expect("timeout");
     for bytes in &hostile {

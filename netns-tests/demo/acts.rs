@@ -54,7 +54,7 @@ pub fn play(keep_as: Option<(String, PathBuf)>) -> bool {
     let mut setup = Setup::of(PROFILE).services().alone();
     setup.plan.keep_as = keep_as;
     let scene = Scene::start(setup);
-    let web = scene.web(PER_SECOND);
+    let web = scene.start_web(PER_SECOND);
     let expected = Expected::owner(Server::Alpha);
     let mut play = Play { scene, screen, web, active: Server::Alpha, expected, kept: 0, broken: 0, act: 0 };
     play.screen.legend();
@@ -91,7 +91,7 @@ impl Play {
     fn watch_until_ready(&mut self, server: Server) {
         self.watch_until("a ready standby", Duration::from_millis(300), |s| {
             let status = s.agent(server).status();
-            status.is_ok_and(|status| status.text(GROUP, "role") == "standby" && status.ready(GROUP))
+            status.is_ok_and(|status| status.text(GROUP, "role") == "standby" && status.is_ready(GROUP))
         });
     }
 
@@ -105,7 +105,7 @@ impl Play {
         for asker in &self.scene.askers {
             let answers = asker.since(from);
             gap = gap.max(answers.longest_gap().length());
-            both += answers.both().len();
+            both += answers.answered_twice().len();
             gaps.push(format!("{} {}", asker.target(), gap_ms(&answers)));
         }
         // Requests that were begun in this act; those that hang end within their limit, or count as
@@ -189,7 +189,7 @@ impl Play {
         self.scene.lab.join(&[old.heartbeat()]);
         self.watch_until_ready_or_fault(old);
         let joined = self.scene.lab.join(&[old.port()]);
-        self.scene.set_apart(old, cut, joined);
+        self.scene.excuse_claims(old, cut, joined);
         self.watch_until_ready(old);
         let promise = Promise {
             gap: Duration::from_millis(19) + SLACK,
@@ -294,7 +294,7 @@ impl Play {
         self.screen.line(&format!("\n{} requests in all, {} lost", requests.0.len(), requests.lost().len()));
         // Panics if an address was owned otherwise, and so fails the play, with the address's
         // timeline.
-        let tenures = self.scene.judge(&[(GROUP, &self.expected)]);
+        let tenures = self.scene.verdict(&[(GROUP, &self.expected)]);
         self.screen.line(&format!(
             "every frame that left the servers was judged: {} owners, one after the other, never two at once",
             tenures.len()
@@ -303,7 +303,7 @@ impl Play {
         let text = format!("{} of {} promises kept", self.kept, self.kept + self.broken);
         self.screen.line(&self.screen.paint(tone, &text));
         if keep && self.broken == 0 {
-            how_to_play(&self.scene.leave());
+            how_to_play(&self.scene.leave_running());
         }
         self.broken == 0
     }

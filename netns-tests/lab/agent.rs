@@ -55,7 +55,7 @@ impl Agent {
 
     /// The agent of a server that has a home of its own, not started yet. Its configuration is
     /// where the program looks by default.
-    pub fn on(lab: &Lab, server: Server, home: &Rc<Home>) -> Agent {
+    pub fn at_home(lab: &Lab, server: Server, home: &Rc<Home>) -> Agent {
         let mut agent = Agent::new(lab, server, Path::new("/etc/vipair/vipair.toml"));
         agent.home = Some(home.clone());
         agent
@@ -84,7 +84,7 @@ impl Agent {
             "--state-dir".into(),
             self.state_dir().into(),
             "--socket".into(),
-            self.socket().into(),
+            self.socket_path().into(),
         ];
         std::fs::create_dir_all(self.state_dir()).unwrap_or_else(|e| panic!("make a state directory: {e}"));
         let mut command = match self.state {
@@ -102,10 +102,10 @@ impl Agent {
                 .args(&run),
         };
         if let Some(home) = &self.home {
-            home.enter(&mut command);
+            home.enter_on_exec(&mut command);
         }
         command.env("RUST_BACKTRACE", "1");
-        self.process = Some(Process::start(lab.server(self.server), command, &self.log(), self.outlive));
+        self.process = Some(Process::start(lab.server(self.server), command, &self.log_path(), self.outlive));
     }
 
     /// Runs a shell line in the state directory as the agent sees it, private file systems
@@ -122,12 +122,12 @@ impl Agent {
     }
 
     /// Path of the agent's control socket.
-    pub fn socket(&self) -> PathBuf {
+    pub fn socket_path(&self) -> PathBuf {
         self.dir.join(format!("{}.sock", self.server.name()))
     }
 
     /// Path of the agent's log.
-    pub fn log(&self) -> PathBuf {
+    pub fn log_path(&self) -> PathBuf {
         self.dir.join(format!("{}.log", self.server.name()))
     }
 
@@ -141,7 +141,7 @@ impl Agent {
     }
 
     /// Whether the process ended although the lab did not end it.
-    pub fn died(&mut self) -> bool {
+    pub fn ended_by_itself(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| !process.is_running())
     }
 
@@ -168,7 +168,7 @@ impl Agent {
     }
 
     /// Records that something outside of this value has ended the process.
-    pub fn forget(&mut self) {
+    pub fn forget_process(&mut self) {
         self.process = None;
     }
 
@@ -178,19 +178,21 @@ impl Agent {
         self.signal(lab, Signal::SIGTERM);
         let mut process = self.process.take().expect("it was just sent a signal");
         let status = process.wait(limit);
-        status.unwrap_or_else(|| panic!("{} still runs {limit:?} after SIGTERM\n{}", self.server.name(), self.tail()))
+        status.unwrap_or_else(|| {
+            panic!("{} still runs {limit:?} after SIGTERM\n{}", self.server.name(), self.log_tail())
+        })
     }
 
     /// Leaves the agent running when this process ends.
-    pub fn leave(&mut self) {
+    pub fn leave_running(&mut self) {
         if let Some(process) = self.process.take() {
-            process.leave();
+            process.leave_running();
         }
     }
 
     /// Runs `vipair ARGS --socket …` against this agent.
     pub fn command(&self, args: &[&str]) -> Result<String, String> {
-        let socket = self.socket();
+        let socket = self.socket_path();
         let mut all = args.to_vec();
         all.extend(["--socket", socket.to_str().expect("paths of the lab are text")]);
         try_tool(program().to_str().expect("paths of the lab are text"), &all, "")
@@ -213,19 +215,19 @@ impl Agent {
     }
 
     /// Text of the whole log, all starts included; empty when there is none.
-    pub fn said(&self) -> String {
-        std::fs::read_to_string(self.log()).unwrap_or_default()
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
     /// The last lines of the log.
-    pub fn tail(&self) -> String {
-        tail(&self.said(), 40)
+    pub fn log_tail(&self) -> String {
+        tail(&self.log_text(), 40)
     }
 
     /// Status and log's end, to be printed after a failure.
     pub fn describe(&self) -> String {
         let status = self.status().map_or_else(|cause| cause, |s| s.0.to_string());
-        format!("--- {} at {:.3}\n{status}\n{}\n", self.server.name(), seconds(clock::now()), self.tail())
+        format!("--- {} at {:.3}\n{status}\n{}\n", self.server.name(), seconds(clock::now()), self.log_tail())
     }
 }
 
@@ -244,12 +246,12 @@ impl Status {
     }
 
     /// Whether the group is ready on this server.
-    pub fn ready(&self, group: &str) -> bool {
+    pub fn is_ready(&self, group: &str) -> bool {
         self.group(group).is_some_and(|g| g["ready"] == Value::Bool(true))
     }
 
     /// Number in the group's `connections`, by its field; 0 when the status has none.
-    pub fn connections(&self, group: &str, field: &str) -> u64 {
+    pub fn connection_count(&self, group: &str, field: &str) -> u64 {
         self.group(group).and_then(|g| g["connections"][field].as_u64()).unwrap_or(0)
     }
 

@@ -30,7 +30,7 @@ impl Lab {
     /// become ordinary ones first, because a quota does not bind them.
     pub fn confine(&self, pid: i32, percent: u32) -> Confinement {
         self.note(format!("process {pid} gets {percent} % of a core"));
-        let root = root();
+        let root = cgroup_root();
         let dir = root.join(format!("{}-cpu{pid}", self.prefix()));
         fs::create_dir(&dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
         let quota = PERIOD_US / 100 * percent;
@@ -43,7 +43,7 @@ impl Lab {
         let confinement = Confinement { dir, pid };
         let limit = Instant::now() + Duration::from_secs(2);
         loop {
-            ordinary(pid);
+            make_ordinary(pid);
             // The kernel refuses this while a thread of the process is a real-time one again.
             match fs::write(confinement.dir.join("cgroup.procs"), pid.to_string()) {
                 Ok(()) => return confinement,
@@ -55,7 +55,7 @@ impl Lab {
 
 impl Confinement {
     /// How often the quota has run out so far. A test that finds 0 has proved nothing.
-    pub fn struck(&self) -> u64 {
+    pub fn throttle_count(&self) -> u64 {
         let text = fs::read_to_string(self.dir.join("cpu.stat")).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("nr_throttled "));
         line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
@@ -65,8 +65,8 @@ impl Confinement {
 impl Drop for Confinement {
     fn drop(&mut self) {
         // A process that has ended needs no freeing.
-        let _ = fs::write(root().join("cgroup.procs"), self.pid.to_string());
-        remove(&self.dir);
+        let _ = fs::write(cgroup_root().join("cgroup.procs"), self.pid.to_string());
+        remove_group(&self.dir);
     }
 }
 
@@ -77,13 +77,13 @@ pub fn sweep() {
         for entry in entries.flatten() {
             let name = entry.file_name();
             if name.to_str().is_some_and(|name| name.starts_with("vp") && super::netns::is_orphan(name)) {
-                remove(&entry.path());
+                remove_group(&entry.path());
             }
         }
     }
 }
 
-fn root() -> PathBuf {
+fn cgroup_root() -> PathBuf {
     if Path::new(V1).join("cpu.cfs_quota_us").exists() || Path::new(V1).join("cpu.shares").exists() {
         return V1.into();
     }
@@ -94,10 +94,10 @@ fn root() -> PathBuf {
 }
 
 /// Gives every thread of a process the ordinary scheduling policy.
-fn ordinary(pid: i32) {
+fn make_ordinary(pid: i32) {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap_or_else(|e| panic!("threads of {pid}: {e}"));
     for task in tasks.flatten().filter_map(|t| t.file_name().to_str()?.parse::<i32>().ok()) {
-        match schedule(task, libc::SCHED_OTHER, 0) {
+        match set_policy(task, libc::SCHED_OTHER, 0) {
             // A thread that has just ended needs no policy.
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(cause) => panic!("schedule thread {task}: {cause}"),
@@ -107,14 +107,14 @@ fn ordinary(pid: i32) {
 
 /// Gives a thread a scheduling policy, and a priority if the policy is a real-time one. Thread 0 is
 /// the calling one.
-pub fn schedule(task: i32, policy: i32, sched_priority: i32) -> nix::Result<()> {
+pub fn set_policy(task: i32, policy: i32, sched_priority: i32) -> nix::Result<()> {
     let how = libc::sched_param { sched_priority };
     // SAFETY: the pointer is to a live sched_param.
     Errno::result(unsafe { libc::sched_setscheduler(task, policy, &raw const how) }).map(drop)
 }
 
 /// Removes a group, which is possible only when its last process is gone: tries for two seconds.
-fn remove(dir: &Path) {
+fn remove_group(dir: &Path) {
     let limit = Instant::now() + Duration::from_secs(2);
     while let Err(cause) = fs::remove_dir(dir) {
         if Instant::now() > limit {

@@ -20,14 +20,14 @@ pub struct Conntrackd {
 }
 
 /// Path of a server's conntrackd configuration.
-pub fn file(lab: &Lab, server: Server) -> PathBuf {
+pub fn config_path(lab: &Lab, server: Server) -> PathBuf {
     lab.dir().join(format!("{}-conntrackd.conf", server.name()))
 }
 
 /// Makes the server a router that translates [`PORT`] of `address` to [`BEHIND`] of the gateway,
 /// and the client's address to `address` with a random port, which no other server could guess.
 /// Packets of connections that it does not know are invalid to it, as behind a firewall.
-pub fn translate(lab: &Lab, server: Server, address: &str) {
+pub fn make_translator(lab: &Lab, server: Server, address: &str) {
     let host = lab.server(server);
     for (key, value) in [
         ("ipv4/ip_forward", "1"),
@@ -62,7 +62,7 @@ impl Conntrackd {
                 &format!("{}/{}-conntrackd.lock", lab.dir().display(), server.name()),
             )
             .replace("/var/run/conntrackd.ctl", &format!("{}/{}-conntrackd.ctl", lab.dir().display(), server.name()));
-        let path = file(lab, server);
+        let path = config_path(lab, server);
         std::fs::write(&path, text).unwrap_or_else(|e| panic!("write {}: {e}", path.display()));
         let mut command = Command::new("conntrackd");
         command.arg("-C").arg(&path);
@@ -73,8 +73,8 @@ impl Conntrackd {
 
 /// The external cache of a server's conntrackd: what it knows of the other server's connections.
 /// Empty when it does not answer.
-pub fn external(lab: &Lab, server: Server) -> String {
-    let file = file(lab, server);
+pub fn external_cache(lab: &Lab, server: Server) -> String {
+    let file = config_path(lab, server);
     let path = file.to_str().expect("paths of the lab are text");
     lab.server(server).try_tool("conntrackd", &["-C", path, "-e"], "").unwrap_or_default()
 }

@@ -18,7 +18,7 @@ pub struct Counter(u32);
 
 /// The kind of frames that a [`Drops`] is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum What {
+pub enum FrameKind {
     /// All frames.
     Everything,
     /// Pulses in UDP.
@@ -37,20 +37,20 @@ pub struct Drops {
     /// Port where the frames go out; any if `None`.
     pub to: Option<Port>,
     /// Kind of the frames.
-    pub what: What,
+    pub kind: FrameKind,
     /// Share of these frames that is lost, by chance: 1 to 100 percent.
     pub percent: u8,
 }
 
 impl Drops {
     /// All frames of a kind that come in at `port`.
-    pub fn from(port: Port, what: What) -> Drops {
-        Drops { from: Some(port), to: None, what, percent: 100 }
+    pub fn from(port: Port, kind: FrameKind) -> Drops {
+        Drops { from: Some(port), to: None, kind, percent: 100 }
     }
 
     /// All frames of a kind that go out at `port`.
-    pub fn to(port: Port, what: What) -> Drops {
-        Drops { from: None, to: Some(port), what, percent: 100 }
+    pub fn to(port: Port, kind: FrameKind) -> Drops {
+        Drops { from: None, to: Some(port), kind, percent: 100 }
     }
 
     /// Loses only this share of the frames, by chance.
@@ -67,11 +67,11 @@ impl Drops {
         if let Some(port) = self.to {
             rule += &format!("oifname \"{}\" ", port.name());
         }
-        rule += match self.what {
-            What::Everything => "",
-            What::Pulses => "udp dport 7811 ",
-            What::SegmentPulses => "ether type 0x88b5 ",
-            What::Arp => "ether type arp ",
+        rule += match self.kind {
+            FrameKind::Everything => "",
+            FrameKind::Pulses => "udp dport 7811 ",
+            FrameKind::SegmentPulses => "ether type 0x88b5 ",
+            FrameKind::Arp => "ether type arp ",
         };
         if self.percent < 100 {
             rule += &format!("numgen random mod 100 < {} ", self.percent);
@@ -118,36 +118,36 @@ impl Lab {
 
     /// Pulls the cables of these ports, all in one batch of `ip`; the hosts keep their carrier.
     pub fn cut(&self, ports: &[Port]) -> MonoTime {
-        self.each(ports, "cut", |p| format!("link set dev {} nomaster", p.name()))
+        self.set_ports(ports, "cut", |p| format!("link set dev {} nomaster", p.name()))
     }
 
     /// Plugs the cables of these ports in again.
     pub fn join(&self, ports: &[Port]) -> MonoTime {
-        self.each(ports, "joined", |p| format!("link set dev {} master {}", p.name(), p.bridge()))
+        self.set_ports(ports, "joined", |p| format!("link set dev {} master {}", p.name(), p.bridge()))
     }
 
     /// Takes the carrier of these ports away, as a switch does that loses power.
     pub fn carrier_down(&self, ports: &[Port]) -> MonoTime {
-        self.each(ports, "carrier down", |p| format!("link set dev {} down", p.name()))
+        self.set_ports(ports, "carrier down", |p| format!("link set dev {} down", p.name()))
     }
 
     /// Gives the carrier of these ports back.
     pub fn carrier_up(&self, ports: &[Port]) -> MonoTime {
-        self.each(ports, "carrier up", |p| format!("link set dev {} up", p.name()))
+        self.set_ports(ports, "carrier up", |p| format!("link set dev {} up", p.name()))
     }
 
     /// Splits the clients' segment: these ports on one side, all others on the other, and no way
     /// between the sides.
     pub fn split(&self, ports: &[Port]) -> MonoTime {
-        self.each(ports, "split off", |p| format!("link set dev {} master {SPLIT}", p.name()))
+        self.set_ports(ports, "split off", |p| format!("link set dev {} master {SPLIT}", p.name()))
     }
 
     /// Brings these ports back to the others on the clients' segment.
     pub fn heal(&self, ports: &[Port]) -> MonoTime {
-        self.each(ports, "healed", |p| format!("link set dev {} master {SEGMENT}", p.name()))
+        self.set_ports(ports, "healed", |p| format!("link set dev {} master {SEGMENT}", p.name()))
     }
 
-    fn each(&self, ports: &[Port], what: &str, line: impl Fn(Port) -> String) -> MonoTime {
+    fn set_ports(&self, ports: &[Port], what: &str, line: impl Fn(Port) -> String) -> MonoTime {
         let names: Vec<&str> = ports.iter().map(|p| p.name()).collect();
         let at = self.note(format!("{what}: {}", names.join(", ")));
         let lines: Vec<String> = ports.iter().map(|p| line(*p)).collect();

@@ -9,7 +9,7 @@
 
 pub mod services;
 
-use super::netns::{Door, Netns, end, every_process, files_below, tool};
+use super::netns::{Door, Netns, every_process, files_below, kill_and_wait, tool};
 use super::program::program;
 use super::wiring::Server;
 use super::{Lab, process};
@@ -72,7 +72,7 @@ impl Home {
     pub fn new(lab: &Lab, server: Server) -> Home {
         let dir = lab.dir().join(format!("{}-files", server.name()));
         for own in OWN {
-            make(&dir.join(&own[1..]));
+            make_dir(&dir.join(&own[1..]));
         }
         let list: Vec<&str> = SHARED.into_iter().filter(|name| Path::new("/etc").join(name).exists()).collect();
         let mut copy = vec!["-a", "--parents", "-t"];
@@ -80,9 +80,9 @@ impl Home {
         copy.push(&etc);
         copy.extend(list);
         run_in(Path::new("/etc"), Command::new("cp").args(copy));
-        write(&dir.join("usr/local/bin/systemctl"), &read("netns-tests/lab/home/systemctl"), 0o755);
+        write_file(&dir.join("usr/local/bin/systemctl"), &read_project_file("netns-tests/lab/home/systemctl"), 0o755);
         symlink(program(), dir.join("usr/local/bin/vipair")).unwrap_or_else(|e| panic!("link vipair: {e}"));
-        let spaces = spaces(&dir, server.name());
+        let spaces = make_spaces(&dir, server.name());
         let socket = lab.dir().join(format!("{}.sock", server.name()));
         let home = Home { dir, spaces, door: lab.server(server).door(), name: server.name(), socket };
         home.boot();
@@ -122,16 +122,16 @@ impl Home {
     }
 
     /// Installs `docs/examples/NAME`: the files for both servers, then those for this one alone.
-    pub fn install(&self, example: &str) {
+    pub fn install_example(&self, example: &str) {
         let of = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples").join(example);
         for part in ["both", self.name] {
             let from = of.join(part);
             for file in if from.is_dir() { files_below(&from) } else { Vec::new() } {
                 let target = self.dir.join(file.strip_prefix(&from).expect("a file below it"));
-                make(target.parent().expect("a file is in a directory"));
+                make_dir(target.parent().expect("a file is in a directory"));
                 let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("read {}: {e}", file.display()));
                 let mode = file.metadata().map_or(0o644, |m| m.permissions().mode()) & 0o755;
-                write(&target, &text, mode);
+                write_file(&target, &text, mode);
             }
         }
     }
@@ -141,13 +141,13 @@ impl Home {
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", PATH).env("LANG", "C.UTF-8").current_dir("/");
-        self.enter(&mut command);
+        self.enter_on_exec(&mut command);
         command
     }
 
     /// Makes a command enter this server's files and name when it is started. Its network is the
     /// caller's affair.
-    pub fn enter(&self, command: &mut Command) {
+    pub fn enter_on_exec(&self, command: &mut Command) {
         let spaces: Vec<_> = self.spaces.iter().map(|(file, kind)| (file.as_raw_fd(), *kind)).collect();
         // SAFETY: between fork and exec only setns runs, which is async-signal-safe. The descriptors are open in the child
         // because descriptors are closed on exec, not on fork, and `self` outlives the start of every command.
@@ -210,12 +210,12 @@ impl Drop for Home {
             return;
         };
         let is_ours = |pid: &nix::unistd::Pid| inode(&format!("/proc/{pid}/ns/mnt")) == ours;
-        end(&every_process().into_iter().filter(is_ours).collect::<Vec<_>>());
+        kill_and_wait(&every_process().into_iter().filter(is_ours).collect::<Vec<_>>());
     }
 }
 
 /// Makes the namespaces on a thread of their own; they last as long as the descriptors returned.
-fn spaces(dir: &Path, name: &str) -> Vec<(File, CloneFlags)> {
+fn make_spaces(dir: &Path, name: &str) -> Vec<(File, CloneFlags)> {
     std::thread::scope(|scope| {
         let inside = scope.spawn(|| {
             let kinds = [
@@ -244,17 +244,17 @@ fn spaces(dir: &Path, name: &str) -> Vec<(File, CloneFlags)> {
     })
 }
 
-fn make(dir: &Path) {
+fn make_dir(dir: &Path) {
     fs::create_dir_all(dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
 }
 
 /// Text of a file of this project.
-fn read(path: &str) -> String {
+fn read_project_file(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     fs::read_to_string(&path).unwrap_or_else(|e| panic!("read {}: {e}", path.display()))
 }
 
-fn write(path: &Path, text: &str, mode: u32) {
+fn write_file(path: &Path, text: &str, mode: u32) {
     fs::write(path, text).unwrap_or_else(|e| panic!("write {}: {e}", path.display()));
     let mode = fs::Permissions::from_mode(mode);
     fs::set_permissions(path, mode).unwrap_or_else(|e| panic!("set the mode of {}: {e}", path.display()));

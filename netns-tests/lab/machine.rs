@@ -102,7 +102,7 @@ impl Machine {
             BOOT,
             "boot",
         ]);
-        command.arg(system()).arg(&self.disk).arg(self.port.host()).arg(&self.name);
+        command.arg(base_system()).arg(&self.disk).arg(self.port.host()).arg(&self.name);
         command.arg(env!("CARGO_MANIFEST_DIR")).arg(program()).arg(&self.files).args(&self.groups);
         let process = Process::start(lab.host(self.port), command, &self.console(), false);
         self.running = Some(Running { process, leader: Pid::from_raw(0) });
@@ -195,7 +195,7 @@ impl Drop for Machine {
 }
 
 /// Path of the system that all machines boot; it is made at the first call if it does not exist.
-fn system() -> &'static Path {
+fn base_system() -> &'static Path {
     static SYSTEM: OnceLock<PathBuf> = OnceLock::new();
     SYSTEM.get_or_init(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/machine");
@@ -223,13 +223,13 @@ fn children(pid: Pid) -> Vec<Pid> {
 pub fn sweep() {
     for root in GROUPS {
         let Ok(entries) = fs::read_dir(root) else { continue };
-        for entry in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_of_orphan)) {
+        for entry in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_orphan_group)) {
             remove_group(&entry.path());
         }
     }
 }
 
-fn is_of_orphan(name: &str) -> bool {
+fn is_orphan_group(name: &str) -> bool {
     name.starts_with("vp") && is_orphan(name)
 }
 

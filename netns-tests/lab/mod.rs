@@ -65,7 +65,7 @@ pub struct Lab {
     hosts: BTreeMap<&'static str, Netns>,
     switch: Netns,
     ipv4: bool,
-    journal: RefCell<Vec<Entry>>,
+    history: RefCell<Vec<Entry>>,
     faults: RefCell<faults::Counter>,
     dir: PathBuf,
     keep: bool,
@@ -103,7 +103,7 @@ impl Lab {
             prefix,
             hosts: BTreeMap::new(),
             ipv4: plan.ipv4,
-            journal: RefCell::new(Vec::new()),
+            history: RefCell::new(Vec::new()),
             faults: RefCell::default(),
             dir,
             keep: plan.keep_as.is_some(),
@@ -182,21 +182,21 @@ impl Lab {
     /// frames. Returns the instant.
     pub fn note(&self, what: impl Into<String>) -> MonoTime {
         let at = now();
-        self.journal.borrow_mut().push(Entry { at, what: what.into() });
+        self.history.borrow_mut().push(Entry { at, what: what.into() });
         at
     }
 
     /// All that was done so far, in order.
-    pub fn journal(&self) -> Vec<Entry> {
-        self.journal.borrow().clone()
+    pub fn history(&self) -> Vec<Entry> {
+        self.history.borrow().clone()
     }
 
     /// Leaves namespaces and files standing when this process ends.
-    pub fn keep_standing(&mut self) {
+    pub fn leave_standing(&mut self) {
         assert!(self.keep, "only a lab built to be kept can be left");
         self.left = true;
-        self.switch.leave();
-        self.hosts.values_mut().for_each(Netns::leave);
+        self.switch.leave_standing();
+        self.hosts.values_mut().for_each(Netns::leave_standing);
     }
 }
 

@@ -47,7 +47,7 @@ impl Netns {
     }
 
     /// Leaves the namespace standing when this value is dropped.
-    pub fn leave(&mut self) {
+    pub fn leave_standing(&mut self) {
         self.keep = true;
     }
 
@@ -100,14 +100,14 @@ impl Netns {
     /// Processes that are in the namespace now.
     pub fn processes(&self) -> Vec<Pid> {
         let inode = self.handle.metadata().map(|m| m.ino()).unwrap_or_default();
-        processes_of(inode)
+        processes_in(inode)
     }
 }
 
 impl Drop for Netns {
     fn drop(&mut self) {
         if !self.keep {
-            remove(&self.name, &self.processes());
+            remove_namespace(&self.name, &self.processes());
         }
     }
 }
@@ -125,7 +125,10 @@ impl Door {
 
 /// Removes what labs of dead processes left behind: namespaces and directories called `vp<pid>-…` whose pid is gone.
 pub fn sweep() {
-    names_of_labs(Path::new(NAMED)).iter().filter(|name| is_orphan(name)).for_each(|name| remove_named(name));
+    names_of_labs(Path::new(NAMED))
+        .iter()
+        .filter(|name| is_orphan(name))
+        .for_each(|name| remove_named_namespace(name));
     for name in names_of_labs(&std::env::temp_dir()).iter().filter(|name| is_orphan(name)) {
         let dir = std::env::temp_dir().join(name);
         let is_ours = dir.symlink_metadata().is_ok_and(|m| m.is_dir() && m.uid() == 0);
@@ -146,7 +149,7 @@ pub fn is_orphan(name: &str) -> bool {
 pub fn remove_lab(prefix: &str) -> usize {
     let mut ours = names_of_labs(Path::new(NAMED));
     ours.retain(|name| name.starts_with(&format!("{prefix}-")));
-    ours.iter().for_each(|name| remove_named(name));
+    ours.iter().for_each(|name| remove_named_namespace(name));
     ours.len()
 }
 
@@ -155,22 +158,22 @@ fn names_of_labs(dir: &Path) -> Vec<String> {
     entries.flatten().filter_map(|e| e.file_name().into_string().ok()).filter(|n| n.starts_with("vp")).collect()
 }
 
-fn remove_named(name: &str) {
+fn remove_named_namespace(name: &str) {
     let inode = std::fs::metadata(format!("{NAMED}/{name}")).map(|m| m.ino()).unwrap_or_default();
-    remove(name, &processes_of(inode));
+    remove_namespace(name, &processes_in(inode));
 }
 
 /// Ends `inside` and removes the namespace. A failure is printed and never panics: this runs while
 /// unwinding.
-fn remove(name: &str, inside: &[Pid]) {
-    end(inside);
+fn remove_namespace(name: &str, inside: &[Pid]) {
+    kill_and_wait(inside);
     if let Err(cause) = try_tool("ip", &["netns", "del", name], "") {
         eprintln!("{cause}");
     }
 }
 
 /// Sends SIGKILL to these processes; returns when they are gone, or after two seconds.
-pub fn end(processes: &[Pid]) {
+pub fn kill_and_wait(processes: &[Pid]) {
     for pid in processes {
         // A process that is gone already counts as ended.
         let _ = kill(*pid, Signal::SIGKILL);
@@ -187,7 +190,7 @@ fn is_zombie(pid: Pid) -> bool {
 }
 
 /// Processes whose network namespace has this inode; this process is left out.
-fn processes_of(inode: u64) -> Vec<Pid> {
+fn processes_in(inode: u64) -> Vec<Pid> {
     let is_inside =
         |pid: &Pid| inode != 0 && std::fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|m| m.ino() == inode);
     every_process().into_iter().filter(is_inside).collect()

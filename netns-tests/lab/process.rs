@@ -87,14 +87,14 @@ impl Process {
 
     /// Leaves the child running when this value is dropped. Only for a child started with
     /// `outlive`.
-    pub fn leave(mut self) {
+    pub fn leave_running(mut self) {
         assert!(self.keep, "this process dies with us");
         self.keep = true;
         std::mem::forget(self);
     }
 
     /// Text of the whole log file, earlier children's output included.
-    pub fn said(&self) -> String {
+    pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 }

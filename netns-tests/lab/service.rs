@@ -23,7 +23,8 @@ impl Service {
         let dir = lab.dir().join(format!("{}-nginx", server.name()));
         std::fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
         let config = dir.join("nginx.conf");
-        std::fs::write(&config, text(&dir, server, addresses)).unwrap_or_else(|e| panic!("write nginx.conf: {e}"));
+        std::fs::write(&config, nginx_config(&dir, server, addresses))
+            .unwrap_or_else(|e| panic!("write nginx.conf: {e}"));
         // A busy machine is to delay the service last: tests measure the way to it.
         let mut command = Command::new("nice");
         command
@@ -51,15 +52,15 @@ impl Service {
                 Instant::now() < limit && self.process.is_running(),
                 "nginx of {} does not listen:\n{}",
                 server.name(),
-                tail(&self.process.said(), 20)
+                tail(&self.process.output(), 20)
             );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     /// Leaves nginx running when this process ends.
-    pub fn leave(self) {
-        self.process.leave();
+    pub fn leave_running(self) {
+        self.process.leave_running();
     }
 }
 
@@ -77,7 +78,7 @@ pub fn wait_for_addresses(lab: &Lab, server: Server, addresses: &[IpAddr]) {
     }
 }
 
-fn text(dir: &Path, server: Server, addresses: &[IpAddr]) -> String {
+fn nginx_config(dir: &Path, server: Server, addresses: &[IpAddr]) -> String {
     let mut listen = String::new();
     for address in addresses {
         // Writing to a String cannot fail.

@@ -66,7 +66,7 @@ impl Talker {
         }
     }
 
-    pub fn say(&mut self, change: impl FnOnce(&mut Row)) {
+    pub fn change_row(&mut self, change: impl FnOnce(&mut Row)) {
         change(&mut self.row);
         self.table += 1;
     }
@@ -75,7 +75,7 @@ impl Talker {
     pub fn claim(&mut self) {
         let told = self.copy.row(0).map_or(0, |row| row.epoch.max(row.reserve).max(row.consent).counter());
         let next = Epoch::new(told.max(self.row.reserve.counter()).max(1) + 1, self.id);
-        self.say(|row| (row.role, row.reserve, row.claim) = (Role::Standby, next, next));
+        self.change_row(|row| (row.role, row.reserve, row.claim) = (Role::Standby, next, next));
     }
 
     /// Claims again if the witness has told of an epoch that is not below the claim's.
@@ -86,11 +86,11 @@ impl Talker {
         }
     }
 
-    pub fn pulse(&mut self) -> Vec<u8> {
-        self.speak(None)
+    pub fn next_pulse(&mut self) -> Vec<u8> {
+        self.encode_pulse(None)
     }
 
-    fn speak(&mut self, learned: Option<u64>) -> Vec<u8> {
+    fn encode_pulse(&mut self, learned: Option<u64>) -> Vec<u8> {
         self.counter += 1;
         let echo = match learned {
             Some(learned) => self.sessions.answer(learned, self.counter),
@@ -124,7 +124,7 @@ impl Talker {
 
     /// Sends a pulse and takes the answer; false if there is none.
     pub fn exchange(&mut self) -> bool {
-        let mut pulse = self.pulse();
+        let mut pulse = self.next_pulse();
         let mut heard = false;
         // Three datagrams at most: introduction, proof, and the first that is believed.
         for _ in 0..3 {
@@ -133,7 +133,7 @@ impl Talker {
             let mut buffer = [0; 1_300];
             let Ok(length) = self.socket.recv(&mut buffer) else { return heard };
             heard = true;
-            match self.hear(&buffer[..length]) {
+            match self.handle_datagram(&buffer[..length]) {
                 Some(back) => pulse = back,
                 None => return true,
             }
@@ -141,11 +141,11 @@ impl Talker {
         heard
     }
 
-    fn hear(&mut self, datagram: &[u8]) -> Option<Vec<u8>> {
+    fn handle_datagram(&mut self, datagram: &[u8]) -> Option<Vec<u8>> {
         let (header, rows) = decode(self.ring.open(datagram).expect("the witness has the key")).expect("a pulse");
         let new_session = match self.sessions.check(&header) {
             Verdict::Fresh { new_session } => new_session,
-            Verdict::Unproven { learned } => return Some(self.speak(Some(learned))),
+            Verdict::Unproven { learned } => return Some(self.encode_pulse(Some(learned))),
             Verdict::Rejected(_) => return None,
         };
         if new_session {
@@ -160,11 +160,11 @@ impl Talker {
             }
             self.copy.settle();
         }
-        new_session.then(|| self.pulse())
+        new_session.then(|| self.next_pulse())
     }
 
     /// Row of the group in the witness's table, once it has told one.
-    pub fn witness(&self) -> Option<Row> {
+    pub fn witness_row(&self) -> Option<Row> {
         self.copy.row(0).copied()
     }
 

@@ -3,7 +3,7 @@
 //! Owns: which ports a way leads through, and losing all frames that take it. Never does: touching
 //! the clients' ways; a client that both servers can reach stays so.
 
-use super::faults::{Drops, Fault, What};
+use super::faults::{Drops, Fault, FrameKind};
 use super::{Lab, Port, Server};
 
 /// A voter.
@@ -64,7 +64,7 @@ impl Lab {
                 drops.extend(to.map(|to| Drops {
                     from: Some(from),
                     to: Some(to),
-                    what: What::Everything,
+                    kind: FrameKind::Everything,
                     percent: 100,
                 }));
             }

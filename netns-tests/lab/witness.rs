@@ -75,7 +75,7 @@ impl Witness {
             .arg("--state-dir")
             .arg(self.state_dir())
             .env("RUST_BACKTRACE", "1");
-        self.process = Some(Process::start(lab.host(Port::Witness), command, &self.log(), lab.is_kept()));
+        self.process = Some(Process::start(lab.host(Port::Witness), command, &self.log_path(), lab.is_kept()));
         at
     }
 
@@ -87,7 +87,12 @@ impl Witness {
             if sockets.contains(&wanted) {
                 return;
             }
-            assert!(Instant::now() < limit && self.is_running(), "{} does not listen:\n{}", self.name(), self.tail());
+            assert!(
+                Instant::now() < limit && self.is_running(),
+                "{} does not listen:\n{}",
+                self.name(),
+                self.log_tail()
+            );
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -115,7 +120,7 @@ impl Witness {
     }
 
     /// Whether the process ended although the lab did not end it.
-    pub fn died(&mut self) -> bool {
+    pub fn ended_by_itself(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| !process.is_running())
     }
 
@@ -135,15 +140,15 @@ impl Witness {
     pub fn copy_state(&self, lab: &Lab) {
         lab.note(format!("state of {} copied", self.name()));
         assert!(!files_below(&self.state_dir()).is_empty(), "{} has no state to copy", self.name());
-        copy_dir(&self.state_dir(), &self.copy());
+        copy_dir(&self.state_dir(), &self.copy_path());
     }
 
     /// Puts the copy in the place of the witness's state, as a restored backup does. The witness
     /// must not run.
-    pub fn roll_back(&mut self, lab: &Lab) {
+    pub fn roll_back_state(&mut self, lab: &Lab) {
         assert!(!self.is_running(), "{} still runs", self.name());
         lab.note(format!("state of {} rolled back to the copy", self.name()));
-        copy_dir(&self.copy(), &self.state_dir());
+        copy_dir(&self.copy_path(), &self.state_dir());
     }
 
     /// Path of the witness's configuration.
@@ -156,22 +161,22 @@ impl Witness {
         self.dir.join(format!("{}-state", self.name()))
     }
 
-    fn copy(&self) -> PathBuf {
+    fn copy_path(&self) -> PathBuf {
         self.dir.join(format!("{}-state-copy", self.name()))
     }
 
     /// Path of the witness's log.
-    pub fn log(&self) -> PathBuf {
+    pub fn log_path(&self) -> PathBuf {
         self.dir.join(format!("{}.log", self.name()))
     }
 
     /// The last lines of the log.
-    pub fn tail(&self) -> String {
-        tail(&std::fs::read_to_string(self.log()).unwrap_or_default(), 20)
+    pub fn log_tail(&self) -> String {
+        tail(&std::fs::read_to_string(self.log_path()).unwrap_or_default(), 20)
     }
 
     /// The log's end, to be printed after a failure.
     pub fn describe(&self) -> String {
-        format!("--- {}\n{}\n", self.name(), self.tail())
+        format!("--- {}\n{}\n", self.name(), self.log_tail())
     }
 }

@@ -6,7 +6,7 @@
 //! slept reports fewer questions, not a longer gap.
 
 use super::frames::{How, question, read};
-use super::socket::{PacketSocket, hurry, program};
+use super::socket::{PacketSocket, become_real_time, bpf_program};
 use crate::lab::clock::now;
 use crate::lab::wiring::{ASKERS, FIRST_ASKER, Port, asker};
 use crate::lab::{Lab, Server};
@@ -50,11 +50,11 @@ impl Asker {
     pub fn start(lab: &Lab, target: IpAddr, pace: Duration) -> Asker {
         let stop = Arc::new(AtomicBool::new(false));
         let questions = Arc::new(Mutex::new(Vec::new()));
-        let socket = lab.host(Port::Client).run(|| PacketSocket::open(Some("eth0"), &filter(target)));
+        let socket = lab.host(Port::Client).run(|| PacketSocket::open(Some("eth0"), &answer_filter(target)));
         let thread = {
             let (stop, questions) = (stop.clone(), questions.clone());
             std::thread::spawn(move || {
-                hurry();
+                become_real_time();
                 run(&socket, target, pace, &stop, &questions);
             })
         };
@@ -84,14 +84,14 @@ impl Drop for Asker {
     }
 }
 
-fn filter(target: IpAddr) -> Vec<socket2::SockFilter> {
+fn answer_filter(target: IpAddr) -> Vec<socket2::SockFilter> {
     use libc::{BPF_ABS, BPF_B, BPF_H, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET};
     let (half, byte, equal, done) =
         (BPF_LD | BPF_H | BPF_ABS, BPF_LD | BPF_B | BPF_ABS, BPF_JMP | BPF_JEQ | BPF_K, BPF_RET | BPF_K);
     match target {
         // Only replies wake the sampler: waking at every announcement would slow down the server
         // that announces.
-        IpAddr::V4(_) => program(&[
+        IpAddr::V4(_) => bpf_program(&[
             (half, 0, 0, 12),
             (equal, 0, 3, 0x0806),
             (half, 0, 0, 20),
@@ -99,7 +99,7 @@ fn filter(target: IpAddr) -> Vec<socket2::SockFilter> {
             (done, 0, 0, 128),
             (done, 0, 0, 0),
         ]),
-        IpAddr::V6(_) => program(&[
+        IpAddr::V6(_) => bpf_program(&[
             (half, 0, 0, 12),
             (equal, 0, 5, 0x86dd),
             (byte, 0, 0, 20),
@@ -193,7 +193,7 @@ impl Gap {
 
 impl Answers {
     /// Questions that two hardware addresses answered.
-    pub fn both(&self) -> Vec<Question> {
+    pub fn answered_twice(&self) -> Vec<Question> {
         self.questions.iter().filter(|q| q.second.is_some()).copied().collect()
     }
 
@@ -223,7 +223,7 @@ impl Answers {
 
     /// Hardware addresses that answered, one entry for each change, with the instant of its first
     /// answer.
-    pub fn by(&self) -> Vec<(MonoTime, MacAddr)> {
+    pub fn changes(&self) -> Vec<(MonoTime, MacAddr)> {
         let mut changes: Vec<(MonoTime, MacAddr)> = Vec::new();
         for (at, mac) in self.questions.iter().filter_map(|q| q.answer) {
             if changes.last().is_none_or(|(_, last)| *last != mac) {
@@ -236,7 +236,7 @@ impl Answers {
     /// Servers that answered, one entry for each change.
     pub fn servers(&self) -> Vec<Server> {
         let of = |mac| Server::BOTH.into_iter().find(|s| s.port().mac() == mac);
-        self.by().into_iter().filter_map(|(_, mac)| of(mac)).collect()
+        self.changes().into_iter().filter_map(|(_, mac)| of(mac)).collect()
     }
 
     /// Server of the last answer.

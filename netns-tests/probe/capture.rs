@@ -6,7 +6,7 @@
 //! drop a frame, or the store is full, the capture reports an error and no verdict is given.
 
 use super::frames::{How, Saying, read};
-use super::socket::{PacketSocket, program};
+use super::socket::{PacketSocket, bpf_program};
 use crate::lab::{Lab, Port};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::HashSet;
@@ -44,7 +44,7 @@ impl Capture {
     pub fn start(lab: &Lab, addresses: &[IpAddr]) -> Capture {
         let stop = Arc::new(AtomicBool::new(false));
         let (heard, lost) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
-        let socket = lab.switch().run(|| PacketSocket::open(None, &filter()));
+        let socket = lab.switch().run(|| PacketSocket::open(None, &claim_filter()));
         let watched: HashSet<IpAddr> = addresses.iter().copied().collect();
         let thread = {
             let (stop, heard, lost) = (stop.clone(), heard.clone(), lost.clone());
@@ -54,7 +54,7 @@ impl Capture {
     }
 
     /// The frames heard so far.
-    pub fn so_far(&self) -> Vec<Heard> {
+    pub fn heard_so_far(&self) -> Vec<Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -72,7 +72,7 @@ impl Capture {
     /// Ends the capture and returns all frames. Fails when the kernel dropped some: then no verdict
     /// is possible.
     pub fn finish(mut self) -> Result<Vec<Heard>, String> {
-        self.end();
+        self.stop_thread();
         let lost = *self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         if lost > 0 {
             return Err(format!("the capture lost {lost} frames: no verdict"));
@@ -80,7 +80,7 @@ impl Capture {
         Ok(std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    fn end(&mut self) {
+    fn stop_thread(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -92,13 +92,13 @@ impl Capture {
 
 impl Drop for Capture {
     fn drop(&mut self) {
-        self.end();
+        self.stop_thread();
     }
 }
 
 /// Filter for frames that came in at a port of the product; of each, the bytes that can speak for
 /// an address.
-fn filter() -> Vec<socket2::SockFilter> {
+fn claim_filter() -> Vec<socket2::SockFilter> {
     use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W};
     let interface = u32::try_from(i64::from(libc::SKF_AD_OFF) + i64::from(libc::SKF_AD_IFINDEX) + (1 << 32))
         .expect("ancillary offsets are the negative half of 32 bits");
@@ -109,7 +109,7 @@ fn filter() -> Vec<socket2::SockFilter> {
     }
     lines.push((BPF_RET | BPF_K, 0, 0, 0));
     lines.push((BPF_RET | BPF_K, 0, 0, 96));
-    program(&lines)
+    bpf_program(&lines)
 }
 
 fn run(
@@ -133,7 +133,7 @@ fn run(
             assert!(heard.len() < MOST, "the capture is full");
             heard.push(Heard { at: arrival.at, port, said });
         }
-        *lost.lock().unwrap_or_else(PoisonError::into_inner) += socket.lost();
+        *lost.lock().unwrap_or_else(PoisonError::into_inner) += socket.take_lost_count();
         if last_round {
             return;
         }

@@ -4,7 +4,7 @@
 //! anything but sending; the effect is judged elsewhere. It counts what it sent, so that a flood
 //! that never flowed is noticed.
 
-use super::socket::{PacketSocket, nothing};
+use super::socket::{PacketSocket, deny_all};
 use crate::lab::clock::now;
 use crate::lab::{Lab, Port};
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ impl Flood {
 
     /// Starts to send whole frames in turn from the host of `port`, with any source address.
     pub fn frames(lab: &Lab, port: Port, frames: Vec<Vec<u8>>, per_second: u32) -> Flood {
-        let socket = lab.host(port).run(|| PacketSocket::open(Some(port.inside()), &nothing()));
+        let socket = lab.host(port).run(|| PacketSocket::open(Some(port.inside()), &deny_all()));
         // While the interface is down, the frame is lost.
         Flood::run(frames, per_second, move |frame| drop(socket.send(frame)))
     }

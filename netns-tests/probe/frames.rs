@@ -97,21 +97,21 @@ fn read_ipv6(frame: &[u8], source: MacAddr) -> Option<Saying> {
     }
 }
 
-fn word(frame: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(frame.get(at..at + 2)?.try_into().ok()?))
+fn word(frame: &[u8], offset: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(frame.get(offset..offset + 2)?.try_into().ok()?))
 }
 
-fn mac(frame: &[u8], at: usize) -> Option<MacAddr> {
-    Some(MacAddr(frame.get(at..at + 6)?.try_into().ok()?))
+fn mac(frame: &[u8], offset: usize) -> Option<MacAddr> {
+    Some(MacAddr(frame.get(offset..offset + 6)?.try_into().ok()?))
 }
 
-fn v4(frame: &[u8], at: usize) -> Option<IpAddr> {
-    let bytes: [u8; 4] = frame.get(at..at + 4)?.try_into().ok()?;
+fn v4(frame: &[u8], offset: usize) -> Option<IpAddr> {
+    let bytes: [u8; 4] = frame.get(offset..offset + 4)?.try_into().ok()?;
     Some(Ipv4Addr::from(bytes).into())
 }
 
-fn v6(frame: &[u8], at: usize) -> Option<IpAddr> {
-    let bytes: [u8; 16] = frame.get(at..at + 16)?.try_into().ok()?;
+fn v6(frame: &[u8], offset: usize) -> Option<IpAddr> {
+    let bytes: [u8; 16] = frame.get(offset..offset + 16)?.try_into().ok()?;
     Some(Ipv6Addr::from(bytes).into())
 }
 

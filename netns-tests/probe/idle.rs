@@ -91,7 +91,7 @@ impl Holder {
     }
 
     /// Number of held connections that have ended, with an error or without.
-    pub fn ended(&self) -> usize {
+    pub fn ended_count(&self) -> usize {
         let held = self.held.lock().expect("nobody panics with it");
         held.iter().filter(|stream| has_ended(stream)).count()
     }
@@ -100,7 +100,7 @@ impl Holder {
     pub fn wait_ended(&self, count: usize) {
         let limit = std::time::Instant::now() + crate::scene::PATIENCE;
         loop {
-            let ended = self.ended();
+            let ended = self.ended_count();
             if ended >= count {
                 return;
             }
@@ -134,12 +134,12 @@ impl Idle {
     /// `read()`.
     pub fn start(lab: &Lab, addresses: &[IpAddr], each: usize) -> Idle {
         let idle = Idle::connect(lab, addresses, each);
-        idle.streams.iter().enumerate().for_each(|(at, stream)| {
+        idle.streams.iter().enumerate().for_each(|(place, stream)| {
             let mut reader = stream.try_clone().expect("duplicate a socket");
             let ends = Arc::clone(&idle.ends);
             let body = move || {
                 let result = reader.read(&mut [0; 16]);
-                ends.lock().expect("nobody panics with it")[at] = Some(End::of(&result));
+                ends.lock().expect("nobody panics with it")[place] = Some(End::of(&result));
             };
             std::thread::Builder::new().stack_size(64 << 10).spawn(body).expect("start a thread");
         });
@@ -166,7 +166,7 @@ impl Idle {
                 let streams = connect_to(&targets);
                 connected.send(()).expect("it is waited for");
                 drop(connected);
-                wait_for(&streams, part * CROWD, &ends, &stop);
+                record_ends(&streams, part * CROWD, &ends, &stop);
             });
         }
         drop(connected);
@@ -187,7 +187,7 @@ impl Idle {
     }
 
     /// Number of clients that still wait.
-    pub fn waiting(&self) -> usize {
+    pub fn waiting_count(&self) -> usize {
         self.ends.lock().expect("nobody panics with it").iter().filter(|end| end.is_none()).count()
     }
 
@@ -213,21 +213,21 @@ fn connect_to(targets: &[SocketAddr]) -> Vec<TcpStream> {
 
 /// Records the end of each stream until `stop` is set. Stream number n has place `first` + n in
 /// `ends`.
-fn wait_for(streams: &[TcpStream], first: usize, ends: &Mutex<Vec<Option<End>>>, stop: &AtomicBool) {
+fn record_ends(streams: &[TcpStream], first: usize, ends: &Mutex<Vec<Option<End>>>, stop: &AtomicBool) {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("epoll");
-    for (at, stream) in streams.iter().enumerate() {
+    for (place, stream) in streams.iter().enumerate() {
         stream.set_nonblocking(true).expect("it can be set");
         // Each stream is reported once: behind the reset there is nothing more to read.
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
-        epoll.add(stream, EpollEvent::new(flags, at as u64)).expect("epoll");
+        epoll.add(stream, EpollEvent::new(flags, place as u64)).expect("epoll");
     }
     let mut events = [EpollEvent::empty(); 512];
     while !stop.load(Ordering::Relaxed) {
         let count = epoll.wait(&mut events, EpollTimeout::from(20_u16)).unwrap_or(0);
         for event in &events[..count] {
-            let at = usize::try_from(event.data()).expect("it was a position");
-            let end = End::of(&(&streams[at]).read(&mut [0; 16]));
-            ends.lock().expect("nobody panics with it")[first + at] = Some(end);
+            let place = usize::try_from(event.data()).expect("it was a position");
+            let end = End::of(&(&streams[place]).read(&mut [0; 16]));
+            ends.lock().expect("nobody panics with it")[first + place] = Some(end);
         }
     }
 }

@@ -8,7 +8,7 @@
 //! switch's own hardware address, and what is sent there is forwarded to nobody.
 
 use super::frames::{echo, question};
-use super::socket::{PacketSocket, hurry, nothing};
+use super::socket::{PacketSocket, become_real_time, deny_all};
 use crate::lab::clock::now;
 use crate::lab::wiring::SEGMENT_MAC;
 use crate::lab::{Lab, Server};
@@ -35,14 +35,14 @@ pub struct Knocker {
 }
 
 /// The frames for one server.
-struct Door {
+struct ServerFrames {
     index: u32,
     questions: Vec<Vec<u8>>,
     echoes: Vec<Vec<u8>>,
 }
 
-impl Door {
-    fn of(server: Server, targets: &[IpAddr]) -> Door {
+impl ServerFrames {
+    fn of(server: Server, targets: &[IpAddr]) -> ServerFrames {
         let macs = (SEGMENT_MAC, server.port().mac());
         let ask = |target: &IpAddr| match target {
             IpAddr::V4(_) => question(SEGMENT_MAC, FROM.into(), *target),
@@ -52,7 +52,11 @@ impl Door {
             IpAddr::V4(target) => Some(echo(macs, (FROM, *target))),
             IpAddr::V6(_) => None,
         });
-        Door { index: server.port().index(), questions: targets.iter().map(ask).collect(), echoes: echoes.collect() }
+        ServerFrames {
+            index: server.port().index(),
+            questions: targets.iter().map(ask).collect(),
+            echoes: echoes.collect(),
+        }
     }
 }
 
@@ -60,13 +64,13 @@ impl Knocker {
     /// Starts to ask both servers for all `targets`.
     pub fn start(lab: &Lab, targets: &[IpAddr]) -> Knocker {
         let (stop, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let socket = lab.switch().run(|| PacketSocket::open(None, &nothing()));
-        let doors = Server::BOTH.map(|server| Door::of(server, targets));
+        let socket = lab.switch().run(|| PacketSocket::open(None, &deny_all()));
+        let servers = Server::BOTH.map(|server| ServerFrames::of(server, targets));
         let thread = {
             let (stop, rounds) = (stop.clone(), rounds.clone());
             std::thread::spawn(move || {
-                hurry();
-                run(&socket, &doors, &stop, &rounds);
+                become_real_time();
+                run(&socket, &servers, &stop, &rounds);
             })
         };
         Knocker { stop, rounds, thread: Some(thread) }
@@ -78,17 +82,17 @@ impl Knocker {
     }
 }
 
-fn run(socket: &PacketSocket, doors: &[Door], stop: &AtomicBool, rounds: &AtomicU64) {
+fn run(socket: &PacketSocket, servers: &[ServerFrames], stop: &AtomicBool, rounds: &AtomicU64) {
     let mut next = now();
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(next.since(now()));
         let time = now();
         let round = rounds.fetch_add(1, Ordering::Relaxed);
-        for door in doors {
-            let echoes = door.echoes.iter().filter(|_| round.is_multiple_of(ECHO_EVERY));
-            for frame in door.questions.iter().chain(echoes) {
+        for frames in servers {
+            let echoes = frames.echoes.iter().filter(|_| round.is_multiple_of(ECHO_EVERY));
+            for frame in frames.questions.iter().chain(echoes) {
                 // A server without an interface is not asked.
-                let _ = socket.send_out_of(door.index, frame);
+                let _ = socket.send_out_of(frames.index, frame);
             }
         }
         next = if time.since(next) > PACE { time + PACE } else { next + PACE };

@@ -39,7 +39,7 @@ const UNTOLD: Duration = Duration::from_millis(200);
 
 /// The openings of `group` in both agents' logs, by epoch. Fails if both logs tell of one epoch
 /// (S2).
-pub fn openings(group: &str, logs: &[(Server, String)]) -> Result<Vec<Opening>, String> {
+pub fn read_openings(group: &str, logs: &[(Server, String)]) -> Result<Vec<Opening>, String> {
     let mut found: BTreeMap<(u64, u8), Server> = BTreeMap::new();
     for (server, log) in logs {
         for epoch in log.lines().filter_map(|line| opened_with(group, line)) {
@@ -63,7 +63,7 @@ fn opened_with(group: &str, line: &str) -> Option<(u64, u8)> {
 /// Whether these openings, in their order, permit the tenures. A tenure needs no opening if its
 /// agent was killed within [`UNTOLD`] of its beginning. The error names the tenure whose claims
 /// were made beside the other server's.
-pub fn follow(tenures: &[Tenure], openings: &[Opening], kills: &[(Server, MonoTime)]) -> Result<(), String> {
+pub fn permit_tenures(tenures: &[Tenure], openings: &[Opening], kills: &[(Server, MonoTime)]) -> Result<(), String> {
     // Every number of openings that the tenures up to here can have used up.
     let mut ways = BTreeSet::from([0]);
     for tenure in tenures {
@@ -94,7 +94,7 @@ pub fn follow(tenures: &[Tenure], openings: &[Opening], kills: &[(Server, MonoTi
 }
 
 /// Number of the address's moves, and the shortest time between two of them if there are as many.
-pub fn moves(tenures: &[Tenure]) -> (usize, Option<Duration>) {
+pub fn count_moves(tenures: &[Tenure]) -> (usize, Option<Duration>) {
     let starts: Vec<MonoTime> = tenures.iter().skip(1).map(|tenure| tenure.first).collect();
     (starts.len(), starts.windows(2).map(|pair| pair[1].since(pair[0])).min())
 }

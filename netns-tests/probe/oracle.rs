@@ -80,7 +80,7 @@ pub struct Case<'a> {
     /// All frames that left the servers and speak for a watched address.
     pub heard: &'a [Heard],
     /// All that the lab did, in order.
-    pub journal: &'a [Entry],
+    pub history: &'a [Entry],
     /// Times in which servers were cut off: claims then are not held against them.
     pub apart: &'a [Apart],
     /// How long a former owner carries open connections after a handover.
@@ -93,47 +93,50 @@ const IN_FLIGHT: Duration = Duration::from_millis(1);
 impl Case<'_> {
     /// Judges one address by the owners that were expected. The error is a verdict with the
     /// address's timeline.
-    pub fn judge(&self, address: IpAddr, expected: &Expected) -> Result<Vec<Tenure>, String> {
+    pub fn check(&self, address: IpAddr, expected: &Expected) -> Result<Vec<Tenure>, String> {
         let tenures = self.tenures(address);
         let owners: Vec<Server> = tenures.iter().map(|t| t.server).collect();
         if owners != expected.owners() {
             return Err(self.verdict(address, &format!("owners were to be {:?}, seen {owners:?}", expected.owners())));
         }
-        self.judge_frames(address, &tenures, |number| expected.changes.get(number) == Some(&Change::Handover))?;
+        self.check_frames(address, &tenures, |number| expected.changes.get(number) == Some(&Change::Handover))?;
         Ok(tenures)
     }
 
     /// Judges one address whose owners nobody can know beforehand, by the openings in the agents'
     /// logs.
-    pub fn judge_by_openings(
+    pub fn check_by_openings(
         &self,
         address: IpAddr,
         openings: &[Opening],
         kills: &[(Server, MonoTime)],
     ) -> Result<Vec<Tenure>, String> {
         let tenures = self.tenures(address);
-        openings::follow(&tenures, openings, kills).map_err(|what| self.verdict(address, &what))?;
+        openings::permit_tenures(&tenures, openings, kills).map_err(|what| self.verdict(address, &what))?;
         // Any change may have been a handover.
-        self.judge_frames(address, &tenures, |_| true)?;
+        self.check_frames(address, &tenures, |_| true)?;
         Ok(tenures)
     }
 
     /// Judges every single frame for an address: it left by the clients' segment, and packets only
     /// under a lease (S3).
-    fn judge_frames(
+    fn check_frames(
         &self,
         address: IpAddr,
         tenures: &[Tenure],
         handed_over: impl Fn(usize) -> bool,
     ) -> Result<(), String> {
-        for heard in self.of(address) {
+        for heard in self.frames_for(address) {
             let Some(server) = heard.port.server().filter(|_| heard.port.bridge() == SEGMENT) else {
                 let what = format!("{:?} left by port {}", heard.said.how, heard.port.name());
                 return Err(self.verdict(address, &what));
             };
             if heard.said.how == How::Packet && !self.may_send(server, heard.at, tenures, &handed_over) {
-                let what =
-                    format!("{} sent a packet from it without a lease, at {}", server.name(), self.clock(heard.at));
+                let what = format!(
+                    "{} sent a packet from it without a lease, at {}",
+                    server.name(),
+                    self.time_text(heard.at)
+                );
                 return Err(self.verdict(address, &what));
             }
         }
@@ -143,7 +146,7 @@ impl Case<'_> {
     /// The tenures of an address, in order, without the claims of servers that were cut off.
     pub fn tenures(&self, address: IpAddr) -> Vec<Tenure> {
         let mut tenures: Vec<Tenure> = Vec::new();
-        for heard in self.of(address).filter(|h| h.said.how.is_claim()) {
+        for heard in self.frames_for(address).filter(|h| h.said.how.is_claim()) {
             // A claim of anybody but a server is found frame by frame.
             let Some(server) = heard.port.server() else { continue };
             match tenures.last_mut() {
@@ -157,7 +160,7 @@ impl Case<'_> {
         tenures
     }
 
-    fn of(&self, address: IpAddr) -> impl Iterator<Item = &Heard> {
+    fn frames_for(&self, address: IpAddr) -> impl Iterator<Item = &Heard> {
         self.heard.iter().filter(move |h| h.said.address == address && !self.is_apart(h))
     }
 
@@ -191,21 +194,21 @@ impl Case<'_> {
     /// last 200 lines.
     pub fn timeline(&self, address: IpAddr) -> String {
         let mut lines: Vec<(MonoTime, String)> =
-            self.journal.iter().map(|e| (e.at, format!("* {}", e.what))).collect();
+            self.history.iter().map(|e| (e.at, format!("* {}", e.what))).collect();
         lines.extend(self.runs(address));
         lines.sort_by_key(|(at, _)| *at);
         let mut text = String::new();
         let skipped = lines.len().saturating_sub(200);
         for (at, line) in lines.iter().skip(skipped) {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "  {}  {line}", self.clock(*at));
+            let _ = writeln!(text, "  {}  {line}", self.time_text(*at));
         }
         text
     }
 
     /// Runs of frames from one port, broken where another port speaks or the lab did something.
     fn runs(&self, address: IpAddr) -> Vec<(MonoTime, String)> {
-        let done: BTreeSet<MonoTime> = self.journal.iter().map(|e| e.at).collect();
+        let done: BTreeSet<MonoTime> = self.history.iter().map(|e| e.at).collect();
         let mut runs: Vec<(MonoTime, String)> = Vec::new();
         let mut run: Vec<&Heard> = Vec::new();
         for heard in self.heard.iter().filter(|h| h.said.address == address) {
@@ -215,16 +218,16 @@ impl Case<'_> {
                     || last.at < heard.at && done.range(last.at..heard.at).next().is_some()
             });
             if breaks {
-                runs.extend(self.line(&run));
+                runs.extend(self.run_line(&run));
                 run.clear();
             }
             run.push(heard);
         }
-        runs.extend(self.line(&run));
+        runs.extend(self.run_line(&run));
         runs
     }
 
-    fn line(&self, run: &[&Heard]) -> Option<(MonoTime, String)> {
+    fn run_line(&self, run: &[&Heard]) -> Option<(MonoTime, String)> {
         let (first, last) = (run.first()?, run.last()?);
         let kinds: BTreeSet<String> = run.iter().map(|h| format!("{:?}", h.said.how)).collect();
         let kinds: Vec<String> = kinds.into_iter().collect();
@@ -234,18 +237,18 @@ impl Case<'_> {
             first.port.name(),
             run.len(),
             kinds.join(", "),
-            self.clock(last.at)
+            self.time_text(last.at)
         );
         Some((first.at, text))
     }
 
-    fn clock(&self, at: MonoTime) -> String {
-        let start = self.journal.first().map_or(MonoTime::ZERO, |e| e.at);
+    fn time_text(&self, at: MonoTime) -> String {
+        let start = self.history.first().map_or(MonoTime::ZERO, |e| e.at);
         format!("{:+.4} s", seconds(at) - seconds(start))
     }
 }
 
 /// Whether the server behind a port claimed any watched address from `from` until `until`.
-pub fn claimed(heard: &[Heard], port: Port, from: MonoTime, until: MonoTime) -> bool {
+pub fn has_claimed(heard: &[Heard], port: Port, from: MonoTime, until: MonoTime) -> bool {
     heard.iter().any(|h| h.port == port && h.said.how.is_claim() && (from..until).contains(&h.at))
 }

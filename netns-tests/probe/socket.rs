@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use vipair::types::MonoTime;
 
 use crate::lab::clock::{nanos, now};
-use crate::lab::confine::schedule;
+use crate::lab::confine::set_policy;
 
 /// A raw packet socket that hears only frames that others send.
 #[derive(Debug)]
@@ -41,11 +41,11 @@ impl PacketSocket {
         socket.set_nonblocking(true).expect("make a socket non-blocking");
         setsockopt(&socket, sockopt::RcvBufForce, &(64 << 20)).expect("enlarge a receive buffer");
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true).expect("ask for time stamps");
-        option(&socket, libc::PACKET_IGNORE_OUTGOING, 1);
+        set_option(&socket, libc::PACKET_IGNORE_OUTGOING, 1);
         let index = interface.map_or(0, |name| {
             nix::net::if_::if_nametoindex(name).unwrap_or_else(|e| panic!("no interface {name}: {e}"))
         });
-        bind(&socket, index);
+        bind_interface(&socket, index);
         PacketSocket(socket)
     }
 
@@ -83,7 +83,7 @@ impl PacketSocket {
 
     /// Sends a whole frame out of the interface `index`, whichever the socket is bound to.
     pub fn send_out_of(&self, index: u32, frame: &[u8]) -> std::io::Result<()> {
-        let address = at_interface(index);
+        let address = interface_address(index);
         let length = libc::socklen_t::try_from(size_of_val(&address)).expect("a small size");
         // SAFETY: both pointers are to live values of the stated lengths; the descriptor is open.
         let sent = unsafe {
@@ -100,7 +100,7 @@ impl PacketSocket {
     }
 
     /// Number of frames that the buffer had no room for since the last call.
-    pub fn lost(&self) -> u32 {
+    pub fn take_lost_count(&self) -> u32 {
         let mut stats = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
         let mut length = libc::socklen_t::try_from(size_of_val(&stats)).expect("a small size");
         // SAFETY: the pointers are to live values of exactly the type and size PACKET_STATISTICS fills.
@@ -118,7 +118,7 @@ impl PacketSocket {
     }
 }
 
-fn option(socket: &Socket, name: c_int, value: c_int) {
+fn set_option(socket: &Socket, name: c_int, value: c_int) {
     let length = libc::socklen_t::try_from(size_of_val(&value)).expect("a small size");
     // SAFETY: the pointer is to a live c_int of the stated length, which these options take.
     let result =
@@ -126,7 +126,7 @@ fn option(socket: &Socket, name: c_int, value: c_int) {
     assert_eq!(result, 0, "set packet option {name}: {}", Errno::last());
 }
 
-fn at_interface(index: u32) -> libc::sockaddr_ll {
+fn interface_address(index: u32) -> libc::sockaddr_ll {
     libc::sockaddr_ll {
         sll_family: u16::try_from(libc::AF_PACKET).expect("a 16-bit family"),
         sll_protocol: u16::try_from(libc::ETH_P_ALL).expect("a 16-bit protocol").to_be(),
@@ -138,8 +138,8 @@ fn at_interface(index: u32) -> libc::sockaddr_ll {
     }
 }
 
-fn bind(socket: &Socket, index: u32) {
-    let address = at_interface(index);
+fn bind_interface(socket: &Socket, index: u32) {
+    let address = interface_address(index);
     let length = libc::socklen_t::try_from(size_of_val(&address)).expect("a small size");
     // SAFETY: the pointer is to a live sockaddr_ll of the stated length.
     let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
@@ -156,7 +156,7 @@ fn boot_time(stamp: TimeSpec) -> MonoTime {
 }
 
 /// A filter program of classic BPF in four columns: operation, jump if true, jump if false, value.
-pub fn program(lines: &[(u32, u8, u8, u32)]) -> Vec<SockFilter> {
+pub fn bpf_program(lines: &[(u32, u8, u8, u32)]) -> Vec<SockFilter> {
     lines
         .iter()
         .map(|(op, yes, no, value)| SockFilter::new(u16::try_from(*op).expect("operations fit"), *yes, *no, *value))
@@ -164,23 +164,23 @@ pub fn program(lines: &[(u32, u8, u8, u32)]) -> Vec<SockFilter> {
 }
 
 /// Filter that lets no frame through: for a socket that only sends.
-pub fn nothing() -> Vec<SockFilter> {
-    program(&[(libc::BPF_RET | libc::BPF_K, 0, 0, 0)])
+pub fn deny_all() -> Vec<SockFilter> {
+    bpf_program(&[(libc::BPF_RET | libc::BPF_K, 0, 0, 0)])
 }
 
 /// Gives the calling thread a real-time priority, so that a busy machine does not look like a gap.
 /// A refusal is printed.
-pub fn hurry() {
-    if let Err(cause) = schedule(0, libc::SCHED_FIFO, 5) {
+pub fn become_real_time() {
+    if let Err(cause) = set_policy(0, libc::SCHED_FIFO, 5) {
         eprintln!("this thread has no real-time priority ({cause}): gaps may look longer than they are");
     }
 }
 
 /// Runs `body`, and the programs it starts, at real-time priority; the thread is ordinary
 /// afterwards.
-pub fn hurried<T>(body: impl FnOnce() -> T) -> T {
-    hurry();
+pub fn at_real_time<T>(body: impl FnOnce() -> T) -> T {
+    become_real_time();
     let result = body();
-    schedule(0, libc::SCHED_OTHER, 0).expect("everybody may be ordinary");
+    set_policy(0, libc::SCHED_OTHER, 0).expect("everybody may be ordinary");
     result
 }

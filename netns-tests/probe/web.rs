@@ -5,7 +5,7 @@
 //! request. Never does: retrying. A request is lost when it is reset, refused, unreachable, garbled
 //! or not answered within its limit.
 
-use super::socket::hurry;
+use super::socket::become_real_time;
 use crate::lab::clock::now;
 use crate::lab::{Lab, Port, Server};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -70,7 +70,7 @@ impl Web {
             let targets = targets.iter().map(|t| SocketAddr::new(*t, 80).into()).collect();
             std::thread::spawn(move || {
                 door.enter();
-                hurry();
+                become_real_time();
                 Client::new(targets, Duration::from_secs(1) / per_second, requests).run(&stop);
             })
         };
@@ -79,7 +79,7 @@ impl Web {
 
     /// Begins no more requests, waits for the end of those in flight, and returns all.
     pub fn finish(mut self) -> Requests {
-        self.end();
+        self.stop_thread();
         Requests(std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
@@ -89,7 +89,7 @@ impl Web {
         Requests(requests[requests.partition_point(|r| r.at < from)..].to_vec())
     }
 
-    fn end(&mut self) {
+    fn stop_thread(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             // A panic of the thread was printed by itself and shows as requests without an end.
@@ -100,7 +100,7 @@ impl Web {
 
 impl Drop for Web {
     fn drop(&mut self) {
-        self.end();
+        self.stop_thread();
     }
 }
 
@@ -143,19 +143,19 @@ impl Client {
             }
             let time = now();
             if !stopping && time >= next {
-                self.begin(time);
+                self.begin_request(time);
                 next = if time.since(next) > self.pace * 20 { time + self.pace } else { next + self.pace };
             }
             let wait = if stopping { 1 } else { longest_wait(next.since(now())) };
             let count = self.epoll.wait(&mut events, EpollTimeout::from(wait)).unwrap_or(0);
             for event in &events[..count] {
-                self.advance(usize::try_from(event.data()).expect("a slot"));
+                self.advance_slot(usize::try_from(event.data()).expect("a slot"));
             }
             self.drop_overdue(now());
         }
     }
 
-    fn begin(&mut self, at: MonoTime) {
+    fn begin_request(&mut self, at: MonoTime) {
         if self.free.is_empty() && self.open.len() >= MOST_OPEN {
             return;
         }
@@ -171,7 +171,7 @@ impl Client {
         if let Err(cause) = socket.connect(target)
             && cause.raw_os_error() != Some(libc::EINPROGRESS)
         {
-            self.end(request, outcome_of(&cause));
+            self.end_request(request, outcome_of(&cause));
             return;
         }
         let slot = self.free.pop().unwrap_or(self.open.len());
@@ -184,12 +184,12 @@ impl Client {
         self.order.push_back((at, slot, request));
     }
 
-    fn advance(&mut self, slot: usize) {
+    fn advance_slot(&mut self, slot: usize) {
         let Some(connection) = self.open[slot].as_mut() else { return };
         if let Some(outcome) = connection.advance() {
             let request = connection.request;
-            self.close(slot);
-            self.end(request, outcome);
+            self.close_slot(slot);
+            self.end_request(request, outcome);
         }
     }
 
@@ -201,19 +201,19 @@ impl Client {
             }
             self.order.pop_front();
             if is_open {
-                self.close(slot);
-                self.end(request, Outcome::TimedOut);
+                self.close_slot(slot);
+                self.end_request(request, Outcome::TimedOut);
             }
         }
     }
 
-    fn close(&mut self, slot: usize) {
+    fn close_slot(&mut self, slot: usize) {
         // Dropping the socket closes it and takes it out of the epoll.
         self.open[slot] = None;
         self.free.push(slot);
     }
 
-    fn end(&self, request: usize, outcome: Outcome) {
+    fn end_request(&self, request: usize, outcome: Outcome) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests[request].end = Some((now(), outcome));
     }

@@ -6,7 +6,7 @@
 //! or wrongly, is ended and another one started, as an application reconnects. Never does: writing
 //! a number twice, so a number that is there twice or missing is the database's doing.
 
-use super::socket::hurry;
+use super::socket::become_real_time;
 use crate::lab::clock::now;
 use crate::lab::{Lab, Port};
 use std::io::{BufRead, BufReader, Write};
@@ -99,11 +99,11 @@ impl Writer {
 
     /// Stops writing; returns the numbers acknowledged, in order.
     pub fn finish(mut self) -> Vec<Written> {
-        self.end();
+        self.stop_thread();
         self.acknowledged()
     }
 
-    fn end(&mut self) {
+    fn stop_thread(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             // A panic of the thread was printed by itself, and shows as numbers that are missing.
@@ -114,7 +114,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.end();
+        self.stop_thread();
     }
 }
 
@@ -143,7 +143,7 @@ impl Client {
         let (tell, lines) = sync_channel(64);
         // This thread ends with the client program's output.
         std::thread::spawn(move || {
-            hurry();
+            become_real_time();
             BufReader::new(output).lines().map_while(Result::ok).all(|line| tell.send(line).is_ok())
         });
         Client { child, input, lines }

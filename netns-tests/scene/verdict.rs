@@ -8,7 +8,7 @@ use super::{Scene, clock};
 use crate::lab::Server;
 use crate::lab::agent::Agent;
 use crate::lab::witness::Witness;
-use crate::probe::openings::{Tenure, moves, openings};
+use crate::probe::openings::{Tenure, count_moves, read_openings};
 use crate::probe::oracle::{Case, Expected};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -25,21 +25,21 @@ impl Scene {
     /// Ends a scene with several groups and judges it like [`Scene::finish`]; returns the tenures
     /// of the first address.
     pub fn finish_groups(mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
-        self.judge(expected)
+        self.verdict(expected)
     }
 
     /// Judges the scene so far, for one that goes on afterwards without an oracle; the capture ends
     /// here.
-    pub fn judge(&mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
+    pub fn verdict(&mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
         self.assert_never_both();
         let heard = self.capture.take().expect("it runs until here").finish().unwrap_or_else(|e| panic!("{e}"));
-        let journal = self.lab.journal();
-        let case = Case { heard: &heard, journal: &journal, apart: &self.apart, drain: Duration::from_secs(1) };
+        let history = self.lab.history();
+        let case = Case { heard: &heard, history: &history, apart: &self.apart, drain: Duration::from_secs(1) };
         let mut first = Vec::new();
         for group in self.setup.config.groups() {
             let (_, expected) = expected.iter().find(|(name, _)| *name == group.name).expect("every group is judged");
             for address in addresses_of(group) {
-                let tenures = case.judge(address, expected).unwrap_or_else(|verdict| panic!("{verdict}"));
+                let tenures = case.check(address, expected).unwrap_or_else(|verdict| panic!("{verdict}"));
                 if first.is_empty() {
                     first = tenures;
                 }
@@ -53,28 +53,29 @@ impl Scene {
     /// without a lease (S3). Returns the tenures of the first address.
     pub fn finish_by_chance(mut self) -> Vec<Tenure> {
         self.assert_never_both();
-        self.judged_by_chance().unwrap_or_else(|verdict| panic!("{verdict}"))
+        self.verdict_by_chance().unwrap_or_else(|verdict| panic!("{verdict}"))
     }
 
     /// Judges the scene like [`Scene::finish_by_chance`], for one that is expected to fail.
-    pub fn judged_by_chance(&mut self) -> Result<Vec<Tenure>, String> {
+    pub fn verdict_by_chance(&mut self) -> Result<Vec<Tenure>, String> {
         let group = self.setup.config.groups()[0].clone();
         let heard = self.capture.take().expect("it runs until here").finish()?;
-        let openings = openings(&group.name, &Server::BOTH.map(|server| (server, self.agent(server).said())))?;
-        let journal = self.lab.journal();
-        let case = Case { heard: &heard, journal: &journal, apart: &[], drain: Duration::from_secs(1) };
+        let openings =
+            read_openings(&group.name, &Server::BOTH.map(|server| (server, self.agent(server).log_text())))?;
+        let history = self.lab.history();
+        let case = Case { heard: &heard, history: &history, apart: &[], drain: Duration::from_secs(1) };
         let mut first = None;
         for address in addresses_of(&group) {
-            let tenures = case.judge_by_openings(address, &openings, &self.kills)?;
+            let tenures = case.check_by_openings(address, &openings, &self.kills)?;
             first.get_or_insert(tenures);
         }
         Ok(first.unwrap_or_default())
     }
 
     /// Number of the first address's moves so far, and the shortest time between two of them.
-    pub fn moves(&self) -> (usize, Option<Duration>) {
+    pub fn count_moves(&self) -> (usize, Option<Duration>) {
         let (heard, address) = (self.heard(), self.first_address());
-        moves(&Case { heard: &heard, journal: &[], apart: &[], drain: Duration::ZERO }.tenures(address))
+        count_moves(&Case { heard: &heard, history: &[], apart: &[], drain: Duration::ZERO }.tenures(address))
     }
 
     /// When a server last claimed the first address at its own port, whether anybody could hear it
@@ -93,7 +94,7 @@ impl Scene {
 
     fn assert_never_both(&self) {
         for asker in &self.askers {
-            let together = asker.since(MonoTime::ZERO).both();
+            let together = asker.since(MonoTime::ZERO).answered_twice();
             let wrong = together.iter().find(|q| !self.apart.iter().any(|a| (a.from..a.until).contains(&q.at)));
             assert!(wrong.is_none(), "two servers answered one question: {wrong:?}");
         }
@@ -107,8 +108,8 @@ impl Scene {
     fn describe(&self) -> String {
         let mut text: String = self.agents.iter().map(Agent::describe).collect();
         text.extend(self.witnesses.iter().map(Witness::describe));
-        let (heard, journal) = (self.heard(), self.lab.journal());
-        let case = Case { heard: &heard, journal: &journal, apart: &self.apart, drain: Duration::ZERO };
+        let (heard, history) = (self.heard(), self.lab.history());
+        let case = Case { heard: &heard, history: &history, apart: &self.apart, drain: Duration::ZERO };
         let address = self.setup.config.groups().first().and_then(|g| addresses_of(g).first().copied());
         if let Some(address) = address {
             text += &format!("--- {address} on the wire\n{}", case.timeline(address));

@@ -39,7 +39,7 @@ impl Own {
     fn is(&self, server: Server, role: &str) -> bool {
         self.agents[place(server)]
             .status()
-            .is_ok_and(|status| status.text(GROUP, "role") == role && (role == "active" || status.ready(GROUP)))
+            .is_ok_and(|status| status.text(GROUP, "role") == role && (role == "active" || status.is_ready(GROUP)))
     }
 }
 

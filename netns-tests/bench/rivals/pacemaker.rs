@@ -130,7 +130,7 @@ impl Contender for Pacemaker {
         all.push(room.start(&site.lab, &["corosync", "-f"], false));
         let limit = Instant::now() + Duration::from_secs(20);
         while let Err(cause) = room.run(&["corosync-cfgtool", "-s"]) {
-            let said = || tail(&all[0].said(), 10);
+            let said = || tail(&all[0].output(), 10);
             assert!(Instant::now() < limit, "corosync of {}: {cause}\n{}", server.name(), said());
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -61,7 +61,7 @@ impl Room {
         let mut keeper = Process::start(lab.server(server), command, &log, false);
         let limit = Instant::now() + Duration::from_secs(10);
         while !disk.join("ready").exists() {
-            assert!(keeper.is_running() && Instant::now() < limit, "a room is not ready: {}", keeper.said());
+            assert!(keeper.is_running() && Instant::now() < limit, "a room is not ready: {}", keeper.output());
             std::thread::sleep(Duration::from_millis(2));
         }
         let room = Room { keeper, disk, server };

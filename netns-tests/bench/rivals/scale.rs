@@ -105,7 +105,7 @@ impl Pair {
     }
 
     fn said(&self) -> String {
-        self.processes.iter().map(|process| tail(&process.said(), 10)).collect()
+        self.processes.iter().map(|process| tail(&process.output(), 10)).collect()
     }
 
     /// Waits until one server has had all `count` addresses, and the other none, for `time`;

@@ -111,7 +111,7 @@ impl Site {
         let mut process = Process::start(self.lab.server(server), command, &dir.join("output.log"), false);
         let limit = Instant::now() + Duration::from_secs(10);
         while self.lab.server(server).tool("ss", &["-Hltn", "sport", "=", ":80"], "").lines().count() < 2 {
-            assert!(process.is_running() && Instant::now() < limit, "nginx does not listen: {}", process.said());
+            assert!(process.is_running() && Instant::now() < limit, "nginx does not listen: {}", process.output());
             std::thread::sleep(Duration::from_millis(10));
         }
         self.webs[place(server)] = Some(process);

@@ -36,7 +36,7 @@ const HOLD: Duration = Duration::from_millis(300);
 /// Asserts that the address moved at most once in every [`HOLD`] since `begun`, and once more;
 /// returns the number of moves.
 fn assert_held(scene: &Scene, begun: MonoTime) -> usize {
-    let (moves, least) = scene.moves();
+    let (moves, least) = scene.count_moves();
     let time = clock::now().since(begun);
     eprintln!(
         "{moves} moves in {time:.1?}{}",
@@ -114,7 +114,7 @@ fn agent_with_two_percent_of_a_core_keeps_nothing() {
     let begun = clock::now();
     let confinement = scene.lab.confine(scene.agent(Server::Alpha).pid(), 2);
     let_pass(stretch(5, 30));
-    assert!(confinement.struck() > 10, "the limit did not strike");
+    assert!(confinement.throttle_count() > 10, "the limit did not strike");
     drop(confinement);
     settle(&mut scene);
     assert_held(&scene, begun);

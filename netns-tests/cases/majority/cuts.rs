@@ -48,7 +48,7 @@ fn pair_that_is_cut_without_a_witness_divides_and_the_judge_sees_it() {
     scene.wait_role(Server::Alpha, GROUP, "active");
     scene.wait_role(Server::Beta, GROUP, "active");
     let_pass(Duration::from_millis(100));
-    let verdict = scene.judged_by_chance();
+    let verdict = scene.verdict_by_chance();
     assert!(verdict.is_err_and(|text| text.contains("two at once")), "two that answered went unnoticed");
     scene.lab.lift(fault);
 }

@@ -133,7 +133,7 @@ fn witness_with_an_old_copy_of_its_state_grants_nothing_twice() {
     let fault = scene.lab.sever(&between(ALPHA, BETA));
     scene.kill_witness();
     let (witness, lab) = scene.witness(1);
-    witness.roll_back(lab);
+    witness.roll_back_state(lab);
     witness.start(lab);
     // While the servers are apart, an earlier grant may run out and the other server be elected.
     let_pass(Duration::from_millis(300));
@@ -141,7 +141,7 @@ fn witness_with_an_old_copy_of_its_state_grants_nothing_twice() {
     assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
     let mut owner = Server::Alpha;
     scene.wait("one active and the other ready", |s| {
-        let of = |server: Server| s.agent(server).status().map(|now| (now.text(GROUP, "role"), now.ready(GROUP)));
+        let of = |server: Server| s.agent(server).status().map(|now| (now.text(GROUP, "role"), now.is_ready(GROUP)));
         let stands = |server: Server| of(server).is_ok_and(|(role, ready)| role == "standby" && ready);
         let found = Server::BOTH
             .into_iter()

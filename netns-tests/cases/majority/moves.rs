@@ -4,7 +4,7 @@ use super::{FAST_BOUND, SLACK, assert_nothing_moves, config, let_pass};
 use crate::lab::voters::{ALPHA, BETA, WITNESS, between};
 use crate::lab::{Server, clock};
 use crate::probe::oracle::Expected;
-use crate::probe::socket::hurried;
+use crate::probe::socket::at_real_time;
 use crate::scene::{GROUP, Scene, Setup};
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use vipair::types::MonoTime;
 #[test]
 fn planned_switch_with_a_witness_under_load_loses_no_request() {
     let mut scene = Scene::start(Setup::witnessed("fast").services().alone());
-    let web = scene.web(1_000);
+    let web = scene.start_web(1_000);
     let_pass(Duration::from_millis(500));
     for to in [Server::Beta, Server::Alpha] {
         scene.lab.note(format!("vipair switch {GROUP}, to {}", to.name()));
@@ -34,7 +34,7 @@ fn planned_switch_with_a_witness_under_load_loses_no_request() {
 fn fault_that_heals_within_the_condition_moves_nothing() {
     let shows = |_| {
         let mut scene = Scene::start(Setup::witnessed("lan"));
-        if !hurried(|| short_faults(&mut scene)) {
+        if !at_real_time(|| short_faults(&mut scene)) {
             return false;
         }
         scene.wait_ready(Server::Beta, GROUP);

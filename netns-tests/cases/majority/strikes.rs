@@ -6,7 +6,7 @@
 
 use super::draws::Chance;
 use crate::lab::confine::Confinement;
-use crate::lab::faults::{Drops, Fault, What};
+use crate::lab::faults::{Drops, Fault, FrameKind};
 use crate::lab::voters::WAYS;
 use crate::lab::{Port, Server, clock};
 use crate::scene::{GROUP, Scene};
@@ -93,7 +93,7 @@ impl Strikes {
 
     fn strike_ways(scene: &Scene, chance: &mut Chance) -> (&'static str, u64, End) {
         if chance.between(0, 4) == 0 {
-            let lossy = |port| Drops::from(port, What::Everything).percent(30);
+            let lossy = |port| Drops::from(port, FrameKind::Everything).percent(30);
             let ports = [Port::AlphaHeartbeat, Port::BetaHeartbeat, Port::AlphaVoters, Port::Witness];
             return ("loss", 1_000, End::Lift(scene.lab.drop_frames(&ports.map(lossy))));
         }
@@ -186,7 +186,7 @@ fn undo(scene: &mut Scene, end: End) {
         End::StartWitness { rolled_back } => {
             let (witness, lab) = scene.witness(1);
             if rolled_back {
-                witness.roll_back(lab);
+                witness.roll_back_state(lab);
             }
             witness.launch(lab);
         }

@@ -24,7 +24,7 @@ fn haproxy_is_switched_without_a_lost_request_and_replaced_when_it_dies() {
     kill_all(&scene, Server::Beta, "haproxy");
     scene.wait_answered_by(Server::Alpha);
     eprintln!("haproxy died: nobody answered for {:?}", scene.answers(died).longest_gap().length());
-    let web = scene.web(100);
+    let web = scene.start_web(100);
     // Both backends live: only the balancer was lost.
     for backend in Server::BOTH {
         scene.wait("both backends to answer", |_| web.since(died).answered_by(backend) > 10);

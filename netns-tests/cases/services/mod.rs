@@ -51,7 +51,7 @@ fn switch(scene: &mut Scene, group: &str, to: Server) {
 /// Asserts that a planned switch to beta, its drain included, loses no request of clients that ask
 /// meanwhile.
 fn assert_switch_loses_nothing(scene: &mut Scene, group: &str) {
-    let web = scene.web(300);
+    let web = scene.start_web(300);
     std::thread::sleep(Duration::from_millis(300));
     switch(scene, group, Server::Beta);
     scene.wait_ready(Server::Alpha, group);
@@ -65,7 +65,7 @@ fn kill_all(scene: &Scene, server: Server, name: &str) {
     let victims = scene.lab.server(server).processes_named(name);
     assert!(!victims.is_empty(), "no {name} runs on {}", server.name());
     scene.lab.note(format!("SIGKILL to every {name} of {}", server.name()));
-    crate::lab::netns::end(&victims);
+    crate::lab::netns::kill_and_wait(&victims);
 }
 
 /// Waits until `count` writes were acknowledged from now on.

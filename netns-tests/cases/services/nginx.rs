@@ -22,7 +22,7 @@ fn nginx_is_switched_without_a_lost_request_and_replaced_when_it_dies() {
     let died = clock::now();
     kill_all(&scene, Server::Beta, "nginx");
     scene.wait_answered_by(Server::Alpha);
-    let web = scene.web(100);
+    let web = scene.start_web(100);
     scene.wait("alpha's nginx to answer", |_| web.since(died).answered_by(Server::Alpha) > 10);
     for asker in &scene.askers {
         eprintln!("nginx died: {} had nobody for {:?}", asker.target(), asker.since(died).longest_gap().length());
@@ -30,7 +30,7 @@ fn nginx_is_switched_without_a_lost_request_and_replaced_when_it_dies() {
     // Beta, whose nginx is dead, says so, and is ready again when its nginx runs.
     scene.wait("beta to say why it is not ready", |s| {
         let status = s.agent(Server::Beta).status();
-        status.is_ok_and(|status| !status.ready(GROUP) && !status.text(GROUP, "reason").is_empty())
+        status.is_ok_and(|status| !status.is_ready(GROUP) && !status.text(GROUP, "reason").is_empty())
     });
     scene.home(Server::Beta).systemctl("start", NGINX);
     scene.wait_ready(Server::Beta, GROUP);

@@ -3,7 +3,7 @@
 use super::{assert_nothing_missing, homes, start, switch, wait_written};
 use crate::lab::Server;
 use crate::lab::home::Home;
-use crate::lab::home::services::{POSTGRESQL, postgresql, sql};
+use crate::lab::home::services::{POSTGRESQL, query_postgresql, start_postgresql};
 use crate::probe::oracle::Expected;
 use crate::probe::writer::{Language, Promise, Writer, Written, longest_gap};
 use crate::scene::{Scene, Setup};
@@ -32,16 +32,16 @@ fn pair(settings: &str) -> Scene {
         for home in [&alpha, &beta] {
             std::fs::write(home.path("/etc/default/vipair-postgres"), settings).expect("servers have /etc/default");
         }
-        postgresql(&alpha, &beta);
+        start_postgresql(&alpha, &beta);
         let table = "create role app login password 'secret'; create table numbers (n bigint primary key);
             grant select, insert on numbers to app";
-        sql(&alpha, table).unwrap_or_else(|e| panic!("{e}"));
+        query_postgresql(&alpha, table).unwrap_or_else(|e| panic!("{e}"));
     };
     start(Setup::example("postgresql"), GROUP, both, |_| {})
 }
 
 fn answer(home: &Home, question: &str) -> String {
-    sql(home, question).unwrap_or_else(|e| panic!("{e}\n{}", home.logs()))
+    query_postgresql(home, question).unwrap_or_else(|e| panic!("{e}\n{}", home.logs()))
 }
 
 fn numbers(home: &Home) -> String {
@@ -49,7 +49,7 @@ fn numbers(home: &Home) -> String {
 }
 
 fn is_standby(home: &Home) -> bool {
-    sql(home, "select pg_is_in_recovery()") == Ok("t".into())
+    query_postgresql(home, "select pg_is_in_recovery()") == Ok("t".into())
 }
 
 /// Waits until the second server has all rows of the first.
@@ -115,7 +115,7 @@ fn beta_alone_with_old_data() -> (Scene, Vec<Written>) {
 
     scene.power_on(Server::Beta);
     beta.systemctl("start", POSTGRESQL);
-    scene.wait("beta to refuse", |s| s.agent(Server::Beta).said().contains("these data may be old"));
+    scene.wait("beta to refuse", |s| s.agent(Server::Beta).log_text().contains("these data may be old"));
     (scene, written)
 }
 

@@ -2,7 +2,7 @@
 
 use super::{assert_nothing_missing, homes, start, switch, wait_written};
 use crate::lab::home::Home;
-use crate::lab::home::services::{REDIS, redis, redis_is};
+use crate::lab::home::services::{REDIS, query_redis, redis_reports};
 use crate::lab::{Server, clock};
 use crate::probe::oracle::Expected;
 use crate::probe::writer::{Language, Promise, Writer, longest_gap};
@@ -27,7 +27,7 @@ fn pair() -> Scene {
 }
 
 fn numbers(home: &Home) -> String {
-    redis(home, &["smembers", "numbers"]).unwrap_or_else(|e| panic!("{e}"))
+    query_redis(home, &["smembers", "numbers"]).unwrap_or_else(|e| panic!("{e}"))
 }
 
 // L1 L3
@@ -40,7 +40,9 @@ fn redis_keeps_what_both_have_over_a_switch_and_a_lost_host() {
     let switched = clock::now();
     switch(&mut scene, GROUP, Server::Beta);
     wait_written(&mut scene, &writer, 10);
-    scene.wait("the roles to change", |_| redis_is(&beta, "role", "master") && redis_is(&alpha, "role", "slave"));
+    scene.wait("the roles to change", |_| {
+        redis_reports(&beta, "role", "master") && redis_reports(&alpha, "role", "slave")
+    });
     scene.wait_ready(Server::Alpha, GROUP);
     eprintln!("redis, switch: no write for {:?}", longest_gap(&writer.acknowledged()));
     // A planned switch loses no number at all, whether the copy was there when the client asked for
@@ -52,8 +54,8 @@ fn redis_keeps_what_both_have_over_a_switch_and_a_lost_host() {
     let lost = scene.power_off(Server::Beta);
     scene.wait_answered_by(Server::Alpha);
     wait_written(&mut scene, &writer, 10);
-    assert!(redis_is(&alpha, "role", "master"), "the replica was not promoted");
-    let token = redis(&alpha, &["get", "vipair:epoch"]).unwrap_or_else(|e| panic!("{e}"));
+    assert!(redis_reports(&alpha, "role", "master"), "the replica was not promoted");
+    let token = query_redis(&alpha, &["get", "vipair:epoch"]).unwrap_or_else(|e| panic!("{e}"));
     let status = scene.agent(Server::Alpha).status().unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(token, status.text(GROUP, "epoch"), "the data do not carry the epoch");
 
@@ -61,7 +63,7 @@ fn redis_keeps_what_both_have_over_a_switch_and_a_lost_host() {
     scene.power_on(Server::Beta);
     beta.systemctl("start", REDIS);
     scene.wait_ready(Server::Beta, GROUP);
-    assert!(redis_is(&beta, "role", "slave"), "the old primary is not a replica");
+    assert!(redis_reports(&beta, "role", "slave"), "the old primary is not a replica");
     let written = writer.finish();
     let first = written.iter().find(|number| number.at > lost).map(|number| number.at.since(lost));
     eprintln!("redis, host lost: the next write after {first:?}");

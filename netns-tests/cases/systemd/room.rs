@@ -159,7 +159,7 @@ impl Room {
     /// Waits until `active` has the group and the other server is its ready standby.
     pub fn wait_complete(&self, active: Server) -> MonoTime {
         self.wait(&format!("{} to be active and the other one ready", active.name()), |room| {
-            let ready = |status: Status| status.text(GROUP, "role") == "standby" && status.ready(GROUP);
+            let ready = |status: Status| status.text(GROUP, "role") == "standby" && status.is_ready(GROUP);
             room.is(active, "active") && room.status(active.other()).is_ok_and(ready)
         })
     }
@@ -175,12 +175,12 @@ impl Room {
     /// Ends the room and judges it: the owners of the address, as expected, never two at once, and
     /// no frame of a closed gate.
     pub fn finish(mut self, expected: &Expected) -> Vec<Tenure> {
-        let both = self.asker.since(MonoTime::ZERO).both();
+        let both = self.asker.since(MonoTime::ZERO).answered_twice();
         assert!(both.is_empty(), "two servers answered one question: {:?}", both.first());
         let heard = self.capture.take().expect("it runs until here").finish().unwrap_or_else(|e| panic!("{e}"));
-        let journal = self.lab.journal();
-        let case = Case { heard: &heard, journal: &journal, apart: &[], drain: Duration::from_secs(1) };
-        case.judge(self.asker.target(), expected).unwrap_or_else(|verdict| panic!("{verdict}"))
+        let history = self.lab.history();
+        let case = Case { heard: &heard, history: &history, apart: &[], drain: Duration::from_secs(1) };
+        case.check(self.asker.target(), expected).unwrap_or_else(|verdict| panic!("{verdict}"))
     }
 
     fn describe(&self) -> String {
