@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let keep = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => false,
         ["--keep"] => true,
-        ["--remove"] => return remove(),
+        ["--remove"] => return remove_and_tell(),
         _ => {
             eprintln!("usage: scripts/demo [--keep | --remove]");
             return ExitCode::from(2);
@@ -47,10 +47,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         };
     }
-    supervise(keep)
+    supervise_play(keep)
 }
 
-fn supervise(keep: bool) -> ExitCode {
+fn supervise_play(keep: bool) -> ExitCode {
     if keep {
         remove_kept();
     }
@@ -101,7 +101,7 @@ fn remove_kept() -> usize {
     count
 }
 
-fn remove() -> ExitCode {
+fn remove_and_tell() -> ExitCode {
     match remove_kept() {
         0 => println!("no lab was standing"),
         count => println!("removed the lab: {count} namespaces with all their processes, and {KEPT_DIR}"),

@@ -38,7 +38,7 @@ fn wait_mirrored(scene: &mut Scene, server: Server, count: usize) {
 
 /// Starts alpha's service and clients that wait, `each` on each address; beta knows all
 /// connections.
-fn waiting(scene: &mut Scene, each: usize) -> (Holder, Idle) {
+fn start_waiting_clients(scene: &mut Scene, each: usize) -> (Holder, Idle) {
     let holder = Holder::start(&scene.lab, Server::Alpha, &addresses());
     let idle = Idle::start(&scene.lab, &addresses(), each);
     wait_mirrored(scene, Server::Beta, 2 * each);
@@ -65,15 +65,15 @@ fn first_answered(scene: &Scene, server: Server, from: MonoTime) -> MonoTime {
     all.max().expect("something is asked for")
 }
 
-fn print(what: &str, sorted: &[Duration]) {
-    let at = |percent: usize| sorted[(sorted.len() - 1) * percent / 100].as_secs_f64() * 1e3;
+fn print_spread(what: &str, sorted: &[Duration]) {
+    let percentile = |percent: usize| sorted[(sorted.len() - 1) * percent / 100].as_secs_f64() * 1e3;
     eprintln!(
         "{what}: {} clients, least {:.1} ms, half {:.1} ms, 95 of 100 {:.1} ms, most {:.1} ms",
         sorted.len(),
-        at(0),
-        at(50),
-        at(95),
-        at(100)
+        percentile(0),
+        percentile(50),
+        percentile(95),
+        percentile(100)
     );
 }
 
@@ -103,7 +103,7 @@ fn clients_that_wait_learn_of_a_lost_host_at_once() {
         let (scene, idle, answered) = lose_host(profile, "", 25, true);
         let resets = idle.resets_after(answered);
         assert_eq!(resets.len(), 50, "not by a reset: {:?}", idle.ends());
-        print(&format!("{profile}: reset after the takeover"), &resets);
+        print_spread(&format!("{profile}: reset after the takeover"), &resets);
         let last = resets[49];
         assert!(last < TOLD + SLACK, "the last one knew after {last:?}; each, IPv4 first: {:?}", idle.ends());
         scene.finish(&Expected::owner(Server::Alpha).takeover());
@@ -123,14 +123,14 @@ fn without_tickling_clients_that_wait_go_on_waiting() {
 #[test]
 fn connections_that_outlive_the_drain_of_a_switch_are_reset() {
     let mut scene = Scene::start(setup("lan", ""));
-    let (holder, idle) = waiting(&mut scene, 10);
+    let (holder, idle) = start_waiting_clients(&mut scene, 10);
     let began = scene.lab.note(format!("vipair switch {GROUP}"));
     scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_answered_by(Server::Beta);
     scene.wait("all clients to know", |_| idle.waiting_count() == 0);
     let resets = idle.resets_after(began);
     assert_eq!(resets.len(), 20, "not by a reset: {:?}", idle.ends());
-    print("reset after the switch was asked for", &resets);
+    print_spread("reset after the switch was asked for", &resets);
     assert!(resets[0] >= DRAIN * 3 / 4, "one was reset after {:?}, within the drain", resets[0]);
     wait_reset(&mut scene, &holder, 20);
     scene.finish(&Expected::owner(Server::Alpha).handover());
@@ -140,7 +140,7 @@ fn connections_that_outlive_the_drain_of_a_switch_are_reset() {
 #[test]
 fn server_that_was_replaced_while_its_agent_slept_ends_what_is_left() {
     let mut scene = Scene::start(setup("lan", ""));
-    let (holder, idle) = waiting(&mut scene, 10);
+    let (holder, idle) = start_waiting_clients(&mut scene, 10);
     let (alpha, lab) = scene.agent_mut(Server::Alpha);
     alpha.signal(lab, Signal::SIGSTOP);
     scene.wait_answered_by(Server::Beta);
@@ -174,7 +174,7 @@ fn ten_thousand_clients_are_told_and_the_pulse_goes_on() {
         status.is_ok_and(|status| status.connection_count(GROUP, "tickled") == 30_000)
     });
     let resets = idle.resets_after(answered);
-    print("10,000 clients: reset after the takeover", &resets);
+    print_spread("10,000 clients: reset after the takeover", &resets);
     let after = lateness(&scene);
     eprintln!(
         "worst lateness of beta's hot thread: {before:.3} ms before, {after:.3} ms after ({:.1} ×)",
@@ -192,7 +192,7 @@ fn ten_thousand_clients_are_told_and_the_pulse_goes_on() {
 #[test]
 fn strangers_at_the_mirrors_port_change_counters_only() {
     let mut scene = Scene::start(setup("lan", ""));
-    let (_holder, idle) = waiting(&mut scene, 3);
+    let (_holder, idle) = start_waiting_clients(&mut scene, 3);
     let target = (Port::Beta.ipv4(), MIRROR);
     let refused = |scene: &Scene| {
         let status = scene.agent(Server::Beta).status().expect("it answers").0;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Lines of the guide, with a script of the lab in the place of `/usr/sbin/conntrackd`.
-fn hooks(script: &str) -> String {
+fn hook_lines(script: &str) -> String {
     let run = |option: &str| format!("[\"/bin/sh\", \"{script}\", \"{option}\"]");
     let [commit, flush, read, send, age, ask] = ["-c", "-f", "-R", "-B", "-t", "-n"].map(run);
     format!(
@@ -22,7 +22,7 @@ fn hooks(script: &str) -> String {
 }
 
 /// Starts a service on the host behind the servers that sends back each line.
-fn echo(scene: &Scene) {
+fn start_echo(scene: &Scene) {
     let target = SocketAddr::from((Port::Gateway.ipv4(), BEHIND));
     let listener = scene.lab.host(Port::Gateway).run(|| TcpListener::bind(target).expect("nobody listens there"));
     std::thread::spawn(move || {
@@ -41,7 +41,7 @@ fn echo(scene: &Scene) {
 }
 
 /// Sends a line and waits for it to come back.
-fn say(stream: &TcpStream, line: &str) -> std::io::Result<()> {
+fn say_and_hear(stream: &TcpStream, line: &str) -> std::io::Result<()> {
     let mut writer = stream;
     writeln!(writer, "{line}")?;
     let mut back = String::new();
@@ -58,10 +58,10 @@ struct Translated {
     _script: TempDir,
 }
 
-fn translated(hooked: bool) -> Translated {
+fn start_translated(hooked: bool) -> Translated {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let script = dir.path().join("conntrackd");
-    let more = if hooked { hooks(&script.to_string_lossy()) } else { String::new() };
+    let more = if hooked { hook_lines(&script.to_string_lossy()) } else { String::new() };
     let group = GroupText::new(GROUP, &[ADDRESS]).more(&more);
     let mut scene = Scene::build(Setup::with(ConfigText::pair("lan").group(group)));
     // Both nodes have one configuration but each its own conntrackd, in one file system: the script
@@ -79,11 +79,11 @@ fn translated(hooked: bool) -> Translated {
     scene.wait_role(Server::Alpha, GROUP, "active");
     scene.start_agent(Server::Beta);
     scene.wait_ready(Server::Beta, GROUP);
-    echo(&scene);
+    start_echo(&scene);
     let target = SocketAddr::new(ADDRESS.parse().expect("an address"), PORT);
     let stream = scene.lab.host(Port::Client).run(|| TcpStream::connect(target).expect("alpha translates"));
     stream.set_read_timeout(Some(PATIENCE)).expect("a limit that is not zero");
-    say(&stream, "through alpha").expect("alpha translates");
+    say_and_hear(&stream, "through alpha").expect("alpha translates");
     scene.wait("beta's conntrackd to know the connection", |s| {
         conntrackd::external_cache(&s.lab, Server::Beta).contains(&format!("dport={PORT}"))
     });
@@ -92,24 +92,24 @@ fn translated(hooked: bool) -> Translated {
 
 #[test]
 fn a_translated_connection_survives_the_loss_of_the_server() {
-    let Translated { mut scene, stream, _daemons, _script } = translated(true);
+    let Translated { mut scene, stream, _daemons, _script } = start_translated(true);
     scene.power_off(Server::Alpha);
     scene.wait_answered_by(Server::Beta);
-    say(&stream, "through beta").expect("it survives");
+    say_and_hear(&stream, "through beta").expect("it survives");
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
 #[test]
 fn a_translated_connection_survives_a_switch_there_and_back() {
-    let Translated { mut scene, stream, _daemons, _script } = translated(true);
+    let Translated { mut scene, stream, _daemons, _script } = start_translated(true);
     for to in [Server::Beta, Server::Alpha] {
         scene.agent(to.other()).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
         scene.wait_role(to, GROUP, "active");
         scene.wait_answered_by(to);
-        say(&stream, "within the drain").expect("what the new active does not know goes to the former one");
+        say_and_hear(&stream, "within the drain").expect("what the new active does not know goes to the former one");
         // Longer than the drain: now the new active knows the connection.
         std::thread::sleep(Duration::from_millis(1_200));
-        say(&stream, "after the drain").expect("it survives");
+        say_and_hear(&stream, "after the drain").expect("it survives");
         scene.wait_ready(to.other(), GROUP);
     }
     scene.finish(&Expected::owner(Server::Alpha).handover().handover());
@@ -118,10 +118,10 @@ fn a_translated_connection_survives_a_switch_there_and_back() {
 // Control: it shows that the cases above prove something.
 #[test]
 fn without_the_hooks_a_translated_connection_dies_with_the_server() {
-    let Translated { mut scene, stream, _daemons, _script } = translated(false);
+    let Translated { mut scene, stream, _daemons, _script } = start_translated(false);
     scene.power_off(Server::Alpha);
     scene.wait_answered_by(Server::Beta);
-    let said = say(&stream, "through beta");
+    let said = say_and_hear(&stream, "through beta");
     assert!(said.is_err(), "nobody told beta of the connection");
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }

@@ -31,9 +31,9 @@ fn recorded_pulses(scene: &Scene, count: usize) -> Vec<Vec<u8>> {
 fn hostile_payloads(recorded: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut all = recorded.to_vec();
     let one = &recorded[0];
-    for at in 0..one.len() {
+    for place in 0..one.len() {
         let mut turned = one.clone();
-        turned[at] ^= 1 << (at % 8);
+        turned[place] ^= 1 << (place % 8);
         all.push(turned);
     }
     all.extend((0..one.len()).step_by(3).map(|length| one[..length].to_vec()));
@@ -42,13 +42,13 @@ fn hostile_payloads(recorded: &[Vec<u8>]) -> Vec<Vec<u8>> {
 }
 
 /// Sum of all numbers in a status report below a key that speaks of rejected datagrams.
-fn rejected(value: &serde_json::Value, inside: bool) -> u64 {
+fn sum_rejected(value: &serde_json::Value, inside: bool) -> u64 {
     match value {
         serde_json::Value::Number(number) if inside => number.as_u64().unwrap_or(0),
         serde_json::Value::Object(map) => {
-            map.iter().map(|(key, value)| rejected(value, inside || key.contains("reject"))).sum()
+            map.iter().map(|(key, value)| sum_rejected(value, inside || key.contains("reject"))).sum()
         }
-        serde_json::Value::Array(list) => list.iter().map(|value| rejected(value, inside)).sum(),
+        serde_json::Value::Array(list) => list.iter().map(|value| sum_rejected(value, inside)).sum(),
         _ => 0,
     }
 }
@@ -77,7 +77,7 @@ fn ten_thousand_hostile_datagrams_a_second_change_counters_only() {
     drop(floods);
     for server in Server::BOTH {
         let status = scene.agent(server).status().unwrap_or_else(|e| panic!("{e}"));
-        let counted = rejected(&status.0, false);
+        let counted = sum_rejected(&status.0, false);
         assert!(counted > sent / 2, "{} counted {counted} of {sent} rejected: {}", server.name(), status.0);
     }
     scene.wait_role(Server::Alpha, GROUP, "active");

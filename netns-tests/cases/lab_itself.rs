@@ -22,18 +22,18 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-fn give(lab: &Lab, server: Server) {
+fn give_addresses(lab: &Lab, server: Server) {
     lab.note(format!("addresses added on {}", server.name()));
     lab.server(server)
         .ip(&format!("address add {ADDRESS}/32 dev eth0\naddress add {ADDRESS6}/128 dev eth0 nodad noprefixroute"));
 }
 
-fn take(lab: &Lab, server: Server) {
+fn take_addresses(lab: &Lab, server: Server) {
     lab.note(format!("addresses deleted on {}", server.name()));
     lab.server(server).ip(&format!("address del {ADDRESS}/32 dev eth0\naddress del {ADDRESS6}/128 dev eth0"));
 }
 
-fn wait(what: &str, mut condition: impl FnMut() -> bool) {
+fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let limit = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < limit, "waited in vain for: {what}");
@@ -41,7 +41,7 @@ fn wait(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-fn case<'a>(heard: &'a [crate::probe::capture::Heard], history: &'a [crate::lab::Entry]) -> Case<'a> {
+fn oracle_case<'a>(heard: &'a [crate::probe::capture::Heard], history: &'a [crate::lab::Entry]) -> Case<'a> {
     Case { heard, history, apart: &[], drain: Duration::ZERO }
 }
 
@@ -49,19 +49,21 @@ fn case<'a>(heard: &'a [crate::probe::capture::Heard], history: &'a [crate::lab:
 fn sampler_and_oracle_see_two_servers_that_both_answer() {
     let lab = Lab::build(&Plan::default());
     let capture = Capture::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)]);
-    give(&lab, Server::Alpha);
+    give_addresses(&lab, Server::Alpha);
     let askers = [ADDRESS, ADDRESS6].map(|a| Asker::start(&lab, ip(a), Duration::from_millis(1)));
     for asker in &askers {
-        wait("alpha to answer", || asker.since(vipair::types::MonoTime::ZERO).last_server() == Some(Server::Alpha));
+        wait_for("alpha to answer", || {
+            asker.since(vipair::types::MonoTime::ZERO).last_server() == Some(Server::Alpha)
+        });
         assert_eq!(asker.since(vipair::types::MonoTime::ZERO).answered_twice().len(), 0);
     }
-    give(&lab, Server::Beta);
+    give_addresses(&lab, Server::Beta);
     for asker in &askers {
-        wait("both to answer", || asker.since(vipair::types::MonoTime::ZERO).answered_twice().len() > 10);
+        wait_for("both to answer", || asker.since(vipair::types::MonoTime::ZERO).answered_twice().len() > 10);
     }
     let (heard, history) = (capture.finish().expect("no frame lost"), lab.history());
     for address in [ADDRESS, ADDRESS6] {
-        let verdict = case(&heard, &history).check(ip(address), &Expected::owner(Server::Alpha).takeover());
+        let verdict = oracle_case(&heard, &history).check(ip(address), &Expected::owner(Server::Alpha).takeover());
         assert!(verdict.is_err_and(|text| text.contains("owners were to be")), "two owners went unnoticed");
     }
 }
@@ -70,15 +72,15 @@ fn sampler_and_oracle_see_two_servers_that_both_answer() {
 fn sampler_measures_the_gap_and_oracle_accepts_a_clean_move() {
     let lab = Lab::build(&Plan::default());
     let capture = Capture::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)]);
-    give(&lab, Server::Alpha);
+    give_addresses(&lab, Server::Alpha);
     let asker = Asker::start(&lab, ip(ADDRESS), Duration::from_millis(1));
     let asker6 = Asker::start(&lab, ip(ADDRESS6), Duration::from_millis(1));
     std::thread::sleep(Duration::from_millis(200));
-    take(&lab, Server::Alpha);
+    take_addresses(&lab, Server::Alpha);
     let gone = clock::now();
     std::thread::sleep(Duration::from_millis(150));
     let back = clock::now();
-    give(&lab, Server::Beta);
+    give_addresses(&lab, Server::Beta);
     std::thread::sleep(Duration::from_millis(200));
     let (heard, history) = (capture.finish().expect("no frame lost"), lab.history());
     for asker in [&asker, &asker6] {
@@ -87,7 +89,7 @@ fn sampler_measures_the_gap_and_oracle_accepts_a_clean_move() {
         assert!(gap.length() >= back.since(gone) && gap.length() < back.since(gone) + Duration::from_millis(100));
         assert_eq!(answers.answered_twice().len(), 0);
         assert_eq!(answers.last_server(), Some(Server::Beta));
-        let verdict = case(&heard, &history).check(answers.target, &Expected::owner(Server::Alpha).takeover());
+        let verdict = oracle_case(&heard, &history).check(answers.target, &Expected::owner(Server::Alpha).takeover());
         verdict.unwrap_or_else(|text| panic!("{text}"));
     }
 }
@@ -95,7 +97,7 @@ fn sampler_measures_the_gap_and_oracle_accepts_a_clean_move() {
 #[test]
 fn web_client_reaches_nginx_and_counts_what_is_lost() {
     let lab = Lab::build(&Plan::default());
-    give(&lab, Server::Alpha);
+    give_addresses(&lab, Server::Alpha);
     let _service = Service::start(&lab, Server::Alpha, &[ip(ADDRESS), ip(ADDRESS6)]);
     let web = Web::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)], 1_000);
     std::thread::sleep(Duration::from_secs(1));
@@ -107,7 +109,7 @@ fn web_client_reaches_nginx_and_counts_what_is_lost() {
     std::thread::sleep(Duration::from_millis(100));
     lab.cut(&[Port::Alpha]);
     std::thread::sleep(Duration::from_millis(300));
-    take(&lab, Server::Alpha);
+    take_addresses(&lab, Server::Alpha);
     lab.join(&[Port::Alpha]);
     let requests = web.finish();
     assert!(!requests.lost().is_empty(), "requests to an absent server were not missed");
@@ -122,19 +124,19 @@ fn server_that_is_cut_off_is_asked_and_heard_all_the_same() {
         let heard = capture.heard_so_far();
         heard.iter().filter(|h| h.port == port && h.said.address == ip(address) && h.said.how.is_claim()).count()
     };
-    give(&lab, Server::Alpha);
+    give_addresses(&lab, Server::Alpha);
     lab.cut(&[Port::Alpha]);
-    wait("alpha to answer", || claims(Port::Alpha, ADDRESS) > 50 && claims(Port::Alpha, ADDRESS6) > 50);
-    wait("alpha to carry", || {
+    wait_for("alpha to answer", || claims(Port::Alpha, ADDRESS) > 50 && claims(Port::Alpha, ADDRESS6) > 50);
+    wait_for("alpha to carry", || {
         capture.heard_so_far().iter().any(|h| h.port == Port::Alpha && h.said.how == How::Packet)
     });
-    give(&lab, Server::Beta);
-    wait("beta to answer beside it", || claims(Port::Beta, ADDRESS) > 50 && claims(Port::Beta, ADDRESS6) > 50);
+    give_addresses(&lab, Server::Beta);
+    wait_for("beta to answer beside it", || claims(Port::Beta, ADDRESS) > 50 && claims(Port::Beta, ADDRESS6) > 50);
     assert!(knocker.rounds() > 50);
     // Both servers, asked in the same moment, answer in turns: the probe sees even the shortest
     // time in which both do.
     let (heard, history) = (capture.finish().expect("no frame lost"), lab.history());
-    assert!(case(&heard, &history).tenures(ip(ADDRESS)).len() > 50);
+    assert!(oracle_case(&heard, &history).tenures(ip(ADDRESS)).len() > 50);
 }
 
 /// Ways between the voters on which a datagram is heard, on the voters' network.
@@ -184,7 +186,7 @@ fn confined_process_gets_its_share_and_is_free_afterwards() {
     let process = Process::start(lab.server(Server::Alpha), command, &lab.dir().join("spin.log"), false);
     let pid = process.pid().as_raw();
     let confinement = lab.confine(pid, 2);
-    wait("the limit to strike", || confinement.throttle_count() > 2);
+    wait_for("the limit to strike", || confinement.throttle_count() > 2);
     drop(confinement);
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
     assert!(!groups.contains(lab.prefix()), "{groups}");

@@ -29,6 +29,6 @@ fn config(profile: &'static str, more: &str) -> ConfigText {
 }
 
 /// Length of a case with chance in it: `ordinary_s` seconds, or `long_s` if `VIPAIR_LONG` is set.
-fn stretch(ordinary_s: u64, long_s: u64) -> Duration {
+fn case_length(ordinary_s: u64, long_s: u64) -> Duration {
     Duration::from_secs(if std::env::var_os("VIPAIR_LONG").is_some() { long_s } else { ordinary_s })
 }

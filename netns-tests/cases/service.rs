@@ -19,7 +19,7 @@ fn setup(profile: &'static str, more: &str) -> Setup {
 }
 
 /// Starts both agents with their services: alpha active, beta its ready standby.
-pub(super) fn start(setup: Setup) -> Scene {
+pub(super) fn start_pair(setup: Setup) -> Scene {
     let mut scene = Scene::build(setup);
     scene.start_agent(Server::Alpha);
     scene.start_service(Server::Alpha);
@@ -50,7 +50,7 @@ fn until_answered_by(scene: &Scene, server: Server, from: MonoTime) -> Duration 
 // HP-8: the host is well, the service is not
 #[test]
 fn a_service_that_dies_on_the_active_moves_the_group_to_the_standby_that_serves() {
-    let mut scene = start(setup("lan", HTTP));
+    let mut scene = start_pair(setup("lan", HTTP));
     let at = scene.stop_service(Server::Alpha);
     scene.wait_role(Server::Beta, GROUP, "active");
     scene.wait_answered_by(Server::Beta);
@@ -94,7 +94,7 @@ fn a_process_that_dies_on_the_active_moves_the_group_at_once() {
     // Counting failures would take an hour. Each server has its own nginx and its own file.
     let check = "[[group.check]]\nkind = \"process\"\nprocess = \"nginx\"\npidfile = \"@DIR@/@SERVER@-nginx/nginx.pid\"\n\
                  interval_ms = 100\nfall = 1000\nrise = 1\n";
-    let mut scene = start(setup("fast", check).alone());
+    let mut scene = start_pair(setup("fast", check).alone());
     let took = kill_and_measure(&mut scene, 10);
     eprintln!("process killed on the active until the other server answers: {took:?}");
     assert!(took[took.len() / 2] < Duration::from_secs(1), "{took:?}");
@@ -105,7 +105,7 @@ fn a_process_that_dies_on_the_active_moves_the_group_at_once() {
 #[ignore = "measures"]
 fn how_long_the_service_is_away_by_kind_of_check() {
     for (kind, check) in [("http", HTTP.to_owned()), ("tcp", HTTP.replace("\"http\"", "\"tcp\""))] {
-        let mut scene = start(setup("fast", &check).alone());
+        let mut scene = start_pair(setup("fast", &check).alone());
         let took = kill_and_measure(&mut scene, 40);
         eprintln!("{kind} every 100 ms, fall 1, service killed until the other server answers: {took:?}");
     }
@@ -114,7 +114,7 @@ fn how_long_the_service_is_away_by_kind_of_check() {
 // HP-8: moving to a server that serves no better would help nobody
 #[test]
 fn when_both_services_fail_nothing_moves_and_both_say_why() {
-    let mut scene = start(setup("lan", HTTP));
+    let mut scene = start_pair(setup("lan", HTTP));
     scene.stop_service(Server::Beta);
     scene.wait("beta to be unhealthy", |s| reason(s, Server::Beta).contains("unhealthy"));
     scene.stop_service(Server::Alpha);
@@ -136,7 +136,7 @@ fn when_both_services_fail_nothing_moves_and_both_say_why() {
 // HP-8: a standby whose service fails is not ready, says so, and is given nothing
 #[test]
 fn a_standby_whose_service_fails_is_not_ready_and_a_switch_to_it_is_refused() {
-    let mut scene = start(setup("lan", HTTP));
+    let mut scene = start_pair(setup("lan", HTTP));
     scene.stop_service(Server::Beta);
     scene.wait("alpha to have no standby", |s| reason(s, Server::Alpha).contains("beta is not ready: unhealthy"));
     let refusal = scene.agent(Server::Alpha).command(&["switch", GROUP]).expect_err("it is refused");
@@ -151,7 +151,7 @@ fn a_standby_whose_service_fails_is_not_ready_and_a_switch_to_it_is_refused() {
 // L3: checks go on during a planned switch and change nothing about it
 #[test]
 fn planned_switch_under_load_with_checks_loses_no_request() {
-    let mut scene = start(setup("lan", HTTP).alone());
+    let mut scene = start_pair(setup("lan", HTTP).alone());
     let web = scene.start_web(1_000);
     let_pass(Duration::from_millis(500));
     for to in [Server::Beta, Server::Alpha] {
@@ -168,7 +168,7 @@ fn planned_switch_under_load_with_checks_loses_no_request() {
 
 /// Makes both agents read the configuration again, in this order, with further lines in the group's
 /// table.
-fn reload(scene: &mut Scene, order: [Server; 2], more: &str) {
+fn reload_in_order(scene: &mut Scene, order: [Server; 2], more: &str) {
     let text = setup("lan", more).config.text();
     let file = scene.lab.dir().join("vipair.toml");
     std::fs::write(&file, text).unwrap_or_else(|e| panic!("write {}: {e}", file.display()));
@@ -185,7 +185,7 @@ fn reload(scene: &mut Scene, order: [Server; 2], more: &str) {
 // Checks are added, changed and removed while the agents run; one that stays the same keeps its verdict
 #[test]
 fn checks_come_and_go_with_a_reload() {
-    let mut scene = start(setup("lan", HTTP));
+    let mut scene = start_pair(setup("lan", HTTP));
     let since = |s: &Scene| {
         let status = s.agent(Server::Beta).status().unwrap_or_else(|e| panic!("{e}"));
         let groups = status.0["groups"][0]["checks"].clone();
@@ -196,10 +196,10 @@ fn checks_come_and_go_with_a_reload() {
     let closed = "[[group.check]]\nkind = \"tcp\"\nport = 81\ninterval_ms = 100\nfall = 1\nweight = 30\n";
     let from = clock::now();
     // The standby reloads first: for a moment it is the worse one.
-    reload(&mut scene, [Server::Beta, Server::Alpha], &format!("{HTTP}{closed}"));
+    reload_in_order(&mut scene, [Server::Beta, Server::Alpha], &format!("{HTTP}{closed}"));
     // The times come from two clocks read one after the other: a millisecond may lie between them.
     assert_eq!(since(&scene).map(|s| s[..20].to_owned()), Some(before[..20].to_owned()), "it was begun anew");
-    reload(&mut scene, Server::BOTH, "");
+    reload_in_order(&mut scene, Server::BOTH, "");
     assert_eq!(since(&scene), None, "it is shown no more");
     scene.stop_service(Server::Beta);
     scene.wait_ready(Server::Beta, GROUP);

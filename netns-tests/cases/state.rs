@@ -7,7 +7,7 @@ use crate::probe::oracle::Expected;
 use crate::scene::{GROUP, Scene, Setup};
 use std::time::Duration;
 
-fn switch(scene: &mut Scene, to: Server) {
+fn switch_to(scene: &mut Scene, to: Server) {
     scene.lab.note(format!("vipair switch {GROUP}, to {}", to.name()));
     scene.agent(to.other()).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_role(to, GROUP, "active");
@@ -39,7 +39,7 @@ fn full_disk_changes_nothing() {
     }
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
     for to in [Server::Beta, Server::Alpha, Server::Beta] {
-        switch(&mut scene, to);
+        switch_to(&mut scene, to);
         scene.wait_ready(to.other(), GROUP);
     }
     scene.finish(&Expected::owner(Server::Alpha).handover().handover().handover());
@@ -52,9 +52,9 @@ fn unwritable_disk_is_good_for_one_promotion_and_then_named_as_the_reason() {
     scene.lab.note("disk of beta is read-only");
     scene.agent(Server::Beta).in_state_dir("mount -o remount,ro .");
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
-    switch(&mut scene, Server::Beta);
+    switch_to(&mut scene, Server::Beta);
     scene.wait_ready(Server::Alpha, GROUP);
-    switch(&mut scene, Server::Alpha);
+    switch_to(&mut scene, Server::Alpha);
     scene.wait("beta to name the missing reservation", |s| {
         let status = s.agent(Server::Beta).status();
         status.is_ok_and(|status| {
@@ -77,7 +77,7 @@ fn unwritable_disk_is_good_for_one_promotion_and_then_named_as_the_reason() {
 #[test]
 fn corrupted_state_is_healed_by_the_peer() {
     let mut scene = Scene::start(Setup::of("lan"));
-    switch(&mut scene, Server::Beta);
+    switch_to(&mut scene, Server::Beta);
     scene.wait_ready(Server::Alpha, GROUP);
     scene.kill_agent(Server::Alpha);
     let dir = scene.agent(Server::Alpha).state_dir();
@@ -93,7 +93,7 @@ fn corrupted_state_is_healed_by_the_peer() {
     scene.start_agent(Server::Alpha);
     scene.wait_ready(Server::Alpha, GROUP);
     // Alpha's next epoch is above all that were used: the scene checks every epoch it sees.
-    switch(&mut scene, Server::Alpha);
+    switch_to(&mut scene, Server::Alpha);
     scene.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
 

@@ -68,7 +68,7 @@ impl Screen {
     }
 
     /// Name of a server, in its colour.
-    pub fn server(&self, server: Option<Server>) -> String {
+    pub fn server_name(&self, server: Option<Server>) -> String {
         match server {
             Some(Server::Alpha) => self.paint(Tone::Green, "alpha"),
             Some(Server::Beta) => self.paint(Tone::Blue, "beta"),
@@ -77,7 +77,7 @@ impl Screen {
     }
 
     /// Prints a line below the strip.
-    pub fn line(&mut self, text: &str) {
+    pub fn print_line(&mut self, text: &str) {
         self.end_row();
         println!("{text}");
     }
@@ -90,42 +90,42 @@ impl Screen {
     }
 
     /// Breaks the strip with a remark on what is done now.
-    pub fn remark(&mut self, scene: &Scene, text: &str) {
-        self.catch_up(scene);
-        let at = clock::now().since(self.start).as_secs_f64();
-        self.line(&format!(
+    pub fn print_remark(&mut self, scene: &Scene, text: &str) {
+        self.show_past_cells(scene);
+        let seconds = clock::now().since(self.start).as_secs_f64();
+        self.print_line(&format!(
             "  {} {}",
-            self.paint(Tone::Faint, &format!("{at:>6.2} s")),
+            self.paint(Tone::Faint, &format!("{seconds:>6.2} s")),
             self.paint(Tone::Bold, text)
         ));
     }
 
     /// Lets `time` pass and shows meanwhile who answers.
-    pub fn watch(&mut self, scene: &Scene, time: Duration) {
+    pub fn show_for(&mut self, scene: &Scene, time: Duration) {
         let until = clock::now() + time;
         while clock::now() < until {
             std::thread::sleep(CELL.min(until.since(clock::now())));
-            self.catch_up(scene);
+            self.show_past_cells(scene);
         }
     }
 
     /// Shows all cells whose time is over.
-    pub fn catch_up(&mut self, scene: &Scene) {
+    pub fn show_past_cells(&mut self, scene: &Scene) {
         while self.shown_until + CELL + SETTLE < clock::now() {
             let (from, to) = (self.shown_until, self.shown_until + CELL);
             let mut questions: Vec<Question> = Vec::new();
             for asker in &scene.askers {
                 questions.extend(asker.since(from).questions.iter().filter(|q| q.at < to));
             }
-            self.cell(&questions);
+            self.print_cell(&questions);
             self.shown_until = to;
         }
     }
 
-    fn cell(&mut self, questions: &[Question]) {
+    fn print_cell(&mut self, questions: &[Question]) {
         if self.column == 0 {
-            let at = self.shown_until.since(self.start).as_secs_f64();
-            print!("  {} ", self.paint(Tone::Faint, &format!("{at:>6.2} s")));
+            let seconds = self.shown_until.since(self.start).as_secs_f64();
+            print!("  {} ", self.paint(Tone::Faint, &format!("{seconds:>6.2} s")));
         }
         let by =
             |server: Server| questions.iter().any(|q| q.answer.is_some_and(|(_, mac)| mac == server.port().mac()));
@@ -157,7 +157,7 @@ impl Screen {
     }
 
     /// Prints what the cells mean.
-    pub fn legend(&mut self) {
+    pub fn print_legend(&mut self) {
         let (alpha, beta) = if self.colour { ("█", "█") } else { ("a", "b") };
         let text = format!(
             "a cell is {} ms: {} alpha answers  {} beta answers  {} it moved  {} some questions unanswered  {} nobody answers  {} both answer",
@@ -169,7 +169,7 @@ impl Screen {
             self.paint(Tone::Red, "·"),
             self.paint(Tone::Alarm, "!"),
         );
-        self.line(&text);
+        self.print_line(&text);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::draws::{Chance, seed};
 use super::strikes::Strikes;
-use super::{SLACK, assert_nothing_moves, config, let_pass, stretch};
+use super::{SLACK, assert_nothing_moves, case_length, config, let_pass};
 use crate::lab::voters::{ALPHA, BETA, WITNESS, Way, between};
 use crate::lab::{Server, clock};
 use crate::scene::{GROUP, Scene, Setup};
@@ -14,7 +14,7 @@ use vipair::types::MonoTime;
 
 /// Loses frames along `ways` for 100 ms, five times a second, and along `others` in the time
 /// between.
-fn flap(scene: &Scene, ways: &[Way], others: &[Way], time: Duration) {
+fn flap_ways(scene: &Scene, ways: &[Way], others: &[Way], time: Duration) {
     let half = Duration::from_millis(100);
     let until = clock::now() + time;
     let mut next = clock::now();
@@ -49,7 +49,7 @@ fn assert_held(scene: &Scene, begun: MonoTime) -> usize {
 
 /// Waits after all faults: one active within ten seconds, the other ready, and clients are served.
 /// Returns the active.
-fn settle(scene: &mut Scene) -> Server {
+fn wait_settled(scene: &mut Scene) -> Server {
     let healed = scene.lab.note("all faults have ended");
     let owner = scene.wait_one_active(GROUP);
     assert!(clock::now().since(healed) < Duration::from_secs(10) + SLACK, "L5");
@@ -65,8 +65,8 @@ fn ways_of_the_holder_that_flap_five_times_a_second_move_it_no_more_than_they_mu
     let mut scene = Scene::start(Setup::witnessed("fast"));
     let ways = [between(ALPHA, BETA), between(ALPHA, WITNESS)].concat();
     let begun = scene.lab.note("the ways of alpha flap");
-    flap(&scene, &ways, &[], stretch(4, 30));
-    settle(&mut scene);
+    flap_ways(&scene, &ways, &[], case_length(4, 30));
+    wait_settled(&mut scene);
     assert_held(&scene, begun);
     scene.finish_by_chance();
 }
@@ -76,8 +76,8 @@ fn ways_of_the_holder_that_flap_five_times_a_second_move_it_no_more_than_they_mu
 fn ways_that_flap_in_turns_never_make_both_answer() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
     let begun = scene.lab.note("the ways of alpha flap in turns");
-    flap(&scene, &between(ALPHA, BETA), &between(ALPHA, WITNESS), stretch(3, 30));
-    settle(&mut scene);
+    flap_ways(&scene, &between(ALPHA, BETA), &between(ALPHA, WITNESS), case_length(3, 30));
+    wait_settled(&mut scene);
     assert_held(&scene, begun);
     scene.finish_by_chance();
 }
@@ -88,20 +88,20 @@ fn agents_stopped_at_random_never_both_answer() {
     let mut chance = Chance::new(seed("agents stopped at random"));
     let mut scene = Scene::start(Setup::witnessed("fast"));
     let begun = clock::now();
-    let until = begun + stretch(4, 30);
+    let until = begun + case_length(4, 30);
     let mut long = 0;
     while clock::now() < until {
         let server = chance.pick(&Server::BOTH);
         let (agent, lab) = scene.agent_mut(server);
         let from = agent.signal(lab, Signal::SIGSTOP);
-        let_pass(chance.ms(1, 120));
+        let_pass(chance.duration(1, 120));
         let woken = agent.signal(lab, Signal::SIGCONT);
         // Only a stop longer than 15 ms may move the group: the lease outlives a shorter one, even
         // if a busy machine adds to it.
         long += usize::from(woken.since(from) > Duration::from_millis(15));
-        let_pass(chance.ms(20, 150));
+        let_pass(chance.duration(20, 150));
     }
-    settle(&mut scene);
+    wait_settled(&mut scene);
     let moves = assert_held(&scene, begun);
     assert!(moves <= long, "it moved {moves} times for {long} stops longer than 15 ms");
     scene.finish_by_chance();
@@ -113,10 +113,10 @@ fn agent_with_two_percent_of_a_core_keeps_nothing() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
     let begun = clock::now();
     let confinement = scene.lab.confine(scene.agent(Server::Alpha).pid(), 2);
-    let_pass(stretch(5, 30));
+    let_pass(case_length(5, 30));
     assert!(confinement.throttle_count() > 10, "the limit did not strike");
     drop(confinement);
-    settle(&mut scene);
+    wait_settled(&mut scene);
     assert_held(&scene, begun);
     scene.finish_by_chance();
 }
@@ -127,14 +127,14 @@ fn random_faults_never_make_both_answer() {
     let mut chance = Chance::new(seed("random faults"));
     let mut scene = Scene::start(Setup::with_witnesses(config("fast", ""), 1, ""));
     let mut strikes = Strikes::default();
-    let until = clock::now() + stretch(20, 600);
+    let until = clock::now() + case_length(20, 600);
     while clock::now() < until {
         strikes.end_due(&mut scene, false);
-        strikes.begin(&mut scene, &mut chance);
-        let_pass(chance.ms(10, 200));
+        strikes.begin_fault(&mut scene, &mut chance);
+        let_pass(chance.duration(10, 200));
     }
     strikes.end_due(&mut scene, true);
-    settle(&mut scene);
+    wait_settled(&mut scene);
     let tenures = scene.finish_by_chance();
     eprintln!("{strikes}; {} tenures", tenures.len());
 }

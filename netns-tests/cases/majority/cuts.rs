@@ -70,7 +70,7 @@ fn holder_that_dies_while_the_pair_is_cut_is_replaced_by_the_word_of_the_witness
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-fn nothing_moves_without(ways: &[Way]) {
+fn assert_nothing_moves_without(ways: &[Way]) {
     let mut scene = Scene::start(Setup::witnessed("fast"));
     for way in ways {
         let fault = scene.lab.sever(&[*way]);
@@ -85,19 +85,19 @@ fn nothing_moves_without(ways: &[Way]) {
 // S1 S7: one direction of one way; two that hear each other are always left
 #[test]
 fn one_direction_lost_between_the_servers_moves_nothing() {
-    nothing_moves_without(&WAYS[..2]);
+    assert_nothing_moves_without(&WAYS[..2]);
 }
 
 // S1 S7
 #[test]
 fn one_direction_lost_between_the_holder_and_the_witness_moves_nothing() {
-    nothing_moves_without(&WAYS[2..4]);
+    assert_nothing_moves_without(&WAYS[2..4]);
 }
 
 // S1 S7
 #[test]
 fn one_direction_lost_between_the_standby_and_the_witness_moves_nothing() {
-    nothing_moves_without(&WAYS[4..]);
+    assert_nothing_moves_without(&WAYS[4..]);
 }
 
 // S1 S7 L5: everybody hears one and is heard by another, so that nobody gets an answer from anybody

@@ -39,7 +39,7 @@ impl Chance {
     }
 
     /// Draws a number of milliseconds from `low` to `high`, both included.
-    pub fn ms(&mut self, low: u64, high: u64) -> Duration {
+    pub fn duration(&mut self, low: u64, high: u64) -> Duration {
         Duration::from_millis(self.between(low, high))
     }
 }

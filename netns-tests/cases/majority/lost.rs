@@ -114,7 +114,7 @@ fn witness_restarted_inside_its_promise_gives_no_second_one() {
     scene.finish(&Expected::owner(Server::Alpha).takeover().takeover().takeover());
 }
 
-fn switch(scene: &mut Scene, to: Server) {
+fn switch_to(scene: &mut Scene, to: Server) {
     scene.lab.note(format!("vipair switch {GROUP}, to {}", to.name()));
     scene.agent(to.other()).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_role(to, GROUP, "active");
@@ -128,8 +128,8 @@ fn witness_with_an_old_copy_of_its_state_grants_nothing_twice() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
     let (witness, lab) = scene.witness(1);
     witness.copy_state(lab);
-    switch(&mut scene, Server::Beta);
-    switch(&mut scene, Server::Alpha);
+    switch_to(&mut scene, Server::Beta);
+    switch_to(&mut scene, Server::Alpha);
     let fault = scene.lab.sever(&between(ALPHA, BETA));
     scene.kill_witness();
     let (witness, lab) = scene.witness(1);

@@ -1,6 +1,6 @@
 //! HAProxy on both servers, bound to the shared address, before web servers at the servers' own addresses.
 
-use super::{assert_switch_loses_nothing, kill_all, start};
+use super::{assert_switch_loses_nothing, kill_all, start_pair};
 use crate::lab::Server;
 use crate::lab::clock;
 use crate::lab::home::services::{HAPROXY, NGINX};
@@ -11,7 +11,7 @@ const GROUP: &str = "balance";
 
 fn pair() -> Scene {
     let backends = |scene: &Scene| Server::BOTH.into_iter().for_each(|s| scene.home(s).systemctl("start", NGINX));
-    start(Setup::example("haproxy"), GROUP, backends, |home| home.systemctl("start", HAPROXY))
+    start_pair(Setup::example("haproxy"), GROUP, backends, |home| home.systemctl("start", HAPROXY))
 }
 
 // L3 HP-8

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Starts agents and services in the order of a boot, alpha first, and waits until the pair is
 /// complete. `before` runs once before that, `services` starts what belongs on a server once its
 /// agent runs.
-fn start(setup: Setup, group: &str, before: impl Fn(&Scene), services: impl Fn(&Home)) -> Scene {
+fn start_pair(setup: Setup, group: &str, before: impl Fn(&Scene), services: impl Fn(&Home)) -> Scene {
     let mut scene = Scene::build(setup);
     before(&scene);
     for server in Server::BOTH {
@@ -41,7 +41,7 @@ fn homes(scene: &Scene) -> [Rc<Home>; 2] {
 }
 
 /// Runs `vipair switch` and waits until clients get their answers from `to`.
-fn switch(scene: &mut Scene, group: &str, to: Server) {
+fn switch_to(scene: &mut Scene, group: &str, to: Server) {
     scene.lab.note(format!("vipair switch {group}"));
     scene.agent(to.other()).command(&["switch", group]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_role(to, group, "active");
@@ -53,7 +53,7 @@ fn switch(scene: &mut Scene, group: &str, to: Server) {
 fn assert_switch_loses_nothing(scene: &mut Scene, group: &str) {
     let web = scene.start_web(300);
     std::thread::sleep(Duration::from_millis(300));
-    switch(scene, group, Server::Beta);
+    switch_to(scene, group, Server::Beta);
     scene.wait_ready(Server::Alpha, group);
     // Longer than the drain time.
     std::thread::sleep(Duration::from_millis(1_200));

@@ -1,6 +1,6 @@
 //! nginx on both servers.
 
-use super::{assert_switch_loses_nothing, kill_all, start};
+use super::{assert_switch_loses_nothing, kill_all, start_pair};
 use crate::lab::Server;
 use crate::lab::clock;
 use crate::lab::home::services::NGINX;
@@ -10,7 +10,7 @@ use crate::scene::{Scene, Setup};
 const GROUP: &str = "web";
 
 fn pair() -> Scene {
-    start(Setup::example("nginx"), GROUP, |_| {}, |home| home.systemctl("start", NGINX))
+    start_pair(Setup::example("nginx"), GROUP, |_| {}, |home| home.systemctl("start", NGINX))
 }
 
 // L3 HP-8

@@ -1,6 +1,6 @@
 //! PostgreSQL with streaming replication: vipair's hooks decide which of the two is primary, and its epoch fences the other.
 
-use super::{assert_nothing_missing, homes, start, switch, wait_written};
+use super::{assert_nothing_missing, homes, start_pair, switch_to, wait_written};
 use crate::lab::Server;
 use crate::lab::home::Home;
 use crate::lab::home::services::{POSTGRESQL, query_postgresql, start_postgresql};
@@ -37,7 +37,7 @@ fn pair(settings: &str) -> Scene {
             grant select, insert on numbers to app";
         query_postgresql(&alpha, table).unwrap_or_else(|e| panic!("{e}"));
     };
-    start(Setup::example("postgresql"), GROUP, both, |_| {})
+    start_pair(Setup::example("postgresql"), GROUP, both, |_| {})
 }
 
 fn answer(home: &Home, question: &str) -> String {
@@ -64,7 +64,7 @@ fn postgresql_loses_no_acknowledged_commit_by_a_switch_nor_with_its_host() {
     let [alpha, beta] = homes(&scene);
     let writer = Writer::start(&scene.lab, WRITES);
     wait_written(&mut scene, &writer, 60);
-    switch(&mut scene, GROUP, Server::Beta);
+    switch_to(&mut scene, GROUP, Server::Beta);
     wait_written(&mut scene, &writer, 10);
     scene.wait_ready(Server::Alpha, GROUP);
     scene.wait("the roles to change", |_| is_standby(&alpha) && !is_standby(&beta));

@@ -1,6 +1,6 @@
 //! Redis with a replica: vipair's hooks decide which of the two is primary.
 
-use super::{assert_nothing_missing, homes, start, switch, wait_written};
+use super::{assert_nothing_missing, homes, start_pair, switch_to, wait_written};
 use crate::lab::home::Home;
 use crate::lab::home::services::{REDIS, query_redis, redis_reports};
 use crate::lab::{Server, clock};
@@ -23,7 +23,7 @@ const WRITES: Language = Language {
 
 fn pair() -> Scene {
     let both = |scene: &Scene| Server::BOTH.into_iter().for_each(|s| scene.home(s).systemctl("start", REDIS));
-    start(Setup::example("redis"), GROUP, both, |_| {})
+    start_pair(Setup::example("redis"), GROUP, both, |_| {})
 }
 
 fn numbers(home: &Home) -> String {
@@ -38,7 +38,7 @@ fn redis_keeps_what_both_have_over_a_switch_and_a_lost_host() {
     let writer = Writer::start(&scene.lab, WRITES);
     wait_written(&mut scene, &writer, 60);
     let switched = clock::now();
-    switch(&mut scene, GROUP, Server::Beta);
+    switch_to(&mut scene, GROUP, Server::Beta);
     wait_written(&mut scene, &writer, 10);
     scene.wait("the roles to change", |_| {
         redis_reports(&beta, "role", "master") && redis_reports(&alpha, "role", "slave")

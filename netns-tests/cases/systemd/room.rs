@@ -85,15 +85,15 @@ impl Room {
     /// Builds a room like [`Room::pair`], with further lines of `[timing]`.
     pub fn pair_with(timing: &str) -> Room {
         let room = Room::build(false, timing);
-        room.enable(Server::Alpha);
-        room.wait("alpha to be active", |room| room.is(Server::Alpha, "active"));
-        room.enable(Server::Beta);
+        room.enable_agent(Server::Alpha);
+        room.wait("alpha to be active", |room| room.has_role(Server::Alpha, "active"));
+        room.enable_agent(Server::Beta);
         room.wait_complete(Server::Alpha);
         room
     }
 
     /// Runs `systemctl enable --now vipair` on a server.
-    pub fn enable(&self, server: Server) {
+    pub fn enable_agent(&self, server: Server) {
         self.machine(server).run(&["systemctl", "enable", "--quiet", "--now", AGENT]);
     }
 
@@ -130,7 +130,7 @@ impl Room {
     }
 
     /// Whether a server has this role now.
-    pub fn is(&self, server: Server, role: &str) -> bool {
+    pub fn has_role(&self, server: Server, role: &str) -> bool {
         self.status(server).is_ok_and(|status| status.text(GROUP, "role") == role)
     }
 
@@ -142,7 +142,7 @@ impl Room {
     }
 
     /// Process number of a server's agent, by the machine's own numbers.
-    pub fn agent(&self, server: Server) -> String {
+    pub fn agent_pid(&self, server: Server) -> String {
         self.machine(server).property(AGENT, "MainPID")
     }
 
@@ -160,7 +160,7 @@ impl Room {
     pub fn wait_complete(&self, active: Server) -> MonoTime {
         self.wait(&format!("{} to be active and the other one ready", active.name()), |room| {
             let ready = |status: Status| status.text(GROUP, "role") == "standby" && status.is_ready(GROUP);
-            room.is(active, "active") && room.status(active.other()).is_ok_and(ready)
+            room.has_role(active, "active") && room.status(active.other()).is_ok_and(ready)
         })
     }
 

@@ -22,20 +22,20 @@ fn hooks_run_under_the_unit_with_its_drop_in_and_the_doctor_knows() {
         machine.run(&["systemctl", "daemon-reload"]);
         assert!(doctor().contains("the agent's unit lets these programs be run"), "{}", doctor());
     }
-    room.enable(Server::Alpha);
-    room.wait("alpha to be active", |room| room.is(Server::Alpha, "active"));
-    room.enable(Server::Beta);
+    room.enable_agent(Server::Alpha);
+    room.wait("alpha to be active", |room| room.has_role(Server::Alpha, "active"));
+    room.enable_agent(Server::Beta);
     room.wait_complete(Server::Alpha);
-    assert_served(&room, Server::Alpha);
+    assert_hook_ran(&room, Server::Alpha);
     room.machine(Server::Alpha).run(&["vipair", "switch", GROUP]);
     room.wait_complete(Server::Beta);
-    assert_served(&room, Server::Beta);
+    assert_hook_ran(&room, Server::Beta);
     assert_eq!(room.machine(Server::Alpha).property(AGENT, "NRestarts"), "0");
     room.finish(&Expected::owner(Server::Alpha).handover());
 }
 
 /// Asserts that the hook was last run for the epoch with which the server is active.
-fn assert_served(room: &Room, server: Server) {
+fn assert_hook_ran(room: &Room, server: Server) {
     let log = room.machine(server).run(&["cat", LOG]);
     let last = format!("before_open {}", room.epoch(server));
     assert_eq!(log.lines().last(), Some(last.as_str()), "{log}");
@@ -60,9 +60,9 @@ fn units_run_where_the_group_is_active_and_nowhere_else() {
         machine.run(&["systemctl", "start", "vipair-test.target"]);
     }
     let runs = |room: &Room| Server::BOTH.map(|server| room.machine(server).property(COUNTER, "ActiveState"));
-    room.enable(Server::Alpha);
-    room.wait("alpha to be active", |room| room.is(Server::Alpha, "active"));
-    room.enable(Server::Beta);
+    room.enable_agent(Server::Alpha);
+    room.wait("alpha to be active", |room| room.has_role(Server::Alpha, "active"));
+    room.enable_agent(Server::Beta);
     room.wait_complete(Server::Alpha);
     assert_eq!(runs(&room), ["active", "inactive"]);
     room.machine(Server::Alpha).run(&["vipair", "switch", GROUP]);

@@ -20,13 +20,13 @@ fn with_witness() -> Room {
 /// Builds a room in which the witness and both agents run; alpha is active.
 fn with_all() -> Room {
     let room = with_witness();
-    Server::BOTH.into_iter().for_each(|server| room.enable(server));
+    Server::BOTH.into_iter().for_each(|server| room.enable_agent(server));
     room.wait_complete(Server::Alpha);
     room
 }
 
 /// Lines of the process's status that begin with `name`.
-fn status(machine: &Machine, pid: &str, name: &str) -> Vec<String> {
+fn status_lines(machine: &Machine, pid: &str, name: &str) -> Vec<String> {
     let text = machine.run(&["cat", &format!("/proc/{pid}/status")]);
     text.lines().filter(|line| line.starts_with(name)).map(|line| line.replace('\t', " ")).collect()
 }
@@ -36,11 +36,11 @@ fn witness_runs_without_any_privilege_and_reads_keys_that_only_root_can() {
     let room = with_witness();
     let machine = room.witness();
     let pid = machine.property(WITNESS, "MainPID");
-    let capabilities = status(machine, &pid, "Cap");
+    let capabilities = status_lines(machine, &pid, "Cap");
     assert_eq!(capabilities.len(), 5, "{capabilities:?}");
     assert!(capabilities.iter().all(|line| line.ends_with(" 0000000000000000")), "{capabilities:?}");
-    assert_eq!(status(machine, &pid, "NoNewPrivs"), ["NoNewPrivs: 1"]);
-    assert_eq!(status(machine, &pid, "Seccomp:"), ["Seccomp: 2"]);
+    assert_eq!(status_lines(machine, &pid, "NoNewPrivs"), ["NoNewPrivs: 1"]);
+    assert_eq!(status_lines(machine, &pid, "Seccomp:"), ["Seccomp: 2"]);
 
     let user = machine.run(&["stat", "--format=%u", &format!("/proc/{pid}")]).trim().to_owned();
     assert_ne!(user, "0");
@@ -103,7 +103,7 @@ fn systemd_finds_the_running_witness_hardly_exposed() {
 }
 
 /// Numbers of the two slots, the highest first: big-endian, behind magic and format.
-fn slots(machine: &Machine) -> Vec<u64> {
+fn slot_numbers(machine: &Machine) -> Vec<u64> {
     let text = machine.run(&[
         "sh",
         "-c",
@@ -119,10 +119,10 @@ fn slots(machine: &Machine) -> Vec<u64> {
 #[test]
 fn restarted_witness_keeps_its_state_and_votes_again() {
     let mut room = with_all();
-    let (epoch, before) = (room.epoch(Server::Alpha), slots(room.witness()));
+    let (epoch, before) = (room.epoch(Server::Alpha), slot_numbers(room.witness()));
     assert_eq!(before.len(), 2, "two slots");
     room.witness().run(&["systemctl", "restart", WITNESS]);
-    let after = slots(room.witness());
+    let after = slot_numbers(room.witness());
     assert!(after.len() == 2 && after[0] >= before[0], "{before:?} became {after:?}");
     let fresh = room.witness().run(&["journalctl", "--no-pager", "--unit", WITNESS]);
     assert!(!fresh.contains("votes for nobody until both nodes"), "its state was not whole: {fresh}");
