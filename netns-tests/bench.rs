@@ -139,7 +139,7 @@ const TOPICS: [Topic; 11] = [
     histogram::TOPIC,
 ];
 
-fn blocks() -> impl Iterator<Item = &'static Block> {
+fn all_blocks() -> impl Iterator<Item = &'static Block> {
     const { &TOPICS }.iter().flat_map(|topic| topic.blocks)
 }
 
@@ -156,8 +156,8 @@ pub fn remark(key: &str, text: &str) {
 
 fn main() -> ExitCode {
     if let Ok(name) = std::env::var(BLOCK) {
-        on_interrupt(SigHandler::SigDfl);
-        let block = blocks().find(|block| block.name == name).expect("the parent knows the blocks");
+        handle_interrupt(SigHandler::SigDfl);
+        let block = all_blocks().find(|block| block.name == name).expect("the parent knows the blocks");
         (block.work)();
         return ExitCode::SUCCESS;
     }
@@ -183,30 +183,30 @@ fn run(options: &Options) -> Result<(), String> {
         if !nix::unistd::geteuid().is_root() {
             return Err("the benchmark is made of network namespaces: run it as root (sudo ./scripts/bench)".into());
         }
-        on_interrupt(SigHandler::SigIgn);
-        let results = Round::supervise(options);
-        print!("{}", report::text(&TOPICS, &results));
+        handle_interrupt(SigHandler::SigIgn);
+        let results = Rounds::supervise(options);
+        print!("{}", report::terminal_text(&TOPICS, &results));
         if !options.record {
             return Ok(());
         }
         results.write(&dir, options.add).map_err(|e| format!("write {}: {e}", dir.display()))?;
     }
-    let names: Vec<&str> = blocks().map(|block| block.name).collect();
+    let names: Vec<&str> = all_blocks().map(|block| block.name).collect();
     let all = Results::read(&dir, &names)?;
-    report::write(&TOPICS, &all, page).map_err(|e| format!("write {PAGE}: {e}"))?;
+    report::write_page(&TOPICS, &all, page).map_err(|e| format!("write {PAGE}: {e}"))?;
     report::write_readme(&all, Path::new("README.md")).map_err(|e| format!("write README.md: {e}"))
 }
 
 /// Sets how SIGINT is handled: ignored by the parent, so that it can clean up after a block that
 /// Ctrl-C has ended. A child inherits what its parent ignores.
-fn on_interrupt(how: SigHandler) {
+fn handle_interrupt(how: SigHandler) {
     // SAFETY: neither ignoring a signal nor its default runs code of ours.
     let result = unsafe { signal(Signal::SIGINT, how) };
     result.expect("the handling of SIGINT can be changed");
 }
 
 /// The rounds of a benchmark and what they have measured so far.
-struct Round {
+struct Rounds {
     start: Instant,
     /// Values of each block, by its name, and the numbers of its runs and of those that failed.
     brought: BTreeMap<&'static str, (Part, u32, u32)>,
@@ -214,16 +214,16 @@ struct Round {
     spent: BTreeMap<&'static str, f64>,
 }
 
-impl Round {
+impl Rounds {
     fn supervise(options: &Options) -> Results {
-        let mut all = Round { start: Instant::now(), brought: BTreeMap::new(), spent: BTreeMap::new() };
+        let mut all = Rounds { start: Instant::now(), brought: BTreeMap::new(), spent: BTreeMap::new() };
         let mut waiting: BTreeMap<&str, u32> = BTreeMap::new();
         let is_there = |block: &&Block| !block.needs_rivals || rivals::are_there();
-        for block in blocks().filter(|block| options.wants(block.name) && !is_there(block)) {
+        for block in all_blocks().filter(|block| options.wants(block.name) && !is_there(block)) {
             println!("left out, because the packages of the contenders are not there: {}", block.name);
         }
         'rounds: for round in 0..options.runs {
-            let wanted = blocks().filter(|block| options.wants(block.name)).filter(is_there);
+            let wanted = all_blocks().filter(|block| options.wants(block.name)).filter(is_there);
             for block in wanted {
                 let count = waiting.entry(block.name).or_default();
                 *count += u32::from(block.is_due(round));
@@ -239,24 +239,25 @@ impl Round {
                     block.name,
                     if count > 1 { format!(" ({count} at once)") } else { String::new() }
                 );
-                if all.measure(block, count) {
+                if all.run_at_once(block, count) {
                     println!("interrupted in run {} of {}", round + 1, options.runs);
                     break 'rounds;
                 }
             }
         }
-        all.results()
+        all.into_results()
     }
 
     /// Runs a block `count` times at once; returns whether Ctrl-C interrupted it.
-    fn measure(&mut self, block: &'static Block, count: u32) -> bool {
+    fn run_at_once(&mut self, block: &'static Block, count: u32) -> bool {
         let began = Instant::now();
-        let children: Vec<Child> = (0..count).map(|_| start(block.name)).collect();
-        let ended: Vec<(ExitStatus, String)> = children.into_iter().map(|child| end(child, block.name)).collect();
+        let children: Vec<Child> = (0..count).map(|_| start_child(block.name)).collect();
+        let ended: Vec<(ExitStatus, String)> =
+            children.into_iter().map(|child| end_child(child, block.name)).collect();
         *self.spent.entry(block.name).or_default() += began.elapsed().as_secs_f64();
         let (part, runs, failed) = self.brought.entry(block.name).or_default();
         for (status, text) in &ended {
-            part.take(text);
+            part.take_output(text);
             *runs += 1;
             if !status.success() {
                 *failed += 1;
@@ -266,18 +267,18 @@ impl Round {
         ended.iter().any(|(status, _)| was_interrupted(*status))
     }
 
-    fn results(self) -> Results {
+    fn into_results(self) -> Results {
         let mut results = Results::default();
         for (name, (mut part, runs, failed)) in self.brought {
             let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
             let of_script = |name: &str| std::env::var(name).unwrap_or_else(|_| "–".to_owned());
-            part.tell("runs", &format!("{runs}{failed}"));
-            part.tell("revision", &of_script("VIPAIR_BENCH_REVISION"));
-            part.tell("date", &of_script("VIPAIR_BENCH_DATE"));
-            part.tell("took", &format!("{:.0} s", self.spent[name]));
-            part.tell("load", &report::load());
-            part.tell("command", &of_script("VIPAIR_BENCH_COMMAND"));
-            part.tell("machine", &report::machine());
+            part.set_remark("runs", &format!("{runs}{failed}"));
+            part.set_remark("revision", &of_script("VIPAIR_BENCH_REVISION"));
+            part.set_remark("date", &of_script("VIPAIR_BENCH_DATE"));
+            part.set_remark("took", &format!("{:.0} s", self.spent[name]));
+            part.set_remark("load", &report::load_averages());
+            part.set_remark("command", &of_script("VIPAIR_BENCH_COMMAND"));
+            part.set_remark("machine", &report::machine_text());
             results.add(name, part);
         }
         results
@@ -290,7 +291,7 @@ fn was_interrupted(status: ExitStatus) -> bool {
 }
 
 /// Starts one run of a block in a child.
-fn start(name: &str) -> Child {
+fn start_child(name: &str) -> Child {
     let own = std::env::current_exe().expect("a running program has a path");
     let mut command = Command::new(own);
     command.env(BLOCK, name).stdin(Stdio::null()).stderr(Stdio::piped());
@@ -299,7 +300,7 @@ fn start(name: &str) -> Child {
 
 /// Waits for the child's end; returns its status and output. Sweeps what it left when it did not
 /// end well.
-fn end(child: Child, name: &str) -> (ExitStatus, String) {
+fn end_child(child: Child, name: &str) -> (ExitStatus, String) {
     let id = child.id();
     let output = child.wait_with_output().unwrap_or_else(|e| panic!("wait for block {name}: {e}"));
     if !output.status.success() {

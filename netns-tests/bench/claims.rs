@@ -37,14 +37,14 @@ impl Listener {
     }
 
     /// Drops the claims heard so far.
-    pub fn forget(&self) {
+    pub fn forget_heard(&self) {
         let mut buffer = [0; 64];
         while self.0.receive(&mut buffer).is_some() {}
         self.0.take_lost_count();
     }
 
     /// Reads claims until `mac` has claimed `count` addresses, or until `limit` has passed.
-    pub fn moves(&self, mac: MacAddr, count: u32, limit: Duration) -> Moves {
+    pub fn wait_moves(&self, mac: MacAddr, count: u32, limit: Duration) -> Moves {
         let (mut moved, mut buffer) = (HashMap::new(), [0; 64]);
         let count = usize::try_from(count).expect("a number of addresses");
         let until = clock::now() + limit;

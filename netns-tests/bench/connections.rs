@@ -9,7 +9,7 @@ use super::figures::Goal::{Every, Median};
 use super::figures::Unit::{Count, Mebibytes, Milliseconds, PerSecond, Percent};
 use super::figures::{Figure, Plot, Section, Shape, figure};
 use super::pair::{self, ms};
-use super::usage::{busy, resident_mib};
+use super::usage::{processor_time, resident_mib};
 use super::{Block, Topic, sample};
 use crate::lab::{Port, Server, clock};
 use crate::probe::idle::{Holder, Idle};
@@ -21,10 +21,10 @@ use vipair::types::MonoTime;
 /// Clients that wait on open connections.
 pub const TOPIC: Topic = Topic {
     blocks: &[
-        Block::new("clients-50", 20, || run(50)),
-        Block::new("clients-2000", 20, || run(2_000)),
-        Block::new("clients-10000", 20, || run(10_000)),
-        Block::new("clients-100000", 10, || run(100_000)),
+        Block::new("clients-50", 20, || measure(50)),
+        Block::new("clients-2000", 20, || measure(2_000)),
+        Block::new("clients-10000", 20, || measure(10_000)),
+        Block::new("clients-100000", 10, || measure(100_000)),
     ],
     sections,
     configuration: |_| String::new(),
@@ -35,7 +35,7 @@ const COUNTS: [(u32, &str); 4] = [(50, "50"), (2_000, "2,000"), (10_000, "10,000
 /// Time over which the cost at rest is counted.
 const REST: Duration = Duration::from_secs(10);
 
-fn run(count: usize) {
+fn measure(count: usize) {
     let addresses: [IpAddr; 2] = [ADDRESS, ADDRESS6].map(|address| address.parse().expect("an address"));
     let mut scene = Scene::start(Setup::with(pair::config("lan")).alone());
     // A capture would look at every packet.
@@ -49,23 +49,23 @@ fn run(count: usize) {
         let status = s.agent(Server::Beta).status();
         status.is_ok_and(|status| status.connection_count(GROUP, "mirrored") == count as u64)
     });
-    rest(&scene, count);
-    lose(&mut scene, &idle, count);
+    measure_rest(&scene, count);
+    measure_loss(&mut scene, &idle, count);
 }
 
 /// Measures what the list and the mirror cost while nothing happens.
-fn rest(scene: &Scene, count: usize) {
+fn measure_rest(scene: &Scene, count: usize) {
     let mirrored =
         |scene: &Scene| bytes_sent(&scene.lab.server(Server::Alpha).tool("ss", &["-tinH", "dport = :7812"], ""));
     let pids = [(Server::Alpha, "active"), (Server::Beta, "standby")];
     let pids = pids.map(|(server, role)| (scene.agent(server).pid(), role));
-    let used = pids.map(|(pid, _)| busy(pid));
+    let used = pids.map(|(pid, _)| processor_time(pid));
     let (bytes, began) = (mirrored(scene), clock::now());
     std::thread::sleep(REST);
     let took = clock::now().since(began).as_secs_f64();
     sample(&format!("clients-mirror-{count}"), (mirrored(scene) - bytes) / took);
     for ((pid, role), before) in pids.into_iter().zip(used) {
-        sample(&format!("clients-cpu-{role}-{count}"), (busy(pid) - before).as_secs_f64() / took * 100.0);
+        sample(&format!("clients-cpu-{role}-{count}"), (processor_time(pid) - before).as_secs_f64() / took * 100.0);
         sample(&format!("clients-memory-{role}-{count}"), resident_mib(pid));
     }
     let status = scene.agent(Server::Alpha).status().unwrap_or_else(|e| panic!("{e}")).0;
@@ -81,16 +81,16 @@ fn bytes_sent(text: &str) -> f64 {
 }
 
 /// Takes alpha's power and measures when the clients know.
-fn lose(scene: &mut Scene, idle: &Idle, count: usize) {
-    let before = latest(scene);
+fn measure_loss(scene: &mut Scene, idle: &Idle, count: usize) {
+    let before = worst_lateness_ms(scene);
     let lost = scene.power_off(Server::Alpha);
     scene.wait_answered_by(Server::Beta);
     let answered = first_answered(scene, lost);
     scene.wait("all clients to know", |_| idle.waiting_count() == 0);
     let resets = idle.resets_after(answered);
-    let at = |percent: usize| ms(resets[(resets.len() - 1) * percent / 100]);
+    let percentile = |percent: usize| ms(resets[(resets.len() - 1) * percent / 100]);
     for (key, percent) in [("half", 50), ("most", 95), ("last", 100)] {
-        sample(&format!("clients-{key}-{count}"), at(percent));
+        sample(&format!("clients-{key}-{count}"), percentile(percent));
     }
     let within = resets.iter().take_while(|time| **time <= Duration::from_millis(100)).count();
     sample(&format!("clients-within-{count}"), f64::from(u32::try_from(within).expect("a small number")));
@@ -100,17 +100,17 @@ fn lose(scene: &mut Scene, idle: &Idle, count: usize) {
         let status = s.agent(Server::Beta).status();
         status.is_ok_and(|status| status.connection_count(GROUP, "tickled") == 3 * count as u64)
     });
-    scene.wait("beta to say how long it took", |s| round(&s.agent(Server::Beta).log_text()).is_some());
+    scene.wait("beta to say how long it took", |s| first_round_ms(&s.agent(Server::Beta).log_text()).is_some());
     sample(
         &format!("clients-round-{count}"),
-        round(&scene.agent(Server::Beta).log_text()).expect("it was waited for"),
+        first_round_ms(&scene.agent(Server::Beta).log_text()).expect("it was waited for"),
     );
     sample(&format!("clients-latest-before-{count}"), before);
-    sample(&format!("clients-latest-{count}"), latest(scene));
+    sample(&format!("clients-latest-{count}"), worst_lateness_ms(scene));
 }
 
 /// The worst lateness of beta's hot thread so far, in milliseconds.
-fn latest(scene: &Scene) -> f64 {
+fn worst_lateness_ms(scene: &Scene) -> f64 {
     let status = scene.agent(Server::Beta).status().unwrap_or_else(|e| panic!("{e}"));
     status.0["worst_lateness_ms"].as_f64().expect("status tells it")
 }
@@ -126,7 +126,7 @@ fn first_answered(scene: &Scene, lost: MonoTime) -> MonoTime {
 }
 
 /// The time of the first round of packets in the log, in milliseconds.
-fn round(said: &str) -> Option<f64> {
+fn first_round_ms(said: &str) -> Option<f64> {
     let (_, rest) = said.split_once("the first round within ")?;
     rest.split(' ').next()?.parse().ok()
 }

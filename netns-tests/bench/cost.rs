@@ -70,19 +70,19 @@ pub fn one_link() {
 
 /// Measures a hundred groups, one address each.
 pub fn hundred_groups() {
-    measure(groups("fast", 100, ""), "-100");
+    measure(groups_config("fast", 100, ""), "-100");
 }
 
 /// Measures a thousand groups, one address each.
 pub fn thousand_groups() {
-    let mut setup = Setup::with(groups("fast", 1_000, "")).alone();
+    let mut setup = Setup::with(groups_config("fast", 1_000, "")).alone();
     setup.asked.clear();
     let mut scene = Scene::build(setup);
     start_thousand(&mut scene);
     measure_scene(&mut scene, "-1000");
 }
 
-fn groups(profile: &'static str, count: u32, more: &str) -> ConfigText {
+fn groups_config(profile: &'static str, count: u32, more: &str) -> ConfigText {
     let all = addresses(count);
     let groups = all.iter().enumerate();
     groups.fold(ConfigText::pair(profile), |config, (n, address)| {
@@ -105,7 +105,7 @@ fn start_thousand(scene: &mut Scene) {
 /// Measures a thousand groups, each with an address and a check of its own: a connection every
 /// second.
 pub fn thousand_checked_groups() {
-    let config = groups("lan", 1_000, "[[group.check]]\nkind = \"tcp\"\nport = 80\n");
+    let config = groups_config("lan", 1_000, "[[group.check]]\nkind = \"tcp\"\nport = 80\n");
     let mut setup = Setup::with(config).alone();
     setup.asked.clear();
     let mut scene = Scene::build(setup);
@@ -150,8 +150,8 @@ fn measure_for(scene: &mut Scene, suffix: &str, stretch: Duration) {
     let (late, latest) = watch.end(condition, scene.agent(Server::Alpha));
     sample(&format!("late-active{suffix}"), late);
     sample(&format!("latest-active{suffix}"), latest);
-    for (at, (server, role)) in [(Server::Alpha, "active"), (Server::Beta, "standby")].into_iter().enumerate() {
-        let rates = before[at].until(after[at]);
+    for (index, (server, role)) in [(Server::Alpha, "active"), (Server::Beta, "standby")].into_iter().enumerate() {
+        let rates = before[index].rates_until(after[index]);
         sample(&format!("cpu-{role}{suffix}"), rates.cpu);
         sample(&format!("memory-{role}{suffix}"), resident_mib(scene.agent(server).pid()));
         sample(&format!("switches-{role}{suffix}"), rates.switches);
@@ -174,7 +174,7 @@ fn bare_datagrams() {
                 socket
             })
         });
-        std::thread::spawn(move || talk(&sockets))
+        std::thread::spawn(move || exchange_datagrams(&sockets))
     });
     for thread in threads {
         let (cpu, mut late) = thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause));
@@ -187,7 +187,7 @@ fn bare_datagrams() {
 
 /// Sends and takes datagrams for [`STRETCH`]; returns the percent of a core that this took, and how
 /// late each wake-up was.
-fn talk(sockets: &[UdpSocket; 2]) -> (f64, Vec<Duration>) {
+fn exchange_datagrams(sockets: &[UdpSocket; 2]) -> (f64, Vec<Duration>) {
     become_real_time();
     let busy = || Duration::from(ClockId::CLOCK_THREAD_CPUTIME_ID.now().expect("every thread has this clock"));
     let (began, then, mut next) = (clock::now(), busy(), clock::now());

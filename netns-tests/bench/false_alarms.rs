@@ -69,11 +69,11 @@ mount -t proc proc \"$1/proc\"
 exec chroot \"$1\" keepalived --dont-fork --vrrp --log-console --log-detail --use-file /mnt/keepalived.conf \\
     --pid /mnt/pid --vrrp_pid /mnt/vrrp-pid";
 
-fn system() -> Option<PathBuf> {
+fn keepalived_tree() -> Option<PathBuf> {
     std::env::var_os(SYSTEM).map(PathBuf::from).filter(|path| path.join("usr/sbin/keepalived").is_file())
 }
 
-fn length() -> Duration {
+fn run_length() -> Duration {
     let seconds = std::env::var("VIPAIR_BENCH_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(60))
 }
@@ -82,7 +82,7 @@ fn length() -> Duration {
 enum Trouble {
     Busy(Busy),
     Loss(Vec<Fault>),
-    Stops,
+    Freezes,
 }
 
 /// keepalived's pair, in a lab of its own.
@@ -97,18 +97,18 @@ fn measure(name: &str) {
     let mut scene = Scene::start(Setup::with(config));
     scene.end_capture();
     scene.wait_answered_by(Server::Alpha);
-    let rival = system().map(|system| Rival::start(&system));
+    let rival = keepalived_tree().map(|system| Rival::start(&system));
     if rival.is_none() {
         remark("false-rival", "keepalived was not there");
     }
     let labs: Vec<&Lab> = [&scene.lab].into_iter().chain(rival.as_ref().map(|rival| &rival.lab)).collect();
-    let before = (takeovers(&scene), rival.as_ref().map(Rival::takeovers));
+    let before = (count_takeovers(&scene), rival.as_ref().map(Rival::count_takeovers));
     let began = clock::now();
     let watch = Watch::begin(scene.agent(Server::Alpha));
-    let trouble = begin(name, &labs);
-    let until = Instant::now() + length();
-    if let Trouble::Stops = trouble {
-        stop_again_and_again(&scene, rival.as_ref(), until);
+    let trouble = begin_trouble(name, &labs);
+    let until = Instant::now() + run_length();
+    if let Trouble::Freezes = trouble {
+        freeze_again_and_again(&scene, rival.as_ref(), until);
     } else {
         std::thread::sleep(until.saturating_duration_since(Instant::now()));
     }
@@ -116,27 +116,27 @@ fn measure(name: &str) {
     watch.end(name, scene.agent(Server::Alpha));
     // Reactions that come a little later count, too.
     std::thread::sleep(Duration::from_millis(200));
-    let of = |answers: Answers| within(answers, ended);
-    let count = takeovers(&scene).saturating_sub(before.0);
-    report(name, "v", count, &of(scene.answers(began)));
+    let of = |answers: Answers| asked_until(answers, ended);
+    let count = count_takeovers(&scene).saturating_sub(before.0);
+    hand_over(name, "v", count, &of(scene.answers(began)));
     if let (Some(rival), Some(before)) = (&rival, before.1) {
-        report(name, "k", rival.takeovers().saturating_sub(before), &of(rival.asker.since(began)));
+        hand_over(name, "k", rival.count_takeovers().saturating_sub(before), &of(rival.asker.since(began)));
     }
-    end(trouble, &labs);
+    end_trouble(trouble, &labs);
 }
 
-fn begin(name: &str, labs: &[&Lab]) -> Trouble {
+fn begin_trouble(name: &str, labs: &[&Lab]) -> Trouble {
     let number = name.rsplit('-').next().and_then(|n| n.parse::<u8>().ok());
     match (name.split('-').next(), number) {
         (Some("busy"), Some(count)) => Trouble::Busy(Busy::start(count.into())),
-        (Some("loss"), Some(percent)) => Trouble::Loss(labs.iter().map(|lab| lose(lab, percent)).collect()),
-        _ => Trouble::Stops,
+        (Some("loss"), Some(percent)) => Trouble::Loss(labs.iter().map(|lab| lose_frames(lab, percent)).collect()),
+        _ => Trouble::Freezes,
     }
 }
 
 /// Loses frames on every network between the two servers, either way; what clients ask and hear is
 /// not touched.
-fn lose(lab: &Lab, percent: u8) -> Fault {
+fn lose_frames(lab: &Lab, percent: u8) -> Fault {
     let ways = [
         (Port::Alpha, Port::Beta),
         (Port::Beta, Port::Alpha),
@@ -147,18 +147,18 @@ fn lose(lab: &Lab, percent: u8) -> Fault {
     lab.drop_frames(&drops)
 }
 
-fn end(trouble: Trouble, labs: &[&Lab]) {
+fn end_trouble(trouble: Trouble, labs: &[&Lab]) {
     match trouble {
         Trouble::Busy(busy) => drop(busy),
         Trouble::Loss(faults) => labs.iter().zip(faults).for_each(|(lab, fault)| {
             assert!(lab.lift(fault) > 0, "nothing was lost");
         }),
-        Trouble::Stops => {}
+        Trouble::Freezes => {}
     }
 }
 
 /// Freezes the active process of either pair (SIGSTOP) in the same moments, for 5, 10 … 50 ms.
-fn stop_again_and_again(scene: &Scene, rival: Option<&Rival>, until: Instant) {
+fn freeze_again_and_again(scene: &Scene, rival: Option<&Rival>, until: Instant) {
     let send = |pids: &[Pid], signal| {
         for pid in pids {
             kill(*pid, signal).unwrap_or_else(|e| panic!("{signal} to {pid}: {e}"));
@@ -182,12 +182,12 @@ fn stop_again_and_again(scene: &Scene, rival: Option<&Rival>, until: Instant) {
     }
 }
 
-fn within(mut answers: Answers, until: MonoTime) -> Answers {
+fn asked_until(mut answers: Answers, until: MonoTime) -> Answers {
     answers.questions.retain(|question| question.at <= until);
     answers
 }
 
-fn report(name: &str, who: &str, takeovers: usize, answers: &Answers) {
+fn hand_over(name: &str, who: &str, takeovers: usize, answers: &Answers) {
     assert!(answers.questions.len() > 100, "almost nothing was asked");
     let key = |what: &str| format!("false-{name}-{who}-{what}");
     sample(&key("takeovers"), f64::from(u32::try_from(takeovers).unwrap_or(u32::MAX)));
@@ -196,7 +196,7 @@ fn report(name: &str, who: &str, takeovers: usize, answers: &Answers) {
 }
 
 /// Number of times that a server of our pair has become active so far, by both logs.
-fn takeovers(scene: &Scene) -> usize {
+fn count_takeovers(scene: &Scene) -> usize {
     Server::BOTH.iter().map(|server| scene.agent(*server).log_text().matches("→ active (epoch").count()).sum()
 }
 
@@ -240,7 +240,7 @@ impl Rival {
         answers.last_server().unwrap_or(Server::Alpha)
     }
 
-    fn takeovers(&self) -> usize {
+    fn count_takeovers(&self) -> usize {
         self.processes.iter().map(|process| process.output().matches("Entering MASTER STATE").count()).sum()
     }
 }

@@ -35,14 +35,14 @@ pub struct Watch([Counts; 2]);
 impl Watch {
     /// Reads the counts at the beginning.
     pub fn begin(agent: &Agent) -> Watch {
-        Watch(read(agent))
+        Watch(read_counts(agent))
     }
 
     /// Hands over the counts since the beginning, if `condition` is one of the page. Returns how
     /// late the thread woke up, in milliseconds: the bounds of 999 of 1,000 wake-ups and of all.
     #[allow(clippy::cast_precision_loss, reason = "microseconds of a second at most")]
     pub fn end(self, condition: &str, agent: &Agent) -> (f64, f64) {
-        let mut counted = read(agent);
+        let mut counted = read_counts(agent);
         for (counts, before) in counted.iter_mut().zip(self.0) {
             for (bound, count) in before {
                 let now = counts.get_mut(&bound).expect("nothing is forgotten");
@@ -50,16 +50,16 @@ impl Watch {
             }
         }
         if CONDITIONS.iter().any(|(known, _)| *known == condition) {
-            KINDS.iter().zip(&counted).for_each(|((kind, ..), counts)| report(&key(condition, kind), counts));
+            KINDS.iter().zip(&counted).for_each(|((kind, ..), counts)| hand_over(&key(condition, kind), counts));
         }
         let [late, _renewal] = &counted;
-        let of = |share| bound(late, share) as f64 / 1e3;
+        let of = |share| bound_of(late, share) as f64 / 1e3;
         (of(9_990), of(10_000))
     }
 }
 
 /// Bound in µs that `share` of ten thousand counts are below.
-fn bound(counts: &Counts, share: u64) -> u64 {
+fn bound_of(counts: &Counts, share: u64) -> u64 {
     let all: u64 = counts.values().sum();
     assert!(all > 100, "almost nothing was counted");
     let (wanted, mut seen) = ((all * share).div_ceil(10_000), 0);
@@ -74,7 +74,7 @@ fn key(condition: &str, kind: &str) -> String {
     format!("histogram-{condition}-{kind}")
 }
 
-fn read(agent: &Agent) -> [Counts; 2] {
+fn read_counts(agent: &Agent) -> [Counts; 2] {
     let status = agent.status().unwrap_or_else(|e| panic!("{e}"));
     KINDS.map(|(_, field, _)| {
         let pairs: Vec<(u64, u64)> =
@@ -84,10 +84,10 @@ fn read(agent: &Agent) -> [Counts; 2] {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts and microseconds of some minutes")]
-fn report(key: &str, counts: &Counts) {
+fn hand_over(key: &str, counts: &Counts) {
     sample(&format!("{key}-count"), counts.values().sum::<u64>() as f64);
     for (share, name) in SHARES {
-        sample(&format!("{key}-{name}"), bound(counts, share) as f64);
+        sample(&format!("{key}-{name}"), bound_of(counts, share) as f64);
     }
     // One line for each doubling is enough to see the shape.
     let mut doublings = Counts::new();
@@ -108,7 +108,7 @@ fn sections() -> Vec<Section> {
     }
     vec![Section {
         text: TEXT.to_owned(),
-        table: Some(pictures),
+        table: Some(histograms),
         ..Section::new("How late the gate's thread wakes up and renews the lease (`fast`)", figures)
     }]
 }
@@ -122,7 +122,7 @@ figure is the bound of a class, up to a quarter more than what was measured. In 
 was below its bound and not below half of it; a bar is as long as its count's logarithm, so that a single one can be seen.";
 
 /// A histogram in text for each condition and kind that was measured.
-fn pictures(results: &Results) -> String {
+fn histograms(results: &Results) -> String {
     let mut text = String::new();
     for ((condition, words), (kind, _, what)) in CONDITIONS.into_iter().flat_map(|c| KINDS.map(|k| (c, k))) {
         let counts = doublings(results, &key(condition, kind));

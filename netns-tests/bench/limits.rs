@@ -64,13 +64,13 @@ fn measure() {
     for (state, _) in STATES {
         let busy = (state == "busy").then(|| Busy::start(CROWD));
         std::thread::sleep(Duration::from_millis(500));
-        report("probe", state, probes(&scene));
-        report("query", state, queries(&scene));
+        hand_over("probe", state, time_probes(&scene));
+        hand_over("query", state, time_queries(&scene));
         drop(busy);
     }
 }
 
-fn report(kind: &str, state: &str, mut times: Vec<Duration>) {
+fn hand_over(kind: &str, state: &str, mut times: Vec<Duration>) {
     let unanswered = times.iter().filter(|time| **time >= PACE).count();
     times.sort_unstable();
     for (name, _, share) in SHARES {
@@ -81,7 +81,7 @@ fn report(kind: &str, state: &str, mut times: Vec<Duration>) {
 
 /// Asks [`QUESTIONS`] times on a real-time thread in beta's namespace, from where a standby asks;
 /// returns the times.
-fn ask(scene: &Scene, mut one: impl FnMut() -> Duration + Send) -> Vec<Duration> {
+fn ask_repeatedly(scene: &Scene, mut one: impl FnMut() -> Duration + Send) -> Vec<Duration> {
     scene.lab.server(Server::Beta).run(|| {
         become_real_time();
         let mut next = now();
@@ -95,26 +95,26 @@ fn ask(scene: &Scene, mut one: impl FnMut() -> Duration + Send) -> Vec<Duration>
 }
 
 /// Waits until `socket` can be read; false when the time for the answer is over.
-fn wait(socket: &impl AsFd, began: vipair::types::MonoTime) -> bool {
+fn wait_readable(socket: &impl AsFd, began: vipair::types::MonoTime) -> bool {
     let left = PACE.saturating_sub(now().since(began));
     let mut polled = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
     !left.is_zero() && ppoll(&mut polled, Some(TimeSpec::from_duration(left)), None).is_ok_and(|ready| ready > 0)
 }
 
-fn probes(scene: &Scene) -> Vec<Duration> {
+fn time_probes(scene: &Scene) -> Vec<Duration> {
     let target: Ipv4Addr = ADDRESS.parse().expect("an address");
     let (from, to) = (Port::Beta.mac(), Port::Alpha.mac());
     let mut frame = arp(1, from, NOBODY, target);
     frame[..6].copy_from_slice(&to.0);
-    let socket = scene.lab.server(Server::Beta).run(|| PacketSocket::open(Some("eth0"), &replies()));
-    ask(scene, || {
+    let socket = scene.lab.server(Server::Beta).run(|| PacketSocket::open(Some("eth0"), &reply_filter()));
+    ask_repeatedly(scene, || {
         let mut buffer = [0; 64];
         // A late answer is not the answer to this question.
         while socket.receive(&mut buffer).is_some() {}
         let began = now();
         // An interface that is down is a question without an answer.
         let _lost = socket.send(&frame);
-        while wait(&socket.descriptor(), began) {
+        while wait_readable(&socket.descriptor(), began) {
             let Some(arrival) = socket.receive(&mut buffer) else { continue };
             let said = read(&buffer[..arrival.length.min(64)]);
             if said.is_some_and(|said| said.address == IpAddr::from(target) && said.how != How::Packet) {
@@ -126,7 +126,7 @@ fn probes(scene: &Scene) -> Vec<Duration> {
 }
 
 /// Filter for ARP replies.
-fn replies() -> Vec<socket2::SockFilter> {
+fn reply_filter() -> Vec<socket2::SockFilter> {
     use libc::{BPF_ABS, BPF_H, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET};
     bpf_program(&[
         (BPF_LD | BPF_H | BPF_ABS, 0, 0, 12),
@@ -138,7 +138,7 @@ fn replies() -> Vec<socket2::SockFilter> {
     ])
 }
 
-fn queries(scene: &Scene) -> Vec<Duration> {
+fn time_queries(scene: &Scene) -> Vec<Duration> {
     let (local, remote) = (Port::BetaHeartbeat.ipv4(), Port::AlphaHeartbeat.ipv4());
     let keys = KeyFile::load(Path::new(&scene.lab.dir().join("cluster.key"))).unwrap_or_else(|e| panic!("{e}"));
     let ring = KeyRing::new("lab", &keys.keys);
@@ -149,7 +149,7 @@ fn queries(scene: &Scene) -> Vec<Duration> {
         socket
     });
     let (mut session, mut datagram) = (now().0, Vec::new());
-    ask(scene, || {
+    ask_repeatedly(scene, || {
         // Each question is of a session that the agent has not heard of, so the agent answers it at
         // once.
         session += 1;
@@ -159,7 +159,7 @@ fn queries(scene: &Scene) -> Vec<Duration> {
         let began = now();
         // A refusal means that the agent is gone, and the run is over.
         socket.send(&datagram).unwrap_or_else(|e| panic!("ask alpha: {e}"));
-        while wait(&socket, began) {
+        while wait_readable(&socket, began) {
             let Ok(length) = socket.recv(&mut buffer) else { continue };
             let answer = ring.open(&buffer[..length]).and_then(vipair::wire::pulse::decode);
             if answer.is_ok_and(|(header, _)| header.echo_session == session) {

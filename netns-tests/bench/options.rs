@@ -3,7 +3,7 @@
 //! Owns: the options and their errors. Never does: measuring anything; options that make no sense
 //! are refused before anything runs.
 
-use super::blocks;
+use super::all_blocks;
 
 /// Text about the options, printed after an error.
 pub const USAGE: &str = "usage: scripts/bench [--runs N] [--only BLOCK,…] [--record | --add] | scripts/bench --page";
@@ -29,8 +29,8 @@ impl Options {
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
             match arg.as_str() {
-                "--runs" => options.runs = runs(&value()?)?,
-                "--only" => options.only = Some(only(&value()?)?),
+                "--runs" => options.runs = parse_runs(&value()?)?,
+                "--only" => options.only = Some(parse_only(&value()?)?),
                 "--record" => options.record = true,
                 "--add" => (options.record, options.add) = (true, true),
                 "--page" => options.only_page = true,
@@ -46,17 +46,17 @@ impl Options {
     }
 }
 
-fn runs(value: &str) -> Result<u32, String> {
+fn parse_runs(value: &str) -> Result<u32, String> {
     let runs = value.parse().ok().filter(|runs| (1..=1_000).contains(runs));
     runs.ok_or_else(|| format!("--runs takes a number from 1 to 1000, not {value}"))
 }
 
-fn only(value: &str) -> Result<Vec<String>, String> {
+fn parse_only(value: &str) -> Result<Vec<String>, String> {
     let names: Vec<String> = value.split(',').map(str::to_owned).collect();
-    match names.iter().find(|name| blocks().all(|block| block.name != **name)) {
+    match names.iter().find(|name| all_blocks().all(|block| block.name != **name)) {
         None => Ok(names),
         Some(name) => {
-            let known: Vec<&str> = blocks().map(|block| block.name).collect();
+            let known: Vec<&str> = all_blocks().map(|block| block.name).collect();
             Err(format!("there is no block {name}, only {}", known.join(", ")))
         }
     }

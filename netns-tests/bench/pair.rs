@@ -31,7 +31,7 @@ pub fn both_ms(answers: &Answers) -> f64 {
 }
 
 /// An instant 10 ms before `at`: a gap begins with the last answer before the fault.
-pub fn around(at: MonoTime) -> MonoTime {
+pub fn just_before(at: MonoTime) -> MonoTime {
     MonoTime(at.0.saturating_sub(10_000_000))
 }
 

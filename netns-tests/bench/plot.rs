@@ -32,7 +32,7 @@ text { fill: currentColor } .grid { stroke: currentColor; opacity: .15 } .axis {
 /// The picture as SVG; `None` when nothing of it was measured.
 pub fn draw(plot: &Plot, results: &Results) -> Option<String> {
     match &plot.shape {
-        Shape::Dots(strips) => dots(plot, strips, results),
+        Shape::Dots(strips) => draw_dots(plot, strips, results),
         Shape::Curves(over, curves) => draw_curves(plot, over, curves, results),
     }
 }
@@ -70,7 +70,7 @@ impl Scale {
     }
 }
 
-fn frame(title: &str, height: f64) -> String {
+fn svg_head(title: &str, height: f64) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{title}\">\n\
          {STYLE}<text class=\"title\" x=\"10\" y=\"22\">{title}</text>\n",
@@ -83,11 +83,11 @@ fn escaped(text: &str) -> String {
 }
 
 /// Text of an axis mark: short, without useless zeros.
-fn mark(unit: Unit, value: f64) -> String {
+fn mark_text(unit: Unit, value: f64) -> String {
     unit.show(value).replace(".00 ", " ").replace(".0 ", " ")
 }
 
-fn dots(plot: &Plot, strips: &[(String, String)], results: &Results) -> Option<String> {
+fn draw_dots(plot: &Plot, strips: &[(String, String)], results: &Results) -> Option<String> {
     let measured: Vec<(&str, Spread, Vec<f64>)> = strips
         .iter()
         .filter_map(|(label, key)| Some((label.as_str(), results.spread(key)?, results.values(key))))
@@ -95,17 +95,17 @@ fn dots(plot: &Plot, strips: &[(String, String)], results: &Results) -> Option<S
     let scale = Scale::around(measured.iter().flat_map(|(.., values)| values.iter().copied()))?;
     #[allow(clippy::cast_precision_loss, reason = "a few dozen strips")]
     let bottom = TOP + STRIP * measured.len() as f64;
-    let mut text = frame(&plot.title, bottom + 34.0);
+    let mut text = svg_head(&plot.title, bottom + 34.0);
     let x = |value: f64| LEFT + scale.place(value) * (WIDTH - LEFT - RIGHT);
     for value in scale.marks() {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
-             <text class=\"middle\" x=\"{at:.1}\" y=\"{:.1}\">{}</text>",
+            "<line class=\"grid\" x1=\"{place:.1}\" x2=\"{place:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
+             <text class=\"middle\" x=\"{place:.1}\" y=\"{:.1}\">{}</text>",
             bottom + 20.0,
-            mark(plot.unit, value),
-            at = x(value)
+            mark_text(plot.unit, value),
+            place = x(value)
         );
     }
     let mut middle = TOP - STRIP / 2.0;
@@ -131,11 +131,11 @@ fn dots(plot: &Plot, strips: &[(String, String)], results: &Results) -> Option<S
         }
         let _ = writeln!(
             text,
-            "<line class=\"line\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"><title>median {}</title></line></g>",
+            "<line class=\"line\" x1=\"{place:.1}\" x2=\"{place:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"><title>median {}</title></line></g>",
             middle - 10.0,
             middle + 10.0,
             plot.unit.show(spread.median()),
-            at = x(spread.median())
+            place = x(spread.median())
         );
     }
     Some(text + "</svg>\n")
@@ -152,36 +152,36 @@ fn draw_curves(
     let measured: Vec<Curve> = curves
         .iter()
         .map(|(label, points)| {
-            let point = |(at, key): &(f64, String)| Some((*at, results.spread(key)?, results.values(key)));
+            let point = |(place, key): &(f64, String)| Some((*place, results.spread(key)?, results.values(key)));
             (label.as_str(), points.iter().filter_map(point).collect())
         })
         .filter(|(_, points): &Curve| !points.is_empty())
         .collect();
     let all = || measured.iter().flat_map(|(_, points)| points);
-    let across = Scale::around(all().map(|(at, ..)| *at))?;
+    let across = Scale::around(all().map(|(place, ..)| *place))?;
     let up = Scale::around(all().flat_map(|(.., values)| values.iter().copied()))?;
     let (left, right, bottom) = (90.0, WIDTH - 200.0, HEIGHT - 60.0);
     let x = |value: f64| left + across.place(value) * (right - left);
     let y = |value: f64| bottom - up.place(value) * (bottom - TOP);
-    let mut text = frame(&plot.title, HEIGHT);
+    let mut text = svg_head(&plot.title, HEIGHT);
     for value in across.marks() {
-        let at = x(value);
+        let place = x(value);
         let _ = writeln!(
             text,
-            "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
-             <text class=\"middle\" x=\"{at:.1}\" y=\"{:.1}\">{value}</text>",
+            "<line class=\"grid\" x1=\"{place:.1}\" x2=\"{place:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
+             <text class=\"middle\" x=\"{place:.1}\" y=\"{:.1}\">{value}</text>",
             bottom + 20.0
         );
     }
     for value in up.marks() {
-        let at = y(value);
+        let place = y(value);
         let _ = writeln!(
             text,
-            "<line class=\"grid\" x1=\"{left}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
+            "<line class=\"grid\" x1=\"{left}\" x2=\"{right}\" y1=\"{place:.1}\" y2=\"{place:.1}\"/>\
              <text class=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             left - 8.0,
-            at + 4.5,
-            mark(plot.unit, value)
+            place + 4.5,
+            mark_text(plot.unit, value)
         );
     }
     let _ = writeln!(
@@ -194,12 +194,12 @@ fn draw_curves(
     let mut legend = TOP;
     for (number, (label, points)) in measured.iter().enumerate() {
         legend += 20.0;
-        text += &curve(label, points, number % 6, &x, &y, (right + 14.0, legend));
+        text += &draw_curve(label, points, number % 6, &x, &y, (right + 14.0, legend));
     }
     Some(text + "</svg>\n")
 }
 
-fn curve(
+fn draw_curve(
     label: &str,
     points: &[(f64, Spread, Vec<f64>)],
     colour: usize,
@@ -208,19 +208,20 @@ fn curve(
     legend: (f64, f64),
 ) -> String {
     let line: Vec<String> =
-        points.iter().map(|(at, spread, _)| format!("{:.1},{:.1}", x(*at), y(spread.median()))).collect();
+        points.iter().map(|(place, spread, _)| format!("{:.1},{:.1}", x(*place), y(spread.median()))).collect();
     let mut text = format!("<g class=\"c{colour}\"><polyline class=\"line\" points=\"{}\"/>\n", line.join(" "));
-    for (at, value) in points.iter().flat_map(|(at, _, values)| values.iter().map(move |value| (at, value))) {
-        let _ = writeln!(text, "<circle class=\"dot\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>", x(*at), y(*value));
+    for (place, value) in points.iter().flat_map(|(place, _, values)| values.iter().map(move |value| (place, value)))
+    {
+        let _ = writeln!(text, "<circle class=\"dot\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>", x(*place), y(*value));
     }
-    let (left, at) = legend;
+    let (left, place) = legend;
     let _ = writeln!(
         text,
         "<line class=\"line\" x1=\"{left:.1}\" x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/></g>\
-         <text x=\"{:.1}\" y=\"{at:.1}\">{}</text>",
+         <text x=\"{:.1}\" y=\"{place:.1}\">{}</text>",
         left + 18.0,
-        at - 4.5,
-        at - 4.5,
+        place - 4.5,
+        place - 4.5,
         left + 24.0,
         escaped(label)
     );

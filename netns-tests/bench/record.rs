@@ -25,7 +25,7 @@ pub struct Part {
 
 impl Part {
     /// Takes in the output of a child: see `sample` and `remark`.
-    pub fn take(&mut self, text: &str) {
+    pub fn take_output(&mut self, text: &str) {
         for line in text.lines() {
             let mut words = line.splitn(3, ' ');
             match (words.next(), words.next(), words.next()) {
@@ -33,14 +33,14 @@ impl Part {
                     let value = value.parse().unwrap_or_else(|e| panic!("sample {key} {value}: {e}"));
                     self.samples_of(key).push(value);
                 }
-                (Some("remark"), Some(key), Some(text)) => self.tell(key, text),
+                (Some("remark"), Some(key), Some(text)) => self.set_remark(key, text),
                 _ => {}
             }
         }
     }
 
     /// Sets the remark `name`, in place of an earlier one.
-    pub fn tell(&mut self, name: &str, text: &str) {
+    pub fn set_remark(&mut self, name: &str, text: &str) {
         let text = text.replace(['\t', '\n'], " ");
         match self.about.iter_mut().find(|(known, _)| known == name) {
             Some(known) => known.1 = text,
@@ -49,7 +49,7 @@ impl Part {
     }
 
     /// The remark `name`.
-    pub fn told(&self, name: &str) -> Option<&str> {
+    pub fn remark(&self, name: &str) -> Option<&str> {
         self.about.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
     }
 
@@ -59,11 +59,11 @@ impl Part {
     }
 
     fn samples_of(&mut self, key: &str) -> &mut Vec<f64> {
-        let at = self.samples.iter().position(|(known, _)| known == key).unwrap_or(self.samples.len());
-        if at == self.samples.len() {
+        let index = self.samples.iter().position(|(known, _)| known == key).unwrap_or(self.samples.len());
+        if index == self.samples.len() {
             self.samples.push((key.to_owned(), Vec::new()));
         }
-        &mut self.samples[at].1
+        &mut self.samples[index].1
     }
 
     fn text(&self) -> String {
@@ -81,7 +81,7 @@ impl Part {
     }
 }
 
-fn parse(text: &str) -> Result<Vec<Part>, String> {
+fn parse_parts(text: &str) -> Result<Vec<Part>, String> {
     let mut parts: Vec<Part> = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty()) {
         let (name, rest) = line.split_once('\t').ok_or_else(|| format!("a line without a tab: {line}"))?;
@@ -91,7 +91,7 @@ fn parse(text: &str) -> Result<Vec<Part>, String> {
         }
         let part = parts.last_mut().ok_or("it does not begin with a part")?;
         match name.strip_prefix("# ") {
-            Some(name) => part.tell(name, rest),
+            Some(name) => part.set_remark(name, rest),
             None => {
                 let values: Result<Vec<f64>, _> = rest.split(' ').map(str::parse).collect();
                 part.samples_of(name).extend(values.map_err(|e| format!("{name}: {e}"))?);
@@ -102,7 +102,7 @@ fn parse(text: &str) -> Result<Vec<Part>, String> {
 }
 
 /// Path of a block's file.
-pub fn file(dir: &Path, block: &str) -> PathBuf {
+pub fn block_file(dir: &Path, block: &str) -> PathBuf {
     dir.join(format!("{block}.tsv"))
 }
 
@@ -117,10 +117,10 @@ impl Results {
     pub fn read(dir: &Path, blocks: &[&str]) -> Result<Results, String> {
         let mut results = Results::default();
         for block in blocks {
-            let path = file(dir, block);
+            let path = block_file(dir, block);
             if path.exists() {
                 let text = std::fs::read_to_string(&path).map_err(|e| format!("read {}: {e}", path.display()))?;
-                let parts = parse(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+                let parts = parse_parts(&text).map_err(|e| format!("{}: {e}", path.display()))?;
                 results.parts.insert((*block).to_owned(), parts);
             }
         }
@@ -132,7 +132,7 @@ impl Results {
     pub fn write(&self, dir: &Path, add: bool) -> std::io::Result<()> {
         std::fs::create_dir_all(dir)?;
         for (block, parts) in &self.parts {
-            let path = file(dir, block);
+            let path = block_file(dir, block);
             let mut text = if add && path.exists() { std::fs::read_to_string(&path)? } else { String::new() };
             parts.iter().filter(|part| !part.is_empty()).for_each(|part| text += &part.text());
             if !text.is_empty() {
@@ -159,7 +159,7 @@ impl Results {
     }
 
     /// The latest remark `name` of any block: see `remark`.
-    pub fn told(&self, name: &str) -> Option<&str> {
-        self.parts().filter_map(|(_, part)| part.told(name)).last()
+    pub fn remark(&self, name: &str) -> Option<&str> {
+        self.parts().filter_map(|(_, part)| part.remark(name)).last()
     }
 }

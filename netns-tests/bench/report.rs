@@ -42,7 +42,7 @@ fn cells(figure: &Figure, spread: Option<&Spread>) -> [String; 7] {
 }
 
 /// The report for a terminal: measured figures only.
-pub fn text(topics: &[Topic], results: &Results) -> String {
+pub fn terminal_text(topics: &[Topic], results: &Results) -> String {
     let mut text = String::new();
     for section in topics.iter().flat_map(|topic| (topic.sections)()).filter(|s| s.is_measured(results)) {
         // Writing to a String cannot fail.
@@ -66,7 +66,7 @@ pub fn text(topics: &[Topic], results: &Results) -> String {
 
 /// Writes the page and its pictures. Fails when a file cannot be read or written; then the page is
 /// as it was, or empty on a full disk.
-pub fn write(topics: &[Topic], results: &Results, path: &Path) -> std::io::Result<()> {
+pub fn write_page(topics: &[Topic], results: &Results, path: &Path) -> std::io::Result<()> {
     let old = if path.exists() { std::fs::read_to_string(path)? } else { String::new() };
     let kept = old.split_once(MARKER).map_or("\n", |(_, below)| below);
     let dir = path.with_extension("");
@@ -79,7 +79,7 @@ pub fn write(topics: &[Topic], results: &Results, path: &Path) -> std::io::Resul
             None => {}
         }
     }
-    std::fs::write(path, format!("{}{MARKER}{kept}", page(topics, results)))
+    std::fs::write(path, format!("{}{MARKER}{kept}", page_text(topics, results)))
 }
 
 /// Writes the three numbers of the README between their markers, if all of them were measured.
@@ -92,12 +92,12 @@ pub fn write_readme(results: &Results, path: &Path) -> std::io::Result<()> {
     std::fs::write(path, format!("{before}{NUMBERS}\n\n{numbers}\n{NUMBERS_END}{after}"))
 }
 
-fn page(topics: &[Topic], results: &Results) -> String {
+fn page_text(topics: &[Topic], results: &Results) -> String {
     let mut text = format!("# Benchmarks\n\n{HOW}\n\n");
     for section in topics.iter().flat_map(|topic| (topic.sections)()) {
-        text += &one_section(&section, results);
+        text += &section_text(&section, results);
     }
-    text += &measured(results);
+    text += &runs_section(results);
     text += "## Configuration\n\n";
     for topic in topics {
         let configuration = (topic.configuration)(results);
@@ -108,7 +108,7 @@ fn page(topics: &[Topic], results: &Results) -> String {
     text
 }
 
-fn one_section(section: &Section, results: &Results) -> String {
+fn section_text(section: &Section, results: &Results) -> String {
     let mut text = format!("## {}\n\n", section.title);
     if !section.text.is_empty() {
         let _ = writeln!(text, "{}\n", section.text.trim_end());
@@ -133,13 +133,13 @@ fn one_section(section: &Section, results: &Results) -> String {
 }
 
 /// Section that says which block was measured when and where.
-fn measured(results: &Results) -> String {
+fn runs_section(results: &Results) -> String {
     let mut text = "## What was measured when\n\nThe figures of each block are in `docs/benchmarks/BLOCK.tsv`.\n\n\
                     | block | runs | revision | date | took | load averages at the end | command | machine |\n\
                     |---|--:|---|---|--:|---|---|---|\n"
         .to_owned();
     for (block, part) in results.parts() {
-        let told = |name| part.told(name).unwrap_or("–").to_owned();
+        let told = |name| part.remark(name).unwrap_or("–").to_owned();
         let cells = ["runs", "revision", "date", "took", "load"].map(told).join(" | ");
         let _ = writeln!(text, "| {block} | {cells} | `{}` | {} |", told("command"), told("machine"));
     }
@@ -166,7 +166,7 @@ the second link and, where there is a witness, a third on which both servers rea
 - The gaps' goals are for the median; the worst run shows in the last column.";
 
 /// Text about this machine: cores, memory, kernel.
-pub fn machine() -> String {
+pub fn machine_text() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
@@ -180,7 +180,7 @@ pub fn machine() -> String {
 }
 
 /// The load averages now, as /proc/loadavg has them.
-pub fn load() -> String {
+pub fn load_averages() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }

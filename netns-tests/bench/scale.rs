@@ -81,7 +81,7 @@ fn config(count: u32, groups: u32) -> ConfigText {
 }
 
 /// Waits until one server has all groups and the other is ready for all of them; returns the first.
-pub fn wait(scene: &Scene, groups: u32) -> Server {
+pub fn wait_settled(scene: &Scene, groups: u32) -> Server {
     let limit = Instant::now() + PATIENCE;
     let wanted = usize::try_from(groups).expect("a small number");
     let count = |server: Server, role: &str| {
@@ -112,7 +112,7 @@ pub fn bring_up(count: u32, groups: u32) -> (Scene, Server, Duration) {
     // because each takes the kernel minutes.
     std::thread::sleep(Duration::from_millis(if count < 10_000 { 1_500 } else { 100 }));
     scene.start_agent(Server::Beta);
-    let owner = wait(&scene, groups);
+    let owner = wait_settled(&scene, groups);
     let took = began.elapsed();
     // The announcements of the start end after 5 s, and take their time.
     std::thread::sleep(Duration::from_secs(8));
@@ -123,7 +123,7 @@ pub fn bring_up(count: u32, groups: u32) -> (Scene, Server, Duration) {
 fn measure(count: u32, groups: u32) {
     let (mut scene, owner, took) = bring_up(count, groups);
     sample(&key(count, groups, "start"), ms(took));
-    rest(&scene, owner, count, groups);
+    measure_rest(&scene, owner, count, groups);
     let (first, moves, fault) = lose_host(&scene.lab, owner, count, LIMIT);
     scene.power_off(owner);
     assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
@@ -144,7 +144,7 @@ pub fn lose_host(lab: &Lab, owner: Server, count: u32, limit: Duration) -> (Dura
     std::thread::sleep(Duration::from_millis(200));
     let listener = Listener::start(lab);
     let (at, fault) = vanish(lab, owner);
-    let moves = listener.moves(owner.other().port().mac(), count, limit);
+    let moves = listener.wait_moves(owner.other().port().mac(), count, limit);
     // The rule is in force some time after `nft` began: the last question that was answered tells
     // when.
     let asked = asker.since(at.back(Duration::from_millis(100)));
@@ -154,7 +154,7 @@ pub fn lose_host(lab: &Lab, owner: Server, count: u32, limit: Duration) -> (Dura
     (moves.first.since(struck), moves, fault)
 }
 
-fn rest(scene: &Scene, owner: Server, count: u32, groups: u32) {
+fn measure_rest(scene: &Scene, owner: Server, count: u32, groups: u32) {
     let servers = [owner, owner.other()];
     let usage = || servers.map(|server| Usage::of(&scene.lab, server, scene.agent(server).pid()));
     let before = usage();
@@ -162,7 +162,7 @@ fn rest(scene: &Scene, owner: Server, count: u32, groups: u32) {
     for (role, (server, (from, to))) in
         ["active", "standby"].into_iter().zip(servers.into_iter().zip(before.into_iter().zip(usage())))
     {
-        let rates = from.until(to);
+        let rates = from.rates_until(to);
         sample(&key(count, groups, &format!("cpu-{role}")), rates.cpu);
         sample(&key(count, groups, &format!("bytes-{role}")), rates.bytes);
         sample(&key(count, groups, &format!("memory-{role}")), resident_mib(scene.agent(server).pid()));
@@ -205,7 +205,7 @@ fn sections() -> Vec<Section> {
     let mut figures = vec![figure("send-limit", "frames that one core sends over this bridge, no agent", PerSecond)];
     for (count, groups) in SHAPES {
         let of = |what: &str, title: &str, unit| {
-            figure(key(count, groups, what), format!("{}: {title}", called(count, groups)), unit)
+            figure(key(count, groups, what), format!("{}: {title}", shape_text(count, groups)), unit)
         };
         let more = [
             of("missing", "addresses not announced within 5 s", Count).goal(Every(0.0)),
@@ -230,7 +230,7 @@ address on the interfaces, until one is active and the other ready. It grows fas
 walks the interface's whole list three times for each IPv4 address that is added; both servers do that at once.";
 
 /// Text about a number of addresses and of groups.
-pub fn called(count: u32, groups: u32) -> String {
+pub fn shape_text(count: u32, groups: u32) -> String {
     let plural = |n: u32, what: &str, more: &str| format!("{n} {what}{}", if n == 1 { "" } else { more });
     format!("{} in {}", plural(count, "address", "es"), plural(groups, "group", "s"))
 }

@@ -8,7 +8,7 @@ use super::figures::Unit::{Count, Milliseconds};
 use super::figures::{Figure, Section, Unit, figure};
 use super::pair::vanish;
 use super::record::Results;
-use super::scale::{bring_up, called, wait};
+use super::scale::{bring_up, shape_text, wait_settled};
 use super::usage::{Spent, Usage};
 use super::{Block, Topic, sample};
 use crate::lab::Server;
@@ -66,14 +66,14 @@ fn measure(count: u32, groups: u32) {
         for _ in 0..MOVES {
             match row.2 {
                 "loss" => {
-                    let fault = counted(&scene, row, &[owner.other()], |scene| vanish(&scene.lab, owner).1);
+                    let fault = count_around(&scene, row, &[owner.other()], |scene| vanish(&scene.lab, owner).1);
                     assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
                 }
-                _ => counted(&scene, row, &Server::BOTH, |scene| {
+                _ => count_around(&scene, row, &Server::BOTH, |scene| {
                     scene.agent(owner).command(&["switch", "group0"]).map(drop).unwrap_or_else(|e| panic!("{e}"));
                 }),
             }
-            let now = wait(&scene, groups);
+            let now = wait_settled(&scene, groups);
             assert_eq!(now, owner.other(), "the move did not last");
             owner = now;
             std::thread::sleep(PAUSE);
@@ -84,7 +84,7 @@ fn measure(count: u32, groups: u32) {
 
 /// Counts what the agents of these servers use in the half second before `act` and in that from
 /// `act` on.
-fn counted<T>(scene: &Scene, row: Row, servers: &[Server], act: impl FnOnce(&Scene) -> T) -> T {
+fn count_around<T>(scene: &Scene, row: Row, servers: &[Server], act: impl FnOnce(&Scene) -> T) -> T {
     let all = || -> Vec<Usage> {
         servers.iter().map(|server| Usage::of(&scene.lab, *server, scene.agent(*server).pid())).collect()
     };
@@ -105,7 +105,7 @@ fn counted<T>(scene: &Scene, row: Row, servers: &[Server], act: impl FnOnce(&Sce
 
 fn sections() -> Vec<Section> {
     let of = |row: Row, when: &str, words: &str| -> Figure {
-        let title = format!("{}, {}: processor time {words}", called(row.0, row.1), row.3);
+        let title = format!("{}, {}: processor time {words}", shape_text(row.0, row.1), row.3);
         figure(key(row, when, "cpu"), title, Milliseconds)
     };
     let figures = ROWS

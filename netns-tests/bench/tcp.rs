@@ -62,7 +62,7 @@ fn measure(tickled: bool) {
     scene.wait_addresses(Server::Beta);
     let _services = Server::BOTH.map(|server| Service::start(&scene.lab, server));
     let lost: Arc<Mutex<Option<MonoTime>>> = Arc::default();
-    let all: Vec<(&str, Ends)> = KINDS.map(|(kind, _)| (kind, start(&scene.lab, kind, &lost))).into();
+    let all: Vec<(&str, Ends)> = KINDS.map(|(kind, _)| (kind, start_clients(&scene.lab, kind, &lost))).into();
     if tickled {
         let expected = u64::try_from(EACH * KINDS.len()).expect("a small number");
         scene.wait("the connections to be mirrored", |s| {
@@ -110,7 +110,7 @@ impl Service {
         std::thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 match listener.accept() {
-                    Ok((stream, _)) => drop(std::thread::spawn(move || serve(stream))),
+                    Ok((stream, _)) => drop(std::thread::spawn(move || serve_connection(stream))),
                     Err(_) => std::thread::sleep(Duration::from_millis(1)),
                 }
             }
@@ -125,7 +125,7 @@ impl Drop for Service {
     }
 }
 
-fn serve(mut stream: TcpStream) {
+fn serve_connection(mut stream: TcpStream) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(length) = stream.read(&mut buffer) {
         let is_line = length > 0 && buffer[..length].ends_with(b"\n");
@@ -136,9 +136,9 @@ fn serve(mut stream: TcpStream) {
 }
 
 /// Starts the clients of one kind, each on a thread of its own; returns when their work goes on.
-fn start(lab: &Lab, kind: &'static str, lost: &Arc<Mutex<Option<MonoTime>>>) -> Ends {
+fn start_clients(lab: &Lab, kind: &'static str, lost: &Arc<Mutex<Option<MonoTime>>>) -> Ends {
     let ends: Ends = Arc::new(Mutex::new(vec![None; EACH]));
-    for at in 0..EACH {
+    for client in 0..EACH {
         let (ends, lost, door) = (Arc::clone(&ends), Arc::clone(lost), lab.host(Port::Client).door());
         std::thread::spawn(move || {
             door.enter();
@@ -152,7 +152,7 @@ fn start(lab: &Lab, kind: &'static str, lost: &Arc<Mutex<Option<MonoTime>>>) -> 
             while connect().and_then(converse).is_err() {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            ends.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some((now(), since));
+            ends.lock().unwrap_or_else(PoisonError::into_inner)[client] = Some((now(), since));
         });
     }
     ends

@@ -82,9 +82,14 @@ impl AddAssign for Traffic {
 impl Usage {
     /// Resources that the process `pid` on `server` has used up to now.
     pub fn of(lab: &Lab, server: Server, pid: i32) -> Usage {
-        let switches = tasks(pid).map(|task| voluntary(&task) + count(&task, "nonvoluntary_ctxt_switches:")).sum();
-        let wakes = tasks(pid).filter(|task| task.contains("Name:\thot\n")).map(|task| voluntary(&task)).sum();
-        Usage { at: clock::now(), cpu: busy(pid), switches, wakes, traffic: sent(lab, server) }
+        let switches = thread_statuses(pid)
+            .map(|task| voluntary_switches(&task) + status_number(&task, "nonvoluntary_ctxt_switches:"))
+            .sum();
+        let wakes = thread_statuses(pid)
+            .filter(|task| task.contains("Name:\thot\n"))
+            .map(|task| voluntary_switches(&task))
+            .sum();
+        Usage { at: clock::now(), cpu: processor_time(pid), switches, wakes, traffic: sent_traffic(lab, server) }
     }
 
     /// Resources used from this instant until `later`.
@@ -100,7 +105,7 @@ impl Usage {
     }
 
     /// Resources used in each second from this instant until `later`.
-    pub fn until(self, later: Usage) -> Rates {
+    pub fn rates_until(self, later: Usage) -> Rates {
         let (seconds, spent) = (later.at.since(self.at).as_secs_f64(), self.spent_until(later));
         let rate = |count: u32| f64::from(count) / seconds;
         Rates {
@@ -115,41 +120,41 @@ impl Usage {
 
 /// Processor time of all threads of a process, including those that have ended
 /// (`clock_getcpuclockid(3)`).
-pub fn busy(pid: i32) -> Duration {
+pub fn processor_time(pid: i32) -> Duration {
     let clock = clock_getcpuclockid(Pid::from_raw(pid)).unwrap_or_else(|e| panic!("clock of process {pid}: {e}"));
     clock.now().unwrap_or_else(|e| panic!("processor time of process {pid}: {e}")).into()
 }
 
 /// Resident memory of a process, in MiB.
 pub fn resident_mib(pid: i32) -> f64 {
-    let status = read(pid, "status");
+    let status = read_proc(pid, "status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u32>().ok());
     f64::from(kib.unwrap_or_else(|| panic!("no resident size of {pid}"))) / 1024.0
 }
 
-fn read(pid: i32, name: &str) -> String {
+fn read_proc(pid: i32, name: &str) -> String {
     fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_else(|e| panic!("{name} of process {pid}: {e}"))
 }
 
 /// Status of each thread; one that has just ended is left out.
-fn tasks(pid: i32) -> impl Iterator<Item = String> {
+fn thread_statuses(pid: i32) -> impl Iterator<Item = String> {
     let dir = format!("/proc/{pid}/task");
     let tasks = fs::read_dir(&dir).unwrap_or_else(|e| panic!("{dir}: {e}"));
     tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
 }
 
-fn voluntary(task: &str) -> u64 {
-    count(task, "voluntary_ctxt_switches:")
+fn voluntary_switches(task: &str) -> u64 {
+    status_number(task, "voluntary_ctxt_switches:")
 }
 
-fn count(task: &str, name: &str) -> u64 {
+fn status_number(task: &str, name: &str) -> u64 {
     let line = task.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Packets and bytes sent by the server's interfaces, by `/proc/net/dev`; the loopback is left out.
-fn sent(lab: &Lab, server: Server) -> Traffic {
+fn sent_traffic(lab: &Lab, server: Server) -> Traffic {
     let text =
         lab.server(server).run(|| fs::read_to_string("/proc/thread-self/net/dev").expect("a thread has a network"));
     let mut all = Traffic::default();
@@ -157,7 +162,8 @@ fn sent(lab: &Lab, server: Server) -> Traffic {
         let Some((_, counters)) = line.split_once(':').filter(|(name, _)| name.trim().starts_with("eth")) else {
             continue;
         };
-        let number = |at: usize| counters.split_ascii_whitespace().nth(at).and_then(|n| n.parse().ok()).unwrap_or(0);
+        let number =
+            |column: usize| counters.split_ascii_whitespace().nth(column).and_then(|n| n.parse().ok()).unwrap_or(0);
         all += Traffic { bytes: number(8), packets: number(9) };
     }
     all

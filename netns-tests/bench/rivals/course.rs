@@ -8,9 +8,9 @@
 //! fixed time after the start it would always meet the same part of an interval between two
 //! advertisements.
 
-use super::super::pair::{around, vanish};
+use super::super::pair::{just_before, vanish};
 use super::super::{remark, sample};
-use super::site::{Judged, Site, judge};
+use super::site::{RequestFigures, Site, sum_up};
 use crate::lab::voters::{ALPHA, BETA, between};
 use crate::lab::{Server, clock};
 use crate::probe::web::Web;
@@ -31,10 +31,10 @@ pub trait Contender {
     /// Moves the address away from a server, the way the contender's manual says.
     fn switch(&mut self, site: &mut Site, from: Server);
     /// Makes `from` a standby again after such a move.
-    fn after_switch(&mut self, site: &mut Site, from: Server);
+    fn rejoin_after_switch(&mut self, site: &mut Site, from: Server);
     /// The server that answers now, if it is one.
     fn holder(&self, site: &Site) -> Option<Server> {
-        site.answering()
+        site.answering_server()
     }
     /// Whether a server would take over now, as far as the contender tells.
     fn is_ready(&mut self, _site: &Site, _standby: Server) -> bool {
@@ -123,28 +123,28 @@ impl Course {
         std::thread::sleep(pace.steady);
         contender.start(&mut site, Server::Beta);
         let mut course = Course { key, site, contender, pace, owner: Server::Alpha };
-        course.settle();
+        course.wait_settled();
         // A standby that heard no other server at its start takes over all the same, some time
         // later.
-        course.watch();
-        course.settle();
+        course.watch_clients();
+        course.wait_settled();
         remark(&format!("{key}-watched"), &format!("{:.1} s", pace.watched.as_secs_f64()));
         course
     }
 
     /// Strikes with all faults, one after the other.
     pub fn run(&mut self) {
-        self.host();
-        self.stop();
-        self.kill();
-        self.partition();
-        self.switch();
-        self.carrier();
+        self.lose_host();
+        self.freeze();
+        self.kill_processes();
+        self.cut_between();
+        self.switch_planned();
+        self.lose_carrier();
         if self.contender.watches_the_service() {
-            self.service();
+            self.kill_service();
         }
         if self.contender.has_witness() {
-            self.witness();
+            self.lose_witness();
         }
     }
 
@@ -153,49 +153,49 @@ impl Course {
     }
 
     /// Hands over what the questions and the visitor met since `from`.
-    fn seen(&self, fault: &str, from: MonoTime, web: Web) {
-        self.sample(fault, self.site.gap(around(from)));
-        self.sample(&format!("{fault}-both"), self.site.both(from, clock::now()));
-        self.requests(fault, judge(&web.finish(), from));
+    fn sample_seen(&self, fault: &str, from: MonoTime, web: Web) {
+        self.sample(fault, self.site.longest_gap_ms(just_before(from)));
+        self.sample(&format!("{fault}-both"), self.site.both_answered_ms(from, clock::now()));
+        self.sample_requests(fault, sum_up(&web.finish(), from));
     }
 
-    fn requests(&self, fault: &str, judged: Judged) {
+    fn sample_requests(&self, fault: &str, judged: RequestFigures) {
         self.sample(&format!("{fault}-slowest"), judged.slowest);
         self.sample(&format!("{fault}-lost"), judged.lost);
     }
 
     /// Waits until a moment drawn by lot from the contender's period, each as likely as the other.
-    fn any_moment(&self) {
+    fn wait_any_moment(&self) {
         let drawn = f64::from(getrandom::u32().expect("the kernel gives random numbers")) / f64::from(u32::MAX);
         std::thread::sleep(self.pace.period.mul_f64(drawn));
     }
 
     /// Starts, at a random moment, a client that asks the service now and then.
-    fn visitor(&self) -> Web {
-        self.any_moment();
-        self.client(FEW)
+    fn start_visitor(&self) -> Web {
+        self.wait_any_moment();
+        self.start_client(FEW)
     }
 
     /// Starts, at a random moment, a client whose requests are so many that they tell the gap, and
     /// the turn in which it may run.
-    fn crowd(&self) -> (OneAtATime, Web) {
-        self.any_moment();
+    fn start_crowd(&self) -> (OneAtATime, Web) {
+        self.wait_any_moment();
         let turn = OneAtATime::wait();
-        (turn, self.client(MANY))
+        (turn, self.start_client(MANY))
     }
 
-    fn client(&self, per_second: u32) -> Web {
-        let web = self.site.web(per_second);
+    fn start_client(&self, per_second: u32) -> Web {
+        let web = self.site.start_web_client(per_second);
         std::thread::sleep(SOME_REQUESTS);
         web
     }
 
-    fn watch(&self) {
+    fn watch_clients(&self) {
         std::thread::sleep(self.pace.watched);
     }
 
     /// Waits until one server answers alone, and the other would take over.
-    fn settle(&mut self) {
+    fn wait_settled(&mut self) {
         let limit = Instant::now() + self.pace.limit;
         std::thread::sleep(self.pace.steady);
         loop {
@@ -211,7 +211,7 @@ impl Course {
         }
     }
 
-    fn signal(&self, server: Server, signal: Signal) {
+    fn signal_processes(&self, server: Server, signal: Signal) {
         let processes = self.contender.processes(&self.site, server);
         assert!(!processes.is_empty(), "{} does not run on {}", self.key, server.name());
         for pid in processes {
@@ -221,57 +221,57 @@ impl Course {
     }
 
     /// The server vanishes from every network; later it is there again, as it was.
-    fn host(&mut self) {
-        let (owner, web) = (self.owner, self.visitor());
+    fn lose_host(&mut self) {
+        let (owner, web) = (self.owner, self.start_visitor());
         let (at, fault) = vanish(&self.site.lab, owner);
-        self.watch();
-        self.seen("host", at, web);
-        let (web, back) = (self.visitor(), clock::now());
+        self.watch_clients();
+        self.sample_seen("host", at, web);
+        let (web, back) = (self.start_visitor(), clock::now());
         assert!(self.site.lab.lift(fault) > 0, "the fault did not strike");
-        self.settle();
-        self.seen("back", back, web);
+        self.wait_settled();
+        self.sample_seen("back", back, web);
     }
 
     /// All its processes stand still (SIGSTOP); later they go on.
-    fn stop(&mut self) {
-        let (owner, web) = (self.owner, self.visitor());
+    fn freeze(&mut self) {
+        let (owner, web) = (self.owner, self.start_visitor());
         let at = clock::now();
-        self.signal(owner, Signal::SIGSTOP);
-        self.watch();
-        self.signal(owner, Signal::SIGCONT);
-        self.settle();
-        self.seen("stop", at, web);
+        self.signal_processes(owner, Signal::SIGSTOP);
+        self.watch_clients();
+        self.signal_processes(owner, Signal::SIGCONT);
+        self.wait_settled();
+        self.sample_seen("stop", at, web);
     }
 
     /// All its processes are killed; then its server is booted.
-    fn kill(&mut self) {
-        let (owner, web) = (self.owner, self.visitor());
+    fn kill_processes(&mut self) {
+        let (owner, web) = (self.owner, self.start_visitor());
         let at = clock::now();
-        self.signal(owner, Signal::SIGKILL);
-        self.watch();
-        self.seen("kill", at, web);
+        self.signal_processes(owner, Signal::SIGKILL);
+        self.watch_clients();
+        self.sample_seen("kill", at, web);
         self.contender.revive(&mut self.site, owner);
-        self.settle();
+        self.wait_settled();
     }
 
     /// The servers do not hear each other, clients reach both; later the servers hear each other
     /// again.
-    fn partition(&mut self) {
-        let (web, at) = (self.visitor(), clock::now());
+    fn cut_between(&mut self) {
+        let (web, at) = (self.start_visitor(), clock::now());
         let fault = self.site.lab.sever(&between(ALPHA, BETA));
-        self.watch();
+        self.watch_clients();
         let healed = clock::now();
         assert!(self.site.lab.lift(fault) > 0, "the fault did not strike");
-        self.settle();
-        self.sample("cut", self.site.gap(around(at)));
-        self.sample("cut-both", self.site.both(at, healed));
-        self.sample("heal-both", self.site.both(healed, clock::now()));
-        self.requests("cut", judge(&web.finish(), at));
+        self.wait_settled();
+        self.sample("cut", self.site.longest_gap_ms(just_before(at)));
+        self.sample("cut-both", self.site.both_answered_ms(at, healed));
+        self.sample("heal-both", self.site.both_answered_ms(healed, clock::now()));
+        self.sample_requests("cut", sum_up(&web.finish(), at));
     }
 
     /// A planned switch, with a thousand requests a second.
-    fn switch(&mut self) {
-        let (turn, web) = self.crowd();
+    fn switch_planned(&mut self) {
+        let (turn, web) = self.start_crowd();
         let quiet = clock::now();
         std::thread::sleep(Duration::from_millis(700));
         let before = web.since(quiet);
@@ -284,49 +284,49 @@ impl Course {
         }
         // Longer than the requests take that were begun before.
         std::thread::sleep(Duration::from_millis(600));
-        let requests = judge(&web.finish(), at);
+        let requests = sum_up(&web.finish(), at);
         drop(turn);
         self.sample("switch", requests.gap);
-        self.requests("switch", requests);
+        self.sample_requests("switch", requests);
         self.sample("switch-quiet", super::super::pair::ms(before.longest_gap()));
-        self.sample("switch-arp", self.site.gap(around(at)));
-        self.sample("switch-both", self.site.both(at, clock::now()));
-        self.contender.after_switch(&mut self.site, owner);
-        self.settle();
+        self.sample("switch-arp", self.site.longest_gap_ms(just_before(at)));
+        self.sample("switch-both", self.site.both_answered_ms(at, clock::now()));
+        self.contender.rejoin_after_switch(&mut self.site, owner);
+        self.wait_settled();
     }
 
     /// The cable of the clients' network has no carrier; a second link, where one is used, has.
-    fn carrier(&mut self) {
-        let (port, web) = (self.owner.port(), self.visitor());
+    fn lose_carrier(&mut self) {
+        let (port, web) = (self.owner.port(), self.start_visitor());
         let at = self.site.lab.carrier_down(&[port]);
-        self.watch();
-        self.seen("carrier", at, web);
+        self.watch_clients();
+        self.sample_seen("carrier", at, web);
         self.site.lab.carrier_up(&[port]);
-        self.settle();
+        self.wait_settled();
     }
 
     /// The service is killed, with a thousand requests a second.
-    fn service(&mut self) {
-        let (turn, web) = self.crowd();
+    fn kill_service(&mut self) {
+        let (turn, web) = self.start_crowd();
         let owner = self.owner;
         let at = self.site.kill_web(owner);
-        self.watch();
-        let requests = judge(&web.finish(), at);
+        self.watch_clients();
+        let requests = sum_up(&web.finish(), at);
         drop(turn);
         self.sample("service", requests.gap);
-        self.requests("service", requests);
-        self.sample("service-both", self.site.both(at, clock::now()));
+        self.sample_requests("service", requests);
+        self.sample("service-both", self.site.both_answered_ms(at, clock::now()));
         self.site.start_web(owner);
-        self.settle();
+        self.wait_settled();
     }
 
     /// The witness is gone; later it is there again.
-    fn witness(&mut self) {
-        let (web, at) = (self.visitor(), clock::now());
+    fn lose_witness(&mut self) {
+        let (web, at) = (self.start_visitor(), clock::now());
         self.contender.lose_witness(&self.site, true);
-        self.watch();
-        self.seen("witness", at, web);
+        self.watch_clients();
+        self.sample_seen("witness", at, web);
         self.contender.lose_witness(&self.site, false);
-        self.settle();
+        self.wait_settled();
     }
 }

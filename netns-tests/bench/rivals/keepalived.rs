@@ -54,7 +54,7 @@ impl Contender for Keepalived {
     fn start(&mut self, site: &mut Site, server: Server) {
         let net = site.lab.server(server).name().to_owned();
         let text = config(self.advert, server, &net, &Site::web_name(server));
-        site.furnish(server, &[("/etc/keepalived/keepalived.conf", text), (MAINTENANCE, "0\n".to_owned())]);
+        site.furnish_room(server, &[("/etc/keepalived/keepalived.conf", text), (MAINTENANCE, "0\n".to_owned())]);
         let args = ["keepalived", "--dont-fork", "--vrrp", "--log-console"];
         self.running[place(server)] = Some(site.room(server).start(&site.lab, &args, true));
     }
@@ -67,7 +67,7 @@ impl Contender for Keepalived {
         site.room(from).write(MAINTENANCE, "1\n");
     }
 
-    fn after_switch(&mut self, site: &mut Site, from: Server) {
+    fn rejoin_after_switch(&mut self, site: &mut Site, from: Server) {
         site.room(from).write(MAINTENANCE, "0\n");
     }
 }

@@ -36,7 +36,7 @@ impl Own {
         Own { profile, agents: Vec::new(), witness: None, is_witnessed }
     }
 
-    fn is(&self, server: Server, role: &str) -> bool {
+    fn has_role(&self, server: Server, role: &str) -> bool {
         self.agents[place(server)]
             .status()
             .is_ok_and(|status| status.text(GROUP, "role") == role && (role == "active" || status.is_ready(GROUP)))
@@ -72,10 +72,10 @@ impl Contender for Own {
         self.agents[place(from)].command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     }
 
-    fn after_switch(&mut self, _: &mut Site, _: Server) {}
+    fn rejoin_after_switch(&mut self, _: &mut Site, _: Server) {}
 
     fn is_ready(&mut self, _: &Site, standby: Server) -> bool {
-        self.is(standby, "standby") && self.is(standby.other(), "active")
+        self.has_role(standby, "standby") && self.has_role(standby.other(), "active")
     }
 
     fn revive(&mut self, site: &mut Site, server: Server) {

@@ -90,7 +90,7 @@ pub fn resources(monitor: &str) -> String {
 
 /// Text of an OCF agent whose resource runs while the process of the lab's nginx exists. It starts
 /// and stops nothing.
-fn running(pidfile: &str) -> String {
+fn ocf_agent(pidfile: &str) -> String {
     "#!/bin/sh\nstate=/run/lab-running\ncase $1 in\nmeta-data)\n  echo '<?xml version=\"1.0\"?><resource-agent \
          name=\"running\"><version>1.0</version><parameters/><actions><action name=\"start\" timeout=\"20s\"/><action \
          name=\"stop\" timeout=\"20s\"/><action name=\"monitor\" timeout=\"20s\" interval=\"10s\"/><action \
@@ -110,13 +110,13 @@ impl Pacemaker {
 impl Contender for Pacemaker {
     fn start(&mut self, site: &mut Site, server: Server) {
         let pidfile = format!("/proc/{}/root{}", std::process::id(), site.web_pidfile(server));
-        let agent = running(&pidfile);
+        let agent = ocf_agent(&pidfile);
         let files = [
             ("/etc/corosync/corosync.conf", corosync(self.totem)),
             ("/usr/lib/ocf/resource.d/lab/running", agent),
             ("/var/lib/pacemaker/cib/cib.xml", resources(self.monitor)),
         ];
-        site.furnish(server, &files);
+        site.furnish_room(server, &files);
         let room = site.room(server);
         for line in [
             "chown hacluster:haclient /var/lib/pacemaker/cib/cib.xml",
@@ -146,7 +146,7 @@ impl Contender for Pacemaker {
         site.room(from).run(&args).unwrap_or_else(|cause| panic!("{cause}"));
     }
 
-    fn after_switch(&mut self, site: &mut Site, from: Server) {
+    fn rejoin_after_switch(&mut self, site: &mut Site, from: Server) {
         let args = ["crm_resource", "--clear", "--resource", "service"];
         site.room(from).run(&args).unwrap_or_else(|cause| panic!("{cause}"));
     }

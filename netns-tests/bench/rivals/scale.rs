@@ -99,27 +99,27 @@ impl Pair {
     }
 
     /// Number of the test's addresses on a server.
-    fn has(&self, server: Server) -> usize {
+    fn address_count(&self, server: Server) -> usize {
         let shown = self.lab.server(server).tool("ip", &["-4", "-o", "address", "show", "dev", "eth0"], "");
         shown.lines().filter(|line| line.contains(" 10.1.")).count()
     }
 
-    fn said(&self) -> String {
+    fn output_tail(&self) -> String {
         self.processes.iter().map(|process| tail(&process.output(), 10)).collect()
     }
 
     /// Waits until one server has had all `count` addresses, and the other none, for `time`;
     /// returns the first.
-    fn settle(&self, count: usize, time: Duration) -> Server {
+    fn wait_settled(&self, count: usize, time: Duration) -> Server {
         let limit = Instant::now() + PATIENCE;
         let (mut owner, mut since) = (None, Instant::now());
         while owner.is_none() || since.elapsed() < time {
-            let has = |server: Server| self.has(server);
+            let has = |server: Server| self.address_count(server);
             let now = Server::BOTH.into_iter().find(|server| has(*server) == count && has(server.other()) == 0);
             if now != owner {
                 (owner, since) = (now, Instant::now());
             }
-            assert!(Instant::now() < limit, "keepalived does not settle:\n{}", self.said());
+            assert!(Instant::now() < limit, "keepalived does not settle:\n{}", self.output_tail());
             std::thread::sleep(Duration::from_millis(100));
         }
         owner.expect("it was waited for")
@@ -128,20 +128,20 @@ impl Pair {
 
 /// Measures a host loss, once one server has all addresses and the other stands by.
 fn measure(count: u32) {
-    remark("versions", &super::versions());
+    remark("versions", &super::package_versions());
     let lab = Lab::build(&Plan { alone: true, ..Plan::default() });
     let mut pair = Pair { processes: Vec::new(), rooms: Vec::new(), lab };
     let all = usize::try_from(count).expect("a small number");
     let began = Instant::now();
     pair.start(Server::Alpha, count);
-    pair.settle(all, Duration::ZERO);
+    pair.wait_settled(all, Duration::ZERO);
     // While keepalived announces all of them it sends no advertisement.
     std::thread::sleep(Duration::from_secs(if count > OFTEN { 3 } else { 0 }));
     pair.start(Server::Beta, count);
-    pair.settle(all, Duration::from_millis(500));
+    pair.wait_settled(all, Duration::from_millis(500));
     sample(&key(count, "start"), ms(began.elapsed()));
     // The master announces once more, 5 s after it became master.
-    let owner = pair.settle(all, Duration::from_secs(8));
+    let owner = pair.wait_settled(all, Duration::from_secs(8));
     let (first, moves, fault) = lose_host(&pair.lab, owner, count, LIMIT);
     pair.lab.power_off(owner);
     assert!(pair.lab.lift(fault) > 0, "the fault did not strike");
@@ -166,7 +166,7 @@ fn sections() -> Vec<Section> {
     vec![Section {
         text: TEXT.to_owned(),
         table: Some(table),
-        plots: vec![plot()],
+        plots: vec![scale_plot()],
         ..Section::new("Many addresses: vipair and keepalived at their fastest", figures)
     }]
 }
@@ -179,7 +179,7 @@ the interface when it takes over. With 10,000 it is set to announce each address
 `vrrp_garp_master_delay 0`): with its defaults, five times and again after 5 s, the pair was not the same for 8 s in two minutes. Each cell: median / largest of all runs.";
 
 /// Times from the loss to the last address, one for each run.
-fn lasts(results: &Results, first: &str, spread: &str) -> Vec<f64> {
+fn loss_to_last(results: &Results, first: &str, spread: &str) -> Vec<f64> {
     results.values(first).iter().zip(results.values(spread)).map(|(first, spread)| first + spread).collect()
 }
 
@@ -203,14 +203,14 @@ fn table(results: &Results) -> String {
             results.values(&theirs).len(),
             show(results.values(&ours)),
             show(results.values(&theirs)),
-            show(lasts(results, &ours, &our_spread)),
-            show(lasts(results, &theirs, &their_spread))
+            show(loss_to_last(results, &ours, &our_spread)),
+            show(loss_to_last(results, &theirs, &their_spread))
         );
     }
     text
 }
 
-fn plot() -> Plot {
+fn scale_plot() -> Plot {
     let over = |of: &dyn Fn(u32) -> String| SIZES.into_iter().map(|count| (f64::from(count), of(count))).collect();
     let curves = vec![
         ("vipair: to first".to_owned(), over(&|count| scale::key(count, 1, "first"))),

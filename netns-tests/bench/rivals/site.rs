@@ -59,7 +59,7 @@ impl Site {
     }
 
     /// Gives a server a new room with these files.
-    pub fn furnish(&mut self, server: Server, files: &[(&str, String)]) {
+    pub fn furnish_room(&mut self, server: Server, files: &[(&str, String)]) {
         self.boots += 1;
         // The old room's keeper ends before its mounts are made again elsewhere.
         self.rooms[place(server)] = None;
@@ -92,12 +92,12 @@ impl Site {
             let nginx = String::from_utf8_lossy(&nginx).trim().to_owned();
             std::os::unix::fs::symlink(&nginx, &program).unwrap_or_else(|e| panic!("link {nginx}: {e}"));
         }
-        let (at, name) = (dir.display(), server.name());
+        let (dir_text, name) = (dir.display(), server.name());
         let config = format!(
-            "user root;\ndaemon off;\nmaster_process off;\nworker_processes 1;\npid {};\nerror_log {at}/error.log;\n\
-             events {{ worker_connections 8192; }}\nhttp {{\n  access_log off;\n  client_body_temp_path {at}/body;\n  \
-             proxy_temp_path {at}/proxy;\n  fastcgi_temp_path {at}/fastcgi;\n  uwsgi_temp_path {at}/uwsgi;\n  \
-             scgi_temp_path {at}/scgi;\n  keepalive_timeout 0;\n  server {{\n    listen 80 backlog=4096;\n    \
+            "user root;\ndaemon off;\nmaster_process off;\nworker_processes 1;\npid {};\nerror_log {dir_text}/error.log;\n\
+             events {{ worker_connections 8192; }}\nhttp {{\n  access_log off;\n  client_body_temp_path {dir_text}/body;\n  \
+             proxy_temp_path {dir_text}/proxy;\n  fastcgi_temp_path {dir_text}/fastcgi;\n  uwsgi_temp_path {dir_text}/uwsgi;\n  \
+             scgi_temp_path {dir_text}/scgi;\n  keepalive_timeout 0;\n  server {{\n    listen 80 backlog=4096;\n    \
              listen [::]:80 backlog=4096;\n    location / {{ return 200 '{name}'; }}\n  }}\n}}\n",
             self.web_pidfile(server)
         );
@@ -143,32 +143,32 @@ impl Site {
     }
 
     /// Questions and answers of each address since `from`.
-    pub fn seen(&self, from: MonoTime) -> Vec<Answers> {
+    pub fn answers_since(&self, from: MonoTime) -> Vec<Answers> {
         self.askers.iter().map(|asker| asker.since(from)).collect()
     }
 
     /// The longest time without an answer since `from`, in milliseconds, of the address that was
     /// worst off.
-    pub fn gap(&self, from: MonoTime) -> f64 {
-        let gaps = self.seen(from).into_iter().map(|answers| answers.longest_gap().length());
+    pub fn longest_gap_ms(&self, from: MonoTime) -> f64 {
+        let gaps = self.answers_since(from).into_iter().map(|answers| answers.longest_gap().length());
         super::super::pair::ms(gaps.max().unwrap_or_default())
     }
 
     /// Time in which two servers answered between these instants, in milliseconds, of the address
     /// that was worst off.
     #[allow(clippy::cast_precision_loss, reason = "some thousands at most")]
-    pub fn both(&self, from: MonoTime, until: MonoTime) -> f64 {
+    pub fn both_answered_ms(&self, from: MonoTime, until: MonoTime) -> f64 {
         let of = |answers: &Answers| {
             let within = answers.questions.iter().filter(|question| question.at <= until);
             within.filter(|q| q.second.is_some() || (self.is_mac_shared && q.answers > 1)).count()
         };
-        self.seen(from).iter().map(of).max().unwrap_or_default() as f64
+        self.answers_since(from).iter().map(of).max().unwrap_or_default() as f64
     }
 
     /// The server that answers for all addresses now, by the hardware address of the last answers.
-    pub fn answering(&self) -> Option<Server> {
+    pub fn answering_server(&self) -> Option<Server> {
         let recent = MonoTime(clock::now().0.saturating_sub(50_000_000));
-        let all: Vec<Option<Server>> = self.seen(recent).iter().map(Answers::last_server).collect();
+        let all: Vec<Option<Server>> = self.answers_since(recent).iter().map(Answers::last_server).collect();
         all.first().copied().flatten().filter(|first| all.iter().all(|other| *other == Some(*first)))
     }
 
@@ -181,18 +181,18 @@ impl Site {
                 && answers.questions.iter().any(|question| question.answer.is_some())
                 && answers.longest_gap().length() < Duration::from_millis(30)
         };
-        self.seen(from).iter().all(is_answered) && self.both(from, until) == 0.0
+        self.answers_since(from).iter().all(is_answered) && self.both_answered_ms(from, until) == 0.0
     }
 
     /// Starts a web client that asks all addresses in turn.
-    pub fn web(&self, per_second: u32) -> Web {
+    pub fn start_web_client(&self, per_second: u32) -> Web {
         Web::start(&self.lab, &self.addresses, per_second)
     }
 }
 
 /// Figures of the requests at a fault.
 #[derive(Clone, Copy, Debug)]
-pub struct Judged {
+pub struct RequestFigures {
     /// The longest time without an answer, in milliseconds.
     pub gap: f64,
     /// The longest time that an answered request took, in milliseconds.
@@ -203,8 +203,8 @@ pub struct Judged {
 
 /// Sums up the requests: losses of all, times of those begun from shortly before `at` on.
 #[allow(clippy::cast_precision_loss, reason = "some thousands at most")]
-pub fn judge(all: &Requests, at: MonoTime) -> Judged {
-    let later = Requests(all.0.iter().filter(|r| r.at >= super::super::pair::around(at)).copied().collect());
+pub fn sum_up(all: &Requests, at: MonoTime) -> RequestFigures {
+    let later = Requests(all.0.iter().filter(|r| r.at >= super::super::pair::just_before(at)).copied().collect());
     let ms = super::super::pair::ms;
-    Judged { gap: ms(later.longest_gap()), slowest: ms(later.slowest()), lost: all.lost().len() as f64 }
+    RequestFigures { gap: ms(later.longest_gap()), slowest: ms(later.slowest()), lost: all.lost().len() as f64 }
 }

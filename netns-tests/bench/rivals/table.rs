@@ -134,19 +134,19 @@ pub fn sections() -> Vec<Section> {
         Section {
             title: "Compared with what people use today, at the fastest settings".to_owned(),
             text: ABOUT.to_owned(),
-            table: Some(|results| format!("{}\n{}", compare(&FASTEST, results), watched(results))),
-            plots: vec![plot("fastest-host", "Host loss: gap, fastest settings, every run", "host", &FASTEST)],
+            table: Some(|results| format!("{}\n{}", comparison_table(&FASTEST, results), watched_text(results))),
+            plots: vec![gap_plot("fastest-host", "Host loss: gap, fastest settings, every run", "host", &FASTEST)],
             ..Section::default()
         },
         Section {
             title: "The same at the default settings".to_owned(),
             text: "Defaults of the timing only; everything else is as above.".to_owned(),
-            table: Some(|results| compare(&DEFAULT, results)),
-            plots: vec![plot("default-host", "Host loss: gap, default settings, every run", "host", &DEFAULT)],
+            table: Some(|results| comparison_table(&DEFAULT, results)),
+            plots: vec![gap_plot("default-host", "Host loss: gap, default settings, every run", "host", &DEFAULT)],
             ..Section::default()
         },
     ];
-    all.extend(FAULTS.iter().map(one_fault));
+    all.extend(FAULTS.iter().map(fault_section));
     all
 }
 
@@ -157,7 +157,7 @@ median / most of all runs; *never* and *none* mean in no run. Every contender ha
 alone. *Not offered*: it has nothing against this fault. A contender that leaves both servers answering shows a small gap:
 clients get answers, from two servers at once.";
 
-fn compare(contenders: &[Name], results: &Results) -> String {
+fn comparison_table(contenders: &[Name], results: &Results) -> String {
     let mut text = "| |".to_owned();
     for (.., column) in contenders {
         // Writing to a String cannot fail.
@@ -169,14 +169,14 @@ fn compare(contenders: &[Name], results: &Results) -> String {
     for fault in &FAULTS {
         let _ = write!(text, "| {} |", fault.title);
         for (contender, ..) in contenders {
-            let _ = write!(text, " {} |", cell(contender, fault, results));
+            let _ = write!(text, " {} |", comparison_cell(contender, fault, results));
         }
         text.push('\n');
     }
     text
 }
 
-fn cell(contender: &str, fault: &Fault, results: &Results) -> String {
+fn comparison_cell(contender: &str, fault: &Fault, results: &Results) -> String {
     if !is_offered(contender, fault.key) {
         return "not offered".to_owned();
     }
@@ -244,9 +244,9 @@ pub fn three_numbers(results: &Results) -> Option<String> {
     ))
 }
 
-fn watched(results: &Results) -> String {
+fn watched_text(results: &Results) -> String {
     let of =
-        |(contender, name, _): &Name| Some(format!("{name}: {}", results.told(&format!("{contender}-watched"))?));
+        |(contender, name, _): &Name| Some(format!("{name}: {}", results.remark(&format!("{contender}-watched"))?));
     let all: Vec<String> = FASTEST.iter().chain(&DEFAULT).filter_map(of).collect();
     format!(
         "A fault lasts, and clients are watched, longer than a takeover takes; what goes on after that is not counted: {}.\n",
@@ -254,7 +254,7 @@ fn watched(results: &Results) -> String {
     )
 }
 
-fn one_fault(fault: &Fault) -> Section {
+fn fault_section(fault: &Fault) -> Section {
     let mut figures = Vec::new();
     for (contender, name, _) in FASTEST.iter().chain(&DEFAULT).filter(|(name, ..)| is_offered(name, fault.key)) {
         figures.push(with_goal(
@@ -265,7 +265,7 @@ fn one_fault(fault: &Fault) -> Section {
         for (what, unit, ending) in fault.more {
             let one = figure(key(contender, fault, ending), format!("{name}: {what}"), *unit);
             let is_time_of_requests = matches!(*ending, "-quiet" | "-slowest");
-            figures.push(if is_time_of_requests { one } else { never(one, contender, fault) });
+            figures.push(if is_time_of_requests { one } else { with_never_goal(one, contender, fault) });
         }
     }
     let all: Vec<Name> = FASTEST.into_iter().chain(DEFAULT).collect();
@@ -273,12 +273,12 @@ fn one_fault(fault: &Fault) -> Section {
         title: fault.title.to_owned(),
         text: fault.what.to_owned(),
         figures,
-        plots: vec![plot(file(fault.key), &format!("{}: gap, every run", fault.title), fault.key, &all)],
+        plots: vec![gap_plot(plot_file(fault.key), &format!("{}: gap, every run", fault.title), fault.key, &all)],
         table: None,
     }
 }
 
-fn file(fault: &str) -> &'static str {
+fn plot_file(fault: &str) -> &'static str {
     match fault {
         "host" => "gap-host",
         "back" => "gap-back",
@@ -292,7 +292,7 @@ fn file(fault: &str) -> &'static str {
     }
 }
 
-fn plot(file: &'static str, title: &str, fault: &str, contenders: &[Name]) -> Plot {
+fn gap_plot(file: &'static str, title: &str, fault: &str, contenders: &[Name]) -> Plot {
     let strip = |(contender, name, _): &Name| ((*name).to_owned(), format!("{contender}-{fault}"));
     Plot {
         file,
@@ -321,7 +321,7 @@ fn with_goal(figure: Figure, contender: &str, fault: &Fault) -> Figure {
 /// Adds the goal 0 to what must never happen to vipair. Two servers may answer only when a bare
 /// pair is cut in two. Requests that a lost server had taken are lost; a planned move and a lost
 /// witness cost none.
-fn never(figure: Figure, contender: &str, fault: &Fault) -> Figure {
+fn with_never_goal(figure: Figure, contender: &str, fault: &Fault) -> Figure {
     let is_bare_and_cut = !contender.starts_with("witness") && matches!(fault.key, "cut" | "back");
     let is_own = ["fast", "lan", "witness-fast", "witness-lan"].contains(&contender);
     let is_lost_with_it = figure.unit == Count && !matches!(fault.key, "switch" | "witness");

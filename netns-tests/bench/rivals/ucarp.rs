@@ -25,7 +25,7 @@ pub const FASTEST: &str = "1";
 pub const DEFAULT: &str = "3";
 
 /// Words of the command line on `server`.
-pub fn call(ratio: &'static str, server: Server) -> Vec<String> {
+pub fn command_line(ratio: &'static str, server: Server) -> Vec<String> {
     let skew = if server == Server::Alpha { "0" } else { "1" };
     let own = server.port().ipv4().to_string();
     let words = [
@@ -44,8 +44,8 @@ impl Ucarp {
 impl Contender for Ucarp {
     fn start(&mut self, site: &mut Site, server: Server) {
         let script = |what: &str| format!("#!/bin/sh\nexec ip address {what} {ADDRESS}/32 dev eth0\n");
-        site.furnish(server, &[("/etc/vip-up", script("add")), ("/etc/vip-down", script("del"))]);
-        let call = call(self.ratio, server);
+        site.furnish_room(server, &[("/etc/vip-up", script("add")), ("/etc/vip-down", script("del"))]);
+        let call = command_line(self.ratio, server);
         let args: Vec<&str> = call.iter().map(String::as_str).collect();
         self.running[place(server)] = Some(site.room(server).start(&site.lab, &args, false));
     }
@@ -59,7 +59,7 @@ impl Contender for Ucarp {
         self.running[place(from)].as_ref().expect("it runs").signal(Signal::SIGTERM);
     }
 
-    fn after_switch(&mut self, site: &mut Site, from: Server) {
+    fn rejoin_after_switch(&mut self, site: &mut Site, from: Server) {
         let mut ended = self.running[place(from)].take().expect("it runs");
         assert!(ended.wait(Duration::from_secs(10)).is_some(), "ucarp does not end");
         self.start(site, from);

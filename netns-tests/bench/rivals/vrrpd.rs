@@ -54,14 +54,14 @@ impl Vrrpd {
         let vrrpd = room.start(&site.lab, &["/usr/lib/frr/vrrpd", "-A", "127.0.0.1"], false);
         self.running[place(server)].push(vrrpd);
         let limit = Instant::now() + Duration::from_secs(10);
-        while let Err(cause) = room.run(&["vtysh", "-b"]).and_then(|_| configured(site, server)) {
+        while let Err(cause) = room.run(&["vtysh", "-b"]).and_then(|_| check_configured(site, server)) {
             assert!(Instant::now() < limit, "vrrpd of {}: {cause}", server.name());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 }
 
-fn configured(site: &Site, server: Server) -> Result<(), String> {
+fn check_configured(site: &Site, server: Server) -> Result<(), String> {
     let said = site.room(server).run(&["vtysh", "-c", "show vrrp"])?;
     if said.contains("Virtual Router ID") { Ok(()) } else { Err(format!("no virtual router yet: {said}")) }
 }
@@ -85,7 +85,7 @@ impl Contender for Vrrpd {
         // The kernel has set this for eth0 when the interface was made.
         host.sysctl("ipv4/conf/eth0/rp_filter", "0");
         host.ip(&interface());
-        site.furnish(
+        site.furnish_room(
             server,
             &[("/etc/frr/frr.conf", config(self.advert_ms, server)), ("/etc/frr/vrrpd.conf", String::new())],
         );
@@ -108,7 +108,7 @@ impl Contender for Vrrpd {
         }
     }
 
-    fn after_switch(&mut self, site: &mut Site, from: Server) {
+    fn rejoin_after_switch(&mut self, site: &mut Site, from: Server) {
         let mut ended = self.running[place(from)].pop().expect("it runs");
         assert!(ended.wait(Duration::from_secs(10)).is_some(), "vrrpd does not end");
         self.start_vrrpd(site, from);
