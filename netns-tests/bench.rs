@@ -3,7 +3,7 @@
 //!
 //! Owns: command line, the order of runs, and their supervision. Every block of measurements runs
 //! in a child process, so that a block that fails costs its own run only; the parent sweeps what it
-//! left. Never does: judging by exit code; goals are compared in the report. Run it through
+//! left. Never does: telling a missed goal by exit code; goals are compared in the report. Run it through
 //! `scripts/bench`.
 //!
 //! To add a measurement: make a file in `bench/` with a `pub const TOPIC: Topic`, and add it to

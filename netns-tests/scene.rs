@@ -9,6 +9,7 @@ mod setup;
 mod verdict;
 mod witness;
 
+pub use crate::lab::PATIENCE;
 use crate::lab::agent::Agent;
 use crate::lab::home::Home;
 use crate::lab::netns::tool;
@@ -35,8 +36,6 @@ pub const ADDRESS: &str = "10.0.0.100";
 pub const ADDRESS6: &str = "2001:db8::100";
 /// The group of most scenes.
 pub const GROUP: &str = "web";
-/// Longest wait for a condition: L5 says 10 s, a busy machine may take longer to tell.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A lab with a pair. Fields are dropped in this order: probes and processes before the lab.
 #[derive(Debug)]
@@ -88,9 +87,9 @@ impl Scene {
             began: clock::now(),
             capture: Some(Capture::start(&lab, &addresses)),
             askers: setup.asked.iter().map(|a| Asker::start(&lab, *a, pace)).collect(),
-            agents: Server::BOTH.map(|server| match homes.get(index(server)) {
+            agents: Server::BOTH.map(|server| match homes.get(server.index()) {
                 Some(home) => Agent::at_home(&lab, server, home),
-                None => Agent::new(&lab, server, &configs[index(server)]),
+                None => Agent::new(&lab, server, &configs[server.index()]),
             }),
             services: [None, None],
             homes,
@@ -145,20 +144,20 @@ impl Scene {
 
     /// Starts a server's agent; returns the instant just before.
     pub fn start_agent(&mut self, server: Server) -> MonoTime {
-        self.agents[index(server)].start(&self.lab)
+        self.agents[server.index()].start(&self.lab)
     }
 
     /// Starts nginx on a server whose agent runs, once the server has all addresses.
     pub fn start_service(&mut self, server: Server) {
         let addresses: Vec<IpAddr> = self.setup.config.groups().iter().flat_map(addresses_of).collect();
-        self.services[index(server)] = None;
-        self.services[index(server)] = Some(Service::start(&self.lab, server, &addresses));
+        self.services[server.index()] = None;
+        self.services[server.index()] = Some(Service::start(&self.lab, server, &addresses));
     }
 
     /// Ends nginx on a server, and nothing else of it; returns the instant just before.
     pub fn stop_service(&mut self, server: Server) -> MonoTime {
         let at = self.lab.note(format!("the service of {} ends", server.name()));
-        self.services[index(server)] = None;
+        self.services[server.index()] = None;
         at
     }
 
@@ -170,22 +169,22 @@ impl Scene {
 
     /// The home of a server, in a scene of a worked example.
     pub fn home(&self, server: Server) -> &Rc<Home> {
-        self.homes.get(index(server)).expect("a scene of a worked example")
+        self.homes.get(server.index()).expect("a scene of a worked example")
     }
 
     /// The agent of a server.
     pub fn agent(&self, server: Server) -> &Agent {
-        &self.agents[index(server)]
+        &self.agents[server.index()]
     }
 
     /// The agent of a server, and the lab that its methods take.
     pub fn agent_mut(&mut self, server: Server) -> (&mut Agent, &Lab) {
-        (&mut self.agents[index(server)], &self.lab)
+        (&mut self.agents[server.index()], &self.lab)
     }
 
     /// Kills the agent of a server with SIGKILL; returns the instant of the signal.
     pub fn kill_agent(&mut self, server: Server) -> MonoTime {
-        let at = self.agents[index(server)].kill(&self.lab);
+        let at = self.agents[server.index()].kill(&self.lab);
         self.kills.push((server, at));
         at
     }
@@ -194,15 +193,15 @@ impl Scene {
     pub fn power_off(&mut self, server: Server) -> MonoTime {
         let at = self.lab.power_off(server);
         self.kills.push((server, at));
-        self.agents[index(server)].forget_process();
-        self.services[index(server)] = None;
+        self.agents[server.index()].forget_process();
+        self.services[server.index()] = None;
         at
     }
 
     /// Gives a server its power back: interfaces, then the agent. The caller starts services.
     pub fn power_on(&mut self, server: Server) -> MonoTime {
         let at = self.lab.power_on(server);
-        if let Some(home) = self.homes.get(index(server)) {
+        if let Some(home) = self.homes.get(server.index()) {
             home.boot();
         }
         self.start_agent(server);
@@ -320,7 +319,7 @@ impl Scene {
         })
     }
 
-    /// Ends the capture, whose work would be measured, too. Such a scene cannot be judged.
+    /// Ends the capture, whose work would be measured, too. Such a scene has no verdict.
     pub fn end_capture(&mut self) {
         self.capture = None;
     }
@@ -361,11 +360,4 @@ fn install_homes(lab: &Lab, example: &str, key: &Path) -> Vec<Rc<Home>> {
         Rc::new(home)
     };
     Server::BOTH.map(install).to_vec()
-}
-
-fn index(server: Server) -> usize {
-    match server {
-        Server::Alpha => 0,
-        Server::Beta => 1,
-    }
 }

@@ -1,7 +1,7 @@
 //! Clients that wait on open connections: how long after a takeover they know that their server is
 //! gone, and what looking after them costs.
 //!
-//! Owns: the clients and both ends of their connections. Never does: judging how an application
+//! Owns: the clients and both ends of their connections. Never does: deciding how an application
 //! reconnects. Clients and both servers share this machine's processors, so with very many clients
 //! their own work is part of the time.
 

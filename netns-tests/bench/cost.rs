@@ -9,7 +9,7 @@ use super::figures::Goal::{Every, Median};
 use super::figures::Unit::{Mebibytes, Milliseconds, PerSecond, Percent};
 use super::figures::{Section, figure};
 use super::histogram::Watch;
-use super::spread::beyond;
+use super::spread::exceeded_by;
 use super::usage::{Usage, resident_mib};
 use super::{Block, Topic, pair, sample};
 use crate::lab::config_text::{ConfigText, GroupText};
@@ -180,8 +180,8 @@ fn bare_datagrams() {
         let (cpu, mut late) = thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause));
         sample("cpu-bare", cpu);
         late.sort_unstable();
-        sample("late-bare", pair::ms(beyond(&late, 1_000)));
-        sample("latest-bare", pair::ms(beyond(&late, 0)));
+        sample("late-bare", pair::ms(exceeded_by(&late, 1_000)));
+        sample("latest-bare", pair::ms(exceeded_by(&late, 0)));
     }
 }
 

@@ -265,8 +265,8 @@ fn sections() -> Vec<Section> {
     for ((name, title), (who, called)) in TROUBLES.into_iter().flat_map(|t| CONTENDERS.map(|c| (t, c))) {
         let key = |what: &str| format!("false-{name}-{who}-{what}");
         let takeovers = figure(key("takeovers"), format!("{title}, {called}: takeovers"), Count);
-        let judged = who == "v" && name.starts_with("busy");
-        figures.push(if judged { takeovers.goal(Every(0.0)) } else { takeovers });
+        let has_goal = who == "v" && name.starts_with("busy");
+        figures.push(if has_goal { takeovers.goal(Every(0.0)) } else { takeovers });
         figures.push(figure(key("both"), format!("{title}, {called}: both answered"), Milliseconds));
         figures.push(figure(key("gap"), format!("{title}, {called}: longest gap"), Milliseconds));
     }

@@ -11,7 +11,7 @@ use super::figures::Unit::{Count, Microseconds};
 use super::figures::{Figure, Section, figure};
 use super::pair;
 use super::record::Results;
-use super::spread::beyond;
+use super::spread::exceeded_by;
 use super::{Block, Topic, sample};
 use crate::lab::clock::now;
 use crate::lab::{Port, Server};
@@ -74,7 +74,7 @@ fn hand_over(kind: &str, state: &str, mut times: Vec<Duration>) {
     let unanswered = times.iter().filter(|time| **time >= PACE).count();
     times.sort_unstable();
     for (name, _, share) in SHARES {
-        sample(&format!("limits-{kind}-{state}-{name}"), beyond(&times, share).as_secs_f64() * 1e6);
+        sample(&format!("limits-{kind}-{state}-{name}"), exceeded_by(&times, share).as_secs_f64() * 1e6);
     }
     sample(&format!("limits-{kind}-{state}-late"), f64::from(u32::try_from(unanswered).expect("a small number")));
 }

@@ -44,6 +44,6 @@ impl Spread {
 }
 
 /// Least time that all but `share` in a million of the times do not exceed; `times` ascend.
-pub fn beyond(times: &[Duration], share: usize) -> Duration {
+pub fn exceeded_by(times: &[Duration], share: usize) -> Duration {
     times[(times.len() - 1).saturating_sub(times.len() * share / 1_000_000)]
 }

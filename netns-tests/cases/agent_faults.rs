@@ -116,7 +116,7 @@ fn machine_with_all_cores_busy_moves_nothing() {
             scope.spawn(|| while clock::now() < until {});
         }
     });
-    let by = scene.answers(from).changes();
+    let by = scene.answers(from).answerers();
     assert!(by.iter().all(|(_, mac)| *mac == Server::Alpha.port().mac()), "the address moved: {by:?}");
     assert!(scene.answers(MonoTime::ZERO).last_server() == Some(Server::Alpha));
     scene.finish(&Expected::owner(Server::Alpha));

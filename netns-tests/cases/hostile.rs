@@ -131,7 +131,7 @@ fn stranger_that_claims_the_address_is_answered_and_reported_and_gets_nothing() 
     let mac = Port::Stranger.mac().to_string();
     assert!(scene.agent(Server::Alpha).events().contains(&mac), "no event names {mac}");
     scene.wait_answered_by(Server::Alpha);
-    // Only the servers are judged, because the stranger did answer beside alpha.
+    // Only the servers are checked, because the stranger did answer beside alpha.
     scene.askers.clear();
     scene.finish(&Expected::owner(Server::Alpha));
 }

@@ -1,4 +1,4 @@
-//! Cases, one file per theme. Every case ends with [`crate::scene::Scene::finish`], which judges
+//! Cases, one file per theme. Every case ends with [`crate::scene::Scene::finish`], which checks
 //! S1, S2, S3 and S8 by the frames that left the servers, or with
 //! [`crate::scene::Scene::finish_by_chance`]; besides, each case asserts its own promise.
 
@@ -50,7 +50,7 @@ fn assert_served_throughout(answers: &Answers, server: Server) {
     let gap = answers.longest_gap().length();
     assert!(answers.questions.len() > 50, "only {} questions were asked", answers.questions.len());
     assert!(gap < Duration::from_millis(50), "{} went unanswered for {gap:?}", answers.target);
-    let by = answers.changes();
+    let by = answers.answerers();
     assert!(by.iter().all(|(_, mac)| *mac == server.port().mac()), "{} was answered by {by:?}", answers.target);
 }
 

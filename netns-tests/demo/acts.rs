@@ -1,7 +1,7 @@
 //! The play: six things that happen to a pair, and whether the product kept its promise each time.
 //!
 //! Owns: the acts, their promises, and the verdicts. Never does: hiding a failure. A broken promise
-//! is printed as such, and the play as a whole fails. After the last act the oracle judges the
+//! is printed as such, and the play as a whole fails. After the last act the oracle checks the
 //! frames of every switch port once more.
 
 use super::screen::{Screen, Tone, gap_ms};

@@ -227,7 +227,7 @@ impl Agent {
     /// Status and log's end, to be printed after a failure.
     pub fn describe(&self) -> String {
         let status = self.status().map_or_else(|cause| cause, |s| s.0.to_string());
-        format!("--- {} at {:.3}\n{status}\n{}\n", self.server.name(), seconds(clock::now()), self.log_tail())
+        format!("--- {} at {:.3}\n{status}\n{}\n", self.server.name(), boot_seconds(clock::now()), self.log_tail())
     }
 }
 
@@ -262,6 +262,6 @@ impl Status {
 
 /// An instant in seconds since boot, to be printed.
 #[allow(clippy::cast_precision_loss, reason = "for reading only")]
-pub fn seconds(at: MonoTime) -> f64 {
+pub fn boot_seconds(at: MonoTime) -> f64 {
     at.0 as f64 / 1e9
 }

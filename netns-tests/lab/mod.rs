@@ -1,7 +1,7 @@
 //! The lab: a switch, two servers, clients and a neighbour, each a network namespace of its own.
 //!
-//! Owns: everything that stands outside of the product, faults included. Never does: judging what
-//! it sees (see `probe`), or touching the machine's own interfaces. Any failure of the lab panics.
+//! Owns: everything that stands outside of the product, faults included. Never does: giving a
+//! verdict on what it sees (see `probe`), or touching the machine's own interfaces. Any failure of the lab panics.
 //! Dropping a lab removes all of it, panic included; what a killed process left behind, the next
 //! start removes.
 
@@ -30,10 +30,15 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use turn::Turn;
 use vipair::types::MonoTime;
 pub use wiring::{Port, Server};
 
+/// Longest wait for a condition: L5 says 10 s, a busy machine may take longer to tell.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Number of labs that this process has built so far.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// How a lab is to be built.
@@ -112,7 +117,7 @@ impl Lab {
         };
         // The switch itself has no address in these networks.
         lab.switch.sysctl("ipv6/conf/default/disable_ipv6", "1");
-        lab.switch.ip(&wiring::bridges());
+        lab.switch.ip(&wiring::bridge_lines());
         for port in [Port::Alpha, Port::AlphaHeartbeat, Port::Beta, Port::BetaHeartbeat, Port::Client, Port::Gateway]
         {
             lab.plug(port);

@@ -29,6 +29,14 @@ impl Server {
         }
     }
 
+    /// Index of the server in a list of both, in the order of [`Server::BOTH`].
+    pub fn index(self) -> usize {
+        match self {
+            Server::Alpha => 0,
+            Server::Beta => 1,
+        }
+    }
+
     /// The other server of the pair.
     pub fn other(self) -> Server {
         match self {
@@ -213,7 +221,7 @@ impl Port {
     }
 
     /// The last byte of the host's own addresses.
-    fn number(self) -> u8 {
+    fn last_byte(self) -> u8 {
         match self {
             Port::Alpha | Port::AlphaHeartbeat | Port::AlphaVoters => 1,
             Port::Beta | Port::BetaHeartbeat | Port::BetaVoters => 2,
@@ -226,20 +234,20 @@ impl Port {
 
     /// Hardware address of the interface inside the host.
     pub fn mac(self) -> MacAddr {
-        MacAddr([0x02, 0, 0, 0, self.network(), self.number()])
+        MacAddr([0x02, 0, 0, 0, self.network_number(), self.last_byte()])
     }
 
     /// Own IPv4 address of the host, on this port's network.
     pub fn ipv4(self) -> Ipv4Addr {
-        match self.network() {
-            0 => Ipv4Addr::new(10, 0, 0, self.number()),
-            1 => Ipv4Addr::new(192, 168, 50, self.number()),
-            _ => Ipv4Addr::new(10, 0, 9, self.number()),
+        match self.network_number() {
+            0 => Ipv4Addr::new(10, 0, 0, self.last_byte()),
+            1 => Ipv4Addr::new(192, 168, 50, self.last_byte()),
+            _ => Ipv4Addr::new(10, 0, 9, self.last_byte()),
         }
     }
 
     /// Number of the port's network: 0 the clients' segment, 1 heartbeat, 2 voters.
-    fn network(self) -> u8 {
+    fn network_number(self) -> u8 {
         match self.bridge() {
             HEARTBEAT => 1,
             VOTERS => 2,
@@ -250,7 +258,7 @@ impl Port {
     /// Own global IPv6 address of the host on the clients' segment. As people like it, the decimal
     /// number is written into the last group: 10.0.0.50 and 2001:db8::50.
     pub fn ipv6(self) -> Ipv6Addr {
-        ipv6(self.number())
+        ipv6(self.last_byte())
     }
 }
 
@@ -259,7 +267,7 @@ fn ipv6(number: u8) -> Ipv6Addr {
 }
 
 /// Address from which question number `turn` is asked, in the family of `target`.
-pub fn asker(target: IpAddr, turn: u8) -> IpAddr {
+pub fn asker_address(target: IpAddr, turn: u8) -> IpAddr {
     let number = FIRST_ASKER + turn % ASKERS;
     match target {
         IpAddr::V4(_) => Ipv4Addr::new(10, 0, 0, number).into(),
@@ -276,7 +284,7 @@ const fn bridge_mac(index: u8) -> MacAddr {
 }
 
 /// Lines of `ip` that build the bridges.
-pub fn bridges() -> String {
+pub fn bridge_lines() -> String {
     let mut lines = String::new();
     for (bridge, index) in [(SEGMENT, 10), (HEARTBEAT, 11), (SPLIT, 12), (VOTERS, 13)] {
         // Writing to a String cannot fail. The hardware address is fixed, or it would follow the ports.
@@ -301,10 +309,10 @@ pub fn plug(switch: &Netns, host: &Netns, port: Port, ipv4: bool) {
         host.name(),
         port.bridge(),
     ));
-    host.ip(&addresses(port, ipv4));
+    host.ip(&address_lines(port, ipv4));
 }
 
-fn addresses(port: Port, ipv4: bool) -> String {
+fn address_lines(port: Port, ipv4: bool) -> String {
     let inside = port.inside();
     let mut lines = format!("link set dev {inside} up\n");
     let mut add = |address: IpAddr, bits: u8, flags: &str| {
@@ -321,8 +329,8 @@ fn addresses(port: Port, ipv4: bool) -> String {
     }
     if port == Port::Client {
         for turn in 0..ASKERS {
-            add(asker(IpAddr::V4(Ipv4Addr::UNSPECIFIED), turn), 32, "");
-            add(asker(IpAddr::V6(Ipv6Addr::UNSPECIFIED), turn), 128, "nodad noprefixroute");
+            add(asker_address(IpAddr::V4(Ipv4Addr::UNSPECIFIED), turn), 32, "");
+            add(asker_address(IpAddr::V6(Ipv6Addr::UNSPECIFIED), turn), 128, "nodad noprefixroute");
         }
     }
     if port == Port::Alpha || port == Port::Beta {

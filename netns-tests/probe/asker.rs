@@ -8,7 +8,7 @@
 use super::frames::{How, question, read};
 use super::socket::{PacketSocket, become_real_time, bpf_program};
 use crate::lab::clock::now;
-use crate::lab::wiring::{ASKERS, FIRST_ASKER, Port, asker};
+use crate::lab::wiring::{ASKERS, FIRST_ASKER, Port, asker_address};
 use crate::lab::{Lab, Server};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
@@ -130,7 +130,7 @@ fn run(socket: &PacketSocket, target: IpAddr, pace: Duration, stop: &AtomicBool,
         let mut questions = questions.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(questions.len() < MOST, "a sampler ran for an hour");
         let turn = u8::try_from(questions.len() % usize::from(ASKERS)).expect("few askers");
-        let frame = question(Port::Client.mac(), asker(target, turn), target);
+        let frame = question(Port::Client.mac(), asker_address(target, turn), target);
         questions.push(Question { at: now(), answer: None, second: None, answers: 0 });
         drop(questions);
         // An interface that is down is a question without an answer.
@@ -162,7 +162,7 @@ fn turn_of(asked_by: IpAddr) -> Option<u8> {
         IpAddr::V6(address) => address.octets()[15],
     };
     let turn = last.checked_sub(FIRST_ASKER).filter(|turn| *turn < ASKERS)?;
-    (asker(asked_by, turn) == asked_by).then_some(turn)
+    (asker_address(asked_by, turn) == asked_by).then_some(turn)
 }
 
 /// Questions of a stretch of time and their answers.
@@ -223,7 +223,7 @@ impl Answers {
 
     /// Hardware addresses that answered, one entry for each change, with the instant of its first
     /// answer.
-    pub fn changes(&self) -> Vec<(MonoTime, MacAddr)> {
+    pub fn answerers(&self) -> Vec<(MonoTime, MacAddr)> {
         let mut changes: Vec<(MonoTime, MacAddr)> = Vec::new();
         for (at, mac) in self.questions.iter().filter_map(|q| q.answer) {
             if changes.last().is_none_or(|(_, last)| *last != mac) {
@@ -236,7 +236,7 @@ impl Answers {
     /// Servers that answered, one entry for each change.
     pub fn servers(&self) -> Vec<Server> {
         let of = |mac| Server::BOTH.into_iter().find(|s| s.port().mac() == mac);
-        self.changes().into_iter().filter_map(|(_, mac)| of(mac)).collect()
+        self.answerers().into_iter().filter_map(|(_, mac)| of(mac)).collect()
     }
 
     /// Server of the last answer.

@@ -2,7 +2,7 @@
 //!
 //! Owns: one packet socket in the switch's namespace that hears every port of the product, before
 //! any fault of the switch and before the bridge. One socket for all ports keeps the frames of
-//! different ports in their true order. Never does: judging (see `oracle`). If the kernel had to
+//! different ports in their true order. Never does: giving a verdict (see `oracle`). If the kernel had to
 //! drop a frame, or the store is full, the capture reports an error and no verdict is given.
 
 use super::frames::{How, Saying, read};
@@ -144,6 +144,6 @@ fn run(
 }
 
 /// Number of the frames of one kind.
-pub fn count(heard: &[Heard], how: How) -> usize {
+pub fn count_frames(heard: &[Heard], how: How) -> usize {
     heard.iter().filter(|h| h.said.how == how).count()
 }

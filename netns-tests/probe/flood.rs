@@ -1,7 +1,7 @@
 //! Hostile datagrams at a fixed rate: forged, replayed and malformed.
 //!
 //! Owns: one thread that sends from a host that is no server, under a server's address. Never does:
-//! anything but sending; the effect is judged elsewhere. It counts what it sent, so that a flood
+//! anything but sending; others look at the effect. It counts what it sent, so that a flood
 //! that never flowed is noticed.
 
 use super::socket::{PacketSocket, deny_all};

@@ -56,10 +56,10 @@ const ADVERTISEMENT: u8 = 136;
 
 /// Reads a frame. A claim for no address (an ARP probe, a solicitation from ::) is `None`.
 pub fn read(frame: &[u8]) -> Option<Saying> {
-    let source = mac(frame, 6)?;
-    let said = match word(frame, 12)? {
+    let source = read_mac(frame, 6)?;
+    let said = match read_word(frame, 12)? {
         ARP => read_arp(frame)?,
-        IPV4 => Saying { address: v4(frame, 26)?, how: How::Packet, mac: source, to: v4(frame, 30)? },
+        IPV4 => Saying { address: read_v4(frame, 26)?, how: How::Packet, mac: source, to: read_v4(frame, 30)? },
         IPV6 => read_ipv6(frame, source)?,
         _ => return None,
     };
@@ -67,19 +67,19 @@ pub fn read(frame: &[u8]) -> Option<Saying> {
 }
 
 fn read_arp(frame: &[u8]) -> Option<Saying> {
-    let (address, to) = (v4(frame, 28)?, v4(frame, 38)?);
-    let how = match (word(frame, 20)?, address == to) {
+    let (address, to) = (read_v4(frame, 28)?, read_v4(frame, 38)?);
+    let how = match (read_word(frame, 20)?, address == to) {
         (1, false) => How::Request,
         (1, true) => How::AnnounceRequest,
         (2, false) => How::Reply,
         (2, true) => How::AnnounceReply,
         _ => return None,
     };
-    Some(Saying { address, how, mac: mac(frame, 22)?, to })
+    Some(Saying { address, how, mac: read_mac(frame, 22)?, to })
 }
 
 fn read_ipv6(frame: &[u8], source: MacAddr) -> Option<Saying> {
-    let (from, to) = (v6(frame, 22)?, v6(frame, 38)?);
+    let (from, to) = (read_v6(frame, 22)?, read_v6(frame, 38)?);
     let packet = Saying { address: from, how: How::Packet, mac: source, to };
     if *frame.get(20)? != 58 {
         return Some(packet);
@@ -89,28 +89,28 @@ fn read_ipv6(frame: &[u8], source: MacAddr) -> Option<Saying> {
             let solicited = frame.get(58)? & 0x40 != 0;
             let how = if solicited { How::Advertisement } else { How::AnnounceAdvertisement };
             // The target link-layer option names the hardware address; without it the sender does.
-            let named = if frame.get(78) == Some(&2) { mac(frame, 80)? } else { source };
-            Some(Saying { address: v6(frame, 62)?, how, mac: named, to })
+            let named = if frame.get(78) == Some(&2) { read_mac(frame, 80)? } else { source };
+            Some(Saying { address: read_v6(frame, 62)?, how, mac: named, to })
         }
-        SOLICITATION => Some(Saying { how: How::Solicitation, to: v6(frame, 62)?, ..packet }),
+        SOLICITATION => Some(Saying { how: How::Solicitation, to: read_v6(frame, 62)?, ..packet }),
         _ => Some(packet),
     }
 }
 
-fn word(frame: &[u8], offset: usize) -> Option<u16> {
+fn read_word(frame: &[u8], offset: usize) -> Option<u16> {
     Some(u16::from_be_bytes(frame.get(offset..offset + 2)?.try_into().ok()?))
 }
 
-fn mac(frame: &[u8], offset: usize) -> Option<MacAddr> {
+fn read_mac(frame: &[u8], offset: usize) -> Option<MacAddr> {
     Some(MacAddr(frame.get(offset..offset + 6)?.try_into().ok()?))
 }
 
-fn v4(frame: &[u8], offset: usize) -> Option<IpAddr> {
+fn read_v4(frame: &[u8], offset: usize) -> Option<IpAddr> {
     let bytes: [u8; 4] = frame.get(offset..offset + 4)?.try_into().ok()?;
     Some(Ipv4Addr::from(bytes).into())
 }
 
-fn v6(frame: &[u8], offset: usize) -> Option<IpAddr> {
+fn read_v6(frame: &[u8], offset: usize) -> Option<IpAddr> {
     let bytes: [u8; 16] = frame.get(offset..offset + 16)?.try_into().ok()?;
     Some(Ipv6Addr::from(bytes).into())
 }
@@ -127,7 +127,7 @@ pub fn question(mac: MacAddr, from: IpAddr, target: IpAddr) -> Vec<u8> {
 
 /// A broadcast ARP frame with operation `op` whose target hardware address is not filled in.
 pub fn arp(op: u8, mac: MacAddr, from: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
-    let mut frame = ethernet(MacAddr::BROADCAST, mac, ARP);
+    let mut frame = ethernet_header(MacAddr::BROADCAST, mac, ARP);
     frame.extend([0, 1, 0x08, 0, 6, 4, 0, op]);
     frame.extend(mac.0);
     frame.extend(from.octets());
@@ -148,9 +148,9 @@ fn solicitation(mac: MacAddr, from: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
     body.extend(target.octets());
     body.extend([1, 1]);
     body.extend(mac.0);
-    let sum = checksum(from, group, &body);
+    let sum = icmpv6_checksum(from, group, &body);
     body[2..4].copy_from_slice(&sum.to_be_bytes());
-    let mut frame = ethernet(MacAddr([0x33, 0x33, 0xff, last[13], last[14], last[15]]), mac, IPV6);
+    let mut frame = ethernet_header(MacAddr([0x33, 0x33, 0xff, last[13], last[14], last[15]]), mac, IPV6);
     frame.extend([0x60, 0, 0, 0, 0, 32, 58, 255]);
     frame.extend(from.octets());
     frame.extend(group.octets());
@@ -171,7 +171,7 @@ pub fn datagram(macs: (MacAddr, MacAddr), ends: (Ipv4Addr, Ipv4Addr), port: u16,
 /// address.
 pub fn echo(macs: (MacAddr, MacAddr), ends: (Ipv4Addr, Ipv4Addr)) -> Vec<u8> {
     let mut body = vec![8, 0, 0, 0, 0x7a, 0x11, 0, 1];
-    let sum = fold(body.chunks(2));
+    let sum = internet_checksum(body.chunks(2));
     body[2..4].copy_from_slice(&sum.to_be_bytes());
     packet(macs, ends, 1, &body)
 }
@@ -183,9 +183,9 @@ fn packet(macs: (MacAddr, MacAddr), (from, to): (Ipv4Addr, Ipv4Addr), protocol: 
     header.extend([0, 0, 0x40, 0, 64, protocol, 0, 0]);
     header.extend(from.octets());
     header.extend(to.octets());
-    let sum = fold(header.chunks(2));
+    let sum = internet_checksum(header.chunks(2));
     header[10..12].copy_from_slice(&sum.to_be_bytes());
-    let mut frame = ethernet(macs.1, macs.0, IPV4);
+    let mut frame = ethernet_header(macs.1, macs.0, IPV4);
     frame.extend(header);
     frame.extend(body);
     frame
@@ -193,12 +193,12 @@ fn packet(macs: (MacAddr, MacAddr), (from, to): (Ipv4Addr, Ipv4Addr), protocol: 
 
 /// The payload of a UDP datagram over IPv4, if the frame is one to `port`.
 pub fn payload(frame: &[u8], port: u16) -> Option<&[u8]> {
-    let is_udp = word(frame, 12)? == IPV4 && *frame.get(14)? == 0x45 && *frame.get(23)? == 17;
-    let end = 34 + usize::from(word(frame, 38)?);
-    (is_udp && word(frame, 36)? == port).then(|| frame.get(42..end)).flatten()
+    let is_udp = read_word(frame, 12)? == IPV4 && *frame.get(14)? == 0x45 && *frame.get(23)? == 17;
+    let end = 34 + usize::from(read_word(frame, 38)?);
+    (is_udp && read_word(frame, 36)? == port).then(|| frame.get(42..end)).flatten()
 }
 
-fn ethernet(to: MacAddr, from: MacAddr, kind: u16) -> Vec<u8> {
+fn ethernet_header(to: MacAddr, from: MacAddr, kind: u16) -> Vec<u8> {
     let mut frame = Vec::with_capacity(86);
     frame.extend(to.0);
     frame.extend(from.0);
@@ -207,15 +207,15 @@ fn ethernet(to: MacAddr, from: MacAddr, kind: u16) -> Vec<u8> {
 }
 
 /// The checksum of an ICMPv6 message (RFC 4443 2.3).
-fn checksum(from: Ipv6Addr, to: Ipv6Addr, body: &[u8]) -> u16 {
+fn icmpv6_checksum(from: Ipv6Addr, to: Ipv6Addr, body: &[u8]) -> u16 {
     let length = u16::try_from(body.len()).expect("a short message").to_be_bytes();
     let pseudo = [from.octets(), to.octets()].concat();
     let all = pseudo.chunks(2).chain([&length[..], &[0, 58]]).chain(body.chunks(2));
-    fold(all)
+    internet_checksum(all)
 }
 
 /// The Internet checksum (RFC 1071).
-fn fold<'a>(pairs: impl Iterator<Item = &'a [u8]>) -> u16 {
+fn internet_checksum<'a>(pairs: impl Iterator<Item = &'a [u8]>) -> u16 {
     let sum: u32 = pairs.map(|pair| u32::from(pair[0]) << 8 | pair.get(1).copied().map_or(0, u32::from)).sum();
     let folded = (sum & 0xffff) + (sum >> 16);
     let folded = (folded & 0xffff) + (folded >> 16);

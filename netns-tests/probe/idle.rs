@@ -98,7 +98,7 @@ impl Holder {
 
     /// Waits until `count` of the held connections have ended, with an error or without.
     pub fn wait_ended(&self, count: usize) {
-        let limit = std::time::Instant::now() + crate::scene::PATIENCE;
+        let limit = std::time::Instant::now() + crate::lab::PATIENCE;
         loop {
             let ended = self.ended_count();
             if ended >= count {

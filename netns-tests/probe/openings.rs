@@ -1,4 +1,4 @@
-//! Judgement of a scene in which chance decides who owns an address, and how often the address
+//! Verdict over a scene in which chance decides who owns an address, and how often the address
 //! moves.
 //!
 //! Owns: tenures, and comparing those on the wire with the openings in the agents' logs. A server

@@ -10,7 +10,7 @@ use super::capture::Heard;
 use super::frames::How;
 use super::openings::{self, Opening, Tenure};
 use crate::lab::wiring::{Port, SEGMENT, Server};
-use crate::lab::{Entry, agent::seconds};
+use crate::lab::{Entry, agent::boot_seconds};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -74,7 +74,7 @@ pub struct Apart {
     pub until: MonoTime,
 }
 
-/// The evidence on which a scene is judged.
+/// The evidence of a scene, for a verdict.
 #[derive(Clone, Debug)]
 pub struct Case<'a> {
     /// All frames that left the servers and speak for a watched address.
@@ -91,7 +91,7 @@ pub struct Case<'a> {
 const IN_FLIGHT: Duration = Duration::from_millis(1);
 
 impl Case<'_> {
-    /// Judges one address by the owners that were expected. The error is a verdict with the
+    /// Checks one address by the owners that were expected. The error is a verdict with the
     /// address's timeline.
     pub fn check(&self, address: IpAddr, expected: &Expected) -> Result<Vec<Tenure>, String> {
         let tenures = self.tenures(address);
@@ -103,7 +103,7 @@ impl Case<'_> {
         Ok(tenures)
     }
 
-    /// Judges one address whose owners nobody can know beforehand, by the openings in the agents'
+    /// Checks one address whose owners nobody can know beforehand, by the openings in the agents'
     /// logs.
     pub fn check_by_openings(
         &self,
@@ -118,7 +118,7 @@ impl Case<'_> {
         Ok(tenures)
     }
 
-    /// Judges every single frame for an address: it left by the clients' segment, and packets only
+    /// Checks every single frame for an address: it left by the clients' segment, and packets only
     /// under a lease (S3).
     fn check_frames(
         &self,
@@ -195,7 +195,7 @@ impl Case<'_> {
     pub fn timeline(&self, address: IpAddr) -> String {
         let mut lines: Vec<(MonoTime, String)> =
             self.history.iter().map(|e| (e.at, format!("* {}", e.what))).collect();
-        lines.extend(self.runs(address));
+        lines.extend(self.frame_runs(address));
         lines.sort_by_key(|(at, _)| *at);
         let mut text = String::new();
         let skipped = lines.len().saturating_sub(200);
@@ -207,7 +207,7 @@ impl Case<'_> {
     }
 
     /// Runs of frames from one port, broken where another port speaks or the lab did something.
-    fn runs(&self, address: IpAddr) -> Vec<(MonoTime, String)> {
+    fn frame_runs(&self, address: IpAddr) -> Vec<(MonoTime, String)> {
         let done: BTreeSet<MonoTime> = self.history.iter().map(|e| e.at).collect();
         let mut runs: Vec<(MonoTime, String)> = Vec::new();
         let mut run: Vec<&Heard> = Vec::new();
@@ -244,7 +244,7 @@ impl Case<'_> {
 
     fn time_text(&self, at: MonoTime) -> String {
         let start = self.history.first().map_or(MonoTime::ZERO, |e| e.at);
-        format!("{:+.4} s", seconds(at) - seconds(start))
+        format!("{:+.4} s", boot_seconds(at) - boot_seconds(start))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The end of a scene: the frames are judged, and everything is told when something failed.
+//! The end of a scene: the frames are checked, and everything is told when something failed.
 //!
 //! Owns: the verdict over all addresses, and the description after a panic. Never does: deciding
 //! what is right; the oracle does that.
@@ -15,20 +15,20 @@ use std::time::Duration;
 use vipair::types::MonoTime;
 
 impl Scene {
-    /// Ends the scene and judges it: the owners of every address of the only group, as expected,
+    /// Ends the scene and checks it: the owners of every address of the only group, as expected,
     /// and S1, S3, S8.
     pub fn finish(self, expected: &Expected) -> Vec<Tenure> {
         let group = self.setup.config.groups()[0].name.clone();
         self.finish_groups(&[(&group, expected)])
     }
 
-    /// Ends a scene with several groups and judges it like [`Scene::finish`]; returns the tenures
+    /// Ends a scene with several groups and checks it like [`Scene::finish`]; returns the tenures
     /// of the first address.
     pub fn finish_groups(mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
         self.verdict(expected)
     }
 
-    /// Judges the scene so far, for one that goes on afterwards without an oracle; the capture ends
+    /// Checks the scene so far, for one that goes on afterwards without an oracle; the capture ends
     /// here.
     pub fn verdict(&mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
         self.assert_never_both();
@@ -37,7 +37,8 @@ impl Scene {
         let case = Case { heard: &heard, history: &history, apart: &self.apart, drain: Duration::from_secs(1) };
         let mut first = Vec::new();
         for group in self.setup.config.groups() {
-            let (_, expected) = expected.iter().find(|(name, _)| *name == group.name).expect("every group is judged");
+            let (_, expected) =
+                expected.iter().find(|(name, _)| *name == group.name).expect("every group has an expectation");
             for address in addresses_of(group) {
                 let tenures = case.check(address, expected).unwrap_or_else(|verdict| panic!("{verdict}"));
                 if first.is_empty() {
@@ -56,7 +57,7 @@ impl Scene {
         self.verdict_by_chance().unwrap_or_else(|verdict| panic!("{verdict}"))
     }
 
-    /// Judges the scene like [`Scene::finish_by_chance`], for one that is expected to fail.
+    /// Checks the scene like [`Scene::finish_by_chance`], for one that is expected to fail.
     pub fn verdict_by_chance(&mut self) -> Result<Vec<Tenure>, String> {
         let group = self.setup.config.groups()[0].clone();
         let heard = self.capture.take().expect("it runs until here").finish()?;

@@ -159,9 +159,9 @@ impl Course {
         self.sample_requests(fault, sum_up(&web.finish(), from));
     }
 
-    fn sample_requests(&self, fault: &str, judged: RequestFigures) {
-        self.sample(&format!("{fault}-slowest"), judged.slowest);
-        self.sample(&format!("{fault}-lost"), judged.lost);
+    fn sample_requests(&self, fault: &str, figures: RequestFigures) {
+        self.sample(&format!("{fault}-slowest"), figures.slowest);
+        self.sample(&format!("{fault}-lost"), figures.lost);
     }
 
     /// Waits until a moment drawn by lot from the contender's period, each as likely as the other.

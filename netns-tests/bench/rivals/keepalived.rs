@@ -7,7 +7,7 @@
 //! namespace by itself: the kernel tells of processes only in the first one.
 
 use super::course::Contender;
-use super::site::{Site, place};
+use super::site::Site;
 use crate::lab::Server;
 use crate::lab::process::Process;
 use crate::scene::ADDRESS;
@@ -56,7 +56,7 @@ impl Contender for Keepalived {
         let text = config(self.advert, server, &net, &Site::web_name(server));
         site.furnish_room(server, &[("/etc/keepalived/keepalived.conf", text), (MAINTENANCE, "0\n".to_owned())]);
         let args = ["keepalived", "--dont-fork", "--vrrp", "--log-console"];
-        self.running[place(server)] = Some(site.room(server).start(&site.lab, &args, true));
+        self.running[server.index()] = Some(site.room(server).start(&site.lab, &args, true));
     }
 
     fn processes(&self, site: &Site, server: Server) -> Vec<Pid> {

@@ -82,7 +82,7 @@ pub const TOPIC: Topic = Topic {
 
 /// Whether there is a tree with the contenders' packages.
 pub fn are_there() -> bool {
-    room::system().is_some()
+    room::packages_tree().is_some()
 }
 
 fn run_own(key: &'static str, profile: &'static str, is_witnessed: bool, watched: u64) {
@@ -97,7 +97,7 @@ fn run_rival(key: &'static str, contender: Box<dyn Contender>, pace: Pace) {
 
 /// Versions of the contenders' Debian packages.
 fn package_versions() -> String {
-    let path = room::system().expect("only called when it is there").join("var/lib/dpkg/status");
+    let path = room::packages_tree().expect("only called when it is there").join("var/lib/dpkg/status");
     let status = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("read {}: {e}", path.display()));
     let of = |package: &str| {
         let part = status.split("\n\n").find(|part| part.starts_with(&format!("Package: {package}\n")))?;

@@ -1,7 +1,7 @@
 //! vipair itself, as one of the contenders.
 
 use super::course::Contender;
-use super::site::{Site, place};
+use super::site::Site;
 use crate::lab::Server;
 use crate::lab::agent::Agent;
 use crate::lab::config_text::{ConfigText, GroupText};
@@ -37,7 +37,7 @@ impl Own {
     }
 
     fn has_role(&self, server: Server, role: &str) -> bool {
-        self.agents[place(server)]
+        self.agents[server.index()]
             .status()
             .is_ok_and(|status| status.text(GROUP, "role") == role && (role == "active" || status.is_ready(GROUP)))
     }
@@ -61,15 +61,15 @@ impl Contender for Own {
     }
 
     fn start(&mut self, site: &mut Site, server: Server) {
-        self.agents[place(server)].start(&site.lab);
+        self.agents[server.index()].start(&site.lab);
     }
 
     fn processes(&self, _: &Site, server: Server) -> Vec<Pid> {
-        vec![Pid::from_raw(self.agents[place(server)].pid())]
+        vec![Pid::from_raw(self.agents[server.index()].pid())]
     }
 
     fn switch(&mut self, _: &mut Site, from: Server) {
-        self.agents[place(from)].command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
+        self.agents[from.index()].command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     }
 
     fn rejoin_after_switch(&mut self, _: &mut Site, _: Server) {}
@@ -79,7 +79,7 @@ impl Contender for Own {
     }
 
     fn revive(&mut self, site: &mut Site, server: Server) {
-        self.agents[place(server)].start(&site.lab);
+        self.agents[server.index()].start(&site.lab);
     }
 
     fn has_witness(&self) -> bool {

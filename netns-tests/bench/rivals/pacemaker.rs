@@ -5,7 +5,7 @@
 //! so only the quorum rule for two nodes says who goes on. Both links are rings.
 
 use super::course::Contender;
-use super::site::{Site, place};
+use super::site::Site;
 use crate::lab::Server;
 use crate::lab::process::{Process, tail};
 use crate::scene::ADDRESS;
@@ -125,7 +125,7 @@ impl Contender for Pacemaker {
         ] {
             room.run(&line.split(' ').collect::<Vec<_>>()).unwrap_or_else(|cause| panic!("{cause}"));
         }
-        let all = &mut self.running[place(server)];
+        let all = &mut self.running[server.index()];
         all.clear();
         all.push(room.start(&site.lab, &["corosync", "-f"], false));
         let limit = Instant::now() + Duration::from_secs(20);

@@ -34,7 +34,7 @@ hostname \"$host\"
 exec sleep infinity";
 
 /// Path of the tree with the packages, if there is one.
-pub fn system() -> Option<PathBuf> {
+pub fn packages_tree() -> Option<PathBuf> {
     std::env::var_os(SYSTEM).map(PathBuf::from).filter(|path| path.join("usr").is_dir())
 }
 
@@ -55,7 +55,7 @@ impl Room {
         }
         let mut command = Command::new("unshare");
         command.args(["--mount", "--uts", "--propagation", "private", "sh", "-c", KEEP, "room"]);
-        command.arg(system().expect("only called when it is there")).arg(&disk);
+        command.arg(packages_tree().expect("only called when it is there")).arg(&disk);
         command.arg(server.name()).arg(lab.server(server).name());
         let log = lab.dir().join(format!("{}-room.log", server.name()));
         let mut keeper = Process::start(lab.server(server), command, &log, false);

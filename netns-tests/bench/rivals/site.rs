@@ -29,14 +29,6 @@ pub struct Site {
     pub lab: Lab,
 }
 
-/// Index of a server in a list of two.
-pub fn place(server: Server) -> usize {
-    match server {
-        Server::Alpha => 0,
-        Server::Beta => 1,
-    }
-}
-
 impl Site {
     /// Builds the site; nothing of the contender runs yet. Clients ask for the IPv4 address and for
     /// `more`.
@@ -62,19 +54,19 @@ impl Site {
     pub fn furnish_room(&mut self, server: Server, files: &[(&str, String)]) {
         self.boots += 1;
         // The old room's keeper ends before its mounts are made again elsewhere.
-        self.rooms[place(server)] = None;
-        self.rooms[place(server)] = Some(Room::new(&self.lab, server, self.boots, files));
+        self.rooms[server.index()] = None;
+        self.rooms[server.index()] = Some(Room::new(&self.lab, server, self.boots, files));
     }
 
     /// The room of a server.
     pub fn room(&self, server: Server) -> &Room {
-        self.rooms[place(server)].as_ref().expect("it was furnished")
+        self.rooms[server.index()].as_ref().expect("it was furnished")
     }
 
     /// Name of nginx's process on a server, as `comm` has it: no other process of this machine has
     /// it, since watchers of processes look at all of them.
     pub fn web_name(server: Server) -> String {
-        format!("w{}-{}", place(server), std::process::id())
+        format!("w{}-{}", server.index(), std::process::id())
     }
 
     /// Path of the file with the number of nginx's process.
@@ -107,20 +99,20 @@ impl Site {
         let mut command = Command::new("nice");
         command.args(["-n", "-10"]).arg(&program).arg("-c").arg(&file).arg("-p").arg(&dir);
         command.arg("-e").arg(dir.join("error.log"));
-        self.webs[place(server)] = None;
+        self.webs[server.index()] = None;
         let mut process = Process::start(self.lab.server(server), command, &dir.join("output.log"), false);
         let limit = Instant::now() + Duration::from_secs(10);
         while self.lab.server(server).tool("ss", &["-Hltn", "sport", "=", ":80"], "").lines().count() < 2 {
             assert!(process.is_running() && Instant::now() < limit, "nginx does not listen: {}", process.output());
             std::thread::sleep(Duration::from_millis(10));
         }
-        self.webs[place(server)] = Some(process);
+        self.webs[server.index()] = Some(process);
     }
 
     /// Kills nginx on a server; returns the instant just before.
     pub fn kill_web(&mut self, server: Server) -> MonoTime {
         let at = clock::now();
-        self.webs[place(server)] = None;
+        self.webs[server.index()] = None;
         at
     }
 
@@ -128,7 +120,7 @@ impl Site {
     /// again.
     pub fn reboot(&mut self, server: Server) {
         self.lab.power_off(server);
-        (self.webs[place(server)], self.rooms[place(server)]) = (None, None);
+        (self.webs[server.index()], self.rooms[server.index()]) = (None, None);
         self.lab.power_on(server);
         self.start_web(server);
     }

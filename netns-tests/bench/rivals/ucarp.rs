@@ -5,7 +5,7 @@
 //! setting is `-b 1` with a dead ratio of 1 instead of 3.
 
 use super::course::Contender;
-use super::site::{Site, place};
+use super::site::Site;
 use crate::lab::Server;
 use crate::lab::process::Process;
 use crate::scene::ADDRESS;
@@ -47,7 +47,7 @@ impl Contender for Ucarp {
         site.furnish_room(server, &[("/etc/vip-up", script("add")), ("/etc/vip-down", script("del"))]);
         let call = command_line(self.ratio, server);
         let args: Vec<&str> = call.iter().map(String::as_str).collect();
-        self.running[place(server)] = Some(site.room(server).start(&site.lab, &args, false));
+        self.running[server.index()] = Some(site.room(server).start(&site.lab, &args, false));
     }
 
     fn processes(&self, site: &Site, server: Server) -> Vec<Pid> {
@@ -56,11 +56,11 @@ impl Contender for Ucarp {
 
     fn switch(&mut self, _: &mut Site, from: Server) {
         // With -z it removes the address before it ends; its peer is not told.
-        self.running[place(from)].as_ref().expect("it runs").signal(Signal::SIGTERM);
+        self.running[from.index()].as_ref().expect("it runs").signal(Signal::SIGTERM);
     }
 
     fn rejoin_after_switch(&mut self, site: &mut Site, from: Server) {
-        let mut ended = self.running[place(from)].take().expect("it runs");
+        let mut ended = self.running[from.index()].take().expect("it runs");
         assert!(ended.wait(Duration::from_secs(10)).is_some(), "ucarp does not end");
         self.start(site, from);
     }

@@ -5,7 +5,7 @@
 //! eth0 does not answer for the macvlan.
 
 use super::course::Contender;
-use super::site::{Site, place};
+use super::site::Site;
 use crate::lab::Server;
 use crate::lab::process::Process;
 use crate::scene::ADDRESS;
@@ -52,7 +52,7 @@ impl Vrrpd {
     fn start_vrrpd(&mut self, site: &Site, server: Server) {
         let room = site.room(server);
         let vrrpd = room.start(&site.lab, &["/usr/lib/frr/vrrpd", "-A", "127.0.0.1"], false);
-        self.running[place(server)].push(vrrpd);
+        self.running[server.index()].push(vrrpd);
         let limit = Instant::now() + Duration::from_secs(10);
         while let Err(cause) = room.run(&["vtysh", "-b"]).and_then(|_| check_configured(site, server)) {
             assert!(Instant::now() < limit, "vrrpd of {}: {cause}", server.name());
@@ -92,8 +92,8 @@ impl Contender for Vrrpd {
         let room = site.room(server);
         let made = room.run(&["install", "-d", "-o", "frr", "-g", "frr", "/run/frr"]);
         made.unwrap_or_else(|cause| panic!("{cause}"));
-        self.running[place(server)].clear();
-        self.running[place(server)].push(room.start(&site.lab, &["/usr/lib/frr/zebra", "-A", "127.0.0.1"], false));
+        self.running[server.index()].clear();
+        self.running[server.index()].push(room.start(&site.lab, &["/usr/lib/frr/zebra", "-A", "127.0.0.1"], false));
         self.start_vrrpd(site, server);
     }
 
@@ -109,7 +109,7 @@ impl Contender for Vrrpd {
     }
 
     fn rejoin_after_switch(&mut self, site: &mut Site, from: Server) {
-        let mut ended = self.running[place(from)].pop().expect("it runs");
+        let mut ended = self.running[from.index()].pop().expect("it runs");
         assert!(ended.wait(Duration::from_secs(10)).is_some(), "vrrpd does not end");
         self.start_vrrpd(site, from);
     }

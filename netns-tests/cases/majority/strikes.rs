@@ -1,6 +1,6 @@
 //! One fault after another, several at a time.
 //!
-//! Owns: the faults that were begun and must be ended. Never does: judging. At most one fault at a
+//! Owns: the faults that were begun and must be ended. Never does: giving a verdict. At most one fault at a
 //! time is about the process or the interfaces of one party; faults of the ways between the parties
 //! come on top.
 

@@ -99,7 +99,7 @@ impl Room {
 
     /// The machine of a server.
     pub fn machine(&self, server: Server) -> &Machine {
-        &self.servers[index(server)]
+        &self.servers[server.index()]
     }
 
     /// The machine of the witness; panics without one.
@@ -111,14 +111,14 @@ impl Room {
     /// gate are gone.
     pub fn power_off(&mut self, server: Server) -> MonoTime {
         let at = self.lab.power_off(server);
-        self.servers[index(server)].lose_power();
+        self.servers[server.index()].lose_power();
         at
     }
 
     /// Gives a server its power back and waits until it is up. Enabled units start by themselves.
     pub fn power_on(&mut self, server: Server) {
         self.lab.power_on(server);
-        let machine = &mut self.servers[index(server)];
+        let machine = &mut self.servers[server.index()];
         machine.power_on(&self.lab);
         machine.wait_until_up();
     }
@@ -172,7 +172,7 @@ impl Room {
         })
     }
 
-    /// Ends the room and judges it: the owners of the address, as expected, never two at once, and
+    /// Ends the room and checks it: the owners of the address, as expected, never two at once, and
     /// no frame of a closed gate.
     pub fn finish(mut self, expected: &Expected) -> Vec<Tenure> {
         let both = self.asker.since(MonoTime::ZERO).answered_twice();
@@ -224,11 +224,4 @@ fn install_witness(machine: &Machine, files: &Path) {
     machine.run(&["install", "-m", "600", "/files/cluster.key", "/files/witness.toml", "/etc/vipair/"]);
     machine.run(&["vipair", "witness", "--check", "/etc/vipair/witness.toml"]);
     machine.run(&["systemctl", "daemon-reload"]);
-}
-
-fn index(server: Server) -> usize {
-    match server {
-        Server::Alpha => 0,
-        Server::Beta => 1,
-    }
 }

@@ -5,6 +5,7 @@
 
 use super::super::netns::copy_dir;
 use super::Home;
+use crate::lab::PATIENCE;
 use std::time::{Duration, Instant};
 
 /// PostgreSQL's unit.
@@ -15,8 +16,6 @@ pub const REDIS: &str = "redis-server.service";
 pub const NGINX: &str = "nginx.service";
 /// HAProxy's unit.
 pub const HAPROXY: &str = "haproxy.service";
-/// Longest wait for a change of a service.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Makes two PostgreSQL servers: the first a primary, the second its copy. Both run afterwards.
 pub fn start_postgresql(first: &Home, second: &Home) {
