@@ -139,6 +139,7 @@ const TOPICS: [Topic; 11] = [
     histogram::TOPIC,
 ];
 
+/// Blocks of all topics, in the order of a round.
 fn all_blocks() -> impl Iterator<Item = &'static Block> {
     const { &TOPICS }.iter().flat_map(|topic| topic.blocks)
 }
@@ -177,6 +178,8 @@ fn main() -> ExitCode {
     }
 }
 
+/// Measures what the options ask for, prints the report, and writes files and page if that is
+/// wanted.
 fn run(options: &Options) -> Result<(), String> {
     let (page, dir) = (Path::new(PAGE), Path::new(PAGE).with_extension(""));
     if !options.only_page {
@@ -215,6 +218,7 @@ struct Rounds {
 }
 
 impl Rounds {
+    /// Runs all rounds, until the end or Ctrl-C.
     fn supervise(options: &Options) -> Results {
         let mut all = Rounds { start: Instant::now(), brought: BTreeMap::new(), spent: BTreeMap::new() };
         let mut waiting: BTreeMap<&str, u32> = BTreeMap::new();
@@ -267,6 +271,7 @@ impl Rounds {
         ended.iter().any(|(status, _)| was_interrupted(*status))
     }
 
+    /// Results of all blocks, each with remarks on its runs, this machine and the command.
     fn into_results(self) -> Results {
         let mut results = Results::default();
         for (name, (mut part, runs, failed)) in self.brought {

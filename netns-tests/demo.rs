@@ -50,6 +50,7 @@ fn main() -> ExitCode {
     supervise_play(keep)
 }
 
+/// Runs the play in a child process; when it fails, prints the logs and removes the lab.
 fn supervise_play(keep: bool) -> ExitCode {
     if keep {
         remove_kept();
@@ -87,6 +88,7 @@ fn reset_interrupt(command: &mut Command) {
     }
 }
 
+/// Prints the end of both agents' logs.
 fn show_logs(dir: &Path) {
     for server in lab::Server::BOTH {
         let log = std::fs::read_to_string(dir.join(format!("{}.log", server.name()))).unwrap_or_default();
@@ -94,6 +96,7 @@ fn show_logs(dir: &Path) {
     }
 }
 
+/// Removes a lab that was left standing; returns the number of its namespaces.
 fn remove_kept() -> usize {
     let count = lab::netns::remove_lab(KEPT);
     // A missing directory is as good as a removed one.
@@ -101,6 +104,7 @@ fn remove_kept() -> usize {
     count
 }
 
+/// Removes a lab that was left standing and prints what was removed.
 fn remove_and_tell() -> ExitCode {
     match remove_kept() {
         0 => println!("no lab was standing"),

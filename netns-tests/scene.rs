@@ -277,6 +277,7 @@ impl Scene {
         role
     }
 
+    /// Remembers an epoch in use; panics unless it rises above the group's last one (S2).
     fn note_epoch(&mut self, held: Held) {
         let last = self.epochs.iter().rev().find(|h| h.group == held.group);
         if last == Some(&held) {

@@ -35,6 +35,7 @@ const COUNTS: [(u32, &str); 4] = [(50, "50"), (2_000, "2,000"), (10_000, "10,000
 /// Time over which the cost at rest is counted.
 const REST: Duration = Duration::from_secs(10);
 
+/// Measures rest and loss with `count` waiting clients.
 fn measure(count: usize) {
     let addresses: [IpAddr; 2] = [ADDRESS, ADDRESS6].map(|address| address.parse().expect("an address"));
     let mut scene = Scene::start(Setup::with(pair::config("lan")).alone());
@@ -75,6 +76,7 @@ fn measure_rest(scene: &Scene, count: usize) {
     }
 }
 
+/// Sum of the bytes sent by the sockets in `ss`'s output.
 fn bytes_sent(text: &str) -> f64 {
     let of = |word: &str| word.strip_prefix("bytes_sent:").and_then(|number| number.parse::<f64>().ok());
     text.split_whitespace().filter_map(of).sum()

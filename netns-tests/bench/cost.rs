@@ -82,6 +82,8 @@ pub fn thousand_groups() {
     measure_scene(&mut scene, "-1000");
 }
 
+/// Configuration of a pair with `count` groups of one address each, and further lines for each
+/// group.
 fn groups_config(profile: &'static str, count: u32, more: &str) -> ConfigText {
     let all = addresses(count);
     let groups = all.iter().enumerate();
@@ -125,6 +127,7 @@ pub fn thousand_checked_groups() {
     drop(services);
 }
 
+/// Starts a pair and measures it for [`STRETCH`].
 fn measure(config: ConfigText, suffix: &str) {
     let mut setup = Setup::with(config).alone();
     setup.asked.clear();
@@ -132,10 +135,12 @@ fn measure(config: ConfigText, suffix: &str) {
     measure_scene(&mut scene, suffix);
 }
 
+/// Measures a scene for [`STRETCH`].
 fn measure_scene(scene: &mut Scene, suffix: &str) {
     measure_for(scene, suffix, STRETCH);
 }
 
+/// Hands over what both agents use during `stretch`, under keys that end in `suffix`.
 fn measure_for(scene: &mut Scene, suffix: &str, stretch: Duration) {
     // The kernel charges a capture's work on a frame to its sender.
     scene.end_capture();

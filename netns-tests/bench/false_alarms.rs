@@ -69,10 +69,12 @@ mount -t proc proc \"$1/proc\"
 exec chroot \"$1\" keepalived --dont-fork --vrrp --log-console --log-detail --use-file /mnt/keepalived.conf \\
     --pid /mnt/pid --vrrp_pid /mnt/vrrp-pid";
 
+/// Path of the tree with keepalived, if there is one.
 fn keepalived_tree() -> Option<PathBuf> {
     std::env::var_os(SYSTEM).map(PathBuf::from).filter(|path| path.join("usr/sbin/keepalived").is_file())
 }
 
+/// Time that the trouble lasts.
 fn run_length() -> Duration {
     let seconds = std::env::var("VIPAIR_BENCH_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(60))
@@ -92,6 +94,7 @@ struct Rival {
     lab: Lab,
 }
 
+/// Measures one kind of trouble, named as in [`TROUBLES`], for both pairs.
 fn measure(name: &str) {
     let config = ConfigText::pair("fast").group(GroupText::new(GROUP, &[ADDRESS]));
     let mut scene = Scene::start(Setup::with(config));
@@ -125,6 +128,7 @@ fn measure(name: &str) {
     end_trouble(trouble, &labs);
 }
 
+/// Begins the trouble; for freezes the caller sends the signals.
 fn begin_trouble(name: &str, labs: &[&Lab]) -> Trouble {
     let number = name.rsplit('-').next().and_then(|n| n.parse::<u8>().ok());
     match (name.split('-').next(), number) {
@@ -147,6 +151,7 @@ fn lose_frames(lab: &Lab, percent: u8) -> Fault {
     lab.drop_frames(&drops)
 }
 
+/// Ends the trouble; panics when lost frames were none.
 fn end_trouble(trouble: Trouble, labs: &[&Lab]) {
     match trouble {
         Trouble::Busy(busy) => drop(busy),
@@ -182,11 +187,13 @@ fn freeze_again_and_again(scene: &Scene, rival: Option<&Rival>, until: Instant) 
     }
 }
 
+/// Answers to the questions asked up to an instant.
 fn asked_until(mut answers: Answers, until: MonoTime) -> Answers {
     answers.questions.retain(|question| question.at <= until);
     answers
 }
 
+/// Hands over takeovers, double answers and the longest gap of one contender.
 fn hand_over(name: &str, who: &str, takeovers: usize, answers: &Answers) {
     assert!(answers.questions.len() > 100, "almost nothing was asked");
     let key = |what: &str| format!("false-{name}-{who}-{what}");
@@ -201,6 +208,7 @@ fn count_takeovers(scene: &Scene) -> usize {
 }
 
 impl Rival {
+    /// Starts keepalived on both servers of a lab, and waits until it is steady.
     fn start(system: &Path) -> Rival {
         let lab = Lab::build(&Plan::default());
         let processes = Server::BOTH.map(|server| {
@@ -235,11 +243,13 @@ impl Rival {
             && answers.longest_gap().length() < Duration::from_millis(20)
     }
 
+    /// The server that answered last; alpha without an answer.
     fn owner(&self) -> Server {
         let answers = self.asker.since(clock::now().back(Duration::from_millis(50)));
         answers.last_server().unwrap_or(Server::Alpha)
     }
 
+    /// Number of times that a server of keepalived's pair has become master so far.
     fn count_takeovers(&self) -> usize {
         self.processes.iter().map(|process| process.output().matches("Entering MASTER STATE").count()).sum()
     }

@@ -74,6 +74,7 @@ fn key(condition: &str, kind: &str) -> String {
     format!("histogram-{condition}-{kind}")
 }
 
+/// Counts of an agent so far, one for each of [`KINDS`].
 fn read_counts(agent: &Agent) -> [Counts; 2] {
     let status = agent.status().unwrap_or_else(|e| panic!("{e}"));
     KINDS.map(|(_, field, _)| {
@@ -83,6 +84,7 @@ fn read_counts(agent: &Agent) -> [Counts; 2] {
     })
 }
 
+/// Hands over the number of events, their quantiles and the classes of the picture.
 #[allow(clippy::cast_precision_loss, reason = "counts and microseconds of some minutes")]
 fn hand_over(key: &str, counts: &Counts) {
     sample(&format!("{key}-count"), counts.values().sum::<u64>() as f64);

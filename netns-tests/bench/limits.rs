@@ -55,6 +55,7 @@ const SHARES: [(&str, &str, usize); 5] = [
     ("max", "longest", 0),
 ];
 
+/// Asks alpha's kernel and agent, at rest and on a busy machine.
 fn measure() {
     let mut scene = Scene::build(Setup::with(pair::config("fast")).alone());
     scene.askers.clear();
@@ -70,6 +71,7 @@ fn measure() {
     }
 }
 
+/// Hands over the quantiles of one kind of question and state of the machine.
 fn hand_over(kind: &str, state: &str, mut times: Vec<Duration>) {
     let unanswered = times.iter().filter(|time| **time >= PACE).count();
     times.sort_unstable();
@@ -101,6 +103,7 @@ fn wait_readable(socket: &impl AsFd, began: vipair::types::MonoTime) -> bool {
     !left.is_zero() && ppoll(&mut polled, Some(TimeSpec::from_duration(left)), None).is_ok_and(|ready| ready > 0)
 }
 
+/// Answer times of the active's kernel to unicast ARP probes.
 fn time_probes(scene: &Scene) -> Vec<Duration> {
     let target: Ipv4Addr = ADDRESS.parse().expect("an address");
     let (from, to) = (Port::Beta.mac(), Port::Alpha.mac());
@@ -138,6 +141,7 @@ fn reply_filter() -> Vec<socket2::SockFilter> {
     ])
 }
 
+/// Answer times of the active's agent to queries.
 fn time_queries(scene: &Scene) -> Vec<Duration> {
     let (local, remote) = (Port::BetaHeartbeat.ipv4(), Port::AlphaHeartbeat.ipv4());
     let keys = KeyFile::load(Path::new(&scene.lab.dir().join("cluster.key"))).unwrap_or_else(|e| panic!("{e}"));
@@ -170,6 +174,7 @@ fn time_queries(scene: &Scene) -> Vec<Duration> {
     })
 }
 
+/// Header of a query from beta, in a session that nobody has heard of.
 fn introduction(session: u64) -> Header {
     Header {
         sender: NodeId(2),

@@ -46,11 +46,13 @@ impl Options {
     }
 }
 
+/// Number in the value of `--runs`.
 fn parse_runs(value: &str) -> Result<u32, String> {
     let runs = value.parse().ok().filter(|runs| (1..=1_000).contains(runs));
     runs.ok_or_else(|| format!("--runs takes a number from 1 to 1000, not {value}"))
 }
 
+/// Names of the blocks in the value of `--only`.
 fn parse_only(value: &str) -> Result<Vec<String>, String> {
     let names: Vec<String> = value.split(',').map(str::to_owned).collect();
     match names.iter().find(|name| all_blocks().all(|block| block.name != **name)) {

@@ -44,6 +44,7 @@ struct Scale {
 }
 
 impl Scale {
+    /// Scale around values of 0 or more; `None` when there are none.
     fn around(values: impl Iterator<Item = f64>) -> Option<Scale> {
         let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
         for value in values {
@@ -60,16 +61,19 @@ impl Scale {
         Some(Scale { low, high: high.max(low + 1) })
     }
 
+    /// Place of a value on the scale, from 0 to 1.
     fn place(&self, value: f64) -> f64 {
         let low = f64::from(self.low);
         ((value.max(f64::MIN_POSITIVE).log10() - low) / (f64::from(self.high) - low)).clamp(0.0, 1.0)
     }
 
+    /// Powers of ten on the scale.
     fn marks(&self) -> impl Iterator<Item = f64> {
         (self.low..=self.high).map(|power| 10_f64.powi(power))
     }
 }
 
+/// Beginning of a picture: size, style, title.
 fn svg_head(title: &str, height: f64) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{title}\">\n\
@@ -87,6 +91,7 @@ fn mark_text(unit: Unit, value: f64) -> String {
     unit.show(value).replace(".00 ", " ").replace(".0 ", " ")
 }
 
+/// Picture of strips, one for each label.
 fn draw_dots(plot: &Plot, strips: &[(String, String)], results: &Results) -> Option<String> {
     let measured: Vec<(&str, Spread, Vec<f64>)> = strips
         .iter()
@@ -143,6 +148,7 @@ fn draw_dots(plot: &Plot, strips: &[(String, String)], results: &Results) -> Opt
 
 type Curve<'a> = (&'a str, Vec<(f64, Spread, Vec<f64>)>);
 
+/// Picture of curves over another quantity.
 fn draw_curves(
     plot: &Plot,
     over: &str,
@@ -199,6 +205,7 @@ fn draw_curves(
     Some(text + "</svg>\n")
 }
 
+/// One curve with its dots and its entry in the legend.
 fn draw_curve(
     label: &str,
     points: &[(f64, Spread, Vec<f64>)],

@@ -58,6 +58,7 @@ impl Part {
         self.samples.is_empty()
     }
 
+    /// Values of a key, empty ones if the key is new.
     fn samples_of(&mut self, key: &str) -> &mut Vec<f64> {
         let index = self.samples.iter().position(|(known, _)| known == key).unwrap_or(self.samples.len());
         if index == self.samples.len() {
@@ -66,6 +67,7 @@ impl Part {
         &mut self.samples[index].1
     }
 
+    /// Text of the part in its block's file.
     fn text(&self) -> String {
         let mut text = "# part\t\n".to_owned();
         // Writing to a String cannot fail.
@@ -81,6 +83,7 @@ impl Part {
     }
 }
 
+/// Parts in the text of a block's file.
 fn parse_parts(text: &str) -> Result<Vec<Part>, String> {
     let mut parts: Vec<Part> = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty()) {

@@ -92,6 +92,7 @@ pub fn write_readme(results: &Results, path: &Path) -> std::io::Result<()> {
     std::fs::write(path, format!("{before}{NUMBERS}\n\n{numbers}\n{NUMBERS_END}{after}"))
 }
 
+/// Text of the page above the marker.
 fn page_text(topics: &[Topic], results: &Results) -> String {
     let mut text = format!("# Benchmarks\n\n{HOW}\n\n");
     for section in topics.iter().flat_map(|topic| (topic.sections)()) {
@@ -108,6 +109,7 @@ fn page_text(topics: &[Topic], results: &Results) -> String {
     text
 }
 
+/// Text of one section of the page.
 fn section_text(section: &Section, results: &Results) -> String {
     let mut text = format!("## {}\n\n", section.title);
     if !section.text.is_empty() {

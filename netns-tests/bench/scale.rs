@@ -72,6 +72,7 @@ pub fn key(count: u32, groups: u32, what: &str) -> String {
     format!("scale-{count}-{groups}-{what}")
 }
 
+/// Configuration of a pair with `count` addresses in `groups` groups of equal size.
 fn config(count: u32, groups: u32) -> ConfigText {
     let all = addresses(count);
     let each = all.len() / usize::try_from(groups).expect("a small number");
@@ -154,6 +155,7 @@ pub fn lose_host(lab: &Lab, owner: Server, count: u32, limit: Duration) -> (Dura
     (moves.first.since(struck), moves, fault)
 }
 
+/// Measures what both agents use at rest.
 fn measure_rest(scene: &Scene, owner: Server, count: u32, groups: u32) {
     let servers = [owner, owner.other()];
     let usage = || servers.map(|server| Usage::of(&scene.lab, server, scene.agent(server).pid()));

@@ -60,6 +60,7 @@ fn key((count, groups, kind, _): Row, when: &str, quantity: &str) -> String {
     format!("takeover-{count}-{groups}-{kind}-{when}-{quantity}")
 }
 
+/// Measures [`MOVES`] moves for each row of this shape.
 fn measure(count: u32, groups: u32) {
     let (mut scene, mut owner, _) = bring_up(count, groups);
     for row in ROWS.into_iter().filter(|row| (row.0, row.1) == (count, groups)) {

@@ -53,6 +53,7 @@ const WAYS: [(&str, &str); 2] = [("tickled", "with tickling"), ("plain", "withou
 /// again.
 type Ends = Arc<Mutex<Vec<Option<(MonoTime, Option<MonoTime>)>>>>;
 
+/// Measures one host loss with all kinds of clients, with tickling or without.
 fn measure(tickled: bool) {
     let way = WAYS[usize::from(!tickled)].0;
     let more = if tickled { "" } else { "tickle = false" };
@@ -100,6 +101,7 @@ fn measure(tickled: bool) {
 struct Service(Arc<AtomicBool>);
 
 impl Service {
+    /// Starts the service on a server that has the address.
     fn start(lab: &Lab, server: Server) -> Service {
         let target = SocketAddr::new(ADDRESS.parse().expect("an address"), PORT);
         let open = || TcpListener::bind(target).unwrap_or_else(|e| panic!("{target}: {e}"));
@@ -125,6 +127,7 @@ impl Drop for Service {
     }
 }
 
+/// Answers lines on one connection until its end.
 fn serve_connection(mut stream: TcpStream) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(length) = stream.read(&mut buffer) {
@@ -158,6 +161,7 @@ fn start_clients(lab: &Lab, kind: &'static str, lost: &Arc<Mutex<Option<MonoTime
     ends
 }
 
+/// Connects to the service; each step fails after [`ATTEMPT`].
 fn connect() -> std::io::Result<TcpStream> {
     let target = SocketAddr::new(ADDRESS.parse().expect("an address"), PORT);
     let stream = TcpStream::connect_timeout(&target, ATTEMPT)?;
@@ -174,6 +178,7 @@ fn converse(mut stream: TcpStream) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// When the server was lost, once it was.
 fn lost_at(lost: &Mutex<Option<MonoTime>>) -> Option<MonoTime> {
     *lost.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -185,6 +190,7 @@ fn read_on(mut stream: TcpStream) -> Option<MonoTime> {
     None
 }
 
+/// Writes without end, until the connection ends.
 fn write_on(mut stream: TcpStream) -> Option<MonoTime> {
     let block = vec![b'.'; 1 << 14];
     while stream.write_all(&block).is_ok() {

@@ -65,6 +65,7 @@ fn first_answered(scene: &Scene, server: Server, from: MonoTime) -> MonoTime {
     all.max().expect("something is asked for")
 }
 
+/// Prints quantiles of times that ascend.
 fn print_spread(what: &str, sorted: &[Duration]) {
     let percentile = |percent: usize| sorted[(sorted.len() - 1) * percent / 100].as_secs_f64() * 1e3;
     eprintln!(

@@ -58,6 +58,8 @@ struct Translated {
     _script: TempDir,
 }
 
+/// Starts a pair that translates, with hooks that commit the cache if `hooked`, and a connection
+/// through alpha.
 fn start_translated(hooked: bool) -> Translated {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let script = dir.path().join("conntrackd");

@@ -23,10 +23,12 @@ fn heard_after(milliseconds: u64, port: Port, how: How) -> Heard {
     Heard { at: instant(milliseconds), port, said }
 }
 
+/// The oracle's verdict when these owners were expected.
 fn check(heard: &[Heard], apart: &[Apart], expected: &Expected) -> Result<Vec<Tenure>, String> {
     Case { heard, history: &[], apart, drain: Duration::from_secs(1) }.check(address(), expected)
 }
 
+/// Frames of a clean move: alpha claims twice, then beta does.
 fn move_to_beta() -> Vec<Heard> {
     vec![
         heard_after(0, Port::Alpha, How::AnnounceRequest),
@@ -91,6 +93,7 @@ fn opening(counter: u64, server: Server) -> Opening {
     Opening { epoch: (counter, server.port().ipv4().octets()[3]), server }
 }
 
+/// The oracle's verdict when these openings were logged.
 fn check_by(frames: &[Heard], opened: &[Opening], kills: &[(Server, MonoTime)]) -> Result<Vec<Tenure>, String> {
     let case = Case { heard: frames, history: &[], apart: &[], drain: Duration::from_secs(1) };
     case.check_by_openings(address(), opened, kills)

@@ -22,12 +22,14 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
+/// Adds both addresses to a server, without any product.
 fn give_addresses(lab: &Lab, server: Server) {
     lab.note(format!("addresses added on {}", server.name()));
     lab.server(server)
         .ip(&format!("address add {ADDRESS}/32 dev eth0\naddress add {ADDRESS6}/128 dev eth0 nodad noprefixroute"));
 }
 
+/// Deletes both addresses from a server.
 fn take_addresses(lab: &Lab, server: Server) {
     lab.note(format!("addresses deleted on {}", server.name()));
     lab.server(server).ip(&format!("address del {ADDRESS}/32 dev eth0\naddress del {ADDRESS6}/128 dev eth0"));

@@ -63,6 +63,7 @@ fn answered_probes_veto_a_takeover() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
+/// Loses all pulses from one server for 3 s and asserts that nothing moves.
 fn pulses_lost_one_way(from: Server) {
     let mut scene = Scene::start(Setup::of("lan"));
     let fault = scene.lab.drop_frames(&[

@@ -10,6 +10,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 use vipair::types::MonoTime;
 
+/// Ends the web client and asserts that both servers answered and no request was lost or slow;
+/// `least` is the least number of requests.
 pub(super) fn assert_nothing_lost(web: Web, least: usize) {
     let requests = web.finish();
     assert!(requests.0.len() >= least, "only {} requests were sent", requests.0.len());

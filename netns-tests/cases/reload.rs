@@ -13,11 +13,13 @@ const MAIL: &str = "10.0.0.101";
 const MAIL6: &str = "2001:db8::101";
 const SECOND: &str = "10.0.0.102";
 
+/// Writes the configuration that both agents read at the next reload.
 fn write_config(scene: &Scene, text: &str) {
     let file = scene.lab.dir().join("vipair.toml");
     std::fs::write(&file, text).unwrap_or_else(|e| panic!("write {}: {e}", file.display()));
 }
 
+/// Number of the agent's events of one kind.
 fn count_events(scene: &Scene, server: Server, kind: &str) -> usize {
     let wanted = format!("\"kind\":\"{kind}\"");
     scene.agent(server).events().replace(": ", ":").matches(&wanted).count()
@@ -43,6 +45,7 @@ fn has_address(scene: &Scene, server: Server, address: &str) -> bool {
     shown.contains(&format!(" {address}/"))
 }
 
+/// Adds a client that asks for `address` to the scene.
 fn start_asking(scene: &mut Scene, address: &str) {
     let address = address.parse().unwrap_or_else(|e| panic!("{address}: {e}"));
     scene.askers.push(Asker::start(&scene.lab, address, Duration::from_millis(1)));
@@ -129,6 +132,7 @@ fn added_groups_and_addresses_are_served_and_removed_ones_are_not() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
+/// Asserts that `server` answers every question for these addresses for 300 ms.
 fn assert_nothing_moves_of(scene: &Scene, addresses: &[&str], server: Server) {
     let from = clock::now();
     let_pass(Duration::from_millis(300));

@@ -7,6 +7,7 @@ use crate::probe::oracle::Expected;
 use crate::scene::{GROUP, Scene, Setup};
 use std::time::Duration;
 
+/// Switches the group to `to`, and lets the drain pass.
 fn switch_to(scene: &mut Scene, to: Server) {
     scene.lab.note(format!("vipair switch {GROUP}, to {}", to.name()));
     scene.agent(to.other()).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
@@ -15,6 +16,7 @@ fn switch_to(scene: &mut Scene, to: Server) {
     let_pass(Duration::from_millis(1_100));
 }
 
+/// Starts a pair whose state directories are file systems of 64 KiB.
 fn with_small_state_dirs() -> Scene {
     let mut scene = Scene::build(Setup::of("lan"));
     for server in Server::BOTH {

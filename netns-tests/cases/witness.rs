@@ -68,6 +68,7 @@ impl WitnessLab {
         lab
     }
 
+    /// Starts the witness as a user without any privilege.
     fn start(&mut self) {
         let user = format!("--reuid={NOBODY}");
         let mut command = Command::new("setpriv");
@@ -111,6 +112,7 @@ impl WitnessLab {
         });
     }
 
+    /// Claims until the witness grants to this talker, higher whenever it tells of a higher epoch.
     fn wait_granted(&self, talker: &mut Talker) {
         self.wait("a grant", || {
             talker.claim_higher();

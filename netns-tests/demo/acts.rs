@@ -68,6 +68,8 @@ pub fn play(keep_as: Option<(String, PathBuf)>) -> bool {
 }
 
 impl Play {
+    /// Prints an act's title, begins its strip, and shows it for a moment; returns when the act
+    /// began.
     fn begin_act(&mut self, title: &str) -> MonoTime {
         self.act += 1;
         let title = format!("\n{}. {title}", self.act);
@@ -164,6 +166,7 @@ impl Play {
         }
     }
 
+    /// Act: a planned switch.
     fn switch_planned(&mut self) {
         let (old, new) = (self.active, self.active.other());
         let from = self.begin_act("Planned switch");
@@ -178,6 +181,7 @@ impl Play {
         self.finish_act(from, "planned switch", Some(new), &promise);
     }
 
+    /// Act: the active server vanishes from the network and comes back.
     fn cut_off_active(&mut self) {
         let (old, new) = (self.active, self.active.other());
         let from = self.begin_act("The active server vanishes from the network");
@@ -208,6 +212,7 @@ impl Play {
         });
     }
 
+    /// Act: the agent of the active server is killed and started again.
     fn kill_agent(&mut self) {
         let (old, new) = (self.active, self.active.other());
         let from = self.begin_act("The agent of the active server is killed (SIGKILL)");
@@ -224,6 +229,7 @@ impl Play {
         self.finish_act(from, &format!("SIGKILL to the agent of {}", old.name()), Some(new), &crash_promise());
     }
 
+    /// Act: the agent of the active server stands still for 1.4 s (SIGSTOP, SIGCONT).
     fn freeze_agent(&mut self) {
         let (old, new) = (self.active, self.active.other());
         let from = self.begin_act("The agent of the active server is stopped and continued (SIGSTOP, SIGCONT)");
@@ -242,6 +248,7 @@ impl Play {
         self.finish_act(from, &format!("the agent of {} stopped for 1.4 s", old.name()), Some(new), &crash_promise());
     }
 
+    /// Act: the interface of the active server loses carrier and gets it back.
     fn drop_carrier(&mut self) {
         let (old, new) = (self.active, self.active.other());
         let from = self.begin_act("The active server's interface loses carrier");
@@ -263,6 +270,7 @@ impl Play {
         self.finish_act(from, &format!("carrier of {} down for 1.4 s", old.name()), Some(new), &promise);
     }
 
+    /// Act: both servers lose power and boot.
     fn reboot_both(&mut self) {
         let from = self.begin_act("Both servers reboot");
         self.screen.print_remark(&self.scene, "power is lost: processes, interfaces and gates are gone, disks stay");
@@ -294,6 +302,8 @@ impl Play {
         self.finish_act(from, "power loss of both servers", Some(now), &promise);
     }
 
+    /// Ends the play: the verdict over all frames, and how many promises were kept. True if all
+    /// were.
     fn conclude(mut self, keep: bool) -> bool {
         let requests = self.web.finish();
         self.screen.print_line(&format!("\n{} requests in all, {} lost", requests.0.len(), requests.lost().len()));
@@ -314,6 +324,7 @@ impl Play {
     }
 }
 
+/// Promise of the acts in which the agent alone fails.
 fn crash_promise() -> Promise {
     Promise {
         gap: Duration::from_millis(10) + SLACK,
@@ -322,6 +333,7 @@ fn crash_promise() -> Promise {
     }
 }
 
+/// Prints commands for a lab that is left standing.
 fn print_how_to_play(dir: &Path) {
     let (vipair, dir) = (program().display().to_string(), dir.display());
     println!(

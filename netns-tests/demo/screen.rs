@@ -122,6 +122,7 @@ impl Screen {
         }
     }
 
+    /// Prints the cell of one stretch of questions.
     fn print_cell(&mut self, questions: &[Question]) {
         if self.column == 0 {
             let seconds = self.shown_until.since(self.start).as_secs_f64();
@@ -149,6 +150,7 @@ impl Screen {
         }
     }
 
+    /// Ends a row of cells that has begun.
     fn end_row(&mut self) {
         if self.column > 0 {
             println!();

@@ -73,6 +73,8 @@ impl Agent {
         at
     }
 
+    /// Starts the process with its command line, in its own mount namespace if the state directory
+    /// is a small one.
     fn launch(&mut self, lab: &Lab) {
         let run: Vec<std::ffi::OsString> = vec![
             program().into(),
@@ -225,7 +227,7 @@ impl Agent {
     }
 
     /// Status and log's end, to be printed after a failure.
-    pub fn describe(&self) -> String {
+    pub fn failure_text(&self) -> String {
         let status = self.status().map_or_else(|cause| cause, |s| s.0.to_string());
         format!("--- {} at {:.3}\n{status}\n{}\n", self.server.name(), boot_seconds(clock::now()), self.log_tail())
     }

@@ -83,6 +83,7 @@ pub fn sweep() {
     }
 }
 
+/// Root of the control groups that limit the processor here; panics when there are none.
 fn cgroup_root() -> PathBuf {
     if Path::new(V1).join("cpu.cfs_quota_us").exists() || Path::new(V1).join("cpu.shares").exists() {
         return V1.into();

@@ -59,6 +59,7 @@ impl Drops {
         self
     }
 
+    /// Rule of nftables for these frames.
     fn rule(&self) -> String {
         let mut rule = String::new();
         if let Some(port) = self.from {
@@ -147,6 +148,8 @@ impl Lab {
         self.set_ports(ports, "healed", |p| format!("link set dev {} master {SEGMENT}", p.name()))
     }
 
+    /// Runs one line of `ip` for each port in the switch's namespace, all in one batch; returns the
+    /// instant just before.
     fn set_ports(&self, ports: &[Port], what: &str, line: impl Fn(Port) -> String) -> MonoTime {
         let names: Vec<&str> = ports.iter().map(|p| p.name()).collect();
         let at = self.note(format!("{what}: {}", names.join(", ")));

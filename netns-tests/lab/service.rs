@@ -41,6 +41,7 @@ impl Service {
         service
     }
 
+    /// Waits until nginx listens on `count` addresses; panics with its output when it does not.
     fn wait_until_it_listens(&mut self, lab: &Lab, server: Server, count: usize) {
         let limit = Instant::now() + Duration::from_secs(10);
         loop {
@@ -78,6 +79,7 @@ pub fn wait_for_addresses(lab: &Lab, server: Server, addresses: &[IpAddr]) {
     }
 }
 
+/// Text of nginx's configuration.
 fn nginx_config(dir: &Path, server: Server, addresses: &[IpAddr]) -> String {
     let mut listen = String::new();
     for address in addresses {

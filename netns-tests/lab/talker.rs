@@ -19,6 +19,7 @@ use vipair::wire::table::{Admission, TableCopy};
 const PATIENCE: Duration = Duration::from_millis(300);
 const GROUP: GroupKey = GroupKey(5);
 
+/// A node that talks to a witness.
 pub struct Talker {
     pub id: NodeId,
     cluster: u32,
@@ -66,6 +67,7 @@ impl Talker {
         }
     }
 
+    /// Changes the row that this node tells of the group, from the next pulse on.
     pub fn change_row(&mut self, change: impl FnOnce(&mut Row)) {
         change(&mut self.row);
         self.table += 1;
@@ -86,10 +88,13 @@ impl Talker {
         }
     }
 
+    /// The next pulse, to be sent by the caller.
     pub fn next_pulse(&mut self) -> Vec<u8> {
         self.encode_pulse(None)
     }
 
+    /// The next datagram, sealed; with `learned` it answers a session that is not proven yet, and
+    /// carries the whole table.
     fn encode_pulse(&mut self, learned: Option<u64>) -> Vec<u8> {
         self.counter += 1;
         let echo = match learned {
@@ -141,6 +146,7 @@ impl Talker {
         heard
     }
 
+    /// Takes in a datagram of the witness; returns the datagram to be sent back, if there is one.
     fn handle_datagram(&mut self, datagram: &[u8]) -> Option<Vec<u8>> {
         let (header, rows) = decode(self.ring.open(datagram).expect("the witness has the key")).expect("a pulse");
         let new_session = match self.sessions.check(&header) {

@@ -312,6 +312,7 @@ pub fn plug(switch: &Netns, host: &Netns, port: Port, ipv4: bool) {
     host.ip(&address_lines(port, ipv4));
 }
 
+/// Lines of `ip` that bring the host's interface up and give it addresses and routes.
 fn address_lines(port: Port, ipv4: bool) -> String {
     let inside = port.inside();
     let mut lines = format!("link set dev {inside} up\n");

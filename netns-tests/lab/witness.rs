@@ -79,6 +79,7 @@ impl Witness {
         at
     }
 
+    /// Waits until the witness's socket is bound; panics with the log when it does not become so.
     fn wait_until_bound(&mut self, lab: &Lab) {
         let limit = Instant::now() + Duration::from_secs(10);
         let wanted = format!("{}:7811", self.address);
@@ -176,7 +177,7 @@ impl Witness {
     }
 
     /// The log's end, to be printed after a failure.
-    pub fn describe(&self) -> String {
+    pub fn failure_text(&self) -> String {
         format!("--- {}\n{}\n", self.name(), self.log_tail())
     }
 }

@@ -55,7 +55,7 @@ impl Asker {
             let (stop, questions) = (stop.clone(), questions.clone());
             std::thread::spawn(move || {
                 become_real_time();
-                run(&socket, target, pace, &stop, &questions);
+                ask_until_stopped(&socket, target, pace, &stop, &questions);
             })
         };
         Asker { target, stop, questions, thread: Some(thread) }
@@ -84,6 +84,7 @@ impl Drop for Asker {
     }
 }
 
+/// Filter for frames that can be an answer to a question for `target`.
 fn answer_filter(target: IpAddr) -> Vec<socket2::SockFilter> {
     use libc::{BPF_ABS, BPF_B, BPF_H, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET};
     let (half, byte, equal, done) =
@@ -112,7 +113,14 @@ fn answer_filter(target: IpAddr) -> Vec<socket2::SockFilter> {
     }
 }
 
-fn run(socket: &PacketSocket, target: IpAddr, pace: Duration, stop: &AtomicBool, questions: &Mutex<Vec<Question>>) {
+/// Asks at the pace and takes answers until `stop` is set. Questions that are late are left out.
+fn ask_until_stopped(
+    socket: &PacketSocket,
+    target: IpAddr,
+    pace: Duration,
+    stop: &AtomicBool,
+    questions: &Mutex<Vec<Question>>,
+) {
     let mut next = now();
     let mut buffer = [0; 128];
     while !stop.load(Ordering::Relaxed) {
@@ -139,6 +147,7 @@ fn run(socket: &PacketSocket, target: IpAddr, pace: Duration, stop: &AtomicBool,
     }
 }
 
+/// Attributes an answer to its question, by the address that the question came from.
 fn note_answer(frame: &[u8], target: IpAddr, at: MonoTime, questions: &Mutex<Vec<Question>>) {
     let Some(said) = read(frame) else { return };
     let is_answer = matches!(said.how, How::Reply | How::Advertisement) && said.address == target;
@@ -156,6 +165,7 @@ fn note_answer(frame: &[u8], target: IpAddr, at: MonoTime, questions: &Mutex<Vec
     }
 }
 
+/// Number of the asker with this address.
 fn turn_of(asked_by: IpAddr) -> Option<u8> {
     let last = match asked_by {
         IpAddr::V4(address) => address.octets()[3],

@@ -48,7 +48,7 @@ impl Capture {
         let watched: HashSet<IpAddr> = addresses.iter().copied().collect();
         let thread = {
             let (stop, heard, lost) = (stop.clone(), heard.clone(), lost.clone());
-            std::thread::spawn(move || run(&socket, &watched, &stop, &heard, &lost))
+            std::thread::spawn(move || capture_until_stopped(&socket, &watched, &stop, &heard, &lost))
         };
         Capture { stop, heard, lost, thread: Some(thread) }
     }
@@ -80,6 +80,7 @@ impl Capture {
         Ok(std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
+    /// Ends the thread; if it has panicked, the capture counts as lossy.
     fn stop_thread(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take()
@@ -112,7 +113,8 @@ fn claim_filter() -> Vec<socket2::SockFilter> {
     bpf_program(&lines)
 }
 
-fn run(
+/// Takes the frames that speak for a watched address until `stop` is set.
+fn capture_until_stopped(
     socket: &PacketSocket,
     watched: &HashSet<IpAddr>,
     stop: &AtomicBool,

@@ -30,17 +30,18 @@ impl Flood {
             socket
         });
         // A refused datagram is the target's business.
-        Flood::run(payloads, per_second, move |payload| drop(socket.send(payload)))
+        Flood::start_thread(payloads, per_second, move |payload| drop(socket.send(payload)))
     }
 
     /// Starts to send whole frames in turn from the host of `port`, with any source address.
     pub fn frames(lab: &Lab, port: Port, frames: Vec<Vec<u8>>, per_second: u32) -> Flood {
         let socket = lab.host(port).run(|| PacketSocket::open(Some(port.inside()), &deny_all()));
         // While the interface is down, the frame is lost.
-        Flood::run(frames, per_second, move |frame| drop(socket.send(frame)))
+        Flood::start_thread(frames, per_second, move |frame| drop(socket.send(frame)))
     }
 
-    fn run(payloads: Vec<Vec<u8>>, per_second: u32, send: impl Fn(&[u8]) + Send + 'static) -> Flood {
+    /// Starts the thread that calls `send` with the payloads in turn, `per_second` times a second.
+    fn start_thread(payloads: Vec<Vec<u8>>, per_second: u32, send: impl Fn(&[u8]) + Send + 'static) -> Flood {
         let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let thread = {
             let (stop, sent) = (stop.clone(), sent.clone());

@@ -136,6 +136,7 @@ pub fn arp(op: u8, mac: MacAddr, from: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
     frame
 }
 
+/// A neighbour solicitation for `target`, to its solicited-node multicast group.
 fn solicitation(mac: MacAddr, from: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
     let last = target.octets();
     let group: Ipv6Addr = {
@@ -176,6 +177,7 @@ pub fn echo(macs: (MacAddr, MacAddr), ends: (Ipv4Addr, Ipv4Addr)) -> Vec<u8> {
     packet(macs, ends, 1, &body)
 }
 
+/// An IPv4 packet without options, in a frame.
 fn packet(macs: (MacAddr, MacAddr), (from, to): (Ipv4Addr, Ipv4Addr), protocol: u8, body: &[u8]) -> Vec<u8> {
     let size = u16::try_from(body.len() + 20).expect("a packet fits").to_be_bytes();
     let mut header = vec![0x45, 0];

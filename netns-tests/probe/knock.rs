@@ -42,6 +42,7 @@ struct ServerFrames {
 }
 
 impl ServerFrames {
+    /// Frames that ask one server for all targets.
     fn of(server: Server, targets: &[IpAddr]) -> ServerFrames {
         let macs = (SEGMENT_MAC, server.port().mac());
         let ask = |target: &IpAddr| match target {
@@ -70,7 +71,7 @@ impl Knocker {
             let (stop, rounds) = (stop.clone(), rounds.clone());
             std::thread::spawn(move || {
                 become_real_time();
-                run(&socket, &servers, &stop, &rounds);
+                ask_until_stopped(&socket, &servers, &stop, &rounds);
             })
         };
         Knocker { stop, rounds, thread: Some(thread) }
@@ -82,7 +83,8 @@ impl Knocker {
     }
 }
 
-fn run(socket: &PacketSocket, servers: &[ServerFrames], stop: &AtomicBool, rounds: &AtomicU64) {
+/// Sends all frames once every [`PACE`] until `stop` is set. Rounds that are late are left out.
+fn ask_until_stopped(socket: &PacketSocket, servers: &[ServerFrames], stop: &AtomicBool, rounds: &AtomicU64) {
     let mut next = now();
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(next.since(now()));

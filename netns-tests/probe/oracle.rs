@@ -160,10 +160,12 @@ impl Case<'_> {
         tenures
     }
 
+    /// Frames that speak for an address, without those of servers that were cut off.
     fn frames_for(&self, address: IpAddr) -> impl Iterator<Item = &Heard> {
         self.heard.iter().filter(move |h| h.said.address == address && !self.is_apart(h))
     }
 
+    /// Whether the frame's server was cut off from the clients' segment then.
     fn is_apart(&self, heard: &Heard) -> bool {
         let server = heard.port.server();
         heard.port.bridge() == SEGMENT
@@ -227,6 +229,7 @@ impl Case<'_> {
         runs
     }
 
+    /// Line of the timeline for a run of frames, with the instant of its first frame.
     fn run_line(&self, run: &[&Heard]) -> Option<(MonoTime, String)> {
         let (first, last) = (run.first()?, run.last()?);
         let kinds: BTreeSet<String> = run.iter().map(|h| format!("{:?}", h.said.how)).collect();
@@ -242,6 +245,7 @@ impl Case<'_> {
         Some((first.at, text))
     }
 
+    /// Seconds since the first deed of the history, for people.
     fn time_text(&self, at: MonoTime) -> String {
         let start = self.history.first().map_or(MonoTime::ZERO, |e| e.at);
         format!("{:+.4} s", boot_seconds(at) - boot_seconds(start))

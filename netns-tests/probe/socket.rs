@@ -126,6 +126,7 @@ fn set_option(socket: &Socket, name: c_int, value: c_int) {
     assert_eq!(result, 0, "set packet option {name}: {}", Errno::last());
 }
 
+/// Packet socket address of all protocols on an interface; 0 stands for all interfaces.
 fn interface_address(index: u32) -> libc::sockaddr_ll {
     libc::sockaddr_ll {
         sll_family: u16::try_from(libc::AF_PACKET).expect("a 16-bit family"),

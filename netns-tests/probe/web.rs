@@ -71,7 +71,7 @@ impl Web {
             std::thread::spawn(move || {
                 door.enter();
                 become_real_time();
-                Client::new(targets, Duration::from_secs(1) / per_second, requests).run(&stop);
+                Client::new(targets, Duration::from_secs(1) / per_second, requests).ask_until_stopped(&stop);
             })
         };
         Web { stop, requests, thread: Some(thread) }
@@ -133,7 +133,8 @@ impl Client {
         Client { targets, pace, requests, epoll, open: Vec::new(), free: Vec::new(), order: VecDeque::new() }
     }
 
-    fn run(mut self, stop: &AtomicBool) {
+    /// Begins requests at the pace until `stop` is set, and returns when all have ended.
+    fn ask_until_stopped(mut self, stop: &AtomicBool) {
         let mut next = now();
         let mut events = vec![EpollEvent::empty(); 256];
         loop {
@@ -155,6 +156,7 @@ impl Client {
         }
     }
 
+    /// Begins a request on a new connection, unless too many are open.
     fn begin_request(&mut self, at: MonoTime) {
         if self.free.is_empty() && self.open.len() >= MOST_OPEN {
             return;
@@ -184,6 +186,7 @@ impl Client {
         self.order.push_back((at, slot, request));
     }
 
+    /// Goes on with the connection in a slot, and closes it when its request has ended.
     fn advance_slot(&mut self, slot: usize) {
         let Some(connection) = self.open[slot].as_mut() else { return };
         if let Some(outcome) = connection.advance() {
@@ -193,6 +196,7 @@ impl Client {
         }
     }
 
+    /// Closes connections whose requests are older than [`LIMIT`].
     fn drop_overdue(&mut self, time: MonoTime) {
         while let Some((at, slot, request)) = self.order.front().copied() {
             let is_open = self.open[slot].as_ref().is_some_and(|c| c.request == request);
@@ -207,12 +211,14 @@ impl Client {
         }
     }
 
+    /// Closes the connection in a slot and frees the slot.
     fn close_slot(&mut self, slot: usize) {
         // Dropping the socket closes it and takes it out of the epoll.
         self.open[slot] = None;
         self.free.push(slot);
     }
 
+    /// Records how a request ended, now.
     fn end_request(&self, request: usize, outcome: Outcome) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests[request].end = Some((now(), outcome));
@@ -245,12 +251,14 @@ impl Connection {
     }
 }
 
+/// Whether the answer is a whole one that names its server.
 fn read_answer(answer: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(answer);
     let named = Server::BOTH.into_iter().find(|s| text.ends_with(&format!("\r\n\r\n{}", s.name())));
     named.filter(|_| text.starts_with("HTTP/1.1 200")).map_or(Outcome::Garbled, Outcome::Answered)
 }
 
+/// The outcome of a request whose connection failed.
 fn outcome_of(cause: &std::io::Error) -> Outcome {
     match cause.raw_os_error() {
         Some(libc::ECONNREFUSED) => Outcome::Refused,

@@ -80,7 +80,7 @@ impl Writer {
                     return;
                 }
                 let mut connected = client.take().unwrap_or_else(|| Client::start(language));
-                let promise = connected.write(language, number);
+                let promise = connected.write_number(language, number);
                 if promise != Promise::Nothing {
                     let written = Written { number, at: now(), promise };
                     list.lock().unwrap_or_else(PoisonError::into_inner).push(written);
@@ -130,6 +130,7 @@ struct Client {
 }
 
 impl Client {
+    /// Starts the client program, and a thread that reads its lines.
     fn start(language: Language) -> Client {
         let mut child = Command::new(language.command[0])
             .args(&language.command[1..])
@@ -149,7 +150,8 @@ impl Client {
         Client { child, input, lines }
     }
 
-    fn write(&mut self, language: Language, number: u64) -> Promise {
+    /// Writes a number and returns what the answer acknowledges.
+    fn write_number(&mut self, language: Language, number: u64) -> Promise {
         let line = (language.line)(number) + "\n";
         if self.input.write_all(line.as_bytes()).and_then(|()| self.input.flush()).is_err() {
             return Promise::Nothing;

@@ -31,7 +31,7 @@ impl Scene {
     /// Checks the scene so far, for one that goes on afterwards without an oracle; the capture ends
     /// here.
     pub fn verdict(&mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
-        self.assert_never_both();
+        self.assert_no_question_answered_twice();
         let heard = self.capture.take().expect("it runs until here").finish().unwrap_or_else(|e| panic!("{e}"));
         let history = self.lab.history();
         let case = Case { heard: &heard, history: &history, apart: &self.apart, drain: Duration::from_secs(1) };
@@ -53,7 +53,7 @@ impl Scene {
     /// address without having opened again, by the agents' logs (S1, S2), and no packet left
     /// without a lease (S3). Returns the tenures of the first address.
     pub fn finish_by_chance(mut self) -> Vec<Tenure> {
-        self.assert_never_both();
+        self.assert_no_question_answered_twice();
         self.verdict_by_chance().unwrap_or_else(|verdict| panic!("{verdict}"))
     }
 
@@ -93,7 +93,9 @@ impl Scene {
         addresses_of(&self.setup.config.groups()[0])[0]
     }
 
-    fn assert_never_both(&self) {
+    /// Asserts that no question was answered by two servers, cut-off ones aside, and that the ports
+    /// were asked often enough.
+    fn assert_no_question_answered_twice(&self) {
         for asker in &self.askers {
             let together = asker.since(MonoTime::ZERO).answered_twice();
             let wrong = together.iter().find(|q| !self.apart.iter().any(|a| (a.from..a.until).contains(&q.at)));
@@ -106,9 +108,10 @@ impl Scene {
         }
     }
 
-    fn describe(&self) -> String {
-        let mut text: String = self.agents.iter().map(Agent::describe).collect();
-        text.extend(self.witnesses.iter().map(Witness::describe));
+    /// Statuses, logs and the first address's timeline, to be printed after a failure.
+    fn failure_text(&self) -> String {
+        let mut text: String = self.agents.iter().map(Agent::failure_text).collect();
+        text.extend(self.witnesses.iter().map(Witness::failure_text));
         let (heard, history) = (self.heard(), self.lab.history());
         let case = Case { heard: &heard, history: &history, apart: &self.apart, drain: Duration::ZERO };
         let address = self.setup.config.groups().first().and_then(|g| addresses_of(g).first().copied());
@@ -122,7 +125,7 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", self.describe());
+            eprintln!("{}", self.failure_text());
         }
     }
 }

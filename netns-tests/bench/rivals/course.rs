@@ -105,7 +105,8 @@ const SOME_REQUESTS: Duration = Duration::from_millis(300);
 struct OneAtATime(std::fs::File);
 
 impl OneAtATime {
-    fn wait() -> OneAtATime {
+    /// Waits for the right.
+    fn wait_turn() -> OneAtATime {
         let path = std::env::temp_dir().join("vipair-bench.lock");
         let file = std::fs::File::create(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         // SAFETY: the descriptor is open as long as `file`; the lock goes with it.
@@ -159,6 +160,7 @@ impl Course {
         self.sample_requests(fault, sum_up(&web.finish(), from));
     }
 
+    /// Hands over the requests' figures at a fault.
     fn sample_requests(&self, fault: &str, figures: RequestFigures) {
         self.sample(&format!("{fault}-slowest"), figures.slowest);
         self.sample(&format!("{fault}-lost"), figures.lost);
@@ -180,16 +182,18 @@ impl Course {
     /// the turn in which it may run.
     fn start_crowd(&self) -> (OneAtATime, Web) {
         self.wait_any_moment();
-        let turn = OneAtATime::wait();
+        let turn = OneAtATime::wait_turn();
         (turn, self.start_client(MANY))
     }
 
+    /// Starts a web client and lets it have some requests answered.
     fn start_client(&self, per_second: u32) -> Web {
         let web = self.site.start_web_client(per_second);
         std::thread::sleep(SOME_REQUESTS);
         web
     }
 
+    /// Lets the time pass that clients are watched.
     fn watch_clients(&self) {
         std::thread::sleep(self.pace.watched);
     }
@@ -211,6 +215,7 @@ impl Course {
         }
     }
 
+    /// Sends a signal to the contender's processes on a server; panics when there are none.
     fn signal_processes(&self, server: Server, signal: Signal) {
         let processes = self.contender.processes(&self.site, server);
         assert!(!processes.is_empty(), "{} does not run on {}", self.key, server.name());

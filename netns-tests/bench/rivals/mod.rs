@@ -85,11 +85,13 @@ pub fn are_there() -> bool {
     room::packages_tree().is_some()
 }
 
+/// Runs vipair through the course.
 fn run_own(key: &'static str, profile: &'static str, is_witnessed: bool, watched: u64) {
     let pace = Pace::new(watched, 200, 200);
     Course::begin(key, Site::build(is_witnessed, &[ADDRESS6]), Box::new(Own::new(profile, is_witnessed)), pace).run();
 }
 
+/// Runs another contender through the course.
 fn run_rival(key: &'static str, contender: Box<dyn Contender>, pace: Pace) {
     remark("versions", &package_versions());
     Course::begin(key, Site::build(false, &[]), contender, pace).run();
@@ -108,6 +110,7 @@ fn package_versions() -> String {
     packages.into_iter().filter_map(of).collect::<Vec<_>>().join(", ")
 }
 
+/// Configurations of all contenders, for the end of the page.
 fn configuration(results: &Results) -> String {
     let mut text = format!("All from Debian's packages: {}.\n", results.remark("versions").unwrap_or("not measured"));
     let mut show = |title: &str, language: &str, config: &str| {

@@ -36,6 +36,7 @@ impl Own {
         Own { profile, agents: Vec::new(), witness: None, is_witnessed }
     }
 
+    /// Whether a server has a role, and as a standby is ready.
     fn has_role(&self, server: Server, role: &str) -> bool {
         self.agents[server.index()]
             .status()

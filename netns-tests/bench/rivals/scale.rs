@@ -104,6 +104,7 @@ impl Pair {
         shown.lines().filter(|line| line.contains(" 10.1.")).count()
     }
 
+    /// Ends of both processes' output.
     fn output_tail(&self) -> String {
         self.processes.iter().map(|process| tail(&process.output(), 10)).collect()
     }
@@ -210,6 +211,7 @@ fn table(results: &Results) -> String {
     text
 }
 
+/// Picture of both contenders over the number of addresses.
 fn scale_plot() -> Plot {
     let over = |of: &dyn Fn(u32) -> String| SIZES.into_iter().map(|count| (f64::from(count), of(count))).collect();
     let curves = vec![

@@ -120,6 +120,7 @@ fn is_offered(contender: &str, fault: &str) -> bool {
     }
 }
 
+/// Key of a figure; an ending without a dash names another fault's figure of the contender.
 fn key(contender: &str, fault: &Fault, ending: &str) -> String {
     if ending.starts_with('-') || ending.is_empty() {
         format!("{contender}-{}{ending}", fault.key)
@@ -157,6 +158,7 @@ median / most of all runs; *never* and *none* mean in no run. Every contender ha
 alone. *Not offered*: it has nothing against this fault. A contender that leaves both servers answering shows a small gap:
 clients get answers, from two servers at once.";
 
+/// Table of all faults by these contenders.
 fn comparison_table(contenders: &[Name], results: &Results) -> String {
     let mut text = "| |".to_owned();
     for (.., column) in contenders {
@@ -176,6 +178,7 @@ fn comparison_table(contenders: &[Name], results: &Results) -> String {
     text
 }
 
+/// Cell of the table: gap, and what else the fault is about.
 fn comparison_cell(contender: &str, fault: &Fault, results: &Results) -> String {
     if !is_offered(contender, fault.key) {
         return "not offered".to_owned();
@@ -244,6 +247,7 @@ pub fn three_numbers(results: &Results) -> Option<String> {
     ))
 }
 
+/// Sentence about the time that each contender is watched.
 fn watched_text(results: &Results) -> String {
     let of =
         |(contender, name, _): &Name| Some(format!("{name}: {}", results.remark(&format!("{contender}-watched"))?));
@@ -254,6 +258,7 @@ fn watched_text(results: &Results) -> String {
     )
 }
 
+/// Section of one fault, with all contenders at all settings.
 fn fault_section(fault: &Fault) -> Section {
     let mut figures = Vec::new();
     for (contender, name, _) in FASTEST.iter().chain(&DEFAULT).filter(|(name, ..)| is_offered(name, fault.key)) {
@@ -278,6 +283,7 @@ fn fault_section(fault: &Fault) -> Section {
     }
 }
 
+/// Name of a fault's picture.
 fn plot_file(fault: &str) -> &'static str {
     match fault {
         "host" => "gap-host",
@@ -292,6 +298,7 @@ fn plot_file(fault: &str) -> &'static str {
     }
 }
 
+/// Picture of the gaps at one fault.
 fn gap_plot(file: &'static str, title: &str, fault: &str, contenders: &[Name]) -> Plot {
     let strip = |(contender, name, _): &Name| ((*name).to_owned(), format!("{contender}-{fault}"));
     Plot {

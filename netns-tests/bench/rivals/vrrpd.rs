@@ -49,6 +49,7 @@ impl Vrrpd {
         Vrrpd { advert_ms, running: [Vec::new(), Vec::new()] }
     }
 
+    /// Starts vrrpd beside zebra and waits until it is configured.
     fn start_vrrpd(&mut self, site: &Site, server: Server) {
         let room = site.room(server);
         let vrrpd = room.start(&site.lab, &["/usr/lib/frr/vrrpd", "-A", "127.0.0.1"], false);
@@ -61,11 +62,13 @@ impl Vrrpd {
     }
 }
 
+/// Fails until vrrpd has its virtual router.
 fn check_configured(site: &Site, server: Server) -> Result<(), String> {
     let said = site.room(server).run(&["vtysh", "-c", "show vrrp"])?;
     if said.contains("Virtual Router ID") { Ok(()) } else { Err(format!("no virtual router yet: {said}")) }
 }
 
+/// Whether the macvlan interface of a server is up, as it is on the master alone.
 fn is_up(site: &Site, server: Server) -> bool {
     let said = site.lab.server(server).try_tool("ip", &["-brief", "link", "show", "dev", INTERFACE], "");
     said.is_ok_and(|line| line.contains(" UP "))

@@ -70,6 +70,7 @@ fn holder_that_dies_while_the_pair_is_cut_is_replaced_by_the_word_of_the_witness
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
+/// Severs these ways one after the other, and asserts each time that nothing moves.
 fn assert_nothing_moves_without(ways: &[Way]) {
     let mut scene = Scene::start(Setup::witnessed("fast"));
     for way in ways {

@@ -114,6 +114,7 @@ fn witness_restarted_inside_its_promise_gives_no_second_one() {
     scene.finish(&Expected::owner(Server::Alpha).takeover().takeover().takeover());
 }
 
+/// Switches the group to `to` and waits until the other server is ready again.
 fn switch_to(scene: &mut Scene, to: Server) {
     scene.lab.note(format!("vipair switch {GROUP}, to {}", to.name()));
     scene.agent(to.other()).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));

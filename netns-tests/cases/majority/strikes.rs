@@ -191,6 +191,7 @@ impl Strikes {
     }
 }
 
+/// Does what ends a fault.
 fn end_fault(scene: &mut Scene, remedy: Remedy) {
     match remedy {
         Remedy::Lift(fault) => drop(scene.lab.lift(fault)),

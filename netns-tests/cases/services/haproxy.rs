@@ -9,6 +9,7 @@ use crate::scene::{Scene, Setup};
 
 const GROUP: &str = "balance";
 
+/// Starts a pair with HAProxy before nginx.
 fn pair() -> Scene {
     let backends = |scene: &Scene| Server::BOTH.into_iter().for_each(|s| scene.home(s).systemctl("start", NGINX));
     start_pair(Setup::example("haproxy"), GROUP, backends, |home| home.systemctl("start", HAPROXY))

@@ -9,6 +9,7 @@ use crate::scene::{Scene, Setup};
 
 const GROUP: &str = "web";
 
+/// Starts a pair with nginx.
 fn pair() -> Scene {
     start_pair(Setup::example("nginx"), GROUP, |_| {}, |home| home.systemctl("start", NGINX))
 }

@@ -26,6 +26,7 @@ const WRITES: Language = Language {
     },
 };
 
+/// Starts a pair with PostgreSQL; `settings` goes to /etc/default/vipair-postgres.
 fn pair(settings: &str) -> Scene {
     let both = |scene: &Scene| {
         let [alpha, beta] = homes(scene);

@@ -21,6 +21,7 @@ const WRITES: Language = Language {
     },
 };
 
+/// Starts a pair with Redis.
 fn pair() -> Scene {
     let both = |scene: &Scene| Server::BOTH.into_iter().for_each(|s| scene.home(s).systemctl("start", REDIS));
     start_pair(Setup::example("redis"), GROUP, both, |_| {})

@@ -183,7 +183,8 @@ impl Room {
         case.check(self.asker.target(), expected).unwrap_or_else(|verdict| panic!("{verdict}"))
     }
 
-    fn describe(&self) -> String {
+    /// Ends of the units' journals, to be printed after a failure.
+    fn failure_text(&self) -> String {
         let machines = self.servers.iter().chain(&self.witness);
         let journal = |machine: &Machine| {
             let units = format!("--unit={}", if machine.port() == Port::Witness { WITNESS } else { AGENT });
@@ -197,7 +198,7 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", self.describe());
+            eprintln!("{}", self.failure_text());
         }
     }
 }
