@@ -65,7 +65,7 @@ fn agent_stopped_for_less_than_a_lease_keeps_the_address() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// S3 S7 S8: the sleeper must not act on what it knew
+// S3 S7 S8: an agent that wakes up must not act on what it knew before
 #[test]
 fn agent_stopped_for_longer_than_a_lease_wakes_up_as_standby() {
     let mut scene = Scene::start(Setup::of("lan"));
@@ -82,7 +82,8 @@ fn agent_stopped_for_longer_than_a_lease_wakes_up_as_standby() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// S7 S8: woken around the very moment its lease ends, when a late store could open the gate again
+// S7 S8: the agent wakes up around the end of its lease, when a late store could open the gate
+// again
 #[test]
 fn agent_woken_as_its_lease_ends_never_answers_beside_the_other() {
     let mut scene = Scene::start(Setup::of("fast"));
@@ -104,7 +105,7 @@ fn agent_woken_as_its_lease_ends_never_answers_beside_the_other() {
     scene.finish(&expected);
 }
 
-// L2: a busy machine is no reason
+// L2: a busy machine is no reason for a takeover
 #[test]
 fn machine_with_all_cores_busy_moves_nothing() {
     let scene = Scene::start(Setup::of("lan").alone());

@@ -120,7 +120,7 @@ fn without_tickling_clients_that_wait_go_on_waiting() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// L3: what ends within the drain is not touched, and nothing hangs that does not.
+// L3: connections that end within the drain are not touched, and none that goes on hangs.
 #[test]
 fn connections_that_outlive_the_drain_of_a_switch_are_reset() {
     let mut scene = Scene::start(setup("lan", ""));
@@ -137,7 +137,8 @@ fn connections_that_outlive_the_drain_of_a_switch_are_reset() {
     scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
-// Fencing: the service of a server that slept through a takeover talks to nobody any more, and learns it.
+// Fencing: the service of a server that slept through a takeover reaches no client any more, and
+// learns of it.
 #[test]
 fn server_that_was_replaced_while_its_agent_slept_ends_what_is_left() {
     let mut scene = Scene::start(setup("lan", ""));

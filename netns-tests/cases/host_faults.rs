@@ -39,7 +39,7 @@ fn lost_standby_is_no_event_for_clients() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// HP-8 L1: no waiting for silence
+// HP-8 L1: the active gives the group away without waiting for silence
 #[test]
 fn carrier_loss_hands_over_on_the_link_that_is_left() {
     let mut scene = Scene::start(Setup::of("lan"));

@@ -99,7 +99,8 @@ fn check_by(frames: &[Heard], opened: &[Opening], kills: &[(Server, MonoTime)]) 
     case.check_by_openings(address(), opened, kills)
 }
 
-// S1: given, taken over, claimed again: without another opening these are two at once
+// S1: a server that claims again after the other's takeover, without another opening, makes two at
+// once
 #[test]
 fn claim_without_having_been_given_the_address_anew_is_found() {
     let opened = [opening(1, Server::Alpha), opening(2, Server::Beta)];

@@ -30,7 +30,7 @@ fn loss_of_the_link_on_the_segment_moves_nothing() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// S8: links are lost, the segment is shared; longer than any unauthenticated veto holds
+// S8: all links are lost, the segment is shared; longer than any unauthenticated veto holds
 #[test]
 fn loss_of_all_links_moves_nothing_while_the_segment_is_shared() {
     let mut scene = Scene::start(Setup::of("lan"));
@@ -45,8 +45,8 @@ fn loss_of_all_links_moves_nothing_while_the_segment_is_shared() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// S6: without even the segment's pulses, answered probes hold the standby back, as long as the agent's kernel lives and
-// for no longer than `veto`
+// S6: without the segment's pulses, too, answered probes hold the standby back while the active's
+// kernel lives, but for no longer than `veto`
 #[test]
 fn answered_probes_veto_a_takeover() {
     let scene = Scene::start(Setup::of("lan"));
@@ -89,7 +89,8 @@ fn pulses_of_the_standby_lost_on_every_link_move_nothing() {
     pulses_lost_one_way(Server::Beta);
 }
 
-// L1 S8: the active hears and is not heard; it closes on the standby's last claim, before the standby opens
+// L1 S8: the active hears and is not heard; it closes on the standby's last claim, before the
+// standby opens
 #[test]
 fn active_that_nobody_hears_is_replaced_and_never_both_answer() {
     let mut scene = Scene::start(Setup::of("lan"));
@@ -109,7 +110,8 @@ fn active_that_nobody_hears_is_replaced_and_never_both_answer() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// S8 L5: the active hears nobody and is heard: nobody takes over, and all is well afterwards
+// S8 L5: the active hears no pulse and is heard: the standby does not take over, and all is well
+// afterwards
 #[test]
 fn active_that_hears_nobody_never_leads_to_two_that_answer() {
     let mut scene = Scene::start(Setup::of("lan"));

@@ -14,7 +14,7 @@ fn has_filters(scene: &Scene, server: Server) -> bool {
     })
 }
 
-// S7, design 3: reinstalled when somebody deletes it, addresses removed first
+// S7, design 3: the agent reinstalls a deleted filter, and removes the addresses before that
 #[test]
 fn deleted_filter_on_the_standby_is_reinstalled_and_the_standby_stays_silent() {
     let mut scene = Scene::start(Setup::of("lan"));
@@ -50,7 +50,7 @@ fn deleted_filter_on_the_active_is_reinstalled() {
     scene.finish(&if owner == Server::Alpha { expected } else { expected.handover() });
 }
 
-// Field note k#1385: others delete addresses underneath
+// Field note k#1385: another program deletes addresses
 #[test]
 fn deleted_address_comes_back() {
     let mut scene = Scene::start(Setup::of("lan"));
@@ -123,7 +123,7 @@ fn wall_clock_set_back_and_forth_changes_nothing() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// S3 HP-4: nothing answers at the wrong place
+// S3 HP-4: the standby answers no client, whatever its neighbour entry says
 #[test]
 fn static_neighbour_entry_for_the_standby_gets_no_answer_there() {
     let scene = Scene::start(Setup::of("lan").services());

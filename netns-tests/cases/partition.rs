@@ -24,7 +24,7 @@ fn healed_partition_leaves_the_higher_epoch_within_two_pulses() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// S8 L4: the client was on the loser's side all the time
+// S8 L4: a client that was on the loser's side all the time
 #[test]
 fn client_on_the_losing_side_of_a_split_is_corrected_within_a_second() {
     let mut scene = Scene::start(Setup::of("lan").services());
@@ -50,7 +50,7 @@ fn client_on_the_losing_side_of_a_split_is_corrected_within_a_second() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// Design 4, anchors: nobody is served by a server that nobody hears
+// Design 4, anchors: a server that no client hears does not serve
 #[test]
 fn standby_that_hears_nobody_on_the_segment_does_not_promote() {
     let mut scene = Scene::start(Setup::of("lan"));

@@ -65,7 +65,7 @@ fn finish_request(mut stream: TcpStream) -> std::io::Result<String> {
     Ok(answer)
 }
 
-// L3, design 6: what is in flight is carried for the drain time
+// L3, design 6: the former active carries open connections for the drain time
 #[test]
 fn connections_that_are_open_during_a_switch_are_finished_by_the_former_active() {
     let mut scene = Scene::start(Setup::of("lan").services());
@@ -104,7 +104,7 @@ fn sigterm_hands_over_without_losing_a_request() {
     scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
-// Guide 8: pause stands aside, resume only ends that.
+// Guide 8: pause makes a node stand aside, resume ends that and no more.
 #[test]
 fn paused_active_hands_over_and_comes_back_as_standby() {
     let mut scene = Scene::start(Setup::of("lan"));

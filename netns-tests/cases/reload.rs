@@ -51,7 +51,8 @@ fn start_asking(scene: &mut Scene, address: &str) {
     scene.askers.push(Asker::start(&scene.lab, address, Duration::from_millis(1)));
 }
 
-// Design 10, L2, L6: both reload 25 times each with times, policy and addresses that change, and clients see nothing.
+// Design 10, L2, L6: both agents reload 25 times each, with other times, policy and addresses, and
+// clients notice nothing.
 #[test]
 fn fifty_reloads_under_load_are_seen_by_no_client() {
     let mut scene = Scene::start(Setup::with(ConfigText::pair("lan").group(web_group())).services().alone());
@@ -162,7 +163,7 @@ fn a_bad_file_is_refused_with_every_error_and_changes_nothing() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// Design 10: what a reload would do is told before, and is what it does.
+// Design 10: `vipair check` tells beforehand what a reload then does.
 #[test]
 fn the_plan_of_a_reload_is_what_the_reload_does() {
     let mut scene = Scene::start(Setup::of("lan"));

@@ -88,7 +88,7 @@ fn kill_and_measure(scene: &mut Scene, turns: usize) -> Vec<Duration> {
     took
 }
 
-// HP-8: a process that ends needs no attempt to be noticed
+// HP-8: the end of a process is noticed without an attempt of the check
 #[test]
 fn a_process_that_dies_on_the_active_moves_the_group_at_once() {
     // Counting failures would take an hour. Each server has its own nginx and its own file.
@@ -111,7 +111,7 @@ fn how_long_the_service_is_away_by_kind_of_check() {
     }
 }
 
-// HP-8: moving to a server that serves no better would help nobody
+// HP-8: a move to a server that serves no better would help no client
 #[test]
 fn when_both_services_fail_nothing_moves_and_both_say_why() {
     let mut scene = start_pair(setup("lan", HTTP));
@@ -182,7 +182,7 @@ fn reload_in_order(scene: &mut Scene, order: [Server; 2], more: &str) {
     }
 }
 
-// Checks are added, changed and removed while the agents run; one that stays the same keeps its verdict
+// Checks are added, changed and removed while the agents run; an unchanged one keeps its verdict
 #[test]
 fn checks_come_and_go_with_a_reload() {
     let mut scene = start_pair(setup("lan", HTTP));

@@ -47,7 +47,8 @@ fn full_disk_changes_nothing() {
     scene.finish(&Expected::owner(Server::Alpha).handover().handover().handover());
 }
 
-// S2 L6, guide 10: one promotion on the reservation that is there, then `no reservation`, and it says so
+// S2 L6, guide 10: the reservation on the disk suffices for one promotion; then the status names
+// the missing one
 #[test]
 fn unwritable_disk_is_good_for_one_promotion_and_then_named_as_the_reason() {
     let mut scene = with_small_state_dirs();
@@ -75,7 +76,7 @@ fn unwritable_disk_is_good_for_one_promotion_and_then_named_as_the_reason() {
     scene.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
 
-// S2 S7: when unsure what epochs it used, it asks its peer
+// S2 S7: an agent that is unsure which epochs it used asks its peer
 #[test]
 fn corrupted_state_is_healed_by_the_peer() {
     let mut scene = Scene::start(Setup::of("lan"));
@@ -99,7 +100,7 @@ fn corrupted_state_is_healed_by_the_peer() {
     scene.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
 
-// S7: alone with damaged state it does not own anything
+// S7: an agent that is alone with damaged state owns no address
 #[test]
 fn server_alone_with_corrupted_state_stays_closed_and_says_why() {
     let mut scene = Scene::start(Setup::of("lan"));

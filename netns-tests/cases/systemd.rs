@@ -27,7 +27,7 @@ fn wait_restarted(room: &Room, server: Server, before: &str) {
     });
 }
 
-// HP-1 S7: what is enabled comes up by itself at boot
+// HP-1 S7: an enabled unit comes up by itself at boot
 #[test]
 fn machine_that_loses_power_is_taken_over_and_comes_back_as_standby_by_its_unit_alone() {
     let mut room = Room::pair();
@@ -40,8 +40,8 @@ fn machine_that_loses_power_is_taken_over_and_comes_back_as_standby_by_its_unit_
     room.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// L2 S7: the next life finds the gate's maps in the manager's store and adopts it within the lease. A busy machine needs
-// longer than the 250 ms of the profile until the next life runs.
+// L2 S7: the next life finds the gate's maps in the manager's store and adopts it within the lease.
+// On a busy machine that takes longer than the profile's 250 ms.
 #[test]
 fn agent_that_is_killed_is_started_again_at_once_and_nothing_moves() {
     let room = Room::pair_with("lease_ms = 2000\n");
@@ -53,7 +53,7 @@ fn agent_that_is_killed_is_started_again_at_once_and_nothing_moves() {
     room.finish(&Expected::owner(Server::Alpha));
 }
 
-// L3: SIGTERM hands over first; what is started again takes nothing back
+// L3: SIGTERM hands over first; an agent that is started again takes nothing back
 #[test]
 fn restart_and_stop_hand_over_without_a_gap_and_reload_moves_nothing() {
     let room = Room::pair();
@@ -76,7 +76,7 @@ fn restart_and_stop_hand_over_without_a_gap_and_reload_moves_nothing() {
     room.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
 
-// S7: a hung agent loses its lease long before; the unit's watchdog gets it running again
+// S7: a hung agent loses its lease long before the unit's watchdog starts it again
 #[test]
 fn agent_that_hangs_is_taken_over_and_started_again_by_the_watchdog() {
     let room = Room::pair();
@@ -91,7 +91,8 @@ fn agent_that_hangs_is_taken_over_and_started_again_by_the_watchdog() {
     room.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// L5: what cannot run is left alone after five starts, and the address does not follow each of them
+// L5: systemd gives up an agent that cannot run after five starts, and the address does not follow
+// each of them
 #[test]
 fn crash_loop_moves_the_group_once_and_ends() {
     let room = Room::pair();

@@ -220,7 +220,7 @@ fn witness_with_an_old_state_put_back_overlaps_no_promise() {
     assert!(last.elapsed() >= lease, "after {:?}", last.elapsed());
 }
 
-// S7: when unsure, it votes for nobody
+// S7: a witness that is unsure votes for no node
 #[test]
 fn witness_with_damaged_state_votes_once_both_nodes_have_told() {
     let mut lab = WitnessLab::build(1);
@@ -267,7 +267,7 @@ fn config_text(clusters: &[u8]) -> String {
     format!("listen = \"{}\"\n{}", address(), clusters.iter().map(cluster).collect::<String>())
 }
 
-// S5: what it has promised outlives the change
+// S5: a promise outlives a change of the configuration
 #[test]
 fn witness_takes_another_file_at_once_or_not_at_all_and_keeps_its_promises() {
     let lab = WitnessLab::build(2);

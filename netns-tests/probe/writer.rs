@@ -28,12 +28,12 @@ pub struct Language {
     /// Number of lines in an answer.
     pub answers: usize,
     /// Reads the last line of the answer to a number.
-    pub read: fn(&str, u64) -> Promise,
+    pub read: fn(&str, u64) -> Receipt,
 }
 
 /// What an answer acknowledges of a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Promise {
+pub enum Receipt {
     /// Nothing: the answer is a refusal, or to something else.
     Nothing,
     /// The number is on the server.
@@ -50,7 +50,7 @@ pub struct Written {
     /// When the answer came.
     pub at: MonoTime,
     /// What the answer acknowledges.
-    pub promise: Promise,
+    pub receipt: Receipt,
 }
 
 /// Longest wait for a line of an answer.
@@ -80,9 +80,9 @@ impl Writer {
                     return;
                 }
                 let mut connected = client.take().unwrap_or_else(|| Client::start(language));
-                let promise = connected.write_number(language, number);
-                if promise != Promise::Nothing {
-                    let written = Written { number, at: now(), promise };
+                let receipt = connected.write_number(language, number);
+                if receipt != Receipt::Nothing {
+                    let written = Written { number, at: now(), receipt };
                     list.lock().unwrap_or_else(PoisonError::into_inner).push(written);
                     client = Some(connected);
                 }
@@ -151,15 +151,15 @@ impl Client {
     }
 
     /// Writes a number and returns what the answer acknowledges.
-    fn write_number(&mut self, language: Language, number: u64) -> Promise {
+    fn write_number(&mut self, language: Language, number: u64) -> Receipt {
         let line = (language.line)(number) + "\n";
         if self.input.write_all(line.as_bytes()).and_then(|()| self.input.flush()).is_err() {
-            return Promise::Nothing;
+            return Receipt::Nothing;
         }
         let answers: Option<Vec<String>> =
             (0..language.answers).map(|_| self.lines.recv_timeout(LIMIT).ok()).collect();
         let last = answers.and_then(|mut answers| answers.pop());
-        last.map_or(Promise::Nothing, |answer| (language.read)(&answer, number))
+        last.map_or(Receipt::Nothing, |answer| (language.read)(&answer, number))
     }
 }
 

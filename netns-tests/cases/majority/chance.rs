@@ -59,7 +59,8 @@ fn wait_settled(scene: &mut Scene) -> Server {
     owner
 }
 
-// S1 L5: a server whose cables are bad loses the group, and does not get it back while the other can keep it
+// S1 L5: a server with bad cables loses the group, and does not get it back while the other can
+// keep it
 #[test]
 fn ways_of_the_holder_that_flap_five_times_a_second_move_it_no_more_than_they_must() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
@@ -82,7 +83,7 @@ fn ways_that_flap_in_turns_never_make_both_answer() {
     scene.finish_by_chance();
 }
 
-// S1 S7: stopped for less or for more than the lease, either server, at any moment
+// S1 S7: either server stops for less or for more than the lease, at any moment
 #[test]
 fn agents_stopped_at_random_never_both_answer() {
     let mut chance = Chance::new(seed("agents stopped at random"));
@@ -107,7 +108,7 @@ fn agents_stopped_at_random_never_both_answer() {
     scene.finish_by_chance();
 }
 
-// S1 S7: an agent that gets a fiftieth of a core keeps nothing that it cannot keep
+// S1 S7: an agent with a fiftieth of a core keeps no group that it cannot keep in time
 #[test]
 fn agent_with_two_percent_of_a_core_keeps_nothing() {
     let mut scene = Scene::start(Setup::witnessed("fast"));

@@ -83,7 +83,7 @@ fn assert_nothing_moves_without(ways: &[Way]) {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// S1 S7: one direction of one way; two that hear each other are always left
+// S1 S7: one direction of one way is lost; two parties that hear each other are always left
 #[test]
 fn one_direction_lost_between_the_servers_moves_nothing() {
     assert_nothing_moves_without(&WAYS[..2]);
@@ -101,7 +101,8 @@ fn one_direction_lost_between_the_standby_and_the_witness_moves_nothing() {
     assert_nothing_moves_without(&WAYS[4..]);
 }
 
-// S1 S7 L5: everybody hears one and is heard by another, so that nobody gets an answer from anybody
+// S1 S7 L5: each party hears one other and is heard by the third, so no party gets an answer from
+// any
 #[test]
 fn ring_of_cuts_leaves_nobody_open_and_heals() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
@@ -121,7 +122,8 @@ fn ring_of_cuts_leaves_nobody_open_and_heals() {
     scene.finish_by_chance();
 }
 
-// S1 S7: on the clients' segment the witness is lost together with it; the holder that is cut off there closes
+// S1 S7: a holder that is cut off from the clients' segment loses the witness there, too, and
+// closes
 #[test]
 fn witness_on_the_segment_decides_against_a_holder_that_is_cut_off_there() {
     let mut scene = Scene::start(Setup::witnessed("fast").witness_on_the_segment(""));
@@ -135,7 +137,8 @@ fn witness_on_the_segment_decides_against_a_holder_that_is_cut_off_there() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// S1 S7: clients beside the holder reach it all the time; it has lost the majority, and is closed before the other opens
+// S1 S7: clients beside the holder reach it all the time, but it has lost the majority and closes
+// before the other opens
 #[test]
 fn half_with_the_witness_serves_and_the_other_is_closed() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
@@ -156,7 +159,7 @@ fn half_with_the_witness_serves_and_the_other_is_closed() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// S1 L2: the witness and a link go in the same moment; the pair is left to its other link
+// S1 L2: the witness and one link are lost in the same moment; the pair keeps its other link
 #[test]
 fn place_of_the_witness_lost_whole_moves_nothing() {
     let mut scene = Scene::start(Setup::witnessed("fast"));

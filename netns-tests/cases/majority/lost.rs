@@ -54,7 +54,7 @@ fn without_the_witness_and_the_active_nobody_takes_over_until_one_is_back() {
     scene.finish_by_chance();
 }
 
-// FJ-1: `strict = false` goes on as a bare pair once both know that they are alone
+// FJ-1: with `strict = false` the nodes go on as a bare pair once both know that they are alone
 #[test]
 fn without_strict_the_pair_alone_decides_after_the_witness_is_lost() {
     let mut scene = Scene::start(Setup::with_witnesses(config("fast", ""), 1, "strict = false"));
@@ -76,7 +76,7 @@ fn without_strict_the_pair_alone_decides_after_the_witness_is_lost() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// S5: what it promised in its former life holds in this one
+// S5: a promise of the witness's former life holds in the next one
 #[test]
 fn restart_of_the_witness_moves_nothing_while_the_servers_see_each_other() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
@@ -89,8 +89,8 @@ fn restart_of_the_witness_moves_nothing_while_the_servers_see_each_other() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// S1 S5: its only promise is to a holder that it does not hear any more and whose lease still runs,
-// and the other server asks for its vote without end
+// S1 S5: the witness has promised its vote to a holder that it does not hear any more and whose
+// lease still runs, while the other server asks for the vote all the time
 #[test]
 fn witness_restarted_inside_its_promise_gives_no_second_one() {
     // Longer than a restart of an unoptimized witness takes on a busy machine.
@@ -160,7 +160,7 @@ fn witness_with_an_old_copy_of_its_state_grants_nothing_twice() {
     scene.finish_by_chance();
 }
 
-// S5 S7: with nothing left of its state it votes when both servers have told it theirs
+// S5 S7: a witness without its state votes when both servers have told theirs
 #[test]
 fn witness_whose_state_is_spoiled_votes_again_once_both_servers_have_told_theirs() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
@@ -175,7 +175,7 @@ fn witness_whose_state_is_spoiled_votes_again_once_both_servers_have_told_theirs
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// S1 L1: of five that vote, three are enough
+// S1 L1: three of five voters are enough
 #[test]
 fn one_of_three_witnesses_lost_leaves_takeover_possible() {
     let mut scene = Scene::start(Setup::with_witnesses(config("fast", ""), 3, ""));

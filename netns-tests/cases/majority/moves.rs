@@ -29,7 +29,7 @@ fn planned_switch_with_a_witness_under_load_loses_no_request() {
     scene.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
 
-// FJ-10: shorter than the silence and than the lease, so nothing may come of it
+// FJ-10: a fault shorter than the silence and than the lease has no consequence
 #[test]
 fn fault_that_heals_within_the_condition_moves_nothing() {
     let shows = |_| {
@@ -70,7 +70,8 @@ fn short_faults(scene: &mut Scene) -> bool {
     all
 }
 
-// FJ-3 FJ-4 FJ-5 FJ-10: the service hangs, its server is well; a failure shorter than `fall` checks is none
+// FJ-3 FJ-4 FJ-5 FJ-10: the service hangs on a healthy server; fewer failures than `fall` have no
+// consequence
 #[test]
 fn check_of_the_witness_that_fails_moves_the_group_in_order() {
     let setup = Setup::with_witnesses(config("fast", "promote = \"witness\""), 1, "").services().checked();
@@ -91,7 +92,8 @@ fn check_of_the_witness_that_fails_moves_the_group_in_order() {
     scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
-// FJ-4 FJ-5: its carrier and its links are well, and no client reaches it; a witness among the clients finds out
+// FJ-4 FJ-5: the holder's carrier and links are well, but no client reaches it; a witness among the
+// clients finds out
 #[test]
 fn holder_that_clients_cannot_reach_gives_the_group_away() {
     let setup = Setup::with_witnesses(config("fast", "promote = \"witness\""), 1, "").services().checked();
@@ -106,7 +108,7 @@ fn holder_that_clients_cannot_reach_gives_the_group_away() {
     scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
-// FJ-4 FJ-5 L1: the witness's word alone promotes, and it comes with the end of its promise
+// FJ-4 FJ-5 L1: the witness's word alone promotes, and it comes when its promise ends
 #[test]
 fn lost_host_is_replaced_on_the_word_of_the_witness() {
     for promote in ["promote = \"witness\"", "promote = \"both\""] {
@@ -122,7 +124,7 @@ fn lost_host_is_replaced_on_the_word_of_the_witness() {
     }
 }
 
-// FJ-5: without the witness's word the standby takes nothing, whatever it sees itself
+// FJ-5: without the witness's word the standby takes nothing, even if it sees the active silent
 #[test]
 fn standby_that_waits_for_the_word_of_the_witness_does_not_act_on_its_own() {
     let mut scene = Scene::start(Setup::with_witnesses(config("fast", "promote = \"witness\""), 1, ""));

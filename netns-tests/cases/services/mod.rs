@@ -9,7 +9,7 @@ mod redis;
 use crate::cases::planned::assert_nothing_lost;
 use crate::lab::Server;
 use crate::lab::home::Home;
-use crate::probe::writer::{Promise, Writer, Written};
+use crate::probe::writer::{Receipt, Writer, Written};
 use crate::scene::{Scene, Setup};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -78,7 +78,7 @@ fn wait_written(scene: &mut Scene, writer: &Writer, count: usize) {
 fn assert_nothing_missing(written: &[Written], found: &str) {
     let found: BTreeSet<u64> = found.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let promised: Vec<u64> =
-        written.iter().filter(|written| written.promise == Promise::Copied).map(|written| written.number).collect();
+        written.iter().filter(|written| written.receipt == Receipt::Copied).map(|written| written.number).collect();
     assert!(promised.len() > 50, "only {} numbers were promised", promised.len());
     let missing: Vec<&u64> = promised.iter().filter(|number| !found.contains(number)).collect();
     assert!(missing.is_empty(), "{} of {} promised numbers are missing: {missing:?}", missing.len(), promised.len());

@@ -5,7 +5,7 @@ use crate::lab::Server;
 use crate::lab::home::Home;
 use crate::lab::home::services::{POSTGRESQL, query_postgresql, start_postgresql};
 use crate::probe::oracle::Expected;
-use crate::probe::writer::{Language, Promise, Writer, Written, longest_gap};
+use crate::probe::writer::{Language, Receipt, Writer, Written, longest_gap};
 use crate::scene::{Scene, Setup};
 
 const GROUP: &str = "db";
@@ -22,7 +22,7 @@ const WRITES: Language = Language {
     line: |number| format!("insert into numbers values ({number}) returning n;"),
     answers: 1,
     read: |answer, number| {
-        if answer == number.to_string() { Promise::Copied } else { Promise::Nothing }
+        if answer == number.to_string() { Receipt::Copied } else { Receipt::Nothing }
     },
 };
 
@@ -58,7 +58,7 @@ fn wait_same(scene: &mut Scene, first: &Home, second: &Home) {
     scene.wait("both to have the same rows", |_| numbers(first) == numbers(second));
 }
 
-// L1 L3: and the old primary is fenced by the epoch
+// L1 L3: nothing acknowledged is lost, and the epoch fences the old primary
 #[test]
 fn postgresql_loses_no_acknowledged_commit_by_a_switch_nor_with_its_host() {
     let mut scene = pair("");

@@ -5,7 +5,7 @@ use crate::lab::home::Home;
 use crate::lab::home::services::{REDIS, query_redis, redis_reports};
 use crate::lab::{Server, clock};
 use crate::probe::oracle::Expected;
-use crate::probe::writer::{Language, Promise, Writer, longest_gap};
+use crate::probe::writer::{Language, Receipt, Writer, longest_gap};
 use crate::scene::{Scene, Setup};
 
 const GROUP: &str = "cache";
@@ -15,9 +15,9 @@ const WRITES: Language = Language {
     line: |number| format!("sadd numbers {number}\nwait 1 100"),
     answers: 2,
     read: |answer, _| match answer {
-        "0" => Promise::Taken,
-        "1" => Promise::Copied,
-        _ => Promise::Nothing,
+        "0" => Receipt::Taken,
+        "1" => Receipt::Copied,
+        _ => Receipt::Nothing,
     },
 };
 
@@ -49,7 +49,7 @@ fn redis_keeps_what_both_have_over_a_switch_and_a_lost_host() {
     // A planned switch loses no number at all, whether the copy was there when the client asked for
     // it or not.
     let mut so_far = writer.acknowledged();
-    so_far.iter_mut().filter(|written| written.at < switched).for_each(|written| written.promise = Promise::Copied);
+    so_far.iter_mut().filter(|written| written.at < switched).for_each(|written| written.receipt = Receipt::Copied);
     assert_nothing_missing(&so_far, &numbers(&beta));
 
     let lost = scene.power_off(Server::Beta);

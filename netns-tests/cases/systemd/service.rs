@@ -8,7 +8,7 @@ use crate::scene::GROUP;
 const LOG: &str = "/var/lib/vipair-test.log";
 const DROP_IN: &str = "/etc/systemd/system/vipair.service.d/vipair-hooks.conf";
 
-// HP-8: the unit as it ships lets nothing be run, and its drop-in does
+// HP-8: the unit as it ships forbids programs, its drop-in allows them
 #[test]
 fn hooks_run_under_the_unit_with_its_drop_in_and_the_doctor_knows() {
     let program = format!("[\"/bin/sh\", \"-c\", \"echo $VIPAIR_HOOK $VIPAIR_EPOCH >>{LOG}\"]");
@@ -45,7 +45,8 @@ fn assert_hook_ran(room: &Room, server: Server) {
 const COUNTER: &str = "counter.service";
 const COUNTER_UNIT: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
 
-// HP-8: one systemd starts, the other has stopped; and a checked unit that is stopped moves the group
+// HP-8: one systemd starts the unit after the other has stopped it; a checked unit that is stopped
+// moves the group
 #[test]
 fn units_run_where_the_group_is_active_and_nowhere_else() {
     let service =

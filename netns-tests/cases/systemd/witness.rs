@@ -115,7 +115,7 @@ fn slot_numbers(machine: &Machine) -> Vec<u64> {
     numbers
 }
 
-// S5 FJ-4: what it has granted it knows after a restart, whose cost is a vote for a moment
+// S5 FJ-4: a restarted witness knows what it has granted; the restart costs its vote for a moment
 #[test]
 fn restarted_witness_keeps_its_state_and_votes_again() {
     let mut room = with_all();
