@@ -1,15 +1,18 @@
-//! The benchmark: how fast the address moves, what the agent costs, and what others do in its place, on namespaces,
-//! measured from outside.
+//! The benchmark, measured from outside on namespaces: how fast the address moves, what the agent
+//! costs, and what others do in its place.
 //!
-//! Owns: command line, the order of runs, and their supervision. Every block of measurements runs in a child process, so
-//! that one that fails costs its own run only, and what it leaves is swept by the parent. Never does: judging by exit
-//! code; goals are compared in the report. Run it through `scripts/bench`.
+//! Owns: command line, the order of runs, and their supervision. Every block of measurements runs
+//! in a child process, so that a block that fails costs its own run only; the parent sweeps what it
+//! left. Never does: telling a missed goal by exit code; goals are compared in the report. Run it through
+//! `scripts/bench`.
 //!
-//! To measure something more: a file in `bench/` with a `pub const TOPIC: Topic`, and its name in [`TOPICS`]. A topic has
-//! [`Block`]s, which hand over values with [`sample`] under keys that no other topic uses (and with [`remark`] what is to be
-//! told of them); and sections of the report, each with a text, the [`figures::Figure`]s by key, unit and goal, a table of its
-//! own if the plain one does not do, and pictures. With `--record` what the blocks of a run brought goes to
-//! `docs/benchmarks/BLOCK.tsv`, which are committed, and the page is made anew from all these files.
+//! To add a measurement: make a file in `bench/` with a `pub const TOPIC: Topic`, and add it to
+//! [`TOPICS`]. A topic has [`Block`]s, which hand over values with [`sample`] under keys that no
+//! other topic uses, and remarks about them with [`remark`]. It also has sections of the report,
+//! each with a text, the [`figures::Figure`]s by key, unit and goal, pictures, and, where the plain
+//! table does not do, a table of its own. With `--record` the values of a run go to
+//! `docs/benchmarks/BLOCK.tsv`, which are committed, and the page is written again from all these
+//! files.
 #![allow(dead_code, reason = "tests, demo and benchmark each use a part of the lab")]
 
 #[path = "bench/busy.rs"]
@@ -44,6 +47,8 @@ mod report;
 mod rivals;
 #[path = "bench/scale.rs"]
 mod scale;
+#[path = "bench/spread.rs"]
+mod spread;
 #[path = "bench/takeover.rs"]
 mod takeover;
 #[path = "bench/tcp.rs"]
@@ -63,55 +68,57 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::Instant;
 
-/// Tells a child which block it is to measure.
+/// Environment variable that tells a child which block to measure.
 const BLOCK: &str = "VIPAIR_BENCH_BLOCK";
-/// The page; the files of figures and the pictures are in the directory of the same name.
+/// The page; the directory of the same name has the pictures and the files of figures.
 const PAGE: &str = "docs/benchmarks.md";
 
-/// Some blocks, and what is reported of them.
+/// Blocks of one subject, and their part of the report.
 pub struct Topic {
-    /// What is measured.
+    /// The blocks, in the order of a round.
     pub blocks: &'static [Block],
-    /// What is reported.
+    /// The sections of the report.
     pub sections: fn() -> Vec<figures::Section>,
-    /// What was configured, for the end of the page. Markdown, may be empty.
+    /// Text about what was configured, for the end of the page. Markdown, may be empty.
     pub configuration: fn(&Results) -> String,
 }
 
-/// A block of measurements.
+/// A block of measurements, run by one child process.
 pub struct Block {
-    /// Its name on the command line and its file's.
+    /// Name on the command line and of the file of figures.
     pub name: &'static str,
-    /// In how many of a hundred rounds it runs; the first is always among them.
+    /// Share of the rounds in which the block runs, in percent; the first round is always among
+    /// them.
     pub percent: u32,
-    /// How many of its runs may be made at once, each in a lab of its own: more than 1 for what mostly waits.
+    /// Number of the block's runs that may be made at once, each in a lab of its own: more than 1
+    /// for a block that mostly waits.
     pub beside: u32,
-    /// Whether it needs the packages of the contenders.
+    /// Whether the block needs the packages of the contenders.
     pub needs_rivals: bool,
-    /// Measures once.
+    /// Makes one run, in the child process.
     pub work: fn(),
 }
 
 impl Block {
-    /// A block that runs in so many of a hundred rounds, by itself.
+    /// A block that runs in `percent` of the rounds, by itself.
     pub const fn new(name: &'static str, percent: u32, work: fn()) -> Block {
         Block { name, percent, beside: 1, needs_rivals: false, work }
     }
 
-    /// With so many labs at once: for what mostly waits.
+    /// Lets `count` runs be made at once: for a block that mostly waits.
     pub const fn beside(mut self, count: u32) -> Block {
         self.beside = count;
         self
     }
 
-    /// The same, of a contender whose packages may not be there.
+    /// Marks the block of a contender whose packages may be missing, with `count` runs at once.
     pub const fn of_rivals(self, count: u32) -> Block {
         let mut block = self.beside(count);
         block.needs_rivals = true;
         block
     }
 
-    /// Whether it runs in this round: evenly spread, and in the first.
+    /// Whether the block runs in this round: the rounds are evenly spread, from the first on.
     fn is_due(&self, round: u32) -> bool {
         round == 0 || self.percent >= 100 || (round * self.percent) / 100 != ((round - 1) * self.percent) / 100
     }
@@ -132,7 +139,8 @@ const TOPICS: [Topic; 11] = [
     histogram::TOPIC,
 ];
 
-fn blocks() -> impl Iterator<Item = &'static Block> {
+/// Blocks of all topics, in the order of a round.
+fn all_blocks() -> impl Iterator<Item = &'static Block> {
     const { &TOPICS }.iter().flat_map(|topic| topic.blocks)
 }
 
@@ -141,15 +149,16 @@ pub fn sample(key: &str, value: f64) {
     println!("sample {key} {value}");
 }
 
-/// Hands it a word about what is measured, kept with the values: a version, a limit that was met.
+/// Hands a remark about the values to the supervising process, which keeps it with them: a version,
+/// a limit that was met.
 pub fn remark(key: &str, text: &str) {
     println!("remark {key} {text}");
 }
 
 fn main() -> ExitCode {
     if let Ok(name) = std::env::var(BLOCK) {
-        on_interrupt(SigHandler::SigDfl);
-        let block = blocks().find(|block| block.name == name).expect("the parent knows the blocks");
+        handle_interrupt(SigHandler::SigDfl);
+        let block = all_blocks().find(|block| block.name == name).expect("the parent knows the blocks");
         (block.work)();
         return ExitCode::SUCCESS;
     }
@@ -169,52 +178,56 @@ fn main() -> ExitCode {
     }
 }
 
+/// Measures what the options ask for, prints the report, and writes files and page if that is
+/// wanted.
 fn run(options: &Options) -> Result<(), String> {
     let (page, dir) = (Path::new(PAGE), Path::new(PAGE).with_extension(""));
     if !options.only_page {
         if !nix::unistd::geteuid().is_root() {
             return Err("the benchmark is made of network namespaces: run it as root (sudo ./scripts/bench)".into());
         }
-        on_interrupt(SigHandler::SigIgn);
-        let results = Round::supervise(options);
-        print!("{}", report::text(&TOPICS, &results));
+        handle_interrupt(SigHandler::SigIgn);
+        let results = Rounds::supervise(options);
+        print!("{}", report::terminal_text(&TOPICS, &results));
         if !options.record {
             return Ok(());
         }
         results.write(&dir, options.add).map_err(|e| format!("write {}: {e}", dir.display()))?;
     }
-    let names: Vec<&str> = blocks().map(|block| block.name).collect();
+    let names: Vec<&str> = all_blocks().map(|block| block.name).collect();
     let all = Results::read(&dir, &names)?;
-    report::write(&TOPICS, &all, page).map_err(|e| format!("write {PAGE}: {e}"))?;
+    report::write_page(&TOPICS, &all, page).map_err(|e| format!("write {PAGE}: {e}"))?;
     report::write_readme(&all, Path::new("README.md")).map_err(|e| format!("write README.md: {e}"))
 }
 
-/// Ctrl-C ends the running block, and the parent cleans up after it. A child inherits what its parent ignores.
-fn on_interrupt(how: SigHandler) {
+/// Sets how SIGINT is handled: ignored by the parent, so that it can clean up after a block that
+/// Ctrl-C has ended. A child inherits what its parent ignores.
+fn handle_interrupt(how: SigHandler) {
     // SAFETY: neither ignoring a signal nor its default runs code of ours.
     let result = unsafe { signal(Signal::SIGINT, how) };
     result.expect("the handling of SIGINT can be changed");
 }
 
-/// The rounds of a benchmark and what they have brought so far.
-struct Round {
+/// The rounds of a benchmark and what they have measured so far.
+struct Rounds {
     start: Instant,
-    /// By the name of the block: what it brought, and how many of its runs there were and failed.
+    /// Values of each block, by its name, and the numbers of its runs and of those that failed.
     brought: BTreeMap<&'static str, (Part, u32, u32)>,
-    /// Seconds that were spent on each.
+    /// Seconds spent on each block.
     spent: BTreeMap<&'static str, f64>,
 }
 
-impl Round {
+impl Rounds {
+    /// Runs all rounds, until the end or Ctrl-C.
     fn supervise(options: &Options) -> Results {
-        let mut all = Round { start: Instant::now(), brought: BTreeMap::new(), spent: BTreeMap::new() };
+        let mut all = Rounds { start: Instant::now(), brought: BTreeMap::new(), spent: BTreeMap::new() };
         let mut waiting: BTreeMap<&str, u32> = BTreeMap::new();
         let is_there = |block: &&Block| !block.needs_rivals || rivals::are_there();
-        for block in blocks().filter(|block| options.wants(block.name) && !is_there(block)) {
+        for block in all_blocks().filter(|block| options.wants(block.name) && !is_there(block)) {
             println!("left out, because the packages of the contenders are not there: {}", block.name);
         }
         'rounds: for round in 0..options.runs {
-            let wanted = blocks().filter(|block| options.wants(block.name)).filter(is_there);
+            let wanted = all_blocks().filter(|block| options.wants(block.name)).filter(is_there);
             for block in wanted {
                 let count = waiting.entry(block.name).or_default();
                 *count += u32::from(block.is_due(round));
@@ -230,24 +243,25 @@ impl Round {
                     block.name,
                     if count > 1 { format!(" ({count} at once)") } else { String::new() }
                 );
-                if all.measure(block, count) {
+                if all.run_at_once(block, count) {
                     println!("interrupted in run {} of {}", round + 1, options.runs);
                     break 'rounds;
                 }
             }
         }
-        all.results()
+        all.into_results()
     }
 
-    /// Runs a block so many times at once; says whether that was interrupted.
-    fn measure(&mut self, block: &'static Block, count: u32) -> bool {
+    /// Runs a block `count` times at once; returns whether Ctrl-C interrupted it.
+    fn run_at_once(&mut self, block: &'static Block, count: u32) -> bool {
         let began = Instant::now();
-        let children: Vec<Child> = (0..count).map(|_| start(block.name)).collect();
-        let ended: Vec<(ExitStatus, String)> = children.into_iter().map(|child| end(child, block.name)).collect();
+        let children: Vec<Child> = (0..count).map(|_| start_child(block.name)).collect();
+        let ended: Vec<(ExitStatus, String)> =
+            children.into_iter().map(|child| end_child(child, block.name)).collect();
         *self.spent.entry(block.name).or_default() += began.elapsed().as_secs_f64();
         let (part, runs, failed) = self.brought.entry(block.name).or_default();
         for (status, text) in &ended {
-            part.take(text);
+            part.take_output(text);
             *runs += 1;
             if !status.success() {
                 *failed += 1;
@@ -257,18 +271,19 @@ impl Round {
         ended.iter().any(|(status, _)| was_interrupted(*status))
     }
 
-    fn results(self) -> Results {
+    /// Results of all blocks, each with remarks on its runs, this machine and the command.
+    fn into_results(self) -> Results {
         let mut results = Results::default();
         for (name, (mut part, runs, failed)) in self.brought {
             let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
             let of_script = |name: &str| std::env::var(name).unwrap_or_else(|_| "–".to_owned());
-            part.tell("runs", &format!("{runs}{failed}"));
-            part.tell("revision", &of_script("VIPAIR_BENCH_REVISION"));
-            part.tell("date", &of_script("VIPAIR_BENCH_DATE"));
-            part.tell("took", &format!("{:.0} s", self.spent[name]));
-            part.tell("load", &report::load());
-            part.tell("command", &of_script("VIPAIR_BENCH_COMMAND"));
-            part.tell("machine", &report::machine());
+            part.set_remark("runs", &format!("{runs}{failed}"));
+            part.set_remark("revision", &of_script("VIPAIR_BENCH_REVISION"));
+            part.set_remark("date", &of_script("VIPAIR_BENCH_DATE"));
+            part.set_remark("took", &format!("{:.0} s", self.spent[name]));
+            part.set_remark("load", &report::load_averages());
+            part.set_remark("command", &of_script("VIPAIR_BENCH_COMMAND"));
+            part.set_remark("machine", &report::machine_text());
             results.add(name, part);
         }
         results
@@ -280,16 +295,17 @@ fn was_interrupted(status: ExitStatus) -> bool {
     status.signal() == Some(libc::SIGINT)
 }
 
-/// Starts one block in a child.
-fn start(name: &str) -> Child {
+/// Starts one run of a block in a child.
+fn start_child(name: &str) -> Child {
     let own = std::env::current_exe().expect("a running program has a path");
     let mut command = Command::new(own);
     command.env(BLOCK, name).stdin(Stdio::null()).stderr(Stdio::piped());
     command.stdout(Stdio::piped()).spawn().unwrap_or_else(|e| panic!("start block {name}: {e}"))
 }
 
-/// Waits for its end; sweeps what it left when it did not end well.
-fn end(child: Child, name: &str) -> (ExitStatus, String) {
+/// Waits for the child's end; returns its status and output. Sweeps what it left when it did not
+/// end well.
+fn end_child(child: Child, name: &str) -> (ExitStatus, String) {
     let id = child.id();
     let output = child.wait_with_output().unwrap_or_else(|e| panic!("wait for block {name}: {e}"));
     if !output.status.success() {

@@ -1,8 +1,8 @@
 //! The demo: the product's main job on real parts, told act by act.
 //!
-//! Owns: command line, supervision, and what is printed at the end. The play itself runs in a child process, so that
-//! whatever ends it (a broken promise, Ctrl-C, a crash), the parent removes the lab. Exits 1 if anything was not as
-//! promised. Run it through `scripts/demo`.
+//! Owns: command line, supervision, and what is printed at the end. The play itself runs in a child
+//! process, so that the parent can remove the lab whatever ends the play (a broken promise, Ctrl-C,
+//! a crash). Exits 1 if any promise was broken. Run it through `scripts/demo`.
 #![allow(dead_code, reason = "tests, demo and benchmark each use a part of the lab")]
 
 #[path = "demo/acts.rs"]
@@ -18,11 +18,11 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// What the namespaces of a lab that is left standing are called, before the dash.
+/// Name of the namespaces of a lab that is left standing, up to the dash.
 const KEPT: &str = "vpdemo";
-/// Where the files of such a lab are.
+/// Directory of the files of such a lab.
 const KEPT_DIR: &str = "/run/vipair-demo";
-/// Tells the child that it is the play.
+/// Environment variable that tells the child to perform the play.
 const PLAY: &str = "VIPAIR_DEMO_PLAY";
 
 fn main() -> ExitCode {
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let keep = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => false,
         ["--keep"] => true,
-        ["--remove"] => return remove(),
+        ["--remove"] => return remove_and_tell(),
         _ => {
             eprintln!("usage: scripts/demo [--keep | --remove]");
             return ExitCode::from(2);
@@ -47,10 +47,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         };
     }
-    supervise(keep)
+    supervise_play(keep)
 }
 
-fn supervise(keep: bool) -> ExitCode {
+/// Runs the play in a child process; when it fails, prints the logs and removes the lab.
+fn supervise_play(keep: bool) -> ExitCode {
     if keep {
         remove_kept();
     }
@@ -78,7 +79,7 @@ fn supervise(keep: bool) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The child gets Ctrl-C again.
+/// Gives the child Ctrl-C's usual effect again.
 fn reset_interrupt(command: &mut Command) {
     use std::os::unix::process::CommandExt;
     // SAFETY: between fork and exec only sigaction runs, which is async-signal-safe.
@@ -87,6 +88,7 @@ fn reset_interrupt(command: &mut Command) {
     }
 }
 
+/// Prints the end of both agents' logs.
 fn show_logs(dir: &Path) {
     for server in lab::Server::BOTH {
         let log = std::fs::read_to_string(dir.join(format!("{}.log", server.name()))).unwrap_or_default();
@@ -94,14 +96,16 @@ fn show_logs(dir: &Path) {
     }
 }
 
+/// Removes a lab that was left standing; returns the number of its namespaces.
 fn remove_kept() -> usize {
     let count = lab::netns::remove_lab(KEPT);
-    // Not there is as good as removed.
+    // A missing directory is as good as a removed one.
     let _ = std::fs::remove_dir_all(KEPT_DIR);
     count
 }
 
-fn remove() -> ExitCode {
+/// Removes a lab that was left standing and prints what was removed.
+fn remove_and_tell() -> ExitCode {
     match remove_kept() {
         0 => println!("no lab was standing"),
         count => println!("removed the lab: {count} namespaces with all their processes, and {KEPT_DIR}"),

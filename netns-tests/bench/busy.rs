@@ -1,18 +1,19 @@
 //! A busy machine: processes that do nothing but compute.
 //!
-//! Owns: those processes, which end with this value. Never does: asking for a priority; they are as ordinary as any.
+//! Owns: those processes, which end when this value is dropped. Never does: asking for a priority;
+//! they are as ordinary as any.
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-/// Some of them.
+/// Processes that keep the machine busy.
 #[derive(Debug)]
 pub struct Busy(Vec<Child>);
 
 impl Busy {
-    /// Starts so many.
+    /// Starts `count` processes.
     pub fn start(count: u32) -> Busy {
         let one = |_| {
             let mut command = Command::new("sh");
@@ -28,7 +29,7 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         for child in &mut self.0 {
-            // Ended already is as good.
+            // A process that has ended already is as good.
             let _ = child.kill();
             let _ = child.wait();
         }

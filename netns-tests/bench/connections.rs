@@ -1,14 +1,15 @@
-//! Clients with open connections that wait: how long after a takeover they know that their server is gone, and what
-//! looking after them costs.
+//! Clients that wait on open connections: how long after a takeover they know that their server is
+//! gone, and what looking after them costs.
 //!
-//! Owns: the clients and both ends of their connections. Never does: judging how an application reconnects. Clients and both
-//! servers share this machine's processors, so with very many of them their own work is part of the time.
+//! Owns: the clients and both ends of their connections. Never does: deciding how an application
+//! reconnects. Clients and both servers share this machine's processors, so with very many clients
+//! their own work is part of the time.
 
 use super::figures::Goal::{Every, Median};
 use super::figures::Unit::{Count, Mebibytes, Milliseconds, PerSecond, Percent};
 use super::figures::{Figure, Plot, Section, Shape, figure};
 use super::pair::{self, ms};
-use super::usage::{busy, resident_mib};
+use super::usage::{processor_time, resident_mib};
 use super::{Block, Topic, sample};
 use crate::lab::{Port, Server, clock};
 use crate::probe::idle::{Holder, Idle};
@@ -17,24 +18,25 @@ use std::net::IpAddr;
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// Clients that wait.
+/// Clients that wait on open connections.
 pub const TOPIC: Topic = Topic {
     blocks: &[
-        Block::new("clients-50", 20, || run(50)),
-        Block::new("clients-2000", 20, || run(2_000)),
-        Block::new("clients-10000", 20, || run(10_000)),
-        Block::new("clients-100000", 10, || run(100_000)),
+        Block::new("clients-50", 20, || measure(50)),
+        Block::new("clients-2000", 20, || measure(2_000)),
+        Block::new("clients-10000", 20, || measure(10_000)),
+        Block::new("clients-100000", 10, || measure(100_000)),
     ],
     sections,
     configuration: |_| String::new(),
 };
 
-/// The numbers of connections, half of them to each address, and how they are written.
+/// Numbers of connections, half of them to each address, and how they are written.
 const COUNTS: [(u32, &str); 4] = [(50, "50"), (2_000, "2,000"), (10_000, "10,000"), (100_000, "100,000")];
-/// How long the cost at rest is watched.
+/// Time over which the cost at rest is counted.
 const REST: Duration = Duration::from_secs(10);
 
-fn run(count: usize) {
+/// Measures rest and loss with `count` waiting clients.
+fn measure(count: usize) {
     let addresses: [IpAddr; 2] = [ADDRESS, ADDRESS6].map(|address| address.parse().expect("an address"));
     let mut scene = Scene::start(Setup::with(pair::config("lan")).alone());
     // A capture would look at every packet.
@@ -46,25 +48,25 @@ fn run(count: usize) {
     let idle = Idle::crowd(&scene.lab, &addresses, each);
     scene.wait("all connections to be mirrored", |s| {
         let status = s.agent(Server::Beta).status();
-        status.is_ok_and(|status| status.connections(GROUP, "mirrored") == count as u64)
+        status.is_ok_and(|status| status.connection_count(GROUP, "mirrored") == count as u64)
     });
-    rest(&scene, count);
-    lose(&mut scene, &idle, count);
+    measure_rest(&scene, count);
+    measure_loss(&mut scene, &idle, count);
 }
 
-/// What the list and the mirror cost while nothing happens.
-fn rest(scene: &Scene, count: usize) {
+/// Measures what the list and the mirror cost while nothing happens.
+fn measure_rest(scene: &Scene, count: usize) {
     let mirrored =
         |scene: &Scene| bytes_sent(&scene.lab.server(Server::Alpha).tool("ss", &["-tinH", "dport = :7812"], ""));
     let pids = [(Server::Alpha, "active"), (Server::Beta, "standby")];
     let pids = pids.map(|(server, role)| (scene.agent(server).pid(), role));
-    let used = pids.map(|(pid, _)| busy(pid));
+    let used = pids.map(|(pid, _)| processor_time(pid));
     let (bytes, began) = (mirrored(scene), clock::now());
     std::thread::sleep(REST);
     let took = clock::now().since(began).as_secs_f64();
     sample(&format!("clients-mirror-{count}"), (mirrored(scene) - bytes) / took);
     for ((pid, role), before) in pids.into_iter().zip(used) {
-        sample(&format!("clients-cpu-{role}-{count}"), (busy(pid) - before).as_secs_f64() / took * 100.0);
+        sample(&format!("clients-cpu-{role}-{count}"), (processor_time(pid) - before).as_secs_f64() / took * 100.0);
         sample(&format!("clients-memory-{role}-{count}"), resident_mib(pid));
     }
     let status = scene.agent(Server::Alpha).status().unwrap_or_else(|e| panic!("{e}")).0;
@@ -74,44 +76,48 @@ fn rest(scene: &Scene, count: usize) {
     }
 }
 
+/// Sum of the bytes sent by the sockets in `ss`'s output.
 fn bytes_sent(text: &str) -> f64 {
     let of = |word: &str| word.strip_prefix("bytes_sent:").and_then(|number| number.parse::<f64>().ok());
     text.split_whitespace().filter_map(of).sum()
 }
 
-/// Alpha is lost.
-fn lose(scene: &mut Scene, idle: &Idle, count: usize) {
-    let before = latest(scene);
+/// Takes alpha's power and measures when the clients know.
+fn measure_loss(scene: &mut Scene, idle: &Idle, count: usize) {
+    let before = worst_lateness_ms(scene);
     let lost = scene.power_off(Server::Alpha);
     scene.wait_answered_by(Server::Beta);
     let answered = first_answered(scene, lost);
-    scene.wait("all clients to know", |_| idle.waiting() == 0);
+    scene.wait("all clients to know", |_| idle.waiting_count() == 0);
     let resets = idle.resets_after(answered);
-    let at = |percent: usize| ms(resets[(resets.len() - 1) * percent / 100]);
+    let percentile = |percent: usize| ms(resets[(resets.len() - 1) * percent / 100]);
     for (key, percent) in [("half", 50), ("most", 95), ("last", 100)] {
-        sample(&format!("clients-{key}-{count}"), at(percent));
+        sample(&format!("clients-{key}-{count}"), percentile(percent));
     }
     let within = resets.iter().take_while(|time| **time <= Duration::from_millis(100)).count();
     sample(&format!("clients-within-{count}"), f64::from(u32::try_from(within).expect("a small number")));
-    // Whoever learned otherwise, or never.
+    // Clients that learned otherwise, or never.
     sample(&format!("clients-otherwise-{count}"), f64::from(u32::try_from(count - resets.len()).expect("small")));
     scene.wait("three packets to each", |s| {
         let status = s.agent(Server::Beta).status();
-        status.is_ok_and(|status| status.connections(GROUP, "tickled") == 3 * count as u64)
+        status.is_ok_and(|status| status.connection_count(GROUP, "tickled") == 3 * count as u64)
     });
-    scene.wait("beta to say how long it took", |s| round(&s.agent(Server::Beta).said()).is_some());
-    sample(&format!("clients-round-{count}"), round(&scene.agent(Server::Beta).said()).expect("it was waited for"));
+    scene.wait("beta to say how long it took", |s| first_round_ms(&s.agent(Server::Beta).log_text()).is_some());
+    sample(
+        &format!("clients-round-{count}"),
+        first_round_ms(&scene.agent(Server::Beta).log_text()).expect("it was waited for"),
+    );
     sample(&format!("clients-latest-before-{count}"), before);
-    sample(&format!("clients-latest-{count}"), latest(scene));
+    sample(&format!("clients-latest-{count}"), worst_lateness_ms(scene));
 }
 
-/// How late beta's hot thread has been at the worst.
-fn latest(scene: &Scene) -> f64 {
+/// The worst lateness of beta's hot thread so far, in milliseconds.
+fn worst_lateness_ms(scene: &Scene) -> f64 {
     let status = scene.agent(Server::Beta).status().unwrap_or_else(|e| panic!("{e}"));
     status.0["worst_lateness_ms"].as_f64().expect("status tells it")
 }
 
-/// When beta first answered for every address that is asked for.
+/// When beta had answered for every address that is asked for.
 fn first_answered(scene: &Scene, lost: MonoTime) -> MonoTime {
     let mac = Server::Beta.port().mac();
     let first = |answers: crate::probe::asker::Answers| {
@@ -121,8 +127,8 @@ fn first_answered(scene: &Scene, lost: MonoTime) -> MonoTime {
     scene.askers.iter().map(|asker| first(asker.since(lost)).expect("it answers")).max().expect("two are asked for")
 }
 
-/// The first round's time, as the log tells it.
-fn round(said: &str) -> Option<f64> {
+/// The time of the first round of packets in the log, in milliseconds.
+fn first_round_ms(said: &str) -> Option<f64> {
     let (_, rest) = said.split_once("the first round within ")?;
     rest.split(' ').next()?.parse().ok()
 }
@@ -132,7 +138,7 @@ fn sections() -> Vec<Section> {
         let of = |key: &str, title: &str, unit| {
             figure(format!("clients-{key}-{count}"), format!("{written}: {title}"), unit)
         };
-        // What the goal asks for needs a machine for each of the parts when there are very many.
+        // With very many clients the goal would need a machine for each of the parts.
         let last = of("last", "the last one knows after", Milliseconds);
         [
             of("half", "half of them know after", Milliseconds),
@@ -185,7 +191,7 @@ fn sections() -> Vec<Section> {
     ]
 }
 
-/// How it is measured.
+/// Text of the page: how it is measured.
 const TOLD: &str = "\
 Clients are blocked in `read()` and say nothing. Times count from the first answer of the new owner to who has the address, for
 both families. Clients, both servers and the switch share this machine's processors, and each client that is told is four

@@ -1,19 +1,21 @@
-//! What the agent costs while nothing happens: processor time, memory, wake-ups, packets; and what the kernel takes of that.
+//! Cost of the agent while nothing happens: processor time, memory, wake-ups, packets; and the
+//! kernel's share of it.
 //!
-//! Owns: the pairs at rest, with few and with many groups and links. Never does: sampling as a client meanwhile; the machine is
-//! to be at rest. A process that ended has no figures, and the run fails.
+//! Owns: the pairs at rest, with few and with many groups and links. Never does: asking as a client
+//! meanwhile; the machine is to be at rest. A process that ended has no figures, and the run fails.
 
 use super::claims::addresses;
 use super::figures::Goal::{Every, Median};
 use super::figures::Unit::{Mebibytes, Milliseconds, PerSecond, Percent};
-use super::figures::{Section, beyond, figure};
+use super::figures::{Section, figure};
 use super::histogram::Watch;
+use super::spread::exceeded_by;
 use super::usage::{Usage, resident_mib};
 use super::{Block, Topic, pair, sample};
 use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::process::Process;
 use crate::lab::{Lab, Plan, Port, Server, clock};
-use crate::probe::socket::hurry;
+use crate::probe::socket::become_real_time;
 use crate::scene::{Scene, Setup};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
@@ -22,7 +24,7 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// What the agent costs.
+/// Cost of the agent at rest.
 pub const TOPIC: Topic = Topic {
     blocks: &[
         Block::new("cost", 10, one_group),
@@ -36,16 +38,17 @@ pub const TOPIC: Topic = Topic {
     configuration: |_| String::new(),
 };
 
-/// How long processor time is counted.
+/// Time over which processor time is counted.
 pub const STRETCH: Duration = Duration::from_secs(20);
-/// The same in a profile that wakes up forty times a second: 999 of 1,000 want some thousands.
+/// Time over which it is counted in a profile with forty wake-ups a second: the figure for 999 of
+/// 1,000 wants some thousands.
 const LONG_STRETCH: Duration = Duration::from_secs(60);
 
-/// What a pulse without rows is long.
+/// Length of a pulse without rows, in bytes.
 const PULSE: usize = 146;
 const BARE_PORT: u16 = 7899;
 
-/// Ends of keys and what they are about.
+/// Endings of keys, and what is measured under them.
 const KINDS: [(&str, &str); 5] = [
     ("", "`fast`, one group, two links"),
     ("-one-link", "`fast`, one group, one link"),
@@ -54,32 +57,34 @@ const KINDS: [(&str, &str); 5] = [
     ("-1000-checked", "`lan`, 1,000 groups, each with a check every second"),
 ];
 
-/// One group.
+/// Measures one group.
 pub fn one_group() {
     measure(pair::config("fast"), "");
 }
 
-/// One group, and one link between the nodes.
+/// Measures one group with one link between the nodes.
 pub fn one_link() {
     let (alpha, beta) = (Port::Alpha.ipv4().to_string(), Port::Beta.ipv4().to_string());
     measure(pair::config("fast").links(&[(&alpha, &beta)]), "-one-link");
 }
 
-/// A hundred groups, one address each.
+/// Measures a hundred groups, one address each.
 pub fn hundred_groups() {
-    measure(groups("fast", 100, ""), "-100");
+    measure(groups_config("fast", 100, ""), "-100");
 }
 
-/// A thousand groups, one address each.
+/// Measures a thousand groups, one address each.
 pub fn thousand_groups() {
-    let mut setup = Setup::with(groups("fast", 1_000, "")).alone();
+    let mut setup = Setup::with(groups_config("fast", 1_000, "")).alone();
     setup.asked.clear();
     let mut scene = Scene::build(setup);
     start_thousand(&mut scene);
     measure_scene(&mut scene, "-1000");
 }
 
-fn groups(profile: &'static str, count: u32, more: &str) -> ConfigText {
+/// Configuration of a pair with `count` groups of one address each, and further lines for each
+/// group.
+fn groups_config(profile: &'static str, count: u32, more: &str) -> ConfigText {
     let all = addresses(count);
     let groups = all.iter().enumerate();
     groups.fold(ConfigText::pair(profile), |config, (n, address)| {
@@ -87,7 +92,8 @@ fn groups(profile: &'static str, count: u32, more: &str) -> ConfigText {
     })
 }
 
-/// Not all thousand are waited for one by one: to ask is work for the agent, too.
+/// Starts both agents and waits for three of a thousand groups: asking for each would be work for
+/// the agents, too.
 fn start_thousand(scene: &mut Scene) {
     scene.start_agent(Server::Alpha);
     scene.wait_role(Server::Alpha, "group999", "active");
@@ -98,13 +104,14 @@ fn start_thousand(scene: &mut Scene) {
     }
 }
 
-/// A thousand groups, each with an address and a check of its own: a connection every second.
+/// Measures a thousand groups, each with an address and a check of its own: a connection every
+/// second.
 pub fn thousand_checked_groups() {
-    let config = groups("lan", 1_000, "[[group.check]]\nkind = \"tcp\"\nport = 80\n");
+    let config = groups_config("lan", 1_000, "[[group.check]]\nkind = \"tcp\"\nport = 80\n");
     let mut setup = Setup::with(config).alone();
     setup.asked.clear();
     let mut scene = Scene::build(setup);
-    // What is checked costs another process than the agent.
+    // A process other than the agent answers the checks.
     let services = Server::BOTH.map(|server| {
         let mut command = std::process::Command::new("nginx");
         command.args(["-g", "daemon off; master_process off; pid /dev/null; error_log /dev/null;", "-c"]);
@@ -120,6 +127,7 @@ pub fn thousand_checked_groups() {
     drop(services);
 }
 
+/// Starts a pair and measures it for [`STRETCH`].
 fn measure(config: ConfigText, suffix: &str) {
     let mut setup = Setup::with(config).alone();
     setup.asked.clear();
@@ -127,14 +135,16 @@ fn measure(config: ConfigText, suffix: &str) {
     measure_scene(&mut scene, suffix);
 }
 
+/// Measures a scene for [`STRETCH`].
 fn measure_scene(scene: &mut Scene, suffix: &str) {
     measure_for(scene, suffix, STRETCH);
 }
 
+/// Hands over what both agents use during `stretch`, under keys that end in `suffix`.
 fn measure_for(scene: &mut Scene, suffix: &str, stretch: Duration) {
-    // A capture's work on a frame is charged to whoever sends it.
+    // The kernel charges a capture's work on a frame to its sender.
     scene.end_capture();
-    // The announcements after a start end 5 s later.
+    // The announcements of the start end after 5 s.
     std::thread::sleep(Duration::from_millis(5_500));
     let usage = |scene: &Scene| Server::BOTH.map(|server| Usage::of(&scene.lab, server, scene.agent(server).pid()));
     let watch = Watch::begin(scene.agent(Server::Alpha));
@@ -145,8 +155,8 @@ fn measure_for(scene: &mut Scene, suffix: &str, stretch: Duration) {
     let (late, latest) = watch.end(condition, scene.agent(Server::Alpha));
     sample(&format!("late-active{suffix}"), late);
     sample(&format!("latest-active{suffix}"), latest);
-    for (at, (server, role)) in [(Server::Alpha, "active"), (Server::Beta, "standby")].into_iter().enumerate() {
-        let rates = before[at].until(after[at]);
+    for (index, (server, role)) in [(Server::Alpha, "active"), (Server::Beta, "standby")].into_iter().enumerate() {
+        let rates = before[index].rates_until(after[index]);
         sample(&format!("cpu-{role}{suffix}"), rates.cpu);
         sample(&format!("memory-{role}{suffix}"), resident_mib(scene.agent(server).pid()));
         sample(&format!("switches-{role}{suffix}"), rates.switches);
@@ -155,7 +165,8 @@ fn measure_for(scene: &mut Scene, suffix: &str, stretch: Duration) {
     }
 }
 
-/// The same datagrams without an agent: on either server a thread that sends two of them every 10 ms and takes what comes.
+/// Measures the same datagrams without an agent: on each server a thread sends two of them every 10
+/// ms and takes those that come.
 fn bare_datagrams() {
     let lab = Lab::build(&Plan { alone: true, ..Plan::default() });
     let threads = Server::BOTH.map(|server| {
@@ -168,20 +179,21 @@ fn bare_datagrams() {
                 socket
             })
         });
-        std::thread::spawn(move || talk(&sockets))
+        std::thread::spawn(move || exchange_datagrams(&sockets))
     });
     for thread in threads {
         let (cpu, mut late) = thread.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause));
         sample("cpu-bare", cpu);
         late.sort_unstable();
-        sample("late-bare", pair::ms(beyond(&late, 1_000)));
-        sample("latest-bare", pair::ms(beyond(&late, 0)));
+        sample("late-bare", pair::ms(exceeded_by(&late, 1_000)));
+        sample("latest-bare", pair::ms(exceeded_by(&late, 0)));
     }
 }
 
-/// Percent of a core that it takes, and how late it was each time.
-fn talk(sockets: &[UdpSocket; 2]) -> (f64, Vec<Duration>) {
-    hurry();
+/// Sends and takes datagrams for [`STRETCH`]; returns the percent of a core that this took, and how
+/// late each wake-up was.
+fn exchange_datagrams(sockets: &[UdpSocket; 2]) -> (f64, Vec<Duration>) {
+    become_real_time();
     let busy = || Duration::from(ClockId::CLOCK_THREAD_CPUTIME_ID.now().expect("every thread has this clock"));
     let (began, then, mut next) = (clock::now(), busy(), clock::now());
     let (mut buffer, mut late) = ([0; 1_300], Vec::new());
@@ -196,7 +208,7 @@ fn talk(sockets: &[UdpSocket; 2]) -> (f64, Vec<Duration>) {
         if time >= next {
             late.push(time.since(next));
             next = next + Duration::from_millis(10);
-            // Refused while the other has not begun.
+            // Refused while the other server has not begun.
             sockets.iter().for_each(|socket| drop(socket.send(&buffer[..PULSE])));
         }
     }

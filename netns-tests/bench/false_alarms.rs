@@ -1,8 +1,9 @@
-//! Takeovers that nothing justifies: two pairs on the same machine in the same minute, ours and keepalived's, both with a
-//! sign of life every 10 ms, while the machine is busy, the network loses frames, or the active's process is stopped.
+//! Takeovers that nothing justifies: two pairs on the same machine in the same minute, ours and
+//! keepalived's, both with a sign of life every 10 ms, while the machine is busy, the network loses
+//! frames, or the active's process is frozen.
 //!
-//! Owns: both pairs, what is done to them, and counting. Never does: a fault that would justify a takeover; every server
-//! lives all the time. How long it takes is `VIPAIR_BENCH_SECONDS`, 60 without it.
+//! Owns: both pairs, the trouble, and counting. Never does: a fault that would justify a takeover;
+//! every server lives all the time. `VIPAIR_BENCH_SECONDS` sets how long it takes, 60 without it.
 
 use super::busy::Busy;
 use super::figures::Goal::Every;
@@ -13,7 +14,7 @@ use super::pair::{both_ms, ms};
 use super::record::Results;
 use super::{Block, Topic, remark, sample};
 use crate::lab::config_text::{ConfigText, GroupText};
-use crate::lab::faults::{Drops, Fault, What};
+use crate::lab::faults::{Drops, Fault, FrameKind};
 use crate::lab::process::Process;
 use crate::lab::{Lab, Plan, Port, Server, clock};
 use crate::probe::asker::{Answers, Asker};
@@ -44,7 +45,7 @@ pub const TOPIC: Topic = Topic {
     },
 };
 
-/// What is done, in the order of the table: its name, and for people.
+/// Kinds of trouble, in the order of the table: key, and text for people.
 const TROUBLES: [(&str, &str); 7] = [
     ("busy-8", "8 busy processes"),
     ("busy-32", "32 busy processes"),
@@ -54,12 +55,13 @@ const TROUBLES: [(&str, &str); 7] = [
     ("loss-30", "30 % lost"),
     ("stop", "the active's process stopped for 5 to 50 ms, twice a second"),
 ];
-/// The two contenders: key and name.
+/// The two contenders: key, and text for people.
 const CONTENDERS: [(&str, &str); 2] = [("v", "vipair `fast`"), ("k", "keepalived, 10 ms")];
 
-/// Where Debian's packages of what vipair is compared with are: `scripts/bench` has the tree made.
+/// Environment variable with the tree of the contenders' Debian packages, which `scripts/bench` has
+/// made.
 const SYSTEM: &str = "VIPAIR_BENCH_RIVALS";
-/// Runs keepalived of the tree $1 with the files in $2. Whatever is mounted for that goes with it.
+/// Runs keepalived of the tree $1 with the files in $2. Mounts made for that go with the process.
 const START: &str = "set -eu
 mount --bind \"$2\" \"$1/mnt\"
 mount --rbind /dev \"$1/dev\"
@@ -67,95 +69,101 @@ mount -t proc proc \"$1/proc\"
 exec chroot \"$1\" keepalived --dont-fork --vrrp --log-console --log-detail --use-file /mnt/keepalived.conf \\
     --pid /mnt/pid --vrrp_pid /mnt/vrrp-pid";
 
-fn system() -> Option<PathBuf> {
+/// Path of the tree with keepalived, if there is one.
+fn keepalived_tree() -> Option<PathBuf> {
     std::env::var_os(SYSTEM).map(PathBuf::from).filter(|path| path.join("usr/sbin/keepalived").is_file())
 }
 
-fn length() -> Duration {
+/// Time that the trouble lasts.
+fn run_length() -> Duration {
     let seconds = std::env::var("VIPAIR_BENCH_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(60))
 }
 
-/// What is done to the network or the machine, for as long as it lives.
+/// Trouble for the network or the machine, for as long as this value lives.
 enum Trouble {
     Busy(Busy),
     Loss(Vec<Fault>),
-    Stops,
+    Freezes,
 }
 
-/// keepalived's pair.
+/// keepalived's pair, in a lab of its own.
 struct Rival {
     asker: Asker,
     processes: [Process; 2],
     lab: Lab,
 }
 
+/// Measures one kind of trouble, named as in [`TROUBLES`], for both pairs.
 fn measure(name: &str) {
     let config = ConfigText::pair("fast").group(GroupText::new(GROUP, &[ADDRESS]));
     let mut scene = Scene::start(Setup::with(config));
     scene.end_capture();
     scene.wait_answered_by(Server::Alpha);
-    let rival = system().map(|system| Rival::start(&system));
+    let rival = keepalived_tree().map(|system| Rival::start(&system));
     if rival.is_none() {
         remark("false-rival", "keepalived was not there");
     }
     let labs: Vec<&Lab> = [&scene.lab].into_iter().chain(rival.as_ref().map(|rival| &rival.lab)).collect();
-    let before = (takeovers(&scene), rival.as_ref().map(Rival::takeovers));
+    let before = (count_takeovers(&scene), rival.as_ref().map(Rival::count_takeovers));
     let began = clock::now();
     let watch = Watch::begin(scene.agent(Server::Alpha));
-    let trouble = begin(name, &labs);
-    let until = Instant::now() + length();
-    if let Trouble::Stops = trouble {
-        stop_again_and_again(&scene, rival.as_ref(), until);
+    let trouble = begin_trouble(name, &labs);
+    let until = Instant::now() + run_length();
+    if let Trouble::Freezes = trouble {
+        freeze_again_and_again(&scene, rival.as_ref(), until);
     } else {
         std::thread::sleep(until.saturating_duration_since(Instant::now()));
     }
     let ended = clock::now();
     watch.end(name, scene.agent(Server::Alpha));
-    // What is found out a little later counts.
+    // Reactions that come a little later count, too.
     std::thread::sleep(Duration::from_millis(200));
-    let of = |answers: Answers| within(answers, ended);
-    let count = takeovers(&scene).saturating_sub(before.0);
-    report(name, "v", count, &of(scene.answers(began)));
+    let of = |answers: Answers| asked_until(answers, ended);
+    let count = count_takeovers(&scene).saturating_sub(before.0);
+    hand_over(name, "v", count, &of(scene.answers(began)));
     if let (Some(rival), Some(before)) = (&rival, before.1) {
-        report(name, "k", rival.takeovers().saturating_sub(before), &of(rival.asker.since(began)));
+        hand_over(name, "k", rival.count_takeovers().saturating_sub(before), &of(rival.asker.since(began)));
     }
-    end(trouble, &labs);
+    end_trouble(trouble, &labs);
 }
 
-fn begin(name: &str, labs: &[&Lab]) -> Trouble {
+/// Begins the trouble; for freezes the caller sends the signals.
+fn begin_trouble(name: &str, labs: &[&Lab]) -> Trouble {
     let number = name.rsplit('-').next().and_then(|n| n.parse::<u8>().ok());
     match (name.split('-').next(), number) {
         (Some("busy"), Some(count)) => Trouble::Busy(Busy::start(count.into())),
-        (Some("loss"), Some(percent)) => Trouble::Loss(labs.iter().map(|lab| lose(lab, percent)).collect()),
-        _ => Trouble::Stops,
+        (Some("loss"), Some(percent)) => Trouble::Loss(labs.iter().map(|lab| lose_frames(lab, percent)).collect()),
+        _ => Trouble::Freezes,
     }
 }
 
-/// Every network between the two servers loses frames, either way; what clients ask and hear is not touched.
-fn lose(lab: &Lab, percent: u8) -> Fault {
+/// Loses frames on every network between the two servers, either way; what clients ask and hear is
+/// not touched.
+fn lose_frames(lab: &Lab, percent: u8) -> Fault {
     let ways = [
         (Port::Alpha, Port::Beta),
         (Port::Beta, Port::Alpha),
         (Port::AlphaHeartbeat, Port::BetaHeartbeat),
         (Port::BetaHeartbeat, Port::AlphaHeartbeat),
     ];
-    let drops = ways.map(|(from, to)| Drops { from: Some(from), to: Some(to), what: What::Everything, percent });
+    let drops = ways.map(|(from, to)| Drops { from: Some(from), to: Some(to), kind: FrameKind::Everything, percent });
     lab.drop_frames(&drops)
 }
 
-fn end(trouble: Trouble, labs: &[&Lab]) {
+/// Ends the trouble; panics when lost frames were none.
+fn end_trouble(trouble: Trouble, labs: &[&Lab]) {
     match trouble {
         Trouble::Busy(busy) => drop(busy),
         Trouble::Loss(faults) => labs.iter().zip(faults).for_each(|(lab, fault)| {
             assert!(lab.lift(fault) > 0, "nothing was lost");
         }),
-        Trouble::Stops => {}
+        Trouble::Freezes => {}
     }
 }
 
-/// Stops what is active on either pair at the same moments, for 5, 10 … 50 ms.
-fn stop_again_and_again(scene: &Scene, rival: Option<&Rival>, until: Instant) {
+/// Freezes the active process of either pair (SIGSTOP) in the same moments, for 5, 10 … 50 ms.
+fn freeze_again_and_again(scene: &Scene, rival: Option<&Rival>, until: Instant) {
     let send = |pids: &[Pid], signal| {
         for pid in pids {
             kill(*pid, signal).unwrap_or_else(|e| panic!("{signal} to {pid}: {e}"));
@@ -179,12 +187,14 @@ fn stop_again_and_again(scene: &Scene, rival: Option<&Rival>, until: Instant) {
     }
 }
 
-fn within(mut answers: Answers, until: MonoTime) -> Answers {
+/// Answers to the questions asked up to an instant.
+fn asked_until(mut answers: Answers, until: MonoTime) -> Answers {
     answers.questions.retain(|question| question.at <= until);
     answers
 }
 
-fn report(name: &str, who: &str, takeovers: usize, answers: &Answers) {
+/// Hands over takeovers, double answers and the longest gap of one contender.
+fn hand_over(name: &str, who: &str, takeovers: usize, answers: &Answers) {
     assert!(answers.questions.len() > 100, "almost nothing was asked");
     let key = |what: &str| format!("false-{name}-{who}-{what}");
     sample(&key("takeovers"), f64::from(u32::try_from(takeovers).unwrap_or(u32::MAX)));
@@ -192,12 +202,13 @@ fn report(name: &str, who: &str, takeovers: usize, answers: &Answers) {
     sample(&key("gap"), ms(answers.longest_gap().length()));
 }
 
-/// How often a server of our pair has become active so far, as both logs tell.
-fn takeovers(scene: &Scene) -> usize {
-    Server::BOTH.iter().map(|server| scene.agent(*server).said().matches("→ active (epoch").count()).sum()
+/// Number of times that a server of our pair has become active so far, by both logs.
+fn count_takeovers(scene: &Scene) -> usize {
+    Server::BOTH.iter().map(|server| scene.agent(*server).log_text().matches("→ active (epoch").count()).sum()
 }
 
 impl Rival {
+    /// Starts keepalived on both servers of a lab, and waits until it is steady.
     fn start(system: &Path) -> Rival {
         let lab = Lab::build(&Plan::default());
         let processes = Server::BOTH.map(|server| {
@@ -217,14 +228,14 @@ impl Rival {
         let rival = Rival { asker, processes, lab };
         let limit = Instant::now() + Duration::from_secs(20);
         while !rival.is_steady() {
-            let said: Vec<String> = rival.processes.iter().map(Process::said).collect();
+            let said: Vec<String> = rival.processes.iter().map(Process::output).collect();
             assert!(Instant::now() < limit, "keepalived does not settle:\n{}", said.join("\n"));
             std::thread::sleep(Duration::from_millis(50));
         }
         rival
     }
 
-    /// One server alone has given every answer for a second.
+    /// Whether one server alone has given every answer for a second.
     fn is_steady(&self) -> bool {
         let answers = self.asker.since(clock::now().back(Duration::from_secs(1)));
         answers.questions.len() > 300
@@ -232,18 +243,20 @@ impl Rival {
             && answers.longest_gap().length() < Duration::from_millis(20)
     }
 
+    /// The server that answered last; alpha without an answer.
     fn owner(&self) -> Server {
         let answers = self.asker.since(clock::now().back(Duration::from_millis(50)));
         answers.last_server().unwrap_or(Server::Alpha)
     }
 
-    fn takeovers(&self) -> usize {
-        self.processes.iter().map(|process| process.said().matches("Entering MASTER STATE").count()).sum()
+    /// Number of times that a server of keepalived's pair has become master so far.
+    fn count_takeovers(&self) -> usize {
+        self.processes.iter().map(|process| process.output().matches("Entering MASTER STATE").count()).sum()
     }
 }
 
-/// keepalived at its best against false alarms at this pace: real-time priority, memory locked, unicast, VRRPv3, and nobody
-/// takes the address back.
+/// Configuration at keepalived's best against false alarms at this pace: real-time priority, memory
+/// locked, unicast, VRRPv3, and no preemption.
 fn keepalived_config(server: Server) -> String {
     let priority = if server == Server::Alpha { 100 } else { 90 };
     format!(
@@ -262,8 +275,8 @@ fn sections() -> Vec<Section> {
     for ((name, title), (who, called)) in TROUBLES.into_iter().flat_map(|t| CONTENDERS.map(|c| (t, c))) {
         let key = |what: &str| format!("false-{name}-{who}-{what}");
         let takeovers = figure(key("takeovers"), format!("{title}, {called}: takeovers"), Count);
-        let judged = who == "v" && name.starts_with("busy");
-        figures.push(if judged { takeovers.goal(Every(0.0)) } else { takeovers });
+        let has_goal = who == "v" && name.starts_with("busy");
+        figures.push(if has_goal { takeovers.goal(Every(0.0)) } else { takeovers });
         figures.push(figure(key("both"), format!("{title}, {called}: both answered"), Milliseconds));
         figures.push(figure(key("gap"), format!("{title}, {called}: longest gap"), Milliseconds));
     }

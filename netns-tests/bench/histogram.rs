@@ -1,7 +1,8 @@
-//! How late the hot thread wakes up, and how late it renews the gate's lease, as histograms.
+//! Lateness of the hot thread's wake-ups, and of the renewals of the gate's lease, as histograms.
 //!
-//! Owns: what an active agent counted between two moments, as the difference of two readings of its status. Never does: load;
-//! other topics bring that about, and begin and end a [`Watch`] around what they measure.
+//! Owns: the counts of an active agent between two moments, as the difference of two readings of
+//! its status. Never does: load. Other topics bring that about, and begin and end a [`Watch`]
+//! around what they measure.
 
 use super::figures::Unit::{Count, Microseconds};
 use super::figures::{Section, figure};
@@ -11,37 +12,37 @@ use crate::lab::agent::Agent;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// What the thread that keeps the gate open does in time.
+/// Lateness of the thread that keeps the gate open.
 pub const TOPIC: Topic = Topic { blocks: &[], sections, configuration: |_| String::new() };
 
-/// Under which conditions, in the order of the page.
+/// Conditions, in the order of the page: key, and text for people.
 const CONDITIONS: [(&str, &str); 3] =
     [("rest", "at rest"), ("busy-32", "32 busy processes"), ("busy-128", "128 busy processes")];
-/// What is counted: its key, the field of the status, and for people.
+/// Kinds of lateness: key, field of the status, and text for people.
 const KINDS: [(&str, &str, &str); 2] =
     [("late", "lateness_us", "wake-up after its time"), ("renewal", "renewal_us", "lease renewed after its time")];
-/// So many of ten thousand were below the figure.
+/// Figures: how many of ten thousand counts are below one, and its name.
 const SHARES: [(u64, &str); 5] = [(5_000, "p50"), (9_000, "p90"), (9_900, "p99"), (9_990, "p99.9"), (10_000, "max")];
-/// The longest bar.
+/// Length of the longest bar, in characters.
 const WIDTH: f64 = 40.0;
 
-/// Counts by the bound in µs that they are below.
+/// Number of events in each class, by the bound in µs that they are below.
 type Counts = BTreeMap<u64, u64>;
 
-/// What an agent had counted when it began.
+/// Counts of an agent at the beginning, one for each of [`KINDS`].
 pub struct Watch([Counts; 2]);
 
 impl Watch {
-    /// Counts from now on.
+    /// Reads the counts at the beginning.
     pub fn begin(agent: &Agent) -> Watch {
-        Watch(read(agent))
+        Watch(read_counts(agent))
     }
 
-    /// Hands over what has been counted since, if this is a condition of the page. Says how late the thread woke up: 999 of
-    /// 1,000 were at most so many ms late, and all at most so many.
+    /// Hands over the counts since the beginning, if `condition` is one of the page. Returns how
+    /// late the thread woke up, in milliseconds: the bounds of 999 of 1,000 wake-ups and of all.
     #[allow(clippy::cast_precision_loss, reason = "microseconds of a second at most")]
     pub fn end(self, condition: &str, agent: &Agent) -> (f64, f64) {
-        let mut counted = read(agent);
+        let mut counted = read_counts(agent);
         for (counts, before) in counted.iter_mut().zip(self.0) {
             for (bound, count) in before {
                 let now = counts.get_mut(&bound).expect("nothing is forgotten");
@@ -49,16 +50,16 @@ impl Watch {
             }
         }
         if CONDITIONS.iter().any(|(known, _)| *known == condition) {
-            KINDS.iter().zip(&counted).for_each(|((kind, ..), counts)| report(&key(condition, kind), counts));
+            KINDS.iter().zip(&counted).for_each(|((kind, ..), counts)| hand_over(&key(condition, kind), counts));
         }
         let [late, _renewal] = &counted;
-        let of = |share| bound(late, share) as f64 / 1e3;
+        let of = |share| bound_of(late, share) as f64 / 1e3;
         (of(9_990), of(10_000))
     }
 }
 
-/// So many of ten thousand were below what is given, in µs.
-fn bound(counts: &Counts, share: u64) -> u64 {
+/// Bound in µs that `share` of ten thousand counts are below.
+fn bound_of(counts: &Counts, share: u64) -> u64 {
     let all: u64 = counts.values().sum();
     assert!(all > 100, "almost nothing was counted");
     let (wanted, mut seen) = ((all * share).div_ceil(10_000), 0);
@@ -73,7 +74,8 @@ fn key(condition: &str, kind: &str) -> String {
     format!("histogram-{condition}-{kind}")
 }
 
-fn read(agent: &Agent) -> [Counts; 2] {
+/// Counts of an agent so far, one for each of [`KINDS`].
+fn read_counts(agent: &Agent) -> [Counts; 2] {
     let status = agent.status().unwrap_or_else(|e| panic!("{e}"));
     KINDS.map(|(_, field, _)| {
         let pairs: Vec<(u64, u64)> =
@@ -82,13 +84,14 @@ fn read(agent: &Agent) -> [Counts; 2] {
     })
 }
 
+/// Hands over the number of events, their quantiles and the classes of the picture.
 #[allow(clippy::cast_precision_loss, reason = "counts and microseconds of some minutes")]
-fn report(key: &str, counts: &Counts) {
+fn hand_over(key: &str, counts: &Counts) {
     sample(&format!("{key}-count"), counts.values().sum::<u64>() as f64);
     for (share, name) in SHARES {
-        sample(&format!("{key}-{name}"), bound(counts, share) as f64);
+        sample(&format!("{key}-{name}"), bound_of(counts, share) as f64);
     }
-    // A line for each doubling is enough to see the shape.
+    // One line for each doubling is enough to see the shape.
     let mut doublings = Counts::new();
     counts.iter().for_each(|(bound, count)| *doublings.entry(bound.next_power_of_two()).or_default() += count);
     for (bound, count) in doublings.into_iter().filter(|(_, count)| *count > 0) {
@@ -107,7 +110,7 @@ fn sections() -> Vec<Section> {
     }
     vec![Section {
         text: TEXT.to_owned(),
-        table: Some(pictures),
+        table: Some(histograms),
         ..Section::new("How late the gate's thread wakes up and renews the lease (`fast`)", figures)
     }]
 }
@@ -121,7 +124,7 @@ figure is the bound of a class, up to a quarter more than what was measured. In 
 was below its bound and not below half of it; a bar is as long as its count's logarithm, so that a single one can be seen.";
 
 /// A histogram in text for each condition and kind that was measured.
-fn pictures(results: &Results) -> String {
+fn histograms(results: &Results) -> String {
     let mut text = String::new();
     for ((condition, words), (kind, _, what)) in CONDITIONS.into_iter().flat_map(|c| KINDS.map(|k| (c, k))) {
         let counts = doublings(results, &key(condition, kind));
@@ -144,7 +147,7 @@ fn pictures(results: &Results) -> String {
     text
 }
 
-/// From the least doubling that counted anything to the greatest: its bound, and what all runs counted.
+/// Bounds and counts of all runs together, from the least doubling with a count to the greatest.
 fn doublings(results: &Results, key: &str) -> Vec<(f64, f64)> {
     let bounds = (0..17).map(|power| 1_u32 << power);
     let count = |bound: u32| results.values(&format!("{key}-below-{bound}")).iter().sum::<f64>();

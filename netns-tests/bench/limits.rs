@@ -1,19 +1,22 @@
-//! How long a living peer takes to answer, and what that says of the shortest time in which its loss can be known.
+//! Times in which a living peer answers, and what they say of the shortest time in which its loss
+//! can be known.
 //!
-//! Owns: asking, a thousand times a second, what the active's kernel answers (a probe: ARP) and what its agent answers (a
-//! query: a sealed datagram of a node that introduces itself), on a machine at rest and on a busy one. Never does: a fault.
-//! What is not answered before the next question is counted as that long.
+//! Owns: asking, a thousand times a second, what the active's kernel answers (a probe: ARP) and
+//! what its agent answers (a query: a sealed datagram of a node that introduces itself), on a
+//! machine at rest and on a busy one. Never does: a fault. A question without an answer before the
+//! next one counts as that long.
 
 use super::busy::Busy;
 use super::figures::Unit::{Count, Microseconds};
-use super::figures::{Figure, Section, beyond, figure};
+use super::figures::{Figure, Section, figure};
 use super::pair;
 use super::record::Results;
+use super::spread::exceeded_by;
 use super::{Block, Topic, sample};
 use crate::lab::clock::now;
 use crate::lab::{Port, Server};
 use crate::probe::frames::{How, arp, read};
-use crate::probe::socket::{PacketSocket, hurry, program};
+use crate::probe::socket::{PacketSocket, become_real_time, bpf_program};
 use crate::scene::{ADDRESS, Scene, Setup};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
@@ -27,23 +30,23 @@ use vipair::types::NodeId;
 use vipair::wire::auth::KeyRing;
 use vipair::wire::pulse::{Digests, Flags, Header, encode};
 
-/// Answer times.
+/// Answer times of a living peer.
 pub const TOPIC: Topic =
     Topic { blocks: &[Block::new("limits", 25, measure)], sections, configuration: |_| String::new() };
 
-/// Questions of each kind in each run.
+/// Number of questions of each kind in each run.
 const QUESTIONS: usize = 20_000;
-/// From one question to the next; beyond it there is no answer.
+/// Time from one question to the next, and longest wait for an answer.
 const PACE: Duration = Duration::from_millis(1);
-/// How many processes make the machine busy.
+/// Number of processes that make the machine busy.
 const CROWD: u32 = 32;
-/// The address from which probes of nobody are answered to.
+/// Sender address of an ARP probe, which claims no address.
 const NOBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
 const KINDS: [(&str, &str); 2] =
     [("probe", "probe, answered by the kernel"), ("query", "query, answered by the agent")];
 const STATES: [(&str, &str); 2] = [("idle", "at rest"), ("busy", "32 busy processes")];
-/// Key, name, and how many of a million are beyond.
+/// Figures: key, name, and how many of a million answers take longer.
 const SHARES: [(&str, &str, usize); 5] = [
     ("p50", "half", 500_000),
     ("p99", "1 in 100", 10_000),
@@ -52,6 +55,7 @@ const SHARES: [(&str, &str, usize); 5] = [
     ("max", "longest", 0),
 ];
 
+/// Asks alpha's kernel and agent, at rest and on a busy machine.
 fn measure() {
     let mut scene = Scene::build(Setup::with(pair::config("fast")).alone());
     scene.askers.clear();
@@ -61,25 +65,27 @@ fn measure() {
     for (state, _) in STATES {
         let busy = (state == "busy").then(|| Busy::start(CROWD));
         std::thread::sleep(Duration::from_millis(500));
-        report("probe", state, probes(&scene));
-        report("query", state, queries(&scene));
+        hand_over("probe", state, time_probes(&scene));
+        hand_over("query", state, time_queries(&scene));
         drop(busy);
     }
 }
 
-fn report(kind: &str, state: &str, mut times: Vec<Duration>) {
+/// Hands over the quantiles of one kind of question and state of the machine.
+fn hand_over(kind: &str, state: &str, mut times: Vec<Duration>) {
     let unanswered = times.iter().filter(|time| **time >= PACE).count();
     times.sort_unstable();
     for (name, _, share) in SHARES {
-        sample(&format!("limits-{kind}-{state}-{name}"), beyond(&times, share).as_secs_f64() * 1e6);
+        sample(&format!("limits-{kind}-{state}-{name}"), exceeded_by(&times, share).as_secs_f64() * 1e6);
     }
     sample(&format!("limits-{kind}-{state}-late"), f64::from(u32::try_from(unanswered).expect("a small number")));
 }
 
-/// Asks on a thread that wakes up before others, and inside of beta's namespace: from where a standby asks.
-fn ask(scene: &Scene, mut one: impl FnMut() -> Duration + Send) -> Vec<Duration> {
+/// Asks [`QUESTIONS`] times on a real-time thread in beta's namespace, from where a standby asks;
+/// returns the times.
+fn ask_repeatedly(scene: &Scene, mut one: impl FnMut() -> Duration + Send) -> Vec<Duration> {
     scene.lab.server(Server::Beta).run(|| {
-        hurry();
+        become_real_time();
         let mut next = now();
         let question = |_| {
             next = next + PACE;
@@ -90,27 +96,28 @@ fn ask(scene: &Scene, mut one: impl FnMut() -> Duration + Send) -> Vec<Duration>
     })
 }
 
-/// Waits until something can be read or the time for it is over.
-fn wait(socket: &impl AsFd, began: vipair::types::MonoTime) -> bool {
+/// Waits until `socket` can be read; false when the time for the answer is over.
+fn wait_readable(socket: &impl AsFd, began: vipair::types::MonoTime) -> bool {
     let left = PACE.saturating_sub(now().since(began));
     let mut polled = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
     !left.is_zero() && ppoll(&mut polled, Some(TimeSpec::from_duration(left)), None).is_ok_and(|ready| ready > 0)
 }
 
-fn probes(scene: &Scene) -> Vec<Duration> {
+/// Answer times of the active's kernel to unicast ARP probes.
+fn time_probes(scene: &Scene) -> Vec<Duration> {
     let target: Ipv4Addr = ADDRESS.parse().expect("an address");
     let (from, to) = (Port::Beta.mac(), Port::Alpha.mac());
     let mut frame = arp(1, from, NOBODY, target);
     frame[..6].copy_from_slice(&to.0);
-    let socket = scene.lab.server(Server::Beta).run(|| PacketSocket::open(Some("eth0"), &replies()));
-    ask(scene, || {
+    let socket = scene.lab.server(Server::Beta).run(|| PacketSocket::open(Some("eth0"), &reply_filter()));
+    ask_repeatedly(scene, || {
         let mut buffer = [0; 64];
         // A late answer is not the answer to this question.
         while socket.receive(&mut buffer).is_some() {}
         let began = now();
         // An interface that is down is a question without an answer.
         let _lost = socket.send(&frame);
-        while wait(&socket.descriptor(), began) {
+        while wait_readable(&socket.descriptor(), began) {
             let Some(arrival) = socket.receive(&mut buffer) else { continue };
             let said = read(&buffer[..arrival.length.min(64)]);
             if said.is_some_and(|said| said.address == IpAddr::from(target) && said.how != How::Packet) {
@@ -121,10 +128,10 @@ fn probes(scene: &Scene) -> Vec<Duration> {
     })
 }
 
-/// ARP replies.
-fn replies() -> Vec<socket2::SockFilter> {
+/// Filter for ARP replies.
+fn reply_filter() -> Vec<socket2::SockFilter> {
     use libc::{BPF_ABS, BPF_H, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET};
-    program(&[
+    bpf_program(&[
         (BPF_LD | BPF_H | BPF_ABS, 0, 0, 12),
         (BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0x0806),
         (BPF_LD | BPF_H | BPF_ABS, 0, 0, 20),
@@ -134,7 +141,8 @@ fn replies() -> Vec<socket2::SockFilter> {
     ])
 }
 
-fn queries(scene: &Scene) -> Vec<Duration> {
+/// Answer times of the active's agent to queries.
+fn time_queries(scene: &Scene) -> Vec<Duration> {
     let (local, remote) = (Port::BetaHeartbeat.ipv4(), Port::AlphaHeartbeat.ipv4());
     let keys = KeyFile::load(Path::new(&scene.lab.dir().join("cluster.key"))).unwrap_or_else(|e| panic!("{e}"));
     let ring = KeyRing::new("lab", &keys.keys);
@@ -145,16 +153,17 @@ fn queries(scene: &Scene) -> Vec<Duration> {
         socket
     });
     let (mut session, mut datagram) = (now().0, Vec::new());
-    ask(scene, || {
-        // Each question is of a session that nobody has heard of, so it is answered at once.
+    ask_repeatedly(scene, || {
+        // Each question is of a session that the agent has not heard of, so the agent answers it at
+        // once.
         session += 1;
         encode(&ring, &introduction(session), std::iter::empty(), &mut datagram);
         let mut buffer = [0; 1_300];
         while socket.recv(&mut buffer).is_ok() {}
         let began = now();
-        // Refused: the agent is gone, and the run is over.
+        // A refusal means that the agent is gone, and the run is over.
         socket.send(&datagram).unwrap_or_else(|e| panic!("ask alpha: {e}"));
-        while wait(&socket, began) {
+        while wait_readable(&socket, began) {
             let Ok(length) = socket.recv(&mut buffer) else { continue };
             let answer = ring.open(&buffer[..length]).and_then(vipair::wire::pulse::decode);
             if answer.is_ok_and(|(header, _)| header.echo_session == session) {
@@ -165,6 +174,7 @@ fn queries(scene: &Scene) -> Vec<Duration> {
     })
 }
 
+/// Header of a query from beta, in a session that nobody has heard of.
 fn introduction(session: u64) -> Header {
     Header {
         sender: NodeId(2),

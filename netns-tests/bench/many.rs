@@ -1,37 +1,38 @@
-//! Ten thousand addresses in one group: how far apart the first and the last of them move.
+//! Ten thousand addresses in one group: the time from the first's move to the last's.
 //!
-//! Owns: one switch and one host loss with them. Never does: less than all of them; what is missing is a figure of its own.
+//! Owns: one switch and one host loss with them. Never does: leaving an address out; the number of
+//! missing ones is a figure.
 
 use super::claims::{Listener, Moves, addresses};
 use super::figures::Goal::{Every, Median};
 use super::figures::Unit::{Count, Milliseconds};
 use super::figures::{Section, figure};
-use super::pair::{around, ms, vanish};
+use super::pair::{just_before, ms, vanish};
 use super::{Block, Topic, sample};
 use crate::lab::Server;
 use crate::lab::config_text::{ConfigText, GroupText};
 use crate::scene::{GROUP, Scene, Setup};
 use std::time::Duration;
 
-/// One group of many addresses.
+/// One group of ten thousand addresses.
 pub const TOPIC: Topic = Topic {
-    blocks: &[Block::new("many", 20, run)],
+    blocks: &[Block::new("many", 20, measure)],
     sections,
     configuration: |_| format!("For {COUNT} addresses the group has 10.1.0.1 to 10.1.39.250.\n"),
 };
 
-/// How many addresses.
+/// Number of addresses.
 pub const COUNT: u32 = 10_000;
-/// Addresses that have not moved by then are missing.
+/// Longest wait for an address to move; later it is missing.
 const LIMIT: Duration = Duration::from_secs(3);
 
-fn report(key: &str, moves: Moves) {
+fn hand_over(key: &str, moves: Moves) {
     sample(key, ms(moves.last.since(moves.first)));
     sample("many-missing", moves.missing.into());
 }
 
-/// A planned switch, then the loss of the new owner's host.
-pub fn run() {
+/// Measures a planned switch, then the loss of the new owner's host.
+pub fn measure() {
     let addresses = addresses(COUNT);
     let names: Vec<&str> = addresses.iter().map(String::as_str).collect();
     let config = ConfigText::pair("lan").group(GroupText::new(GROUP, &names));
@@ -39,19 +40,19 @@ pub fn run() {
     scene.end_capture();
     scene.wait_answered_by(Server::Alpha);
     scene.wait_addresses(Server::Beta);
-    // The announcements of the start end 5 s after it; they are alpha's and do not count, but they cost time.
+    // Alpha's announcements at its start end after 5 s. They do not count, but they cost time.
     std::thread::sleep(Duration::from_millis(5_500));
     let listener = Listener::start(&scene.lab);
     scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
-    report("many-switch", listener.moves(Server::Beta.port().mac(), COUNT, LIMIT));
+    hand_over("many-switch", listener.wait_moves(Server::Beta.port().mac(), COUNT, LIMIT));
     scene.wait_ready(Server::Alpha, GROUP);
     std::thread::sleep(Duration::from_millis(5_500));
-    listener.forget();
+    listener.forget_heard();
     let (at, fault) = vanish(&scene.lab, Server::Beta);
-    report("many-loss", listener.moves(Server::Alpha.port().mac(), COUNT, LIMIT));
+    hand_over("many-loss", listener.wait_moves(Server::Alpha.port().mac(), COUNT, LIMIT));
     scene.wait_answered_by(Server::Alpha);
     std::thread::sleep(Duration::from_millis(100));
-    sample("many-loss-gap", ms(scene.answers(around(at)).longest_gap().length()));
+    sample("many-loss-gap", ms(scene.answers(just_before(at)).longest_gap().length()));
     scene.power_off(Server::Beta);
     assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
 }

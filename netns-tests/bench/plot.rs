@@ -1,10 +1,12 @@
 //! Pictures of figures, as SVG that is legible on light and dark pages alike.
 //!
-//! Owns: scales, dots, curves. Never does: leaving a run out: every run is a dot. Values are drawn on a logarithmic scale;
-//! those below its least value (a gap that was no gap) are drawn at its left end.
+//! Owns: scales, dots, curves. Never does: leaving a run out: every run is a dot. Values are drawn
+//! on a logarithmic scale; a value below the scale's least (a gap that was no gap) is drawn at its
+//! left end.
 
-use super::figures::{Plot, Shape, Spread, Unit};
+use super::figures::{Plot, Shape, Unit};
 use super::record::Results;
+use super::spread::Spread;
 use std::fmt::Write;
 
 const WIDTH: f64 = 860.0;
@@ -14,7 +16,8 @@ const STRIP: f64 = 24.0;
 const TOP: f64 = 44.0;
 const HEIGHT: f64 = 380.0;
 
-/// Follows the page: dark ink on light, light ink on dark; the colours of curves are legible on both.
+/// Style that follows the page: dark ink on light, light ink on dark; the colours of curves are
+/// legible on both.
 const STYLE: &str = "<style>
 svg { color: #1f2328; background: transparent; font: 13px system-ui, sans-serif }
 @media (prefers-color-scheme: dark) { svg { color: #e6edf3 } }
@@ -26,21 +29,22 @@ text { fill: currentColor } .grid { stroke: currentColor; opacity: .15 } .axis {
 </style>
 ";
 
-/// The picture; `None` when nothing of it was measured.
+/// The picture as SVG; `None` when nothing of it was measured.
 pub fn draw(plot: &Plot, results: &Results) -> Option<String> {
     match &plot.shape {
-        Shape::Dots(strips) => dots(plot, strips, results),
+        Shape::Dots(strips) => draw_dots(plot, strips, results),
         Shape::Curves(over, curves) => draw_curves(plot, over, curves, results),
     }
 }
 
-/// Whole powers of ten around some values, and where a value is between them, from 0 to 1.
+/// A logarithmic scale between two whole powers of ten, whose exponents these are.
 struct Scale {
     low: i32,
     high: i32,
 }
 
 impl Scale {
+    /// Scale around values of 0 or more; `None` when there are none.
     fn around(values: impl Iterator<Item = f64>) -> Option<Scale> {
         let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
         for value in values {
@@ -57,17 +61,20 @@ impl Scale {
         Some(Scale { low, high: high.max(low + 1) })
     }
 
+    /// Place of a value on the scale, from 0 to 1.
     fn place(&self, value: f64) -> f64 {
         let low = f64::from(self.low);
         ((value.max(f64::MIN_POSITIVE).log10() - low) / (f64::from(self.high) - low)).clamp(0.0, 1.0)
     }
 
+    /// Powers of ten on the scale.
     fn marks(&self) -> impl Iterator<Item = f64> {
         (self.low..=self.high).map(|power| 10_f64.powi(power))
     }
 }
 
-fn frame(title: &str, height: f64) -> String {
+/// Beginning of a picture: size, style, title.
+fn svg_head(title: &str, height: f64) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{title}\">\n\
          {STYLE}<text class=\"title\" x=\"10\" y=\"22\">{title}</text>\n",
@@ -79,12 +86,13 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;").replace('`', "")
 }
 
-/// A mark of an axis: short, without useless zeros.
-fn mark(unit: Unit, value: f64) -> String {
+/// Text of an axis mark: short, without useless zeros.
+fn mark_text(unit: Unit, value: f64) -> String {
     unit.show(value).replace(".00 ", " ").replace(".0 ", " ")
 }
 
-fn dots(plot: &Plot, strips: &[(String, String)], results: &Results) -> Option<String> {
+/// Picture of strips, one for each label.
+fn draw_dots(plot: &Plot, strips: &[(String, String)], results: &Results) -> Option<String> {
     let measured: Vec<(&str, Spread, Vec<f64>)> = strips
         .iter()
         .filter_map(|(label, key)| Some((label.as_str(), results.spread(key)?, results.values(key))))
@@ -92,17 +100,17 @@ fn dots(plot: &Plot, strips: &[(String, String)], results: &Results) -> Option<S
     let scale = Scale::around(measured.iter().flat_map(|(.., values)| values.iter().copied()))?;
     #[allow(clippy::cast_precision_loss, reason = "a few dozen strips")]
     let bottom = TOP + STRIP * measured.len() as f64;
-    let mut text = frame(&plot.title, bottom + 34.0);
+    let mut text = svg_head(&plot.title, bottom + 34.0);
     let x = |value: f64| LEFT + scale.place(value) * (WIDTH - LEFT - RIGHT);
     for value in scale.marks() {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
-             <text class=\"middle\" x=\"{at:.1}\" y=\"{:.1}\">{}</text>",
+            "<line class=\"grid\" x1=\"{place:.1}\" x2=\"{place:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
+             <text class=\"middle\" x=\"{place:.1}\" y=\"{:.1}\">{}</text>",
             bottom + 20.0,
-            mark(plot.unit, value),
-            at = x(value)
+            mark_text(plot.unit, value),
+            place = x(value)
         );
     }
     let mut middle = TOP - STRIP / 2.0;
@@ -117,7 +125,7 @@ fn dots(plot: &Plot, strips: &[(String, String)], results: &Results) -> Option<S
             escaped(label)
         );
         for (number, value) in values.iter().enumerate() {
-            // Equal values would hide each other.
+            // Dots of equal values would hide each other.
             let aside = [0.0, 4.0, -4.0, 7.0, -7.0, 2.0, -2.0][number % 7];
             let _ = writeln!(
                 text,
@@ -128,11 +136,11 @@ fn dots(plot: &Plot, strips: &[(String, String)], results: &Results) -> Option<S
         }
         let _ = writeln!(
             text,
-            "<line class=\"line\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"><title>median {}</title></line></g>",
+            "<line class=\"line\" x1=\"{place:.1}\" x2=\"{place:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"><title>median {}</title></line></g>",
             middle - 10.0,
             middle + 10.0,
             plot.unit.show(spread.median()),
-            at = x(spread.median())
+            place = x(spread.median())
         );
     }
     Some(text + "</svg>\n")
@@ -140,6 +148,7 @@ fn dots(plot: &Plot, strips: &[(String, String)], results: &Results) -> Option<S
 
 type Curve<'a> = (&'a str, Vec<(f64, Spread, Vec<f64>)>);
 
+/// Picture of curves over another quantity.
 fn draw_curves(
     plot: &Plot,
     over: &str,
@@ -149,36 +158,36 @@ fn draw_curves(
     let measured: Vec<Curve> = curves
         .iter()
         .map(|(label, points)| {
-            let point = |(at, key): &(f64, String)| Some((*at, results.spread(key)?, results.values(key)));
+            let point = |(place, key): &(f64, String)| Some((*place, results.spread(key)?, results.values(key)));
             (label.as_str(), points.iter().filter_map(point).collect())
         })
         .filter(|(_, points): &Curve| !points.is_empty())
         .collect();
     let all = || measured.iter().flat_map(|(_, points)| points);
-    let across = Scale::around(all().map(|(at, ..)| *at))?;
+    let across = Scale::around(all().map(|(place, ..)| *place))?;
     let up = Scale::around(all().flat_map(|(.., values)| values.iter().copied()))?;
     let (left, right, bottom) = (90.0, WIDTH - 200.0, HEIGHT - 60.0);
     let x = |value: f64| left + across.place(value) * (right - left);
     let y = |value: f64| bottom - up.place(value) * (bottom - TOP);
-    let mut text = frame(&plot.title, HEIGHT);
+    let mut text = svg_head(&plot.title, HEIGHT);
     for value in across.marks() {
-        let at = x(value);
+        let place = x(value);
         let _ = writeln!(
             text,
-            "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
-             <text class=\"middle\" x=\"{at:.1}\" y=\"{:.1}\">{value}</text>",
+            "<line class=\"grid\" x1=\"{place:.1}\" x2=\"{place:.1}\" y1=\"{TOP}\" y2=\"{bottom}\"/>\
+             <text class=\"middle\" x=\"{place:.1}\" y=\"{:.1}\">{value}</text>",
             bottom + 20.0
         );
     }
     for value in up.marks() {
-        let at = y(value);
+        let place = y(value);
         let _ = writeln!(
             text,
-            "<line class=\"grid\" x1=\"{left}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
+            "<line class=\"grid\" x1=\"{left}\" x2=\"{right}\" y1=\"{place:.1}\" y2=\"{place:.1}\"/>\
              <text class=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             left - 8.0,
-            at + 4.5,
-            mark(plot.unit, value)
+            place + 4.5,
+            mark_text(plot.unit, value)
         );
     }
     let _ = writeln!(
@@ -191,12 +200,13 @@ fn draw_curves(
     let mut legend = TOP;
     for (number, (label, points)) in measured.iter().enumerate() {
         legend += 20.0;
-        text += &curve(label, points, number % 6, &x, &y, (right + 14.0, legend));
+        text += &draw_curve(label, points, number % 6, &x, &y, (right + 14.0, legend));
     }
     Some(text + "</svg>\n")
 }
 
-fn curve(
+/// One curve with its dots and its entry in the legend.
+fn draw_curve(
     label: &str,
     points: &[(f64, Spread, Vec<f64>)],
     colour: usize,
@@ -205,19 +215,20 @@ fn curve(
     legend: (f64, f64),
 ) -> String {
     let line: Vec<String> =
-        points.iter().map(|(at, spread, _)| format!("{:.1},{:.1}", x(*at), y(spread.median()))).collect();
+        points.iter().map(|(place, spread, _)| format!("{:.1},{:.1}", x(*place), y(spread.median()))).collect();
     let mut text = format!("<g class=\"c{colour}\"><polyline class=\"line\" points=\"{}\"/>\n", line.join(" "));
-    for (at, value) in points.iter().flat_map(|(at, _, values)| values.iter().map(move |value| (at, value))) {
-        let _ = writeln!(text, "<circle class=\"dot\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>", x(*at), y(*value));
+    for (place, value) in points.iter().flat_map(|(place, _, values)| values.iter().map(move |value| (place, value)))
+    {
+        let _ = writeln!(text, "<circle class=\"dot\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>", x(*place), y(*value));
     }
-    let (left, at) = legend;
+    let (left, place) = legend;
     let _ = writeln!(
         text,
         "<line class=\"line\" x1=\"{left:.1}\" x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/></g>\
-         <text x=\"{:.1}\" y=\"{at:.1}\">{}</text>",
+         <text x=\"{:.1}\" y=\"{place:.1}\">{}</text>",
         left + 18.0,
-        at - 4.5,
-        at - 4.5,
+        place - 4.5,
+        place - 4.5,
         left + 24.0,
         escaped(label)
     );

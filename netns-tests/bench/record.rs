@@ -1,22 +1,22 @@
-//! What was measured, and the files that keep it: `docs/benchmarks/BLOCK.tsv`, one for each block.
+//! Measured values, and the files that keep them: `docs/benchmarks/BLOCK.tsv`, one for each block.
 //!
-//! Owns: collecting samples, their files, and what is known of the run that brought them. A file has one part for each run of
-//! the benchmark that was added up in it: lines `# name<TAB>text` say what and where it was, `key<TAB>values` what it
-//! brought, in the order of measuring. Never does: judging. A file that cannot be read is a mistake that stops the
-//! report; nothing is left out in silence.
+//! Owns: collecting samples, their files, and the remarks on the run that measured them. A file has
+//! one part for each run of the benchmark added to it: lines `# name<TAB>text` are remarks, lines
+//! `key<TAB>values` are samples, in the order of measuring. Never does: giving a verdict. A file that cannot
+//! be read stops the report; nothing is left out in silence.
 
-use super::figures::{Figure, Spread};
+use super::spread::Spread;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// All samples of a report.
+/// Samples of a report, by block.
 #[derive(Default, Debug)]
 pub struct Results {
     parts: BTreeMap<String, Vec<Part>>,
 }
 
-/// What one run of the benchmark brought for one block.
+/// Samples of one block in one run of the benchmark, and remarks on them.
 #[derive(Clone, Default, Debug)]
 pub struct Part {
     about: Vec<(String, String)>,
@@ -24,8 +24,8 @@ pub struct Part {
 }
 
 impl Part {
-    /// Takes in what a child printed: see `sample` and `remark`.
-    pub fn take(&mut self, text: &str) {
+    /// Takes in the output of a child: see `sample` and `remark`.
+    pub fn take_output(&mut self, text: &str) {
         for line in text.lines() {
             let mut words = line.splitn(3, ' ');
             match (words.next(), words.next(), words.next()) {
@@ -33,14 +33,14 @@ impl Part {
                     let value = value.parse().unwrap_or_else(|e| panic!("sample {key} {value}: {e}"));
                     self.samples_of(key).push(value);
                 }
-                (Some("remark"), Some(key), Some(text)) => self.tell(key, text),
+                (Some("remark"), Some(key), Some(text)) => self.set_remark(key, text),
                 _ => {}
             }
         }
     }
 
-    /// Notes something about the run; what was said before under this name is replaced.
-    pub fn tell(&mut self, name: &str, text: &str) {
+    /// Sets the remark `name`, in place of an earlier one.
+    pub fn set_remark(&mut self, name: &str, text: &str) {
         let text = text.replace(['\t', '\n'], " ");
         match self.about.iter_mut().find(|(known, _)| known == name) {
             Some(known) => known.1 = text,
@@ -48,24 +48,26 @@ impl Part {
         }
     }
 
-    /// What was noted under this name.
-    pub fn told(&self, name: &str) -> Option<&str> {
+    /// The remark `name`.
+    pub fn remark(&self, name: &str) -> Option<&str> {
         self.about.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
     }
 
-    /// Whether it brought anything.
+    /// Whether the part has no sample.
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
 
+    /// Values of a key, empty ones if the key is new.
     fn samples_of(&mut self, key: &str) -> &mut Vec<f64> {
-        let at = self.samples.iter().position(|(known, _)| known == key).unwrap_or(self.samples.len());
-        if at == self.samples.len() {
+        let index = self.samples.iter().position(|(known, _)| known == key).unwrap_or(self.samples.len());
+        if index == self.samples.len() {
             self.samples.push((key.to_owned(), Vec::new()));
         }
-        &mut self.samples[at].1
+        &mut self.samples[index].1
     }
 
+    /// Text of the part in its block's file.
     fn text(&self) -> String {
         let mut text = "# part\t\n".to_owned();
         // Writing to a String cannot fail.
@@ -73,7 +75,7 @@ impl Part {
             let _ = writeln!(text, "# {name}\t{said}");
         }
         for (key, values) in &self.samples {
-            // Nanoseconds in milliseconds are more than any of this can tell.
+            // Three decimals suffice: no measurement here tells nanoseconds in a millisecond.
             let values: Vec<String> = values.iter().map(|v| ((v * 1e3).round() / 1e3).to_string()).collect();
             let _ = writeln!(text, "{key}\t{}", values.join(" "));
         }
@@ -81,7 +83,8 @@ impl Part {
     }
 }
 
-fn parse(text: &str) -> Result<Vec<Part>, String> {
+/// Parts in the text of a block's file.
+fn parse_parts(text: &str) -> Result<Vec<Part>, String> {
     let mut parts: Vec<Part> = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty()) {
         let (name, rest) = line.split_once('\t').ok_or_else(|| format!("a line without a tab: {line}"))?;
@@ -91,7 +94,7 @@ fn parse(text: &str) -> Result<Vec<Part>, String> {
         }
         let part = parts.last_mut().ok_or("it does not begin with a part")?;
         match name.strip_prefix("# ") {
-            Some(name) => part.tell(name, rest),
+            Some(name) => part.set_remark(name, rest),
             None => {
                 let values: Result<Vec<f64>, _> = rest.split(' ').map(str::parse).collect();
                 part.samples_of(name).extend(values.map_err(|e| format!("{name}: {e}"))?);
@@ -101,36 +104,38 @@ fn parse(text: &str) -> Result<Vec<Part>, String> {
     Ok(parts)
 }
 
-/// The file of a block.
-pub fn file(dir: &Path, block: &str) -> PathBuf {
+/// Path of a block's file.
+pub fn block_file(dir: &Path, block: &str) -> PathBuf {
     dir.join(format!("{block}.tsv"))
 }
 
 impl Results {
-    /// Takes in a part of a block.
+    /// Adds a part to a block.
     pub fn add(&mut self, block: &str, part: Part) {
         self.parts.entry(block.to_owned()).or_default().push(part);
     }
 
-    /// Reads the files of these blocks, as far as there are any.
+    /// Reads the files of these blocks, as far as they exist. Fails with the file and what is wrong
+    /// with it.
     pub fn read(dir: &Path, blocks: &[&str]) -> Result<Results, String> {
         let mut results = Results::default();
         for block in blocks {
-            let path = file(dir, block);
+            let path = block_file(dir, block);
             if path.exists() {
                 let text = std::fs::read_to_string(&path).map_err(|e| format!("read {}: {e}", path.display()))?;
-                let parts = parse(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+                let parts = parse_parts(&text).map_err(|e| format!("{}: {e}", path.display()))?;
                 results.parts.insert((*block).to_owned(), parts);
             }
         }
         Ok(results)
     }
 
-    /// Writes the files of all blocks that brought anything: in place of what is there, or, to `add`, after it.
+    /// Writes the files of all blocks with samples: in place of the old ones or, with `add`, behind
+    /// their text.
     pub fn write(&self, dir: &Path, add: bool) -> std::io::Result<()> {
         std::fs::create_dir_all(dir)?;
         for (block, parts) in &self.parts {
-            let path = file(dir, block);
+            let path = block_file(dir, block);
             let mut text = if add && path.exists() { std::fs::read_to_string(&path)? } else { String::new() };
             parts.iter().filter(|part| !part.is_empty()).for_each(|part| text += &part.text());
             if !text.is_empty() {
@@ -140,29 +145,24 @@ impl Results {
         Ok(())
     }
 
-    /// The blocks that were measured, each with its parts.
+    /// The blocks that were measured, one entry for each part.
     pub fn parts(&self) -> impl Iterator<Item = (&str, &Part)> {
         self.parts.iter().flat_map(|(block, parts)| parts.iter().map(move |part| (block.as_str(), part)))
     }
 
-    /// All values of a key, in the order of measuring.
+    /// Values of a key, in the order of measuring.
     pub fn values(&self, key: &str) -> Vec<f64> {
         let all = self.parts().flat_map(|(_, part)| &part.samples);
         all.filter(|(known, _)| known == key).flat_map(|(_, values)| values).copied().collect()
     }
 
-    /// The statistics of a key, if any run brought it.
+    /// Statistics of a key; `None` when no run measured it.
     pub fn spread(&self, key: &str) -> Option<Spread> {
         Spread::of(self.values(key))
     }
 
-    /// What a block said last under this name: see `remark`.
-    pub fn told(&self, name: &str) -> Option<&str> {
-        self.parts().filter_map(|(_, part)| part.told(name)).last()
-    }
-
-    /// Whether any figure of these was measured.
-    pub fn any_of(&self, figures: &[Figure]) -> bool {
-        figures.iter().any(|figure| self.spread(&figure.key).is_some())
+    /// The latest remark `name` of any block: see `remark`.
+    pub fn remark(&self, name: &str) -> Option<&str> {
+        self.parts().filter_map(|(_, part)| part.remark(name)).last()
     }
 }

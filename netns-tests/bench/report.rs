@@ -1,22 +1,24 @@
-//! What came out: a table for the terminal, and a page of the documentation, made from the files of all blocks.
+//! The report: a table for the terminal, and a page of the documentation, made from the files of
+//! all blocks.
 //!
-//! Owns: both forms of the report. Never does: hiding a figure that no run brought. What people wrote below the marker of
-//! an existing page is kept.
+//! Owns: both forms of the report. Never does: hiding a figure that no run measured. Text that
+//! people wrote below the marker of an existing page is kept.
 
-use super::figures::{Figure, Section, Spread};
+use super::figures::{Figure, Section};
 use super::record::Results;
+use super::spread::Spread;
 use super::{Topic, plot, rivals};
 use crate::lab::process::tail;
 use std::fmt::Write;
 use std::path::Path;
 
-/// Below this line the page belongs to people.
+/// Line below which the page belongs to people.
 const MARKER: &str = "<!-- scripts/bench writes everything above this line and keeps what is below -->";
 
 const NUMBERS: &str = "<!-- written by scripts/bench -->";
 const NUMBERS_END: &str = "<!-- until here -->";
 
-/// One line of the table, without the title.
+/// Cells of a figure's row in the table, without the title.
 fn cells(figure: &Figure, spread: Option<&Spread>) -> [String; 7] {
     let show = |value: f64| figure.unit.show(value);
     let Some(spread) = spread else {
@@ -39,10 +41,10 @@ fn cells(figure: &Figure, spread: Option<&Spread>) -> [String; 7] {
     ]
 }
 
-/// For a terminal: what was measured, nothing else.
-pub fn text(topics: &[Topic], results: &Results) -> String {
+/// The report for a terminal: measured figures only.
+pub fn terminal_text(topics: &[Topic], results: &Results) -> String {
     let mut text = String::new();
-    for section in topics.iter().flat_map(|topic| (topic.sections)()).filter(|s| results.any_of(&s.figures)) {
+    for section in topics.iter().flat_map(|topic| (topic.sections)()).filter(|s| s.is_measured(results)) {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
@@ -62,9 +64,9 @@ pub fn text(topics: &[Topic], results: &Results) -> String {
     text
 }
 
-/// Writes the page and its pictures. Fails when a file cannot be read or written; then the page is as it was, or empty on
-/// a full disk.
-pub fn write(topics: &[Topic], results: &Results, path: &Path) -> std::io::Result<()> {
+/// Writes the page and its pictures. Fails when a file cannot be read or written; then the page is
+/// as it was, or empty on a full disk.
+pub fn write_page(topics: &[Topic], results: &Results, path: &Path) -> std::io::Result<()> {
     let old = if path.exists() { std::fs::read_to_string(path)? } else { String::new() };
     let kept = old.split_once(MARKER).map_or("\n", |(_, below)| below);
     let dir = path.with_extension("");
@@ -77,7 +79,7 @@ pub fn write(topics: &[Topic], results: &Results, path: &Path) -> std::io::Resul
             None => {}
         }
     }
-    std::fs::write(path, format!("{}{MARKER}{kept}", page(topics, results)))
+    std::fs::write(path, format!("{}{MARKER}{kept}", page_text(topics, results)))
 }
 
 /// Writes the three numbers of the README between their markers, if all of them were measured.
@@ -90,12 +92,13 @@ pub fn write_readme(results: &Results, path: &Path) -> std::io::Result<()> {
     std::fs::write(path, format!("{before}{NUMBERS}\n\n{numbers}\n{NUMBERS_END}{after}"))
 }
 
-fn page(topics: &[Topic], results: &Results) -> String {
+/// Text of the page above the marker.
+fn page_text(topics: &[Topic], results: &Results) -> String {
     let mut text = format!("# Benchmarks\n\n{HOW}\n\n");
     for section in topics.iter().flat_map(|topic| (topic.sections)()) {
-        text += &one_section(&section, results);
+        text += &section_text(&section, results);
     }
-    text += &measured(results);
+    text += &runs_section(results);
     text += "## Configuration\n\n";
     for topic in topics {
         let configuration = (topic.configuration)(results);
@@ -106,7 +109,8 @@ fn page(topics: &[Topic], results: &Results) -> String {
     text
 }
 
-fn one_section(section: &Section, results: &Results) -> String {
+/// Text of one section of the page.
+fn section_text(section: &Section, results: &Results) -> String {
     let mut text = format!("## {}\n\n", section.title);
     if !section.text.is_empty() {
         let _ = writeln!(text, "{}\n", section.text.trim_end());
@@ -130,21 +134,21 @@ fn one_section(section: &Section, results: &Results) -> String {
     text
 }
 
-/// Which block was measured when and where.
-fn measured(results: &Results) -> String {
+/// Section that says which block was measured when and where.
+fn runs_section(results: &Results) -> String {
     let mut text = "## What was measured when\n\nThe figures of each block are in `docs/benchmarks/BLOCK.tsv`.\n\n\
                     | block | runs | revision | date | took | load averages at the end | command | machine |\n\
                     |---|--:|---|---|--:|---|---|---|\n"
         .to_owned();
     for (block, part) in results.parts() {
-        let told = |name| part.told(name).unwrap_or("–").to_owned();
+        let told = |name| part.remark(name).unwrap_or("–").to_owned();
         let cells = ["runs", "revision", "date", "took", "load"].map(told).join(" | ");
         let _ = writeln!(text, "| {block} | {cells} | `{}` | {} |", told("command"), told("machine"));
     }
     text + "\n"
 }
 
-/// What holds for all figures.
+/// Text that holds for all figures.
 const HOW: &str = "\
 Written by `sudo ./scripts/bench` from the figures in `docs/benchmarks/`; which block was measured when, where and by which
 command is said [below](#what-was-measured-when). All servers are network namespaces on one bridge, with a second network for
@@ -163,8 +167,8 @@ the second link and, where there is a witness, a third on which both servers rea
 - Runs are interleaved: a round measures everything once, the longer blocks in some rounds only.
 - The gaps' goals are for the median; the worst run shows in the last column.";
 
-/// This machine, in words.
-pub fn machine() -> String {
+/// Text about this machine: cores, memory, kernel.
+pub fn machine_text() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
@@ -177,8 +181,8 @@ pub fn machine() -> String {
     format!("{cores} cores ({model}), {gib} GiB, Linux {}", release.trim())
 }
 
-/// The load averages now.
-pub fn load() -> String {
+/// The load averages now, as /proc/loadavg has them.
+pub fn load_averages() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }

@@ -1,7 +1,8 @@
-//! The number of addresses and of groups: what they change in a takeover and at rest.
+//! Numbers of addresses and of groups: what they change in a takeover and at rest.
 //!
-//! Owns: the pairs with many addresses, and the rate at which one core sends frames over the same bridge, which announcing
-//! can at best come near. Never does: leaving out what did not move; it is a figure of its own.
+//! Owns: the pairs with many addresses, and the rate at which one core sends frames over the same
+//! bridge, the limit that announcing can come near. Never does: leaving out an address that did not
+//! move; the number of these is a figure.
 
 use super::claims::{Listener, Moves, addresses};
 use super::figures::Goal::Every;
@@ -22,7 +23,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-/// Many addresses in few and in many groups.
+/// Many addresses, in few and in many groups.
 pub const TOPIC: Topic = Topic {
     blocks: &[
         Block::new("send-limit", 25, send_limit),
@@ -44,7 +45,7 @@ pub const TOPIC: Topic = Topic {
     },
 };
 
-/// Addresses and groups of each block, in the order of the table.
+/// Numbers of addresses and groups of each block, in the order of the table.
 const SHAPES: [(u32, u32); 9] = [
     (1, 1),
     (100, 1),
@@ -56,20 +57,22 @@ const SHAPES: [(u32, u32); 9] = [
     (1_000, 1_000),
     (50_000, 1_000),
 ];
-/// Fifty thousand addresses on one interface take the kernel a while.
+/// Longest wait for a pair to settle: the kernel takes a while for fifty thousand addresses on one
+/// interface.
 const PATIENCE: Duration = Duration::from_secs(900);
-/// How long is counted at rest.
+/// Time over which the cost at rest is counted.
 const STRETCH: Duration = Duration::from_secs(10);
-/// Addresses that have not moved by then are missing.
+/// Longest wait for an address to move; later it is missing.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Frames in one system call, as the agent sends them.
+/// Number of frames in one system call, as the agent sends them.
 const BATCH: usize = 64;
 
-/// The key of a figure.
+/// Key of a figure.
 pub fn key(count: u32, groups: u32, what: &str) -> String {
     format!("scale-{count}-{groups}-{what}")
 }
 
+/// Configuration of a pair with `count` addresses in `groups` groups of equal size.
 fn config(count: u32, groups: u32) -> ConfigText {
     let all = addresses(count);
     let each = all.len() / usize::try_from(groups).expect("a small number");
@@ -78,8 +81,8 @@ fn config(count: u32, groups: u32) -> ConfigText {
     parts.fold(ConfigText::pair("fast"), |config, (n, part)| config.group(GroupText::new(&format!("group{n}"), part)))
 }
 
-/// Waits until one server has all groups and the other is ready for all of them; says which has them.
-pub fn wait(scene: &Scene, groups: u32) -> Server {
+/// Waits until one server has all groups and the other is ready for all of them; returns the first.
+pub fn wait_settled(scene: &Scene, groups: u32) -> Server {
     let limit = Instant::now() + PATIENCE;
     let wanted = usize::try_from(groups).expect("a small number");
     let count = |server: Server, role: &str| {
@@ -97,7 +100,8 @@ pub fn wait(scene: &Scene, groups: u32) -> Server {
     }
 }
 
-/// A pair that has settled, which server has all groups, and how long that took from the first start.
+/// Brings a pair up: returns its scene, the server that has all groups, and the time from the first
+/// start until then.
 pub fn bring_up(count: u32, groups: u32) -> (Scene, Server, Duration) {
     let mut setup = Setup::with(config(count, groups)).alone();
     setup.asked.clear();
@@ -105,21 +109,22 @@ pub fn bring_up(count: u32, groups: u32) -> (Scene, Server, Duration) {
     scene.end_capture();
     let began = Instant::now();
     scene.start_agent(Server::Alpha);
-    // Alpha comes first, so that it has all groups; what takes the kernel minutes is done on both at once.
+    // Alpha starts first, so that it has all groups; with many addresses both start at once,
+    // because each takes the kernel minutes.
     std::thread::sleep(Duration::from_millis(if count < 10_000 { 1_500 } else { 100 }));
     scene.start_agent(Server::Beta);
-    let owner = wait(&scene, groups);
+    let owner = wait_settled(&scene, groups);
     let took = began.elapsed();
-    // The announcements after a start end 5 s later, and take their time.
+    // The announcements of the start end after 5 s, and take their time.
     std::thread::sleep(Duration::from_secs(8));
     (scene, owner, took)
 }
 
-/// Rest, then host loss.
+/// Measures rest, then host loss.
 fn measure(count: u32, groups: u32) {
     let (mut scene, owner, took) = bring_up(count, groups);
     sample(&key(count, groups, "start"), ms(took));
-    rest(&scene, owner, count, groups);
+    measure_rest(&scene, owner, count, groups);
     let (first, moves, fault) = lose_host(&scene.lab, owner, count, LIMIT);
     scene.power_off(owner);
     assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
@@ -132,15 +137,17 @@ fn measure(count: u32, groups: u32) {
     }
 }
 
-/// How long after the loss the first address moved, and what became of all.
+/// Makes the owner vanish: returns the time from the loss to the first address's move, the moves of
+/// all, and the fault.
 pub fn lose_host(lab: &Lab, owner: Server, count: u32, limit: Duration) -> (Duration, Moves, Fault) {
     let target = addresses(1)[0].parse().expect("an address");
     let asker = Asker::start(lab, target, Duration::from_millis(1));
     std::thread::sleep(Duration::from_millis(200));
     let listener = Listener::start(lab);
     let (at, fault) = vanish(lab, owner);
-    let moves = listener.moves(owner.other().port().mac(), count, limit);
-    // The rule is in force some time after it was given: what was answered last tells when.
+    let moves = listener.wait_moves(owner.other().port().mac(), count, limit);
+    // The rule is in force some time after `nft` began: the last question that was answered tells
+    // when.
     let asked = asker.since(at.back(Duration::from_millis(100)));
     let by_owner = |q: &&Question| q.answer.is_some_and(|(_, mac)| mac == owner.port().mac());
     let answered = asked.questions.iter().filter(by_owner);
@@ -148,7 +155,8 @@ pub fn lose_host(lab: &Lab, owner: Server, count: u32, limit: Duration) -> (Dura
     (moves.first.since(struck), moves, fault)
 }
 
-fn rest(scene: &Scene, owner: Server, count: u32, groups: u32) {
+/// Measures what both agents use at rest.
+fn measure_rest(scene: &Scene, owner: Server, count: u32, groups: u32) {
     let servers = [owner, owner.other()];
     let usage = || servers.map(|server| Usage::of(&scene.lab, server, scene.agent(server).pid()));
     let before = usage();
@@ -156,20 +164,20 @@ fn rest(scene: &Scene, owner: Server, count: u32, groups: u32) {
     for (role, (server, (from, to))) in
         ["active", "standby"].into_iter().zip(servers.into_iter().zip(before.into_iter().zip(usage())))
     {
-        let rates = from.until(to);
+        let rates = from.rates_until(to);
         sample(&key(count, groups, &format!("cpu-{role}")), rates.cpu);
         sample(&key(count, groups, &format!("bytes-{role}")), rates.bytes);
         sample(&key(count, groups, &format!("memory-{role}")), resident_mib(scene.agent(server).pid()));
     }
 }
 
-/// Announcements as fast as one core gets rid of them, without an agent or a gate.
+/// Measures how many announcements one core sends, without an agent or a gate.
 fn send_limit() {
     let lab = Lab::build(&Plan { alone: true, ..Plan::default() });
     let address = Ipv4Addr::new(10, 1, 0, 1);
     let frame = arp(1, Port::Alpha.mac(), address, address);
     let rate = lab.server(Server::Alpha).run(|| {
-        let socket = crate::probe::socket::PacketSocket::open(Some("eth0"), &crate::probe::socket::nothing());
+        let socket = crate::probe::socket::PacketSocket::open(Some("eth0"), &crate::probe::socket::deny_all());
         let began = clock::now();
         let mut sent = 0_u32;
         while clock::now().since(began) < Duration::from_secs(2) {
@@ -180,7 +188,7 @@ fn send_limit() {
     sample("send-limit", rate);
 }
 
-/// The frame [`BATCH`] times with one system call; tells how often it was taken.
+/// Sends the frame [`BATCH`] times with one system call; returns how often the kernel took it.
 fn send_batch(socket: i32, frame: &[u8]) -> u32 {
     let mut part = libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() };
     // SAFETY: mmsghdr is plain data for which all zero bytes mean "no address, no buffers, no control data".
@@ -199,7 +207,7 @@ fn sections() -> Vec<Section> {
     let mut figures = vec![figure("send-limit", "frames that one core sends over this bridge, no agent", PerSecond)];
     for (count, groups) in SHAPES {
         let of = |what: &str, title: &str, unit| {
-            figure(key(count, groups, what), format!("{}: {title}", called(count, groups)), unit)
+            figure(key(count, groups, what), format!("{}: {title}", shape_text(count, groups)), unit)
         };
         let more = [
             of("missing", "addresses not announced within 5 s", Count).goal(Every(0.0)),
@@ -223,8 +231,8 @@ each frame to every port. At rest: 10 s; *bytes* are what the server sends. *Sta
 address on the interfaces, until one is active and the other ready. It grows faster than the number of addresses because the kernel
 walks the interface's whole list three times for each IPv4 address that is added; both servers do that at once.";
 
-/// The shape in words.
-pub fn called(count: u32, groups: u32) -> String {
+/// Text about a number of addresses and of groups.
+pub fn shape_text(count: u32, groups: u32) -> String {
     let plural = |n: u32, what: &str, more: &str| format!("{n} {what}{}", if n == 1 { "" } else { more });
     format!("{} in {}", plural(count, "address", "es"), plural(groups, "group", "s"))
 }

@@ -1,13 +1,14 @@
-//! What one takeover costs the agents: processor time, context switches, wake-ups, packets.
+//! Cost of one takeover for the agents: processor time, context switches, wake-ups, packets.
 //!
-//! Owns: the half second before a move and the half second from the move on, side by side. Never does: subtracting them; an
-//! agent without a peer hears less than one with a peer. What the kernel does on other processes' time is not counted.
+//! Owns: the half second before a move and the half second from the move on, side by side. Never
+//! does: subtracting them; an agent without a peer hears less than one with a peer. The kernel's
+//! work on other processes' time is not counted.
 
 use super::figures::Unit::{Count, Milliseconds};
 use super::figures::{Figure, Section, Unit, figure};
 use super::pair::vanish;
 use super::record::Results;
-use super::scale::{bring_up, called, wait};
+use super::scale::{bring_up, shape_text, wait_settled};
 use super::usage::{Spent, Usage};
 use super::{Block, Topic, sample};
 use crate::lab::Server;
@@ -15,7 +16,7 @@ use crate::scene::Scene;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// What a takeover costs.
+/// Cost of one takeover.
 pub const TOPIC: Topic = Topic {
     blocks: &[
         Block::new("takeover-1", 25, || measure(1, 1)),
@@ -26,14 +27,15 @@ pub const TOPIC: Topic = Topic {
     configuration: |_| String::new(),
 };
 
-/// How long is counted before a move and after it.
+/// Time over which the cost is counted before a move and after it.
 const STRETCH: Duration = Duration::from_millis(500);
-/// Announcements are repeated for 5 s, and are not to count as the time before the next move.
+/// Pause between two moves: announcements are repeated for 5 s, and must not count as the time
+/// before the next move.
 const PAUSE: Duration = Duration::from_secs(6);
-/// Losses, and switches, in one run.
+/// Number of losses, and of switches, in one run.
 const MOVES: u32 = 3;
 
-/// A row of the table: addresses, groups, key, and what moved them.
+/// Row of the table: addresses, groups, key, and what moved them.
 type Row = (u32, u32, &'static str, &'static str);
 
 const ROWS: [Row; 5] = [
@@ -44,7 +46,7 @@ const ROWS: [Row; 5] = [
     (1_000, 1_000, "loss", "host loss, the survivor"),
 ];
 
-/// What is counted: key's ending, title, unit, and how to read it.
+/// Quantity that is counted: ending of the key, title, unit, and how to read it.
 type Quantity = (&'static str, &'static str, Unit, fn(&Spent) -> f64);
 
 const QUANTITIES: [Quantity; 4] = [
@@ -58,20 +60,21 @@ fn key((count, groups, kind, _): Row, when: &str, quantity: &str) -> String {
     format!("takeover-{count}-{groups}-{kind}-{when}-{quantity}")
 }
 
+/// Measures [`MOVES`] moves for each row of this shape.
 fn measure(count: u32, groups: u32) {
     let (mut scene, mut owner, _) = bring_up(count, groups);
     for row in ROWS.into_iter().filter(|row| (row.0, row.1) == (count, groups)) {
         for _ in 0..MOVES {
             match row.2 {
                 "loss" => {
-                    let fault = counted(&scene, row, &[owner.other()], |scene| vanish(&scene.lab, owner).1);
+                    let fault = count_around(&scene, row, &[owner.other()], |scene| vanish(&scene.lab, owner).1);
                     assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
                 }
-                _ => counted(&scene, row, &Server::BOTH, |scene| {
+                _ => count_around(&scene, row, &Server::BOTH, |scene| {
                     scene.agent(owner).command(&["switch", "group0"]).map(drop).unwrap_or_else(|e| panic!("{e}"));
                 }),
             }
-            let now = wait(&scene, groups);
+            let now = wait_settled(&scene, groups);
             assert_eq!(now, owner.other(), "the move did not last");
             owner = now;
             std::thread::sleep(PAUSE);
@@ -80,8 +83,9 @@ fn measure(count: u32, groups: u32) {
     scene.power_off(owner);
 }
 
-/// What these servers' agents use in the time before and in the time from the move on.
-fn counted<T>(scene: &Scene, row: Row, servers: &[Server], act: impl FnOnce(&Scene) -> T) -> T {
+/// Counts what the agents of these servers use in the half second before `act` and in that from
+/// `act` on.
+fn count_around<T>(scene: &Scene, row: Row, servers: &[Server], act: impl FnOnce(&Scene) -> T) -> T {
     let all = || -> Vec<Usage> {
         servers.iter().map(|server| Usage::of(&scene.lab, *server, scene.agent(*server).pid())).collect()
     };
@@ -102,7 +106,7 @@ fn counted<T>(scene: &Scene, row: Row, servers: &[Server], act: impl FnOnce(&Sce
 
 fn sections() -> Vec<Section> {
     let of = |row: Row, when: &str, words: &str| -> Figure {
-        let title = format!("{}, {}: processor time {words}", called(row.0, row.1), row.3);
+        let title = format!("{}, {}: processor time {words}", shape_text(row.0, row.1), row.3);
         figure(key(row, when, "cpu"), title, Milliseconds)
     };
     let figures = ROWS

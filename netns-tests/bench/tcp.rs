@@ -1,8 +1,10 @@
-//! Clients with open connections at the loss of their server: how long until their work goes on, with and without tickling.
+//! Clients with open connections when their server is lost: how long until their work goes on, with
+//! and without tickling.
 //!
-//! Owns: a small service on both servers, and three kinds of clients: one blocked in `read()`, one that writes without end,
-//! and a pool of idle connections that is used again. Work goes on when the client has noticed, has connected again and has
-//! an answer. Never does: setting a limit of the client's own before the server is lost; noticing is what is measured.
+//! Owns: a small service on both servers, and three kinds of clients: one blocked in `read()`, one
+//! that writes without end, and a pool of idle connections that is used again. Work goes on when
+//! the client has noticed, has connected again and has an answer. Never does: setting a limit of
+//! the client's own before the server is lost; noticing is what is measured.
 
 use super::figures::Unit::{Count, Milliseconds};
 use super::figures::{Figure, Section, figure};
@@ -22,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// Readers, writers and pools.
+/// Readers, writers and pools at a host loss.
 pub const TOPIC: Topic = Topic {
     blocks: &[Block::new("tcp-tickled", 50, || measure(true)), Block::new("tcp-plain", 50, || measure(false))],
     sections,
@@ -30,13 +32,14 @@ pub const TOPIC: Topic = Topic {
 };
 
 const PORT: u16 = 83;
-/// Clients of each kind.
+/// Number of clients of each kind.
 const EACH: usize = 10;
-/// Who still waits then is counted as that long.
+/// Time after the loss that is watched; a client that still waits then counts as that long.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// When a pool is used again, after the loss.
+/// Time after the loss at which a pool is used again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// A client that knows that its connection is gone waits so long for another, and for its answer, before it tries again.
+/// Longest wait of a client that knows of the loss for a new connection, and for its answer, before
+/// it tries again.
 const ATTEMPT: Duration = Duration::from_millis(100);
 
 const KINDS: [(&str, &str); 3] = [
@@ -46,9 +49,11 @@ const KINDS: [(&str, &str); 3] = [
 ];
 const WAYS: [(&str, &str); 2] = [("tickled", "with tickling"), ("plain", "without")];
 
-/// When the work of each client went on, `None` while it waits; and for the pool since when it was used again.
+/// When the work of each client went on, `None` while it waits; for a pool, also when it was used
+/// again.
 type Ends = Arc<Mutex<Vec<Option<(MonoTime, Option<MonoTime>)>>>>;
 
+/// Measures one host loss with all kinds of clients, with tickling or without.
 fn measure(tickled: bool) {
     let way = WAYS[usize::from(!tickled)].0;
     let more = if tickled { "" } else { "tickle = false" };
@@ -58,21 +63,22 @@ fn measure(tickled: bool) {
     scene.wait_addresses(Server::Beta);
     let _services = Server::BOTH.map(|server| Service::start(&scene.lab, server));
     let lost: Arc<Mutex<Option<MonoTime>>> = Arc::default();
-    let all: Vec<(&str, Ends)> = KINDS.map(|(kind, _)| (kind, start(&scene.lab, kind, &lost))).into();
+    let all: Vec<(&str, Ends)> = KINDS.map(|(kind, _)| (kind, start_clients(&scene.lab, kind, &lost))).into();
     if tickled {
         let expected = u64::try_from(EACH * KINDS.len()).expect("a small number");
         scene.wait("the connections to be mirrored", |s| {
             let status = s.agent(Server::Beta).status();
-            status.is_ok_and(|status| status.connections(GROUP, "mirrored") >= expected)
+            status.is_ok_and(|status| status.connection_count(GROUP, "mirrored") >= expected)
         });
     }
-    // The writers' windows are open by then.
+    // The writers' congestion windows are open by then.
     std::thread::sleep(Duration::from_secs(1));
     let (at, fault) = vanish(&scene.lab, Server::Alpha);
     *lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(now());
     scene.wait_answered_by(Server::Beta);
     std::thread::sleep(PATIENCE);
-    // The rule is in force some time after it was given: what alpha answered last tells when.
+    // The rule is in force some time after `nft` began: the last question that alpha answered tells
+    // when.
     let asked = scene.answers(at.back(Duration::from_millis(100))).questions;
     let by_alpha = |q: &&Question| q.answer.is_some_and(|(_, mac)| mac == Server::Alpha.port().mac());
     let struck = asked.iter().filter(by_alpha).map(|question| question.at).max().expect("it answered before");
@@ -91,10 +97,11 @@ fn measure(tickled: bool) {
     assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
 }
 
-/// Answers every line with a line. What is not a line is taken and not answered.
+/// A service that answers every line with a line, and takes bytes without a line end unanswered.
 struct Service(Arc<AtomicBool>);
 
 impl Service {
+    /// Starts the service on a server that has the address.
     fn start(lab: &Lab, server: Server) -> Service {
         let target = SocketAddr::new(ADDRESS.parse().expect("an address"), PORT);
         let open = || TcpListener::bind(target).unwrap_or_else(|e| panic!("{target}: {e}"));
@@ -105,7 +112,7 @@ impl Service {
         std::thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 match listener.accept() {
-                    Ok((stream, _)) => drop(std::thread::spawn(move || serve(stream))),
+                    Ok((stream, _)) => drop(std::thread::spawn(move || serve_connection(stream))),
                     Err(_) => std::thread::sleep(Duration::from_millis(1)),
                 }
             }
@@ -120,7 +127,8 @@ impl Drop for Service {
     }
 }
 
-fn serve(mut stream: TcpStream) {
+/// Answers lines on one connection until its end.
+fn serve_connection(mut stream: TcpStream) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(length) = stream.read(&mut buffer) {
         let is_line = length > 0 && buffer[..length].ends_with(b"\n");
@@ -130,10 +138,10 @@ fn serve(mut stream: TcpStream) {
     }
 }
 
-/// Starts the clients of one kind; each is a thread of its own.
-fn start(lab: &Lab, kind: &'static str, lost: &Arc<Mutex<Option<MonoTime>>>) -> Ends {
+/// Starts the clients of one kind, each on a thread of its own; returns when their work goes on.
+fn start_clients(lab: &Lab, kind: &'static str, lost: &Arc<Mutex<Option<MonoTime>>>) -> Ends {
     let ends: Ends = Arc::new(Mutex::new(vec![None; EACH]));
-    for at in 0..EACH {
+    for client in 0..EACH {
         let (ends, lost, door) = (Arc::clone(&ends), Arc::clone(lost), lab.host(Port::Client).door());
         std::thread::spawn(move || {
             door.enter();
@@ -147,12 +155,13 @@ fn start(lab: &Lab, kind: &'static str, lost: &Arc<Mutex<Option<MonoTime>>>) -> 
             while connect().and_then(converse).is_err() {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            ends.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some((now(), since));
+            ends.lock().unwrap_or_else(PoisonError::into_inner)[client] = Some((now(), since));
         });
     }
     ends
 }
 
+/// Connects to the service; each step fails after [`ATTEMPT`].
 fn connect() -> std::io::Result<TcpStream> {
     let target = SocketAddr::new(ADDRESS.parse().expect("an address"), PORT);
     let stream = TcpStream::connect_timeout(&target, ATTEMPT)?;
@@ -161,7 +170,7 @@ fn connect() -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// A line and its answer.
+/// Sends a line and takes its answer.
 fn converse(mut stream: TcpStream) -> std::io::Result<TcpStream> {
     stream.write_all(b"there?\n")?;
     let mut answer = [0; 4];
@@ -169,28 +178,30 @@ fn converse(mut stream: TcpStream) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// When the server was lost, once it was.
 fn lost_at(lost: &Mutex<Option<MonoTime>>) -> Option<MonoTime> {
     *lost.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits for an answer to what was no question, until the connection ends.
+/// Waits for an answer without a question, until the connection ends.
 fn read_on(mut stream: TcpStream) -> Option<MonoTime> {
-    // How it ends does not matter.
+    // Any end of the connection will do.
     let _end = stream.read(&mut [0; 16]);
     None
 }
 
+/// Writes without end, until the connection ends.
 fn write_on(mut stream: TcpStream) -> Option<MonoTime> {
     let block = vec![b'.'; 1 << 14];
     while stream.write_all(&block).is_ok() {
-        // As much as a client sends that has something to say, and not as much as the machine can carry.
+        // As much as a client with something to say sends, and less than the machine can carry.
         std::thread::sleep(Duration::from_millis(2));
     }
     None
 }
 
-/// Has been used, rests, and is used again some time after the loss; counted from there. A client that has heard of the end
-/// meanwhile does not use it.
+/// Uses the connection, rests, and uses it again [`PAUSE`] after the loss; returns when. A client
+/// that has heard of the connection's end meanwhile does not use it.
 fn use_again(stream: TcpStream, lost: &Mutex<Option<MonoTime>>) -> MonoTime {
     let stream = converse(stream).unwrap_or_else(|e| panic!("the first question: {e}"));
     let since = loop {
@@ -201,7 +212,7 @@ fn use_again(stream: TcpStream, lost: &Mutex<Option<MonoTime>>) -> MonoTime {
     };
     stream.set_read_timeout(None).expect("none is right");
     match converse(stream) {
-        // Whoever has the address now knows nothing of this connection.
+        // The new owner of the address knows nothing of this connection.
         Ok(_) => panic!("an answer from a server that is lost"),
         Err(_) => since,
     }

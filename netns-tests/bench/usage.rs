@@ -1,6 +1,8 @@
-//! What a process and its server's interfaces have used: processor time, memory, context switches, packets, bytes.
+//! Resources that a process and its server's interfaces have used: processor time, memory, context
+//! switches, packets, bytes.
 //!
-//! Owns: reading `/proc` (proc(5)) and clocks of processes. Never does: waiting. A process that ended has no figures, and the run fails.
+//! Owns: reading `/proc` (proc(5)) and clocks of processes. Never does: waiting. A process that
+//! ended has no figures, and the run fails.
 
 use crate::lab::{Lab, Server, clock};
 use nix::time::clock_getcpuclockid;
@@ -10,7 +12,7 @@ use std::ops::{Add, AddAssign};
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// All that was used up to an instant.
+/// Resources used up to an instant.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     at: MonoTime,
@@ -20,18 +22,18 @@ pub struct Usage {
     traffic: Traffic,
 }
 
-/// What was used between two instants.
+/// Resources used between two instants.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Spent {
-    /// Processor time.
+    /// Processor time of all threads.
     pub cpu: Duration,
     /// Context switches of all threads.
     pub switches: u32,
-    /// Times that the thread that pulses went to sleep, and so was woken up.
+    /// Number of times that the hot thread went to sleep, and so was woken up.
     pub wakes: u32,
-    /// Packets that the server sent, whoever sent them.
+    /// Number of packets that the server sent, from any process.
     pub packets: u32,
-    /// Bytes of those.
+    /// Number of bytes in those packets.
     pub bytes: u32,
 }
 
@@ -49,18 +51,18 @@ impl Add for Spent {
     }
 }
 
-/// The same for each second.
+/// Resources used in each second.
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
-    /// Percent of one core.
+    /// Processor time, in percent of one core.
     pub cpu: f64,
     /// Context switches of all threads.
     pub switches: f64,
-    /// Times that the thread that pulses went to sleep, and so was woken up.
+    /// Number of times that the hot thread went to sleep, and so was woken up.
     pub wakes: f64,
-    /// Packets that the server sent, whoever sent them.
+    /// Number of packets that the server sent, from any process.
     pub packets: f64,
-    /// Bytes of those.
+    /// Number of bytes in those packets.
     pub bytes: f64,
 }
 
@@ -78,14 +80,19 @@ impl AddAssign for Traffic {
 }
 
 impl Usage {
-    /// Of the process `pid` on `server`, up to now.
+    /// Resources that the process `pid` on `server` has used up to now.
     pub fn of(lab: &Lab, server: Server, pid: i32) -> Usage {
-        let switches = tasks(pid).map(|task| voluntary(&task) + count(&task, "nonvoluntary_ctxt_switches:")).sum();
-        let wakes = tasks(pid).filter(|task| task.contains("Name:\thot\n")).map(|task| voluntary(&task)).sum();
-        Usage { at: clock::now(), cpu: busy(pid), switches, wakes, traffic: sent(lab, server) }
+        let switches = thread_statuses(pid)
+            .map(|task| voluntary_switches(&task) + status_number(&task, "nonvoluntary_ctxt_switches:"))
+            .sum();
+        let wakes = thread_statuses(pid)
+            .filter(|task| task.contains("Name:\thot\n"))
+            .map(|task| voluntary_switches(&task))
+            .sum();
+        Usage { at: clock::now(), cpu: processor_time(pid), switches, wakes, traffic: sent_traffic(lab, server) }
     }
 
-    /// What was used from then on until `later`.
+    /// Resources used from this instant until `later`.
     pub fn spent_until(self, later: Usage) -> Spent {
         let count = |from: u64, to: u64| u32::try_from(to.saturating_sub(from)).expect("counts of some seconds");
         Spent {
@@ -97,8 +104,8 @@ impl Usage {
         }
     }
 
-    /// The same for each second.
-    pub fn until(self, later: Usage) -> Rates {
+    /// Resources used in each second from this instant until `later`.
+    pub fn rates_until(self, later: Usage) -> Rates {
         let (seconds, spent) = (later.at.since(self.at).as_secs_f64(), self.spent_until(later));
         let rate = |count: u32| f64::from(count) / seconds;
         Rates {
@@ -111,42 +118,43 @@ impl Usage {
     }
 }
 
-/// Processor time of all threads of a process, those that have ended among them (`clock_getcpuclockid(3)`).
-pub fn busy(pid: i32) -> Duration {
+/// Processor time of all threads of a process, including those that have ended
+/// (`clock_getcpuclockid(3)`).
+pub fn processor_time(pid: i32) -> Duration {
     let clock = clock_getcpuclockid(Pid::from_raw(pid)).unwrap_or_else(|e| panic!("clock of process {pid}: {e}"));
     clock.now().unwrap_or_else(|e| panic!("processor time of process {pid}: {e}")).into()
 }
 
-/// Resident memory of a process.
+/// Resident memory of a process, in MiB.
 pub fn resident_mib(pid: i32) -> f64 {
-    let status = read(pid, "status");
+    let status = read_proc(pid, "status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u32>().ok());
     f64::from(kib.unwrap_or_else(|| panic!("no resident size of {pid}"))) / 1024.0
 }
 
-fn read(pid: i32, name: &str) -> String {
+fn read_proc(pid: i32, name: &str) -> String {
     fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_else(|e| panic!("{name} of process {pid}: {e}"))
 }
 
-/// The status of each thread; one that has just ended is left out.
-fn tasks(pid: i32) -> impl Iterator<Item = String> {
+/// Status of each thread; one that has just ended is left out.
+fn thread_statuses(pid: i32) -> impl Iterator<Item = String> {
     let dir = format!("/proc/{pid}/task");
     let tasks = fs::read_dir(&dir).unwrap_or_else(|e| panic!("{dir}: {e}"));
     tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
 }
 
-fn voluntary(task: &str) -> u64 {
-    count(task, "voluntary_ctxt_switches:")
+fn voluntary_switches(task: &str) -> u64 {
+    status_number(task, "voluntary_ctxt_switches:")
 }
 
-fn count(task: &str, name: &str) -> u64 {
+fn status_number(task: &str, name: &str) -> u64 {
     let line = task.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
 }
 
-/// What the server's interfaces have sent, the loopback left out: `/proc/net/dev`.
-fn sent(lab: &Lab, server: Server) -> Traffic {
+/// Packets and bytes sent by the server's interfaces, by `/proc/net/dev`; the loopback is left out.
+fn sent_traffic(lab: &Lab, server: Server) -> Traffic {
     let text =
         lab.server(server).run(|| fs::read_to_string("/proc/thread-self/net/dev").expect("a thread has a network"));
     let mut all = Traffic::default();
@@ -154,7 +162,8 @@ fn sent(lab: &Lab, server: Server) -> Traffic {
         let Some((_, counters)) = line.split_once(':').filter(|(name, _)| name.trim().starts_with("eth")) else {
             continue;
         };
-        let number = |at: usize| counters.split_ascii_whitespace().nth(at).and_then(|n| n.parse().ok()).unwrap_or(0);
+        let number =
+            |column: usize| counters.split_ascii_whitespace().nth(column).and_then(|n| n.parse().ok()).unwrap_or(0);
         all += Traffic { bytes: number(8), packets: number(9) };
     }
     all

@@ -3,7 +3,7 @@
 use super::{LAN_LEASE, SLACK, assert_nothing_moves, assert_served_throughout, let_pass};
 use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::{Server, clock};
-use crate::probe::oracle::{Expected, claimed};
+use crate::probe::oracle::{Expected, has_claimed};
 use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn killed_agent_is_replaced_when_its_lease_ends_and_never_both_answer() {
     assert_nothing_moves(&scene, Server::Beta, Duration::from_secs(1));
     let at = clock::now();
     let alpha_claims =
-        claimed(&scene.heard(), Server::Alpha.port(), killed + LAN_LEASE + Duration::from_millis(5), at);
+        has_claimed(&scene.heard(), Server::Alpha.port(), killed + LAN_LEASE + Duration::from_millis(5), at);
     assert!(!alpha_claims, "S7: alpha claimed the address after its lease had ended");
     scene.start_agent(Server::Alpha);
     scene.wait_ready(Server::Alpha, GROUP);
@@ -65,7 +65,7 @@ fn agent_stopped_for_less_than_a_lease_keeps_the_address() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// S3 S7 S8: the sleeper must not act on what it knew
+// S3 S7 S8: an agent that wakes up must not act on what it knew before
 #[test]
 fn agent_stopped_for_longer_than_a_lease_wakes_up_as_standby() {
     let mut scene = Scene::start(Setup::of("lan"));
@@ -82,7 +82,8 @@ fn agent_stopped_for_longer_than_a_lease_wakes_up_as_standby() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// S7 S8: woken around the very moment its lease ends, when a late store could open the gate again
+// S7 S8: the agent wakes up around the end of its lease, when a late store could open the gate
+// again
 #[test]
 fn agent_woken_as_its_lease_ends_never_answers_beside_the_other() {
     let mut scene = Scene::start(Setup::of("fast"));
@@ -104,7 +105,7 @@ fn agent_woken_as_its_lease_ends_never_answers_beside_the_other() {
     scene.finish(&expected);
 }
 
-// L2: a busy machine is no reason
+// L2: a busy machine is no reason for a takeover
 #[test]
 fn machine_with_all_cores_busy_moves_nothing() {
     let scene = Scene::start(Setup::of("lan").alone());
@@ -116,7 +117,7 @@ fn machine_with_all_cores_busy_moves_nothing() {
             scope.spawn(|| while clock::now() < until {});
         }
     });
-    let by = scene.answers(from).by();
+    let by = scene.answers(from).answerers();
     assert!(by.iter().all(|(_, mac)| *mac == Server::Alpha.port().mac()), "the address moved: {by:?}");
     assert!(scene.answers(MonoTime::ZERO).last_server() == Some(Server::Alpha));
     scene.finish(&Expected::owner(Server::Alpha));

@@ -11,8 +11,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// The guide's lines, with a script of the lab in the place of `/usr/sbin/conntrackd`.
-fn hooks(script: &str) -> String {
+/// Lines of the guide, with a script of the lab in the place of `/usr/sbin/conntrackd`.
+fn hook_lines(script: &str) -> String {
     let run = |option: &str| format!("[\"/bin/sh\", \"{script}\", \"{option}\"]");
     let [commit, flush, read, send, age, ask] = ["-c", "-f", "-R", "-B", "-t", "-n"].map(run);
     format!(
@@ -21,8 +21,8 @@ fn hooks(script: &str) -> String {
     )
 }
 
-/// A host behind the servers that says back whatever it hears, a line at a time.
-fn echo(scene: &Scene) {
+/// Starts a service on the host behind the servers that sends back each line.
+fn start_echo(scene: &Scene) {
     let target = SocketAddr::from((Port::Gateway.ipv4(), BEHIND));
     let listener = scene.lab.host(Port::Gateway).run(|| TcpListener::bind(target).expect("nobody listens there"));
     std::thread::spawn(move || {
@@ -40,8 +40,8 @@ fn echo(scene: &Scene) {
     });
 }
 
-/// Says a line and waits for it to come back.
-fn say(stream: &TcpStream, line: &str) -> std::io::Result<()> {
+/// Sends a line and waits for it to come back.
+fn say_and_hear(stream: &TcpStream, line: &str) -> std::io::Result<()> {
     let mut writer = stream;
     writeln!(writer, "{line}")?;
     let mut back = String::new();
@@ -49,7 +49,7 @@ fn say(stream: &TcpStream, line: &str) -> std::io::Result<()> {
     if back.trim_end() == line { Ok(()) } else { Err(std::io::Error::other(format!("{back:?} came back"))) }
 }
 
-/// A pair that translates.
+/// A pair that translates addresses, and a connection through it.
 struct Translated {
     scene: Scene,
     /// A client's connection through alpha that both conntrackds know.
@@ -58,69 +58,72 @@ struct Translated {
     _script: TempDir,
 }
 
-fn translated(hooked: bool) -> Translated {
+/// Starts a pair that translates, with hooks that commit the cache if `hooked`, and a connection
+/// through alpha.
+fn start_translated(hooked: bool) -> Translated {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let script = dir.path().join("conntrackd");
-    let more = if hooked { hooks(&script.to_string_lossy()) } else { String::new() };
+    let more = if hooked { hook_lines(&script.to_string_lossy()) } else { String::new() };
     let group = GroupText::new(GROUP, &[ADDRESS]).more(&more);
     let mut scene = Scene::build(Setup::with(ConfigText::pair("lan").group(group)));
-    // One configuration for both nodes, and two of conntrackd in one file system: each takes its own.
-    let file = |server| conntrackd::file(&scene.lab, server).display().to_string();
+    // Both nodes have one configuration but each its own conntrackd, in one file system: the script
+    // takes the node's own.
+    let file = |server| conntrackd::config_path(&scene.lab, server).display().to_string();
     let text = format!(
         "if [ \"$VIPAIR_PEER\" = beta ]; then f={}; else f={}; fi\nexec conntrackd -C $f \"$@\"\n",
         file(Server::Alpha),
         file(Server::Beta)
     );
     std::fs::write(&script, text).expect("a file can be written");
-    Server::BOTH.into_iter().for_each(|server| conntrackd::translate(&scene.lab, server, ADDRESS));
+    Server::BOTH.into_iter().for_each(|server| conntrackd::make_translator(&scene.lab, server, ADDRESS));
     let daemons = Server::BOTH.map(|server| Conntrackd::start(&scene.lab, server));
     scene.start_agent(Server::Alpha);
     scene.wait_role(Server::Alpha, GROUP, "active");
     scene.start_agent(Server::Beta);
     scene.wait_ready(Server::Beta, GROUP);
-    echo(&scene);
+    start_echo(&scene);
     let target = SocketAddr::new(ADDRESS.parse().expect("an address"), PORT);
     let stream = scene.lab.host(Port::Client).run(|| TcpStream::connect(target).expect("alpha translates"));
     stream.set_read_timeout(Some(PATIENCE)).expect("a limit that is not zero");
-    say(&stream, "through alpha").expect("alpha translates");
+    say_and_hear(&stream, "through alpha").expect("alpha translates");
     scene.wait("beta's conntrackd to know the connection", |s| {
-        conntrackd::external(&s.lab, Server::Beta).contains(&format!("dport={PORT}"))
+        conntrackd::external_cache(&s.lab, Server::Beta).contains(&format!("dport={PORT}"))
     });
     Translated { scene, stream, _daemons: daemons, _script: dir }
 }
 
 #[test]
 fn a_translated_connection_survives_the_loss_of_the_server() {
-    let Translated { mut scene, stream, _daemons, _script } = translated(true);
+    let Translated { mut scene, stream, _daemons, _script } = start_translated(true);
     scene.power_off(Server::Alpha);
     scene.wait_answered_by(Server::Beta);
-    say(&stream, "through beta").expect("it survives");
+    say_and_hear(&stream, "through beta").expect("it survives");
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
 #[test]
 fn a_translated_connection_survives_a_switch_there_and_back() {
-    let Translated { mut scene, stream, _daemons, _script } = translated(true);
+    let Translated { mut scene, stream, _daemons, _script } = start_translated(true);
     for to in [Server::Beta, Server::Alpha] {
         scene.agent(to.other()).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
         scene.wait_role(to, GROUP, "active");
         scene.wait_answered_by(to);
-        say(&stream, "within the drain").expect("what the new active does not know goes to the former one");
-        // Longer than the drain: now it knows.
+        say_and_hear(&stream, "within the drain").expect("what the new active does not know goes to the former one");
+        // Longer than the drain: now the new active knows the connection.
         std::thread::sleep(Duration::from_millis(1_200));
-        say(&stream, "after the drain").expect("it survives");
+        say_and_hear(&stream, "after the drain").expect("it survives");
         scene.wait_ready(to.other(), GROUP);
     }
     scene.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
 
-// The proof that the cases above prove something.
+// Control: it shows that the cases above prove something.
 #[test]
 fn without_the_hooks_a_translated_connection_dies_with_the_server() {
-    let Translated { mut scene, stream, _daemons, _script } = translated(false);
+    let Translated { mut scene, stream, _daemons, _script } = start_translated(false);
     scene.power_off(Server::Alpha);
     scene.wait_answered_by(Server::Beta);
-    let said = say(&stream, "through beta");
+    let said = say_and_hear(&stream, "through beta");
     assert!(said.is_err(), "nobody told beta of the connection");
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }

@@ -1,16 +1,16 @@
-//! What happened last night: recordings, and what a person learns from them.
+//! Recordings of what happened last night, and what a person learns from them.
 
 use super::let_pass;
 use crate::lab::Server;
-use crate::lab::agent::program;
 use crate::lab::netns::try_tool;
+use crate::lab::program::program;
 use crate::probe::oracle::Expected;
 use crate::scene::{GROUP, Scene, Setup};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Recordings of one reason. Whatever else a busy machine gives reason for does not matter here.
+/// Recordings of one reason; a busy machine may give others.
 fn recordings(scene: &Scene, server: Server, reason: &str) -> Vec<PathBuf> {
     let dir = scene.agent(server).state_dir().join("flight");
     let mut found: Vec<PathBuf> = std::fs::read_dir(dir)
@@ -22,7 +22,7 @@ fn recordings(scene: &Scene, server: Server, reason: &str) -> Vec<PathBuf> {
     found
 }
 
-/// What `vipair replay` says, which fails unless the replay agrees with the flight.
+/// Output of `vipair replay`, which fails unless the replay agrees with the flight.
 fn replay(file: &Path, options: &[&str]) -> String {
     let mut args = vec!["replay", file.to_str().expect("paths of the lab are text")];
     args.extend(options);
@@ -90,7 +90,7 @@ fn planned_move_leaves_no_recording_and_one_can_be_asked_for() {
     let copy = scene.lab.dir().join("copy.vfr");
     assert_eq!(record(&scene, &["--output", copy.to_str().expect("text")]), copy);
     assert_told(&replay(&copy, &[]), &["replay agrees with the flight"]);
-    // However many there are: the last ones stay.
+    // The latest ones stay, however many there are.
     for _ in 0..8 {
         record(&scene, &[]);
     }

@@ -10,13 +10,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A program of root's in a directory of root's, and the file it writes to.
+/// A program of root's in a directory of root's, and the log that it writes there.
 struct Program {
     directory: TempDir,
 }
 
 impl Program {
-    /// `body` runs with `$LOG` set, after a line with what the program was told has been written there.
+    /// A program that logs what it was told and then runs `body`, with the log's path in `$LOG`.
     fn new(body: &str) -> Program {
         let directory = tempfile::Builder::new().prefix("vipair-lab").tempdir_in("/run").expect("we are root");
         let log = directory.path().join("log");
@@ -32,14 +32,14 @@ impl Program {
         self.directory.path().join("hook")
     }
 
-    /// `key = [[program, "key"]]` for each of these hooks.
-    fn lines(&self, hooks: &[&str]) -> String {
+    /// Lines `key = [[program, "key"]]`, one for each of these hooks.
+    fn hook_lines(&self, hooks: &[&str]) -> String {
         let path = self.path();
         hooks.iter().map(|hook| format!("{hook} = [[\"{}\", \"{hook}\"]]\n", path.display())).collect()
     }
 
-    /// Lines about moves between servers: those of an agent's start are left out.
-    fn log(&self) -> Vec<Vec<String>> {
+    /// Words of each log line about a move between servers; lines of an agent's start are left out.
+    fn move_lines(&self) -> Vec<Vec<String>> {
         let text = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
         let lines = text.lines().map(|line| line.split(' ').map(str::to_owned).collect::<Vec<String>>());
         lines.filter(|words| words.len() == 7 && words[5] != "start").collect()
@@ -56,12 +56,12 @@ fn setup(profile: &'static str, hooks: &str) -> Setup {
 #[test]
 fn hooks_are_run_in_their_order_and_told_everything() {
     let program = Program::new("");
-    let mut scene = Scene::start(setup("lan", &program.lines(&ALL)));
-    scene.wait("alpha's hooks to have run", |_| program.log().len() >= 2);
+    let mut scene = Scene::start(setup("lan", &program.hook_lines(&ALL)));
+    scene.wait("alpha's hooks to have run", |_| program.move_lines().len() >= 2);
     scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_answered_by(Server::Beta);
-    scene.wait("everybody's hooks to have run", |_| program.log().len() >= 6);
-    let log = program.log();
+    scene.wait("everybody's hooks to have run", |_| program.move_lines().len() >= 6);
+    let log = program.move_lines();
     let of = |peer: &str| -> Vec<String> {
         let mine = log.iter().filter(|words| words[6] == peer);
         mine.map(|words| format!("{} {} {} {}", words[1], words[3], words[2], words[0] == words[1])).collect()
@@ -77,13 +77,13 @@ fn hooks_are_run_in_their_order_and_told_everything() {
     ];
     assert_eq!(of("beta"), expected(&alphas), "alpha's: {log:?}");
     assert_eq!(of("alpha"), expected(&[("before_open", "active"), ("after_open", "active")]), "beta's: {log:?}");
-    // What is put up on beta comes after what is taken down on alpha, and with a higher token.
+    // Beta puts its things up after alpha has taken its own down, and with a higher token.
     let order: Vec<(&str, &str)> = log.iter().map(|words| (words[6].as_str(), words[1].as_str())).collect();
-    let at = |peer: &'static str, hook: &'static str| {
+    let position = |peer: &'static str, hook: &'static str| {
         order.iter().position(|entry| *entry == (peer, hook)).expect("it was run")
     };
-    assert!(at("beta", "before_close") < at("alpha", "before_open"), "{order:?}");
-    let token = |peer, hook| -> u64 { log[at(peer, hook)][4].parse().expect("a decimal number") };
+    assert!(position("beta", "before_close") < position("alpha", "before_open"), "{order:?}");
+    let token = |peer, hook| -> u64 { log[position(peer, hook)][4].parse().expect("a decimal number") };
     assert!(token("alpha", "before_open") > token("beta", "after_open"), "{log:?}");
     assert_eq!(token("alpha", "before_open"), token("alpha", "after_open"));
     scene.finish(&Expected::owner(Server::Alpha).handover());
@@ -91,10 +91,10 @@ fn hooks_are_run_in_their_order_and_told_everything() {
 
 #[test]
 fn a_hook_that_hangs_is_killed_and_the_gate_stays_closed() {
-    // Hangs on beta only, and would go on for ever.
+    // The hook hangs on beta only, and would go on for ever.
     let program =
         Program::new("[ \"$VIPAIR_PEER$1\" = alphabefore_open ] && { echo $$ > $LOG.pid; exec sleep 1000; }\nexit 0");
-    let hooks = format!("{}timeout_ms = 300\n", program.lines(&ALL));
+    let hooks = format!("{}timeout_ms = 300\n", program.hook_lines(&ALL));
     let mut scene = Scene::start(setup("lan", &hooks));
     let switched = scene.agent(Server::Alpha).command(&["switch", GROUP]);
     scene.wait("beta to say that its hook failed", |s| s.agent(Server::Beta).events().contains("hook_failed"));
@@ -105,9 +105,12 @@ fn a_hook_that_hangs_is_killed_and_the_gate_stays_closed() {
     let pid = std::fs::read_to_string(program.directory.path().join("log.pid")).expect("it was run");
     let program_of = std::fs::read_link(format!("/proc/{}/exe", pid.trim()));
     assert!(!program_of.is_ok_and(|path| path.ends_with("sleep")), "what hung lives on");
-    // What was prepared is undone.
+    // Beta undoes its preparation.
     scene.wait("beta to undo it", |_| {
-        program.log().iter().any(|words| words[6] == "alpha" && words[1] == "after_close" && words[5] == "not_opened")
+        program
+            .move_lines()
+            .iter()
+            .any(|words| words[6] == "alpha" && words[1] == "after_close" && words[5] == "not_opened")
     });
     eprintln!("the command said {switched:?}");
     let owners = scene.askers[0].since(vipair::types::MonoTime::ZERO).servers();
@@ -117,19 +120,21 @@ fn a_hook_that_hangs_is_killed_and_the_gate_stays_closed() {
 // L1: the group stays open, and what before_close took down is put up again
 #[test]
 fn what_was_taken_down_for_a_handover_that_does_not_take_place_is_put_up_again() {
-    // The other node is lost while this one prepares to let go.
+    // The other node is lost while this one prepares to close.
     let body = "[ \"$1\" = before_close ] && { kill -9 \"$(cat \"${0%/*}/other\")\"; sleep 0.5; }\nexit 0";
     let program = Program::new(body);
-    // So long the command waits for the other node.
-    let hooks = format!("{}timeout_ms = 1500\n", program.lines(&ALL));
+    // The command waits for the other node as long as this.
+    let hooks = format!("{}timeout_ms = 1500\n", program.hook_lines(&ALL));
     let mut scene = Scene::start(setup("lan", &hooks));
     let other = scene.agent(Server::Beta).pid().to_string();
     std::fs::write(program.directory.path().join("other"), other).expect("it can be written");
     let switched = scene.agent(Server::Alpha).command(&["switch", GROUP]);
     assert!(switched.is_err(), "{switched:?}");
     let put_up = |words: &[String]| words[5] == "not_closed";
-    scene.wait("everything to be put up again", |_| program.log().iter().filter(|words| put_up(words)).count() == 2);
-    let log = program.log();
+    scene.wait("everything to be put up again", |_| {
+        program.move_lines().iter().filter(|words| put_up(words)).count() == 2
+    });
+    let log = program.move_lines();
     let hooks: Vec<(&str, &str)> = log.iter().map(|words| (words[1].as_str(), words[3].as_str())).collect();
     let last = [("before_close", "standby"), ("before_open", "active"), ("after_open", "active")];
     assert!(hooks.ends_with(&last), "{hooks:?}");
@@ -144,13 +149,13 @@ fn what_was_taken_down_for_a_handover_that_does_not_take_place_is_put_up_again()
 #[test]
 fn a_hook_that_fails_may_be_told_to_be_ignored() {
     let program = Program::new("[ \"$VIPAIR_PEER$1\" = alphabefore_open ] && { echo no data >&2; exit 7; }\nexit 0");
-    let hooks = format!("{}on_failure = \"proceed\"\n", program.lines(&ALL));
+    let hooks = format!("{}on_failure = \"proceed\"\n", program.hook_lines(&ALL));
     let mut scene = Scene::start(setup("lan", &hooks));
     scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_answered_by(Server::Beta);
     let events = scene.agent(Server::Beta).events();
     assert!(events.contains("exit status: 7") && events.contains("going on"), "{events}");
-    assert!(scene.agent(Server::Beta).said().contains("no data"), "what it said is in the log");
+    assert!(scene.agent(Server::Beta).log_text().contains("no data"), "what it said is in the log");
     scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
@@ -158,9 +163,9 @@ fn a_hook_that_fails_may_be_told_to_be_ignored() {
 #[test]
 fn hooks_that_sleep_delay_no_pulse() {
     let program = Program::new("case $1 in after_*) sleep 5;; esac");
-    let mut scene = Scene::start(setup("lan", &program.lines(&["after_open", "after_close"])).alone());
+    let mut scene = Scene::start(setup("lan", &program.hook_lines(&["after_open", "after_close"])).alone());
     let from = clock::now();
-    // What a start tells is not about hooks.
+    // Events of the start are not about hooks.
     let told = |scene: &Scene| -> Vec<usize> {
         let events = Server::BOTH.map(|server| scene.agent(server).events());
         let words = ["peer_silent", "link_silent", "stalled", "lapsed", "takeover"];
@@ -185,18 +190,18 @@ fn hooks_that_sleep_delay_no_pulse() {
 fn an_agent_refuses_hooks_that_others_can_change() {
     let program = Program::new("");
     std::fs::set_permissions(program.path(), PermissionsExt::from_mode(0o757)).expect("it is ours");
-    let mut scene = Scene::build(setup("lan", &program.lines(&["on_fault"])));
+    let mut scene = Scene::build(setup("lan", &program.hook_lines(&["on_fault"])));
     scene.start_agent(Server::Alpha);
     let limit = clock::now() + Duration::from_secs(20);
     while scene.agent_mut(Server::Alpha).0.is_running() {
         assert!(clock::now() < limit, "it runs");
         let_pass(Duration::from_millis(20));
     }
-    let said = scene.agent(Server::Alpha).said();
+    let said = scene.agent(Server::Alpha).log_text();
     assert!(said.contains("group.hooks.on_fault") && said.contains("can be written by others"), "{said}");
 }
 
-/// Name and scheduling class of a process or thread, 0 for the ordinary one, by proc_pid_stat(5).
+/// Name and scheduling class of a process or thread, by proc_pid_stat(5); 0 is the ordinary class.
 fn class_of(stat: &str) -> (String, u32) {
     let (name, rest) = stat.rsplit_once(')').expect("a name in parentheses");
     let name = name.split_once('(').expect("it begins").1;
@@ -204,11 +209,12 @@ fn class_of(stat: &str) -> (String, u32) {
     (name.to_owned(), policy.parse().expect("a number"))
 }
 
-// Whoever is waited for in a takeover does not queue behind a busy machine's processes; what it starts is ordinary.
+// Threads that a takeover waits for do not queue behind a busy machine's processes; programs that
+// they start are ordinary.
 #[test]
 fn threads_that_a_takeover_waits_for_are_real_time_and_programs_are_not() {
     let program = Program::new("cat /proc/$$/stat > $LOG.class.new && mv $LOG.class.new $LOG.class");
-    let lines = program.lines(&["after_open"]);
+    let lines = program.hook_lines(&["after_open"]);
     let mut scene = Scene::start(setup("lan", &lines));
     let class = program.directory.path().join("log.class");
     scene.wait("alpha's hook to have run", |_| class.exists());

@@ -10,7 +10,7 @@ use std::time::Duration;
 #[test]
 fn lost_host_is_replaced_within_the_bound_and_clients_are_corrected() {
     let mut scene = Scene::start(Setup::of("lan").services());
-    let web = scene.web(100);
+    let web = scene.start_web(100);
     let_pass(Duration::from_millis(300));
     let lost = scene.power_off(Server::Alpha);
     let served = scene.wait_answered_by(Server::Beta);
@@ -20,7 +20,7 @@ fn lost_host_is_replaced_within_the_bound_and_clients_are_corrected() {
     }
     wait_client_corrected(&mut scene, Server::Beta, served);
     drop(web);
-    // It comes back, and moves nothing.
+    // Alpha comes back and moves nothing.
     scene.power_on(Server::Alpha);
     scene.wait_ready(Server::Alpha, GROUP);
     assert_nothing_moves(&scene, Server::Beta, Duration::from_secs(1));
@@ -39,7 +39,7 @@ fn lost_standby_is_no_event_for_clients() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// HP-8 L1: no waiting for silence
+// HP-8 L1: the active gives the group away without waiting for silence
 #[test]
 fn carrier_loss_hands_over_on_the_link_that_is_left() {
     let mut scene = Scene::start(Setup::of("lan"));

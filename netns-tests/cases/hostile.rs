@@ -5,15 +5,15 @@ use crate::lab::{Port, Server, clock};
 use crate::probe::flood::Flood;
 use crate::probe::frames::{self, How};
 use crate::probe::oracle::Expected;
-use crate::probe::socket::{PacketSocket, nothing, program};
+use crate::probe::socket::{PacketSocket, bpf_program, deny_all};
 use crate::scene::{ADDRESS, ADDRESS6, GROUP, PATIENCE, Scene, Setup};
 use std::time::{Duration, Instant};
 
 const PULSES: u16 = 7811;
 
-/// Pulses as they leave alpha.
+/// Payloads of `count` pulses as they leave alpha on the segment.
 fn recorded_pulses(scene: &Scene, count: usize) -> Vec<Vec<u8>> {
-    let everything = program(&[(libc::BPF_RET | libc::BPF_K, 0, 0, 2_000)]);
+    let everything = bpf_program(&[(libc::BPF_RET | libc::BPF_K, 0, 0, 2_000)]);
     let socket = scene.lab.switch().run(|| PacketSocket::open(Some(Port::Alpha.name()), &everything));
     let (mut pulses, mut buffer, limit) = (Vec::new(), [0; 2_000], Instant::now() + PATIENCE);
     while pulses.len() < count {
@@ -26,13 +26,14 @@ fn recorded_pulses(scene: &Scene, count: usize) -> Vec<Vec<u8>> {
     pulses
 }
 
-/// The pulses as they were, the same with a bit turned in every place in turn, cut ones, long ones, and noise.
+/// The pulses as they were, one of them with one bit turned in each byte, cut ones, long ones, and
+/// noise.
 fn hostile_payloads(recorded: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut all = recorded.to_vec();
     let one = &recorded[0];
-    for at in 0..one.len() {
+    for place in 0..one.len() {
         let mut turned = one.clone();
-        turned[at] ^= 1 << (at % 8);
+        turned[place] ^= 1 << (place % 8);
         all.push(turned);
     }
     all.extend((0..one.len()).step_by(3).map(|length| one[..length].to_vec()));
@@ -40,14 +41,14 @@ fn hostile_payloads(recorded: &[Vec<u8>]) -> Vec<Vec<u8>> {
     all
 }
 
-/// All numbers in a status report below a key that speaks of rejected datagrams.
-fn rejected(value: &serde_json::Value, inside: bool) -> u64 {
+/// Sum of all numbers in a status report below a key that speaks of rejected datagrams.
+fn sum_rejected(value: &serde_json::Value, inside: bool) -> u64 {
     match value {
         serde_json::Value::Number(number) if inside => number.as_u64().unwrap_or(0),
         serde_json::Value::Object(map) => {
-            map.iter().map(|(key, value)| rejected(value, inside || key.contains("reject"))).sum()
+            map.iter().map(|(key, value)| sum_rejected(value, inside || key.contains("reject"))).sum()
         }
-        serde_json::Value::Array(list) => list.iter().map(|value| rejected(value, inside)).sum(),
+        serde_json::Value::Array(list) => list.iter().map(|value| sum_rejected(value, inside)).sum(),
         _ => 0,
     }
 }
@@ -76,7 +77,7 @@ fn ten_thousand_hostile_datagrams_a_second_change_counters_only() {
     drop(floods);
     for server in Server::BOTH {
         let status = scene.agent(server).status().unwrap_or_else(|e| panic!("{e}"));
-        let counted = rejected(&status.0, false);
+        let counted = sum_rejected(&status.0, false);
         assert!(counted > sent / 2, "{} counted {counted} of {sent} rejected: {}", server.name(), status.0);
     }
     scene.wait_role(Server::Alpha, GROUP, "active");
@@ -102,18 +103,19 @@ fn replayed_pulses_do_not_delay_a_takeover() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// Field notes, RFC 5227: defended at most once per 10 s and address, alarmed, not yielded
+// Field notes, RFC 5227: the active defends each address at most once per 10 s, alarms, and does
+// not yield
 #[test]
 fn stranger_that_claims_the_address_is_answered_and_reported_and_gets_nothing() {
     let mut scene = Scene::start(Setup::of("lan"));
     scene.lab.plug(Port::Stranger);
-    // Announcements that follow the opening are over after 5 s.
+    // Announcements after the opening end within 5 s.
     let_pass(Duration::from_secs(6));
     let from = scene.lab.note("a stranger claims the addresses for 4 s");
     let stranger = scene.lab.host(Port::Stranger);
     stranger.ip(&format!("address add {ADDRESS}/32 dev eth0\naddress add {ADDRESS6}/128 dev eth0 nodad"));
     let until = clock::now() + Duration::from_secs(4);
-    let socket = stranger.run(|| PacketSocket::open(Some("eth0"), &nothing()));
+    let socket = stranger.run(|| PacketSocket::open(Some("eth0"), &deny_all()));
     let address = ADDRESS.parse().expect("an address");
     while clock::now() < until {
         socket.send(&frames::arp(1, Port::Stranger.mac(), address, address)).expect("the stranger is plugged in");
@@ -130,7 +132,7 @@ fn stranger_that_claims_the_address_is_answered_and_reported_and_gets_nothing() 
     let mac = Port::Stranger.mac().to_string();
     assert!(scene.agent(Server::Alpha).events().contains(&mac), "no event names {mac}");
     scene.wait_answered_by(Server::Alpha);
-    // Only the servers are judged: the stranger did answer beside alpha.
+    // Only the servers are checked, because the stranger did answer beside alpha.
     scene.askers.clear();
     scene.finish(&Expected::owner(Server::Alpha));
 }

@@ -1,10 +1,10 @@
-//! The judge must find what it is there for: it is shown forged recordings, without any lab.
+//! The oracle must find what it is there for: it is shown forged frames, without any lab.
 
 use crate::lab::{Port, Server};
 use crate::probe::capture::Heard;
 use crate::probe::frames::{self, How, Saying};
-use crate::probe::openings::{Opening, moves, openings};
-use crate::probe::oracle::{Apart, Case, Expected, Tenure};
+use crate::probe::openings::{Opening, Tenure, count_moves, read_openings};
+use crate::probe::oracle::{Apart, Case, Expected};
 use crate::scene::ADDRESS;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,31 +14,33 @@ fn address() -> IpAddr {
     ADDRESS.parse().expect("an address")
 }
 
-fn at(milliseconds: u64) -> MonoTime {
+fn instant(milliseconds: u64) -> MonoTime {
     MonoTime(milliseconds * 1_000_000)
 }
 
-fn heard(milliseconds: u64, port: Port, how: How) -> Heard {
+fn heard_after(milliseconds: u64, port: Port, how: How) -> Heard {
     let said = Saying { address: address(), how, mac: port.mac(), to: Port::Client.ipv4().into() };
-    Heard { at: at(milliseconds), port, said }
+    Heard { at: instant(milliseconds), port, said }
 }
 
-fn judge(heard: &[Heard], apart: &[Apart], expected: &Expected) -> Result<Vec<Tenure>, String> {
-    Case { heard, journal: &[], apart, drain: Duration::from_secs(1) }.judge(address(), expected)
+/// The oracle's verdict when these owners were expected.
+fn check(heard: &[Heard], apart: &[Apart], expected: &Expected) -> Result<Vec<Tenure>, String> {
+    Case { heard, history: &[], apart, drain: Duration::from_secs(1) }.check(address(), expected)
 }
 
-fn moved() -> Vec<Heard> {
+/// Frames of a clean move: alpha claims twice, then beta does.
+fn move_to_beta() -> Vec<Heard> {
     vec![
-        heard(0, Port::Alpha, How::AnnounceRequest),
-        heard(10, Port::Alpha, How::Reply),
-        heard(100, Port::Beta, How::AnnounceRequest),
-        heard(110, Port::Beta, How::Reply),
+        heard_after(0, Port::Alpha, How::AnnounceRequest),
+        heard_after(10, Port::Alpha, How::Reply),
+        heard_after(100, Port::Beta, How::AnnounceRequest),
+        heard_after(110, Port::Beta, How::Reply),
     ]
 }
 
 #[test]
 fn clean_move_is_accepted() {
-    let tenures = judge(&moved(), &[], &Expected::owner(Server::Alpha).takeover()).expect("nothing is wrong");
+    let tenures = check(&move_to_beta(), &[], &Expected::owner(Server::Alpha).takeover()).expect("nothing is wrong");
     assert_eq!(tenures.len(), 2);
     assert_eq!((tenures[1].server, tenures[1].claims), (Server::Beta, 2));
 }
@@ -46,87 +48,92 @@ fn clean_move_is_accepted() {
 #[test]
 fn single_late_claim_is_found() {
     for how in [How::Reply, How::AnnounceReply, How::Advertisement, How::Solicitation, How::Request] {
-        let mut frames = moved();
-        frames.push(heard(120, Port::Alpha, how));
-        let verdict = judge(&frames, &[], &Expected::owner(Server::Alpha).takeover());
+        let mut frames = move_to_beta();
+        frames.push(heard_after(120, Port::Alpha, how));
+        let verdict = check(&frames, &[], &Expected::owner(Server::Alpha).takeover());
         assert!(verdict.is_err_and(|text| text.contains("[Alpha, Beta, Alpha]")), "{how:?} went unnoticed");
     }
 }
 
 #[test]
 fn move_that_nobody_expected_is_found() {
-    assert!(judge(&moved(), &[], &Expected::owner(Server::Alpha)).is_err());
-    assert!(judge(&moved()[..2], &[], &Expected::owner(Server::Alpha).takeover()).is_err());
+    assert!(check(&move_to_beta(), &[], &Expected::owner(Server::Alpha)).is_err());
+    assert!(check(&move_to_beta()[..2], &[], &Expected::owner(Server::Alpha).takeover()).is_err());
 }
 
 #[test]
 fn packet_without_a_lease_is_found_and_a_draining_one_is_not() {
-    let mut frames = moved();
-    frames.push(heard(300, Port::Alpha, How::Packet));
-    assert!(judge(&frames, &[], &Expected::owner(Server::Alpha).takeover()).is_err());
-    judge(&frames, &[], &Expected::owner(Server::Alpha).handover()).expect("within the drain time");
-    frames.push(heard(1_200, Port::Alpha, How::Packet));
-    assert!(judge(&frames, &[], &Expected::owner(Server::Alpha).handover()).is_err());
+    let mut frames = move_to_beta();
+    frames.push(heard_after(300, Port::Alpha, How::Packet));
+    assert!(check(&frames, &[], &Expected::owner(Server::Alpha).takeover()).is_err());
+    check(&frames, &[], &Expected::owner(Server::Alpha).handover()).expect("within the drain time");
+    frames.push(heard_after(1_200, Port::Alpha, How::Packet));
+    assert!(check(&frames, &[], &Expected::owner(Server::Alpha).handover()).is_err());
 }
 
 #[test]
 fn claim_on_another_network_is_found() {
-    let mut frames = moved();
-    frames.push(heard(120, Port::BetaHeartbeat, How::Reply));
-    assert!(judge(&frames, &[], &Expected::owner(Server::Alpha).takeover()).is_err());
+    let mut frames = move_to_beta();
+    frames.push(heard_after(120, Port::BetaHeartbeat, How::Reply));
+    assert!(check(&frames, &[], &Expected::owner(Server::Alpha).takeover()).is_err());
 }
 
 #[test]
 fn claims_of_a_server_that_is_cut_off_are_no_fault_until_it_is_back() {
-    let apart = [Apart { server: Server::Alpha, from: at(50), until: at(200) }];
-    let mut frames = moved();
-    frames.push(heard(150, Port::Alpha, How::Reply));
-    frames.push(heard(190, Port::Beta, How::Reply));
-    judge(&frames, &apart, &Expected::owner(Server::Alpha).takeover()).expect("it reached nobody");
-    frames.push(heard(201, Port::Alpha, How::Reply));
-    assert!(judge(&frames, &apart, &Expected::owner(Server::Alpha).takeover()).is_err());
+    let apart = [Apart { server: Server::Alpha, from: instant(50), until: instant(200) }];
+    let mut frames = move_to_beta();
+    frames.push(heard_after(150, Port::Alpha, How::Reply));
+    frames.push(heard_after(190, Port::Beta, How::Reply));
+    check(&frames, &apart, &Expected::owner(Server::Alpha).takeover()).expect("it reached nobody");
+    frames.push(heard_after(201, Port::Alpha, How::Reply));
+    assert!(check(&frames, &apart, &Expected::owner(Server::Alpha).takeover()).is_err());
 }
 
 fn opening(counter: u64, server: Server) -> Opening {
     Opening { epoch: (counter, server.port().ipv4().octets()[3]), server }
 }
 
-fn judge_by(frames: &[Heard], opened: &[Opening], kills: &[(Server, MonoTime)]) -> Result<Vec<Tenure>, String> {
-    let case = Case { heard: frames, journal: &[], apart: &[], drain: Duration::from_secs(1) };
-    case.judge_by_openings(address(), opened, kills)
+/// The oracle's verdict when these openings were logged.
+fn check_by(frames: &[Heard], opened: &[Opening], kills: &[(Server, MonoTime)]) -> Result<Vec<Tenure>, String> {
+    let case = Case { heard: frames, history: &[], apart: &[], drain: Duration::from_secs(1) };
+    case.check_by_openings(address(), opened, kills)
 }
 
-// S1: given, taken over, claimed again: without another opening these are two at once
+// S1: a server that claims again after the other's takeover, without another opening, makes two at
+// once
 #[test]
 fn claim_without_having_been_given_the_address_anew_is_found() {
     let opened = [opening(1, Server::Alpha), opening(2, Server::Beta)];
-    let mut frames = moved();
-    judge_by(&frames, &opened, &[]).expect("nothing is wrong");
-    frames.push(heard(120, Port::Alpha, How::Reply));
-    let verdict = judge_by(&frames, &opened, &[]);
+    let mut frames = move_to_beta();
+    check_by(&frames, &opened, &[]).expect("nothing is wrong");
+    frames.push(heard_after(120, Port::Alpha, How::Reply));
+    let verdict = check_by(&frames, &opened, &[]);
     assert!(verdict.is_err_and(|text| text.contains("two at once")));
     let again = [opened[0], opened[1], opening(3, Server::Alpha)];
-    assert_eq!(judge_by(&frames, &again, &[]).expect("given anew").len(), 3);
-    // The former owner's last word after that is one too many.
-    frames.push(heard(121, Port::Beta, How::Reply));
-    assert!(judge_by(&frames, &again, &[]).is_err());
-    // An opening that nobody heard of on the wire excuses nothing that comes before it in the order of epochs.
+    assert_eq!(check_by(&frames, &again, &[]).expect("given anew").len(), 3);
+    // The former owner's last claim after that is one too many.
+    frames.push(heard_after(121, Port::Beta, How::Reply));
+    assert!(check_by(&frames, &again, &[]).is_err());
+    // An opening without a claim excuses nothing that comes before it in the order of epochs.
     let unheard = [opening(1, Server::Alpha), opening(2, Server::Alpha), opening(3, Server::Beta)];
-    assert!(judge_by(&frames, &unheard, &[]).is_err());
+    assert!(check_by(&frames, &unheard, &[]).is_err());
 }
 
 #[test]
 fn agent_that_was_killed_before_it_could_tell_is_excused_once() {
     let opened =
         [opening(1, Server::Alpha), opening(2, Server::Beta), opening(4, Server::Beta), opening(5, Server::Alpha)];
-    let mut frames = moved();
+    let mut frames = move_to_beta();
     frames.extend(
-        [150, 160, 170].into_iter().zip([Port::Alpha, Port::Beta, Port::Alpha]).map(|(t, p)| heard(t, p, How::Reply)),
+        [150, 160, 170]
+            .into_iter()
+            .zip([Port::Alpha, Port::Beta, Port::Alpha])
+            .map(|(t, p)| heard_after(t, p, How::Reply)),
     );
-    judge_by(&frames, &opened, &[(Server::Alpha, at(155))]).expect("the third tenure is nobody's lie");
-    assert!(judge_by(&frames, &opened, &[(Server::Alpha, at(140))]).is_err(), "it was killed before");
-    assert!(judge_by(&frames, &opened, &[(Server::Beta, at(155))]).is_err(), "it was another one");
-    assert_eq!(moves(&judge_by(&frames, &opened, &[(Server::Alpha, at(155))]).expect("as above")).0, 4);
+    check_by(&frames, &opened, &[(Server::Alpha, instant(155))]).expect("the third tenure is nobody's lie");
+    assert!(check_by(&frames, &opened, &[(Server::Alpha, instant(140))]).is_err(), "it was killed before");
+    assert!(check_by(&frames, &opened, &[(Server::Beta, instant(155))]).is_err(), "it was another one");
+    assert_eq!(count_moves(&check_by(&frames, &opened, &[(Server::Alpha, instant(155))]).expect("as above")).0, 4);
 }
 
 #[test]
@@ -136,17 +143,18 @@ fn openings_are_read_from_the_agents_logs() {
         + &line("web: active → handover (epoch 7.1): asked for")
         + &line("other: standby → active (epoch 9.1): handed over in order");
     let beta = line("web: standby → active (epoch 8.2): handed over in order");
-    let found = openings("web", &[(Server::Alpha, alpha.clone()), (Server::Beta, beta)]).expect("no epoch twice");
+    let found =
+        read_openings("web", &[(Server::Alpha, alpha.clone()), (Server::Beta, beta)]).expect("no epoch twice");
     assert_eq!(found, [opening(7, Server::Alpha), opening(8, Server::Beta)]);
     // S2
-    assert!(openings("web", &[(Server::Alpha, alpha.clone()), (Server::Beta, alpha)]).is_err());
+    assert!(read_openings("web", &[(Server::Alpha, alpha.clone()), (Server::Beta, alpha)]).is_err());
 }
 
 #[test]
 fn witness_that_claims_an_address_is_found() {
-    let mut frames = moved();
-    frames.push(heard(120, Port::WitnessSegment, How::Reply));
-    assert!(judge(&frames, &[], &Expected::owner(Server::Alpha).takeover()).is_err());
+    let mut frames = move_to_beta();
+    frames.push(heard_after(120, Port::WitnessSegment, How::Reply));
+    assert!(check(&frames, &[], &Expected::owner(Server::Alpha).takeover()).is_err());
 }
 
 #[test]
@@ -158,7 +166,7 @@ fn frames_are_read_as_they_are_meant() {
     assert_eq!(read(&frames::arp(1, mac, other, other)), Some((other.into(), How::AnnounceRequest)));
     assert_eq!(read(&frames::arp(2, mac, other, own)), Some((other.into(), How::Reply)));
     assert_eq!(read(&frames::arp(2, mac, other, other)), Some((other.into(), How::AnnounceReply)));
-    // A probe claims nothing.
+    // An ARP probe claims no address.
     assert_eq!(read(&frames::arp(1, mac, std::net::Ipv4Addr::UNSPECIFIED, other)), None);
     let (from, to): (IpAddr, IpAddr) = ("2001:db8::9".parse().expect("v6"), "2001:db8::64".parse().expect("v6"));
     assert_eq!(read(&frames::question(mac, from, to)), Some((from, How::Solicitation)));
@@ -167,7 +175,7 @@ fn frames_are_read_as_they_are_meant() {
     assert_eq!(read(&datagram), Some((own.into(), How::Packet)));
     assert_eq!(read(&frames::echo((mac, mac), (own, other))), Some((own.into(), How::Packet)));
     for length in 0..datagram.len() {
-        // Cut frames say nothing, or what their whole says.
+        // A cut frame says nothing, or what the whole frame says.
         assert!(read(&datagram[..length]).is_none_or(|said| said == (own.into(), How::Packet)));
     }
 }

@@ -1,4 +1,5 @@
-//! The lab must be able to see a broken promise: each probe is shown one, without any product in between.
+//! The lab must be able to see a broken promise: each probe is shown one, without any product in
+//! between.
 
 use crate::lab::process::Process;
 use crate::lab::service::Service;
@@ -21,18 +22,20 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-fn give(lab: &Lab, server: Server) {
+/// Adds both addresses to a server, without any product.
+fn give_addresses(lab: &Lab, server: Server) {
     lab.note(format!("addresses added on {}", server.name()));
     lab.server(server)
         .ip(&format!("address add {ADDRESS}/32 dev eth0\naddress add {ADDRESS6}/128 dev eth0 nodad noprefixroute"));
 }
 
-fn take(lab: &Lab, server: Server) {
+/// Deletes both addresses from a server.
+fn take_addresses(lab: &Lab, server: Server) {
     lab.note(format!("addresses deleted on {}", server.name()));
     lab.server(server).ip(&format!("address del {ADDRESS}/32 dev eth0\naddress del {ADDRESS6}/128 dev eth0"));
 }
 
-fn wait(what: &str, mut condition: impl FnMut() -> bool) {
+fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let limit = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < limit, "waited in vain for: {what}");
@@ -40,27 +43,29 @@ fn wait(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-fn case<'a>(heard: &'a [crate::probe::capture::Heard], journal: &'a [crate::lab::Entry]) -> Case<'a> {
-    Case { heard, journal, apart: &[], drain: Duration::ZERO }
+fn oracle_case<'a>(heard: &'a [crate::probe::capture::Heard], history: &'a [crate::lab::Entry]) -> Case<'a> {
+    Case { heard, history, apart: &[], drain: Duration::ZERO }
 }
 
 #[test]
 fn sampler_and_oracle_see_two_servers_that_both_answer() {
     let lab = Lab::build(&Plan::default());
     let capture = Capture::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)]);
-    give(&lab, Server::Alpha);
+    give_addresses(&lab, Server::Alpha);
     let askers = [ADDRESS, ADDRESS6].map(|a| Asker::start(&lab, ip(a), Duration::from_millis(1)));
     for asker in &askers {
-        wait("alpha to answer", || asker.since(vipair::types::MonoTime::ZERO).last_server() == Some(Server::Alpha));
-        assert_eq!(asker.since(vipair::types::MonoTime::ZERO).both().len(), 0);
+        wait_for("alpha to answer", || {
+            asker.since(vipair::types::MonoTime::ZERO).last_server() == Some(Server::Alpha)
+        });
+        assert_eq!(asker.since(vipair::types::MonoTime::ZERO).answered_twice().len(), 0);
     }
-    give(&lab, Server::Beta);
+    give_addresses(&lab, Server::Beta);
     for asker in &askers {
-        wait("both to answer", || asker.since(vipair::types::MonoTime::ZERO).both().len() > 10);
+        wait_for("both to answer", || asker.since(vipair::types::MonoTime::ZERO).answered_twice().len() > 10);
     }
-    let (heard, journal) = (capture.finish().expect("no frame lost"), lab.journal());
+    let (heard, history) = (capture.finish().expect("no frame lost"), lab.history());
     for address in [ADDRESS, ADDRESS6] {
-        let verdict = case(&heard, &journal).judge(ip(address), &Expected::owner(Server::Alpha).takeover());
+        let verdict = oracle_case(&heard, &history).check(ip(address), &Expected::owner(Server::Alpha).takeover());
         assert!(verdict.is_err_and(|text| text.contains("owners were to be")), "two owners went unnoticed");
     }
 }
@@ -69,24 +74,24 @@ fn sampler_and_oracle_see_two_servers_that_both_answer() {
 fn sampler_measures_the_gap_and_oracle_accepts_a_clean_move() {
     let lab = Lab::build(&Plan::default());
     let capture = Capture::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)]);
-    give(&lab, Server::Alpha);
+    give_addresses(&lab, Server::Alpha);
     let asker = Asker::start(&lab, ip(ADDRESS), Duration::from_millis(1));
     let asker6 = Asker::start(&lab, ip(ADDRESS6), Duration::from_millis(1));
     std::thread::sleep(Duration::from_millis(200));
-    take(&lab, Server::Alpha);
+    take_addresses(&lab, Server::Alpha);
     let gone = clock::now();
     std::thread::sleep(Duration::from_millis(150));
     let back = clock::now();
-    give(&lab, Server::Beta);
+    give_addresses(&lab, Server::Beta);
     std::thread::sleep(Duration::from_millis(200));
-    let (heard, journal) = (capture.finish().expect("no frame lost"), lab.journal());
+    let (heard, history) = (capture.finish().expect("no frame lost"), lab.history());
     for asker in [&asker, &asker6] {
         let answers = asker.since(vipair::types::MonoTime::ZERO);
         let gap = answers.longest_gap();
         assert!(gap.length() >= back.since(gone) && gap.length() < back.since(gone) + Duration::from_millis(100));
-        assert_eq!(answers.both().len(), 0);
+        assert_eq!(answers.answered_twice().len(), 0);
         assert_eq!(answers.last_server(), Some(Server::Beta));
-        let verdict = case(&heard, &journal).judge(answers.target, &Expected::owner(Server::Alpha).takeover());
+        let verdict = oracle_case(&heard, &history).check(answers.target, &Expected::owner(Server::Alpha).takeover());
         verdict.unwrap_or_else(|text| panic!("{text}"));
     }
 }
@@ -94,7 +99,7 @@ fn sampler_measures_the_gap_and_oracle_accepts_a_clean_move() {
 #[test]
 fn web_client_reaches_nginx_and_counts_what_is_lost() {
     let lab = Lab::build(&Plan::default());
-    give(&lab, Server::Alpha);
+    give_addresses(&lab, Server::Alpha);
     let _service = Service::start(&lab, Server::Alpha, &[ip(ADDRESS), ip(ADDRESS6)]);
     let web = Web::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)], 1_000);
     std::thread::sleep(Duration::from_secs(1));
@@ -106,7 +111,7 @@ fn web_client_reaches_nginx_and_counts_what_is_lost() {
     std::thread::sleep(Duration::from_millis(100));
     lab.cut(&[Port::Alpha]);
     std::thread::sleep(Duration::from_millis(300));
-    take(&lab, Server::Alpha);
+    take_addresses(&lab, Server::Alpha);
     lab.join(&[Port::Alpha]);
     let requests = web.finish();
     assert!(!requests.lost().is_empty(), "requests to an absent server were not missed");
@@ -118,22 +123,25 @@ fn server_that_is_cut_off_is_asked_and_heard_all_the_same() {
     let capture = Capture::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)]);
     let knocker = Knocker::start(&lab, &[ip(ADDRESS), ip(ADDRESS6)]);
     let claims = |port: Port, address: &str| {
-        let heard = capture.so_far();
+        let heard = capture.heard_so_far();
         heard.iter().filter(|h| h.port == port && h.said.address == ip(address) && h.said.how.is_claim()).count()
     };
-    give(&lab, Server::Alpha);
+    give_addresses(&lab, Server::Alpha);
     lab.cut(&[Port::Alpha]);
-    wait("alpha to answer", || claims(Port::Alpha, ADDRESS) > 50 && claims(Port::Alpha, ADDRESS6) > 50);
-    wait("alpha to carry", || capture.so_far().iter().any(|h| h.port == Port::Alpha && h.said.how == How::Packet));
-    give(&lab, Server::Beta);
-    wait("beta to answer beside it", || claims(Port::Beta, ADDRESS) > 50 && claims(Port::Beta, ADDRESS6) > 50);
+    wait_for("alpha to answer", || claims(Port::Alpha, ADDRESS) > 50 && claims(Port::Alpha, ADDRESS6) > 50);
+    wait_for("alpha to carry", || {
+        capture.heard_so_far().iter().any(|h| h.port == Port::Alpha && h.said.how == How::Packet)
+    });
+    give_addresses(&lab, Server::Beta);
+    wait_for("beta to answer beside it", || claims(Port::Beta, ADDRESS) > 50 && claims(Port::Beta, ADDRESS6) > 50);
     assert!(knocker.rounds() > 50);
-    // Asked in the same moment, they answer in turns: however short the time for which both do, it is seen.
-    let (heard, journal) = (capture.finish().expect("no frame lost"), lab.journal());
-    assert!(case(&heard, &journal).tenures(ip(ADDRESS)).len() > 50);
+    // Both servers, asked in the same moment, answer in turns: the probe sees even the shortest
+    // time in which both do.
+    let (heard, history) = (capture.finish().expect("no frame lost"), lab.history());
+    assert!(oracle_case(&heard, &history).tenures(ip(ADDRESS)).len() > 50);
 }
 
-/// Which of three hosts hear a datagram of which, on the network of those who vote.
+/// Ways between the voters on which a datagram is heard, on the voters' network.
 fn heard_ways(lab: &Lab) -> Vec<Way> {
     let parties = [(ALPHA, Port::AlphaVoters), (BETA, Port::BetaVoters), (WITNESS, Port::Witness)];
     let sockets = parties.map(|(party, port)| {
@@ -161,7 +169,8 @@ fn way_between_two_that_vote_is_severed_in_its_direction_only() {
         ways
     };
     assert_eq!(sorted(heard_ways(&lab)), WAYS);
-    // On their other networks alpha and beta do not hear each other either, but the witness is reached by its own alone.
+    // The servers' other networks play no part here; the witness is reached by its own network
+    // alone.
     for way in [(ALPHA, WITNESS), (WITNESS, BETA)] {
         let fault = lab.sever(&[way]);
         let left: Vec<Way> = WAYS.into_iter().filter(|known| *known != way).collect();
@@ -179,7 +188,7 @@ fn confined_process_gets_its_share_and_is_free_afterwards() {
     let process = Process::start(lab.server(Server::Alpha), command, &lab.dir().join("spin.log"), false);
     let pid = process.pid().as_raw();
     let confinement = lab.confine(pid, 2);
-    wait("the limit to strike", || confinement.struck() > 2);
+    wait_for("the limit to strike", || confinement.throttle_count() > 2);
     drop(confinement);
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
     assert!(!groups.contains(lab.prefix()), "{groups}");

@@ -1,7 +1,7 @@
 //! Links fail, fully or partly; the segment does not.
 
 use super::{SLACK, assert_nothing_moves, let_pass};
-use crate::lab::faults::{Drops, What};
+use crate::lab::faults::{Drops, FrameKind};
 use crate::lab::{Port, Server};
 use crate::probe::oracle::Expected;
 use crate::scene::{GROUP, Scene, Setup};
@@ -22,20 +22,22 @@ fn loss_of_the_heartbeat_link_moves_nothing() {
 #[test]
 fn loss_of_the_link_on_the_segment_moves_nothing() {
     let scene = Scene::start(Setup::of("lan"));
-    let fault =
-        scene.lab.drop_frames(&[Drops::from(Port::Alpha, What::Pulses), Drops::from(Port::Beta, What::Pulses)]);
+    let fault = scene
+        .lab
+        .drop_frames(&[Drops::from(Port::Alpha, FrameKind::Pulses), Drops::from(Port::Beta, FrameKind::Pulses)]);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(2));
     assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// S8: links are lost, the segment is shared; longer than any unauthenticated veto holds
+// S8: all links are lost, the segment is shared; longer than any unauthenticated veto holds
 #[test]
 fn loss_of_all_links_moves_nothing_while_the_segment_is_shared() {
     let mut scene = Scene::start(Setup::of("lan"));
     scene.lab.cut(&[Port::AlphaHeartbeat]);
-    let fault =
-        scene.lab.drop_frames(&[Drops::from(Port::Alpha, What::Pulses), Drops::from(Port::Beta, What::Pulses)]);
+    let fault = scene
+        .lab
+        .drop_frames(&[Drops::from(Port::Alpha, FrameKind::Pulses), Drops::from(Port::Beta, FrameKind::Pulses)]);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(5));
     assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
     scene.lab.join(&[Port::AlphaHeartbeat]);
@@ -43,15 +45,16 @@ fn loss_of_all_links_moves_nothing_while_the_segment_is_shared() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// S6: without even the segment's pulses, answered probes hold the standby back, as long as the agent's kernel lives and
-// for no longer than `veto`
+// S6: without the segment's pulses, too, answered probes hold the standby back while the active's
+// kernel lives, but for no longer than `veto`
 #[test]
 fn answered_probes_veto_a_takeover() {
     let scene = Scene::start(Setup::of("lan"));
     scene.lab.cut(&[Port::AlphaHeartbeat]);
-    let fault = scene
-        .lab
-        .drop_frames(&[Drops::from(Port::Alpha, What::Pulses), Drops::from(Port::Alpha, What::SegmentPulses)]);
+    let fault = scene.lab.drop_frames(&[
+        Drops::from(Port::Alpha, FrameKind::Pulses),
+        Drops::from(Port::Alpha, FrameKind::SegmentPulses),
+    ]);
     // Profile lan: silence 180 ms, veto 2.5 s.
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(1_500));
     assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
@@ -60,10 +63,13 @@ fn answered_probes_veto_a_takeover() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
+/// Loses all pulses from one server for 3 s and asserts that nothing moves.
 fn pulses_lost_one_way(from: Server) {
     let mut scene = Scene::start(Setup::of("lan"));
-    let fault =
-        scene.lab.drop_frames(&[Drops::from(from.port(), What::Pulses), Drops::from(from.heartbeat(), What::Pulses)]);
+    let fault = scene.lab.drop_frames(&[
+        Drops::from(from.port(), FrameKind::Pulses),
+        Drops::from(from.heartbeat(), FrameKind::Pulses),
+    ]);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(3));
     assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
     scene.wait_ready(Server::Beta, GROUP);
@@ -83,13 +89,14 @@ fn pulses_of_the_standby_lost_on_every_link_move_nothing() {
     pulses_lost_one_way(Server::Beta);
 }
 
-// L1 S8: the active hears and is not heard; it closes on the standby's last claim, before the standby opens
+// L1 S8: the active hears and is not heard; it closes on the standby's last claim, before the
+// standby opens
 #[test]
 fn active_that_nobody_hears_is_replaced_and_never_both_answer() {
     let mut scene = Scene::start(Setup::of("lan"));
     let fault = scene.lab.drop_frames(&[
-        Drops::from(Port::Alpha, What::Everything),
-        Drops::from(Port::AlphaHeartbeat, What::Everything),
+        Drops::from(Port::Alpha, FrameKind::Everything),
+        Drops::from(Port::AlphaHeartbeat, FrameKind::Everything),
     ]);
     let from = scene.lab.note("alpha is mute");
     scene.wait_answered_by(Server::Beta);
@@ -103,13 +110,15 @@ fn active_that_nobody_hears_is_replaced_and_never_both_answer() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// S8 L5: the active hears nobody and is heard: nobody takes over, and all is well afterwards
+// S8 L5: the active hears no pulse and is heard: the standby does not take over, and all is well
+// afterwards
 #[test]
 fn active_that_hears_nobody_never_leads_to_two_that_answer() {
     let mut scene = Scene::start(Setup::of("lan"));
-    let fault = scene
-        .lab
-        .drop_frames(&[Drops::to(Port::Alpha, What::Everything), Drops::to(Port::AlphaHeartbeat, What::Everything)]);
+    let fault = scene.lab.drop_frames(&[
+        Drops::to(Port::Alpha, FrameKind::Everything),
+        Drops::to(Port::AlphaHeartbeat, FrameKind::Everything),
+    ]);
     let_pass(Duration::from_secs(2));
     assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
     let owner = scene.wait_one_active(GROUP);
@@ -122,7 +131,7 @@ fn active_that_hears_nobody_never_leads_to_two_that_answer() {
 #[test]
 fn random_loss_of_thirty_percent_on_both_links_moves_nothing() {
     let scene = Scene::start(Setup::of("lan"));
-    let lossy = |port| Drops::from(port, What::Pulses).percent(30);
+    let lossy = |port| Drops::from(port, FrameKind::Pulses).percent(30);
     let fault = scene.lab.drop_frames(&Port::SERVERS.map(lossy));
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(20));
     assert!(scene.lab.lift(fault) > 100, "the fault did not strike");

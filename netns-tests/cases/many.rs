@@ -14,7 +14,7 @@ fn two_groups_with_opposite_preference_make_both_servers_work() {
     let config = ConfigText::pair("lan")
         .group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).prefer(Server::Alpha))
         .group(GroupText::new("mail", &[mail.0, mail.1]).prefer(Server::Beta).preempt());
-    // Alpha is first and has both; beta takes its own as soon as it is ready.
+    // Alpha starts first and has both groups; beta takes its own as soon as it is ready.
     let mut scene = Scene::build(Setup::with(config));
     scene.start_agent(Server::Alpha);
     for group in [GROUP, "mail"] {
@@ -66,7 +66,7 @@ fn a_thousand_addresses_move_together() {
         let gap = asker.since(lost).longest_gap().length();
         assert!(gap < LAN_BOUND + SLACK, "{} went unanswered for {gap:?}", asker.target());
     }
-    // Every one of them was announced by its new owner, each time.
+    // The oracle sees each address claimed by its new owner, each time.
     let_pass(Duration::from_millis(500));
     scene.finish(&Expected::owner(Server::Alpha).handover().takeover());
 }
@@ -79,7 +79,7 @@ fn ipv6_alone_works_like_ipv4() {
     let mut setup = Setup::with(config).services();
     setup.plan.ipv4 = false;
     let mut scene = Scene::start(setup);
-    let web = scene.web(200);
+    let web = scene.start_web(200);
     let_pass(Duration::from_millis(300));
     scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_answered_by(Server::Beta);

@@ -1,5 +1,6 @@
-//! One file per theme. Every case ends with [`crate::scene::Scene::finish`], which judges S1, S2, S3 and S8 by what left
-//! the servers, or with [`crate::scene::Scene::finish_by_chance`]; a case states besides what its own promise is.
+//! Cases, one file per theme. Every case ends with [`crate::scene::Scene::finish`], which checks
+//! S1, S2, S3 and S8 by the frames that left the servers, or with
+//! [`crate::scene::Scene::finish_by_chance`]; besides, each case asserts its own promise.
 
 mod agent_faults;
 mod connections;
@@ -30,28 +31,30 @@ use crate::scene::Scene;
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// Room for a busy machine on top of a bound of the design. Figures are for the benchmark; here a promise is kept or not.
+/// Room for a busy machine on top of a bound of the design. Figures are for the benchmark; here a
+/// promise is kept or not.
 const SLACK: Duration = Duration::from_millis(400);
 /// Silence and one probe interval of profile `lan`.
 const LAN_BOUND: Duration = Duration::from_millis(185);
 /// Lease of profile `lan`.
 const LAN_LEASE: Duration = Duration::from_millis(250);
 
-/// Lets `time` pass while clients ask. For promises that nothing happens: there is no condition to wait for.
+/// Lets `time` pass while clients ask: for promises that nothing happens, where there is no
+/// condition to wait for.
 fn let_pass(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// Every question from `from` on was answered, and by nobody but `server`.
+/// Asserts that every question was answered, by `server` and no other.
 fn assert_served_throughout(answers: &Answers, server: Server) {
     let gap = answers.longest_gap().length();
     assert!(answers.questions.len() > 50, "only {} questions were asked", answers.questions.len());
     assert!(gap < Duration::from_millis(50), "{} went unanswered for {gap:?}", answers.target);
-    let by = answers.by();
+    let by = answers.answerers();
     assert!(by.iter().all(|(_, mac)| *mac == server.port().mac()), "{} was answered by {by:?}", answers.target);
 }
 
-/// Nothing changes hands for `time`, and `server` answers all of it.
+/// Asserts that `server` answers every question for `time`.
 fn assert_nothing_moves(scene: &Scene, server: Server, time: Duration) {
     let from = clock::now();
     let_pass(time);
@@ -60,7 +63,8 @@ fn assert_nothing_moves(scene: &Scene, server: Server, time: Duration) {
     }
 }
 
-/// The client's kernel believes, for every address asked for, that it is at `server`.
+/// Waits until the client's kernel has `server`'s hardware address for every address asked for; a
+/// second after `from` at most.
 fn wait_client_corrected(scene: &mut Scene, server: Server, from: MonoTime) {
     let targets: Vec<String> = scene.askers.iter().map(|a| a.target().to_string()).collect();
     for target in targets {

@@ -1,9 +1,9 @@
-//! Somebody with root meddles: filters, addresses, interfaces, clocks, neighbour entries.
+//! An administrator meddles: filters, addresses, interfaces, clocks, neighbour entries.
 
 use super::{SLACK, assert_nothing_moves, let_pass};
 use crate::lab::faults::ClockStep;
 use crate::lab::{Server, clock};
-use crate::probe::oracle::{Expected, claimed};
+use crate::probe::oracle::{Expected, has_claimed};
 use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn has_filters(scene: &Scene, server: Server) -> bool {
     })
 }
 
-// S7, design 3: reinstalled when somebody deletes it, addresses removed first
+// S7, design 3: the agent reinstalls a deleted filter, and removes the addresses before that
 #[test]
 fn deleted_filter_on_the_standby_is_reinstalled_and_the_standby_stays_silent() {
     let mut scene = Scene::start(Setup::of("lan"));
@@ -23,11 +23,12 @@ fn deleted_filter_on_the_standby_is_reinstalled_and_the_standby_stays_silent() {
     scene.wait("the filters to be back", |s| has_filters(s, Server::Beta));
     scene.wait_addresses(Server::Beta);
     scene.wait_ready(Server::Beta, GROUP);
-    // Without a gate the kernel answers until the addresses are gone: nobody can prevent that, it can only be short.
+    // Without a gate the kernel answers until the addresses are gone: nothing can prevent that, but
+    // it can be short.
     let short = Duration::from_millis(50);
-    let late = claimed(&scene.heard(), Server::Beta.port(), deleted + short, clock::now());
+    let late = has_claimed(&scene.heard(), Server::Beta.port(), deleted + short, clock::now());
     assert!(!late, "beta still claimed the address {short:?} after its gate was deleted");
-    scene.set_apart(Server::Beta, deleted, deleted);
+    scene.excuse_claims(Server::Beta, deleted, deleted);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
     assert!(scene.agent(Server::Beta).events().to_lowercase().contains("gate"), "no event tells of it");
     scene.finish(&Expected::owner(Server::Alpha));
@@ -49,7 +50,7 @@ fn deleted_filter_on_the_active_is_reinstalled() {
     scene.finish(&if owner == Server::Alpha { expected } else { expected.handover() });
 }
 
-// Field note k#1385: others delete addresses underneath
+// Field note k#1385: another program deletes addresses
 #[test]
 fn deleted_address_comes_back() {
     let mut scene = Scene::start(Setup::of("lan"));
@@ -82,7 +83,7 @@ fn recreated_interface_of_the_active_comes_back_as_standby() {
     scene.wait_ready(Server::Alpha, GROUP);
     assert!(has_filters(&scene, Server::Alpha));
     assert_nothing_moves(&scene, Server::Beta, Duration::from_millis(500));
-    // And it can serve again.
+    // Alpha can serve again, too.
     scene.agent(Server::Beta).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_answered_by(Server::Alpha);
     let_pass(Duration::from_millis(100));
@@ -102,7 +103,8 @@ fn recreated_interface_of_the_standby_never_answers() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// Field notes, clocks: nothing depends on the wall clock. It is the machine's own clock, so scripts/test has to ask.
+// Field notes, clocks: nothing depends on the wall clock. The machine has only one, so scripts/test
+// allows stepping it.
 #[test]
 fn wall_clock_set_back_and_forth_changes_nothing() {
     if std::env::var_os("VIPAIR_STEP_CLOCK").is_none() {
@@ -114,20 +116,20 @@ fn wall_clock_set_back_and_forth_changes_nothing() {
     for seconds in [288, -288, 0] {
         scene.lab.note(format!("wall clock is {seconds} s off"));
         wall.step(seconds);
-        // Short: while it is wrong, files that others write carry wrong times.
+        // Short, because files that others write meanwhile carry wrong times.
         assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(300));
     }
     drop(wall);
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// S3 HP-4: nothing answers at the wrong place
+// S3 HP-4: the standby answers no client, whatever its neighbour entry says
 #[test]
 fn static_neighbour_entry_for_the_standby_gets_no_answer_there() {
     let scene = Scene::start(Setup::of("lan").services());
     scene.lab.static_neighbour(ADDRESS, Server::Beta);
     scene.lab.static_neighbour(ADDRESS6, Server::Beta);
-    let web = scene.web(100);
+    let web = scene.start_web(100);
     let_pass(Duration::from_secs(1));
     let requests = web.finish();
     assert!(requests.0.len() > 10, "only {} requests were sent", requests.0.len());

@@ -10,6 +10,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 use vipair::types::MonoTime;
 
+/// Ends the web client and asserts that both servers answered and no request was lost or slow;
+/// `least` is the least number of requests.
 pub(super) fn assert_nothing_lost(web: Web, least: usize) {
     let requests = web.finish();
     assert!(requests.0.len() >= least, "only {} requests were sent", requests.0.len());
@@ -25,7 +27,7 @@ pub(super) fn assert_nothing_lost(web: Web, least: usize) {
 #[test]
 fn planned_switch_under_load_loses_no_request() {
     let mut scene = Scene::start(Setup::of("lan").services().alone());
-    let web = scene.web(1_000);
+    let web = scene.start_web(1_000);
     std::thread::sleep(Duration::from_millis(500));
     for (turn, to) in [Server::Beta, Server::Alpha, Server::Beta].into_iter().enumerate() {
         // The command may be typed on either server.
@@ -46,7 +48,8 @@ fn planned_switch_under_load_loses_no_request() {
     scene.finish(&Expected::owner(Server::Alpha).handover().handover().handover());
 }
 
-/// A request that has been begun and is finished later, on the same connection.
+/// Sends the first part of a request; [`finish_request`] sends the rest later, on the same
+/// connection.
 fn begin_request(scene: &Scene, address: &str) -> TcpStream {
     let target = SocketAddr::new(address.parse().expect("an address"), 80);
     let mut stream = scene.lab.host(Port::Client).run(|| TcpStream::connect(target).expect("the service listens"));
@@ -62,7 +65,7 @@ fn finish_request(mut stream: TcpStream) -> std::io::Result<String> {
     Ok(answer)
 }
 
-// L3, design 6: what is in flight is carried for the drain time
+// L3, design 6: the former active carries open connections for the drain time
 #[test]
 fn connections_that_are_open_during_a_switch_are_finished_by_the_former_active() {
     let mut scene = Scene::start(Setup::of("lan").services());
@@ -70,7 +73,7 @@ fn connections_that_are_open_during_a_switch_are_finished_by_the_former_active()
         (0..20).flat_map(|_| [ADDRESS, ADDRESS6].map(|address| begin_request(&scene, address))).collect();
     scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_answered_by(Server::Beta);
-    // Their packets now arrive at beta, which knows nothing of them.
+    // The open connections' packets now arrive at beta, which knows nothing of them.
     std::thread::sleep(Duration::from_millis(200));
     for stream in open {
         let answer = finish_request(stream).unwrap_or_else(|e| panic!("L3: an open connection was cut: {e}"));
@@ -85,7 +88,7 @@ fn connections_that_are_open_during_a_switch_are_finished_by_the_former_active()
 #[test]
 fn sigterm_hands_over_without_losing_a_request() {
     let mut scene = Scene::start(Setup::of("lan").services());
-    let web = scene.web(300);
+    let web = scene.start_web(300);
     std::thread::sleep(Duration::from_millis(300));
     let (alpha, lab) = scene.agent_mut(Server::Alpha);
     let status = alpha.stop(lab, PATIENCE);
@@ -101,7 +104,7 @@ fn sigterm_hands_over_without_losing_a_request() {
     scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
-// Guide 8: pause stands aside, resume only ends that.
+// Guide 8: pause makes a node stand aside, resume ends that and no more.
 #[test]
 fn paused_active_hands_over_and_comes_back_as_standby() {
     let mut scene = Scene::start(Setup::of("lan"));

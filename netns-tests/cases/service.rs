@@ -1,4 +1,5 @@
-//! The service itself: checks on both servers by the shared address, and what follows when they fail.
+//! The service itself: checks on both servers by the shared address, and what follows when they
+//! fail.
 
 use super::planned::assert_nothing_lost;
 use super::{assert_nothing_moves, let_pass};
@@ -10,15 +11,15 @@ use nix::sys::signal::Signal;
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// A page of the service, ten times a second; one lost attempt is a fault.
+/// An HTTP check ten times a second; one failure is a fault.
 const HTTP: &str = "[[group.check]]\nkind = \"http\"\nport = 80\ninterval_ms = 100\nfall = 1\nrise = 1\n";
 
 fn setup(profile: &'static str, more: &str) -> Setup {
     Setup::with(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more(more)))
 }
 
-/// Both agents with their services, alpha active, beta its ready standby.
-pub(super) fn start(setup: Setup) -> Scene {
+/// Starts both agents with their services: alpha active, beta its ready standby.
+pub(super) fn start_pair(setup: Setup) -> Scene {
     let mut scene = Scene::build(setup);
     scene.start_agent(Server::Alpha);
     scene.start_service(Server::Alpha);
@@ -38,7 +39,7 @@ fn health(scene: &Scene, server: Server) -> String {
     scene.agent(server).status().map(|status| status.text(GROUP, "health")).unwrap_or_default()
 }
 
-/// From `from` to the first answer of `server`.
+/// Time from `from` to the first answer of `server`.
 fn until_answered_by(scene: &Scene, server: Server, from: MonoTime) -> Duration {
     let answers = scene.answers(from);
     let by = answers.questions.iter().filter_map(|question| question.answer);
@@ -49,7 +50,7 @@ fn until_answered_by(scene: &Scene, server: Server, from: MonoTime) -> Duration 
 // HP-8: the host is well, the service is not
 #[test]
 fn a_service_that_dies_on_the_active_moves_the_group_to_the_standby_that_serves() {
-    let mut scene = start(setup("lan", HTTP));
+    let mut scene = start_pair(setup("lan", HTTP));
     let at = scene.stop_service(Server::Alpha);
     scene.wait_role(Server::Beta, GROUP, "active");
     scene.wait_answered_by(Server::Beta);
@@ -63,7 +64,7 @@ fn a_service_that_dies_on_the_active_moves_the_group_to_the_standby_that_serves(
     assert!(text.contains(&format!("http {ADDRESS}:80/: FAILS since ")), "{text}");
     let events = scene.agent(Server::Alpha).events();
     assert!(events.contains("check_failed") && events.contains("connection refused"), "{events}");
-    // Well again, it is a ready standby; nothing moves back.
+    // Well again, alpha is a ready standby; nothing moves back.
     scene.start_service(Server::Alpha);
     scene.wait_ready(Server::Alpha, GROUP);
     assert!(scene.agent(Server::Alpha).events().contains("check_well"));
@@ -71,7 +72,8 @@ fn a_service_that_dies_on_the_active_moves_the_group_to_the_standby_that_serves(
     scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
-/// Kills the service of whoever is active, `turns` times; how long it took until the other server answered, sorted.
+/// Kills the service of the active server, `turns` times; returns the times until the other server
+/// answered, sorted.
 fn kill_and_measure(scene: &mut Scene, turns: usize) -> Vec<Duration> {
     let mut took = Vec::new();
     for turn in 0..turns {
@@ -86,13 +88,13 @@ fn kill_and_measure(scene: &mut Scene, turns: usize) -> Vec<Duration> {
     took
 }
 
-// HP-8: a process that ends needs no attempt to be noticed
+// HP-8: the end of a process is noticed without an attempt of the check
 #[test]
 fn a_process_that_dies_on_the_active_moves_the_group_at_once() {
-    // Counting would take an hour. Each server has its own nginx and its own file.
+    // Counting failures would take an hour. Each server has its own nginx and its own file.
     let check = "[[group.check]]\nkind = \"process\"\nprocess = \"nginx\"\npidfile = \"@DIR@/@SERVER@-nginx/nginx.pid\"\n\
                  interval_ms = 100\nfall = 1000\nrise = 1\n";
-    let mut scene = start(setup("fast", check).alone());
+    let mut scene = start_pair(setup("fast", check).alone());
     let took = kill_and_measure(&mut scene, 10);
     eprintln!("process killed on the active until the other server answers: {took:?}");
     assert!(took[took.len() / 2] < Duration::from_secs(1), "{took:?}");
@@ -103,16 +105,16 @@ fn a_process_that_dies_on_the_active_moves_the_group_at_once() {
 #[ignore = "measures"]
 fn how_long_the_service_is_away_by_kind_of_check() {
     for (kind, check) in [("http", HTTP.to_owned()), ("tcp", HTTP.replace("\"http\"", "\"tcp\""))] {
-        let mut scene = start(setup("fast", &check).alone());
+        let mut scene = start_pair(setup("fast", &check).alone());
         let took = kill_and_measure(&mut scene, 40);
         eprintln!("{kind} every 100 ms, fall 1, service killed until the other server answers: {took:?}");
     }
 }
 
-// HP-8: moving to a server that serves no better would help nobody
+// HP-8: a move to a server that serves no better would help no client
 #[test]
 fn when_both_services_fail_nothing_moves_and_both_say_why() {
-    let mut scene = start(setup("lan", HTTP));
+    let mut scene = start_pair(setup("lan", HTTP));
     scene.stop_service(Server::Beta);
     scene.wait("beta to be unhealthy", |s| reason(s, Server::Beta).contains("unhealthy"));
     scene.stop_service(Server::Alpha);
@@ -124,7 +126,7 @@ fn when_both_services_fail_nothing_moves_and_both_say_why() {
     });
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(1));
     assert_eq!(scene.role(Server::Alpha, GROUP), "active");
-    // The first that is well again has it.
+    // The first server whose service is well again gets the group.
     scene.start_service(Server::Beta);
     scene.wait_role(Server::Beta, GROUP, "active");
     scene.wait_answered_by(Server::Beta);
@@ -134,13 +136,13 @@ fn when_both_services_fail_nothing_moves_and_both_say_why() {
 // HP-8: a standby whose service fails is not ready, says so, and is given nothing
 #[test]
 fn a_standby_whose_service_fails_is_not_ready_and_a_switch_to_it_is_refused() {
-    let mut scene = start(setup("lan", HTTP));
+    let mut scene = start_pair(setup("lan", HTTP));
     scene.stop_service(Server::Beta);
     scene.wait("alpha to have no standby", |s| reason(s, Server::Alpha).contains("beta is not ready: unhealthy"));
     let refusal = scene.agent(Server::Alpha).command(&["switch", GROUP]).expect_err("it is refused");
     assert!(refusal.contains("unhealthy"), "{refusal}");
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
-    // A server that is gone serves worse: the standby takes over all the same.
+    // A lost server serves worse than an unhealthy one: the standby takes over all the same.
     scene.power_off(Server::Alpha);
     scene.wait_answered_by(Server::Beta);
     scene.finish(&Expected::owner(Server::Alpha).takeover());
@@ -149,8 +151,8 @@ fn a_standby_whose_service_fails_is_not_ready_and_a_switch_to_it_is_refused() {
 // L3: checks go on during a planned switch and change nothing about it
 #[test]
 fn planned_switch_under_load_with_checks_loses_no_request() {
-    let mut scene = start(setup("lan", HTTP).alone());
-    let web = scene.web(1_000);
+    let mut scene = start_pair(setup("lan", HTTP).alone());
+    let web = scene.start_web(1_000);
     let_pass(Duration::from_millis(500));
     for to in [Server::Beta, Server::Alpha] {
         scene.agent(to).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
@@ -164,8 +166,9 @@ fn planned_switch_under_load_with_checks_loses_no_request() {
     scene.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
 
-/// Both read the configuration again, in this order.
-fn reload(scene: &mut Scene, order: [Server; 2], more: &str) {
+/// Makes both agents read the configuration again, in this order, with further lines in the group's
+/// table.
+fn reload_in_order(scene: &mut Scene, order: [Server; 2], more: &str) {
     let text = setup("lan", more).config.text();
     let file = scene.lab.dir().join("vipair.toml");
     std::fs::write(&file, text).unwrap_or_else(|e| panic!("write {}: {e}", file.display()));
@@ -179,10 +182,10 @@ fn reload(scene: &mut Scene, order: [Server; 2], more: &str) {
     }
 }
 
-// Checks are added, changed and removed while the agents run; one that stays the same keeps its verdict
+// Checks are added, changed and removed while the agents run; an unchanged one keeps its verdict
 #[test]
 fn checks_come_and_go_with_a_reload() {
-    let mut scene = start(setup("lan", HTTP));
+    let mut scene = start_pair(setup("lan", HTTP));
     let since = |s: &Scene| {
         let status = s.agent(Server::Beta).status().unwrap_or_else(|e| panic!("{e}"));
         let groups = status.0["groups"][0]["checks"].clone();
@@ -192,11 +195,11 @@ fn checks_come_and_go_with_a_reload() {
     let before = since(&scene).expect("the check is shown");
     let closed = "[[group.check]]\nkind = \"tcp\"\nport = 81\ninterval_ms = 100\nfall = 1\nweight = 30\n";
     let from = clock::now();
-    // The standby first: for a moment it is the worse one.
-    reload(&mut scene, [Server::Beta, Server::Alpha], &format!("{HTTP}{closed}"));
-    // Times are of two clocks read one after the other: a millisecond may lie between them.
+    // The standby reloads first: for a moment it is the worse one.
+    reload_in_order(&mut scene, [Server::Beta, Server::Alpha], &format!("{HTTP}{closed}"));
+    // The times come from two clocks read one after the other: a millisecond may lie between them.
     assert_eq!(since(&scene).map(|s| s[..20].to_owned()), Some(before[..20].to_owned()), "it was begun anew");
-    reload(&mut scene, Server::BOTH, "");
+    reload_in_order(&mut scene, Server::BOTH, "");
     assert_eq!(since(&scene), None, "it is shown no more");
     scene.stop_service(Server::Beta);
     scene.wait_ready(Server::Beta, GROUP);
@@ -205,7 +208,7 @@ fn checks_come_and_go_with_a_reload() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// A program is started as its user, who may not read what root may.
+// A program is started as its user, and cannot read what only root can.
 #[test]
 fn a_check_that_is_a_program_runs_as_nobody_with_nothing_of_the_agents() {
     let exec = |script: &str, user: &str| {

@@ -5,7 +5,7 @@ use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::{Port, Server, clock};
 use crate::probe::frames;
 use crate::probe::oracle::Expected;
-use crate::probe::socket::{PacketSocket, nothing};
+use crate::probe::socket::{PacketSocket, deny_all};
 use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
 use std::time::Duration;
 
@@ -38,10 +38,11 @@ fn server_that_is_not_preferred_serves_when_it_is_alone() {
 fn simultaneous_start_gives_exactly_one_active() {
     let mut scene = Scene::build(Setup::of("lan").services());
     scene.start_agents();
-    // The preferred one, unless the other was ready much earlier: both are right.
+    // Alpha is the preferred one; if beta was ready much earlier, beta is right, too.
     let owner = scene.wait_one_active(GROUP);
     scene.wait_ready(owner.other(), GROUP);
-    // Both hold the same addresses at the same time, services bound to them, no DAD failure.
+    // Both servers have the same addresses at the same time, services bound to them, no DAD
+    // failure.
     for server in Server::BOTH {
         scene.wait_addresses(server);
         scene.start_service(server);
@@ -59,10 +60,10 @@ fn standby_answers_nothing_although_it_has_the_address() {
     let scene = Scene::start(Setup::of("lan"));
     scene.lab.static_neighbour(ADDRESS, Server::Beta);
     scene.lab.static_neighbour(ADDRESS6, Server::Beta);
-    let web = scene.web(50);
-    // Not even by a packet socket of its own, nor by its kernel's own announcements.
+    let web = scene.start_web(50);
+    // Beta answers neither through a packet socket of its own nor by its kernel's announcements.
     let beta = scene.lab.server(Server::Beta);
-    let socket = beta.run(|| PacketSocket::open(Some("eth0"), &nothing()));
+    let socket = beta.run(|| PacketSocket::open(Some("eth0"), &deny_all()));
     let (mac, client) = (Server::Beta.port().mac(), Port::Client);
     let (address, address6) = (ADDRESS.parse().expect("an address"), ADDRESS6.parse().expect("an address"));
     let forbidden = [

@@ -7,7 +7,8 @@ use crate::probe::oracle::Expected;
 use crate::scene::{GROUP, Scene, Setup};
 use std::time::Duration;
 
-fn switch(scene: &mut Scene, to: Server) {
+/// Switches the group to `to`, and lets the drain pass.
+fn switch_to(scene: &mut Scene, to: Server) {
     scene.lab.note(format!("vipair switch {GROUP}, to {}", to.name()));
     scene.agent(to.other()).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_role(to, GROUP, "active");
@@ -15,6 +16,7 @@ fn switch(scene: &mut Scene, to: Server) {
     let_pass(Duration::from_millis(1_100));
 }
 
+/// Starts a pair whose state directories are file systems of 64 KiB.
 fn with_small_state_dirs() -> Scene {
     let mut scene = Scene::build(Setup::of("lan"));
     for server in Server::BOTH {
@@ -39,28 +41,30 @@ fn full_disk_changes_nothing() {
     }
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
     for to in [Server::Beta, Server::Alpha, Server::Beta] {
-        switch(&mut scene, to);
+        switch_to(&mut scene, to);
         scene.wait_ready(to.other(), GROUP);
     }
     scene.finish(&Expected::owner(Server::Alpha).handover().handover().handover());
 }
 
-// S2 L6, guide 10: one promotion on the reservation that is there, then `no reservation`, and it says so
+// S2 L6, guide 10: the reservation on the disk suffices for one promotion; then the status names
+// the missing one
 #[test]
 fn unwritable_disk_is_good_for_one_promotion_and_then_named_as_the_reason() {
     let mut scene = with_small_state_dirs();
     scene.lab.note("disk of beta is read-only");
     scene.agent(Server::Beta).in_state_dir("mount -o remount,ro .");
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
-    switch(&mut scene, Server::Beta);
+    switch_to(&mut scene, Server::Beta);
     scene.wait_ready(Server::Alpha, GROUP);
-    switch(&mut scene, Server::Alpha);
+    switch_to(&mut scene, Server::Alpha);
     scene.wait("beta to name the missing reservation", |s| {
         let status = s.agent(Server::Beta).status();
-        status
-            .is_ok_and(|status| !status.ready(GROUP) && status.text(GROUP, "reason").contains("no epoch is reserved"))
+        status.is_ok_and(|status| {
+            !status.is_ready(GROUP) && status.text(GROUP, "reason").contains("no epoch is reserved")
+        })
     });
-    // Not ready, so it is given nothing.
+    // Beta is not ready, so alpha gives it nothing.
     assert!(
         scene.agent(Server::Alpha).command(&["switch", GROUP]).is_err(),
         "a switch to a peer that cannot was begun"
@@ -72,11 +76,11 @@ fn unwritable_disk_is_good_for_one_promotion_and_then_named_as_the_reason() {
     scene.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
 
-// S2 S7: when unsure what epochs it used, it asks its peer
+// S2 S7: an agent that is unsure which epochs it used asks its peer
 #[test]
 fn corrupted_state_is_healed_by_the_peer() {
     let mut scene = Scene::start(Setup::of("lan"));
-    switch(&mut scene, Server::Beta);
+    switch_to(&mut scene, Server::Beta);
     scene.wait_ready(Server::Alpha, GROUP);
     scene.kill_agent(Server::Alpha);
     let dir = scene.agent(Server::Alpha).state_dir();
@@ -91,12 +95,12 @@ fn corrupted_state_is_healed_by_the_peer() {
     scene.lab.note(format!("{spoiled} state files of alpha spoiled"));
     scene.start_agent(Server::Alpha);
     scene.wait_ready(Server::Alpha, GROUP);
-    // Its next epoch is above all that were used: the scene checks every epoch it sees.
-    switch(&mut scene, Server::Alpha);
+    // Alpha's next epoch is above all that were used: the scene checks every epoch it sees.
+    switch_to(&mut scene, Server::Alpha);
     scene.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
 
-// S7: alone with damaged state it does not own anything
+// S7: an agent that is alone with damaged state owns no address
 #[test]
 fn server_alone_with_corrupted_state_stays_closed_and_says_why() {
     let mut scene = Scene::start(Setup::of("lan"));
@@ -115,7 +119,7 @@ fn server_alone_with_corrupted_state_stays_closed_and_says_why() {
     });
     let_pass(Duration::from_secs(1));
     assert_ne!(scene.role(Server::Alpha, GROUP), "active");
-    // The peer knows; now either may serve.
+    // Beta knows the epochs; now either server may serve.
     scene.start_agent(Server::Beta);
     let owner = scene.wait_one_active(GROUP);
     scene.wait_answered_by(owner);

@@ -13,21 +13,21 @@ mod room;
 mod service;
 mod witness;
 
-/// Whatever a case does to the active's agent, alpha has the group all the time, with one epoch.
-fn assert_kept(room: &Room, epoch: &str) {
+/// Asserts that alpha has the group, with the epoch that it had before.
+fn assert_alpha_kept(room: &Room, epoch: &str) {
     room.wait_complete(Server::Alpha);
     assert_eq!(room.epoch(Server::Alpha), epoch, "it was opened anew");
 }
 
-/// The agent runs again, as another process than `before`.
+/// Waits until systemd runs the agent again, as another process than `before`.
 fn wait_restarted(room: &Room, server: Server, before: &str) {
     room.wait("systemd to start it again", |room| {
         let machine = room.machine(server);
-        machine.property(AGENT, "ActiveState") == "active" && room.agent(server) != before
+        machine.property(AGENT, "ActiveState") == "active" && room.agent_pid(server) != before
     });
 }
 
-// HP-1 S7: what is enabled comes up by itself at boot
+// HP-1 S7: an enabled unit comes up by itself at boot
 #[test]
 fn machine_that_loses_power_is_taken_over_and_comes_back_as_standby_by_its_unit_alone() {
     let mut room = Room::pair();
@@ -40,47 +40,47 @@ fn machine_that_loses_power_is_taken_over_and_comes_back_as_standby_by_its_unit_
     room.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// L2 S7: the next life finds the gate's maps in the manager's store and adopts it within the lease. A busy machine needs
-// longer than the 250 ms of the profile until the next life runs.
+// L2 S7: the next life finds the gate's maps in the manager's store and adopts it within the lease.
+// On a busy machine that takes longer than the profile's 250 ms.
 #[test]
 fn agent_that_is_killed_is_started_again_at_once_and_nothing_moves() {
     let room = Room::pair_with("lease_ms = 2000\n");
-    let (epoch, before) = (room.epoch(Server::Alpha), room.agent(Server::Alpha));
+    let (epoch, before) = (room.epoch(Server::Alpha), room.agent_pid(Server::Alpha));
     room.machine(Server::Alpha).kill("KILL", &before);
     wait_restarted(&room, Server::Alpha, &before);
-    assert_kept(&room, &epoch);
+    assert_alpha_kept(&room, &epoch);
     assert_eq!(room.machine(Server::Alpha).property(AGENT, "NRestarts"), "1");
     room.finish(&Expected::owner(Server::Alpha));
 }
 
-// L3: SIGTERM hands over first; what is started again takes nothing back
+// L3: SIGTERM hands over first; an agent that is started again takes nothing back
 #[test]
 fn restart_and_stop_hand_over_without_a_gap_and_reload_moves_nothing() {
     let room = Room::pair();
     let began = clock::now();
-    let (epoch, before) = (room.epoch(Server::Alpha), room.agent(Server::Alpha));
+    let (epoch, before) = (room.epoch(Server::Alpha), room.agent_pid(Server::Alpha));
     room.machine(Server::Alpha).run(&["systemctl", "reload", AGENT]);
-    assert_kept(&room, &epoch);
-    assert_eq!(room.agent(Server::Alpha), before, "a reload is no restart");
+    assert_alpha_kept(&room, &epoch);
+    assert_eq!(room.agent_pid(Server::Alpha), before, "a reload is no restart");
 
     room.machine(Server::Alpha).run(&["systemctl", "restart", AGENT]);
     room.wait_complete(Server::Beta);
-    assert_ne!(room.agent(Server::Alpha), before);
+    assert_ne!(room.agent_pid(Server::Alpha), before);
 
     room.machine(Server::Beta).run(&["systemctl", "stop", AGENT]);
     room.wait_answered_by(Server::Alpha);
-    assert!(room.is(Server::Alpha, "active"));
+    assert!(room.has_role(Server::Alpha, "active"));
     assert_eq!(room.machine(Server::Beta).property(AGENT, "ActiveState"), "inactive");
     let gap = room.asker.since(began).longest_gap().length();
     assert!(gap < Duration::from_millis(100) + SLACK, "nobody answered for {gap:?}");
     room.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
 
-// S7: a hung agent loses its lease long before; the unit's watchdog gets it running again
+// S7: a hung agent loses its lease long before the unit's watchdog starts it again
 #[test]
 fn agent_that_hangs_is_taken_over_and_started_again_by_the_watchdog() {
     let room = Room::pair();
-    let (alpha, before) = (room.machine(Server::Alpha), room.agent(Server::Alpha));
+    let (alpha, before) = (room.machine(Server::Alpha), room.agent_pid(Server::Alpha));
     assert_eq!(alpha.property(AGENT, "WatchdogUSec"), "10s", "the unit as it ships");
     alpha.kill("STOP", &before);
     room.wait_answered_by(Server::Beta);
@@ -91,20 +91,21 @@ fn agent_that_hangs_is_taken_over_and_started_again_by_the_watchdog() {
     room.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// L5: what cannot run is left alone after five starts, and the address does not follow each of them
+// L5: systemd gives up an agent that cannot run after five starts, and the address does not follow
+// each of them
 #[test]
 fn crash_loop_moves_the_group_once_and_ends() {
     let room = Room::pair();
     let alpha = room.machine(Server::Alpha);
-    // A broken release: it comes up, takes part, and dies.
+    // A release that comes up, takes part, and dies.
     for _ in 0..3 {
-        let before = room.agent(Server::Alpha);
+        let before = room.agent_pid(Server::Alpha);
         alpha.kill("KILL", &before);
         wait_restarted(&room, Server::Alpha, &before);
     }
-    // And one that does not even come up.
+    // A release that does not even come up.
     alpha.run(&["install", "-m", "755", "/bin/false", "/usr/local/bin/vipair"]);
-    alpha.kill("KILL", &room.agent(Server::Alpha));
+    alpha.kill("KILL", &room.agent_pid(Server::Alpha));
     room.wait("systemd to give it up", |_| alpha.property(AGENT, "ActiveState") == "failed");
     room.wait_answered_by(Server::Beta);
     let said = alpha.run(&["journalctl", "--unit", AGENT, "--no-pager"]);
@@ -140,13 +141,13 @@ fn journal_has_group_role_and_epoch_as_fields() {
     room.finish(&Expected::owner(Server::Alpha));
 }
 
-// L6: whoever cannot write its log decides all the same
+// L6: an agent that cannot write its log decides all the same
 #[test]
 fn journal_that_hangs_delays_no_takeover() {
     let mut room = Room::pair();
     let beta = room.machine(Server::Beta);
     beta.kill("STOP", &beta.property("systemd-journald.service", "MainPID"));
-    fill(&beta.path("/run/systemd/journal/socket"));
+    fill_socket(&beta.path("/run/systemd/journal/socket"));
     let off = room.power_off(Server::Alpha);
     let answered = room.wait_answered_by(Server::Beta);
     assert!(answered.since(off) < Duration::from_secs(1) + SLACK, "taken over after {:?}", answered.since(off));
@@ -155,8 +156,9 @@ fn journal_that_hangs_delays_no_takeover() {
     room.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-/// Sends to a socket until nobody could send to it any more. One sender alone runs out of room before.
-fn fill(socket: &Path) {
+/// Sends to a socket until no sender could send any more. One sender alone reaches its own limit
+/// earlier.
+fn fill_socket(socket: &Path) {
     let sender = || {
         let sender = UnixDatagram::unbound().expect("a socket");
         sender.set_nonblocking(true).expect("a setting");

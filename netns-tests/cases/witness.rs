@@ -1,9 +1,9 @@
-//! The witness as it ships, in a namespace of its own, as a user without any privilege. Its nodes are talkers: what
-//! they hear and when is theirs to say.
+//! The witness as it ships, in a namespace of its own, as a user without any privilege. Its nodes
+//! are talkers, so the case decides what they say and when.
 
-use crate::lab::agent::program;
 use crate::lab::netns::{self, Netns};
 use crate::lab::process::{Process, tail};
+use crate::lab::program::program;
 use crate::lab::talker::Talker;
 use crate::lab::turn::Turn;
 use nix::sys::signal::Signal;
@@ -17,13 +17,13 @@ use vipair::wire::pulse::Reason;
 
 const NOBODY: u32 = 65_534;
 const LEASE: Duration = Duration::from_millis(170);
-/// Nothing here takes so long on the busiest machine.
+/// Longest wait: more than anything here takes on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// A witness, its namespace and its files.
-struct Court {
+struct WitnessLab {
     witness: Option<Process>,
     netns: Netns,
     dir: PathBuf,
@@ -34,16 +34,17 @@ fn address() -> SocketAddr {
     "127.0.0.1:7811".parse().expect("an address")
 }
 
-/// Belongs to the witness's user alone.
-fn give(path: &Path, text: &str) {
+/// Writes a file that only the witness's user can read.
+fn write_private(path: &Path, text: &str) {
     std::fs::write(path, text).expect("write");
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("mode");
     chown(path, Some(NOBODY), Some(NOBODY)).expect("owner");
 }
 
-impl Court {
-    /// `clusters` of them, called c0, c1 and so on, each with its key.
-    fn build(clusters: u8) -> Court {
+impl WitnessLab {
+    /// Builds the namespace and starts a witness for `clusters` clusters, called c0, c1 and so on,
+    /// each with its key.
+    fn build(clusters: u8) -> WitnessLab {
         let turn = Turn::shared();
         netns::sweep();
         let name = format!("vp{}-w{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -55,15 +56,19 @@ impl Court {
         chown(&state, Some(NOBODY), Some(NOBODY)).expect("owner");
         let mut text = format!("listen = \"{}\"\n", address());
         for number in 0..clusters {
-            give(&dir.join(format!("c{number}.key")), &format!("1 {}\n", format!("{:02x}", number + 1).repeat(32)));
+            write_private(
+                &dir.join(format!("c{number}.key")),
+                &format!("1 {}\n", format!("{:02x}", number + 1).repeat(32)),
+            );
             text.push_str(&format!("[[cluster]]\nname = \"c{number}\"\nkey_file = \"c{number}.key\"\n"));
         }
-        give(&dir.join("witness.toml"), &text);
-        let mut court = Court { witness: None, netns, dir, _turn: turn };
-        court.start();
-        court
+        write_private(&dir.join("witness.toml"), &text);
+        let mut lab = WitnessLab { witness: None, netns, dir, _turn: turn };
+        lab.start();
+        lab
     }
 
+    /// Starts the witness as a user without any privilege.
     fn start(&mut self) {
         let user = format!("--reuid={NOBODY}");
         let mut command = Command::new("setpriv");
@@ -82,31 +87,32 @@ impl Court {
     }
 
     fn talker(&self, cluster: u8, id: u8) -> Talker {
-        self.patient(cluster, id, LEASE)
+        self.talker_with_lease(cluster, id, LEASE)
     }
 
-    fn patient(&self, cluster: u8, id: u8, lease: Duration) -> Talker {
+    fn talker_with_lease(&self, cluster: u8, id: u8, lease: Duration) -> Talker {
         Talker::new(&self.netns, address(), (&format!("c{cluster}"), cluster + 1), id, lease)
     }
 
-    /// Repeats `what` until it is true.
+    /// Repeats `what` until it is true; panics with the witness's log after [`PATIENCE`].
     fn wait(&self, name: &str, mut what: impl FnMut() -> bool) {
         let limit = Instant::now() + PATIENCE;
         while !what() {
-            assert!(Instant::now() < limit, "waited for {name}; it said:\n{}", tail(&self.process().said(), 30));
+            assert!(Instant::now() < limit, "waited for {name}; it said:\n{}", tail(&self.process().output(), 30));
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Both tell everything, until the witness votes.
-    fn settle(&self, one: &mut Talker, other: &mut Talker) {
+    /// Exchanges pulses with both talkers until the witness votes.
+    fn wait_until_voting(&self, one: &mut Talker, other: &mut Talker) {
         self.wait("the witness to vote", || {
             one.exchange();
             other.exchange();
-            one.witness().is_some_and(|row| row.reason == Reason::None)
+            one.witness_row().is_some_and(|row| row.reason == Reason::None)
         });
     }
 
+    /// Claims until the witness grants to this talker, higher whenever it tells of a higher epoch.
     fn wait_granted(&self, talker: &mut Talker) {
         self.wait("a grant", || {
             talker.claim_higher();
@@ -115,7 +121,7 @@ impl Court {
         });
     }
 
-    /// The state files of all clusters.
+    /// Paths of the state files of all clusters.
     fn state_files(&self) -> Vec<PathBuf> {
         let dirs = std::fs::read_dir(self.dir.join("state")).expect("readable").flatten();
         let files = dirs.flat_map(|dir| std::fs::read_dir(dir.path()).expect("readable").flatten());
@@ -123,10 +129,10 @@ impl Court {
     }
 }
 
-impl Drop for Court {
+impl Drop for WitnessLab {
     fn drop(&mut self) {
         self.witness = None;
-        // What is left is swept by the next lab.
+        // The next lab sweeps what is left.
         let _left = std::fs::remove_dir_all(&self.dir);
     }
 }
@@ -134,10 +140,10 @@ impl Drop for Court {
 // FJ-1 FJ-3
 #[test]
 fn witness_answers_and_has_no_privilege() {
-    let court = Court::build(1);
-    let mut alpha = court.talker(0, 1);
-    court.wait("an answer", || alpha.exchange());
-    let status = std::fs::read_to_string(format!("/proc/{}/status", court.process().pid())).expect("it runs");
+    let lab = WitnessLab::build(1);
+    let mut alpha = lab.talker(0, 1);
+    lab.wait("an answer", || alpha.exchange());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", lab.process().pid())).expect("it runs");
     let value = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it is there");
         line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
@@ -151,10 +157,10 @@ fn witness_answers_and_has_no_privilege() {
 // S5
 #[test]
 fn witness_grants_to_one_of_two_that_claim() {
-    let court = Court::build(1);
-    let (mut alpha, mut beta) = (court.talker(0, 1), court.talker(0, 2));
-    court.settle(&mut alpha, &mut beta);
-    court.wait_granted(&mut alpha);
+    let lab = WitnessLab::build(1);
+    let (mut alpha, mut beta) = (lab.talker(0, 1), lab.talker(0, 2));
+    lab.wait_until_voting(&mut alpha, &mut beta);
+    lab.wait_granted(&mut alpha);
     for _ in 0..20 {
         alpha.exchange();
         beta.claim_higher();
@@ -162,72 +168,73 @@ fn witness_grants_to_one_of_two_that_claim() {
         assert!(!(alpha.is_granted() && beta.is_granted()), "both");
         assert!(alpha.is_granted() || alpha.sent.elapsed() > LEASE, "who holds it is granted on");
     }
-    // The one falls silent: its lease is over before the other is granted.
+    // Alpha falls silent: its lease ends before beta is granted.
     let last = alpha.sent;
-    court.wait_granted(&mut beta);
+    lab.wait_granted(&mut beta);
     assert!(last.elapsed() >= LEASE, "after {:?}", last.elapsed());
-    assert!(beta.witness().is_some());
+    assert!(beta.witness_row().is_some());
 }
 
 // S5: restarts included
 #[test]
 fn witness_that_is_killed_within_a_promise_abstains() {
-    let mut court = Court::build(1);
+    let mut lab = WitnessLab::build(1);
     let lease = Duration::from_millis(1_500);
-    let (mut alpha, mut beta) = (court.patient(0, 1, lease), court.patient(0, 2, lease));
-    court.settle(&mut alpha, &mut beta);
-    court.wait_granted(&mut alpha);
+    let (mut alpha, mut beta) = (lab.talker_with_lease(0, 1, lease), lab.talker_with_lease(0, 2, lease));
+    lab.wait_until_voting(&mut alpha, &mut beta);
+    lab.wait_granted(&mut alpha);
     alpha.exchange();
     let last = alpha.sent;
-    court.kill();
-    court.start();
-    court.wait_granted(&mut beta);
+    lab.kill();
+    lab.start();
+    lab.wait_granted(&mut beta);
     assert!(last.elapsed() >= lease, "after {:?}", last.elapsed());
 }
 
 // S5
 #[test]
 fn witness_with_an_old_state_put_back_overlaps_no_promise() {
-    let mut court = Court::build(1);
+    let mut lab = WitnessLab::build(1);
     let lease = Duration::from_millis(1_000);
-    let (mut alpha, mut beta) = (court.patient(0, 1, lease), court.patient(0, 2, lease));
-    court.settle(&mut alpha, &mut beta);
-    court.wait_granted(&mut alpha);
+    let (mut alpha, mut beta) = (lab.talker_with_lease(0, 1, lease), lab.talker_with_lease(0, 2, lease));
+    lab.wait_until_voting(&mut alpha, &mut beta);
+    lab.wait_granted(&mut alpha);
     let old: Vec<(PathBuf, Vec<u8>)> =
-        court.state_files().into_iter().map(|path| (path.clone(), std::fs::read(&path).expect("readable"))).collect();
+        lab.state_files().into_iter().map(|path| (path.clone(), std::fs::read(&path).expect("readable"))).collect();
     assert!(!old.is_empty(), "what is granted is on the disk");
     // Epochs rise far enough for the disk to be written again.
     for _ in 0..3 {
-        alpha
-            .say(|row| row.reserve = vipair::types::Epoch::new(row.reserve.counter() + 60, vipair::types::NodeId(1)));
+        alpha.change_row(|row| {
+            row.reserve = vipair::types::Epoch::new(row.reserve.counter() + 60, vipair::types::NodeId(1))
+        });
         alpha.claim();
-        court.wait_granted(&mut alpha);
+        lab.wait_granted(&mut alpha);
     }
     let last = alpha.sent;
-    court.kill();
+    lab.kill();
     let changed = old.iter().any(|(path, bytes)| std::fs::read(path).expect("readable") != *bytes);
     assert!(changed, "the disk was written again");
     old.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).expect("writable"));
-    court.start();
-    court.wait_granted(&mut beta);
+    lab.start();
+    lab.wait_granted(&mut beta);
     assert!(last.elapsed() >= lease, "after {:?}", last.elapsed());
 }
 
-// S7: when unsure, it votes for nobody
+// S7: a witness that is unsure votes for no node
 #[test]
 fn witness_with_damaged_state_votes_once_both_nodes_have_told() {
-    let mut court = Court::build(1);
-    let (mut alpha, mut beta) = (court.talker(0, 1), court.talker(0, 2));
-    court.settle(&mut alpha, &mut beta);
-    court.wait_granted(&mut alpha);
-    court.kill();
-    let files = court.state_files();
+    let mut lab = WitnessLab::build(1);
+    let (mut alpha, mut beta) = (lab.talker(0, 1), lab.talker(0, 2));
+    lab.wait_until_voting(&mut alpha, &mut beta);
+    lab.wait_granted(&mut alpha);
+    lab.kill();
+    let files = lab.state_files();
     assert_eq!(files.len(), 2, "both slots: {files:?}");
     files.iter().for_each(|path| std::fs::write(path, "garbage").expect("writable"));
-    court.start();
-    court.wait("it to say why", || {
+    lab.start();
+    lab.wait("it to say why", || {
         beta.exchange();
-        beta.witness().is_some_and(|row| row.reason == Reason::StateDamaged)
+        beta.witness_row().is_some_and(|row| row.reason == Reason::StateDamaged)
     });
     let until = Instant::now() + LEASE * 4;
     while Instant::now() < until {
@@ -235,97 +242,98 @@ fn witness_with_damaged_state_votes_once_both_nodes_have_told() {
         beta.exchange();
         assert!(!beta.is_granted(), "one node alone cannot know");
     }
-    alpha.say(|row| row.claim = vipair::types::Epoch::NONE);
-    court.settle(&mut alpha, &mut beta);
-    court.wait_granted(&mut beta);
+    alpha.change_row(|row| row.claim = vipair::types::Epoch::NONE);
+    lab.wait_until_voting(&mut alpha, &mut beta);
+    lab.wait_granted(&mut beta);
 }
 
 #[test]
 fn witness_votes_in_a_hundred_clusters_each_by_itself() {
-    let court = Court::build(100);
-    let mut pairs: Vec<(Talker, Talker)> = (0..100).map(|c| (court.talker(c, 1), court.talker(c, 2))).collect();
+    let lab = WitnessLab::build(100);
+    let mut pairs: Vec<(Talker, Talker)> = (0..100).map(|c| (lab.talker(c, 1), lab.talker(c, 2))).collect();
     for (alpha, beta) in &mut pairs {
-        court.settle(alpha, beta);
+        lab.wait_until_voting(alpha, beta);
     }
     for (number, (alpha, beta)) in pairs.iter_mut().enumerate() {
-        court.wait_granted(if number % 2 == 0 { alpha } else { beta });
+        lab.wait_granted(if number % 2 == 0 { alpha } else { beta });
     }
-    let dirs = std::fs::read_dir(court.dir.join("state")).expect("readable").count();
+    let dirs = std::fs::read_dir(lab.dir.join("state")).expect("readable").count();
     assert_eq!(dirs, 100, "each has its own state");
 }
 
-/// The file with these clusters.
-fn text(clusters: &[u8]) -> String {
+/// Text of the witness's configuration with these clusters.
+fn config_text(clusters: &[u8]) -> String {
     let cluster = |number| format!("[[cluster]]\nname = \"c{number}\"\nkey_file = \"c{number}.key\"\n");
     format!("listen = \"{}\"\n{}", address(), clusters.iter().map(cluster).collect::<String>())
 }
 
-// S5: what it has promised outlives the change
+// S5: a promise outlives a change of the configuration
 #[test]
 fn witness_takes_another_file_at_once_or_not_at_all_and_keeps_its_promises() {
-    let court = Court::build(2);
+    let lab = WitnessLab::build(2);
     let reload = |text: &str, says: &str| {
-        let before = court.process().said().len();
-        give(&court.dir.join("witness.toml"), text);
-        court.process().signal(Signal::SIGHUP);
-        court.wait(says, || court.process().said()[before..].contains(says));
+        let before = lab.process().output().len();
+        write_private(&lab.dir.join("witness.toml"), text);
+        lab.process().signal(Signal::SIGHUP);
+        lab.wait(says, || lab.process().output()[before..].contains(says));
     };
     // A promise that outlasts each step.
     let long = Duration::from_secs(5);
-    let (mut alpha, mut beta) = (court.patient(0, 1, long), court.patient(0, 2, long));
-    court.settle(&mut alpha, &mut beta);
-    court.wait_granted(&mut alpha);
-    give(&court.dir.join("c2.key"), &format!("1 {}\n", "03".repeat(32)));
-    reload(&text(&[0, 2]), "reload: clusters added: c2; removed: c1");
-    let (mut came, mut went) = (court.talker(2, 1), court.talker(1, 1));
-    court.wait("an answer in the new cluster", || came.exchange());
+    let (mut alpha, mut beta) = (lab.talker_with_lease(0, 1, long), lab.talker_with_lease(0, 2, long));
+    lab.wait_until_voting(&mut alpha, &mut beta);
+    lab.wait_granted(&mut alpha);
+    write_private(&lab.dir.join("c2.key"), &format!("1 {}\n", "03".repeat(32)));
+    reload(&config_text(&[0, 2]), "reload: clusters added: c2; removed: c1");
+    let (mut came, mut went) = (lab.talker(2, 1), lab.talker(1, 1));
+    lab.wait("an answer in the new cluster", || came.exchange());
     assert!(!went.exchange(), "a cluster that is gone is answered");
-    // The voter of the other one is the same.
+    // The voter of the other cluster is still the same.
     for _ in 0..5 {
         beta.claim_higher();
         beta.exchange();
         assert!(!beta.is_granted() || alpha.sent.elapsed() > long, "promised to both");
     }
-    court.wait("the grant to stand", || alpha.exchange() && alpha.is_granted());
-    // Wrong ones: nothing changes.
-    reload(&text(&[0, 1, 7]), "reload refused, nothing has changed: ");
-    let elsewhere = text(&[0, 2]).replace(":7811", ":7812");
+    lab.wait("the grant to stand", || alpha.exchange() && alpha.is_granted());
+    // Wrong files change nothing.
+    reload(&config_text(&[0, 1, 7]), "reload refused, nothing has changed: ");
+    let elsewhere = config_text(&[0, 2]).replace(":7811", ":7812");
     reload(&elsewhere, "restart the witness for that");
     assert!(alpha.exchange() && came.exchange() && !went.exchange());
-    // Another key, and the one before is worth nothing.
-    give(&court.dir.join("c2.key"), &format!("1 {}\n", "4d".repeat(32)));
-    reload(&text(&[0, 1, 2]), "reload: clusters added: c1; the keys of all 3 clusters");
-    let mut renewed = Talker::new(&court.netns, address(), ("c2", 0x4d), 1, LEASE);
-    court.wait("an answer to the new key", || renewed.exchange());
+    // With a new key the old one is worth nothing.
+    write_private(&lab.dir.join("c2.key"), &format!("1 {}\n", "4d".repeat(32)));
+    reload(&config_text(&[0, 1, 2]), "reload: clusters added: c1; the keys of all 3 clusters");
+    let mut renewed = Talker::new(&lab.netns, address(), ("c2", 0x4d), 1, LEASE);
+    lab.wait("an answer to the new key", || renewed.exchange());
     assert!(!came.exchange(), "the old key is answered");
-    court.wait("an answer in the cluster that is back", || went.exchange());
+    lab.wait("an answer in the cluster that is back", || went.exchange());
     assert!(alpha.exchange() && alpha.is_granted());
 }
 
 // S6
 #[test]
 fn witness_answers_nobody_without_the_key() {
-    let court = Court::build(2);
-    let mut alpha = court.talker(0, 1);
-    court.wait("an answer", || alpha.exchange());
-    let whole = alpha.pulse();
+    let lab = WitnessLab::build(2);
+    let mut alpha = lab.talker(0, 1);
+    lab.wait("an answer", || alpha.exchange());
+    let whole = alpha.next_pulse();
     let mut hostile: Vec<Vec<u8>> = (0..whole.len()).step_by(3).map(|length| whole[..length].to_vec()).collect();
-    hostile.extend((0..whole.len()).map(|at| {
+    hostile.extend((0..whole.len()).map(|place| {
         let mut turned = whole.clone();
-        turned[at] ^= 1 << (at % 8);
+        turned[place] ^= 1 << (place % 8);
         turned
     }));
-    // Another cluster's key, and a copy of what was said before.
-    hostile.push(Talker::new(&court.netns, address(), ("c0", 77), 1, LEASE).pulse());
-    hostile.push(Talker::new(&court.netns, address(), ("c9", 1), 1, LEASE).pulse());
-    let stranger = court.netns.run(|| std::net::UdpSocket::bind("127.0.0.1:0").expect("bind"));
+    // Datagrams sealed with another cluster's key, and by a node of a cluster that the witness does
+    // not know.
+    hostile.push(Talker::new(&lab.netns, address(), ("c0", 77), 1, LEASE).next_pulse());
+    hostile.push(Talker::new(&lab.netns, address(), ("c9", 1), 1, LEASE).next_pulse());
+    let stranger = lab.netns.run(|| std::net::UdpSocket::bind("127.0.0.1:0").expect("bind"));
     stranger.set_read_timeout(Some(Duration::from_millis(500))).expect("timeout");
     for bytes in &hostile {
         stranger.send_to(bytes, address()).expect("send");
     }
     let mut buffer = [0; 1_300];
     assert!(stranger.recv(&mut buffer).is_err(), "somebody without the key was answered");
-    // They were taken from the socket: what came after them is answered.
+    // The hostile datagrams were taken from the socket: the next one is answered.
     stranger.send_to(&whole, address()).expect("send");
     assert!(stranger.recv(&mut buffer).is_ok(), "what has the key is answered where it came from");
     stranger.send_to(&whole, address()).expect("send");

@@ -1,10 +1,11 @@
 //! The play: six things that happen to a pair, and whether the product kept its promise each time.
 //!
-//! Owns: the acts, their promises, and the verdicts. Never does: hiding a failure: an act that went wrong is printed as
-//! such, and the play as a whole fails. After the last act the capture of every switch port is judged once more.
+//! Owns: the acts, their promises, and the verdicts. Never does: hiding a failure. A broken promise
+//! is printed as such, and the play as a whole fails. After the last act the oracle checks the
+//! frames of every switch port once more.
 
 use super::screen::{Screen, Tone, gap_ms};
-use crate::lab::agent::program;
+use crate::lab::program::program;
 use crate::lab::{Server, clock};
 use crate::probe::oracle::Expected;
 use crate::probe::web::{Requests, Web};
@@ -16,16 +17,16 @@ use vipair::types::MonoTime;
 
 const PROFILE: &str = "fast";
 const PER_SECOND: u32 = 500;
-/// Room for a busy machine on top of what the design promises.
+/// Room for a busy machine on top of a bound of the design.
 const SLACK: Duration = Duration::from_millis(80);
 
-/// What an act promises.
+/// The promise of an act.
 struct Promise {
-    /// The longest time a client may go unanswered.
+    /// Longest time that a client may go unanswered.
     gap: Duration,
     /// Whether no request may be lost.
     lossless: bool,
-    /// The promise in words.
+    /// Text for people.
     words: &'static str,
 }
 
@@ -40,11 +41,11 @@ struct Play {
     act: u32,
 }
 
-/// Performs all acts. True if everything was as promised.
+/// Performs all acts. True if every promise was kept.
 pub fn play(keep_as: Option<(String, PathBuf)>) -> bool {
     let mut screen = Screen::new();
-    screen.line(&screen.paint(Tone::Bold, "vipair: two servers, one address"));
-    screen.line(&format!(
+    screen.print_line(&screen.paint(Tone::Bold, "vipair: two servers, one address"));
+    screen.print_line(&format!(
         "  a switch, two servers, a client and a neighbour, each in a network namespace; nginx on both servers, bound to\n  \
          {ADDRESS} and {ADDRESS6}; profile {PROFILE}; a client asks who has each address every millisecond and\n  \
          fetches a page {PER_SECOND} times a second.\n"
@@ -53,50 +54,52 @@ pub fn play(keep_as: Option<(String, PathBuf)>) -> bool {
     let mut setup = Setup::of(PROFILE).services().alone();
     setup.plan.keep_as = keep_as;
     let scene = Scene::start(setup);
-    let web = scene.web(PER_SECOND);
+    let web = scene.start_web(PER_SECOND);
     let expected = Expected::owner(Server::Alpha);
     let mut play = Play { scene, screen, web, active: Server::Alpha, expected, kept: 0, broken: 0, act: 0 };
-    play.screen.legend();
-    play.switch();
-    play.vanish();
-    play.kill();
-    play.stop();
-    play.carrier();
-    play.reboot();
-    play.end(keep)
+    play.screen.print_legend();
+    play.switch_planned();
+    play.cut_off_active();
+    play.kill_agent();
+    play.freeze_agent();
+    play.drop_carrier();
+    play.reboot_both();
+    play.conclude(keep)
 }
 
 impl Play {
-    fn open(&mut self, title: &str) -> MonoTime {
+    /// Prints an act's title, begins its strip, and shows it for a moment; returns when the act
+    /// began.
+    fn begin_act(&mut self, title: &str) -> MonoTime {
         self.act += 1;
         let title = format!("\n{}. {title}", self.act);
-        self.screen.line(&self.screen.paint(Tone::Bold, &title));
+        self.screen.print_line(&self.screen.paint(Tone::Bold, &title));
         self.screen.begin_strip();
         let from = clock::now();
-        self.screen.watch(&self.scene, Duration::from_millis(600));
+        self.screen.show_for(&self.scene, Duration::from_millis(600));
         from
     }
 
-    /// Shows the strip until `condition` holds and for `time` at least.
+    /// Shows the strip until `condition` holds, and for `time` at least.
     fn watch_until(&mut self, what: &str, time: Duration, mut condition: impl FnMut(&mut Scene) -> bool) {
-        self.screen.watch(&self.scene, time);
+        self.screen.show_for(&self.scene, time);
         let limit = clock::now() + crate::scene::PATIENCE;
         while !condition(&mut self.scene) {
             assert!(clock::now() < limit, "waited in vain for: {what}");
-            self.screen.watch(&self.scene, Duration::from_millis(80));
+            self.screen.show_for(&self.scene, Duration::from_millis(80));
         }
     }
 
     fn watch_until_ready(&mut self, server: Server) {
         self.watch_until("a ready standby", Duration::from_millis(300), |s| {
             let status = s.agent(server).status();
-            status.is_ok_and(|status| status.text(GROUP, "role") == "standby" && status.ready(GROUP))
+            status.is_ok_and(|status| status.text(GROUP, "role") == "standby" && status.is_ready(GROUP))
         });
     }
 
-    /// Prints the table of an act and keeps the verdict.
-    fn close(&mut self, from: MonoTime, did: &str, after: Option<Server>, promise: &Promise) {
-        self.screen.watch(&self.scene, Duration::from_millis(200));
+    /// Prints the table of an act and records the verdict.
+    fn finish_act(&mut self, from: MonoTime, did: &str, after: Option<Server>, promise: &Promise) {
+        self.screen.show_for(&self.scene, Duration::from_millis(200));
         let to = clock::now();
         let (mut gap, mut both, mut gaps) = (Duration::ZERO, 0, Vec::new());
         let first = self.scene.answers(from);
@@ -104,11 +107,12 @@ impl Play {
         for asker in &self.scene.askers {
             let answers = asker.since(from);
             gap = gap.max(answers.longest_gap().length());
-            both += answers.both().len();
+            both += answers.answered_twice().len();
             gaps.push(format!("{} {}", asker.target(), gap_ms(&answers)));
         }
-        // Requests that were begun in this act; those that hang end within their limit, or count as lost.
-        let requests = self.settled(from, to);
+        // Requests that were begun in this act; those that hang end within their limit, or count as
+        // lost.
+        let requests = self.ended_requests(from, to);
         let lost = requests.lost().len();
         let as_promised = gap <= promise.gap && both == 0 && (!promise.lossless || lost == 0) && now == after;
         let tone = |good: bool| if good { Tone::Green } else { Tone::Red };
@@ -116,7 +120,7 @@ impl Play {
         let screen = &self.screen;
         let lines = [
             row("did", did.to_owned()),
-            row("answered", format!("before: {}   after: {}", screen.server(before), screen.server(now))),
+            row("answered", format!("before: {}   after: {}", screen.server_name(before), screen.server_name(now))),
             row(
                 "gap",
                 format!(
@@ -137,7 +141,7 @@ impl Play {
             row("both", format!("answered for {}", screen.paint(tone(both == 0), &format!("{both} ms")))),
             row("promised", format!("{}: {}", promise.words, self.verdict(as_promised))),
         ];
-        lines.iter().for_each(|line| self.screen.line(line));
+        lines.iter().for_each(|line| self.screen.print_line(line));
         if as_promised {
             self.kept += 1;
         } else {
@@ -150,101 +154,112 @@ impl Play {
         if kept { self.screen.paint(Tone::Green, "kept") } else { self.screen.paint(Tone::Alarm, "BROKEN") }
     }
 
-    /// The requests begun between two moments, once each has ended.
-    fn settled(&mut self, from: MonoTime, to: MonoTime) -> Requests {
+    /// The requests begun between two instants, once each has ended.
+    fn ended_requests(&mut self, from: MonoTime, to: MonoTime) -> Requests {
         loop {
             let mut requests = self.web.since(from);
             requests.0.retain(|r| r.at < to);
             if requests.0.iter().all(|r| r.end.is_some()) {
                 return requests;
             }
-            self.screen.watch(&self.scene, Duration::from_millis(80));
+            self.screen.show_for(&self.scene, Duration::from_millis(80));
         }
     }
 
-    fn switch(&mut self) {
+    /// Act: a planned switch.
+    fn switch_planned(&mut self) {
         let (old, new) = (self.active, self.active.other());
-        let from = self.open("Planned switch");
-        self.screen.remark(&self.scene, &format!("vipair switch {GROUP}, typed on {}", old.name()));
+        let from = self.begin_act("Planned switch");
+        self.screen.print_remark(&self.scene, &format!("vipair switch {GROUP}, typed on {}", old.name()));
         self.scene.lab.note("planned switch");
         self.scene.agent(old).command(&["switch", GROUP]).unwrap_or_else(|cause| panic!("{cause}"));
-        self.screen.watch(&self.scene, Duration::from_millis(1_600));
+        self.screen.show_for(&self.scene, Duration::from_millis(1_600));
         self.watch_until_ready(old);
         self.expected = self.expected.clone().handover();
         let promise =
             Promise { gap: SLACK, lossless: true, words: "no request lost, no gap to speak of, never both" };
-        self.close(from, "planned switch", Some(new), &promise);
+        self.finish_act(from, "planned switch", Some(new), &promise);
     }
 
-    fn vanish(&mut self) {
+    /// Act: the active server vanishes from the network and comes back.
+    fn cut_off_active(&mut self) {
         let (old, new) = (self.active, self.active.other());
-        let from = self.open("The active server vanishes from the network");
-        self.screen.remark(&self.scene, &format!("all cables of {} are pulled; its agent goes on", old.name()));
+        let from = self.begin_act("The active server vanishes from the network");
+        self.screen.print_remark(&self.scene, &format!("all cables of {} are pulled; its agent goes on", old.name()));
         let cut = self.scene.cut_off(old);
-        self.screen.watch(&self.scene, Duration::from_millis(1_400));
+        self.screen.show_for(&self.scene, Duration::from_millis(1_400));
         self.expected = self.expected.clone().takeover();
-        self.screen.remark(&self.scene, &format!("the cables of {} are back, the heartbeat's first", old.name()));
+        self.screen
+            .print_remark(&self.scene, &format!("the cables of {} are back, the heartbeat's first", old.name()));
         self.scene.lab.join(&[old.heartbeat()]);
         self.watch_until_ready_or_fault(old);
         let joined = self.scene.lab.join(&[old.port()]);
-        self.scene.set_apart(old, cut, joined);
+        self.scene.excuse_claims(old, cut, joined);
         self.watch_until_ready(old);
         let promise = Promise {
             gap: Duration::from_millis(19) + SLACK,
             lossless: false,
             words: "takeover after 8 to 19 ms, a late wake-up on top; never both",
         };
-        self.close(from, &format!("{} cut off, then plugged in again", old.name()), Some(new), &promise);
+        self.finish_act(from, &format!("{} cut off, then plugged in again", old.name()), Some(new), &promise);
     }
 
-    /// The one that was cut off has let go, ready or not: its segment cable is still out.
+    /// Shows the strip until the server that was cut off is not active; ready or not, because its
+    /// segment cable is still out.
     fn watch_until_ready_or_fault(&mut self, server: Server) {
         self.watch_until("the former active to let go", Duration::from_millis(200), |s| {
             s.agent(server).status().is_ok_and(|status| status.text(GROUP, "role") != "active")
         });
     }
 
-    fn kill(&mut self) {
+    /// Act: the agent of the active server is killed and started again.
+    fn kill_agent(&mut self) {
         let (old, new) = (self.active, self.active.other());
-        let from = self.open("The agent of the active server is killed (SIGKILL)");
-        self.screen.remark(
+        let from = self.begin_act("The agent of the active server is killed (SIGKILL)");
+        self.screen.print_remark(
             &self.scene,
             &format!("kill -9 of the agent on {}; its kernel serves on, for a lease", old.name()),
         );
         self.scene.kill_agent(old);
-        self.screen.watch(&self.scene, Duration::from_millis(1_400));
+        self.screen.show_for(&self.scene, Duration::from_millis(1_400));
         self.expected = self.expected.clone().takeover();
-        self.screen.remark(&self.scene, &format!("the agent of {} is started again", old.name()));
+        self.screen.print_remark(&self.scene, &format!("the agent of {} is started again", old.name()));
         self.scene.start_agent(old);
         self.watch_until_ready(old);
-        self.close(from, &format!("SIGKILL to the agent of {}", old.name()), Some(new), &crash());
+        self.finish_act(from, &format!("SIGKILL to the agent of {}", old.name()), Some(new), &crash_promise());
     }
 
-    fn stop(&mut self) {
+    /// Act: the agent of the active server stands still for 1.4 s (SIGSTOP, SIGCONT).
+    fn freeze_agent(&mut self) {
         let (old, new) = (self.active, self.active.other());
-        let from = self.open("The agent of the active server is stopped and continued (SIGSTOP, SIGCONT)");
-        self.screen.remark(&self.scene, &format!("kill -STOP of the agent on {}", old.name()));
+        let from = self.begin_act("The agent of the active server is stopped and continued (SIGSTOP, SIGCONT)");
+        self.screen.print_remark(&self.scene, &format!("kill -STOP of the agent on {}", old.name()));
         let (agent, lab) = self.scene.agent_mut(old);
         agent.signal(lab, Signal::SIGSTOP);
-        self.screen.watch(&self.scene, Duration::from_millis(1_400));
+        self.screen.show_for(&self.scene, Duration::from_millis(1_400));
         self.expected = self.expected.clone().takeover();
-        self.screen
-            .remark(&self.scene, &format!("kill -CONT: {} wakes up and believes that nothing happened", old.name()));
+        self.screen.print_remark(
+            &self.scene,
+            &format!("kill -CONT: {} wakes up and believes that nothing happened", old.name()),
+        );
         let (agent, lab) = self.scene.agent_mut(old);
         agent.signal(lab, Signal::SIGCONT);
         self.watch_until_ready(old);
-        self.close(from, &format!("the agent of {} stopped for 1.4 s", old.name()), Some(new), &crash());
+        self.finish_act(from, &format!("the agent of {} stopped for 1.4 s", old.name()), Some(new), &crash_promise());
     }
 
-    fn carrier(&mut self) {
+    /// Act: the interface of the active server loses carrier and gets it back.
+    fn drop_carrier(&mut self) {
         let (old, new) = (self.active, self.active.other());
-        let from = self.open("The active server's interface loses carrier");
-        self.screen
-            .remark(&self.scene, &format!("the switch port of {} goes dark; the heartbeat link is left", old.name()));
+        let from = self.begin_act("The active server's interface loses carrier");
+        self.screen.print_remark(
+            &self.scene,
+            &format!("the switch port of {} goes dark; the heartbeat link is left", old.name()),
+        );
         self.scene.lab.carrier_down(&[old.port()]);
-        self.screen.watch(&self.scene, Duration::from_millis(1_400));
+        self.screen.show_for(&self.scene, Duration::from_millis(1_400));
         self.expected = self.expected.clone().takeover();
-        self.screen.remark(&self.scene, "carrier is back");
+        self.screen.print_remark(&self.scene, "carrier is back");
         self.scene.lab.carrier_up(&[old.port()]);
         self.watch_until_ready(old);
         let promise = Promise {
@@ -252,18 +267,19 @@ impl Play {
             lossless: false,
             words: "given away at once, without waiting for silence; never both",
         };
-        self.close(from, &format!("carrier of {} down for 1.4 s", old.name()), Some(new), &promise);
+        self.finish_act(from, &format!("carrier of {} down for 1.4 s", old.name()), Some(new), &promise);
     }
 
-    fn reboot(&mut self) {
-        let from = self.open("Both servers reboot");
-        self.screen.remark(&self.scene, "power is lost: processes, interfaces and gates are gone, disks stay");
+    /// Act: both servers lose power and boot.
+    fn reboot_both(&mut self) {
+        let from = self.begin_act("Both servers reboot");
+        self.screen.print_remark(&self.scene, "power is lost: processes, interfaces and gates are gone, disks stay");
         let old = self.active;
         for server in Server::BOTH {
             self.scene.power_off(server);
         }
-        self.screen.watch(&self.scene, Duration::from_millis(800));
-        self.screen.remark(&self.scene, "power is back");
+        self.screen.show_for(&self.scene, Duration::from_millis(800));
+        self.screen.print_remark(&self.scene, "power is back");
         let back = clock::now();
         for server in Server::BOTH {
             self.scene.power_on(server);
@@ -283,29 +299,33 @@ impl Play {
         }
         let gap = back.since(from) + Duration::from_secs(10);
         let promise = Promise { gap, lossless: false, words: "one active within 10 s of power; never both" };
-        self.close(from, "power loss of both servers", Some(now), &promise);
+        self.finish_act(from, "power loss of both servers", Some(now), &promise);
     }
 
-    fn end(mut self, keep: bool) -> bool {
+    /// Ends the play: the verdict over all frames, and how many promises were kept. True if all
+    /// were.
+    fn conclude(mut self, keep: bool) -> bool {
         let requests = self.web.finish();
-        self.screen.line(&format!("\n{} requests in all, {} lost", requests.0.len(), requests.lost().len()));
-        // Panics, and so fails the play, with the timeline of what was wrong.
-        let tenures = self.scene.judge(&[(GROUP, &self.expected)]);
-        self.screen.line(&format!(
+        self.screen.print_line(&format!("\n{} requests in all, {} lost", requests.0.len(), requests.lost().len()));
+        // Panics if an address was owned otherwise, and so fails the play, with the address's
+        // timeline.
+        let tenures = self.scene.verdict(&[(GROUP, &self.expected)]);
+        self.screen.print_line(&format!(
             "every frame that left the servers was judged: {} owners, one after the other, never two at once",
             tenures.len()
         ));
         let tone = if self.broken == 0 { Tone::Green } else { Tone::Alarm };
         let text = format!("{} of {} promises kept", self.kept, self.kept + self.broken);
-        self.screen.line(&self.screen.paint(tone, &text));
+        self.screen.print_line(&self.screen.paint(tone, &text));
         if keep && self.broken == 0 {
-            how_to_play(&self.scene.leave());
+            print_how_to_play(&self.scene.leave_running());
         }
         self.broken == 0
     }
 }
 
-fn crash() -> Promise {
+/// Promise of the acts in which the agent alone fails.
+fn crash_promise() -> Promise {
     Promise {
         gap: Duration::from_millis(10) + SLACK,
         lossless: false,
@@ -313,7 +333,8 @@ fn crash() -> Promise {
     }
 }
 
-fn how_to_play(dir: &Path) {
+/// Prints commands for a lab that is left standing.
+fn print_how_to_play(dir: &Path) {
     let (vipair, dir) = (program().display().to_string(), dir.display());
     println!(
         "\nThe lab is left standing; its files, logs included, are in {dir}. As root:\n\

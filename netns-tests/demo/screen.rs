@@ -1,7 +1,7 @@
 //! What the demo prints: a live strip of who answers, and a table for each act.
 //!
-//! Owns: colours, cells, layout. Never does: measuring. Without a terminal (or with NO_COLOR) there is no colour, and
-//! letters say the same.
+//! Owns: colours, cells, layout. Never does: measuring. Without a terminal (or with NO_COLOR) there
+//! is no colour, and letters say the same.
 
 use crate::lab::{Server, clock};
 use crate::probe::asker::{Answers, Question};
@@ -10,14 +10,14 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// What one cell of the strip stands for.
+/// Time that one cell of the strip stands for.
 const CELL: Duration = Duration::from_millis(40);
-/// Answers later than this after the question are not waited for.
+/// Longest wait for an answer before its cell is shown.
 const SETTLE: Duration = Duration::from_millis(10);
-/// Cells in a row.
+/// Number of cells in a row.
 const ROW: usize = 75;
 
-/// The screen.
+/// The printer on standard output.
 #[derive(Debug)]
 pub struct Screen {
     colour: bool,
@@ -26,34 +26,34 @@ pub struct Screen {
     column: usize,
 }
 
-/// A tone of speech.
+/// Tone of a text: its colour, and what the colour means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tone {
-    /// As it is.
+    /// Plain text.
     Plain,
     /// A heading.
     Bold,
-    /// Of little weight.
+    /// Text of little weight.
     Faint,
-    /// As promised; alpha.
+    /// A kept promise; alpha.
     Green,
     /// Beta.
     Blue,
-    /// Not as promised; nobody.
+    /// A broken promise; nobody.
     Red,
-    /// Two at once.
+    /// Two servers at once.
     Alarm,
 }
 
 impl Screen {
-    /// A screen on standard output.
+    /// A screen on standard output, whose strip begins now.
     pub fn new() -> Screen {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let now = clock::now();
         Screen { colour, shown_until: now, start: now, column: 0 }
     }
 
-    /// The text in a tone.
+    /// A text in a tone.
     pub fn paint(&self, tone: Tone, text: &str) -> String {
         let code = match tone {
             Tone::Plain => return text.to_owned(),
@@ -67,8 +67,8 @@ impl Screen {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// A server's name in its colour.
-    pub fn server(&self, server: Option<Server>) -> String {
+    /// Name of a server, in its colour.
+    pub fn server_name(&self, server: Option<Server>) -> String {
         match server {
             Some(Server::Alpha) => self.paint(Tone::Green, "alpha"),
             Some(Server::Beta) => self.paint(Tone::Blue, "beta"),
@@ -76,56 +76,57 @@ impl Screen {
         }
     }
 
-    /// A line.
-    pub fn line(&mut self, text: &str) {
+    /// Prints a line below the strip.
+    pub fn print_line(&mut self, text: &str) {
         self.end_row();
         println!("{text}");
     }
 
-    /// Starts a strip at this moment.
+    /// Begins a strip at this moment.
     pub fn begin_strip(&mut self) {
         self.end_row();
         self.start = clock::now();
         self.shown_until = self.start;
     }
 
-    /// Breaks the strip with a remark of what is done now.
-    pub fn remark(&mut self, scene: &Scene, text: &str) {
-        self.catch_up(scene);
-        let at = clock::now().since(self.start).as_secs_f64();
-        self.line(&format!(
+    /// Breaks the strip with a remark on what is done now.
+    pub fn print_remark(&mut self, scene: &Scene, text: &str) {
+        self.show_past_cells(scene);
+        let seconds = clock::now().since(self.start).as_secs_f64();
+        self.print_line(&format!(
             "  {} {}",
-            self.paint(Tone::Faint, &format!("{at:>6.2} s")),
+            self.paint(Tone::Faint, &format!("{seconds:>6.2} s")),
             self.paint(Tone::Bold, text)
         ));
     }
 
-    /// Lets `time` pass and shows who answers meanwhile.
-    pub fn watch(&mut self, scene: &Scene, time: Duration) {
+    /// Lets `time` pass and shows meanwhile who answers.
+    pub fn show_for(&mut self, scene: &Scene, time: Duration) {
         let until = clock::now() + time;
         while clock::now() < until {
             std::thread::sleep(CELL.min(until.since(clock::now())));
-            self.catch_up(scene);
+            self.show_past_cells(scene);
         }
     }
 
-    /// Shows all cells that are over.
-    pub fn catch_up(&mut self, scene: &Scene) {
+    /// Shows all cells whose time is over.
+    pub fn show_past_cells(&mut self, scene: &Scene) {
         while self.shown_until + CELL + SETTLE < clock::now() {
             let (from, to) = (self.shown_until, self.shown_until + CELL);
             let mut questions: Vec<Question> = Vec::new();
             for asker in &scene.askers {
                 questions.extend(asker.since(from).questions.iter().filter(|q| q.at < to));
             }
-            self.cell(&questions);
+            self.print_cell(&questions);
             self.shown_until = to;
         }
     }
 
-    fn cell(&mut self, questions: &[Question]) {
+    /// Prints the cell of one stretch of questions.
+    fn print_cell(&mut self, questions: &[Question]) {
         if self.column == 0 {
-            let at = self.shown_until.since(self.start).as_secs_f64();
-            print!("  {} ", self.paint(Tone::Faint, &format!("{at:>6.2} s")));
+            let seconds = self.shown_until.since(self.start).as_secs_f64();
+            print!("  {} ", self.paint(Tone::Faint, &format!("{seconds:>6.2} s")));
         }
         let by =
             |server: Server| questions.iter().any(|q| q.answer.is_some_and(|(_, mac)| mac == server.port().mac()));
@@ -141,7 +142,7 @@ impl Screen {
             (false, true, _) => self.paint(Tone::Red, if self.colour { "▒" } else { "-" }),
         };
         print!("{cell}");
-        // A screen that cannot be written to is nothing to fail for.
+        // A screen that cannot be written to is no reason to fail.
         let _ = std::io::stdout().flush();
         self.column += 1;
         if self.column == ROW {
@@ -149,6 +150,7 @@ impl Screen {
         }
     }
 
+    /// Ends a row of cells that has begun.
     fn end_row(&mut self) {
         if self.column > 0 {
             println!();
@@ -156,8 +158,8 @@ impl Screen {
         }
     }
 
-    /// What the cells mean.
-    pub fn legend(&mut self) {
+    /// Prints what the cells mean.
+    pub fn print_legend(&mut self) {
         let (alpha, beta) = if self.colour { ("█", "█") } else { ("a", "b") };
         let text = format!(
             "a cell is {} ms: {} alpha answers  {} beta answers  {} it moved  {} some questions unanswered  {} nobody answers  {} both answer",
@@ -169,7 +171,7 @@ impl Screen {
             self.paint(Tone::Red, "·"),
             self.paint(Tone::Alarm, "!"),
         );
-        self.line(&text);
+        self.print_line(&text);
     }
 }
 

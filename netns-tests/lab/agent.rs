@@ -6,6 +6,7 @@
 use super::home::Home;
 use super::netns::try_tool;
 use super::process::{Process, tail};
+use super::program::program;
 use super::wiring::Server;
 use super::{Lab, clock};
 use nix::sys::signal::Signal;
@@ -16,10 +17,10 @@ use std::rc::Rc;
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// What the state directory of an agent is.
+/// The state directory that an agent is given at its next start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StateDir {
-    /// An ordinary directory.
+    /// An ordinary directory below the lab's own.
     Plain,
     /// A file system of its own of this many KiB, visible to the agent alone; see [`Agent::in_state_dir`].
     Small(u32),
@@ -37,25 +38,8 @@ pub struct Agent {
     home: Option<Rc<Home>>,
 }
 
-/// The program under test: given by cargo to tests, beside the examples otherwise, or `VIPAIR_BIN`.
-pub fn program() -> PathBuf {
-    if let Some(path) = std::env::var_os("VIPAIR_BIN") {
-        return path.into();
-    }
-    if let Some(path) = option_env!("CARGO_BIN_EXE_vipair") {
-        return path.into();
-    }
-    let own = std::env::current_exe().expect("a running program has a path");
-    own.ancestors()
-        .skip(1)
-        .take(3)
-        .map(|dir| dir.join("vipair"))
-        .find(|path| path.is_file())
-        .unwrap_or_else(|| panic!("no vipair near {}: build it, or set VIPAIR_BIN", own.display()))
-}
-
 impl Agent {
-    /// An agent that does not run yet.
+    /// The agent of `server` with the configuration `config`, not started yet.
     pub fn new(lab: &Lab, server: Server, config: &Path) -> Agent {
         let dir = lab.dir().to_owned();
         Agent {
@@ -69,26 +53,28 @@ impl Agent {
         }
     }
 
-    /// An agent on a server with files of its own, that does not run yet. Its configuration is where the program looks
-    /// for it.
-    pub fn on(lab: &Lab, server: Server, home: &Rc<Home>) -> Agent {
+    /// The agent of a server that has a home of its own, not started yet. Its configuration is
+    /// where the program looks by default.
+    pub fn at_home(lab: &Lab, server: Server, home: &Rc<Home>) -> Agent {
         let mut agent = Agent::new(lab, server, Path::new("/etc/vipair/vipair.toml"));
         agent.home = Some(home.clone());
         agent
     }
 
-    /// Changes what the state directory will be at the next start.
+    /// Sets what the state directory is at the next start.
     pub fn set_state_dir(&mut self, state: StateDir) {
         self.state = state;
     }
 
-    /// Starts it.
+    /// Starts the agent; returns the instant just before.
     pub fn start(&mut self, lab: &Lab) -> MonoTime {
         let at = lab.note(format!("agent of {} starts", self.server.name()));
         self.launch(lab);
         at
     }
 
+    /// Starts the process with its command line, in its own mount namespace if the state directory
+    /// is a small one.
     fn launch(&mut self, lab: &Lab) {
         let run: Vec<std::ffi::OsString> = vec![
             program().into(),
@@ -100,7 +86,7 @@ impl Agent {
             "--state-dir".into(),
             self.state_dir().into(),
             "--socket".into(),
-            self.socket().into(),
+            self.socket_path().into(),
         ];
         std::fs::create_dir_all(self.state_dir()).unwrap_or_else(|e| panic!("make a state directory: {e}"));
         let mut command = match self.state {
@@ -118,31 +104,32 @@ impl Agent {
                 .args(&run),
         };
         if let Some(home) = &self.home {
-            home.enter(&mut command);
+            home.enter_on_exec(&mut command);
         }
         command.env("RUST_BACKTRACE", "1");
-        self.process = Some(Process::start(lab.server(self.server), command, &self.log(), self.outlive));
+        self.process = Some(Process::start(lab.server(self.server), command, &self.log_path(), self.outlive));
     }
 
-    /// Runs a shell line in the state directory as the agent sees it, private file systems included.
+    /// Runs a shell line in the state directory as the agent sees it, private file systems
+    /// included; returns its output.
     pub fn in_state_dir(&self, line: &str) -> String {
         let pid = self.running().pid().to_string();
         let line = format!("cd '{}' && {line}", self.state_dir().display());
         try_tool("nsenter", &["-t", &pid, "-m", "sh", "-c", &line], "").unwrap_or_else(|cause| panic!("{cause}"))
     }
 
-    /// Where its durable state is.
+    /// Path of the directory with the agent's durable state.
     pub fn state_dir(&self) -> PathBuf {
         self.dir.join(format!("{}-state", self.server.name()))
     }
 
-    /// Where its control socket is.
-    pub fn socket(&self) -> PathBuf {
+    /// Path of the agent's control socket.
+    pub fn socket_path(&self) -> PathBuf {
         self.dir.join(format!("{}.sock", self.server.name()))
     }
 
-    /// Where its log is.
-    pub fn log(&self) -> PathBuf {
+    /// Path of the agent's log.
+    pub fn log_path(&self) -> PathBuf {
         self.dir.join(format!("{}.log", self.server.name()))
     }
 
@@ -150,29 +137,30 @@ impl Agent {
         self.process.as_ref().unwrap_or_else(|| panic!("the agent of {} was not started", self.server.name()))
     }
 
-    /// Whether its process runs.
+    /// Whether the agent's process runs.
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(Process::is_running)
     }
 
-    /// Whether it was started, not ended by the lab, and ended all the same.
-    pub fn died(&mut self) -> bool {
+    /// Whether the process ended although the lab did not end it.
+    pub fn ended_by_itself(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| !process.is_running())
     }
 
-    /// Its process number.
+    /// Number of the agent's process; panics when it was not started.
     pub fn pid(&self) -> i32 {
         self.running().pid().as_raw()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the agent's process; returns the instant just before.
     pub fn signal(&self, lab: &Lab, signal: Signal) -> MonoTime {
         let at = lab.note(format!("{signal} to the agent of {}", self.server.name()));
         self.running().signal(signal);
         at
     }
 
-    /// SIGKILL. Returns when it is gone.
+    /// Kills the agent with SIGKILL and returns when the process is gone, with the instant of the
+    /// signal.
     pub fn kill(&mut self, lab: &Lab) -> MonoTime {
         let at = lab.note(format!("SIGKILL to the agent of {}", self.server.name()));
         if let Some(mut process) = self.process.take() {
@@ -181,68 +169,71 @@ impl Agent {
         at
     }
 
-    /// Takes note that its process was ended from outside.
-    pub fn forget(&mut self) {
+    /// Records that something outside of this value has ended the process.
+    pub fn forget_process(&mut self) {
         self.process = None;
     }
 
-    /// SIGTERM, and waits for the end.
+    /// Asks the agent to leave in order (SIGTERM) and waits for its end; panics when it still runs
+    /// after `limit`.
     pub fn stop(&mut self, lab: &Lab, limit: Duration) -> ExitStatus {
         self.signal(lab, Signal::SIGTERM);
         let mut process = self.process.take().expect("it was just sent a signal");
         let status = process.wait(limit);
-        status.unwrap_or_else(|| panic!("{} still runs {limit:?} after SIGTERM\n{}", self.server.name(), self.tail()))
+        status.unwrap_or_else(|| {
+            panic!("{} still runs {limit:?} after SIGTERM\n{}", self.server.name(), self.log_tail())
+        })
     }
 
-    /// Leaves it running when this process ends.
-    pub fn leave(&mut self) {
+    /// Leaves the agent running when this process ends.
+    pub fn leave_running(&mut self) {
         if let Some(process) = self.process.take() {
-            process.leave();
+            process.leave_running();
         }
     }
 
     /// Runs `vipair ARGS --socket …` against this agent.
     pub fn command(&self, args: &[&str]) -> Result<String, String> {
-        let socket = self.socket();
+        let socket = self.socket_path();
         let mut all = args.to_vec();
         all.extend(["--socket", socket.to_str().expect("paths of the lab are text")]);
         try_tool(program().to_str().expect("paths of the lab are text"), &all, "")
     }
 
-    /// What `vipair status --json` says, or why it says nothing.
+    /// Report of `vipair status --json`, or why there is none.
     pub fn status(&self) -> Result<Status, String> {
         let text = self.command(&["status", "--json"])?;
         serde_json::from_str(&text).map(Status).map_err(|e| format!("status is no JSON: {e}: {text}"))
     }
 
-    /// Its role for a group; empty when it does not answer.
+    /// Role of this agent for a group; empty when the agent does not answer.
     pub fn role(&self, group: &str) -> String {
         self.status().map(|s| s.text(group, "role")).unwrap_or_default()
     }
 
-    /// What `vipair events --json` says.
+    /// Output of `vipair events --json`, or the complaint of the command.
     pub fn events(&self) -> String {
         self.command(&["events", "--json"]).unwrap_or_else(|cause| cause)
     }
 
-    /// All it ever logged.
-    pub fn said(&self) -> String {
-        std::fs::read_to_string(self.log()).unwrap_or_default()
+    /// Text of the whole log, all starts included; empty when there is none.
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    /// The end of its log.
-    pub fn tail(&self) -> String {
-        tail(&self.said(), 40)
+    /// The last lines of the log.
+    pub fn log_tail(&self) -> String {
+        tail(&self.log_text(), 40)
     }
 
-    /// Status and log, for a failure.
-    pub fn describe(&self) -> String {
+    /// Status and log's end, to be printed after a failure.
+    pub fn failure_text(&self) -> String {
         let status = self.status().map_or_else(|cause| cause, |s| s.0.to_string());
-        format!("--- {} at {:.3}\n{status}\n{}\n", self.server.name(), seconds(clock::now()), self.tail())
+        format!("--- {} at {:.3}\n{status}\n{}\n", self.server.name(), boot_seconds(clock::now()), self.log_tail())
     }
 }
 
-/// A status report.
+/// A status report, as JSON.
 #[derive(Clone, Debug)]
 pub struct Status(pub Value);
 
@@ -256,13 +247,13 @@ impl Status {
         }
     }
 
-    /// Whether the group is ready here.
-    pub fn ready(&self, group: &str) -> bool {
+    /// Whether the group is ready on this server.
+    pub fn is_ready(&self, group: &str) -> bool {
         self.group(group).is_some_and(|g| g["ready"] == Value::Bool(true))
     }
 
-    /// A number in what the status tells of a group's connections; 0 when it tells none.
-    pub fn connections(&self, group: &str, field: &str) -> u64 {
+    /// Number in the group's `connections`, by its field; 0 when the status has none.
+    pub fn connection_count(&self, group: &str, field: &str) -> u64 {
         self.group(group).and_then(|g| g["connections"][field].as_u64()).unwrap_or(0)
     }
 
@@ -271,8 +262,8 @@ impl Status {
     }
 }
 
-/// An instant in seconds, for people.
+/// An instant in seconds since boot, to be printed.
 #[allow(clippy::cast_precision_loss, reason = "for reading only")]
-pub fn seconds(at: MonoTime) -> f64 {
+pub fn boot_seconds(at: MonoTime) -> f64 {
     at.0 as f64 / 1e9
 }

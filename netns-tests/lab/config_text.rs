@@ -16,23 +16,23 @@ pub struct ConfigText {
     groups: Vec<GroupText>,
 }
 
-/// One group of it.
+/// One group of a configuration.
 #[derive(Clone, Debug)]
 pub struct GroupText {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its addresses.
+    /// The addresses, IPv4 and IPv6 alike, without a prefix length.
     pub addresses: Vec<String>,
-    /// The preferred server; the first of the configuration when not given.
+    /// The preferred server; `None` leaves the product's default, the first node of the file.
     pub prefer: Option<Server>,
-    /// Whether the preferred server takes it back.
+    /// Whether the preferred server takes the group back as soon as it is ready.
     pub preempt: bool,
-    /// Further lines of the table.
+    /// Further lines of the group's table, as an operator would write them.
     pub more: String,
 }
 
 impl GroupText {
-    /// A group without opinions.
+    /// A group with defaults everywhere else.
     pub fn new(name: &str, addresses: &[&str]) -> GroupText {
         GroupText {
             name: name.to_owned(),
@@ -43,19 +43,19 @@ impl GroupText {
         }
     }
 
-    /// With a preferred server.
+    /// Names the preferred server.
     pub fn prefer(mut self, server: Server) -> GroupText {
         self.prefer = Some(server);
         self
     }
 
-    /// The preferred server takes it back as soon as it is ready.
+    /// Makes the preferred server take the group back as soon as it is ready.
     pub fn preempt(mut self) -> GroupText {
         self.preempt = true;
         self
     }
 
-    /// With further lines.
+    /// Adds further lines to the group's table; lines of an earlier call go.
     pub fn more(mut self, lines: &str) -> GroupText {
         self.more = lines.to_owned();
         self
@@ -63,7 +63,7 @@ impl GroupText {
 }
 
 impl ConfigText {
-    /// Two servers with both links, profile `profile`, no group yet.
+    /// Two servers with both links and the timing profile `profile`; no group yet.
     pub fn pair(profile: &'static str) -> ConfigText {
         ConfigText {
             profile,
@@ -76,13 +76,13 @@ impl ConfigText {
         }
     }
 
-    /// Only these links.
+    /// Replaces the links: each a pair of addresses, alpha's and beta's.
     pub fn links(mut self, links: &[(&str, &str)]) -> ConfigText {
         self.links = links.iter().map(|(alpha, beta)| ((*alpha).to_owned(), (*beta).to_owned())).collect();
         self
     }
 
-    /// The interval between pulses of the profile, in milliseconds.
+    /// Interval between pulses of the profile, in milliseconds.
     pub fn pulse_ms(&self) -> u64 {
         match self.profile {
             "fast" => 10,
@@ -92,13 +92,13 @@ impl ConfigText {
         }
     }
 
-    /// Further lines of `[timing]`.
+    /// Sets further lines of `[timing]`.
     pub fn timing(mut self, lines: &str) -> ConfigText {
         self.timing = lines.to_owned();
         self
     }
 
-    /// With a witness at each of these addresses, and further lines of `[witness]`.
+    /// Adds a witness at each of these addresses, and further lines of `[witness]`.
     pub fn witness(mut self, addresses: &[Ipv4Addr], more: &str) -> ConfigText {
         let quoted: Vec<String> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
         let key = if quoted.len() == 1 { "address" } else { "addresses" };
@@ -107,18 +107,18 @@ impl ConfigText {
         self
     }
 
-    /// One more group.
+    /// Adds a group.
     pub fn group(mut self, group: GroupText) -> ConfigText {
         self.groups.push(group);
         self
     }
 
-    /// The groups so far.
+    /// The groups so far, in the order of the file.
     pub fn groups(&self) -> &[GroupText] {
         &self.groups
     }
 
-    /// The text.
+    /// The text of the whole file.
     pub fn text(&self) -> String {
         let mut text = format!(
             "cluster = \"lab\"\nkey_file = \"cluster.key\"\n\n[timing]\nprofile = \"{}\"\n{}\n",

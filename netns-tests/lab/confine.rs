@@ -1,8 +1,8 @@
-//! A process that gets too little of the processor.
+//! A process that gets too little processor time.
 //!
-//! Owns: a control group with a quota, of version 1 or 2, whichever this machine has for the processor. Never does: limits
-//! on anything else. On drop the process is free again and the group is gone; what a killed process of ours left behind is
-//! removed by the next start.
+//! Owns: a control group with a processor quota, of version 1 or 2, whichever this machine has.
+//! Never does: limits on anything else. On drop the process is free again and the group is gone;
+//! what a killed process of ours left behind, the next start removes.
 
 use super::Lab;
 use nix::errno::Errno;
@@ -10,13 +10,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Groups are made directly below one of these, named like the lab.
+/// Roots of the processor's control groups, version 1 and 2; each lab's group is directly below one
+/// of them.
 const V1: &str = "/sys/fs/cgroup/cpu";
 const V2: &str = "/sys/fs/cgroup";
-/// The time a quota is counted over, in microseconds: the kernel's own default.
+/// Time over which a quota is counted, in microseconds: the kernel's own default.
 const PERIOD_US: u32 = 100_000;
 
-/// A quota in force.
+/// A quota in force, ended by dropping it.
 #[derive(Debug)]
 #[must_use = "it ends when it is dropped"]
 pub struct Confinement {
@@ -25,11 +26,11 @@ pub struct Confinement {
 }
 
 impl Lab {
-    /// Leaves a process, all its threads together, `percent` of one core. Real-time threads become ordinary ones first: a
-    /// quota does not bind them.
+    /// Limits a process, all its threads together, to `percent` of one core. Real-time threads
+    /// become ordinary ones first, because a quota does not bind them.
     pub fn confine(&self, pid: i32, percent: u32) -> Confinement {
         self.note(format!("process {pid} gets {percent} % of a core"));
-        let root = root();
+        let root = cgroup_root();
         let dir = root.join(format!("{}-cpu{pid}", self.prefix()));
         fs::create_dir(&dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
         let quota = PERIOD_US / 100 * percent;
@@ -42,8 +43,8 @@ impl Lab {
         let confinement = Confinement { dir, pid };
         let limit = Instant::now() + Duration::from_secs(2);
         loop {
-            ordinary(pid);
-            // Refused if a thread of it has just become a real-time thread.
+            make_ordinary(pid);
+            // The kernel refuses this while a thread of the process is a real-time one again.
             match fs::write(confinement.dir.join("cgroup.procs"), pid.to_string()) {
                 Ok(()) => return confinement,
                 Err(cause) => assert!(Instant::now() < limit, "confine {pid}: {cause}"),
@@ -53,8 +54,8 @@ impl Lab {
 }
 
 impl Confinement {
-    /// How often the quota ran out so far: a limit that never struck proves nothing.
-    pub fn struck(&self) -> u64 {
+    /// How often the quota has run out so far. A test that finds 0 has proved nothing.
+    pub fn throttle_count(&self) -> u64 {
         let text = fs::read_to_string(self.dir.join("cpu.stat")).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("nr_throttled "));
         line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
@@ -63,9 +64,9 @@ impl Confinement {
 
 impl Drop for Confinement {
     fn drop(&mut self) {
-        // A process that has ended needs no freedom.
-        let _ = fs::write(root().join("cgroup.procs"), self.pid.to_string());
-        remove(&self.dir);
+        // A process that has ended needs no freeing.
+        let _ = fs::write(cgroup_root().join("cgroup.procs"), self.pid.to_string());
+        remove_group(&self.dir);
     }
 }
 
@@ -76,13 +77,14 @@ pub fn sweep() {
         for entry in entries.flatten() {
             let name = entry.file_name();
             if name.to_str().is_some_and(|name| name.starts_with("vp") && super::netns::is_orphan(name)) {
-                remove(&entry.path());
+                remove_group(&entry.path());
             }
         }
     }
 }
 
-fn root() -> PathBuf {
+/// Root of the control groups that limit the processor here; panics when there are none.
+fn cgroup_root() -> PathBuf {
     if Path::new(V1).join("cpu.cfs_quota_us").exists() || Path::new(V1).join("cpu.shares").exists() {
         return V1.into();
     }
@@ -93,10 +95,10 @@ fn root() -> PathBuf {
 }
 
 /// Gives every thread of a process the ordinary scheduling policy.
-fn ordinary(pid: i32) {
+fn make_ordinary(pid: i32) {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap_or_else(|e| panic!("threads of {pid}: {e}"));
     for task in tasks.flatten().filter_map(|t| t.file_name().to_str()?.parse::<i32>().ok()) {
-        match schedule(task, libc::SCHED_OTHER, 0) {
+        match set_policy(task, libc::SCHED_OTHER, 0) {
             // A thread that has just ended needs no policy.
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(cause) => panic!("schedule thread {task}: {cause}"),
@@ -104,15 +106,16 @@ fn ordinary(pid: i32) {
     }
 }
 
-/// Gives a thread a scheduling policy, and a priority if it is a real-time one. 0 is the calling thread.
-pub fn schedule(task: i32, policy: i32, sched_priority: i32) -> nix::Result<()> {
+/// Gives a thread a scheduling policy, and a priority if the policy is a real-time one. Thread 0 is
+/// the calling one.
+pub fn set_policy(task: i32, policy: i32, sched_priority: i32) -> nix::Result<()> {
     let how = libc::sched_param { sched_priority };
     // SAFETY: the pointer is to a live sched_param.
     Errno::result(unsafe { libc::sched_setscheduler(task, policy, &raw const how) }).map(drop)
 }
 
-/// A group can go when its last process has: give it a moment.
-fn remove(dir: &Path) {
+/// Removes a group, which is possible only when its last process is gone: tries for two seconds.
+fn remove_group(dir: &Path) {
     let limit = Instant::now() + Duration::from_secs(2);
     while let Err(cause) = fs::remove_dir(dir) {
         if Instant::now() > limit {

@@ -8,26 +8,26 @@ use super::{Lab, Port, Server};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The port of the shared address that is translated, and that of the host behind it.
+/// Port of the shared address that is translated.
 pub const PORT: u16 = 8080;
-/// Where the host behind listens.
+/// Port on which the host behind the servers listens.
 pub const BEHIND: u16 = 90;
 
-/// The conntrackd of one server.
+/// The running conntrackd of one server.
 #[derive(Debug)]
 pub struct Conntrackd {
     _process: Process,
 }
 
-/// Where the configuration is.
-pub fn file(lab: &Lab, server: Server) -> PathBuf {
+/// Path of a server's conntrackd configuration.
+pub fn config_path(lab: &Lab, server: Server) -> PathBuf {
     lab.dir().join(format!("{}-conntrackd.conf", server.name()))
 }
 
-/// Makes the server a router that translates [`PORT`] of `address` to [`BEHIND`] of the gateway, and the client to
-/// `address` with a port by chance: nobody else can guess what it did. Packets of connections it does not know are
-/// invalid to it, as behind a firewall.
-pub fn translate(lab: &Lab, server: Server, address: &str) {
+/// Makes the server a router that translates [`PORT`] of `address` to [`BEHIND`] of the gateway,
+/// and the client's address to `address` with a random port, which no other server could guess.
+/// Packets of connections that it does not know are invalid to it, as behind a firewall.
+pub fn make_translator(lab: &Lab, server: Server, address: &str) {
     let host = lab.server(server);
     for (key, value) in [
         ("ipv4/ip_forward", "1"),
@@ -48,7 +48,7 @@ pub fn translate(lab: &Lab, server: Server, address: &str) {
 }
 
 impl Conntrackd {
-    /// Starts it on a server.
+    /// Starts conntrackd on a server.
     pub fn start(lab: &Lab, server: Server) -> Conntrackd {
         let example = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/conntrackd.conf"));
         let text = example
@@ -62,7 +62,7 @@ impl Conntrackd {
                 &format!("{}/{}-conntrackd.lock", lab.dir().display(), server.name()),
             )
             .replace("/var/run/conntrackd.ctl", &format!("{}/{}-conntrackd.ctl", lab.dir().display(), server.name()));
-        let path = file(lab, server);
+        let path = config_path(lab, server);
         std::fs::write(&path, text).unwrap_or_else(|e| panic!("write {}: {e}", path.display()));
         let mut command = Command::new("conntrackd");
         command.arg("-C").arg(&path);
@@ -71,9 +71,10 @@ impl Conntrackd {
     }
 }
 
-/// What the conntrackd of a server knows of the other one's connections.
-pub fn external(lab: &Lab, server: Server) -> String {
-    let file = file(lab, server);
+/// The external cache of a server's conntrackd: what it knows of the other server's connections.
+/// Empty when it does not answer.
+pub fn external_cache(lab: &Lab, server: Server) -> String {
+    let file = config_path(lab, server);
     let path = file.to_str().expect("paths of the lab are text");
     lab.server(server).try_tool("conntrackd", &["-C", path, "-e"], "").unwrap_or_default()
 }

@@ -1,7 +1,8 @@
 //! What can go wrong around two servers, done on purpose.
 //!
-//! Owns: cables, carriers, drop rules on the switch, splits, reboots, clock steps. Never does: faults inside of the
-//! agent's process (see `agent`). Every fault is written to the lab's journal with its time.
+//! Owns: cables, carriers, drop rules on the switch, splits, reboots, clock steps. Never does:
+//! faults inside the agent's process (see `agent`). The lab's history has every fault with its
+//! time.
 
 use super::clock::nanos;
 use super::netns::tool;
@@ -11,14 +12,14 @@ use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_settime};
 use vipair::types::MonoTime;
 
-/// Number of the next drop rule.
+/// The number of the latest drop rule; the next one is one higher.
 #[derive(Default, Debug)]
 pub struct Counter(u32);
 
-/// Which frames a [`Drops`] is about.
+/// The kind of frames that a [`Drops`] is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum What {
-    /// All of them.
+pub enum FrameKind {
+    /// All frames.
     Everything,
     /// Pulses in UDP.
     Pulses,
@@ -28,36 +29,37 @@ pub enum What {
     Arp,
 }
 
-/// Frames the switch loses: from one port, to one port, or both.
+/// Frames that the switch loses: those that pass both `from` and `to`, as far as these are given.
 #[derive(Clone, Copy, Debug)]
 pub struct Drops {
-    /// Only frames that come in here.
+    /// Port where the frames come in; any if `None`.
     pub from: Option<Port>,
-    /// Only frames that go out here.
+    /// Port where the frames go out; any if `None`.
     pub to: Option<Port>,
-    /// Which of them.
-    pub what: What,
-    /// How many of a hundred, by chance; 100 for all.
+    /// Kind of the frames.
+    pub kind: FrameKind,
+    /// Share of these frames that is lost, by chance: 1 to 100 percent.
     pub percent: u8,
 }
 
 impl Drops {
     /// All frames of a kind that come in at `port`.
-    pub fn from(port: Port, what: What) -> Drops {
-        Drops { from: Some(port), to: None, what, percent: 100 }
+    pub fn from(port: Port, kind: FrameKind) -> Drops {
+        Drops { from: Some(port), to: None, kind, percent: 100 }
     }
 
     /// All frames of a kind that go out at `port`.
-    pub fn to(port: Port, what: What) -> Drops {
-        Drops { from: None, to: Some(port), what, percent: 100 }
+    pub fn to(port: Port, kind: FrameKind) -> Drops {
+        Drops { from: None, to: Some(port), kind, percent: 100 }
     }
 
-    /// Only some of them, chosen by chance.
+    /// Loses only this share of the frames, by chance.
     pub fn percent(mut self, percent: u8) -> Drops {
         self.percent = percent;
         self
     }
 
+    /// Rule of nftables for these frames.
     fn rule(&self) -> String {
         let mut rule = String::new();
         if let Some(port) = self.from {
@@ -66,11 +68,11 @@ impl Drops {
         if let Some(port) = self.to {
             rule += &format!("oifname \"{}\" ", port.name());
         }
-        rule += match self.what {
-            What::Everything => "",
-            What::Pulses => "udp dport 7811 ",
-            What::SegmentPulses => "ether type 0x88b5 ",
-            What::Arp => "ether type arp ",
+        rule += match self.kind {
+            FrameKind::Everything => "",
+            FrameKind::Pulses => "udp dport 7811 ",
+            FrameKind::SegmentPulses => "ether type 0x88b5 ",
+            FrameKind::Arp => "ether type arp ",
         };
         if self.percent < 100 {
             rule += &format!("numgen random mod 100 < {} ", self.percent);
@@ -85,7 +87,7 @@ impl Drops {
 pub struct Fault(String);
 
 impl Lab {
-    /// Lets the switch lose frames.
+    /// Lets the switch lose frames until the fault is lifted.
     pub fn drop_frames(&self, drops: &[Drops]) -> Fault {
         let number = {
             let mut faults = self.faults.borrow_mut();
@@ -106,7 +108,8 @@ impl Lab {
         Fault(table)
     }
 
-    /// Ends a drop rule. Returns how many frames it dropped: a fault that never struck proves nothing.
+    /// Ends a drop rule. Returns how many frames it dropped: a test whose fault dropped none has
+    /// proved nothing.
     pub fn lift(&self, fault: Fault) -> u64 {
         let rules = self.switch().tool("nft", &["list", "table", "bridge", &fault.0], "");
         self.switch().tool("nft", &["delete", "table", "bridge", &fault.0], "");
@@ -114,37 +117,40 @@ impl Lab {
         rules.split("packets ").skip(1).filter_map(|t| t.split(' ').next()?.parse::<u64>().ok()).sum()
     }
 
-    /// Pulls cables, all at once as far as one batch goes; the hosts keep their carrier.
+    /// Pulls the cables of these ports, all in one batch of `ip`; the hosts keep their carrier.
     pub fn cut(&self, ports: &[Port]) -> MonoTime {
-        self.each(ports, "cut", |p| format!("link set dev {} nomaster", p.name()))
+        self.set_ports(ports, "cut", |p| format!("link set dev {} nomaster", p.name()))
     }
 
-    /// Plugs cables in again.
+    /// Plugs the cables of these ports in again.
     pub fn join(&self, ports: &[Port]) -> MonoTime {
-        self.each(ports, "joined", |p| format!("link set dev {} master {}", p.name(), p.bridge()))
+        self.set_ports(ports, "joined", |p| format!("link set dev {} master {}", p.name(), p.bridge()))
     }
 
-    /// Takes the carrier away, as a switch does that loses power.
+    /// Takes the carrier of these ports away, as a switch does that loses power.
     pub fn carrier_down(&self, ports: &[Port]) -> MonoTime {
-        self.each(ports, "carrier down", |p| format!("link set dev {} down", p.name()))
+        self.set_ports(ports, "carrier down", |p| format!("link set dev {} down", p.name()))
     }
 
-    /// Gives the carrier back.
+    /// Gives the carrier of these ports back.
     pub fn carrier_up(&self, ports: &[Port]) -> MonoTime {
-        self.each(ports, "carrier up", |p| format!("link set dev {} up", p.name()))
+        self.set_ports(ports, "carrier up", |p| format!("link set dev {} up", p.name()))
     }
 
-    /// Splits the clients' segment: these ports on one side, the rest on the other, no way between.
+    /// Splits the clients' segment: these ports on one side, all others on the other, and no way
+    /// between the sides.
     pub fn split(&self, ports: &[Port]) -> MonoTime {
-        self.each(ports, "split off", |p| format!("link set dev {} master {SPLIT}", p.name()))
+        self.set_ports(ports, "split off", |p| format!("link set dev {} master {SPLIT}", p.name()))
     }
 
-    /// Makes the clients' segment whole again.
+    /// Brings these ports back to the others on the clients' segment.
     pub fn heal(&self, ports: &[Port]) -> MonoTime {
-        self.each(ports, "healed", |p| format!("link set dev {} master {SEGMENT}", p.name()))
+        self.set_ports(ports, "healed", |p| format!("link set dev {} master {SEGMENT}", p.name()))
     }
 
-    fn each(&self, ports: &[Port], what: &str, line: impl Fn(Port) -> String) -> MonoTime {
+    /// Runs one line of `ip` for each port in the switch's namespace, all in one batch; returns the
+    /// instant just before.
+    fn set_ports(&self, ports: &[Port], what: &str, line: impl Fn(Port) -> String) -> MonoTime {
         let names: Vec<&str> = ports.iter().map(|p| p.name()).collect();
         let at = self.note(format!("{what}: {}", names.join(", ")));
         let lines: Vec<String> = ports.iter().map(|p| line(*p)).collect();
@@ -152,14 +158,14 @@ impl Lab {
         at
     }
 
-    /// An administrator takes the interface down inside the host.
+    /// Takes the interface of `port` down inside the host, as an administrator does.
     pub fn admin_down(&self, port: Port) -> MonoTime {
         let at = self.note(format!("{} set down by hand", port.name()));
         self.host(port).ip(&format!("link set dev {} down", port.inside()));
         at
     }
 
-    /// An administrator takes the interface up inside the host.
+    /// Takes the interface of `port` up inside the host, as an administrator does.
     pub fn admin_up(&self, port: Port) -> MonoTime {
         let at = self.note(format!("{} set up by hand", port.name()));
         self.host(port).ip(&format!("link set dev {} up", port.inside()));
@@ -173,19 +179,20 @@ impl Lab {
         at
     }
 
-    /// Makes the interface of `port` anew, with the host's own addresses.
+    /// Makes the interface of `port` again, with the host's own addresses.
     pub fn recreate_interface(&self, port: Port) -> MonoTime {
         let at = self.note(format!("interface of {} made anew", port.name()));
         self.replug(port);
         at
     }
 
-    /// What power loss leaves of a server: no process, no interface, no gate; its disk. See [`Lab::power_on`].
+    /// Leaves of a server what a power loss leaves: its disk, but no process, no interface, no
+    /// gate. See [`Lab::power_on`].
     pub fn power_off(&self, server: Server) -> MonoTime {
         let at = self.note(format!("{} loses power", server.name()));
         let host = self.server(server);
         for pid in host.processes() {
-            // Gone already is as good as ended.
+            // A process that is gone already counts as ended.
             let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
         }
         let lines: Vec<String> =
@@ -194,35 +201,37 @@ impl Lab {
         at
     }
 
-    /// Interfaces and own addresses are there again; the caller starts agents and services.
+    /// Makes the server's interfaces again, with its own addresses; the caller starts agents and
+    /// services.
     pub fn power_on(&self, server: Server) -> MonoTime {
         let at = self.note(format!("{} boots", server.name()));
         self.ports(server).into_iter().for_each(|port| self.replug(port));
         at
     }
 
-    /// Somebody deletes the gate's filters by hand.
+    /// Deletes the gate's filters, as an administrator may by mistake.
     pub fn delete_filter(&self, server: Server) -> MonoTime {
         let at = self.note(format!("tc filters deleted on {}", server.name()));
         self.server(server).tool("tc", &["qdisc", "del", "dev", server.port().inside(), "clsact"], "");
         at
     }
 
-    /// Somebody deletes an address by hand.
+    /// Deletes an address from the server's interface, as an administrator may by mistake.
+    /// `address` has its prefix length.
     pub fn delete_address(&self, server: Server, address: &str) -> MonoTime {
         let at = self.note(format!("{address} deleted on {}", server.name()));
         self.server(server).ip(&format!("address del {address} dev {}", server.port().inside()));
         at
     }
 
-    /// Gives the client a neighbour entry that nothing corrects.
+    /// Gives the client a permanent neighbour entry, which no announcement corrects.
     pub fn static_neighbour(&self, address: &str, server: Server) {
         self.note(format!("static neighbour entry on the client: {address} is at {}", server.name()));
         let mac = server.port().mac();
         self.host(Port::Client).ip(&format!("neighbour replace {address} lladdr {mac} dev eth0 nud permanent"));
     }
 
-    /// Who the client's kernel believes has `address`; `None` when it knows nobody.
+    /// The hardware address that the client's kernel has for `address`; `None` when it has none.
     pub fn believed_by_client(&self, address: &str) -> Option<String> {
         let host = self.host(Port::Client).name();
         let line = tool("ip", &["-n", host, "neighbour", "show", "to", address], "");
@@ -230,15 +239,16 @@ impl Lab {
     }
 }
 
-/// A step of CLOCK_REALTIME that is taken back on drop, exact to the microseconds between two readings.
+/// A step of CLOCK_REALTIME that is taken back on drop, exact but for the microseconds between two
+/// readings.
 #[derive(Debug)]
 pub struct ClockStep {
-    /// CLOCK_REALTIME minus CLOCK_MONOTONIC as it was.
+    /// CLOCK_REALTIME minus CLOCK_MONOTONIC before the first step, in nanoseconds.
     offset: u64,
 }
 
 impl ClockStep {
-    /// Remembers the right time.
+    /// Remembers the right time; steps nothing yet.
     pub fn new() -> ClockStep {
         ClockStep { offset: nanos(ClockId::CLOCK_REALTIME) - nanos(ClockId::CLOCK_MONOTONIC) }
     }

@@ -1,13 +1,16 @@
-//! A machine with a systemd of its own: a container in the namespace of one of the lab's hosts.
+//! A machine with a systemd of its own: a container in the network namespace of one of the lab's
+//! hosts.
 //!
-//! Owns: its disk, its power button, and commands that root types on it. Never does: anything for the product that a user
-//! would not type. The system it boots is made by `scripts/machine`, once, and is never written to. When something is
-//! missing for that, or systemd does not come up, it panics with what was said. All its processes are in a process
-//! namespace that dies with us, its mounts in a mount namespace that goes with them; of a killed test only empty control
-//! groups stay, which the next one removes.
+//! Owns: the machine's disk, its power button, and commands that root types on it. Never does:
+//! anything for the product that a user would not type. `scripts/machine` makes the system that
+//! machines boot, once; no machine writes to it. When something is missing for that, or systemd
+//! does not come up, it panics with what was said. All processes of a machine are in a process
+//! namespace that dies with us, its mounts in a mount namespace that goes with them. A killed test
+//! leaves only empty control groups behind, which the next start removes.
 
 use super::netns::{is_orphan, try_tool};
 use super::process::{Process, tail};
+use super::program::program;
 use super::{Lab, Port};
 use nix::unistd::Pid;
 use std::fs;
@@ -17,13 +20,14 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// A boot takes a second or two. The busiest machine does not take so long.
+/// Longest wait for a boot, which takes a second or two: more than the busiest machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Where control groups may be: version 1 beside version 2, or version 2 alone.
+/// Places where control groups may be: version 1 beside version 2, or version 2 alone.
 const GROUPS: [&str; 3] = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Puts itself into the control groups $4 and on, mounts the disk $2 over the system $1, and becomes the machine $3.
+/// Boots a machine: enters the control groups $8 and following, mounts the disk $2 over the system
+/// $1, and becomes the machine $3.
 const BOOT: &str = "set -eu
 system=$1 disk=$2 host=$3 name=$4 tree=$5 program=$6 files=$7
 shift 7
@@ -34,13 +38,13 @@ SYSTEMD_NSPAWN_API_VFS_WRITABLE=network exec systemd-nspawn --quiet --directory=
     --capability=all --system-call-filter=bpf --resolv-conf=off --timezone=off \\
     --bind-ro=\"$tree:/src\" --bind-ro=\"$program:/program\" --bind-ro=\"$files:/files\"";
 
-/// One machine.
+/// One machine, on or off.
 #[derive(Debug)]
 pub struct Machine {
     port: Port,
     name: String,
     disk: PathBuf,
-    /// What it can install, as `/files`.
+    /// Directory with what the machine may install, seen there as `/files`.
     files: PathBuf,
     groups: Vec<PathBuf>,
     running: Option<Running>,
@@ -49,13 +53,14 @@ pub struct Machine {
 #[derive(Debug)]
 struct Running {
     process: Process,
-    /// Its systemd, by our numbers. 0 until it is known.
+    /// The machine's systemd, by our process numbers; 0 until it is known.
     leader: Pid,
 }
 
 impl Machine {
-    /// The host behind `port` as a machine with an empty disk that is switched off. `files` is what it finds as `/files`,
-    /// the sources of this project are `/src`, the program is `/program`.
+    /// The host behind `port` as a machine with an empty disk, switched off. The machine sees the
+    /// directory `files` as `/files`, the sources of this project as `/src`, the program under test
+    /// as `/program`.
     pub fn new(lab: &Lab, port: Port, files: &Path) -> Machine {
         let disk = lab.dir().join(format!("{}-disk", port.host()));
         let make = |path: &Path| {
@@ -63,7 +68,8 @@ impl Machine {
             made.unwrap_or_else(|e| panic!("make {}: {e}", path.display()));
         };
         ["upper/etc", "work", "root"].into_iter().for_each(|part| make(&disk.join(part)));
-        // It has been started before: nothing is to be set up at the first boot.
+        // A disk with a machine-id has been booted before: systemd sets nothing up for a first
+        // boot.
         let id = format!("{:08x}{:024x}\n", std::process::id(), port.index());
         fs::write(disk.join("upper/etc/machine-id"), id).expect("write to a new disk");
         let name = lab.host(port).name().to_owned();
@@ -77,7 +83,7 @@ impl Machine {
         Machine { port, name, disk, files: files.to_owned(), groups, running: None }
     }
 
-    /// Presses the power button. It boots beside us: see [`Machine::wait_until_up`].
+    /// Switches the machine on and returns at once: see [`Machine::wait_until_up`].
     pub fn power_on(&mut self, lab: &Lab) {
         assert!(self.running.is_none(), "{} is on", self.name);
         lab.note(format!("{} is switched on", self.port.host()));
@@ -96,13 +102,13 @@ impl Machine {
             BOOT,
             "boot",
         ]);
-        command.arg(system()).arg(&self.disk).arg(self.port.host()).arg(&self.name);
-        command.arg(env!("CARGO_MANIFEST_DIR")).arg(super::agent::program()).arg(&self.files).args(&self.groups);
+        command.arg(base_system()).arg(&self.disk).arg(self.port.host()).arg(&self.name);
+        command.arg(env!("CARGO_MANIFEST_DIR")).arg(program()).arg(&self.files).args(&self.groups);
         let process = Process::start(lab.host(self.port), command, &self.console(), false);
         self.running = Some(Running { process, leader: Pid::from_raw(0) });
     }
 
-    /// Waits until systemd says that everything it was to start is started.
+    /// Waits until systemd says that everything it was to start has started.
     pub fn wait_until_up(&mut self) {
         let limit = Instant::now() + PATIENCE;
         let mut said = String::new();
@@ -126,7 +132,7 @@ impl Machine {
         }
     }
 
-    /// Takes note that power was lost: [`Lab::power_off`] has ended every process.
+    /// Records that power was lost: [`Lab::power_off`] has ended every process.
     pub fn lose_power(&mut self) {
         if let Some(mut running) = self.running.take() {
             let ended = running.process.wait(Duration::from_secs(10));
@@ -135,17 +141,17 @@ impl Machine {
         self.groups.iter().for_each(|group| remove_group(group));
     }
 
-    /// Whether it is on.
+    /// Whether the machine is on.
     pub fn is_on(&self) -> bool {
         self.running.is_some()
     }
 
-    /// What root types on it; panics if that fails.
+    /// Runs a command on the machine as root and returns its output; panics if it fails.
     pub fn run(&self, command: &[&str]) -> String {
         self.try_run(command).unwrap_or_else(|cause| panic!("{}: {cause}", self.name))
     }
 
-    /// Like [`Machine::run`], for when failing is an answer.
+    /// Runs a command on the machine as root, like [`Machine::run`], for when failing is an answer.
     pub fn try_run(&self, command: &[&str]) -> Result<String, String> {
         let running = self.running.as_ref().ok_or_else(|| format!("{} is off", self.name))?;
         let leader = running.leader.to_string();
@@ -154,23 +160,24 @@ impl Machine {
         try_tool("nsenter", &all, "")
     }
 
-    /// Sends a signal to a process, by the machine's own numbers. Needs no program for it.
+    /// Sends a signal to a process, by the machine's own numbers. The shell does it: the machine
+    /// needs no `kill` for it.
     pub fn kill(&self, signal: &str, pid: &str) {
         self.run(&["sh", "-c", "kill -\"$0\" \"$1\"", signal, pid]);
     }
 
-    /// One property of a unit, as `systemctl show` has it.
+    /// One property of a unit, as `systemctl show` prints it.
     pub fn property(&self, unit: &str, name: &str) -> String {
         self.run(&["systemctl", "show", "--value", "-p", name, unit]).trim().to_owned()
     }
 
-    /// How we reach a file of it.
+    /// Our path to a file of the running machine.
     pub fn path(&self, path: &str) -> PathBuf {
         let running = self.running.as_ref().unwrap_or_else(|| panic!("{} is off", self.name));
         PathBuf::from(format!("/proc/{}/root{path}", running.leader))
     }
 
-    /// Its host in the lab.
+    /// The machine's port in the lab.
     pub fn port(&self) -> Port {
         self.port
     }
@@ -187,12 +194,12 @@ impl Drop for Machine {
     }
 }
 
-/// The system that all machines boot; made if it was not yet.
-fn system() -> &'static Path {
+/// Path of the system that all machines boot; it is made at the first call if it does not exist.
+fn base_system() -> &'static Path {
     static SYSTEM: OnceLock<PathBuf> = OnceLock::new();
     SYSTEM.get_or_init(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/machine");
-        // It says what it does, which must not wait until it is done.
+        // The script's progress is to be seen while it works.
         let output = Command::new(&script).stderr(Stdio::inherit()).output();
         let output = output.unwrap_or_else(|e| panic!("{}: {e}", script.display()));
         assert!(output.status.success(), "no system to boot a machine with: {} says why", script.display());
@@ -200,7 +207,7 @@ fn system() -> &'static Path {
     })
 }
 
-/// The systemd that the container's own process, two generations below `outer`, has started.
+/// The systemd of a container: a child of the container's own process, which is a child of `outer`.
 fn leader_below(outer: Pid) -> Option<Pid> {
     let container = children(outer).first().copied()?;
     let is_systemd = |pid: &Pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.trim() == "systemd");
@@ -216,17 +223,18 @@ fn children(pid: Pid) -> Vec<Pid> {
 pub fn sweep() {
     for root in GROUPS {
         let Ok(entries) = fs::read_dir(root) else { continue };
-        for entry in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_of_orphan)) {
+        for entry in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_orphan_group)) {
             remove_group(&entry.path());
         }
     }
 }
 
-fn is_of_orphan(name: &str) -> bool {
+fn is_orphan_group(name: &str) -> bool {
     name.starts_with("vp") && is_orphan(name)
 }
 
-/// Removes a control group with all below it. Their last process may just be ending.
+/// Removes a control group with all below it; tries for five seconds, because a last process may
+/// just be ending.
 fn remove_group(group: &Path) {
     let limit = Instant::now() + Duration::from_secs(5);
     while group.exists() {

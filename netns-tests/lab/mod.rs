@@ -1,8 +1,9 @@
 //! The lab: a switch, two servers, clients and a neighbour, each a network namespace of its own.
 //!
-//! Owns: everything that stands outside of the product, faults included. Never does: judging what it sees (see
-//! `probe`), or touching the machine's own interfaces. When anything of the lab fails to come about it panics. All of
-//! it is removed on drop, panic included; what a killed process left behind is removed by the next start.
+//! Owns: everything that stands outside of the product, faults included. Never does: giving a
+//! verdict on what it sees (see `probe`), or touching the machine's own interfaces. Any failure of the lab panics.
+//! Dropping a lab removes all of it, panic included; what a killed process left behind, the next
+//! start removes.
 
 pub mod agent;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod home;
 pub mod machine;
 pub mod netns;
 pub mod process;
+pub mod program;
 pub mod service;
 pub mod talker;
 pub mod turn;
@@ -28,16 +30,21 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use turn::Turn;
 use vipair::types::MonoTime;
 pub use wiring::{Port, Server};
 
+/// Longest wait for a condition: L5 says 10 s, a busy machine may take longer to tell.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Number of labs that this process has built so far.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// How a lab is to be built.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// No other lab of this process at the same time: for measuring.
+    /// Whether no other lab of this process may stand at the same time: for measuring.
     pub alone: bool,
     /// Whether the clients' segment has IPv4 at all.
     pub ipv4: bool,
@@ -45,7 +52,8 @@ pub struct Plan {
     pub witness: bool,
     /// Whether that host has a port on the clients' segment as well.
     pub witness_on_segment: bool,
-    /// A fixed prefix, for a lab that is to be found again (`scripts/demo --keep`): survives this process.
+    /// Fixed prefix and directory of a lab that is to be found again (`scripts/demo --keep`) and
+    /// outlives this process.
     pub keep_as: Option<(String, PathBuf)>,
 }
 
@@ -62,7 +70,7 @@ pub struct Lab {
     hosts: BTreeMap<&'static str, Netns>,
     switch: Netns,
     ipv4: bool,
-    journal: RefCell<Vec<Entry>>,
+    history: RefCell<Vec<Entry>>,
     faults: RefCell<faults::Counter>,
     dir: PathBuf,
     keep: bool,
@@ -70,17 +78,17 @@ pub struct Lab {
     _turn: Turn,
 }
 
-/// Something that was done to the lab.
+/// One deed in the lab's history.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// When it was done.
+    /// Instant just before it was done.
     pub at: MonoTime,
-    /// What it was, in words.
+    /// What was done, in words.
     pub what: String,
 }
 
 impl Lab {
-    /// Builds the lab. Waits for its turn.
+    /// Builds the lab, after waiting for its turn.
     pub fn build(plan: &Plan) -> Lab {
         assert!(nix::unistd::geteuid().is_root(), "the lab is made of network namespaces: run it as root");
         let turn = if plan.alone { Turn::alone() } else { Turn::shared() };
@@ -92,7 +100,7 @@ impl Lab {
             let dir = std::env::temp_dir().join(&prefix);
             (prefix, dir)
         });
-        // Refuses a directory that exists: in a place anybody can write to, it could be somebody else's.
+        // Refuses a directory that exists: where everybody can write, it could be somebody else's.
         let made = std::fs::DirBuilder::new().mode(0o700).create(&dir);
         made.unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
         let mut lab = Lab {
@@ -100,16 +108,16 @@ impl Lab {
             prefix,
             hosts: BTreeMap::new(),
             ipv4: plan.ipv4,
-            journal: RefCell::new(Vec::new()),
+            history: RefCell::new(Vec::new()),
             faults: RefCell::default(),
             dir,
             keep: plan.keep_as.is_some(),
             left: false,
             _turn: turn,
         };
-        // The switch itself is no host of these networks.
+        // The switch itself has no address in these networks.
         lab.switch.sysctl("ipv6/conf/default/disable_ipv6", "1");
-        lab.switch.ip(&wiring::bridges());
+        lab.switch.ip(&wiring::bridge_lines());
         for port in [Port::Alpha, Port::AlphaHeartbeat, Port::Beta, Port::BetaHeartbeat, Port::Client, Port::Gateway]
         {
             lab.plug(port);
@@ -123,7 +131,7 @@ impl Lab {
         lab
     }
 
-    /// The ports of a server that are plugged in here.
+    /// Ports of a server that are plugged in, in this lab.
     pub fn ports(&self, server: Server) -> Vec<Port> {
         let mut ports = vec![server.port(), server.heartbeat()];
         if self.hosts.contains_key(Port::Witness.host()) {
@@ -132,7 +140,7 @@ impl Lab {
         ports
     }
 
-    /// Makes the host behind `port` if it does not exist, and its cable.
+    /// Makes the cable of `port`, and the host behind it if that does not exist.
     pub fn plug(&mut self, port: Port) {
         let prefix = &self.prefix;
         let host =
@@ -140,32 +148,32 @@ impl Lab {
         wiring::plug(&self.switch, host, port, self.ipv4);
     }
 
-    /// Makes the cable of `port` anew, whose host exists.
+    /// Makes the cable of `port` again; its host exists.
     pub fn replug(&self, port: Port) {
         wiring::plug(&self.switch, self.host(port), port, self.ipv4);
     }
 
-    /// What all namespaces of this lab are called before the last dash.
+    /// Name of all namespaces of this lab, up to the last dash.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The directory of this lab's files.
+    /// Directory of this lab's files.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// The switch's namespace.
+    /// Namespace of the switch.
     pub fn switch(&self) -> &Netns {
         &self.switch
     }
 
-    /// The namespace behind `port`.
+    /// Namespace of the host behind `port`; panics when it is not plugged in.
     pub fn host(&self, port: Port) -> &Netns {
         self.hosts.get(port.host()).unwrap_or_else(|| panic!("{} is not plugged in", port.host()))
     }
 
-    /// The namespace of a server.
+    /// Namespace of a server.
     pub fn server(&self, server: Server) -> &Netns {
         self.host(server.port())
     }
@@ -175,24 +183,25 @@ impl Lab {
         self.keep
     }
 
-    /// Writes down what is about to be done; readers of a failure see it between the frames.
+    /// Adds to the history what is about to be done; the timeline of a failure shows it between the
+    /// frames. Returns the instant.
     pub fn note(&self, what: impl Into<String>) -> MonoTime {
         let at = now();
-        self.journal.borrow_mut().push(Entry { at, what: what.into() });
+        self.history.borrow_mut().push(Entry { at, what: what.into() });
         at
     }
 
-    /// All that was done so far.
-    pub fn journal(&self) -> Vec<Entry> {
-        self.journal.borrow().clone()
+    /// All that was done so far, in order.
+    pub fn history(&self) -> Vec<Entry> {
+        self.history.borrow().clone()
     }
 
     /// Leaves namespaces and files standing when this process ends.
-    pub fn keep_standing(&mut self) {
+    pub fn leave_standing(&mut self) {
         assert!(self.keep, "only a lab built to be kept can be left");
         self.left = true;
-        self.switch.leave();
-        self.hosts.values_mut().for_each(Netns::leave);
+        self.switch.leave_standing();
+        self.hosts.values_mut().for_each(Netns::leave_standing);
     }
 }
 
@@ -201,7 +210,8 @@ impl Drop for Lab {
         if self.left {
             return;
         }
-        // Namespaces remove themselves. A directory that stays is a nuisance, no reason to abort while unwinding.
+        // Namespaces remove themselves. A directory that stays is a nuisance, but no reason to
+        // abort while unwinding.
         if let Err(cause) = std::fs::remove_dir_all(&self.dir) {
             eprintln!("remove {}: {cause}", self.dir.display());
         }

@@ -1,8 +1,9 @@
 //! Network namespaces of the lab, and the tools that act in them.
 //!
-//! Owns: creating, entering and removing a namespace, and running `ip`, `nft`, `tc` in one. Never does: anything in
-//! the namespace the tests were started in. On failure it panics with what the tool said: a lab that is not as
-//! described must not be measured. Dropping a [`Netns`] ends every process inside and removes it.
+//! Owns: creating, entering and removing a namespace, and running `ip`, `nft`, `tc` in one. Never
+//! does: anything in the namespace in which the tests were started. A failure panics with what the
+//! tool said: a lab that is not as described must not be measured. Dropping a [`Netns`] ends every
+//! process inside and removes it.
 
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 const NAMED: &str = "/run/netns";
 
-/// A named network namespace that lives as long as this value.
+/// A named network namespace that lives as long as this value, unless it is left standing.
 #[derive(Debug)]
 pub struct Netns {
     name: String,
@@ -35,7 +36,7 @@ impl Netns {
         netns
     }
 
-    /// The name by which `ip netns` knows it.
+    /// Name by which `ip netns` knows the namespace.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -46,7 +47,7 @@ impl Netns {
     }
 
     /// Leaves the namespace standing when this value is dropped.
-    pub fn leave(&mut self) {
+    pub fn leave_standing(&mut self) {
         self.keep = true;
     }
 
@@ -71,7 +72,7 @@ impl Netns {
         Door(self.handle.try_clone().expect("duplicate a namespace descriptor"))
     }
 
-    /// Runs lines of `ip` in one batch inside the namespace.
+    /// Runs lines of `ip` inside the namespace, in one batch.
     pub fn ip(&self, lines: &str) {
         tool("ip", &["-n", &self.name, "-batch", "-"], lines);
     }
@@ -83,30 +84,30 @@ impl Netns {
         tool("ip", &all, input)
     }
 
-    /// Like [`Netns::tool`], for when failing is an answer.
+    /// Runs one tool inside the namespace, like [`Netns::tool`], for when failing is an answer.
     pub fn try_tool(&self, program: &str, args: &[&str], input: &str) -> Result<String, String> {
         let mut all = vec!["netns", "exec", &self.name, program];
         all.extend(args);
         try_tool("ip", &all, input)
     }
 
-    /// Writes a sysctl below `/proc/sys/net` of the namespace.
+    /// Writes a sysctl of the namespace; `key` is its path below `/proc/sys/net`.
     pub fn sysctl(&self, key: &str, value: &str) {
         let path = format!("/proc/sys/net/{key}");
         self.run(|| std::fs::write(&path, value).unwrap_or_else(|e| panic!("write {value} to {path}: {e}")));
     }
 
-    /// The processes that are in the namespace now.
+    /// Processes that are in the namespace now.
     pub fn processes(&self) -> Vec<Pid> {
         let inode = self.handle.metadata().map(|m| m.ino()).unwrap_or_default();
-        processes_of(inode)
+        processes_in(inode)
     }
 }
 
 impl Drop for Netns {
     fn drop(&mut self) {
         if !self.keep {
-            remove(&self.name, &self.processes());
+            remove_namespace(&self.name, &self.processes());
         }
     }
 }
@@ -124,7 +125,10 @@ impl Door {
 
 /// Removes what labs of dead processes left behind: namespaces and directories called `vp<pid>-…` whose pid is gone.
 pub fn sweep() {
-    names_of_labs(Path::new(NAMED)).iter().filter(|name| is_orphan(name)).for_each(|name| remove_named(name));
+    names_of_labs(Path::new(NAMED))
+        .iter()
+        .filter(|name| is_orphan(name))
+        .for_each(|name| remove_named_namespace(name));
     for name in names_of_labs(&std::env::temp_dir()).iter().filter(|name| is_orphan(name)) {
         let dir = std::env::temp_dir().join(name);
         let is_ours = dir.symlink_metadata().is_ok_and(|m| m.is_dir() && m.uid() == 0);
@@ -134,17 +138,18 @@ pub fn sweep() {
     }
 }
 
-/// Whether the process that a lab's name begins with is gone.
+/// Whether the process whose number begins a lab's name is gone.
 pub fn is_orphan(name: &str) -> bool {
     let owner = name[2..].split('-').next().and_then(|pid| pid.parse::<i32>().ok());
     owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists() || is_zombie(Pid::from_raw(pid)))
 }
 
-/// Removes every namespace whose name begins with `prefix` and a dash, with the processes inside.
+/// Removes every namespace whose name begins with `prefix` and a dash, with the processes inside;
+/// returns their count.
 pub fn remove_lab(prefix: &str) -> usize {
     let mut ours = names_of_labs(Path::new(NAMED));
     ours.retain(|name| name.starts_with(&format!("{prefix}-")));
-    ours.iter().for_each(|name| remove_named(name));
+    ours.iter().for_each(|name| remove_named_namespace(name));
     ours.len()
 }
 
@@ -153,23 +158,24 @@ fn names_of_labs(dir: &Path) -> Vec<String> {
     entries.flatten().filter_map(|e| e.file_name().into_string().ok()).filter(|n| n.starts_with("vp")).collect()
 }
 
-fn remove_named(name: &str) {
+fn remove_named_namespace(name: &str) {
     let inode = std::fs::metadata(format!("{NAMED}/{name}")).map(|m| m.ino()).unwrap_or_default();
-    remove(name, &processes_of(inode));
+    remove_namespace(name, &processes_in(inode));
 }
 
-/// Ends `inside` and removes the namespace. Failing to is printed, never a panic: it runs while unwinding.
-fn remove(name: &str, inside: &[Pid]) {
-    end(inside);
+/// Ends `inside` and removes the namespace. A failure is printed and never panics: this runs while
+/// unwinding.
+fn remove_namespace(name: &str, inside: &[Pid]) {
+    kill_and_wait(inside);
     if let Err(cause) = try_tool("ip", &["netns", "del", name], "") {
         eprintln!("{cause}");
     }
 }
 
-/// SIGKILL to these processes; returns when they are gone, or after two seconds.
-pub fn end(processes: &[Pid]) {
+/// Sends SIGKILL to these processes; returns when they are gone, or after two seconds.
+pub fn kill_and_wait(processes: &[Pid]) {
     for pid in processes {
-        // Gone already is as good as ended.
+        // A process that is gone already counts as ended.
         let _ = kill(*pid, Signal::SIGKILL);
     }
     let limit = Instant::now() + Duration::from_secs(2);
@@ -183,14 +189,14 @@ fn is_zombie(pid: Pid) -> bool {
     stat.rsplit(") ").next().is_none_or(|rest| rest.starts_with('Z'))
 }
 
-/// All processes whose network namespace has this inode, this process excepted.
-fn processes_of(inode: u64) -> Vec<Pid> {
+/// Processes whose network namespace has this inode; this process is left out.
+fn processes_in(inode: u64) -> Vec<Pid> {
     let is_inside =
         |pid: &Pid| inode != 0 && std::fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|m| m.ino() == inode);
     every_process().into_iter().filter(is_inside).collect()
 }
 
-/// Every process of the machine, this one excepted.
+/// Processes of the machine; this one is left out.
 pub fn every_process() -> Vec<Pid> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     entries
@@ -206,7 +212,8 @@ pub fn tool(program: &str, args: &[&str], input: &str) -> String {
     try_tool(program, args, input).unwrap_or_else(|cause| panic!("{cause}"))
 }
 
-/// Runs a program to its end. The error holds the command, its input and its complaint.
+/// Runs a program to its end and returns what it printed. The error holds the command, its input
+/// and its complaint.
 pub fn try_tool(program: &str, args: &[&str], input: &str) -> Result<String, String> {
     let what = || format!("{program} {}{}{input}", args.join(" "), if input.is_empty() { "" } else { " <<< " });
     let mut child = Command::new(program)
@@ -226,7 +233,7 @@ pub fn try_tool(program: &str, args: &[&str], input: &str) -> Result<String, Str
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Copies a directory with all below it; what was in the target before goes.
+/// Copies a directory with all below it; an earlier target goes.
 pub fn copy_dir(from: &Path, to: &Path) {
     if to.exists() {
         std::fs::remove_dir_all(to).unwrap_or_else(|e| panic!("remove {}: {e}", to.display()));
@@ -235,7 +242,7 @@ pub fn copy_dir(from: &Path, to: &Path) {
     tool("cp", &["-a", &text(from), &text(to)], "");
 }
 
-/// All plain files below a directory.
+/// Paths of all plain files below a directory.
 pub fn files_below(dir: &Path) -> Vec<PathBuf> {
     let (mut found, mut open) = (Vec::new(), vec![dir.to_owned()]);
     while let Some(dir) = open.pop() {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// A running child and the file that holds all it ever said.
+/// A running child and the file with all its output.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -22,7 +22,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` inside `netns`; what it prints is appended to `log`. With `outlive` it survives us.
+    /// Starts `command` inside `netns`; its output is appended to the file `log`. With `outlive`
+    /// the child survives us.
     pub fn start(netns: &Netns, mut command: Command, log: &Path, outlive: bool) -> Process {
         let open = || OpenOptions::new().create(true).append(true).open(log);
         let (out, err) = match (open(), open()) {
@@ -48,23 +49,24 @@ impl Process {
         Process { child, log: log.to_owned(), keep: outlive }
     }
 
-    /// Its process number.
+    /// Number of the child's process.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("process numbers fit"))
     }
 
-    /// Sends a signal. A process that is gone already is a mistake of the test.
+    /// Sends a signal to the child. A child that is gone already is a mistake of the test, and
+    /// panics.
     pub fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).unwrap_or_else(|e| panic!("{signal} to {}: {e}", self.pid()));
     }
 
-    /// SIGKILL, and waits for the end.
+    /// Sends SIGKILL and waits for the end.
     pub fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
         self.child.wait().expect("wait for a child");
     }
 
-    /// Waits for the process to end by itself; `None` when it still runs after `limit`.
+    /// Waits until the child ends by itself; `None` when it still runs after `limit`.
     pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let until = Instant::now() + limit;
         loop {
@@ -78,27 +80,28 @@ impl Process {
         }
     }
 
-    /// Whether it still runs.
+    /// Whether the child still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Leaves it running when this value is dropped. Only for a process started with `outlive`.
-    pub fn leave(mut self) {
+    /// Leaves the child running when this value is dropped. Only for a child started with
+    /// `outlive`.
+    pub fn leave_running(mut self) {
         assert!(self.keep, "this process dies with us");
         self.keep = true;
         std::mem::forget(self);
     }
 
-    /// All it ever said.
-    pub fn said(&self) -> String {
+    /// Text of the whole log file, earlier children's output included.
+    pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // SIGKILL ends a stopped process, too. Errors mean that it has ended.
+        // SIGKILL ends a stopped process, too. An error means that the child has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -23,8 +23,9 @@ impl Service {
         let dir = lab.dir().join(format!("{}-nginx", server.name()));
         std::fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
         let config = dir.join("nginx.conf");
-        std::fs::write(&config, text(&dir, server, addresses)).unwrap_or_else(|e| panic!("write nginx.conf: {e}"));
-        // Ahead of whatever else a busy machine does: what is measured is the way to the service, not the service.
+        std::fs::write(&config, nginx_config(&dir, server, addresses))
+            .unwrap_or_else(|e| panic!("write nginx.conf: {e}"));
+        // A busy machine is to delay the service last: tests measure the way to it.
         let mut command = Command::new("nice");
         command
             .args(["-n", "-10", "nginx"])
@@ -40,6 +41,7 @@ impl Service {
         service
     }
 
+    /// Waits until nginx listens on `count` addresses; panics with its output when it does not.
     fn wait_until_it_listens(&mut self, lab: &Lab, server: Server, count: usize) {
         let limit = Instant::now() + Duration::from_secs(10);
         loop {
@@ -51,15 +53,15 @@ impl Service {
                 Instant::now() < limit && self.process.is_running(),
                 "nginx of {} does not listen:\n{}",
                 server.name(),
-                tail(&self.process.said(), 20)
+                tail(&self.process.output(), 20)
             );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Leaves it running when this process ends.
-    pub fn leave(self) {
-        self.process.leave();
+    /// Leaves nginx running when this process ends.
+    pub fn leave_running(self) {
+        self.process.leave_running();
     }
 }
 
@@ -77,7 +79,8 @@ pub fn wait_for_addresses(lab: &Lab, server: Server, addresses: &[IpAddr]) {
     }
 }
 
-fn text(dir: &Path, server: Server, addresses: &[IpAddr]) -> String {
+/// Text of nginx's configuration.
+fn nginx_config(dir: &Path, server: Server, addresses: &[IpAddr]) -> String {
     let mut listen = String::new();
     for address in addresses {
         // Writing to a String cannot fail.

@@ -1,7 +1,7 @@
-//! A node's side of the wire without an agent behind it: it says what it is told to say, and counts grants as
-//! docs/protocol.md says. For cases about a witness alone.
+//! A node's side of the wire without an agent behind it: sends what the test puts into its row, and
+//! counts grants as docs/protocol.md says. For cases about a witness alone.
 //!
-//! Owns: one connected socket and what was said through it. Never does: decide anything.
+//! Owns: one connected socket and the state of its session. Never does: deciding anything.
 
 use super::netns::Netns;
 use std::net::{SocketAddr, UdpSocket};
@@ -15,10 +15,11 @@ use vipair::wire::pulse::{Digests, Flags, Header, Reason, Role, Row, decode, enc
 use vipair::wire::session::{Sessions, Verdict};
 use vipair::wire::table::{Admission, TableCopy};
 
-/// An answer comes within this, or not at all.
+/// Longest wait for an answer; later there is none.
 const PATIENCE: Duration = Duration::from_millis(300);
 const GROUP: GroupKey = GroupKey(5);
 
+/// A node that talks to a witness.
 pub struct Talker {
     pub id: NodeId,
     cluster: u32,
@@ -66,19 +67,20 @@ impl Talker {
         }
     }
 
-    pub fn say(&mut self, change: impl FnOnce(&mut Row)) {
+    /// Changes the row that this node tells of the group, from the next pulse on.
+    pub fn change_row(&mut self, change: impl FnOnce(&mut Row)) {
         change(&mut self.row);
         self.table += 1;
     }
 
-    /// Claims with an epoch above everything that the witness has told.
+    /// Claims the group with an epoch above everything that the witness has told.
     pub fn claim(&mut self) {
         let told = self.copy.row(0).map_or(0, |row| row.epoch.max(row.reserve).max(row.consent).counter());
         let next = Epoch::new(told.max(self.row.reserve.counter()).max(1) + 1, self.id);
-        self.say(|row| (row.role, row.reserve, row.claim) = (Role::Standby, next, next));
+        self.change_row(|row| (row.role, row.reserve, row.claim) = (Role::Standby, next, next));
     }
 
-    /// Claims anew if the witness has told of an epoch that the claim is not above.
+    /// Claims again if the witness has told of an epoch that is not below the claim's.
     pub fn claim_higher(&mut self) {
         let told = self.copy.row(0).map_or(Epoch::NONE, |row| row.epoch.max(row.reserve));
         if self.row.claim == Epoch::NONE || told >= self.row.claim {
@@ -86,11 +88,14 @@ impl Talker {
         }
     }
 
-    pub fn pulse(&mut self) -> Vec<u8> {
-        self.speak(None)
+    /// The next pulse, to be sent by the caller.
+    pub fn next_pulse(&mut self) -> Vec<u8> {
+        self.encode_pulse(None)
     }
 
-    fn speak(&mut self, learned: Option<u64>) -> Vec<u8> {
+    /// The next datagram, sealed; with `learned` it answers a session that is not proven yet, and
+    /// carries the whole table.
+    fn encode_pulse(&mut self, learned: Option<u64>) -> Vec<u8> {
         self.counter += 1;
         let echo = match learned {
             Some(learned) => self.sessions.answer(learned, self.counter),
@@ -122,18 +127,18 @@ impl Talker {
         datagram
     }
 
-    /// One pulse and what is answered; false if nothing is.
+    /// Sends a pulse and takes the answer; false if there is none.
     pub fn exchange(&mut self) -> bool {
-        let mut pulse = self.pulse();
+        let mut pulse = self.next_pulse();
         let mut heard = false;
-        // Three of them at most: introduction, proof, and the first that is believed.
+        // Three datagrams at most: introduction, proof, and the first that is believed.
         for _ in 0..3 {
-            // A refusal of an earlier one (the witness is down) is told here.
+            // A refusal of an earlier datagram (the witness is down) is reported here.
             let _refused = self.socket.send(&pulse);
             let mut buffer = [0; 1_300];
             let Ok(length) = self.socket.recv(&mut buffer) else { return heard };
             heard = true;
-            match self.hear(&buffer[..length]) {
+            match self.handle_datagram(&buffer[..length]) {
                 Some(back) => pulse = back,
                 None => return true,
             }
@@ -141,11 +146,12 @@ impl Talker {
         heard
     }
 
-    fn hear(&mut self, datagram: &[u8]) -> Option<Vec<u8>> {
+    /// Takes in a datagram of the witness; returns the datagram to be sent back, if there is one.
+    fn handle_datagram(&mut self, datagram: &[u8]) -> Option<Vec<u8>> {
         let (header, rows) = decode(self.ring.open(datagram).expect("the witness has the key")).expect("a pulse");
         let new_session = match self.sessions.check(&header) {
             Verdict::Fresh { new_session } => new_session,
-            Verdict::Unproven { learned } => return Some(self.speak(Some(learned))),
+            Verdict::Unproven { learned } => return Some(self.encode_pulse(Some(learned))),
             Verdict::Rejected(_) => return None,
         };
         if new_session {
@@ -160,15 +166,15 @@ impl Talker {
             }
             self.copy.settle();
         }
-        new_session.then(|| self.pulse())
+        new_session.then(|| self.next_pulse())
     }
 
-    /// What the witness says of the group.
-    pub fn witness(&self) -> Option<Row> {
+    /// Row of the group in the witness's table, once it has told one.
+    pub fn witness_row(&self) -> Option<Row> {
         self.copy.row(0).copied()
     }
 
-    /// True if the newest answer grants what we ask for.
+    /// Whether the newest answer grants what this node asks for.
     pub fn is_granted(&self) -> bool {
         let Some(asked) = ask(self.id, &self.row) else { return false };
         let consented = self.copy.row(0).is_some_and(|row| row.consent == asked.epoch());

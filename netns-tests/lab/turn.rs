@@ -1,7 +1,7 @@
-//! Who may run when: a few labs side by side, or one alone when times are measured.
+//! Turns of labs: a few side by side, or one alone when times are measured.
 //!
-//! Owns: the count of labs standing in this process. Never does: anything to a lab. A test that panics gives its turn
-//! back while unwinding, so the others go on.
+//! Owns: the count of labs that stand in this process. Never does: anything to a lab. A test that
+//! panics gives its turn back while unwinding, so the others go on.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -20,13 +20,14 @@ pub struct Turn {
     alone: bool,
 }
 
-/// Labs that may stand at once: one per core and never more than four, since each has threads that keep time.
+/// Number of labs that may stand at once: one per core and never more than four, since each has
+/// threads that keep time.
 fn places() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 4)
 }
 
 impl Turn {
-    /// Waits for a place among others.
+    /// Waits for a place beside other labs.
     pub fn shared() -> Turn {
         let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
         while state.alone || state.waiting_alone > 0 || state.running >= places() {

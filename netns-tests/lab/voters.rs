@@ -1,28 +1,28 @@
-//! The ways between those who vote: two servers and a witness, each direction for itself.
+//! The ways between the voters: two servers and a witness, each direction for itself.
 //!
-//! Owns: which ports a way leads through, and losing all that goes along it. Never does: touching the clients' ways; a
-//! client that both servers can reach stays so.
+//! Owns: which ports a way leads through, and losing all frames that take it. Never does: touching
+//! the clients' ways; a client that both servers can reach stays so.
 
-use super::faults::{Drops, Fault, What};
+use super::faults::{Drops, Fault, FrameKind};
 use super::{Lab, Port, Server};
 
-/// One that votes.
+/// A voter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Party {
-    /// A server.
+    /// A server of the pair.
     Node(Server),
     /// The host of the witness, with all witnesses on it.
     Witness,
 }
 
-/// alpha, as one that votes.
+/// alpha as a voter.
 pub const ALPHA: Party = Party::Node(Server::Alpha);
-/// beta, as one that votes.
+/// beta as a voter.
 pub const BETA: Party = Party::Node(Server::Beta);
-/// The witness.
+/// The witness as a voter.
 pub const WITNESS: Party = Party::Witness;
 
-/// A way in one direction.
+/// A way from one voter to another, in this direction only.
 pub type Way = (Party, Party);
 
 /// All six ways.
@@ -30,7 +30,7 @@ pub const WAYS: [Way; 6] =
     [(ALPHA, BETA), (BETA, ALPHA), (ALPHA, WITNESS), (WITNESS, ALPHA), (BETA, WITNESS), (WITNESS, BETA)];
 
 impl Party {
-    /// For the journal.
+    /// Name in the lab's history.
     pub fn name(self) -> &'static str {
         match self {
             Party::Node(server) => server.name(),
@@ -38,7 +38,7 @@ impl Party {
         }
     }
 
-    /// All its ports, those that are not plugged in included.
+    /// All ports of the voter, those that are not plugged in included.
     fn ports(self) -> Vec<Port> {
         match self {
             Party::Node(server) => vec![server.port(), server.heartbeat(), server.voters()],
@@ -47,13 +47,13 @@ impl Party {
     }
 }
 
-/// Both directions between two.
+/// Both directions between two voters.
 pub fn between(one: Party, other: Party) -> [Way; 2] {
     [(one, other), (other, one)]
 }
 
 impl Lab {
-    /// Everything that goes along these ways is lost, in one instant: pulses, probes, answers.
+    /// Loses everything that takes these ways, from one instant on: pulses, probes, answers.
     pub fn sever(&self, ways: &[Way]) -> Fault {
         let names: Vec<String> = ways.iter().map(|(from, to)| format!("{} → {}", from.name(), to.name())).collect();
         self.note(format!("severed: {}", names.join(", ")));
@@ -64,7 +64,7 @@ impl Lab {
                 drops.extend(to.map(|to| Drops {
                     from: Some(from),
                     to: Some(to),
-                    what: What::Everything,
+                    kind: FrameKind::Everything,
                     percent: 100,
                 }));
             }

@@ -1,7 +1,7 @@
 //! What is plugged in where: the switch's bridges, the ports, and the addresses behind each port.
 //!
 //! Owns: the table of ports and the `ip` lines that build them. Never does: faults (see `faults`). Port indexes are
-//! fixed, so that a port keeps its identity for the capture when a node "reboots" and its cable is made anew.
+//! fixed, so that a port keeps its identity for the capture when a node "reboots" and its cable is made again.
 
 use super::netns::Netns;
 use std::fmt::Write;
@@ -11,17 +11,17 @@ use vipair::types::MacAddr;
 /// One of the two servers of a pair.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Server {
-    /// The first of the configuration, preferred by default.
+    /// The first node of the configuration, preferred by default.
     Alpha,
-    /// The second.
+    /// The second node of the configuration.
     Beta,
 }
 
 impl Server {
-    /// Both, in the order of the configuration.
+    /// Both servers, in the order of the configuration.
     pub const BOTH: [Server; 2] = [Server::Alpha, Server::Beta];
 
-    /// Its name in the configuration.
+    /// Name of the node in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Server::Alpha => "alpha",
@@ -29,7 +29,15 @@ impl Server {
         }
     }
 
-    /// The other one.
+    /// Index of the server in a list of both, in the order of [`Server::BOTH`].
+    pub fn index(self) -> usize {
+        match self {
+            Server::Alpha => 0,
+            Server::Beta => 1,
+        }
+    }
+
+    /// The other server of the pair.
     pub fn other(self) -> Server {
         match self {
             Server::Alpha => Server::Beta,
@@ -37,7 +45,7 @@ impl Server {
         }
     }
 
-    /// Its port on the clients' segment.
+    /// Port of the server on the clients' segment.
     pub fn port(self) -> Port {
         match self {
             Server::Alpha => Port::Alpha,
@@ -45,7 +53,7 @@ impl Server {
         }
     }
 
-    /// Its port on the heartbeat network.
+    /// Port of the server on the heartbeat network.
     pub fn heartbeat(self) -> Port {
         match self {
             Server::Alpha => Port::AlphaHeartbeat,
@@ -53,7 +61,7 @@ impl Server {
         }
     }
 
-    /// Its port on the way to the witness.
+    /// Port of the server on the voters' network, plugged in only in a lab with a witness.
     pub fn voters(self) -> Port {
         match self {
             Server::Alpha => Port::AlphaVoters,
@@ -81,11 +89,11 @@ pub enum Port {
     Witness,
     /// The witness's eth1, where it has one: on the clients' segment.
     WitnessSegment,
-    /// The clients.
+    /// The eth0 of the host of all clients.
     Client,
-    /// A neighbour that is always there.
+    /// The eth0 of a neighbour that is always there.
     Gateway,
-    /// Somebody who does not belong here.
+    /// The eth0 of a host that does not belong here; plugged in by the cases that need it.
     Stranger,
 }
 
@@ -95,17 +103,17 @@ pub const SEGMENT: &str = "segment";
 pub const HEARTBEAT: &str = "heartbeat";
 /// Bridge of the network on which the nodes reach the witness.
 pub const VOTERS: &str = "voters";
-/// A second half for the clients' segment when it is split.
+/// Bridge of the clients' segment's other side while the segment is split.
 pub const SPLIT: &str = "split";
 
-/// Where witnesses listen on their own network, the first alone as a rule.
+/// Addresses of witnesses 1, 2 and 3 on the voters' network; most labs use the first alone.
 pub const WITNESSES: [Ipv4Addr; 3] =
     [Ipv4Addr::new(10, 0, 9, 9), Ipv4Addr::new(10, 0, 9, 10), Ipv4Addr::new(10, 0, 9, 11)];
 
-/// How many addresses the clients' host has besides its first: each question of a sampler comes from the next one,
-/// so that an answer names the question.
+/// Number of addresses that the clients' host has besides its first. Each question of a sampler
+/// comes from the next one, so that an answer names the question.
 pub const ASKERS: u8 = 32;
-/// The last byte of the first of those addresses.
+/// The last byte of the first of those addresses, in either family.
 pub const FIRST_ASKER: u8 = 192;
 
 impl Port {
@@ -123,7 +131,7 @@ impl Port {
         Port::Gateway,
         Port::Stranger,
     ];
-    /// The ports behind which a part of the product runs: whatever claims an address comes in here.
+    /// Ports behind which a part of the product runs: its claims come in here.
     pub const PRODUCT: [Port; 8] = [
         Port::Alpha,
         Port::Beta,
@@ -134,10 +142,10 @@ impl Port {
         Port::Witness,
         Port::WitnessSegment,
     ];
-    /// The ports between the servers.
+    /// Ports of the servers on the networks that both are on.
     pub const SERVERS: [Port; 4] = [Port::Alpha, Port::Beta, Port::AlphaHeartbeat, Port::BetaHeartbeat];
 
-    /// The interface's name in the switch's namespace.
+    /// Name of the port's interface in the switch's namespace.
     pub fn name(self) -> &'static str {
         match self {
             Port::Alpha => "alpha",
@@ -154,7 +162,7 @@ impl Port {
         }
     }
 
-    /// The host behind it: last part of its namespace's name.
+    /// Name of the host behind the port: the last part of its namespace's name.
     pub fn host(self) -> &'static str {
         match self {
             Port::Alpha | Port::AlphaHeartbeat | Port::AlphaVoters => "alpha",
@@ -166,7 +174,7 @@ impl Port {
         }
     }
 
-    /// The server behind it, if there is one.
+    /// The server behind the port, if there is one.
     pub fn server(self) -> Option<Server> {
         match self {
             Port::Alpha | Port::AlphaHeartbeat | Port::AlphaVoters => Some(Server::Alpha),
@@ -175,7 +183,7 @@ impl Port {
         }
     }
 
-    /// The interface's index in the switch's namespace.
+    /// Index of the port's interface in the switch's namespace.
     pub fn index(self) -> u32 {
         match self {
             Port::Alpha => 101,
@@ -192,7 +200,7 @@ impl Port {
         }
     }
 
-    /// The interface's name inside the host.
+    /// Name of the interface inside the host.
     pub fn inside(self) -> &'static str {
         match self {
             Port::AlphaVoters | Port::BetaVoters => "eth2",
@@ -201,7 +209,7 @@ impl Port {
         }
     }
 
-    /// The bridge it belongs to.
+    /// Name of the bridge that the port belongs to.
     pub fn bridge(self) -> &'static str {
         match self {
             Port::AlphaHeartbeat | Port::BetaHeartbeat => HEARTBEAT,
@@ -212,8 +220,8 @@ impl Port {
         }
     }
 
-    /// Last byte of the host's own addresses.
-    fn number(self) -> u8 {
+    /// The last byte of the host's own addresses.
+    fn last_byte(self) -> u8 {
         match self {
             Port::Alpha | Port::AlphaHeartbeat | Port::AlphaVoters => 1,
             Port::Beta | Port::BetaHeartbeat | Port::BetaVoters => 2,
@@ -224,22 +232,22 @@ impl Port {
         }
     }
 
-    /// The hardware address behind it.
+    /// Hardware address of the interface inside the host.
     pub fn mac(self) -> MacAddr {
-        MacAddr([0x02, 0, 0, 0, self.network(), self.number()])
+        MacAddr([0x02, 0, 0, 0, self.network_number(), self.last_byte()])
     }
 
-    /// The host's own IPv4 address.
+    /// Own IPv4 address of the host, on this port's network.
     pub fn ipv4(self) -> Ipv4Addr {
-        match self.network() {
-            0 => Ipv4Addr::new(10, 0, 0, self.number()),
-            1 => Ipv4Addr::new(192, 168, 50, self.number()),
-            _ => Ipv4Addr::new(10, 0, 9, self.number()),
+        match self.network_number() {
+            0 => Ipv4Addr::new(10, 0, 0, self.last_byte()),
+            1 => Ipv4Addr::new(192, 168, 50, self.last_byte()),
+            _ => Ipv4Addr::new(10, 0, 9, self.last_byte()),
         }
     }
 
-    /// The networks in numbers: clients' segment, heartbeat, voters.
-    fn network(self) -> u8 {
+    /// Number of the port's network: 0 the clients' segment, 1 heartbeat, 2 voters.
+    fn network_number(self) -> u8 {
         match self.bridge() {
             HEARTBEAT => 1,
             VOTERS => 2,
@@ -247,10 +255,10 @@ impl Port {
         }
     }
 
-    /// The host's own global IPv6 address on the clients' segment. Like people do, the decimal number is written
-    /// into the last group: 10.0.0.50 and 2001:db8::50.
+    /// Own global IPv6 address of the host on the clients' segment. As people like it, the decimal
+    /// number is written into the last group: 10.0.0.50 and 2001:db8::50.
     pub fn ipv6(self) -> Ipv6Addr {
-        ipv6(self.number())
+        ipv6(self.last_byte())
     }
 }
 
@@ -258,8 +266,8 @@ fn ipv6(number: u8) -> Ipv6Addr {
     format!("2001:db8::{number}").parse().expect("a decimal number is a hexadecimal group")
 }
 
-/// The address from which question number `turn` is asked, in the family of `target`.
-pub fn asker(target: IpAddr, turn: u8) -> IpAddr {
+/// Address from which question number `turn` is asked, in the family of `target`.
+pub fn asker_address(target: IpAddr, turn: u8) -> IpAddr {
     let number = FIRST_ASKER + turn % ASKERS;
     match target {
         IpAddr::V4(_) => Ipv4Addr::new(10, 0, 0, number).into(),
@@ -267,15 +275,16 @@ pub fn asker(target: IpAddr, turn: u8) -> IpAddr {
     }
 }
 
-/// The hardware address of the clients' segment's bridge: what is sent to it, the switch takes in and forwards to nobody.
+/// Hardware address of the bridge of the clients' segment: the switch takes in what is sent to it,
+/// and forwards it to nobody.
 pub const SEGMENT_MAC: MacAddr = bridge_mac(10);
 
 const fn bridge_mac(index: u8) -> MacAddr {
     MacAddr([0x02, 0, 0, 0, 0xff, index])
 }
 
-/// Lines that build the bridges.
-pub fn bridges() -> String {
+/// Lines of `ip` that build the bridges.
+pub fn bridge_lines() -> String {
     let mut lines = String::new();
     for (bridge, index) in [(SEGMENT, 10), (HEARTBEAT, 11), (SPLIT, 12), (VOTERS, 13)] {
         // Writing to a String cannot fail. The hardware address is fixed, or it would follow the ports.
@@ -289,7 +298,8 @@ pub fn bridges() -> String {
     lines
 }
 
-/// Makes the cable of `port`: one end in the switch, plugged in, the other in the host with its addresses.
+/// Makes the cable of `port`: one end in the switch, plugged in, the other in the host, with the
+/// host's addresses.
 pub fn plug(switch: &Netns, host: &Netns, port: Port, ipv4: bool) {
     let (name, inside, index) = (port.name(), port.inside(), port.index());
     switch.ip(&format!(
@@ -299,10 +309,11 @@ pub fn plug(switch: &Netns, host: &Netns, port: Port, ipv4: bool) {
         host.name(),
         port.bridge(),
     ));
-    host.ip(&addresses(port, ipv4));
+    host.ip(&address_lines(port, ipv4));
 }
 
-fn addresses(port: Port, ipv4: bool) -> String {
+/// Lines of `ip` that bring the host's interface up and give it addresses and routes.
+fn address_lines(port: Port, ipv4: bool) -> String {
     let inside = port.inside();
     let mut lines = format!("link set dev {inside} up\n");
     let mut add = |address: IpAddr, bits: u8, flags: &str| {
@@ -319,8 +330,8 @@ fn addresses(port: Port, ipv4: bool) -> String {
     }
     if port == Port::Client {
         for turn in 0..ASKERS {
-            add(asker(IpAddr::V4(Ipv4Addr::UNSPECIFIED), turn), 32, "");
-            add(asker(IpAddr::V6(Ipv6Addr::UNSPECIFIED), turn), 128, "nodad noprefixroute");
+            add(asker_address(IpAddr::V4(Ipv4Addr::UNSPECIFIED), turn), 32, "");
+            add(asker_address(IpAddr::V6(Ipv6Addr::UNSPECIFIED), turn), 128, "nodad noprefixroute");
         }
     }
     if port == Port::Alpha || port == Port::Beta {

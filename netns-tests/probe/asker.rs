@@ -1,13 +1,14 @@
 //! A client that asks the segment who has an address, once every millisecond.
 //!
-//! Owns: one thread with one packet socket in the clients' namespace. Never does: trusting the kernel's neighbour
-//! table: every answer is seen and attributed to its question, so an answer from two servers cannot hide. Gaps are
-//! counted between questions that were asked: a sampler that slept reports fewer questions, not a longer gap.
+//! Owns: one thread with one packet socket in the clients' namespace. Never does: trusting the
+//! kernel's neighbour table. Every answer is seen and attributed to its question, so an answer from
+//! two servers cannot hide. Gaps are counted between questions that were asked: a sampler that
+//! slept reports fewer questions, not a longer gap.
 
 use super::frames::{How, question, read};
-use super::socket::{PacketSocket, hurry, program};
+use super::socket::{PacketSocket, become_real_time, bpf_program};
 use crate::lab::clock::now;
-use crate::lab::wiring::{ASKERS, FIRST_ASKER, Port, asker};
+use crate::lab::wiring::{ASKERS, FIRST_ASKER, Port, asker_address};
 use crate::lab::{Lab, Server};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
@@ -21,13 +22,14 @@ use vipair::types::{MacAddr, MonoTime};
 /// One question and what came back.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
-    /// When it was asked.
+    /// When the question was sent.
     pub at: MonoTime,
-    /// The first answer: when, and from where.
+    /// The first answer: when, and from which hardware address.
     pub answer: Option<(MonoTime, MacAddr)>,
-    /// An answer to the same question from another hardware address. There must be none.
+    /// An answer to the same question from another hardware address than the first's. There must be
+    /// none.
     pub second: Option<(MonoTime, MacAddr)>,
-    /// How many answers came in all, whoever sent them.
+    /// Number of answers in all, from any hardware address.
     pub answers: u8,
 }
 
@@ -40,7 +42,7 @@ pub struct Asker {
     thread: Option<JoinHandle<()>>,
 }
 
-/// One question per millisecond for an hour: more is a test that forgot to stop.
+/// Most questions: one per millisecond for an hour. More is a test that forgot to stop.
 const MOST: usize = 3_600_000;
 
 impl Asker {
@@ -48,23 +50,23 @@ impl Asker {
     pub fn start(lab: &Lab, target: IpAddr, pace: Duration) -> Asker {
         let stop = Arc::new(AtomicBool::new(false));
         let questions = Arc::new(Mutex::new(Vec::new()));
-        let socket = lab.host(Port::Client).run(|| PacketSocket::open(Some("eth0"), &filter(target)));
+        let socket = lab.host(Port::Client).run(|| PacketSocket::open(Some("eth0"), &answer_filter(target)));
         let thread = {
             let (stop, questions) = (stop.clone(), questions.clone());
             std::thread::spawn(move || {
-                hurry();
-                run(&socket, target, pace, &stop, &questions);
+                become_real_time();
+                ask_until_stopped(&socket, target, pace, &stop, &questions);
             })
         };
         Asker { target, stop, questions, thread: Some(thread) }
     }
 
-    /// The address it asks for.
+    /// The address that is asked for.
     pub fn target(&self) -> IpAddr {
         self.target
     }
 
-    /// What was asked from `from` on, so far.
+    /// The questions sent from `from` on, so far.
     pub fn since(&self, from: MonoTime) -> Answers {
         let questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
         let first = questions.partition_point(|q| q.at < from);
@@ -82,13 +84,15 @@ impl Drop for Asker {
     }
 }
 
-fn filter(target: IpAddr) -> Vec<socket2::SockFilter> {
+/// Filter for frames that can be an answer to a question for `target`.
+fn answer_filter(target: IpAddr) -> Vec<socket2::SockFilter> {
     use libc::{BPF_ABS, BPF_B, BPF_H, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET};
     let (half, byte, equal, done) =
         (BPF_LD | BPF_H | BPF_ABS, BPF_LD | BPF_B | BPF_ABS, BPF_JMP | BPF_JEQ | BPF_K, BPF_RET | BPF_K);
     match target {
-        // Replies only: being woken by every announced address would slow down whoever announces them.
-        IpAddr::V4(_) => program(&[
+        // Only replies wake the sampler: waking at every announcement would slow down the server
+        // that announces.
+        IpAddr::V4(_) => bpf_program(&[
             (half, 0, 0, 12),
             (equal, 0, 3, 0x0806),
             (half, 0, 0, 20),
@@ -96,7 +100,7 @@ fn filter(target: IpAddr) -> Vec<socket2::SockFilter> {
             (done, 0, 0, 128),
             (done, 0, 0, 0),
         ]),
-        IpAddr::V6(_) => program(&[
+        IpAddr::V6(_) => bpf_program(&[
             (half, 0, 0, 12),
             (equal, 0, 5, 0x86dd),
             (byte, 0, 0, 20),
@@ -109,7 +113,14 @@ fn filter(target: IpAddr) -> Vec<socket2::SockFilter> {
     }
 }
 
-fn run(socket: &PacketSocket, target: IpAddr, pace: Duration, stop: &AtomicBool, questions: &Mutex<Vec<Question>>) {
+/// Asks at the pace and takes answers until `stop` is set. Questions that are late are left out.
+fn ask_until_stopped(
+    socket: &PacketSocket,
+    target: IpAddr,
+    pace: Duration,
+    stop: &AtomicBool,
+    questions: &Mutex<Vec<Question>>,
+) {
     let mut next = now();
     let mut buffer = [0; 128];
     while !stop.load(Ordering::Relaxed) {
@@ -127,7 +138,7 @@ fn run(socket: &PacketSocket, target: IpAddr, pace: Duration, stop: &AtomicBool,
         let mut questions = questions.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(questions.len() < MOST, "a sampler ran for an hour");
         let turn = u8::try_from(questions.len() % usize::from(ASKERS)).expect("few askers");
-        let frame = question(Port::Client.mac(), asker(target, turn), target);
+        let frame = question(Port::Client.mac(), asker_address(target, turn), target);
         questions.push(Question { at: now(), answer: None, second: None, answers: 0 });
         drop(questions);
         // An interface that is down is a question without an answer.
@@ -136,6 +147,7 @@ fn run(socket: &PacketSocket, target: IpAddr, pace: Duration, stop: &AtomicBool,
     }
 }
 
+/// Attributes an answer to its question, by the address that the question came from.
 fn note_answer(frame: &[u8], target: IpAddr, at: MonoTime, questions: &Mutex<Vec<Question>>) {
     let Some(said) = read(frame) else { return };
     let is_answer = matches!(said.how, How::Reply | How::Advertisement) && said.address == target;
@@ -153,16 +165,17 @@ fn note_answer(frame: &[u8], target: IpAddr, at: MonoTime, questions: &Mutex<Vec
     }
 }
 
+/// Number of the asker with this address.
 fn turn_of(asked_by: IpAddr) -> Option<u8> {
     let last = match asked_by {
         IpAddr::V4(address) => address.octets()[3],
         IpAddr::V6(address) => address.octets()[15],
     };
     let turn = last.checked_sub(FIRST_ASKER).filter(|turn| *turn < ASKERS)?;
-    (asker(asked_by, turn) == asked_by).then_some(turn)
+    (asker_address(asked_by, turn) == asked_by).then_some(turn)
 }
 
-/// What a stretch of questions brought.
+/// Questions of a stretch of time and their answers.
 #[derive(Clone, Debug)]
 pub struct Answers {
     /// The address asked for.
@@ -174,14 +187,15 @@ pub struct Answers {
 /// A stretch of time in which nobody answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Gap {
-    /// The last question that was answered before.
+    /// When the last question before the gap was sent that was answered.
     pub from: MonoTime,
-    /// The first question that was answered after, or the last question of all.
+    /// When the first question after the gap was sent that was answered, or else the last question
+    /// of all.
     pub to: MonoTime,
 }
 
 impl Gap {
-    /// How long it lasted.
+    /// Length of the gap.
     pub fn length(self) -> Duration {
         self.to.since(self.from)
     }
@@ -189,12 +203,12 @@ impl Gap {
 
 impl Answers {
     /// Questions that two hardware addresses answered.
-    pub fn both(&self) -> Vec<Question> {
+    pub fn answered_twice(&self) -> Vec<Question> {
         self.questions.iter().filter(|q| q.second.is_some()).copied().collect()
     }
 
-    /// The longest stretch without an answer; zero long when every question was answered. Questions of the last 20 ms
-    /// are left out while nobody had the time to answer them.
+    /// The longest stretch without an answer; zero long when every question was answered.
+    /// Unanswered questions of the last 20 ms are left out: their answers may still be on the way.
     pub fn longest_gap(&self) -> Gap {
         let last = self.questions.last().map_or(MonoTime::ZERO, |q| q.at);
         let settled = self.questions.iter().filter(|q| q.answer.is_some() || last.since(q.at).as_millis() > 20);
@@ -217,8 +231,9 @@ impl Answers {
         if silent && open.length() > longest.length() { open } else { longest }
     }
 
-    /// Who answered, in the order of change.
-    pub fn by(&self) -> Vec<(MonoTime, MacAddr)> {
+    /// Hardware addresses that answered, one entry for each change, with the instant of its first
+    /// answer.
+    pub fn answerers(&self) -> Vec<(MonoTime, MacAddr)> {
         let mut changes: Vec<(MonoTime, MacAddr)> = Vec::new();
         for (at, mac) in self.questions.iter().filter_map(|q| q.answer) {
             if changes.last().is_none_or(|(_, last)| *last != mac) {
@@ -228,19 +243,19 @@ impl Answers {
         changes
     }
 
-    /// The servers that answered, in the order of change.
+    /// Servers that answered, one entry for each change.
     pub fn servers(&self) -> Vec<Server> {
         let of = |mac| Server::BOTH.into_iter().find(|s| s.port().mac() == mac);
-        self.by().into_iter().filter_map(|(_, mac)| of(mac)).collect()
+        self.answerers().into_iter().filter_map(|(_, mac)| of(mac)).collect()
     }
 
-    /// The server that gave the last answer.
+    /// Server of the last answer.
     pub fn last_server(&self) -> Option<Server> {
         let mac = self.questions.iter().rev().find_map(|q| q.answer)?.1;
         Server::BOTH.into_iter().find(|s| s.port().mac() == mac)
     }
 
-    /// The server that gave the first answer.
+    /// Server of the first answer.
     pub fn first_server(&self) -> Option<Server> {
         let mac = self.questions.iter().find_map(|q| q.answer)?.1;
         Server::BOTH.into_iter().find(|s| s.port().mac() == mac)

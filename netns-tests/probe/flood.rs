@@ -1,9 +1,10 @@
 //! Hostile datagrams at a fixed rate: forged, replayed and malformed.
 //!
-//! Owns: one thread that sends from a host that is no server, under a server's address. Never does: anything but
-//! sending; the effect is judged elsewhere. It reports how many it sent, so that a flood that never flowed is noticed.
+//! Owns: one thread that sends from a host that is no server, under a server's address. Never does:
+//! anything but sending; others look at the effect. It counts what it sent, so that a flood
+//! that never flowed is noticed.
 
-use super::socket::{PacketSocket, nothing};
+use super::socket::{PacketSocket, deny_all};
 use crate::lab::clock::now;
 use crate::lab::{Lab, Port};
 use std::net::SocketAddr;
@@ -21,7 +22,7 @@ pub struct Flood {
 }
 
 impl Flood {
-    /// Sends the payloads in turn as datagrams from the stranger's host to `target`.
+    /// Starts to send the payloads in turn, as datagrams from the stranger's host to `target`.
     pub fn datagrams(lab: &Lab, target: SocketAddr, payloads: Vec<Vec<u8>>, per_second: u32) -> Flood {
         let socket = lab.host(Port::Stranger).run(|| {
             let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("open a socket");
@@ -29,17 +30,18 @@ impl Flood {
             socket
         });
         // A refused datagram is the target's business.
-        Flood::run(payloads, per_second, move |payload| drop(socket.send(payload)))
+        Flood::start_thread(payloads, per_second, move |payload| drop(socket.send(payload)))
     }
 
-    /// Sends whole frames in turn from `port`'s host, whatever source they name.
+    /// Starts to send whole frames in turn from the host of `port`, with any source address.
     pub fn frames(lab: &Lab, port: Port, frames: Vec<Vec<u8>>, per_second: u32) -> Flood {
-        let socket = lab.host(port).run(|| PacketSocket::open(Some(port.inside()), &nothing()));
-        // An interface that is down is a frame less.
-        Flood::run(frames, per_second, move |frame| drop(socket.send(frame)))
+        let socket = lab.host(port).run(|| PacketSocket::open(Some(port.inside()), &deny_all()));
+        // While the interface is down, the frame is lost.
+        Flood::start_thread(frames, per_second, move |frame| drop(socket.send(frame)))
     }
 
-    fn run(payloads: Vec<Vec<u8>>, per_second: u32, send: impl Fn(&[u8]) + Send + 'static) -> Flood {
+    /// Starts the thread that calls `send` with the payloads in turn, `per_second` times a second.
+    fn start_thread(payloads: Vec<Vec<u8>>, per_second: u32, send: impl Fn(&[u8]) + Send + 'static) -> Flood {
         let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let thread = {
             let (stop, sent) = (stop.clone(), sent.clone());
@@ -60,7 +62,7 @@ impl Flood {
         Flood { stop, sent, thread: Some(thread) }
     }
 
-    /// How many were sent so far.
+    /// Number of payloads or frames sent so far.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }

@@ -1,7 +1,7 @@
-//! Clients that have said all they wanted and wait for what the server says: blocked in `read()`.
+//! Clients that have said all they wanted and wait for the server's next word: blocked in `read()`.
 //!
-//! Owns: their connections and what became of each. Never does: send again; whoever sends learns by that. The server's
-//! side is held by [`Holder`], which accepts and says nothing.
+//! Owns: their connections and what became of each. Never does: sending again, because a client
+//! that sends learns by that. [`Holder`] is the server's side: it accepts and says nothing.
 
 use crate::lab::{Lab, Port, Server, clock};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -13,20 +13,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// The port of a [`Holder`].
+/// Port of a [`Holder`], and the first of its ports.
 pub const PORT: u16 = 81;
-/// A crowd has so many ports besides, from that one on: a client finds a free port of its own in no time only while few of
-/// them go to the same place.
+/// Number of ports of a crowd, from [`PORT`] on. A client finds a free port of its own at once only
+/// while few clients go to the same port.
 const PORTS: u16 = 5;
-/// So many clients have one thread.
+/// Number of a crowd's clients that one thread serves.
 const CROWD: usize = 15_000;
 
-/// What a client found out, and when.
+/// The end of a client's wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct End {
     /// When `read()` returned.
     pub at: MonoTime,
-    /// With ECONNRESET.
+    /// Whether it failed with ECONNRESET.
     pub reset: bool,
 }
 
@@ -37,12 +37,13 @@ impl End {
     }
 }
 
-/// Accepts on addresses of a server, and holds what it accepted. Its sockets live in this process: they are closed by
-/// [`Lab::power_off`] as little as a kernel without power closes any, since their interfaces go first.
+/// Accepts connections on a server's addresses and holds them. The sockets live in this process:
+/// [`Lab::power_off`] closes none of them, as a kernel without power closes none, since the
+/// interfaces go first.
 #[derive(Debug)]
 pub struct Holder {
     held: Arc<Mutex<Vec<TcpStream>>>,
-    /// Whose queues hold what was never accepted.
+    /// Listeners whose queues hold connections that were never accepted.
     queues: Vec<Socket>,
     stop: Arc<AtomicBool>,
 }
@@ -70,8 +71,9 @@ impl Holder {
         Holder { held, queues: Vec::new(), stop }
     }
 
-    /// The same for thousands: up to `each` connections to each address stay in the queue of their listener, where they are
-    /// as established as others and cost this process nothing.
+    /// Listens for thousands of connections, up to `each` on each address. They stay in the queues
+    /// of the listeners, where they are as established as accepted ones and cost this process
+    /// nothing.
     pub fn crowd(lab: &Lab, server: Server, addresses: &[IpAddr], each: i32) -> Holder {
         let host = lab.server(server);
         host.sysctl("core/somaxconn", &each.to_string());
@@ -88,17 +90,17 @@ impl Holder {
         Holder { held: Arc::default(), queues, stop: Arc::default() }
     }
 
-    /// How many of its connections have ended, with an error or without.
-    pub fn ended(&self) -> usize {
+    /// Number of held connections that have ended, with an error or without.
+    pub fn ended_count(&self) -> usize {
         let held = self.held.lock().expect("nobody panics with it");
         held.iter().filter(|stream| has_ended(stream)).count()
     }
 
-    /// Waits until so many of its connections have ended, with an error or without.
+    /// Waits until `count` of the held connections have ended, with an error or without.
     pub fn wait_ended(&self, count: usize) {
-        let limit = std::time::Instant::now() + crate::scene::PATIENCE;
+        let limit = std::time::Instant::now() + crate::lab::PATIENCE;
         loop {
-            let ended = self.ended();
+            let ended = self.ended_count();
             if ended >= count {
                 return;
             }
@@ -119,7 +121,7 @@ impl Drop for Holder {
     }
 }
 
-/// Clients that wait.
+/// Clients that wait, some on each address.
 #[derive(Debug)]
 pub struct Idle {
     ends: Arc<Mutex<Vec<Option<End>>>>,
@@ -128,23 +130,25 @@ pub struct Idle {
 }
 
 impl Idle {
-    /// Connects `each` clients to each address; each is a thread of its own, blocked in `read()`.
+    /// Connects `each` clients to each address. Each client is a thread of its own, blocked in
+    /// `read()`.
     pub fn start(lab: &Lab, addresses: &[IpAddr], each: usize) -> Idle {
         let idle = Idle::connect(lab, addresses, each);
-        idle.streams.iter().enumerate().for_each(|(at, stream)| {
+        idle.streams.iter().enumerate().for_each(|(place, stream)| {
             let mut reader = stream.try_clone().expect("duplicate a socket");
             let ends = Arc::clone(&idle.ends);
             let body = move || {
                 let result = reader.read(&mut [0; 16]);
-                ends.lock().expect("nobody panics with it")[at] = Some(End::of(&result));
+                ends.lock().expect("nobody panics with it")[place] = Some(End::of(&result));
             };
             std::thread::Builder::new().stack_size(64 << 10).spawn(body).expect("start a thread");
         });
         idle
     }
 
-    /// The same for any number: one thread connects and waits for each [`CROWD`] of them, with descriptors of its own, since a
-    /// process may not have as many.
+    /// Connects any number of clients, `each` to each address. One thread connects and waits for
+    /// each [`CROWD`] of them, with a descriptor table of its own, since a process may not have as
+    /// many.
     pub fn crowd(lab: &Lab, addresses: &[IpAddr], each: usize) -> Idle {
         let ports = (0..PORTS).cycle().map(|n| PORT + n);
         let targets = targets(addresses, each).zip(ports);
@@ -162,7 +166,7 @@ impl Idle {
                 let streams = connect_to(&targets);
                 connected.send(()).expect("it is waited for");
                 drop(connected);
-                wait_for(&streams, part * CROWD, &ends, &stop);
+                record_ends(&streams, part * CROWD, &ends, &stop);
             });
         }
         drop(connected);
@@ -177,17 +181,18 @@ impl Idle {
         Idle { ends, streams: Arc::new(streams), stop: Arc::default() }
     }
 
-    /// What each has found out; `None` for those that still wait.
+    /// The end of each client's wait; `None` for those that still wait.
     pub fn ends(&self) -> Vec<Option<End>> {
         self.ends.lock().expect("nobody panics with it").clone()
     }
 
-    /// How many still wait.
-    pub fn waiting(&self) -> usize {
+    /// Number of clients that still wait.
+    pub fn waiting_count(&self) -> usize {
         self.ends.lock().expect("nobody panics with it").iter().filter(|end| end.is_none()).count()
     }
 
-    /// How long after `from` each was reset, shortest first; who was not is left out.
+    /// Times from `from` to each client's reset, shortest first; clients that were not reset are
+    /// left out.
     pub fn resets_after(&self, from: MonoTime) -> Vec<Duration> {
         let ends = self.ends();
         let mut found: Vec<Duration> =
@@ -206,22 +211,23 @@ fn connect_to(targets: &[SocketAddr]) -> Vec<TcpStream> {
     targets.iter().map(open).collect()
 }
 
-/// Notes the end of each, whose place is its position and `first`, until it is told to stop.
-fn wait_for(streams: &[TcpStream], first: usize, ends: &Mutex<Vec<Option<End>>>, stop: &AtomicBool) {
+/// Records the end of each stream until `stop` is set. Stream number n has place `first` + n in
+/// `ends`.
+fn record_ends(streams: &[TcpStream], first: usize, ends: &Mutex<Vec<Option<End>>>, stop: &AtomicBool) {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("epoll");
-    for (at, stream) in streams.iter().enumerate() {
+    for (place, stream) in streams.iter().enumerate() {
         stream.set_nonblocking(true).expect("it can be set");
-        // Reported once: behind the reset there is nothing more to read.
+        // Each stream is reported once: behind the reset there is nothing more to read.
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT;
-        epoll.add(stream, EpollEvent::new(flags, at as u64)).expect("epoll");
+        epoll.add(stream, EpollEvent::new(flags, place as u64)).expect("epoll");
     }
     let mut events = [EpollEvent::empty(); 512];
     while !stop.load(Ordering::Relaxed) {
         let count = epoll.wait(&mut events, EpollTimeout::from(20_u16)).unwrap_or(0);
         for event in &events[..count] {
-            let at = usize::try_from(event.data()).expect("it was a position");
-            let end = End::of(&(&streams[at]).read(&mut [0; 16]));
-            ends.lock().expect("nobody panics with it")[first + at] = Some(end);
+            let place = usize::try_from(event.data()).expect("it was a position");
+            let end = End::of(&(&streams[place]).read(&mut [0; 16]));
+            ends.lock().expect("nobody panics with it")[first + place] = Some(end);
         }
     }
 }
@@ -229,7 +235,7 @@ fn wait_for(streams: &[TcpStream], first: usize, ends: &Mutex<Vec<Option<End>>>,
 impl Drop for Idle {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // Whoever still waits is let go.
+        // Threads that still wait end by this.
         for stream in self.streams.iter() {
             let _gone = stream.shutdown(std::net::Shutdown::Both);
         }

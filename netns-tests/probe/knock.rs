@@ -1,12 +1,14 @@
-//! Asks each server at its own port of the switch, once every millisecond, whatever the switch forwards.
+//! Questions to each server at its own port of the switch, once every millisecond, whatever the
+//! switch forwards.
 //!
-//! Owns: one thread with one packet socket in the switch's namespace. A question goes out of the server's port and
-//! nowhere else, so a server that is cut off from everybody is asked all the same, and both are asked in the same moment.
-//! Never does: reading answers. They come in at the port they belong to, where the capture hears them; the asker's hardware
-//! address is that of the switch, which forwards them to nobody.
+//! Owns: one thread with one packet socket in the switch's namespace. A question goes out of the
+//! server's port and nowhere else, so a server that is cut off from everybody is asked all the
+//! same, and both servers are asked in the same moment. Never does: reading answers. They come in
+//! at the port of the server that answers, where the capture hears them; the questions name the
+//! switch's own hardware address, and what is sent there is forwarded to nobody.
 
 use super::frames::{echo, question};
-use super::socket::{PacketSocket, hurry, nothing};
+use super::socket::{PacketSocket, become_real_time, deny_all};
 use crate::lab::clock::now;
 use crate::lab::wiring::SEGMENT_MAC;
 use crate::lab::{Lab, Server};
@@ -16,15 +18,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// The addresses it asks from: nobody's.
+/// Addresses that the questions come from; no host has them.
 const FROM: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 77);
 const FROM6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x77);
 /// Time between two questions.
 const PACE: Duration = Duration::from_millis(1);
-/// An IPv4 packet is sent with every so many questions.
+/// Number of rounds of questions between two with an IPv4 packet.
 const ECHO_EVERY: u64 = 5;
 
-/// The running asker.
+/// The running questions.
 #[derive(Debug)]
 pub struct Knocker {
     stop: Arc<AtomicBool>,
@@ -32,15 +34,16 @@ pub struct Knocker {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What is sent to one server.
-struct Door {
+/// The frames for one server.
+struct ServerFrames {
     index: u32,
     questions: Vec<Vec<u8>>,
     echoes: Vec<Vec<u8>>,
 }
 
-impl Door {
-    fn of(server: Server, targets: &[IpAddr]) -> Door {
+impl ServerFrames {
+    /// Frames that ask one server for all targets.
+    fn of(server: Server, targets: &[IpAddr]) -> ServerFrames {
         let macs = (SEGMENT_MAC, server.port().mac());
         let ask = |target: &IpAddr| match target {
             IpAddr::V4(_) => question(SEGMENT_MAC, FROM.into(), *target),
@@ -50,43 +53,48 @@ impl Door {
             IpAddr::V4(target) => Some(echo(macs, (FROM, *target))),
             IpAddr::V6(_) => None,
         });
-        Door { index: server.port().index(), questions: targets.iter().map(ask).collect(), echoes: echoes.collect() }
+        ServerFrames {
+            index: server.port().index(),
+            questions: targets.iter().map(ask).collect(),
+            echoes: echoes.collect(),
+        }
     }
 }
 
 impl Knocker {
-    /// Starts asking both servers for all `targets`.
+    /// Starts to ask both servers for all `targets`.
     pub fn start(lab: &Lab, targets: &[IpAddr]) -> Knocker {
         let (stop, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let socket = lab.switch().run(|| PacketSocket::open(None, &nothing()));
-        let doors = Server::BOTH.map(|server| Door::of(server, targets));
+        let socket = lab.switch().run(|| PacketSocket::open(None, &deny_all()));
+        let servers = Server::BOTH.map(|server| ServerFrames::of(server, targets));
         let thread = {
             let (stop, rounds) = (stop.clone(), rounds.clone());
             std::thread::spawn(move || {
-                hurry();
-                run(&socket, &doors, &stop, &rounds);
+                become_real_time();
+                ask_until_stopped(&socket, &servers, &stop, &rounds);
             })
         };
         Knocker { stop, rounds, thread: Some(thread) }
     }
 
-    /// How often both were asked so far.
+    /// Number of rounds so far; each round asks both servers.
     pub fn rounds(&self) -> u64 {
         self.rounds.load(Ordering::Relaxed)
     }
 }
 
-fn run(socket: &PacketSocket, doors: &[Door], stop: &AtomicBool, rounds: &AtomicU64) {
+/// Sends all frames once every [`PACE`] until `stop` is set. Rounds that are late are left out.
+fn ask_until_stopped(socket: &PacketSocket, servers: &[ServerFrames], stop: &AtomicBool, rounds: &AtomicU64) {
     let mut next = now();
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(next.since(now()));
         let time = now();
         let round = rounds.fetch_add(1, Ordering::Relaxed);
-        for door in doors {
-            let echoes = door.echoes.iter().filter(|_| round.is_multiple_of(ECHO_EVERY));
-            for frame in door.questions.iter().chain(echoes) {
+        for frames in servers {
+            let echoes = frames.echoes.iter().filter(|_| round.is_multiple_of(ECHO_EVERY));
+            for frame in frames.questions.iter().chain(echoes) {
                 // A server without an interface is not asked.
-                let _ = socket.send_out_of(door.index, frame);
+                let _ = socket.send_out_of(frames.index, frame);
             }
         }
         next = if time.since(next) > PACE { time + PACE } else { next + PACE };

@@ -1,8 +1,9 @@
-//! What a client and a switch see, and the judgement over it.
+//! What a client and a switch see, and the verdict over it.
 //!
-//! Owns: the sampler that asks who has an address, the one that asks at each server's own port, the web client, the capture on the switch's ports, the oracle.
-//! Never does: asking the product anything; a promise is judged by what is on the wire. Each probe is a thread with a
-//! socket of its own; a probe that cannot keep up says so instead of reporting less.
+//! Owns: the sampler that asks who has an address, the questions at each server's own port, the web
+//! client, the capture on the switch's ports, the oracle. Never does: asking the product anything;
+//! the wire alone shows whether a promise was kept. Each probe is a thread with a socket of its own; a
+//! probe that cannot keep up says so instead of reporting less.
 
 pub mod asker;
 pub mod capture;

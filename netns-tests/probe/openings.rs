@@ -1,30 +1,45 @@
-//! The judgement over a scene in which chance decides who owns an address, and how often it moves.
+//! Verdict over a scene in which chance decides who owns an address, and how often the address
+//! moves.
 //!
-//! Owns: holding what is on the wire against what the agents logged: a server that claims an address again, after the
-//! other has, must have been given it anew in between, with a higher epoch. Claims of one tenure too many are two that
-//! answered at once. Never does: believing an agent's log beyond that. A log can only permit a claim; what it leaves
-//! out is held against the server, except for an agent that was killed before it can have written the line.
+//! Owns: tenures, and comparing those on the wire with the openings in the agents' logs. A server
+//! that claims an address again, after the other has, must have opened again in between, with a
+//! higher epoch. One tenure too many means that two servers answered at once. Never does: believing
+//! an agent's log beyond that. A log can only permit a claim; what it leaves out is held against
+//! the server, except for an agent that was killed before it can have written the line.
 
-use super::oracle::Tenure;
 use crate::lab::Server;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// A server became active with an epoch.
+/// A run of claims from one server, not interrupted by the other's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tenure {
+    /// The server that claimed.
+    pub server: Server,
+    /// When its first claim was heard.
+    pub first: MonoTime,
+    /// When its last claim was heard.
+    pub last: MonoTime,
+    /// Number of its claims.
+    pub claims: usize,
+}
+
+/// An opening of the gate: a server became active with an epoch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Opening {
     /// Counter and node of the epoch: they sort as epochs do.
     pub epoch: (u64, u8),
-    /// Who.
+    /// The server that opened.
     pub server: Server,
 }
 
-/// How soon after its opening an agent may be killed without having told of it.
+/// Longest time after an opening in which a killed agent may not have logged it yet.
 const UNTOLD: Duration = Duration::from_millis(200);
 
-/// The openings of `group` in both agents' logs, by epoch. An error if one epoch is told of both (S2).
-pub fn openings(group: &str, logs: &[(Server, String)]) -> Result<Vec<Opening>, String> {
+/// The openings of `group` in both agents' logs, by epoch. Fails if both logs tell of one epoch
+/// (S2).
+pub fn read_openings(group: &str, logs: &[(Server, String)]) -> Result<Vec<Opening>, String> {
     let mut found: BTreeMap<(u64, u8), Server> = BTreeMap::new();
     for (server, log) in logs {
         for epoch in log.lines().filter_map(|line| opened_with(group, line)) {
@@ -45,10 +60,11 @@ fn opened_with(group: &str, line: &str) -> Option<(u64, u8)> {
     Some((counter.parse().ok()?, node.parse().ok()?))
 }
 
-/// Whether the tenures can have come from these openings, one after the other; a tenure during whose beginning its agent
-/// was killed need not have been told of. The error says which claims were made beside the other server's.
-pub fn follow(tenures: &[Tenure], openings: &[Opening], kills: &[(Server, MonoTime)]) -> Result<(), String> {
-    // How many openings the tenures up to here can have used up, in every way there is.
+/// Whether these openings, in their order, permit the tenures. A tenure needs no opening if its
+/// agent was killed within [`UNTOLD`] of its beginning. The error names the tenure whose claims
+/// were made beside the other server's.
+pub fn permit_tenures(tenures: &[Tenure], openings: &[Opening], kills: &[(Server, MonoTime)]) -> Result<(), String> {
+    // Every number of openings that the tenures up to here can have used up.
     let mut ways = BTreeSet::from([0]);
     for tenure in tenures {
         let given = |used: &usize| {
@@ -77,8 +93,8 @@ pub fn follow(tenures: &[Tenure], openings: &[Opening], kills: &[(Server, MonoTi
     Ok(())
 }
 
-/// How often the address moved, and the shortest time between two moves if there were as many.
-pub fn moves(tenures: &[Tenure]) -> (usize, Option<Duration>) {
+/// Number of the address's moves, and the shortest time between two of them if there are as many.
+pub fn count_moves(tenures: &[Tenure]) -> (usize, Option<Duration>) {
     let starts: Vec<MonoTime> = tenures.iter().skip(1).map(|tenure| tenure.first).collect();
     (starts.len(), starts.windows(2).map(|pair| pair[1].since(pair[0])).min())
 }

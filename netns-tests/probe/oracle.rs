@@ -1,22 +1,23 @@
-//! The judge: reads what left the servers and says whether a promise was broken.
+//! The oracle: reads the frames that left the servers and says whether a promise was broken.
 //!
-//! Owns: the rules S1, S3 and S8 as they show on the wire. A tenure is a run of claims from one server; tenures must
-//! follow one another exactly as the test says, so a single claim from a closed server breaks the order and is found,
-//! whenever it was sent. Where chance decides who owns it, `openings` says what a server was given. Never does: guessing. A
-//! verdict against the product comes with the timeline of the address.
+//! Owns: the rules S1, S3 and S8 as they show on the wire. A tenure is a run of claims from one
+//! server. Tenures must follow one another exactly as the test says, so a single claim from a
+//! closed server breaks the order and is found, whenever it was sent. Where chance decides who owns
+//! the address, `openings` says what a server was given. Never does: guessing. A verdict against
+//! the product comes with the timeline of the address.
 
 use super::capture::Heard;
 use super::frames::How;
-use super::openings::{self, Opening};
+use super::openings::{self, Opening, Tenure};
 use crate::lab::wiring::{Port, SEGMENT, Server};
-use crate::lab::{Entry, agent::seconds};
+use crate::lab::{Entry, agent::boot_seconds};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// How an address goes from one server to the other.
+/// The way in which an address goes from one server to the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
     /// Unplanned: the former owner says nothing any more.
@@ -25,7 +26,7 @@ pub enum Change {
     Handover,
 }
 
-/// The owners an address is to have, one after the other.
+/// The owners that an address is to have, one after the other.
 #[derive(Clone, Debug)]
 pub struct Expected {
     first: Server,
@@ -33,24 +34,24 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Owned by `first`, and by nobody else until a change is added.
+    /// Owned by `first`, and by no other server until a change is added.
     pub fn owner(first: Server) -> Expected {
         Expected { first, changes: Vec::new() }
     }
 
-    /// Then by the other one, unplanned.
+    /// Adds the other server as next owner, unplanned.
     pub fn takeover(mut self) -> Expected {
         self.changes.push(Change::Takeover);
         self
     }
 
-    /// Then by the other one, planned.
+    /// Adds the other server as next owner, planned.
     pub fn handover(mut self) -> Expected {
         self.changes.push(Change::Handover);
         self
     }
 
-    /// The owners in order.
+    /// The owners in order; two neighbours always differ.
     pub fn owners(&self) -> Vec<Server> {
         let mut owners = vec![self.first];
         owners.extend(self.changes.iter().scan(self.first, |owner, _| {
@@ -61,38 +62,26 @@ impl Expected {
     }
 }
 
-/// A time in which what a server sends on the clients' segment reaches neither the clients nor the other server.
+/// A time in which a server's frames on the clients' segment reach neither the clients nor the
+/// other server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Apart {
-    /// The server.
+    /// The server that is cut off.
     pub server: Server,
-    /// The cable is pulled.
+    /// When the cable was pulled.
     pub from: MonoTime,
-    /// The cable is in again, plus the two pulses S8 allows.
+    /// When the cable was in again, plus the two pulses that S8 allows.
     pub until: MonoTime,
 }
 
-/// A run of claims from one server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Tenure {
-    /// Whose.
-    pub server: Server,
-    /// Its first claim.
-    pub first: MonoTime,
-    /// Its last claim.
-    pub last: MonoTime,
-    /// How many.
-    pub claims: usize,
-}
-
-/// What is to be judged.
+/// The evidence of a scene, for a verdict.
 #[derive(Clone, Debug)]
 pub struct Case<'a> {
-    /// Everything that left the servers.
+    /// All frames that left the servers and speak for a watched address.
     pub heard: &'a [Heard],
-    /// What was done.
-    pub journal: &'a [Entry],
-    /// When servers were cut off.
+    /// All that the lab did, in order.
+    pub history: &'a [Entry],
+    /// Times in which servers were cut off: claims then are not held against them.
     pub apart: &'a [Apart],
     /// How long a former owner carries open connections after a handover.
     pub drain: Duration,
@@ -102,57 +91,63 @@ pub struct Case<'a> {
 const IN_FLIGHT: Duration = Duration::from_millis(1);
 
 impl Case<'_> {
-    /// Judges one address; the error is a verdict with its timeline.
-    pub fn judge(&self, address: IpAddr, expected: &Expected) -> Result<Vec<Tenure>, String> {
+    /// Checks one address by the owners that were expected. The error is a verdict with the
+    /// address's timeline.
+    pub fn check(&self, address: IpAddr, expected: &Expected) -> Result<Vec<Tenure>, String> {
         let tenures = self.tenures(address);
         let owners: Vec<Server> = tenures.iter().map(|t| t.server).collect();
         if owners != expected.owners() {
             return Err(self.verdict(address, &format!("owners were to be {:?}, seen {owners:?}", expected.owners())));
         }
-        self.judge_frames(address, &tenures, |number| expected.changes.get(number) == Some(&Change::Handover))?;
+        self.check_frames(address, &tenures, |number| expected.changes.get(number) == Some(&Change::Handover))?;
         Ok(tenures)
     }
 
-    /// Judges one address whose owners nobody can know beforehand, by what the agents say they were given.
-    pub fn judge_by_openings(
+    /// Checks one address whose owners nobody can know beforehand, by the openings in the agents'
+    /// logs.
+    pub fn check_by_openings(
         &self,
         address: IpAddr,
         openings: &[Opening],
         kills: &[(Server, MonoTime)],
     ) -> Result<Vec<Tenure>, String> {
         let tenures = self.tenures(address);
-        openings::follow(&tenures, openings, kills).map_err(|what| self.verdict(address, &what))?;
+        openings::permit_tenures(&tenures, openings, kills).map_err(|what| self.verdict(address, &what))?;
         // Any change may have been a handover.
-        self.judge_frames(address, &tenures, |_| true)?;
+        self.check_frames(address, &tenures, |_| true)?;
         Ok(tenures)
     }
 
-    /// What holds for every single frame: where it came from, and packets only under a lease (S3).
-    fn judge_frames(
+    /// Checks every single frame for an address: it left by the clients' segment, and packets only
+    /// under a lease (S3).
+    fn check_frames(
         &self,
         address: IpAddr,
         tenures: &[Tenure],
         handed_over: impl Fn(usize) -> bool,
     ) -> Result<(), String> {
-        for heard in self.of(address) {
+        for heard in self.frames_for(address) {
             let Some(server) = heard.port.server().filter(|_| heard.port.bridge() == SEGMENT) else {
                 let what = format!("{:?} left by port {}", heard.said.how, heard.port.name());
                 return Err(self.verdict(address, &what));
             };
             if heard.said.how == How::Packet && !self.may_send(server, heard.at, tenures, &handed_over) {
-                let what =
-                    format!("{} sent a packet from it without a lease, at {}", server.name(), self.clock(heard.at));
+                let what = format!(
+                    "{} sent a packet from it without a lease, at {}",
+                    server.name(),
+                    self.time_text(heard.at)
+                );
                 return Err(self.verdict(address, &what));
             }
         }
         Ok(())
     }
 
-    /// The tenures of an address, in order, times apart left out.
+    /// The tenures of an address, in order, without the claims of servers that were cut off.
     pub fn tenures(&self, address: IpAddr) -> Vec<Tenure> {
         let mut tenures: Vec<Tenure> = Vec::new();
-        for heard in self.of(address).filter(|h| h.said.how.is_claim()) {
-            // Whoever else claims it is found frame by frame.
+        for heard in self.frames_for(address).filter(|h| h.said.how.is_claim()) {
+            // A claim of anybody but a server is found frame by frame.
             let Some(server) = heard.port.server() else { continue };
             match tenures.last_mut() {
                 Some(tenure) if tenure.server == server => {
@@ -165,17 +160,20 @@ impl Case<'_> {
         tenures
     }
 
-    fn of(&self, address: IpAddr) -> impl Iterator<Item = &Heard> {
+    /// Frames that speak for an address, without those of servers that were cut off.
+    fn frames_for(&self, address: IpAddr) -> impl Iterator<Item = &Heard> {
         self.heard.iter().filter(move |h| h.said.address == address && !self.is_apart(h))
     }
 
+    /// Whether the frame's server was cut off from the clients' segment then.
     fn is_apart(&self, heard: &Heard) -> bool {
         let server = heard.port.server();
         heard.port.bridge() == SEGMENT
             && self.apart.iter().any(|a| Some(a.server) == server && (a.from..a.until).contains(&heard.at))
     }
 
-    /// S3 for IP packets: within a tenure, or within the drain time after one that ended by a handover.
+    /// Whether S3 permits a packet: within a tenure, or within the drain time after a tenure that
+    /// ended by a handover.
     fn may_send(
         &self,
         server: Server,
@@ -194,24 +192,25 @@ impl Case<'_> {
         format!("{address}: {what}\n{}", self.timeline(address))
     }
 
-    /// What was done and what was said for an address, in order.
+    /// The timeline of an address: what the lab did and which frames spoke for the address; the
+    /// last 200 lines.
     pub fn timeline(&self, address: IpAddr) -> String {
         let mut lines: Vec<(MonoTime, String)> =
-            self.journal.iter().map(|e| (e.at, format!("* {}", e.what))).collect();
-        lines.extend(self.runs(address));
+            self.history.iter().map(|e| (e.at, format!("* {}", e.what))).collect();
+        lines.extend(self.frame_runs(address));
         lines.sort_by_key(|(at, _)| *at);
         let mut text = String::new();
         let skipped = lines.len().saturating_sub(200);
         for (at, line) in lines.iter().skip(skipped) {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "  {}  {line}", self.clock(*at));
+            let _ = writeln!(text, "  {}  {line}", self.time_text(*at));
         }
         text
     }
 
-    /// Runs of frames from one port, broken where another port speaks or something is done.
-    fn runs(&self, address: IpAddr) -> Vec<(MonoTime, String)> {
-        let done: BTreeSet<MonoTime> = self.journal.iter().map(|e| e.at).collect();
+    /// Runs of frames from one port, broken where another port speaks or the lab did something.
+    fn frame_runs(&self, address: IpAddr) -> Vec<(MonoTime, String)> {
+        let done: BTreeSet<MonoTime> = self.history.iter().map(|e| e.at).collect();
         let mut runs: Vec<(MonoTime, String)> = Vec::new();
         let mut run: Vec<&Heard> = Vec::new();
         for heard in self.heard.iter().filter(|h| h.said.address == address) {
@@ -221,16 +220,17 @@ impl Case<'_> {
                     || last.at < heard.at && done.range(last.at..heard.at).next().is_some()
             });
             if breaks {
-                runs.extend(self.line(&run));
+                runs.extend(self.run_line(&run));
                 run.clear();
             }
             run.push(heard);
         }
-        runs.extend(self.line(&run));
+        runs.extend(self.run_line(&run));
         runs
     }
 
-    fn line(&self, run: &[&Heard]) -> Option<(MonoTime, String)> {
+    /// Line of the timeline for a run of frames, with the instant of its first frame.
+    fn run_line(&self, run: &[&Heard]) -> Option<(MonoTime, String)> {
         let (first, last) = (run.first()?, run.last()?);
         let kinds: BTreeSet<String> = run.iter().map(|h| format!("{:?}", h.said.how)).collect();
         let kinds: Vec<String> = kinds.into_iter().collect();
@@ -240,18 +240,19 @@ impl Case<'_> {
             first.port.name(),
             run.len(),
             kinds.join(", "),
-            self.clock(last.at)
+            self.time_text(last.at)
         );
         Some((first.at, text))
     }
 
-    fn clock(&self, at: MonoTime) -> String {
-        let start = self.journal.first().map_or(MonoTime::ZERO, |e| e.at);
-        format!("{:+.4} s", seconds(at) - seconds(start))
+    /// Seconds since the first deed of the history, for people.
+    fn time_text(&self, at: MonoTime) -> String {
+        let start = self.history.first().map_or(MonoTime::ZERO, |e| e.at);
+        format!("{:+.4} s", boot_seconds(at) - boot_seconds(start))
     }
 }
 
-/// Whether a port's server claimed any of the addresses between two instants.
-pub fn claimed(heard: &[Heard], port: Port, from: MonoTime, until: MonoTime) -> bool {
+/// Whether the server behind a port claimed any watched address from `from` until `until`.
+pub fn has_claimed(heard: &[Heard], port: Port, from: MonoTime, until: MonoTime) -> bool {
     heard.iter().any(|h| h.port == port && h.said.how.is_claim() && (from..until).contains(&h.at))
 }

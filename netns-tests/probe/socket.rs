@@ -1,7 +1,7 @@
 //! Packet sockets for the probes, and a thread that wakes up on time.
 //!
-//! Owns: the few system calls nix and socket2 have no safe form for. Never does: interpreting a frame. A failing call
-//! panics: a probe without its socket measures nothing.
+//! Owns: the few system calls that nix and socket2 have no safe form for. Never does: interpreting
+//! a frame. A failing call panics: a probe without its socket measures nothing.
 
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -15,9 +15,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use vipair::types::MonoTime;
 
 use crate::lab::clock::{nanos, now};
-use crate::lab::confine::schedule;
+use crate::lab::confine::set_policy;
 
-/// A raw packet socket that hears only what others send.
+/// A raw packet socket that hears only frames that others send.
 #[derive(Debug)]
 pub struct PacketSocket(Socket);
 
@@ -26,9 +26,9 @@ pub struct PacketSocket(Socket);
 pub struct Arrival {
     /// When the kernel took it in.
     pub at: MonoTime,
-    /// Index of the interface it came in on.
+    /// When the kernel took the frame in.
     pub index: u32,
-    /// How many bytes of the buffer it fills.
+    /// Number of bytes of the frame in the buffer.
     pub length: usize,
 }
 
@@ -41,20 +41,20 @@ impl PacketSocket {
         socket.set_nonblocking(true).expect("make a socket non-blocking");
         setsockopt(&socket, sockopt::RcvBufForce, &(64 << 20)).expect("enlarge a receive buffer");
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true).expect("ask for time stamps");
-        option(&socket, libc::PACKET_IGNORE_OUTGOING, 1);
+        set_option(&socket, libc::PACKET_IGNORE_OUTGOING, 1);
         let index = interface.map_or(0, |name| {
             nix::net::if_::if_nametoindex(name).unwrap_or_else(|e| panic!("no interface {name}: {e}"))
         });
-        bind(&socket, index);
+        bind_interface(&socket, index);
         PacketSocket(socket)
     }
 
-    /// For polling.
+    /// Descriptor for polling.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 
-    /// Sends a whole frame.
+    /// Sends a whole frame out of the interface that the socket is bound to.
     pub fn send(&self, frame: &[u8]) -> std::io::Result<()> {
         self.0.send(frame).map(|_| ())
     }
@@ -66,7 +66,7 @@ impl PacketSocket {
         let message =
             match recvmsg::<LinkAddr>(self.0.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::MSG_DONTWAIT) {
                 Ok(message) => message,
-                // The interface went down or away: what comes later is heard if it returns.
+                // The interface went down or away: frames are heard again if it returns.
                 Err(Errno::EAGAIN | Errno::EINTR | Errno::ENETDOWN) => return None,
                 Err(cause) => panic!("receive a frame: {cause}"),
             };
@@ -81,9 +81,9 @@ impl PacketSocket {
         })
     }
 
-    /// Sends a whole frame out of the interface with this index, whichever the socket is bound to.
+    /// Sends a whole frame out of the interface `index`, whichever the socket is bound to.
     pub fn send_out_of(&self, index: u32, frame: &[u8]) -> std::io::Result<()> {
-        let address = at_interface(index);
+        let address = interface_address(index);
         let length = libc::socklen_t::try_from(size_of_val(&address)).expect("a small size");
         // SAFETY: both pointers are to live values of the stated lengths; the descriptor is open.
         let sent = unsafe {
@@ -99,8 +99,8 @@ impl PacketSocket {
         if sent < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Frames that the buffer had no room for since the last call.
-    pub fn lost(&self) -> u32 {
+    /// Number of frames that the buffer had no room for since the last call.
+    pub fn take_lost_count(&self) -> u32 {
         let mut stats = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
         let mut length = libc::socklen_t::try_from(size_of_val(&stats)).expect("a small size");
         // SAFETY: the pointers are to live values of exactly the type and size PACKET_STATISTICS fills.
@@ -118,7 +118,7 @@ impl PacketSocket {
     }
 }
 
-fn option(socket: &Socket, name: c_int, value: c_int) {
+fn set_option(socket: &Socket, name: c_int, value: c_int) {
     let length = libc::socklen_t::try_from(size_of_val(&value)).expect("a small size");
     // SAFETY: the pointer is to a live c_int of the stated length, which these options take.
     let result =
@@ -126,7 +126,8 @@ fn option(socket: &Socket, name: c_int, value: c_int) {
     assert_eq!(result, 0, "set packet option {name}: {}", Errno::last());
 }
 
-fn at_interface(index: u32) -> libc::sockaddr_ll {
+/// Packet socket address of all protocols on an interface; 0 stands for all interfaces.
+fn interface_address(index: u32) -> libc::sockaddr_ll {
     libc::sockaddr_ll {
         sll_family: u16::try_from(libc::AF_PACKET).expect("a 16-bit family"),
         sll_protocol: u16::try_from(libc::ETH_P_ALL).expect("a 16-bit protocol").to_be(),
@@ -138,16 +139,16 @@ fn at_interface(index: u32) -> libc::sockaddr_ll {
     }
 }
 
-fn bind(socket: &Socket, index: u32) {
-    let address = at_interface(index);
+fn bind_interface(socket: &Socket, index: u32) {
+    let address = interface_address(index);
     let length = libc::socklen_t::try_from(size_of_val(&address)).expect("a small size");
     // SAFETY: the pointer is to a live sockaddr_ll of the stated length.
     let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
     assert_eq!(result, 0, "bind a packet socket: {}", Errno::last());
 }
 
-/// Turns a kernel time stamp (CLOCK_REALTIME) into CLOCK_BOOTTIME with the offset of this moment. Only a frame that
-/// waits in the buffer while the wall clock is stepped gets a wrong time.
+/// Converts a kernel time stamp (CLOCK_REALTIME) into CLOCK_BOOTTIME by the present offset of the
+/// clocks. Only a frame that waits in the buffer while the wall clock is stepped gets a wrong time.
 fn boot_time(stamp: TimeSpec) -> MonoTime {
     let (wall, boot) = (nanos(ClockId::CLOCK_REALTIME), now());
     let part = |value: i64| u64::try_from(value).unwrap_or(0);
@@ -156,29 +157,31 @@ fn boot_time(stamp: TimeSpec) -> MonoTime {
 }
 
 /// A filter program of classic BPF in four columns: operation, jump if true, jump if false, value.
-pub fn program(lines: &[(u32, u8, u8, u32)]) -> Vec<SockFilter> {
+pub fn bpf_program(lines: &[(u32, u8, u8, u32)]) -> Vec<SockFilter> {
     lines
         .iter()
         .map(|(op, yes, no, value)| SockFilter::new(u16::try_from(*op).expect("operations fit"), *yes, *no, *value))
         .collect()
 }
 
-/// A filter that lets nothing through: for a socket that only sends.
-pub fn nothing() -> Vec<SockFilter> {
-    program(&[(libc::BPF_RET | libc::BPF_K, 0, 0, 0)])
+/// Filter that lets no frame through: for a socket that only sends.
+pub fn deny_all() -> Vec<SockFilter> {
+    bpf_program(&[(libc::BPF_RET | libc::BPF_K, 0, 0, 0)])
 }
 
-/// Lets the calling thread run before others, so that a busy machine does not look like a gap.
-pub fn hurry() {
-    if let Err(cause) = schedule(0, libc::SCHED_FIFO, 5) {
+/// Gives the calling thread a real-time priority, so that a busy machine does not look like a gap.
+/// A refusal is printed.
+pub fn become_real_time() {
+    if let Err(cause) = set_policy(0, libc::SCHED_FIFO, 5) {
         eprintln!("this thread has no real-time priority ({cause}): gaps may look longer than they are");
     }
 }
 
-/// Runs `body` before others, and what it starts.
-pub fn hurried<T>(body: impl FnOnce() -> T) -> T {
-    hurry();
+/// Runs `body`, and the programs it starts, at real-time priority; the thread is ordinary
+/// afterwards.
+pub fn at_real_time<T>(body: impl FnOnce() -> T) -> T {
+    become_real_time();
     let result = body();
-    schedule(0, libc::SCHED_OTHER, 0).expect("everybody may be ordinary");
+    set_policy(0, libc::SCHED_OTHER, 0).expect("everybody may be ordinary");
     result
 }

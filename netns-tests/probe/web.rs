@@ -1,9 +1,11 @@
-//! A web client that asks at a fixed pace, each time on a new connection, and waits for nobody.
+//! A web client that sends requests at a fixed pace, each on a new connection, and does not wait
+//! for answers.
 //!
-//! Owns: one thread that keeps all connections in flight by epoll, so a slow answer delays no other request. Never does:
-//! retrying. A request is lost when it is reset, refused, unreachable, garbled or not answered within its limit.
+//! Owns: one thread that keeps all connections in flight by epoll, so a slow answer delays no other
+//! request. Never does: retrying. A request is lost when it is reset, refused, unreachable, garbled
+//! or not answered within its limit.
 
-use super::socket::hurry;
+use super::socket::become_real_time;
 use crate::lab::clock::now;
 use crate::lab::{Lab, Port, Server};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -17,7 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// How a request ended.
+/// The end of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// A whole answer that names its server.
@@ -26,20 +28,20 @@ pub enum Outcome {
     Reset,
     /// The connection was refused.
     Refused,
-    /// No way to the address.
+    /// No route to the address.
     Unreachable,
-    /// Nothing within the limit.
+    /// No whole answer within the limit.
     TimedOut,
-    /// An answer that makes no sense, or an end before it.
+    /// An answer that is not nginx's of the lab, or an end before a whole answer.
     Garbled,
 }
 
 /// One request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
-    /// When it was begun.
+    /// When the request was begun.
     pub at: MonoTime,
-    /// When and how it ended, if it has.
+    /// When and how the request ended, if it has.
     pub end: Option<(MonoTime, Outcome)>,
 }
 
@@ -51,13 +53,14 @@ pub struct Web {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Answers later than this are lost.
+/// Longest wait for an answer; later the request is lost.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Connections open at once: five seconds of 1,000 a second. At the bound the pace slows down.
+/// Most connections open at once: five seconds of 1,000 a second, and some. At the bound no request
+/// is begun, so the pace slows down.
 const MOST_OPEN: usize = 5_500;
 
 impl Web {
-    /// Starts asking port 80 of the targets in turn, `per_second` requests in all.
+    /// Starts to ask port 80 of the targets in turn, `per_second` requests in all.
     pub fn start(lab: &Lab, targets: &[IpAddr], per_second: u32) -> Web {
         assert!((1..=2_000).contains(&per_second), "a pace from 1 to 2,000 requests a second");
         let stop = Arc::new(AtomicBool::new(false));
@@ -67,16 +70,16 @@ impl Web {
             let targets = targets.iter().map(|t| SocketAddr::new(*t, 80).into()).collect();
             std::thread::spawn(move || {
                 door.enter();
-                hurry();
-                Client::new(targets, Duration::from_secs(1) / per_second, requests).run(&stop);
+                become_real_time();
+                Client::new(targets, Duration::from_secs(1) / per_second, requests).ask_until_stopped(&stop);
             })
         };
         Web { stop, requests, thread: Some(thread) }
     }
 
-    /// Begins no more requests, waits for those in flight, and returns all.
+    /// Begins no more requests, waits for the end of those in flight, and returns all.
     pub fn finish(mut self) -> Requests {
-        self.end();
+        self.stop_thread();
         Requests(std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
@@ -86,7 +89,7 @@ impl Web {
         Requests(requests[requests.partition_point(|r| r.at < from)..].to_vec())
     }
 
-    fn end(&mut self) {
+    fn stop_thread(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             // A panic of the thread was printed by itself and shows as requests without an end.
@@ -97,11 +100,12 @@ impl Web {
 
 impl Drop for Web {
     fn drop(&mut self) {
-        self.end();
+        self.stop_thread();
     }
 }
 
-/// Milliseconds until the next request is due: 0 when it is, else at least 1; a stop is noticed within 20.
+/// Milliseconds to wait for the next request: 0 when it is due, else at least 1, and 20 at most so
+/// that a stop is noticed.
 fn longest_wait(until: Duration) -> u8 {
     if until.is_zero() { 0 } else { u8::try_from(until.as_millis()).unwrap_or(u8::MAX).clamp(1, 20) }
 }
@@ -129,7 +133,8 @@ impl Client {
         Client { targets, pace, requests, epoll, open: Vec::new(), free: Vec::new(), order: VecDeque::new() }
     }
 
-    fn run(mut self, stop: &AtomicBool) {
+    /// Begins requests at the pace until `stop` is set, and returns when all have ended.
+    fn ask_until_stopped(mut self, stop: &AtomicBool) {
         let mut next = now();
         let mut events = vec![EpollEvent::empty(); 256];
         loop {
@@ -139,19 +144,20 @@ impl Client {
             }
             let time = now();
             if !stopping && time >= next {
-                self.begin(time);
+                self.begin_request(time);
                 next = if time.since(next) > self.pace * 20 { time + self.pace } else { next + self.pace };
             }
             let wait = if stopping { 1 } else { longest_wait(next.since(now())) };
             let count = self.epoll.wait(&mut events, EpollTimeout::from(wait)).unwrap_or(0);
             for event in &events[..count] {
-                self.advance(usize::try_from(event.data()).expect("a slot"));
+                self.advance_slot(usize::try_from(event.data()).expect("a slot"));
             }
             self.drop_overdue(now());
         }
     }
 
-    fn begin(&mut self, at: MonoTime) {
+    /// Begins a request on a new connection, unless too many are open.
+    fn begin_request(&mut self, at: MonoTime) {
         if self.free.is_empty() && self.open.len() >= MOST_OPEN {
             return;
         }
@@ -167,7 +173,7 @@ impl Client {
         if let Err(cause) = socket.connect(target)
             && cause.raw_os_error() != Some(libc::EINPROGRESS)
         {
-            self.end(request, outcome_of(&cause));
+            self.end_request(request, outcome_of(&cause));
             return;
         }
         let slot = self.free.pop().unwrap_or(self.open.len());
@@ -180,15 +186,17 @@ impl Client {
         self.order.push_back((at, slot, request));
     }
 
-    fn advance(&mut self, slot: usize) {
+    /// Goes on with the connection in a slot, and closes it when its request has ended.
+    fn advance_slot(&mut self, slot: usize) {
         let Some(connection) = self.open[slot].as_mut() else { return };
         if let Some(outcome) = connection.advance() {
             let request = connection.request;
-            self.close(slot);
-            self.end(request, outcome);
+            self.close_slot(slot);
+            self.end_request(request, outcome);
         }
     }
 
+    /// Closes connections whose requests are older than [`LIMIT`].
     fn drop_overdue(&mut self, time: MonoTime) {
         while let Some((at, slot, request)) = self.order.front().copied() {
             let is_open = self.open[slot].as_ref().is_some_and(|c| c.request == request);
@@ -197,26 +205,28 @@ impl Client {
             }
             self.order.pop_front();
             if is_open {
-                self.close(slot);
-                self.end(request, Outcome::TimedOut);
+                self.close_slot(slot);
+                self.end_request(request, Outcome::TimedOut);
             }
         }
     }
 
-    fn close(&mut self, slot: usize) {
+    /// Closes the connection in a slot and frees the slot.
+    fn close_slot(&mut self, slot: usize) {
         // Dropping the socket closes it and takes it out of the epoll.
         self.open[slot] = None;
         self.free.push(slot);
     }
 
-    fn end(&self, request: usize, outcome: Outcome) {
+    /// Records how a request ended, now.
+    fn end_request(&self, request: usize, outcome: Outcome) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests[request].end = Some((now(), outcome));
     }
 }
 
 impl Connection {
-    /// Does what can be done without waiting; says how the request ended once it has.
+    /// Does what can be done without waiting; returns the request's end once it has come.
     fn advance(&mut self) -> Option<Outcome> {
         if !self.wrote {
             if let Ok(Some(cause)) = self.socket.take_error() {
@@ -241,12 +251,14 @@ impl Connection {
     }
 }
 
+/// Whether the answer is a whole one that names its server.
 fn read_answer(answer: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(answer);
     let named = Server::BOTH.into_iter().find(|s| text.ends_with(&format!("\r\n\r\n{}", s.name())));
     named.filter(|_| text.starts_with("HTTP/1.1 200")).map_or(Outcome::Garbled, Outcome::Answered)
 }
 
+/// The outcome of a request whose connection failed.
 fn outcome_of(cause: &std::io::Error) -> Outcome {
     match cause.raw_os_error() {
         Some(libc::ECONNREFUSED) => Outcome::Refused,
@@ -257,24 +269,25 @@ fn outcome_of(cause: &std::io::Error) -> Outcome {
     }
 }
 
-/// What a stretch of requests brought.
+/// Requests of a stretch of time.
 #[derive(Clone, Debug)]
 pub struct Requests(pub Vec<Request>);
 
 impl Requests {
-    /// Those that ended without an answer.
+    /// Requests that ended without an answer: when each was begun, and how it ended.
     pub fn lost(&self) -> Vec<(MonoTime, Outcome)> {
         let ends = self.0.iter().filter_map(|r| r.end.map(|(_, outcome)| (r.at, outcome)));
         ends.filter(|(_, outcome)| !matches!(outcome, Outcome::Answered(_))).collect()
     }
 
-    /// How many a server answered.
+    /// Number of requests that a server answered.
     pub fn answered_by(&self, server: Server) -> usize {
         self.0.iter().filter(|r| r.end.is_some_and(|(_, o)| o == Outcome::Answered(server))).count()
     }
 
-    /// The longest time without an answer while requests were begun. What comes after the last one was begun tells nothing
-    /// of the service: those are the few that the client's kernel sends a second time.
+    /// The longest time without an answer up to the beginning of the last request. Later answers
+    /// tell nothing of the service: they are the few whose packets the client's kernel sent a
+    /// second time.
     pub fn longest_gap(&self) -> Duration {
         let Some(last) = self.0.iter().map(|r| r.at).max() else { return Duration::ZERO };
         let ends = self.0.iter().filter_map(|r| r.end);
@@ -285,7 +298,7 @@ impl Requests {
         arrivals.windows(2).map(|pair| pair[1].since(pair[0])).max().unwrap_or_default()
     }
 
-    /// The longest time an answered request took.
+    /// The longest time that an answered request took.
     pub fn slowest(&self) -> Duration {
         let ends = self.0.iter().filter_map(|r| r.end.map(|(end, o)| (end.since(r.at), o)));
         ends.filter(|(_, o)| matches!(o, Outcome::Answered(_))).map(|(took, _)| took).max().unwrap_or_default()

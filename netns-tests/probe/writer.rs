@@ -1,10 +1,12 @@
-//! A client that writes numbers into a database, one after the other, and remembers which were acknowledged.
+//! A client that writes numbers into a database, one after the other, and remembers those
+//! acknowledged.
 //!
-//! Owns: a thread, and one client program at a time in the clients' namespace (`psql`, `redis-cli`), to which it gives a
-//! line for each number. A client that says nothing in time, or something else, is ended and a new one started, as an
-//! application reconnects. Never does: writing a number twice, so what is there twice or missing is the database's doing.
+//! Owns: a thread, and one client program at a time in the clients' namespace (`psql`,
+//! `redis-cli`), to which it gives a line for each number. A client program that answers too late,
+//! or wrongly, is ended and another one started, as an application reconnects. Never does: writing
+//! a number twice, so a number that is there twice or missing is the database's doing.
 
-use super::socket::hurry;
+use super::socket::become_real_time;
 use crate::lab::clock::now;
 use crate::lab::{Lab, Port};
 use std::io::{BufRead, BufReader, Write};
@@ -16,44 +18,44 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// How numbers are written.
+/// The words of a database: how a number is written, and how the answer is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Language {
-    /// The client and its arguments.
+    /// Client program and its arguments.
     pub command: &'static [&'static str],
-    /// What writes a number.
+    /// Command that writes a number.
     pub line: fn(u64) -> String,
-    /// How many lines the answer has.
+    /// Number of lines in an answer.
     pub answers: usize,
-    /// What the last of them says.
-    pub read: fn(&str, u64) -> Promise,
+    /// Reads the last line of the answer to a number.
+    pub read: fn(&str, u64) -> Receipt,
 }
 
-/// What an answer promises of a number.
+/// What an answer acknowledges of a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Promise {
-    /// Nothing: refused, or an answer to something else.
+pub enum Receipt {
+    /// Nothing: the answer is a refusal, or to something else.
     Nothing,
-    /// It is on the server.
+    /// The number is on the server.
     Taken,
-    /// It is on both servers.
+    /// The number is on both servers.
     Copied,
 }
 
-/// A number and the answer to it.
+/// A number that was acknowledged.
 #[derive(Clone, Copy, Debug)]
 pub struct Written {
-    /// Which.
+    /// The number, from 1.
     pub number: u64,
     /// When the answer came.
     pub at: MonoTime,
-    /// What it promised.
-    pub promise: Promise,
+    /// What the answer acknowledges.
+    pub receipt: Receipt,
 }
 
-/// An answer later than this is none.
+/// Longest wait for a line of an answer.
 const LIMIT: Duration = Duration::from_secs(5);
-/// From one number to the next, so that a test's disk is not what is measured.
+/// Time between two numbers, so that the test's disk is not what is measured.
 const PACE: Duration = Duration::from_millis(5);
 
 /// The running client.
@@ -65,7 +67,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts writing 1, 2, 3 and so on.
+    /// Starts to write 1, 2, 3 and so on.
     pub fn start(lab: &Lab, language: Language) -> Writer {
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::new(Mutex::new(Vec::new()));
@@ -78,9 +80,9 @@ impl Writer {
                     return;
                 }
                 let mut connected = client.take().unwrap_or_else(|| Client::start(language));
-                let promise = connected.write(language, number);
-                if promise != Promise::Nothing {
-                    let written = Written { number, at: now(), promise };
+                let receipt = connected.write_number(language, number);
+                if receipt != Receipt::Nothing {
+                    let written = Written { number, at: now(), receipt };
                     list.lock().unwrap_or_else(PoisonError::into_inner).push(written);
                     client = Some(connected);
                 }
@@ -90,18 +92,18 @@ impl Writer {
         Writer { stop, acknowledged, thread: Some(thread) }
     }
 
-    /// What was acknowledged so far, and when.
+    /// The numbers acknowledged so far, in order.
     pub fn acknowledged(&self) -> Vec<Written> {
         self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Stops writing; what was acknowledged, in order.
+    /// Stops writing; returns the numbers acknowledged, in order.
     pub fn finish(mut self) -> Vec<Written> {
-        self.end();
+        self.stop_thread();
         self.acknowledged()
     }
 
-    fn end(&mut self) {
+    fn stop_thread(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             // A panic of the thread was printed by itself, and shows as numbers that are missing.
@@ -112,7 +114,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.end();
+        self.stop_thread();
     }
 }
 
@@ -128,6 +130,7 @@ struct Client {
 }
 
 impl Client {
+    /// Starts the client program, and a thread that reads its lines.
     fn start(language: Language) -> Client {
         let mut child = Command::new(language.command[0])
             .args(&language.command[1..])
@@ -137,25 +140,26 @@ impl Client {
             .spawn()
             .unwrap_or_else(|e| panic!("start {:?}: {e}", language.command));
         let (input, output) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
-        // At the bound the client waits: it was asked nothing that has so many lines.
+        // At the bound the reader waits; no answer has so many lines.
         let (tell, lines) = sync_channel(64);
-        // Ends with the client's output.
+        // This thread ends with the client program's output.
         std::thread::spawn(move || {
-            hurry();
+            become_real_time();
             BufReader::new(output).lines().map_while(Result::ok).all(|line| tell.send(line).is_ok())
         });
         Client { child, input, lines }
     }
 
-    fn write(&mut self, language: Language, number: u64) -> Promise {
+    /// Writes a number and returns what the answer acknowledges.
+    fn write_number(&mut self, language: Language, number: u64) -> Receipt {
         let line = (language.line)(number) + "\n";
         if self.input.write_all(line.as_bytes()).and_then(|()| self.input.flush()).is_err() {
-            return Promise::Nothing;
+            return Receipt::Nothing;
         }
         let answers: Option<Vec<String>> =
             (0..language.answers).map(|_| self.lines.recv_timeout(LIMIT).ok()).collect();
         let last = answers.and_then(|mut answers| answers.pop());
-        last.map_or(Promise::Nothing, |answer| (language.read)(&answer, number))
+        last.map_or(Receipt::Nothing, |answer| (language.read)(&answer, number))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What stands at the beginning of a scene.
+//! The setup of a scene: everything that stands at its beginning.
 
 use super::{ADDRESS, ADDRESS6, GROUP};
 use crate::lab::config_text::{ConfigText, GroupText};
@@ -7,34 +7,35 @@ use crate::lab::{Plan, Port};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-/// What stands at the beginning.
+/// The setup of a scene.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The lab.
+    /// How the lab is built.
     pub plan: Plan,
     /// The pair's configuration.
     pub config: ConfigText,
-    /// Addresses that are asked for every millisecond.
+    /// Addresses that a client asks for every millisecond, one client for each.
     pub asked: Vec<IpAddr>,
     /// Whether nginx runs on both servers.
     pub services: bool,
-    /// Where witnesses listen, number 1 first.
+    /// Addresses where witnesses listen, number 1 first; empty for a bare pair.
     pub witnesses: Vec<Ipv4Addr>,
-    /// Further lines below `[[cluster]]` in the witnesses' files.
+    /// Further lines below `[[cluster]]` in the witnesses' files: the checks of a witness.
     pub watched: String,
     /// Whether both servers are asked for every address at their own ports, every millisecond.
     pub knock: bool,
-    /// A directory of docs/examples: both servers have files of their own, and these among them.
+    /// Directory of docs/examples whose files both servers get, besides homes of their own.
     pub example: Option<&'static str>,
 }
 
 impl Setup {
-    /// One group with an IPv4 and an IPv6 address, both asked for all the time.
+    /// One group with an IPv4 and an IPv6 address; a client asks for each all the time.
     pub fn of(profile: &'static str) -> Setup {
         Setup::with(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6])))
     }
 
-    /// Any configuration; the first address of each family in each group is asked for all the time.
+    /// Any configuration; clients ask for the first address of each family in each group all the
+    /// time.
     pub fn with(config: ConfigText) -> Setup {
         let mut asked = Vec::new();
         for group in config.groups() {
@@ -77,25 +78,26 @@ impl Setup {
         setup
     }
 
-    /// Like [`Setup::of`], with a witness on a network of its own. Both servers are asked at their own ports.
+    /// Like [`Setup::of`], with a witness on a network of its own. Both servers are asked at their
+    /// own ports, too.
     pub fn witnessed(profile: &'static str) -> Setup {
         Setup::with_witnesses(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6])), 1, "")
     }
 
-    /// Any configuration with so many witnesses, on a host and a network of their own; `more` are further lines of
-    /// `[witness]`.
+    /// Any configuration with `count` witnesses, on a host and a network of their own; `more` are
+    /// further lines of `[witness]`.
     pub fn with_witnesses(config: ConfigText, count: u8, more: &str) -> Setup {
         let witnesses: Vec<Ipv4Addr> = (1..=count).map(Witness::address_of).collect();
         let mut setup = Setup::with(config.witness(&witnesses, more));
         setup.plan.witness = true;
         setup.witnesses = witnesses;
-        // IPv6 is asked for at the ports, in the same moment at both.
+        // The questions at the servers' ports cover IPv6, at both servers in the same moment.
         setup.asked.retain(IpAddr::is_ipv4);
         setup.knock = true;
         setup
     }
 
-    /// The witness has a port on the clients' segment and is reached there alone.
+    /// Moves the witness to the clients' segment: the servers reach it there alone.
     pub fn witness_on_the_segment(mut self, more: &str) -> Setup {
         let address = Port::WitnessSegment.ipv4();
         self.witnesses = vec![address];
@@ -104,7 +106,8 @@ impl Setup {
         self
     }
 
-    /// The witness has a port on the clients' segment as well, and checks the group's service there.
+    /// Gives the witness a port on the clients' segment as well, where it checks the group's
+    /// service.
     pub fn checked(mut self) -> Setup {
         let check = crate::lab::witness::CHECK;
         self.watched =
@@ -113,20 +116,20 @@ impl Setup {
         self
     }
 
-    /// With no other lab beside it.
+    /// Allows no other lab beside this one.
     pub fn alone(mut self) -> Setup {
         self.plan.alone = true;
         self
     }
 
-    /// With nginx on both servers.
+    /// Runs nginx on both servers.
     pub fn services(mut self) -> Setup {
         self.services = true;
         self
     }
 }
 
-/// All addresses of a group.
+/// Addresses of a group.
 pub(super) fn addresses_of(group: &GroupText) -> Vec<IpAddr> {
     group.addresses.iter().map(|a| a.parse().unwrap_or_else(|e| panic!("{a}: {e}"))).collect()
 }

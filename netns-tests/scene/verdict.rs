@@ -1,42 +1,46 @@
-//! The end of a scene: what was seen is judged, and told when something failed.
+//! The end of a scene: the frames are checked, and everything is told when something failed.
 //!
-//! Owns: the verdict over all addresses, and the description after a panic. Never does: deciding what is right; the
-//! oracle does that.
+//! Owns: the verdict over all addresses, and the description after a panic. Never does: deciding
+//! what is right; the oracle does that.
 
 use super::setup::addresses_of;
 use super::{Scene, clock};
 use crate::lab::Server;
 use crate::lab::agent::Agent;
 use crate::lab::witness::Witness;
-use crate::probe::openings::{moves, openings};
-use crate::probe::oracle::{Case, Expected, Tenure};
+use crate::probe::openings::{Tenure, count_moves, read_openings};
+use crate::probe::oracle::{Case, Expected};
 use std::net::IpAddr;
 use std::time::Duration;
 use vipair::types::MonoTime;
 
 impl Scene {
-    /// Ends the scene and judges it: the owners of every address of the only group, as expected, and S1, S3, S8.
+    /// Ends the scene and checks it: the owners of every address of the only group, as expected,
+    /// and S1, S3, S8.
     pub fn finish(self, expected: &Expected) -> Vec<Tenure> {
         let group = self.setup.config.groups()[0].name.clone();
         self.finish_groups(&[(&group, expected)])
     }
 
-    /// The same for several groups; returns the tenures of the first address.
+    /// Ends a scene with several groups and checks it like [`Scene::finish`]; returns the tenures
+    /// of the first address.
     pub fn finish_groups(mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
-        self.judge(expected)
+        self.verdict(expected)
     }
 
-    /// The verdict by itself, for a scene that goes on afterwards without a judge.
-    pub fn judge(&mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
-        self.assert_never_both();
+    /// Checks the scene so far, for one that goes on afterwards without an oracle; the capture ends
+    /// here.
+    pub fn verdict(&mut self, expected: &[(&str, &Expected)]) -> Vec<Tenure> {
+        self.assert_no_question_answered_twice();
         let heard = self.capture.take().expect("it runs until here").finish().unwrap_or_else(|e| panic!("{e}"));
-        let journal = self.lab.journal();
-        let case = Case { heard: &heard, journal: &journal, apart: &self.apart, drain: Duration::from_secs(1) };
+        let history = self.lab.history();
+        let case = Case { heard: &heard, history: &history, apart: &self.apart, drain: Duration::from_secs(1) };
         let mut first = Vec::new();
         for group in self.setup.config.groups() {
-            let (_, expected) = expected.iter().find(|(name, _)| *name == group.name).expect("every group is judged");
+            let (_, expected) =
+                expected.iter().find(|(name, _)| *name == group.name).expect("every group has an expectation");
             for address in addresses_of(group) {
-                let tenures = case.judge(address, expected).unwrap_or_else(|verdict| panic!("{verdict}"));
+                let tenures = case.check(address, expected).unwrap_or_else(|verdict| panic!("{verdict}"));
                 if first.is_empty() {
                     first = tenures;
                 }
@@ -45,35 +49,38 @@ impl Scene {
         first
     }
 
-    /// Ends a scene with one group in which chance decided who owned it: nobody claimed it without having been given it
-    /// anew, by the agents' logs (S1, S2), and no packet left without a lease (S3). Returns the tenures of the first address.
+    /// Ends a scene with one group in which chance decided who owned it: no server claimed an
+    /// address without having opened again, by the agents' logs (S1, S2), and no packet left
+    /// without a lease (S3). Returns the tenures of the first address.
     pub fn finish_by_chance(mut self) -> Vec<Tenure> {
-        self.assert_never_both();
-        self.judged_by_chance().unwrap_or_else(|verdict| panic!("{verdict}"))
+        self.assert_no_question_answered_twice();
+        self.verdict_by_chance().unwrap_or_else(|verdict| panic!("{verdict}"))
     }
 
-    /// The verdict of [`Scene::finish_by_chance`], for a scene that is expected to fail.
-    pub fn judged_by_chance(&mut self) -> Result<Vec<Tenure>, String> {
+    /// Checks the scene like [`Scene::finish_by_chance`], for one that is expected to fail.
+    pub fn verdict_by_chance(&mut self) -> Result<Vec<Tenure>, String> {
         let group = self.setup.config.groups()[0].clone();
         let heard = self.capture.take().expect("it runs until here").finish()?;
-        let openings = openings(&group.name, &Server::BOTH.map(|server| (server, self.agent(server).said())))?;
-        let journal = self.lab.journal();
-        let case = Case { heard: &heard, journal: &journal, apart: &[], drain: Duration::from_secs(1) };
+        let openings =
+            read_openings(&group.name, &Server::BOTH.map(|server| (server, self.agent(server).log_text())))?;
+        let history = self.lab.history();
+        let case = Case { heard: &heard, history: &history, apart: &[], drain: Duration::from_secs(1) };
         let mut first = None;
         for address in addresses_of(&group) {
-            let tenures = case.judge_by_openings(address, &openings, &self.kills)?;
+            let tenures = case.check_by_openings(address, &openings, &self.kills)?;
             first.get_or_insert(tenures);
         }
         Ok(first.unwrap_or_default())
     }
 
-    /// How often the first address has moved so far, and the shortest time between two moves.
-    pub fn moves(&self) -> (usize, Option<Duration>) {
+    /// Number of the first address's moves so far, and the shortest time between two of them.
+    pub fn count_moves(&self) -> (usize, Option<Duration>) {
         let (heard, address) = (self.heard(), self.first_address());
-        moves(&Case { heard: &heard, journal: &[], apart: &[], drain: Duration::ZERO }.tenures(address))
+        count_moves(&Case { heard: &heard, history: &[], apart: &[], drain: Duration::ZERO }.tenures(address))
     }
 
-    /// The last claim a server made of the first address, at its own port, whoever could hear it.
+    /// When a server last claimed the first address at its own port, whether anybody could hear it
+    /// or not.
     pub fn last_claim(&self, server: Server) -> Option<MonoTime> {
         let address = self.first_address();
         let of = |h: &&crate::probe::capture::Heard| {
@@ -86,24 +93,27 @@ impl Scene {
         addresses_of(&self.setup.config.groups()[0])[0]
     }
 
-    fn assert_never_both(&self) {
+    /// Asserts that no question was answered by two servers, cut-off ones aside, and that the ports
+    /// were asked often enough.
+    fn assert_no_question_answered_twice(&self) {
         for asker in &self.askers {
-            let together = asker.since(MonoTime::ZERO).both();
+            let together = asker.since(MonoTime::ZERO).answered_twice();
             let wrong = together.iter().find(|q| !self.apart.iter().any(|a| (a.from..a.until).contains(&q.at)));
             assert!(wrong.is_none(), "two servers answered one question: {wrong:?}");
         }
         if let Some(knocker) = &self.knocker {
-            // One that hardly asked would find nothing.
+            // Questions that were hardly asked would find nothing.
             let lasted = clock::now().since(self.began).as_millis();
             assert!(u128::from(knocker.rounds()) > lasted / 4, "{} rounds in {lasted} ms", knocker.rounds());
         }
     }
 
-    fn describe(&self) -> String {
-        let mut text: String = self.agents.iter().map(Agent::describe).collect();
-        text.extend(self.witnesses.iter().map(Witness::describe));
-        let (heard, journal) = (self.heard(), self.lab.journal());
-        let case = Case { heard: &heard, journal: &journal, apart: &self.apart, drain: Duration::ZERO };
+    /// Statuses, logs and the first address's timeline, to be printed after a failure.
+    fn failure_text(&self) -> String {
+        let mut text: String = self.agents.iter().map(Agent::failure_text).collect();
+        text.extend(self.witnesses.iter().map(Witness::failure_text));
+        let (heard, history) = (self.heard(), self.lab.history());
+        let case = Case { heard: &heard, history: &history, apart: &self.apart, drain: Duration::ZERO };
         let address = self.setup.config.groups().first().and_then(|g| addresses_of(g).first().copied());
         if let Some(address) = address {
             text += &format!("--- {address} on the wire\n{}", case.timeline(address));
@@ -115,7 +125,7 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", self.describe());
+            eprintln!("{}", self.failure_text());
         }
     }
 }

@@ -7,43 +7,43 @@ use std::time::Instant;
 use vipair::types::MonoTime;
 
 impl Scene {
-    /// Starts all witnesses; returns when they can be heard.
+    /// Starts all witnesses; returns when they listen.
     pub fn start_witnesses(&mut self) {
         for witness in &mut self.witnesses {
             witness.start(&self.lab);
         }
     }
 
-    /// The witness with this number, from 1, and the lab to use it with.
+    /// The witness `number`, from 1, and the lab that its methods take.
     pub fn witness(&mut self, number: usize) -> (&mut Witness, &Lab) {
         (&mut self.witnesses[number - 1], &self.lab)
     }
 
-    /// SIGKILL to the only witness.
+    /// Kills the only witness with SIGKILL.
     pub fn kill_witness(&mut self) -> MonoTime {
         let (witness, lab) = self.witness(1);
         witness.kill(lab)
     }
 
-    /// The only witness starts again; returns when it can be heard.
+    /// Starts the only witness again; returns when it listens.
     pub fn start_witness(&mut self) -> MonoTime {
         let (witness, lab) = self.witness(1);
         witness.start(lab)
     }
 
-    /// All that `vipair status --json` of a server says, as text.
+    /// Text of `vipair status --json` of a server; empty without an answer.
     pub fn status_text(&self, server: Server) -> String {
         self.agent(server).status().map(|status| status.0.to_string()).unwrap_or_default()
     }
 
-    /// Waits until the status of both servers has `words`.
+    /// Waits until the status of both servers contains `words`.
     pub fn wait_both_say(&mut self, words: &str) -> MonoTime {
         self.wait(&format!("both to say \"{words}\""), |s| {
             Server::BOTH.iter().all(|server| s.status_text(*server).contains(words))
         })
     }
 
-    /// Waits until the status of neither server has `words`.
+    /// Waits until both servers answer and neither's status contains `words`.
     pub fn wait_neither_says(&mut self, words: &str) -> MonoTime {
         self.wait(&format!("nobody to say \"{words}\""), |s| {
             Server::BOTH.iter().all(|server| {
@@ -53,7 +53,7 @@ impl Scene {
         })
     }
 
-    /// Waits until nobody has answered for the first address for `quiet`, at any port.
+    /// Waits until no server has answered for the first address for `quiet`, at any port.
     pub fn wait_unanswered(&mut self, quiet: std::time::Duration) {
         let limit = Instant::now() + PATIENCE;
         loop {

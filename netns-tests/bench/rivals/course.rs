@@ -1,14 +1,16 @@
-//! The faults that every contender meets, one after the other, each from the server that answers by then.
+//! The faults that every contender meets, one after the other, each on the server that answers by
+//! then.
 //!
-//! Owns: doing one thing to the site and handing over what clients saw, as `CONTENDER-FAULT-WHAT`. Never does: helping: what
-//! a contender does not mend by itself is counted until the end of the time that is watched, then its server is booted
-//! anew. A site that does not settle within the limit ends the process; what was measured before counts. A fault strikes
-//! at a moment drawn anew each time: at a fixed one after the start, the same part of an interval between two
-//! advertisements would be met again and again.
+//! Owns: doing one thing to the site and handing over what clients saw, as `CONTENDER-FAULT-WHAT`.
+//! Never does: helping. What a contender does not mend by itself counts until the end of the
+//! watched time; then its server is booted again. A site that does not settle within the limit ends
+//! the process; what was measured before counts. A fault strikes at a moment drawn by lot: at a
+//! fixed time after the start it would always meet the same part of an interval between two
+//! advertisements.
 
-use super::super::pair::{around, vanish};
+use super::super::pair::{just_before, vanish};
 use super::super::{remark, sample};
-use super::site::{Judged, Site, judge};
+use super::site::{RequestFigures, Site, sum_up};
 use crate::lab::voters::{ALPHA, BETA, between};
 use crate::lab::{Server, clock};
 use crate::probe::web::Web;
@@ -18,58 +20,59 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 use vipair::types::MonoTime;
 
-/// One that gives a service address to one of two servers.
+/// A product that gives a service address to one of two servers.
 pub trait Contender {
-    /// Before anything: what must stand on both servers.
+    /// Sets up, before anything starts, what must stand on both servers.
     fn prepare(&mut self, _site: &mut Site) {}
-    /// Starts it on a server that has just booted.
+    /// Starts the contender on a server that has just booted.
     fn start(&mut self, site: &mut Site, server: Server);
-    /// Its processes on a server.
+    /// Processes of the contender on a server.
     fn processes(&self, site: &Site, server: Server) -> Vec<Pid>;
-    /// Moves the address away from a server, the way its manual says.
+    /// Moves the address away from a server, the way the contender's manual says.
     fn switch(&mut self, site: &mut Site, from: Server);
-    /// Makes `from` a standby again after that.
-    fn after_switch(&mut self, site: &mut Site, from: Server);
-    /// Who answers now.
+    /// Makes `from` a standby again after such a move.
+    fn rejoin_after_switch(&mut self, site: &mut Site, from: Server);
+    /// The server that answers now, if it is one.
     fn holder(&self, site: &Site) -> Option<Server> {
-        site.answering()
+        site.answering_server()
     }
     /// Whether a server would take over now, as far as the contender tells.
     fn is_ready(&mut self, _site: &Site, _standby: Server) -> bool {
         true
     }
-    /// After SIGKILL: boots the server and starts it there.
+    /// Boots the server after SIGKILL and starts the contender there.
     fn revive(&mut self, site: &mut Site, server: Server) {
         site.reboot(server);
         self.start(site, server);
     }
-    /// Whether it moves the address when the service ends.
+    /// Whether the contender moves the address when the service ends.
     fn watches_the_service(&self) -> bool {
         true
     }
-    /// Whether it has a witness.
+    /// Whether the contender has a witness.
     fn has_witness(&self) -> bool {
         false
     }
-    /// Takes its witness away; back again with `false`.
+    /// Takes the contender's witness away; with `false` it is back again.
     fn lose_witness(&mut self, _site: &Site, _is_lost: bool) {}
 }
 
-/// How long things take with a contender's setting.
+/// Times that suit a contender's setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// How long a fault lasts and clients are watched: longer than a takeover.
+    /// Time that a fault lasts and clients are watched: longer than a takeover.
     pub watched: Duration,
-    /// So long without any change, and it has settled.
+    /// Time without any change after which the site has settled.
     pub steady: Duration,
-    /// Longest wait for that.
+    /// Longest wait for the site to settle.
     pub limit: Duration,
-    /// A fault strikes anywhere in this time: not shorter than the longest interval in which it speaks or looks after something.
+    /// Time in which a fault strikes anywhere: not shorter than the longest interval in which the
+    /// contender speaks or looks after something.
     pub period: Duration,
 }
 
 impl Pace {
-    /// In milliseconds.
+    /// A pace from times in milliseconds.
     pub const fn new(watched: u64, steady: u64, period: u64) -> Pace {
         Pace {
             watched: Duration::from_millis(watched),
@@ -80,28 +83,30 @@ impl Pace {
     }
 }
 
-/// A contender on its way through the faults.
+/// A contender and its site on their way through the faults.
 pub struct Course {
     key: &'static str,
     site: Site,
     contender: Box<dyn Contender>,
     pace: Pace,
-    /// Who answers.
+    /// The server that answers.
     owner: Server,
 }
 
-/// Requests a second while clients' questions tell the gap.
+/// Requests a second of a web client while ARP questions tell the gap.
 const FEW: u32 = 100;
-/// Requests a second where they tell the gap themselves.
+/// Requests a second of a web client that tells the gap itself.
 const MANY: u32 = 1_000;
-/// So long requests are answered before a fault.
+/// Time in which requests are answered before a fault.
 const SOME_REQUESTS: Duration = Duration::from_millis(300);
 
-/// One busy web client at a time, whatever other labs do: it takes a good part of the machine.
+/// The right to run a busy web client, which takes a good part of the machine: one at a time in all
+/// labs.
 struct OneAtATime(std::fs::File);
 
 impl OneAtATime {
-    fn wait() -> OneAtATime {
+    /// Waits for the right.
+    fn wait_turn() -> OneAtATime {
         let path = std::env::temp_dir().join("vipair-bench.lock");
         let file = std::fs::File::create(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         // SAFETY: the descriptor is open as long as `file`; the lock goes with it.
@@ -119,27 +124,28 @@ impl Course {
         std::thread::sleep(pace.steady);
         contender.start(&mut site, Server::Beta);
         let mut course = Course { key, site, contender, pace, owner: Server::Alpha };
-        course.settle();
-        // A standby that heard nobody at its start takes over all the same, some time later.
-        course.watch();
-        course.settle();
+        course.wait_settled();
+        // A standby that heard no other server at its start takes over all the same, some time
+        // later.
+        course.watch_clients();
+        course.wait_settled();
         remark(&format!("{key}-watched"), &format!("{:.1} s", pace.watched.as_secs_f64()));
         course
     }
 
-    /// All faults.
+    /// Strikes with all faults, one after the other.
     pub fn run(&mut self) {
-        self.host();
-        self.stop();
-        self.kill();
-        self.partition();
-        self.switch();
-        self.carrier();
+        self.lose_host();
+        self.freeze();
+        self.kill_processes();
+        self.cut_between();
+        self.switch_planned();
+        self.lose_carrier();
         if self.contender.watches_the_service() {
-            self.service();
+            self.kill_service();
         }
         if self.contender.has_witness() {
-            self.witness();
+            self.lose_witness();
         }
     }
 
@@ -147,49 +153,53 @@ impl Course {
         sample(&format!("{}-{what}", self.key), value);
     }
 
-    /// What the questions and the visitor met since `from`.
-    fn seen(&self, fault: &str, from: MonoTime, web: Web) {
-        self.sample(fault, self.site.gap(around(from)));
-        self.sample(&format!("{fault}-both"), self.site.both(from, clock::now()));
-        self.requests(fault, judge(&web.finish(), from));
+    /// Hands over what the questions and the visitor met since `from`.
+    fn sample_seen(&self, fault: &str, from: MonoTime, web: Web) {
+        self.sample(fault, self.site.longest_gap_ms(just_before(from)));
+        self.sample(&format!("{fault}-both"), self.site.both_answered_ms(from, clock::now()));
+        self.sample_requests(fault, sum_up(&web.finish(), from));
     }
 
-    fn requests(&self, fault: &str, judged: Judged) {
-        self.sample(&format!("{fault}-slowest"), judged.slowest);
-        self.sample(&format!("{fault}-lost"), judged.lost);
+    /// Hands over the requests' figures at a fault.
+    fn sample_requests(&self, fault: &str, figures: RequestFigures) {
+        self.sample(&format!("{fault}-slowest"), figures.slowest);
+        self.sample(&format!("{fault}-lost"), figures.lost);
     }
 
-    /// Waits until some moment of the contender's period, each as likely as the other.
-    fn any_moment(&self) {
+    /// Waits until a moment drawn by lot from the contender's period, each as likely as the other.
+    fn wait_any_moment(&self) {
         let drawn = f64::from(getrandom::u32().expect("the kernel gives random numbers")) / f64::from(u32::MAX);
         std::thread::sleep(self.pace.period.mul_f64(drawn));
     }
 
-    /// A client that asks the service now and then, as one does that has other things to do.
-    fn visitor(&self) -> Web {
-        self.any_moment();
-        self.client(FEW)
+    /// Starts, at a random moment, a client that asks the service now and then.
+    fn start_visitor(&self) -> Web {
+        self.wait_any_moment();
+        self.start_client(FEW)
     }
 
-    /// As many requests as tell the gap themselves, and the turn in which they may be made.
-    fn crowd(&self) -> (OneAtATime, Web) {
-        self.any_moment();
-        let turn = OneAtATime::wait();
-        (turn, self.client(MANY))
+    /// Starts, at a random moment, a client whose requests are so many that they tell the gap, and
+    /// the turn in which it may run.
+    fn start_crowd(&self) -> (OneAtATime, Web) {
+        self.wait_any_moment();
+        let turn = OneAtATime::wait_turn();
+        (turn, self.start_client(MANY))
     }
 
-    fn client(&self, per_second: u32) -> Web {
-        let web = self.site.web(per_second);
+    /// Starts a web client and lets it have some requests answered.
+    fn start_client(&self, per_second: u32) -> Web {
+        let web = self.site.start_web_client(per_second);
         std::thread::sleep(SOME_REQUESTS);
         web
     }
 
-    fn watch(&self) {
+    /// Lets the time pass that clients are watched.
+    fn watch_clients(&self) {
         std::thread::sleep(self.pace.watched);
     }
 
     /// Waits until one server answers alone, and the other would take over.
-    fn settle(&mut self) {
+    fn wait_settled(&mut self) {
         let limit = Instant::now() + self.pace.limit;
         std::thread::sleep(self.pace.steady);
         loop {
@@ -205,66 +215,68 @@ impl Course {
         }
     }
 
-    fn signal(&self, server: Server, signal: Signal) {
+    /// Sends a signal to the contender's processes on a server; panics when there are none.
+    fn signal_processes(&self, server: Server, signal: Signal) {
         let processes = self.contender.processes(&self.site, server);
         assert!(!processes.is_empty(), "{} does not run on {}", self.key, server.name());
         for pid in processes {
-            // Ended together with its parent is as good.
+            // A process that ended together with its parent is as good.
             let _ = kill(pid, signal);
         }
     }
 
     /// The server vanishes from every network; later it is there again, as it was.
-    fn host(&mut self) {
-        let (owner, web) = (self.owner, self.visitor());
+    fn lose_host(&mut self) {
+        let (owner, web) = (self.owner, self.start_visitor());
         let (at, fault) = vanish(&self.site.lab, owner);
-        self.watch();
-        self.seen("host", at, web);
-        let (web, back) = (self.visitor(), clock::now());
+        self.watch_clients();
+        self.sample_seen("host", at, web);
+        let (web, back) = (self.start_visitor(), clock::now());
         assert!(self.site.lab.lift(fault) > 0, "the fault did not strike");
-        self.settle();
-        self.seen("back", back, web);
+        self.wait_settled();
+        self.sample_seen("back", back, web);
     }
 
-    /// All its processes stand still; later they go on.
-    fn stop(&mut self) {
-        let (owner, web) = (self.owner, self.visitor());
+    /// All its processes stand still (SIGSTOP); later they go on.
+    fn freeze(&mut self) {
+        let (owner, web) = (self.owner, self.start_visitor());
         let at = clock::now();
-        self.signal(owner, Signal::SIGSTOP);
-        self.watch();
-        self.signal(owner, Signal::SIGCONT);
-        self.settle();
-        self.seen("stop", at, web);
+        self.signal_processes(owner, Signal::SIGSTOP);
+        self.watch_clients();
+        self.signal_processes(owner, Signal::SIGCONT);
+        self.wait_settled();
+        self.sample_seen("stop", at, web);
     }
 
-    /// All its processes are killed.
-    fn kill(&mut self) {
-        let (owner, web) = (self.owner, self.visitor());
+    /// All its processes are killed; then its server is booted.
+    fn kill_processes(&mut self) {
+        let (owner, web) = (self.owner, self.start_visitor());
         let at = clock::now();
-        self.signal(owner, Signal::SIGKILL);
-        self.watch();
-        self.seen("kill", at, web);
+        self.signal_processes(owner, Signal::SIGKILL);
+        self.watch_clients();
+        self.sample_seen("kill", at, web);
         self.contender.revive(&mut self.site, owner);
-        self.settle();
+        self.wait_settled();
     }
 
-    /// The servers do not hear each other, clients reach both; later they do again.
-    fn partition(&mut self) {
-        let (web, at) = (self.visitor(), clock::now());
+    /// The servers do not hear each other, clients reach both; later the servers hear each other
+    /// again.
+    fn cut_between(&mut self) {
+        let (web, at) = (self.start_visitor(), clock::now());
         let fault = self.site.lab.sever(&between(ALPHA, BETA));
-        self.watch();
+        self.watch_clients();
         let healed = clock::now();
         assert!(self.site.lab.lift(fault) > 0, "the fault did not strike");
-        self.settle();
-        self.sample("cut", self.site.gap(around(at)));
-        self.sample("cut-both", self.site.both(at, healed));
-        self.sample("heal-both", self.site.both(healed, clock::now()));
-        self.requests("cut", judge(&web.finish(), at));
+        self.wait_settled();
+        self.sample("cut", self.site.longest_gap_ms(just_before(at)));
+        self.sample("cut-both", self.site.both_answered_ms(at, healed));
+        self.sample("heal-both", self.site.both_answered_ms(healed, clock::now()));
+        self.sample_requests("cut", sum_up(&web.finish(), at));
     }
 
-    /// Planned, with a thousand requests a second.
-    fn switch(&mut self) {
-        let (turn, web) = self.crowd();
+    /// A planned switch, with a thousand requests a second.
+    fn switch_planned(&mut self) {
+        let (turn, web) = self.start_crowd();
         let quiet = clock::now();
         std::thread::sleep(Duration::from_millis(700));
         let before = web.since(quiet);
@@ -275,51 +287,51 @@ impl Course {
             assert!(Instant::now() < limit, "{}: the switch did not happen", self.key);
             std::thread::sleep(Duration::from_millis(10));
         }
-        // Longer than those take that were begun before.
+        // Longer than the requests take that were begun before.
         std::thread::sleep(Duration::from_millis(600));
-        let requests = judge(&web.finish(), at);
+        let requests = sum_up(&web.finish(), at);
         drop(turn);
         self.sample("switch", requests.gap);
-        self.requests("switch", requests);
+        self.sample_requests("switch", requests);
         self.sample("switch-quiet", super::super::pair::ms(before.longest_gap()));
-        self.sample("switch-arp", self.site.gap(around(at)));
-        self.sample("switch-both", self.site.both(at, clock::now()));
-        self.contender.after_switch(&mut self.site, owner);
-        self.settle();
+        self.sample("switch-arp", self.site.longest_gap_ms(just_before(at)));
+        self.sample("switch-both", self.site.both_answered_ms(at, clock::now()));
+        self.contender.rejoin_after_switch(&mut self.site, owner);
+        self.wait_settled();
     }
 
     /// The cable of the clients' network has no carrier; a second link, where one is used, has.
-    fn carrier(&mut self) {
-        let (port, web) = (self.owner.port(), self.visitor());
+    fn lose_carrier(&mut self) {
+        let (port, web) = (self.owner.port(), self.start_visitor());
         let at = self.site.lab.carrier_down(&[port]);
-        self.watch();
-        self.seen("carrier", at, web);
+        self.watch_clients();
+        self.sample_seen("carrier", at, web);
         self.site.lab.carrier_up(&[port]);
-        self.settle();
+        self.wait_settled();
     }
 
     /// The service is killed, with a thousand requests a second.
-    fn service(&mut self) {
-        let (turn, web) = self.crowd();
+    fn kill_service(&mut self) {
+        let (turn, web) = self.start_crowd();
         let owner = self.owner;
         let at = self.site.kill_web(owner);
-        self.watch();
-        let requests = judge(&web.finish(), at);
+        self.watch_clients();
+        let requests = sum_up(&web.finish(), at);
         drop(turn);
         self.sample("service", requests.gap);
-        self.requests("service", requests);
-        self.sample("service-both", self.site.both(at, clock::now()));
+        self.sample_requests("service", requests);
+        self.sample("service-both", self.site.both_answered_ms(at, clock::now()));
         self.site.start_web(owner);
-        self.settle();
+        self.wait_settled();
     }
 
     /// The witness is gone; later it is there again.
-    fn witness(&mut self) {
-        let (web, at) = (self.visitor(), clock::now());
+    fn lose_witness(&mut self) {
+        let (web, at) = (self.start_visitor(), clock::now());
         self.contender.lose_witness(&self.site, true);
-        self.watch();
-        self.seen("witness", at, web);
+        self.watch_clients();
+        self.sample_seen("witness", at, web);
         self.contender.lose_witness(&self.site, false);
-        self.settle();
+        self.wait_settled();
     }
 }

@@ -1,32 +1,35 @@
-//! keepalived: VRRP with addresses added and removed.
+//! keepalived: VRRP, with addresses added and removed.
 //!
-//! Its configuration at its best: VRRPv3, unicast, real-time priority, locked memory, neighbouring priorities near the
-//! highest (that makes its skew small), no preemption, a limit of real-time run that a busy machine does not reach (at its default of
-//! 10 ms the kernel killed it here), the service as a tracked process. For that it must enter the
-//! server's network namespace by itself: the kernel tells of processes only in the first one.
+//! Its configuration at its best: VRRPv3, unicast, real-time priority, locked memory, neighbouring
+//! priorities near the highest (that makes its skew small), no preemption, the service as a tracked
+//! process. Its limit of real-time run is one that a busy machine does not reach; at the default of
+//! 10 ms the kernel killed it here. To track the process it must enter the server's network
+//! namespace by itself: the kernel tells of processes only in the first one.
 
 use super::course::Contender;
-use super::site::{Site, place};
+use super::site::Site;
 use crate::lab::Server;
 use crate::lab::process::Process;
 use crate::scene::ADDRESS;
 use nix::unistd::Pid;
 
-/// keepalived, with an advert every so often.
+/// keepalived with one interval between adverts.
 pub struct Keepalived {
     advert: &'static str,
     running: [Option<Process>; 2],
 }
 
-/// An advert every 10 ms, the least that VRRPv3 can say.
+/// Interval of 10 ms, the least that VRRPv3 can say; in seconds.
 pub const FASTEST: &str = "0.01";
-/// An advert every second.
+/// Interval of a second, keepalived's default; in seconds.
 pub const DEFAULT: &str = "1";
 
-/// Another number than 0 in it, and the instance gives up its address at once and says so to its peer.
+/// Tracked file: a number other than 0 in it makes the instance give up its address at once and say
+/// so to its peer.
 const MAINTENANCE: &str = "/etc/keepalived/maintenance";
 
-/// Its configuration on `server`, in the network namespace `net`, with nginx called `web`.
+/// The configuration on `server`, in the network namespace `net`, with nginx's process called
+/// `web`.
 pub fn config(advert: &str, server: Server, net: &str, web: &str) -> String {
     let priority = if server == Server::Alpha { 254 } else { 253 };
     let (own, peer) = (server.port().ipv4(), server.other().port().ipv4());
@@ -41,7 +44,7 @@ pub fn config(advert: &str, server: Server, net: &str, web: &str) -> String {
 }
 
 impl Keepalived {
-    /// Not running yet.
+    /// keepalived on no server yet.
     pub fn new(advert: &'static str) -> Keepalived {
         Keepalived { advert, running: [None, None] }
     }
@@ -51,9 +54,9 @@ impl Contender for Keepalived {
     fn start(&mut self, site: &mut Site, server: Server) {
         let net = site.lab.server(server).name().to_owned();
         let text = config(self.advert, server, &net, &Site::web_name(server));
-        site.furnish(server, &[("/etc/keepalived/keepalived.conf", text), (MAINTENANCE, "0\n".to_owned())]);
+        site.furnish_room(server, &[("/etc/keepalived/keepalived.conf", text), (MAINTENANCE, "0\n".to_owned())]);
         let args = ["keepalived", "--dont-fork", "--vrrp", "--log-console"];
-        self.running[place(server)] = Some(site.room(server).start(&site.lab, &args, true));
+        self.running[server.index()] = Some(site.room(server).start(&site.lab, &args, true));
     }
 
     fn processes(&self, site: &Site, server: Server) -> Vec<Pid> {
@@ -64,7 +67,7 @@ impl Contender for Keepalived {
         site.room(from).write(MAINTENANCE, "1\n");
     }
 
-    fn after_switch(&mut self, site: &mut Site, from: Server) {
+    fn rejoin_after_switch(&mut self, site: &mut Site, from: Server) {
         site.room(from).write(MAINTENANCE, "0\n");
     }
 }

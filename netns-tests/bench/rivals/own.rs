@@ -1,16 +1,17 @@
-//! vipair itself, on the same way as the others.
+//! vipair itself, as one of the contenders.
 
 use super::course::Contender;
-use super::site::{Site, place};
+use super::site::Site;
 use crate::lab::Server;
-use crate::lab::agent::{Agent, program};
+use crate::lab::agent::Agent;
 use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::netns::tool;
+use crate::lab::program::program;
 use crate::lab::witness::Witness;
 use crate::scene::{ADDRESS, ADDRESS6, GROUP};
 use nix::unistd::Pid;
 
-/// A pair, with or without a witness.
+/// vipair's pair, with or without a witness.
 pub struct Own {
     profile: &'static str,
     agents: Vec<Agent>,
@@ -18,10 +19,10 @@ pub struct Own {
     is_witnessed: bool,
 }
 
-/// What its check says, besides the process.
+/// Further lines of the pair's check of nginx's process.
 const CHECK: &str = "interval_ms = 100\nfall = 1\nrise = 1\n";
 
-/// Its configuration; `web` and `pidfile` of nginx.
+/// The configuration; `web` is the name of nginx's process, `pidfile` its file.
 pub fn config(profile: &'static str, is_witnessed: bool, web: &str, pidfile: &str) -> String {
     let check = format!("[[group.check]]\nkind = \"process\"\nprocess = \"{web}\"\npidfile = \"{pidfile}\"\n{CHECK}");
     let config = ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more(&check));
@@ -30,15 +31,16 @@ pub fn config(profile: &'static str, is_witnessed: bool, web: &str, pidfile: &st
 }
 
 impl Own {
-    /// Not running yet.
+    /// vipair on no server yet.
     pub fn new(profile: &'static str, is_witnessed: bool) -> Own {
         Own { profile, agents: Vec::new(), witness: None, is_witnessed }
     }
 
-    fn is(&self, server: Server, role: &str) -> bool {
-        self.agents[place(server)]
+    /// Whether a server has a role, and as a standby is ready.
+    fn has_role(&self, server: Server, role: &str) -> bool {
+        self.agents[server.index()]
             .status()
-            .is_ok_and(|status| status.text(GROUP, "role") == role && (role == "active" || status.ready(GROUP)))
+            .is_ok_and(|status| status.text(GROUP, "role") == role && (role == "active" || status.is_ready(GROUP)))
     }
 }
 
@@ -60,25 +62,25 @@ impl Contender for Own {
     }
 
     fn start(&mut self, site: &mut Site, server: Server) {
-        self.agents[place(server)].start(&site.lab);
+        self.agents[server.index()].start(&site.lab);
     }
 
     fn processes(&self, _: &Site, server: Server) -> Vec<Pid> {
-        vec![Pid::from_raw(self.agents[place(server)].pid())]
+        vec![Pid::from_raw(self.agents[server.index()].pid())]
     }
 
     fn switch(&mut self, _: &mut Site, from: Server) {
-        self.agents[place(from)].command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
+        self.agents[from.index()].command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     }
 
-    fn after_switch(&mut self, _: &mut Site, _: Server) {}
+    fn rejoin_after_switch(&mut self, _: &mut Site, _: Server) {}
 
     fn is_ready(&mut self, _: &Site, standby: Server) -> bool {
-        self.is(standby, "standby") && self.is(standby.other(), "active")
+        self.has_role(standby, "standby") && self.has_role(standby.other(), "active")
     }
 
     fn revive(&mut self, site: &mut Site, server: Server) {
-        self.agents[place(server)].start(&site.lab);
+        self.agents[server.index()].start(&site.lab);
     }
 
     fn has_witness(&self) -> bool {

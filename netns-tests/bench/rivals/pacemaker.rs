@@ -1,11 +1,11 @@
-//! Pacemaker on corosync: IPaddr2, and an OCF agent that looks whether nginx runs.
+//! Pacemaker on corosync: IPaddr2, and an OCF agent that checks whether nginx runs.
 //!
-//! It runs without systemd: corosync and pacemakerd are started as they are, each server with files, `/run` and shared memory
-//! of its own. There is no fencing: the lab has no power switch, and without one nothing but the quorum rule for two
-//! nodes says who goes on. Both links are rings.
+//! It runs without systemd: corosync and pacemakerd are started directly, each server with files,
+//! `/run` and shared memory of its own. There is no fencing, because the lab has no power switch;
+//! so only the quorum rule for two nodes says who goes on. Both links are rings.
 
 use super::course::Contender;
-use super::site::{Site, place};
+use super::site::Site;
 use crate::lab::Server;
 use crate::lab::process::{Process, tail};
 use crate::scene::ADDRESS;
@@ -13,19 +13,19 @@ use nix::unistd::Pid;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-/// Pacemaker, with a token timeout in milliseconds and more of corosync's `totem` lines.
+/// Pacemaker with one [`Setting`].
 pub struct Pacemaker {
     totem: &'static str,
     monitor: &'static str,
     running: [Vec<Process>; 2],
 }
 
-/// What a setting is: lines of `totem`, and the interval of monitoring.
+/// A setting: lines of corosync's `totem`, and the interval of monitoring.
 pub type Setting = (&'static str, &'static str);
 
-/// The lowest at which it ran stably here.
+/// The shortest times with which it ran stably here.
 pub const FASTEST: Setting = ("  token: 100\n  token_retransmits_before_loss_const: 2\n  join: 30\n", "100ms");
-/// corosync's defaults: a token timeout of 3 s.
+/// The defaults: corosync's token timeout of 3 s.
 pub const DEFAULT: Setting = ("", "10s");
 
 /// corosync's configuration, the same on both servers.
@@ -46,7 +46,7 @@ pub fn corosync(totem: &str) -> String {
     text + "}\nquorum {\n  provider: corosync_votequorum\n  two_node: 1\n  wait_for_all: 0\n}\nlogging {\n  to_syslog: no\n  to_stderr: yes\n}\n"
 }
 
-/// The cluster's resources and options.
+/// The cluster's resources and options, as a CIB.
 pub fn resources(monitor: &str) -> String {
     format!(
         r#"<cib validate-with="pacemaker-3.7" admin_epoch="1" epoch="0" num_updates="0">
@@ -88,8 +88,9 @@ pub fn resources(monitor: &str) -> String {
     )
 }
 
-/// An OCF agent: running while the process of the lab's nginx is there. It starts and stops nothing.
-fn running(pidfile: &str) -> String {
+/// Text of an OCF agent whose resource runs while the process of the lab's nginx exists. It starts
+/// and stops nothing.
+fn ocf_agent(pidfile: &str) -> String {
     "#!/bin/sh\nstate=/run/lab-running\ncase $1 in\nmeta-data)\n  echo '<?xml version=\"1.0\"?><resource-agent \
          name=\"running\"><version>1.0</version><parameters/><actions><action name=\"start\" timeout=\"20s\"/><action \
          name=\"stop\" timeout=\"20s\"/><action name=\"monitor\" timeout=\"20s\" interval=\"10s\"/><action \
@@ -100,7 +101,7 @@ fn running(pidfile: &str) -> String {
 }
 
 impl Pacemaker {
-    /// Not running yet.
+    /// Pacemaker on no server yet.
     pub fn new((totem, monitor): Setting) -> Pacemaker {
         Pacemaker { totem, monitor, running: [Vec::new(), Vec::new()] }
     }
@@ -109,13 +110,13 @@ impl Pacemaker {
 impl Contender for Pacemaker {
     fn start(&mut self, site: &mut Site, server: Server) {
         let pidfile = format!("/proc/{}/root{}", std::process::id(), site.web_pidfile(server));
-        let agent = running(&pidfile);
+        let agent = ocf_agent(&pidfile);
         let files = [
             ("/etc/corosync/corosync.conf", corosync(self.totem)),
             ("/usr/lib/ocf/resource.d/lab/running", agent),
             ("/var/lib/pacemaker/cib/cib.xml", resources(self.monitor)),
         ];
-        site.furnish(server, &files);
+        site.furnish_room(server, &files);
         let room = site.room(server);
         for line in [
             "chown hacluster:haclient /var/lib/pacemaker/cib/cib.xml",
@@ -124,12 +125,12 @@ impl Contender for Pacemaker {
         ] {
             room.run(&line.split(' ').collect::<Vec<_>>()).unwrap_or_else(|cause| panic!("{cause}"));
         }
-        let all = &mut self.running[place(server)];
+        let all = &mut self.running[server.index()];
         all.clear();
         all.push(room.start(&site.lab, &["corosync", "-f"], false));
         let limit = Instant::now() + Duration::from_secs(20);
         while let Err(cause) = room.run(&["corosync-cfgtool", "-s"]) {
-            let said = || tail(&all[0].said(), 10);
+            let said = || tail(&all[0].output(), 10);
             assert!(Instant::now() < limit, "corosync of {}: {cause}\n{}", server.name(), said());
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -145,7 +146,7 @@ impl Contender for Pacemaker {
         site.room(from).run(&args).unwrap_or_else(|cause| panic!("{cause}"));
     }
 
-    fn after_switch(&mut self, site: &mut Site, from: Server) {
+    fn rejoin_after_switch(&mut self, site: &mut Site, from: Server) {
         let args = ["crm_resource", "--clear", "--resource", "service"];
         site.room(from).run(&args).unwrap_or_else(|cause| panic!("{cause}"));
     }
@@ -155,7 +156,8 @@ impl Contender for Pacemaker {
         let ask = |args: &[&str]| site.room(active).run(args).unwrap_or_default();
         let said = ask(&["crm_mon", "-1"]);
         let failures = ask(&["crm_mon", "-1", "--include=none,failures"]);
-        // After a partition the cluster takes both servers' for a while, and refuses to move what runs twice.
+        // After a partition the cluster counts both servers' resources for a while, and refuses to
+        // move one that runs twice.
         let at_home = ["web", "address"].iter().all(|resource| {
             let nodes = ask(&["crm_resource", "--locate", "--resource", resource, "--quiet"]);
             nodes.split_whitespace().eq([active.name()])

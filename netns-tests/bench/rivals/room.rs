@@ -1,8 +1,9 @@
-//! The system of a server that a contender runs on: Debian's packages in a tree of their own, over which each server has files
-//! of its own. Nothing of it is installed on this machine.
+//! The system of a server that a contender runs on: Debian's packages in a tree of their own, over
+//! which each server has files of its own. Nothing of it is installed on this machine.
 //!
-//! Owns: one process that keeps the mounts, and programs started behind them in the server's network namespace. Never does:
-//! anything outside of its namespaces. It ends with the server's network namespace; its mounts go with it.
+//! Owns: one process that keeps the mounts, and programs started behind them in the server's
+//! network namespace. Never does: anything outside of its namespaces. The keeping process ends with
+//! the server's network namespace; its mounts go with it.
 
 use crate::lab::netns::try_tool;
 use crate::lab::process::Process;
@@ -11,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Says where the tree with the packages is: `scripts/bench` has it made.
+/// Environment variable with the tree of the packages, which `scripts/bench` has made.
 const SYSTEM: &str = "VIPAIR_BENCH_RIVALS";
 const PATH: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Mounts everything below the disk $2 over the system $1 and keeps it. $3 is the host, $4 its network namespace.
+/// Mounts everything below the disk $2 over the system $1 and keeps the mounts. $3 is the host, $4
+/// its network namespace.
 const KEEP: &str = "set -eu
 system=$1 disk=$2 host=$3 name=$4
 root=$disk/root
@@ -31,12 +33,12 @@ hostname \"$host\"
 : >\"$disk/ready\"
 exec sleep infinity";
 
-/// The tree with the packages, if there is one.
-pub fn system() -> Option<PathBuf> {
+/// Path of the tree with the packages, if there is one.
+pub fn packages_tree() -> Option<PathBuf> {
     std::env::var_os(SYSTEM).map(PathBuf::from).filter(|path| path.join("usr").is_dir())
 }
 
-/// The room of one server, from a boot to the next.
+/// The room of one server, from one boot to the next.
 #[derive(Debug)]
 pub struct Room {
     keeper: Process,
@@ -45,7 +47,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// A room in which these files, each a path and its text, are found besides what the packages brought.
+    /// A room with these files, each a path and its text, besides those of the packages.
     pub fn new(lab: &Lab, server: Server, boot: u32, files: &[(&str, String)]) -> Room {
         let disk = lab.dir().join(format!("{}-room{boot}", server.name()));
         for part in ["upper", "work", "root"] {
@@ -53,13 +55,13 @@ impl Room {
         }
         let mut command = Command::new("unshare");
         command.args(["--mount", "--uts", "--propagation", "private", "sh", "-c", KEEP, "room"]);
-        command.arg(system().expect("only called when it is there")).arg(&disk);
+        command.arg(packages_tree().expect("only called when it is there")).arg(&disk);
         command.arg(server.name()).arg(lab.server(server).name());
         let log = lab.dir().join(format!("{}-room.log", server.name()));
         let mut keeper = Process::start(lab.server(server), command, &log, false);
         let limit = Instant::now() + Duration::from_secs(10);
         while !disk.join("ready").exists() {
-            assert!(keeper.is_running() && Instant::now() < limit, "a room is not ready: {}", keeper.said());
+            assert!(keeper.is_running() && Instant::now() < limit, "a room is not ready: {}", keeper.output());
             std::thread::sleep(Duration::from_millis(2));
         }
         let room = Room { keeper, disk, server };
@@ -69,7 +71,7 @@ impl Room {
         room
     }
 
-    /// Writes a file of this server; a path below /tmp may be run.
+    /// Writes a file of this server; a text that begins with `#!` may be run.
     pub fn write(&self, path: &str, text: &str) {
         use std::os::unix::fs::PermissionsExt;
         let file = self.path(path);
@@ -83,9 +85,9 @@ impl Room {
         }
     }
 
-    /// How we reach a file of it.
+    /// Our path to a file of the room.
     pub fn path(&self, path: &str) -> PathBuf {
-        // As an absolute path it would replace what stands before it.
+        // An absolute path would replace the path that it is joined to.
         let root = self.disk.join("root");
         let from_root =
             |path: &Path| path.to_str().expect("paths of the lab are text").trim_start_matches('/').to_owned();
@@ -94,8 +96,9 @@ impl Room {
             .join(path.trim_start_matches('/'))
     }
 
-    /// A command that runs inside, once it runs in the server's network namespace; with `enters` it is started in ours, and
-    /// enters the server's by itself.
+    /// A command that runs in the room once it is started in the server's network namespace. With
+    /// `enters` it is moved back into our network namespace, for a program that enters the server's
+    /// by itself.
     pub fn command(&self, args: &[&str], enters: bool) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.keeper.pid().to_string(), "--mount", "--uts"]);
@@ -107,14 +110,14 @@ impl Room {
         command
     }
 
-    /// Starts a program that stays; what it says is appended to a log of its name.
+    /// Starts a program that stays; its output is appended to a log of the program's name.
     pub fn start(&self, lab: &Lab, args: &[&str], enters: bool) -> Process {
         let name = args[0].rsplit('/').next().expect("a name");
         let log = lab.dir().join(format!("{}-{name}.log", self.server.name()));
         Process::start(lab.server(self.server), self.command(args, enters), &log, false)
     }
 
-    /// Runs a program to its end.
+    /// Runs a program in the room to its end; returns its output or its complaint.
     pub fn run(&self, args: &[&str]) -> Result<String, String> {
         let pid = self.keeper.pid().to_string();
         let root = self.disk.join("root");

@@ -1,15 +1,17 @@
-//! keepalived with many addresses, beside vipair with as many: the same lab, the same loss of a host, the same clock.
+//! keepalived with many addresses, beside vipair with as many: the same lab, the same host loss,
+//! the same clock.
 //!
-//! Owns: the pair of keepalived, its start, and the table of both. Never does: less than its best: as in `keepalived`, but
-//! without a service to watch, which vipair does not either here. What one VRRP packet does not list goes where keepalived's manual
-//! says.
+//! Owns: keepalived's pair, its start, and the table of both. Never does: less than keepalived's
+//! best: as in `keepalived`, but without a service to watch, because vipair watches none here
+//! either. Addresses beyond those that one VRRP packet lists go where keepalived's manual says.
 
 use super::super::claims::addresses;
 use super::super::figures::Unit::{Count, Milliseconds};
-use super::super::figures::{Plot, Section, Shape, Spread, figure};
+use super::super::figures::{Plot, Section, Shape, figure};
 use super::super::pair::ms;
 use super::super::record::Results;
 use super::super::scale::{self, lose_host};
+use super::super::spread::Spread;
 use super::super::{Block, Topic, remark, sample};
 use super::keepalived::FASTEST;
 use super::room::Room;
@@ -18,7 +20,7 @@ use crate::lab::{Lab, Plan, Server};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-/// keepalived with many addresses.
+/// keepalived with 1 to 10,000 addresses.
 pub const TOPIC: Topic = Topic {
     blocks: &[
         Block::new("keepalived-scale-1", 25, || measure(1)).of_rivals(1),
@@ -43,21 +45,23 @@ pub const TOPIC: Topic = Topic {
 };
 
 const SIZES: [u32; 4] = [1, 100, 1_000, 10_000];
-/// So many addresses are in each advertisement.
+/// Number of addresses in each advertisement.
 const LISTED: usize = 20;
-/// Adding ten thousand takes the kernel a while.
+/// Longest wait for the pair to settle: the kernel takes a while to add ten thousand addresses.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// What has not moved by then is missing.
+/// Longest wait for an address to move; later it is missing.
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn key(count: u32, what: &str) -> String {
     format!("keepalived-scale-{count}-{what}")
 }
 
-/// With more addresses than this it announces each once and not again 5 s later: with its defaults the pair did not settle.
+/// Most addresses that keepalived announces as often as its defaults say. With more it announces
+/// each once and not again 5 s later, because with its defaults the pair did not settle.
 const OFTEN: u32 = 1_000;
 
-/// Its limit of real-time run is beyond what adding all addresses takes.
+/// The configuration on `server`; its limit of real-time run is beyond the time that adding all
+/// addresses takes.
 fn config(server: Server, count: u32) -> String {
     let priority = if server == Server::Alpha { 254 } else { 253 };
     let (own, peer) = (server.port().ipv4(), server.other().port().ipv4());
@@ -79,7 +83,7 @@ fn config(server: Server, count: u32) -> String {
     text + "}\n"
 }
 
-/// Both servers, as far as they are started. A process ends before its room does.
+/// Both servers, as far as they were started. Processes are dropped before their rooms.
 struct Pair {
     processes: Vec<Process>,
     rooms: Vec<Room>,
@@ -94,49 +98,51 @@ impl Pair {
         self.rooms.push(room);
     }
 
-    /// How many of the addresses the server has.
-    fn has(&self, server: Server) -> usize {
+    /// Number of the test's addresses on a server.
+    fn address_count(&self, server: Server) -> usize {
         let shown = self.lab.server(server).tool("ip", &["-4", "-o", "address", "show", "dev", "eth0"], "");
         shown.lines().filter(|line| line.contains(" 10.1.")).count()
     }
 
-    fn said(&self) -> String {
-        self.processes.iter().map(|process| tail(&process.said(), 10)).collect()
+    /// Ends of both processes' output.
+    fn output_tail(&self) -> String {
+        self.processes.iter().map(|process| tail(&process.output(), 10)).collect()
     }
 
-    /// Waits until one server has had all addresses, and the other none, for `time`; says which has them.
-    fn settle(&self, count: usize, time: Duration) -> Server {
+    /// Waits until one server has had all `count` addresses, and the other none, for `time`;
+    /// returns the first.
+    fn wait_settled(&self, count: usize, time: Duration) -> Server {
         let limit = Instant::now() + PATIENCE;
         let (mut owner, mut since) = (None, Instant::now());
         while owner.is_none() || since.elapsed() < time {
-            let has = |server: Server| self.has(server);
+            let has = |server: Server| self.address_count(server);
             let now = Server::BOTH.into_iter().find(|server| has(*server) == count && has(server.other()) == 0);
             if now != owner {
                 (owner, since) = (now, Instant::now());
             }
-            assert!(Instant::now() < limit, "keepalived does not settle:\n{}", self.said());
+            assert!(Instant::now() < limit, "keepalived does not settle:\n{}", self.output_tail());
             std::thread::sleep(Duration::from_millis(100));
         }
         owner.expect("it was waited for")
     }
 }
 
-/// Host loss, once one server has all addresses and the other stands by.
+/// Measures a host loss, once one server has all addresses and the other stands by.
 fn measure(count: u32) {
-    remark("versions", &super::versions());
+    remark("versions", &super::package_versions());
     let lab = Lab::build(&Plan { alone: true, ..Plan::default() });
     let mut pair = Pair { processes: Vec::new(), rooms: Vec::new(), lab };
     let all = usize::try_from(count).expect("a small number");
     let began = Instant::now();
     pair.start(Server::Alpha, count);
-    pair.settle(all, Duration::ZERO);
-    // Announcing all of them keeps it from advertising.
+    pair.wait_settled(all, Duration::ZERO);
+    // While keepalived announces all of them it sends no advertisement.
     std::thread::sleep(Duration::from_secs(if count > OFTEN { 3 } else { 0 }));
     pair.start(Server::Beta, count);
-    pair.settle(all, Duration::from_millis(500));
+    pair.wait_settled(all, Duration::from_millis(500));
     sample(&key(count, "start"), ms(began.elapsed()));
-    // It announces once more 5 s after it has become master.
-    let owner = pair.settle(all, Duration::from_secs(8));
+    // The master announces once more, 5 s after it became master.
+    let owner = pair.wait_settled(all, Duration::from_secs(8));
     let (first, moves, fault) = lose_host(&pair.lab, owner, count, LIMIT);
     pair.lab.power_off(owner);
     assert!(pair.lab.lift(fault) > 0, "the fault did not strike");
@@ -161,7 +167,7 @@ fn sections() -> Vec<Section> {
     vec![Section {
         text: TEXT.to_owned(),
         table: Some(table),
-        plots: vec![plot()],
+        plots: vec![scale_plot()],
         ..Section::new("Many addresses: vipair and keepalived at their fastest", figures)
     }]
 }
@@ -173,8 +179,8 @@ address. vipair's addresses are on both servers all the time, and a takeover ope
 the interface when it takes over. With 10,000 it is set to announce each address once (`vrrp_garp_master_repeat 1`,
 `vrrp_garp_master_delay 0`): with its defaults, five times and again after 5 s, the pair was not the same for 8 s in two minutes. Each cell: median / largest of all runs.";
 
-/// From the loss to the last address of each run.
-fn lasts(results: &Results, first: &str, spread: &str) -> Vec<f64> {
+/// Times from the loss to the last address, one for each run.
+fn loss_to_last(results: &Results, first: &str, spread: &str) -> Vec<f64> {
     results.values(first).iter().zip(results.values(spread)).map(|(first, spread)| first + spread).collect()
 }
 
@@ -198,14 +204,15 @@ fn table(results: &Results) -> String {
             results.values(&theirs).len(),
             show(results.values(&ours)),
             show(results.values(&theirs)),
-            show(lasts(results, &ours, &our_spread)),
-            show(lasts(results, &theirs, &their_spread))
+            show(loss_to_last(results, &ours, &our_spread)),
+            show(loss_to_last(results, &theirs, &their_spread))
         );
     }
     text
 }
 
-fn plot() -> Plot {
+/// Picture of both contenders over the number of addresses.
+fn scale_plot() -> Plot {
     let over = |of: &dyn Fn(u32) -> String| SIZES.into_iter().map(|count| (f64::from(count), of(count))).collect();
     let curves = vec![
         ("vipair: to first".to_owned(), over(&|count| scale::key(count, 1, "first"))),

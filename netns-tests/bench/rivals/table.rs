@@ -1,7 +1,7 @@
 //! The comparison on the page: one table of all contenders and faults, then each fault by itself.
 //!
-//! Owns: which figures there are, their goals, and their tables and pictures. Never does: measuring. What a contender does
-//! not offer is said so, and what was not measured, too.
+//! Owns: the list of figures, their goals, and their tables and pictures. Never does: measuring.
+//! The table says which fault a contender has nothing against, and what was not measured.
 
 use super::super::figures::Goal::{Every, Median};
 use super::super::figures::Unit::{Count, Milliseconds};
@@ -9,7 +9,7 @@ use super::super::figures::{Figure, Plot, Section, Shape, Unit, figure};
 use super::super::record::Results;
 use std::fmt::Write;
 
-/// Key, name, and name in a column.
+/// Key, name, and name at the head of a column.
 type Name = (&'static str, &'static str, &'static str);
 
 const FASTEST: [Name; 6] = [
@@ -30,16 +30,16 @@ const DEFAULT: [Name; 6] = [
     ("ucarp-default", "ucarp, default", "ucarp"),
 ];
 
-/// A fault: key, what it is, what was done.
+/// A fault: key, title, and how it was done.
 struct Fault {
     key: &'static str,
     title: &'static str,
     what: &'static str,
-    /// Besides the gap.
+    /// Figures besides the gap.
     more: &'static [More],
 }
 
-/// What else is told: its title, its unit, and its key's ending.
+/// A further figure: its title, its unit, and its key's ending.
 type More = (&'static str, Unit, &'static str);
 
 const BOTH: More = ("both answered", Milliseconds, "-both");
@@ -120,6 +120,7 @@ fn is_offered(contender: &str, fault: &str) -> bool {
     }
 }
 
+/// Key of a figure; an ending without a dash names another fault's figure of the contender.
 fn key(contender: &str, fault: &Fault, ending: &str) -> String {
     if ending.starts_with('-') || ending.is_empty() {
         format!("{contender}-{}{ending}", fault.key)
@@ -128,25 +129,25 @@ fn key(contender: &str, fault: &Fault, ending: &str) -> String {
     }
 }
 
-/// All sections: the comparison, then each fault.
+/// Sections of the page: the comparison, then each fault.
 pub fn sections() -> Vec<Section> {
     let mut all = vec![
         Section {
             title: "Compared with what people use today, at the fastest settings".to_owned(),
             text: ABOUT.to_owned(),
-            table: Some(|results| format!("{}\n{}", compare(&FASTEST, results), watched(results))),
-            plots: vec![plot("fastest-host", "Host loss: gap, fastest settings, every run", "host", &FASTEST)],
+            table: Some(|results| format!("{}\n{}", comparison_table(&FASTEST, results), watched_text(results))),
+            plots: vec![gap_plot("fastest-host", "Host loss: gap, fastest settings, every run", "host", &FASTEST)],
             ..Section::default()
         },
         Section {
             title: "The same at the default settings".to_owned(),
             text: "Defaults of the timing only; everything else is as above.".to_owned(),
-            table: Some(|results| compare(&DEFAULT, results)),
-            plots: vec![plot("default-host", "Host loss: gap, default settings, every run", "host", &DEFAULT)],
+            table: Some(|results| comparison_table(&DEFAULT, results)),
+            plots: vec![gap_plot("default-host", "Host loss: gap, default settings, every run", "host", &DEFAULT)],
             ..Section::default()
         },
     ];
-    all.extend(FAULTS.iter().map(one_fault));
+    all.extend(FAULTS.iter().map(fault_section));
     all
 }
 
@@ -157,7 +158,8 @@ median / most of all runs; *never* and *none* mean in no run. Every contender ha
 alone. *Not offered*: it has nothing against this fault. A contender that leaves both servers answering shows a small gap:
 clients get answers, from two servers at once.";
 
-fn compare(contenders: &[Name], results: &Results) -> String {
+/// Table of all faults by these contenders.
+fn comparison_table(contenders: &[Name], results: &Results) -> String {
     let mut text = "| |".to_owned();
     for (.., column) in contenders {
         // Writing to a String cannot fail.
@@ -169,14 +171,15 @@ fn compare(contenders: &[Name], results: &Results) -> String {
     for fault in &FAULTS {
         let _ = write!(text, "| {} |", fault.title);
         for (contender, ..) in contenders {
-            let _ = write!(text, " {} |", cell(contender, fault, results));
+            let _ = write!(text, " {} |", comparison_cell(contender, fault, results));
         }
         text.push('\n');
     }
     text
 }
 
-fn cell(contender: &str, fault: &Fault, results: &Results) -> String {
+/// Cell of the table: gap, and what else the fault is about.
+fn comparison_cell(contender: &str, fault: &Fault, results: &Results) -> String {
     if !is_offered(contender, fault.key) {
         return "not offered".to_owned();
     }
@@ -208,7 +211,7 @@ fn cell(contender: &str, fault: &Fault, results: &Results) -> String {
     text.replace("lost: never", "lost: none")
 }
 
-/// The three numbers of the README: its table, if all of it was measured.
+/// The table of the README; `None` unless all of it was measured.
 pub fn three_numbers(results: &Results) -> Option<String> {
     let of = |key: &str| results.spread(key);
     let time = |value: f64| Milliseconds.show(value);
@@ -244,9 +247,10 @@ pub fn three_numbers(results: &Results) -> Option<String> {
     ))
 }
 
-fn watched(results: &Results) -> String {
+/// Sentence about the time that each contender is watched.
+fn watched_text(results: &Results) -> String {
     let of =
-        |(contender, name, _): &Name| Some(format!("{name}: {}", results.told(&format!("{contender}-watched"))?));
+        |(contender, name, _): &Name| Some(format!("{name}: {}", results.remark(&format!("{contender}-watched"))?));
     let all: Vec<String> = FASTEST.iter().chain(&DEFAULT).filter_map(of).collect();
     format!(
         "A fault lasts, and clients are watched, longer than a takeover takes; what goes on after that is not counted: {}.\n",
@@ -254,7 +258,8 @@ fn watched(results: &Results) -> String {
     )
 }
 
-fn one_fault(fault: &Fault) -> Section {
+/// Section of one fault, with all contenders at all settings.
+fn fault_section(fault: &Fault) -> Section {
     let mut figures = Vec::new();
     for (contender, name, _) in FASTEST.iter().chain(&DEFAULT).filter(|(name, ..)| is_offered(name, fault.key)) {
         figures.push(with_goal(
@@ -265,7 +270,7 @@ fn one_fault(fault: &Fault) -> Section {
         for (what, unit, ending) in fault.more {
             let one = figure(key(contender, fault, ending), format!("{name}: {what}"), *unit);
             let is_time_of_requests = matches!(*ending, "-quiet" | "-slowest");
-            figures.push(if is_time_of_requests { one } else { never(one, contender, fault) });
+            figures.push(if is_time_of_requests { one } else { with_never_goal(one, contender, fault) });
         }
     }
     let all: Vec<Name> = FASTEST.into_iter().chain(DEFAULT).collect();
@@ -273,12 +278,13 @@ fn one_fault(fault: &Fault) -> Section {
         title: fault.title.to_owned(),
         text: fault.what.to_owned(),
         figures,
-        plots: vec![plot(file(fault.key), &format!("{}: gap, every run", fault.title), fault.key, &all)],
+        plots: vec![gap_plot(plot_file(fault.key), &format!("{}: gap, every run", fault.title), fault.key, &all)],
         table: None,
     }
 }
 
-fn file(fault: &str) -> &'static str {
+/// Name of a fault's picture.
+fn plot_file(fault: &str) -> &'static str {
     match fault {
         "host" => "gap-host",
         "back" => "gap-back",
@@ -292,7 +298,8 @@ fn file(fault: &str) -> &'static str {
     }
 }
 
-fn plot(file: &'static str, title: &str, fault: &str, contenders: &[Name]) -> Plot {
+/// Picture of the gaps at one fault.
+fn gap_plot(file: &'static str, title: &str, fault: &str, contenders: &[Name]) -> Plot {
     let strip = |(contender, name, _): &Name| ((*name).to_owned(), format!("{contender}-{fault}"));
     Plot {
         file,
@@ -302,7 +309,8 @@ fn plot(file: &'static str, title: &str, fault: &str, contenders: &[Name]) -> Pl
     }
 }
 
-/// What vipair's gaps are held against: the bounds that the profiles promise, with room for a takeover's work.
+/// Adds the goal of vipair's gaps: the bounds that the profiles promise, with room for a takeover's
+/// work.
 fn with_goal(figure: Figure, contender: &str, fault: &Fault) -> Figure {
     let limit = match (contender, fault.key) {
         ("fast", "host") => 25.0,
@@ -317,9 +325,10 @@ fn with_goal(figure: Figure, contender: &str, fault: &Fault) -> Figure {
     figure.goal(Median(limit))
 }
 
-/// What must never happen to vipair. A bare pair that is cut in two is the one case in which two may answer. What a server that
-/// is gone had taken is lost; a planned move, and a lost witness, cost no request.
-fn never(figure: Figure, contender: &str, fault: &Fault) -> Figure {
+/// Adds the goal 0 to what must never happen to vipair. Two servers may answer only when a bare
+/// pair is cut in two. Requests that a lost server had taken are lost; a planned move and a lost
+/// witness cost none.
+fn with_never_goal(figure: Figure, contender: &str, fault: &Fault) -> Figure {
     let is_bare_and_cut = !contender.starts_with("witness") && matches!(fault.key, "cut" | "back");
     let is_own = ["fast", "lan", "witness-fast", "witness-lan"].contains(&contender);
     let is_lost_with_it = figure.unit == Count && !matches!(fault.key, "switch" | "witness");

@@ -1,8 +1,10 @@
-//! Faults by chance and without pause. Who owns the address is not known beforehand; that nobody claims it beside another
-//! is. `VIPAIR_LONG=1` makes each of these as long as one would want to watch it; `VIPAIR_SEED` repeats a run's draws.
+//! Faults by chance and without pause. Nobody knows beforehand who owns the address; but no server
+//! claims it beside another. `VIPAIR_LONG=1` makes each of these cases as long as one would want to
+//! watch it; `VIPAIR_SEED` repeats a run's draws.
 
-use super::{SLACK, assert_nothing_moves, config, let_pass, stretch};
-use crate::cases::majority::strikes::Strikes;
+use super::draws::{Chance, seed};
+use super::strikes::Strikes;
+use super::{SLACK, assert_nothing_moves, case_length, config, let_pass};
 use crate::lab::voters::{ALPHA, BETA, WITNESS, Way, between};
 use crate::lab::{Server, clock};
 use crate::scene::{GROUP, Scene, Setup};
@@ -10,46 +12,9 @@ use nix::sys::signal::Signal;
 use std::time::Duration;
 use vipair::types::MonoTime;
 
-/// What the draws begin with: given, or of this moment; printed either way.
-pub fn seed(what: &str) -> u64 {
-    let given = std::env::var("VIPAIR_SEED").ok().and_then(|text| text.parse().ok());
-    let seed = given.unwrap_or_else(|| clock::now().0 / 1_000 % 1_000_000_007);
-    eprintln!("{what}: VIPAIR_SEED={seed}");
-    seed
-}
-
-/// A small generator (xorshift64*): draws must be repeatable, no more.
-#[derive(Debug)]
-pub struct Chance(u64);
-
-impl Chance {
-    /// The same seed draws the same.
-    pub fn new(seed: u64) -> Chance {
-        Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// A number from `low` to `high`, both included.
-    pub fn between(&mut self, low: u64, high: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        low + (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) % (high - low + 1)
-    }
-
-    /// One of them.
-    pub fn pick<T: Copy>(&mut self, all: &[T]) -> T {
-        let last = u64::try_from(all.len() - 1).expect("few");
-        all[usize::try_from(self.between(0, last)).expect("few")]
-    }
-
-    /// So many milliseconds.
-    pub fn ms(&mut self, low: u64, high: u64) -> Duration {
-        Duration::from_millis(self.between(low, high))
-    }
-}
-
-/// Loses what goes along `ways` for 100 ms, five times a second, and along `others` in the time between.
-fn flap(scene: &Scene, ways: &[Way], others: &[Way], time: Duration) {
+/// Loses frames along `ways` for 100 ms, five times a second, and along `others` in the time
+/// between.
+fn flap_ways(scene: &Scene, ways: &[Way], others: &[Way], time: Duration) {
     let half = Duration::from_millis(100);
     let until = clock::now() + time;
     let mut next = clock::now();
@@ -65,12 +30,13 @@ fn flap(scene: &Scene, ways: &[Way], others: &[Way], time: Duration) {
     }
 }
 
-/// After a node gave a group up for the other it claims nothing for so long, in profile `fast`.
+/// Time after a handover in which the former owner claims nothing, in profile `fast`.
 const HOLD: Duration = Duration::from_millis(300);
 
-/// It did not move more often than once in every [`HOLD`] since `begun`.
+/// Asserts that the address moved at most once in every [`HOLD`] since `begun`, and once more;
+/// returns the number of moves.
 fn assert_held(scene: &Scene, begun: MonoTime) -> usize {
-    let (moves, least) = scene.moves();
+    let (moves, least) = scene.count_moves();
     let time = clock::now().since(begun);
     eprintln!(
         "{moves} moves in {time:.1?}{}",
@@ -81,8 +47,9 @@ fn assert_held(scene: &Scene, begun: MonoTime) -> usize {
     moves
 }
 
-/// After all faults: one active within ten seconds, the other ready, and clients are served.
-fn settle(scene: &mut Scene) -> Server {
+/// Waits after all faults: one active within ten seconds, the other ready, and clients are served.
+/// Returns the active.
+fn wait_settled(scene: &mut Scene) -> Server {
     let healed = scene.lab.note("all faults have ended");
     let owner = scene.wait_one_active(GROUP);
     assert!(clock::now().since(healed) < Duration::from_secs(10) + SLACK, "L5");
@@ -92,63 +59,65 @@ fn settle(scene: &mut Scene) -> Server {
     owner
 }
 
-// S1 L5: a server whose cables are bad loses the group, and does not get it back while the other can keep it
+// S1 L5: a server with bad cables loses the group, and does not get it back while the other can
+// keep it
 #[test]
 fn ways_of_the_holder_that_flap_five_times_a_second_move_it_no_more_than_they_must() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
     let ways = [between(ALPHA, BETA), between(ALPHA, WITNESS)].concat();
     let begun = scene.lab.note("the ways of alpha flap");
-    flap(&scene, &ways, &[], stretch(4, 30));
-    settle(&mut scene);
+    flap_ways(&scene, &ways, &[], case_length(4, 30));
+    wait_settled(&mut scene);
     assert_held(&scene, begun);
     scene.finish_by_chance();
 }
 
-// S1: two of three always hear each other, the holder in turns the one and the other
+// S1: two of three always hear each other; which two, changes five times a second
 #[test]
 fn ways_that_flap_in_turns_never_make_both_answer() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
     let begun = scene.lab.note("the ways of alpha flap in turns");
-    flap(&scene, &between(ALPHA, BETA), &between(ALPHA, WITNESS), stretch(3, 30));
-    settle(&mut scene);
+    flap_ways(&scene, &between(ALPHA, BETA), &between(ALPHA, WITNESS), case_length(3, 30));
+    wait_settled(&mut scene);
     assert_held(&scene, begun);
     scene.finish_by_chance();
 }
 
-// S1 S7: stopped for less or for more than the lease, either server, at any moment
+// S1 S7: either server stops for less or for more than the lease, at any moment
 #[test]
 fn agents_stopped_at_random_never_both_answer() {
     let mut chance = Chance::new(seed("agents stopped at random"));
     let mut scene = Scene::start(Setup::witnessed("fast"));
     let begun = clock::now();
-    let until = begun + stretch(4, 30);
+    let until = begun + case_length(4, 30);
     let mut long = 0;
     while clock::now() < until {
         let server = chance.pick(&Server::BOTH);
         let (agent, lab) = scene.agent_mut(server);
         let from = agent.signal(lab, Signal::SIGSTOP);
-        let_pass(chance.ms(1, 120));
+        let_pass(chance.duration(1, 120));
         let woken = agent.signal(lab, Signal::SIGCONT);
-        // A stop that the lease outlives moves nothing; what a busy machine adds to one that it barely does is its own.
+        // Only a stop longer than 15 ms may move the group: the lease outlives a shorter one, even
+        // if a busy machine adds to it.
         long += usize::from(woken.since(from) > Duration::from_millis(15));
-        let_pass(chance.ms(20, 150));
+        let_pass(chance.duration(20, 150));
     }
-    settle(&mut scene);
+    wait_settled(&mut scene);
     let moves = assert_held(&scene, begun);
     assert!(moves <= long, "it moved {moves} times for {long} stops longer than 15 ms");
     scene.finish_by_chance();
 }
 
-// S1 S7: an agent that gets a fiftieth of a core keeps nothing that it cannot keep
+// S1 S7: an agent with a fiftieth of a core keeps no group that it cannot keep in time
 #[test]
 fn agent_with_two_percent_of_a_core_keeps_nothing() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
     let begun = clock::now();
     let confinement = scene.lab.confine(scene.agent(Server::Alpha).pid(), 2);
-    let_pass(stretch(5, 30));
-    assert!(confinement.struck() > 10, "the limit did not strike");
+    let_pass(case_length(5, 30));
+    assert!(confinement.throttle_count() > 10, "the limit did not strike");
     drop(confinement);
-    settle(&mut scene);
+    wait_settled(&mut scene);
     assert_held(&scene, begun);
     scene.finish_by_chance();
 }
@@ -159,14 +128,14 @@ fn random_faults_never_make_both_answer() {
     let mut chance = Chance::new(seed("random faults"));
     let mut scene = Scene::start(Setup::with_witnesses(config("fast", ""), 1, ""));
     let mut strikes = Strikes::default();
-    let until = clock::now() + stretch(20, 600);
+    let until = clock::now() + case_length(20, 600);
     while clock::now() < until {
         strikes.end_due(&mut scene, false);
-        strikes.begin(&mut scene, &mut chance);
-        let_pass(chance.ms(10, 200));
+        strikes.begin_fault(&mut scene, &mut chance);
+        let_pass(chance.duration(10, 200));
     }
     strikes.end_due(&mut scene, true);
-    settle(&mut scene);
+    wait_settled(&mut scene);
     let tenures = scene.finish_by_chance();
     eprintln!("{strikes}; {} tenures", tenures.len());
 }

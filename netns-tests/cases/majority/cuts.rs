@@ -38,7 +38,7 @@ fn pair_that_is_cut_while_both_see_the_witness_moves_nothing() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// The same cut, the same judge, and no witness: both answer, and it is seen.
+// The same cut and the same oracle without a witness: both servers answer, and the oracle sees it.
 #[test]
 fn pair_that_is_cut_without_a_witness_divides_and_the_judge_sees_it() {
     let mut setup = Setup::of("fast");
@@ -48,7 +48,7 @@ fn pair_that_is_cut_without_a_witness_divides_and_the_judge_sees_it() {
     scene.wait_role(Server::Alpha, GROUP, "active");
     scene.wait_role(Server::Beta, GROUP, "active");
     let_pass(Duration::from_millis(100));
-    let verdict = scene.judged_by_chance();
+    let verdict = scene.verdict_by_chance();
     assert!(verdict.is_err_and(|text| text.contains("two at once")), "two that answered went unnoticed");
     scene.lab.lift(fault);
 }
@@ -70,7 +70,8 @@ fn holder_that_dies_while_the_pair_is_cut_is_replaced_by_the_word_of_the_witness
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-fn nothing_moves_without(ways: &[Way]) {
+/// Severs these ways one after the other, and asserts each time that nothing moves.
+fn assert_nothing_moves_without(ways: &[Way]) {
     let mut scene = Scene::start(Setup::witnessed("fast"));
     for way in ways {
         let fault = scene.lab.sever(&[*way]);
@@ -82,25 +83,26 @@ fn nothing_moves_without(ways: &[Way]) {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// S1 S7: one direction of one way; two that hear each other are always left
+// S1 S7: one direction of one way is lost; two parties that hear each other are always left
 #[test]
 fn one_direction_lost_between_the_servers_moves_nothing() {
-    nothing_moves_without(&WAYS[..2]);
+    assert_nothing_moves_without(&WAYS[..2]);
 }
 
 // S1 S7
 #[test]
 fn one_direction_lost_between_the_holder_and_the_witness_moves_nothing() {
-    nothing_moves_without(&WAYS[2..4]);
+    assert_nothing_moves_without(&WAYS[2..4]);
 }
 
 // S1 S7
 #[test]
 fn one_direction_lost_between_the_standby_and_the_witness_moves_nothing() {
-    nothing_moves_without(&WAYS[4..]);
+    assert_nothing_moves_without(&WAYS[4..]);
 }
 
-// S1 S7 L5: everybody hears one and is heard by another, so that nobody gets an answer from anybody
+// S1 S7 L5: each party hears one other and is heard by the third, so no party gets an answer from
+// any
 #[test]
 fn ring_of_cuts_leaves_nobody_open_and_heals() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
@@ -120,7 +122,8 @@ fn ring_of_cuts_leaves_nobody_open_and_heals() {
     scene.finish_by_chance();
 }
 
-// S1 S7: on the clients' segment the witness is lost together with it; the holder that is cut off there closes
+// S1 S7: a holder that is cut off from the clients' segment loses the witness there, too, and
+// closes
 #[test]
 fn witness_on_the_segment_decides_against_a_holder_that_is_cut_off_there() {
     let mut scene = Scene::start(Setup::witnessed("fast").witness_on_the_segment(""));
@@ -134,7 +137,8 @@ fn witness_on_the_segment_decides_against_a_holder_that_is_cut_off_there() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// S1 S7: clients beside the holder reach it all the time; it has lost the majority, and is closed before the other opens
+// S1 S7: clients beside the holder reach it all the time, but it has lost the majority and closes
+// before the other opens
 #[test]
 fn half_with_the_witness_serves_and_the_other_is_closed() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
@@ -155,7 +159,7 @@ fn half_with_the_witness_serves_and_the_other_is_closed() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// S1 L2: the witness and a link go in the same moment; the pair is left to its other link
+// S1 L2: the witness and one link are lost in the same moment; the pair keeps its other link
 #[test]
 fn place_of_the_witness_lost_whole_moves_nothing() {
     let mut scene = Scene::start(Setup::witnessed("fast"));

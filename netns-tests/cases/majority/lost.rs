@@ -1,4 +1,4 @@
-//! The witness itself is lost, starts anew, or remembers wrongly.
+//! The witness itself is lost, is started again, or remembers wrongly.
 
 use super::{
     ALONE, FAST_BOUND, NO_TAKEOVER, SLACK, assert_nothing_moves, assert_served_throughout, config, let_pass,
@@ -45,7 +45,7 @@ fn without_the_witness_and_the_active_nobody_takes_over_until_one_is_back() {
     let served = scene.wait_answered_by(Server::Beta);
     assert!(served.since(back) < Duration::from_secs(10) + SLACK, "L5");
     assert!(scene.answers(lost).longest_gap().length() > Duration::from_secs(2));
-    // Or until the other node is back, without any witness.
+    // The other node's return, without any witness, makes a majority, too.
     scene.kill_witness();
     scene.wait_unanswered(Duration::from_millis(300));
     scene.power_on(Server::Alpha);
@@ -54,7 +54,7 @@ fn without_the_witness_and_the_active_nobody_takes_over_until_one_is_back() {
     scene.finish_by_chance();
 }
 
-// FJ-1: `strict = false` goes on as a bare pair once both know that they are alone
+// FJ-1: with `strict = false` the nodes go on as a bare pair once both know that they are alone
 #[test]
 fn without_strict_the_pair_alone_decides_after_the_witness_is_lost() {
     let mut scene = Scene::start(Setup::with_witnesses(config("fast", ""), 1, "strict = false"));
@@ -76,7 +76,7 @@ fn without_strict_the_pair_alone_decides_after_the_witness_is_lost() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// S5: what it promised in its former life holds in this one
+// S5: a promise of the witness's former life holds in the next one
 #[test]
 fn restart_of_the_witness_moves_nothing_while_the_servers_see_each_other() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
@@ -89,8 +89,8 @@ fn restart_of_the_witness_moves_nothing_while_the_servers_see_each_other() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// S1 S5: its only promise is to a holder that it does not hear any more and whose lease still runs, and the other server
-// asks for its vote without end
+// S1 S5: the witness has promised its vote to a holder that it does not hear any more and whose
+// lease still runs, while the other server asks for the vote all the time
 #[test]
 fn witness_restarted_inside_its_promise_gives_no_second_one() {
     // Longer than a restart of an unoptimized witness takes on a busy machine.
@@ -114,7 +114,8 @@ fn witness_restarted_inside_its_promise_gives_no_second_one() {
     scene.finish(&Expected::owner(Server::Alpha).takeover().takeover().takeover());
 }
 
-fn switch(scene: &mut Scene, to: Server) {
+/// Switches the group to `to` and waits until the other server is ready again.
+fn switch_to(scene: &mut Scene, to: Server) {
     scene.lab.note(format!("vipair switch {GROUP}, to {}", to.name()));
     scene.agent(to.other()).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_role(to, GROUP, "active");
@@ -128,20 +129,20 @@ fn witness_with_an_old_copy_of_its_state_grants_nothing_twice() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
     let (witness, lab) = scene.witness(1);
     witness.copy_state(lab);
-    switch(&mut scene, Server::Beta);
-    switch(&mut scene, Server::Alpha);
+    switch_to(&mut scene, Server::Beta);
+    switch_to(&mut scene, Server::Alpha);
     let fault = scene.lab.sever(&between(ALPHA, BETA));
     scene.kill_witness();
     let (witness, lab) = scene.witness(1);
-    witness.roll_back(lab);
+    witness.roll_back_state(lab);
     witness.start(lab);
-    // While they are apart, what was granted before may run out and the other be elected.
+    // While the servers are apart, an earlier grant may run out and the other server be elected.
     let_pass(Duration::from_millis(300));
     scene.wait_one_active(GROUP);
     assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
     let mut owner = Server::Alpha;
     scene.wait("one active and the other ready", |s| {
-        let of = |server: Server| s.agent(server).status().map(|now| (now.text(GROUP, "role"), now.ready(GROUP)));
+        let of = |server: Server| s.agent(server).status().map(|now| (now.text(GROUP, "role"), now.is_ready(GROUP)));
         let stands = |server: Server| of(server).is_ok_and(|(role, ready)| role == "standby" && ready);
         let found = Server::BOTH
             .into_iter()
@@ -150,7 +151,7 @@ fn witness_with_an_old_copy_of_its_state_grants_nothing_twice() {
         found.is_some()
     });
     scene.wait_answered_by(owner);
-    // It still is good for a takeover; the scene checks that every epoch rises.
+    // The witness is still good for a takeover; the scene checks that every epoch rises.
     let lost = scene.cut_off(owner);
     scene.wait_answered_by(owner.other());
     scene.wait_role(owner.other(), GROUP, "active");
@@ -159,7 +160,7 @@ fn witness_with_an_old_copy_of_its_state_grants_nothing_twice() {
     scene.finish_by_chance();
 }
 
-// S5 S7: with nothing left of its state it votes when both servers have told it theirs
+// S5 S7: a witness without its state votes when both servers have told theirs
 #[test]
 fn witness_whose_state_is_spoiled_votes_again_once_both_servers_have_told_theirs() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
@@ -174,7 +175,7 @@ fn witness_whose_state_is_spoiled_votes_again_once_both_servers_have_told_theirs
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// S1 L1: of five that vote, three are enough
+// S1 L1: three of five voters are enough
 #[test]
 fn one_of_three_witnesses_lost_leaves_takeover_possible() {
     let mut scene = Scene::start(Setup::with_witnesses(config("fast", ""), 3, ""));
@@ -185,11 +186,11 @@ fn one_of_three_witnesses_lost_leaves_takeover_possible() {
     scene.wait_answered_by(Server::Beta);
     let gap = scene.answers(lost).longest_gap().length();
     assert!(gap < FAST_BOUND + SLACK, "L1: clients were not answered for {gap:?}");
-    // A second one lost: beta and one witness are two of five.
+    // A second witness is lost: beta and one witness are two of five.
     let (witness, lab) = scene.witness(3);
     witness.kill(lab);
     scene.wait_unanswered(Duration::from_millis(300));
-    // Whatever it was granted last is over by then.
+    // By then the last grant to beta has run out.
     let_pass(Duration::from_millis(100));
     let alone = clock::now();
     let_pass(Duration::from_millis(500));

@@ -4,7 +4,7 @@ use super::{FAST_BOUND, SLACK, assert_nothing_moves, config, let_pass};
 use crate::lab::voters::{ALPHA, BETA, WITNESS, between};
 use crate::lab::{Server, clock};
 use crate::probe::oracle::Expected;
-use crate::probe::socket::hurried;
+use crate::probe::socket::at_real_time;
 use crate::scene::{GROUP, Scene, Setup};
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use vipair::types::MonoTime;
 #[test]
 fn planned_switch_with_a_witness_under_load_loses_no_request() {
     let mut scene = Scene::start(Setup::witnessed("fast").services().alone());
-    let web = scene.web(1_000);
+    let web = scene.start_web(1_000);
     let_pass(Duration::from_millis(500));
     for to in [Server::Beta, Server::Alpha] {
         scene.lab.note(format!("vipair switch {GROUP}, to {}", to.name()));
@@ -29,12 +29,12 @@ fn planned_switch_with_a_witness_under_load_loses_no_request() {
     scene.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
 
-// FJ-10: shorter than the silence and than the lease, so nothing may come of it
+// FJ-10: a fault shorter than the silence and than the lease has no consequence
 #[test]
 fn fault_that_heals_within_the_condition_moves_nothing() {
     let shows = |_| {
         let mut scene = Scene::start(Setup::witnessed("lan"));
-        if !hurried(|| short_faults(&mut scene)) {
+        if !at_real_time(|| short_faults(&mut scene)) {
             return false;
         }
         scene.wait_ready(Server::Beta, GROUP);
@@ -45,8 +45,8 @@ fn fault_that_heals_within_the_condition_moves_nothing() {
     assert!((0..5).any(shows), "five times one of the faults was not as short as it was to be");
 }
 
-/// Eight cuts and five stops of the active. False when one was longer than 100 ms, because the tools took so long: what
-/// comes of that one says nothing about short ones.
+/// Cuts the active off eight times and freezes it five times. False when one of these took longer
+/// than 100 ms, because the tools were slow: its outcome says nothing about short faults.
 fn short_faults(scene: &mut Scene) -> bool {
     let cut = |scene: &Scene| scene.lab.sever(&[between(ALPHA, BETA), between(ALPHA, WITNESS)].concat());
     let was_short = |from: MonoTime, until: MonoTime| until.since(from) < Duration::from_millis(100);
@@ -70,13 +70,14 @@ fn short_faults(scene: &mut Scene) -> bool {
     all
 }
 
-// FJ-3 FJ-4 FJ-5 FJ-10: the service hangs, its server is well; a failure shorter than `fall` checks is none
+// FJ-3 FJ-4 FJ-5 FJ-10: the service hangs on a healthy server; fewer failures than `fall` have no
+// consequence
 #[test]
 fn check_of_the_witness_that_fails_moves_the_group_in_order() {
     let setup = Setup::with_witnesses(config("fast", "promote = \"witness\""), 1, "").services().checked();
     let mut scene = Scene::start(setup);
     let_pass(Duration::from_millis(500));
-    // Some checks may fail, not as many as `fall`.
+    // Some checks may fail, but fewer than `fall`.
     scene.stop_service(Server::Alpha);
     scene.start_service(Server::Alpha);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(1));
@@ -91,7 +92,8 @@ fn check_of_the_witness_that_fails_moves_the_group_in_order() {
     scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
-// FJ-4 FJ-5: its carrier and its links are well, and no client reaches it; a witness among the clients finds out
+// FJ-4 FJ-5: the holder's carrier and links are well, but no client reaches it; a witness among the
+// clients finds out
 #[test]
 fn holder_that_clients_cannot_reach_gives_the_group_away() {
     let setup = Setup::with_witnesses(config("fast", "promote = \"witness\""), 1, "").services().checked();
@@ -106,7 +108,7 @@ fn holder_that_clients_cannot_reach_gives_the_group_away() {
     scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
-// FJ-4 FJ-5 L1: the witness's word alone promotes, and it comes with the end of its promise
+// FJ-4 FJ-5 L1: the witness's word alone promotes, and it comes when its promise ends
 #[test]
 fn lost_host_is_replaced_on_the_word_of_the_witness() {
     for promote in ["promote = \"witness\"", "promote = \"both\""] {
@@ -122,7 +124,7 @@ fn lost_host_is_replaced_on_the_word_of_the_witness() {
     }
 }
 
-// FJ-5: without the witness's word the standby takes nothing, whatever it sees itself
+// FJ-5: without the witness's word the standby takes nothing, even if it sees the active silent
 #[test]
 fn standby_that_waits_for_the_word_of_the_witness_does_not_act_on_its_own() {
     let mut scene = Scene::start(Setup::with_witnesses(config("fast", "promote = \"witness\""), 1, ""));

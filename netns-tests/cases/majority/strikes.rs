@@ -1,11 +1,12 @@
 //! One fault after another, several at a time.
 //!
-//! Owns: what was begun and must be ended. Never does: judging. At most one fault at a time is about the process or the
-//! interfaces of one party; faults of the ways between them come on top.
+//! Owns: the faults that were begun and must be ended. Never does: giving a verdict. At most one fault at a
+//! time is about the process or the interfaces of one party; faults of the ways between the parties
+//! come on top.
 
-use super::chance::Chance;
+use super::draws::Chance;
 use crate::lab::confine::Confinement;
-use crate::lab::faults::{Drops, Fault, What};
+use crate::lab::faults::{Drops, Fault, FrameKind};
 use crate::lab::voters::WAYS;
 use crate::lab::{Port, Server, clock};
 use crate::scene::{GROUP, Scene};
@@ -14,11 +15,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use vipair::types::MonoTime;
 
-/// Faults at once.
+/// Most faults at once.
 const MOST: usize = 3;
+/// Share of the faults that is about the ways between the parties, in percent.
+const WAYS_PERCENT: u64 = 30;
+/// Share of the faults that is about one of the servers, in percent; the rest is about the witness.
+const NODE_PERCENT: u64 = 50;
 
-/// What ends a fault.
-enum End {
+/// The way to end a fault.
+enum Remedy {
     Lift(Fault),
     Join(Server),
     Carrier(Server),
@@ -30,120 +35,137 @@ enum End {
     StartWitness { rolled_back: bool },
 }
 
-/// Whom a fault keeps busy.
+/// The party, or the ways, that a fault is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Whom {
+enum Subject {
     Ways,
     Node(Server),
     Witness,
 }
 
-impl End {
-    fn whom(&self) -> Whom {
-        match self {
-            End::Lift(_) => Whom::Ways,
-            End::Join(server)
-            | End::Carrier(server)
-            | End::Wake(server)
-            | End::StartAgent(server)
-            | End::PowerOn(server)
-            | End::Free(server, _) => Whom::Node(*server),
-            End::WakeWitness | End::StartWitness { .. } => Whom::Witness,
+impl Subject {
+    /// Draws the subject of the next fault.
+    fn draw(chance: &mut Chance) -> Subject {
+        let server = chance.pick(&Server::BOTH);
+        let percent = chance.between(0, 99);
+        if percent < WAYS_PERCENT {
+            Subject::Ways
+        } else if percent < WAYS_PERCENT + NODE_PERCENT {
+            Subject::Node(server)
+        } else {
+            Subject::Witness
         }
     }
 }
 
-/// The faults in force, and how many there were of each kind.
+impl Remedy {
+    /// What the fault that this ends is about.
+    fn subject(&self) -> Subject {
+        match self {
+            Remedy::Lift(_) => Subject::Ways,
+            Remedy::Join(server)
+            | Remedy::Carrier(server)
+            | Remedy::Wake(server)
+            | Remedy::StartAgent(server)
+            | Remedy::PowerOn(server)
+            | Remedy::Free(server, _) => Subject::Node(*server),
+            Remedy::WakeWitness | Remedy::StartWitness { .. } => Subject::Witness,
+        }
+    }
+}
+
+/// A fault that was just begun: its kind, the longest that it may last in milliseconds, and what
+/// ends it.
+type Begun = (&'static str, u64, Remedy);
+
+/// The faults in force, and how many of each kind there were.
 #[derive(Default)]
 pub struct Strikes {
-    live: Vec<(MonoTime, End)>,
+    live: Vec<(MonoTime, Remedy)>,
     counts: BTreeMap<&'static str, u32>,
     copied: bool,
 }
 
 impl Strikes {
-    /// Begins a fault by chance, unless there are enough or it is about somebody who has one.
-    pub fn begin(&mut self, scene: &mut Scene, chance: &mut Chance) {
+    /// Begins a fault by chance, unless enough are in force or the drawn party already has one.
+    pub fn begin_fault(&mut self, scene: &mut Scene, chance: &mut Chance) {
         if self.live.len() >= MOST {
             return;
         }
-        let server = chance.pick(&Server::BOTH);
-        let kind = chance.between(0, 99);
-        let whom = match kind {
-            0..30 => Whom::Ways,
-            30..80 => Whom::Node(server),
-            _ => Whom::Witness,
-        };
-        if whom != Whom::Ways && self.live.iter().any(|(_, end)| end.whom() == whom) {
+        let subject = Subject::draw(chance);
+        if subject != Subject::Ways && self.live.iter().any(|(_, remedy)| remedy.subject() == subject) {
             return;
         }
-        let (name, longest_ms, end) = match whom {
-            Whom::Ways => Self::strike_ways(scene, chance),
-            Whom::Node(_) => match Self::strike_node(scene, chance, server) {
-                Some(struck) => struck,
-                None => return,
-            },
-            Whom::Witness => self.strike_witness(scene, chance),
+        let begun = match subject {
+            Subject::Ways => Some(Self::strike_ways(scene, chance)),
+            Subject::Node(server) => Self::strike_node(scene, chance, server),
+            Subject::Witness => Some(self.strike_witness(scene, chance)),
         };
+        let Some((name, longest_ms, remedy)) = begun else { return };
         *self.counts.entry(name).or_default() += 1;
-        let until = clock::now() + chance.ms(1, longest_ms);
-        self.live.push((until, end));
+        let until = clock::now() + chance.duration(1, longest_ms);
+        self.live.push((until, remedy));
     }
 
-    fn strike_ways(scene: &Scene, chance: &mut Chance) -> (&'static str, u64, End) {
+    /// Loses 30 % of the frames on ways that clients do not use, one time in five; else severs
+    /// some ways.
+    fn strike_ways(scene: &Scene, chance: &mut Chance) -> Begun {
         if chance.between(0, 4) == 0 {
-            let lossy = |port| Drops::from(port, What::Everything).percent(30);
+            let lossy = |port| Drops::from(port, FrameKind::Everything).percent(30);
             let ports = [Port::AlphaHeartbeat, Port::BetaHeartbeat, Port::AlphaVoters, Port::Witness];
-            return ("loss", 1_000, End::Lift(scene.lab.drop_frames(&ports.map(lossy))));
+            return ("loss", 1_000, Remedy::Lift(scene.lab.drop_frames(&ports.map(lossy))));
         }
         let ways: Vec<_> = WAYS.into_iter().filter(|_| chance.between(0, 2) == 0).collect();
         let ways = if ways.is_empty() { vec![chance.pick(&WAYS)] } else { ways };
-        ("ways severed", 500, End::Lift(scene.lab.sever(&ways)))
+        ("ways severed", 500, Remedy::Lift(scene.lab.sever(&ways)))
     }
 
-    fn strike_node(scene: &mut Scene, chance: &mut Chance, server: Server) -> Option<(&'static str, u64, End)> {
+    /// Strikes a server with one of seven faults, or asks for a planned switch, which is no fault.
+    fn strike_node(scene: &mut Scene, chance: &mut Chance, server: Server) -> Option<Begun> {
         Some(match chance.between(0, 9) {
             0 | 1 => {
                 scene.cut_off(server);
-                ("cut off", 400, End::Join(server))
+                ("cut off", 400, Remedy::Join(server))
             }
             2 => {
                 scene.lab.carrier_down(&[server.port()]);
-                ("carrier lost", 400, End::Carrier(server))
+                ("carrier lost", 400, Remedy::Carrier(server))
             }
             3 | 4 => {
                 let (agent, lab) = scene.agent_mut(server);
                 agent.signal(lab, Signal::SIGSTOP);
-                ("agent stopped", 200, End::Wake(server))
+                ("agent stopped", 200, Remedy::Wake(server))
             }
             5 | 6 => {
                 scene.kill_agent(server);
-                ("agent killed", 500, End::StartAgent(server))
+                ("agent killed", 500, Remedy::StartAgent(server))
             }
             7 => {
                 scene.power_off(server);
-                ("power lost", 800, End::PowerOn(server))
+                ("power lost", 800, Remedy::PowerOn(server))
             }
             8 => {
                 let pid = scene.agent(server).pid();
                 let percent = u32::try_from(chance.between(2, 20)).expect("few");
-                ("starved", 800, End::Free(server, scene.lab.confine(pid, percent)))
+                ("starved", 800, Remedy::Free(server, scene.lab.confine(pid, percent)))
             }
             _ => {
                 scene.lab.note(format!("vipair switch {GROUP} on {}", server.name()));
-                // Refused more often than not: the other is not ready.
+                // The command is refused more often than not, because the other server is not
+                // ready.
                 let _ = scene.agent(server).command(&["switch", GROUP]);
                 return None;
             }
         })
     }
 
-    fn strike_witness(&mut self, scene: &mut Scene, chance: &mut Chance) -> (&'static str, u64, End) {
+    /// Stops the witness four times in ten; else kills it, and two times in ten rolls its state back.
+    fn strike_witness(&mut self, scene: &mut Scene, chance: &mut Chance) -> Begun {
         let draw = chance.between(0, 9);
         let (witness, lab) = scene.witness(1);
         if draw < 4 {
             witness.signal(lab, Signal::SIGSTOP);
-            return ("witness stopped", 200, End::WakeWitness);
+            return ("witness stopped", 200, Remedy::WakeWitness);
         }
         if !self.copied {
             witness.copy_state(lab);
@@ -151,40 +173,45 @@ impl Strikes {
         }
         witness.kill(lab);
         let rolled_back = draw > 7;
-        (if rolled_back { "witness rolled back" } else { "witness killed" }, 300, End::StartWitness { rolled_back })
+        (
+            if rolled_back { "witness rolled back" } else { "witness killed" },
+            300,
+            Remedy::StartWitness { rolled_back },
+        )
     }
 
-    /// Ends what is due, or everything.
+    /// Ends the faults that are due, or all of them.
     pub fn end_due(&mut self, scene: &mut Scene, all: bool) {
         let now = clock::now();
         let (due, live) = std::mem::take(&mut self.live).into_iter().partition(|(until, _)| all || *until <= now);
         self.live = live;
-        for (_, end) in due {
-            undo(scene, end);
+        for (_, remedy) in due {
+            end_fault(scene, remedy);
         }
     }
 }
 
-fn undo(scene: &mut Scene, end: End) {
-    match end {
-        End::Lift(fault) => drop(scene.lab.lift(fault)),
-        End::Join(server) => drop(scene.lab.join(&scene.lab.ports(server))),
-        End::Carrier(server) => drop(scene.lab.carrier_up(&[server.port()])),
-        End::Wake(server) => {
+/// Does what ends a fault.
+fn end_fault(scene: &mut Scene, remedy: Remedy) {
+    match remedy {
+        Remedy::Lift(fault) => drop(scene.lab.lift(fault)),
+        Remedy::Join(server) => drop(scene.lab.join(&scene.lab.ports(server))),
+        Remedy::Carrier(server) => drop(scene.lab.carrier_up(&[server.port()])),
+        Remedy::Wake(server) => {
             let (agent, lab) = scene.agent_mut(server);
             agent.signal(lab, Signal::SIGCONT);
         }
-        End::StartAgent(server) => drop(scene.start_agent(server)),
-        End::PowerOn(server) => drop(scene.power_on(server)),
-        End::Free(_, confinement) => drop(confinement),
-        End::WakeWitness => {
+        Remedy::StartAgent(server) => drop(scene.start_agent(server)),
+        Remedy::PowerOn(server) => drop(scene.power_on(server)),
+        Remedy::Free(_, confinement) => drop(confinement),
+        Remedy::WakeWitness => {
             let (witness, lab) = scene.witness(1);
             witness.signal(lab, Signal::SIGCONT);
         }
-        End::StartWitness { rolled_back } => {
+        Remedy::StartWitness { rolled_back } => {
             let (witness, lab) = scene.witness(1);
             if rolled_back {
-                witness.roll_back(lab);
+                witness.roll_back_state(lab);
             }
             witness.launch(lab);
         }

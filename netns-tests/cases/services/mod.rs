@@ -1,5 +1,5 @@
-//! Real services, as docs/examples has them: the files there are installed on both servers and run unchanged. Each
-//! example's promises are those of its page.
+//! Real services, as docs/examples has them: the files there are installed on both servers and run
+//! unchanged. Each example's promises are those of its page.
 
 mod haproxy;
 mod nginx;
@@ -9,16 +9,17 @@ mod redis;
 use crate::cases::planned::assert_nothing_lost;
 use crate::lab::Server;
 use crate::lab::home::Home;
-use crate::probe::writer::{Promise, Writer, Written};
+use crate::probe::writer::{Receipt, Writer, Written};
 use crate::scene::{Scene, Setup};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Starts agents and services in the order of a boot, alpha first, and waits until the pair is complete. `services` is what
-/// starts on a server once its agent runs.
-fn start(setup: Setup, group: &str, before: impl Fn(&Scene), services: impl Fn(&Home)) -> Scene {
+/// Starts agents and services in the order of a boot, alpha first, and waits until the pair is
+/// complete. `before` runs once before that, `services` starts what belongs on a server once its
+/// agent runs.
+fn start_pair(setup: Setup, group: &str, before: impl Fn(&Scene), services: impl Fn(&Home)) -> Scene {
     let mut scene = Scene::build(setup);
     before(&scene);
     for server in Server::BOTH {
@@ -34,49 +35,50 @@ fn start(setup: Setup, group: &str, before: impl Fn(&Scene), services: impl Fn(&
     scene
 }
 
-/// What is needed of both servers at once.
+/// Homes of both servers, alpha's first.
 fn homes(scene: &Scene) -> [Rc<Home>; 2] {
     Server::BOTH.map(|server| scene.home(server).clone())
 }
 
-/// Types `vipair switch` and waits until clients get their answers from `to`.
-fn switch(scene: &mut Scene, group: &str, to: Server) {
+/// Runs `vipair switch` and waits until clients get their answers from `to`.
+fn switch_to(scene: &mut Scene, group: &str, to: Server) {
     scene.lab.note(format!("vipair switch {group}"));
     scene.agent(to.other()).command(&["switch", group]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_role(to, group, "active");
     scene.wait_answered_by(to);
 }
 
-/// A planned switch to beta, and long enough for the drain, while clients ask: nothing is lost.
+/// Asserts that a planned switch to beta, its drain included, loses no request of clients that ask
+/// meanwhile.
 fn assert_switch_loses_nothing(scene: &mut Scene, group: &str) {
-    let web = scene.web(300);
+    let web = scene.start_web(300);
     std::thread::sleep(Duration::from_millis(300));
-    switch(scene, group, Server::Beta);
+    switch_to(scene, group, Server::Beta);
     scene.wait_ready(Server::Alpha, group);
     // Longer than the drain time.
     std::thread::sleep(Duration::from_millis(1_200));
     assert_nothing_lost(web, 300);
 }
 
-/// SIGKILL to every process of this name on a server.
+/// Kills every process of this name on a server with SIGKILL.
 fn kill_all(scene: &Scene, server: Server, name: &str) {
     let victims = scene.lab.server(server).processes_named(name);
     assert!(!victims.is_empty(), "no {name} runs on {}", server.name());
     scene.lab.note(format!("SIGKILL to every {name} of {}", server.name()));
-    crate::lab::netns::end(&victims);
+    crate::lab::netns::kill_and_wait(&victims);
 }
 
-/// Waits until so many writes were acknowledged from now on.
+/// Waits until `count` writes were acknowledged from now on.
 fn wait_written(scene: &mut Scene, writer: &Writer, count: usize) {
     let so_far = writer.acknowledged().len();
     scene.wait("writes to be acknowledged", |_| writer.acknowledged().len() >= so_far + count);
 }
 
-/// No number that was promised to be on both servers is missing from what is found.
+/// Asserts that `found` has every number that was acknowledged as being on both servers.
 fn assert_nothing_missing(written: &[Written], found: &str) {
     let found: BTreeSet<u64> = found.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let promised: Vec<u64> =
-        written.iter().filter(|written| written.promise == Promise::Copied).map(|written| written.number).collect();
+        written.iter().filter(|written| written.receipt == Receipt::Copied).map(|written| written.number).collect();
     assert!(promised.len() > 50, "only {} numbers were promised", promised.len());
     let missing: Vec<&u64> = promised.iter().filter(|number| !found.contains(number)).collect();
     assert!(missing.is_empty(), "{} of {} promised numbers are missing: {missing:?}", missing.len(), promised.len());
@@ -84,7 +86,7 @@ fn assert_nothing_missing(written: &[Written], found: &str) {
 
 const EXAMPLES: [&str; 4] = ["nginx", "haproxy", "redis", "postgresql"];
 
-/// What a page shows of a file is the file that is tested.
+/// The text of a file on a page is the file that is tested.
 #[test]
 fn pages_show_the_files_that_are_tested() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples");
@@ -108,7 +110,7 @@ fn pages_show_the_files_that_are_tested() {
     assert!(shown >= 12, "only {shown} files are shown");
 }
 
-/// Every example's configuration is accepted where it is to be used.
+/// `vipair check` accepts every example's configuration on the server where it is to be used.
 #[test]
 fn examples_are_accepted_by_vipair_check() {
     for example in EXAMPLES {

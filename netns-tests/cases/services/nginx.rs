@@ -1,6 +1,6 @@
 //! nginx on both servers.
 
-use super::{assert_switch_loses_nothing, kill_all, start};
+use super::{assert_switch_loses_nothing, kill_all, start_pair};
 use crate::lab::Server;
 use crate::lab::clock;
 use crate::lab::home::services::NGINX;
@@ -9,8 +9,9 @@ use crate::scene::{Scene, Setup};
 
 const GROUP: &str = "web";
 
+/// Starts a pair with nginx.
 fn pair() -> Scene {
-    start(Setup::example("nginx"), GROUP, |_| {}, |home| home.systemctl("start", NGINX))
+    start_pair(Setup::example("nginx"), GROUP, |_| {}, |home| home.systemctl("start", NGINX))
 }
 
 // L3 HP-8
@@ -22,15 +23,15 @@ fn nginx_is_switched_without_a_lost_request_and_replaced_when_it_dies() {
     let died = clock::now();
     kill_all(&scene, Server::Beta, "nginx");
     scene.wait_answered_by(Server::Alpha);
-    let web = scene.web(100);
+    let web = scene.start_web(100);
     scene.wait("alpha's nginx to answer", |_| web.since(died).answered_by(Server::Alpha) > 10);
     for asker in &scene.askers {
         eprintln!("nginx died: {} had nobody for {:?}", asker.target(), asker.since(died).longest_gap().length());
     }
-    // The one whose nginx is dead says so, and is ready again when it is not.
+    // Beta, whose nginx is dead, says so, and is ready again when its nginx runs.
     scene.wait("beta to say why it is not ready", |s| {
         let status = s.agent(Server::Beta).status();
-        status.is_ok_and(|status| !status.ready(GROUP) && !status.text(GROUP, "reason").is_empty())
+        status.is_ok_and(|status| !status.is_ready(GROUP) && !status.text(GROUP, "reason").is_empty())
     });
     scene.home(Server::Beta).systemctl("start", NGINX);
     scene.wait_ready(Server::Beta, GROUP);

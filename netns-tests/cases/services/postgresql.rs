@@ -1,15 +1,16 @@
 //! PostgreSQL with streaming replication: vipair's hooks decide which of the two is primary, and its epoch fences the other.
 
-use super::{assert_nothing_missing, homes, start, switch, wait_written};
+use super::{assert_nothing_missing, homes, start_pair, switch_to, wait_written};
 use crate::lab::Server;
 use crate::lab::home::Home;
-use crate::lab::home::services::{POSTGRESQL, postgresql, sql};
+use crate::lab::home::services::{POSTGRESQL, query_postgresql, start_postgresql};
 use crate::probe::oracle::Expected;
-use crate::probe::writer::{Language, Promise, Writer, Written, longest_gap};
+use crate::probe::writer::{Language, Receipt, Writer, Written, longest_gap};
 use crate::scene::{Scene, Setup};
 
 const GROUP: &str = "db";
-/// An application that reconnects. Every commit that is acknowledged is on both servers, or the standby was known to be lost.
+/// An application that reconnects. An acknowledged commit is on both servers, unless the standby
+/// was known to be lost.
 const WRITES: Language = Language {
     command: &[
         "/usr/lib/postgresql/15/bin/psql",
@@ -21,26 +22,27 @@ const WRITES: Language = Language {
     line: |number| format!("insert into numbers values ({number}) returning n;"),
     answers: 1,
     read: |answer, number| {
-        if answer == number.to_string() { Promise::Copied } else { Promise::Nothing }
+        if answer == number.to_string() { Receipt::Copied } else { Receipt::Nothing }
     },
 };
 
+/// Starts a pair with PostgreSQL; `settings` goes to /etc/default/vipair-postgres.
 fn pair(settings: &str) -> Scene {
     let both = |scene: &Scene| {
         let [alpha, beta] = homes(scene);
         for home in [&alpha, &beta] {
             std::fs::write(home.path("/etc/default/vipair-postgres"), settings).expect("servers have /etc/default");
         }
-        postgresql(&alpha, &beta);
+        start_postgresql(&alpha, &beta);
         let table = "create role app login password 'secret'; create table numbers (n bigint primary key);
             grant select, insert on numbers to app";
-        sql(&alpha, table).unwrap_or_else(|e| panic!("{e}"));
+        query_postgresql(&alpha, table).unwrap_or_else(|e| panic!("{e}"));
     };
-    start(Setup::example("postgresql"), GROUP, both, |_| {})
+    start_pair(Setup::example("postgresql"), GROUP, both, |_| {})
 }
 
 fn answer(home: &Home, question: &str) -> String {
-    sql(home, question).unwrap_or_else(|e| panic!("{e}\n{}", home.logs()))
+    query_postgresql(home, question).unwrap_or_else(|e| panic!("{e}\n{}", home.logs()))
 }
 
 fn numbers(home: &Home) -> String {
@@ -48,22 +50,22 @@ fn numbers(home: &Home) -> String {
 }
 
 fn is_standby(home: &Home) -> bool {
-    sql(home, "select pg_is_in_recovery()") == Ok("t".into())
+    query_postgresql(home, "select pg_is_in_recovery()") == Ok("t".into())
 }
 
-/// Waits until the second has all that the first has.
+/// Waits until the second server has all rows of the first.
 fn wait_same(scene: &mut Scene, first: &Home, second: &Home) {
     scene.wait("both to have the same rows", |_| numbers(first) == numbers(second));
 }
 
-// L1 L3: and the old primary is fenced by the epoch
+// L1 L3: nothing acknowledged is lost, and the epoch fences the old primary
 #[test]
 fn postgresql_loses_no_acknowledged_commit_by_a_switch_nor_with_its_host() {
     let mut scene = pair("");
     let [alpha, beta] = homes(&scene);
     let writer = Writer::start(&scene.lab, WRITES);
     wait_written(&mut scene, &writer, 60);
-    switch(&mut scene, GROUP, Server::Beta);
+    switch_to(&mut scene, GROUP, Server::Beta);
     wait_written(&mut scene, &writer, 10);
     scene.wait_ready(Server::Alpha, GROUP);
     scene.wait("the roles to change", |_| is_standby(&alpha) && !is_standby(&beta));
@@ -71,7 +73,7 @@ fn postgresql_loses_no_acknowledged_commit_by_a_switch_nor_with_its_host() {
     eprintln!("postgresql, switch: no commit for {:?}", longest_gap(&written));
     assert_nothing_missing(&written, &numbers(&beta));
 
-    // What is on the active alone is acknowledged to nobody.
+    // A commit that is on the active alone is acknowledged to no client.
     scene.lab.cut(&[Server::Beta.heartbeat()]);
     answer(&beta, "set synchronous_commit = local; insert into numbers values (-1)");
     let lost = scene.power_off(Server::Beta);
@@ -98,15 +100,15 @@ fn postgresql_loses_no_acknowledged_commit_by_a_switch_nor_with_its_host() {
     scene.finish(&Expected::owner(Server::Alpha).handover().takeover());
 }
 
-/// Beta has lost its power, then alpha, which had acknowledged more meanwhile; beta is back, and refuses to serve. With what
-/// was acknowledged.
+/// Starts a pair and takes beta's power, then alpha's, which has acknowledged more meanwhile; beta
+/// is back, and refuses to serve. Returns the numbers acknowledged, too.
 fn beta_alone_with_old_data() -> (Scene, Vec<Written>) {
     let mut scene = pair("FRESH='2 s' ALONE='4 s' PATIENCE=1\n");
     let [alpha, beta] = homes(&scene);
     let writer = Writer::start(&scene.lab, WRITES);
     wait_written(&mut scene, &writer, 60);
     scene.power_off(Server::Beta);
-    // Commits wait for the standby, until it is given up.
+    // Commits wait for the standby until it is given up.
     wait_written(&mut scene, &writer, 10);
     assert_eq!(answer(&alpha, "select strict from vipair.state"), "f");
     scene.power_off(Server::Alpha);
@@ -114,11 +116,11 @@ fn beta_alone_with_old_data() -> (Scene, Vec<Written>) {
 
     scene.power_on(Server::Beta);
     beta.systemctl("start", POSTGRESQL);
-    scene.wait("beta to refuse", |s| s.agent(Server::Beta).said().contains("these data may be old"));
+    scene.wait("beta to refuse", |s| s.agent(Server::Beta).log_text().contains("these data may be old"));
     (scene, written)
 }
 
-// S1 in the words of a database: whoever lacks a commit does not serve, whatever becomes of the other
+// S1 in the words of a database: a server that lacks a commit does not serve, even alone
 #[test]
 fn postgresql_that_lacks_commits_does_not_serve_when_it_comes_back_alone() {
     let (mut scene, written) = beta_alone_with_old_data();
@@ -144,7 +146,7 @@ fn postgresql_serves_old_data_when_an_operator_says_so() {
     scene.wait_answered_by(Server::Beta);
     answer(&beta, "insert into numbers values (-1)");
 
-    // The one with the newer data finds a later epoch and is wound back.
+    // Alpha, with the newer data, finds a later epoch and is wound back.
     scene.power_on(Server::Alpha);
     alpha.systemctl("start", POSTGRESQL);
     scene.wait_ready(Server::Alpha, GROUP);

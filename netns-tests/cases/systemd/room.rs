@@ -1,14 +1,16 @@
 //! Two servers and perhaps a witness as machines with systemd, set up the way the README says.
 
-use crate::lab::agent::{Status, program};
+use crate::lab::agent::Status;
 use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::machine::Machine;
 use crate::lab::netns::tool;
+use crate::lab::program::program;
 use crate::lab::wiring::WITNESSES;
 use crate::lab::{Lab, Plan, Port, Server, clock};
 use crate::probe::asker::Asker;
 use crate::probe::capture::Capture;
-use crate::probe::oracle::{Case, Expected, Tenure};
+use crate::probe::openings::Tenure;
+use crate::probe::oracle::{Case, Expected};
 use crate::scene::{ADDRESS, GROUP, PATIENCE};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,26 +21,27 @@ pub const AGENT: &str = "vipair.service";
 /// The witness's unit.
 pub const WITNESS: &str = "vipair-witness.service";
 
-/// The room. Fields are dropped in this order: machines before the lab.
+/// The machines and their lab. Fields are dropped in this order: machines before the lab.
 #[derive(Debug)]
 pub struct Room {
-    /// A client that asks who has the address.
+    /// The client that asks who has the address.
     pub asker: Asker,
     capture: Option<Capture>,
     servers: [Machine; 2],
     witness: Option<Machine>,
     files: PathBuf,
-    /// The lab itself.
+    /// The lab of the room.
     pub lab: Lab,
 }
 
 impl Room {
-    /// Switches the machines on and installs everything; no unit of ours runs yet. `timing` are lines of that table.
+    /// Switches the machines on and installs everything; no unit of ours runs yet. `timing` are
+    /// lines of the configuration's table of that name.
     pub fn build(witness: bool, timing: &str) -> Room {
         Room::build_for(witness, timing, "")
     }
 
-    /// The same with further lines of `[[group]]`.
+    /// Builds a room like [`Room::build`], with further lines of `[[group]]`.
     pub fn build_for(witness: bool, timing: &str, service: &str) -> Room {
         let lab = Lab::build(&Plan { witness, ..Plan::default() });
         let files = lab.dir().join("files");
@@ -60,11 +63,11 @@ impl Room {
             files,
             lab,
         };
-        // Side by side: a boot is waiting for the most part.
+        // Side by side, because a boot mostly waits.
         let Room { servers, witness, lab, .. } = &mut room;
         servers.iter_mut().chain(witness.as_mut()).for_each(|machine| machine.power_on(lab));
         servers.iter_mut().chain(witness.as_mut()).for_each(Machine::wait_until_up);
-        // A system may be without procps. Then nobody can reload the agent, but it must run.
+        // A system may be without procps: then nobody can reload the agent, but it must run.
         room.machine(Server::Beta).run(&["rm", "/usr/bin/kill"]);
         Server::BOTH.into_iter().for_each(|server| install_agent(room.machine(server)));
         if let Some(witness) = &room.witness {
@@ -73,75 +76,77 @@ impl Room {
         room
     }
 
-    /// The same with a pair whose agents are enabled and run: alpha is active, beta its ready standby.
+    /// Builds a room with a pair whose agents are enabled and run: alpha is active, beta its ready
+    /// standby.
     pub fn pair() -> Room {
         Room::pair_with("")
     }
 
-    /// The same with further lines of `[timing]`.
+    /// Builds a room like [`Room::pair`], with further lines of `[timing]`.
     pub fn pair_with(timing: &str) -> Room {
         let room = Room::build(false, timing);
-        room.enable(Server::Alpha);
-        room.wait("alpha to be active", |room| room.is(Server::Alpha, "active"));
-        room.enable(Server::Beta);
+        room.enable_agent(Server::Alpha);
+        room.wait("alpha to be active", |room| room.has_role(Server::Alpha, "active"));
+        room.enable_agent(Server::Beta);
         room.wait_complete(Server::Alpha);
         room
     }
 
-    /// `systemctl enable --now vipair`.
-    pub fn enable(&self, server: Server) {
+    /// Runs `systemctl enable --now vipair` on a server.
+    pub fn enable_agent(&self, server: Server) {
         self.machine(server).run(&["systemctl", "enable", "--quiet", "--now", AGENT]);
     }
 
     /// The machine of a server.
     pub fn machine(&self, server: Server) -> &Machine {
-        &self.servers[index(server)]
+        &self.servers[server.index()]
     }
 
-    /// The machine of the witness.
+    /// The machine of the witness; panics without one.
     pub fn witness(&self) -> &Machine {
         self.witness.as_ref().expect("this room has one")
     }
 
-    /// Power loss: SIGKILL to all of a machine, its systemd included; interfaces and gate are gone.
+    /// Takes a server's power: SIGKILL to all of the machine, its systemd included; interfaces and
+    /// gate are gone.
     pub fn power_off(&mut self, server: Server) -> MonoTime {
         let at = self.lab.power_off(server);
-        self.servers[index(server)].lose_power();
+        self.servers[server.index()].lose_power();
         at
     }
 
-    /// Power is back. What is enabled starts by itself.
+    /// Gives a server its power back and waits until it is up. Enabled units start by themselves.
     pub fn power_on(&mut self, server: Server) {
         self.lab.power_on(server);
-        let machine = &mut self.servers[index(server)];
+        let machine = &mut self.servers[server.index()];
         machine.power_on(&self.lab);
         machine.wait_until_up();
     }
 
-    /// What `vipair status --json` says on a server.
+    /// Report of `vipair status --json` on a server, or why there is none.
     pub fn status(&self, server: Server) -> Result<Status, String> {
         let text = self.machine(server).try_run(&["vipair", "status", "--json"])?;
         serde_json::from_str(&text).map(Status).map_err(|e| format!("status is no JSON: {e}: {text}"))
     }
 
     /// Whether a server has this role now.
-    pub fn is(&self, server: Server, role: &str) -> bool {
+    pub fn has_role(&self, server: Server, role: &str) -> bool {
         self.status(server).is_ok_and(|status| status.text(GROUP, "role") == role)
     }
 
-    /// The epoch that a server is active with.
+    /// Epoch with which a server is active; panics when it is not.
     pub fn epoch(&self, server: Server) -> String {
         let status = self.status(server).unwrap_or_else(|cause| panic!("{}: {cause}", server.name()));
         assert_eq!(status.text(GROUP, "role"), "active", "{} is not active", server.name());
         status.text(GROUP, "epoch")
     }
 
-    /// The process of a server's agent, by the machine's own numbers.
-    pub fn agent(&self, server: Server) -> String {
+    /// Process number of a server's agent, by the machine's own numbers.
+    pub fn agent_pid(&self, server: Server) -> String {
         self.machine(server).property(AGENT, "MainPID")
     }
 
-    /// Waits until a condition holds; panics when it does not.
+    /// Waits until a condition holds; panics when it does not within [`PATIENCE`].
     pub fn wait(&self, what: &str, mut condition: impl FnMut(&Room) -> bool) -> MonoTime {
         let limit = Instant::now() + PATIENCE;
         while !condition(self) {
@@ -154,8 +159,8 @@ impl Room {
     /// Waits until `active` has the group and the other server is its ready standby.
     pub fn wait_complete(&self, active: Server) -> MonoTime {
         self.wait(&format!("{} to be active and the other one ready", active.name()), |room| {
-            let ready = |status: Status| status.text(GROUP, "role") == "standby" && status.ready(GROUP);
-            room.is(active, "active") && room.status(active.other()).is_ok_and(ready)
+            let ready = |status: Status| status.text(GROUP, "role") == "standby" && status.is_ready(GROUP);
+            room.has_role(active, "active") && room.status(active.other()).is_ok_and(ready)
         })
     }
 
@@ -167,17 +172,19 @@ impl Room {
         })
     }
 
-    /// Ends the room and judges it: the owners of the address, as expected, never two at once, and no frame of a closed gate.
+    /// Ends the room and checks it: the owners of the address, as expected, never two at once, and
+    /// no frame of a closed gate.
     pub fn finish(mut self, expected: &Expected) -> Vec<Tenure> {
-        let both = self.asker.since(MonoTime::ZERO).both();
+        let both = self.asker.since(MonoTime::ZERO).answered_twice();
         assert!(both.is_empty(), "two servers answered one question: {:?}", both.first());
         let heard = self.capture.take().expect("it runs until here").finish().unwrap_or_else(|e| panic!("{e}"));
-        let journal = self.lab.journal();
-        let case = Case { heard: &heard, journal: &journal, apart: &[], drain: Duration::from_secs(1) };
-        case.judge(self.asker.target(), expected).unwrap_or_else(|verdict| panic!("{verdict}"))
+        let history = self.lab.history();
+        let case = Case { heard: &heard, history: &history, apart: &[], drain: Duration::from_secs(1) };
+        case.check(self.asker.target(), expected).unwrap_or_else(|verdict| panic!("{verdict}"))
     }
 
-    fn describe(&self) -> String {
+    /// Ends of the units' journals, to be printed after a failure.
+    fn failure_text(&self) -> String {
         let machines = self.servers.iter().chain(&self.witness);
         let journal = |machine: &Machine| {
             let units = format!("--unit={}", if machine.port() == Port::Witness { WITNESS } else { AGENT });
@@ -191,12 +198,12 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", self.describe());
+            eprintln!("{}", self.failure_text());
         }
     }
 }
 
-/// As the README says.
+/// Installs the agent as the README says.
 fn install_agent(machine: &Machine) {
     machine.run(&["install", "-m", "755", "/program", "/usr/local/bin/vipair"]);
     machine.run(&["install", "-m", "644", "/src/systemd/vipair.service", "/etc/systemd/system/"]);
@@ -207,7 +214,7 @@ fn install_agent(machine: &Machine) {
     machine.run(&["systemctl", "daemon-reload"]);
 }
 
-/// As the guide says.
+/// Installs the witness as the guide says.
 fn install_witness(machine: &Machine, files: &Path) {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/witness.toml"));
     let text = text.expect("the example is there").replace("name = \"web\"", "name = \"lab\"");
@@ -218,11 +225,4 @@ fn install_witness(machine: &Machine, files: &Path) {
     machine.run(&["install", "-m", "600", "/files/cluster.key", "/files/witness.toml", "/etc/vipair/"]);
     machine.run(&["vipair", "witness", "--check", "/etc/vipair/witness.toml"]);
     machine.run(&["systemctl", "daemon-reload"]);
-}
-
-fn index(server: Server) -> usize {
-    match server {
-        Server::Alpha => 0,
-        Server::Beta => 1,
-    }
 }

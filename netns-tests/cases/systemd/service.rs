@@ -8,7 +8,7 @@ use crate::scene::GROUP;
 const LOG: &str = "/var/lib/vipair-test.log";
 const DROP_IN: &str = "/etc/systemd/system/vipair.service.d/vipair-hooks.conf";
 
-// HP-8: the unit as it ships lets nothing be run, and its drop-in does
+// HP-8: the unit as it ships forbids programs, its drop-in allows them
 #[test]
 fn hooks_run_under_the_unit_with_its_drop_in_and_the_doctor_knows() {
     let program = format!("[\"/bin/sh\", \"-c\", \"echo $VIPAIR_HOOK $VIPAIR_EPOCH >>{LOG}\"]");
@@ -22,20 +22,20 @@ fn hooks_run_under_the_unit_with_its_drop_in_and_the_doctor_knows() {
         machine.run(&["systemctl", "daemon-reload"]);
         assert!(doctor().contains("the agent's unit lets these programs be run"), "{}", doctor());
     }
-    room.enable(Server::Alpha);
-    room.wait("alpha to be active", |room| room.is(Server::Alpha, "active"));
-    room.enable(Server::Beta);
+    room.enable_agent(Server::Alpha);
+    room.wait("alpha to be active", |room| room.has_role(Server::Alpha, "active"));
+    room.enable_agent(Server::Beta);
     room.wait_complete(Server::Alpha);
-    assert_served(&room, Server::Alpha);
+    assert_hook_ran(&room, Server::Alpha);
     room.machine(Server::Alpha).run(&["vipair", "switch", GROUP]);
     room.wait_complete(Server::Beta);
-    assert_served(&room, Server::Beta);
+    assert_hook_ran(&room, Server::Beta);
     assert_eq!(room.machine(Server::Alpha).property(AGENT, "NRestarts"), "0");
     room.finish(&Expected::owner(Server::Alpha).handover());
 }
 
-/// The hook was run for the epoch that the group has there.
-fn assert_served(room: &Room, server: Server) {
+/// Asserts that the hook was last run for the epoch with which the server is active.
+fn assert_hook_ran(room: &Room, server: Server) {
     let log = room.machine(server).run(&["cat", LOG]);
     let last = format!("before_open {}", room.epoch(server));
     assert_eq!(log.lines().last(), Some(last.as_str()), "{log}");
@@ -45,7 +45,8 @@ fn assert_served(room: &Room, server: Server) {
 const COUNTER: &str = "counter.service";
 const COUNTER_UNIT: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
 
-// HP-8: one systemd starts, the other has stopped; and a checked unit that is stopped moves the group
+// HP-8: one systemd starts the unit after the other has stopped it; a checked unit that is stopped
+// moves the group
 #[test]
 fn units_run_where_the_group_is_active_and_nowhere_else() {
     let service =
@@ -60,15 +61,15 @@ fn units_run_where_the_group_is_active_and_nowhere_else() {
         machine.run(&["systemctl", "start", "vipair-test.target"]);
     }
     let runs = |room: &Room| Server::BOTH.map(|server| room.machine(server).property(COUNTER, "ActiveState"));
-    room.enable(Server::Alpha);
-    room.wait("alpha to be active", |room| room.is(Server::Alpha, "active"));
-    room.enable(Server::Beta);
+    room.enable_agent(Server::Alpha);
+    room.wait("alpha to be active", |room| room.has_role(Server::Alpha, "active"));
+    room.enable_agent(Server::Beta);
     room.wait_complete(Server::Alpha);
     assert_eq!(runs(&room), ["active", "inactive"]);
     room.machine(Server::Alpha).run(&["vipair", "switch", GROUP]);
     room.wait_complete(Server::Beta);
     assert_eq!(runs(&room), ["inactive", "active"]);
-    // What systemd says of the unit that is checked is heard.
+    // The agent hears what systemd says of the checked unit.
     room.machine(Server::Beta).run(&["systemctl", "stop", "vipair-test.target"]);
     room.wait_answered_by(Server::Alpha);
     room.wait("alpha to run the unit alone", |room| runs(room) == ["active", "inactive"]);

@@ -7,26 +7,26 @@ use crate::lab::machine::Machine;
 use crate::probe::oracle::Expected;
 use std::time::Duration;
 
-/// What `systemd-analyze security` may say at most, of a unit that it has loaded.
+/// Greatest exposure level that `systemd-analyze security` may find, of a loaded unit.
 const MOST_EXPOSED: f64 = 1.5;
 
-/// A room in which the witness runs.
+/// Builds a room in which the witness runs.
 fn with_witness() -> Room {
     let room = Room::build(true, "");
     room.witness().run(&["systemctl", "enable", "--quiet", "--now", WITNESS]);
     room
 }
 
-/// The same with both agents; alpha is active.
+/// Builds a room in which the witness and both agents run; alpha is active.
 fn with_all() -> Room {
     let room = with_witness();
-    Server::BOTH.into_iter().for_each(|server| room.enable(server));
+    Server::BOTH.into_iter().for_each(|server| room.enable_agent(server));
     room.wait_complete(Server::Alpha);
     room
 }
 
-/// The lines of the process's status that begin with `name`.
-fn status(machine: &Machine, pid: &str, name: &str) -> Vec<String> {
+/// Lines of the process's status that begin with `name`.
+fn status_lines(machine: &Machine, pid: &str, name: &str) -> Vec<String> {
     let text = machine.run(&["cat", &format!("/proc/{pid}/status")]);
     text.lines().filter(|line| line.starts_with(name)).map(|line| line.replace('\t', " ")).collect()
 }
@@ -36,11 +36,11 @@ fn witness_runs_without_any_privilege_and_reads_keys_that_only_root_can() {
     let room = with_witness();
     let machine = room.witness();
     let pid = machine.property(WITNESS, "MainPID");
-    let capabilities = status(machine, &pid, "Cap");
+    let capabilities = status_lines(machine, &pid, "Cap");
     assert_eq!(capabilities.len(), 5, "{capabilities:?}");
     assert!(capabilities.iter().all(|line| line.ends_with(" 0000000000000000")), "{capabilities:?}");
-    assert_eq!(status(machine, &pid, "NoNewPrivs"), ["NoNewPrivs: 1"]);
-    assert_eq!(status(machine, &pid, "Seccomp:"), ["Seccomp: 2"]);
+    assert_eq!(status_lines(machine, &pid, "NoNewPrivs"), ["NoNewPrivs: 1"]);
+    assert_eq!(status_lines(machine, &pid, "Seccomp:"), ["Seccomp: 2"]);
 
     let user = machine.run(&["stat", "--format=%u", &format!("/proc/{pid}")]).trim().to_owned();
     assert_ne!(user, "0");
@@ -56,14 +56,14 @@ fn witness_runs_without_any_privilege_and_reads_keys_that_only_root_can() {
         machine.run(&["systemctl", "restart", WITNESS]);
         assert_eq!(machine.property(WITNESS, "ActiveState"), "active", "with keys of mode {mode}");
     }
-    // Nor can anybody else read what systemd has lent to it.
+    // No other user can read the keys that systemd has lent to the witness.
     let lent = "/run/credentials/vipair-witness.service/cluster.key";
     machine.run(&["test", "-s", lent]);
     let other = machine.try_run(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", lent]);
     assert!(other.is_err_and(|cause| cause.contains("Permission denied")));
 }
 
-/// Waits until the log of the witness says it.
+/// Waits until the log of the witness contains `what`.
 fn wait_said(room: &Room, what: &str) {
     room.wait(what, |room| room.witness().run(&["journalctl", "--no-pager", "--unit", WITNESS]).contains(what));
 }
@@ -78,13 +78,13 @@ fn witness_reloads_what_only_root_can_read_and_votes_ahead_of_ordinary_processes
     add("[[cluster]]\nname = \"db\"\nkey_file = \"db.key\"");
     machine.run(&["systemctl", "reload", WITNESS]);
     wait_said(&room, "reload: clusters added: db");
-    // A wrong one is refused where it was asked for.
+    // A wrong file is refused where the reload was asked for.
     add("nummer = 1");
     assert!(machine.try_run(&["systemctl", "reload", WITNESS]).is_err());
     wait_said(&room, "nummer");
     assert_eq!(machine.property(WITNESS, "MainPID"), pid, "it is the same process");
     assert_eq!(machine.property(WITNESS, "ActiveState"), "active");
-    // Of its threads the one that votes and no other.
+    // Of its threads the one that votes is real-time, and no other.
     let policies =
         machine.run(&["sh", "-c", &format!("for task in /proc/{pid}/task/*; do chrt -p ${{task##*/}}; done")]);
     assert_eq!(policies.matches("policy: SCHED_FIFO").count(), 1, "{policies}");
@@ -102,8 +102,8 @@ fn systemd_finds_the_running_witness_hardly_exposed() {
     eprintln!("exposure level for {WITNESS}: {level}");
 }
 
-/// The numbers of the two slots, the highest first: big-endian, behind magic and format.
-fn slots(machine: &Machine) -> Vec<u64> {
+/// Numbers of the two slots, the highest first: big-endian, behind magic and format.
+fn slot_numbers(machine: &Machine) -> Vec<u64> {
     let text = machine.run(&[
         "sh",
         "-c",
@@ -115,21 +115,21 @@ fn slots(machine: &Machine) -> Vec<u64> {
     numbers
 }
 
-// S5 FJ-4: what it has granted it knows after a restart, whose cost is a vote for a moment
+// S5 FJ-4: a restarted witness knows what it has granted; the restart costs its vote for a moment
 #[test]
 fn restarted_witness_keeps_its_state_and_votes_again() {
     let mut room = with_all();
-    let (epoch, before) = (room.epoch(Server::Alpha), slots(room.witness()));
+    let (epoch, before) = (room.epoch(Server::Alpha), slot_numbers(room.witness()));
     assert_eq!(before.len(), 2, "two slots");
     room.witness().run(&["systemctl", "restart", WITNESS]);
-    let after = slots(room.witness());
+    let after = slot_numbers(room.witness());
     assert!(after.len() == 2 && after[0] >= before[0], "{before:?} became {after:?}");
     let fresh = room.witness().run(&["journalctl", "--no-pager", "--unit", WITNESS]);
     assert!(!fresh.contains("votes for nobody until both nodes"), "its state was not whole: {fresh}");
     room.wait_complete(Server::Alpha);
     assert_eq!(room.epoch(Server::Alpha), epoch, "alpha had a majority all the time");
 
-    // It votes for what is above all that its former life can have granted.
+    // The witness votes for epochs above all that its former life can have granted.
     let off = room.power_off(Server::Alpha);
     let beta = room.wait_answered_by(Server::Beta);
     assert!(beta.since(off) < Duration::from_secs(1) + SLACK, "taken over after {:?}", beta.since(off));

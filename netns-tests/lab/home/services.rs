@@ -1,10 +1,11 @@
 //! Services on a server's own files, brought up as docs/examples says, step by step.
 //!
-//! Owns: those steps, and asking the services how they are. Never does: deciding who serves; that is the product's affair,
-//! or in a case about the lab itself the case's.
+//! Owns: those steps, and the questions how the services are. Never does: deciding who serves. That
+//! is up to the product, or to the case, where a case is about the lab itself.
 
 use super::super::netns::copy_dir;
 use super::Home;
+use crate::lab::PATIENCE;
 use std::time::{Duration, Instant};
 
 /// PostgreSQL's unit.
@@ -15,56 +16,55 @@ pub const REDIS: &str = "redis-server.service";
 pub const NGINX: &str = "nginx.service";
 /// HAProxy's unit.
 pub const HAPROXY: &str = "haproxy.service";
-/// Longest wait for a service.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Makes two PostgreSQL servers: the first a primary, the second its copy. Both run afterwards.
-pub fn postgresql(first: &Home, second: &Home) {
+pub fn start_postgresql(first: &Home, second: &Home) {
     for home in [first, second] {
         home.run("setpriv", &[&AS_POSTGRES, &["sh", "-c", PASSWORD][..]].concat());
         // The package comes first, the example's files after it.
         std::fs::remove_dir_all(home.path("/etc/postgresql")).expect("the example is installed");
     }
-    // What the package does when it is installed; the second's data would only be thrown away.
+    // The package made the cluster when it was installed; the second server's data would only be
+    // thrown away.
     first.run("pg_createcluster", &["15", "main", "--", "--no-sync", "--locale", "C.UTF-8"]);
     copy_dir(&first.path("/etc/postgresql"), &second.path("/etc/postgresql"));
     second.run("install", &["-d", "-o", "postgres", "-g", "postgres", "/var/lib/postgresql/15"]);
-    [first, second].into_iter().for_each(|home| home.install("postgresql"));
+    [first, second].into_iter().for_each(|home| home.install_example("postgresql"));
     // The drop-in of the unit comes last: without it, what was a primary starts as one.
     let drop_in = first.path(&format!("/etc/systemd/system/{POSTGRESQL}.d"));
     std::fs::remove_dir_all(&drop_in).expect("the example has a drop-in");
     first.systemctl("start", POSTGRESQL);
     first.run("vipair-postgres", &["create"]);
-    first.install("postgresql");
+    first.install_example("postgresql");
     second.run("vipair-postgres", &["clone"]);
     second.systemctl("start", POSTGRESQL);
-    wait("the second PostgreSQL to follow", second, || {
-        sql(second, "select status from pg_stat_wal_receiver") == Ok("streaming".into())
+    wait_for("the second PostgreSQL to follow", second, || {
+        query_postgresql(second, "select status from pg_stat_wal_receiver") == Ok("streaming".into())
     });
 }
 
 const AS_POSTGRES: [&str; 5] = ["--reuid", "postgres", "--regid", "postgres", "--init-groups"];
 const PASSWORD: &str = "umask 077 && echo '*:*:*:vipair:a-long-secret' >/var/lib/postgresql/.pgpass";
 
-/// What PostgreSQL answers to its superuser on its own server.
-pub fn sql(home: &Home, question: &str) -> Result<String, String> {
+/// Answer of a server's own PostgreSQL to its superuser.
+pub fn query_postgresql(home: &Home, question: &str) -> Result<String, String> {
     let ask = ["/usr/lib/postgresql/15/bin/psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", "postgres", "-c", question];
     home.try_run("setpriv", &[&AS_POSTGRES, &ask[..]].concat())
 }
 
-/// What Redis answers on its own server.
-pub fn redis(home: &Home, words: &[&str]) -> Result<String, String> {
+/// Answer of a server's own Redis.
+pub fn query_redis(home: &Home, words: &[&str]) -> Result<String, String> {
     home.try_run("redis-cli", words)
 }
 
-/// The field of Redis's replication report.
-pub fn redis_is(home: &Home, field: &str, value: &str) -> bool {
+/// Whether the field `field` of Redis's replication report is `value`.
+pub fn redis_reports(home: &Home, field: &str, value: &str) -> bool {
     let wanted = format!("{field}:{value}");
-    redis(home, &["info", "replication"]).is_ok_and(|text| text.lines().any(|line| line.trim_end() == wanted))
+    query_redis(home, &["info", "replication"]).is_ok_and(|text| text.lines().any(|line| line.trim_end() == wanted))
 }
 
-/// Waits for something a service is to become.
-pub fn wait(what: &str, home: &Home, mut condition: impl FnMut() -> bool) {
+/// Waits until a condition about a service holds; panics with the server's logs after [`PATIENCE`].
+pub fn wait_for(what: &str, home: &Home, mut condition: impl FnMut() -> bool) {
     let limit = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < limit, "waited {PATIENCE:?} in vain for: {what}\n{}", home.logs());
