@@ -2,8 +2,9 @@
 
 use std::net::Ipv4Addr;
 
+use crate::gate::host::{is_shifted, kernel_version};
 use crate::gate::object::Limits;
-use crate::gate::{GateError, is_shifted, kernel_version, table};
+use crate::gate::{GateError, table};
 use crate::types::{GroupKey, Vip};
 
 #[test]
