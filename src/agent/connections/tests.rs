@@ -44,24 +44,24 @@ fn a_list_that_is_told_anew_replaces_the_old_one_when_it_is_complete() {
     let say = |mirrored: &mut Mirrored, frame| mirrored.apply(frame, ours, NOW);
     say(&mut mirrored, Frame::Add(GROUP, vec![connection(1), connection(2)]));
     say(&mut mirrored, Frame::Remove(GROUP, vec![connection(2), connection(3)]));
-    assert_eq!(mirrored.of(GROUP), (1, None), "nobody said that this is all");
+    assert_eq!(mirrored.figures_of(GROUP), (1, None), "nobody said that this is all");
     assert_eq!(say(&mut mirrored, Frame::Complete(5)), Some(Frame::Held(5, 1)));
-    assert_eq!(mirrored.of(GROUP), (1, Some(NOW)));
+    assert_eq!(mirrored.figures_of(GROUP), (1, Some(NOW)));
     say(&mut mirrored, Frame::Begin(GROUP));
     say(&mut mirrored, Frame::Add(GROUP, vec![connection(4), connection(5)]));
     say(&mut mirrored, Frame::Add(OTHER, vec![connection(9)]));
-    assert_eq!(mirrored.of(GROUP), (1, Some(NOW)), "the old one stands until then");
-    assert_eq!(mirrored.of(OTHER), (0, None), "a group that is not ours");
+    assert_eq!(mirrored.figures_of(GROUP), (1, Some(NOW)), "the old one stands until then");
+    assert_eq!(mirrored.figures_of(OTHER), (0, None), "a group that is not ours");
     assert_eq!(say(&mut mirrored, Frame::Complete(6)), Some(Frame::Held(6, 2)));
     say(&mut mirrored, Frame::Begin(GROUP));
     say(&mut mirrored, Frame::Add(GROUP, vec![connection(6)]));
-    assert_eq!(mirrored.take(GROUP), [4, 5, 6].map(connection), "of a broken one both parts count");
-    assert_eq!((mirrored.take(GROUP), mirrored.of(GROUP)), (Vec::new(), (0, None)), "once");
+    assert_eq!(mirrored.take_for_tickling(GROUP), [4, 5, 6].map(connection), "of a broken one both parts count");
+    assert_eq!((mirrored.take_for_tickling(GROUP), mirrored.figures_of(GROUP)), (Vec::new(), (0, None)), "once");
     assert_eq!(say(&mut mirrored, Frame::Complete(7)), Some(Frame::Held(7, 1)));
-    assert_eq!(mirrored.take(GROUP), [connection(6)], "told anew since");
+    assert_eq!(mirrored.take_for_tickling(GROUP), [connection(6)], "told anew since");
     // A peer that was not gone goes on with what changes.
     say(&mut mirrored, Frame::Add(GROUP, vec![connection(7)]));
-    assert_eq!(mirrored.take(GROUP), [6, 7].map(connection));
+    assert_eq!(mirrored.take_for_tickling(GROUP), [6, 7].map(connection));
 }
 
 // S6: an authentic peer that has lost its mind costs no more than twice the bound.
@@ -75,8 +75,8 @@ fn more_connections_than_the_bound_are_not_held() {
     for begin in (0..450_000_u32).step_by(1_000) {
         mirrored.apply(Frame::Add(GROUP, (begin..begin + 1_000).map(part).collect()), |_| true, NOW);
     }
-    assert_eq!(mirrored.of(GROUP).0, 2 * MAX_CONNECTIONS);
-    assert_eq!(mirrored.take(GROUP).len(), MAX_CONNECTIONS);
+    assert_eq!(mirrored.figures_of(GROUP).0, 2 * MAX_CONNECTIONS);
+    assert_eq!(mirrored.take_for_tickling(GROUP).len(), MAX_CONNECTIONS);
 }
 
 /// Two nodes at 127.0.0.11 and 127.0.0.12 that share a kernel, and a group's address; beta has another one, so that what it
