@@ -29,7 +29,7 @@ fn again(recording: &Recording) -> Recording {
 fn replayed(recording: &Recording) -> (Verdict, Vec<Line>) {
     let mut story = Story::new(&recording.header, Telling::Brief);
     let mut lines = Vec::new();
-    let verdict = replay(recording, |step| lines.extend(story.tell(step))).unwrap();
+    let verdict = replay(recording, |step| lines.extend(story.report(step))).unwrap();
     lines.extend(story.finish(recording.segments.last().unwrap()));
     (verdict, lines)
 }
