@@ -1,11 +1,12 @@
 //! One program of the operator's, from its start to its end.
 //!
-//! Owns: the program's environment (empty but for what is given), its process group, its empty standard
-//! input, and the lines of its output, bounded. Never does: copy the agent. `fork` would leave every page
-//! of the agent's locked memory to be copied at the next write, and the hot thread writes most. So
-//! programs are started by posix_spawn, and `vipair launch`, a new process, does what has to happen
-//! between start and program (another user, no privileged score for the kernel's memory killer). When
-//! its time is up, or the future is dropped, the whole process group is killed.
+//! Owns: the program's environment (empty but for what is given), its process group, its empty
+//! standard input, and the lines of its output, bounded. Never does: copy the agent. `fork` would
+//! leave every page of the agent's locked memory to be copied at the next write, and the hot thread
+//! writes most. So programs are started by posix_spawn, and `vipair launch`, a new process, does
+//! what has to happen between start and program (another user, no privileged score for the kernel's
+//! memory killer). When its time is up, or the future is dropped, the whole process group is
+//! killed.
 
 use crate::config::Command;
 use crate::config::programs::{self, ProgramError};
@@ -153,8 +154,8 @@ impl Drop for Group {
     }
 }
 
-/// Passes the lines of both outputs to `line` until the program has ended. Children that hold the outputs
-/// open are not waited for.
+/// Passes the lines of both outputs to `line` until the program has ended. Children that hold the
+/// outputs open are not waited for.
 async fn follow(child: &mut Child, mut line: impl FnMut(&str)) -> io::Result<std::process::ExitStatus> {
     let mut output = child.stdout.take().map(Lines::new);
     let mut errors = child.stderr.take().map(Lines::new);

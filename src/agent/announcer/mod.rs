@@ -1,18 +1,21 @@
-//! The announcer tells the clients' segment where a group's addresses live now: gratuitous ARP in both
-//! forms, unsolicited neighbour advertisements, and, if the gateway is named, an ordinary request to it.
+//! The announcer tells the clients' segment where a group's addresses live now: gratuitous ARP in
+//! both forms, unsolicited neighbour advertisements, and, if the gateway is named, an ordinary
+//! request to it.
 //!
-//! Owns: one thread, a bounded queue to it, and a sending packet socket for each interface. Never does:
-//! decide when to announce (the engine does), or make another thread wait: an order is left in the
-//! queue. The gate on egress decides whether the frames leave: it drops them when the group is closed.
+//! Owns: one thread, a bounded queue to it, and a sending packet socket for each interface. Never
+//! does: decide when to announce (the engine does), or make another thread wait: an order is left
+//! in the queue. The gate on egress decides whether the frames leave: it drops them when the group
+//! is closed.
 //!
-//! When the network takes no frames, an order waits for at most [`STALL_MAX`] in all and then ends with
-//! an error in its report; the next round of announcements repeats it anyway. When the interface is
-//! gone, the order ends at once. An order names its interface by number, on purpose: an interface that
-//! was re-created under the same name has no gate yet. When the queue is full, the order is handed back.
+//! When the network takes no frames, an order waits for at most [`STALL_MAX`] in all and then ends
+//! with an error in its report; the next round of announcements repeats it anyway. When the
+//! interface is gone, the order ends at once. An order names its interface by number, on purpose:
+//! an interface that was re-created under the same name has no gate yet. When the queue is full,
+//! the order is handed back.
 //!
 //! Frames are built as they are sent, a batch at a time. That costs a few percent of sending them,
-//! needs no memory for each address, and leaves nothing to go stale. An interface's socket is opened
-//! with the first order for it.
+//! needs no memory for each address, and leaves nothing to go stale. An interface's socket is
+//! opened with the first order for it.
 //!
 //! | file | noun |
 //! |---|---|
@@ -37,13 +40,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use worker::Worker;
 
-/// Most orders that wait. Every group can have one due at the same time; orders beyond that are repeated
-/// soon anyway.
+/// Most orders that wait. Every group can have one due at the same time; orders beyond that are
+/// repeated soon anyway.
 pub const QUEUE: usize = 1024;
-/// Longest time that one order waits for the network in all. Less than the time until the next round.
+/// Longest time that one order waits for the network in all. Less than the time until the next
+/// round.
 pub const STALL_MAX: Duration = Duration::from_millis(150);
 
-/// Owner of the announcer's thread. Dropping it stops the thread, at the latest after the present batch.
+/// Owner of the announcer's thread. Dropping it stops the thread, at the latest after the present
+/// batch.
 #[derive(Debug)]
 pub struct Announcer {
     handle: AnnouncerHandle,
@@ -58,8 +63,8 @@ pub struct AnnouncerHandle {
 }
 
 impl Announcer {
-    /// Starts the thread in the caller's network namespace. On the new thread, `prepare` runs first, to
-    /// give it a priority of its own, and `report` is called after every order.
+    /// Starts the thread in the caller's network namespace. On the new thread, `prepare` runs
+    /// first, to give it a priority of its own, and `report` is called after every order.
     ///
     /// # Errors
     /// When the system has no room for another thread.
@@ -87,7 +92,8 @@ impl Announcer {
 impl Drop for Announcer {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
-        // This only wakes a waiting thread; a thread whose queue is full does not wait and sees the flag.
+        // This only wakes a waiting thread; a thread whose queue is full does not wait and sees the
+        // flag.
         let _woken = self.handle.queue.try_send(Message::Stop);
         if let Some(thread) = self.thread.take() {
             // The panic hook has printed a panic of the thread.

@@ -1,6 +1,7 @@
 //! An order to announce a group's addresses, and the report on it.
 //!
-//! Owns: the nouns that the announcer shares with the hot thread and the slow side. Never does: anything.
+//! Owns: the nouns that the announcer shares with the hot thread and the slow side. Never does:
+//! anything.
 
 use crate::types::{GroupId, MacAddr, MonoTime, Vip};
 use nix::errno::Errno;
@@ -21,8 +22,8 @@ pub struct AnnounceOrder {
     pub source: MacAddr,
     /// Addresses to announce.
     pub addresses: Arc<[Vip]>,
-    /// Gateway that also gets an ordinary request for each IPv4 address, because some routers ignore
-    /// announcements.
+    /// Gateway that also gets an ordinary request for each IPv4 address, because some routers
+    /// ignore announcements.
     pub gateway: Option<(Ipv4Addr, MacAddr)>,
 }
 
@@ -51,8 +52,9 @@ pub struct AnnounceError {
     pub operation: &'static str,
     /// Kernel's number of the interface.
     pub ifindex: u32,
-    /// Error of the kernel. ENXIO and ENODEV: the interface is gone; ENETDOWN: it is down; EAGAIN and
-    /// ENOBUFS: it took no frame for [`super::STALL_MAX`]; ECANCELED: the announcer was stopped.
+    /// Error of the kernel. ENXIO and ENODEV: the interface is gone; ENETDOWN: it is down; EAGAIN
+    /// and ENOBUFS: it took no frame for [`super::STALL_MAX`]; ECANCELED: the announcer was
+    /// stopped.
     pub cause: Errno,
 }
 

@@ -1,8 +1,8 @@
 //! A packet socket that only sends.
 //!
-//! Owns: the socket, bound to its interface with protocol 0: the kernel never queues a frame for it, and
-//! other traffic does not pay for it. Never does: bypass the gate on egress; PACKET_QDISC_BYPASS is never
-//! set. An error carries errno.
+//! Owns: the socket, bound to its interface with protocol 0: the kernel never queues a frame for
+//! it, and other traffic does not pay for it. Never does: bypass the gate on egress;
+//! PACKET_QDISC_BYPASS is never set. An error carries errno.
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -14,7 +14,8 @@ use std::time::Duration;
 
 /// Most frames handed to one sendmmsg(2): a fraction of a millisecond.
 pub(super) const BATCH: usize = 64;
-/// Bytes of the send buffer: about a thousand small frames, each charged with 768 bytes by the kernel.
+/// Bytes of the send buffer: about a thousand small frames, each charged with 768 bytes by the
+/// kernel.
 const BUFFER: usize = 1 << 20;
 
 /// Sending socket of one interface.
@@ -31,7 +32,8 @@ impl Sender {
     /// EPERM without CAP_NET_RAW, ENODEV when there is no such interface.
     pub(super) fn open(ifindex: u32) -> Result<Sender, Errno> {
         let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), None).map_err(errno)?;
-        // Best effort: without CAP_NET_ADMIN the usual size remains, and a full buffer means waiting.
+        // Best effort: without CAP_NET_ADMIN the usual size remains, and a full buffer means
+        // waiting.
         let _usual_size = setsockopt(&socket, sockopt::SndBufForce, &BUFFER);
         socket.bind(&link_address(ifindex).map_err(errno)?).map_err(errno)?;
         Ok(Sender { socket, ifindex })
@@ -41,10 +43,12 @@ impl Sender {
         self.ifindex
     }
 
-    /// Hands up to [`BATCH`] frames to the kernel; returns how many it took, at least one. Never blocks.
+    /// Hands up to [`BATCH`] frames to the kernel; returns how many it took, at least one. Never
+    /// blocks.
     pub(super) fn send_batch(&self, frames: &[Vec<u8>]) -> Result<usize, Errno> {
         let mut parts = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; BATCH];
-        // SAFETY: mmsghdr is plain data for which all zero bytes mean "no address, no buffers, no control data".
+        // SAFETY: mmsghdr is plain data for which all zero bytes mean "no address, no buffers, no
+        // control data".
         let mut messages: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
         for ((part, message), frame) in parts.iter_mut().zip(&mut messages).zip(frames) {
             *part = libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() };
@@ -52,8 +56,8 @@ impl Sender {
             message.msg_hdr.msg_iovlen = 1;
         }
         let count = libc::c_uint::try_from(frames.len().min(BATCH)).unwrap_or(0);
-        // SAFETY: the first `count` headers each point to one element of `parts`, and that to one frame; all of them
-        // outlive the call, and the kernel only reads the frames.
+        // SAFETY: the first `count` headers each point to one element of `parts`, and that to one
+        // frame; all of them outlive the call, and the kernel only reads the frames.
         let sent = unsafe { libc::sendmmsg(self.socket.as_raw_fd(), messages.as_mut_ptr(), count, 0) };
         usize::try_from(sent).map_err(|_| Errno::last())
     }
@@ -75,8 +79,8 @@ fn errno(cause: io::Error) -> Errno {
 /// Address of an interface with protocol 0, which receives nothing.
 fn link_address(ifindex: u32) -> io::Result<SockAddr> {
     let sll_ifindex = libc::c_int::try_from(ifindex).map_err(|_| io::Error::from(Errno::ENODEV))?;
-    // SAFETY: the storage is zeroed and large enough for every address; the closure writes the fields of one
-    // sockaddr_ll and states its length.
+    // SAFETY: the storage is zeroed and large enough for every address; the closure writes the
+    // fields of one sockaddr_ll and states its length.
     let ((), address) = unsafe {
         SockAddr::try_init(|storage, length| {
             let address = storage.cast::<libc::sockaddr_ll>();

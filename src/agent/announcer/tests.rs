@@ -133,7 +133,7 @@ fn groups_that_move_together_are_announced_as_one() {
         };
         let announcer = Announcer::start(|| {}, report).expect("a thread");
         announcer.handle().try_send(order(vec![vip4(1000)])).expect("room");
-        // Busy with telling of the first while the others arrive.
+        // The thread is busy with its first report while the other orders arrive.
         assert_eq!(heard(&east, 2).len(), 2);
         (0..100).for_each(|group| announcer.handle().try_send(order(vec![vip4(group)])).expect("room"));
         (0..101).for_each(|_| unblock.recv_timeout(LONG).expect("a report"));
@@ -238,7 +238,7 @@ fn a_stalled_network_is_given_up_after_a_bounded_time() {
 
 /// An announcer that is busy with its first order until the returned sender is dropped.
 fn busy() -> (Announcer, SyncSender<()>) {
-    let (begun, told) = sync_channel(1);
+    let (begun, reported) = sync_channel(1);
     let (release, released) = sync_channel::<()>(0);
     let report = move |_| {
         let _only_the_first_is_awaited = begun.try_send(());
@@ -246,7 +246,7 @@ fn busy() -> (Announcer, SyncSender<()>) {
     };
     let announcer = Announcer::start(|| {}, report).expect("a thread");
     announcer.handle().try_send(order(vec![vip4(1)])).expect("room");
-    told.recv_timeout(LONG).expect("a first report");
+    reported.recv_timeout(LONG).expect("a first report");
     (announcer, release)
 }
 

@@ -1,8 +1,8 @@
 //! The announcer's thread: takes orders from the queue and sends their frames.
 //!
-//! Owns: the open sockets and the buffers for frames. Never does: hold an order back for another one.
-//! An interface that is gone ends its order at once; a network that takes no frames ends it after
-//! [`STALL_MAX`].
+//! Owns: the open sockets and the buffers for frames. Never does: hold an order back for another
+//! one. An interface that is gone ends its order at once; a network that takes no frames ends it
+//! after [`STALL_MAX`].
 
 use super::order::{AnnounceError, AnnounceOrder, AnnounceReport, Message};
 use super::socket::{BATCH, Sender};
@@ -39,8 +39,8 @@ struct Announcing {
     error: Option<AnnounceError>,
 }
 
-/// Takes the orders that wait right behind the first, at most [`QUEUE`] in all; and the message after
-/// them, if it is no order.
+/// Takes the orders that wait right behind the first, at most [`QUEUE`] in all; and the message
+/// after them, if it is no order.
 fn gather(first: AnnounceOrder, orders: &Receiver<Message>) -> (Vec<Announcing>, Option<Message>) {
     let begin = |order| Announcing { order, frames: 0, patience: STALL_MAX, error: None };
     let mut together = vec![begin(first)];
@@ -181,8 +181,8 @@ fn build(order: &AnnounceOrder, pass: Pass, router: bool, addresses: &[Vip], fra
     count
 }
 
-/// Sends all frames, adding their number to `sent`. Waits while `patience` lasts when the network takes
-/// none.
+/// Sends all frames, adding their number to `sent`. Waits while `patience` lasts when the network
+/// takes none.
 fn send(sender: &Sender, frames: &[Vec<u8>], sent: &mut usize, patience: &mut Duration) -> Result<(), Errno> {
     let mut rest = frames;
     while !rest.is_empty() {

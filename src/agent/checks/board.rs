@@ -1,7 +1,7 @@
 //! The board: all checks of this node, their verdicts, and the one number per group that follows.
 //!
-//! Owns: which checks run, across reloads; the sum of the weights that fail. Never does: try anything.
-//! A group's health is unknown until each of its checks has come to a verdict.
+//! Owns: which checks run, across reloads; the sum of the weights that fail. Never does: try
+//! anything. A group's health is unknown until each of its checks has come to a verdict.
 
 use super::{CheckId, Start, Verdict};
 use crate::config::{Check, Group};
@@ -68,8 +68,8 @@ pub struct Change {
 }
 
 impl Board {
-    /// Takes over the checks of another configuration; returns which to start and which to end. Checks
-    /// that stay the same go on untouched.
+    /// Takes over the checks of another configuration; returns which to start and which to end.
+    /// Checks that stay the same go on untouched.
     pub fn configure(&mut self, groups: &[Group], now: MonoTime) -> Change {
         let mut before: HashMap<GroupKey, Vec<Entry>> = HashMap::new();
         for entry in self.entries.drain(..) {
@@ -112,10 +112,12 @@ impl Board {
         Some(Changed { group: entry.group, check: &entry.check, turned: failed != fails })
     }
 
-    /// Takes the health of `group` for reporting, if it is known and differs from the one taken last.
+    /// Takes the health of `group` for reporting, if it is known and differs from the one taken
+    /// last.
     pub fn take_unreported(&mut self, group: GroupKey) -> Option<u8> {
         let health = self.health(group)?;
-        // The engine starts a group at 0, or at a veto where a check vetoes; the first health is always reported.
+        // The engine starts a group at 0, or at a veto where a check vetoes; the first health is
+        // always reported.
         (self.reported.insert(group, health) != Some(health)).then_some(health)
     }
 
@@ -156,8 +158,8 @@ impl Board {
     }
 }
 
-/// Gives each new check its phase, so that a thousand checks are spread over their interval from the
-/// start.
+/// Gives each new check its phase, so that a thousand checks are spread over their interval from
+/// the start.
 fn spread(started: Vec<(CheckId, GroupKey, Check)>) -> Vec<Start> {
     let count = u32::try_from(started.len()).unwrap_or(u32::MAX);
     let phased = |(place, (id, group, check)): (u32, (CheckId, GroupKey, Check))| {

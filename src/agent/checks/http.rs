@@ -1,7 +1,7 @@
 //! One page, asked for by the smallest request of HTTP/1.1.
 //!
-//! Owns: the request and the reading of the answer, no further than the verdict needs. Never does: keep a
-//! connection, or follow a redirect. Whatever is not the wanted answer is a failed attempt.
+//! Owns: the request and the reading of the answer, no further than the verdict needs. Never does:
+//! keep a connection, or follow a redirect. Whatever is not the wanted answer is a failed attempt.
 
 use crate::config::HttpCheck;
 use crate::io::dial;
@@ -50,8 +50,8 @@ fn request(check: &HttpCheck) -> String {
     )
 }
 
-/// Result that follows from the bytes read so far; `None` while more are needed. `whole`: no more will
-/// come.
+/// Result that follows from the bytes read so far; `None` while more are needed. `whole`: no more
+/// will come.
 pub(super) fn compare(check: &HttpCheck, answer: &[u8], whole: bool) -> Option<Result<(), String>> {
     let mut rest = answer;
     loop {
@@ -108,8 +108,8 @@ fn compare_body(body: &str, header: &[u8], content: &[u8], whole: bool) -> Optio
     over.then(|| Err(format!("the body does not have {body:?}")))
 }
 
-/// Content of whole and begun chunks (RFC 9112, section 7.1), and whether it has ended: after the last
-/// chunk, or at bytes that are no chunk.
+/// Content of whole and begun chunks (RFC 9112, section 7.1), and whether it has ended: after the
+/// last chunk, or at bytes that are no chunk.
 fn unchunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
     let mut text = Vec::new();
     loop {

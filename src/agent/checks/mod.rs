@@ -1,9 +1,10 @@
 //! Health checks of the services behind the groups, on this node.
 //!
 //! Owns: a task for each check, all on one runtime thread of their own, at a priority far below the
-//! hot thread's. Never does: make the hot thread wait. A task tries, counts, and reports a [`Verdict`]
-//! when it changes; [`Board`] keeps the verdicts and makes one number for each group of them. A check
-//! that cannot be tried (no systemd, no such user) fails with a reason like any other.
+//! hot thread's. Never does: make the hot thread wait. A task tries, counts, and reports a
+//! [`Verdict`] when it changes; [`Board`] keeps the verdicts and makes one number for each group of
+//! them. A check that cannot be tried (no systemd, no such user) fails with a reason like any
+//! other.
 //!
 //! | file | noun |
 //! |---|---|

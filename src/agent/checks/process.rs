@@ -1,9 +1,9 @@
-//! Processes: found in /proc by name, program or pid file, and held by a descriptor that tells their
-//! end at once.
+//! Processes: found in /proc by name, program or pid file, and held by a descriptor that tells
+//! their end at once.
 //!
-//! Owns: the list of processes read last. Never does: signal a process. Of several that fit, the oldest
-//! is taken: workers come and go, and without their parent they are of no use. A process that cannot be
-//! found or held is a failed attempt.
+//! Owns: the list of processes read last. Never does: signal a process. Of several that fit, the
+//! oldest is taken: workers come and go, and without their parent they are of no use. A process
+//! that cannot be found or held is a failed attempt.
 
 use crate::config::ProcessCheck;
 use crate::io::pidfd::PidFd;
@@ -106,8 +106,8 @@ fn fits(pid: i32, name: Option<&str>) -> bool {
     }
 }
 
-/// Whether `pid` runs the program at `path`. After an upgrade the kernel calls the old file deleted; it
-/// is the same service.
+/// Whether `pid` runs the program at `path`. After an upgrade the kernel calls the old file
+/// deleted; it is the same service.
 fn runs(pid: i32, path: &str) -> bool {
     let Ok(program) = fs::read_link(format!("/proc/{pid}/exe")) else { return false };
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.into());

@@ -1,7 +1,7 @@
 //! One check, tried again and again until its task is ended.
 //!
-//! Owns: when to try, and what all checks share. Never does: sum up a group. An attempt that fails, for
-//! whatever reason, counts; the task ends when the board's side is gone.
+//! Owns: when to try, and what all checks share. Never does: sum up a group. An attempt that fails,
+//! for whatever reason, counts; the task ends when the board's side is gone.
 
 use super::process::Processes;
 use super::standing::Standing;
@@ -19,8 +19,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 const PROGRAMS: usize = 4;
 /// Grid on which checks begin, so that of a thousand checks some wake the thread together.
 const SLOT: Duration = Duration::from_millis(25);
-/// Shortest pause between two questions about a unit whose verdict is settled; systemd reports changes
-/// by itself.
+/// Shortest pause between two questions about a unit whose verdict is settled; systemd reports
+/// changes by itself.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Means that all checks share: programs, processes, systemd, and the way of their verdicts.
@@ -49,8 +49,8 @@ impl Tools {
         self.origin + SLOT * u32::try_from(slots).unwrap_or_default()
     }
 
-    /// Runs a check as long as its verdicts have a receiver. `restarted` tells that the service may have
-    /// been restarted: then the check is tried at once, and one success is enough.
+    /// Runs a check as long as its verdicts have a receiver. `restarted` tells that the service may
+    /// have been restarted: then the check is tried at once, and one success is enough.
     pub async fn run(self, start: Start, restarted: Arc<Notify>) {
         let Start { id, group: _, check, phase } = start;
         let mut ticks = interval_at(self.slot(Instant::now() + phase), check.interval);
@@ -151,7 +151,8 @@ impl Repeat {
                     () = tokio::time::sleep(pause) => {}
                     () = self.restarted.notified() => self.standing.start_over(),
                 }
-                // Without a watch, or with a watch that may have been lost with its bus, watch again.
+                // Without a watch, or with a watch that may have been lost with its bus, watch
+                // again.
                 if changes.is_none() || (lost && settled) {
                     break;
                 }
@@ -180,8 +181,8 @@ impl Repeat {
 }
 
 impl Tools {
-    /// Runs a program when fewer than [`PROGRAMS`] run. The last line of its output is the reason when it
-    /// fails.
+    /// Runs a program when fewer than [`PROGRAMS`] run. The last line of its output is the reason
+    /// when it fails.
     async fn exec(&self, command: &Command, user: &str, patience: Duration) -> Result<(), String> {
         let Ok(_turn) = self.programs.acquire().await else { return Err("the agent is stopping".to_owned()) };
         let launch = Launch { command, environment: &[], user: Some(user), patience };

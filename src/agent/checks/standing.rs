@@ -48,7 +48,8 @@ impl Standing {
         self.reported.is_some() && self.tally.run() == 0
     }
 
-    /// The verdict, if `result` decides one that was not reported yet; it counts as reported from here.
+    /// The verdict, if `result` decides one that was not reported yet; it counts as reported from
+    /// here.
     fn take_news(&mut self, result: Result<(), String>) -> Option<Result<(), String>> {
         let verdict = match (self.tally.is_failing(), result) {
             (false, Ok(())) => Ok(()),

@@ -74,8 +74,8 @@ fn health_is_told_when_every_check_has_come_to_a_verdict() {
     let phases: Vec<Duration> = started.iter().map(|start| start.phase).collect();
     assert!(phases.is_sorted() && phases[0] < phases[2] && phases[2] < checks[0].interval, "{phases:?}");
     let ids: Vec<CheckId> = started.iter().map(|start| start.id).collect();
-    let note = |board: &mut Board, at: usize, result: Result<(), String>| {
-        let turned = board.note(Verdict { check: ids[at], result }, now).expect("it runs").turned;
+    let note = |board: &mut Board, index: usize, result: Result<(), String>| {
+        let turned = board.note(Verdict { check: ids[index], result }, now).expect("it runs").turned;
         (turned, board.take_unreported(key))
     };
     assert_eq!(note(&mut board, 0, Ok(())), (false, None));
@@ -161,20 +161,21 @@ fn a_page_decides_as_soon_as_it_can_and_no_sooner() {
 
 /// Runs one check on a runtime of its own and hands its verdicts over.
 fn watched<F: Future<Output = ()>>(check: Check, then: impl FnOnce(mpsc::Receiver<Verdict>) -> F) {
-    watched_anew(check, Arc::default(), then);
+    watched_with_restarts(check, Arc::default(), then);
 }
 
-fn watched_anew<F: Future<Output = ()>>(
+fn watched_with_restarts<F: Future<Output = ()>>(
     check: Check,
-    anew: Arc<Notify>,
+    restarted: Arc<Notify>,
     then: impl FnOnce(mpsc::Receiver<Verdict>) -> F,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let (tell, verdicts) = mpsc::channel(16);
         let tools = Tools::new(tell, Arc::new(Systemd::default()), Arc::new(Launcher::default()));
-        let task =
-            tokio::spawn(tools.run(Start { id: CheckId(1), group: GroupKey(1), check, phase: Duration::ZERO }, anew));
+        let task = tokio::spawn(
+            tools.run(Start { id: CheckId(1), group: GroupKey(1), check, phase: Duration::ZERO }, restarted),
+        );
         tokio::time::timeout(PATIENCE, then(verdicts)).await.expect("verdicts come");
         task.abort();
     });
@@ -213,7 +214,7 @@ fn a_process_is_found_lost_at_once_and_found_again() {
     let file = directory.path().join("pid");
     let start = || {
         let child = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep can be run");
-        // It gets its name a moment after it has begun to run.
+        // The process gets its name a moment after its start.
         let name = format!("/proc/{}/comm", child.id());
         while std::fs::read_to_string(&name).expect("it runs") != "sleep\n" {
             std::thread::yield_now();
@@ -223,7 +224,7 @@ fn a_process_is_found_lost_at_once_and_found_again() {
     };
     let mut child = start();
     let process = ProcessCheck { process: Some("sleep".to_owned()), pidfile: Some(file.clone()) };
-    // Counting would take hours: what is told sooner is told at once.
+    // Counting would take hours: a verdict that comes sooner was reported at once.
     let patient = Check { fall: 1000, rise: 1, ..check(CheckKind::Process(process), None) };
     watched(patient, |mut verdicts| async move {
         assert_eq!(next(&mut verdicts).await, Ok(()));
@@ -238,9 +239,9 @@ fn a_process_is_found_lost_at_once_and_found_again() {
     });
 }
 
-// What vipair itself has stopped and started again is not taken for a failure for longer than that took.
+// A service that vipair itself restarts counts as failed no longer than the restart takes.
 #[test]
-fn what_a_hook_has_started_anew_is_tried_at_once_and_one_success_is_enough() {
+fn a_service_that_a_hook_restarted_is_tried_at_once_and_one_success_is_enough() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("well");
     let arguments = vec!["-e".to_owned(), file.display().to_string()];
@@ -250,11 +251,11 @@ fn what_a_hook_has_started_anew_is_tried_at_once_and_one_success_is_enough() {
     let rare =
         Check { interval: Duration::from_secs(3600), fall: 1, ..check(CheckKind::Exec { command, user }, None) };
     let rare = Check { rise: 1000, ..rare };
-    let anew = Arc::new(Notify::new());
-    watched_anew(rare, Arc::clone(&anew), |mut verdicts| async move {
+    let restarted = Arc::new(Notify::new());
+    watched_with_restarts(rare, Arc::clone(&restarted), |mut verdicts| async move {
         assert!(next(&mut verdicts).await.is_err());
         std::fs::write(&file, "").expect("it can be written");
-        anew.notify_one();
+        restarted.notify_one();
         assert_eq!(next(&mut verdicts).await, Ok(()));
     });
     let mut standing = Standing::new(1, 2);
@@ -296,7 +297,7 @@ fn a_program_is_well_if_it_says_so_and_says_why_if_not() {
     std::fs::write(&file, "").expect("it can be written");
     let script = format!("test -e {} || {{ echo it is gone; exit 3; }}", file.display());
     let command = Command { program: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script] };
-    // As whom it runs is for `vipair launch`, which is not there in a test of the library.
+    // The user is the business of `vipair launch`, which does not exist in a test of the library.
     watched(check(CheckKind::Exec { command, user: String::new() }, None), |mut verdicts| async move {
         assert_eq!(next(&mut verdicts).await, Ok(()));
         std::fs::remove_file(&file).expect("it is there");

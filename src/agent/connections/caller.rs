@@ -1,10 +1,10 @@
-//! The caller calls the peer on one link after the other, introduces itself, and sends the changes of our
-//! lists.
+//! The caller calls the peer on one link after the other, introduces itself, and sends the changes
+//! of our lists.
 //!
-//! Owns: the connection to the peer, and which lists the peer has. Never does: wait; a turn does what can
-//! be done at once. While the kernel has not taken what was sent, nothing more is sent; changes meanwhile
-//! are sent together. A peer that does not prove itself within [`PATIENCE`], or confirms nothing for twice
-//! that time, is called again on the next link.
+//! Owns: the connection to the peer, and which lists the peer has. Never does: wait; a turn does
+//! what can be done at once. While the kernel has not taken what was sent, nothing more is sent;
+//! changes meanwhile are sent together. A peer that does not prove itself within [`PATIENCE`], or
+//! confirms nothing for twice that time, is called again on the next link.
 
 use super::list::{List, Lister, changes};
 use super::stream::Stream;
@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Time for each of: the connection and the peer's greeting; the peer's proof.
+/// Time for the connection and both proofs; a confirmation may take twice as long.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Pause between two attempts while some links were not tried yet.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -1,10 +1,10 @@
 //! The connections of the groups that are open here, read from the kernel again and again.
 //!
-//! Owns: the newest lists, and when to read again. Never does: change a connection. A reading takes the
-//! processor some microseconds for each connection of the machine. The next reading begins [`SHARE`]
-//! times that long after the last began, so that it costs at most that part of a processor, but no sooner
-//! than after [`OFTEN`] and no later than after [`RARELY`]. When the kernel refuses, the lists stay as
-//! they are, and the lister tries again after [`AGAIN`].
+//! Owns: the newest lists, and when to read again. Never does: change a connection. A reading takes
+//! the processor some microseconds for each connection of the machine. The next reading begins
+//! [`SHARE`] times that long after the last began, so that it costs at most that part of a
+//! processor, but no sooner than after [`OFTEN`] and no later than after [`RARELY`]. When the
+//! kernel refuses, the lists stay as they are, and the lister tries again after [`AGAIN`].
 
 use super::{MAX_CONNECTIONS, Watched};
 use crate::io::clock;
@@ -165,8 +165,8 @@ impl Lister {
     }
 }
 
-/// Reads the sockets of all connections of these groups in one go, at most [`MAX_CONNECTIONS`], so that
-/// the caller can reset them.
+/// Reads the sockets of all connections of these groups in one go, at most [`MAX_CONNECTIONS`], so
+/// that the caller can reset them.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -207,8 +207,8 @@ impl Reading {
     }
 }
 
-/// Group that a connection belongs to. A connection within this machine belongs to none: its client needs
-/// no news of a takeover.
+/// Group that a connection belongs to. A connection within this machine belongs to none: its client
+/// needs no news of a takeover.
 fn owner(connection: Connection, owners: &HashMap<Ipv6Addr, GroupKey>) -> Option<GroupKey> {
     let within = owners.contains_key(&connection.remote) || is_loopback(connection.remote);
     owners.get(&connection.local).copied().filter(|_| !within)

@@ -1,12 +1,12 @@
-//! The listener takes calls of the peer at our link addresses, admits a caller that has the key, and
-//! passes the peer's lists on to `mirrored`.
+//! The listener takes calls of the peer at our link addresses, admits a caller that has the key,
+//! and passes the peer's lists on to `mirrored`.
 //!
-//! Owns: the listening sockets and the callers' streams. Never does: call the peer. A stranger costs
-//! little, within bounds: only a call from the peer's own link address is read at all; at most
-//! [`GUESTS`] callers without proof are there at once, each for [`PATIENCE`] and with as many bytes as
-//! an introduction has; and after [`CALLS`] calls in a moment the rest waits in the kernel, whose queue
-//! is short. Of the admitted callers the newest counts. A caller that fails is refused and counted; a
-//! link address that is missing is tried again.
+//! Owns: the listening sockets and the callers' streams. Never does: call the peer. A stranger
+//! costs little, within bounds: only a call from the peer's own link address is read at all; at
+//! most [`GUESTS`] callers without proof are there at once, each for [`PATIENCE`] and with as many
+//! bytes as an introduction has; and after [`CALLS`] calls in a moment the rest waits in the
+//! kernel, whose queue is short. Of the admitted callers the newest counts. A caller that fails is
+//! refused and counted; a link address that is missing is tried again.
 
 use super::mirrored::Mirrored;
 use super::stream::Stream;
@@ -136,7 +136,8 @@ impl Listener {
         self.again = now + AGAIN;
         let resting = self.resting;
         for door in self.doors.iter_mut().filter(|door| door.listener.is_none()) {
-            // A missing address is tried again; an address that another program has shows in the peer's status.
+            // A missing address is tried again; an address that another program has shows in the
+            // peer's status.
             let Ok(listener) = listen(door.local) else { continue };
             if resting || poll.add(&listener, token).is_ok() {
                 door.listener = Some(listener);
@@ -254,8 +255,8 @@ fn admit(guest: &mut Guest, now: MonoTime, setup: &Setup) -> Result<Option<Sessi
 }
 
 impl Member {
-    /// Applies the frames that have arrived to `mirrored`, and confirms them. `Err(None)`: the peer went
-    /// away.
+    /// Applies the frames that have arrived to `mirrored`, and confirms them. `Err(None)`: the peer
+    /// went away.
     fn handle_frames(
         &mut self,
         now: MonoTime,

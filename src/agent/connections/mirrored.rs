@@ -1,7 +1,8 @@
 //! The peer's connections, as the peer lists them.
 //!
-//! Owns: these lists; they stay when the peer falls silent, because then they are needed. Never does: check
-//! who sent a frame; the listener admits only the peer. Connections beyond the bound are left out.
+//! Owns: these lists; they stay when the peer falls silent, because then they are needed. Never
+//! does: check who sent a frame; the listener admits only the peer. Connections beyond the bound
+//! are left out.
 
 use super::MAX_CONNECTIONS;
 use crate::types::{GroupKey, MonoTime};
@@ -31,8 +32,8 @@ struct Held {
 }
 
 impl Mirrored {
-    /// Applies a frame to the lists; returns the answer to [`Frame::Complete`]. Frames about groups that
-    /// are not ours change nothing.
+    /// Applies a frame to the lists; returns the answer to [`Frame::Complete`]. Frames about groups
+    /// that are not ours change nothing.
     pub fn apply(&mut self, frame: Frame, is_ours: impl Fn(GroupKey) -> bool, now: MonoTime) -> Option<Frame> {
         match frame {
             Frame::Begin(group) if is_ours(group) => {
@@ -48,7 +49,8 @@ impl Mirrored {
                 held.spent &= held.renewed.is_some();
                 let list = held.newest();
                 let before = list.len();
-                // The room is twice the bound, because a renewed list stands beside the present one.
+                // The room is twice the bound, because a renewed list stands beside the present
+                // one.
                 list.extend(connections.into_iter().take(room));
                 self.count += list.len() - before;
             }
@@ -76,8 +78,9 @@ impl Mirrored {
         None
     }
 
-    /// Connections of a group, present and renewed, so that their clients can be tickled; empty if they
-    /// were taken before. The list itself stays: the peer may be alive and go on with changes to it.
+    /// Connections of a group, present and renewed, so that their clients can be tickled; empty if
+    /// they were taken before. The list itself stays: the peer may be alive and go on with changes
+    /// to it.
     pub fn take_for_tickling(&mut self, group: GroupKey) -> Vec<Connection> {
         let Some(held) = self.lists.get_mut(&group).filter(|held| !held.spent) else { return Vec::new() };
         held.spent = true;

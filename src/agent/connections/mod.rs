@@ -1,16 +1,17 @@
 //! Clients with an open connection learn of a takeover at once.
 //!
-//! The active lists the connections to its groups' addresses again and again (`list`), and sends the
-//! peer what changed over a TCP connection of its own, sealed with the cluster's key (`caller` there,
-//! `listener` here). When a group opens here although the peer did not hand it over, every connection
-//! that the peer had is tickled: three rounds of an empty ACK that makes the client ask, and our kernel
-//! reset it (`tickler`). When a group was handed over, connections left shortly before the end of the
-//! drain are reset by the former active (`resets`), and those left even then are tickled by the new one.
+//! The active lists the connections to its groups' addresses again and again (`list`), and sends
+//! the peer what changed over a TCP connection of its own, sealed with the cluster's key (`caller`
+//! there, `listener` here). When a group opens here although the peer did not hand it over, every
+//! connection that the peer had is tickled: three rounds of an empty ACK that makes the client ask,
+//! and our kernel reset it (`tickler`). When a group was handed over, connections left shortly
+//! before the end of the drain are reset by the former active (`resets`), and those left even then
+//! are tickled by the new one.
 //!
-//! Owns: one thread, and all sockets for that. Never does: decide who is active, or make the hot thread
-//! or the slow side wait. When a part of it fails, the takeover is as it would be without: clients learn
-//! of it when they next send. Bounds: at most [`MAX_CONNECTIONS`] in all groups are listed and as many
-//! mirrored; further ones are left out, and `status` says so.
+//! Owns: one thread, and all sockets for that. Never does: decide who is active, or make the hot
+//! thread or the slow side wait. When a part of it fails, the takeover is as it would be without:
+//! clients learn of it when they next send. Bounds: at most [`MAX_CONNECTIONS`] in all groups are
+//! listed and as many mirrored; further ones are left out, and `status` says so.
 //!
 //! | file | noun |
 //! |---|---|
@@ -49,7 +50,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Most connections of all groups together that are listed, mirrored and tickled: 7 MB in each list.
+/// Most connections of all groups together that are listed, mirrored and tickled: 7 MB in each
+/// list.
 pub const MAX_CONNECTIONS: usize = 200_000;
 /// Most orders that wait: every group may open and close once.
 const ORDERS: usize = 4096;
@@ -155,8 +157,8 @@ pub enum Event {
         /// Address and reason, for people.
         what: String,
     },
-    /// The kernel does not list its connections, or takes no packets of ours. Reported once a minute at
-    /// most.
+    /// The kernel does not list its connections, or takes no packets of ours. Reported once a
+    /// minute at most.
     Failed {
         /// Operation and the kernel's words.
         what: String,
@@ -172,8 +174,8 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Starts the thread in the caller's network namespace. The thread lives as long as the process or
-    /// the last handle, and calls `report`.
+    /// Starts the thread in the caller's network namespace. The thread lives as long as the process
+    /// or the last handle, and calls `report`.
     ///
     /// # Errors
     /// When the system has no room for a descriptor or a thread.
@@ -210,9 +212,9 @@ impl Connections {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Leaves an order for the thread, and wakes it. At the bound the order is lost, and one group's
-    /// clients learn of the takeover when they next send: the thread is stuck or gone, and waiting for it
-    /// would be worse.
+    /// Leaves an order for the thread, and wakes it. At the bound the order is lost, and one
+    /// group's clients learn of the takeover when they next send: the thread is stuck or gone, and
+    /// waiting for it would be worse.
     fn order(&self, order: Order) {
         if let Err(lost) = self.orders.try_send(order) {
             tracing::error!("the connections' thread does not take orders: {lost}");

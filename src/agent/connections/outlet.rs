@@ -1,9 +1,9 @@
 //! The outlet: packets that the kernel has no room for now wait here for the next moment.
 //!
-//! Owns: the raw sockets and the waiting packets. Never does: fill the kernel's queues. The sockets' room
-//! is small ([`crate::io::rawip`]): a link or queue that is slower than us takes packets at its own pace,
-//! and other packets of this machine, above all pulses, wait behind few of ours. A packet that the kernel
-//! refuses is counted and dropped.
+//! Owns: the raw sockets and the waiting packets. Never does: fill the kernel's queues. The
+//! sockets' room is small ([`crate::io::rawip`]): a link or queue that is slower than us takes
+//! packets at its own pace, and other packets of this machine, above all pulses, wait behind few of
+//! ours. A packet that the kernel refuses is counted and dropped.
 
 use crate::io::rawip::{BATCH, Packet, RawSender};
 use crate::types::GroupKey;
@@ -18,7 +18,8 @@ pub(super) struct Fate {
     pub group: GroupKey,
     /// Packets that the kernel took.
     pub sent: u64,
-    /// Packets that the kernel refused for what they are (no route, a local rule), or that were given up.
+    /// Packets that the kernel refused for what they are (no route, a local rule), or that were
+    /// given up.
     pub failed: u64,
 }
 
@@ -76,7 +77,8 @@ impl Outlet {
         self.lanes.iter_mut().for_each(Lane::clear);
     }
 
-    /// Sends packets as long as the kernel takes them, and tells `note` their fates; false if some wait on.
+    /// Sends packets as long as the kernel takes them, and tells `note` their fates; false if some
+    /// wait on.
     ///
     /// # Errors
     /// When there is no socket to send with.

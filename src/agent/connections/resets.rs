@@ -1,11 +1,12 @@
 //! Resets: the ends of connections that are left of a group that closed here.
 //!
-//! Owns: when each group's connections are reset. Never does: reset a connection that may go on. After a
-//! handover the resets come shortly before the end of the drain, so that they still pass the gate; when
-//! the peer is active and nothing can go on, they come at once. A group that closed for another reason
-//! may come back: its connections wait until the peer lists its own connections to the group's
-//! addresses, which it does when it is active. Then the service here talks to no client, and learns so.
-//! A refusal by the kernel is reported; connections that are left end by their own timeouts.
+//! Owns: when each group's connections are reset. Never does: reset a connection that may go on.
+//! After a handover the resets come shortly before the end of the drain, so that they still pass
+//! the gate; when the peer is active and nothing can go on, they come at once. A group that closed
+//! for another reason may come back: its connections wait until the peer lists its own connections
+//! to the group's addresses, which it does when it is active. Then the service here talks to no
+//! client, and learns so. A refusal by the kernel is reported; connections that are left end by
+//! their own timeouts.
 
 use super::list;
 use super::{Setup, Watched};
@@ -21,8 +22,8 @@ const MARGIN: Duration = Duration::from_millis(20);
 const MARGIN_EACH: Duration = Duration::from_micros(20);
 /// A shorter drain has no time for resets.
 const SHORT: Duration = Duration::from_millis(100);
-/// Time from the closing to the resets after a short drain; and from the end of a drain to the first list
-/// of the peer that counts.
+/// Time from the closing to the resets after a short drain; and from the end of a drain to the
+/// first list of the peer that counts.
 const LATER: Duration = Duration::from_millis(500);
 /// Groups due within this time of each other are reset after one reading of the kernel's table.
 const TOGETHER: Duration = Duration::from_millis(20);
@@ -32,20 +33,20 @@ const TOGETHER: Duration = Duration::from_millis(20);
 pub(super) struct Resets {
     /// Groups to be reset, each with its instant.
     planned: Vec<(GroupKey, MonoTime)>,
-    /// Groups that may come back with their connections, unless the peer turns out to be active; each with
-    /// the time from then to the reset.
+    /// Groups that may come back with their connections, unless the peer turns out to be active;
+    /// each with the time from then to the reset.
     held_back: Vec<(GroupKey, Duration)>,
     /// Groups that the peer has listed since they were opened here.
     peer_has: HashSet<GroupKey>,
-    /// Instant of each group before which the peer's list does not count: until then the peer lists what it
-    /// carries to the end of a drain.
+    /// Instant of each group before which the peer's list does not count: until then the peer lists
+    /// what it carries to the end of a drain.
     counts_from: HashMap<GroupKey, MonoTime>,
 }
 
 impl Resets {
-    /// Plans the resets after a handover: shortly before the end of the drain. After a drain that is too
-    /// short, the resets come later, do not pass the gate and end the service's side only; the new active
-    /// has taken the list by then.
+    /// Plans the resets after a handover: shortly before the end of the drain. After a drain that
+    /// is too short, the resets come later, do not pass the gate and end the service's side only;
+    /// the new active has taken the list by then.
     pub fn plan_before_end_of_drain(
         &mut self,
         group: GroupKey,
@@ -72,15 +73,16 @@ impl Resets {
         self.held_back.retain(|(held_back, _)| *held_back != group);
     }
 
-    /// Cancels the resets of a group that opened here. Until `drain` is over the peer may list what it
-    /// carries.
+    /// Cancels the resets of a group that opened here. Until `drain` is over the peer may list what
+    /// it carries.
     pub fn handle_opened(&mut self, group: GroupKey, when: MonoTime, drain: Duration) {
         self.cancel(group);
         self.peer_has.remove(&group);
         self.counts_from.insert(group, when + drain + LATER);
     }
 
-    /// Plans the resets for `after` the moment that the peer turns out to be active, or has done so.
+    /// Plans the resets for `after` the moment that the peer turns out to be active, or has done
+    /// so.
     pub fn plan_when_peer_has(&mut self, group: GroupKey, after: Duration, now: MonoTime) {
         self.cancel(group);
         if self.peer_has.contains(&group) {

@@ -1,4 +1,5 @@
-//! A nonblocking TCP connection with the bytes that wait to be sent and the bytes that have arrived.
+//! A nonblocking TCP connection with the bytes that wait to be sent and the bytes that have
+//! arrived.
 //!
 //! Owns: the socket and both buffers. Never does: block, or look into the bytes. An error ends the
 //! connection; its owner drops it.

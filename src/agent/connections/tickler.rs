@@ -1,13 +1,14 @@
 //! The tickler makes the clients of a former active's connections ask: [`ROUNDS`] packets to each.
 //!
-//! Owns: whose turn it is, and the pace. Never does: reset a connection; the answer to the client does.
-//! Linux answers such a packet at most every 500 ms on one connection (net.ipv4.tcp_invalid_ratelimit),
-//! so rounds are at least [`GAP`] apart. The first round waits until the announcements are out, or the
-//! answers would go to the node that is gone. All groups together send at the pace that the way out
-//! takes, between [`SLOW`] and [`PACE`] packets a second, in turns, so that a group with few connections
-//! does not wait for a group with many. Within a group, neighbours in the list get their packets far
-//! apart, so that no client's machine gets all of its packets at once or last. Without a raw socket the
-//! jobs are dropped, and clients learn of the takeover when they next send.
+//! Owns: whose turn it is, and the pace. Never does: reset a connection; the answer to the client
+//! does. Linux answers such a packet at most every 500 ms on one connection
+//! (net.ipv4.tcp_invalid_ratelimit), so rounds are at least [`GAP`] apart. The first round waits
+//! until the announcements are out, or the answers would go to the node that is gone. All groups
+//! together send at the pace that the way out takes, between [`SLOW`] and [`PACE`] packets a
+//! second, in turns, so that a group with few connections does not wait for a group with many.
+//! Within a group, neighbours in the list get their packets far apart, so that no client's machine
+//! gets all of its packets at once or last. Without a raw socket the jobs are dropped, and clients
+//! learn of the takeover when they next send.
 
 use super::outlet::{Fate, Outlet};
 use crate::io::clock;
@@ -121,8 +122,8 @@ impl Tickler {
         self.jobs.iter().map(|job| job.begins).min().map_or(MonoTime::FOREVER, |begins| begins.max(self.next))
     }
 
-    /// Sends a portion if it is due, and returns the jobs that are done. `note` gets each group's number of
-    /// sent packets.
+    /// Sends a portion if it is due, and returns the jobs that are done. `note` gets each group's
+    /// number of sent packets.
     ///
     /// # Errors
     /// When no raw socket can be opened; the jobs are dropped.
@@ -223,8 +224,8 @@ impl Job {
     }
 }
 
-/// The same connections with neighbours far apart: each next one stands a golden section of the list
-/// further on.
+/// The same connections with neighbours far apart: each next one stands a golden section of the
+/// list further on.
 pub(super) fn spread(connections: &[Connection]) -> Vec<Connection> {
     let count = connections.len();
     let is_coprime = |step: &usize| {

@@ -1,8 +1,8 @@
-//! The connections' thread: it sleeps until something arrives or is due, and lets each part do what can
-//! be done at once.
+//! The connections' thread: it sleeps until something arrives or is due, and lets each part do what
+//! can be done at once.
 //!
-//! Owns: all parts of this room, and the order of their turns. Never does: wait for one of them. A part
-//! that fails is reported, and the others go on.
+//! Owns: all parts of this room, and the order of their turns. Never does: wait for one of them. A
+//! part that fails is reported, and the others go on.
 
 mod moves;
 mod report;
@@ -114,7 +114,8 @@ impl Worker {
         })
     }
 
-    /// Runs until all handles are gone, or the kernel's poll fails, without which the thread cannot go on.
+    /// Runs until all handles are gone, or the kernel's poll fails, without which the thread cannot
+    /// go on.
     pub fn run(&mut self) {
         let mut ready = Ready::new();
         while !self.ended {

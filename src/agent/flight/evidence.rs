@@ -1,7 +1,7 @@
 //! Evidence that a decision rested on: who was heard last and when, what was asked, who answered.
 //!
-//! Owns: that evidence, gathered from a replay's inputs and actions. Never does: ask the engine, which
-//! keeps the same in its own way. Datagrams that cannot be read are passed over.
+//! Owns: that evidence, gathered from a replay's inputs and actions. Never does: ask the engine,
+//! which keeps the same in its own way. Datagrams that cannot be read are passed over.
 
 use super::replay::{Input, Step};
 use crate::engine::{Action, Event};

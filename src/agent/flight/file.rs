@@ -1,17 +1,17 @@
 //! A recording as bytes, and back.
 //!
-//! Owns: the layout: magic (8), format (4), then sections: kind (1), length of the payload (4), payload,
-//! the first eight bytes of SHA-256 over kind, length and payload. Numbers are in network byte order.
-//! Kinds are header, setup, segment and end. A setup comes before the segments that begin with it; the
-//! end has the number of segments, so a file that was cut between two sections is found, too. Payloads
-//! are postcard, which has no names of fields: only the engine that wrote a snapshot reads it, and the
-//! header names that engine.
+//! Owns: the layout: magic (8), format (4), then sections: kind (1), length of the payload (4),
+//! payload, the first eight bytes of SHA-256 over kind, length and payload. Numbers are in network
+//! byte order. Kinds are header, setup, segment and end. A setup comes before the segments that
+//! begin with it; the end has the number of segments, so a file that was cut between two sections
+//! is found, too. Payloads are postcard, which has no names of fields: only the engine that wrote a
+//! snapshot reads it, and the header names that engine.
 //!
-//! Never does: touch a file. Bytes that are no recording give a reason and an offset, never a panic, and
-//! no more memory is allocated than there are bytes.
+//! Never does: touch a file. Bytes that are no recording give a reason and an offset, never a
+//! panic, and no more memory is allocated than there are bytes.
 
 use super::ring::{Segment, Span};
-use crate::engine::Setup;
+use crate::engine;
 use crate::types::{GroupKey, NodeId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -114,7 +114,7 @@ impl Recording {
         out.write_all(MAGIC)?;
         out.write_all(&FORMAT.to_be_bytes())?;
         section(out, HEADER, &[&encode(&self.header)?])?;
-        let mut setup: Option<&Arc<Setup>> = None;
+        let mut setup: Option<&Arc<engine::Setup>> = None;
         for segment in &self.segments {
             if !setup.is_some_and(|known| Arc::ptr_eq(known, &segment.setup)) {
                 section(out, SETUP, &[&encode(&*segment.setup)?])?;
@@ -229,7 +229,7 @@ impl<'a> Reader<'a> {
     /// Reads all segments, and the end after them.
     fn segments(&mut self) -> Result<Vec<Arc<Segment>>, Unreadable> {
         let mut segments = Vec::new();
-        let mut setup: Option<Arc<Setup>> = None;
+        let mut setup: Option<Arc<engine::Setup>> = None;
         loop {
             match self.section()? {
                 (start, SETUP, payload) => {
@@ -257,7 +257,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A segment from the payload of its section, which begins at offset `start` of the recording.
-fn segment(start: usize, payload: &[u8], setup: Arc<Setup>) -> Result<Segment, Unreadable> {
+fn segment(start: usize, payload: &[u8], setup: Arc<engine::Setup>) -> Result<Segment, Unreadable> {
     let wrong = "a segment's parts do not fit";
     let mut reader = Reader { bytes: payload, offset: 0 };
     let mut parts = || -> Option<(&[u8], &[u8], &[u8])> {

@@ -1,9 +1,9 @@
 //! Events and decisions of an engine, in the form in which they are recorded.
 //!
-//! Owns: that form. Never does: interpret an event. Most events are datagrams and ticks, which have a form
-//! of their own (see [`super::pack`]); every other event is one [`Happened`]. Actions are recorded that
-//! change something outside or are reported to people: a replay that decides otherwise shows there.
-//! Datagrams, probes and renewals follow from the rest.
+//! Owns: that form. Never does: interpret an event. Most events are datagrams and ticks, which have
+//! a form of their own (see [`super::pack`]); every other event is one [`Happened`]. Actions are
+//! recorded that change something outside or are reported to people: a replay that decides
+//! otherwise shows there. Datagrams, probes and renewals follow from the rest.
 
 use crate::engine::{Action, Cause, Command, Event, GateAction, Hook, InterfaceFacts, Notice, Outcome};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime, Vip};
@@ -11,7 +11,8 @@ use crate::wire::frame::Sighting;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// An [`Event`] that owns what it says, without ticks and datagrams. The fields are those of the event.
+/// An [`Event`] that owns what it says, without ticks and datagrams. The fields are those of the
+/// event.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is an event of the engine, described there")]
 pub enum Happened {

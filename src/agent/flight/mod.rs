@@ -1,9 +1,9 @@
 //! The flight recorder: every event of the engine in the last minutes, and the way to run it again.
 //!
-//! Owns: the contents of a recording, the bounded way from the hot thread to it, its file, and its replay
-//! through the engine that flew. Never does: decide anything, or delay the hot thread. A full queue loses
-//! records and says so, and the recording goes on from the next snapshot. No key is recorded: datagrams
-//! lose their tag, and the replay seals them again with a substitute key.
+//! Owns: the contents of a recording, the bounded way from the hot thread to it, its file, and its
+//! replay through the engine that flew. Never does: decide anything, or delay the hot thread. A
+//! full queue loses records and says so, and the recording goes on from the next snapshot. No key
+//! is recorded: datagrams lose their tag, and the replay seals them again with a substitute key.
 //!
 //! | file | noun |
 //! |---|---|

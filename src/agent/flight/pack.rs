@@ -1,10 +1,10 @@
 //! Records in little space: one second of profile `fast` with two links takes some 5 KB.
 //!
-//! Owns: the bytes of a segment's records. Never does: touch a file. A record is its kind (1 byte), the
-//! time since the record before (LEB128, ns), and what its kind needs. A datagram is written as its
-//! difference from the one before on its link: pairs of a number of equal bytes and a number of other
-//! bytes, which follow. Pulses at rest differ in a few bytes of their counters. Reading allocates no more
-//! than the bytes given, and stops at the first byte that is no record.
+//! Owns: the bytes of a segment's records. Never does: touch a file. A record is its kind (1 byte),
+//! the time since the record before (LEB128, ns), and what its kind needs. A datagram is written as
+//! its difference from the one before on its link: pairs of a number of equal bytes and a number of
+//! other bytes, which follow. Pulses at rest differ in a few bytes of their counters. Reading
+//! allocates no more than the bytes given, and stops at the first byte that is no record.
 
 use super::happened::{Decision, Happened};
 use super::queue::{Kind, RECORD, Taken, link_of};

@@ -1,10 +1,11 @@
-//! The replay: the engine runs again, from each snapshot, over every event, with the real wire code.
+//! The replay: the engine runs again, from each snapshot, over every event, with the real wire
+//! code.
 //!
-//! Owns: the comparison with the flight. Never does: repair a recording. Datagrams are sealed again with
-//! the substitute key of the number they carry; a datagram that did not open comes back as one that does
-//! not. Decisions are compared with those of the flight, and the state at the end of each segment with the
-//! snapshot of the next one. Where replay and flight part, the engine is not the one that flew, or it is
-//! not pure: then no replay proves anything, and the verdict says so.
+//! Owns: the comparison with the flight. Never does: repair a recording. Datagrams are sealed again
+//! with the substitute key of the number they carry; a datagram that did not open comes back as one
+//! that does not. Decisions are compared with those of the flight, and the state at the end of each
+//! segment with the snapshot of the next one. Where replay and flight part, the engine is not the
+//! one that flew, or it is not pure: then no replay proves anything, and the verdict says so.
 
 use super::file::Recording;
 use super::happened::Decision;
@@ -81,8 +82,8 @@ impl Verdict {
     }
 }
 
-/// Reason why a segment cannot be replayed, although its bytes are those that were written. The first
-/// number is the segment's, counted from 1.
+/// Reason why a segment cannot be replayed, although its bytes are those that were written. The
+/// first number is the segment's, counted from 1.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum Senseless {
     /// The snapshot is not of this engine.

@@ -1,13 +1,13 @@
-//! The last minutes, in segments: each begins with a snapshot of the engine and has every event from there
-//! on.
+//! The last minutes, in segments: each begins with a snapshot of the engine and has every event
+//! from there on.
 //!
-//! Owns: the segments, bounded by bytes and by age; the oldest goes first, whole. Never does: make the hot
-//! thread wait. A segment that outgrows its share while the hot thread cannot begin another is cut: further
-//! records of it are lost, and the file says so.
+//! Owns: the segments, bounded by bytes and by age; the oldest goes first, whole. Never does: make
+//! the hot thread wait. A segment that outgrows its share while the hot thread cannot begin another
+//! is cut: further records of it are lost, and the file says so.
 
 use super::pack::Packer;
 use super::queue::{Parcel, RECORD, Start, Taken, Tape};
-use crate::engine::Setup;
+use crate::engine;
 use crate::io::clock::WallTime;
 use crate::types::MonoTime;
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ pub struct Segment {
     /// Times and size of the segment.
     pub span: Span,
     /// Setup that the engine was built from.
-    pub setup: Arc<Setup>,
+    pub setup: Arc<engine::Setup>,
     /// Snapshot of the engine at the beginning, in postcard.
     pub snapshot: Vec<u8>,
     /// Records in the form of `pack`.
@@ -63,7 +63,7 @@ impl Segment {
 /// The segment that is being built.
 struct Building {
     span: Span,
-    setup: Arc<Setup>,
+    setup: Arc<engine::Setup>,
     snapshot: Vec<u8>,
     packer: Packer,
 }
@@ -93,8 +93,8 @@ impl Ring {
         Ring { tape, space: Box::new([0; RECORD]), reel: Reel::default() }
     }
 
-    /// Takes the records that have come. `wall` gives the wall clock's time of an instant. True if another
-    /// segment should begin.
+    /// Takes the records that have come. `wall` gives the wall clock's time of an instant. True if
+    /// another segment should begin.
     pub fn drain(&mut self, now: MonoTime, wall: impl Fn(MonoTime) -> WallTime) -> bool {
         while let Some(taken) = self.tape.take(&mut self.space) {
             self.reel.take(taken, &wall);
@@ -111,7 +111,8 @@ impl Ring {
         self.reel.building.as_ref().map(|building| building.span.begin)
     }
 
-    /// All segments, the oldest first; the last is the one that is being built, as far as it has come.
+    /// All segments, the oldest first; the last is the one that is being built, as far as it has
+    /// come.
     #[must_use]
     pub fn segments(&self) -> Vec<Arc<Segment>> {
         let open = self.reel.building.as_ref().map(|building| {

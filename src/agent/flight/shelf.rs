@@ -1,9 +1,9 @@
 //! The shelf: a directory of flight recordings, a bounded number of each reason.
 //!
-//! Owns: the files' names, their mode, and which of them go when new ones come. A recording is written
-//! under another name and renamed, so that a recording that exists is whole. Never does: keep the hot
-//! thread or the slow side waiting; its caller has a thread for that. A disk that takes no recording is an
-//! error for the log, and nothing else.
+//! Owns: the files' names, their mode, and which of them go when new ones come. A recording is
+//! written under another name and renamed, so that a recording that exists is whole. Never does:
+//! keep the hot thread or the slow side waiting; its caller has a thread for that. A disk that
+//! takes no recording is an error for the log, and nothing else.
 
 use super::file::Recording;
 use crate::io::clock::WallTime;

@@ -1,7 +1,8 @@
-//! The story of a recording, for people: decisions with the evidence that they rested on, and counts of
-//! the ordinary in between.
+//! The story of a recording, for people: decisions with the evidence that they rested on, and
+//! counts of the ordinary in between.
 //!
-//! Owns: the lines. Never does: decide whether one is true; every line follows from a step of the replay.
+//! Owns: the lines. Never does: decide whether one is true; every line follows from a step of the
+//! replay.
 
 mod brief;
 mod detail;
@@ -124,8 +125,8 @@ impl<'h> Story<'h> {
         std::mem::take(&mut self.lines)
     }
 
-    /// Takes the names that hold in a segment, and reports the state that it begins with, unless the
-    /// segment continues the one before.
+    /// Takes the names that hold in a segment, and reports the state that it begins with, unless
+    /// the segment continues the one before.
     fn begin(&mut self, step: &Step<'_>, segment: &Segment) {
         let called = |key: &GroupKey| {
             let named = self.book.groups.iter().find(|(known, _)| known == key);
@@ -169,7 +170,8 @@ impl<'h> Story<'h> {
         }
     }
 
-    /// Adds a line; before a line with a severity comes one about the ordinary, if enough time went by.
+    /// Adds a line; before a line with a severity comes one about the ordinary, if enough time went
+    /// by.
     fn push_line(&mut self, step: &Step<'_>, severity: Option<Severity>, text: String) {
         let pulse = step.engine.setup().timing.pulse;
         if severity.is_some() && self.telling == Telling::Brief && step.now.since(self.quiet_since) >= pulse * 2 {
@@ -183,7 +185,8 @@ impl<'h> Story<'h> {
     }
 }
 
-/// Time of the wall clock at `now`, in milliseconds since 1970, reckoned from the segment's beginning.
+/// Time of the wall clock at `now`, in milliseconds since 1970, reckoned from the segment's
+/// beginning.
 fn wall(span: &Span, now: MonoTime) -> u64 {
     let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     if now >= span.begin {

@@ -1,9 +1,9 @@
-//! Adoption: the gate that an earlier life left on an interface is found, and another build's program
-//! is replaced by ours.
+//! Adoption: the gate that an earlier life left on an interface is found, and another build's
+//! program is replaced by ours.
 //!
-//! Owns: what makes a running gate ours (program names, map layouts). Never does: open anything that
-//! was not open, or leave a moment without a gate. On failure the running gate stays as it is, and the
-//! caller gets a reason.
+//! Owns: what makes a running gate ours (program names, map layouts). Never does: open anything
+//! that was not open, or leave a moment without a gate. On failure the running gate stays as it is,
+//! and the caller gets a reason.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,8 +13,8 @@ use super::error::GateError;
 use super::object::{self, MapFds, Object, Program};
 use super::tc::{self, Direction};
 
-/// Names of the two programs in the kernel. They end in eight digits that change with the source; the
-/// part before is what makes a program a gate of ours.
+/// Names of the two programs in the kernel. They end in eight digits that change with the source;
+/// the part before is what makes a program a gate of ours.
 #[derive(Clone, Copy)]
 pub(super) struct Names {
     pub(super) ingress: &'static str,
@@ -30,8 +30,8 @@ const TAG: usize = 8;
 /// A running gate of ours.
 pub(super) struct Found {
     pub(super) object: Object,
-    /// Whether its programs are the built-in ones. Otherwise another build loaded them: their maps can
-    /// be understood, their rules may be older or newer.
+    /// Whether its programs are the built-in ones. Otherwise another build loaded them: their maps
+    /// can be understood, their rules may be older or newer.
     pub(super) is_current: bool,
 }
 
@@ -85,10 +85,12 @@ fn program(
     Ok((Program { fd, id }, info.map_ids, is_current))
 }
 
-/// Puts the built-in program in the place of another build's, with the same lease, slots and addresses.
+/// Puts the built-in program in the place of another build's, with the same lease, slots and
+/// addresses.
 ///
 /// # Errors
-/// As [`Object::load`] and [`Object::attach`]: the other build's gate is still in place, at least in one direction.
+/// As [`Object::load`] and [`Object::attach`]: the other build's gate is still in place, at least
+/// in one direction.
 pub(super) fn modernise(old: &Object, ifindex: u32, interface: &str) -> Result<Object, GateError> {
     let failed = |error: aya::maps::MapError| GateError::program("copy gate addresses", interface, &error);
     let mut new = Object::load(old.limits, interface)?;

@@ -1,12 +1,12 @@
 //! The bpf(2) calls that the loader library does not offer: programs and maps by id, and their
 //! descriptions.
 //!
-//! Owns: the argument layouts (kernel ABI, include/uapi/linux/bpf.h). Never does: load or attach. An
-//! error carries errno.
+//! Owns: the argument layouts (kernel ABI, include/uapi/linux/bpf.h). Never does: load or attach.
+//! An error carries errno.
 //!
 //! Objects by id need CAP_SYS_ADMIN (kernel/bpf/syscall.c, bpf_prog_get_fd_by_id), which a hardened
-//! service does not have; therefore a search looks first through descriptors that an earlier life of
-//! the agent has kept (systemd's descriptor store), which need no privilege.
+//! service does not have; therefore a search looks first through descriptors that an earlier life
+//! of the agent has kept (systemd's descriptor store), which need no privilege.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -94,7 +94,8 @@ fn text(name: &[u8; 16]) -> String {
 /// Opens the object with this id: a program or a map, as `command` says. Needs CAP_SYS_ADMIN.
 fn by_id(command: libc::c_long, id: u32) -> io::Result<OwnedFd> {
     let attributes = ById { id, next_id: 0, open_flags: 0 };
-    // SAFETY: the kernel reads `size_of::<ById>()` bytes of a live, initialised value and keeps no reference.
+    // SAFETY: the kernel reads `size_of::<ById>()` bytes of a live, initialised value and keeps no
+    // reference.
     let fd = unsafe { libc::syscall(libc::SYS_bpf, command, &raw const attributes, size_of::<ById>()) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
@@ -111,8 +112,8 @@ fn info<T>(fd: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
         length: u32::try_from(size_of::<T>()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?,
         info: std::ptr::from_mut(info) as u64,
     };
-    // SAFETY: the kernel writes at most `length` bytes into `info`, a plain struct of integers of that size that
-    // outlives the call; any bytes are valid for it.
+    // SAFETY: the kernel writes at most `length` bytes into `info`, a plain struct of integers of
+    // that size that outlives the call; any bytes are valid for it.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw mut attributes, size_of::<ByFd>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -152,8 +153,8 @@ pub(super) fn map_info(fd: BorrowedFd<'_>) -> io::Result<MapInfo> {
     })
 }
 
-/// Whether `fd` is of this kind, such as `anon_inode:bpf-prog`. The link in /proc tells programs and
-/// maps apart: BPF_OBJ_GET_INFO_BY_FD answers for both, and their ids are numbered apart.
+/// Whether `fd` is of this kind, such as `anon_inode:bpf-prog`. The link in /proc tells programs
+/// and maps apart: BPF_OBJ_GET_INFO_BY_FD answers for both, and their ids are numbered apart.
 fn is_kind(fd: BorrowedFd<'_>, kind: &str) -> bool {
     std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).is_ok_and(|link| link.ends_with(kind))
 }
@@ -184,8 +185,8 @@ pub(super) fn map_by_id(id: u32, kept: &[OwnedFd]) -> io::Result<OwnedFd> {
     by_id(BPF_MAP_GET_FD_BY_ID, id)
 }
 
-/// Runs the program on a frame `repeat` times without sending it. Returns its verdict and the mean time
-/// of a run in nanoseconds.
+/// Runs the program on a frame `repeat` times without sending it. Returns its verdict and the mean
+/// time of a run in nanoseconds.
 #[cfg(test)]
 pub(super) fn test_run(fd: BorrowedFd<'_>, frame: &[u8], repeat: u32) -> io::Result<(i32, u32)> {
     const BPF_PROG_TEST_RUN: libc::c_long = 10;

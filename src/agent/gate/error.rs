@@ -1,12 +1,13 @@
 //! Errors of a gate.
 //!
-//! Owns: their texts. Never does: open anything; a system failure carries operation, object and cause.
+//! Owns: their texts. Never does: open anything; a system failure carries operation, object and
+//! cause.
 
 use std::io;
 
-/// Error of installing, reading or changing a gate. After each of them the gate in the kernel is closed
-/// or as it was before the call; a caller that is unsure must treat the node as not owning the
-/// addresses.
+/// Error of installing, reading or changing a gate. After each of them the gate in the kernel is
+/// closed or as it was before the call; a caller that is unsure must treat the node as not owning
+/// the addresses.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     /// The running kernel lacks what the program needs. No retry helps.
@@ -15,8 +16,8 @@ pub enum GateError {
         /// Release of the kernel, as `uname -r` prints it.
         found: String,
     },
-    /// The process lives in a time namespace with an offset: its deadlines would not be the kernel's.
-    /// No retry helps.
+    /// The process lives in a time namespace with an offset: its deadlines would not be the
+    /// kernel's. No retry helps.
     #[error("this process runs in a time namespace whose boot time differs from the host's; start it outside of it")]
     TimeNamespace,
     /// A capability is missing.

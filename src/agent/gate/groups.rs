@@ -1,8 +1,8 @@
 //! Groups and addresses of one gate: the table in the kernel is brought to the wanted one.
 //!
-//! Owns: which slot and which addresses each group has. Never does: open a slot, or stop guarding an
-//! address that may still be on the interface. A change that fails half-way has opened nothing, and
-//! may be made again.
+//! Owns: which slot and which addresses each group has. Never does: open a slot, or stop guarding
+//! an address that may still be on the interface. A change that fails half-way has opened nothing,
+//! and may be made again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ impl Gate {
     /// Makes the gate guard exactly these groups and addresses.
     ///
     /// New groups come closed. Groups that stay keep slot and state; an address that moved between
-    /// groups follows the new one at once. Removed groups are closed first; addresses that belong to
-    /// no group any more are retired: closed until [`Gate::forget_retired`]. The hot thread must not
-    /// touch a removed group's slot any more: tell it first. Call this before new addresses are added
-    /// to the interface.
+    /// groups follows the new one at once. Removed groups are closed first; addresses that belong
+    /// to no group any more are retired: closed until [`Gate::forget_retired`]. The hot thread must
+    /// not touch a removed group's slot any more: tell it first. Call this before new addresses are
+    /// added to the interface.
     ///
     /// # Errors
     /// [`GateError::Groups`]: nothing was changed. Others: the change may be half done, in an order
@@ -57,15 +57,16 @@ impl Gate {
         Ok(Update::Replaced)
     }
 
-    /// Brings slots and addresses to the desired table. Panics if the table does not fit: the caller
-    /// has checked that it does.
+    /// Brings slots and addresses to the desired table. Panics if the table does not fit: the
+    /// caller has checked that it does.
     pub(super) fn change(
         &mut self,
         groups: &[(GroupKey, Vec<Vip>)],
         desired: &HashMap<Vip, GroupKey>,
     ) -> Result<(), GateError> {
         let mapping = Arc::clone(&self.object.mapping);
-        // Slots that were free before come first, so that a stale slot number rarely meets another group.
+        // Slots that were free before come first, so that a stale slot number rarely meets another
+        // group.
         let mut free: Vec<u16> = (1..mapping.count()).filter(|slot| mapping.key(*slot).is_none()).collect();
         let gone: Vec<GroupKey> =
             self.slots.keys().filter(|key| groups.iter().all(|(group, _)| group != *key)).copied().collect();
@@ -106,16 +107,16 @@ impl Gate {
         Ok(())
     }
 
-    /// Addresses that this gate guards although no group has them any more: the table changed, or the
-    /// configuration did between two lives. They stay closed, because they may still be on the
+    /// Addresses that this gate guards although no group has them any more: the table changed, or
+    /// the configuration did between two lives. They stay closed, because they may still be on the
     /// interface.
     #[must_use]
     pub fn retired(&self) -> Vec<Vip> {
         self.addresses.iter().filter(|(_, slot)| **slot == RETIRED).map(|(vip, _)| *vip).collect()
     }
 
-    /// Stops guarding the retired addresses. Call this when they are off the interface: from then on
-    /// nothing stops this host from using them.
+    /// Stops guarding the retired addresses. Call this when they are off the interface: from then
+    /// on nothing stops this host from using them.
     ///
     /// # Errors
     /// [`GateError::Program`]: some are still guarded; call again.

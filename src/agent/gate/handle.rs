@@ -1,8 +1,8 @@
 //! The gate's switches: memory shared with the program in the kernel.
 //!
-//! Owns: the order of stores. Never does: a system call, an allocation, a lock; so the hot thread may
-//! use it at any time. Stores cannot fail. When the process dies, the memory stays with the program,
-//! and what is written there ends at its deadlines.
+//! Owns: the order of stores. Never does: a system call, an allocation, a lock; so the hot thread
+//! may use it at any time. Stores cannot fail. When the process dies, the memory stays with the
+//! program, and what is written there ends at its deadlines.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -49,7 +49,8 @@ impl Region {
     fn map(fd: impl AsFd, bytes: usize) -> io::Result<Region> {
         let length = NonZeroUsize::new(bytes).ok_or(io::ErrorKind::InvalidInput)?;
         let flags = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a fresh shared mapping at an address of the kernel's choice; it touches no memory of ours.
+        // SAFETY: a fresh shared mapping at an address of the kernel's choice; it touches no memory
+        // of ours.
         let start = unsafe { mmap(None, length, flags, MapFlags::MAP_SHARED, fd, 0) }.map_err(io::Error::from)?;
         Ok(Region { start, length: bytes })
     }
@@ -57,8 +58,9 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: `start` and `length` are those of a live mapping that only this value owns. munmap of such a
-        // mapping cannot fail in a way that matters: at worst the memory stays mapped.
+        // SAFETY: `start` and `length` are those of a live mapping that only this value owns.
+        // munmap of such a mapping cannot fail in a way that matters: at worst the memory stays
+        // mapped.
         let _ = unsafe { munmap(self.start, self.length) };
     }
 }
@@ -70,7 +72,8 @@ pub(super) struct Mapping {
     count: u16,
 }
 
-// SAFETY: the regions are plain shared memory that lives as long as the value and is only accessed through atomics.
+// SAFETY: the regions are plain shared memory that lives as long as the value and is only accessed
+// through atomics.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
@@ -94,8 +97,9 @@ impl Mapping {
     }
 
     fn lease(&self) -> &Lease {
-        // SAFETY: the region is at least one page, page-aligned, zero-initialised by the kernel and lives as long as
-        // `self`; `Lease` is only atomics, so concurrent writes by the kernel are fine.
+        // SAFETY: the region is at least one page, page-aligned, zero-initialised by the kernel and
+        // lives as long as `self`; `Lease` is only atomics, so concurrent writes by the kernel are
+        // fine.
         unsafe { self.lease.start.cast::<Lease>().as_ref() }
     }
 
@@ -162,7 +166,8 @@ pub struct LeaseView {
 }
 
 impl LeaseView {
-    /// Whether this generation is dead: only [`GateHandle::begin`] with a new one opens the gate again.
+    /// Whether this generation is dead: only [`GateHandle::begin`] with a new one opens the gate
+    /// again.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         self.refused == self.generation
@@ -188,8 +193,8 @@ pub struct SlotView {
 
 /// The hot thread's end of a gate. Cheap to clone, lock-free, no system calls.
 ///
-/// One thread at a time should write: each call is a sequence of atomic stores, whose order makes it
-/// safe against the program in the kernel, not against another writer.
+/// One thread at a time should write: each call is a sequence of atomic stores, whose order makes
+/// it safe against the program in the kernel, not against another writer.
 ///
 /// A slot number that does not exist, or slot 0, is a bug of the caller and panics.
 #[derive(Clone)]
@@ -220,9 +225,9 @@ impl GateHandle {
     }
 
     /// Starts a new generation: everything is closed until the first [`GateHandle::renew`].
-    /// `generation` must not be 0 and must never have been used on this gate before: a used one may be
-    /// refused already, or open too much. The caller closes every slot first, so that only what is
-    /// granted again opens.
+    /// `generation` must not be 0 and must never have been used on this gate before: a used one may
+    /// be refused already, or open too much. The caller closes every slot first, so that only what
+    /// is granted again opens.
     pub fn begin(&self, generation: u64) {
         assert!(generation != 0, "gate invariant: generation 0 means none");
         let lease = self.0.lease();
@@ -230,14 +235,14 @@ impl GateHandle {
         lease.generation.store(generation, Ordering::SeqCst);
     }
 
-    /// Extends (or shortens) the lease to the absolute deadline `until`: one store, whatever the number
-    /// of groups. Has no effect on a refused generation.
+    /// Extends (or shortens) the lease to the absolute deadline `until`: one store, whatever the
+    /// number of groups. Has no effect on a refused generation.
     pub fn renew(&self, until: MonoTime) {
         self.0.lease().until.store(until.0, Ordering::Release);
     }
 
-    /// Lets a group answer and carry until `until` ([`MonoTime::FOREVER`] where only the lease bounds
-    /// it). The epoch is stored for a later life that adopts the gate.
+    /// Lets a group answer and carry until `until` ([`MonoTime::FOREVER`] where only the lease
+    /// bounds it). The epoch is stored for a later life that adopts the gate.
     pub fn open(&self, slot: u16, epoch: Epoch, until: MonoTime) {
         let group = self.group(slot);
         group.epoch.store(epoch.0, Ordering::Release);
@@ -245,7 +250,8 @@ impl GateHandle {
         group.answer_until.store(until.0, Ordering::Release);
     }
 
-    /// Ends answering and forwarding now, and carrying at `carry_until` ([`MonoTime::ZERO`]: now, too).
+    /// Ends answering and forwarding now, and carrying at `carry_until` ([`MonoTime::ZERO`]: now,
+    /// too).
     pub fn close(&self, slot: u16, carry_until: MonoTime) {
         let group = self.group(slot);
         group.answer_until.store(0, Ordering::SeqCst);
@@ -253,8 +259,8 @@ impl GateHandle {
         group.forward_until.store(0, Ordering::Release);
     }
 
-    /// Sends TCP segments that no socket here knows to `mac`, the node on the same segment that had the
-    /// group before: until `until`, while the group answers here. [`MonoTime::ZERO`] ends that.
+    /// Sends TCP segments that no socket here knows to `mac`, the node on the same segment that had
+    /// the group before: until `until`, while the group answers here. [`MonoTime::ZERO`] ends that.
     pub fn forward(&self, slot: u16, until: MonoTime, mac: MacAddr) {
         let group = self.group(slot);
         let [a, b, c, d, e, f] = mac.0;

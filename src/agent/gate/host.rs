@@ -1,13 +1,15 @@
 //! Hosts that a gate can work on: kernel 5.8 or later, and the host's own boot time.
 //!
-//! Owns: nothing. Never does: change the host. What cannot be read counts as fit, except the kernel's version.
+//! Owns: nothing. Never does: change the host. What cannot be read counts as fit, except the
+//! kernel's version.
 
 use super::GateError;
 
 /// Refuses hosts on which a deadline of ours would mean something else, or nothing.
 ///
 /// # Errors
-/// [`GateError::KernelTooOld`], [`GateError::TimeNamespace`], and [`GateError::System`] if uname(2) fails.
+/// [`GateError::KernelTooOld`], [`GateError::TimeNamespace`], and [`GateError::System`] if uname(2)
+/// fails.
 pub(super) fn check() -> Result<(), GateError> {
     let release = nix::sys::utsname::uname()
         .map_err(|errno| GateError::system("ask for the kernel's version", "uname", errno.into()))?;

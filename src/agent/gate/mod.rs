@@ -1,23 +1,24 @@
-//! The gate: a program in the kernel that decides, for each frame of a client interface, whether this
-//! node may claim, answer for or carry a group's address.
+//! The gate: a program in the kernel that decides, for each frame of a client interface, whether
+//! this node may claim, answer for or carry a group's address.
 //!
-//! Owns: the program and its maps on one interface, from installation to adoption by the next agent.
-//! Never does: decide who is active, touch addresses, wait. When this process dies the program stays,
-//! and closes by itself at the deadlines stored in it; a call that fails has opened nothing.
+//! Owns: the program and its maps on one interface, from installation to adoption by the next
+//! agent. Never does: decide who is active, touch addresses, wait. When this process dies the
+//! program stays, and closes by itself at the deadlines stored in it; a call that fails has opened
+//! nothing.
 //!
-//! Two ends: [`Gate`] belongs to the slow side (netlink, map updates, blocking); [`GateHandle`] to the
-//! hot thread (stores to shared memory only).
+//! Two ends: [`Gate`] belongs to the slow side (netlink, map updates, blocking); [`GateHandle`] to
+//! the hot thread (stores to shared memory only).
 //!
 //! # Life of a group's slot
-//! `install` → closed. `begin(generation)`, `renew(deadline)` give the node a lease; `open(slot, …)`
-//! lets the group answer under it; `close` ends that. A group answers iff `now < lease.until`, its
-//! generation was not refused, and `now < slot.answer_until`; IP passes likewise with `carry_until`.
-//! See gate.bpf.c for the rules frame by frame.
+//! `install` → closed. `begin(generation)`, `renew(deadline)` give the node a lease; `open(slot,
+//! …)` lets the group answer under it; `close` ends that. A group answers iff `now < lease.until`,
+//! its generation was not refused, and `now < slot.answer_until`; IP passes likewise with
+//! `carry_until`. See gate.bpf.c for the rules frame by frame.
 //!
 //! # What the gate does not see
-//! XDP programs and tcx programs (kernel ≥ 6.6) on the same interface run before classic tc filters.
-//! A program that accepts or redirects frames by itself bypasses the gate; `vipair doctor` has to look
-//! for them.
+//! XDP programs and tcx programs (kernel ≥ 6.6) on the same interface run before classic tc
+//! filters. A program that accepts or redirects frames by itself bypasses the gate; `vipair doctor`
+//! has to look for them.
 //!
 //! | file | noun |
 //! |---|---|
@@ -63,8 +64,8 @@ pub enum Update {
     /// The running gate was changed. Groups that stay keep their slot and their state.
     InPlace,
     /// The table had outgrown the gate, and a larger gate took its place: everything is closed, all
-    /// slots may have changed and older [`GateHandle`]s switch nothing any more. Take a new handle and
-    /// start with a fresh grant.
+    /// slots may have changed and older [`GateHandle`]s switch nothing any more. Take a new handle
+    /// and start with a fresh grant.
     Replaced,
 }
 
@@ -93,27 +94,28 @@ impl std::fmt::Debug for Gate {
 impl Gate {
     /// Takes over the gate that runs on the interface, or installs a fresh, closed one.
     ///
-    /// A running gate of ours is adopted; if it is from another build, this build's program takes its
-    /// place with the same state. The lease stays as it is, and groups that are still configured keep
-    /// their slots and state; others are closed and their addresses retired (see [`Gate::retired`]).
-    /// Anything else in our place is replaced, closed, without a moment in between.
+    /// A running gate of ours is adopted; if it is from another build, this build's program takes
+    /// its place with the same state. The lease stays as it is, and groups that are still
+    /// configured keep their slots and state; others are closed and their addresses retired (see
+    /// [`Gate::retired`]). Anything else in our place is replaced, closed, without a moment in
+    /// between.
     ///
-    /// Works in the network namespace of the calling thread. Blocks (verifier, netlink) for some tens
-    /// of milliseconds. Install before the addresses are added to the interface.
+    /// Works in the network namespace of the calling thread. Blocks (verifier, netlink) for some
+    /// tens of milliseconds. Install before the addresses are added to the interface.
     ///
     /// # Errors
     /// [`GateError::KernelTooOld`], [`GateError::TimeNamespace`], [`GateError::NotPermitted`] and
     /// [`GateError::NotEthernet`]: give up. [`GateError::Groups`]: the table is wrong.
-    /// [`GateError::System`]: the interface went away, or another filter holds our priority; try again
-    /// when something changed.
+    /// [`GateError::System`]: the interface went away, or another filter holds our priority; try
+    /// again when something changed.
     pub fn install(ifindex: u32, name: &str, groups: &[(GroupKey, Vec<Vip>)]) -> Result<Gate, GateError> {
         Gate::install_with(ifindex, name, groups, &[])
     }
 
-    /// Installs as [`Gate::install`] does, in a process without CAP_SYS_ADMIN, which reaches a running
-    /// gate only through descriptors. `kept` holds those that an earlier life got from
-    /// [`Gate::descriptors`] and kept in systemd's descriptor store. Descriptors that do not belong to
-    /// this gate are ignored.
+    /// Installs as [`Gate::install`] does, in a process without CAP_SYS_ADMIN, which reaches a
+    /// running gate only through descriptors. `kept` holds those that an earlier life got from
+    /// [`Gate::descriptors`] and kept in systemd's descriptor store. Descriptors that do not belong
+    /// to this gate are ignored.
     ///
     /// # Errors
     /// As [`Gate::install`].
@@ -186,8 +188,8 @@ impl Gate {
         GateHandle(Arc::clone(&self.object.mapping))
     }
 
-    /// Slot of a group; `None` if the group is not gated here. Stable until the group is removed or the
-    /// gate replaced.
+    /// Slot of a group; `None` if the group is not gated here. Stable until the group is removed or
+    /// the gate replaced.
     #[must_use]
     pub fn slot(&self, key: GroupKey) -> Option<u16> {
         self.slots.get(&key).copied()
@@ -232,8 +234,8 @@ impl Gate {
         self.object.descriptors()
     }
 
-    /// Takes the gate off the interface, from which all group addresses must be gone. The qdisc stays,
-    /// because others may use it.
+    /// Takes the gate off the interface, from which all group addresses must be gone. The qdisc
+    /// stays, because others may use it.
     ///
     /// # Errors
     /// [`GateError::System`]: the gate may still be there, closed.

@@ -1,7 +1,8 @@
 //! The two programs and five maps of one gate in the kernel: loaded fresh, or taken over from an
 //! earlier life.
 //!
-//! Owns: sizes, layouts, descriptors. Never does: open a group, attach or detach. On failure nothing stays behind.
+//! Owns: sizes, layouts, descriptors. Never does: open a group, attach or detach. On failure
+//! nothing stays behind.
 
 use std::io;
 use std::net::IpAddr;
@@ -42,7 +43,8 @@ const FLAG_MMAPABLE: u32 = 1 << 10;
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counters {
-    /// ARP requests and neighbour solicitations for an address that were let in, so that the kernel answers.
+    /// ARP requests and neighbour solicitations for an address that were let in, so that the kernel
+    /// answers.
     pub answered: u64,
     /// ARP requests and neighbour solicitations dropped because the group was closed.
     pub answers_refused: u64,
@@ -50,8 +52,8 @@ pub struct Counters {
     pub carried: u64,
     /// IP packets to and from an address that were dropped.
     pub carry_refused: u64,
-    /// Outgoing ARP and neighbour discovery frames that claim an address, dropped because this node may
-    /// not claim it.
+    /// Outgoing ARP and neighbour discovery frames that claim an address, dropped because this node
+    /// may not claim it.
     pub claims_refused: u64,
     /// TCP segments sent on to the node that had the group before.
     pub forwarded: u64,
@@ -146,7 +148,8 @@ pub(super) struct Object {
 /// Descriptors of the five maps, in the order of [`LAYOUT`].
 pub(super) struct MapFds(pub(super) [OwnedFd; 5]);
 
-/// Name, type, key size, value size and flags of each map: what makes a running gate usable by this program.
+/// Name, type, key size, value size and flags of each map: what makes a running gate usable by this
+/// program.
 const LAYOUT: [(&str, u32, usize, usize, u32); 5] = [
     ("LEASE", TYPE_ARRAY, 4, size_of::<Lease>(), FLAG_MMAPABLE),
     ("SLOTS", TYPE_ARRAY, 4, size_of::<Slot>(), FLAG_MMAPABLE),
@@ -306,8 +309,8 @@ impl Object {
 }
 
 /// Returns the loader's memory to the system. The loader reads the whole kernel's type information
-/// (5 MB), which the program does not need, and the allocator would keep that memory. The agent is to
-/// stay small: a process that holds much memory dies slowly.
+/// (5 MB), which the program does not need, and the allocator would keep that memory. The agent is
+/// to stay small: a process that holds much memory dies slowly.
 fn give_memory_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim only releases free memory of the allocator and may be called at any time.

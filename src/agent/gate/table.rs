@@ -10,8 +10,8 @@ use crate::types::{GroupKey, Vip};
 /// Group of each address.
 ///
 /// # Errors
-/// [`GateError::Groups`] for a key used twice, key 0, an address in two groups, or an address that no
-/// host can own.
+/// [`GateError::Groups`] for a key used twice, key 0, an address in two groups, or an address that
+/// no host can own.
 pub(super) fn desired(groups: &[(GroupKey, Vec<Vip>)]) -> Result<HashMap<Vip, GroupKey>, GateError> {
     let mut keys = HashSet::new();
     let mut table = HashMap::new();

@@ -1,10 +1,10 @@
 //! The part of rtnetlink's traffic control that a gate needs: the clsact qdisc, one filter per
 //! direction.
 //!
-//! Owns: the bytes of these requests. Never does: keep a socket; each call opens one, in the network
-//! namespace of the calling thread, so that a gate works wherever its thread is. Calls block: the
-//! kernel answers at once, but takes the RTNL lock, so nothing here is for the hot thread. An error
-//! carries the kernel's errno and its own words.
+//! Owns: the bytes of these requests. Never does: keep a socket; each call opens one, in the
+//! network namespace of the calling thread, so that a gate works wherever its thread is. Calls
+//! block: the kernel answers at once, but takes the RTNL lock, so nothing here is for the hot
+//! thread. An error carries the kernel's errno and its own words.
 
 use std::io;
 
@@ -28,7 +28,8 @@ impl Direction {
         }
     }
 
-    /// Handle of our filter: the agent's port number, so that people recognise it in `tc filter show`.
+    /// Handle of our filter: the agent's port number, so that people recognise it in `tc filter
+    /// show`.
     fn handle(self) -> u32 {
         match self {
             Direction::Ingress => 0x7811,
@@ -137,7 +138,8 @@ impl From<io::Error> for Refusal {
     }
 }
 
-/// Sends a request and collects the payloads of its answers until the acknowledgement or the end of the dump.
+/// Sends a request and collects the payloads of its answers until the acknowledgement or the end of
+/// the dump.
 fn exchange(request: Request) -> Result<Vec<(u16, Vec<u8>)>, Refusal> {
     let socket = Socket::new(NETLINK_ROUTE)?;
     // Best effort: without these an error has no explanation.
@@ -167,7 +169,8 @@ fn read_datagram(mut bytes: &[u8], answers: &mut Vec<(u16, Vec<u8>)>) -> Result<
                 if errno == 0 {
                     return Ok(true);
                 }
-                // After the error number comes the header of our request (only that: NETLINK_CAP_ACK).
+                // After the error number comes the header of our request (only that:
+                // NETLINK_CAP_ACK).
                 let text =
                     payload.get(4 + HEADER..).and_then(|rest| find_attribute(rest, NLMSGERR_ATTR_MSG)).unwrap_or(&[]);
                 let detail = String::from_utf8_lossy(text).trim_end_matches('\0').to_owned();

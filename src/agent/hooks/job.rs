@@ -1,8 +1,8 @@
 //! A job: the programs and units of one step of a move, in their order.
 //!
-//! Owns: that order. An opening takes commands before units; a closing takes units before commands, so
-//! that what was started last is stopped first. Never does: run anything. The first failure ends a job
-//! before an opening or a planned closing; a job after a fact tries all of its parts.
+//! Owns: that order. An opening takes commands before units; a closing takes units before commands,
+//! so that what was started last is stopped first. Never does: run anything. The first failure ends
+//! a job before an opening or a planned closing; a job after a fact tries all of its parts.
 
 use crate::config::{Command, OnFailure, Service};
 use crate::types::{Epoch, GroupKey};

@@ -1,10 +1,10 @@
 //! Workers: each group's jobs, one at a time, in their order.
 //!
-//! Owns: a task and a bounded queue for each group. Never does: decide what a job consists of. A job that
-//! the engine waits for ends the job that it waited for before, which is of no use any more. A job that
-//! follows a fact is never ended by a later one, so a demotion is over before the next promotion begins;
-//! the time that it takes counts for the promotion's job. A job that finds its queue full is left out,
-//! with an error in the log.
+//! Owns: a task and a bounded queue for each group. Never does: decide what a job consists of. A
+//! job that the engine waits for ends the job that it waited for before, which is of no use any
+//! more. A job that follows a fact is never ended by a later one, so a demotion is over before the
+//! next promotion begins; the time that it takes counts for the promotion's job. A job that finds
+//! its queue full is left out, with an error in the log.
 
 use super::job::{Job, Occasion, Part};
 use crate::io::units::{Systemd, Wish};
@@ -18,8 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// Most jobs of one group that wait. A group that moves faster than its hooks end loses jobs that follow
-/// facts.
+/// Most jobs of one group that wait. A group that moves faster than its hooks end loses jobs that
+/// follow facts.
 const WAITING: usize = 64;
 
 /// End of a job.
@@ -102,7 +102,8 @@ impl Workers {
         true
     }
 
-    /// Gives up jobs that the engine waited for, and waits for all others to end, `patience` at most.
+    /// Gives up jobs that the engine waited for, and waits for all others to end, `patience` at
+    /// most.
     pub async fn finish(self, patience: Duration) {
         let end = Instant::now() + patience;
         for (_, Worker { posts, last, task }) in self.workers {
@@ -151,7 +152,8 @@ async fn run(job: &Job, end: Option<Instant>, tools: &Tools) -> Vec<String> {
         }
         if let Err(failure) = run_part(job, &part, patience, tools).await {
             failures.push(failure);
-            // With "proceed" the rest is tried, too, so that as much as possible is as it should be.
+            // With "proceed" the rest is tried, too, so that as much as possible is as it should
+            // be.
             if job.occasion.is_waited_for() && !job.proceeds() {
                 break;
             }

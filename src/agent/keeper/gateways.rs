@@ -1,6 +1,7 @@
 //! Gateways of default routes: the hosts whose answers prove that our segment is alive.
 //!
-//! Owns: which gateways were reported last. Never does: send anything; it reads the kernel's tables.
+//! Owns: which gateways were reported last. Never does: send anything; it reads the kernel's
+//! tables.
 
 use super::KeeperEvent;
 use crate::io::netlink::{Neighbour, NeighbourState, Netlink};
@@ -16,8 +17,8 @@ pub(super) struct Gateways {
 }
 
 impl Gateways {
-    /// Reads the kernel's routes and neighbours again; returns an event for each gateway that is new
-    /// or has another hardware address.
+    /// Reads the kernel's routes and neighbours again; returns an event for each gateway that is
+    /// new or has another hardware address.
     pub(super) fn look(
         &mut self,
         netlink: &mut Netlink,

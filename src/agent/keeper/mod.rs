@@ -2,11 +2,11 @@
 //! the addresses, then a packet socket. When someone or something undoes that, it does it again.
 //!
 //! Owns: one thread with a small runtime, the gates' slow ends and the two netlink sockets. Never
-//! does: open a gate, or decide anything about a group. It learns of changes from rtnetlink within a
-//! fraction of a millisecond, and looks at everything once a second in case an event was lost. Work
-//! with many addresses is done in steps of about 10 ms, with events in between. A failure is reported
-//! once and tried again with the next look; until then the interface is not ready, and that is all
-//! that happens.
+//! does: open a gate, or decide anything about a group. It learns of changes from rtnetlink within
+//! a fraction of a millisecond, and looks at everything once a second in case an event was lost.
+//! Work with many addresses is done in steps of about 10 ms, with events in between. A failure is
+//! reported once and tried again with the next look; until then the interface is not ready, and
+//! that is all that happens.
 //!
 //! Ending the keeper leaves gates and addresses as they are: the gates close by themselves, and
 //! closed gates keep the addresses silent. An interface that leaves the configuration loses both.
@@ -41,8 +41,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Number of events handed out before the ports act on them.
 const EVENTS_AT_ONCE: usize = 4096;
 
-/// Handle of the keeper's thread. Dropping it ends the keeper as [`KeeperHandle::stop`] does, without
-/// waiting.
+/// Handle of the keeper's thread. Dropping it ends the keeper as [`KeeperHandle::stop`] does,
+/// without waiting.
 pub struct KeeperHandle {
     wanted: watch::Sender<Vec<Guarded>>,
     thread: JoinHandle<()>,
@@ -90,17 +90,18 @@ impl KeeperHandle {
         }
     }
 
-    /// Replaces what is kept; never blocks. Interfaces are recognised by name. The hot thread must not
-    /// use the slots of groups that go away any more: tell it first. Groups that stay keep their state;
-    /// interfaces that go away lose their addresses and then their gate. What cannot be removed is
-    /// reported as [`KeeperEvent::Failed`]; a gate stays if its addresses do. Removing 10,000
-    /// addresses takes seconds. [`KeeperEvent::Reconfigured`] tells when the change takes effect.
+    /// Replaces what is kept; never blocks. Interfaces are recognised by name. The hot thread must
+    /// not use the slots of groups that go away any more: tell it first. Groups that stay keep
+    /// their state; interfaces that go away lose their addresses and then their gate. What cannot
+    /// be removed is reported as [`KeeperEvent::Failed`]; a gate stays if its addresses do.
+    /// Removing 10,000 addresses takes seconds. [`KeeperEvent::Reconfigured`] tells when the change
+    /// takes effect.
     pub fn reconfigure(&self, wanted: Vec<Guarded>) {
         self.wanted.send_replace(wanted);
     }
 
-    /// Ends the keeper; gates and addresses stay. Waits for the running step: some 10 ms, at most the
-    /// 100 ms or so that installing a gate takes.
+    /// Ends the keeper; gates and addresses stay. Waits for the running step: some 10 ms, at most
+    /// the 100 ms or so that installing a gate takes.
     pub fn stop(self) {
         drop(self.wanted);
         // A keeper that panicked has told so on standard error, and is over as well.
@@ -162,7 +163,8 @@ impl Keeper {
                 changed = self.wanted.changed() => if changed.is_ok() { Wake::Reconfigure } else { Wake::Stop },
                 event = self.events.next() => Wake::Event(event),
                 _ = look.tick() => Wake::Look,
-                // Yielding lets the runtime see which sockets are ready: without it, work would hide events.
+                // Yielding lets the runtime see which sockets are ready: without it, work would
+                // hide events.
                 () = tokio::task::yield_now(), if busy => Wake::Work,
             };
             match wake {
@@ -200,8 +202,8 @@ impl Keeper {
         }
     }
 
-    /// Opens another event socket, after a pause. Looks go on finding everything meanwhile, a second
-    /// later.
+    /// Opens another event socket, after a pause. Looks go on finding everything meanwhile, a
+    /// second later.
     async fn reopen_events(&mut self, cause: &io::Error) {
         tracing::warn!(%cause, "the socket for network events failed, opening another");
         tokio::time::sleep(LOOK).await;

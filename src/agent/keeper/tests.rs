@@ -51,7 +51,7 @@ impl Kept {
         })
     }
 
-    /// Ends the keeper and returns what it told since.
+    /// Ends the keeper and returns its reports since the last one that was taken.
     fn stop(self) -> Vec<String> {
         self.handle.stop();
         self.events.try_iter().map(|event| format!("{event:?}")).collect()
@@ -179,7 +179,7 @@ fn a_lost_gate_is_noticed_without_waiting_for_the_next_look() {
             let mut changes = runtime.block_on(async { NetlinkEvents::open() }).unwrap();
             let start = now();
             tc("qdisc del dev west clsact");
-            // It is back so soon that only who is told sees it go.
+            // The address is back so soon that only events show its absence.
             let gone = async {
                 loop {
                     match changes.next().await.unwrap() {
@@ -361,11 +361,11 @@ fn ten_thousand_addresses_do_not_delay_the_news_of_a_lost_carrier() {
         let before = now();
         ip("link set east down");
         kept.find("State", |event| matches!(event, KeeperEvent::State { carrier: false, .. }).then_some(()));
-        let told = now().since(before);
+        let reported = now().since(before);
         kept.ready();
         let rest = now().since(before);
-        println!("carrier told {told:?} after the command was started, ready {rest:?} after it");
-        assert!(told < rest / 3);
+        println!("carrier reported {reported:?} after the command was started, ready {rest:?} after it");
+        assert!(reported < rest / 3);
         tc("qdisc del dev west clsact");
         kept.attached();
         kept.ready();

@@ -1,7 +1,7 @@
 //! Groups that open and close here: whose connections are listed, tickled, reset, and when.
 //!
-//! Owns: the worker's open groups and drains. Never does: wait; it leaves work to lister, tickler and
-//! resets. What fails is reported, and nothing else depends on it.
+//! Owns: the worker's open groups and drains. Never does: wait; it leaves work to lister, tickler
+//! and resets. What fails is reported, and nothing else depends on it.
 
 use super::super::resets;
 use super::super::tickler;
@@ -29,9 +29,9 @@ impl Worker {
             match how {
                 Opening::Adopted => {}
                 Opening::HandedOver => {
-                    // The former active resets what is left, but a reset can be lost, and that node may die
-                    // meanwhile. So clients that are left shortly before the end are tickled, too; a client
-                    // that was reset already is not disturbed by that.
+                    // The former active resets what is left, but a reset can be lost, and that node
+                    // may die meanwhile. So clients that are left shortly before the end are
+                    // tickled, too; a client that was reset already is not disturbed by that.
                     let begins = tickler::first_round(when, addresses).max(when + drain + AFTER_DRAIN);
                     self.drains.push(Drain { group, take_at: when + drain * 3 / 4, begins });
                 }

@@ -40,7 +40,8 @@ impl Story<'_> {
         self.counts.probes += list.iter().filter(|action| matches!(action, Action::Probe { .. })).count() as u64;
     }
 
-    /// Adds a line with the counts since the last line, if there are any, and starts counting again.
+    /// Adds a line with the counts since the last line, if there are any, and starts counting
+    /// again.
     pub(super) fn report_counts(&mut self, span: &Span, now: MonoTime) {
         let counts = std::mem::take(&mut self.counts);
         let mut parts = Vec::new();

@@ -1,4 +1,4 @@
-//! Hosts on which a gate would not be one.
+//! Hosts on which a gate would guard nothing.
 
 use std::net::Ipv4Addr;
 

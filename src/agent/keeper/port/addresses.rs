@@ -22,8 +22,8 @@ const ROUNDS: u8 = 8;
 const SHARE: u32 = 1_000;
 
 impl Port {
-    /// Takes all wanted and retired addresses off the interface, for `limit` at most; true if none is
-    /// left.
+    /// Takes all wanted and retired addresses off the interface, for `limit` at most; true if none
+    /// is left.
     pub(super) fn remove_addresses(&mut self, tools: &mut Tools, index: u32, limit: Option<Duration>) -> bool {
         let start = clock::now();
         let found = match tools.netlink.addresses(index) {
@@ -61,8 +61,8 @@ impl Port {
         }
     }
 
-    /// Compares the addresses in place with the wanted ones, plans the difference and takes its first
-    /// step; reports readiness when there is none.
+    /// Compares the addresses in place with the wanted ones, plans the difference and takes its
+    /// first step; reports readiness when there is none.
     pub(super) fn check_addresses(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
         // A gate that does not know the present groups guards the wrong addresses.
         let (Some(gate), false) = (&mut self.gate, self.groups_changed) else { return };
@@ -126,8 +126,8 @@ impl Port {
         }
     }
 
-    /// Takes one step of the plan. After the last one the interface is looked at again: at once if all
-    /// steps succeeded, otherwise in the next period.
+    /// Takes one step of the plan. After the last one the interface is looked at again: at once if
+    /// all steps succeeded, otherwise in the next period.
     pub(in super::super) fn work(&mut self, tools: &mut Tools) {
         let Some(index) = self.link.as_ref().map(|link| link.index) else { return };
         let Some(step) = self.plan.next() else { return };

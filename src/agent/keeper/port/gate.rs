@@ -1,7 +1,7 @@
 //! The gate of an interface: installed or adopted, changed with the groups, missed when it is gone.
 //!
-//! Owns: when to try again. Never does: open the gate. Where a gate is lost, the addresses are taken
-//! away before another one is installed.
+//! Owns: when to try again. Never does: open the gate. Where a gate is lost, the addresses are
+//! taken away before another one is installed.
 
 use super::super::{Guarded, KeeperEvent, Tools};
 use super::Port;
@@ -13,10 +13,11 @@ use crate::types::{GroupKey, MonoTime};
 use crate::wire::frame::segment_filter;
 use std::time::Duration;
 
-/// Time for taking addresses away before a lost gate is replaced. Usually all are gone in less; with
-/// thousands of them the new gate closes sooner than the last could be removed.
+/// Time for taking addresses away before a lost gate is replaced. Usually all are gone in less;
+/// with thousands of them the new gate closes sooner than the last could be removed.
 const EXPOSURE: Duration = Duration::from_millis(30);
-/// Times in a row that the kernel may fail to say whether the gate is there; then it counts as lost.
+/// Times in a row that the kernel may fail to say whether the gate is there; then it counts as
+/// lost.
 const UNREADABLE: u8 = 3;
 /// Pause after the first failed installation of the gate; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -33,7 +34,8 @@ impl Default for Pause {
 }
 
 impl Port {
-    /// Asks the kernel whether the gate is in place; if not, reports its loss and removes the addresses.
+    /// Asks the kernel whether the gate is in place; if not, reports its loss and removes the
+    /// addresses.
     pub(super) fn check_gate(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
         let Some(gate) = &self.gate else { return };
         let there = match gate.is_attached() {
