@@ -32,6 +32,6 @@ mod tests;
 pub use file::{Book, ENGINE, Header, MAX_FILE, Recording, Unreadable};
 pub use happened::{Decision, Happened};
 pub use queue::{Recorder, Start, Tape, queue};
-pub use replay::{Input, Parting, Step, Verdict, replay};
+pub use replay::{Input, Parting, Senseless, Step, Verdict, replay};
 pub use ring::{Ring, Segment};
 pub use story::{Line, Story, Telling};
