@@ -1,11 +1,12 @@
-//! One program from its start to its end.
+//! One program of the operator's, from its start to its end.
 //!
-//! It gets an empty environment and what is given to it, a process group of its own, and nothing on its standard input. What
-//! it says comes line by line, bounded. When its time is up, or nobody waits for it any more, the whole group is killed.
-//!
-//! The agent is never copied: `fork` would leave every page of its locked memory to be copied by whoever writes to it first,
-//! and that is the thread that pulses. So programs are started by posix_spawn, and what has to happen between start and
-//! program (another user, no privileged score for the kernel's memory killer) is done by `vipair launch`, a new process.
+//! Owns: the program's environment (empty but for what is given), its process group, its empty
+//! standard input, and the lines of its output, bounded. Never does: copy the agent. `fork` would
+//! leave every page of the agent's locked memory to be copied at the next write, and the hot thread
+//! writes most. So programs are started by posix_spawn, and `vipair launch`, a new process, does
+//! what has to happen between start and program (another user, no privileged score for the kernel's
+//! memory killer). When its time is up, or the future is dropped, the whole process group is
+//! killed.
 
 use crate::config::Command;
 use crate::config::programs::{self, ProgramError};
@@ -20,46 +21,47 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command as Process};
 use tokio::time::Instant;
 
-/// Lines of one run that are told, and bytes of one line; the rest is read and dropped.
+/// Most lines of one run that are passed on; further lines are read and dropped.
 const MAX_LINES: usize = 100;
+/// Most bytes of one line; the rest follows as another line.
 const MAX_LINE: u64 = 512;
-/// Where programs look for programs.
+/// Directories in which programs look for programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What is to be run, and how.
+/// A program to be run, and its surroundings.
 #[derive(Debug)]
 pub struct Launch<'l> {
     /// The program and its arguments.
     pub command: &'l Command,
-    /// What its environment has besides PATH.
+    /// Environment variables besides PATH.
     pub environment: &'l [(&'static str, String)],
-    /// As whom; `None`: as the agent.
+    /// User that the program runs as; `None`: the agent's.
     pub user: Option<&'l str>,
-    /// When it is killed.
+    /// Time from the call to the kill.
     pub patience: Duration,
 }
 
-/// Why a run is no success.
+/// Error of a run.
 #[derive(Debug, Error)]
 pub enum LaunchError {
-    /// It may not be run.
+    /// The program may not be run: others than root can change it.
     #[error("it {0}")]
     Refused(ProgramError),
-    /// It could not be started.
+    /// The program could not be started.
     #[error("cannot be started: {cause}{}", advice(cause))]
     Start {
-        /// Why.
+        /// Error of the system.
         cause: io::Error,
     },
-    /// It said no.
+    /// The program ended with another status than 0, or by a signal.
     #[error("ended with {0}")]
     Status(String),
-    /// It took too long.
+    /// The program took longer than its patience.
     #[error("killed after {} ms", .0.as_millis())]
     Killed(Duration),
 }
 
-/// What `LaunchError::Start` adds: a unit that lets nothing be executed looks like a missing permission.
+/// Advice of `LaunchError::Start`: a unit that forbids executing looks like a missing permission.
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => " (the agent's unit permits it with the drop-in vipair-hooks.conf)",
@@ -67,10 +69,10 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// How programs are started.
+/// Way of starting programs: through `vipair launch`, or by default directly.
 #[derive(Debug, Default)]
 pub struct Launcher {
-    /// This program, which starts others; `None`: they are started as they are.
+    /// Path of the agent's program, which starts others; `None`: programs are started directly.
     agent: Option<PathBuf>,
 }
 
@@ -78,11 +80,11 @@ impl Launcher {
     /// Starts programs through `vipair launch`.
     #[must_use]
     pub fn new() -> Launcher {
-        // The running file itself, although another may have taken its name meanwhile.
+        // The running file itself, even if another file has taken its name meanwhile.
         Launcher { agent: Some(PathBuf::from("/proc/self/exe")) }
     }
 
-    /// Runs a program to its end. `line` hears what it says.
+    /// Runs a program to its end. `line` gets each line of its output.
     ///
     /// # Errors
     /// See [`LaunchError`].
@@ -106,13 +108,14 @@ impl Launcher {
             Ok(Ok(status)) => Err(LaunchError::Status(status.to_string())),
             Ok(Err(cause)) => Err(LaunchError::Start { cause }),
             Err(_) => {
-                // It is dead; without this it would stay a zombie until somebody looks.
+                // The program is dead, but would stay a zombie without a wait.
                 let _reaped = child.wait().await;
                 Err(LaunchError::Killed(launch.patience))
             }
         }
     }
 
+    /// Command line and surroundings of the process that runs the program.
     fn process(&self, launch: &Launch<'_>) -> Process {
         let mut process = match &self.agent {
             Some(agent) => {
@@ -135,7 +138,7 @@ impl Launcher {
     }
 }
 
-/// Everything that a program has started, killed when this goes.
+/// Process group of a program; killed when dropped.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -146,43 +149,51 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // ESRCH: nothing is left of it, as it should be.
+        // ESRCH: no process of the group is left, as it should be.
         let _gone = self.0.map(|group| killpg(group, Signal::SIGKILL));
     }
 }
 
-/// Reads both outputs until the program has ended. Children that hold them open are not waited for.
+/// Passes the lines of both outputs to `line` until the program has ended. Children that hold the
+/// outputs open are not waited for.
 async fn follow(child: &mut Child, mut line: impl FnMut(&str)) -> io::Result<std::process::ExitStatus> {
     let mut output = child.stdout.take().map(Lines::new);
     let mut errors = child.stderr.take().map(Lines::new);
-    let mut told = 0;
-    let mut tell = |text: String| {
-        if told < MAX_LINES {
+    let mut count = 0;
+    let mut pass = |text: String| {
+        if count < MAX_LINES {
             line(&text);
-        } else if told == MAX_LINES {
+        } else if count == MAX_LINES {
             line("… what follows is not shown");
         }
-        told += 1;
+        count += 1;
     };
     let status = loop {
         tokio::select! {
             biased;
-            said = next(&mut output), if output.is_some() => match said { Some(text) => tell(text), None => output = None },
-            said = next(&mut errors), if errors.is_some() => match said { Some(text) => tell(text), None => errors = None },
+            said = next(&mut output), if output.is_some() => match said {
+                Some(text) => pass(text),
+                None => output = None,
+            },
+            said = next(&mut errors), if errors.is_some() => match said {
+                Some(text) => pass(text),
+                None => errors = None,
+            },
             status = child.wait() => break status?,
         }
     };
-    // What was said before the end is there already.
+    // Output from before the end has arrived already.
     let moment = Duration::from_millis(1);
     while let Ok(Some(text)) = tokio::time::timeout(moment, next(&mut output)).await {
-        tell(text);
+        pass(text);
     }
     while let Ok(Some(text)) = tokio::time::timeout(moment, next(&mut errors)).await {
-        tell(text);
+        pass(text);
     }
     Ok(status)
 }
 
+/// Next line of an output; `None` at its end, or when it has ended before.
 async fn next<R: AsyncRead + Unpin>(lines: &mut Option<Lines<R>>) -> Option<String> {
     match lines {
         Some(lines) => lines.next().await,
@@ -190,7 +201,7 @@ async fn next<R: AsyncRead + Unpin>(lines: &mut Option<Lines<R>>) -> Option<Stri
     }
 }
 
-/// One output, line by line. Nothing is lost when a wait for a line is given up.
+/// One output, line by line. A wait for a line that is given up loses no bytes.
 struct Lines<R> {
     reader: BufReader<R>,
     line: Vec<u8>,

@@ -240,7 +240,7 @@ fn seed() -> Result<[u8; 32], RunError> {
 }
 
 fn start_announcer(report: mpsc::Sender<slow::Word>) -> io::Result<Announcer> {
-    Announcer::start_with(
+    Announcer::start(
         || drop(realtime::be_realtime(realtime::ANNOUNCER_PRIORITY)),
         move |announced| {
             // A full queue means that the slow side is far behind; an announcement more or less is not missed.

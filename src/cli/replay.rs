@@ -56,7 +56,7 @@ pub(super) fn execute(args: &ReplayArgs) -> Result<(), Failure> {
     let mut story = Story::new(&recording.header, if args.all { Telling::All } else { Telling::Brief });
     let mut printer = Printer { args, colour, last: None, failure: None };
     let verdict = flight::replay(&recording, |step| {
-        let lines = story.tell(step);
+        let lines = story.report(step);
         printer.print(&lines);
     });
     let verdict = verdict.map_err(|error| failed(&error))?;

@@ -1,10 +1,14 @@
+use super::socket::BATCH;
 use super::*;
+use crate::io::clock;
 use crate::io::poll::{Poll, Ready};
 use crate::io::segment::PacketSocket;
 use crate::testing::netns::{self, in_netns, ip};
-use crate::wire::frame::segment_filter;
+use crate::types::{GroupId, MacAddr, Vip};
+use crate::wire::frame::{self, segment_filter};
+use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -14,7 +18,8 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn start() -> (Announcer, Receiver<AnnounceReport>) {
     let (reports, received) = sync_channel(100);
-    let announcer = Announcer::start(move |report| reports.send(report).expect("the test waits")).expect("a thread");
+    let announcer =
+        Announcer::start(|| {}, move |report| reports.send(report).expect("the test waits")).expect("a thread");
     (announcer, received)
 }
 
@@ -51,7 +56,7 @@ fn vip6(number: u16) -> Vip {
     Vip::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number))
 }
 
-/// The next `count` frames that somebody with our hardware address sent; the kernel's own are passed over.
+/// The next `count` frames sent from our hardware address; the kernel's own frames are left out.
 fn heard(socket: &PacketSocket, count: usize) -> Vec<Vec<u8>> {
     let poll = Poll::new().expect("epoll");
     poll.add(socket, 0).expect("epoll");
@@ -126,9 +131,9 @@ fn groups_that_move_together_are_announced_as_one() {
         let report = move |_| {
             let _nobody_waits_any_more = blocked.send(());
         };
-        let announcer = Announcer::start(report).expect("a thread");
+        let announcer = Announcer::start(|| {}, report).expect("a thread");
         announcer.handle().try_send(order(vec![vip4(1000)])).expect("room");
-        // Busy with telling of the first while the others arrive.
+        // The thread is busy with its first report while the other orders arrive.
         assert_eq!(heard(&east, 2).len(), 2);
         (0..100).for_each(|group| announcer.handle().try_send(order(vec![vip4(group)])).expect("room"));
         (0..101).for_each(|_| unblock.recv_timeout(LONG).expect("a report"));
@@ -181,7 +186,9 @@ fn an_interface_that_was_down_is_used_again() {
     in_netns(|| {
         let east = veth();
         let (announcer, reports) = start();
-        assert!(announcer.handle().try_prepare(index("west")));
+        announcer.handle().try_send(order(vec![vip4(9)])).expect("room");
+        assert_eq!(reports.recv_timeout(LONG).expect("a report").error, None);
+        assert_eq!(heard(&east, 2).len(), 2);
         ip("link set west down");
         announcer.handle().try_send(order(vec![vip4(1)])).expect("room");
         let report = reports.recv_timeout(LONG).expect("a report");
@@ -229,17 +236,17 @@ fn a_stalled_network_is_given_up_after_a_bounded_time() {
     }
 }
 
-/// An announcer that is busy with its first order, and with nothing else, until what is returned is dropped.
+/// An announcer that is busy with its first order until the returned sender is dropped.
 fn busy() -> (Announcer, SyncSender<()>) {
-    let (begun, told) = sync_channel(1);
+    let (begun, reported) = sync_channel(1);
     let (release, released) = sync_channel::<()>(0);
     let report = move |_| {
         let _only_the_first_is_awaited = begun.try_send(());
         let _released = released.recv();
     };
-    let announcer = Announcer::start(report).expect("a thread");
+    let announcer = Announcer::start(|| {}, report).expect("a thread");
     announcer.handle().try_send(order(vec![vip4(1)])).expect("room");
-    told.recv_timeout(LONG).expect("a first report");
+    reported.recv_timeout(LONG).expect("a first report");
     (announcer, release)
 }
 
@@ -253,13 +260,12 @@ fn a_full_queue_gives_the_order_back_at_once() {
         assert_eq!(taken, QUEUE);
         let back = handle.try_send(order(vec![vip4(7)])).expect_err("full");
         assert_eq!(back.addresses[..], [vip4(7)]);
-        assert!(!handle.try_prepare(1));
         drop(release);
     });
 }
 
 #[test]
-fn dropping_it_ends_the_thread_with_orders_left() {
+fn dropping_the_announcer_ends_the_thread_with_orders_left() {
     in_netns(|| {
         veth();
         let (announcer, release) = busy();
@@ -274,10 +280,10 @@ fn dropping_it_ends_the_thread_with_orders_left() {
 }
 
 #[test]
-fn setup_runs_on_the_thread_before_any_order() {
+fn preparation_runs_on_the_thread_before_any_order() {
     let (names, received) = sync_channel(1);
-    let setup = move || names.send(std::thread::current().name().map(String::from)).expect("the test waits");
-    let _announcer = Announcer::start_with(setup, |_| {}).expect("a thread");
+    let prepare = move || names.send(std::thread::current().name().map(String::from)).expect("the test waits");
+    let _announcer = Announcer::start(prepare, |_| {}).expect("a thread");
     assert_eq!(received.recv_timeout(LONG), Ok(Some("announcer".to_owned())));
 }
 
@@ -295,7 +301,6 @@ fn ten_thousand_addresses_through_a_bridge() {
         }
         let east = listen("east");
         let (announcer, reports) = start();
-        let _prepared = announcer.handle().try_prepare(index("west"));
         for (kind, addresses) in [
             ("IPv4, 2 frames each", (0..10_000).map(vip4).collect::<Vec<_>>()),
             ("IPv6, 1 frame each", (0..10_000).map(vip6).collect()),

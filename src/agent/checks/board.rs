@@ -1,7 +1,7 @@
-//! All checks of this node, what they have come to, and the one number per group that follows.
+//! The board: all checks of this node, their verdicts, and the one number per group that follows.
 //!
-//! Owns: which checks run, across reloads; the sum of what fails. Never does: try anything. A group's health is told first
-//! when every check of it has come to a verdict.
+//! Owns: which checks run, across reloads; the sum of the weights that fail. Never does: try
+//! anything. A group's health is unknown until each of its checks has come to a verdict.
 
 use super::{CheckId, Start, Verdict};
 use crate::config::{Check, Group};
@@ -10,18 +10,20 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
-/// First attempts are this far apart, or closer if there are many.
+/// Time between the first attempts of two checks; less if there are many checks.
 const APART: Duration = Duration::from_millis(10);
 
-/// All of them.
+/// All checks of this node and their verdicts.
 #[derive(Debug, Default)]
 pub struct Board {
     entries: Vec<Entry>,
+    /// Position of each check in `entries`.
     places: HashMap<CheckId, usize>,
-    /// The health that was told last.
-    told: HashMap<GroupKey, u8>,
-    /// Where the entries of each group are.
+    /// Health that was last taken for reporting.
+    reported: HashMap<GroupKey, u8>,
+    /// Positions of each group's checks in `entries`.
     groups: HashMap<GroupKey, Range<usize>>,
+    /// Number of the newest check.
     last: u64,
 }
 
@@ -34,32 +36,41 @@ struct Entry {
     since: MonoTime,
 }
 
-/// One check as people are shown it.
+/// One check as `status` shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Shown<'b> {
-    /// What it does.
+    /// Configuration of the check.
     pub check: &'b Check,
-    /// What it has come to; `None`: nothing yet.
+    /// Verdict of the check; `None` before the first.
     pub result: Option<&'b Result<(), String>>,
-    /// Since when.
+    /// Instant since which the check succeeds, fails or has no verdict.
     pub since: MonoTime,
 }
 
-/// What a verdict changed.
+/// Effect of a verdict.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Changed<'b> {
-    /// Of which group.
+    /// Group that the check belongs to.
     pub group: GroupKey,
-    /// The check.
+    /// Configuration of the check.
     pub check: &'b Check,
-    /// It failed before and does not any more, or the other way round; its first success is no news.
+    /// Whether the check turned from failing to succeeding or back; a first success is no turn.
     pub turned: bool,
 }
 
+/// Effect of another configuration on the running checks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// Checks to be started.
+    pub start: Vec<Start>,
+    /// Checks to be ended.
+    pub end: Vec<CheckId>,
+}
+
 impl Board {
-    /// Takes over the checks of another configuration: those to be started, and those to be ended. What stays the same
-    /// goes on untouched.
-    pub fn configure(&mut self, groups: &[Group], now: MonoTime) -> (Vec<Start>, Vec<CheckId>) {
+    /// Takes over the checks of another configuration; returns which to start and which to end.
+    /// Checks that stay the same go on untouched.
+    pub fn configure(&mut self, groups: &[Group], now: MonoTime) -> Change {
         let mut before: HashMap<GroupKey, Vec<Entry>> = HashMap::new();
         for entry in self.entries.drain(..) {
             before.entry(entry.group).or_default().push(entry);
@@ -71,7 +82,7 @@ impl Board {
             for check in &group.service.checks {
                 let of_group = before.entry(group.key).or_default();
                 let entry = match of_group.iter().position(|entry| entry.check == *check) {
-                    Some(at) => of_group.remove(at),
+                    Some(place) => of_group.remove(place),
                     None => {
                         self.last += 1;
                         let id = CheckId(self.last);
@@ -83,13 +94,13 @@ impl Board {
             }
             self.groups.insert(group.key, first..self.entries.len());
         }
-        self.places = self.entries.iter().enumerate().map(|(at, entry)| (entry.id, at)).collect();
-        self.told.retain(|key, _| self.groups.contains_key(key));
-        let ended = before.into_values().flatten().map(|entry| entry.id).collect();
-        (spread(started), ended)
+        self.places = self.entries.iter().enumerate().map(|(place, entry)| (entry.id, place)).collect();
+        self.reported.retain(|key, _| self.groups.contains_key(key));
+        let end = before.into_values().flatten().map(|entry| entry.id).collect();
+        Change { start: spread(started), end }
     }
 
-    /// Takes note of a verdict; `None` if it is of a check that was ended.
+    /// Stores a verdict and returns its effect; `None` if its check was ended.
     pub fn note(&mut self, verdict: Verdict, now: MonoTime) -> Option<Changed<'_>> {
         let entry = &mut self.entries[*self.places.get(&verdict.check)?];
         let failed = entry.result.as_ref().is_some_and(Result::is_err);
@@ -101,38 +112,40 @@ impl Board {
         Some(Changed { group: entry.group, check: &entry.check, turned: failed != fails })
     }
 
-    /// The health of `group`, if it is known and was not told yet.
-    pub fn tell(&mut self, group: GroupKey) -> Option<u8> {
+    /// Takes the health of `group` for reporting, if it is known and differs from the one taken
+    /// last.
+    pub fn take_unreported(&mut self, group: GroupKey) -> Option<u8> {
         let health = self.health(group)?;
-        // A group begins with nothing against it, and with a veto where a check vetoes; the first word is always said.
-        (self.told.insert(group, health) != Some(health)).then_some(health)
+        // The engine starts a group at 0, or at a veto where a check vetoes; the first health is
+        // always reported.
+        (self.reported.insert(group, health) != Some(health)).then_some(health)
     }
 
-    /// Everything that is to be told after another configuration.
-    pub fn tell_all(&mut self) -> Vec<(GroupKey, u8)> {
+    /// Takes every health that is to be reported after another configuration.
+    pub fn take_all_unreported(&mut self) -> Vec<(GroupKey, u8)> {
         let with_checks: HashSet<GroupKey> = self.entries.iter().map(|entry| entry.group).collect();
-        let known: Vec<GroupKey> = self.told.keys().copied().chain(with_checks).collect();
-        known.into_iter().filter_map(|key| Some((key, self.tell(key)?))).collect()
+        let known: Vec<GroupKey> = self.reported.keys().copied().chain(with_checks).collect();
+        known.into_iter().filter_map(|key| Some((key, self.take_unreported(key)?))).collect()
     }
 
-    /// The checks of `group` as they are, in the order of the file.
+    /// Checks of `group` with their verdicts, in the order of the configuration.
     pub fn shown(&self, group: GroupKey) -> impl Iterator<Item = Shown<'_>> {
-        self.of(group).iter().map(|entry| Shown {
+        self.entries_of(group).iter().map(|entry| Shown {
             check: &entry.check,
             result: entry.result.as_ref(),
             since: entry.since,
         })
     }
 
-    fn of(&self, group: GroupKey) -> &[Entry] {
+    fn entries_of(&self, group: GroupKey) -> &[Entry] {
         self.groups.get(&group).map_or(&[], |range| &self.entries[range.clone()])
     }
 
-    /// 255 if something that vetoes fails, else the sum of the weights of what fails, at most 254; `None` while a check
-    /// has come to nothing yet.
+    /// Health of a group: 255 if a check that vetoes fails, else the sum of the weights of failing
+    /// checks, at most 254; `None` while a check has no verdict.
     fn health(&self, group: GroupKey) -> Option<u8> {
         let mut health: u8 = 0;
-        for entry in self.of(group) {
+        for entry in self.entries_of(group) {
             let failing = entry.result.as_ref()?.is_err();
             match entry.check.weight {
                 _ if !failing => {}
@@ -145,12 +158,13 @@ impl Board {
     }
 }
 
-/// First attempts one after the other, so that a thousand checks are spread over their interval from the start.
+/// Gives each new check its phase, so that a thousand checks are spread over their interval from
+/// the start.
 fn spread(started: Vec<(CheckId, GroupKey, Check)>) -> Vec<Start> {
     let count = u32::try_from(started.len()).unwrap_or(u32::MAX);
-    let place = |(at, (id, group, check)): (u32, (CheckId, GroupKey, Check))| {
+    let phased = |(place, (id, group, check)): (u32, (CheckId, GroupKey, Check))| {
         let apart = APART.min(check.interval / count.max(1));
-        Start { id, group, check, phase: apart * at }
+        Start { id, group, check, phase: apart * place }
     };
-    (0..).zip(started).map(place).collect()
+    (0..).zip(started).map(phased).collect()
 }

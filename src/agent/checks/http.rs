@@ -1,4 +1,7 @@
-//! One page, asked for by the smallest request of HTTP/1.1, read no further than the verdict needs.
+//! One page, asked for by the smallest request of HTTP/1.1.
+//!
+//! Owns: the request and the reading of the answer, no further than the verdict needs. Never does:
+//! keep a connection, or follow a redirect. Whatever is not the wanted answer is a failed attempt.
 
 use crate::config::HttpCheck;
 use crate::io::dial;
@@ -6,14 +9,15 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
-/// Bytes of an answer's header, and of the body after it, that are read.
+/// Most bytes read of an answer's header.
 const MAX_HEADER: usize = 16 * 1024;
+/// Most bytes read of an answer's body.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Fetches the page and judges it.
+/// Fetches the page and compares it with what the check wants.
 ///
 /// # Errors
-/// No connection, no answer in time, or not the answer that was asked for.
+/// The reason: no connection, no answer in time, or another answer than the wanted one.
 pub(super) async fn attempt(check: &HttpCheck, patience: Duration) -> Result<(), String> {
     let end = Instant::now() + patience;
     let connection = dial::connect(check.target, patience).await?;
@@ -21,6 +25,7 @@ pub(super) async fn attempt(check: &HttpCheck, patience: Duration) -> Result<(),
     tokio::time::timeout_at(end, exchange(check, connection)).await.unwrap_or_else(late)
 }
 
+/// Sends the request and reads the answer until it decides.
 async fn exchange(check: &HttpCheck, mut connection: tokio::net::TcpStream) -> Result<(), String> {
     connection.write_all(request(check).as_bytes()).await.map_err(|error| format!("asking: {error}"))?;
     let mut answer = Vec::with_capacity(2048);
@@ -28,8 +33,8 @@ async fn exchange(check: &HttpCheck, mut connection: tokio::net::TcpStream) -> R
         let taken = connection.read_buf(&mut answer).await;
         let taken = taken.map_err(|error| format!("reading the answer: {error}"))?;
         let whole = taken == 0 || answer.len() >= MAX_HEADER + MAX_BODY;
-        if let Some(verdict) = judge(check, &answer, whole) {
-            return verdict;
+        if let Some(result) = compare(check, &answer, whole) {
+            return result;
         }
         if whole {
             return Err("the answer ends before it says anything".to_owned());
@@ -45,8 +50,9 @@ fn request(check: &HttpCheck) -> String {
     )
 }
 
-/// What follows from the bytes so far; `whole`: no more will come. `None` while it is open.
-pub(super) fn judge(check: &HttpCheck, answer: &[u8], whole: bool) -> Option<Result<(), String>> {
+/// Result that follows from the bytes read so far; `None` while more are needed. `whole`: no more
+/// will come.
+pub(super) fn compare(check: &HttpCheck, answer: &[u8], whole: bool) -> Option<Result<(), String>> {
     let mut rest = answer;
     loop {
         let Some(line_end) = find(rest, b"\r\n") else {
@@ -78,11 +84,12 @@ pub(super) fn judge(check: &HttpCheck, answer: &[u8], whole: bool) -> Option<Res
             rest = content;
             continue;
         }
-        return in_body(body, header, content, whole);
+        return compare_body(body, header, content, whole);
     }
 }
 
-fn in_body(body: &str, header: &[u8], content: &[u8], whole: bool) -> Option<Result<(), String>> {
+/// Whether the body contains the wanted text; `None` while more bytes may bring it.
+fn compare_body(body: &str, header: &[u8], content: &[u8], whole: bool) -> Option<Result<(), String>> {
     let header = String::from_utf8_lossy(header).to_ascii_lowercase();
     let value =
         |name: &str| header.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
@@ -101,7 +108,8 @@ fn in_body(body: &str, header: &[u8], content: &[u8], whole: bool) -> Option<Res
     over.then(|| Err(format!("the body does not have {body:?}")))
 }
 
-/// The content of whole and begun chunks (RFC 9112, section 7.1); true after the last one, or where it makes no sense.
+/// Content of whole and begun chunks (RFC 9112, section 7.1), and whether it has ended: after the
+/// last chunk, or at bytes that are no chunk.
 fn unchunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
     let mut text = Vec::new();
     loop {
@@ -121,7 +129,7 @@ fn unchunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
     }
 }
 
-/// `HTTP/1.1 200 OK`
+/// Status in a line such as `HTTP/1.1 200 OK`.
 fn status(line: &[u8]) -> Option<u16> {
     let line = std::str::from_utf8(line).ok()?;
     let mut words = line.strip_prefix("HTTP/1.")?.split(' ');

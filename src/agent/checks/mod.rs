@@ -1,18 +1,20 @@
 //! Health checks of the services behind the groups, on this node.
 //!
-//! A task for each check, all on one runtime thread of their own, far below the one that pulses; nothing here is ever waited
-//! for by that one. A task tries, counts, and tells a [`Verdict`] when it comes to another one. [`Board`] keeps the
-//! verdicts and makes one number for each group of them. What cannot be tried (no systemd, no such user) is a failure with
-//! a reason like any other.
+//! Owns: a task for each check, all on one runtime thread of their own, at a priority far below the
+//! hot thread's. Never does: make the hot thread wait. A task tries, counts, and reports a
+//! [`Verdict`] when it changes; [`Board`] keeps the verdicts and makes one number for each group of
+//! them. A check that cannot be tried (no systemd, no such user) fails with a reason like any
+//! other.
 //!
 //! | file | noun |
 //! |---|---|
 //! | `board` | all verdicts, and a group's health |
 //! | `run` | one check, tried again and again |
 //! | `standing` | results in a row, counted |
-//! | `tcp`, `http` | a connection, a page |
+//! | `http` | one page |
 //! | `process` | a process, found and held |
-//! | `units` | systemd, over its bus |
+//!
+//! Connections are dialled by `io::dial`, systemd is asked by `io::units`.
 
 mod board;
 mod http;
@@ -22,7 +24,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-pub use board::{Board, Changed, Shown};
+pub use board::{Board, Change, Changed, Shown};
 pub use process::Processes;
 pub use run::Tools;
 
@@ -30,28 +32,28 @@ use crate::config::Check;
 use crate::types::GroupKey;
 use std::time::Duration;
 
-/// Names one running check. Never used twice in a life.
+/// Number of one running check. Never used twice in a life.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct CheckId(pub u64);
 
-/// What a check has come to.
+/// Present result of a check, after enough attempts in a row.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verdict {
-    /// Which.
+    /// Check that came to the verdict.
     pub check: CheckId,
-    /// It succeeds, or fails, and why.
+    /// Success, or the reason of the failure.
     pub result: Result<(), String>,
 }
 
 /// A check to be run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Start {
-    /// Its name from now on.
+    /// Number of the check from now on.
     pub id: CheckId,
-    /// Whose check it is.
+    /// Group that the check belongs to.
     pub group: GroupKey,
-    /// What to do.
+    /// Configuration of the check.
     pub check: Check,
-    /// How long to wait before the first attempt, so that a thousand do not begin in one moment.
+    /// Wait before the first attempt, so that a thousand checks do not begin in one moment.
     pub phase: Duration,
 }

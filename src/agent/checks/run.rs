@@ -1,4 +1,7 @@
 //! One check, tried again and again until its task is ended.
+//!
+//! Owns: when to try, and what all checks share. Never does: sum up a group. An attempt that fails,
+//! for whatever reason, counts; the task ends when the board's side is gone.
 
 use super::process::Processes;
 use super::standing::Standing;
@@ -12,14 +15,15 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-/// Programs of checks that run at the same time.
+/// Most programs of checks that run at the same time.
 const PROGRAMS: usize = 4;
-/// Checks begin at multiples of this, so that of a thousand some wake the thread up together, and their services.
+/// Grid on which checks begin, so that of a thousand checks some wake the thread together.
 const SLOT: Duration = Duration::from_millis(25);
-/// A unit that stands as it was told is asked about this often, besides what systemd tells by itself.
+/// Shortest pause between two questions about a unit whose verdict is settled; systemd reports
+/// changes by itself.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
-/// What checks share.
+/// Means that all checks share: programs, processes, systemd, and the way of their verdicts.
 #[derive(Clone)]
 pub struct Tools {
     verdicts: mpsc::Sender<Verdict>,
@@ -27,7 +31,7 @@ pub struct Tools {
     systemd: Arc<Systemd>,
     launcher: Arc<Launcher>,
     programs: Arc<Semaphore>,
-    /// What slots are counted from.
+    /// Instant that slots are counted from.
     origin: Instant,
 }
 
@@ -39,22 +43,22 @@ impl Tools {
         Tools { verdicts, processes: Arc::default(), systemd, launcher, programs, origin: Instant::now() }
     }
 
-    /// The first slot that begins at `at` or later.
-    fn slot(&self, at: Instant) -> Instant {
-        let slots = at.duration_since(self.origin).as_nanos().div_ceil(SLOT.as_nanos());
+    /// Beginning of the first slot at `when` or later.
+    fn slot(&self, when: Instant) -> Instant {
+        let slots = when.duration_since(self.origin).as_nanos().div_ceil(SLOT.as_nanos());
         self.origin + SLOT * u32::try_from(slots).unwrap_or_default()
     }
 
-    /// Runs a check; never returns while somebody listens. `anew` tells that the service may have been started anew: then it is
-    /// tried at once, and one success is enough.
-    pub async fn run(self, start: Start, anew: Arc<Notify>) {
+    /// Runs a check as long as its verdicts have a receiver. `restarted` tells that the service may
+    /// have been restarted: then the check is tried at once, and one success is enough.
+    pub async fn run(self, start: Start, restarted: Arc<Notify>) {
         let Start { id, group: _, check, phase } = start;
         let mut ticks = interval_at(self.slot(Instant::now() + phase), check.interval);
-        // Attempts keep to their marks: one that is late does not make the next one late as well.
+        // Attempts keep to their grid: a late attempt does not delay the next one.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let standing = Standing::new(check.fall, check.rise);
-        let mut repeat = Repeat { id, check, ticks, anew, standing, tools: self };
-        // The other end is gone when the agent ends.
+        let mut repeat = Repeat { id, check, ticks, restarted, standing, tools: self };
+        // The receiver is gone when the agent ends.
         let _gone = match repeat.check.kind.clone() {
             CheckKind::Process(process) => repeat.process(&process).await,
             CheckKind::Unit { unit } => repeat.unit(&unit).await,
@@ -63,19 +67,21 @@ impl Tools {
     }
 }
 
-/// Nobody listens any more.
+/// Error: the receiver of verdicts is gone.
 struct Unheard;
 
+/// A check's task.
 struct Repeat {
     id: CheckId,
     check: Check,
     ticks: Interval,
-    anew: Arc<Notify>,
+    restarted: Arc<Notify>,
     standing: Standing,
     tools: Tools,
 }
 
 impl Repeat {
+    /// Tries a connection, page or program at each tick.
     async fn attempts(&mut self) -> Result<(), Unheard> {
         loop {
             self.due().await;
@@ -90,6 +96,7 @@ impl Repeat {
         }
     }
 
+    /// Looks for a process at each tick; holds the one that is found until it ends.
     async fn process(&mut self, process: &ProcessCheck) -> Result<(), Unheard> {
         loop {
             self.due().await;
@@ -106,12 +113,12 @@ impl Repeat {
                     ended = found.fd.ended() => {
                         let how = ended.map_or_else(|error| error.to_string(), |()| "ended".to_owned());
                         let news = self.standing.fail(format!("process {} {how}", found.pid));
-                        self.tell(news).await?;
+                        self.report(news).await?;
                         break;
                     }
                     _ = self.ticks.tick(), if !self.standing.is_settled() => self.count(Ok(())).await?,
-                    () = self.anew.notified() => {
-                        self.standing.begin_anew();
+                    () = self.restarted.notified() => {
+                        self.standing.start_over();
                         self.count(Ok(())).await?;
                     }
                 }
@@ -119,11 +126,11 @@ impl Repeat {
         }
     }
 
+    /// Asks systemd about a unit at each tick, and whenever systemd reports a change of it.
     async fn unit(&mut self, unit: &str) -> Result<(), Unheard> {
         self.ticks.tick().await;
         loop {
             let patience = self.check.timeout;
-            // As soon as systemd tells that something about it has changed, it is asked.
             let watched = tokio::time::timeout(patience, self.tools.systemd.watch(unit)).await;
             let mut changes = watched.ok().and_then(Result::ok);
             loop {
@@ -142,9 +149,10 @@ impl Repeat {
                 tokio::select! {
                     () = changed => {}
                     () = tokio::time::sleep(pause) => {}
-                    () = self.anew.notified() => self.standing.begin_anew(),
+                    () = self.restarted.notified() => self.standing.start_over(),
                 }
-                // Without a watch, or with one that may have been lost with its bus, begin anew.
+                // Without a watch, or with a watch that may have been lost with its bus, watch
+                // again.
                 if changes.is_none() || (lost && settled) {
                     break;
                 }
@@ -152,27 +160,29 @@ impl Repeat {
         }
     }
 
-    /// Waits until it is to be tried.
+    /// Waits until the next attempt is due.
     async fn due(&mut self) {
         tokio::select! {
             _ = self.ticks.tick() => {}
-            () = self.anew.notified() => self.standing.begin_anew(),
+            () = self.restarted.notified() => self.standing.start_over(),
         }
     }
 
+    /// Counts an attempt, and reports the verdict if it has changed.
     async fn count(&mut self, result: Result<(), String>) -> Result<(), Unheard> {
         let news = self.standing.count(result);
-        self.tell(news).await
+        self.report(news).await
     }
 
-    async fn tell(&mut self, news: Option<Result<(), String>>) -> Result<(), Unheard> {
+    async fn report(&mut self, news: Option<Result<(), String>>) -> Result<(), Unheard> {
         let Some(result) = news else { return Ok(()) };
         self.tools.verdicts.send(Verdict { check: self.id, result }).await.map_err(|_| Unheard)
     }
 }
 
 impl Tools {
-    /// Runs a program; it waits for its turn first. What it said last is the reason when it fails.
+    /// Runs a program when fewer than [`PROGRAMS`] run. The last line of its output is the reason
+    /// when it fails.
     async fn exec(&self, command: &Command, user: &str, patience: Duration) -> Result<(), String> {
         let Ok(_turn) = self.programs.acquire().await else { return Err("the agent is stopping".to_owned()) };
         let launch = Launch { command, environment: &[], user: Some(user), patience };

@@ -1,64 +1,71 @@
-//! How one check stands: results in a row, and what was told of them.
+//! Standing of one check: results in a row, and the verdict that was reported of them.
+//!
+//! Owns: when a verdict changes. Never does: try the check. Pure.
 
 use crate::rules::tally::Tally;
 
-/// Letters of a reason that are kept.
+/// Characters of a reason that are kept.
 const MAX_REASON: usize = 200;
 
-/// A check between its attempts.
+/// State of a check between its attempts.
 #[derive(Debug)]
 pub(super) struct Standing {
     tally: Tally,
-    told: Option<Result<(), String>>,
-    /// One success is enough.
-    anew: bool,
+    /// Verdict that was reported last.
+    reported: Option<Result<(), String>>,
+    /// Whether one success is enough for a success as verdict.
+    starts_over: bool,
 }
 
 impl Standing {
+    /// A check without a verdict. `fall` failures or `rise` successes in a row change a verdict.
     pub fn new(fall: u32, rise: u32) -> Standing {
-        Standing { tally: Tally::new(fall, rise), told: None, anew: false }
+        Standing { tally: Tally::new(fall, rise), reported: None, starts_over: false }
     }
 
-    /// Counts an attempt; what is to be told, if it is something new.
+    /// Counts an attempt; returns the verdict if it is to be reported.
     pub fn count(&mut self, result: Result<(), String>) -> Option<Result<(), String>> {
         self.tally.count(result.is_ok());
-        if result.is_ok() && std::mem::take(&mut self.anew) {
+        if result.is_ok() && std::mem::take(&mut self.starts_over) {
             self.tally.recover();
         }
-        self.news(result)
+        self.take_news(result)
     }
 
-    /// What is tried may have been started anew: the next success is enough, as the first one was.
-    pub fn begin_anew(&mut self) {
-        self.anew = true;
+    /// Lets the next success be enough, as the first one was: the service may have been restarted.
+    pub fn start_over(&mut self) {
+        self.starts_over = true;
     }
 
-    /// It fails at once.
+    /// Makes the check fail at once, without counting; returns the verdict if it is to be reported.
     pub fn fail(&mut self, reason: String) -> Option<Result<(), String>> {
         self.tally.fail();
-        self.news(Err(reason))
+        self.take_news(Err(reason))
     }
 
-    /// The last attempt agreed with the verdict.
+    /// Whether the last attempt agreed with the reported verdict.
     pub fn is_settled(&self) -> bool {
-        self.told.is_some() && self.tally.run() == 0
+        self.reported.is_some() && self.tally.run() == 0
     }
 
-    fn news(&mut self, result: Result<(), String>) -> Option<Result<(), String>> {
+    /// The verdict, if `result` decides one that was not reported yet; it counts as reported from
+    /// here.
+    fn take_news(&mut self, result: Result<(), String>) -> Option<Result<(), String>> {
         let verdict = match (self.tally.is_failing(), result) {
             (false, Ok(())) => Ok(()),
             (true, Err(reason)) => Err(shortened(&reason)),
-            // An attempt that does not decide: what was told stands.
+            // An attempt that does not decide: the reported verdict stands.
             (false, Err(_)) | (true, Ok(())) => return None,
         };
-        if self.told.as_ref() == Some(&verdict) {
+        if self.reported.as_ref() == Some(&verdict) {
             return None;
         }
-        self.told = Some(verdict.clone());
+        self.reported = Some(verdict.clone());
         Some(verdict)
     }
 }
 
+/// A reason on one line, at most [`MAX_REASON`] characters.
 fn shortened(reason: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     reason.trim().chars().take(MAX_REASON).map(plain).collect()

@@ -69,14 +69,14 @@ fn health_is_told_when_every_check_has_come_to_a_verdict() {
     let (now, key) = (MonoTime(1), GroupKey(7));
     let checks = [tcp(1, None), tcp(2, Some(200)), tcp(3, Some(100))];
     let mut board = Board::default();
-    let (started, ended) = board.configure(&[group(7, &checks)], now);
+    let Change { start: started, end: ended } = board.configure(&[group(7, &checks)], now);
     assert_eq!((started.len(), ended.len()), (3, 0));
     let phases: Vec<Duration> = started.iter().map(|start| start.phase).collect();
     assert!(phases.is_sorted() && phases[0] < phases[2] && phases[2] < checks[0].interval, "{phases:?}");
     let ids: Vec<CheckId> = started.iter().map(|start| start.id).collect();
-    let note = |board: &mut Board, at: usize, result: Result<(), String>| {
-        let turned = board.note(Verdict { check: ids[at], result }, now).expect("it runs").turned;
-        (turned, board.tell(key))
+    let note = |board: &mut Board, index: usize, result: Result<(), String>| {
+        let turned = board.note(Verdict { check: ids[index], result }, now).expect("it runs").turned;
+        (turned, board.take_unreported(key))
     };
     assert_eq!(note(&mut board, 0, Ok(())), (false, None));
     assert_eq!(note(&mut board, 1, Ok(())), (false, None));
@@ -96,21 +96,21 @@ fn a_reload_leaves_what_stays_the_same_untouched() {
     let now = MonoTime(1);
     let (one, two, three) = (tcp(1, None), tcp(2, None), tcp(3, None));
     let mut board = Board::default();
-    let (started, _) =
+    let Change { start: started, .. } =
         board.configure(&[group(1, &[one.clone(), two.clone()]), group(2, std::slice::from_ref(&one))], now);
     for start in &started {
         let _changed = board.note(Verdict { check: start.id, result: Ok(()) }, now);
     }
-    assert_eq!(board.tell_all().len(), 2);
-    let (again, ended) = board.configure(&[group(2, &[one]), group(1, &[three, two])], now);
+    assert_eq!(board.take_all_unreported().len(), 2);
+    let Change { start: again, end: ended } = board.configure(&[group(2, &[one]), group(1, &[three, two])], now);
     assert_eq!((again.len(), &ended), (1, &vec![started[0].id]), "one of group 1 is another now");
     assert!(board.note(Verdict { check: started[0].id, result: failed() }, now).is_none(), "it was ended");
-    assert_eq!(board.tell_all(), [], "the new one has no verdict yet, and nothing else has changed");
+    assert_eq!(board.take_all_unreported(), [], "the new one has no verdict yet, and nothing else has changed");
     let _changed = board.note(Verdict { check: again[0].id, result: failed() }, now);
-    assert_eq!(board.tell_all(), [(GroupKey(1), 255)]);
-    let (_, ended) = board.configure(&[group(1, &[])], now);
+    assert_eq!(board.take_all_unreported(), [(GroupKey(1), 255)]);
+    let Change { end: ended, .. } = board.configure(&[group(1, &[])], now);
     assert_eq!(ended.len(), 3);
-    assert_eq!(board.tell_all(), [(GroupKey(1), 0)], "without checks nothing speaks against it");
+    assert_eq!(board.take_all_unreported(), [(GroupKey(1), 0)], "without checks nothing speaks against it");
 }
 
 fn page(body: Option<&str>) -> HttpCheck {
@@ -124,54 +124,58 @@ fn page(body: Option<&str>) -> HttpCheck {
 }
 
 #[test]
-fn a_page_is_judged_as_soon_as_it_can_be_and_no_sooner() {
-    let judge = |body, text: &str, whole| http::judge(&page(body), text.as_bytes(), whole);
+fn a_page_decides_as_soon_as_it_can_and_no_sooner() {
+    let compare = |body, text: &str, whole| http::compare(&page(body), text.as_bytes(), whole);
     let well = Some(Ok(()));
     let wrong = |text: &str| Some(Err(text.to_owned()));
-    assert_eq!(judge(None, "HTTP/1.1 200 OK\r\n", false), well, "the status is all that counts");
-    assert_eq!(judge(None, "HTTP/1.1 20", false), None);
-    assert_eq!(judge(None, "HTTP/1.1 200", true), wrong("the answer is no HTTP"));
-    assert_eq!(judge(None, "SSH-2.0-x\r\n", false), wrong("the answer is no HTTP"));
-    assert_eq!(judge(None, "HTTP/1.0 503 Busy\r\n", false), wrong("status 503"));
-    assert_eq!(judge(None, "HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 404 None\r\n", false), wrong("status 404"));
-    let header = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n";
-    assert_eq!(judge(Some("well"), &header[..30], false), None);
-    assert_eq!(judge(Some("well"), &format!("{header}all we"), false), None);
-    assert_eq!(judge(Some("well"), &format!("{header}all well"), false), well);
-    let lacking = wrong("the body does not have \"well\"");
-    assert_eq!(judge(Some("well"), &format!("{header}all good"), false), lacking, "its length has been read");
-    assert_eq!(judge(Some("well"), "HTTP/1.1 200 OK\r\n\r\nall good", true), lacking);
-    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    assert_eq!(judge(Some("well"), &format!("{chunked}6\r\nall we\r\n"), false), None);
+    assert_eq!(compare(None, "HTTP/1.1 200 OK\r\n", false), well, "the status is all that counts");
+    assert_eq!(compare(None, "HTTP/1.1 20", false), None);
+    assert_eq!(compare(None, "HTTP/1.1 200", true), wrong("the answer is no HTTP"));
+    assert_eq!(compare(None, "SSH-2.0-x\r\n", false), wrong("the answer is no HTTP"));
+    assert_eq!(compare(None, "HTTP/1.0 503 Busy\r\n", false), wrong("status 503"));
     assert_eq!(
-        judge(Some("well"), &format!("{chunked}6;x=y\r\nall we\r\n2\r\nll\r\n"), false),
+        compare(None, "HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 404 None\r\n", false),
+        wrong("status 404")
+    );
+    let header = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n";
+    assert_eq!(compare(Some("well"), &header[..30], false), None);
+    assert_eq!(compare(Some("well"), &format!("{header}all we"), false), None);
+    assert_eq!(compare(Some("well"), &format!("{header}all well"), false), well);
+    let lacking = wrong("the body does not have \"well\"");
+    assert_eq!(compare(Some("well"), &format!("{header}all good"), false), lacking, "its length has been read");
+    assert_eq!(compare(Some("well"), "HTTP/1.1 200 OK\r\n\r\nall good", true), lacking);
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(compare(Some("well"), &format!("{chunked}6\r\nall we\r\n"), false), None);
+    assert_eq!(
+        compare(Some("well"), &format!("{chunked}6;x=y\r\nall we\r\n2\r\nll\r\n"), false),
         well,
         "over two chunks"
     );
-    assert_eq!(judge(Some("well"), &format!("{chunked}3\r\nall\r\n0\r\n\r\n"), false), lacking);
+    assert_eq!(compare(Some("well"), &format!("{chunked}3\r\nall\r\n0\r\n\r\n"), false), lacking);
     for cut in 0..chunked.len() {
-        let _no_panic = judge(Some("well"), &chunked[..cut], cut % 2 == 0);
+        let _no_panic = compare(Some("well"), &chunked[..cut], cut % 2 == 0);
     }
     let endless = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(70_000));
-    assert_eq!(judge(Some("well"), &endless, false), lacking, "no more is read");
+    assert_eq!(compare(Some("well"), &endless, false), lacking, "no more is read");
 }
 
 /// Runs one check on a runtime of its own and hands its verdicts over.
 fn watched<F: Future<Output = ()>>(check: Check, then: impl FnOnce(mpsc::Receiver<Verdict>) -> F) {
-    watched_anew(check, Arc::default(), then);
+    watched_with_restarts(check, Arc::default(), then);
 }
 
-fn watched_anew<F: Future<Output = ()>>(
+fn watched_with_restarts<F: Future<Output = ()>>(
     check: Check,
-    anew: Arc<Notify>,
+    restarted: Arc<Notify>,
     then: impl FnOnce(mpsc::Receiver<Verdict>) -> F,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let (tell, verdicts) = mpsc::channel(16);
         let tools = Tools::new(tell, Arc::new(Systemd::default()), Arc::new(Launcher::default()));
-        let task =
-            tokio::spawn(tools.run(Start { id: CheckId(1), group: GroupKey(1), check, phase: Duration::ZERO }, anew));
+        let task = tokio::spawn(
+            tools.run(Start { id: CheckId(1), group: GroupKey(1), check, phase: Duration::ZERO }, restarted),
+        );
         tokio::time::timeout(PATIENCE, then(verdicts)).await.expect("verdicts come");
         task.abort();
     });
@@ -210,7 +214,7 @@ fn a_process_is_found_lost_at_once_and_found_again() {
     let file = directory.path().join("pid");
     let start = || {
         let child = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep can be run");
-        // It gets its name a moment after it has begun to run.
+        // The process gets its name a moment after its start.
         let name = format!("/proc/{}/comm", child.id());
         while std::fs::read_to_string(&name).expect("it runs") != "sleep\n" {
             std::thread::yield_now();
@@ -220,7 +224,7 @@ fn a_process_is_found_lost_at_once_and_found_again() {
     };
     let mut child = start();
     let process = ProcessCheck { process: Some("sleep".to_owned()), pidfile: Some(file.clone()) };
-    // Counting would take hours: what is told sooner is told at once.
+    // Counting would take hours: a verdict that comes sooner was reported at once.
     let patient = Check { fall: 1000, rise: 1, ..check(CheckKind::Process(process), None) };
     watched(patient, |mut verdicts| async move {
         assert_eq!(next(&mut verdicts).await, Ok(()));
@@ -235,9 +239,9 @@ fn a_process_is_found_lost_at_once_and_found_again() {
     });
 }
 
-// What vipair itself has stopped and started again is not taken for a failure for longer than that took.
+// A service that vipair itself restarts counts as failed no longer than the restart takes.
 #[test]
-fn what_a_hook_has_started_anew_is_tried_at_once_and_one_success_is_enough() {
+fn a_service_that_a_hook_restarted_is_tried_at_once_and_one_success_is_enough() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("well");
     let arguments = vec!["-e".to_owned(), file.display().to_string()];
@@ -247,16 +251,16 @@ fn what_a_hook_has_started_anew_is_tried_at_once_and_one_success_is_enough() {
     let rare =
         Check { interval: Duration::from_secs(3600), fall: 1, ..check(CheckKind::Exec { command, user }, None) };
     let rare = Check { rise: 1000, ..rare };
-    let anew = Arc::new(Notify::new());
-    watched_anew(rare, Arc::clone(&anew), |mut verdicts| async move {
+    let restarted = Arc::new(Notify::new());
+    watched_with_restarts(rare, Arc::clone(&restarted), |mut verdicts| async move {
         assert!(next(&mut verdicts).await.is_err());
         std::fs::write(&file, "").expect("it can be written");
-        anew.notify_one();
+        restarted.notify_one();
         assert_eq!(next(&mut verdicts).await, Ok(()));
     });
     let mut standing = Standing::new(1, 2);
     assert_eq!(standing.count(failed()), Some(failed()));
-    standing.begin_anew();
+    standing.start_over();
     assert_eq!(standing.count(failed()), None, "it is still starting");
     assert_eq!(standing.count(Ok(())), Some(Ok(())));
     assert_eq!(standing.count(failed()), Some(failed()), "as ever");
@@ -293,7 +297,7 @@ fn a_program_is_well_if_it_says_so_and_says_why_if_not() {
     std::fs::write(&file, "").expect("it can be written");
     let script = format!("test -e {} || {{ echo it is gone; exit 3; }}", file.display());
     let command = Command { program: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script] };
-    // As whom it runs is for `vipair launch`, which is not there in a test of the library.
+    // The user is the business of `vipair launch`, which does not exist in a test of the library.
     watched(check(CheckKind::Exec { command, user: String::new() }, None), |mut verdicts| async move {
         assert_eq!(next(&mut verdicts).await, Ok(()));
         std::fs::remove_file(&file).expect("it is there");

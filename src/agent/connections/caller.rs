@@ -1,8 +1,10 @@
-//! The end that tells: calls the peer on one link after the other, introduces itself, and says what changed in the lists.
+//! The caller calls the peer on one link after the other, introduces itself, and sends the changes
+//! of our lists.
 //!
-//! Nothing is waited for: a turn does what can be done at once. When the peer does not confirm what it holds for
-//! [`PATIENCE`], the next link is tried. While the kernel has not taken what was said, nothing more is said; what
-//! changes meanwhile is told in one.
+//! Owns: the connection to the peer, and which lists the peer has. Never does: wait; a turn does
+//! what can be done at once. While the kernel has not taken what was sent, nothing more is sent;
+//! changes meanwhile are sent together. A peer that does not prove itself within [`PATIENCE`], or
+//! confirms nothing for twice that time, is called again on the next link.
 
 use super::list::{List, Lister, changes};
 use super::stream::Stream;
@@ -15,16 +17,18 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Time for a connection and both proofs, and for an answer.
+/// Time for the connection and both proofs; a confirmation may take twice as long.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Time between two attempts; grows to the second while all links fail.
+/// Pause between two attempts while some links were not tried yet.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Pause between two attempts when all links have failed.
 const LONG_PAUSE: Duration = Duration::from_secs(1);
-/// While nothing changes the peer is told that.
+/// Longest time without a frame to the peer; when nothing changes, a frame says so.
 const SILENT: Duration = Duration::from_millis(500);
-/// Most that may wait in the inbox of whoever is called.
+/// Most bytes of the peer's answers that are read at once.
 const ANSWERS: usize = 4096;
 
+/// Stage of the connection to the peer.
 #[derive(Debug)]
 enum State {
     Resting { until: MonoTime },
@@ -33,59 +37,72 @@ enum State {
     Up(Box<Up>),
 }
 
+/// An admitted connection to the peer.
 #[derive(Debug)]
 struct Up {
     stream: Stream,
     session: Session,
-    /// What the peer was told.
-    told: HashMap<GroupKey, List>,
-    /// Which version of the lists that was.
+    /// Lists as the peer has them.
+    sent: HashMap<GroupKey, List>,
+    /// Version of the lists as the peer has them.
     version: Option<u64>,
+    /// Number of the newest [`Frame::Complete`].
     round: u64,
-    told_at: MonoTime,
+    /// Instant of the newest [`Frame::Complete`].
+    sent_at: MonoTime,
+    /// Arrival of the newest confirmation.
     answered_at: MonoTime,
 }
 
-/// What the caller has to say of itself.
+/// Standing of the connection to the peer, for `status`.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
+    /// Instant since which the peer takes our lists; `None` if it does not.
     pub since: Option<MonoTime>,
+    /// Instant since which the peer does not take our lists.
     pub lost: Option<MonoTime>,
+    /// Number of connections that the peer says it holds.
     pub held: u32,
+    /// Arrival of that number.
     pub held_at: Option<MonoTime>,
+    /// Listeners refused since the start.
     pub refused: u64,
 }
 
+/// State of the calling end.
 #[derive(Debug)]
 pub(super) struct Caller {
     state: State,
+    /// Position of the link that is called.
     link: usize,
+    /// Failed calls in a row.
     failures: u32,
     pub standing: Standing,
 }
 
 impl Caller {
+    /// A caller whose first call is due.
     pub fn new(now: MonoTime) -> Caller {
         let standing = Standing { lost: Some(now), ..Standing::default() };
         Caller { state: State::Resting { until: now }, link: 0, failures: 0, standing }
     }
 
-    /// Ends what there is: keys or links are others.
+    /// Ends the present connection and calls again, because keys or links may have changed.
     pub fn restart(&mut self, now: MonoTime) {
         self.state = State::Resting { until: now };
         self.standing.since = None;
     }
 
-    /// When a turn is due even if nothing arrives.
+    /// Instant of the next turn, even if nothing arrives.
     pub fn due(&self) -> MonoTime {
         match &self.state {
             State::Resting { until } => *until,
             State::Connecting { since, .. } | State::Introduced { since, .. } => *since + PATIENCE,
-            State::Up(up) => (up.told_at + SILENT).min(up.answered_at + PATIENCE * 2),
+            State::Up(up) => (up.sent_at + SILENT).min(up.answered_at + PATIENCE * 2),
         }
     }
 
-    /// The stream to wait for.
+    /// Stream on which something may arrive.
     pub fn stream(&self) -> Option<&Stream> {
         match &self.state {
             State::Resting { .. } => None,
@@ -94,19 +111,19 @@ impl Caller {
         }
     }
 
-    /// True if the peer takes lists.
+    /// Whether the peer takes our lists.
     pub fn is_up(&self) -> bool {
         matches!(self.state, State::Up(_))
     }
 
-    /// Does what can be done now.
+    /// Takes the next steps of the connection that can be taken without waiting.
     pub fn turn(&mut self, now: MonoTime, setup: &Setup, lister: &Lister) -> Option<Event> {
         let state = std::mem::replace(&mut self.state, State::Resting { until: MonoTime::FOREVER });
         let next = match state {
             State::Resting { until } if now < until => Ok(State::Resting { until }),
             State::Resting { .. } => self.call(now, setup),
             State::Connecting { stream, since } => introduce(stream, since, now, setup),
-            State::Introduced { stream, expected, since } => confirmed(stream, expected, since, now),
+            State::Introduced { stream, expected, since } => confirm(stream, expected, since, now),
             State::Up(mut up) => self.go_on(&mut up, now, lister).map(|()| State::Up(up)),
         };
         match next {
@@ -118,12 +135,14 @@ impl Caller {
         }
     }
 
+    /// Begins a connection on the present link.
     fn call(&self, now: MonoTime, setup: &Setup) -> Result<State, Why> {
         let (from, to) = setup.links[self.link % setup.links.len().max(1)];
         let stream = Stream::connect(from, SocketAddr::new(to, PORT))?;
         Ok(State::Connecting { stream, since: now })
     }
 
+    /// Reports a connection that has just come up.
     fn note_up(&mut self, now: MonoTime) -> Option<Event> {
         if !self.is_up() || self.standing.since.is_some() {
             return None;
@@ -134,6 +153,7 @@ impl Caller {
         Some(Event::MirrorUp { link: self.link })
     }
 
+    /// Rests before the next link is tried, and reports a connection that was up or was refused.
     fn fail(&mut self, why: &Why, now: MonoTime, setup: &Setup) -> Option<Event> {
         self.failures = self.failures.saturating_add(1);
         self.link = (self.link + 1) % setup.links.len().max(1);
@@ -152,6 +172,7 @@ impl Caller {
         }
     }
 
+    /// Takes the peer's confirmations and sends the changes since the last frame.
     fn go_on(&mut self, up: &mut Up, now: MonoTime, lister: &Lister) -> Result<(), Why> {
         up.stream.pull(ANSWERS)?;
         while let Some((frame, length)) = up.session.open(&up.stream.inbox)? {
@@ -165,30 +186,30 @@ impl Caller {
             return Err(Why::Silent);
         }
         if !up.stream.is_waiting() {
-            up.tell(now, lister);
+            up.send_changes(now, lister);
         }
         Ok(up.stream.push()?)
     }
 }
 
 impl Up {
-    /// Says what is new, and that this is all.
-    fn tell(&mut self, now: MonoTime, lister: &Lister) {
-        if self.version == Some(lister.version) && now < self.told_at + SILENT {
+    /// Puts the changes of all lists into the stream, and a frame that says that these are all.
+    fn send_changes(&mut self, now: MonoTime, lister: &Lister) {
+        if self.version == Some(lister.version) && now < self.sent_at + SILENT {
             return;
         }
         self.version = Some(lister.version);
         let known = &lister.known;
-        let is_same = |told: &List, list: &List| std::sync::Arc::ptr_eq(told, list);
+        let is_same = |sent: &List, list: &List| std::sync::Arc::ptr_eq(sent, list);
         let mut anything = false;
         for (group, list) in known {
-            let told = self.told.get(group);
-            if told.is_some_and(|told| is_same(told, list)) {
+            let sent = self.sent.get(group);
+            if sent.is_some_and(|sent| is_same(sent, list)) {
                 continue;
             }
             anything = true;
-            let (came, went) = match told {
-                Some(told) => changes(told, list),
+            let (came, went) = match sent {
+                Some(sent) => changes(sent, list),
                 None => {
                     self.session.seal(&Frame::Begin(*group), self.stream.out());
                     (list.to_vec(), Vec::new())
@@ -200,19 +221,19 @@ impl Up {
             for part in came.chunks(MAX_CONNECTIONS) {
                 self.session.seal(&Frame::Add(*group, part.to_vec()), self.stream.out());
             }
-            self.told.insert(*group, List::clone(list));
+            self.sent.insert(*group, List::clone(list));
         }
-        // A group that is not open here any more is told anew when it is again.
-        self.told.retain(|group, _| known.contains_key(group));
-        if anything || now >= self.told_at + SILENT {
+        // The list of a group that closed here is sent as a whole when the group opens again.
+        self.sent.retain(|group, _| known.contains_key(group));
+        if anything || now >= self.sent_at + SILENT {
             self.round += 1;
-            self.told_at = now;
+            self.sent_at = now;
             self.session.seal(&Frame::Complete(self.round), self.stream.out());
         }
     }
 }
 
-/// Answers the greeting.
+/// Answers the peer's greeting with our introduction, once it has arrived.
 fn introduce(mut stream: Stream, since: MonoTime, now: MonoTime, setup: &Setup) -> Result<State, Why> {
     stream.pull(GREETING_SIZE)?;
     let Ok(greeting) = Greeting::try_from(stream.inbox.as_slice()) else {
@@ -227,8 +248,8 @@ fn introduce(mut stream: Stream, since: MonoTime, now: MonoTime, setup: &Setup) 
     Ok(State::Introduced { stream, expected: Box::new(expected), since })
 }
 
-/// Waits for the proof.
-fn confirmed(mut stream: Stream, expected: Box<Expected>, since: MonoTime, now: MonoTime) -> Result<State, Why> {
+/// Checks the peer's proof, once it has arrived; then the connection is up.
+fn confirm(mut stream: Stream, expected: Box<Expected>, since: MonoTime, now: MonoTime) -> Result<State, Why> {
     stream.push()?;
     stream.pull(TAG_SIZE)?;
     let Ok(confirmation) = <[u8; TAG_SIZE]>::try_from(stream.inbox.as_slice()) else {
@@ -236,23 +257,24 @@ fn confirmed(mut stream: Stream, expected: Box<Expected>, since: MonoTime, now: 
     };
     stream.inbox.clear();
     let session = expected.confirm(&confirmation)?;
-    let told_at = MonoTime::ZERO;
+    let sent_at = MonoTime::ZERO;
     Ok(State::Up(Box::new(Up {
         stream,
         session,
-        told: HashMap::new(),
+        sent: HashMap::new(),
         version: None,
         round: 0,
-        told_at,
+        sent_at,
         answered_at: now,
     })))
 }
 
+/// An error if a step has taken longer than [`PATIENCE`].
 fn in_time(since: MonoTime, now: MonoTime) -> Result<(), Why> {
     if now < since + PATIENCE { Ok(()) } else { Err(Why::Silent) }
 }
 
-/// Why a call ended.
+/// Reason why a call ended.
 #[derive(Debug, thiserror::Error)]
 enum Why {
     #[error("{0}")]

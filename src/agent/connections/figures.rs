@@ -1,45 +1,47 @@
-//! What `status` tells about connections.
+//! Figures about connections, for `status`.
+//!
+//! Owns: their meaning. Never does: anything; the worker fills them in.
 
 use crate::types::{GroupKey, MonoTime};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// All of it, as it was a tenth of a second ago at the most.
+/// Figures of all groups; with up to a hundred groups they are at most a tenth of a second old.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Figures {
-    /// Of each group.
+    /// Figures of each group.
     pub groups: HashMap<GroupKey, GroupFigures>,
-    /// Since when the peer takes our lists; `None` if it does not.
+    /// Instant since which the peer takes our lists; `None` if it does not.
     pub told_since: Option<MonoTime>,
-    /// Since when it does not.
+    /// Instant since which the peer does not take our lists.
     pub untold_since: Option<MonoTime>,
-    /// Connections that the peer says it holds.
+    /// Number of connections that the peer says it holds.
     pub held: u32,
-    /// When it said so.
+    /// Arrival of that number.
     pub held_at: Option<MonoTime>,
-    /// The peer tells us its lists.
+    /// Whether the peer sends us its lists.
     pub heard: bool,
-    /// Callers and listeners that were refused.
+    /// Number of callers and listeners refused since the start.
     pub refused: u64,
-    /// Connections beyond the bound that were left out of the newest list.
+    /// Number of connections beyond the bound, left out of the newest list.
     pub left_out: usize,
-    /// How long a processor was busy with the newest list.
+    /// Time that a processor was busy with the newest list.
     pub list_took: Duration,
     /// Time from one list to the next.
     pub list_every: Duration,
 }
 
-/// One group.
+/// Figures of one group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct GroupFigures {
-    /// Connections here, when the group is open here or was a moment ago.
+    /// Number of our connections, if the group is open here or was a moment ago.
     pub known: Option<usize>,
-    /// Connections of the peer that are known here.
+    /// Number of the peer's connections that are known here.
     pub mirrored: usize,
-    /// When the peer last said that this is all.
+    /// Arrival of the peer's newest statement that its list is complete.
     pub mirrored_at: Option<MonoTime>,
-    /// Packets sent to clients of the former active since the start.
+    /// Number of packets sent to clients of the former active since the start.
     pub tickled: u64,
-    /// Connections reset here since the start.
+    /// Number of connections reset here since the start.
     pub reset: u64,
 }

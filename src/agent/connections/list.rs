@@ -1,8 +1,10 @@
 //! The connections of the groups that are open here, read from the kernel again and again.
 //!
-//! A reading takes the processor some microseconds for each connection of the machine. The next one begins [`SHARE`] times as
-//! long after the last, so that it costs at most that part of a processor, but never more often than [`OFTEN`] and never
-//! more rarely than [`RARELY`].
+//! Owns: the newest lists, and when to read again. Never does: change a connection. A reading takes
+//! the processor some microseconds for each connection of the machine. The next reading begins
+//! [`SHARE`] times that long after the last began, so that it costs at most that part of a
+//! processor, but no sooner than after [`OFTEN`] and no later than after [`RARELY`]. When the
+//! kernel refuses, the lists stay as they are, and the lister tries again after [`AGAIN`].
 
 use super::{MAX_CONNECTIONS, Watched};
 use crate::io::clock;
@@ -17,37 +19,42 @@ use std::time::Duration;
 
 /// Shortest time between the beginnings of two readings.
 const OFTEN: Duration = Duration::from_millis(400);
-/// Longest.
+/// Longest time between the beginnings of two readings.
 const RARELY: Duration = Duration::from_secs(5);
-/// One part in so many of a processor.
+/// Divisor of a processor's time that reading may cost.
 const SHARE: u32 = 10;
-/// After the kernel refused.
+/// Pause after a refusal by the kernel.
 const AGAIN: Duration = Duration::from_secs(2);
-/// More connections than that take a millisecond or more to read.
+/// Number of connections whose reading takes about a millisecond.
 const MANY: usize = 2_000;
 
 /// A group's connections in ascending order.
 pub(super) type List = Arc<Vec<Connection>>;
 
-/// Reads lists.
+/// Reader of lists.
 #[derive(Debug, Default)]
 pub(super) struct Lister {
     diag: Option<SockDiag>,
-    /// The owner of every address of an open group.
+    /// Group of every address of an open group.
     owners: HashMap<Ipv6Addr, GroupKey>,
     addresses: Vec<IpAddr>,
     groups: Vec<GroupKey>,
     reading: Option<Reading>,
+    /// Instant of the next reading.
     next: MonoTime,
+    /// Time that a processor was busy with the newest reading.
     pub took: Duration,
+    /// Time between the beginnings of two readings.
     pub every: Duration,
+    /// Connections beyond the bound in the newest reading.
     pub left_out: usize,
-    /// The newest list of every open group that was read once. One that is as it was is the same one.
+    /// Newest list of every open group that was read once. An unchanged list stays the same `Arc`.
     pub known: BTreeMap<GroupKey, List>,
-    /// Rises with every change of `known`.
+    /// Number that rises with every change of `known`.
     pub version: u64,
 }
 
+/// A reading under way.
 #[derive(Debug, Default)]
 struct Reading {
     began: MonoTime,
@@ -58,7 +65,7 @@ struct Reading {
 }
 
 impl Lister {
-    /// Reads connections of these groups from now on, and the first list soon.
+    /// Makes the lister read these groups from now on, and begin at once.
     pub fn watch<'g>(&mut self, groups: impl Iterator<Item = (GroupKey, &'g [IpAddr])>, now: MonoTime) {
         self.owners.clear();
         self.addresses.clear();
@@ -76,7 +83,7 @@ impl Lister {
         self.next = now;
     }
 
-    /// When there is something to do.
+    /// Instant of the next turn.
     pub fn due(&self) -> MonoTime {
         match self.reading {
             Some(_) => MonoTime::ZERO,
@@ -91,10 +98,10 @@ impl Lister {
         read.max(self.known.values().map(|list| list.len()).sum()) > MANY
     }
 
-    /// Does a little. True if `known` is new.
+    /// Begins a reading or goes on with it, a portion at a time. True if a reading was completed.
     ///
     /// # Errors
-    /// When the kernel does not tell; tried again after a while.
+    /// When the kernel refuses; the lister tries again after [`AGAIN`].
     pub fn turn(&mut self, now: MonoTime) -> io::Result<bool> {
         if now < self.due() {
             return Ok(false);
@@ -114,7 +121,7 @@ impl Lister {
         Ok(true)
     }
 
-    /// A reading is complete.
+    /// Reads the next portion; true if it was the last.
     fn read(&mut self, now: MonoTime) -> io::Result<bool> {
         let diag = match &mut self.diag {
             Some(diag) => diag,
@@ -131,6 +138,7 @@ impl Lister {
         Ok(!going_on)
     }
 
+    /// Puts the lists of a completed reading into `known`, and sets the time of the next one.
     fn complete(&mut self) {
         let Some(reading) = self.reading.take() else { return };
         let busy = clock::busy();
@@ -155,32 +163,39 @@ impl Lister {
         self.every = (self.took * SHARE).clamp(OFTEN, RARELY);
         self.next = reading.began + self.every;
     }
+}
 
-    /// All connections of these groups, at most [`MAX_CONNECTIONS`], read at once: for their end.
-    ///
-    /// # Errors
-    /// When the kernel does not tell.
-    pub fn all_of(diag: &mut SockDiag, groups: &[&Watched]) -> io::Result<BTreeMap<GroupKey, Vec<TcpSocket>>> {
-        let addresses: Vec<IpAddr> = groups.iter().flat_map(|group| group.addresses.iter().copied()).collect();
-        let of = |group: &&Watched| {
-            let key = group.key;
-            group.addresses.iter().map(move |address| (wide(*address), key)).collect::<Vec<_>>()
-        };
-        let owners: HashMap<Ipv6Addr, GroupKey> = groups.iter().flat_map(of).collect();
-        let mut found: BTreeMap<GroupKey, Vec<TcpSocket>> = BTreeMap::new();
-        let mut left = MAX_CONNECTIONS;
-        diag.begin(&addresses)?;
-        while diag.read_on(|socket| {
-            if let Some(group) = owner(socket.connection, &owners).filter(|_| left > 0) {
-                left -= 1;
-                found.entry(group).or_default().push(socket);
-            }
-        })? {}
-        Ok(found)
+/// Reads the sockets of all connections of these groups in one go, at most [`MAX_CONNECTIONS`], so
+/// that the caller can reset them.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn sockets_of(diag: &mut SockDiag, groups: &[&Watched]) -> io::Result<BTreeMap<GroupKey, Vec<TcpSocket>>> {
+    let addresses: Vec<IpAddr> = groups.iter().flat_map(|group| group.addresses.iter().copied()).collect();
+    let owned = |group: &&Watched| {
+        let key = group.key;
+        group.addresses.iter().map(move |address| (wide(*address), key)).collect::<Vec<_>>()
+    };
+    let owners: HashMap<Ipv6Addr, GroupKey> = groups.iter().flat_map(owned).collect();
+    let mut found: BTreeMap<GroupKey, Vec<TcpSocket>> = BTreeMap::new();
+    let mut room = MAX_CONNECTIONS;
+    let mut take = |socket: TcpSocket| {
+        if let Some(group) = owner(socket.connection, &owners).filter(|_| room > 0) {
+            room -= 1;
+            found.entry(group).or_default().push(socket);
+        }
+    };
+    diag.begin(&addresses)?;
+    loop {
+        let goes_on = diag.read_on(&mut take)?;
+        if !goes_on {
+            return Ok(found);
+        }
     }
 }
 
 impl Reading {
+    /// Adds a connection to its group's list, or counts it as left out.
     fn note(&mut self, connection: Connection, owners: &HashMap<Ipv6Addr, GroupKey>) {
         let Some(group) = owner(connection, owners) else { return };
         if self.count >= MAX_CONNECTIONS {
@@ -192,7 +207,8 @@ impl Reading {
     }
 }
 
-/// Whose connection it is. Nobody's within this machine, where nobody has to be told.
+/// Group that a connection belongs to. A connection within this machine belongs to none: its client
+/// needs no news of a takeover.
 fn owner(connection: Connection, owners: &HashMap<Ipv6Addr, GroupKey>) -> Option<GroupKey> {
     let within = owners.contains_key(&connection.remote) || is_loopback(connection.remote);
     owners.get(&connection.local).copied().filter(|_| !within)
@@ -202,7 +218,7 @@ fn is_loopback(address: Ipv6Addr) -> bool {
     address.to_ipv4_mapped().map_or(address.is_loopback(), |four| four.is_loopback())
 }
 
-/// What came and what went from one list to another; both in ascending order.
+/// Connections that came and that went from one list to another; both lists in ascending order.
 pub(super) fn changes(old: &[Connection], new: &[Connection]) -> (Vec<Connection>, Vec<Connection>) {
     let (mut came, mut went) = (Vec::new(), Vec::new());
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());

@@ -1,9 +1,12 @@
-//! The end that is told: takes calls of the peer at the link addresses, admits who has the key, and keeps the lists.
+//! The listener takes calls of the peer at our link addresses, admits a caller that has the key,
+//! and passes the peer's lists on to `mirrored`.
 //!
-//! A stranger costs little and a bounded part of it: only a call from the peer's own link address is read at all; at most
-//! [`GUESTS`] who have proven nothing are there at once, each for [`PATIENCE`] and with as many bytes as an introduction
-//! has; and after [`CALLS`] calls in a moment the rest waits in the kernel, whose queue is short. Of the admitted ones the
-//! newest counts.
+//! Owns: the listening sockets and the callers' streams. Never does: call the peer. A stranger
+//! costs little, within bounds: only a call from the peer's own link address is read at all; at
+//! most [`GUESTS`] callers without proof are there at once, each for [`PATIENCE`] and with as many
+//! bytes as an introduction has; and after [`CALLS`] calls in a moment the rest waits in the
+//! kernel, whose queue is short. Of the admitted callers the newest counts. A caller that fails is
+//! refused and counted; a link address that is missing is tried again.
 
 use super::mirrored::Mirrored;
 use super::stream::Stream;
@@ -18,28 +21,31 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-/// Callers who have proven nothing yet.
+/// Most callers that have proven nothing yet.
 const GUESTS: usize = 4;
-/// How long each of them may take.
+/// Time that a caller has for its proof.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Calls taken in one [`MOMENT`].
+/// Most calls taken in one [`MOMENT`].
 const CALLS: u32 = 16;
+/// Span in which calls are counted.
 const MOMENT: Duration = Duration::from_millis(100);
-/// Calls that wait in the kernel.
+/// Most calls that wait in the kernel.
 const BACKLOG: i32 = 8;
-/// How often an address that is not there is tried again.
+/// Pause before a missing link address is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// Silence after which the peer's connection is given up; it says something twice a second.
+/// Silence after which the peer's connection is given up; the peer sends twice a second.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// One link.
+/// Listening end of one link.
 #[derive(Debug)]
 struct Door {
     local: IpAddr,
     remote: IpAddr,
+    /// Listening socket; `None` while the local address is missing.
     listener: Option<TcpListener>,
 }
 
+/// A caller that has proven nothing yet.
 #[derive(Debug)]
 struct Guest {
     stream: Stream,
@@ -48,33 +54,40 @@ struct Guest {
     from: IpAddr,
 }
 
+/// The peer as an admitted caller.
 #[derive(Debug)]
-struct Host {
+struct Member {
     stream: Stream,
     session: Session,
+    /// Arrival of the newest frame.
     heard: MonoTime,
 }
 
+/// State of the listening end.
 #[derive(Debug)]
 pub(super) struct Listener {
     doors: Vec<Door>,
+    /// Instant of the next attempt to open missing doors.
     again: MonoTime,
-    /// Calls of the moment that began then.
+    /// Beginning of the present [`MOMENT`], and the calls taken in it.
     moment: (MonoTime, u32),
+    /// Whether no calls are taken until the moment is over.
     resting: bool,
     guests: Vec<Guest>,
-    host: Option<Host>,
+    member: Option<Member>,
+    /// Callers refused since the start.
     pub refused: u64,
 }
 
 impl Listener {
+    /// A listener on no link.
     pub fn new() -> Listener {
         let moment = (MonoTime::ZERO, 0);
         let (doors, guests) = (Vec::new(), Vec::new());
-        Listener { doors, again: MonoTime::ZERO, moment, resting: false, guests, host: None, refused: 0 }
+        Listener { doors, again: MonoTime::ZERO, moment, resting: false, guests, member: None, refused: 0 }
     }
 
-    /// Listens on these links from now on; whoever was admitted has to call again.
+    /// Listens on the setup's links from now on; an admitted peer has to call again.
     pub fn restart(&mut self, setup: &Setup, now: MonoTime) {
         let door = |(local, remote): &(IpAddr, IpAddr)| Door { local: *local, remote: *remote, listener: None };
         let same = self.doors.iter().map(|door| (door.local, door.remote)).eq(setup.links.iter().copied());
@@ -83,24 +96,24 @@ impl Listener {
             self.again = now;
         }
         self.guests.clear();
-        self.host = None;
+        self.member = None;
     }
 
-    /// Somebody is admitted.
-    pub fn is_heard(&self) -> bool {
-        self.host.is_some()
+    /// Whether the peer is admitted.
+    pub fn has_peer(&self) -> bool {
+        self.member.is_some()
     }
 
-    /// When a turn is due even if nothing arrives.
+    /// Instant of the next turn, even if nothing arrives.
     pub fn due(&self) -> MonoTime {
         let guests = self.guests.iter().map(|guest| guest.since + PATIENCE);
         let closed = self.doors.iter().any(|door| door.listener.is_none()).then_some(self.again);
-        let host = self.host.iter().map(|host| host.heard + SILENCE);
+        let member = self.member.iter().map(|member| member.heard + SILENCE);
         let rest = self.resting.then_some(self.moment.0 + MOMENT);
-        guests.chain(closed).chain(host).chain(rest).min().unwrap_or(MonoTime::FOREVER)
+        guests.chain(closed).chain(member).chain(rest).min().unwrap_or(MonoTime::FOREVER)
     }
 
-    /// Does what can be done now.
+    /// Takes calls, introductions and lists that have arrived, without waiting.
     pub fn turn(
         &mut self,
         now: MonoTime,
@@ -109,12 +122,13 @@ impl Listener {
         mirrored: &mut Mirrored,
     ) -> Option<Event> {
         self.open_doors(now, (poll, token));
-        let accepted = self.take_calls(now, (poll, token));
-        let heard = self.hear_guests(now, setup);
-        let told = self.hear_host(now, setup, mirrored);
-        accepted.or(heard).or(told)
+        let call = self.take_calls(now, (poll, token));
+        let guest = self.handle_guests(now, setup);
+        let member = self.handle_member(now, setup, mirrored);
+        call.or(guest).or(member)
     }
 
+    /// Opens the listening sockets that are missing.
     fn open_doors(&mut self, now: MonoTime, (poll, token): (&Poll, u64)) {
         if now < self.again {
             return;
@@ -122,7 +136,8 @@ impl Listener {
         self.again = now + AGAIN;
         let resting = self.resting;
         for door in self.doors.iter_mut().filter(|door| door.listener.is_none()) {
-            // An address that is not there yet is tried again; one that another program has shows in the peer's status.
+            // A missing address is tried again; an address that another program has shows in the
+            // peer's status.
             let Ok(listener) = listen(door.local) else { continue };
             if resting || poll.add(&listener, token).is_ok() {
                 door.listener = Some(listener);
@@ -130,23 +145,23 @@ impl Listener {
         }
     }
 
-    /// Takes calls, as many as one moment may have; then the doors rest until it is over.
+    /// Takes at most [`CALLS`] calls in a moment; then no more are taken until it is over.
     fn take_calls(&mut self, now: MonoTime, (poll, token): (&Poll, u64)) -> Option<Event> {
         if now >= self.moment.0 + MOMENT {
             self.moment = (now, 0);
             if std::mem::take(&mut self.resting) {
                 let listeners = self.doors.iter().filter_map(|door| door.listener.as_ref());
-                // It was in the set before, so there is room.
+                // The listener was in the set before, so there is room.
                 listeners.for_each(|listener| drop(poll.add(listener, token)));
             }
         }
         let mut event = None;
-        for at in 0..self.doors.len() {
+        for door in 0..self.doors.len() {
             while self.moment.1 < CALLS {
-                let Some(listener) = &self.doors[at].listener else { break };
+                let Some(listener) = &self.doors[door].listener else { break };
                 let Ok((stream, from)) = listener.accept() else { break };
                 self.moment.1 += 1;
-                let stranger = from.ip() != self.doors[at].remote;
+                let stranger = from.ip() != self.doors[door].remote;
                 if stranger {
                     self.refused += 1;
                     event =
@@ -163,6 +178,7 @@ impl Listener {
         event
     }
 
+    /// Sends the greeting to a caller and makes it a guest; the oldest guest beyond the bound goes.
     fn greet(&mut self, stream: std::net::TcpStream, from: IpAddr, now: MonoTime) {
         let mut challenge = [0; CHALLENGE_SIZE];
         let (Ok(mut stream), Ok(())) = (Stream::new(stream), getrandom::fill(&mut challenge)) else { return };
@@ -179,12 +195,13 @@ impl Listener {
         self.guests.push(Guest { stream, greeting, since: now, from });
     }
 
-    fn hear_guests(&mut self, now: MonoTime, setup: &Setup) -> Option<Event> {
+    /// Reads the guests' introductions; a guest with the key becomes the admitted peer.
+    fn handle_guests(&mut self, now: MonoTime, setup: &Setup) -> Option<Event> {
         let mut event = None;
         for mut guest in std::mem::take(&mut self.guests) {
             match admit(&mut guest, now, setup) {
                 Ok(None) => self.guests.push(guest),
-                Ok(Some(session)) => self.host = Some(Host { stream: guest.stream, session, heard: now }),
+                Ok(Some(session)) => self.member = Some(Member { stream: guest.stream, session, heard: now }),
                 Err(why) => {
                     self.refused += 1;
                     event = Some(Event::Refused { what: format!("{}: {why}", guest.from) });
@@ -194,17 +211,18 @@ impl Listener {
         event
     }
 
-    fn hear_host(&mut self, now: MonoTime, setup: &Setup, mirrored: &mut Mirrored) -> Option<Event> {
-        let host = self.host.as_mut()?;
+    /// Takes the admitted peer's frames; drops its connection when it fails or falls silent.
+    fn handle_member(&mut self, now: MonoTime, setup: &Setup, mirrored: &mut Mirrored) -> Option<Event> {
+        let member = self.member.as_mut()?;
         let is_ours = |group: GroupKey| setup.groups.iter().any(|watched| watched.key == group);
-        match host.hear(now, &is_ours, mirrored) {
-            Ok(()) if now < host.heard + SILENCE => None,
+        match member.handle_frames(now, &is_ours, mirrored) {
+            Ok(()) if now < member.heard + SILENCE => None,
             Ok(()) => {
-                self.host = None;
+                self.member = None;
                 None
             }
             Err(why) => {
-                self.host = None;
+                self.member = None;
                 why.map(|why| {
                     self.refused += 1;
                     Event::Refused { what: format!("the peer's connection: {why}") }
@@ -213,13 +231,13 @@ impl Listener {
         }
     }
 
-    /// Streams that have to be waited for.
+    /// Streams on which something may arrive.
     pub fn streams(&self) -> impl Iterator<Item = &Stream> {
-        self.guests.iter().map(|guest| &guest.stream).chain(self.host.iter().map(|host| &host.stream))
+        self.guests.iter().map(|guest| &guest.stream).chain(self.member.iter().map(|member| &member.stream))
     }
 }
 
-/// Reads on of an introduction. `Ok(None)`: it is not complete.
+/// Reads more of a guest's introduction, and answers it; `Ok(None)` while it is not complete.
 fn admit(guest: &mut Guest, now: MonoTime, setup: &Setup) -> Result<Option<Session>, String> {
     guest.stream.pull(INTRODUCTION_SIZE).map_err(|cause| cause.to_string())?;
     let Ok(introduction) = Introduction::try_from(guest.stream.inbox.as_slice()) else {
@@ -236,15 +254,16 @@ fn admit(guest: &mut Guest, now: MonoTime, setup: &Setup) -> Result<Option<Sessi
     Ok(Some(session))
 }
 
-impl Host {
-    /// Takes what has arrived. `Err(None)`: the peer went away.
-    fn hear(
+impl Member {
+    /// Applies the frames that have arrived to `mirrored`, and confirms them. `Err(None)`: the peer
+    /// went away.
+    fn handle_frames(
         &mut self,
         now: MonoTime,
         is_ours: &impl Fn(GroupKey) -> bool,
         mirrored: &mut Mirrored,
     ) -> Result<(), Option<Refusal>> {
-        // What came before the end counts.
+        // Frames that came before the end count.
         let ended = self.stream.pull(4 * MAX_BODY).is_err();
         let mut taken = 0;
         while let Some((frame, length)) = self.session.open(&self.stream.inbox[taken..]).map_err(Some)? {
@@ -262,6 +281,7 @@ impl Host {
     }
 }
 
+/// Listening socket at a link address.
 fn listen(local: IpAddr) -> io::Result<TcpListener> {
     let address = SocketAddr::new(local, PORT);
     let domain = Domain::for_address(address);

@@ -1,32 +1,39 @@
-//! The peer's connections as it tells them.
+//! The peer's connections, as the peer lists them.
+//!
+//! Owns: these lists; they stay when the peer falls silent, because then they are needed. Never
+//! does: check who sent a frame; the listener admits only the peer. Connections beyond the bound
+//! are left out.
 
 use super::MAX_CONNECTIONS;
 use crate::types::{GroupKey, MonoTime};
 use crate::wire::mirror::{Connection, Frame};
 use std::collections::{BTreeSet, HashMap};
 
-/// Lists of the peer's groups. They stay when it falls silent: then they are needed.
+/// Lists of the peer's groups.
 #[derive(Debug, Default)]
 pub(super) struct Mirrored {
     lists: HashMap<GroupKey, Held>,
+    /// Number of connections in all lists.
     count: usize,
-    /// Groups whose list the peer began to tell: they are open there.
+    /// Groups whose list the peer began since the last call of `take_begun`: they are open there.
     begun: Vec<GroupKey>,
 }
 
+/// List of one group.
 #[derive(Debug, Default)]
 struct Held {
     list: BTreeSet<Connection>,
-    /// Told anew, and not all of it yet.
+    /// List that replaces the present one when it is complete.
     renewed: Option<BTreeSet<Connection>>,
+    /// Arrival of the newest statement that the list is complete.
     complete_at: Option<MonoTime>,
-    /// Their clients have been told, and nothing came since.
+    /// Whether the list was taken for tickling, and no connection came since.
     spent: bool,
 }
 
 impl Mirrored {
-    /// Takes note of a frame. Groups that are not ours are passed over. Of [`Frame::Complete`] there is something to
-    /// answer.
+    /// Applies a frame to the lists; returns the answer to [`Frame::Complete`]. Frames about groups
+    /// that are not ours change nothing.
     pub fn apply(&mut self, frame: Frame, is_ours: impl Fn(GroupKey) -> bool, now: MonoTime) -> Option<Frame> {
         match frame {
             Frame::Begin(group) if is_ours(group) => {
@@ -42,7 +49,8 @@ impl Mirrored {
                 held.spent &= held.renewed.is_some();
                 let list = held.newest();
                 let before = list.len();
-                // Twice the bound, because a list that is told anew stands beside the one before.
+                // The room is twice the bound, because a renewed list stands beside the present
+                // one.
                 list.extend(connections.into_iter().take(room));
                 self.count += list.len() - before;
             }
@@ -70,16 +78,17 @@ impl Mirrored {
         None
     }
 
-    /// A group's connections for telling their clients, those told before and those told anew; once. The list itself
-    /// stays: the peer may be alive and go on with what changes.
-    pub fn take(&mut self, group: GroupKey) -> Vec<Connection> {
+    /// Connections of a group, present and renewed, so that their clients can be tickled; empty if
+    /// they were taken before. The list itself stays: the peer may be alive and go on with changes
+    /// to it.
+    pub fn take_for_tickling(&mut self, group: GroupKey) -> Vec<Connection> {
         let Some(held) = self.lists.get_mut(&group).filter(|held| !held.spent) else { return Vec::new() };
         held.spent = true;
         let renewed = held.renewed.iter().flatten().filter(|connection| !held.list.contains(connection));
         held.list.iter().chain(renewed).take(MAX_CONNECTIONS).copied().collect()
     }
 
-    /// Groups that the peer has begun to tell since the last call.
+    /// Groups whose list the peer has begun since the last call.
     pub fn take_begun(&mut self) -> Vec<GroupKey> {
         std::mem::take(&mut self.begun)
     }
@@ -91,14 +100,15 @@ impl Mirrored {
         self.count = self.lists.values().map(size).sum();
     }
 
-    /// How many there are of a group, and when the peer last said that this is all.
-    pub fn of(&self, group: GroupKey) -> (usize, Option<MonoTime>) {
+    /// Number of a group's connections, and the arrival of the newest statement that these are all.
+    pub fn figures_of(&self, group: GroupKey) -> (usize, Option<MonoTime>) {
         let held = self.lists.get(&group).filter(|held| !held.spent);
         held.map_or((0, None), |held| (held.list.len(), held.complete_at))
     }
 }
 
 impl Held {
+    /// The list that additions and removals go to.
     fn newest(&mut self) -> &mut BTreeSet<Connection> {
         self.renewed.as_mut().unwrap_or(&mut self.list)
     }

@@ -1,15 +1,29 @@
 //! Clients with an open connection learn of a takeover at once.
 //!
-//! The active lists its connections to the addresses of its groups again and again (`list`), and tells the peer what
-//! changed over a TCP connection of its own, sealed with the cluster's key (`caller` there, `listener` here). When a
-//! group opens here although the peer did not hand it over, every connection that it had is tickled: three rounds of an
-//! empty ACK that makes the client ask, and the kernel reset it (`tickler`). When a group was handed over, what is left
-//! shortly before the end of the drain is reset here (`resets`), and what is left even then is tickled by the new active.
+//! The active lists the connections to its groups' addresses again and again (`list`), and sends
+//! the peer what changed over a TCP connection of its own, sealed with the cluster's key (`caller`
+//! there, `listener` here). When a group opens here although the peer did not hand it over, every
+//! connection that the peer had is tickled: three rounds of an empty ACK that makes the client ask,
+//! and our kernel reset it (`tickler`). When a group was handed over, connections left shortly
+//! before the end of the drain are reset by the former active (`resets`), and those left even then
+//! are tickled by the new one.
 //!
-//! Owns: one thread, and all sockets for that. Never does: decide who is active, or make the hot thread or the slow side
-//! wait. When any of it fails the takeover is as it would be without: clients learn when they next send. Bounds: at most
-//! [`MAX_CONNECTIONS`] in all groups are listed and as many mirrored; beyond that the rest is left out, and `status`
-//! says so.
+//! Owns: one thread, and all sockets for that. Never does: decide who is active, or make the hot
+//! thread or the slow side wait. When a part of it fails, the takeover is as it would be without:
+//! clients learn of it when they next send. Bounds: at most [`MAX_CONNECTIONS`] in all groups are
+//! listed and as many mirrored; further ones are left out, and `status` says so.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `worker` | the thread, what opens and closes, what is reported |
+//! | `list` | our connections, read from the kernel |
+//! | `caller` | the end that sends our lists to the peer |
+//! | `listener` | the end that takes the peer's lists |
+//! | `mirrored` | the peer's connections |
+//! | `tickler`, `outlet` | packets to clients, and their way out |
+//! | `resets` | ends of our own connections |
+//! | `stream` | a TCP connection that never blocks |
+//! | `figures` | numbers for `status` |
 
 mod caller;
 mod figures;
@@ -36,60 +50,61 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Connections of all groups together that are listed, mirrored and tickled: 7 MB in each list.
+/// Most connections of all groups together that are listed, mirrored and tickled: 7 MB in each
+/// list.
 pub const MAX_CONNECTIONS: usize = 200_000;
-/// Orders that may wait: every group may open and close once.
+/// Most orders that wait: every group may open and close once.
 const ORDERS: usize = 4096;
 
-/// What this thread works with.
+/// Configuration of the connections' thread.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// This node.
     pub me: NodeId,
-    /// The other one.
+    /// The other node.
     pub peer: NodeId,
     /// Local and remote address of each link.
     pub links: Vec<(IpAddr, IpAddr)>,
-    /// What both nodes prove themselves with.
+    /// Keys with which both nodes prove themselves.
     pub keys: MirrorKeys,
-    /// The groups whose connections are looked after.
+    /// Groups whose connections are watched.
     pub groups: Vec<Watched>,
 }
 
-/// A group whose connections are looked after.
+/// Group whose connections are watched.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Watched {
-    /// Which.
+    /// Key of the group.
     pub key: GroupKey,
-    /// Its addresses.
+    /// Addresses of the group.
     pub addresses: Vec<Vip>,
-    /// How long the former active carries connections after a handover.
+    /// Time for which the former active carries connections after a handover.
     pub drain: Duration,
 }
 
-/// How a group came to be open here.
+/// Reason why a group opened here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Opening {
-    /// It was open already: its connections are alive.
+    /// The group was open already: its connections are alive.
     Adopted,
-    /// The peer handed it over and carries its connections for the time of the drain.
+    /// The peer handed the group over and carries its connections for the time of the drain.
     HandedOver,
-    /// The peer is gone, or could not go on: its connections are dead.
+    /// The peer is gone, or could not go on: the group's connections are dead.
     TakenOver,
 }
 
-/// How a group came to be closed here.
+/// Reason why a group closed here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Closing {
-    /// Handed over: connections are carried for the time of the drain.
+    /// The group was handed over: connections are carried for the time of the drain.
     HandedOver,
     /// The peer is active: no connection of ours can go on.
     Lost,
-    /// It may open here again, with the same connections.
+    /// The group may open here again, with the same connections.
     Other,
 }
 
-/// What the thread is told.
+/// Order to the thread.
 #[derive(Debug)]
 enum Order {
     Setup(Box<Setup>),
@@ -97,59 +112,60 @@ enum Order {
     Closed(GroupKey, Closing, MonoTime),
 }
 
-/// Something worth a line in the log.
+/// Event worth a line in the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// Clients of so many connections of the former active are told, three times each.
+    /// Clients of a former active's connections are being tickled, three times each.
     Tickling {
-        /// Which group.
+        /// Group that opened here.
         group: GroupKey,
-        /// How many.
+        /// Number of connections.
         connections: usize,
     },
-    /// That is done.
+    /// All clients of a group have been tickled.
     Tickled {
-        /// Which group.
+        /// Group that opened here.
         group: GroupKey,
-        /// Packets that the kernel took.
+        /// Number of packets that the kernel took.
         sent: u64,
-        /// Packets that it did not take.
+        /// Number of packets that the kernel did not take.
         failed: u64,
-        /// From the first packet of the first round to its last.
+        /// Time from the first packet of the first round to its last.
         first_round: Duration,
     },
-    /// What was left of a group's connections was reset here.
+    /// Connections that were left of a group were reset here.
     Reset {
-        /// Which group.
+        /// Group that closed here.
         group: GroupKey,
-        /// How many were.
+        /// Number of connections reset.
         reset: usize,
-        /// How many the kernel would not.
+        /// Number of connections that the kernel refused to reset.
         refused: usize,
     },
-    /// The peer takes our list, over this link.
+    /// The peer takes our lists.
     MirrorUp {
-        /// The position in `links`.
+        /// Position of the link in [`Setup::links`].
         link: usize,
     },
-    /// It does not any more.
+    /// The peer does not take our lists any more.
     MirrorDown {
-        /// Why.
+        /// Reason, for people.
         why: String,
     },
-    /// Somebody who proved nothing called, or was called. Told once a minute at most.
+    /// A caller or listener without the cluster's key was refused. Reported once a minute at most.
     Refused {
-        /// Who, and why.
+        /// Address and reason, for people.
         what: String,
     },
-    /// The kernel does not tell its connections, or takes no packets of ours. Told once a minute at most.
+    /// The kernel does not list its connections, or takes no packets of ours. Reported once a
+    /// minute at most.
     Failed {
-        /// What it said.
+        /// Operation and the kernel's words.
         what: String,
     },
 }
 
-/// The thread's other end.
+/// Handle of the connections' thread.
 #[derive(Clone, Debug)]
 pub struct Connections {
     orders: SyncSender<Order>,
@@ -158,16 +174,16 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Starts the thread in the caller's network namespace. It lives as long as the process or the last handle. `tell`
-    /// is called on it.
+    /// Starts the thread in the caller's network namespace. The thread lives as long as the process
+    /// or the last handle, and calls `report`.
     ///
     /// # Errors
     /// When the system has no room for a descriptor or a thread.
-    pub fn start(setup: Setup, tell: impl Fn(Event) + Send + 'static) -> io::Result<Connections> {
+    pub fn start(setup: Setup, report: impl Fn(Event) + Send + 'static) -> io::Result<Connections> {
         let (orders, taken) = sync_channel(ORDERS);
         let waker = Waker::new()?;
         let figures = Arc::new(Mutex::new(Figures::default()));
-        let mut worker = worker::Worker::new(setup, taken, waker.clone(), Arc::clone(&figures), Box::new(tell))?;
+        let mut worker = worker::Worker::new(setup, taken, waker.clone(), Arc::clone(&figures), Box::new(report))?;
         std::thread::Builder::new().name("connections".into()).spawn(move || {
             let _permitted = realtime::be_realtime(realtime::HELPER_PRIORITY);
             worker.run();
@@ -175,29 +191,30 @@ impl Connections {
         Ok(Connections { orders, waker, figures })
     }
 
-    /// Goes on with another configuration.
+    /// Makes the thread go on with another configuration.
     pub fn reconfigure(&self, setup: Setup) {
         self.order(Order::Setup(Box::new(setup)));
     }
 
-    /// A group opened here.
-    pub fn opened(&self, group: GroupKey, how: Opening, at: MonoTime) {
-        self.order(Order::Opened(group, how, at));
+    /// Tells the thread that a group opened here.
+    pub fn opened(&self, group: GroupKey, how: Opening, when: MonoTime) {
+        self.order(Order::Opened(group, how, when));
     }
 
-    /// A group closed here.
-    pub fn closed(&self, group: GroupKey, how: Closing, at: MonoTime) {
-        self.order(Order::Closed(group, how, at));
+    /// Tells the thread that a group closed here.
+    pub fn closed(&self, group: GroupKey, how: Closing, when: MonoTime) {
+        self.order(Order::Closed(group, how, when));
     }
 
-    /// What there is to tell.
+    /// Figures as the thread last published them.
     #[must_use]
     pub fn figures(&self) -> Figures {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// At the bound an order is lost, and with it what one group's clients would have been told: the thread is stuck or
-    /// gone, and waiting for it would be worse.
+    /// Leaves an order for the thread, and wakes it. At the bound the order is lost, and one
+    /// group's clients learn of the takeover when they next send: the thread is stuck or gone, and
+    /// waiting for it would be worse.
     fn order(&self, order: Order) {
         if let Err(lost) = self.orders.try_send(order) {
             tracing::error!("the connections' thread does not take orders: {lost}");

@@ -1,7 +1,9 @@
-//! Packets on their way out: what the kernel has no room for at one moment waits here for the next.
+//! The outlet: packets that the kernel has no room for now wait here for the next moment.
 //!
-//! The room is small ([`crate::io::rawip`]): a link or queue that is slower than us takes packets at its own pace, and other
-//! packets of this machine, pulses before all, wait for no more of ours than that.
+//! Owns: the raw sockets and the waiting packets. Never does: fill the kernel's queues. The
+//! sockets' room is small ([`crate::io::rawip`]): a link or queue that is slower than us takes
+//! packets at its own pace, and other packets of this machine, above all pulses, wait behind few of
+//! ours. A packet that the kernel refuses is counted and dropped.
 
 use crate::io::rawip::{BATCH, Packet, RawSender};
 use crate::types::GroupKey;
@@ -10,44 +12,48 @@ use crate::wire::tickle;
 use nix::errno::Errno;
 use std::io;
 
-/// What became of packets of one group.
+/// Fate of packets of one group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Fate {
     pub group: GroupKey,
-    /// The kernel took them.
+    /// Packets that the kernel took.
     pub sent: u64,
-    /// It refused them for what they are: no route, a local rule.
+    /// Packets that the kernel refused for what they are (no route, a local rule), or that were
+    /// given up.
     pub failed: u64,
 }
 
-/// Both families. Holds at most one portion of the tickler's.
+/// Waiting packets of both families: at most one portion of the tickler's.
 #[derive(Debug)]
 pub(super) struct Outlet {
     lanes: [Lane; 2],
 }
 
+/// Waiting packets of one family.
 #[derive(Debug)]
 struct Lane {
     is_v4: bool,
     sender: Option<RawSender>,
     packets: Vec<Packet>,
-    /// Whose each of them is.
+    /// Group of each packet.
     groups: Vec<GroupKey>,
-    /// So many of them are done with.
+    /// Number of packets that were sent or refused.
     done: usize,
 }
 
 impl Outlet {
+    /// An outlet with no packets; its sockets are opened when they are needed.
     pub fn new() -> Outlet {
         let lane = |is_v4| Lane { is_v4, sender: None, packets: Vec::new(), groups: Vec::new(), done: 0 };
         Outlet { lanes: [lane(true), lane(false)] }
     }
 
-    /// Nothing waits.
+    /// Whether no packet waits.
     pub fn is_empty(&self) -> bool {
         self.lanes.iter().all(|lane| lane.packets.is_empty())
     }
 
+    /// Adds the packet that makes the client of a connection ask.
     pub fn add(&mut self, group: GroupKey, connection: &Connection) {
         let mut bytes = Vec::with_capacity(tickle::MAX_PACKET);
         tickle::packet(connection, &mut bytes);
@@ -56,7 +62,7 @@ impl Outlet {
         lane.groups.push(group);
     }
 
-    /// What waits of this group is not sent.
+    /// Drops the waiting packets of a group.
     pub fn cancel(&mut self, group: GroupKey) {
         for lane in &mut self.lanes {
             lane.forget_done();
@@ -66,12 +72,13 @@ impl Outlet {
         }
     }
 
-    /// Nothing that waits is sent.
+    /// Drops all waiting packets.
     pub fn clear(&mut self) {
         self.lanes.iter_mut().for_each(Lane::clear);
     }
 
-    /// Hands on what the kernel takes now; false if it has no room for the rest.
+    /// Sends packets as long as the kernel takes them, and tells `note` their fates; false if some
+    /// wait on.
     ///
     /// # Errors
     /// When there is no socket to send with.
@@ -83,7 +90,7 @@ impl Outlet {
         Ok(all)
     }
 
-    /// How many wait, of each group; they are let go.
+    /// Drops all waiting packets, and tells `note` that they failed.
     pub fn give_up(&mut self, mut note: impl FnMut(Fate)) {
         for lane in &mut self.lanes {
             let waiting = &lane.groups[lane.done..];
@@ -94,7 +101,7 @@ impl Outlet {
 }
 
 impl Fate {
-    /// Of packets of one group the first `sent` were taken and the others not.
+    /// Fate of one group's packets, of which the kernel took the first `sent`.
     fn of(groups: &[GroupKey], sent: usize) -> Fate {
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         Fate { group: groups[0], sent: number(sent), failed: number(groups.len() - sent) }
@@ -102,6 +109,7 @@ impl Fate {
 }
 
 impl Lane {
+    /// Sends this family's packets as [`Outlet::push`] does.
     fn push(&mut self, note: &mut impl FnMut(Fate)) -> io::Result<bool> {
         while self.done < self.packets.len() {
             let sender = match &self.sender {

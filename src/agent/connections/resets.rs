@@ -1,9 +1,14 @@
-//! Ends what is left of a group's connections here: shortly before the end of the drain after a handover, so that the
-//! resets still pass the gate; at once when the peer is active and nothing can go on. A group that was closed for another
-//! reason may come back, and what is left of it waits until the peer tells its own connections to the group's addresses,
-//! which it does when it is active: then the service here talks to nobody, and learns it.
+//! Resets: the ends of connections that are left of a group that closed here.
+//!
+//! Owns: when each group's connections are reset. Never does: reset a connection that may go on.
+//! After a handover the resets come shortly before the end of the drain, so that they still pass
+//! the gate; when the peer is active and nothing can go on, they come at once. A group that closed
+//! for another reason may come back: its connections wait until the peer lists its own connections
+//! to the group's addresses, which it does when it is active. Then the service here talks to no
+//! client, and learns so. A refusal by the kernel is reported; connections that are left end by
+//! their own timeouts.
 
-use super::list::Lister;
+use super::list;
 use super::{Setup, Watched};
 use crate::io::sockdiag::{BATCH, Destroyed, SockDiag};
 use crate::types::{GroupKey, MonoTime};
@@ -11,32 +16,38 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::time::Duration;
 
-/// Time before the end of the drain: some, and some for each connection.
+/// Time between the resets and the end of the drain, without the time for each connection.
 const MARGIN: Duration = Duration::from_millis(20);
+/// Time between the resets and the end of the drain for each known connection.
 const MARGIN_EACH: Duration = Duration::from_micros(20);
-/// A drain in which there is no time for that.
+/// A shorter drain has no time for resets.
 const SHORT: Duration = Duration::from_millis(100);
+/// Time from the closing to the resets after a short drain; and from the end of a drain to the
+/// first list of the peer that counts.
 const LATER: Duration = Duration::from_millis(500);
-/// Groups that were handed over at almost the same time are dealt with in one reading of the kernel's table.
+/// Groups due within this time of each other are reset after one reading of the kernel's table.
 const TOGETHER: Duration = Duration::from_millis(20);
 
-/// What is to be reset, and when.
+/// Plan of resets.
 #[derive(Debug, Default)]
 pub(super) struct Resets {
-    waiting: Vec<(GroupKey, MonoTime)>,
-    /// Groups that may come back with their connections, unless the peer turns out to be active; what is left of them
-    /// is reset so long after that.
-    given_up: Vec<(GroupKey, Duration)>,
-    /// Groups that the peer has told of since they were opened here.
-    told: HashSet<GroupKey>,
-    /// What it tells of a group before this is what it carries to the end of a drain, or was told before.
-    begins: HashMap<GroupKey, MonoTime>,
+    /// Groups to be reset, each with its instant.
+    planned: Vec<(GroupKey, MonoTime)>,
+    /// Groups that may come back with their connections, unless the peer turns out to be active;
+    /// each with the time from then to the reset.
+    held_back: Vec<(GroupKey, Duration)>,
+    /// Groups that the peer has listed since they were opened here.
+    peer_has: HashSet<GroupKey>,
+    /// Instant of each group before which the peer's list does not count: until then the peer lists
+    /// what it carries to the end of a drain.
+    counts_from: HashMap<GroupKey, MonoTime>,
 }
 
 impl Resets {
-    /// After a handover: at the end of the drain. One that is too short for that carries no reset; then this only ends the
-    /// service's side, after the new active has taken the list.
-    pub fn at_the_end_of(
+    /// Plans the resets after a handover: shortly before the end of the drain. After a drain that
+    /// is too short, the resets come later, do not pass the gate and end the service's side only;
+    /// the new active has taken the list by then.
+    pub fn plan_before_end_of_drain(
         &mut self,
         group: GroupKey,
         closed: MonoTime,
@@ -45,84 +56,86 @@ impl Resets {
         took: Duration,
     ) {
         let margin = MARGIN + MARGIN_EACH * u32::try_from(known).unwrap_or(u32::MAX) + took;
-        let at = closed + if drain < SHORT { LATER } else { drain.saturating_sub(margin.min(drain / 4)) };
+        let when = closed + if drain < SHORT { LATER } else { drain.saturating_sub(margin.min(drain / 4)) };
         self.cancel(group);
-        self.waiting.push((group, at));
+        self.planned.push((group, when));
     }
 
-    /// As soon as possible.
-    pub fn now(&mut self, group: GroupKey, now: MonoTime) {
+    /// Plans the resets for the next turn.
+    pub fn plan_now(&mut self, group: GroupKey, now: MonoTime) {
         self.cancel(group);
-        self.waiting.push((group, now));
+        self.planned.push((group, now));
     }
 
-    /// It is not to be reset for what was known so far.
+    /// Forgets the plan for a group.
     fn cancel(&mut self, group: GroupKey) {
-        self.waiting.retain(|(waiting, _)| *waiting != group);
-        self.given_up.retain(|(given_up, _)| *given_up != group);
+        self.planned.retain(|(planned, _)| *planned != group);
+        self.held_back.retain(|(held_back, _)| *held_back != group);
     }
 
-    /// The group opened here; `drain` is how long the peer may still tell what it carries.
-    pub fn opened(&mut self, group: GroupKey, at: MonoTime, drain: Duration) {
+    /// Cancels the resets of a group that opened here. Until `drain` is over the peer may list what
+    /// it carries.
+    pub fn handle_opened(&mut self, group: GroupKey, when: MonoTime, drain: Duration) {
         self.cancel(group);
-        self.told.remove(&group);
-        self.begins.insert(group, at + drain + LATER);
+        self.peer_has.remove(&group);
+        self.counts_from.insert(group, when + drain + LATER);
     }
 
-    /// As soon as the peer is active, and then `after` a while.
-    pub fn when_lost(&mut self, group: GroupKey, after: Duration, now: MonoTime) {
+    /// Plans the resets for `after` the moment that the peer turns out to be active, or has done
+    /// so.
+    pub fn plan_when_peer_has(&mut self, group: GroupKey, after: Duration, now: MonoTime) {
         self.cancel(group);
-        if self.told.contains(&group) {
-            self.waiting.push((group, now + after));
+        if self.peer_has.contains(&group) {
+            self.planned.push((group, now + after));
         } else {
-            self.given_up.push((group, after));
+            self.held_back.push((group, after));
         }
     }
 
-    /// The peer tells its connections of this group.
-    pub fn peer_has(&mut self, group: GroupKey, now: MonoTime) {
-        if self.begins.get(&group).is_some_and(|begins| now < *begins) {
+    /// Releases resets that are held back, because the peer lists connections of this group.
+    pub fn handle_peer_list(&mut self, group: GroupKey, now: MonoTime) {
+        if self.counts_from.get(&group).is_some_and(|from| now < *from) {
             return;
         }
-        self.told.insert(group);
-        for (_, after) in self.given_up.extract_if(.., |(given_up, _)| *given_up == group) {
-            self.waiting.push((group, now + after));
+        self.peer_has.insert(group);
+        for (_, after) in self.held_back.extract_if(.., |(held_back, _)| *held_back == group) {
+            self.planned.push((group, now + after));
         }
     }
 
     /// Forgets groups that are not ours any more.
     pub fn keep(&mut self, is_ours: impl Fn(GroupKey) -> bool) {
-        self.waiting.retain(|(group, _)| is_ours(*group));
-        self.given_up.retain(|(group, _)| is_ours(*group));
-        self.told.retain(|group| is_ours(*group));
-        self.begins.retain(|group, _| is_ours(*group));
+        self.planned.retain(|(group, _)| is_ours(*group));
+        self.held_back.retain(|(group, _)| is_ours(*group));
+        self.peer_has.retain(|group| is_ours(*group));
+        self.counts_from.retain(|group, _| is_ours(*group));
     }
 
-    /// When a turn is due.
+    /// Instant of the next reset.
     pub fn due(&self) -> MonoTime {
-        self.waiting.iter().map(|(_, at)| *at).min().unwrap_or(MonoTime::FOREVER)
+        self.planned.iter().map(|(_, when)| *when).min().unwrap_or(MonoTime::FOREVER)
     }
 
-    /// The groups whose time has come, and those whose time comes while they are dealt with.
-    pub fn next(&mut self, now: MonoTime) -> Vec<GroupKey> {
+    /// Takes the groups to be reset now, with those that are due within [`TOGETHER`].
+    pub fn take_due(&mut self, now: MonoTime) -> Vec<GroupKey> {
         if now < self.due() {
             return Vec::new();
         }
-        let is_due = |(_, at): &(GroupKey, MonoTime)| *at <= now + TOGETHER;
-        let due = self.waiting.iter().filter(|waiting| is_due(waiting)).map(|(group, _)| *group).collect();
-        self.waiting.retain(|waiting| !is_due(waiting));
+        let is_due = |(_, when): &(GroupKey, MonoTime)| *when <= now + TOGETHER;
+        let due = self.planned.iter().filter(|planned| is_due(planned)).map(|(group, _)| *group).collect();
+        self.planned.retain(|planned| !is_due(planned));
         due
     }
 }
 
-/// Resets all connections of these groups.
+/// Resets all connections of these groups in the kernel; returns the numbers for each group.
 ///
 /// # Errors
-/// When the kernel does not tell them.
+/// When the kernel does not list them, or refuses altogether.
 pub(super) fn reset(setup: &Setup, groups: &[GroupKey]) -> io::Result<Vec<(GroupKey, Destroyed)>> {
     let chosen: Vec<&Watched> = setup.groups.iter().filter(|watched| groups.contains(&watched.key)).collect();
     let mut diag = SockDiag::open()?;
-    let left = Lister::all_of(&mut diag, &chosen)?;
+    let left = list::sockets_of(&mut diag, &chosen)?;
     let mut all = Vec::new();
     for (group, sockets) in left {
         let mut sum = Destroyed::default();

@@ -1,4 +1,8 @@
-//! A nonblocking TCP connection with what is waiting to be sent and what has arrived of the next message.
+//! A nonblocking TCP connection with the bytes that wait to be sent and the bytes that have
+//! arrived.
+//!
+//! Owns: the socket and both buffers. Never does: block, or look into the bytes. An error ends the
+//! connection; its owner drops it.
 
 use crate::wire::mirror::MAX_BODY;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -7,22 +11,27 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-/// Read in one turn at most: what comes faster waits in the socket's buffer.
+/// Most bytes beyond one frame that the inbox takes; more waits in the socket's buffer.
 const TURN: usize = 256 << 10;
+/// Most bytes of one read(2).
 const PIECE: usize = 64 << 10;
-/// Unacknowledged data for this long, and the kernel ends it (tcp(7), TCP_USER_TIMEOUT).
+/// Time for which data may stay unacknowledged; then the kernel ends the connection (tcp(7),
+/// TCP_USER_TIMEOUT).
 const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
 
+/// A connection and its buffers.
 #[derive(Debug)]
 pub(super) struct Stream {
     stream: TcpStream,
     out: Vec<u8>,
+    /// Number of bytes of `out` that the kernel has taken.
     sent: usize,
+    /// Bytes that have arrived and were not used up yet.
     pub inbox: Vec<u8>,
 }
 
 impl Stream {
-    /// Begins to connect `from` one address `to` another.
+    /// Begins to connect from our address `from` to `to`.
     pub fn connect(from: IpAddr, to: SocketAddr) -> io::Result<Stream> {
         let socket = Socket::new(Domain::for_address(to), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
         socket.bind(&SocketAddr::new(from, 0).into())?;
@@ -32,25 +41,26 @@ impl Stream {
         }
     }
 
+    /// Buffers around a connection, which is made nonblocking.
     pub fn new(stream: TcpStream) -> io::Result<Stream> {
         stream.set_nonblocking(true)?;
-        // Without them it works, a little later.
+        // Best effort: without these options the connection works, with some delay.
         let _best_effort =
             [stream.set_nodelay(true), SockRef::from(&stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED))];
         Ok(Stream { stream, out: Vec::new(), sent: 0, inbox: Vec::new() })
     }
 
-    /// What is to be sent is appended here.
+    /// Buffer to which bytes to be sent are appended.
     pub fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out
     }
 
-    /// Something waits to be sent.
+    /// Whether bytes wait to be sent.
     pub fn is_waiting(&self) -> bool {
         self.sent < self.out.len()
     }
 
-    /// Sends what the kernel takes.
+    /// Sends as much as the kernel takes now.
     pub fn push(&mut self) -> io::Result<()> {
         while self.is_waiting() {
             match self.stream.write(&self.out[self.sent..]) {
@@ -68,7 +78,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Reads what has arrived, so that the inbox has at most `longest` bytes, or a frame and what came with it.
+    /// Reads what has arrived until the inbox has `longest` bytes, or one frame and [`TURN`] more.
     pub fn pull(&mut self, longest: usize) -> io::Result<()> {
         let mut piece = [0; PIECE];
         let longest = longest.min(MAX_BODY + TURN);
@@ -91,7 +101,7 @@ impl AsFd for Stream {
     }
 }
 
-/// Not now; ENOTCONN while it is connecting.
+/// Whether a later attempt may succeed; the kind is `NotConnected` while the socket connects.
 fn is_later(cause: &io::Error) -> bool {
     let kinds = [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted, io::ErrorKind::NotConnected];
     kinds.contains(&cause.kind())

@@ -1,4 +1,4 @@
-//! Lists, what a peer may say, and two threads that tell each other.
+//! Lists, frames of a peer, and two threads that mirror each other.
 
 use super::list::changes;
 use super::mirrored::Mirrored;
@@ -38,33 +38,33 @@ proptest! {
 }
 
 #[test]
-fn a_list_that_is_told_anew_replaces_the_old_one_when_it_is_complete() {
+fn a_renewed_list_replaces_the_old_one_when_it_is_complete() {
     let mut mirrored = Mirrored::default();
     let ours = |group| group == GROUP;
     let say = |mirrored: &mut Mirrored, frame| mirrored.apply(frame, ours, NOW);
     say(&mut mirrored, Frame::Add(GROUP, vec![connection(1), connection(2)]));
     say(&mut mirrored, Frame::Remove(GROUP, vec![connection(2), connection(3)]));
-    assert_eq!(mirrored.of(GROUP), (1, None), "nobody said that this is all");
+    assert_eq!(mirrored.figures_of(GROUP), (1, None), "nobody said that this is all");
     assert_eq!(say(&mut mirrored, Frame::Complete(5)), Some(Frame::Held(5, 1)));
-    assert_eq!(mirrored.of(GROUP), (1, Some(NOW)));
+    assert_eq!(mirrored.figures_of(GROUP), (1, Some(NOW)));
     say(&mut mirrored, Frame::Begin(GROUP));
     say(&mut mirrored, Frame::Add(GROUP, vec![connection(4), connection(5)]));
     say(&mut mirrored, Frame::Add(OTHER, vec![connection(9)]));
-    assert_eq!(mirrored.of(GROUP), (1, Some(NOW)), "the old one stands until then");
-    assert_eq!(mirrored.of(OTHER), (0, None), "a group that is not ours");
+    assert_eq!(mirrored.figures_of(GROUP), (1, Some(NOW)), "the old one stands until then");
+    assert_eq!(mirrored.figures_of(OTHER), (0, None), "a group that is not ours");
     assert_eq!(say(&mut mirrored, Frame::Complete(6)), Some(Frame::Held(6, 2)));
     say(&mut mirrored, Frame::Begin(GROUP));
     say(&mut mirrored, Frame::Add(GROUP, vec![connection(6)]));
-    assert_eq!(mirrored.take(GROUP), [4, 5, 6].map(connection), "of a broken one both parts count");
-    assert_eq!((mirrored.take(GROUP), mirrored.of(GROUP)), (Vec::new(), (0, None)), "once");
+    assert_eq!(mirrored.take_for_tickling(GROUP), [4, 5, 6].map(connection), "of a broken one both parts count");
+    assert_eq!((mirrored.take_for_tickling(GROUP), mirrored.figures_of(GROUP)), (Vec::new(), (0, None)), "once");
     assert_eq!(say(&mut mirrored, Frame::Complete(7)), Some(Frame::Held(7, 1)));
-    assert_eq!(mirrored.take(GROUP), [connection(6)], "told anew since");
+    assert_eq!(mirrored.take_for_tickling(GROUP), [connection(6)], "added since");
     // A peer that was not gone goes on with what changes.
     say(&mut mirrored, Frame::Add(GROUP, vec![connection(7)]));
-    assert_eq!(mirrored.take(GROUP), [6, 7].map(connection));
+    assert_eq!(mirrored.take_for_tickling(GROUP), [6, 7].map(connection));
 }
 
-// S6: an authentic peer that has lost its mind costs no more than twice the bound.
+// S6: an authentic peer that sends nonsense costs no more than twice the bound.
 #[test]
 fn more_connections_than_the_bound_are_not_held() {
     let mut mirrored = Mirrored::default();
@@ -75,12 +75,12 @@ fn more_connections_than_the_bound_are_not_held() {
     for begin in (0..450_000_u32).step_by(1_000) {
         mirrored.apply(Frame::Add(GROUP, (begin..begin + 1_000).map(part).collect()), |_| true, NOW);
     }
-    assert_eq!(mirrored.of(GROUP).0, 2 * MAX_CONNECTIONS);
-    assert_eq!(mirrored.take(GROUP).len(), MAX_CONNECTIONS);
+    assert_eq!(mirrored.figures_of(GROUP).0, 2 * MAX_CONNECTIONS);
+    assert_eq!(mirrored.take_for_tickling(GROUP).len(), MAX_CONNECTIONS);
 }
 
-/// Two nodes at 127.0.0.11 and 127.0.0.12 that share a kernel, and a group's address; beta has another one, so that what it
-/// ends is not what alpha has.
+/// Two nodes at 127.0.0.11 and 127.0.0.12 that share a kernel, and a group's address; beta has
+/// another one, so that what it ends is not what alpha has.
 struct Pair {
     alpha: Connections,
     beta: Connections,
@@ -204,11 +204,12 @@ fn strangers_change_counters_only() {
         let _open = client(&listener);
         pair.alpha.opened(GROUP, Opening::Adopted, clock::now());
         wait("the connection", || (mirrored(&pair.beta) == 1).then_some(()));
-        // Whoever is not at the peer's address is not read at all.
+        // A caller from another address than the peer's is not read at all.
         let mut stranger = TcpStream::connect(("127.0.0.12", PORT)).unwrap();
         stranger.set_read_timeout(Some(PATIENCE)).unwrap();
         assert_eq!(stranger.read(&mut [0]).unwrap_or(0), 0, "it is not greeted");
-        // Whoever is there and has no key: garbage, a piece of something, nothing at all, and many at once.
+        // Callers from the peer's address without the key: garbage, a piece of a frame, nothing,
+        // many at once.
         let call = || {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
             socket.bind(&"127.0.0.11:0".parse::<SocketAddr>().unwrap().into()).unwrap();
@@ -221,7 +222,7 @@ fn strangers_change_counters_only() {
             let mut caller = call();
             let mut greeting = [0; GREETING_SIZE];
             caller.read_exact(&mut greeting).expect("the peer's address is greeted");
-            // The listener may have had enough before all of it is written.
+            // The listener may close the connection before all of it is written.
             let _enough = caller.write_all(&said);
             let mut rest = Vec::new();
             let _reset = caller.read_to_end(&mut rest);
@@ -256,7 +257,7 @@ fn a_peer_with_another_key_tells_nothing() {
     });
 }
 
-// Fencing: whoever is closed and finds the peer active has a service that talks to nobody.
+// Fencing: a node that is closed and finds the peer active has a service that talks to no client.
 #[test]
 fn what_is_left_of_a_closed_group_is_reset_when_the_peer_has_it() {
     in_netns(|| {
@@ -266,7 +267,7 @@ fn what_is_left_of_a_closed_group_is_reset_when_the_peer_has_it() {
         pair.alpha.opened(GROUP, Opening::Adopted, clock::now().back(Duration::from_secs(60)));
         wait("the connection", || (mirrored(&pair.beta) == 1).then_some(()));
         pair.alpha.closed(GROUP, Closing::Other, clock::now());
-        // It may come back with its connections: nothing is to happen.
+        // The group may come back with its connections: nothing is to happen.
         left.set_read_timeout(Some(Duration::from_millis(600))).unwrap();
         assert_eq!(left.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         pair.beta.opened(GROUP, Opening::TakenOver, clock::now());
@@ -276,7 +277,8 @@ fn what_is_left_of_a_closed_group_is_reset_when_the_peer_has_it() {
     });
 }
 
-/// Passes on what the caller at 127.0.0.11 says to 127.0.0.13, as if it said it to 127.0.0.12, and back; keeps the former.
+/// Relay from the caller at 127.0.0.11 to 127.0.0.12 and back, at 127.0.0.13; keeps the caller's
+/// bytes.
 fn record(said: &std::sync::Mutex<Vec<u8>>) {
     let listener = TcpListener::bind(("127.0.0.13", PORT)).unwrap();
     let (caller, _) = listener.accept().unwrap();

@@ -1,6 +1,7 @@
-//! What a decision rested on: who was heard last and when, what was asked, who answered.
+//! Evidence that a decision rested on: who was heard last and when, what was asked, who answered.
 //!
-//! Gathered from what came in and went out; the engine keeps the same in its own way and tells nobody.
+//! Owns: that evidence, gathered from a replay's inputs and actions. Never does: ask the engine,
+//! which keeps the same in its own way. Datagrams that cannot be read are passed over.
 
 use super::replay::{Input, Step};
 use crate::engine::{Action, Event};
@@ -11,29 +12,33 @@ use crate::wire::pulse::{self, Header, Role, Row};
 use crate::words::Names;
 use std::time::Duration;
 
-/// Claims remembered: more than the groups that can be claimed at a time.
+/// Most claims remembered: more than the groups that can be claimed at a time.
 const CLAIMS: usize = 2048;
 
-/// The asking of a node that hears its peer no more.
+/// Asking of a node that does not hear its peer any more.
 #[derive(Clone, Debug)]
 struct Asking {
     since: MonoTime,
     questions: u64,
     probes: u64,
-    /// Probes since the last answer.
+    /// Number of probes since the last answer.
     unanswered: u64,
 }
 
-/// What is known at one instant.
+/// Evidence at one instant of the replay.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {
+    /// Newest pulse on each link.
     heard: Vec<(LinkId, MonoTime)>,
+    /// Present asking; `None` while the peer is heard.
     asking: Option<Asking>,
+    /// First answer to a probe since the peer was heard.
     answer: Option<(Vip, MacAddr, MonoTime)>,
-    /// Somebody else on the clients' segment.
+    /// Newest frame of another host on the clients' segment.
     traffic: Option<(MacAddr, MonoTime)>,
+    /// First refusal by the peer's kernel since the peer was heard.
     refused: Option<MonoTime>,
-    /// Epochs that we have claimed or offered, and since when.
+    /// Epochs that we have claimed or offered, each with the instant at which it went out.
     claims: Vec<(Epoch, MonoTime)>,
 }
 
@@ -53,7 +58,7 @@ pub(super) enum News {
 }
 
 impl Evidence {
-    /// Takes in one step, and tells what is new in it.
+    /// Takes in one step, and returns what began with it.
     pub fn note(&mut self, step: &Step<'_>) -> Vec<News> {
         let mut news = Vec::new();
         match step.input {
@@ -83,13 +88,14 @@ impl Evidence {
         news
     }
 
-    /// What the engine knew already.
+    /// Takes the arrivals that the engine knew when the segment began.
     fn begin(&mut self, step: &Step<'_>) {
         let report = step.engine.report(step.now);
         let links = report.peers.iter().flat_map(|peer| &peer.links);
         self.heard = links.filter_map(|link| Some((link.id, link.last_heard?))).collect();
     }
 
+    /// Takes in an event: arrivals, refusals, answers and other hosts' frames.
     fn note_event(&mut self, step: &Step<'_>, event: Event<'_>, news: &mut Vec<News>) {
         match event {
             Event::Datagram { link, bytes } if step.believed => {
@@ -134,6 +140,7 @@ impl Evidence {
         }
     }
 
+    /// Takes in a datagram that we sent: questions, claims and offers.
     fn note_sent(&mut self, datagram: &[u8], now: MonoTime, news: &mut Vec<News>) {
         let Some((header, rows)) = read(datagram) else { return };
         if header.flags.query {
@@ -147,7 +154,7 @@ impl Evidence {
             if self.claims.iter().any(|(epoch, _)| *epoch == row.claim) {
                 continue;
             }
-            // Epochs rise: what was claimed long ago is claimed no more.
+            // Epochs rise, so the oldest claim holds no more.
             if self.claims.len() >= CLAIMS {
                 self.claims.remove(0);
             }
@@ -156,8 +163,8 @@ impl Evidence {
         }
     }
 
-    /// Why a silent peer's group was taken at `now`, in lines for people.
-    pub fn of_silence(&self, names: &Names, epoch: Epoch, now: MonoTime) -> Vec<String> {
+    /// Evidence for taking a silent peer's group at `now`, in lines for people.
+    pub fn silence_in_words(&self, names: &Names, epoch: Epoch, now: MonoTime) -> Vec<String> {
         let mut lines = Vec::new();
         for (link, heard) in &self.heard {
             lines.push(format!("{}: last heard {} before", names.link(*link), ms(now.since(*heard))));
@@ -174,11 +181,11 @@ impl Evidence {
                 ));
                 lines.push(match self.answer {
                     None => format!("{} probes for the address, none answered", asking.probes),
-                    Some((address, mac, at)) => format!(
+                    Some((address, mac, when)) => format!(
                         "{} probes for the address; {mac} last answered for {address} {} before, and the last {} \
                          stayed unanswered",
                         asking.probes,
-                        ms(now.since(at)),
+                        ms(now.since(when)),
                         asking.unanswered
                     ),
                 });
@@ -186,29 +193,30 @@ impl Evidence {
             None => lines.push("nothing had to be asked".to_owned()),
         }
         match self.traffic {
-            Some((mac, at)) => {
-                lines.push(format!("the clients' segment is alive: {mac} seen {} before", ms(now.since(at))));
+            Some((mac, when)) => {
+                lines.push(format!("the clients' segment is alive: {mac} seen {} before", ms(now.since(when))));
             }
             None => lines.push("nobody else was seen on the clients' segment in this recording".to_owned()),
         }
-        if let Some((_, at)) = self.claims.iter().find(|(claim, _)| *claim == epoch) {
-            lines.push(format!("our claim of epoch {epoch} was out for {}", ms(now.since(*at))));
+        if let Some((_, when)) = self.claims.iter().find(|(claim, _)| *claim == epoch) {
+            lines.push(format!("our claim of epoch {epoch} was out for {}", ms(now.since(*when))));
         }
         lines
     }
 }
 
-/// A datagram's header and rows; what it says is believed elsewhere.
+/// Header and rows of a datagram, whether it was believed or not.
 pub(super) fn read(datagram: &[u8]) -> Option<(Header, impl Iterator<Item = Row> + '_)> {
     let body = datagram.get(PREFIX_SIZE..datagram.len().checked_sub(TAG_SIZE)?)?;
     pulse::decode(body).ok()
 }
 
+/// Whether a group of ours has the address.
 fn is_ours(step: &Step<'_>, address: &Vip) -> bool {
     step.engine.setup().groups.iter().any(|group| group.addresses.contains(address))
 }
 
-/// Milliseconds with one decimal.
+/// A span in milliseconds with one decimal.
 pub(super) fn ms(span: Duration) -> String {
     format!("{:.1} ms", span.as_secs_f64() * 1e3)
 }

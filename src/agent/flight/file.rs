@@ -1,15 +1,17 @@
 //! A recording as bytes, and back.
 //!
-//! Layout: magic (8), format (4), then sections: kind (1), length of the payload (4), payload, the first eight bytes of
-//! SHA-256 over kind, length and payload. Numbers in network byte order. Kinds: header, setup, segment, end. A setup
-//! comes before the segments that begin with it; the end says how many segments there are, so a file that was cut
-//! between two sections is found, too. Payloads are postcard, which has no names of fields: only the engine that wrote
-//! a snapshot reads it, and the header says which that was.
-//! Never does: touch a file. Bytes that are no recording give a reason and a position, never a panic; nothing is
-//! allocated that is not there.
+//! Owns: the layout: magic (8), format (4), then sections: kind (1), length of the payload (4),
+//! payload, the first eight bytes of SHA-256 over kind, length and payload. Numbers are in network
+//! byte order. Kinds are header, setup, segment and end. A setup comes before the segments that
+//! begin with it; the end has the number of segments, so a file that was cut between two sections
+//! is found, too. Payloads are postcard, which has no names of fields: only the engine that wrote a
+//! snapshot reads it, and the header names that engine.
+//!
+//! Never does: touch a file. Bytes that are no recording give a reason and an offset, never a
+//! panic, and no more memory is allocated than there are bytes.
 
 use super::ring::{Segment, Span};
-use crate::engine::Setup;
+use crate::engine;
 use crate::types::{GroupKey, NodeId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,13 +20,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// No recording is larger: the ring, a setup per segment, and room.
+/// Most bytes of a recording: the ring, a setup per segment, and room.
 pub const MAX_FILE: u64 = 64 << 20;
-/// Names the source of the engine that this program was built with.
+/// Tag of the engine's source that this program was built from.
 pub const ENGINE: &str = vipair_proto::ENGINE_TAG;
 
 const MAGIC: &[u8; 8] = b"vipairF\n";
+/// Number of the layout.
 const FORMAT: u32 = 1;
+/// Bytes of a section's checksum.
 const DIGEST: usize = 8;
 
 const HEADER: u8 = 1;
@@ -32,85 +36,85 @@ const SETUP: u8 = 2;
 const SEGMENT: u8 = 3;
 const END: u8 = 4;
 
-/// Who wrote it, when and why.
+/// Origin of a recording: program, node, time and reason.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Header {
-    /// The program's version.
+    /// Version of the program that wrote the recording.
     pub version: String,
-    /// Its engine: [`ENGINE`].
+    /// Tag of that program's engine: [`ENGINE`].
     pub engine: String,
-    /// The node's name.
+    /// Name of the node.
     pub node: String,
-    /// The cluster's name.
+    /// Name of the cluster.
     pub cluster: String,
-    /// When it was written, in milliseconds since 1970 by the wall clock.
+    /// Time of writing by the wall clock, in milliseconds since 1970.
     pub written: u64,
-    /// Why: a word such as `takeover`.
+    /// Reason of writing: a word such as `takeover`.
     pub reason: String,
-    /// What things are called.
+    /// Names of nodes, interfaces and groups.
     pub book: Book,
 }
 
-/// What things are called. The engine knows numbers only.
+/// Names of what the engine knows by numbers.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Book {
-    /// The node that recorded.
+    /// Node that recorded.
     pub me: Option<NodeId>,
     /// Names and link addresses of nodes; number 1 comes first.
     pub nodes: Vec<(String, Vec<IpAddr>)>,
-    /// Names of interfaces.
+    /// Names of interfaces, in the order of their numbers.
     pub interfaces: Vec<String>,
-    /// Names of groups, of former ones, too.
+    /// Names of groups, also of former ones.
     pub groups: Vec<(GroupKey, String)>,
 }
 
 /// A whole recording.
 #[derive(Clone, Debug)]
 pub struct Recording {
-    /// Who, when and why.
+    /// Origin of the recording.
     pub header: Header,
-    /// What happened.
+    /// Segments, the oldest first.
     pub segments: Vec<Arc<Segment>>,
 }
 
-/// Why bytes are no recording that this program can use.
+/// Reason why bytes are no recording that this program can read.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum Unreadable {
-    /// It begins otherwise.
+    /// The bytes begin otherwise than a recording.
     #[error("this is no flight recording")]
     Other,
-    /// A later or earlier layout.
+    /// The recording has a later or earlier layout; the number is its format.
     #[error("the recording has format {0}, and this program reads format {FORMAT}: use the vipair that wrote it")]
     Format(u32),
-    /// The engine that flew is another one.
+    /// The engine that flew is not this program's.
     #[error(
         "the recording was made by vipair {version} with engine {engine}, and this is engine {ENGINE}: run \
          `vipair replay` of the program that made it"
     )]
     Engine {
-        /// Version of the program that wrote it.
+        /// Version of the program that wrote the recording.
         version: String,
-        /// Its engine.
+        /// Tag of that program's engine.
         engine: String,
     },
-    /// The end is missing.
+    /// The end is missing: offset of the last byte, and the part that is cut.
     #[error("the recording is cut short: it ends at byte {0}, within {1}")]
     Cut(usize, &'static str),
-    /// It is not what was written.
+    /// The bytes are not those that were written: offset, and what is wrong there.
     #[error("the recording is damaged at byte {0}: {1}")]
     Damaged(usize, &'static str),
 }
 
 impl Recording {
-    /// Writes it all. A setup that several segments share is written once.
+    /// Writes the whole recording. A setup that several segments share is written once.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(MAGIC)?;
         out.write_all(&FORMAT.to_be_bytes())?;
         section(out, HEADER, &[&encode(&self.header)?])?;
-        let mut setup: Option<&Arc<Setup>> = None;
+        let mut setup: Option<&Arc<engine::Setup>> = None;
         for segment in &self.segments {
             if !setup.is_some_and(|known| Arc::ptr_eq(known, &segment.setup)) {
                 section(out, SETUP, &[&encode(&*segment.setup)?])?;
@@ -128,21 +132,21 @@ impl Recording {
     /// # Errors
     /// See [`Unreadable`].
     pub fn read(bytes: &[u8]) -> Result<Recording, Unreadable> {
-        let mut reader = Reader { bytes, at: 0 };
+        let mut reader = Reader { bytes, offset: 0 };
         if bytes.len() < MAGIC.len() && MAGIC.starts_with(bytes) {
             return Err(Unreadable::Cut(bytes.len(), "its first bytes"));
         }
         if !bytes.starts_with(MAGIC) {
             return Err(Unreadable::Other);
         }
-        reader.at = MAGIC.len();
+        reader.offset = MAGIC.len();
         let format = u32::from_be_bytes(reader.take("its format")?);
         if format != FORMAT {
             return Err(Unreadable::Format(format));
         }
         let header: Header = match reader.section()? {
-            (at, HEADER, payload) => decode(at, payload, "its header says nothing")?,
-            (at, _, _) => return Err(Unreadable::Damaged(at, "a header should be here")),
+            (start, HEADER, payload) => decode(start, payload, "its header says nothing")?,
+            (start, _, _) => return Err(Unreadable::Damaged(start, "a header should be here")),
         };
         if header.engine != ENGINE {
             return Err(Unreadable::Engine { version: header.version, engine: header.engine });
@@ -152,6 +156,7 @@ impl Recording {
     }
 }
 
+/// Writes a section whose payload is the parts one after the other.
 fn section(out: &mut impl Write, kind: u8, parts: &[&[u8]]) -> io::Result<()> {
     let size = u32::try_from(parts.iter().map(|part| part.len()).sum::<usize>()).map_err(io::Error::other)?;
     let mut digest = Sha256::new();
@@ -171,23 +176,27 @@ fn length(bytes: &[u8]) -> io::Result<[u8; 4]> {
     u32::try_from(bytes.len()).map(u32::to_be_bytes).map_err(io::Error::other)
 }
 
-fn decode<'de, T: Deserialize<'de>>(at: usize, bytes: &'de [u8], wrong: &'static str) -> Result<T, Unreadable> {
+/// A value encoded in exactly these bytes, which begin at offset `start` of the recording.
+fn decode<'de, T: Deserialize<'de>>(start: usize, bytes: &'de [u8], wrong: &'static str) -> Result<T, Unreadable> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
-        Ok(_) | Err(_) => Err(Unreadable::Damaged(at, wrong)),
+        Ok(_) | Err(_) => Err(Unreadable::Damaged(start, wrong)),
     }
 }
 
+/// Reader of a recording's bytes.
 struct Reader<'a> {
     bytes: &'a [u8],
-    at: usize,
+    /// Number of bytes read.
+    offset: usize,
 }
 
 impl<'a> Reader<'a> {
+    /// Reads so many bytes of `what`.
     fn slice(&mut self, length: usize, what: &'static str) -> Result<&'a [u8], Unreadable> {
-        let rest = &self.bytes[self.at..];
+        let rest = &self.bytes[self.offset..];
         let taken = rest.get(..length).ok_or(Unreadable::Cut(self.bytes.len(), what))?;
-        self.at += length;
+        self.offset += length;
         Ok(taken)
     }
 
@@ -197,9 +206,9 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// Where a section begins, its kind, and its payload.
+    /// Reads a section: the offset of its beginning, its kind, and its payload.
     fn section(&mut self) -> Result<(usize, u8, &'a [u8]), Unreadable> {
-        let start = self.at;
+        let start = self.offset;
         let [kind] = self.take("the beginning of a section")?;
         let what = match kind {
             HEADER => "its header",
@@ -210,49 +219,54 @@ impl<'a> Reader<'a> {
         };
         let size = usize::try_from(u32::from_be_bytes(self.take(what)?)).unwrap_or(usize::MAX);
         let payload = self.slice(size, what)?;
-        let digest = Sha256::digest(&self.bytes[start..self.at]);
+        let digest = Sha256::digest(&self.bytes[start..self.offset]);
         if self.take::<DIGEST>(what)? != digest[..DIGEST] {
             return Err(Unreadable::Damaged(start, "a section's checksum does not fit"));
         }
         Ok((start, kind, payload))
     }
 
+    /// Reads all segments, and the end after them.
     fn segments(&mut self) -> Result<Vec<Arc<Segment>>, Unreadable> {
         let mut segments = Vec::new();
-        let mut setup: Option<Arc<Setup>> = None;
+        let mut setup: Option<Arc<engine::Setup>> = None;
         loop {
             match self.section()? {
-                (at, SETUP, payload) => setup = Some(Arc::new(decode(at, payload, "a setup says nothing")?)),
-                (at, SEGMENT, payload) => {
-                    let setup = setup.clone().ok_or(Unreadable::Damaged(at, "a segment comes before its setup"))?;
-                    segments.push(Arc::new(segment(at, payload, setup)?));
+                (start, SETUP, payload) => {
+                    setup = Some(Arc::new(decode(start, payload, "a setup says nothing")?));
                 }
-                (at, END, payload) => {
+                (start, SEGMENT, payload) => {
+                    let setup =
+                        setup.clone().ok_or(Unreadable::Damaged(start, "a segment comes before its setup"))?;
+                    segments.push(Arc::new(segment(start, payload, setup)?));
+                }
+                (start, END, payload) => {
                     let count: Result<[u8; 8], _> = payload.try_into();
                     if count.ok().map(u64::from_be_bytes) != Some(segments.len() as u64) {
-                        return Err(Unreadable::Damaged(at, "the number of segments is another"));
+                        return Err(Unreadable::Damaged(start, "the number of segments is another"));
                     }
-                    if self.at != self.bytes.len() {
-                        return Err(Unreadable::Damaged(self.at, "something follows the end"));
+                    if self.offset != self.bytes.len() {
+                        return Err(Unreadable::Damaged(self.offset, "something follows the end"));
                     }
                     return Ok(segments);
                 }
-                (at, _, _) => return Err(Unreadable::Damaged(at, "a second header")),
+                (start, _, _) => return Err(Unreadable::Damaged(start, "a second header")),
             }
         }
     }
 }
 
-fn segment(at: usize, payload: &[u8], setup: Arc<Setup>) -> Result<Segment, Unreadable> {
+/// A segment from the payload of its section, which begins at offset `start` of the recording.
+fn segment(start: usize, payload: &[u8], setup: Arc<engine::Setup>) -> Result<Segment, Unreadable> {
     let wrong = "a segment's parts do not fit";
-    let mut reader = Reader { bytes: payload, at: 0 };
-    let mut part = || -> Option<(&[u8], &[u8], &[u8])> {
+    let mut reader = Reader { bytes: payload, offset: 0 };
+    let mut parts = || -> Option<(&[u8], &[u8], &[u8])> {
         let mut size = || Some(usize::try_from(u32::from_be_bytes(reader.take("").ok()?)).unwrap_or(usize::MAX));
         let (span, snapshot) = (size()?, size()?);
         let (span, snapshot) = (reader.slice(span, "").ok()?, reader.slice(snapshot, "").ok()?);
-        Some((span, snapshot, &payload[reader.at..]))
+        Some((span, snapshot, &payload[reader.offset..]))
     };
-    let (span, snapshot, records) = part().ok_or(Unreadable::Damaged(at, wrong))?;
-    let span: Span = decode(at, span, wrong)?;
+    let (span, snapshot, records) = parts().ok_or(Unreadable::Damaged(start, wrong))?;
+    let span: Span = decode(start, span, wrong)?;
     Ok(Segment { span, setup, snapshot: snapshot.to_vec(), records: records.to_vec() })
 }

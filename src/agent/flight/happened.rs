@@ -1,8 +1,9 @@
-//! What an engine is told and what it decides, as it is written down.
+//! Events and decisions of an engine, in the form in which they are recorded.
 //!
-//! Datagrams and ticks are most of it and have a form of their own (see [`super::pack`]); everything else is one
-//! [`Happened`]. Of the actions those are kept that change something outside or that people are told: a replay that
-//! decides otherwise shows there. Datagrams, probes and renewals follow from the rest.
+//! Owns: that form. Never does: interpret an event. Most events are datagrams and ticks, which have
+//! a form of their own (see [`super::pack`]); every other event is one [`Happened`]. Actions are
+//! recorded that change something outside or are reported to people: a replay that decides
+//! otherwise shows there. Datagrams, probes and renewals follow from the rest.
 
 use crate::engine::{Action, Cause, Command, Event, GateAction, Hook, InterfaceFacts, Notice, Outcome};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime, Vip};
@@ -10,7 +11,8 @@ use crate::wire::frame::Sighting;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// An [`Event`] that owns what it says, without ticks and datagrams. The fields are those of the event.
+/// An [`Event`] that owns what it says, without ticks and datagrams. The fields are those of the
+/// event.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is an event of the engine, described there")]
 pub enum Happened {
@@ -31,7 +33,7 @@ pub enum Happened {
 }
 
 impl Happened {
-    /// `None` for ticks and datagrams.
+    /// Recorded form of an event; `None` for ticks and datagrams.
     #[must_use]
     pub fn of(event: Event<'_>) -> Option<Happened> {
         Some(match event {
@@ -55,7 +57,7 @@ impl Happened {
         })
     }
 
-    /// The event that it was.
+    /// The event that was recorded.
     #[must_use]
     pub fn event(&self) -> Event<'_> {
         match *self {
@@ -78,10 +80,10 @@ impl Happened {
         }
     }
 
-    /// Every group and interface that it names exists.
+    /// Whether every group and interface that the event names exists.
     pub(super) fn is_within(&self, groups: usize, interfaces: usize) -> bool {
-        let group = |group: GroupId| usize::from(group.0) < groups;
-        let on = |interface: InterfaceId| usize::from(interface.0) < interfaces;
+        let has_group = |group: GroupId| usize::from(group.0) < groups;
+        let has_interface = |interface: InterfaceId| usize::from(interface.0) < interfaces;
         match self {
             Happened::Refused { .. } | Happened::Link { .. } | Happened::Stored { .. } | Happened::StoreFailed => {
                 true
@@ -91,18 +93,20 @@ impl Happened {
             | Happened::LeaseRefused { interface }
             | Happened::Installed { interface }
             | Happened::GateReplaced { interface }
-            | Happened::Anchor { interface, .. } => on(*interface),
-            Happened::Adopted { interface, open, .. } => on(*interface) && open.iter().all(|(at, _)| group(*at)),
-            Happened::Health { group: at, .. } | Happened::Hook { group: at, .. } => group(*at),
+            | Happened::Anchor { interface, .. } => has_interface(*interface),
+            Happened::Adopted { interface, open, .. } => {
+                has_interface(*interface) && open.iter().all(|(group, _)| has_group(*group))
+            }
+            Happened::Health { group, .. } | Happened::Hook { group, .. } => has_group(*group),
             Happened::Command { command, .. } => match command {
-                Command::Switch(at) | Command::Pause(at) | Command::Resume(at) => group(*at),
+                Command::Switch(group) | Command::Pause(group) | Command::Resume(group) => has_group(*group),
                 Command::Stop => true,
             },
         }
     }
 }
 
-/// An [`Action`] that is kept.
+/// An [`Action`] that is recorded.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each is an action of the engine, described there")]
 pub enum Decision {
@@ -116,7 +120,7 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// `None` for datagrams, probes and renewals of a lease.
+    /// Recorded form of an action; `None` for datagrams, probes and renewals of a lease.
     #[must_use]
     pub fn of(action: &Action) -> Option<Decision> {
         Some(match *action {

@@ -1,9 +1,10 @@
 //! Records in little space: one second of profile `fast` with two links takes some 5 KB.
 //!
-//! A record is its kind (1 byte), the time since the record before (LEB128, ns), and what its kind needs. A datagram is
-//! written as what differs from the one before on its link: pairs of a number of equal bytes and a number of others,
-//! which follow. Pulses at rest differ in a few bytes of their counters. Everything here is bounded by the bytes given:
-//! reading allocates no more than what is there, and stops at the first byte that makes no sense.
+//! Owns: the bytes of a segment's records. Never does: touch a file. A record is its kind (1 byte),
+//! the time since the record before (LEB128, ns), and what its kind needs. A datagram is written as
+//! its difference from the one before on its link: pairs of a number of equal bytes and a number of
+//! other bytes, which follow. Pulses at rest differ in a few bytes of their counters. Reading
+//! allocates no more than the bytes given, and stops at the first byte that is no record.
 
 use super::happened::{Decision, Happened};
 use super::queue::{Kind, RECORD, Taken, link_of};
@@ -16,11 +17,12 @@ use crate::wire::pulse::MAX_DATAGRAM;
 #[derive(Debug)]
 pub(super) enum Record {
     Tick,
-    /// Without its tag.
+    /// A datagram that a key of ours has sealed, without its tag.
     Datagram {
         link: LinkId,
         bytes: Vec<u8>,
     },
+    /// A datagram that did not open: its length and its first bytes.
     Unopened {
         link: LinkId,
         length: usize,
@@ -31,34 +33,38 @@ pub(super) enum Record {
     Reconfigured(Box<Reconfiguration>),
 }
 
-/// The datagram before on each link.
+/// Newest datagram on each link.
 #[derive(Debug, Default)]
 struct Before(Vec<([u8; 3], Vec<u8>)>);
 
 impl Before {
+    /// Newest datagram on a link; empty before the first.
     fn on(&mut self, link: [u8; 3]) -> &mut Vec<u8> {
-        let at = self.0.iter().position(|(known, _)| *known == link).unwrap_or_else(|| {
+        let place = self.0.iter().position(|(known, _)| *known == link).unwrap_or_else(|| {
             self.0.push((link, Vec::new()));
             self.0.len() - 1
         });
-        &mut self.0[at].1
+        &mut self.0[place].1
     }
 }
 
-/// Writes the records of one segment.
+/// Writer of one segment's records.
 #[derive(Debug, Default)]
 pub(super) struct Packer {
+    /// Records written so far.
     pub bytes: Vec<u8>,
+    /// Time of the newest record.
     last: MonoTime,
     before: Before,
 }
 
 impl Packer {
+    /// A writer for a segment that begins at `begin`.
     pub fn new(begin: MonoTime) -> Packer {
         Packer { last: begin, ..Packer::default() }
     }
 
-    /// Appends a record of the queue; false if it is none that has a place in a segment.
+    /// Appends a record of the queue; false if it has no place in a segment.
     pub fn push(&mut self, taken: &Taken<'_>) -> bool {
         let change = match &taken.parcel {
             Some(super::queue::Parcel::Reconfigured(change)) => Some(change),
@@ -68,17 +74,17 @@ impl Packer {
             Kind::Parcel => return false,
             Kind::Reconfigured => {
                 let Some(Ok(change)) = change.map(postcard::to_allocvec) else { return false };
-                self.begin(taken);
-                self.counted(&change);
+                self.put_head(taken);
+                self.put_counted(&change);
             }
-            Kind::Tick => self.begin(taken),
+            Kind::Tick => self.put_head(taken),
             Kind::Unopened | Kind::Happened | Kind::Decision => {
-                self.begin(taken);
-                self.counted(taken.payload);
+                self.put_head(taken);
+                self.put_counted(taken.payload);
             }
             Kind::Datagram => {
                 let Some((link, bytes)) = taken.payload.split_first_chunk::<3>() else { return false };
-                self.begin(taken);
+                self.put_head(taken);
                 self.bytes.extend_from_slice(link);
                 put_number(&mut self.bytes, bytes.len() as u64);
                 let before = self.before.on(*link);
@@ -90,18 +96,21 @@ impl Packer {
         true
     }
 
-    fn begin(&mut self, taken: &Taken<'_>) {
+    /// Appends a record's kind and time.
+    fn put_head(&mut self, taken: &Taken<'_>) {
         self.bytes.push(taken.kind as u8);
         put_number(&mut self.bytes, taken.now.0.saturating_sub(self.last.0));
         self.last = self.last.max(taken.now);
     }
 
-    fn counted(&mut self, payload: &[u8]) {
+    /// Appends a payload and, before it, its length.
+    fn put_counted(&mut self, payload: &[u8]) {
         put_number(&mut self.bytes, payload.len() as u64);
         self.bytes.extend_from_slice(payload);
     }
 }
 
+/// Appends a number in LEB128.
 fn put_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push((number & 0x7f) as u8 | 0x80);
@@ -110,57 +119,60 @@ fn put_number(out: &mut Vec<u8>, mut number: u64) {
     out.push((number & 0x7f) as u8);
 }
 
-/// What `bytes` has otherwise than `before`; beyond its end `before` counts as zeros.
+/// Appends the difference of `bytes` from `before`, which counts as zeros beyond its end.
 fn put_difference(out: &mut Vec<u8>, before: &[u8], bytes: &[u8]) {
-    let same = |at: usize| bytes[at] == before.get(at).copied().unwrap_or(0);
-    let mut at = 0;
-    while at < bytes.len() {
-        let start = at;
-        while at < bytes.len() && same(at) {
-            at += 1;
+    let same = |offset: usize| bytes[offset] == before.get(offset).copied().unwrap_or(0);
+    let mut offset = 0;
+    while offset < bytes.len() {
+        let start = offset;
+        while offset < bytes.len() && same(offset) {
+            offset += 1;
         }
-        put_number(out, (at - start) as u64);
-        let start = at;
+        put_number(out, (offset - start) as u64);
+        let start = offset;
         // Two equal bytes are worth a new pair, one is not.
-        while at < bytes.len() && !(same(at) && (at + 1 >= bytes.len() || same(at + 1))) {
-            at += 1;
+        while offset < bytes.len() && !(same(offset) && (offset + 1 >= bytes.len() || same(offset + 1))) {
+            offset += 1;
         }
-        put_number(out, (at - start) as u64);
-        out.extend_from_slice(&bytes[start..at]);
+        put_number(out, (offset - start) as u64);
+        out.extend_from_slice(&bytes[start..offset]);
     }
 }
 
-/// Reads the records of one segment, and says where they make no sense.
+/// Reader of one segment's records, which finds the first byte that is no record.
 #[derive(Debug)]
 pub(super) struct Unpacker<'a> {
     bytes: &'a [u8],
-    at: usize,
+    /// Number of bytes read.
+    offset: usize,
+    /// Time of the newest record.
     last: MonoTime,
     before: Before,
 }
 
 impl<'a> Unpacker<'a> {
+    /// A reader for a segment that begins at `begin`.
     pub fn new(bytes: &'a [u8], begin: MonoTime) -> Unpacker<'a> {
-        Unpacker { bytes, at: 0, last: begin, before: Before::default() }
+        Unpacker { bytes, offset: 0, last: begin, before: Before::default() }
     }
 
     /// The next record and its time; `None` at the end.
     ///
     /// # Errors
-    /// The position of what is no record.
+    /// Offset of the bytes that are no record.
     pub fn next(&mut self) -> Result<Option<(MonoTime, Record)>, usize> {
-        if self.at == self.bytes.len() {
+        if self.offset == self.bytes.len() {
             return Ok(None);
         }
-        let start = self.at;
+        let start = self.offset;
         let record = self.record().ok_or(start)?;
         Ok(Some((self.last, record)))
     }
 
-    /// How many bytes have been read.
+    /// Number of bytes that have been read.
     #[cfg(test)]
     pub fn position(&self) -> usize {
-        self.at
+        self.offset
     }
 
     fn record(&mut self) -> Option<Record> {
@@ -185,30 +197,32 @@ impl<'a> Unpacker<'a> {
         }
     }
 
+    /// Reads a datagram: the one before on its link, and the difference.
     fn datagram(&mut self) -> Option<Record> {
         let link = self.take::<3>()?;
         let length = usize::try_from(self.number()?).ok().filter(|length| *length <= RECORD)?;
         let mut bytes = std::mem::take(self.before.on(link));
         bytes.resize(length, 0);
-        let mut at = 0;
-        while at < length {
-            at = at.checked_add(usize::try_from(self.number()?).ok()?)?;
+        let mut done = 0;
+        while done < length {
+            done = done.checked_add(usize::try_from(self.number()?).ok()?)?;
             let other = usize::try_from(self.number()?).ok()?;
-            let place = bytes.get_mut(at..at.checked_add(other)?)?;
-            place.copy_from_slice(self.bytes.get(self.at..self.at.checked_add(other)?)?);
-            self.at += other;
-            at += other;
+            let place = bytes.get_mut(done..done.checked_add(other)?)?;
+            place.copy_from_slice(self.bytes.get(self.offset..self.offset.checked_add(other)?)?);
+            self.offset += other;
+            done += other;
         }
         self.before.on(link).clone_from(&bytes);
         Some(Record::Datagram { link: link_of(link)?, bytes })
     }
 
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let taken = *self.bytes.get(self.at..)?.first_chunk::<N>()?;
-        self.at += N;
+        let taken = *self.bytes.get(self.offset..)?.first_chunk::<N>()?;
+        self.offset += N;
         Some(taken)
     }
 
+    /// Reads a number in LEB128.
     fn number(&mut self) -> Option<u64> {
         let mut number = 0_u64;
         for shift in (0..64).step_by(7) {
@@ -221,15 +235,16 @@ impl<'a> Unpacker<'a> {
         None
     }
 
+    /// Reads a length and a payload of that length.
     fn counted(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.number()?).ok()?;
-        let payload = self.bytes.get(self.at..self.at.checked_add(length)?)?;
-        self.at += length;
+        let payload = self.bytes.get(self.offset..self.offset.checked_add(length)?)?;
+        self.offset += length;
         Some(payload)
     }
 }
 
-/// A value that uses up all of its bytes.
+/// A value encoded in exactly these bytes.
 fn decode<'de, T: serde::Deserialize<'de>>(bytes: &'de [u8]) -> Option<T> {
     postcard::take_from_bytes(bytes).ok().filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
 }

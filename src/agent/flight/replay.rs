@@ -1,9 +1,11 @@
-//! The engine runs again: from each snapshot, over every event, with the real wire code.
+//! The replay: the engine runs again, from each snapshot, over every event, with the real wire
+//! code.
 //!
-//! Datagrams are sealed again with the substitute key of the number they carry; those that did not open come back as
-//! ones that do not. What the engine decides is compared with what it decided when it flew, and its state at the end of
-//! each segment with the snapshot that the next one begins with. Where the two part, the engine is not the one that
-//! flew, or it is not pure: then no replay proves anything, and this says so.
+//! Owns: the comparison with the flight. Never does: repair a recording. Datagrams are sealed again
+//! with the substitute key of the number they carry; a datagram that did not open comes back as one
+//! that does not. Decisions are compared with those of the flight, and the state at the end of each
+//! segment with the snapshot of the next one. Where replay and flight part, the engine is not the
+//! one that flew, or it is not pure: then no replay proves anything, and the verdict says so.
 
 use super::file::Recording;
 use super::happened::Decision;
@@ -14,14 +16,14 @@ use crate::types::MonoTime;
 use std::collections::VecDeque;
 use thiserror::Error;
 
-/// What the engine was given.
+/// Input of one step of the engine.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
     /// A segment begins; the engine is as its snapshot says.
     Begin(&'a Segment),
-    /// An event.
+    /// The engine handles an event.
     Event(Event<'a>),
-    /// Another configuration.
+    /// The engine takes over another configuration.
     Reconfigured(&'a Reconfiguration),
     /// The segment ends.
     End,
@@ -30,66 +32,67 @@ pub enum Input<'a> {
 /// One step of the engine.
 #[derive(Debug)]
 pub struct Step<'a> {
-    /// In which segment.
+    /// Span of the step's segment.
     pub span: &'a Span,
-    /// When.
+    /// Instant of the step.
     pub now: MonoTime,
-    /// What came in.
+    /// Input of the step.
     pub input: Input<'a>,
-    /// What went out.
+    /// Actions of the engine.
     pub actions: &'a Actions,
-    /// The engine after it.
+    /// The engine after the step.
     pub engine: &'a Engine,
-    /// What came in was a datagram, and it was believed.
+    /// Whether a datagram was believed; false for other events, true for inputs that are no event.
     pub believed: bool,
 }
 
-/// Where replay and flight part.
+/// Place where replay and flight part.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Parting {
-    /// The number of the segment, counted from 1.
+    /// Number of the segment, counted from 1.
     pub segment: usize,
-    /// When.
+    /// Instant of the step.
     pub now: MonoTime,
-    /// What was decided in flight.
+    /// Decision or state in flight.
     pub flown: String,
-    /// What the replay decided.
+    /// Decision or state in the replay.
     pub replayed: String,
 }
 
-/// Whether the replay is the flight.
+/// Result of comparing replay and flight.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Verdict {
-    /// Events the engine was given.
+    /// Number of events and configurations that the engine was given.
     pub events: u64,
-    /// Decisions that are the same.
+    /// Number of decisions that are the same.
     pub decisions: u64,
-    /// Snapshots that the replay arrived at.
+    /// Number of snapshots that the replay arrived at.
     pub snapshots: usize,
-    /// Snapshots that it should have arrived at.
+    /// Number of snapshots that the replay should have arrived at.
     pub expected_snapshots: usize,
-    /// Where the two part first in a segment.
+    /// First place of each segment where the two part.
     pub partings: Vec<Parting>,
 }
 
 impl Verdict {
-    /// Nothing was found to be different.
+    /// Whether replay and flight part nowhere.
     #[must_use]
     pub fn agrees(&self) -> bool {
         self.partings.is_empty()
     }
 }
 
-/// A segment makes no sense, although it is as it was written.
+/// Reason why a segment cannot be replayed, although its bytes are those that were written. The
+/// first number is the segment's, counted from 1.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum Senseless {
-    /// Its snapshot.
+    /// The snapshot is not of this engine.
     #[error("segment {0}: its snapshot is none of this engine")]
     Snapshot(usize),
-    /// A record.
+    /// The bytes at the offset of the second number are no record.
     #[error("segment {0}: there is no record at byte {1}")]
     Record(usize, usize),
-    /// A record that speaks of groups, interfaces or keys that are not there.
+    /// A record names groups, interfaces or keys that do not exist.
     #[error("segment {0}: a record speaks of what is not there")]
     Number(usize),
 }
@@ -100,29 +103,35 @@ pub enum Senseless {
 /// See [`Senseless`].
 pub fn replay(recording: &Recording, mut show: impl FnMut(&Step<'_>)) -> Result<Verdict, Senseless> {
     let mut verdict = Verdict::default();
-    for (at, segment) in recording.segments.iter().enumerate() {
-        let next = recording.segments.get(at + 1).filter(|_| !segment.span.cut);
-        let mut pilot = Pilot::new(at + 1, segment, &mut verdict)?;
-        pilot.step(Input::Begin(segment), segment.span.begin, true, &mut show);
+    for (index, segment) in recording.segments.iter().enumerate() {
+        let next = recording.segments.get(index + 1).filter(|_| !segment.span.cut);
+        let mut pilot = Pilot::new(index + 1, segment, &mut verdict)?;
+        pilot.show_step(Input::Begin(segment), segment.span.begin, true, &mut show);
         pilot.fly(&mut show)?;
         pilot.compare_state(next);
     }
     Ok(verdict)
 }
 
+/// Replay of one segment.
 struct Pilot<'a> {
+    /// Number of the segment, counted from 1.
     number: usize,
     segment: &'a Segment,
     engine: Engine,
+    /// Actions upon the last input.
     out: Actions,
-    /// What the replay decided upon the last input, and has not been compared yet.
+    /// Decisions upon the last input that were not compared yet.
     decided: VecDeque<Decision>,
+    /// Instant of the last input.
     now: MonoTime,
+    /// Whether replay and flight have parted in this segment.
     parted: bool,
     verdict: &'a mut Verdict,
 }
 
 impl<'a> Pilot<'a> {
+    /// Restores the engine from the segment's snapshot.
     fn new(number: usize, segment: &'a Segment, verdict: &'a mut Verdict) -> Result<Pilot<'a>, Senseless> {
         let snapshot =
             postcard::take_from_bytes(&segment.snapshot).ok().filter(|(_, rest)| rest.is_empty()).map(|(it, _)| it);
@@ -139,25 +148,26 @@ impl<'a> Pilot<'a> {
         })
     }
 
+    /// Gives the engine every recorded input, and compares its decisions.
     fn fly(&mut self, show: &mut impl FnMut(&Step<'_>)) -> Result<(), Senseless> {
         let mut records = Unpacker::new(&self.segment.records, self.segment.span.begin);
-        while let Some((now, record)) = records.next().map_err(|at| Senseless::Record(self.number, at))? {
+        while let Some((now, record)) = records.next().map_err(|offset| Senseless::Record(self.number, offset))? {
             match record {
                 Record::Decision(decision) => self.compare(&decision),
-                Record::Tick => self.take(Event::Tick, now, show),
+                Record::Tick => self.handle(Event::Tick, now, show),
                 Record::Datagram { link, bytes } => {
                     let bytes = self.seal(bytes)?;
-                    self.take(Event::Datagram { link, bytes: &bytes }, now, show);
+                    self.handle(Event::Datagram { link, bytes: &bytes }, now, show);
                 }
                 Record::Unopened { link, length, first } => {
-                    self.take(Event::Datagram { link, bytes: &blank(length, &first) }, now, show);
+                    self.handle(Event::Datagram { link, bytes: &unopenable(length, &first) }, now, show);
                 }
                 Record::Happened(happened) => {
                     let setup = self.engine.setup();
                     if !happened.is_within(setup.groups.len(), usize::from(setup.interfaces)) {
                         return Err(Senseless::Number(self.number));
                     }
-                    self.take(happened.event(), now, show);
+                    self.handle(happened.event(), now, show);
                 }
                 Record::Reconfigured(change) => {
                     self.begin_input(now);
@@ -166,19 +176,20 @@ impl<'a> Pilot<'a> {
                 }
             }
         }
-        self.settle();
+        self.expect_nothing_left();
         self.out.clear();
-        self.step(Input::End, self.now, true, show);
+        self.show_step(Input::End, self.now, true, show);
         Ok(())
     }
 
-    /// A datagram with a tag that the engine's key accepts, as it accepted the one it had.
+    /// The datagram with a tag that the engine's key accepts, as it accepted the original one.
     fn seal(&self, mut bytes: Vec<u8>) -> Result<Vec<u8>, Senseless> {
         let sealed = self.engine.setup().keys.seal_again(&mut bytes);
         if sealed { Ok(bytes) } else { Err(Senseless::Number(self.number)) }
     }
 
-    fn take(&mut self, event: Event<'_>, now: MonoTime, show: &mut impl FnMut(&Step<'_>)) {
+    /// Gives the engine an event.
+    fn handle(&mut self, event: Event<'_>, now: MonoTime, show: &mut impl FnMut(&Step<'_>)) {
         let before = self.engine.rejects().total();
         self.begin_input(now);
         self.engine.handle(now, event, &mut self.out);
@@ -186,23 +197,26 @@ impl<'a> Pilot<'a> {
         self.end_input(Input::Event(event), believed, show);
     }
 
+    /// Closes the comparison of the last input, and clears its actions.
     fn begin_input(&mut self, now: MonoTime) {
-        self.settle();
+        self.expect_nothing_left();
         self.out.clear();
         self.now = now;
         self.verdict.events += 1;
     }
 
+    /// Keeps the decisions upon an input for comparison, and shows the step.
     fn end_input(&mut self, input: Input<'_>, believed: bool, show: &mut impl FnMut(&Step<'_>)) {
         self.decided.extend(self.out.list.iter().filter_map(Decision::of));
-        self.step(input, self.now, believed, show);
+        self.show_step(input, self.now, believed, show);
     }
 
-    fn step(&self, input: Input<'_>, now: MonoTime, believed: bool, show: &mut impl FnMut(&Step<'_>)) {
+    fn show_step(&self, input: Input<'_>, now: MonoTime, believed: bool, show: &mut impl FnMut(&Step<'_>)) {
         let (actions, engine) = (&self.out, &self.engine);
         show(&Step { span: &self.segment.span, now, input, actions, engine, believed });
     }
 
+    /// Compares the next decision with the one in flight.
     fn compare(&mut self, flown: &Decision) {
         match self.decided.pop_front() {
             Some(replayed) if replayed == *flown => self.verdict.decisions += 1,
@@ -211,14 +225,15 @@ impl<'a> Pilot<'a> {
         }
     }
 
-    /// What is left over was not decided in flight.
-    fn settle(&mut self) {
+    /// Notes a parting if a decision is left over: it was not made in flight.
+    fn expect_nothing_left(&mut self) {
         if let Some(replayed) = self.decided.pop_front() {
             self.part("nothing".to_owned(), format!("{replayed:?}"));
         }
         self.decided.clear();
     }
 
+    /// Notes the first parting of this segment; later ones follow from it.
     fn part(&mut self, flown: String, replayed: String) {
         if !std::mem::replace(&mut self.parted, true) {
             let (segment, now) = (self.number, self.now);
@@ -226,7 +241,7 @@ impl<'a> Pilot<'a> {
         }
     }
 
-    /// The next segment begins with the engine that this one ended with.
+    /// Compares the engine at the segment's end with the snapshot of the next segment.
     fn compare_state(&mut self, next: Option<&std::sync::Arc<Segment>>) {
         let Some(next) = next else { return };
         self.verdict.expected_snapshots += 1;
@@ -245,14 +260,14 @@ impl<'a> Pilot<'a> {
     }
 }
 
-/// A datagram that does not open, for the same reason as the one that was there.
-fn blank(length: usize, first: &[u8]) -> Vec<u8> {
+/// A datagram that does not open, for the same reason as the original one.
+fn unopenable(length: usize, first: &[u8]) -> Vec<u8> {
     let mut bytes = first.to_vec();
     bytes.resize(length, 0);
     bytes
 }
 
-/// The first line in which two texts differ.
+/// First line in which two texts differ, from each of them.
 fn difference(flown: &str, replayed: &str) -> (String, String) {
     let differ = flown.lines().zip(replayed.lines()).find(|(one, other)| one != other);
     let (one, other) = differ.unwrap_or(("a longer state", "a shorter state"));

@@ -1,11 +1,13 @@
-//! The last minutes, in segments: each begins with a snapshot of the engine and has every event from there on.
+//! The last minutes, in segments: each begins with a snapshot of the engine and has every event
+//! from there on.
 //!
-//! Bounded by bytes and by age; the oldest segment goes first, whole. A segment that outgrows its share while the hot
-//! thread cannot begin another is cut: what comes until then is lost, and the file says so.
+//! Owns: the segments, bounded by bytes and by age; the oldest goes first, whole. Never does: make
+//! the hot thread wait. A segment that outgrows its share while the hot thread cannot begin another
+//! is cut: further records of it are lost, and the file says so.
 
 use super::pack::Packer;
 use super::queue::{Parcel, RECORD, Start, Taken, Tape};
-use crate::engine::Setup;
+use crate::engine;
 use crate::io::clock::WallTime;
 use crate::types::MonoTime;
 use serde::{Deserialize, Serialize};
@@ -13,41 +15,42 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bytes of all segments together.
+/// Most bytes of all segments together.
 const BYTES: usize = 2 << 20;
-/// What ended longer ago is forgotten.
+/// Age of a segment's end at which the segment is forgotten.
 const AGE: Duration = Duration::from_secs(300);
-/// A segment of this many bytes, or this old, is long enough.
+/// Size in bytes at which another segment should begin.
 const SEGMENT_BYTES: usize = 256 << 10;
+/// Age at which another segment should begin.
 const SEGMENT_AGE: Duration = Duration::from_secs(60);
 
-/// What is known of a segment beside its bytes.
+/// Times and size of a segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Span {
-    /// Why it begins.
+    /// Reason why the segment begins.
     pub start: Start,
-    /// When it begins.
+    /// Instant of the segment's beginning.
     pub begin: MonoTime,
-    /// What the wall clock showed then, in milliseconds since 1970.
+    /// Time of the wall clock at the beginning, in milliseconds since 1970.
     pub wall: u64,
-    /// The time of its last record.
+    /// Instant of the last record.
     pub end: MonoTime,
-    /// How many records it has.
+    /// Number of records.
     pub records: u64,
-    /// Records are missing at its end.
+    /// Whether records are missing at the end.
     pub cut: bool,
 }
 
-/// A snapshot and what happened from there on.
+/// Segment of a recording: a snapshot of the engine, and every record from there on.
 #[derive(Clone, Debug)]
 pub struct Segment {
-    /// When, and how much.
+    /// Times and size of the segment.
     pub span: Span,
-    /// What the engine was built from.
-    pub setup: Arc<Setup>,
-    /// The engine at the beginning.
+    /// Setup that the engine was built from.
+    pub setup: Arc<engine::Setup>,
+    /// Snapshot of the engine at the beginning, in postcard.
     pub snapshot: Vec<u8>,
-    /// See `pack`.
+    /// Records in the form of `pack`.
     pub records: Vec<u8>,
 }
 
@@ -57,35 +60,41 @@ impl Segment {
     }
 }
 
+/// The segment that is being built.
 struct Building {
     span: Span,
-    setup: Arc<Setup>,
+    setup: Arc<engine::Setup>,
     snapshot: Vec<u8>,
     packer: Packer,
 }
 
-/// The recording as it grows.
+/// Recording of the last minutes, as it grows.
 pub struct Ring {
     tape: Tape,
+    /// Room for one record.
     space: Box<[u8; RECORD]>,
     reel: Reel,
 }
 
+/// Segments of a ring.
 #[derive(Default)]
 struct Reel {
+    /// Finished segments, the oldest first.
     closed: VecDeque<Arc<Segment>>,
     building: Option<Building>,
+    /// Bytes of the finished segments.
     bytes: usize,
 }
 
 impl Ring {
-    /// An empty one, which `tape` will fill.
+    /// An empty ring, which `tape` will fill.
     #[must_use]
     pub fn new(tape: Tape) -> Ring {
         Ring { tape, space: Box::new([0; RECORD]), reel: Reel::default() }
     }
 
-    /// Takes what has come. `wall` tells the wall clock of an instant. True if a new segment should begin.
+    /// Takes the records that have come. `wall` gives the wall clock's time of an instant. True if
+    /// another segment should begin.
     pub fn drain(&mut self, now: MonoTime, wall: impl Fn(MonoTime) -> WallTime) -> bool {
         while let Some(taken) = self.tape.take(&mut self.space) {
             self.reel.take(taken, &wall);
@@ -96,13 +105,14 @@ impl Ring {
         })
     }
 
-    /// Since when the segment that is being built goes.
+    /// Beginning of the segment that is being built.
     #[must_use]
     pub fn begun(&self) -> Option<MonoTime> {
         self.reel.building.as_ref().map(|building| building.span.begin)
     }
 
-    /// Everything there is: segments that are over, and the one that is being built as far as it has come.
+    /// All segments, the oldest first; the last is the one that is being built, as far as it has
+    /// come.
     #[must_use]
     pub fn segments(&self) -> Vec<Arc<Segment>> {
         let open = self.reel.building.as_ref().map(|building| {
@@ -118,6 +128,7 @@ impl Ring {
 }
 
 impl Reel {
+    /// Removes finished segments beyond the bounds.
     fn forget(&mut self, now: MonoTime) {
         while self.bytes > BYTES || self.closed.front().is_some_and(|oldest| now.since(oldest.span.end) > AGE) {
             let Some(oldest) = self.closed.pop_front() else { break };
@@ -125,11 +136,12 @@ impl Reel {
         }
     }
 
+    /// Adds a record to the segment that is being built, or begins another segment.
     fn take(&mut self, taken: Taken<'_>, wall: &impl Fn(MonoTime) -> WallTime) {
         if let Some(Parcel::Segment { start, snapshot }) = taken.parcel {
             self.close(start == Start::Gap);
             let setup = Arc::clone(snapshot.setup());
-            // An engine is made of numbers and lists: there is nothing that could not be written.
+            // An engine consists of numbers and lists, which postcard can always write.
             let bytes = postcard::to_allocvec(&*snapshot).unwrap_or_default();
             let begin = taken.now;
             let span = Span { start, begin, wall: wall(begin).0, end: begin, records: 0, cut: false };
@@ -144,7 +156,7 @@ impl Reel {
         }
     }
 
-    /// Ends the segment that is being built.
+    /// Finishes the segment that is being built; `torn` says that records after it were lost.
     fn close(&mut self, torn: bool) {
         let Some(Building { mut span, setup, snapshot, packer }) = self.building.take() else { return };
         span.cut |= torn;

@@ -1,10 +1,11 @@
-//! Where flight recordings lie: a directory of their own, a bounded number of each kind.
+//! The shelf: a directory of flight recordings, a bounded number of each reason.
 //!
-//! Owns: the files' names, their mode, and which go when new ones come. A recording is written under another name and
-//! renamed, so that one that exists is whole. Never does: wait in a thread that anybody waits for; a disk that does
-//! not take it is an error for the log, and nothing else.
+//! Owns: the files' names, their mode, and which of them go when new ones come. A recording is
+//! written under another name and renamed, so that a recording that exists is whole. Never does:
+//! keep the hot thread or the slow side waiting; its caller has a thread for that. A disk that
+//! takes no recording is an error for the log, and nothing else.
 
-use crate::flight::Recording;
+use super::file::Recording;
 use crate::io::clock::WallTime;
 use crate::store::WriteError;
 use nix::sys::statvfs::statvfs;
@@ -14,20 +15,24 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Recordings of each reason that are kept: the oldest goes when one more comes.
+/// Number of recordings of each reason that are kept: the oldest goes when one more comes.
 pub const KEPT: usize = 5;
 
 /// Bytes that must be free before a recording is written: epochs need the disk more.
 const ROOM: u64 = 32 << 20;
 
+/// Beginning of every recording's name.
 const PREFIX: &str = "flight-";
+/// End of every recording's name.
 const SUFFIX: &str = ".vfr";
+/// Name of a recording while it is written.
 const NEW: &str = "flight.new";
 
-/// Writes a recording into `dir`, which is made if it is missing, and removes what is too many. Waits for the disk.
+/// Writes a recording into `dir`, which is created if it is missing, and removes recordings beyond
+/// [`KEPT`]. Waits for the disk.
 ///
 /// # Errors
-/// What the kernel said. Nothing is left behind then but older recordings.
+/// The kernel's refusal. Only older recordings are left behind then.
 pub fn put(dir: &Path, recording: &Recording) -> Result<PathBuf, WriteError> {
     let failed = |operation, path: &Path, cause| WriteError::new(operation, path, cause);
     match DirBuilder::new().mode(0o700).create(dir) {
@@ -46,7 +51,7 @@ pub fn put(dir: &Path, recording: &Recording) -> Result<PathBuf, WriteError> {
     let path = dir.join(name(recording));
     let written = write(&new, recording).and_then(|()| std::fs::rename(&new, &path));
     if let Err(cause) = written {
-        // Frees what little space there is; the next attempt removes it in any case.
+        // This frees the space at once; the next attempt would remove the file in any case.
         let _leftover = std::fs::remove_file(&new);
         return Err(failed("write", &path, cause));
     }
@@ -54,8 +59,9 @@ pub fn put(dir: &Path, recording: &Recording) -> Result<PathBuf, WriteError> {
     Ok(path)
 }
 
+/// Writes a recording to a new file, and waits until the disk has it.
 fn write(path: &Path, recording: &Recording) -> std::io::Result<()> {
-    // Only a new file, for its owner alone: no link that somebody put there is followed.
+    // Only a new file, for its owner alone: a link in its place is not followed.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let mut out = BufWriter::with_capacity(1 << 16, file);
     recording.write(&mut out)?;
@@ -63,7 +69,7 @@ fn write(path: &Path, recording: &Recording) -> std::io::Result<()> {
     File::sync_all(out.get_ref())
 }
 
-/// `flight-20260301T123000.250Z-beta-takeover.vfr`: in order of time, and telling where it comes from.
+/// Name such as `flight-20260301T123000.250Z-beta-takeover.vfr`: names sort by time.
 fn name(recording: &Recording) -> String {
     let header = &recording.header;
     let time: String = WallTime(header.written).to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();

@@ -17,7 +17,7 @@ fn bytes(recording: &Recording) -> Vec<u8> {
     bytes
 }
 
-/// Through a file, as a person would have it.
+/// The recording after it was written to bytes and read again.
 fn again(recording: &Recording) -> Recording {
     let read = Recording::read(&bytes(recording)).unwrap();
     assert_eq!(read.header, recording.header);
@@ -25,11 +25,11 @@ fn again(recording: &Recording) -> Recording {
     read
 }
 
-/// The replay's verdict and what the story says.
+/// The replay's verdict and the story's lines.
 fn replayed(recording: &Recording) -> (Verdict, Vec<Line>) {
     let mut story = Story::new(&recording.header, Telling::Brief);
     let mut lines = Vec::new();
-    let verdict = replay(recording, |step| lines.extend(story.tell(step))).unwrap();
+    let verdict = replay(recording, |step| lines.extend(story.report(step))).unwrap();
     lines.extend(story.finish(recording.segments.last().unwrap()));
     (verdict, lines)
 }
@@ -103,12 +103,12 @@ fn a_state_that_differs_from_the_next_snapshot_is_found() {
     let mut first = Segment::clone(&recording.segments[0]);
     let mut last_tick = 0;
     let mut records = Unpacker::new(&first.records, first.span.begin);
-    let mut at = 0;
+    let mut offset = 0;
     while let Some((_, record)) = records.next().unwrap() {
         if matches!(record, Record::Tick) {
-            last_tick = at;
+            last_tick = offset;
         }
-        at = records.position();
+        offset = records.position();
     }
     first.records.truncate(last_tick);
     recording.segments[0] = Arc::new(first);
@@ -125,7 +125,7 @@ fn garbage_commands_and_another_configuration_are_replayed_alike() {
     for length in [0, 3, 35, 36, 126, 1200, 1201, 2048] {
         let mut garbage = vec![0; length];
         pair.handle(1, Event::Datagram { link, bytes: &garbage });
-        // Ours by its first bytes, sealed with no key of ours; then with a number nobody has; then another version.
+        // Our first bytes without a key of ours; then an unknown key number; then another version.
         for first in [[0x76, 0xa9, 2, 3], [0x76, 0xa9, 2, 77], [0x76, 0xa9, 9, 3]] {
             let count = length.min(4);
             garbage[..count].copy_from_slice(&first[..count]);
@@ -159,7 +159,7 @@ fn a_full_queue_leaves_a_gap_that_is_told_and_nothing_else() {
     let mut pair = Pair::settled(Profile::Fast);
     pair.drain();
     pair.drains = false;
-    // Nobody takes anything for longer than the queue holds.
+    // The slow side takes no records for longer than the queue holds.
     pair.run(Duration::from_secs(30));
     pair.drains = true;
     pair.drain();

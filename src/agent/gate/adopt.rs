@@ -1,7 +1,9 @@
-//! Finds the gate that an earlier life left on an interface, and brings an older program up to date.
+//! Adoption: the gate that an earlier life left on an interface is found, and another build's
+//! program is replaced by ours.
 //!
-//! Owns: what makes a running gate ours (program names, map layouts). Never does: open anything that was not open, or
-//! leave a moment without a gate. On failure the running gate stays as it is, and the caller gets a reason.
+//! Owns: what makes a running gate ours (program names, map layouts). Never does: open anything
+//! that was not open, or leave a moment without a gate. On failure the running gate stays as it is,
+//! and the caller gets a reason.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,30 +13,32 @@ use super::error::GateError;
 use super::object::{self, MapFds, Object, Program};
 use super::tc::{self, Direction};
 
-/// What the programs are called in the kernel. They end in eight digits that change with the source; the
-/// part before is what makes a program a gate of ours at all.
+/// Names of the two programs in the kernel. They end in eight digits that change with the source;
+/// the part before is what makes a program a gate of ours.
 #[derive(Clone, Copy)]
 pub(super) struct Names {
     pub(super) ingress: &'static str,
     pub(super) egress: &'static str,
 }
 
-/// Those of the built-in program.
+/// Names of the built-in programs.
 pub(super) const CURRENT: Names = Names { ingress: object::INGRESS, egress: object::EGRESS };
 
+/// Digits at the end of a program's name that change with the source.
 const TAG: usize = 8;
 
 /// A running gate of ours.
 pub(super) struct Found {
     pub(super) object: Object,
-    /// False: from another build; its maps can be understood, its rules may be older or newer.
+    /// Whether its programs are the built-in ones. Otherwise another build loaded them: their maps
+    /// can be understood, their rules may be older or newer.
     pub(super) is_current: bool,
 }
 
 /// Looks for a gate of ours on the interface.
 ///
 /// # Errors
-/// A text for the log: why there is none to take over. Never a reason to stop.
+/// A text for the log that says why no gate can be taken over. Never a reason to stop.
 pub(super) fn find(ifindex: u32, interface: &str, names: Names, kept: &[OwnedFd]) -> Result<Found, String> {
     let (ingress, mut maps, first) = program(ifindex, interface, Direction::Ingress, names.ingress, kept)?;
     let (egress, mut others, second) = program(ifindex, interface, Direction::Egress, names.egress, kept)?;
@@ -59,6 +63,7 @@ pub(super) fn find(ifindex: u32, interface: &str, names: Names, kept: &[OwnedFd]
     Ok(Found { object, is_current: first && second })
 }
 
+/// Our program in one direction, the numbers of its maps, and whether its name is `current`.
 fn program(
     ifindex: u32,
     interface: &str,
@@ -80,10 +85,12 @@ fn program(
     Ok((Program { fd, id }, info.map_ids, is_current))
 }
 
-/// Puts the built-in program in the place of another build's, with the same lease, slots and addresses.
+/// Puts the built-in program in the place of another build's, with the same lease, slots and
+/// addresses.
 ///
 /// # Errors
-/// As [`Object::load`] and [`Object::attach`]: the other build's gate is still in place, at least in one direction.
+/// As [`Object::load`] and [`Object::attach`]: the other build's gate is still in place, at least
+/// in one direction.
 pub(super) fn modernise(old: &Object, ifindex: u32, interface: &str) -> Result<Object, GateError> {
     let failed = |error: aya::maps::MapError| GateError::program("copy gate addresses", interface, &error);
     let mut new = Object::load(old.limits, interface)?;

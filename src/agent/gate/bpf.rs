@@ -1,10 +1,12 @@
-//! The few bpf(2) calls that the loader library does not offer: objects by id, and what they are.
+//! The bpf(2) calls that the loader library does not offer: programs and maps by id, and their
+//! descriptions.
 //!
-//! Owns: the argument layouts (kernel ABI, include/uapi/linux/bpf.h). Never does: load or attach. On failure: errno.
+//! Owns: the argument layouts (kernel ABI, include/uapi/linux/bpf.h). Never does: load or attach.
+//! An error carries errno.
 //!
-//! Objects by id need CAP_SYS_ADMIN (kernel/bpf/syscall.c, bpf_prog_get_fd_by_id), which a hardened service does not
-//! have; therefore a search looks first through descriptors that an earlier life of the agent has kept (systemd's
-//! descriptor store), which need no privilege.
+//! Objects by id need CAP_SYS_ADMIN (kernel/bpf/syscall.c, bpf_prog_get_fd_by_id), which a hardened
+//! service does not have; therefore a search looks first through descriptors that an earlier life
+//! of the agent has kept (systemd's descriptor store), which need no privilege.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -13,7 +15,7 @@ const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
 const BPF_MAP_GET_FD_BY_ID: libc::c_long = 14;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 
-/// More maps than a gate program has.
+/// Most map ids read of one program; a gate's programs have five.
 const MAX_MAP_IDS: usize = 16;
 
 /// `struct bpf_prog_info` up to the name.
@@ -63,7 +65,7 @@ struct ByFd {
     info: u64,
 }
 
-/// What a program is.
+/// Description of a program in the kernel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct ProgramInfo {
     pub(super) id: u32,
@@ -71,7 +73,7 @@ pub(super) struct ProgramInfo {
     pub(super) map_ids: Vec<u32>,
 }
 
-/// What a map is.
+/// Description of a map in the kernel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct MapInfo {
     pub(super) kind: u32,
@@ -83,14 +85,17 @@ pub(super) struct MapInfo {
     pub(super) name: String,
 }
 
+/// Name up to its first zero byte.
 fn text(name: &[u8; 16]) -> String {
     let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
     String::from_utf8_lossy(&name[..end]).into_owned()
 }
 
+/// Opens the object with this id: a program or a map, as `command` says. Needs CAP_SYS_ADMIN.
 fn by_id(command: libc::c_long, id: u32) -> io::Result<OwnedFd> {
     let attributes = ById { id, next_id: 0, open_flags: 0 };
-    // SAFETY: the kernel reads `size_of::<ById>()` bytes of a live, initialised value and keeps no reference.
+    // SAFETY: the kernel reads `size_of::<ById>()` bytes of a live, initialised value and keeps no
+    // reference.
     let fd = unsafe { libc::syscall(libc::SYS_bpf, command, &raw const attributes, size_of::<ById>()) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
@@ -100,23 +105,24 @@ fn by_id(command: libc::c_long, id: u32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Fills `info` with the kernel's description of the object behind `fd`.
 fn info<T>(fd: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
     let mut attributes = ByFd {
         fd: u32::try_from(fd.as_raw_fd()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?,
         length: u32::try_from(size_of::<T>()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?,
         info: std::ptr::from_mut(info) as u64,
     };
-    // SAFETY: the kernel writes at most `length` bytes into `info`, a plain struct of integers of that size that
-    // outlives the call; any bytes are valid for it.
+    // SAFETY: the kernel writes at most `length` bytes into `info`, a plain struct of integers of
+    // that size that outlives the call; any bytes are valid for it.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw mut attributes, size_of::<ByFd>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// What the program behind `fd` is.
+/// Description of the program behind `fd`.
 ///
 /// # Errors
-/// EINVAL if `fd` is none.
+/// EINVAL if `fd` is no program.
 pub(super) fn program_info(fd: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
     let mut ids = [0_u32; MAX_MAP_IDS];
     let mut raw = RawProgramInfo {
@@ -129,10 +135,10 @@ pub(super) fn program_info(fd: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
     Ok(ProgramInfo { id: raw.id, name: text(&raw.name), map_ids: ids[..count].to_vec() })
 }
 
-/// What the map behind `fd` is.
+/// Description of the map behind `fd`.
 ///
 /// # Errors
-/// EINVAL if `fd` is none.
+/// EINVAL if `fd` is no map.
 pub(super) fn map_info(fd: BorrowedFd<'_>) -> io::Result<MapInfo> {
     let mut raw = RawMapInfo::default();
     info(fd, &mut raw)?;
@@ -147,16 +153,16 @@ pub(super) fn map_info(fd: BorrowedFd<'_>) -> io::Result<MapInfo> {
     })
 }
 
-/// True if `fd` is a program or a map with this id. The two kinds are told apart by the link in /proc, for
-/// BPF_OBJ_GET_INFO_BY_FD answers for either and their ids are numbered apart.
+/// Whether `fd` is of this kind, such as `anon_inode:bpf-prog`. The link in /proc tells programs
+/// and maps apart: BPF_OBJ_GET_INFO_BY_FD answers for both, and their ids are numbered apart.
 fn is_kind(fd: BorrowedFd<'_>, kind: &str) -> bool {
     std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).is_ok_and(|link| link.ends_with(kind))
 }
 
-/// A descriptor of the program with this id.
+/// Descriptor of the program with this id.
 ///
 /// # Errors
-/// ENOENT: it is gone. EPERM: it is not among `kept` and the process lacks CAP_SYS_ADMIN.
+/// ENOENT: the program is gone. EPERM: it is not among `kept` and the process lacks CAP_SYS_ADMIN.
 pub(super) fn program_by_id(id: u32, kept: &[OwnedFd]) -> io::Result<OwnedFd> {
     for fd in kept.iter().filter(|fd| is_kind(fd.as_fd(), "anon_inode:bpf-prog")) {
         if program_info(fd.as_fd())?.id == id {
@@ -166,7 +172,7 @@ pub(super) fn program_by_id(id: u32, kept: &[OwnedFd]) -> io::Result<OwnedFd> {
     by_id(BPF_PROG_GET_FD_BY_ID, id)
 }
 
-/// A descriptor of the map with this id.
+/// Descriptor of the map with this id.
 ///
 /// # Errors
 /// As [`program_by_id`].
@@ -179,7 +185,8 @@ pub(super) fn map_by_id(id: u32, kept: &[OwnedFd]) -> io::Result<OwnedFd> {
     by_id(BPF_MAP_GET_FD_BY_ID, id)
 }
 
-/// Runs the program on a frame `repeat` times without sending it: its verdict and the mean time in nanoseconds.
+/// Runs the program on a frame `repeat` times without sending it. Returns its verdict and the mean
+/// time of a run in nanoseconds.
 #[cfg(test)]
 pub(super) fn test_run(fd: BorrowedFd<'_>, frame: &[u8], repeat: u32) -> io::Result<(i32, u32)> {
     const BPF_PROG_TEST_RUN: libc::c_long = 10;

@@ -1,7 +1,7 @@
-//! What a gate did, readable from any thread without its owner.
+//! Counters of a gate, readable from any thread without the gate's owner.
 //!
-//! Owns: a descriptor of the counters' map. Never does: change anything. When the gate is gone, the last figures stay
-//! readable.
+//! Owns: a descriptor of the counters' map. Never does: change anything. When the gate is gone, the
+//! last figures stay readable.
 
 use super::GateError;
 use super::object::Counters;
@@ -26,7 +26,7 @@ impl CounterReader {
         Ok(CounterReader { counters: PerCpuArray::try_from(map).map_err(failed)? })
     }
 
-    /// A slot's counters, summed over all processors; zeros if the slot does not exist.
+    /// Counters of a slot, summed over all processors; zeros if the slot does not exist.
     #[must_use]
     pub fn read(&self, slot: u16) -> Counters {
         self.counters.get(&u32::from(slot), 0).map_or_else(|_| Counters::default(), |all| Counters::sum(&all))

@@ -1,57 +1,62 @@
-//! What can go wrong with a gate. System failures carry operation, object and cause; none of them opens anything.
+//! Errors of a gate.
+//!
+//! Owns: their texts. Never does: open anything; a system failure carries operation, object and
+//! cause.
 
 use std::io;
 
-/// Why a gate could not be installed, read or changed. Whatever it is, the gate in the kernel is closed or as it
-/// was before the call; a caller that is unsure must treat the node as not owning the addresses.
+/// Error of installing, reading or changing a gate. After each of them the gate in the kernel is
+/// closed or as it was before the call; a caller that is unsure must treat the node as not owning
+/// the addresses.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     /// The running kernel lacks what the program needs. No retry helps.
     #[error("kernel {found} is too old for the gate: it needs 5.8 or later (bpf_ktime_get_boot_ns)")]
     KernelTooOld {
-        /// What `uname -r` says.
+        /// Release of the kernel, as `uname -r` prints it.
         found: String,
     },
-    /// The process lives in a time namespace with an offset: its deadlines would not be the kernel's. No retry helps.
+    /// The process lives in a time namespace with an offset: its deadlines would not be the
+    /// kernel's. No retry helps.
     #[error("this process runs in a time namespace whose boot time differs from the host's; start it outside of it")]
     TimeNamespace,
     /// A capability is missing.
     #[error("{operation} on {object}: not permitted; the gate needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
     NotPermitted {
-        /// What was tried.
+        /// Operation that was refused, such as `attach gate`.
         operation: &'static str,
-        /// On what.
+        /// Object of the operation: an interface, a map, an address.
         object: String,
     },
     /// The interface carries no Ethernet frames.
     #[error("interface {interface} is no Ethernet device (hardware type {hardware}): a gate cannot guard it")]
     NotEthernet {
-        /// Its name.
+        /// Name of the interface.
         interface: String,
-        /// ARPHRD_ value, `<linux/if_arp.h>`.
+        /// Hardware type: an ARPHRD_ value of `<linux/if_arp.h>`.
         hardware: u16,
     },
     /// A system call or netlink request failed. Worth a retry after the interface has changed.
     #[error("{operation} on {object}: {source}{}{detail}", if detail.is_empty() { "" } else { ": " })]
     System {
-        /// What was tried.
+        /// Operation that failed, such as `attach gate`.
         operation: &'static str,
-        /// On what.
+        /// Object of the operation: an interface, a map, an address.
         object: String,
-        /// What the kernel said beyond the number; empty if nothing.
+        /// Explanation of the kernel beyond the error number; may be empty.
         detail: String,
-        /// The cause.
+        /// Error of the system.
         #[source]
         source: io::Error,
     },
-    /// The kernel refused the program or a map of it: the text has the verifier's words.
+    /// The kernel refused a program or a map; the text has the verifier's words.
     #[error("{operation} on {object}: {cause}")]
     Program {
-        /// What was tried.
+        /// Operation that failed, such as `load gate`.
         operation: &'static str,
-        /// On what.
+        /// Object of the operation: an interface, an address, a slot.
         object: String,
-        /// aya's and the kernel's words.
+        /// Explanation by the loader and the kernel.
         cause: String,
     },
     /// The group table cannot be gated as it is: the caller's mistake.
@@ -60,12 +65,12 @@ pub enum GateError {
 }
 
 impl GateError {
-    /// Wraps an OS error; a missing capability gets a message of its own.
+    /// Wraps an error of the system; a missing capability gets a message of its own.
     pub(super) fn system(operation: &'static str, object: impl Into<String>, source: io::Error) -> GateError {
         GateError::explained(operation, object, String::new(), source)
     }
 
-    /// As [`GateError::system`], with the kernel's explanation.
+    /// Wraps an error of the system together with the kernel's explanation.
     pub(super) fn explained(
         operation: &'static str,
         object: impl Into<String>,
@@ -78,7 +83,7 @@ impl GateError {
         }
     }
 
-    /// Wraps an error of the loader, keeping the whole chain of causes in its text.
+    /// Wraps an error of the loader; its text keeps the whole chain of causes.
     pub(super) fn program(
         operation: &'static str,
         object: impl Into<String>,

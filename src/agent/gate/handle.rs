@@ -1,8 +1,8 @@
 //! The gate's switches: memory shared with the program in the kernel.
 //!
-//! Owns: the order of stores. Never does: a system call, an allocation, a lock; so the hot thread may use it at any
-//! time. It cannot fail. When the process dies, the memory stays with the program, and what is written there ends at
-//! its deadlines.
+//! Owns: the order of stores. Never does: a system call, an allocation, a lock; so the hot thread
+//! may use it at any time. Stores cannot fail. When the process dies, the memory stays with the
+//! program, and what is written there ends at its deadlines.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -15,7 +15,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
 use crate::types::{Epoch, GroupKey, MacAddr, MonoTime};
 
-/// The slot of addresses that belong to no group any more: never opened.
+/// Slot of addresses that belong to no group any more: never opened.
 pub(super) const RETIRED: u16 = 0;
 
 /// `struct lease` in gate.bpf.c.
@@ -39,7 +39,7 @@ pub(super) struct Slot {
     spare: [AtomicU64; 2],
 }
 
-/// One mapped map.
+/// Memory of one mapped map; unmapped when dropped.
 struct Region {
     start: NonNull<libc::c_void>,
     length: usize,
@@ -49,7 +49,8 @@ impl Region {
     fn map(fd: impl AsFd, bytes: usize) -> io::Result<Region> {
         let length = NonZeroUsize::new(bytes).ok_or(io::ErrorKind::InvalidInput)?;
         let flags = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a fresh shared mapping at an address of the kernel's choice; it touches no memory of ours.
+        // SAFETY: a fresh shared mapping at an address of the kernel's choice; it touches no memory
+        // of ours.
         let start = unsafe { mmap(None, length, flags, MapFlags::MAP_SHARED, fd, 0) }.map_err(io::Error::from)?;
         Ok(Region { start, length: bytes })
     }
@@ -57,20 +58,22 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: `start` and `length` are those of a live mapping that only this value owns. munmap of such a
-        // mapping cannot fail in a way that matters: at worst the memory stays mapped.
+        // SAFETY: `start` and `length` are those of a live mapping that only this value owns.
+        // munmap of such a mapping cannot fail in a way that matters: at worst the memory stays
+        // mapped.
         let _ = unsafe { munmap(self.start, self.length) };
     }
 }
 
-/// Both mapped maps of a gate.
+/// Memory of the two maps that switch a gate: its lease and its slots.
 pub(super) struct Mapping {
     lease: Region,
     slots: Region,
     count: u16,
 }
 
-// SAFETY: the regions are plain shared memory that lives as long as the value and is only accessed through atomics.
+// SAFETY: the regions are plain shared memory that lives as long as the value and is only accessed
+// through atomics.
 unsafe impl Send for Mapping {}
 // SAFETY: as above.
 unsafe impl Sync for Mapping {}
@@ -88,14 +91,15 @@ impl Mapping {
         })
     }
 
-    /// How many slots there are, slot 0 (never opened) included.
+    /// Number of slots, with slot 0, which is never opened.
     pub(super) fn count(&self) -> u16 {
         self.count
     }
 
     fn lease(&self) -> &Lease {
-        // SAFETY: the region is at least one page, page-aligned, zero-initialised by the kernel and lives as long as
-        // `self`; `Lease` is only atomics, so concurrent writes by the kernel are fine.
+        // SAFETY: the region is at least one page, page-aligned, zero-initialised by the kernel and
+        // lives as long as `self`; `Lease` is only atomics, so concurrent writes by the kernel are
+        // fine.
         unsafe { self.lease.start.cast::<Lease>().as_ref() }
     }
 
@@ -105,7 +109,7 @@ impl Mapping {
         unsafe { self.slots.start.cast::<Slot>().add(usize::from(slot)).as_ref() }
     }
 
-    /// Takes over another gate's state: slots first, the lease, which opens them, last.
+    /// Takes over another gate's state: the slots first; last the lease, which opens them.
     pub(super) fn copy_from(&self, other: &Mapping) {
         let copy = |to: &AtomicU64, from: &AtomicU64| to.store(from.load(Ordering::Acquire), Ordering::Release);
         for slot in 1..self.count.min(other.count) {
@@ -123,7 +127,7 @@ impl Mapping {
         copy(&to.until, &from.until);
     }
 
-    /// Latches what the other gate has latched.
+    /// Refuses our generation if the other gate has refused it.
     pub(super) fn copy_refusal(&self, other: &Mapping) {
         let refused = other.lease().refused.load(Ordering::Acquire);
         if refused == self.lease().generation.load(Ordering::Acquire) {
@@ -131,7 +135,7 @@ impl Mapping {
         }
     }
 
-    /// The group a slot belongs to; `None` for a free one.
+    /// Group that has the slot; `None` if it is free.
     pub(super) fn key(&self, slot: u16) -> Option<GroupKey> {
         match self.slot(slot).key.load(Ordering::Acquire) {
             0 => None,
@@ -139,7 +143,7 @@ impl Mapping {
         }
     }
 
-    /// Closes a slot and gives it to `key` or to nobody.
+    /// Closes a slot and gives it to `key`, or frees it.
     pub(super) fn assign(&self, slot: u16, key: Option<GroupKey>) {
         let entry = self.slot(slot);
         for field in [&entry.answer_until, &entry.carry_until, &entry.forward_until, &entry.forward_mac, &entry.epoch]
@@ -153,16 +157,17 @@ impl Mapping {
 /// The lease as the kernel sees it now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LeaseView {
-    /// The deadline; [`MonoTime::ZERO`] is closed.
+    /// Deadline of the lease; [`MonoTime::ZERO`] is closed.
     pub until: MonoTime,
-    /// Which grant the deadline belongs to.
+    /// Generation of the grant that the deadline belongs to; 0 is none.
     pub generation: u64,
-    /// The last generation that the gate found lapsed when a client or probe asked.
+    /// Newest generation that the gate found lapsed when a client or probe asked.
     pub refused: u64,
 }
 
 impl LeaseView {
-    /// True if this generation is dead: only [`GateHandle::begin`] with a new one opens the gate again.
+    /// Whether this generation is dead: only [`GateHandle::begin`] with a new one opens the gate
+    /// again.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         self.refused == self.generation
@@ -172,24 +177,24 @@ impl LeaseView {
 /// A group's slot as the kernel sees it now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SlotView {
-    /// Whose it is; `None` if free.
+    /// Group that has the slot; `None` if it is free.
     pub key: Option<GroupKey>,
-    /// What [`GateHandle::open`] stored last.
+    /// Epoch that [`GateHandle::open`] stored last.
     pub epoch: Epoch,
-    /// ARP and neighbour discovery are answered before this.
+    /// End of answering ARP and neighbour discovery.
     pub answer_until: MonoTime,
-    /// IP passes before this.
+    /// End of passing IP.
     pub carry_until: MonoTime,
-    /// Segments of unknown connections go to `forward_to` before this.
+    /// End of sending segments of unknown connections to `forward_to`.
     pub forward_until: MonoTime,
-    /// The node that had the group before.
+    /// Hardware address of the node that had the group before.
     pub forward_to: MacAddr,
 }
 
 /// The hot thread's end of a gate. Cheap to clone, lock-free, no system calls.
 ///
-/// One thread at a time should write: each call is a sequence of atomic stores, and their order is what makes it
-/// safe against the program in the kernel, not against another writer.
+/// One thread at a time should write: each call is a sequence of atomic stores, whose order makes
+/// it safe against the program in the kernel, not against another writer.
 ///
 /// A slot number that does not exist, or slot 0, is a bug of the caller and panics.
 #[derive(Clone)]
@@ -202,12 +207,13 @@ impl std::fmt::Debug for GateHandle {
 }
 
 impl GateHandle {
+    /// The slot of a group; panics for slot 0.
     fn group(&self, slot: u16) -> &Slot {
         assert!(slot != RETIRED, "gate invariant: slot 0 is never opened");
         self.0.slot(slot)
     }
 
-    /// The lease as it stands.
+    /// The lease as it is now.
     #[must_use]
     pub fn lease(&self) -> LeaseView {
         let lease = self.0.lease();
@@ -218,9 +224,10 @@ impl GateHandle {
         }
     }
 
-    /// Starts a new generation: everything is closed until the first [`GateHandle::renew`]. `generation` must not be 0
-    /// and must never have been used on this gate before: a used one may be refused already, or open too much.
-    /// The caller closes every slot first, so that nothing opens that was not granted anew.
+    /// Starts a new generation: everything is closed until the first [`GateHandle::renew`].
+    /// `generation` must not be 0 and must never have been used on this gate before: a used one may
+    /// be refused already, or open too much. The caller closes every slot first, so that only what
+    /// is granted again opens.
     pub fn begin(&self, generation: u64) {
         assert!(generation != 0, "gate invariant: generation 0 means none");
         let lease = self.0.lease();
@@ -228,14 +235,14 @@ impl GateHandle {
         lease.generation.store(generation, Ordering::SeqCst);
     }
 
-    /// Extends (or shortens) the lease to the absolute deadline `until`. One store, whatever the number of groups. Has
-    /// no effect on a refused generation.
+    /// Extends (or shortens) the lease to the absolute deadline `until`: one store, whatever the
+    /// number of groups. Has no effect on a refused generation.
     pub fn renew(&self, until: MonoTime) {
         self.0.lease().until.store(until.0, Ordering::Release);
     }
 
-    /// Lets a group answer and carry until `until` ([`MonoTime::FOREVER`] where only the lease bounds it). The epoch is
-    /// stored for whoever adopts the gate later.
+    /// Lets a group answer and carry until `until` ([`MonoTime::FOREVER`] where only the lease
+    /// bounds it). The epoch is stored for a later life that adopts the gate.
     pub fn open(&self, slot: u16, epoch: Epoch, until: MonoTime) {
         let group = self.group(slot);
         group.epoch.store(epoch.0, Ordering::Release);
@@ -243,7 +250,8 @@ impl GateHandle {
         group.answer_until.store(until.0, Ordering::Release);
     }
 
-    /// Ends answering now, carrying at `carry_until` ([`MonoTime::ZERO`]: now, too), and forwarding now.
+    /// Ends answering and forwarding now, and carrying at `carry_until` ([`MonoTime::ZERO`]: now,
+    /// too).
     pub fn close(&self, slot: u16, carry_until: MonoTime) {
         let group = self.group(slot);
         group.answer_until.store(0, Ordering::SeqCst);
@@ -251,8 +259,8 @@ impl GateHandle {
         group.forward_until.store(0, Ordering::Release);
     }
 
-    /// While the group answers here, sends TCP segments that no socket here knows to `mac` (the node that had the
-    /// group before, on the same segment), until `until`. [`MonoTime::ZERO`] ends it.
+    /// Sends TCP segments that no socket here knows to `mac`, the node on the same segment that had
+    /// the group before: until `until`, while the group answers here. [`MonoTime::ZERO`] ends that.
     pub fn forward(&self, slot: u16, until: MonoTime, mac: MacAddr) {
         let group = self.group(slot);
         let [a, b, c, d, e, f] = mac.0;
@@ -262,7 +270,7 @@ impl GateHandle {
         group.forward_until.store(until.0, Ordering::Release);
     }
 
-    /// A group's slot as it stands.
+    /// A group's slot as it is now.
     #[must_use]
     pub fn slot_view(&self, slot: u16) -> SlotView {
         let group = self.0.slot(slot);

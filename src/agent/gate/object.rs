@@ -1,6 +1,8 @@
-//! The two programs and five maps of one gate in the kernel: loaded fresh, or taken over from an earlier life.
+//! The two programs and five maps of one gate in the kernel: loaded fresh, or taken over from an
+//! earlier life.
 //!
-//! Owns: sizes, layouts, descriptors. Never does: open a group, attach or detach. On failure nothing stays behind.
+//! Owns: sizes, layouts, descriptors. Never does: open a group, attach or detach. On failure
+//! nothing stays behind.
 
 use std::io;
 use std::net::IpAddr;
@@ -18,16 +20,16 @@ use super::tc::{self, Direction};
 use crate::types::Vip;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gate.bpf.o"));
-/// Names of the programs in the kernel; their suffix changes with the program's source.
+/// Name of the ingress program in the kernel; its last eight digits change with the source.
 pub(super) const INGRESS: &str = env!("VIPAIR_GATE_INGRESS");
-/// See [`INGRESS`].
+/// Name of the egress program, formed as [`INGRESS`].
 pub(super) const EGRESS: &str = env!("VIPAIR_GATE_EGRESS");
-/// Names of the programs of both directions, as the kernel shows them. They change with the programs.
+/// Names of the programs of both directions, as the kernel shows them. They change with the source.
 pub const PROGRAMS: [&str; 2] = [INGRESS, EGRESS];
 
-/// More addresses of one family on one interface than this are refused: two million bytes of hash table.
+/// Most addresses of one family on one interface: two million bytes of hash table.
 pub(super) const MAX_ADDRESSES: u32 = 131_072;
-/// More groups on one interface than this are refused: slot numbers are 16 bits.
+/// Most slots on one interface: slot numbers are 16 bits.
 pub(super) const MAX_SLOTS: u32 = 32_768;
 
 // <linux/bpf.h>
@@ -37,20 +39,21 @@ const TYPE_PERCPU_ARRAY: u32 = 6;
 const FLAG_NO_PREALLOC: u32 = 1;
 const FLAG_MMAPABLE: u32 = 1 << 10;
 
-/// What the gate did for one group since it was loaded, in frames.
+/// Frames that the gate let pass or dropped for one group, since the group got its slot.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counters {
-    /// ARP requests and neighbour solicitations for an address that were let in, so that the kernel answers.
+    /// ARP requests and neighbour solicitations for an address that were let in, so that the kernel
+    /// answers.
     pub answered: u64,
-    /// The same, dropped because the group was closed.
+    /// ARP requests and neighbour solicitations dropped because the group was closed.
     pub answers_refused: u64,
     /// IP packets to and from an address that passed.
     pub carried: u64,
     /// IP packets to and from an address that were dropped.
     pub carry_refused: u64,
-    /// Outgoing ARP and neighbour discovery frames that claim an address, dropped: this node tried to claim what it
-    /// may not.
+    /// Outgoing ARP and neighbour discovery frames that claim an address, dropped because this node
+    /// may not claim it.
     pub claims_refused: u64,
     /// TCP segments sent on to the node that had the group before.
     pub forwarded: u64,
@@ -60,7 +63,7 @@ pub struct Counters {
 unsafe impl Pod for Counters {}
 
 impl Counters {
-    /// The sum over all processors.
+    /// Sum of the counters of all processors.
     pub(super) fn sum(all: &[Counters]) -> Counters {
         all.iter().fold(Counters::default(), |sum, one| Counters {
             answered: sum.answered + one.answered,
@@ -86,16 +89,18 @@ impl Counters {
     }
 }
 
-/// Room of a gate.
+/// Numbers of entries that a gate has room for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Limits {
+    /// Slots, with slot 0, which is nobody's.
     pub(super) slots: u32,
     pub(super) addresses4: u32,
     pub(super) addresses6: u32,
 }
 
 impl Limits {
-    /// Twice what is needed now, so that most reloads fit: at least 64 slots and 1,024 addresses of each family.
+    /// Twice the room that is needed now, so that most reloads fit: at least 64 slots and 1,024
+    /// addresses of each family.
     pub(super) fn roomy(groups: usize, addresses4: usize, addresses6: usize) -> Result<Limits, GateError> {
         let room = |need: usize, least: u32, most: u32, what: &str| {
             let need = u32::try_from(need).ok().filter(|need| *need < most).ok_or_else(|| {
@@ -110,7 +115,7 @@ impl Limits {
         })
     }
 
-    /// True if so much fits.
+    /// Whether so many groups and addresses fit.
     pub(super) fn hold(&self, groups: usize, addresses4: usize, addresses6: usize) -> bool {
         let fits = |need: usize, room: u32| u32::try_from(need).is_ok_and(|need| need <= room);
         // Slot 0 is nobody's.
@@ -140,10 +145,11 @@ pub(super) struct Object {
     pub(super) mapping: Arc<Mapping>,
 }
 
-/// Descriptors of the five maps, in the order of the layout table.
+/// Descriptors of the five maps, in the order of [`LAYOUT`].
 pub(super) struct MapFds(pub(super) [OwnedFd; 5]);
 
-/// Name, type, key size, value size and flags of each map: what makes a running gate usable by this program.
+/// Name, type, key size, value size and flags of each map: what makes a running gate usable by this
+/// program.
 const LAYOUT: [(&str, u32, usize, usize, u32); 5] = [
     ("LEASE", TYPE_ARRAY, 4, size_of::<Lease>(), FLAG_MMAPABLE),
     ("SLOTS", TYPE_ARRAY, 4, size_of::<Slot>(), FLAG_MMAPABLE),
@@ -152,7 +158,7 @@ const LAYOUT: [(&str, u32, usize, usize, u32); 5] = [
     ("VIP6", TYPE_HASH, 16, 4, FLAG_NO_PREALLOC),
 ];
 
-/// Which of the five a map is, if it is one of them.
+/// Position in [`LAYOUT`] of a map that has name, type and sizes of one of the five.
 pub(super) fn position(info: &MapInfo) -> Option<usize> {
     LAYOUT.iter().position(|(name, kind, key, value, flags)| {
         info.name == *name
@@ -195,6 +201,10 @@ impl Object {
         Object::assemble(ingress, egress, MapFds(fds), interface)
     }
 
+    /// Puts an object together from descriptors, and maps its switches into memory.
+    ///
+    /// # Errors
+    /// [`GateError::System`] and [`GateError::Program`] of opening and mapping the maps.
     pub(super) fn assemble(
         ingress: Program,
         egress: Program,
@@ -240,7 +250,7 @@ impl Object {
         tc::attach(ifindex, interface, Direction::Ingress, self.ingress.fd.as_raw_fd(), INGRESS)
     }
 
-    /// Everything an adopter needs, with names that say what it is.
+    /// Descriptors that an adopter needs, each with its name.
     pub(super) fn descriptors(&self) -> [(&'static str, BorrowedFd<'_>); 7] {
         [
             ("gate-ingress", self.ingress.fd.as_fd()),
@@ -261,7 +271,7 @@ impl Object {
         }
     }
 
-    /// Gates `address` no longer. That it is not there is no error.
+    /// Stops gating `address`. An address that is not gated is no error.
     pub(super) fn remove_address(&mut self, address: Vip) -> Result<(), MapError> {
         let result = match address {
             IpAddr::V4(address) => self.addresses4.remove(&address.octets()),
@@ -273,7 +283,7 @@ impl Object {
         }
     }
 
-    /// All gated addresses and their slots.
+    /// All gated addresses with their slots.
     pub(super) fn addresses(&self) -> Result<Vec<(Vip, u32)>, MapError> {
         let four = self.addresses4.iter().map(|entry| entry.map(|(key, slot)| (IpAddr::from(key), slot)));
         let six = self.addresses6.iter().map(|entry| entry.map(|(key, slot)| (IpAddr::from(key), slot)));
@@ -285,7 +295,7 @@ impl Object {
         Ok(Counters::sum(&self.counters.get(&u32::from(slot), 0)?))
     }
 
-    /// A descriptor of the counters' map.
+    /// Another descriptor of the counters' map.
     pub(super) fn counters_fd(&self) -> io::Result<OwnedFd> {
         self.counters_fd.try_clone()
     }
@@ -298,8 +308,9 @@ impl Object {
     }
 }
 
-/// The loader reads the whole kernel's type information (5 MB), although the program needs none of it, and the
-/// allocator keeps what that took. The agent is to stay small: a process that holds much memory dies slowly.
+/// Returns the loader's memory to the system. The loader reads the whole kernel's type information
+/// (5 MB), which the program does not need, and the allocator would keep that memory. The agent is
+/// to stay small: a process that holds much memory dies slowly.
 fn give_memory_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim only releases free memory of the allocator and may be called at any time.

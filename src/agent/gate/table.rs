@@ -1,14 +1,17 @@
-//! The group table as the gate needs it: checked, and keyed by address. Pure.
+//! The group table as the gate needs it: checked, and keyed by address.
+//!
+//! Owns: nothing; pure. Never does: touch the kernel. A table that cannot be gated is an error.
 
 use std::collections::{HashMap, HashSet};
 
 use super::error::GateError;
 use crate::types::{GroupKey, Vip};
 
-/// Address → group.
+/// Group of each address.
 ///
 /// # Errors
-/// [`GateError::Groups`] for a key used twice, key 0, an address in two groups, or one that no host can own.
+/// [`GateError::Groups`] for a key used twice, key 0, an address in two groups, or an address that
+/// no host can own.
 pub(super) fn desired(groups: &[(GroupKey, Vec<Vip>)]) -> Result<HashMap<Vip, GroupKey>, GateError> {
     let mut keys = HashSet::new();
     let mut table = HashMap::new();
@@ -29,7 +32,7 @@ pub(super) fn desired(groups: &[(GroupKey, Vec<Vip>)]) -> Result<HashMap<Vip, Gr
     Ok(table)
 }
 
-/// How many distinct IPv4 and IPv6 addresses there are.
+/// Numbers of distinct IPv4 and of distinct IPv6 addresses.
 pub(super) fn count<'a>(addresses: impl Iterator<Item = &'a Vip>) -> (usize, usize) {
     let distinct: HashSet<&Vip> = addresses.collect();
     let four = distinct.iter().filter(|address| address.is_ipv4()).count();

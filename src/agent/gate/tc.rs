@@ -1,8 +1,10 @@
-//! The little of rtnetlink's traffic control that a gate needs: the clsact qdisc, one filter per direction.
+//! The part of rtnetlink's traffic control that a gate needs: the clsact qdisc, one filter per
+//! direction.
 //!
-//! Owns: the bytes of these requests. Never does: keep a socket; each call opens one, in the network namespace of the
-//! calling thread, so that a gate works wherever its thread is. Blocking: the kernel answers at once, but takes
-//! the RTNL lock, so nothing here is for the hot thread. On failure: the kernel's errno and its own words.
+//! Owns: the bytes of these requests. Never does: keep a socket; each call opens one, in the
+//! network namespace of the calling thread, so that a gate works wherever its thread is. Calls
+//! block: the kernel answers at once, but takes the RTNL lock, so nothing here is for the hot
+//! thread. An error carries the kernel's errno and its own words.
 
 use std::io;
 
@@ -10,7 +12,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use super::error::GateError;
 
-/// Which way frames go.
+/// Direction of frames, as seen from the interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Direction {
     Ingress,
@@ -26,7 +28,8 @@ impl Direction {
         }
     }
 
-    /// The fixed handle of our filter: the agent's port number, so that `tc filter show` can be read.
+    /// Handle of our filter: the agent's port number, so that people recognise it in `tc filter
+    /// show`.
     fn handle(self) -> u32 {
         match self {
             Direction::Ingress => 0x7811,
@@ -34,7 +37,7 @@ impl Direction {
         }
     }
 
-    /// For messages.
+    /// Name of the direction in messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Direction::Ingress => "ingress",
@@ -43,7 +46,7 @@ impl Direction {
     }
 }
 
-/// Before every other filter.
+/// Priority of our filter: before every other one.
 const PRIORITY: u32 = 1;
 const CLSACT: u32 = 0xffff_fff1;
 const CLSACT_HANDLE: u32 = 0xffff_0000;
@@ -77,7 +80,7 @@ impl Request {
         Request(bytes)
     }
 
-    /// `struct tcmsg`
+    /// Appends `struct tcmsg`.
     fn traffic(mut self, ifindex: u32, handle: u32, parent: u32, info: u32) -> Request {
         self.0.extend_from_slice(&[0; 4]);
         for word in [ifindex, handle, parent, info] {
@@ -102,16 +105,16 @@ impl Request {
     }
 }
 
-fn number16(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+fn number16(bytes: &[u8], offset: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(offset..offset + 2)?.try_into().ok()?))
 }
 
-fn number32(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+fn number32(bytes: &[u8], offset: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?))
 }
 
-/// Finds an attribute of that type in `bytes`.
-fn find(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
+/// Value of the first attribute of type `kind` in `bytes`.
+fn find_attribute(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
     while bytes.len() >= 4 {
         let length = usize::from(number16(bytes, 0)?);
         let value = bytes.get(4..length)?;
@@ -123,7 +126,7 @@ fn find(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
     None
 }
 
-/// A refusal by the kernel: errno and what it says about it.
+/// Refusal by the kernel: errno and the kernel's explanation, which may be empty.
 struct Refusal {
     source: io::Error,
     detail: String,
@@ -135,10 +138,11 @@ impl From<io::Error> for Refusal {
     }
 }
 
-/// Sends a request and collects the payloads of its answers until the acknowledgement or the end of the dump.
+/// Sends a request and collects the payloads of its answers until the acknowledgement or the end of
+/// the dump.
 fn exchange(request: Request) -> Result<Vec<(u16, Vec<u8>)>, Refusal> {
     let socket = Socket::new(NETLINK_ROUTE)?;
-    // Both are comfort: without them an error has no words, that is all.
+    // Best effort: without these an error has no explanation.
     let _ = socket.set_cap_ack(true);
     let _ = socket.set_ext_ack(true);
     socket.connect(&SocketAddr::new(0, 0))?;
@@ -152,7 +156,7 @@ fn exchange(request: Request) -> Result<Vec<(u16, Vec<u8>)>, Refusal> {
     }
 }
 
-/// Returns true when the exchange is over.
+/// Collects the payloads of one datagram of answers; true when the exchange is over.
 fn read_datagram(mut bytes: &[u8], answers: &mut Vec<(u16, Vec<u8>)>) -> Result<bool, Refusal> {
     let short = || Refusal::from(io::Error::new(io::ErrorKind::InvalidData, "truncated netlink answer"));
     while bytes.len() >= HEADER {
@@ -165,8 +169,10 @@ fn read_datagram(mut bytes: &[u8], answers: &mut Vec<(u16, Vec<u8>)>) -> Result<
                 if errno == 0 {
                     return Ok(true);
                 }
-                // After the error number comes the header of our request (only that: NETLINK_CAP_ACK).
-                let text = payload.get(4 + HEADER..).and_then(|rest| find(rest, NLMSGERR_ATTR_MSG)).unwrap_or(&[]);
+                // After the error number comes the header of our request (only that:
+                // NETLINK_CAP_ACK).
+                let text =
+                    payload.get(4 + HEADER..).and_then(|rest| find_attribute(rest, NLMSGERR_ATTR_MSG)).unwrap_or(&[]);
                 let detail = String::from_utf8_lossy(text).trim_end_matches('\0').to_owned();
                 return Err(Refusal { source: io::Error::from_raw_os_error(-errno), detail });
             }
@@ -178,12 +184,13 @@ fn read_datagram(mut bytes: &[u8], answers: &mut Vec<(u16, Vec<u8>)>) -> Result<
     Ok(false)
 }
 
+/// `tcm_info` of our filter: its priority, and all ethertypes.
 fn filter_info() -> u32 {
     let protocol = u16::try_from(libc::ETH_P_ALL).expect("an ethertype").to_be();
     (PRIORITY << 16) | u32::from(protocol)
 }
 
-/// Adds the clsact qdisc if it is not there.
+/// Adds the clsact qdisc if the interface has none.
 ///
 /// # Errors
 /// The kernel's refusal. An `ingress` qdisc in its place shows when a filter is attached to egress.
@@ -198,7 +205,8 @@ pub(super) fn ensure_clsact(ifindex: u32, name: &str) -> Result<(), GateError> {
     }
 }
 
-/// Attaches `program` as our filter, replacing the one that may be there in one step: no frame passes ungated.
+/// Attaches `program` as our filter. A filter in our place is replaced in one step: no frame passes
+/// ungated.
 ///
 /// # Errors
 /// The kernel's refusal, for example when a filter of another kind has taken our priority.
@@ -224,7 +232,7 @@ pub(super) fn attach(
     })
 }
 
-/// Takes our filter away; that it is not there is no error.
+/// Takes our filter away; a missing filter is no error.
 ///
 /// # Errors
 /// The kernel's refusal.
@@ -244,12 +252,12 @@ pub(super) fn detach(ifindex: u32, name: &str, direction: Direction) -> Result<(
     }
 }
 
-/// The kernel says so, in several ways, when interface, qdisc or filter is not there.
+/// Whether the kernel's error means that interface, qdisc or filter does not exist.
 fn is_absence(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINVAL | libc::ENODEV))
 }
 
-/// The id of the program in our place (priority and handle), if there is one.
+/// Id of the program in our place (priority and handle), if there is one.
 ///
 /// # Errors
 /// The kernel's refusal; a missing interface or qdisc is `None`.
@@ -269,10 +277,12 @@ pub(super) fn attached_program(ifindex: u32, name: &str, direction: Direction) -
             && number32(payload, 4) == Some(ifindex)
             && number32(payload, 8) == Some(direction.handle())
             && number32(payload, 16).is_some_and(|info| info >> 16 == PRIORITY);
-        let options = find(payload.get(TCMSG..)?, TCA_OPTIONS).filter(|_| ours)?;
-        let flags = find(options, TCA_BPF_FLAGS).and_then(|flags| number32(flags, 0))?;
+        let options = find_attribute(payload.get(TCMSG..)?, TCA_OPTIONS).filter(|_| ours)?;
+        let flags = find_attribute(options, TCA_BPF_FLAGS).and_then(|flags| number32(flags, 0))?;
         // Without direct action the verdicts would be ignored: such a filter is not a gate.
-        find(options, TCA_BPF_ID).and_then(|id| number32(id, 0)).filter(|_| flags & TCA_BPF_FLAG_ACT_DIRECT != 0)
+        find_attribute(options, TCA_BPF_ID)
+            .and_then(|id| number32(id, 0))
+            .filter(|_| flags & TCA_BPF_FLAG_ACT_DIRECT != 0)
     }))
 }
 

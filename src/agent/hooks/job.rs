@@ -1,32 +1,33 @@
-//! What is run for one step of a move, in its order.
+//! A job: the programs and units of one step of a move, in their order.
 //!
-//! Opening: commands, then units. Closing: units, then commands, so that what was put up last goes first. The first failure
-//! ends an opening or a planned closing; what comes after a fact (it is open, it is closed) is all tried.
+//! Owns: that order. An opening takes commands before units; a closing takes units before commands,
+//! so that what was started last is stopped first. Never does: run anything. The first failure ends
+//! a job before an opening or a planned closing; a job after a fact tries all of its parts.
 
 use crate::config::{Command, OnFailure, Service};
 use crate::types::{Epoch, GroupKey};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Which step.
+/// Step of a move that hooks are run for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Occasion {
     /// The gate is about to open, and waits.
     BeforeOpen,
-    /// It was to close and stays open: what was taken down for that is put up again.
+    /// The gate was to close and stays open: services stopped for that are started again.
     StayOpen,
-    /// It has opened.
+    /// The gate has opened.
     AfterOpen,
-    /// It is about to close in a planned handover, and waits.
+    /// The gate is about to close in a planned handover, and waits.
     BeforeClose,
-    /// It has closed.
+    /// The gate has closed.
     AfterClose,
     /// This node can no longer serve.
     OnFault,
 }
 
 impl Occasion {
-    /// Its name in the configuration.
+    /// Name of the hook in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -38,37 +39,37 @@ impl Occasion {
         }
     }
 
-    /// True if the engine waits for it.
+    /// Whether the engine waits for the job's end.
     #[must_use]
     pub fn is_waited_for(self) -> bool {
         matches!(self, Occasion::BeforeOpen | Occasion::BeforeClose)
     }
 }
 
-/// One step to be taken.
+/// Hooks of one group to be run for one step of a move.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Of which group.
+    /// Group that moves.
     pub key: GroupKey,
-    /// Its name.
+    /// Name of the group.
     pub group: String,
-    /// Which step.
+    /// Step of the move.
     pub occasion: Occasion,
-    /// What the node becomes or has become.
+    /// Role that the node takes or has taken.
     pub role: &'static str,
-    /// The epoch it is about: the fencing token.
+    /// Epoch of the move: the fencing token.
     pub epoch: Epoch,
-    /// Why, in a word.
+    /// Reason of the move, in a word.
     pub reason: &'static str,
-    /// The other node.
+    /// Name of the other node.
     pub peer: String,
-    /// What is configured.
+    /// Configured hooks and units.
     pub service: Arc<Service>,
-    /// Units are started or stopped with it.
+    /// Whether units are started or stopped, too.
     pub with_units: bool,
 }
 
-/// One thing that a job does.
+/// Part of a job: one program or one unit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Part {
     Run(Command),
@@ -77,7 +78,7 @@ pub(super) enum Part {
 }
 
 impl Job {
-    /// What is to be done, in its order.
+    /// Parts of the job, in their order.
     pub(super) fn parts(&self) -> Vec<Part> {
         let hooks = &self.service.hooks;
         let run = |commands: &Vec<Command>| commands.iter().cloned().map(Part::Run).collect::<Vec<_>>();
@@ -93,7 +94,7 @@ impl Job {
         }
     }
 
-    /// What every program of it is told.
+    /// Environment variables of the job's programs.
     pub(super) fn environment(&self) -> [(&'static str, String); 6] {
         [
             ("VIPAIR_GROUP", self.group.clone()),
@@ -105,13 +106,13 @@ impl Job {
         ]
     }
 
-    /// How long one part may take.
+    /// Time limit of one part.
     pub(super) fn patience(&self) -> Duration {
         self.service.hooks.timeout
     }
 
-    /// How long all of it may take from the moment it was asked for; without a bound if nobody waits for it.
-    pub(super) fn patience_together(&self) -> Option<Duration> {
+    /// Time limit of the whole job, from its posting; `None` if the engine does not wait for it.
+    pub(super) fn patience_in_all(&self) -> Option<Duration> {
         match self.occasion {
             Occasion::BeforeOpen => self.service.before_open(),
             Occasion::BeforeClose => self.service.before_close(),
@@ -119,7 +120,7 @@ impl Job {
         }
     }
 
-    /// A failure counts as a success.
+    /// Whether a failure counts as a success (`on_failure = "proceed"`).
     pub(super) fn proceeds(&self) -> bool {
         self.service.hooks.on_failure == OnFailure::Proceed
     }

@@ -1,13 +1,13 @@
 //! Programs and units around a move of a group.
 //!
-//! Each group has a worker: one thing at a time, in the order it was asked for. Workers live on the thread of the checks, at
-//! ordinary priority; the thread that pulses waits for none of them, and learns by an order how they ended. A program that
-//! takes too long is killed with everything it has started. Nothing is run that others than root can change.
+//! Owns: a worker for each group, which does one job after the other in the order of posting.
+//! Workers live on the checks' thread, at ordinary priority. Never does: make the hot thread wait;
+//! an order tells it how a job ended. Nothing is run that others than root can change. A program
+//! that takes too long is killed with everything it has started.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `launch` | one program: environment, user, time limit, output |
-//! | `job` | what is run for one step of a move |
+//! | `job` | programs and units of one step of a move |
 //! | `worker` | the jobs of one group |
 
 mod job;

@@ -1,4 +1,4 @@
-//! Hooks: order, environment, time, and what becomes of what they leave behind.
+//! Hooks: order, environment, time, and the end of processes that they leave behind.
 
 use super::worker::Tools;
 use super::*;
@@ -145,7 +145,7 @@ fn a_hook_that_ends_and_leaves_a_child_behind_is_not_waited_for() {
 }
 
 #[test]
-fn a_move_that_is_begun_anew_gives_up_the_hook_of_the_one_before() {
+fn a_move_that_begins_again_gives_up_the_hook_of_the_move_before() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("pid");
     on_runtime(|mut workers, mut ends| async move {

@@ -1,14 +1,17 @@
-//! What must change so that an interface has exactly the wanted addresses, and in which portions.
+//! The plan: which addresses to remove and to add so that an interface has exactly the wanted ones,
+//! and in which portions.
 //!
-//! Never does: remove an address that is neither wanted nor retired; those belong to the administrator.
+//! Owns: nothing of the machine; pure. Never does: remove an address that is neither wanted nor
+//! retired; those belong to the administrator.
 
 use crate::io::netlink::{ADDRESS_BATCH, AddressInfo};
 use crate::types::Vip;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-/// A step takes about this long, so that events wait no longer.
+/// Time that one portion should take, so that events wait no longer.
 const STEP: Duration = Duration::from_millis(10);
+/// Addresses in the first portion; later sizes follow from the time that portions take.
 const FIRST_SIZE: usize = 64;
 
 /// Addresses to remove (with the length of their prefix) and, after that, to add.
@@ -27,11 +30,13 @@ pub(super) enum Step {
 }
 
 impl Plan {
+    /// A plan with nothing to do.
     pub(super) fn empty() -> Plan {
         Plan { remove: VecDeque::new(), add: VecDeque::new(), size: FIRST_SIZE }
     }
 
-    /// From what is there to what shall be there: `wanted` in order, nothing of `retired`, the rest untouched.
+    /// Plans the way from `found` to what shall be there: `wanted` in its order, none of `retired`,
+    /// all others untouched.
     pub(super) fn new<'a>(wanted: impl Iterator<Item = &'a Vip>, retired: &[Vip], found: &[AddressInfo]) -> Plan {
         let mut plan = Plan::empty();
         let mut there: HashMap<Vip, Vec<&AddressInfo>> = HashMap::with_capacity(found.len());
@@ -56,17 +61,17 @@ impl Plan {
         self.remove.is_empty() && self.add.is_empty()
     }
 
-    /// What will be added.
+    /// Addresses that will be added.
     pub(super) fn additions(&self) -> impl Iterator<Item = &Vip> {
         self.add.iter()
     }
 
-    /// True if an IPv4 address with a network around it goes: it may be what other addresses hang on.
+    /// Whether an IPv4 address with a network around it goes: the kernel may remove others with it.
     pub(super) fn removes_network(&self) -> bool {
         self.remove.iter().any(|(vip, prefix)| vip.is_ipv4() && *prefix < 32)
     }
 
-    /// Takes the next portion; `None` when all is done.
+    /// Takes the next portion; `None` when the plan is done.
     pub(super) fn next(&mut self) -> Option<Step> {
         if !self.remove.is_empty() {
             let count = self.size.min(self.remove.len());
@@ -76,8 +81,8 @@ impl Plan {
         (count > 0).then(|| Step::Add(self.add.drain(..count).collect()))
     }
 
-    /// Learns from how long a portion took.
-    pub(super) fn took(&mut self, time: Duration) {
+    /// Adapts the size of the next portion to the time that the last one took.
+    pub(super) fn adapt(&mut self, time: Duration) {
         if time > STEP * 2 {
             self.size = (self.size / 2).max(1);
         } else if time < STEP / 2 {

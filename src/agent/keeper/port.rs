@@ -1,72 +1,74 @@
-//! One client interface: how it is and what is done about it.
+//! One client interface: its state, and what is done to bring it to the wanted one.
 //!
-//! The order is what keeps the promise that no frame claims an address behind an open door: gate before addresses, and
-//! addresses away when the gate is.
+//! Owns: the order of the steps, which keeps the promise that no frame claims an address behind an
+//! open door: the gate before the addresses, and the addresses away when the gate is. Never does:
+//! wait for anything but the kernel. A failed step is reported once and tried again with the next
+//! look.
 
 mod addresses;
+mod gate;
 
-use super::anchors::Anchors;
+use super::gateways::Gateways;
 use super::plan::Plan;
 use super::{Guarded, KeeperEvent, Tools};
-use crate::gate::{Gate, Update};
+use crate::gate::Gate;
 use crate::io::netlink::{InterfaceInfo, NetlinkEvent};
-use crate::io::segment::PacketSocket;
-use crate::io::{clock, systemd};
-use crate::types::{GroupKey, MonoTime, Vip};
-use crate::wire::frame::segment_filter;
+use crate::types::{MonoTime, Vip};
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
-/// Time for taking addresses away before a lost gate is replaced. Usually all are gone in less; with thousands of them
-/// the new gate closes sooner than the last could be removed.
-const EXPOSURE: Duration = Duration::from_millis(30);
-/// The kernel may fail to say whether the gate is there this often before it counts as lost.
-const UNREADABLE: u8 = 3;
-/// Pause after a failed installation of the gate; it doubles with each failure …
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// … up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Looks between two looks at gateways and neighbours.
-const ANCHOR_PERIOD: u8 = 5;
+/// Looks at everything between two looks at the gateways.
+const GATEWAY_PERIOD: u8 = 5;
 
+/// State of one client interface: the wanted one, and the one that the kernel has.
 pub(super) struct Port {
     wanted: Guarded,
+    /// All wanted addresses.
     vips: HashSet<Vip>,
+    /// The interface as seen last; `None` while it does not exist.
     link: Option<InterfaceInfo>,
     gate: Option<Gate>,
-    /// `Attached` was told of the present gate.
+    /// Whether `Attached` was reported for the present gate.
     attached: bool,
-    /// The gate does not know the present groups yet.
-    regroup: bool,
+    /// Whether the gate does not know the present groups yet.
+    groups_changed: bool,
+    /// Failures in a row to learn whether the gate is there.
     unreadable: u8,
+    /// No installation of the gate before this instant.
     retry_at: MonoTime,
-    pause: Duration,
+    /// Pause after the next failed installation.
+    pause: gate::Pause,
+    /// Addresses still to be removed and added.
     plan: Plan,
-    /// Some step of the present plan failed.
-    flawed: bool,
-    /// `AddressesReady` was told and holds.
+    /// Whether some step of the present plan failed.
+    step_failed: bool,
+    /// Whether `AddressesReady` was reported and holds.
     ready: bool,
-    /// The configuration changed since: it is to be told again.
-    changed: bool,
-    /// Addresses that the configuration gained since. That they are missing takes nothing from groups that serve.
-    novel: HashSet<Vip>,
-    /// The present plan adds nothing else.
-    harmless: bool,
+    /// Whether `AddressesReady` is due again, because the configuration changed since.
+    report_due: bool,
+    /// Addresses that the configuration gained since they were last all in place. That they are
+    /// missing takes nothing from groups that serve.
+    gained: HashSet<Vip>,
+    /// Whether the present plan adds gained addresses only.
+    adds_gained_only: bool,
+    /// Plans made in this period of a second.
     rounds: u8,
-    /// Addresses that went missing after they had been there.
+    /// Addresses that went missing after they had been in place.
     lost: HashSet<Vip>,
+    /// Cause of each operation's present failure, as reported.
     failures: HashMap<&'static str, String>,
-    /// Something may have changed: look.
-    dirty: bool,
-    /// Nothing is known to have changed; a second has passed.
-    casual: bool,
-    /// Before that a casual look leaves the addresses out.
+    /// Whether to look at the interface: something may have changed.
+    look_due: bool,
+    /// Whether the only reason to look is that a second has passed.
+    routine: bool,
+    /// A routine look before this instant leaves the addresses out.
     addresses_due: MonoTime,
-    anchors: Anchors,
-    anchor_countdown: u8,
+    gateways: Gateways,
+    /// Looks until the next one at the gateways.
+    gateway_countdown: u8,
 }
 
 impl Port {
+    /// A port that knows nothing of its interface yet; its first look finds all.
     pub(super) fn new(wanted: Guarded) -> Port {
         let vips = vips_of(&wanted);
         Port {
@@ -75,24 +77,24 @@ impl Port {
             link: None,
             gate: None,
             attached: false,
-            regroup: false,
+            groups_changed: false,
             unreadable: 0,
             retry_at: MonoTime::ZERO,
-            pause: FIRST_PAUSE,
+            pause: gate::Pause::default(),
             plan: Plan::empty(),
-            flawed: false,
+            step_failed: false,
             ready: false,
-            changed: false,
-            novel: HashSet::new(),
-            harmless: false,
+            report_due: false,
+            gained: HashSet::new(),
+            adds_gained_only: false,
             rounds: 0,
             lost: HashSet::new(),
             failures: HashMap::new(),
-            dirty: true,
-            casual: false,
+            look_due: true,
+            routine: false,
             addresses_due: MonoTime::ZERO,
-            anchors: Anchors::default(),
-            anchor_countdown: 0,
+            gateways: Gateways::default(),
+            gateway_countdown: 0,
         }
     }
 
@@ -100,48 +102,49 @@ impl Port {
         &self.wanted.name
     }
 
-    /// There is a step of a plan to do.
+    /// Whether a step of the plan is left to do.
     pub(super) fn has_work(&self) -> bool {
         !self.plan.is_empty()
     }
 
-    /// The configuration changed.
-    pub(super) fn change(&mut self, wanted: Guarded) {
-        self.regroup |= self.wanted.groups != wanted.groups;
+    /// Takes another configuration of the same interface; the next look carries it out.
+    pub(super) fn reconfigure(&mut self, wanted: Guarded) {
+        self.groups_changed |= self.wanted.groups != wanted.groups;
         let before = std::mem::replace(&mut self.vips, vips_of(&wanted));
-        self.novel =
-            self.vips.iter().filter(|vip| self.novel.contains(vip) || !before.contains(vip)).copied().collect();
+        self.gained =
+            self.vips.iter().filter(|vip| self.gained.contains(vip) || !before.contains(vip)).copied().collect();
         self.wanted = wanted;
         self.plan = Plan::empty();
         self.rounds = 0;
         self.lost.clear();
-        self.stir();
-        self.changed = true;
-        // Told again under the new number.
-        self.anchors = Anchors::default();
+        self.look_soon();
+        self.report_due = true;
+        // Everything is reported again, under the new number of the interface.
+        self.gateways = Gateways::default();
         self.failures.clear();
     }
 
-    /// A second has passed: look at everything, and try again what failed.
+    /// Begins another second: everything is looked at, and what failed is tried again.
     pub(super) fn begin_period(&mut self) {
-        self.casual = !self.dirty;
-        self.dirty = true;
+        self.routine = !self.look_due;
+        self.look_due = true;
         self.rounds = 0;
-        self.anchor_countdown = self.anchor_countdown.saturating_sub(1);
+        self.gateway_countdown = self.gateway_countdown.saturating_sub(1);
     }
 
-    /// There is a reason to look at everything.
-    fn stir(&mut self) {
-        (self.dirty, self.casual) = (true, false);
+    /// Asks for a look at everything, for a reason.
+    fn look_soon(&mut self) {
+        (self.look_due, self.routine) = (true, false);
     }
 
-    /// Takes a hint of the kernel's. Only a lost carrier is passed on at once; for everything else we look.
+    /// Takes the kernel's event as a hint to look. Only a lost carrier is reported from the event
+    /// itself, at once.
     pub(super) fn handle_event(&mut self, tools: &mut Tools, event: &NetlinkEvent) {
         let index = self.link.as_ref().map(|link| link.index);
         let concerns = match event {
             NetlinkEvent::Link(link) if Some(link.index) == index || link.name == self.wanted.name => {
                 if Some(link.index) == index && link.name == self.wanted.name && !link.carrier {
-                    self.see(tools, link.clone());
+                    self.note_link(tools, link.clone());
                 }
                 true
             }
@@ -155,13 +158,14 @@ impl Port {
             NetlinkEvent::Link(_) => false,
         };
         if concerns {
-            self.stir();
+            self.look_soon();
         }
     }
 
-    /// Looks, if there is a reason to, and sets right what is wrong.
+    /// Looks at the interface, if there is a reason to, and sets right what is wrong: gate first,
+    /// addresses after it.
     pub(super) fn attend(&mut self, tools: &mut Tools) {
-        if !std::mem::take(&mut self.dirty) {
+        if !std::mem::take(&mut self.look_due) {
             return;
         }
         let found = match tools.netlink.interface(&self.wanted.name) {
@@ -171,162 +175,66 @@ impl Port {
         self.failures.remove("look at the interface");
         let same = |link: &InterfaceInfo| found.as_ref().is_some_and(|found| found.index == link.index);
         if self.link.as_ref().is_some_and(|link| !same(link)) {
-            self.leave(tools);
+            self.forget_interface(tools);
         }
         let Some(link) = found else { return };
-        self.see(tools, link.clone());
+        self.note_link(tools, link.clone());
         self.check_gate(tools, &link);
-        self.install(tools, &link);
-        self.attach(tools, &link);
+        self.install_gate(tools, &link);
+        self.report_gate(tools, &link);
         self.check_addresses(tools, &link);
-        if self.anchor_countdown == 0 {
-            self.anchor_countdown = ANCHOR_PERIOD;
-            self.look_for_anchors(tools, &link);
+        if self.gateway_countdown == 0 {
+            self.gateway_countdown = GATEWAY_PERIOD;
+            self.look_for_gateways(tools, &link);
         }
     }
 
-    fn see(&mut self, tools: &mut Tools, link: InterfaceInfo) {
+    /// Stores the interface as the kernel shows it, and reports it if it differs from before.
+    fn note_link(&mut self, tools: &mut Tools, link: InterfaceInfo) {
         if self.link.as_ref() == Some(&link) {
             return;
         }
-        tools.tell(KeeperEvent::State {
+        tools.report(KeeperEvent::State {
             interface: self.wanted.interface,
             up: link.up,
             carrier: link.carrier,
             mac: link.mac,
         });
         if link.carrier {
-            self.anchor_countdown = 0;
+            self.gateway_countdown = 0;
         }
-        // A change of the interface is worth another try.
-        (self.retry_at, self.pause) = (MonoTime::ZERO, FIRST_PAUSE);
+        // A change of the interface is worth another installation at once.
+        (self.retry_at, self.pause) = (MonoTime::ZERO, gate::Pause::default());
         self.link = Some(link);
     }
 
-    /// The interface is gone, and with it everything on it.
-    fn leave(&mut self, tools: &mut Tools) {
-        tools.tell(KeeperEvent::Gone { interface: self.wanted.interface });
-        *self = Port { dirty: false, ..Port::new(self.wanted.clone()) };
+    /// Starts over: the interface is gone, and with it everything on it.
+    fn forget_interface(&mut self, tools: &mut Tools) {
+        tools.report(KeeperEvent::Gone { interface: self.wanted.interface });
+        *self = Port { look_due: false, ..Port::new(self.wanted.clone()) };
     }
 
-    fn check_gate(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
-        let Some(gate) = &self.gate else { return };
-        let there = match gate.is_attached() {
-            Ok(there) => {
-                self.unreadable = 0;
-                there
-            }
-            Err(cause) => {
-                self.unreadable += 1;
-                let text = cause.to_string();
-                let patient = self.unreadable < UNREADABLE;
-                self.fail(tools, "look at the gate", text);
-                patient
-            }
-        };
-        if there {
-            return;
-        }
-        self.gate = None;
-        (self.attached, self.ready, self.regroup, self.unreadable) = (false, false, false, 0);
-        self.plan = Plan::empty();
-        self.lost.clear();
-        tools.tell(KeeperEvent::GateLost { interface: self.wanted.interface });
-        self.strip(tools, link.index, Some(EXPOSURE));
-    }
-
-    fn install(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
-        if self.gate.is_some() || clock::now() < self.retry_at {
-            return;
-        }
-        match Gate::install_with(link.index, &self.wanted.name, &self.wanted.groups, &tools.kept) {
-            Ok(gate) => {
-                keep(&self.wanted.name, &gate);
-                self.gate = Some(gate);
-                self.failures.remove("install the gate");
-                (self.retry_at, self.pause) = (MonoTime::ZERO, FIRST_PAUSE);
-            }
-            Err(cause) => {
-                self.fail(tools, "install the gate", cause.to_string());
-                self.retry_at = clock::now() + self.pause;
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-            }
-        }
-    }
-
-    /// Tells the pulse thread of a new gate, or of new groups in the old one.
-    fn attach(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
-        let interface = self.wanted.interface;
-        let Some(gate) = &mut self.gate else { return };
-        let mut replaced = false;
-        if self.regroup {
-            match gate.update_groups(&self.wanted.groups) {
-                Ok(update) => {
-                    replaced = update == Update::Replaced;
-                    keep(&self.wanted.name, gate);
-                }
-                Err(cause) => {
-                    let text = cause.to_string();
-                    return self.fail(tools, "change the gate", text);
-                }
-            }
-        }
-        let slots = slots_of(gate, &self.wanted);
-        if self.attached {
-            if std::mem::take(&mut self.regroup) {
-                self.failures.remove("change the gate");
-                tools.tell(KeeperEvent::Regrouped {
-                    interface,
-                    gate: gate.handle(),
-                    slots,
-                    counters: gate.counter_reader().ok(),
-                    replaced,
-                });
-                self.hold_addresses(tools);
-            }
-            return;
-        }
-        self.regroup = false;
-        match PacketSocket::open(link.index, &segment_filter()) {
-            Ok(socket) => {
-                tools.tell(KeeperEvent::Attached {
-                    interface,
-                    ifindex: link.index,
-                    mac: link.mac,
-                    gate: gate.handle(),
-                    slots,
-                    counters: gate.counter_reader().ok(),
-                    adopted: gate.adopted(),
-                    socket,
-                });
-                self.attached = true;
-                self.failures.remove("open a packet socket");
-                self.hold_addresses(tools);
-            }
-            Err(cause) => self.fail(tools, "open a packet socket", cause.to_string()),
-        }
-    }
-
-    fn look_for_anchors(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
+    /// Reports gateways that are new or have another hardware address.
+    fn look_for_gateways(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
         if !link.carrier {
             return;
         }
-        match self.anchors.look(&mut tools.netlink, self.wanted.interface, link.index, &self.vips) {
+        match self.gateways.look(&mut tools.netlink, self.wanted.interface, link.index) {
             Ok(news) => {
                 self.failures.remove("look for neighbours");
-                news.into_iter().for_each(|event| tools.tell(event));
+                news.into_iter().for_each(|event| tools.report(event));
             }
             Err(cause) => self.fail(tools, "look for neighbours", cause.to_string()),
         }
     }
 
-    /// Takes the addresses away and then the gate.
+    /// Takes the addresses off the interface and then the gate; the gate stays if an address does.
     pub(super) fn release(&mut self, tools: &mut Tools) {
         let found = tools.netlink.interface(&self.wanted.name);
         let Ok(Some(link)) = found else { return };
         // A gate of an earlier life knows which addresses to take away.
-        self.install(tools, &link);
-        if !self.strip(tools, link.index, None) {
+        self.install_gate(tools, &link);
+        if !self.remove_addresses(tools, link.index, None) {
             return;
         }
         if let Some(Err(cause)) = self.gate.take().map(Gate::remove) {
@@ -334,26 +242,17 @@ impl Port {
         }
     }
 
-    /// Tells a failure unless it is the same as before.
+    /// Reports a failed operation, unless its cause is the one reported before.
     fn fail(&mut self, tools: &mut Tools, operation: &'static str, cause: String) {
         if self.failures.get(operation) == Some(&cause) {
             return;
         }
         self.failures.insert(operation, cause.clone());
-        tools.tell(KeeperEvent::Failed { interface: self.wanted.interface, operation, cause });
+        tools.report(KeeperEvent::Failed { interface: self.wanted.interface, operation, cause });
     }
 }
 
+/// All addresses of all groups on an interface.
 fn vips_of(wanted: &Guarded) -> HashSet<Vip> {
     wanted.groups.iter().flat_map(|(_, vips)| vips).copied().collect()
-}
-
-fn slots_of(gate: &Gate, wanted: &Guarded) -> Vec<(GroupKey, u16)> {
-    wanted.groups.iter().filter_map(|(key, _)| Some((*key, gate.slot(*key)?))).collect()
-}
-
-/// Leaves what the next life needs to adopt this gate with the service manager.
-fn keep(name: &str, gate: &Gate) {
-    let descriptors = gate.descriptors().map(|(_, descriptor)| descriptor);
-    systemd::keep(&format!("gate-{}", name.replace(':', "_")), &descriptors);
 }

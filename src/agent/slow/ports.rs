@@ -71,7 +71,6 @@ impl Slow {
                 self.order(Order::Regrouped(Box::new(Regrouped { interface, gate, slots, replaced })));
             }
             KeeperEvent::Reconfigured => self.hear_keeper_reconfigured(),
-            KeeperEvent::Neighbour { .. } => {}
             KeeperEvent::Gateway { interface, ip, mac } => {
                 self.order(Order::Anchor { interface, address: ip, mac });
             }

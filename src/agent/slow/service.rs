@@ -97,7 +97,7 @@ impl Slow {
     /// Starts and ends checks so that those of the present configuration run.
     pub(crate) fn begin_checks(&mut self) {
         let ServiceSide { board, tasks, held, placed, .. } = &mut self.service;
-        let (started, ended) = board.configure(&self.config.groups, clock::now());
+        let checks::Change { start: started, end: ended } = board.configure(&self.config.groups, clock::now());
         let known: HashSet<GroupKey> = self.config.groups.iter().map(|group| group.key).collect();
         placed.retain(|key| known.contains(key));
         let over: HashSet<CheckId> = ended.iter().copied().collect();
@@ -109,7 +109,7 @@ impl Slow {
         }
         held.extend(started);
         self.start_held();
-        for (group, health) in self.service.board.tell_all() {
+        for (group, health) in self.service.board.take_all_unreported() {
             self.order_health(group, health);
         }
     }
@@ -138,7 +138,7 @@ impl Slow {
         let (key, turned) = (changed.group, changed.turned);
         let (kind, target) = (changed.check.kind.name(), changed.check.kind.target());
         let vetoes = changed.check.weight.is_none();
-        if let Some(health) = self.service.board.tell(key) {
+        if let Some(health) = self.service.board.take_unreported(key) {
             self.order_health(key, health);
         }
         if !turned {

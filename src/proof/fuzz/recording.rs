@@ -62,7 +62,7 @@ fn written(recording: &Recording) -> Vec<u8> {
 /// The replay with its story; whether it agrees with the flight, if it comes to an end.
 fn tell(recording: &Recording) -> Option<bool> {
     let mut story = Story::new(&recording.header, Telling::All);
-    let verdict = replay(recording, |step| drop(story.tell(step)));
+    let verdict = replay(recording, |step| drop(story.report(step)));
     if let Some(last) = recording.segments.last() {
         drop(story.finish(last));
     }

@@ -10,7 +10,7 @@ use zbus::{Connection, connection, interface};
 
 const UNIT: &str = "/org/freedesktop/systemd1/unit/web";
 
-/// What the units are, and what was asked.
+/// States of the units, and the questions asked.
 #[derive(Default)]
 struct World {
     state: Mutex<&'static str>,
@@ -98,7 +98,8 @@ fn a_unit_is_well_while_it_is_active_and_its_change_is_heard() {
         let (tell, mut verdicts) = mpsc::channel(16);
         let tools = Tools::new(tell, Arc::new(Systemd::over(client)), Arc::new(Launcher::default()));
         let kind = CheckKind::Unit { unit: "web.service".to_owned() };
-        // It is asked again after an hour, unless systemd says that something has changed.
+        // The next question would come after an hour; systemd's report of a change brings it at
+        // once.
         let rare = Check { interval: Duration::from_secs(3600), fall: 1, rise: 1, ..check(kind, None) };
         let task =
             tokio::spawn(tools.run(

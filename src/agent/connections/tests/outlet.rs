@@ -1,4 +1,4 @@
-//! The way out, and who is told in which order.
+//! The outlet, and the order of the clients' packets.
 
 use super::super::outlet::{Fate, Outlet};
 use super::super::tickler::spread;
@@ -59,10 +59,10 @@ fn what_is_cancelled_or_given_up_is_not_sent() {
 fn everybody_is_told_once_a_round_and_neighbours_far_apart() {
     for count in [0, 1, 2, 3, 10, 1_000, 4_181] {
         let all: Vec<Connection> = (0..count).map(from).collect();
-        let mut told = spread(&all);
+        let mut spread_out = spread(&all);
         let far = |pair: &[Connection]| pair[0].remote_port.abs_diff(pair[1].remote_port) > count / 4;
-        assert!(count < 10 || told.windows(2).all(far), "{count}");
-        told.sort_unstable();
-        assert_eq!(told, all);
+        assert!(count < 10 || spread_out.windows(2).all(far), "{count}");
+        spread_out.sort_unstable();
+        assert_eq!(spread_out, all);
     }
 }

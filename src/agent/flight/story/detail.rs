@@ -1,15 +1,17 @@
-//! Single events and actions in words.
+//! Single events, actions and rows in words.
+//!
+//! Owns: their texts. Never does: choose which of them are worth a line.
 
+use super::super::evidence::read;
+use super::super::replay::{Input, Step};
 use super::Said;
 use crate::engine::{Action, Event, GateAction, InterfaceFacts};
-use crate::flight::evidence::read;
-use crate::flight::replay::{Input, Step};
 use crate::types::{Epoch, LinkId};
 use crate::wire::frame::Sighting;
 use crate::wire::pulse::{Reason, Row};
 use crate::words::{self, Names};
 
-/// What is new in a row, in words; `None` if nothing that a person asks for.
+/// News of a row in words; `None` if nothing changed that people need to know.
 pub(super) fn row(row: &Row, before: Option<Said>) -> Option<String> {
     let same = |part: fn(&Said) -> u64, now: u64| before.as_ref().is_some_and(|said| part(said) == now);
     let mut parts = Vec::new();
@@ -30,7 +32,7 @@ pub(super) fn row(row: &Row, before: Option<Said>) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// The state of an interface.
+/// Facts of an interface in words.
 pub(super) fn facts(facts: &InterfaceFacts) -> String {
     if !facts.exists {
         return "does not exist".to_owned();
@@ -40,8 +42,8 @@ pub(super) fn facts(facts: &InterfaceFacts) -> String {
     parts.join(", ")
 }
 
-/// The input of a step and every action, a line each.
-pub(super) fn of(names: &Names, step: &Step<'_>) -> Vec<String> {
+/// Lines of a step in full detail: one for its input, one for each action.
+pub(super) fn lines_of(names: &Names, step: &Step<'_>) -> Vec<String> {
     let first = match step.input {
         Input::Begin(segment) => {
             format!("segment of {} records, snapshot of {} bytes", segment.span.records, segment.snapshot.len())
@@ -77,8 +79,8 @@ fn event(names: &Names, event: Event<'_>, believed: bool) -> String {
         Event::Installed { interface } => format!("{}: all addresses are there", names.interface(interface)),
         Event::GateReplaced { interface } => format!("{}: another gate", names.interface(interface)),
         Event::Anchor { interface, address, mac } => {
-            let at = mac.map(|mac| format!(" at {mac}")).unwrap_or_default();
-            format!("{}: {address}{at} can be asked", names.interface(interface))
+            let place = mac.map(|mac| format!(" at {mac}")).unwrap_or_default();
+            format!("{}: {address}{place} can be asked", names.interface(interface))
         }
         Event::Stored { version } => format!("state {version} is durable"),
         Event::StoreFailed => "the state could not be written".to_owned(),

@@ -1,4 +1,4 @@
-//! What recording costs the hot thread. Figures are printed; the bounds are far above them.
+//! Cost of recording for the hot thread. Figures are printed; the bounds are far above them.
 
 use super::pair::{ETH, Pair, setup};
 use crate::engine::{Actions, Engine, Event, GroupSetup};
@@ -9,14 +9,14 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// So many groups with so many addresses each.
+/// A setup of so many groups with so many addresses each.
 fn large(groups: u64, addresses: u128) -> Engine {
     let mut setup = setup(1, Timing::of(Profile::Fast));
     let base = u128::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0));
     setup.groups = (0..groups)
         .map(|number| {
             let first = base + u128::from(number) * addresses;
-            let list: Vec<IpAddr> = (0..addresses).map(|at| Ipv6Addr::from(first + at).into()).collect();
+            let list: Vec<IpAddr> = (0..addresses).map(|number| Ipv6Addr::from(first + number).into()).collect();
             GroupSetup { key: GroupKey(number + 1), interface: ETH, addresses: Arc::from(list), ..super::group(0) }
         })
         .collect();
@@ -57,7 +57,7 @@ fn spread(groups: u16) -> Vec<GroupSetup> {
 fn at_rest_neither_engine_nor_recorder_asks_for_memory() {
     for groups in [1, 40] {
         let mut pair = Pair::of(Profile::Fast, &spread(groups));
-        // Everything that is kept for its room has it after the first rounds.
+        // Reused buffers have their full size after the first rounds.
         pair.run(Duration::from_secs(3));
         pair.heap = 0;
         pair.run(Duration::from_secs(2));
@@ -65,7 +65,7 @@ fn at_rest_neither_engine_nor_recorder_asks_for_memory() {
     }
 }
 
-/// What the longest event of a takeover costs, which must not grow faster than the number of groups.
+/// Cost of the longest event of a takeover, which must not grow faster than the number of groups.
 #[test]
 #[ignore = "a measurement"]
 fn what_the_largest_takeover_costs() {

@@ -1,4 +1,4 @@
-//! Bytes that are no recording, in every way that can be thought of.
+//! Bytes that are no recording: cut, changed, forged.
 
 use super::pair::{Pair, ms};
 use super::{bytes, replayed};
@@ -22,7 +22,7 @@ fn every_cut_is_found() {
     assert!(Recording::read(&whole).is_ok());
     for length in 0..whole.len() {
         match Recording::read(&whole[..length]) {
-            Err(Unreadable::Cut(at, _)) => assert_eq!(at, length),
+            Err(Unreadable::Cut(offset, _)) => assert_eq!(offset, length),
             other => panic!("cut to {length} of {}: {other:?}", whole.len()),
         }
     }
@@ -31,20 +31,20 @@ fn every_cut_is_found() {
 #[test]
 fn every_changed_byte_is_found_and_told_where() {
     let whole = bytes(&short());
-    for at in 0..whole.len() {
+    for index in 0..whole.len() {
         let mut changed = whole.clone();
-        changed[at] ^= 0x41;
+        changed[index] ^= 0x41;
         match Recording::read(&changed) {
-            Err(Unreadable::Damaged(place, _)) => assert!(place <= at, "byte {at} is told as {place}"),
+            Err(Unreadable::Damaged(place, _)) => assert!(place <= index, "byte {index} is reported as {place}"),
             // A length that is longer than the file.
             Err(Unreadable::Cut(..)) => {}
-            Err(Unreadable::Other) => assert!(at < 8),
-            Err(Unreadable::Format(_)) => assert!((8..12).contains(&at)),
-            other => panic!("byte {at}: {other:?}"),
+            Err(Unreadable::Other) => assert!(index < 8),
+            Err(Unreadable::Format(_)) => assert!((8..12).contains(&index)),
+            other => panic!("byte {index}: {other:?}"),
         }
     }
     let more = [whole.as_slice(), b"more"].concat();
-    assert!(matches!(Recording::read(&more), Err(Unreadable::Damaged(at, _)) if at == whole.len()));
+    assert!(matches!(Recording::read(&more), Err(Unreadable::Damaged(offset, _)) if offset == whole.len()));
 }
 
 #[test]
@@ -84,7 +84,7 @@ proptest! {
     }
 }
 
-/// Somebody who can write files can make checksums fit.
+/// An intruder who can write files can make checksums fit.
 #[test]
 fn records_that_make_no_sense_end_the_replay_and_no_more() {
     let recording = short();

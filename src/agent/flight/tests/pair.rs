@@ -1,4 +1,4 @@
-//! Two engines and a wire between them; what the second one is told is recorded as the agent records it.
+//! Two engines and a wire between them; the second engine is recorded as the agent records its own.
 
 use crate::durable::Loaded;
 use crate::engine::{Action, Actions, Engine, Event, GroupSetup, InterfaceFacts, PeerSetup, Reconfiguration, Setup};
@@ -22,7 +22,7 @@ static HEAP: Counting = Counting;
 pub const ETH: InterfaceId = InterfaceId(0);
 pub const KEY: [u8; 32] = *b"thirty-two bytes that are secret";
 pub const SEED: [u8; 32] = *b"and thirty-two that were random!";
-/// When the story begins: 2026-03-01T00:00:00Z by the wall clock.
+/// Time of the wall clock at the start: 2026-03-01T00:00:00Z.
 const WALL: u64 = 1_772_323_200_000;
 const START: MonoTime = MonoTime(1_000_000_000);
 
@@ -30,12 +30,12 @@ pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn id(at: usize) -> NodeId {
-    NodeId(u8::try_from(at).unwrap() + 1)
+fn id(node: usize) -> NodeId {
+    NodeId(u8::try_from(node).unwrap() + 1)
 }
 
-pub fn mac(at: usize) -> MacAddr {
-    MacAddr([2, 0, 0, 0, 0, u8::try_from(at).unwrap() + 1])
+pub fn mac(node: usize) -> MacAddr {
+    MacAddr([2, 0, 0, 0, 0, u8::try_from(node).unwrap() + 1])
 }
 
 pub fn vip(number: u8) -> Vip {
@@ -72,15 +72,15 @@ pub struct Pair {
     pub engines: Vec<Option<Engine>>,
     pub recorder: Recorder,
     pub ring: Ring,
-    /// What the recorded engine decided.
+    /// Decisions of the recorded engine.
     pub decisions: Vec<Decision>,
-    /// Tags of what it received.
+    /// Tags of the datagrams that the recorded engine received.
     pub tags: Vec<Vec<u8>>,
-    /// Whether the slow side takes what was recorded.
+    /// Whether the slow side takes records from the queue.
     pub drains: bool,
-    /// How often the engines asked for memory, and the recorder with the second of them.
+    /// Number of allocations by both engines and the recorder.
     pub heap: u64,
-    /// The longest that the second engine took for one event.
+    /// Longest time that the recorded engine took for one event.
     pub longest: Duration,
     out: Actions,
     due: BTreeMap<(MonoTime, u64), Due>,
@@ -88,12 +88,12 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Both started, node 1 active, node 2 recorded.
+    /// A pair after its start, with node 1 active and node 2 recorded.
     pub fn settled(profile: Profile) -> Pair {
         Pair::of(profile, &[group(0)])
     }
 
-    /// The same with these groups.
+    /// A pair as `settled`, with these groups.
     pub fn of(profile: Profile, groups: &[GroupSetup]) -> Pair {
         let (recorder, tape) = queue();
         let timing = Timing::of(profile);
@@ -101,7 +101,7 @@ impl Pair {
             now: START,
             timing,
             engines: (0..2)
-                .map(|at| Some(Engine::new(Setup { groups: groups.to_vec(), ..setup(at, timing) }, START)))
+                .map(|node| Some(Engine::new(Setup { groups: groups.to_vec(), ..setup(node, timing) }, START)))
                 .collect(),
             recorder,
             ring: Ring::new(tape),
@@ -115,22 +115,22 @@ impl Pair {
             sequence: 0,
         };
         pair.recorder.end_turn(START, pair.engines[1].as_ref().unwrap());
-        for at in 0..2 {
-            let facts = InterfaceFacts { exists: true, carrier: true, mac: mac(at), gate: true, addresses: true };
-            pair.handle(at, Event::Interface { interface: ETH, facts });
+        for node in 0..2 {
+            let facts = InterfaceFacts { exists: true, carrier: true, mac: mac(node), gate: true, addresses: true };
+            pair.handle(node, Event::Interface { interface: ETH, facts });
             for path in paths() {
-                pair.handle(at, Event::Link { link: LinkId { peer: id(1 - at), path }, open: true });
+                pair.handle(node, Event::Link { link: LinkId { peer: id(1 - node), path }, open: true });
             }
         }
         pair.run(timing.listen * 2 + ms(500));
         pair
     }
 
-    pub fn handle(&mut self, at: usize, event: Event<'_>) {
-        let Some(engine) = self.engines[at].as_mut() else { return };
+    pub fn handle(&mut self, node: usize, event: Event<'_>) {
+        let Some(engine) = self.engines[node].as_mut() else { return };
         let mut out = std::mem::take(&mut self.out);
         out.clear();
-        if at == 1 {
+        if node == 1 {
             let begin = Instant::now();
             let ((), usage) = measured(|| self.recorder.handle(engine, self.now, event, &mut out));
             self.longest = self.longest.max(begin.elapsed());
@@ -142,12 +142,12 @@ impl Pair {
             let ((), usage) = measured(|| engine.handle(self.now, event, &mut out));
             self.heap += usage.calls;
         }
-        self.carry_out(at, &out);
+        self.carry_out(node, &out);
         self.out = out;
     }
 
-    fn carry_out(&mut self, at: usize, out: &Actions) {
-        if at == 1 {
+    fn carry_out(&mut self, node: usize, out: &Actions) {
+        if node == 1 {
             self.decisions.extend(out.list.iter().filter_map(Decision::of));
             let engine = self.engines[1].as_ref().unwrap();
             self.recorder.end_turn(self.now, engine);
@@ -155,22 +155,22 @@ impl Pair {
         for action in &out.list {
             match action {
                 Action::Send { link, bytes, .. } => {
-                    let link = LinkId { peer: id(at), path: link.path };
+                    let link = LinkId { peer: id(node), path: link.path };
                     let bytes = out.bytes[bytes.clone()].to_vec();
-                    self.later(Due::Datagram { to: 1 - at, link, bytes }, Duration::from_micros(50));
+                    self.later(Due::Datagram { to: 1 - node, link, bytes }, Duration::from_micros(50));
                 }
                 Action::Probe { address, .. } => {
                     let bystander = Sighting::Presence { mac: mac(8) };
-                    self.later(Due::Sighting { to: at, sighting: bystander }, Duration::from_micros(90));
-                    let active = self.engines[1 - at].as_ref().is_some_and(|engine| {
+                    self.later(Due::Sighting { to: node, sighting: bystander }, Duration::from_micros(90));
+                    let active = self.engines[1 - node].as_ref().is_some_and(|engine| {
                         engine.report(self.now).groups[0].role == crate::wire::pulse::Role::Active
                     });
                     if active {
-                        let claim = Sighting::Claim { address: *address, mac: mac(1 - at) };
-                        self.later(Due::Sighting { to: at, sighting: claim }, Duration::from_micros(90));
+                        let claim = Sighting::Claim { address: *address, mac: mac(1 - node) };
+                        self.later(Due::Sighting { to: node, sighting: claim }, Duration::from_micros(90));
                     }
                 }
-                Action::Persist { version, .. } => self.later(Due::Stored { to: at, version: *version }, ms(2)),
+                Action::Persist { version, .. } => self.later(Due::Stored { to: node, version: *version }, ms(2)),
                 Action::Gate(_)
                 | Action::Announce { .. }
                 | Action::Notice(_)
@@ -186,28 +186,28 @@ impl Pair {
         self.due.insert((self.now + delay, self.sequence), due);
     }
 
-    /// Lets `span` pass.
+    /// Runs both engines for `span`.
     pub fn run(&mut self, span: Duration) {
         let end = self.now + span;
         let mut drained = self.now;
         loop {
             let wake = self.engines.iter().flatten().map(Engine::next_deadline).min().unwrap();
-            let due = self.due.keys().next().map_or(MonoTime::FOREVER, |(at, _)| *at);
+            let due = self.due.keys().next().map_or(MonoTime::FOREVER, |(when, _)| *when);
             let next = wake.min(due);
             if next > end {
                 break;
             }
             self.now = self.now.max(next);
-            while self.due.keys().next().is_some_and(|(at, _)| *at <= self.now) {
+            while self.due.keys().next().is_some_and(|(when, _)| *when <= self.now) {
                 match self.due.pop_first().unwrap().1 {
                     Due::Datagram { to, link, bytes } => self.handle(to, Event::Datagram { link, bytes: &bytes }),
                     Due::Sighting { to, sighting } => self.handle(to, Event::Seen { interface: ETH, sighting }),
                     Due::Stored { to, version } => self.handle(to, Event::Stored { version }),
                 }
             }
-            for at in 0..2 {
-                if self.engines[at].as_ref().is_some_and(|engine| engine.next_deadline() <= self.now) {
-                    self.handle(at, Event::Tick);
+            for node in 0..2 {
+                if self.engines[node].as_ref().is_some_and(|engine| engine.next_deadline() <= self.now) {
+                    self.handle(node, Event::Tick);
                 }
             }
             if self.now.since(drained) >= ms(250) {
@@ -218,7 +218,7 @@ impl Pair {
         self.now = end;
     }
 
-    /// What the slow side does now and then.
+    /// Takes the records from the queue, as the slow side does now and then.
     pub fn drain(&mut self) {
         let wall = |now: MonoTime| WallTime(WALL + u64::try_from(now.since(START).as_millis()).unwrap());
         if self.drains && self.ring.drain(self.now, wall) {
@@ -226,7 +226,7 @@ impl Pair {
         }
     }
 
-    /// Another configuration for the recorded node.
+    /// Gives the recorded node another configuration.
     pub fn reconfigure(&mut self, groups: Vec<GroupSetup>) {
         let digests = Digests { nodes: 0, groups: u32::try_from(groups.len()).unwrap() };
         let keys = Arc::new(KeyRing::new("test", &[(3, KEY), (4, [9; 32])]));
@@ -238,7 +238,7 @@ impl Pair {
         self.handle(1, Event::Tick);
     }
 
-    /// Closes the recording as the agent does, and takes it.
+    /// Takes the recording as the agent does.
     pub fn recording(&mut self) -> Recording {
         self.recorder.want_segment();
         self.recorder.end_turn(self.now, self.engines[1].as_ref().unwrap());
@@ -266,17 +266,17 @@ fn paths() -> [LinkPath; 3] {
     [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)]
 }
 
-pub fn setup(at: usize, timing: Timing) -> Setup {
+pub fn setup(node: usize, timing: Timing) -> Setup {
     Setup {
-        me: id(at),
+        me: id(node),
         cluster: 7,
         timing,
         keys: Arc::new(KeyRing::new("test", &[(3, KEY)])),
-        seed: if at == 0 { [1; 32] } else { SEED },
+        seed: if node == 0 { [1; 32] } else { SEED },
         epoch_floor: 1,
         loaded: Loaded::Fresh,
         digests: Digests::default(),
-        peers: vec![PeerSetup { id: id(1 - at), links: paths().to_vec() }],
+        peers: vec![PeerSetup { id: id(1 - node), links: paths().to_vec() }],
         votes: None,
         interfaces: 1,
         groups: vec![group(0)],

@@ -1,4 +1,4 @@
-//! Restart, reload, removal by somebody else.
+//! Restart, reload, removal by another program.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
@@ -193,7 +193,7 @@ fn a_gate_that_somebody_removed_is_noticed_and_comes_back_closed() {
     let gate = reinstalled(&node, &gate);
     assert_eq!(tap.answers(&node), (false, false));
 
-    // Somebody else's program in our place is not ours, and not adopted.
+    // Another program in our place is not ours, and not adopted.
     node.tc_words(&[
         "filter",
         "replace",
@@ -241,7 +241,8 @@ fn only_ethernet_can_be_guarded() {
 fn drop_capabilities(kept: &[u32]) {
     let mask = kept.iter().fold(0_u64, |mask, bit| mask | 1 << bit);
     let [low, high] = [mask & 0xffff_ffff, mask >> 32].map(|half| u32::try_from(half).expect("masked"));
-    // _LINUX_CAPABILITY_VERSION_3, this thread; effective, permitted, inheritable, low halves first.
+    // _LINUX_CAPABILITY_VERSION_3, this thread; effective, permitted, inheritable, low halves
+    // first.
     let header = [0x2008_0522_u32, 0];
     let data = [low, low, 0, high, high, 0];
     // SAFETY: both arrays have the layout that capset(2) reads, and outlive the call.

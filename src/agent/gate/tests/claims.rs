@@ -1,4 +1,4 @@
-//! What leaves a node: nothing that claims a closed group's address, whoever sends it.
+//! Frames that leave a node: none claims a closed group's address, whichever program sends it.
 
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -44,8 +44,8 @@ fn seen_by(tap: &Tap, sender: &Tap, frame: &[u8]) -> bool {
     contains(&tap.until_sentinel(), frame)
 }
 
-/// True if `frame` is among those seen. Packet sockets show the first tag elsewhere; a switch with br_netfilter cuts
-/// the padding off.
+/// True if `frame` is among those seen. Packet sockets show the first tag elsewhere; a switch with
+/// br_netfilter cuts the padding off.
 fn contains(seen: &[Vec<u8>], frame: &[u8]) -> bool {
     let rest = if frame[12..14] == [0x81, 0] { &frame[16..] } else { &frame[12..] };
     seen.iter().any(|seen| {
@@ -194,12 +194,13 @@ fn a_closed_host_does_not_hear_others_claims() {
     assert!(frames(VIP4, VIP6).iter().all(heard), "an active node hears of conflicts");
 }
 
-/// What a program in the kernel says to a frame, without sending it.
+/// Verdict of a program in the kernel on a frame, which is not sent.
 fn verdict(program: &Program, frame: &[u8]) -> i32 {
     bpf::test_run(program.fd.as_fd(), frame, 1).expect("a run").0
 }
 
-// S3: whatever our own decoder would believe to be a claim does not leave, however bent the frame is.
+// S3: whatever our own decoder would believe to be a claim does not leave, however bent the frame
+// is.
 #[test]
 fn no_frame_that_reads_as_a_claim_leaves_a_closed_node() {
     let lab = Lab::new(2);
@@ -212,8 +213,8 @@ fn no_frame_that_reads_as_a_claim_leaves_a_closed_node() {
     let config = proptest::test_runner::Config { cases: 20_000, failure_persistence: None, ..Default::default() };
     let run = TestRunner::new(config).run(&strategy, |(which, changes, length)| {
         let mut frame = frames[which].clone();
-        for (at, value) in changes {
-            if let Some(byte) = frame.get_mut(at) {
+        for (offset, value) in changes {
+            if let Some(byte) = frame.get_mut(offset) {
                 *byte = value;
             }
         }

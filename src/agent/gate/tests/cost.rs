@@ -1,4 +1,4 @@
-//! What the gate costs. Measurements, not promises: run with
+//! Cost of the gate. Measurements, not promises: run with
 //! `cargo test --release --lib gate::tests::cost -- --ignored --nocapture`.
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -1,4 +1,5 @@
-//! A handover under load: connections of the old active survive although the clients' frames already go to the new one.
+//! A handover under load: connections of the old active survive although the clients' frames
+//! already go to the new one.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};

@@ -43,13 +43,13 @@ pub(super) fn is_arp_reply(frame: &[u8], sender: Ipv4Addr) -> bool {
     arp_sender(frame) == Some(sender) && frame[20..22] == REPLY.to_be_bytes()
 }
 
-/// The sender's protocol address if it is ARP.
+/// The sender's protocol address in an ARP frame.
 pub(super) fn arp_sender(frame: &[u8]) -> Option<Ipv4Addr> {
     let bytes: [u8; 4] = frame.get(28..32)?.try_into().ok()?;
     (frame[12..14] == [8, 6]).then(|| Ipv4Addr::from(bytes))
 }
 
-/// RFC 1071
+/// Internet checksum (RFC 1071).
 fn folded(bytes: &[u8]) -> u16 {
     let mut sum: u32 =
         bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |b| (*b).into())).sum();
@@ -88,7 +88,8 @@ fn discovery_body(kind: u8, mac: MacAddr, source: Ipv6Addr, target: Ipv6Addr) ->
     body
 }
 
-/// Where neighbour discovery about `target` goes: RFC 4291 2.7.1 for questions, all nodes for announcements.
+/// Destination of neighbour discovery about `target`: RFC 4291 2.7.1 for questions, all nodes for
+/// announcements.
 fn discovery_destination(kind: u8, target: Ipv6Addr) -> Ipv6Addr {
     let [.., x, y, z] = target.octets();
     if kind == SOLICITATION {
@@ -112,7 +113,7 @@ pub(super) fn discovery(kind: u8, mac: MacAddr, source: Ipv6Addr, target: Ipv6Ad
     frame
 }
 
-/// The same behind a destination options header.
+/// A neighbour solicitation or advertisement behind a destination options header.
 pub(super) fn hidden_discovery(kind: u8, mac: MacAddr, source: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
     let destination = discovery_destination(kind, target);
     let mut body = discovery_body(kind, mac, source, target);
@@ -123,7 +124,7 @@ pub(super) fn hidden_discovery(kind: u8, mac: MacAddr, source: Ipv6Addr, target:
     ipv6(mac, source, destination, 60, &packet)
 }
 
-/// Type and target if it is a neighbour solicitation or advertisement without extension headers.
+/// Type and target of a neighbour solicitation or advertisement without extension headers.
 pub(super) fn discovery_target(frame: &[u8]) -> Option<(u8, Ipv6Addr)> {
     let bytes: [u8; 16] = frame.get(62..78)?.try_into().ok()?;
     let is_discovery =
@@ -136,7 +137,8 @@ pub(super) fn udp6(mac: MacAddr, source: Ipv6Addr, destination: Ipv6Addr) -> Vec
     ipv6(mac, source, destination, 17, &[0, 9, 0, 9, 0, 8, 0, 0])
 }
 
-/// A UDP packet of IPv4. The header's checksum must be right: a switch with br_netfilter drops it otherwise.
+/// A UDP packet of IPv4. The header's checksum must be right: a switch with br_netfilter drops it
+/// otherwise.
 pub(super) fn udp4(mac: MacAddr, to: MacAddr, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
     let mut packet = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0];
     packet.extend_from_slice(&source.octets());

@@ -1,9 +1,10 @@
-//! Hosts on which a gate would not be one.
+//! Hosts on which a gate would guard nothing.
 
 use std::net::Ipv4Addr;
 
+use crate::gate::host::{is_shifted, kernel_version};
 use crate::gate::object::Limits;
-use crate::gate::{GateError, is_shifted, kernel_version, table};
+use crate::gate::{GateError, table};
 use crate::types::{GroupKey, Vip};
 
 #[test]

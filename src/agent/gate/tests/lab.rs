@@ -125,7 +125,7 @@ impl Host {
         run(&format!("tc -n {} {arguments}", self.name))
     }
 
-    /// The same for arguments with spaces in them.
+    /// Runs a command whose arguments contain spaces.
     pub(super) fn tc_words(&self, arguments: &[&str]) -> String {
         run_words(&[&["tc", "-n", &self.name], arguments].concat())
     }
@@ -158,7 +158,8 @@ impl Host {
         }
     }
 
-    /// The kernel joins the group that solicitations go to in a work queue, after the address was added.
+    /// The kernel joins the group that solicitations go to in a work queue, after the address was
+    /// added.
     fn wait_until_joined(&self, address: Ipv6Addr) {
         let [.., x, y, z] = address.octets();
         let group =
@@ -282,7 +283,8 @@ impl Tap {
         self.until("the sentinel", |frame| frame[12..14] == SENTINEL.to_be_bytes())
     }
 
-    /// Asks for `vip` and then for the host's own address, which nothing gates: true if there was an answer for `vip`.
+    /// Asks for `vip` and then for the host's own address, which nothing gates: true if there was
+    /// an answer for `vip`.
     pub(super) fn answers4(&self, host: &Host, vip: Ipv4Addr, sender: Ipv4Addr) -> bool {
         self.send(&frames::arp(frames::REQUEST, self.mac, sender, vip));
         self.send(&frames::arp(frames::REQUEST, self.mac, self.address4, host.address4()));
@@ -292,7 +294,7 @@ impl Tap {
         seen.iter().any(|frame| frames::is_arp_reply(frame, vip) && frame[6..12] == host.mac().0)
     }
 
-    /// The same by neighbour discovery.
+    /// Asks as above by neighbour discovery.
     pub(super) fn answers6(&self, host: &Host, vip: Ipv6Addr) -> bool {
         self.send(&frames::discovery(frames::SOLICITATION, self.mac, self.address6, vip));
         self.send(&frames::discovery(frames::SOLICITATION, self.mac, self.address6, host.address6()));
@@ -303,7 +305,7 @@ impl Tap {
         seen.iter().any(|frame| by(frame, vip))
     }
 
-    /// Does anything answer for the group there?
+    /// Whether anything answers for the group there.
     pub(super) fn answers(&self, host: &Host) -> (bool, bool) {
         (self.answers4(host, VIP4, self.address4), self.answers6(host, VIP6))
     }

@@ -32,7 +32,7 @@ fn slow_steps_become_smaller_and_never_empty() {
         for _ in 0..count {
             let Some(Step::Add(step)) = plan.next() else { panic!("a step") };
             sizes.push(step.len());
-            plan.took(Duration::from_millis(took));
+            plan.adapt(Duration::from_millis(took));
         }
     };
     steps(&mut plan, 4, 1);
