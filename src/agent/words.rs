@@ -70,7 +70,7 @@ impl Names {
         node.0.checked_sub(first).and_then(|at| names.get(usize::from(at))).map_or("?", String::as_str)
     }
 
-    /// Sentence fragment that names a link.
+    /// Phrase that names a link, for a sentence.
     pub fn link(&self, link: LinkId) -> String {
         let peer = self.node(link.peer);
         match link.path {

@@ -32,7 +32,9 @@ const FRAMES: usize = 256;
 /// Room for one datagram or frame, in bytes.
 const BUFFER: usize = 2048;
 
+/// Token of the timer.
 const TIMER: u64 = 0;
+/// Token of the slow side's orders.
 const ORDERS: u64 = 1;
 /// First token of a link's socket.
 const LINKS: u64 = 1 << 8;
@@ -56,6 +58,8 @@ pub(crate) struct Hot {
 }
 
 impl Hot {
+    /// The thread's state; [`Hot::run`] brings it to life.
+    ///
     /// # Errors
     /// When the kernel has no room for a poll or a timer.
     pub fn new(engine: Engine, hands: Hands, recorder: Recorder, end: HotEnd) -> io::Result<Hot> {

@@ -158,6 +158,7 @@ impl Slow {
         }
     }
 
+    /// Takes everything that the hot thread has published.
     fn handle_tales(&mut self) {
         while let Ok(tale) = self.end.tales.pop() {
             match tale {
@@ -178,7 +179,7 @@ impl Slow {
         }
     }
 
-    /// Lets every part that a notice concerns know of it, people last.
+    /// Passes a notice on to every part that it concerns; people learn of it last.
     fn handle_notice(&mut self, at: MonoTime, notice: &Notice) {
         self.connections.handle_notice(at, notice, &self.current);
         self.hooks.handle_notice(notice, &self.current, self.ports.is_ready());
@@ -186,6 +187,7 @@ impl Slow {
         self.events.record(at, words::notice(&self.current.names, notice));
     }
 
+    /// Has the store write a state of the engine.
     fn persist(&self, version: u64, durable: Durable) {
         let config = &self.current.config;
         let cluster = store::cluster_hash(&config.cluster);
@@ -205,6 +207,7 @@ impl Slow {
         status
     }
 
+    /// Passes a report of the keeper on; the one that ends a reload may begin the next.
     fn handle_keeper_report(&mut self, report: KeeperEvent) {
         let begun = matches!(report, KeeperEvent::Reconfigured);
         let effects = if begun {
@@ -218,6 +221,7 @@ impl Slow {
         }
     }
 
+    /// Passes a message of another thread on; the end of the hot thread is the business of `run`.
     fn handle_message(&mut self, message: Message) {
         let effects = match message {
             Message::Stored { version, result } => stored(version, result),
@@ -236,17 +240,20 @@ impl Slow {
         self.carry_out(effects);
     }
 
+    /// Passes the verdict of a check on.
     fn handle_verdict(&mut self, verdict: crate::checks::Verdict) {
         let numbering = self.reload.numbering(&self.current);
         let effects = self.checks.handle_verdict(verdict, &self.current, numbering, clock::now());
         self.carry_out(effects);
     }
 
+    /// Carries out what the end of a hook calls for.
     fn handle_hook_ended(&mut self, ended: crate::hooks::Ended) {
         let effects = hooks::handle_ended(ended, &self.current, self.reload.numbering(&self.current));
         self.carry_out(effects);
     }
 
+    /// Passes a client's request on to the part that answers it.
     fn handle_call(&mut self, call: Call) {
         let Call { request, answer } = call;
         let numbering = self.reload.numbering(&self.current);
@@ -272,6 +279,7 @@ impl Slow {
         self.carry_out(effects);
     }
 
+    /// Lets every part do what is due.
     fn handle_tick(&mut self) {
         let now = clock::now();
         self.end.push_backlog();
@@ -286,6 +294,7 @@ impl Slow {
         self.calls.handle_tick();
     }
 
+    /// Notes the wish for a reload, which begins at once if none is under way.
     fn handle_hangup(&mut self) {
         self.reload.want();
         self.reload_if_wanted();
@@ -316,12 +325,14 @@ impl Slow {
         self.reload_if_wanted();
     }
 
+    /// Lets exactly the checks of the present configuration run.
     fn configure_checks(&mut self) {
         let numbering = self.reload.numbering(&self.current);
         let effects = self.checks.configure(&self.current, numbering, clock::now());
         self.carry_out(effects);
     }
 
+    /// Orders the engine to stop, once; it hands over what is active here.
     fn stop(&mut self) {
         if !std::mem::replace(&mut self.stopping, true) {
             notify(&[NotifyState::Stopping]);
@@ -330,7 +341,8 @@ impl Slow {
         }
     }
 
-    /// Lets end what still runs when the hot thread has ended.
+    /// Brings to an end what still runs when the hot thread has ended: a recording, hooks, the
+    /// keeper.
     async fn finish(&mut self) {
         let effects = self.flight.finish(clock::now());
         self.carry_out(effects);
