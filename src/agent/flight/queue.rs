@@ -187,6 +187,7 @@ impl Recorder {
         }
         self.wanted = None;
         self.torn = false;
+        self.unopened = engine.rejects().unopened();
         let snapshot = Box::new(engine.snapshot());
         self.parcel(now, Kind::Parcel, Parcel::Segment { start, snapshot });
     }

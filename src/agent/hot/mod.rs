@@ -98,7 +98,7 @@ impl Hot {
                     link => self.take_datagrams(link - LINKS, now),
                 }
             }
-            self.look_at_resting(now)?;
+            self.take_resting(now)?;
             self.handle(now, Event::Tick);
             self.end.catch_up();
             self.recorder.end_turn(now, &self.engine);
@@ -140,6 +140,7 @@ impl Hot {
         self.carry_out(now);
     }
 
+    /// Has the hands carry out the actions of the event at hand, in their order.
     fn carry_out(&mut self, now: MonoTime) {
         for action in self.out.list.drain(..) {
             let engine = &self.engine;
@@ -181,7 +182,7 @@ impl Hot {
 
     /// Hands the frames of resting sockets to the engine; sockets that have become quiet are polled
     /// again.
-    fn look_at_resting(&mut self, now: MonoTime) -> io::Result<()> {
+    fn take_resting(&mut self, now: MonoTime) -> io::Result<()> {
         for at in 0..self.calm.len() {
             if self.calm[at].due().is_none() {
                 continue;
