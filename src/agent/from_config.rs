@@ -1,9 +1,11 @@
-//! From a valid configuration to what the engine and the hot thread are built from.
+//! From a valid configuration to what the parts of the agent are built from.
+//!
+//! Owns: nothing. Never does: refuse a configuration; it has been validated before.
 
 use crate::announcer::AnnounceOrder;
 use crate::config::{Config, KeyFile, digest};
 use crate::durable::Loaded;
-use crate::engine::{GroupSetup, PeerSetup, Reconfiguration, Setup, Votes};
+use crate::engine::{self, GroupSetup, PeerSetup, Reconfiguration, Votes};
 use crate::keeper::Guarded;
 use crate::mutant::Mutants;
 use crate::orders::Group;
@@ -15,10 +17,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// 2026-01-01T00:00:00Z in minutes since the Unix epoch.
 const FLOOR_START: u64 = 1_767_225_600 / 60;
 
-/// What the engine needs.
-pub(super) fn setup(config: &Config, keys: &KeyFile, seed: [u8; 32], loaded: Loaded) -> Setup {
+/// What the engine is built from.
+pub(super) fn engine_setup(config: &Config, keys: &KeyFile, seed: [u8; 32], loaded: Loaded) -> engine::Setup {
     let interfaces = config.interfaces().len();
-    Setup {
+    engine::Setup {
         me: config.me,
         cluster: digest::cluster_number(&config.cluster),
         timing: config.timing,
@@ -36,7 +38,7 @@ pub(super) fn setup(config: &Config, keys: &KeyFile, seed: [u8; 32], loaded: Loa
 }
 
 /// What a running engine takes over of another configuration.
-pub(super) fn reconfiguration(config: &Config, keys: &KeyFile) -> Reconfiguration {
+pub(super) fn engine_reconfiguration(config: &Config, keys: &KeyFile) -> Reconfiguration {
     Reconfiguration {
         timing: config.timing,
         keys: Arc::new(KeyRing::new(&config.cluster, &keys.keys)),
@@ -66,7 +68,7 @@ fn group_setups(config: &Config) -> Vec<GroupSetup> {
     groups.collect()
 }
 
-/// The other nodes, then the witnesses, which are reached over one path each.
+/// The other nodes, then the witnesses; a witness is reached over one path.
 fn peers(config: &Config, interfaces: usize) -> Vec<PeerSetup> {
     let nodes = config.peers().map(|peer| PeerSetup { id: peer.id, links: paths(config, interfaces) });
     let witnesses = config.witnesses().map(|(id, _)| PeerSetup { id, links: vec![LinkPath::Udp(0)] });
@@ -79,7 +81,7 @@ fn votes(config: &Config) -> Option<Votes> {
     Some(Votes { witnesses: count, strict: witness.strict })
 }
 
-/// UDP links first, then the segment link of each interface.
+/// Paths to another node: UDP links first, then the segment link of each interface.
 fn paths(config: &Config, interfaces: usize) -> Vec<LinkPath> {
     let udp = 0..config.node(config.me).links.len();
     let segments = 0..interfaces;
@@ -98,7 +100,8 @@ pub(super) fn udp_links(config: &Config) -> Vec<LinkId> {
     nodes.chain(config.witnesses().map(|(id, _)| link(id, 0))).collect()
 }
 
-/// What the hot thread knows of the groups.
+/// The groups as the hot thread's hands know them; slots and hardware addresses come with the
+/// gates.
 pub(super) fn hand_groups(config: &Config) -> Vec<Group> {
     let names = config.interfaces();
     let groups = config.groups.iter().enumerate();
@@ -118,7 +121,7 @@ pub(super) fn hand_groups(config: &Config) -> Vec<Group> {
     groups.map(group).collect()
 }
 
-/// What the keeper guards.
+/// The interfaces that the keeper guards, with their groups.
 pub(super) fn guarded(config: &Config) -> Vec<Guarded> {
     let interfaces = config.interfaces();
     let groups = |name: &str| {
@@ -138,8 +141,9 @@ fn interface_of(names: &[&str], name: &str) -> InterfaceId {
     InterfaceId(u8::try_from(at).unwrap_or(u8::MAX))
 }
 
-/// Minutes since 2026-01-01: above every counter that a lost state can have used, as long as the group did not change
-/// hands more than once a minute over its whole life. A clock that is wrong by years only makes it smaller.
+/// Least epoch of this process, in minutes since 2026-01-01: above every counter that a lost state
+/// can have used, as long as the group did not change hands more than once a minute over its whole
+/// life. A clock that is wrong by years only makes the floor lower.
 fn epoch_floor() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (since.as_secs() / 60).saturating_sub(FLOOR_START).max(1)

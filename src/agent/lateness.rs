@@ -1,4 +1,6 @@
-//! How late the hot thread wakes up and renews leases, counted by the hot thread and read by anyone.
+//! Lateness of the hot thread's wake-ups and renewals of leases.
+//!
+//! Owns: counters, written by the hot thread and read by any other. Never does: lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,11 +8,12 @@ use std::time::Duration;
 /// Four buckets for each doubling, from 1 µs to 65 ms and more.
 const BUCKETS: usize = 64;
 
-/// Counted wake-ups or renewals by lateness. The bound of a bucket is at most a quarter above what is in it.
+/// Wake-ups or renewals, counted by lateness. A bucket's bound is at most a quarter above any
+/// lateness in it.
 #[derive(Debug)]
 pub(super) struct Lateness {
     buckets: [AtomicU64; BUCKETS],
-    /// In ns.
+    /// Greatest lateness so far, in ns.
     worst: AtomicU64,
 }
 
@@ -21,7 +24,7 @@ impl Default for Lateness {
 }
 
 impl Lateness {
-    /// Takes note of one, so many ns after its time.
+    /// Counts one that came `nanos` after its time.
     pub fn note(&self, nanos: u64) {
         self.worst.fetch_max(nanos, Ordering::Relaxed);
         let micros = (nanos / 1000).max(1);
@@ -31,19 +34,19 @@ impl Lateness {
         self.buckets[bucket.min(BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The worst so far, in ns.
+    /// Greatest lateness so far, in ns.
     pub fn worst(&self) -> u64 {
         self.worst.load(Ordering::Relaxed)
     }
 
-    /// How many were below each bound in µs and not below the one before; those that counted nothing are left out. The last
-    /// also has whatever was later.
+    /// Bound in µs and count of each bucket that counted something: latenesses below its bound and
+    /// not below the bound before. The last bucket also has everything later.
     pub fn histogram(&self) -> Vec<(u64, u64)> {
         let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed));
         counts.enumerate().filter(|(_, count)| *count > 0).map(|(at, count)| (bound_of(at), count)).collect()
     }
 
-    /// 999 of 1,000 were at most this late.
+    /// Lateness that 999 of 1,000 did not exceed.
     pub fn p999(&self) -> Duration {
         let counts = self.buckets.each_ref().map(|bucket| bucket.load(Ordering::Relaxed));
         let wakes: u64 = counts.iter().sum();
@@ -58,7 +61,7 @@ impl Lateness {
     }
 }
 
-/// What the lateness of a bucket is below, in µs.
+/// Bound of a bucket, in µs: every lateness in it is below.
 fn bound_of(bucket: usize) -> u64 {
     let (octave, quarter) = (bucket / 4, bucket as u64 % 4);
     ((1 << octave) * (5 + quarter)).div_ceil(4)

@@ -1,17 +1,18 @@
 //! The agent of a node: `vipair run`.
 //!
-//! Data goes one way: frame or datagram → `io` (stamped with its receive time) → `Event` → `engine` → `Action` → hands.
-//! What the hands have done comes back as an event. Two threads matter, and two bounded rings join them: the *hot* one
-//! pulses, probes and writes the gate; the *slow* side does everything that can take time. When either fails, the
-//! kernel's gate closes by itself.
+//! Data goes one way: frame or datagram → `io` (stamped with its receive time) → `Event` → `engine`
+//! → `Action` → hands. What the hands have done comes back as an event. Two threads matter, and two
+//! bounded rings join them: the *hot* one pulses, probes and writes the gate; the *slow* side does
+//! everything that can take time. When either fails, the kernel's gate closes by itself.
 //!
 //! | room | noun |
 //! |---|---|
 //! | `run` | start order and shutdown |
+//! | `load` | reading the configuration |
 //! | `from_config` | what the parts are built from |
 //! | `hot` | the thread that pulses, and its hands |
-//! | `orders` | the rings between the two |
-//! | `slow` | everything that can take time |
+//! | `orders`, `lateness` | the rings between the two, and the hot thread's figures |
+//! | `slow` | everything that can take time, in parts |
 //! | [`gate`] | the kernel program, its maps, its adoption |
 //! | `keeper` | gates and addresses on the interfaces, kept in place |
 //! | `announcer` | gratuitous ARP and unsolicited advertisements |
@@ -31,6 +32,7 @@ mod hot;
 mod keeper;
 mod lateness;
 pub mod launch;
+mod load;
 mod options;
 mod orders;
 mod run;

@@ -1,29 +1,37 @@
-//! What the agent is told, and why it ended.
+//! What the agent is told when it starts, and why it ended.
 
 use crate::config::ConfigErrors;
+use std::fmt::Display;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// What the agent is told on its command line.
+/// Options of the agent's command line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunOptions {
-    /// The configuration file.
+    /// Path of the configuration file.
     pub config: PathBuf,
-    /// Which node this is; found by its link addresses when `None`.
+    /// Name of this node; `None`: the node is found by the addresses of its links.
     pub node: Option<String>,
-    /// Where epochs are kept.
+    /// Directory in which epochs are kept.
     pub state_dir: PathBuf,
-    /// Where to listen for commands.
+    /// Path of the socket that commands arrive on.
     pub socket: PathBuf,
 }
 
-/// Why the agent ended.
+/// Reasons for the agent's end.
 #[derive(Debug, Error)]
 pub enum RunError {
-    /// The configuration is wrong: exit code 2, and systemd does not start it again.
+    /// The configuration is wrong: exit code 2, and systemd does not start the agent again.
     #[error("{0}")]
     Configuration(#[from] ConfigErrors),
-    /// Something else: exit code 1.
+    /// Anything else: exit code 1.
     #[error("{0}")]
     Failed(String),
+}
+
+impl RunError {
+    /// Failure of a single operation, named as in "starting the keeper".
+    pub(super) fn failed(operation: &str, error: &dyn Display) -> RunError {
+        RunError::Failed(format!("{operation}: {error}"))
+    }
 }

@@ -1,8 +1,10 @@
 //! The two bounded queues between the hot thread and everything else.
 //!
-//! Both are single-producer, single-consumer rings without locks: the hot thread can never wait for a slow thread
-//! that holds one. At the bound an order waits on the slow side; a tale from the hot thread is dropped and counted,
-//! because nothing on the slow side may delay a pulse (L6).
+//! Both are single-producer, single-consumer rings without locks: the hot thread can never wait for
+//! a slow thread that holds one. At the bound an order waits on the slow side; a tale from the hot
+//! thread is dropped and counted, because nothing on the slow side may delay a pulse (L6).
+//!
+//! Owns: both rings, and the orders that found theirs full. Never does: decide what is published.
 
 use super::lateness::Lateness;
 use crate::announcer::AnnounceOrder;
@@ -13,7 +15,8 @@ use crate::io::links::LinkSocket;
 use crate::io::poll::Waker;
 use crate::io::segment::PacketSocket;
 use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, LinkId, MacAddr, MonoTime};
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::{Consumer, Producer, PushError, RingBuffer};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,50 +24,51 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Entries in each ring.
 const BOUND: usize = 4096;
 
-/// What the slow side gives to the hot thread.
+/// An order of the slow side to the hot thread.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// A gate and a packet socket for an interface.
+    /// Use this gate and this packet socket on an interface.
     Attach(Box<Attach>),
-    /// What is known of an interface now.
+    /// Tell the engine the present facts of an interface.
     Facts { interface: InterfaceId, facts: InterfaceFacts },
-    /// A link's socket; `None` when it cannot be opened at present.
+    /// Use this socket for a link; `None` while it cannot be opened.
     Link { link: LinkId, socket: Option<LinkSocket> },
-    /// Somebody to ask whether the segment is alive.
+    /// Ask this address, a gateway, whether the segment is alive.
     Anchor { interface: InterfaceId, address: IpAddr, mac: Option<MacAddr> },
-    /// An operator's wish.
+    /// Tell the engine an operator's command, and publish its outcome under `id`.
     Command { id: u64, command: Command },
-    /// Make a report.
+    /// Publish the engine's report under `id`.
     Report { id: u64 },
-    /// Go on with another configuration, and say so.
+    /// Go on with another configuration, and publish [`Tale::Reconfigured`].
     Reconfigure(Box<Reconfigure>),
-    /// A gate knows other groups than before.
+    /// Use a gate whose groups have changed.
     Regrouped(Box<Regrouped>),
-    /// All addresses of an interface are in place.
+    /// Tell the engine that all addresses of an interface are in place.
     Installed { interface: InterfaceId },
-    /// The flight recorder is to begin a new segment.
+    /// Begin a new segment of the flight recording.
     Segment,
-    /// How badly a group's service does.
+    /// Tell the engine how badly a group's service does: 0 well, 255 vetoed.
     Health { group: GroupId, health: u8 },
-    /// A hook has ended.
+    /// Tell the engine that a hook has ended.
     Hook { group: GroupId, hook: Hook, epoch: Epoch, ok: bool },
-    /// A state is durable.
+    /// Tell the engine that a state is durable.
     Stored { version: u64 },
-    /// The state could not be written.
+    /// Tell the engine that a state could not be written.
     StoreFailed,
 }
 
-/// Where a group lives.
+/// A group as the hot thread's hands know it.
 #[derive(Debug)]
 pub(super) struct Group {
     pub key: GroupKey,
     pub interface: InterfaceId,
+    /// Place of the group in its gate; `None` while there is none.
     pub slot: Option<u16>,
-    /// What to announce, all but the interface known before it is needed.
+    /// Announcement of the group, complete but for what comes with the gate.
     pub announcement: AnnounceOrder,
 }
 
-/// What comes with a gate.
+/// A gate of an interface, and what comes with it.
 #[derive(Debug)]
 pub(super) struct Attach {
     pub interface: InterfaceId,
@@ -72,6 +76,7 @@ pub(super) struct Attach {
     pub mac: MacAddr,
     pub gate: GateHandle,
     pub slots: Vec<(GroupKey, u16)>,
+    /// Whether the gate was running before this process.
     pub adopted: bool,
     pub socket: PacketSocket,
 }
@@ -89,59 +94,50 @@ pub(super) struct Regrouped {
     pub interface: InterfaceId,
     pub gate: GateHandle,
     pub slots: Vec<(GroupKey, u16)>,
-    /// It is another, closed one.
+    /// Whether the gate is a new, closed one.
     pub replaced: bool,
 }
 
-/// What the hot thread tells the slow side.
+/// A fact that the hot thread publishes to the slow side.
 #[derive(Debug)]
 pub(super) enum Tale {
-    Notice {
-        at: MonoTime,
-        notice: Notice,
-    },
-    Reply {
-        id: u64,
-        outcome: Outcome,
-    },
-    Persist {
-        version: u64,
-        state: Durable,
-    },
-    Report {
-        id: u64,
-        report: Box<Report>,
-    },
-    /// Run the hooks of a group and say how they ended. Groups are numbered as in the newest [`Tale::Reconfigured`].
-    Hook {
-        group: GroupId,
-        hook: Hook,
-        epoch: Epoch,
-        cause: Cause,
-    },
+    /// Notice of the engine, with its time.
+    Notice { at: MonoTime, notice: Notice },
+    /// Outcome of [`Order::Command`].
+    Reply { id: u64, outcome: Outcome },
+    /// State that must be made durable; [`Order::Stored`] or [`Order::StoreFailed`] answers.
+    Persist { version: u64, state: Durable },
+    /// Answer to [`Order::Report`].
+    Report { id: u64, report: Box<Report> },
+    /// Hooks of a group that the engine waits for; [`Order::Hook`] answers.
+    Hook { group: GroupId, hook: Hook, epoch: Epoch, cause: Cause },
     /// From here on groups are numbered as in the newest [`Order::Reconfigure`].
     Reconfigured,
+    /// The engine has stopped.
     Stopped,
 }
 
-/// Figures the hot thread keeps about itself; read by anyone.
+/// Figures that the hot thread keeps about itself; any thread may read them.
 #[derive(Debug, Default)]
 pub(super) struct Vital {
-    /// Rises with every turn of the loop: the watchdog looks at it.
+    /// Turns of the loop so far; the watchdog is fed while they rise.
     pub turns: AtomicU64,
-    /// Wake-ups after their deadline.
+    /// Lateness of wake-ups, after their deadline.
     pub lateness: Lateness,
-    /// Renewals of gates' leases, from when they were due until they were written.
+    /// Lateness of renewals of gates' leases, from when they were due until they were written.
     pub renewals: Lateness,
-    /// Tales that found the ring full.
+    /// Number of tales that found the ring full.
     pub dropped: AtomicU64,
-    /// Announcement orders that found their queue full.
+    /// Number of announcement orders that found their queue full.
     pub announcements_dropped: AtomicU64,
 }
 
 /// The slow side's end.
 pub(super) struct SlowEnd {
     orders: Producer<Order>,
+    /// Orders that found the ring full, the oldest first. The list grows only while the hot thread
+    /// takes nothing, which the watchdog ends.
+    backlog: VecDeque<Order>,
     wake_hot: Waker,
     pub tales: Consumer<Tale>,
     pub woken: Waker,
@@ -154,34 +150,46 @@ pub(super) struct HotEnd {
     tales: Producer<Tale>,
     wake_slow: Waker,
     pub vital: Arc<Vital>,
-    /// [`Tale::Reconfigured`] found the ring full: nothing is told before it.
+    /// Whether [`Tale::Reconfigured`] found the ring full: nothing is published before it.
     unsaid: bool,
 }
 
-/// Makes both ends.
+/// Makes both ends, and the figures that both can reach.
 pub(super) fn queues() -> std::io::Result<(SlowEnd, HotEnd, Arc<Vital>)> {
     let (orders_in, orders) = RingBuffer::new(BOUND);
     let (tales_in, tales) = RingBuffer::new(BOUND);
     let (hot, slow) = (Waker::new()?, Waker::new()?);
     let vital = Arc::new(Vital::default());
-    let slow_end = SlowEnd { orders: orders_in, wake_hot: hot.clone(), tales, woken: slow.clone() };
+    let slow_end =
+        SlowEnd { orders: orders_in, backlog: VecDeque::new(), wake_hot: hot.clone(), tales, woken: slow.clone() };
     let hot_end =
         HotEnd { orders, woken: hot, tales: tales_in, wake_slow: slow, vital: Arc::clone(&vital), unsaid: false };
     Ok((slow_end, hot_end, vital))
 }
 
 impl SlowEnd {
-    /// Hands an order over. At the bound it comes back: try again a little later.
-    pub fn order(&mut self, order: Order) -> Result<(), Order> {
-        let pushed = self.orders.push(order);
-        self.wake_hot.wake();
-        pushed.map_err(|rtrb::PushError::Full(order)| order)
+    /// Hands an order over, after all orders before it. At the bound it waits in the backlog.
+    pub fn order(&mut self, order: Order) {
+        self.backlog.push_back(order);
+        self.push_backlog();
+    }
+
+    /// Hands over the orders that wait, as far as there is room.
+    pub fn push_backlog(&mut self) {
+        while let Some(order) = self.backlog.pop_front() {
+            let pushed = self.orders.push(order);
+            self.wake_hot.wake();
+            if let Err(PushError::Full(order)) = pushed {
+                self.backlog.push_front(order);
+                return;
+            }
+        }
     }
 }
 
 impl HotEnd {
-    /// Tells something. Dropped and counted when the slow side is a whole ring behind.
-    pub fn tell(&mut self, tale: Tale) {
+    /// Publishes a tale. Dropped and counted when the slow side is a whole ring behind.
+    pub fn publish(&mut self, tale: Tale) {
         self.catch_up();
         if self.unsaid || self.tales.push(tale).is_err() {
             self.vital.dropped.fetch_add(1, Ordering::Relaxed);
@@ -189,13 +197,14 @@ impl HotEnd {
         self.wake_slow.wake();
     }
 
-    /// Tells that the groups have other numbers: now, or before anything else as soon as there is room.
-    pub fn tell_reconfigured(&mut self) {
+    /// Publishes that the groups have other numbers: now, or before anything else as soon as there
+    /// is room.
+    pub fn publish_reconfigured(&mut self) {
         self.unsaid = true;
         self.catch_up();
     }
 
-    /// Tells what there was no room for.
+    /// Publishes [`Tale::Reconfigured`] if there was no room for it before.
     pub fn catch_up(&mut self) {
         if self.unsaid && self.tales.push(Tale::Reconfigured).is_ok() {
             self.unsaid = false;

@@ -1,38 +1,56 @@
 //! Start order and shutdown of the agent.
 //!
-//! Start: configuration and keys, the store (locked), memory and threads, then interfaces: closed gate first, then
-//! addresses; the engine listens meanwhile. Nothing opens before the engine says so. Stop: the engine hands over and
-//! says goodbye, the gates stay, closed. A crash anywhere leaves the kernel's gates to close by themselves.
+//! Start: configuration and keys, the store (locked), memory and threads, then interfaces: closed
+//! gate first, then addresses; the engine listens meanwhile. Nothing opens before the engine says
+//! so. Stop: the engine hands over and says goodbye, the gates stay, closed. A crash anywhere
+//! leaves the kernel's gates to close by themselves.
 
 use crate::announcer::Announcer;
-use crate::config::{self, ClusterFile, Config, KeyFile, ReadFile};
+use crate::config::{Config, KeyFile, ReadFile};
 use crate::control::server;
 use crate::durable::{Durable, Loaded};
 use crate::engine::Engine;
 use crate::hot::{Hands, Hot};
+use crate::io::units::Systemd;
 use crate::io::{clock, realtime, systemd};
 use crate::keeper::KeeperHandle;
+use crate::launch::Launcher;
+use crate::load::load;
 use crate::options::{RunError, RunOptions};
-use crate::slow::{self, Slow, connections, flight};
-use crate::store::{self, Store, StoreError};
-use crate::{from_config, orders, words};
+use crate::slow::Slow;
+use crate::slow::calls::Calls;
+use crate::slow::checks::Checks;
+use crate::slow::connections::Connections;
+use crate::slow::current::Current;
+use crate::slow::events::Events;
+use crate::slow::flight::Flight;
+use crate::slow::helper::HelperThread;
+use crate::slow::hooks::Hooks;
+use crate::slow::message::Message;
+use crate::slow::paths::Paths;
+use crate::slow::ports::Ports;
+use crate::slow::reload::Reload;
+use crate::slow::vitals::Vitals;
+use crate::store::{self, Store, StoreError, StoreHandle};
+use crate::{from_config, orders};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How long to wait for the lock of an agent that is just ending, and how often to look.
+/// Longest wait for the lock of an agent that is just ending.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// Interval between two attempts to take that lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
-/// How long to wait for an address of this node's links, and how often to look. Less than the unit's TimeoutStartSec;
-/// more than its StartLimitIntervalSec / StartLimitBurst, so that systemd never gives up.
-const ADDRESS_PATIENCE: Duration = Duration::from_secs(20);
-const ADDRESS_PAUSE: Duration = Duration::from_millis(100);
-/// Events of interfaces that wait for the slow side: one for each address that somebody removed, at the worst.
-const EVENTS: usize = 65_536;
+/// Reports on interfaces that wait for the slow side: at the worst one for each address that was
+/// removed by hand.
+const REPORTS: usize = 65_536;
 /// Messages from other threads that wait for the slow side.
-const WORDS: usize = 1024;
+const MESSAGES: usize = 1024;
+/// Requests of clients that wait for the slow side.
+const CALLS: usize = 64;
 
 /// Runs the agent until it is told to stop.
 ///
@@ -48,42 +66,13 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let _claims = claim_interfaces(&config)?;
     let warnings = prepare_memory();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| failed("starting the runtime", &error))?;
-    runtime.block_on(serve(options, (config, text), keys, store, found, warnings))
+    let runtime = runtime.map_err(|error| RunError::failed("starting the runtime", &error))?;
+    let current = Current::new(config, text, keys);
+    runtime.block_on(serve(Start { options, current, store, found, warnings }))
 }
 
-/// Reads the configuration. At boot the addresses by which a node finds itself can come late (DHCP, a link without a
-/// signal), although the file is right; a service manager's agent waits for them, and is started again and again by
-/// exit code 1. A person at a terminal is told at once.
-fn load(options: &RunOptions) -> Result<ReadFile, RunError> {
-    let patience = clock::now() + ADDRESS_PATIENCE;
-    let mut told = false;
-    loop {
-        let local = local_addresses().map_err(|error| failed("reading this machine's addresses", &error))?;
-        let errors = match config::load(&options.config, options.node.as_deref(), &local) {
-            Ok(read) => return Ok(read),
-            Err(errors) => errors,
-        };
-        if !systemd::is_manager() || options.node.is_some() || !is_stranger(options, &local) {
-            return Err(errors.into());
-        }
-        if clock::now() >= patience {
-            return Err(RunError::Failed(errors.to_string()));
-        }
-        if !std::mem::replace(&mut told, true) {
-            tracing::warn!("waiting for an address of this node's links: {errors}");
-        }
-        std::thread::sleep(ADDRESS_PAUSE);
-    }
-}
-
-/// The file is right, and none of its links begins here.
-fn is_stranger(options: &RunOptions, local: &[std::net::IpAddr]) -> bool {
-    ClusterFile::read(&options.config)
-        .is_ok_and(|file| file.nodes.iter().flat_map(|node| &node.links).all(|link| !local.contains(link)))
-}
-
-/// Opens the store. An agent that was killed a moment ago may still hold its lock while the kernel takes it apart.
+/// Opens the store. An agent that was killed a moment ago may still hold the lock while the kernel
+/// takes its process apart.
 fn open_store(options: &RunOptions, config: &Config, hash: u64) -> Result<(Store, store::Loaded), RunError> {
     let patience = clock::now() + LOCK_PATIENCE;
     loop {
@@ -95,19 +84,20 @@ fn open_store(options: &RunOptions, config: &Config, hash: u64) -> Result<(Store
     }
 }
 
-/// One agent per interface: two would write to one gate. An abstract socket belongs to the network namespace, as the
-/// interface does, and is gone with the process.
+/// Claims every interface for this agent: two agents would write to one gate. A claim is an
+/// abstract socket, which belongs to the network namespace, as the interface does, and goes with
+/// the process.
 fn claim_interfaces(config: &Config) -> Result<Vec<UnixDatagram>, RunError> {
     let patience = clock::now() + LOCK_PATIENCE;
     let mut claims = Vec::new();
     for name in config.interfaces() {
         let address = SocketAddr::from_abstract_name(format!("vipair/gate/{name}"));
-        let address = address.map_err(|error| failed("naming the interface's claim", &error))?;
+        let address = address.map_err(|error| RunError::failed("naming the interface's claim", &error))?;
         loop {
             match UnixDatagram::bind_addr(&address) {
                 Ok(claim) => break claims.push(claim),
                 Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-                    return Err(failed(&format!("claiming interface {name}"), &error));
+                    return Err(RunError::failed(&format!("claiming interface {name}"), &error));
                 }
                 Err(_) if clock::now() < patience => std::thread::sleep(LOCK_PAUSE),
                 Err(_) => {
@@ -120,21 +110,7 @@ fn claim_interfaces(config: &Config) -> Result<Vec<UnixDatagram>, RunError> {
     Ok(claims)
 }
 
-fn failed(operation: &str, error: &dyn std::fmt::Display) -> RunError {
-    RunError::Failed(format!("{operation}: {error}"))
-}
-
-/// The addresses of this machine, by which a node finds itself in the file.
-pub(crate) fn local_addresses() -> io::Result<Vec<std::net::IpAddr>> {
-    let all = nix::ifaddrs::getifaddrs()?;
-    let address = |entry: nix::ifaddrs::InterfaceAddress| {
-        let storage = entry.address?;
-        let v4 = storage.as_sockaddr_in().map(|address| std::net::IpAddr::V4(address.ip()));
-        v4.or_else(|| storage.as_sockaddr_in6().map(|address| std::net::IpAddr::V6(address.ip())))
-    };
-    Ok(all.filter_map(address).collect())
-}
-
+/// Locks the process's memory; returns a warning if that is not permitted.
 fn prepare_memory() -> Vec<String> {
     match realtime::lock_memory() {
         Ok(()) => Vec::new(),
@@ -146,6 +122,7 @@ fn prepare_memory() -> Vec<String> {
     }
 }
 
+/// The engine's state of what the store has found; remarks go to the log.
 fn loaded(found: store::Loaded) -> Loaded {
     match found {
         store::Loaded::Fresh => Loaded::Fresh,
@@ -162,108 +139,129 @@ fn loaded(found: store::Loaded) -> Loaded {
     }
 }
 
-async fn serve(
-    options: &RunOptions,
-    (config, text): (Config, String),
-    keys: KeyFile,
+/// What the agent starts with, once configuration, keys and state have been read.
+struct Start<'o> {
+    options: &'o RunOptions,
+    current: Current,
     store: Store,
     found: store::Loaded,
-    mut warnings: Vec<String>,
-) -> Result<(), RunError> {
+    warnings: Vec<String>,
+}
+
+/// Starts every thread, and runs the slow side until the hot thread has ended.
+async fn serve(start: Start<'_>) -> Result<(), RunError> {
+    let Start { options, current, store, found, mut warnings } = start;
+    let (config, keys) = (&current.config, &current.keys);
     let listener = server::bind(&options.socket)
-        .map_err(|error| failed(&format!("control socket {}", options.socket.display()), &error))?;
-    let (words_in, words) = mpsc::channel(WORDS);
+        .map_err(|error| RunError::failed(&format!("control socket {}", options.socket.display()), &error))?;
+    let (messages_in, messages) = mpsc::channel(MESSAGES);
     let started = clock::now();
-    let report = words_in.clone();
-    let store = store.start(move |version, result| {
-        // A full queue means that the slow side is far behind; the next write reports again.
-        let _behind = report.try_send(slow::Word::Stored { version, result });
-    });
-    let store = store.map_err(|error| failed("starting the store", &error))?;
-    let announcer = start_announcer(words_in.clone()).map_err(|error| failed("starting the announcer", &error))?;
-    let setup = from_config::setup(&config, &keys, seed()?, loaded(found));
-    let links = from_config::udp_links(&config);
-    let peers = config.peers().map(|peer| peer.id).collect();
+    let store = start_store(store, messages_in.clone())?;
+    let announcer = start_announcer(messages_in.clone())?;
+    let setup = from_config::engine_setup(config, keys, seed()?, loaded(found));
+    let links = from_config::udp_links(config);
     let interfaces = usize::from(setup.interfaces);
-    let hands = Hands::new(interfaces, links.clone(), peers, from_config::hand_groups(&config), announcer.handle());
-    let (slow_end, hot_end, vital) = orders::queues().map_err(|error| failed("making the queues", &error))?;
+    let peers = config.peers().map(|peer| peer.id).collect();
+    let hands = Hands::new(interfaces, links.clone(), peers, from_config::hand_groups(config), announcer.handle());
+    let (slow_end, hot_end, vital) =
+        orders::queues().map_err(|error| RunError::failed("making the queues", &error))?;
     let engine = Engine::new(setup, started);
     let (recorder, tape) = crate::flight::queue();
-    let flight = flight::Flight::new(tape, &config, &options.state_dir, words_in.clone());
-    let connections = connections::start(&config, &keys, words_in.clone())?;
-    let hot =
-        Hot::new(engine, hands, recorder, hot_end).map_err(|error| failed("preparing the hot thread", &error))?;
-    warnings.extend(start_hot(hot, words_in)?);
-    let (events_in, keeper_events) = mpsc::channel(EVENTS);
-    let keeper = KeeperHandle::start(from_config::guarded(&config), systemd::kept(), move |event| {
-        if events_in.try_send(event).is_err() {
-            tracing::error!("an event of an interface was lost: the slow side is far behind");
-        }
-    });
-    let keeper = keeper.map_err(|error| failed("starting the keeper", &error))?;
-    let (calls_in, calls) = mpsc::channel(64);
+    let flight = Flight::new(tape, config, &options.state_dir, messages_in.clone());
+    let connections = Connections::start(config, keys, messages_in.clone())?;
+    let hot = Hot::new(engine, hands, recorder, hot_end)
+        .map_err(|error| RunError::failed("preparing the hot thread", &error))?;
+    warnings.extend(start_hot(hot, messages_in)?);
+    let ports = start_keeper(config, interfaces)?;
+    let (calls_in, calls) = mpsc::channel(CALLS);
     let server = tokio::spawn(server::serve(listener, calls_in));
+    let helper = HelperThread::start().map_err(|error| RunError::failed("starting checks and hooks", &error))?;
+    let (systemd, launcher) = (Arc::new(Systemd::default()), Arc::new(Launcher::new()));
     let slow = Slow {
-        names: words::Names::new(&config),
-        state: slow::State::new(interfaces, &links),
-        end: slow_end,
-        vital,
-        journal: slow::events::Journal::new(),
-        store,
-        keeper: Some(keeper),
+        current,
         started,
         warnings,
-        words,
-        keeper_events,
-        calls,
-        config,
-        text,
-        keys,
-        options: options.clone(),
-        reload: slow::reload::Reload::default(),
-        service: slow::service::start().map_err(|error| failed("starting checks and hooks", &error))?,
+        end: slow_end,
+        store,
+        messages,
+        reload: Reload::new(options.clone()),
+        ports,
+        paths: Paths::new(&links),
+        checks: Checks::new(helper.runtime(), Arc::clone(&systemd), Arc::clone(&launcher)),
+        hooks: Hooks::new(helper.runtime(), systemd, launcher),
+        _helper: helper,
         flight,
         connections,
+        events: Events::new(),
+        calls: Calls::new(calls),
+        vitals: Vitals::new(vital),
+        stopping: false,
     };
     let result = slow.run().await;
     server.abort();
     drop(announcer);
-    // Somebody may have removed it already; a socket that stays is replaced at the next start.
+    // The socket may have been removed already; one that stays is replaced at the next start.
     let _gone = std::fs::remove_file(&options.socket);
-    result.map_err(|error| failed("the hot thread", &error))
+    result.map_err(|error| RunError::failed("the hot thread", &error))
 }
 
+/// Starts the store's thread; results of its writes arrive as messages.
+fn start_store(store: Store, messages: mpsc::Sender<Message>) -> Result<StoreHandle, RunError> {
+    let report = move |version, result| {
+        // A full queue means that the slow side is far behind; the next write reports again.
+        let _behind = messages.try_send(Message::Stored { version, result });
+    };
+    store.start(report).map_err(|error| RunError::failed("starting the store", &error))
+}
+
+/// Starts the keeper of the interfaces; its reports arrive in the ports.
+fn start_keeper(config: &Config, interfaces: usize) -> Result<Ports, RunError> {
+    let (reports_in, reports) = mpsc::channel(REPORTS);
+    let keeper = KeeperHandle::start(from_config::guarded(config), systemd::kept(), move |report| {
+        if reports_in.try_send(report).is_err() {
+            tracing::error!("an event of an interface was lost: the slow side is far behind");
+        }
+    });
+    let keeper = keeper.map_err(|error| RunError::failed("starting the keeper", &error))?;
+    Ok(Ports::new(interfaces, keeper, reports))
+}
+
+/// Random bytes from the kernel, for the engine's draws.
 fn seed() -> Result<[u8; 32], RunError> {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| failed("reading random bytes", &error))?;
+    getrandom::fill(&mut seed).map_err(|error| RunError::failed("reading random bytes", &error))?;
     Ok(seed)
 }
 
-fn start_announcer(report: mpsc::Sender<slow::Word>) -> io::Result<Announcer> {
-    Announcer::start(
+/// Starts the announcer's thread; its reports arrive as messages.
+fn start_announcer(messages: mpsc::Sender<Message>) -> Result<Announcer, RunError> {
+    let started = Announcer::start(
         || drop(realtime::be_realtime(realtime::ANNOUNCER_PRIORITY)),
-        move |announced| {
-            // A full queue means that the slow side is far behind; an announcement more or less is not missed.
-            let _behind = report.try_send(slow::Word::Announced(announced));
+        move |report| {
+            // A full queue means that the slow side is far behind; a report more or less is not
+            // missed.
+            let _behind = messages.try_send(Message::Announced(report));
         },
-    )
+    );
+    started.map_err(|error| RunError::failed("starting the announcer", &error))
 }
 
-/// Starts the hot thread and waits until it knows its priority.
-fn start_hot(hot: Hot, words: mpsc::Sender<slow::Word>) -> Result<Option<String>, RunError> {
+/// Starts the hot thread, and waits until it knows its priority; returns a warning if that is not
+/// real-time.
+fn start_hot(hot: Hot, messages: mpsc::Sender<Message>) -> Result<Option<String>, RunError> {
     let (tell, told) = std::sync::mpsc::sync_channel(1);
     let body = move || {
         let priority = realtime::be_realtime(realtime::HOT_PRIORITY);
         realtime::touch_stack();
-        // The starter waits for exactly this one word.
+        // The starter waits for exactly this one message.
         let _heard = tell.send(priority);
         let result = hot.run();
-        let _behind = words.blocking_send(slow::Word::HotEnded(result));
+        let _behind = messages.blocking_send(Message::HotEnded(result));
     };
     std::thread::Builder::new()
         .name("hot".into())
         .spawn(body)
-        .map_err(|error| failed("starting the hot thread", &error))?;
+        .map_err(|error| RunError::failed("starting the hot thread", &error))?;
     match told.recv() {
         Ok(Ok(())) => Ok(None),
         Ok(Err(error)) => {

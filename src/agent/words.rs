@@ -1,4 +1,6 @@
-//! Makes sentences of the engine's plain facts. Nothing here decides anything.
+//! Makes sentences of the engine's plain facts.
+//!
+//! Owns: nothing but names. Never does: decide anything.
 
 use crate::config::Config;
 use crate::control::protocol::Severity;
@@ -9,10 +11,15 @@ use std::time::Duration;
 
 /// An event before it has a time and a number.
 pub struct Told {
+    /// Weight of the event in the log.
     pub severity: Severity,
+    /// Word for the kind of event, for programs.
     pub kind: &'static str,
+    /// Name of the group that the event is about; `None` if it is about no single one.
     pub group: Option<String>,
+    /// Sentence for people.
     pub text: String,
+    /// Further values for programs, by name.
     pub fields: Vec<(&'static str, String)>,
 }
 
@@ -20,7 +27,7 @@ fn told(severity: Severity, kind: &'static str, text: String) -> Told {
     Told { severity, kind, group: None, text, fields: Vec::new() }
 }
 
-/// Names of things, from the configuration.
+/// Names of groups, interfaces, nodes and witnesses, by their numbers. An unknown number is "?".
 #[derive(Clone)]
 pub struct Names {
     groups: Vec<String>,
@@ -30,6 +37,7 @@ pub struct Names {
 }
 
 impl Names {
+    /// Names of a configuration.
     pub fn new(config: &Config) -> Names {
         Names {
             groups: config.groups.iter().map(|group| group.name.clone()).collect(),
@@ -39,26 +47,30 @@ impl Names {
         }
     }
 
-    /// The same from the names themselves, in the order of their numbers.
+    /// Names given one by one, in the order of their numbers.
     pub fn of(groups: Vec<String>, interfaces: Vec<String>, nodes: Vec<String>, votes: Option<Votes>) -> Names {
         let witnesses = witnesses(votes.map_or(0, |votes| usize::from(votes.witnesses)));
         Names { groups, interfaces, nodes, witnesses }
     }
 
+    /// Name of a group.
     pub fn group(&self, group: GroupId) -> &str {
         self.groups.get(usize::from(group.0)).map_or("?", String::as_str)
     }
 
+    /// Name of an interface.
     pub fn interface(&self, interface: InterfaceId) -> &str {
         self.interfaces.get(usize::from(interface.0)).map_or("?", String::as_str)
     }
 
+    /// Name of a node or a witness.
     pub fn node(&self, node: NodeId) -> &str {
         let (names, first) =
             if node.is_witness() { (&self.witnesses, NodeId::FIRST_WITNESS.0) } else { (&self.nodes, 1) };
         node.0.checked_sub(first).and_then(|at| names.get(usize::from(at))).map_or("?", String::as_str)
     }
 
+    /// Phrase that names a link, for a sentence.
     pub fn link(&self, link: LinkId) -> String {
         let peer = self.node(link.peer);
         match link.path {
@@ -68,7 +80,8 @@ impl Names {
     }
 }
 
-/// A single witness is "witness"; several have their place in the configuration behind it.
+/// Names of witnesses: a single one is "witness"; several have their place in the configuration
+/// behind the word.
 fn witnesses(count: usize) -> Vec<String> {
     match count {
         1 => vec!["witness".to_owned()],
@@ -76,7 +89,7 @@ fn witnesses(count: usize) -> Vec<String> {
     }
 }
 
-/// The word for a role.
+/// Word for a role.
 pub fn role(role: Role) -> &'static str {
     match role {
         Role::Starting => "starting",
@@ -110,7 +123,7 @@ fn cause(cause: Cause) -> &'static str {
     }
 }
 
-/// A cause in one word, for programs.
+/// Word for a cause, for programs.
 pub fn cause_word(cause: Cause) -> &'static str {
     match cause {
         Cause::Adopted => "adopted",
@@ -132,7 +145,7 @@ pub fn cause_word(cause: Cause) -> &'static str {
     }
 }
 
-/// Why a node is not ready, and what would make it so.
+/// Sentence on why a node is not ready, and what would make it so.
 pub fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::None => "",
@@ -154,7 +167,7 @@ pub fn reason(reason: Reason) -> &'static str {
     }
 }
 
-/// How badly a service does.
+/// Sentence on a service's health: 0 well, 255 vetoed, the weight of what fails between.
 pub fn health(health: u8) -> String {
     match health {
         0 => "the service answers its checks".to_owned(),
@@ -163,7 +176,7 @@ pub fn health(health: u8) -> String {
     }
 }
 
-/// The name of a hook, as the configuration has it.
+/// Name of a hook, as the configuration has it.
 pub fn hook(hook: Hook) -> &'static str {
     match hook {
         Hook::BeforeOpen => "before_open",
@@ -171,7 +184,7 @@ pub fn hook(hook: Hook) -> &'static str {
     }
 }
 
-/// The answer to a command.
+/// Answer to a command: whether it succeeded, and a sentence.
 pub fn outcome(outcome: Outcome) -> (bool, String) {
     match outcome {
         Outcome::Done => (true, "done".to_owned()),
@@ -185,7 +198,7 @@ pub fn outcome(outcome: Outcome) -> (bool, String) {
     }
 }
 
-/// What a notice says.
+/// Event that a notice of the engine is for people.
 pub fn notice(names: &Names, notice: &Notice) -> Told {
     match *notice {
         Notice::Role { group, from, to, epoch, cause, silence } => {
@@ -258,7 +271,7 @@ pub fn notice(names: &Names, notice: &Notice) -> Told {
     }
 }
 
-/// What is told of witnesses.
+/// Event that a notice on witnesses is for people.
 fn of_witnesses(names: &Names, notice: &Notice) -> Told {
     match *notice {
         Notice::WitnessLost { witness, silence } => {

@@ -1,19 +1,23 @@
-//! From the hot thread to the slow side: records as they come, through a bounded queue without a lock.
+//! From the hot thread to the slow side: records as they come, through a bounded queue without a
+//! lock.
 //!
-//! The hot thread copies a record's bytes and goes on; nobody is woken. When the queue is full the record is lost, and
-//! so is every one after it until a new segment has begun: a replay must not run over a hole. Whatever is large (a
-//! snapshot, another configuration) goes through a second queue, and a record in the first one says where it belongs.
+//! Owns: the bytes of a record and both queues. The hot thread hands each event to the engine
+//! itself and then notes it here, with the engine's actions: it copies a record's bytes and goes
+//! on; nobody is woken. When the queue is full the record is lost, and so is every one after it
+//! until a new segment has begun: a replay must not run over a hole. What is large (a snapshot,
+//! another configuration) goes through a second queue, and a record in the first one says where it
+//! belongs. Never does: call the engine but for its snapshot between two turns.
 
 use super::happened::{Decision, Happened};
-use crate::engine::{Action, Actions, Engine, Event, Reconfiguration, Snapshot};
+use crate::engine::{Action, Engine, Event, Reconfiguration, Snapshot};
 use crate::types::{LinkId, LinkPath, MonoTime};
 use crate::wire::auth::{PREFIX_SIZE, TAG_SIZE};
 use crate::wire::pulse::MAX_DATAGRAM;
 use rtrb::{Consumer, Producer, RingBuffer};
 use serde::{Deserialize, Serialize};
 
-/// Bytes that wait for the slow side, which looks every 250 ms: ten seconds of profile `fast` with two links, or a
-/// storm of 16,000 frames a second.
+/// Bytes that wait for the slow side, which looks every 250 ms: ten seconds of profile `fast` with
+/// two links, or a storm of 16,000 frames a second.
 const BYTES: usize = 256 * 1024;
 /// Snapshots and configurations that wait.
 const PARCELS: usize = 8;
@@ -22,14 +26,14 @@ pub(super) const RECORD: usize = 16 * 1024;
 /// Before the payload of a record: its length, its kind, its time.
 const FRAME: usize = 2 + 1 + 8;
 
-/// What a record is.
+/// Kind of a record, and its number in the queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(super) enum Kind {
     Tick = 0,
     /// A datagram that a key of ours has sealed: its link, its bytes without the tag.
     Datagram = 1,
-    /// One that did not open: its link, its length, its first bytes.
+    /// A datagram that did not open: its link, its length, its first bytes.
     Unopened = 2,
     Happened = 3,
     Decision = 4,
@@ -46,18 +50,18 @@ impl Kind {
     }
 }
 
-/// Why a segment begins.
+/// Reason for a segment to begin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Start {
     /// The recorder has just begun.
     First,
-    /// The one before went on long enough.
+    /// The segment before was long enough.
     Next,
     /// Records were lost before it.
     Gap,
 }
 
-/// What does not fit into bytes.
+/// A value that is too large for the queue of bytes.
 #[derive(Debug)]
 pub(super) enum Parcel {
     Segment { start: Start, snapshot: Box<Snapshot> },
@@ -70,10 +74,12 @@ pub struct Recorder {
     bytes: Producer<u8>,
     parcels: Producer<Parcel>,
     scratch: Box<[u8; RECORD]>,
-    /// A segment is to begin after this turn.
+    /// Why a segment is to begin after this turn, if one is.
     wanted: Option<Start>,
-    /// Something was lost since the segment began.
+    /// Whether a record has been lost since the segment began.
     torn: bool,
+    /// Datagrams that no key of ours had opened when the last event was noted.
+    unopened: u64,
 }
 
 /// The slow side's end.
@@ -94,29 +100,30 @@ pub fn queue() -> (Recorder, Tape) {
         scratch: Box::new([0; RECORD]),
         wanted: Some(Start::First),
         torn: false,
+        unopened: 0,
     };
     (recorder, Tape { bytes, parcels })
 }
 
 impl Recorder {
-    /// Hands an event to the engine, and notes it with what was decided.
-    pub fn handle(&mut self, engine: &mut Engine, now: MonoTime, event: Event<'_>, out: &mut Actions) {
-        let (before, done) = (engine.rejects().unopened(), out.list.len());
-        engine.handle(now, event, out);
-        self.event(now, event, engine.rejects().unopened() == before);
-        self.decisions(now, &out.list[done..]);
+    /// Notes an event that the engine has handled at `now`, and the actions it answered with. Every
+    /// event must be noted, in its order. `unopened`: how many datagrams the engine has been given,
+    /// this one included, that no key of ours opened (`Rejects::unopened`).
+    pub fn note(&mut self, now: MonoTime, event: Event<'_>, unopened: u64, actions: &[Action]) {
+        let opened = std::mem::replace(&mut self.unopened, unopened) == unopened;
+        self.event(now, event, opened);
+        self.decisions(now, actions);
     }
 
-    /// The same for another configuration. A new segment follows.
-    pub fn reconfigure(&mut self, engine: &mut Engine, now: MonoTime, change: Reconfiguration, out: &mut Actions) {
-        let (parcel, done) = (Parcel::Reconfigured(Box::new(change.clone())), out.list.len());
-        engine.reconfigure(change, now, out);
-        self.parcel(now, Kind::Reconfigured, parcel);
-        self.decisions(now, &out.list[done..]);
+    /// Notes another configuration that the engine has taken over at `now`, and the actions it
+    /// answered with. A new segment follows.
+    pub fn note_reconfigured(&mut self, now: MonoTime, change: Reconfiguration, actions: &[Action]) {
+        self.parcel(now, Kind::Reconfigured, Parcel::Reconfigured(Box::new(change)));
+        self.decisions(now, actions);
         self.want_segment();
     }
 
-    /// Notes an event that the engine was given at `now`. `opened`: if it was a datagram, a key of ours fitted.
+    /// Records an event. `opened`: whether, if it was a datagram, a key of ours fitted.
     fn event(&mut self, now: MonoTime, event: Event<'_>, opened: bool) {
         match event {
             Event::Tick => self.put(Kind::Tick, now, |_| Some(0)),
@@ -148,43 +155,45 @@ impl Recorder {
             let sealed = &bytes[..bytes.len().saturating_sub(TAG_SIZE)];
             self.put(Kind::Datagram, now, |space| concat(&[&link, sealed], space));
         } else {
-            // Whoever floods us with garbage gets no more room than this for it.
+            // A flood of garbage gets no more room than this.
             let first = &bytes[..bytes.len().min(PREFIX_SIZE)];
             let length = u16::try_from(bytes.len().min(MAX_DATAGRAM + 1)).unwrap_or(u16::MAX);
             self.put(Kind::Unopened, now, |space| concat(&[&link, &length.to_le_bytes(), first], space));
         }
     }
 
-    /// Notes what the engine decided upon the event before.
+    /// Records what the engine decided upon the event before.
     fn decisions(&mut self, now: MonoTime, actions: &[Action]) {
         for decision in actions.iter().filter_map(Decision::of) {
             self.put(Kind::Decision, now, |space| encode(&decision, space));
         }
     }
 
-    /// A new segment is to begin when this turn is over.
+    /// Lets a new segment begin when this turn is over.
     pub fn want_segment(&mut self) {
         self.wanted.get_or_insert(Start::Next);
     }
 
-    /// Between two turns, and before the first: begins a segment if one is wanted, or if there is room again after a loss.
+    /// Between two turns, and before the first: begins a segment if one is wanted, or if there is
+    /// room again after a loss.
     pub fn end_turn(&mut self, now: MonoTime, engine: &Engine) {
         if self.torn && self.bytes.slots() > BYTES / 2 {
             self.wanted = Some(Start::Gap);
         }
         let Some(start) = self.wanted else { return };
-        // Without room there is no use in a copy of the engine.
+        // Without room for it, a copy of the engine is of no use.
         if (self.torn && start != Start::Gap) || self.parcels.slots() == 0 {
             return;
         }
         self.wanted = None;
         self.torn = false;
+        self.unopened = engine.rejects().unopened();
         let snapshot = Box::new(engine.snapshot());
         self.parcel(now, Kind::Parcel, Parcel::Segment { start, snapshot });
     }
 
     fn parcel(&mut self, now: MonoTime, kind: Kind, parcel: Parcel) {
-        // Both or neither: the record says that the parcel is there.
+        // Both or neither are pushed: the record says that the parcel is there.
         if self.torn || self.bytes.slots() < FRAME || self.parcels.push(parcel).is_err() {
             self.torn = true;
             return;
@@ -222,7 +231,7 @@ fn concat(parts: &[&[u8]], space: &mut [u8]) -> Option<usize> {
     Some(used)
 }
 
-/// A link in three bytes.
+/// Link as three bytes.
 pub(super) fn link_bytes(link: LinkId) -> [u8; 3] {
     match link.path {
         LinkPath::Udp(number) => [link.peer.0, 0, number],
@@ -230,7 +239,7 @@ pub(super) fn link_bytes(link: LinkId) -> [u8; 3] {
     }
 }
 
-/// The way back.
+/// Link of three bytes; `None` if they are none.
 pub(super) fn link_of([peer, path, number]: [u8; 3]) -> Option<LinkId> {
     let path = match path {
         0 => LinkPath::Udp(number),
@@ -249,7 +258,7 @@ pub(super) struct Taken<'a> {
 }
 
 impl Tape {
-    /// The next record, if there is one; `space` holds its bytes.
+    /// Next record, if there is one; `space` holds its bytes.
     pub(super) fn take<'a>(&mut self, space: &'a mut [u8; RECORD]) -> Option<Taken<'a>> {
         let mut length = [0; 2];
         // The producer publishes whole records, so what has a length has the rest.

@@ -1,28 +1,34 @@
 //! Keeps a storm on the clients' segment from waking the hot thread for every frame.
 //!
-//! A socket that brings many frames within a millisecond is taken off the poll for a while and looked at when that is
-//! over, and at every wake-up before it: nothing the engine decides is decided before it has seen what lies there.
+//! Owns: how busy each packet socket is. A socket that brings many frames within a millisecond is
+//! taken off the poll for a while; its frames are read when that is over and at every wake-up
+//! before it, so that the engine decides nothing before it has seen them. Never does: drop a frame;
+//! a socket's full buffer does.
 
 use crate::types::MonoTime;
 use std::time::Duration;
 
-/// More frames than this within [`WINDOW`] are a storm: 16,000 a second. The asking of a suspicious standby stays far
-/// below it.
+/// Most frames within [`WINDOW`] that are no storm: 16,000 a second. The questions of a suspicious
+/// standby stay far below.
 const STORM: usize = 16;
+/// Span in which frames are counted.
 const WINDOW: Duration = Duration::from_millis(1);
-/// How long a socket rests: half the shortest time between two probes.
+/// Length of a rest: half the shortest time between two probes.
 const REST: Duration = Duration::from_micros(500);
 
 /// How busy one socket is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Calm {
+    /// Beginning of the span in which frames are counted.
     window: MonoTime,
+    /// Frames in that span so far.
     frames: usize,
+    /// End of the rest; `None` while the socket is polled.
     resting: Option<MonoTime>,
 }
 
 impl Calm {
-    /// Notes frames that were just taken. True if the socket should rest from now on.
+    /// Counts frames that were just taken; returns whether the socket should rest from now on.
     pub fn note(&mut self, frames: usize, now: MonoTime) -> bool {
         if now.since(self.window) >= WINDOW {
             (self.window, self.frames) = (now, 0);
@@ -31,7 +37,7 @@ impl Calm {
         self.frames > STORM
     }
 
-    /// Begins or prolongs the rest. True if it begins.
+    /// Begins or prolongs the rest; returns whether it begins.
     pub fn rest(&mut self, now: MonoTime) -> bool {
         self.resting.replace(now + REST).is_none()
     }
@@ -41,7 +47,7 @@ impl Calm {
         self.resting = None;
     }
 
-    /// When the socket must be looked at although nobody wakes us for it.
+    /// When the socket must be read although it wakes nobody.
     pub fn due(&self) -> Option<MonoTime> {
         self.resting
     }

@@ -1,5 +1,9 @@
-//! Carries out the engine's actions on the hot thread: stores to the gate, datagrams, probes; everything slower is
-//! passed on.
+//! Carries out the engine's actions on the hot thread.
+//!
+//! Owns: the gates, the sockets and the table of groups. Stores to the gate, datagrams and probes
+//! are done at once; everything slower is published to the slow side or handed to the announcer.
+//! Never does: decide or wait. What cannot be sent is a lost datagram, and a gate that is gone is
+//! closed.
 
 use crate::announcer::AnnouncerHandle;
 use crate::engine::{Action, GateAction};
@@ -13,24 +17,31 @@ use crate::wire::frame;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
+/// Peer of a frame whose sender is not known yet. Nodes are numbered from 1.
+const NOBODY: NodeId = NodeId(0);
+
 /// An interface with its gate.
 pub(crate) struct Eth {
     mac: MacAddr,
     gate: GateHandle,
     socket: PacketSocket,
-    /// The generation we began; the gate's view of it tells whether it was refused.
+    /// Generation that this process began or found; 0 before.
     generation: u64,
 }
 
 /// Everything the hot thread can touch.
 pub(crate) struct Hands {
+    /// Each interface; `None` while it has no gate.
     pub interfaces: Vec<Option<Eth>>,
+    /// UDP links with their sockets; `None` while one cannot be opened.
     pub links: Vec<(LinkId, Option<LinkSocket>)>,
+    /// The other nodes, without witnesses.
     peers: Vec<NodeId>,
     groups: Vec<Group>,
     announcer: AnnouncerHandle,
+    /// Room for a frame that is being sent.
     frame: Vec<u8>,
-    /// When what this turn does was due.
+    /// When this turn was due.
     pub due: MonoTime,
 }
 
@@ -53,6 +64,7 @@ impl Hands {
         }
     }
 
+    /// Uses a gate and a packet socket on an interface from now on.
     pub fn attach(&mut self, attach: Attach) {
         let slots: HashMap<GroupKey, u16> = attach.slots.into_iter().collect();
         for group in &mut self.groups {
@@ -66,7 +78,7 @@ impl Hands {
         self.interfaces[usize::from(attach.interface.0)] = Some(eth);
     }
 
-    /// Another table of groups. Slots and interfaces of groups that stay are kept; new ones have no slot yet.
+    /// Exchanges the table of groups. Groups that stay keep their slots; new groups have none yet.
     pub fn rearrange(&mut self, groups: Vec<Group>) {
         let before = std::mem::replace(&mut self.groups, groups);
         let slots: HashMap<(GroupKey, InterfaceId), Option<u16>> =
@@ -81,7 +93,7 @@ impl Hands {
         }
     }
 
-    /// The gate of an interface has other slots now, or is another one.
+    /// Uses a gate whose slots have changed, or another gate.
     pub fn regroup(&mut self, regrouped: Regrouped) {
         let Some(eth) = &mut self.interfaces[usize::from(regrouped.interface.0)] else { return };
         eth.gate = regrouped.gate;
@@ -91,27 +103,40 @@ impl Hands {
         }
     }
 
-    /// Somebody to tell about our addresses by an ordinary request, besides the announcements.
+    /// Notes a gateway that is to learn our addresses by an ordinary request, besides the
+    /// announcements.
     pub fn note_gateway(&mut self, interface: InterfaceId, address: std::net::Ipv4Addr, mac: MacAddr) {
         for group in self.groups.iter_mut().filter(|group| group.interface == interface) {
             group.announcement.gateway = Some((address, mac));
         }
     }
 
+    /// Lets go of the gate and the packet socket of an interface.
     pub fn detach(&mut self, at: usize) {
         self.interfaces[at] = None;
     }
 
+    /// Packet socket of an interface.
     pub fn socket(&self, at: usize) -> Option<&PacketSocket> {
         self.interfaces.get(at)?.as_ref().map(|eth| &eth.socket)
     }
 
-    /// The segment links that go over an interface.
+    /// Segment links that go over an interface, one to each peer.
     pub fn segment_links(&self, interface: InterfaceId) -> Vec<LinkId> {
         self.peers.iter().map(|&peer| LinkId { peer, path: LinkPath::Segment(interface) }).collect()
     }
 
-    /// What an earlier life left in the gate: its lease and the groups that are open.
+    /// Peer on whose segment link a frame counts until its header names the sender: a pair's only
+    /// other node. With several peers it is nobody yet, and a frame that is rejected counts for the
+    /// engine as a whole.
+    pub fn presumed_sender(&self) -> NodeId {
+        match self.peers[..] {
+            [peer] => peer,
+            _ => NOBODY,
+        }
+    }
+
+    /// Lease and open groups that an earlier process left in the gate.
     pub fn found(&mut self, at: usize) -> Option<(LeaseView, Vec<(GroupId, Epoch)>)> {
         let eth = self.interfaces[at].as_mut()?;
         let lease = eth.gate.lease();
@@ -127,7 +152,7 @@ impl Hands {
         Some((lease, open))
     }
 
-    /// True if the gate has turned a frame away under the generation that we think is alive.
+    /// Whether the gate has turned a frame away under the generation that we think is alive.
     pub fn is_refused(&self, at: usize) -> bool {
         let Some(eth) = &self.interfaces[at] else { return false };
         if eth.generation == 0 {
@@ -137,7 +162,7 @@ impl Hands {
         lease.generation == eth.generation && lease.refused == eth.generation
     }
 
-    /// Carries out one action; true if the engine has stopped.
+    /// Carries out one action; returns whether the engine has stopped.
     pub fn carry_out(&mut self, now: MonoTime, action: Action, bytes: &[u8], end: &mut HotEnd) -> bool {
         match action {
             Action::Send { link, to, bytes: range } => self.send(link, to, &bytes[range]),
@@ -145,7 +170,8 @@ impl Hands {
                 let is_renewal = matches!(gate, GateAction::Renew { .. });
                 self.change_gate(gate);
                 if is_renewal {
-                    // The turn's own time is from before its work; the clock is read without a system call.
+                    // The turn's own time is from before its work; the clock is read without a
+                    // system call.
                     let after = clock::now().since(self.due).as_nanos();
                     end.vital.renewals.note(u64::try_from(after).unwrap_or(u64::MAX));
                 }
@@ -160,23 +186,24 @@ impl Hands {
                     end.vital.announcements_dropped.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            Action::Persist { version, state } => end.tell(Tale::Persist { version, state }),
-            Action::Notice(notice) => end.tell(Tale::Notice { at: now, notice }),
-            Action::Reply { id, outcome } => end.tell(Tale::Reply { id, outcome }),
-            Action::Hook { group, hook, epoch, cause } => end.tell(Tale::Hook { group, hook, epoch, cause }),
+            Action::Persist { version, state } => end.publish(Tale::Persist { version, state }),
+            Action::Notice(notice) => end.publish(Tale::Notice { at: now, notice }),
+            Action::Reply { id, outcome } => end.publish(Tale::Reply { id, outcome }),
+            Action::Hook { group, hook, epoch, cause } => end.publish(Tale::Hook { group, hook, epoch, cause }),
             Action::Stopped => {
-                end.tell(Tale::Stopped);
+                end.publish(Tale::Stopped);
                 return true;
             }
         }
         false
     }
 
+    /// Sends a datagram over a link.
     fn send(&mut self, link: LinkId, to: MacAddr, datagram: &[u8]) {
         match link.path {
             LinkPath::Udp(_) => {
                 let known = self.links.iter().find(|(known, _)| *known == link);
-                // What cannot be sent is a lost datagram; the next pulse says the same again.
+                // A datagram that cannot be sent is lost; the next pulse says the same again.
                 let _lost = known.and_then(|(_, socket)| socket.as_ref()).map(|socket| socket.send(datagram));
             }
             LinkPath::Segment(interface) => {
@@ -188,6 +215,7 @@ impl Hands {
         }
     }
 
+    /// Asks on the segment who answers for an address.
     fn probe(&mut self, interface: InterfaceId, address: Vip, to: Option<MacAddr>) {
         let Some(eth) = &self.interfaces[usize::from(interface.0)] else { return };
         self.frame.clear();
@@ -195,6 +223,7 @@ impl Hands {
         let _lost = eth.socket.send(&self.frame);
     }
 
+    /// Makes one store to a gate.
     fn change_gate(&mut self, gate: GateAction) {
         match gate {
             GateAction::Begin { interface, generation } => {
@@ -220,7 +249,8 @@ impl Hands {
         }
     }
 
-    /// Without a gate or a slot there is nothing to open, and what is gone is closed.
+    /// Makes one store to a group's slot. Without a gate or a slot there is nothing to open, and
+    /// what is gone is closed.
     fn with_slot(&self, group: GroupId, change: impl FnOnce(&GateHandle, u16)) {
         let group = &self.groups[usize::from(group.0)];
         if let (Some(eth), Some(slot)) = (&self.interfaces[usize::from(group.interface.0)], group.slot) {

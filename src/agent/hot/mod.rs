@@ -1,8 +1,10 @@
 //! The hot thread: pulses, probes and the gate's stores, and nothing else.
 //!
-//! One turn: sleep until the engine's deadline or until something arrives, read the clock once, hand everything that
-//! arrived to the engine, carry out its actions. No lock, no disk, no name resolution, no log. When it fails to wake
-//! up, the kernel closes the gate at the lease's end; when it panics, the process aborts, with the same result.
+//! One turn: sleep until the engine's deadline or until something arrives, read the clock once,
+//! hand everything that arrived to the engine, note it in the flight recorder, carry out the
+//! engine's actions. No lock, no disk, no name resolution, no log. When the thread fails to wake
+//! up, the kernel closes the gate at the lease's end; when it panics, the process aborts, with the
+//! same result.
 
 mod calm;
 mod hands;
@@ -22,17 +24,24 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
-/// Datagrams and frames taken from one socket in one turn. A flood fills its socket's buffer, not our time.
+/// Datagrams taken from one link's socket in one turn. A flood fills its socket's buffer, not our
+/// time.
 const TURN: usize = 64;
+/// Frames taken from one packet socket in one turn.
 const FRAMES: usize = 256;
+/// Room for one datagram or frame, in bytes.
 const BUFFER: usize = 2048;
 
+/// Token of the timer.
 const TIMER: u64 = 0;
+/// Token of the slow side's orders.
 const ORDERS: u64 = 1;
-/// Tokens of links begin here, those of packet sockets there.
+/// First token of a link's socket.
 const LINKS: u64 = 1 << 8;
+/// First token of an interface's packet socket.
 const PACKETS: u64 = 1 << 16;
 
+/// The hot thread's state: the engine, its hands, and what wakes it.
 pub(crate) struct Hot {
     engine: Engine,
     hands: Hands,
@@ -40,13 +49,19 @@ pub(crate) struct Hot {
     end: HotEnd,
     poll: Poll,
     timer: Timer,
+    /// Actions of the event at hand; empty between two events.
     out: Actions,
-    /// Of each interface's packet socket.
+    /// Storm guard of each interface's packet socket.
     calm: Vec<Calm>,
+    /// Whether the engine has stopped.
     stopped: bool,
 }
 
 impl Hot {
+    /// The thread's state; [`Hot::run`] brings it to life.
+    ///
+    /// # Errors
+    /// When the kernel has no room for a poll or a timer.
     pub fn new(engine: Engine, hands: Hands, recorder: Recorder, end: HotEnd) -> io::Result<Hot> {
         let poll = Poll::new()?;
         let timer = Timer::new()?;
@@ -83,7 +98,7 @@ impl Hot {
                     link => self.take_datagrams(link - LINKS, now),
                 }
             }
-            self.look_at_resting(now)?;
+            self.take_resting(now)?;
             self.handle(now, Event::Tick);
             self.end.catch_up();
             self.recorder.end_turn(now, &self.engine);
@@ -91,11 +106,13 @@ impl Hot {
         Ok(())
     }
 
+    /// When the thread must wake up although nothing arrives.
     fn deadline(&self) -> MonoTime {
         let resting = self.calm.iter().filter_map(Calm::due).min();
         self.engine.next_deadline().min(resting.unwrap_or(MonoTime::FOREVER))
     }
 
+    /// Counts a turn, and its lateness if the timer woke the thread.
     fn note_turn(&self, deadline: MonoTime, now: MonoTime, timed: bool) {
         let vital = &self.end.vital;
         vital.turns.fetch_add(1, Ordering::Relaxed);
@@ -105,7 +122,7 @@ impl Hot {
         }
     }
 
-    /// Has a gate refused our generation while we were away?
+    /// Tells the engine which gates have refused our generation since the last turn.
     fn check_gates(&mut self, now: MonoTime) {
         for at in 0..self.hands.interfaces.len() {
             let interface = InterfaceId(u8::try_from(at).unwrap_or(u8::MAX));
@@ -115,18 +132,22 @@ impl Hot {
         }
     }
 
+    /// The one way of an event: to the engine, into the recorder, and its actions to the hands.
     fn handle(&mut self, now: MonoTime, event: Event<'_>) {
         self.out.clear();
-        self.recorder.handle(&mut self.engine, now, event, &mut self.out);
+        self.engine.handle(now, event, &mut self.out);
+        self.recorder.note(now, event, self.engine.rejects().unopened(), &self.out.list);
         self.carry_out(now);
     }
 
+    /// Has the hands carry out the actions of the event at hand, in their order.
     fn carry_out(&mut self, now: MonoTime) {
         for action in self.out.list.drain(..) {
             self.stopped |= self.hands.carry_out(now, action, &self.out.bytes, &mut self.end);
         }
     }
 
+    /// Hands a link's datagrams to the engine, at most [`TURN`].
     fn take_datagrams(&mut self, at: u64, now: MonoTime) {
         let Ok(at) = usize::try_from(at) else { return };
         let mut buffer = [0; BUFFER];
@@ -145,7 +166,7 @@ impl Hot {
         }
     }
 
-    /// Takes what a packet socket has; in a storm the socket rests from then on.
+    /// Hands a packet socket's frames to the engine; in a storm the socket rests from then on.
     fn take_packets(&mut self, at: u64, now: MonoTime) -> io::Result<()> {
         let Ok(at) = usize::try_from(at) else { return Ok(()) };
         let taken = self.take_frames(at, now);
@@ -158,8 +179,9 @@ impl Hot {
         Ok(())
     }
 
-    /// Looks at resting sockets; those that have become quiet are polled again.
-    fn look_at_resting(&mut self, now: MonoTime) -> io::Result<()> {
+    /// Hands the frames of resting sockets to the engine; sockets that have become quiet are polled
+    /// again.
+    fn take_resting(&mut self, now: MonoTime) -> io::Result<()> {
         for at in 0..self.calm.len() {
             if self.calm[at].due().is_none() {
                 continue;
@@ -175,7 +197,7 @@ impl Hot {
         Ok(())
     }
 
-    /// Hands frames to the engine, a bounded number, and tells how many.
+    /// Hands an interface's frames to the engine, at most [`FRAMES`]; returns how many.
     fn take_frames(&mut self, at: usize, now: MonoTime) -> usize {
         let interface = InterfaceId(u8::try_from(at).unwrap_or(u8::MAX));
         let mut buffer = [0; BUFFER];
@@ -184,9 +206,9 @@ impl Hot {
             let Ok(Some(length)) = socket.recv(&mut buffer) else { return taken };
             let bytes = &buffer[..length.min(BUFFER)];
             if let Some(payload) = frame::segment_payload(bytes) {
-                // The header says which peer it is from; the link's peer only serves to count what is rejected.
-                let Some(&(known, _)) = self.hands.links.first() else { continue };
-                let link = LinkId { peer: known.peer, path: LinkPath::Segment(interface) };
+                // The header names the sender. Until then the link only serves to count a rejected
+                // frame.
+                let link = LinkId { peer: self.hands.presumed_sender(), path: LinkPath::Segment(interface) };
                 self.handle(now, Event::Datagram { link, bytes: payload });
             } else if let Some(sighting) = frame::sight(bytes) {
                 self.handle(now, Event::Seen { interface, sighting });
@@ -195,6 +217,7 @@ impl Hot {
         FRAMES
     }
 
+    /// Takes the slow side's orders, all that there are.
     fn take_orders(&mut self, now: MonoTime) -> io::Result<()> {
         let _announced = self.end.woken.take();
         while let Ok(order) = self.end.orders.pop() {
@@ -216,7 +239,7 @@ impl Hot {
                 Order::Command { id, command } => self.handle(now, Event::Command { id, command }),
                 Order::Report { id } => {
                     let report = Box::new(self.engine.report(now));
-                    self.end.tell(Tale::Report { id, report });
+                    self.end.publish(Tale::Report { id, report });
                 }
                 Order::Reconfigure(change) => self.reconfigure(*change, now),
                 Order::Regrouped(regrouped) => self.regroup(*regrouped, now),
@@ -231,17 +254,19 @@ impl Hot {
         Ok(())
     }
 
-    /// Changes over: what goes away is closed where it is now, then the tables are exchanged, then the first pulse of the
-    /// new configuration goes out.
+    /// Changes over: groups that go away are closed in their present slots, then the tables are
+    /// exchanged, then the first pulse of the new configuration goes out.
     fn reconfigure(&mut self, change: Reconfigure, now: MonoTime) {
         self.out.clear();
-        self.recorder.reconfigure(&mut self.engine, now, change.change, &mut self.out);
+        self.engine.reconfigure(change.change.clone(), now, &mut self.out);
+        self.recorder.note_reconfigured(now, change.change, &self.out.list);
         self.carry_out(now);
         self.hands.rearrange(change.groups);
-        self.end.tell_reconfigured();
+        self.end.publish_reconfigured();
         self.handle(now, Event::Tick);
     }
 
+    /// Uses a gate whose groups have changed.
     fn regroup(&mut self, regrouped: Regrouped, now: MonoTime) {
         let (interface, replaced) = (regrouped.interface, regrouped.replaced);
         self.hands.regroup(regrouped);
@@ -250,6 +275,7 @@ impl Hot {
         }
     }
 
+    /// Uses a gate and a packet socket on an interface from now on.
     fn attach(&mut self, attach: Attach, now: MonoTime) -> io::Result<()> {
         let interface = attach.interface;
         self.detach(interface, now);
@@ -273,10 +299,12 @@ impl Hot {
         Ok(())
     }
 
+    /// Lets go of the gate and the packet socket of an interface.
     fn detach(&mut self, interface: InterfaceId, now: MonoTime) {
         let at = usize::from(interface.0);
         if let Some(socket) = self.hands.socket(at) {
-            // The descriptor is closed right after; an error here can only say that it is gone already.
+            // The descriptor is closed right after; an error here can only say that it is gone
+            // already.
             let _gone = self.poll.remove(socket);
         }
         self.hands.detach(at);
@@ -286,6 +314,7 @@ impl Hot {
         }
     }
 
+    /// Uses another socket for a link, or none.
     fn link(&mut self, link: LinkId, socket: Option<LinkSocket>, now: MonoTime) -> io::Result<()> {
         let Some(at) = self.hands.links.iter().position(|(known, _)| *known == link) else { return Ok(()) };
         if let Some(old) = self.hands.links[at].1.take() {

@@ -1,29 +1,36 @@
-//! What happened: the last events in a bounded ring, for `vipair events`, and a line each in the log.
+//! What happened: the last events in a bounded ring, for `vipair events`, and a log line for each.
+//!
+//! Owns: the ring, the numbers of events, and the channel to followers. Never does: wait for a
+//! follower; one that falls too far behind misses events.
 
 use crate::control::protocol::{Event, Severity};
+use crate::control::server::Answer;
 use crate::io::clock;
 use crate::types::MonoTime;
 use crate::words::Told;
 use std::collections::VecDeque;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
 /// Events kept; the oldest goes first.
 const KEPT: usize = 1024;
 /// Events a follower may be behind; then it misses some.
 const BEHIND: usize = 256;
 
-pub(crate) struct Journal {
-    events: VecDeque<Event>,
+/// The last events.
+pub(crate) struct Events {
+    kept: VecDeque<Event>,
     followers: broadcast::Sender<Event>,
+    /// Number of the newest event; the first is 1.
     sequence: u64,
 }
 
-impl Journal {
-    pub fn new() -> Journal {
-        Journal { events: VecDeque::with_capacity(KEPT), followers: broadcast::Sender::new(BEHIND), sequence: 0 }
+impl Events {
+    pub fn new() -> Events {
+        Events { kept: VecDeque::with_capacity(KEPT), followers: broadcast::Sender::new(BEHIND), sequence: 0 }
     }
 
-    pub fn note(&mut self, at: MonoTime, told: Told) {
+    /// Logs an event, keeps it, and sends it to followers.
+    pub fn record(&mut self, at: MonoTime, told: Told) {
         log(&told);
         self.sequence += 1;
         let event = Event {
@@ -35,20 +42,20 @@ impl Journal {
             text: told.text,
             fields: told.fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         };
-        if self.events.len() == KEPT {
-            self.events.pop_front();
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
         }
-        self.events.push_back(event.clone());
-        // Nobody follows: nothing is lost, the ring has it.
+        self.kept.push_back(event.clone());
+        // Without followers nothing is lost: the ring has the event.
         let _unheard = self.followers.send(event);
     }
 
-    pub fn past(&self) -> Vec<Event> {
-        self.events.iter().cloned().collect()
-    }
-
-    pub fn follow(&self) -> broadcast::Receiver<Event> {
-        self.followers.subscribe()
+    /// Answers a client with the events so far, and with `follow` those to come.
+    pub fn handle_request(&self, follow: bool, answer: oneshot::Sender<Answer>) {
+        let follower = follow.then(|| self.followers.subscribe());
+        let past = self.kept.iter().cloned().collect();
+        // The client may have gone away; nobody else wants the answer.
+        let _gone = answer.send(Answer::Events(past, follower));
     }
 }
 

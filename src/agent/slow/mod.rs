@@ -1,120 +1,104 @@
-//! Everything that may wait: interfaces, sockets that cannot be opened yet, the disk, people, systemd.
+//! The slow side: everything that may wait. Interfaces, sockets, the disk, programs, people,
+//! systemd.
 //!
-//! One task on a tokio runtime of its own. It learns from the hot thread through one ring and orders through the
-//! other; whatever happens here, pulses go on.
+//! One task on a tokio runtime of its own. It learns from the hot thread through one ring and
+//! orders through the other; whatever happens here, pulses go on.
+//!
+//! Owns: the parts, and the order in which they learn of things. Each part is a type that writes
+//! only its own state: a `handle_*` method reads what it is given and returns [`Effects`], which
+//! `Slow` carries out before anything else happens.
+//!
+//! | part | what it owns |
+//! |---|---|
+//! | [`current`] | what the agent runs with: configuration, keys, names |
+//! | [`reload`] | what the agent will run with next |
+//! | [`ports`] | interfaces: facts, counters, the keeper |
+//! | [`paths`] | sockets of UDP links |
+//! | [`checks`], [`hooks`] | verdicts on the services, programs around a move; both on the thread of [`helper`] |
+//! | [`connections`] | the thread that looks after clients' connections |
+//! | [`flight`] | recordings |
+//! | [`events`] | what people are told |
+//! | [`calls`] | clients that wait for the hot thread |
+//! | [`vitals`] | the hot thread's figures, and the watchdog |
+//! | [`status`] | the sentences of `vipair status` |
+//! | [`message`], [`effects`] | what comes from other threads, what a part wants done |
 
+pub(crate) mod calls;
+pub(crate) mod checks;
 pub(crate) mod connections;
+pub(crate) mod current;
+mod effects;
 pub(crate) mod events;
 pub(crate) mod flight;
-mod paths;
-mod ports;
+pub(crate) mod helper;
+pub(crate) mod hooks;
+pub(crate) mod message;
+pub(crate) mod paths;
+pub(crate) mod ports;
 pub(crate) mod reload;
-pub(crate) mod service;
 mod status;
+#[cfg(test)]
+mod tests;
+pub(crate) mod vitals;
 
-use crate::announcer::AnnounceReport;
-use crate::config::{Config, KeyFile};
-use crate::control::protocol::{Outcome as Answered, Request, Response, Severity};
-use crate::control::server::{Answer, Call};
+use crate::control::protocol::{Request, Severity, StatusReport};
+use crate::control::server::Call;
 use crate::durable::Durable;
-use crate::engine::{Command, InterfaceFacts, Outcome};
-use crate::gate::CounterReader;
+use crate::engine::{Command, Notice, Report};
 use crate::io::systemd::notify;
 use crate::io::{clock, realtime};
-use crate::keeper::{KeeperEvent, KeeperHandle};
-use crate::options::RunOptions;
-use crate::orders::{Order, SlowEnd, Tale, Vital};
+use crate::keeper::KeeperEvent;
+use crate::orders::{Order, SlowEnd, Tale};
 use crate::store::{self, StoreHandle, WriteError};
-use crate::types::{GroupId, GroupKey, LinkId, MonoTime};
-use crate::words::{self, Names, Told};
-use events::Journal;
+use crate::types::MonoTime;
+use crate::words;
+use calls::{Calls, Wish};
+use checks::Checks;
+use connections::Connections;
+use current::Current;
+use effects::{Effect, Effects};
+use events::Events;
 use flight::Flight;
+use helper::HelperThread;
+use hooks::Hooks;
+use message::Message;
 use paths::Paths;
+use ports::Ports;
 use reload::Reload;
 use sd_notify::NotifyState;
-use service::ServiceSide;
-use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
+use vitals::Vitals;
 
-/// How often links that could not be opened are tried again, and the hot thread's pulse is felt.
+/// Interval at which links that could not be opened are tried again, and the hot thread's life is
+/// felt.
 const TICK: Duration = Duration::from_millis(250);
 
-/// What reaches the slow side from other threads.
-#[derive(Debug)]
-pub(crate) enum Word {
-    /// From the store's thread.
-    Stored { version: u64, result: Result<(), WriteError> },
-    /// From the announcer's thread.
-    Announced(AnnounceReport),
-    /// From the thread that writes a recording.
-    Recorded(Result<PathBuf, WriteError>),
-    /// From the thread that looks after connections.
-    Connections(crate::connections::Event),
-    /// The hot thread has ended, in order or not.
-    HotEnded(io::Result<()>),
-}
-
-/// What the slow side is made of.
+/// The slow side: its parts, and what only their order of work needs.
 pub(crate) struct Slow {
-    pub config: Config,
-    /// What `config` was read from.
-    pub text: String,
-    pub keys: KeyFile,
-    pub options: RunOptions,
-    pub reload: Reload,
-    pub names: Names,
-    pub end: SlowEnd,
-    pub vital: Arc<Vital>,
-    pub journal: Journal,
-    pub store: StoreHandle,
-    pub keeper: Option<KeeperHandle>,
+    pub current: Current,
     pub started: MonoTime,
+    /// Warnings of the start, shown in every status.
     pub warnings: Vec<String>,
-    pub words: mpsc::Receiver<Word>,
-    pub keeper_events: mpsc::Receiver<KeeperEvent>,
-    pub calls: mpsc::Receiver<Call>,
-    pub service: ServiceSide,
+    pub end: SlowEnd,
+    pub store: StoreHandle,
+    pub messages: mpsc::Receiver<Message>,
+    pub reload: Reload,
+    pub ports: Ports,
+    pub paths: Paths,
+    pub checks: Checks,
+    pub hooks: Hooks,
+    /// Thread of checks and hooks, held so that it lives as long as they do.
+    pub _helper: HelperThread,
     pub flight: Flight,
-    pub connections: crate::connections::Connections,
-    pub state: State,
-}
-
-/// Counters of a gate, and the slots of its groups.
-type Counting = (CounterReader, HashMap<GroupKey, u16>);
-
-/// What the slow side remembers.
-#[derive(Default)]
-pub(crate) struct State {
-    pub facts: Vec<InterfaceFacts>,
-    /// Counters of each interface's gate, and the slots of its groups.
-    pub counters: Vec<Option<Counting>>,
-    /// Orders that found the ring full.
-    backlog: VecDeque<Order>,
-    /// Who waits for an answer, and what to say of it when it is good.
-    waiting: HashMap<u64, (String, oneshot::Sender<Answer>)>,
-    next_call: u64,
-    paths: Paths,
-    pub ready_told: bool,
-    last_turns: u64,
-    pub stop_asked: bool,
-}
-
-impl State {
-    pub fn new(interfaces: usize, links: &[LinkId]) -> State {
-        State {
-            facts: vec![InterfaceFacts::default(); interfaces],
-            counters: (0..interfaces).map(|_| None).collect(),
-            paths: Paths::new(links),
-            next_call: 1,
-            ..State::default()
-        }
-    }
+    pub connections: Connections,
+    pub events: Events,
+    pub calls: Calls,
+    pub vitals: Vitals,
+    /// Whether the hot thread has been ordered to stop.
+    pub stopping: bool,
 }
 
 impl Slow {
@@ -127,9 +111,10 @@ impl Slow {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
-        // Threads and programs begin at ordinary priority all the same. The hot thread has told if it is not permitted.
+        // Threads and programs start at ordinary priority all the same. The hot thread has already
+        // said so if real-time priority is not permitted.
         let _permitted = realtime::be_realtime(realtime::HELPER_PRIORITY);
-        self.begin_checks();
+        self.configure_checks();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
@@ -138,223 +123,246 @@ impl Slow {
                     let mut ready = ready?;
                     let _announced = self.end.woken.take();
                     ready.clear_ready();
-                    self.hear_tales();
+                    self.handle_tales();
                 }
-                Some(event) = self.keeper_events.recv() => self.hear_keeper(event),
-                Some(word) = self.words.recv() => match word {
-                    Word::HotEnded(result) => {
-                        self.hear_tales();
+                Some(report) = self.ports.reports.recv() => self.handle_keeper_report(report),
+                Some(message) = self.messages.recv() => match message {
+                    Message::HotEnded(result) => {
+                        self.handle_tales();
                         self.finish().await;
                         return result;
                     }
-                    other => self.hear_word(other),
+                    other => self.handle_message(other),
                 },
-                Some(verdict) = self.service.verdicts.recv() => self.hear_verdict(verdict),
-                Some(ended) = self.service.hook_ends.recv() => self.hear_hook(ended),
-                Some(call) = self.calls.recv() => self.hear_call(call),
+                Some(verdict) = self.checks.verdicts.recv() => self.handle_verdict(verdict),
+                Some(ended) = self.hooks.ends.recv() => self.handle_hook_ended(ended),
+                Some(call) = self.calls.arriving.recv() => self.handle_call(call),
                 _ = terminate.recv() => self.stop(),
                 _ = interrupt.recv() => self.stop(),
-                _ = hangup.recv() => self.begin_reload(),
-                _ = tick.tick() => self.on_tick(),
+                _ = hangup.recv() => self.handle_hangup(),
+                _ = tick.tick() => self.handle_tick(),
             }
         }
     }
 
-    pub(crate) fn order(&mut self, order: Order) {
-        self.state.backlog.push_back(order);
-        self.push_backlog();
-    }
-
-    fn push_backlog(&mut self) {
-        while let Some(order) = self.state.backlog.pop_front() {
-            if let Err(order) = self.end.order(order) {
-                self.state.backlog.push_front(order);
-                return;
+    /// Carries out what a part wants done.
+    fn carry_out(&mut self, effects: Effects) {
+        for effect in effects {
+            match effect {
+                Effect::Order(order) => self.end.order(order),
+                Effect::Event(told) => self.events.record(clock::now(), told),
+                Effect::Systemd(states) => notify(&states),
+                Effect::StartChecks(interface) => self.checks.start_on(interface, &self.current),
+                Effect::CheckAgain(group) => self.checks.try_again(group),
             }
         }
     }
 
-    fn stop(&mut self) {
-        if !std::mem::replace(&mut self.state.stop_asked, true) {
-            notify(&[NotifyState::Stopping]);
-            tracing::info!("stopping: handing over what is active here");
-            self.order(Order::Command { id: 0, command: Command::Stop });
-        }
-    }
-
-    fn hear_tales(&mut self) {
+    /// Takes everything that the hot thread has published.
+    fn handle_tales(&mut self) {
         while let Ok(tale) = self.end.tales.pop() {
             match tale {
-                Tale::Notice { at, notice } => {
-                    self.pass_role_on(at, &notice);
-                    self.run_what_follows(&notice);
-                    self.flight.hear(at, at.since(self.started), &notice);
-                    let told = words::notice(&self.names, &notice);
-                    self.journal.note(at, told);
-                }
-                Tale::Reply { id, outcome } => {
-                    let (ok, mut message) = words::outcome(outcome);
-                    if let Some((good, _)) = self.state.waiting.get(&id).filter(|_| outcome == Outcome::Done) {
-                        message.clone_from(good);
-                    }
-                    self.answer(id, Answer::One(Box::new(Response::Outcome(Answered { ok, message }))));
-                }
+                Tale::Notice { at, notice } => self.handle_notice(at, &notice),
+                Tale::Reply { id, outcome } => self.calls.handle_reply(id, outcome),
                 Tale::Persist { version, state } => self.persist(version, state),
                 Tale::Report { id, report } => {
-                    let mut status = status::status(&self.config, &self.names, &report, self.started);
-                    status.warnings.extend(self.warnings.iter().cloned());
-                    self.add_counters(&mut status);
-                    self.add_connections(&mut status, &report);
-                    self.add_checks(&mut status, &report);
-                    self.answer(id, Answer::One(Box::new(Response::Status(Box::new(status)))));
+                    let status = self.status(&report);
+                    self.calls.handle_status_ready(id, status);
                 }
-                Tale::Hook { group, hook, epoch, cause } => self.run_before(group, hook, epoch, cause),
-                Tale::Reconfigured => self.hear_reconfigured(),
+                Tale::Hook { group, hook, epoch, cause } => {
+                    let effects = self.hooks.handle_wanted(group, (hook, epoch, cause), &self.current);
+                    self.carry_out(effects);
+                }
+                Tale::Reconfigured => self.handle_reconfigured(),
                 Tale::Stopped => {}
             }
         }
     }
 
-    fn add_counters(&self, status: &mut crate::control::protocol::StatusReport) {
-        for (group, configured) in status.groups.iter_mut().zip(&self.config.groups) {
-            for (reader, slots) in self.state.counters.iter().flatten() {
-                let named = slots.get(&configured.key).map(|slot| reader.read(*slot).named());
-                group.counters.extend(named.into_iter().flatten().map(|(name, count)| (name.to_owned(), count)));
-            }
-        }
-        let vital = &self.vital;
-        status.lateness_p999_ms = vital.lateness.p999().as_secs_f64() * 1e3;
-        status.lateness_us = vital.lateness.histogram();
-        status.renewal_us = vital.renewals.histogram();
-        let late = Duration::from_nanos(vital.lateness.worst());
-        status.worst_lateness_ms = late.as_secs_f64() * 1e3;
-        if late > self.config.timing.pulse {
-            let text = format!("the hot thread once woke up {:.1} ms late", late.as_secs_f64() * 1e3);
-            status.warnings.push(text);
-        }
-        let dropped = vital.dropped.load(Ordering::Relaxed) + vital.announcements_dropped.load(Ordering::Relaxed);
-        if dropped > 0 {
-            status.warnings.push(format!("{dropped} messages between threads were dropped"));
-        }
+    /// Passes a notice on to every part that it concerns; people learn of it last.
+    fn handle_notice(&mut self, at: MonoTime, notice: &Notice) {
+        self.connections.handle_notice(at, notice, &self.current);
+        self.hooks.handle_notice(notice, &self.current, self.ports.is_ready());
+        self.flight.handle_notice(at, at.since(self.started), notice);
+        self.events.record(at, words::notice(&self.current.names, notice));
     }
 
-    fn answer(&mut self, id: u64, answer: Answer) {
-        if let Some((_, waiting)) = self.state.waiting.remove(&id) {
-            // The client may have gone away; nobody else wants the answer.
-            let _gone = waiting.send(answer);
-        }
-    }
-
-    fn persist(&mut self, version: u64, durable: Durable) {
-        let cluster = store::cluster_hash(&self.config.cluster);
-        let state = store::State { node: self.config.me, cluster, lease: durable.lease, groups: durable.groups };
+    /// Has the store write a state of the engine.
+    fn persist(&self, version: u64, durable: Durable) {
+        let config = &self.current.config;
+        let cluster = store::cluster_hash(&config.cluster);
+        let state = store::State { node: config.me, cluster, lease: durable.lease, groups: durable.groups };
         self.store.write(version, state);
     }
 
-    fn hear_word(&mut self, word: Word) {
-        match word {
-            Word::Stored { version, result: Ok(()) } => self.order(Order::Stored { version }),
-            Word::Stored { result: Err(error), .. } => {
-                self.tell(Severity::Error, "store_error", error.to_string());
-                self.order(Order::StoreFailed);
-            }
-            Word::Announced(report) => {
-                tracing::debug!(?report, "announced");
-                if let Some(error) = report.error {
-                    self.tell(Severity::Warning, "announce_error", format!("announcing failed: {error}"));
-                }
-            }
-            Word::Recorded(result) => self.hear_recorded(result),
-            Word::Connections(event) => self.hear_connections(event),
-            Word::HotEnded(_) => {}
-        }
+    /// The whole status, put together from the parts.
+    fn status(&self, report: &Report) -> StatusReport {
+        let current = &self.current;
+        let mut status = status::status(&current.config, &current.names, report, self.started);
+        status.warnings.extend(self.warnings.iter().cloned());
+        self.ports.add_to(&mut status, current);
+        self.vitals.add_to(&mut status, current.config.timing.pulse);
+        self.connections.add_to(&mut status, current, report);
+        self.checks.add_to(&mut status, current, report);
+        status
     }
 
-    pub(crate) fn tell(&mut self, severity: Severity, kind: &'static str, text: String) {
-        self.journal.note(clock::now(), Told { severity, kind, group: None, text, fields: Vec::new() });
-    }
-
-    fn hear_call(&mut self, call: Call) {
-        let id = self.state.next_call;
-        self.state.next_call += 1;
-        let command = match &call.request {
-            Request::Status => Ok(None),
-            Request::Record => return self.begin_recording(call.answer),
-            Request::Running => {
-                let _gone = call.answer.send(Answer::One(Box::new(self.running())));
-                return;
-            }
-            Request::Events { follow } => {
-                let follow = follow.then(|| self.journal.follow());
-                let _gone = call.answer.send(Answer::Events(self.journal.past(), follow));
-                return;
-            }
-            Request::Switch { group } => self.find(group).map(|group| Some(Command::Switch(group))),
-            Request::Pause { group } => self.find(group).map(|group| Some(Command::Pause(group))),
-            Request::Resume { group } => self.find(group).map(|group| Some(Command::Resume(group))),
+    /// Passes a report of the keeper on; the one that ends a reload may begin the next.
+    fn handle_keeper_report(&mut self, report: KeeperEvent) {
+        let begun = matches!(report, KeeperEvent::Reconfigured);
+        let effects = if begun {
+            self.reload.handle_keeper_begun(self.ports.is_ready())
+        } else {
+            self.ports.handle_report(report, &self.current.names, self.reload.is_under_way())
         };
-        match command {
-            Err(message) => {
-                let refusal = Response::Outcome(Answered { ok: false, message });
-                let _gone = call.answer.send(Answer::One(Box::new(refusal)));
+        self.carry_out(effects);
+        if begun {
+            self.reload_if_wanted();
+        }
+    }
+
+    /// Passes a message of another thread on; the end of the hot thread is the business of `run`.
+    fn handle_message(&mut self, message: Message) {
+        let effects = match message {
+            Message::Stored { version, result } => stored(version, result),
+            Message::Announced(report) => {
+                tracing::debug!(?report, "announced");
+                let mut effects = Effects::default();
+                if let Some(error) = report.error {
+                    effects.event(Severity::Warning, "announce_error", format!("announcing failed: {error}"));
+                }
+                effects
             }
-            Ok(command) => {
-                let good = match &call.request {
-                    Request::Switch { group } => format!("{group}: switched"),
-                    Request::Pause { group } => format!("{group}: paused on {}", self.names.node(self.config.me)),
-                    Request::Resume { group } => format!("{group}: resumed on {}", self.names.node(self.config.me)),
-                    Request::Status | Request::Events { .. } | Request::Record | Request::Running => String::new(),
-                };
-                self.state.waiting.insert(id, (good, call.answer));
-                self.order(match command {
-                    None => Order::Report { id },
-                    Some(command) => Order::Command { id, command },
-                });
+            Message::Recorded(result) => self.flight.handle_recorded(result),
+            Message::Connections(event) => connections::handle_event(event, &self.current),
+            Message::HotEnded(_) => Effects::default(),
+        };
+        self.carry_out(effects);
+    }
+
+    /// Passes the verdict of a check on.
+    fn handle_verdict(&mut self, verdict: crate::checks::Verdict) {
+        let numbering = self.reload.numbering(&self.current);
+        let effects = self.checks.handle_verdict(verdict, &self.current, numbering, clock::now());
+        self.carry_out(effects);
+    }
+
+    /// Carries out what the end of a hook calls for.
+    fn handle_hook_ended(&mut self, ended: crate::hooks::Ended) {
+        let effects = hooks::handle_ended(ended, &self.current, self.reload.numbering(&self.current));
+        self.carry_out(effects);
+    }
+
+    /// Passes a client's request on to the part that answers it.
+    fn handle_call(&mut self, call: Call) {
+        let Call { request, answer } = call;
+        let numbering = self.reload.numbering(&self.current);
+        let me = self.current.my_name();
+        let effects = match request {
+            Request::Status => self.calls.handle_status(answer),
+            Request::Switch { group } => {
+                let wish = Wish { group, command: Command::Switch, done: "switched".to_owned() };
+                self.calls.handle_wish(wish, answer, numbering)
             }
+            Request::Pause { group } => {
+                let wish = Wish { group, command: Command::Pause, done: format!("paused on {me}") };
+                self.calls.handle_wish(wish, answer, numbering)
+            }
+            Request::Resume { group } => {
+                let wish = Wish { group, command: Command::Resume, done: format!("resumed on {me}") };
+                self.calls.handle_wish(wish, answer, numbering)
+            }
+            Request::Events { follow } => return self.events.handle_request(follow, answer),
+            Request::Record => self.flight.handle_request(answer, clock::now()),
+            Request::Running => return calls::respond(answer, self.reload.running(&self.current)),
+        };
+        self.carry_out(effects);
+    }
+
+    /// Lets every part do what is due.
+    fn handle_tick(&mut self) {
+        let now = clock::now();
+        self.end.push_backlog();
+        let effects = self.paths.handle_tick(&self.current);
+        self.carry_out(effects);
+        let effects = self.ports.handle_tick(&self.current.names, now.since(self.started));
+        self.carry_out(effects);
+        let effects = self.flight.handle_tick(now);
+        self.carry_out(effects);
+        let effects = self.vitals.handle_tick();
+        self.carry_out(effects);
+        self.calls.handle_tick();
+    }
+
+    /// Notes the wish for a reload, which begins at once if none is under way.
+    fn handle_hangup(&mut self) {
+        self.reload.want();
+        self.reload_if_wanted();
+    }
+
+    /// Begins the reload that is wanted, unless another one is under way.
+    fn reload_if_wanted(&mut self) {
+        if self.stopping || !self.reload.begins() {
+            return;
+        }
+        let ready = self.ports.is_ready();
+        let effects = self.reload.announce(ready);
+        self.carry_out(effects);
+        let effects = self.reload.begin(&self.current, ready);
+        self.carry_out(effects);
+    }
+
+    /// Takes over what the hot thread runs with from now on, part by part.
+    fn handle_reconfigured(&mut self) {
+        let Some((current, changes)) = self.reload.take_next() else { return };
+        self.current = current;
+        self.flight.reconfigure(&self.current.config);
+        self.connections.reconfigure(&self.current);
+        self.configure_checks();
+        let keeper = self.ports.reconfigure(&self.current.config);
+        let effects = self.reload.handle_taken_over(&changes, keeper, self.ports.is_ready());
+        self.carry_out(effects);
+        self.reload_if_wanted();
+    }
+
+    /// Lets exactly the checks of the present configuration run.
+    fn configure_checks(&mut self) {
+        let numbering = self.reload.numbering(&self.current);
+        let effects = self.checks.configure(&self.current, numbering, clock::now());
+        self.carry_out(effects);
+    }
+
+    /// Orders the engine to stop, once; it hands over what is active here.
+    fn stop(&mut self) {
+        if !std::mem::replace(&mut self.stopping, true) {
+            notify(&[NotifyState::Stopping]);
+            tracing::info!("stopping: handing over what is active here");
+            self.end.order(Order::Command { id: 0, command: Command::Stop });
         }
     }
 
-    fn find(&self, name: &str) -> Result<GroupId, String> {
-        let config = self.ordered_config();
-        let at = config.groups.iter().position(|group| group.name == name);
-        at.and_then(|at| u16::try_from(at).ok()).map(GroupId).ok_or_else(|| {
-            let known: Vec<&str> = config.groups.iter().map(|group| group.name.as_str()).collect();
-            format!("no group \"{name}\"; there is {}", known.join(", "))
-        })
-    }
-
-    fn on_tick(&mut self) {
-        self.push_backlog();
-        self.open_links();
-        self.tell_ready_anyway();
-        self.look_at_flight();
-        let turns = self.vital.turns.load(Ordering::Relaxed);
-        // The watchdog is fed only while the hot thread lives: its pulse wakes it at least once a second.
-        if turns != self.state.last_turns {
-            self.state.last_turns = turns;
-            notify(&[NotifyState::Watchdog]);
-        }
-        self.state.waiting.retain(|_, (_, waiting)| !waiting.is_closed());
-    }
-
-    /// Opens the sockets of links that can be opened now.
-    fn open_links(&mut self) {
-        let (config, names) = (&self.config, &self.names);
-        let opened = self.state.paths.look(|link| {
-            let tell =
-                |error: &io::Error| tracing::debug!(%error, link = names.link(link), "link cannot be opened yet");
-            paths::open(config, link).inspect_err(tell)
-        });
-        for (link, socket) in opened {
-            self.order(Order::Link { link, socket: Some(socket) });
-        }
-    }
-
+    /// Brings to an end what still runs when the hot thread has ended: a recording, hooks, the
+    /// keeper.
     async fn finish(&mut self) {
-        self.finish_flight();
-        self.finish_hooks().await;
-        if let Some(keeper) = self.keeper.take() {
-            keeper.stop();
+        let effects = self.flight.finish(clock::now());
+        self.carry_out(effects);
+        self.hooks.finish().await;
+        while let Ok(ended) = self.hooks.ends.try_recv() {
+            self.handle_hook_ended(ended);
+        }
+        self.ports.finish();
+    }
+}
+
+/// Answer to the engine, and to people, when the store has written or failed to.
+fn stored(version: u64, result: Result<(), WriteError>) -> Effects {
+    match result {
+        Ok(()) => Effects::of_order(Order::Stored { version }),
+        Err(error) => {
+            let mut effects = Effects::default();
+            effects.event(Severity::Error, "store_error", error.to_string());
+            effects.order(Order::StoreFailed);
+            effects
         }
     }
 }

@@ -1,28 +1,33 @@
-//! The sockets of UDP links: opened as soon as they can be, and anew where they have come to begin at the wrong place.
+//! The sockets of UDP links: opened as soon as they can be, and again where the way has changed.
 //!
-//! Owns: which link has a socket, and the address it begins at. A link between nodes begins at the address of the
-//! configuration, for good. One to a witness begins where the kernel's routes say, and those change: an address goes away,
-//! another interface takes over. So the kernel is asked again and again where it would begin now. Never does: send or
-//! receive. A socket that cannot be opened is tried again at the next look.
+//! Owns: which link has a socket, and the address at which that socket begins. A link between nodes
+//! begins at the address of the configuration, for good. A link to a witness begins where the
+//! kernel's routes say, and those change: an address goes away, another interface takes over. So
+//! the kernel is asked at every tick where such a link would begin now. Never does: send or
+//! receive. A socket that cannot be opened is tried again at the next tick.
 
+use super::current::Current;
+use super::effects::Effects;
 use crate::config::Config;
 use crate::io::links::LinkSocket;
+use crate::orders::Order;
 use crate::types::{LinkId, LinkPath};
 use crate::wire::pulse::PORT;
 use std::io;
 use std::net::IpAddr;
 
-/// So many looks in a row must find the same other beginning before a socket is given up: several routes of equal cost can
-/// take turns.
+/// Looks in a row that must find the same other beginning before a socket is replaced: several
+/// routes of equal cost can take turns.
 const LOOKS: u8 = 4;
 
 /// One link.
 #[derive(Debug)]
 struct Path {
     link: LinkId,
-    /// Where its socket begins; `None` while it has none.
+    /// Address at which the link's socket begins; `None` while there is no socket.
     begins: Option<IpAddr>,
-    /// Where the kernel would begin instead, and how often in a row it said so.
+    /// Address at which the kernel would begin instead, and the number of looks in a row that found
+    /// it.
     other: Option<(IpAddr, u8)>,
 }
 
@@ -35,15 +40,31 @@ impl Paths {
         Paths(links.iter().map(|&link| Path { link, begins: None, other: None }).collect())
     }
 
-    /// Every socket that is to be used from now on. `open` makes one and says where it begins.
-    pub fn look<S>(&mut self, mut open: impl FnMut(LinkId) -> io::Result<(S, IpAddr)>) -> Vec<(LinkId, S)> {
+    /// Orders a socket for each link that can be opened now, or begins elsewhere now.
+    pub fn handle_tick(&mut self, current: &Current) -> Effects {
+        let opened = self.look(|link| {
+            let log = |error: &io::Error| {
+                tracing::debug!(%error, link = current.names.link(link), "link cannot be opened yet");
+            };
+            open(&current.config, link).inspect_err(log)
+        });
+        let mut effects = Effects::default();
+        for (link, socket) in opened {
+            effects.order(Order::Link { link, socket: Some(socket) });
+        }
+        effects
+    }
+
+    /// Sockets that are to be used from now on. `open` makes one and tells the address it begins
+    /// at.
+    fn look<S>(&mut self, mut open: impl FnMut(LinkId) -> io::Result<(S, IpAddr)>) -> Vec<(LinkId, S)> {
         let wanting = self.0.iter_mut().filter(|path| path.begins.is_none() || path.link.peer.is_witness());
         wanting.filter_map(|path| Some((path.link, path.look(open(path.link).ok()?)?))).collect()
     }
 }
 
 impl Path {
-    /// Takes `socket` if it is better than what there is.
+    /// The socket, if the link is to use it from now on.
     fn look<S>(&mut self, (socket, begins): (S, IpAddr)) -> Option<S> {
         if self.begins == Some(begins) {
             self.other = None;
@@ -59,11 +80,11 @@ impl Path {
     }
 }
 
-/// Opens the socket of a link, and says where it begins.
+/// Opens the socket of a link, and tells the address it begins at.
 ///
 /// # Errors
 /// See [`LinkSocket::open`] and [`LinkSocket::toward`]: try again later.
-pub(crate) fn open(config: &Config, link: LinkId) -> io::Result<(LinkSocket, IpAddr)> {
+fn open(config: &Config, link: LinkId) -> io::Result<(LinkSocket, IpAddr)> {
     let LinkPath::Udp(index) = link.path else { return Err(io::ErrorKind::Unsupported.into()) };
     let witness = config.witnesses().find(|(id, _)| *id == link.peer);
     let socket = match witness {

@@ -1,128 +1,207 @@
-//! The slow side's ear for the keeper: what it tells of interfaces goes to the hot thread, to people and to systemd.
+//! Interfaces as the keeper reports them.
+//!
+//! Owns: the keeper's handle, the facts and counters of each interface, and whether the service
+//! manager has been told that the agent is ready. Never does: touch an interface; the keeper does.
+//! A report becomes orders to the hot thread, events for people, and word to systemd.
 
-use super::Slow;
-use crate::control::protocol::Severity;
+use super::current::Current;
+use super::effects::{Effect, Effects};
+use crate::config::Config;
+use crate::control::protocol::{Severity, StatusReport};
 use crate::engine::InterfaceFacts;
-use crate::io::clock;
-use crate::io::systemd::notify;
-use crate::keeper::KeeperEvent;
+use crate::from_config;
+use crate::gate::CounterReader;
+use crate::keeper::{KeeperEvent, KeeperHandle};
 use crate::orders::{Attach, Order, Regrouped};
-use crate::types::InterfaceId;
+use crate::types::{GroupKey, InterfaceId};
+use crate::words::Names;
 use sd_notify::NotifyState;
+use std::collections::HashMap;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// How long systemd is kept waiting for an interface that has no gate yet.
 const READY_PATIENCE: Duration = Duration::from_secs(10);
 
-impl Slow {
-    pub(crate) fn hear_keeper(&mut self, event: KeeperEvent) {
-        match event {
+/// All interfaces of the configuration.
+pub(crate) struct Ports {
+    /// The keeper's handle; `None` once it has been stopped.
+    keeper: Option<KeeperHandle>,
+    /// Reports of the keeper.
+    pub reports: mpsc::Receiver<KeeperEvent>,
+    /// Facts of each interface, as last ordered.
+    facts: Vec<InterfaceFacts>,
+    /// Counters of each interface's gate; `None` while there is no gate, or none that can be read.
+    counters: Vec<Option<Counters>>,
+    /// Whether systemd has been told that the agent is ready.
+    ready: bool,
+}
+
+/// Counters of a gate, and the slots of its groups.
+struct Counters {
+    reader: CounterReader,
+    slots: HashMap<GroupKey, u16>,
+}
+
+impl Ports {
+    /// Nothing is known yet of `count` interfaces.
+    pub fn new(count: usize, keeper: KeeperHandle, reports: mpsc::Receiver<KeeperEvent>) -> Ports {
+        Ports {
+            keeper: Some(keeper),
+            reports,
+            facts: vec![InterfaceFacts::default(); count],
+            counters: (0..count).map(|_| None).collect(),
+            ready: false,
+        }
+    }
+
+    /// Whether systemd has been told that the agent is ready.
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Takes in a report of the keeper. `reloading`: until the keeper has changed over as well, its
+    /// reports are about the groups before.
+    pub fn handle_report(&mut self, report: KeeperEvent, names: &Names, reloading: bool) -> Effects {
+        let mut effects = Effects::default();
+        match report {
             KeeperEvent::Attached { interface, ifindex, mac, gate, slots, counters, adopted, socket } => {
-                self.state.counters[usize::from(interface.0)] =
-                    counters.map(|reader| (reader, slots.iter().copied().collect()));
+                self.set_counters(interface, counters, &slots);
                 let attach = Attach { interface, ifindex, mac, gate, slots, adopted, socket };
-                self.order(Order::Attach(Box::new(attach)));
-                self.change_facts(interface, |facts| {
-                    facts.exists = true;
-                    facts.gate = true;
-                    facts.mac = mac;
-                });
-            }
-            KeeperEvent::State { interface, up, carrier, mac } => self.change_facts(interface, |facts| {
-                facts.exists = true;
-                facts.carrier = up && carrier;
-                facts.mac = mac;
-            }),
-            KeeperEvent::AddressesReady { interface } => {
-                self.change_facts(interface, |facts| facts.addresses = true);
-                // Until the keeper has changed over, its word is of the groups before.
-                if !self.reload.is_under_way() {
-                    self.order(Order::Installed { interface });
-                    self.start_checks_on(interface);
-                }
-                self.tell_ready();
-            }
-            KeeperEvent::GateLost { interface } => {
-                let text = format!("the gate on {} was removed by somebody", self.names.interface(interface));
-                self.tell(Severity::Error, "gate_lost", text);
-                self.change_facts(interface, |facts| {
-                    facts.gate = false;
-                    facts.addresses = false;
-                });
-            }
-            KeeperEvent::Gone { interface } => {
-                let text = format!("interface {} is gone", self.names.interface(interface));
-                self.tell(Severity::Error, "interface_gone", text);
-                self.change_facts(interface, |facts| *facts = InterfaceFacts::default());
-            }
-            KeeperEvent::AddressRestored { interface, address } => {
-                let name = self.names.interface(interface);
-                let text = format!("somebody removed {address} from {name}; it was added again");
-                self.tell(Severity::Warning, "address_restored", text);
-            }
-            KeeperEvent::AddressesMissing { interface } => {
-                let text = format!("addresses are missing on {}", self.names.interface(interface));
-                self.tell(Severity::Error, "addresses_missing", text);
-                self.change_facts(interface, |facts| facts.addresses = false);
+                effects.order(Order::Attach(Box::new(attach)));
+                let there = |facts: &mut InterfaceFacts| (facts.exists, facts.gate, facts.mac) = (true, true, mac);
+                self.change_facts(interface, there, &mut effects);
             }
             KeeperEvent::Regrouped { interface, gate, slots, counters, replaced } => {
-                self.state.counters[usize::from(interface.0)] =
-                    counters.map(|reader| (reader, slots.iter().copied().collect()));
-                self.order(Order::Regrouped(Box::new(Regrouped { interface, gate, slots, replaced })));
+                self.set_counters(interface, counters, &slots);
+                effects.order(Order::Regrouped(Box::new(Regrouped { interface, gate, slots, replaced })));
             }
-            KeeperEvent::Reconfigured => self.hear_keeper_reconfigured(),
+            KeeperEvent::State { interface, up, carrier, mac } => {
+                let state = |facts: &mut InterfaceFacts| {
+                    (facts.exists, facts.carrier, facts.mac) = (true, up && carrier, mac);
+                };
+                self.change_facts(interface, state, &mut effects);
+            }
+            KeeperEvent::AddressesReady { interface } => {
+                self.change_facts(interface, |facts| facts.addresses = true, &mut effects);
+                if !reloading {
+                    effects.order(Order::Installed { interface });
+                    effects.push(Effect::StartChecks(interface));
+                }
+                self.become_ready(&mut effects);
+            }
             KeeperEvent::Gateway { interface, ip, mac } => {
-                self.order(Order::Anchor { interface, address: ip, mac });
+                effects.order(Order::Anchor { interface, address: ip, mac });
+            }
+            KeeperEvent::GateLost { interface } => {
+                let text = format!("the gate on {} was removed by somebody", names.interface(interface));
+                effects.event(Severity::Error, "gate_lost", text);
+                let lost = |facts: &mut InterfaceFacts| (facts.gate, facts.addresses) = (false, false);
+                self.change_facts(interface, lost, &mut effects);
+            }
+            KeeperEvent::Gone { interface } => {
+                let text = format!("interface {} is gone", names.interface(interface));
+                effects.event(Severity::Error, "interface_gone", text);
+                self.change_facts(interface, |facts| *facts = InterfaceFacts::default(), &mut effects);
+            }
+            KeeperEvent::AddressRestored { interface, address } => {
+                let name = names.interface(interface);
+                let text = format!("somebody removed {address} from {name}; it was added again");
+                effects.event(Severity::Warning, "address_restored", text);
+            }
+            KeeperEvent::AddressesMissing { interface } => {
+                let text = format!("addresses are missing on {}", names.interface(interface));
+                effects.event(Severity::Error, "addresses_missing", text);
+                self.change_facts(interface, |facts| facts.addresses = false, &mut effects);
             }
             KeeperEvent::Failed { interface, operation, cause } => {
-                let text = format!("{}: {operation}: {cause}", self.names.interface(interface));
-                self.tell(Severity::Error, "interface_error", text);
+                let text = format!("{}: {operation}: {cause}", names.interface(interface));
+                effects.event(Severity::Error, "interface_error", text);
             }
+            KeeperEvent::Reconfigured => {}
         }
+        effects
     }
 
-    fn change_facts(&mut self, interface: InterfaceId, change: impl FnOnce(&mut InterfaceFacts)) {
-        let facts = &mut self.state.facts[usize::from(interface.0)];
+    fn set_counters(&mut self, interface: InterfaceId, reader: Option<CounterReader>, slots: &[(GroupKey, u16)]) {
+        let slots = || slots.iter().copied().collect();
+        self.counters[usize::from(interface.0)] = reader.map(|reader| Counters { reader, slots: slots() });
+    }
+
+    /// Changes the facts of an interface, and orders them if they are different from before.
+    fn change_facts(
+        &mut self,
+        interface: InterfaceId,
+        change: impl FnOnce(&mut InterfaceFacts),
+        effects: &mut Effects,
+    ) {
+        let facts = &mut self.facts[usize::from(interface.0)];
         let before = *facts;
         change(facts);
-        let facts = *facts;
-        if facts != before {
-            self.order(Order::Facts { interface, facts });
+        if *facts != before {
+            effects.order(Order::Facts { interface, facts: *facts });
         }
     }
 
-    /// Ready for systemd once every interface has its closed gate and its addresses: services that are ordered after
-    /// us find the addresses there.
-    fn tell_ready(&mut self) {
-        if !self.state.ready_told && self.state.facts.iter().all(|facts| facts.gate && facts.addresses) {
-            self.state.ready_told = true;
-            notify(&[NotifyState::Ready]);
-            self.tell(Severity::Info, "ready", "gates installed, addresses configured".to_owned());
+    /// Says that the agent is ready once every interface has its closed gate and its addresses:
+    /// services that systemd orders after the agent find the addresses there.
+    fn become_ready(&mut self, effects: &mut Effects) {
+        if !self.ready && self.facts.iter().all(|facts| facts.gate && facts.addresses) {
+            self.ready = true;
+            effects.systemd(NotifyState::Ready);
+            effects.event(Severity::Info, "ready", "gates installed, addresses configured".to_owned());
         }
     }
 
-    /// An interface that is not there must not keep the others' services from starting for ever.
-    pub(crate) fn tell_ready_anyway(&mut self) {
-        if self.state.ready_told {
-            return;
+    /// Says that the agent is ready without an interface that has been missing for too long: it
+    /// must not keep the others' services from starting. `age`: since the agent's start.
+    pub fn handle_tick(&mut self, names: &Names, age: Duration) -> Effects {
+        let mut effects = Effects::default();
+        if self.ready {
+            return effects;
         }
         let missing: Vec<&str> = self
-            .state
             .facts
             .iter()
             .enumerate()
             .filter(|(_, facts)| !facts.exists || !facts.gate)
             .filter_map(|(at, _)| u8::try_from(at).ok())
-            .map(|at| self.names.interface(InterfaceId(at)))
+            .map(|at| names.interface(InterfaceId(at)))
             .collect();
         if missing.is_empty() {
             // Addresses are being added: ten thousand IPv6 addresses take the kernel half a minute.
-            notify(&[NotifyState::ExtendTimeoutUsec(30_000_000)]);
-        } else if clock::now().since(self.started) >= READY_PATIENCE {
+            effects.systemd(NotifyState::ExtendTimeoutUsec(30_000_000));
+        } else if age >= READY_PATIENCE {
             let text = format!("starting without {}: no gate there yet", missing.join(", "));
-            self.state.ready_told = true;
-            notify(&[NotifyState::Ready]);
-            self.tell(Severity::Warning, "ready", text);
+            self.ready = true;
+            effects.systemd(NotifyState::Ready);
+            effects.event(Severity::Warning, "ready", text);
+        }
+        effects
+    }
+
+    /// Hands another configuration to the keeper; false if the keeper has been stopped.
+    pub fn reconfigure(&self, config: &Config) -> bool {
+        if let Some(keeper) = &self.keeper {
+            keeper.reconfigure(from_config::guarded(config));
+        }
+        self.keeper.is_some()
+    }
+
+    /// Stops the keeper; gates and addresses stay as they are.
+    pub fn finish(&mut self) {
+        if let Some(keeper) = self.keeper.take() {
+            keeper.stop();
+        }
+    }
+
+    /// Adds the gates' counters to each group's status.
+    pub fn add_to(&self, status: &mut StatusReport, current: &Current) {
+        for (group, configured) in status.groups.iter_mut().zip(&current.config.groups) {
+            for Counters { reader, slots } in self.counters.iter().flatten() {
+                let named = slots.get(&configured.key).map(|slot| reader.read(*slot).named());
+                group.counters.extend(named.into_iter().flatten().map(|(name, count)| (name.to_owned(), count)));
+            }
         }
     }
 }

@@ -1,4 +1,7 @@
 //! Turns the engine's report into the status that people and programs read.
+//!
+//! Owns: nothing. Never does: decide; every sentence is made of the report and the configuration.
+//! What other parts of the slow side know, each of them adds itself (`add_to`).
 
 use crate::config::Config;
 use crate::control::protocol::{
@@ -13,13 +16,13 @@ use crate::words::{self, Names};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The whole status.
+/// The status as far as the report and the configuration tell it.
 pub(crate) fn status(config: &Config, names: &Names, report: &Report, started: MonoTime) -> StatusReport {
     let timing = &config.timing;
     let profile = Profile::matching(timing, config.witness.is_some()).map_or("custom", Profile::name);
     let links = report.peers.iter().flat_map(|peer| peer.links.iter().map(move |link| (peer, link)));
     let groups = report.groups.iter().enumerate();
-    // A witness has no configuration of the cluster's.
+    // A witness does not have the cluster's configuration.
     let nodes = report.peers.iter().filter(|peer| !peer.id.is_witness());
     StatusReport {
         node: names.node(config.me).to_owned(),
@@ -73,13 +76,13 @@ fn group_status(config: &Config, names: &Names, report: &Report, at: usize, grou
     }
 }
 
-/// Why the group is what it is on this node: what stands in the way, or what it waits for.
+/// Why the group has its role on this node: what stands in the way, or what the group waits for.
 fn why(names: &Names, report: &Report, group: &GroupReport, peer: Option<NodeId>) -> String {
     let name = peer.map_or("the peer", |peer| names.node(peer));
     if group.reason != Reason::None {
         let why = words::reason(group.reason);
         return match group.peer {
-            // Nothing moves, and both sides say why.
+            // The group cannot move, and both sides say why.
             Some((_, theirs)) if group.role == Role::Active && theirs != Reason::None => {
                 format!("{why}; no standby: {name} is not ready: {}", words::reason(theirs))
             }
@@ -162,7 +165,7 @@ fn link_status(config: &Config, names: &Names, report: &Report, peer: &PeerRepor
     }
 }
 
-/// Where a UDP link begins and ends. Toward a witness the kernel picks the beginning.
+/// Local and remote address of a UDP link. Toward a witness the kernel picks the local one.
 fn ends(config: &Config, peer: NodeId, index: u8) -> (String, String) {
     if let Some((_, remote)) = config.witnesses().find(|(id, _)| *id == peer) {
         return ("any".to_owned(), remote.to_string());
@@ -171,7 +174,7 @@ fn ends(config: &Config, peer: NodeId, index: u8) -> (String, String) {
     (end(config.me).unwrap_or_default(), end(peer).unwrap_or_default())
 }
 
-/// What a peer's configuration has otherwise, a sentence per field.
+/// Differences between a peer's configuration and ours, a sentence per field.
 fn differences(config: &Config, names: &Names, report: &Report, peer: &PeerReport) -> Vec<String> {
     let mut found = Vec::new();
     let Some(theirs) = peer.config else { return found };
@@ -232,12 +235,12 @@ fn warnings(config: &Config, names: &Names, report: &Report) -> Vec<String> {
     found
 }
 
-/// Which witnesses are not heard, and what that means as soon as those that are do not suffice.
+/// A sentence per witness that is not heard, with the consequence once too few are heard.
 fn unheard_witnesses(config: &Config, names: &Names, report: &Report) -> Vec<String> {
     let Some(witness) = &config.witness else { return Vec::new() };
     let is_heard = |peer: &&PeerReport| matches!(peer.presence, Presence::Heard | Presence::Suspicious);
     let witnesses = || report.peers.iter().filter(|peer| peer.id.is_witness());
-    // A node that is left alone has its own vote, and needs those of most witnesses.
+    // A node whose peer is gone has its own vote, and needs those of most witnesses.
     let enough = witnesses().filter(is_heard).count() * 2 > witness.addresses.len();
     let peer = config.peers().next().map_or("the peer", |peer| &peer.name);
     let alone = report.votes.is_some_and(|votes| votes.alone);

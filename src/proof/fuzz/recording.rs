@@ -211,12 +211,16 @@ impl Flight {
     fn give(&mut self, event: Event<'_>) {
         let now = self.now;
         let mut out = Actions::default();
-        self.recorder.handle(self.ours.engine(), now, event, &mut out);
+        let engine = self.ours.engine();
+        engine.handle(now, event, &mut out);
+        self.recorder.note(now, event, engine.rejects().unopened(), &out.list);
         self.ours.out = out;
         self.hook = self.ours.hooks().last().or(self.hook);
         if let Some(version) = self.ours.persist() {
             let mut more = Actions::default();
-            self.recorder.handle(self.ours.engine(), now, Event::Stored { version }, &mut more);
+            let (engine, event) = (self.ours.engine(), Event::Stored { version });
+            engine.handle(now, event, &mut more);
+            self.recorder.note(now, event, engine.rejects().unopened(), &more.list);
         }
         let engine = self.ours.engine().clone();
         self.recorder.end_turn(now, &engine);

@@ -132,7 +132,10 @@ impl Pair {
         out.clear();
         if node == 1 {
             let begin = Instant::now();
-            let ((), usage) = measured(|| self.recorder.handle(engine, self.now, event, &mut out));
+            let ((), usage) = measured(|| {
+                engine.handle(self.now, event, &mut out);
+                self.recorder.note(self.now, event, engine.rejects().unopened(), &out.list);
+            });
             self.longest = self.longest.max(begin.elapsed());
             self.heap += usage.calls;
             if let Event::Datagram { bytes, .. } = event {
@@ -233,7 +236,8 @@ impl Pair {
         let change = Reconfiguration { timing: self.timing, keys, epoch_floor: 1, digests, groups };
         let mut out = Actions::default();
         let engine = self.engines[1].as_mut().unwrap();
-        self.recorder.reconfigure(engine, self.now, change, &mut out);
+        engine.reconfigure(change.clone(), self.now, &mut out);
+        self.recorder.note_reconfigured(self.now, change, &out.list);
         self.carry_out(1, &out);
         self.handle(1, Event::Tick);
     }

@@ -1,5 +1,9 @@
-use super::*;
-use crate::types::{Epoch, GroupId, InterfaceId};
+use super::anomaly::Anomaly;
+use super::schedule::{PATIENCE, Reason, Schedule};
+use crate::engine::{Cause, Notice};
+use crate::types::{Epoch, GroupId, InterfaceId, MonoTime};
+use crate::wire::pulse::Role;
+use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -29,46 +33,41 @@ fn the_first_election_is_no_takeover() {
     assert_eq!(Anomaly::of(&silence, Duration::from_secs(2)), Some(Anomaly::Takeover));
 }
 
-fn flight() -> Flight {
-    let (_recorder, tape) = crate::flight::queue();
-    let (words, _) = mpsc::channel(1);
-    Flight::idle(tape, words)
-}
-
 fn at(seconds: u64) -> MonoTime {
     MonoTime(seconds * 1_000_000_000)
 }
 
-/// Lets the pending recording become due and be taken; what it is called.
-fn taken(flight: &mut Flight, seconds: u64) -> Option<&'static str> {
-    flight.is_due(at(seconds));
-    flight.ready(at(seconds) + PATIENCE)
+/// Name of the recording that is due at `seconds`. No closing snapshot comes: the schedule gives up
+/// waiting for it.
+fn taken(schedule: &mut Schedule, seconds: u64) -> Option<&'static str> {
+    schedule.take_due(at(seconds));
+    schedule.take_ready(at(seconds) + PATIENCE, None).map(Reason::name)
 }
 
 #[test]
 fn what_comes_together_is_one_recording_named_after_the_gravest() {
-    let mut flight = flight();
-    flight.hear(at(10), HOUR, &Notice::Stalled { stall: HOUR });
-    flight.hear(at(11), HOUR, &role(Role::Active, Role::Standby, Cause::Lapsed));
-    flight.hear(at(11), HOUR, &Notice::LeaseLapsed { interface: InterfaceId(0) });
-    assert_eq!(taken(&mut flight, 12), None, "the aftermath is not over");
-    assert_eq!(taken(&mut flight, 13), Some("lapsed"));
-    assert_eq!(taken(&mut flight, 20), None);
+    let mut schedule = Schedule::default();
+    schedule.handle_notice(at(10), HOUR, &Notice::Stalled { stall: HOUR });
+    schedule.handle_notice(at(11), HOUR, &role(Role::Active, Role::Standby, Cause::Lapsed));
+    schedule.handle_notice(at(11), HOUR, &Notice::LeaseLapsed { interface: InterfaceId(0) });
+    assert_eq!(taken(&mut schedule, 12), None, "the aftermath is not over");
+    assert_eq!(taken(&mut schedule, 13), Some("lapsed"));
+    assert_eq!(taken(&mut schedule, 20), None);
 }
 
 #[test]
 fn recordings_of_one_reason_keep_their_distance() {
-    let mut flight = flight();
+    let mut schedule = Schedule::default();
     let takeover = role(Role::Standby, Role::Active, Cause::Silence);
     let mut count = 0;
     for second in 0..600 {
-        flight.hear(at(second), HOUR, &takeover);
-        count += usize::from(taken(&mut flight, second).is_some());
+        schedule.handle_notice(at(second), HOUR, &takeover);
+        count += usize::from(taken(&mut schedule, second).is_some());
     }
     assert!((40..=60).contains(&count), "{count} recordings of takeovers in ten minutes");
     let stalled = (600..1800).filter(|&second| {
-        flight.hear(at(second), HOUR, &Notice::Stalled { stall: HOUR });
-        taken(&mut flight, second) == Some("stalled")
+        schedule.handle_notice(at(second), HOUR, &Notice::Stalled { stall: HOUR });
+        taken(&mut schedule, second) == Some("stalled")
     });
     // The first of them is in the recording of the last takeover.
     assert_eq!(stalled.count(), 3, "recordings of stalls in twenty minutes");
@@ -76,11 +75,11 @@ fn recordings_of_one_reason_keep_their_distance() {
 
 #[test]
 fn a_takeover_soon_after_another_is_not_forgotten() {
-    let mut flight = flight();
+    let mut schedule = Schedule::default();
     let takeover = role(Role::Standby, Role::Active, Cause::Silence);
-    flight.hear(at(10), HOUR, &takeover);
-    assert_eq!(taken(&mut flight, 13), Some("takeover"));
-    flight.hear(at(16), HOUR, &takeover);
-    assert_eq!(taken(&mut flight, 20), None);
-    assert_eq!(taken(&mut flight, 25), Some("takeover"));
+    schedule.handle_notice(at(10), HOUR, &takeover);
+    assert_eq!(taken(&mut schedule, 13), Some("takeover"));
+    schedule.handle_notice(at(16), HOUR, &takeover);
+    assert_eq!(taken(&mut schedule, 20), None);
+    assert_eq!(taken(&mut schedule, 25), Some("takeover"));
 }

@@ -111,7 +111,8 @@ fn a_pair_that_decides_alone_is_a_warning() {
 #[test]
 fn the_engine_is_told_who_votes_and_how_each_of_them_is_reached() {
     let keys = crate::config::KeyFile { keys: vec![(1, [7; 32])] };
-    let setup = |witness: &str| from_config::setup(&config(witness), &keys, [0; 32], crate::durable::Loaded::Fresh);
+    let setup =
+        |witness: &str| from_config::engine_setup(&config(witness), &keys, [0; 32], crate::durable::Loaded::Fresh);
     let bare = setup("");
     assert_eq!((bare.votes, bare.peers.len()), (None, 1));
     let voted = setup("[witness]\naddresses = [\"10.0.9.1\", \"10.0.9.2\", \"10.0.9.3\"]\nstrict = false");

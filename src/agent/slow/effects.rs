@@ -1,0 +1,74 @@
+//! What a part of the slow side wants done outside itself.
+//!
+//! Owns: nothing; a list of wishes in their order. Each part writes its own state only and returns
+//! effects; `Slow` carries them out, one after the other, before anything else happens.
+
+use crate::control::protocol::Severity;
+use crate::orders::Order;
+use crate::types::{GroupKey, InterfaceId};
+use crate::words::Told;
+use sd_notify::NotifyState;
+
+/// One thing to be done.
+pub(crate) enum Effect {
+    /// Order to the hot thread.
+    Order(Order),
+    /// Event for people: recorded, logged, sent to followers.
+    Event(Told),
+    /// States for the service manager, sent together.
+    Systemd(Vec<NotifyState<'static>>),
+    /// The checks of the groups on an interface may start: their addresses are in place.
+    StartChecks(InterfaceId),
+    /// The checks of a group try again at once: a hook may have started or stopped the service.
+    CheckAgain(GroupKey),
+}
+
+/// Things to be done, in their order.
+#[derive(Default)]
+pub(crate) struct Effects(Vec<Effect>);
+
+impl Effects {
+    /// A single order.
+    pub fn of_order(order: Order) -> Effects {
+        Effects(vec![Effect::Order(order)])
+    }
+
+    /// A single event.
+    pub fn of_event(told: Told) -> Effects {
+        Effects(vec![Effect::Event(told)])
+    }
+
+    /// Adds an order to the hot thread.
+    pub fn order(&mut self, order: Order) {
+        self.0.push(Effect::Order(order));
+    }
+
+    /// Adds an event that concerns no single group.
+    pub fn event(&mut self, severity: Severity, kind: &'static str, text: String) {
+        self.event_of(Told { severity, kind, group: None, text, fields: Vec::new() });
+    }
+
+    /// Adds an event.
+    pub fn event_of(&mut self, told: Told) {
+        self.0.push(Effect::Event(told));
+    }
+
+    /// Adds one state for the service manager.
+    pub fn systemd(&mut self, state: NotifyState<'static>) {
+        self.0.push(Effect::Systemd(vec![state]));
+    }
+
+    /// Adds any other effect.
+    pub fn push(&mut self, effect: Effect) {
+        self.0.push(effect);
+    }
+}
+
+impl IntoIterator for Effects {
+    type Item = Effect;
+    type IntoIter = std::vec::IntoIter<Effect>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}

@@ -1,0 +1,120 @@
+//! What the parts of the slow side want done, and in which order.
+
+use super::calls::{Calls, Wish};
+use super::connections::thread_setup;
+use super::current::{Current, Numbering};
+use super::effects::{Effect, Effects};
+use super::hooks;
+use crate::config::{ClusterFile, KeyFile};
+use crate::control::protocol::Response;
+use crate::control::server::Answer;
+use crate::engine::{Command, Hook, Outcome};
+use crate::hooks::{Ended, Occasion};
+use crate::orders::Order;
+use crate::types::{Epoch, GroupId, NodeId};
+use std::path::Path;
+use tokio::sync::{mpsc, oneshot};
+
+/// Node 1 of a pair with these groups.
+fn current(groups: &[&str]) -> Current {
+    let nodes = "cluster = \"c\"\nkey_file = \"k\"\n[[node]]\nname = \"a\"\nlinks = [\"10.0.0.1\"]\n\
+        [[node]]\nname = \"b\"\nlinks = [\"10.0.0.2\"]\n";
+    let group = |(at, name): (usize, &&str)| {
+        format!("[[group]]\nname = \"{name}\"\ninterface = \"eth0\"\naddresses = [\"10.0.0.{}\"]\n", 100 + at)
+    };
+    let text: String = std::iter::once(nodes.to_owned()).chain(groups.iter().enumerate().map(group)).collect();
+    let config = ClusterFile::parse(&text, Path::new("v.toml")).expect("it is right").for_node(NodeId(1));
+    Current::new(config, text, KeyFile { keys: vec![(1, [7; 32])] })
+}
+
+/// Each effect in a few words.
+fn words(effects: Effects) -> Vec<String> {
+    let word = |effect| match effect {
+        Effect::Order(order) => format!("order {order:?}"),
+        Effect::Event(told) => format!("event {}: {}", told.kind, told.text),
+        Effect::Systemd(_) => "systemd".to_owned(),
+        Effect::StartChecks(interface) => format!("start checks on {}", interface.0),
+        Effect::CheckAgain(_) => "check again".to_owned(),
+    };
+    effects.into_iter().map(word).collect()
+}
+
+fn ended(current: &Current, occasion: Occasion, ok: bool, failures: &[&str]) -> Ended {
+    let failures = failures.iter().map(|&failure| failure.to_owned()).collect();
+    Ended { key: current.config.groups[0].key, occasion, epoch: Epoch(7), ok, failures }
+}
+
+#[test]
+fn the_end_of_a_hook_is_told_to_people_then_to_the_checks_then_to_the_engine() {
+    let current = current(&["web"]);
+    let numbering = Numbering(&current.config);
+    let failed = ended(&current, Occasion::BeforeOpen, false, &["no such file"]);
+    let order = Order::Hook { group: GroupId(0), hook: Hook::BeforeOpen, epoch: Epoch(7), ok: false };
+    assert_eq!(
+        words(hooks::handle_ended(failed, &current, numbering)),
+        ["event hook_failed: web: before_open: no such file", "check again", &format!("order {order:?}")]
+    );
+    let unawaited = ended(&current, Occasion::AfterOpen, true, &[]);
+    assert_eq!(words(hooks::handle_ended(unawaited, &current, numbering)), ["check again"]);
+}
+
+#[test]
+fn orders_number_groups_as_the_configuration_that_was_ordered_last() {
+    let present = current(&["web", "mail"]);
+    let ordered = current(&["mail", "news"]);
+    let numbering = Numbering(&ordered.config);
+    let key = |at: usize| present.config.groups[at].key;
+    assert_eq!((numbering.of(key(0)), numbering.of(key(1))), (None, Some(GroupId(0))));
+    assert_eq!(numbering.named("news"), Ok(GroupId(1)));
+    assert_eq!(numbering.named("web"), Err("no group \"web\"; there is mail, news".to_owned()));
+    // A hook of a group that is about to be removed: the engine does not wait for it any more.
+    let removed = ended(&present, Occasion::BeforeOpen, true, &[]);
+    assert_eq!(words(hooks::handle_ended(removed, &present, numbering)), ["check again"]);
+}
+
+/// The sentence of the one response that has arrived, if any.
+fn sentence(answered: &mut oneshot::Receiver<Answer>) -> Option<(bool, String)> {
+    match answered.try_recv().ok()? {
+        Answer::One(response) => match *response {
+            Response::Outcome(outcome) => Some((outcome.ok, outcome.message)),
+            other => panic!("{other:?}"),
+        },
+        Answer::Events(..) => panic!("no events were asked for"),
+    }
+}
+
+#[test]
+fn a_command_is_answered_when_the_engine_has_replied_and_a_wrong_name_at_once() {
+    let current = current(&["web"]);
+    let numbering = Numbering(&current.config);
+    let mut calls = Calls::new(mpsc::channel(1).1);
+    let wish =
+        |group: &str| Wish { group: group.to_owned(), command: Command::Pause, done: "paused on a".to_owned() };
+
+    let (answer, mut answered) = oneshot::channel();
+    assert_eq!(words(calls.handle_wish(wish("wep"), answer, numbering)), [""; 0]);
+    assert_eq!(sentence(&mut answered), Some((false, "no group \"wep\"; there is web".to_owned())));
+
+    let mut replied = |outcome| {
+        let (answer, mut answered) = oneshot::channel();
+        let effects = calls.handle_wish(wish("web"), answer, numbering);
+        let Some(Effect::Order(Order::Command { id, command })) = effects.into_iter().next() else {
+            panic!("a command is an order")
+        };
+        assert_eq!(command, Command::Pause(GroupId(0)));
+        assert_eq!(sentence(&mut answered), None);
+        calls.handle_reply(id, outcome);
+        sentence(&mut answered)
+    };
+    assert_eq!(replied(Outcome::Done), Some((true, "web: paused on a".to_owned())));
+    assert_eq!(replied(Outcome::AlreadySo), Some((true, "it already is so".to_owned())));
+}
+
+#[test]
+fn a_node_without_a_peer_mirrors_to_nobody() {
+    let mut current = current(&["web"]);
+    let setup = thread_setup(&current.config, &current.keys).expect("a pair has a peer");
+    assert_eq!((setup.me, setup.peer), (NodeId(1), NodeId(2)));
+    current.config.nodes.truncate(1);
+    assert!(thread_setup(&current.config, &current.keys).is_none());
+}

@@ -1,0 +1,54 @@
+//! Figures that the hot thread keeps about itself, as the slow side reads them.
+//!
+//! Owns: what the watchdog has seen of them. Never does: write a figure. A hot thread that hangs
+//! leaves the watchdog unfed, and systemd restarts the agent.
+
+use super::effects::Effects;
+use crate::control::protocol::StatusReport;
+use crate::orders::Vital;
+use sd_notify::NotifyState;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// The hot thread's figures, read.
+pub(crate) struct Vitals {
+    vital: Arc<Vital>,
+    /// Turns of the hot thread when the watchdog was last fed.
+    fed_at: u64,
+}
+
+impl Vitals {
+    pub fn new(vital: Arc<Vital>) -> Vitals {
+        Vitals { vital, fed_at: 0 }
+    }
+
+    /// Feeds the watchdog if the hot thread has turned: it does so at least once a second.
+    pub fn handle_tick(&mut self) -> Effects {
+        let mut effects = Effects::default();
+        let turns = self.vital.turns.load(Ordering::Relaxed);
+        if turns != self.fed_at {
+            self.fed_at = turns;
+            effects.systemd(NotifyState::Watchdog);
+        }
+        effects
+    }
+
+    /// Adds lateness and losses to the status. `pulse`: the span between two pulses.
+    pub fn add_to(&self, status: &mut StatusReport, pulse: Duration) {
+        let vital = &self.vital;
+        status.lateness_p999_ms = vital.lateness.p999().as_secs_f64() * 1e3;
+        status.lateness_us = vital.lateness.histogram();
+        status.renewal_us = vital.renewals.histogram();
+        let late = Duration::from_nanos(vital.lateness.worst());
+        status.worst_lateness_ms = late.as_secs_f64() * 1e3;
+        if late > pulse {
+            let text = format!("the hot thread once woke up {:.1} ms late", late.as_secs_f64() * 1e3);
+            status.warnings.push(text);
+        }
+        let dropped = vital.dropped.load(Ordering::Relaxed) + vital.announcements_dropped.load(Ordering::Relaxed);
+        if dropped > 0 {
+            status.warnings.push(format!("{dropped} messages between threads were dropped"));
+        }
+    }
+}
