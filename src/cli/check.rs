@@ -3,7 +3,7 @@
 use super::{DEFAULT_CONFIG, Failure, SocketArg, local, print};
 use crate::config::bounds::{self, PULSE_MS, SILENCE_MS};
 use crate::config::{
-    Check, CheckKind, ClusterFile, ClusterGroup, ConfigErrors, KeyFile, KeyFileError, OnFailure, Service,
+    Check, CheckKind, ClusterFile, ClusterGroup, ConfigErrors, KeyFile, KeyFileError, OnFailure, ServicePlan,
 };
 use crate::control::protocol::MAX_SHOWN_ADDRESSES;
 use crate::timing::{Profile, Promote, Timing};
@@ -153,7 +153,7 @@ fn group_lines(cluster: &ClusterFile, group: &ClusterGroup) -> Vec<String> {
 }
 
 /// Checks, units and hooks of a group, with what follows from them.
-fn service_lines(service: &Service) -> Vec<String> {
+fn service_lines(service: &ServicePlan) -> Vec<String> {
     let mut lines: Vec<String> = service.checks.iter().map(check_line).collect();
     let hooks = &service.hooks;
     if !service.units.is_empty() {

@@ -112,7 +112,7 @@ fn a_witnesss_file_is_validated_with_its_keys() {
     let path = directory.path().join("witness.toml");
     std::fs::write(&path, "listen = \"0.0.0.0:7811\"\n[[cluster]]\nname = \"web\"\nkey_file = \"k\"\n")
         .expect("written");
-    let checked = || crate::witness::checked(&path).map_err(|error| error.to_string());
+    let checked = || crate::witness::check_file(&path).map_err(|error| error.to_string());
     let error = checked().expect_err("there is no key");
     assert!(error.contains("witness.toml:4: cluster.key_file: ") && error.contains("vipair keygen"), "{error}");
     crate::config::keyfile::generate(&directory.path().join("k"), 1).expect("made");

@@ -35,7 +35,7 @@ pub(super) fn execute(args: WitnessArgs) -> Result<(), Failure> {
         RunError::Failed(message) => Failure::Failed(message),
     };
     if let Some(path) = &args.check {
-        return print(&format!("{}\n", witness::checked(path).map_err(failure)?));
+        return print(&format!("{}\n", witness::check_file(path).map_err(failure)?));
     }
     if let Some(directory) = &args.lend {
         return witness::lend(&args.config, directory).map_err(failure);

@@ -3,7 +3,7 @@
 //! Opening: commands, then units. Closing: units, then commands, so that what was put up last goes first. The first failure
 //! ends an opening or a planned closing; what comes after a fact (it is open, it is closed) is all tried.
 
-use crate::config::{Command, OnFailure, Service};
+use crate::config::{Command, OnFailure, ServicePlan};
 use crate::types::{Epoch, GroupKey};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +63,7 @@ pub struct Job {
     /// The other node.
     pub peer: String,
     /// What is configured.
-    pub service: Arc<Service>,
+    pub service: Arc<ServicePlan>,
     /// Units are started or stopped with it.
     pub with_units: bool,
 }

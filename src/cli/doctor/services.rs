@@ -84,7 +84,7 @@ fn named(config: &Config) -> BTreeMap<&Path, Uses> {
 
 fn program(path: &Path, uses: &Uses) -> Finding {
     let what = format!("{} ({})", path.display(), uses.words.join(", "));
-    let Err(error) = programs::judge(path) else { return Finding::ok(format!("{what} can be run")) };
+    let Err(error) = programs::validate(path) else { return Finding::ok(format!("{what} can be run")) };
     let remedy = match &error {
         ProgramError::Missing(_) => "install it, or correct the path",
         ProgramError::Changeable(_) => {

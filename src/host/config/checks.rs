@@ -6,7 +6,7 @@
 use super::error::Report;
 use super::raw_service::{RawCheck, RawStatus};
 use super::service::{Check, CheckKind, Command, HttpCheck, ProcessCheck};
-use super::valid::one_of;
+use super::value::one_of;
 use super::walk::{At, Element};
 use crate::types::Vip;
 use std::net::{IpAddr, SocketAddr};
@@ -17,8 +17,6 @@ use std::time::Duration;
 
 /// A group has no more checks than this.
 pub const MAX_CHECKS: usize = 64;
-/// What is right for `kind`.
-pub(super) const KINDS: &str = "write \"tcp\", \"http\", \"process\", \"unit\" or \"exec\"";
 
 /// Keys that every kind has.
 const COMMON: [&str; 6] = ["kind", "interval_ms", "timeout_ms", "fall", "rise", "weight"];
@@ -44,7 +42,7 @@ const MAX_TEXT: usize = 4096;
 const MAX_WORDS: usize = 64;
 
 /// Judges the checks of a group with these addresses.
-pub(super) fn judge(raw: &[RawCheck], addresses: &[Vip], report: &mut Report<'_>) -> Vec<Check> {
+pub(super) fn validate(raw: &[RawCheck], addresses: &[Vip], report: &mut Report<'_>) -> Vec<Check> {
     if let Some(check) = raw.get(MAX_CHECKS) {
         let wrong = format!("is there {} times in one group", raw.len());
         report.add(check.line, "group.check", wrong, format!("write at most {MAX_CHECKS}"));

@@ -5,7 +5,7 @@
 
 use super::error::{ConfigError, ConfigErrors, Report};
 use super::keyfile::KeyFile;
-use super::{Config, Group, Node, Promote, Service, Witness, programs, raw, valid};
+use super::{Config, Group, Node, Promote, ServicePlan, Witness, programs, raw, valid};
 use crate::timing::{Profile, Timing};
 use crate::types::{GroupKey, NodeId, Vip};
 use std::io::Read;
@@ -65,7 +65,7 @@ pub struct ClusterGroup {
     /// Whose evidence promotes a standby.
     pub promote: Promote,
     /// Checks, hooks and units.
-    pub service: Service,
+    pub service: ServicePlan,
     /// Whether clients with open connections are told of a takeover.
     pub tickle: bool,
 }
@@ -201,7 +201,7 @@ impl ClusterFile {
         walked(text, file, |document, report| {
             let raw = raw::read(document, report);
             // What is only partly there cannot be judged.
-            report.is_whole().then(|| valid::judge(&raw, file, report))
+            report.is_whole().then(|| valid::validate(&raw, file, report))
         })
     }
 

@@ -4,7 +4,7 @@
 //! Nothing here fails. The texts are part of the protocol: changing one makes old and new versions report a
 //! difference, so it goes with a new protocol version.
 
-use super::{Check, CheckKind, Config, Group, Hooks, HttpCheck, Node, Service, Witness};
+use super::{Check, CheckKind, Config, Group, Hooks, HttpCheck, Node, ServicePlan, Witness};
 use crate::types::GroupKey;
 use crate::wire::pulse::Digests;
 use sha2::{Digest, Sha256};
@@ -97,7 +97,7 @@ pub fn policy(config: &Config, group: &Group) -> u32 {
 }
 
 /// Lines for what is written only: a group without checks, hooks and units has none.
-fn service(text: &mut String, service: &Service) {
+fn service(text: &mut String, service: &ServicePlan) {
     for check in &service.checks {
         let Check { kind, interval, timeout, fall, rise, weight } = check;
         let times = [interval, timeout].map(Duration::as_millis);

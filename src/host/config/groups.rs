@@ -6,15 +6,15 @@
 use super::address::Use;
 use super::error::Report;
 use super::raw::{RawGroup, RawInterface};
-use super::valid::{Taken, name, one_of, parse_element, take, unique};
+use super::value::{Taken, one_of, parse_element, report_duplicates, take_address, validate_name};
 use super::walk::At;
-use super::{ClusterGroup, Node, Promote, Service, checks, digest, hooks};
+use super::{ClusterGroup, Node, Promote, ServicePlan, checks, digest, hooks};
 use crate::types::NodeId;
 use std::time::Duration;
 
 /// Groups in one file.
 pub const MAX_GROUPS: usize = 1024;
-/// Service addresses in one file, all groups together.
+/// ServicePlan addresses in one file, all groups together.
 pub const MAX_ADDRESSES: usize = 50_000;
 /// Different interfaces of one node: an interface's number fits in a byte.
 pub const MAX_INTERFACES: usize = 255;
@@ -25,7 +25,7 @@ const DEFAULT_PREEMPT_DELAY_MS: u64 = 10_000;
 const DEFAULT_DRAIN_MS: u64 = 1_000;
 
 /// Judges the groups of a file with these nodes; `voted`: it wants a witness. `taken` has the addresses of links and witnesses.
-pub(super) fn judge(
+pub(super) fn validate(
     raw: Option<&[RawGroup]>,
     nodes: &[Node],
     voted: bool,
@@ -39,8 +39,8 @@ pub(super) fn judge(
         report.add(line, "group", wrong, format!("write 1 to {MAX_GROUPS} [[group]] tables"));
     }
     let named = || raw.iter().filter_map(|group| group.name.as_ref());
-    named().for_each(|group| name("group.name", group, report));
-    unique("group.name", named(), report);
+    named().for_each(|group| validate_name("group.name", group, report));
+    report_duplicates("group.name", named(), report);
     let mut total = 0;
     let mut groups = Vec::with_capacity(raw.len());
     for group in raw {
@@ -66,14 +66,14 @@ fn one_group(raw: &RawGroup, nodes: &[Node], taken: &mut Taken, report: &mut Rep
         }
         for text in written {
             if let Some(address) = parse_element("group.addresses", text, Use::Service, report) {
-                take(address, text.line, "group.addresses", taken, report);
+                take_address(address, text.line, "group.addresses", taken, report);
                 addresses.push(address);
             }
         }
     }
-    let service = Service {
-        checks: checks::judge(&raw.checks, &addresses, report),
-        hooks: hooks::judge(raw.hooks.as_ref(), report),
+    let service = ServicePlan {
+        checks: checks::validate(&raw.checks, &addresses, report),
+        hooks: hooks::validate(raw.hooks.as_ref(), report),
         units: hooks::units(raw.units.as_ref(), report),
     };
     let name = raw.name.as_ref().map(|at| at.value.clone()).unwrap_or_default();

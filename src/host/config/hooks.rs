@@ -7,7 +7,7 @@ use super::checks::{command, unit};
 use super::error::Report;
 use super::raw_service::{RawCommands, RawHooks};
 use super::service::{Command, DEFAULT_HOOK_MS, Hooks, OnFailure};
-use super::valid::one_of;
+use super::value::one_of;
 use super::walk::{At, Element};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 pub const MAX_COMMANDS: usize = 16;
 
 /// Judges `[group.hooks]`, if it is there.
-pub(super) fn judge(raw: Option<&RawHooks>, report: &mut Report<'_>) -> Hooks {
+pub(super) fn validate(raw: Option<&RawHooks>, report: &mut Report<'_>) -> Hooks {
     let Some(raw) = raw else { return Hooks::default() };
     let [before_open, after_open, before_close, after_close, on_fault] =
         [0, 1, 2, 3, 4].map(|at: usize| commands(raw.commands[at].0, &raw.commands[at].1, report));

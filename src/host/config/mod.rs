@@ -23,31 +23,35 @@ pub mod keyfile;
 pub mod programs;
 mod raw;
 mod raw_service;
+mod schema;
 mod service;
 #[cfg(test)]
 mod tests;
 mod valid;
-pub mod walk;
+mod value;
+mod walk;
 mod witness;
 mod witness_file;
 
 pub use cluster::{ClusterFile, ClusterGroup, MAX_FILE_BYTES, ReadFile, load};
 pub use error::{ConfigError, ConfigErrors, MAX_ERRORS};
 pub use keyfile::{KeyFile, KeyFileError, KeyPrint};
-pub use service::{Check, CheckKind, Command, Hooks, HttpCheck, OnFailure, ProcessCheck, Service};
+#[cfg(any(test, feature = "testing"))]
+pub use schema::Schema;
+pub use service::{Check, CheckKind, Command, Hooks, HttpCheck, OnFailure, ProcessCheck, ServicePlan};
 pub use witness_file::{MAX_CLUSTERS, ServiceCheck, WitnessCluster, WitnessFile};
 
 /// Every table of the file: its header and its keys.
 #[cfg(any(test, feature = "testing"))]
 #[must_use]
-pub fn schemas() -> [&'static walk::Schema; 7] {
-    raw::EVERYWHERE
+pub fn schemas() -> [&'static Schema; 7] {
+    schema::EVERYWHERE
 }
 
 /// The same of a witness's file.
 #[cfg(any(test, feature = "testing"))]
 #[must_use]
-pub fn witness_schemas() -> [&'static walk::Schema; 3] {
+pub fn witness_schemas() -> [&'static Schema; 3] {
     witness_file::EVERYWHERE
 }
 
@@ -153,7 +157,7 @@ pub struct Group {
     /// Whose evidence promotes a standby. Default: its own.
     pub promote: Promote,
     /// Checks, hooks and units: what is known of the service, and what is done with it.
-    pub service: Service,
+    pub service: ServicePlan,
     /// Whether clients with open connections are told of a takeover. Default: true.
     pub tickle: bool,
 }

@@ -66,7 +66,7 @@ pub(super) fn named(groups: Option<&[RawGroup]>) -> Vec<Named> {
 /// come later, and until then a check with them fails and a hook with them does.
 pub(super) fn errors(file: &Path, named: &[Named], all: bool) -> Vec<ConfigError> {
     let error = |named: &Named| {
-        let error = judge(&named.path).err()?;
+        let error = validate(&named.path).err()?;
         let right = match &error {
             ProgramError::Missing(_) if !all => return None,
             ProgramError::Missing(_) => "install it, or correct the path",
@@ -90,7 +90,7 @@ pub(super) fn errors(file: &Path, named: &[Named], all: bool) -> Vec<ConfigError
 ///
 /// # Errors
 /// See [`ProgramError`]. The caller does not run it.
-pub fn judge(path: &Path) -> Result<(), ProgramError> {
+pub fn validate(path: &Path) -> Result<(), ProgramError> {
     let real = path.canonicalize().map_err(ProgramError::Missing)?;
     let file = real.metadata().map_err(ProgramError::Missing)?;
     if !file.is_file() || file.mode() & 0o111 == 0 {

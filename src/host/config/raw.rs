@@ -5,40 +5,11 @@
 
 use super::bounds;
 use super::error::Report;
-use super::raw_service::{self, CHECK, HOOKS, RawCheck, RawHooks};
-use super::walk::{At, Element, Schema, Table, described};
+use super::raw_service::{self, RawCheck, RawHooks};
+use super::schema::{EVERYWHERE, GROUP, HOOKS, NODE, ROOT, Schema, TIMING, WITNESS};
+use super::walk::{At, Element, Table, described};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-
-const ROOT: Schema =
-    Schema { header: "", path: "", keys: &["cluster", "key_file", "timing", "node", "witness", "group"] };
-const TIMING: Schema = Schema {
-    header: "[timing]",
-    path: "timing",
-    keys: &["profile", "pulse_ms", "silence_ms", "lease_ms", "drift_ppm"],
-};
-const NODE: Schema = Schema { header: "[[node]]", path: "node", keys: &["name", "links"] };
-const WITNESS: Schema =
-    Schema { header: "[witness]", path: "witness", keys: &["address", "addresses", "port", "strict"] };
-const GROUP: Schema = Schema {
-    header: "[[group]]",
-    path: "group",
-    keys: &[
-        "name",
-        "interface",
-        "addresses",
-        "prefer",
-        "preempt",
-        "preempt_delay_ms",
-        "drain_ms",
-        "promote",
-        "units",
-        "tickle",
-        "check",
-        "hooks",
-    ],
-};
-pub(super) const EVERYWHERE: [&Schema; 7] = [&ROOT, &TIMING, &NODE, &WITNESS, &GROUP, &CHECK, &HOOKS];
 
 /// Longest times that can be configured: an hour before a preferred node comes back, a minute of draining.
 const MAX_PREEMPT_DELAY_MS: u64 = 3_600_000;

@@ -3,39 +3,12 @@
 //! Owns: which keys exist. Never does: compare values. On failure the report has the error and the field is `None`.
 
 use super::error::Report;
-use super::raw::EVERYWHERE;
-use super::walk::{At, Element, Schema, Table};
+use super::schema::{CHECK, EVERYWHERE};
+use super::walk::{At, Element, Table};
 use toml::de::{DeTable, DeValue};
 
-pub(super) const CHECK: Schema = Schema {
-    header: "[[group.check]]",
-    path: "group.check",
-    keys: &[
-        "kind",
-        "interval_ms",
-        "timeout_ms",
-        "fall",
-        "rise",
-        "weight",
-        "address",
-        "port",
-        "path",
-        "status",
-        "body",
-        "host",
-        "process",
-        "pidfile",
-        "unit",
-        "command",
-        "user",
-    ],
-};
-pub(super) const HOOKS: Schema = Schema {
-    header: "[group.hooks]",
-    path: "group.hooks",
-    keys: &["before_open", "after_open", "before_close", "after_close", "on_fault", "timeout_ms", "on_failure"],
-};
-
+/// What is right for `kind`.
+const KINDS: &str = "write \"tcp\", \"http\", \"process\", \"unit\" or \"exec\"";
 /// Bounds of what a check can be told.
 pub(super) const MAX_CHECK_MS: u64 = 3_600_000;
 pub(super) const MIN_CHECK_MS: u64 = 10;
@@ -90,7 +63,7 @@ pub(crate) struct RawHooks {
 
 pub(super) fn check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawCheck {
     let table = Table::open(&CHECK, &EVERYWHERE, line, entries, report);
-    table.require("kind", super::checks::KINDS, report);
+    table.require("kind", KINDS, report);
     let command = "write program and arguments, for example command = [\"/usr/local/bin/is-well\", \"--quick\"]";
     let written = CHECK.keys.iter().filter_map(|key| Some(At { line: table.get(key, report)?.0, value: *key }));
     let written = written.collect();

@@ -198,7 +198,7 @@ impl OnFailure {
 
 /// What surrounds a group's moves on this node.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Service {
+pub struct ServicePlan {
     /// `[[group.check]]`, in the order of the file.
     pub checks: Vec<Check>,
     /// `[group.hooks]`.
@@ -207,7 +207,7 @@ pub struct Service {
     pub units: Vec<String>,
 }
 
-impl Service {
+impl ServicePlan {
     /// How long everything before the opening may take together; `None`: there is nothing.
     #[must_use]
     pub fn before_open(&self) -> Option<Duration> {

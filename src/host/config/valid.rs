@@ -3,16 +3,16 @@
 //! Owns: every rule between values of these. Never does: read files or ask the machine. On failure each broken rule is one
 //! error in the report and the walk goes on, so that one run shows them all.
 
-use super::address::{self, Use};
+use super::address::Use;
 use super::bounds::{self, Rule};
-use super::error::{Report, nearest};
+use super::error::Report;
 use super::raw::{RawFile, RawNode, RawTiming};
-use super::walk::{At, Element};
+use super::value::{Taken, millis, one_of, parse_element, report_duplicates, take_address, validate_name};
+use super::walk::At;
 use super::{ClusterFile, Node, groups, programs, witness};
 use crate::timing::{Profile, Timing};
 use crate::types::NodeId;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -23,13 +23,10 @@ pub const MAX_NODES: usize = 240;
 const NODES: usize = 2;
 /// More paths between two nodes than any machine has.
 pub const MAX_LINKS: usize = 16;
-/// Letters in a name of a cluster, node or group.
-pub const MAX_NAME: usize = 64;
-
 /// Judges everything. The value is meaningful only if the report stays empty.
-pub(crate) fn judge(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> ClusterFile {
+pub(crate) fn validate(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> ClusterFile {
     if let Some(cluster) = &raw.cluster {
-        name("cluster", cluster, report);
+        validate_name("cluster", cluster, report);
     }
     if let Some(key_file) = raw.key_file.as_ref().filter(|key_file| key_file.value.is_empty()) {
         report.add(key_file.line, "key_file", "is empty", "write the path of a file made by `vipair keygen`");
@@ -38,8 +35,8 @@ pub(crate) fn judge(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> Clus
     let raw_nodes = raw.nodes.as_deref().unwrap_or_default();
     let mut taken = HashMap::new();
     let nodes = nodes(raw_nodes, raw.nodes.is_some(), &mut taken, report);
-    let witness = raw.witness.as_ref().map(|witness| witness::judge(witness, raw_nodes, &mut taken, report));
-    let groups = groups::judge(raw.groups.as_deref(), &nodes, raw.voted, &mut taken, report);
+    let witness = raw.witness.as_ref().map(|witness| witness::validate(witness, raw_nodes, &mut taken, report));
+    let groups = groups::validate(raw.groups.as_deref(), &nodes, raw.voted, &mut taken, report);
     let key_file = raw.key_file.as_ref().map(|at| at.value.as_str()).unwrap_or_default();
     ClusterFile {
         file: file.to_owned(),
@@ -54,24 +51,6 @@ pub(crate) fn judge(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> Clus
         groups,
         programs: programs::named(raw.groups.as_deref()),
     }
-}
-
-/// Reports a name that is empty, too long, or has letters that file names, commands and logs would stumble over.
-pub(super) fn name(key: &str, name: &At<String>, report: &mut Report<'_>) {
-    let right = "use 1 to 64 letters (A-Z a-z), digits, '.', '_' and '-', beginning with a letter or digit";
-    let text = &name.value;
-    let wrong = if text.is_empty() {
-        "is empty".to_owned()
-    } else if text.len() > MAX_NAME {
-        format!("has {} bytes", text.len())
-    } else if let Some(letter) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || "._-".contains(*c))) {
-        format!("\"{text}\" contains {letter:?}")
-    } else if text.starts_with(['.', '_', '-']) {
-        format!("\"{text}\" begins with {:?}", &text[..1])
-    } else {
-        return;
-    };
-    report.add(name.line, key, wrong, right);
 }
 
 fn timing(raw: &RawTiming, witness: bool, report: &mut Report<'_>) -> (Profile, Timing) {
@@ -120,74 +99,6 @@ fn broken_rule(rule: &Rule, raw: &RawTiming, timing: &Timing, report: &mut Repor
     report.add(line, &format!("timing.{}", rule.key), wrong, right);
 }
 
-/// Milliseconds with as many decimals as it takes, at most three.
-pub(crate) fn millis(time: Duration) -> String {
-    let text = format!("{:.3}", time.as_secs_f64() * 1000.0);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// "did you mean …?" or the list of what would be right.
-pub(super) fn one_of(given: &str, known: &[&str]) -> String {
-    match nearest(given, known.iter().copied()) {
-        Some(meant) => format!("did you mean \"{meant}\"?"),
-        None => format!("write one of {}", known.join(", ")),
-    }
-}
-
-/// Where every address of the file was first used: line and key.
-pub(super) type Taken = HashMap<IpAddr, (usize, &'static str)>;
-
-/// Reads one element of a list of addresses.
-pub(super) fn parse_element(key: &str, text: &Element, used_as: Use, report: &mut Report<'_>) -> Option<IpAddr> {
-    parse_address(key, text.line, text.value.as_deref()?, used_as, report)
-}
-
-pub(super) fn parse_address(
-    key: &str,
-    line: usize,
-    text: &str,
-    used_as: Use,
-    report: &mut Report<'_>,
-) -> Option<IpAddr> {
-    match address::parse(text, used_as) {
-        Ok(address) => Some(address),
-        Err((wrong, right)) => {
-            report.add(line, key, wrong, right);
-            None
-        }
-    }
-}
-
-/// Notes that `address` is used here, and reports it if it was used before.
-pub(super) fn take(address: IpAddr, line: usize, key: &'static str, taken: &mut Taken, report: &mut Report<'_>) {
-    match taken.entry(address) {
-        Entry::Vacant(entry) => {
-            entry.insert((line, key));
-        }
-        Entry::Occupied(entry) => {
-            let (first, by) = *entry.get();
-            let wrong = format!("{address} is used in line {first} already ({by})");
-            report.add(line, key, wrong, "use every address of the file once");
-        }
-    }
-}
-
-/// Reports names that occur twice.
-pub(super) fn unique<'n>(key: &str, names: impl Iterator<Item = &'n At<String>>, report: &mut Report<'_>) {
-    let mut seen: HashMap<&str, usize> = HashMap::new();
-    for At { line, value } in names {
-        match seen.entry(value) {
-            Entry::Vacant(entry) => {
-                entry.insert(*line);
-            }
-            Entry::Occupied(entry) => {
-                let wrong = format!("\"{value}\" is the name in line {} already", entry.get());
-                report.add(*line, key, wrong, "give each its own name");
-            }
-        }
-    }
-}
-
 fn nodes(raw: &[RawNode], present: bool, taken: &mut Taken, report: &mut Report<'_>) -> Vec<Node> {
     if present && raw.len() != NODES {
         let line = raw.get(NODES).or(raw.last()).map_or(1, |node| node.line);
@@ -199,8 +110,8 @@ fn nodes(raw: &[RawNode], present: bool, taken: &mut Taken, report: &mut Report<
         report.add(line, "node", wrong, "write exactly two [[node]] tables");
     }
     let named = || raw.iter().filter_map(|node| node.name.as_ref());
-    named().for_each(|node| name("node.name", node, report));
-    unique("node.name", named(), report);
+    named().for_each(|node| validate_name("node.name", node, report));
+    report_duplicates("node.name", named(), report);
     let mut nodes = Vec::new();
     for (node, number) in raw.iter().zip(1..=u8::MAX) {
         let links = links(node, taken, report);
@@ -221,7 +132,7 @@ fn links(node: &RawNode, taken: &mut Taken, report: &mut Report<'_>) -> Option<V
     let mut links = Vec::with_capacity(written.len());
     for text in written {
         if let Some(address) = parse_element("node.links", text, Use::Link, report) {
-            take(address, text.line, "node.links", taken, report);
+            take_address(address, text.line, "node.links", taken, report);
             links.push(address);
         }
     }

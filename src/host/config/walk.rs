@@ -5,6 +5,7 @@
 //! that it has been reported.
 
 use super::error::{Report, nearest};
+use super::schema::Schema;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -19,16 +20,6 @@ pub(crate) struct At<T> {
 
 /// One element of a list of strings; `None` if it is something else, which has been reported.
 pub(crate) type Element = At<Option<String>>;
-
-/// What may stand in one table of the file.
-pub struct Schema {
-    /// As it is written: `[timing]`, `[[node]]`; empty for the top of the file.
-    pub header: &'static str,
-    /// In front of its keys in errors: `timing`, `group.check`; empty for the top of the file.
-    pub path: &'static str,
-    /// Its keys.
-    pub keys: &'static [&'static str],
-}
 
 /// A table of the file and where it begins.
 pub(crate) struct Table<'d> {

@@ -7,7 +7,7 @@ use super::Witness;
 use super::address::Use;
 use super::error::Report;
 use super::raw::{RawNode, RawWitness};
-use super::valid::{Taken, parse_address, take};
+use super::value::{Taken, parse_address, take_address};
 use super::walk::At;
 use crate::types::NodeId;
 use crate::wire::pulse::PORT;
@@ -19,7 +19,7 @@ pub const MAX_WITNESSES: usize = (u8::MAX - NodeId::FIRST_WITNESS.0) as usize + 
 const NAME: &str = "witness";
 
 /// Judges the witnesses of a file. `taken` has the link addresses.
-pub(super) fn judge(raw: &RawWitness, nodes: &[RawNode], taken: &mut Taken, report: &mut Report<'_>) -> Witness {
+pub(super) fn validate(raw: &RawWitness, nodes: &[RawNode], taken: &mut Taken, report: &mut Report<'_>) -> Witness {
     if let (Some(_), Some(At { line, .. })) = (&raw.address, &raw.addresses) {
         let right = "write address for one witness, addresses for several";
         report.add(*line, "witness.addresses", "is written beside witness.address", right);
@@ -60,6 +60,6 @@ fn several(
 
 fn one(key: &'static str, line: usize, text: &str, taken: &mut Taken, report: &mut Report<'_>) -> Option<IpAddr> {
     let address = parse_address(key, line, text, Use::Witness, report)?;
-    take(address, line, key, taken, report);
+    take_address(address, line, key, taken, report);
     Some(address)
 }

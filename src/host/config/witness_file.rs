@@ -7,8 +7,10 @@ use super::cluster::{text_of, walked};
 use super::error::{ConfigError, ConfigErrors, Report};
 use super::raw::{list_of_tables, tables};
 use super::raw_service::{MAX_CHECK_COUNT, MAX_CHECK_MS};
-use super::walk::{At, Schema, Table};
-use super::{KeyFileError, digest, valid};
+use super::schema::Schema;
+use super::value::validate_name;
+use super::walk::{At, Table};
+use super::{KeyFileError, digest};
 use crate::timing::DRIFT_PPM;
 use crate::types::{GroupKey, NodeId};
 use crate::wire::pulse::PORT;
@@ -152,7 +154,7 @@ fn cluster(
     table.require("key_file", "write the path of a copy of the cluster's key file", report);
     let name = table.string("name", "write a name in quotes", report);
     if let Some(name) = &name {
-        valid::name("cluster.name", name, report);
+        validate_name("cluster.name", name, report);
         if let Some(other) = names.insert(digest::cluster_number(&name.value), name.value.clone()) {
             let wrong = format!("looks like \"{other}\" on the wire");
             report.add(name.line, "cluster.name", wrong, "name every cluster once");
@@ -189,7 +191,7 @@ fn check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> Option<
     }
     let group = table.string("group", "write a name in quotes", report);
     if let Some(group) = &group {
-        valid::name("cluster.check.group", group, report);
+        validate_name("cluster.check.group", group, report);
     }
     let address = table.string("address", "write an IP address in quotes", report);
     let port = table.number("port", 1..=65_535, "", report).and_then(|at| u16::try_from(at.value).ok());

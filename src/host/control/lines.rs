@@ -1,6 +1,17 @@
 //! A byte stream as lines of a bounded length.
 
-use super::protocol::ProtocolError;
+use thiserror::Error;
+
+/// Why a line is no message.
+#[derive(Debug, Error)]
+pub enum ProtocolError {
+    /// The line is longer than its bound. The rest cannot be found any more: close the connection.
+    #[error("line longer than {0} bytes")]
+    TooLong(usize),
+    /// The line is no JSON of a known shape. The next line may be.
+    #[error("not understood: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
 
 /// Cuts a byte stream into lines, and never holds more than one line's bound and one read of it.
 #[derive(Debug)]

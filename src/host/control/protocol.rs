@@ -9,11 +9,10 @@
 
 pub use super::checks::{CheckStatus, MAX_SHOWN_CHECKS};
 pub use super::connections::{ConnectionsStatus, MirrorStatus};
-pub use super::lines::LineBuffer;
+pub use super::lines::{LineBuffer, ProtocolError};
 use crate::config::KeyPrint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use thiserror::Error;
 
 /// Longest request line, newline included. The longest request names one group.
 pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
@@ -324,17 +323,6 @@ pub struct Event {
     /// Details by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
-}
-
-/// Why a line is no message.
-#[derive(Debug, Error)]
-pub enum ProtocolError {
-    /// The line is longer than its bound. The rest cannot be found any more: close the connection.
-    #[error("line longer than {0} bytes")]
-    TooLong(usize),
-    /// The line is no JSON of a known shape. The next line may be.
-    #[error("not understood: {0}")]
-    Malformed(#[from] serde_json::Error),
 }
 
 /// One message as a line, newline included.
