@@ -1,7 +1,7 @@
-//! From the file as written to a configuration that holds: cluster, times and nodes; `groups` has the groups.
+//! From the file as written to a valid configuration: cluster, times and nodes. `groups` and `witness` do the rest.
 //!
 //! Owns: every rule between values of these. Never does: read files or ask the machine. On failure each broken rule is one
-//! error in the report and the walk goes on, so that one run shows them all.
+//! error in the report and validation goes on, so that one run shows all errors.
 
 use super::address::Use;
 use super::bounds::{self, Rule};
@@ -17,13 +17,13 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// A node's number fits in a byte, 0 is none, and 241 and above are witnesses.
+/// Most nodes that numbers allow: a number fits in a byte, 0 is none, and 241 and above are witnesses.
 pub const MAX_NODES: usize = 240;
-/// How many nodes this version runs.
+/// Nodes of a cluster: this version runs pairs.
 const NODES: usize = 2;
-/// More paths between two nodes than any machine has.
+/// Most links of a node: more paths than any machine has.
 pub const MAX_LINKS: usize = 16;
-/// Judges everything. The value is meaningful only if the report stays empty.
+/// Validates the whole file. The value is meaningful only if the report stays empty.
 pub(crate) fn validate(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> ClusterFile {
     if let Some(cluster) = &raw.cluster {
         validate_name("cluster", cluster, report);
@@ -31,10 +31,10 @@ pub(crate) fn validate(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> C
     if let Some(key_file) = raw.key_file.as_ref().filter(|key_file| key_file.value.is_empty()) {
         report.add(key_file.line, "key_file", "is empty", "write the path of a file made by `vipair keygen`");
     }
-    let (profile, timing) = timing(&raw.timing, raw.voted, report);
+    let (profile, timing) = validate_timing(&raw.timing, raw.voted, report);
     let raw_nodes = raw.nodes.as_deref().unwrap_or_default();
     let mut taken = HashMap::new();
-    let nodes = nodes(raw_nodes, raw.nodes.is_some(), &mut taken, report);
+    let nodes = validate_nodes(raw_nodes, raw.nodes.is_some(), &mut taken, report);
     let witness = raw.witness.as_ref().map(|witness| witness::validate(witness, raw_nodes, &mut taken, report));
     let groups = groups::validate(raw.groups.as_deref(), &nodes, raw.voted, &mut taken, report);
     let key_file = raw.key_file.as_ref().map(|at| at.value.as_str()).unwrap_or_default();
@@ -49,11 +49,12 @@ pub(crate) fn validate(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> C
         nodes,
         witness,
         groups,
-        programs: programs::named(raw.groups.as_deref()),
+        programs: programs::named_programs(raw.groups.as_deref()),
     }
 }
 
-fn timing(raw: &RawTiming, witness: bool, report: &mut Report<'_>) -> (Profile, Timing) {
+/// Validates `[timing]` and derives all times. `witness`: the file has one.
+fn validate_timing(raw: &RawTiming, witness: bool, report: &mut Report<'_>) -> (Profile, Timing) {
     let mut profile = Profile::Lan;
     if let Some(At { line, value }) = &raw.profile {
         let names = Profile::ALL.map(Profile::name);
@@ -78,13 +79,13 @@ fn timing(raw: &RawTiming, witness: bool, report: &mut Report<'_>) -> (Profile, 
         bounds::rules(witness)
             .iter()
             .filter(|rule| !rule.holds(&timing))
-            .for_each(|rule| broken_rule(rule, raw, &timing, report));
+            .for_each(|rule| report_broken_rule(rule, raw, &timing, report));
     }
     (profile, timing)
 }
 
-/// Reports one inequality that does not hold, at the key that is written or else at the one that upset it.
-fn broken_rule(rule: &Rule, raw: &RawTiming, timing: &Timing, report: &mut Report<'_>) {
+/// Reports one inequality that does not hold: at its own key if that is written, else at `pulse_ms`.
+fn report_broken_rule(rule: &Rule, raw: &RawTiming, timing: &Timing, report: &mut Report<'_>) {
     let (value, limit) = ((rule.value)(timing), (rule.limit)(timing));
     let written = if rule.key == "silence_ms" { raw.silence_ms.as_ref() } else { raw.lease_ms.as_ref() };
     let line = written.or(raw.pulse_ms.as_ref()).map_or(raw.line, |at| at.line);
@@ -99,7 +100,8 @@ fn broken_rule(rule: &Rule, raw: &RawTiming, timing: &Timing, report: &mut Repor
     report.add(line, &format!("timing.{}", rule.key), wrong, right);
 }
 
-fn nodes(raw: &[RawNode], present: bool, taken: &mut Taken, report: &mut Report<'_>) -> Vec<Node> {
+/// Validates the nodes. `present`: the file has the key `node`; if not, that has been reported.
+fn validate_nodes(raw: &[RawNode], present: bool, taken: &mut Taken, report: &mut Report<'_>) -> Vec<Node> {
     if present && raw.len() != NODES {
         let line = raw.get(NODES).or(raw.last()).map_or(1, |node| node.line);
         let wrong = match raw.len() {
@@ -114,16 +116,16 @@ fn nodes(raw: &[RawNode], present: bool, taken: &mut Taken, report: &mut Report<
     report_duplicates("node.name", named(), report);
     let mut nodes = Vec::new();
     for (node, number) in raw.iter().zip(1..=u8::MAX) {
-        let links = links(node, taken, report);
+        let links = validate_links(node, taken, report);
         let name = node.name.as_ref().map(|at| at.value.clone()).unwrap_or_default();
         nodes.push((node, Node { id: NodeId(number), name, links: links.unwrap_or_default() }));
     }
-    pair_links(&nodes, report);
+    report_unpaired_links(&nodes, report);
     nodes.into_iter().map(|(_, node)| node).collect()
 }
 
-/// The links of one node; `None` if any of them is wrong.
-fn links(node: &RawNode, taken: &mut Taken, report: &mut Report<'_>) -> Option<Vec<IpAddr>> {
+/// Validates the links of one node; `None` if any of them is wrong.
+fn validate_links(node: &RawNode, taken: &mut Taken, report: &mut Report<'_>) -> Option<Vec<IpAddr>> {
     let At { line, value: written } = node.links.as_ref()?;
     if written.is_empty() || written.len() > MAX_LINKS {
         let wrong = if written.is_empty() { "is empty".to_owned() } else { format!("has {} entries", written.len()) };
@@ -139,8 +141,8 @@ fn links(node: &RawNode, taken: &mut Taken, report: &mut Report<'_>) -> Option<V
     (links.len() == written.len()).then_some(links)
 }
 
-/// Every node has as many links as the first, of the same family at every position.
-fn pair_links(nodes: &[(&RawNode, Node)], report: &mut Report<'_>) {
+/// Reports nodes whose links do not pair with those of the first node: another number, or another family at some position.
+fn report_unpaired_links(nodes: &[(&RawNode, Node)], report: &mut Report<'_>) {
     let mut complete = nodes.iter().filter(|(raw, node)| {
         raw.links.as_ref().is_some_and(|links| !links.value.is_empty() && links.value.len() == node.links.len())
     });

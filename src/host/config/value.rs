@@ -1,7 +1,7 @@
 //! Rules about one value, whatever table it stands in: names, addresses, words from a list.
 //!
-//! Owns: what several rooms of validation ask of a value by itself, and the list of addresses that are taken. Never does:
-//! know a table. A broken rule is one error in the report.
+//! Owns: the rules that several files of validation share, and the list of addresses in use. Never does: know a table.
+//! On failure each broken rule is one error in the report.
 
 use super::address::{self, Use};
 use super::error::{Report, nearest};
@@ -11,7 +11,7 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Letters in a name of a cluster, node or group.
+/// Longest name of a cluster, node or group, in bytes.
 const MAX_NAME: usize = 64;
 
 /// Reports a name that is empty, too long, or has letters that file names, commands and logs would stumble over.
@@ -32,13 +32,13 @@ pub(super) fn validate_name(key: &str, name: &At<String>, report: &mut Report<'_
     report.add(name.line, key, wrong, right);
 }
 
-/// Milliseconds with as many decimals as it takes, at most three.
+/// A time in milliseconds as people write it, with at most three decimals.
 pub(super) fn millis(time: Duration) -> String {
     let text = format!("{:.3}", time.as_secs_f64() * 1000.0);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// "did you mean …?" or the list of what would be right.
+/// What would be right for a word: "did you mean …?" if one of `known` is near, else the list of all.
 pub(super) fn one_of(given: &str, known: &[&str]) -> String {
     match nearest(given, known.iter().copied()) {
         Some(meant) => format!("did you mean \"{meant}\"?"),
@@ -46,14 +46,15 @@ pub(super) fn one_of(given: &str, known: &[&str]) -> String {
     }
 }
 
-/// Where every address of the file was first used: line and key.
+/// Addresses in use, each with the line and the key of its first use.
 pub(super) type Taken = HashMap<IpAddr, (usize, &'static str)>;
 
-/// Reads one element of a list of addresses.
+/// Parses one element of a list of addresses; `None` if it is wrong, which has been reported.
 pub(super) fn parse_element(key: &str, text: &Element, used_as: Use, report: &mut Report<'_>) -> Option<IpAddr> {
     parse_address(key, text.line, text.value.as_deref()?, used_as, report)
 }
 
+/// Parses the address that stands at `key`; `None` if it is wrong, which has been reported.
 pub(super) fn parse_address(
     key: &str,
     line: usize,
@@ -70,7 +71,7 @@ pub(super) fn parse_address(
     }
 }
 
-/// Notes that `address` is used here, and reports it if it was used before.
+/// Marks `address` as used here, and reports an address that was used before.
 pub(super) fn take_address(
     address: IpAddr,
     line: usize,
@@ -90,7 +91,7 @@ pub(super) fn take_address(
     }
 }
 
-/// Reports names that occur twice.
+/// Reports each name that occurs again after its first use.
 pub(super) fn report_duplicates<'n>(key: &str, names: impl Iterator<Item = &'n At<String>>, report: &mut Report<'_>) {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     for At { line, value } in names {

@@ -6,16 +6,16 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// To be installed with `#[global_allocator]`.
+/// The counting allocator, to be installed with `#[global_allocator]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Counting;
 
-/// What a piece of code asked for.
+/// Heap usage of a piece of code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Usage {
-    /// How often memory was asked for, growth of what was there included.
+    /// Number of allocations and reallocations.
     pub calls: u64,
-    /// The most bytes that were held at a time beyond what was held before.
+    /// Most bytes held at a time, beyond those held before.
     pub peak: u64,
 }
 
@@ -25,7 +25,7 @@ thread_local! {
     static PEAK: Cell<i64> = const { Cell::new(0) };
 }
 
-/// Runs `code` and tells what it asked of the heap on this thread.
+/// Runs `code` and returns its result and its heap usage on this thread.
 ///
 /// # Panics
 /// If no [`Counting`] is installed: a count that is always 0 must not pass for a result.
@@ -40,8 +40,9 @@ pub fn measured<T>(code: impl FnOnce() -> T) -> (T, Usage) {
     (result, Usage { calls: CALLS.get() - calls, peak })
 }
 
-/// A thread that is being taken down has no counts any more, and nobody who asks.
-fn note(calls: u64, more: usize, less: usize) {
+/// Counts `calls` calls that take `more` bytes and give back `less`. A thread that is ending has no counts any more, and
+/// nobody asks for them.
+fn count(calls: u64, more: usize, less: usize) {
     let signed = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
     let _counted = CALLS.try_with(|count| count.set(count.get() + calls));
     let _counted = HELD.try_with(|held| {
@@ -54,25 +55,25 @@ fn note(calls: u64, more: usize, less: usize) {
 // cells without destructors, so that touching them allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(1, layout.size(), 0);
+        count(1, layout.size(), 0);
         // SAFETY: the caller's promises are the system allocator's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note(1, layout.size(), 0);
+        count(1, layout.size(), 0);
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(1, size, layout.size());
+        count(1, size, layout.size());
         // SAFETY: as above.
         unsafe { System.realloc(place, layout, size) }
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        note(0, 0, layout.size());
+        count(0, 0, layout.size());
         // SAFETY: as above.
         unsafe { System.dealloc(place, layout) }
     }
