@@ -94,7 +94,7 @@ fn version_is_the_packages() {
 fn a_missing_agent_is_an_error_that_names_the_socket_and_what_to_do() {
     let socket = SocketArg { socket: "/nonexistent/vipair.sock".into() };
     let request = crate::control::protocol::Request::Switch { group: "web".to_owned() };
-    let Err(Failure::Failed(message)) = order(&socket, &request) else { panic!("nobody is there") };
+    let Err(Failure::Failed(message)) = send_order(&socket, &request) else { panic!("nobody is there") };
     assert!(message.contains("/nonexistent/vipair.sock"), "{message}");
     assert!(message.contains("systemctl start vipair"), "{message}");
 }
