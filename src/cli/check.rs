@@ -23,14 +23,16 @@ pub(super) struct CheckArgs {
     /// Which node to check for [default: the one that has this machine's addresses as links]
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
-    /// Show what a reload of the running agent with this file would change, and what stands in its way
+    /// Show what a reload of the running agent with this file would change, and what stands in its
+    /// way
     #[arg(long)]
     against_running: bool,
     #[command(flatten)]
     socket: SocketArg,
 }
 
-/// Validates the file, its programs if this machine is one of its nodes, and its key; then prints what follows from it.
+/// Validates the file, its programs if this machine is one of its nodes, and its key; then prints
+/// what follows from it.
 pub(super) fn execute(args: &CheckArgs) -> Result<(), Failure> {
     let cluster = ClusterFile::read(&args.file)?;
     if args.against_running {
@@ -55,8 +57,8 @@ pub(super) fn execute(args: &CheckArgs) -> Result<(), Failure> {
     print(&summary(&cluster, me, &key))
 }
 
-/// What follows from a valid file, as printed. `me` is the node that this machine is, if any; `key` tells the state of the key
-/// file.
+/// What follows from a valid file, as printed. `me` is the node that this machine is, if any; `key`
+/// tells the state of the key file.
 pub(super) fn summary(cluster: &ClusterFile, me: Option<NodeId>, key: &str) -> String {
     let mut lines = vec![
         format!("{} is valid.", cluster.file.display()),
@@ -175,7 +177,8 @@ fn service_lines(service: &ServicePlan) -> Vec<String> {
     lines
 }
 
-/// The line about one check: what it tries, what a fault means, and how long a fault can go unnoticed.
+/// The line about one check: what it tries, what a fault means, and how long a fault can go
+/// unnoticed.
 fn check_line(check: &Check) -> String {
     let weight = check.weight.map_or("vetoes".to_owned(), |weight| format!("weighs {weight}"));
     let noticed = match check.kind {
@@ -197,7 +200,8 @@ fn check_line(check: &Check) -> String {
 
 /// A line for each time: name, value, formula, meaning.
 fn time_lines(timing: &Timing, voted: bool) -> Vec<String> {
-    // Taken apart by name, so that a new time cannot be forgotten here. Times that cannot be set are in docs/protocol.
+    // Taken apart by name, so that a new time cannot be forgotten here. Times that cannot be set
+    // are in docs/protocol.
     let Timing {
         pulse,
         silence,

@@ -1,8 +1,9 @@
 //! `vipair launch`: starts a program for the agent. Not for people.
 //!
-//! Owns: what must change between the agent and the program: the user, and the protection from the kernel's out-of-memory
-//! killer, which the program must not inherit. Never does: wait for the program; this process becomes the program. On
-//! failure the agent reads the reason from standard error.
+//! Owns: what must change between the agent and the program: the user, and the protection from the
+//! kernel's out-of-memory killer, which the program must not inherit. Never does: wait for the
+//! program; this process becomes the program. On failure the agent reads the reason from standard
+//! error.
 
 use super::Failure;
 use clap::Args;
@@ -23,7 +24,8 @@ pub(super) struct LaunchArgs {
 
 /// Becomes the program. Returns only if that failed.
 pub(super) fn execute(args: LaunchArgs) -> Result<(), Failure> {
-    // Without procfs, or where it may not be written, the program keeps the agent's protection: no reason not to run it.
+    // Without procfs, or where it may not be written, the program keeps the agent's protection: no
+    // reason not to run it.
     let _kept = std::fs::write("/proc/self/oom_score_adj", "0");
     if let Some(name) = &args.user {
         become_user(name)?;

@@ -1,7 +1,8 @@
 //! The command line: one file per subcommand.
 //!
-//! Owns: arguments, what is printed, and exit codes (0 ok, 1 failed, 2 usage or configuration). Never does: decide
-//! anything about addresses. On failure it prints what is wrong and what to do on standard error.
+//! Owns: arguments, what is printed, and exit codes (0 ok, 1 failed, 2 usage or configuration).
+//! Never does: decide anything about addresses. On failure it prints what is wrong and what to do
+//! on standard error.
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -93,7 +94,8 @@ enum Failure {
     Failed(String),
     /// Usage or configuration is wrong: exit code 2.
     Wrong(String),
-    /// The reader of our output has gone (`vipair events | head`): nothing failed, and nothing is left to do.
+    /// The reader of our output has gone (`vipair events | head`): nothing failed, and nothing is
+    /// left to do.
     ReaderGone,
 }
 

@@ -35,7 +35,8 @@ pub(super) fn execute(args: &RecordArgs) -> Result<(), Failure> {
     }
 }
 
-/// Copies a recording to a new file, mode 0600. The command does this because the agent may be confined to its own directory.
+/// Copies a recording to a new file, mode 0600. The command does this because the agent may be
+/// confined to its own directory.
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     let bytes = std::fs::read(from)?;
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;

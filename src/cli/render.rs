@@ -15,7 +15,8 @@ macro_rules! put {
     ($text:expr, $($part:tt)*) => { writeln!($text, $($part)*).expect("writing to a String never fails") };
 }
 
-/// The whole report: a line about the agent, a block per group, the links, and what an operator should know.
+/// The whole report: a line about the agent, a block per group, the links, and what an operator
+/// should know.
 pub(super) fn status(report: &StatusReport, colour: bool) -> String {
     let mut text = String::new();
     let timing = &report.timing;

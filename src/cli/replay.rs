@@ -1,7 +1,8 @@
 //! `vipair replay FILE`: what happened, and why, from a flight recording.
 //!
-//! Owns: what is printed of a recording, and the comparison of the replay with the flight. Never does: ask the agent. A
-//! recording that cannot be read is a failure, and so is a replay that decides otherwise than the flight.
+//! Owns: what is printed of a recording, and the comparison of the replay with the flight. Never
+//! does: ask the agent. A recording that cannot be read is a failure, and so is a replay that
+//! decides otherwise than the flight.
 
 use super::terminal::{Tone, has_colour, paint};
 use super::{Failure, print};
@@ -133,14 +134,16 @@ struct Printer<'a> {
     colour: bool,
     /// The instant of the line that was printed last.
     last: Option<MonoTime>,
-    /// The date that the reader knows, from the header or a line of its own, in days since 1970-01-01 UTC.
+    /// The date that the reader knows, from the header or a line of its own, in days since
+    /// 1970-01-01 UTC.
     day: Option<u64>,
     /// The failure of an earlier line, after which nothing is printed.
     failure: Option<Failure>,
 }
 
 impl Printer<'_> {
-    /// Prints those lines whose time of day is wanted. `--from` and `--to` count on every day that the recording covers.
+    /// Prints those lines whose time of day is wanted. `--from` and `--to` count on every day that
+    /// the recording covers.
     fn print_lines(&mut self, lines: &[Line]) {
         for line in lines {
             let time = Duration::from_millis(line.wall % DAY_MS);
@@ -187,7 +190,8 @@ fn line_json(line: &Line) -> String {
     serde_json::to_string(line).map_or_else(|_| String::new(), |text| text + "\n")
 }
 
-/// Compares the replay with the flight: prints that they agree, or fails with each place where they do not.
+/// Compares the replay with the flight: prints that they agree, or fails with each place where they
+/// do not.
 fn compare(recording: &Recording, verdict: &Verdict, json: bool, colour: bool) -> Result<(), Failure> {
     let facts = format!(
         "{} events, {} decisions, {} of {} snapshots arrived at",

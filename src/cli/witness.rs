@@ -1,4 +1,5 @@
-//! `vipair witness`: runs a witness, validates its file, or copies it for the user who runs the witness.
+//! `vipair witness`: runs a witness, validates its file, or copies it for the user who runs the
+//! witness.
 
 use super::{Failure, logging, print};
 use crate::witness::{self, Options, RunError};

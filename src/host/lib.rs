@@ -1,7 +1,9 @@
-//! The machine that a node or a witness stands on: its configuration, its clocks and sockets, its disk, its operators.
+//! The machine that a node or a witness stands on: its configuration, its clocks and sockets, its
+//! disk, its operators.
 //!
-//! Owns: every reading of a clock, a file or a socket that more than one wing needs. Never does: decide anything about a
-//! group. Each failure out there becomes a value: an error with the operation, the object and the cause.
+//! Owns: every reading of a clock, a file or a socket that more than one wing needs. Never does:
+//! decide anything about a group. Each failure out there becomes a value: an error with the
+//! operation, the object and the cause.
 //!
 //! | room | noun |
 //! |---|---|

@@ -1,7 +1,9 @@
-//! The clusters of a witness: for each its keys, its voter, and the store of what the voter must not forget.
+//! The clusters of a witness: for each its keys, its voter, and the store of what the voter must
+//! not forget.
 //!
-//! Owns: which voter a datagram or a report is for. Never does: decide a vote (the voter does) or wait for a disk. A
-//! store that cannot write is logged; its voter then grants nothing new until the disk takes the state.
+//! Owns: which voter a datagram or a report is for. Never does: decide a vote (the voter does) or
+//! wait for a disk. A store that cannot write is logged; its voter then grants nothing new until
+//! the disk takes the state.
 
 use super::probes::Probes;
 use super::renewal::{Renewal, find_cluster};
@@ -50,11 +52,12 @@ pub(super) struct Clusters {
 }
 
 impl Clusters {
-    /// Opens every cluster of `file`: reads its keys and its stored state, and starts its store and its checks.
+    /// Opens every cluster of `file`: reads its keys and its stored state, and starts its store and
+    /// its checks.
     ///
     /// # Errors
-    /// [`RunError::Configuration`] with everything that is wrong with the key files; [`RunError::Failed`] when a state
-    /// directory cannot be used.
+    /// [`RunError::Configuration`] with everything that is wrong with the key files;
+    /// [`RunError::Failed`] when a state directory cannot be used.
     pub fn open(
         options: &Options,
         file: &WitnessFile,
@@ -86,7 +89,8 @@ impl Clusters {
         self.next = self.next.max(number + 1);
     }
 
-    /// Takes over another file: removes, changes and adds clusters. A cluster that stays keeps its voter and its promises.
+    /// Takes over another file: removes, changes and adds clusters. A cluster that stays keeps its
+    /// voter and its promises.
     pub fn apply_renewal(&mut self, renewal: Renewal) {
         let Renewal { file, keys, added } = renewal;
         let is_gone = |(_, cluster): &(&usize, &Cluster)| find_cluster(&file, &cluster.config.name).is_none();
@@ -113,7 +117,8 @@ impl Clusters {
         }
     }
 
-    /// Hands one datagram to the voter of its cluster. Returns the answers; `None` if the cluster is not ours.
+    /// Hands one datagram to the voter of its cluster. Returns the answers; `None` if the cluster
+    /// is not ours.
     pub fn handle_datagram(&mut self, now: MonoTime, bytes: &[u8]) -> Option<&Output> {
         let number = peek_cluster(bytes).and_then(|cluster| self.numbers.get(&cluster));
         let Some(cluster) = number.and_then(|number| self.by_number.get_mut(number)) else {
@@ -126,7 +131,8 @@ impl Clusters {
         Some(&self.output)
     }
 
-    /// Hands what a store or a check reports to its voter. Reports about a cluster that is gone are dropped.
+    /// Hands what a store or a check reports to its voter. Reports about a cluster that is gone are
+    /// dropped.
     pub fn handle_report(&mut self, report: Report) {
         match report {
             Report::Stored(number, version, result) => {
@@ -157,7 +163,8 @@ impl Clusters {
         totals.fold(self.strays.total(), u64::saturating_add)
     }
 
-    /// The counts behind [`Clusters::turned_away`] as a sentence; clusters without any are left out.
+    /// The counts behind [`Clusters::turned_away`] as a sentence; clusters without any are left
+    /// out.
     pub fn turned_away_words(&self) -> String {
         let words = |cluster: &Cluster| {
             let rejects = cluster.voter.rejects();
@@ -169,7 +176,8 @@ impl Clusters {
 }
 
 impl Cluster {
-    /// Reads the stored state, starts the store's thread, and makes the voter, which abstains as after every start.
+    /// Reads the stored state, starts the store's thread, and makes the voter, which abstains as
+    /// after every start.
     pub fn open(
         directory: &Path,
         me: NodeId,

@@ -1,8 +1,9 @@
 //! Copies of the witness's file and keys for a user who cannot read the originals.
 //!
-//! systemd lends files to a service when the service starts (LoadCredential=), and does not renew them at a reload: so
-//! the unit's reload runs this as root. The directory belongs to that user, who is trusted with the keys and with nothing
-//! else: no link in it is followed, and each copy is a new file that replaces the one before.
+//! systemd lends files to a service when the service starts (LoadCredential=), and does not renew
+//! them at a reload: so the unit's reload runs this as root. The directory belongs to that user,
+//! who is trusted with the keys and with nothing else: no link in it is followed, and each copy is
+//! a new file that replaces the one before.
 
 use super::clusters::load_keys;
 use super::renewal;
@@ -14,11 +15,13 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Validates the file at `path` and its keys, and copies all of them to `directory`, readable by its owner alone.
+/// Validates the file at `path` and its keys, and copies all of them to `directory`, readable by
+/// its owner alone.
 ///
 /// # Errors
-/// [`RunError::Configuration`] with everything that is wrong; nothing is copied then. [`RunError::Failed`] when a key
-/// file is not in the same directory as the file, or something cannot be read or written.
+/// [`RunError::Configuration`] with everything that is wrong; nothing is copied then.
+/// [`RunError::Failed`] when a key file is not in the same directory as the file, or something
+/// cannot be read or written.
 pub fn lend(path: &Path, directory: &Path) -> Result<(), RunError> {
     let file = WitnessFile::read(path)?;
     load_keys(path, &file)?;
@@ -42,7 +45,8 @@ pub fn lend(path: &Path, directory: &Path) -> Result<(), RunError> {
     copy(path, &directory.join(renewal::FILE), owner).map_err(|cause| failed(path, &cause))
 }
 
-/// Copies one file to a new file that belongs to `user` and `group`, mode 0400, and renames it to `to`.
+/// Copies one file to a new file that belongs to `user` and `group`, mode 0400, and renames it to
+/// `to`.
 fn copy(from: &Path, to: &Path, (user, group): (Uid, Gid)) -> io::Result<()> {
     let mut content = Vec::new();
     std::fs::File::open(from)?.read_to_end(&mut content)?;

@@ -1,7 +1,8 @@
 //! Service checks: connections that are tried again and again, beside the loop and never in it.
 //!
-//! All checks run as tasks of one thread. A check that connects has succeeded, and the connection is closed at once; a
-//! check that is refused or takes too long has failed. How many failures make a fault is the voter's decision.
+//! All checks run as tasks of one thread. A check that connects has succeeded, and the connection
+//! is closed at once; a check that is refused or takes too long has failed. How many failures make
+//! a fault is the voter's decision.
 
 use crate::config::ServiceCheck;
 use crate::io::dial;
@@ -42,7 +43,8 @@ impl Probes {
         Ok(Probes { runtime: handle, reports: reports.clone(), tasks: HashMap::new(), series: 0 })
     }
 
-    /// Replaces the running checks of a cluster by `checks`. Returns the series that their results carry.
+    /// Replaces the running checks of a cluster by `checks`. Returns the series that their results
+    /// carry.
     pub fn start_checks(&mut self, cluster: usize, checks: &[ServiceCheck]) -> u64 {
         self.stop_checks(cluster);
         self.series += 1;

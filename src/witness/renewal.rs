@@ -1,8 +1,10 @@
-//! SIGHUP: a thread beside the loop reads and validates the file and the keys; the loop then takes over all or nothing.
+//! SIGHUP: a thread beside the loop reads and validates the file and the keys; the loop then takes
+//! over all or nothing.
 //!
-//! Clusters may come and go, and keys and checks of a cluster may change. A cluster that stays keeps its voter with all
-//! promises. A cluster that goes is not answered any more; its promises stay on the disk, and if it comes back it abstains
-//! as after a start. A new `listen`, `number` or `drift_ppm` is refused: these need a restart.
+//! Clusters may come and go, and keys and checks of a cluster may change. A cluster that stays
+//! keeps its voter with all promises. A cluster that goes is not answered any more; its promises
+//! stay on the disk, and if it comes back it abstains as after a start. A new `listen`, `number` or
+//! `drift_ppm` is refused: these need a restart.
 
 use super::clusters::{Cluster, load_keys};
 use crate::config::{KeyFile, WitnessCluster, WitnessFile};
@@ -12,7 +14,8 @@ use crate::reports::{Report, Reports};
 /// Name of the file's copy in a directory that `lend` fills.
 pub(super) const FILE: &str = "witness.toml";
 
-/// A valid file, the keys of its clusters in the same order, and its new clusters, opened, with their numbers.
+/// A valid file, the keys of its clusters in the same order, and its new clusters, opened, with
+/// their numbers.
 pub(crate) struct Renewal {
     pub(super) file: WitnessFile,
     pub(super) keys: Vec<KeyFile>,
@@ -37,8 +40,8 @@ impl Renewer {
         Renewer { options, current, reports, busy: false, again: false }
     }
 
-    /// Starts a reading on a thread of its own, or after the one under way. New clusters get numbers from `next` on. The
-    /// result comes as [`Report::Renewed`].
+    /// Starts a reading on a thread of its own, or after the one under way. New clusters get
+    /// numbers from `next` on. The result comes as [`Report::Renewed`].
     pub fn start_reading(&mut self, next: usize) {
         if std::mem::replace(&mut self.busy, true) {
             self.again = true;

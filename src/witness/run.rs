@@ -1,7 +1,8 @@
 //! The loop of the witness: one thread waits for datagrams and answers each where it came from.
 //!
-//! Owns: the socket, the watchdog's messages, and the order in which things are looked at. Never does: wait for a disk, a
-//! name or a service; the threads that do report through a bounded queue. When the poll itself fails, the witness ends.
+//! Owns: the socket, the watchdog's messages, and the order in which things are looked at. Never
+//! does: wait for a disk, a name or a service; the threads that do report through a bounded queue.
+//! When the poll itself fails, the witness ends.
 
 use crate::clusters::{self, Clusters};
 use crate::config::WitnessFile;
@@ -23,7 +24,8 @@ use std::time::Duration;
 const ALIVE: Duration = Duration::from_secs(2);
 /// Datagrams taken in one turn before the queue is looked at again.
 const TURN: usize = 64;
-/// Reports that can wait for the loop. Stores and checks block on a full queue; the loop never does.
+/// Reports that can wait for the loop. Stores and checks block on a full queue; the loop never
+/// does.
 const REPORTS: usize = 1024;
 /// Shortest time between two log lines about datagrams that were turned away.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -58,7 +60,8 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     witness.serve().map_err(|error| failed("waiting", &error))
 }
 
-/// Validates a file and the keys it names, and returns a sentence about it for `vipair witness --check`.
+/// Validates a file and the keys it names, and returns a sentence about it for `vipair witness
+/// --check`.
 ///
 /// # Errors
 /// [`RunError::Configuration`] with everything that is wrong.
@@ -90,7 +93,8 @@ struct Witness {
 }
 
 impl Witness {
-    /// Handles reports and datagrams, and feeds the watchdog, for ever. Returns only when the poll fails.
+    /// Handles reports and datagrams, and feeds the watchdog, for ever. Returns only when the poll
+    /// fails.
     fn serve(&mut self) -> io::Result<()> {
         let mut ready = Ready::new();
         let mut buffer = [0; MAX_DATAGRAM + 1];
@@ -130,7 +134,8 @@ impl Witness {
         }
     }
 
-    /// Takes one datagram and sends the answers to where it came from. False when no datagram waits.
+    /// Takes one datagram and sends the answers to where it came from. False when no datagram
+    /// waits.
     fn receive(&mut self, buffer: &mut [u8]) -> bool {
         let (length, from) = match self.socket.recv_from(buffer) {
             Ok(received) => received,
@@ -138,7 +143,8 @@ impl Witness {
             // An earlier answer of ours was refused (its port is closed): nothing to do about it.
             Err(_) => return true,
         };
-        // Read after the datagram was taken: a promise that begins later ends later, which is the safe side.
+        // Read after the datagram was taken: a promise that begins later ends later, which is the
+        // safe side.
         let now = clock::now();
         if let Some(output) = self.clusters.handle_datagram(now, &buffer[..length]) {
             for answer in output.datagrams() {
@@ -149,7 +155,8 @@ impl Witness {
         true
     }
 
-    /// Logs how many datagrams were turned away since the last such line, at most once per [`LOG_INTERVAL`].
+    /// Logs how many datagrams were turned away since the last such line, at most once per
+    /// [`LOG_INTERVAL`].
     fn log_turned_away(&mut self, now: MonoTime) {
         let total = self.clusters.turned_away();
         if now.since(self.logged) >= LOG_INTERVAL && total > self.turned_away {

@@ -1,7 +1,8 @@
-//! A voter's memory as the store keeps it: the store's format is a node's, and its fields take a voter's meaning.
+//! A voter's memory as the store keeps it: the store's format is a node's, and its fields take a
+//! voter's meaning.
 //!
-//! `lease` is the longest lease the voter ever answered for; per group, `seen` is the ceiling: no higher epoch was granted.
-//! The other fields of a group are unused.
+//! `lease` is the longest lease the voter ever answered for; per group, `seen` is the ceiling: no
+//! higher epoch was granted. The other fields of a group are unused.
 
 use crate::durable::GroupState;
 use crate::store::{self, State};

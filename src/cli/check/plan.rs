@@ -1,7 +1,8 @@
 //! `vipair check --against-running`: what a reload with this file would change, without doing it.
 //!
-//! Owns: the answer to the operator. Never does: reload. The agent tells what it runs with; the comparison is the one that a
-//! reload makes. A file that the agent would refuse is a failure, with the reasons.
+//! Owns: the answer to the operator. Never does: reload. The agent tells what it runs with; the
+//! comparison is the one that a reload makes. A file that the agent would refuse is a failure, with
+//! the reasons.
 
 use crate::cli::{Failure, SocketArg, local, print};
 use crate::config::{ClusterFile, ConfigErrors, KeyFile, changes};
@@ -36,7 +37,8 @@ pub(super) enum Plan {
     Done(String),
 }
 
-/// What a reload with `new` would come to. `node` and `local` find this node in the new file, as at a start.
+/// What a reload with `new` would come to. `node` and `local` find this node in the new file, as at
+/// a start.
 ///
 /// # Errors
 /// The new file has no place for this node, or the agent's answer is no configuration.

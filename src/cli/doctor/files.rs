@@ -8,7 +8,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Longest time for a reservation to become durable without a warning. A slow disk delays no takeover by itself.
+/// Longest time for a reservation to become durable without a warning. A slow disk delays no
+/// takeover by itself.
 const SLOW_DISK: Duration = Duration::from_millis(500);
 
 /// Whether the key file can be used.
@@ -19,7 +20,8 @@ pub(super) fn key(cluster: &ClusterFile) -> Finding {
     }
 }
 
-/// Whether the state directory can be written, and how fast: writes, syncs and removes a small file.
+/// Whether the state directory can be written, and how fast: writes, syncs and removes a small
+/// file.
 pub(super) fn state_dir(path: &Path) -> Finding {
     let probe = path.join(format!(".doctor.{}", std::process::id()));
     let begun = Instant::now();

@@ -89,7 +89,8 @@ fn wrong_kind(roots: &Roots, name: &str) -> Option<Finding> {
     Some(Finding::fail(format!("{name} is a port of {master}"), remedy))
 }
 
-/// An IPv4 setting of an interface. The kernel uses the larger of `all` and the interface (inetdevice.h, IN_DEV_MAXCONF).
+/// An IPv4 setting of an interface. The kernel uses the larger of `all` and the interface
+/// (inetdevice.h, IN_DEV_MAXCONF).
 fn ipv4_setting(roots: &Roots, name: &str, setting: &str) -> u32 {
     let read = |of: &str| roots.proc(&format!("sys/net/ipv4/conf/{of}/{setting}")).and_then(|v| v.parse().ok());
     read("all").unwrap_or(0).max(read(name).unwrap_or(0))
@@ -101,8 +102,8 @@ fn arp_ignore(roots: &Roots, name: &str) -> Finding {
     let remedy =
         format!("sysctl net.ipv4.conf.{name}.arp_ignore=1 (or 0), and net.ipv4.conf.all.arp_ignore no higher than 1");
     match value {
-        // Measured on 6.18: a /32 is in no subnet, and yet it is answered for if another address of the interface has
-        // a subnet that holds both the address and the asker.
+        // Measured on 6.18: a /32 is in no subnet, and yet it is answered for if another address of
+        // the interface has a subnet that holds both the address and the asker.
         2 => Finding::warn("arp_ignore is 2: the kernel answers only askers in a subnet of the interface", remedy),
         8 => Finding::fail("arp_ignore is 8: the kernel answers no ARP request at all", remedy),
         0 | 1 | 3 => Finding::ok(format!("arp_ignore is {value}: the kernel answers for service addresses")),
@@ -123,7 +124,8 @@ fn arp_announce(roots: &Roots, name: &str) -> Finding {
     }
 }
 
-/// A finding if no route leads over the interface: service addresses are /32 and bring none, and answers need one.
+/// A finding if no route leads over the interface: service addresses are /32 and bring none, and
+/// answers need one.
 fn missing_route(roots: &Roots, name: &str) -> Option<Finding> {
     let routes = std::fs::read_to_string(roots.proc.join("net/route")).ok()?;
     let has = routes.lines().skip(1).any(|line| line.split_whitespace().next() == Some(name));
@@ -133,8 +135,8 @@ fn missing_route(roots: &Roots, name: &str) -> Option<Finding> {
     })
 }
 
-/// Whether another interface would answer ARP for service addresses. Linux answers for any of its addresses on every
-/// interface unless told otherwise, and other interfaces have no gate.
+/// Whether another interface would answer ARP for service addresses. Linux answers for any of its
+/// addresses on every interface unless told otherwise, and other interfaces have no gate.
 fn arp_flux(roots: &Roots, config: &Config, name: &str) -> Finding {
     let gated = config.interfaces();
     let mut names: Vec<String> = std::fs::read_dir(roots.sys.join("class/net"))

@@ -5,7 +5,8 @@ use super::{Finding, Roots};
 /// The first kernel with `bpf_ktime_get_boot_ns`, the clock of the gate.
 const OLDEST_KERNEL: (u32, u32) = (5, 8);
 
-/// Capabilities that the agent needs: name, bit in linux/capability.h, purpose, and whether nothing works without it.
+/// Capabilities that the agent needs: name, bit in linux/capability.h, purpose, and whether nothing
+/// works without it.
 const CAPABILITIES: [(&str, u32, &str, bool); 6] = [
     ("CAP_NET_ADMIN", 12, "to install the gate and add addresses", true),
     ("CAP_NET_RAW", 13, "to probe and announce", true),
@@ -68,7 +69,8 @@ fn capabilities(roots: &Roots) -> Vec<Finding> {
     if missing.is_empty() { vec![Finding::ok("all capabilities the agent needs")] } else { missing }
 }
 
-/// Whether there is no limit on locked memory: then CAP_IPC_LOCK is not needed (mm/mlock.c, mlockall).
+/// Whether there is no limit on locked memory: then CAP_IPC_LOCK is not needed (mm/mlock.c,
+/// mlockall).
 fn may_lock_everything(roots: &Roots) -> bool {
     let limits = std::fs::read_to_string(roots.proc.join("self/limits")).unwrap_or_default();
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"));

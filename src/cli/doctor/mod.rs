@@ -1,8 +1,8 @@
 //! `vipair doctor`: what would stop a takeover on this machine?
 //!
-//! Owns: the questions and their order. Never does: repair anything, or leave anything behind. A question that cannot be
-//! answered (no privilege, no such file) is a finding of its own. Exit code 1 if anything failed, 2 if the configuration is
-//! wrong.
+//! Owns: the questions and their order. Never does: repair anything, or leave anything behind. A
+//! question that cannot be answered (no privilege, no such file) is a finding of its own. Exit code
+//! 1 if anything failed, 2 if the configuration is wrong.
 
 mod files;
 mod interface;
@@ -164,7 +164,8 @@ fn interface_sections(roots: &Roots, config: &Config) -> Vec<Section> {
     config.interfaces().into_iter().map(section).collect()
 }
 
-/// Success, or the failure that the findings amount to. `wrong`: the errors of the configuration, if it has any.
+/// Success, or the failure that the findings amount to. `wrong`: the errors of the configuration,
+/// if it has any.
 fn conclude(sections: &[Section], wrong: Option<&ConfigErrors>) -> Result<(), Failure> {
     if let Some(errors) = wrong {
         return Err(Failure::Wrong(format!("{errors}\nthe rest can be examined when the configuration is right")));

@@ -1,7 +1,7 @@
 //! Findings about other machines that answer for a service address.
 //!
-//! Owns: one probe per address. Never does: announce, or change a neighbour's cache. Without the privilege to probe, that is
-//! the finding.
+//! Owns: one probe per address. Never does: announce, or change a neighbour's cache. Without the
+//! privilege to probe, that is the finding.
 
 use super::Finding;
 use crate::config::Config;
@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-/// Most addresses that are asked about on one interface: enough to meet a stranger, few enough for any switch.
+/// Most addresses that are asked about on one interface: enough to meet a stranger, few enough for
+/// any switch.
 const MAX_ASKED: usize = 32;
 /// Longest time for an answer.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -23,8 +24,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Length of a probe in bytes: Ethernet header and ARP for IPv4.
 const FRAME: usize = 14 + 28;
 
-/// Findings about the interface `name`: sends one ARP probe per address (RFC 5227: sender 0.0.0.0, from which no cache learns)
-/// and collects answers.
+/// Findings about the interface `name`: sends one ARP probe per address (RFC 5227: sender 0.0.0.0,
+/// from which no cache learns) and collects answers.
 pub(super) fn examine(config: &Config, name: &str) -> Vec<Finding> {
     let groups = config.groups.iter().filter(|group| group.interface == name);
     let asked: Vec<Ipv4Addr> = groups
@@ -68,7 +69,8 @@ fn answerer(mac: MacAddr, addresses: &[Ipv4Addr], several: bool) -> Finding {
     }
 }
 
-/// Probes for the addresses in `asked`. Returns those that were answered for, each with the answering hardware address.
+/// Probes for the addresses in `asked`. Returns those that were answered for, each with the
+/// answering hardware address.
 fn ask(name: &str, asked: &[Ipv4Addr]) -> std::io::Result<BTreeSet<(Ipv4Addr, MacAddr)>> {
     let index = nix::net::if_::if_nametoindex(name)?;
     let own: MacAddr = std::fs::read_to_string(format!("/sys/class/net/{name}/address"))?
@@ -127,7 +129,8 @@ fn probe(own: MacAddr, address: Ipv4Addr) -> Vec<u8> {
     bytes
 }
 
-/// The address that an ARP reply claims, and the hardware address that claims it; `None` for any other frame.
+/// The address that an ARP reply claims, and the hardware address that claims it; `None` for any
+/// other frame.
 fn answer_in(frame: &[u8]) -> Option<(Ipv4Addr, MacAddr)> {
     let frame = EthernetPacket::new(frame).filter(|frame| frame.get_ethertype() == EtherTypes::Arp)?;
     let arp = ArpPacket::new(frame.payload())?;

@@ -1,4 +1,5 @@
-//! Findings about other programs on the same interface: those that run before the gate can pass frames around it.
+//! Findings about other programs on the same interface: those that run before the gate can pass
+//! frames around it.
 
 use super::Finding;
 use aya::programs::{SchedClassifier, TcAttachType};
@@ -9,7 +10,8 @@ use netlink_packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessa
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use std::io;
 
-/// Hooks of the gate with their handles: TC_H_CLSACT with TC_H_MIN_INGRESS and TC_H_MIN_EGRESS of linux/pkt_sched.h.
+/// Hooks of the gate with their handles: TC_H_CLSACT with TC_H_MIN_INGRESS and TC_H_MIN_EGRESS of
+/// linux/pkt_sched.h.
 const HOOKS: [(&str, u32); 2] = [("ingress", 0xffff_fff2), ("egress", 0xffff_fff3)];
 /// Beginning of the names of the gate's programs (build.rs names them).
 pub(super) const OURS: &str = "vip_";
@@ -99,12 +101,14 @@ fn program_name(attribute: &TcAttribute) -> Option<String> {
     })
 }
 
-/// Findings about programs attached by TCX (since Linux 6.6), which run before every classic filter.
+/// Findings about programs attached by TCX (since Linux 6.6), which run before every classic
+/// filter.
 fn tcx(name: &str) -> Vec<Finding> {
     let hooks = [("ingress", TcAttachType::Ingress), ("egress", TcAttachType::Egress)];
     let mut findings = Vec::new();
     for (hook, attach_type) in hooks {
-        // An error means that the kernel has no TCX, or that we may not ask: other findings tell both.
+        // An error means that the kernel has no TCX, or that we may not ask: other findings tell
+        // both.
         let Ok((_, programs)) = SchedClassifier::query_tcx(name, attach_type) else { continue };
         findings.extend(programs.iter().map(|program| {
             let program = program.name_as_str().unwrap_or("without a name").to_owned();

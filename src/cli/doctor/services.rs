@@ -1,8 +1,9 @@
-//! Findings about what groups with a service need of this machine: programs that root may run, processes that may be seen, a
-//! unit of the agent that lets both, and lists of connections that reach the other node.
+//! Findings about what groups with a service need of this machine: programs that root may run,
+//! processes that may be seen, a unit of the agent that lets both, and lists of connections that
+//! reach the other node.
 //!
-//! Never does: run a program, or ask systemd. The unit's files are read; that systemd has read them too is up to the operator
-//! (`systemctl daemon-reload`).
+//! Never does: run a program, or ask systemd. The unit's files are read; that systemd has read them
+//! too is up to the operator (`systemctl daemon-reload`).
 
 use super::{Finding, Level, Roots};
 use crate::config::programs::{self, ProgramError};
@@ -12,7 +13,8 @@ use crate::wire::{mirror, pulse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Directories of units and their drop-ins. Of files with one name the first wins (systemd.unit(5)).
+/// Directories of units and their drop-ins. Of files with one name the first wins
+/// (systemd.unit(5)).
 const UNIT_DIRECTORIES: [&str; 5] = [
     "etc/systemd/system",
     "run/systemd/system",
@@ -26,7 +28,8 @@ const UNIT: &str = "vipair.service";
 const DROP_IN: &str = "install -D -m 644 systemd/vipair-hooks.conf /etc/systemd/system/vipair.service.d/vipair-hooks.conf, \
     then systemctl daemon-reload and a restart";
 
-/// Findings about the programs of hooks and checks, the processes that checks look for, and the agent's unit.
+/// Findings about the programs of hooks and checks, the processes that checks look for, and the
+/// agent's unit.
 pub(super) fn examine(roots: &Roots, config: &Config) -> Vec<Finding> {
     let (named, sought) = (named_programs(config), sought_processes(config));
     let mut findings: Vec<Finding> = named.iter().map(|(path, uses)| program(path, uses)).collect();
@@ -148,7 +151,8 @@ impl Sandbox {
         }
     }
 
-    /// Whether the unit lets this program not be run. Of the paths around a program the innermost decides.
+    /// Whether the unit lets this program not be run. Of the paths around a program the innermost
+    /// decides.
     fn stops(&self, program: &Path) -> bool {
         let real = program.canonicalize().unwrap_or_else(|_| program.to_owned());
         let innermost = |paths: &[String]| {
@@ -170,8 +174,8 @@ impl Sandbox {
         Finding { level, text, remedy: DROP_IN.to_owned() }
     }
 
-    /// Whether the unit lets these processes be seen. `ProtectProc` hides a process and its name; which program it runs is hidden
-    /// from an agent that may not trace it.
+    /// Whether the unit lets these processes be seen. `ProtectProc` hides a process and its name;
+    /// which program it runs is hidden from an agent that may not trace it.
     fn shows_processes(&self, sought: &BTreeSet<&str>) -> Finding {
         let is_hidden = matches!(self.protect_proc.as_str(), "invisible" | "noaccess" | "ptraceable");
         let traces = self.capabilities.as_ref().is_none_or(|all| all.iter().any(|one| one == "CAP_SYS_PTRACE"));
@@ -185,7 +189,8 @@ impl Sandbox {
     }
 }
 
-/// Applies one line about a list: it adds to the list; an empty value clears what earlier lines have added.
+/// Applies one line about a list: it adds to the list; an empty value clears what earlier lines
+/// have added.
 fn assign(list: &mut Vec<String>, value: &str) {
     if value.trim().is_empty() {
         list.clear();

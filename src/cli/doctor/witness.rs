@@ -7,8 +7,8 @@ use crate::words::Names;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// A finding for each witness, and one about them together. `begins` tells the source address that the kernel would use on
-/// the way there; `links` is the agent's status, if it runs.
+/// A finding for each witness, and one about them together. `begins` tells the source address that
+/// the kernel would use on the way there; `links` is the agent's status, if it runs.
 pub(super) fn examine(
     config: &Config,
     begins: impl Fn(SocketAddr) -> io::Result<IpAddr>,
@@ -51,7 +51,8 @@ pub(super) fn examine(
     findings
 }
 
-/// Whether a node that is left alone has a majority: it has its own vote and needs those of most witnesses.
+/// Whether a node that is left alone has a majority: it has its own vote and needs those of most
+/// witnesses.
 fn majority(witness: &Witness, heard: usize) -> Finding {
     let count = witness.addresses.len();
     if heard * 2 > count {

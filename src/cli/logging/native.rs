@@ -1,7 +1,9 @@
-//! The journal's own protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): a datagram for each record, with its fields.
+//! The journal's own protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): a datagram for each record,
+//! with its fields.
 //!
-//! Owns: the form of a record, and a thread that sends. Never does: make the caller wait. A journal that hangs stops that
-//! thread alone; records that do not fit into the queue meanwhile are lost, and counted in the next record that does.
+//! Owns: the form of a record, and a thread that sends. Never does: make the caller wait. A journal
+//! that hangs stops that thread alone; records that do not fit into the queue meanwhile are lost,
+//! and counted in the next record that does.
 
 use std::fmt::{self, Write};
 use std::io;
@@ -18,7 +20,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Path of the journal's socket.
 pub const SOCKET: &str = "/run/systemd/journal/socket";
-/// Most records that wait while the journal takes none: all groups of a full node move, and move back.
+/// Most records that wait while the journal takes none: all groups of a full node move, and move
+/// back.
 const QUEUE: usize = 4096;
 /// Longest time to wait for the last records.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -48,7 +51,8 @@ impl Native {
     /// No journal listens there, or the kernel gives no thread.
     pub fn start(socket: &Path) -> io::Result<(Native, Rest)> {
         let sender = UnixDatagram::unbound()?;
-        // An empty datagram: the journal ignores it, and if there is no journal the error comes now.
+        // An empty datagram: the journal ignores it, and if there is no journal the error comes
+        // now.
         sender.set_nonblocking(true)?;
         match sender.send_to(&[], socket) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
@@ -65,7 +69,8 @@ impl Native {
 fn send(items: &Receiver<Item>, sender: &UnixDatagram, socket: &Path) {
     for item in items {
         match item {
-            // Refused while the journal restarts, or because the record is too long: there is nowhere else to say so.
+            // Refused while the journal restarts, or because the record is too long: there is
+            // nowhere else to say so.
             Item::Record(record) => drop(sender.send_to(&record, socket)),
             Item::Rest(done) => drop(done.try_send(())),
         }

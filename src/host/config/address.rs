@@ -1,7 +1,7 @@
 //! Which IP addresses may be a link's end, a service address or a witness's.
 //!
-//! Owns: the rules about one address. Never does: compare addresses with each other. On failure the error is a pair of
-//! texts: what is wrong and what would be right.
+//! Owns: the rules about one address. Never does: compare addresses with each other. On failure the
+//! error is a pair of texts: what is wrong and what would be right.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,7 +1,7 @@
 //! Which times fit together, and why: the inequalities of `[timing]` in one place.
 //!
-//! Owns: the bounds that validation enforces and `vipair check` prints. Never does: derive times (that is `timing`).
-//! A broken rule is a configuration error; nothing here fails.
+//! Owns: the bounds that validation enforces and `vipair check` prints. Never does: derive times
+//! (that is `timing`). A broken rule is a configuration error; nothing here fails.
 
 use crate::timing::{LEASE_MS, SLACK, Timing, stretch};
 use std::ops::RangeInclusive;
@@ -11,11 +11,13 @@ use std::time::Duration;
 pub const PULSE_MS: RangeInclusive<u64> = 5..=10_000;
 /// Range of `silence_ms`. A takeover that waits longer than a minute is none.
 pub const SILENCE_MS: RangeInclusive<u64> = 8..=60_000;
-/// Range of `lease_ms` with a witness, where a takeover waits for the lease. It begins with what the shortest pulse permits.
+/// Range of `lease_ms` with a witness, where a takeover waits for the lease. It begins with what
+/// the shortest pulse permits.
 pub const VOTED_LEASE_MS: RangeInclusive<u64> = 19..=60_000;
 /// Range of `drift_ppm`. Clocks whose rates differ by more than a twentieth are broken.
 pub const DRIFT_PPM: RangeInclusive<u64> = 1..=50_000;
-/// Least time that a lease leaves for a grant's way to the voter and back, jitter and the voter's own time included.
+/// Least time that a lease leaves for a grant's way to the voter and back, jitter and the voter's
+/// own time included.
 pub const ROUND_TRIP: Duration = SLACK.saturating_mul(4);
 
 /// Range of `lease_ms`, with or without a witness.
@@ -70,7 +72,8 @@ const GRANTING: Rule = Rule {
     reason: "two grants in a row may be lost, and the third still has 4 ms for its round trip and its jitter",
 };
 
-/// A rule that derived times always obey, as the next one: both are here to be shown, and for a test that breaks them.
+/// A rule that derived times always obey, as the next one: both are here to be shown, and for a
+/// test that breaks them.
 const PROMISING: Rule = Rule {
     key: "lease_ms",
     value: |t| t.promise,
@@ -87,7 +90,8 @@ const ABSTAINING: Rule = Rule {
     reason: "a voter that was restarted votes when every promise of its former life is over",
 };
 
-/// All inequalities between times, with or without a witness. The ranges of single times are the constants above.
+/// All inequalities between times, with or without a witness. The ranges of single times are the
+/// constants above.
 #[must_use]
 pub fn rules(witness: bool) -> &'static [Rule] {
     if witness { &[ASKING, GRANTING, PROMISING, ABSTAINING] } else { &[ASKING, RENEWING] }

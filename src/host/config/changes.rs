@@ -38,10 +38,11 @@ pub fn refusals(old: &Config, new: &Config) -> Vec<String> {
     found
 }
 
-/// A refusal for each group that takes an address from another group; it names the first such address.
+/// A refusal for each group that takes an address from another group; it names the first such
+/// address.
 ///
-/// While one node has the old configuration and the other the new one, both could answer for that address: one in the old
-/// group, the other in the new.
+/// While one node has the old configuration and the other the new one, both could answer for that
+/// address: one in the old group, the other in the new.
 fn moved_addresses(old: &Config, new: &Config) -> Vec<String> {
     let mut owners: HashMap<Vip, &Group> = HashMap::new();
     for group in &old.groups {
@@ -124,7 +125,8 @@ fn keys_phrase(keys: &[KeyPrint]) -> String {
     }
 }
 
-/// The differences between a group in two configurations. `config` is the new one, for the names of nodes.
+/// The differences between a group in two configurations. `config` is the new one, for the names of
+/// nodes.
 fn group_changes(old: &Group, new: &Group, config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     let before: HashSet<&Vip> = old.addresses.iter().collect();

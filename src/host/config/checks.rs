@@ -1,7 +1,7 @@
 //! From checks as written to checks that hold.
 //!
-//! Owns: every rule about `[[group.check]]`. Never does: look at files, users or units. On failure each broken rule is
-//! one error in the report and the walk goes on.
+//! Owns: every rule about `[[group.check]]`. Never does: look at files, users or units. On failure
+//! each broken rule is one error in the report and the walk goes on.
 
 use super::error::Report;
 use super::raw_service::{RawCheck, RawStatus};
@@ -36,12 +36,14 @@ const DEFAULT_FALL: u64 = 3;
 const DEFAULT_RISE: u64 = 2;
 const DEFAULT_STATUS: RangeInclusive<u16> = 200..=399;
 const DEFAULT_USER: &str = "nobody";
-/// Longest path, argument or text, in bytes: the kernel's limit of a path (PATH_MAX), which is enough for the others.
+/// Longest path, argument or text, in bytes: the kernel's limit of a path (PATH_MAX), which is
+/// enough for the others.
 const MAX_TEXT: usize = 4096;
 /// Most words of a command, the program included.
 const MAX_WORDS: usize = 64;
 
-/// Validates the checks of a group that has these addresses. The value is meaningful only if the report stays empty.
+/// Validates the checks of a group that has these addresses. The value is meaningful only if the
+/// report stays empty.
 pub(super) fn validate(raw: &[RawCheck], addresses: &[Vip], report: &mut Report<'_>) -> Vec<Check> {
     if let Some(check) = raw.get(MAX_CHECKS) {
         let wrong = format!("is there {} times in one group", raw.len());
@@ -104,7 +106,8 @@ fn validate_kind(name: &str, raw: &RawCheck, addresses: &[Vip], report: &mut Rep
     }
 }
 
-/// Validates where to connect: an address of the group, which is local on every node, or the loopback.
+/// Validates where to connect: an address of the group, which is local on every node, or the
+/// loopback.
 fn validate_target(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<SocketAddr> {
     let port = u16::try_from(raw.port.as_ref()?.value).ok()?;
     let Some(At { line, value }) = &raw.address else {
@@ -146,8 +149,8 @@ fn validate_http(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> 
     Some(HttpCheck { target, path: path.to_owned(), host, status: status?, body })
 }
 
-/// The default of `host` (RFC 9110, section 7.2): the address, of IPv6 in brackets, and the port unless it is the scheme's
-/// own.
+/// The default of `host` (RFC 9110, section 7.2): the address, of IPv6 in brackets, and the port
+/// unless it is the scheme's own.
 fn default_host(target: SocketAddr) -> String {
     let text = target.to_string();
     text.strip_suffix(":80").map_or(text.clone(), str::to_owned)
@@ -218,7 +221,8 @@ fn report_unusable_text(key: &str, at: &At<String>, right: &str, report: &mut Re
     }
 }
 
-/// Validates the name of a unit by systemd's own rule (`unit_name_is_valid`): letters, digits and `:-_.\@`, with its type.
+/// Validates the name of a unit by systemd's own rule (`unit_name_is_valid`): letters, digits and
+/// `:-_.\@`, with its type.
 pub(super) fn validate_unit(key: &str, at: &At<String>, report: &mut Report<'_>) -> String {
     let text = &at.value;
     let is_known = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
@@ -232,7 +236,8 @@ pub(super) fn validate_unit(key: &str, at: &At<String>, report: &mut Report<'_>)
     text.clone()
 }
 
-/// Validates a program and its arguments. A word that is no text has been reported by the walk: then `None`.
+/// Validates a program and its arguments. A word that is no text has been reported by the walk:
+/// then `None`.
 pub(super) fn validate_command(key: &str, at: &At<Vec<Element>>, report: &mut Report<'_>) -> Option<Command> {
     let right = "write the program's absolute path, then its arguments; no shell reads them";
     let words: Option<Vec<String>> = at.value.iter().map(|word| word.value.clone()).collect();

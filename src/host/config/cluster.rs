@@ -1,7 +1,8 @@
 //! The file as all nodes see it, and the step from there to what one node needs.
 //!
-//! Owns: reading the file, and finding out which node this is. Never does: ask the machine for its addresses (the
-//! caller passes them in) or change anything. On failure the caller gets every error there is and keeps what it had.
+//! Owns: reading the file, and finding out which node this is. Never does: ask the machine for its
+//! addresses (the caller passes them in) or change anything. On failure the caller gets every error
+//! there is and keeps what it had.
 
 use super::error::{ConfigError, ConfigErrors, Report};
 use super::keyfile::KeyFile;
@@ -80,12 +81,12 @@ pub struct ReadFile {
     pub text: String,
 }
 
-/// Reads the configuration at `path` as node `node`, or as the node that has one of the `local` addresses as a link. Reads
-/// the key file as well, so that its errors are shown with the others.
+/// Reads the configuration at `path` as node `node`, or as the node that has one of the `local`
+/// addresses as a link. Reads the key file as well, so that its errors are shown with the others.
 ///
 /// # Errors
-/// Everything that is wrong, at once; see [`ConfigError`] for the form. The caller shows it and exits with 2, or at a
-/// reload keeps the configuration it has.
+/// Everything that is wrong, at once; see [`ConfigError`] for the form. The caller shows it and
+/// exits with 2, or at a reload keeps the configuration it has.
 pub fn load(path: &Path, node: Option<&str>, local: &[IpAddr]) -> Result<ReadFile, ConfigErrors> {
     let text = read_text(path)?;
     let cluster = ClusterFile::parse(&text, path)?;
@@ -129,11 +130,12 @@ pub(super) fn read_text(path: &Path) -> Result<String, ConfigErrors> {
     })
 }
 
-/// Most bytes behind the first error of TOML's syntax that are searched for further ones. Each error takes some hundred bytes
-/// of memory, and a text can have one for every letter.
+/// Most bytes behind the first error of TOML's syntax that are searched for further ones. Each
+/// error takes some hundred bytes of memory, and a text can have one for every letter.
 const SEARCHED: usize = 64 << 10;
 
-/// The beginning of a text, up to [`SEARCHED`] bytes behind its first error of syntax, which is at `first`.
+/// The beginning of a text, up to [`SEARCHED`] bytes behind its first error of syntax, which is at
+/// `first`.
 fn searched_part(text: &str, first: usize) -> &str {
     let limit = first.saturating_add(SEARCHED).min(text.len());
     let end = (0..=limit).rev().find(|at| text.is_char_boundary(*at));
@@ -142,7 +144,8 @@ fn searched_part(text: &str, first: usize) -> &str {
 
 /// Parses `text` as TOML and returns what `walk` makes of the document.
 ///
-/// A text with errors of syntax is walked as far as it can be read, for the report alone: `walk` may return `None` then.
+/// A text with errors of syntax is walked as far as it can be read, for the report alone: `walk`
+/// may return `None` then.
 ///
 /// # Errors
 /// All errors of syntax and everything that `walk` has reported.
@@ -193,7 +196,8 @@ impl ClusterFile {
     /// Reads and validates the file at `path`.
     ///
     /// # Errors
-    /// The file cannot be read, is larger than [`MAX_FILE_BYTES`], or breaks a rule: all errors at once.
+    /// The file cannot be read, is larger than [`MAX_FILE_BYTES`], or breaks a rule: all errors at
+    /// once.
     pub fn read(path: &Path) -> Result<ClusterFile, ConfigErrors> {
         ClusterFile::parse(&read_text(path)?, path)
     }
@@ -201,8 +205,8 @@ impl ClusterFile {
     /// Validates `text`, which was read from `file`. Touches nothing else.
     ///
     /// # Errors
-    /// The text breaks a rule: all errors at once. If TOML's syntax is wrong, only the keys before the first such error are
-    /// read, since nobody knows what the rest was meant to be.
+    /// The text breaks a rule: all errors at once. If TOML's syntax is wrong, only the keys before
+    /// the first such error are read, since nobody knows what the rest was meant to be.
     pub fn parse(text: &str, file: &Path) -> Result<ClusterFile, ConfigErrors> {
         parse_document(text, file, |document, report| {
             let raw = raw::read(document, report);
@@ -211,7 +215,8 @@ impl ClusterFile {
         })
     }
 
-    /// Number of the node that this machine is: the one called `node`, or else the one that has a `local` address as a link.
+    /// Number of the node that this machine is: the one called `node`, or else the one that has a
+    /// `local` address as a link.
     ///
     /// # Errors
     /// There is no such node, none of the nodes has a local address, or several have one.
@@ -247,7 +252,8 @@ impl ClusterFile {
         }
     }
 
-    /// The configuration as node `me` sees it. `me` comes from [`ClusterFile::identify`] or from `nodes`.
+    /// The configuration as node `me` sees it. `me` comes from [`ClusterFile::identify`] or from
+    /// `nodes`.
     ///
     /// # Panics
     /// If `me` is no node of this file.

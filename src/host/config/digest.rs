@@ -1,8 +1,8 @@
 //! Digests by which two nodes find out that their configurations differ.
 //!
-//! Owns: the canonical texts and their digests. Never does: compare them (the engine does) or hash anything secret.
-//! Nothing here fails. The texts are part of the protocol: after a change of one, old and new versions would report a
-//! difference, so a change needs a new protocol version.
+//! Owns: the canonical texts and their digests. Never does: compare them (the engine does) or hash
+//! anything secret. Nothing here fails. The texts are part of the protocol: after a change of one,
+//! old and new versions would report a difference, so a change needs a new protocol version.
 
 use super::{Check, CheckKind, Config, Group, Hooks, HttpCheck, Node, ServicePlan, Witness};
 use crate::types::GroupKey;
@@ -12,7 +12,8 @@ use std::fmt::Write;
 use std::num::NonZeroU8;
 use std::time::Duration;
 
-/// Key of a group on the wire and in the kernel: the first eight bytes of SHA-256 of its name, as a big-endian number.
+/// Key of a group on the wire and in the kernel: the first eight bytes of SHA-256 of its name, as a
+/// big-endian number.
 #[must_use]
 pub fn group_key(name: &str) -> GroupKey {
     let hash = Sha256::digest(name.as_bytes());
@@ -34,8 +35,8 @@ pub fn digests(config: &Config) -> Digests {
     }
 }
 
-/// Digest of who votes, and for how long: node names and link addresses, witnesses, and ρ. Order counts, because a node's
-/// number is its position and links pair by position.
+/// Digest of who votes, and for how long: node names and link addresses, witnesses, and ρ. Order
+/// counts, because a node's number is its position and links pair by position.
 #[must_use]
 pub fn nodes(nodes: &[Node], witness: Option<&Witness>, drift_ppm: u64) -> u32 {
     let mut text = String::new();
@@ -56,7 +57,8 @@ pub fn nodes(nodes: &[Node], witness: Option<&Witness>, drift_ppm: u64) -> u32 {
     digest_of(&text)
 }
 
-/// Digest of the set of group names. Their order does not count: groups travel by key, not by position.
+/// Digest of the set of group names. Their order does not count: groups travel by key, not by
+/// position.
 #[must_use]
 pub fn groups<'n>(names: impl Iterator<Item = &'n str>) -> u32 {
     let mut names: Vec<&str> = names.collect();
@@ -80,8 +82,8 @@ pub fn addresses(group: &Group) -> u32 {
     digest_of(&text)
 }
 
-/// Digest of how a group moves: the preferred node's name, preempt, preempt delay, drain, promote, tickle, and the checks,
-/// hooks and units of its service.
+/// Digest of how a group moves: the preferred node's name, preempt, preempt delay, drain, promote,
+/// tickle, and the checks, hooks and units of its service.
 #[must_use]
 pub fn policy(config: &Config, group: &Group) -> u32 {
     let mut text = String::new();

@@ -1,13 +1,14 @@
 //! Errors of a configuration, all of them at once.
 //!
-//! Owns: the one form of a configuration error (`file:line: key: what is wrong; what would be right`) and the list
-//! that collects them. Never does: decide what is wrong. On failure there is nothing to do: past [`MAX_ERRORS`] the
-//! list only counts.
+//! Owns: the one form of a configuration error (`file:line: key: what is wrong; what would be
+//! right`) and the list that collects them. Never does: decide what is wrong. On failure there is
+//! nothing to do: past [`MAX_ERRORS`] the list only counts.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Most errors that are kept; further ones are only counted. A file of 50,000 wrong addresses must not fill a screen or memory.
+/// Most errors that are kept; further ones are only counted. A file of 50,000 wrong addresses must
+/// not fill a screen or memory.
 pub const MAX_ERRORS: usize = 100;
 
 /// One error of a configuration.
@@ -15,9 +16,11 @@ pub const MAX_ERRORS: usize = 100;
 pub struct ConfigError {
     /// Path of the file, as the caller named it.
     pub file: PathBuf,
-    /// Line in the file, counted from 1; `None` when the error belongs to no line (file not readable, `--node`).
+    /// Line in the file, counted from 1; `None` when the error belongs to no line (file not
+    /// readable, `--node`).
     pub line: Option<usize>,
-    /// The key with its table, for example `group.addresses`; empty when the error belongs to no key.
+    /// The key with its table, for example `group.addresses`; empty when the error belongs to no
+    /// key.
     pub key: String,
     /// What is wrong.
     pub wrong: String,
@@ -73,7 +76,8 @@ impl From<ConfigError> for ConfigErrors {
 /// Most letters of each part of an error: a wrong value may be as long as the file.
 const MAX_LETTERS: usize = 300;
 
-/// `text` as a terminal or a log can show it: control characters are escaped, and a long text is cut.
+/// `text` as a terminal or a log can show it: control characters are escaped, and a long text is
+/// cut.
 fn on_one_line(text: &str) -> String {
     let mut shown = String::new();
     for (count, letter) in text.chars().enumerate() {
@@ -163,7 +167,8 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The candidate that `given` probably means: at most a third of the letters differ, or one word begins with the other.
+/// The candidate that `given` probably means: at most a third of the letters differ, or one word
+/// begins with the other.
 pub(crate) fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     if given.len() > 64 {
         return None; // The distance costs the product of both lengths; no key or name is that long.
@@ -178,7 +183,8 @@ pub(crate) fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c 
     scored.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
 }
 
-/// Number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b` (optimal string alignment).
+/// Number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`
+/// (optimal string alignment).
 fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();

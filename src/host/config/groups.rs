@@ -1,7 +1,7 @@
 //! From the groups as written to valid groups.
 //!
-//! Owns: every rule about groups, their interfaces and addresses. Never does: read files or ask the machine. On failure
-//! each broken rule is one error in the report and validation goes on.
+//! Owns: every rule about groups, their interfaces and addresses. Never does: read files or ask the
+//! machine. On failure each broken rule is one error in the report and validation goes on.
 
 use super::address::Use;
 use super::error::Report;
@@ -24,8 +24,8 @@ const MAX_INTERFACE_NAME: usize = 15;
 const DEFAULT_PREEMPT_DELAY_MS: u64 = 10_000;
 const DEFAULT_DRAIN_MS: u64 = 1_000;
 
-/// Validates the groups of a file with these nodes. `voted`: the file has a witness. `taken` has the addresses of links and
-/// witnesses.
+/// Validates the groups of a file with these nodes. `voted`: the file has a witness. `taken` has
+/// the addresses of links and witnesses.
 pub(super) fn validate(
     raw: Option<&[RawGroup]>,
     nodes: &[Node],
@@ -161,7 +161,8 @@ fn validate_interfaces(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) 
     }
 }
 
-/// Reports a name that the kernel would not accept (`dev_valid_name` in net/core/dev.c), and the loopback.
+/// Reports a name that the kernel would not accept (`dev_valid_name` in net/core/dev.c), and the
+/// loopback.
 fn validate_interface_name(key: &str, name: &At<String>, report: &mut Report<'_>) {
     let text = &name.value;
     let wrong = if text.is_empty() {

@@ -1,7 +1,7 @@
 //! From hooks and units as written to hooks and units that hold.
 //!
-//! Owns: every rule about `[group.hooks]` and `units`. Never does: look at files or units. On failure each broken rule
-//! is one error in the report and the walk goes on.
+//! Owns: every rule about `[group.hooks]` and `units`. Never does: look at files or units. On
+//! failure each broken rule is one error in the report and the walk goes on.
 
 use super::checks::{validate_command, validate_unit};
 use super::error::Report;

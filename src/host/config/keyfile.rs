@@ -1,12 +1,13 @@
 //! The cluster key: making it, and refusing one that others could know.
 //!
-//! Owns: the key file's form, its permissions, and its making. Never does: print a key. On failure nothing is
-//! changed, and the error says how to put it right.
+//! Owns: the key file's form, its permissions, and its making. Never does: print a key. On failure
+//! nothing is changed, and the error says how to put it right.
 //!
-//! A line is `ID KEY`: a number from 0 to 255 and 64 hexadecimal digits; blank lines and lines that begin with `#` do
-//! not count. One or two keys are valid at once. The first key seals what this node sends; either opens what it receives.
-//! So a key is replaced without a pause:
-//! 1. `vipair keygen --id 2 new.key` on one node; append its line to the key file of *both* nodes, reload both.
+//! A line is `ID KEY`: a number from 0 to 255 and 64 hexadecimal digits; blank lines and lines that
+//! begin with `#` do not count. One or two keys are valid at once. The first key seals what this
+//! node sends; either opens what it receives. So a key is replaced without a pause:
+//! 1. `vipair keygen --id 2 new.key` on one node; append its line to the key file of *both* nodes,
+//!    reload both.
 //! 2. Move that line to the top on both nodes, reload both. Now both send with the new key.
 //! 3. Remove the old line on both nodes, reload both.
 
@@ -108,7 +109,8 @@ impl fmt::Display for KeyFileError {
 
 impl std::error::Error for KeyFileError {}
 
-/// Fingerprint of a key, by which people and programs tell keys apart. It says nothing of the key itself.
+/// Fingerprint of a key, by which people and programs tell keys apart. It says nothing of the key
+/// itself.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct KeyPrint {
     /// Identifier of the key in its file.
@@ -131,15 +133,16 @@ impl KeyFile {
     /// Reads the keys at `path`. A symbolic link is followed; what counts is the file it leads to.
     ///
     /// # Errors
-    /// The file is missing, no regular file, owned by neither root nor us, open to others, or not of the form that the head
-    /// of this file tells. The caller shows the error and does not go on without a key.
+    /// The file is missing, no regular file, owned by neither root nor us, open to others, or not
+    /// of the form that the head of this file tells. The caller shows the error and does not go on
+    /// without a key.
     pub fn load(path: &Path) -> Result<KeyFile, KeyFileError> {
         let io = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound => KeyFileError::Missing(path.to_owned()),
             _ => KeyFileError::Io(path.to_owned(), error),
         };
-        // O_NONBLOCK: opening a FIFO must not wait for a writer. All checks are of the opened file: the path may lead
-        // elsewhere a moment later.
+        // O_NONBLOCK: opening a FIFO must not wait for a writer. All checks are of the opened file:
+        // the path may lead elsewhere a moment later.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(io)?;
         let metadata = file.metadata().map_err(io)?;
@@ -149,7 +152,8 @@ impl KeyFile {
         if metadata.uid() != 0 && metadata.uid() != geteuid().as_raw() {
             return Err(KeyFileError::Owner(path.to_owned(), metadata.uid()));
         }
-        // What the service manager lends is root's, and its access list shows in the group's bits: systemd.exec(5).
+        // What the service manager lends is root's, and its access list shows in the group's bits:
+        // systemd.exec(5).
         let lent = std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|lent| path.starts_with(lent));
         if metadata.mode() & if lent { 0o037 } else { 0o077 } != 0 {
             return Err(KeyFileError::Mode(path.to_owned(), metadata.mode() & 0o7777));
@@ -195,7 +199,8 @@ fn from_hex(text: &str) -> Option<[u8; KEY_BYTES]> {
     if digits.len() == 2 * KEY_BYTES { bytes.try_into().ok() } else { None }
 }
 
-/// Makes a key file with one random key, readable by its owner only. An existing file is never touched.
+/// Makes a key file with one random key, readable by its owner only. An existing file is never
+/// touched.
 ///
 /// # Errors
 /// The file exists, or cannot be written; then none is left behind.
@@ -210,7 +215,8 @@ pub fn generate(path: &Path, id: u8) -> Result<(), KeyFileError> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
     let written = writeln!(file, "{id} {hex}").and_then(|()| file.sync_all()).and_then(|()| sync_directory(path));
     written.map_err(|error| {
-        // Best effort: the file is ours and half made; the error that matters is the one that is returned.
+        // Best effort: the file is ours and half made; the error that matters is the one that is
+        // returned.
         let _unremovable = std::fs::remove_file(path);
         io(error)
     })

@@ -1,8 +1,9 @@
 //! Configuration: one file, the same on every node.
 //!
-//! `raw` reads TOML and refuses unknown keys; `valid` checks everything and is the only way to build a [`Config`];
-//! `vipair_proto::timing` computes every derived time in one place. A configuration that breaks a rule never becomes a `Config`,
-//! so no other room checks these rules again.
+//! `raw` reads TOML and refuses unknown keys; `valid` checks everything and is the only way to
+//! build a [`Config`]; `vipair_proto::timing` computes every derived time in one place. A
+//! configuration that breaks a rule never becomes a `Config`, so no other room checks these rules
+//! again.
 
 use crate::timing::{Promote, Timing};
 use crate::types::{GroupKey, NodeId, Vip};
@@ -75,7 +76,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The entry of `node`. Numbers of nodes come from this configuration alone, so the entry exists.
+    /// The entry of `node`. Numbers of nodes come from this configuration alone, so the entry
+    /// exists.
     #[must_use]
     pub fn node(&self, node: NodeId) -> &Node {
         &self.nodes[usize::from(node.0) - 1]
@@ -118,12 +120,13 @@ pub struct Node {
 /// The voters that hold no address.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Witness {
-    /// The address of each witness; an odd number of them. Their order counts: it makes their numbers.
+    /// The address of each witness; an odd number of them. Their order counts: it makes their
+    /// numbers.
     pub addresses: Vec<IpAddr>,
     /// UDP port of all witnesses. Default: 7811.
     pub port: u16,
-    /// Whether a gate is never open without a majority. Default: true. If false, two nodes that hear each other and no
-    /// majority of the witnesses go on as a bare pair.
+    /// Whether a gate is never open without a majority. Default: true. If false, two nodes that
+    /// hear each other and no majority of the witnesses go on as a bare pair.
     pub strict: bool,
 }
 

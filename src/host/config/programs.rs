@@ -1,8 +1,9 @@
 //! Programs that checks and hooks name: may root run them?
 //!
-//! Owns: the rule about one program's file and the directories above it, and the places where the configuration names
-//! programs. Never does: run anything. Root must not run what others can change: anyone who can write the program, or put
-//! another one in its place, would be root. The rule is checked here and again before every run.
+//! Owns: the rule about one program's file and the directories above it, and the places where the
+//! configuration names programs. Never does: run anything. Root must not run what others can
+//! change: anyone who can write the program, or put another one in its place, would be root. The
+//! rule is checked here and again before every run.
 
 use super::ConfigError;
 use super::raw::RawGroup;
@@ -24,7 +25,8 @@ pub(crate) struct NamedProgram {
 pub enum ProgramError {
     /// The file or a directory above it is missing or cannot be inspected.
     Missing(io::Error),
-    /// Others than root can change what would be run. The text says which file or directory, and how.
+    /// Others than root can change what would be run. The text says which file or directory, and
+    /// how.
     Changeable(String),
     /// The path leads to no regular file with a permission to execute it.
     NoProgram,
@@ -62,8 +64,8 @@ pub(super) fn named_programs(groups: Option<&[RawGroup]>) -> Vec<NamedProgram> {
     found
 }
 
-/// Errors about programs of `file` on this machine. A missing program is an error only with `missing_too`: it may be
-/// installed later, and until then its check or hook fails.
+/// Errors about programs of `file` on this machine. A missing program is an error only with
+/// `missing_too`: it may be installed later, and until then its check or hook fails.
 pub(super) fn program_errors(file: &Path, named: &[NamedProgram], missing_too: bool) -> Vec<ConfigError> {
     let error = |named: &NamedProgram| {
         let error = validate(&named.path).err()?;
@@ -86,7 +88,8 @@ pub(super) fn program_errors(file: &Path, named: &[NamedProgram], missing_too: b
     named.iter().filter_map(error).collect()
 }
 
-/// Checks that root may run `path`: along the path as written, and along the one to which symbolic links lead.
+/// Checks that root may run `path`: along the path as written, and along the one to which symbolic
+/// links lead.
 ///
 /// # Errors
 /// See [`ProgramError`]. The caller must not run the program.

@@ -1,7 +1,9 @@
-//! The file as it is written: known keys of the right type, each with its line. Nothing is validated yet.
+//! The file as it is written: known keys of the right type, each with its line. Nothing is
+//! validated yet.
 //!
-//! Owns: which keys exist and where. Never does: compare values with each other. On failure the report has the
-//! error and the field is `None` (or the element is missing), so that the walk goes on to the next error.
+//! Owns: which keys exist and where. Never does: compare values with each other. On failure the
+//! report has the error and the field is `None` (or the element is missing), so that the walk goes
+//! on to the next error.
 
 use super::bounds;
 use super::error::Report;
@@ -21,7 +23,8 @@ pub(crate) struct RawFile {
     pub(crate) cluster: Option<At<String>>,
     pub(crate) key_file: Option<At<String>>,
     pub(crate) timing: RawTiming,
-    /// The nodes; `None` if the key `node` is missing or no list of tables, which has been reported.
+    /// The nodes; `None` if the key `node` is missing or no list of tables, which has been
+    /// reported.
     pub(crate) nodes: Option<Vec<RawNode>>,
     /// The groups; `None` as with `nodes`.
     pub(crate) groups: Option<Vec<RawGroup>>,
@@ -107,8 +110,8 @@ pub(crate) fn read(document: &DeTable<'_>, report: &mut Report<'_>) -> RawFile {
     }
 }
 
-/// The elements of the required list of tables at `key`, each with its line. `None` if the key is missing or has another
-/// type, which has been reported; `right` says what to write.
+/// The elements of the required list of tables at `key`, each with its line. `None` if the key is
+/// missing or has another type, which has been reported; `right` says what to write.
 pub(super) fn required_tables<'d>(
     table: &Table<'d>,
     key: &str,
@@ -119,8 +122,8 @@ pub(super) fn required_tables<'d>(
     list_of_tables(table, key, report)
 }
 
-/// The elements of the list of tables at `key`, each with its line. `None` without the key, or if it has another type,
-/// which has been reported.
+/// The elements of the list of tables at `key`, each with its line. `None` without the key, or if
+/// it has another type, which has been reported.
 pub(super) fn list_of_tables<'d>(
     table: &Table<'d>,
     key: &str,
@@ -144,7 +147,8 @@ pub(super) fn list_of_tables<'d>(
     Some(found)
 }
 
-/// The table at `key`, opened with `schema`. `None` without the key, or if it has another type, which has been reported.
+/// The table at `key`, opened with `schema`. `None` without the key, or if it has another type,
+/// which has been reported.
 fn child_table<'d>(
     table: &Table<'d>,
     key: &str,

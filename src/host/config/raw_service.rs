@@ -1,6 +1,8 @@
-//! `[[group.check]]` and `[group.hooks]` as they are written: known keys of the right type. Nothing is validated yet.
+//! `[[group.check]]` and `[group.hooks]` as they are written: known keys of the right type. Nothing
+//! is validated yet.
 //!
-//! Owns: which keys exist. Never does: compare values. On failure the report has the error and the field is `None`.
+//! Owns: which keys exist. Never does: compare values. On failure the report has the error and the
+//! field is `None`.
 
 use super::error::Report;
 use super::schema::{CHECK, EVERYWHERE};

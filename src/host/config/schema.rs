@@ -6,7 +6,8 @@
 pub struct Schema {
     /// The header as written: `[timing]`, `[[node]]`; empty for the top of the file.
     pub header: &'static str,
-    /// The prefix of the table's keys in errors: `timing`, `group.check`; empty for the top of the file.
+    /// The prefix of the table's keys in errors: `timing`, `group.check`; empty for the top of the
+    /// file.
     pub path: &'static str,
     /// The names of all keys that the table may have.
     pub keys: &'static [&'static str],

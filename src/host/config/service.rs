@@ -1,7 +1,8 @@
 //! The plan of a group's service: how to know that it serves, and what to run around a move.
 //!
-//! Owns: the nouns of `[[group.check]]`, `[group.hooks]` and `units`, as valid values. Never does: validate them (that is
-//! for `checks` and `hooks`), run anything, or look at files. Nothing here fails.
+//! Owns: the nouns of `[[group.check]]`, `[group.hooks]` and `units`, as valid values. Never does:
+//! validate them (that is for `checks` and `hooks`), run anything, or look at files. Nothing here
+//! fails.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -33,13 +34,15 @@ pub struct Check {
     pub kind: CheckKind,
     /// Time from the start of one attempt to the next. Default: 1 s.
     pub interval: Duration,
-    /// Longest time of an attempt; after it the attempt has failed. Default: 500 ms, for a program 5 s.
+    /// Longest time of an attempt; after it the attempt has failed. Default: 500 ms, for a program
+    /// 5 s.
     pub timeout: Duration,
     /// Number of failures in a row that make a fault. Default: 3.
     pub fall: u32,
     /// Number of successes in a row that end a fault. Default: 2.
     pub rise: u32,
-    /// What a fault of this check adds to the group's health number, 1 to 254; `None`: the fault vetoes. Default: `None`.
+    /// What a fault of this check adds to the group's health number, 1 to 254; `None`: the fault
+    /// vetoes. Default: `None`.
     pub weight: Option<NonZeroU8>,
 }
 
@@ -84,7 +87,8 @@ pub struct HttpCheck {
     pub body: Option<String>,
 }
 
-/// How a process is found. At least one of the fields is set; if both are, the process must fit both.
+/// How a process is found. At least one of the fields is set; if both are, the process must fit
+/// both.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProcessCheck {
     /// Name of the process as `ps -o comm` shows it, or the absolute path of its program.
@@ -122,7 +126,8 @@ impl CheckKind {
     }
 }
 
-/// `[group.hooks]`: the commands to run around a move. The commands of one hook run in the order of the list.
+/// `[group.hooks]`: the commands to run around a move. The commands of one hook run in the order of
+/// the list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hooks {
     /// Commands before the gate opens; the opening waits for them.
@@ -196,7 +201,8 @@ impl OnFailure {
     }
 }
 
-/// Checks, hooks and units of a group: how this node knows that the service works, and what it runs around a move.
+/// Checks, hooks and units of a group: how this node knows that the service works, and what it runs
+/// around a move.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ServicePlan {
     /// `[[group.check]]`, in the order of the file.
@@ -208,13 +214,15 @@ pub struct ServicePlan {
 }
 
 impl ServicePlan {
-    /// Longest time of all commands and units before the opening together; `None` if there are none.
+    /// Longest time of all commands and units before the opening together; `None` if there are
+    /// none.
     #[must_use]
     pub fn before_open(&self) -> Option<Duration> {
         self.longest(self.hooks.before_open.len() + self.units.len())
     }
 
-    /// Longest time of all commands and units before the closing of a planned handover together; `None` if there are none.
+    /// Longest time of all commands and units before the closing of a planned handover together;
+    /// `None` if there are none.
     #[must_use]
     pub fn before_close(&self) -> Option<Duration> {
         self.longest(self.hooks.before_close.len() + self.units.len())

@@ -1,7 +1,9 @@
-//! From the file as written to a valid configuration: cluster, times and nodes. `groups` and `witness` do the rest.
+//! From the file as written to a valid configuration: cluster, times and nodes. `groups` and
+//! `witness` do the rest.
 //!
-//! Owns: every rule between values of these. Never does: read files or ask the machine. On failure each broken rule is one
-//! error in the report and validation goes on, so that one run shows all errors.
+//! Owns: every rule between values of these. Never does: read files or ask the machine. On failure
+//! each broken rule is one error in the report and validation goes on, so that one run shows all
+//! errors.
 
 use super::address::Use;
 use super::bounds::{self, Rule};
@@ -17,7 +19,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// Most nodes that numbers allow: a number fits in a byte, 0 is none, and 241 and above are witnesses.
+/// Most nodes that numbers allow: a number fits in a byte, 0 is none, and 241 and above are
+/// witnesses.
 pub const MAX_NODES: usize = 240;
 /// Nodes of a cluster: this version runs pairs.
 const NODES: usize = 2;
@@ -84,7 +87,8 @@ fn validate_timing(raw: &RawTiming, witness: bool, report: &mut Report<'_>) -> (
     (profile, timing)
 }
 
-/// Reports one inequality that does not hold: at its own key if that is written, else at `pulse_ms`.
+/// Reports one inequality that does not hold: at its own key if that is written, else at
+/// `pulse_ms`.
 fn report_broken_rule(rule: &Rule, raw: &RawTiming, timing: &Timing, report: &mut Report<'_>) {
     let (value, limit) = ((rule.value)(timing), (rule.limit)(timing));
     let written = if rule.key == "silence_ms" { raw.silence_ms.as_ref() } else { raw.lease_ms.as_ref() };
@@ -141,7 +145,8 @@ fn validate_links(node: &RawNode, taken: &mut Taken, report: &mut Report<'_>) ->
     (links.len() == written.len()).then_some(links)
 }
 
-/// Reports nodes whose links do not pair with those of the first node: another number, or another family at some position.
+/// Reports nodes whose links do not pair with those of the first node: another number, or another
+/// family at some position.
 fn report_unpaired_links(nodes: &[(&RawNode, Node)], report: &mut Report<'_>) {
     let mut complete = nodes.iter().filter(|(raw, node)| {
         raw.links.as_ref().is_some_and(|links| !links.value.is_empty() && links.value.len() == node.links.len())

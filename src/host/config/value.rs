@@ -1,7 +1,7 @@
 //! Rules about one value, whatever table it stands in: names, addresses, words from a list.
 //!
-//! Owns: the rules that several files of validation share, and the list of addresses in use. Never does: know a table.
-//! On failure each broken rule is one error in the report.
+//! Owns: the rules that several files of validation share, and the list of addresses in use. Never
+//! does: know a table. On failure each broken rule is one error in the report.
 
 use super::address::{self, Use};
 use super::error::{Report, nearest};
@@ -14,7 +14,8 @@ use std::time::Duration;
 /// Longest name of a cluster, node or group, in bytes.
 const MAX_NAME: usize = 64;
 
-/// Reports a name that is empty, too long, or has letters that file names, commands and logs would stumble over.
+/// Reports a name that is empty, too long, or has letters that file names, commands and logs would
+/// stumble over.
 pub(super) fn validate_name(key: &str, name: &At<String>, report: &mut Report<'_>) {
     let right = "use 1 to 64 letters (A-Z a-z), digits, '.', '_' and '-', beginning with a letter or digit";
     let text = &name.value;
@@ -38,7 +39,8 @@ pub(super) fn millis(time: Duration) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// What would be right for a word: "did you mean …?" if one of `known` is near, else the list of all.
+/// What would be right for a word: "did you mean …?" if one of `known` is near, else the list of
+/// all.
 pub(super) fn one_of(given: &str, known: &[&str]) -> String {
     match nearest(given, known.iter().copied()) {
         Some(meant) => format!("did you mean \"{meant}\"?"),

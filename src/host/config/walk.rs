@@ -1,8 +1,8 @@
 //! One TOML table, read key by key.
 //!
-//! Owns: type errors, unknown keys with the nearest known one, missing keys, and the line of every value. Never does:
-//! validate a value beyond its type and range. On failure the error goes to the report and the value is `None`: a `None`
-//! that is read later has been reported.
+//! Owns: type errors, unknown keys with the nearest known one, missing keys, and the line of every
+//! value. Never does: validate a value beyond its type and range. On failure the error goes to the
+//! report and the value is `None`: a `None` that is read later has been reported.
 
 use super::error::{Report, nearest};
 use super::schema::Schema;
@@ -18,7 +18,8 @@ pub(crate) struct At<T> {
     pub(crate) value: T,
 }
 
-/// One element of a list of strings; the value is `None` if the element has another type, which has been reported.
+/// One element of a list of strings; the value is `None` if the element has another type, which has
+/// been reported.
 pub(crate) type Element = At<Option<String>>;
 
 /// A table of the file and where it begins.
@@ -31,8 +32,8 @@ pub(crate) struct Table<'d> {
 }
 
 impl<'d> Table<'d> {
-    /// Opens a table and reports its unknown keys. `everywhere` has all tables of the file: of a key in the wrong table the
-    /// report says where it belongs.
+    /// Opens a table and reports its unknown keys. `everywhere` has all tables of the file: of a
+    /// key in the wrong table the report says where it belongs.
     pub(crate) fn open(
         schema: &'static Schema,
         everywhere: &[&'static Schema],
@@ -122,7 +123,8 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// The whole number at `key`, which must be in `range`. `unit` follows the bounds in errors: ` ms`, or nothing.
+    /// The whole number at `key`, which must be in `range`. `unit` follows the bounds in errors: `
+    /// ms`, or nothing.
     pub(crate) fn number(
         &self,
         key: &str,
@@ -145,7 +147,8 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// The list of strings at `key`. An element of another type is reported, and its value is `None`.
+    /// The list of strings at `key`. An element of another type is reported, and its value is
+    /// `None`.
     pub(crate) fn strings(&self, key: &str, right: &str, report: &mut Report<'_>) -> Option<At<Vec<Element>>> {
         let (line, value) = self.get(key, report)?;
         let DeValue::Array(elements) = value.get_ref() else {
@@ -165,7 +168,8 @@ impl<'d> Table<'d> {
     }
 }
 
-/// `path.key`, or `key` at the top of the file. TOML permits a key of no letters, which is shown as it is written.
+/// `path.key`, or `key` at the top of the file. TOML permits a key of no letters, which is shown as
+/// it is written.
 fn path_of(schema: &Schema, key: &str) -> String {
     let key = if key.is_empty() { "\"\"" } else { key };
     if schema.path.is_empty() { key.to_owned() } else { format!("{}.{key}", schema.path) }

@@ -1,7 +1,7 @@
 //! From the witnesses as written to valid witnesses.
 //!
-//! Owns: every rule about `[witness]`. Never does: ask whether a witness can be reached. On failure each broken rule is
-//! one error in the report and validation goes on.
+//! Owns: every rule about `[witness]`. Never does: ask whether a witness can be reached. On failure
+//! each broken rule is one error in the report and validation goes on.
 
 use super::Witness;
 use super::address::Use;

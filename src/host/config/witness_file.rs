@@ -1,7 +1,8 @@
 //! The file of a witness: where it listens, and which clusters it votes in.
 //!
-//! Owns: the file's keys, and every rule about them. Never does: read key files (the caller does) or touch a socket. On
-//! failure the caller gets all errors at once, in the form of those of the nodes' file.
+//! Owns: the file's keys, and every rule about them. Never does: read key files (the caller does)
+//! or touch a socket. On failure the caller gets all errors at once, in the form of those of the
+//! nodes' file.
 
 use super::cluster::{parse_document, read_text};
 use super::error::{ConfigError, ConfigErrors, Report};
@@ -35,7 +36,8 @@ pub(crate) const EVERYWHERE: [&Schema; 3] = [&ROOT, &CLUSTER, &CHECK];
 pub const MAX_CLUSTERS: usize = 256;
 /// Most checks of one cluster.
 pub const MAX_CHECKS: usize = 256;
-/// Highest number of a witness. Numbers begin with 1, in the order in which the nodes list the witnesses.
+/// Highest number of a witness. Numbers begin with 1, in the order in which the nodes list the
+/// witnesses.
 const MAX_NUMBER: u64 = 15;
 
 /// The file of a witness, validated.
@@ -100,7 +102,8 @@ impl WitnessFile {
         parse_document(text, file, |document, report| Some(validate_file(document, file, report)))
     }
 
-    /// An error of a cluster's key file as an error of this file, at the line that names the key file.
+    /// An error of a cluster's key file as an error of this file, at the line that names the key
+    /// file.
     #[must_use]
     pub fn key_error(file: &Path, cluster: &WitnessCluster, error: &KeyFileError) -> ConfigError {
         ConfigError {

@@ -1,6 +1,7 @@
 //! The commands' side of the control socket, blocking, with a deadline on every wait.
 //!
-//! Owns: one connection. Never does: retry or print. On failure the error says what an operator can do.
+//! Owns: one connection. Never does: retry or print. On failure the error says what an operator can
+//! do.
 
 use super::protocol::{
     LineBuffer, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, ProtocolError, Request, Response, decode_response, encode,
@@ -13,8 +14,8 @@ use thiserror::Error;
 
 /// Longest time for an answer to a question: an agent that takes longer hangs.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest time for an answer to an order. A switch, pause or resume is answered when it is done or refused, which may
-/// take a drain.
+/// Longest time for an answer to an order. A switch, pause or resume is answered when it is done or
+/// refused, which may take a drain.
 pub const ORDER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The reason for which there is no answer.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct ConnectionsStatus {
     /// Number of connections here; `None` while the gate is closed.
     pub known: Option<u64>,
-    /// Number of connections of the other node that are known here: after a takeover their clients would be told.
+    /// Number of connections of the other node that are known here: after a takeover their clients
+    /// would be told.
     pub mirrored: u64,
     /// Milliseconds since the other node last told its complete list; `None` if it never did.
     pub mirrored_age_ms: Option<f64>,

@@ -1,14 +1,15 @@
 //! A byte stream as lines of a bounded length, and what can be wrong with a line.
 //!
-//! Owns: the bytes of one unfinished line. Never does: I/O, or read a line's content. A line beyond the bound is an error,
-//! after which the connection must be closed.
+//! Owns: the bytes of one unfinished line. Never does: I/O, or read a line's content. A line beyond
+//! the bound is an error, after which the connection must be closed.
 
 use thiserror::Error;
 
 /// The reason for which a line is no message.
 #[derive(Debug, Error)]
 pub enum ProtocolError {
-    /// The line is longer than this bound, in bytes. The next line cannot be found any more: close the connection.
+    /// The line is longer than this bound, in bytes. The next line cannot be found any more: close
+    /// the connection.
     #[error("line longer than {0} bytes")]
     TooLong(usize),
     /// The line is no JSON of a known shape. The next line can still be read.

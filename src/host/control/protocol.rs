@@ -1,9 +1,10 @@
 //! The language of the control socket: one JSON object per line, over a unix stream socket.
 //!
-//! A client sends one [`Request`] per line; the agent answers each with one [`Response`] line, and `events` with any
-//! number of `event` lines and then, unless it follows, one `end`. Owns: the shapes, and the bound on a line. Never
-//! does: I/O, or decide anything. A line that is no request is answered with `ok: false`; so is a line that is too long,
-//! after which the connection is closed.
+//! A client sends one [`Request`] per line; the agent answers each with one [`Response`] line, and
+//! `events` with any number of `event` lines and then, unless it follows, one `end`. Owns: the
+//! shapes, and the bound on a line. Never does: I/O, or decide anything. A line that is no request
+//! is answered with `ok: false`; so is a line that is too long, after which the connection is
+//! closed.
 //!
 //! New versions only add fields. Readers ignore fields that they do not know.
 
@@ -16,7 +17,8 @@ use std::collections::BTreeMap;
 
 /// Longest request line in bytes, newline included. The longest request names one group.
 pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
-/// Longest response line in bytes, newline included: a status of 1,024 groups at about 1 KiB each fits four times.
+/// Longest response line in bytes, newline included: a status of 1,024 groups at about 1 KiB each
+/// fits four times.
 pub const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 /// Most addresses that a group's status shows, beside their number.
 pub const MAX_SHOWN_ADDRESSES: usize = 8;
@@ -60,7 +62,8 @@ pub enum Request {
 pub enum Response {
     /// Answer to `status`.
     Status(Box<StatusReport>),
-    /// Answer to `switch`, `pause` and `resume`, and to any request that was refused or not understood.
+    /// Answer to `switch`, `pause` and `resume`, and to any request that was refused or not
+    /// understood.
     Outcome(Outcome),
     /// Answer to `record`.
     Recorded {
@@ -116,7 +119,8 @@ pub struct StatusReport {
     pub groups: Vec<GroupStatus>,
     /// All links, by peer and index.
     pub links: Vec<LinkStatus>,
-    /// Differences between the nodes' configurations, a sentence per field: "silence_ms is 18 here and 180 on beta".
+    /// Differences between the nodes' configurations, a sentence per field: "silence_ms is 18 here
+    /// and 180 on beta".
     pub differences: Vec<String>,
     /// The exchange of lists of connections with the peer; `None` if no group wants it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,17 +128,21 @@ pub struct StatusReport {
     /// Lateness of the latest wake-up of the thread that keeps the gate open, in milliseconds.
     #[serde(default)]
     pub worst_lateness_ms: f64,
-    /// Lateness of 999 of 1,000 wake-ups of that thread at most, in milliseconds; up to a quarter too much.
+    /// Lateness of 999 of 1,000 wake-ups of that thread at most, in milliseconds; up to a quarter
+    /// too much.
     #[serde(default)]
     pub lateness_p999_ms: f64,
-    /// Wake-ups of that thread since the start, by lateness: pairs of an upper bound in µs and the number of wake-ups below it
-    /// and not below the bound before. The last bound, 65,536, also has all that were later.
+    /// Wake-ups of that thread since the start, by lateness: pairs of an upper bound in µs and the
+    /// number of wake-ups below it and not below the bound before. The last bound, 65,536, also has
+    /// all that were later.
     #[serde(default)]
     pub lateness_us: Vec<(u64, u64)>,
-    /// Renewals of gates' leases since the start, in the same form, by the time from due to written.
+    /// Renewals of gates' leases since the start, in the same form, by the time from due to
+    /// written.
     #[serde(default)]
     pub renewal_us: Vec<(u64, u64)>,
-    /// Warnings for the operator: no real-time priority, memory not locked, a stranger has an address.
+    /// Warnings for the operator: no real-time priority, memory not locked, a stranger has an
+    /// address.
     pub warnings: Vec<String>,
 }
 
@@ -202,7 +210,8 @@ pub struct GroupStatus {
     pub ready: bool,
     /// Reason for not being ready, or what the node waits for; empty when all is well.
     pub reason: String,
-    /// Time of the last change of role, RFC 3339 in UTC (for example `2025-06-01T12:00:00Z`); empty when not known.
+    /// Time of the last change of role, RFC 3339 in UTC (for example `2025-06-01T12:00:00Z`); empty
+    /// when not known.
     pub since: String,
     /// Name of the node that is believed active; `None` if no node is known to be.
     pub active: Option<String>,
@@ -217,8 +226,8 @@ pub struct GroupStatus {
     pub connections: Option<ConnectionsStatus>,
     /// Counters of the gate and the engine by name: `answered`, `refused`, …
     pub counters: BTreeMap<String, u64>,
-    /// Health number of the service here: 0 if it serves, 1 to 254 the sum of the weights of checks that fail, 255 if a check
-    /// that vetoes fails or has no verdict yet.
+    /// Health number of the service here: 0 if it serves, 1 to 254 the sum of the weights of checks
+    /// that fail, 255 if a check that vetoes fails or has no verdict yet.
     #[serde(default)]
     pub health: u8,
     /// Health number of the service on the other node; `None` while that is not heard.
@@ -309,7 +318,8 @@ impl Severity {
 pub struct Event {
     /// Time of the event, RFC 3339 in UTC with milliseconds.
     pub time: String,
-    /// Number of the event in this agent process, rising by one; a gap means that some were dropped.
+    /// Number of the event in this agent process, rising by one; a gap means that some were
+    /// dropped.
     pub sequence: u64,
     /// Severity of the event.
     pub severity: Severity,
@@ -328,8 +338,8 @@ pub struct Event {
 /// Encodes a message as one line, newline included.
 ///
 /// # Errors
-/// [`ProtocolError::TooLong`] if the line is longer than `limit`: show less. [`ProtocolError::Malformed`] cannot happen
-/// with the types of this file.
+/// [`ProtocolError::TooLong`] if the line is longer than `limit`: show less.
+/// [`ProtocolError::Malformed`] cannot happen with the types of this file.
 pub fn encode<T: Serialize>(message: &T, limit: usize) -> Result<Vec<u8>, ProtocolError> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
@@ -352,8 +362,9 @@ pub fn decode_response(line: &[u8]) -> Result<Response, ProtocolError> {
     Ok(serde_json::from_slice(line)?)
 }
 
-/// A time of the wall clock as RFC 3339 in UTC with milliseconds, as `since` and [`Event::time`] carry it. The caller reads
-/// the clock. Times after the year 9999, which RFC 3339 cannot write, show as the last day of 9999.
+/// A time of the wall clock as RFC 3339 in UTC with milliseconds, as `since` and [`Event::time`]
+/// carry it. The caller reads the clock. Times after the year 9999, which RFC 3339 cannot write,
+/// show as the last day of 9999.
 #[must_use]
 pub fn rfc3339(since_unix_epoch: std::time::Duration) -> String {
     let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));

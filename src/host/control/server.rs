@@ -1,8 +1,8 @@
 //! The agent's side of the control socket: takes requests, passes them on, writes what comes back.
 //!
-//! Owns: the listening socket and a bounded number of connections. Never does: decide anything, or make one connection
-//! wait for another. A client that sends nonsense gets an answer that says so; a client that does not read is cut off after
-//! [`WRITE_PATIENCE`].
+//! Owns: the listening socket and a bounded number of connections. Never does: decide anything, or
+//! make one connection wait for another. A client that sends nonsense gets an answer that says so;
+//! a client that does not read is cut off after [`WRITE_PATIENCE`].
 
 use super::protocol::{Event, LineBuffer, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Outcome, Request, Response};
 use super::protocol::{ProtocolError, decode_request, encode};
@@ -28,7 +28,8 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 pub struct Call {
     /// The request.
     pub request: Request,
-    /// The way back. If it is dropped without an answer, the client reads that the agent is stopping.
+    /// The way back. If it is dropped without an answer, the client reads that the agent is
+    /// stopping.
     pub answer: oneshot::Sender<Answer>,
 }
 
@@ -44,8 +45,8 @@ pub enum Answer {
 /// Binds the socket at `path`, mode 0600. A socket that an earlier agent left behind is replaced.
 ///
 /// # Errors
-/// When the directory does not exist or cannot be written, when something else lies at the path, or with
-/// `AddrInUse` when another agent listens there.
+/// When the directory does not exist or cannot be written, when something else lies at the path, or
+/// with `AddrInUse` when another agent listens there.
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
     if let Ok(found) = std::fs::symlink_metadata(path) {
         if !found.file_type().is_socket() {
@@ -83,7 +84,8 @@ pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
     }
 }
 
-/// Serves one connection: answers each line in its order, until the client closes or a line is too long.
+/// Serves one connection: answers each line in its order, until the client closes or a line is too
+/// long.
 ///
 /// # Errors
 /// The connection broke, or the client did not take its answer in time; the connection is over.

@@ -1,7 +1,7 @@
 //! The two clocks: CLOCK_BOOTTIME for every decision, the wall clock for what people read.
 //!
-//! Never does: give wall time to code that decides. Reading a clock cannot fail on a kernel that runs the gate
-//! (CLOCK_BOOTTIME exists since 2.6.39), so both readings return plain values.
+//! Never does: give wall time to code that decides. Reading a clock cannot fail on a kernel that
+//! runs the gate (CLOCK_BOOTTIME exists since 2.6.39), so both readings return plain values.
 
 use crate::types::MonoTime;
 use nix::time::{ClockId, clock_gettime};
@@ -31,8 +31,8 @@ pub fn busy() -> Duration {
     Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec()).unwrap_or(0))
 }
 
-/// A moment of the wall clock, in milliseconds since 1970-01-01 00:00 UTC. For logs and status only: the wall clock jumps
-/// when it is set.
+/// A moment of the wall clock, in milliseconds since 1970-01-01 00:00 UTC. For logs and status
+/// only: the wall clock jumps when it is set.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct WallTime(pub u64);
 
@@ -65,8 +65,9 @@ impl fmt::Display for WallTime {
     }
 }
 
-/// Year, month and day of a number of days since 1970-01-01, in the proleptic Gregorian calendar. Years are counted
-/// from 1 March, so that the leap day is a year's last and months follow one pattern (153 days in five months).
+/// Year, month and day of a number of days since 1970-01-01, in the proleptic Gregorian calendar.
+/// Years are counted from 1 March, so that the leap day is a year's last and months follow one
+/// pattern (153 days in five months).
 fn civil(days: u64) -> (u64, u64, u64) {
     // 719,468 days lie between 0000-03-01 and 1970-01-01; 146,097 are one 400-year cycle.
     let days = days.saturating_add(719_468);

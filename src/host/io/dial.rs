@@ -1,7 +1,7 @@
 //! TCP connections of service checks, made in the same way by the nodes and by the witness.
 //!
-//! Owns: one attempt at a time. Never does: wait longer than the caller's patience. On failure the error is a sentence for
-//! the status: refused, unreachable, or too late.
+//! Owns: one attempt at a time. Never does: wait longer than the caller's patience. On failure the
+//! error is a sentence for the status: refused, unreachable, or too late.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Socket, Type};
@@ -14,10 +14,12 @@ use tokio::net::{TcpSocket, TcpStream};
 /// Connects to `target` and closes the connection at once with a reset.
 ///
 /// # Errors
-/// The connection is refused, the target is unreachable, or connecting takes longer than `patience`.
+/// The connection is refused, the target is unreachable, or connecting takes longer than
+/// `patience`.
 pub async fn attempt(target: SocketAddr, patience: Duration) -> Result<(), String> {
     let begun = start_connecting(target).map_err(|error| reason(&error))?;
-    // The kernel makes or refuses a connection to an address of this machine before it returns: nothing to wait for.
+    // The kernel makes or refuses a connection to an address of this machine before it returns:
+    // nothing to wait for.
     let socket = if is_decided(&begun) { begun } else { wait_until_decided(begun, patience).await? };
     match socket.take_error() {
         Ok(None) => {}

@@ -1,7 +1,8 @@
-//! A process held by a descriptor: it cannot be mistaken for a later one with the same number, and its end makes the
-//! descriptor readable.
+//! A process held by a descriptor: it cannot be mistaken for a later one with the same number, and
+//! its end makes the descriptor readable.
 //!
-//! Owns: the descriptor. Never does: signal the process. On failure the caller gets the kernel's error.
+//! Owns: the descriptor. Never does: signal the process. On failure the caller gets the kernel's
+//! error.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -25,9 +26,11 @@ impl PidFd {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the call has just made this descriptor (close-on-exec), and nobody else knows of it.
+        // SAFETY: the call has just made this descriptor (close-on-exec), and nobody else knows of
+        // it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        // SAFETY: the descriptor is owned by the value that is registered, and nobody else closes or replaces it.
+        // SAFETY: the descriptor is owned by the value that is registered, and nobody else closes
+        // or replaces it.
         let fd = unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)?;
         Ok(PidFd { fd })
     }

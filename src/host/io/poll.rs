@@ -1,8 +1,8 @@
 //! The sleep of the pulse thread: epoll, and an eventfd by which other threads wake it.
 //!
-//! Owns: the set of descriptors. Never does: read or interpret what became ready. The set is level-triggered: a descriptor
-//! that is not read is reported again. One wake-up reports at most [`MAX_READY`] descriptors; the others come with the
-//! next.
+//! Owns: the set of descriptors. Never does: read or interpret what became ready. The set is
+//! level-triggered: a descriptor that is not read is reported again. One wake-up reports at most
+//! [`MAX_READY`] descriptors; the others come with the next.
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -31,8 +31,8 @@ impl Poll {
         Ok(Poll { epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)? })
     }
 
-    /// Adds `fd` to the set: from now on `token` is reported while `fd` can be read or has an error. A descriptor that is
-    /// closed leaves the set by itself.
+    /// Adds `fd` to the set: from now on `token` is reported while `fd` can be read or has an
+    /// error. A descriptor that is closed leaves the set by itself.
     ///
     /// # Errors
     /// EEXIST if `fd` is in the set, ENOMEM or ENOSPC when the kernel's limits are reached.
@@ -48,8 +48,8 @@ impl Poll {
         Ok(self.epoll.delete(fd)?)
     }
 
-    /// Sleeps until something is ready or `timeout` (rounded up to milliseconds, at most 65 s; `None`: for ever) has
-    /// passed, and fills `ready`. A signal ends the sleep with nothing ready.
+    /// Sleeps until something is ready or `timeout` (rounded up to milliseconds, at most 65 s;
+    /// `None`: for ever) has passed, and fills `ready`. A signal ends the sleep with nothing ready.
     ///
     /// # Errors
     /// None that a correct caller can meet.
@@ -93,7 +93,8 @@ impl Default for Ready {
     }
 }
 
-/// A means to wake a [`Poll`] from any thread. Clones wake the same one. Wake-ups that are not yet taken count as one.
+/// A means to wake a [`Poll`] from any thread. Clones wake the same one. Wake-ups that are not yet
+/// taken count as one.
 #[derive(Clone, Debug)]
 pub struct Waker {
     fd: Arc<EventFd>,
@@ -111,7 +112,8 @@ impl Waker {
 
     /// Wakes the sleeper. Never blocks.
     pub fn wake(&self) {
-        // EAGAIN means that the counter is at its top: it is readable, and that is all a wake-up is for.
+        // EAGAIN means that the counter is at its top: it is readable, and that is all a wake-up is
+        // for.
         let _full = self.fd.write(1);
     }
 
@@ -121,11 +123,13 @@ impl Waker {
     /// When the process is out of descriptors.
     pub fn for_tokio(&self) -> io::Result<AsyncFd<OwnedFd>> {
         let fd = self.fd.as_fd().try_clone_to_owned()?;
-        // SAFETY: the descriptor is owned by the value that is registered, and nobody else closes or replaces it.
+        // SAFETY: the descriptor is owned by the value that is registered, and nobody else closes
+        // or replaces it.
         unsafe { AsyncFd::register(fd) }.map_err(Into::into)
     }
 
-    /// Takes the wake-up, and returns whether there was one. Call this before reading the queues that it announces.
+    /// Takes the wake-up, and returns whether there was one. Call this before reading the queues
+    /// that it announces.
     #[must_use]
     pub fn take(&self) -> bool {
         self.fd.read().is_ok()

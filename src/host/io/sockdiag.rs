@@ -1,19 +1,23 @@
-//! TCP connections as the kernel lists them (sock_diag(7)): which there are on some addresses, and ending one.
+//! TCP connections as the kernel lists them (sock_diag(7)): which there are on some addresses, and
+//! ending one.
 //!
-//! Owns: one socket of the kernel's. Never does: wait; each call does one piece of work. On failure the reading is over, and
-//! the caller opens another socket.
+//! Owns: one socket of the kernel's. Never does: wait; each call does one piece of work. On failure
+//! the reading is over, and the caller opens another socket.
 //!
-//! A reading comes in pieces, so that the reader can do other things in between, while the kernel walks its table of all
-//! connections. The request is the older of the kernel's two (TCPDIAG_GETSOCK), which covers sockets of both families in one
-//! walk; the newer one would need two walks, since a socket of IPv6 can have a connection of IPv4. The kernel compares up to
-//! [`FILTERED`] addresses; with more of them it sends all connections, and the caller drops those that are not its own.
+//! A reading comes in pieces, so that the reader can do other things in between, while the kernel
+//! walks its table of all connections. The request is the older of the kernel's two
+//! (TCPDIAG_GETSOCK), which covers sockets of both families in one walk; the newer one would need
+//! two walks, since a socket of IPv6 can have a connection of IPv4. The kernel compares up to
+//! [`FILTERED`] addresses; with more of them it sends all connections, and the caller drops those
+//! that are not its own.
 //!
-//! A connection to be ended is named with its cookie, which no other socket ever has. By addresses alone the kernel would
-//! take, if the connection has ended meanwhile, the socket that gets its packets now (`inet_diag_find_one_icsk`): the
-//! service's listener, or another connection with the same ports.
+//! A connection to be ended is named with its cookie, which no other socket ever has. By addresses
+//! alone the kernel would take, if the connection has ended meanwhile, the socket that gets its
+//! packets now (`inet_diag_find_one_icsk`): the service's listener, or another connection with the
+//! same ports.
 //!
-//! Layouts: <linux/inet_diag.h>, <linux/sock_diag.h>. The socket belongs to the network namespace of the thread that
-//! opened it.
+//! Layouts: <linux/inet_diag.h>, <linux/sock_diag.h>. The socket belongs to the network namespace
+//! of the thread that opened it.
 
 use crate::io::netlink::message::{failure, messages};
 use crate::wire::mirror::Connection;
@@ -24,7 +28,8 @@ use std::net::{IpAddr, Ipv6Addr};
 #[cfg(test)]
 mod tests;
 
-/// Most addresses that the kernel is asked to compare with. Each costs a comparison for every connection of the machine.
+/// Most addresses that the kernel is asked to compare with. Each costs a comparison for every
+/// connection of the machine.
 pub const FILTERED: usize = 64;
 /// Most requests in one datagram.
 pub const BATCH: usize = 64;
@@ -40,8 +45,9 @@ const HEADER: usize = 16;
 /// Size of struct inet_diag_msg.
 const MESSAGE: usize = 72;
 const ATTRIBUTE_BYTECODE: u16 = 1;
-/// States of include/net/tcp_states.h in which the client may still wait for us: established, and those in which one side has
-/// announced the end and the other has not. In FIN_WAIT2 the client has been told.
+/// States of include/net/tcp_states.h in which the client may still wait for us: established, and
+/// those in which one side has announced the end and the other has not. In FIN_WAIT2 the client has
+/// been told.
 const STATES: u32 = 1 << ESTABLISHED | 1 << FIN_WAIT1 | 1 << CLOSE_WAIT | 1 << LAST_ACK;
 const ESTABLISHED: u32 = 1;
 const FIN_WAIT1: u32 = 4;
@@ -97,7 +103,8 @@ pub struct Destroyed {
     pub reset: usize,
     /// Number of connections that had ended already.
     pub gone: usize,
-    /// Number of connections that the kernel did not reset: EOPNOTSUPP where it is built without INET_DIAG_DESTROY, EPERM without CAP_NET_ADMIN.
+    /// Number of connections that the kernel did not reset: EOPNOTSUPP where it is built without
+    /// INET_DIAG_DESTROY, EPERM without CAP_NET_ADMIN.
     pub refused: usize,
 }
 
@@ -131,7 +138,8 @@ impl SockDiag {
         Ok(())
     }
 
-    /// Reads one datagram of some hundred connections and passes each to `found`. False when the reading is complete.
+    /// Reads one datagram of some hundred connections and passes each to `found`. False when the
+    /// reading is complete.
     ///
     /// # Errors
     /// Any error of the kernel: the reading is over; begin another with another socket.
@@ -161,11 +169,12 @@ impl SockDiag {
         Ok(self.reading)
     }
 
-    /// Resets connections, at most [`BATCH`] of them: the client gets a reset if the gate still carries, the service an
-    /// error.
+    /// Resets connections, at most [`BATCH`] of them: the client gets a reset if the gate still
+    /// carries, the service an error.
     ///
     /// # Errors
-    /// When the socket itself fails. A connection that cannot be reset is no error: it is counted in the outcome.
+    /// When the socket itself fails. A connection that cannot be reset is no error: it is counted
+    /// in the outcome.
     pub fn destroy(&mut self, sockets: &[TcpSocket]) -> io::Result<Destroyed> {
         let mut done = Destroyed::default();
         let mut datagram = Vec::with_capacity(sockets.len() * 72);
@@ -223,7 +232,8 @@ fn request(family: Family, states: u32) -> [u8; 8] {
 
 /// A request for all connections that pass `filter`; an empty filter passes all.
 fn dump_request(filter: &[u8], sequence: u32) -> Vec<u8> {
-    // struct inet_diag_req: family, lengths and identity, which the kernel ignores here, states, and an unused number.
+    // struct inet_diag_req: family, lengths and identity, which the kernel ignores here, states,
+    // and an unused number.
     const REQUEST_SIZE: usize = 60;
     let attribute = if filter.is_empty() { 0 } else { 4 + filter.len() };
     let length = HEADER + REQUEST_SIZE + attribute;
@@ -277,9 +287,10 @@ fn parse_connection(payload: &[u8]) -> Option<TcpSocket> {
     Some(TcpSocket { connection, cookie: std::array::from_fn(|byte| message[44 + byte]) })
 }
 
-/// The filter "local address is one of these", as a chain of struct inet_diag_bc_op: each comparison but the last is followed
-/// by a jump to the end. After a comparison that holds the kernel goes on with the next operation; after one that fails it
-/// skips the jump. Arriving exactly at the end accepts, beyond it refuses (net/ipv4/inet_diag.c, `inet_diag_bc_run`).
+/// The filter "local address is one of these", as a chain of struct inet_diag_bc_op: each
+/// comparison but the last is followed by a jump to the end. After a comparison that holds the
+/// kernel goes on with the next operation; after one that fails it skips the jump. Arriving exactly
+/// at the end accepts, beyond it refuses (net/ipv4/inet_diag.c, `inet_diag_bc_run`).
 fn bytecode(addresses: &[IpAddr]) -> Vec<u8> {
     const JUMP: u8 = 1;
     const SOURCE: u8 = 7;

@@ -1,7 +1,9 @@
-//! One timer of the pulse thread: an absolute deadline on CLOCK_BOOTTIME that makes a descriptor readable.
+//! One timer of the pulse thread: an absolute deadline on CLOCK_BOOTTIME that makes a descriptor
+//! readable.
 //!
-//! Owns: the descriptor and the deadline that it is armed with. Never does: count relative time. A deadline in the past fires
-//! at once. The kernel refuses only wrong arguments, which this file cannot produce; a refusal is returned all the same.
+//! Owns: the descriptor and the deadline that it is armed with. Never does: count relative time. A
+//! deadline in the past fires at once. The kernel refuses only wrong arguments, which this file
+//! cannot produce; a refusal is returned all the same.
 
 use crate::types::MonoTime;
 use nix::errno::Errno;
@@ -28,8 +30,8 @@ impl Timer {
         Ok(Timer { fd, armed: MonoTime::FOREVER })
     }
 
-    /// Arms the timer: it fires once at `deadline`, or at once if that has passed, or never for [`MonoTime::FOREVER`]. An
-    /// earlier deadline is replaced.
+    /// Arms the timer: it fires once at `deadline`, or at once if that has passed, or never for
+    /// [`MonoTime::FOREVER`]. An earlier deadline is replaced.
     ///
     /// # Errors
     /// Never in practice (see the head of this file).
@@ -46,8 +48,8 @@ impl Timer {
         Ok(())
     }
 
-    /// Takes the expiry, so that the descriptor is no longer readable. Returns whether the timer had fired; then it is no
-    /// longer armed.
+    /// Takes the expiry, so that the descriptor is no longer readable. Returns whether the timer
+    /// had fired; then it is no longer armed.
     pub fn take(&mut self) -> bool {
         let mut count = [0u8; 8];
         loop {

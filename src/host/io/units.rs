@@ -1,7 +1,8 @@
 //! Units of systemd over D-Bus: is a unit active, when does that change, start it, stop it.
 //!
-//! Owns: one connection for all calls, which is made when it is needed and made again after it broke. Never does: bound its
-//! waiting; callers bound every call. Without a bus each call fails with an error that says so.
+//! Owns: one connection for all calls, which is made when it is needed and made again after it
+//! broke. Never does: bound its waiting; callers bound every call. Without a bus each call fails
+//! with an error that says so.
 
 use futures_util::StreamExt;
 use std::fmt::Display;
@@ -51,7 +52,8 @@ impl Systemd {
     /// Checks that `unit` is active.
     ///
     /// # Errors
-    /// The unit is in another state, which the text names; or systemd cannot be asked, for the reason in the text.
+    /// The unit is in another state, which the text names; or systemd cannot be asked, for the
+    /// reason in the text.
     pub async fn is_active(&self, unit: &str) -> Result<(), String> {
         let state = match self.state(unit).await {
             Ok(state) => state,
@@ -92,7 +94,8 @@ impl Systemd {
         }
     }
 
-    /// Starts or stops `unit` and waits until systemd has done so. Stopping a unit that systemd does not know is no error.
+    /// Starts or stops `unit` and waits until systemd has done so. Stopping a unit that systemd
+    /// does not know is no error.
     ///
     /// # Errors
     /// systemd refuses, fails, or cannot be asked, for the reason in the text.
@@ -113,7 +116,8 @@ impl Systemd {
         }
     }
 
-    /// Starts the job for a wish and waits for its end. Returns the result in systemd's word, such as `done`.
+    /// Starts the job for a wish and waits for its end. Returns the result in systemd's word, such
+    /// as `done`.
     async fn job(&self, unit: &str, wish: Wish) -> Result<String, Error> {
         let connection = self.connection().await?;
         let manager = manager(&connection).await?;
@@ -139,14 +143,15 @@ impl Systemd {
             return Ok(connection.clone());
         }
         let connection = Connection::system().await?;
-        // Without a subscription systemd sends no changes. An error only says that there is one already.
+        // Without a subscription systemd sends no changes. An error only says that there is one
+        // already.
         let _subscribed = manager(&connection).await?.call::<_, _, ()>("Subscribe", &()).await;
         *held = Some(connection.clone());
         Ok(connection)
     }
 
-    /// The sentence about an error. Drops the connection unless the error is systemd's own answer, so that the next call makes
-    /// another.
+    /// The sentence about an error. Drops the connection unless the error is systemd's own answer,
+    /// so that the next call makes another.
     async fn explain_and_disconnect(&self, what: &str, error: Error) -> String {
         let answered = matches!(error, Error::MethodError(..));
         if !answered {
@@ -161,7 +166,8 @@ fn in_words(what: &str, answered: bool, error: &dyn Display) -> String {
     if answered { format!("{what}: {error}") } else { format!("{what}: the system bus cannot be used: {error}") }
 }
 
-/// The result that a signal `JobRemoved(u id, o job, s unit, s result)` tells; `None` if it is of another job.
+/// The result that a signal `JobRemoved(u id, o job, s unit, s result)` tells; `None` if it is of
+/// another job.
 fn result_of(message: &Message, job: &OwnedObjectPath) -> Option<String> {
     let body = message.body();
     let (_, removed, _, result): (u32, OwnedObjectPath, String, String) = body.deserialize().ok()?;

@@ -1,13 +1,14 @@
 //! The state directory: two slot files, and the lock that keeps a second agent out.
 //!
-//! Owns: the directory and its lock. Never does: decide what is written. A write goes to the slot that does not hold the
-//! newest state. An existing slot is overwritten in place (pwrite, fdatasync) and not replaced by rename: its space is
-//! allocated already, so that a full disk does not keep a node from reserving an epoch, and the other slot covers a torn
-//! write. A missing slot is made under another name and renamed, so that a slot that exists has been whole. After the first
-//! write both slots exist.
+//! Owns: the directory and its lock. Never does: decide what is written. A write goes to the slot
+//! that does not hold the newest state. An existing slot is overwritten in place (pwrite,
+//! fdatasync) and not replaced by rename: its space is allocated already, so that a full disk does
+//! not keep a node from reserving an epoch, and the other slot covers a torn write. A missing slot
+//! is made under another name and renamed, so that a slot that exists has been whole. After the
+//! first write both slots exist.
 //!
-//! Every write begins from the path again: a directory that was removed, replaced or unmounted is an error and never a
-//! write into files that nobody will find.
+//! Every write begins from the path again: a directory that was removed, replaced or unmounted is
+//! an error and never a write into files that nobody will find.
 
 use super::slot::{self, MAX_SLOT, SlotError};
 use super::{Loaded, State, StoreError, WriteError};
@@ -79,7 +80,8 @@ impl StateDir {
         self.follow_path()?;
         self.write_target(state)?;
         if self.lone {
-            // The state is durable. Should this fail, the next write reports it, for it goes to the same slot.
+            // The state is durable. Should this fail, the next write reports it, for it goes to the
+            // same slot.
             self.lone = self.write_target(state).is_err();
         }
         Ok(())
@@ -133,7 +135,8 @@ impl StateDir {
         self.lock.sync_all().map_err(|cause| self.failed("sync", ".", cause))
     }
 
-    /// Checks that the path still leads to the locked directory; if not, locks the directory that it leads to now.
+    /// Checks that the path still leads to the locked directory; if not, locks the directory that
+    /// it leads to now.
     fn follow_path(&mut self) -> Result<(), WriteError> {
         let failed = |cause: Errno| WriteError::new("open", &self.path, cause.into());
         let there = nix::sys::stat::stat(&self.path).map_err(failed)?;
@@ -183,7 +186,8 @@ fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
     })
 }
 
-/// Reads one slot. A file that cannot be read is a damaged slot; a file that no agent would have made is an error.
+/// Reads one slot. A file that cannot be read is a damaged slot; a file that no agent would have
+/// made is an error.
 fn read_slot(dir: &File, path: &Path, index: usize) -> Result<Content, StoreError> {
     let name = SLOTS[index];
     let damaged = |text: &dyn std::fmt::Display| Ok(Content::Damaged(format!("{name}: {text}")));
@@ -200,8 +204,8 @@ fn read_slot(dir: &File, path: &Path, index: usize) -> Result<Content, StoreErro
     }
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_SLOT).unwrap_or(u64::MAX);
-    // An agent may have been killed before it synced what it wrote. That is read from memory here, and counts only once it
-    // is on the disk.
+    // An agent may have been killed before it synced what it wrote. That is read from memory here,
+    // and counts only once it is on the disk.
     if let Err(cause) = file.sync_data().and_then(|()| file.take(limit).read_to_end(&mut bytes)) {
         return damaged(&cause);
     }
@@ -212,7 +216,8 @@ fn read_slot(dir: &File, path: &Path, index: usize) -> Result<Content, StoreErro
     }
 }
 
-/// The state that two slots with these bytes give; `None` for a slot that is missing. For tests of other crates.
+/// The state that two slots with these bytes give; `None` for a slot that is missing. For tests of
+/// other crates.
 #[cfg(any(test, feature = "testing"))]
 pub fn found(slots: [Option<&[u8]>; 2]) -> Loaded {
     choose_newest(slots.map(|bytes| match bytes.map(slot::decode) {
@@ -223,7 +228,8 @@ pub fn found(slots: [Option<&[u8]>; 2]) -> Loaded {
     }))
 }
 
-/// Chooses the newest whole slot. The remark says why the other slot is not whole, or not of the write before.
+/// Chooses the newest whole slot. The remark says why the other slot is not whole, or not of the
+/// write before.
 fn choose_newest(contents: [Content; 2]) -> Loaded {
     let lone =
         |state, remark: &str| Loaded::State { state, remark: Some(format!("{remark}; the other slot is used")) };

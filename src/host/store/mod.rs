@@ -1,9 +1,11 @@
-//! Durable epochs: what a node must still know after a crash, in two slot files of one small directory, written in turn.
+//! Durable epochs: what a node must still know after a crash, in two slot files of one small
+//! directory, written in turn.
 //!
-//! Owns: the state directory and one thread that may wait for the disk as long as the disk likes. Never does: make a
-//! caller wait. [`StoreHandle::write`] leaves the newest state where the thread finds it; a state is not written if a newer
-//! one comes first. A failed write is reported and tried again with growing pauses until the newest state is durable: disk
-//! full, read-only, or directory gone are reports, and the agent goes on without a reservation.
+//! Owns: the state directory and one thread that may wait for the disk as long as the disk likes.
+//! Never does: make a caller wait. [`StoreHandle::write`] leaves the newest state where the thread
+//! finds it; a state is not written if a newer one comes first. A failed write is reported and
+//! tried again with growing pauses until the newest state is durable: disk full, read-only, or
+//! directory gone are reports, and the agent goes on without a reservation.
 
 pub mod dir;
 pub mod slot;
@@ -39,7 +41,8 @@ pub struct State {
     pub groups: Vec<GroupState>,
 }
 
-/// The name of a cluster in state files: the first eight bytes of SHA-256 of its name, as a big-endian number.
+/// The name of a cluster in state files: the first eight bytes of SHA-256 of its name, as a
+/// big-endian number.
 #[must_use]
 pub fn cluster_hash(name: &str) -> u64 {
     let digest = Sha256::digest(name.as_bytes());
@@ -55,11 +58,12 @@ pub enum Loaded {
     State {
         /// The newest state that is whole.
         state: State,
-        /// What is wrong with the other slot, if anything, for the operator. The next write repairs that slot.
+        /// What is wrong with the other slot, if anything, for the operator. The next write repairs
+        /// that slot.
         remark: Option<String>,
     },
-    /// State files, of which none is whole; the text says what is wrong. The node must learn the epochs from the others
-    /// before it votes or opens.
+    /// State files, of which none is whole; the text says what is wrong. The node must learn the
+    /// epochs from the others before it votes or opens.
     Damaged(String),
 }
 
@@ -82,7 +86,8 @@ pub enum StoreError {
         /// Path of the directory.
         path: PathBuf,
     },
-    /// Another user could have put the file or directory there: a symbolic link, another owner, write permission for others.
+    /// Another user could have put the file or directory there: a symbolic link, another owner,
+    /// write permission for others.
     #[error("{} is not safe to use: {what}", path.display())]
     Unsafe {
         /// Path of the file or directory.
@@ -150,18 +155,20 @@ pub struct Store {
 }
 
 impl Store {
-    /// Locks the directory `path` and reads its state. Makes the directory with mode 0700 if it is missing; its parent must
-    /// exist. May wait for the disk.
+    /// Locks the directory `path` and reads its state. Makes the directory with mode 0700 if it is
+    /// missing; its parent must exist. May wait for the disk.
     ///
     /// # Errors
-    /// See [`StoreError`]. A directory that can be read but not written is no error here: writes will report that.
+    /// See [`StoreError`]. A directory that can be read but not written is no error here: writes
+    /// will report that.
     pub fn open(path: &Path, node: NodeId, cluster: u64) -> Result<(Store, Loaded), StoreError> {
         let (dir, loaded) = StateDir::open(path, node, cluster)?;
         Ok((Store { dir }, loaded))
     }
 
-    /// Starts the thread, which calls `report`: with the version and `Ok` when a state is durable, and with it all versions
-    /// before; with an error at the first failure of each version and when the cause changes.
+    /// Starts the thread, which calls `report`: with the version and `Ok` when a state is durable,
+    /// and with it all versions before; with an error at the first failure of each version and when
+    /// the cause changes.
     ///
     /// # Errors
     /// When the kernel gives no thread.
@@ -182,8 +189,8 @@ impl Store {
     }
 }
 
-/// The handle of the store's thread. When it is dropped, the thread makes one more attempt at a state that is not durable, and
-/// ends.
+/// The handle of the store's thread. When it is dropped, the thread makes one more attempt at a
+/// state that is not durable, and ends.
 pub struct StoreHandle {
     shared: Arc<Shared>,
     thread: Thread,
@@ -191,16 +198,16 @@ pub struct StoreHandle {
 }
 
 impl StoreHandle {
-    /// Asks for `state` to be made durable as soon as the disk allows. Versions must rise. Never waits for the disk: both
-    /// sides hold the lock only to exchange one value.
+    /// Asks for `state` to be made durable as soon as the disk allows. Versions must rise. Never
+    /// waits for the disk: both sides hold the lock only to exchange one value.
     pub fn write(&self, version: u64, state: State) {
         let overtaken = self.shared.exchange(Some((version, state)));
         self.thread.unpark();
         drop(overtaken);
     }
 
-    /// Ends the thread after one more attempt. Returns whether the newest state is durable and the lock released; false, too,
-    /// if the disk has not answered within `patience`.
+    /// Ends the thread after one more attempt. Returns whether the newest state is durable and the
+    /// lock released; false, too, if the disk has not answered within `patience`.
     #[must_use]
     pub fn finish(self, patience: Duration) -> bool {
         self.shared.stop.store(true, Ordering::Release);
@@ -219,7 +226,8 @@ impl Drop for StoreHandle {
 /// A state to be written, with its version.
 type Pending = Option<(u64, State)>;
 
-/// What the handle and the thread share: a queue of one state, where the newest wins, and the order to stop.
+/// What the handle and the thread share: a queue of one state, where the newest wins, and the order
+/// to stop.
 struct Shared {
     newest: Mutex<Pending>,
     stop: AtomicBool,
@@ -271,7 +279,8 @@ impl<R: FnMut(u64, Result<(), WriteError>)> Writer<R> {
         }
     }
 
-    /// Reports a failure unless it is like the one reported last. Returns the failure that is now the last one reported.
+    /// Reports a failure unless it is like the one reported last. Returns the failure that is now
+    /// the last one reported.
     fn report_failure(
         &mut self,
         version: u64,
@@ -288,7 +297,8 @@ impl<R: FnMut(u64, Result<(), WriteError>)> Writer<R> {
         }
     }
 
-    /// Sleeps until a state waits, the thread is told to stop, or `limit` has passed. Parking may end for no reason.
+    /// Sleeps until a state waits, the thread is told to stop, or `limit` has passed. Parking may
+    /// end for no reason.
     fn sleep(&self, limit: Option<Duration>) {
         let start = clock::now();
         loop {

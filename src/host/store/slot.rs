@@ -1,11 +1,14 @@
-//! One slot of the store: a state and the number of its write, as bytes that prove that they are whole.
+//! One slot of the store: a state and the number of its write, as bytes that prove that they are
+//! whole.
 //!
-//! Layout, network byte order: magic (8), format (4), sequence (8), length of the payload (4), payload, SHA-256 of all
-//! of that (32), zeros up to a multiple of [`BLOCK`]. Payload: node (1), cluster (8), lease in µs (4, 0: not known), number
-//! of groups (2), and for each group key, seen, reserve and held (8 each) and one byte of flags (bit 0: paused). Format 1,
-//! which is still read, has no lease.
+//! Layout, network byte order: magic (8), format (4), sequence (8), length of the payload (4),
+//! payload, SHA-256 of all of that (32), zeros up to a multiple of [`BLOCK`]. Payload: node (1),
+//! cluster (8), lease in µs (4, 0: not known), number of groups (2), and for each group key, seen,
+//! reserve and held (8 each) and one byte of flags (bit 0: paused). Format 1, which is still read,
+//! has no lease.
 //!
-//! Owns: the format. Never does: touch a file. Bytes that are not a whole slot give an error with the reason, never a panic.
+//! Owns: the format. Never does: touch a file. Bytes that are not a whole slot give an error with
+//! the reason, never a panic.
 
 use super::State;
 use crate::durable::GroupState;
@@ -13,7 +16,8 @@ use crate::types::{Epoch, GroupKey, NodeId};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// The size of a slot is a multiple of this many bytes, so that rewriting one seldom needs new space on the disk.
+/// The size of a slot is a multiple of this many bytes, so that rewriting one seldom needs new
+/// space on the disk.
 pub(super) const BLOCK: usize = 4096;
 /// Largest slot in bytes: 65,535 groups need 2.2 MB.
 pub(super) const MAX_SLOT: usize = 4 << 20;
@@ -40,7 +44,8 @@ pub enum SlotError {
 /// Encodes a state and the number of its write as the bytes of a slot.
 ///
 /// # Errors
-/// When there are more groups than a number of two bytes can count, or the lease is out of all bounds.
+/// When there are more groups than a number of two bytes can count, or the lease is out of all
+/// bounds.
 pub fn encode(sequence: u64, state: &State) -> Result<Vec<u8>, &'static str> {
     let count = u16::try_from(state.groups.len()).map_err(|_| "more than 65,535 groups")?;
     let length = PAYLOAD_HEADER + GROUP * state.groups.len();

@@ -1,7 +1,9 @@
-//! Counts what the calling thread asks of the heap, so that "allocates nothing" can be said of a piece of code.
+//! Counts what the calling thread asks of the heap, so that "allocates nothing" can be said of a
+//! piece of code.
 //!
-//! Owns: the counts, one set per thread. Never does: memory management; every call goes on to the system's allocator.
-//! Only a binary that installs [`Counting`] counts; elsewhere [`measured`] sees nothing, and says so.
+//! Owns: the counts, one set per thread. Never does: memory management; every call goes on to the
+//! system's allocator. Only a binary that installs [`Counting`] counts; elsewhere [`measured`] sees
+//! nothing, and says so.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -40,8 +42,8 @@ pub fn measured<T>(code: impl FnOnce() -> T) -> (T, Usage) {
     (result, Usage { calls: CALLS.get() - calls, peak })
 }
 
-/// Counts `calls` calls that take `more` bytes and give back `less`. A thread that is ending has no counts any more, and
-/// nobody asks for them.
+/// Counts `calls` calls that take `more` bytes and give back `less`. A thread that is ending has no
+/// counts any more, and nobody asks for them.
 fn count(calls: u64, more: usize, less: usize) {
     let signed = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
     let _counted = CALLS.try_with(|count| count.set(count.get() + calls));
@@ -51,8 +53,8 @@ fn count(calls: u64, more: usize, less: usize) {
     });
 }
 
-// SAFETY: every call is passed to the system's allocator with the arguments it came with; the counts are thread-local
-// cells without destructors, so that touching them allocates nothing.
+// SAFETY: every call is passed to the system's allocator with the arguments it came with; the
+// counts are thread-local cells without destructors, so that touching them allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size(), 0);

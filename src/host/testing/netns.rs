@@ -7,8 +7,9 @@ use nix::sys::signal::{SigSet, Signal};
 use std::process::Command;
 use std::time::Duration;
 
-/// Runs `body` on a new thread in a new network namespace whose loopback is up, and passes its panic on. SIGCHLD
-/// is blocked there: the end of a child, most often of another test, interrupts no system call.
+/// Runs `body` on a new thread in a new network namespace whose loopback is up, and passes its
+/// panic on. SIGCHLD is blocked there: the end of a child, most often of another test, interrupts
+/// no system call.
 pub fn in_netns<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -32,7 +33,8 @@ pub fn ip(words: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Gives the loopback an IPv6 address and waits for the route to it, which the kernel makes later on a thread of its own.
+/// Gives the loopback an IPv6 address and waits for the route to it, which the kernel makes later
+/// on a thread of its own.
 ///
 /// # Panics
 /// If there is no route after ten seconds.
@@ -56,13 +58,14 @@ pub fn veth(one: &str, other: &str) {
     settle(other, one);
 }
 
-/// Payload of the frames of [`settle`]. They have the segment link's ethertype and come from [`SETTLER`].
+/// Payload of the frames of [`settle`]. They have the segment link's ethertype and come from
+/// [`SETTLER`].
 pub const SETTLING: &[u8] = b"settling";
 /// Source address of the frames of [`settle`].
 pub const SETTLER: [u8; 6] = [2, 0, 0, 0, 0xff, 1];
 
-/// Waits until frames pass from one interface to the other: the kernel drops them for a moment after a link has come
-/// up. Some of these frames may arrive later.
+/// Waits until frames pass from one interface to the other: the kernel drops them for a moment
+/// after a link has come up. Some of these frames may arrive later.
 ///
 /// # Panics
 /// If nothing passes for ten seconds.

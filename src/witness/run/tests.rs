@@ -1,4 +1,5 @@
-//! The file, and the memory as the store keeps it. The rest runs for real: netns-tests/cases/witness.rs.
+//! The file, and the memory as the store keeps it. The rest runs for real:
+//! netns-tests/cases/witness.rs.
 
 use crate::config::WitnessFile;
 use crate::store;

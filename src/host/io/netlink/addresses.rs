@@ -1,5 +1,5 @@
-//! Group addresses on an interface: as /32 or /128, without duplicate detection (both nodes have them), without a route of
-//! their own, and never chosen as a source.
+//! Group addresses on an interface: as /32 or /128, without duplicate detection (both nodes have
+//! them), without a route of their own, and never chosen as a source.
 
 use super::message;
 use super::requests::Netlink;
@@ -12,8 +12,9 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use std::io;
 use std::net::IpAddr;
 
-/// Most addresses of one order. IPv4 takes about 20 µs each. IPv6 takes longer the more addresses there are, milliseconds each
-/// with 10,000: a caller that must stay responsive orders fewer at a time.
+/// Most addresses of one order. IPv4 takes about 20 µs each. IPv6 takes longer the more addresses
+/// there are, milliseconds each with 10,000: a caller that must stay responsive orders fewer at a
+/// time.
 pub const ADDRESS_BATCH: usize = 256;
 
 /// Flags that we add addresses with.
@@ -28,7 +29,8 @@ pub struct AddressInfo {
     pub address: IpAddr,
     /// Length of the prefix, in bits.
     pub prefix: u8,
-    /// Whether the address is as we would have added it. If not, a group address must be removed and added again.
+    /// Whether the address is as we would have added it. If not, a group address must be removed
+    /// and added again.
     pub is_ours: bool,
 }
 
@@ -51,8 +53,8 @@ impl Netlink {
         Ok(found)
     }
 
-    /// Adds addresses, at most [`ADDRESS_BATCH`]. Returns those that could not be added, with the reason. An address that
-    /// exists already is no failure.
+    /// Adds addresses, at most [`ADDRESS_BATCH`]. Returns those that could not be added, with the
+    /// reason. An address that exists already is no failure.
     ///
     /// # Errors
     /// When the exchange failed as a whole: list the addresses that are there, and go on from that.
@@ -63,8 +65,9 @@ impl Netlink {
         Ok(failures_by_address(addresses, failed, libc::EEXIST))
     }
 
-    /// Removes addresses with their prefixes, at most [`ADDRESS_BATCH`], whatever their flags. Returns those that could not be
-    /// removed, with the reason. An address that does not exist is no failure.
+    /// Removes addresses with their prefixes, at most [`ADDRESS_BATCH`], whatever their flags.
+    /// Returns those that could not be removed, with the reason. An address that does not exist is
+    /// no failure.
     ///
     /// # Errors
     /// As with [`Netlink::add_addresses`].

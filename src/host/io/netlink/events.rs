@@ -1,8 +1,9 @@
-//! Events of the kernel: interfaces, addresses and traffic-control filters that come, change and go.
+//! Events of the kernel: interfaces, addresses and traffic-control filters that come, change and
+//! go.
 //!
-//! Owns: the socket, whose buffer is the queue. Never does: decide what an event means. When the buffer overflows, the kernel
-//! drops events and says so, which becomes [`NetlinkEvent::Overrun`]: the listener then reads the whole state again, so that
-//! nothing is missed for good.
+//! Owns: the socket, whose buffer is the queue. Never does: decide what an event means. When the
+//! buffer overflows, the kernel drops events and says so, which becomes [`NetlinkEvent::Overrun`]:
+//! the listener then reads the whole state again, so that nothing is missed for good.
 
 use super::message::{self, Message, messages};
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
@@ -15,7 +16,8 @@ use tokio::io::unix::AsyncFd;
 
 /// RTNLGRP_ numbers, <linux/rtnetlink.h>: LINK, TC, IPV4_IFADDR, IPV6_IFADDR.
 const GROUPS: [u32; 4] = [1, 4, 5, 9];
-/// Receive buffer in bytes: room for the echo of some thousand addresses, about 1 KiB each with the kernel's cost.
+/// Receive buffer in bytes: room for the echo of some thousand addresses, about 1 KiB each with the
+/// kernel's cost.
 const RECEIVE_BUFFER: usize = 8 << 20;
 /// Room for one datagram, in bytes.
 const DATAGRAM: usize = 64 << 10;
@@ -46,7 +48,8 @@ pub enum NetlinkEvent {
         /// The address.
         address: IpAddr,
     },
-    /// A queueing discipline or filter of an interface came, changed or went: check that the gate is still there.
+    /// A queueing discipline or filter of an interface came, changed or went: check that the gate
+    /// is still there.
     FilterChanged {
         /// Number of the interface.
         index: u32,
@@ -70,8 +73,9 @@ impl std::fmt::Debug for NetlinkEvents {
 }
 
 impl NetlinkEvents {
-    /// Opens the socket in the calling thread's network namespace and subscribes. Needs a tokio runtime with I/O. Open the
-    /// socket before reading the present state, so that a change in between is reported.
+    /// Opens the socket in the calling thread's network namespace and subscribes. Needs a tokio
+    /// runtime with I/O. Open the socket before reading the present state, so that a change in
+    /// between is reported.
     ///
     /// # Errors
     /// When the process is out of descriptors or memory.
@@ -85,8 +89,8 @@ impl NetlinkEvents {
         for group in GROUPS {
             socket.add_membership(group)?;
         }
-        // SAFETY: `Socket` owns its descriptor, gives out the same one each time, and closes it when it is dropped, which
-        // `AsyncFd` does after it has left the reactor.
+        // SAFETY: `Socket` owns its descriptor, gives out the same one each time, and closes it
+        // when it is dropped, which `AsyncFd` does after it has left the reactor.
         let socket =
             unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(io::Error::from)?;
         Ok(NetlinkEvents { socket, buffer: Vec::with_capacity(DATAGRAM), queue: VecDeque::new() })

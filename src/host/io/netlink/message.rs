@@ -1,8 +1,8 @@
 //! Netlink messages: bytes ↔ values.
 //!
-//! Owns: the layouts of <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h> and <linux/neighbour.h>, all in the byte
-//! order of the host. Never does: I/O. Unknown attributes and message types are skipped; a message that is cut short ends
-//! the reading, and never panics.
+//! Owns: the layouts of <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h> and
+//! <linux/neighbour.h>, all in the byte order of the host. Never does: I/O. Unknown attributes and
+//! message types are skipped; a message that is cut short ends the reading, and never panics.
 
 use super::{InterfaceInfo, Neighbour, NeighbourState};
 use crate::types::MacAddr;
@@ -79,8 +79,8 @@ pub fn failure(payload: &[u8]) -> Option<std::io::Error> {
     (code != 0).then(|| std::io::Error::from_raw_os_error(code.wrapping_neg()))
 }
 
-/// The interface of an RTM_NEWLINK or RTM_DELLINK. `None` for a bridge's messages about its ports, which have a family of
-/// their own: "deleted" there means that the port left the bridge.
+/// The interface of an RTM_NEWLINK or RTM_DELLINK. `None` for a bridge's messages about its ports,
+/// which have a family of their own: "deleted" there means that the port left the bridge.
 pub fn link(payload: &[u8]) -> Option<InterfaceInfo> {
     if *payload.first()? != ANY_FAMILY {
         return None;
@@ -141,7 +141,8 @@ pub fn address_message(payload: &[u8]) -> Option<AddressMessage> {
     Some(AddressMessage { index: long(payload, 4)?, address, prefix: *payload.get(1)?, flags, preferred })
 }
 
-/// The number of the interface and the entry of an RTM_NEWNEIGH; `None` if it is cut short or has no address.
+/// The number of the interface and the entry of an RTM_NEWNEIGH; `None` if it is cut short or has
+/// no address.
 pub fn neighbour(payload: &[u8]) -> Option<(u32, Neighbour)> {
     let mut destination = None;
     let mut mac = None;
@@ -166,7 +167,8 @@ pub fn neighbour(payload: &[u8]) -> Option<(u32, Neighbour)> {
     Some((long(payload, 4)?, Neighbour { address: destination?, mac, state }))
 }
 
-/// Gateways of an RTM_NEWROUTE that lead through the interface `index`; none if it is no default route.
+/// Gateways of an RTM_NEWROUTE that lead through the interface `index`; none if it is no default
+/// route.
 pub fn gateways(payload: &[u8], index: u32) -> Vec<IpAddr> {
     const IS_DEFAULT: u8 = 0;
     let kind = payload.get(7).copied();

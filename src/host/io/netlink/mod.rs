@@ -1,9 +1,11 @@
-//! Interfaces, addresses, neighbours and routes as the kernel has them: requests, and the kernel's events.
+//! Interfaces, addresses, neighbours and routes as the kernel has them: requests, and the kernel's
+//! events.
 //!
-//! Two sockets: [`Netlink`] sends requests, [`NetlinkEvents`] listens. rtnetlink works inside the sending call, so a request
-//! needs no waiting: its answer is there when `send` returns. A request may still take long in the kernel, which has one
-//! lock for all such changes: so none of this belongs on the pulse thread. Messages are read leniently: what a newer kernel
-//! adds is skipped. Both sockets belong to the network namespace of the thread that opened them.
+//! Two sockets: [`Netlink`] sends requests, [`NetlinkEvents`] listens. rtnetlink works inside the
+//! sending call, so a request needs no waiting: its answer is there when `send` returns. A request
+//! may still take long in the kernel, which has one lock for all such changes: so none of this
+//! belongs on the pulse thread. Messages are read leniently: what a newer kernel adds is skipped.
+//! Both sockets belong to the network namespace of the thread that opened them.
 
 mod addresses;
 pub mod events;
@@ -30,7 +32,8 @@ pub struct InterfaceInfo {
     pub up: bool,
     /// Whether the interface is switched on and has a signal (IFF_LOWER_UP).
     pub carrier: bool,
-    /// Whether the interface carries Ethernet frames and is no loopback, so that a gate can guard it.
+    /// Whether the interface carries Ethernet frames and is no loopback, so that a gate can guard
+    /// it.
     pub is_ethernet: bool,
 }
 

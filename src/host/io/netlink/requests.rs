@@ -1,7 +1,8 @@
-//! Requests to the kernel: questions and orders, on a socket of their own. See the head of [`super`].
+//! Requests to the kernel: questions and orders, on a socket of their own. See the head of
+//! [`super`].
 //!
-//! Owns: that socket. Never does: wait for an answer; the kernel has answered when `send` returns. On failure the caller
-//! reads the present state again.
+//! Owns: that socket. Never does: wait for an answer; the kernel has answered when `send` returns.
+//! On failure the caller reads the present state again.
 
 use super::message::{self, Message, messages};
 use super::{InterfaceInfo, Neighbour};
@@ -16,14 +17,16 @@ use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 use std::io;
 use std::net::IpAddr;
 
-/// Largest answer of the kernel, in bytes: NLMSG_GOODSIZE and dumps of at most 32 KiB at a time (af_netlink.c).
+/// Largest answer of the kernel, in bytes: NLMSG_GOODSIZE and dumps of at most 32 KiB at a time
+/// (af_netlink.c).
 const ANSWER: usize = 64 << 10;
 /// Receive buffer in bytes: room for the errors of a whole batch.
 const RECEIVE_BUFFER: usize = 2 << 20;
 /// Most readings of a table that changes while it is read.
 const READINGS: usize = 3;
 
-/// The socket for requests. Every call may block for as long as the kernel is busy with other changes to interfaces.
+/// The socket for requests. Every call may block for as long as the kernel is busy with other
+/// changes to interfaces.
 pub struct Netlink {
     socket: Socket,
     sequence: u32,
@@ -91,8 +94,8 @@ impl Netlink {
         Ok(found)
     }
 
-    /// The gateways of all default routes through an interface, of both families, without repetition. With a full
-    /// table of the internet this takes the kernel some 100 ms.
+    /// The gateways of all default routes through an interface, of both families, without
+    /// repetition. With a full table of the internet this takes the kernel some 100 ms.
     ///
     /// # Errors
     /// ENODEV when the interface is gone.
@@ -114,7 +117,8 @@ impl Netlink {
         Ok(found)
     }
 
-    /// Reads a whole table. A table that changes meanwhile is read again, up to [`READINGS`] times; the last reading stands.
+    /// Reads a whole table. A table that changes meanwhile is read again, up to [`READINGS`] times;
+    /// the last reading stands.
     pub(super) fn dump<T>(
         &mut self,
         request: RouteNetlinkMessage,
@@ -145,8 +149,8 @@ impl Netlink {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Sends orders as one datagram. Returns those that failed, by their position. The kernel acknowledges the success of the
-    /// last order alone, and the failure of each.
+    /// Sends orders as one datagram. Returns those that failed, by their position. The kernel
+    /// acknowledges the success of the last order alone, and the failure of each.
     pub(super) fn order(
         &mut self,
         requests: Vec<RouteNetlinkMessage>,
@@ -163,8 +167,9 @@ impl Netlink {
         Ok(failed)
     }
 
-    /// Sends one datagram of requests and passes all answers to `read`, with the position of their request. After an error of
-    /// the socket it is unknown what was done: read the present state again.
+    /// Sends one datagram of requests and passes all answers to `read`, with the position of their
+    /// request. After an error of the socket it is unknown what was done: read the present state
+    /// again.
     fn exchange(
         &mut self,
         requests: Vec<RouteNetlinkMessage>,
@@ -222,11 +227,12 @@ enum Answer<'a> {
     Failed(io::Error),
 }
 
-/// Makes an interface keep its IPv6 addresses while it is switched off (`keep_addr_on_down`). Otherwise each "down" removes
-/// them, and they must be added again.
+/// Makes an interface keep its IPv6 addresses while it is switched off (`keep_addr_on_down`).
+/// Otherwise each "down" removes them, and they must be added again.
 ///
 /// # Errors
-/// ENOENT where IPv6 is not compiled in or the interface is gone, EROFS or EACCES where /proc/sys may not be written.
+/// ENOENT where IPv6 is not compiled in or the interface is gone, EROFS or EACCES where /proc/sys
+/// may not be written.
 pub fn hold_addresses_while_down(name: &str) -> io::Result<()> {
     std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/keep_addr_on_down"), "1")
 }
