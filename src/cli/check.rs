@@ -57,8 +57,8 @@ pub(super) fn execute(args: &CheckArgs) -> Result<(), Failure> {
     print(&summary(&cluster, me, &key))
 }
 
-/// What follows from a valid file, as printed. `me` is the node that this machine is, if any; `key`
-/// tells the state of the key file.
+/// Text of the command: all that follows from a valid file. `me` is the node that this machine is,
+/// if any; `key` tells the state of the key file.
 pub(super) fn summary(cluster: &ClusterFile, me: Option<NodeId>, key: &str) -> String {
     let mut lines = vec![
         format!("{} is valid.", cluster.file.display()),
@@ -261,7 +261,7 @@ fn consequences(cluster: &ClusterFile) -> Vec<String> {
     lines
 }
 
-/// What follows from the times of a pair without a witness.
+/// Lines about what follows from the times of a pair without a witness.
 fn bare_consequences(timing: &Timing) -> Vec<String> {
     vec![
         format!("  a server that vanishes is replaced {} after its last pulse", time_text(timing.silence)),
@@ -272,7 +272,7 @@ fn bare_consequences(timing: &Timing) -> Vec<String> {
     ]
 }
 
-/// What follows from the times of a pair with witnesses.
+/// Lines about what follows from the times of a pair with witnesses.
 fn voted_consequences(timing: &Timing) -> Vec<String> {
     let taken = timing.silence.max(timing.promise);
     let room = timing.lease.saturating_sub(timing.pulse * 3);

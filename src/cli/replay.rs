@@ -41,7 +41,7 @@ const DAY_MS: u64 = 86_400_000;
 /// A time of day as a span since midnight.
 fn time_of_day(text: &str) -> Result<Duration, String> {
     let wrong = || "write it like 03:12:40 or 03:12:40.250".to_owned();
-    // A time copied from other output may have a date in front: the day is not looked at.
+    // A time copied from other output may have a date in front: the date is ignored.
     let text = text.rsplit_once('T').map_or(text, |(_, time)| time).trim_end_matches('Z');
     let mut parts = text.split(':');
     let mut number = || parts.next().and_then(|part| part.parse::<u32>().ok());

@@ -72,7 +72,7 @@ fn run_one(seed: u64, mode: Mode) -> Result<(), Failure> {
     }
 }
 
-/// What has come of the seeds so far: rates, failures, and what was never seen.
+/// Results of the seeds so far: rates, failures, and what was never seen.
 fn summary(report: &Report) -> String {
     let mut text = format!("{}\n", report.line());
     for (seed, failure) in &report.failed {

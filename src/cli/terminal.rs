@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-/// What a piece of text means; the colour follows from it.
+/// Meaning of a piece of text, from which its colour follows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Tone {
     /// Text as it is.

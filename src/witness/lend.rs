@@ -41,7 +41,7 @@ pub fn lend(path: &Path, directory: &Path) -> Result<(), RunError> {
     for name in &names {
         copy(&beside.join(name), &directory.join(name), owner).map_err(|cause| failed(name, &cause))?;
     }
-    // The file comes last: whoever reads the new one finds the keys that it names.
+    // The file comes last: a reader of the new one finds the keys that it names.
     copy(path, &directory.join(renewal::FILE), owner).map_err(|cause| failed(path, &cause))
 }
 

@@ -8,7 +8,7 @@ use crate::renewal::Renewal;
 use crate::store::WriteError;
 use std::sync::mpsc::SyncSender;
 
-/// What a thread beside the loop reports.
+/// One report of a thread beside the loop.
 pub(crate) enum Report {
     /// Number of the cluster, version of its state, and whether that version is durable.
     Stored(usize, u64, Result<(), WriteError>),

@@ -1,6 +1,6 @@
 //! The loop of the witness: one thread waits for datagrams and answers each where it came from.
 //!
-//! Owns: the socket, the watchdog's messages, and the order in which things are looked at. Never
+//! Owns: the socket, the watchdog's messages, and the order of the loop's work. Never
 //! does: wait for a disk, a name or a service; the threads that do report through a bounded queue.
 //! When the poll itself fails, the witness ends.
 
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// Longest time between two messages to the watchdog: less than half of the unit's WatchdogSec.
 const ALIVE: Duration = Duration::from_secs(2);
-/// Datagrams taken in one turn before the queue is looked at again.
+/// Datagrams taken in one turn before the queue is read again.
 const TURN: usize = 64;
 /// Reports that can wait for the loop. Stores and checks block on a full queue; the loop never
 /// does.

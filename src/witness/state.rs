@@ -23,7 +23,7 @@ pub fn state(memory: &Memory, node: NodeId, cluster: u64) -> State {
     State { node, cluster, lease, groups: memory.ceilings.iter().map(group).collect() }
 }
 
-/// What the store found at the start, as the voter takes it.
+/// The store's content at the start, as the voter takes it.
 pub fn loaded(found: &store::Loaded) -> Loaded {
     match found {
         store::Loaded::Fresh => Loaded::Fresh,

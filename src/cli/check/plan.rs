@@ -28,7 +28,7 @@ pub(super) fn execute(new: &ClusterFile, node: Option<&str>, socket: &SocketArg)
     }
 }
 
-/// What a reload would come to, as printed.
+/// Outcome of a reload, as printed.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) enum Plan {
     /// The agent would refuse, and keep what it has.
@@ -37,8 +37,8 @@ pub(super) enum Plan {
     Done(String),
 }
 
-/// What a reload with `new` would come to. `node` and `local` find this node in the new file, as at
-/// a start.
+/// Outcome that a reload with `new` would have. `node` and `local` find this node in the new file,
+/// as at a start.
 ///
 /// # Errors
 /// The new file has no place for this node, or the agent's answer is no configuration.

@@ -51,9 +51,9 @@ pub(super) enum Level {
 pub(super) struct Finding {
     /// How bad it is.
     pub(super) level: Level,
-    /// What was found.
+    /// Sentence about what was found.
     pub(super) text: String,
-    /// What to do; empty if there is nothing to do.
+    /// Remedy; empty if there is nothing to do.
     pub(super) remedy: String,
 }
 

@@ -24,7 +24,7 @@ const UNIT_DIRECTORIES: [&str; 5] = [
 ];
 /// Name of the agent's unit.
 const UNIT: &str = "vipair.service";
-/// What to do about a unit that does not let programs run or processes be seen.
+/// Remedy for a unit that does not let programs run or processes be seen.
 const DROP_IN: &str = "install -D -m 644 systemd/vipair-hooks.conf /etc/systemd/system/vipair.service.d/vipair-hooks.conf, \
     then systemctl daemon-reload and a restart";
 
@@ -103,7 +103,7 @@ fn program(path: &Path, uses: &Uses) -> Finding {
     Finding { level: uses.level(), text: format!("{what} {error}"), remedy: remedy.to_owned() }
 }
 
-/// What the files of the agent's unit permit: running programs and seeing processes.
+/// Permissions in the files of the agent's unit: running programs and seeing processes.
 #[derive(Debug, Default)]
 struct Sandbox {
     /// The paths of `NoExecPaths`.

@@ -46,7 +46,7 @@ pub(crate) fn parse(text: &str, used_as: Use) -> Result<IpAddr, (String, String)
     }
 }
 
-/// What is wrong with an IPv4 address, whatever its use; `None` if nothing is.
+/// Reason for which an IPv4 address cannot be used for anything; `None` if it can.
 fn wrong_v4(address: Ipv4Addr) -> Option<&'static str> {
     match address.octets() {
         [0, ..] => Some("no host's address (0.0.0.0/8)"),
@@ -57,7 +57,7 @@ fn wrong_v4(address: Ipv4Addr) -> Option<&'static str> {
     }
 }
 
-/// What is wrong with an IPv6 address for this use; `None` if nothing is.
+/// Reason for which an IPv6 address cannot be used for this; `None` if it can.
 fn wrong_v6(address: Ipv6Addr, used_as: Use) -> Option<&'static str> {
     if address.is_unspecified() {
         Some("the unspecified address")

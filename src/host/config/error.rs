@@ -22,9 +22,9 @@ pub struct ConfigError {
     /// The key with its table, for example `group.addresses`; empty when the error belongs to no
     /// key.
     pub key: String,
-    /// What is wrong.
+    /// The mistake, as a phrase about the key.
     pub wrong: String,
-    /// What would be right.
+    /// The remedy: what would be right.
     pub right: String,
 }
 

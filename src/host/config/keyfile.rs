@@ -60,7 +60,7 @@ pub enum KeyFileError {
 }
 
 impl KeyFileError {
-    /// What is wrong.
+    /// The mistake, as a phrase.
     #[must_use]
     pub fn wrong(&self) -> String {
         match self {
@@ -79,7 +79,7 @@ impl KeyFileError {
         }
     }
 
-    /// What would be right.
+    /// The remedy: what would be right.
     #[must_use]
     pub fn right(&self) -> String {
         match self {

@@ -9,7 +9,7 @@ use super::schema::{CHECK, EVERYWHERE};
 use super::walk::{At, Element, Table};
 use toml::de::{DeTable, DeValue};
 
-/// What to write for `kind`.
+/// Remedy for a missing `kind`.
 const KINDS: &str = "write \"tcp\", \"http\", \"process\", \"unit\" or \"exec\"";
 /// Longest interval and longest timeout of a check: an hour.
 pub(super) const MAX_CHECK_MS: u64 = 3_600_000;

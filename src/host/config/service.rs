@@ -30,7 +30,7 @@ impl fmt::Display for Command {
 /// One `[[group.check]]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Check {
-    /// What the check tries.
+    /// Kind of the attempt, with its parameters.
     pub kind: CheckKind,
     /// Time from the start of one attempt to the next. Default: 1 s.
     pub interval: Duration,
@@ -41,7 +41,7 @@ pub struct Check {
     pub fall: u32,
     /// Number of successes in a row that end a fault. Default: 2.
     pub rise: u32,
-    /// What a fault of this check adds to the group's health number, 1 to 254; `None`: the fault
+    /// Weight of a fault in the group's health number, 1 to 254; `None`: the fault
     /// vetoes. Default: `None`.
     pub weight: Option<NonZeroU8>,
 }
@@ -110,7 +110,7 @@ impl CheckKind {
         }
     }
 
-    /// What the check tries, in a few words: an address, a page, a process, a unit, a program.
+    /// Target of the attempt, in a few words: an address, a page, a process, a unit, a program.
     #[must_use]
     pub fn target(&self) -> String {
         match self {
@@ -142,7 +142,7 @@ pub struct Hooks {
     pub on_fault: Vec<Command>,
     /// Longest time of each command; after it the command is killed. Default: 10 s.
     pub timeout: Duration,
-    /// What becomes of the group when a command of `before_open` failed. Default: refuse.
+    /// Consequence of a failed command of `before_open`. Default: refuse.
     pub on_failure: OnFailure,
 }
 
@@ -177,7 +177,7 @@ impl Default for Hooks {
 /// Default of a hook's `timeout_ms`.
 pub(super) const DEFAULT_HOOK_MS: u64 = 10_000;
 
-/// What becomes of a group whose `before_open` failed or was killed.
+/// Consequence for a group whose `before_open` failed or was killed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum OnFailure {
     /// The gate stays closed; the other node may have the group.

@@ -39,7 +39,7 @@ pub(super) fn millis(time: Duration) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// What would be right for a word: "did you mean …?" if one of `known` is near, else the list of
+/// Remedy for a wrong word: "did you mean …?" if one of `known` is near, else the list of
 /// all.
 pub(super) fn one_of(given: &str, known: &[&str]) -> String {
     match nearest(given, known.iter().copied()) {

@@ -10,11 +10,11 @@ pub const MAX_SHOWN_CHECKS: usize = 8;
 pub struct CheckStatus {
     /// Kind of the check: `tcp`, `http`, `process`, `unit` or `exec`.
     pub kind: String,
-    /// What the check tries: an address, a page, a process, a unit, a program.
+    /// Target of the attempt: an address, a page, a process, a unit, a program.
     pub target: String,
     /// Whether the check succeeds; `None` before its first verdict.
     pub ok: Option<bool>,
-    /// What a fault of this check adds to the group's health number; `None`: the fault vetoes.
+    /// Weight of a fault in the group's health number, 1 to 254; `None`: the fault vetoes.
     pub weight: Option<u8>,
     /// Time since which the verdict stands, RFC 3339 in UTC.
     pub since: String,

@@ -98,7 +98,7 @@ pub struct Running {
 pub struct Outcome {
     /// Whether the command was carried out.
     pub ok: bool,
-    /// What was done, or why nothing was, as a sentence for people.
+    /// Sentence for people: what was done, or why nothing was.
     pub message: String,
 }
 

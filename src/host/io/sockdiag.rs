@@ -36,14 +36,18 @@ pub const BATCH: usize = 64;
 
 /// Largest answer of the kernel, in bytes (af_netlink.c).
 const ANSWER: usize = 64 << 10;
+/// Types of requests: <linux/inet_diag.h>, <linux/sock_diag.h>.
 const TCPDIAG_GETSOCK: u16 = 18;
 const SOCK_DESTROY: u16 = 21;
+/// Flags of a request: NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP of <linux/netlink.h>.
 const REQUEST: u16 = 1;
 const ACK: u16 = 4;
 const DUMP: u16 = 0x300;
+/// Size of struct nlmsghdr.
 const HEADER: usize = 16;
 /// Size of struct inet_diag_msg.
 const MESSAGE: usize = 72;
+/// INET_DIAG_REQ_BYTECODE.
 const ATTRIBUTE_BYTECODE: u16 = 1;
 /// States of include/net/tcp_states.h in which the client may still wait for us: established, and
 /// those in which one side has announced the end and the other has not. In FIN_WAIT2 the client has

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 const SLOTS: [&str; 2] = ["state.a", "state.b"];
 /// Name of a slot file while it is made.
 const NEW: &str = "state.new";
+/// Mode of a slot file.
 const OWNER_ONLY: Mode = Mode::from_bits_truncate(0o600);
 
 /// Content of one slot.
@@ -34,7 +35,7 @@ enum Content {
     Missing,
     /// Number of the write, and the state.
     Whole(u64, State),
-    /// What is wrong.
+    /// Name of the slot, and what is wrong with it.
     Damaged(String),
 }
 

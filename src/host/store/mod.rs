@@ -49,7 +49,7 @@ pub fn cluster_hash(name: &str) -> u64 {
     digest.iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
 }
 
-/// What the state directory held at the start.
+/// Content of the state directory at the start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Loaded {
     /// No state file: this node has never run here before, or both files were removed.
@@ -58,8 +58,8 @@ pub enum Loaded {
     State {
         /// The newest state that is whole.
         state: State,
-        /// What is wrong with the other slot, if anything, for the operator. The next write repairs
-        /// that slot.
+        /// Sentence about the other slot, if anything is wrong with it, for the operator. The next
+        /// write repairs that slot.
         remark: Option<String>,
     },
     /// State files, of which none is whole; the text says what is wrong. The node must learn the
@@ -92,7 +92,7 @@ pub enum StoreError {
     Unsafe {
         /// Path of the file or directory.
         path: PathBuf,
-        /// What is required of the file or directory, as a sentence.
+        /// Requirement that the file or directory does not meet, as a sentence.
         what: &'static str,
     },
     /// The state belongs to another cluster.
@@ -226,8 +226,8 @@ impl Drop for StoreHandle {
 /// A state to be written, with its version.
 type Pending = Option<(u64, State)>;
 
-/// What the handle and the thread share: a queue of one state, where the newest wins, and the order
-/// to stop.
+/// State shared by the handle and the thread: a queue of one state, where the newest wins, and the
+/// order to stop.
 struct Shared {
     newest: Mutex<Pending>,
     stop: AtomicBool,

@@ -22,14 +22,21 @@ pub(super) const BLOCK: usize = 4096;
 /// Largest slot in bytes: 65,535 groups need 2.2 MB.
 pub(super) const MAX_SLOT: usize = 4 << 20;
 
+/// First bytes of every slot.
 const MAGIC: &[u8; 8] = b"vipairS\n";
+/// Format that this version writes.
 const FORMAT: u32 = 2;
 /// Format of versions that did not write the lease down.
 const WITHOUT_LEASE: u32 = 1;
+/// Length of magic, format, sequence and length, in bytes.
 const HEADER: usize = 24;
+/// Length of the payload before its groups, in bytes.
 const PAYLOAD_HEADER: usize = 15;
+/// Length of one group, in bytes.
 const GROUP: usize = 33;
+/// Length of the digest, in bytes.
 const DIGEST: usize = 32;
+/// Bit of a paused group in its flags.
 const PAUSED: u8 = 1;
 
 /// The reason for which bytes are no slot that this program can use.

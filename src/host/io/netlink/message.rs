@@ -14,9 +14,11 @@ use std::net::IpAddr;
 const HEADER: usize = 16;
 /// The upper two bits of an attribute's type are flags: <linux/netlink.h>.
 const TYPE_MASK: u16 = 0x3fff;
+/// Numbers of <linux/if_arp.h>, <linux/if_addr.h> and <linux/rtnetlink.h>.
 const ARPHRD_ETHER: u16 = 1;
 const IFA_FLAGS: u16 = 8;
 const RTA_VIA: u16 = 18;
+/// AF_UNSPEC: the family of messages about an interface itself.
 const ANY_FAMILY: u8 = 0;
 
 /// One message of a netlink datagram.
