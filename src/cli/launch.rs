@@ -30,9 +30,9 @@ pub(super) fn execute(args: LaunchArgs) -> Result<(), Failure> {
     if let Some(name) = &args.user {
         become_user(name)?;
     }
-    let mut words = args.command.into_iter();
-    let program = words.next().unwrap_or_default();
-    let error = std::process::Command::new(&program).args(words).exec();
+    let mut arguments = args.command.into_iter();
+    let program = arguments.next().unwrap_or_default();
+    let error = std::process::Command::new(&program).args(arguments).exec();
     Err(Failure::Failed(format!("{} cannot be started: {error}", program.to_string_lossy())))
 }
 

@@ -53,7 +53,7 @@ fn sought_processes(config: &Config) -> BTreeSet<&str> {
 /// The uses of a program in a configuration.
 struct Uses {
     /// A phrase for each use, such as `before_open of web`.
-    words: Vec<String>,
+    phrases: Vec<String>,
     /// Whether a group does not move without the program.
     needed: bool,
 }
@@ -81,8 +81,8 @@ fn named_programs(config: &Config) -> BTreeMap<&Path, Uses> {
         });
         for (name, command, needed) in commands.chain(checks) {
             let uses =
-                named.entry(command.program.as_path()).or_insert_with(|| Uses { words: Vec::new(), needed: false });
-            uses.words.push(format!("{name} of {}", group.name));
+                named.entry(command.program.as_path()).or_insert_with(|| Uses { phrases: Vec::new(), needed: false });
+            uses.phrases.push(format!("{name} of {}", group.name));
             uses.needed |= needed;
         }
     }
@@ -91,7 +91,7 @@ fn named_programs(config: &Config) -> BTreeMap<&Path, Uses> {
 
 /// Whether root may run a program.
 fn program(path: &Path, uses: &Uses) -> Finding {
-    let what = format!("{} ({})", path.display(), uses.words.join(", "));
+    let what = format!("{} ({})", path.display(), uses.phrases.join(", "));
     let Err(error) = programs::validate(path) else { return Finding::ok(format!("{what} can be run")) };
     let remedy = match &error {
         ProgramError::Missing(_) => "install it, or correct the path",

@@ -2,7 +2,7 @@
 //!
 //! Owns: the listening socket and a bounded number of connections. Never does: decide anything, or
 //! make one connection wait for another. A client that sends nonsense gets an answer that says so;
-//! a client that does not read is cut off after [`WRITE_PATIENCE`].
+//! a client that does not read is cut off after five seconds.
 
 use super::protocol::{Event, LineBuffer, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Outcome, Request, Response};
 use super::protocol::{ProtocolError, decode_request, encode};

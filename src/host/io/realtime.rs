@@ -81,7 +81,7 @@ fn has_room() -> nix::Result<()> {
     unsafe { munmap(start, ROOM.get()) }
 }
 
-/// Touches [`STACK`] bytes of the calling thread's stack.
+/// Touches the part of the calling thread's stack that the hot loop needs.
 #[inline(never)]
 pub fn touch_stack() {
     let mut pages = [0_u8; STACK];

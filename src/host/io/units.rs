@@ -143,8 +143,8 @@ impl Systemd {
             return Ok(connection.clone());
         }
         let connection = Connection::system().await?;
-        // Without a subscription systemd sends no changes. An error only says that there is one
-        // already.
+        // Without a subscription systemd sends no changes. Being subscribed already is an error that
+        // does not matter.
         let _subscribed = manager(&connection).await?.call::<_, _, ()>("Subscribe", &()).await;
         *held = Some(connection.clone());
         Ok(connection)

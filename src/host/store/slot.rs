@@ -2,7 +2,7 @@
 //! whole.
 //!
 //! Layout, network byte order: magic (8), format (4), sequence (8), length of the payload (4),
-//! payload, SHA-256 of all of that (32), zeros up to a multiple of [`BLOCK`]. Payload: node (1),
+//! payload, SHA-256 of all of that (32), zeros up to a multiple of `BLOCK`. Payload: node (1),
 //! cluster (8), lease in µs (4, 0: not known), number of groups (2), and for each group key, seen,
 //! reserve and held (8 each) and one byte of flags (bit 0: paused). Format 1, which is still read,
 //! has no lease.

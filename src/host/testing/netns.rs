@@ -26,10 +26,10 @@ pub fn in_netns<T: Send>(body: impl FnOnce() -> T + Send) -> T {
 ///
 /// # Panics
 /// If the command fails.
-pub fn ip(words: &str) -> String {
-    let output = Command::new("ip").args(words.split_whitespace()).output().expect("iproute2 is installed");
+pub fn ip(arguments: &str) -> String {
+    let output = Command::new("ip").args(arguments.split_whitespace()).output().expect("iproute2 is installed");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "ip {words}: {error}");
+    assert!(output.status.success(), "ip {arguments}: {error}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
