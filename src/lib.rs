@@ -1,8 +1,8 @@
-//! vipair: two Linux servers, one service address. This is the map of the house.
+//! vipair: two Linux servers, one service address. This page is the map of the code.
 //!
-//! Data goes one way: frame or datagram → `io` (stamped with its receive time) → `Event` → `engine` → `Action` → hands.
-//! What the hands have done comes back as an event. Nothing else calls upward: a wing may use those below it and no
-//! others, which Cargo sees to.
+//! Data goes one way: frame or datagram → `io` (stamped with its receive time) → `Event` → `engine`
+//! → `Action` → hands. The result of each action comes back as an event. Nothing else calls upward:
+//! a wing may use those below it and no others, and Cargo.toml of each wing makes sure of that.
 //!
 //! | wing | what it is | may use |
 //! |---|---|---|

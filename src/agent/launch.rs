@@ -92,7 +92,7 @@ impl Launcher {
         let end = Instant::now() + launch.patience;
         let program = launch.command.program.clone();
         // A file system that hangs must not hang everything else.
-        let judged = tokio::task::spawn_blocking(move || programs::judge(&program));
+        let judged = tokio::task::spawn_blocking(move || programs::validate(&program));
         match tokio::time::timeout_at(end, judged).await {
             Err(_) => return Err(LaunchError::Killed(launch.patience)),
             Ok(Err(_)) => return Err(LaunchError::Status("a panic".to_owned())),

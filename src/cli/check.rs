@@ -3,7 +3,7 @@
 use super::{DEFAULT_CONFIG, Failure, SocketArg, local, print};
 use crate::config::bounds::{self, PULSE_MS, SILENCE_MS};
 use crate::config::{
-    Check, CheckKind, ClusterFile, ClusterGroup, ConfigErrors, KeyFile, KeyFileError, OnFailure, Service,
+    Check, CheckKind, ClusterFile, ClusterGroup, ConfigErrors, KeyFile, KeyFileError, OnFailure, ServicePlan,
 };
 use crate::control::protocol::MAX_SHOWN_ADDRESSES;
 use crate::timing::{Profile, Promote, Timing};
@@ -23,13 +23,16 @@ pub(super) struct CheckArgs {
     /// Which node to check for [default: the one that has this machine's addresses as links]
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
-    /// Show what a reload of the running agent with this file would change, and what stands in its way
+    /// Show what a reload of the running agent with this file would change, and what stands in its
+    /// way
     #[arg(long)]
     against_running: bool,
     #[command(flatten)]
     socket: SocketArg,
 }
 
+/// Validates the file, its programs if this machine is one of its nodes, and its key; then prints
+/// what follows from it.
 pub(super) fn execute(args: &CheckArgs) -> Result<(), Failure> {
     let cluster = ClusterFile::read(&args.file)?;
     if args.against_running {
@@ -54,7 +57,8 @@ pub(super) fn execute(args: &CheckArgs) -> Result<(), Failure> {
     print(&summary(&cluster, me, &key))
 }
 
-/// Everything that follows from a valid file. `key` says how the key file is.
+/// Text of the command: all that follows from a valid file. `me` is the node that this machine is,
+/// if any; `key` tells the state of the key file.
 pub(super) fn summary(cluster: &ClusterFile, me: Option<NodeId>, key: &str) -> String {
     let mut lines = vec![
         format!("{} is valid.", cluster.file.display()),
@@ -92,7 +96,7 @@ pub(super) fn summary(cluster: &ClusterFile, me: Option<NodeId>, key: &str) -> S
     })
 }
 
-/// The voters beside the nodes, and what their vote means.
+/// Lines about the witnesses, and what their votes mean.
 fn witness_lines(cluster: &ClusterFile) -> Vec<String> {
     let Some(witness) = &cluster.witness else { return Vec::new() };
     let mut lines = vec!["witness".to_owned()];
@@ -112,13 +116,14 @@ fn witness_lines(cluster: &ClusterFile) -> Vec<String> {
     lines
 }
 
-/// One rule: with a witness also the numbers that obey it.
+/// The line about one rule, with a witness also the numbers that obey it.
 fn rule_line(rule: &bounds::Rule, timing: &Timing, voted: bool) -> String {
     let line = format!("  {:<40} {}", rule.formula, rule.reason);
-    let numbers = format!(" ({} ≥ {})", time((rule.value)(timing)), time((rule.limit)(timing)));
+    let numbers = format!(" ({} ≥ {})", time_text((rule.value)(timing)), time_text((rule.limit)(timing)));
     if voted { line + &numbers } else { line }
 }
 
+/// Lines about one group.
 fn group_lines(cluster: &ClusterFile, group: &ClusterGroup) -> Vec<String> {
     let name = |id: NodeId| cluster.nodes.iter().find(|node| node.id == id).map_or("?", |node| node.name.as_str());
     let mut interfaces: Vec<String> =
@@ -127,7 +132,7 @@ fn group_lines(cluster: &ClusterFile, group: &ClusterGroup) -> Vec<String> {
         interfaces = vec![group.interfaces[0].clone()];
     }
     let returns = if group.preempt {
-        format!("which takes it back after {} of being ready", time(group.preempt_delay))
+        format!("which takes it back after {} of being ready", time_text(group.preempt_delay))
     } else {
         "which does not take it back".to_owned()
     };
@@ -138,7 +143,7 @@ fn group_lines(cluster: &ClusterFile, group: &ClusterGroup) -> Vec<String> {
     let mut lines = vec![
         format!("  {}: {}", group.name, shown.join(", ")),
         format!("    interface {}; prefers {}, {returns}", interfaces.join(", "), name(group.prefer)),
-        format!("    after a handover the former node carries open connections for {}", time(group.drain)),
+        format!("    after a handover the former node carries open connections for {}", time_text(group.drain)),
     ];
     if cluster.witness.is_some() {
         let evidence = match group.promote {
@@ -152,8 +157,8 @@ fn group_lines(cluster: &ClusterFile, group: &ClusterGroup) -> Vec<String> {
     lines
 }
 
-/// Checks, units and hooks of a group, with what follows from them.
-fn service_lines(service: &Service) -> Vec<String> {
+/// Lines about checks, units and hooks of a group, and what follows from them.
+fn service_lines(service: &ServicePlan) -> Vec<String> {
     let mut lines: Vec<String> = service.checks.iter().map(check_line).collect();
     let hooks = &service.hooks;
     if !service.units.is_empty() {
@@ -167,34 +172,36 @@ fn service_lines(service: &Service) -> Vec<String> {
             OnFailure::Refuse => "if something fails, the gate stays closed",
             OnFailure::Proceed => "if something fails, the gate opens all the same",
         };
-        lines.push(format!("    what comes before opening may delay it by {}; {then}", time(longest)));
+        lines.push(format!("    what comes before opening may delay it by {}; {then}", time_text(longest)));
     }
     lines
 }
 
-/// One check: what is tried, what it means, and how long a fault can go unnoticed.
+/// The line about one check: what it tries, what a fault means, and how long a fault can go
+/// unnoticed.
 fn check_line(check: &Check) -> String {
     let weight = check.weight.map_or("vetoes".to_owned(), |weight| format!("weighs {weight}"));
     let noticed = match check.kind {
         CheckKind::Process(_) => "a process that ends is noticed at once".to_owned(),
         CheckKind::Tcp { .. } | CheckKind::Http(_) | CheckKind::Unit { .. } | CheckKind::Exec { .. } => {
-            format!("a fault is noticed within {}", time(check.interval * check.fall + check.timeout))
+            format!("a fault is noticed within {}", time_text(check.interval * check.fall + check.timeout))
         }
     };
     format!(
         "    check {} {}: every {}, timeout {}, fall {}, rise {}, {weight}; {noticed}",
         check.kind.name(),
         check.kind.target(),
-        time(check.interval),
-        time(check.timeout),
+        time_text(check.interval),
+        time_text(check.timeout),
         check.fall,
         check.rise
     )
 }
 
-/// One line per time: name, value, formula, meaning.
+/// A line for each time: name, value, formula, meaning.
 fn time_lines(timing: &Timing, voted: bool) -> Vec<String> {
-    // Taken apart by name, so that a new time cannot be forgotten here. What nobody can set is in docs/protocol.
+    // Taken apart by name, so that a new time cannot be forgotten here. Times that cannot be set
+    // are in docs/protocol.
     let Timing {
         pulse,
         silence,
@@ -232,10 +239,11 @@ fn time_lines(timing: &Timing, voted: bool) -> Vec<String> {
         rows.push(("abstain", abstain, formula, "a voter that has just started votes for nobody"));
     }
     let line =
-        |(name, value, formula, meaning)| format!("  {name:<10} {:>10}  = {formula:<58} {meaning}", time(value));
+        |(name, value, formula, meaning)| format!("  {name:<10} {:>10}  = {formula:<58} {meaning}", time_text(value));
     rows.into_iter().map(line).collect()
 }
 
+/// Lines about what follows from the times, with advice.
 fn consequences(cluster: &ClusterFile) -> Vec<String> {
     let timing = &cluster.timing;
     let mut lines = if cluster.witness.is_some() { voted_consequences(timing) } else { bare_consequences(timing) };
@@ -253,28 +261,33 @@ fn consequences(cluster: &ClusterFile) -> Vec<String> {
     lines
 }
 
+/// Lines about what follows from the times of a pair without a witness.
 fn bare_consequences(timing: &Timing) -> Vec<String> {
     vec![
-        format!("  a server that vanishes is replaced {} after its last pulse", time(timing.silence)),
+        format!("  a server that vanishes is replaced {} after its last pulse", time_text(timing.silence)),
         format!(
             "  a server whose agent dies or hangs goes on serving for up to {}, then is replaced",
-            time(timing.lease)
+            time_text(timing.lease)
         ),
     ]
 }
 
+/// Lines about what follows from the times of a pair with witnesses.
 fn voted_consequences(timing: &Timing) -> Vec<String> {
     let taken = timing.silence.max(timing.promise);
     let room = timing.lease.saturating_sub(timing.pulse * 3);
     vec![
-        format!("  a server that vanishes is replaced {} after its last pulse, or a little later", time(taken)),
-        format!("  a server that hears no majority of voters stops answering within {}", time(timing.lease)),
-        format!("  the way to a voter and back may take {}, jitter included, while two grants are lost", time(room)),
+        format!("  a server that vanishes is replaced {} after its last pulse, or a little later", time_text(taken)),
+        format!("  a server that hears no majority of voters stops answering within {}", time_text(timing.lease)),
+        format!(
+            "  the way to a voter and back may take {}, jitter included, while two grants are lost",
+            time_text(room)
+        ),
     ]
 }
 
-/// A time in the unit people would use.
-fn time(value: Duration) -> String {
+/// A time in the unit that people would use.
+fn time_text(value: Duration) -> String {
     let milliseconds = value.as_secs_f64() * 1000.0;
     if milliseconds >= 2000.0 {
         format!("{} s", trimmed(milliseconds / 1000.0))
@@ -283,6 +296,7 @@ fn time(value: Duration) -> String {
     }
 }
 
+/// A number with at most three decimals.
 fn trimmed(number: f64) -> String {
     format!("{number:.3}").trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -1,4 +1,4 @@
-//! `vipair events`: what happened.
+//! `vipair events`: prints events of the agent.
 
 use super::{Failure, SocketArg, print, render, terminal};
 use crate::control::client::{Client, ClientError};
@@ -17,6 +17,7 @@ pub(super) struct EventsArgs {
     socket: SocketArg,
 }
 
+/// Prints the recent events, and with `--follow` those to come.
 pub(super) fn execute(args: &EventsArgs) -> Result<(), Failure> {
     let mut client = Client::connect(&args.socket.socket)?;
     client.send(&Request::Events { follow: args.follow })?;
@@ -29,7 +30,7 @@ pub(super) fn execute(args: &EventsArgs) -> Result<(), Failure> {
             other => other?,
         };
         match response {
-            Response::Event(event) => print(&shown(&event, args.json)?)?,
+            Response::Event(event) => print(&event_text(&event, args.json)?)?,
             Response::End => return Ok(()),
             Response::Outcome(outcome) => return Err(Failure::Failed(outcome.message)),
             Response::Status(_) | Response::Recorded { .. } | Response::Running(_) => {
@@ -39,7 +40,8 @@ pub(super) fn execute(args: &EventsArgs) -> Result<(), Failure> {
     }
 }
 
-fn shown(event: &Event, json: bool) -> Result<String, Failure> {
+/// One event as printed.
+fn event_text(event: &Event, json: bool) -> Result<String, Failure> {
     if json {
         let line = serde_json::to_string(event).map_err(|error| Failure::Failed(error.to_string()))?;
         return Ok(line + "\n");

@@ -15,6 +15,7 @@ pub(super) struct KeygenArgs {
     id: u8,
 }
 
+/// Makes the key file, and prints what to do with it.
 pub(super) fn execute(args: &KeygenArgs) -> Result<(), Failure> {
     keyfile::generate(&args.file, args.id).map_err(|error| Failure::Failed(error.to_string()))?;
     print(&format!(

@@ -1,7 +1,9 @@
-//! `vipair launch`: what the agent starts its programs with. Not for people.
+//! `vipair launch`: starts a program for the agent. Not for people.
 //!
-//! Owns: what has to happen between the agent and the program: another user, and no share in the agent's privileges before
-//! the kernel's memory killer. Then this process becomes the program.
+//! Owns: what must change between the agent and the program: the user, and the protection from the
+//! kernel's out-of-memory killer, which the program must not inherit. Never does: wait for the
+//! program; this process becomes the program. On failure the agent reads the reason from standard
+//! error.
 
 use super::Failure;
 use clap::Args;
@@ -20,18 +22,21 @@ pub(super) struct LaunchArgs {
     command: Vec<OsString>,
 }
 
+/// Becomes the program. Returns only if that failed.
 pub(super) fn execute(args: LaunchArgs) -> Result<(), Failure> {
-    // Without procfs, or where it may not be written, the program is only spared longer than it deserves.
+    // Without procfs, or where it may not be written, the program keeps the agent's protection: no
+    // reason not to run it.
     let _kept = std::fs::write("/proc/self/oom_score_adj", "0");
     if let Some(name) = &args.user {
         become_user(name)?;
     }
-    let mut words = args.command.into_iter();
-    let program = words.next().unwrap_or_default();
-    let error = std::process::Command::new(&program).args(words).exec();
+    let mut arguments = args.command.into_iter();
+    let program = arguments.next().unwrap_or_default();
+    let error = std::process::Command::new(&program).args(arguments).exec();
     Err(Failure::Failed(format!("{} cannot be started: {error}", program.to_string_lossy())))
 }
 
+/// Changes user and groups of this process to those of the user `name`.
 fn become_user(name: &str) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("cannot become {name}: {error}"));
     let user = User::from_name(name).map_err(|error| failed(&error))?;

@@ -1,8 +1,8 @@
-//! What addresses this machine has: the one question about the machine that reading a configuration asks.
+//! The addresses of this machine, by which a configuration finds out which node this is.
 
 use std::net::IpAddr;
 
-/// All addresses of all interfaces. Service addresses are among them; a link is never one of those.
+/// All addresses of all interfaces. Service addresses are among them; no link has one of those.
 ///
 /// # Errors
 /// The kernel refused to list them.

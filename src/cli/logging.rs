@@ -1,9 +1,12 @@
-//! Logs go to standard error, or, where that is the journal, to the journal with their fields.
+//! Logs: to standard error, or, where that is the journal, to the journal with their fields.
 //!
-//! `VIPAIR_LOG` filters them (`info` by default, for example `vipair::engine=debug,info`). Under systemd standard error
-//! leads to the journal, as `JOURNAL_STREAM` says (systemd.exec(5)). Then every record goes there by the journal's own
-//! protocol, its fields in capitals, so that `journalctl GROUP=web` works. Should its socket not answer, a line on
-//! standard error begins with its priority as sd-daemon(3) says, so that at least `journalctl -p warning` works.
+//! Owns: the choice of where and how. Never does: make the caller wait for the journal.
+//! `VIPAIR_LOG` filters the records (`info` by default, for example `vipair_agent=debug,info`).
+//! Under systemd, standard error leads to the journal, which `JOURNAL_STREAM` tells
+//! (systemd.exec(5)). Then every record goes there by the journal's own protocol, its fields in
+//! capitals, so that `journalctl GROUP=web` works. If the journal's socket does not answer, a line
+//! on standard error begins with its priority, as sd-daemon(3) says, so that at least `journalctl
+//! -p warning` works.
 
 use native::{Native, Rest, SOCKET};
 use nix::sys::stat::fstat;
@@ -19,7 +22,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 mod native;
 
-/// Begins logging. A second call does nothing. What is returned is dropped when everything has been said.
+/// Starts logging. A second call does nothing. The returned value must live as long as there is
+/// something to log: when it is dropped, it waits for the last records.
 pub(super) fn start() -> Option<Rest> {
     let asked = std::env::var("VIPAIR_LOG").unwrap_or_else(|_| "info".to_owned());
     let filter = EnvFilter::try_new(&asked).unwrap_or_else(|error| {
@@ -45,7 +49,7 @@ pub(super) fn start() -> Option<Rest> {
     rest
 }
 
-/// Whether `device:inode` is what standard error is.
+/// Whether standard error is the file that `stream` names as `device:inode`.
 fn is_standard_error(stream: &str) -> bool {
     fstat(std::io::stderr()).is_ok_and(|status| stream == format!("{}:{}", status.st_dev, status.st_ino))
 }

@@ -1,7 +1,8 @@
 //! The command line: one file per subcommand.
 //!
-//! Owns: arguments, what is printed, and exit codes (0 ok, 1 failed, 2 usage or configuration). Never does: decide
-//! anything about addresses. On failure it prints what is wrong and what to do on standard error.
+//! Owns: arguments, what is printed, and exit codes (0 ok, 1 failed, 2 usage or configuration).
+//! Never does: decide anything about addresses. On failure it prints what is wrong and what to do
+//! on standard error.
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -29,11 +30,11 @@ mod terminal;
 mod tests;
 mod witness;
 
-/// Where the configuration is unless `--config` says otherwise.
+/// Default of `--config`: path of the configuration.
 pub const DEFAULT_CONFIG: &str = "/etc/vipair/vipair.toml";
-/// Where epochs are kept unless `--state-dir` says otherwise.
+/// Default of `--state-dir`: directory of the durable epochs.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/vipair";
-/// Where the agent listens unless `--socket` says otherwise.
+/// Default of `--socket`: path of the control socket.
 pub const DEFAULT_SOCKET: &str = "/run/vipair/vipair.sock";
 
 /// Two Linux servers, one service address: a gate in each kernel decides which one answers for it.
@@ -86,19 +87,20 @@ struct SocketArg {
     socket: PathBuf,
 }
 
-/// Why a command ends without success.
+/// The reason for which a command ends early.
 #[derive(Debug)]
 enum Failure {
-    /// It did not work: exit code 1. Empty when everything has been said.
+    /// The command failed: exit code 1. The text is empty if everything has been said.
     Failed(String),
     /// Usage or configuration is wrong: exit code 2.
     Wrong(String),
-    /// Whoever read our output has gone (`vipair events | head`): nothing failed, and nothing is left to do.
+    /// The reader of our output has gone (`vipair events | head`): nothing failed, and nothing is
+    /// left to do.
     ReaderGone,
 }
 
 impl Failure {
-    /// The agent's answer belongs to another question.
+    /// The failure of a command that got an answer to another request.
     fn other_answer() -> Failure {
         Failure::Failed("the agent answered something else than it was asked".to_owned())
     }
@@ -116,7 +118,7 @@ impl From<crate::config::ConfigErrors> for Failure {
     }
 }
 
-/// Parses the arguments, runs the command, and says how it went.
+/// Parses the arguments, runs the command, and prints why it failed, if it did.
 #[must_use]
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
@@ -145,15 +147,15 @@ pub fn main() -> ExitCode {
             ExitCode::from(1)
         }
         Err(Failure::Wrong(message)) => {
-            // No prefix: each line begins with file and line, as editors like it.
+            // No prefix: each line begins with file and line, which editors can follow.
             eprintln!("{message}");
             ExitCode::from(2)
         }
     }
 }
 
-/// Sends one command that is carried out or refused, and prints what the agent says.
-fn order(socket: &SocketArg, request: &crate::control::protocol::Request) -> Result<(), Failure> {
+/// Sends an order that the agent carries out or refuses, and prints the agent's answer.
+fn send_order(socket: &SocketArg, request: &crate::control::protocol::Request) -> Result<(), Failure> {
     use crate::control::protocol::Response;
     match crate::control::client::Client::connect(&socket.socket)?.ask(request)? {
         Response::Outcome(outcome) if outcome.ok => print(&format!("{}\n", outcome.message)),

@@ -1,6 +1,6 @@
 //! `vipair pause GROUP`: keep a group closed on this node.
 
-use super::{Failure, SocketArg, order};
+use super::{Failure, SocketArg, send_order};
 use crate::control::protocol::Request;
 use clap::Args;
 
@@ -13,6 +13,7 @@ pub(super) struct PauseArgs {
     socket: SocketArg,
 }
 
+/// Sends the order to pause.
 pub(super) fn execute(args: PauseArgs) -> Result<(), Failure> {
-    order(&args.socket, &Request::Pause { group: args.group })
+    send_order(&args.socket, &Request::Pause { group: args.group })
 }

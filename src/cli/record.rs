@@ -1,4 +1,4 @@
-//! `vipair record`: has the agent write down what its flight recorder has.
+//! `vipair record`: makes the agent write its flight recorder's content to a file.
 
 use super::{Failure, SocketArg, print};
 use crate::control::client::Client;
@@ -17,6 +17,7 @@ pub(super) struct RecordArgs {
     socket: SocketArg,
 }
 
+/// Asks for a recording and prints its path, or copies it and prints the path of the copy.
 pub(super) fn execute(args: &RecordArgs) -> Result<(), Failure> {
     match Client::connect(&args.socket.socket)?.ask(&Request::Record)? {
         Response::Recorded { path } => match &args.output {
@@ -34,7 +35,8 @@ pub(super) fn execute(args: &RecordArgs) -> Result<(), Failure> {
     }
 }
 
-/// The agent may be forbidden to write anywhere but in its own directory; whoever asks is not.
+/// Copies a recording to a new file, mode 0600. The command does this because the agent may be
+/// confined to its own directory.
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     let bytes = std::fs::read(from)?;
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;

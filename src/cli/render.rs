@@ -15,7 +15,8 @@ macro_rules! put {
     ($text:expr, $($part:tt)*) => { writeln!($text, $($part)*).expect("writing to a String never fails") };
 }
 
-/// The whole report: a line about the agent, a block per group, the links, and what an operator should know.
+/// The whole report: a line about the agent, a block per group, the links, and what an operator
+/// should know.
 pub(super) fn status(report: &StatusReport, colour: bool) -> String {
     let mut text = String::new();
     let timing = &report.timing;
@@ -40,9 +41,9 @@ pub(super) fn status(report: &StatusReport, colour: bool) -> String {
         text.push_str(&group_block(group, &report.node, colour));
     }
     put!(text, "");
-    text.push_str(&links(&report.links, colour));
+    text.push_str(&links_table(&report.links, colour));
     if let Some(found) = &report.mirror {
-        put!(text, "\n{}", mirror(found, colour));
+        put!(text, "\n{}", mirror_line(found, colour));
     }
     for (title, lines) in [("different configuration", &report.differences), ("warnings", &report.warnings)] {
         if !lines.is_empty() {
@@ -53,6 +54,7 @@ pub(super) fn status(report: &StatusReport, colour: bool) -> String {
     text
 }
 
+/// The block about one group.
 fn group_block(group: &GroupStatus, node: &str, colour: bool) -> String {
     let mut text = String::new();
     let holder = match &group.active {
@@ -79,7 +81,7 @@ fn group_block(group: &GroupStatus, node: &str, colour: bool) -> String {
         put!(text, "  check      and {hidden} more, which do not fail");
     }
     if let Some(connections) = &group.connections {
-        put!(text, "  clients    {}", clients(connections));
+        put!(text, "  clients    {}", clients_line(connections));
     }
     let used: Vec<String> =
         group.counters.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
@@ -89,8 +91,8 @@ fn group_block(group: &GroupStatus, node: &str, colour: bool) -> String {
     text
 }
 
-/// TCP connections of a group.
-fn clients(connections: &ConnectionsStatus) -> String {
+/// The line about TCP connections of a group.
+fn clients_line(connections: &ConnectionsStatus) -> String {
     let mut parts = Vec::new();
     if let Some(known) = connections.known {
         parts.push(format!("{known} connections here"));
@@ -106,8 +108,8 @@ fn clients(connections: &ConnectionsStatus) -> String {
     if parts.is_empty() { "no connections known yet".to_owned() } else { parts.join("; ") }
 }
 
-/// How the other node is told of connections.
-fn mirror(mirror: &MirrorStatus, colour: bool) -> String {
+/// The line about the exchange of lists of connections.
+fn mirror_line(mirror: &MirrorStatus, colour: bool) -> String {
     let told = if mirror.told {
         let age = mirror.held_age_ms.map_or(String::new(), |age| format!(", {:.1} s ago", age / 1e3));
         format!("the other node knows {} of ours{age}", mirror.held)
@@ -122,7 +124,7 @@ fn mirror(mirror: &MirrorStatus, colour: bool) -> String {
     )
 }
 
-/// What is tried, how that goes and since when, and why it fails.
+/// The line about one check: what it tries, its verdict and since when, and why it fails.
 fn check_line(check: &CheckStatus, colour: bool) -> String {
     let weight = check.weight.map_or(String::new(), |weight| format!(" (weight {weight})"));
     let verdict = match check.ok {
@@ -149,6 +151,7 @@ fn why(group: &GroupStatus, colour: bool) -> String {
     }
 }
 
+/// The addresses of a group, at most [`MAX_SHOWN_ADDRESSES`], and the number of the others.
 fn addresses(group: &GroupStatus) -> String {
     let mut shown = group.addresses.iter().take(MAX_SHOWN_ADDRESSES).cloned().collect::<Vec<_>>().join(", ");
     let count = group.addresses.len().min(MAX_SHOWN_ADDRESSES);
@@ -159,7 +162,8 @@ fn addresses(group: &GroupStatus) -> String {
     shown
 }
 
-fn links(links: &[LinkStatus], colour: bool) -> String {
+/// The table of links.
+fn links_table(links: &[LinkStatus], colour: bool) -> String {
     let mut text = String::new();
     let rows: Vec<[String; 5]> = links.iter().map(link_row).collect();
     let mut width = [0; 5];
@@ -188,6 +192,7 @@ fn links(links: &[LinkStatus], colour: bool) -> String {
     text
 }
 
+/// The cells about one link: peer and path, addresses, state, when it was last heard, counters.
 fn link_row(link: &LinkStatus) -> [String; 5] {
     let heard = match link.last_heard_ms {
         Some(age) => format!("heard {age:.0} ms ago"),
@@ -202,6 +207,7 @@ fn link_row(link: &LinkStatus) -> [String; 5] {
     ]
 }
 
+/// The tone of a role.
 fn role_tone(role: GroupRole) -> Tone {
     match role {
         GroupRole::Active | GroupRole::Standby => Tone::Good,
@@ -210,7 +216,7 @@ fn role_tone(role: GroupRole) -> Tone {
     }
 }
 
-/// One event on one line.
+/// One event as a line.
 pub(super) fn event(event: &Event, colour: bool) -> String {
     let tone = match event.severity {
         Severity::Info => Tone::Plain,
@@ -225,7 +231,7 @@ pub(super) fn event(event: &Event, colour: bool) -> String {
     paint(&line, tone, colour) + "\n"
 }
 
-/// A running time in its two largest units.
+/// A time since the start in its two largest units.
 fn duration(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;
     match seconds {

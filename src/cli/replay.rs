@@ -1,4 +1,8 @@
 //! `vipair replay FILE`: what happened, and why, from a flight recording.
+//!
+//! Owns: what is printed of a recording, and the comparison of the replay with the flight. Never
+//! does: ask the agent. A recording that cannot be read is a failure, and so is a replay that
+//! decides otherwise than the flight.
 
 use super::terminal::{Tone, has_colour, paint};
 use super::{Failure, print};
@@ -31,10 +35,13 @@ pub(super) struct ReplayArgs {
     json: bool,
 }
 
+/// Milliseconds of a day.
+const DAY_MS: u64 = 86_400_000;
+
 /// A time of day as a span since midnight.
 fn time_of_day(text: &str) -> Result<Duration, String> {
     let wrong = || "write it like 03:12:40 or 03:12:40.250".to_owned();
-    // As it is printed, a date may come with it.
+    // A time copied from other output may have a date in front: the date is ignored.
     let text = text.rsplit_once('T').map_or(text, |(_, time)| time).trim_end_matches('Z');
     let mut parts = text.split(':');
     let mut number = || parts.next().and_then(|part| part.parse::<u32>().ok());
@@ -45,6 +52,7 @@ fn time_of_day(text: &str) -> Result<Duration, String> {
     if right { Ok(whole + Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
 }
 
+/// Replays the recording, prints its story, and compares the replay with the flight.
 pub(super) fn execute(args: &ReplayArgs) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", args.file.display()));
     let bytes = read(&args.file).map_err(|error| failed(&error))?;
@@ -54,20 +62,21 @@ pub(super) fn execute(args: &ReplayArgs) -> Result<(), Failure> {
         print(&header(&recording, colour))?;
     }
     let mut story = Story::new(&recording.header, if args.all { Telling::All } else { Telling::Brief });
-    let mut printer = Printer { args, colour, last: None, failure: None };
+    let day = recording.segments.first().map(|segment| segment.span.wall / DAY_MS);
+    let mut printer = Printer { args, colour, last: None, day, failure: None };
     let verdict = flight::replay(&recording, |step| {
         let lines = story.report(step);
-        printer.print(&lines);
+        printer.print_lines(&lines);
     });
     let verdict = verdict.map_err(|error| failed(&error))?;
     if let Some(last) = recording.segments.last() {
-        printer.print(&story.finish(last));
+        printer.print_lines(&story.finish(last));
     }
     printer.failure.map_or(Ok(()), Err)?;
-    judge(&recording, &verdict, args.json, colour)
+    compare(&recording, &verdict, args.json, colour)
 }
 
-/// The file, if it is no longer than a recording can be.
+/// Reads the file, which must be no longer than a recording can be.
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
@@ -77,6 +86,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The lines about the recording as a whole: where it comes from, what it covers, nodes and groups.
 fn header(recording: &Recording, colour: bool) -> String {
     let header = &recording.header;
     let title = format!("flight recording of {} in cluster {}", header.node, header.cluster);
@@ -118,28 +128,37 @@ fn header(recording: &Recording, colour: bool) -> String {
     text
 }
 
+/// The part of a story that has been printed.
 struct Printer<'a> {
     args: &'a ReplayArgs,
     colour: bool,
-    /// When the line before happened.
+    /// The instant of the line that was printed last.
     last: Option<MonoTime>,
+    /// The date that the reader knows, from the header or a line of its own, in days since
+    /// 1970-01-01 UTC.
+    day: Option<u64>,
+    /// The failure of an earlier line, after which nothing is printed.
     failure: Option<Failure>,
 }
 
 impl Printer<'_> {
-    fn print(&mut self, lines: &[Line]) {
+    /// Prints those lines whose time of day is wanted. `--from` and `--to` count on every day that
+    /// the recording covers.
+    fn print_lines(&mut self, lines: &[Line]) {
         for line in lines {
-            let day = Duration::from_millis(line.wall % 86_400_000);
-            let wanted = self.args.from.is_none_or(|from| day >= from) && self.args.to.is_none_or(|to| day < to);
+            let time = Duration::from_millis(line.wall % DAY_MS);
+            let wanted = self.args.from.is_none_or(|from| time >= from) && self.args.to.is_none_or(|to| time < to);
             if !wanted || self.failure.is_some() {
                 continue;
             }
-            let text = if self.args.json { json(line) } else { self.shown(line) };
+            let text = if self.args.json { line_json(line) } else { self.line_text(line) };
             self.failure = print(&text).err();
         }
     }
 
-    fn shown(&mut self, line: &Line) -> String {
+    /// One line with the time of day, and its reasons. A line of another day than the one before
+    /// has the date in front, on a line of its own; the header tells the first date.
+    fn line_text(&mut self, line: &Line) -> String {
         let now = MonoTime(line.now);
         let since = self.last.map(|last| format!("+{:.1}", now.since(last).as_secs_f64() * 1e3)).unwrap_or_default();
         let tone = match line.severity {
@@ -148,10 +167,16 @@ impl Printer<'_> {
             Some(Severity::Warning) => Tone::Doubtful,
             Some(Severity::Error) => Tone::Bad,
         };
-        let time = WallTime(line.wall).to_string();
-        let time = time.split_once('T').map_or(time.as_str(), |(_, time)| time).trim_end_matches('Z');
+        let stamp = WallTime(line.wall).to_string();
+        let (date, time) = stamp.split_once('T').unwrap_or(("", stamp.as_str()));
+        let time = time.trim_end_matches('Z');
         self.last = Some(now);
-        let mut text = format!("{time}  {since:>10}  {}\n", paint(&line.text, tone, self.colour));
+        let day = line.wall / DAY_MS;
+        let mut text = match self.day.replace(day) {
+            Some(before) if before != day => format!("{}\n", paint(date, Tone::Strong, self.colour)),
+            Some(_) | None => String::new(),
+        };
+        text.push_str(&format!("{time}  {since:>10}  {}\n", paint(&line.text, tone, self.colour)));
         for because in &line.because {
             text.push_str(&format!("{:26}{}\n", "", paint(because, Tone::Faint, self.colour)));
         }
@@ -159,13 +184,15 @@ impl Printer<'_> {
     }
 }
 
-fn json(line: &Line) -> String {
-    // A line is numbers and texts: there is nothing that could not be written.
+/// One line of the story as a JSON object.
+fn line_json(line: &Line) -> String {
+    // A line is numbers and texts, which can always be written as JSON.
     serde_json::to_string(line).map_or_else(|_| String::new(), |text| text + "\n")
 }
 
-/// Is the replay the flight?
-fn judge(recording: &Recording, verdict: &Verdict, json: bool, colour: bool) -> Result<(), Failure> {
+/// Compares the replay with the flight: prints that they agree, or fails with each place where they
+/// do not.
+fn compare(recording: &Recording, verdict: &Verdict, json: bool, colour: bool) -> Result<(), Failure> {
     let facts = format!(
         "{} events, {} decisions, {} of {} snapshots arrived at",
         verdict.events, verdict.decisions, verdict.snapshots, verdict.expected_snapshots

@@ -1,6 +1,6 @@
 //! `vipair resume GROUP`: end a pause.
 
-use super::{Failure, SocketArg, order};
+use super::{Failure, SocketArg, send_order};
 use crate::control::protocol::Request;
 use clap::Args;
 
@@ -13,6 +13,7 @@ pub(super) struct ResumeArgs {
     socket: SocketArg,
 }
 
+/// Sends the order to resume.
 pub(super) fn execute(args: ResumeArgs) -> Result<(), Failure> {
-    order(&args.socket, &Request::Resume { group: args.group })
+    send_order(&args.socket, &Request::Resume { group: args.group })
 }

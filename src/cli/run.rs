@@ -27,6 +27,7 @@ impl From<RunArgs> for RunOptions {
     }
 }
 
+/// Runs the agent until it is told to stop.
 pub(super) fn execute(args: RunArgs) -> Result<(), Failure> {
     let _rest = logging::start();
     agent::run(&args.into()).map_err(|error| match error {

@@ -28,6 +28,7 @@ pub(super) struct SimArgs {
     failures: usize,
 }
 
+/// Two numbers with `..` between them; without the second, there is no end.
 fn range(text: &str) -> Result<(u64, u64), String> {
     let (from, to) = text.split_once("..").ok_or("two numbers with .. between them, for example 0..1000")?;
     let number = |text: &str| text.parse::<u64>().map_err(|error| format!("{text:?}: {error}"));
@@ -36,10 +37,11 @@ fn range(text: &str) -> Result<(u64, u64), String> {
     Ok((from, to))
 }
 
+/// Runs one seed, or many of them, and prints what came of it.
 pub(super) fn execute(args: &SimArgs) -> Result<(), Failure> {
     tell_seed_on_panic();
     if let Some(seed) = args.seed {
-        return replay(seed, args.mode);
+        return run_one(seed, args.mode);
     }
     let (from, to) = args.seeds.unwrap_or((0, 10_000));
     let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -61,7 +63,8 @@ pub(super) fn execute(args: &SimArgs) -> Result<(), Failure> {
     }
 }
 
-fn replay(seed: u64, mode: Mode) -> Result<(), Failure> {
+/// Runs one seed and prints everything that happens.
+fn run_one(seed: u64, mode: Mode) -> Result<(), Failure> {
     let outcome = run(seed, mode, Want::Live);
     match outcome.failure {
         Some(failure) => Err(Failure::Failed(format!("seed {seed}, revision {REVISION}: {failure}"))),
@@ -69,6 +72,7 @@ fn replay(seed: u64, mode: Mode) -> Result<(), Failure> {
     }
 }
 
+/// Results of the seeds so far: rates, failures, and what was never seen.
 fn summary(report: &Report) -> String {
     let mut text = format!("{}\n", report.line());
     for (seed, failure) in &report.failed {

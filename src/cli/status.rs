@@ -6,9 +6,9 @@ use crate::control::protocol::{Request, Response, StatusReport};
 use clap::Args;
 use std::time::Duration;
 
-/// Time between two looks of `--watch`.
+/// Time between two requests of `--watch`.
 const REFRESH: Duration = Duration::from_secs(1);
-/// Cursor home, clear the rest: repaints without a flash.
+/// Control codes that move the cursor home and clear the rest, which repaints without a flash.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
 #[derive(Args, Debug)]
@@ -23,16 +23,17 @@ pub(super) struct StatusArgs {
     socket: SocketArg,
 }
 
+/// Prints the status once, or every second with `--watch`.
 pub(super) fn execute(args: &StatusArgs) -> Result<(), Failure> {
     if !args.watch {
-        return print(&shown(&ask(&args.socket)?, args.json)?);
+        return print(&status_text(&ask(&args.socket)?, args.json)?);
     }
     let colour = terminal::has_colour();
     let clear = if terminal::is_terminal() && !args.json { CLEAR } else { "" };
     loop {
-        // Whoever watches wants to see the agent come back, too.
+        // An agent that is gone is shown as that: the operator wants to see it come back.
         let text = match ask(&args.socket) {
-            Ok(report) => shown(&report, args.json)?,
+            Ok(report) => status_text(&report, args.json)?,
             Err(Failure::Failed(message)) if args.json => {
                 eprintln!("vipair: {message}");
                 String::new()
@@ -45,6 +46,7 @@ pub(super) fn execute(args: &StatusArgs) -> Result<(), Failure> {
     }
 }
 
+/// Asks the agent for its status.
 fn ask(socket: &SocketArg) -> Result<StatusReport, Failure> {
     match Client::connect(&socket.socket).and_then(|mut client| client.ask(&Request::Status)) {
         Ok(Response::Status(report)) => Ok(*report),
@@ -56,7 +58,8 @@ fn ask(socket: &SocketArg) -> Result<StatusReport, Failure> {
     }
 }
 
-fn shown(report: &StatusReport, json: bool) -> Result<String, Failure> {
+/// The status as printed.
+fn status_text(report: &StatusReport, json: bool) -> Result<String, Failure> {
     if json {
         let line = serde_json::to_string(report).map_err(|error| Failure::Failed(error.to_string()))?;
         return Ok(line + "\n");

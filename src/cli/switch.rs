@@ -1,6 +1,6 @@
 //! `vipair switch GROUP`: a planned move of a group to the other node.
 
-use super::{Failure, SocketArg, order};
+use super::{Failure, SocketArg, send_order};
 use crate::control::protocol::Request;
 use clap::Args;
 
@@ -13,6 +13,7 @@ pub(super) struct SwitchArgs {
     socket: SocketArg,
 }
 
+/// Sends the order to switch, which is answered when the group has moved or cannot.
 pub(super) fn execute(args: SwitchArgs) -> Result<(), Failure> {
-    order(&args.socket, &Request::Switch { group: args.group })
+    send_order(&args.socket, &Request::Switch { group: args.group })
 }

@@ -1,29 +1,35 @@
-//! Colour, only where somebody can see it.
+//! Colour, where standard output is a terminal.
 
 use std::io::IsTerminal;
 
-/// What a piece of text means; the colour follows from it.
+/// Meaning of a piece of text, from which its colour follows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Tone {
+    /// Text as it is.
     Plain,
+    /// Bold: names and titles.
     Strong,
+    /// Dim: details.
     Faint,
+    /// Green: as it should be.
     Good,
+    /// Yellow: worth a look.
     Doubtful,
+    /// Red: wrong.
     Bad,
 }
 
-/// True if standard output is a terminal.
+/// Whether standard output is a terminal.
 pub(super) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
-/// True if standard output is a terminal and nobody asked for no colour (no-color.org).
+/// Whether standard output is a terminal and `NO_COLOR` is not set (no-color.org).
 pub(super) fn has_colour() -> bool {
     is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// `text` in the colour of `tone`, or as it is.
+/// `text` in the colour of `tone`; without `colour`, as it is.
 pub(super) fn paint(text: &str, tone: Tone, colour: bool) -> String {
     let code = match tone {
         Tone::Plain => return text.to_owned(),

@@ -94,7 +94,7 @@ fn version_is_the_packages() {
 fn a_missing_agent_is_an_error_that_names_the_socket_and_what_to_do() {
     let socket = SocketArg { socket: "/nonexistent/vipair.sock".into() };
     let request = crate::control::protocol::Request::Switch { group: "web".to_owned() };
-    let Err(Failure::Failed(message)) = order(&socket, &request) else { panic!("nobody is there") };
+    let Err(Failure::Failed(message)) = send_order(&socket, &request) else { panic!("nobody is there") };
     assert!(message.contains("/nonexistent/vipair.sock"), "{message}");
     assert!(message.contains("systemctl start vipair"), "{message}");
 }
@@ -112,7 +112,7 @@ fn a_witnesss_file_is_validated_with_its_keys() {
     let path = directory.path().join("witness.toml");
     std::fs::write(&path, "listen = \"0.0.0.0:7811\"\n[[cluster]]\nname = \"web\"\nkey_file = \"k\"\n")
         .expect("written");
-    let checked = || crate::witness::checked(&path).map_err(|error| error.to_string());
+    let checked = || crate::witness::check_file(&path).map_err(|error| error.to_string());
     let error = checked().expect_err("there is no key");
     assert!(error.contains("witness.toml:4: cluster.key_file: ") && error.contains("vipair keygen"), "{error}");
     crate::config::keyfile::generate(&directory.path().join("k"), 1).expect("made");

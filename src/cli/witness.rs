@@ -1,13 +1,14 @@
-//! `vipair witness`: the third voter.
+//! `vipair witness`: runs a witness, validates its file, or copies it for the user who runs the
+//! witness.
 
 use super::{Failure, logging, print};
 use crate::witness::{self, Options, RunError};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Where a witness's file is unless `--config` says otherwise.
+/// Default of `--config`: path of the witness's file.
 pub(super) const DEFAULT_WITNESS_CONFIG: &str = "/etc/vipair/witness.toml";
-/// Where its promises are kept unless `--state-dir` says otherwise.
+/// Default of `--state-dir`: directory of the durable promises.
 pub(super) const DEFAULT_WITNESS_STATE_DIR: &str = "/var/lib/vipair-witness";
 
 #[derive(Args, Debug)]
@@ -29,13 +30,14 @@ pub(super) struct WitnessArgs {
     check: Option<PathBuf>,
 }
 
+/// Validates, copies, or runs the witness until the process is killed.
 pub(super) fn execute(args: WitnessArgs) -> Result<(), Failure> {
     let failure = |error| match error {
         RunError::Configuration(errors) => errors.into(),
         RunError::Failed(message) => Failure::Failed(message),
     };
     if let Some(path) = &args.check {
-        return print(&format!("{}\n", witness::checked(path).map_err(failure)?));
+        return print(&format!("{}\n", witness::check_file(path).map_err(failure)?));
     }
     if let Some(directory) = &args.lend {
         return witness::lend(&args.config, directory).map_err(failure);

@@ -1,10 +1,11 @@
-//! Copies of the witness's file and keys for a user who cannot read them: what systemd's reload does as root, because what
-//! it lends to a service at the start (LoadCredential=) it does not renew.
+//! Copies of the witness's file and keys for a user who cannot read the originals.
 //!
-//! The directory belongs to that user, who is trusted with the keys and with nothing else: no link in it is followed, and
-//! each copy is another file that takes the place of the one before.
+//! systemd lends files to a service when the service starts (LoadCredential=), and does not renew
+//! them at a reload: so the unit's reload runs this as root. The directory belongs to that user,
+//! who is trusted with the keys and with nothing else: no link in it is followed, and each copy is
+//! a new file that replaces the one before.
 
-use super::courts::load_keys;
+use super::clusters::load_keys;
 use super::renewal;
 use crate::config::WitnessFile;
 use crate::options::RunError;
@@ -14,11 +15,13 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Judges the file at `path` with its keys, and copies all of it to `directory`, for that directory's owner alone.
+/// Validates the file at `path` and its keys, and copies all of them to `directory`, readable by
+/// its owner alone.
 ///
 /// # Errors
-/// [`RunError::Configuration`] with everything that is wrong; nothing is copied then. [`RunError::Failed`] when a key is
-/// not beside the file, or something cannot be read or written.
+/// [`RunError::Configuration`] with everything that is wrong; nothing is copied then.
+/// [`RunError::Failed`] when a key file is not in the same directory as the file, or something
+/// cannot be read or written.
 pub fn lend(path: &Path, directory: &Path) -> Result<(), RunError> {
     let file = WitnessFile::read(path)?;
     load_keys(path, &file)?;
@@ -38,10 +41,12 @@ pub fn lend(path: &Path, directory: &Path) -> Result<(), RunError> {
     for name in &names {
         copy(&beside.join(name), &directory.join(name), owner).map_err(|cause| failed(name, &cause))?;
     }
-    // What names the keys comes last.
+    // The file comes last: a reader of the new one finds the keys that it names.
     copy(path, &directory.join(renewal::FILE), owner).map_err(|cause| failed(path, &cause))
 }
 
+/// Copies one file to a new file that belongs to `user` and `group`, mode 0400, and renames it to
+/// `to`.
 fn copy(from: &Path, to: &Path, (user, group): (Uid, Gid)) -> io::Result<()> {
     let mut content = Vec::new();
     std::fs::File::open(from)?.read_to_end(&mut content)?;
@@ -52,7 +57,7 @@ fn copy(from: &Path, to: &Path, (user, group): (Uid, Gid)) -> io::Result<()> {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
         Ok(()) | Err(_) => {}
     }
-    // `create_new` follows no link, whoever put one there meanwhile.
+    // `create_new` follows no link, even one made since the line above.
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(&new)?;
     file.write_all(&content)?;
     fchown(&file, Some(user), Some(group))?;

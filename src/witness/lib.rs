@@ -1,22 +1,27 @@
 //! `vipair witness`: a voter for each cluster, behind one socket.
 //!
-//! One thread waits for datagrams and answers each where it came from; nothing in it waits for a disk, a name or a
-//! service. Beside it: a thread per cluster that makes promises durable, and one that tries the services. What they
-//! find comes back through a queue. Nothing is owned that needs a privilege, and nothing is lost when it is killed: what
-//! it must not forget is on the disk before it is said, and what it promised it waits for after a start.
+//! One thread, the loop, waits for datagrams and answers each where it came from. The loop never
+//! waits for a disk, a name or a service. Beside the loop run a thread per cluster that makes
+//! promises durable, and one thread that tries the services; both report to the loop through a
+//! queue.
+//!
+//! Owns: nothing that needs a privilege. A witness that is killed loses nothing: whatever it must
+//! not forget is on the disk before it is said, and after a start it votes for nobody until every
+//! earlier promise has ended.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `courts` | the clusters: keys, voters, stores |
-//! | `lend` | copies for the user that runs it |
+//! | `clusters` | the clusters: keys, voters, stores |
+//! | `lend` | copies of file and keys for the user who runs the witness |
+//! | `options` | the command line, and why the witness ended |
 //! | `probes` | service checks |
 //! | `renewal` | the file read again |
-//! | `reports` | what the threads beside the loop say |
+//! | `reports` | the queue from the threads beside the loop |
 //! | `run` | the loop |
 //! | `state` | a voter's memory as the store keeps it |
-//! | `words` | what people read |
+//! | `words` | sentences for the log |
 
-mod courts;
+mod clusters;
 mod lend;
 mod options;
 mod probes;
@@ -28,7 +33,7 @@ mod words;
 
 pub use lend::lend;
 pub use options::{Options, RunError};
-pub use run::{checked, run};
+pub use run::{check_file, run};
 
 use vipair_host::{config, io, store};
 use vipair_proto::{durable, mutant, types, voter, wire};

@@ -1,17 +1,17 @@
-//! What the witness is told, and why it ended.
+//! The command line of the witness, and the reasons for which it ends.
 
 use crate::config::ConfigErrors;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// What the witness is told on its command line.
+/// Options from the command line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Its file.
+    /// Path of the witness's file.
     pub config: PathBuf,
-    /// The file that SIGHUP takes over, if it is another one.
+    /// Path of the file that SIGHUP reads; `None`: the same file.
     pub reload: Option<PathBuf>,
-    /// Where promises are kept.
+    /// Directory that holds the state directory of each cluster.
     pub state_dir: PathBuf,
 }
 
@@ -21,7 +21,7 @@ pub enum RunError {
     /// The configuration is wrong: exit code 2, and systemd does not start it again.
     #[error("{0}")]
     Configuration(#[from] ConfigErrors),
-    /// Something else: exit code 1.
+    /// Anything else failed: exit code 1. The text says what.
     #[error("{0}")]
     Failed(String),
 }

@@ -1,7 +1,8 @@
 //! Service checks: connections that are tried again and again, beside the loop and never in it.
 //!
-//! All of them run as tasks of one thread. A connection that is made is closed at once; one that is refused or takes too
-//! long has failed. What counts as a fault is for the voter to say.
+//! All checks run as tasks of one thread. A check that connects has succeeded, and the connection
+//! is closed at once; a check that is refused or takes too long has failed. How many failures make
+//! a fault is the voter's decision.
 
 use crate::config::ServiceCheck;
 use crate::io::dial;
@@ -13,17 +14,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// The thread, and its tasks by cluster.
+/// The thread of all checks, and its tasks by cluster.
 pub(super) struct Probes {
     runtime: Handle,
     reports: Reports,
     tasks: HashMap<usize, Vec<AbortHandle>>,
-    /// Tells results of checks that there were from results of those that there are.
+    /// Number of the newest series of checks: results of replaced checks carry an older number.
     series: u64,
 }
 
 impl Probes {
-    /// Starts the thread. It hears SIGHUP as well.
+    /// Starts the thread, which also reports every SIGHUP.
     pub fn start(reports: &Reports) -> io::Result<Probes> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
@@ -31,20 +32,21 @@ impl Probes {
             let _inside = runtime.enter();
             signal(SignalKind::hangup())?
         };
-        let heard = reports.clone();
+        let to_loop = reports.clone();
         std::thread::Builder::new().name("checks".into()).spawn(move || {
             runtime.block_on(async {
                 while hangup.recv().await.is_some() {
-                    heard.send(Report::Hangup);
+                    to_loop.send(Report::Hangup);
                 }
             });
         })?;
         Ok(Probes { runtime: handle, reports: reports.clone(), tasks: HashMap::new(), series: 0 })
     }
 
-    /// Tries these checks of a cluster from now on, and no others of it. Returns the series that their results carry.
-    pub fn follow(&mut self, cluster: usize, checks: &[ServiceCheck]) -> u64 {
-        self.end(cluster);
+    /// Replaces the running checks of a cluster by `checks`. Returns the series that their results
+    /// carry.
+    pub fn start_checks(&mut self, cluster: usize, checks: &[ServiceCheck]) -> u64 {
+        self.stop_checks(cluster);
         self.series += 1;
         let start = |(number, check): (usize, &ServiceCheck)| {
             let (source, reports) = ((cluster, self.series, number), self.reports.clone());
@@ -55,14 +57,15 @@ impl Probes {
         self.series
     }
 
-    /// Tries no check of this cluster any more.
-    pub fn end(&mut self, cluster: usize) {
+    /// Stops all checks of a cluster. Results that are in the queue already still arrive.
+    pub fn stop_checks(&mut self, cluster: usize) {
         for task in self.tasks.remove(&cluster).into_iter().flatten() {
             task.abort();
         }
     }
 }
 
+/// Tries one check at its interval for as long as its task lives, and reports each result.
 async fn repeat(source: (usize, u64, usize), check: ServiceCheck, reports: Reports) {
     let mut ticks = interval(check.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -1,6 +1,8 @@
-//! A voter's memory as the store keeps it: the slots are those of a node, their fields mean what a voter needs.
+//! A voter's memory as the store keeps it: the store's format is a node's, and its fields take a
+//! voter's meaning.
 //!
-//! `lease` is the longest that the voter ever answered for; per group `seen` is the ceiling.
+//! `lease` is the longest lease the voter ever answered for; per group, `seen` is the ceiling: no
+//! higher epoch was granted. The other fields of a group are unused.
 
 use crate::durable::GroupState;
 use crate::store::{self, State};
@@ -8,7 +10,7 @@ use crate::types::{Epoch, NodeId};
 use crate::voter::{Ceiling, Loaded, Memory};
 use std::time::Duration;
 
-/// The memory as a state.
+/// The memory as a state for the store of witness `node`. `cluster`: see [`store::cluster_hash`].
 pub fn state(memory: &Memory, node: NodeId, cluster: u64) -> State {
     let group = |ceiling: &Ceiling| GroupState {
         key: ceiling.group,
@@ -21,7 +23,7 @@ pub fn state(memory: &Memory, node: NodeId, cluster: u64) -> State {
     State { node, cluster, lease, groups: memory.ceilings.iter().map(group).collect() }
 }
 
-/// What was found, as a memory.
+/// The store's content at the start, as the voter takes it.
 pub fn loaded(found: &store::Loaded) -> Loaded {
     match found {
         store::Loaded::Fresh => Loaded::Fresh,

@@ -1,11 +1,11 @@
-//! What people read of a voter's decisions.
+//! Sentences for the log about a voter's decisions.
 
 use crate::config::WitnessCluster;
 use crate::types::GroupKey;
 use crate::voter::Notice;
 
-/// A notice as one line of the log, and whether it deserves attention.
-pub(super) fn told(cluster: &WitnessCluster, notice: Notice) -> (bool, String) {
+/// A notice as one line of the log, and whether it is a warning.
+pub(super) fn notice_text(cluster: &WitnessCluster, notice: Notice) -> (bool, String) {
     let group = |key: GroupKey| {
         let known = cluster.checks.iter().find(|check| check.key == key);
         known.map_or_else(|| format!("group {:016x}", key.0), |check| format!("group {}", check.group))

@@ -2,7 +2,7 @@
 
 use super::standing::Standing;
 use super::*;
-use crate::config::{CheckKind, Command, Group, HttpCheck, ProcessCheck, Service};
+use crate::config::{CheckKind, Command, Group, HttpCheck, ProcessCheck, ServicePlan};
 use crate::io::units::Systemd;
 use crate::launch::Launcher;
 use crate::timing::Promote;
@@ -37,7 +37,7 @@ fn group(key: u64, checks: &[Check]) -> Group {
         drain: Duration::ZERO,
         promote: Promote::Peer,
         tickle: true,
-        service: Service { checks: checks.to_vec(), ..Service::default() },
+        service: ServicePlan { checks: checks.to_vec(), ..ServicePlan::default() },
     }
 }
 

@@ -4,7 +4,7 @@
 //! so that what was started last is stopped first. Never does: run anything. The first failure ends
 //! a job before an opening or a planned closing; a job after a fact tries all of its parts.
 
-use crate::config::{Command, OnFailure, Service};
+use crate::config::{Command, OnFailure, ServicePlan};
 use crate::types::{Epoch, GroupKey};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub struct Job {
     /// Name of the other node.
     pub peer: String,
     /// Configured hooks and units.
-    pub service: Arc<Service>,
+    pub service: Arc<ServicePlan>,
     /// Whether units are started or stopped, too.
     pub with_units: bool,
 }

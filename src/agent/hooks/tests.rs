@@ -2,7 +2,7 @@
 
 use super::worker::Tools;
 use super::*;
-use crate::config::{Command, Hooks, OnFailure, Service};
+use crate::config::{Command, Hooks, OnFailure, ServicePlan};
 use crate::io::units::Systemd;
 use crate::launch::{Launch, LaunchError, Launcher};
 use crate::types::{Epoch, GroupKey};
@@ -27,7 +27,7 @@ fn job(occasion: Occasion, epoch: u64, hooks: Hooks) -> Job {
         epoch: Epoch(epoch),
         reason: "silence",
         peer: "beta".to_owned(),
-        service: Arc::new(Service { hooks, ..Service::default() }),
+        service: Arc::new(ServicePlan { hooks, ..ServicePlan::default() }),
         with_units: false,
     }
 }

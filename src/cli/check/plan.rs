@@ -1,6 +1,8 @@
 //! `vipair check --against-running`: what a reload with this file would change, without doing it.
 //!
-//! The agent tells what it runs with; the comparison is the one that a reload makes.
+//! Owns: the answer to the operator. Never does: reload. The agent tells what it runs with; the
+//! comparison is the one that a reload makes. A file that the agent would refuse is a failure, with
+//! the reasons.
 
 use crate::cli::{Failure, SocketArg, local, print};
 use crate::config::{ClusterFile, ConfigErrors, KeyFile, changes};
@@ -9,6 +11,7 @@ use crate::control::protocol::{Request, Response, Running};
 use std::net::IpAddr;
 use std::path::Path;
 
+/// Asks the agent what it runs with, and prints what a reload with `new` would change.
 pub(super) fn execute(new: &ClusterFile, node: Option<&str>, socket: &SocketArg) -> Result<(), Failure> {
     let running = match Client::connect(&socket.socket)?.ask(&Request::Running)? {
         Response::Running(running) => *running,
@@ -19,26 +22,27 @@ pub(super) fn execute(new: &ClusterFile, node: Option<&str>, socket: &SocketArg)
     };
     let keys = KeyFile::load(&new.key_file).map_err(|error| ConfigErrors::from(new.key_error(&error)))?;
     let local = local::addresses().unwrap_or_default();
-    match told(&running, new, &keys, node, local)? {
+    match plan_reload(&running, new, &keys, node, local)? {
         Plan::Refused(text) => Err(Failure::Failed(text)),
         Plan::Done(text) => print(&text),
     }
 }
 
-/// What a reload would come to, in words.
+/// Outcome of a reload, as printed.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) enum Plan {
-    /// The agent would keep what it has.
+    /// The agent would refuse, and keep what it has.
     Refused(String),
-    /// It would run with the new file.
+    /// The agent would run with the new file.
     Done(String),
 }
 
-/// What the agent would say to a reload with `new`.
+/// Outcome that a reload with `new` would have. `node` and `local` find this node in the new file,
+/// as at a start.
 ///
 /// # Errors
 /// The new file has no place for this node, or the agent's answer is no configuration.
-pub(super) fn told(
+pub(super) fn plan_reload(
     running: &Running,
     new: &ClusterFile,
     keys: &KeyFile,
@@ -51,7 +55,7 @@ pub(super) fn told(
     let old = ClusterFile::parse(&running.text, Path::new(&running.file)).map_err(unreadable)?;
     let me = old.identify(Some(&running.node), &[]).map_err(|error| unreadable(error.into()))?;
     let old = old.for_node(me);
-    // As at a reload: an address that is away for a moment does not make it another node.
+    // As at a reload: an address that is away for a moment does not make this another node.
     local.extend(&old.node(me).links);
     let named = node.or(running.named.then_some(running.node.as_str()));
     let new = new.for_node(new.identify(named, &local).map_err(ConfigErrors::from)?);

@@ -1,4 +1,4 @@
-//! The key, the state directory, the agent's socket.
+//! Findings about the key file, the state directory, and the agent's socket.
 
 use super::Finding;
 use crate::config::{ClusterFile, KeyFile};
@@ -8,9 +8,11 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A reservation that takes longer than this to become durable is worth a word. It delays no takeover by itself.
+/// Longest time for a reservation to become durable without a warning. A slow disk delays no
+/// takeover by itself.
 const SLOW_DISK: Duration = Duration::from_millis(500);
 
+/// Whether the key file can be used.
 pub(super) fn key(cluster: &ClusterFile) -> Finding {
     match KeyFile::load(&cluster.key_file) {
         Ok(keys) => Finding::ok(format!("key file {}, keys: {}", cluster.key_file.display(), keys.keys.len())),
@@ -18,7 +20,8 @@ pub(super) fn key(cluster: &ClusterFile) -> Finding {
     }
 }
 
-/// Writes, syncs and removes a small file, as a reservation does.
+/// Whether the state directory can be written, and how fast: writes, syncs and removes a small
+/// file.
 pub(super) fn state_dir(path: &Path) -> Finding {
     let probe = path.join(format!(".doctor.{}", std::process::id()));
     let begun = Instant::now();
@@ -45,7 +48,7 @@ pub(super) fn state_dir(path: &Path) -> Finding {
     }
 }
 
-/// How the agent is, and its status if it tells it.
+/// Whether the agent runs and is ready; and its status, if it answers.
 pub(super) fn agent(socket: &Path) -> (Finding, Option<StatusReport>) {
     let answer = Client::connect(socket).and_then(|mut client| client.ask(&Request::Status));
     let finding = match &answer {

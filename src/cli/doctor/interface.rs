@@ -1,17 +1,17 @@
-//! The clients' interface and the kernel's habits on it; the links' addresses.
+//! Findings about the clients' interface, the kernel's settings for it, and the links' addresses.
 
 use super::{Finding, Roots};
 use crate::config::Config;
 use std::net::IpAddr;
 
-/// linux/if_arp.h
+/// Type of an Ethernet interface: linux/if_arp.h
 const ARPHRD_ETHER: &str = "1";
-/// linux/if.h
+/// Flag of an interface that is switched on: linux/if.h
 const IFF_UP: u32 = 1;
-/// Names shown in one line.
+/// Most names in one line.
 const MAX_SHOWN: usize = 5;
 
-/// Every link address of this node is an address of this machine.
+/// Whether each link address of this node is an address of this machine.
 pub(super) fn links(config: &Config, local: &[IpAddr]) -> Vec<Finding> {
     let links = &config.node(config.me).links;
     let mut findings: Vec<Finding> = links
@@ -32,21 +32,21 @@ pub(super) fn links(config: &Config, local: &[IpAddr]) -> Vec<Finding> {
     findings
 }
 
-/// Everything that can be read about interface `name`.
+/// Findings about the interface `name`.
 pub(super) fn examine(roots: &Roots, config: &Config, name: &str) -> Vec<Finding> {
     if !roots.sys.join("class/net").join(name).exists() {
         let remedy = "correct `interface` in the configuration; it can differ per node";
         return vec![Finding::fail(format!("there is no interface {name}"), remedy)];
     }
     let mut findings = vec![state(roots, name)];
-    findings.extend(kind(roots, name));
+    findings.extend(wrong_kind(roots, name));
     let has =
         |v6: bool| config.groups.iter().any(|g| g.interface == name && g.addresses.iter().any(|a| a.is_ipv6() == v6));
     if has(false) {
         findings.push(arp_ignore(roots, name));
         findings.push(arp_announce(roots, name));
-        findings.extend(route(roots, name));
-        findings.push(flux(roots, config, name));
+        findings.extend(missing_route(roots, name));
+        findings.push(arp_flux(roots, config, name));
     }
     if has(true) {
         findings.extend(ipv6(roots, name));
@@ -55,15 +55,18 @@ pub(super) fn examine(roots: &Roots, config: &Config, name: &str) -> Vec<Finding
     findings
 }
 
+/// The first line of an interface's file in sysfs.
 fn attribute(roots: &Roots, name: &str, file: &str) -> Option<String> {
     roots.sys(&format!("class/net/{name}/{file}"))
 }
 
+/// Whether the interface is switched on.
 fn is_up(roots: &Roots, name: &str) -> bool {
     let flags = attribute(roots, name, "flags").unwrap_or_default();
     u32::from_str_radix(flags.trim_start_matches("0x"), 16).is_ok_and(|flags| flags & IFF_UP != 0)
 }
 
+/// Whether the interface is switched on and has carrier.
 fn state(roots: &Roots, name: &str) -> Finding {
     if !is_up(roots, name) {
         return Finding::fail(format!("{name} is down"), format!("ip link set {name} up"));
@@ -74,7 +77,8 @@ fn state(roots: &Roots, name: &str) -> Finding {
     }
 }
 
-fn kind(roots: &Roots, name: &str) -> Option<Finding> {
+/// A finding if the interface is not Ethernet, or is a port of another interface.
+fn wrong_kind(roots: &Roots, name: &str) -> Option<Finding> {
     if attribute(roots, name, "type").as_deref() != Some(ARPHRD_ETHER) {
         let remedy = "a group needs an Ethernet interface: without ARP and ND there is nothing to gate";
         return Some(Finding::fail(format!("{name} is not an Ethernet interface"), remedy));
@@ -85,19 +89,21 @@ fn kind(roots: &Roots, name: &str) -> Option<Finding> {
     Some(Finding::fail(format!("{name} is a port of {master}"), remedy))
 }
 
-/// A per-interface IPv4 setting; the kernel uses the larger of `all` and the interface (inetdevice.h, IN_DEV_MAXCONF).
-fn larger(roots: &Roots, name: &str, setting: &str) -> u32 {
+/// An IPv4 setting of an interface. The kernel uses the larger of `all` and the interface
+/// (inetdevice.h, IN_DEV_MAXCONF).
+fn ipv4_setting(roots: &Roots, name: &str, setting: &str) -> u32 {
     let read = |of: &str| roots.proc(&format!("sys/net/ipv4/conf/{of}/{setting}")).and_then(|v| v.parse().ok());
     read("all").unwrap_or(0).max(read(name).unwrap_or(0))
 }
 
+/// Whether the kernel answers ARP for service addresses.
 fn arp_ignore(roots: &Roots, name: &str) -> Finding {
-    let value = larger(roots, name, "arp_ignore");
+    let value = ipv4_setting(roots, name, "arp_ignore");
     let remedy =
         format!("sysctl net.ipv4.conf.{name}.arp_ignore=1 (or 0), and net.ipv4.conf.all.arp_ignore no higher than 1");
     match value {
-        // Measured on 6.18: a /32 is in no subnet, and yet it is answered for if another address of the interface has
-        // a subnet that holds both the address and the asker.
+        // Measured on 6.18: a /32 is in no subnet, and yet it is answered for if another address of
+        // the interface has a subnet that holds both the address and the asker.
         2 => Finding::warn("arp_ignore is 2: the kernel answers only askers in a subnet of the interface", remedy),
         8 => Finding::fail("arp_ignore is 8: the kernel answers no ARP request at all", remedy),
         0 | 1 | 3 => Finding::ok(format!("arp_ignore is {value}: the kernel answers for service addresses")),
@@ -105,8 +111,9 @@ fn arp_ignore(roots: &Roots, name: &str) -> Finding {
     }
 }
 
+/// Whether the kernel asks its neighbours with the interface's own address as sender.
 fn arp_announce(roots: &Roots, name: &str) -> Finding {
-    match larger(roots, name, "arp_announce") {
+    match ipv4_setting(roots, name, "arp_announce") {
         2 => Finding::ok("arp_announce is 2: the kernel asks with the interface's own address"),
         value => Finding::warn(
             format!(
@@ -117,8 +124,9 @@ fn arp_announce(roots: &Roots, name: &str) -> Finding {
     }
 }
 
-/// Service addresses are /32 and bring no route: answers need one.
-fn route(roots: &Roots, name: &str) -> Option<Finding> {
+/// A finding if no route leads over the interface: service addresses are /32 and bring none, and
+/// answers need one.
+fn missing_route(roots: &Roots, name: &str) -> Option<Finding> {
     let routes = std::fs::read_to_string(roots.proc.join("net/route")).ok()?;
     let has = routes.lines().skip(1).any(|line| line.split_whitespace().next() == Some(name));
     (!has).then(|| {
@@ -127,8 +135,9 @@ fn route(roots: &Roots, name: &str) -> Option<Finding> {
     })
 }
 
-/// Linux answers ARP for any of its addresses on every interface unless told otherwise. Other interfaces have no gate.
-fn flux(roots: &Roots, config: &Config, name: &str) -> Finding {
+/// Whether another interface would answer ARP for service addresses. Linux answers for any of its
+/// addresses on every interface unless told otherwise, and other interfaces have no gate.
+fn arp_flux(roots: &Roots, config: &Config, name: &str) -> Finding {
     let gated = config.interfaces();
     let mut names: Vec<String> = std::fs::read_dir(roots.sys.join("class/net"))
         .map(|entries| entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
@@ -139,7 +148,7 @@ fn flux(roots: &Roots, config: &Config, name: &str) -> Finding {
             && attribute(roots, other, "type").as_deref() == Some(ARPHRD_ETHER)
             && is_up(roots, other)
             && !roots.sys.join("class/net").join(other).join("master").exists()
-            && larger(roots, other, "arp_ignore") == 0
+            && ipv4_setting(roots, other, "arp_ignore") == 0
     };
     names.retain(answers);
     if names.is_empty() {
@@ -164,7 +173,7 @@ fn flux(roots: &Roots, config: &Config, name: &str) -> Finding {
     }
 }
 
-/// True if both interfaces have a directly connected IPv4 route to the same subnet.
+/// Whether both interfaces have a directly connected IPv4 route to the same subnet.
 fn same_subnet(roots: &Roots, one: &str, other: &str) -> bool {
     let routes = std::fs::read_to_string(roots.proc.join("net/route")).unwrap_or_default();
     // Columns of /proc/net/route: interface, destination, gateway, …, mask (the eighth).
@@ -182,6 +191,7 @@ fn same_subnet(roots: &Roots, one: &str, other: &str) -> bool {
     connected(one).iter().any(|subnet| theirs.contains(subnet))
 }
 
+/// A finding if IPv6 is off.
 fn ipv6(roots: &Roots, name: &str) -> Vec<Finding> {
     match roots.proc(&format!("sys/net/ipv6/conf/{name}/disable_ipv6")).as_deref() {
         Some("0") => Vec::new(),
@@ -196,7 +206,8 @@ fn ipv6(roots: &Roots, name: &str) -> Vec<Finding> {
     }
 }
 
+/// The setting of `promote_secondaries`, which does not matter here.
 fn secondaries(roots: &Roots, name: &str) -> Finding {
-    let value = larger(roots, name, "promote_secondaries");
+    let value = ipv4_setting(roots, name, "promote_secondaries");
     Finding::ok(format!("promote_secondaries is {value}: either is right, a /32 is nobody's secondary address"))
 }

@@ -1,11 +1,12 @@
-//! Kernel and privileges.
+//! Findings about the kernel and this process's privileges.
 
 use super::{Finding, Roots};
 
 /// The first kernel with `bpf_ktime_get_boot_ns`, the clock of the gate.
 const OLDEST_KERNEL: (u32, u32) = (5, 8);
 
-/// What the agent needs: capability, its bit in linux/capability.h, what for, and whether nothing works without it.
+/// Capabilities that the agent needs: name, bit in linux/capability.h, purpose, and whether nothing
+/// works without it.
 const CAPABILITIES: [(&str, u32, &str, bool); 6] = [
     ("CAP_NET_ADMIN", 12, "to install the gate and add addresses", true),
     ("CAP_NET_RAW", 13, "to probe and announce", true),
@@ -14,17 +15,19 @@ const CAPABILITIES: [(&str, u32, &str, bool); 6] = [
     ("CAP_SYS_NICE", 23, "for SCHED_FIFO: without it a busy machine delays pulses", false),
     ("CAP_IPC_LOCK", 14, "to lock memory: without it a swapping machine delays pulses", false),
 ];
-/// CAP_SYS_ADMIN contains CAP_BPF and CAP_PERFMON.
+/// Bit of CAP_SYS_ADMIN, which contains CAP_BPF and CAP_PERFMON.
 const SYS_ADMIN: u32 = 21;
 
+/// Findings about this machine.
 pub(super) fn examine(roots: &Roots) -> Vec<Finding> {
     let mut findings = vec![kernel(roots)];
     findings.extend(capabilities(roots));
-    findings.extend(jit(roots));
-    findings.extend(real_time(roots));
+    findings.extend(missing_jit(roots));
+    findings.extend(no_real_time(roots));
     findings
 }
 
+/// Whether the kernel is new enough.
 fn kernel(roots: &Roots) -> Finding {
     let release = roots.proc("sys/kernel/osrelease").unwrap_or_default();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
@@ -39,6 +42,7 @@ fn kernel(roots: &Roots) -> Finding {
     Finding::ok(format!("kernel {release}"))
 }
 
+/// Capabilities that are missing, or that none is.
 fn capabilities(roots: &Roots) -> Vec<Finding> {
     let status = std::fs::read_to_string(roots.proc.join("self/status")).unwrap_or_default();
     let effective = status
@@ -65,14 +69,16 @@ fn capabilities(roots: &Roots) -> Vec<Finding> {
     if missing.is_empty() { vec![Finding::ok("all capabilities the agent needs")] } else { missing }
 }
 
-/// Without a limit on locked memory the capability is not needed (mm/mlock.c, mlockall).
+/// Whether there is no limit on locked memory: then CAP_IPC_LOCK is not needed (mm/mlock.c,
+/// mlockall).
 fn may_lock_everything(roots: &Roots) -> bool {
     let limits = std::fs::read_to_string(roots.proc.join("self/limits")).unwrap_or_default();
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"));
     limit.is_some_and(|limit| limit.trim_start().starts_with("unlimited"))
 }
 
-fn jit(roots: &Roots) -> Option<Finding> {
+/// A finding if BPF programs are interpreted.
+fn missing_jit(roots: &Roots) -> Option<Finding> {
     let off = roots.proc("sys/net/core/bpf_jit_enable")? == "0";
     off.then(|| {
         let remedy = "sysctl net.core.bpf_jit_enable=1";
@@ -80,7 +86,8 @@ fn jit(roots: &Roots) -> Option<Finding> {
     })
 }
 
-fn real_time(roots: &Roots) -> Option<Finding> {
+/// A finding if the kernel gives real-time threads no time.
+fn no_real_time(roots: &Roots) -> Option<Finding> {
     let none = roots.proc("sys/kernel/sched_rt_runtime_us")? == "0";
     none.then(|| {
         let remedy = "sysctl kernel.sched_rt_runtime_us=950000";

@@ -1,8 +1,8 @@
 //! `vipair doctor`: what would stop a takeover on this machine?
 //!
-//! Owns: the questions and the order in which they are answered. Never does: repair anything, or leave anything
-//! behind. A question that cannot be answered (no privilege, no such file) is a finding of its own. Exit code 1 if
-//! anything failed, 2 if the configuration is wrong.
+//! Owns: the questions and their order. Never does: repair anything, or leave anything behind. A
+//! question that cannot be answered (no privilege, no such file) is a finding of its own. Exit code
+//! 1 if anything failed, 2 if the configuration is wrong.
 
 mod files;
 mod interface;
@@ -35,7 +35,7 @@ pub(super) struct DoctorArgs {
     socket: PathBuf,
 }
 
-/// How bad a finding is.
+/// Level of a finding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Level {
     /// As it should be.
@@ -46,40 +46,47 @@ pub(super) enum Level {
     Fail,
 }
 
-/// One answer.
+/// One finding: the answer to one question.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Finding {
+    /// How bad it is.
     pub(super) level: Level,
-    /// What is.
+    /// Sentence about what was found.
     pub(super) text: String,
-    /// What to do; empty when nothing.
+    /// Remedy; empty if there is nothing to do.
     pub(super) remedy: String,
 }
 
 impl Finding {
+    /// A finding that all is as it should be.
     pub(super) fn ok(text: impl Into<String>) -> Finding {
         Finding { level: Level::Ok, text: text.into(), remedy: String::new() }
     }
 
+    /// A finding that a takeover works less well than it could.
     pub(super) fn warn(text: impl Into<String>, remedy: impl Into<String>) -> Finding {
         Finding { level: Level::Warn, text: text.into(), remedy: remedy.into() }
     }
 
+    /// A finding that a takeover fails, or that two servers would answer.
     pub(super) fn fail(text: impl Into<String>, remedy: impl Into<String>) -> Finding {
         Finding { level: Level::Fail, text: text.into(), remedy: remedy.into() }
     }
 }
 
-/// Where the kernel shows itself; tests look elsewhere.
+/// Directories in which the kernel and systemd show their state; tests have others.
 #[derive(Clone, Debug)]
 pub(super) struct Roots {
+    /// The mount point of procfs.
     pub(super) proc: PathBuf,
+    /// The mount point of sysfs.
     pub(super) sys: PathBuf,
-    /// What systemd's directories are below.
+    /// The directory above those of systemd.
     pub(super) root: PathBuf,
 }
 
 impl Roots {
+    /// The directories of this machine.
     fn of_this_machine() -> Roots {
         Roots { proc: "/proc".into(), sys: "/sys".into(), root: "/".into() }
     }
@@ -95,13 +102,15 @@ impl Roots {
     }
 }
 
+/// The first line of a file, without blanks around it.
 fn first_line(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()?.lines().next().map(|line| line.trim().to_owned())
 }
 
-/// A title and what was found under it.
+/// A title and the findings under it.
 type Section = (String, Vec<Finding>);
 
+/// Asks all questions and prints the findings.
 pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
     let roots = Roots::of_this_machine();
     let mut sections: Vec<Section> = vec![("machine".to_owned(), machine::examine(&roots))];
@@ -145,7 +154,7 @@ pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
 fn interface_sections(roots: &Roots, config: &Config) -> Vec<Section> {
     let section = |name: &str| {
         let mut findings = interface::examine(roots, config, name);
-        // The rest can only be asked of an interface that is there.
+        // The other questions need an interface that is there.
         if roots.sys.join("class/net").join(name).exists() {
             findings.extend(programs::examine(name));
             findings.extend(neighbours::examine(config, name));
@@ -155,6 +164,8 @@ fn interface_sections(roots: &Roots, config: &Config) -> Vec<Section> {
     config.interfaces().into_iter().map(section).collect()
 }
 
+/// Success, or the failure that the findings amount to. `wrong`: the errors of the configuration,
+/// if it has any.
 fn conclude(sections: &[Section], wrong: Option<&ConfigErrors>) -> Result<(), Failure> {
     if let Some(errors) = wrong {
         return Err(Failure::Wrong(format!("{errors}\nthe rest can be examined when the configuration is right")));
@@ -167,7 +178,7 @@ fn conclude(sections: &[Section], wrong: Option<&ConfigErrors>) -> Result<(), Fa
     }
 }
 
-/// One line per finding, what to do in the next line.
+/// The findings as printed: a line for each, and what to do in the next line.
 fn render(sections: &[Section], colour: bool) -> String {
     let mut text = String::new();
     for (title, findings) in sections {

@@ -1,4 +1,7 @@
-//! Does anybody else answer for a service address?
+//! Findings about other machines that answer for a service address.
+//!
+//! Owns: one probe per address. Never does: announce, or change a neighbour's cache. Without the
+//! privilege to probe, that is the finding.
 
 use super::Finding;
 use crate::config::Config;
@@ -11,16 +14,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-/// Addresses asked about on one interface: enough to meet a stranger, few enough for any switch.
+/// Most addresses that are asked about on one interface: enough to meet a stranger, few enough for
+/// any switch.
 const MAX_ASKED: usize = 32;
-/// How long an answer may take.
+/// Longest time for an answer.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Time between two looks at the socket.
+/// Time between two readings of the socket.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Ethernet header and ARP for IPv4.
+/// Length of a probe in bytes: Ethernet header and ARP for IPv4.
 const FRAME: usize = 14 + 28;
 
-/// Sends one ARP probe (RFC 5227: sender 0.0.0.0, so no cache learns from it) per address and collects answers.
+/// Findings about the interface `name`: sends one ARP probe per address (RFC 5227: sender 0.0.0.0,
+/// from which no cache learns) and collects answers.
 pub(super) fn examine(config: &Config, name: &str) -> Vec<Finding> {
     let groups = config.groups.iter().filter(|group| group.interface == name);
     let asked: Vec<Ipv4Addr> = groups
@@ -46,10 +51,11 @@ pub(super) fn examine(config: &Config, name: &str) -> Vec<Finding> {
         by_answerer.entry(mac).or_default().push(address);
     }
     let several = by_answerer.len() > 1;
-    by_answerer.into_iter().map(|(mac, addresses)| told(mac, &addresses, several)).collect()
+    by_answerer.into_iter().map(|(mac, addresses)| answerer(mac, &addresses, several)).collect()
 }
 
-fn told(mac: MacAddr, addresses: &[Ipv4Addr], several: bool) -> Finding {
+/// The finding about one machine that answers. `several`: it is not the only one.
+fn answerer(mac: MacAddr, addresses: &[Ipv4Addr], several: bool) -> Finding {
     let shown = addresses.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let more = if addresses.len() > 4 { ", …" } else { "" };
     let text = format!("{mac} answers for {shown}{more}");
@@ -63,7 +69,8 @@ fn told(mac: MacAddr, addresses: &[Ipv4Addr], several: bool) -> Finding {
     }
 }
 
-/// The addresses that were answered for, and by whom.
+/// Probes for the addresses in `asked`. Returns those that were answered for, each with the
+/// answering hardware address.
 fn ask(name: &str, asked: &[Ipv4Addr]) -> std::io::Result<BTreeSet<(Ipv4Addr, MacAddr)>> {
     let index = nix::net::if_::if_nametoindex(name)?;
     let own: MacAddr = std::fs::read_to_string(format!("/sys/class/net/{name}/address"))?
@@ -93,7 +100,7 @@ fn ask(name: &str, asked: &[Ipv4Addr]) -> std::io::Result<BTreeSet<(Ipv4Addr, Ma
     Ok(answers)
 }
 
-/// Classic BPF: accept ethertype ARP, drop the rest.
+/// A filter in classic BPF that accepts ethertype ARP and drops all else.
 fn arp_only() -> [libc::sock_filter; 4] {
     const LOAD_HALF: u16 = 0x28;
     const JUMP_EQUAL: u16 = 0x15;
@@ -102,6 +109,7 @@ fn arp_only() -> [libc::sock_filter; 4] {
     [op(LOAD_HALF, 0, 0, 12), op(JUMP_EQUAL, 0, 1, 0x0806), op(RETURN, 0, 0, u32::MAX), op(RETURN, 0, 0, 0)]
 }
 
+/// The bytes of an ARP probe for `address`.
 fn probe(own: MacAddr, address: Ipv4Addr) -> Vec<u8> {
     let mut payload = [0; 28];
     let mut arp = MutableArpPacket::new(&mut payload).expect("28 bytes are an ARP packet");
@@ -121,7 +129,8 @@ fn probe(own: MacAddr, address: Ipv4Addr) -> Vec<u8> {
     bytes
 }
 
-/// Who claims what in an ARP reply.
+/// The address that an ARP reply claims, and the hardware address that claims it; `None` for any
+/// other frame.
 fn answer_in(frame: &[u8]) -> Option<(Ipv4Addr, MacAddr)> {
     let frame = EthernetPacket::new(frame).filter(|frame| frame.get_ethertype() == EtherTypes::Arp)?;
     let arp = ArpPacket::new(frame.payload())?;

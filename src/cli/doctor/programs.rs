@@ -1,4 +1,5 @@
-//! Other programs on the same interface: those that run before the gate can pass frames around it.
+//! Findings about other programs on the same interface: those that run before the gate can pass
+//! frames around it.
 
 use super::Finding;
 use aya::programs::{SchedClassifier, TcAttachType};
@@ -9,13 +10,15 @@ use netlink_packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessa
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use std::io;
 
-/// linux/pkt_sched.h: TC_H_CLSACT with TC_H_MIN_INGRESS and TC_H_MIN_EGRESS.
+/// Hooks of the gate with their handles: TC_H_CLSACT with TC_H_MIN_INGRESS and TC_H_MIN_EGRESS of
+/// linux/pkt_sched.h.
 const HOOKS: [(&str, u32); 2] = [("ingress", 0xffff_fff2), ("egress", 0xffff_fff3)];
-/// What the gate's filters are called begins with this (build.rs names them).
+/// Beginning of the names of the gate's programs (build.rs names them).
 pub(super) const OURS: &str = "vip_";
-/// Messages of one dump that are read; an interface with more filters than this has other worries.
+/// Most messages of one dump that are read: no sound interface has more filters.
 const MAX_MESSAGES: usize = 4096;
 
+/// Findings about the interface `name`.
 pub(super) fn examine(name: &str) -> Vec<Finding> {
     let Ok(index) = nix::net::if_::if_nametoindex(name) else {
         return vec![Finding::warn(format!("{name} has just gone"), "run this command again")];
@@ -38,25 +41,31 @@ pub(super) fn examine(name: &str) -> Vec<Finding> {
     findings
 }
 
-/// A filter of another or of ours.
+/// A tc filter.
 #[derive(PartialEq, Eq)]
 struct Filter {
+    /// Kind of the filter, such as `bpf` or `u32`.
     kind: String,
+    /// Preference: filters run in rising order.
     priority: u32,
+    /// Name of its BPF program, if it has one.
     program: Option<String>,
 }
 
 impl Filter {
+    /// Whether the filter is the gate's.
     fn is_ours(&self) -> bool {
         self.program.as_deref().is_some_and(|program| program.starts_with(OURS))
     }
 
+    /// The filter as printed.
     fn shown(&self) -> String {
         let program = self.program.as_deref().map(|name| format!(" {name}")).unwrap_or_default();
         format!("{}{program}, preference {}", self.kind, self.priority)
     }
 }
 
+/// Filters of the interface `index` at the hook with this handle.
 fn filters(index: u32, parent: u32) -> io::Result<Vec<Filter>> {
     let mut request = TcMessage::default();
     request.header.index = i32::try_from(index).map_err(io::Error::other)?;
@@ -70,11 +79,11 @@ fn filters(index: u32, parent: u32) -> io::Result<Vec<Filter>> {
             _ => None,
         });
         let program = message.attributes.iter().find_map(program_name);
-        // A priority without options is the list's head and no filter.
+        // A message without options is about the head of a list and no filter.
         let has_options = message.attributes.iter().any(|attribute| matches!(attribute, TcAttribute::Options(_)));
         if let (Some(kind), true) = (kind, has_options) {
             let filter = Filter { kind, priority: message.header.info >> 16, program };
-            // u32 shows its hash table and every entry of it.
+            // A filter of kind u32 is listed once for its hash table and once for each entry.
             if !filters.contains(&filter) {
                 filters.push(filter);
             }
@@ -83,6 +92,7 @@ fn filters(index: u32, parent: u32) -> io::Result<Vec<Filter>> {
     Ok(filters)
 }
 
+/// The name of the BPF program that the options of a filter tell.
 fn program_name(attribute: &TcAttribute) -> Option<String> {
     let TcAttribute::Options(options) = attribute else { return None };
     options.iter().find_map(|option| match option {
@@ -91,12 +101,14 @@ fn program_name(attribute: &TcAttribute) -> Option<String> {
     })
 }
 
-/// Programs attached by TCX (Linux 6.6) run before every classic filter. Older kernels have none.
+/// Findings about programs attached by TCX (since Linux 6.6), which run before every classic
+/// filter.
 fn tcx(name: &str) -> Vec<Finding> {
     let hooks = [("ingress", TcAttachType::Ingress), ("egress", TcAttachType::Egress)];
     let mut findings = Vec::new();
     for (hook, attach_type) in hooks {
-        // An error means that the kernel has no TCX, or that we may not ask; both are told elsewhere.
+        // An error means that the kernel has no TCX, or that we may not ask: other findings tell
+        // both.
         let Ok((_, programs)) = SchedClassifier::query_tcx(name, attach_type) else { continue };
         findings.extend(programs.iter().map(|program| {
             let program = program.name_as_str().unwrap_or("without a name").to_owned();
@@ -107,6 +119,7 @@ fn tcx(name: &str) -> Vec<Finding> {
     findings
 }
 
+/// A finding if an XDP program is attached to the interface.
 fn xdp(name: &str, index: u32) -> Option<Finding> {
     let answers = dump(RouteNetlinkMessage::GetLink(LinkMessage::default())).ok()?;
     let attached = answers.iter().any(|answer| match answer {
@@ -119,12 +132,13 @@ fn xdp(name: &str, index: u32) -> Option<Finding> {
     })
 }
 
+/// Whether an attribute of an interface tells of an XDP program.
 fn has_program(attribute: &LinkAttribute) -> bool {
     let LinkAttribute::Xdp(xdp) = attribute else { return false };
     xdp.iter().any(|part| matches!(part, LinkXdp::ProgId(id) if *id != 0))
 }
 
-/// Sends one dump request and collects what comes.
+/// Sends one dump request and collects the answers, at most [`MAX_MESSAGES`].
 fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
     let mut message = NetlinkMessage::from(request);
     message.header.flags = NLM_F_REQUEST | NLM_F_DUMP;

@@ -1,8 +1,9 @@
-//! What groups with a service need of this machine: programs that may be run, processes that may be seen, a unit that lets
-//! them, lists of connections that reach the other node.
+//! Findings about what groups with a service need of this machine: programs that root may run,
+//! processes that may be seen, a unit of the agent that lets both, and lists of connections that
+//! reach the other node.
 //!
-//! Never does: run a program, or ask systemd. What the unit's files say is read; that systemd has read them too is up to the
-//! operator (`systemctl daemon-reload`).
+//! Never does: run a program, or ask systemd. The unit's files are read; that systemd has read them
+//! too is up to the operator (`systemctl daemon-reload`).
 
 use super::{Finding, Level, Roots};
 use crate::config::programs::{self, ProgramError};
@@ -12,7 +13,8 @@ use crate::wire::{mirror, pulse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Where units and their drop-ins lie; the first that has a name wins (systemd.unit(5)).
+/// Directories of units and their drop-ins. Of files with one name the first wins
+/// (systemd.unit(5)).
 const UNIT_DIRECTORIES: [&str; 5] = [
     "etc/systemd/system",
     "run/systemd/system",
@@ -20,23 +22,26 @@ const UNIT_DIRECTORIES: [&str; 5] = [
     "usr/lib/systemd/system",
     "lib/systemd/system",
 ];
+/// Name of the agent's unit.
 const UNIT: &str = "vipair.service";
+/// Remedy for a unit that does not let programs run or processes be seen.
 const DROP_IN: &str = "install -D -m 644 systemd/vipair-hooks.conf /etc/systemd/system/vipair.service.d/vipair-hooks.conf, \
     then systemctl daemon-reload and a restart";
 
-/// The programs of hooks and checks, the processes that checks look for, and what the agent's unit makes of them.
+/// Findings about the programs of hooks and checks, the processes that checks look for, and the
+/// agent's unit.
 pub(super) fn examine(roots: &Roots, config: &Config) -> Vec<Finding> {
-    let (named, sought) = (named(config), sought(config));
+    let (named, sought) = (named_programs(config), sought_processes(config));
     let mut findings: Vec<Finding> = named.iter().map(|(path, uses)| program(path, uses)).collect();
     if let Some(sandbox) = Sandbox::of(&roots.root) {
-        findings.extend((!named.is_empty()).then(|| sandbox.judge(&named)));
-        findings.extend((!sought.is_empty()).then(|| sandbox.shows(&sought)));
+        findings.extend((!named.is_empty()).then(|| sandbox.runs_programs(&named)));
+        findings.extend((!sought.is_empty()).then(|| sandbox.shows_processes(&sought)));
     }
     findings
 }
 
-/// What checks know processes by, other than by their number alone: names, and paths of programs.
-fn sought(config: &Config) -> BTreeSet<&str> {
+/// Names and paths of programs by which checks find processes.
+fn sought_processes(config: &Config) -> BTreeSet<&str> {
     let checks = config.groups.iter().flat_map(|group| &group.service.checks);
     let sought = checks.filter_map(|check| match &check.kind {
         CheckKind::Process(process) => process.process.as_deref(),
@@ -45,21 +50,23 @@ fn sought(config: &Config) -> BTreeSet<&str> {
     sought.collect()
 }
 
-/// What a program is for.
+/// The uses of a program in a configuration.
 struct Uses {
-    words: Vec<String>,
-    /// Without it a group does not move.
+    /// A phrase for each use, such as `before_open of web`.
+    phrases: Vec<String>,
+    /// Whether a group does not move without the program.
     needed: bool,
 }
 
 impl Uses {
+    /// Level of a finding about a program that cannot be run.
     fn level(&self) -> Level {
         if self.needed { Level::Fail } else { Level::Warn }
     }
 }
 
-/// Every program that this node's groups name.
-fn named(config: &Config) -> BTreeMap<&Path, Uses> {
+/// All programs that this node's groups name, with their uses.
+fn named_programs(config: &Config) -> BTreeMap<&Path, Uses> {
     let mut named = BTreeMap::new();
     for group in &config.groups {
         let hooks = &group.service.hooks;
@@ -74,17 +81,18 @@ fn named(config: &Config) -> BTreeMap<&Path, Uses> {
         });
         for (name, command, needed) in commands.chain(checks) {
             let uses =
-                named.entry(command.program.as_path()).or_insert_with(|| Uses { words: Vec::new(), needed: false });
-            uses.words.push(format!("{name} of {}", group.name));
+                named.entry(command.program.as_path()).or_insert_with(|| Uses { phrases: Vec::new(), needed: false });
+            uses.phrases.push(format!("{name} of {}", group.name));
             uses.needed |= needed;
         }
     }
     named
 }
 
+/// Whether root may run a program.
 fn program(path: &Path, uses: &Uses) -> Finding {
-    let what = format!("{} ({})", path.display(), uses.words.join(", "));
-    let Err(error) = programs::judge(path) else { return Finding::ok(format!("{what} can be run")) };
+    let what = format!("{} ({})", path.display(), uses.phrases.join(", "));
+    let Err(error) = programs::validate(path) else { return Finding::ok(format!("{what} can be run")) };
     let remedy = match &error {
         ProgramError::Missing(_) => "install it, or correct the path",
         ProgramError::Changeable(_) => {
@@ -95,19 +103,21 @@ fn program(path: &Path, uses: &Uses) -> Finding {
     Finding { level: uses.level(), text: format!("{what} {error}"), remedy: remedy.to_owned() }
 }
 
-/// What the files of the agent's unit say about running programs and seeing processes.
+/// Permissions in the files of the agent's unit: running programs and seeing processes.
 #[derive(Debug, Default)]
 struct Sandbox {
+    /// The paths of `NoExecPaths`.
     no_exec: Vec<String>,
+    /// The paths of `ExecPaths`.
     exec: Vec<String>,
-    /// The last `ProtectProc` (systemd.exec(5)); without one, everything is shown.
+    /// The last `ProtectProc` (systemd.exec(5)); empty without one, when all processes are shown.
     protect_proc: String,
-    /// What `CapabilityBoundingSet` names, if there is one.
+    /// The capabilities of `CapabilityBoundingSet`, if there is one.
     capabilities: Option<Vec<String>>,
 }
 
 impl Sandbox {
-    /// `None` if systemd does not know the agent.
+    /// Reads the unit and its drop-ins; `None` if there is no unit of the agent.
     fn of(root: &Path) -> Option<Sandbox> {
         let places = || UNIT_DIRECTORIES.iter().map(|directory| root.join(directory));
         let unit = places().find_map(|place| std::fs::read_to_string(place.join(UNIT)).ok())?;
@@ -127,6 +137,7 @@ impl Sandbox {
         Some(sandbox)
     }
 
+    /// Adds the settings of one file.
     fn read(&mut self, text: &str) {
         for line in text.lines().map(str::trim) {
             let Some((key, value)) = line.split_once('=') else { continue };
@@ -140,7 +151,8 @@ impl Sandbox {
         }
     }
 
-    /// The innermost path that says something about a program decides.
+    /// Whether the unit lets this program not be run. Of the paths around a program the innermost
+    /// decides.
     fn stops(&self, program: &Path) -> bool {
         let real = program.canonicalize().unwrap_or_else(|_| program.to_owned());
         let innermost = |paths: &[String]| {
@@ -151,7 +163,8 @@ impl Sandbox {
         innermost(&self.no_exec) > innermost(&self.exec)
     }
 
-    fn judge(&self, named: &BTreeMap<&Path, Uses>) -> Finding {
+    /// Whether the unit lets these programs be run.
+    fn runs_programs(&self, named: &BTreeMap<&Path, Uses>) -> Finding {
         let stopped: Vec<_> = named.iter().filter(|(path, _)| self.stops(path)).collect();
         let Some(level) = stopped.iter().map(|(_, uses)| uses.level()).max() else {
             return Finding::ok("the agent's unit lets these programs be run");
@@ -161,9 +174,9 @@ impl Sandbox {
         Finding { level, text, remedy: DROP_IN.to_owned() }
     }
 
-    /// Whether a name is to be seen, and which program a process runs: the one is hidden by a /proc of one's own, the other
-    /// from whoever may not trace it.
-    fn shows(&self, sought: &BTreeSet<&str>) -> Finding {
+    /// Whether the unit lets these processes be seen. `ProtectProc` hides a process and its name;
+    /// which program it runs is hidden from an agent that may not trace it.
+    fn shows_processes(&self, sought: &BTreeSet<&str>) -> Finding {
         let is_hidden = matches!(self.protect_proc.as_str(), "invisible" | "noaccess" | "ptraceable");
         let traces = self.capabilities.as_ref().is_none_or(|all| all.iter().any(|one| one == "CAP_SYS_PTRACE"));
         let stops = |name: &&&str| is_hidden || (name.starts_with('/') && !traces);
@@ -176,7 +189,8 @@ impl Sandbox {
     }
 }
 
-/// A line about a list adds to it; an empty one takes back what lines before have said.
+/// Applies one line about a list: it adds to the list; an empty value clears what earlier lines
+/// have added.
 fn assign(list: &mut Vec<String>, value: &str) {
     if value.trim().is_empty() {
         list.clear();
@@ -184,7 +198,7 @@ fn assign(list: &mut Vec<String>, value: &str) {
     list.extend(value.split_whitespace().map(str::to_owned));
 }
 
-/// Whether what the nodes tell each other arrives, by what the agent says: pulses, and lists of connections.
+/// Whether pulses and lists of connections arrive, as the agent's status tells.
 pub(super) fn exchange(config: &Config, status: &StatusReport) -> Vec<Finding> {
     let peers: Vec<&str> = config.peers().map(|peer| peer.name.as_str()).collect();
     let udp = |link: &&LinkStatus| peers.contains(&link.peer.as_str()) && link.path != "segment";

@@ -1,4 +1,4 @@
-//! The witnesses: does a route lead there, and does the agent hear them?
+//! Findings about the witnesses: does a route lead there, and does the agent hear them?
 
 use super::Finding;
 use crate::config::{Config, Witness};
@@ -7,8 +7,8 @@ use crate::words::Names;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// A finding for each witness, and what they mean together. `begins` says where the kernel would begin on the way there;
-/// `links` is what the agent tells, if it runs.
+/// A finding for each witness, and one about them together. `begins` tells the source address that
+/// the kernel would use on the way there; `links` is the agent's status, if it runs.
 pub(super) fn examine(
     config: &Config,
     begins: impl Fn(SocketAddr) -> io::Result<IpAddr>,
@@ -46,13 +46,14 @@ pub(super) fn examine(
         });
     }
     if links.is_some() {
-        findings.push(together(witness, heard));
+        findings.push(majority(witness, heard));
     }
     findings
 }
 
-/// A node that is left alone has its own vote and those of the witnesses: it needs most of these.
-fn together(witness: &Witness, heard: usize) -> Finding {
+/// Whether a node that is left alone has a majority: it has its own vote and needs those of most
+/// witnesses.
+fn majority(witness: &Witness, heard: usize) -> Finding {
     let count = witness.addresses.len();
     if heard * 2 > count {
         return Finding::ok(format!("{heard} of {count} witnesses heard: a node that is left alone has a majority"));

@@ -1,7 +1,9 @@
-//! The journal's own protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): a datagram for each record, with its fields.
+//! The journal's own protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL): a datagram for each record,
+//! with its fields.
 //!
-//! Owns: the form of a record, and a thread that sends. Never does: make whoever logs wait. A journal that hangs stops that
-//! thread alone; what does not fit into the queue meanwhile is lost, and counted in the next record that does.
+//! Owns: the form of a record, and a thread that sends. Never does: make the caller wait. A journal
+//! that hangs stops that thread alone; records that do not fit into the queue meanwhile are lost,
+//! and counted in the next record that does.
 
 use std::fmt::{self, Write};
 use std::io;
@@ -16,37 +18,41 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Where the journal listens.
+/// Path of the journal's socket.
 pub const SOCKET: &str = "/run/systemd/journal/socket";
-/// Records that wait while the journal does not take any: every group of a full node moves, and back.
+/// Most records that wait while the journal takes none: all groups of a full node move, and move
+/// back.
 const QUEUE: usize = 4096;
-/// How long the last records may take.
+/// Longest time to wait for the last records.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the thread is given.
+/// An order to the thread.
 enum Item {
+    /// Send this record.
     Record(Vec<u8>),
-    /// Everything before it has been sent.
+    /// Answer: all records before this have been sent.
     Rest(SyncSender<()>),
 }
 
-/// The layer that hands records to the thread.
+/// The layer of `tracing` that hands records to the thread.
 pub struct Native {
     queue: SyncSender<Item>,
+    /// Number of records lost since the last one that was queued.
     lost: AtomicU64,
 }
 
-/// Waits for the last records when it is dropped, a second at the most.
+/// A guard that waits for the last records when it is dropped, one or two seconds at most.
 pub struct Rest(SyncSender<Item>);
 
 impl Native {
-    /// Begins to send to the journal that listens at `socket`.
+    /// Starts the thread, which sends to the journal that listens at `socket`.
     ///
     /// # Errors
-    /// Nobody listens there, or there is no thread to be had.
+    /// No journal listens there, or the kernel gives no thread.
     pub fn start(socket: &Path) -> io::Result<(Native, Rest)> {
         let sender = UnixDatagram::unbound()?;
-        // Nothing in it: the journal ignores it, and a journal that is not there is told now.
+        // An empty datagram: the journal ignores it, and if there is no journal the error comes
+        // now.
         sender.set_nonblocking(true)?;
         match sender.send_to(&[], socket) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
@@ -59,10 +65,12 @@ impl Native {
     }
 }
 
+/// The thread: sends records in their order until the layer and the guard are gone.
 fn send(items: &Receiver<Item>, sender: &UnixDatagram, socket: &Path) {
     for item in items {
         match item {
-            // Refused while the journal is started anew, and if it is too long: there is nobody else to tell.
+            // Refused while the journal restarts, or because the record is too long: there is
+            // nowhere else to say so.
             Item::Record(record) => drop(sender.send_to(&record, socket)),
             Item::Rest(done) => drop(done.try_send(())),
         }
@@ -80,13 +88,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Native {
     }
 }
 
-/// A record in the making.
+/// A record that is being built.
 struct Record {
     bytes: Vec<u8>,
     value: String,
 }
 
 impl Record {
+    /// The bytes of a record of `event`. `lost` records before it were lost.
     fn of(event: &Event<'_>, lost: u64) -> Vec<u8> {
         let mut record = Record { bytes: Vec::with_capacity(256), value: String::new() };
         let level = *event.metadata().level();
@@ -100,7 +109,7 @@ impl Record {
         record.bytes
     }
 
-    /// `NAME=value`, or with its length if it has several lines.
+    /// Appends a field: `NAME=value`, or the form with a length if the value has several lines.
     fn put(&mut self, name: &str, value: &dyn fmt::Display) {
         self.value.clear();
         // Writing to a String cannot fail.
@@ -128,7 +137,7 @@ impl Visit for Record {
     }
 }
 
-/// Fields are in capitals there. Ours are plain words.
+/// Name of a field in the journal, where names are in capitals. Our names are plain words.
 fn name_of(field: &Field) -> String {
     field.name().to_ascii_uppercase()
 }
@@ -143,7 +152,7 @@ impl Drop for Rest {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        // Late: the journal hangs, and so would we.
+        // An error means that the journal hangs: the end of the process does not wait for it.
         let _late = rest.recv_timeout(PATIENCE);
     }
 }

@@ -4,7 +4,8 @@ use crate::cli::{DEFAULT_CONFIG, DEFAULT_SOCKET, DEFAULT_STATE_DIR};
 use std::path::Path;
 use std::process::Command;
 
-/// What `systemd-analyze security` may say at most: 0 is safest, 10 is a service without any protection.
+/// What `systemd-analyze security` may say at most: 0 is safest, 10 is a service without any
+/// protection.
 const MOST_EXPOSED: f64 = 2.5;
 /// The same with the drop-in for hooks and checks that are programs.
 const MOST_EXPOSED_WITH_PROGRAMS: f64 = 4.0;

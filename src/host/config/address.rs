@@ -1,22 +1,25 @@
 //! Which IP addresses may be a link's end, a service address or a witness's.
 //!
-//! Owns: the judgement of one address. Never does: compare addresses with each other. Failure is a pair of texts: what
-//! is wrong and what would be right.
+//! Owns: the rules about one address. Never does: compare addresses with each other. On failure the
+//! error is a pair of texts: what is wrong and what would be right.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What an address is for.
+/// The use of an address, which decides what the address may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Use {
     /// One end of a link.
     Link,
     /// An address that clients know.
     Service,
-    /// Where a witness listens.
+    /// The address on which a witness listens.
     Witness,
 }
 
-/// Reads and judges one address. The error says what is wrong and what would be right.
+/// Parses and validates one address.
+///
+/// # Errors
+/// The text is no address, or no address for this use: what is wrong, and what would be right.
 pub(crate) fn parse(text: &str, used_as: Use) -> Result<IpAddr, (String, String)> {
     let example = match used_as {
         Use::Link => "10.0.0.1 or fd00::1",
@@ -43,6 +46,7 @@ pub(crate) fn parse(text: &str, used_as: Use) -> Result<IpAddr, (String, String)
     }
 }
 
+/// Reason for which an IPv4 address cannot be used for anything; `None` if it can.
 fn wrong_v4(address: Ipv4Addr) -> Option<&'static str> {
     match address.octets() {
         [0, ..] => Some("no host's address (0.0.0.0/8)"),
@@ -53,6 +57,7 @@ fn wrong_v4(address: Ipv4Addr) -> Option<&'static str> {
     }
 }
 
+/// Reason for which an IPv6 address cannot be used for this; `None` if it can.
 fn wrong_v6(address: Ipv6Addr, used_as: Use) -> Option<&'static str> {
     if address.is_unspecified() {
         Some("the unspecified address")

@@ -1,24 +1,26 @@
 //! Which times fit together, and why: the inequalities of `[timing]` in one place.
 //!
-//! Owns: the bounds that validation enforces and `vipair check` prints. Never does: derive times (that is `timing`).
-//! A broken rule is a configuration error; nothing here fails.
+//! Owns: the bounds that validation enforces and `vipair check` prints. Never does: derive times
+//! (that is `timing`). A broken rule is a configuration error; nothing here fails.
 
 use crate::timing::{LEASE_MS, SLACK, Timing, stretch};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// What `pulse_ms` may be: shorter pulses drown in the scheduling noise of a busy machine.
+/// Range of `pulse_ms`. Shorter pulses drown in the scheduling noise of a busy machine.
 pub const PULSE_MS: RangeInclusive<u64> = 5..=10_000;
-/// What `silence_ms` may be at most: a takeover that waits longer than a minute is none.
+/// Range of `silence_ms`. A takeover that waits longer than a minute is none.
 pub const SILENCE_MS: RangeInclusive<u64> = 8..=60_000;
-/// What `lease_ms` may be with a witness, where a takeover waits for it: what the shortest pulse permits.
+/// Range of `lease_ms` with a witness, where a takeover waits for the lease. It begins with what
+/// the shortest pulse permits.
 pub const VOTED_LEASE_MS: RangeInclusive<u64> = 19..=60_000;
-/// What `drift_ppm` may be: clocks that differ by more than a twentieth are broken.
+/// Range of `drift_ppm`. Clocks whose rates differ by more than a twentieth are broken.
 pub const DRIFT_PPM: RangeInclusive<u64> = 1..=50_000;
-/// What a grant's way to the voter and back may take at least, jitter and the voter's own time included.
+/// Least time that a lease leaves for a grant's way to the voter and back, jitter and the voter's
+/// own time included.
 pub const ROUND_TRIP: Duration = SLACK.saturating_mul(4);
 
-/// What `lease_ms` may be, with or without a witness.
+/// Range of `lease_ms`, with or without a witness.
 #[must_use]
 pub fn lease_ms(witness: bool) -> RangeInclusive<u64> {
     if witness { VOTED_LEASE_MS } else { LEASE_MS }
@@ -26,20 +28,20 @@ pub fn lease_ms(witness: bool) -> RangeInclusive<u64> {
 
 /// One inequality: `value` must be `limit` or more.
 pub struct Rule {
-    /// The key of `[timing]` it is about.
+    /// Key of `[timing]` that the rule is about.
     pub key: &'static str,
-    /// The time it is about.
+    /// The time that must be long enough.
     pub value: fn(&Timing) -> Duration,
-    /// The least that is right, which depends on other times.
+    /// The least value of that time, computed from other times.
     pub limit: fn(&Timing) -> Duration,
     /// The inequality as people write it.
     pub formula: &'static str,
-    /// Why it must hold.
+    /// The reason for the rule, as people read it.
     pub reason: &'static str,
 }
 
 impl Rule {
-    /// True if `timing` obeys the rule.
+    /// Whether `timing` obeys the rule.
     #[must_use]
     pub fn holds(&self, timing: &Timing) -> bool {
         (self.value)(timing) >= (self.limit)(timing)
@@ -70,7 +72,8 @@ const GRANTING: Rule = Rule {
     reason: "two grants in a row may be lost, and the third still has 4 ms for its round trip and its jitter",
 };
 
-/// Promises are derived so that these two hold: they are here to be shown, and so that a test can see them broken.
+/// A rule that derived times always obey, as the next one: both are here to be shown, and for a
+/// test that breaks them.
 const PROMISING: Rule = Rule {
     key: "lease_ms",
     value: |t| t.promise,
@@ -87,7 +90,8 @@ const ABSTAINING: Rule = Rule {
     reason: "a voter that was restarted votes when every promise of its former life is over",
 };
 
-/// Every inequality between times, with or without a witness. What one time may be by itself is in the ranges above.
+/// All inequalities between times, with or without a witness. The ranges of single times are the
+/// constants above.
 #[must_use]
 pub fn rules(witness: bool) -> &'static [Rule] {
     if witness { &[ASKING, GRANTING, PROMISING, ABSTAINING] } else { &[ASKING, RENEWING] }

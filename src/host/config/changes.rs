@@ -9,10 +9,10 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::time::Duration;
 
-/// Addresses named in one sentence; of more, the number is told.
+/// Most addresses that one sentence names; of the others it tells the number.
 const NAMED: usize = 4;
 
-/// Everything that stands in the way of taking over `new` while running, a sentence each.
+/// Every reason for which a running agent cannot take over `new`, a sentence each.
 #[must_use]
 pub fn refusals(old: &Config, new: &Config) -> Vec<String> {
     let mut found = Vec::new();
@@ -38,7 +38,11 @@ pub fn refusals(old: &Config, new: &Config) -> Vec<String> {
     found
 }
 
-/// An address that moves between groups could be answered by two nodes: by one in the old group, by the other in the new.
+/// A refusal for each group that takes an address from another group; it names the first such
+/// address.
+///
+/// While one node has the old configuration and the other the new one, both could answer for that
+/// address: one in the old group, the other in the new.
 fn moved_addresses(old: &Config, new: &Config) -> Vec<String> {
     let mut owners: HashMap<Vip, &Group> = HashMap::new();
     for group in &old.groups {
@@ -60,13 +64,13 @@ fn moved_addresses(old: &Config, new: &Config) -> Vec<String> {
     found
 }
 
-/// What becomes different, a phrase each; empty if nothing does.
+/// The differences from `old` to `new`, a phrase each; empty if there is none.
 #[must_use]
 pub fn between(old: (&Config, &[KeyPrint]), new: (&Config, &[KeyPrint])) -> Vec<String> {
     let ((old, old_keys), (new, new_keys)) = (old, new);
-    let mut found = timing(old, new);
+    let mut found = timing_changes(old, new);
     if old_keys != new_keys {
-        found.push(keys(new_keys));
+        found.push(keys_phrase(new_keys));
     }
     if old.key_file != new.key_file {
         found.push(format!("keys are read from {}", new.key_file.display()));
@@ -81,7 +85,7 @@ pub fn between(old: (&Config, &[KeyPrint]), new: (&Config, &[KeyPrint])) -> Vec<
                 "group {} added on {}: {}",
                 group.name,
                 group.interface,
-                listed(group.addresses.iter().collect())
+                address_list(group.addresses.iter().collect())
             )),
         }
     }
@@ -91,25 +95,28 @@ pub fn between(old: (&Config, &[KeyPrint]), new: (&Config, &[KeyPrint])) -> Vec<
     found
 }
 
+/// The group of `config` that has the key of `group`.
 fn counterpart<'c>(config: &'c Config, group: &Group) -> Option<&'c Group> {
     config.groups.iter().find(|other| other.key == group.key)
 }
 
-fn timing(old: &Config, new: &Config) -> Vec<String> {
+/// The differences between profiles and times.
+fn timing_changes(old: &Config, new: &Config) -> Vec<String> {
     let name =
         |config: &Config| Profile::matching(&config.timing, config.witness.is_some()).map_or("custom", Profile::name);
     let ms = |duration: Duration| duration.as_millis();
     let mut found = Vec::new();
-    changed(&mut found, "profile", name(old), name(new));
+    push_if_changed(&mut found, "profile", name(old), name(new));
     let (old, new) = (&old.timing, &new.timing);
-    changed(&mut found, "pulse_ms", ms(old.pulse), ms(new.pulse));
-    changed(&mut found, "silence_ms", ms(old.silence), ms(new.silence));
-    changed(&mut found, "lease_ms", ms(old.lease), ms(new.lease));
-    changed(&mut found, "drift_ppm", old.drift_ppm, new.drift_ppm);
+    push_if_changed(&mut found, "pulse_ms", ms(old.pulse), ms(new.pulse));
+    push_if_changed(&mut found, "silence_ms", ms(old.silence), ms(new.silence));
+    push_if_changed(&mut found, "lease_ms", ms(old.lease), ms(new.lease));
+    push_if_changed(&mut found, "drift_ppm", old.drift_ppm, new.drift_ppm);
     found
 }
 
-fn keys(keys: &[KeyPrint]) -> String {
+/// Which keys the node seals and opens with, as a phrase. Of a key it names the number alone.
+fn keys_phrase(keys: &[KeyPrint]) -> String {
     let ids: Vec<String> = keys.iter().map(|key| key.id.to_string()).collect();
     let (first, others) = ids.split_first().map_or(("", [].as_slice()), |(first, others)| (first, others));
     match others {
@@ -118,6 +125,8 @@ fn keys(keys: &[KeyPrint]) -> String {
     }
 }
 
+/// The differences between a group in two configurations. `config` is the new one, for the names of
+/// nodes.
 fn group_changes(old: &Group, new: &Group, config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     let before: HashSet<&Vip> = old.addresses.iter().collect();
@@ -125,17 +134,17 @@ fn group_changes(old: &Group, new: &Group, config: &Config) -> Vec<String> {
     let added: Vec<&Vip> = new.addresses.iter().filter(|address| !before.contains(address)).collect();
     let removed: Vec<&Vip> = old.addresses.iter().filter(|address| !after.contains(address)).collect();
     if !added.is_empty() {
-        found.push(format!("{} added", listed(added)));
+        found.push(format!("{} added", address_list(added)));
     }
     if !removed.is_empty() {
-        found.push(format!("{} removed", listed(removed)));
+        found.push(format!("{} removed", address_list(removed)));
     }
-    changed(&mut found, "interface", &old.interface, &new.interface);
-    changed(&mut found, "prefer", &config.node(old.prefer).name, &config.node(new.prefer).name);
-    changed(&mut found, "preempt", old.preempt, new.preempt);
-    changed(&mut found, "preempt_delay_ms", old.preempt_delay.as_millis(), new.preempt_delay.as_millis());
-    changed(&mut found, "drain_ms", old.drain.as_millis(), new.drain.as_millis());
-    changed(&mut found, "promote", old.promote.name(), new.promote.name());
+    push_if_changed(&mut found, "interface", &old.interface, &new.interface);
+    push_if_changed(&mut found, "prefer", &config.node(old.prefer).name, &config.node(new.prefer).name);
+    push_if_changed(&mut found, "preempt", old.preempt, new.preempt);
+    push_if_changed(&mut found, "preempt_delay_ms", old.preempt_delay.as_millis(), new.preempt_delay.as_millis());
+    push_if_changed(&mut found, "drain_ms", old.drain.as_millis(), new.drain.as_millis());
+    push_if_changed(&mut found, "promote", old.promote.name(), new.promote.name());
     for (what, differs) in [
         ("checks", old.service.checks != new.service.checks),
         ("hooks", old.service.hooks != new.service.hooks),
@@ -145,17 +154,19 @@ fn group_changes(old: &Group, new: &Group, config: &Config) -> Vec<String> {
             found.push(format!("{what} changed"));
         }
     }
-    changed(&mut found, "tickle", old.tickle, new.tickle);
+    push_if_changed(&mut found, "tickle", old.tickle, new.tickle);
     found.iter().map(|change| format!("group {}: {change}", new.name)).collect()
 }
 
-fn changed<T: PartialEq + Display>(found: &mut Vec<String>, what: &str, old: T, new: T) {
+/// Adds the phrase `what old → new` if the two values differ.
+fn push_if_changed<T: PartialEq + Display>(found: &mut Vec<String>, what: &str, old: T, new: T) {
     if old != new {
         found.push(format!("{what} {old} → {new}"));
     }
 }
 
-fn listed(addresses: Vec<&Vip>) -> String {
+/// The addresses as a list of at most [`NAMED`], with the number of the others.
+fn address_list(addresses: Vec<&Vip>) -> String {
     let mut names: Vec<String> = addresses.iter().take(NAMED).map(ToString::to_string).collect();
     if addresses.len() > NAMED {
         names.push(format!("{} more", addresses.len() - NAMED));

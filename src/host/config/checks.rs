@@ -1,12 +1,12 @@
 //! From checks as written to checks that hold.
 //!
-//! Owns: every rule about `[[group.check]]`. Never does: look at files, users or units. On failure each broken rule is
-//! one error in the report and the walk goes on.
+//! Owns: every rule about `[[group.check]]`. Never does: look at files, users or units. On failure
+//! each broken rule is one error in the report and the walk goes on.
 
 use super::error::Report;
 use super::raw_service::{RawCheck, RawStatus};
 use super::service::{Check, CheckKind, Command, HttpCheck, ProcessCheck};
-use super::valid::one_of;
+use super::value::one_of;
 use super::walk::{At, Element};
 use crate::types::Vip;
 use std::net::{IpAddr, SocketAddr};
@@ -15,14 +15,12 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A group has no more checks than this.
+/// Most checks of one group.
 pub const MAX_CHECKS: usize = 64;
-/// What is right for `kind`.
-pub(super) const KINDS: &str = "write \"tcp\", \"http\", \"process\", \"unit\" or \"exec\"";
 
-/// Keys that every kind has.
+/// Keys that a check of any kind may have.
 const COMMON: [&str; 6] = ["kind", "interval_ms", "timeout_ms", "fall", "rise", "weight"];
-/// The kinds, the keys each must have, and those it may have.
+/// Each kind with the keys it must have and the keys it may have besides.
 const KEYS: [(&str, &[&str], &[&str]); 5] = [
     ("tcp", &["port"], &["address"]),
     ("http", &["port"], &["address", "path", "host", "status", "body"]),
@@ -38,21 +36,24 @@ const DEFAULT_FALL: u64 = 3;
 const DEFAULT_RISE: u64 = 2;
 const DEFAULT_STATUS: RangeInclusive<u16> = 200..=399;
 const DEFAULT_USER: &str = "nobody";
-/// Longest argument, path or text: the kernel's limit of a path, which is enough for the others.
+/// Longest path, argument or text, in bytes: the kernel's limit of a path (PATH_MAX), which is
+/// enough for the others.
 const MAX_TEXT: usize = 4096;
-/// Arguments of a command, the program included.
+/// Most words of a command, the program included.
 const MAX_WORDS: usize = 64;
 
-/// Judges the checks of a group with these addresses.
-pub(super) fn judge(raw: &[RawCheck], addresses: &[Vip], report: &mut Report<'_>) -> Vec<Check> {
+/// Validates the checks of a group that has these addresses. The value is meaningful only if the
+/// report stays empty.
+pub(super) fn validate(raw: &[RawCheck], addresses: &[Vip], report: &mut Report<'_>) -> Vec<Check> {
     if let Some(check) = raw.get(MAX_CHECKS) {
         let wrong = format!("is there {} times in one group", raw.len());
         report.add(check.line, "group.check", wrong, format!("write at most {MAX_CHECKS}"));
     }
-    raw.iter().filter_map(|check| one(check, addresses, report)).collect()
+    raw.iter().filter_map(|check| validate_check(check, addresses, report)).collect()
 }
 
-fn one(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<Check> {
+/// Validates one check: its kind, the keys that belong to the kind, and their values.
+fn validate_check(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<Check> {
     let At { line, value } = raw.kind.as_ref()?;
     let Some((name, needed, optional)) = KEYS.iter().find(|(name, ..)| name == value) else {
         let names = KEYS.map(|(name, ..)| name);
@@ -76,7 +77,7 @@ fn one(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<Che
     let timeout = if *name == "exec" { DEFAULT_EXEC_TIMEOUT_MS } else { DEFAULT_TIMEOUT_MS };
     let count = |key, default| u32::try_from(number(key, default)).unwrap_or(u32::MAX);
     Some(Check {
-        kind: kind(name, raw, addresses, report)?,
+        kind: validate_kind(name, raw, addresses, report)?,
         interval: Duration::from_millis(number(&raw.interval_ms, DEFAULT_INTERVAL_MS)),
         timeout: Duration::from_millis(number(&raw.timeout_ms, timeout)),
         fall: count(&raw.fall, DEFAULT_FALL),
@@ -85,25 +86,29 @@ fn one(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<Che
     })
 }
 
-fn kind(name: &str, raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<CheckKind> {
+/// Validates the keys that belong to the kind `name`.
+fn validate_kind(name: &str, raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<CheckKind> {
     match name {
-        "tcp" => target(raw, addresses, report).map(|target| CheckKind::Tcp { target }),
-        "http" => http(raw, addresses, report).map(CheckKind::Http),
-        "process" => process(raw, report).map(CheckKind::Process),
-        "unit" => raw.unit.as_ref().map(|name| CheckKind::Unit { unit: unit("group.check.unit", name, report) }),
+        "tcp" => validate_target(raw, addresses, report).map(|target| CheckKind::Tcp { target }),
+        "http" => validate_http(raw, addresses, report).map(CheckKind::Http),
+        "process" => validate_process(raw, report).map(CheckKind::Process),
+        "unit" => {
+            raw.unit.as_ref().map(|name| CheckKind::Unit { unit: validate_unit("group.check.unit", name, report) })
+        }
         _ => {
-            let command = command("group.check.command", raw.command.as_ref()?, report)?;
+            let command = validate_command("group.check.command", raw.command.as_ref()?, report)?;
             let user = raw.user.as_ref();
             if let Some(user) = user {
-                plain("group.check.user", user, "write the name of a user", report);
+                report_unusable_text("group.check.user", user, "write the name of a user", report);
             }
             Some(CheckKind::Exec { command, user: user.map_or(DEFAULT_USER.to_owned(), |at| at.value.clone()) })
         }
     }
 }
 
-/// Where to connect: an address of the group, which is local on every node, or the loopback.
-fn target(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<SocketAddr> {
+/// Validates where to connect: an address of the group, which is local on every node, or the
+/// loopback.
+fn validate_target(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<SocketAddr> {
     let port = u16::try_from(raw.port.as_ref()?.value).ok()?;
     let Some(At { line, value }) = &raw.address else {
         return addresses.first().map(|address| SocketAddr::new(*address, port));
@@ -120,36 +125,39 @@ fn target(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<
     None
 }
 
-fn http(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<HttpCheck> {
+/// Validates a check of kind `http`.
+fn validate_http(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<HttpCheck> {
     let path = raw.path.as_ref().map_or("/", |at| at.value.as_str());
     if let Some(at) = &raw.path {
-        plain("group.check.path", at, "write a path without spaces, for example \"/health\"", report);
+        report_unusable_text("group.check.path", at, "write a path without spaces, for example \"/health\"", report);
         if !at.value.starts_with('/') {
             let wrong = format!("\"{path}\" does not begin with /");
             report.add(at.line, "group.check.path", wrong, "write an absolute path, for example \"/health\"");
         }
     }
     if let Some(host) = &raw.host {
-        plain("group.check.host", host, "write the name that clients ask for", report);
+        report_unusable_text("group.check.host", host, "write the name that clients ask for", report);
     }
     if let Some(body) = raw.body.as_ref().filter(|body| body.value.is_empty() || body.value.len() > MAX_TEXT) {
         let wrong = format!("has {} bytes", body.value.len());
         report.add(body.line, "group.check.body", wrong, format!("write 1 to {MAX_TEXT} bytes that must occur"));
     }
-    let status = raw.status.as_ref().map_or(Some(DEFAULT_STATUS), |status| range(status, report));
-    let target = target(raw, addresses, report)?;
-    let host = raw.host.as_ref().map_or_else(|| host_of(target), |at| at.value.clone());
+    let status = raw.status.as_ref().map_or(Some(DEFAULT_STATUS), |status| validate_status(status, report));
+    let target = validate_target(raw, addresses, report)?;
+    let host = raw.host.as_ref().map_or_else(|| default_host(target), |at| at.value.clone());
     let body = raw.body.as_ref().map(|at| at.value.clone());
     Some(HttpCheck { target, path: path.to_owned(), host, status: status?, body })
 }
 
-/// RFC 9110, section 7.2: an address of IPv6 in brackets, and the port unless it is the scheme's own.
-fn host_of(target: SocketAddr) -> String {
+/// The default of `host` (RFC 9110, section 7.2): the address, of IPv6 in brackets, and the port
+/// unless it is the scheme's own.
+fn default_host(target: SocketAddr) -> String {
     let text = target.to_string();
     text.strip_suffix(":80").map_or(text.clone(), str::to_owned)
 }
 
-fn range(status: &RawStatus, report: &mut Report<'_>) -> Option<RangeInclusive<u16>> {
+/// Validates `status`: a number, or two with a dash between them, from 100 to 599.
+fn validate_status(status: &RawStatus, report: &mut Report<'_>) -> Option<RangeInclusive<u16>> {
     let At { line, value } = match status {
         RawStatus::One(At { value, .. }) => {
             let value = u16::try_from(*value).ok()?;
@@ -169,7 +177,8 @@ fn range(status: &RawStatus, report: &mut Report<'_>) -> Option<RangeInclusive<u
     }
 }
 
-fn process(raw: &RawCheck, report: &mut Report<'_>) -> Option<ProcessCheck> {
+/// Validates a check of kind `process`: by what the process is found.
+fn validate_process(raw: &RawCheck, report: &mut Report<'_>) -> Option<ProcessCheck> {
     if raw.process.is_none() && raw.pidfile.is_none() {
         let right = "write process = \"nginx\", process = \"/usr/sbin/nginx\" or pidfile = \"/run/nginx.pid\"";
         report.add(raw.line, "group.check.process", "missing in this [[group.check]]", right);
@@ -200,11 +209,11 @@ fn process(raw: &RawCheck, report: &mut Report<'_>) -> Option<ProcessCheck> {
     })
 }
 
-/// TASK_COMM_LEN of linux/sched.h without the closing zero.
+/// Longest name of a process, in bytes: TASK_COMM_LEN of linux/sched.h without the closing zero.
 const MAX_COMM: usize = 15;
 
 /// Reports a text that is empty, too long, or has letters that end a line or a word.
-fn plain(key: &str, at: &At<String>, right: &str, report: &mut Report<'_>) {
+fn report_unusable_text(key: &str, at: &At<String>, right: &str, report: &mut Report<'_>) {
     let text = &at.value;
     let is_odd = |c: char| c.is_control() || c.is_whitespace();
     if text.is_empty() || text.len() > MAX_TEXT || text.contains(is_odd) {
@@ -212,8 +221,9 @@ fn plain(key: &str, at: &At<String>, right: &str, report: &mut Report<'_>) {
     }
 }
 
-/// The name of a unit, as systemd permits it (`unit_name_is_valid`): letters, digits and `:-_.\@`, with its type.
-pub(super) fn unit(key: &str, at: &At<String>, report: &mut Report<'_>) -> String {
+/// Validates the name of a unit by systemd's own rule (`unit_name_is_valid`): letters, digits and
+/// `:-_.\@`, with its type.
+pub(super) fn validate_unit(key: &str, at: &At<String>, report: &mut Report<'_>) -> String {
     let text = &at.value;
     let is_known = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
     let has_type = text.rsplit_once('.').is_some_and(|(name, kind)| {
@@ -226,8 +236,9 @@ pub(super) fn unit(key: &str, at: &At<String>, report: &mut Report<'_>) -> Strin
     text.clone()
 }
 
-/// A program and its arguments.
-pub(super) fn command(key: &str, at: &At<Vec<Element>>, report: &mut Report<'_>) -> Option<Command> {
+/// Validates a program and its arguments. A word that is no text has been reported by the walk:
+/// then `None`.
+pub(super) fn validate_command(key: &str, at: &At<Vec<Element>>, report: &mut Report<'_>) -> Option<Command> {
     let right = "write the program's absolute path, then its arguments; no shell reads them";
     let words: Option<Vec<String>> = at.value.iter().map(|word| word.value.clone()).collect();
     let words = words?;

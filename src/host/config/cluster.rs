@@ -1,11 +1,12 @@
 //! The file as all nodes see it, and the step from there to what one node needs.
 //!
-//! Owns: reading the file, and finding out which node this is. Never does: ask the machine for its addresses (the
-//! caller passes them in) or change anything. On failure the caller gets every error there is and keeps what it had.
+//! Owns: reading the file, and finding out which node this is. Never does: ask the machine for its
+//! addresses (the caller passes them in) or change anything. On failure the caller gets every error
+//! there is and keeps what it had.
 
 use super::error::{ConfigError, ConfigErrors, Report};
 use super::keyfile::KeyFile;
-use super::{Config, Group, Node, Promote, Service, Witness, programs, raw, valid};
+use super::{Config, Group, Node, Promote, ServicePlan, Witness, programs, raw, valid};
 use crate::timing::{Profile, Timing};
 use crate::types::{GroupKey, NodeId, Vip};
 use std::io::Read;
@@ -17,16 +18,16 @@ use toml::de::DeTable;
 /// A larger file is refused unread: 50,000 IPv6 addresses, one per line, need 3 MiB.
 pub const MAX_FILE_BYTES: u64 = 8 * 1024 * 1024;
 
-/// A valid configuration before it is known which node reads it.
+/// A valid configuration, not yet seen from one node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterFile {
-    /// The file, as the caller named it.
+    /// Path of the file, as the caller named it.
     pub file: PathBuf,
     /// Name of the cluster.
     pub cluster: String,
     /// Path of the key file; relative if `file` is.
     pub key_file: PathBuf,
-    /// The profile that is written, or the default.
+    /// The profile as written, or the default.
     pub profile: Profile,
     /// All derived times.
     pub timing: Timing,
@@ -36,61 +37,62 @@ pub struct ClusterFile {
     pub witness: Option<Witness>,
     /// All groups in the order of the file.
     pub groups: Vec<ClusterGroup>,
-    /// Where `key_file` and the first node stand, for errors that come later.
+    /// Line of `key_file`, for errors that are found later.
     pub(crate) key_file_line: usize,
+    /// Line of the first node, for errors that are found later.
     pub(crate) nodes_line: usize,
-    /// Programs that the file names, for the same.
-    pub(crate) programs: Vec<programs::Named>,
+    /// Programs that checks and hooks name, with their lines, for errors that are found later.
+    pub(crate) programs: Vec<programs::NamedProgram>,
 }
 
-/// A group on all nodes. See [`Group`] for the fields they share.
+/// A group on all nodes. [`Group`] tells the defaults of the fields that both have.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterGroup {
-    /// Its name.
+    /// Name of the group.
     pub name: String,
-    /// Its name as it travels.
+    /// The name's digest, by which the group is known on the wire and in the kernel.
     pub key: GroupKey,
     /// The interface on every node, in the order of the nodes.
     pub interfaces: Vec<String>,
     /// The service addresses.
     pub addresses: Vec<Vip>,
-    /// The node that should be active when both can.
+    /// The node that should be active when both can be.
     pub prefer: NodeId,
     /// Whether the preferred node takes the group back.
     pub preempt: bool,
-    /// How long the preferred node is ready before it does.
+    /// How long the preferred node is ready before it takes the group back.
     pub preempt_delay: Duration,
-    /// How long the former active carries open connections.
+    /// How long the former active carries open connections after a handover.
     pub drain: Duration,
     /// Whose evidence promotes a standby.
     pub promote: Promote,
     /// Checks, hooks and units.
-    pub service: Service,
+    pub service: ServicePlan,
     /// Whether clients with open connections are told of a takeover.
     pub tickle: bool,
 }
 
-/// What a file says to one node, and the file's words.
+/// A configuration as one node sees it, with the text of its file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReadFile {
     /// The configuration.
     pub config: Config,
-    /// The text it was read from.
+    /// The text that the configuration was read from.
     pub text: String,
 }
 
-/// Reads the configuration at `path` as node `node`, or as the node that has one of the `local` addresses as a link;
-/// reads the key file, too, so that its errors are shown with the others.
+/// Reads the configuration at `path` as node `node`, or as the node that has one of the `local`
+/// addresses as a link. Reads the key file as well, so that its errors are shown with the others.
 ///
 /// # Errors
-/// Everything that is wrong, at once; see [`ConfigError`] for the form. The caller shows it and exits with 2, or at a
-/// reload keeps the configuration it has.
+/// Everything that is wrong, at once; see [`ConfigError`] for the form. The caller shows it and
+/// exits with 2, or at a reload keeps the configuration it has.
 pub fn load(path: &Path, node: Option<&str>, local: &[IpAddr]) -> Result<ReadFile, ConfigErrors> {
-    let text = text_of(path)?;
+    let text = read_text(path)?;
     let cluster = ClusterFile::parse(&text, path)?;
     let key = KeyFile::load(&cluster.key_file).map_err(|error| cluster.key_error(&error));
     let me = cluster.identify(node, local);
-    let unsafe_programs = programs::errors(&cluster.file, &cluster.programs, false);
+    let unsafe_programs = programs::program_errors(&cluster.file, &cluster.programs, false);
     if me.is_ok() && !unsafe_programs.is_empty() {
         let mut errors = unsafe_programs;
         errors.extend(key.err());
@@ -103,8 +105,8 @@ pub fn load(path: &Path, node: Option<&str>, local: &[IpAddr]) -> Result<ReadFil
     }
 }
 
-/// The text of the file at `path`.
-pub(super) fn text_of(path: &Path) -> Result<String, ConfigErrors> {
+/// Reads the file at `path`: at most [`MAX_FILE_BYTES`] of UTF-8.
+pub(super) fn read_text(path: &Path) -> Result<String, ConfigErrors> {
     let refuse = |wrong: String, right: &str| ConfigError {
         file: path.to_owned(),
         line: None,
@@ -128,19 +130,26 @@ pub(super) fn text_of(path: &Path) -> Result<String, ConfigErrors> {
     })
 }
 
-/// So far behind the first error of TOML's syntax is searched for more of them. Each takes some hundred bytes of memory, and a
-/// text can have one for every letter.
+/// Most bytes behind the first error of TOML's syntax that are searched for further ones. Each
+/// error takes some hundred bytes of memory, and a text can have one for every letter.
 const SEARCHED: usize = 64 << 10;
 
-/// The part of a text that is searched for errors of syntax, when the first of them is at `first`.
-fn searched(text: &str, first: usize) -> &str {
+/// The beginning of a text, up to [`SEARCHED`] bytes behind its first error of syntax, which is at
+/// `first`.
+fn searched_part(text: &str, first: usize) -> &str {
     let limit = first.saturating_add(SEARCHED).min(text.len());
     let end = (0..=limit).rev().find(|at| text.is_char_boundary(*at));
     &text[..end.unwrap_or(0)]
 }
 
-/// What `walk` makes of a document; it gives nothing when the report says that the document is not whole.
-pub(super) fn walked<T>(
+/// Parses `text` as TOML and returns what `walk` makes of the document.
+///
+/// A text with errors of syntax is walked as far as it can be read, for the report alone: `walk`
+/// may return `None` then.
+///
+/// # Errors
+/// All errors of syntax and everything that `walk` has reported.
+pub(super) fn parse_document<T>(
     text: &str,
     file: &Path,
     walk: impl FnOnce(&DeTable<'_>, &mut Report<'_>) -> Option<T>,
@@ -156,16 +165,16 @@ pub(super) fn walked<T>(
         Err(first) => first.span().map_or(0, |span| span.start),
     };
     report.set_partial();
-    let searched = searched(text, first);
+    let searched = searched_part(text, first);
     let (document, syntax) = DeTable::parse_recoverable(searched);
-    // What is only partly there is looked at for its errors alone.
+    // A document that is only partly there is walked for its errors alone.
     let _partial = walk(document.get_ref(), &mut report);
     let line_of = |error: &toml::de::Error| error.span().map_or(1, |span| report.line_of(span.start));
     let mut lines: Vec<(usize, &str)> = syntax.iter().map(|error| (line_of(error), error.message())).collect();
     lines.sort_by_key(|(line, _)| *line);
     lines.dedup_by_key(|(line, _)| *line);
     if searched.len() < text.len() {
-        // Where the search ends, what was begun before has no end.
+        // The text is cut where the search ends: an error in the last line may be the cut's own.
         let (known, last) = (report.line_of(first), report.line_of(searched.len()));
         lines.retain(|(line, _)| *line <= known || *line < last);
     }
@@ -177,35 +186,37 @@ pub(super) fn walked<T>(
 }
 
 impl ClusterFile {
-    /// The same file wherever its parts stand: what two ways of writing it have in common.
+    /// The same configuration without lines of the file, so that two ways of writing it are equal.
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn unplaced(&self) -> ClusterFile {
         ClusterFile { key_file_line: 0, nodes_line: 0, programs: Vec::new(), ..self.clone() }
     }
 
-    /// Reads and judges the file at `path`.
+    /// Reads and validates the file at `path`.
     ///
     /// # Errors
-    /// The file cannot be read, is larger than [`MAX_FILE_BYTES`], or breaks a rule: all errors at once.
+    /// The file cannot be read, is larger than [`MAX_FILE_BYTES`], or breaks a rule: all errors at
+    /// once.
     pub fn read(path: &Path) -> Result<ClusterFile, ConfigErrors> {
-        ClusterFile::parse(&text_of(path)?, path)
+        ClusterFile::parse(&read_text(path)?, path)
     }
 
-    /// Judges `text`, which was read from `file`. Touches nothing else.
+    /// Validates `text`, which was read from `file`. Touches nothing else.
     ///
     /// # Errors
-    /// The text breaks a rule: all errors at once. After an error of TOML's syntax only what stands before it is
-    /// judged, since nobody knows what the rest was meant to be.
+    /// The text breaks a rule: all errors at once. If TOML's syntax is wrong, only the keys before
+    /// the first such error are read, since nobody knows what the rest was meant to be.
     pub fn parse(text: &str, file: &Path) -> Result<ClusterFile, ConfigErrors> {
-        walked(text, file, |document, report| {
+        parse_document(text, file, |document, report| {
             let raw = raw::read(document, report);
-            // What is only partly there cannot be judged.
-            report.is_whole().then(|| valid::judge(&raw, file, report))
+            // Values of a partial document cannot be compared with each other.
+            report.is_whole().then(|| valid::validate(&raw, file, report))
         })
     }
 
-    /// Which node this is: the one called `node`, or the one that has a `local` address as a link.
+    /// Number of the node that this machine is: the one called `node`, or else the one that has a
+    /// `local` address as a link.
     ///
     /// # Errors
     /// There is no such node, none of the nodes has a local address, or several have one.
@@ -241,7 +252,8 @@ impl ClusterFile {
         }
     }
 
-    /// What node `me` needs. `me` comes from [`ClusterFile::identify`] or from `nodes`.
+    /// The configuration as node `me` sees it. `me` comes from [`ClusterFile::identify`] or from
+    /// `nodes`.
     ///
     /// # Panics
     /// If `me` is no node of this file.
@@ -272,13 +284,13 @@ impl ClusterFile {
         }
     }
 
-    /// What is wrong on this machine, which is one of the nodes, with the programs of checks and hooks.
+    /// Errors about programs of checks and hooks on this machine, which must be one of the nodes.
     #[must_use]
     pub fn program_errors(&self) -> Vec<ConfigError> {
-        programs::errors(&self.file, &self.programs, true)
+        programs::program_errors(&self.file, &self.programs, true)
     }
 
-    /// A problem with the key file as an error of this file.
+    /// An error of the key file as an error of this file, at the line that names the key file.
     #[must_use]
     pub fn key_error(&self, error: &super::keyfile::KeyFileError) -> ConfigError {
         ConfigError {

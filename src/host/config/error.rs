@@ -1,27 +1,30 @@
-//! What is wrong with a configuration, all of it at once.
+//! Errors of a configuration, all of them at once.
 //!
-//! Owns: the one form of a configuration error (`file:line: key: what is wrong; what would be right`) and the list
-//! that collects them. Never does: decide what is wrong. On failure there is nothing to do: past [`MAX_ERRORS`] the
-//! list only counts.
+//! Owns: the one form of a configuration error (`file:line: key: what is wrong; what would be
+//! right`) and the list that collects them. Never does: decide what is wrong. On failure there is
+//! nothing to do: past [`MAX_ERRORS`] the list only counts.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// More errors than this are counted, not kept: a file of 50,000 wrong addresses must not fill a screen or memory.
+/// Most errors that are kept; further ones are only counted. A file of 50,000 wrong addresses must
+/// not fill a screen or memory.
 pub const MAX_ERRORS: usize = 100;
 
-/// One thing that is wrong.
+/// One error of a configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigError {
-    /// The file, as it was named by the caller.
+    /// Path of the file, as the caller named it.
     pub file: PathBuf,
-    /// Line in the file, counted from 1; `None` when the error belongs to no line (file not readable, `--node`).
+    /// Line in the file, counted from 1; `None` when the error belongs to no line (file not
+    /// readable, `--node`).
     pub line: Option<usize>,
-    /// The key with its table, for example `group.addresses`; empty when the error belongs to no key.
+    /// The key with its table, for example `group.addresses`; empty when the error belongs to no
+    /// key.
     pub key: String,
-    /// What is wrong.
+    /// The mistake, as a phrase about the key.
     pub wrong: String,
-    /// What would be right.
+    /// The remedy: what would be right.
     pub right: String,
 }
 
@@ -38,12 +41,12 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Everything that is wrong, in the order of the file. Never empty.
+/// All errors of a configuration, in the order of the file; at least one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigErrors {
-    /// At most [`MAX_ERRORS`], sorted by line.
+    /// The first [`MAX_ERRORS`] errors, sorted by line.
     pub errors: Vec<ConfigError>,
-    /// How many more there were.
+    /// Number of errors that are not in `errors`.
     pub omitted: usize,
 }
 
@@ -70,10 +73,11 @@ impl From<ConfigError> for ConfigErrors {
     }
 }
 
-/// Letters of each part of an error; what a file says may be as long as the file.
+/// Most letters of each part of an error: a wrong value may be as long as the file.
 const MAX_LETTERS: usize = 300;
 
-/// `text` as a terminal or log can show it: what controls them is written out, what is too long is cut.
+/// `text` as a terminal or a log can show it: control characters are escaped, and a long text is
+/// cut.
 fn on_one_line(text: &str) -> String {
     let mut shown = String::new();
     for (count, letter) in text.chars().enumerate() {
@@ -90,13 +94,13 @@ fn on_one_line(text: &str) -> String {
     shown
 }
 
-/// Collects errors while a file is walked.
+/// The errors found so far in one file.
 pub(crate) struct Report<'a> {
     file: &'a Path,
     line_starts: Vec<usize>,
     errors: Vec<ConfigError>,
     omitted: usize,
-    /// Nothing is known to be missing from a file that could not be read to its end.
+    /// The file could not be read to its end: a key that is not there may stand in the rest.
     partial: bool,
 }
 
@@ -108,12 +112,12 @@ impl<'a> Report<'a> {
         Report { file, line_starts: line_starts.collect(), errors: Vec::new(), omitted: 0, partial: false }
     }
 
-    /// The line, counted from 1, that the byte at `offset` stands in.
+    /// Number of the line, counted from 1, that has the byte at `offset`.
     pub(crate) fn line_of(&self, offset: usize) -> usize {
         self.line_starts.partition_point(|start| *start <= offset)
     }
 
-    /// Notes one error at `line`.
+    /// Adds one error at `line`; if there are [`MAX_ERRORS`] already, counts it.
     pub(crate) fn add(&mut self, line: usize, key: &str, wrong: impl Into<String>, right: impl Into<String>) {
         if self.errors.len() == MAX_ERRORS {
             self.omitted += 1;
@@ -128,43 +132,43 @@ impl<'a> Report<'a> {
         });
     }
 
-    /// Notes that something is missing, unless the file is only partly readable.
+    /// Adds an error about a missing key, unless the file could not be read to its end.
     pub(crate) fn add_missing(&mut self, line: usize, key: &str, wrong: String, right: &str) {
         if !self.partial {
             self.add(line, key, wrong, right);
         }
     }
 
-    /// True while the file can be read to its end.
+    /// Whether the file could be read to its end.
     pub(crate) fn is_whole(&self) -> bool {
         !self.partial
     }
 
-    /// From now on nothing can be missing: the file is only partly readable.
+    /// Marks the file as not read to its end: from now on no key counts as missing.
     pub(crate) fn set_partial(&mut self) {
         self.partial = true;
     }
 
-    /// Forgets what was noted about `line` and everything after it.
+    /// Removes the errors at `line` and after it.
     pub(crate) fn forget_from(&mut self, line: usize) {
         self.errors.retain(|error| error.line.is_some_and(|at| at < line));
         self.omitted = 0;
     }
 
-    /// `Ok(value)` when nothing was noted.
+    /// `value` if there is no error, else all errors.
     pub(crate) fn finish<T>(self, value: T) -> Result<T, ConfigErrors> {
         if self.errors.is_empty() { Ok(value) } else { Err(self.refuse()) }
     }
 
-    /// Everything that was noted, in the order of the file.
+    /// All errors, in the order of the file.
     pub(crate) fn refuse(mut self) -> ConfigErrors {
         self.errors.sort_by_key(|error| error.line);
         ConfigErrors { errors: self.errors, omitted: self.omitted }
     }
 }
 
-/// The candidate that was probably meant by `given`: at most a third of its letters differ, or one is the
-/// beginning of the other.
+/// The candidate that `given` probably means: at most a third of the letters differ, or one word
+/// begins with the other.
 pub(crate) fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     if given.len() > 64 {
         return None; // The distance costs the product of both lengths; no key or name is that long.
@@ -179,7 +183,8 @@ pub(crate) fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c 
     scored.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b` (optimal string alignment).
+/// Number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`
+/// (optimal string alignment).
 fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();

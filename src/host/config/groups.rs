@@ -1,31 +1,32 @@
-//! From the groups as written to groups that hold.
+//! From the groups as written to valid groups.
 //!
-//! Owns: every rule about groups, their interfaces and addresses. Never does: read files or ask the machine. On failure
-//! each broken rule is one error in the report and the walk goes on.
+//! Owns: every rule about groups, their interfaces and addresses. Never does: read files or ask the
+//! machine. On failure each broken rule is one error in the report and validation goes on.
 
 use super::address::Use;
 use super::error::Report;
 use super::raw::{RawGroup, RawInterface};
-use super::valid::{Taken, name, one_of, parse_element, take, unique};
+use super::value::{Taken, one_of, parse_element, report_duplicates, take_address, validate_name};
 use super::walk::At;
-use super::{ClusterGroup, Node, Promote, Service, checks, digest, hooks};
+use super::{ClusterGroup, Node, Promote, ServicePlan, checks, digest, hooks};
 use crate::types::NodeId;
 use std::time::Duration;
 
-/// Groups in one file.
+/// Most groups of one file.
 pub const MAX_GROUPS: usize = 1024;
-/// Service addresses in one file, all groups together.
+/// Most service addresses of one file, all groups together.
 pub const MAX_ADDRESSES: usize = 50_000;
-/// Different interfaces of one node: an interface's number fits in a byte.
+/// Most interfaces of one node: an interface's number fits in a byte.
 pub const MAX_INTERFACES: usize = 255;
-/// IFNAMSIZ of linux/if.h without the closing zero.
+/// Longest name of an interface, in bytes: IFNAMSIZ of linux/if.h without the closing zero.
 const MAX_INTERFACE_NAME: usize = 15;
 
 const DEFAULT_PREEMPT_DELAY_MS: u64 = 10_000;
 const DEFAULT_DRAIN_MS: u64 = 1_000;
 
-/// Judges the groups of a file with these nodes; `voted`: it wants a witness. `taken` has the addresses of links and witnesses.
-pub(super) fn judge(
+/// Validates the groups of a file with these nodes. `voted`: the file has a witness. `taken` has
+/// the addresses of links and witnesses.
+pub(super) fn validate(
     raw: Option<&[RawGroup]>,
     nodes: &[Node],
     voted: bool,
@@ -39,8 +40,8 @@ pub(super) fn judge(
         report.add(line, "group", wrong, format!("write 1 to {MAX_GROUPS} [[group]] tables"));
     }
     let named = || raw.iter().filter_map(|group| group.name.as_ref());
-    named().for_each(|group| name("group.name", group, report));
-    unique("group.name", named(), report);
+    named().for_each(|group| validate_name("group.name", group, report));
+    report_duplicates("group.name", named(), report);
     let mut total = 0;
     let mut groups = Vec::with_capacity(raw.len());
     for group in raw {
@@ -51,14 +52,15 @@ pub(super) fn judge(
             let wrong = format!("the file has more than {MAX_ADDRESSES} addresses up to here");
             report.add(line, "group.addresses", wrong, "divide them among several clusters");
         }
-        let promote = promote(group, voted, report);
-        groups.push(ClusterGroup { promote, ..one_group(group, nodes, taken, report) });
+        let promote = validate_promote(group, voted, report);
+        groups.push(ClusterGroup { promote, ..validate_group(group, nodes, taken, report) });
     }
-    too_many_interfaces(raw, nodes, &groups, report);
+    report_too_many_interfaces(raw, nodes, &groups, report);
     groups
 }
 
-fn one_group(raw: &RawGroup, nodes: &[Node], taken: &mut Taken, report: &mut Report<'_>) -> ClusterGroup {
+/// Validates one group. The caller validates `promote`, which is the default here.
+fn validate_group(raw: &RawGroup, nodes: &[Node], taken: &mut Taken, report: &mut Report<'_>) -> ClusterGroup {
     let mut addresses = Vec::new();
     if let Some(At { line, value: written }) = &raw.addresses {
         if written.is_empty() {
@@ -66,24 +68,24 @@ fn one_group(raw: &RawGroup, nodes: &[Node], taken: &mut Taken, report: &mut Rep
         }
         for text in written {
             if let Some(address) = parse_element("group.addresses", text, Use::Service, report) {
-                take(address, text.line, "group.addresses", taken, report);
+                take_address(address, text.line, "group.addresses", taken, report);
                 addresses.push(address);
             }
         }
     }
-    let service = Service {
-        checks: checks::judge(&raw.checks, &addresses, report),
-        hooks: hooks::judge(raw.hooks.as_ref(), report),
-        units: hooks::units(raw.units.as_ref(), report),
+    let service = ServicePlan {
+        checks: checks::validate(&raw.checks, &addresses, report),
+        hooks: hooks::validate(raw.hooks.as_ref(), report),
+        units: hooks::validate_units(raw.units.as_ref(), report),
     };
     let name = raw.name.as_ref().map(|at| at.value.clone()).unwrap_or_default();
     let ms = |key: &Option<At<u64>>, default| Duration::from_millis(key.as_ref().map_or(default, |at| at.value));
     ClusterGroup {
         key: digest::group_key(&name),
         name,
-        interfaces: interfaces(raw, nodes, report),
+        interfaces: validate_interfaces(raw, nodes, report),
         addresses,
-        prefer: prefer(raw, nodes, report),
+        prefer: validate_prefer(raw, nodes, report),
         preempt: raw.preempt.as_ref().is_some_and(|at| at.value),
         preempt_delay: ms(&raw.preempt_delay_ms, DEFAULT_PREEMPT_DELAY_MS),
         drain: ms(&raw.drain_ms, DEFAULT_DRAIN_MS),
@@ -93,8 +95,8 @@ fn one_group(raw: &RawGroup, nodes: &[Node], taken: &mut Taken, report: &mut Rep
     }
 }
 
-/// A witness's evidence needs a witness.
-fn promote(raw: &RawGroup, voted: bool, report: &mut Report<'_>) -> Promote {
+/// Validates `promote`: whose evidence promotes a standby. A witness's evidence needs a witness.
+fn validate_promote(raw: &RawGroup, voted: bool, report: &mut Report<'_>) -> Promote {
     let Some(At { line, value }) = &raw.promote else { return Promote::default() };
     let names = Promote::ALL.map(Promote::name);
     match Promote::ALL.into_iter().find(|candidate| candidate.name() == value) {
@@ -110,35 +112,37 @@ fn promote(raw: &RawGroup, voted: bool, report: &mut Report<'_>) -> Promote {
     Promote::default()
 }
 
-fn prefer(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) -> NodeId {
+/// Validates `prefer`. Default: the first node.
+fn validate_prefer(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) -> NodeId {
     let Some(At { line, value }) = &raw.prefer else { return NodeId(1) };
     if let Some(node) = nodes.iter().find(|node| node.name == *value) {
         return node.id;
     }
-    unknown_node("group.prefer", *line, value, nodes, report);
+    report_unknown_node("group.prefer", *line, value, nodes, report);
     NodeId(1)
 }
 
-fn unknown_node(key: &str, line: usize, given: &str, nodes: &[Node], report: &mut Report<'_>) {
+/// Reports a name that no node has.
+fn report_unknown_node(key: &str, line: usize, given: &str, nodes: &[Node], report: &mut Report<'_>) {
     let known: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).filter(|name| !name.is_empty()).collect();
     report.add(line, key, format!("there is no node \"{given}\""), one_of(given, &known));
 }
 
-/// The group's interface on every node, in their order.
-fn interfaces(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) -> Vec<String> {
+/// Validates the group's interface on every node, in the order of the nodes.
+fn validate_interfaces(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) -> Vec<String> {
     match &raw.interface {
         None => Vec::new(),
         Some(RawInterface::Everywhere(name)) => {
-            interface_name("group.interface", name, report);
+            validate_interface_name("group.interface", name, report);
             vec![name.value.clone(); nodes.len()]
         }
         Some(RawInterface::PerNode(At { line, value: names })) => {
             for (node, name) in names {
                 let key = format!("group.interface.{}", node.value);
                 if nodes.iter().any(|known| known.name == node.value) {
-                    interface_name(&key, name, report);
+                    validate_interface_name(&key, name, report);
                 } else {
-                    unknown_node(&key, node.line, &node.value, nodes, report);
+                    report_unknown_node(&key, node.line, &node.value, nodes, report);
                 }
             }
             let mut found = Vec::with_capacity(nodes.len());
@@ -157,8 +161,9 @@ fn interfaces(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) -> Vec<St
     }
 }
 
-/// What the kernel accepts (`dev_valid_name` in net/core/dev.c), and not the loopback.
-fn interface_name(key: &str, name: &At<String>, report: &mut Report<'_>) {
+/// Reports a name that the kernel would not accept (`dev_valid_name` in net/core/dev.c), and the
+/// loopback.
+fn validate_interface_name(key: &str, name: &At<String>, report: &mut Report<'_>) {
     let text = &name.value;
     let wrong = if text.is_empty() {
         "is empty".to_owned()
@@ -175,7 +180,8 @@ fn interface_name(key: &str, name: &At<String>, report: &mut Report<'_>) {
     report.add(name.line, key, wrong, right);
 }
 
-fn too_many_interfaces(raw: &[RawGroup], nodes: &[Node], groups: &[ClusterGroup], report: &mut Report<'_>) {
+/// Reports a node whose groups use more than [`MAX_INTERFACES`] interfaces.
+fn report_too_many_interfaces(raw: &[RawGroup], nodes: &[Node], groups: &[ClusterGroup], report: &mut Report<'_>) {
     for (position, node) in nodes.iter().enumerate() {
         let mut names: Vec<&str> = Vec::new();
         for (group, written) in groups.iter().zip(raw) {

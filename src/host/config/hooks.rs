@@ -1,24 +1,24 @@
 //! From hooks and units as written to hooks and units that hold.
 //!
-//! Owns: every rule about `[group.hooks]` and `units`. Never does: look at files or units. On failure each broken rule
-//! is one error in the report and the walk goes on.
+//! Owns: every rule about `[group.hooks]` and `units`. Never does: look at files or units. On
+//! failure each broken rule is one error in the report and the walk goes on.
 
-use super::checks::{command, unit};
+use super::checks::{validate_command, validate_unit};
 use super::error::Report;
 use super::raw_service::{RawCommands, RawHooks};
 use super::service::{Command, DEFAULT_HOOK_MS, Hooks, OnFailure};
-use super::valid::one_of;
+use super::value::one_of;
 use super::walk::{At, Element};
 use std::time::Duration;
 
-/// Commands of one hook, and units of one group.
+/// Most commands of one hook, and most units of one group.
 pub const MAX_COMMANDS: usize = 16;
 
-/// Judges `[group.hooks]`, if it is there.
-pub(super) fn judge(raw: Option<&RawHooks>, report: &mut Report<'_>) -> Hooks {
+/// Validates `[group.hooks]`, if it is there.
+pub(super) fn validate(raw: Option<&RawHooks>, report: &mut Report<'_>) -> Hooks {
     let Some(raw) = raw else { return Hooks::default() };
     let [before_open, after_open, before_close, after_close, on_fault] =
-        [0, 1, 2, 3, 4].map(|at: usize| commands(raw.commands[at].0, &raw.commands[at].1, report));
+        [0, 1, 2, 3, 4].map(|hook: usize| validate_commands(raw.commands[hook].0, &raw.commands[hook].1, report));
     Hooks {
         before_open,
         after_open,
@@ -26,19 +26,21 @@ pub(super) fn judge(raw: Option<&RawHooks>, report: &mut Report<'_>) -> Hooks {
         after_close,
         on_fault,
         timeout: Duration::from_millis(raw.timeout_ms.as_ref().map_or(DEFAULT_HOOK_MS, |at| at.value)),
-        on_failure: on_failure(raw.on_failure.as_ref(), report),
+        on_failure: validate_on_failure(raw.on_failure.as_ref(), report),
     }
 }
 
-fn commands(name: &str, raw: &RawCommands, report: &mut Report<'_>) -> Vec<Command> {
+/// Validates the commands of the hook `name`.
+fn validate_commands(name: &str, raw: &RawCommands, report: &mut Report<'_>) -> Vec<Command> {
     let Some(At { line, value }) = raw else { return Vec::new() };
     let key = format!("group.hooks.{name}");
-    too_many(&key, *line, value.len(), report);
+    report_too_many(&key, *line, value.len(), report);
     let written = value.iter().filter_map(|at| Some(At { line: at.line, value: at.value.clone()? }));
-    written.filter_map(|at| command(&key, &at, report)).collect()
+    written.filter_map(|at| validate_command(&key, &at, report)).collect()
 }
 
-fn on_failure(raw: Option<&At<String>>, report: &mut Report<'_>) -> OnFailure {
+/// Validates `on_failure`: the name of one of [`OnFailure::ALL`].
+fn validate_on_failure(raw: Option<&At<String>>, report: &mut Report<'_>) -> OnFailure {
     let Some(At { line, value }) = raw else { return OnFailure::default() };
     let names = OnFailure::ALL.map(OnFailure::name);
     OnFailure::ALL.into_iter().find(|candidate| candidate.name() == value).unwrap_or_else(|| {
@@ -48,14 +50,14 @@ fn on_failure(raw: Option<&At<String>>, report: &mut Report<'_>) -> OnFailure {
     })
 }
 
-/// Judges `units` of a group, if it is there.
-pub(super) fn units(raw: Option<&At<Vec<Element>>>, report: &mut Report<'_>) -> Vec<String> {
+/// Validates `units` of a group, if it is there.
+pub(super) fn validate_units(raw: Option<&At<Vec<Element>>>, report: &mut Report<'_>) -> Vec<String> {
     let Some(At { line, value }) = raw else { return Vec::new() };
-    too_many("group.units", *line, value.len(), report);
+    report_too_many("group.units", *line, value.len(), report);
     let named = value.iter().filter_map(|at| Some(At { line: at.line, value: at.value.clone()? }));
     let mut found: Vec<String> = Vec::new();
     for at in named {
-        let name = unit("group.units", &at, report);
+        let name = validate_unit("group.units", &at, report);
         if found.contains(&name) {
             report.add(at.line, "group.units", format!("\"{name}\" is there twice"), "write every unit once");
         }
@@ -64,7 +66,8 @@ pub(super) fn units(raw: Option<&At<Vec<Element>>>, report: &mut Report<'_>) -> 
     found
 }
 
-fn too_many(key: &str, line: usize, count: usize, report: &mut Report<'_>) {
+/// Reports a list of more than [`MAX_COMMANDS`] entries.
+fn report_too_many(key: &str, line: usize, count: usize, report: &mut Report<'_>) {
     if count > MAX_COMMANDS {
         report.add(line, key, format!("has {count} entries"), format!("write at most {MAX_COMMANDS}"));
     }

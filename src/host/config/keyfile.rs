@@ -1,12 +1,13 @@
 //! The cluster key: making it, and refusing one that others could know.
 //!
-//! Owns: the key file's form, its permissions, and its making. Never does: print a key. On failure nothing is
-//! changed, and the error says how to put it right.
+//! Owns: the key file's form, its permissions, and its making. Never does: print a key. On failure
+//! nothing is changed, and the error says how to put it right.
 //!
-//! A line is `ID KEY`: a number from 0 to 255 and 64 hexadecimal digits; blank lines and lines that begin with `#` do
-//! not count. One or two keys are valid at once. The first seals what this node sends; every one opens what it
-//! receives. So a key is replaced without a pause:
-//! 1. `vipair keygen --id 2 new.key` on one node; append its line to the key file of *both* nodes, reload both.
+//! A line is `ID KEY`: a number from 0 to 255 and 64 hexadecimal digits; blank lines and lines that
+//! begin with `#` do not count. One or two keys are valid at once. The first key seals what this
+//! node sends; either opens what it receives. So a key is replaced without a pause:
+//! 1. `vipair keygen --id 2 new.key` on one node; append its line to the key file of *both* nodes,
+//!    reload both.
 //! 2. Move that line to the top on both nodes, reload both. Now both send with the new key.
 //! 3. Remove the old line on both nodes, reload both.
 
@@ -18,16 +19,17 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Keys that can be valid at once.
+/// Most keys that can be valid at once.
 pub const MAX_KEYS: usize = 2;
-/// A larger file is no key file.
+/// Largest key file, in bytes.
 const MAX_BYTES: u64 = 4096;
+/// Length of a key, in bytes.
 const KEY_BYTES: usize = 32;
 
 /// The keys of a cluster.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyFile {
-    /// One or two (identifier, key). The first is used for sending, all are accepted.
+    /// One or two keys, each with its identifier. The first is used for sending, all are accepted.
     pub keys: Vec<(u8, [u8; KEY_BYTES])>,
 }
 
@@ -41,24 +43,24 @@ impl fmt::Debug for KeyFile {
 /// Why a key file is refused. [`KeyFileError::right`] says what to do.
 #[derive(Debug)]
 pub enum KeyFileError {
-    /// There is no such file.
+    /// The file does not exist.
     Missing(PathBuf),
-    /// It could not be opened, read or written.
+    /// The file could not be opened, read or written.
     Io(PathBuf, std::io::Error),
-    /// `keygen` was asked to make a file that exists.
+    /// The file that `keygen` was asked to make exists already.
     Exists(PathBuf),
-    /// Not a regular file: directory, device, FIFO.
+    /// The path leads to no regular file, but to a directory, a device or a FIFO.
     NotRegular(PathBuf),
-    /// Owned by the user with this number, who is neither root nor us.
+    /// The file belongs to the user with this number, who is neither root nor us.
     Owner(PathBuf, u32),
-    /// Group or others have the rights in these mode bits.
+    /// The mode of the file gives rights to its group or to others.
     Mode(PathBuf, u32),
-    /// A line (counted from 1; 0 for the file as a whole) that is no key, and why.
+    /// A line that is no key (counted from 1; 0 for the file as a whole), and why.
     Content(PathBuf, usize, &'static str),
 }
 
 impl KeyFileError {
-    /// What is wrong.
+    /// The mistake, as a phrase.
     #[must_use]
     pub fn wrong(&self) -> String {
         match self {
@@ -77,7 +79,7 @@ impl KeyFileError {
         }
     }
 
-    /// What would be right.
+    /// The remedy: what would be right.
     #[must_use]
     pub fn right(&self) -> String {
         match self {
@@ -107,17 +109,18 @@ impl fmt::Display for KeyFileError {
 
 impl std::error::Error for KeyFileError {}
 
-/// By what people and programs tell two keys apart: says nothing of the key itself.
+/// Fingerprint of a key, by which people and programs tell keys apart. It says nothing of the key
+/// itself.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct KeyPrint {
-    /// Its identifier.
+    /// Identifier of the key in its file.
     pub id: u8,
-    /// Sixteen hexadecimal digits of a digest.
+    /// The first sixteen hexadecimal digits of a digest of the key.
     pub print: String,
 }
 
 impl KeyFile {
-    /// The prints of its keys, in their order.
+    /// Fingerprints of the keys, in the order of the file.
     #[must_use]
     pub fn prints(&self) -> Vec<KeyPrint> {
         let print = |key: &[u8; KEY_BYTES]| {
@@ -130,15 +133,16 @@ impl KeyFile {
     /// Reads the keys at `path`. A symbolic link is followed; what counts is the file it leads to.
     ///
     /// # Errors
-    /// The file is missing, no regular file, owned by somebody else than root or us, open to others, or not of the
-    /// form above. The caller shows the error and does not go on without a key.
+    /// The file is missing, no regular file, owned by neither root nor us, open to others, or not
+    /// of the form that the head of this file tells. The caller shows the error and does not go on
+    /// without a key.
     pub fn load(path: &Path) -> Result<KeyFile, KeyFileError> {
         let io = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::NotFound => KeyFileError::Missing(path.to_owned()),
             _ => KeyFileError::Io(path.to_owned(), error),
         };
-        // O_NONBLOCK: opening a FIFO must not wait for a writer. What was opened is judged, not what the path names
-        // a moment later.
+        // O_NONBLOCK: opening a FIFO must not wait for a writer. All checks are of the opened file:
+        // the path may lead elsewhere a moment later.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(io)?;
         let metadata = file.metadata().map_err(io)?;
@@ -148,7 +152,8 @@ impl KeyFile {
         if metadata.uid() != 0 && metadata.uid() != geteuid().as_raw() {
             return Err(KeyFileError::Owner(path.to_owned(), metadata.uid()));
         }
-        // What the service manager lends is root's, and its access list shows in the group's bits: systemd.exec(5).
+        // What the service manager lends is root's, and its access list shows in the group's bits:
+        // systemd.exec(5).
         let lent = std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|lent| path.starts_with(lent));
         if metadata.mode() & if lent { 0o037 } else { 0o077 } != 0 {
             return Err(KeyFileError::Mode(path.to_owned(), metadata.mode() & 0o7777));
@@ -158,7 +163,10 @@ impl KeyFile {
         KeyFile::parse(&bytes).map_err(|(line, why)| KeyFileError::Content(path.to_owned(), line, why))
     }
 
-    /// Reads the content of a key file. The error is a line (0: the file as a whole) and what is wrong with it.
+    /// Parses the content of a key file.
+    ///
+    /// # Errors
+    /// The number of a line (0: the file as a whole) and what is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<KeyFile, (usize, &'static str)> {
         if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_BYTES) {
             return Err((0, "is larger than 4 KiB"));
@@ -184,13 +192,15 @@ impl KeyFile {
     }
 }
 
+/// The key that 64 hexadecimal digits write; `None` for any other text.
 fn from_hex(text: &str) -> Option<[u8; KEY_BYTES]> {
     let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
     let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
     if digits.len() == 2 * KEY_BYTES { bytes.try_into().ok() } else { None }
 }
 
-/// Makes a key file with one random key, readable by its owner only. An existing file is never touched.
+/// Makes a key file with one random key, readable by its owner only. An existing file is never
+/// touched.
 ///
 /// # Errors
 /// The file exists, or cannot be written; then none is left behind.
@@ -205,13 +215,14 @@ pub fn generate(path: &Path, id: u8) -> Result<(), KeyFileError> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
     let written = writeln!(file, "{id} {hex}").and_then(|()| file.sync_all()).and_then(|()| sync_directory(path));
     written.map_err(|error| {
-        // Best effort: the file is ours and half made; the error that matters is the one that is returned.
+        // Best effort: the file is ours and half made; the error that matters is the one that is
+        // returned.
         let _unremovable = std::fs::remove_file(path);
         io(error)
     })
 }
 
-/// The new name is durable only when its directory is.
+/// Makes the name of a new file durable, by syncing its directory.
 fn sync_directory(path: &Path) -> std::io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     File::open(directory)?.sync_all()

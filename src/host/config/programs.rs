@@ -1,8 +1,9 @@
 //! Programs that checks and hooks name: may root run them?
 //!
-//! Owns: the judgement of one program's file and of the directories on the way to it, and where the file names it. Never
-//! does: run anything. Root must not run what others can change: whoever can write the program, or put another one in its
-//! place, would be root. The same judgement is made again before every run.
+//! Owns: the rule about one program's file and the directories above it, and the places where the
+//! configuration names programs. Never does: run anything. Root must not run what others can
+//! change: anyone who can write the program, or put another one in its place, would be root. The
+//! rule is checked here and again before every run.
 
 use super::ConfigError;
 use super::raw::RawGroup;
@@ -11,22 +12,23 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Where the configuration names a program.
+/// A program, and where the configuration names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Named {
+pub(crate) struct NamedProgram {
     line: usize,
     key: String,
     path: PathBuf,
 }
 
-/// Why a program may not be run.
+/// The reason for which root may not run a program.
 #[derive(Debug)]
 pub enum ProgramError {
-    /// It is not there, or cannot be looked at.
+    /// The file or a directory above it is missing or cannot be inspected.
     Missing(io::Error),
-    /// It is there, and others than root can change what would be run.
+    /// Others than root can change what would be run. The text says which file or directory, and
+    /// how.
     Changeable(String),
-    /// It is no program.
+    /// The path leads to no regular file with a permission to execute it.
     NoProgram,
 }
 
@@ -40,13 +42,13 @@ impl fmt::Display for ProgramError {
     }
 }
 
-/// Every program that these groups name.
-pub(super) fn named(groups: Option<&[RawGroup]>) -> Vec<Named> {
+/// All programs that checks and hooks of these groups name, in the order of the file.
+pub(super) fn named_programs(groups: Option<&[RawGroup]>) -> Vec<NamedProgram> {
     let mut found = Vec::new();
     for group in groups.unwrap_or_default() {
         let checks = group.checks.iter().filter_map(|check| check.command.as_ref());
         let mut note = |key: String, line, word: Option<&String>| {
-            found.extend(word.map(|path| Named { line, key, path: PathBuf::from(path) }));
+            found.extend(word.map(|path| NamedProgram { line, key, path: PathBuf::from(path) }));
         };
         for command in checks {
             let first = command.value.first().and_then(|word| word.value.as_ref());
@@ -62,13 +64,13 @@ pub(super) fn named(groups: Option<&[RawGroup]>) -> Vec<Named> {
     found
 }
 
-/// What is wrong on this machine with the programs of a file. Those that are missing count only if `all` do: they may
-/// come later, and until then a check with them fails and a hook with them does.
-pub(super) fn errors(file: &Path, named: &[Named], all: bool) -> Vec<ConfigError> {
-    let error = |named: &Named| {
-        let error = judge(&named.path).err()?;
+/// Errors about programs of `file` on this machine. A missing program is an error only with
+/// `missing_too`: it may be installed later, and until then its check or hook fails.
+pub(super) fn program_errors(file: &Path, named: &[NamedProgram], missing_too: bool) -> Vec<ConfigError> {
+    let error = |named: &NamedProgram| {
+        let error = validate(&named.path).err()?;
         let right = match &error {
-            ProgramError::Missing(_) if !all => return None,
+            ProgramError::Missing(_) if !missing_too => return None,
             ProgramError::Missing(_) => "install it, or correct the path",
             ProgramError::Changeable(_) => {
                 "root runs it: it and every directory above it must belong to root and be writable by nobody else"
@@ -86,11 +88,12 @@ pub(super) fn errors(file: &Path, named: &[Named], all: bool) -> Vec<ConfigError
     named.iter().filter_map(error).collect()
 }
 
-/// May root run `path`? Both the way that is written and the one that its symbolic links lead are looked at.
+/// Checks that root may run `path`: along the path as written, and along the one to which symbolic
+/// links lead.
 ///
 /// # Errors
-/// See [`ProgramError`]. The caller does not run it.
-pub fn judge(path: &Path) -> Result<(), ProgramError> {
+/// See [`ProgramError`]. The caller must not run the program.
+pub fn validate(path: &Path) -> Result<(), ProgramError> {
     let real = path.canonicalize().map_err(ProgramError::Missing)?;
     let file = real.metadata().map_err(ProgramError::Missing)?;
     if !file.is_file() || file.mode() & 0o111 == 0 {

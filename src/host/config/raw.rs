@@ -1,61 +1,36 @@
-//! The file as it is written: known keys of the right type, each with its line. Nothing is judged yet.
+//! The file as it is written: known keys of the right type, each with its line. Nothing is
+//! validated yet.
 //!
-//! Owns: which keys exist and where. Never does: compare values with each other. On failure the report has the
-//! error and the field is `None` (or the element is missing), so that the walk goes on to the next error.
+//! Owns: which keys exist and where. Never does: compare values with each other. On failure the
+//! report has the error and the field is `None` (or the element is missing), so that the walk goes
+//! on to the next error.
 
 use super::bounds;
 use super::error::Report;
-use super::raw_service::{self, CHECK, HOOKS, RawCheck, RawHooks};
-use super::walk::{At, Element, Schema, Table, described};
+use super::raw_service::{self, RawCheck, RawHooks};
+use super::schema::{EVERYWHERE, GROUP, HOOKS, NODE, ROOT, Schema, TIMING, WITNESS};
+use super::walk::{At, Element, Table, described};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-const ROOT: Schema =
-    Schema { header: "", path: "", keys: &["cluster", "key_file", "timing", "node", "witness", "group"] };
-const TIMING: Schema = Schema {
-    header: "[timing]",
-    path: "timing",
-    keys: &["profile", "pulse_ms", "silence_ms", "lease_ms", "drift_ppm"],
-};
-const NODE: Schema = Schema { header: "[[node]]", path: "node", keys: &["name", "links"] };
-const WITNESS: Schema =
-    Schema { header: "[witness]", path: "witness", keys: &["address", "addresses", "port", "strict"] };
-const GROUP: Schema = Schema {
-    header: "[[group]]",
-    path: "group",
-    keys: &[
-        "name",
-        "interface",
-        "addresses",
-        "prefer",
-        "preempt",
-        "preempt_delay_ms",
-        "drain_ms",
-        "promote",
-        "units",
-        "tickle",
-        "check",
-        "hooks",
-    ],
-};
-pub(super) const EVERYWHERE: [&Schema; 7] = [&ROOT, &TIMING, &NODE, &WITNESS, &GROUP, &CHECK, &HOOKS];
-
-/// Longest times that can be configured: an hour before a preferred node comes back, a minute of draining.
+/// Longest time before a preferred node takes a group back: an hour.
 const MAX_PREEMPT_DELAY_MS: u64 = 3_600_000;
+/// Longest time of draining: a minute.
 const MAX_DRAIN_MS: u64 = 60_000;
 
-/// The whole file.
+/// The whole file. A key that is missing or of the wrong type is `None`.
 pub(crate) struct RawFile {
     pub(crate) cluster: Option<At<String>>,
     pub(crate) key_file: Option<At<String>>,
     pub(crate) timing: RawTiming,
-    /// `None` when the key `node` is missing or no list of tables, which has been reported.
+    /// The nodes; `None` if the key `node` is missing or no list of tables, which has been
+    /// reported.
     pub(crate) nodes: Option<Vec<RawNode>>,
-    /// See `nodes`.
+    /// The groups; `None` as with `nodes`.
     pub(crate) groups: Option<Vec<RawGroup>>,
-    /// `None` when there is none, or it is no table, which has been reported.
+    /// The witnesses; `None` without the key, or if it is no table, which has been reported.
     pub(crate) witness: Option<RawWitness>,
-    /// A witness is wanted, whatever stands there.
+    /// Whether the key `witness` is there, with whatever value.
     pub(crate) voted: bool,
 }
 
@@ -67,7 +42,7 @@ pub(crate) struct RawTiming {
     pub(crate) silence_ms: Option<At<u64>>,
     pub(crate) lease_ms: Option<At<u64>>,
     pub(crate) drift_ppm: Option<At<u64>>,
-    /// Some value of the table is wrong by itself, so that comparing the values would mislead.
+    /// Whether a value of the table is wrong by itself, so that comparing the values would mislead.
     pub(crate) broken: bool,
 }
 
@@ -88,9 +63,9 @@ pub(crate) struct RawWitness {
 
 /// `interface` of a group.
 pub(crate) enum RawInterface {
-    /// The same on every node.
+    /// One name for all nodes.
     Everywhere(At<String>),
-    /// One for each node name.
+    /// A name for each node, by the node's name.
     PerNode(At<Vec<(At<String>, At<String>)>>),
 }
 
@@ -111,7 +86,7 @@ pub(crate) struct RawGroup {
     pub(crate) hooks: Option<RawHooks>,
 }
 
-/// Walks the document. Every error goes to `report`.
+/// Reads the whole document. Every error goes to `report`.
 pub(crate) fn read(document: &DeTable<'_>, report: &mut Report<'_>) -> RawFile {
     let root = Table::open(&ROOT, &EVERYWHERE, 1, document, report);
     root.require("cluster", "write a name both nodes share, for example cluster = \"web\"", report);
@@ -120,21 +95,24 @@ pub(crate) fn read(document: &DeTable<'_>, report: &mut Report<'_>) -> RawFile {
         "make a key with `vipair keygen /etc/vipair/cluster.key` and write key_file = \"cluster.key\"",
         report,
     );
-    let nodes = tables(&root, "node", "write a [[node]] table for each of the two servers", report);
-    let groups = tables(&root, "group", "write at least one [[group]] with name, interface and addresses", report);
+    let nodes = required_tables(&root, "node", "write a [[node]] table for each of the two servers", report);
+    let groups =
+        required_tables(&root, "group", "write at least one [[group]] with name, interface and addresses", report);
     RawFile {
         cluster: root.string("cluster", "write a name in quotes", report),
         key_file: root.string("key_file", "write a path in quotes", report),
-        timing: timing(&root, report),
-        nodes: nodes.map(|list| list.into_iter().map(|(line, entries)| node(line, entries, report)).collect()),
-        groups: groups.map(|list| list.into_iter().map(|(line, entries)| group(line, entries, report)).collect()),
-        witness: witness(&root, report),
+        timing: read_timing(&root, report),
+        nodes: nodes.map(|list| list.into_iter().map(|(line, entries)| read_node(line, entries, report)).collect()),
+        groups: groups
+            .map(|list| list.into_iter().map(|(line, entries)| read_group(line, entries, report)).collect()),
+        witness: read_witness(&root, report),
         voted: root.has("witness"),
     }
 }
 
-/// The elements of a list of tables with their lines; `None` when `key` is missing or something else.
-pub(super) fn tables<'d>(
+/// The elements of the required list of tables at `key`, each with its line. `None` if the key is
+/// missing or has another type, which has been reported; `right` says what to write.
+pub(super) fn required_tables<'d>(
     table: &Table<'d>,
     key: &str,
     right: &str,
@@ -144,6 +122,8 @@ pub(super) fn tables<'d>(
     list_of_tables(table, key, report)
 }
 
+/// The elements of the list of tables at `key`, each with its line. `None` without the key, or if
+/// it has another type, which has been reported.
 pub(super) fn list_of_tables<'d>(
     table: &Table<'d>,
     key: &str,
@@ -167,8 +147,14 @@ pub(super) fn list_of_tables<'d>(
     Some(found)
 }
 
-/// The table at `key`, opened with `schema`.
-fn child<'d>(table: &Table<'d>, key: &str, schema: &'static Schema, report: &mut Report<'_>) -> Option<Table<'d>> {
+/// The table at `key`, opened with `schema`. `None` without the key, or if it has another type,
+/// which has been reported.
+fn child_table<'d>(
+    table: &Table<'d>,
+    key: &str,
+    schema: &'static Schema,
+    report: &mut Report<'_>,
+) -> Option<Table<'d>> {
     let (_, value) = table.get(key, report)?;
     let line = report.line_of(value.span().start);
     if let DeValue::Table(entries) = value.get_ref() {
@@ -179,8 +165,9 @@ fn child<'d>(table: &Table<'d>, key: &str, schema: &'static Schema, report: &mut
     None
 }
 
-fn timing(root: &Table<'_>, report: &mut Report<'_>) -> RawTiming {
-    let Some(table) = child(root, "timing", &TIMING, report) else {
+/// Reads `[timing]`, each number within its own range.
+fn read_timing(root: &Table<'_>, report: &mut Report<'_>) -> RawTiming {
+    let Some(table) = child_table(root, "timing", &TIMING, report) else {
         let line = root.get("timing", report).map_or(1, |(line, _)| line);
         let broken = root.get("timing", report).is_some();
         let (pulse_ms, silence_ms, lease_ms, drift_ppm) = (None, None, None, None);
@@ -197,7 +184,8 @@ fn timing(root: &Table<'_>, report: &mut Report<'_>) -> RawTiming {
     RawTiming { line: table.line, profile, pulse_ms, silence_ms, lease_ms, drift_ppm, broken }
 }
 
-fn node(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawNode {
+/// Reads one `[[node]]`.
+fn read_node(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawNode {
     let table = Table::open(&NODE, &EVERYWHERE, line, entries, report);
     let links = "write this node's own addresses, for example links = [\"10.0.0.1\", \"192.168.50.1\"]";
     table.require("name", "write name = \"…\", for people", report);
@@ -209,8 +197,9 @@ fn node(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawNode 
     }
 }
 
-fn witness(root: &Table<'_>, report: &mut Report<'_>) -> Option<RawWitness> {
-    let table = child(root, "witness", &WITNESS, report)?;
+/// Reads `[witness]`.
+fn read_witness(root: &Table<'_>, report: &mut Report<'_>) -> Option<RawWitness> {
+    let table = child_table(root, "witness", &WITNESS, report)?;
     let several =
         "write the witnesses' addresses, for example addresses = [\"10.0.9.1\", \"10.0.9.2\", \"10.0.9.3\"]";
     if !table.has("addresses") {
@@ -224,7 +213,8 @@ fn witness(root: &Table<'_>, report: &mut Report<'_>) -> Option<RawWitness> {
     })
 }
 
-fn group(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawGroup {
+/// Reads one `[[group]]` with its checks and hooks.
+fn read_group(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawGroup {
     let table = Table::open(&GROUP, &EVERYWHERE, line, entries, report);
     let addresses = "write the shared addresses, for example addresses = [\"10.0.0.100\"]";
     table.require("name", "write name = \"…\"", report);
@@ -234,7 +224,7 @@ fn group(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawGrou
     RawGroup {
         line,
         name: table.string("name", "write a name in quotes", report),
-        interface: interface(&table, report),
+        interface: read_interface(&table, report),
         addresses: table.strings("addresses", addresses, report),
         prefer: table.string("prefer", "write the name of a node in quotes", report),
         preempt: table.boolean("preempt", report),
@@ -243,12 +233,13 @@ fn group(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawGrou
         tickle: table.boolean("tickle", report),
         promote: table.string("promote", "write \"peer\", \"witness\" or \"both\"", report),
         units: table.strings("units", "write names of units in a list, for example [\"postgresql.service\"]", report),
-        checks: checks.into_iter().map(|(line, entries)| raw_service::check(line, entries, report)).collect(),
-        hooks: child(&table, "hooks", &HOOKS, report).map(|table| raw_service::hooks(&table, report)),
+        checks: checks.into_iter().map(|(line, entries)| raw_service::read_check(line, entries, report)).collect(),
+        hooks: child_table(&table, "hooks", &HOOKS, report).map(|table| raw_service::read_hooks(&table, report)),
     }
 }
 
-fn interface(table: &Table<'_>, report: &mut Report<'_>) -> Option<RawInterface> {
+/// Reads `interface`: one name, or a table with a name per node.
+fn read_interface(table: &Table<'_>, report: &mut Report<'_>) -> Option<RawInterface> {
     let right = "write a name in quotes, or one per node: { alpha = \"eth0\", beta = \"ens3\" }";
     let (line, value) = table.get("interface", report)?;
     let entries = match value.get_ref() {
@@ -263,7 +254,7 @@ fn interface(table: &Table<'_>, report: &mut Report<'_>) -> Option<RawInterface>
     let mut complete = true;
     for (node, interface) in entries.iter() {
         let node = At { line: report.line_of(node.span().start), value: node.get_ref().to_string() };
-        match interface_name(&node, interface) {
+        match read_interface_name(&node, interface) {
             Ok(interface) => names.push((node, interface)),
             Err(wrong) => {
                 report.add(node.line, &format!("group.interface.{}", node.value), wrong, right);
@@ -274,7 +265,8 @@ fn interface(table: &Table<'_>, report: &mut Report<'_>) -> Option<RawInterface>
     complete.then_some(RawInterface::PerNode(At { line, value: names }))
 }
 
-fn interface_name(node: &At<String>, value: &Spanned<DeValue<'_>>) -> Result<At<String>, String> {
+/// The name of one node's interface. The error says what is there instead.
+fn read_interface_name(node: &At<String>, value: &Spanned<DeValue<'_>>) -> Result<At<String>, String> {
     match value.get_ref() {
         DeValue::String(name) => Ok(At { line: node.line, value: name.to_string() }),
         other => Err(format!("is {}", described(other))),

@@ -1,48 +1,25 @@
-//! `[[group.check]]` and `[group.hooks]` as they are written: known keys of the right type. Nothing is judged yet.
+//! `[[group.check]]` and `[group.hooks]` as they are written: known keys of the right type. Nothing
+//! is validated yet.
 //!
-//! Owns: which keys exist. Never does: compare values. On failure the report has the error and the field is `None`.
+//! Owns: which keys exist. Never does: compare values. On failure the report has the error and the
+//! field is `None`.
 
 use super::error::Report;
-use super::raw::EVERYWHERE;
-use super::walk::{At, Element, Schema, Table};
+use super::schema::{CHECK, EVERYWHERE};
+use super::walk::{At, Element, Table};
 use toml::de::{DeTable, DeValue};
 
-pub(super) const CHECK: Schema = Schema {
-    header: "[[group.check]]",
-    path: "group.check",
-    keys: &[
-        "kind",
-        "interval_ms",
-        "timeout_ms",
-        "fall",
-        "rise",
-        "weight",
-        "address",
-        "port",
-        "path",
-        "status",
-        "body",
-        "host",
-        "process",
-        "pidfile",
-        "unit",
-        "command",
-        "user",
-    ],
-};
-pub(super) const HOOKS: Schema = Schema {
-    header: "[group.hooks]",
-    path: "group.hooks",
-    keys: &["before_open", "after_open", "before_close", "after_close", "on_fault", "timeout_ms", "on_failure"],
-};
-
-/// Bounds of what a check can be told.
+/// Remedy for a missing `kind`.
+const KINDS: &str = "write \"tcp\", \"http\", \"process\", \"unit\" or \"exec\"";
+/// Longest interval and longest timeout of a check: an hour.
 pub(super) const MAX_CHECK_MS: u64 = 3_600_000;
+/// Shortest interval and shortest timeout of a check, and shortest timeout of a hook.
 pub(super) const MIN_CHECK_MS: u64 = 10;
+/// Highest `fall` and highest `rise` of a check.
 pub(super) const MAX_CHECK_COUNT: u64 = 1_000;
-/// Longest time a hook can be given.
+/// Longest timeout of a hook: an hour.
 const MAX_HOOK_MS: u64 = 3_600_000;
-/// Weights end below the veto.
+/// Highest weight of a check: 255 is the veto.
 const MAX_WEIGHT: u64 = 254;
 
 /// One `[[group.check]]`.
@@ -65,32 +42,33 @@ pub(crate) struct RawCheck {
     pub(crate) pidfile: Option<At<String>>,
     pub(crate) unit: Option<At<String>>,
     pub(crate) user: Option<At<String>>,
-    /// Keys that are written, with their lines: which of them belong here depends on the kind.
+    /// All keys that are written, with their lines: which of them belong here depends on the kind.
     pub(crate) written: Vec<At<&'static str>>,
 }
 
 /// `status` of a check.
 pub(crate) enum RawStatus {
-    /// A single one.
+    /// One status, as a number.
     One(At<u64>),
-    /// `"200-399"`.
+    /// A range of statuses, as a text such as `"200-399"`.
     Range(At<String>),
 }
 
-/// A list of commands; what is `None` has been reported.
+/// A list of commands, each a list of words; a part that is `None` has been reported.
 pub(crate) type RawCommands = Option<At<Vec<At<Option<Vec<Element>>>>>>;
 
 /// `[group.hooks]`.
 pub(crate) struct RawHooks {
-    /// Each hook with its name.
+    /// The commands of each hook, with the hook's name.
     pub(crate) commands: [(&'static str, RawCommands); 5],
     pub(crate) timeout_ms: Option<At<u64>>,
     pub(crate) on_failure: Option<At<String>>,
 }
 
-pub(super) fn check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawCheck {
+/// Reads one `[[group.check]]`.
+pub(super) fn read_check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawCheck {
     let table = Table::open(&CHECK, &EVERYWHERE, line, entries, report);
-    table.require("kind", super::checks::KINDS, report);
+    table.require("kind", KINDS, report);
     let command = "write program and arguments, for example command = [\"/usr/local/bin/is-well\", \"--quick\"]";
     let written = CHECK.keys.iter().filter_map(|key| Some(At { line: table.get(key, report)?.0, value: *key }));
     let written = written.collect();
@@ -107,7 +85,7 @@ pub(super) fn check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>)
         rise: table.number("rise", 1..=MAX_CHECK_COUNT, "", report),
         weight: table.number("weight", 1..=MAX_WEIGHT, " (without the key it vetoes)", report),
         port: table.number("port", 1..=65_535, "", report),
-        status: status(&table, report),
+        status: read_status(&table, report),
         command: table.strings("command", command, report),
         address,
         path,
@@ -121,7 +99,8 @@ pub(super) fn check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>)
     }
 }
 
-fn status(table: &Table<'_>, report: &mut Report<'_>) -> Option<RawStatus> {
+/// Reads `status`: a number or a text.
+fn read_status(table: &Table<'_>, report: &mut Report<'_>) -> Option<RawStatus> {
     match table.get("status", report)?.1.get_ref() {
         DeValue::Integer(_) => table.number("status", 100..=599, "", report).map(RawStatus::One),
         _ => {
@@ -131,17 +110,18 @@ fn status(table: &Table<'_>, report: &mut Report<'_>) -> Option<RawStatus> {
     }
 }
 
-pub(super) fn hooks(table: &Table<'_>, report: &mut Report<'_>) -> RawHooks {
+/// Reads `[group.hooks]`.
+pub(super) fn read_hooks(table: &Table<'_>, report: &mut Report<'_>) -> RawHooks {
     let names = ["before_open", "after_open", "before_close", "after_close", "on_fault"];
     RawHooks {
-        commands: names.map(|name| (name, commands(table, name, report))),
+        commands: names.map(|name| (name, read_commands(table, name, report))),
         timeout_ms: table.number("timeout_ms", MIN_CHECK_MS..=MAX_HOOK_MS, " ms", report),
         on_failure: table.string("on_failure", "write \"refuse\" or \"proceed\"", report),
     }
 }
 
-/// A list of lists of strings.
-fn commands(table: &Table<'_>, key: &str, report: &mut Report<'_>) -> RawCommands {
+/// Reads the commands of one hook: a list of lists of strings.
+fn read_commands(table: &Table<'_>, key: &str, report: &mut Report<'_>) -> RawCommands {
     let (line, value) = table.get(key, report)?;
     let right = "write a list of commands, each a list: [[\"/usr/local/sbin/promote\", \"--now\"]]";
     let DeValue::Array(list) = value.get_ref() else {

@@ -1,7 +1,8 @@
-//! What a group is told about its service: how to know that it serves, and what to run around a move.
+//! The plan of a group's service: how to know that it serves, and what to run around a move.
 //!
-//! Owns: the nouns of `[[group.check]]`, `[group.hooks]` and `units`, as valid values. Never does: judge them (that is
-//! `checks` and `hooks`), run anything, or look at files.
+//! Owns: the nouns of `[[group.check]]`, `[group.hooks]` and `units`, as valid values. Never does:
+//! validate them (that is for `checks` and `hooks`), run anything, or look at files. Nothing here
+//! fails.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,9 +14,9 @@ use std::time::Duration;
 /// A program with its arguments; no shell reads it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Command {
-    /// Absolute path.
+    /// Absolute path of the program.
     pub program: PathBuf,
-    /// What follows it.
+    /// Arguments after the program's own name.
     pub arguments: Vec<String>,
 }
 
@@ -29,72 +30,75 @@ impl fmt::Display for Command {
 /// One `[[group.check]]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Check {
-    /// What is tried.
+    /// Kind of the attempt, with its parameters.
     pub kind: CheckKind,
-    /// From one attempt to the next. Default: 1 s.
+    /// Time from the start of one attempt to the next. Default: 1 s.
     pub interval: Duration,
-    /// An attempt that takes longer has failed. Default: 500 ms, for a program 5 s.
+    /// Longest time of an attempt; after it the attempt has failed. Default: 500 ms, for a program
+    /// 5 s.
     pub timeout: Duration,
-    /// So many failures in a row are a fault. Default: 3.
+    /// Number of failures in a row that make a fault. Default: 3.
     pub fall: u32,
-    /// So many successes in a row end it. Default: 2.
+    /// Number of successes in a row that end a fault. Default: 2.
     pub rise: u32,
-    /// What its failing adds to the node's health; `None`: it vetoes. Default: it vetoes.
+    /// Weight of a fault in the group's health number, 1 to 254; `None`: the fault
+    /// vetoes. Default: `None`.
     pub weight: Option<NonZeroU8>,
 }
 
-/// What a check tries.
+/// The attempt that a check makes again and again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CheckKind {
-    /// A connection is made and closed.
+    /// A TCP connection is made and closed.
     Tcp {
-        /// With whom.
+        /// Address and port to connect to.
         target: SocketAddr,
     },
-    /// A page is fetched.
+    /// A page is fetched over HTTP.
     Http(HttpCheck),
-    /// A process exists. Its death is a fault at once.
+    /// A process exists. Its end is a fault at once.
     Process(ProcessCheck),
     /// A unit of systemd is active.
     Unit {
-        /// Its name.
+        /// Full name of the unit, with its type.
         unit: String,
     },
-    /// A program ends with 0.
+    /// A program ends with status 0.
     Exec {
-        /// The program.
+        /// Program and arguments.
         command: Command,
-        /// As whom it runs. Default: nobody.
+        /// Name of the user that the program runs as. Default: `nobody`.
         user: String,
     },
 }
 
-/// A page and what it must be.
+/// A page to fetch, and what the answer must be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HttpCheck {
-    /// Who is asked.
+    /// Address and port of the server.
     pub target: SocketAddr,
-    /// What for. Default: `/`.
+    /// Path of the page. Default: `/`.
     pub path: String,
-    /// The name in the request's `Host`. Default: the address.
+    /// Name in the request's `Host`. Default: the address.
     pub host: String,
-    /// What the answer's status may be. Default: 200 to 399.
+    /// Range of statuses that are right. Default: 200 to 399.
     pub status: RangeInclusive<u16>,
-    /// What must occur in the answer's body, if anything must.
+    /// Text that must occur in the answer's body, if any must.
     pub body: Option<String>,
 }
 
-/// How a process is found. At least one of them is there; if both are, both must fit.
+/// How a process is found. At least one of the fields is set; if both are, the process must fit
+/// both.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProcessCheck {
-    /// A name as `ps -o comm` shows it, or the absolute path of its program.
+    /// Name of the process as `ps -o comm` shows it, or the absolute path of its program.
     pub process: Option<String>,
-    /// The file that its number stands in.
+    /// Path of the file that has the number of the process.
     pub pidfile: Option<PathBuf>,
 }
 
 impl CheckKind {
-    /// Its name in the configuration.
+    /// Name in the configuration.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -106,7 +110,7 @@ impl CheckKind {
         }
     }
 
-    /// What is tried, in a few words.
+    /// Target of the attempt, in a few words: an address, a page, a process, a unit, a program.
     #[must_use]
     pub fn target(&self) -> String {
         match self {
@@ -122,27 +126,28 @@ impl CheckKind {
     }
 }
 
-/// `[group.hooks]`: what is run around a move, in the order it is written.
+/// `[group.hooks]`: the commands to run around a move. The commands of one hook run in the order of
+/// the list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hooks {
-    /// Before the gate opens, which waits for it.
+    /// Commands before the gate opens; the opening waits for them.
     pub before_open: Vec<Command>,
-    /// After it has opened.
+    /// Commands after the gate has opened.
     pub after_open: Vec<Command>,
-    /// In a planned handover, before the gate closes, which waits for it.
+    /// Commands before the gate closes in a planned handover; the closing waits for them.
     pub before_close: Vec<Command>,
-    /// After it has closed.
+    /// Commands after the gate has closed.
     pub after_close: Vec<Command>,
-    /// When this node can no longer serve.
+    /// Commands when this node can no longer serve.
     pub on_fault: Vec<Command>,
-    /// Each command that takes longer is killed. Default: 10 s.
+    /// Longest time of each command; after it the command is killed. Default: 10 s.
     pub timeout: Duration,
-    /// What a failed `before_open` means. Default: refuse.
+    /// Consequence of a failed command of `before_open`. Default: refuse.
     pub on_failure: OnFailure,
 }
 
 impl Hooks {
-    /// Each list by its key in the file.
+    /// Each hook's commands, with the hook's key in the file.
     #[must_use]
     pub fn named(&self) -> [(&'static str, &[Command]); 5] {
         [
@@ -172,21 +177,21 @@ impl Default for Hooks {
 /// Default of a hook's `timeout_ms`.
 pub(super) const DEFAULT_HOOK_MS: u64 = 10_000;
 
-/// What becomes of a group whose `before_open` failed or was killed.
+/// Consequence for a group whose `before_open` failed or was killed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum OnFailure {
     /// The gate stays closed; the other node may have the group.
     #[default]
     Refuse,
-    /// It opens all the same.
+    /// The gate opens all the same.
     Proceed,
 }
 
 impl OnFailure {
-    /// All of them, the default first.
+    /// All values, the default first.
     pub const ALL: [OnFailure; 2] = [OnFailure::Refuse, OnFailure::Proceed];
 
-    /// Its name in the configuration.
+    /// Name in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -196,36 +201,40 @@ impl OnFailure {
     }
 }
 
-/// What surrounds a group's moves on this node.
+/// Checks, hooks and units of a group: how this node knows that the service works, and what it runs
+/// around a move.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Service {
+pub struct ServicePlan {
     /// `[[group.check]]`, in the order of the file.
     pub checks: Vec<Check>,
-    /// `[group.hooks]`.
+    /// `[group.hooks]`; the default if there is none.
     pub hooks: Hooks,
-    /// Units of systemd that run where the group is active, in the order they are started.
+    /// Units of systemd that run where the group is active, in the order in which they are started.
     pub units: Vec<String>,
 }
 
-impl Service {
-    /// How long everything before the opening may take together; `None`: there is nothing.
+impl ServicePlan {
+    /// Longest time of all commands and units before the opening together; `None` if there are
+    /// none.
     #[must_use]
     pub fn before_open(&self) -> Option<Duration> {
-        self.together(self.hooks.before_open.len() + self.units.len())
+        self.longest(self.hooks.before_open.len() + self.units.len())
     }
 
-    /// How long everything before the closing of a planned handover may take together; `None`: there is nothing.
+    /// Longest time of all commands and units before the closing of a planned handover together;
+    /// `None` if there are none.
     #[must_use]
     pub fn before_close(&self) -> Option<Duration> {
-        self.together(self.hooks.before_close.len() + self.units.len())
+        self.longest(self.hooks.before_close.len() + self.units.len())
     }
 
-    fn together(&self, commands: usize) -> Option<Duration> {
+    /// Longest time of `commands` commands one after the other; `None` for no command.
+    fn longest(&self, commands: usize) -> Option<Duration> {
         let count = u32::try_from(commands).unwrap_or(u32::MAX);
         (count > 0).then(|| self.hooks.timeout.saturating_mul(count))
     }
 
-    /// True if some check vetoes.
+    /// Whether a fault of some check vetoes.
     #[must_use]
     pub fn can_veto(&self) -> bool {
         self.checks.iter().any(|check| check.weight.is_none())

@@ -1,45 +1,45 @@
-//! From the file as written to a configuration that holds: cluster, times and nodes; `groups` has the groups.
+//! From the file as written to a valid configuration: cluster, times and nodes. `groups` and
+//! `witness` do the rest.
 //!
-//! Owns: every rule between values of these. Never does: read files or ask the machine. On failure each broken rule is one
-//! error in the report and the walk goes on, so that one run shows them all.
+//! Owns: every rule between values of these. Never does: read files or ask the machine. On failure
+//! each broken rule is one error in the report and validation goes on, so that one run shows all
+//! errors.
 
-use super::address::{self, Use};
+use super::address::Use;
 use super::bounds::{self, Rule};
-use super::error::{Report, nearest};
+use super::error::Report;
 use super::raw::{RawFile, RawNode, RawTiming};
-use super::walk::{At, Element};
+use super::value::{Taken, millis, one_of, parse_element, report_duplicates, take_address, validate_name};
+use super::walk::At;
 use super::{ClusterFile, Node, groups, programs, witness};
 use crate::timing::{Profile, Timing};
 use crate::types::NodeId;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// A node's number fits in a byte, 0 is none, and 241 and above are witnesses.
+/// Most nodes that numbers allow: a number fits in a byte, 0 is none, and 241 and above are
+/// witnesses.
 pub const MAX_NODES: usize = 240;
-/// How many nodes this version runs.
+/// Nodes of a cluster: this version runs pairs.
 const NODES: usize = 2;
-/// More paths between two nodes than any machine has.
+/// Most links of a node: more paths than any machine has.
 pub const MAX_LINKS: usize = 16;
-/// Letters in a name of a cluster, node or group.
-pub const MAX_NAME: usize = 64;
-
-/// Judges everything. The value is meaningful only if the report stays empty.
-pub(crate) fn judge(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> ClusterFile {
+/// Validates the whole file. The value is meaningful only if the report stays empty.
+pub(crate) fn validate(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> ClusterFile {
     if let Some(cluster) = &raw.cluster {
-        name("cluster", cluster, report);
+        validate_name("cluster", cluster, report);
     }
     if let Some(key_file) = raw.key_file.as_ref().filter(|key_file| key_file.value.is_empty()) {
         report.add(key_file.line, "key_file", "is empty", "write the path of a file made by `vipair keygen`");
     }
-    let (profile, timing) = timing(&raw.timing, raw.voted, report);
+    let (profile, timing) = validate_timing(&raw.timing, raw.voted, report);
     let raw_nodes = raw.nodes.as_deref().unwrap_or_default();
     let mut taken = HashMap::new();
-    let nodes = nodes(raw_nodes, raw.nodes.is_some(), &mut taken, report);
-    let witness = raw.witness.as_ref().map(|witness| witness::judge(witness, raw_nodes, &mut taken, report));
-    let groups = groups::judge(raw.groups.as_deref(), &nodes, raw.voted, &mut taken, report);
+    let nodes = validate_nodes(raw_nodes, raw.nodes.is_some(), &mut taken, report);
+    let witness = raw.witness.as_ref().map(|witness| witness::validate(witness, raw_nodes, &mut taken, report));
+    let groups = groups::validate(raw.groups.as_deref(), &nodes, raw.voted, &mut taken, report);
     let key_file = raw.key_file.as_ref().map(|at| at.value.as_str()).unwrap_or_default();
     ClusterFile {
         file: file.to_owned(),
@@ -52,29 +52,12 @@ pub(crate) fn judge(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> Clus
         nodes,
         witness,
         groups,
-        programs: programs::named(raw.groups.as_deref()),
+        programs: programs::named_programs(raw.groups.as_deref()),
     }
 }
 
-/// Reports a name that is empty, too long, or has letters that file names, commands and logs would stumble over.
-pub(super) fn name(key: &str, name: &At<String>, report: &mut Report<'_>) {
-    let right = "use 1 to 64 letters (A-Z a-z), digits, '.', '_' and '-', beginning with a letter or digit";
-    let text = &name.value;
-    let wrong = if text.is_empty() {
-        "is empty".to_owned()
-    } else if text.len() > MAX_NAME {
-        format!("has {} bytes", text.len())
-    } else if let Some(letter) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || "._-".contains(*c))) {
-        format!("\"{text}\" contains {letter:?}")
-    } else if text.starts_with(['.', '_', '-']) {
-        format!("\"{text}\" begins with {:?}", &text[..1])
-    } else {
-        return;
-    };
-    report.add(name.line, key, wrong, right);
-}
-
-fn timing(raw: &RawTiming, witness: bool, report: &mut Report<'_>) -> (Profile, Timing) {
+/// Validates `[timing]` and derives all times. `witness`: the file has one.
+fn validate_timing(raw: &RawTiming, witness: bool, report: &mut Report<'_>) -> (Profile, Timing) {
     let mut profile = Profile::Lan;
     if let Some(At { line, value }) = &raw.profile {
         let names = Profile::ALL.map(Profile::name);
@@ -99,13 +82,14 @@ fn timing(raw: &RawTiming, witness: bool, report: &mut Report<'_>) -> (Profile, 
         bounds::rules(witness)
             .iter()
             .filter(|rule| !rule.holds(&timing))
-            .for_each(|rule| broken_rule(rule, raw, &timing, report));
+            .for_each(|rule| report_broken_rule(rule, raw, &timing, report));
     }
     (profile, timing)
 }
 
-/// Reports one inequality that does not hold, at the key that is written or else at the one that upset it.
-fn broken_rule(rule: &Rule, raw: &RawTiming, timing: &Timing, report: &mut Report<'_>) {
+/// Reports one inequality that does not hold: at its own key if that is written, else at
+/// `pulse_ms`.
+fn report_broken_rule(rule: &Rule, raw: &RawTiming, timing: &Timing, report: &mut Report<'_>) {
     let (value, limit) = ((rule.value)(timing), (rule.limit)(timing));
     let written = if rule.key == "silence_ms" { raw.silence_ms.as_ref() } else { raw.lease_ms.as_ref() };
     let line = written.or(raw.pulse_ms.as_ref()).map_or(raw.line, |at| at.line);
@@ -120,75 +104,8 @@ fn broken_rule(rule: &Rule, raw: &RawTiming, timing: &Timing, report: &mut Repor
     report.add(line, &format!("timing.{}", rule.key), wrong, right);
 }
 
-/// Milliseconds with as many decimals as it takes, at most three.
-pub(crate) fn millis(time: Duration) -> String {
-    let text = format!("{:.3}", time.as_secs_f64() * 1000.0);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// "did you mean …?" or the list of what would be right.
-pub(super) fn one_of(given: &str, known: &[&str]) -> String {
-    match nearest(given, known.iter().copied()) {
-        Some(meant) => format!("did you mean \"{meant}\"?"),
-        None => format!("write one of {}", known.join(", ")),
-    }
-}
-
-/// Where every address of the file was first used: line and key.
-pub(super) type Taken = HashMap<IpAddr, (usize, &'static str)>;
-
-/// Reads one element of a list of addresses.
-pub(super) fn parse_element(key: &str, text: &Element, used_as: Use, report: &mut Report<'_>) -> Option<IpAddr> {
-    parse_address(key, text.line, text.value.as_deref()?, used_as, report)
-}
-
-pub(super) fn parse_address(
-    key: &str,
-    line: usize,
-    text: &str,
-    used_as: Use,
-    report: &mut Report<'_>,
-) -> Option<IpAddr> {
-    match address::parse(text, used_as) {
-        Ok(address) => Some(address),
-        Err((wrong, right)) => {
-            report.add(line, key, wrong, right);
-            None
-        }
-    }
-}
-
-/// Notes that `address` is used here, and reports it if it was used before.
-pub(super) fn take(address: IpAddr, line: usize, key: &'static str, taken: &mut Taken, report: &mut Report<'_>) {
-    match taken.entry(address) {
-        Entry::Vacant(entry) => {
-            entry.insert((line, key));
-        }
-        Entry::Occupied(entry) => {
-            let (first, by) = *entry.get();
-            let wrong = format!("{address} is used in line {first} already ({by})");
-            report.add(line, key, wrong, "use every address of the file once");
-        }
-    }
-}
-
-/// Reports names that occur twice.
-pub(super) fn unique<'n>(key: &str, names: impl Iterator<Item = &'n At<String>>, report: &mut Report<'_>) {
-    let mut seen: HashMap<&str, usize> = HashMap::new();
-    for At { line, value } in names {
-        match seen.entry(value) {
-            Entry::Vacant(entry) => {
-                entry.insert(*line);
-            }
-            Entry::Occupied(entry) => {
-                let wrong = format!("\"{value}\" is the name in line {} already", entry.get());
-                report.add(*line, key, wrong, "give each its own name");
-            }
-        }
-    }
-}
-
-fn nodes(raw: &[RawNode], present: bool, taken: &mut Taken, report: &mut Report<'_>) -> Vec<Node> {
+/// Validates the nodes. `present`: the file has the key `node`; if not, that has been reported.
+fn validate_nodes(raw: &[RawNode], present: bool, taken: &mut Taken, report: &mut Report<'_>) -> Vec<Node> {
     if present && raw.len() != NODES {
         let line = raw.get(NODES).or(raw.last()).map_or(1, |node| node.line);
         let wrong = match raw.len() {
@@ -199,20 +116,20 @@ fn nodes(raw: &[RawNode], present: bool, taken: &mut Taken, report: &mut Report<
         report.add(line, "node", wrong, "write exactly two [[node]] tables");
     }
     let named = || raw.iter().filter_map(|node| node.name.as_ref());
-    named().for_each(|node| name("node.name", node, report));
-    unique("node.name", named(), report);
+    named().for_each(|node| validate_name("node.name", node, report));
+    report_duplicates("node.name", named(), report);
     let mut nodes = Vec::new();
     for (node, number) in raw.iter().zip(1..=u8::MAX) {
-        let links = links(node, taken, report);
+        let links = validate_links(node, taken, report);
         let name = node.name.as_ref().map(|at| at.value.clone()).unwrap_or_default();
         nodes.push((node, Node { id: NodeId(number), name, links: links.unwrap_or_default() }));
     }
-    pair_links(&nodes, report);
+    report_unpaired_links(&nodes, report);
     nodes.into_iter().map(|(_, node)| node).collect()
 }
 
-/// The links of one node; `None` if any of them is wrong.
-fn links(node: &RawNode, taken: &mut Taken, report: &mut Report<'_>) -> Option<Vec<IpAddr>> {
+/// Validates the links of one node; `None` if any of them is wrong.
+fn validate_links(node: &RawNode, taken: &mut Taken, report: &mut Report<'_>) -> Option<Vec<IpAddr>> {
     let At { line, value: written } = node.links.as_ref()?;
     if written.is_empty() || written.len() > MAX_LINKS {
         let wrong = if written.is_empty() { "is empty".to_owned() } else { format!("has {} entries", written.len()) };
@@ -221,15 +138,16 @@ fn links(node: &RawNode, taken: &mut Taken, report: &mut Report<'_>) -> Option<V
     let mut links = Vec::with_capacity(written.len());
     for text in written {
         if let Some(address) = parse_element("node.links", text, Use::Link, report) {
-            take(address, text.line, "node.links", taken, report);
+            take_address(address, text.line, "node.links", taken, report);
             links.push(address);
         }
     }
     (links.len() == written.len()).then_some(links)
 }
 
-/// Every node has as many links as the first, of the same family at every position.
-fn pair_links(nodes: &[(&RawNode, Node)], report: &mut Report<'_>) {
+/// Reports nodes whose links do not pair with those of the first node: another number, or another
+/// family at some position.
+fn report_unpaired_links(nodes: &[(&RawNode, Node)], report: &mut Report<'_>) {
     let mut complete = nodes.iter().filter(|(raw, node)| {
         raw.links.as_ref().is_some_and(|links| !links.value.is_empty() && links.value.len() == node.links.len())
     });

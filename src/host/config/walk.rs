@@ -1,47 +1,39 @@
 //! One TOML table, read key by key.
 //!
-//! Owns: type errors, unknown keys with the nearest known one, missing keys, and the line of every value. Never does:
-//! judge a value. On failure the error goes to the report and the value is `None`: whoever reads `None` later knows
-//! that it has been reported.
+//! Owns: type errors, unknown keys with the nearest known one, missing keys, and the line of every
+//! value. Never does: validate a value beyond its type and range. On failure the error goes to the
+//! report and the value is `None`: a `None` that is read later has been reported.
 
 use super::error::{Report, nearest};
+use super::schema::Schema;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A value and the line it stands in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct At<T> {
-    /// Counted from 1.
+    /// Number of the line, counted from 1.
     pub(crate) line: usize,
-    /// The value.
+    /// The value that stands there.
     pub(crate) value: T,
 }
 
-/// One element of a list of strings; `None` if it is something else, which has been reported.
+/// One element of a list of strings; the value is `None` if the element has another type, which has
+/// been reported.
 pub(crate) type Element = At<Option<String>>;
-
-/// What may stand in one table of the file.
-pub struct Schema {
-    /// As it is written: `[timing]`, `[[node]]`; empty for the top of the file.
-    pub header: &'static str,
-    /// In front of its keys in errors: `timing`, `group.check`; empty for the top of the file.
-    pub path: &'static str,
-    /// Its keys.
-    pub keys: &'static [&'static str],
-}
 
 /// A table of the file and where it begins.
 pub(crate) struct Table<'d> {
-    /// What may stand in it.
+    /// The keys that the table may have.
     pub(crate) schema: &'static Schema,
-    /// The line of its header.
+    /// Line of the table's header.
     pub(crate) line: usize,
     entries: &'d DeTable<'d>,
 }
 
 impl<'d> Table<'d> {
-    /// A table whose unknown keys have been reported. `everywhere` are the schemas of the whole file, so that a key
-    /// that stands in the wrong table can be sent home.
+    /// Opens a table and reports its unknown keys. `everywhere` has all tables of the file: of a
+    /// key in the wrong table the report says where it belongs.
     pub(crate) fn open(
         schema: &'static Schema,
         everywhere: &[&'static Schema],
@@ -68,23 +60,23 @@ impl<'d> Table<'d> {
         Table { schema, line, entries }
     }
 
-    /// The key with its table, as errors show it.
+    /// `key` with its table in front, as errors show it.
     pub(crate) fn path(&self, key: &str) -> String {
         path_of(self.schema, key)
     }
 
-    /// The raw value of `key` and its line.
+    /// The value of `key`, of whatever type, and the line of the key; `None` without the key.
     pub(crate) fn get(&self, key: &str, report: &Report<'_>) -> Option<(usize, &'d Spanned<DeValue<'d>>)> {
         let (name, value) = self.entries.get_key_value(key)?;
         Some((report.line_of(name.span().start), value))
     }
 
-    /// True if something is written for `key`, be it right or wrong.
+    /// Whether `key` is there, with whatever value.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }
 
-    /// Reports `key` if it is missing; `right` says what to write.
+    /// Reports `key` if it is missing. `right` says what to write.
     pub(crate) fn require(&self, key: &str, right: &str, report: &mut Report<'_>) {
         if !self.has(key) {
             let missing = match self.schema.header {
@@ -95,7 +87,7 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// Reports that `key` has the wrong type.
+    /// Reports that `key` has a value of the wrong type. `right` says what to write.
     pub(crate) fn wrong_type(
         &self,
         key: &str,
@@ -107,7 +99,7 @@ impl<'d> Table<'d> {
         report.add(line, &self.path(key), format!("is {}", described(value)), right);
     }
 
-    /// A string.
+    /// The string at `key`. `right` says what to write if the value has another type.
     pub(crate) fn string(&self, key: &str, right: &str, report: &mut Report<'_>) -> Option<At<String>> {
         let (line, value) = self.get(key, report)?;
         match value.get_ref() {
@@ -119,7 +111,7 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// `true` or `false`.
+    /// The boolean at `key`.
     pub(crate) fn boolean(&self, key: &str, report: &mut Report<'_>) -> Option<At<bool>> {
         let (line, value) = self.get(key, report)?;
         match value.get_ref() {
@@ -131,7 +123,8 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// A whole number from `range`. `unit` follows the bounds in errors: ` ms`, or nothing.
+    /// The whole number at `key`, which must be in `range`. `unit` follows the bounds in errors: `
+    /// ms`, or nothing.
     pub(crate) fn number(
         &self,
         key: &str,
@@ -154,7 +147,8 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// A list of strings; an element of another type is reported and `None`.
+    /// The list of strings at `key`. An element of another type is reported, and its value is
+    /// `None`.
     pub(crate) fn strings(&self, key: &str, right: &str, report: &mut Report<'_>) -> Option<At<Vec<Element>>> {
         let (line, value) = self.get(key, report)?;
         let DeValue::Array(elements) = value.get_ref() else {
@@ -174,13 +168,14 @@ impl<'d> Table<'d> {
     }
 }
 
-/// `path.key`, or `key` at the top of the file. TOML permits a key of no letters, which is shown as it is written.
+/// `path.key`, or `key` at the top of the file. TOML permits a key of no letters, which is shown as
+/// it is written.
 fn path_of(schema: &Schema, key: &str) -> String {
     let key = if key.is_empty() { "\"\"" } else { key };
     if schema.path.is_empty() { key.to_owned() } else { format!("{}.{key}", schema.path) }
 }
 
-/// A value's type in words, with the value where that helps.
+/// The type of a value in words, with the value where that helps.
 pub(crate) fn described(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("the string \"{}\"", text.chars().take(40).collect::<String>()),

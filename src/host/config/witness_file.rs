@@ -1,14 +1,17 @@
 //! The file of a witness: where it listens, and which clusters it votes in.
 //!
-//! Owns: its keys, and every rule about them. Never does: read key files (the caller does) or touch a socket. Errors have
-//! the form of those of the nodes' file, all at once.
+//! Owns: the file's keys, and every rule about them. Never does: read key files (the caller does)
+//! or touch a socket. On failure the caller gets all errors at once, in the form of those of the
+//! nodes' file.
 
-use super::cluster::{text_of, walked};
+use super::cluster::{parse_document, read_text};
 use super::error::{ConfigError, ConfigErrors, Report};
-use super::raw::{list_of_tables, tables};
+use super::raw::{list_of_tables, required_tables};
 use super::raw_service::{MAX_CHECK_COUNT, MAX_CHECK_MS};
-use super::walk::{At, Schema, Table};
-use super::{KeyFileError, digest, valid};
+use super::schema::Schema;
+use super::value::validate_name;
+use super::walk::{At, Table};
+use super::{KeyFileError, digest};
 use crate::timing::DRIFT_PPM;
 use crate::types::{GroupKey, NodeId};
 use crate::wire::pulse::PORT;
@@ -26,78 +29,81 @@ const CHECK: Schema = Schema {
     path: "cluster.check",
     keys: &["group", "kind", "address", "port", "interval_ms", "timeout_ms", "fall", "rise"],
 };
+/// All tables of a witness's file: a key in the wrong table can be told where it belongs.
 pub(crate) const EVERYWHERE: [&Schema; 3] = [&ROOT, &CLUSTER, &CHECK];
 
-/// A witness votes in no more clusters than this.
+/// Most clusters of one witness.
 pub const MAX_CLUSTERS: usize = 256;
-/// A cluster has no more checks than this.
+/// Most checks of one cluster.
 pub const MAX_CHECKS: usize = 256;
-/// Witnesses are numbered from 1; the nodes list them in that order.
+/// Highest number of a witness. Numbers begin with 1, in the order in which the nodes list the
+/// witnesses.
 const MAX_NUMBER: u64 = 15;
 
-/// A valid file of a witness.
+/// The file of a witness, validated.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WitnessFile {
-    /// Where it listens.
+    /// Address and port on which the witness listens.
     pub listen: SocketAddr,
-    /// Its number among the voters.
+    /// Number of the witness among the voters.
     pub me: NodeId,
-    /// Its clusters, at least one.
+    /// Clusters that the witness votes in, at least one.
     pub clusters: Vec<WitnessCluster>,
 }
 
-/// One cluster it votes in.
+/// One cluster that the witness votes in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WitnessCluster {
-    /// Its name.
+    /// Name of the cluster.
     pub name: String,
-    /// Path of the key file; relative if the file's is.
+    /// Path of the key file; relative if the path of the witness's file is.
     pub key_file: PathBuf,
     /// Bound on the error of clock rates, in parts per million. Default: 500.
     pub drift_ppm: u64,
-    /// Service checks.
+    /// Service checks, in the order of the file.
     pub checks: Vec<ServiceCheck>,
-    /// Where `key_file` stands.
+    /// Line of `key_file`, for errors that are found later.
     line: usize,
 }
 
-/// A connection that is tried again and again.
+/// One service check: a TCP connection that is tried again and again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServiceCheck {
-    /// Name of the group it is about.
+    /// Name of the group whose service it is.
     pub group: String,
-    /// The group's name as it travels.
+    /// The name's digest, by which the group is known on the wire.
     pub key: GroupKey,
-    /// What is connected to.
+    /// Address and port of the service.
     pub target: SocketAddr,
-    /// From one attempt to the next. Default: 1 s.
+    /// Time from the start of one attempt to the next. Default: 1 s.
     pub interval: Duration,
-    /// An attempt that takes longer has failed. Default: 500 ms.
+    /// Longest time of an attempt; after it the attempt has failed. Default: 500 ms.
     pub timeout: Duration,
-    /// So many failures in a row are a fault. Default: 3.
+    /// Number of failures in a row that make a fault. Default: 3.
     pub fall: u32,
-    /// So many successes in a row end it. Default: 2.
+    /// Number of successes in a row that end a fault. Default: 2.
     pub rise: u32,
 }
 
 impl WitnessFile {
-    /// Reads and judges the file at `path`.
+    /// Reads and validates the file at `path`.
     ///
     /// # Errors
     /// The file cannot be read or breaks a rule: all errors at once.
     pub fn read(path: &Path) -> Result<WitnessFile, ConfigErrors> {
-        WitnessFile::parse(&text_of(path)?, path)
+        WitnessFile::parse(&read_text(path)?, path)
     }
 
-    /// Judges `text`, which was read from `file`. Touches nothing else.
+    /// Validates `text`, which was read from `file`. Touches nothing else.
     ///
     /// # Errors
     /// The text breaks a rule: all errors at once.
     pub fn parse(text: &str, file: &Path) -> Result<WitnessFile, ConfigErrors> {
-        walked(text, file, |document, report| Some(root(document, file, report)))
+        parse_document(text, file, |document, report| Some(validate_file(document, file, report)))
     }
 
-    /// What is wrong with a cluster's key file, as an error of this file.
+    /// An error of a cluster's key file as an error of this file, at the line that names the key
+    /// file.
     #[must_use]
     pub fn key_error(file: &Path, cluster: &WitnessCluster, error: &KeyFileError) -> ConfigError {
         ConfigError {
@@ -110,7 +116,8 @@ impl WitnessFile {
     }
 }
 
-fn root(document: &DeTable<'_>, file: &Path, report: &mut Report<'_>) -> WitnessFile {
+/// Validates the whole document. The value is meaningful only if the report stays empty.
+fn validate_file(document: &DeTable<'_>, file: &Path, report: &mut Report<'_>) -> WitnessFile {
     let table = Table::open(&ROOT, &EVERYWHERE, 1, document, report);
     let where_from = "write address and port, for example listen = \"0.0.0.0:7811\"";
     let listen = table.string("listen", where_from, report).and_then(|text| {
@@ -122,7 +129,7 @@ fn root(document: &DeTable<'_>, file: &Path, report: &mut Report<'_>) -> Witness
     });
     let number = table.number("number", 1..=MAX_NUMBER, "", report).map_or(1, |at| at.value);
     let right = "write a [[cluster]] table with name and key_file for each cluster it votes in";
-    let written = tables(&table, "cluster", right, report).unwrap_or_default();
+    let written = required_tables(&table, "cluster", right, report).unwrap_or_default();
     if written.len() > MAX_CLUSTERS {
         let wrong = format!("is there {} times", written.len());
         report.add(written[MAX_CLUSTERS].0, "cluster", wrong, format!("at most {MAX_CLUSTERS}: use another witness"));
@@ -130,7 +137,7 @@ fn root(document: &DeTable<'_>, file: &Path, report: &mut Report<'_>) -> Witness
     let mut names = HashMap::new();
     let mut clusters = Vec::new();
     for (line, entries) in written {
-        clusters.push(cluster(line, entries, file, &mut names, report));
+        clusters.push(validate_cluster(line, entries, file, &mut names, report));
     }
     let last = u8::try_from(number).unwrap_or(1) - 1;
     WitnessFile {
@@ -140,7 +147,8 @@ fn root(document: &DeTable<'_>, file: &Path, report: &mut Report<'_>) -> Witness
     }
 }
 
-fn cluster(
+/// Validates one cluster. `names` has the clusters before it, by their number on the wire.
+fn validate_cluster(
     line: usize,
     entries: &DeTable<'_>,
     file: &Path,
@@ -152,7 +160,7 @@ fn cluster(
     table.require("key_file", "write the path of a copy of the cluster's key file", report);
     let name = table.string("name", "write a name in quotes", report);
     if let Some(name) = &name {
-        valid::name("cluster.name", name, report);
+        validate_name("cluster.name", name, report);
         if let Some(other) = names.insert(digest::cluster_number(&name.value), name.value.clone()) {
             let wrong = format!("looks like \"{other}\" on the wire");
             report.add(name.line, "cluster.name", wrong, "name every cluster once");
@@ -165,7 +173,7 @@ fn cluster(
         let wrong = format!("is there {} times", written.len());
         report.add(written[MAX_CHECKS].0, "cluster.check", wrong, format!("write at most {MAX_CHECKS}"));
     }
-    let checks = written.into_iter().filter_map(|(line, entries)| check(line, entries, report)).collect();
+    let checks = written.into_iter().filter_map(|(line, entries)| validate_check(line, entries, report)).collect();
     let path = key_file.as_ref().map(|at| at.value.as_str()).unwrap_or_default();
     WitnessCluster {
         name: name.map(|at| at.value).unwrap_or_default(),
@@ -176,7 +184,8 @@ fn cluster(
     }
 }
 
-fn check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> Option<ServiceCheck> {
+/// Validates one check; `None` if a part that it needs is missing or wrong.
+fn validate_check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> Option<ServiceCheck> {
     let table = Table::open(&CHECK, &EVERYWHERE, line, entries, report);
     let kinds = "write kind = \"tcp\"";
     table.require("group", "write the name of the group whose service it is", report);
@@ -189,7 +198,7 @@ fn check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> Option<
     }
     let group = table.string("group", "write a name in quotes", report);
     if let Some(group) = &group {
-        valid::name("cluster.check.group", group, report);
+        validate_name("cluster.check.group", group, report);
     }
     let address = table.string("address", "write an IP address in quotes", report);
     let port = table.number("port", 1..=65_535, "", report).and_then(|at| u16::try_from(at.value).ok());

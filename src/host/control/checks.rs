@@ -1,23 +1,23 @@
-//! What `status` says of a group's service.
+//! Checks of a group's service, as `status` tells them.
 
 use serde::{Deserialize, Serialize};
 
-/// A group's status shows at most this many of its checks, those that fail first.
+/// Most checks that a group's status shows, those that fail first.
 pub const MAX_SHOWN_CHECKS: usize = 8;
 
 /// One check on this node.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct CheckStatus {
-    /// `tcp`, `http`, `process`, `unit` or `exec`.
+    /// Kind of the check: `tcp`, `http`, `process`, `unit` or `exec`.
     pub kind: String,
-    /// What is tried: an address, a page, a process, a unit, a program.
+    /// Target of the attempt: an address, a page, a process, a unit, a program.
     pub target: String,
-    /// It succeeds; `None` while it has come to no verdict yet.
+    /// Whether the check succeeds; `None` before its first verdict.
     pub ok: Option<bool>,
-    /// What its failing adds to the group's health; `None`: it vetoes.
+    /// Weight of a fault in the group's health number, 1 to 254; `None`: the fault vetoes.
     pub weight: Option<u8>,
-    /// Since when, RFC 3339 in UTC.
+    /// Time since which the verdict stands, RFC 3339 in UTC.
     pub since: String,
-    /// Why it fails; empty when it does not.
+    /// Reason for the failure; empty while the check succeeds.
     pub error: String,
 }

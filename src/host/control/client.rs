@@ -1,6 +1,7 @@
 //! The commands' side of the control socket, blocking, with a deadline on every wait.
 //!
-//! Owns: one connection. Never does: retry or print. On failure the error says what an operator can do.
+//! Owns: one connection. Never does: retry or print. On failure the error says what an operator can
+//! do.
 
 use super::protocol::{
     LineBuffer, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, ProtocolError, Request, Response, decode_response, encode,
@@ -11,31 +12,32 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
-/// An agent that does not tell what it knows within this time hangs.
+/// Longest time for an answer to a question: an agent that takes longer hangs.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// A switch, pause or resume is answered when it is done or refused, which may take a drain.
+/// Longest time for an answer to an order. A switch, pause or resume is answered when it is done or
+/// refused, which may take a drain.
 pub const ORDER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why there is no answer.
+/// The reason for which there is no answer.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// There is no agent at the socket.
+    /// No agent listens at the socket.
     #[error(
         "no agent answers at {}: {source}; start it with `systemctl start vipair`, or name its socket with --socket",
         socket.display()
     )]
     NotRunning {
-        /// The socket's path.
+        /// Path of the socket.
         socket: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: std::io::Error,
     },
-    /// The socket is there, but not for us.
+    /// The socket is there, and we may not use it.
     #[error("{} may not be used: {source}; run this command as root", socket.display())]
     NotAllowed {
-        /// The socket's path.
+        /// Path of the socket.
         socket: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         source: std::io::Error,
     },
     /// The agent took longer than [`ANSWER_TIMEOUT`] or [`ORDER_TIMEOUT`].
@@ -47,7 +49,7 @@ pub enum ClientError {
     /// Reading or writing failed.
     #[error("the connection to the agent failed: {0}")]
     Io(std::io::Error),
-    /// The answer is no answer.
+    /// The answer is no message of the protocol.
     #[error("the agent's answer is unreadable ({0}); agent and command may be of different versions")]
     Protocol(#[from] ProtocolError),
 }
@@ -73,7 +75,7 @@ impl Client {
         Ok(Client { stream, lines: LineBuffer::new(MAX_RESPONSE_BYTES) })
     }
 
-    /// Asks, and waits for the first line of the answer.
+    /// Sends a request and waits for the first line of the answer.
     ///
     /// # Errors
     /// Any [`ClientError`]; the connection is of no further use then.
@@ -117,7 +119,7 @@ impl Client {
         }
     }
 
-    /// From now on waits for as long as it takes: for `events --follow`.
+    /// Takes the limit off the time that [`Client::receive`] waits, for `events --follow`.
     ///
     /// # Errors
     /// [`ClientError::Io`] if the kernel refuses.
@@ -126,7 +128,7 @@ impl Client {
     }
 }
 
-/// A timeout of a unix socket shows as `WouldBlock`.
+/// The error of a failed read or write. A timeout of a unix socket shows as `WouldBlock`.
 fn failed(error: std::io::Error) -> ClientError {
     match error.kind() {
         std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => ClientError::Timeout,

@@ -1,39 +1,40 @@
-//! What `status` tells about TCP connections and the mirror.
+//! TCP connections and their mirror, as `status` tells them.
 
 use serde::{Deserialize, Serialize};
 
-/// TCP connections of one group.
+/// TCP connections of one group's addresses.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct ConnectionsStatus {
-    /// Connections to its addresses here; `None` while its gate is closed.
+    /// Number of connections here; `None` while the gate is closed.
     pub known: Option<u64>,
-    /// Connections of the other node that are known here: whose clients would be told after a takeover.
+    /// Number of connections of the other node that are known here: after a takeover their clients
+    /// would be told.
     pub mirrored: u64,
-    /// Milliseconds since the other node last said that this is all; `None` if it never did.
+    /// Milliseconds since the other node last told its complete list; `None` if it never did.
     pub mirrored_age_ms: Option<f64>,
-    /// Packets sent to clients of a former active since the start.
+    /// Number of packets sent to clients of a former active since the start.
     pub tickled: u64,
-    /// Connections reset here since the start, at the end of a drain.
+    /// Number of connections reset here since the start, at the end of a drain.
     pub reset: u64,
 }
 
-/// The exchange of lists of connections.
+/// The exchange of lists of connections with the other node.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct MirrorStatus {
-    /// The other node takes our lists.
+    /// Whether the other node takes our lists.
     pub told: bool,
-    /// Connections it says it holds.
+    /// Number of our connections that the other node says it holds.
     pub held: u64,
-    /// Milliseconds since it said so.
+    /// Milliseconds since the other node said so; `None` if it never did.
     pub held_age_ms: Option<f64>,
-    /// The other node tells us its lists.
+    /// Whether the other node tells us its lists.
     pub heard: bool,
-    /// Callers and listeners that were refused: no key, no peer, damaged.
+    /// Number of callers and listeners that were refused: without the key, no peer, or damaged.
     pub refused: u64,
-    /// Connections beyond the bound that were left out of the newest list.
+    /// Number of connections beyond the bound, which were left out of the newest list.
     pub left_out: u64,
-    /// Milliseconds for which a processor was busy with the newest list.
+    /// Milliseconds of processor time that the newest list took.
     pub list_took_ms: f64,
-    /// Milliseconds from one list to the next.
+    /// Milliseconds from the start of one list to the next.
     pub list_every_ms: f64,
 }

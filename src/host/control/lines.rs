@@ -1,13 +1,29 @@
-//! A byte stream as lines of a bounded length.
+//! A byte stream as lines of a bounded length, and what can be wrong with a line.
+//!
+//! Owns: the bytes of one unfinished line. Never does: I/O, or read a line's content. A line beyond
+//! the bound is an error, after which the connection must be closed.
 
-use super::protocol::ProtocolError;
+use thiserror::Error;
 
-/// Cuts a byte stream into lines, and never holds more than one line's bound and one read of it.
+/// The reason for which a line is no message.
+#[derive(Debug, Error)]
+pub enum ProtocolError {
+    /// The line is longer than this bound, in bytes. The next line cannot be found any more: close
+    /// the connection.
+    #[error("line longer than {0} bytes")]
+    TooLong(usize),
+    /// The line is no JSON of a known shape. The next line can still be read.
+    #[error("not understood: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+/// Cuts a byte stream into lines. Holds at most one line's bound and the bytes of one read.
 #[derive(Debug)]
 pub struct LineBuffer {
+    /// Longest line in bytes, newline included.
     limit: usize,
     bytes: Vec<u8>,
-    /// Bytes before this hold no newline.
+    /// Number of bytes at the beginning that are known to hold no newline.
     searched: usize,
 }
 
@@ -18,12 +34,12 @@ impl LineBuffer {
         LineBuffer { limit, bytes: Vec::new(), searched: 0 }
     }
 
-    /// Adds what was read. Take all lines out before the next call.
+    /// Adds bytes that were read. Take all lines out before the next call.
     pub fn extend(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next whole line without its newline, or `None` until more is read.
+    /// Takes out the next whole line, without its newline; `None` until more is read.
     ///
     /// # Errors
     /// [`ProtocolError::TooLong`]: close the connection.

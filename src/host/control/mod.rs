@@ -1,7 +1,8 @@
-//! The control socket: what operators ask the agent, and what it answers.
+//! The control socket: requests of operators to the agent, and the agent's answers.
 //!
-//! `protocol` is the language, `client` the side of the commands. Nothing here decides anything, and nothing
-//! here can delay a pulse: requests reach the engine through a bounded queue.
+//! `protocol` is the language, `client` the side of the commands, `server` the side of the agent.
+//! Never does: decide anything, or delay a pulse. Requests reach the engine through a bounded
+//! queue; a request that fails is answered with the reason.
 
 pub mod checks;
 pub mod client;

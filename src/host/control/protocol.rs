@@ -1,158 +1,165 @@
 //! The language of the control socket: one JSON object per line, over a unix stream socket.
 //!
-//! A client sends one [`Request`] per line; the agent answers each with one [`Response`] line, and `events` with any
-//! number of `event` lines and then, unless it follows, one `end`. Owns: the shapes, and the bound on a line. Never
-//! does: I/O, or decide anything. A line that is too long or no request is answered with `ok: false` and closes nothing
-//! but, for a line that is too long, the connection.
+//! A client sends one [`Request`] per line; the agent answers each with one [`Response`] line, and
+//! `events` with any number of `event` lines and then, unless it follows, one `end`. Owns: the
+//! shapes, and the bound on a line. Never does: I/O, or decide anything. A line that is no request
+//! is answered with `ok: false`; so is a line that is too long, after which the connection is
+//! closed.
 //!
-//! Fields are only ever added. Readers ignore fields they do not know.
+//! New versions only add fields. Readers ignore fields that they do not know.
 
 pub use super::checks::{CheckStatus, MAX_SHOWN_CHECKS};
 pub use super::connections::{ConnectionsStatus, MirrorStatus};
-pub use super::lines::LineBuffer;
+pub use super::lines::{LineBuffer, ProtocolError};
 use crate::config::KeyPrint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use thiserror::Error;
 
-/// Longest request line, newline included. The longest request names one group.
+/// Longest request line in bytes, newline included. The longest request names one group.
 pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
-/// Longest response line, newline included: a status of 1,024 groups at about 1 KiB each fits four times.
+/// Longest response line in bytes, newline included: a status of 1,024 groups at about 1 KiB each
+/// fits four times.
 pub const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
-/// A group's status shows at most this many of its addresses, and the count.
+/// Most addresses that a group's status shows, beside their number.
 pub const MAX_SHOWN_ADDRESSES: usize = 8;
 
-/// What an operator asks.
+/// One request of an operator.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "lowercase")]
 pub enum Request {
-    /// How is everything?
+    /// Ask for the status.
     Status,
     /// Move `group` to the other node, both cooperating.
     Switch {
-        /// The group's name.
+        /// Name of the group.
         group: String,
     },
     /// Keep `group` closed on this node until resumed; an active group is handed over first.
     Pause {
-        /// The group's name.
+        /// Name of the group.
         group: String,
     },
-    /// End a pause.
+    /// End the pause of `group`.
     Resume {
-        /// The group's name.
+        /// Name of the group.
         group: String,
     },
-    /// The recent events, and with `follow` those to come.
+    /// Ask for the recent events, and with `follow` for those to come.
     Events {
-        /// Go on with new events until the client closes.
+        /// Whether to go on with new events until the client closes.
         #[serde(default)]
         follow: bool,
     },
-    /// Write down what the flight recorder has.
+    /// Write the flight recorder's content to a file.
     Record,
-    /// With which configuration does the agent run?
+    /// Ask for the configuration that the agent runs with.
     Running,
 }
 
-/// What the agent answers.
+/// One line of the agent's answer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "response", rename_all = "lowercase")]
 pub enum Response {
-    /// To `status`.
+    /// Answer to `status`.
     Status(Box<StatusReport>),
-    /// To `switch`, `pause`, `resume`, and to anything that was not understood.
+    /// Answer to `switch`, `pause` and `resume`, and to any request that was refused or not
+    /// understood.
     Outcome(Outcome),
-    /// To `record`: where it is.
+    /// Answer to `record`.
     Recorded {
-        /// The file.
+        /// Path of the file that was written.
         path: String,
     },
-    /// To `running`.
+    /// Answer to `running`.
     Running(Box<Running>),
-    /// To `events`, once for each.
+    /// Answer to `events`, one line for each event.
     Event(Event),
-    /// To `events` without `follow`: that was all.
+    /// End of the answer to `events` without `follow`.
     End,
 }
 
-/// With what an agent runs.
+/// The configuration that an agent runs with.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Running {
-    /// The file it reads at a reload.
+    /// Path of the file that the agent reads at a reload.
     pub file: String,
-    /// This node's name.
+    /// Name of this node.
     pub node: String,
-    /// It was told so when it was started, and does not look for its addresses.
+    /// Whether the name was given at the start; if not, the node is found by its addresses.
     pub named: bool,
-    /// The file's text as it was when it was read last.
+    /// Text of the file when it was last read.
     pub text: String,
-    /// By what its keys can be told apart.
+    /// Fingerprints of the agent's keys.
     pub keys: Vec<KeyPrint>,
 }
 
-/// Whether a command was carried out.
+/// Outcome of a command.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Outcome {
-    /// It was.
+    /// Whether the command was carried out.
     pub ok: bool,
-    /// What happened, or why nothing did, in a sentence for people.
+    /// Sentence for people: what was done, or why nothing was.
     pub message: String,
 }
 
-/// What one node knows, all of it.
+/// The status of one node: all that it knows.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct StatusReport {
-    /// This node's name.
+    /// Name of this node.
     pub node: String,
-    /// The cluster's name.
+    /// Name of the cluster.
     pub cluster: String,
-    /// The agent's version.
+    /// Version of the agent.
     pub version: String,
-    /// How long the agent has been running, in milliseconds.
+    /// Milliseconds since the start of the agent.
     pub uptime_ms: u64,
-    /// The times it runs with.
+    /// Times that the agent runs with.
     pub timing: TimingStatus,
     /// All groups, in the order of the configuration.
     pub groups: Vec<GroupStatus>,
     /// All links, by peer and index.
     pub links: Vec<LinkStatus>,
-    /// What the peers' configuration has otherwise, a sentence per field: "silence_ms is 18 here and 180 on beta".
+    /// Differences between the nodes' configurations, a sentence per field: "silence_ms is 18 here
+    /// and 180 on beta".
     pub differences: Vec<String>,
-    /// How the peer is told of connections; `None` if no group wants it.
+    /// The exchange of lists of connections with the peer; `None` if no group wants it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorStatus>,
-    /// The latest wake-up of the thread that keeps the gate open, in milliseconds after its time.
+    /// Lateness of the latest wake-up of the thread that keeps the gate open, in milliseconds.
     #[serde(default)]
     pub worst_lateness_ms: f64,
-    /// 999 of 1,000 of its wake-ups were at most this late, in milliseconds; up to a quarter too much.
+    /// Lateness of 999 of 1,000 wake-ups of that thread at most, in milliseconds; up to a quarter
+    /// too much.
     #[serde(default)]
     pub lateness_p999_ms: f64,
-    /// Its wake-ups by how late they were: below so many µs, and not below the bound before, so many since the start. The last
-    /// bound, 65,536, also has whatever was later.
+    /// Wake-ups of that thread since the start, by lateness: pairs of an upper bound in µs and the
+    /// number of wake-ups below it and not below the bound before. The last bound, 65,536, also has
+    /// all that were later.
     #[serde(default)]
     pub lateness_us: Vec<(u64, u64)>,
-    /// Renewals of gates' leases in the same way, from when they were due until they were written.
+    /// Renewals of gates' leases since the start, in the same form, by the time from due to
+    /// written.
     #[serde(default)]
     pub renewal_us: Vec<(u64, u64)>,
-    /// What an operator should know: no real-time priority, memory not locked, a stranger has an address.
+    /// Warnings for the operator: no real-time priority, memory not locked, a stranger has an
+    /// address.
     pub warnings: Vec<String>,
 }
 
 /// The times an agent runs with.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct TimingStatus {
-    /// `fast`, `lan`, `wan`, or `custom` when some are overridden.
+    /// Name of the profile: `fast`, `lan`, `wan`, or `custom` when some times are overridden.
     pub profile: String,
     /// Milliseconds between pulses.
     pub pulse_ms: f64,
     /// Milliseconds of silence before a takeover.
     pub silence_ms: f64,
-    /// Milliseconds a gate stays open without renewal.
+    /// Milliseconds for which a gate stays open without renewal.
     pub lease_ms: f64,
 }
 
-/// What a node is for a group, as people and programs read it.
+/// Role of a node for a group, as people and programs read it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupRole {
@@ -172,7 +179,7 @@ pub enum GroupRole {
 }
 
 impl GroupRole {
-    /// The word itself.
+    /// The word that people and programs read.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -186,54 +193,55 @@ impl GroupRole {
     }
 }
 
-/// One group as this node sees it.
+/// Status of one group as this node sees it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct GroupStatus {
-    /// Its name.
+    /// Name of the group.
     pub name: String,
-    /// What this node is for it.
+    /// Role of this node.
     pub role: GroupRole,
-    /// The highest epoch known; our own when active.
+    /// Highest epoch known; when active, our own.
     pub epoch: u64,
-    /// The name of the other node.
+    /// Name of the other node.
     pub peer: String,
-    /// What the other node last said it is; `None` when it is not heard.
+    /// Role that the other node last told; `None` while it is not heard.
     pub peer_role: Option<GroupRole>,
-    /// This node is active or could become so now.
+    /// Whether this node is active or could become active now.
     pub ready: bool,
-    /// Why not, or what it waits for; empty when all is well.
+    /// Reason for not being ready, or what the node waits for; empty when all is well.
     pub reason: String,
-    /// When the role last changed, RFC 3339 in UTC (for example `2025-06-01T12:00:00Z`); empty when not known.
+    /// Time of the last change of role, RFC 3339 in UTC (for example `2025-06-01T12:00:00Z`); empty
+    /// when not known.
     pub since: String,
-    /// The node that is believed active; `None` when nobody is known to be.
+    /// Name of the node that is believed active; `None` if no node is known to be.
     pub active: Option<String>,
-    /// The interface on this node.
+    /// Name of the interface on this node.
     pub interface: String,
-    /// How many addresses it has.
+    /// Number of addresses.
     pub address_count: u64,
-    /// The first [`MAX_SHOWN_ADDRESSES`] of them.
+    /// The first [`MAX_SHOWN_ADDRESSES`] addresses.
     pub addresses: Vec<String>,
-    /// TCP connections of its addresses; `None` if they are not looked after.
+    /// TCP connections of the addresses; `None` if the group does not want its clients told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<ConnectionsStatus>,
     /// Counters of the gate and the engine by name: `answered`, `refused`, …
     pub counters: BTreeMap<String, u64>,
-    /// How badly the service does here: 0 it serves, 1 to 254 the weights of what fails, 255 a check that vetoes fails or has
-    /// come to nothing yet.
+    /// Health number of the service here: 0 if it serves, 1 to 254 the sum of the weights of checks
+    /// that fail, 255 if a check that vetoes fails or has no verdict yet.
     #[serde(default)]
     pub health: u8,
-    /// The same on the other node; `None` when it is not heard.
+    /// Health number of the service on the other node; `None` while that is not heard.
     #[serde(default)]
     pub peer_health: Option<u8>,
-    /// How many checks it has.
+    /// Number of checks.
     #[serde(default)]
     pub check_count: u64,
-    /// At most [`MAX_SHOWN_CHECKS`] of them, those that fail first.
+    /// At most [`MAX_SHOWN_CHECKS`] checks, those that fail first.
     #[serde(default)]
     pub checks: Vec<CheckStatus>,
 }
 
-/// How a link is.
+/// State of a link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LinkState {
@@ -241,13 +249,13 @@ pub enum LinkState {
     Up,
     /// No pulse for longer than the suspicion time.
     Silent,
-    /// It cannot work: no local address, no socket, no carrier.
+    /// The link cannot work: no local address, no socket, no carrier.
     #[default]
     Down,
 }
 
 impl LinkState {
-    /// The word itself.
+    /// The word that people and programs read.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -258,43 +266,43 @@ impl LinkState {
     }
 }
 
-/// One path to one peer.
+/// Status of one path to one peer.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct LinkStatus {
-    /// The peer's name.
+    /// Name of the peer.
     pub peer: String,
-    /// The position in `links`, counted from 0, or `segment`.
+    /// Position in `links`, counted from 0, or `segment`.
     pub path: String,
     /// Our end: an address, or an interface for `segment`.
     pub local: String,
     /// The other end: an address, or a hardware address for `segment`.
     pub remote: String,
-    /// How it is.
+    /// State of the link.
     pub state: LinkState,
     /// Milliseconds since the last authenticated pulse; `None` if there was none.
     pub last_heard_ms: Option<f64>,
-    /// Authenticated pulses received.
+    /// Number of authenticated pulses received.
     pub received: u64,
-    /// Pulses sent.
+    /// Number of pulses sent.
     pub sent: u64,
-    /// Datagrams that were refused: not authentic, replayed, malformed.
+    /// Number of datagrams refused: not authentic, replayed, malformed.
     pub rejected: u64,
 }
 
-/// How bad an event is.
+/// Severity of an event.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// As it should be.
     Info,
-    /// Somebody should look, by day.
+    /// A person should look, by day.
     Warning,
-    /// Somebody should look now.
+    /// A person should look now.
     Error,
 }
 
 impl Severity {
-    /// The word itself.
+    /// The word that people and programs read.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -305,58 +313,48 @@ impl Severity {
     }
 }
 
-/// Something that happened.
+/// One event.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Event {
-    /// When, RFC 3339 in UTC with milliseconds.
+    /// Time of the event, RFC 3339 in UTC with milliseconds.
     pub time: String,
-    /// Rises by one with every event of this agent process; a gap means that some were dropped.
+    /// Number of the event in this agent process, rising by one; a gap means that some were
+    /// dropped.
     pub sequence: u64,
-    /// How bad it is.
+    /// Severity of the event.
     pub severity: Severity,
-    /// What happened, one word for programs: `takeover`, `handover`, `link_silent`.
+    /// Kind of the event, one word for programs: `takeover`, `handover`, `link_silent`.
     pub kind: String,
-    /// The group it is about, if it is about one.
+    /// Name of the group that the event is about, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// What happened, a sentence for people.
+    /// The event as a sentence for people.
     pub text: String,
     /// Details by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
 }
 
-/// Why a line is no message.
-#[derive(Debug, Error)]
-pub enum ProtocolError {
-    /// The line is longer than its bound. The rest cannot be found any more: close the connection.
-    #[error("line longer than {0} bytes")]
-    TooLong(usize),
-    /// The line is no JSON of a known shape. The next line may be.
-    #[error("not understood: {0}")]
-    Malformed(#[from] serde_json::Error),
-}
-
-/// One message as a line, newline included.
+/// Encodes a message as one line, newline included.
 ///
 /// # Errors
-/// [`ProtocolError::TooLong`] if it exceeds `limit`; show less. [`ProtocolError::Malformed`] cannot happen with the
-/// types of this file.
+/// [`ProtocolError::TooLong`] if the line is longer than `limit`: show less.
+/// [`ProtocolError::Malformed`] cannot happen with the types of this file.
 pub fn encode<T: Serialize>(message: &T, limit: usize) -> Result<Vec<u8>, ProtocolError> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
     if line.len() > limit { Err(ProtocolError::TooLong(limit)) } else { Ok(line) }
 }
 
-/// Reads one line as a request.
+/// Decodes one line as a request.
 ///
 /// # Errors
-/// [`ProtocolError::Malformed`]; answer with an [`Outcome`] that says so.
+/// [`ProtocolError::Malformed`]: answer with an [`Outcome`] that says so.
 pub fn decode_request(line: &[u8]) -> Result<Request, ProtocolError> {
     Ok(serde_json::from_slice(line)?)
 }
 
-/// Reads one line as a response.
+/// Decodes one line as a response.
 ///
 /// # Errors
 /// [`ProtocolError::Malformed`]: client and agent are of different versions.
@@ -364,8 +362,9 @@ pub fn decode_response(line: &[u8]) -> Result<Response, ProtocolError> {
     Ok(serde_json::from_slice(line)?)
 }
 
-/// Wall time as RFC 3339 in UTC with milliseconds, as `since` and [`Event::time`] carry it. The caller reads the clock.
-/// Times after the year 9999, which RFC 3339 cannot write, show as its last day.
+/// A time of the wall clock as RFC 3339 in UTC with milliseconds, as `since` and [`Event::time`]
+/// carry it. The caller reads the clock. Times after the year 9999, which RFC 3339 cannot write,
+/// show as the last day of 9999.
 #[must_use]
 pub fn rfc3339(since_unix_epoch: std::time::Duration) -> String {
     let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));

@@ -1,8 +1,8 @@
 //! The agent's side of the control socket: takes requests, passes them on, writes what comes back.
 //!
-//! Owns: the listening socket and a bounded number of connections. Never does: decide anything, or wait with anything
-//! but its own connection. A client that sends nonsense gets an answer that says so; one that does not read is cut off
-//! when its own socket buffer is full for too long.
+//! Owns: the listening socket and a bounded number of connections. Never does: decide anything, or
+//! make one connection wait for another. A client that sends nonsense gets an answer that says so;
+//! a client that does not read is cut off after five seconds.
 
 use super::protocol::{Event, LineBuffer, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Outcome, Request, Response};
 use super::protocol::{ProtocolError, decode_request, encode};
@@ -16,36 +16,37 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 use tokio::time::timeout;
 
-/// Connections at a time; one more waits in the kernel's backlog.
+/// Most connections at a time; further ones wait in the kernel's backlog.
 const CONNECTIONS: usize = 32;
-/// A client that does not take its answer for this long is cut off.
+/// Longest time for a client to take a line; after it the client is cut off.
 const WRITE_PATIENCE: Duration = Duration::from_secs(5);
-/// A command is answered at the latest after this; the engine's own limits are shorter.
+/// Longest time for the agent to answer a request; the engine's own limits are shorter.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 
-/// One request and where its answer goes.
+/// One request and the way back for its answer.
 #[derive(Debug)]
 pub struct Call {
-    /// What is asked.
+    /// The request.
     pub request: Request,
-    /// Where the answer goes; dropped unanswered, the client is told so.
+    /// The way back. If it is dropped without an answer, the client reads that the agent is
+    /// stopping.
     pub answer: oneshot::Sender<Answer>,
 }
 
-/// What can come back.
+/// The answer to one request.
 #[derive(Debug)]
 pub enum Answer {
     /// One response.
     One(Box<Response>),
-    /// Events so far, and those to come if they were asked for.
+    /// Events so far, and the source of those to come if the client follows.
     Events(Vec<Event>, Option<broadcast::Receiver<Event>>),
 }
 
-/// Binds the socket: an old one of an agent that is gone is replaced, one that answers is not.
+/// Binds the socket at `path`, mode 0600. A socket that an earlier agent left behind is replaced.
 ///
 /// # Errors
-/// When the directory does not exist or cannot be written, when something else lies at the path, or with
-/// `AddrInUse` when another agent listens there.
+/// When the directory does not exist or cannot be written, when something else lies at the path, or
+/// with `AddrInUse` when another agent listens there.
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
     if let Ok(found) = std::fs::symlink_metadata(path) {
         if !found.file_type().is_socket() {
@@ -63,7 +64,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Serves until the task is dropped.
+/// Accepts connections and serves each on a task of its own, until this task is dropped.
 pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -83,6 +84,11 @@ pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
     }
 }
 
+/// Serves one connection: answers each line in its order, until the client closes or a line is too
+/// long.
+///
+/// # Errors
+/// The connection broke, or the client did not take its answer in time; the connection is over.
 pub async fn converse(mut stream: UnixStream, calls: mpsc::Sender<Call>) -> io::Result<()> {
     let mut lines = LineBuffer::new(MAX_REQUEST_BYTES);
     let mut buffer = [0; 4096];
@@ -105,6 +111,7 @@ pub async fn converse(mut stream: UnixStream, calls: mpsc::Sender<Call>) -> io::
     }
 }
 
+/// Answers one line: passes the request on, waits for the answer, and writes it.
 async fn reply(stream: &mut UnixStream, line: &[u8], calls: &mpsc::Sender<Call>) -> io::Result<()> {
     let request = match decode_request(line) {
         Ok(request) => request,
@@ -122,6 +129,7 @@ async fn reply(stream: &mut UnixStream, line: &[u8], calls: &mpsc::Sender<Call>)
     }
 }
 
+/// Writes events: those so far, and if the client follows, those to come until it closes.
 async fn write_events(
     stream: &mut UnixStream,
     past: Vec<Event>,
@@ -145,10 +153,12 @@ async fn write_events(
     }
 }
 
+/// Writes that a line was not understood.
 async fn refuse(stream: &mut UnixStream, error: &ProtocolError) -> io::Result<()> {
     write(stream, &Response::Outcome(Outcome { ok: false, message: error.to_string() })).await
 }
 
+/// Writes one response as a line, within [`WRITE_PATIENCE`].
 async fn write(stream: &mut UnixStream, response: &Response) -> io::Result<()> {
     let line = encode(response, MAX_RESPONSE_BYTES).map_err(io::Error::other)?;
     timeout(WRITE_PATIENCE, stream.write_all(&line)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?

@@ -1,7 +1,7 @@
 //! The two clocks: CLOCK_BOOTTIME for every decision, the wall clock for what people read.
 //!
-//! Never does: hand wall time to anything that decides. Reading a clock cannot fail on a kernel that runs the gate
-//! (CLOCK_BOOTTIME exists since 2.6.39), so both readings return plain values.
+//! Never does: give wall time to code that decides. Reading a clock cannot fail on a kernel that
+//! runs the gate (CLOCK_BOOTTIME exists since 2.6.39), so both readings return plain values.
 
 use crate::types::MonoTime;
 use nix::time::{ClockId, clock_gettime};
@@ -20,7 +20,7 @@ pub fn now() -> MonoTime {
     MonoTime(seconds * 1_000_000_000 + nanos)
 }
 
-/// How long the calling thread has kept a processor busy. For judging what our own work costs.
+/// Processor time that the calling thread has used so far, to measure what our own work costs.
 ///
 /// # Panics
 /// If the kernel has no such clock: Linux has it since 2.6.12.
@@ -31,8 +31,8 @@ pub fn busy() -> Duration {
     Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec()).unwrap_or(0))
 }
 
-/// A moment of the wall clock, in milliseconds since 1970-01-01 00:00 UTC. For logs and status only: it is stepped
-/// by whoever sets the clock.
+/// A moment of the wall clock, in milliseconds since 1970-01-01 00:00 UTC. For logs and status
+/// only: the wall clock jumps when it is set.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct WallTime(pub u64);
 
@@ -43,7 +43,7 @@ pub fn wall() -> WallTime {
     WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// What the wall clock showed at `then`, judged by what both clocks show at present.
+/// The moment of the wall clock at `then`, computed from the present reading of both clocks.
 #[must_use]
 pub fn wall_of(then: MonoTime) -> WallTime {
     let (mono, wall) = (now(), wall());
@@ -65,8 +65,9 @@ impl fmt::Display for WallTime {
     }
 }
 
-/// Year, month and day of a number of days since 1970-01-01, in the proleptic Gregorian calendar. Years are counted
-/// from 1 March, so that the leap day is a year's last and months follow one pattern (153 days in five months).
+/// Year, month and day of a number of days since 1970-01-01, in the proleptic Gregorian calendar.
+/// Years are counted from 1 March, so that the leap day is a year's last and months follow one
+/// pattern (153 days in five months).
 fn civil(days: u64) -> (u64, u64, u64) {
     // 719,468 days lie between 0000-03-01 and 1970-01-01; 146,097 are one 400-year cycle.
     let days = days.saturating_add(719_468);

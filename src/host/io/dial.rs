@@ -1,4 +1,7 @@
-//! A connection that is made and given up at once. The nodes and the witness try it in the same way.
+//! TCP connections of service checks, made in the same way by the nodes and by the witness.
+//!
+//! Owns: one attempt at a time. Never does: wait longer than the caller's patience. On failure the
+//! error is a sentence for the status: refused, unreachable, or too late.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Socket, Type};
@@ -8,14 +11,16 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Connects to `target`.
+/// Connects to `target` and closes the connection at once with a reset.
 ///
 /// # Errors
-/// It is refused, unreachable, or takes longer than `patience`.
+/// The connection is refused, the target is unreachable, or connecting takes longer than
+/// `patience`.
 pub async fn attempt(target: SocketAddr, patience: Duration) -> Result<(), String> {
-    let begun = begin(target).map_err(|error| reason(&error))?;
-    // To an address of this machine the kernel has made or refused the connection before it returns: nothing to wait for.
-    let socket = if is_decided(&begun) { begun } else { decided(begun, patience).await? };
+    let begun = start_connecting(target).map_err(|error| reason(&error))?;
+    // The kernel makes or refuses a connection to an address of this machine before it returns:
+    // nothing to wait for.
+    let socket = if is_decided(&begun) { begun } else { wait_until_decided(begun, patience).await? };
     match socket.take_error() {
         Ok(None) => {}
         Ok(Some(error)) | Err(error) => return Err(reason(&error)),
@@ -24,8 +29,8 @@ pub async fn attempt(target: SocketAddr, patience: Duration) -> Result<(), Strin
     socket.set_linger(Some(Duration::ZERO)).map_err(|error| format!("closing: {error}"))
 }
 
-/// A socket that is connecting.
-fn begin(target: SocketAddr) -> io::Result<Socket> {
+/// A socket that has begun to connect to `target`.
+fn start_connecting(target: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM.nonblocking().cloexec(), None)?;
     match socket.connect(&target.into()) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
@@ -33,19 +38,23 @@ fn begin(target: SocketAddr) -> io::Result<Socket> {
     }
 }
 
+/// Whether the connection has been made or refused.
 fn is_decided(socket: &Socket) -> bool {
     let mut asked = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
     poll(&mut asked, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
-/// Waits until it is made or refused.
-async fn decided(socket: Socket, patience: Duration) -> Result<Socket, String> {
+/// Waits until the connection is made or refused, or `patience` is over.
+async fn wait_until_decided(socket: Socket, patience: Duration) -> Result<Socket, String> {
     let stream = TcpStream::from_std(socket.into()).map_err(|error| reason(&error))?;
     let in_time = tokio::time::timeout(patience, stream.writable()).await.map_err(|_| too_late(patience))?;
     in_time.and_then(|()| stream.into_std()).map(Socket::from).map_err(|error| reason(&error))
 }
 
-/// Connects, and keeps the connection.
+/// Connects to `target` and returns the connection.
+///
+/// # Errors
+/// As with [`attempt`].
 pub async fn connect(target: SocketAddr, patience: Duration) -> Result<TcpStream, String> {
     let connecting = async {
         let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
@@ -57,10 +66,12 @@ pub async fn connect(target: SocketAddr, patience: Duration) -> Result<TcpStream
     }
 }
 
+/// The sentence about a connection that took longer than `patience`.
 fn too_late(patience: Duration) -> String {
     format!("no connection within {} ms", patience.as_millis())
 }
 
+/// The sentence about a connection that failed with `error`.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),

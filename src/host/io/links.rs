@@ -1,9 +1,10 @@
-//! One heartbeat socket: UDP between one address of ours and one of a peer's, or from whatever address the kernel picks
-//! to a witness.
+//! One heartbeat socket: UDP between one address of ours and one of a peer's, or to a witness from
+//! the address that the kernel picks.
 //!
-//! Connected, so that datagrams of others never get here and ECONNREFUSED (the peer's process is gone, its kernel
-//! lives) does. Nonblocking in both directions. What the network does to a datagram is an outcome, to be counted, and
-//! never an error; an error means that the socket itself is unusable and should be opened anew.
+//! The socket is connected: datagrams of others never get here, and ECONNREFUSED (the peer's
+//! process is gone, its kernel lives) does. It is nonblocking in both directions. What the network
+//! does to a datagram is an outcome, to be counted, and never an error; an error means that the
+//! socket itself is unusable: open another.
 
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -15,33 +16,36 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 const TOS: u32 = 0xc0;
 /// TC_PRIO_INTERACTIVE, the highest that needs no privilege: socket(7), SO_PRIORITY.
 const PRIORITY: u32 = 6;
-/// Room for about 800 datagrams with the kernel's own cost, so that a flood of a few milliseconds loses nothing.
+/// Receive buffer in bytes: about 800 datagrams with the kernel's own cost, so that a flood of a
+/// few milliseconds loses nothing.
 const RECEIVE_BUFFER: usize = 1 << 20;
-/// Errors of earlier datagrams passed over in one call, at most.
+/// Most errors of earlier datagrams that one call passes over.
 const PENDING_ERRORS: usize = 4;
 
-/// One receive.
+/// Outcome of one receive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Received {
-    /// A datagram of this many bytes is in the buffer. One that was longer than the buffer is cut.
+    /// A datagram of this many bytes is in the buffer. A datagram longer than the buffer is cut.
     Datagram(usize),
     /// An earlier datagram of ours was refused: no process has the peer's port open.
     Refused,
-    /// Nothing more at present.
+    /// No datagram waits.
     Empty,
 }
 
-/// One send.
+/// Outcome of one send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SendOutcome {
-    /// The kernel took it.
+    /// The kernel took the datagram.
     Sent,
-    /// The kernel took it, and told that an earlier one was refused: no process has the peer's port open.
+    /// The kernel took the datagram, and reported that an earlier one was refused: no process has
+    /// the peer's port open.
     SentAfterRefusal,
     /// Not sent: buffers or queues are full (EAGAIN, ENOBUFS, ENOMEM).
     Busy,
-    /// Not sent: no route, no neighbour, no interface, or our own address is gone (ENETUNREACH, EHOSTUNREACH,
-    /// ENETDOWN, EADDRNOTAVAIL, and EINVAL, which is what a vanished source address gives).
+    /// Not sent: no route, no neighbour, no interface, or our own address is gone (ENETUNREACH,
+    /// EHOSTUNREACH, ENETDOWN, EADDRNOTAVAIL, and EINVAL, which is what a vanished source address
+    /// gives).
     Unreachable,
     /// Not sent: a local firewall rule forbids it (EPERM, EACCES).
     Forbidden,
@@ -57,11 +61,12 @@ impl LinkSocket {
     /// Binds `local`:`port` and connects it to `remote`:`port`.
     ///
     /// # Errors
-    /// EADDRNOTAVAIL when no interface has `local` (yet: try again), ENETUNREACH when no route leads to `remote` (try
-    /// again), EADDRINUSE when a process without SO_REUSEADDR has the port, EINVAL when the families differ.
+    /// EADDRNOTAVAIL when no interface has `local` (yet: try again), ENETUNREACH when no route
+    /// leads to `remote` (try again), EADDRINUSE when a process without SO_REUSEADDR has the port,
+    /// EINVAL when the families differ.
     pub fn open(local: IpAddr, remote: IpAddr, port: u16) -> io::Result<LinkSocket> {
         let (local, remote) = (SocketAddr::new(local, port), SocketAddr::new(remote, port));
-        let socket = made(local)?;
+        let socket = new_socket(local)?;
         // Links to several peers may begin at the same local address.
         socket.set_reuse_address(true)?;
         socket.bind(&local.into())?;
@@ -69,18 +74,19 @@ impl LinkSocket {
         Ok(LinkSocket { socket })
     }
 
-    /// Connects to `remote` from the address and port that the kernel picks. They stay what they are when routes or
-    /// addresses change; then somebody who picks again gets another [`LinkSocket::local`], and should use that socket.
+    /// Connects to `remote` from the address and port that the kernel picks. The socket keeps them
+    /// when routes or addresses change. A new socket may then have another [`LinkSocket::local`]:
+    /// if so, use the new one.
     ///
     /// # Errors
     /// ENETUNREACH when no route leads to `remote`: try again.
     pub fn toward(remote: SocketAddr) -> io::Result<LinkSocket> {
-        let socket = made(remote)?;
+        let socket = new_socket(remote)?;
         socket.connect(&remote.into())?;
         Ok(LinkSocket { socket })
     }
 
-    /// Our address, where the socket begins.
+    /// The address of ours that the socket sends from.
     ///
     /// # Errors
     /// Only when the socket itself is unusable.
@@ -92,7 +98,7 @@ impl LinkSocket {
     /// Takes one datagram. Never blocks.
     ///
     /// # Errors
-    /// Only when the socket itself is unusable: open it anew.
+    /// Only when the socket itself is unusable: open another.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<Received> {
         for _ in 0..PENDING_ERRORS {
             let cause = match (&self.socket).read(buffer) {
@@ -102,7 +108,8 @@ impl LinkSocket {
             match errno(&cause) {
                 Errno::EAGAIN => return Ok(Received::Empty),
                 Errno::ECONNREFUSED => return Ok(Received::Refused),
-                // ICMP errors about earlier datagrams, kept by the socket: a datagram may wait behind them.
+                // ICMP errors about earlier datagrams, kept by the socket: a datagram may wait
+                // behind them.
                 Errno::EINTR
                 | Errno::ENETUNREACH
                 | Errno::EHOSTUNREACH
@@ -123,7 +130,8 @@ impl LinkSocket {
     /// Sends one datagram. Never blocks.
     ///
     /// # Errors
-    /// Only when the socket itself is unusable or `datagram` is larger than the interface's MTU allows.
+    /// Only when the socket itself is unusable or `datagram` is larger than the interface's MTU
+    /// allows.
     pub fn send(&self, datagram: &[u8]) -> io::Result<SendOutcome> {
         let mut refused = false;
         let mut last = Errno::EAGAIN;
@@ -135,7 +143,8 @@ impl LinkSocket {
             };
             last = errno(&cause);
             match last {
-                // What happened to an earlier datagram is reported *instead of* sending this one: try again.
+                // What happened to an earlier datagram is reported *instead of* sending this one:
+                // try again.
                 Errno::ECONNREFUSED => refused = true,
                 Errno::EINTR => {}
                 Errno::ENETUNREACH
@@ -163,10 +172,10 @@ impl AsFd for LinkSocket {
     }
 }
 
-/// A socket for datagrams to or from addresses of this family.
-fn made(family: SocketAddr) -> io::Result<Socket> {
+/// A socket for datagrams of the family of this address, with our options.
+fn new_socket(family: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(family), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
-    // All this makes the link better and is no reason to do without it.
+    // These options make the link better; a link without them is better than none.
     let _best_effort = [
         socket.set_recv_buffer_size(RECEIVE_BUFFER),
         if family.is_ipv4() { socket.set_tos_v4(TOS) } else { socket.set_tclass_v6(TOS) },
@@ -177,19 +186,21 @@ fn made(family: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// The error code of an operating system's error; 0 if it has none.
 fn errno(cause: &io::Error) -> Errno {
     Errno::from_raw(cause.raw_os_error().unwrap_or(0))
 }
 
-/// Sends with the interface's MTU and without "don't fragment", so that a forged "fragmentation needed" cannot make
-/// our datagrams too large: ip(7), IP_MTU_DISCOVER.
+/// Makes the socket send with the interface's MTU and without "don't fragment", so that a forged
+/// "fragmentation needed" cannot make our datagrams too large: ip(7), IP_MTU_DISCOVER.
 fn ignore_path_mtu(socket: &Socket, ipv4: bool) -> io::Result<()> {
     let (level, option, value) = if ipv4 {
         (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_INTERFACE)
     } else {
         (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_INTERFACE)
     };
-    // SAFETY: the descriptor is open for the length of the call, and the option value is an int, four bytes.
+    // SAFETY: the descriptor is open for the length of the call, and the option value is an int,
+    // four bytes.
     let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), 4) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

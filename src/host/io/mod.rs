@@ -1,8 +1,8 @@
 //! The operating system: sockets, packet taps, netlink, timers.
 //!
-//! Owns: every file descriptor the agent reads or writes, and the only reading of the clocks. Never does: decide
-//! anything. Whatever happens out there becomes a value: a datagram, a frame, a change of an interface, or an error
-//! with the operation, the object and the cause.
+//! Owns: every file descriptor that the agent reads or writes, and the only reading of the clocks.
+//! Never does: decide anything. Each thing that happens out there becomes a value: a datagram, a
+//! frame, a change of an interface, or an error with the operation, the object and the cause.
 
 pub mod clock;
 pub mod dial;

@@ -1,20 +1,24 @@
-//! A process held by a descriptor: it cannot be mistaken for a later one with the same number, and its end is readable.
+//! A process held by a descriptor: it cannot be mistaken for a later one with the same number, and
+//! its end makes the descriptor readable.
+//!
+//! Owns: the descriptor. Never does: signal the process. On failure the caller gets the kernel's
+//! error.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use tokio::io::unix::AsyncFd;
 
-/// A process that ran when this was made.
+/// A process that ran when this value was made.
 #[derive(Debug)]
 pub struct PidFd {
     fd: AsyncFd<OwnedFd>,
 }
 
 impl PidFd {
-    /// The process with this number. Call inside a runtime.
+    /// Opens the process with this number. Call inside a runtime.
     ///
     /// # Errors
-    /// There is none (ESRCH), or the kernel is older than 5.3 (ENOSYS).
+    /// There is no such process (ESRCH), or the kernel is older than 5.3 (ENOSYS).
     pub fn open(pid: i32) -> io::Result<PidFd> {
         // SAFETY: pidfd_open(2) takes two integers and touches no memory of ours.
         let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
@@ -22,14 +26,16 @@ impl PidFd {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the call has just made this descriptor (close-on-exec), and nobody else knows of it.
+        // SAFETY: the call has just made this descriptor (close-on-exec), and nobody else knows of
+        // it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        // SAFETY: the descriptor is owned by the value that is registered, and nobody else closes or replaces it.
+        // SAFETY: the descriptor is owned by the value that is registered, and nobody else closes
+        // or replaces it.
         let fd = unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)?;
         Ok(PidFd { fd })
     }
 
-    /// Returns when the process has ended.
+    /// Waits until the process has ended.
     ///
     /// # Errors
     /// The runtime goes away.

@@ -1,7 +1,8 @@
-//! What the pulse thread sleeps on: epoll, and an eventfd by which other threads wake it.
+//! The sleep of the pulse thread: epoll, and an eventfd by which other threads wake it.
 //!
-//! Level-triggered: what was not read now is reported again. One wake-up reports at most [`MAX_READY`] descriptors;
-//! the rest come with the next. Never does: read or interpret what became ready.
+//! Owns: the set of descriptors. Never does: read or interpret what became ready. The set is
+//! level-triggered: a descriptor that is not read is reported again. One wake-up reports at most
+//! [`MAX_READY`] descriptors; the others come with the next.
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 
-/// Descriptors reported by one wake-up.
+/// Most descriptors that one wake-up reports.
 pub const MAX_READY: usize = 32;
 
 /// A set of descriptors to wait for.
@@ -22,7 +23,7 @@ pub struct Poll {
 }
 
 impl Poll {
-    /// An empty set.
+    /// Makes an empty set.
     ///
     /// # Errors
     /// When the process is out of descriptors or memory.
@@ -30,8 +31,8 @@ impl Poll {
         Ok(Poll { epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)? })
     }
 
-    /// Reports `token` as long as `fd` can be read or has an error. A descriptor that is closed leaves the set by
-    /// itself.
+    /// Adds `fd` to the set: from now on `token` is reported while `fd` can be read or has an
+    /// error. A descriptor that is closed leaves the set by itself.
     ///
     /// # Errors
     /// EEXIST if `fd` is in the set, ENOMEM or ENOSPC when the kernel's limits are reached.
@@ -39,7 +40,7 @@ impl Poll {
         Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?)
     }
 
-    /// Takes `fd` out of the set.
+    /// Removes `fd` from the set.
     ///
     /// # Errors
     /// ENOENT if it is not in the set.
@@ -47,8 +48,8 @@ impl Poll {
         Ok(self.epoll.delete(fd)?)
     }
 
-    /// Sleeps until something is ready or `timeout` (rounded up to milliseconds, at most 65 s; `None`: for ever) has
-    /// passed, and fills `ready`. A signal ends the sleep with nothing ready.
+    /// Sleeps until something is ready or `timeout` (rounded up to milliseconds, at most 65 s;
+    /// `None`: for ever) has passed, and fills `ready`. A signal ends the sleep with nothing ready.
     ///
     /// # Errors
     /// None that a correct caller can meet.
@@ -66,7 +67,7 @@ impl Poll {
     }
 }
 
-/// What one wake-up found.
+/// The descriptors that one wake-up reported.
 #[derive(Debug)]
 pub struct Ready {
     events: [EpollEvent; MAX_READY],
@@ -74,13 +75,13 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Nothing yet.
+    /// An empty list, to be filled by [`Poll::wait`].
     #[must_use]
     pub fn new() -> Ready {
         Ready { events: [EpollEvent::empty(); MAX_READY], count: 0 }
     }
 
-    /// The tokens of what is ready.
+    /// Tokens of the descriptors that are ready.
     pub fn tokens(&self) -> impl Iterator<Item = u64> + '_ {
         self.events[..self.count].iter().map(EpollEvent::data)
     }
@@ -92,14 +93,15 @@ impl Default for Ready {
     }
 }
 
-/// Wakes a [`Poll`] from any thread. Clones wake the same one; many wake-ups before a look count as one.
+/// A means to wake a [`Poll`] from any thread. Clones wake the same one. Wake-ups that are not yet
+/// taken count as one.
 #[derive(Clone, Debug)]
 pub struct Waker {
     fd: Arc<EventFd>,
 }
 
 impl Waker {
-    /// A waker; add it to the [`Poll`] it shall wake.
+    /// Makes a waker; add it to the [`Poll`] that it shall wake.
     ///
     /// # Errors
     /// When the process is out of descriptors or memory.
@@ -108,23 +110,26 @@ impl Waker {
         Ok(Waker { fd: Arc::new(fd) })
     }
 
-    /// Makes the sleeper look. Never blocks.
+    /// Wakes the sleeper. Never blocks.
     pub fn wake(&self) {
-        // EAGAIN means that the counter is at its top: it is readable, and that is all a wake-up is for.
+        // EAGAIN means that the counter is at its top: it is readable, and that is all a wake-up is
+        // for.
         let _full = self.fd.write(1);
     }
 
-    /// A descriptor of its own for a tokio task that wants to be woken. Call inside a runtime.
+    /// A descriptor of the same waker for a tokio task that is to be woken. Call inside a runtime.
     ///
     /// # Errors
     /// When the process is out of descriptors.
     pub fn for_tokio(&self) -> io::Result<AsyncFd<OwnedFd>> {
         let fd = self.fd.as_fd().try_clone_to_owned()?;
-        // SAFETY: the descriptor is owned by the value that is registered, and nobody else closes or replaces it.
+        // SAFETY: the descriptor is owned by the value that is registered, and nobody else closes
+        // or replaces it.
         unsafe { AsyncFd::register(fd) }.map_err(Into::into)
     }
 
-    /// Takes the wake-up; call it before looking at the queues it announces. True if there was one.
+    /// Takes the wake-up, and returns whether there was one. Call this before reading the queues
+    /// that it announces.
     #[must_use]
     pub fn take(&self) -> bool {
         self.fd.read().is_ok()

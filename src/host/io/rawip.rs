@@ -1,8 +1,11 @@
-//! Raw sockets that only send packets with an IP header of our making, from addresses of this host.
+//! Raw sockets that only send: packets with an IP header of our making, from addresses of this
+//! host.
 //!
-//! Protocol IPPROTO_RAW: no packet of the machine is ever queued for them (raw(7)), as each TCP segment would be for a
-//! raw socket of TCP. The route is looked up with the packet's own source (IP_PKTINFO), as the service's own packets
-//! are. What leaves passes the gate on egress like everything else.
+//! Owns: one socket per family. Never does: receive, or wait for room. A packet that the kernel
+//! does not take is the caller's to send again. The protocol is IPPROTO_RAW: no packet of the
+//! machine is ever queued for them (raw(7)), as each TCP segment would be for a raw socket of TCP.
+//! The route is looked up with the packet's own source (IP_PKTINFO), as for the service's own
+//! packets. The packets pass the gate on egress like all others.
 
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -11,33 +14,34 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
-/// Packets handed to one sendmmsg(2).
+/// Most packets handed to one sendmmsg(2).
 pub const BATCH: usize = 64;
-/// Room for some three hundred packets at what the kernel counts for each, twice this: so many may wait in the queue of
-/// an interface, 2 ms at 100 Mbit/s.
+/// Send buffer in bytes. The kernel doubles it, which is room for some three hundred packets at
+/// what it counts for each: so many may wait in the queue of an interface, 2 ms at 100 Mbit/s.
 const BUFFER: usize = 128 << 10;
-/// TC_PRIO_BULK of <linux/pkt_sched.h>: behind other packets where the interface's queue has bands (pfifo_fast).
+/// TC_PRIO_BULK of <linux/pkt_sched.h>: behind other packets where the interface's queue has bands
+/// (pfifo_fast).
 const PRIORITY: u32 = 2;
-/// Bytes of control data: an in6_pktinfo with its header, the larger of the two.
+/// Room for control data in bytes: an in6_pktinfo with its header, the larger of the two, fits.
 const CONTROL: usize = 64;
 
-/// Control data as aligned as the kernel wants it.
+/// Control data, aligned as the kernel requires.
 #[repr(align(8))]
 #[derive(Clone, Copy)]
 struct Control([u8; CONTROL]);
 
-/// A packet, and between which addresses it travels; both in their IPv6 form.
+/// A packet, and the addresses between which it travels, both in their IPv6 form.
 #[derive(Clone, Debug)]
 pub struct Packet {
-    /// Its bytes, IP header included.
+    /// Bytes of the packet, IP header included.
     pub bytes: Vec<u8>,
-    /// A local address.
+    /// Source: an address of this host.
     pub from: Ipv6Addr,
-    /// Where it goes.
+    /// Destination.
     pub to: Ipv6Addr,
 }
 
-/// Sends packets of one family.
+/// A raw socket for packets of one family.
 #[derive(Debug)]
 pub struct RawSender {
     socket: Socket,
@@ -45,7 +49,7 @@ pub struct RawSender {
 }
 
 impl RawSender {
-    /// Opens it.
+    /// Opens the socket, for IPv4 or for IPv6.
     ///
     /// # Errors
     /// EPERM without CAP_NET_RAW, EAFNOSUPPORT where IPv6 is not compiled in.
@@ -62,16 +66,19 @@ impl RawSender {
         Ok(RawSender { socket, is_v4 })
     }
 
-    /// Hands up to [`BATCH`] packets to the kernel and tells how many it took, at least one. Never blocks.
+    /// Hands up to [`BATCH`] packets to the kernel. Returns how many it took, at least one. Never
+    /// blocks.
     ///
     /// # Errors
-    /// EAGAIN and ENOBUFS when it has no room; otherwise why it refuses the first one (no route, a local rule).
+    /// EAGAIN and ENOBUFS when the kernel has no room; any other error is about the first packet
+    /// (no route, a local rule).
     pub fn send(&self, packets: &[Packet]) -> Result<usize, Errno> {
         let count = packets.len().min(BATCH);
-        let targets: Vec<SockAddr> = packets[..count].iter().map(|packet| self.target(packet.to)).collect();
+        let targets: Vec<SockAddr> = packets[..count].iter().map(|packet| self.destination(packet.to)).collect();
         let mut controls = [Control([0; CONTROL]); BATCH];
         let mut parts = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; BATCH];
-        // SAFETY: mmsghdr is plain data for which all zero bytes mean "no address, no buffers, no control data".
+        // SAFETY: mmsghdr is plain data for which all zero bytes mean "no address, no buffers, no
+        // control data".
         let mut messages: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
         for (at, packet) in packets[..count].iter().enumerate() {
             let message = &mut messages[at].msg_hdr;
@@ -81,27 +88,29 @@ impl RawSender {
             message.msg_iovlen = 1;
             message.msg_name = targets[at].as_ptr().cast_mut().cast();
             message.msg_namelen = targets[at].len();
-            let length = self.from(packet.from, &mut controls[at]);
+            let length = self.write_source(packet.from, &mut controls[at]);
             message.msg_control = controls[at].0.as_mut_ptr().cast();
             message.msg_controllen = length;
         }
         let count = libc::c_uint::try_from(count).unwrap_or(0);
-        // SAFETY: the first `count` headers each point to one element of `parts`, `targets` and `controls` and to one
-        // packet; all of them outlive the call, and the kernel only reads them.
+        // SAFETY: the first `count` headers each point to one element of `parts`, `targets` and
+        // `controls` and to one packet; all of them outlive the call, and the kernel only reads
+        // them.
         let sent = unsafe { libc::sendmmsg(self.socket.as_raw_fd(), messages.as_mut_ptr(), count, 0) };
         usize::try_from(sent).map_err(|_| Errno::last())
     }
 
-    /// The port of a raw socket is its protocol, or 0 (raw(7), ipv6(7)).
-    fn target(&self, to: Ipv6Addr) -> SockAddr {
+    /// The destination as a socket address. Its port would be the protocol; 0 stands for any
+    /// (raw(7), ipv6(7)).
+    fn destination(&self, to: Ipv6Addr) -> SockAddr {
         match to.to_ipv4_mapped().filter(|_| self.is_v4) {
             Some(four) => SocketAddr::new(four.into(), 0).into(),
             None => SocketAddr::new(to.into(), 0).into(),
         }
     }
 
-    /// Writes the control data that names the source, and tells its length.
-    fn from(&self, from: Ipv6Addr, control: &mut Control) -> usize {
+    /// Writes the control data that names the source. Returns its length.
+    fn write_source(&self, from: Ipv6Addr, control: &mut Control) -> usize {
         // struct cmsghdr is a length of a machine word, level and kind.
         const HEAD: usize = size_of::<libc::cmsghdr>();
         let (level, kind, data) = match from.to_ipv4_mapped().filter(|_| self.is_v4) {

@@ -1,26 +1,31 @@
-//! What the agent's threads ask of the scheduler and of memory, and what they do without.
+//! Real-time priority and locked memory for the agent's threads.
+//!
+//! Owns: the priorities. Never does: insist. Without the privilege the kernel refuses, the caller
+//! says so, and the threads run as ordinary ones, late on a busy machine.
 
 use nix::sys::mman::{MapFlags, MlockAllFlags, ProtFlags, mlockall, mmap_anonymous, munlockall, munmap};
 use std::num::NonZeroUsize;
 
-/// Above everything that is not real-time; below kernel threads that must win (migration, watchdog at 99).
+/// Priority of the pulse thread: above all that is not real-time, below kernel threads that must
+/// win (migration, watchdog at 99).
 pub const HOT_PRIORITY: i32 = 10;
-/// Announcements come after pulses.
+/// Priority of the announcer: announcements come after pulses.
 pub const ANNOUNCER_PRIORITY: i32 = 5;
-/// Whatever else somebody waits for in a takeover: who hears of it, what watches interfaces and services, what starts hooks
-/// and tells clients. Linux has been seen to keep threads of ordinary priority waiting for more than a second behind one
-/// busy process of the lowest priority.
+/// Priority of all other threads that a takeover waits for: those that report events, watch
+/// interfaces and services, start hooks, and tell clients. Linux has been seen to keep threads of
+/// ordinary priority waiting for more than a second behind one busy process of the lowest priority.
 pub const HELPER_PRIORITY: i32 = 2;
-/// Stack that is touched once, so that the hot loop never waits for a page.
+/// Bytes of stack that are touched once, so that the hot loop never waits for a page.
 const STACK: usize = 128 * 1024;
-/// Address space that must still be lockable afterwards: stacks of the threads that start later, rings, maps.
+/// Bytes of address space that must still be lockable after the memory is locked: stacks of later
+/// threads, rings, maps.
 const ROOM: NonZeroUsize = NonZeroUsize::new(256 << 20).unwrap();
 
-/// Runs the calling thread under SCHED_FIFO.
+/// Makes the calling thread run under SCHED_FIFO with this priority.
 ///
 /// # Errors
-/// EPERM without CAP_SYS_NICE or an RLIMIT_RTPRIO that allows it: the agent then runs, and wakes up late on a busy
-/// machine.
+/// EPERM without CAP_SYS_NICE or an RLIMIT_RTPRIO that allows the priority: the agent then runs,
+/// and wakes up late on a busy machine.
 pub fn be_realtime(priority: i32) -> std::io::Result<()> {
     let parameters = libc::sched_param { sched_priority: priority };
     let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
@@ -29,7 +34,8 @@ pub fn be_realtime(priority: i32) -> std::io::Result<()> {
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
-/// Runs `work` at ordinary priority if the calling thread has a real-time one: for what takes long and nobody waits for.
+/// Runs `work` at ordinary priority even if the calling thread has a real-time one: for long work
+/// that no takeover waits for.
 pub fn at_ordinary_priority<T>(work: impl FnOnce() -> T) -> T {
     let mut parameters = libc::sched_param { sched_priority: 0 };
     // SAFETY: `parameters` lives for the call; pid 0 is the calling thread.
@@ -38,31 +44,36 @@ pub fn at_ordinary_priority<T>(work: impl FnOnce() -> T) -> T {
         return work();
     }
     let ordinary = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the same. It cannot fail for one's own thread; if it did, the work would be done at the priority it has.
+    // SAFETY: the same. Lowering one's own priority cannot fail; if it did, the work would run at
+    // the present priority.
     let _lowered = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const ordinary) };
     let result = work();
-    // It was allowed before; if it is not any more, the thread goes on as threads without the privilege do.
+    // The priority was allowed before; if it is not any more, the thread goes on as threads without
+    // the privilege do.
     let _raised = be_realtime(parameters.sched_priority);
     result
 }
 
-/// Keeps what is in memory there. Pages are locked when they are first touched, so that unused stacks cost nothing.
+/// Locks the memory of the process. Pages are locked when they are first touched, so that unused
+/// stacks cost nothing.
 ///
 /// # Errors
-/// EPERM, ENOMEM or EAGAIN without CAP_IPC_LOCK and with an RLIMIT_MEMLOCK that does not leave room: nothing is locked,
-/// the agent runs, and may wait for a page.
+/// EPERM, ENOMEM or EAGAIN without CAP_IPC_LOCK and with an RLIMIT_MEMLOCK that does not leave
+/// room: nothing is locked, the agent runs, and may wait for a page.
 pub fn lock_memory() -> nix::Result<()> {
     let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
     mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault)?;
-    // What is mapped from now on counts against the limit with its whole size, touched or not; beyond it no thread
-    // could start any more (mmap(2), EAGAIN). Better unlocked than unable.
+    // Each later mapping counts against the limit with its whole size, touched or not; beyond the
+    // limit no thread could start any more (mmap(2), EAGAIN). Unlocked memory is the lesser evil.
     has_room().inspect_err(|_| {
-        // It cannot fail for a process without locked system memory, and if it did the next thread would say so.
+        // Unlocking one's own memory cannot fail; if it did, the start of the next thread would
+        // fail and say so.
         let _unlocked = munlockall();
     })
 }
 
-/// Maps and unmaps [`ROOM`] without touching it.
+/// Checks that [`ROOM`] more bytes can be locked, by mapping and unmapping them without touching
+/// them.
 fn has_room() -> nix::Result<()> {
     // SAFETY: a fresh private mapping at an address of the kernel's choice, which nobody uses.
     let start = unsafe { mmap_anonymous(None, ROOM, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE) }?;
@@ -70,7 +81,7 @@ fn has_room() -> nix::Result<()> {
     unsafe { munmap(start, ROOM.get()) }
 }
 
-/// Touches the stack that the hot loop will use.
+/// Touches the part of the calling thread's stack that the hot loop needs.
 #[inline(never)]
 pub fn touch_stack() {
     let mut pages = [0_u8; STACK];

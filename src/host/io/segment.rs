@@ -1,24 +1,27 @@
-//! The packet socket on a clients' segment: sees ARP, neighbour discovery and the segment link's frames, and sends
-//! probes, announcements and segment pulses.
+//! The packet socket on a clients' segment: receives ARP, neighbour discovery and the segment
+//! link's frames, and sends probes, announcements and segment pulses.
 //!
-//! What it sends passes the egress gate (PACKET_QDISC_BYPASS is never set), so an announcement without a lease is
-//! dropped by the kernel. What it sees was taken *before* the ingress gate. It is not promiscuous. It is born deaf:
-//! opened with protocol 0, given its filter, and only then bound, so that no frame the filter refuses is ever queued.
-//! When its interface goes away it stays silent; the keeper opens a new one for the new interface.
+//! Frames that are sent pass the egress gate (PACKET_QDISC_BYPASS is never set): the kernel drops
+//! an announcement without a lease. Frames that are received were taken *before* the ingress gate.
+//! The socket is not promiscuous. It is opened with protocol 0, given its filter, and only then
+//! bound, so that no frame that the filter refuses is ever queued. When its interface goes away it
+//! stays silent; the keeper opens another one for the new interface.
 
 use nix::errno::Errno;
 use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-/// include/uapi/linux/if_packet.h; Linux 4.20.
+/// Socket option of include/uapi/linux/if_packet.h, since Linux 4.20.
 const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
-/// Room for a storm of some milliseconds; the filter has already dropped what is not ours.
+/// Size of either buffer in bytes: room for a storm of some milliseconds, since the filter has
+/// dropped what is not ours.
 const BUFFER: usize = 1 << 20;
-/// Frames handed to one sendmmsg(2): 64 announcements take a fraction of a millisecond.
+/// Most frames handed to one sendmmsg(2): 64 announcements take a fraction of a millisecond.
 const BATCH: usize = 64;
 
-/// A filtered, nonblocking AF_PACKET socket on one interface. Frames begin with the Ethernet header.
+/// A filtered, nonblocking AF_PACKET socket on one interface. Frames begin with the Ethernet
+/// header.
 #[derive(Debug)]
 pub struct PacketSocket {
     socket: Socket,
@@ -26,14 +29,16 @@ pub struct PacketSocket {
 }
 
 impl PacketSocket {
-    /// Opens a socket on the interface `ifindex` that receives what `filter` (classic BPF, over whole frames)
-    /// accepts. Frames of other VLANs, whose tag the kernel has already taken off, are refused before `filter`.
+    /// Opens a socket on the interface `ifindex` that receives what `filter` (classic BPF, over
+    /// whole frames) accepts. Frames of other VLANs, whose tag the kernel has already taken off,
+    /// are refused before `filter`.
     ///
     /// # Errors
-    /// EPERM without CAP_NET_RAW, ENODEV when the interface is gone, EINVAL when the kernel refuses the filter.
+    /// EPERM without CAP_NET_RAW, ENODEV when the interface is gone, EINVAL when the kernel refuses
+    /// the filter.
     pub fn open(ifindex: u32, filter: &[libc::sock_filter]) -> io::Result<PacketSocket> {
         let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), None)?;
-        let program: Vec<SockFilter> = untagged()
+        let program: Vec<SockFilter> = untagged_filter()
             .into_iter()
             .chain(filter.iter().map(|op| SockFilter::new(op.code, op.jt, op.jf, op.k)))
             .collect();
@@ -44,17 +49,17 @@ impl PacketSocket {
         Ok(PacketSocket { socket, ifindex })
     }
 
-    /// The interface it was opened on.
+    /// Number of the interface that the socket was opened on.
     #[must_use]
     pub fn ifindex(&self) -> u32 {
         self.ifindex
     }
 
-    /// Takes one frame and tells its length; a frame longer than `buffer` is cut. `None` when there is nothing more
-    /// at present. Never blocks.
+    /// Takes one frame and returns its length; `None` when no frame waits. A frame longer than
+    /// `buffer` is cut. Never blocks.
     ///
     /// # Errors
-    /// Only when the socket itself is unusable: open it anew.
+    /// Only when the socket itself is unusable: open another.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         loop {
             let cause = match (&self.socket).read(buffer) {
@@ -63,15 +68,17 @@ impl PacketSocket {
             };
             match errno(&cause) {
                 Errno::EINTR => {}
-                // ENETDOWN is told once each time the interface goes down; links tell the keeper, too.
+                // ENETDOWN is told once each time the interface goes down; links tell the keeper,
+                // too.
                 Errno::EAGAIN | Errno::ENETDOWN => return Ok(None),
                 _ => return Err(cause),
             }
         }
     }
 
-    /// Sends one whole frame. False if it was not sent: queue full, interface down or gone (EAGAIN, ENOBUFS, ENETDOWN,
-    /// ENXIO). A frame the gate drops counts as sent. Never blocks.
+    /// Sends one whole frame, and returns whether it was sent; it is not if the queue is full or
+    /// the interface down or gone (EAGAIN, ENOBUFS, ENETDOWN, ENXIO). A frame that the gate drops
+    /// counts as sent. Never blocks.
     ///
     /// # Errors
     /// Only when the socket itself is unusable or the frame is longer than the MTU.
@@ -89,9 +96,9 @@ impl PacketSocket {
         }
     }
 
-    /// Sends whole frames in order, up to 64 with one system call, and tells how many of them were sent. Fewer than
-    /// all means that the queue is full or the interface down: go on later from there. Never blocks, but a call with
-    /// many frames takes about 5 µs for each.
+    /// Sends whole frames in order, up to 64 with one system call, and returns how many of them
+    /// were sent. Fewer than all means that the queue is full or the interface down: send the
+    /// others later. Never blocks, but takes about 5 µs for each frame.
     ///
     /// # Errors
     /// Only when the socket itself is unusable or the next frame is longer than the MTU.
@@ -107,9 +114,11 @@ impl PacketSocket {
         Ok(done)
     }
 
+    /// Sends at most [`BATCH`] frames, and returns how many of them were sent.
     fn send_chunk<F: AsRef<[u8]>>(&self, frames: &[F]) -> io::Result<usize> {
         let mut parts = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; BATCH];
-        // SAFETY: mmsghdr is plain data for which all zero bytes mean "no address, no buffers, no control data".
+        // SAFETY: mmsghdr is plain data for which all zero bytes mean "no address, no buffers, no
+        // control data".
         let mut messages: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
         for ((part, message), frame) in parts.iter_mut().zip(&mut messages).zip(frames) {
             let bytes = frame.as_ref();
@@ -121,8 +130,9 @@ impl PacketSocket {
         while done < frames.len() {
             let rest = &mut messages[done..frames.len()];
             let count = libc::c_uint::try_from(rest.len()).unwrap_or(0);
-            // SAFETY: `rest` has `count` initialised headers, each pointing into `parts` and from there into `frames`;
-            // all three outlive the call, and the kernel only reads the buffers.
+            // SAFETY: `rest` has `count` initialised headers, each pointing into `parts` and from
+            // there into `frames`; all three outlive the call, and the kernel only reads the
+            // buffers.
             let sent = unsafe { libc::sendmmsg(self.socket.as_raw_fd(), rest.as_mut_ptr(), count, 0) };
             match usize::try_from(sent) {
                 Ok(sent) => done += sent,
@@ -143,18 +153,21 @@ impl AsFd for PacketSocket {
     }
 }
 
+/// The error code of an operating system's error; 0 if it has none.
 fn errno(cause: &io::Error) -> Errno {
     Errno::from_raw(cause.raw_os_error().unwrap_or(0))
 }
 
-/// Conditions of the interface rather than of the socket.
+/// Whether the error is a condition of the interface, which passes, and not of the socket.
 fn is_passing(cause: Errno) -> bool {
     matches!(cause, Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM | Errno::ENETDOWN | Errno::ENXIO | Errno::ENODEV)
 }
 
-/// Refuses frames that arrived with a VLAN number other than 0: the interface of that VLAN is another segment, and a
-/// packet socket on the underlying interface sees its frames without their tag. Goes on after its last instruction.
-fn untagged() -> [SockFilter; 4] {
+/// The beginning of a filter, which refuses frames that arrived with a VLAN number other than 0:
+/// the interface of that VLAN is another segment, and a packet socket on the underlying interface
+/// sees its frames without their tag. For other frames the filter goes on after the last
+/// instruction.
+fn untagged_filter() -> [SockFilter; 4] {
     let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     let mask = libc::BPF_ALU | libc::BPF_AND | libc::BPF_K;
     let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
@@ -170,10 +183,12 @@ fn untagged() -> [SockFilter; 4] {
     ]
 }
 
+/// Makes the socket ignore the frames that this machine sends.
 fn ignore_outgoing(socket: &Socket) -> io::Result<()> {
     let yes: libc::c_int = 1;
     let (level, option) = (libc::SOL_PACKET, PACKET_IGNORE_OUTGOING);
-    // SAFETY: the descriptor is open for the length of the call, and the option value is an int, four bytes.
+    // SAFETY: the descriptor is open for the length of the call, and the option value is an int,
+    // four bytes.
     let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const yes).cast(), 4) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -181,8 +196,8 @@ fn ignore_outgoing(socket: &Socket) -> io::Result<()> {
 /// The address that binds a packet socket to every protocol of one interface.
 fn link_address(ifindex: u32) -> io::Result<SockAddr> {
     let sll_ifindex = libc::c_int::try_from(ifindex).map_err(|_| io::Error::from(Errno::ENODEV))?;
-    // SAFETY: the storage is zeroed and large enough for every address; the closure writes one whole sockaddr_ll and
-    // states its length.
+    // SAFETY: the storage is zeroed and large enough for every address; the closure writes one
+    // whole sockaddr_ll and states its length.
     let ((), address) = unsafe {
         SockAddr::try_init(|storage, length| {
             let address = storage.cast::<libc::sockaddr_ll>();

@@ -1,16 +1,23 @@
-//! The kernel's own account of TCP connections (sock_diag(7)): which there are on some addresses, and ending one.
+//! TCP connections as the kernel lists them (sock_diag(7)): which there are on some addresses, and
+//! ending one.
 //!
-//! A reading is taken in pieces, so that whoever takes it can do other things in between; the kernel walks its table of
-//! all connections for it. It is asked in the older of its two ways (TCPDIAG_GETSOCK), which takes sockets of both families
-//! in one walk; the other one would need two, since a socket of IPv6 can have a connection of IPv4. Up to [`FILTERED`]
-//! addresses are compared in the kernel; beyond that all connections come, and the reader drops what is none of its own.
+//! Owns: one socket of the kernel's. Never does: wait; each call does one piece of work. On failure
+//! the reading is over, and the caller opens another socket.
 //!
-//! What is to end is named with its cookie, which no other socket ever has. By its addresses alone the kernel takes, when
-//! the connection has ended meanwhile, whatever would get its packets now (`inet_diag_find_one_icsk`): the listener of the
-//! service, or another connection with the same ports.
+//! A reading comes in pieces, so that the reader can do other things in between, while the kernel
+//! walks its table of all connections. The request is the older of the kernel's two
+//! (TCPDIAG_GETSOCK), which covers sockets of both families in one walk; the newer one would need
+//! two walks, since a socket of IPv6 can have a connection of IPv4. The kernel compares up to
+//! [`FILTERED`] addresses; with more of them it sends all connections, and the caller drops those
+//! that are not its own.
 //!
-//! Layouts: <linux/inet_diag.h>, <linux/sock_diag.h>. The socket belongs to the network namespace of the thread that
-//! opened it.
+//! A connection to be ended is named with its cookie, which no other socket ever has. By addresses
+//! alone the kernel would take, if the connection has ended meanwhile, the socket that gets its
+//! packets now (`inet_diag_find_one_icsk`): the service's listener, or another connection with the
+//! same ports.
+//!
+//! Layouts: <linux/inet_diag.h>, <linux/sock_diag.h>. The socket belongs to the network namespace
+//! of the thread that opened it.
 
 use crate::io::netlink::message::{failure, messages};
 use crate::wire::mirror::Connection;
@@ -21,31 +28,37 @@ use std::net::{IpAddr, Ipv6Addr};
 #[cfg(test)]
 mod tests;
 
-/// Addresses that the kernel is asked to compare with. Each costs every connection of the machine a comparison.
+/// Most addresses that the kernel is asked to compare with. Each costs a comparison for every
+/// connection of the machine.
 pub const FILTERED: usize = 64;
-/// Requests in one datagram.
+/// Most requests in one datagram.
 pub const BATCH: usize = 64;
 
-/// The kernel builds no larger answer (af_netlink.c).
+/// Largest answer of the kernel, in bytes (af_netlink.c).
 const ANSWER: usize = 64 << 10;
+/// Types of requests: <linux/inet_diag.h>, <linux/sock_diag.h>.
 const TCPDIAG_GETSOCK: u16 = 18;
 const SOCK_DESTROY: u16 = 21;
+/// Flags of a request: NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP of <linux/netlink.h>.
 const REQUEST: u16 = 1;
 const ACK: u16 = 4;
 const DUMP: u16 = 0x300;
+/// Size of struct nlmsghdr.
 const HEADER: usize = 16;
-/// struct inet_diag_msg.
+/// Size of struct inet_diag_msg.
 const MESSAGE: usize = 72;
+/// INET_DIAG_REQ_BYTECODE.
 const ATTRIBUTE_BYTECODE: u16 = 1;
-/// States of include/net/tcp_states.h in which the client may still wait for us: established, and with an end that one
-/// side has announced and the other has not seen through. A client in front of FIN_WAIT2 has been told.
+/// States of include/net/tcp_states.h in which the client may still wait for us: established, and
+/// those in which one side has announced the end and the other has not. In FIN_WAIT2 the client has
+/// been told.
 const STATES: u32 = 1 << ESTABLISHED | 1 << FIN_WAIT1 | 1 << CLOSE_WAIT | 1 << LAST_ACK;
 const ESTABLISHED: u32 = 1;
 const FIN_WAIT1: u32 = 4;
 const CLOSE_WAIT: u32 = 8;
 const LAST_ACK: u32 = 9;
 
-/// A family of sockets.
+/// An address family.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Family {
     V4,
@@ -53,6 +66,7 @@ enum Family {
 }
 
 impl Family {
+    /// The kernel's number of the family.
     fn number(self) -> u8 {
         let number = match self {
             Family::V4 => libc::AF_INET,
@@ -62,21 +76,21 @@ impl Family {
     }
 }
 
-/// A connection, and which of the kernel's sockets has it.
+/// A connection, and the cookie of the socket that has it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct TcpSocket {
-    /// Its ends.
+    /// Addresses and ports of both ends.
     pub connection: Connection,
-    /// The kernel's number of it, as it comes.
+    /// The kernel's number of the socket, as it sends it.
     pub cookie: [u8; 8],
 }
 
-/// Reads and ends connections.
+/// A socket to read and end connections.
 pub struct SockDiag {
     socket: Socket,
     sequence: u32,
     answer: Vec<u8>,
-    /// There is more to read.
+    /// A reading has begun and is not complete.
     reading: bool,
 }
 
@@ -86,14 +100,15 @@ impl std::fmt::Debug for SockDiag {
     }
 }
 
-/// What became of the connections that were to end.
+/// Outcome of an order to end connections: how many of them had which.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Destroyed {
-    /// They were reset.
+    /// Number of connections that were reset.
     pub reset: usize,
-    /// They had ended already.
+    /// Number of connections that had ended already.
     pub gone: usize,
-    /// The kernel did not do it: EOPNOTSUPP where it is built without INET_DIAG_DESTROY, EPERM without CAP_NET_ADMIN.
+    /// Number of connections that the kernel did not reset: EOPNOTSUPP where it is built without
+    /// INET_DIAG_DESTROY, EPERM without CAP_NET_ADMIN.
     pub refused: usize,
 }
 
@@ -111,13 +126,13 @@ impl SockDiag {
         Ok(SockDiag { socket, sequence: 0, answer: Vec::with_capacity(ANSWER), reading: false })
     }
 
-    /// Begins to read the connections of these addresses; a reading under way is given up.
+    /// Begins a reading of the connections of these addresses. A reading under way is dropped.
     ///
     /// # Errors
-    /// Whatever the kernel says: open another socket.
+    /// Any error of the kernel: open another socket.
     pub fn begin(&mut self, addresses: &[IpAddr]) -> io::Result<()> {
         if std::mem::take(&mut self.reading) {
-            // The rest of an unfinished reading would be taken for the new one.
+            // Answers of the unfinished reading would be taken for the new one's.
             *self = SockDiag { sequence: self.sequence, ..SockDiag::open()? };
         }
         let filter = if addresses.len() <= FILTERED { bytecode(addresses) } else { Vec::new() };
@@ -127,10 +142,11 @@ impl SockDiag {
         Ok(())
     }
 
-    /// Reads on, one datagram of some hundred connections. False when the reading is complete.
+    /// Reads one datagram of some hundred connections and passes each to `found`. False when the
+    /// reading is complete.
     ///
     /// # Errors
-    /// Whatever the kernel says: the reading is over, begin another with another socket.
+    /// Any error of the kernel: the reading is over; begin another with another socket.
     pub fn read_on(&mut self, mut found: impl FnMut(TcpSocket)) -> io::Result<bool> {
         if !self.reading {
             return Ok(false);
@@ -151,17 +167,18 @@ impl SockDiag {
                     self.reading = false;
                     return Err(failure(message.payload).unwrap_or_else(|| io::ErrorKind::InvalidData.into()));
                 }
-                _ => found_in(message.payload).into_iter().for_each(&mut found),
+                _ => parse_connection(message.payload).into_iter().for_each(&mut found),
             }
         }
         Ok(self.reading)
     }
 
-    /// Resets connections, at most [`BATCH`] of them: the client gets a reset if the gate still carries, the service an
-    /// error.
+    /// Resets connections, at most [`BATCH`] of them: the client gets a reset if the gate still
+    /// carries, the service an error.
     ///
     /// # Errors
-    /// When the socket itself fails. What became of each connection is in the answer.
+    /// When the socket itself fails. A connection that cannot be reset is no error: it is counted
+    /// in the outcome.
     pub fn destroy(&mut self, sockets: &[TcpSocket]) -> io::Result<Destroyed> {
         let mut done = Destroyed::default();
         let mut datagram = Vec::with_capacity(sockets.len() * 72);
@@ -198,7 +215,7 @@ impl SockDiag {
     }
 }
 
-/// struct nlmsghdr.
+/// The bytes of a struct nlmsghdr.
 fn header(length: usize, kind: u16, flags: u16, sequence: u32) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
     bytes[..4].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes());
@@ -208,7 +225,7 @@ fn header(length: usize, kind: u16, flags: u16, sequence: u32) -> [u8; HEADER] {
     bytes
 }
 
-/// struct inet_diag_req_v2 up to the socket's identity.
+/// The bytes of a struct inet_diag_req_v2, up to the socket's identity.
 fn request(family: Family, states: u32) -> [u8; 8] {
     let mut bytes = [0; 8];
     bytes[0] = family.number();
@@ -217,8 +234,10 @@ fn request(family: Family, states: u32) -> [u8; 8] {
     bytes
 }
 
+/// A request for all connections that pass `filter`; an empty filter passes all.
 fn dump_request(filter: &[u8], sequence: u32) -> Vec<u8> {
-    // struct inet_diag_req: family and lengths, which count for nothing here, identity, states, and a number unused.
+    // struct inet_diag_req: family, lengths and identity, which the kernel ignores here, states,
+    // and an unused number.
     const REQUEST_SIZE: usize = 60;
     let attribute = if filter.is_empty() { 0 } else { 4 + filter.len() };
     let length = HEADER + REQUEST_SIZE + attribute;
@@ -235,6 +254,7 @@ fn dump_request(filter: &[u8], sequence: u32) -> Vec<u8> {
     bytes
 }
 
+/// A request to end one connection.
 fn destroy_request(TcpSocket { connection, cookie }: &TcpSocket, sequence: u32) -> Vec<u8> {
     let family = if connection.v4().is_some() { Family::V4 } else { Family::V6 };
     let mut bytes = Vec::with_capacity(HEADER + 56);
@@ -254,8 +274,8 @@ fn destroy_request(TcpSocket { connection, cookie }: &TcpSocket, sequence: u32) 
     bytes
 }
 
-/// struct inet_diag_msg: the connection it describes. `None` if it is cut short.
-fn found_in(payload: &[u8]) -> Option<TcpSocket> {
+/// The connection that a struct inet_diag_msg describes; `None` if the message is cut short.
+fn parse_connection(payload: &[u8]) -> Option<TcpSocket> {
     let message = payload.first_chunk::<MESSAGE>()?;
     let is_v4 = message[0] == Family::V4.number();
     let port = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
@@ -271,9 +291,10 @@ fn found_in(payload: &[u8]) -> Option<TcpSocket> {
     Some(TcpSocket { connection, cookie: std::array::from_fn(|byte| message[44 + byte]) })
 }
 
-/// struct inet_diag_bc_op: "local address is one of these", as a chain of comparisons with a jump to the end behind each
-/// but the last. A condition that holds goes on behind itself, one that fails jumps past what follows it; landing exactly at
-/// the end accepts, beyond it refuses (net/ipv4/inet_diag.c, `inet_diag_bc_run`).
+/// The filter "local address is one of these", as a chain of struct inet_diag_bc_op: each
+/// comparison but the last is followed by a jump to the end. After a comparison that holds the
+/// kernel goes on with the next operation; after one that fails it skips the jump. Arriving exactly
+/// at the end accepts, beyond it refuses (net/ipv4/inet_diag.c, `inet_diag_bc_run`).
 fn bytecode(addresses: &[IpAddr]) -> Vec<u8> {
     const JUMP: u8 = 1;
     const SOURCE: u8 = 7;

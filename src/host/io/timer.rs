@@ -1,7 +1,9 @@
-//! One timer of the pulse thread: an absolute deadline on CLOCK_BOOTTIME that makes a descriptor readable.
+//! One timer of the pulse thread: an absolute deadline on CLOCK_BOOTTIME that makes a descriptor
+//! readable.
 //!
-//! Never does: count relative time. A deadline in the past fires at once. The kernel refuses only wrong arguments,
-//! which this file cannot produce; such a refusal is returned all the same.
+//! Owns: the descriptor and the deadline that it is armed with. Never does: count relative time. A
+//! deadline in the past fires at once. The kernel refuses only wrong arguments, which this file
+//! cannot produce; a refusal is returned all the same.
 
 use crate::types::MonoTime;
 use nix::errno::Errno;
@@ -14,12 +16,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 #[derive(Debug)]
 pub struct Timer {
     fd: TimerFd,
-    /// What the kernel has been told, so that an unchanged deadline costs no system call.
+    /// The deadline that the kernel has, so that an unchanged one costs no system call.
     armed: MonoTime,
 }
 
 impl Timer {
-    /// A timer that is not armed.
+    /// Makes a timer that is not armed.
     ///
     /// # Errors
     /// When the process is out of descriptors or memory.
@@ -28,8 +30,8 @@ impl Timer {
         Ok(Timer { fd, armed: MonoTime::FOREVER })
     }
 
-    /// Fires at `deadline`, once; at once if that has passed; never for [`MonoTime::FOREVER`]. Replaces the deadline
-    /// before.
+    /// Arms the timer: it fires once at `deadline`, or at once if that has passed, or never for
+    /// [`MonoTime::FOREVER`]. An earlier deadline is replaced.
     ///
     /// # Errors
     /// Never in practice (see the head of this file).
@@ -46,8 +48,8 @@ impl Timer {
         Ok(())
     }
 
-    /// Takes the expiry, so that the descriptor is no longer readable. True if the timer had fired; it is not armed
-    /// any more then.
+    /// Takes the expiry, so that the descriptor is no longer readable. Returns whether the timer
+    /// had fired; then it is no longer armed.
     pub fn take(&mut self) -> bool {
         let mut count = [0u8; 8];
         loop {
@@ -64,6 +66,7 @@ impl Timer {
     }
 }
 
+/// An instant of CLOCK_BOOTTIME as the kernel takes it.
 fn absolute(nanos: u64) -> Expiration {
     let seconds = libc::time_t::try_from(nanos / 1_000_000_000).unwrap_or(libc::time_t::MAX);
     let rest = libc::c_long::try_from(nanos % 1_000_000_000).unwrap_or(0);

@@ -1,11 +1,14 @@
 //! The state directory: two slot files, and the lock that keeps a second agent out.
 //!
-//! A write goes to the slot that does not hold the newest state. An existing slot is overwritten in place (pwrite,
-//! fdatasync) and not replaced by rename: it is already allocated, so that a full disk does not keep a node from
-//! reserving an epoch, and a torn write is what the other slot is for. A missing slot is made under another name and
-//! renamed, so that a slot that exists has been whole. After the first write both slots exist.
-//! Every write begins from the path again: a directory that was removed, replaced or unmounted is an error and never
-//! a write into files that nobody will find.
+//! Owns: the directory and its lock. Never does: decide what is written. A write goes to the slot
+//! that does not hold the newest state. An existing slot is overwritten in place (pwrite,
+//! fdatasync) and not replaced by rename: its space is allocated already, so that a full disk does
+//! not keep a node from reserving an epoch, and the other slot covers a torn write. A missing slot
+//! is made under another name and renamed, so that a slot that exists has been whole. After the
+//! first write both slots exist.
+//!
+//! Every write begins from the path again: a directory that was removed, replaced or unmounted is
+//! an error and never a write into files that nobody will find.
 
 use super::slot::{self, MAX_SLOT, SlotError};
 use super::{Loaded, State, StoreError, WriteError};
@@ -19,65 +22,73 @@ use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 
+/// Names of the two slot files.
 const SLOTS: [&str; 2] = ["state.a", "state.b"];
+/// Name of a slot file while it is made.
 const NEW: &str = "state.new";
+/// Mode of a slot file.
 const OWNER_ONLY: Mode = Mode::from_bits_truncate(0o600);
 
-/// What is known of one slot.
+/// Content of one slot.
 #[derive(Debug)]
 enum Content {
     Missing,
+    /// Number of the write, and the state.
     Whole(u64, State),
+    /// Name of the slot, and what is wrong with it.
     Damaged(String),
 }
 
-/// The locked directory and which slot is the next to be written.
+/// The locked directory, and which slot the next write goes to.
 #[derive(Debug)]
 pub(super) struct StateDir {
     path: PathBuf,
-    /// Held open for its lock alone.
+    /// The open directory, which holds the lock.
     lock: Flock<File>,
     /// Index of the slot for the next write.
     target: usize,
-    /// Number of that write.
+    /// Number of the next write.
     sequence: u64,
-    /// The slot that is not `target` is missing or damaged: write both.
+    /// A slot is missing or damaged: the next write goes to both.
     lone: bool,
 }
 
 impl StateDir {
+    /// Locks the directory and reads both slots. See [`Store::open`](super::Store::open).
     pub(super) fn open(path: &Path, node: NodeId, cluster: u64) -> Result<(StateDir, Loaded), StoreError> {
-        make(path)?;
+        make_directory(path)?;
         let lock = lock(path)?;
-        let contents = [read(&lock, path, 0)?, read(&lock, path, 1)?];
+        let contents = [read_slot(&lock, path, 0)?, read_slot(&lock, path, 1)?];
         for content in &contents {
             if let Content::Whole(_, state) = content {
                 check_owner(path, state, node, cluster)?;
             }
         }
-        let newest = |content: &Content| match content {
+        let sequence_of = |content: &Content| match content {
             Content::Whole(sequence, _) => Some(*sequence),
             Content::Missing | Content::Damaged(_) => None,
         };
-        let numbers = [newest(&contents[0]), newest(&contents[1])];
+        let numbers = [sequence_of(&contents[0]), sequence_of(&contents[1])];
         let target = usize::from(numbers[0] > numbers[1]);
         let sequence = numbers.into_iter().flatten().max().unwrap_or(0) + 1;
-        // Nothing whole beside the target: the next write makes both slots.
+        // A slot is not whole: the next write makes both.
         let lone = numbers.contains(&None);
-        Ok((StateDir { path: path.to_path_buf(), lock, target, sequence, lone }, judge(contents)))
+        Ok((StateDir { path: path.to_path_buf(), lock, target, sequence, lone }, choose_newest(contents)))
     }
 
     /// Makes `state` durable.
     pub(super) fn write(&mut self, state: &State) -> Result<(), WriteError> {
-        self.find_again()?;
+        self.follow_path()?;
         self.write_target(state)?;
         if self.lone {
-            // The state is durable. Should this fail, the next write reports it, for it goes to the same slot.
+            // The state is durable. Should this fail, the next write reports it, for it goes to the
+            // same slot.
             self.lone = self.write_target(state).is_err();
         }
         Ok(())
     }
 
+    /// Writes `state` to the target slot. Then the other slot is the target.
     fn write_target(&mut self, state: &State) -> Result<(), WriteError> {
         let bytes = slot::encode(self.sequence, state)
             .map_err(|text| WriteError::new("encode", &self.path, std::io::Error::other(text)))?;
@@ -93,6 +104,7 @@ impl StateDir {
         Ok(())
     }
 
+    /// Writes an existing slot in place and syncs it.
     fn overwrite(&self, file: &File, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
         let status = fstat(file).map_err(|cause| self.failed("inspect", name, cause))?;
         if !is_plain(status.st_mode) {
@@ -102,6 +114,7 @@ impl StateDir {
         file.sync_data().map_err(|cause| self.failed("sync", name, cause))
     }
 
+    /// Makes a missing slot under another name, syncs it, and renames it.
     fn create(&self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
         match unlinkat(&*self.lock, NEW, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
@@ -123,31 +136,34 @@ impl StateDir {
         self.lock.sync_all().map_err(|cause| self.failed("sync", ".", cause))
     }
 
-    /// Makes sure that the path still leads to the directory that is locked, or locks the one it leads to now.
-    fn find_again(&mut self) -> Result<(), WriteError> {
+    /// Checks that the path still leads to the locked directory; if not, locks the directory that
+    /// it leads to now.
+    fn follow_path(&mut self) -> Result<(), WriteError> {
         let failed = |cause: Errno| WriteError::new("open", &self.path, cause.into());
         let there = nix::sys::stat::stat(&self.path).map_err(failed)?;
         let ours = fstat(&*self.lock).map_err(failed)?;
         if (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino) {
             self.lock = lock(&self.path)
                 .map_err(|cause| WriteError::new("lock", &self.path, std::io::Error::other(cause.to_string())))?;
-            // Whatever lies in there is older than what this process knows: write both slots.
+            // States in that directory are older than what this process knows: write both slots.
             self.lone = true;
         }
         Ok(())
     }
 
+    /// The failure of `operation` on the file `name` of the directory.
     fn failed(&self, operation: &'static str, name: &str, cause: impl Into<std::io::Error>) -> WriteError {
         WriteError::new(operation, &self.path.join(name), cause.into())
     }
 }
 
+/// The failure of `operation` on `path`, at the start.
 fn failed(operation: &'static str, path: &Path, cause: impl Into<std::io::Error>) -> StoreError {
     StoreError::Io { operation, path: path.to_path_buf(), cause: cause.into() }
 }
 
 /// Makes the directory if it is missing, for its owner alone. Its parent must exist.
-fn make(path: &Path) -> Result<(), StoreError> {
+fn make_directory(path: &Path) -> Result<(), StoreError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => Ok(()),
         Err(_) if path.is_dir() => Ok(()),
@@ -155,6 +171,7 @@ fn make(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Opens and locks the directory, which must belong to us and be writable by nobody else.
 fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
     let dir = File::open(path).map_err(|cause| failed("open", path, cause))?;
     let status = fstat(&dir).map_err(|cause| failed("inspect", path, cause))?;
@@ -170,8 +187,9 @@ fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
     })
 }
 
-/// Reads one slot. What cannot be read is damaged; what no agent would have made is refused.
-fn read(dir: &File, path: &Path, index: usize) -> Result<Content, StoreError> {
+/// Reads one slot. A file that cannot be read is a damaged slot; a file that no agent would have
+/// made is an error.
+fn read_slot(dir: &File, path: &Path, index: usize) -> Result<Content, StoreError> {
     let name = SLOTS[index];
     let damaged = |text: &dyn std::fmt::Display| Ok(Content::Damaged(format!("{name}: {text}")));
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
@@ -187,7 +205,8 @@ fn read(dir: &File, path: &Path, index: usize) -> Result<Content, StoreError> {
     }
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_SLOT).unwrap_or(u64::MAX);
-    // What an agent wrote that was killed before it could sync is read from memory: it counts once it is on the disk.
+    // An agent may have been killed before it synced what it wrote. That is read from memory here,
+    // and counts only once it is on the disk.
     if let Err(cause) = file.sync_data().and_then(|()| file.take(limit).read_to_end(&mut bytes)) {
         return damaged(&cause);
     }
@@ -198,10 +217,11 @@ fn read(dir: &File, path: &Path, index: usize) -> Result<Content, StoreError> {
     }
 }
 
-/// What two slots with these bytes amount to; `None` for one that is missing.
+/// The state that two slots with these bytes give; `None` for a slot that is missing. For tests of
+/// other crates.
 #[cfg(any(test, feature = "testing"))]
 pub fn found(slots: [Option<&[u8]>; 2]) -> Loaded {
-    judge(slots.map(|bytes| match bytes.map(slot::decode) {
+    choose_newest(slots.map(|bytes| match bytes.map(slot::decode) {
         None => Content::Missing,
         Some(Ok((sequence, state))) => Content::Whole(sequence, state),
         Some(Err(SlotError::Damaged(text))) => Content::Damaged(text.to_owned()),
@@ -209,8 +229,9 @@ pub fn found(slots: [Option<&[u8]>; 2]) -> Loaded {
     }))
 }
 
-/// What two slots amount to: the newest whole one, and a remark if the other one should have been whole, too.
-fn judge(contents: [Content; 2]) -> Loaded {
+/// Chooses the newest whole slot. The remark says why the other slot is not whole, or not of the
+/// write before.
+fn choose_newest(contents: [Content; 2]) -> Loaded {
     let lone =
         |state, remark: &str| Loaded::State { state, remark: Some(format!("{remark}; the other slot is used")) };
     match contents.into() {
@@ -234,6 +255,7 @@ fn judge(contents: [Content; 2]) -> Loaded {
     }
 }
 
+/// Refuses a state of another cluster or another node.
 fn check_owner(path: &Path, state: &State, node: NodeId, cluster: u64) -> Result<(), StoreError> {
     let path = path.to_path_buf();
     if state.cluster != cluster {
@@ -245,6 +267,7 @@ fn check_owner(path: &Path, state: &State, node: NodeId, cluster: u64) -> Result
     Ok(())
 }
 
+/// The error about a slot that is no plain file of ours.
 fn not_plain(path: &Path, name: &str) -> StoreError {
     StoreError::Unsafe {
         path: path.join(name),
@@ -252,10 +275,12 @@ fn not_plain(path: &Path, name: &str) -> StoreError {
     }
 }
 
+/// Whether the mode is that of a regular file.
 fn is_plain(mode: libc::mode_t) -> bool {
     mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits()
 }
 
+/// Whether the user is the one that this process runs as.
 fn is_ours(user: libc::uid_t) -> bool {
     user == geteuid().as_raw()
 }

@@ -1,9 +1,11 @@
-//! Durable epochs: what a node must still know after a crash, in two alternating slots of one small directory.
+//! Durable epochs: what a node must still know after a crash, in two slot files of one small
+//! directory, written in turn.
 //!
-//! Owns: the state directory and one thread that may wait for the disk as long as the disk likes. Never does: make a
-//! caller wait. [`StoreHandle::write`] leaves the newest state where the thread finds it; a state that is overtaken
-//! before its turn is not written. A failed write is reported and tried again with growing pauses until the newest
-//! state is durable: disk full, read-only, or directory gone are reports, and the agent goes on without a reservation.
+//! Owns: the state directory and one thread that may wait for the disk as long as the disk likes.
+//! Never does: make a caller wait. [`StoreHandle::write`] leaves the newest state where the thread
+//! finds it; a state is not written if a newer one comes first. A failed write is reported and
+//! tried again with growing pauses until the newest state is durable: disk full, read-only, or
+//! directory gone are reports, and the agent goes on without a reservation.
 
 pub mod dir;
 pub mod slot;
@@ -21,73 +23,76 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
-/// Pause before the first repetition of a failed write; it doubles with each failure …
+/// Pause before the first repetition of a failed write. The pause doubles with each failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// … up to this.
+/// Longest pause between two attempts of a write.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Everything a node keeps on disk.
+/// Everything that a node keeps on disk.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct State {
-    /// Whose state it is.
+    /// Number of the node whose state this is.
     pub node: NodeId,
-    /// Of which cluster: [`cluster_hash`] of its name.
+    /// [`cluster_hash`] of the cluster's name.
     pub cluster: u64,
-    /// See [`Durable::lease`](crate::durable::Durable::lease).
+    /// Longest lease: see [`Durable::lease`](crate::durable::Durable::lease).
     pub lease: Option<Duration>,
     /// One entry per group; the order means nothing.
     pub groups: Vec<GroupState>,
 }
 
-/// What a cluster is called in its state files: the first eight bytes of SHA-256 of its name.
+/// The name of a cluster in state files: the first eight bytes of SHA-256 of its name, as a
+/// big-endian number.
 #[must_use]
 pub fn cluster_hash(name: &str) -> u64 {
     let digest = Sha256::digest(name.as_bytes());
     digest.iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
 }
 
-/// What was found at start.
+/// Content of the state directory at the start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Loaded {
-    /// No state file: this node has never been here before, or somebody removed both.
+    /// No state file: this node has never run here before, or both files were removed.
     Fresh,
-    /// The newest state that is whole.
+    /// A state.
     State {
-        /// That state.
+        /// The newest state that is whole.
         state: State,
-        /// What is wrong with the other slot, if anything: tell the operator. The next write repairs it.
+        /// Sentence about the other slot, if anything is wrong with it, for the operator. The next
+        /// write repairs that slot.
         remark: Option<String>,
     },
-    /// There are state files and none is whole. The epochs must be learned from the others before this node votes or
-    /// opens. The text says what is wrong.
+    /// State files, of which none is whole; the text says what is wrong. The node must learn the
+    /// epochs from the others before it votes or opens.
     Damaged(String),
 }
 
-/// Why the store cannot be used at all. The agent should not start.
+/// The reason for which the store cannot be used at all. The agent should not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The directory cannot be made, opened, inspected or locked.
     #[error("cannot {operation} state directory {}: {cause}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed, as a verb.
         operation: &'static str,
-        /// On what.
+        /// The file or directory that it was done to.
         path: PathBuf,
-        /// What the kernel said.
+        /// The kernel's error.
         cause: std::io::Error,
     },
     /// Another agent uses the directory.
     #[error("state directory {} is in use by another agent: stop it, or give this one its own --state-dir", path.display())]
     Locked {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
     },
-    /// Someone else could have put it there: a symbolic link, another owner, a directory others may write.
+    /// Another user could have put the file or directory there: a symbolic link, another owner,
+    /// write permission for others.
     #[error("{} is not safe to use: {what}", path.display())]
     Unsafe {
-        /// The file or directory.
+        /// Path of the file or directory.
         path: PathBuf,
-        /// What is required of it.
+        /// Requirement that the file or directory does not meet, as a sentence.
         what: &'static str,
     },
     /// The state belongs to another cluster.
@@ -95,7 +100,7 @@ pub enum StoreError {
         "state directory {} belongs to a cluster of another name: correct `cluster`, or remove the directory \
          if the cluster was renamed on all nodes", path.display())]
     OtherCluster {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
     },
     /// The state belongs to another node.
@@ -103,40 +108,42 @@ pub enum StoreError {
         "state directory {} belongs to node number {} and this is node number {}: correct --node, or remove the \
          directory if the nodes were renumbered", path.display(), found.0, wanted.0)]
     OtherNode {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
-        /// Whose it is.
+        /// Number of the node that the state belongs to.
         found: NodeId,
-        /// Who we are.
+        /// Number of this node.
         wanted: NodeId,
     },
     /// The state was written by another version of this program.
     #[error("{} has format {format}, which this version cannot read: run the version that wrote it", path.display())]
     Format {
-        /// The file.
+        /// Path of the slot file.
         path: PathBuf,
-        /// Its format.
+        /// Format that the slot names.
         format: u32,
     },
 }
 
-/// Why a state is not durable yet. The store goes on trying.
+/// The reason for which a state is not durable yet. The store goes on trying.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {}: {cause}", path.display())]
 pub struct WriteError {
-    /// What was tried.
+    /// The operation that failed, as a verb.
     pub operation: &'static str,
-    /// On what.
+    /// The file or directory that it was done to.
     pub path: PathBuf,
-    /// What the kernel said.
+    /// The kernel's error.
     pub cause: std::io::Error,
 }
 
 impl WriteError {
+    /// The failure of `operation` on `path`.
     pub fn new(operation: &'static str, path: &Path, cause: std::io::Error) -> WriteError {
         WriteError { operation, path: path.to_path_buf(), cause }
     }
 
+    /// Whether both are the same operation with the same error code.
     fn is_like(&self, other: &WriteError) -> bool {
         (self.operation, self.cause.raw_os_error()) == (other.operation, other.cause.raw_os_error())
     }
@@ -148,18 +155,20 @@ pub struct Store {
 }
 
 impl Store {
-    /// Locks `path` (made with mode 0700 if it is missing; its parent must exist) and reads what is in it. May wait
-    /// for the disk.
+    /// Locks the directory `path` and reads its state. Makes the directory with mode 0700 if it is
+    /// missing; its parent must exist. May wait for the disk.
     ///
     /// # Errors
-    /// See [`StoreError`]. A directory that can be read and not written is no error here: writes will report it.
+    /// See [`StoreError`]. A directory that can be read but not written is no error here: writes
+    /// will report that.
     pub fn open(path: &Path, node: NodeId, cluster: u64) -> Result<(Store, Loaded), StoreError> {
         let (dir, loaded) = StateDir::open(path, node, cluster)?;
         Ok((Store { dir }, loaded))
     }
 
-    /// Starts the thread. `report` is called on it: with the version and `Ok` when a state is durable (and with it
-    /// all versions before), with an error at the first failure of each version and when the cause changes.
+    /// Starts the thread, which calls `report`: with the version and `Ok` when a state is durable,
+    /// and with it all versions before; with an error at the first failure of each version and when
+    /// the cause changes.
     ///
     /// # Errors
     /// When the kernel gives no thread.
@@ -172,7 +181,7 @@ impl Store {
         let mut writer = Writer { dir: self.dir, shared: Arc::clone(&shared), report };
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
             let durable = writer.run();
-            // Releases the lock before anybody learns that it is over.
+            // Releases the lock before `finish` returns.
             drop(writer);
             let _nobody_waits = done.try_send(durable);
         })?;
@@ -180,7 +189,8 @@ impl Store {
     }
 }
 
-/// The way to the store's thread. Dropping it ends the thread after one more attempt at what is not durable.
+/// The handle of the store's thread. When it is dropped, the thread makes one more attempt at a
+/// state that is not durable, and ends.
 pub struct StoreHandle {
     shared: Arc<Shared>,
     thread: Thread,
@@ -188,16 +198,16 @@ pub struct StoreHandle {
 }
 
 impl StoreHandle {
-    /// Makes `state` durable as soon as the disk allows. Versions must rise. Never waits for the disk: a lock is held
-    /// for the exchange of one pointer-sized value on either side.
+    /// Asks for `state` to be made durable as soon as the disk allows. Versions must rise. Never
+    /// waits for the disk: both sides hold the lock only to exchange one value.
     pub fn write(&self, version: u64, state: State) {
         let overtaken = self.shared.exchange(Some((version, state)));
         self.thread.unpark();
         drop(overtaken);
     }
 
-    /// Ends the thread after one more attempt, and tells whether everything is durable and the lock released. False
-    /// after `patience`, too, with a disk that does not answer.
+    /// Ends the thread after one more attempt. Returns whether the newest state is durable and the
+    /// lock released; false, too, if the disk has not answered within `patience`.
     #[must_use]
     pub fn finish(self, patience: Duration) -> bool {
         self.shared.stop.store(true, Ordering::Release);
@@ -213,21 +223,25 @@ impl Drop for StoreHandle {
     }
 }
 
+/// A state to be written, with its version.
 type Pending = Option<(u64, State)>;
 
-/// A queue of one: the newest wins.
+/// State shared by the handle and the thread: a queue of one state, where the newest wins, and the
+/// order to stop.
 struct Shared {
     newest: Mutex<Pending>,
     stop: AtomicBool,
 }
 
 impl Shared {
+    /// Puts `pending` into the queue and returns what was there.
     fn exchange(&self, pending: Pending) -> Pending {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut newest, pending)
     }
 }
 
+/// The store's thread.
 struct Writer<R> {
     dir: StateDir,
     shared: Arc<Shared>,
@@ -235,10 +249,10 @@ struct Writer<R> {
 }
 
 impl<R: FnMut(u64, Result<(), WriteError>)> Writer<R> {
-    /// Works until told to stop; tells whether everything is durable then.
+    /// Writes states until told to stop. Returns whether the newest state is durable then.
     fn run(&mut self) -> bool {
         let mut pending: Pending = None;
-        let mut told: Option<(u64, WriteError)> = None;
+        let mut reported: Option<(u64, WriteError)> = None;
         let mut pause = FIRST_PAUSE;
         loop {
             // Before looking for work, so that what was left before the stop is found.
@@ -248,9 +262,9 @@ impl<R: FnMut(u64, Result<(), WriteError>)> Writer<R> {
                 match self.dir.write(state) {
                     Ok(()) => {
                         (self.report)(*version, Ok(()));
-                        (pending, told, pause) = (None, None, FIRST_PAUSE);
+                        (pending, reported, pause) = (None, None, FIRST_PAUSE);
                     }
-                    Err(cause) => told = Some(self.tell(*version, cause, told)),
+                    Err(cause) => reported = Some(self.report_failure(*version, cause, reported)),
                 }
             }
             if stop {
@@ -265,19 +279,26 @@ impl<R: FnMut(u64, Result<(), WriteError>)> Writer<R> {
         }
     }
 
-    /// Reports a failure unless it is the one reported last, and returns what is reported now.
-    fn tell(&mut self, version: u64, cause: WriteError, told: Option<(u64, WriteError)>) -> (u64, WriteError) {
-        match told {
+    /// Reports a failure unless it is like the one reported last. Returns the failure that is now
+    /// the last one reported.
+    fn report_failure(
+        &mut self,
+        version: u64,
+        cause: WriteError,
+        reported: Option<(u64, WriteError)>,
+    ) -> (u64, WriteError) {
+        match reported {
             Some((before, like)) if before == version && like.is_like(&cause) => (before, like),
             Some(_) | None => {
-                let copy = WriteError::new(cause.operation, &cause.path, copy(&cause.cause));
+                let copy = WriteError::new(cause.operation, &cause.path, copy_of(&cause.cause));
                 (self.report)(version, Err(cause));
                 (version, copy)
             }
         }
     }
 
-    /// Sleeps until there is something new to do or `limit` has passed. Parking may end for no reason.
+    /// Sleeps until a state waits, the thread is told to stop, or `limit` has passed. Parking may
+    /// end for no reason.
     fn sleep(&self, limit: Option<Duration>) {
         let start = clock::now();
         loop {
@@ -294,7 +315,8 @@ impl<R: FnMut(u64, Result<(), WriteError>)> Writer<R> {
     }
 }
 
-fn copy(cause: &std::io::Error) -> std::io::Error {
+/// A copy of an error of the operating system.
+fn copy_of(cause: &std::io::Error) -> std::io::Error {
     match cause.raw_os_error() {
         Some(code) => std::io::Error::from_raw_os_error(code),
         None => std::io::Error::new(cause.kind(), cause.to_string()),

@@ -1,10 +1,14 @@
-//! One slot of the store: a state and the number of its writing, as bytes that prove that they are whole.
+//! One slot of the store: a state and the number of its write, as bytes that prove that they are
+//! whole.
 //!
-//! Layout, network byte order: magic (8), format (4), sequence (8), length of the payload (4), payload, SHA-256 of all
-//! of that (32), zeros up to a multiple of [`BLOCK`]. Payload: node (1), cluster (8), lease in µs (4, 0: not known), number
-//! of groups (2), and for each group key, seen, reserve and held (8 each) and one byte of flags (bit 0: paused). Format 1,
-//! which is still read, has no lease.
-//! Never does: touch a file. Bytes that are not a whole slot give the reason, never a panic.
+//! Layout, network byte order: magic (8), format (4), sequence (8), length of the payload (4),
+//! payload, SHA-256 of all of that (32), zeros up to a multiple of `BLOCK`. Payload: node (1),
+//! cluster (8), lease in µs (4, 0: not known), number of groups (2), and for each group key, seen,
+//! reserve and held (8 each) and one byte of flags (bit 0: paused). Format 1, which is still read,
+//! has no lease.
+//!
+//! Owns: the format. Never does: touch a file. Bytes that are not a whole slot give an error with
+//! the reason, never a panic.
 
 use super::State;
 use crate::durable::GroupState;
@@ -12,34 +16,43 @@ use crate::types::{Epoch, GroupKey, NodeId};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// Slots grow in steps of this many bytes, so that rewriting one needs no new space on the disk.
+/// The size of a slot is a multiple of this many bytes, so that rewriting one seldom needs new
+/// space on the disk.
 pub(super) const BLOCK: usize = 4096;
-/// No slot is larger: 65,535 groups need 2.2 MB.
+/// Largest slot in bytes: 65,535 groups need 2.2 MB.
 pub(super) const MAX_SLOT: usize = 4 << 20;
 
+/// First bytes of every slot.
 const MAGIC: &[u8; 8] = b"vipairS\n";
+/// Format that this version writes.
 const FORMAT: u32 = 2;
-/// The format of versions that did not write the lease down.
+/// Format of versions that did not write the lease down.
 const WITHOUT_LEASE: u32 = 1;
+/// Length of magic, format, sequence and length, in bytes.
 const HEADER: usize = 24;
+/// Length of the payload before its groups, in bytes.
 const PAYLOAD_HEADER: usize = 15;
+/// Length of one group, in bytes.
 const GROUP: usize = 33;
+/// Length of the digest, in bytes.
 const DIGEST: usize = 32;
+/// Bit of a paused group in its flags.
 const PAUSED: u8 = 1;
 
-/// Why bytes are not a slot this program can use.
+/// The reason for which bytes are no slot that this program can use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SlotError {
-    /// Torn, flipped, cut, or never a slot.
+    /// The bytes are torn, flipped, cut, or never were a slot. The text says which.
     Damaged(&'static str),
-    /// Whole, and written in a format of another version of this program.
+    /// The slot is whole, in this format of another version of the program.
     Format(u32),
 }
 
-/// The bytes of a slot.
+/// Encodes a state and the number of its write as the bytes of a slot.
 ///
 /// # Errors
-/// When there are more groups than a number of two bytes can count, or the lease is out of all bounds.
+/// When there are more groups than a number of two bytes can count, or the lease is out of all
+/// bounds.
 pub fn encode(sequence: u64, state: &State) -> Result<Vec<u8>, &'static str> {
     let count = u16::try_from(state.groups.len()).map_err(|_| "more than 65,535 groups")?;
     let length = PAYLOAD_HEADER + GROUP * state.groups.len();
@@ -50,7 +63,7 @@ pub fn encode(sequence: u64, state: &State) -> Result<Vec<u8>, &'static str> {
     bytes.extend(u32::try_from(length).map_err(|_| "too long")?.to_be_bytes());
     bytes.push(state.node.0);
     bytes.extend(state.cluster.to_be_bytes());
-    // A little more than it is does no harm.
+    // Rounded up: a lease that is a little longer than it was does no harm.
     let lease = state.lease.unwrap_or_default().as_nanos().div_ceil(1000);
     bytes.extend(u32::try_from(lease).map_err(|_| "a lease of more than an hour")?.to_be_bytes());
     bytes.extend(count.to_be_bytes());
@@ -66,7 +79,7 @@ pub fn encode(sequence: u64, state: &State) -> Result<Vec<u8>, &'static str> {
     Ok(bytes)
 }
 
-/// The sequence and state of a slot's bytes.
+/// Decodes the bytes of a slot: the number of its write, and the state.
 ///
 /// # Errors
 /// When they are not a whole slot of this format.
@@ -88,10 +101,11 @@ pub fn decode(bytes: &[u8]) -> Result<(u64, State), SlotError> {
     if format != FORMAT && format != WITHOUT_LEASE {
         return Err(SlotError::Format(format));
     }
-    Ok((sequence, payload(&covered[HEADER..], format)?))
+    Ok((sequence, decode_payload(&covered[HEADER..], format)?))
 }
 
-fn payload(bytes: &[u8], format: u32) -> Result<State, SlotError> {
+/// Decodes the payload of a slot in this format.
+fn decode_payload(bytes: &[u8], format: u32) -> Result<State, SlotError> {
     let mut reader = Reader(bytes);
     let [node] = reader.take()?;
     let cluster = reader.number()?;
@@ -111,15 +125,18 @@ fn payload(bytes: &[u8], format: u32) -> Result<State, SlotError> {
     Ok(State { node: NodeId(node), cluster, lease, groups })
 }
 
+/// Bytes that are not decoded yet.
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
+    /// Takes `N` bytes.
     fn take<const N: usize>(&mut self) -> Result<[u8; N], SlotError> {
         let (taken, rest) = self.0.split_first_chunk().ok_or(SlotError::Damaged("it is cut short"))?;
         self.0 = rest;
         Ok(*taken)
     }
 
+    /// Takes a number of eight bytes.
     fn number(&mut self) -> Result<u64, SlotError> {
         Ok(u64::from_be_bytes(self.take()?))
     }

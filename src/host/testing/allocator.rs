@@ -1,21 +1,23 @@
-//! Counts what the calling thread asks of the heap, so that "allocates nothing" can be said of a piece of code.
+//! Counts what the calling thread asks of the heap, so that "allocates nothing" can be said of a
+//! piece of code.
 //!
-//! Owns: the counts, one set per thread. Never does: memory management; every call goes on to the system's allocator.
-//! Only a binary that installs [`Counting`] counts; elsewhere [`measured`] sees nothing, and says so.
+//! Owns: the counts, one set per thread. Never does: memory management; every call goes on to the
+//! system's allocator. Only a binary that installs [`Counting`] counts; elsewhere [`measured`] sees
+//! nothing, and says so.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// To be installed with `#[global_allocator]`.
+/// The counting allocator, to be installed with `#[global_allocator]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Counting;
 
-/// What a piece of code asked for.
+/// Heap usage of a piece of code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Usage {
-    /// How often memory was asked for, growth of what was there included.
+    /// Number of allocations and reallocations.
     pub calls: u64,
-    /// The most bytes that were held at a time beyond what was held before.
+    /// Most bytes held at a time, beyond those held before.
     pub peak: u64,
 }
 
@@ -25,7 +27,7 @@ thread_local! {
     static PEAK: Cell<i64> = const { Cell::new(0) };
 }
 
-/// Runs `code` and tells what it asked of the heap on this thread.
+/// Runs `code` and returns its result and its heap usage on this thread.
 ///
 /// # Panics
 /// If no [`Counting`] is installed: a count that is always 0 must not pass for a result.
@@ -40,8 +42,9 @@ pub fn measured<T>(code: impl FnOnce() -> T) -> (T, Usage) {
     (result, Usage { calls: CALLS.get() - calls, peak })
 }
 
-/// A thread that is being taken down has no counts any more, and nobody who asks.
-fn note(calls: u64, more: usize, less: usize) {
+/// Counts `calls` calls that take `more` bytes and give back `less`. A thread that is ending has no
+/// counts any more, and nobody asks for them.
+fn count(calls: u64, more: usize, less: usize) {
     let signed = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
     let _counted = CALLS.try_with(|count| count.set(count.get() + calls));
     let _counted = HELD.try_with(|held| {
@@ -50,29 +53,29 @@ fn note(calls: u64, more: usize, less: usize) {
     });
 }
 
-// SAFETY: every call is passed to the system's allocator with the arguments it came with; the counts are thread-local
-// cells without destructors, so that touching them allocates nothing.
+// SAFETY: every call is passed to the system's allocator with the arguments it came with; the
+// counts are thread-local cells without destructors, so that touching them allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(1, layout.size(), 0);
+        count(1, layout.size(), 0);
         // SAFETY: the caller's promises are the system allocator's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note(1, layout.size(), 0);
+        count(1, layout.size(), 0);
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(1, size, layout.size());
+        count(1, size, layout.size());
         // SAFETY: as above.
         unsafe { System.realloc(place, layout, size) }
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        note(0, 0, layout.size());
+        count(0, 0, layout.size());
         // SAFETY: as above.
         unsafe { System.dealloc(place, layout) }
     }

@@ -1,4 +1,4 @@
-//! What the tests of several wings need. Nothing of it is in the program that ships.
+//! Helpers for the tests of several crates. Nothing of this is in the program that ships.
 
 mod allocator;
 pub mod netns;

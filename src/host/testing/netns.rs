@@ -1,4 +1,4 @@
-//! Test support: a network namespace of one thread's own, gone when the thread ends. Needs root and iproute2.
+//! A network namespace for one thread, which is gone when the thread ends. Needs root and iproute2.
 
 use crate::io::poll::{Poll, Ready};
 use crate::io::segment::PacketSocket;
@@ -7,8 +7,9 @@ use nix::sys::signal::{SigSet, Signal};
 use std::process::Command;
 use std::time::Duration;
 
-/// Runs `body` on a new thread in a new network namespace whose loopback is up, and passes its panic on. The end of a
-/// child, most often one of another test, interrupts nothing there.
+/// Runs `body` on a new thread in a new network namespace whose loopback is up, and passes its
+/// panic on. SIGCHLD is blocked there: the end of a child, most often of another test, interrupts
+/// no system call.
 pub fn in_netns<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -21,22 +22,22 @@ pub fn in_netns<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// Runs `ip` with these words in the calling thread's namespace and returns what it printed.
+/// Runs `ip` with these arguments in the calling thread's namespace and returns what it printed.
 ///
 /// # Panics
-/// If it fails.
-pub fn ip(words: &str) -> String {
-    let output = Command::new("ip").args(words.split_whitespace()).output().expect("iproute2 is installed");
+/// If the command fails.
+pub fn ip(arguments: &str) -> String {
+    let output = Command::new("ip").args(arguments.split_whitespace()).output().expect("iproute2 is installed");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "ip {words}: {error}");
+    assert!(output.status.success(), "ip {arguments}: {error}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Gives the loopback an IPv6 address and waits until it can be connected to: the kernel makes the route to it later, on
-/// a thread of its own.
+/// Gives the loopback an IPv6 address and waits for the route to it, which the kernel makes later
+/// on a thread of its own.
 ///
 /// # Panics
-/// If it cannot be for ten seconds.
+/// If there is no route after ten seconds.
 pub fn ip6_on_loopback(address: &str) {
     ip(&format!("addr add {address}/128 dev lo nodad"));
     for _ in 0..1_000 {
@@ -57,13 +58,14 @@ pub fn veth(one: &str, other: &str) {
     settle(other, one);
 }
 
-/// What frames of [`settle`] say. They carry the segment link's ethertype and come from [`SETTLER`].
+/// Payload of the frames of [`settle`]. They have the segment link's ethertype and come from
+/// [`SETTLER`].
 pub const SETTLING: &[u8] = b"settling";
-/// The hardware address frames of [`settle`] come from.
+/// Source address of the frames of [`settle`].
 pub const SETTLER: [u8; 6] = [2, 0, 0, 0, 0xff, 1];
 
-/// Waits until frames pass from one interface to the other: the kernel drops them for a moment after a link has come
-/// up. Some of these frames may arrive later.
+/// Waits until frames pass from one interface to the other: the kernel drops them for a moment
+/// after a link has come up. Some of these frames may arrive later.
 ///
 /// # Panics
 /// If nothing passes for ten seconds.

@@ -1,4 +1,5 @@
-//! The file, and the memory as the store keeps it. The rest runs for real: netns-tests/cases/witness.rs.
+//! The file, and the memory as the store keeps it. The rest runs for real:
+//! netns-tests/cases/witness.rs.
 
 use crate::config::WitnessFile;
 use crate::store;
@@ -83,7 +84,7 @@ fn a_memory_comes_back_from_the_store() {
 fn a_file_that_would_take_a_restart_is_named() {
     let running = parse(GOOD).expect("it is right");
     let other = |from: &str, to: &str| parse(&GOOD.replace(from, to)).expect("it is right");
-    let restart = |file: &WitnessFile| renewal::takes_a_restart(&running, file);
+    let restart = |file: &WitnessFile| renewal::restart_reason(&running, file);
     assert_eq!(restart(&running), None);
     assert_eq!(restart(&other("port = 80", "port = 81")), None);
     assert_eq!(restart(&other("name = \"web\"", "name = \"db\"\ndrift_ppm = 900")), None, "another cluster");
@@ -91,7 +92,7 @@ fn a_file_that_would_take_a_restart_is_named() {
     assert!(restart(&other("number = 2", "number = 3")).is_some_and(|why| why.contains("number")));
     let drift = other("name = \"web\"", "name = \"web\"\ndrift_ppm = 900");
     assert!(restart(&drift).is_some_and(|why| why.contains("drift_ppm of cluster web")));
-    let told = |file: &WitnessFile| renewal::told(&running, file);
+    let told = |file: &WitnessFile| renewal::changes_text(&running, file);
     assert!(told(&running).starts_with("no cluster has changed; "));
     assert!(told(&other("port = 80", "port = 81")).starts_with("with other checks: web; "));
     assert!(told(&other("\"web\"", "\"db\"")).starts_with("clusters added: db; removed: web; "));

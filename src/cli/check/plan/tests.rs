@@ -1,6 +1,6 @@
 //! What the plan of a reload says.
 
-use super::{Plan, told};
+use super::{Plan, plan_reload};
 use crate::cli::Failure;
 use crate::config::{ClusterFile, KeyFile};
 use crate::control::protocol::Running;
@@ -27,7 +27,7 @@ fn plan_with(old: &str, new: &str, key: u8, named: bool) -> Result<Plan, Failure
     };
     let new =
         ClusterFile::parse(new, Path::new("/etc/vipair/vipair.toml")).unwrap_or_else(|errors| panic!("{errors}"));
-    told(&running, &new, &keys(key), None, Vec::new())
+    plan_reload(&running, &new, &keys(key), None, Vec::new())
 }
 
 fn plan(old: &str, new: &str) -> Plan {

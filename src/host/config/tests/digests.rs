@@ -16,7 +16,8 @@ fn both_nodes_compute_the_same_digests_from_one_file() {
     assert_eq!(digest::policy(&alpha, &alpha.groups[0]), digest::policy(&beta, &beta.groups[0]));
 }
 
-/// What of the four digests differs from the good configuration's: nodes, groups, addresses, policy.
+/// What of the four digests differs from the good configuration's: nodes, groups, addresses,
+/// policy.
 fn differs(text: &str) -> [bool; 4] {
     let all = |config: &Config| {
         let digests = digest::digests(config);

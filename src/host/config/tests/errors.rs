@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Replaces `old` by `new` in the good configuration and expects exactly one error that begins with `expected`.
+/// Replaces `old` by `new` in the good configuration and expects exactly one error that begins with
+/// `expected`.
 #[track_caller]
 fn one_error(old: &str, new: &str, expected: &str) {
     let errors = errors_of(&good_with(old, new));

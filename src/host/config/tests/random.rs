@@ -120,7 +120,8 @@ proptest! {
             prop_assert_eq!((times.drift_ppm, cluster.witness.is_some()), (ppm, voted));
             let least = if voted { times.pulse * 3 + ms(4) } else { ms(50) };
             prop_assert!(times.lease >= least);
-            // In whole nanoseconds: (promise − g) × (1 − ρ) ≥ lease × (1 + ρ), and the same of abstention.
+            // In whole nanoseconds: (promise − g) × (1 − ρ) ≥ lease × (1 + ρ), and the same of
+            // abstention.
             for (long, short) in [(times.promise, times.lease), (times.abstain, times.promise)] {
                 let spared = (long - ms(1)).as_nanos() * u128::from(1_000_000 - ppm);
                 prop_assert!(spared >= short.as_nanos() * u128::from(1_000_000 + ppm), "{:?} and {:?}", long, short);

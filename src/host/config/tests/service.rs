@@ -5,7 +5,7 @@ use super::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
-fn service(lines: &str) -> Service {
+fn service(lines: &str) -> ServicePlan {
     let cluster = parse(&format!("{GOOD}{lines}")).unwrap_or_else(|errors| panic!("{errors}\n{lines}"));
     cluster.groups[0].service.clone()
 }
@@ -171,18 +171,18 @@ fn a_program_that_others_can_change_is_refused_with_its_line() {
     let (directory, path) = program("hook");
     let mode =
         |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("it is ours");
-    programs::judge(&path).expect("root's own, and nobody else's");
+    programs::validate(&path).expect("root's own, and nobody else's");
     mode(&path, 0o775);
-    assert!(matches!(programs::judge(&path), Err(ProgramError::Changeable(_))), "the group can write to it");
+    assert!(matches!(programs::validate(&path), Err(ProgramError::Changeable(_))), "the group can write to it");
     mode(&path, 0o644);
-    assert!(matches!(programs::judge(&path), Err(ProgramError::NoProgram)));
+    assert!(matches!(programs::validate(&path), Err(ProgramError::NoProgram)));
     mode(&path, 0o755);
     nix::unistd::chown(&path, Some(65_534.into()), None).expect("we are root");
-    assert!(matches!(programs::judge(&path), Err(ProgramError::Changeable(_))), "its owner can write to it");
+    assert!(matches!(programs::validate(&path), Err(ProgramError::Changeable(_))), "its owner can write to it");
     nix::unistd::chown(&path, Some(0.into()), None).expect("we are root");
     mode(directory.path(), 0o777);
     assert!(
-        matches!(programs::judge(&path), Err(ProgramError::Changeable(_))),
+        matches!(programs::validate(&path), Err(ProgramError::Changeable(_))),
         "others can put another in its place"
     );
 
@@ -195,8 +195,8 @@ fn a_program_that_others_can_change_is_refused_with_its_line() {
     // The way through a link counts, wherever it leads.
     let link = directory.path().join("link");
     symlink("/bin/true", &link).expect("it can be made");
-    assert!(matches!(programs::judge(&link), Err(ProgramError::Changeable(_))), "others can turn the link");
+    assert!(matches!(programs::validate(&link), Err(ProgramError::Changeable(_))), "others can turn the link");
     mode(directory.path(), 0o755);
-    programs::judge(&link).expect("nobody can now");
-    assert!(matches!(programs::judge(&directory.path().join("none")), Err(ProgramError::Missing(_))));
+    programs::validate(&link).expect("nobody can now");
+    assert!(matches!(programs::validate(&directory.path().join("none")), Err(ProgramError::Missing(_))));
 }

@@ -171,7 +171,8 @@ fn a_network_that_is_gone_costs_datagrams_and_no_socket() {
         ip("address del 10.9.0.1/24 dev path");
         assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Unreachable);
         assert_eq!(socket.recv(&mut [0; 100]).unwrap(), Received::Empty);
-        // Another address: the old socket cannot begin there, and who asks the kernel again finds it.
+        // Another address: the old socket cannot begin there, and who asks the kernel again finds
+        // it.
         ip("address add 10.9.0.2/24 dev path");
         assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Unreachable);
         assert_eq!(LinkSocket::toward(remote).unwrap().local().unwrap(), "10.9.0.2".parse::<IpAddr>().unwrap());

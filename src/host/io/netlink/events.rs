@@ -1,7 +1,9 @@
-//! What the kernel tells unasked: interfaces, addresses, traffic-control filters that come, change and go.
+//! Events of the kernel: interfaces, addresses and traffic-control filters that come, change and
+//! go.
 //!
-//! The queue is the socket's buffer. When it overflows the kernel drops events and says so, and that becomes
-//! [`NetlinkEvent::Overrun`]: whoever listens looks at everything again, so nothing is missed for good.
+//! Owns: the socket, whose buffer is the queue. Never does: decide what an event means. When the
+//! buffer overflows, the kernel drops events and says so, which becomes [`NetlinkEvent::Overrun`]:
+//! the listener then reads the whole state again, so that nothing is missed for good.
 
 use super::message::{self, Message, messages};
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
@@ -14,42 +16,45 @@ use tokio::io::unix::AsyncFd;
 
 /// RTNLGRP_ numbers, <linux/rtnetlink.h>: LINK, TC, IPV4_IFADDR, IPV6_IFADDR.
 const GROUPS: [u32; 4] = [1, 4, 5, 9];
-/// Room for the echo of some thousand addresses, about 1 KiB each with the kernel's cost.
+/// Receive buffer in bytes: room for the echo of some thousand addresses, about 1 KiB each with the
+/// kernel's cost.
 const RECEIVE_BUFFER: usize = 8 << 20;
+/// Room for one datagram, in bytes.
 const DATAGRAM: usize = 64 << 10;
 
-/// One change.
+/// One event of the kernel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NetlinkEvent {
     /// An interface came or changed.
     Link(super::InterfaceInfo),
     /// An interface is gone from this namespace.
     LinkGone {
-        /// Its number.
+        /// Number of the interface.
         index: u32,
-        /// Its name.
+        /// Name of the interface.
         name: String,
     },
     /// An address is new or has changed.
     AddressAdded {
-        /// The interface.
+        /// Number of the interface.
         index: u32,
         /// The address.
         address: IpAddr,
     },
     /// An address is gone.
     AddressRemoved {
-        /// The interface.
+        /// Number of the interface.
         index: u32,
         /// The address.
         address: IpAddr,
     },
-    /// A queueing discipline or filter of an interface came, changed or went: see whether the gate is still there.
+    /// A queueing discipline or filter of an interface came, changed or went: check that the gate
+    /// is still there.
     FilterChanged {
-        /// The interface.
+        /// Number of the interface.
         index: u32,
     },
-    /// Events were lost: look at everything again.
+    /// Events were lost: read the whole state again.
     Overrun,
 }
 
@@ -57,7 +62,7 @@ pub enum NetlinkEvent {
 pub struct NetlinkEvents {
     socket: AsyncFd<Socket>,
     buffer: Vec<u8>,
-    /// Read and not yet handed out: what one datagram holds.
+    /// Events of the datagram that was read last, not yet returned.
     queue: VecDeque<NetlinkEvent>,
 }
 
@@ -68,8 +73,9 @@ impl std::fmt::Debug for NetlinkEvents {
 }
 
 impl NetlinkEvents {
-    /// Opens the socket in the calling thread's network namespace and subscribes. Needs a tokio runtime with I/O. Open
-    /// it before looking at the present state: what changes in between is then told.
+    /// Opens the socket in the calling thread's network namespace and subscribes. Needs a tokio
+    /// runtime with I/O. Open the socket before reading the present state, so that a change in
+    /// between is reported.
     ///
     /// # Errors
     /// When the process is out of descriptors or memory.
@@ -83,17 +89,17 @@ impl NetlinkEvents {
         for group in GROUPS {
             socket.add_membership(group)?;
         }
-        // SAFETY: `Socket` owns its descriptor, gives out the same one each time, and closes it when it is dropped, which
-        // `AsyncFd` does after it has left the reactor.
+        // SAFETY: `Socket` owns its descriptor, gives out the same one each time, and closes it
+        // when it is dropped, which `AsyncFd` does after it has left the reactor.
         let socket =
             unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(io::Error::from)?;
         Ok(NetlinkEvents { socket, buffer: Vec::with_capacity(DATAGRAM), queue: VecDeque::new() })
     }
 
-    /// Waits for the next event. Losing the future loses no event.
+    /// Waits for the next event. Dropping the future loses no event.
     ///
     /// # Errors
-    /// Only when the socket itself is unusable: open another and look at everything again.
+    /// Only when the socket itself is unusable: open another and read the whole state again.
     pub async fn next(&mut self) -> io::Result<NetlinkEvent> {
         loop {
             if let Some(event) = self.queue.pop_front() {
@@ -114,12 +120,13 @@ impl NetlinkEvents {
     }
 }
 
-/// The events that one datagram tells.
+/// Events in one datagram of the kernel. Messages of other kinds are skipped.
 pub fn read(datagram: &[u8]) -> impl Iterator<Item = NetlinkEvent> {
-    messages(datagram).filter_map(event)
+    messages(datagram).filter_map(parse_event)
 }
 
-fn event(message: Message<'_>) -> Option<NetlinkEvent> {
+/// The event that one message tells; `None` for other kinds and for a message that is cut short.
+fn parse_event(message: Message<'_>) -> Option<NetlinkEvent> {
     match message.kind {
         libc::RTM_NEWLINK => message::link(message.payload).map(NetlinkEvent::Link),
         libc::RTM_DELLINK => {

@@ -1,6 +1,8 @@
-//! Netlink messages: bytes ↔ values. Attributes and message types that are not known are passed over; a message that is
-//! cut short ends the reading. Field layouts: <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h>,
-//! <linux/neighbour.h>; all in the byte order of the host.
+//! Netlink messages: bytes ↔ values.
+//!
+//! Owns: the layouts of <linux/rtnetlink.h>, <linux/if_link.h>, <linux/if_addr.h> and
+//! <linux/neighbour.h>, all in the byte order of the host. Never does: I/O. Unknown attributes and
+//! message types are skipped; a message that is cut short ends the reading, and never panics.
 
 use super::{InterfaceInfo, Neighbour, NeighbourState};
 use crate::types::MacAddr;
@@ -8,24 +10,31 @@ use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use std::net::IpAddr;
 
+/// Size of struct nlmsghdr.
 const HEADER: usize = 16;
 /// The upper two bits of an attribute's type are flags: <linux/netlink.h>.
 const TYPE_MASK: u16 = 0x3fff;
+/// Numbers of <linux/if_arp.h>, <linux/if_addr.h> and <linux/rtnetlink.h>.
 const ARPHRD_ETHER: u16 = 1;
 const IFA_FLAGS: u16 = 8;
 const RTA_VIA: u16 = 18;
+/// AF_UNSPEC: the family of messages about an interface itself.
 const ANY_FAMILY: u8 = 0;
 
 /// One message of a netlink datagram.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
+    /// Type of the message, such as RTM_NEWLINK.
     pub kind: u16,
+    /// Flags of the header, such as NLM_F_DUMP_INTR.
     pub flags: u16,
+    /// Sequence number of the request that the message answers.
     pub sequence: u32,
+    /// Bytes after the header.
     pub payload: &'a [u8],
 }
 
-/// The messages of one datagram.
+/// Messages of one datagram, up to the first that is cut short.
 pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let length = usize::try_from(long(bytes, 0)?).ok()?;
@@ -36,7 +45,7 @@ pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     })
 }
 
-/// The attributes behind a header of `skip` bytes.
+/// Attributes behind a header of `skip` bytes, up to the first that is cut short: type and value.
 fn attributes(payload: &[u8], skip: usize) -> impl Iterator<Item = (u16, &[u8])> {
     let mut bytes = payload.get(skip..).unwrap_or(&[]);
     std::iter::from_fn(move || {
@@ -48,14 +57,17 @@ fn attributes(payload: &[u8], skip: usize) -> impl Iterator<Item = (u16, &[u8])>
     })
 }
 
+/// The 16-bit number at offset `at`.
 fn short(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
+/// The 32-bit number at offset `at`.
 fn long(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
+/// The address that 4 or 16 bytes give.
 fn address(bytes: &[u8]) -> Option<IpAddr> {
     if let Ok(four) = <[u8; 4]>::try_from(bytes) {
         return Some(IpAddr::from(four));
@@ -63,14 +75,14 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
 }
 
-/// The error code of an acknowledgement: `None` for success.
+/// The error that an acknowledgement carries; `None` for success.
 pub fn failure(payload: &[u8]) -> Option<std::io::Error> {
     let code = long(payload, 0)?.cast_signed();
     (code != 0).then(|| std::io::Error::from_raw_os_error(code.wrapping_neg()))
 }
 
-/// An RTM_NEWLINK or RTM_DELLINK about the interface itself. A bridge sends the same messages about its ports, with a
-/// family of its own, and "deleted" there means that the port left the bridge.
+/// The interface of an RTM_NEWLINK or RTM_DELLINK. `None` for a bridge's messages about its ports,
+/// which have a family of their own: "deleted" there means that the port left the bridge.
 pub fn link(payload: &[u8]) -> Option<InterfaceInfo> {
     if *payload.first()? != ANY_FAMILY {
         return None;
@@ -97,16 +109,21 @@ pub fn link(payload: &[u8]) -> Option<InterfaceInfo> {
     Some(info)
 }
 
-/// An RTM_NEWADDR or RTM_DELADDR.
+/// Content of an RTM_NEWADDR or RTM_DELADDR.
 pub struct AddressMessage {
+    /// Number of the interface.
     pub index: u32,
+    /// The address.
     pub address: IpAddr,
+    /// Length of the prefix, in bits.
     pub prefix: u8,
+    /// Flags of the address, such as IFA_F_NODAD.
     pub flags: u32,
-    /// Seconds; `u32::MAX` is for ever.
+    /// Preferred lifetime in seconds; `u32::MAX` is for ever.
     pub preferred: u32,
 }
 
+/// Content of an RTM_NEWADDR or RTM_DELADDR; `None` if it is cut short or has no address.
 pub fn address_message(payload: &[u8]) -> Option<AddressMessage> {
     let mut local = None;
     let mut peer = None;
@@ -126,7 +143,8 @@ pub fn address_message(payload: &[u8]) -> Option<AddressMessage> {
     Some(AddressMessage { index: long(payload, 4)?, address, prefix: *payload.get(1)?, flags, preferred })
 }
 
-/// An RTM_NEWNEIGH.
+/// The number of the interface and the entry of an RTM_NEWNEIGH; `None` if it is cut short or has
+/// no address.
 pub fn neighbour(payload: &[u8]) -> Option<(u32, Neighbour)> {
     let mut destination = None;
     let mut mac = None;
@@ -151,7 +169,8 @@ pub fn neighbour(payload: &[u8]) -> Option<(u32, Neighbour)> {
     Some((long(payload, 4)?, Neighbour { address: destination?, mac, state }))
 }
 
-/// The gateways through `index` of an RTM_NEWROUTE, if it is a default route.
+/// Gateways of an RTM_NEWROUTE that lead through the interface `index`; none if it is no default
+/// route.
 pub fn gateways(payload: &[u8], index: u32) -> Vec<IpAddr> {
     const IS_DEFAULT: u8 = 0;
     let kind = payload.get(7).copied();
@@ -159,7 +178,7 @@ pub fn gateways(payload: &[u8], index: u32) -> Vec<IpAddr> {
         return Vec::new();
     }
     let mut found = Vec::new();
-    found.extend(hop(attributes(payload, 12), None, index));
+    found.extend(hop_gateway(attributes(payload, 12), None, index));
     for (kind, mut hops) in attributes(payload, 12) {
         if kind != libc::RTA_MULTIPATH {
             continue;
@@ -167,15 +186,19 @@ pub fn gateways(payload: &[u8], index: u32) -> Vec<IpAddr> {
         while let (Some(length), Some(oif)) = (short(hops, 0), long(hops, 4)) {
             let length = usize::from(length);
             let Some(this) = hops.get(..length).filter(|hop| hop.len() >= 8) else { break };
-            found.extend(hop(attributes(this, 8), Some(oif), index));
+            found.extend(hop_gateway(attributes(this, 8), Some(oif), index));
             hops = hops.get(length.next_multiple_of(4)..).unwrap_or(&[]);
         }
     }
     found
 }
 
-/// The gateway of one next hop, if it leads through `index`.
-fn hop<'a>(attributes: impl Iterator<Item = (u16, &'a [u8])>, oif: Option<u32>, index: u32) -> Option<IpAddr> {
+/// The gateway of one next hop, if it leads through the interface `index`.
+fn hop_gateway<'a>(
+    attributes: impl Iterator<Item = (u16, &'a [u8])>,
+    oif: Option<u32>,
+    index: u32,
+) -> Option<IpAddr> {
     let mut oif = oif;
     let mut gateway = None;
     for (kind, value) in attributes {
@@ -190,7 +213,7 @@ fn hop<'a>(attributes: impl Iterator<Item = (u16, &'a [u8])>, oif: Option<u32>, 
     gateway.filter(|_| oif == Some(index))
 }
 
-/// The interface an RTM_…QDISC or RTM_…TFILTER is about.
+/// Number of the interface that an RTM_…QDISC or RTM_…TFILTER is about.
 pub fn filter_index(payload: &[u8]) -> Option<u32> {
     long(payload, 4)
 }

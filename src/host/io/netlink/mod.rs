@@ -1,10 +1,11 @@
-//! The kernel's own account of interfaces, addresses, neighbours and routes: questions, orders, and what it tells unasked.
+//! Interfaces, addresses, neighbours and routes as the kernel has them: requests, and the kernel's
+//! events.
 //!
-//! Two sockets: [`Netlink`] asks and orders, [`NetlinkEvents`] listens. rtnetlink works inside the sending call, so a
-//! request needs no waiting: its answer is there when `send` returns. A request may still take its time in the kernel
-//! (it holds the kernel's one lock for such changes), which is why none of this belongs on the pulse thread.
-//! Messages are read leniently: what a newer kernel adds is passed over. Both sockets belong to the network namespace
-//! of the thread that opened them.
+//! Two sockets: [`Netlink`] sends requests, [`NetlinkEvents`] listens. rtnetlink works inside the
+//! sending call, so a request needs no waiting: its answer is there when `send` returns. A request
+//! may still take long in the kernel, which has one lock for all such changes: so none of this
+//! belongs on the pulse thread. Messages are read leniently: what a newer kernel adds is skipped.
+//! Both sockets belong to the network namespace of the thread that opened them.
 
 mod addresses;
 pub mod events;
@@ -21,51 +22,52 @@ use std::net::IpAddr;
 /// An interface as the kernel describes it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InterfaceInfo {
-    /// Its number: a re-created interface has another one.
+    /// Number of the interface: a re-created interface has another one.
     pub index: u32,
-    /// Its name.
+    /// Name of the interface.
     pub name: String,
-    /// Its hardware address; ZERO if it has none of six bytes.
+    /// Hardware address; ZERO if the interface has none of six bytes.
     pub mac: MacAddr,
-    /// It is switched on (IFF_UP).
+    /// Whether the interface is switched on (IFF_UP).
     pub up: bool,
-    /// It is switched on and has a signal (IFF_LOWER_UP).
+    /// Whether the interface is switched on and has a signal (IFF_LOWER_UP).
     pub carrier: bool,
-    /// It carries Ethernet frames and is no loopback: a gate can guard it.
+    /// Whether the interface carries Ethernet frames and is no loopback, so that a gate can guard
+    /// it.
     pub is_ethernet: bool,
 }
 
 /// An entry of the neighbour table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Neighbour {
-    /// Its address.
+    /// IP address of the neighbour.
     pub address: IpAddr,
-    /// Its hardware address, if one is known.
+    /// Hardware address of the neighbour, if one is known.
     pub mac: Option<MacAddr>,
-    /// What the kernel thinks of it.
+    /// State of the entry.
     pub state: NeighbourState,
 }
 
-/// NUD_ states, <linux/neighbour.h>.
+/// State of a neighbour's entry: the NUD_ states of <linux/neighbour.h>.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NeighbourState {
-    /// Asked for, no answer yet.
+    /// The kernel has asked and has no answer yet.
     Incomplete,
-    /// Confirmed within the last seconds.
+    /// The hardware address was confirmed within the last seconds.
     Reachable,
-    /// Known, not confirmed lately.
+    /// The hardware address is known and was not confirmed lately.
     Stale,
-    /// In use and about to be asked.
+    /// The entry is in use; the kernel is about to ask.
     Delay,
-    /// Being asked.
+    /// The kernel is asking.
     Probe,
-    /// Did not answer.
+    /// The neighbour did not answer.
     Failed,
-    /// Needs no asking.
+    /// The neighbour needs no asking.
     NoArp,
-    /// Set by the administrator.
+    /// The administrator has set the entry.
     Permanent,
-    /// None of these.
+    /// Any other state.
     None,
 }
 

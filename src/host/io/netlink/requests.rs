@@ -1,4 +1,8 @@
-//! Questions and orders on a socket of their own. See the head of [`super`].
+//! Requests to the kernel: questions and orders, on a socket of their own. See the head of
+//! [`super`].
+//!
+//! Owns: that socket. Never does: wait for an answer; the kernel has answered when `send` returns.
+//! On failure the caller reads the present state again.
 
 use super::message::{self, Message, messages};
 use super::{InterfaceInfo, Neighbour};
@@ -13,14 +17,16 @@ use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 use std::io;
 use std::net::IpAddr;
 
-/// The kernel builds no larger answer: NLMSG_GOODSIZE and dumps of at most 32 KiB at a time (af_netlink.c).
+/// Largest answer of the kernel, in bytes: NLMSG_GOODSIZE and dumps of at most 32 KiB at a time
+/// (af_netlink.c).
 const ANSWER: usize = 64 << 10;
-/// Room for the errors of a whole batch.
+/// Receive buffer in bytes: room for the errors of a whole batch.
 const RECEIVE_BUFFER: usize = 2 << 20;
-/// A table that changes while it is read is read again, this often at most.
+/// Most readings of a table that changes while it is read.
 const READINGS: usize = 3;
 
-/// The socket for requests. Every call may block for as long as the kernel is busy with other changes to interfaces.
+/// The socket for requests. Every call may block for as long as the kernel is busy with other
+/// changes to interfaces.
 pub struct Netlink {
     socket: Socket,
     sequence: u32,
@@ -43,7 +49,7 @@ impl Netlink {
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
         socket.set_non_blocking(true)?;
-        // Without them answers are longer, and tables come whole: both are only slower.
+        // Without these options answers are longer, and tables come whole: both are only slower.
         let _best_effort = [socket.set_cap_ack(true), socket.set_netlink_get_strict_chk(true)];
         if setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER).is_err() {
             let _smaller = socket.set_rx_buf_sz(i32::try_from(RECEIVE_BUFFER).unwrap_or(i32::MAX));
@@ -54,7 +60,7 @@ impl Netlink {
     /// The interface of this name; `None` if there is none.
     ///
     /// # Errors
-    /// Whatever the kernel says but ENODEV.
+    /// Any error of the kernel but ENODEV.
     pub fn interface(&mut self, name: &str) -> io::Result<Option<InterfaceInfo>> {
         let mut request = LinkMessage::default();
         request.attributes.push(LinkAttribute::IfName(name.to_string()));
@@ -88,8 +94,8 @@ impl Netlink {
         Ok(found)
     }
 
-    /// The gateways of all default routes through an interface, of both families, without repetition. With a full
-    /// table of the internet this takes the kernel some 100 ms.
+    /// The gateways of all default routes through an interface, of both families, without
+    /// repetition. With a full table of the internet this takes the kernel some 100 ms.
     ///
     /// # Errors
     /// ENODEV when the interface is gone.
@@ -111,7 +117,8 @@ impl Netlink {
         Ok(found)
     }
 
-    /// Reads a whole table. A table that changes meanwhile is read again; the last reading stands.
+    /// Reads a whole table. A table that changes meanwhile is read again, up to [`READINGS`] times;
+    /// the last reading stands.
     pub(super) fn dump<T>(
         &mut self,
         request: RouteNetlinkMessage,
@@ -132,7 +139,7 @@ impl Netlink {
         Ok(found)
     }
 
-    /// Sends one request and hands over its answers.
+    /// Sends one request and passes its answers to `read`.
     fn ask(&mut self, request: RouteNetlinkMessage, flags: u16, mut read: impl FnMut(Message<'_>)) -> io::Result<()> {
         let mut failure = None;
         self.exchange(vec![request], flags, |_, answer| match answer {
@@ -142,8 +149,8 @@ impl Netlink {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Sends orders as one datagram and tells the ones that failed, by their position. Success is told by the kernel
-    /// only for the last of them, failure for each.
+    /// Sends orders as one datagram. Returns those that failed, by their position. The kernel
+    /// acknowledges the success of the last order alone, and the failure of each.
     pub(super) fn order(
         &mut self,
         requests: Vec<RouteNetlinkMessage>,
@@ -160,8 +167,9 @@ impl Netlink {
         Ok(failed)
     }
 
-    /// One datagram of requests and all that the kernel answers to it. Any error of the socket leaves open what was
-    /// done: look again.
+    /// Sends one datagram of requests and passes all answers to `read`, with the position of their
+    /// request. After an error of the socket it is unknown what was done: read the present state
+    /// again.
     fn exchange(
         &mut self,
         requests: Vec<RouteNetlinkMessage>,
@@ -182,14 +190,14 @@ impl Netlink {
             match self.socket.recv(&mut self.answer, 0) {
                 Ok(_) => {}
                 Err(cause) if cause.raw_os_error() == Some(libc::EINTR) => continue,
-                // The kernel answers within `send`: nothing there means that nothing will come.
+                // The kernel answers within `send`: without an answer now, none will come.
                 Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Err(Errno::ENOMSG.into()),
                 Err(cause) => return Err(cause),
             }
             for answer in messages(&self.answer) {
                 let position = usize::try_from(answer.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
                 if position >= count {
-                    continue; // what is left of an exchange that ended with an error
+                    continue; // an answer to an earlier exchange, which ended with an error
                 }
                 let is_last = position + 1 == count;
                 match i32::from(answer.kind) {
@@ -208,21 +216,23 @@ impl Netlink {
     }
 }
 
-/// A dump ends with NLMSG_DONE and needs no acknowledgement.
+/// The flag for an acknowledgement. A dump ends with NLMSG_DONE and needs none.
 fn ack_of(flags: u16) -> u16 {
     if flags & NLM_F_DUMP == NLM_F_DUMP { 0 } else { NLM_F_ACK }
 }
 
+/// One answer of the kernel.
 enum Answer<'a> {
     Message(Message<'a>),
     Failed(io::Error),
 }
 
-/// Lets an interface keep its IPv6 addresses while it is switched off (`keep_addr_on_down`). Otherwise they are lost
-/// with every "down" and have to be added again.
+/// Makes an interface keep its IPv6 addresses while it is switched off (`keep_addr_on_down`).
+/// Otherwise each "down" removes them, and they must be added again.
 ///
 /// # Errors
-/// ENOENT where IPv6 is not compiled in or the interface is gone, EROFS or EACCES where /proc/sys may not be written.
+/// ENOENT where IPv6 is not compiled in or the interface is gone, EROFS or EACCES where /proc/sys
+/// may not be written.
 pub fn hold_addresses_while_down(name: &str) -> io::Result<()> {
     std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/keep_addr_on_down"), "1")
 }
