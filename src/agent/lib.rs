@@ -5,6 +5,9 @@
 //! pulses, probes and writes the gate; the *slow* side does everything that can take time. When either fails, the
 //! kernel's gate closes by itself.
 //!
+//! Owns: everything that `vipair run` starts, and the order in which it starts. Never does: decide who is active, which is
+//! the engine's business, or open a gate by another way than the engine's action.
+//!
 //! | room | noun |
 //! |---|---|
 //! | `run` | start order and shutdown |
