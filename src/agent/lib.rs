@@ -5,9 +5,6 @@
 //! pulses, probes and writes the gate; the *slow* side does everything that can take time. When either fails, the
 //! kernel's gate closes by itself.
 //!
-//! Owns: everything that `vipair run` starts, and the order in which it starts. Never does: decide who is active, which is
-//! the engine's business, or open a gate by another way than the engine's action.
-//!
 //! | room | noun |
 //! |---|---|
 //! | `run` | start order and shutdown |
@@ -22,6 +19,9 @@
 //! | [`connections`] | clients' connections: told of a takeover, mirrored |
 //! | [`flight`] | the recorder, its files, its replay |
 //! | [`words`] | sentences for people |
+//!
+//! Owns: everything that `vipair run` starts, and the order in which it starts. Never does: decide who is active, which
+//! is the engine's business, or open a gate but by an action of the engine.
 
 mod announcer;
 pub mod checks;

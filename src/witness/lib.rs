@@ -2,11 +2,8 @@
 //!
 //! One thread waits for datagrams and answers each where it came from; nothing in it waits for a disk, a name or a
 //! service. Beside it: a thread per cluster that makes promises durable, and one that tries the services. What they
-//! find comes back through a queue. Nothing is lost when it is killed: what it must not forget is on the disk before it is
-//! said, and what it promised it waits for after a start.
-//!
-//! Owns: the socket, and a voter with its keys and its store for each cluster. Never does: hold an address, speak unasked,
-//! or need a privilege.
+//! find comes back through a queue. Nothing is owned that needs a privilege, and nothing is lost when it is killed: what
+//! it must not forget is on the disk before it is said, and what it promised it waits for after a start.
 //!
 //! | file | noun |
 //! |---|---|
@@ -18,6 +15,9 @@
 //! | `run` | the loop |
 //! | `state` | a voter's memory as the store keeps it |
 //! | `words` | what people read |
+//!
+//! Owns: the socket, and for each cluster its keys, its voter and its store. Never does: hold an address, speak unasked,
+//! or need a privilege.
 
 mod courts;
 mod lend;
