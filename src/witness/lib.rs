@@ -1,5 +1,8 @@
 //! `vipair witness`: a voter for each cluster, behind one socket.
 //!
+//! Owns: the socket, and for each cluster its keys, its voter and its store. Never does: hold an address, speak unasked,
+//! or need a privilege.
+//!
 //! One thread waits for datagrams and answers each where it came from; nothing in it waits for a disk, a name or a
 //! service. Beside it: a thread per cluster that makes promises durable, and one that tries the services. What they
 //! find comes back through a queue. Nothing is owned that needs a privilege, and nothing is lost when it is killed: what
@@ -15,9 +18,6 @@
 //! | `run` | the loop |
 //! | `state` | a voter's memory as the store keeps it |
 //! | `words` | what people read |
-//!
-//! Owns: the socket, and for each cluster its keys, its voter and its store. Never does: hold an address, speak unasked,
-//! or need a privilege.
 
 mod courts;
 mod lend;
