@@ -1,7 +1,5 @@
-//! `vipair witness`: a voter for each cluster, behind one socket.
-//!
-//! Owns: the socket, and for each cluster its keys, its voter and its store. Never does: hold an address, speak unasked,
-//! or need a privilege.
+//! `vipair witness`: a voter for each cluster, behind one socket. Owns: the socket, and each cluster's keys, voter and
+//! store. Never does: hold an address, speak unasked, or need a privilege.
 //!
 //! One thread waits for datagrams and answers each where it came from; nothing in it waits for a disk, a name or a
 //! service. Beside it: a thread per cluster that makes promises durable, and one that tries the services. What they
