@@ -20,6 +20,9 @@
 //! | [`connections`] | clients' connections: told of a takeover, mirrored |
 //! | [`flight`] | the recorder, its files, its replay |
 //! | [`words`] | sentences for people |
+//!
+//! Owns: everything that `vipair run` starts, and the order in which it starts. Never does: decide who is active, which
+//! is the engine's business, or open a gate but by an action of the engine.
 
 mod announcer;
 pub mod checks;

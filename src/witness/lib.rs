@@ -1,4 +1,5 @@
-//! `vipair witness`: a voter for each cluster, behind one socket.
+//! `vipair witness`: a voter for each cluster, behind one socket. Owns: the socket, and each cluster's keys, voter and
+//! store. Never does: hold an address, speak unasked, or need a privilege.
 //!
 //! One thread, the loop, waits for datagrams and answers each where it came from. The loop never
 //! waits for a disk, a name or a service. Beside the loop run a thread per cluster that makes

@@ -1,38 +1,24 @@
-//! The house keeps its own rules: this test reads the tree.
+//! The house keeps its own rules: these tests read the tree.
+//!
+//! Owns: what `imports` says of who may use whom, what `shape` says of files, what `map` says of the contributors' pages,
+//! what `documents` says of the operators', and what `tag` says of recordings. Never does: run the product. A rule that is
+//! broken ends in a failure that names file and line.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 mod documents;
+mod imports;
+mod map;
+mod shape;
+mod tag;
 
-/// Lines of a file, comments and tests included.
-const FILE_LINES: usize = 400;
-/// Lines of a function, from `fn` to its closing brace.
-const FUNCTION_LINES: usize = 70;
-/// What the pure rooms must not reach for: clocks, sockets, files, threads, randomness, the rooms that have them.
-const BANNED: [&str; 16] = [
-    "std::time::Instant",
-    "std::time::SystemTime",
-    "SystemTime::now",
-    "Instant::now",
-    "std::fs",
-    "std::thread",
-    "std::process",
-    "UdpSocket",
-    "TcpStream",
-    "tokio",
-    "getrandom",
-    "nix::",
-    "crate::io",
-    "crate::effects",
-    "crate::gate",
-    "crate::daemon",
-];
-
+/// The repository's root.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the root of the repository")
 }
 
+/// All files below the folder `under` whose names end in `.{ending}`, sorted.
 fn files(under: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![root().join(under)];
@@ -50,62 +36,32 @@ fn files(under: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Whether a file holds tests and nothing that ships.
 fn is_test(path: &Path) -> bool {
     path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs")
 }
 
+/// The text of a file.
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-#[test]
-fn the_pure_rooms_reach_for_nothing_outside() {
-    let mut broken = Vec::new();
-    for path in ["src/proto"].into_iter().flat_map(|room| files(room, "rs")) {
-        if is_test(&path) {
-            continue;
-        }
-        for (number, line) in read(&path).lines().enumerate() {
-            let code = line.split("//").next().unwrap_or_default();
-            for word in BANNED.iter().filter(|word| code.contains(*word)) {
-                broken.push(format!("{}:{}: {word}", path.display(), number + 1));
-            }
-        }
-    }
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
+/// A path as the documents write it: from the root.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
-#[test]
-fn files_stay_short_enough_to_be_read() {
-    let all = files("src", "rs").into_iter().chain(files("netns-tests", "rs")).chain(files("src", "c"));
-    let long: Vec<String> = all
-        .map(|path| (read(&path).lines().count(), path))
-        .filter(|(lines, _)| *lines > FILE_LINES)
-        .map(|(lines, path)| format!("{}: {lines} lines", path.display()))
-        .collect();
-    assert!(long.is_empty(), "{}", long.join("\n"));
+/// The part of a line that is code: what stands before a comment.
+fn code(line: &str) -> &str {
+    line.split("//").next().unwrap_or_default()
 }
 
-#[test]
-fn functions_stay_short_enough_to_be_read() {
-    let mut long = Vec::new();
-    for path in files("src", "rs").into_iter().chain(files("netns-tests", "rs")) {
-        let text = read(&path);
-        let lines: Vec<&str> = text.lines().collect();
-        for (start, line) in lines.iter().enumerate() {
-            let indent = line.len() - line.trim_start().len();
-            let head = line.trim_start().trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ");
-            let head = head.trim_start_matches("pub ").trim_start_matches("async ").trim_start_matches("unsafe ");
-            if !head.starts_with("fn ") || line.trim_end().ends_with([';', '}']) {
-                continue;
-            }
-            // rustfmt puts the closing brace below the `fn`.
-            let closing = format!("{}}}", " ".repeat(indent));
-            let length = lines[start..].iter().position(|line| **line == closing).unwrap_or_default();
-            if length > FUNCTION_LINES {
-                long.push(format!("{}:{}: {length} lines", path.display(), start + 1));
-            }
-        }
-    }
-    assert!(long.is_empty(), "{}", long.join("\n"));
+/// Whether `text` has `word` with no letter, digit or underscore beside it.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(start, _)| {
+        let before = text[..start].chars().next_back();
+        let after = text[start + word.len()..].chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
 }
