@@ -48,14 +48,14 @@ impl Canon {
     }
 
     /// How long ago, `limit` at most. If the limit is never reached, nobody looks.
-    pub fn age(&mut self, now: MonoTime, at: MonoTime, limit: Duration) {
+    pub fn age(&mut self, now: MonoTime, then: MonoTime, limit: Duration) {
         let limit = if limit < NEVER { limit } else { Duration::ZERO };
-        self.span(now.since(at).min(limit));
+        self.span(now.since(then).min(limit));
     }
 
     /// How long until then; the past is zero.
-    pub fn ahead(&mut self, now: MonoTime, at: MonoTime) {
-        self.plain(if at == MonoTime::FOREVER { u64::MAX } else { at.0.saturating_sub(now.0) });
+    pub fn ahead(&mut self, now: MonoTime, then: MonoTime) {
+        self.plain(if then == MonoTime::FOREVER { u64::MAX } else { then.0.saturating_sub(now.0) });
     }
 
     pub fn mac(&mut self, mac: MacAddr) {
@@ -145,11 +145,11 @@ impl Names {
         if thing == 0 {
             return 0;
         }
-        let at = self.0.iter().position(|known| *known == thing).unwrap_or_else(|| {
+        let place = self.0.iter().position(|known| *known == thing).unwrap_or_else(|| {
             self.0.push(thing);
             self.0.len() - 1
         });
-        at as u64 + 1
+        place as u64 + 1
     }
 }
 
@@ -169,7 +169,7 @@ impl Ranks {
             return 0;
         }
         let first = self.0.partition_point(|known| known.0 < space);
-        let at = self.0.partition_point(|known| *known < (space, value));
-        (at - first) as u64 + 1
+        let place = self.0.partition_point(|known| *known < (space, value));
+        (place - first) as u64 + 1
     }
 }

@@ -50,7 +50,8 @@ fn reason_to_drop(bytes: &[u8]) -> Option<Reject> {
 
 /// RFC 2104 with SHA-256 and a key of 32 bytes.
 pub(super) fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
-    let padded = |pad: u8| -> Vec<u8> { (0..64).map(|at| key.get(at).copied().unwrap_or(0) ^ pad).collect() };
+    let padded =
+        |pad: u8| -> Vec<u8> { (0..64).map(|position| key.get(position).copied().unwrap_or(0) ^ pad).collect() };
     let inner = Sha256::digest([padded(0x36), message.to_vec()].concat());
     Sha256::digest([padded(0x5c), inner.to_vec()].concat()).into()
 }
@@ -70,10 +71,10 @@ fn check_sealed(ring: &KeyRing, bytes: &[u8]) {
         let stranger = KeyRing::new(cluster, &[(1, [key; 32])]);
         assert_eq!(stranger.open(&whole), Err(Reject::Tag), "cluster {cluster:?}, key {key:#x}");
     }
-    let at = usize::from(bit) % (whole.len() * 8);
+    let position = usize::from(bit) % (whole.len() * 8);
     let mut flipped = whole.clone();
-    flipped[at / 8] ^= 1 << (at % 8);
-    let expected = match at / 8 {
+    flipped[position / 8] ^= 1 << (position % 8);
+    let expected = match position / 8 {
         0 | 1 => Reject::Magic,
         2 => Reject::Version,
         // Key 2 is in the ring as well, and is not the one it was sealed with.
@@ -81,7 +82,7 @@ fn check_sealed(ring: &KeyRing, bytes: &[u8]) {
         3 => Reject::KeyId,
         _ => Reject::Tag,
     };
-    assert_eq!(ring.open(&flipped), Err(expected), "bit {at} is flipped");
+    assert_eq!(ring.open(&flipped), Err(expected), "bit {position} is flipped");
     let cut = usize::from(bit) % whole.len();
     assert!(ring.open(&whole[..cut]).is_err(), "cut to {cut} bytes");
     whole.push(change);

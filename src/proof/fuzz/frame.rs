@@ -77,8 +77,8 @@ fn six(bytes: &[u8]) -> [u8; 6] {
     bytes.try_into().expect("six bytes")
 }
 
-fn short(bytes: &[u8], at: usize) -> usize {
-    usize::from(bytes[at]) << 8 | usize::from(bytes[at + 1])
+fn short(bytes: &[u8], offset: usize) -> usize {
+    usize::from(bytes[offset]) << 8 | usize::from(bytes[offset + 1])
 }
 
 fn payload_by_offset(frame: &[u8]) -> Option<&[u8]> {
@@ -121,7 +121,8 @@ fn neighbour(frame: &[u8]) -> Option<(Sighting, usize)> {
     if !is_ordinary {
         return None;
     }
-    let address = |at: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&frame[at..at + 16]).expect("sixteen bytes"));
+    let address =
+        |offset: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&frame[offset..offset + 16]).expect("sixteen bytes"));
     let (sender, target) = (address(22), address(62));
     let option = link_layer_option(&frame[78..end], if kind == 135 { 1 } else { 2 })?;
     let mac = MacAddr(option.unwrap_or_else(|| six(&frame[6..12])));
@@ -139,14 +140,14 @@ fn neighbour(frame: &[u8]) -> Option<(Sighting, usize)> {
 /// The address in the first option of this kind; `None` outside for options that are not whole.
 #[allow(clippy::option_option, reason = "no options at all, and options that forbid the packet, are two things")]
 fn link_layer_option(options: &[u8], kind: u8) -> Option<Option<[u8; 6]>> {
-    let (mut at, mut found) = (0, None);
-    while at < options.len() {
-        let size = usize::from(*options.get(at + 1)?) * 8;
-        let option = options.get(at..at + size).filter(|option| !option.is_empty())?;
+    let (mut offset, mut found) = (0, None);
+    while offset < options.len() {
+        let size = usize::from(*options.get(offset + 1)?) * 8;
+        let option = options.get(offset..offset + size).filter(|option| !option.is_empty())?;
         if option[0] == kind && found.is_none() {
             found = Some(option[2..].try_into().ok()?);
         }
-        at += size;
+        offset += size;
     }
     Some(found)
 }

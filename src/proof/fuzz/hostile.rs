@@ -121,8 +121,8 @@ impl Siege {
     /// A recording with one bit flipped.
     fn damaged(&self, number: usize, bit: u8) -> Vec<u8> {
         let (_, mut bytes) = self.recording(number).unwrap_or((LinkId { peer: NodeId(2), path: PATHS[0] }, vec![0]));
-        let at = (number * 256 + usize::from(bit)) % (bytes.len() * 8);
-        bytes[at / 8] ^= 1 << (at % 8);
+        let position = (number * 256 + usize::from(bit)) % (bytes.len() * 8);
+        bytes[position / 8] ^= 1 << (position % 8);
         bytes
     }
 

@@ -173,9 +173,9 @@ fn check_sealed(bytes: &[u8]) {
         let mut sealed = Vec::new();
         caller.seal(&frame, &mut sealed);
         let mut flipped = sealed.clone();
-        let at = bit % (sealed.len() * 8);
-        flipped[at / 8] ^= 1 << (at % 8);
-        assert!(!matches!(listener.open(&flipped), Ok(Some(_))), "bit {at} is flipped");
+        let position = bit % (sealed.len() * 8);
+        flipped[position / 8] ^= 1 << (position % 8);
+        assert!(!matches!(listener.open(&flipped), Ok(Some(_))), "bit {position} is flipped");
         assert_eq!(listener.open(&sealed[..sealed.len() - 1]), Ok(None), "a byte is missing");
         assert_eq!(listener.open(&sealed), Ok(Some((frame, sealed.len()))));
         assert!(listener.open(&sealed).is_err(), "it counts once");
@@ -192,9 +192,9 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         }
         sealed
     };
-    let with = |at: usize, value: u8| {
+    let with = |offset: usize, value: u8| {
         let mut changed = introduction(1).to_vec();
-        changed[at] = value;
+        changed[offset] = value;
         changed
     };
     vec![

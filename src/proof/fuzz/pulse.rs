@@ -41,15 +41,15 @@ pub(super) fn run(body: &[u8]) -> Verdict {
 }
 
 fn obeys_the_layout(body: &[u8]) -> bool {
-    let at = |offset: usize| body.get(offset).copied().unwrap_or(0);
-    let is_zero = |offset: usize| (offset..offset + 8).all(|offset| at(offset) == 0);
-    let rows = usize::from(at(COUNT));
-    let known = |row: usize| at(HEADER + row * ROW_SIZE + 46) <= 6 && at(HEADER + row * ROW_SIZE + 47) <= 12;
+    let byte = |offset: usize| body.get(offset).copied().unwrap_or(0);
+    let is_zero = |offset: usize| (offset..offset + 8).all(|offset| byte(offset) == 0);
+    let rows = usize::from(byte(COUNT));
+    let known = |row: usize| byte(HEADER + row * ROW_SIZE + 46) <= 6 && byte(HEADER + row * ROW_SIZE + 47) <= 12;
     body.len() == HEADER + rows * ROW_SIZE
         && rows <= 18
-        && at(0) != 0
-        && at(1) != 0
-        && at(0) != at(1)
+        && byte(0) != 0
+        && byte(1) != 0
+        && byte(0) != byte(1)
         && !is_zero(8)
         && !is_zero(16)
         && (0..rows).all(known)

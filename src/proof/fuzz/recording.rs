@@ -45,8 +45,8 @@ fn read(bytes: &[u8]) -> Verdict {
             tell(&recording);
             Verdict::Accepted
         }
-        Err(Unreadable::Cut(at, _) | Unreadable::Damaged(at, _)) => {
-            assert!(at <= bytes.len(), "damaged at byte {at} of {}", bytes.len());
+        Err(Unreadable::Cut(offset, _) | Unreadable::Damaged(offset, _)) => {
+            assert!(offset <= bytes.len(), "damaged at byte {offset} of {}", bytes.len());
             Verdict::Refused
         }
         Err(Unreadable::Other | Unreadable::Format(_) | Unreadable::Engine { .. }) => Verdict::Refused,
@@ -71,24 +71,24 @@ fn tell(recording: &Recording) -> Option<bool> {
 
 fn change_a_byte(input: &mut Input<'_>) -> Verdict {
     let good = base();
-    let (at, change) = (usize::try_from(input.word()).expect("64 bits") % good.len(), input.byte());
+    let (offset, change) = (usize::try_from(input.word()).expect("64 bits") % good.len(), input.byte());
     let mut changed = good.to_vec();
     if change == 0 {
-        changed.truncate(at);
+        changed.truncate(offset);
     } else {
-        changed[at] ^= change;
+        changed[offset] ^= change;
     }
     let refused = Recording::read(&changed).expect_err("a recording that was changed is read");
     if change == 0 {
-        assert!(matches!(refused, Unreadable::Cut(place, _) if place == at), "cut at {at}: {refused}");
+        assert!(matches!(refused, Unreadable::Cut(place, _) if place == offset), "cut at {offset}: {refused}");
     }
     Verdict::Refused
 }
 
 fn change_records(input: &mut Input<'_>) -> Verdict {
     let mut recording = Recording::read(base()).expect("a good recording");
-    let at = input.below(recording.segments.len());
-    let mut segment = Segment::clone(&recording.segments[at]);
+    let number = input.below(recording.segments.len());
+    let mut segment = Segment::clone(&recording.segments[number]);
     if input.byte().is_multiple_of(2) {
         segment.records = input.rest().to_vec();
     } else {
@@ -99,7 +99,7 @@ fn change_records(input: &mut Input<'_>) -> Verdict {
             segment.records.splice(place..end, input.take(count).iter().copied());
         }
     }
-    recording.segments[at] = Arc::new(segment);
+    recording.segments[number] = Arc::new(segment);
     let read = Recording::read(&written(&recording)).expect("its checksums fit");
     Verdict::of(tell(&read).is_some())
 }

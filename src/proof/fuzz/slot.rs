@@ -112,10 +112,10 @@ fn check_written(bytes: &[u8]) {
     let slot = encode(sequence, &state).expect("a few groups");
     assert_eq!(decode(&slot), Ok((sequence, state)), "what was written is read");
     let end = HEADER + PAYLOAD + 33 * count + DIGEST;
-    let at = usize::try_from(bit).expect("64 bits") % (end * 8);
+    let position = usize::try_from(bit).expect("64 bits") % (end * 8);
     let mut flipped = slot.clone();
-    flipped[at / 8] ^= 1 << (at % 8);
-    assert!(matches!(decode(&flipped), Err(SlotError::Damaged(_))), "bit {at} is flipped");
+    flipped[position / 8] ^= 1 << (position % 8);
+    assert!(matches!(decode(&flipped), Err(SlotError::Damaged(_))), "bit {position} is flipped");
     let cut = usize::from(cut) % end;
     assert!(matches!(decode(&slot[..cut]), Err(SlotError::Damaged(_))), "cut to {cut} bytes");
     let torn = [&slot[..cut], &vec![0; slot.len() - cut]].concat();

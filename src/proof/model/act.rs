@@ -99,8 +99,8 @@ impl Shape {
 
     /// The flights that may arrive now: all that are due, or the first of each queue, or of each burst.
     fn arrivals(&self, state: &State) -> Vec<usize> {
-        let first = |at: &usize| {
-            let flight = &state.air[*at];
+        let first = |position: &usize| {
+            let flight = &state.air[*position];
             let ahead = |other: &std::sync::Arc<super::state::Flight>| {
                 state.is_due(other)
                     && match self.order {
@@ -109,7 +109,7 @@ impl Shape {
                         Order::Bursts | Order::Rounds => (other.from, other.to) == (flight.from, flight.to),
                     }
             };
-            state.is_due(flight) && !state.air[..*at].iter().any(ahead)
+            state.is_due(flight) && !state.air[..*position].iter().any(ahead)
         };
         (0..state.air.len()).filter(first).collect()
     }

@@ -66,33 +66,33 @@ pub fn tell_held(held: &[Action], bytes: &[u8], node: &Node, canon: &mut Canon) 
 
 impl Shape {
     /// Carries out actions in their order. `decided`: when the engine wanted them.
-    pub fn carry(&self, state: &mut State, at: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
+    pub fn carry(&self, state: &mut State, node: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
         for action in list {
             match action {
-                Action::Send { link, to: _, bytes: range } => self.send(state, at, *link, &bytes[range.clone()]),
-                Action::Gate(gate) => self.change_gate(state, at, *gate, decided),
+                Action::Send { link, to: _, bytes: range } => self.send(state, node, *link, &bytes[range.clone()]),
+                Action::Gate(gate) => self.change_gate(state, node, *gate, decided),
                 Action::Probe { interface: _, address, to: _ } => {
                     if *address == vip() {
-                        self.probe(state, at);
+                        self.probe(state, node);
                     }
                 }
-                Action::Announce { .. } => self.announce(state, at),
+                Action::Announce { .. } => self.announce(state, node),
                 Action::Persist { version } => {
-                    let node = &state.nodes[at];
-                    if let Some(engine) = &node.engine
+                    let machine = &state.nodes[node];
+                    if let Some(engine) = &machine.engine
                         && self.plant != Some(Plant::DiskSilent)
                     {
                         let content = engine.durable_state();
-                        let freight = Freight::Stored { life: node.life, version: *version, state: content };
-                        state.launch(at, at, freight);
+                        let freight = Freight::Stored { life: machine.life, version: *version, state: content };
+                        state.launch(node, node, freight);
                     }
                 }
                 Action::Hook { group: _, hook, epoch, cause: _ } => {
-                    let freight = Freight::Ended { life: state.nodes[at].life, hook: *hook, epoch: *epoch };
-                    state.launch_late(at, freight, self.hook.unwrap_or_default());
+                    let freight = Freight::Ended { life: state.nodes[node].life, hook: *hook, epoch: *epoch };
+                    state.launch_late(node, freight, self.hook.unwrap_or_default());
                 }
                 Action::Notice(_) | Action::Reply { .. } => {}
-                Action::Stopped => Arc::make_mut(&mut state.nodes[at]).engine = None,
+                Action::Stopped => Arc::make_mut(&mut state.nodes[node]).engine = None,
             }
         }
     }
@@ -103,21 +103,21 @@ impl Shape {
         carrier && !state.cut.is_cut(from, to, path) && self.plant != Some(Plant::SecretCut)
     }
 
-    fn is_alive(&self, state: &State, at: usize) -> bool {
-        match state.nodes.get(at) {
-            Some(node) => node.engine.is_some(),
+    fn is_alive(&self, state: &State, node: usize) -> bool {
+        match state.nodes.get(node) {
+            Some(machine) => machine.engine.is_some(),
             None => state.witness.as_ref().is_some_and(|witness| witness.voter.is_some()),
         }
     }
 
-    fn send(&self, state: &mut State, at: usize, link: LinkId, bytes: &[u8]) {
+    fn send(&self, state: &mut State, node: usize, link: LinkId, bytes: &[u8]) {
         let (header, rows) = read(bytes);
-        let node = &state.nodes[at];
-        let open = node.kernel.open.filter(|_| node.answers(self.plant == Some(Plant::GateIgnoresDeadline)));
+        let machine = &state.nodes[node];
+        let open = machine.kernel.open.filter(|_| machine.answers(self.plant == Some(Plant::GateIgnoresDeadline)));
         if rows.iter().any(|row| row.consent != Epoch::NONE && open.is_some_and(|epoch| epoch < row.consent)) {
             state.broken = state.broken.or(Some(rules::S5));
         }
-        self.note_said(state, at, &header, &rows);
+        self.note_said(state, node, &header, &rows);
         let path = PATHS.iter().position(|path| *path == link.path);
         let to = if link.peer.is_witness() {
             Some(self.witness_end())
@@ -125,22 +125,22 @@ impl Shape {
             (0..self.nodes).find(|other| id(*other) == link.peer)
         };
         if let (Some(path), Some(to)) = (path, to)
-            && self.is_way(state, at, to, path)
+            && self.is_way(state, node, to, path)
             && self.is_alive(state, to)
         {
             let freight = Freight::Pulse { path, bytes: bytes.to_vec(), header, rows };
-            state.launch(at, to, freight);
+            state.launch(node, to, freight);
         }
     }
 
-    fn change_gate(&self, state: &mut State, at: usize, gate: GateAction, decided: MonoTime) {
+    fn change_gate(&self, state: &mut State, node: usize, gate: GateAction, decided: MonoTime) {
         let lease = self.timing.lease;
         if self.witness {
-            self.judge_votes(state, at, gate);
+            self.judge_votes(state, node, gate);
         }
-        let node = Arc::make_mut(&mut state.nodes[at]);
-        let now = node.now();
-        let kernel = &mut node.kernel;
+        let machine = Arc::make_mut(&mut state.nodes[node]);
+        let now = machine.now();
+        let kernel = &mut machine.kernel;
         let mut broken = None;
         match gate {
             GateAction::Begin { interface: _, generation } => {
@@ -164,11 +164,11 @@ impl Shape {
                 kernel.open = Some(epoch);
                 if kernel.generation == 0 {
                     broken = Some(rules::S7);
-                } else if epoch.node() != id(at) || epoch <= node.used || epoch <= node.told {
+                } else if epoch.node() != id(node) || epoch <= machine.used || epoch <= machine.told {
                     broken = Some(rules::S2);
                 }
-                node.used = node.used.max(epoch);
-                node.told = node.told.max(epoch);
+                machine.used = machine.used.max(epoch);
+                machine.told = machine.told.max(epoch);
             }
             GateAction::Close { group: _, carry_until: _ } => {
                 if self.plant != Some(Plant::GateNeverCloses) {
@@ -215,9 +215,9 @@ impl Shape {
     }
 
     /// The disk has it. What is durable never falls.
-    pub fn write(&self, state: &mut State, at: usize, content: &Durable) {
-        let node = Arc::make_mut(&mut state.nodes[at]);
-        if let Loaded::State(before) = &node.disk {
+    pub fn write(&self, state: &mut State, node: usize, content: &Durable) {
+        let machine = Arc::make_mut(&mut state.nodes[node]);
+        if let Loaded::State(before) = &machine.disk {
             let falls = |(old, new): (&GroupState, &GroupState)| {
                 new.seen < old.seen || new.held < old.held || new.reserve < old.reserve
             };
@@ -225,18 +225,18 @@ impl Shape {
                 state.broken = state.broken.or(Some(rules::S2));
             }
         }
-        node.disk = Loaded::State(content.clone());
+        machine.disk = Loaded::State(content.clone());
     }
 
     /// What must hold between two events of a process: its gate is as its engine thinks.
-    pub fn after(&self, state: &mut State, at: usize) {
-        let node = Arc::make_mut(&mut state.nodes[at]);
-        let Some(engine) = &node.engine else { return };
+    pub fn after(&self, state: &mut State, node: usize) {
+        let machine = Arc::make_mut(&mut state.nodes[node]);
+        let Some(engine) = &machine.engine else { return };
         let told = engine.told(GROUP);
         let open = engine.is_open(GROUP);
-        node.told = node.told.max(told);
-        let kernel = &node.kernel;
-        let thinks = open != kernel.open.is_some() || (open && (node.now() >= kernel.until || kernel.refused));
+        machine.told = machine.told.max(told);
+        let kernel = &machine.kernel;
+        let thinks = open != kernel.open.is_some() || (open && (machine.now() >= kernel.until || kernel.refused));
         if thinks {
             state.broken = state.broken.or(Some(rules::S7));
         }

@@ -94,8 +94,9 @@ impl Shape {
     pub fn follow(&self, state: &mut State, act: Act) {
         let passes = matches!(act, Act::Pass | Act::Slip { .. });
         let disturbed = matches!(act, Act::Lose { .. } | Act::Delay { .. });
-        let pairs =
-            || (0..self.nodes).flat_map(|at| (0..self.nodes).map(move |to| (at, to))).filter(|(at, to)| at != to);
+        let pairs = || {
+            (0..self.nodes).flat_map(|from| (0..self.nodes).map(move |to| (from, to))).filter(|(from, to)| from != to)
+        };
         let reaches = |(from, to): (usize, usize)| self.links.iter().any(|path| self.is_way(state, from, to, *path));
         let sound = |(from, to): (usize, usize)| self.is_way(state, from, to, SEGMENT);
         let running = state.nodes.iter().all(|node| node.is_running())
@@ -103,13 +104,14 @@ impl Shape {
         let secret = self.plant == Some(Plant::SecretCut);
         let joined = running && !disturbed && (secret || pairs().all(reaches));
         let segment = !disturbed && (secret || pairs().all(sound));
-        let proven = |(at, to): (usize, usize)| match (&state.nodes[at].engine, &state.nodes[to].engine) {
+        let proven = |(from, to): (usize, usize)| match (&state.nodes[from].engine, &state.nodes[to].engine) {
             (Some(own), Some(other)) => own.believes(other) && other.believes(own),
             (Some(_) | None, _) => false,
         };
         let both = state.answering(self.is_forever()) > 1;
-        let heard =
-            both && running && pairs().any(|(at, to)| proven((at, to)) && self.is_way(state, to, at, self.links[0]));
+        let heard = both
+            && running
+            && pairs().any(|(from, to)| proven((from, to)) && self.is_way(state, to, from, self.links[0]));
         let (carriers, whole) = (state.nodes.iter().all(|node| node.carrier), state.cut.is_none());
         let free = matches!(act, Act::Pass | Act::Wake { .. } | Act::Arrive { .. });
         let late = state.air.iter().any(|flight| flight.late > 0);

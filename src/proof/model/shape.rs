@@ -31,12 +31,12 @@ pub fn ticks(count: u32) -> Duration {
     TICK * count
 }
 
-pub fn id(at: usize) -> NodeId {
-    NodeId(u8::try_from(at).unwrap() + 1)
+pub fn id(node: usize) -> NodeId {
+    NodeId(u8::try_from(node).unwrap() + 1)
 }
 
-pub fn mac(at: usize) -> MacAddr {
-    MacAddr([2, 0, 0, 0, 0, id(at).0])
+pub fn mac(node: usize) -> MacAddr {
+    MacAddr([2, 0, 0, 0, 0, id(node).0])
 }
 
 pub fn vip() -> Vip {
@@ -159,8 +159,8 @@ impl Shape {
     }
 
     /// The number of an end of a way.
-    pub fn number(&self, at: usize) -> NodeId {
-        if at == self.witness_end() { NodeId::FIRST_WITNESS } else { id(at) }
+    pub fn number(&self, end: usize) -> NodeId {
+        if end == self.witness_end() { NodeId::FIRST_WITNESS } else { id(end) }
     }
 
     pub fn keys(&self) -> Arc<KeyRing> {
@@ -217,16 +217,17 @@ impl Shape {
 
     /// True if some cut leaves no way between two nodes in some direction.
     pub fn parts(&self) -> bool {
-        let lost =
-            |cuts: &Cuts, at: usize, to: usize| at != to && self.links.iter().all(|path| cuts.is_cut(at, to, *path));
-        self.cuts.iter().any(|cuts| (0..self.nodes).any(|at| (0..self.nodes).any(|to| lost(cuts, at, to))))
+        let lost = |cuts: &Cuts, from: usize, to: usize| {
+            from != to && self.links.iter().all(|path| cuts.is_cut(from, to, *path))
+        };
+        self.cuts.iter().any(|cuts| (0..self.nodes).any(|from| (0..self.nodes).any(|to| lost(cuts, from, to))))
     }
 
     pub fn paths(&self) -> Vec<LinkPath> {
         self.links.iter().map(|path| PATHS[*path]).collect()
     }
 
-    pub fn setup(&self, at: usize, life: u8, disk: &Loaded) -> Setup {
+    pub fn setup(&self, node: usize, life: u8, disk: &Loaded) -> Setup {
         let group = GroupSetup {
             key: GroupKey(1),
             interface: ETH,
@@ -242,15 +243,15 @@ impl Shape {
             addresses_digest: 1,
             policy_digest: 1,
         };
-        let others = (0..self.nodes).filter(|other| *other != at);
+        let others = (0..self.nodes).filter(|other| *other != node);
         let others = others.map(|other| PeerSetup { id: id(other), links: self.paths() });
         let witness = PeerSetup { id: NodeId::FIRST_WITNESS, links: vec![PATHS[0]] };
         Setup {
-            me: id(at),
+            me: id(node),
             cluster: 7,
             timing: self.timing,
             keys: Arc::clone(&self.keys),
-            seed: [id(at).0, life, 0, 0].repeat(8).try_into().unwrap(),
+            seed: [id(node).0, life, 0, 0].repeat(8).try_into().unwrap(),
             epoch_floor: self.floor,
             loaded: disk.clone(),
             digests: Digests::default(),
@@ -276,8 +277,8 @@ impl Shape {
                 for _ in 0..late {
                     state = self.calm(&state, 1);
                 }
-                for at in 1..self.nodes {
-                    state = self.start(&state, at);
+                for node in 1..self.nodes {
+                    state = self.start(&state, node);
                 }
                 if self.settled {
                     state = self.calm(&state, 60);

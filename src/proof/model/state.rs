@@ -293,8 +293,8 @@ impl State {
     }
 
     /// Something on a node's own machine takes so many ticks.
-    pub fn launch_late(&mut self, at: usize, freight: Freight, late: u8) {
-        self.air.push(Arc::new(Flight { from: at, to: at, late, round: self.round, freight }));
+    pub fn launch_late(&mut self, node: usize, freight: Freight, late: u8) {
+        self.air.push(Arc::new(Flight { from: node, to: node, late, round: self.round, freight }));
     }
 
     /// True if it may arrive now, or has to.

@@ -8,8 +8,8 @@ use std::fmt::Write;
 /// One line about a state.
 pub fn line(state: &State) -> String {
     let mut text = String::new();
-    for (at, node) in state.nodes.iter().enumerate() {
-        let _ = write!(text, "| {at} {} ", describe(node));
+    for (node, machine) in state.nodes.iter().enumerate() {
+        let _ = write!(text, "| {node} {} ", describe(machine));
     }
     if let Some(witness) = &state.witness {
         let life = match (&witness.voter, &witness.pause) {

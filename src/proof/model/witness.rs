@@ -235,7 +235,7 @@ impl Shape {
         let sent =
             state.nodes[to].sent.iter().find(|sent| (sent.0, sent.1) == (header.echo_session, header.echo_counter));
         let Some(until) =
-            sent.map(|(_, _, at)| *at + self.timing.lease).filter(|until| *until > state.nodes[to].now())
+            sent.map(|(_, _, instant)| *instant + self.timing.lease).filter(|until| *until > state.nodes[to].now())
         else {
             return;
         };
@@ -250,21 +250,21 @@ impl Shape {
         state.grants.sort_by_key(|grant| (grant.voter, grant.to, grant.epoch));
     }
 
-    fn note_asked(&self, state: &mut State, at: usize, header: &Header, rows: &[Row]) {
-        let node = Arc::make_mut(&mut state.nodes[at]);
-        let now = node.now();
-        node.sent.retain(|(_, _, sent)| *sent + self.timing.lease > now);
-        node.sent.push((header.session, header.counter, now));
+    fn note_asked(&self, state: &mut State, node: usize, header: &Header, rows: &[Row]) {
+        let machine = Arc::make_mut(&mut state.nodes[node]);
+        let now = machine.now();
+        machine.sent.retain(|(_, _, sent)| *sent + self.timing.lease > now);
+        machine.sent.push((header.session, header.counter, now));
         for row in rows {
-            let open = node.kernel.open.filter(|_| node.kernel.until > now);
-            if open.is_some_and(|epoch| gives_up(id(at), row, epoch)) {
+            let open = machine.kernel.open.filter(|_| machine.kernel.until > now);
+            if open.is_some_and(|epoch| gives_up(id(node), row, epoch)) {
                 state.broken = state.broken.or(Some(rules::S5));
             }
-            if node.asked != Epoch::NONE && gives_up(id(at), row, node.asked) {
-                node.given_up = node.asked;
+            if machine.asked != Epoch::NONE && gives_up(id(node), row, machine.asked) {
+                machine.given_up = machine.asked;
             }
-            node.asked = ask(id(at), row).map_or(node.asked, |asked| node.asked.max(asked.epoch()));
-            state.grants.retain(|grant| grant.to != at || !gives_up(id(at), row, grant.epoch));
+            machine.asked = ask(id(node), row).map_or(machine.asked, |asked| machine.asked.max(asked.epoch()));
+            state.grants.retain(|grant| grant.to != node || !gives_up(id(node), row, grant.epoch));
         }
     }
 
@@ -280,22 +280,24 @@ impl Shape {
 
     /// A node changes its gate: what answers from now on was elected, has an epoch above all that answered before, and a
     /// lease that a majority has granted. What a stopped process does after its lease is over opens nothing.
-    pub fn judge_votes(&self, state: &mut State, at: usize, gate: GateAction) {
-        let node = &state.nodes[at];
-        let (now, lease) = (node.now(), node.kernel.until);
+    pub fn judge_votes(&self, state: &mut State, node: usize, gate: GateAction) {
+        let machine = &state.nodes[node];
+        let (now, lease) = (machine.now(), machine.kernel.until);
         let granted = |until: MonoTime, epoch: Option<Epoch>| {
             let fits = |grant: &Grant| epoch.is_none_or(|epoch| grant.epoch == epoch && !grant.stale);
-            let ours = |grant: &&Grant| grant.to == at && fits(grant);
+            let ours = |grant: &&Grant| grant.to == node && fits(grant);
             state.grants.iter().filter(ours).any(|grant| until <= grant.until)
         };
         let broken = match gate {
-            GateAction::Renew { until, .. } if node.kernel.open.is_some() && until > now && !granted(until, None) => {
+            GateAction::Renew { until, .. }
+                if machine.kernel.open.is_some() && until > now && !granted(until, None) =>
+            {
                 Some(rules::S4)
             }
             GateAction::Open { epoch, .. } if lease > now => {
                 let (elected, rises) = (granted(lease, Some(epoch)), epoch > state.highest);
                 state.highest = state.highest.max(epoch);
-                if !elected || self.is_promised(state, at, at) {
+                if !elected || self.is_promised(state, node, node) {
                     Some(rules::S5_VOTER)
                 } else {
                     (!rises).then_some(rules::S2)
@@ -316,10 +318,10 @@ pub fn witness(state: &mut State) -> &mut Witness {
 }
 
 /// A frozen guest goes on.
-pub fn thaw(state: &mut State, at: usize) {
-    let node = Arc::make_mut(&mut state.nodes[at]);
-    node.excused = left(node);
-    state.grants.iter_mut().filter(|grant| grant.to == at).for_each(|grant| grant.stale = true);
+pub fn thaw(state: &mut State, node: usize) {
+    let machine = Arc::make_mut(&mut state.nodes[node]);
+    machine.excused = left(machine);
+    state.grants.iter_mut().filter(|grant| grant.to == node).for_each(|grant| grant.stale = true);
 }
 
 /// For so many ticks a frozen guest goes on once it may: what its lease has left.

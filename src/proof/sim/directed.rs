@@ -41,15 +41,15 @@ fn scene(sim: &mut Sim) -> Option<(usize, usize, usize)> {
 }
 
 /// As a node numbers a group.
-fn place(sim: &Sim, at: usize, group: usize) -> GroupId {
-    let place = sim.nodes[at].places[group].unwrap_or_default();
+fn place(sim: &Sim, node: usize, group: usize) -> GroupId {
+    let place = sim.nodes[node].places[group].unwrap_or_default();
     GroupId(u16::try_from(place).unwrap_or_default())
 }
 
 /// An operator asks a node for something about a group.
-fn order(sim: &mut Sim, at: usize, group: usize, command: impl FnOnce(GroupId) -> Command) {
-    let command = command(place(sim, at, group));
-    sim.offer(at, Waiting::Command(command));
+fn order(sim: &mut Sim, node: usize, group: usize, command: impl FnOnce(GroupId) -> Command) {
+    let command = command(place(sim, node, group));
+    sim.offer(node, Waiting::Command(command));
 }
 
 /// Cuts every wire between the nodes but the first link.

@@ -20,9 +20,9 @@ pub use wires::weather;
 /// One fault, whatever comes.
 pub fn strike(sim: &mut Sim) {
     let fault = sim.plan.fault(&mut sim.random);
-    let at = aim(sim);
+    let node = aim(sim);
     let interface = sim.random.below(sim.plan.interfaces);
-    if apply(sim, fault, at, interface) {
+    if apply(sim, fault, node, interface) {
         sim.coverage.see_fault(fault);
     }
 }
@@ -30,15 +30,15 @@ pub fn strike(sim: &mut Sim) {
 /// Whom it strikes: mostly one that has something to lose.
 fn aim(sim: &mut Sim) -> usize {
     let group = sim.random.below(sim.plan.groups.len());
-    let holder = (0..sim.nodes.len()).find(|&at| sim.nodes[at].kernel.is_open(group));
+    let holder = (0..sim.nodes.len()).find(|&node| sim.nodes[node].kernel.is_open(group));
     match holder {
-        Some(at) if sim.random.chance(60) => at,
+        Some(node) if sim.random.chance(60) => node,
         Some(_) | None => sim.random.below(sim.nodes.len()),
     }
 }
 
 /// True if the fault could strike.
-fn apply(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
+fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
     match fault {
         Fault::Loss
         | Fault::Delay
@@ -48,7 +48,7 @@ fn apply(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
         | Fault::OneWay
         | Fault::Deafen
         | Fault::Isolate
-        | Fault::Heal => wires::strike(sim, fault, at, interface),
+        | Fault::Heal => wires::strike(sim, fault, node, interface),
         Fault::Kill
         | Fault::PowerLoss
         | Fault::Reboot
@@ -57,28 +57,28 @@ fn apply(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
         | Fault::HangMidList
         | Fault::Suspend
         | Fault::Freeze
-        | Fault::ClockRate => strike_machine(sim, fault, at),
+        | Fault::ClockRate => strike_machine(sim, fault, node),
         Fault::DiskSlow
         | Fault::DiskFails
         | Fault::DiskTorn
         | Fault::DiskDamaged
         | Fault::DiskLost
-        | Fault::DiskRolledBack => strike_disk(sim, fault, at),
+        | Fault::DiskRolledBack => strike_disk(sim, fault, node),
         Fault::Carrier | Fault::GateLost | Fault::GateReplaced | Fault::InterfaceGone => {
-            strike_interface(sim, fault, at, interface)
+            strike_interface(sim, fault, node, interface)
         }
-        Fault::BrokenSwitch => operator::break_switch(sim, at),
-        Fault::Switch | Fault::Pause | Fault::Resume | Fault::Stop => operator::order(sim, fault, at),
+        Fault::BrokenSwitch => operator::break_switch(sim, node),
+        Fault::Switch | Fault::Pause | Fault::Resume | Fault::Stop => operator::order(sim, fault, node),
         Fault::Reconfigure => {
-            let running = sim.nodes[at].is_running();
-            sim.reconfigure(at);
+            let running = sim.nodes[node].is_running();
+            sim.reconfigure(node);
             running
         }
-        Fault::Health => sim.change_service(at),
-        Fault::Refused => refuse(sim, at),
+        Fault::Health => sim.change_service(node),
+        Fault::Refused => refuse(sim, node),
         Fault::Replay => replay(sim),
-        Fault::Forge => forge(sim, at),
-        Fault::Stranger => claim_as_stranger(sim, at),
+        Fault::Forge => forge(sim, node),
+        Fault::Stranger => claim_as_stranger(sim, node),
         Fault::Traffic => {
             sim.traffic();
             !sim.hosts.is_empty()
@@ -97,36 +97,36 @@ fn apply(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
         | Fault::WitnessDiskLost
         | Fault::WitnessDiskRolledBack
         | Fault::WitnessCheck
-        | Fault::WitnessReplay => voters::strike(sim, fault, at),
+        | Fault::WitnessReplay => voters::strike(sim, fault, node),
     }
 }
 
-fn refuse(sim: &mut Sim, at: usize) -> bool {
-    let from = other(sim, at);
+fn refuse(sim: &mut Sim, node: usize) -> bool {
+    let from = other(sim, node);
     let wire = sim.random.below(sim.net.udp);
     let link = sim.link(from, wire);
-    sim.offer(at, Waiting::Refused(link));
+    sim.offer(node, Waiting::Refused(link));
     true
 }
 
-fn claim_as_stranger(sim: &mut Sim, at: usize) -> bool {
+fn claim_as_stranger(sim: &mut Sim, node: usize) -> bool {
     let group = sim.random.below(sim.plan.groups.len());
     let interface = sim.plan.groups[group].interface;
-    let reached = sim.nodes[at].is_connected(interface) && sim.nodes[at].is_running();
+    let reached = sim.nodes[node].is_connected(interface) && sim.nodes[node].is_running();
     if reached {
-        sim.offer(at, Waiting::Seen(interface, Sighting::Claim { address: vip(group), mac: STRANGER }));
+        sim.offer(node, Waiting::Seen(interface, Sighting::Claim { address: vip(group), mac: STRANGER }));
     }
     reached
 }
 
 /// Another node than `at`.
-fn other(sim: &mut Sim, at: usize) -> usize {
+fn other(sim: &mut Sim, node: usize) -> usize {
     let count = sim.nodes.len();
-    (at + 1 + sim.random.below(count - 1)) % count
+    (node + 1 + sim.random.below(count - 1)) % count
 }
 
-fn stop_span(sim: &mut Sim, at: usize) -> Duration {
-    let timing = sim.nodes[at].config.timing;
+fn stop_span(sim: &mut Sim, node: usize) -> Duration {
+    let timing = sim.nodes[node].config.timing;
     let longest = match sim.random.below(4) {
         0 => timing.pulse * 2,
         1 => timing.lease + timing.silence,
@@ -136,114 +136,114 @@ fn stop_span(sim: &mut Sim, at: usize) -> Duration {
     sim.random.span(longest)
 }
 
-fn strike_machine(sim: &mut Sim, fault: Fault, at: usize) -> bool {
-    let alive = sim.nodes[at].engine.is_some() && !sim.nodes[at].asleep;
-    let running = sim.nodes[at].is_running();
+fn strike_machine(sim: &mut Sim, fault: Fault, node: usize) -> bool {
+    let alive = sim.nodes[node].engine.is_some() && !sim.nodes[node].asleep;
+    let running = sim.nodes[node].is_running();
     match fault {
-        Fault::Kill if alive => sim.kill(at),
-        Fault::PowerLoss if sim.nodes[at].powered => sim.lose_power(at, false),
-        Fault::Reboot if sim.nodes[at].powered => {
-            sim.lose_power(at, false);
+        Fault::Kill if alive => sim.kill(node),
+        Fault::PowerLoss if sim.nodes[node].powered => sim.lose_power(node, false),
+        Fault::Reboot if sim.nodes[node].powered => {
+            sim.lose_power(node, false);
             let rest = sim.plan.timing().silence;
             let delay = sim.random.span(rest * 3);
-            start_later(sim, at, delay);
+            start_later(sim, node, delay);
         }
         Fault::Start => return start_dead(sim),
         Fault::Hang if running => {
-            let span = stop_span(sim, at);
-            sim.hang(at, span);
+            let span = stop_span(sim, node);
+            sim.hang(node, span);
         }
-        Fault::HangMidList if running => sim.nodes[at].trap = Some(stop_span(sim, at)),
+        Fault::HangMidList if running => sim.nodes[node].trap = Some(stop_span(sim, node)),
         Fault::Suspend if running => {
-            let span = stop_span(sim, at);
-            sim.sleep(at, span, false);
+            let span = stop_span(sim, node);
+            sim.sleep(node, span, false);
         }
         Fault::Freeze if running => {
-            let span = stop_span(sim, at);
-            sim.sleep(at, span, true);
+            let span = stop_span(sim, node);
+            sim.sleep(node, span, true);
         }
-        Fault::ClockRate if sim.plan.ppm != 0 && sim.nodes[at].powered && !sim.nodes[at].asleep => {
+        Fault::ClockRate if sim.plan.ppm != 0 && sim.nodes[node].powered && !sim.nodes[node].asleep => {
             let ppm = sim.draw_ppm();
-            sim.note(|_| format!("node {at}: its clock is {ppm} ppm fast"));
+            sim.note(|_| format!("node {node}: its clock is {ppm} ppm fast"));
             let now = sim.now;
-            sim.nodes[at].clock.set_rate(now, ppm);
-            sim.set_wake(at);
+            sim.nodes[node].clock.set_rate(now, ppm);
+            sim.set_wake(node);
         }
         _ => return false,
     }
     true
 }
 
-fn start_later(sim: &mut Sim, at: usize, delay: Duration) {
-    let life = sim.nodes[at].life;
-    sim.later(super::world::Due::Start { to: at, life }, delay);
+fn start_later(sim: &mut Sim, node: usize, delay: Duration) {
+    let life = sim.nodes[node].life;
+    sim.later(super::world::Due::Start { to: node, life }, delay);
 }
 
 fn start_dead(sim: &mut Sim) -> bool {
     let mut any = false;
-    for at in 0..sim.nodes.len() {
-        if sim.nodes[at].exited {
-            sim.kill(at);
+    for node in 0..sim.nodes.len() {
+        if sim.nodes[node].exited {
+            sim.kill(node);
         }
-        if sim.nodes[at].engine.is_none() {
-            sim.start(at);
+        if sim.nodes[node].engine.is_none() {
+            sim.start(node);
             any = true;
         }
     }
     any
 }
 
-fn strike_disk(sim: &mut Sim, fault: Fault, at: usize) -> bool {
+fn strike_disk(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     match fault {
         Fault::DiskSlow => {
             let span = sim.random.span(ms(500));
-            let disk = &mut sim.nodes[at].disk;
+            let disk = &mut sim.nodes[node].disk;
             disk.latency = if disk.latency > ms(3) { ms(3) } else { span };
-            sim.note(|sim| format!("node {at}: its disk takes {:?}", sim.nodes[at].disk.latency));
+            sim.note(|sim| format!("node {node}: its disk takes {:?}", sim.nodes[node].disk.latency));
         }
         Fault::DiskFails => {
-            sim.nodes[at].disk.fails ^= true;
-            sim.note(|sim| format!("node {at}: its disk fails: {}", sim.nodes[at].disk.fails));
+            sim.nodes[node].disk.fails ^= true;
+            sim.note(|sim| format!("node {node}: its disk fails: {}", sim.nodes[node].disk.fails));
         }
-        _ => return strike_power(sim, fault, at),
+        _ => return strike_power(sim, fault, node),
     }
     true
 }
 
 /// The power goes, and the disk is not as it should be when it comes back.
-fn strike_power(sim: &mut Sim, fault: Fault, at: usize) -> bool {
-    if !sim.nodes[at].powered {
+fn strike_power(sim: &mut Sim, fault: Fault, node: usize) -> bool {
+    if !sim.nodes[node].powered {
         return false;
     }
-    sim.lose_power(at, fault == Fault::DiskTorn);
+    sim.lose_power(node, fault == Fault::DiskTorn);
     let content = match fault {
         Fault::DiskDamaged => Some(Loaded::Damaged),
         Fault::DiskLost => Some(Loaded::Fresh),
-        Fault::DiskRolledBack => Some(sim.nodes[at].disk.former.clone()),
+        Fault::DiskRolledBack => Some(sim.nodes[node].disk.former.clone()),
         _ => None,
     };
     if let Some(content) = content {
-        sim.note(|_| format!("node {at}: its disk holds {content:?}"));
+        sim.note(|_| format!("node {node}: its disk holds {content:?}"));
         if fault == Fault::DiskRolledBack {
-            sim.oracle.roll_back(at, &content);
+            sim.oracle.roll_back(node, &content);
         } else {
-            sim.oracle.forget(at, &content);
+            sim.oracle.forget(node, &content);
         }
-        sim.oracle.votes.forget(at);
-        sim.nodes[at].disk.content = content;
+        sim.oracle.votes.forget(node);
+        sim.nodes[node].disk.content = content;
     }
     let delay = sim.random.span(ms(500));
-    start_later(sim, at, delay);
+    start_later(sim, node, delay);
     true
 }
 
-fn strike_interface(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
-    let eth = sim.nodes[at].interfaces[interface];
+fn strike_interface(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
+    let eth = sim.nodes[node].interfaces[interface];
     match fault {
-        Fault::Carrier if eth.exists => sim.set_carrier(at, interface, !eth.carrier),
-        Fault::GateLost if sim.nodes[at].kernel.gates[interface].there => sim.lose_gate(at, interface),
-        Fault::GateReplaced if sim.nodes[at].is_attached(interface) => sim.replace_gate(at, interface),
-        Fault::InterfaceGone => sim.set_existing(at, interface, !eth.exists),
+        Fault::Carrier if eth.exists => sim.set_carrier(node, interface, !eth.carrier),
+        Fault::GateLost if sim.nodes[node].kernel.gates[interface].there => sim.lose_gate(node, interface),
+        Fault::GateReplaced if sim.nodes[node].is_attached(interface) => sim.replace_gate(node, interface),
+        Fault::InterfaceGone => sim.set_existing(node, interface, !eth.exists),
         _ => return false,
     }
     true
@@ -267,7 +267,7 @@ fn replay(sim: &mut Sim) -> bool {
 }
 
 /// Bytes without the key.
-fn forge(sim: &mut Sim, at: usize) -> bool {
+fn forge(sim: &mut Sim, node: usize) -> bool {
     let known = sim.recorded.first().map(|recording| recording.bytes.clone());
     let bytes = match known {
         Some(mut bytes) if sim.random.chance(70) => {
@@ -277,9 +277,9 @@ fn forge(sim: &mut Sim, at: usize) -> bool {
         }
         Some(_) | None => (0..sim.random.below(200)).map(|_| sim.random.next().to_le_bytes()[0]).collect(),
     };
-    let from = other(sim, at);
+    let from = other(sim, node);
     let wire = sim.random.below(sim.net.wires);
     let link = sim.link(from, wire);
-    sim.offer(at, Waiting::Datagram(link, bytes));
+    sim.offer(node, Waiting::Datagram(link, bytes));
     true
 }

@@ -168,7 +168,7 @@ fn rule(story: &str) -> &str {
 #[test]
 #[ignore = "a minute without optimisation; scripts/test runs it with the profile `checked`"]
 fn every_mutant_is_killed_and_the_engine_passes_the_same_seeds() {
-    let kills = share(CASES.len(), |at| hunt(Mutants::only(CASES[at].0), CASES[at].1, LIMIT));
+    let kills = share(CASES.len(), |case| hunt(Mutants::only(CASES[case].0), CASES[case].1, LIMIT));
     let (mut survivors, mut needed, mut table) = (Vec::new(), Vec::<(Mode, u64)>::new(), String::new());
     for ((mutant, mode, killers), kill) in CASES.iter().zip(kills) {
         let what = Mutant::ALL.iter().find(|(other, _)| other == mutant).map_or("", |(_, what)| what.trim());
@@ -194,7 +194,8 @@ fn every_mutant_is_killed_and_the_engine_passes_the_same_seeds() {
         let long = matches!(mode, Mode::ForgeAnswers | Mode::FallSilent | Mode::VoteForget);
         *seeds = (*seeds).max(if long { LEAST_LONG } else { LEAST });
     }
-    let wrong = share(needed.len(), |at| Some((needed[at], hunt(Mutants::NONE, needed[at].0, needed[at].1)?.story)));
+    let wrong =
+        share(needed.len(), |case| Some((needed[case], hunt(Mutants::NONE, needed[case].0, needed[case].1)?.story)));
     let wrong: Vec<_> = wrong.into_iter().flatten().collect();
     println!("the engine as it is passes {needed:?}");
     assert!(wrong.is_empty(), "the engine as it is fails: {wrong:?}");

@@ -61,12 +61,12 @@ pub fn host_of(address: Vip) -> Option<usize> {
     (200..255).contains(&last).then(|| usize::from(last) - 200)
 }
 
-pub fn id(at: usize) -> NodeId {
-    NodeId(byte(at) + 1)
+pub fn id(node: usize) -> NodeId {
+    NodeId(byte(node) + 1)
 }
 
-pub fn witness_id(at: usize) -> NodeId {
-    NodeId(NodeId::FIRST_WITNESS.0 + byte(at))
+pub fn witness_id(witness: usize) -> NodeId {
+    NodeId(NodeId::FIRST_WITNESS.0 + byte(witness))
 }
 
 /// Which witness has a number, if it is the number of one.
@@ -78,8 +78,8 @@ pub fn position(id: NodeId) -> usize {
     usize::from(id.0) - 1
 }
 
-pub fn group_id(at: usize) -> GroupId {
-    GroupId(u16::from(byte(at)))
+pub fn group_id(group: usize) -> GroupId {
+    GroupId(u16::from(byte(group)))
 }
 
 pub fn key(group: usize) -> GroupKey {
@@ -90,10 +90,10 @@ pub fn group_of_key(key: GroupKey) -> usize {
     usize::try_from(key.0).map_or(0, |number| number - 1)
 }
 
-pub fn interface_id(at: usize) -> InterfaceId {
-    InterfaceId(byte(at))
+pub fn interface_id(interface: usize) -> InterfaceId {
+    InterfaceId(byte(interface))
 }
 
-pub fn udp(at: usize) -> LinkPath {
-    LinkPath::Udp(byte(at))
+pub fn udp(link: usize) -> LinkPath {
+    LinkPath::Udp(byte(link))
 }

@@ -192,8 +192,8 @@ impl Oracle {
         self.counter + 1
     }
 
-    pub fn begin_life(&mut self, at: usize, local: MonoTime, timing: Timing) {
-        let seen = &mut self.seen[at];
+    pub fn begin_life(&mut self, node: usize, local: MonoTime, timing: Timing) {
+        let seen = &mut self.seen[node];
         seen.neighbour.fill(None);
         seen.claims.fill((Epoch::NONE, local));
         seen.reopens.fill(Epoch::NONE);
@@ -202,24 +202,24 @@ impl Oracle {
         seen.stamped = false;
     }
 
-    pub fn note_stall(&mut self, at: usize, local: MonoTime) {
-        self.seen[at].resumed = local;
+    pub fn note_stall(&mut self, node: usize, local: MonoTime) {
+        self.seen[node].resumed = local;
     }
 
-    pub fn note_neighbour(&mut self, at: usize, interface: usize, now: Real) {
-        self.seen[at].neighbour[interface] = Some(now);
+    pub fn note_neighbour(&mut self, node: usize, interface: usize, now: Real) {
+        self.seen[node].neighbour[interface] = Some(now);
     }
 
-    pub fn note_refusal(&mut self, at: usize, interface: usize, generation: u64) {
-        self.seen[at].turned_away[interface] = generation;
+    pub fn note_refusal(&mut self, node: usize, interface: usize, generation: u64) {
+        self.seen[node].turned_away[interface] = generation;
     }
 
-    pub fn note_refusal_told(&mut self, at: usize, interface: usize, generation: u64) {
-        self.seen[at].refusal_told[interface] = generation;
+    pub fn note_refusal_told(&mut self, node: usize, interface: usize, generation: u64) {
+        self.seen[node].refusal_told[interface] = generation;
     }
 
-    pub fn disturb(&mut self, at: usize, now: Real) {
-        self.seen[at].disturbed = now;
+    pub fn disturb(&mut self, node: usize, now: Real) {
+        self.seen[node].disturbed = now;
     }
 
     /// An agent goes on with the gate of its former life, or a machine wakes up with what it had: agents may take turns.
@@ -230,9 +230,9 @@ impl Oracle {
     }
 
     /// The file of a node says something else now.
-    pub fn note_reconfigured(sim: &mut Sim, at: usize, before: Timing) {
-        let after = sim.nodes[at].config.timing;
-        let seen = &mut sim.oracle.seen[at];
+    pub fn note_reconfigured(sim: &mut Sim, node: usize, before: Timing) {
+        let after = sim.nodes[node].config.timing;
+        let seen = &mut sim.oracle.seen[node];
         seen.stamped = false;
         for other in [before, after] {
             seen.least.silence = seen.least.silence.min(other.silence);
@@ -242,28 +242,28 @@ impl Oracle {
     }
 
     /// A group became active on a node: how its active changed.
-    pub fn note_active(&mut self, group: usize, at: usize, cause: Cause) -> Change {
+    pub fn note_active(&mut self, group: usize, node: usize, cause: Cause) -> Change {
         if cause == Cause::Adopted {
             return Change::Again;
         }
         self.openings[group] += 1;
-        match self.holder[group].replace(at) {
+        match self.holder[group].replace(node) {
             None => Change::First,
-            Some(last) if last == at => Change::Again,
+            Some(last) if last == node => Change::Again,
             Some(_) if cause == Cause::Handover => Change::Handover,
             Some(_) => Change::Takeover,
         }
     }
 
     /// A process ended: it will know what the disk knows.
-    pub fn forget(&mut self, at: usize, disk: &Loaded) {
-        epochs::forget(&mut self.seen[at], disk);
+    pub fn forget(&mut self, node: usize, disk: &Loaded) {
+        epochs::forget(&mut self.seen[node], disk);
     }
 
     /// A disk was not honest: what its node knows is older than what it did.
-    pub fn roll_back(&mut self, at: usize, disk: &Loaded) {
-        self.seen[at].used.fill(Epoch::NONE);
-        self.forget(at, disk);
+    pub fn roll_back(&mut self, node: usize, disk: &Loaded) {
+        self.seen[node].used.fill(Epoch::NONE);
+        self.forget(node, disk);
     }
 
     fn pair(&mut self, first: usize, second: usize) -> &mut Pair {

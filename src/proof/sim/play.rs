@@ -197,14 +197,14 @@ pub fn story(seed: u64, mode: Mode) -> String {
 
 /// Everything may happen.
 fn play(sim: &mut Sim) {
-    for at in 0..sim.witnesses.len() {
+    for witness in 0..sim.witnesses.len() {
         if sim.random.chance(90) {
-            sim.start_witness(at);
+            sim.start_witness(witness);
         }
     }
-    for at in 0..sim.nodes.len() {
+    for node in 0..sim.nodes.len() {
         if sim.random.chance(90) {
-            sim.start(at);
+            sim.start(node);
         }
     }
     sim.traffic();
@@ -232,14 +232,14 @@ fn play(sim: &mut Sim) {
 
 /// Everybody started with clocks and files as they should be, every group served, nothing pending.
 pub(super) fn calm(sim: &mut Sim) {
-    for at in 0..sim.nodes.len() {
-        sim.nodes[at].config = super::node::Config::new(&sim.plan);
+    for node in 0..sim.nodes.len() {
+        sim.nodes[node].config = super::node::Config::new(&sim.plan);
         sim.faulty = false;
         if sim.plan.is_beyond() {
             let now = sim.now;
-            sim.nodes[at].clock.set_rate(now, 0);
+            sim.nodes[node].clock.set_rate(now, 0);
         }
-        sim.start(at);
+        sim.start(node);
     }
     sim.traffic();
     let timing = sim.plan.timing();
@@ -269,13 +269,13 @@ fn disturb(sim: &mut Sim) {
     }
     sim.touched = true;
     for _ in 0..20 {
-        let at = sim.random.below(sim.nodes.len());
+        let node = sim.random.below(sim.nodes.len());
         match kind {
-            0 => sim.net.drop_next[at] = 1 + sim.random.below(2),
+            0 => sim.net.drop_next[node] = 1 + sim.random.below(2),
             1 => {}
             _ => {
                 let span = sim.random.span(timing.lease - timing.pulse * 3 / 2);
-                sim.hang(at, span);
+                sim.hang(node, span);
                 sim.run(span);
             }
         }

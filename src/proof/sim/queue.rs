@@ -18,7 +18,7 @@ impl<T> Queue<T> {
         Queue { heap: BinaryHeap::with_capacity(256), places: Vec::with_capacity(256), free: Vec::new(), entered: 0 }
     }
 
-    pub fn push(&mut self, at: Real, what: T) {
+    pub fn push(&mut self, when: Real, what: T) {
         let place = if let Some(place) = self.free.pop() {
             self.places[place] = Some(what);
             place
@@ -27,12 +27,12 @@ impl<T> Queue<T> {
             self.places.len() - 1
         };
         self.entered += 1;
-        self.heap.push(Reverse((at.0, self.entered, place)));
+        self.heap.push(Reverse((when.0, self.entered, place)));
     }
 
     /// When the next thing happens.
     pub fn next(&self) -> Real {
-        self.heap.peek().map_or(Real::NEVER, |Reverse((at, _, _))| Real(*at))
+        self.heap.peek().map_or(Real::NEVER, |Reverse((when, _, _))| Real(*when))
     }
 
     pub fn pop(&mut self) -> Option<T> {

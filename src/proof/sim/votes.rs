@@ -13,12 +13,12 @@ const SLACK: Duration = Duration::from_millis(1);
 
 /// A cluster at rest with all its witnesses.
 fn rest(sim: &mut Sim) {
-    for at in 0..sim.witnesses.len() {
+    for witness in 0..sim.witnesses.len() {
         if sim.plan.is_beyond() {
             let now = sim.now;
-            sim.witnesses[at].clock.set_rate(now, 0);
+            sim.witnesses[witness].clock.set_rate(now, 0);
         }
-        sim.start_witness(at);
+        sim.start_witness(witness);
     }
     calm(sim);
     // A witness without any memory abstains until it knows everybody's lease; then elections begin.
@@ -83,13 +83,13 @@ pub fn disturb(sim: &mut Sim) {
 /// As many witnesses as the two nodes can do without are gone for long; both nodes are well.
 fn witnesses_lost(sim: &mut Sim) {
     let kept = sim.witnesses.len() / 2;
-    for at in kept..sim.witnesses.len() {
-        sim.lose_witness(at);
+    for witness in kept..sim.witnesses.len() {
+        sim.lose_witness(witness);
     }
     let span = promised(sim) * 2 + sim.random.span(Duration::from_secs(4));
     sim.run(span);
-    for at in kept..sim.witnesses.len() {
-        sim.start_witness(at);
+    for witness in kept..sim.witnesses.len() {
+        sim.start_witness(witness);
     }
     // While it abstains the nodes go on; a takeover now would be one that nobody could carry out.
     let timing = sim.plan.timing();
@@ -106,18 +106,18 @@ fn links_lost(sim: &mut Sim) {
 
 /// A witness's process stops for as long as one likes.
 fn witness_pauses(sim: &mut Sim) {
-    let at = sim.random.below(sim.witnesses.len());
+    let witness = sim.random.below(sim.witnesses.len());
     let span = sim.random.span(promised(sim) * 2);
-    sim.stop_witness(at, span, false);
+    sim.stop_witness(witness, span, false);
     sim.run(span);
 }
 
 /// A node's process stops for less than its lease has left at the least.
 fn process_stops(sim: &mut Sim) {
     let timing = sim.plan.timing();
-    let at = sim.random.below(sim.nodes.len());
+    let node = sim.random.below(sim.nodes.len());
     let span = sim.random.span(timing.lease.saturating_sub(timing.pulse * 2));
-    sim.hang(at, span);
+    sim.hang(node, span);
     sim.run(span);
 }
 
@@ -126,13 +126,13 @@ fn process_stops(sim: &mut Sim) {
 pub fn freeze(sim: &mut Sim) {
     rest(sim);
     let group = sim.random.below(sim.plan.groups.len());
-    let Some(&at) = sim.answering(group).first() else { return };
-    let other = 1 - at;
+    let Some(&active) = sim.answering(group).first() else { return };
+    let other = 1 - active;
     let waits = sim.plan.groups[group].promote != Promote::Peer;
     let span = promised(sim) * 2 + sim.plan.timing().patience.hold + ms(500);
-    sim.sleep(at, span, true);
-    let gate = sim.nodes[at].kernel.gates[sim.plan.groups[group].interface];
-    let left = gate.until.since(sim.local(at));
+    sim.sleep(active, span, true);
+    let gate = sim.nodes[active].kernel.gates[sim.plan.groups[group].interface];
+    let left = gate.until.since(sim.local(active));
     sim.run(span.saturating_sub(Duration::from_nanos(1)));
     let taken = sim.answering(group) == [other];
     sim.oracle.hold(taken || waits, || format!("L1: group {group} of a frozen guest is not taken over"));
@@ -145,12 +145,12 @@ pub fn freeze(sim: &mut Sim) {
 }
 
 /// Nothing passes between a node and the witnesses.
-fn cut_witnesses(sim: &mut Sim, at: usize) {
+fn cut_witnesses(sim: &mut Sim, node: usize) {
     let (wire, now) = (sim.net.witness(), sim.now);
     for witness in 0..sim.witnesses.len() {
         let end = sim.end_of(witness);
-        sim.net.set_cut(at, end, wire, true, now);
-        sim.net.set_cut(end, at, wire, true, now);
+        sim.net.set_cut(node, end, wire, true, now);
+        sim.net.set_cut(end, node, wire, true, now);
     }
     sim.touched = true;
 }
@@ -160,19 +160,19 @@ fn cut_witnesses(sim: &mut Sim, at: usize) {
 pub fn stop_active(sim: &mut Sim) {
     rest(sim);
     let group = sim.random.below(sim.plan.groups.len());
-    let Some(&at) = sim.answering(group).first() else { return };
+    let Some(&active) = sim.answering(group).first() else { return };
     let bound = i64::try_from(sim.plan.drift_ppm - sim.plan.drift_ppm / 100).unwrap_or(0);
     let now = sim.now;
     for node in 0..sim.nodes.len() {
-        sim.nodes[node].clock.set_rate(now, if node == at { -bound } else { bound });
+        sim.nodes[node].clock.set_rate(now, if node == active { -bound } else { bound });
         sim.set_wake(node);
     }
     sim.witnesses.iter_mut().for_each(|witness| witness.clock.set_rate(now, bound));
     let kind = sim.random.below(5);
     if [0, 3].contains(&kind) {
-        cut_witnesses(sim, at);
+        cut_witnesses(sim, active);
         let percent = sim.random.pick(&[100, 150]);
-        sim.lengthen_lease(at, percent);
+        sim.lengthen_lease(active, percent);
     } else {
         sim.cut_wires(0..sim.net.wires, true);
     }
@@ -181,10 +181,10 @@ pub fn stop_active(sim: &mut Sim) {
     match kind {
         // Its agent alone is started anew, and finds late what its kernel has: until then it asks for nothing.
         4 => {
-            sim.kill(at);
-            sim.start_blind(at, promised(sim) * 3);
+            sim.kill(active);
+            sim.start_blind(active, promised(sim) * 3);
         }
-        _ => sim.hang(at, promised(sim) * 3),
+        _ => sim.hang(active, promised(sim) * 3),
     }
     match kind {
         2 => (0..sim.witnesses.len()).for_each(|witness| {
@@ -193,8 +193,8 @@ pub fn stop_active(sim: &mut Sim) {
         }),
         // Its agent alone: what it has promised is forgotten, and how long leases are it knows from its disk.
         3 => {
-            sim.kill(1 - at);
-            sim.start(1 - at);
+            sim.kill(1 - active);
+            sim.start(1 - active);
         }
         _ => {}
     }
@@ -206,8 +206,8 @@ pub fn stop_active(sim: &mut Sim) {
 pub fn forget(sim: &mut Sim) {
     rest(sim);
     let group = sim.random.below(sim.plan.groups.len());
-    let Some(&at) = sim.answering(group).first() else { return };
-    let (other, interface) = (1 - at, sim.plan.groups[group].interface);
+    let Some(&active) = sim.answering(group).first() else { return };
+    let (other, interface) = (1 - active, sim.plan.groups[group].interface);
     let kind = sim.random.below(4);
     let timing = sim.plan.timing();
     sim.lose_power(other, false);
@@ -216,13 +216,13 @@ pub fn forget(sim: &mut Sim) {
         if round == 2 && kind == 2 {
             sim.witnesses.iter_mut().for_each(|witness| witness.disk.fails = true);
         }
-        sim.set_carrier(at, interface, false);
+        sim.set_carrier(active, interface, false);
         sim.run(timing.probe);
-        sim.set_carrier(at, interface, true);
+        sim.set_carrier(active, interface, true);
         // It is alone, and counts the other's silence from when it could hear it.
         sim.run(promised(sim) + timing.pulse * 3);
     }
-    sim.lose_power(at, false);
+    sim.lose_power(active, false);
     for witness in (0..sim.witnesses.len()).filter(|_| kind > 0) {
         sim.kill_witness(witness);
         let disk = &mut sim.witnesses[witness].disk;

@@ -42,7 +42,7 @@ impl Disk {
             Slot::Whole(number, _) => Some(*number),
             Slot::Empty | Slot::Damaged => None,
         };
-        (0..2).filter(|at| number(&self.slots[*at]).is_some()).max_by_key(|at| number(&self.slots[*at]))
+        (0..2).filter(|place| number(&self.slots[*place]).is_some()).max_by_key(|place| number(&self.slots[*place]))
     }
 
     /// A state is on the disk: in the place of the older one.
@@ -55,8 +55,8 @@ impl Disk {
     /// The place of the newer copy is damaged; of both, if `both`.
     pub fn damage(&mut self, both: bool) {
         let newest = self.newest().unwrap_or(0);
-        for (at, slot) in self.slots.iter_mut().enumerate() {
-            if (both || at == newest) && !matches!(slot, Slot::Empty) {
+        for (place, slot) in self.slots.iter_mut().enumerate() {
+            if (both || place == newest) && !matches!(slot, Slot::Empty) {
                 *slot = Slot::Damaged;
             }
         }
@@ -64,7 +64,7 @@ impl Disk {
 
     /// What a process that starts finds.
     pub fn load(&self) -> Loaded {
-        match self.newest().map(|at| &self.slots[at]) {
+        match self.newest().map(|place| &self.slots[place]) {
             Some(Slot::Whole(_, memory)) => Loaded::Memory(memory.clone()),
             Some(Slot::Empty | Slot::Damaged) | None => {
                 let fresh = self.slots.iter().all(|slot| matches!(slot, Slot::Empty));

@@ -125,12 +125,12 @@ impl Sim {
     }
 
     /// What the clock of a node shows.
-    pub fn local(&self, at: usize) -> MonoTime {
-        self.nodes[at].clock.read(self.now)
+    pub fn local(&self, node: usize) -> MonoTime {
+        self.nodes[node].clock.read(self.now)
     }
 
-    pub fn others(&self, at: usize) -> impl Iterator<Item = usize> + use<> {
-        (0..self.nodes.len()).filter(move |other| *other != at)
+    pub fn others(&self, node: usize) -> impl Iterator<Item = usize> + use<> {
+        (0..self.nodes.len()).filter(move |other| *other != node)
     }
 
     pub fn later(&mut self, due: Due, delay: Duration) {
@@ -145,160 +145,160 @@ impl Sim {
     }
 
     /// Asks the engine of a node when it wants to be woken.
-    pub fn set_wake(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        node.wake = match &node.engine {
-            Some(engine) if node.pause.is_none() && !node.exited => node.clock.when(engine.next_deadline()),
+    pub fn set_wake(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        machine.wake = match &machine.engine {
+            Some(engine) if machine.pause.is_none() && !machine.exited => machine.clock.when(engine.next_deadline()),
             Some(_) | None => Real::NEVER,
         };
     }
 
     /// An event for a process: taken now, or when it runs again.
-    pub fn offer(&mut self, at: usize, waiting: Waiting) {
+    pub fn offer(&mut self, node: usize, waiting: Waiting) {
         let limit = self.plan.backlog;
-        if let Some(pause) = &mut self.nodes[at].pause {
+        if let Some(pause) = &mut self.nodes[node].pause {
             let datagram = matches!(waiting, Waiting::Datagram(..));
             if pause.backlog.len() < limit || !datagram {
                 pause.backlog.push(waiting);
             }
             return;
         }
-        if !self.nodes[at].is_running() {
+        if !self.nodes[node].is_running() {
             return;
         }
-        if !self.is_lease_at_hand(at) {
+        if !self.is_lease_at_hand(node) {
             // It may have stopped over that; what was to come next waits with the rest.
-            if let Some(pause) = &mut self.nodes[at].pause {
+            if let Some(pause) = &mut self.nodes[node].pause {
                 pause.backlog.push(waiting);
             }
             return;
         }
         match waiting {
             Waiting::Datagram(link, bytes) => {
-                self.take(at, Event::Datagram { link, bytes: &bytes });
+                self.take(node, Event::Datagram { link, bytes: &bytes });
                 self.buffers.push(bytes);
             }
-            Waiting::Refused(link) => self.take(at, Event::Refused { link }),
+            Waiting::Refused(link) => self.take(node, Event::Refused { link }),
             Waiting::Seen(interface, sighting) => {
-                self.take(at, Event::Seen { interface: interface_id(interface), sighting });
+                self.take(node, Event::Seen { interface: interface_id(interface), sighting });
             }
-            Waiting::Facts(interface) => self.tell_facts(at, interface),
-            Waiting::Attach(interface) => self.attach(at, interface),
-            Waiting::Replaced(interface) => self.hear_replaced(at, interface),
+            Waiting::Facts(interface) => self.tell_facts(node, interface),
+            Waiting::Attach(interface) => self.attach(node, interface),
+            Waiting::Replaced(interface) => self.hear_replaced(node, interface),
             Waiting::Installed(interface) => {
-                self.take(at, Event::Installed { interface: interface_id(interface) });
+                self.take(node, Event::Installed { interface: interface_id(interface) });
             }
-            Waiting::Stored(version) => self.take(at, Event::Stored { version }),
-            Waiting::StoreFailed => self.take(at, Event::StoreFailed),
-            Waiting::Command(command) => self.take(at, Event::Command { id: 1, command }),
-            Waiting::Health(group) => self.hear_health(at, group),
-            Waiting::Hook(group, hook, epoch, ok) => self.hear_hook(at, group, (hook, epoch, ok)),
-            Waiting::Tick => self.take(at, Event::Tick),
+            Waiting::Stored(version) => self.take(node, Event::Stored { version }),
+            Waiting::StoreFailed => self.take(node, Event::StoreFailed),
+            Waiting::Command(command) => self.take(node, Event::Command { id: 1, command }),
+            Waiting::Health(group) => self.hear_health(node, group),
+            Waiting::Hook(group, hook, epoch, ok) => self.hear_hook(node, group, (hook, epoch, ok)),
+            Waiting::Tick => self.take(node, Event::Tick),
         }
     }
 
     /// Tells a process first if its gate has refused a frame; false if it ended over that.
-    fn is_lease_at_hand(&mut self, at: usize) -> bool {
+    fn is_lease_at_hand(&mut self, node: usize) -> bool {
         for interface in 0..self.plan.interfaces {
             // One that stops over the first does not hear of the next.
-            let hears = self.nodes[at].is_running() && self.nodes[at].is_attached(interface);
-            if hears && self.nodes[at].kernel.gates[interface].is_refused() {
-                let generation = self.nodes[at].kernel.gates[interface].generation;
-                self.oracle.note_refusal_told(at, interface, generation);
-                self.take(at, Event::LeaseRefused { interface: interface_id(interface) });
+            let hears = self.nodes[node].is_running() && self.nodes[node].is_attached(interface);
+            if hears && self.nodes[node].kernel.gates[interface].is_refused() {
+                let generation = self.nodes[node].kernel.gates[interface].generation;
+                self.oracle.note_refusal_told(node, interface, generation);
+                self.take(node, Event::LeaseRefused { interface: interface_id(interface) });
             }
         }
-        self.nodes[at].is_running()
+        self.nodes[node].is_running()
     }
 
-    pub fn take(&mut self, at: usize, event: Event<'_>) {
-        let local = self.local(at);
+    pub fn take(&mut self, node: usize, event: Event<'_>) {
+        let local = self.local(node);
         let mut out = std::mem::take(&mut self.out);
-        let Some(engine) = self.nodes[at].engine.as_mut() else { return };
+        let Some(engine) = self.nodes[node].engine.as_mut() else { return };
         let before = engine.view_believed();
         engine.handle(local, event, &mut out);
-        Oracle::check_beliefs(self, at, &event, before);
+        Oracle::check_beliefs(self, node, &event, before);
         self.steps += 1;
-        self.carry_out_or_stop(at, out, local);
-        Oracle::after_event(self, at);
-        self.set_wake(at);
+        self.carry_out_or_stop(node, out, local);
+        Oracle::after_event(self, node);
+        self.set_wake(node);
     }
 
     /// Does what an engine decided at `decided`, or stops in the middle of it.
-    pub fn carry_out_or_stop(&mut self, at: usize, mut out: Actions, decided: MonoTime) {
+    pub fn carry_out_or_stop(&mut self, node: usize, mut out: Actions, decided: MonoTime) {
         // Persist names the state of this moment.
-        self.persist(at, &out.list);
-        let trap = self.nodes[at].trap.filter(|_| out.list.iter().any(|action| matches!(action, Action::Gate(_))));
+        self.persist(node, &out.list);
+        let trap = self.nodes[node].trap.filter(|_| out.list.iter().any(|action| matches!(action, Action::Gate(_))));
         if let Some(span) = trap {
-            self.nodes[at].trap = None;
+            self.nodes[node].trap = None;
             let held = out.list.split_off(self.random.below(out.list.len()));
-            self.note(|_| format!("node {at}: stops in mid-list for {span:?}, holding {}", held.len()));
+            self.note(|_| format!("node {node}: stops in mid-list for {span:?}, holding {}", held.len()));
             let pause = Pause { held, bytes: out.bytes.clone(), decided, backlog: Vec::new() };
-            self.nodes[at].pause = Some(pause);
+            self.nodes[node].pause = Some(pause);
             self.touched = true;
-            self.later(Due::Resume { to: at }, span);
+            self.later(Due::Resume { to: node }, span);
         }
-        self.carry_out(at, &out.list, &out.bytes, decided);
+        self.carry_out(node, &out.list, &out.bytes, decided);
         out.clear();
         self.out = out;
     }
 
-    pub fn carry_out(&mut self, at: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
+    pub fn carry_out(&mut self, node: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
         for action in list {
             self.coverage.see_action(action);
             match action {
                 Action::Send { link, bytes: range, .. } => {
-                    Oracle::note_said(self, at, &bytes[range.clone()]);
-                    self.send(at, *link, &bytes[range.clone()]);
+                    Oracle::note_said(self, node, &bytes[range.clone()]);
+                    self.send(node, *link, &bytes[range.clone()]);
                 }
                 Action::Gate(gate) => {
                     if !matches!(gate, GateAction::Renew { .. }) {
-                        self.note(|_| format!("node {at}: {gate:?}"));
+                        self.note(|_| format!("node {node}: {gate:?}"));
                     }
                     if let GateAction::Open { group, epoch } = gate {
-                        self.check_prepared(at, self.nodes[at].table[usize::from(group.0)], *epoch);
+                        self.check_prepared(node, self.nodes[node].table[usize::from(group.0)], *epoch);
                     }
-                    Oracle::change_gate(self, at, *gate, decided);
+                    Oracle::change_gate(self, node, *gate, decided);
                 }
                 Action::Probe { interface, address, to } => {
-                    self.probe(at, usize::from(interface.0), *address, *to);
+                    self.probe(node, usize::from(interface.0), *address, *to);
                 }
                 Action::Announce { group, address } => {
-                    let closed = self.nodes[at].table[usize::from(group.0)];
-                    Oracle::check_announcement(self, at, closed, decided);
+                    let closed = self.nodes[node].table[usize::from(group.0)];
+                    Oracle::check_announcement(self, node, closed, decided);
                     if address.is_none_or(|address| super::names::group_of(address).is_some()) {
-                        self.announce(at, self.nodes[at].table[usize::from(group.0)]);
+                        self.announce(node, self.nodes[node].table[usize::from(group.0)]);
                     }
                 }
                 Action::Persist { .. } => {}
                 Action::Reply { outcome, .. } => {
-                    self.note(|_| format!("node {at}: the operator is told {outcome:?}"))
+                    self.note(|_| format!("node {node}: the operator is told {outcome:?}"))
                 }
                 Action::Hook { group, hook, epoch, .. } => {
-                    self.run_hook(at, self.nodes[at].table[usize::from(group.0)], *hook, *epoch);
+                    self.run_hook(node, self.nodes[node].table[usize::from(group.0)], *hook, *epoch);
                 }
-                Action::Notice(notice) => self.tell(at, notice),
+                Action::Notice(notice) => self.tell(node, notice),
                 Action::Stopped => {
-                    self.note(|_| format!("node {at}: agent ends in order"));
-                    self.nodes[at].exited = true;
+                    self.note(|_| format!("node {node}: agent ends in order"));
+                    self.nodes[node].exited = true;
                     self.touched = true;
                 }
             }
         }
     }
 
-    fn tell(&mut self, at: usize, notice: &Notice) {
-        self.note(|_| format!("node {at}: {notice:?}"));
+    fn tell(&mut self, node: usize, notice: &Notice) {
+        self.note(|_| format!("node {node}: {notice:?}"));
         if let Notice::Role { group, from, to, cause, .. } = notice {
             if !super::transitions::is_legal(*from, *to, *cause) {
                 self.oracle.violated(|| format!("the role table has no {from:?} → {to:?} by {cause:?}"));
             }
             if *to == Role::Active && *from != Role::Handover {
-                let group = self.nodes[at].table[usize::from(group.0)];
-                let change = self.oracle.note_active(group, at, *cause);
+                let group = self.nodes[node].table[usize::from(group.0)];
+                let change = self.oracle.note_active(group, node, *cause);
                 self.coverage.see_change(change);
                 let opening = self.oracle.openings[group];
-                self.later(Due::Correct { group, node: at, opening }, CORRECTED);
+                self.later(Due::Correct { group, node, opening }, CORRECTED);
             }
         }
     }
@@ -323,7 +323,7 @@ impl Sim {
     pub fn way(&self, link: LinkId) -> (usize, usize) {
         let peer: NodeId = link.peer;
         let wire = match link.path {
-            LinkPath::Udp(at) => usize::from(at),
+            LinkPath::Udp(number) => usize::from(number),
             LinkPath::Segment(interface) => self.net.segment(usize::from(interface.0)),
         };
         (position(peer), wire)
@@ -335,14 +335,14 @@ impl Sim {
     }
 
     /// True if the kernel of a node answers for a group now.
-    pub fn answers(&self, at: usize, group: usize) -> bool {
-        let node = &self.nodes[at];
-        let gate = &node.kernel.gates[self.plan.groups[group].interface];
-        node.kernel.is_open(group) && gate.is_live(node.clock.read(self.now)) && !node.asleep
+    pub fn answers(&self, node: usize, group: usize) -> bool {
+        let machine = &self.nodes[node];
+        let gate = &machine.kernel.gates[self.plan.groups[group].interface];
+        machine.kernel.is_open(group) && gate.is_live(machine.clock.read(self.now)) && !machine.asleep
     }
 
     /// Who answers for a group now.
     pub fn answering(&self, group: usize) -> Vec<usize> {
-        (0..self.nodes.len()).filter(|&at| self.answers(at, group)).collect()
+        (0..self.nodes.len()).filter(|&node| self.answers(node, group)).collect()
     }
 }

@@ -51,7 +51,7 @@ impl Voter {
             upto_version: self.excerpt.upto(),
             ack_version: known.copy.have(),
         };
-        let rows = self.excerpt.positions().map(|at| groups[at].row);
+        let rows = self.excerpt.positions().map(|position| groups[position].row);
         pulse::encode(&self.setup.keys, &header, rows, &mut self.datagram);
         let start = out.bytes.len();
         out.bytes.extend_from_slice(&self.datagram);

@@ -68,9 +68,9 @@ impl Voter {
     /// Another process of the node. Its kernel's gate may still be open as the one before left it.
     fn begin_session(&mut self, node: usize, out: &mut Output) {
         if self.is_mutant(Mutant::NewSessionReleases) {
-            let ours = |at: &usize| self.groups[*at].promise.is_some_and(|promise| promise.node == node);
+            let ours = |place: &usize| self.groups[*place].promise.is_some_and(|promise| promise.node == node);
             let ours: Vec<usize> = (0..self.groups.len()).filter(ours).collect();
-            ours.into_iter().for_each(|at| self.release(at, out));
+            ours.into_iter().for_each(|place| self.release(place, out));
         }
         self.freeze_all(node);
         let known = &mut self.nodes[node];
@@ -116,7 +116,7 @@ impl Voter {
         }
         self.note_told(now, out);
         if std::mem::take(&mut self.nodes[node].waiting) {
-            (0..self.groups.len()).for_each(|at| self.consider(at, node, now, out));
+            (0..self.groups.len()).for_each(|place| self.consider(place, node, now, out));
         }
     }
 
@@ -137,20 +137,20 @@ impl Voter {
             return;
         }
         for row in rows {
-            let Some(at) = self.place(row.group, out) else {
+            let Some(place) = self.place(row.group, out) else {
                 self.nodes[node].skipped = true;
                 continue;
             };
-            if self.nodes[node].copy.take(at, row) {
-                self.note_row(at, node, &row, out);
+            if self.nodes[node].copy.take(place, row) {
+                self.note_row(place, node, &row, out);
             }
         }
         if self.nodes[node].copy.is_complete() {
             self.nodes[node].copy.settle();
             // What it has no more it does not ask for, but its gate may be open until it has closed it.
-            let gone = |at: &usize| self.nodes[node].copy.row(*at).is_none();
+            let gone = |place: &usize| self.nodes[node].copy.row(*place).is_none();
             let gone: Vec<usize> = (0..self.groups.len()).filter(gone).collect();
-            gone.into_iter().for_each(|at| self.freeze(at, node));
+            gone.into_iter().for_each(|place| self.freeze(place, node));
             if self.nodes[node].skipped && self.unused().is_some() {
                 // There is room by now for what was left out: it is to be told again.
                 self.nodes[node].skipped = false;
@@ -160,66 +160,66 @@ impl Voter {
     }
 
     /// A node says something new about a group.
-    fn note_row(&mut self, at: usize, node: usize, row: &Row, out: &mut Output) {
+    fn note_row(&mut self, place: usize, node: usize, row: &Row, out: &mut Output) {
         let id = self.nodes[node].id;
-        let asked = self.asked(at, node);
-        let group = &mut self.groups[at];
+        let asked = self.asked(place, node);
+        let group = &mut self.groups[place];
         if row.epoch > group.seen {
             group.seen = row.epoch;
-            self.touched.push(at);
+            self.touched.push(place);
         }
         if let Some(promise) = group.promise.filter(|promise| promise.node == node) {
             let starter = row.role == Role::Starting && self.is_mutant(Mutant::StarterReleases);
             let reserved = row.reserve == promise.epoch && self.is_mutant(Mutant::ReserveReleases);
             let asks = asked.is_some_and(|ask| ask.epoch() == promise.epoch);
             if starter || (reserved && !asks) || gives_up(id, row, promise.epoch) {
-                self.release(at, out);
+                self.release(place, out);
             } else if asked.map(|ask| ask.epoch()) != Some(promise.epoch) {
-                self.freeze(at, node);
-            } else if let Some(promise) = self.groups[at].promise.as_mut() {
+                self.freeze(place, node);
+            } else if let Some(promise) = self.groups[place].promise.as_mut() {
                 promise.held |= matches!(asked, Some(crate::rules::vote::Ask::Holds(_)));
             }
         }
         self.nodes[node].waiting |= asked.is_some();
         // The disk is asked ahead of need: a grant seldom waits for it.
         let own = |epoch: Epoch| if epoch.node() == id { epoch } else { Epoch::NONE };
-        self.expect(at, own(row.reserve).max(own(row.claim)));
+        self.expect(place, own(row.reserve).max(own(row.claim)));
     }
 
     /// The position of a group, which is made if it was never heard of.
     pub(super) fn place(&mut self, key: GroupKey, out: &mut Output) -> Option<usize> {
-        if let Some(at) = self.places.get(&key) {
-            return Some(*at);
+        if let Some(place) = self.places.get(&key) {
+            return Some(*place);
         }
         let group = Group::new(key, self.table + 1);
-        let at = if self.groups.len() < MAX_GROUPS {
+        let place = if self.groups.len() < MAX_GROUPS {
             self.groups.push(group);
             self.groups.len() - 1
         } else {
-            let Some(at) = self.unused() else {
+            let Some(place) = self.unused() else {
                 if !std::mem::replace(&mut self.crowded, true) {
                     out.notices.push(Notice::Crowded);
                 }
                 return None;
             };
-            self.places.remove(&self.groups[at].key);
-            self.groups[at] = group;
-            at
+            self.places.remove(&self.groups[place].key);
+            self.groups[place] = group;
+            place
         };
         self.table += 1;
-        self.places.insert(key, at);
-        self.touched.push(at);
+        self.places.insert(key, place);
+        self.touched.push(place);
         let count = self.groups.len();
         self.nodes.iter_mut().for_each(|node| node.copy.grow(count));
-        Some(at)
+        Some(place)
     }
 
     /// A group that no node has any more, and that is promised to nobody.
     fn unused(&self) -> Option<usize> {
         let told = self.nodes.len() >= self.setup.nodes && self.nodes.iter().all(|node| node.copy.is_complete());
-        let unused = |at: &usize| {
-            let named = self.nodes.iter().any(|node| node.copy.row(*at).is_some());
-            let running = self.groups[*at].promise.is_some_and(|promise| promise.end(&self.nodes) > self.last);
+        let unused = |place: &usize| {
+            let named = self.nodes.iter().any(|node| node.copy.row(*place).is_some());
+            let running = self.groups[*place].promise.is_some_and(|promise| promise.end(&self.nodes) > self.last);
             !named && !running
         };
         (0..self.groups.len()).find(unused).filter(|_| told)

@@ -71,24 +71,24 @@ impl Group {
 
 impl Voter {
     /// Grants what a node asks for, if it may be granted. `node.until` already covers the pulse that was just received.
-    pub(super) fn consider(&mut self, at: usize, node: usize, now: MonoTime, out: &mut Output) {
-        let Some(asked) = self.asked(at, node) else { return };
+    pub(super) fn consider(&mut self, place: usize, node: usize, now: MonoTime, out: &mut Output) {
+        let Some(asked) = self.asked(place, node) else { return };
         let epoch = asked.epoch();
-        let group = &self.groups[at];
+        let group = &self.groups[place];
         let same = group.promise.filter(|promise| promise.node == node && promise.epoch == epoch);
         if same.is_some_and(|promise| promise.is_live()) {
             return;
         }
-        if !self.may_grant(at, node, asked, now) {
+        if !self.may_grant(place, node, asked, now) {
             self.nodes[node].waiting = true;
             return;
         }
-        self.expect(at, epoch);
-        if epoch > self.groups[at].ceiling && !self.is_mutant(Mutant::CeilingNotAwaited) {
+        self.expect(place, epoch);
+        if epoch > self.groups[place].ceiling && !self.is_mutant(Mutant::CeilingNotAwaited) {
             self.nodes[node].waiting = true;
             return;
         }
-        let group = &mut self.groups[at];
+        let group = &mut self.groups[place];
         if let Some(before) = group.promise.filter(|before| before.epoch != epoch) {
             group.seen = group.seen.max(before.epoch);
         }
@@ -101,12 +101,12 @@ impl Voter {
             self.checks.iter_mut().filter(|check| check.group() == key).for_each(super::check::Check::begin_again);
         }
         self.next_lapse = self.next_lapse.min(self.nodes[node].until);
-        self.touched.push(at);
-        out.notices.push(Notice::Granted(self.groups[at].key, self.nodes[node].id, epoch));
+        self.touched.push(place);
+        out.notices.push(Notice::Granted(self.groups[place].key, self.nodes[node].id, epoch));
     }
 
-    fn may_grant(&self, at: usize, node: usize, asked: Ask, now: MonoTime) -> bool {
-        let group = &self.groups[at];
+    fn may_grant(&self, place: usize, node: usize, asked: Ask, now: MonoTime) -> bool {
+        let group = &self.groups[place];
         if !self.is_voting() || self.is_blocked(node) {
             return false;
         }
@@ -136,35 +136,35 @@ impl Voter {
     }
 
     /// What a node asks for, as it said last.
-    pub(super) fn asked(&self, at: usize, node: usize) -> Option<Ask> {
+    pub(super) fn asked(&self, place: usize, node: usize) -> Option<Ask> {
         let node = &self.nodes[node];
-        node.copy.row(at).and_then(|row| ask(node.id, row))
+        node.copy.row(place).and_then(|row| ask(node.id, row))
     }
 
     /// A promise to a node is renewed no more.
-    pub(super) fn freeze(&mut self, at: usize, node: usize) {
+    pub(super) fn freeze(&mut self, place: usize, node: usize) {
         let until = self.nodes[node].until;
-        if let Some(promise) = self.groups[at].promise.as_mut().filter(|promise| promise.node == node)
+        if let Some(promise) = self.groups[place].promise.as_mut().filter(|promise| promise.node == node)
             && promise.is_live()
         {
             promise.ends = Some(until);
             self.next_lapse = self.next_lapse.min(until);
-            self.touched.push(at);
+            self.touched.push(place);
         }
     }
 
     /// The same for everything that was promised to it.
     pub(super) fn freeze_all(&mut self, node: usize) {
-        (0..self.groups.len()).for_each(|at| self.freeze(at, node));
+        (0..self.groups.len()).for_each(|place| self.freeze(place, node));
     }
 
     /// A node has given a group up.
-    pub(super) fn release(&mut self, at: usize, out: &mut Output) {
-        let group = &mut self.groups[at];
+    pub(super) fn release(&mut self, place: usize, out: &mut Output) {
+        let group = &mut self.groups[place];
         if let Some(promise) = group.promise.take() {
             group.seen = group.seen.max(promise.epoch);
             group.lapsed = false;
-            self.touched.push(at);
+            self.touched.push(place);
             out.notices.push(Notice::Released(group.key, self.nodes[promise.node].id, promise.epoch));
         }
     }
@@ -190,14 +190,14 @@ impl Voter {
             return;
         }
         self.next_lapse = MonoTime::FOREVER;
-        for at in 0..self.groups.len() {
-            let Some(promise) = self.groups[at].promise.filter(|promise| !promise.over) else { continue };
+        for place in 0..self.groups.len() {
+            let Some(promise) = self.groups[place].promise.filter(|promise| !promise.over) else { continue };
             let known = self.lapse_of(&promise);
             if known > now {
                 self.next_lapse = self.next_lapse.min(known);
                 continue;
             }
-            let group = &mut self.groups[at];
+            let group = &mut self.groups[place];
             let Some(promise) = group.promise.as_mut() else { continue };
             let end = promise.end(&self.nodes);
             (promise.ends, promise.over) = (Some(end), true);
@@ -206,7 +206,7 @@ impl Voter {
             // Perhaps it was never opened with. The next one must be above it all the same.
             group.seen = group.seen.max(promise.epoch);
             group.lapsed = promise.held;
-            self.touched.push(at);
+            self.touched.push(place);
             out.notices.push(Notice::Lapsed(group.key, node.id, promise.epoch));
         }
     }
@@ -216,11 +216,11 @@ impl Voter {
         if !std::mem::take(&mut self.nodes[node].lapsed) {
             return;
         }
-        for at in 0..self.groups.len() {
-            let group = &mut self.groups[at];
+        for place in 0..self.groups.len() {
+            let group = &mut self.groups[place];
             if group.lapsed && group.promise.is_some_and(|promise| promise.node == node) {
                 group.lapsed = false;
-                self.touched.push(at);
+                self.touched.push(place);
             }
         }
         self.nodes[node].waiting = true;
@@ -228,9 +228,9 @@ impl Voter {
 
     /// Brings the rows of touched groups up to date.
     pub(super) fn publish(&mut self, out: &mut Output) {
-        for at in std::mem::take(&mut self.touched) {
+        for place in std::mem::take(&mut self.touched) {
             let reason = self.reason();
-            let group = &mut self.groups[at];
+            let group = &mut self.groups[place];
             let failing = self.checks.iter().any(|check| check.tally.is_failing() && check.group() == group.key);
             let live = group.promise.filter(Promise::is_live);
             let row = Row {

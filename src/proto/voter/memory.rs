@@ -86,8 +86,8 @@ impl Voter {
         self.lease = memory.lease_us;
         let forgets = self.is_mutant(Mutant::CeilingForgotten);
         for ceiling in memory.ceilings {
-            if let Some(at) = self.place(ceiling.group, &mut Output::default()) {
-                let group = &mut self.groups[at];
+            if let Some(place) = self.place(ceiling.group, &mut Output::default()) {
+                let group = &mut self.groups[place];
                 group.ceiling = ceiling.epoch;
                 group.bar = if forgets { Epoch::NONE } else { ceiling.epoch };
             }
@@ -107,8 +107,8 @@ impl Voter {
     }
 
     /// An epoch that may have to be granted soon.
-    pub(super) fn expect(&mut self, at: usize, epoch: Epoch) {
-        let group = &mut self.groups[at];
+    pub(super) fn expect(&mut self, place: usize, epoch: Epoch) {
+        let group = &mut self.groups[place];
         let wanted = group.rising.map_or(group.ceiling, |(epoch, _)| epoch);
         if epoch == Epoch::NONE || epoch.counter() + NEAR <= wanted.counter() {
             return;
@@ -156,12 +156,12 @@ impl Voter {
     pub(super) fn note_told(&mut self, now: MonoTime, out: &mut Output) {
         let trusting = self.is_mutant(Mutant::DamagedMemoryGrants);
         if self.standing == Standing::Untold && (self.is_told() || trusting) {
-            for at in 0..self.groups.len() {
-                let rows = self.nodes.iter().filter_map(|node| node.copy.row(at));
+            for place in 0..self.groups.len() {
+                let rows = self.nodes.iter().filter_map(|node| node.copy.row(place));
                 let highest = rows.map(|row| row.epoch.max(row.consent).max(row.claim).max(row.reserve)).max();
-                let group = &mut self.groups[at];
+                let group = &mut self.groups[place];
                 group.bar = group.bar.max(highest.unwrap_or_default());
-                self.expect(at, highest.unwrap_or_default());
+                self.expect(place, highest.unwrap_or_default());
             }
             self.stand(Standing::Abstaining { since: now, fresh: false });
         }

@@ -222,9 +222,9 @@ impl Voter {
     /// A service check has ended.
     pub fn check(&mut self, number: usize, healthy: bool, out: &mut Output) {
         if let Some(group) = self.checks.get_mut(number).and_then(|check| check.count(healthy))
-            && let Some(at) = self.places.get(&group)
+            && let Some(place) = self.places.get(&group)
         {
-            self.touched.push(*at);
+            self.touched.push(*place);
             self.publish(out);
         }
     }

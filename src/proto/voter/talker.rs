@@ -108,8 +108,8 @@ impl Talker {
     /// The same, if it has said anything.
     #[cfg(test)]
     pub fn known(&self, group: GroupKey) -> Option<Row> {
-        let at = self.rows.iter().position(|(_, row)| row.group == group)?;
-        self.copy.row(at).copied()
+        let position = self.rows.iter().position(|(_, row)| row.group == group)?;
+        self.copy.row(position).copied()
     }
 
     pub fn pulse(&mut self, now: MonoTime) -> Vec<u8> {
@@ -147,7 +147,7 @@ impl Talker {
             ack_version: self.copy.have(),
         };
         let mut datagram = Vec::new();
-        encode(&self.home.keys, &header, excerpt.positions().map(|at| self.rows[at].1), &mut datagram);
+        encode(&self.home.keys, &header, excerpt.positions().map(|position| self.rows[position].1), &mut datagram);
         datagram
     }
 
@@ -172,8 +172,8 @@ impl Talker {
         }
         if self.copy.admit(&header, Mutants::NONE) == Admission::Told {
             for row in rows {
-                if let Some(at) = self.rows.iter().position(|(_, own)| own.group == row.group) {
-                    self.copy.take(at, row);
+                if let Some(position) = self.rows.iter().position(|(_, own)| own.group == row.group) {
+                    self.copy.take(position, row);
                 }
             }
             self.copy.settle();
@@ -190,11 +190,11 @@ impl Talker {
     /// The counter of our datagram from which on the newest answer grants what we ask for: what docs/protocol.md says
     /// of a grant.
     pub fn grant(&self, group: GroupKey) -> Option<u64> {
-        let at = self.rows.iter().position(|(_, row)| row.group == group)?;
-        let (version, row) = &self.rows[at];
+        let position = self.rows.iter().position(|(_, row)| row.group == group)?;
+        let (version, row) = &self.rows[position];
         let (echo, ack) = self.newest?;
         let asked = ask(self.id, row)?.epoch();
-        let consented = self.copy.row(at).is_some_and(|row| row.consent == asked);
+        let consented = self.copy.row(position).is_some_and(|row| row.consent == asked);
         (self.copy.is_complete() && consented && ack >= *version).then_some(echo)
     }
 }

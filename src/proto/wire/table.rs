@@ -47,7 +47,7 @@ impl Excerpt {
 
     /// The positions of its rows.
     pub fn positions(&self) -> impl Iterator<Item = usize> {
-        self.changed.iter().map(|(_, at)| *at)
+        self.changed.iter().map(|(_, position)| *position)
     }
 }
 
@@ -86,8 +86,8 @@ impl TableCopy {
 
     /// What was last said about the group at a position.
     #[must_use]
-    pub fn row(&self, at: usize) -> Option<&Row> {
-        self.rows[at].as_ref()
+    pub fn row(&self, position: usize) -> Option<&Row> {
+        self.rows[position].as_ref()
     }
 
     /// All rows, by position.
@@ -137,14 +137,14 @@ impl TableCopy {
     }
 
     /// Notes a row; true if it says something new.
-    pub fn take(&mut self, at: usize, row: Row) -> bool {
-        self.told[at] = true;
-        self.rows[at].replace(row) != Some(row)
+    pub fn take(&mut self, position: usize, row: Row) -> bool {
+        self.told[position] = true;
+        self.rows[position].replace(row) != Some(row)
     }
 
     /// Notes a row that is [`Admission::Known`]; true if it says something new.
-    pub fn take_known(&mut self, at: usize, row: Row) -> bool {
-        self.rows[at].is_some() && self.rows[at].replace(row) != Some(row)
+    pub fn take_known(&mut self, position: usize, row: Row) -> bool {
+        self.rows[position].is_some() && self.rows[position].replace(row) != Some(row)
     }
 
     /// After the rows of a datagram that told us something: groups that a whole table does not name do not exist there any more.
@@ -181,8 +181,8 @@ impl TableCopy {
 
     /// Groups have other positions: for each of them the one it had before, if it was known.
     pub fn renumber(&mut self, before: &[Option<usize>]) {
-        self.rows = before.iter().map(|at| at.and_then(|at| self.rows[at])).collect();
-        self.told = before.iter().map(|at| at.is_some_and(|at| self.told[at])).collect();
+        self.rows = before.iter().map(|position| position.and_then(|position| self.rows[position])).collect();
+        self.told = before.iter().map(|position| position.is_some_and(|position| self.told[position])).collect();
     }
 
     /// It fits the number of groups.

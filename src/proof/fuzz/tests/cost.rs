@@ -120,14 +120,14 @@ fn what_hostile_datagrams_cost() {
             })
             .collect();
         times.sort_unstable();
-        let at = |share: usize| times[(times.len() * share / 1000).min(times.len() - 1)];
+        let quantile = |share: usize| times[(times.len() * share / 1000).min(times.len() - 1)];
         println!(
             "{name}, {} bytes: median {:?}, p99 {:?}, p99.9 {:?}, longest {:?}",
             bytes.len(),
-            at(500),
-            at(990),
-            at(999),
-            at(1000)
+            quantile(500),
+            quantile(990),
+            quantile(999),
+            quantile(1000)
         );
     }
 }

@@ -94,8 +94,8 @@ impl Disk {
     fn damage(&mut self, number: usize, bit: u16) {
         self.lied = true;
         if let Some(bytes) = &mut self.slots[number] {
-            let at = usize::from(bit) % (bytes.len() * 8);
-            bytes[at / 8] ^= 1 << (at % 8);
+            let position = usize::from(bit) % (bytes.len() * 8);
+            bytes[position / 8] ^= 1 << (position % 8);
         }
     }
 

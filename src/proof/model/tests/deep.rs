@@ -132,13 +132,13 @@ impl Search<'_> {
 
     /// Makes the states of the history from `first` on again that are not there.
     fn make_again(&mut self, first: usize) {
-        for at in first.max(1)..self.history.len() {
-            if self.history[at].here.is_some() {
+        for place in first.max(1)..self.history.len() {
+            if self.history[place].here.is_some() {
                 continue;
             }
-            let Moment { left, here: Some(here) } = &self.history[at - 1] else { continue };
+            let Moment { left, here: Some(here) } = &self.history[place - 1] else { continue };
             let next = self.shape.next_state(&here.state, here.acts[left - 1]);
-            self.history[at].here = next.map(|state| self.look(state));
+            self.history[place].here = next.map(|state| self.look(state));
         }
     }
 
@@ -146,9 +146,9 @@ impl Search<'_> {
         self.make_again(1);
         let last = self.history.len().saturating_sub(1);
         let steps = std::mem::take(&mut self.history).into_iter().enumerate();
-        let happened = |(at, Moment { left, here }): (usize, Moment)| {
+        let happened = |(place, Moment { left, here }): (usize, Moment)| {
             let Here { state, acts } = *here?;
-            let act = acts.get(left.wrapping_sub(1)).copied().filter(|_| at < last);
+            let act = acts.get(left.wrapping_sub(1)).copied().filter(|_| place < last);
             Some((state, act))
         };
         story::told(self.shape, &steps.filter_map(happened).collect::<Vec<_>>())

@@ -9,8 +9,8 @@ const WITNESS: usize = 2;
 /// Long enough for everything to come to rest.
 const REST: usize = 40;
 
-fn witness_apart(at: usize) -> Cuts {
-    Cuts::of(&[(at, WITNESS, LINK), (WITNESS, at, LINK)])
+fn witness_apart(node: usize) -> Cuts {
+    Cuts::of(&[(node, WITNESS, LINK), (WITNESS, node, LINK)])
 }
 
 fn nodes_apart() -> Cuts {

@@ -19,26 +19,26 @@ fn check_hosts(sim: &mut Sim, group: usize, node: usize, when: &str) {
 }
 
 /// No host hears a node, or all do again.
-fn deafen(sim: &mut Sim, at: usize, deaf: bool) {
-    sim.net.deafened.iter_mut().for_each(|host| host[at] = deaf);
+fn deafen(sim: &mut Sim, node: usize, deaf: bool) {
+    sim.net.deafened.iter_mut().for_each(|host| host[node] = deaf);
     sim.net.changed = sim.now;
 }
 
 // L4: who could not hear the first announcement hears the next.
 pub fn miss_first(sim: &mut Sim) {
-    let Some((group, gone, at)) = scene(sim) else { return };
-    deafen(sim, at, true);
+    let Some((group, gone, standby)) = scene(sim) else { return };
+    deafen(sim, standby, true);
     sim.lose_power(gone, false);
     let timing = sim.plan.timing();
     let bound = stretched(timing.silence + timing.probe * 2, timing.drift_ppm);
     let start = sim.now;
-    while active(sim, group) != Some(at) && sim.now.since(start) < bound {
+    while active(sim, group) != Some(standby) && sim.now.since(start) < bound {
         sim.run(ms(1));
     }
     sim.run(ms(100));
-    deafen(sim, at, false);
+    deafen(sim, standby, false);
     sim.run(Duration::from_secs(1));
-    check_hosts(sim, group, at, "it can hear the active again");
+    check_hosts(sim, group, standby, "it can hear the active again");
 }
 
 // S8, L4: when the two sides of a division hear each other again, the higher epoch stays and every host is told.

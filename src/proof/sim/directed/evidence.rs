@@ -14,7 +14,7 @@ const MANY: usize = 5;
 
 // S6: whoever claims the address with the hardware address of a dead peer delays a takeover for a bounded time.
 pub fn forge_answers(sim: &mut Sim) {
-    let Some((group, gone, at)) = scene(sim) else { return };
+    let Some((group, gone, standby)) = scene(sim) else { return };
     let timing = sim.plan.timing();
     let interface = sim.plan.groups[group].interface;
     sim.lose_power(gone, false);
@@ -23,23 +23,23 @@ pub fn forge_answers(sim: &mut Sim) {
     while sim.now.since(start) < bound && !sim.has_failed() {
         sim.run(timing.probe / 2);
         let sighting = Sighting::Claim { address: vip(group), mac: mac(gone, interface) };
-        sim.offer(at, Waiting::Seen(interface, sighting));
+        sim.offer(standby, Waiting::Seen(interface, sighting));
     }
-    let taken = active(sim, group) == Some(at);
+    let taken = active(sim, group) == Some(standby);
     sim.oracle.hold(taken, || format!("S6: forged answers hold the takeover of group {group} up for {bound:?}"));
 }
 
 // S6: neighbours that fall silent delay a takeover for a bounded time.
 pub fn fall_silent(sim: &mut Sim) {
-    let Some((group, gone, at)) = scene(sim) else { return };
-    let timing = sim.nodes[at].config.timing;
+    let Some((group, gone, standby)) = scene(sim) else { return };
+    let timing = sim.nodes[standby].config.timing;
     let interface = sim.plan.groups[group].interface;
-    sim.net.isolated[interface][at] = true;
+    sim.net.isolated[interface][standby] = true;
     sim.touched = true;
     sim.lose_power(gone, false);
     let bound = stretched(timing.patience.isolation + timing.silence + timing.pulse * 5, timing.drift_ppm);
     sim.run(bound);
-    let taken = active(sim, group) == Some(at);
+    let taken = active(sim, group) == Some(standby);
     sim.oracle.hold(taken, || format!("S6: silent neighbours hold the takeover of group {group} up for {bound:?}"));
 }
 

@@ -132,13 +132,13 @@ pub fn cross(sim: &mut Sim) {
     order(sim, first, group, Command::Switch);
     sim.run(timing.pulse * 4);
     // The one that has it is the second to lose its carrier: it finds nobody to give the group to.
-    for at in [first, last] {
-        sim.set_carrier(at, interface, false);
+    for node in [first, last] {
+        sim.set_carrier(node, interface, false);
         sim.run(timing.pulse * 2);
     }
     sim.run(timing.patience.hold);
-    for at in [first, last] {
-        sim.set_carrier(at, interface, true);
+    for node in [first, last] {
+        sim.set_carrier(node, interface, true);
     }
     sim.run(timing.election);
     let right = active(sim, group) == Some(first);

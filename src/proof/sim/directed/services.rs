@@ -8,9 +8,9 @@ use crate::sim::play::calm;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-fn tell(sim: &mut Sim, at: usize, group: usize, health: u8) {
-    sim.nodes[at].services[group] = health;
-    sim.offer(at, Waiting::Health(group));
+fn tell(sim: &mut Sim, node: usize, group: usize, health: u8) {
+    sim.nodes[node].services[group] = health;
+    sim.offer(node, Waiting::Health(group));
 }
 
 // HP-8: a service that fails on the active alone is handed over at once, and one that fails on both moves nothing.
@@ -54,7 +54,7 @@ pub fn freeze_prepared(sim: &mut Sim) {
     alone(sim, group, timing.silence * 2 + Duration::from_secs(1), "after one of them was frozen");
 }
 
-fn is_preparing(sim: &Sim, at: usize, group: usize) -> bool {
-    let engine = sim.nodes[at].engine.as_ref().zip(sim.nodes[at].places[group]);
+fn is_preparing(sim: &Sim, node: usize, group: usize) -> bool {
+    let engine = sim.nodes[node].engine.as_ref().zip(sim.nodes[node].places[group]);
     engine.is_some_and(|(engine, place)| engine.view_hook(place) == Some(Hook::BeforeOpen))
 }

@@ -20,41 +20,41 @@ pub fn mend(sim: &mut Sim) {
     // One of the nodes and witnesses.
     let dead = sim.random.chance(20).then(|| sim.random.below(sim.nodes.len() + sim.witnesses.len()));
     super::voters::mend(sim, dead);
-    for at in 0..sim.nodes.len() {
-        sim.nodes[at].trap = None;
-        sim.nodes[at].disk.fails = false;
-        sim.nodes[at].disk.latency = ms(3);
-        if sim.nodes[at].asleep {
-            sim.resume(at);
+    for node in 0..sim.nodes.len() {
+        sim.nodes[node].trap = None;
+        sim.nodes[node].disk.fails = false;
+        sim.nodes[node].disk.latency = ms(3);
+        if sim.nodes[node].asleep {
+            sim.resume(node);
         }
-        if sim.nodes[at].exited || (dead == Some(at) && sim.nodes[at].engine.is_some()) {
-            sim.kill(at);
+        if sim.nodes[node].exited || (dead == Some(node) && sim.nodes[node].engine.is_some()) {
+            sim.kill(node);
         }
-        if dead == Some(at) {
+        if dead == Some(node) {
             // Its machine may never start again by itself either.
-            sim.nodes[at].life += 1;
+            sim.nodes[node].life += 1;
             continue;
         }
         for interface in 0..sim.plan.interfaces {
-            if !sim.nodes[at].interfaces[interface].exists {
-                sim.set_existing(at, interface, true);
+            if !sim.nodes[node].interfaces[interface].exists {
+                sim.set_existing(node, interface, true);
             }
-            if !sim.nodes[at].interfaces[interface].carrier {
-                sim.set_carrier(at, interface, true);
+            if !sim.nodes[node].interfaces[interface].carrier {
+                sim.set_carrier(node, interface, true);
             }
         }
-        if sim.nodes[at].engine.is_none() {
-            sim.start(at);
+        if sim.nodes[node].engine.is_none() {
+            sim.start(node);
         } else {
-            sim.resume(at);
-            sim.nodes[at].trap = None;
+            sim.resume(node);
+            sim.nodes[node].trap = None;
             for interface in 0..sim.plan.interfaces {
-                sim.offer(at, Waiting::Attach(interface));
+                sim.offer(node, Waiting::Attach(interface));
             }
         }
         if sim.plan.is_beyond() {
-            sim.nodes[at].clock.set_rate(now, 0);
-            sim.set_wake(at);
+            sim.nodes[node].clock.set_rate(now, 0);
+            sim.set_wake(node);
         }
     }
 }

@@ -16,12 +16,12 @@ pub fn weather(sim: &mut Sim) {
     }
 }
 
-pub(super) fn strike(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
+pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
     let now = sim.now;
     let weather = matches!(fault, Fault::Loss | Fault::Delay);
     let wires = if weather { sim.net.loss.len() } else { sim.net.wires };
     let wire = sim.random.below(wires);
-    let to = super::other(sim, at);
+    let to = super::other(sim, node);
     sim.net.changed = now;
     match fault {
         Fault::Loss => {
@@ -32,19 +32,19 @@ pub(super) fn strike(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -
             sim.net.duplicates = if sim.net.duplicates == 0 { 1 + sim.random.below(30) } else { 0 };
         }
         Fault::CutOne => {
-            let cut = !sim.net.is_cut(at, to, wire);
-            sim.net.set_cut(at, to, wire, cut, now);
+            let cut = !sim.net.is_cut(node, to, wire);
+            sim.net.set_cut(node, to, wire, cut, now);
         }
         Fault::CutAll => cut_all(sim),
-        Fault::OneWay => one_way(sim, at),
+        Fault::OneWay => one_way(sim, node),
         Fault::Deafen => {
             if sim.hosts.is_empty() {
                 return false;
             }
             let host = sim.random.below(sim.hosts.len());
-            sim.net.deafened[host][at] ^= true;
+            sim.net.deafened[host][node] ^= true;
         }
-        Fault::Isolate => sim.net.isolated[interface][at] ^= true,
+        Fault::Isolate => sim.net.isolated[interface][node] ^= true,
         _ => sim.net.heal(now),
     }
     sim.touched = true;

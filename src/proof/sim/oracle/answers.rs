@@ -39,10 +39,10 @@ impl Oracle {
     fn check_group(sim: &mut Sim, group: usize) {
         let answering = sim.answering(group);
         let interface = sim.plan.groups[group].interface;
-        for at in &answering {
-            let generation = sim.nodes[*at].kernel.gates[interface].generation;
-            let away = sim.oracle.seen[*at].turned_away[interface];
-            sim.oracle.hold(away != generation, || format!("S7: a lapsed lease of node {at} answers again"));
+        for node in &answering {
+            let generation = sim.nodes[*node].kernel.gates[interface].generation;
+            let away = sim.oracle.seen[*node].turned_away[interface];
+            sim.oracle.hold(away != generation, || format!("S7: a lapsed lease of node {node} answers again"));
         }
         if answering.len() < 2 {
             sim.oracle.doubled[group] = None;
@@ -122,19 +122,20 @@ impl Oracle {
 }
 
 /// True if a process runs and has found what its former life left open.
-fn is_at_work(sim: &Sim, at: usize) -> bool {
-    let node = &sim.nodes[at];
-    let gates = node.kernel.gates.iter().enumerate();
-    let lost =
-        |(interface, gate): (usize, &crate::sim::kernel::Gate)| gate.generation != 0 && !node.is_attached(interface);
-    node.is_running() && !gates.into_iter().any(lost)
+fn is_at_work(sim: &Sim, node: usize) -> bool {
+    let machine = &sim.nodes[node];
+    let gates = machine.kernel.gates.iter().enumerate();
+    let lost = |(interface, gate): (usize, &crate::sim::kernel::Gate)| {
+        gate.generation != 0 && !machine.is_attached(interface)
+    };
+    machine.is_running() && !gates.into_iter().any(lost)
 }
 
 /// True if frames pass, slowly at most.
 fn is_way(sim: &Sim, from: usize, to: usize, wire: usize) -> bool {
-    let end = |at: usize| {
-        let node = &sim.nodes[at];
-        if wire < sim.net.udp { node.powered && !node.asleep } else { node.is_connected(wire - sim.net.udp) }
+    let end = |node: usize| {
+        let machine = &sim.nodes[node];
+        if wire < sim.net.udp { machine.powered && !machine.asleep } else { machine.is_connected(wire - sim.net.udp) }
     };
     end(from) && end(to) && sim.net.is_sound(from, to, wire)
 }
@@ -151,7 +152,7 @@ fn ways(sim: &Sim, from: usize, to: usize) -> Ways {
 
 /// True if each of the two believes the session of the other.
 fn is_proven(sim: &Sim, first: usize, second: usize) -> bool {
-    let place = |of: usize, at: usize| if of < at { of } else { of - 1 };
+    let place = |of: usize, on: usize| if of < on { of } else { of - 1 };
     let (Some(own), Some(other)) = (&sim.nodes[first].engine, &sim.nodes[second].engine) else { return false };
     own.view_verified(place(second, first)) == Some(other.view_session())
         && other.view_verified(place(first, second)) == Some(own.view_session())

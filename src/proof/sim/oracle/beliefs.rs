@@ -32,19 +32,19 @@ pub struct Beliefs {
     youngest: Vec<usize>,
 }
 
-fn number(bytes: &[u8], at: usize) -> u64 {
-    let part = bytes.get(at..at + 8).and_then(|part| part.try_into().ok());
+fn number(bytes: &[u8], offset: usize) -> u64 {
+    let part = bytes.get(offset..offset + 8).and_then(|part| part.try_into().ok());
     part.map_or(0, u64::from_be_bytes)
 }
 
 impl Oracle {
     /// A process begins.
-    pub fn begin_beliefs(sim: &mut Sim, at: usize) {
-        let Some(engine) = &sim.nodes[at].engine else { return };
-        let (session, began) = (engine.view_session(), sim.local(at));
+    pub fn begin_beliefs(sim: &mut Sim, node: usize) {
+        let Some(engine) = &sim.nodes[node].engine else { return };
+        let (session, began) = (engine.view_session(), sim.local(node));
         let (nodes, interfaces) = (sim.nodes.len(), sim.plan.interfaces);
-        let untold = sim.nodes[at].disk.content == Loaded::Damaged;
-        let beliefs = &mut sim.oracle.seen[at].beliefs;
+        let untold = sim.nodes[node].disk.content == Loaded::Damaged;
+        let beliefs = &mut sim.oracle.seen[node].beliefs;
         beliefs.began = began;
         beliefs.untold = untold;
         beliefs.dark = vec![None; interfaces];
@@ -54,41 +54,41 @@ impl Oracle {
     }
 
     /// A process has handled an event, after it had believed `before` datagrams.
-    pub fn check_beliefs(sim: &mut Sim, at: usize, event: &Event<'_>, before: u64) {
+    pub fn check_beliefs(sim: &mut Sim, node: usize, event: &Event<'_>, before: u64) {
         if let Event::Interface { interface, facts } = event {
             let now = sim.now;
-            let dark = &mut sim.oracle.seen[at].beliefs.dark[usize::from(interface.0)];
+            let dark = &mut sim.oracle.seen[node].beliefs.dark[usize::from(interface.0)];
             *dark = if facts.carrier { None } else { dark.or(Some(now)) };
         }
         let Event::Datagram { link, bytes } = event else { return };
-        let Some(engine) = &sim.nodes[at].engine else { return };
+        let Some(engine) = &sim.nodes[node].engine else { return };
         if engine.view_believed() == before {
             return;
         }
         let own = engine.view_session();
-        let local = sim.local(at);
+        let local = sim.local(node);
         let told = (0..sim.nodes.len() - 1).all(|peer| {
             let (have, table) = engine.view_peer(peer, local).have;
             have == table && table != 0
         });
-        sim.oracle.seen[at].beliefs.untold &= !told;
+        sim.oracle.seen[node].beliefs.untold &= !told;
         let forged = sim.plan.has(&[Fault::Forge]) && sim.strict.open(bytes).is_err();
         let (session, counter, echo) = (number(bytes, 12), number(bytes, 20), number(bytes, 28));
         let voter = witness_of(link.peer);
-        let from = if voter.is_some() { at } else { position(link.peer) };
+        let from = if voter.is_some() { node } else { position(link.peer) };
         let life = sim.oracle.seen[from].beliefs.sessions.iter().rposition(|known| *known == session);
-        let beliefs = &mut sim.oracle.seen[at].beliefs;
+        let beliefs = &mut sim.oracle.seen[node].beliefs;
         let twice = sim.plan.has(&[Fault::Replay]) && !beliefs.believed.insert((session, counter));
         let younger = if voter.is_some() { 0 } else { beliefs.youngest[from] };
         if voter.is_none() {
             beliefs.youngest[from] = younger.max(life.unwrap_or_default());
         }
         let oracle = &mut sim.oracle;
-        oracle.hold(!forged, || format!("S6: node {at} believes what nobody with the key has said"));
-        oracle.hold(echo == own, || format!("S6: node {at} believes what was said to an earlier life of it"));
-        oracle.hold(!twice, || format!("S6: node {at} believes the same datagram twice"));
+        oracle.hold(!forged, || format!("S6: node {node} believes what nobody with the key has said"));
+        oracle.hold(echo == own, || format!("S6: node {node} believes what was said to an earlier life of it"));
+        oracle.hold(!twice, || format!("S6: node {node} believes the same datagram twice"));
         oracle.hold(life.unwrap_or_default() >= younger, || {
-            format!("S6: node {at} believes an earlier life of node {from} again")
+            format!("S6: node {node} believes an earlier life of node {from} again")
         });
     }
 }

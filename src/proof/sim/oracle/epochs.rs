@@ -17,31 +17,31 @@ pub(super) fn forget(seen: &mut Seen, disk: &Loaded) {
 
 impl Oracle {
     /// What is durable never falls.
-    pub fn durable(&mut self, at: usize, before: &Loaded, after: &Durable) {
+    pub fn durable(&mut self, node: usize, before: &Loaded, after: &Durable) {
         let Loaded::State(before) = before else { return };
         for new in &after.groups {
             let Some(old) = before.groups.iter().find(|old| old.key == new.key) else { continue };
             // A reservation that nothing came of may be forgotten; one that was used must be known as held.
-            let used = self.seen[at].used[group_of_key(new.key)];
+            let used = self.seen[node].used[group_of_key(new.key)];
             let lost = new.reserve < old.reserve && used >= old.reserve && new.held < old.reserve;
             let falls = new.seen < old.seen || new.held < old.held || lost;
-            self.hold(!falls, || format!("S2: a durable epoch of node {at} falls: {old:?} to {new:?}"));
+            self.hold(!falls, || format!("S2: a durable epoch of node {node} falls: {old:?} to {new:?}"));
         }
     }
 
     /// A gate opens.
-    pub(super) fn open(&mut self, at: usize, group: usize, epoch: Epoch) {
-        let seen = &self.seen[at];
+    pub(super) fn open(&mut self, node: usize, group: usize, epoch: Epoch) {
+        let seen = &self.seen[node];
         let (told, used) = (seen.told[group], seen.used[group]);
         if seen.reopens[group] == epoch && used == epoch {
             return;
         }
-        self.hold(epoch.node() == id(at), || format!("S2: node {at} opens with {epoch}, the epoch of another"));
-        self.hold(epoch > used, || format!("S2: node {at} opens group {group} with {epoch} after {used}"));
+        self.hold(epoch.node() == id(node), || format!("S2: node {node} opens with {epoch}, the epoch of another"));
+        self.hold(epoch > used, || format!("S2: node {node} opens group {group} with {epoch} after {used}"));
         self.hold(epoch > told, || {
-            format!("S2: node {at} opens group {group} with {epoch} although it was told {told}")
+            format!("S2: node {node} opens group {group} with {epoch} although it was told {told}")
         });
-        let seen = &mut self.seen[at];
+        let seen = &mut self.seen[node];
         seen.used[group] = epoch;
         seen.told[group] = epoch;
         self.highest[group] = self.highest[group].max(epoch);

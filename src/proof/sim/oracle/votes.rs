@@ -32,7 +32,7 @@ struct Sent {
     session: u64,
     counter: u64,
     /// By its own clock.
-    at: MonoTime,
+    when: MonoTime,
     lease: Duration,
 }
 
@@ -89,22 +89,22 @@ impl Votes {
     }
 
     /// A machine has lost what its kernel had.
-    pub fn lose_power(&mut self, at: usize) {
-        self.boots[at] += 1;
+    pub fn lose_power(&mut self, node: usize) {
+        self.boots[node] += 1;
         // Nothing that is granted to what was sent before can be used any more.
-        self.sent[at].clear();
-        self.excused[at] = Real(0);
+        self.sent[node].clear();
+        self.excused[node] = Real(0);
     }
 
     /// A disk was not honest: its node may use again what it has given up.
-    pub fn forget(&mut self, at: usize) {
+    pub fn forget(&mut self, node: usize) {
         self.honest = false;
-        self.named[at].iter_mut().for_each(Vec::clear);
-        self.given_up[at].iter_mut().for_each(Vec::clear);
+        self.named[node].iter_mut().for_each(Vec::clear);
+        self.given_up[node].iter_mut().for_each(Vec::clear);
     }
 
-    pub fn freeze(&mut self, at: usize) {
-        self.excused[at] = Real::NEVER;
+    pub fn freeze(&mut self, node: usize) {
+        self.excused[node] = Real::NEVER;
     }
 
     /// True if a datagram can make its receiver know the voter's whole table, however lucky it was before.
@@ -124,24 +124,24 @@ impl Votes {
     }
 
     /// A node says something about a group: what it has named before and gives up now is of no use to it any more.
-    fn note_row(&mut self, at: usize, group: usize, header: &Header, row: &Row) {
-        let asked = &mut self.asked[at];
-        let epoch = ask(id(at), row).map_or(Epoch::NONE, Ask::epoch);
+    fn note_row(&mut self, node: usize, group: usize, header: &Header, row: &Row) {
+        let asked = &mut self.asked[node];
+        let epoch = ask(id(node), row).map_or(Epoch::NONE, Ask::epoch);
         if asked.1[group].0 != epoch {
             // The row has changed after the base, at the latest.
             asked.1[group] = (epoch, header.base_version + 1);
         }
-        let named = &mut self.named[at][group];
-        let gone: Vec<Epoch> = named.extract_if(.., |epoch| gives_up(id(at), row, *epoch)).collect();
-        self.given_up[at][group].extend(gone);
+        let named = &mut self.named[node][group];
+        let gone: Vec<Epoch> = named.extract_if(.., |epoch| gives_up(id(node), row, *epoch)).collect();
+        self.given_up[node][group].extend(gone);
         let holds = if matches!(row.role, Role::Active | Role::Handover) { row.epoch } else { Epoch::NONE };
         for epoch in [row.reserve, row.claim, holds] {
-            if epoch.node() == id(at) && !named.contains(&epoch) {
+            if epoch.node() == id(node) && !named.contains(&epoch) {
                 named.push(epoch);
             }
         }
-        let (grants, given_up) = (&mut self.grants, &self.given_up[at][group]);
-        let kept = |grant: &Grant| grant.to != at || !given_up.contains(&grant.epoch);
+        let (grants, given_up) = (&mut self.grants, &self.given_up[node][group]);
+        let kept = |grant: &Grant| grant.to != node || !given_up.contains(&grant.epoch);
         grants.iter_mut().for_each(|groups| groups[group].retain(kept));
     }
 }
@@ -153,10 +153,11 @@ fn read(bytes: &[u8]) -> Option<(Header, pulse::Rows<'_>)> {
 
 impl Oracle {
     /// A frozen guest goes on.
-    pub fn note_thaw(sim: &mut Sim, at: usize) {
-        if sim.oracle.votes.excused[at] == Real::NEVER {
-            let lease = stretched(sim.nodes[at].config.timing.lease.max(sim.oracle.bounds.lease), sim.plan.drift_ppm);
-            sim.oracle.votes.excused[at] = sim.now + lease;
+    pub fn note_thaw(sim: &mut Sim, node: usize) {
+        if sim.oracle.votes.excused[node] == Real::NEVER {
+            let lease =
+                stretched(sim.nodes[node].config.timing.lease.max(sim.oracle.bounds.lease), sim.plan.drift_ppm);
+            sim.oracle.votes.excused[node] = sim.now + lease;
         }
     }
 
@@ -167,7 +168,7 @@ impl Oracle {
         }
         let Some((header, rows)) = read(bytes) else { return };
         if voter < sim.nodes.len() {
-            let at = sim.local(voter);
+            let when = sim.local(voter);
             let lease = Duration::from_micros(u64::from(header.lease_us));
             let votes = &mut sim.oracle.votes;
             let sent = &mut votes.sent[voter];
@@ -179,7 +180,7 @@ impl Oracle {
                 asked.0 = header.session;
                 asked.1.fill((Epoch::NONE, 0));
             }
-            sent.push_back(Sent { session: header.session, counter: header.counter, at, lease });
+            sent.push_back(Sent { session: header.session, counter: header.counter, when, lease });
         }
         let told = &mut sim.oracle.votes.told[voter];
         if told.0 != header.session {
@@ -213,7 +214,7 @@ impl Oracle {
         let asked = sim.oracle.votes.sent[to].iter().rev();
         let mut asked = asked.filter(|sent| sent.session == header.echo_session);
         let Some(asked) = asked.find(|sent| sent.counter == header.echo_counter).copied() else { return };
-        let (until, boot) = (asked.at + asked.lease, sim.oracle.votes.boots[to]);
+        let (until, boot) = (asked.when + asked.lease, sim.oracle.votes.boots[to]);
         if sim.local(to) >= until {
             return;
         }
@@ -270,76 +271,78 @@ impl Oracle {
         }
         let mut grants = std::mem::take(&mut sim.oracle.votes.grants[voter][group]);
         grants.retain(|grant| sim.oracle.votes.boots[grant.to] == grant.boot && sim.local(grant.to) < grant.until);
-        let excused = |at: usize| sim.now < sim.oracle.votes.excused[at];
+        let excused = |node: usize| sim.now < sim.oracle.votes.excused[node];
         let rival = grants.iter().find(|grant| grant.to != to && !excused(grant.to)).copied();
         sim.oracle.votes.grants[voter][group] = grants;
         rival
     }
 
     /// How long a majority lets a node keep a group open, this node's own vote included.
-    fn granted(sim: &Sim, at: usize, group: usize, epoch: Epoch) -> MonoTime {
+    fn granted(sim: &Sim, node: usize, group: usize, epoch: Epoch) -> MonoTime {
         let quorum = sim.witnesses.len().div_ceil(2);
         let votes = &sim.oracle.votes;
         let until = |voter: usize| {
             let grants = votes.grants[voter][group].iter();
-            let ours = grants.filter(|grant| (grant.to, grant.epoch, grant.boot) == (at, epoch, votes.boots[at]));
+            let ours = grants.filter(|grant| (grant.to, grant.epoch, grant.boot) == (node, epoch, votes.boots[node]));
             ours.map(|grant| grant.until).max().unwrap_or(MonoTime::ZERO)
         };
-        let voters = (0..votes.grants.len()).filter(|voter| *voter != at);
+        let voters = (0..votes.grants.len()).filter(|voter| *voter != node);
         let mut all: Vec<MonoTime> = voters.map(until).collect();
         all.sort_unstable_by(|one, other| other.cmp(one));
         all.get(quorum.saturating_sub(1)).copied().unwrap_or(MonoTime::ZERO)
     }
 
     /// A deadline is about to be written.
-    pub(super) fn check_votes(sim: &mut Sim, at: usize, interface: usize, until: MonoTime) {
+    pub(super) fn check_votes(sim: &mut Sim, node: usize, interface: usize, until: MonoTime) {
         // What a stopped process writes too late opens nothing.
-        let strict = sim.plan.votes().is_some_and(|votes| votes.strict) && until > sim.local(at);
+        let strict = sim.plan.votes().is_some_and(|votes| votes.strict) && until > sim.local(node);
         for group in (0..sim.plan.groups.len()).filter(|_| strict) {
-            if sim.plan.groups[group].interface != interface || !sim.nodes[at].kernel.is_open(group) {
+            if sim.plan.groups[group].interface != interface || !sim.nodes[node].kernel.is_open(group) {
                 continue;
             }
-            let epoch = sim.nodes[at].kernel.open[group];
-            let granted = Oracle::granted(sim, at, group, epoch);
-            sim.oracle.hold(until <= granted.max(sim.nodes[at].kernel.gates[interface].until), || {
+            let epoch = sim.nodes[node].kernel.open[group];
+            let granted = Oracle::granted(sim, node, group, epoch);
+            sim.oracle.hold(until <= granted.max(sim.nodes[node].kernel.gates[interface].until), || {
                 format!(
-                    "S4: node {at} renews group {group} until {until:?}, a majority granted {epoch} until {granted:?}"
+                    "S4: node {node} renews group {group} until {until:?}, a majority granted {epoch} until {granted:?}"
                 )
             });
         }
     }
 
     /// A gate opens by votes: it has a majority for as long as its lease runs, and its own vote is free.
-    pub(super) fn check_election(sim: &mut Sim, at: usize, group: usize, epoch: Epoch) {
-        if sim.plan.is_beyond() || !sim.plan.strict || sim.oracle.seen[at].reopens[group] == epoch {
+    pub(super) fn check_election(sim: &mut Sim, node: usize, group: usize, epoch: Epoch) {
+        if sim.plan.is_beyond() || !sim.plan.strict || sim.oracle.seen[node].reopens[group] == epoch {
             return;
         }
-        let until = sim.nodes[at].kernel.gates[sim.plan.groups[group].interface].until;
-        if until <= sim.local(at) {
+        let until = sim.nodes[node].kernel.gates[sim.plan.groups[group].interface].until;
+        if until <= sim.local(node) {
             return;
         }
-        let granted = Oracle::granted(sim, at, group, epoch);
+        let granted = Oracle::granted(sim, node, group, epoch);
         sim.oracle.hold(until <= granted, || {
-            format!("S4: node {at} opens group {group} until {until:?}, a majority granted {epoch} until {granted:?}")
+            format!(
+                "S4: node {node} opens group {group} until {until:?}, a majority granted {epoch} until {granted:?}"
+            )
         });
-        let given_up = sim.oracle.votes.given_up[at][group].contains(&epoch);
+        let given_up = sim.oracle.votes.given_up[node][group].contains(&epoch);
         sim.oracle
-            .hold(!given_up, || format!("S5: node {at} opens group {group} with {epoch}, which it has given up"));
-        let rival = Oracle::rival(sim, at, group, at);
+            .hold(!given_up, || format!("S5: node {node} opens group {group} with {epoch}, which it has given up"));
+        let rival = Oracle::rival(sim, node, group, node);
         sim.oracle.hold(rival.is_none(), || {
-            format!("S5: node {at} opens group {group} with {epoch}, and has granted {rival:?}")
+            format!("S5: node {node} opens group {group} with {epoch}, and has granted {rival:?}")
         });
     }
 
     /// S1: more than one answers.
     pub(super) fn check_alone(sim: &mut Sim, group: usize, answering: &[usize]) {
-        let excused = answering.iter().filter(|at| sim.now < sim.oracle.votes.excused[**at]).count();
+        let excused = answering.iter().filter(|node| sim.now < sim.oracle.votes.excused[**node]).count();
         let allowed = sim.plan.is_beyond() || answering.len() - excused < 2;
         if excused > 0 {
             sim.coverage.excused += 1;
         }
         sim.oracle.hold(allowed, || {
-            let open: Vec<_> = answering.iter().map(|at| sim.nodes[*at].kernel.open[group]).collect();
+            let open: Vec<_> = answering.iter().map(|node| sim.nodes[*node].kernel.open[group]).collect();
             format!("S1: nodes {answering:?} answer for group {group} with {open:?}")
         });
     }

@@ -17,13 +17,13 @@ struct Stops {
 }
 
 /// Lets time pass until the process stops in the middle of a list, and tells whether it did.
-fn run_into_stop(sim: &mut Sim, at: usize, span: Duration) -> bool {
-    sim.nodes[at].trap = Some(span);
+fn run_into_stop(sim: &mut Sim, node: usize, span: Duration) -> bool {
+    sim.nodes[node].trap = Some(span);
     let (start, pulse) = (sim.now, sim.plan.timing().pulse);
-    while sim.nodes[at].pause.is_none() && sim.now.since(start) < pulse * 3 {
+    while sim.nodes[node].pause.is_none() && sim.now.since(start) < pulse * 3 {
         sim.run(Duration::from_micros(200));
     }
-    sim.nodes[at].pause.is_some()
+    sim.nodes[node].pause.is_some()
 }
 
 /// Until the process goes on, or just before.
@@ -39,19 +39,19 @@ fn wait(sim: &mut Sim, span: Duration, asked: bool) {
 fn play(seed: u64, choose: impl Fn(&Sim) -> Stops) -> bool {
     let mut sim = Sim::new(seed, Mutants::NONE, Want::Nothing);
     calm(&mut sim);
-    let Some(&at) = sim.answering(0).first() else { return false };
+    let Some(&node) = sim.answering(0).first() else { return false };
     let stops = choose(&sim);
-    if !run_into_stop(&mut sim, at, stops.first) {
+    if !run_into_stop(&mut sim, node, stops.first) {
         return false;
     }
     // It goes on when the time of the stop is over, and its next list is interrupted, too.
-    sim.nodes[at].trap = Some(stops.second);
+    sim.nodes[node].trap = Some(stops.second);
     wait(&mut sim, stops.first, stops.asked);
-    let stopped = sim.nodes[at].pause.is_some();
+    let stopped = sim.nodes[node].pause.is_some();
     wait(&mut sim, stops.second * 9 / 10, stops.asked);
-    sim.kill(at);
+    sim.kill(node);
     sim.faulty = stops.slow;
-    sim.start(at);
+    sim.start(node);
     let timing = sim.plan.timing();
     wait(&mut sim, timing.lease * 3 + timing.silence * 3, stops.asked);
     assert_eq!(sim.oracle.violation, None, "seed {seed}, {stops:?}");

@@ -125,20 +125,20 @@ impl Sim {
     }
 
     /// Gratuitous ARP in both forms, if the gate lets it out.
-    pub(super) fn announce(&mut self, at: usize, group: usize) {
+    pub(super) fn announce(&mut self, node: usize, group: usize) {
         let interface = self.plan.groups[group].interface;
-        if !self.answers(at, group) || !self.nodes[at].is_connected(interface) {
+        if !self.answers(node, group) || !self.nodes[node].is_connected(interface) {
             return;
         }
-        for to in self.others(at) {
-            self.show(at, to, interface, group);
+        for to in self.others(node) {
+            self.show(node, to, interface, group);
         }
         for host in 0..self.hosts.len() {
             let plan = self.hosts[host].plan;
             // A cache is only corrected: a host that never spoke to the address has no entry to correct.
             if plan.interface == interface && self.hosts[host].cache[group].is_some() {
                 for _ in 0..usize::from(plan.requests) + usize::from(plan.replies) {
-                    self.teach(at, interface, host, group);
+                    self.teach(node, interface, host, group);
                 }
             }
         }

@@ -39,15 +39,15 @@ impl Sim {
     }
 
     fn wake_nodes(&mut self) {
-        for at in 0..self.nodes.len() {
-            if self.nodes[at].wake > self.now {
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].wake > self.now {
                 continue;
             }
-            self.nodes[at].spins += 1;
-            if self.nodes[at].spins > SPINS {
-                self.oracle.violated(|| format!("node {at} asks again and again for a deadline that has passed"));
+            self.nodes[node].spins += 1;
+            if self.nodes[node].spins > SPINS {
+                self.oracle.violated(|| format!("node {node} asks again and again for a deadline that has passed"));
             }
-            self.offer(at, Waiting::Tick);
+            self.offer(node, Waiting::Tick);
         }
     }
 

@@ -20,20 +20,20 @@ impl Sim {
         self.touched = true;
     }
 
-    pub(super) fn send(&mut self, at: usize, link: LinkId, bytes: &[u8]) {
+    pub(super) fn send(&mut self, node: usize, link: LinkId, bytes: &[u8]) {
         if let Some(witness) = witness_of(link.peer) {
-            return self.ask(at, witness, bytes);
+            return self.ask(node, witness, bytes);
         }
         let (to, wire) = self.way(link);
-        if wire >= self.net.udp && !self.nodes[at].is_connected(wire - self.net.udp) {
+        if wire >= self.net.udp && !self.nodes[node].is_connected(wire - self.net.udp) {
             return;
         }
         if self.records && self.random.chance(2) {
-            self.record(at, to, wire, bytes);
+            self.record(node, to, wire, bytes);
         }
-        for delay in self.net.arrivals(at, to, wire, &mut self.random).into_iter().flatten() {
+        for delay in self.net.arrivals(node, to, wire, &mut self.random).into_iter().flatten() {
             let bytes = self.buffer(bytes);
-            self.later(Due::Datagram { to, from: at, wire, bytes }, delay);
+            self.later(Due::Datagram { to, from: node, wire, bytes }, delay);
         }
     }
 

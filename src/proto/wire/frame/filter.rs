@@ -33,8 +33,8 @@ pub fn segment_filter() -> Vec<sock_filter> {
     ]
 }
 
-fn load(size: u32, at: u32) -> sock_filter {
-    op(BPF_LD | size | BPF_ABS, 0, 0, at)
+fn load(size: u32, offset: u32) -> sock_filter {
+    op(BPF_LD | size | BPF_ABS, 0, 0, offset)
 }
 
 fn jump_if(equal: u32, then: u8, otherwise: u8) -> sock_filter {

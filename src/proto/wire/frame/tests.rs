@@ -19,7 +19,7 @@ fn built(build: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();
-    let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);
+    let pairs = (0..digits.len()).step_by(2).map(|offset| &digits[offset..offset + 2]);
     pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal")).collect()
 }
 

@@ -157,7 +157,8 @@ fn connections(bytes: &[u8]) -> Option<Vec<Connection>> {
 }
 
 fn connection(bytes: &[u8]) -> Connection {
-    let address = |at: usize| bytes[at..].first_chunk::<16>().copied().map_or(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from);
-    let port = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    let address =
+        |offset: usize| bytes[offset..].first_chunk::<16>().copied().map_or(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from);
+    let port = |offset: usize| u16::from_be_bytes([bytes[offset], bytes[offset + 1]]);
     Connection { local: address(0), remote: address(16), local_port: port(32), remote_port: port(34) }
 }
