@@ -8,8 +8,8 @@
 use super::Verdict;
 use super::input::Input;
 use super::pulse::{datagram, draw, ring};
-use crate::wire::auth::{KeyRing, MAGIC, PREFIX_SIZE, Reject, TAG_SIZE};
-use crate::wire::pulse::{MAX_DATAGRAM, VERSION, encode};
+use crate::wire::auth::{KeyRing, MAGIC, MAX_DATAGRAM, PREFIX_SIZE, Reject, TAG_SIZE, VERSION};
+use crate::wire::pulse::encode;
 use sha2::{Digest, Sha256};
 use vipair_host::testing::{Usage, measured};
 

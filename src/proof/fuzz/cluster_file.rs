@@ -27,14 +27,18 @@ const PER_BYTE: u64 = 512;
 const AT_LEAST: u64 = 256 << 10;
 
 pub(super) fn run(bytes: &[u8]) -> Verdict {
-    judge(bytes, parse, |file| {
+    check_file(bytes, parse, |file| {
         check_bounds(file);
         check_written(file);
     })
 }
 
 /// Parses a file of any kind, and looks at what it takes, at its errors, and by `check` at what is accepted.
-pub(super) fn judge<T>(bytes: &[u8], parse: impl Fn(&str) -> Result<T, ConfigErrors>, check: impl Fn(&T)) -> Verdict {
+pub(super) fn check_file<T>(
+    bytes: &[u8],
+    parse: impl Fn(&str) -> Result<T, ConfigErrors>,
+    check: impl Fn(&T),
+) -> Verdict {
     let Ok(text) = std::str::from_utf8(bytes) else { return Verdict::Refused };
     let (parsed, usage) = measured(|| parse(text));
     assert!(usage.peak <= allowance(text.len()), "{} bytes of memory for {}", usage.peak, text.len());

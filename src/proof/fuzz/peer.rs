@@ -13,8 +13,8 @@ use super::rig::{CLUSTER, Node, PATHS, Rig, Wanted, ring};
 use crate::durable::Durable;
 use crate::engine::{Action, Command, Event, GateAction, Hook};
 use crate::types::{Epoch, GroupId, GroupKey, LinkId, MonoTime, NodeId};
-use crate::wire::auth::KeyRing;
-use crate::wire::pulse::{Header, MAX_DATAGRAM, decode, encode};
+use crate::wire::auth::{KeyRing, MAX_DATAGRAM};
+use crate::wire::pulse::{Header, decode, encode};
 use std::collections::HashMap;
 use std::time::Duration;
 

@@ -7,10 +7,8 @@
 use super::Verdict;
 use super::input::Input;
 use crate::types::{Epoch, GroupKey, MacAddr, NodeId};
-use crate::wire::auth::{KeyRing, PREFIX_SIZE, Reject, TAG_SIZE};
-use crate::wire::pulse::{
-    Digests, Flags, Header, MAX_DATAGRAM, ROW_SIZE, ROWS_PER_PULSE, Reason, Role, Row, Rows, decode, encode,
-};
+use crate::wire::auth::{KeyRing, MAX_DATAGRAM, PREFIX_SIZE, Reject, TAG_SIZE};
+use crate::wire::pulse::{Digests, Flags, Header, ROW_SIZE, ROWS_PER_PULSE, Reason, Role, Row, Rows, decode, encode};
 use vipair_host::testing::{Usage, measured};
 
 const HEADER: usize = 94;

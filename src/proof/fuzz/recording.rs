@@ -19,8 +19,9 @@ use crate::flight::{
 };
 use crate::io::clock::WallTime;
 use crate::types::{GroupKey, LinkId, MacAddr, MonoTime, NodeId};
+use crate::wire::auth::MAX_DATAGRAM;
 use crate::wire::frame::Sighting;
-use crate::wire::pulse::{MAX_DATAGRAM, encode};
+use crate::wire::pulse::encode;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

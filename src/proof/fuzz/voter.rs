@@ -10,7 +10,7 @@
 //! - a datagram is answered with no more than a few, all of them for its sender and of its cluster.
 
 mod disk;
-mod judge;
+mod oracle;
 mod seeds;
 
 use super::Verdict;
@@ -20,10 +20,10 @@ use crate::mutant::Mutants;
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::voter::talker::{Home, Talker};
 use crate::voter::{CheckSetup, MAX_GROUPS, Output, Voter, VoterSetup};
-use crate::wire::auth::{KeyRing, MAGIC};
-use crate::wire::pulse::{MAX_DATAGRAM, Role, Row, VERSION, decode, encode, peek_cluster};
+use crate::wire::auth::{KeyRing, MAGIC, MAX_DATAGRAM, VERSION};
+use crate::wire::pulse::{Role, Row, decode, encode, peek_cluster};
 use disk::{Disk, Fault};
-use judge::Judge;
+use oracle::Oracle;
 pub(super) use seeds::seeds;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,7 @@ struct Cluster {
     ready: bool,
     lives: u64,
     nodes: Vec<Talker>,
-    judge: Judge,
+    oracle: Oracle,
     /// Datagrams that arrived, and others that have not yet: who sent them, and what.
     recorded: Vec<Vec<u8>>,
     held: Vec<(usize, Vec<u8>)>,
@@ -87,7 +87,7 @@ pub(super) fn vote(bytes: &[u8], mutants: Mutants) -> bool {
         scene.now = scene.now + Duration::from_millis(u64::from(input.byte()));
         scene.step(&mut input);
     }
-    scene.clusters.iter().any(|cluster| cluster.judge.has_seen_grants())
+    scene.clusters.iter().any(|cluster| cluster.oracle.has_seen_grants())
 }
 
 impl Cluster {
@@ -102,8 +102,8 @@ impl Cluster {
         let disk = if how & 2 != 0 { Disk::with_lease(LEASE_US) } else { Disk::default() };
         let nodes = NODES.iter().map(node).collect();
         let voter = Voter::new(setup(&home, &disk, 0, mutants), now);
-        let (judge, recorded, held) = (Judge::default(), Vec::new(), Vec::new());
-        Cluster { home, voter, disk, ready: how & 4 != 0, lives: 0, nodes, judge, recorded, held }
+        let (oracle, recorded, held) = (Oracle::default(), Vec::new(), Vec::new());
+        Cluster { home, voter, disk, ready: how & 4 != 0, lives: 0, nodes, oracle, recorded, held }
     }
 }
 
@@ -178,7 +178,7 @@ impl Scene {
         }
         let after = talker.rows.clone();
         for ((_, before), (_, after)) in before.iter().zip(&after) {
-            cluster.judge.note_change(id, before, after, now);
+            cluster.oracle.note_change(id, before, after, now);
         }
     }
 
@@ -225,7 +225,7 @@ impl Scene {
                     // It is not believed: what was granted before is as it was.
                     continue;
                 }
-                cluster.judge.note_grants(&ear, &GROUPS, now, &cluster.voter, cluster.disk.is_honest());
+                cluster.oracle.note_grants(&ear, &GROUPS, now, &cluster.voter, cluster.disk.is_honest());
             }
             if back {
                 let talker = &mut cluster.nodes[node];
@@ -263,13 +263,13 @@ impl Scene {
         self.pulse(place, node, kind | 0x30);
     }
 
-    /// A node says something that no node would: whatever it holds is not judged any more.
+    /// A node says something that no node would: whatever it holds no longer counts.
     fn lie(&mut self, place: usize, node: usize, input: &mut Input<'_>) {
         let cluster = &mut self.clusters[place];
         let honest = cluster.nodes[node].pulse(self.now);
         let body = cluster.home.keys.open(&honest).expect("its own key");
         let (told, _) = decode(body).expect("a pulse");
-        cluster.judge.distrust(told.sender);
+        cluster.oracle.distrust(told.sender);
         let how = input.byte();
         let (mut header, mut rows) = draw(input);
         (header.receiver, header.cluster) = (told.receiver, told.cluster);
@@ -277,7 +277,7 @@ impl Scene {
             (header.sender, header.session, header.counter) = (told.sender, told.session, told.counter);
             (header.echo_session, header.echo_counter) = (told.echo_session, told.echo_counter);
         } else {
-            cluster.judge.distrust(header.sender);
+            cluster.oracle.distrust(header.sender);
         }
         if self.steady {
             header.lease_us = told.lease_us;

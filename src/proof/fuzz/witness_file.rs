@@ -5,7 +5,7 @@
 //! reading takes memory in proportion to the text.
 
 use super::Verdict;
-use super::cluster_file::{FILE, is_name, judge, quoted};
+use super::cluster_file::{FILE, check_file, is_name, quoted};
 use crate::config::{ConfigErrors, WitnessFile, digest};
 use crate::types::NodeId;
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(super) fn run(bytes: &[u8]) -> Verdict {
-    judge(bytes, parse, |file| {
+    check_file(bytes, parse, |file| {
         check_bounds(file);
         check_written(file);
     })

@@ -139,11 +139,11 @@ impl Shape {
         }
         let harmed = |(node, _): &(usize, &std::sync::Arc<super::state::Node>)| self.spared != Some(*node);
         self.witness_faults(state, acts);
-        for (node, known) in state.nodes.iter().enumerate().filter(harmed) {
-            if budget.freezes > 0 && known.is_running() {
+        for (node, machine) in state.nodes.iter().enumerate().filter(harmed) {
+            if budget.freezes > 0 && machine.is_running() {
                 acts.push(Act::Freeze { node });
             }
-            if budget.stops > 0 && known.is_running() {
+            if budget.stops > 0 && machine.is_running() {
                 acts.push(Act::Stop { node });
             }
             let writing = |flight: &std::sync::Arc<super::state::Flight>| {
@@ -151,14 +151,14 @@ impl Shape {
             };
             let writing = state.air.iter().any(writing);
             for written in [false, true].into_iter().filter(|written| writing || !written) {
-                if budget.kills > 0 && known.engine.is_some() {
+                if budget.kills > 0 && machine.engine.is_some() {
                     acts.push(Act::Kill { node, written });
                 }
-                if budget.crashes > 0 && (known.engine.is_some() || known.kernel.generation != 0) {
+                if budget.crashes > 0 && (machine.engine.is_some() || machine.kernel.generation != 0) {
                     acts.push(Act::Crash { node, written });
                 }
             }
-            if budget.carriers > 0 && known.carrier {
+            if budget.carriers > 0 && machine.carrier {
                 acts.push(Act::Carrier { node, up: false });
             }
         }
@@ -174,14 +174,14 @@ impl Shape {
 
     /// What mends itself, at any time or never.
     fn repairs(&self, state: &State, acts: &mut Vec<Act>) {
-        for (node, known) in state.nodes.iter().enumerate() {
-            if known.pause.is_some() {
+        for (node, machine) in state.nodes.iter().enumerate() {
+            if machine.pause.is_some() {
                 acts.push(Act::Resume { node });
             }
-            if known.engine.is_none() {
+            if machine.engine.is_none() {
                 acts.push(Act::Start { node });
             }
-            if !known.carrier {
+            if !machine.carrier {
                 acts.push(Act::Carrier { node, up: true });
             }
         }
@@ -190,20 +190,20 @@ impl Shape {
         }
         let node = self.witness_end();
         match &state.witness {
-            Some(known) if known.pause.is_some() => acts.push(Act::Resume { node }),
-            Some(known) if known.voter.is_none() => acts.push(Act::Start { node }),
+            Some(witness) if witness.pause.is_some() => acts.push(Act::Resume { node }),
+            Some(witness) if witness.voter.is_none() => acts.push(Act::Start { node }),
             Some(_) | None => {}
         }
     }
 
     /// What may befall the witness.
     fn witness_faults(&self, state: &State, acts: &mut Vec<Act>) {
-        let Some(known) = &state.witness else { return };
+        let Some(witness) = &state.witness else { return };
         let (budget, node) = (&state.budget, self.witness_end());
-        if budget.stops > 0 && known.is_running() {
+        if budget.stops > 0 && witness.is_running() {
             acts.push(Act::Stop { node });
         }
-        if budget.kills > 0 && known.voter.is_some() {
+        if budget.kills > 0 && witness.voter.is_some() {
             let writing = state.air.iter().any(|flight| flight.to == node && flight.is_stored());
             acts.extend(
                 [false, true]

@@ -21,7 +21,7 @@ pub fn read(bytes: &[u8]) -> (pulse::Header, Vec<pulse::Row>) {
 }
 
 /// Tells what a stopped process is about to do.
-pub fn tell_held(held: &[Action], bytes: &[u8], node: &Node, canon: &mut Canon) {
+pub fn canon_held(held: &[Action], bytes: &[u8], node: &Node, canon: &mut Canon) {
     for action in held {
         match action {
             Action::Send { link, to: _, bytes: range } => {
@@ -66,17 +66,19 @@ pub fn tell_held(held: &[Action], bytes: &[u8], node: &Node, canon: &mut Canon) 
 
 impl Shape {
     /// Carries out actions in their order. `decided`: when the engine wanted them.
-    pub fn carry(&self, state: &mut State, node: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
+    pub fn carry_out(&self, state: &mut State, node: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
         for action in list {
             match action {
-                Action::Send { link, to: _, bytes: range } => self.send(state, node, *link, &bytes[range.clone()]),
+                Action::Send { link, to: _, bytes: range } => {
+                    self.send_datagram(state, node, *link, &bytes[range.clone()])
+                }
                 Action::Gate(gate) => self.change_gate(state, node, *gate, decided),
                 Action::Probe { interface: _, address, to: _ } => {
                     if *address == vip() {
-                        self.probe(state, node);
+                        self.send_probe(state, node);
                     }
                 }
-                Action::Announce { .. } => self.announce(state, node),
+                Action::Announce { .. } => self.send_announcement(state, node),
                 Action::Persist { version } => {
                     let machine = &state.nodes[node];
                     if let Some(engine) = &machine.engine
@@ -110,7 +112,7 @@ impl Shape {
         }
     }
 
-    fn send(&self, state: &mut State, node: usize, link: LinkId, bytes: &[u8]) {
+    fn send_datagram(&self, state: &mut State, node: usize, link: LinkId, bytes: &[u8]) {
         let (header, rows) = read(bytes);
         let machine = &state.nodes[node];
         let open = machine.kernel.open.filter(|_| machine.answers(self.plant == Some(Plant::GateIgnoresDeadline)));
@@ -136,7 +138,7 @@ impl Shape {
     fn change_gate(&self, state: &mut State, node: usize, gate: GateAction, decided: MonoTime) {
         let lease = self.timing.lease;
         if self.witness {
-            self.judge_votes(state, node, gate);
+            self.check_votes(state, node, gate);
         }
         let machine = Arc::make_mut(&mut state.nodes[node]);
         let now = machine.now();
@@ -181,7 +183,7 @@ impl Shape {
     }
 
     /// A request for the address reaches the other kernels: those that are open answer, a lapsed one is latched.
-    fn probe(&self, state: &mut State, from: usize) {
+    fn send_probe(&self, state: &mut State, from: usize) {
         let forever = self.plant == Some(Plant::GateIgnoresDeadline);
         for to in (0..self.nodes).filter(|to| *to != from) {
             // A frozen guest's kernel is not asked: it does not run.
@@ -190,7 +192,7 @@ impl Shape {
             }
             let node = &state.nodes[to];
             if node.answers(forever) {
-                self.show(state, to, from);
+                self.send_claim(state, to, from);
             } else if node.kernel.open.is_some() && node.kernel.until != MonoTime::ZERO && !node.kernel.refused {
                 let off = self.plant == Some(Plant::LatchOff) || self.mutants.is_on(Mutant::LatchOff);
                 Arc::make_mut(&mut state.nodes[to]).kernel.refused = !off;
@@ -199,15 +201,15 @@ impl Shape {
     }
 
     /// An announcement passes the gate, or is dropped there.
-    fn announce(&self, state: &mut State, from: usize) {
+    fn send_announcement(&self, state: &mut State, from: usize) {
         if state.nodes[from].answers(self.plant == Some(Plant::GateIgnoresDeadline)) {
             for to in (0..self.nodes).filter(|to| *to != from) {
-                self.show(state, from, to);
+                self.send_claim(state, from, to);
             }
         }
     }
 
-    fn show(&self, state: &mut State, from: usize, to: usize) {
+    fn send_claim(&self, state: &mut State, from: usize, to: usize) {
         if self.is_way(state, from, to, SEGMENT) && state.nodes[to].engine.is_some() {
             let freight = Freight::Seen(Sighting::Claim { address: vip(), mac: mac(from) });
             state.launch(from, to, freight);
@@ -215,7 +217,7 @@ impl Shape {
     }
 
     /// The disk has it. What is durable never falls.
-    pub fn write(&self, state: &mut State, node: usize, content: &Durable) {
+    pub fn write_disk(&self, state: &mut State, node: usize, content: &Durable) {
         let machine = Arc::make_mut(&mut state.nodes[node]);
         if let Loaded::State(before) = &machine.disk {
             let falls = |(old, new): (&GroupState, &GroupState)| {
@@ -229,7 +231,7 @@ impl Shape {
     }
 
     /// What must hold between two events of a process: its gate is as its engine thinks.
-    pub fn after(&self, state: &mut State, node: usize) {
+    pub fn check_gate(&self, state: &mut State, node: usize) {
         let machine = Arc::make_mut(&mut state.nodes[node]);
         let Some(engine) = &machine.engine else { return };
         let told = engine.told(GROUP);

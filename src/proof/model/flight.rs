@@ -52,7 +52,9 @@ impl Receiver<'_> {
         let (session, counter) = (header.session, header.counter);
         match self {
             Receiver::Node(node) => node.engine.as_ref().is_some_and(|engine| engine.has_seen(session, counter)),
-            Receiver::Witness(known) => known.voter.as_ref().is_some_and(|voter| voter.has_seen(session, counter)),
+            Receiver::Witness(witness) => {
+                witness.voter.as_ref().is_some_and(|voter| voter.has_seen(session, counter))
+            }
         }
     }
 
@@ -64,9 +66,9 @@ impl Receiver<'_> {
                     engine.canon_version(version, canon);
                 }
             }
-            Receiver::Witness(known) => {
-                canon.flags(&[known.life == of]);
-                if let Some(voter) = &known.voter {
+            Receiver::Witness(witness) => {
+                canon.flags(&[witness.life == of]);
+                if let Some(voter) = &witness.voter {
                     voter.canon_version(version, canon);
                 }
             }

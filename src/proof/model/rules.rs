@@ -91,7 +91,7 @@ impl Shape {
     }
 
     /// Keeps account after each act.
-    pub fn follow(&self, state: &mut State, act: Act) {
+    pub fn count_ticks(&self, state: &mut State, act: Act) {
         let passes = matches!(act, Act::Pass | Act::Slip { .. });
         let disturbed = matches!(act, Act::Lose { .. } | Act::Delay { .. });
         let pairs = || {

@@ -241,7 +241,7 @@ impl Pause {
             return;
         }
         canon.age(node.now(), *decided, super::shape::ticks(64));
-        super::carry::tell_held(held, bytes, node, canon);
+        super::carry::canon_held(held, bytes, node, canon);
     }
 }
 
@@ -327,7 +327,7 @@ impl State {
         canon.epochs(&[*highest]);
         nodes.iter().for_each(|node| node.canon(canon));
         canon.option(witness.as_ref(), |canon, witness| witness.canon(canon));
-        self.tell_grants(canon);
+        self.canon_grants(canon);
         let mut flights: Vec<&Arc<Flight>> = air.iter().collect();
         match order {
             Order::Any | Order::Queues => flights.sort_by_key(|flight| flight.place()),
@@ -344,12 +344,12 @@ impl State {
 
 thread_local! {
     /// Scratch: a state is told millions of times.
-    static WORDS: RefCell<Canon> = RefCell::default();
+    static CANON: RefCell<Canon> = RefCell::default();
 }
 
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        WORDS.with_borrow_mut(|canon| {
+        CANON.with_borrow_mut(|canon| {
             canon.clear();
             self.canon(canon);
             canon.hash(hasher);

@@ -19,9 +19,9 @@ impl Shape {
         pay(&mut after.budget, act);
         let next = &mut after;
         if self.step_witness(next, act).is_none() {
-            self.take(next, act)?;
+            self.apply(next, act)?;
         }
-        self.follow(next, act);
+        self.count_ticks(next, act);
         self.begin_round(next);
         Some(after)
     }
@@ -34,7 +34,7 @@ impl Shape {
         }
     }
 
-    fn take(&self, next: &mut State, act: Act) -> Option<()> {
+    fn apply(&self, next: &mut State, act: Act) -> Option<()> {
         match act {
             Act::Pass => self.pass(next, None),
             Act::Slip { node, ticks } => self.pass(next, Some((node, ticks))),
@@ -67,7 +67,7 @@ impl Shape {
             Act::Mend => next.cut = Default::default(),
             Act::Carrier { node, up } => {
                 Arc::make_mut(&mut next.nodes[node]).carrier = up;
-                self.facts(next, node);
+                self.report_facts(next, node);
             }
             Act::Order { node, command } => self.handle(next, node, Event::Command { id: 1, command }),
         }
@@ -153,7 +153,7 @@ impl Shape {
             if state.nodes[to].life != *life || state.nodes[to].engine.is_none() {
                 return trap.is_none().then_some(());
             }
-            self.write(state, to, content);
+            self.write_disk(state, to, content);
             if state.nodes[to].pause.is_none() {
                 return self.handle_trapped(state, to, Event::Stored { version: *version }, trap);
             }
@@ -202,38 +202,38 @@ impl Shape {
 
     /// Calls an engine and carries out what it wants.
     pub fn handle(&self, state: &mut State, node: usize, event: Event<'_>) {
-        self.tell_refusal(state, node, &event);
-        if let Some(out) = self.call(state, node, event) {
+        self.report_refusal(state, node, &event);
+        if let Some(out) = self.call_engine(state, node, event) {
             let decided = state.nodes[node].now();
-            self.carry(state, node, &out.list, &out.bytes, decided);
-            self.after(state, node);
+            self.carry_out(state, node, &out.list, &out.bytes, decided);
+            self.check_gate(state, node);
         }
     }
 
     /// The same, up to a change of the gate, before which the process is stopped.
     fn handle_until(&self, state: &mut State, node: usize, event: Event<'_>, change: usize) -> Option<()> {
-        self.tell_refusal(state, node, &event);
-        let out = self.call(state, node, event)?;
+        self.report_refusal(state, node, &event);
+        let out = self.call_engine(state, node, event)?;
         let gate = |(_, action): &(usize, &crate::engine::Action)| matches!(action, crate::engine::Action::Gate(_));
         let (stop, _) = out.list.iter().enumerate().filter(gate).nth(change)?;
         let decided = state.nodes[node].now();
-        self.carry(state, node, &out.list[..stop], &out.bytes, decided);
+        self.carry_out(state, node, &out.list[..stop], &out.bytes, decided);
         let pause = Pause { held: out.list[stop..].to_vec(), bytes: out.bytes, decided, backlog: Vec::new() };
         Arc::make_mut(&mut state.nodes[node]).pause = Some(pause);
         Some(())
     }
 
     /// The agent looks at its gate before anything else.
-    fn tell_refusal(&self, state: &mut State, node: usize, event: &Event<'_>) {
+    fn report_refusal(&self, state: &mut State, node: usize, event: &Event<'_>) {
         let kernel = &state.nodes[node].kernel;
         let refused = kernel.refused && kernel.generation != 0 && !matches!(event, Event::Adopted { .. });
-        if refused && let Some(out) = self.call(state, node, Event::LeaseRefused { interface: ETH }) {
+        if refused && let Some(out) = self.call_engine(state, node, Event::LeaseRefused { interface: ETH }) {
             let decided = state.nodes[node].now();
-            self.carry(state, node, &out.list, &out.bytes, decided);
+            self.carry_out(state, node, &out.list, &out.bytes, decided);
         }
     }
 
-    fn call(&self, state: &mut State, node: usize, event: Event<'_>) -> Option<Actions> {
+    fn call_engine(&self, state: &mut State, node: usize, event: Event<'_>) -> Option<Actions> {
         let machine = Arc::make_mut(&mut state.nodes[node]);
         let now = machine.now();
         let engine = machine.engine.as_mut()?;
@@ -249,7 +249,7 @@ impl Shape {
             super::witness::thaw(state, node);
         }
         let Some(pause) = pause else { return };
-        self.carry(state, node, &pause.held, &pause.bytes, pause.decided);
+        self.carry_out(state, node, &pause.held, &pause.bytes, pause.decided);
         for flight in &pause.backlog {
             let delivered = match &flight.freight {
                 Freight::Stored { version, .. } => {
@@ -263,7 +263,7 @@ impl Shape {
             debug_assert!(delivered.is_some(), "a resumed process takes what waited");
         }
         if self.budget.carriers > 0 {
-            self.facts(state, node);
+            self.report_facts(state, node);
         }
         self.handle(state, node, Event::Tick);
     }
@@ -275,7 +275,7 @@ impl Shape {
         if let (true, Some(flight)) = (written, first)
             && let Freight::Stored { state: content, .. } = &flight.freight
         {
-            self.write(state, node, content);
+            self.write_disk(state, node, content);
         }
         state.air.retain(|flight| !ours(flight));
         let machine = Arc::make_mut(&mut state.nodes[node]);
@@ -313,11 +313,11 @@ impl Shape {
             let link = LinkId { peer: NodeId::FIRST_WITNESS, path: PATHS[0] };
             self.handle(&mut next, node, Event::Link { link, open: true });
         }
-        self.facts(&mut next, node);
+        self.report_facts(&mut next, node);
         next
     }
 
-    fn facts(&self, state: &mut State, node: usize) {
+    fn report_facts(&self, state: &mut State, node: usize) {
         let machine: &Node = &state.nodes[node];
         let facts =
             InterfaceFacts { exists: true, carrier: machine.carrier, mac: mac(node), gate: true, addresses: true };

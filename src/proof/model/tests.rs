@@ -100,7 +100,10 @@ fn a_pair_with_a_witness_at_rest_has_few_states() {
     let shape = Shape::voted("at rest with a witness");
     let settled = shape.beginnings().remove(0);
     assert_eq!(settled.answering(false), 1, "{settled:?}");
-    assert!(settled.witness.as_ref().is_some_and(|known| !known.said.is_nothing()), "the witness votes: {settled:?}");
+    assert!(
+        settled.witness.as_ref().is_some_and(|witness| !witness.said.is_nothing()),
+        "the witness votes: {settled:?}"
+    );
     let found = search(&shape, 1);
     assert!(found.broken.is_none() && found.whole, "{:?}", found.broken);
     assert!(found.unique < 1_000, "{} states", found.unique);
@@ -186,7 +189,7 @@ fn each_bound_fires_on_a_mutant() {
     expect(&outlasted, &[rules::HEARD, rules::LATCHED]);
     expect(&shapes::parted("higher epoch ignored", 1).with_mutant(Mutant::HigherEpochIgnored), &[rules::JOINED]);
     expect(&shapes::orders("consent while open").with_mutant(Mutant::ConsentWhileOpen), &[rules::S5, rules::ALONE]);
-    let old = shapes::frozen_prepared("opened on canon before its hook");
+    let old = shapes::frozen_prepared("opened on words before its hook");
     expect(&old.with_mutant(Mutant::OpenedOnWordsBeforeHook), &[rules::ALONE, rules::S2]);
     expect(&shapes::orders("consent before closing").with_mutant(Mutant::ConsentBeforeClosing), &[rules::S5]);
 }

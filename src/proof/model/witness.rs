@@ -10,7 +10,7 @@ use crate::canon::Canon;
 use crate::engine::GateAction;
 use crate::rules::vote::{ask, gives_up};
 use crate::types::{Epoch, MonoTime, NodeId};
-use crate::voter::{Ceiling, Loaded, Memory, Output, Voter, VoterSetup};
+use crate::voter::{Loaded, Output, Voter, VoterSetup};
 use crate::wire::pulse::{Header, Row};
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,7 +86,7 @@ impl Witness {
 }
 
 impl State {
-    pub(super) fn tell_grants(&self, canon: &mut Canon) {
+    pub(super) fn canon_grants(&self, canon: &mut Canon) {
         let running = |grant: &&Grant| self.nodes[grant.to].now() < grant.until;
         canon.size(self.grants.iter().filter(running).count());
         for grant in self.grants.iter().filter(running) {
@@ -121,7 +121,7 @@ impl Shape {
             Act::Stop { .. } => witness(state).pause = Some(Vec::new()),
             Act::Resume { .. } => {
                 for flight in witness(state).pause.take().unwrap_or_default() {
-                    self.ask(state, &flight);
+                    self.ask_voter(state, &flight);
                 }
             }
             Act::Start { .. } => self.start_witness(state),
@@ -135,39 +135,39 @@ impl Shape {
                     witness(state).disk = Loaded::Memory(memory.clone());
                 }
                 state.air.retain(|flight| !ours(flight));
-                let known = witness(state);
-                (known.voter, known.pause) = (None, None);
+                let machine = witness(state);
+                (machine.voter, machine.pause) = (None, None);
             }
         }
         Some(())
     }
 
     pub fn start_witness(&self, state: &mut State) {
-        let known = witness(state);
-        known.life += 1;
+        let machine = witness(state);
+        machine.life += 1;
         let setup = VoterSetup {
             me: NodeId::FIRST_WITNESS,
             cluster: 7,
             keys: self.keys(),
-            session: 0x3000 | u64::from(known.life),
+            session: 0x3000 | u64::from(machine.life),
             drift_ppm: self.timing.drift_ppm,
             nodes: self.nodes,
-            loaded: known.disk.clone(),
+            loaded: machine.disk.clone(),
             checks: Vec::new(),
             mutants: self.mutants,
         };
-        known.voter = Some(Voter::new(setup, known.now()));
-        known.said = Said::default();
+        machine.voter = Some(Voter::new(setup, machine.now()));
+        machine.said = Said::default();
     }
 
     /// Something reaches the witness.
     pub fn reach_witness(&self, state: &mut State, flight: &Arc<Flight>) {
-        let known = witness(state);
-        match (&flight.freight, &mut known.pause) {
-            (Freight::Remembered { life, version, memory }, _) if known.life == *life => {
+        let machine = witness(state);
+        match (&flight.freight, &mut machine.pause) {
+            (Freight::Remembered { life, version, memory }, _) if machine.life == *life => {
                 // Nobody waits for it in a process that is stopped: the voter does nothing of its own accord.
-                known.disk = Loaded::Memory(memory.clone());
-                if let Some(voter) = known.voter.as_mut() {
+                machine.disk = Loaded::Memory(memory.clone());
+                if let Some(voter) = machine.voter.as_mut() {
                     voter.stored(*version);
                 }
             }
@@ -178,17 +178,17 @@ impl Shape {
                     backlog.push(Arc::clone(flight));
                 }
             }
-            (Freight::Pulse { .. }, None) => self.ask(state, flight),
+            (Freight::Pulse { .. }, None) => self.ask_voter(state, flight),
         }
     }
 
     /// The voter takes a datagram, and answers.
-    fn ask(&self, state: &mut State, flight: &Arc<Flight>) {
+    fn ask_voter(&self, state: &mut State, flight: &Arc<Flight>) {
         let Freight::Pulse { path, bytes, .. } = &flight.freight else { return };
-        let known = witness(state);
-        let (now, life) = (known.now(), known.life);
+        let machine = witness(state);
+        let (now, life) = (machine.now(), machine.life);
         let mut out = Output::default();
-        let Some(voter) = known.voter.as_mut() else { return };
+        let Some(voter) = machine.voter.as_mut() else { return };
         voter.handle(now, bytes, &mut out);
         let end = self.witness_end();
         if let Some(version) = out.persist {
@@ -224,7 +224,7 @@ impl Shape {
         }
         let said = match (state.nodes.get(voter), &state.witness) {
             (Some(node), _) => node.said,
-            (None, Some(known)) => known.said,
+            (None, Some(machine)) => machine.said,
             (None, None) => return,
         };
         let (said, session) = said.0[to];
@@ -280,7 +280,7 @@ impl Shape {
 
     /// A node changes its gate: what answers from now on was elected, has an epoch above all that answered before, and a
     /// lease that a majority has granted. What a stopped process does after its lease is over opens nothing.
-    pub fn judge_votes(&self, state: &mut State, node: usize, gate: GateAction) {
+    pub fn check_votes(&self, state: &mut State, node: usize, gate: GateAction) {
         let machine = &state.nodes[node];
         let (now, lease) = (machine.now(), machine.kernel.until);
         let granted = |until: MonoTime, epoch: Option<Epoch>| {
@@ -320,12 +320,12 @@ pub fn witness(state: &mut State) -> &mut Witness {
 /// A frozen guest goes on.
 pub fn thaw(state: &mut State, node: usize) {
     let machine = Arc::make_mut(&mut state.nodes[node]);
-    machine.excused = left(machine);
+    machine.excused = lease_left(machine);
     state.grants.iter_mut().filter(|grant| grant.to == node).for_each(|grant| grant.stale = true);
 }
 
 /// For so many ticks a frozen guest goes on once it may: what its lease has left.
-fn left(node: &Node) -> u8 {
+fn lease_left(node: &Node) -> u8 {
     let left = if node.kernel.open.is_some() { node.kernel.until.since(node.now()) } else { Duration::ZERO };
     u8::try_from(left.as_nanos().div_ceil(super::shape::TICK.as_nanos())).unwrap_or(u8::MAX)
 }

@@ -129,7 +129,7 @@ impl Default for Coverage {
 }
 
 impl Coverage {
-    pub fn see_action(&mut self, action: &Action) {
+    pub fn count_action(&mut self, action: &Action) {
         self.actions[action_kind(action)] += 1;
         if let Action::Notice(notice) = action {
             self.notices[notice_kind(notice)] += 1;
@@ -144,12 +144,12 @@ impl Coverage {
         }
     }
 
-    pub fn see_fault(&mut self, fault: Fault) {
+    pub fn count_fault(&mut self, fault: Fault) {
         let place = Fault::ALL.iter().position(|known| *known == fault).unwrap_or_default();
         self.faults[place] += 1;
     }
 
-    pub fn see_change(&mut self, change: Change) {
+    pub fn count_change(&mut self, change: Change) {
         match change {
             Change::First | Change::Again => self.returns += 1,
             Change::Takeover => self.takeovers += 1,

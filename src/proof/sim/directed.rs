@@ -41,14 +41,14 @@ fn scene(sim: &mut Sim) -> Option<(usize, usize, usize)> {
 }
 
 /// As a node numbers a group.
-fn place(sim: &Sim, node: usize, group: usize) -> GroupId {
+fn group_number(sim: &Sim, node: usize, group: usize) -> GroupId {
     let place = sim.nodes[node].places[group].unwrap_or_default();
     GroupId(u16::try_from(place).unwrap_or_default())
 }
 
 /// An operator asks a node for something about a group.
 fn order(sim: &mut Sim, node: usize, group: usize, command: impl FnOnce(GroupId) -> Command) {
-    let command = command(place(sim, node, group));
+    let command = command(group_number(sim, node, group));
     sim.offer(node, Waiting::Command(command));
 }
 
@@ -58,7 +58,7 @@ fn keep_one_link(sim: &mut Sim) {
 }
 
 /// Lets time pass in small steps and sees that never two answer.
-fn alone(sim: &mut Sim, group: usize, span: Duration, what: &str) {
+fn expect_one_at_most(sim: &mut Sim, group: usize, span: Duration, what: &str) {
     let start = sim.now;
     while sim.now.since(start) < span && !sim.has_failed() {
         sim.run(Duration::from_micros(250));

@@ -20,15 +20,15 @@ pub use wires::weather;
 /// One fault, whatever comes.
 pub fn strike(sim: &mut Sim) {
     let fault = sim.plan.fault(&mut sim.random);
-    let node = aim(sim);
+    let node = pick_target(sim);
     let interface = sim.random.below(sim.plan.interfaces);
     if apply(sim, fault, node, interface) {
-        sim.coverage.see_fault(fault);
+        sim.coverage.count_fault(fault);
     }
 }
 
 /// Whom it strikes: mostly one that has something to lose.
-fn aim(sim: &mut Sim) -> usize {
+fn pick_target(sim: &mut Sim) -> usize {
     let group = sim.random.below(sim.plan.groups.len());
     let holder = (0..sim.nodes.len()).find(|&node| sim.nodes[node].kernel.is_open(group));
     match holder {
@@ -75,9 +75,9 @@ fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
             running
         }
         Fault::Health => sim.change_service(node),
-        Fault::Refused => refuse(sim, node),
-        Fault::Replay => replay(sim),
-        Fault::Forge => forge(sim, node),
+        Fault::Refused => report_refused(sim, node),
+        Fault::Replay => replay_recordings(sim),
+        Fault::Forge => send_forgery(sim, node),
         Fault::Stranger => claim_as_stranger(sim, node),
         Fault::Traffic => {
             sim.traffic();
@@ -101,8 +101,8 @@ fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
     }
 }
 
-fn refuse(sim: &mut Sim, node: usize) -> bool {
-    let from = other(sim, node);
+fn report_refused(sim: &mut Sim, node: usize) -> bool {
+    let from = pick_other(sim, node);
     let wire = sim.random.below(sim.net.udp);
     let link = sim.link(from, wire);
     sim.offer(node, Waiting::Refused(link));
@@ -120,12 +120,12 @@ fn claim_as_stranger(sim: &mut Sim, node: usize) -> bool {
 }
 
 /// Another node than `at`.
-fn other(sim: &mut Sim, node: usize) -> usize {
+fn pick_other(sim: &mut Sim, node: usize) -> usize {
     let count = sim.nodes.len();
     (node + 1 + sim.random.below(count - 1)) % count
 }
 
-fn stop_span(sim: &mut Sim, node: usize) -> Duration {
+fn draw_stop_span(sim: &mut Sim, node: usize) -> Duration {
     let timing = sim.nodes[node].config.timing;
     let longest = match sim.random.below(4) {
         0 => timing.pulse * 2,
@@ -150,16 +150,16 @@ fn strike_machine(sim: &mut Sim, fault: Fault, node: usize) -> bool {
         }
         Fault::Start => return start_dead(sim),
         Fault::Hang if running => {
-            let span = stop_span(sim, node);
+            let span = draw_stop_span(sim, node);
             sim.hang(node, span);
         }
-        Fault::HangMidList if running => sim.nodes[node].trap = Some(stop_span(sim, node)),
+        Fault::HangMidList if running => sim.nodes[node].trap = Some(draw_stop_span(sim, node)),
         Fault::Suspend if running => {
-            let span = stop_span(sim, node);
+            let span = draw_stop_span(sim, node);
             sim.sleep(node, span, false);
         }
         Fault::Freeze if running => {
-            let span = stop_span(sim, node);
+            let span = draw_stop_span(sim, node);
             sim.sleep(node, span, true);
         }
         Fault::ClockRate if sim.plan.ppm != 0 && sim.nodes[node].powered && !sim.nodes[node].asleep => {
@@ -176,7 +176,7 @@ fn strike_machine(sim: &mut Sim, fault: Fault, node: usize) -> bool {
 
 fn start_later(sim: &mut Sim, node: usize, delay: Duration) {
     let life = sim.nodes[node].life;
-    sim.later(super::world::Due::Start { to: node, life }, delay);
+    sim.schedule(super::world::Due::Start { to: node, life }, delay);
 }
 
 fn start_dead(sim: &mut Sim) -> bool {
@@ -225,11 +225,11 @@ fn strike_power(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     if let Some(content) = content {
         sim.note(|_| format!("node {node}: its disk holds {content:?}"));
         if fault == Fault::DiskRolledBack {
-            sim.oracle.roll_back(node, &content);
+            sim.oracle.reset_to_old_disk(node, &content);
         } else {
-            sim.oracle.forget(node, &content);
+            sim.oracle.reset_to_disk(node, &content);
         }
-        sim.oracle.votes.forget(node);
+        sim.oracle.votes.note_disk_loss(node);
         sim.nodes[node].disk.content = content;
     }
     let delay = sim.random.span(ms(500));
@@ -250,7 +250,7 @@ fn strike_interface(sim: &mut Sim, fault: Fault, node: usize, interface: usize) 
 }
 
 /// Recordings are played again, to their receivers or to others.
-fn replay(sim: &mut Sim) -> bool {
+fn replay_recordings(sim: &mut Sim) -> bool {
     for _ in 0..1 + sim.random.below(5) {
         if sim.recorded.is_empty() {
             return false;
@@ -259,7 +259,7 @@ fn replay(sim: &mut Sim) -> bool {
         let (to, from, wire) = (sim.recorded[which].to, sim.recorded[which].from, sim.recorded[which].wire);
         let bytes = sim.recorded[which].bytes.clone();
         let to = if sim.random.chance(80) { to } else { from };
-        let from = other(sim, to);
+        let from = pick_other(sim, to);
         let link = sim.link(from, wire);
         sim.offer(to, Waiting::Datagram(link, bytes));
     }
@@ -267,7 +267,7 @@ fn replay(sim: &mut Sim) -> bool {
 }
 
 /// Bytes without the key.
-fn forge(sim: &mut Sim, node: usize) -> bool {
+fn send_forgery(sim: &mut Sim, node: usize) -> bool {
     let known = sim.recorded.first().map(|recording| recording.bytes.clone());
     let bytes = match known {
         Some(mut bytes) if sim.random.chance(70) => {
@@ -277,7 +277,7 @@ fn forge(sim: &mut Sim, node: usize) -> bool {
         }
         Some(_) | None => (0..sim.random.below(200)).map(|_| sim.random.next().to_le_bytes()[0]).collect(),
     };
-    let from = other(sim, node);
+    let from = pick_other(sim, node);
     let wire = sim.random.below(sim.net.wires);
     let link = sim.link(from, wire);
     sim.offer(node, Waiting::Datagram(link, bytes));

@@ -17,6 +17,7 @@
 //! | `transitions`, `coverage` | what may happen, and what did |
 //! | `many` | many seeds on many threads |
 
+mod calm;
 mod clock;
 mod coverage;
 mod directed;

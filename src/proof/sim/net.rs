@@ -69,12 +69,12 @@ impl Net {
         self.changed = now;
     }
 
-    pub fn segment(&self, interface: usize) -> usize {
+    pub fn segment_wire(&self, interface: usize) -> usize {
         self.udp + interface
     }
 
     /// The way to the witnesses.
-    pub fn witness(&self) -> usize {
+    pub fn witness_wire(&self) -> usize {
         self.wires
     }
 
@@ -97,12 +97,12 @@ impl Net {
     }
 
     /// The cuts, for people.
-    pub fn cuts(&self) -> String {
+    pub fn describe_cuts(&self) -> String {
         let mut words = Vec::new();
         for from in 0..self.ends {
             for to in (0..self.ends).filter(|to| *to != from) {
                 let cut = (0..self.loss.len()).filter(|&wire| self.is_cut(from, to, wire));
-                let wires: Vec<String> = cut.map(|wire| self.name(wire)).collect();
+                let wires: Vec<String> = cut.map(|wire| self.wire_name(wire)).collect();
                 if !wires.is_empty() {
                     words.push(format!("{from}→{to} on {}", wires.join(", ")));
                 }
@@ -111,7 +111,7 @@ impl Net {
         if words.is_empty() { "none".to_owned() } else { words.join("; ") }
     }
 
-    fn name(&self, wire: usize) -> String {
+    fn wire_name(&self, wire: usize) -> String {
         match wire {
             wire if wire < self.udp => format!("link {wire}"),
             wire if wire < self.wires => format!("segment {}", wire - self.udp),
@@ -148,8 +148,8 @@ impl Net {
     }
 
     /// When a frame between a host and a node arrives, if it does.
-    pub fn host(&self, node: usize, interface: usize, random: &mut Random) -> Option<Duration> {
-        let wire = self.segment(interface);
+    pub fn host_delay(&self, node: usize, interface: usize, random: &mut Random) -> Option<Duration> {
+        let wire = self.segment_wire(interface);
         let lost = self.isolated[interface][node] || random.chance(self.loss[wire]);
         (!lost).then(|| self.delay(wire, random))
     }

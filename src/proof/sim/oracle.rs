@@ -188,7 +188,7 @@ impl Oracle {
     }
 
     /// An epoch floor for a node without a state: above everything used, as a clock that runs right would give.
-    pub fn floor(&self) -> u64 {
+    pub fn epoch_floor(&self) -> u64 {
         self.counter + 1
     }
 
@@ -218,12 +218,12 @@ impl Oracle {
         self.seen[node].refusal_told[interface] = generation;
     }
 
-    pub fn disturb(&mut self, node: usize, now: Real) {
+    pub fn note_disturbed(&mut self, node: usize, now: Real) {
         self.seen[node].disturbed = now;
     }
 
     /// An agent goes on with the gate of its former life, or a machine wakes up with what it had: agents may take turns.
-    pub fn begin_latch_anew(&mut self, now: Real) {
+    pub fn restart_segment_counts(&mut self, now: Real) {
         for since in self.pairs.iter_mut().flat_map(|pair| &mut pair.segment).flatten() {
             *since = now;
         }
@@ -256,14 +256,14 @@ impl Oracle {
     }
 
     /// A process ended: it will know what the disk knows.
-    pub fn forget(&mut self, node: usize, disk: &Loaded) {
-        epochs::forget(&mut self.seen[node], disk);
+    pub fn reset_to_disk(&mut self, node: usize, disk: &Loaded) {
+        epochs::reset_to_disk(&mut self.seen[node], disk);
     }
 
     /// A disk was not honest: what its node knows is older than what it did.
-    pub fn roll_back(&mut self, node: usize, disk: &Loaded) {
+    pub fn reset_to_old_disk(&mut self, node: usize, disk: &Loaded) {
         self.seen[node].used.fill(Epoch::NONE);
-        self.forget(node, disk);
+        self.reset_to_disk(node, disk);
     }
 
     fn pair(&mut self, first: usize, second: usize) -> &mut Pair {

@@ -1,18 +1,18 @@
 //! How a run goes: what is done to the nodes in which order, and the story of a failure.
 
+use super::calm::calm;
 use super::coverage::Coverage;
 use super::directed;
 use super::faults;
 use super::history::Want;
 use super::oracle::states;
-use super::service::ServicePlan;
+use super::service::ServiceScript;
 use super::swarm::{Fault, Plan};
 use super::votes;
 use super::world::Sim;
 use crate::mutant::Mutants;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 /// Lines of its history that a failure shows; `vipair sim --seed` shows all.
 const STORY: usize = 150;
@@ -125,9 +125,9 @@ pub fn run_mutated(seed: u64, mutants: Mutants, mode: Mode, want: Want) -> Outco
     };
     if !matches!(mode, Mode::Play | Mode::Vote) {
         // What takes its time by itself has no bound to be seen.
-        sim.plan.service = ServicePlan::default();
+        sim.plan.service = ServiceScript::default();
     }
-    let ended = catch_unwind(AssertUnwindSafe(|| act(&mut sim, mode)));
+    let ended = catch_unwind(AssertUnwindSafe(|| run_mode(&mut sim, mode)));
     if let Err(cause) = ended {
         let text = cause.downcast_ref::<String>().map(String::as_str);
         let text = text.or(cause.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned();
@@ -147,7 +147,7 @@ pub fn run_mutated(seed: u64, mutants: Mutants, mode: Mode, want: Want) -> Outco
     Outcome { failure, coverage, lines: sim.history.lines }
 }
 
-fn act(sim: &mut Sim, mode: Mode) {
+fn run_mode(sim: &mut Sim, mode: Mode) {
     let directed = match mode {
         Mode::Play | Mode::Vote => return play(sim),
         Mode::Disturb => disturb,
@@ -230,26 +230,6 @@ fn play(sim: &mut Sim) {
     faults::settle(sim);
 }
 
-/// Everybody started with clocks and files as they should be, every group served, nothing pending.
-pub(super) fn calm(sim: &mut Sim) {
-    for node in 0..sim.nodes.len() {
-        sim.nodes[node].config = super::node::Config::new(&sim.plan);
-        sim.faulty = false;
-        if sim.plan.is_beyond() {
-            let now = sim.now;
-            sim.nodes[node].clock.set_rate(now, 0);
-        }
-        sim.start(node);
-    }
-    sim.traffic();
-    let timing = sim.plan.timing();
-    let start = timing.listen * 2 + timing.pulse * 10 + Duration::from_secs(1);
-    let phase = sim.random.span(timing.pulse);
-    sim.run(start + phase);
-    sim.traffic();
-    sim.run(timing.pulse);
-}
-
 // L2
 fn disturb(sim: &mut Sim) {
     let before = sim.oracle.openings.clone();
@@ -293,7 +273,7 @@ fn lose_host(sim: &mut Sim) {
     let timing = sim.plan.timing();
     let gone = sim.random.below(sim.nodes.len());
     sim.lose_power(gone, false);
-    sim.coverage.see_fault(Fault::PowerLoss);
+    sim.coverage.count_fault(Fault::PowerLoss);
     let bound = timing.silence + timing.probe * 2;
     sim.run(super::clock::stretched(bound, timing.drift_ppm));
     for group in 0..sim.plan.groups.len() {

@@ -11,18 +11,18 @@ const SALT: u64 = 0x5e7_1ce5;
 
 /// How services are watched, and what moves with them.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ServicePlan {
+pub struct ServiceScript {
     /// Checks run, and one of them decides alone.
     pub checked: bool,
     pub before_open: Option<Duration>,
     pub before_close: Option<Duration>,
 }
 
-impl ServicePlan {
-    pub fn draw(random: &Random) -> ServicePlan {
+impl ServiceScript {
+    pub fn draw(random: &Random) -> ServiceScript {
         let mut random = Random::new(random.clone().next() ^ SALT);
         let limit = |random: &mut Random| random.pick(&[ms(20), ms(200), ms(1000)]);
-        ServicePlan {
+        ServiceScript {
             checked: random.chance(30),
             before_open: random.chance(15).then(|| limit(&mut random)),
             before_close: random.chance(15).then(|| limit(&mut random)),

@@ -2,7 +2,7 @@
 //! often each strikes. Runs that know few kinds of faults find what a mixture of all hides (swarm testing).
 
 use super::random::Random;
-use super::service::ServicePlan;
+use super::service::ServiceScript;
 use crate::engine::Votes;
 use crate::timing::DRIFT_PPM;
 use crate::timing::{Profile, Promote, Timing};
@@ -200,7 +200,7 @@ pub struct Plan {
     pub witnesses: usize,
     /// Without a majority of votes nothing is open.
     pub strict: bool,
-    pub service: ServicePlan,
+    pub service: ServiceScript,
     /// Which faults strike, each as often as it should.
     pub swarm: Vec<(Fault, usize)>,
 }
@@ -239,7 +239,7 @@ impl Plan {
         let backlog = if random.chance(30) { 3 } else { 1000 };
         let skewed = random.chance(15);
         let mut swarm = swarm(random, false);
-        let service = ServicePlan::draw(random);
+        let service = ServiceScript::draw(random);
         if service.checked {
             swarm.push((Fault::Health, 8));
         }

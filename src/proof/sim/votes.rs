@@ -1,8 +1,9 @@
 //! Runs with witnesses and one purpose each, beside the one in which everything may happen.
 
+use super::calm::calm;
 use super::clock::stretched;
 use super::names::ms;
-use super::play::calm;
+
 use super::swarm::Fault;
 use super::world::Sim;
 use crate::timing::Promote;
@@ -12,7 +13,7 @@ use std::time::Duration;
 const SLACK: Duration = Duration::from_millis(1);
 
 /// A cluster at rest with all its witnesses.
-fn rest(sim: &mut Sim) {
+fn calm_with_witnesses(sim: &mut Sim) {
     for witness in 0..sim.witnesses.len() {
         if sim.plan.is_beyond() {
             let now = sim.now;
@@ -34,19 +35,20 @@ fn rest(sim: &mut Sim) {
 }
 
 /// How long a promise that was given a moment ago can last in real time.
-fn promised(sim: &Sim) -> Duration {
+fn longest_promise(sim: &Sim) -> Duration {
     stretched(sim.plan.timing().promise, sim.plan.drift_ppm)
 }
 
 // L1: a lost host is taken over when what was promised to it is over, at any phase.
 pub fn lose_host(sim: &mut Sim) {
-    rest(sim);
+    calm_with_witnesses(sim);
     let timing = sim.plan.timing();
     let gone = sim.random.below(sim.nodes.len());
     sim.lose_power(gone, false);
-    sim.coverage.see_fault(Fault::PowerLoss);
+    sim.coverage.count_fault(Fault::PowerLoss);
     // A question each probe interval, its answer, and the claim that follows a witness's word.
-    let bound = promised(sim) + stretched(timing.probe * 5, sim.plan.drift_ppm) + sim.net.longest() * 6 + SLACK;
+    let bound =
+        longest_promise(sim) + stretched(timing.probe * 5, sim.plan.drift_ppm) + sim.net.longest() * 6 + SLACK;
     sim.run(bound);
     for group in 0..sim.plan.groups.len() {
         let answering = sim.answering(group);
@@ -58,16 +60,16 @@ pub fn lose_host(sim: &mut Sim) {
 
 // FJ-10: what is shorter than the promise moves nothing, and neither does the loss of witnesses.
 pub fn disturb(sim: &mut Sim) {
-    rest(sim);
+    calm_with_witnesses(sim);
     let before = sim.oracle.openings.clone();
     let timing = sim.plan.timing();
     let kinds = sim.random.below(4);
     for _ in 0..6 {
         match kinds {
-            0 => witnesses_lost(sim),
-            1 => links_lost(sim),
-            2 => witness_pauses(sim),
-            _ => process_stops(sim),
+            0 => lose_witnesses(sim),
+            1 => cut_links(sim),
+            2 => pause_witness(sim),
+            _ => stop_process(sim),
         }
         let pause = timing.pulse * 6 + sim.random.span(timing.pulse * 6);
         sim.run(pause);
@@ -81,12 +83,12 @@ pub fn disturb(sim: &mut Sim) {
 }
 
 /// As many witnesses as the two nodes can do without are gone for long; both nodes are well.
-fn witnesses_lost(sim: &mut Sim) {
+fn lose_witnesses(sim: &mut Sim) {
     let kept = sim.witnesses.len() / 2;
     for witness in kept..sim.witnesses.len() {
         sim.lose_witness(witness);
     }
-    let span = promised(sim) * 2 + sim.random.span(Duration::from_secs(4));
+    let span = longest_promise(sim) * 2 + sim.random.span(Duration::from_secs(4));
     sim.run(span);
     for witness in kept..sim.witnesses.len() {
         sim.start_witness(witness);
@@ -97,23 +99,23 @@ fn witnesses_lost(sim: &mut Sim) {
 }
 
 /// The nodes do not hear each other; the witnesses hear both.
-fn links_lost(sim: &mut Sim) {
+fn cut_links(sim: &mut Sim) {
     sim.cut_wires(0..sim.net.wires, true);
-    let span = promised(sim) + sim.random.span(promised(sim));
+    let span = longest_promise(sim) + sim.random.span(longest_promise(sim));
     sim.run(span);
     sim.cut_wires(0..sim.net.wires, false);
 }
 
 /// A witness's process stops for as long as one likes.
-fn witness_pauses(sim: &mut Sim) {
+fn pause_witness(sim: &mut Sim) {
     let witness = sim.random.below(sim.witnesses.len());
-    let span = sim.random.span(promised(sim) * 2);
+    let span = sim.random.span(longest_promise(sim) * 2);
     sim.stop_witness(witness, span, false);
     sim.run(span);
 }
 
 /// A node's process stops for less than its lease has left at the least.
-fn process_stops(sim: &mut Sim) {
+fn stop_process(sim: &mut Sim) {
     let timing = sim.plan.timing();
     let node = sim.random.below(sim.nodes.len());
     let span = sim.random.span(timing.lease.saturating_sub(timing.pulse * 2));
@@ -124,12 +126,12 @@ fn process_stops(sim: &mut Sim) {
 /// The exception to S1: an active guest is frozen with its clock for longer than it is promised anything, and goes on
 /// with what its lease had left. Two answer for that long, no longer, and only then.
 pub fn freeze(sim: &mut Sim) {
-    rest(sim);
+    calm_with_witnesses(sim);
     let group = sim.random.below(sim.plan.groups.len());
     let Some(&active) = sim.answering(group).first() else { return };
     let other = 1 - active;
     let waits = sim.plan.groups[group].promote != Promote::Peer;
-    let span = promised(sim) * 2 + sim.plan.timing().patience.hold + ms(500);
+    let span = longest_promise(sim) * 2 + sim.plan.timing().patience.hold + ms(500);
     sim.sleep(active, span, true);
     let gate = sim.nodes[active].kernel.gates[sim.plan.groups[group].interface];
     let left = gate.until.since(sim.local(active));
@@ -140,13 +142,13 @@ pub fn freeze(sim: &mut Sim) {
     sim.run(stretched(left, sim.plan.drift_ppm) + SLACK);
     let answering = sim.answering(group).len();
     sim.oracle.hold(answering < 2, || format!("S1: two answer longer than the {left:?} that a lease had left"));
-    sim.run(promised(sim) * 2);
+    sim.run(longest_promise(sim) * 2);
     sim.coverage.excused += sim.oracle.both - before;
 }
 
 /// Nothing passes between a node and the witnesses.
 fn cut_witnesses(sim: &mut Sim, node: usize) {
-    let (wire, now) = (sim.net.witness(), sim.now);
+    let (wire, now) = (sim.net.witness_wire(), sim.now);
     for witness in 0..sim.witnesses.len() {
         let end = sim.end_of(witness);
         sim.net.set_cut(node, end, wire, true, now);
@@ -158,7 +160,7 @@ fn cut_witnesses(sim: &mut Sim, node: usize) {
 /// S5: the active's process stops or ends with its gate open, its clock is as slow and all others are as fast as they may
 /// be, and the only one whose promise it has is asked all the time by one that it has promised nothing.
 pub fn stop_active(sim: &mut Sim) {
-    rest(sim);
+    calm_with_witnesses(sim);
     let group = sim.random.below(sim.plan.groups.len());
     let Some(&active) = sim.answering(group).first() else { return };
     let bound = i64::try_from(sim.plan.drift_ppm - sim.plan.drift_ppm / 100).unwrap_or(0);
@@ -177,14 +179,14 @@ pub fn stop_active(sim: &mut Sim) {
         sim.cut_wires(0..sim.net.wires, true);
     }
     let phase = sim.random.span(sim.plan.timing().pulse);
-    sim.run(promised(sim) * 6 + phase);
+    sim.run(longest_promise(sim) * 6 + phase);
     match kind {
         // Its agent alone is started anew, and finds late what its kernel has: until then it asks for nothing.
         4 => {
             sim.kill(active);
-            sim.start_blind(active, promised(sim) * 3);
+            sim.start_blind(active, longest_promise(sim) * 3);
         }
-        _ => sim.hang(active, promised(sim) * 3),
+        _ => sim.hang(active, longest_promise(sim) * 3),
     }
     match kind {
         2 => (0..sim.witnesses.len()).for_each(|witness| {
@@ -198,20 +200,20 @@ pub fn stop_active(sim: &mut Sim) {
         }
         _ => {}
     }
-    sim.run(promised(sim) * 3 + SLACK);
+    sim.run(longest_promise(sim) * 3 + SLACK);
 }
 
 /// S2: one node is away while the other opens again and again with votes of the witnesses, and is alone with them when it
 /// comes back. They may have been started anew since, their disks may have taken nothing, or have lost everything.
 pub fn forget(sim: &mut Sim) {
-    rest(sim);
+    calm_with_witnesses(sim);
     let group = sim.random.below(sim.plan.groups.len());
     let Some(&active) = sim.answering(group).first() else { return };
     let (other, interface) = (1 - active, sim.plan.groups[group].interface);
     let kind = sim.random.below(4);
     let timing = sim.plan.timing();
     sim.lose_power(other, false);
-    sim.run(promised(sim) * 3);
+    sim.run(longest_promise(sim) * 3);
     for round in 0..72 {
         if round == 2 && kind == 2 {
             sim.witnesses.iter_mut().for_each(|witness| witness.disk.fails = true);
@@ -220,7 +222,7 @@ pub fn forget(sim: &mut Sim) {
         sim.run(timing.probe);
         sim.set_carrier(active, interface, true);
         // It is alone, and counts the other's silence from when it could hear it.
-        sim.run(promised(sim) + timing.pulse * 3);
+        sim.run(longest_promise(sim) + timing.pulse * 3);
     }
     sim.lose_power(active, false);
     for witness in (0..sim.witnesses.len()).filter(|_| kind > 0) {
@@ -232,9 +234,9 @@ pub fn forget(sim: &mut Sim) {
         }
         sim.start_witness(witness);
     }
-    sim.run(promised(sim) * 3);
+    sim.run(longest_promise(sim) * 3);
     sim.start(other);
-    sim.run(promised(sim) * 6 + timing.patience.hold + Duration::from_secs(2));
+    sim.run(longest_promise(sim) * 6 + timing.patience.hold + Duration::from_secs(2));
     let taken = sim.answering(group) == [other];
     // Who has lost its memory, and is not told everything, votes for nobody.
     sim.oracle.hold(taken == (kind < 3), || format!("L5: group {group} is at node {other}: {taken}, kind {kind}"));

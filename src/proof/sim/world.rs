@@ -133,7 +133,7 @@ impl Sim {
         (0..self.nodes.len()).filter(move |other| *other != node)
     }
 
-    pub fn later(&mut self, due: Due, delay: Duration) {
+    pub fn schedule(&mut self, due: Due, delay: Duration) {
         self.queue.push(self.now + delay, due);
     }
 
@@ -166,7 +166,7 @@ impl Sim {
         if !self.nodes[node].is_running() {
             return;
         }
-        if !self.is_lease_at_hand(node) {
+        if !self.report_refusals(node) {
             // It may have stopped over that; what was to come next waits with the rest.
             if let Some(pause) = &mut self.nodes[node].pause {
                 pause.backlog.push(waiting);
@@ -175,43 +175,43 @@ impl Sim {
         }
         match waiting {
             Waiting::Datagram(link, bytes) => {
-                self.take(node, Event::Datagram { link, bytes: &bytes });
+                self.handle(node, Event::Datagram { link, bytes: &bytes });
                 self.buffers.push(bytes);
             }
-            Waiting::Refused(link) => self.take(node, Event::Refused { link }),
+            Waiting::Refused(link) => self.handle(node, Event::Refused { link }),
             Waiting::Seen(interface, sighting) => {
-                self.take(node, Event::Seen { interface: interface_id(interface), sighting });
+                self.handle(node, Event::Seen { interface: interface_id(interface), sighting });
             }
-            Waiting::Facts(interface) => self.tell_facts(node, interface),
+            Waiting::Facts(interface) => self.handle_facts(node, interface),
             Waiting::Attach(interface) => self.attach(node, interface),
-            Waiting::Replaced(interface) => self.hear_replaced(node, interface),
+            Waiting::Replaced(interface) => self.handle_replaced(node, interface),
             Waiting::Installed(interface) => {
-                self.take(node, Event::Installed { interface: interface_id(interface) });
+                self.handle(node, Event::Installed { interface: interface_id(interface) });
             }
-            Waiting::Stored(version) => self.take(node, Event::Stored { version }),
-            Waiting::StoreFailed => self.take(node, Event::StoreFailed),
-            Waiting::Command(command) => self.take(node, Event::Command { id: 1, command }),
-            Waiting::Health(group) => self.hear_health(node, group),
-            Waiting::Hook(group, hook, epoch, ok) => self.hear_hook(node, group, (hook, epoch, ok)),
-            Waiting::Tick => self.take(node, Event::Tick),
+            Waiting::Stored(version) => self.handle(node, Event::Stored { version }),
+            Waiting::StoreFailed => self.handle(node, Event::StoreFailed),
+            Waiting::Command(command) => self.handle(node, Event::Command { id: 1, command }),
+            Waiting::Health(group) => self.handle_health(node, group),
+            Waiting::Hook(group, hook, epoch, ok) => self.handle_hook(node, group, (hook, epoch, ok)),
+            Waiting::Tick => self.handle(node, Event::Tick),
         }
     }
 
     /// Tells a process first if its gate has refused a frame; false if it ended over that.
-    fn is_lease_at_hand(&mut self, node: usize) -> bool {
+    fn report_refusals(&mut self, node: usize) -> bool {
         for interface in 0..self.plan.interfaces {
             // One that stops over the first does not hear of the next.
             let hears = self.nodes[node].is_running() && self.nodes[node].is_attached(interface);
             if hears && self.nodes[node].kernel.gates[interface].is_refused() {
                 let generation = self.nodes[node].kernel.gates[interface].generation;
                 self.oracle.note_refusal_told(node, interface, generation);
-                self.take(node, Event::LeaseRefused { interface: interface_id(interface) });
+                self.handle(node, Event::LeaseRefused { interface: interface_id(interface) });
             }
         }
         self.nodes[node].is_running()
     }
 
-    pub fn take(&mut self, node: usize, event: Event<'_>) {
+    pub fn handle(&mut self, node: usize, event: Event<'_>) {
         let local = self.local(node);
         let mut out = std::mem::take(&mut self.out);
         let Some(engine) = self.nodes[node].engine.as_mut() else { return };
@@ -236,7 +236,7 @@ impl Sim {
             let pause = Pause { held, bytes: out.bytes.clone(), decided, backlog: Vec::new() };
             self.nodes[node].pause = Some(pause);
             self.touched = true;
-            self.later(Due::Resume { to: node }, span);
+            self.schedule(Due::Resume { to: node }, span);
         }
         self.carry_out(node, &out.list, &out.bytes, decided);
         out.clear();
@@ -245,11 +245,11 @@ impl Sim {
 
     pub fn carry_out(&mut self, node: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
         for action in list {
-            self.coverage.see_action(action);
+            self.coverage.count_action(action);
             match action {
                 Action::Send { link, bytes: range, .. } => {
                     Oracle::note_said(self, node, &bytes[range.clone()]);
-                    self.send(node, *link, &bytes[range.clone()]);
+                    self.send_datagram(node, *link, &bytes[range.clone()]);
                 }
                 Action::Gate(gate) => {
                     if !matches!(gate, GateAction::Renew { .. }) {
@@ -261,13 +261,13 @@ impl Sim {
                     Oracle::change_gate(self, node, *gate, decided);
                 }
                 Action::Probe { interface, address, to } => {
-                    self.probe(node, usize::from(interface.0), *address, *to);
+                    self.send_probe(node, usize::from(interface.0), *address, *to);
                 }
                 Action::Announce { group, address } => {
                     let closed = self.nodes[node].table[usize::from(group.0)];
                     Oracle::check_announcement(self, node, closed, decided);
                     if address.is_none_or(|address| super::names::group_of(address).is_some()) {
-                        self.announce(node, self.nodes[node].table[usize::from(group.0)]);
+                        self.send_announcement(node, self.nodes[node].table[usize::from(group.0)]);
                     }
                 }
                 Action::Persist { .. } => {}
@@ -277,7 +277,7 @@ impl Sim {
                 Action::Hook { group, hook, epoch, .. } => {
                     self.run_hook(node, self.nodes[node].table[usize::from(group.0)], *hook, *epoch);
                 }
-                Action::Notice(notice) => self.tell(node, notice),
+                Action::Notice(notice) => self.note_notice(node, notice),
                 Action::Stopped => {
                     self.note(|_| format!("node {node}: agent ends in order"));
                     self.nodes[node].exited = true;
@@ -287,7 +287,7 @@ impl Sim {
         }
     }
 
-    fn tell(&mut self, node: usize, notice: &Notice) {
+    fn note_notice(&mut self, node: usize, notice: &Notice) {
         self.note(|_| format!("node {node}: {notice:?}"));
         if let Notice::Role { group, from, to, cause, .. } = notice {
             if !super::transitions::is_legal(*from, *to, *cause) {
@@ -296,9 +296,9 @@ impl Sim {
             if *to == Role::Active && *from != Role::Handover {
                 let group = self.nodes[node].table[usize::from(group.0)];
                 let change = self.oracle.note_active(group, node, *cause);
-                self.coverage.see_change(change);
+                self.coverage.count_change(change);
                 let opening = self.oracle.openings[group];
-                self.later(Due::Correct { group, node, opening }, CORRECTED);
+                self.schedule(Due::Correct { group, node, opening }, CORRECTED);
             }
         }
     }
@@ -324,7 +324,7 @@ impl Sim {
         let peer: NodeId = link.peer;
         let wire = match link.path {
             LinkPath::Udp(number) => usize::from(number),
-            LinkPath::Segment(interface) => self.net.segment(usize::from(interface.0)),
+            LinkPath::Segment(interface) => self.net.segment_wire(usize::from(interface.0)),
         };
         (position(peer), wire)
     }

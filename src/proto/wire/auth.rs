@@ -9,7 +9,6 @@
 //! at once, for rotation: give every node the new key as second, then make it the first everywhere, then remove the
 //! old one. The keyed hash states are prepared once, so a datagram costs only the blocks it has.
 
-use super::pulse::{MAX_DATAGRAM, VERSION};
 use crate::mutant::{Mutant, Mutants};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -26,7 +25,11 @@ pub const MAGIC: [u8; 2] = [0x76, 0xA9];
 pub const PREFIX_SIZE: usize = 4;
 /// Bytes after the body: the whole HMAC-SHA256 output.
 pub const TAG_SIZE: usize = 32;
-/// How many keys a ring may hold.
+/// Version of the layout of a datagram: the third byte of every one.
+pub const VERSION: u8 = 2;
+/// Largest datagram, in bytes, prefix and tag included.
+pub const MAX_DATAGRAM: usize = 1200;
+/// Number of keys that a ring may hold.
 pub const KEYS_MAX: usize = 2;
 
 /// Why a datagram was dropped. Tells an observer nothing: it is only counted.

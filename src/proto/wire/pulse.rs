@@ -52,7 +52,7 @@
 //! | 50 | 4 | digest of addresses |
 //! | 54 | 4 | digest of policy |
 
-use super::auth::{PREFIX_SIZE, Reject, TAG_SIZE};
+use super::auth::{MAX_DATAGRAM, PREFIX_SIZE, Reject, TAG_SIZE};
 use crate::types::{Epoch, GroupKey, MacAddr, NodeId};
 
 mod codec;
@@ -63,10 +63,6 @@ pub use codec::{Rows, decode, encode, peek_cluster};
 
 /// The UDP port of pulses.
 pub const PORT: u16 = 7811;
-/// Version of the layout below.
-pub const VERSION: u8 = 2;
-/// No datagram is larger, authentication included.
-pub const MAX_DATAGRAM: usize = 1200;
 /// Bytes of one row.
 pub const ROW_SIZE: usize = 58;
 /// No pulse carries more rows.

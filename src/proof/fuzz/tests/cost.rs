@@ -2,8 +2,8 @@
 
 use super::super::pulse::{datagram, ring};
 use super::super::{Usage, auth, cluster_file, measured};
-use crate::wire::auth::{KeyRing, Reject};
-use crate::wire::pulse::{MAX_DATAGRAM, decode};
+use crate::wire::auth::{KeyRing, MAX_DATAGRAM, Reject};
+use crate::wire::pulse::decode;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::hint::black_box;

@@ -19,7 +19,7 @@ fn check_hosts(sim: &mut Sim, group: usize, node: usize, when: &str) {
 }
 
 /// No host hears a node, or all do again.
-fn deafen(sim: &mut Sim, node: usize, deaf: bool) {
+fn set_deaf(sim: &mut Sim, node: usize, deaf: bool) {
     sim.net.deafened.iter_mut().for_each(|host| host[node] = deaf);
     sim.net.changed = sim.now;
 }
@@ -27,7 +27,7 @@ fn deafen(sim: &mut Sim, node: usize, deaf: bool) {
 // L4: who could not hear the first announcement hears the next.
 pub fn miss_first(sim: &mut Sim) {
     let Some((group, gone, standby)) = scene(sim) else { return };
-    deafen(sim, standby, true);
+    set_deaf(sim, standby, true);
     sim.lose_power(gone, false);
     let timing = sim.plan.timing();
     let bound = stretched(timing.silence + timing.probe * 2, timing.drift_ppm);
@@ -36,7 +36,7 @@ pub fn miss_first(sim: &mut Sim) {
         sim.run(ms(1));
     }
     sim.run(ms(100));
-    deafen(sim, standby, false);
+    set_deaf(sim, standby, false);
     sim.run(Duration::from_secs(1));
     check_hosts(sim, group, standby, "it can hear the active again");
 }
@@ -52,7 +52,7 @@ pub fn divide(sim: &mut Sim) {
         sim.net.set_cut(from, to, wire, true, now);
         sim.net.set_cut(to, from, wire, true, now);
     }
-    deafen(sim, to, true);
+    set_deaf(sim, to, true);
     sim.touched = true;
     // Longer than announcements are repeated after an opening.
     sim.run(sim.plan.timing().silence * 2 + Duration::from_secs(8));

@@ -1,6 +1,6 @@
 //! What a silent peer leaves to judge by: probes, answers, neighbours, and what only the other one hears.
 
-use super::{active, alone, order, scene};
+use super::{active, expect_one_at_most, order, scene};
 use crate::engine::Command;
 use crate::sim::clock::stretched;
 use crate::sim::names::{mac, vip};
@@ -61,13 +61,13 @@ pub fn loose_cable(sim: &mut Sim) {
     for _ in 0..2 {
         sim.net.isolated[interface][to] = true;
         sim.touched = true;
-        alone(sim, group, timing.silence * 4, "although one is off the segment");
+        expect_one_at_most(sim, group, timing.silence * 4, "although one is off the segment");
         sim.net.isolated[interface][to] = false;
         sim.touched = true;
         sim.traffic();
         sim.run(Duration::from_micros(120));
     }
-    alone(sim, group, timing.silence, "although one was asked only while nobody could hear it");
+    expect_one_at_most(sim, group, timing.silence, "although one was asked only while nobody could hear it");
 }
 
 // S8: an answer for the one address that is served outweighs the silence of all others. The agent that serves it dies, its
@@ -92,7 +92,7 @@ pub fn serve_one(sim: &mut Sim) {
         return;
     }
     sim.kill(to);
-    alone(sim, group, timing.lease + timing.silence + timing.pulse * 2, "although one answers for it");
+    expect_one_at_most(sim, group, timing.lease + timing.silence + timing.pulse * 2, "although one answers for it");
     let taken = active(sim, group) == Some(from);
     sim.oracle.hold(taken, || format!("L1: group {group} is not taken over when its lease is over"));
 }

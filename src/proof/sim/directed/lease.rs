@@ -1,6 +1,6 @@
 //! Agents that stop, die and come back while their lease runs.
 
-use super::{alone, scene};
+use super::{expect_one_at_most, scene};
 use crate::engine::{Action, GateAction};
 use crate::sim::names::interface_id;
 use crate::sim::node::Pause;
@@ -15,10 +15,10 @@ pub fn restart(sim: &mut Sim) {
     let start = sim.now;
     sim.kill(node);
     while sim.now.since(start) < timing.lease * 2 / 5 {
-        segments(sim, node, other, true);
+        set_segments_cut(sim, node, other, true);
         let lost = timing.probe * 2 - Duration::from_micros(100);
         sim.run(lost);
-        segments(sim, node, other, false);
+        set_segments_cut(sim, node, other, false);
         sim.run(timing.probe * 6);
     }
     sim.start(node);
@@ -27,10 +27,10 @@ pub fn restart(sim: &mut Sim) {
     sim.oracle.hold(same, || "L2: an agent that is restarted within its lease loses a group".to_owned());
 }
 
-fn segments(sim: &mut Sim, one: usize, other: usize, cut: bool) {
+fn set_segments_cut(sim: &mut Sim, one: usize, other: usize, cut: bool) {
     let now = sim.now;
     for interface in 0..sim.plan.interfaces {
-        let wire = sim.net.segment(interface);
+        let wire = sim.net.segment_wire(interface);
         sim.net.set_cut(one, other, wire, cut, now);
         sim.net.set_cut(other, one, wire, cut, now);
     }
@@ -53,7 +53,7 @@ fn renew_too_late(sim: &mut Sim, node: usize, group: usize) -> bool {
     if !sim.nodes[node].pause.as_ref().is_some_and(|pause| pause.held.iter().any(renewal)) {
         return false;
     }
-    alone(sim, group, timing.lease - timing.probe * 3, "while one of them is stopped");
+    expect_one_at_most(sim, group, timing.lease - timing.probe * 3, "while one of them is stopped");
     let Some(pause) = sim.nodes[node].pause.take() else { return false };
     sim.carry_out(node, &pause.held, &pause.bytes, pause.decided);
     sim.nodes[node].pause = Some(Pause { decided: sim.local(node), backlog: pause.backlog, ..Pause::default() });
@@ -65,7 +65,7 @@ pub fn renew_late(sim: &mut Sim) {
     let Some((group, node, _)) = scene(sim) else { return };
     if renew_too_late(sim, node, group) {
         let timing = sim.plan.timing();
-        alone(sim, group, timing.lease * 2, "after a renewal that came late");
+        expect_one_at_most(sim, group, timing.lease * 2, "after a renewal that came late");
     }
 }
 
@@ -76,7 +76,7 @@ pub fn adopt_refused(sim: &mut Sim) {
         sim.kill(node);
         sim.start(node);
         let timing = sim.plan.timing();
-        alone(sim, group, timing.lease * 2, "after a refused lease was found");
+        expect_one_at_most(sim, group, timing.lease * 2, "after a refused lease was found");
     }
 }
 
@@ -87,5 +87,5 @@ pub fn restart_blind(sim: &mut Sim) {
     sim.kill(node);
     let found = sim.random.span(timing.listen);
     sim.start_blind(node, found);
-    alone(sim, group, timing.listen + timing.pulse * 10, "although one has not found its gate yet");
+    expect_one_at_most(sim, group, timing.listen + timing.pulse * 10, "although one has not found its gate yet");
 }

@@ -1,6 +1,6 @@
 //! Groups that move by plan, and what goes wrong on the way.
 
-use super::{SLACK, active, alone, keep_one_link, order, scene};
+use super::{SLACK, active, expect_one_at_most, keep_one_link, order, scene};
 use crate::engine::Command;
 use crate::sim::names::{id, ms};
 use crate::sim::node::Waiting;
@@ -151,7 +151,7 @@ pub fn stop_in_handover(sim: &mut Sim) {
     let timing = sim.plan.timing();
     sim.nodes[from].trap = Some(timing.lease / 2);
     order(sim, from, group, Command::Switch);
-    alone(sim, group, timing.lease / 2 + timing.pulse * 4, "although one was stopped while it let go");
+    expect_one_at_most(sim, group, timing.lease / 2 + timing.pulse * 4, "although one was stopped while it let go");
 }
 
 // S8: a consent that waited in a buffer while its receiver was stopped is out of date.
@@ -165,5 +165,10 @@ pub fn consent_late(sim: &mut Sim) {
     sim.run(timing.pulse * 3);
     sim.set_carrier(from, interface, true);
     sim.traffic();
-    alone(sim, group, timing.lease + timing.silence * 10 + Duration::from_secs(3), "after one of them was stopped");
+    expect_one_at_most(
+        sim,
+        group,
+        timing.lease + timing.silence * 10 + Duration::from_secs(3),
+        "after one of them was stopped",
+    );
 }

@@ -1,14 +1,14 @@
 //! Services that fail.
 
-use super::{SLACK, active, alone, order, scene};
+use super::{SLACK, active, expect_one_at_most, order, scene};
 use crate::engine::{Command, Hook};
+use crate::sim::calm::calm;
 use crate::sim::names::ms;
 use crate::sim::node::Waiting;
-use crate::sim::play::calm;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-fn tell(sim: &mut Sim, node: usize, group: usize, health: u8) {
+fn set_health(sim: &mut Sim, node: usize, group: usize, health: u8) {
     sim.nodes[node].services[group] = health;
     sim.offer(node, Waiting::Health(group));
 }
@@ -18,15 +18,15 @@ pub fn fail_service(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
     let pulse = sim.plan.timing().pulse;
     let worse = sim.random.pick(&[10, 254, 255]);
-    tell(sim, from, group, worse);
-    alone(sim, group, pulse + SLACK, "while it is handed over");
+    set_health(sim, from, group, worse);
+    expect_one_at_most(sim, group, pulse + SLACK, "while it is handed over");
     let moved = active(sim, group) == Some(to);
     sim.oracle.hold(moved, || format!("HP-8: group {group} stays where its service fails"));
     if sim.plan.groups[group].preempt {
         return;
     }
     let before = sim.oracle.openings[group];
-    tell(sim, to, group, worse);
+    set_health(sim, to, group, worse);
     sim.run(Duration::from_secs(1));
     let stays = sim.oracle.openings[group] == before;
     sim.oracle.hold(stays, || format!("HP-8: group {group} moves although nobody does better"));
@@ -51,7 +51,7 @@ pub fn freeze_prepared(sim: &mut Sim) {
     sim.sleep(to, away, true);
     sim.run(away - SLACK);
     sim.oracle.hold(active(sim, group) == Some(from), || format!("L5: node {from} does not take group {group} back"));
-    alone(sim, group, timing.silence * 2 + Duration::from_secs(1), "after one of them was frozen");
+    expect_one_at_most(sim, group, timing.silence * 2 + Duration::from_secs(1), "after one of them was frozen");
 }
 
 fn is_preparing(sim: &Sim, node: usize, group: usize) -> bool {

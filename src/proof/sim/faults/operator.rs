@@ -42,7 +42,7 @@ pub(super) fn break_switch(sim: &mut Sim, node: usize) -> bool {
         sim.touched = true;
     }
     let command = Command::Switch(group_id(place));
-    sim.note(|sim| format!("node {node}: {command:?} at a bad moment; cuts: {}", sim.net.cuts()));
+    sim.note(|sim| format!("node {node}: {command:?} at a bad moment; cuts: {}", sim.net.describe_cuts()));
     sim.offer(node, Waiting::Command(command));
     let way = sim.net.longest();
     let span = if sim.random.chance(50) { sim.random.span(way) } else { sim.random.span(timing.pulse * 2) };

@@ -11,7 +11,7 @@ pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     }
     let witness = sim.random.below(sim.witnesses.len());
     match fault {
-        Fault::WitnessCut => cut(sim, witness, node),
+        Fault::WitnessCut => toggle_cut(sim, witness, node),
         Fault::WitnessApart => set_apart(sim, witness, node),
         Fault::WitnessCheck => {
             let group = sim.random.below(sim.plan.groups.len());
@@ -19,12 +19,12 @@ pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize) -> bool {
             sim.witnesses[witness].healthy = healthy;
             sim.check_service(witness, group, healthy);
         }
-        Fault::WitnessReplay => return replay(sim),
+        Fault::WitnessReplay => return replay_questions(sim),
         Fault::WitnessHang | Fault::WitnessFreeze => {
             if !sim.witnesses[witness].is_running() {
                 return false;
             }
-            let span = span(sim);
+            let span = draw_span(sim);
             sim.stop_witness(witness, span, fault == Fault::WitnessFreeze);
         }
         Fault::WitnessClockRate => {
@@ -51,7 +51,7 @@ pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize) -> bool {
 }
 
 /// As long as matters to somebody who promises.
-fn span(sim: &mut Sim) -> Duration {
+fn draw_span(sim: &mut Sim) -> Duration {
     let timing = sim.plan.timing();
     let longest = sim.random.pick(&[timing.pulse * 2, timing.lease, timing.promise + timing.abstain]);
     sim.random.span(longest)
@@ -80,13 +80,13 @@ fn restart(sim: &mut Sim, fault: Fault, witness: usize) -> bool {
         Fault::WitnessDiskRolledBack => disk.slots = disk.former.clone(),
         _ => {}
     }
-    let delay = if sim.random.chance(40) { Duration::ZERO } else { span(sim) };
+    let delay = if sim.random.chance(40) { Duration::ZERO } else { draw_span(sim) };
     sim.start_witness_later(witness, delay);
     true
 }
 
-fn cut(sim: &mut Sim, witness: usize, node: usize) {
-    let (end, wire, now) = (sim.end_of(witness), sim.net.witness(), sim.now);
+fn toggle_cut(sim: &mut Sim, witness: usize, node: usize) {
+    let (end, wire, now) = (sim.end_of(witness), sim.net.witness_wire(), sim.now);
     let (from, to) = if sim.random.chance(50) { (node, end) } else { (end, node) };
     let cut = !sim.net.is_cut(from, to, wire);
     sim.net.set_cut(from, to, wire, cut, now);
@@ -94,12 +94,12 @@ fn cut(sim: &mut Sim, witness: usize, node: usize) {
         sim.net.set_cut(to, from, wire, cut, now);
     }
     sim.touched = true;
-    sim.note(|sim| format!("wires: of a witness; cuts: {}", sim.net.cuts()));
+    sim.note(|sim| format!("wires: of a witness; cuts: {}", sim.net.describe_cuts()));
 }
 
 /// A witness is apart from everybody, or a node from all witnesses; in one direction or both.
 fn set_apart(sim: &mut Sim, witness: usize, node: usize) {
-    let (wire, now) = (sim.net.witness(), sim.now);
+    let (wire, now) = (sim.net.witness_wire(), sim.now);
     let (there, back) = sim.random.pick(&[(true, true), (true, true), (true, false), (false, true)]);
     let whole = sim.random.chance(50);
     for other in 0..sim.nodes.len() {
@@ -112,10 +112,10 @@ fn set_apart(sim: &mut Sim, witness: usize, node: usize) {
         }
     }
     sim.touched = true;
-    sim.note(|sim| format!("wires: a witness apart; cuts: {}", sim.net.cuts()));
+    sim.note(|sim| format!("wires: a witness apart; cuts: {}", sim.net.describe_cuts()));
 }
 
-fn replay(sim: &mut Sim) -> bool {
+fn replay_questions(sim: &mut Sim) -> bool {
     for _ in 0..1 + sim.random.below(5) {
         if sim.asked.is_empty() {
             return false;

@@ -21,13 +21,13 @@ pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize, interface: usize)
     let weather = matches!(fault, Fault::Loss | Fault::Delay);
     let wires = if weather { sim.net.loss.len() } else { sim.net.wires };
     let wire = sim.random.below(wires);
-    let to = super::other(sim, node);
+    let to = super::pick_other(sim, node);
     sim.net.changed = now;
     match fault {
         Fault::Loss => {
             sim.net.loss[wire] = if sim.random.chance(50) { sim.random.below(41) } else { 0 };
         }
-        Fault::Delay => delay(sim, wire),
+        Fault::Delay => change_delay(sim, wire),
         Fault::Duplicates => {
             sim.net.duplicates = if sim.net.duplicates == 0 { 1 + sim.random.below(30) } else { 0 };
         }
@@ -36,7 +36,7 @@ pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize, interface: usize)
             sim.net.set_cut(node, to, wire, cut, now);
         }
         Fault::CutAll => cut_all(sim),
-        Fault::OneWay => one_way(sim, node),
+        Fault::OneWay => cut_one_way(sim, node),
         Fault::Deafen => {
             if sim.hosts.is_empty() {
                 return false;
@@ -50,12 +50,12 @@ pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize, interface: usize)
     sim.touched = true;
     sim.note(|sim| {
         let net = &sim.net;
-        format!("wires: {fault:?}; cuts: {}; loss {:?}, delay {:?}", net.cuts(), net.loss, net.delay)
+        format!("wires: {fault:?}; cuts: {}; loss {:?}, delay {:?}", net.describe_cuts(), net.loss, net.delay)
     });
     true
 }
 
-fn delay(sim: &mut Sim, wire: usize) {
+fn change_delay(sim: &mut Sim, wire: usize) {
     let timing = sim.plan.timing();
     // Probes count as unanswered after three intervals: the segment must be quicker than that, on any clock.
     let segment = (sim.net.udp..sim.net.wires).contains(&wire);
@@ -75,7 +75,7 @@ fn cut_all(sim: &mut Sim) {
     }
 }
 
-fn one_way(sim: &mut Sim, from: usize) {
+fn cut_one_way(sim: &mut Sim, from: usize) {
     let now = sim.now;
     let segments = sim.random.chance(70);
     let back = sim.random.chance(50);

@@ -105,7 +105,7 @@ impl Oracle {
                 let interfaces = sim.plan.interfaces;
                 let sound: Vec<bool> = (0..interfaces)
                     .map(|interface| {
-                        let wire = sim.net.segment(interface);
+                        let wire = sim.net.segment_wire(interface);
                         is_way(sim, first, second, wire) && is_way(sim, second, first, wire)
                     })
                     .collect();
@@ -152,7 +152,7 @@ fn ways(sim: &Sim, from: usize, to: usize) -> Ways {
 
 /// True if each of the two believes the session of the other.
 fn is_proven(sim: &Sim, first: usize, second: usize) -> bool {
-    let place = |of: usize, on: usize| if of < on { of } else { of - 1 };
+    let place = |peer: usize, node: usize| if peer < node { peer } else { peer - 1 };
     let (Some(own), Some(other)) = (&sim.nodes[first].engine, &sim.nodes[second].engine) else { return false };
     own.view_verified(place(second, first)) == Some(other.view_session())
         && other.view_verified(place(first, second)) == Some(own.view_session())

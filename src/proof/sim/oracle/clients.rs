@@ -19,7 +19,7 @@ impl Oracle {
             && sim.oracle.seen[node].disturbed < since
             && sim.nodes[node].is_connected(interface)
             && sim.nodes[node].is_running();
-        let wire = sim.net.segment(interface);
+        let wire = sim.net.segment_wire(interface);
         let heard = sim.net.changed < since && sim.net.loss[wire] == 0 && !sim.net.isolated[interface][node];
         if !steady || !heard {
             return;

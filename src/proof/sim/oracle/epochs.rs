@@ -6,7 +6,7 @@ use crate::sim::names::{group_of_key, id};
 use crate::types::Epoch;
 
 /// What a process will know when it starts: what the disk says.
-pub(super) fn forget(seen: &mut Seen, disk: &Loaded) {
+pub(super) fn reset_to_disk(seen: &mut Seen, disk: &Loaded) {
     seen.told.fill(Epoch::NONE);
     if let Loaded::State(state) = disk {
         for state in &state.groups {
@@ -17,7 +17,7 @@ pub(super) fn forget(seen: &mut Seen, disk: &Loaded) {
 
 impl Oracle {
     /// What is durable never falls.
-    pub fn durable(&mut self, node: usize, before: &Loaded, after: &Durable) {
+    pub fn check_durable(&mut self, node: usize, before: &Loaded, after: &Durable) {
         let Loaded::State(before) = before else { return };
         for new in &after.groups {
             let Some(old) = before.groups.iter().find(|old| old.key == new.key) else { continue };
@@ -30,7 +30,7 @@ impl Oracle {
     }
 
     /// A gate opens.
-    pub(super) fn open(&mut self, node: usize, group: usize, epoch: Epoch) {
+    pub(super) fn check_epoch(&mut self, node: usize, group: usize, epoch: Epoch) {
         let seen = &self.seen[node];
         let (told, used) = (seen.told[group], seen.used[group]);
         if seen.reopens[group] == epoch && used == epoch {
@@ -47,7 +47,7 @@ impl Oracle {
         self.highest[group] = self.highest[group].max(epoch);
     }
 
-    pub(super) fn count(&mut self, epochs: [Epoch; 5]) {
+    pub(super) fn note_epochs(&mut self, epochs: [Epoch; 5]) {
         for epoch in epochs {
             self.counter = self.counter.max(epoch.counter());
         }

@@ -16,8 +16,8 @@ impl Oracle {
     /// Carries out a change of the gate, if the process has the gate that is there.
     pub fn change_gate(sim: &mut Sim, node: usize, gate: GateAction, decided: MonoTime) {
         match gate {
-            GateAction::Begin { interface, generation } => Oracle::begin(sim, node, interface, generation),
-            GateAction::Renew { interface, until } => Oracle::renew(sim, node, interface, until, decided),
+            GateAction::Begin { interface, generation } => Oracle::begin_generation(sim, node, interface, generation),
+            GateAction::Renew { interface, until } => Oracle::renew_lease(sim, node, interface, until, decided),
             GateAction::Open { group, epoch } => {
                 let group = sim.nodes[node].table[usize::from(group.0)];
                 Oracle::open_gate(sim, node, group, epoch, decided);
@@ -37,7 +37,7 @@ impl Oracle {
         sim.oracle.seen[node].stamped = false;
     }
 
-    fn begin(sim: &mut Sim, node: usize, interface: InterfaceId, generation: u64) {
+    fn begin_generation(sim: &mut Sim, node: usize, interface: InterfaceId, generation: u64) {
         let interface = usize::from(interface.0);
         if !sim.nodes[node].is_attached(interface) {
             return;
@@ -51,7 +51,7 @@ impl Oracle {
         sim.oracle.hold(!open, || format!("S7: node {node} begins a generation while something is open"));
     }
 
-    fn renew(sim: &mut Sim, node: usize, interface: InterfaceId, until: MonoTime, decided: MonoTime) {
+    fn renew_lease(sim: &mut Sim, node: usize, interface: InterfaceId, until: MonoTime, decided: MonoTime) {
         let interface = usize::from(interface.0);
         if !sim.nodes[node].is_attached(interface) {
             return;
@@ -93,7 +93,7 @@ impl Oracle {
             Oracle::check_evidence(sim, node, group, epoch);
             Oracle::check_grant(sim, node, group, epoch);
         }
-        sim.oracle.open(node, group, epoch);
+        sim.oracle.check_epoch(node, group, epoch);
         sim.oracle.seen[node].opened[group] = sim.now;
         sim.oracle.seen[node].reopens[group] = Epoch::NONE;
     }
@@ -161,7 +161,7 @@ impl Oracle {
         }
         sim.touched = true;
         for place in 0..sim.nodes[node].table.len() {
-            Oracle::look_at_group(sim, node, place, local, paused);
+            Oracle::check_view(sim, node, place, local, paused);
         }
     }
 
@@ -194,7 +194,7 @@ impl Oracle {
         }
     }
 
-    fn look_at_group(sim: &mut Sim, node: usize, place: usize, local: MonoTime, paused: bool) {
+    fn check_view(sim: &mut Sim, node: usize, place: usize, local: MonoTime, paused: bool) {
         let machine = &sim.nodes[node];
         let group = machine.table[place];
         let Some(engine) = &machine.engine else { return };
@@ -204,7 +204,7 @@ impl Oracle {
         let open = machine.kernel.is_open(group);
         let attached = machine.is_attached(sim.plan.groups[group].interface);
         let oracle = &mut sim.oracle;
-        oracle.count([view.seen, view.reserve, view.reserving, view.consent, view.epoch]);
+        oracle.note_epochs([view.seen, view.reserve, view.reserving, view.consent, view.epoch]);
         let seen = &mut oracle.seen[node];
         if seen.claims[group].0 != view.claim {
             seen.claims[group] = (view.claim, local);

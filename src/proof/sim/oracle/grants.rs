@@ -73,7 +73,7 @@ impl Oracle {
         };
         let lived = local.since(sim.oracle.seen[node].beliefs.began);
         sim.oracle.hold(lived >= wait, || format!("S7: node {node} opens group {group} {lived:?} after its start"));
-        let longest = sim.net.delay[sim.net.segment(interface)];
+        let longest = sim.net.delay[sim.net.segment_wire(interface)];
         // An answer that takes longer than a probe waits is none.
         let quick = longest <= least.probe / 2;
         let asked = sim.oracle.bounds.silence + sim.oracle.bounds.pulse * 5 + longest * 2;

@@ -5,11 +5,11 @@ use crate::durable::{Durable, GroupState, Loaded};
 use crate::engine::{Action, Cause, Command, Event, GateAction, Notice};
 use crate::mutant::Mutants;
 use crate::sim::Want;
+use crate::sim::calm::calm;
 use crate::sim::clock::Real;
 use crate::sim::faults::settle;
 use crate::sim::names::{group_id, id, interface_id, key, ms, udp};
 use crate::sim::node::Waiting;
-use crate::sim::play::calm;
 use crate::sim::swarm::Fault;
 use crate::sim::world::Sim;
 use crate::types::{Epoch, LinkId, MonoTime};
@@ -143,7 +143,7 @@ fn rules_about_epochs_fire() {
             paused: false,
         };
         let durable = |counter| Durable { lease: None, groups: vec![state(counter)] };
-        scene.sim.oracle.durable(0, &Loaded::State(durable(5)), &durable(4));
+        scene.sim.oracle.check_durable(0, &Loaded::State(durable(5)), &durable(4));
     });
     fires("on consent of node", |scene| {
         let epoch = scene.sim.nodes[scene.active].kernel.open[G];

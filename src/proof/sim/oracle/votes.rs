@@ -89,7 +89,7 @@ impl Votes {
     }
 
     /// A machine has lost what its kernel had.
-    pub fn lose_power(&mut self, node: usize) {
+    pub fn note_power_loss(&mut self, node: usize) {
         self.boots[node] += 1;
         // Nothing that is granted to what was sent before can be used any more.
         self.sent[node].clear();
@@ -97,13 +97,13 @@ impl Votes {
     }
 
     /// A disk was not honest: its node may use again what it has given up.
-    pub fn forget(&mut self, node: usize) {
+    pub fn note_disk_loss(&mut self, node: usize) {
         self.honest = false;
         self.named[node].iter_mut().for_each(Vec::clear);
         self.given_up[node].iter_mut().for_each(Vec::clear);
     }
 
-    pub fn freeze(&mut self, node: usize) {
+    pub fn note_freeze(&mut self, node: usize) {
         self.excused[node] = Real::NEVER;
     }
 
@@ -147,7 +147,7 @@ impl Votes {
 }
 
 /// What a datagram says; it was sealed by whoever has the key.
-fn read(bytes: &[u8]) -> Option<(Header, pulse::Rows<'_>)> {
+fn decode_sealed(bytes: &[u8]) -> Option<(Header, pulse::Rows<'_>)> {
     pulse::decode(&bytes[PREFIX_SIZE..bytes.len() - TAG_SIZE]).ok()
 }
 
@@ -166,7 +166,7 @@ impl Oracle {
         if !sim.oracle.votes.on || sim.has_failed() {
             return;
         }
-        let Some((header, rows)) = read(bytes) else { return };
+        let Some((header, rows)) = decode_sealed(bytes) else { return };
         if voter < sim.nodes.len() {
             let when = sim.local(voter);
             let lease = Duration::from_micros(u64::from(header.lease_us));
@@ -228,7 +228,7 @@ impl Oracle {
             if epoch == Epoch::NONE || !known || votes.given_up[to][group].contains(&epoch) {
                 continue;
             }
-            if let Some(other) = Oracle::rival(sim, voter, group, to) {
+            if let Some(other) = Oracle::rival_of(sim, voter, group, to) {
                 let local = sim.local(other.to);
                 sim.oracle.violated(|| {
                     format!(
@@ -265,7 +265,7 @@ impl Oracle {
     }
 
     /// What a voter has granted to another than `to`, and what that one may still use.
-    fn rival(sim: &mut Sim, voter: usize, group: usize, to: usize) -> Option<Grant> {
+    fn rival_of(sim: &mut Sim, voter: usize, group: usize, to: usize) -> Option<Grant> {
         if sim.plan.is_beyond() {
             return None;
         }
@@ -278,7 +278,7 @@ impl Oracle {
     }
 
     /// How long a majority lets a node keep a group open, this node's own vote included.
-    fn granted(sim: &Sim, node: usize, group: usize, epoch: Epoch) -> MonoTime {
+    fn granted_until(sim: &Sim, node: usize, group: usize, epoch: Epoch) -> MonoTime {
         let quorum = sim.witnesses.len().div_ceil(2);
         let votes = &sim.oracle.votes;
         let until = |voter: usize| {
@@ -301,7 +301,7 @@ impl Oracle {
                 continue;
             }
             let epoch = sim.nodes[node].kernel.open[group];
-            let granted = Oracle::granted(sim, node, group, epoch);
+            let granted = Oracle::granted_until(sim, node, group, epoch);
             sim.oracle.hold(until <= granted.max(sim.nodes[node].kernel.gates[interface].until), || {
                 format!(
                     "S4: node {node} renews group {group} until {until:?}, a majority granted {epoch} until {granted:?}"
@@ -319,7 +319,7 @@ impl Oracle {
         if until <= sim.local(node) {
             return;
         }
-        let granted = Oracle::granted(sim, node, group, epoch);
+        let granted = Oracle::granted_until(sim, node, group, epoch);
         sim.oracle.hold(until <= granted, || {
             format!(
                 "S4: node {node} opens group {group} until {until:?}, a majority granted {epoch} until {granted:?}"
@@ -328,7 +328,7 @@ impl Oracle {
         let given_up = sim.oracle.votes.given_up[node][group].contains(&epoch);
         sim.oracle
             .hold(!given_up, || format!("S5: node {node} opens group {group} with {epoch}, which it has given up"));
-        let rival = Oracle::rival(sim, node, group, node);
+        let rival = Oracle::rival_of(sim, node, group, node);
         sim.oracle.hold(rival.is_none(), || {
             format!("S5: node {node} opens group {group} with {epoch}, and has granted {rival:?}")
         });

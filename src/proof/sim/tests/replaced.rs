@@ -2,8 +2,8 @@
 
 use crate::mutant::Mutants;
 use crate::sim::Want;
+use crate::sim::calm::calm;
 use crate::sim::names::ms;
-use crate::sim::play::calm;
 use crate::sim::world::Sim;
 use std::time::Duration;
 

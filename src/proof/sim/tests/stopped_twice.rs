@@ -2,7 +2,7 @@
 
 use crate::mutant::Mutants;
 use crate::sim::Want;
-use crate::sim::play::calm;
+use crate::sim::calm::calm;
 use crate::sim::world::Sim;
 use std::time::Duration;
 

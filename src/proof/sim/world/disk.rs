@@ -13,12 +13,12 @@ impl Sim {
                 let Some(engine) = &self.nodes[node].engine else { return };
                 let state = engine.durable_state();
                 self.nodes[node].disk.wanted = Some((*version, state));
-                self.write(node);
+                self.begin_write(node);
             }
         }
     }
 
-    pub(super) fn write(&mut self, node: usize) {
+    pub(super) fn begin_write(&mut self, node: usize) {
         let machine = &mut self.nodes[node];
         if machine.disk.writing.is_some() {
             return;
@@ -26,10 +26,10 @@ impl Sim {
         let Some((version, state)) = machine.disk.wanted.take() else { return };
         machine.disk.writing = Some(state);
         let (life, latency) = (machine.life, machine.disk.latency);
-        self.later(Due::Written { to: node, life, version }, latency);
+        self.schedule(Due::Written { to: node, life, version }, latency);
     }
 
-    pub(super) fn written(&mut self, node: usize, life: u64, version: u64) {
+    pub(super) fn finish_write(&mut self, node: usize, life: u64, version: u64) {
         if self.nodes[node].life != life {
             return;
         }
@@ -38,20 +38,20 @@ impl Sim {
             // The newest state is tried again; what came meanwhile goes before this one.
             self.nodes[node].disk.wanted.get_or_insert((version, state));
             self.offer(node, Waiting::StoreFailed);
-            self.later(Due::Retry { to: node, life }, ms(100));
+            self.schedule(Due::Retry { to: node, life }, ms(100));
             return;
         }
-        self.put(node, state);
+        self.store(node, state);
         if self.nodes[node].engine.is_some() {
             self.offer(node, Waiting::Stored(version));
         }
-        self.write(node);
+        self.begin_write(node);
     }
 
     /// A state is on the disk.
-    pub(super) fn put(&mut self, node: usize, state: Durable) {
+    pub(super) fn store(&mut self, node: usize, state: Durable) {
         let disk = &mut self.nodes[node].disk;
-        self.oracle.durable(node, &disk.content, &state);
+        self.oracle.check_durable(node, &disk.content, &state);
         disk.former = std::mem::replace(&mut disk.content, Loaded::State(state));
     }
 }

@@ -10,7 +10,7 @@ use crate::types::{Epoch, GroupId};
 
 impl Sim {
     /// Tells a process how its interface is.
-    pub(super) fn tell_facts(&mut self, node: usize, interface: usize) {
+    pub(super) fn handle_facts(&mut self, node: usize, interface: usize) {
         let eth = self.nodes[node].interfaces[interface];
         // One that its slow side has replaced is there all the time, though the process has not heard of that yet.
         let gate = self.nodes[node].kernel.gates[interface].there && eth.attached.is_some();
@@ -19,7 +19,7 @@ impl Sim {
         } else {
             InterfaceFacts::default()
         };
-        self.take(node, Event::Interface { interface: interface_id(interface), facts });
+        self.handle(node, Event::Interface { interface: interface_id(interface), facts });
     }
 
     /// The slow side has installed the gate of an interface, or found the one of an earlier life.
@@ -41,7 +41,7 @@ impl Sim {
     }
 
     fn adopt(&mut self, node: usize, interface: usize, gate: Gate) {
-        self.oracle.begin_latch_anew(self.now);
+        self.oracle.restart_segment_counts(self.now);
         let mut open: Vec<(GroupId, Epoch)> = Vec::new();
         for group in 0..self.plan.groups.len() {
             if self.plan.groups[group].interface != interface || !self.nodes[node].kernel.is_open(group) {
@@ -60,7 +60,7 @@ impl Sim {
         }
         let (until, generation) = (gate.until, gate.generation);
         let interface = interface_id(interface);
-        self.take(node, Event::Adopted { interface, until, generation, refused, open: &open });
+        self.handle(node, Event::Adopted { interface, until, generation, refused, open: &open });
     }
 
     /// Nothing of a gate is left: its addresses are removed at once, so nothing answers.
@@ -79,7 +79,7 @@ impl Sim {
         self.nodes[node].kernel.gates[interface] = Gate::default();
         self.offer(node, Waiting::Facts(interface));
         let delay = self.random.span(ms(50));
-        self.slow(node, Waiting::Attach(interface), delay);
+        self.offer_later(node, Waiting::Attach(interface), delay);
     }
 
     /// The gate is replaced by another, closed one.
@@ -95,18 +95,18 @@ impl Sim {
         self.offer(node, Waiting::Replaced(interface));
     }
 
-    pub(super) fn hear_replaced(&mut self, node: usize, interface: usize) {
+    pub(super) fn handle_replaced(&mut self, node: usize, interface: usize) {
         let gate = self.nodes[node].kernel.gates[interface];
         if gate.there {
             self.nodes[node].interfaces[interface].attached = Some(gate.serial);
-            self.take(node, Event::GateReplaced { interface: interface_id(interface) });
+            self.handle(node, Event::GateReplaced { interface: interface_id(interface) });
         }
     }
 
     pub fn set_carrier(&mut self, node: usize, interface: usize, carrier: bool) {
         self.note(|_| format!("node {node}: carrier of interface {interface}: {carrier}"));
         self.nodes[node].interfaces[interface].carrier = carrier;
-        self.oracle.disturb(node, self.now);
+        self.oracle.note_disturbed(node, self.now);
         self.touched = true;
         self.offer(node, Waiting::Facts(interface));
     }
@@ -114,11 +114,11 @@ impl Sim {
     pub fn set_existing(&mut self, node: usize, interface: usize, exists: bool) {
         self.note(|_| format!("node {node}: interface {interface} exists: {exists}"));
         self.nodes[node].interfaces[interface].exists = exists;
-        self.oracle.disturb(node, self.now);
+        self.oracle.note_disturbed(node, self.now);
         self.touched = true;
         if exists {
             let delay = self.random.span(ms(50));
-            self.slow(node, Waiting::Attach(interface), delay);
+            self.offer_later(node, Waiting::Attach(interface), delay);
         } else {
             self.close_all(node, interface);
             self.nodes[node].kernel.gates[interface] = Gate::default();
@@ -127,8 +127,8 @@ impl Sim {
     }
 
     /// The slow side of a process does something later, if the process lives until then.
-    pub fn slow(&mut self, node: usize, waiting: Waiting, delay: std::time::Duration) {
+    pub fn offer_later(&mut self, node: usize, waiting: Waiting, delay: std::time::Duration) {
         let life = self.nodes[node].life;
-        self.later(Due::Slow { to: node, life, waiting }, delay);
+        self.schedule(Due::Slow { to: node, life, waiting }, delay);
     }
 }

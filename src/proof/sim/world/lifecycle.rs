@@ -86,7 +86,7 @@ impl Sim {
             timing: machine.config.timing,
             keys: Arc::clone(&self.keys),
             seed,
-            epoch_floor: self.oracle.floor(),
+            epoch_floor: self.oracle.epoch_floor(),
             loaded: machine.disk.content.clone(),
             digests: Sim::digests(&machine.config),
             peers: nodes.chain(witnesses).collect(),
@@ -122,7 +122,7 @@ impl Sim {
                 let longest = if self.random.chance(20) { listen * 2 } else { ms(60) };
                 let delay =
                     if late > Duration::ZERO { listen + self.random.span(late) } else { self.random.span(longest) };
-                self.slow(node, Waiting::Attach(interface), delay);
+                self.offer_later(node, Waiting::Attach(interface), delay);
             } else {
                 self.offer(node, Waiting::Attach(interface));
             }
@@ -133,7 +133,7 @@ impl Sim {
         if let Some(host) = (0..self.hosts.len()).find(|_| self.random.chance(30)) {
             let interface = interface_id(self.hosts[host].plan.interface);
             let (address, mac) = (crate::sim::names::host_address(host), crate::sim::names::host_mac(host));
-            self.take(node, Event::Anchor { interface, address, mac: Some(mac) });
+            self.handle(node, Event::Anchor { interface, address, mac: Some(mac) });
         }
         self.set_wake(node);
     }
@@ -143,7 +143,7 @@ impl Sim {
         self.begin_process(node);
         self.open_links(node);
         for interface in 0..self.plan.interfaces {
-            self.slow(node, Waiting::Attach(interface), delay);
+            self.offer_later(node, Waiting::Attach(interface), delay);
         }
         self.set_wake(node);
     }
@@ -172,9 +172,9 @@ impl Sim {
         machine.interfaces.iter_mut().for_each(|eth| eth.attached = None);
         self.touched = true;
         self.oracle.begin_life(node, local, self.nodes[node].config.timing);
-        self.oracle.disturb(node, self.now);
+        self.oracle.note_disturbed(node, self.now);
         Oracle::begin_beliefs(self, node);
-        self.tell_services(node);
+        self.schedule_verdicts(node);
         self.note(|sim| format!("node {node}: agent starts with {:?}", sim.nodes[node].disk.content));
         self.nodes[node].kernel.gates.iter().map(|gate| gate.until.since(local)).max().unwrap_or_default()
     }
@@ -183,29 +183,29 @@ impl Sim {
         for other in self.others(node) {
             for wire in 0..self.net.wires {
                 let link = LinkId { peer: id(other), path: self.path(wire) };
-                self.take(node, Event::Link { link, open: true });
+                self.handle(node, Event::Link { link, open: true });
             }
         }
         for witness in 0..self.witnesses.len() {
             let link = LinkId { peer: witness_id(witness), path: udp(0) };
-            self.take(node, Event::Link { link, open: true });
+            self.handle(node, Event::Link { link, open: true });
         }
         debug_assert_eq!(self.path(0), udp(0), "invariant: the first wire is a link");
     }
 
     pub fn kill(&mut self, node: usize) {
         self.note(|_| format!("node {node}: agent killed"));
-        self.end(node);
+        self.end_process(node);
     }
 
-    fn end(&mut self, node: usize) {
+    fn end_process(&mut self, node: usize) {
         let machine = &mut self.nodes[node];
         machine.engine = None;
         machine.pause = None;
         machine.wake = Real::NEVER;
         self.touched = true;
-        self.oracle.forget(node, &machine.disk.content);
-        self.oracle.disturb(node, self.now);
+        self.oracle.reset_to_disk(node, &machine.disk.content);
+        self.oracle.note_disturbed(node, self.now);
     }
 
     /// The power goes, and with it everything but the disk. What was being written has arrived or not.
@@ -215,10 +215,10 @@ impl Sim {
             && torn
         {
             self.note(|_| format!("node {node}: what was being written had arrived"));
-            self.put(node, state);
+            self.store(node, state);
         }
-        self.end(node);
-        self.oracle.votes.lose_power(node);
+        self.end_process(node);
+        self.oracle.votes.note_power_loss(node);
         let machine = &mut self.nodes[node];
         machine.disk.wanted = None;
         machine.kernel = Kernel::new(self.plan.interfaces, self.plan.groups.len());
@@ -234,8 +234,8 @@ impl Sim {
             self.nodes[node].pause = Some(Pause { decided, ..Pause::default() });
             self.nodes[node].wake = Real::NEVER;
             self.touched = true;
-            self.oracle.disturb(node, self.now);
-            self.later(Due::Resume { to: node }, span);
+            self.oracle.note_disturbed(node, self.now);
+            self.schedule(Due::Resume { to: node }, span);
         }
     }
 
@@ -250,7 +250,7 @@ impl Sim {
         if clock_stops {
             let now = self.now;
             self.nodes[node].clock.freeze(now);
-            self.oracle.votes.freeze(node);
+            self.oracle.votes.note_freeze(node);
         }
     }
 
@@ -259,12 +259,12 @@ impl Sim {
             let now = self.now;
             Oracle::note_thaw(self, node);
             self.nodes[node].clock.thaw(now);
-            self.oracle.begin_latch_anew(now);
+            self.oracle.restart_segment_counts(now);
         }
         let Some(pause) = self.nodes[node].pause.take() else { return };
         let local = self.local(node);
         self.touched = true;
-        self.oracle.disturb(node, self.now);
+        self.oracle.note_disturbed(node, self.now);
         if local.since(pause.decided) >= self.nodes[node].config.timing.pulse * 2 {
             self.oracle.note_stall(node, local);
         }

@@ -104,7 +104,7 @@ impl Sim {
         let change = Reconfiguration {
             timing: config.timing,
             keys: Arc::clone(&self.keys),
-            epoch_floor: self.oracle.floor(),
+            epoch_floor: self.oracle.epoch_floor(),
             digests: Sim::digests(config),
             groups: Sim::group_setups(config, &self.plan),
         };
@@ -126,10 +126,10 @@ impl Sim {
         }
         Oracle::note_reconfigured(self, node, before);
         self.offer(node, Waiting::Tick);
-        self.tell_services(node);
+        self.schedule_verdicts(node);
         for interface in 0..self.plan.interfaces {
             let delay = self.random.span(ms(40));
-            self.slow(node, Waiting::Installed(interface), delay);
+            self.offer_later(node, Waiting::Installed(interface), delay);
         }
         self.set_wake(node);
     }

@@ -8,13 +8,13 @@ use crate::types::Epoch;
 
 impl Sim {
     /// Checks of a process come to their first verdicts.
-    pub fn tell_services(&mut self, node: usize) {
+    pub fn schedule_verdicts(&mut self, node: usize) {
         if !self.plan.service.checked {
             return;
         }
         for group in 0..self.plan.groups.len() {
             let delay = self.random.span(ms(500));
-            self.slow(node, Waiting::Health(group), delay);
+            self.offer_later(node, Waiting::Health(group), delay);
         }
     }
 
@@ -25,15 +25,15 @@ impl Sim {
         self.note(|_| format!("node {node}: the service of group {group} does {health} badly"));
         self.nodes[node].services[group] = health;
         let delay = self.random.span(ms(20));
-        self.slow(node, Waiting::Health(group), delay);
+        self.offer_later(node, Waiting::Health(group), delay);
         true
     }
 
     /// An agent hears how a service does now.
-    pub(super) fn hear_health(&mut self, node: usize, group: usize) {
+    pub(super) fn handle_health(&mut self, node: usize, group: usize) {
         let health = self.nodes[node].services[group];
         if let Some(place) = self.nodes[node].places[group] {
-            self.take(node, Event::Health { group: group_id(place), health });
+            self.handle(node, Event::Health { group: group_id(place), health });
         }
     }
 
@@ -52,11 +52,11 @@ impl Sim {
             8 => limit + self.random.span(limit * 2),
             _ => return,
         };
-        self.slow(node, Waiting::Hook(group, hook, epoch, kind != 7), delay);
+        self.offer_later(node, Waiting::Hook(group, hook, epoch, kind != 7), delay);
     }
 
     /// An agent hears how a hook has ended.
-    pub(super) fn hear_hook(&mut self, node: usize, group: usize, (hook, epoch, ok): (Hook, Epoch, bool)) {
+    pub(super) fn handle_hook(&mut self, node: usize, group: usize, (hook, epoch, ok): (Hook, Epoch, bool)) {
         let Some(place) = self.nodes[node].places[group] else { return };
         self.note(|_| format!("node {node}: {hook:?} of group {group} for {epoch} has ended, well: {ok}"));
         if ok && hook == Hook::BeforeOpen {
@@ -64,7 +64,7 @@ impl Sim {
             // The end of an older one may be late.
             *prepared = epoch.max(*prepared);
         }
-        self.take(node, Event::Hook { group: group_id(place), hook, epoch, ok });
+        self.handle(node, Event::Hook { group: group_id(place), hook, epoch, ok });
     }
 
     /// HP-8: what must be done before a group is opened has ended well, and was done for this opening.

@@ -26,7 +26,7 @@ impl Sim {
             self.now = next;
             if due <= next {
                 let Some(due) = self.queue.pop() else { break };
-                self.happen(due);
+                self.handle_due(due);
             } else {
                 self.wake_nodes();
             }
@@ -51,23 +51,23 @@ impl Sim {
         }
     }
 
-    fn happen(&mut self, due: Due) {
+    fn handle_due(&mut self, due: Due) {
         match due {
-            Due::Datagram { to, from, wire, bytes } => self.arrive(to, from, wire, bytes),
+            Due::Datagram { to, from, wire, bytes } => self.arrive_datagram(to, from, wire, bytes),
             Due::Refused { to, from, wire } => {
                 let link = self.link(from, wire);
                 if self.nodes[to].powered && !self.nodes[to].asleep {
                     self.offer(to, Waiting::Refused(link));
                 }
             }
-            Due::Probe { to, from, interface, group } => self.probed(to, from, interface, group),
-            Due::Traffic { to, host } => self.hear_host(to, host),
-            Due::Sighting { to, interface, sighting } => self.see(to, interface, sighting),
+            Due::Probe { to, from, interface, group } => self.arrive_probe(to, from, interface, group),
+            Due::Traffic { to, host } => self.arrive_traffic(to, host),
+            Due::Sighting { to, interface, sighting } => self.offer_sighting(to, interface, sighting),
             Due::Learn { host, group, node } => self.hosts[host].cache[group] = Some(node),
-            Due::Written { to, life, version } => self.written(to, life, version),
+            Due::Written { to, life, version } => self.finish_write(to, life, version),
             Due::Retry { to, life } => {
                 if self.nodes[to].life == life {
-                    self.write(to);
+                    self.begin_write(to);
                 }
             }
             Due::Resume { to } => self.resume(to),
@@ -82,10 +82,10 @@ impl Sim {
                 }
             }
             Due::Asked { witness, from, bytes } => self.reach_witness(witness, from, bytes),
-            Due::Remembered { witness, life, version } => self.remembered(witness, life, version),
+            Due::Remembered { witness, life, version } => self.finish_memory_write(witness, life, version),
             Due::WitnessStart { witness, life } => {
-                let known = &self.witnesses[witness];
-                if known.life == life && known.voter.is_none() {
+                let machine = &self.witnesses[witness];
+                if machine.life == life && machine.voter.is_none() {
                     self.start_witness(witness);
                 }
             }

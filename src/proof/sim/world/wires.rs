@@ -20,9 +20,9 @@ impl Sim {
         self.touched = true;
     }
 
-    pub(super) fn send(&mut self, node: usize, link: LinkId, bytes: &[u8]) {
+    pub(super) fn send_datagram(&mut self, node: usize, link: LinkId, bytes: &[u8]) {
         if let Some(witness) = witness_of(link.peer) {
-            return self.ask(node, witness, bytes);
+            return self.ask_witness(node, witness, bytes);
         }
         let (to, wire) = self.way(link);
         if wire >= self.net.udp && !self.nodes[node].is_connected(wire - self.net.udp) {
@@ -33,7 +33,7 @@ impl Sim {
         }
         for delay in self.net.arrivals(node, to, wire, &mut self.random).into_iter().flatten() {
             let bytes = self.buffer(bytes);
-            self.later(Due::Datagram { to, from: node, wire, bytes }, delay);
+            self.schedule(Due::Datagram { to, from: node, wire, bytes }, delay);
         }
     }
 
@@ -46,9 +46,9 @@ impl Sim {
         }
     }
 
-    pub(super) fn arrive(&mut self, to: usize, from: usize, wire: usize, bytes: Vec<u8>) {
+    pub(super) fn arrive_datagram(&mut self, to: usize, from: usize, wire: usize, bytes: Vec<u8>) {
         let node = &self.nodes[to];
-        let udp = wire < self.net.udp || wire == self.net.witness();
+        let udp = wire < self.net.udp || wire == self.net.witness_wire();
         let reached = if udp { node.powered && !node.asleep } else { node.is_connected(wire - self.net.udp) };
         if !reached {
             self.buffers.push(bytes);
@@ -62,7 +62,7 @@ impl Sim {
         self.buffers.push(bytes);
         if udp && from < self.nodes.len() {
             for delay in self.net.arrivals(to, from, wire, &mut self.random).into_iter().flatten() {
-                self.later(Due::Refused { to: from, from: to, wire }, delay);
+                self.schedule(Due::Refused { to: from, from: to, wire }, delay);
             }
         }
     }

@@ -1,14 +1,14 @@
 //! S5 under whatever is done: nodes that claim, open, close, crash and stall, a network that loses and delays, a witness
 //! that is restarted at any time, and a disk that is slow, damaged or put back. Every clock has its own rate.
 //!
-//! Two judges that know nothing of the voter's state. One reads the answers as they leave: a grant to one node must
+//! Two oracles that know nothing of the voter's state. One reads the answers as they leave: a grant to one node must
 //! not leave before every grant to another is over at its holder, by true time, or was given up. The other looks at
 //! the nodes' gates, which open on the witness's word alone here: never two at once.
 
 use super::*;
 use std::collections::VecDeque;
 
-mod judges;
+mod oracles;
 
 /// What is done next. Time passes in steps of a millisecond; every node sends a pulse each 10 ms.
 #[derive(Clone, Debug)]
@@ -279,7 +279,7 @@ impl World {
             let (_, node, pulse) = self.inbox.remove(next).expect("found");
             self.answer(node, &pulse);
         }
-        self.judge_gates();
+        self.check_gates();
     }
 
     fn write(&mut self) {
@@ -357,7 +357,7 @@ impl World {
             }
         }
         for answer in out.datagrams() {
-            self.judge(node, answer);
+            self.check_answer(node, answer);
             let roll = self.roll();
             let machine = &mut self.nodes[node];
             if !machine.cut && roll >= machine.lose {

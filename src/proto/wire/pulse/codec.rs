@@ -1,9 +1,9 @@
 //! Header and rows ↔ bytes, as the tables of [`super`] say. Decoding allocates nothing: rows are checked once, then
 //! read from the datagram one by one.
 
-use super::{Digests, Flags, HEADER_SIZE, Header, MAX_DATAGRAM, ROW_SIZE, ROWS_PER_PULSE, Reason, Role, Row};
+use super::{Digests, Flags, HEADER_SIZE, Header, ROW_SIZE, ROWS_PER_PULSE, Reason, Role, Row};
 use crate::types::{Epoch, GroupKey, MacAddr, NodeId};
-use crate::wire::auth::{KeyRing, PREFIX_SIZE, Reject};
+use crate::wire::auth::{KeyRing, MAX_DATAGRAM, PREFIX_SIZE, Reject};
 
 const FLAG_QUERY: u8 = 1;
 const FLAG_GOODBYE: u8 = 2;

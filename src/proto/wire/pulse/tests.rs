@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::auth::KeyRing;
+use crate::wire::auth::{KeyRing, VERSION};
 use proptest::prelude::*;
 
 fn ring() -> KeyRing {

@@ -17,9 +17,9 @@ struct Grant {
     over: MonoTime,
 }
 
-/// One cluster's judge.
+/// One cluster's oracle.
 #[derive(Default)]
-pub(super) struct Judge {
+pub(super) struct Oracle {
     grants: Vec<Grant>,
     /// Every epoch that was ever granted.
     granted: HashSet<(GroupKey, Epoch)>,
@@ -29,7 +29,7 @@ pub(super) struct Judge {
     liars: HashSet<NodeId>,
 }
 
-impl Judge {
+impl Oracle {
     pub fn has_seen_grants(&self) -> bool {
         !self.granted.is_empty()
     }
@@ -59,7 +59,7 @@ impl Judge {
             let over = sent + Duration::from_micros(u64::from(lease));
             let grant = Grant { node: ear.id, group: *group, epoch, over };
             if over > now {
-                self.judge(grant, now);
+                self.check_rivals(grant, now);
                 let covers = |promise: &Promised| {
                     (promise.group, promise.to, promise.epoch) == (*group, ear.id, epoch) && promise.until >= over
                 };
@@ -82,7 +82,7 @@ impl Judge {
         }
     }
 
-    fn judge(&self, grant: Grant, now: MonoTime) {
+    fn check_rivals(&self, grant: Grant, now: MonoTime) {
         let rival = |other: &&Grant| other.node != grant.node && other.group == grant.group && other.over > now;
         let rival = self.grants.iter().find(rival);
         assert!(rival.is_none(), "S5 at {now:?}: {grant:?} while {rival:?} runs");

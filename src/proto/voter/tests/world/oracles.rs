@@ -1,9 +1,9 @@
-//! The two judges, the histories they judge, and what shows that they would see.
+//! The two oracles, the histories they look at, and what shows that they would see.
 
 use super::*;
 use proptest::prelude::*;
 
-/// Judges.
+/// The oracles.
 impl World {
     fn hold(&mut self, true_: bool, violation: impl FnOnce() -> String) {
         if !true_ && self.violation.is_none() {
@@ -12,7 +12,7 @@ impl World {
     }
 
     /// An answer leaves. If its receiver will take it for a grant, every other grant must be over.
-    pub(super) fn judge(&mut self, node: usize, answer: &[u8]) {
+    pub(super) fn check_answer(&mut self, node: usize, answer: &[u8]) {
         let machine = &self.nodes[node];
         let mut ear = machine.talker.clone();
         ear.hear(MonoTime::ZERO, answer);
@@ -32,7 +32,7 @@ impl World {
     }
 
     /// Gates stand open on the witness's word alone.
-    pub(super) fn judge_gates(&mut self) {
+    pub(super) fn check_gates(&mut self) {
         let now = self.now;
         let open = self.nodes.iter().filter(|node| node.gate.1 > local(now, node.ppm)).count();
         self.hold(open <= 1, || format!("{now} ms: S1: both gates are open"));
@@ -101,7 +101,7 @@ fn runner(cases: u32) -> proptest::test_runner::TestRunner {
 }
 
 #[test]
-fn the_judges_see_every_rule_that_is_broken() {
+fn the_oracles_see_every_rule_that_is_broken() {
     use Mutant::{PromiseIgnored, PromiseTooShort, StarterReleases, WitnessNotAbstaining};
     for broken in [PromiseIgnored, PromiseTooShort, WitnessNotAbstaining, StarterReleases] {
         let found = runner(600).run(&history(), |(rates, steps)| {
