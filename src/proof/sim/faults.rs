@@ -1,5 +1,4 @@
-//! What is done to a cluster: one fault after another, drawn from the swarm of the seed, and everything mended at the
-//! end.
+//! Faults: one after another, drawn from the swarm of the seed, and everything mended at the end.
 
 use super::names::{STRANGER, ms, vip};
 use super::node::Waiting;
@@ -17,7 +16,7 @@ mod wires;
 pub use mend::{mend, settle};
 pub use wires::weather;
 
-/// One fault, whatever comes.
+/// Draws one fault and a place for it, and lets it strike.
 pub fn strike(sim: &mut Sim) {
     let fault = sim.plan.fault(&mut sim.random);
     let node = pick_target(sim);
@@ -27,7 +26,7 @@ pub fn strike(sim: &mut Sim) {
     }
 }
 
-/// Whom it strikes: mostly one that has something to lose.
+/// The node that a fault strikes: mostly one with an open group.
 fn pick_target(sim: &mut Sim) -> usize {
     let group = sim.random.below(sim.plan.groups.len());
     let holder = (0..sim.nodes.len()).find(|&node| sim.nodes[node].kernel.is_open(group));
@@ -37,7 +36,7 @@ fn pick_target(sim: &mut Sim) -> usize {
     }
 }
 
-/// True if the fault could strike.
+/// Lets a fault strike a node; false if there was nothing to strike.
 fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
     match fault {
         Fault::Loss
@@ -101,6 +100,7 @@ fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
     }
 }
 
+/// Tells a node that nobody listens at the other end of a link, true or not.
 fn report_refused(sim: &mut Sim, node: usize) -> bool {
     let from = pick_other(sim, node);
     let wire = sim.random.below(sim.net.udp);
@@ -109,6 +109,7 @@ fn report_refused(sim: &mut Sim, node: usize) -> bool {
     true
 }
 
+/// Lets a stranger claim a group's address on a node's segment.
 fn claim_as_stranger(sim: &mut Sim, node: usize) -> bool {
     let group = sim.random.below(sim.plan.groups.len());
     let interface = sim.plan.groups[group].interface;
@@ -119,12 +120,13 @@ fn claim_as_stranger(sim: &mut Sim, node: usize) -> bool {
     reached
 }
 
-/// Another node than `at`.
+/// A node drawn from all but `node`.
 fn pick_other(sim: &mut Sim, node: usize) -> usize {
     let count = sim.nodes.len();
     (node + 1 + sim.random.below(count - 1)) % count
 }
 
+/// How long a process or machine stops: somewhere up to three leases.
 fn draw_stop_span(sim: &mut Sim, node: usize) -> Duration {
     let timing = sim.nodes[node].config.timing;
     let longest = match sim.random.below(4) {
@@ -136,6 +138,7 @@ fn draw_stop_span(sim: &mut Sim, node: usize) -> Duration {
     sim.random.span(longest)
 }
 
+/// Strikes process, power or clock of a node; false if it was not in a state for that.
 fn strike_machine(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     let alive = sim.nodes[node].engine.is_some() && !sim.nodes[node].asleep;
     let running = sim.nodes[node].is_running();
@@ -174,11 +177,13 @@ fn strike_machine(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     true
 }
 
+/// Starts a node after `delay`, unless its life ends before.
 fn start_later(sim: &mut Sim, node: usize, delay: Duration) {
     let life = sim.nodes[node].life;
     sim.schedule(super::world::Due::Start { to: node, life }, delay);
 }
 
+/// Starts every node whose agent is dead or has ended; false if there was none.
 fn start_dead(sim: &mut Sim) -> bool {
     let mut any = false;
     for node in 0..sim.nodes.len() {
@@ -193,6 +198,7 @@ fn start_dead(sim: &mut Sim) -> bool {
     any
 }
 
+/// Strikes the disk of a node.
 fn strike_disk(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     match fault {
         Fault::DiskSlow => {
@@ -210,7 +216,7 @@ fn strike_disk(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     true
 }
 
-/// The power goes, and the disk is not as it should be when it comes back.
+/// Takes the power away; when it comes back, the disk is not as it should be.
 fn strike_power(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     if !sim.nodes[node].powered {
         return false;
@@ -237,6 +243,7 @@ fn strike_power(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     true
 }
 
+/// Strikes an interface of a node, or the gate on it.
 fn strike_interface(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
     let eth = sim.nodes[node].interfaces[interface];
     match fault {
@@ -249,7 +256,7 @@ fn strike_interface(sim: &mut Sim, fault: Fault, node: usize, interface: usize) 
     true
 }
 
-/// Recordings are played again, to their receivers or to others.
+/// Sends recorded datagrams again, to their receivers or to others.
 fn replay_recordings(sim: &mut Sim) -> bool {
     for _ in 0..1 + sim.random.below(5) {
         if sim.recorded.is_empty() {
@@ -266,7 +273,7 @@ fn replay_recordings(sim: &mut Sim) -> bool {
     true
 }
 
-/// Bytes without the key.
+/// Sends a node bytes that no key has sealed.
 fn send_forgery(sim: &mut Sim, node: usize) -> bool {
     let known = sim.recorded.first().map(|recording| recording.bytes.clone());
     let bytes = match known {

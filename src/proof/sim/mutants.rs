@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How a mutant came to its end.
+/// The run that killed a mutant.
 struct Kill {
     seeds: u64,
     spent: Duration,
@@ -25,7 +25,7 @@ fn hunt(mutants: Mutants, mode: Mode, limit: u64) -> Option<Kill> {
     })
 }
 
-/// Does the work of `count` pieces on all cores.
+/// Calls `work` for each number below `count`, on all cores, and returns the results in order.
 fn share<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -48,7 +48,7 @@ fn share<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// In which runs a mutant is hunted, and which promises it may break first.
+/// A mutant, the mode in which it is hunted, and the promises that it may break first.
 type Case = (Mutant, Mode, &'static [&'static str]);
 
 const CASES: &[Case] = &[
@@ -159,7 +159,8 @@ fn every_mutant_has_its_case() {
     }
 }
 
-/// What stands before the colon of a story; whoever asks for a deadline that has passed breaks no promise by its name.
+/// What stands before the colon of a story; whoever asks for a deadline that has passed breaks no
+/// promise by its name.
 fn rule(story: &str) -> &str {
     story.split_once(':').map_or("progress", |(rule, _)| rule)
 }

@@ -6,11 +6,12 @@ use crate::sim::names::ms;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-/// The hosts that have an entry of a group.
+/// The hosts whose caches have an entry for a group.
 fn hosts(sim: &Sim, group: usize) -> Vec<usize> {
     (0..sim.hosts.len()).filter(|&host| sim.hosts[host].cache[group].is_some()).collect()
 }
 
+/// Holds that every host with an entry for the group sends to `node` (L4).
 fn check_hosts(sim: &mut Sim, group: usize, node: usize, when: &str) {
     for host in hosts(sim, group) {
         let entry = sim.hosts[host].cache[group];
@@ -18,13 +19,14 @@ fn check_hosts(sim: &mut Sim, group: usize, node: usize, when: &str) {
     }
 }
 
-/// No host hears a node, or all do again.
+/// Makes all hosts deaf to a node, or lets all hear it again.
 fn set_deaf(sim: &mut Sim, node: usize, deaf: bool) {
     sim.net.deafened.iter_mut().for_each(|host| host[node] = deaf);
     sim.net.changed = sim.now;
 }
 
-// L4: who could not hear the first announcement hears the next.
+// L4: hosts that could not hear the first announcement hear the next. The active's host is lost
+// while all hosts are deaf to the standby, which takes over.
 pub fn miss_first(sim: &mut Sim) {
     let Some((group, gone, standby)) = scene(sim) else { return };
     set_deaf(sim, standby, true);
@@ -41,7 +43,8 @@ pub fn miss_first(sim: &mut Sim) {
     check_hosts(sim, group, standby, "it can hear the active again");
 }
 
-// S8, L4: when the two sides of a division hear each other again, the higher epoch stays and every host is told.
+// S8, L4: when the two sides of a division hear each other again, the higher epoch stays and every
+// host is told.
 pub fn divide(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
     if sim.plan.groups[group].preempt {

@@ -1,4 +1,5 @@
-//! What a silent peer leaves to judge by: probes, answers, neighbours, and what only the other one hears.
+//! What evidence a silent peer leaves: probes, answers, neighbours, and what only the other node
+//! hears.
 
 use super::{active, expect_one_at_most, order, scene};
 use crate::engine::Command;
@@ -9,10 +10,11 @@ use crate::sim::world::Sim;
 use crate::wire::frame::Sighting;
 use std::time::Duration;
 
-/// So many addresses without an answer in a row would speak against the one that has it.
+/// Number of addresses in a row without an answer that would outweigh the one that answers.
 const MANY: usize = 5;
 
-// S6: whoever claims the address with the hardware address of a dead peer delays a takeover for a bounded time.
+// S6: a forger who claims the address with a dead peer's hardware address delays a takeover for a
+// bounded time.
 pub fn forge_answers(sim: &mut Sim) {
     let Some((group, gone, standby)) = scene(sim) else { return };
     let timing = sim.plan.timing();
@@ -43,7 +45,7 @@ pub fn fall_silent(sim: &mut Sim) {
     sim.oracle.hold(taken, || format!("S6: silent neighbours hold the takeover of group {group} up for {bound:?}"));
 }
 
-// S8: probes that nobody could hear prove nothing when the cable holds again for a moment.
+// S8: probes that nobody could hear are no evidence once a loose cable holds again for a moment.
 pub fn loose_cable(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
     let (timing, now) = (sim.plan.timing(), sim.now);
@@ -70,8 +72,8 @@ pub fn loose_cable(sim: &mut Sim) {
     expect_one_at_most(sim, group, timing.silence, "although one was asked only while nobody could hear it");
 }
 
-// S8: an answer for the one address that is served outweighs the silence of all others. The agent that serves it dies, its
-// kernel goes on; nobody has the other groups, which both nodes keep closed.
+// S8: an answer for the one address that is served outweighs the silence of all others. The agent
+// that serves it dies and its kernel goes on; both nodes keep the other groups closed.
 pub fn serve_one(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
     let timing = sim.plan.timing();
@@ -97,8 +99,8 @@ pub fn serve_one(sim: &mut Sim) {
     sim.oracle.hold(taken, || format!("L1: group {group} is not taken over when its lease is over"));
 }
 
-// S8: a standby that hears nothing any more is heard by the active, which closes on the last claim, before the standby
-// opens.
+// S8: a standby that hears nothing is still heard by the active, which closes on the standby's last
+// claim, before the standby opens.
 pub fn go_unheard(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
     let timing = sim.plan.timing();

@@ -7,7 +7,8 @@ use crate::sim::node::Pause;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-// L2: an agent that is back within its lease goes on, though a probe or two were lost meanwhile.
+// L2: an agent that is restarted within its lease keeps its groups, although a probe or two were
+// lost meanwhile.
 pub fn restart(sim: &mut Sim) {
     let Some((_, node, other)) = scene(sim) else { return };
     let timing = sim.plan.timing();
@@ -27,6 +28,7 @@ pub fn restart(sim: &mut Sim) {
     sim.oracle.hold(same, || "L2: an agent that is restarted within its lease loses a group".to_owned());
 }
 
+/// Cuts every clients' segment between two nodes in both directions, or mends it.
 fn set_segments_cut(sim: &mut Sim, one: usize, other: usize, cut: bool) {
     let now = sim.now;
     for interface in 0..sim.plan.interfaces {
@@ -37,9 +39,10 @@ fn set_segments_cut(sim: &mut Sim, one: usize, other: usize, cut: bool) {
     sim.touched = true;
 }
 
-/// An agent is stopped before it renews its lease, makes up for it when the lease has run out and somebody was turned away,
-/// and is stopped again at once. The new deadline has not passed yet: it is counted from the decision. False if the agent
-/// did not stop at such a moment.
+/// Stops an agent between its decision to renew the lease and the write, until the lease has run
+/// out and the gate has turned somebody away. Then the write is made, and the agent is stopped
+/// again at once. The written deadline has not passed yet, for it counts from the decision. False
+/// if the agent did not stop at such a moment.
 fn renew_too_late(sim: &mut Sim, node: usize, group: usize) -> bool {
     let timing = sim.plan.timing();
     let interface = interface_id(sim.plan.groups[group].interface);
@@ -60,7 +63,8 @@ fn renew_too_late(sim: &mut Sim, node: usize, group: usize) -> bool {
     true
 }
 
-// S7, S8: a lease that has run out is not renewed by a write that was decided in time and comes late.
+// S7, S8: a lease that has run out is not renewed by a write that was decided in time and comes
+// late.
 pub fn renew_late(sim: &mut Sim) {
     let Some((group, node, _)) = scene(sim) else { return };
     if renew_too_late(sim, node, group) {
@@ -69,7 +73,8 @@ pub fn renew_late(sim: &mut Sim) {
     }
 }
 
-// S7: nor is it taken over by the next life of the agent, although its deadline has not passed.
+// S7: a lease that the gate has refused is not adopted by the agent's next life, although its
+// deadline has not passed.
 pub fn adopt_refused(sim: &mut Sim) {
     let Some((group, node, _)) = scene(sim) else { return };
     if renew_too_late(sim, node, group) {
@@ -80,7 +85,8 @@ pub fn adopt_refused(sim: &mut Sim) {
     }
 }
 
-// S8: an agent that is restarted within its lease gives nobody leave to open before it has found its gate.
+// S8: an agent that is restarted within its lease consents to no opening before it has found its
+// gate.
 pub fn restart_blind(sim: &mut Sim) {
     let Some((group, node, _)) = scene(sim) else { return };
     let timing = sim.plan.timing();

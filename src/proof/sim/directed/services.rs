@@ -8,12 +8,14 @@ use crate::sim::node::Waiting;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
+/// Sets how badly a node's service does (0 well, 255 not at all), and lets its checks say so.
 fn set_health(sim: &mut Sim, node: usize, group: usize, health: u8) {
     sim.nodes[node].services[group] = health;
     sim.offer(node, Waiting::Health(group));
 }
 
-// HP-8: a service that fails on the active alone is handed over at once, and one that fails on both moves nothing.
+// HP-8: a group whose service fails on the active alone is handed over at once; a service that
+// fails on both nodes moves nothing.
 pub fn fail_service(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
     let pulse = sim.plan.timing().pulse;
@@ -32,7 +34,8 @@ pub fn fail_service(sim: &mut Sim) {
     sim.oracle.hold(stays, || format!("HP-8: group {group} moves although nobody does better"));
 }
 
-// S8: a guest is frozen with its clock while it prepares what it was given, and goes on when it is not its own any more.
+// S8: a guest is frozen with its clock while it prepares a group that it was given, and goes on
+// when the group is not its own any more.
 pub fn freeze_prepared(sim: &mut Sim) {
     let limit = ms(200);
     sim.plan.service.before_open = Some(limit);
@@ -54,6 +57,7 @@ pub fn freeze_prepared(sim: &mut Sim) {
     expect_one_at_most(sim, group, timing.silence * 2 + Duration::from_secs(1), "after one of them was frozen");
 }
 
+/// Whether the hook before the opening of a group runs on a node.
 fn is_preparing(sim: &Sim, node: usize, group: usize) -> bool {
     let engine = sim.nodes[node].engine.as_ref().zip(sim.nodes[node].places[group]);
     engine.is_some_and(|(engine, place)| engine.view_hook(place) == Some(Hook::BeforeOpen))

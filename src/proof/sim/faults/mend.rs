@@ -7,17 +7,18 @@ use crate::sim::oracle::{is_settled, states};
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-/// L5: the bound.
+/// The bound of L5.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// What is broken is mended, what is dead is started, unless the seed leaves one node dead.
+/// Ends all faults: mends what is broken and starts what is dead. A seed may leave one node or
+/// witness dead.
 pub fn mend(sim: &mut Sim) {
     sim.note(|_| "faults stop".to_owned());
     let now = sim.now;
     sim.net.mend(now);
     sim.touched = true;
     sim.faulty = false;
-    // One of the nodes and witnesses.
+    // Counts nodes first, then witnesses.
     let dead = sim.random.chance(20).then(|| sim.random.below(sim.nodes.len() + sim.witnesses.len()));
     super::voters::mend(sim, dead);
     for node in 0..sim.nodes.len() {
@@ -31,7 +32,7 @@ pub fn mend(sim: &mut Sim) {
             sim.kill(node);
         }
         if dead == Some(node) {
-            // Its machine may never start again by itself either.
+            // A start that is due already must not bring it back.
             sim.nodes[node].life += 1;
             continue;
         }
@@ -59,7 +60,8 @@ pub fn mend(sim: &mut Sim) {
     }
 }
 
-/// Each group that somebody may have is answered by exactly one, and stays so.
+/// Lets time pass until exactly one node answers for each group that a node may have, and holds
+/// that this happens within the bound and lasts (L5).
 pub fn settle(sim: &mut Sim) {
     let start = sim.now;
     let mut steady: Option<Real> = None;
@@ -68,9 +70,10 @@ pub fn settle(sim: &mut Sim) {
     let scale = if long { Duration::from_secs(2) } else { pulse * 5 };
     while steady.is_none_or(|since| sim.now.since(since) < scale) {
         steady = if is_settled(sim) { steady.or(Some(sim.now)) } else { None };
-        // A node whose hook has failed stands back for ten seconds, and so may the other after it.
+        // A node whose hook has failed waits for ten seconds, and so may the other after it.
         let bound = if sim.plan.service.has_hooks() { SETTLED * 3 } else { SETTLED };
-        // Who has a group since a moment ago keeps it for a while, though its service does worse than another's.
+        // A node that has just opened keeps its group for a while, although its service does worse
+        // than another's.
         let bound = if sim.plan.service.checked { bound + sim.plan.timing().patience.hold } else { bound };
         let late = steady.is_none() && sim.now.since(start) > bound;
         if late {

@@ -1,4 +1,4 @@
-//! What operators do, at good and at bad moments.
+//! Commands of operators, at good and at bad moments.
 
 use super::strike_interface;
 use crate::engine::Command;
@@ -7,6 +7,7 @@ use crate::sim::node::Waiting;
 use crate::sim::swarm::Fault;
 use crate::sim::world::Sim;
 
+/// Gives a node the command of `fault`; false if its agent takes none.
 pub(super) fn order(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     let count = sim.nodes[node].table.len();
     if count == 0 || sim.nodes[node].engine.is_none() || sim.nodes[node].exited {
@@ -24,8 +25,9 @@ pub(super) fn order(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     true
 }
 
-/// A group is being moved when its node stops, loses its interface, is stopped in order, or is told that it no longer
-/// has the group. In half of the cases the other node does not hear of the move at all.
+/// Moves a group, and spoils the move: the node hangs, loses its carrier, is stopped in order, or
+/// loses the group from its file. In half of the cases the other node does not hear of the move at
+/// all.
 pub(super) fn break_switch(sim: &mut Sim, node: usize) -> bool {
     let groups = sim.nodes[node].table.clone();
     let Some(place) = groups.iter().position(|&group| sim.nodes[node].kernel.is_open(group)) else { return false };

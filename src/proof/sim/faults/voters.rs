@@ -1,10 +1,11 @@
-//! What is done to witnesses and the ways to them, and how they are mended.
+//! Faults of witnesses and of the ways to them, and how they are mended.
 
 use crate::sim::names::ms;
 use crate::sim::swarm::Fault;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
+/// Strikes a drawn witness, or the way between it and `node`; false if there was nothing to strike.
 pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     if sim.witnesses.is_empty() {
         return false;
@@ -50,14 +51,14 @@ pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     true
 }
 
-/// As long as matters to somebody who promises.
+/// A span drawn from those that matter to a voter's promises.
 fn draw_span(sim: &mut Sim) -> Duration {
     let timing = sim.plan.timing();
     let longest = sim.random.pick(&[timing.pulse * 2, timing.lease, timing.promise + timing.abstain]);
     sim.random.span(longest)
 }
 
-/// It ends, and begins again with the same disk or a worse one.
+/// Ends a witness, and starts it again later with the same disk or a worse one.
 fn restart(sim: &mut Sim, fault: Fault, witness: usize) -> bool {
     if sim.witnesses[witness].voter.is_none() {
         if sim.witnesses[witness].powered {
@@ -85,6 +86,7 @@ fn restart(sim: &mut Sim, fault: Fault, witness: usize) -> bool {
     true
 }
 
+/// Cuts one direction between a node and a witness, or mends it; perhaps the other one, too.
 fn toggle_cut(sim: &mut Sim, witness: usize, node: usize) {
     let (end, wire, now) = (sim.end_of(witness), sim.net.witness_wire(), sim.now);
     let (from, to) = if sim.random.chance(50) { (node, end) } else { (end, node) };
@@ -97,7 +99,7 @@ fn toggle_cut(sim: &mut Sim, witness: usize, node: usize) {
     sim.note(|sim| format!("wires: of a witness; cuts: {}", sim.net.describe_cuts()));
 }
 
-/// A witness is apart from everybody, or a node from all witnesses; in one direction or both.
+/// Cuts a witness off from all nodes, or a node from all witnesses, in one direction or both.
 fn set_apart(sim: &mut Sim, witness: usize, node: usize) {
     let (wire, now) = (sim.net.witness_wire(), sim.now);
     let (there, back) = sim.random.pick(&[(true, true), (true, true), (true, false), (false, true)]);
@@ -115,6 +117,7 @@ fn set_apart(sim: &mut Sim, witness: usize, node: usize) {
     sim.note(|sim| format!("wires: a witness apart; cuts: {}", sim.net.describe_cuts()));
 }
 
+/// Sends recorded questions to witnesses again.
 fn replay_questions(sim: &mut Sim) -> bool {
     for _ in 0..1 + sim.random.below(5) {
         if sim.asked.is_empty() {
@@ -129,7 +132,7 @@ fn replay_questions(sim: &mut Sim) -> bool {
     true
 }
 
-/// What is broken is mended, but for the one that is left dead: `dead` counts nodes first.
+/// Mends all witnesses but the one that is left dead; `dead` counts nodes first.
 pub(super) fn mend(sim: &mut Sim, dead: Option<usize>) {
     for witness in 0..sim.witnesses.len() {
         sim.witnesses[witness].disk.fails = false;

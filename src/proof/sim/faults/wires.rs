@@ -1,4 +1,4 @@
-//! What is done to the wires.
+//! Faults of the wires: loss, delay, copies, cuts.
 
 use crate::sim::swarm::Fault;
 use crate::sim::world::Sim;
@@ -16,6 +16,7 @@ pub fn weather(sim: &mut Sim) {
     }
 }
 
+/// Strikes a drawn wire, or those of `node`; false if there was nothing to strike.
 pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
     let now = sim.now;
     let weather = matches!(fault, Fault::Loss | Fault::Delay);
@@ -55,14 +56,17 @@ pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize, interface: usize)
     true
 }
 
+/// Makes a wire slow or quick.
 fn change_delay(sim: &mut Sim, wire: usize) {
     let timing = sim.plan.timing();
-    // Probes count as unanswered after three intervals: the segment must be quicker than that, on any clock.
+    // Probes count as unanswered after three intervals: the segment must be quicker than that, on
+    // any clock.
     let segment = (sim.net.udp..sim.net.wires).contains(&wire);
     let longest = if segment { timing.probe / 4 } else { timing.pulse };
     sim.net.delay[wire] = if sim.random.chance(50) { sim.random.span(longest) } else { Duration::from_micros(50) };
 }
 
+/// Cuts every wire between the nodes, perhaps but one.
 fn cut_all(sim: &mut Sim) {
     let now = sim.now;
     let keep = sim.random.below(sim.net.wires * 2);
@@ -75,6 +79,7 @@ fn cut_all(sim: &mut Sim) {
     }
 }
 
+/// Cuts everything that leaves a node, perhaps but the segments; the ways back may be mended.
 fn cut_one_way(sim: &mut Sim, from: usize) {
     let now = sim.now;
     let segments = sim.random.chance(70);

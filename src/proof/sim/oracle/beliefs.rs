@@ -1,5 +1,5 @@
-//! S6: what a process may believe: what somebody with the key has said, to this life of it, for the first time, and not
-//! in an earlier life of the speaker.
+//! S6: a process believes only what a holder of the key has said to this life of it, for the first
+//! time, and not in an earlier life of the speaker.
 
 use super::Oracle;
 use crate::durable::Loaded;
@@ -12,33 +12,34 @@ use crate::types::MonoTime;
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// So long an adopted active may wait for the carrier that it has not seen yet.
+/// How long an adopted active may wait for a carrier that it has not seen yet.
 pub(super) const DARK: Duration = Duration::from_millis(2_500);
 
-/// What a process has been told, as far as the oracle must remember it.
+/// What a process was told and believed, as far as the oracle must remember it.
 #[derive(Default)]
 pub struct Beliefs {
-    /// When the process began, by the node's clock.
+    /// Start of the process, by the node's clock.
     pub began: MonoTime,
-    /// Its state was damaged then, and no peer has told it everything since.
+    /// Whether its state was damaged at the start and no peer has told it everything since.
     pub untold: bool,
-    /// By interface: since when it knows that the carrier is lost.
+    /// By interface: since when the process knows that the carrier is lost.
     pub dark: Vec<Option<Real>>,
-    /// Session and counter of what it believed.
+    /// Session and counter of every datagram that was believed.
     believed: HashSet<(u64, u64)>,
-    /// The sessions of all lives of this node.
+    /// Sessions of all lives of this node.
     sessions: Vec<u64>,
-    /// By other node: the youngest of its lives that was believed.
+    /// By other node: its youngest life that was believed.
     youngest: Vec<usize>,
 }
 
+/// The number in eight bytes from `offset`; 0 if they are not there.
 fn number(bytes: &[u8], offset: usize) -> u64 {
     let part = bytes.get(offset..offset + 8).and_then(|part| part.try_into().ok());
     part.map_or(0, u64::from_be_bytes)
 }
 
 impl Oracle {
-    /// A process begins.
+    /// Notes that a process begins.
     pub fn begin_beliefs(sim: &mut Sim, node: usize) {
         let Some(engine) = &sim.nodes[node].engine else { return };
         let (session, began) = (engine.view_session(), sim.local(node));
@@ -53,7 +54,7 @@ impl Oracle {
         beliefs.youngest = vec![0; nodes];
     }
 
-    /// A process has handled an event, after it had believed `before` datagrams.
+    /// Checks an event that a process has handled. It had believed `before` datagrams until then.
     pub fn check_beliefs(sim: &mut Sim, node: usize, event: &Event<'_>, before: u64) {
         if let Event::Interface { interface, facts } = event {
             let now = sim.now;

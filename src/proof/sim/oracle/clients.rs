@@ -5,11 +5,12 @@ use crate::sim::clock::Real;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-/// So long after an opening nobody sends to the former active any more.
+/// Time after an opening in which every host must be corrected.
 pub const CORRECTED: Duration = Duration::from_secs(1);
 
 impl Oracle {
-    /// A second after an opening. Whatever kept hosts from hearing, or the node from speaking, excuses it.
+    /// Checks the hosts a second after an opening. What kept hosts from hearing, or the node from
+    /// speaking, excuses a stale entry.
     pub fn check_clients(sim: &mut Sim, group: usize, node: usize, opening: usize) {
         let interface = sim.plan.groups[group].interface;
         let since = Real(sim.now.0.saturating_sub(u64::try_from(CORRECTED.as_nanos()).unwrap_or(u64::MAX)));

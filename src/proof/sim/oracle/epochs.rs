@@ -1,11 +1,12 @@
-//! S2: an epoch never has two holders, what is durable never falls, and nobody opens below what it was told.
+//! S2: an epoch never has two holders, what is durable never falls, and no node opens below what it
+//! was told.
 
 use super::{Oracle, Seen};
 use crate::durable::{Durable, Loaded};
 use crate::sim::names::{group_of_key, id};
 use crate::types::Epoch;
 
-/// What a process will know when it starts: what the disk says.
+/// Sets what a process that starts knows: what the disk says.
 pub(super) fn reset_to_disk(seen: &mut Seen, disk: &Loaded) {
     seen.told.fill(Epoch::NONE);
     if let Loaded::State(state) = disk {
@@ -16,12 +17,13 @@ pub(super) fn reset_to_disk(seen: &mut Seen, disk: &Loaded) {
 }
 
 impl Oracle {
-    /// What is durable never falls.
+    /// Checks that a write lowers no durable epoch.
     pub fn check_durable(&mut self, node: usize, before: &Loaded, after: &Durable) {
         let Loaded::State(before) = before else { return };
         for new in &after.groups {
             let Some(old) = before.groups.iter().find(|old| old.key == new.key) else { continue };
-            // A reservation that nothing came of may be forgotten; one that was used must be known as held.
+            // A reservation that nothing came of may be forgotten; one that was used must be known
+            // as held.
             let used = self.seen[node].used[group_of_key(new.key)];
             let lost = new.reserve < old.reserve && used >= old.reserve && new.held < old.reserve;
             let falls = new.seen < old.seen || new.held < old.held || lost;
@@ -29,7 +31,7 @@ impl Oracle {
         }
     }
 
-    /// A gate opens.
+    /// Checks the epoch that a gate opens with, and notes it as used.
     pub(super) fn check_epoch(&mut self, node: usize, group: usize, epoch: Epoch) {
         let seen = &self.seen[node];
         let (told, used) = (seen.told[group], seen.used[group]);
@@ -47,6 +49,7 @@ impl Oracle {
         self.highest[group] = self.highest[group].max(epoch);
     }
 
+    /// Raises the highest counter seen to those of `epochs`.
     pub(super) fn note_epochs(&mut self, epochs: [Epoch; 5]) {
         for epoch in epochs {
             self.counter = self.counter.max(epoch.counter());

@@ -1,4 +1,6 @@
-//! S4, S7: what an engine does with its gate, on what evidence, and whether the gate is as the engine thinks.
+//! S4, S7: how an engine changes its gate, on what evidence, and whether the gate is as the engine
+//! thinks. The changes themselves are made here, on the kernel of the node, so that none goes
+//! unseen.
 
 use super::Oracle;
 use crate::durable::Loaded;
@@ -9,11 +11,12 @@ use crate::timing::Profile;
 use crate::types::{Epoch, InterfaceId, MonoTime};
 use std::time::Duration;
 
-/// A neighbour that was not seen for so long may have been forgotten.
+/// Time after which an engine may have forgotten a neighbour.
 const NEIGHBOUR: Duration = Duration::from_secs(8);
 
 impl Oracle {
-    /// Carries out a change of the gate, if the process has the gate that is there.
+    /// Changes the kernel's gate as an engine decided, if the process has the gate that is there,
+    /// and checks the change.
     pub fn change_gate(sim: &mut Sim, node: usize, gate: GateAction, decided: MonoTime) {
         match gate {
             GateAction::Begin { interface, generation } => Oracle::begin_generation(sim, node, interface, generation),
@@ -37,6 +40,7 @@ impl Oracle {
         sim.oracle.seen[node].stamped = false;
     }
 
+    /// Begins a generation of an interface's lease, and checks that it is new and nothing is open.
     fn begin_generation(sim: &mut Sim, node: usize, interface: InterfaceId, generation: u64) {
         let interface = usize::from(interface.0);
         if !sim.nodes[node].is_attached(interface) {
@@ -51,6 +55,7 @@ impl Oracle {
         sim.oracle.hold(!open, || format!("S7: node {node} begins a generation while something is open"));
     }
 
+    /// Writes a deadline, and checks it against S4, S7 and the votes.
     fn renew_lease(sim: &mut Sim, node: usize, interface: InterfaceId, until: MonoTime, decided: MonoTime) {
         let interface = usize::from(interface.0);
         if !sim.nodes[node].is_attached(interface) {
@@ -78,6 +83,7 @@ impl Oracle {
             .hold(!unknown, || format!("S7: node {node} is open for longer than {known:?}, which its disk knows"));
     }
 
+    /// Opens a group's gate, and checks on what evidence.
     fn open_gate(sim: &mut Sim, node: usize, group: usize, epoch: Epoch, decided: MonoTime) {
         let interface = sim.plan.groups[group].interface;
         if !sim.nodes[node].is_attached(interface) {
@@ -98,7 +104,8 @@ impl Oracle {
         sim.oracle.seen[node].reopens[group] = Epoch::NONE;
     }
 
-    /// The gate of an interface is about to be replaced: what is open may be opened again as it was.
+    /// Notes that the gate of an interface is about to be replaced: groups that are open may be
+    /// opened again with the same epoch.
     pub fn note_replaced(sim: &mut Sim, node: usize, interface: usize) {
         for group in 0..sim.plan.groups.len() {
             if sim.plan.groups[group].interface == interface {
@@ -107,15 +114,15 @@ impl Oracle {
         }
     }
 
-    /// Without consent a node opens only after a claim that was out for a probe interval, after a silence that it
-    /// witnessed, and not while it hears none of the neighbours it knew.
+    /// Checks an opening without consent (S8): the claim was out for a probe interval, the node
+    /// witnessed the silence, and it hears a neighbour if it knew one.
     fn check_evidence(sim: &mut Sim, node: usize, group: usize, epoch: Epoch) {
         let (local, now) = (sim.local(node), sim.now);
         let machine = &sim.nodes[node];
         let (Some(engine), Some(place)) = (&machine.engine, machine.places[group]) else { return };
         let consented = (0..sim.nodes.len() - 1).all(|peer| {
             let known = engine.view_peer(peer, local);
-            // One that has told its whole table and does not know the group has no say in it.
+            // A peer that has told its whole table and does not know the group has no say in it.
             let stranger = known.have.0 == known.have.1 && known.have.0 != 0;
             known.left || engine.view_row(peer, place).map_or(stranger, |row| row.consent == epoch)
         });
@@ -125,7 +132,8 @@ impl Oracle {
         let interface = sim.plan.groups[group].interface;
         let seen = &sim.oracle.seen[node];
         let bounds = &sim.oracle.bounds;
-        // Somebody must have been heard within the last twelve questions, which go out once per pulse at the slowest.
+        // A neighbour must have been heard within the last twelve questions, which go out once per
+        // pulse at the slowest.
         let patience = bounds.silence + bounds.pulse * 14;
         let alone = seen.isolated[interface].is_some_and(|since| now.since(since) > patience);
         let known = seen.neighbour[interface].is_some_and(|last| now.since(last) < NEIGHBOUR)
@@ -142,7 +150,8 @@ impl Oracle {
         });
     }
 
-    /// What the engine says of itself, after it has handled an event and its actions are done.
+    /// Checks what an engine shows of itself after it has handled an event and its actions are
+    /// carried out.
     pub fn after_event(sim: &mut Sim, node: usize) {
         let local = sim.local(node);
         let machine = &sim.nodes[node];
@@ -165,7 +174,7 @@ impl Oracle {
         }
     }
 
-    /// S3: an announcement goes out of an open gate; one that came before its gate would be lost.
+    /// Checks S3: an announcement leaves through an open gate; one before its gate would be lost.
     pub fn check_announcement(sim: &mut Sim, node: usize, group: usize, decided: MonoTime) {
         let attached = sim.nodes[node].is_attached(sim.plan.groups[group].interface);
         let open = sim.nodes[node].kernel.is_open(group);
@@ -174,11 +183,11 @@ impl Oracle {
         }
     }
 
-    /// What is open is under a lease that runs.
+    /// Checks S7: what is open is under a lease that runs.
     fn check_leases(sim: &mut Sim, node: usize, local: MonoTime) {
         for interface in 0..sim.plan.interfaces {
             let machine = &sim.nodes[node];
-            // A refusal is told before the next event of any kind.
+            // A refused lease is reported before the next event of any kind.
             let gate = machine.kernel.gates[interface];
             let untold = gate.is_refused() && sim.oracle.seen[node].refusal_told[interface] != gate.generation;
             if !machine.is_attached(interface) || gate.is_live(local) || untold {
@@ -194,6 +203,7 @@ impl Oracle {
         }
     }
 
+    /// Notes what an engine shows of a group, and checks that its gate agrees.
     fn check_view(sim: &mut Sim, node: usize, place: usize, local: MonoTime, paused: bool) {
         let machine = &sim.nodes[node];
         let group = machine.table[place];

@@ -1,9 +1,11 @@
-//! S7, S8, S2: what a gate may open on, at the moment of its opening.
+//! S7, S8, S2: on what evidence a gate may open, at the moment of its opening.
 //!
-//! - V4: a node that opens on silence has asked for the address. So if the segment between them was sound and the other
-//!   answered for as long as the asking takes, it must not open until answers alone cannot hold it back any longer.
-//! - V5: a node that opens on consent or on a goodbye opens after the other has closed, and not below what the other
-//!   knows. Words that a machine should have heard long ago, and did not, are no excuse.
+//! - V4: a node that opens on silence has asked for the address. So if the segment between them was
+//!   sound and the other answered for as long as the asking takes, it must not open until answers
+//!   alone cannot hold it back any longer.
+//! - V5: a node that opens on consent or on a goodbye opens after the other has closed, and not
+//!   below what the other knows. Words that a machine should have heard long ago, and did not, are
+//!   no excuse.
 
 use super::Oracle;
 use crate::sim::clock::Real;
@@ -12,7 +14,7 @@ use crate::types::{Epoch, MonoTime};
 use std::time::Duration;
 
 impl Oracle {
-    /// A gate opens, decided now.
+    /// Checks an opening that is decided now, against every other node.
     pub(super) fn check_grant(sim: &mut Sim, node: usize, group: usize, epoch: Epoch) {
         let machine = &sim.nodes[node];
         let (Some(engine), Some(place)) = (&machine.engine, machine.places[group]) else { return };
@@ -27,7 +29,7 @@ impl Oracle {
             let Some(engine) = &sim.nodes[node].engine else { return };
             let known = engine.view_peer(peer, local);
             let consented = engine.view_row(peer, place).is_some_and(|row| row.consent == epoch);
-            // Words of a peer that has been silent for long are no grant: then it is judged by its silence.
+            // Words of a peer that has been silent for long are no grant: then its silence counts.
             if (known.left || consented) && known.silence < sim.nodes[node].config.timing.silence {
                 Oracle::check_consent(sim, node, other, group, consented.then_some(epoch));
             } else {
@@ -39,6 +41,7 @@ impl Oracle {
         }
     }
 
+    /// Checks V5: an opening on consent, or on a goodbye if `epoch` is `None`.
     fn check_consent(sim: &mut Sim, node: usize, other: usize, group: usize, epoch: Option<Epoch>) {
         let (now, way, pulse) = (sim.now, sim.net.longest(), sim.oracle.bounds.pulse);
         let machine = &sim.nodes[other];
@@ -56,6 +59,7 @@ impl Oracle {
         });
     }
 
+    /// Checks V4: an opening on the silence of `other`, last heard at `heard` by the node's clock.
     fn check_silence(
         sim: &mut Sim,
         node: usize,
@@ -74,7 +78,7 @@ impl Oracle {
         let lived = local.since(sim.oracle.seen[node].beliefs.began);
         sim.oracle.hold(lived >= wait, || format!("S7: node {node} opens group {group} {lived:?} after its start"));
         let longest = sim.net.delay[sim.net.segment_wire(interface)];
-        // An answer that takes longer than a probe waits is none.
+        // An answer that takes longer than a probe waits does not count as one.
         let quick = longest <= least.probe / 2;
         let asked = sim.oracle.bounds.silence + sim.oracle.bounds.pulse * 5 + longest * 2;
         let opened = sim.oracle.seen[other].opened[group];
@@ -86,7 +90,8 @@ impl Oracle {
         });
     }
 
-    /// An active has been told of a higher epoch, or that its carrier is lost, and goes on.
+    /// Checks that an active does not go on after it was told of a higher epoch (S2) or of a lost
+    /// carrier (L1).
     pub(super) fn check_active(sim: &mut Sim, node: usize, group: usize, epoch: Epoch) {
         let (now, told) = (sim.now, sim.oracle.seen[node].told[group]);
         let interface = sim.plan.groups[group].interface;
@@ -99,6 +104,7 @@ impl Oracle {
     }
 }
 
+/// Whether more than `span` has passed since an instant.
 fn is_over(since: Option<Real>, now: Real, span: Duration) -> bool {
     since.is_some_and(|since| now.since(since) > span)
 }

@@ -5,12 +5,13 @@ use crate::sim::witness::Witness;
 use crate::sim::world::Sim;
 use crate::timing::Promote;
 
-/// True if each group that somebody may have is answered by exactly one node.
+/// Whether exactly one node answers for each group that a node may have.
 pub fn is_settled(sim: &Sim) -> bool {
     (0..sim.plan.groups.len()).all(|group| {
         let nodes = || (0..sim.nodes.len()).filter(|&node| may_have(sim, node, group));
         let answering = sim.answering(group).len();
-        // A pair that goes on alone needs no votes: one may answer although nobody could be elected.
+        // A pair that goes on alone needs no votes: one may answer although nobody could be
+        // elected.
         let alone = usize::from(sim.plan.votes().is_some_and(|votes| !votes.strict));
         if nodes().any(|node| !is_held_up(sim, node, group)) {
             answering == 1 && is_where_best(sim, group)
@@ -20,7 +21,7 @@ pub fn is_settled(sim: &Sim) -> bool {
     })
 }
 
-/// True if nothing but what the others do keeps a node from having a group for good.
+/// Whether nothing but the other nodes keeps a node from having a group for good.
 fn may_have(sim: &Sim, node: usize, group: usize) -> bool {
     let machine: &Node = &sim.nodes[node];
     let (Some(engine), Some(place)) = (&machine.engine, machine.places[group]) else { return false };
@@ -31,15 +32,15 @@ fn may_have(sim: &Sim, node: usize, group: usize) -> bool {
     machine.is_running() && elected && !view.paused && !(view.state_damaged && alone)
 }
 
-/// HP-8: nobody who could have the group does better than the one that has it.
+/// HP-8: whether no node that could have the group does better than the one that has it.
 fn is_where_best(sim: &Sim, group: usize) -> bool {
     let answering = sim.answering(group)[0];
     let health = |node: usize| sim.nodes[node].services[group];
     (0..sim.nodes.len()).filter(|&node| may_have(sim, node, group)).all(|node| health(node) >= health(answering))
 }
 
-/// S6: a neighbour that is gone for good holds a takeover up for ten minutes; a peer that was never heard looks like
-/// one. It takes nothing from a node that has the group already.
+/// S6: whether a neighbour that is gone for good holds a takeover up, as it may for ten minutes; a
+/// peer that was never heard looks like one. A node that has the group already loses nothing by it.
 fn is_held_up(sim: &Sim, node: usize, group: usize) -> bool {
     let interface = sim.plan.groups[group].interface;
     let empty = sim.hosts.iter().all(|host| host.plan.interface != interface);
@@ -47,24 +48,27 @@ fn is_held_up(sim: &Sim, node: usize, group: usize) -> bool {
     is_alone(sim, node) && empty && known
 }
 
+/// Whether another node does not run.
 fn is_alone(sim: &Sim, node: usize) -> bool {
     sim.others(node).any(|other| !sim.nodes[other].is_running())
 }
 
-/// True if votes do not keep a node from having a group. A witness that has lost its memory votes when every node has told
-/// it everything; one that never had any, and is not told by everybody, waits for the longest lease that there is.
+/// Whether votes permit a node to have a group. A witness that has lost its memory votes when every
+/// node has told it everything; one that never had any, and is not told by every node, waits for
+/// the longest permitted lease.
 fn may_be_elected(sim: &Sim, node: usize, group: usize, alone: bool) -> bool {
     let running = sim.nodes.iter().filter(|machine| machine.is_running() && machine.places[group].is_some()).count();
     let able = |witness: &&Witness| witness.voter.as_ref().is_some_and(|voter| !alone || voter.view_is_voting());
     let witnesses = sim.witnesses.iter().filter(able).count();
     let majority = sim.witnesses.len().div_ceil(2) + 1;
-    // Without its word a standby of such a group stays one, and so does one that finds nobody active when it starts.
+    // A group that waits for a witness's word needs one that was told everything; without it a
+    // standby stays a standby, and so does a node that finds no active when it starts.
     let word = sim.plan.groups[group].promote == Promote::Peer || !alone;
     let open = sim.nodes[node].kernel.is_open(group);
     running + witnesses >= majority && (word || open)
 }
 
-/// How things stand, for people.
+/// The state of every node and witness, a line each, for people.
 pub fn states(sim: &Sim) -> Vec<String> {
     let mut lines = Vec::new();
     for node in 0..sim.nodes.len() {

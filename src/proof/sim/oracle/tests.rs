@@ -43,7 +43,7 @@ impl Scene {
         self.sim.plan.groups[G].interface
     }
 
-    /// A change of the gate that is decided now, or was a moment ago.
+    /// Changes a gate as decided now, or a nanosecond ago.
     fn gate(&mut self, node: usize, gate: GateAction, now: bool) {
         let local = self.sim.local(node);
         let decided = if now { local } else { local.back(ms(0) + std::time::Duration::from_nanos(1)) };
@@ -54,7 +54,7 @@ impl Scene {
         self.gate(node, GateAction::Open { group: group_id(G), epoch }, now);
     }
 
-    /// An epoch that a node may open with, as far as anybody knows.
+    /// An epoch that a node may open with.
     fn fresh(&self, node: usize) -> Epoch {
         Epoch::new(1_000, id(node))
     }
@@ -66,13 +66,13 @@ impl Scene {
         self.open(node, epoch, true);
     }
 
-    /// A node looks at itself, whether anything has changed or not.
+    /// Lets the oracle look at a node, whether anything has changed or not.
     fn look(&mut self, node: usize) {
         self.sim.oracle.seen[node].stamped = false;
         Oracle::after_event(&mut self.sim, node);
     }
 
-    /// Both gates are open, and since `when` they should not be.
+    /// Opens both gates for the group, cut off from each other in every account.
     fn divide(&mut self) {
         let node = self.standby;
         self.sim.nodes[node].kernel.open[G] = self.fresh(node);
@@ -110,7 +110,7 @@ impl Scene {
     }
 }
 
-/// Plants something, and sees which rule is broken.
+/// Plants something in a cluster at rest, and holds that the violation names `rule`.
 fn fires(rule: &str, plant: impl FnOnce(&mut Scene)) {
     let mut scene = Scene::new();
     plant(&mut scene);

@@ -1,15 +1,17 @@
-//! S1, S4 and S5 where votes decide. Judged from what the voters' datagrams say and when the nodes' left, by the clocks
-//! of those who hold something; never from what voters or engines remember.
+//! S1, S4 and S5 where votes decide. The account rests on what the voters' datagrams say and when
+//! the nodes' datagrams left, by the holders' clocks; never on what voters or engines remember.
 //!
-//! - S1: two gates never answer at the same time. Deadlines only come closer between two events, and gates open at events
-//!   only, so looking after each event is looking at every instant.
-//! - S4: a gate's deadline is never later than what a majority granted: the lease that each of its voters was told of,
-//!   counted from when the node sent the datagram that the grant answers.
-//! - S5: a grant leaves a voter only when everything that it granted to another before, in this life or an earlier one, is
-//!   over by the other's clock, or was given up by a row that the other has sent. A node that opens has granted to itself.
+//! - S1: two gates never answer at the same time. Deadlines only come closer between two events,
+//!   and gates open at events only, so looking after each event is looking at every instant.
+//! - S4: a gate's deadline is never later than what a majority granted: the lease that each of its
+//!   voters was told of, counted from when the node sent the datagram that the grant answers.
+//! - S5: a grant leaves a voter only when everything that it granted to another before, in this
+//!   life or an earlier one, is over by the other's clock, or was given up by a row that the other
+//!   has sent. A node that opens has granted to itself.
 //!
-//! The one exception: a guest that was frozen with its clock goes on with what its lease had left, whatever was done
-//! meanwhile. It lasts one lease from the moment in which the guest goes on, and it concerns nobody else.
+//! The one exception: a guest that was frozen with its clock goes on with what its lease had left,
+//! whatever was done meanwhile. It lasts one lease from the moment in which the guest goes on, and
+//! it concerns nobody else.
 
 use super::Oracle;
 use crate::rules::vote::{Ask, ask, gives_up};
@@ -31,12 +33,13 @@ const SENT: usize = 4_096;
 struct Sent {
     session: u64,
     counter: u64,
-    /// By its own clock.
+    /// Time of sending, by the sender's clock.
     when: MonoTime,
     lease: Duration,
 }
 
-/// What a voter let somebody have: until then, by the clock of the boot of that machine.
+/// A grant of a voter: its holder may count on it until `until`, by the clock of that boot of its
+/// machine.
 #[derive(Clone, Copy, Debug)]
 struct Grant {
     to: usize,
@@ -45,27 +48,34 @@ struct Grant {
     boot: u64,
 }
 
+/// The account of what was asked, granted and given up.
 pub struct Votes {
-    /// By node.
+    /// By node: its last datagrams, oldest first.
     sent: Vec<VecDeque<Sent>>,
+    /// By node: number of boots of its machine.
     boots: Vec<u64>,
-    /// By node: what its lease had left when it was frozen may be used until then.
+    /// By node: until when a guest that was frozen may use what its lease had left.
     excused: Vec<Real>,
-    /// By voter, nodes first: the session that said it, and by group the epoch that it grants.
+    /// By voter, nodes first: its session, and by group the epoch that its row grants.
     told: Vec<(u64, Vec<Epoch>)>,
-    /// By voter and group.
+    /// Grants that may still count, by voter and group.
     grants: Vec<Vec<Vec<Grant>>>,
-    /// By node and group: epochs of its own that its rows have named, and those that they have given up since.
+    /// By node and group: epochs of its own that its rows have named and not given up.
     named: Vec<Vec<Vec<Epoch>>>,
-    /// By voter and node: their sessions, and up to which version the one's table can be known to the other.
+    /// By voter and node: the sessions of both, and up to which version the node can know the
+    /// voter's table.
     reached: Vec<Vec<(u64, u64, u64)>>,
+    /// By node and group: epochs of its own that its rows have given up.
     given_up: Vec<Vec<Vec<Epoch>>>,
-    /// By node: its session, and by group what its row asks for, and the version of its table that first did.
+    /// By node: its session, and by group the epoch that its row asks for, with the version of its
+    /// table that first did.
     asked: Vec<(u64, Vec<(Epoch, u64)>)>,
-    /// By witness and group: the highest epoch that it granted to a claim, whatever it remembers.
+    /// By witness and group: the highest epoch that it has granted to a claim, whatever it
+    /// remembers.
     highest: Vec<Vec<Epoch>>,
-    /// No disk has lost or undone what was on it.
+    /// Whether no disk has lost or undone a write.
     pub honest: bool,
+    /// Whether there are witnesses; without them nothing is noted.
     on: bool,
 }
 
@@ -88,26 +98,28 @@ impl Votes {
         }
     }
 
-    /// A machine has lost what its kernel had.
+    /// Notes that a machine has booted anew: nothing of its kernel is left.
     pub fn note_power_loss(&mut self, node: usize) {
         self.boots[node] += 1;
-        // Nothing that is granted to what was sent before can be used any more.
+        // No grant that answers what was sent before can be used any more.
         self.sent[node].clear();
         self.excused[node] = Real(0);
     }
 
-    /// A disk was not honest: its node may use again what it has given up.
+    /// Notes that a disk was not honest: its node may use again what it has given up.
     pub fn note_disk_loss(&mut self, node: usize) {
         self.honest = false;
         self.named[node].iter_mut().for_each(Vec::clear);
         self.given_up[node].iter_mut().for_each(Vec::clear);
     }
 
+    /// Notes that a guest is frozen with its clock.
     pub fn note_freeze(&mut self, node: usize) {
         self.excused[node] = Real::NEVER;
     }
 
-    /// True if a datagram can make its receiver know the voter's whole table, however lucky it was before.
+    /// Whether a datagram can complete its receiver's copy of the voter's table, if every datagram
+    /// before it arrived.
     fn tells_all(&mut self, voter: usize, to: usize, header: &Header) -> bool {
         if header.echo_session != self.asked[to].0 {
             // An answer to a recording of an earlier life.
@@ -123,12 +135,12 @@ impl Votes {
         reached.2 >= header.table_version
     }
 
-    /// A node says something about a group: what it has named before and gives up now is of no use to it any more.
+    /// Notes a row of a node: epochs that it gives up by it are of no use to it any more.
     fn note_row(&mut self, node: usize, group: usize, header: &Header, row: &Row) {
         let asked = &mut self.asked[node];
         let epoch = ask(id(node), row).map_or(Epoch::NONE, Ask::epoch);
         if asked.1[group].0 != epoch {
-            // The row has changed after the base, at the latest.
+            // The row has changed after `base_version`, at the latest.
             asked.1[group] = (epoch, header.base_version + 1);
         }
         let named = &mut self.named[node][group];
@@ -146,13 +158,13 @@ impl Votes {
     }
 }
 
-/// What a datagram says; it was sealed by whoever has the key.
+/// Header and rows of a datagram; that its tag is right is not checked.
 fn decode_sealed(bytes: &[u8]) -> Option<(Header, pulse::Rows<'_>)> {
     pulse::decode(&bytes[PREFIX_SIZE..bytes.len() - TAG_SIZE]).ok()
 }
 
 impl Oracle {
-    /// A frozen guest goes on.
+    /// Notes that a frozen guest goes on, and for how long it is excused.
     pub fn note_thaw(sim: &mut Sim, node: usize) {
         if sim.oracle.votes.excused[node] == Real::NEVER {
             let lease =
@@ -161,7 +173,7 @@ impl Oracle {
         }
     }
 
-    /// A node or a witness sends something.
+    /// Notes a datagram that a node or a witness sends, and checks what it gives up and grants.
     pub fn note_said(sim: &mut Sim, voter: usize, bytes: &[u8]) {
         if !sim.oracle.votes.on || sim.has_failed() {
             return;
@@ -206,7 +218,7 @@ impl Oracle {
         }
     }
 
-    /// Everything that a voter's datagram lets its receiver have.
+    /// Notes everything that a voter's datagram grants its receiver, and checks S5.
     fn note_grants(sim: &mut Sim, voter: usize, to: usize, header: &Header) {
         if !sim.oracle.votes.tells_all(voter, to, header) {
             return;
@@ -223,7 +235,7 @@ impl Oracle {
             let votes = &sim.oracle.votes;
             let (session, asks) = (votes.asked[to].0, votes.asked[to].1[group]);
             let known = session == header.echo_session && asks.0 == epoch && header.ack_version >= asks.1;
-            // A node whose file lacks the group asks for nothing, and has closed what it had.
+            // A node whose file lacks the group asks for nothing and has closed its gate.
             let known = known && sim.nodes[to].places[group].is_some();
             if epoch == Epoch::NONE || !known || votes.given_up[to][group].contains(&epoch) {
                 continue;
@@ -250,8 +262,8 @@ impl Oracle {
         }
     }
 
-    /// S2: a witness grants a claim only above all that it granted before, restarts included. What is open it grants
-    /// whatever it knows: nothing higher was open meanwhile.
+    /// Checks S2: a witness grants a claim only above everything that it granted before, restarts
+    /// included. An epoch that is open it may always grant: nothing higher was open meanwhile.
     fn check_rising(sim: &mut Sim, voter: usize, group: usize, to: usize, epoch: Epoch) {
         let Some(witness) = voter.checked_sub(sim.nodes.len()) else { return };
         let open = sim.nodes[to].kernel.open[group] == epoch;
@@ -264,7 +276,8 @@ impl Oracle {
         });
     }
 
-    /// What a voter has granted to another than `to`, and what that one may still use.
+    /// A grant of a voter to another node than `to` that its holder may still use. Drops grants
+    /// that are over.
     fn rival_of(sim: &mut Sim, voter: usize, group: usize, to: usize) -> Option<Grant> {
         if sim.plan.is_beyond() {
             return None;
@@ -277,7 +290,7 @@ impl Oracle {
         rival
     }
 
-    /// How long a majority lets a node keep a group open, this node's own vote included.
+    /// Deadline until which a majority lets a node keep a group open, the node's own vote included.
     fn granted_until(sim: &Sim, node: usize, group: usize, epoch: Epoch) -> MonoTime {
         let quorum = sim.witnesses.len().div_ceil(2);
         let votes = &sim.oracle.votes;
@@ -292,9 +305,9 @@ impl Oracle {
         all.get(quorum.saturating_sub(1)).copied().unwrap_or(MonoTime::ZERO)
     }
 
-    /// A deadline is about to be written.
+    /// Checks a deadline that is about to be written against what a majority granted (S4).
     pub(super) fn check_votes(sim: &mut Sim, node: usize, interface: usize, until: MonoTime) {
-        // What a stopped process writes too late opens nothing.
+        // A deadline in the past, written by a process that was stopped, opens nothing.
         let strict = sim.plan.votes().is_some_and(|votes| votes.strict) && until > sim.local(node);
         for group in (0..sim.plan.groups.len()).filter(|_| strict) {
             if sim.plan.groups[group].interface != interface || !sim.nodes[node].kernel.is_open(group) {
@@ -310,7 +323,8 @@ impl Oracle {
         }
     }
 
-    /// A gate opens by votes: it has a majority for as long as its lease runs, and its own vote is free.
+    /// Checks an opening by votes: a majority covers the lease (S4), and the node's own vote is
+    /// free (S5).
     pub(super) fn check_election(sim: &mut Sim, node: usize, group: usize, epoch: Epoch) {
         if sim.plan.is_beyond() || !sim.plan.strict || sim.oracle.seen[node].reopens[group] == epoch {
             return;
@@ -334,7 +348,7 @@ impl Oracle {
         });
     }
 
-    /// S1: more than one answers.
+    /// Checks S1 when more than one node answers.
     pub(super) fn check_alone(sim: &mut Sim, group: usize, answering: &[usize]) {
         let excused = answering.iter().filter(|node| sim.now < sim.oracle.votes.excused[**node]).count();
         let allowed = sim.plan.is_beyond() || answering.len() - excused < 2;
