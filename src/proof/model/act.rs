@@ -1,4 +1,4 @@
-//! What can happen next.
+//! Acts: what can happen next.
 
 use super::shape::Shape;
 use super::state::{Cuts, Freight, Order, State};
@@ -11,27 +11,27 @@ pub enum Act {
     Pass,
     /// A tick passes, but on this node's clock none, or two.
     Slip { node: usize, ticks: u64 },
-    /// An engine is called at its deadline.
+    /// An engine is called because its deadline has come.
     Wake { node: usize },
-    /// Something arrives.
+    /// A flight arrives.
     Arrive { flight: usize },
-    /// Something arrives and will arrive again.
+    /// A flight arrives and will arrive again.
     ArriveTwice { flight: usize },
-    /// Something is lost.
+    /// A flight is lost.
     Lose { flight: usize },
-    /// Something is held up.
+    /// A flight is held up.
     Delay { flight: usize },
     /// A process is stopped between two events.
     Stop { node: usize },
     /// A guest is stopped, and its clock with it.
     Freeze { node: usize },
-    /// An engine is called, and its process is stopped before it has made the n-th change of the gate.
+    /// An engine is called, and its process is stopped before the n-th change of the gate.
     WakeTrapped { node: usize, change: usize },
-    /// Something arrives, and the process is stopped before it has made the n-th change of the gate.
+    /// A flight arrives, and the process is stopped before the n-th change of the gate.
     ArriveTrapped { flight: usize, change: usize },
     /// A stopped process goes on.
     Resume { node: usize },
-    /// A process ends. What it was writing to its disk got there, or not.
+    /// A process ends. A write under way has arrived, or not.
     Kill { node: usize, written: bool },
     /// A host loses its power.
     Crash { node: usize, written: bool },
@@ -43,15 +43,16 @@ pub enum Act {
     Mend,
     /// The interface loses its carrier, or has it again.
     Carrier { node: usize, up: bool },
-    /// An operator asks for something.
+    /// An operator gives a command.
     Order { node: usize, command: Command },
 }
 
-/// Traps are set before the first two changes of the gate: closing or beginning, and what comes after.
+/// Traps are set before the first two changes of the gate: closing or beginning, and what comes
+/// after.
 const TRAPS: usize = 2;
 
 impl Shape {
-    /// Everything that can happen in a state. After a broken promise nothing does.
+    /// Adds every act that is possible in a state; none after a broken promise.
     pub fn possible(&self, state: &State, acts: &mut Vec<Act>) {
         if state.broken.is_some() {
             return;
@@ -69,7 +70,7 @@ impl Shape {
         }
     }
 
-    /// What must happen before time goes on.
+    /// Adds the acts that must happen before time goes on.
     fn due(&self, state: &State, acts: &mut Vec<Act>) {
         let trap = state.budget.any > 0 && state.budget.traps > 0;
         let turn = if self.order == Order::Rounds { self.turn(state) } else { None };
@@ -90,14 +91,15 @@ impl Shape {
         }
     }
 
-    /// Whose turn it is in this round; `None` when nothing is left of it.
+    /// The party whose turn it is in this round; `None` when nothing is left of it.
     pub fn turn(&self, state: &State) -> Option<usize> {
         let woken = state.nodes.iter().position(|node| node.is_due());
         let reached = state.air.iter().filter(|flight| state.is_due(flight)).map(|flight| flight.to).min();
         woken.into_iter().chain(reached).min()
     }
 
-    /// The flights that may arrive now: all that are due, or the first of each queue, or of each burst.
+    /// The flights that may arrive now: all that are due, or the first of each queue, or of each
+    /// burst.
     fn arrivals(&self, state: &State) -> Vec<usize> {
         let first = |position: &usize| {
             let flight = &state.air[*position];
@@ -114,6 +116,7 @@ impl Shape {
         (0..state.air.len()).filter(first).collect()
     }
 
+    /// Adds the passing of a tick, and slips of clocks that the budget pays for.
     fn passing(&self, state: &State, acts: &mut Vec<Act>) {
         acts.push(Act::Pass);
         if state.budget.any > 0 && state.budget.slips > 0 {
@@ -123,6 +126,7 @@ impl Shape {
         }
     }
 
+    /// Adds the faults that the budget pays for.
     fn faults(&self, state: &State, acts: &mut Vec<Act>) {
         let budget = &state.budget;
         for flight in (0..state.air.len()).filter(|flight| state.air[*flight].late == 0) {
@@ -172,7 +176,7 @@ impl Shape {
         }
     }
 
-    /// What mends itself, at any time or never.
+    /// Adds the acts that mend something, at any time or never.
     fn repairs(&self, state: &State, acts: &mut Vec<Act>) {
         for (node, machine) in state.nodes.iter().enumerate() {
             if machine.pause.is_some() {
@@ -196,7 +200,7 @@ impl Shape {
         }
     }
 
-    /// What may befall the witness.
+    /// Adds the faults of the witness that the budget pays for.
     fn witness_faults(&self, state: &State, acts: &mut Vec<Act>) {
         let Some(witness) = &state.witness else { return };
         let (budget, node) = (&state.budget, self.witness_end());

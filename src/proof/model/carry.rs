@@ -1,4 +1,5 @@
-//! What the world does with an engine's actions: the gate changes, frames leave, the disk begins to write.
+//! What the world does with an engine's actions: the gate changes, frames leave, the disk begins to
+//! write.
 
 use super::rules;
 use super::shape::{GROUP, PATHS, Plant, SEGMENT, Shape, id, mac, vip};
@@ -13,14 +14,14 @@ use crate::wire::frame::Sighting;
 use crate::wire::pulse;
 use std::sync::Arc;
 
-/// What a datagram says. It was sealed a moment ago: nobody has to be convinced.
+/// Header and rows of a datagram. It was sealed a moment ago, so its tag is not checked.
 pub fn read(bytes: &[u8]) -> (pulse::Header, Vec<pulse::Row>) {
     let body = &bytes[PREFIX_SIZE..bytes.len() - TAG_SIZE];
     let (header, rows) = pulse::decode(body).expect("an engine sends what can be read");
     (header, rows.collect())
 }
 
-/// Tells what a stopped process is about to do.
+/// Adds to the canon what a stopped process is about to do.
 pub fn canon_held(held: &[Action], bytes: &[u8], node: &Node, canon: &mut Canon) {
     for action in held {
         match action {
@@ -99,12 +100,13 @@ impl Shape {
         }
     }
 
-    /// True if frames get from one node to another.
+    /// Whether frames get from one end to another on a path.
     pub fn is_way(&self, state: &State, from: usize, to: usize, path: usize) -> bool {
         let carrier = path != SEGMENT || (state.nodes[from].carrier && state.nodes[to].carrier);
         carrier && !state.cut.is_cut(from, to, path) && self.plant != Some(Plant::SecretCut)
     }
 
+    /// Whether a node or the witness has a process.
     fn is_alive(&self, state: &State, node: usize) -> bool {
         match state.nodes.get(node) {
             Some(machine) => machine.engine.is_some(),
@@ -112,6 +114,8 @@ impl Shape {
         }
     }
 
+    /// Notes a node's datagram, checks that it consents with a closed gate only, and launches it if
+    /// it can arrive.
     fn send_datagram(&self, state: &mut State, node: usize, link: LinkId, bytes: &[u8]) {
         let (header, rows) = read(bytes);
         let machine = &state.nodes[node];
@@ -135,6 +139,7 @@ impl Shape {
         }
     }
 
+    /// Changes a node's gate, and checks the change.
     fn change_gate(&self, state: &mut State, node: usize, gate: GateAction, decided: MonoTime) {
         let lease = self.timing.lease;
         if self.witness {
@@ -182,11 +187,12 @@ impl Shape {
         state.broken = state.broken.or(broken);
     }
 
-    /// A request for the address reaches the other kernels: those that are open answer, a lapsed one is latched.
+    /// Sends a request for the address to the other kernels: an open one answers, a lapsed one is
+    /// latched.
     fn send_probe(&self, state: &mut State, from: usize) {
         let forever = self.plant == Some(Plant::GateIgnoresDeadline);
         for to in (0..self.nodes).filter(|to| *to != from) {
-            // A frozen guest's kernel is not asked: it does not run.
+            // The kernel of a frozen guest does not run.
             if !self.is_way(state, from, to, SEGMENT) || state.nodes[to].frozen {
                 continue;
             }
@@ -200,7 +206,7 @@ impl Shape {
         }
     }
 
-    /// An announcement passes the gate, or is dropped there.
+    /// Sends an announcement, which passes the gate or is dropped there.
     fn send_announcement(&self, state: &mut State, from: usize) {
         if state.nodes[from].answers(self.plant == Some(Plant::GateIgnoresDeadline)) {
             for to in (0..self.nodes).filter(|to| *to != from) {
@@ -209,6 +215,7 @@ impl Shape {
         }
     }
 
+    /// Launches a frame with which a node claims the address.
     fn send_claim(&self, state: &mut State, from: usize, to: usize) {
         if self.is_way(state, from, to, SEGMENT) && state.nodes[to].engine.is_some() {
             let freight = Freight::Seen(Sighting::Claim { address: vip(), mac: mac(from) });
@@ -216,7 +223,7 @@ impl Shape {
         }
     }
 
-    /// The disk has it. What is durable never falls.
+    /// Writes a state to a node's disk, and checks that no durable epoch falls.
     pub fn write_disk(&self, state: &mut State, node: usize, content: &Durable) {
         let machine = Arc::make_mut(&mut state.nodes[node]);
         if let Loaded::State(before) = &machine.disk {
@@ -230,7 +237,8 @@ impl Shape {
         machine.disk = Loaded::State(content.clone());
     }
 
-    /// What must hold between two events of a process: its gate is as its engine thinks.
+    /// Checks what must hold between two events of a process: its gate is as its engine thinks
+    /// (S7).
     pub fn check_gate(&self, state: &mut State, node: usize) {
         let machine = Arc::make_mut(&mut state.nodes[node]);
         let Some(engine) = &machine.engine else { return };

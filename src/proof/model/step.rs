@@ -1,4 +1,4 @@
-//! What comes of an act.
+//! Steps: the state that follows from an act.
 
 use super::act::Act;
 use super::shape::{ETH, GROUP, PATHS, Plant, Shape, id, mac};
@@ -9,7 +9,8 @@ use crate::engine::{Actions, Engine, Event, InterfaceFacts};
 use crate::types::{Epoch, LinkId, NodeId};
 use std::sync::Arc;
 
-/// An engine that asks so often for a deadline that has passed would never let time go on.
+/// Number of calls in a row with a deadline that has passed, after which an engine counts as
+/// spinning.
 const SPINS: usize = 20;
 
 impl Shape {
@@ -34,6 +35,7 @@ impl Shape {
         }
     }
 
+    /// Does what an act says; `None` if the act is impossible after all.
     fn apply(&self, next: &mut State, act: Act) -> Option<()> {
         match act {
             Act::Pass => self.pass(next, None),
@@ -74,6 +76,7 @@ impl Shape {
         Some(())
     }
 
+    /// Lets a tick pass for all; `slip` names a clock that counts another number.
     fn pass(&self, state: &mut State, slip: Option<(usize, u64)>) {
         for (node, machine) in state.nodes.iter_mut().enumerate() {
             let ticks = slip.filter(|(slipped, _)| *slipped == node).map_or(1, |(_, ticks)| ticks);
@@ -92,6 +95,8 @@ impl Shape {
         state.round = 1;
     }
 
+    /// Calls an engine until its deadline lies ahead. `trap`: stop the process before that change
+    /// of the gate.
     fn wake(&self, state: &mut State, node: usize, trap: Option<usize>) -> Option<()> {
         if trap.is_some() {
             return self.handle_trapped(state, node, Event::Tick, trap);
@@ -108,6 +113,7 @@ impl Shape {
         Some(())
     }
 
+    /// Lets a flight arrive, or its whole burst. `again`: a copy stays in the air.
     fn arrive(&self, state: &mut State, position: usize, trap: Option<usize>, again: bool) -> Option<()> {
         let first = Arc::clone(&state.air[position]);
         if matches!(self.order, Order::Any | Order::Queues) || first.is_stored() || again {
@@ -134,7 +140,7 @@ impl Shape {
         trapped.then_some(())
     }
 
-    /// Like `deliver`, and nothing happens if the trap does not snap.
+    /// Delivers a flight, and changes nothing if the trap does not snap.
     fn deliver_trapped(&self, state: &mut State, flight: &Arc<Flight>, trap: Option<usize>) -> Option<()> {
         let mut attempt = state.clone();
         self.deliver(&mut attempt, flight, trap)?;
@@ -142,7 +148,7 @@ impl Shape {
         Some(())
     }
 
-    /// Gives a flight to whom it is for; a stopped process finds it later, a dead one never.
+    /// Delivers a flight to its receiver; a stopped process finds it later, a dead one never.
     fn deliver(&self, state: &mut State, flight: &Arc<Flight>, trap: Option<usize>) -> Option<()> {
         let to = flight.to;
         if to == self.witness_end() {
@@ -190,6 +196,7 @@ impl Shape {
         self.handle_trapped(state, to, event, trap)
     }
 
+    /// Lets an engine handle an event, up to the trap if there is one.
     fn handle_trapped(&self, state: &mut State, node: usize, event: Event<'_>, trap: Option<usize>) -> Option<()> {
         match trap {
             Some(change) => self.handle_until(state, node, event, change),
@@ -200,7 +207,7 @@ impl Shape {
         }
     }
 
-    /// Calls an engine and carries out what it wants.
+    /// Lets the engine of a node handle an event, and carries out what it wants.
     pub fn handle(&self, state: &mut State, node: usize, event: Event<'_>) {
         self.report_refusal(state, node, &event);
         if let Some(out) = self.call_engine(state, node, event) {
@@ -210,7 +217,8 @@ impl Shape {
         }
     }
 
-    /// The same, up to a change of the gate, before which the process is stopped.
+    /// The same up to a change of the gate, before which the process is stopped. `None` if there is
+    /// no such change.
     fn handle_until(&self, state: &mut State, node: usize, event: Event<'_>, change: usize) -> Option<()> {
         self.report_refusal(state, node, &event);
         let out = self.call_engine(state, node, event)?;
@@ -223,7 +231,7 @@ impl Shape {
         Some(())
     }
 
-    /// The agent looks at its gate before anything else.
+    /// Reports a refused lease to an engine, as the agent does before every other event.
     fn report_refusal(&self, state: &mut State, node: usize, event: &Event<'_>) {
         let kernel = &state.nodes[node].kernel;
         let refused = kernel.refused && kernel.generation != 0 && !matches!(event, Event::Adopted { .. });
@@ -233,6 +241,7 @@ impl Shape {
         }
     }
 
+    /// Lets an engine handle an event, and returns what it wants; `None` without an engine.
     fn call_engine(&self, state: &mut State, node: usize, event: Event<'_>) -> Option<Actions> {
         let machine = Arc::make_mut(&mut state.nodes[node]);
         let now = machine.now();
@@ -242,6 +251,7 @@ impl Shape {
         Some(out)
     }
 
+    /// Lets a stopped process go on: it carries out what it held, then takes what waits.
     fn resume(&self, state: &mut State, node: usize) {
         let machine = Arc::make_mut(&mut state.nodes[node]);
         let (frozen, pause) = (std::mem::take(&mut machine.frozen), machine.pause.take());
@@ -268,6 +278,7 @@ impl Shape {
         self.handle(state, node, Event::Tick);
     }
 
+    /// Ends a node's process. `written`: its write under way has arrived.
     fn kill(&self, state: &mut State, node: usize, written: bool) {
         let ours = |flight: &Arc<Flight>| flight.to == node && flight.is_stored();
         let writes = |flight: &&Arc<Flight>| ours(flight) && matches!(flight.freight, Freight::Stored { .. });
@@ -287,7 +298,7 @@ impl Shape {
         };
     }
 
-    /// An agent starts and adopts what its kernel holds.
+    /// The state after a node's agent has started and adopted what its kernel holds.
     pub fn start(&self, state: &State, node: usize) -> State {
         let mut next = state.clone();
         let machine = Arc::make_mut(&mut next.nodes[node]);
@@ -317,6 +328,7 @@ impl Shape {
         next
     }
 
+    /// Lets an engine handle the state of its interface.
     fn report_facts(&self, state: &mut State, node: usize) {
         let machine: &Node = &state.nodes[node];
         let facts =
@@ -326,7 +338,8 @@ impl Shape {
         }
     }
 
-    /// Lets some ticks pass in which nothing goes wrong and everything happens as soon as it can.
+    /// The state after some ticks in which nothing goes wrong and everything happens as soon as it
+    /// can.
     pub fn calm(&self, state: &State, ticks: usize) -> State {
         let (mut state, mut left) = (state.clone(), ticks);
         while left > 0 {

@@ -1,11 +1,11 @@
-//! A counterexample for people: what happened, step by step, and how things stood after it.
+//! A counterexample for people: every act, and the state after it.
 
 use super::act::Act;
 use super::shape::{GROUP, Shape};
 use super::state::{Flight, Freight, Node, State};
 use std::fmt::Write;
 
-/// One line about a state.
+/// A state in one line.
 pub fn line(state: &State) -> String {
     let mut text = String::new();
     for (node, machine) in state.nodes.iter().enumerate() {
@@ -90,7 +90,7 @@ fn event(state: &State, act: Act) -> String {
     }
 }
 
-/// The history that leads to the last state.
+/// The history that leads to the last state, two lines a step.
 pub fn told(shape: &Shape, steps: &[(State, Option<Act>)]) -> String {
     let mut text = format!("{}: {:?}\n", shape.name, shape.budget);
     for (number, (state, act)) in steps.iter().enumerate() {

@@ -1,6 +1,8 @@
-//! The witness of a model: its voter is the one that ships; clock, disk and process around it are modelled.
+//! The witness of a model: its voter is the one that ships; clock, disk and process around it are
+//! modelled.
 //!
-//! Also the account of what was granted, kept from what voters' datagrams say and when the nodes' left: by it S5 is judged.
+//! Also the account of grants by which S5 is checked: it rests on what voters' datagrams say and
+//! when the nodes' datagrams left.
 
 use super::act::Act;
 use super::rules;
@@ -15,19 +17,21 @@ use crate::wire::pulse::{Header, Row};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The witness: clock, process and disk, and what the rules remember of it.
 #[derive(Clone, Debug)]
 pub struct Witness {
     /// Ticks since the beginning, as this machine counts them.
     pub clock: u64,
     pub voter: Option<Voter>,
     pub disk: Loaded,
-    /// A stopped process, and what waits for it.
+    /// Flights that wait for a stopped process; `None` while it runs.
     pub pause: Option<Vec<Arc<Flight>>>,
     pub life: u8,
     pub said: Said,
 }
 
-/// The epoch that a voter has told each node as granted, and which life of it.
+/// By node: the epoch that a voter has told it as granted, and the session of its life that was
+/// told.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Said([(Epoch, u64); 2]);
 
@@ -45,14 +49,15 @@ impl Said {
     }
 }
 
-/// What a voter let a node have: until then, by the node's clock.
+/// A grant of a voter: its holder may count on it until `until`, by the holder's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Grant {
     voter: usize,
     to: usize,
     epoch: Epoch,
     until: MonoTime,
-    /// It has stood still with a frozen guest: of no use to it unless the gate was open, and then the exception to S1.
+    /// Whether the grant has stood still with a frozen guest: it opens nothing any more, and what
+    /// is open under it is the exception to S1.
     stale: bool,
 }
 
@@ -86,6 +91,7 @@ impl Witness {
 }
 
 impl State {
+    /// Adds the grants that still count to the canon.
     pub(super) fn canon_grants(&self, canon: &mut Canon) {
         let running = |grant: &&Grant| self.nodes[grant.to].now() < grant.until;
         canon.size(self.grants.iter().filter(running).count());
@@ -99,12 +105,12 @@ impl State {
 }
 
 impl Shape {
-    /// The number of the witness among those that send and receive.
+    /// The number of the witness among the ends of ways.
     pub fn witness_end(&self) -> usize {
         self.nodes
     }
 
-    /// What befalls the witness. `None`: it concerns a node.
+    /// Does what an act says to the witness; `None` if the act concerns a node.
     pub fn step_witness(&self, state: &mut State, act: Act) -> Option<()> {
         let (Act::Stop { node }
         | Act::Resume { node }
@@ -142,6 +148,7 @@ impl Shape {
         Some(())
     }
 
+    /// Starts the witness's process with what its disk has.
     pub fn start_witness(&self, state: &mut State) {
         let machine = witness(state);
         machine.life += 1;
@@ -160,12 +167,13 @@ impl Shape {
         machine.said = Said::default();
     }
 
-    /// Something reaches the witness.
+    /// Delivers a flight to the witness.
     pub fn reach_witness(&self, state: &mut State, flight: &Arc<Flight>) {
         let machine = witness(state);
         match (&flight.freight, &mut machine.pause) {
             (Freight::Remembered { life, version, memory }, _) if machine.life == *life => {
-                // Nobody waits for it in a process that is stopped: the voter does nothing of its own accord.
+                // A stopped process takes it at once, too: the voter does nothing of its own
+                // accord.
                 machine.disk = Loaded::Memory(memory.clone());
                 if let Some(voter) = machine.voter.as_mut() {
                     voter.stored(*version);
@@ -182,7 +190,7 @@ impl Shape {
         }
     }
 
-    /// The voter takes a datagram, and answers.
+    /// Lets the voter handle a datagram, and launches its answers.
     fn ask_voter(&self, state: &mut State, flight: &Arc<Flight>) {
         let Freight::Pulse { path, bytes, .. } = &flight.freight else { return };
         let machine = witness(state);
@@ -206,7 +214,8 @@ impl Shape {
         }
     }
 
-    /// A node or the witness sends something: what it gives up, what it grants, and whether it may.
+    /// Notes a datagram that a node or the witness sends: what it gives up, what it grants, and
+    /// whether it may (S5).
     pub fn note_said(&self, state: &mut State, voter: usize, header: &Header, rows: &[Row]) {
         if !self.witness {
             return;
@@ -229,7 +238,8 @@ impl Shape {
         };
         let (said, session) = said.0[to];
         if said.node() != id(to) || session != header.echo_session || said <= state.nodes[to].given_up {
-            // Another life of the node, which was not told so, cannot count it; nor what it has given up meanwhile.
+            // Another life of the node, which was not told so, cannot count the grant; nor can a
+            // node that has given the epoch up.
             return;
         }
         let sent =
@@ -250,6 +260,8 @@ impl Shape {
         state.grants.sort_by_key(|grant| (grant.voter, grant.to, grant.epoch));
     }
 
+    /// Notes what a node's datagram asks for and gives up, and that it gives up nothing that is
+    /// open (S5).
     fn note_asked(&self, state: &mut State, node: usize, header: &Header, rows: &[Row]) {
         let machine = Arc::make_mut(&mut state.nodes[node]);
         let now = machine.now();
@@ -268,8 +280,8 @@ impl Shape {
         }
     }
 
-    /// True if a voter has granted something to another than `to` that this one may still use. A frozen guest is the
-    /// exception to S1.
+    /// Whether a voter has granted something to another node than `to` that its holder may still
+    /// use. A frozen guest is the exception to S1.
     pub fn is_promised(&self, state: &mut State, voter: usize, to: usize) -> bool {
         let nodes = &state.nodes;
         state.grants.retain(|grant| nodes[grant.to].now() < grant.until);
@@ -278,8 +290,9 @@ impl Shape {
         state.grants.iter().any(rival)
     }
 
-    /// A node changes its gate: what answers from now on was elected, has an epoch above all that answered before, and a
-    /// lease that a majority has granted. What a stopped process does after its lease is over opens nothing.
+    /// Checks a change of a node's gate: what answers from now on was elected, has an epoch above
+    /// all that answered before, and a lease that a majority has granted. A change that a stopped
+    /// process makes after its lease is over opens nothing.
     pub fn check_votes(&self, state: &mut State, node: usize, gate: GateAction) {
         let machine = &state.nodes[node];
         let (now, lease) = (machine.now(), machine.kernel.until);
@@ -310,21 +323,24 @@ impl Shape {
     }
 }
 
-/// For the account of what was sent: session, counter, when.
+/// A datagram in the account of what was sent: session, counter, time of sending by the sender's
+/// clock.
 pub type SentPulse = (u64, u64, MonoTime);
 
+/// The witness of a state, to be changed.
 pub fn witness(state: &mut State) -> &mut Witness {
     Arc::make_mut(state.witness.as_mut().expect("invariant: only shapes with a witness have acts of one"))
 }
 
-/// A frozen guest goes on.
+/// Notes that a frozen guest goes on: it is excused for what its lease has left, and its grants are
+/// stale.
 pub fn thaw(state: &mut State, node: usize) {
     let machine = Arc::make_mut(&mut state.nodes[node]);
     machine.excused = lease_left(machine);
     state.grants.iter_mut().filter(|grant| grant.to == node).for_each(|grant| grant.stale = true);
 }
 
-/// For so many ticks a frozen guest goes on once it may: what its lease has left.
+/// Number of ticks that the lease of a frozen guest has left.
 fn lease_left(node: &Node) -> u8 {
     let left = if node.kernel.open.is_some() { node.kernel.until.since(node.now()) } else { Duration::ZERO };
     u8::try_from(left.as_nanos().div_ceil(super::shape::TICK.as_nanos())).unwrap_or(u8::MAX)

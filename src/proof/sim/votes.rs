@@ -1,4 +1,4 @@
-//! Runs with witnesses and one purpose each, beside the one in which everything may happen.
+//! Runs with witnesses and one purpose each; in `play` everything may happen.
 
 use super::calm::calm;
 use super::clock::stretched;
@@ -9,10 +9,10 @@ use super::world::Sim;
 use crate::timing::Promote;
 use std::time::Duration;
 
-/// For what the processes themselves take, and the shortest ways through the wires.
+/// Time that the processes themselves take, with the shortest ways through the wires.
 const SLACK: Duration = Duration::from_millis(1);
 
-/// A cluster at rest with all its witnesses.
+/// Brings a cluster to rest with all its witnesses: every witness votes, every group is served.
 fn calm_with_witnesses(sim: &mut Sim) {
     for witness in 0..sim.witnesses.len() {
         if sim.plan.is_beyond() {
@@ -22,7 +22,7 @@ fn calm_with_witnesses(sim: &mut Sim) {
         sim.start_witness(witness);
     }
     calm(sim);
-    // A witness without any memory abstains until it knows everybody's lease; then elections begin.
+    // A witness without memory abstains until it knows every node's lease; then elections begin.
     let timing = sim.plan.timing();
     let phase = sim.random.span(timing.pulse);
     sim.run(timing.abstain * 2 + timing.patience.hold * 2 + Duration::from_secs(1) + phase);
@@ -34,19 +34,20 @@ fn calm_with_witnesses(sim: &mut Sim) {
     }
 }
 
-/// How long a promise that was given a moment ago can last in real time.
+/// The longest real time that a promise can last that was given a moment ago.
 fn longest_promise(sim: &Sim) -> Duration {
     stretched(sim.plan.timing().promise, sim.plan.drift_ppm)
 }
 
-// L1: a lost host is taken over when what was promised to it is over, at any phase.
+// L1: the groups of a lost host are taken over when every promise to it is over, at any phase.
 pub fn lose_host(sim: &mut Sim) {
     calm_with_witnesses(sim);
     let timing = sim.plan.timing();
     let gone = sim.random.below(sim.nodes.len());
     sim.lose_power(gone, false);
     sim.coverage.count_fault(Fault::PowerLoss);
-    // A question each probe interval, its answer, and the claim that follows a witness's word.
+    // After the promise: a question each probe interval, its answer, and the claim that follows a
+    // witness's word.
     let bound =
         longest_promise(sim) + stretched(timing.probe * 5, sim.plan.drift_ppm) + sim.net.longest() * 6 + SLACK;
     sim.run(bound);
@@ -58,7 +59,8 @@ pub fn lose_host(sim: &mut Sim) {
     }
 }
 
-// FJ-10: what is shorter than the promise moves nothing, and neither does the loss of witnesses.
+// FJ-10: a disturbance shorter than the promise moves nothing, and neither does the loss of
+// witnesses.
 pub fn disturb(sim: &mut Sim) {
     calm_with_witnesses(sim);
     let before = sim.oracle.openings.clone();
@@ -82,7 +84,7 @@ pub fn disturb(sim: &mut Sim) {
     }
 }
 
-/// As many witnesses as the two nodes can do without are gone for long; both nodes are well.
+/// Takes away, for long, as many witnesses as two well nodes can do without.
 fn lose_witnesses(sim: &mut Sim) {
     let kept = sim.witnesses.len() / 2;
     for witness in kept..sim.witnesses.len() {
@@ -93,12 +95,12 @@ fn lose_witnesses(sim: &mut Sim) {
     for witness in kept..sim.witnesses.len() {
         sim.start_witness(witness);
     }
-    // While it abstains the nodes go on; a takeover now would be one that nobody could carry out.
+    // The nodes go on while a witness abstains; a takeover could not be carried out now.
     let timing = sim.plan.timing();
     sim.run(stretched(timing.abstain, sim.plan.drift_ppm) * 2);
 }
 
-/// The nodes do not hear each other; the witnesses hear both.
+/// Cuts the nodes off from each other for a while; the witnesses hear both.
 fn cut_links(sim: &mut Sim) {
     sim.cut_wires(0..sim.net.wires, true);
     let span = longest_promise(sim) + sim.random.span(longest_promise(sim));
@@ -106,7 +108,7 @@ fn cut_links(sim: &mut Sim) {
     sim.cut_wires(0..sim.net.wires, false);
 }
 
-/// A witness's process stops for as long as one likes.
+/// Stops a witness's process for up to two promises.
 fn pause_witness(sim: &mut Sim) {
     let witness = sim.random.below(sim.witnesses.len());
     let span = sim.random.span(longest_promise(sim) * 2);
@@ -114,7 +116,7 @@ fn pause_witness(sim: &mut Sim) {
     sim.run(span);
 }
 
-/// A node's process stops for less than its lease has left at the least.
+/// Stops a node's process for less than its lease has left at any phase.
 fn stop_process(sim: &mut Sim) {
     let timing = sim.plan.timing();
     let node = sim.random.below(sim.nodes.len());
@@ -123,8 +125,9 @@ fn stop_process(sim: &mut Sim) {
     sim.run(span);
 }
 
-/// The exception to S1: an active guest is frozen with its clock for longer than it is promised anything, and goes on
-/// with what its lease had left. Two answer for that long, no longer, and only then.
+/// The exception to S1: an active guest is frozen with its clock for longer than any promise to it,
+/// and goes on with what its lease had left. Two nodes answer for that long, no longer, and only
+/// then.
 pub fn freeze(sim: &mut Sim) {
     calm_with_witnesses(sim);
     let group = sim.random.below(sim.plan.groups.len());
@@ -146,7 +149,7 @@ pub fn freeze(sim: &mut Sim) {
     sim.coverage.excused += sim.oracle.both - before;
 }
 
-/// Nothing passes between a node and the witnesses.
+/// Cuts a node off from all witnesses.
 fn cut_witnesses(sim: &mut Sim, node: usize) {
     let (wire, now) = (sim.net.witness_wire(), sim.now);
     for witness in 0..sim.witnesses.len() {
@@ -157,8 +160,9 @@ fn cut_witnesses(sim: &mut Sim, node: usize) {
     sim.touched = true;
 }
 
-/// S5: the active's process stops or ends with its gate open, its clock is as slow and all others are as fast as they may
-/// be, and the only one whose promise it has is asked all the time by one that it has promised nothing.
+/// S5: the active's process stops or ends with its gate open. Its clock is as slow, and all others
+/// as fast, as permitted; the one voter that has promised it anything is asked all the time by a
+/// node to which it has promised nothing.
 pub fn stop_active(sim: &mut Sim) {
     calm_with_witnesses(sim);
     let group = sim.random.below(sim.plan.groups.len());
@@ -181,7 +185,8 @@ pub fn stop_active(sim: &mut Sim) {
     let phase = sim.random.span(sim.plan.timing().pulse);
     sim.run(longest_promise(sim) * 6 + phase);
     match kind {
-        // Its agent alone is started anew, and finds late what its kernel has: until then it asks for nothing.
+        // The active's agent alone is started anew, and finds its gate late: until then it asks for
+        // nothing.
         4 => {
             sim.kill(active);
             sim.start_blind(active, longest_promise(sim) * 3);
@@ -193,7 +198,8 @@ pub fn stop_active(sim: &mut Sim) {
             sim.kill_witness(witness);
             sim.start_witness(witness);
         }),
-        // Its agent alone: what it has promised is forgotten, and how long leases are it knows from its disk.
+        // The standby's agent alone is started anew: it forgets its promises, and knows from its
+        // disk how long leases are.
         3 => {
             sim.kill(1 - active);
             sim.start(1 - active);
@@ -203,8 +209,9 @@ pub fn stop_active(sim: &mut Sim) {
     sim.run(longest_promise(sim) * 3 + SLACK);
 }
 
-/// S2: one node is away while the other opens again and again with votes of the witnesses, and is alone with them when it
-/// comes back. They may have been started anew since, their disks may have taken nothing, or have lost everything.
+/// S2: one node is away while the other opens again and again with votes of the witnesses, and is
+/// alone with them when it comes back. The witnesses may have been started anew since, and their
+/// disks may have taken no write or have lost everything.
 pub fn forget(sim: &mut Sim) {
     calm_with_witnesses(sim);
     let group = sim.random.below(sim.plan.groups.len());
@@ -221,7 +228,7 @@ pub fn forget(sim: &mut Sim) {
         sim.set_carrier(active, interface, false);
         sim.run(timing.probe);
         sim.set_carrier(active, interface, true);
-        // It is alone, and counts the other's silence from when it could hear it.
+        // The node counts the other's silence from when it could hear it.
         sim.run(longest_promise(sim) + timing.pulse * 3);
     }
     sim.lose_power(active, false);
@@ -238,6 +245,6 @@ pub fn forget(sim: &mut Sim) {
     sim.start(other);
     sim.run(longest_promise(sim) * 6 + timing.patience.hold + Duration::from_secs(2));
     let taken = sim.answering(group) == [other];
-    // Who has lost its memory, and is not told everything, votes for nobody.
+    // A witness that has lost its memory, and is not told everything, votes for nobody.
     sim.oracle.hold(taken == (kind < 3), || format!("L5: group {group} is at node {other}: {taken}, kind {kind}"));
 }

@@ -1,4 +1,5 @@
-//! Engines, their kernels and disks, and the wires between them, under a clock that moves only when told.
+//! The world: engines, their kernels and disks, and the wires between them, under a clock that only
+//! [`Sim::run`] moves.
 
 use super::clock::Real;
 use super::coverage::Coverage;
@@ -33,14 +34,19 @@ mod witnesses;
 
 pub use due::{Asker, Due, Recording};
 
-/// Datagrams kept to be replayed.
+/// Number of datagrams kept to be replayed.
 const RECORDED: usize = 64;
 const KEYS: [(u8, [u8; 32]); 1] = [(1, [7; 32])];
 
+/// A run: the world, the oracle that looks at it, and what was seen.
 pub struct Sim {
+    /// The seed of the run.
     pub seed: u64,
+    /// The only source of chance of the run.
     pub random: Random,
+    /// The present instant.
     pub now: Real,
+    /// What the seed has decided.
     pub plan: Plan,
     pub nodes: Vec<Node>,
     pub witnesses: Vec<Witness>,
@@ -49,32 +55,43 @@ pub struct Sim {
     pub oracle: Oracle,
     pub coverage: Coverage,
     pub history: History,
+    /// Datagrams between nodes that may be replayed.
     pub recorded: Vec<Recording>,
-    /// What witnesses were asked: which of them, by whom.
+    /// Recorded questions: to which witness, of which node, and the bytes.
     pub asked: Vec<(usize, usize, Vec<u8>)>,
+    /// The keys of nodes and witnesses, with the mutants of the run.
     pub keys: Arc<KeyRing>,
+    /// The same keys without mutants, for the oracle.
     pub strict: KeyRing,
+    /// The rule that is broken in this run, if any.
     pub mutants: Mutants,
-    /// Wires or processes are not as they were: the oracle has to look who reaches whom.
+    /// Whether wires or processes have changed, so that the oracle must look again who reaches
+    /// whom.
     pub touched: bool,
-    /// The swarm has these: files change, datagrams are recorded.
+    /// Whether files change in this run.
     pub reloads: bool,
-    /// Faults go on: starts may be slow, too.
+    /// Whether faults still strike, so that starts may be slow and hooks may fail.
     pub faulty: bool,
+    /// Whether datagrams are recorded, because the swarm replays or forges some.
     pub records: bool,
+    /// Number of events that engines and voters have handled.
     pub steps: u64,
     queue: Queue<Due>,
+    /// The last serial of a gate.
     serials: u64,
+    /// Scratch for an engine's actions.
     out: Actions,
+    /// Scratch: datagrams' memory, to be used again.
     buffers: Vec<Vec<u8>>,
 }
 
 impl Sim {
+    /// A run of a bare pair.
     pub fn new(seed: u64, mutants: Mutants, want: Want) -> Sim {
         Sim::planned(seed, mutants, want, Plan::draw)
     }
 
-    /// A run of a plan that is drawn otherwise.
+    /// A run whose plan is drawn by `draw`.
     pub fn planned(seed: u64, mutants: Mutants, want: Want, draw: impl Fn(&mut Random) -> Plan) -> Sim {
         let mut random = Random::new(seed);
         let plan = draw(&mut random);
@@ -112,7 +129,7 @@ impl Sim {
         sim
     }
 
-    /// Writes a line of history, if somebody wants it.
+    /// Adds a line to the history, if lines are wanted.
     pub fn note(&mut self, line: impl FnOnce(&Sim) -> String) {
         let now = self.now;
         let mut history = std::mem::replace(&mut self.history, History::new(Want::Nothing));
@@ -120,23 +137,27 @@ impl Sim {
         self.history = history;
     }
 
+    /// Whether a promise was broken.
     pub fn has_failed(&self) -> bool {
         self.oracle.violation.is_some()
     }
 
-    /// What the clock of a node shows.
+    /// What a node's clock shows now.
     pub fn local(&self, node: usize) -> MonoTime {
         self.nodes[node].clock.read(self.now)
     }
 
+    /// All nodes but one.
     pub fn others(&self, node: usize) -> impl Iterator<Item = usize> + use<> {
         (0..self.nodes.len()).filter(move |other| *other != node)
     }
 
+    /// Puts something into the queue, due after `delay`.
     pub fn schedule(&mut self, due: Due, delay: Duration) {
         self.queue.push(self.now + delay, due);
     }
 
+    /// A copy of `bytes` in memory that is used again.
     pub fn buffer(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut buffer = self.buffers.pop().unwrap_or_default();
         buffer.clear();
@@ -144,7 +165,7 @@ impl Sim {
         buffer
     }
 
-    /// Asks the engine of a node when it wants to be woken.
+    /// Sets when a node is woken, by its engine's next deadline.
     pub fn set_wake(&mut self, node: usize) {
         let machine = &mut self.nodes[node];
         machine.wake = match &machine.engine {
@@ -153,7 +174,8 @@ impl Sim {
         };
     }
 
-    /// An event for a process: taken now, or when it runs again.
+    /// Hands an event to a node's process now, or keeps it for when the process runs again. A dead
+    /// process takes none.
     pub fn offer(&mut self, node: usize, waiting: Waiting) {
         let limit = self.plan.backlog;
         if let Some(pause) = &mut self.nodes[node].pause {
@@ -167,7 +189,7 @@ impl Sim {
             return;
         }
         if !self.report_refusals(node) {
-            // It may have stopped over that; what was to come next waits with the rest.
+            // The process may have stopped over that: this event waits with the rest.
             if let Some(pause) = &mut self.nodes[node].pause {
                 pause.backlog.push(waiting);
             }
@@ -197,10 +219,11 @@ impl Sim {
         }
     }
 
-    /// Tells a process first if its gate has refused a frame; false if it ended over that.
+    /// Reports refused leases to a process, as the agent does before any other event; false if the
+    /// process stopped or ended over that.
     fn report_refusals(&mut self, node: usize) -> bool {
         for interface in 0..self.plan.interfaces {
-            // One that stops over the first does not hear of the next.
+            // A process that stops over the first refusal does not hear of the next.
             let hears = self.nodes[node].is_running() && self.nodes[node].is_attached(interface);
             if hears && self.nodes[node].kernel.gates[interface].is_refused() {
                 let generation = self.nodes[node].kernel.gates[interface].generation;
@@ -211,6 +234,8 @@ impl Sim {
         self.nodes[node].is_running()
     }
 
+    /// Lets the engine of a node handle an event now, carries out its actions, and lets the oracle
+    /// look.
     pub fn handle(&mut self, node: usize, event: Event<'_>) {
         let local = self.local(node);
         let mut out = std::mem::take(&mut self.out);
@@ -224,9 +249,9 @@ impl Sim {
         self.set_wake(node);
     }
 
-    /// Does what an engine decided at `decided`, or stops in the middle of it.
+    /// Carries out what an engine decided at `decided`, or stops the process in the middle of it.
     pub fn carry_out_or_stop(&mut self, node: usize, mut out: Actions, decided: MonoTime) {
-        // Persist names the state of this moment.
+        // The state to be persisted is that of this moment.
         self.persist(node, &out.list);
         let trap = self.nodes[node].trap.filter(|_| out.list.iter().any(|action| matches!(action, Action::Gate(_))));
         if let Some(span) = trap {
@@ -243,6 +268,7 @@ impl Sim {
         self.out = out;
     }
 
+    /// Carries out actions in their order. `decided`: when, by the node's clock.
     pub fn carry_out(&mut self, node: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
         for action in list {
             self.coverage.count_action(action);
@@ -287,6 +313,7 @@ impl Sim {
         }
     }
 
+    /// Notes a notice in the history; counts and checks a change of role.
     fn note_notice(&mut self, node: usize, notice: &Notice) {
         self.note(|_| format!("node {node}: {notice:?}"));
         if let Notice::Role { group, from, to, cause, .. } = notice {
@@ -303,7 +330,7 @@ impl Sim {
         }
     }
 
-    /// The link over which a node is heard on a wire.
+    /// The link over which an end is heard on a wire.
     pub fn link(&self, from: usize, wire: usize) -> LinkId {
         if from >= self.nodes.len() {
             return LinkId { peer: witness_id(from - self.nodes.len()), path: super::names::udp(0) };
@@ -311,6 +338,7 @@ impl Sim {
         LinkId { peer: id(from), path: self.path(wire) }
     }
 
+    /// The path of a wire between nodes.
     pub fn path(&self, wire: usize) -> LinkPath {
         if wire < self.net.udp {
             super::names::udp(wire)
@@ -319,7 +347,7 @@ impl Sim {
         }
     }
 
-    /// The other end of a link, and the wire it takes.
+    /// The other end of a link, and its wire.
     pub fn way(&self, link: LinkId) -> (usize, usize) {
         let peer: NodeId = link.peer;
         let wire = match link.path {
@@ -329,19 +357,20 @@ impl Sim {
         (position(peer), wire)
     }
 
+    /// A serial for another gate.
     pub fn next_serial(&mut self) -> u64 {
         self.serials += 1;
         self.serials
     }
 
-    /// True if the kernel of a node answers for a group now.
+    /// Whether the kernel of a node answers for a group now.
     pub fn answers(&self, node: usize, group: usize) -> bool {
         let machine = &self.nodes[node];
         let gate = &machine.kernel.gates[self.plan.groups[group].interface];
         machine.kernel.is_open(group) && gate.is_live(machine.clock.read(self.now)) && !machine.asleep
     }
 
-    /// Who answers for a group now.
+    /// The nodes that answer for a group now.
     pub fn answering(&self, group: usize) -> Vec<usize> {
         (0..self.nodes.len()).filter(|&node| self.answers(node, group)).collect()
     }

@@ -1,9 +1,10 @@
 //! A search in depth that holds one history at a time.
 //!
-//! Of what it has seen it keeps 64 bits a state, and of what it is about to see only how much is left along the present
-//! history, with a state here and there from which the others are made again: a search of tens of millions of states fits
-//! into a gigabyte, although a history can be nearly as long. A search in width holds all states that wait, engines and all,
-//! and its histories are the shortest; those found here are long.
+//! The search keeps 64 bits of each state that it has seen, and along the present history how many
+//! acts are left in each state, with a state here and there from which the others are made again.
+//! So a search of tens of millions of states fits into a gigabyte, although a history can be nearly
+//! as long. A search in width holds all states that wait, engines and all; its histories are the
+//! shortest, those found here are long.
 
 use super::Found;
 use crate::model::act::Act;
@@ -15,12 +16,12 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
-/// Every so manieth state of the present history is kept, and as many at its end.
+/// One in so many states of the present history is kept, and as many at its end.
 const KEPT: usize = 64;
-/// Steps from one word about progress to the next.
+/// Number of steps between two lines about progress.
 const TOLD: usize = 20_000_000;
 
-/// A state of the present history, and what can happen in it.
+/// A state of the present history, and the acts that are possible in it.
 struct Here {
     state: State,
     acts: Vec<Act>,
@@ -28,7 +29,7 @@ struct Here {
 
 /// A place in the present history.
 struct Moment {
-    /// Of the acts, so many are not gone through. The last of these is under way.
+    /// Number of acts that are not gone through yet. The last of these is under way.
     left: usize,
     here: Option<Box<Here>>,
 }
@@ -63,7 +64,7 @@ impl Hasher for Known {
 }
 
 impl Search<'_> {
-    /// Takes note of a state. False if it is known.
+    /// Notes a state, and makes it the end of the present history; false if it is known.
     fn enter(&mut self, state: State) -> bool {
         self.steps += 1;
         if self.steps.is_multiple_of(TOLD) {
@@ -123,7 +124,7 @@ impl Search<'_> {
         }
     }
 
-    /// What was under way has been gone through.
+    /// Notes that the act under way has been gone through.
     fn done(&mut self) {
         if let Some(moment) = self.history.last_mut() {
             moment.left -= 1;
@@ -155,7 +156,8 @@ impl Search<'_> {
     }
 }
 
-/// Goes through everything that a shape allows, to the end, to the first broken promise, or to `most` steps.
+/// Goes through everything that a shape allows, to the end, to the first broken promise, or to
+/// `most` steps.
 pub fn search(shape: &Shape, most: usize) -> Found {
     let start = Instant::now();
     let rules = shape.properties();

@@ -7,6 +7,7 @@ use crate::sim::names::ms;
 use crate::sim::node::Waiting;
 
 impl Sim {
+    /// Takes the state of every `Persist` in a list to be written.
     pub(super) fn persist(&mut self, node: usize, list: &[Action]) {
         for action in list {
             if let Action::Persist { version } = action {
@@ -18,6 +19,7 @@ impl Sim {
         }
     }
 
+    /// Begins to write the newest wanted state, unless a write is under way.
     pub(super) fn begin_write(&mut self, node: usize) {
         let machine = &mut self.nodes[node];
         if machine.disk.writing.is_some() {
@@ -29,13 +31,14 @@ impl Sim {
         self.schedule(Due::Written { to: node, life, version }, latency);
     }
 
+    /// Ends a write: the state is durable, or the write has failed and is tried again.
     pub(super) fn finish_write(&mut self, node: usize, life: u64, version: u64) {
         if self.nodes[node].life != life {
             return;
         }
         let Some(state) = self.nodes[node].disk.writing.take() else { return };
         if self.nodes[node].disk.fails {
-            // The newest state is tried again; what came meanwhile goes before this one.
+            // A failed write is tried again; a newer state goes before it.
             self.nodes[node].disk.wanted.get_or_insert((version, state));
             self.offer(node, Waiting::StoreFailed);
             self.schedule(Due::Retry { to: node, life }, ms(100));
@@ -48,7 +51,7 @@ impl Sim {
         self.begin_write(node);
     }
 
-    /// A state is on the disk.
+    /// Puts a state on the disk of a node, and checks that no durable epoch falls.
     pub(super) fn store(&mut self, node: usize, state: Durable) {
         let disk = &mut self.nodes[node].disk;
         self.oracle.check_durable(node, &disk.content, &state);

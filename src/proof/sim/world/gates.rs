@@ -9,10 +9,11 @@ use crate::sim::oracle::Oracle;
 use crate::types::{Epoch, GroupId};
 
 impl Sim {
-    /// Tells a process how its interface is.
+    /// Lets a process handle the facts of an interface.
     pub(super) fn handle_facts(&mut self, node: usize, interface: usize) {
         let eth = self.nodes[node].interfaces[interface];
-        // One that its slow side has replaced is there all the time, though the process has not heard of that yet.
+        // A gate that the slow side has replaced was there all the time, although the process has
+        // not heard of the new one yet.
         let gate = self.nodes[node].kernel.gates[interface].there && eth.attached.is_some();
         let facts = if eth.exists {
             InterfaceFacts { exists: true, carrier: eth.carrier, mac: mac(node, interface), gate, addresses: gate }
@@ -22,7 +23,8 @@ impl Sim {
         self.handle(node, Event::Interface { interface: interface_id(interface), facts });
     }
 
-    /// The slow side has installed the gate of an interface, or found the one of an earlier life.
+    /// Attaches the process to the gate of an interface: the slow side has installed it, or found
+    /// the one of an earlier life.
     pub(super) fn attach(&mut self, node: usize, interface: usize) {
         if !self.nodes[node].interfaces[interface].exists || self.nodes[node].is_attached(interface) {
             return;
@@ -36,10 +38,11 @@ impl Sim {
         if gate.generation != 0 {
             self.adopt(node, interface, gate);
         }
-        // It may have stopped in the middle of adopting.
+        // Offered, not handled: the process may have stopped in the middle of adopting.
         self.offer(node, Waiting::Facts(interface));
     }
 
+    /// Lets a process handle the gate of its former life.
     fn adopt(&mut self, node: usize, interface: usize, gate: Gate) {
         self.oracle.restart_segment_counts(self.now);
         let mut open: Vec<(GroupId, Epoch)> = Vec::new();
@@ -49,7 +52,7 @@ impl Sim {
             }
             match self.nodes[node].places[group] {
                 Some(place) => open.push((group_id(place), self.nodes[node].kernel.open[group])),
-                // The file does not name it any more: the slow side closes it.
+                // A group that the file no longer names is closed by the slow side.
                 None => self.nodes[node].kernel.open[group] = Epoch::NONE,
             }
         }
@@ -63,7 +66,8 @@ impl Sim {
         self.handle(node, Event::Adopted { interface, until, generation, refused, open: &open });
     }
 
-    /// Nothing of a gate is left: its addresses are removed at once, so nothing answers.
+    /// Closes every group of an interface in the kernel: without a gate the addresses are removed
+    /// at once.
     fn close_all(&mut self, node: usize, interface: usize) {
         for group in 0..self.plan.groups.len() {
             if self.plan.groups[group].interface == interface {
@@ -72,7 +76,7 @@ impl Sim {
         }
     }
 
-    /// Somebody removes the gate; the agent, if there is one, installs it again soon.
+    /// Removes the gate of an interface; the agent, if there is one, installs it again soon.
     pub fn lose_gate(&mut self, node: usize, interface: usize) {
         self.note(|_| format!("node {node}: the gate of interface {interface} is removed"));
         self.close_all(node, interface);
@@ -82,7 +86,7 @@ impl Sim {
         self.offer_later(node, Waiting::Attach(interface), delay);
     }
 
-    /// The gate is replaced by another, closed one.
+    /// Replaces the gate of an interface by another, closed one.
     pub fn replace_gate(&mut self, node: usize, interface: usize) {
         if self.nodes[node].engine.is_none() || self.nodes[node].exited || !self.nodes[node].is_attached(interface) {
             return;
@@ -95,6 +99,7 @@ impl Sim {
         self.offer(node, Waiting::Replaced(interface));
     }
 
+    /// Attaches the process to the gate that replaced its own, and tells it so.
     pub(super) fn handle_replaced(&mut self, node: usize, interface: usize) {
         let gate = self.nodes[node].kernel.gates[interface];
         if gate.there {
@@ -103,6 +108,7 @@ impl Sim {
         }
     }
 
+    /// Takes the carrier of an interface away, or gives it back.
     pub fn set_carrier(&mut self, node: usize, interface: usize, carrier: bool) {
         self.note(|_| format!("node {node}: carrier of interface {interface}: {carrier}"));
         self.nodes[node].interfaces[interface].carrier = carrier;
@@ -111,6 +117,7 @@ impl Sim {
         self.offer(node, Waiting::Facts(interface));
     }
 
+    /// Lets an interface vanish with its gate, or come back; the gate follows later.
     pub fn set_existing(&mut self, node: usize, interface: usize, exists: bool) {
         self.note(|_| format!("node {node}: interface {interface} exists: {exists}"));
         self.nodes[node].interfaces[interface].exists = exists;
@@ -126,7 +133,7 @@ impl Sim {
         }
     }
 
-    /// The slow side of a process does something later, if the process lives until then.
+    /// Offers an event of the slow side after `delay`, if the process lives until then.
     pub fn offer_later(&mut self, node: usize, waiting: Waiting, delay: std::time::Duration) {
         let life = self.nodes[node].life;
         self.schedule(Due::Slow { to: node, life, waiting }, delay);

@@ -1,4 +1,4 @@
-//! How machines and processes begin, stop and end.
+//! Machines and processes: how they begin, stop and end.
 
 use super::{Due, Sim};
 use crate::engine::{Engine, Event, GroupSetup, PeerSetup, Setup};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Sim {
-    /// What a seed decides of each node beside the plan: its clock, and how its file differs.
+    /// Draws for each node what the plan leaves open: its clock, and how its file differs.
     pub(super) fn draw_nodes(&mut self) {
         for node in 0..self.nodes.len() {
             self.nodes[node].clock = self.draw_clock();
@@ -35,12 +35,14 @@ impl Sim {
         Clock::new(self.now, MonoTime::ZERO + uptime, ppm)
     }
 
+    /// A clock error within the plan's bound, in parts per million.
     pub fn draw_ppm(&mut self) -> i64 {
         let most = self.plan.ppm;
         let width = usize::try_from(most * 2 + 1).unwrap_or(1);
         i64::try_from(self.random.below(width)).unwrap_or(0) - most
     }
 
+    /// The groups of a file as an engine is given them.
     pub(super) fn group_setups(config: &Config, plan: &Plan) -> Vec<GroupSetup> {
         let setup = |group: &GroupConfig| GroupSetup {
             key: key(group.group),
@@ -64,13 +66,14 @@ impl Sim {
         config.groups.iter().map(setup).collect()
     }
 
-    /// The digest of the set of groups in a file.
+    /// The digests of a file.
     pub(super) fn digests(config: &Config) -> Digests {
         let set =
             config.groups.iter().fold(0_u32, |set, group| set | 1_u32.rotate_left(u32::from(id(group.group).0)));
         Digests { nodes: 0, groups: set }
     }
 
+    /// What the engine of a node is built from.
     fn setup(&self, node: usize) -> Setup {
         let machine = &self.nodes[node];
         let mut seed = [id(node).0; 32];
@@ -97,6 +100,7 @@ impl Sim {
         }
     }
 
+    /// Numbers the groups of a node as its engine does: in the order of the file.
     pub(super) fn number_groups(&mut self, node: usize) {
         let machine = &mut self.nodes[node];
         machine.table = machine.config.groups.iter().map(|group| group.group).collect();
@@ -109,8 +113,8 @@ impl Sim {
     /// Starts the agent of a node, and the machine first if it has no power.
     pub fn start(&mut self, node: usize) {
         let left = self.begin_process(node);
-        // As it may be: links first and the gate found later, or all at once.
-        // A lease that is longer than the listening time of the present file may be found after it.
+        // Either links are opened first and gates are found later, or all at once. A gate whose
+        // lease is longer than the listening time of the present file may be found after it.
         let late = left.saturating_sub(self.nodes[node].config.timing.listen);
         let slow = self.faulty && (late > Duration::ZERO || self.random.chance(30));
         if slow {
@@ -138,7 +142,7 @@ impl Sim {
         self.set_wake(node);
     }
 
-    /// The same, and the gates are found after `delay`.
+    /// Starts the agent of a node, which finds its gates after `delay`.
     pub fn start_blind(&mut self, node: usize, delay: Duration) {
         self.begin_process(node);
         self.open_links(node);
@@ -148,7 +152,8 @@ impl Sim {
         self.set_wake(node);
     }
 
-    /// The process is there and knows what its disk says. What is left of the leases that its former life had.
+    /// Begins a process with what its disk says, without links and gates. Returns the longest time
+    /// that a lease of its former life has left.
     fn begin_process(&mut self, node: usize) -> Duration {
         if !self.nodes[node].powered {
             self.nodes[node].powered = true;
@@ -179,6 +184,7 @@ impl Sim {
         self.nodes[node].kernel.gates.iter().map(|gate| gate.until.since(local)).max().unwrap_or_default()
     }
 
+    /// Tells an engine that its links to all nodes and witnesses are open.
     fn open_links(&mut self, node: usize) {
         for other in self.others(node) {
             for wire in 0..self.net.wires {
@@ -193,11 +199,13 @@ impl Sim {
         debug_assert_eq!(self.path(0), udp(0), "invariant: the first wire is a link");
     }
 
+    /// Kills the agent of a node; its kernel goes on.
     pub fn kill(&mut self, node: usize) {
         self.note(|_| format!("node {node}: agent killed"));
         self.end_process(node);
     }
 
+    /// Ends the process of a node, whatever the reason.
     fn end_process(&mut self, node: usize) {
         let machine = &mut self.nodes[node];
         machine.engine = None;
@@ -208,7 +216,8 @@ impl Sim {
         self.oracle.note_disturbed(node, self.now);
     }
 
-    /// The power goes, and with it everything but the disk. What was being written has arrived or not.
+    /// Takes the power of a node away, and with it everything but the disk. A write under way has
+    /// arrived if `torn`.
     pub fn lose_power(&mut self, node: usize, torn: bool) {
         self.note(|_| format!("node {node}: power lost"));
         if let Some(state) = self.nodes[node].disk.writing.take()
@@ -226,7 +235,7 @@ impl Sim {
         machine.asleep = false;
     }
 
-    /// Stops a process now; it goes on after `span`.
+    /// Stops a node's process for `span`.
     pub fn hang(&mut self, node: usize, span: Duration) {
         if self.nodes[node].is_running() {
             self.note(|_| format!("node {node}: process stops for {span:?}"));
@@ -239,7 +248,7 @@ impl Sim {
         }
     }
 
-    /// Stops a whole machine; its clock goes on, or stands still.
+    /// Stops a node's whole machine for `span`; its clock goes on, or stands still.
     pub fn sleep(&mut self, node: usize, span: Duration, clock_stops: bool) {
         if !self.nodes[node].is_running() {
             return;
@@ -254,6 +263,7 @@ impl Sim {
         }
     }
 
+    /// Lets a stopped process or machine go on: it carries out what it held, then takes what waits.
     pub fn resume(&mut self, node: usize) {
         if std::mem::take(&mut self.nodes[node].asleep) {
             let now = self.now;

@@ -11,7 +11,7 @@ use crate::types::Epoch;
 use std::sync::Arc;
 
 impl Sim {
-    /// Draws another file for a node.
+    /// Draws changes to the file of a node, which no process reads yet.
     pub(super) fn skew(&mut self, node: usize) {
         for _ in 0..1 + self.random.below(3) {
             let count = self.nodes[node].config.groups.len();
@@ -27,7 +27,7 @@ impl Sim {
                 4 if count > 0 => {
                     let prefer = self.random.below(self.plan.nodes);
                     self.nodes[node].config.groups[which].prefer = prefer;
-                    // Two nodes that both prefer themselves and both preempt would never come to rest.
+                    // Two nodes that prefer themselves and preempt would never come to rest.
                     self.nodes[node].config.groups[which].preempt = false;
                 }
                 _ => {
@@ -39,10 +39,12 @@ impl Sim {
         }
     }
 
+    /// Draws other times for the file of a node.
     fn skew_timing(&mut self, node: usize) {
         let plain = self.plan.timing();
         let percent = self.random.pick(&[90, 100, 100, 125]);
-        // No silence is shorter than a pulse of the other: that is no cluster, and `vipair check` shows it.
+        // No silence is shorter than a pulse of the other: that is no cluster, and `vipair check`
+        // shows it.
         let part = |span: std::time::Duration| span * percent / 100;
         // A voted lease is a few pulses already: shorter ones are refused.
         let shortest = if self.plan.witnesses > 0 { 120 } else { 60 };
@@ -51,7 +53,7 @@ impl Sim {
         self.nodes[node].config.timing = Timing::derive_with(pulse, silence, lease, plain.drift_ppm);
     }
 
-    /// A group is taken out of the file, or comes back.
+    /// Takes a group out of a node's file, or puts a missing one back.
     fn skew_membership(&mut self, node: usize, which: usize) {
         let interface = |group: usize| self.plan.groups[group].interface;
         let groups = &self.nodes[node].config.groups;
@@ -68,7 +70,7 @@ impl Sim {
         }
     }
 
-    /// SIGHUP with a file that lacks a group.
+    /// Reloads a node with a file that lacks a group, unless its interface would lose the last one.
     pub fn remove_group(&mut self, node: usize, group: usize) {
         let interface = self.plan.groups[group].interface;
         let beside = |other: &GroupConfig| self.plan.groups[other.group].interface == interface;
@@ -80,7 +82,7 @@ impl Sim {
         }
     }
 
-    /// SIGHUP with a longer lease.
+    /// Reloads a node with a lease of `percent` of the present one.
     pub fn lengthen_lease(&mut self, node: usize, percent: u32) {
         let before = self.nodes[node].config.timing;
         let lease = before.lease * percent / 100;
@@ -89,7 +91,7 @@ impl Sim {
         self.reload(node, before);
     }
 
-    /// SIGHUP with another file.
+    /// Reloads a running node with a file that is drawn.
     pub fn reconfigure(&mut self, node: usize) {
         if self.nodes[node].is_running() {
             let before = self.nodes[node].config.timing;
@@ -98,6 +100,8 @@ impl Sim {
         }
     }
 
+    /// Gives the engine of a node its changed file, and checks that removed groups are closed (S7).
+    /// `before` are the times of the former file.
     fn reload(&mut self, node: usize, before: Timing) {
         self.note(|sim| format!("node {node}: is given another file: {:?}", sim.nodes[node].config));
         let config = &self.nodes[node].config;

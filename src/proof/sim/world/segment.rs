@@ -1,4 +1,4 @@
-//! What happens on the clients' segments: probes, answers, announcements, and what hosts and agents make of them.
+//! The clients' segments: probes, answers, announcements, and what hosts and agents make of them.
 
 use super::{Asker, Due, Sim};
 use crate::mutant::Mutant;
@@ -8,7 +8,7 @@ use crate::types::{MacAddr, MonoTime, Vip};
 use crate::wire::frame::Sighting;
 
 impl Sim {
-    /// A node asks who has an address: everybody, or the one with a hardware address.
+    /// Sends a node's probe for an address to everybody, or to the one with a hardware address.
     pub(super) fn send_probe(&mut self, from: usize, interface: usize, address: Vip, target: Option<MacAddr>) {
         if !self.nodes[from].is_connected(interface) {
             return;
@@ -33,6 +33,7 @@ impl Sim {
         }
     }
 
+    /// Takes a probe in at a node: its kernel is asked, its agent sees the sender.
     pub(super) fn arrive_probe(&mut self, to: usize, from: usize, interface: usize, group: Option<usize>) {
         if !self.nodes[to].is_connected(interface) {
             return;
@@ -43,7 +44,8 @@ impl Sim {
         self.offer_sighting(to, interface, Sighting::Presence { mac: mac(from, interface) });
     }
 
-    /// Every host asks for every address of its segment: nodes see that it is there, kernels answer or latch.
+    /// Lets every host ask for every address of its segment: nodes see that it is there, kernels
+    /// answer or latch.
     pub fn traffic(&mut self) {
         for host in 0..self.hosts.len() {
             let interface = self.hosts[host].plan.interface;
@@ -55,6 +57,7 @@ impl Sim {
         }
     }
 
+    /// Takes a host's requests in at a node: its kernel is asked, its agent sees the host.
     pub(super) fn arrive_traffic(&mut self, to: usize, host: usize) {
         let interface = self.hosts[host].plan.interface;
         if !self.nodes[to].is_connected(interface) {
@@ -68,7 +71,7 @@ impl Sim {
         self.offer_sighting(to, interface, Sighting::Claim { address: host_address(host), mac: host_mac(host) });
     }
 
-    /// A frame shows something to the agent of a node.
+    /// Offers the agent of a node what a frame shows.
     pub(super) fn offer_sighting(&mut self, to: usize, interface: usize, sighting: Sighting) {
         if !self.nodes[to].is_connected(interface) {
             return;
@@ -82,7 +85,8 @@ impl Sim {
         self.offer(to, Waiting::Seen(interface, sighting));
     }
 
-    /// A kernel is asked for an address: it answers under a lease, and latches when the lease is over.
+    /// Asks a kernel for an address: an open gate answers under its lease, and latches when the
+    /// lease is over.
     fn ask_kernel(&mut self, to: usize, interface: usize, asker: Asker, group: usize) {
         if !self.nodes[to].kernel.is_open(group) {
             return;
@@ -99,6 +103,7 @@ impl Sim {
         }
     }
 
+    /// Sends the answer of an open gate to the one that asked.
     fn answer_asker(&mut self, from: usize, interface: usize, asker: Asker, group: usize) {
         match asker {
             Asker::Node(to) => self.send_claim(from, to, interface, group),
@@ -106,7 +111,7 @@ impl Sim {
         }
     }
 
-    /// A frame with which `from` claims an address reaches the agent of another node.
+    /// Sends a frame with which `from` claims an address to another node.
     fn send_claim(&mut self, from: usize, to: usize, interface: usize, group: usize) {
         let wire = self.net.segment_wire(interface);
         for delay in self.net.arrivals(from, to, wire, &mut self.random).into_iter().flatten() {
@@ -115,6 +120,7 @@ impl Sim {
         }
     }
 
+    /// Sends a host a frame from which it learns who has a group.
     fn teach_host(&mut self, from: usize, interface: usize, host: usize, group: usize) {
         if self.net.deafened[host][from] {
             return;
@@ -124,7 +130,7 @@ impl Sim {
         }
     }
 
-    /// Gratuitous ARP in both forms, if the gate lets it out.
+    /// Sends gratuitous ARP in both forms, if the gate lets it out.
     pub(super) fn send_announcement(&mut self, node: usize, group: usize) {
         let interface = self.plan.groups[group].interface;
         if !self.answers(node, group) || !self.nodes[node].is_connected(interface) {
@@ -135,7 +141,8 @@ impl Sim {
         }
         for host in 0..self.hosts.len() {
             let plan = self.hosts[host].plan;
-            // A cache is only corrected: a host that never spoke to the address has no entry to correct.
+            // Announcements only correct a cache: a host that never spoke to the address has no
+            // entry.
             if plan.interface == interface && self.hosts[host].cache[group].is_some() {
                 for _ in 0..usize::from(plan.requests) + usize::from(plan.replies) {
                     self.teach_host(node, interface, host, group);

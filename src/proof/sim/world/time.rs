@@ -6,7 +6,7 @@ use crate::sim::node::Waiting;
 use crate::sim::oracle::Oracle;
 use std::time::Duration;
 
-/// Wake-ups of one node without time passing.
+/// Number of wake-ups of a node without time passing that are still in order.
 const SPINS: usize = 50;
 
 impl Sim {
@@ -38,6 +38,7 @@ impl Sim {
         }
     }
 
+    /// Lets every node whose deadline has come handle a tick.
     fn wake_nodes(&mut self) {
         for node in 0..self.nodes.len() {
             if self.nodes[node].wake > self.now {
@@ -51,6 +52,7 @@ impl Sim {
         }
     }
 
+    /// Lets one entry of the queue happen.
     fn handle_due(&mut self, due: Due) {
         match due {
             Due::Datagram { to, from, wire, bytes } => self.arrive_datagram(to, from, wire, bytes),

@@ -1,4 +1,4 @@
-//! What travels between the nodes on links and segments: datagrams, and the word that nobody listens.
+//! Datagrams between the nodes on links and segments, and the kernel's word that nobody listens.
 
 use super::{Due, RECORDED, Recording, Sim};
 use crate::sim::names::witness_of;
@@ -20,6 +20,7 @@ impl Sim {
         self.touched = true;
     }
 
+    /// Sends a node's datagram over a link, and perhaps records it.
     pub(super) fn send_datagram(&mut self, node: usize, link: LinkId, bytes: &[u8]) {
         if let Some(witness) = witness_of(link.peer) {
             return self.ask_witness(node, witness, bytes);
@@ -37,6 +38,7 @@ impl Sim {
         }
     }
 
+    /// Keeps a datagram to be replayed.
     fn record(&mut self, from: usize, to: usize, wire: usize, bytes: &[u8]) {
         let place = self.random.below(RECORDED);
         let recording = Recording { to, from, wire, bytes: bytes.to_vec() };
@@ -46,6 +48,7 @@ impl Sim {
         }
     }
 
+    /// Takes a datagram in at the machine of a node, or sends back that nobody listens.
     pub(super) fn arrive_datagram(&mut self, to: usize, from: usize, wire: usize, bytes: Vec<u8>) {
         let node = &self.nodes[to];
         let udp = wire < self.net.udp || wire == self.net.witness_wire();

@@ -1,4 +1,4 @@
-//! Witnesses: what reaches them, what they answer, and how they begin, stop and end.
+//! Witnesses: their questions and answers, and how they begin, stop and end.
 
 use super::{Due, RECORDED, Sim};
 use crate::sim::names::{key, ms, witness_id};
@@ -8,16 +8,16 @@ use crate::voter::{CheckSetup, Output, Voter, VoterSetup};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// So many results of a check in a row change what a witness says.
+/// Number of results of a check in a row that change a verdict.
 const RESULTS: u32 = 2;
 
 impl Sim {
-    /// The end of the way to a witness, as the net numbers it.
+    /// The end of the wire to a witness, as the net numbers it.
     pub fn end_of(&self, witness: usize) -> usize {
         self.nodes.len() + witness
     }
 
-    /// A node asks a witness.
+    /// Sends a node's datagram to a witness, and perhaps records it.
     pub(super) fn ask_witness(&mut self, from: usize, witness: usize, bytes: &[u8]) {
         if self.records && self.random.chance(2) {
             let place = self.random.below(RECORDED);
@@ -34,7 +34,7 @@ impl Sim {
         }
     }
 
-    /// A datagram reaches the machine of a witness.
+    /// Takes a datagram in at the machine of a witness.
     pub fn reach_witness(&mut self, witness: usize, from: usize, bytes: Vec<u8>) {
         let machine = &mut self.witnesses[witness];
         if !machine.powered || machine.frozen {
@@ -57,6 +57,7 @@ impl Sim {
         }
     }
 
+    /// Lets a voter handle a datagram, and sends its answers.
     fn handle_question(&mut self, witness: usize, from: usize, bytes: &[u8]) {
         let local = self.witnesses[witness].clock.read(self.now);
         let mut out = Output::default();
@@ -75,7 +76,7 @@ impl Sim {
         }
     }
 
-    /// What a voter wants beside its answers.
+    /// Carries out what a voter wants beside its answers: notices, and a write to its disk.
     fn carry_out_output(&mut self, witness: usize, out: &Output) {
         for notice in &out.notices {
             self.note(|_| format!("witness {witness}: {notice:?}"));
@@ -87,6 +88,7 @@ impl Sim {
         }
     }
 
+    /// Begins to write the newest wanted memory, unless a write is under way.
     fn begin_memory_write(&mut self, witness: usize) {
         let machine = &mut self.witnesses[witness];
         if machine.disk.writing.is_some() {
@@ -98,6 +100,7 @@ impl Sim {
         self.schedule(Due::Remembered { witness, life, version }, latency);
     }
 
+    /// Ends a write to a witness's disk, or tries again later if the disk fails.
     pub(super) fn finish_memory_write(&mut self, witness: usize, life: u64, version: u64) {
         let machine = &mut self.witnesses[witness];
         let due = machine.disk.writing.as_ref().is_some_and(|(writing, _)| *writing == version);
@@ -111,7 +114,8 @@ impl Sim {
         let Some((_, memory)) = machine.disk.writing.take() else { return };
         machine.disk.put(memory);
         if let Some(voter) = machine.voter.as_mut() {
-            // A stopped process hears of it when it goes on; the voter does nothing of its own accord either way.
+            // A stopped process should hear of it later; the voter does nothing of its own accord
+            // either way.
             voter.stored(version);
         }
         self.begin_memory_write(witness);
@@ -149,11 +153,13 @@ impl Sim {
         self.touched = true;
     }
 
+    /// Starts a witness after `delay`, unless its life ends before.
     pub fn start_witness_later(&mut self, witness: usize, delay: Duration) {
         let life = self.witnesses[witness].life;
         self.schedule(Due::WitnessStart { witness, life }, delay);
     }
 
+    /// Kills the process of a witness.
     pub fn kill_witness(&mut self, witness: usize) {
         self.note(|_| format!("witness {witness}: killed"));
         let machine = &mut self.witnesses[witness];
@@ -162,7 +168,8 @@ impl Sim {
         self.touched = true;
     }
 
-    /// The power goes. What was being written has arrived or not, and if not, its place may be damaged.
+    /// Takes the power of a witness away. A write under way has arrived or not, and may have
+    /// damaged its place.
     pub fn lose_witness(&mut self, witness: usize) {
         self.note(|_| format!("witness {witness}: power lost"));
         self.kill_witness(witness);
@@ -179,7 +186,7 @@ impl Sim {
         self.witnesses[witness].frozen = false;
     }
 
-    /// Its process stops; with the whole machine and its clock, if `frozen`.
+    /// Stops a witness's process for `span`, with the whole machine and its clock if `frozen`.
     pub fn stop_witness(&mut self, witness: usize, span: Duration, frozen: bool) {
         self.note(|_| format!("witness {witness}: stops for {span:?}, its clock too: {frozen}"));
         let now = self.now;
@@ -192,6 +199,7 @@ impl Sim {
         self.schedule(Due::WitnessResume { witness }, span);
     }
 
+    /// Lets a stopped witness go on and take what waits.
     pub fn resume_witness(&mut self, witness: usize) {
         let now = self.now;
         let machine = &mut self.witnesses[witness];
@@ -202,7 +210,7 @@ impl Sim {
         }
     }
 
-    /// The results of a witness's check of a group, until it says the same.
+    /// Gives a voter so many equal results of a group's check that its verdict follows.
     pub fn check_service(&mut self, witness: usize, group: usize, healthy: bool) {
         self.note(|_| format!("witness {witness}: service of group {group} is healthy: {healthy}"));
         for _ in 0..RESULTS {
