@@ -1,6 +1,7 @@
 //! Whole datagrams before anything is believed: the tag, and what a ring opens.
 //!
-//! - Any bytes open exactly if a second account of the rules, with HMAC written out after RFC 2104, says so.
+//! - Any bytes open exactly if a second account of the rules, with HMAC written out after RFC 2104,
+//!   says so.
 //! - What is sealed opens, under its key alone: not under another key, not for another cluster.
 //! - One flipped bit, a byte less or a byte more, and it does not open.
 //! - Opening allocates nothing, whatever the outcome.
@@ -28,7 +29,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     Verdict::of(opened.is_ok())
 }
 
-/// docs/protocol.md, written down anew.
+/// The second account: the reason to drop a datagram as docs/protocol.md has it, `None` to open it.
 fn reason_to_drop(bytes: &[u8]) -> Option<Reject> {
     if bytes.len() > 1200 {
         return Some(Reject::TooLong);
@@ -48,7 +49,7 @@ fn reason_to_drop(bytes: &[u8]) -> Option<Reject> {
     (hmac(&bound, sealed) != tag).then_some(Reject::Tag)
 }
 
-/// RFC 2104 with SHA-256 and a key of 32 bytes.
+/// HMAC of RFC 2104 with SHA-256 and a key of 32 bytes.
 pub(super) fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
     let padded =
         |pad: u8| -> Vec<u8> { (0..64).map(|position| key.get(position).copied().unwrap_or(0) ^ pad).collect() };
@@ -90,7 +91,7 @@ fn check_sealed(ring: &KeyRing, bytes: &[u8]) {
     assert_eq!(ring.open(&whole), Err(expected), "one byte more");
 }
 
-/// The longest datagram that no key has sealed and that costs the most to refuse.
+/// A datagram that no key has sealed, of the length that costs most to refuse.
 pub(super) fn longest_forgery() -> Vec<u8> {
     let mut forgery = vec![0x55; MAX_DATAGRAM];
     forgery[..4].copy_from_slice(&[MAGIC[0], MAGIC[1], VERSION, 1]);

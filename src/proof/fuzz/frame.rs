@@ -1,7 +1,9 @@
-//! Frames of the clients' segment: what ARP and neighbour discovery tell, and what the kernel's filter lets through.
+//! Frames of the clients' segment: what ARP and neighbour discovery tell, and what the kernel's
+//! filter lets through.
 //!
-//! - [`sight`] says what a second reading by offsets from RFC 826, 4861 and 8200 says. Every input is read twice: as
-//!   it is, and with its ICMPv6 checksum put right, or nothing random would ever come so far.
+//! - [`sight`] says what a second reading by offsets from RFC 826, 4861 and 8200 says. Every input
+//!   is read twice: as it is, and with its ICMPv6 checksum put right, or nothing random would ever
+//!   come so far.
 //! - Whatever tells something, or carries a pulse, passes the filter whole.
 //! - A frame cut before the end of its message tells nothing; Ethernet's padding changes nothing.
 //! - Nobody with a zero or multicast hardware address is ever seen. Nothing is allocated.
@@ -49,7 +51,7 @@ fn check(frame: &[u8]) -> Verdict {
     Verdict::of(sighting.is_some() || payload.is_some())
 }
 
-/// `end` is where the message ends and the padding begins.
+/// Checks what a frame tells. `end`: where its message ends and the padding begins.
 fn check_sighting(frame: &[u8], sighting: Sighting, end: usize) {
     let (Sighting::Claim { mac, .. } | Sighting::Presence { mac }) = sighting;
     assert!(!mac.is_zero() && !mac.is_multicast(), "{mac} is nobody");

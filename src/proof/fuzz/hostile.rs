@@ -1,10 +1,10 @@
 //! A running engine on a network that belongs to an attacker without the key (promise S6).
 //!
-//! Two copies of one engine live through the same time and get the same pulses of their peer. One of them is sent
-//! whatever the input says besides: noise, forgeries with the right beginning, recordings of what its peer has sent,
-//! whole or damaged, and sealed bodies that are no pulse. At every step it does exactly what its undisturbed copy
-//! does, asks the heap for nothing more, and in the end its whole state is the same but for the counts of what was
-//! turned away.
+//! Two copies of one engine live through the same time and get the same pulses of their peer. One
+//! of them is sent whatever the input says besides: noise, forgeries with the right beginning,
+//! recordings of what its peer has sent, whole or damaged, and sealed bodies that are no pulse. At
+//! every step it does exactly what its undisturbed copy does, asks the heap for nothing more, and
+//! in the end its whole state is the same but for the counts of what was turned away.
 
 use super::auth::hmac;
 use super::input::Input;
@@ -22,12 +22,12 @@ const STEPS: usize = 64;
 
 struct Siege {
     now: MonoTime,
-    /// Is attacked.
+    /// The node that is attacked.
     ours: Node,
-    /// Is not.
+    /// The same node, left alone.
     undisturbed: Node,
     peer: Node,
-    /// What the peer has sent and both have received.
+    /// Datagrams that the peer has sent and both copies have received.
     recorded: Vec<(LinkId, Vec<u8>)>,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn besiege(rig: Rig, mut input: Input<'_>) -> Verdict {
 }
 
 impl Siege {
-    /// Everybody does what is due; the peer's pulses reach both copies, theirs reach the peer.
+    /// Lets every node do what is due; the peer's pulses reach both copies, theirs reach the peer.
     fn pulses(&mut self) {
         self.both(Event::Tick);
         let mut answers = Vec::new();
@@ -72,7 +72,7 @@ impl Siege {
         }
     }
 
-    /// The same event to both copies, and what they make durable because of it.
+    /// Gives both copies the same event, and makes durable what they want.
     fn both(&mut self, event: Event<'_>) {
         self.ours.handle(self.now, event);
         self.undisturbed.handle(self.now, event);
@@ -132,7 +132,7 @@ impl Siege {
     }
 }
 
-/// Links that exist, and some that do not.
+/// A link that exists, or one that does not.
 fn path(choice: u8) -> LinkPath {
     match choice % 5 {
         0 => LinkPath::Udp(0),
@@ -142,7 +142,7 @@ fn path(choice: u8) -> LinkPath {
     }
 }
 
-/// A body of somebody who has the key and speaks another language; nothing if it happens to be a pulse.
+/// A sealed datagram whose body is no pulse; empty if the body happens to be one.
 fn sealed_nonsense(body: &[u8]) -> Vec<u8> {
     let body = &body[..body.len().min(MAX_DATAGRAM - PREFIX_SIZE - TAG_SIZE)];
     if decode(body).is_ok() {
@@ -154,7 +154,7 @@ fn sealed_nonsense(body: &[u8]) -> Vec<u8> {
     datagram
 }
 
-/// All that an engine knows, without what it counts of refused datagrams.
+/// The state of an engine without its counts of refused datagrams.
 fn state(engine: &Engine) -> Value {
     let mut state = serde_json::to_value(engine.snapshot()).expect("a snapshot can be written");
     forget_counts(&mut state);

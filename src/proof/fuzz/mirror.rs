@@ -1,9 +1,9 @@
-//! What comes to the mirror's port: an introduction, and frames behind it.
+//! Input to the mirror's port: an introduction, and frames behind it.
 //!
-//! - An introduction is admitted exactly if a second account of docs/protocol.md, with HMAC written out after RFC 2104,
-//!   says so; refusing it allocates nothing.
-//! - Frames of an authentic session are opened exactly if that account says so, in order; what comes after one that is not
-//!   is worth nothing.
+//! - An introduction is admitted exactly if a second account of docs/protocol.md, with HMAC written
+//!   out after RFC 2104, says so; refusing it allocates nothing.
+//! - Frames of an authentic session are opened exactly if that account says so, in order; what
+//!   comes after one that is not is worth nothing.
 //! - What is sealed opens as what it says, once; one flipped bit, and it does not.
 
 use super::Verdict;
@@ -54,7 +54,8 @@ fn is_admitted(bytes: &Introduction) -> bool {
     ours && named && bytes[44..] == proof(b"caller", &bytes[..44])
 }
 
-/// The frame that `bytes` begin with, if it is the `number`th of this caller: its kind and length. `Err`: refused.
+/// The frame that `bytes` begin with, if it is the `number`th of this caller: its kind and length.
+/// `Err`: refused.
 fn account(session: &[u8; 32], number: u64, bytes: &[u8]) -> Result<Option<(u8, usize)>, ()> {
     if bytes.len() < 4 {
         return Ok(None);

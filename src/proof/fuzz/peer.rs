@@ -1,8 +1,10 @@
-//! A running engine whose peer has the key and says anything: damaged memory, a bug, another release.
+//! A running engine whose peer has the key and says anything: damaged memory, a bug, another
+//! release.
 //!
-//! Nothing is promised about who is active then. But no claim, however absurd, stops this node or makes it forget:
-//! - it never panics, never wants to be called or written to disk without end at one instant, and answers one datagram with a bounded
-//!   number of actions and bytes;
+//! Nothing is promised about who is active then. But no claim, however absurd, stops this node or
+//! makes it forget:
+//! - it never panics, never wants to be called or written to disk without end at one instant, and
+//!   answers one datagram with a bounded number of actions and bytes;
 //! - it opens only with epochs of its own, each higher than the one before;
 //! - what it wants durable never falls.
 
@@ -19,23 +21,23 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 const STEPS: usize = 48;
-/// More than two groups on three links have to say at once.
+/// Bound on the actions of one event: more than two groups on three links need.
 const ACTIONS: usize = 200;
-/// Ticks or writes at one instant.
+/// Bound on ticks or writes at one instant.
 const AT_ONCE: usize = 4;
 
 struct Talk {
     now: MonoTime,
     ours: Node,
     ring: KeyRing,
-    /// What ours said last: where it stands.
+    /// The header of our last datagram.
     heard: Option<Header>,
     counter: u64,
     opened: HashMap<GroupId, Epoch>,
     durable: Durable,
-    /// What it wanted run last.
+    /// The hook that our engine wanted last.
     hook: Option<Wanted>,
-    /// It has said that its process may end.
+    /// Whether our engine has said that its process may end.
     stopped: bool,
 }
 
@@ -65,7 +67,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
         talk.step(&mut input);
         believed |= talk.received() > before;
     }
-    // Whatever it was told, it goes on for as long as it likes.
+    // Whatever it was told, the engine goes on.
     for _ in 0..64 {
         talk.now = talk.ours.engine().next_deadline().min(talk.now + Duration::from_secs(60));
         talk.live(Event::Tick);
@@ -94,7 +96,7 @@ impl Talk {
         }
     }
 
-    /// A sealed pulse from node 2, its rows about our groups for the most part, its echo right for the most part.
+    /// A sealed pulse of node 2. Its rows are mostly about our groups, its echo is mostly right.
     fn pulse(&mut self, kind: u8, input: &mut Input<'_>) -> Vec<u8> {
         let session = u64::from(input.byte() % 4) + 1;
         let (mut header, mut rows) = draw(input);
@@ -114,7 +116,7 @@ impl Talk {
         datagram
     }
 
-    /// One event, and the writes to disk that it asks for, each done at once.
+    /// Gives the engine an event, and does each write to disk that it asks for at once.
     fn give(&mut self, event: Event<'_>) {
         self.ours.handle(self.now, event);
         self.check();
@@ -150,7 +152,8 @@ impl Talk {
         }
     }
 
-    /// One event, and the ticks that it asks for at once: a few at most, or the hot thread would never sleep.
+    /// Gives the engine an event, and the ticks that it asks for at once: a few at most, or the hot
+    /// thread would never sleep.
     fn live(&mut self, event: Event<'_>) {
         self.give(event);
         let waking = (0..AT_ONCE).take_while(|_| {
@@ -179,7 +182,7 @@ pub(super) fn draw_command(choice: u8) -> Command {
     }
 }
 
-/// How a service does, more often in the extremes.
+/// An event about a service's health, more often one of the extremes.
 pub(super) fn draw_health(choice: u8, health: u8) -> Event<'static> {
     let health = match choice >> 1 & 3 {
         0 => 0,
@@ -189,7 +192,7 @@ pub(super) fn draw_health(choice: u8, health: u8) -> Event<'static> {
     Event::Health { group: GroupId(u16::from(choice & 1)), health }
 }
 
-/// The end of the hook that was wanted last, or of one that nobody wanted.
+/// The end of the hook that was wanted last, or of one that was not wanted.
 pub(super) fn draw_hook_end(wanted: Option<Wanted>, choice: u8, number: u64) -> Event<'static> {
     let other = (GroupId(u16::from(choice & 1)), Hook::BeforeOpen, Epoch(number << 8 | 1));
     let (group, mut hook, mut epoch) = wanted.unwrap_or(other);

@@ -1,7 +1,9 @@
 //! The body of an authentic datagram: decoding it, and encoding again what was decoded.
 //!
-//! - It is accepted exactly if it obeys the table in docs/protocol.md, as read here from the offsets.
-//! - Encoding what was decoded gives the body back, but for the reserved bits and bytes, which come out as zero.
+//! - It is accepted exactly if it obeys the table in docs/protocol.md, as read here from the
+//!   offsets.
+//! - Encoding what was decoded gives the body back, but for the reserved bits and bytes, which come
+//!   out as zero.
 //! - Decoding allocates nothing, whatever the outcome.
 
 use super::Verdict;
@@ -15,9 +17,9 @@ const HEADER: usize = 94;
 /// Offsets in the body: those of the datagram without the four bytes before it.
 const COUNT: usize = 96 - PREFIX_SIZE;
 const FLAGS: usize = 6 - PREFIX_SIZE;
-/// What is "zero, ignored on receipt": offset and the bits that mean something.
+/// Bytes with bits that are "zero, ignored on receipt": offset, and the bits that mean something.
 const PARTLY_READ: [(usize, u8); 3] = [(FLAGS, 0b1111), (FLAGS + 1, 0), (COUNT + 1, 0)];
-/// The same within a row.
+/// The same bytes within a row.
 const PARTLY_READ_OF_ROW: [(usize, u8); 1] = [(48, 0b11)];
 
 pub(super) fn ring() -> KeyRing {
@@ -38,6 +40,7 @@ pub(super) fn run(body: &[u8]) -> Verdict {
     Verdict::of(decoded.is_ok())
 }
 
+/// Whether a body obeys docs/protocol.md, read from the offsets.
 fn obeys_the_layout(body: &[u8]) -> bool {
     let byte = |offset: usize| body.get(offset).copied().unwrap_or(0);
     let is_zero = |offset: usize| (offset..offset + 8).all(|offset| byte(offset) == 0);
@@ -72,7 +75,7 @@ fn check_encoding(body: &[u8], header: &Header, rows: &Rows<'_>) {
     assert!(second_rows.eq(rows.clone()), "the same rows");
 }
 
-/// A pulse drawn from an input: everything in it within its range.
+/// A pulse drawn from an input, every value within its range.
 pub(super) fn draw(input: &mut Input<'_>) -> (Header, Vec<Row>) {
     let sender = input.byte().max(1);
     let receiver = Some(input.byte().max(1)).filter(|number| *number != sender).unwrap_or(sender % 255 + 1);

@@ -1,11 +1,12 @@
-//! Flight recordings: what is written is read and flies again, what was changed is found, and what was made to fit
-//! its checksums ends the replay and no more.
+//! Flight recordings: what is written is read and flies again, what was changed is found, and what
+//! was made to fit its checksums ends the replay and no more.
 //!
 //! The first byte of an input chooses what the rest is:
-//! - events: an engine is told them while it is recorded. The file is read as it was written, byte for byte, and its
-//!   replay decides what was decided in flight.
+//! - events: an engine is told them while it is recorded. The file is read as it was written, byte
+//!   for byte, and its replay decides what was decided in flight.
 //! - a place: one byte of a good file there is another, or the file ends there. It is refused.
-//! - records: a good file with these records, or with changes in those it had. Its replay ends, and tells a story.
+//! - records: a good file with these records, or with changes in those it had. Its replay ends, and
+//!   tells a story.
 //! - a file, as it is.
 
 use super::Verdict;
@@ -38,7 +39,8 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     }
 }
 
-/// Any bytes: a reason, or a recording that is the same when it is written again.
+/// Checks that any bytes give a reason to refuse them, or a recording that is the same when it is
+/// written again.
 fn read(bytes: &[u8]) -> Verdict {
     match Recording::read(bytes) {
         Ok(recording) => {
@@ -60,7 +62,8 @@ fn written(recording: &Recording) -> Vec<u8> {
     bytes
 }
 
-/// The replay with its story; whether it agrees with the flight, if it comes to an end.
+/// Replays a recording with its story; whether it agrees with the flight, `None` if it does not
+/// come to an end.
 fn tell(recording: &Recording) -> Option<bool> {
     let mut story = Story::new(&recording.header, Telling::All);
     let verdict = replay(recording, |step| drop(story.tell(step)));
@@ -105,7 +108,7 @@ fn change_records(input: &mut Input<'_>) -> Verdict {
     Verdict::of(tell(&read).is_some())
 }
 
-/// A good file, small.
+/// A small good file.
 fn base() -> &'static [u8] {
     static BASE: OnceLock<Vec<u8>> = OnceLock::new();
     BASE.get_or_init(|| {
@@ -153,9 +156,9 @@ struct Flight {
     peer: Node,
     recorder: Recorder,
     ring: Ring,
-    /// What the peer has sent and we have not received.
+    /// Datagrams that the peer has sent and our engine has not received.
     pulses: Vec<(LinkId, Vec<u8>)>,
-    /// What it wanted run last.
+    /// The hook that our engine wanted last.
     hook: Option<Wanted>,
 }
 
@@ -208,7 +211,8 @@ impl Flight {
         }
     }
 
-    /// One event, recorded, what it wants on disk, and the peer's answers, which wait.
+    /// Gives the engine an event and records it; does its writes, and keeps the peer's answers
+    /// waiting.
     fn give(&mut self, event: Event<'_>) {
         let now = self.now;
         let mut out = Actions::default();
@@ -231,7 +235,7 @@ impl Flight {
         self.drain();
     }
 
-    /// The segment is long enough.
+    /// Ends the segment and begins another.
     fn cut(&mut self) {
         self.recorder.want_segment();
         let engine = self.ours.engine().clone();

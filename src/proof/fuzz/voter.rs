@@ -1,14 +1,18 @@
-//! The voter of a witness under everything that can come to it: two clusters in one process, three nodes in each.
+//! The voter of a witness under everything that can come to it: two clusters in one process, three
+//! nodes in each.
 //!
-//! Nodes have the key and say anything, right or wrong; their datagrams are lost, held back, doubled and sent to the other
-//! cluster; strangers send noise, forgeries and recordings; disks are slow, torn, damaged and put back; the process is
-//! started anew at any moment. What must hold:
-//! - a grant leaves only when every other grant of the group is over at its holder, or was given up (S5), restarts
-//!   included, and it is promised for as long as its holder may count on it;
-//! - no epoch that was never granted is granted below one that another node was granted (S2), as long as the disk is honest;
-//! - what does not carry the cluster's seal is not answered, changes nothing but counters, and costs no memory (S6);
+//! Nodes have the key and say anything, right or wrong; their datagrams are lost, held back,
+//! doubled and sent to the other cluster; strangers send noise, forgeries and recordings; disks are
+//! slow, torn, damaged and put back; the process is started anew at any moment. What must hold:
+//! - a grant leaves only when every other grant of the group is over at its holder, or was given up
+//!   (S5), restarts included, and it is promised for as long as its holder may count on it;
+//! - no epoch that was never granted is granted below one that another node was granted (S2), as
+//!   long as the disk is honest;
+//! - what does not carry the cluster's seal is not answered, changes nothing but counters, and
+//!   costs no memory (S6);
 //! - a datagram is answered with no more than a few, all of them for its sender and of its cluster.
 
+mod attack;
 mod disk;
 mod oracle;
 mod seeds;
@@ -20,45 +24,46 @@ use crate::mutant::Mutants;
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::voter::talker::{Home, Talker};
 use crate::voter::{CheckSetup, MAX_GROUPS, Output, Voter, VoterSetup};
-use crate::wire::auth::{KeyRing, MAGIC, MAX_DATAGRAM, VERSION};
+use crate::wire::auth::{KeyRing, MAX_DATAGRAM};
 use crate::wire::pulse::{Role, Row, decode, encode, peek_cluster};
 use disk::{Disk, Fault};
 use oracle::Oracle;
 pub(super) use seeds::seeds;
 use std::sync::Arc;
 use std::time::Duration;
-use vipair_host::testing::{Usage, measured};
 
 const STEPS: usize = 160;
 const GROUPS: [GroupKey; 2] = [GroupKey(5), GroupKey(6)];
 const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 const LEASE_US: u32 = 170_000;
 const DRIFT_PPM: u64 = 500;
-/// Answers to one datagram: four that tell rows, and one more.
+/// Bound on the answers to one datagram: four that tell rows, and one more.
 const ANSWERS: usize = 5;
-/// Datagrams on their way.
+/// Bound on the datagrams that are held back.
 const HELD: usize = 8;
 
-/// One cluster: its voter, its nodes, and who looks at them.
+/// One cluster: its voter, its nodes, and the oracle that looks at them.
 struct Cluster {
     home: Home,
     voter: Voter,
     disk: Disk,
-    /// The disk is always ready.
+    /// Whether the disk writes at once.
     ready: bool,
     lives: u64,
     nodes: Vec<Talker>,
     oracle: Oracle,
-    /// Datagrams that arrived, and others that have not yet: who sent them, and what.
+    /// Datagrams that arrived.
     recorded: Vec<Vec<u8>>,
+    /// Datagrams that are held back, each with its node.
     held: Vec<(usize, Vec<u8>)>,
 }
 
+/// Both clusters in one process.
 struct Scene {
     now: MonoTime,
     clusters: Vec<Cluster>,
     mutants: Mutants,
-    /// Leases never change, so that a disk that lies does no harm.
+    /// Whether leases never change, so that a disk may lie.
     steady: bool,
     out: Output,
 }
@@ -91,8 +96,8 @@ pub(super) fn vote(bytes: &[u8], mutants: Mutants) -> bool {
 }
 
 impl Cluster {
-    /// Bit 1 of `how`: it has a memory, and votes when that is old enough; otherwise this is its first start. Bit 2: its disk
-    /// is always ready.
+    /// A cluster whose voter has just started. Bit 1 of `how`: the voter has a memory, and votes
+    /// when that is old enough; otherwise this is its first start. Bit 2: its disk writes at once.
     fn open(home: Home, how: u8, now: MonoTime, mutants: Mutants) -> Cluster {
         let node = |id: &NodeId| {
             let mut talker = Talker::new(&home, *id, u64::from(id.0) << 32, GROUPS[0], LEASE_US);
@@ -122,6 +127,7 @@ fn setup(home: &Home, disk: &Disk, life: u64, mutants: Mutants) -> VoterSetup {
 }
 
 impl Scene {
+    /// Does the next step of the input.
     fn step(&mut self, input: &mut Input<'_>) {
         let (kind, who) = (input.byte(), input.byte());
         let (place, node) = (usize::from(who & 1), usize::from(who >> 1) % NODES.len());
@@ -148,7 +154,7 @@ impl Scene {
         }
     }
 
-    /// What nodes say of their groups, right or wrong. Epochs are of their own for the most part.
+    /// Changes what a node says of a group, right or wrong. Epochs are mostly its own.
     fn change(&mut self, place: usize, node: usize, how: u8) {
         let (steady, now) = (self.steady, self.now);
         let cluster = &mut self.clusters[place];
@@ -161,7 +167,7 @@ impl Scene {
         let change: &dyn Fn(&mut Row) = match (how >> 4) & 7 {
             0 => &|row| (row.role, row.reserve, row.claim) = (Role::Standby, own(number), own(number)),
             1 => &|row| {
-                // It opens with what it claims, if it claims anything.
+                // The node opens with what it claims, if it claims anything.
                 let epoch = if row.claim == Epoch::NONE { own(number) } else { row.claim };
                 (row.role, row.epoch, row.reserve, row.claim) = (Role::Active, epoch, next, Epoch::NONE);
             },
@@ -182,7 +188,7 @@ impl Scene {
         }
     }
 
-    /// A node says what is so. It may be lost, held back, or arrive twice.
+    /// Sends a pulse of a node, which may be lost, held back, or arrive twice.
     fn pulse(&mut self, place: usize, node: usize, kind: u8) {
         let cluster = &mut self.clusters[place];
         let pulse = cluster.nodes[node].pulse(self.now);
@@ -207,7 +213,8 @@ impl Scene {
         }
     }
 
-    /// A node's datagram arrives, and with `back` so do the answers. Whatever is answered to those follows.
+    /// Delivers a node's datagram, and with `back` its answers and whatever the node answers to
+    /// those.
     fn deliver(&mut self, place: usize, node: usize, pulse: &[u8], back: bool) {
         let mut waiting = vec![pulse.to_vec()];
         // A session is proven in two round trips; then nothing is answered any more.
@@ -222,7 +229,7 @@ impl Scene {
                 let heard = ear.heard;
                 ear.hear(now, answer);
                 if ear.heard == heard {
-                    // It is not believed: what was granted before is as it was.
+                    // The node does not believe it, so grants are as before.
                     continue;
                 }
                 cluster.oracle.note_grants(&ear, &GROUPS, now, &cluster.voter, cluster.disk.is_honest());
@@ -234,7 +241,8 @@ impl Scene {
         }
     }
 
-    /// One datagram to the socket: the cluster it names takes it, as in `witness::clusters`.
+    /// Gives the process a datagram: the cluster it names takes it. That must be the one at
+    /// `place`.
     fn give(&mut self, place: usize, bytes: &[u8]) {
         self.out.clear();
         let addressed = peek_cluster(bytes).and_then(|number| {
@@ -255,7 +263,7 @@ impl Scene {
         }
     }
 
-    /// Another process of a node: its kernel's gate stays as it was.
+    /// Restarts the process of a node; its kernel's gate stays as it was.
     fn begin_node(&mut self, place: usize, node: usize, kind: u8) {
         let talker = &mut self.clusters[place].nodes[node];
         let session = talker.session + 1 + u64::from(kind >> 6);
@@ -263,7 +271,7 @@ impl Scene {
         self.pulse(place, node, kind | 0x30);
     }
 
-    /// A node says something that no node would: whatever it holds no longer counts.
+    /// Lets a node say something that no node would: whatever it holds no longer counts.
     fn lie(&mut self, place: usize, node: usize, input: &mut Input<'_>) {
         let cluster = &mut self.clusters[place];
         let honest = cluster.nodes[node].pulse(self.now);
@@ -294,60 +302,7 @@ impl Scene {
         self.give(place, &datagram);
     }
 
-    /// Somebody without the key.
-    fn attack(&mut self, place: usize, node: usize, input: &mut Input<'_>) {
-        let (how, number) = (input.byte(), input.below(MAX_DATAGRAM + 100));
-        let cluster = &mut self.clusters[place];
-        let recording = cluster.recorded.get(number % cluster.recorded.len().max(1)).cloned().unwrap_or_default();
-        let other = self.clusters[1 - place].home.clone();
-        let cluster = &mut self.clusters[place];
-        let mut hostile = match how % 6 {
-            0 => input.take(number).to_vec(),
-            1 => [&[MAGIC[0], MAGIC[1], VERSION, 1], input.take(number)].concat(),
-            2 => recording.clone(),
-            3 => damaged(recording, number * 256 + usize::from(input.byte())),
-            // What the other cluster's key seals for this one.
-            4 => Talker::new(&Home { cluster: cluster.home.cluster, ..other }, NODES[node], 77, GROUPS[0], LEASE_US)
-                .pulse(self.now),
-            // What this one's seals, for the other.
-            _ => recording,
-        };
-        if how % 6 == 5 && hostile.len() > 12 {
-            hostile[8..12].copy_from_slice(&other_number(cluster.home.cluster));
-        }
-        let whole = cluster.recorded.contains(&hostile);
-        self.besiege(place, &hostile, whole);
-    }
-
-    /// What nobody sealed changes nothing. A recording may be answered once, as a node that was not heard is; it moves nothing.
-    fn besiege(&mut self, place: usize, hostile: &[u8], whole: bool) {
-        let now = self.now;
-        // Whatever was due by now has been taken note of.
-        for cluster in &mut self.clusters {
-            self.out.clear();
-            cluster.voter.handle(now, &[], &mut self.out);
-            cluster.follow(&self.out);
-        }
-        let state_of = |cluster: &Cluster| (cluster.voter.promises(now).collect::<Vec<_>>(), cluster.voter.memory());
-        let before: Vec<_> = self.clusters.iter().map(state_of).collect();
-        if whole {
-            self.give(place, hostile);
-        } else {
-            let states: Vec<String> = self.clusters.iter().map(|cluster| cluster.voter.view_state()).collect();
-            for (cluster, state) in self.clusters.iter_mut().zip(states) {
-                self.out.clear();
-                let ((), usage) = measured(|| cluster.voter.handle(now, hostile, &mut self.out));
-                assert_eq!(usage, Usage::default(), "what nobody sealed costs no memory");
-                assert!(self.out.answers.is_empty(), "what nobody sealed is answered");
-                assert!(self.out.persist.is_none() && self.out.notices.is_empty());
-                assert!(cluster.voter.view_state() == state, "only counters have changed");
-            }
-        }
-        let after: Vec<_> = self.clusters.iter().map(state_of).collect();
-        assert_eq!(before, after, "promises and memory are as before");
-    }
-
-    /// Another process of the witness, with what the disk has by then.
+    /// Restarts the voter with what the disk has by then.
     fn begin_voter(&mut self, place: usize, kind: u8, input: &mut Input<'_>) {
         let fault = match kind >> 4 {
             0..=3 => Fault::None,
@@ -367,6 +322,7 @@ impl Scene {
 }
 
 impl Cluster {
+    /// Gives the disk what the voter wants durable.
     fn follow(&mut self, output: &Output) {
         if let Some(version) = output.persist {
             self.disk.take(version, &self.voter.memory());
@@ -381,17 +337,4 @@ impl Cluster {
             self.voter.stored(version);
         }
     }
-}
-
-/// With one bit flipped.
-fn damaged(mut bytes: Vec<u8>, bit: usize) -> Vec<u8> {
-    if !bytes.is_empty() {
-        let position = bit % (bytes.len() * 8);
-        bytes[position / 8] ^= 1 << (position % 8);
-    }
-    bytes
-}
-
-fn other_number(cluster: u32) -> [u8; 4] {
-    (15 - cluster).to_be_bytes()
 }

@@ -1,4 +1,4 @@
-//! Changes inputs at random, from a seed: the same changes in every run.
+//! Random changes of inputs from a seed: the same changes in every run.
 
 /// SplitMix64 (Steele, Lea, Flood 2014): enough to choose places and bytes.
 pub struct Mutator {
@@ -25,7 +25,7 @@ impl Mutator {
         self.next().to_le_bytes()[3]
     }
 
-    /// One of `inputs` with one to four changes.
+    /// A mutation: one of `inputs` with one to four changes.
     pub fn mutate(&mut self, inputs: &[&[u8]]) -> Vec<u8> {
         let mut bytes = inputs[self.below(inputs.len())].to_vec();
         for _ in 0..=self.below(4) {
