@@ -1,4 +1,4 @@
-//! A pulse taken in: authenticated, judged, believed.
+//! A pulse taken in: authenticated, checked for freshness, believed.
 
 use super::group::Group;
 use super::node::{Node, Times};
@@ -13,13 +13,14 @@ use crate::wire::table::Admission;
 use std::time::Duration;
 
 impl Voter {
+    /// Opens and decodes a datagram, and checks that it is for us.
     pub(super) fn read<'b>(&self, bytes: &'b [u8]) -> Result<(Header, Rows<'b>), Reject> {
         let (header, rows) = self.setup.keys.open(bytes).and_then(pulse::decode)?;
         header.check_addressee(self.setup.cluster, self.setup.me)?;
         if header.sender.is_witness() { Err(Reject::Addressee) } else { Ok((header, rows)) }
     }
 
-    /// Judges an authentic datagram that is for us, and answers it.
+    /// Decides whether an authentic datagram for us is fresh, believes it if so, and answers it.
     pub(super) fn take(&mut self, header: &Header, rows: Rows<'_>, now: MonoTime, out: &mut Output) {
         let Some(node) = self.node_of(header.sender) else {
             self.rejects.count(Reject::Addressee);
@@ -30,7 +31,8 @@ impl Voter {
                 self.rejects.count(reject);
                 self.answer_unaware(node, header, out);
             }
-            // Its content is not believed, but it learns our session from the answer and can prove itself.
+            // Its content is not believed, but it learns our session from the answer and can prove
+            // itself.
             Verdict::Unproven { learned } => self.answer_unproven(node, learned, out),
             Verdict::Fresh { new_session } => {
                 if new_session {
@@ -43,8 +45,8 @@ impl Voter {
         }
     }
 
-    /// A node that we believe does not believe us yet: the answer that it waits for was lost, and we say nothing of our
-    /// own accord. Each of its datagrams is answered once.
+    /// A node that we believe does not believe us yet: the answer that it waits for was lost, and
+    /// we say nothing of our own accord. Each of its datagrams is answered once.
     fn answer_unaware(&mut self, node: usize, header: &Header, out: &mut Output) {
         let known = &mut self.nodes[node];
         if known.sessions.is_unaware(header) && header.counter > known.unaware {
@@ -65,7 +67,8 @@ impl Voter {
         })
     }
 
-    /// Another process of the node. Its kernel's gate may still be open as the one before left it.
+    /// Notes another process of a node. Its kernel's gate may still be open as the former process
+    /// left it, so promises run on and are not renewed.
     fn begin_session(&mut self, node: usize, out: &mut Output) {
         if self.is_mutant(Mutant::NewSessionReleases) {
             let ours = |place: &usize| self.groups[*place].promise.is_some_and(|promise| promise.node == node);
@@ -79,10 +82,12 @@ impl Voter {
         out.notices.push(Notice::Session(known.id));
     }
 
+    /// Takes in what a fresh pulse says: rows, lease, acknowledgement; then promises and grants.
     fn believe(&mut self, node: usize, header: &Header, rows: Rows<'_>, now: MonoTime, out: &mut Output) {
         let known = &mut self.nodes[node];
-        // One that was overtaken on the way says how things were, not how they are. The lease that it states must be
-        // promised all the same, and the one that the newest stated, for the answer speaks of the newest.
+        // A pulse that was overtaken says how things were, not how they are. The lease that it
+        // states must be promised all the same, and the one that the newest stated, for the answer
+        // speaks of the newest.
         let mut stated = header.lease_us.max(known.times.lease_us);
         if known.sessions.newest() == Some(header.counter) {
             stated = header.lease_us;
@@ -95,7 +100,7 @@ impl Voter {
             let before = std::mem::replace(&mut known.times, times);
             known.acked = header.ack_version.min(self.table);
             if before.digests.groups != header.digests.groups && known.copy.have() != 0 {
-                // It has another set of groups: it tells its table anew.
+                // The node has another set of groups: it tells its table anew.
                 known.copy.forget();
             }
         }
@@ -103,7 +108,8 @@ impl Voter {
         self.note_lease(stated);
         self.end_lapse(node);
         if self.is_blocked(node) {
-            // Nothing is promised until the disk knows for how long, so nothing may be granted.
+            // The disk does not know this lease yet, so nothing is promised and nothing may be
+            // granted.
             self.freeze_all(node);
             self.nodes[node].waiting = true;
         } else {
@@ -120,7 +126,7 @@ impl Voter {
         }
     }
 
-    /// How long nobody else is voted for after a node has stated this lease.
+    /// The span of a promise to a node that states this lease.
     pub(super) fn promised_for(&self, lease_us: u32) -> Duration {
         let lease = Duration::from_micros(u64::from(lease_us));
         if self.is_mutant(Mutant::PromiseTooShort) {
@@ -132,6 +138,7 @@ impl Voter {
         }
     }
 
+    /// Takes in the rows of a pulse.
     fn take_rows(&mut self, node: usize, header: &Header, rows: Rows<'_>, out: &mut Output) {
         if self.nodes[node].copy.admit(header, Mutants::NONE) != Admission::Told {
             return;
@@ -147,19 +154,20 @@ impl Voter {
         }
         if self.nodes[node].copy.is_complete() {
             self.nodes[node].copy.settle();
-            // What it has no more it does not ask for, but its gate may be open until it has closed it.
+            // A node does not ask for a group that it has no more, but its gate may be open until
+            // it has closed it.
             let gone = |place: &usize| self.nodes[node].copy.row(*place).is_none();
             let gone: Vec<usize> = (0..self.groups.len()).filter(gone).collect();
             gone.into_iter().for_each(|place| self.freeze(place, node));
             if self.nodes[node].skipped && self.unused().is_some() {
-                // There is room by now for what was left out: it is to be told again.
+                // There is room by now for the rows that were left out: they must be told again.
                 self.nodes[node].skipped = false;
                 self.nodes[node].copy.forget();
             }
         }
     }
 
-    /// A node says something new about a group.
+    /// Notes a new row of a node about a group: releases, freezes or keeps its promise.
     fn note_row(&mut self, place: usize, node: usize, row: &Row, out: &mut Output) {
         let id = self.nodes[node].id;
         let asked = self.asked(place, node);
@@ -181,12 +189,13 @@ impl Voter {
             }
         }
         self.nodes[node].waiting |= asked.is_some();
-        // The disk is asked ahead of need: a grant seldom waits for it.
+        // The ceiling is raised ahead of need, so that a grant seldom waits for the disk.
         let own = |epoch: Epoch| if epoch.node() == id { epoch } else { Epoch::NONE };
         self.expect(place, own(row.reserve).max(own(row.claim)));
     }
 
-    /// The position of a group, which is made if it was never heard of.
+    /// The position of a group, which is added if it was never heard of; `None` if there is no
+    /// room.
     pub(super) fn place(&mut self, key: GroupKey, out: &mut Output) -> Option<usize> {
         if let Some(place) = self.places.get(&key) {
             return Some(*place);
@@ -214,7 +223,7 @@ impl Voter {
         Some(place)
     }
 
-    /// A group that no node has any more, and that is promised to nobody.
+    /// The position of a group that no node has any more and that is promised to nobody.
     fn unused(&self) -> Option<usize> {
         let told = self.nodes.len() >= self.setup.nodes && self.nodes.iter().all(|node| node.copy.is_complete());
         let unused = |place: &usize| {

@@ -1,23 +1,26 @@
-//! S5 under whatever is done: nodes that claim, open, close, crash and stall, a network that loses and delays, a witness
-//! that is restarted at any time, and a disk that is slow, damaged or put back. Every clock has its own rate.
+//! S5 under whatever is done: nodes that claim, open, close, crash and stall, a network that loses
+//! and delays, a witness that is restarted at any time, and a disk that is slow, damaged or put
+//! back. Every clock has its own rate.
 //!
-//! Two oracles that know nothing of the voter's state. One reads the answers as they leave: a grant to one node must
-//! not leave before every grant to another is over at its holder, by true time, or was given up. The other looks at
-//! the nodes' gates, which open on the witness's word alone here: never two at once.
+//! Two oracles that know nothing of the voter's state. One reads the answers as they leave: a grant
+//! to one node must not leave before every grant to another is over at its holder, by true time, or
+//! was given up. The other looks at the nodes' gates, which open on the witness's word alone here:
+//! never two at once.
 
 use super::*;
 use std::collections::VecDeque;
 
 mod oracles;
 
-/// What is done next. Time passes in steps of a millisecond; every node sends a pulse each 10 ms.
+/// The next thing that is done. Time passes in steps of a millisecond; every node sends a pulse
+/// each 10 ms.
 #[derive(Clone, Debug)]
 enum Step {
     Pass(u8),
     Claim(usize),
     Withdraw(usize),
     Close(usize),
-    /// One takes over from the other, which is cut off or crashes.
+    /// A node takes over from the other, which is cut off or crashes.
     Turn(usize, bool),
     Crash(usize),
     Stall(usize, u8),
@@ -42,26 +45,27 @@ enum Disk {
 struct Granted {
     node: usize,
     epoch: Epoch,
-    /// By true time, at the latest.
+    /// Latest end at the holder, in ms of true time.
     over: u64,
 }
 
 struct Node {
     talker: Talker,
     lives: u64,
-    /// Its clock's error in parts per million.
+    /// Error of the clock in parts per million.
     ppm: i64,
-    /// Everything it has ever used or reserved is below.
+    /// Counter above every epoch that the node has ever used or reserved.
     counter: u64,
-    /// Its kernel's gate: epoch and deadline by its own clock.
+    /// The kernel's gate: epoch, and deadline by its own clock.
     gate: (Epoch, MonoTime),
-    /// It has said that it starts, and learns of its gate at this true millisecond.
+    /// True millisecond at which a node that starts learns of its gate.
     blind_until: u64,
     stalled_until: u64,
     cut: bool,
     delay: u64,
     lose: u8,
-    /// Epochs that it never opens with again, and since when by true time.
+    /// Epochs that the node never opens with again, each with the true millisecond since which that
+    /// holds.
     given_up: Vec<(Epoch, u64)>,
     inbox: VecDeque<(u64, Vec<u8>)>,
 }
@@ -80,9 +84,9 @@ struct World {
     disk_delay: u64,
     granted: Vec<Granted>,
     opened: Vec<Epoch>,
-    /// The disk never lost anything.
+    /// Whether the disk never lost anything.
     trusted: bool,
-    /// Every lease was the same from the beginning.
+    /// Whether every lease was the same from the beginning.
     steady: bool,
     mutants: Mutants,
     dice: u64,
@@ -170,7 +174,8 @@ impl World {
             Step::Cut(node, cut) => self.nodes[node].cut = cut,
             Step::Delay(node, ms) => self.nodes[node].delay = u64::from(ms),
             Step::Lose(node, part) => self.nodes[node].lose = part,
-            // A state that is lost with its leases is a promise that nobody can keep: then the lease does not change.
+            // A state that is lost with its leases is a promise that nobody can keep: then the
+            // lease does not change.
             Step::Lease(node, tens) if self.trusted => {
                 self.nodes[node].talker.lease_us = 50_000 + u32::from(tens) * 2_000;
                 self.steady = false;
@@ -292,7 +297,8 @@ impl World {
         }
     }
 
-    /// A node does what its engine does: it opens and renews on grants, closes when its lease is over, and sends.
+    /// A node does what its engine does: it opens and renews on grants, closes when its lease is
+    /// over, and sends.
     fn live(&mut self, node: usize) {
         let (now, roll) = (self.now, self.roll());
         let machine = &mut self.nodes[node];

@@ -1,12 +1,13 @@
-//! The classic BPF program of the clients' segment, run by an interpreter of the instructions it uses.
+//! The classic BPF program of the clients' segment, run by an interpreter of the instructions it
+//! uses.
 
 use super::segment_filter;
 
-/// How many bytes of the frame the kernel would hand over; 0 refuses it. A load beyond the frame's end refuses it, as
-/// in net/core/filter.c.
+/// Number of bytes of the frame that the kernel would hand over; 0 refuses it. A load beyond the
+/// frame's end refuses it, as in net/core/filter.c.
 ///
 /// # Panics
-/// If the program has an instruction that it does not need.
+/// If the program has an instruction that this interpreter lacks.
 #[must_use]
 pub fn passes(frame: &[u8]) -> u32 {
     let program = segment_filter();

@@ -11,7 +11,8 @@ impl World {
         }
     }
 
-    /// An answer leaves. If its receiver will take it for a grant, every other grant must be over.
+    /// Checks an answer that leaves: if its receiver will take it for a grant, every other grant
+    /// must be over (S5).
     pub(super) fn check_answer(&mut self, node: usize, answer: &[u8]) {
         let machine = &self.nodes[node];
         let mut ear = machine.talker.clone();
@@ -31,7 +32,8 @@ impl World {
         self.granted.push(Granted { node, epoch, over });
     }
 
-    /// Gates stand open on the witness's word alone.
+    /// Checks the gates, which stand open on the witness's word alone here: one at a time (S1),
+    /// with rising epochs (S2).
     pub(super) fn check_gates(&mut self) {
         let now = self.now;
         let open = self.nodes.iter().filter(|node| node.gate.1 > local(now, node.ppm)).count();
@@ -71,7 +73,7 @@ fn history() -> impl Strategy<Value = ([i64; 3], Vec<Step>)> {
 
 fn played(rates: [i64; 3], steps: &[Step], mutants: Mutants) -> World {
     let mut world = World::new(rates, mutants);
-    // Told and voting: what comes then is what is asked for.
+    // The voter is told everything and votes from then on.
     world.step(&Step::Pass(250));
     world.step(&Step::Pass(250));
     for step in steps {
