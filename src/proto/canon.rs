@@ -121,7 +121,7 @@ impl Canon {
     }
 
     /// Writes the renamed words into a hash, equal for equal states.
-    pub fn hash(&self, hasher: &mut impl Hasher) {
+    pub fn hash_into(&self, hasher: &mut impl Hasher) {
         let lowest = self.lowest_epoch();
         let (mut sessions, mut generations) = (Names::default(), Names::default());
         let counters = Ranks::of(self.0.iter().filter_map(|word| match word {

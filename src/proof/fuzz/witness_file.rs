@@ -1,8 +1,9 @@
 //! The file of a witness: every error says where and what, and what is accepted obeys every bound.
 //!
-//! As of the nodes' file, see [`super::cluster_file`]: errors are readable lines that name file, line and key; what is
-//! accepted is checked against the bounds of the guide as written here, and is the same when it is written and read again;
-//! reading takes memory in proportion to the text.
+//! The same holds as for the nodes' file, see [`super::cluster_file`]: errors are readable lines
+//! that name file, line and key; what is accepted is checked against the bounds of the guide as
+//! written here, and is the same when it is written and read again; reading takes memory in
+//! proportion to the text.
 
 use super::Verdict;
 use super::cluster_file::{FILE, check_file, is_name, quoted};

@@ -27,7 +27,7 @@ pub const PATHS: [LinkPath; 2] = [LinkPath::Udp(0), LinkPath::Segment(ETH)];
 /// Position of the segment in [`PATHS`].
 pub const SEGMENT: usize = 1;
 
-/// So many ticks.
+/// The span of so many ticks.
 pub fn ticks(count: u32) -> Duration {
     TICK * count
 }
@@ -58,7 +58,7 @@ pub enum Plant {
     DiskForgets,
     /// The gate forgets that it turned somebody away.
     LatchOff,
-    /// What is closed stays open.
+    /// The gate never closes.
     GateNeverCloses,
     /// The disk never tells that it has written.
     DiskSilent,
@@ -94,7 +94,7 @@ pub struct Shape {
     pub preempt: bool,
     /// Latest start of node 1, in ticks.
     pub stagger: u64,
-    /// What may go wrong.
+    /// The things that may go wrong.
     pub budget: Budget,
     /// The cuts that may be made.
     pub cuts: Vec<Cuts>,
@@ -247,7 +247,7 @@ impl Shape {
         self.links.iter().map(|path| PATHS[*path]).collect()
     }
 
-    /// What the engine of a node is built from.
+    /// The parts that a node's engine is built from.
     pub fn setup(&self, node: usize, life: u8, disk: &Loaded) -> Setup {
         let group = GroupSetup {
             key: GroupKey(1),

@@ -147,7 +147,7 @@ pub struct Node {
     pub frozen: bool,
     /// Number of ticks for which it may go on with what its lease had left when it was frozen.
     pub excused: u8,
-    /// What the node grants, as its datagrams said. Only with a witness.
+    /// The epochs that the node grants, as its datagrams said. Only with a witness.
     pub said: Said,
     /// The highest epoch that the node has asked for.
     pub asked: Epoch,
@@ -262,7 +262,7 @@ pub struct State {
     pub witness: Option<Arc<Witness>>,
     /// Grants that may still count.
     pub grants: Vec<Grant>,
-    /// What is on its way, in the order of sending.
+    /// The flights, in the order of sending.
     pub air: Vec<Arc<Flight>>,
     /// Number of the present round of the instant.
     pub round: u16,
@@ -272,7 +272,7 @@ pub struct State {
     pub order: Order,
     pub cut: Cuts,
     pub budget: Budget,
-    /// What the rules count.
+    /// The counts of the rules.
     pub ghost: Ghost,
     /// The first promise that was broken.
     pub broken: Option<&'static str>,
@@ -365,7 +365,7 @@ impl Hash for State {
         CANON.with_borrow_mut(|canon| {
             canon.clear();
             self.canon(canon);
-            canon.hash(hasher);
+            canon.hash_into(hasher);
         });
         (self.cut, self.budget, self.ghost, self.broken).hash(hasher);
     }

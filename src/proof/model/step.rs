@@ -27,7 +27,8 @@ impl Shape {
         Some(after)
     }
 
-    /// What was sent in the last round arrives once nothing else is left of that round.
+    /// Begins the next round once nothing is left of the present one: what was sent in it arrives
+    /// now.
     fn begin_round(&self, state: &mut State) {
         let waiting = |flight: &Arc<Flight>| flight.late == 0 && flight.round == state.round;
         if self.order == Order::Rounds && self.turn(state).is_none() && state.air.iter().any(waiting) {

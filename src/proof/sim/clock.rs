@@ -35,7 +35,7 @@ const MILLION: u64 = 1_000_000;
 pub struct Clock {
     /// Instant of the last change of rate, or of the last thaw.
     real: Real,
-    /// What the clock showed at `real`.
+    /// The local time that the clock showed at `real`.
     local: MonoTime,
     /// Nanoseconds that the clock counts in a real millisecond: 1,000,500 is 500 ppm fast.
     rate: u64,
@@ -53,7 +53,7 @@ impl Clock {
         self.rate.abs_diff(MILLION)
     }
 
-    /// What the clock shows at a real instant.
+    /// The local time that the clock shows at a real instant.
     pub fn read(&self, now: Real) -> MonoTime {
         if self.frozen {
             return self.local;

@@ -126,7 +126,7 @@ fn pick_other(sim: &mut Sim, node: usize) -> usize {
     (node + 1 + sim.random.below(count - 1)) % count
 }
 
-/// How long a process or machine stops: somewhere up to three leases.
+/// A span for which a process or machine stops: up to three leases.
 fn draw_stop_span(sim: &mut Sim, node: usize) -> Duration {
     let timing = sim.nodes[node].config.timing;
     let longest = match sim.random.below(4) {

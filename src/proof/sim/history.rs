@@ -3,7 +3,7 @@
 
 use super::clock::Real;
 
-/// How much of the history a caller wants.
+/// The part of the history that a caller wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Want {
     /// No lines.

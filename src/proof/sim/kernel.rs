@@ -30,7 +30,7 @@ impl Gate {
     }
 }
 
-/// What a kernel holds as long as its machine has power.
+/// The state of a kernel, which lasts as long as its machine has power.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     pub gates: Vec<Gate>,

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 /// Seeds that a thread takes at a time.
 const CHUNK: u64 = 16;
 
-/// What is to be run, and how.
+/// A job: the seeds to be run, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
     /// The first seed.
     pub from: u64,
     /// The first seed that is not run any more.
     pub to: u64,
-    /// What is done to the nodes.
+    /// The mode of every run.
     pub mode: Mode,
     /// Number of threads, at least 1.
     pub threads: usize,
@@ -33,7 +33,7 @@ pub struct Job {
 /// The result of a job, so far.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// What was seen in all runs together.
+    /// The counts of all runs together.
     pub coverage: Coverage,
     /// Real time that the job has taken.
     pub spent: Duration,

@@ -142,14 +142,15 @@ const CASES: &[Case] = &[
     (Mutant::StrictIgnored, Mode::Vote, VOTED),
 ];
 
-/// What comes of a vote that is given twice.
+/// Promises that break when a vote is given twice.
 const VOTED: &[&str] = &["S5", "S1", "S4"];
 
-/// Seeds after which a mutant counts as surviving.
+/// Number of seeds after which a mutant counts as surviving.
 const LIMIT: u64 = 2_000;
-/// Seeds that the engine as it is passes at least, of each kind of run: one may be right by chance.
+/// Least number of seeds of each mode that the engine as it is must pass: it may pass one by
+/// chance.
 const LEAST: u64 = 150;
-/// The same for kinds that wait for minutes.
+/// Least number of seeds of modes that wait for minutes.
 const LEAST_LONG: u64 = 5;
 
 #[test]
@@ -159,13 +160,13 @@ fn every_mutant_has_its_case() {
     }
 }
 
-/// What stands before the colon of a story; whoever asks for a deadline that has passed breaks no
-/// promise by its name.
+/// The promise that a story names before its colon; "progress" for a story without one, of an
+/// engine that asks for a deadline that has passed.
 fn rule(story: &str) -> &str {
     story.split_once(':').map_or("progress", |(rule, _)| rule)
 }
 
-/// With `VIPAIR_MUTANTS=FILE` the table of the documentation is written there.
+/// Writes the table of the documentation to the file that `VIPAIR_MUTANTS` names, if any.
 #[test]
 #[ignore = "a minute without optimisation; scripts/test runs it with the profile `checked`"]
 fn every_mutant_is_killed_and_the_engine_passes_the_same_seeds() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Hardware address of a machine that nobody knows.
 pub const STRANGER: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xfe]);
 
-/// So many milliseconds.
+/// The span of so many milliseconds.
 pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }

@@ -42,7 +42,7 @@ pub struct Pause {
     pub held: Vec<Action>,
     /// Datagrams of the held actions.
     pub bytes: Vec<u8>,
-    /// When the held actions were decided, by the node's clock.
+    /// Instant at which the held actions were decided, by the node's clock.
     pub decided: MonoTime,
     /// Events that have come since.
     pub backlog: Vec<Waiting>,
@@ -56,7 +56,7 @@ pub struct Disk {
     pub former: Loaded,
     /// Whether writes fail.
     pub fails: bool,
-    /// How long a write takes.
+    /// Time that a write takes.
     pub latency: Duration,
     /// The newest state that the process wants there.
     pub wanted: Option<(u64, Durable)>,
@@ -84,13 +84,13 @@ pub struct GroupConfig {
     pub prefer: usize,
     /// Whether the preferred node takes the group back.
     pub preempt: bool,
-    /// Whose evidence promotes, where votes decide.
+    /// The evidence that promotes, where votes decide.
     pub promote: Promote,
     /// Whether the group has its second address here.
     pub second: bool,
 }
 
-/// What the file of a node says.
+/// The file of a node.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The times that the file names or implies.
@@ -131,9 +131,10 @@ pub struct Node {
     pub table: Vec<usize>,
     /// By the simulation's number of a group: its number in the engine, if the file has it.
     pub places: Vec<Option<usize>>,
-    /// What a stopped process left and finds; `None` while it runs.
+    /// The pause of a stopped process; `None` while it runs.
     pub pause: Option<Pause>,
-    /// How long the process stops in the middle of its next list of actions that changes the gate.
+    /// Time for which the process stops in the middle of its next list of actions that changes the
+    /// gate.
     pub trap: Option<Duration>,
     /// Whether the machine has power.
     pub powered: bool,

@@ -27,7 +27,7 @@ mod votes;
 pub use clients::CORRECTED;
 pub use settle::{is_settled, states};
 
-/// How an opening changed the active of a group.
+/// The change of a group's active by an opening.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
     /// The group never had an active.
@@ -53,12 +53,12 @@ pub struct Seen {
     opened: Vec<Real>,
     /// By group: how long connections were carried on after the last closing that carried any.
     pub carried: Vec<Duration>,
-    /// What the process was told and believed.
+    /// The words that the process was told and believed.
     pub beliefs: beliefs::Beliefs,
     /// By group: the epoch with which it may be opened again, because it was open when its gate was
     /// replaced.
     reopens: Vec<Epoch>,
-    /// When the process last went on after a stall, by the node's clock.
+    /// Instant at which the process last went on after a stall, by the node's clock.
     resumed: MonoTime,
     /// The shortest times that the file has had in this life.
     least: Timing,
@@ -282,7 +282,7 @@ impl Oracle {
         self.reset_to_disk(node, disk);
     }
 
-    /// What is known of two nodes, in this order.
+    /// The account of two nodes, in this order.
     fn pair(&mut self, first: usize, second: usize) -> &mut Pair {
         &mut self.pairs[first * self.nodes + second]
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Keeps these draws apart from those of the plan.
 const SALT: u64 = 0x5e7_1ce5;
 
-/// How the services of a run are watched, and which hooks they have.
+/// The services of a run: whether they are watched, and which hooks they have.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ServiceScript {
     /// Whether checks run, one of which decides alone.

@@ -76,7 +76,7 @@ faults! {
     DiskRolledBack 1,
     /// An interface loses its carrier, or has it again.
     Carrier 2,
-    /// Somebody removes a gate; it is installed again soon.
+    /// A gate is removed, and installed again soon.
     GateLost 1,
     /// A gate is replaced by a larger, closed one.
     GateReplaced 1,
@@ -210,7 +210,7 @@ pub struct Plan {
     pub witnesses: usize,
     /// Whether nothing may be open without a majority of votes.
     pub strict: bool,
-    /// What is drawn of services.
+    /// The services of the run.
     pub service: ServiceScript,
     /// Kinds of faults in this run, each with its weight.
     pub swarm: Vec<(Fault, usize)>,

@@ -34,7 +34,7 @@ pub struct Disk {
     pub former: [Slot; 2],
     /// Whether writes fail.
     pub fails: bool,
-    /// How long a write takes.
+    /// Time that a write takes.
     pub latency: Duration,
     /// The newest state that the process wants there, with its version.
     pub wanted: Option<(u64, Memory)>,

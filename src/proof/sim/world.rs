@@ -46,7 +46,7 @@ pub struct Sim {
     pub random: Random,
     /// The present instant.
     pub now: Real,
-    /// What the seed has decided.
+    /// The plan that the seed has decided.
     pub plan: Plan,
     pub nodes: Vec<Node>,
     pub witnesses: Vec<Witness>,
@@ -142,7 +142,7 @@ impl Sim {
         self.oracle.violation.is_some()
     }
 
-    /// What a node's clock shows now.
+    /// The time that a node's clock shows now.
     pub fn local(&self, node: usize) -> MonoTime {
         self.nodes[node].clock.read(self.now)
     }

@@ -51,7 +51,7 @@ pub(super) struct Group {
     pub rising: Option<(Epoch, u64)>,
     /// Whether the promise to an active ran out without being given up.
     pub lapsed: bool,
-    /// What is told of the group.
+    /// The row that is told of the group.
     pub row: Row,
     /// Version of the table with which the row last changed.
     pub row_version: u64,

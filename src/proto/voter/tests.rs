@@ -1,4 +1,4 @@
-//! Rules one by one, and all of them under whatever is done.
+//! Tests of the voter: rules one by one, and all of them under whatever is done.
 
 use super::talker::{Home, Talker};
 use super::*;
@@ -46,7 +46,7 @@ fn epoch(counter: u64, node: NodeId) -> Epoch {
     Epoch::new(counter, node)
 }
 
-/// A voter and two nodes that hear each other at once, and a disk that is as quick.
+/// A voter and two nodes whose datagrams arrive at once, and a disk that writes at once.
 struct Scene {
     voter: Voter,
     out: Output,
@@ -139,7 +139,7 @@ impl Scene {
         self.talker(node).change(GROUP, |row| (row.role, row.claim) = (Role::Standby, Epoch::NONE));
     }
 
-    /// To whom the group is promised.
+    /// The node that the group is promised to, and the epoch.
     fn promised(&self, ms: u64) -> Option<(NodeId, Epoch)> {
         self.voter.promises(instant(ms)).next().map(|promised| (promised.to, promised.epoch))
     }

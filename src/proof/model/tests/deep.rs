@@ -187,7 +187,7 @@ fn a_search_in_depth_sees_what_one_in_width_sees() {
     }
 }
 
-/// What a search in width finds, one in depth finds too, and tells it.
+/// A search in depth finds what one in width finds, and tells it.
 #[test]
 fn a_search_in_depth_tells_what_it_finds() {
     let shape = super::shapes::faults("deep: disk forgets", 1).with_plant(super::Plant::DiskForgets);

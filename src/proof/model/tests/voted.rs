@@ -130,8 +130,8 @@ fn apart(name: &'static str, budget: Budget) -> Shape {
     Shape { history: vec![(Act::Cut { ways: nodes_apart() }, REST)], lasting: true, ..with(name, budget) }
 }
 
-/// Node 0 was active again and again while node 1 was off, and is gone; the witness is restarted.
-/// What it has granted, it alone knew.
+/// Node 0 was active again and again while node 1 was off, and is gone; the witness is restarted,
+/// which alone knew what it has granted.
 fn forgotten() -> Shape {
     let crash = |node| Act::Crash { node, written: true };
     let again = [(crash(0), 1), (Act::Start { node: 0 }, REST)];

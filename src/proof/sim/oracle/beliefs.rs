@@ -12,10 +12,10 @@ use crate::types::MonoTime;
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// How long an adopted active may wait for a carrier that it has not seen yet.
+/// Time for which an adopted active may wait for a carrier that it has not seen yet.
 pub(super) const DARK: Duration = Duration::from_millis(2_500);
 
-/// What a process was told and believed, as far as the oracle must remember it.
+/// The words that a process was told and believed, as far as the oracle must remember them.
 #[derive(Default)]
 pub struct Beliefs {
     /// Start of the process, by the node's clock.

@@ -7,7 +7,7 @@ use crate::sim::calm::calm;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-/// How long each stop lasts, and what happens meanwhile.
+/// The two stops: their lengths, and what happens meanwhile.
 #[derive(Clone, Copy, Debug)]
 struct Stops {
     first: Duration,

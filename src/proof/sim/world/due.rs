@@ -12,7 +12,7 @@ pub enum Asker {
     Host(usize),
 }
 
-/// What is due at an instant.
+/// An entry of the queue: what is due at an instant.
 pub enum Due {
     /// A datagram arrives at the machine of a node.
     Datagram { to: usize, from: usize, wire: usize, bytes: Vec<u8> },

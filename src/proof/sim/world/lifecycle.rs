@@ -73,7 +73,7 @@ impl Sim {
         Digests { nodes: 0, groups: set }
     }
 
-    /// What the engine of a node is built from.
+    /// The parts that a node's engine is built from.
     fn setup(&self, node: usize) -> Setup {
         let machine = &self.nodes[node];
         let mut seed = [id(node).0; 32];

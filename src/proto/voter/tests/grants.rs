@@ -1,4 +1,4 @@
-//! What is granted, and what is not.
+//! Grants: what is granted, and what is not.
 
 use super::*;
 
@@ -64,7 +64,7 @@ fn a_claim_must_be_above_what_was_seen_and_granted() {
 #[test]
 fn a_claim_that_others_have_met_is_granted_all_the_same() {
     let mut scene = Scene::voting();
-    // It consented to the claim, and was restarted: what it promised counts as seen.
+    // The node consented to the claim and was restarted: what it promised counts as seen.
     scene.beta.change(GROUP, |row| row.epoch = epoch(20, ALPHA));
     scene.pulse(BETA, 400);
     scene.claim(ALPHA, epoch(20, ALPHA));
@@ -200,7 +200,7 @@ fn there_is_room_for_so_many_groups_and_no_more() {
     }
     assert_eq!(scene.voter.groups.len(), MAX_GROUPS);
     assert_eq!(scene.notices.iter().filter(|notice| **notice == Notice::Crowded).count(), 1);
-    // What nobody has any more makes room.
+    // A group that no node has any more makes room.
     scene.alpha.rows.truncate(1);
     scene.alpha.groups = 1;
     scene.alpha.add(GroupKey(9_999));

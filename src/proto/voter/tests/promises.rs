@@ -1,4 +1,4 @@
-//! How long a promise holds, what ends it, and what its end means.
+//! Promises: how long one holds, what ends it, and what its end means.
 
 use super::*;
 use crate::timing::stretch;
@@ -82,7 +82,7 @@ fn a_fault_that_heals_is_none() {
     assert_eq!(scene.promised(620), Some((ALPHA, epoch(7, ALPHA))));
 }
 
-// FJ-10: whoever is heard first after a stop of our own says nothing about the others
+// FJ-10: the node that is heard first after a stop of our own says nothing about the others
 #[test]
 fn a_voter_that_was_stopped_blames_nobody() {
     let mut scene = active();
@@ -95,7 +95,8 @@ fn a_voter_that_was_stopped_blames_nobody() {
     assert!(scene.beta.witness(GROUP).faulty, "by now it would have been heard");
 }
 
-// S2: what was promised counts as used as soon as it is over, not when it is told that it has lapsed
+// S2: what was promised counts as used as soon as it is over, not when it is told that it has
+// lapsed
 #[test]
 fn nothing_below_a_promise_that_is_over_is_granted() {
     let mut scene = active();
@@ -104,7 +105,8 @@ fn nothing_below_a_promise_that_is_over_is_granted() {
     assert!(!scene.pulse(BETA, 1_010));
 }
 
-/// A voter that was restarted believes the node, which never hears of it: the answer to its proof is lost.
+/// A voter that was restarted believes the node, which never hears of it: the answer to its proof
+/// is lost.
 fn unaware() -> Scene {
     let mut scene = active();
     let loaded = Loaded::Memory(Memory { lease_us: LEASE_US, ceilings: Vec::new() });
@@ -179,7 +181,7 @@ fn a_node_that_starts_gives_nothing_up() {
     assert_eq!(scene.promised(420), Some((ALPHA, epoch(7, ALPHA))));
     scene.claim(BETA, epoch(8, BETA));
     assert!(!scene.pulse(BETA, 425));
-    // It finds the gate open, and goes on.
+    // The agent finds the gate open, and goes on.
     scene.open(ALPHA, epoch(7, ALPHA));
     assert!(scene.pulse(ALPHA, 430));
     assert_eq!(scene.promised(580), Some((ALPHA, epoch(7, ALPHA))));
