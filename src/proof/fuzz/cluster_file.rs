@@ -60,6 +60,7 @@ pub(super) fn parse(text: &str) -> Result<ClusterFile, ConfigErrors> {
     ClusterFile::parse(text, Path::new(FILE))
 }
 
+/// Checks that each error is one readable line that names file, line and key.
 pub(super) fn check_errors(text: &str, errors: &ConfigErrors) {
     assert!(!errors.errors.is_empty(), "refused for no reason");
     assert!(errors.errors.len() <= MAX_ERRORS, "{} errors", errors.errors.len());
@@ -84,6 +85,7 @@ pub(super) fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
+/// Checks that everything in an accepted file is within the bounds of the guide.
 fn check_bounds(file: &ClusterFile) {
     assert!(is_name(&file.cluster), "{:?}", file.cluster);
     let [one, other] = file.nodes.as_slice() else { panic!("a pair, not {} nodes", file.nodes.len()) };
@@ -122,6 +124,7 @@ fn check_bounds(file: &ClusterFile) {
     }
 }
 
+/// Checks that the times of an accepted file are within their bounds and fit each other.
 fn check_times(file: &ClusterFile) {
     let ms = |times: std::ops::RangeInclusive<u64>| {
         Duration::from_millis(*times.start())..=Duration::from_millis(*times.end())
@@ -163,6 +166,7 @@ fn check_written(file: &ClusterFile) {
     }
 }
 
+/// An accepted file, written as TOML.
 fn written(file: &ClusterFile) -> String {
     let mut text = format!("cluster = {}\n", quoted(&file.cluster));
     let times = &file.timing;

@@ -29,6 +29,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     Verdict::of(request || response)
 }
 
+/// Checks one line of requests or responses; whether it is understood.
 fn check_line<T: Serialize + PartialEq + Debug>(
     line: &[u8],
     limit: usize,
@@ -54,6 +55,7 @@ fn check_line<T: Serialize + PartialEq + Debug>(
     decoded.is_ok()
 }
 
+/// Checks that a stream, however it is cut into reads, gives the lines between its newlines.
 fn check_lines(input: &mut Input<'_>) {
     let (limit, reads) = (usize::from(input.byte()) + 1, input.long());
     let stream = input.rest();
@@ -91,6 +93,7 @@ fn check_lines(input: &mut Input<'_>) {
     }
 }
 
+/// Takes every whole line out of a buffer; `Err` when a line is too long.
 fn drain(buffer: &mut LineBuffer, found: &mut Vec<Vec<u8>>) -> Result<(), ()> {
     loop {
         match buffer.next_line() {

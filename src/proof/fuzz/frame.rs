@@ -29,6 +29,8 @@ pub(super) fn run(frame: &[u8]) -> Verdict {
     }
 }
 
+/// Checks a frame against the second reading, and that the kernel's filter passes it if it tells
+/// anything.
 fn check(frame: &[u8]) -> Verdict {
     let ((sighting, payload), usage) = measured(|| (sight(frame), segment_payload(frame)));
     assert_eq!(usage, Usage::default(), "looking at a frame allocates nothing");
@@ -109,6 +111,7 @@ fn arp(frame: &[u8]) -> Option<Sighting> {
     is_ordinary.then_some(if sender == [0; 4] { Sighting::Presence { mac } } else { claim })
 }
 
+/// The second reading of a neighbour discovery frame.
 fn neighbour(frame: &[u8]) -> Option<(Sighting, usize)> {
     let end = ICMPV6 + short(frame, 18);
     let kind = frame[54];

@@ -82,6 +82,7 @@ impl Siege {
         }
     }
 
+    /// Checks that both copies have decided the same.
     fn compare(&mut self) {
         assert_eq!(self.ours.out.list, self.undisturbed.out.list, "the same actions");
         assert_eq!(self.ours.out.bytes, self.undisturbed.out.bytes, "the same datagrams");
@@ -92,6 +93,7 @@ impl Siege {
         );
     }
 
+    /// Sends one copy a hostile datagram, the other one nothing, and compares them.
     fn attack(&mut self, input: &mut Input<'_>) {
         let kind = input.byte();
         let link = LinkId { peer: NodeId(2), path: path(input.byte()) };
@@ -161,6 +163,7 @@ fn state(engine: &Engine) -> Value {
     state
 }
 
+/// Removes the counts of refused datagrams from a state.
 fn forget_counts(value: &mut Value) {
     match value {
         Value::Object(entries) => {

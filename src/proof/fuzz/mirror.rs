@@ -102,6 +102,7 @@ fn check_introduction(bytes: &Introduction) -> bool {
     is_admitted(bytes)
 }
 
+/// Checks frames behind an introduction against the account; the number that were opened.
 fn check_frames(caller: &Introduction, mut bytes: &[u8]) -> usize {
     let (_, confirmation, mut session) = keys().admit(&hello(), caller, ME).expect("it was admitted before");
     assert_eq!(confirmation, proof(b"listener", caller));
@@ -129,6 +130,7 @@ fn check_frames(caller: &Introduction, mut bytes: &[u8]) -> usize {
     usize::try_from(number).expect("a small number")
 }
 
+/// The kind of a frame as docs/protocol.md numbers it.
 fn kind_of(frame: &Frame) -> u8 {
     match frame {
         Frame::Begin(_) => 1,
@@ -145,6 +147,7 @@ fn pair() -> (Session, Session) {
     (expected.confirm(&confirmation).expect("the confirmation is ours"), listener)
 }
 
+/// A frame drawn from an input.
 fn drawn(input: &mut Input<'_>) -> Frame {
     let group = GroupKey(input.long());
     let mut connections = |count: usize| -> Vec<Connection> {

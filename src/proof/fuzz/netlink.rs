@@ -56,6 +56,7 @@ fn check_message(message: &Message<'_>) {
     let _any = message::failure(payload);
 }
 
+/// Checks a message that is drawn from the input and written by the library.
 fn check_written(input: &mut Input<'_>) {
     let (kind, index, junk) = (input.byte() % 3, input.word(), input.byte());
     let junk = DefaultNla::new(UNKNOWN, input.take(usize::from(junk)).to_vec());
@@ -77,6 +78,7 @@ fn written(request: RouteNetlinkMessage) -> Vec<u8> {
     datagram
 }
 
+/// Checks a message about a link.
 fn check_link(index: u32, junk: DefaultNla, input: &mut Input<'_>) {
     let (flags, mac): (u32, [u8; 6]) = (input.word(), input.array());
     let name: String = input.take(15).iter().map(|byte| char::from(byte % 94 + 33)).collect();
@@ -101,6 +103,7 @@ fn check_link(index: u32, junk: DefaultNla, input: &mut Input<'_>) {
     assert_eq!(info.is_ethernet, flags & 8 == 0, "flags {flags:#x}");
 }
 
+/// Checks a message about an address.
 fn check_address(index: u32, address: IpAddr, junk: DefaultNla, input: &mut Input<'_>) {
     let mut wanted = AddressMessage::default();
     wanted.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
@@ -122,6 +125,7 @@ fn check_address(index: u32, address: IpAddr, junk: DefaultNla, input: &mut Inpu
     assert_eq!(removed, [NetlinkEvent::AddressRemoved { index, address }]);
 }
 
+/// Checks a message about a neighbour.
 fn check_neighbour(index: u32, address: IpAddr, junk: DefaultNla, input: &mut Input<'_>) {
     let mac: [u8; 6] = input.array();
     let mut wanted = NeighbourMessage::default();

@@ -76,6 +76,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
 }
 
 impl Talk {
+    /// Gives the engine the next event of the input.
     fn step(&mut self, input: &mut Input<'_>) {
         let (kind, path) = (input.byte(), PATHS[usize::from(input.byte()) % 3]);
         let link = LinkId { peer: NodeId(2), path };
@@ -134,6 +135,7 @@ impl Talk {
         }
     }
 
+    /// Checks what follows from an event: its size, and the epochs that gates open with.
     fn check(&mut self) {
         let out = &self.ours.out;
         assert!(out.list.len() <= ACTIONS && out.bytes.len() <= ACTIONS * MAX_DATAGRAM, "{} actions", out.list.len());
@@ -172,6 +174,7 @@ impl Talk {
     }
 }
 
+/// A command about one of the groups, or about none.
 pub(super) fn draw_command(choice: u8) -> Command {
     let group = GroupId(u16::from(choice & 1));
     match choice % 7 {

@@ -56,6 +56,7 @@ fn obeys_the_layout(body: &[u8]) -> bool {
         && (0..rows).all(known)
 }
 
+/// Checks that encoding a decoded pulse gives the body back.
 fn check_encoding(body: &[u8], header: &Header, rows: &Rows<'_>) {
     let mut canonical = body.to_vec();
     for (offset, read) in PARTLY_READ {
@@ -102,6 +103,7 @@ pub(super) fn draw(input: &mut Input<'_>) -> (Header, Vec<Row>) {
     (header, (0..count).map(|_| draw_row(input)).collect())
 }
 
+/// A row drawn from an input, every value within its range.
 fn draw_row(input: &mut Input<'_>) -> Row {
     let numbers: [u64; 5] = std::array::from_fn(|_| input.long());
     let [group, epoch, reserve, claim, consent] = numbers;

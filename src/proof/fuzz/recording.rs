@@ -45,7 +45,7 @@ fn read(bytes: &[u8]) -> Verdict {
     match Recording::read(bytes) {
         Ok(recording) => {
             assert_eq!(written(&recording), bytes, "what was read is written again");
-            tell(&recording);
+            replay_agrees(&recording);
             Verdict::Accepted
         }
         Err(Unreadable::Cut(offset, _) | Unreadable::Damaged(offset, _)) => {
@@ -64,7 +64,7 @@ fn written(recording: &Recording) -> Vec<u8> {
 
 /// Replays a recording with its story; whether it agrees with the flight, `None` if it does not
 /// come to an end.
-fn tell(recording: &Recording) -> Option<bool> {
+fn replay_agrees(recording: &Recording) -> Option<bool> {
     let mut story = Story::new(&recording.header, Telling::All);
     let verdict = replay(recording, |step| drop(story.tell(step)));
     if let Some(last) = recording.segments.last() {
@@ -73,6 +73,7 @@ fn tell(recording: &Recording) -> Option<bool> {
     verdict.ok().map(|verdict| verdict.agrees() && verdict.snapshots == verdict.expected_snapshots)
 }
 
+/// Checks that a good file with one changed byte, or cut short, is refused.
 fn change_a_byte(input: &mut Input<'_>) -> Verdict {
     let good = base();
     let (offset, change) = (usize::try_from(input.word()).expect("64 bits") % good.len(), input.byte());
@@ -89,6 +90,7 @@ fn change_a_byte(input: &mut Input<'_>) -> Verdict {
     Verdict::Refused
 }
 
+/// Replays a good file whose records were changed or replaced, under right checksums.
 fn change_records(input: &mut Input<'_>) -> Verdict {
     let mut recording = Recording::read(base()).expect("a good recording");
     let number = input.below(recording.segments.len());
@@ -105,7 +107,7 @@ fn change_records(input: &mut Input<'_>) -> Verdict {
     }
     recording.segments[number] = Arc::new(segment);
     let read = Recording::read(&written(&recording)).expect("its checksums fit");
-    Verdict::of(tell(&read).is_some())
+    Verdict::of(replay_agrees(&read).is_some())
 }
 
 /// A small good file.
@@ -130,6 +132,7 @@ fn base() -> &'static [u8] {
     })
 }
 
+/// Records an engine under the events of the input, and checks file and replay.
 fn fly(input: &mut Input<'_>) -> Verdict {
     let mut flight = Flight::begin(input.byte());
     for _ in 0..STEPS {
@@ -144,7 +147,7 @@ fn fly(input: &mut Input<'_>) -> Verdict {
     let read = Recording::read(&bytes).expect("what was written is read");
     assert_eq!(written(&read), bytes, "what was read is written again");
     assert_eq!(read.header, recording.header);
-    assert_eq!(tell(&read), Some(true), "the replay decides what was decided in flight");
+    assert_eq!(replay_agrees(&read), Some(true), "the replay decides what was decided in flight");
     Verdict::Accepted
 }
 
@@ -170,6 +173,7 @@ impl Flight {
         Flight { now, begun: now, ours, peer, recorder, ring: Ring::new(tape), pulses: Vec::new(), hook: None }
     }
 
+    /// Gives the engine the next event of the input.
     fn step(&mut self, input: &mut Input<'_>) {
         let (kind, choice) = (input.byte(), input.byte());
         let link = LinkId { peer: NodeId(2), path: PATHS[usize::from(choice) % 3] };
@@ -249,6 +253,7 @@ impl Flight {
         let _long_enough = self.ring.drain(self.now, wall);
     }
 
+    /// The recording of the whole flight.
     fn land(mut self) -> Recording {
         self.cut();
         let book = Book {

@@ -126,6 +126,7 @@ impl Rig {
         Rig::running(prefer, rounds, mutants)
     }
 
+    /// A pair that has just started and then ran for so many rounds of 10 ms.
     fn running(prefer: NodeId, rounds: u32, mutants: Mutants) -> Rig {
         let now = MonoTime(1_000_000_000);
         let engine = |me: u8| Some(Engine::new(setup(me, prefer, mutants), now));
@@ -174,6 +175,7 @@ impl Rig {
     }
 }
 
+/// The setup of one of the two engines.
 fn setup(me: u8, prefer: NodeId, mutants: Mutants) -> Setup {
     let group = |number: u8| {
         let addresses = [

@@ -30,6 +30,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     check(&stream, &responses)
 }
 
+/// Checks that each line of a stream has its answer.
 fn check(stream: &[u8], responses: &[Response]) -> Verdict {
     let mut expected = Vec::new();
     let mut lines = stream.split(|byte| *byte == b'\n').peekable();
@@ -47,6 +48,7 @@ fn check(stream: &[u8], responses: &[Response]) -> Verdict {
     Verdict::of(expected.contains(&true))
 }
 
+/// Whether a response says that a request was understood.
 fn is_done(response: &Response) -> bool {
     match response {
         Response::Outcome(outcome) => outcome.ok,
@@ -57,6 +59,7 @@ fn is_done(response: &Response) -> bool {
     }
 }
 
+/// Sends a stream to the agent's side in pieces, and returns its responses.
 async fn conversation(stream: &[u8], pieces: u64) -> Vec<Response> {
     let (client, agent) = UnixStream::pair().expect("two sockets");
     let (calls, asked) = mpsc::channel(1);

@@ -32,6 +32,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     if raw == Verdict::Accepted { raw } else { sealed }
 }
 
+/// Checks any bytes as a slot.
 fn check(bytes: &[u8]) -> Verdict {
     let (decoded, usage) = measured(|| decode(bytes));
     let whole = covered(bytes);
@@ -98,6 +99,8 @@ fn with_header_and_checksum(bytes: &[u8]) -> Vec<u8> {
     slot
 }
 
+/// Checks that a state drawn from the input comes back from its slot, and that a damaged slot is
+/// refused.
 fn check_written(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let (bit, cut, sequence) = (input.word(), input.short(), input.long());

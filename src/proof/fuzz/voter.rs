@@ -112,6 +112,7 @@ impl Cluster {
     }
 }
 
+/// The setup of a voter that starts with what a disk has.
 fn setup(home: &Home, disk: &Disk, life: u64, mutants: Mutants) -> VoterSetup {
     VoterSetup {
         me: NodeId::FIRST_WITNESS,

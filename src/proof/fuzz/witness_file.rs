@@ -25,6 +25,7 @@ fn parse(text: &str) -> Result<WitnessFile, ConfigErrors> {
     WitnessFile::parse(text, Path::new(FILE))
 }
 
+/// Checks that everything in an accepted file is within the bounds of the guide.
 fn check_bounds(file: &WitnessFile) {
     assert!((NodeId(241)..=NodeId(255)).contains(&file.me), "{:?}", file.me);
     assert!(file.listen.port() != 0, "nobody knows which port that is");
@@ -55,6 +56,7 @@ fn check_written(file: &WitnessFile) {
     }
 }
 
+/// An accepted file, written as TOML.
 fn written(file: &WitnessFile) -> String {
     let mut text = String::new();
     let mut add = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("writing to a String never fails");

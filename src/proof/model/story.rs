@@ -29,6 +29,7 @@ pub fn line(state: &State) -> String {
     text
 }
 
+/// A node in some words.
 fn describe(node: &Node) -> String {
     let life = match (&node.engine, &node.pause) {
         (None, _) => "dead".to_owned(),
@@ -47,6 +48,7 @@ fn describe(node: &Node) -> String {
     format!("t{} {life}, gate {gate}{}", node.clock, if node.carrier { "" } else { ", no carrier" })
 }
 
+/// A flight in some words.
 fn name(flight: &Flight) -> String {
     let way = format!("{}→{}", flight.from, flight.to);
     match &flight.freight {
@@ -65,6 +67,7 @@ fn name(flight: &Flight) -> String {
     }
 }
 
+/// An act in some words, with the flight that it concerns.
 fn event(state: &State, act: Act) -> String {
     let of = |flight: usize| state.air.get(flight).map_or(String::new(), |flight| name(flight));
     match act {

@@ -55,6 +55,7 @@ impl Voter {
         }
     }
 
+    /// The position of a node, which is added if it was never heard of; `None` if there is no room.
     fn node_of(&mut self, id: NodeId) -> Option<usize> {
         let known = self.nodes.iter().position(|node| node.id == id);
         known.or_else(|| {

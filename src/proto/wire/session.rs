@@ -240,11 +240,14 @@ impl Sessions {
         self.remember(heard);
     }
 
+    /// Whether a datagram echoes a counter at or above the one in which we first echoed its
+    /// session.
     fn is_proof(&self, header: &Header) -> bool {
         let known = self.unproven.iter().find(|place| place.heard.session == header.session);
         known.and_then(|place| place.first_echoed_at).is_some_and(|sent| header.echo_counter >= sent)
     }
 
+    /// Makes the session of a datagram the verified one.
     fn verify(&mut self, header: &Header) {
         self.verified = Some(Verified { session: header.session, window: Window::starting_at(header.counter) });
         self.floor = header.echo_counter;
@@ -265,6 +268,7 @@ impl Sessions {
         Verdict::Unproven { learned: header.session }
     }
 
+    /// Notes a session as unproven, or its higher counter.
     fn remember(&mut self, heard: Echo) {
         if heard.session == 0 {
             return; // nothing was ever heard
