@@ -6,7 +6,7 @@
 //!   simulator's).
 //! - S2: epochs are used once, by the node they belong to, above all it knows; what is durable
 //!   never falls.
-//! - S4: no deadline later than decision + lease. Looked at when it is written.
+//! - S4: no deadline later than decision + lease. Checked when it is written.
 //! - S5: a voter has no overlapping promises. The votes of a bare pair are consents: one leaves a
 //!   node only while its own gate is closed. With a witness its grants are added here.
 //! - S7: a gate opens under a lease only, everything is closed before a new lease begins, and an

@@ -290,10 +290,10 @@ impl Sim {
                     self.send_probe(node, usize::from(interface.0), *address, *to);
                 }
                 Action::Announce { group, address } => {
-                    let closed = self.nodes[node].table[usize::from(group.0)];
-                    Oracle::check_announcement(self, node, closed, decided);
+                    let group = self.nodes[node].table[usize::from(group.0)];
+                    Oracle::check_announcement(self, node, group, decided);
                     if address.is_none_or(|address| super::names::group_of(address).is_some()) {
-                        self.send_announcement(node, self.nodes[node].table[usize::from(group.0)]);
+                        self.send_announcement(node, group);
                     }
                 }
                 Action::Persist { .. } => {}
