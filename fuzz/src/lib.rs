@@ -1,4 +1,5 @@
-//! What every fuzz binary consists of: a counting heap, and libFuzzer's loop around one target of `vipair_proof::fuzz`.
+//! The parts of every fuzz binary: a counting heap, and libFuzzer's loop around one target of
+//! `vipair_proof::fuzz`.
 
 pub use vipair_proof::fuzz::{Counting, check};
 

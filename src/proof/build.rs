@@ -1,4 +1,5 @@
-//! Finds the commit that is built, so that failures of the simulator name it.
+//! Build script: finds the commit that is built, which failures of the simulator name. Outside a
+//! repository the package's version takes its place.
 
 use std::env;
 use std::path::Path;
@@ -9,7 +10,7 @@ fn main() {
     println!("cargo:rustc-env=VIPAIR_REVISION={}", revision());
 }
 
-/// The commit that is built, so that the simulator's failures name it; the package's version outside a repository.
+/// The commit that is built; the package's version outside a repository.
 fn revision() -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;

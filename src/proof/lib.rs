@@ -1,7 +1,8 @@
-//! What proves the protocol: none of it is in the program that ships.
+//! The proofs of the protocol. None of this is in the program that ships.
 //!
-//! Owns: the simulator, the model check, what every input from outside must obey, and the rules of the house. Never does:
-//! decide anything for the product. A promise that breaks ends in a panic that names it, with the seed or the path to it.
+//! Owns: the simulator, the model check, the checks of every input from outside, and the rules of
+//! the house. Never does: decide anything for the product. A broken promise ends in a panic that
+//! names it, with the seed or the path to it.
 //!
 //! | room | noun |
 //! |---|---|
@@ -10,7 +11,8 @@
 //! | `fuzz` | inputs from outside (feature `fuzz`) |
 //! | `house` | what the source tree and the documents must keep to (feature `fuzz`) |
 //!
-//! Simulator and model use `vipair-proto` alone, so that they build without anything that knows an operating system.
+//! Simulator and model use `vipair-proto` alone, so that they build without anything that knows an
+//! operating system.
 
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
@@ -30,5 +32,6 @@ use vipair_proto::{durable, engine, mutant, rules, timing, types, voter, wire};
 #[cfg(feature = "fuzz")]
 use vipair_witness as witness;
 
-/// The commit that is built, so that a failure of the simulator names it; the package's version outside a repository.
+/// The commit that is built, which a failure of the simulator names; the package's version outside
+/// a repository.
 pub const REVISION: &str = env!("VIPAIR_REVISION");

@@ -1,6 +1,8 @@
-//! Computes the tag of the engine: sixteen hex digits that change with any source file of this crate.
+//! Build script: computes the tag of the engine, sixteen hex digits that change with any source
+//! file of this crate.
 //!
-//! Everything that decides is in this crate, so all of it counts, tests included: nobody has to say which files are tests.
+//! Everything that decides is in this crate, so every file counts, tests included: no list has to
+//! say which files are tests.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};

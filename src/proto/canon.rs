@@ -1,67 +1,79 @@
-//! The words that tell a state, and the renaming that makes two tellings of the same state equal.
+//! The canon of a state: a list of words, renamed so that two states have the same list if and only
+//! if they differ in nothing that can matter. For the model check.
+//!
+//! Owns: the words and their renaming. Never does: decide what of a state can matter; that is the
+//! business of each type's `canon`. A word too many makes more states than there are, one too few
+//! hides some.
 
 use crate::types::{Epoch, MacAddr, MonoTime};
 use std::hash::Hasher;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// A wait that never ends: an instant that long ahead is [`MonoTime::FOREVER`].
+/// A wait that never ends: an instant so far ahead is [`MonoTime::FOREVER`].
 pub const NEVER: Duration = Duration::from_secs(1 << 40);
 
-/// One word of a telling.
+/// One word of a canon.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Word {
     Plain(u64),
     Epoch(Epoch),
     Session(u64),
     Generation(u64),
-    /// Space and value: counters of a session.
+    /// A counter of a session: session and value.
     Counter(u64, u64),
-    /// Space and value: versions of the table of a session.
+    /// A version of the table of a session: session and value.
     Version(u64, u64),
 }
 
-/// A state as told, not renamed yet.
+/// The canon of a state, not renamed yet.
 #[derive(Clone, Debug, Default)]
 pub struct Canon(Vec<Word>);
 
 impl Canon {
+    /// Removes all words, and keeps the room.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
+    /// Adds a number that is compared as it is.
     pub fn plain(&mut self, number: u64) {
         self.0.push(Word::Plain(number));
     }
 
+    /// Adds a number of things, or a position.
     pub fn size(&mut self, number: usize) {
         self.plain(number as u64);
     }
 
-    /// At most 64 of them.
+    /// Adds flags as one word, at most 63 of them.
     pub fn flags(&mut self, flags: &[bool]) {
         self.plain(flags.iter().fold(1, |bits, flag| bits << 1 | u64::from(*flag)));
     }
 
+    /// Adds a span, in nanoseconds.
     pub fn span(&mut self, span: Duration) {
         self.plain(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// How long ago, `limit` at most. If the limit is never reached, nobody looks.
-    pub fn age(&mut self, now: MonoTime, at: MonoTime, limit: Duration) {
+    /// Adds how long ago `then` is, `limit` at most. Where the limit is never reached, the age does
+    /// not matter and is left out.
+    pub fn age(&mut self, now: MonoTime, then: MonoTime, limit: Duration) {
         let limit = if limit < NEVER { limit } else { Duration::ZERO };
-        self.span(now.since(at).min(limit));
+        self.span(now.since(then).min(limit));
     }
 
-    /// How long until then; the past is zero.
-    pub fn ahead(&mut self, now: MonoTime, at: MonoTime) {
-        self.plain(if at == MonoTime::FOREVER { u64::MAX } else { at.0.saturating_sub(now.0) });
+    /// Adds how far ahead `then` is; zero for the past.
+    pub fn ahead(&mut self, now: MonoTime, then: MonoTime) {
+        self.plain(if then == MonoTime::FOREVER { u64::MAX } else { then.0.saturating_sub(now.0) });
     }
 
+    /// Adds a hardware address.
     pub fn mac(&mut self, mac: MacAddr) {
         self.plain(mac.number());
     }
 
+    /// Adds an IP address.
     pub fn address(&mut self, address: IpAddr) {
         match address {
             IpAddr::V4(address) => self.plain(u64::from(address.to_bits())),
@@ -69,40 +81,47 @@ impl Canon {
         }
     }
 
+    /// Adds epochs, which are counted from the lowest of the state.
     pub fn epochs(&mut self, epochs: &[Epoch]) {
         self.0.extend(epochs.iter().map(|epoch| Word::Epoch(*epoch)));
     }
 
+    /// Adds a session, which is named by its first appearance.
     pub fn session(&mut self, session: u64) {
         self.0.push(Word::Session(session));
     }
 
+    /// Adds a generation of a lease, which is named by its first appearance.
     pub fn generation(&mut self, generation: u64) {
         self.0.push(Word::Generation(generation));
     }
 
+    /// Adds a counter of a session, of which only the order matters.
     pub fn counter(&mut self, session: u64, counter: u64) {
         self.0.push(Word::Counter(session, counter));
     }
 
+    /// Adds a version of a session's table, of which only the order matters.
     pub fn version(&mut self, session: u64, version: u64) {
         self.0.push(Word::Version(session, version));
     }
 
-    pub fn option<T>(&mut self, value: Option<&T>, tell: impl FnOnce(&mut Canon, &T)) {
+    /// Adds whether there is a value, and the value by `canon`.
+    pub fn option<T>(&mut self, value: Option<&T>, canon: impl FnOnce(&mut Canon, &T)) {
         self.plain(u64::from(value.is_some()));
         if let Some(value) = value {
-            tell(self, value);
+            canon(self, value);
         }
     }
 
-    pub fn list<T>(&mut self, values: &[T], mut tell: impl FnMut(&mut Canon, &T)) {
+    /// Adds the number of values, and each value by `canon`.
+    pub fn list<T>(&mut self, values: &[T], mut canon: impl FnMut(&mut Canon, &T)) {
         self.size(values.len());
-        values.iter().for_each(|value| tell(self, value));
+        values.iter().for_each(|value| canon(self, value));
     }
 
-    /// Writes the renamed words into a hash: equal for equal states.
-    pub fn hash(&self, hasher: &mut impl Hasher) {
+    /// Writes the renamed words into a hash, equal for equal states.
+    pub fn hash_into(&self, hasher: &mut impl Hasher) {
         let lowest = self.lowest_epoch();
         let (mut sessions, mut generations) = (Names::default(), Names::default());
         let counters = Ranks::of(self.0.iter().filter_map(|word| match word {
@@ -126,6 +145,7 @@ impl Canon {
         }
     }
 
+    /// The lowest counter of any epoch.
     fn lowest_epoch(&self) -> u64 {
         let epochs = self.0.iter().filter_map(|word| match word {
             Word::Epoch(Epoch::NONE) => None,
@@ -136,7 +156,7 @@ impl Canon {
     }
 }
 
-/// Numbers things from 1 as they appear; 0 stays 0.
+/// Names: things numbered from 1 as they appear; 0 stays 0.
 #[derive(Default)]
 struct Names(Vec<u64>);
 
@@ -145,15 +165,15 @@ impl Names {
         if thing == 0 {
             return 0;
         }
-        let at = self.0.iter().position(|known| *known == thing).unwrap_or_else(|| {
+        let place = self.0.iter().position(|known| *known == thing).unwrap_or_else(|| {
             self.0.push(thing);
             self.0.len() - 1
         });
-        at as u64 + 1
+        place as u64 + 1
     }
 }
 
-/// The order of values within their spaces; 0 stays 0.
+/// Ranks: the order of values within their spaces; 0 stays 0.
 struct Ranks(Vec<(u64, u64)>);
 
 impl Ranks {
@@ -169,7 +189,7 @@ impl Ranks {
             return 0;
         }
         let first = self.0.partition_point(|known| known.0 < space);
-        let at = self.0.partition_point(|known| *known < (space, value));
-        (at - first) as u64 + 1
+        let place = self.0.partition_point(|known| *known < (space, value));
+        (place - first) as u64 + 1
     }
 }

@@ -1,14 +1,15 @@
-//! What survives a restart: per group the epochs this node has seen, reserved and held, and the operator's pause; and
-//! the longest lease that a gate of this node may be open under.
+//! The durable state of a node: per group the epochs that it has seen, reserved and held, and the
+//! operator's pause; and the longest lease that a gate of this node may be open under. Owns: what
+//! must survive a restart. Never does: write it; that is the store's.
 
 use crate::types::{Epoch, GroupKey};
 use std::time::Duration;
 
-/// Everything that survives a restart.
+/// The state of a node that survives a restart.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Durable {
-    /// No gate of this node is open under a longer lease; `None` where nobody wrote it down (an earlier version of this
-    /// program).
+    /// The longest lease that a gate of this node may be open under; `None` if it was not written
+    /// down (by an earlier version of this program).
     pub lease: Option<Duration>,
     /// One entry per group that is or was configured.
     pub groups: Vec<GroupState>,
@@ -17,7 +18,7 @@ pub struct Durable {
 /// The durable part of one group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct GroupState {
-    /// Which group.
+    /// The group.
     pub key: GroupKey,
     /// The highest epoch known to be in use anywhere.
     pub seen: Epoch,
@@ -25,18 +26,18 @@ pub struct GroupState {
     pub reserve: Epoch,
     /// The highest epoch this node has opened with, or may have before a restart.
     pub held: Epoch,
-    /// The operator has told this node to stand aside.
+    /// Whether the operator keeps this node from becoming active.
     pub paused: bool,
 }
 
-/// What the store found at start.
+/// The durable state as the store found it at start.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Loaded {
-    /// There never was a state here.
+    /// No state was ever here.
     Fresh,
     /// The state of an earlier life.
     State(Durable),
-    /// Files are there and none is valid.
+    /// Files are here, and none is valid.
     Damaged,
 }
 

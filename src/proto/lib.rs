@@ -1,8 +1,10 @@
-//! The protocol: who may answer for an address, and on what evidence. Pure: `handle(now, event)` gives actions.
+//! The protocol: who may answer for an address, and on what evidence. Pure: `handle(now, event)`
+//! gives actions.
 //!
-//! Owns: types, times, rules, the wire, the engine of a node and the voter of a witness. Never does: read a clock, open a
-//! socket or file, start a thread, ask for randomness; nothing here knows an operating system. Time comes with what
-//! happened. What is wrong in here, the simulator and the model check of `vipair-proof` find.
+//! Owns: types, times, rules, the wire, the engine of a node and the voter of a witness. Never
+//! does: read a clock, open a socket or file, start a thread, ask for randomness; nothing here
+//! knows an operating system. Time comes with each event. Errors in here are for the simulator and
+//! the model check of `vipair-proof` to find.
 //!
 //! | room | noun |
 //! |---|---|
@@ -28,5 +30,6 @@ pub mod types;
 pub mod voter;
 pub mod wire;
 
-/// Sixteen hex digits that change with every source file of this crate: a recording is replayed by the engine that made it.
+/// Sixteen hex digits that change with every source file of this crate. A recording is replayed
+/// only by the engine that made it.
 pub const ENGINE_TAG: &str = env!("VIPAIR_ENGINE");

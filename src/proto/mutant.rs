@@ -1,17 +1,18 @@
-//! Mutants: the protocol with one rule broken, so that those who check it can be checked.
+//! Mutants: the protocol with one rule broken, so that its checks can be checked.
 //!
-//! Owns: the name of each mutant, and the switch. A mutant is one `is_on` at the rule it breaks; simulator and model
-//! must find it (see `sim::mutants`). Never does: anything in a build that ships. There the switch has no memory and
-//! [`Mutants::is_on`] is always false, so the compiler drops every branch that asks; the assertion at the end of this
-//! file is part of that build.
+//! Owns: the name of each mutant, and the switch. A mutant is one `is_on` at the rule it breaks;
+//! simulator and model must find it (see `sim::mutants`). Never does: anything in a build that
+//! ships. There the switch has no memory and [`Mutants::is_on`] is always false, so the compiler
+//! drops every branch that asks; the assertion at the end of this file is part of that build.
 //!
-//! The switch is a value in [`Setup`](crate::engine::Setup), so runs with different mutants may go on in several
-//! threads at once.
+//! The switch is a value in [`Setup`](crate::engine::Setup), so runs with different mutants may go
+//! on in several threads at once.
 
-/// Defines the mutants; what each of them does can be printed.
+/// Defines the mutants, with a text of what each does for a table.
 macro_rules! mutants {
     ($(#[doc = $what:literal] $name:ident,)*) => {
-        /// One rule broken. Each says what is done instead and what should come of it.
+        /// A rule that is broken. Each mutant says what is done instead, and which promise that
+        /// should break.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub enum Mutant {
             $(#[doc = $what] $name,)*
@@ -225,7 +226,7 @@ mutants! {
     StrictIgnored,
 }
 
-/// Which mutant is on, if any.
+/// The mutant that is on, if any.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Mutants {
     #[cfg(any(test, feature = "proof"))]
@@ -246,14 +247,14 @@ impl Mutants {
         Mutants { on: Some(mutant) }
     }
 
-    /// True if this rule is to be broken.
+    /// Whether this rule is to be broken.
     #[cfg(any(test, feature = "proof"))]
     #[must_use]
     pub fn is_on(self, mutant: Mutant) -> bool {
         self.on == Some(mutant)
     }
 
-    /// Never: what ships has no mutants.
+    /// Always false: what ships has no mutants.
     #[cfg(not(any(test, feature = "proof")))]
     #[must_use]
     #[inline(always)]

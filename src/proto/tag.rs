@@ -1,4 +1,4 @@
-// The tag of a source tree. Read by build.rs, and by the test that sees it change.
+// The tag of a source tree. Included by build.rs, and by the test that sees the tag change.
 
 /// FNV-1a over names and contents of all Rust files below `root`, in the order of their names.
 fn engine_tag(root: &Path) -> String {

@@ -1,4 +1,4 @@
-//! Every derived time, computed in this one place and shown by `vipair check`.
+//! Times: every derived time, computed in this one place and shown by `vipair check`.
 //!
 //! ρ (rho) is the bound on the relative error of clock rates, g the slack for timer granularity.
 
@@ -17,10 +17,10 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// All of them, fastest first.
+    /// All profiles, fastest first.
     pub const ALL: [Profile; 3] = [Profile::Fast, Profile::Lan, Profile::Wan];
 
-    /// Its name in the configuration.
+    /// The name in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -30,44 +30,48 @@ impl Profile {
         }
     }
 
-    /// The profile that has exactly these times, with or without a witness; `None` when some were overridden.
+    /// The profile that has exactly these times, with or without a witness; `None` when some were
+    /// overridden.
     #[must_use]
     pub fn matching(timing: &Timing, witness: bool) -> Option<Profile> {
         Profile::ALL.into_iter().find(|profile| profile.timing(witness) == *timing)
     }
 
-    /// Its times, with or without a witness.
+    /// The times of the profile, with or without a witness.
     #[must_use]
     pub fn timing(self, witness: bool) -> Timing {
         if witness { Timing::with_witness(self) } else { Timing::of(self) }
     }
 }
 
-/// ρ unless `drift_ppm` says otherwise, in parts per million. 500 ppm is what `adjtimex` can slew at most.
+/// ρ unless `drift_ppm` says otherwise, in parts per million. 500 ppm is what `adjtimex` can slew
+/// at most.
 pub const DRIFT_PPM: u64 = 500;
 /// Slack for timer granularity and the path from decision to wire.
 pub const SLACK: Duration = Duration::from_millis(1);
 
-/// What `lease_ms` may be: a short stall must not close the gate, and a dead agent's server must not answer for long.
+/// Range of `lease_ms`: a short stall must not close the gate, and a dead agent's server must not
+/// answer for long.
 pub const LEASE_MS: RangeInclusive<u64> = 50..=60_000;
 
-/// Whose evidence promotes a standby. A majority of votes is needed in any case.
+/// The party whose evidence promotes a standby. A majority of votes is needed in any case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub enum Promote {
-    /// Its own: the active is silent on every link, and every promise to it is over.
+    /// The standby's own evidence: the active is silent on every link, and every promise to it is
+    /// over.
     #[default]
     Peer,
-    /// The witness's: it says that the active has failed.
+    /// The witness's word that the active has failed.
     Witness,
     /// Both.
     Both,
 }
 
 impl Promote {
-    /// All of them, the default first.
+    /// All choices, the default first.
     pub const ALL: [Promote; 3] = [Promote::Peer, Promote::Witness, Promote::Both];
 
-    /// Its name in the configuration.
+    /// The name in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -78,63 +82,70 @@ impl Promote {
     }
 }
 
-/// All times the engine uses.
+/// All times that the engine uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Timing {
-    /// A pulse goes out on every link this often.
+    /// Time between two pulses on every link.
     pub pulse: Duration,
-    /// A standby promotes after this much silence on all links (and unanswered probes).
+    /// Silence on all links after which a standby promotes (with unanswered probes).
     pub silence: Duration,
-    /// How long the kernel keeps the gate open without a renewal.
+    /// Time for which the kernel keeps the gate open without a renewal.
     pub lease: Duration,
     /// Silence after which a standby asks: 1.25 × pulse.
     pub suspicion: Duration,
     /// Time between two queries or probes: pulse / 10, at least 1 ms.
     pub probe: Duration,
-    /// How long a starting node listens before it may promote without a word from its peer:
+    /// Time for which a starting node listens before it may promote without a word from its peer:
     /// lease × (1+ρ)/(1−ρ) + slack, and never less than silence.
     pub listen: Duration,
-    /// How long answered probes alone, without any authenticated word, can delay a promotion:
-    /// 10 × lease, at least 2 s.
+    /// Longest time for which answered probes alone, without any authenticated word, can delay a
+    /// promotion: 10 × lease, at least 2 s.
     pub veto: Duration,
-    /// How long a node that is not preferred waits for the preferred one before it claims a free group: 3 × pulse.
+    /// Time for which a node that is not preferred waits for the preferred one before it claims a
+    /// free group: 3 × pulse.
     pub election: Duration,
-    /// How long a voter votes for nobody else after it has granted: lease × (1+ρ)/(1−ρ) + slack, from receipt of what
-    /// asked. Longer than the lease that was granted, whichever of the two clocks is fast.
+    /// Time for which a voter that has granted votes for nobody else: lease × (1+ρ)/(1−ρ) + slack,
+    /// from its receipt of the request. Longer than the granted lease, whichever of the two clocks
+    /// is fast.
     pub promise: Duration,
-    /// How long a voter that has just started votes for nobody: promise × (1+ρ)/(1−ρ) + slack. Whatever it promised
-    /// before, and has forgotten, is over then.
+    /// Time for which a voter that has just started votes for nobody: promise × (1+ρ)/(1−ρ) +
+    /// slack. Every promise that it made before, and has forgotten, is over then.
     pub abstain: Duration,
     /// ρ in parts per million: no clock's rate differs from true time by more.
     pub drift_ppm: u64,
-    /// How long to wait for what seldom matters.
+    /// Waits that no key sets.
     pub patience: Patience,
 }
 
-/// Waits that no key sets. They stand here, and not beside the code that waits, so that a model can run with others.
+/// Waits that no key sets. They stand here, not beside the code that waits, so that a model can run
+/// with other ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Patience {
-    /// After a consent its giver claims nothing for so long. Longer than a lease: the other may be stopped between its
-    /// decision to open and the store that does it. 10 × pulse, at least 300 ms and `listen`.
+    /// Time for which a node that has consented claims nothing: 10 × pulse, at least 300 ms and
+    /// `listen`. Longer than a lease, because the other node may be stopped between its decision to
+    /// open and the store that does it.
     pub hold: Duration,
-    /// How long an offered group waits to be taken: 10 × pulse, at least 500 ms.
+    /// Time for which an offered group waits to be taken: 10 × pulse, at least 500 ms.
     pub offer: Duration,
-    /// How long answers for the address by somebody unknown can delay a node that has never heard its peer.
-    /// Longer than the ordinary veto: at start there is no earlier word from the peer to count from. 30 s.
+    /// Longest time for which answers for the address by an unknown machine can delay a node that
+    /// has never heard its peer: 30 s. Longer than the ordinary veto, because at start there is no
+    /// earlier word from the peer to count from.
     pub first_veto: Duration,
-    /// Silent neighbours hold a takeover up for this long and no longer (S6): whoever forges neighbours and lets them
-    /// fall silent must not hold it up for ever. 600 s.
+    /// Longest time for which silent neighbours hold a takeover up (S6): 600 s. A forger of
+    /// neighbours that fall silent must not hold it up for ever.
     pub isolation: Duration,
-    /// Fast asking ends after this long; from then on one question per pulse. Longer than the lease of a peer whose agent
-    /// died: its kernel answers until then. 2 × lease, at least 5 s.
+    /// Time for which a standby asks fast; after it, one question per pulse: 2 × lease, at least 5
+    /// s. Longer than the lease of a peer whose agent died, because its kernel answers until then.
     pub asking: Duration,
-    /// How often known neighbours are asked while all is well: every 5 s.
+    /// Time between two questions to known neighbours while all is well: 5 s.
     pub anchors: Duration,
-    /// For so long the segment is used beside the links after a peer did not hear us: 60 s.
+    /// Time for which the segment is used beside the links after a peer did not hear us: 60 s.
     pub deaf: Duration,
-    /// On a segment link that is not needed a pulse goes out this often, so that the path is known to work: every 1 s.
+    /// Time between two pulses on a segment link that is not needed, so that the path is known to
+    /// work: 1 s.
     pub segment: Duration,
-    /// Switches forget silent addresses after 300 s, so an active repeats itself well before: every 60 s.
+    /// Time between two announcements of an active: 60 s. Switches forget silent addresses after
+    /// 300 s.
     pub announcements: Duration,
 }
 
@@ -188,8 +199,8 @@ impl Timing {
         }
     }
 
-    /// The times of a profile with a witness. Votes renew the lease, and a takeover waits until it is over: it is
-    /// short, a few pulses.
+    /// The times of a profile with a witness. Votes renew the lease, and a takeover waits until it
+    /// is over: it is short, a few pulses.
     #[must_use]
     pub fn with_witness(profile: Profile) -> Timing {
         let ms = Duration::from_millis;
@@ -203,7 +214,8 @@ impl Timing {
     }
 }
 
-/// How long `period` on another node's clock can last on ours: period × (1+ρ)/(1−ρ) + slack, with ρ in parts per million.
+/// The longest that `period` on another node's clock can last on ours: period × (1+ρ)/(1−ρ) +
+/// slack, with ρ in parts per million.
 #[must_use]
 pub fn stretch(period: Duration, drift_ppm: u64) -> Duration {
     let fast = u128::from(MILLION.saturating_add(drift_ppm));
@@ -212,4 +224,5 @@ pub fn stretch(period: Duration, drift_ppm: u64) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).saturating_add(SLACK)
 }
 
+/// Parts per million.
 const MILLION: u64 = 1_000_000;

@@ -6,8 +6,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// A node's number, 1 to 240. It is the position of its `[[node]]` table in the configuration, counted from 1,
-/// and forms the low byte of every epoch the node ever uses. Numbers from 241 on are those of witnesses.
+/// A node's number, 1 to 240: the position of its `[[node]]` table in the configuration, counted
+/// from 1, and the low byte of every epoch that the node ever uses. Numbers from 241 on are those
+/// of witnesses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub struct NodeId(pub u8);
 
@@ -15,19 +16,19 @@ impl NodeId {
     /// The number of the first witness; those that follow have the next ones.
     pub const FIRST_WITNESS: NodeId = NodeId(241);
 
-    /// True for a witness, which votes and never holds a group.
+    /// Whether this is a witness, which votes and never holds a group.
     #[must_use]
     pub fn is_witness(self) -> bool {
         self >= NodeId::FIRST_WITNESS
     }
 }
 
-/// Position of a group in this process's group table. Local: two nodes may number groups differently,
-/// so it never travels; [`GroupKey`] does.
+/// Position of a group in this process's group table. Local: two nodes may number groups
+/// differently, so it never travels; [`GroupKey`] does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub struct GroupId(pub u16);
 
-/// What a group is called on the wire and in the kernel: the first eight bytes of SHA-256 of its name.
+/// A group's name on the wire and in the kernel: the first eight bytes of SHA-256 of its name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 pub struct GroupKey(pub u64);
 
@@ -40,7 +41,7 @@ pub struct InterfaceId(pub u8);
 pub struct LinkId {
     /// The node at the other end.
     pub peer: NodeId,
-    /// Which path.
+    /// The path to it.
     pub path: LinkPath,
 }
 
@@ -49,12 +50,13 @@ pub struct LinkId {
 pub enum LinkPath {
     /// UDP between the n-th entries of `links` of both nodes.
     Udp(u8),
-    /// The clients' segment itself: pulses in raw Ethernet frames on a group's interface. The path of last
-    /// resort, used while no UDP link to that peer is heard.
+    /// The clients' segment itself: pulses in raw Ethernet frames on a group's interface. The path
+    /// of last resort, used while no UDP link to that peer is heard.
     Segment(InterfaceId),
 }
 
-/// Counter × 256 + node number: rises with every change of active, unique to one node by construction.
+/// Counter × 256 + node number: rises with every change of active, unique to one node by
+/// construction.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Epoch(pub u64);
 
@@ -80,8 +82,8 @@ impl Epoch {
         NodeId((self.0 & 0xff) as u8)
     }
 
-    /// The epoch of `node` with the next higher counter; `None` after the last one. Nobody counts that far, but a peer
-    /// may say anything.
+    /// The epoch of `node` with the next higher counter; `None` after the last one. Nobody counts
+    /// that far, but a peer may say anything.
     #[must_use]
     pub fn next_for(self, node: NodeId) -> Option<Epoch> {
         let is_last = self.counter() == u64::MAX >> 8;
@@ -95,15 +97,15 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// An instant on CLOCK_BOOTTIME in nanoseconds: the clock the gate program reads, which goes on during suspend
-/// and is never stepped.
+/// An instant on CLOCK_BOOTTIME in nanoseconds: the clock the gate program reads, which goes on
+/// during suspend and is never stepped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct MonoTime(pub u64);
 
 impl MonoTime {
-    /// Before everything.
+    /// The instant before everything.
     pub const ZERO: MonoTime = MonoTime(0);
-    /// After everything: an unbounded deadline.
+    /// The instant after everything: an unbounded deadline.
     pub const FOREVER: MonoTime = MonoTime(u64::MAX);
 
     /// The instant `span` before; the beginning of time at the earliest.
@@ -136,13 +138,13 @@ impl MacAddr {
     /// 00:00:00:00:00:00, used for "not known".
     pub const ZERO: MacAddr = MacAddr([0; 6]);
 
-    /// True for 00:00:00:00:00:00.
+    /// Whether this is 00:00:00:00:00:00.
     #[must_use]
     pub fn is_zero(self) -> bool {
         self == MacAddr::ZERO
     }
 
-    /// True if the group bit is set (broadcast included).
+    /// Whether the group bit is set (broadcast included).
     #[must_use]
     pub fn is_multicast(self) -> bool {
         self.0[0] & 1 != 0

@@ -1,12 +1,12 @@
-//! `vipair witness`: a voter for each cluster, behind one socket. Owns: the socket, and each cluster's keys, voter and
-//! store. Never does: hold an address, speak unasked, or need a privilege.
+//! `vipair witness`: a voter for each cluster, behind one socket.
 //!
 //! One thread, the loop, waits for datagrams and answers each where it came from. The loop never
 //! waits for a disk, a name or a service. Beside the loop run a thread per cluster that makes
 //! promises durable, and one thread that tries the services; both report to the loop through a
 //! queue.
 //!
-//! Owns: nothing that needs a privilege. A witness that is killed loses nothing: whatever it must
+//! Owns: the socket, and each cluster's keys, voter and store. Never does: hold an address, speak
+//! unasked, or need a privilege. A witness that is killed loses nothing: whatever it must
 //! not forget is on the disk before it is said, and after a start it votes for nobody until every
 //! earlier promise has ended.
 //!

@@ -13,7 +13,7 @@ use crate::probes::Probes;
 use crate::renewal::Renewer;
 use crate::reports::{Report, Reports};
 use crate::types::{MonoTime, NodeId};
-use crate::wire::pulse::MAX_DATAGRAM;
+use crate::wire::auth::MAX_DATAGRAM;
 use sd_notify::NotifyState;
 use std::io;
 use std::net::UdpSocket;

@@ -10,8 +10,8 @@ use super::happened::{Decision, Happened};
 use super::queue::{Kind, RECORD, Taken, link_of};
 use crate::engine::Reconfiguration;
 use crate::types::{LinkId, MonoTime};
+use crate::wire::auth::MAX_DATAGRAM;
 use crate::wire::auth::PREFIX_SIZE;
-use crate::wire::pulse::MAX_DATAGRAM;
 
 /// One record of a segment.
 #[derive(Debug)]

@@ -11,8 +11,8 @@
 use super::happened::{Decision, Happened};
 use crate::engine::{Action, Engine, Event, Reconfiguration, Snapshot};
 use crate::types::{LinkId, LinkPath, MonoTime};
+use crate::wire::auth::MAX_DATAGRAM;
 use crate::wire::auth::{PREFIX_SIZE, TAG_SIZE};
-use crate::wire::pulse::MAX_DATAGRAM;
 use rtrb::{Consumer, Producer, RingBuffer};
 use serde::{Deserialize, Serialize};
 

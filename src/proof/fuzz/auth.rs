@@ -1,6 +1,7 @@
 //! Whole datagrams before anything is believed: the tag, and what a ring opens.
 //!
-//! - Any bytes open exactly if a second account of the rules, with HMAC written out after RFC 2104, says so.
+//! - Any bytes open exactly if a second account of the rules, with HMAC written out after RFC 2104,
+//!   says so.
 //! - What is sealed opens, under its key alone: not under another key, not for another cluster.
 //! - One flipped bit, a byte less or a byte more, and it does not open.
 //! - Opening allocates nothing, whatever the outcome.
@@ -8,8 +9,8 @@
 use super::Verdict;
 use super::input::Input;
 use super::pulse::{datagram, draw, ring};
-use crate::wire::auth::{KeyRing, MAGIC, PREFIX_SIZE, Reject, TAG_SIZE};
-use crate::wire::pulse::{MAX_DATAGRAM, VERSION, encode};
+use crate::wire::auth::{KeyRing, MAGIC, MAX_DATAGRAM, PREFIX_SIZE, Reject, TAG_SIZE, VERSION};
+use crate::wire::pulse::encode;
 use sha2::{Digest, Sha256};
 use vipair_host::testing::{Usage, measured};
 
@@ -28,7 +29,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     Verdict::of(opened.is_ok())
 }
 
-/// docs/protocol.md, written down anew.
+/// The second account: the reason to drop a datagram as docs/protocol.md has it, `None` to open it.
 fn reason_to_drop(bytes: &[u8]) -> Option<Reject> {
     if bytes.len() > 1200 {
         return Some(Reject::TooLong);
@@ -48,9 +49,10 @@ fn reason_to_drop(bytes: &[u8]) -> Option<Reject> {
     (hmac(&bound, sealed) != tag).then_some(Reject::Tag)
 }
 
-/// RFC 2104 with SHA-256 and a key of 32 bytes.
+/// HMAC of RFC 2104 with SHA-256 and a key of 32 bytes.
 pub(super) fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
-    let padded = |pad: u8| -> Vec<u8> { (0..64).map(|at| key.get(at).copied().unwrap_or(0) ^ pad).collect() };
+    let padded =
+        |pad: u8| -> Vec<u8> { (0..64).map(|position| key.get(position).copied().unwrap_or(0) ^ pad).collect() };
     let inner = Sha256::digest([padded(0x36), message.to_vec()].concat());
     Sha256::digest([padded(0x5c), inner.to_vec()].concat()).into()
 }
@@ -70,10 +72,10 @@ fn check_sealed(ring: &KeyRing, bytes: &[u8]) {
         let stranger = KeyRing::new(cluster, &[(1, [key; 32])]);
         assert_eq!(stranger.open(&whole), Err(Reject::Tag), "cluster {cluster:?}, key {key:#x}");
     }
-    let at = usize::from(bit) % (whole.len() * 8);
+    let position = usize::from(bit) % (whole.len() * 8);
     let mut flipped = whole.clone();
-    flipped[at / 8] ^= 1 << (at % 8);
-    let expected = match at / 8 {
+    flipped[position / 8] ^= 1 << (position % 8);
+    let expected = match position / 8 {
         0 | 1 => Reject::Magic,
         2 => Reject::Version,
         // Key 2 is in the ring as well, and is not the one it was sealed with.
@@ -81,7 +83,7 @@ fn check_sealed(ring: &KeyRing, bytes: &[u8]) {
         3 => Reject::KeyId,
         _ => Reject::Tag,
     };
-    assert_eq!(ring.open(&flipped), Err(expected), "bit {at} is flipped");
+    assert_eq!(ring.open(&flipped), Err(expected), "bit {position} is flipped");
     let cut = usize::from(bit) % whole.len();
     assert!(ring.open(&whole[..cut]).is_err(), "cut to {cut} bytes");
     whole.push(change);
@@ -89,7 +91,7 @@ fn check_sealed(ring: &KeyRing, bytes: &[u8]) {
     assert_eq!(ring.open(&whole), Err(expected), "one byte more");
 }
 
-/// The longest datagram that no key has sealed and that costs the most to refuse.
+/// A datagram that no key has sealed, of the length that costs most to refuse.
 pub(super) fn longest_forgery() -> Vec<u8> {
     let mut forgery = vec![0x55; MAX_DATAGRAM];
     forgery[..4].copy_from_slice(&[MAGIC[0], MAGIC[1], VERSION, 1]);

@@ -1,9 +1,10 @@
 //! The configuration file: every error says where and what, and what is accepted obeys every bound.
 //!
-//! - An error names the file, a line that exists and its key (but for TOML's own syntax, which has none), what is
-//!   wrong and what would be right, in one line of readable length; errors come in the order of the file.
-//! - What is accepted is checked against the bounds of the guide as written here, and is the same, digests included,
-//!   when it is written as TOML and read again.
+//! - An error names the file, a line that exists and its key (but for TOML's own syntax, which has
+//!   none), what is wrong and what would be right, in one line of readable length; errors come in
+//!   the order of the file.
+//! - What is accepted is checked against the bounds of the guide as written here, and is the same,
+//!   digests included, when it is written as TOML and read again.
 //! - Reading takes memory in proportion to the text.
 
 mod service;
@@ -20,21 +21,26 @@ use std::time::Duration;
 use vipair_host::testing::measured;
 
 pub(super) const FILE: &str = "/etc/vipair/v.toml";
-/// Letters of one error: wider than a screen, and no page.
+/// Longest text of one error in letters: wider than a screen, and less than a page.
 const READABLE: usize = 1000;
-/// Bytes of memory for each byte of text (it can be a key of its own, or an error), and for a text of no length.
+/// Bytes of memory for each byte of text, which can be a key of its own, or an error.
 const PER_BYTE: u64 = 512;
 const AT_LEAST: u64 = 256 << 10;
 
 pub(super) fn run(bytes: &[u8]) -> Verdict {
-    judge(bytes, parse, |file| {
+    check_file(bytes, parse, |file| {
         check_bounds(file);
         check_written(file);
     })
 }
 
-/// Parses a file of any kind, and looks at what it takes, at its errors, and by `check` at what is accepted.
-pub(super) fn judge<T>(bytes: &[u8], parse: impl Fn(&str) -> Result<T, ConfigErrors>, check: impl Fn(&T)) -> Verdict {
+/// Parses a file of any kind, and checks the memory it takes, its errors, and by `check` what is
+/// accepted.
+pub(super) fn check_file<T>(
+    bytes: &[u8],
+    parse: impl Fn(&str) -> Result<T, ConfigErrors>,
+    check: impl Fn(&T),
+) -> Verdict {
     let Ok(text) = std::str::from_utf8(bytes) else { return Verdict::Refused };
     let (parsed, usage) = measured(|| parse(text));
     assert!(usage.peak <= allowance(text.len()), "{} bytes of memory for {}", usage.peak, text.len());
@@ -54,6 +60,7 @@ pub(super) fn parse(text: &str) -> Result<ClusterFile, ConfigErrors> {
     ClusterFile::parse(text, Path::new(FILE))
 }
 
+/// Checks that each error is one readable line that names file, line and key.
 pub(super) fn check_errors(text: &str, errors: &ConfigErrors) {
     assert!(!errors.errors.is_empty(), "refused for no reason");
     assert!(errors.errors.len() <= MAX_ERRORS, "{} errors", errors.errors.len());
@@ -71,13 +78,14 @@ pub(super) fn check_errors(text: &str, errors: &ConfigErrors) {
     }
 }
 
-/// What may be the name of anything.
+/// Whether the name of anything may be this.
 pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
+/// Checks that everything in an accepted file is within the bounds of the guide.
 fn check_bounds(file: &ClusterFile) {
     assert!(is_name(&file.cluster), "{:?}", file.cluster);
     let [one, other] = file.nodes.as_slice() else { panic!("a pair, not {} nodes", file.nodes.len()) };
@@ -116,6 +124,7 @@ fn check_bounds(file: &ClusterFile) {
     }
 }
 
+/// Checks that the times of an accepted file are within their bounds and fit each other.
 fn check_times(file: &ClusterFile) {
     let ms = |times: std::ops::RangeInclusive<u64>| {
         Duration::from_millis(*times.start())..=Duration::from_millis(*times.end())
@@ -128,14 +137,15 @@ fn check_times(file: &ClusterFile) {
     assert!(times.silence >= times.suspicion + times.probe * 3, "three questions within the silence: {times:?}");
     assert!(times.lease >= times.pulse * 3 + Duration::from_millis(way), "two late renewals: {times:?}");
     assert!((1..=50_000).contains(&times.drift_ppm), "{times:?}");
-    // By clocks that are as wrong as that, the slow one first.
+    // The error of the clocks, as a share.
     let ppm = f64::from(u32::try_from(times.drift_ppm).expect("it is in bounds")) / 1e6;
     let least = |time: Duration| time.as_secs_f64() * (1.0 + ppm) / (1.0 - ppm) + 0.000_999;
     assert!(times.promise.as_secs_f64() >= least(times.lease), "promises outlast leases: {times:?}");
     assert!(times.abstain.as_secs_f64() >= least(times.promise), "abstention outlasts promises: {times:?}");
 }
 
-/// The same when it is written and read again; every node finds itself in it.
+/// Checks that a file is the same when it is written and read again, and that every node finds
+/// itself in it.
 fn check_written(file: &ClusterFile) {
     let again = match parse(&written(file)) {
         Ok(again) => again,
@@ -156,6 +166,7 @@ fn check_written(file: &ClusterFile) {
     }
 }
 
+/// An accepted file, written as TOML.
 fn written(file: &ClusterFile) -> String {
     let mut text = format!("cluster = {}\n", quoted(&file.cluster));
     let times = &file.timing;

@@ -1,9 +1,9 @@
 //! The control socket's language: lines out of a stream, requests and responses out of lines.
 //!
-//! - However the stream is cut into reads, the same lines come out as when it is split at its newlines, until one is
-//!   too long; the buffer never holds more than a line's bound and one read.
-//! - What is understood is the same when it is written and read again, in the same bytes. What is not is answered with
-//!   an error that fits a response.
+//! - However the stream is cut into reads, the same lines come out as when it is split at its
+//!   newlines, until one is too long; the buffer never holds more than a line's bound and one read.
+//! - What is understood is the same when it is written and read again, in the same bytes. What is
+//!   not is answered with an error that fits a response.
 //! - Reading a line takes memory in proportion to its length.
 
 use super::Verdict;
@@ -16,10 +16,10 @@ use serde::Serialize;
 use std::fmt::Debug;
 use vipair_host::testing::measured;
 
-/// Bytes of memory for each byte of a line: the parser keeps an element of an array that it will ignore as a value of
-/// 32 bytes, in a list that doubles as it grows.
+/// Bytes of memory for each byte of a line: the parser keeps an element of an array that it will
+/// ignore as a value of 32 bytes, in a list that doubles as it grows.
 const PER_BYTE: u64 = 128;
-/// And for a line of no length: tables for a status, an error's text.
+/// Bytes of memory for a line of no length: tables for a status, an error's text.
 const AT_LEAST: u64 = 8 << 10;
 
 pub(super) fn run(bytes: &[u8]) -> Verdict {
@@ -29,6 +29,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     Verdict::of(request || response)
 }
 
+/// Checks one line of requests or responses; whether it is understood.
 fn check_line<T: Serialize + PartialEq + Debug>(
     line: &[u8],
     limit: usize,
@@ -54,6 +55,7 @@ fn check_line<T: Serialize + PartialEq + Debug>(
     decoded.is_ok()
 }
 
+/// Checks that a stream, however it is cut into reads, gives the lines between its newlines.
 fn check_lines(input: &mut Input<'_>) {
     let (limit, reads) = (usize::from(input.byte()) + 1, input.long());
     let stream = input.rest();
@@ -91,6 +93,7 @@ fn check_lines(input: &mut Input<'_>) {
     }
 }
 
+/// Takes every whole line out of a buffer; `Err` when a line is too long.
 fn drain(buffer: &mut LineBuffer, found: &mut Vec<Vec<u8>>) -> Result<(), ()> {
     loop {
         match buffer.next_line() {

@@ -1,7 +1,9 @@
-//! Frames of the clients' segment: what ARP and neighbour discovery tell, and what the kernel's filter lets through.
+//! Frames of the clients' segment: what ARP and neighbour discovery tell, and what the kernel's
+//! filter lets through.
 //!
-//! - [`sight`] says what a second reading by offsets from RFC 826, 4861 and 8200 says. Every input is read twice: as
-//!   it is, and with its ICMPv6 checksum put right, or nothing random would ever come so far.
+//! - [`sight`] says what a second reading by offsets from RFC 826, 4861 and 8200 says. Every input
+//!   is read twice: as it is, and with its ICMPv6 checksum put right, or nothing random would ever
+//!   come so far.
 //! - Whatever tells something, or carries a pulse, passes the filter whole.
 //! - A frame cut before the end of its message tells nothing; Ethernet's padding changes nothing.
 //! - Nobody with a zero or multicast hardware address is ever seen. Nothing is allocated.
@@ -27,6 +29,8 @@ pub(super) fn run(frame: &[u8]) -> Verdict {
     }
 }
 
+/// Checks a frame against the second reading, and that the kernel's filter passes it if it tells
+/// anything.
 fn check(frame: &[u8]) -> Verdict {
     let ((sighting, payload), usage) = measured(|| (sight(frame), segment_payload(frame)));
     assert_eq!(usage, Usage::default(), "looking at a frame allocates nothing");
@@ -49,7 +53,7 @@ fn check(frame: &[u8]) -> Verdict {
     Verdict::of(sighting.is_some() || payload.is_some())
 }
 
-/// `end` is where the message ends and the padding begins.
+/// Checks what a frame tells. `end`: where its message ends and the padding begins.
 fn check_sighting(frame: &[u8], sighting: Sighting, end: usize) {
     let (Sighting::Claim { mac, .. } | Sighting::Presence { mac }) = sighting;
     assert!(!mac.is_zero() && !mac.is_multicast(), "{mac} is nobody");
@@ -77,8 +81,8 @@ fn six(bytes: &[u8]) -> [u8; 6] {
     bytes.try_into().expect("six bytes")
 }
 
-fn short(bytes: &[u8], at: usize) -> usize {
-    usize::from(bytes[at]) << 8 | usize::from(bytes[at + 1])
+fn short(bytes: &[u8], offset: usize) -> usize {
+    usize::from(bytes[offset]) << 8 | usize::from(bytes[offset + 1])
 }
 
 fn payload_by_offset(frame: &[u8]) -> Option<&[u8]> {
@@ -107,6 +111,7 @@ fn arp(frame: &[u8]) -> Option<Sighting> {
     is_ordinary.then_some(if sender == [0; 4] { Sighting::Presence { mac } } else { claim })
 }
 
+/// The second reading of a neighbour discovery frame.
 fn neighbour(frame: &[u8]) -> Option<(Sighting, usize)> {
     let end = ICMPV6 + short(frame, 18);
     let kind = frame[54];
@@ -121,7 +126,8 @@ fn neighbour(frame: &[u8]) -> Option<(Sighting, usize)> {
     if !is_ordinary {
         return None;
     }
-    let address = |at: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&frame[at..at + 16]).expect("sixteen bytes"));
+    let address =
+        |offset: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&frame[offset..offset + 16]).expect("sixteen bytes"));
     let (sender, target) = (address(22), address(62));
     let option = link_layer_option(&frame[78..end], if kind == 135 { 1 } else { 2 })?;
     let mac = MacAddr(option.unwrap_or_else(|| six(&frame[6..12])));
@@ -139,14 +145,14 @@ fn neighbour(frame: &[u8]) -> Option<(Sighting, usize)> {
 /// The address in the first option of this kind; `None` outside for options that are not whole.
 #[allow(clippy::option_option, reason = "no options at all, and options that forbid the packet, are two things")]
 fn link_layer_option(options: &[u8], kind: u8) -> Option<Option<[u8; 6]>> {
-    let (mut at, mut found) = (0, None);
-    while at < options.len() {
-        let size = usize::from(*options.get(at + 1)?) * 8;
-        let option = options.get(at..at + size).filter(|option| !option.is_empty())?;
+    let (mut offset, mut found) = (0, None);
+    while offset < options.len() {
+        let size = usize::from(*options.get(offset + 1)?) * 8;
+        let option = options.get(offset..offset + size).filter(|option| !option.is_empty())?;
         if option[0] == kind && found.is_none() {
             found = Some(option[2..].try_into().ok()?);
         }
-        at += size;
+        offset += size;
     }
     Some(found)
 }

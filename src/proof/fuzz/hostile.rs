@@ -1,10 +1,10 @@
 //! A running engine on a network that belongs to an attacker without the key (promise S6).
 //!
-//! Two copies of one engine live through the same time and get the same pulses of their peer. One of them is sent
-//! whatever the input says besides: noise, forgeries with the right beginning, recordings of what its peer has sent,
-//! whole or damaged, and sealed bodies that are no pulse. At every step it does exactly what its undisturbed copy
-//! does, asks the heap for nothing more, and in the end its whole state is the same but for the counts of what was
-//! turned away.
+//! Two copies of one engine live through the same time and get the same pulses of their peer. One
+//! of them is sent whatever the input says besides: noise, forgeries with the right beginning,
+//! recordings of what its peer has sent, whole or damaged, and sealed bodies that are no pulse. At
+//! every step it does exactly what its undisturbed copy does, asks the heap for nothing more, and
+//! in the end its whole state is the same but for the counts of what was turned away.
 
 use super::auth::hmac;
 use super::input::Input;
@@ -12,8 +12,8 @@ use super::rig::{ETH, Node, PATHS, Rig};
 use super::{Verdict, pulse};
 use crate::engine::{Engine, Event};
 use crate::types::{LinkId, LinkPath, MonoTime, NodeId};
-use crate::wire::auth::{MAGIC, PREFIX_SIZE, TAG_SIZE};
-use crate::wire::pulse::{MAX_DATAGRAM, VERSION, decode};
+use crate::wire::auth::{MAGIC, MAX_DATAGRAM, PREFIX_SIZE, TAG_SIZE, VERSION};
+use crate::wire::pulse::decode;
 use serde_json::Value;
 use std::time::Duration;
 use vipair_host::testing::measured;
@@ -22,12 +22,12 @@ const STEPS: usize = 64;
 
 struct Siege {
     now: MonoTime,
-    /// Is attacked.
+    /// The node that is attacked.
     ours: Node,
-    /// Is not.
+    /// The same node, left alone.
     undisturbed: Node,
     peer: Node,
-    /// What the peer has sent and both have received.
+    /// Datagrams that the peer has sent and both copies have received.
     recorded: Vec<(LinkId, Vec<u8>)>,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn besiege(rig: Rig, mut input: Input<'_>) -> Verdict {
 }
 
 impl Siege {
-    /// Everybody does what is due; the peer's pulses reach both copies, theirs reach the peer.
+    /// Lets every node do what is due; the peer's pulses reach both copies, theirs reach the peer.
     fn pulses(&mut self) {
         self.both(Event::Tick);
         let mut answers = Vec::new();
@@ -72,7 +72,7 @@ impl Siege {
         }
     }
 
-    /// The same event to both copies, and what they make durable because of it.
+    /// Gives both copies the same event, and makes durable what they want.
     fn both(&mut self, event: Event<'_>) {
         self.ours.handle(self.now, event);
         self.undisturbed.handle(self.now, event);
@@ -82,6 +82,7 @@ impl Siege {
         }
     }
 
+    /// Checks that both copies have decided the same.
     fn compare(&mut self) {
         assert_eq!(self.ours.out.list, self.undisturbed.out.list, "the same actions");
         assert_eq!(self.ours.out.bytes, self.undisturbed.out.bytes, "the same datagrams");
@@ -92,6 +93,7 @@ impl Siege {
         );
     }
 
+    /// Sends one copy a hostile datagram, the other one nothing, and compares them.
     fn attack(&mut self, input: &mut Input<'_>) {
         let kind = input.byte();
         let link = LinkId { peer: NodeId(2), path: path(input.byte()) };
@@ -121,8 +123,8 @@ impl Siege {
     /// A recording with one bit flipped.
     fn damaged(&self, number: usize, bit: u8) -> Vec<u8> {
         let (_, mut bytes) = self.recording(number).unwrap_or((LinkId { peer: NodeId(2), path: PATHS[0] }, vec![0]));
-        let at = (number * 256 + usize::from(bit)) % (bytes.len() * 8);
-        bytes[at / 8] ^= 1 << (at % 8);
+        let position = (number * 256 + usize::from(bit)) % (bytes.len() * 8);
+        bytes[position / 8] ^= 1 << (position % 8);
         bytes
     }
 
@@ -132,7 +134,7 @@ impl Siege {
     }
 }
 
-/// Links that exist, and some that do not.
+/// A link that exists, or one that does not.
 fn path(choice: u8) -> LinkPath {
     match choice % 5 {
         0 => LinkPath::Udp(0),
@@ -142,7 +144,7 @@ fn path(choice: u8) -> LinkPath {
     }
 }
 
-/// A body of somebody who has the key and speaks another language; nothing if it happens to be a pulse.
+/// A sealed datagram whose body is no pulse; empty if the body happens to be one.
 fn sealed_nonsense(body: &[u8]) -> Vec<u8> {
     let body = &body[..body.len().min(MAX_DATAGRAM - PREFIX_SIZE - TAG_SIZE)];
     if decode(body).is_ok() {
@@ -154,13 +156,14 @@ fn sealed_nonsense(body: &[u8]) -> Vec<u8> {
     datagram
 }
 
-/// All that an engine knows, without what it counts of refused datagrams.
+/// The state of an engine without its counts of refused datagrams.
 fn state(engine: &Engine) -> Value {
     let mut state = serde_json::to_value(engine.snapshot()).expect("a snapshot can be written");
     forget_counts(&mut state);
     state
 }
 
+/// Removes the counts of refused datagrams from a state.
 fn forget_counts(value: &mut Value) {
     match value {
         Value::Object(entries) => {

@@ -1,6 +1,7 @@
-//! Draws numbers, choices and values from the bytes of one input; past their end everything is zero.
+//! Draws numbers, choices and values from the bytes of one input; past their end everything is
+//! zero.
 
-/// What is left of an input.
+/// The rest of an input.
 pub(super) struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {

@@ -1,4 +1,5 @@
-//! The content of a key file: refused with a line that exists, or one or two keys that read the same when written.
+//! The content of a key file: refused with a line that exists, or one or two keys that read the
+//! same when written.
 
 use super::Verdict;
 use crate::config::KeyFile;

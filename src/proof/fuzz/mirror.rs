@@ -1,9 +1,9 @@
-//! What comes to the mirror's port: an introduction, and frames behind it.
+//! Input to the mirror's port: an introduction, and frames behind it.
 //!
-//! - An introduction is admitted exactly if a second account of docs/protocol.md, with HMAC written out after RFC 2104,
-//!   says so; refusing it allocates nothing.
-//! - Frames of an authentic session are opened exactly if that account says so, in order; what comes after one that is not
-//!   is worth nothing.
+//! - An introduction is admitted exactly if a second account of docs/protocol.md, with HMAC written
+//!   out after RFC 2104, says so; refusing it allocates nothing.
+//! - Frames of an authentic session are opened exactly if that account says so, in order; what
+//!   comes after one that is not is worth nothing.
 //! - What is sealed opens as what it says, once; one flipped bit, and it does not.
 
 use super::Verdict;
@@ -54,7 +54,8 @@ fn is_admitted(bytes: &Introduction) -> bool {
     ours && named && bytes[44..] == proof(b"caller", &bytes[..44])
 }
 
-/// The frame that `bytes` begin with, if it is the `number`th of this caller: its kind and length. `Err`: refused.
+/// The frame that `bytes` begin with, if it is the `number`th of this caller: its kind and length.
+/// `Err`: refused.
 fn account(session: &[u8; 32], number: u64, bytes: &[u8]) -> Result<Option<(u8, usize)>, ()> {
     if bytes.len() < 4 {
         return Ok(None);
@@ -101,6 +102,7 @@ fn check_introduction(bytes: &Introduction) -> bool {
     is_admitted(bytes)
 }
 
+/// Checks frames behind an introduction against the account; the number that were opened.
 fn check_frames(caller: &Introduction, mut bytes: &[u8]) -> usize {
     let (_, confirmation, mut session) = keys().admit(&hello(), caller, ME).expect("it was admitted before");
     assert_eq!(confirmation, proof(b"listener", caller));
@@ -128,6 +130,7 @@ fn check_frames(caller: &Introduction, mut bytes: &[u8]) -> usize {
     usize::try_from(number).expect("a small number")
 }
 
+/// The kind of a frame as docs/protocol.md numbers it.
 fn kind_of(frame: &Frame) -> u8 {
     match frame {
         Frame::Begin(_) => 1,
@@ -144,6 +147,7 @@ fn pair() -> (Session, Session) {
     (expected.confirm(&confirmation).expect("the confirmation is ours"), listener)
 }
 
+/// A frame drawn from an input.
 fn drawn(input: &mut Input<'_>) -> Frame {
     let group = GroupKey(input.long());
     let mut connections = |count: usize| -> Vec<Connection> {
@@ -173,9 +177,9 @@ fn check_sealed(bytes: &[u8]) {
         let mut sealed = Vec::new();
         caller.seal(&frame, &mut sealed);
         let mut flipped = sealed.clone();
-        let at = bit % (sealed.len() * 8);
-        flipped[at / 8] ^= 1 << (at % 8);
-        assert!(!matches!(listener.open(&flipped), Ok(Some(_))), "bit {at} is flipped");
+        let position = bit % (sealed.len() * 8);
+        flipped[position / 8] ^= 1 << (position % 8);
+        assert!(!matches!(listener.open(&flipped), Ok(Some(_))), "bit {position} is flipped");
         assert_eq!(listener.open(&sealed[..sealed.len() - 1]), Ok(None), "a byte is missing");
         assert_eq!(listener.open(&sealed), Ok(Some((frame, sealed.len()))));
         assert!(listener.open(&sealed).is_err(), "it counts once");
@@ -192,9 +196,9 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         }
         sealed
     };
-    let with = |at: usize, value: u8| {
+    let with = |offset: usize, value: u8| {
         let mut changed = introduction(1).to_vec();
-        changed[at] = value;
+        changed[offset] = value;
         changed
     };
     vec![

@@ -1,10 +1,11 @@
-//! What must hold for every input that comes from outside, as one function per kind of input.
+//! The checks of every input that comes from outside: one function per kind of input.
 //!
-//! A function takes any bytes, hands them to the code that ships, and panics when a promise is broken; beside "no
-//! panic" each one compares with a second, simpler account of what is right. `cargo test` runs all of them over the
-//! corpus in `fuzz/seeds` and over seeded mutations of it; `scripts/fuzz` searches for more with coverage as its
-//! guide. Owns: these functions and their table [`TARGETS`]. Never does: anything in the program that ships, of which
-//! this is no part. A failure is a panic that names the promise.
+//! A function takes any bytes, hands them to the code that ships, and panics when a promise is
+//! broken; beside "no panic" each one compares with a second, simpler account of what is right.
+//! `cargo test` runs all of them over the corpus in `fuzz/seeds` and over seeded mutations of it;
+//! `scripts/fuzz` searches for more with coverage as its guide. Owns: these functions and their
+//! table [`TARGETS`]. Never does: anything in the program that ships, of which this is no part. A
+//! failure is a panic that names the promise.
 
 mod auth;
 mod cluster_file;
@@ -29,12 +30,12 @@ mod tests;
 
 pub use vipair_host::testing::{Counting, Usage, measured};
 
-/// What became of an input, so that a corpus can be seen to reach both sides.
+/// The fate of an input, so that a corpus can be seen to reach both sides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// The code under test took it for valid.
+    /// The code under test took the input for valid.
     Accepted,
-    /// The code under test refused it.
+    /// The code under test refused the input.
     Refused,
 }
 
@@ -47,7 +48,7 @@ impl Verdict {
 /// One kind of input from outside.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name: the directory under `fuzz/seeds`, the argument of `scripts/fuzz`.
+    /// Name of the target: the directory under `fuzz/seeds`, the argument of `scripts/fuzz`.
     pub name: &'static str,
     /// Checks one input.
     pub run: fn(&[u8]) -> Verdict,
@@ -55,7 +56,7 @@ pub struct Target {
     pub seeds: fn() -> Vec<(&'static str, Vec<u8>)>,
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: [Target; 15] = [
     Target { name: "pulse", run: pulse::run, seeds: pulse::seeds },
     Target { name: "auth", run: auth::run, seeds: auth::seeds },
@@ -74,7 +75,7 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "server", run: server::run, seeds: server::seeds },
 ];
 
-/// Checks `bytes` as the target called `name`: what a fuzz binary does with every input.
+/// Checks `bytes` as the target called `name` does: the whole work of a fuzz binary.
 ///
 /// # Panics
 /// If there is no such target, or if a promise is broken.

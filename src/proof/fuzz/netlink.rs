@@ -1,9 +1,10 @@
-//! What the kernel says over netlink: any bytes at all, and messages as it writes them.
+//! Input from the kernel over netlink: any bytes at all, and messages as the kernel writes them.
 //!
-//! - Every reader of messages takes any bytes. A datagram of n bytes tells at most n/16 events, a name at most what
-//!   its bytes can spell; a datagram that is cut tells the beginning of what the whole one does.
-//! - A message drawn from the input and written by the library that writes our requests is read as what it says,
-//!   whatever unknown attributes stand around it.
+//! - Every reader of messages takes any bytes. A datagram of n bytes tells at most n/16 events, a
+//!   name at most what its bytes can spell; a datagram that is cut tells the beginning of what the
+//!   whole one does.
+//! - A message drawn from the input and written by the library that writes our requests is read as
+//!   what it says, whatever unknown attributes stand around it.
 
 use super::Verdict;
 use super::input::Input;
@@ -18,7 +19,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const HEADER: usize = 16;
-/// No attribute of the kernel has this number, and no reader of ours.
+/// An attribute's number that neither the kernel nor a reader of ours has.
 const UNKNOWN: u16 = 0x3ffe;
 
 pub(super) fn run(bytes: &[u8]) -> Verdict {
@@ -38,7 +39,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     Verdict::of(!events.is_empty())
 }
 
-/// Every reader, whatever the message calls itself.
+/// Gives a message to every reader, whatever it calls itself.
 fn check_message(message: &Message<'_>) {
     let payload = message.payload;
     if let Some(link) = message::link(payload) {
@@ -55,6 +56,7 @@ fn check_message(message: &Message<'_>) {
     let _any = message::failure(payload);
 }
 
+/// Checks a message that is drawn from the input and written by the library.
 fn check_written(input: &mut Input<'_>) {
     let (kind, index, junk) = (input.byte() % 3, input.word(), input.byte());
     let junk = DefaultNla::new(UNKNOWN, input.take(usize::from(junk)).to_vec());
@@ -76,6 +78,7 @@ fn written(request: RouteNetlinkMessage) -> Vec<u8> {
     datagram
 }
 
+/// Checks a message about a link.
 fn check_link(index: u32, junk: DefaultNla, input: &mut Input<'_>) {
     let (flags, mac): (u32, [u8; 6]) = (input.word(), input.array());
     let name: String = input.take(15).iter().map(|byte| char::from(byte % 94 + 33)).collect();
@@ -100,12 +103,14 @@ fn check_link(index: u32, junk: DefaultNla, input: &mut Input<'_>) {
     assert_eq!(info.is_ethernet, flags & 8 == 0, "flags {flags:#x}");
 }
 
+/// Checks a message about an address.
 fn check_address(index: u32, address: IpAddr, junk: DefaultNla, input: &mut Input<'_>) {
     let mut wanted = AddressMessage::default();
     wanted.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     wanted.header.index = index;
     wanted.header.prefix_len = input.byte();
-    // The other end of a point-to-point interface is told beside our own address, before or after it.
+    // The other end of a point-to-point interface is told beside our own address, before or after
+    // it.
     let other = if address.is_ipv4() { Ipv4Addr::BROADCAST.into() } else { IpAddr::from(Ipv6Addr::LOCALHOST) };
     wanted.attributes = vec![
         AddressAttribute::Other(junk.clone()),
@@ -120,6 +125,7 @@ fn check_address(index: u32, address: IpAddr, junk: DefaultNla, input: &mut Inpu
     assert_eq!(removed, [NetlinkEvent::AddressRemoved { index, address }]);
 }
 
+/// Checks a message about a neighbour.
 fn check_neighbour(index: u32, address: IpAddr, junk: DefaultNla, input: &mut Input<'_>) {
     let mac: [u8; 6] = input.array();
     let mut wanted = NeighbourMessage::default();

@@ -1,8 +1,10 @@
-//! A running engine whose peer has the key and says anything: damaged memory, a bug, another release.
+//! A running engine whose peer has the key and says anything: damaged memory, a bug, another
+//! release.
 //!
-//! Nothing is promised about who is active then. But no claim, however absurd, stops this node or makes it forget:
-//! - it never panics, never wants to be called or written to disk without end at one instant, and answers one datagram with a bounded
-//!   number of actions and bytes;
+//! Nothing is promised about who is active then. But no claim, however absurd, stops this node or
+//! makes it forget:
+//! - it never panics, never wants to be called or written to disk without end at one instant, and
+//!   answers one datagram with a bounded number of actions and bytes;
 //! - it opens only with epochs of its own, each higher than the one before;
 //! - what it wants durable never falls.
 
@@ -13,29 +15,29 @@ use super::rig::{CLUSTER, Node, PATHS, Rig, Wanted, ring};
 use crate::durable::Durable;
 use crate::engine::{Action, Command, Event, GateAction, Hook};
 use crate::types::{Epoch, GroupId, GroupKey, LinkId, MonoTime, NodeId};
-use crate::wire::auth::KeyRing;
-use crate::wire::pulse::{Header, MAX_DATAGRAM, decode, encode};
+use crate::wire::auth::{KeyRing, MAX_DATAGRAM};
+use crate::wire::pulse::{Header, decode, encode};
 use std::collections::HashMap;
 use std::time::Duration;
 
 const STEPS: usize = 48;
-/// More than two groups on three links have to say at once.
+/// Bound on the actions of one event: more than two groups on three links need.
 const ACTIONS: usize = 200;
-/// Ticks or writes at one instant.
+/// Bound on ticks or writes at one instant.
 const AT_ONCE: usize = 4;
 
 struct Talk {
     now: MonoTime,
     ours: Node,
     ring: KeyRing,
-    /// What ours said last: where it stands.
+    /// The header of our last datagram.
     heard: Option<Header>,
     counter: u64,
     opened: HashMap<GroupId, Epoch>,
     durable: Durable,
-    /// What it wanted run last.
+    /// The hook that our engine wanted last.
     hook: Option<Wanted>,
-    /// It has said that its process may end.
+    /// Whether our engine has said that its process may end.
     stopped: bool,
 }
 
@@ -65,7 +67,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
         talk.step(&mut input);
         believed |= talk.received() > before;
     }
-    // Whatever it was told, it goes on for as long as it likes.
+    // Whatever it was told, the engine goes on.
     for _ in 0..64 {
         talk.now = talk.ours.engine().next_deadline().min(talk.now + Duration::from_secs(60));
         talk.live(Event::Tick);
@@ -74,6 +76,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
 }
 
 impl Talk {
+    /// Gives the engine the next event of the input.
     fn step(&mut self, input: &mut Input<'_>) {
         let (kind, path) = (input.byte(), PATHS[usize::from(input.byte()) % 3]);
         let link = LinkId { peer: NodeId(2), path };
@@ -94,7 +97,7 @@ impl Talk {
         }
     }
 
-    /// A sealed pulse from node 2, its rows about our groups for the most part, its echo right for the most part.
+    /// A sealed pulse of node 2. Its rows are mostly about our groups, its echo is mostly right.
     fn pulse(&mut self, kind: u8, input: &mut Input<'_>) -> Vec<u8> {
         let session = u64::from(input.byte() % 4) + 1;
         let (mut header, mut rows) = draw(input);
@@ -114,7 +117,7 @@ impl Talk {
         datagram
     }
 
-    /// One event, and the writes to disk that it asks for, each done at once.
+    /// Gives the engine an event, and does each write to disk that it asks for at once.
     fn give(&mut self, event: Event<'_>) {
         self.ours.handle(self.now, event);
         self.check();
@@ -131,6 +134,7 @@ impl Talk {
         }
     }
 
+    /// Checks what follows from an event: its size, and the epochs that gates open with.
     fn check(&mut self) {
         let out = &self.ours.out;
         assert!(out.list.len() <= ACTIONS && out.bytes.len() <= ACTIONS * MAX_DATAGRAM, "{} actions", out.list.len());
@@ -149,7 +153,8 @@ impl Talk {
         }
     }
 
-    /// One event, and the ticks that it asks for at once: a few at most, or the hot thread would never sleep.
+    /// Gives the engine an event, and the ticks that it asks for at once: a few at most, or the hot
+    /// thread would never sleep.
     fn live(&mut self, event: Event<'_>) {
         self.give(event);
         let waking = (0..AT_ONCE).take_while(|_| {
@@ -168,6 +173,7 @@ impl Talk {
     }
 }
 
+/// A command about one of the groups, or about none.
 pub(super) fn draw_command(choice: u8) -> Command {
     let group = GroupId(u16::from(choice & 1));
     match choice % 7 {
@@ -178,7 +184,7 @@ pub(super) fn draw_command(choice: u8) -> Command {
     }
 }
 
-/// How a service does, more often in the extremes.
+/// An event about a service's health, more often one of the extremes.
 pub(super) fn draw_health(choice: u8, health: u8) -> Event<'static> {
     let health = match choice >> 1 & 3 {
         0 => 0,
@@ -188,7 +194,7 @@ pub(super) fn draw_health(choice: u8, health: u8) -> Event<'static> {
     Event::Health { group: GroupId(u16::from(choice & 1)), health }
 }
 
-/// The end of the hook that was wanted last, or of one that nobody wanted.
+/// The end of the hook that was wanted last, or of one that was not wanted.
 pub(super) fn draw_hook_end(wanted: Option<Wanted>, choice: u8, number: u64) -> Event<'static> {
     let other = (GroupId(u16::from(choice & 1)), Hook::BeforeOpen, Epoch(number << 8 | 1));
     let (group, mut hook, mut epoch) = wanted.unwrap_or(other);

@@ -1,25 +1,25 @@
 //! The body of an authentic datagram: decoding it, and encoding again what was decoded.
 //!
-//! - It is accepted exactly if it obeys the table in docs/protocol.md, as read here from the offsets.
-//! - Encoding what was decoded gives the body back, but for the reserved bits and bytes, which come out as zero.
+//! - It is accepted exactly if it obeys the table in docs/protocol.md, as read here from the
+//!   offsets.
+//! - Encoding what was decoded gives the body back, but for the reserved bits and bytes, which come
+//!   out as zero.
 //! - Decoding allocates nothing, whatever the outcome.
 
 use super::Verdict;
 use super::input::Input;
 use crate::types::{Epoch, GroupKey, MacAddr, NodeId};
-use crate::wire::auth::{KeyRing, PREFIX_SIZE, Reject, TAG_SIZE};
-use crate::wire::pulse::{
-    Digests, Flags, Header, MAX_DATAGRAM, ROW_SIZE, ROWS_PER_PULSE, Reason, Role, Row, Rows, decode, encode,
-};
+use crate::wire::auth::{KeyRing, MAX_DATAGRAM, PREFIX_SIZE, Reject, TAG_SIZE};
+use crate::wire::pulse::{Digests, Flags, Header, ROW_SIZE, ROWS_PER_PULSE, Reason, Role, Row, Rows, decode, encode};
 use vipair_host::testing::{Usage, measured};
 
 const HEADER: usize = 94;
 /// Offsets in the body: those of the datagram without the four bytes before it.
 const COUNT: usize = 96 - PREFIX_SIZE;
 const FLAGS: usize = 6 - PREFIX_SIZE;
-/// What is "zero, ignored on receipt": offset and the bits that mean something.
+/// Bytes with bits that are "zero, ignored on receipt": offset, and the bits that mean something.
 const PARTLY_READ: [(usize, u8); 3] = [(FLAGS, 0b1111), (FLAGS + 1, 0), (COUNT + 1, 0)];
-/// The same within a row.
+/// The same bytes within a row.
 const PARTLY_READ_OF_ROW: [(usize, u8); 1] = [(48, 0b11)];
 
 pub(super) fn ring() -> KeyRing {
@@ -40,21 +40,23 @@ pub(super) fn run(body: &[u8]) -> Verdict {
     Verdict::of(decoded.is_ok())
 }
 
+/// Whether a body obeys docs/protocol.md, read from the offsets.
 fn obeys_the_layout(body: &[u8]) -> bool {
-    let at = |offset: usize| body.get(offset).copied().unwrap_or(0);
-    let is_zero = |offset: usize| (offset..offset + 8).all(|offset| at(offset) == 0);
-    let rows = usize::from(at(COUNT));
-    let known = |row: usize| at(HEADER + row * ROW_SIZE + 46) <= 6 && at(HEADER + row * ROW_SIZE + 47) <= 12;
+    let byte = |offset: usize| body.get(offset).copied().unwrap_or(0);
+    let is_zero = |offset: usize| (offset..offset + 8).all(|offset| byte(offset) == 0);
+    let rows = usize::from(byte(COUNT));
+    let known = |row: usize| byte(HEADER + row * ROW_SIZE + 46) <= 6 && byte(HEADER + row * ROW_SIZE + 47) <= 12;
     body.len() == HEADER + rows * ROW_SIZE
         && rows <= 18
-        && at(0) != 0
-        && at(1) != 0
-        && at(0) != at(1)
+        && byte(0) != 0
+        && byte(1) != 0
+        && byte(0) != byte(1)
         && !is_zero(8)
         && !is_zero(16)
         && (0..rows).all(known)
 }
 
+/// Checks that encoding a decoded pulse gives the body back.
 fn check_encoding(body: &[u8], header: &Header, rows: &Rows<'_>) {
     let mut canonical = body.to_vec();
     for (offset, read) in PARTLY_READ {
@@ -74,7 +76,7 @@ fn check_encoding(body: &[u8], header: &Header, rows: &Rows<'_>) {
     assert!(second_rows.eq(rows.clone()), "the same rows");
 }
 
-/// A pulse drawn from an input: everything in it within its range.
+/// A pulse drawn from an input, every value within its range.
 pub(super) fn draw(input: &mut Input<'_>) -> (Header, Vec<Row>) {
     let sender = input.byte().max(1);
     let receiver = Some(input.byte().max(1)).filter(|number| *number != sender).unwrap_or(sender % 255 + 1);
@@ -101,6 +103,7 @@ pub(super) fn draw(input: &mut Input<'_>) -> (Header, Vec<Row>) {
     (header, (0..count).map(|_| draw_row(input)).collect())
 }
 
+/// A row drawn from an input, every value within its range.
 fn draw_row(input: &mut Input<'_>) -> Row {
     let numbers: [u64; 5] = std::array::from_fn(|_| input.long());
     let [group, epoch, reserve, claim, consent] = numbers;

@@ -1,11 +1,12 @@
-//! Flight recordings: what is written is read and flies again, what was changed is found, and what was made to fit
-//! its checksums ends the replay and no more.
+//! Flight recordings: what is written is read and flies again, what was changed is found, and what
+//! was made to fit its checksums ends the replay and no more.
 //!
 //! The first byte of an input chooses what the rest is:
-//! - events: an engine is told them while it is recorded. The file is read as it was written, byte for byte, and its
-//!   replay decides what was decided in flight.
+//! - events: an engine is told them while it is recorded. The file is read as it was written, byte
+//!   for byte, and its replay decides what was decided in flight.
 //! - a place: one byte of a good file there is another, or the file ends there. It is refused.
-//! - records: a good file with these records, or with changes in those it had. Its replay ends, and tells a story.
+//! - records: a good file with these records, or with changes in those it had. Its replay ends, and
+//!   tells a story.
 //! - a file, as it is.
 
 use super::Verdict;
@@ -19,8 +20,9 @@ use crate::flight::{
 };
 use crate::io::clock::WallTime;
 use crate::types::{GroupKey, LinkId, MacAddr, MonoTime, NodeId};
+use crate::wire::auth::MAX_DATAGRAM;
 use crate::wire::frame::Sighting;
-use crate::wire::pulse::{MAX_DATAGRAM, encode};
+use crate::wire::pulse::encode;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -37,16 +39,17 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     }
 }
 
-/// Any bytes: a reason, or a recording that is the same when it is written again.
+/// Checks that any bytes give a reason to refuse them, or a recording that is the same when it is
+/// written again.
 fn read(bytes: &[u8]) -> Verdict {
     match Recording::read(bytes) {
         Ok(recording) => {
             assert_eq!(written(&recording), bytes, "what was read is written again");
-            tell(&recording);
+            replay_agrees(&recording);
             Verdict::Accepted
         }
-        Err(Unreadable::Cut(at, _) | Unreadable::Damaged(at, _)) => {
-            assert!(at <= bytes.len(), "damaged at byte {at} of {}", bytes.len());
+        Err(Unreadable::Cut(offset, _) | Unreadable::Damaged(offset, _)) => {
+            assert!(offset <= bytes.len(), "damaged at byte {offset} of {}", bytes.len());
             Verdict::Refused
         }
         Err(Unreadable::Other | Unreadable::Format(_) | Unreadable::Engine { .. }) => Verdict::Refused,
@@ -59,8 +62,9 @@ fn written(recording: &Recording) -> Vec<u8> {
     bytes
 }
 
-/// The replay with its story; whether it agrees with the flight, if it comes to an end.
-fn tell(recording: &Recording) -> Option<bool> {
+/// Replays a recording with its story; whether it agrees with the flight, `None` if it does not
+/// come to an end.
+fn replay_agrees(recording: &Recording) -> Option<bool> {
     let mut story = Story::new(&recording.header, Telling::All);
     let verdict = replay(recording, |step| drop(story.report(step)));
     if let Some(last) = recording.segments.last() {
@@ -69,26 +73,28 @@ fn tell(recording: &Recording) -> Option<bool> {
     verdict.ok().map(|verdict| verdict.agrees() && verdict.snapshots == verdict.expected_snapshots)
 }
 
+/// Checks that a good file with one changed byte, or cut short, is refused.
 fn change_a_byte(input: &mut Input<'_>) -> Verdict {
     let good = base();
-    let (at, change) = (usize::try_from(input.word()).expect("64 bits") % good.len(), input.byte());
+    let (offset, change) = (usize::try_from(input.word()).expect("64 bits") % good.len(), input.byte());
     let mut changed = good.to_vec();
     if change == 0 {
-        changed.truncate(at);
+        changed.truncate(offset);
     } else {
-        changed[at] ^= change;
+        changed[offset] ^= change;
     }
     let refused = Recording::read(&changed).expect_err("a recording that was changed is read");
     if change == 0 {
-        assert!(matches!(refused, Unreadable::Cut(place, _) if place == at), "cut at {at}: {refused}");
+        assert!(matches!(refused, Unreadable::Cut(place, _) if place == offset), "cut at {offset}: {refused}");
     }
     Verdict::Refused
 }
 
+/// Replays a good file whose records were changed or replaced, under right checksums.
 fn change_records(input: &mut Input<'_>) -> Verdict {
     let mut recording = Recording::read(base()).expect("a good recording");
-    let at = input.below(recording.segments.len());
-    let mut segment = Segment::clone(&recording.segments[at]);
+    let number = input.below(recording.segments.len());
+    let mut segment = Segment::clone(&recording.segments[number]);
     if input.byte().is_multiple_of(2) {
         segment.records = input.rest().to_vec();
     } else {
@@ -99,12 +105,12 @@ fn change_records(input: &mut Input<'_>) -> Verdict {
             segment.records.splice(place..end, input.take(count).iter().copied());
         }
     }
-    recording.segments[at] = Arc::new(segment);
+    recording.segments[number] = Arc::new(segment);
     let read = Recording::read(&written(&recording)).expect("its checksums fit");
-    Verdict::of(tell(&read).is_some())
+    Verdict::of(replay_agrees(&read).is_some())
 }
 
-/// A good file, small.
+/// A small good file.
 fn base() -> &'static [u8] {
     static BASE: OnceLock<Vec<u8>> = OnceLock::new();
     BASE.get_or_init(|| {
@@ -126,6 +132,7 @@ fn base() -> &'static [u8] {
     })
 }
 
+/// Records an engine under the events of the input, and checks file and replay.
 fn fly(input: &mut Input<'_>) -> Verdict {
     let mut flight = Flight::begin(input.byte());
     for _ in 0..STEPS {
@@ -140,7 +147,7 @@ fn fly(input: &mut Input<'_>) -> Verdict {
     let read = Recording::read(&bytes).expect("what was written is read");
     assert_eq!(written(&read), bytes, "what was read is written again");
     assert_eq!(read.header, recording.header);
-    assert_eq!(tell(&read), Some(true), "the replay decides what was decided in flight");
+    assert_eq!(replay_agrees(&read), Some(true), "the replay decides what was decided in flight");
     Verdict::Accepted
 }
 
@@ -152,9 +159,9 @@ struct Flight {
     peer: Node,
     recorder: Recorder,
     ring: Ring,
-    /// What the peer has sent and we have not received.
+    /// Datagrams that the peer has sent and our engine has not received.
     pulses: Vec<(LinkId, Vec<u8>)>,
-    /// What it wanted run last.
+    /// The hook that our engine wanted last.
     hook: Option<Wanted>,
 }
 
@@ -166,6 +173,7 @@ impl Flight {
         Flight { now, begun: now, ours, peer, recorder, ring: Ring::new(tape), pulses: Vec::new(), hook: None }
     }
 
+    /// Gives the engine the next event of the input.
     fn step(&mut self, input: &mut Input<'_>) {
         let (kind, choice) = (input.byte(), input.byte());
         let link = LinkId { peer: NodeId(2), path: PATHS[usize::from(choice) % 3] };
@@ -207,7 +215,8 @@ impl Flight {
         }
     }
 
-    /// One event, recorded, what it wants on disk, and the peer's answers, which wait.
+    /// Gives the engine an event and records it; does its writes, and keeps the peer's answers
+    /// waiting.
     fn give(&mut self, event: Event<'_>) {
         let now = self.now;
         let mut out = Actions::default();
@@ -234,7 +243,7 @@ impl Flight {
         self.drain();
     }
 
-    /// The segment is long enough.
+    /// Ends the segment and begins another.
     fn cut(&mut self) {
         self.recorder.want_segment();
         let engine = self.ours.engine().clone();
@@ -248,6 +257,7 @@ impl Flight {
         let _long_enough = self.ring.drain(self.now, wall);
     }
 
+    /// The recording of the whole flight.
     fn land(mut self) -> Recording {
         self.cut();
         let book = Book {

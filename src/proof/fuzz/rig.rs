@@ -1,5 +1,6 @@
-//! Two engines that know each other, as the targets about engines find them: node 1 active or standby, node 2 its
-//! peer, every pulse of both delivered at once, the disk always ready. The second of the two groups has hooks.
+//! Two engines that know each other, as the targets about engines find them: node 1 active or
+//! standby, node 2 its peer, every pulse of both delivered at once, the disk always ready. The
+//! second of the two groups has hooks.
 
 use crate::durable::{Durable, Loaded};
 use crate::engine::{Action, Actions, Engine, Event, GroupSetup, Hook, InterfaceFacts, PeerSetup, Setup};
@@ -16,7 +17,7 @@ pub(super) const ETH: InterfaceId = InterfaceId(0);
 pub(super) const CLUSTER: u32 = 7;
 pub(super) const PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
-/// The ring of the two, which no input knows.
+/// The ring of both engines, which no input knows.
 pub(super) fn ring() -> KeyRing {
     KeyRing::new("rig", &[(1, [0x77; 32])])
 }
@@ -29,7 +30,7 @@ pub(super) struct Node {
 }
 
 impl Clone for Node {
-    /// With as much scratch as the agent has after some time.
+    /// A node with as much scratch as the agent has after some time.
     fn clone(&self) -> Node {
         let (list, bytes) = (Vec::with_capacity(256), Vec::with_capacity(64 << 10));
         Node { engine: self.engine.clone(), out: Actions { list, bytes } }
@@ -41,14 +42,14 @@ impl Node {
         self.engine.as_mut().expect("it has been started")
     }
 
-    /// One event; what follows from it is in `out`.
+    /// Lets the engine handle an event; what follows is in `out`.
     pub fn handle(&mut self, now: MonoTime, event: Event<'_>) {
         self.out.clear();
         let engine = self.engine.as_mut().expect("it has been started");
         engine.handle(now, event, &mut self.out);
     }
 
-    /// The newest state that is to be made durable, if one is, and its version.
+    /// The newest state that `out` wants durable, if any, and its version.
     pub fn persist(&self) -> Option<(u64, Durable)> {
         let state = |action: &Action| match action {
             Action::Persist { version, state } => Some((*version, state.clone())),
@@ -111,19 +112,21 @@ pub(super) struct Rig {
 }
 
 impl Rig {
-    /// A pair that has been running for some time, node 1 active (`0`), node 1 standby (`1`), or both just started.
+    /// A pair that has been running for some time, node 1 active (`0`), node 1 standby (`1`), or
+    /// both just started.
     pub fn get(choice: u8) -> Rig {
         static RIGS: OnceLock<[Rig; 3]> = OnceLock::new();
         let rigs = RIGS.get_or_init(|| [0, 1, 2].map(|choice| Rig::with(choice, Mutants::NONE)));
         rigs[usize::from(choice) % rigs.len()].clone()
     }
 
-    /// The same, of engines that break a rule.
+    /// The same pair with a rule broken.
     pub fn with(choice: u8, mutants: Mutants) -> Rig {
         let (prefer, rounds) = [(NodeId(1), 400), (NodeId(2), 400), (NodeId(1), 8)][usize::from(choice) % 3];
         Rig::running(prefer, rounds, mutants)
     }
 
+    /// A pair that has just started and then ran for so many rounds of 10 ms.
     fn running(prefer: NodeId, rounds: u32, mutants: Mutants) -> Rig {
         let now = MonoTime(1_000_000_000);
         let engine = |me: u8| Some(Engine::new(setup(me, prefer, mutants), now));
@@ -151,7 +154,7 @@ impl Rig {
         self.give(2, Event::Tick);
     }
 
-    /// One event to node `me`, then everything that follows until both are quiet.
+    /// Gives node `me` an event, then lets everything follow until both are quiet.
     fn give(&mut self, me: u8, event: Event<'_>) {
         let now = self.now;
         let node = if me == 1 { &mut self.ours } else { &mut self.peer };
@@ -172,6 +175,7 @@ impl Rig {
     }
 }
 
+/// The setup of one of the two engines.
 fn setup(me: u8, prefer: NodeId, mutants: Mutants) -> Setup {
     let group = |number: u8| {
         let addresses = [

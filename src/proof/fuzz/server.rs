@@ -1,7 +1,9 @@
-//! The agent's side of the control socket, over a real one, against a client that sends anything in any pieces.
+//! The agent's side of the control socket, over a real one, against a client that sends anything in
+//! any pieces.
 //!
-//! Every line is answered with one response, in order, until the client ends or a line is too long; that one is
-//! answered, too, and is the last. Nothing the client sends is left without an answer or keeps the server.
+//! Every line is answered with one response, in order, until the client ends or a line is too long;
+//! that one is answered, too, and is the last. Nothing the client sends is left without an answer
+//! or keeps the server.
 
 use super::Verdict;
 use super::input::Input;
@@ -13,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
-/// What the agent says to a request that it understood.
+/// The agent's answer to a request that it understood.
 const DONE: &str = "done";
 
 pub(super) fn run(bytes: &[u8]) -> Verdict {
@@ -28,6 +30,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     check(&stream, &responses)
 }
 
+/// Checks that each line of a stream has its answer.
 fn check(stream: &[u8], responses: &[Response]) -> Verdict {
     let mut expected = Vec::new();
     let mut lines = stream.split(|byte| *byte == b'\n').peekable();
@@ -45,6 +48,7 @@ fn check(stream: &[u8], responses: &[Response]) -> Verdict {
     Verdict::of(expected.contains(&true))
 }
 
+/// Whether a response says that a request was understood.
 fn is_done(response: &Response) -> bool {
     match response {
         Response::Outcome(outcome) => outcome.ok,
@@ -55,6 +59,7 @@ fn is_done(response: &Response) -> bool {
     }
 }
 
+/// Sends a stream to the agent's side in pieces, and returns its responses.
 async fn conversation(stream: &[u8], pieces: u64) -> Vec<Response> {
     let (client, agent) = UnixStream::pair().expect("two sockets");
     let (calls, asked) = mpsc::channel(1);
@@ -88,7 +93,7 @@ async fn conversation(stream: &[u8], pieces: u64) -> Vec<Response> {
     responses
 }
 
-/// Stands for the slow side of the agent.
+/// Answers calls in place of the slow side of the agent.
 async fn answer(mut calls: mpsc::Receiver<Call>) {
     while let Some(Call { request, answer }) = calls.recv().await {
         let done = Response::Outcome(Outcome { ok: true, message: DONE.to_owned() });

@@ -1,9 +1,11 @@
 //! A slot of the state directory: only what was written whole is ever read.
 //!
-//! - Any bytes are accepted exactly if magic, format and SHA-256 fit; a slot whose checksum does not fit costs no
-//!   memory. What is accepted is the same when it is written and read again; of format 1, which has no lease, too.
+//! - Any bytes are accepted exactly if magic, format and SHA-256 fit; a slot whose checksum does
+//!   not fit costs no memory. What is accepted is the same when it is written and read again; of
+//!   format 1, which has no lease, too.
 //! - The input behind a right header and checksum is read, or refused as damaged, never more.
-//! - A state drawn from the input comes back as it was; with one bit flipped or one byte missing it does not.
+//! - A state drawn from the input comes back as it was; with one bit flipped or one byte missing it
+//!   does not.
 
 use super::Verdict;
 use super::input::Input;
@@ -16,11 +18,11 @@ use std::time::Duration;
 use vipair_host::testing::{Usage, measured};
 
 const HEADER: usize = 24;
-/// Node, cluster, lease and number of groups; format 1 has no lease.
+/// Bytes of node, cluster, lease and number of groups; format 1 has no lease.
 const PAYLOAD: usize = 15;
 const LEASE: std::ops::Range<usize> = HEADER + 9..HEADER + 13;
 const DIGEST: usize = 32;
-/// Groups of a drawn state; more only cost time.
+/// Most groups of a drawn state; more only cost time.
 const GROUPS: usize = 20;
 
 pub(super) fn run(bytes: &[u8]) -> Verdict {
@@ -30,6 +32,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     if raw == Verdict::Accepted { raw } else { sealed }
 }
 
+/// Checks any bytes as a slot.
 fn check(bytes: &[u8]) -> Verdict {
     let (decoded, usage) = measured(|| decode(bytes));
     let whole = covered(bytes);
@@ -60,7 +63,7 @@ fn check(bytes: &[u8]) -> Verdict {
     Verdict::of(decoded.is_ok())
 }
 
-/// What the checksum of a slot covers, if it fits.
+/// The bytes that the checksum of a slot covers, if it fits.
 fn covered(bytes: &[u8]) -> Option<&[u8]> {
     let length = u32::from_be_bytes(bytes.get(20..HEADER)?.try_into().ok()?);
     let end = HEADER + usize::try_from(length).ok()?;
@@ -68,7 +71,7 @@ fn covered(bytes: &[u8]) -> Option<&[u8]> {
     (bytes.get(end..end + DIGEST)? == Sha256::digest(covered).as_slice()).then_some(covered)
 }
 
-/// The bytes are the same, but for the unused bits of a group's flags.
+/// Checks that the bytes are the same, but for the unused bits of a group's flags.
 fn check_canonical(covered: &[u8], again: &[u8]) {
     let mut canonical = covered.to_vec();
     for group in canonical[HEADER + PAYLOAD..].chunks_mut(33) {
@@ -77,8 +80,8 @@ fn check_canonical(covered: &[u8], again: &[u8]) {
     assert_eq!(canonical, again[..covered.len()], "encoding gives back what was decoded");
 }
 
-/// The input as payload, so that a search comes behind the checksum; its first byte chooses the format: mostly ours, the
-/// one before, or one that is not known.
+/// The input as payload, so that a search comes behind the checksum; its first byte chooses the
+/// format: mostly ours, the one before, or one that is not known.
 fn with_header_and_checksum(bytes: &[u8]) -> Vec<u8> {
     let (first, payload) = bytes.split_first().unwrap_or((&0, &[]));
     let format: u32 = match *first {
@@ -96,6 +99,8 @@ fn with_header_and_checksum(bytes: &[u8]) -> Vec<u8> {
     slot
 }
 
+/// Checks that a state drawn from the input comes back from its slot, and that a damaged slot is
+/// refused.
 fn check_written(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let (bit, cut, sequence) = (input.word(), input.short(), input.long());
@@ -112,10 +117,10 @@ fn check_written(bytes: &[u8]) {
     let slot = encode(sequence, &state).expect("a few groups");
     assert_eq!(decode(&slot), Ok((sequence, state)), "what was written is read");
     let end = HEADER + PAYLOAD + 33 * count + DIGEST;
-    let at = usize::try_from(bit).expect("64 bits") % (end * 8);
+    let position = usize::try_from(bit).expect("64 bits") % (end * 8);
     let mut flipped = slot.clone();
-    flipped[at / 8] ^= 1 << (at % 8);
-    assert!(matches!(decode(&flipped), Err(SlotError::Damaged(_))), "bit {at} is flipped");
+    flipped[position / 8] ^= 1 << (position % 8);
+    assert!(matches!(decode(&flipped), Err(SlotError::Damaged(_))), "bit {position} is flipped");
     let cut = usize::from(cut) % end;
     assert!(matches!(decode(&slot[..cut]), Err(SlotError::Damaged(_))), "cut to {cut} bytes");
     let torn = [&slot[..cut], &vec![0; slot.len() - cut]].concat();

@@ -1,4 +1,4 @@
-//! Every target over its seeds and over mutations of them; and what hostile input may cost.
+//! Every target over its seeds and over mutations of them; and the cost of hostile input.
 
 use super::*;
 use std::collections::HashSet;
@@ -13,8 +13,8 @@ use mutation::Mutator;
 #[global_allocator]
 static HEAP: Counting = Counting;
 
-/// Mutations of each target in `cargo test`: what takes about two seconds without optimisation. `scripts/fuzz` has
-/// patience for more.
+/// Number of mutations of each target in `cargo test`: about two seconds without optimisation.
+/// `scripts/fuzz` runs longer.
 fn mutations(target: &Target) -> usize {
     match target.name {
         "peer" | "recording" => 150,
@@ -39,7 +39,7 @@ fn corpus(target: &Target) -> Vec<(String, Vec<u8>)> {
     paths.iter().map(|path| (path.display().to_string(), std::fs::read(path).unwrap())).collect()
 }
 
-/// Names the input when a promise is broken: the panic itself only names the promise.
+/// Prints the name of the input when a promise is broken: the panic itself only names the promise.
 struct Naming<'a>(&'a str, &'a [u8]);
 
 impl Drop for Naming<'_> {
@@ -165,7 +165,7 @@ fn every_target_is_part_of_the_smoke_run_and_of_fuzzing() {
     }
 }
 
-/// Writes the inputs a search begins with. What searches have found beside them stays.
+/// Writes the inputs with which searches begin. Inputs that searches have found stay.
 #[test]
 #[ignore = "changes the tree"]
 fn writes_the_seeds() {

@@ -1,11 +1,12 @@
 //! The file of a witness: every error says where and what, and what is accepted obeys every bound.
 //!
-//! As of the nodes' file, see [`super::cluster_file`]: errors are readable lines that name file, line and key; what is
-//! accepted is checked against the bounds of the guide as written here, and is the same when it is written and read again;
-//! reading takes memory in proportion to the text.
+//! The same holds as for the nodes' file, see [`super::cluster_file`]: errors are readable lines
+//! that name file, line and key; what is accepted is checked against the bounds of the guide as
+//! written here, and is the same when it is written and read again; reading takes memory in
+//! proportion to the text.
 
 use super::Verdict;
-use super::cluster_file::{FILE, is_name, judge, quoted};
+use super::cluster_file::{FILE, check_file, is_name, quoted};
 use crate::config::{ConfigErrors, WitnessFile, digest};
 use crate::types::NodeId;
 use std::collections::HashSet;
@@ -14,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(super) fn run(bytes: &[u8]) -> Verdict {
-    judge(bytes, parse, |file| {
+    check_file(bytes, parse, |file| {
         check_bounds(file);
         check_written(file);
     })
@@ -24,6 +25,7 @@ fn parse(text: &str) -> Result<WitnessFile, ConfigErrors> {
     WitnessFile::parse(text, Path::new(FILE))
 }
 
+/// Checks that everything in an accepted file is within the bounds of the guide.
 fn check_bounds(file: &WitnessFile) {
     assert!((NodeId(241)..=NodeId(255)).contains(&file.me), "{:?}", file.me);
     assert!(file.listen.port() != 0, "nobody knows which port that is");
@@ -54,6 +56,7 @@ fn check_written(file: &WitnessFile) {
     }
 }
 
+/// An accepted file, written as TOML.
 fn written(file: &WitnessFile) -> String {
     let mut text = String::new();
     let mut add = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("writing to a String never fails");

@@ -1,4 +1,4 @@
-//! What can happen next.
+//! Acts: what can happen next.
 
 use super::shape::Shape;
 use super::state::{Cuts, Freight, Order, State};
@@ -11,27 +11,27 @@ pub enum Act {
     Pass,
     /// A tick passes, but on this node's clock none, or two.
     Slip { node: usize, ticks: u64 },
-    /// An engine is called at its deadline.
+    /// An engine is called because its deadline has come.
     Wake { node: usize },
-    /// Something arrives.
+    /// A flight arrives.
     Arrive { flight: usize },
-    /// Something arrives and will arrive again.
+    /// A flight arrives and will arrive again.
     ArriveTwice { flight: usize },
-    /// Something is lost.
+    /// A flight is lost.
     Lose { flight: usize },
-    /// Something is held up.
+    /// A flight is held up.
     Delay { flight: usize },
     /// A process is stopped between two events.
     Stop { node: usize },
     /// A guest is stopped, and its clock with it.
     Freeze { node: usize },
-    /// An engine is called, and its process is stopped before it has made the n-th change of the gate.
+    /// An engine is called, and its process is stopped before the n-th change of the gate.
     WakeTrapped { node: usize, change: usize },
-    /// Something arrives, and the process is stopped before it has made the n-th change of the gate.
+    /// A flight arrives, and the process is stopped before the n-th change of the gate.
     ArriveTrapped { flight: usize, change: usize },
     /// A stopped process goes on.
     Resume { node: usize },
-    /// A process ends. What it was writing to its disk got there, or not.
+    /// A process ends. A write under way has arrived, or not.
     Kill { node: usize, written: bool },
     /// A host loses its power.
     Crash { node: usize, written: bool },
@@ -43,15 +43,16 @@ pub enum Act {
     Mend,
     /// The interface loses its carrier, or has it again.
     Carrier { node: usize, up: bool },
-    /// An operator asks for something.
+    /// An operator gives a command.
     Order { node: usize, command: Command },
 }
 
-/// Traps are set before the first two changes of the gate: closing or beginning, and what comes after.
+/// Traps are set before the first two changes of the gate: closing or beginning, and what comes
+/// after.
 const TRAPS: usize = 2;
 
 impl Shape {
-    /// Everything that can happen in a state. After a broken promise nothing does.
+    /// Adds every act that is possible in a state; none after a broken promise.
     pub fn possible(&self, state: &State, acts: &mut Vec<Act>) {
         if state.broken.is_some() {
             return;
@@ -69,7 +70,7 @@ impl Shape {
         }
     }
 
-    /// What must happen before time goes on.
+    /// Adds the acts that must happen before time goes on.
     fn due(&self, state: &State, acts: &mut Vec<Act>) {
         let trap = state.budget.any > 0 && state.budget.traps > 0;
         let turn = if self.order == Order::Rounds { self.turn(state) } else { None };
@@ -90,17 +91,18 @@ impl Shape {
         }
     }
 
-    /// Whose turn it is in this round; `None` when nothing is left of it.
+    /// The party whose turn it is in this round; `None` when nothing is left of it.
     pub fn turn(&self, state: &State) -> Option<usize> {
         let woken = state.nodes.iter().position(|node| node.is_due());
         let reached = state.air.iter().filter(|flight| state.is_due(flight)).map(|flight| flight.to).min();
         woken.into_iter().chain(reached).min()
     }
 
-    /// The flights that may arrive now: all that are due, or the first of each queue, or of each burst.
+    /// The flights that may arrive now: all that are due, or the first of each queue, or of each
+    /// burst.
     fn arrivals(&self, state: &State) -> Vec<usize> {
-        let first = |at: &usize| {
-            let flight = &state.air[*at];
+        let first = |position: &usize| {
+            let flight = &state.air[*position];
             let ahead = |other: &std::sync::Arc<super::state::Flight>| {
                 state.is_due(other)
                     && match self.order {
@@ -109,11 +111,12 @@ impl Shape {
                         Order::Bursts | Order::Rounds => (other.from, other.to) == (flight.from, flight.to),
                     }
             };
-            state.is_due(flight) && !state.air[..*at].iter().any(ahead)
+            state.is_due(flight) && !state.air[..*position].iter().any(ahead)
         };
         (0..state.air.len()).filter(first).collect()
     }
 
+    /// Adds the passing of a tick, and slips of clocks that the budget pays for.
     fn passing(&self, state: &State, acts: &mut Vec<Act>) {
         acts.push(Act::Pass);
         if state.budget.any > 0 && state.budget.slips > 0 {
@@ -123,6 +126,7 @@ impl Shape {
         }
     }
 
+    /// Adds the faults that the budget pays for.
     fn faults(&self, state: &State, acts: &mut Vec<Act>) {
         let budget = &state.budget;
         for flight in (0..state.air.len()).filter(|flight| state.air[*flight].late == 0) {
@@ -139,11 +143,11 @@ impl Shape {
         }
         let harmed = |(node, _): &(usize, &std::sync::Arc<super::state::Node>)| self.spared != Some(*node);
         self.witness_faults(state, acts);
-        for (node, known) in state.nodes.iter().enumerate().filter(harmed) {
-            if budget.freezes > 0 && known.is_running() {
+        for (node, machine) in state.nodes.iter().enumerate().filter(harmed) {
+            if budget.freezes > 0 && machine.is_running() {
                 acts.push(Act::Freeze { node });
             }
-            if budget.stops > 0 && known.is_running() {
+            if budget.stops > 0 && machine.is_running() {
                 acts.push(Act::Stop { node });
             }
             let writing = |flight: &std::sync::Arc<super::state::Flight>| {
@@ -151,14 +155,14 @@ impl Shape {
             };
             let writing = state.air.iter().any(writing);
             for written in [false, true].into_iter().filter(|written| writing || !written) {
-                if budget.kills > 0 && known.engine.is_some() {
+                if budget.kills > 0 && machine.engine.is_some() {
                     acts.push(Act::Kill { node, written });
                 }
-                if budget.crashes > 0 && (known.engine.is_some() || known.kernel.generation != 0) {
+                if budget.crashes > 0 && (machine.engine.is_some() || machine.kernel.generation != 0) {
                     acts.push(Act::Crash { node, written });
                 }
             }
-            if budget.carriers > 0 && known.carrier {
+            if budget.carriers > 0 && machine.carrier {
                 acts.push(Act::Carrier { node, up: false });
             }
         }
@@ -172,16 +176,16 @@ impl Shape {
         }
     }
 
-    /// What mends itself, at any time or never.
+    /// Adds the acts that mend something, at any time or never.
     fn repairs(&self, state: &State, acts: &mut Vec<Act>) {
-        for (node, known) in state.nodes.iter().enumerate() {
-            if known.pause.is_some() {
+        for (node, machine) in state.nodes.iter().enumerate() {
+            if machine.pause.is_some() {
                 acts.push(Act::Resume { node });
             }
-            if known.engine.is_none() {
+            if machine.engine.is_none() {
                 acts.push(Act::Start { node });
             }
-            if !known.carrier {
+            if !machine.carrier {
                 acts.push(Act::Carrier { node, up: true });
             }
         }
@@ -190,20 +194,20 @@ impl Shape {
         }
         let node = self.witness_end();
         match &state.witness {
-            Some(known) if known.pause.is_some() => acts.push(Act::Resume { node }),
-            Some(known) if known.voter.is_none() => acts.push(Act::Start { node }),
+            Some(witness) if witness.pause.is_some() => acts.push(Act::Resume { node }),
+            Some(witness) if witness.voter.is_none() => acts.push(Act::Start { node }),
             Some(_) | None => {}
         }
     }
 
-    /// What may befall the witness.
+    /// Adds the faults of the witness that the budget pays for.
     fn witness_faults(&self, state: &State, acts: &mut Vec<Act>) {
-        let Some(known) = &state.witness else { return };
+        let Some(witness) = &state.witness else { return };
         let (budget, node) = (&state.budget, self.witness_end());
-        if budget.stops > 0 && known.is_running() {
+        if budget.stops > 0 && witness.is_running() {
             acts.push(Act::Stop { node });
         }
-        if budget.kills > 0 && known.voter.is_some() {
+        if budget.kills > 0 && witness.voter.is_some() {
             let writing = state.air.iter().any(|flight| flight.to == node && flight.is_stored());
             acts.extend(
                 [false, true]

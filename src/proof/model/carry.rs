@@ -1,4 +1,5 @@
-//! What the world does with an engine's actions: the gate changes, frames leave, the disk begins to write.
+//! What the world does with an engine's actions: the gate changes, frames leave, the disk begins to
+//! write.
 
 use super::rules;
 use super::shape::{GROUP, PATHS, Plant, SEGMENT, Shape, id, mac, vip};
@@ -13,15 +14,15 @@ use crate::wire::frame::Sighting;
 use crate::wire::pulse;
 use std::sync::Arc;
 
-/// What a datagram says. It was sealed a moment ago: nobody has to be convinced.
+/// Header and rows of a datagram. It was sealed a moment ago, so its tag is not checked.
 pub fn read(bytes: &[u8]) -> (pulse::Header, Vec<pulse::Row>) {
     let body = &bytes[PREFIX_SIZE..bytes.len() - TAG_SIZE];
     let (header, rows) = pulse::decode(body).expect("an engine sends what can be read");
     (header, rows.collect())
 }
 
-/// Tells what a stopped process is about to do.
-pub fn tell_held(held: &[Action], bytes: &[u8], node: &Node, canon: &mut Canon) {
+/// Adds to the canon what a stopped process is about to do.
+pub fn canon_held(held: &[Action], bytes: &[u8], node: &Node, canon: &mut Canon) {
     for action in held {
         match action {
             Action::Send { link, to: _, bytes: range } => {
@@ -67,55 +68,60 @@ pub fn tell_held(held: &[Action], bytes: &[u8], node: &Node, canon: &mut Canon) 
 
 impl Shape {
     /// Carries out actions in their order. `decided`: when the engine wanted them.
-    pub fn carry(&self, state: &mut State, at: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
+    pub fn carry_out(&self, state: &mut State, node: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
         for action in list {
             match action {
-                Action::Send { link, to: _, bytes: range } => self.send(state, at, *link, &bytes[range.clone()]),
-                Action::Gate(gate) => self.change_gate(state, at, *gate, decided),
+                Action::Send { link, to: _, bytes: range } => {
+                    self.send_datagram(state, node, *link, &bytes[range.clone()])
+                }
+                Action::Gate(gate) => self.change_gate(state, node, *gate, decided),
                 Action::Probe { interface: _, address, to: _ } => {
                     if *address == vip() {
-                        self.probe(state, at);
+                        self.send_probe(state, node);
                     }
                 }
-                Action::Announce { .. } => self.announce(state, at),
+                Action::Announce { .. } => self.send_announcement(state, node),
                 Action::Persist { version, state: content } => {
-                    let node = &state.nodes[at];
-                    if node.engine.is_some() && self.plant != Some(Plant::DiskSilent) {
-                        let (life, version, content) = (node.life, *version, content.clone());
-                        state.launch(at, at, Freight::Stored { life, version, state: content });
+                    let machine = &state.nodes[node];
+                    if machine.engine.is_some() && self.plant != Some(Plant::DiskSilent) {
+                        let (life, version, content) = (machine.life, *version, content.clone());
+                        state.launch(node, node, Freight::Stored { life, version, state: content });
                     }
                 }
                 Action::Hook { group: _, hook, epoch, cause: _ } => {
-                    let freight = Freight::Ended { life: state.nodes[at].life, hook: *hook, epoch: *epoch };
-                    state.launch_late(at, freight, self.hook.unwrap_or_default());
+                    let freight = Freight::Ended { life: state.nodes[node].life, hook: *hook, epoch: *epoch };
+                    state.launch_late(node, freight, self.hook.unwrap_or_default());
                 }
                 Action::Notice(_) | Action::Reply { .. } => {}
-                Action::Stopped => Arc::make_mut(&mut state.nodes[at]).engine = None,
+                Action::Stopped => Arc::make_mut(&mut state.nodes[node]).engine = None,
             }
         }
     }
 
-    /// True if frames get from one node to another.
+    /// Whether frames get from one end to another on a path.
     pub fn is_way(&self, state: &State, from: usize, to: usize, path: usize) -> bool {
         let carrier = path != SEGMENT || (state.nodes[from].carrier && state.nodes[to].carrier);
         carrier && !state.cut.is_cut(from, to, path) && self.plant != Some(Plant::SecretCut)
     }
 
-    fn is_alive(&self, state: &State, at: usize) -> bool {
-        match state.nodes.get(at) {
-            Some(node) => node.engine.is_some(),
+    /// Whether a node or the witness has a process.
+    fn is_alive(&self, state: &State, node: usize) -> bool {
+        match state.nodes.get(node) {
+            Some(machine) => machine.engine.is_some(),
             None => state.witness.as_ref().is_some_and(|witness| witness.voter.is_some()),
         }
     }
 
-    fn send(&self, state: &mut State, at: usize, link: LinkId, bytes: &[u8]) {
+    /// Notes a node's datagram, checks that it consents with a closed gate only, and launches it if
+    /// it can arrive.
+    fn send_datagram(&self, state: &mut State, node: usize, link: LinkId, bytes: &[u8]) {
         let (header, rows) = read(bytes);
-        let node = &state.nodes[at];
-        let open = node.kernel.open.filter(|_| node.answers(self.plant == Some(Plant::GateIgnoresDeadline)));
+        let machine = &state.nodes[node];
+        let open = machine.kernel.open.filter(|_| machine.answers(self.plant == Some(Plant::GateIgnoresDeadline)));
         if rows.iter().any(|row| row.consent != Epoch::NONE && open.is_some_and(|epoch| epoch < row.consent)) {
             state.broken = state.broken.or(Some(rules::S5));
         }
-        self.note_said(state, at, &header, &rows);
+        self.note_said(state, node, &header, &rows);
         let path = PATHS.iter().position(|path| *path == link.path);
         let to = if link.peer.is_witness() {
             Some(self.witness_end())
@@ -123,22 +129,23 @@ impl Shape {
             (0..self.nodes).find(|other| id(*other) == link.peer)
         };
         if let (Some(path), Some(to)) = (path, to)
-            && self.is_way(state, at, to, path)
+            && self.is_way(state, node, to, path)
             && self.is_alive(state, to)
         {
             let freight = Freight::Pulse { path, bytes: bytes.to_vec(), header, rows };
-            state.launch(at, to, freight);
+            state.launch(node, to, freight);
         }
     }
 
-    fn change_gate(&self, state: &mut State, at: usize, gate: GateAction, decided: MonoTime) {
+    /// Changes a node's gate, and checks the change.
+    fn change_gate(&self, state: &mut State, node: usize, gate: GateAction, decided: MonoTime) {
         let lease = self.timing.lease;
         if self.witness {
-            self.judge_votes(state, at, gate);
+            self.check_votes(state, node, gate);
         }
-        let node = Arc::make_mut(&mut state.nodes[at]);
-        let now = node.now();
-        let kernel = &mut node.kernel;
+        let machine = Arc::make_mut(&mut state.nodes[node]);
+        let now = machine.now();
+        let kernel = &mut machine.kernel;
         let mut broken = None;
         match gate {
             GateAction::Begin { interface: _, generation } => {
@@ -162,11 +169,11 @@ impl Shape {
                 kernel.open = Some(epoch);
                 if kernel.generation == 0 {
                     broken = Some(rules::S7);
-                } else if epoch.node() != id(at) || epoch <= node.used || epoch <= node.told {
+                } else if epoch.node() != id(node) || epoch <= machine.used || epoch <= machine.told {
                     broken = Some(rules::S2);
                 }
-                node.used = node.used.max(epoch);
-                node.told = node.told.max(epoch);
+                machine.used = machine.used.max(epoch);
+                machine.told = machine.told.max(epoch);
             }
             GateAction::Close { group: _, carry_until: _ } => {
                 if self.plant != Some(Plant::GateNeverCloses) {
@@ -178,17 +185,18 @@ impl Shape {
         state.broken = state.broken.or(broken);
     }
 
-    /// A request for the address reaches the other kernels: those that are open answer, a lapsed one is latched.
-    fn probe(&self, state: &mut State, from: usize) {
+    /// Sends a request for the address to the other kernels: an open one answers, a lapsed one is
+    /// latched.
+    fn send_probe(&self, state: &mut State, from: usize) {
         let forever = self.plant == Some(Plant::GateIgnoresDeadline);
         for to in (0..self.nodes).filter(|to| *to != from) {
-            // A frozen guest's kernel is not asked: it does not run.
+            // The kernel of a frozen guest does not run.
             if !self.is_way(state, from, to, SEGMENT) || state.nodes[to].frozen {
                 continue;
             }
             let node = &state.nodes[to];
             if node.answers(forever) {
-                self.show(state, to, from);
+                self.send_claim(state, to, from);
             } else if node.kernel.open.is_some() && node.kernel.until != MonoTime::ZERO && !node.kernel.refused {
                 let off = self.plant == Some(Plant::LatchOff) || self.mutants.is_on(Mutant::LatchOff);
                 Arc::make_mut(&mut state.nodes[to]).kernel.refused = !off;
@@ -196,26 +204,27 @@ impl Shape {
         }
     }
 
-    /// An announcement passes the gate, or is dropped there.
-    fn announce(&self, state: &mut State, from: usize) {
+    /// Sends an announcement, which passes the gate or is dropped there.
+    fn send_announcement(&self, state: &mut State, from: usize) {
         if state.nodes[from].answers(self.plant == Some(Plant::GateIgnoresDeadline)) {
             for to in (0..self.nodes).filter(|to| *to != from) {
-                self.show(state, from, to);
+                self.send_claim(state, from, to);
             }
         }
     }
 
-    fn show(&self, state: &mut State, from: usize, to: usize) {
+    /// Launches a frame with which a node claims the address.
+    fn send_claim(&self, state: &mut State, from: usize, to: usize) {
         if self.is_way(state, from, to, SEGMENT) && state.nodes[to].engine.is_some() {
             let freight = Freight::Seen(Sighting::Claim { address: vip(), mac: mac(from) });
             state.launch(from, to, freight);
         }
     }
 
-    /// The disk has it. What is durable never falls.
-    pub fn write(&self, state: &mut State, at: usize, content: &Durable) {
-        let node = Arc::make_mut(&mut state.nodes[at]);
-        if let Loaded::State(before) = &node.disk {
+    /// Writes a state to a node's disk, and checks that no durable epoch falls.
+    pub fn write_disk(&self, state: &mut State, node: usize, content: &Durable) {
+        let machine = Arc::make_mut(&mut state.nodes[node]);
+        if let Loaded::State(before) = &machine.disk {
             let falls = |(old, new): (&GroupState, &GroupState)| {
                 new.seen < old.seen || new.held < old.held || new.reserve < old.reserve
             };
@@ -223,18 +232,19 @@ impl Shape {
                 state.broken = state.broken.or(Some(rules::S2));
             }
         }
-        node.disk = Loaded::State(content.clone());
+        machine.disk = Loaded::State(content.clone());
     }
 
-    /// What must hold between two events of a process: its gate is as its engine thinks.
-    pub fn after(&self, state: &mut State, at: usize) {
-        let node = Arc::make_mut(&mut state.nodes[at]);
-        let Some(engine) = &node.engine else { return };
+    /// Checks what must hold between two events of a process: its gate is as its engine thinks
+    /// (S7).
+    pub fn check_gate(&self, state: &mut State, node: usize) {
+        let machine = Arc::make_mut(&mut state.nodes[node]);
+        let Some(engine) = &machine.engine else { return };
         let told = engine.told(GROUP);
         let open = engine.is_open(GROUP);
-        node.told = node.told.max(told);
-        let kernel = &node.kernel;
-        let thinks = open != kernel.open.is_some() || (open && (node.now() >= kernel.until || kernel.refused));
+        machine.told = machine.told.max(told);
+        let kernel = &machine.kernel;
+        let thinks = open != kernel.open.is_some() || (open && (machine.now() >= kernel.until || kernel.refused));
         if thinks {
             state.broken = state.broken.or(Some(rules::S7));
         }

@@ -1,4 +1,4 @@
-//! Something on its way, and how it is told.
+//! Flights: what is on its way, and how it enters a state's canon.
 
 use super::shape::PATHS;
 use super::state::Node;
@@ -11,36 +11,22 @@ use crate::voter::Memory;
 use crate::wire::frame::Sighting;
 use crate::wire::pulse::{Header, Row};
 
-/// What travels.
+/// The content of a flight.
 #[derive(Clone, Debug)]
 pub enum Freight {
-    Pulse {
-        path: usize,
-        bytes: Vec<u8>,
-        header: Header,
-        rows: Vec<Row>,
-    },
+    /// A datagram, with its header and rows for the model's own account.
+    Pulse { path: usize, bytes: Vec<u8>, header: Header, rows: Vec<Row> },
+    /// A frame shows something.
     Seen(Sighting),
-    Stored {
-        life: u8,
-        version: u64,
-        state: Durable,
-    },
-    /// The same of a witness.
-    Remembered {
-        life: u8,
-        version: u64,
-        memory: Memory,
-    },
+    /// A write to a node's disk has ended.
+    Stored { life: u8, version: u64, state: Durable },
+    /// A write to the witness's disk has ended.
+    Remembered { life: u8, version: u64, memory: Memory },
     /// A hook has ended well.
-    Ended {
-        life: u8,
-        hook: Hook,
-        epoch: Epoch,
-    },
+    Ended { life: u8, hook: Hook, epoch: Epoch },
 }
 
-/// Who something is for.
+/// The receiver of a flight.
 #[derive(Clone, Copy)]
 pub enum Receiver<'a> {
     Node(&'a Node),
@@ -48,14 +34,18 @@ pub enum Receiver<'a> {
 }
 
 impl Receiver<'_> {
+    /// Whether the receiver would drop a datagram as a copy.
     fn has_seen(self, header: &Header) -> bool {
         let (session, counter) = (header.session, header.counter);
         match self {
             Receiver::Node(node) => node.engine.as_ref().is_some_and(|engine| engine.has_seen(session, counter)),
-            Receiver::Witness(known) => known.voter.as_ref().is_some_and(|voter| voter.has_seen(session, counter)),
+            Receiver::Witness(witness) => {
+                witness.voter.as_ref().is_some_and(|voter| voter.has_seen(session, counter))
+            }
         }
     }
 
+    /// Adds a version of the receiver's durable state to the canon, and whether it is of this life.
     fn canon_version(self, of: u8, version: u64, canon: &mut Canon) {
         match self {
             Receiver::Node(node) => {
@@ -64,9 +54,9 @@ impl Receiver<'_> {
                     engine.canon_version(version, canon);
                 }
             }
-            Receiver::Witness(known) => {
-                canon.flags(&[known.life == of]);
-                if let Some(voter) = &known.voter {
+            Receiver::Witness(witness) => {
+                canon.flags(&[witness.life == of]);
+                if let Some(voter) = &witness.voter {
                     voter.canon_version(version, canon);
                 }
             }
@@ -74,20 +64,22 @@ impl Receiver<'_> {
     }
 }
 
-/// Something on its way to a node. It must arrive in the instant in which it may.
+/// A flight to a node or the witness. It must arrive in the instant in which it may.
 #[derive(Clone, Debug)]
 pub struct Flight {
+    /// The sender, by end.
     pub from: usize,
+    /// The receiver, by end.
     pub to: usize,
-    /// Ticks for which it is held up.
+    /// Number of ticks for which the flight is held up.
     pub late: u8,
-    /// In which round of the instant it was sent.
+    /// Round of the instant in which the flight was sent.
     pub round: u16,
     pub freight: Freight,
 }
 
 impl Flight {
-    /// Which queue it stands in if nothing overtakes.
+    /// The queue of the flight, within which nothing overtakes: sender, receiver, kind.
     pub fn queue(&self) -> (usize, usize, usize) {
         let kind = match &self.freight {
             Freight::Pulse { path, .. } => *path,
@@ -98,12 +90,12 @@ impl Flight {
         (self.from, self.to, kind)
     }
 
-    /// It comes from the receiver's own machine, and waits there.
+    /// Whether the flight comes from the receiver's own machine, and waits there.
     pub fn is_stored(&self) -> bool {
         matches!(self.freight, Freight::Stored { .. } | Freight::Remembered { .. } | Freight::Ended { .. })
     }
 
-    /// `receiver` tells whether it would be a copy.
+    /// Adds the flight to the canon; `receiver` knows whether it would be a copy.
     pub fn canon(&self, receiver: Receiver<'_>, canon: &mut Canon) {
         let Flight { from, to, late, round: _, freight } = self;
         canon.plain((*from as u64) << 16 | (*to as u64) << 8 | u64::from(*late));
@@ -135,7 +127,8 @@ impl Flight {
         }
     }
 
-    /// In which order flights are told: independent of the order in which histories sent them.
+    /// The place of the flight in a canon: independent of the order in which histories sent
+    /// flights.
     pub fn place(&self) -> (usize, usize, usize, u8, u64, u64) {
         let (from, to, kind) = self.queue();
         let (session, counter) = match &self.freight {

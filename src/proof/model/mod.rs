@@ -1,9 +1,10 @@
-//! The model check: every history of a small pair, not a sample of them.
+//! The model check: every history of a small cluster, not a sample of them.
 //!
-//! Owns: a world in which time goes in ticks, and a search through all of it. The transition function is the engine's
-//! [`handle`](crate::engine::Engine::handle), the datagrams are sealed and opened by the real wire code; only the
-//! world around them is modelled: clocks, kernels, disks, wires. What may go wrong is a budget that is part of the
-//! state, so the search ends by itself, and what it has not found does not exist within that budget.
+//! Owns: a world in which time goes in ticks, and a search through all of it. The transition
+//! function is the engine's [`handle`](crate::engine::Engine::handle), the datagrams are sealed and
+//! opened by the real wire code; only the world around them is modelled: clocks, kernels, disks,
+//! wires. What may go wrong is a budget that is part of the state, so the search ends by itself,
+//! and what it has not found does not exist within that budget.
 //!
 //! | file | noun |
 //! |---|---|
@@ -18,15 +19,17 @@
 //! | `story` | a counterexample for people |
 //!
 //! # Time
-//! Each node has a clock of its own that counts ticks; a tick is a probe interval, a pulse is two. Time passes for all
-//! at once, and only when nothing is left to do at the present instant: every datagram that is due was delivered and no
-//! running engine has a deadline. Within an instant everything may happen in any order. A datagram may be held up for
-//! some ticks, a clock may lose a tick or gain one, a process may be stopped between any two of its events or between
-//! its decision and any of its writes to the gate: all of that costs budget.
+//! Each node has a clock of its own that counts ticks; a tick is a probe interval, a pulse is two.
+//! Time passes for all at once, and only when nothing is left to do at the present instant: every
+//! datagram that is due was delivered and no running engine has a deadline. Within an instant
+//! everything may happen in any order. A datagram may be held up for some ticks, a clock may lose a
+//! tick or gain one, a process may be stopped between any two of its events or between its decision
+//! and any of its writes to the gate: all of that costs budget.
 //!
 //! # What is left out
-//! Hosts on the segment other than the nodes (so isolation is never found), strangers, reconfiguration, lost and
-//! damaged state files, clocks whose rates differ by more than a tick in a lease. The simulator has them.
+//! Hosts on the segment other than the nodes (so isolation is never found), strangers,
+//! reconfiguration, lost and damaged state files, clocks whose rates differ by more than a tick in
+//! a lease. The simulator has them.
 
 mod act;
 mod carry;

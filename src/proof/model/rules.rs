@@ -1,14 +1,16 @@
 //! The promises, as properties of every state.
 //!
-//! - S1: with a witness at most one gate answers. For the bare pair S8 takes its place, in two forms. Where no cut of the
-//!   search leaves the pair without a way: never two. Where some do: two only while the nodes are apart, and no longer
-//!   than it takes (V1 to V3, the same bounds as the simulator's).
-//! - S2: epochs are used once, by the node they belong to, above all it knows; what is durable never falls.
-//! - S4: no deadline later than decision + lease. Looked at when it is written.
-//! - S5: a voter has no overlapping promises. The votes of a bare pair are consents: one leaves a node only while its own
-//!   gate is closed. With a witness its grants are added here.
-//! - S7: a gate opens under a lease only, everything is closed before a new lease begins, and an engine never thinks
-//!   that it answers when its gate does not.
+//! - S1: with a witness at most one gate answers. For the bare pair S8 takes its place, in two
+//!   forms. Where no cut of the search leaves the pair without a way: never two. Where some do: two
+//!   only while the nodes are apart, and no longer than it takes (V1 to V3, the same bounds as the
+//!   simulator's).
+//! - S2: epochs are used once, by the node they belong to, above all it knows; what is durable
+//!   never falls.
+//! - S4: no deadline later than decision + lease. Checked when it is written.
+//! - S5: a voter has no overlapping promises. The votes of a bare pair are consents: one leaves a
+//!   node only while its own gate is closed. With a witness its grants are added here.
+//! - S7: a gate opens under a lease only, everything is closed before a new lease begins, and an
+//!   engine never thinks that it answers when its gate does not.
 //! - L2: where the search harms one node only, the other one answers all the time.
 //! - L5: where the search asks for it: after long enough without a fault exactly one answers.
 
@@ -30,34 +32,36 @@ pub const LATCHED: &str = "S8 V2: probes and latch end it on a sound segment";
 pub const HEARD: &str = "S8 V3: who hears the other does not go on for ever";
 pub const SPARED: &str = "L2: what befalls the standby alone takes nothing from the active";
 pub const SETTLED: &str = "L5: without faults one answers";
-/// Something that must happen in every search, or it searches nothing.
+/// An event that must happen in every search, or the search proves nothing.
 pub const OTHER: &str = "seen: node 1 answers";
 pub const BOTH: &str = "seen: both answer";
 pub const FROZEN: &str = "seen: a guest that was frozen answers beside another";
 
-/// After so many ticks without a fault exactly one answers.
+/// Number of ticks without a fault after which exactly one answers.
 const CALM: u8 = 60;
 
-/// What the rules must remember, in ticks up to their bounds.
+/// Ticks that the rules must count, up to their bounds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Ghost {
-    /// Since when all processes run and are joined in both directions.
+    /// Ticks since all processes run and are joined in both directions.
     joined: u8,
-    /// Since when the segment is sound.
+    /// Ticks since the segment is sound.
     segment: u8,
-    /// Since when two answer and each hears the other on a link.
+    /// Ticks since two answer and each believes the other on a link.
     hears: u8,
-    /// Since when nothing has gone wrong. Counted only if somebody asks.
+    /// Ticks since nothing has gone wrong; counted only for `liveness`.
     calm: u8,
 }
 
 impl Ghost {
-    /// An agent goes on with the gate of its former life: agents may take turns, the count begins anew.
+    /// Restarts the count of V2: an agent goes on with the gate of its former life, so agents may
+    /// take turns.
     pub fn adopted(&mut self) {
         self.segment = 0;
     }
 }
 
+/// Counts a tick if time `passes` while something `holds`, and restarts where it does not.
 fn count(since: &mut u8, holds: bool, passes: bool, bound: u8) {
     *since = if holds { since.saturating_add(u8::from(passes)).min(bound) } else { 0 };
 }
@@ -67,35 +71,39 @@ fn whole_ticks(span: std::time::Duration) -> u8 {
 }
 
 impl Shape {
-    /// As if nothing had ever been wrong.
+    /// Counts as if nothing had ever been wrong.
     pub fn sound(&self) -> Ghost {
         Ghost { joined: self.joined_bound() + 1, segment: self.latched_bound() + 1, hears: 0, calm: 0 }
     }
 
-    /// Two pulses, and what is held up.
+    /// The bound of V1: two pulses, and what is held up.
     fn joined_bound(&self) -> u8 {
         whole_ticks(self.timing.pulse * 2) + self.lateness()
     }
 
+    /// The bound of V2.
     fn latched_bound(&self) -> u8 {
         let timing = &self.timing;
         whole_ticks(timing.silence + timing.lease * 2 + timing.pulse * 2) + self.lateness()
     }
 
+    /// The bound of V3.
     fn heard_bound(&self) -> u8 {
         whole_ticks(self.timing.silence * 3 + self.timing.pulse * 6) + self.lateness()
     }
 
+    /// Ticks for which a flight may be held up.
     fn lateness(&self) -> u8 {
         if self.budget.delays > 0 { self.delay } else { 0 }
     }
 
-    /// Keeps account after each act.
-    pub fn follow(&self, state: &mut State, act: Act) {
+    /// Counts after an act.
+    pub fn count_ticks(&self, state: &mut State, act: Act) {
         let passes = matches!(act, Act::Pass | Act::Slip { .. });
         let disturbed = matches!(act, Act::Lose { .. } | Act::Delay { .. });
-        let pairs =
-            || (0..self.nodes).flat_map(|at| (0..self.nodes).map(move |to| (at, to))).filter(|(at, to)| at != to);
+        let pairs = || {
+            (0..self.nodes).flat_map(|from| (0..self.nodes).map(move |to| (from, to))).filter(|(from, to)| from != to)
+        };
         let reaches = |(from, to): (usize, usize)| self.links.iter().any(|path| self.is_way(state, from, to, *path));
         let sound = |(from, to): (usize, usize)| self.is_way(state, from, to, SEGMENT);
         let running = state.nodes.iter().all(|node| node.is_running())
@@ -103,13 +111,14 @@ impl Shape {
         let secret = self.plant == Some(Plant::SecretCut);
         let joined = running && !disturbed && (secret || pairs().all(reaches));
         let segment = !disturbed && (secret || pairs().all(sound));
-        let proven = |(at, to): (usize, usize)| match (&state.nodes[at].engine, &state.nodes[to].engine) {
+        let proven = |(from, to): (usize, usize)| match (&state.nodes[from].engine, &state.nodes[to].engine) {
             (Some(own), Some(other)) => own.believes(other) && other.believes(own),
             (Some(_) | None, _) => false,
         };
         let both = state.answering(self.is_forever()) > 1;
-        let heard =
-            both && running && pairs().any(|(at, to)| proven((at, to)) && self.is_way(state, to, at, self.links[0]));
+        let heard = both
+            && running
+            && pairs().any(|(from, to)| proven((from, to)) && self.is_way(state, to, from, self.links[0]));
         let (carriers, whole) = (state.nodes.iter().all(|node| node.carrier), state.cut.is_none());
         let free = matches!(act, Act::Pass | Act::Wake { .. } | Act::Arrive { .. });
         let late = state.air.iter().any(|flight| flight.late > 0);
@@ -125,6 +134,7 @@ impl Shape {
         count(&mut ghost.hears, heard, passes, self.heard_bound() + 1);
     }
 
+    /// Whether gates ignore their deadlines, which is planted.
     pub fn is_forever(&self) -> bool {
         self.plant == Some(Plant::GateIgnoresDeadline)
     }

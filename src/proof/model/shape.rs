@@ -1,4 +1,4 @@
-//! What a search is about: how many nodes, with which times, and what may go wrong how often.
+//! The shape of a search: how many nodes, with which times, and what may go wrong how often.
 
 use super::act::Act;
 use super::state::{Budget, Cuts, Node, Order, State};
@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One tick. Long against the few waits that are constants of the code, so that these are over within a tick.
+/// One tick, so long that the few waits that are constants of the code are over within it.
 pub const TICK: Duration = Duration::from_secs(10);
 /// The clients' interface of every node.
 pub const ETH: InterfaceId = InterfaceId(0);
@@ -27,23 +27,27 @@ pub const PATHS: [LinkPath; 2] = [LinkPath::Udp(0), LinkPath::Segment(ETH)];
 /// Position of the segment in [`PATHS`].
 pub const SEGMENT: usize = 1;
 
+/// The span of so many ticks.
 pub fn ticks(count: u32) -> Duration {
     TICK * count
 }
 
-pub fn id(at: usize) -> NodeId {
-    NodeId(u8::try_from(at).unwrap() + 1)
+/// The number of a node on the wire.
+pub fn id(node: usize) -> NodeId {
+    NodeId(u8::try_from(node).unwrap() + 1)
 }
 
-pub fn mac(at: usize) -> MacAddr {
-    MacAddr([2, 0, 0, 0, 0, id(at).0])
+/// The hardware address of a node.
+pub fn mac(node: usize) -> MacAddr {
+    MacAddr([2, 0, 0, 0, 0, id(node).0])
 }
 
+/// The group's only address.
 pub fn vip() -> Vip {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100))
 }
 
-/// A rule of the world that is broken on purpose, to see that the promise it holds up is looked at.
+/// A rule of the world that is broken on purpose, to see that a rule of the check notices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Plant {
     /// The gate answers whatever its deadline says.
@@ -54,7 +58,7 @@ pub enum Plant {
     DiskForgets,
     /// The gate forgets that it turned somebody away.
     LatchOff,
-    /// What is closed stays open.
+    /// The gate never closes.
     GateNeverCloses,
     /// The disk never tells that it has written.
     DiskSilent,
@@ -65,51 +69,64 @@ pub enum Plant {
 /// The plan of a search.
 #[derive(Clone, Debug)]
 pub struct Shape {
+    /// Name of the search.
     pub name: &'static str,
+    /// Number of nodes.
     pub nodes: usize,
-    /// A third voter takes part: then S5 of voters is looked at.
+    /// Whether a witness takes part, so that S5 of voters is checked.
     pub witness: bool,
-    /// S1 is asked for in the place of S8.
+    /// Whether S1 is checked instead of S8.
     pub one: bool,
+    /// The times of all nodes.
     pub timing: Timing,
+    /// The order of arrivals.
     pub order: Order,
     /// The counter of the first epoch.
     pub floor: u64,
     /// The ways that are configured, by their position in [`PATHS`].
     pub links: Vec<usize>,
-    /// What has happened before the search begins, and for how many ticks each.
+    /// Acts before the search begins, each with the ticks that pass after it.
     pub history: Vec<(Act, usize)>,
-    /// Both are started and one is active when the search begins; otherwise nobody has started yet.
+    /// Whether the search begins with all agents running and one active; otherwise node 0 has just
+    /// started.
     pub settled: bool,
-    /// The preferred node takes the group back.
+    /// Whether the preferred node takes the group back.
     pub preempt: bool,
-    /// How late node 1 may start, in ticks.
+    /// Latest start of node 1, in ticks.
     pub stagger: u64,
+    /// The things that may go wrong.
     pub budget: Budget,
+    /// The cuts that may be made.
     pub cuts: Vec<Cuts>,
-    /// What is cut stays cut.
+    /// Whether what is cut stays cut.
     pub lasting: bool,
-    /// A datagram that is held up arrives so many ticks late.
+    /// Number of ticks by which a held-up flight is late.
     pub delay: u8,
-    /// What fits into the sockets of a stopped process.
+    /// Number of flights that wait for a stopped process.
     pub backlog: usize,
+    /// Commands that operators may give, each with its node.
     pub orders: Vec<(usize, Command)>,
-    /// Something is done before the group is opened, and takes so many ticks.
+    /// Number of ticks that the hook before an opening takes; `None` without one.
     pub hook: Option<u8>,
-    /// A node that nothing happens to, so it answers all the time.
+    /// A node that nothing happens to, so that it answers all the time.
     pub spared: Option<usize>,
-    /// Something may happen that lets node 1 take over.
+    /// Whether something may happen that lets node 1 take over.
     pub moves: bool,
-    /// L5 is asked for, too: it makes many more states.
+    /// Whether L5 is checked, too, which makes many more states.
     pub liveness: bool,
+    /// The rule of the protocol that is broken, if any.
     pub mutants: Mutants,
+    /// The rule of the world that is broken, if any.
     pub plant: Option<Plant>,
-    /// How many steps it is known to have, at most. A search that goes far beyond is given up.
+    /// Number of steps that the search is known to have, at most; one that goes far beyond is given
+    /// up.
     pub steps: usize,
+    /// The keys of the cluster.
     pub keys: Arc<KeyRing>,
 }
 
-/// Ratios as in a profile, in few ticks: pulse 2, suspicion 3, silence 6, lease 8.
+/// The times of a bare pair: ratios as in a profile, in few ticks: pulse 2, suspicion 3, silence 6,
+/// lease 8.
 fn timing() -> Timing {
     Timing {
         pulse: ticks(2),
@@ -137,8 +154,8 @@ fn timing() -> Timing {
     }
 }
 
-/// The same where votes renew the lease: pulse 2, lease 6, and promises that are longer by the least that there is. Clocks
-/// that differ by a tick in a lease are what they bear.
+/// The times where votes renew the lease: pulse 2, lease 6, and promises that are longer by the
+/// smallest step. They bear clocks that differ by a tick in a lease.
 fn voted() -> Timing {
     let bare = timing();
     let (pulse, silence, lease) = (ticks(2), ticks(4), ticks(6));
@@ -153,14 +170,14 @@ impl Shape {
         Shape::pair(name).with_witness()
     }
 
-    /// The same with a witness.
+    /// The same shape with a witness.
     pub fn with_witness(self) -> Shape {
         Shape { witness: true, one: true, order: Order::Rounds, timing: voted(), ..self }
     }
 
-    /// The number of an end of a way.
-    pub fn number(&self, at: usize) -> NodeId {
-        if at == self.witness_end() { NodeId::FIRST_WITNESS } else { id(at) }
+    /// The number on the wire of a node or the witness.
+    pub fn number(&self, end: usize) -> NodeId {
+        if end == self.witness_end() { NodeId::FIRST_WITNESS } else { id(end) }
     }
 
     pub fn keys(&self) -> Arc<KeyRing> {
@@ -199,34 +216,39 @@ impl Shape {
         }
     }
 
+    /// The same shape with a rule of the protocol broken.
     pub fn with_mutant(mut self, mutant: Mutant) -> Shape {
         self.mutants = Mutants::only(mutant);
         self.keys = Arc::new(KeyRing::new("model", &[(1, [7; 32])]).mutated(self.mutants));
         self
     }
 
+    /// The same shape with a rule of the world broken.
     pub fn with_plant(mut self, plant: Plant) -> Shape {
         self.plant = Some(plant);
         self
     }
 
-    /// The same, known to have so many steps.
+    /// The same shape, known to have so many steps.
     pub fn of(self, steps: usize) -> Shape {
         Shape { steps, ..self }
     }
 
-    /// True if some cut leaves no way between two nodes in some direction.
+    /// Whether some cut leaves no way between two nodes in some direction.
     pub fn parts(&self) -> bool {
-        let lost =
-            |cuts: &Cuts, at: usize, to: usize| at != to && self.links.iter().all(|path| cuts.is_cut(at, to, *path));
-        self.cuts.iter().any(|cuts| (0..self.nodes).any(|at| (0..self.nodes).any(|to| lost(cuts, at, to))))
+        let lost = |cuts: &Cuts, from: usize, to: usize| {
+            from != to && self.links.iter().all(|path| cuts.is_cut(from, to, *path))
+        };
+        self.cuts.iter().any(|cuts| (0..self.nodes).any(|from| (0..self.nodes).any(|to| lost(cuts, from, to))))
     }
 
+    /// The configured paths.
     pub fn paths(&self) -> Vec<LinkPath> {
         self.links.iter().map(|path| PATHS[*path]).collect()
     }
 
-    pub fn setup(&self, at: usize, life: u8, disk: &Loaded) -> Setup {
+    /// The parts that a node's engine is built from.
+    pub fn setup(&self, node: usize, life: u8, disk: &Loaded) -> Setup {
         let group = GroupSetup {
             key: GroupKey(1),
             interface: ETH,
@@ -242,15 +264,15 @@ impl Shape {
             addresses_digest: 1,
             policy_digest: 1,
         };
-        let others = (0..self.nodes).filter(|other| *other != at);
+        let others = (0..self.nodes).filter(|other| *other != node);
         let others = others.map(|other| PeerSetup { id: id(other), links: self.paths() });
         let witness = PeerSetup { id: NodeId::FIRST_WITNESS, links: vec![PATHS[0]] };
         Setup {
-            me: id(at),
+            me: id(node),
             cluster: 7,
             timing: self.timing,
             keys: Arc::clone(&self.keys),
-            seed: [id(at).0, life, 0, 0].repeat(8).try_into().unwrap(),
+            seed: [id(node).0, life, 0, 0].repeat(8).try_into().unwrap(),
             epoch_floor: self.floor,
             loaded: disk.clone(),
             digests: Digests::default(),
@@ -276,8 +298,8 @@ impl Shape {
                 for _ in 0..late {
                     state = self.calm(&state, 1);
                 }
-                for at in 1..self.nodes {
-                    state = self.start(&state, at);
+                for node in 1..self.nodes {
+                    state = self.start(&state, node);
                 }
                 if self.settled {
                     state = self.calm(&state, 60);
@@ -295,7 +317,8 @@ impl Shape {
     }
 }
 
-/// A node's clock as its engine sees it; it begins late enough for any age to be told from the beginning of time.
+/// The instant that a clock shows after so many ticks. Clocks begin late enough for every age to
+/// differ from the beginning of time.
 pub fn instant(clock: u64) -> MonoTime {
     MonoTime(0) + TICK * 10_000 + TICK * u32::try_from(clock).unwrap_or(u32::MAX)
 }

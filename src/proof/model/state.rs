@@ -13,22 +13,24 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-/// What of all that is due arrives next.
+/// The order in which flights that are due may arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Order {
-    /// Anything.
+    /// Any flight next.
     Any,
-    /// The first of each way and kind: nothing overtakes what is not held up.
+    /// The first of each way and kind next: nothing overtakes what is not held up.
     Queues,
-    /// All that one node has sent to another, in its order, as a process that empties its sockets takes it. Processes
-    /// start and go on, and wires are mended, between instants only.
+    /// Everything that one node has sent to another at once, in its order, as a process takes it
+    /// that empties its sockets. Processes start and go on, and wires are mended, between instants
+    /// only.
     Bursts,
-    /// Bursts, and all datagrams travel equally long: what is sent in one round of an instant arrives in the next. Within
-    /// a round the parties act one after another, each in any order of what has come to it.
+    /// Bursts, and all datagrams travel equally long: what is sent in one round of an instant
+    /// arrives in the next. Within a round the parties act one after another, each in any order of
+    /// what has come to it.
     Rounds,
 }
 
-/// What may still go wrong. `any` bounds the sum of all others.
+/// Number of things of each kind that may still go wrong. `any` bounds their sum.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Budget {
     pub any: u8,
@@ -77,7 +79,7 @@ impl Budget {
     };
 }
 
-/// Which ways are cut: a bit for each sender, receiver and path.
+/// The ways that are cut: a bit for each sender, receiver and path.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Cuts(u32);
 
@@ -86,7 +88,7 @@ impl Cuts {
         1 << ((from * 3 + to) * PATHS.len() + path)
     }
 
-    /// These ways.
+    /// Cuts of these ways.
     pub fn of(ways: &[(usize, usize, usize)]) -> Cuts {
         Cuts(ways.iter().fold(0, |cut, &(from, to, path)| cut | Cuts::bit(from, to, path)))
     }
@@ -104,16 +106,20 @@ impl Cuts {
     }
 }
 
-/// What the kernel of a node holds: the gate with its lease and its latch.
+/// The kernel of a node: the gate with its lease and its latch.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Kernel {
+    /// Deadline of the lease, by the node's clock.
     pub until: MonoTime,
+    /// Number of the lease; 0 before the first.
     pub generation: u64,
+    /// Whether the present lease has turned somebody away.
     pub refused: bool,
+    /// The epoch that the gate is open with.
     pub open: Option<Epoch>,
 }
 
-/// A stopped process: what it had decided and not yet done, and what waits for it.
+/// A stopped process: actions it had decided and not yet carried out, and flights that wait for it.
 #[derive(Clone, Debug)]
 pub struct Pause {
     pub held: Vec<Action>,
@@ -122,6 +128,7 @@ pub struct Pause {
     pub backlog: Vec<Arc<Flight>>,
 }
 
+/// One node: clock, process, kernel, disk, and what the rules remember of it.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Ticks since the beginning, as this node counts them.
@@ -132,19 +139,22 @@ pub struct Node {
     pub pause: Option<Pause>,
     pub carrier: bool,
     pub life: u8,
-    /// The highest epoch it has opened with, and the highest it was told while it could remember.
+    /// The highest epoch that the node has opened with.
     pub used: Epoch,
+    /// The highest epoch that the node was told while it could remember.
     pub told: Epoch,
-    /// Its clock stands still, and nothing reaches it.
+    /// Whether the guest is frozen: its clock stands still, and nothing reaches it.
     pub frozen: bool,
-    /// For so many ticks it may go on with what its lease had left when it was frozen.
+    /// Number of ticks for which it may go on with what its lease had left when it was frozen.
     pub excused: u8,
-    /// What it grants, as its datagrams said, and which datagrams a lease may be counted from. Only with a witness; a
-    /// lease's datagrams are told by the engine that sent them.
+    /// The epochs that the node grants, as its datagrams said. Only with a witness.
     pub said: Said,
-    /// The highest epoch that it has asked for, and the highest that it has given up.
+    /// The highest epoch that the node has asked for.
     pub asked: Epoch,
+    /// The highest epoch that the node has given up.
     pub given_up: Epoch,
+    /// The datagrams from which a lease may be counted. Only with a witness; no part of the canon,
+    /// for the engine that sent them has them in its own.
     pub sent: Vec<SentPulse>,
 }
 
@@ -169,7 +179,7 @@ impl Node {
         }
     }
 
-    /// True while it is frozen, or goes on with what it had left.
+    /// Whether the guest is frozen, or goes on with what its lease had left.
     pub fn is_excused(&self) -> bool {
         self.frozen || self.excused > 0
     }
@@ -178,18 +188,18 @@ impl Node {
         instant(self.clock)
     }
 
-    /// True while its process takes events.
+    /// Whether the process takes events.
     pub fn is_running(&self) -> bool {
         self.engine.is_some() && self.pause.is_none()
     }
 
-    /// True if its engine has to be called now.
+    /// Whether the engine has to be called now.
     pub fn is_due(&self) -> bool {
         let due = self.engine.as_ref().is_some_and(|engine| engine.next_deadline() <= self.now());
         due && self.is_running()
     }
 
-    /// True while its gate answers for the group.
+    /// Whether the gate answers for the group; `forever`: whatever its deadline says.
     pub fn answers(&self, forever: bool) -> bool {
         let kernel = &self.kernel;
         !self.frozen && kernel.open.is_some() && (forever || (self.now() < kernel.until && !kernel.refused))
@@ -241,27 +251,30 @@ impl Pause {
             return;
         }
         canon.age(node.now(), *decided, super::shape::ticks(64));
-        super::carry::tell_held(held, bytes, node, canon);
+        super::carry::canon_held(held, bytes, node, canon);
     }
 }
 
-/// Everything there is.
+/// One state of the world.
 #[derive(Clone)]
 pub struct State {
     pub nodes: Vec<Arc<Node>>,
     pub witness: Option<Arc<Witness>>,
+    /// Grants that may still count.
     pub grants: Vec<Grant>,
+    /// The flights, in the order of sending.
     pub air: Vec<Arc<Flight>>,
-    /// How many rounds the present instant has had.
+    /// Number of the present round of the instant.
     pub round: u16,
-    /// The highest epoch that anybody has opened with. Only with a witness.
+    /// The highest epoch that any node has opened with. Only with a witness.
     pub highest: Epoch,
-    /// The same in every state of a search.
+    /// The order of arrivals, the same in every state of a search.
     pub order: Order,
     pub cut: Cuts,
     pub budget: Budget,
+    /// The counts of the rules.
     pub ghost: Ghost,
-    /// The promise that the last step has broken.
+    /// The first promise that was broken.
     pub broken: Option<&'static str>,
 }
 
@@ -282,22 +295,22 @@ impl State {
         }
     }
 
-    /// The nodes whose gates answer.
+    /// Number of nodes whose gates answer.
     pub fn answering(&self, forever: bool) -> usize {
         self.nodes.iter().filter(|node| node.answers(forever)).count()
     }
 
-    /// Sends something on its way.
+    /// Puts a flight into the air.
     pub fn launch(&mut self, from: usize, to: usize, freight: Freight) {
         self.air.push(Arc::new(Flight { from, to, late: 0, round: self.round, freight }));
     }
 
-    /// Something on a node's own machine takes so many ticks.
-    pub fn launch_late(&mut self, at: usize, freight: Freight, late: u8) {
-        self.air.push(Arc::new(Flight { from: at, to: at, late, round: self.round, freight }));
+    /// Puts a flight of a node's own machine into the air that takes so many ticks.
+    pub fn launch_late(&mut self, node: usize, freight: Freight, late: u8) {
+        self.air.push(Arc::new(Flight { from: node, to: node, late, round: self.round, freight }));
     }
 
-    /// True if it may arrive now, or has to.
+    /// Whether a flight may and must arrive now.
     pub fn is_due(&self, flight: &Flight) -> bool {
         flight.late == 0 && (self.order != Order::Rounds || flight.round < self.round)
     }
@@ -327,11 +340,11 @@ impl State {
         canon.epochs(&[*highest]);
         nodes.iter().for_each(|node| node.canon(canon));
         canon.option(witness.as_ref(), |canon, witness| witness.canon(canon));
-        self.tell_grants(canon);
+        self.canon_grants(canon);
         let mut flights: Vec<&Arc<Flight>> = air.iter().collect();
         match order {
             Order::Any | Order::Queues => flights.sort_by_key(|flight| flight.place()),
-            // What arrives together arrives in the order in which it was sent.
+            // A burst arrives in the order in which it was sent.
             Order::Bursts | Order::Rounds => flights.sort_by_key(|flight| (flight.from, flight.to)),
         }
         canon.size(flights.len());
@@ -343,16 +356,16 @@ impl State {
 }
 
 thread_local! {
-    /// Scratch: a state is told millions of times.
-    static WORDS: RefCell<Canon> = RefCell::default();
+    /// Scratch, for canons are made millions of times.
+    static CANON: RefCell<Canon> = RefCell::default();
 }
 
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        WORDS.with_borrow_mut(|canon| {
+        CANON.with_borrow_mut(|canon| {
             canon.clear();
             self.canon(canon);
-            canon.hash(hasher);
+            canon.hash_into(hasher);
         });
         (self.cut, self.budget, self.ghost, self.broken).hash(hasher);
     }

@@ -1,4 +1,4 @@
-//! What comes of an act.
+//! Steps: the state that follows from an act.
 
 use super::act::Act;
 use super::shape::{ETH, GROUP, PATHS, Plant, Shape, id, mac};
@@ -9,7 +9,8 @@ use crate::engine::{Actions, Engine, Event, InterfaceFacts};
 use crate::types::{Epoch, LinkId, NodeId};
 use std::sync::Arc;
 
-/// An engine that asks so often for a deadline that has passed would never let time go on.
+/// Number of calls in a row with a deadline that has passed, after which an engine counts as
+/// spinning.
 const SPINS: usize = 20;
 
 impl Shape {
@@ -19,14 +20,15 @@ impl Shape {
         pay(&mut after.budget, act);
         let next = &mut after;
         if self.step_witness(next, act).is_none() {
-            self.take(next, act)?;
+            self.apply(next, act)?;
         }
-        self.follow(next, act);
+        self.count_ticks(next, act);
         self.begin_round(next);
         Some(after)
     }
 
-    /// What was sent in the last round arrives once nothing else is left of that round.
+    /// Begins the next round once nothing is left of the present one: what was sent in it arrives
+    /// now.
     fn begin_round(&self, state: &mut State) {
         let waiting = |flight: &Arc<Flight>| flight.late == 0 && flight.round == state.round;
         if self.order == Order::Rounds && self.turn(state).is_none() && state.air.iter().any(waiting) {
@@ -34,7 +36,8 @@ impl Shape {
         }
     }
 
-    fn take(&self, next: &mut State, act: Act) -> Option<()> {
+    /// Does what an act says; `None` if the act is impossible after all.
+    fn apply(&self, next: &mut State, act: Act) -> Option<()> {
         match act {
             Act::Pass => self.pass(next, None),
             Act::Slip { node, ticks } => self.pass(next, Some((node, ticks))),
@@ -67,19 +70,20 @@ impl Shape {
             Act::Mend => next.cut = Default::default(),
             Act::Carrier { node, up } => {
                 Arc::make_mut(&mut next.nodes[node]).carrier = up;
-                self.facts(next, node);
+                self.report_facts(next, node);
             }
             Act::Order { node, command } => self.handle(next, node, Event::Command { id: 1, command }),
         }
         Some(())
     }
 
+    /// Lets a tick pass for all; `slip` names a clock that counts another number.
     fn pass(&self, state: &mut State, slip: Option<(usize, u64)>) {
-        for (at, node) in state.nodes.iter_mut().enumerate() {
-            let ticks = slip.filter(|(slipped, _)| *slipped == at).map_or(1, |(_, ticks)| ticks);
-            let node = Arc::make_mut(node);
-            node.clock += if node.frozen { 0 } else { ticks };
-            node.excused = node.excused.saturating_sub(1);
+        for (node, machine) in state.nodes.iter_mut().enumerate() {
+            let ticks = slip.filter(|(slipped, _)| *slipped == node).map_or(1, |(_, ticks)| ticks);
+            let machine = Arc::make_mut(machine);
+            machine.clock += if machine.frozen { 0 } else { ticks };
+            machine.excused = machine.excused.saturating_sub(1);
         }
         if let Some(witness) = &mut state.witness {
             let ticks = slip.filter(|(slipped, _)| *slipped == self.witness_end()).map_or(1, |(_, ticks)| ticks);
@@ -92,15 +96,17 @@ impl Shape {
         state.round = 1;
     }
 
-    fn wake(&self, state: &mut State, at: usize, trap: Option<usize>) -> Option<()> {
+    /// Calls an engine until its deadline lies ahead. `trap`: stop the process before that change
+    /// of the gate.
+    fn wake(&self, state: &mut State, node: usize, trap: Option<usize>) -> Option<()> {
         if trap.is_some() {
-            return self.handle_trapped(state, at, Event::Tick, trap);
+            return self.handle_trapped(state, node, Event::Tick, trap);
         }
         for _ in 0..SPINS {
-            self.handle(state, at, Event::Tick);
-            let node = &state.nodes[at];
-            let due = node.engine.as_ref().is_some_and(|engine| engine.next_deadline() <= node.now());
-            if !due || !node.is_running() {
+            self.handle(state, node, Event::Tick);
+            let machine = &state.nodes[node];
+            let due = machine.engine.as_ref().is_some_and(|engine| engine.next_deadline() <= machine.now());
+            if !due || !machine.is_running() {
                 return Some(());
             }
         }
@@ -108,11 +114,12 @@ impl Shape {
         Some(())
     }
 
-    fn arrive(&self, state: &mut State, at: usize, trap: Option<usize>, again: bool) -> Option<()> {
-        let first = Arc::clone(&state.air[at]);
+    /// Lets a flight arrive, or its whole burst. `again`: a copy stays in the air.
+    fn arrive(&self, state: &mut State, position: usize, trap: Option<usize>, again: bool) -> Option<()> {
+        let first = Arc::clone(&state.air[position]);
         if matches!(self.order, Order::Any | Order::Queues) || first.is_stored() || again {
             if !again {
-                state.air.remove(at);
+                state.air.remove(position);
             }
             return self.deliver(state, &first, trap);
         }
@@ -134,7 +141,7 @@ impl Shape {
         trapped.then_some(())
     }
 
-    /// Like `deliver`, and nothing happens if the trap does not snap.
+    /// Delivers a flight, and changes nothing if the trap does not snap.
     fn deliver_trapped(&self, state: &mut State, flight: &Arc<Flight>, trap: Option<usize>) -> Option<()> {
         let mut attempt = state.clone();
         self.deliver(&mut attempt, flight, trap)?;
@@ -142,7 +149,7 @@ impl Shape {
         Some(())
     }
 
-    /// Gives a flight to whom it is for; a stopped process finds it later, a dead one never.
+    /// Delivers a flight to its receiver; a stopped process finds it later, a dead one never.
     fn deliver(&self, state: &mut State, flight: &Arc<Flight>, trap: Option<usize>) -> Option<()> {
         let to = flight.to;
         if to == self.witness_end() {
@@ -153,7 +160,7 @@ impl Shape {
             if state.nodes[to].life != *life || state.nodes[to].engine.is_none() {
                 return trap.is_none().then_some(());
             }
-            self.write(state, to, content);
+            self.write_disk(state, to, content);
             if state.nodes[to].pause.is_none() {
                 return self.handle_trapped(state, to, Event::Stored { version: *version }, trap);
             }
@@ -190,70 +197,74 @@ impl Shape {
         self.handle_trapped(state, to, event, trap)
     }
 
-    fn handle_trapped(&self, state: &mut State, at: usize, event: Event<'_>, trap: Option<usize>) -> Option<()> {
+    /// Lets an engine handle an event, up to the trap if there is one.
+    fn handle_trapped(&self, state: &mut State, node: usize, event: Event<'_>, trap: Option<usize>) -> Option<()> {
         match trap {
-            Some(change) => self.handle_until(state, at, event, change),
+            Some(change) => self.handle_until(state, node, event, change),
             None => {
-                self.handle(state, at, event);
+                self.handle(state, node, event);
                 Some(())
             }
         }
     }
 
-    /// Calls an engine and carries out what it wants.
-    pub fn handle(&self, state: &mut State, at: usize, event: Event<'_>) {
-        self.tell_refusal(state, at, &event);
-        if let Some(out) = self.call(state, at, event) {
-            let decided = state.nodes[at].now();
-            self.carry(state, at, &out.list, &out.bytes, decided);
-            self.after(state, at);
+    /// Lets the engine of a node handle an event, and carries out what it wants.
+    pub fn handle(&self, state: &mut State, node: usize, event: Event<'_>) {
+        self.report_refusal(state, node, &event);
+        if let Some(out) = self.call_engine(state, node, event) {
+            let decided = state.nodes[node].now();
+            self.carry_out(state, node, &out.list, &out.bytes, decided);
+            self.check_gate(state, node);
         }
     }
 
-    /// The same, up to a change of the gate, before which the process is stopped.
-    fn handle_until(&self, state: &mut State, at: usize, event: Event<'_>, change: usize) -> Option<()> {
-        self.tell_refusal(state, at, &event);
-        let out = self.call(state, at, event)?;
+    /// The same up to a change of the gate, before which the process is stopped. `None` if there is
+    /// no such change.
+    fn handle_until(&self, state: &mut State, node: usize, event: Event<'_>, change: usize) -> Option<()> {
+        self.report_refusal(state, node, &event);
+        let out = self.call_engine(state, node, event)?;
         let gate = |(_, action): &(usize, &crate::engine::Action)| matches!(action, crate::engine::Action::Gate(_));
         let (stop, _) = out.list.iter().enumerate().filter(gate).nth(change)?;
-        let decided = state.nodes[at].now();
-        self.carry(state, at, &out.list[..stop], &out.bytes, decided);
+        let decided = state.nodes[node].now();
+        self.carry_out(state, node, &out.list[..stop], &out.bytes, decided);
         let pause = Pause { held: out.list[stop..].to_vec(), bytes: out.bytes, decided, backlog: Vec::new() };
-        Arc::make_mut(&mut state.nodes[at]).pause = Some(pause);
+        Arc::make_mut(&mut state.nodes[node]).pause = Some(pause);
         Some(())
     }
 
-    /// The agent looks at its gate before anything else.
-    fn tell_refusal(&self, state: &mut State, at: usize, event: &Event<'_>) {
-        let kernel = &state.nodes[at].kernel;
+    /// Reports a refused lease to an engine, as the agent does before every other event.
+    fn report_refusal(&self, state: &mut State, node: usize, event: &Event<'_>) {
+        let kernel = &state.nodes[node].kernel;
         let refused = kernel.refused && kernel.generation != 0 && !matches!(event, Event::Adopted { .. });
-        if refused && let Some(out) = self.call(state, at, Event::LeaseRefused { interface: ETH }) {
-            let decided = state.nodes[at].now();
-            self.carry(state, at, &out.list, &out.bytes, decided);
+        if refused && let Some(out) = self.call_engine(state, node, Event::LeaseRefused { interface: ETH }) {
+            let decided = state.nodes[node].now();
+            self.carry_out(state, node, &out.list, &out.bytes, decided);
         }
     }
 
-    fn call(&self, state: &mut State, at: usize, event: Event<'_>) -> Option<Actions> {
-        let node = Arc::make_mut(&mut state.nodes[at]);
-        let now = node.now();
-        let engine = node.engine.as_mut()?;
+    /// Lets an engine handle an event, and returns what it wants; `None` without an engine.
+    fn call_engine(&self, state: &mut State, node: usize, event: Event<'_>) -> Option<Actions> {
+        let machine = Arc::make_mut(&mut state.nodes[node]);
+        let now = machine.now();
+        let engine = machine.engine.as_mut()?;
         let mut out = Actions::default();
         engine.handle(now, event, &mut out);
         Some(out)
     }
 
-    fn resume(&self, state: &mut State, at: usize) {
-        let node = Arc::make_mut(&mut state.nodes[at]);
-        let (frozen, pause) = (std::mem::take(&mut node.frozen), node.pause.take());
+    /// Lets a stopped process go on: it carries out what it held, then takes what waits.
+    fn resume(&self, state: &mut State, node: usize) {
+        let machine = Arc::make_mut(&mut state.nodes[node]);
+        let (frozen, pause) = (std::mem::take(&mut machine.frozen), machine.pause.take());
         if frozen {
-            super::witness::thaw(state, at);
+            super::witness::thaw(state, node);
         }
         let Some(pause) = pause else { return };
-        self.carry(state, at, &pause.held, &pause.bytes, pause.decided);
+        self.carry_out(state, node, &pause.held, &pause.bytes, pause.decided);
         for flight in &pause.backlog {
             let delivered = match &flight.freight {
                 Freight::Stored { version, .. } => {
-                    self.handle(state, at, Event::Stored { version: *version });
+                    self.handle(state, node, Event::Stored { version: *version });
                     Some(())
                 }
                 Freight::Pulse { .. } | Freight::Seen(_) | Freight::Remembered { .. } | Freight::Ended { .. } => {
@@ -263,69 +274,73 @@ impl Shape {
             debug_assert!(delivered.is_some(), "a resumed process takes what waited");
         }
         if self.budget.carriers > 0 {
-            self.facts(state, at);
+            self.report_facts(state, node);
         }
-        self.handle(state, at, Event::Tick);
+        self.handle(state, node, Event::Tick);
     }
 
-    fn kill(&self, state: &mut State, at: usize, written: bool) {
-        let ours = |flight: &Arc<Flight>| flight.to == at && flight.is_stored();
+    /// Ends a node's process. `written`: its write under way has arrived.
+    fn kill(&self, state: &mut State, node: usize, written: bool) {
+        let ours = |flight: &Arc<Flight>| flight.to == node && flight.is_stored();
         let writes = |flight: &&Arc<Flight>| ours(flight) && matches!(flight.freight, Freight::Stored { .. });
         let first = state.air.iter().find(writes).cloned();
         if let (true, Some(flight)) = (written, first)
             && let Freight::Stored { state: content, .. } = &flight.freight
         {
-            self.write(state, at, content);
+            self.write_disk(state, node, content);
         }
         state.air.retain(|flight| !ours(flight));
-        let node = Arc::make_mut(&mut state.nodes[at]);
-        node.engine = None;
-        node.pause = None;
-        node.told = match &node.disk {
+        let machine = Arc::make_mut(&mut state.nodes[node]);
+        machine.engine = None;
+        machine.pause = None;
+        machine.told = match &machine.disk {
             Loaded::State(state) => state.groups[0].seen.max(state.groups[0].held),
             Loaded::Fresh | Loaded::Damaged => Epoch::NONE,
         };
     }
 
-    /// An agent starts and adopts what its kernel holds.
-    pub fn start(&self, state: &State, at: usize) -> State {
+    /// The state after a node's agent has started and adopted what its kernel holds.
+    pub fn start(&self, state: &State, node: usize) -> State {
         let mut next = state.clone();
-        let node = Arc::make_mut(&mut next.nodes[at]);
-        node.life += 1;
-        node.said = Said::default();
+        let machine = Arc::make_mut(&mut next.nodes[node]);
+        machine.life += 1;
+        machine.said = Said::default();
         let forgotten = self.plant == Some(Plant::DiskForgets);
-        let disk = if forgotten { Loaded::Fresh } else { node.disk.clone() };
-        node.engine = Some(Engine::new(self.setup(at, node.life, &disk), node.now()));
-        let kernel = node.kernel;
+        let disk = if forgotten { Loaded::Fresh } else { machine.disk.clone() };
+        machine.engine = Some(Engine::new(self.setup(node, machine.life, &disk), machine.now()));
+        let kernel = machine.kernel;
         if kernel.generation != 0 {
             next.ghost.adopted();
             let open: Vec<_> = kernel.open.iter().map(|epoch| (GROUP, *epoch)).collect();
             let Kernel { until, generation, refused, .. } = kernel;
-            self.handle(&mut next, at, Event::Adopted { interface: ETH, until, generation, refused, open: &open });
+            self.handle(&mut next, node, Event::Adopted { interface: ETH, until, generation, refused, open: &open });
         }
-        for other in (0..self.nodes).filter(|other| *other != at) {
+        for other in (0..self.nodes).filter(|other| *other != node) {
             for path in self.paths() {
                 let link = LinkId { peer: id(other), path };
-                self.handle(&mut next, at, Event::Link { link, open: true });
+                self.handle(&mut next, node, Event::Link { link, open: true });
             }
         }
         if self.witness {
             let link = LinkId { peer: NodeId::FIRST_WITNESS, path: PATHS[0] };
-            self.handle(&mut next, at, Event::Link { link, open: true });
+            self.handle(&mut next, node, Event::Link { link, open: true });
         }
-        self.facts(&mut next, at);
+        self.report_facts(&mut next, node);
         next
     }
 
-    fn facts(&self, state: &mut State, at: usize) {
-        let node: &Node = &state.nodes[at];
-        let facts = InterfaceFacts { exists: true, carrier: node.carrier, mac: mac(at), gate: true, addresses: true };
-        if node.is_running() {
-            self.handle(state, at, Event::Interface { interface: ETH, facts });
+    /// Lets an engine handle the state of its interface.
+    fn report_facts(&self, state: &mut State, node: usize) {
+        let machine: &Node = &state.nodes[node];
+        let facts =
+            InterfaceFacts { exists: true, carrier: machine.carrier, mac: mac(node), gate: true, addresses: true };
+        if machine.is_running() {
+            self.handle(state, node, Event::Interface { interface: ETH, facts });
         }
     }
 
-    /// Lets some ticks pass in which nothing goes wrong and everything happens as soon as it can.
+    /// The state after some ticks in which nothing goes wrong and everything happens as soon as it
+    /// can.
     pub fn calm(&self, state: &State, ticks: usize) -> State {
         let (mut state, mut left) = (state.clone(), ticks);
         while left > 0 {

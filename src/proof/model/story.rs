@@ -1,15 +1,15 @@
-//! A counterexample for people: what happened, step by step, and how things stood after it.
+//! A counterexample for people: every act, and the state after it.
 
 use super::act::Act;
 use super::shape::{GROUP, Shape};
 use super::state::{Flight, Freight, Node, State};
 use std::fmt::Write;
 
-/// One line about a state.
+/// A state in one line.
 pub fn line(state: &State) -> String {
     let mut text = String::new();
-    for (at, node) in state.nodes.iter().enumerate() {
-        let _ = write!(text, "| {at} {} ", describe(node));
+    for (node, machine) in state.nodes.iter().enumerate() {
+        let _ = write!(text, "| {node} {} ", describe(machine));
     }
     if let Some(witness) = &state.witness {
         let life = match (&witness.voter, &witness.pause) {
@@ -29,6 +29,7 @@ pub fn line(state: &State) -> String {
     text
 }
 
+/// A node in some words.
 fn describe(node: &Node) -> String {
     let life = match (&node.engine, &node.pause) {
         (None, _) => "dead".to_owned(),
@@ -47,6 +48,7 @@ fn describe(node: &Node) -> String {
     format!("t{} {life}, gate {gate}{}", node.clock, if node.carrier { "" } else { ", no carrier" })
 }
 
+/// A flight in some words.
 fn name(flight: &Flight) -> String {
     let way = format!("{}→{}", flight.from, flight.to);
     match &flight.freight {
@@ -65,6 +67,7 @@ fn name(flight: &Flight) -> String {
     }
 }
 
+/// An act in some words, with the flight that it concerns.
 fn event(state: &State, act: Act) -> String {
     let of = |flight: usize| state.air.get(flight).map_or(String::new(), |flight| name(flight));
     match act {
@@ -90,7 +93,7 @@ fn event(state: &State, act: Act) -> String {
     }
 }
 
-/// The history that leads to the last state.
+/// The history that leads to the last state, two lines a step.
 pub fn told(shape: &Shape, steps: &[(State, Option<Act>)]) -> String {
     let mut text = format!("{}: {:?}\n", shape.name, shape.budget);
     for (number, (state, act)) in steps.iter().enumerate() {

@@ -1,7 +1,9 @@
-//! The searches: short ones at every run, all of them with `--include-ignored`, long ones by hand.
+//! The searches: short ones in every run of the tests, all with `--include-ignored`, long ones by
+//! hand.
 //!
-//! `cargo test --profile checked --lib sim::model -- --include-ignored --skip by_hand`
-//! By hand: `MODEL_FAULTS=3 MODEL_THREADS=2 cargo test --profile checked --lib model_by_hand -- --ignored --nocapture`
+//! `cargo test -p vipair-proof --profile checked model:: -- --include-ignored --skip by_hand`
+//! By hand: `MODEL_FAULTS=3 MODEL_THREADS=2 cargo test -p vipair-proof --profile checked
+//! model_by_hand -- --ignored --nocapture`
 
 use super::Shape;
 use super::rules;
@@ -18,22 +20,22 @@ mod deep;
 mod shapes;
 mod voted;
 
-/// What a search found.
+/// The result of a search.
 struct Found {
     unique: usize,
     generated: usize,
     depth: usize,
     took: Duration,
-    /// False if it was given up before it had seen everything.
+    /// Whether the search has seen everything; otherwise it was given up.
     whole: bool,
-    /// The promise that was broken, and the history that did it.
+    /// The promise that was broken, and the history that broke it.
     broken: Option<(&'static str, String)>,
-    /// What had to happen at least once and did not.
+    /// Rules of what had to happen at least once and did not.
     unseen: Vec<&'static str>,
 }
 
-/// Goes through everything that a shape allows, to the end or to the first broken promise, and gives up after three times
-/// the steps that it is known to have: rather than go on until no memory is left.
+/// Goes through everything that a shape allows, to the end or to the first broken promise. Gives up
+/// after three times the steps that the shape is known to have, before no memory is left.
 fn search(shape: &Shape, threads: usize) -> Found {
     let (start, most) = (Instant::now(), shape.steps * 3);
     let checker = shape.clone().checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
@@ -60,7 +62,8 @@ fn found(shape: &Shape, start: Instant, checker: &impl Checker<Shape>) -> Found 
     }
 }
 
-/// Searches, and fails with the history if a promise is broken. The number of different states.
+/// Searches, and fails with the history if a promise is broken. Returns the number of different
+/// states.
 fn prove(shape: &Shape, threads: usize) -> usize {
     // In width the first history that is found is the shortest; in depth little memory is needed.
     let deep = number("MODEL_IN_DEPTH", 0) > 0;
@@ -100,7 +103,10 @@ fn a_pair_with_a_witness_at_rest_has_few_states() {
     let shape = Shape::voted("at rest with a witness");
     let settled = shape.beginnings().remove(0);
     assert_eq!(settled.answering(false), 1, "{settled:?}");
-    assert!(settled.witness.as_ref().is_some_and(|known| !known.said.is_nothing()), "the witness votes: {settled:?}");
+    assert!(
+        settled.witness.as_ref().is_some_and(|witness| !witness.said.is_nothing()),
+        "the witness votes: {settled:?}"
+    );
     let found = search(&shape, 1);
     assert!(found.broken.is_none() && found.whole, "{:?}", found.broken);
     assert!(found.unique < 1_000, "{} states", found.unique);
@@ -145,7 +151,7 @@ fn model_by_hand() {
     }
 }
 
-/// What must be found, and the search that finds it.
+/// Holds that a search finds one of these rules broken.
 fn expect(shape: &Shape, rules: &[&'static str]) {
     let found = search(shape, 1);
     let Some((rule, story)) = found.broken else {
@@ -178,7 +184,7 @@ fn each_rule_fires_on_a_planted_violation() {
     expect(&spared, &[rules::SPARED]);
 }
 
-/// The rules for what may last a while fire, too: without the engine's part in it, it lasts.
+/// The rules about what may last a while fire, too: without the engine's part it lasts.
 #[test]
 #[ignore = "with --profile checked"]
 fn each_bound_fires_on_a_mutant() {
@@ -186,12 +192,12 @@ fn each_bound_fires_on_a_mutant() {
     expect(&outlasted, &[rules::HEARD, rules::LATCHED]);
     expect(&shapes::parted("higher epoch ignored", 1).with_mutant(Mutant::HigherEpochIgnored), &[rules::JOINED]);
     expect(&shapes::orders("consent while open").with_mutant(Mutant::ConsentWhileOpen), &[rules::S5, rules::ALONE]);
-    let old = shapes::frozen_prepared("opened on canon before its hook");
+    let old = shapes::frozen_prepared("opened on words before its hook");
     expect(&old.with_mutant(Mutant::OpenedOnWordsBeforeHook), &[rules::ALONE, rules::S2]);
     expect(&shapes::orders("consent before closing").with_mutant(Mutant::ConsentBeforeClosing), &[rules::S5]);
 }
 
-/// Which of the named mutants a search over the small shapes kills, and how fast.
+/// Prints which of the named mutants a search over the small shapes kills, and how fast.
 #[test]
 #[ignore = "by hand: minutes"]
 fn mutants_by_hand() {

@@ -1,6 +1,8 @@
-//! The witness of a model: its voter is the one that ships; clock, disk and process around it are modelled.
+//! The witness of a model: its voter is the one that ships; clock, disk and process around it are
+//! modelled.
 //!
-//! Also the account of what was granted, kept from what voters' datagrams say and when the nodes' left: by it S5 is judged.
+//! Also the account of grants by which S5 is checked: it rests on what voters' datagrams say and
+//! when the nodes' datagrams left.
 
 use super::act::Act;
 use super::rules;
@@ -10,24 +12,26 @@ use crate::canon::Canon;
 use crate::engine::GateAction;
 use crate::rules::vote::{ask, gives_up};
 use crate::types::{Epoch, MonoTime, NodeId};
-use crate::voter::{Ceiling, Loaded, Memory, Output, Voter, VoterSetup};
+use crate::voter::{Loaded, Output, Voter, VoterSetup};
 use crate::wire::pulse::{Header, Row};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The witness: clock, process and disk, and what the rules remember of it.
 #[derive(Clone, Debug)]
 pub struct Witness {
     /// Ticks since the beginning, as this machine counts them.
     pub clock: u64,
     pub voter: Option<Voter>,
     pub disk: Loaded,
-    /// A stopped process, and what waits for it.
+    /// Flights that wait for a stopped process; `None` while it runs.
     pub pause: Option<Vec<Arc<Flight>>>,
     pub life: u8,
     pub said: Said,
 }
 
-/// The epoch that a voter has told each node as granted, and which life of it.
+/// By node: the epoch that a voter has told it as granted, and the session of its life that was
+/// told.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Said([(Epoch, u64); 2]);
 
@@ -45,14 +49,15 @@ impl Said {
     }
 }
 
-/// What a voter let a node have: until then, by the node's clock.
+/// A grant of a voter: its holder may count on it until `until`, by the holder's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Grant {
     voter: usize,
     to: usize,
     epoch: Epoch,
     until: MonoTime,
-    /// It has stood still with a frozen guest: of no use to it unless the gate was open, and then the exception to S1.
+    /// Whether the grant has stood still with a frozen guest: it opens nothing any more, and what
+    /// is open under it is the exception to S1.
     stale: bool,
 }
 
@@ -86,7 +91,8 @@ impl Witness {
 }
 
 impl State {
-    pub(super) fn tell_grants(&self, canon: &mut Canon) {
+    /// Adds the grants that still count to the canon.
+    pub(super) fn canon_grants(&self, canon: &mut Canon) {
         let running = |grant: &&Grant| self.nodes[grant.to].now() < grant.until;
         canon.size(self.grants.iter().filter(running).count());
         for grant in self.grants.iter().filter(running) {
@@ -99,12 +105,12 @@ impl State {
 }
 
 impl Shape {
-    /// The number of the witness among those that send and receive.
+    /// The number of the witness among the ends of ways.
     pub fn witness_end(&self) -> usize {
         self.nodes
     }
 
-    /// What befalls the witness. `None`: it concerns a node.
+    /// Does what an act says to the witness; `None` if the act concerns a node.
     pub fn step_witness(&self, state: &mut State, act: Act) -> Option<()> {
         let (Act::Stop { node }
         | Act::Resume { node }
@@ -121,7 +127,7 @@ impl Shape {
             Act::Stop { .. } => witness(state).pause = Some(Vec::new()),
             Act::Resume { .. } => {
                 for flight in witness(state).pause.take().unwrap_or_default() {
-                    self.ask(state, &flight);
+                    self.ask_voter(state, &flight);
                 }
             }
             Act::Start { .. } => self.start_witness(state),
@@ -135,39 +141,41 @@ impl Shape {
                     witness(state).disk = Loaded::Memory(memory.clone());
                 }
                 state.air.retain(|flight| !ours(flight));
-                let known = witness(state);
-                (known.voter, known.pause) = (None, None);
+                let machine = witness(state);
+                (machine.voter, machine.pause) = (None, None);
             }
         }
         Some(())
     }
 
+    /// Starts the witness's process with what its disk has.
     pub fn start_witness(&self, state: &mut State) {
-        let known = witness(state);
-        known.life += 1;
+        let machine = witness(state);
+        machine.life += 1;
         let setup = VoterSetup {
             me: NodeId::FIRST_WITNESS,
             cluster: 7,
             keys: self.keys(),
-            session: 0x3000 | u64::from(known.life),
+            session: 0x3000 | u64::from(machine.life),
             drift_ppm: self.timing.drift_ppm,
             nodes: self.nodes,
-            loaded: known.disk.clone(),
+            loaded: machine.disk.clone(),
             checks: Vec::new(),
             mutants: self.mutants,
         };
-        known.voter = Some(Voter::new(setup, known.now()));
-        known.said = Said::default();
+        machine.voter = Some(Voter::new(setup, machine.now()));
+        machine.said = Said::default();
     }
 
-    /// Something reaches the witness.
+    /// Delivers a flight to the witness.
     pub fn reach_witness(&self, state: &mut State, flight: &Arc<Flight>) {
-        let known = witness(state);
-        match (&flight.freight, &mut known.pause) {
-            (Freight::Remembered { life, version, memory }, _) if known.life == *life => {
-                // Nobody waits for it in a process that is stopped: the voter does nothing of its own accord.
-                known.disk = Loaded::Memory(memory.clone());
-                if let Some(voter) = known.voter.as_mut() {
+        let machine = witness(state);
+        match (&flight.freight, &mut machine.pause) {
+            (Freight::Remembered { life, version, memory }, _) if machine.life == *life => {
+                // A stopped process takes it at once, too: the voter does nothing of its own
+                // accord.
+                machine.disk = Loaded::Memory(memory.clone());
+                if let Some(voter) = machine.voter.as_mut() {
                     voter.stored(*version);
                 }
             }
@@ -178,17 +186,17 @@ impl Shape {
                     backlog.push(Arc::clone(flight));
                 }
             }
-            (Freight::Pulse { .. }, None) => self.ask(state, flight),
+            (Freight::Pulse { .. }, None) => self.ask_voter(state, flight),
         }
     }
 
-    /// The voter takes a datagram, and answers.
-    fn ask(&self, state: &mut State, flight: &Arc<Flight>) {
+    /// Lets the voter handle a datagram, and launches its answers.
+    fn ask_voter(&self, state: &mut State, flight: &Arc<Flight>) {
         let Freight::Pulse { path, bytes, .. } = &flight.freight else { return };
-        let known = witness(state);
-        let (now, life) = (known.now(), known.life);
+        let machine = witness(state);
+        let (now, life) = (machine.now(), machine.life);
         let mut out = Output::default();
-        let Some(voter) = known.voter.as_mut() else { return };
+        let Some(voter) = machine.voter.as_mut() else { return };
         voter.handle(now, bytes, &mut out);
         let end = self.witness_end();
         if let Some(version) = out.persist {
@@ -206,7 +214,8 @@ impl Shape {
         }
     }
 
-    /// A node or the witness sends something: what it gives up, what it grants, and whether it may.
+    /// Notes a datagram that a node or the witness sends: what it gives up, what it grants, and
+    /// whether it may (S5).
     pub fn note_said(&self, state: &mut State, voter: usize, header: &Header, rows: &[Row]) {
         if !self.witness {
             return;
@@ -224,18 +233,19 @@ impl Shape {
         }
         let said = match (state.nodes.get(voter), &state.witness) {
             (Some(node), _) => node.said,
-            (None, Some(known)) => known.said,
+            (None, Some(machine)) => machine.said,
             (None, None) => return,
         };
         let (said, session) = said.0[to];
         if said.node() != id(to) || session != header.echo_session || said <= state.nodes[to].given_up {
-            // Another life of the node, which was not told so, cannot count it; nor what it has given up meanwhile.
+            // Another life of the node, which was not told so, cannot count the grant; nor can a
+            // node that has given the epoch up.
             return;
         }
         let sent =
             state.nodes[to].sent.iter().find(|sent| (sent.0, sent.1) == (header.echo_session, header.echo_counter));
         let Some(until) =
-            sent.map(|(_, _, at)| *at + self.timing.lease).filter(|until| *until > state.nodes[to].now())
+            sent.map(|(_, _, instant)| *instant + self.timing.lease).filter(|until| *until > state.nodes[to].now())
         else {
             return;
         };
@@ -250,26 +260,28 @@ impl Shape {
         state.grants.sort_by_key(|grant| (grant.voter, grant.to, grant.epoch));
     }
 
-    fn note_asked(&self, state: &mut State, at: usize, header: &Header, rows: &[Row]) {
-        let node = Arc::make_mut(&mut state.nodes[at]);
-        let now = node.now();
-        node.sent.retain(|(_, _, sent)| *sent + self.timing.lease > now);
-        node.sent.push((header.session, header.counter, now));
+    /// Notes what a node's datagram asks for and gives up, and that it gives up nothing that is
+    /// open (S5).
+    fn note_asked(&self, state: &mut State, node: usize, header: &Header, rows: &[Row]) {
+        let machine = Arc::make_mut(&mut state.nodes[node]);
+        let now = machine.now();
+        machine.sent.retain(|(_, _, sent)| *sent + self.timing.lease > now);
+        machine.sent.push((header.session, header.counter, now));
         for row in rows {
-            let open = node.kernel.open.filter(|_| node.kernel.until > now);
-            if open.is_some_and(|epoch| gives_up(id(at), row, epoch)) {
+            let open = machine.kernel.open.filter(|_| machine.kernel.until > now);
+            if open.is_some_and(|epoch| gives_up(id(node), row, epoch)) {
                 state.broken = state.broken.or(Some(rules::S5));
             }
-            if node.asked != Epoch::NONE && gives_up(id(at), row, node.asked) {
-                node.given_up = node.asked;
+            if machine.asked != Epoch::NONE && gives_up(id(node), row, machine.asked) {
+                machine.given_up = machine.asked;
             }
-            node.asked = ask(id(at), row).map_or(node.asked, |asked| node.asked.max(asked.epoch()));
-            state.grants.retain(|grant| grant.to != at || !gives_up(id(at), row, grant.epoch));
+            machine.asked = ask(id(node), row).map_or(machine.asked, |asked| machine.asked.max(asked.epoch()));
+            state.grants.retain(|grant| grant.to != node || !gives_up(id(node), row, grant.epoch));
         }
     }
 
-    /// True if a voter has granted something to another than `to` that this one may still use. A frozen guest is the
-    /// exception to S1.
+    /// Whether a voter has granted something to another node than `to` that its holder may still
+    /// use. A frozen guest is the exception to S1.
     pub fn is_promised(&self, state: &mut State, voter: usize, to: usize) -> bool {
         let nodes = &state.nodes;
         state.grants.retain(|grant| nodes[grant.to].now() < grant.until);
@@ -278,24 +290,27 @@ impl Shape {
         state.grants.iter().any(rival)
     }
 
-    /// A node changes its gate: what answers from now on was elected, has an epoch above all that answered before, and a
-    /// lease that a majority has granted. What a stopped process does after its lease is over opens nothing.
-    pub fn judge_votes(&self, state: &mut State, at: usize, gate: GateAction) {
-        let node = &state.nodes[at];
-        let (now, lease) = (node.now(), node.kernel.until);
+    /// Checks a change of a node's gate: what answers from now on was elected, has an epoch above
+    /// all that answered before, and a lease that a majority has granted. A change that a stopped
+    /// process makes after its lease is over opens nothing.
+    pub fn check_votes(&self, state: &mut State, node: usize, gate: GateAction) {
+        let machine = &state.nodes[node];
+        let (now, lease) = (machine.now(), machine.kernel.until);
         let granted = |until: MonoTime, epoch: Option<Epoch>| {
             let fits = |grant: &Grant| epoch.is_none_or(|epoch| grant.epoch == epoch && !grant.stale);
-            let ours = |grant: &&Grant| grant.to == at && fits(grant);
+            let ours = |grant: &&Grant| grant.to == node && fits(grant);
             state.grants.iter().filter(ours).any(|grant| until <= grant.until)
         };
         let broken = match gate {
-            GateAction::Renew { until, .. } if node.kernel.open.is_some() && until > now && !granted(until, None) => {
+            GateAction::Renew { until, .. }
+                if machine.kernel.open.is_some() && until > now && !granted(until, None) =>
+            {
                 Some(rules::S4)
             }
             GateAction::Open { epoch, .. } if lease > now => {
                 let (elected, rises) = (granted(lease, Some(epoch)), epoch > state.highest);
                 state.highest = state.highest.max(epoch);
-                if !elected || self.is_promised(state, at, at) {
+                if !elected || self.is_promised(state, node, node) {
                     Some(rules::S5_VOTER)
                 } else {
                     (!rises).then_some(rules::S2)
@@ -308,22 +323,25 @@ impl Shape {
     }
 }
 
-/// For the account of what was sent: session, counter, when.
+/// A datagram in the account of what was sent: session, counter, time of sending by the sender's
+/// clock.
 pub type SentPulse = (u64, u64, MonoTime);
 
+/// The witness of a state, to be changed.
 pub fn witness(state: &mut State) -> &mut Witness {
     Arc::make_mut(state.witness.as_mut().expect("invariant: only shapes with a witness have acts of one"))
 }
 
-/// A frozen guest goes on.
-pub fn thaw(state: &mut State, at: usize) {
-    let node = Arc::make_mut(&mut state.nodes[at]);
-    node.excused = left(node);
-    state.grants.iter_mut().filter(|grant| grant.to == at).for_each(|grant| grant.stale = true);
+/// Notes that a frozen guest goes on: it is excused for what its lease has left, and its grants are
+/// stale.
+pub fn thaw(state: &mut State, node: usize) {
+    let machine = Arc::make_mut(&mut state.nodes[node]);
+    machine.excused = lease_left(machine);
+    state.grants.iter_mut().filter(|grant| grant.to == node).for_each(|grant| grant.stale = true);
 }
 
-/// For so many ticks a frozen guest goes on once it may: what its lease has left.
-fn left(node: &Node) -> u8 {
+/// Number of ticks that the lease of a frozen guest has left.
+fn lease_left(node: &Node) -> u8 {
     let left = if node.kernel.open.is_some() { node.kernel.until.since(node.now()) } else { Duration::ZERO };
     u8::try_from(left.as_nanos().div_ceil(super::shape::TICK.as_nanos())).unwrap_or(u8::MAX)
 }

@@ -1,7 +1,8 @@
-//! Real time, which only the simulator and its oracle know, and what a node's CLOCK_BOOTTIME makes of it.
+//! Real time, which only the simulator and its oracle know, and what a node's CLOCK_BOOTTIME makes
+//! of it.
 //!
-//! A node's clock runs at its own rate, begins anew at each boot, and may stand still when a hypervisor freezes the
-//! guest. Engine and kernel of a node see nothing else.
+//! A node's clock runs at its own rate, begins anew at each boot, and may stand still when a
+//! hypervisor freezes the guest. Engine and kernel of a node see nothing else.
 
 use crate::types::MonoTime;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 pub struct Real(pub u64);
 
 impl Real {
-    /// After everything.
+    /// The instant after everything: what never happens.
     pub const NEVER: Real = Real(u64::MAX);
 
     /// Time passed since `earlier`; zero if `earlier` is later.
@@ -32,11 +33,11 @@ const MILLION: u64 = 1_000_000;
 /// The clock of one node.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    /// At this instant …
+    /// Instant of the last change of rate, or of the last thaw.
     real: Real,
-    /// … it showed this.
+    /// The local time that the clock showed at `real`.
     local: MonoTime,
-    /// Parts per million more than a million: 1,000,500 is 500 ppm fast.
+    /// Nanoseconds that the clock counts in a real millisecond: 1,000,500 is 500 ppm fast.
     rate: u64,
     frozen: bool,
 }
@@ -47,12 +48,12 @@ impl Clock {
         Clock { real: now, local, rate: MILLION.saturating_add_signed(ppm), frozen: false }
     }
 
-    /// By how many parts per million it is wrong.
+    /// Error of the clock's rate in parts per million, fast or slow.
     pub fn error_ppm(&self) -> u64 {
         self.rate.abs_diff(MILLION)
     }
 
-    /// What it shows.
+    /// The local time that the clock shows at a real instant.
     pub fn read(&self, now: Real) -> MonoTime {
         if self.frozen {
             return self.local;
@@ -64,7 +65,8 @@ impl Clock {
         MonoTime(self.local.0 + passed / MILLION * self.rate + passed % MILLION * self.rate / MILLION)
     }
 
-    /// The first instant at which it shows `local`; not before the last change of its rate.
+    /// The first real instant at which the clock shows `local`, but never before the last change of
+    /// its rate.
     pub fn when(&self, local: MonoTime) -> Real {
         if self.frozen || local == MonoTime::FOREVER {
             return Real::NEVER;
@@ -81,18 +83,18 @@ impl Clock {
         when
     }
 
-    /// From now on it runs at another rate.
+    /// Sets another rate, `ppm` fast, from now on.
     pub fn set_rate(&mut self, now: Real, ppm: i64) {
         *self = Clock { frozen: self.frozen, ..Clock::new(now, self.read(now), ppm) };
     }
 
-    /// It stands still.
+    /// Stops the clock, as a hypervisor does with a frozen guest.
     pub fn freeze(&mut self, now: Real) {
         self.local = self.read(now);
         self.frozen = true;
     }
 
-    /// It goes on where it stood.
+    /// Lets a stopped clock go on where it stood.
     pub fn thaw(&mut self, now: Real) {
         if std::mem::take(&mut self.frozen) {
             self.real = now;
@@ -100,7 +102,7 @@ impl Clock {
     }
 }
 
-/// `span` of the slowest permitted clock in real time.
+/// Real time that passes until a clock that is `error_ppm` slow has counted `span`.
 pub fn stretched(span: Duration, error_ppm: u64) -> Duration {
     let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
     span + Duration::from_nanos(nanos / MILLION.saturating_sub(error_ppm).max(1) * error_ppm)

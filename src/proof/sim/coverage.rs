@@ -65,7 +65,7 @@ kinds! {
     Notice::Alone { alone: false } => "alone no more",
 }
 
-/// True for what only a cluster with witnesses can show.
+/// Whether only a cluster with witnesses can show what has this name.
 fn is_of_witnesses(name: &str) -> bool {
     const NOTICES: [&str; 5] = ["no majority", "witness lost", "witness heard", "alone", "alone no more"];
     let voted = name.ends_with("by NoMajority") || name.starts_with("fault Witness");
@@ -73,7 +73,7 @@ fn is_of_witnesses(name: &str) -> bool {
 }
 
 kinds! {
-    /// How commands end.
+    /// Outcomes of commands.
     OUTCOMES, outcome_kind, Outcome,
     Outcome::Done => "done",
     Outcome::AlreadySo => "already so",
@@ -88,12 +88,19 @@ kinds! {
 /// Counts of one run or of many.
 #[derive(Clone, Debug)]
 pub struct Coverage {
+    /// Changes of role, in the order of [`transitions::LEGAL`].
     pub transitions: [u64; transitions::LEGAL.len()],
+    /// Actions of engines, in the order of [`ACTIONS`].
     pub actions: [u64; ACTIONS.len()],
+    /// Notices of engines, in the order of [`NOTICES`].
     pub notices: [u64; NOTICES.len()],
+    /// Ends of commands, in the order of [`OUTCOMES`].
     pub outcomes: [u64; OUTCOMES.len()],
+    /// Faults that struck, in the order of [`Fault::ALL`].
     pub faults: [u64; Fault::ALL.len()],
+    /// Openings by another node than the last that nobody had planned.
     pub takeovers: u64,
+    /// Openings by another node than the last, by plan.
     pub handovers: u64,
     /// Openings by the node that had the group last, or by the first of all.
     pub returns: u64,
@@ -101,8 +108,10 @@ pub struct Coverage {
     pub corrected: u64,
     /// Runs in which two nodes answered for a while, cut off from each other.
     pub divided: u64,
-    /// Instants at which two answered with witnesses, one of them a guest that had been frozen (S1's exception).
+    /// Instants at which two nodes answered in a cluster with witnesses, one of them a guest that
+    /// had been frozen (S1's exception).
     pub excused: u64,
+    /// Runs that were counted.
     pub runs: u64,
     /// Events that engines handled.
     pub steps: u64,
@@ -129,7 +138,8 @@ impl Default for Coverage {
 }
 
 impl Coverage {
-    pub fn see_action(&mut self, action: &Action) {
+    /// Counts an action, and what it carries: notice, change of role, outcome.
+    pub fn count_action(&mut self, action: &Action) {
         self.actions[action_kind(action)] += 1;
         if let Action::Notice(notice) = action {
             self.notices[notice_kind(notice)] += 1;
@@ -144,12 +154,14 @@ impl Coverage {
         }
     }
 
-    pub fn see_fault(&mut self, fault: Fault) {
+    /// Counts a fault that struck.
+    pub fn count_fault(&mut self, fault: Fault) {
         let place = Fault::ALL.iter().position(|known| *known == fault).unwrap_or_default();
         self.faults[place] += 1;
     }
 
-    pub fn see_change(&mut self, change: Change) {
+    /// Counts an opening by how it changed the active.
+    pub fn count_change(&mut self, change: Change) {
         match change {
             Change::First | Change::Again => self.returns += 1,
             Change::Takeover => self.takeovers += 1,
@@ -157,6 +169,7 @@ impl Coverage {
         }
     }
 
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: &Coverage) {
         let add = |sum: &mut [u64], more: &[u64]| sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
         add(&mut self.transitions, &other.transitions);
@@ -174,7 +187,7 @@ impl Coverage {
         self.steps += other.steps;
     }
 
-    /// Everything that was counted, with its name.
+    /// Every count, with its name.
     fn counts(&self) -> Vec<(String, u64)> {
         let mut all: Vec<(String, u64)> = Vec::new();
         for ((from, to, cause), count) in transitions::LEGAL.iter().zip(self.transitions) {
@@ -190,13 +203,13 @@ impl Coverage {
         all
     }
 
-    /// What was never seen and should have been.
+    /// Names of what was never seen, of all that a cluster without witnesses can show.
     pub fn missing(&self) -> Vec<String> {
         let unseen = self.counts().into_iter().filter(|(name, count)| *count == 0 && !is_of_witnesses(name));
         unseen.map(|(name, _)| name).collect()
     }
 
-    /// The same of what only a cluster with witnesses can show.
+    /// Names of what was never seen, of all that only a cluster with witnesses can show.
     #[cfg(test)]
     pub fn missing_of_witnesses(&self) -> Vec<String> {
         let unseen = self.counts().into_iter().filter(|(name, count)| *count == 0 && is_of_witnesses(name));

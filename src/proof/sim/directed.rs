@@ -1,7 +1,8 @@
-//! Runs with one purpose each: something is done on purpose to a cluster at rest, and a promise says what must follow.
+//! Runs with one purpose each: something is done on purpose to a cluster at rest, and a promise
+//! says what must follow.
 //!
-//! What may happen in any order is `play`'s; here are the bounds that hold only when nothing else happens, and the
-//! situations that single rules exist for, which chance seldom builds.
+//! What may happen in any order is `play`'s; here are the bounds that hold only when nothing else
+//! happens, and the situations that single rules exist for, which chance seldom builds.
 
 use super::node::Waiting;
 use super::world::Sim;
@@ -21,10 +22,10 @@ pub use lease::{adopt_refused, renew_late, restart, restart_blind};
 pub use planned::{consent_late, cross, goodbye_overtakes, hand_over, leave, lose_carrier, prefer, stop_in_handover};
 pub use services::{fail_service, freeze_prepared};
 
-/// For what the processes themselves take, and the shortest ways through the wires.
+/// Time that the processes themselves take, with the shortest ways through the wires.
 const SLACK: Duration = Duration::from_millis(1);
 
-/// Who answers for a group, if it is one.
+/// The node that answers for a group, if exactly one does.
 fn active(sim: &Sim, group: usize) -> Option<usize> {
     match sim.answering(group)[..] {
         [one] => Some(one),
@@ -32,7 +33,7 @@ fn active(sim: &Sim, group: usize) -> Option<usize> {
     }
 }
 
-/// A group of the run, its active, and another node.
+/// A group drawn from the run, its active, and another node.
 fn scene(sim: &mut Sim) -> Option<(usize, usize, usize)> {
     let group = sim.random.below(sim.plan.groups.len());
     let from = active(sim, group)?;
@@ -40,16 +41,16 @@ fn scene(sim: &mut Sim) -> Option<(usize, usize, usize)> {
     Some((group, from, to))
 }
 
-/// As a node numbers a group.
-fn place(sim: &Sim, at: usize, group: usize) -> GroupId {
-    let place = sim.nodes[at].places[group].unwrap_or_default();
+/// The number of a group in a node's own table.
+fn group_number(sim: &Sim, node: usize, group: usize) -> GroupId {
+    let place = sim.nodes[node].places[group].unwrap_or_default();
     GroupId(u16::try_from(place).unwrap_or_default())
 }
 
-/// An operator asks a node for something about a group.
-fn order(sim: &mut Sim, at: usize, group: usize, command: impl FnOnce(GroupId) -> Command) {
-    let command = command(place(sim, at, group));
-    sim.offer(at, Waiting::Command(command));
+/// Lets an operator give a node a command about a group.
+fn order(sim: &mut Sim, node: usize, group: usize, command: impl FnOnce(GroupId) -> Command) {
+    let command = command(group_number(sim, node, group));
+    sim.offer(node, Waiting::Command(command));
 }
 
 /// Cuts every wire between the nodes but the first link.
@@ -57,8 +58,9 @@ fn keep_one_link(sim: &mut Sim) {
     sim.cut_wires(1..sim.net.udp, true);
 }
 
-/// Lets time pass in small steps and sees that never two answer.
-fn alone(sim: &mut Sim, group: usize, span: Duration, what: &str) {
+/// Lets `span` pass in small steps, and holds that at most one node answers for the group (S8).
+/// `what` ends the sentence that a violation is told in.
+fn expect_one_at_most(sim: &mut Sim, group: usize, span: Duration, what: &str) {
     let start = sim.now;
     while sim.now.since(start) < span && !sim.has_failed() {
         sim.run(Duration::from_micros(250));

@@ -1,5 +1,4 @@
-//! What is done to a cluster: one fault after another, drawn from the swarm of the seed, and everything mended at the
-//! end.
+//! Faults: one after another, drawn from the swarm of the seed, and everything mended at the end.
 
 use super::names::{STRANGER, ms, vip};
 use super::node::Waiting;
@@ -17,28 +16,28 @@ mod wires;
 pub use mend::{mend, settle};
 pub use wires::weather;
 
-/// One fault, whatever comes.
+/// Draws one fault and a place for it, and lets it strike.
 pub fn strike(sim: &mut Sim) {
     let fault = sim.plan.fault(&mut sim.random);
-    let at = aim(sim);
+    let node = pick_target(sim);
     let interface = sim.random.below(sim.plan.interfaces);
-    if apply(sim, fault, at, interface) {
-        sim.coverage.see_fault(fault);
+    if apply(sim, fault, node, interface) {
+        sim.coverage.count_fault(fault);
     }
 }
 
-/// Whom it strikes: mostly one that has something to lose.
-fn aim(sim: &mut Sim) -> usize {
+/// The node that a fault strikes: mostly one with an open group.
+fn pick_target(sim: &mut Sim) -> usize {
     let group = sim.random.below(sim.plan.groups.len());
-    let holder = (0..sim.nodes.len()).find(|&at| sim.nodes[at].kernel.is_open(group));
+    let holder = (0..sim.nodes.len()).find(|&node| sim.nodes[node].kernel.is_open(group));
     match holder {
-        Some(at) if sim.random.chance(60) => at,
+        Some(node) if sim.random.chance(60) => node,
         Some(_) | None => sim.random.below(sim.nodes.len()),
     }
 }
 
-/// True if the fault could strike.
-fn apply(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
+/// Lets a fault strike a node; false if there was nothing to strike.
+fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
     match fault {
         Fault::Loss
         | Fault::Delay
@@ -48,7 +47,7 @@ fn apply(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
         | Fault::OneWay
         | Fault::Deafen
         | Fault::Isolate
-        | Fault::Heal => wires::strike(sim, fault, at, interface),
+        | Fault::Heal => wires::strike(sim, fault, node, interface),
         Fault::Kill
         | Fault::PowerLoss
         | Fault::Reboot
@@ -57,28 +56,28 @@ fn apply(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
         | Fault::HangMidList
         | Fault::Suspend
         | Fault::Freeze
-        | Fault::ClockRate => strike_machine(sim, fault, at),
+        | Fault::ClockRate => strike_machine(sim, fault, node),
         Fault::DiskSlow
         | Fault::DiskFails
         | Fault::DiskTorn
         | Fault::DiskDamaged
         | Fault::DiskLost
-        | Fault::DiskRolledBack => strike_disk(sim, fault, at),
+        | Fault::DiskRolledBack => strike_disk(sim, fault, node),
         Fault::Carrier | Fault::GateLost | Fault::GateReplaced | Fault::InterfaceGone => {
-            strike_interface(sim, fault, at, interface)
+            strike_interface(sim, fault, node, interface)
         }
-        Fault::BrokenSwitch => operator::break_switch(sim, at),
-        Fault::Switch | Fault::Pause | Fault::Resume | Fault::Stop => operator::order(sim, fault, at),
+        Fault::BrokenSwitch => operator::break_switch(sim, node),
+        Fault::Switch | Fault::Pause | Fault::Resume | Fault::Stop => operator::order(sim, fault, node),
         Fault::Reconfigure => {
-            let running = sim.nodes[at].is_running();
-            sim.reconfigure(at);
+            let running = sim.nodes[node].is_running();
+            sim.reconfigure(node);
             running
         }
-        Fault::Health => sim.change_service(at),
-        Fault::Refused => refuse(sim, at),
-        Fault::Replay => replay(sim),
-        Fault::Forge => forge(sim, at),
-        Fault::Stranger => claim_as_stranger(sim, at),
+        Fault::Health => sim.change_service(node),
+        Fault::Refused => report_refused(sim, node),
+        Fault::Replay => replay_recordings(sim),
+        Fault::Forge => send_forgery(sim, node),
+        Fault::Stranger => claim_as_stranger(sim, node),
         Fault::Traffic => {
             sim.traffic();
             !sim.hosts.is_empty()
@@ -97,36 +96,39 @@ fn apply(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
         | Fault::WitnessDiskLost
         | Fault::WitnessDiskRolledBack
         | Fault::WitnessCheck
-        | Fault::WitnessReplay => voters::strike(sim, fault, at),
+        | Fault::WitnessReplay => voters::strike(sim, fault, node),
     }
 }
 
-fn refuse(sim: &mut Sim, at: usize) -> bool {
-    let from = other(sim, at);
+/// Tells a node that nobody listens at the other end of a link, true or not.
+fn report_refused(sim: &mut Sim, node: usize) -> bool {
+    let from = pick_other(sim, node);
     let wire = sim.random.below(sim.net.udp);
     let link = sim.link(from, wire);
-    sim.offer(at, Waiting::Refused(link));
+    sim.offer(node, Waiting::Refused(link));
     true
 }
 
-fn claim_as_stranger(sim: &mut Sim, at: usize) -> bool {
+/// Lets a stranger claim a group's address on a node's segment.
+fn claim_as_stranger(sim: &mut Sim, node: usize) -> bool {
     let group = sim.random.below(sim.plan.groups.len());
     let interface = sim.plan.groups[group].interface;
-    let reached = sim.nodes[at].is_connected(interface) && sim.nodes[at].is_running();
+    let reached = sim.nodes[node].is_connected(interface) && sim.nodes[node].is_running();
     if reached {
-        sim.offer(at, Waiting::Seen(interface, Sighting::Claim { address: vip(group), mac: STRANGER }));
+        sim.offer(node, Waiting::Seen(interface, Sighting::Claim { address: vip(group), mac: STRANGER }));
     }
     reached
 }
 
-/// Another node than `at`.
-fn other(sim: &mut Sim, at: usize) -> usize {
+/// A node drawn from all but `node`.
+fn pick_other(sim: &mut Sim, node: usize) -> usize {
     let count = sim.nodes.len();
-    (at + 1 + sim.random.below(count - 1)) % count
+    (node + 1 + sim.random.below(count - 1)) % count
 }
 
-fn stop_span(sim: &mut Sim, at: usize) -> Duration {
-    let timing = sim.nodes[at].config.timing;
+/// A span for which a process or machine stops: up to three leases.
+fn draw_stop_span(sim: &mut Sim, node: usize) -> Duration {
+    let timing = sim.nodes[node].config.timing;
     let longest = match sim.random.below(4) {
         0 => timing.pulse * 2,
         1 => timing.lease + timing.silence,
@@ -136,121 +138,126 @@ fn stop_span(sim: &mut Sim, at: usize) -> Duration {
     sim.random.span(longest)
 }
 
-fn strike_machine(sim: &mut Sim, fault: Fault, at: usize) -> bool {
-    let alive = sim.nodes[at].engine.is_some() && !sim.nodes[at].asleep;
-    let running = sim.nodes[at].is_running();
+/// Strikes process, power or clock of a node; false if it was not in a state for that.
+fn strike_machine(sim: &mut Sim, fault: Fault, node: usize) -> bool {
+    let alive = sim.nodes[node].engine.is_some() && !sim.nodes[node].asleep;
+    let running = sim.nodes[node].is_running();
     match fault {
-        Fault::Kill if alive => sim.kill(at),
-        Fault::PowerLoss if sim.nodes[at].powered => sim.lose_power(at, false),
-        Fault::Reboot if sim.nodes[at].powered => {
-            sim.lose_power(at, false);
+        Fault::Kill if alive => sim.kill(node),
+        Fault::PowerLoss if sim.nodes[node].powered => sim.lose_power(node, false),
+        Fault::Reboot if sim.nodes[node].powered => {
+            sim.lose_power(node, false);
             let rest = sim.plan.timing().silence;
             let delay = sim.random.span(rest * 3);
-            start_later(sim, at, delay);
+            start_later(sim, node, delay);
         }
         Fault::Start => return start_dead(sim),
         Fault::Hang if running => {
-            let span = stop_span(sim, at);
-            sim.hang(at, span);
+            let span = draw_stop_span(sim, node);
+            sim.hang(node, span);
         }
-        Fault::HangMidList if running => sim.nodes[at].trap = Some(stop_span(sim, at)),
+        Fault::HangMidList if running => sim.nodes[node].trap = Some(draw_stop_span(sim, node)),
         Fault::Suspend if running => {
-            let span = stop_span(sim, at);
-            sim.sleep(at, span, false);
+            let span = draw_stop_span(sim, node);
+            sim.sleep(node, span, false);
         }
         Fault::Freeze if running => {
-            let span = stop_span(sim, at);
-            sim.sleep(at, span, true);
+            let span = draw_stop_span(sim, node);
+            sim.sleep(node, span, true);
         }
-        Fault::ClockRate if sim.plan.ppm != 0 && sim.nodes[at].powered && !sim.nodes[at].asleep => {
+        Fault::ClockRate if sim.plan.ppm != 0 && sim.nodes[node].powered && !sim.nodes[node].asleep => {
             let ppm = sim.draw_ppm();
-            sim.note(|_| format!("node {at}: its clock is {ppm} ppm fast"));
+            sim.note(|_| format!("node {node}: its clock is {ppm} ppm fast"));
             let now = sim.now;
-            sim.nodes[at].clock.set_rate(now, ppm);
-            sim.set_wake(at);
+            sim.nodes[node].clock.set_rate(now, ppm);
+            sim.set_wake(node);
         }
         _ => return false,
     }
     true
 }
 
-fn start_later(sim: &mut Sim, at: usize, delay: Duration) {
-    let life = sim.nodes[at].life;
-    sim.later(super::world::Due::Start { to: at, life }, delay);
+/// Starts a node after `delay`, unless its life ends before.
+fn start_later(sim: &mut Sim, node: usize, delay: Duration) {
+    let life = sim.nodes[node].life;
+    sim.schedule(super::world::Due::Start { to: node, life }, delay);
 }
 
+/// Starts every node whose agent is dead or has ended; false if there was none.
 fn start_dead(sim: &mut Sim) -> bool {
     let mut any = false;
-    for at in 0..sim.nodes.len() {
-        if sim.nodes[at].exited {
-            sim.kill(at);
+    for node in 0..sim.nodes.len() {
+        if sim.nodes[node].exited {
+            sim.kill(node);
         }
-        if sim.nodes[at].engine.is_none() {
-            sim.start(at);
+        if sim.nodes[node].engine.is_none() {
+            sim.start(node);
             any = true;
         }
     }
     any
 }
 
-fn strike_disk(sim: &mut Sim, fault: Fault, at: usize) -> bool {
+/// Strikes the disk of a node.
+fn strike_disk(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     match fault {
         Fault::DiskSlow => {
             let span = sim.random.span(ms(500));
-            let disk = &mut sim.nodes[at].disk;
+            let disk = &mut sim.nodes[node].disk;
             disk.latency = if disk.latency > ms(3) { ms(3) } else { span };
-            sim.note(|sim| format!("node {at}: its disk takes {:?}", sim.nodes[at].disk.latency));
+            sim.note(|sim| format!("node {node}: its disk takes {:?}", sim.nodes[node].disk.latency));
         }
         Fault::DiskFails => {
-            sim.nodes[at].disk.fails ^= true;
-            sim.note(|sim| format!("node {at}: its disk fails: {}", sim.nodes[at].disk.fails));
+            sim.nodes[node].disk.fails ^= true;
+            sim.note(|sim| format!("node {node}: its disk fails: {}", sim.nodes[node].disk.fails));
         }
-        _ => return strike_power(sim, fault, at),
+        _ => return strike_power(sim, fault, node),
     }
     true
 }
 
-/// The power goes, and the disk is not as it should be when it comes back.
-fn strike_power(sim: &mut Sim, fault: Fault, at: usize) -> bool {
-    if !sim.nodes[at].powered {
+/// Takes the power away; when it comes back, the disk is not as it should be.
+fn strike_power(sim: &mut Sim, fault: Fault, node: usize) -> bool {
+    if !sim.nodes[node].powered {
         return false;
     }
-    sim.lose_power(at, fault == Fault::DiskTorn);
+    sim.lose_power(node, fault == Fault::DiskTorn);
     let content = match fault {
         Fault::DiskDamaged => Some(Loaded::Damaged),
         Fault::DiskLost => Some(Loaded::Fresh),
-        Fault::DiskRolledBack => Some(sim.nodes[at].disk.former.clone()),
+        Fault::DiskRolledBack => Some(sim.nodes[node].disk.former.clone()),
         _ => None,
     };
     if let Some(content) = content {
-        sim.note(|_| format!("node {at}: its disk holds {content:?}"));
+        sim.note(|_| format!("node {node}: its disk holds {content:?}"));
         if fault == Fault::DiskRolledBack {
-            sim.oracle.roll_back(at, &content);
+            sim.oracle.reset_to_old_disk(node, &content);
         } else {
-            sim.oracle.forget(at, &content);
+            sim.oracle.reset_to_disk(node, &content);
         }
-        sim.oracle.votes.forget(at);
-        sim.nodes[at].disk.content = content;
+        sim.oracle.votes.note_disk_loss(node);
+        sim.nodes[node].disk.content = content;
     }
     let delay = sim.random.span(ms(500));
-    start_later(sim, at, delay);
+    start_later(sim, node, delay);
     true
 }
 
-fn strike_interface(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
-    let eth = sim.nodes[at].interfaces[interface];
+/// Strikes an interface of a node, or the gate on it.
+fn strike_interface(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
+    let eth = sim.nodes[node].interfaces[interface];
     match fault {
-        Fault::Carrier if eth.exists => sim.set_carrier(at, interface, !eth.carrier),
-        Fault::GateLost if sim.nodes[at].kernel.gates[interface].there => sim.lose_gate(at, interface),
-        Fault::GateReplaced if sim.nodes[at].is_attached(interface) => sim.replace_gate(at, interface),
-        Fault::InterfaceGone => sim.set_existing(at, interface, !eth.exists),
+        Fault::Carrier if eth.exists => sim.set_carrier(node, interface, !eth.carrier),
+        Fault::GateLost if sim.nodes[node].kernel.gates[interface].there => sim.lose_gate(node, interface),
+        Fault::GateReplaced if sim.nodes[node].is_attached(interface) => sim.replace_gate(node, interface),
+        Fault::InterfaceGone => sim.set_existing(node, interface, !eth.exists),
         _ => return false,
     }
     true
 }
 
-/// Recordings are played again, to their receivers or to others.
-fn replay(sim: &mut Sim) -> bool {
+/// Sends recorded datagrams again, to their receivers or to others.
+fn replay_recordings(sim: &mut Sim) -> bool {
     for _ in 0..1 + sim.random.below(5) {
         if sim.recorded.is_empty() {
             return false;
@@ -259,15 +266,15 @@ fn replay(sim: &mut Sim) -> bool {
         let (to, from, wire) = (sim.recorded[which].to, sim.recorded[which].from, sim.recorded[which].wire);
         let bytes = sim.recorded[which].bytes.clone();
         let to = if sim.random.chance(80) { to } else { from };
-        let from = other(sim, to);
+        let from = pick_other(sim, to);
         let link = sim.link(from, wire);
         sim.offer(to, Waiting::Datagram(link, bytes));
     }
     true
 }
 
-/// Bytes without the key.
-fn forge(sim: &mut Sim, at: usize) -> bool {
+/// Sends a node bytes that no key has sealed.
+fn send_forgery(sim: &mut Sim, node: usize) -> bool {
     let known = sim.recorded.first().map(|recording| recording.bytes.clone());
     let bytes = match known {
         Some(mut bytes) if sim.random.chance(70) => {
@@ -277,9 +284,9 @@ fn forge(sim: &mut Sim, at: usize) -> bool {
         }
         Some(_) | None => (0..sim.random.below(200)).map(|_| sim.random.next().to_le_bytes()[0]).collect(),
     };
-    let from = other(sim, at);
+    let from = pick_other(sim, node);
     let wire = sim.random.below(sim.net.wires);
     let link = sim.link(from, wire);
-    sim.offer(at, Waiting::Datagram(link, bytes));
+    sim.offer(node, Waiting::Datagram(link, bytes));
     true
 }

@@ -1,18 +1,21 @@
-//! What happened, for people. A line costs nothing unless somebody wants to read it: a run that fails is run again.
+//! The history of a run, for people. A line costs nothing unless it is wanted: a run that fails is
+//! run again.
 
 use super::clock::Real;
 
-/// What a caller wants of the history.
+/// The part of the history that a caller wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Want {
-    /// Nothing.
+    /// No lines.
     Nothing,
-    /// All of it.
+    /// All lines, kept.
     Lines,
-    /// All of it, printed as it happens: so that it can be read even if the process ends in the middle.
+    /// All lines, kept and printed as they happen, so that they can be read even if the process
+    /// ends in the middle.
     Live,
 }
 
+/// The lines of a run, in the order of time.
 pub struct History {
     want: Want,
     pub lines: Vec<String>,
@@ -23,6 +26,7 @@ impl History {
         History { want, lines: Vec::new() }
     }
 
+    /// Adds a line with its time, if lines are wanted.
     pub fn note(&mut self, now: Real, line: impl FnOnce() -> String) {
         if self.want == Want::Nothing {
             return;

@@ -2,13 +2,15 @@
 
 use super::swarm::HostPlan;
 
+/// One host on a clients' segment.
 pub struct Host {
     pub plan: HostPlan,
-    /// By group: the node it sends to.
+    /// By group: the node that the host sends to; `None` if it never spoke to the address.
     pub cache: Vec<Option<usize>>,
 }
 
 impl Host {
+    /// A host with an empty cache.
     pub fn new(plan: HostPlan, groups: usize) -> Host {
         Host { plan, cache: vec![None; groups] }
     }

@@ -11,25 +11,31 @@ use std::time::{Duration, Instant};
 /// Seeds that a thread takes at a time.
 const CHUNK: u64 = 16;
 
-/// What is to be run.
+/// A job: the seeds to be run, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
+    /// The first seed.
     pub from: u64,
     /// The first seed that is not run any more.
     pub to: u64,
+    /// The mode of every run.
     pub mode: Mode,
+    /// Number of threads, at least 1.
     pub threads: usize,
+    /// Real time after which the job ends; `None` for no limit.
     pub limit: Option<Duration>,
-    /// How often `tell` is called.
+    /// Time between two reports on progress.
     pub every: Duration,
-    /// Failures after which it ends.
+    /// Number of failures after which the job ends.
     pub failures: usize,
 }
 
-/// What came of it.
+/// The result of a job, so far.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
+    /// The counts of all runs together.
     pub coverage: Coverage,
+    /// Real time that the job has taken.
     pub spent: Duration,
     /// Seeds that failed, and why.
     pub failed: Vec<(u64, String)>,
@@ -41,7 +47,7 @@ impl Report {
         per_minute(self.coverage.takeovers, self.spent)
     }
 
-    /// One line for people.
+    /// The result in one line, for people.
     pub fn line(&self) -> String {
         let seen = &self.coverage;
         format!(
@@ -67,7 +73,7 @@ fn per_minute(count: u64, spent: Duration) -> f64 {
     count as f64 * 60.0 / spent.as_secs_f64().max(0.001)
 }
 
-/// Runs a job; `tell` hears how it goes.
+/// Runs a job; `tell` is called with the result so far, about every `job.every`.
 pub fn run_many(job: Job, tell: impl Fn(&Report) + Sync) -> Report {
     let next = AtomicU64::new(job.from);
     let report = Mutex::new(Report::default());

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How a mutant came to its end.
+/// The run that killed a mutant.
 struct Kill {
     seeds: u64,
     spent: Duration,
@@ -25,7 +25,7 @@ fn hunt(mutants: Mutants, mode: Mode, limit: u64) -> Option<Kill> {
     })
 }
 
-/// Does the work of `count` pieces on all cores.
+/// Calls `work` for each number below `count`, on all cores, and returns the results in order.
 fn share<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -48,7 +48,7 @@ fn share<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-/// In which runs a mutant is hunted, and which promises it may break first.
+/// A mutant, the mode in which it is hunted, and the promises that it may break first.
 type Case = (Mutant, Mode, &'static [&'static str]);
 
 const CASES: &[Case] = &[
@@ -142,14 +142,15 @@ const CASES: &[Case] = &[
     (Mutant::StrictIgnored, Mode::Vote, VOTED),
 ];
 
-/// What comes of a vote that is given twice.
+/// Promises that break when a vote is given twice.
 const VOTED: &[&str] = &["S5", "S1", "S4"];
 
-/// Seeds after which a mutant counts as surviving.
+/// Number of seeds after which a mutant counts as surviving.
 const LIMIT: u64 = 2_000;
-/// Seeds that the engine as it is passes at least, of each kind of run: one may be right by chance.
+/// Least number of seeds of each mode that the engine as it is must pass: it may pass one by
+/// chance.
 const LEAST: u64 = 150;
-/// The same for kinds that wait for minutes.
+/// Least number of seeds of modes that wait for minutes.
 const LEAST_LONG: u64 = 5;
 
 #[test]
@@ -159,16 +160,17 @@ fn every_mutant_has_its_case() {
     }
 }
 
-/// What stands before the colon of a story; whoever asks for a deadline that has passed breaks no promise by its name.
+/// The promise that a story names before its colon; "progress" for a story without one, of an
+/// engine that asks for a deadline that has passed.
 fn rule(story: &str) -> &str {
     story.split_once(':').map_or("progress", |(rule, _)| rule)
 }
 
-/// With `VIPAIR_MUTANTS=FILE` the table of the documentation is written there.
+/// Writes the table of the documentation to the file that `VIPAIR_MUTANTS` names, if any.
 #[test]
 #[ignore = "a minute without optimisation; scripts/test runs it with the profile `checked`"]
 fn every_mutant_is_killed_and_the_engine_passes_the_same_seeds() {
-    let kills = share(CASES.len(), |at| hunt(Mutants::only(CASES[at].0), CASES[at].1, LIMIT));
+    let kills = share(CASES.len(), |case| hunt(Mutants::only(CASES[case].0), CASES[case].1, LIMIT));
     let (mut survivors, mut needed, mut table) = (Vec::new(), Vec::<(Mode, u64)>::new(), String::new());
     for ((mutant, mode, killers), kill) in CASES.iter().zip(kills) {
         let what = Mutant::ALL.iter().find(|(other, _)| other == mutant).map_or("", |(_, what)| what.trim());
@@ -194,7 +196,8 @@ fn every_mutant_is_killed_and_the_engine_passes_the_same_seeds() {
         let long = matches!(mode, Mode::ForgeAnswers | Mode::FallSilent | Mode::VoteForget);
         *seeds = (*seeds).max(if long { LEAST_LONG } else { LEAST });
     }
-    let wrong = share(needed.len(), |at| Some((needed[at], hunt(Mutants::NONE, needed[at].0, needed[at].1)?.story)));
+    let wrong =
+        share(needed.len(), |case| Some((needed[case], hunt(Mutants::NONE, needed[case].0, needed[case].1)?.story)));
     let wrong: Vec<_> = wrong.into_iter().flatten().collect();
     println!("the engine as it is passes {needed:?}");
     assert!(wrong.is_empty(), "the engine as it is fails: {wrong:?}");

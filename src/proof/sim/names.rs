@@ -1,4 +1,4 @@
-//! What the things of a simulated segment are called.
+//! Numbers and addresses of the things in a simulation.
 
 use crate::types::{GroupId, GroupKey, InterfaceId, LinkPath, MacAddr, NodeId, Vip};
 use std::net::{IpAddr, Ipv4Addr};
@@ -7,11 +7,12 @@ use std::time::Duration;
 /// Hardware address of a machine that nobody knows.
 pub const STRANGER: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xfe]);
 
+/// The span of so many milliseconds.
 pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A number of the simulation as a byte: there are few of everything.
+/// A number of the simulation as a byte.
 fn byte(number: usize) -> u8 {
     u8::try_from(number).expect("invariant: the simulation has few of everything")
 }
@@ -42,7 +43,7 @@ pub fn vip(group: usize) -> Vip {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1 + byte(group)))
 }
 
-/// Another one, which not every node may have been told of.
+/// The second address of a group, which is not in every node's file.
 pub fn second_vip(group: usize) -> Vip {
     IpAddr::V4(Ipv4Addr::new(10, 0, 1, 1 + byte(group)))
 }
@@ -61,39 +62,47 @@ pub fn host_of(address: Vip) -> Option<usize> {
     (200..255).contains(&last).then(|| usize::from(last) - 200)
 }
 
-pub fn id(at: usize) -> NodeId {
-    NodeId(byte(at) + 1)
+/// The number of a node on the wire.
+pub fn id(node: usize) -> NodeId {
+    NodeId(byte(node) + 1)
 }
 
-pub fn witness_id(at: usize) -> NodeId {
-    NodeId(NodeId::FIRST_WITNESS.0 + byte(at))
+/// The number of a witness on the wire.
+pub fn witness_id(witness: usize) -> NodeId {
+    NodeId(NodeId::FIRST_WITNESS.0 + byte(witness))
 }
 
-/// Which witness has a number, if it is the number of one.
+/// The witness that has a number, if any has.
 pub fn witness_of(id: NodeId) -> Option<usize> {
     id.0.checked_sub(NodeId::FIRST_WITNESS.0).map(usize::from)
 }
 
+/// The node that has a number on the wire.
 pub fn position(id: NodeId) -> usize {
     usize::from(id.0) - 1
 }
 
-pub fn group_id(at: usize) -> GroupId {
-    GroupId(u16::from(byte(at)))
+/// The group at a place in an engine's table.
+pub fn group_id(group: usize) -> GroupId {
+    GroupId(u16::from(byte(group)))
 }
 
+/// The key of a group of the simulation.
 pub fn key(group: usize) -> GroupKey {
     GroupKey(u64::from(byte(group)) + 1)
 }
 
+/// The group of the simulation that has a key.
 pub fn group_of_key(key: GroupKey) -> usize {
     usize::try_from(key.0).map_or(0, |number| number - 1)
 }
 
-pub fn interface_id(at: usize) -> InterfaceId {
-    InterfaceId(byte(at))
+/// An interface as engines number it.
+pub fn interface_id(interface: usize) -> InterfaceId {
+    InterfaceId(byte(interface))
 }
 
-pub fn udp(at: usize) -> LinkPath {
-    LinkPath::Udp(byte(at))
+/// The path of a UDP link.
+pub fn udp(link: usize) -> LinkPath {
+    LinkPath::Udp(byte(link))
 }

@@ -1,6 +1,6 @@
-//! The wires: UDP links between the nodes, one clients' segment for each interface, and behind them the way to the
-//! witnesses, whose ends come after the nodes. Each direction of each has its own cuts; loss, delay and duplication go
-//! by wire.
+//! The wires: UDP links between the nodes, one clients' segment for each interface, and behind them
+//! the way to the witnesses, whose ends come after the nodes. Each direction of each has its own
+//! cuts; loss, delay and duplication go by wire.
 
 use super::clock::Real;
 use super::random::Random;
@@ -9,33 +9,38 @@ use std::time::Duration;
 /// The shortest way through a wire.
 const SHORTEST: Duration = Duration::from_micros(20);
 
+/// All wires of a cluster, and what happens to frames on them.
 #[derive(Clone, Debug)]
 pub struct Net {
-    /// Nodes and witnesses.
+    /// Number of nodes and witnesses.
     ends: usize,
+    /// Number of nodes, whose ends come first.
     nodes: usize,
     /// UDP links; the wires after them are the segments of the interfaces.
     pub udp: usize,
+    /// Number of wires between nodes: UDP links and segments.
     pub wires: usize,
-    /// By sender, receiver and wire.
+    /// Cuts by sender, receiver and wire.
     cut: Vec<bool>,
-    /// By interface and node: off this segment altogether.
+    /// By interface and node: whether the node is off this segment altogether.
     pub isolated: Vec<Vec<bool>>,
-    /// By host and node: frames of the node do not reach the host.
+    /// By host and node: whether the host receives nothing of the node.
     pub deafened: Vec<Vec<bool>>,
-    /// In percent, by wire.
+    /// Loss in percent, by wire.
     pub loss: Vec<usize>,
     /// The longest delay, by wire.
     pub delay: Vec<Duration>,
-    /// In percent.
+    /// Share of frames that arrive twice, in percent.
     pub duplicates: usize,
-    /// Datagrams of a node on the first wire that are lost next, whatever else is drawn.
+    /// By end: number of its next datagrams on the first wire that are lost, whatever else is
+    /// drawn.
     pub drop_next: Vec<usize>,
-    /// When anything of this was changed last.
+    /// Instant of the last change.
     pub changed: Real,
 }
 
 impl Net {
+    /// Wires on which nothing is lost, cut or slow.
     pub fn quiet(nodes: usize, witnesses: usize, udp: usize, interfaces: usize, hosts: usize) -> Net {
         let (wires, ends) = (udp + interfaces, nodes + witnesses);
         let all = wires + usize::from(witnesses > 0);
@@ -55,13 +60,13 @@ impl Net {
         }
     }
 
-    /// Everything is as it was in the beginning.
+    /// Puts everything back as it was in the beginning.
     pub fn mend(&mut self, now: Real) {
         let (interfaces, hosts) = (self.isolated.len(), self.deafened.len());
         *self = Net { changed: now, ..Net::quiet(self.nodes, self.ends - self.nodes, self.udp, interfaces, hosts) };
     }
 
-    /// All cuts are healed, loss and delay stay.
+    /// Ends all cuts; loss and delay stay.
     pub fn heal(&mut self, now: Real) {
         self.cut.fill(false);
         self.isolated.iter_mut().for_each(|nodes| nodes.fill(false));
@@ -69,25 +74,29 @@ impl Net {
         self.changed = now;
     }
 
-    pub fn segment(&self, interface: usize) -> usize {
+    /// The wire that is the segment of an interface.
+    pub fn segment_wire(&self, interface: usize) -> usize {
         self.udp + interface
     }
 
-    /// The way to the witnesses.
-    pub fn witness(&self) -> usize {
+    /// The wire to the witnesses.
+    pub fn witness_wire(&self) -> usize {
         self.wires
     }
 
+    /// Position in `cut` of one direction of a wire.
     fn way(&self, from: usize, to: usize, wire: usize) -> usize {
         (from * self.ends + to) * self.loss.len() + wire
     }
 
+    /// Cuts one direction of a wire, or mends it.
     pub fn set_cut(&mut self, from: usize, to: usize, wire: usize, cut: bool, now: Real) {
         let way = self.way(from, to, wire);
         self.cut[way] = cut;
         self.changed = now;
     }
 
+    /// Whether one direction of a wire carries nothing.
     pub fn is_cut(&self, from: usize, to: usize, wire: usize) -> bool {
         let off = (self.udp..self.wires).contains(&wire) && {
             let isolated = &self.isolated[wire - self.udp];
@@ -97,12 +106,12 @@ impl Net {
     }
 
     /// The cuts, for people.
-    pub fn cuts(&self) -> String {
+    pub fn describe_cuts(&self) -> String {
         let mut words = Vec::new();
         for from in 0..self.ends {
             for to in (0..self.ends).filter(|to| *to != from) {
                 let cut = (0..self.loss.len()).filter(|&wire| self.is_cut(from, to, wire));
-                let wires: Vec<String> = cut.map(|wire| self.name(wire)).collect();
+                let wires: Vec<String> = cut.map(|wire| self.wire_name(wire)).collect();
                 if !wires.is_empty() {
                     words.push(format!("{from}→{to} on {}", wires.join(", ")));
                 }
@@ -111,7 +120,8 @@ impl Net {
         if words.is_empty() { "none".to_owned() } else { words.join("; ") }
     }
 
-    fn name(&self, wire: usize) -> String {
+    /// The name of a wire, for people.
+    fn wire_name(&self, wire: usize) -> String {
         match wire {
             wire if wire < self.udp => format!("link {wire}"),
             wire if wire < self.wires => format!("segment {}", wire - self.udp),
@@ -119,7 +129,8 @@ impl Net {
         }
     }
 
-    /// When a frame arrives, counted from now: never, once, or twice. A different delay for each reorders them.
+    /// Delays with which a frame arrives: never, once, or twice. Each is drawn anew, so frames
+    /// overtake each other.
     pub fn arrivals(&mut self, from: usize, to: usize, wire: usize, random: &mut Random) -> [Option<Duration>; 2] {
         if wire == 0 && self.drop_next[from] > 0 {
             self.drop_next[from] -= 1;
@@ -133,11 +144,12 @@ impl Net {
         [first, second]
     }
 
+    /// A delay drawn for one frame on a wire.
     pub fn delay(&self, wire: usize, random: &mut Random) -> Duration {
         SHORTEST + random.span(self.delay[wire])
     }
 
-    /// True if nothing but delay happens to frames of `from` on this wire.
+    /// Whether nothing but delay happens to frames from one end to another on a wire.
     pub fn is_sound(&self, from: usize, to: usize, wire: usize) -> bool {
         self.loss[wire] == 0 && !self.is_cut(from, to, wire)
     }
@@ -147,9 +159,9 @@ impl Net {
         self.delay.iter().max().copied().unwrap_or_default() + SHORTEST
     }
 
-    /// When a frame between a host and a node arrives, if it does.
-    pub fn host(&self, node: usize, interface: usize, random: &mut Random) -> Option<Duration> {
-        let wire = self.segment(interface);
+    /// Delay of a frame between a host and a node; `None` if it is lost.
+    pub fn host_delay(&self, node: usize, interface: usize, random: &mut Random) -> Option<Duration> {
+        let wire = self.segment_wire(interface);
         let lost = self.isolated[interface][node] || random.chance(self.loss[wire]);
         (!lost).then(|| self.delay(wire, random))
     }

@@ -10,78 +10,92 @@ use crate::types::{Epoch, LinkId, MonoTime};
 use crate::wire::frame::Sighting;
 use std::time::Duration;
 
-/// Something that waits for a process to run again.
+/// An event for a process, which waits while the process is stopped.
 #[derive(Clone, Debug)]
 pub enum Waiting {
     Datagram(LinkId, Vec<u8>),
     Refused(LinkId),
     Seen(usize, Sighting),
-    /// How an interface is now.
+    /// The present state of an interface.
     Facts(usize),
-    /// The gate of an interface is at hand.
+    /// The slow side has the gate of an interface at hand.
     Attach(usize),
-    /// The gate of an interface is another.
+    /// The slow side has replaced the gate of an interface.
     Replaced(usize),
-    /// The addresses of a new configuration are there.
+    /// The addresses of a new configuration are installed on an interface.
     Installed(usize),
     Stored(u64),
     StoreFailed,
     Command(Command),
-    /// How the service of one of the simulation's groups does.
+    /// A verdict of the checks of one of the simulation's groups.
     Health(usize),
-    /// A hook of one of the simulation's groups has ended.
+    /// The end of a hook of one of the simulation's groups: for which epoch, and whether it ended
+    /// well.
     Hook(usize, Hook, Epoch, bool),
     Tick,
 }
 
-/// A stopped process: what it had decided and not yet done, and what waits for it.
+/// A stopped process: actions it had decided and not yet carried out, and events that wait for it.
 #[derive(Default)]
 pub struct Pause {
+    /// Actions that were decided and not carried out.
     pub held: Vec<Action>,
+    /// Datagrams of the held actions.
     pub bytes: Vec<u8>,
-    /// By the node's clock.
+    /// Instant at which the held actions were decided, by the node's clock.
     pub decided: MonoTime,
+    /// Events that have come since.
     pub backlog: Vec<Waiting>,
 }
 
-/// What the disk of a node holds, and how it behaves.
+/// The disk of a node: content and behaviour.
 pub struct Disk {
+    /// The state that a process which starts finds.
     pub content: Loaded,
-    /// What it held before.
+    /// The content before the last write.
     pub former: Loaded,
+    /// Whether writes fail.
     pub fails: bool,
+    /// Time that a write takes.
     pub latency: Duration,
     /// The newest state that the process wants there.
     pub wanted: Option<(u64, Durable)>,
-    /// What is being written.
+    /// The state that is being written.
     pub writing: Option<Durable>,
 }
 
 /// An interface of a machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Eth {
+    /// Whether the interface exists.
     pub exists: bool,
+    /// Whether the interface has carrier.
     pub carrier: bool,
-    /// Which gate the process has at hand, by its serial.
+    /// Serial of the gate that the process has at hand.
     pub attached: Option<u64>,
 }
 
 /// One group in the file of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GroupConfig {
-    /// Which of the simulation's groups.
+    /// Number of the group in the simulation.
     pub group: usize,
+    /// The preferred node.
     pub prefer: usize,
+    /// Whether the preferred node takes the group back.
     pub preempt: bool,
+    /// The evidence that promotes, where votes decide.
     pub promote: Promote,
-    /// It has its second address here.
+    /// Whether the group has its second address here.
     pub second: bool,
 }
 
-/// What the file of a node says.
+/// The file of a node.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The times that the file names or implies.
     pub timing: Timing,
+    /// The groups of the file, in its order.
     pub groups: Vec<GroupConfig>,
 }
 
@@ -98,32 +112,41 @@ impl Config {
     }
 }
 
+/// One node: machine, kernel, process and disk.
 pub struct Node {
+    /// The engine of the process; `None` if no agent runs.
     pub engine: Option<Box<Engine>>,
     pub kernel: Kernel,
     pub disk: Disk,
     pub clock: Clock,
     pub interfaces: Vec<Eth>,
     pub config: Config,
-    /// How badly the service of each of the simulation's groups does, whatever the agent knows of it.
+    /// By the simulation's number of a group: how badly its service does here (0 well, 255 not at
+    /// all), whatever the agent knows of it.
     pub services: Vec<u8>,
-    /// By the simulation's number of a group: with which epoch it may be opened in this life, as far as hooks go.
+    /// By the simulation's number of a group: the epoch with which its hook permits to open it in
+    /// this life.
     pub prepared: Vec<Epoch>,
-    /// By the engine's number of a group: which of the simulation's it is.
+    /// By the engine's number of a group: its number in the simulation.
     pub table: Vec<usize>,
-    /// By the simulation's number of a group: which of the engine's it is.
+    /// By the simulation's number of a group: its number in the engine, if the file has it.
     pub places: Vec<Option<usize>>,
+    /// The pause of a stopped process; `None` while it runs.
     pub pause: Option<Pause>,
-    /// Stop for so long in the middle of the next list that changes the gate.
+    /// Time for which the process stops in the middle of its next list of actions that changes the
+    /// gate.
     pub trap: Option<Duration>,
+    /// Whether the machine has power.
     pub powered: bool,
-    /// Suspended or frozen: its kernel does nothing either.
+    /// Whether the machine is suspended or frozen, so that its kernel does nothing either.
     pub asleep: bool,
+    /// Whether the process has ended in order.
     pub exited: bool,
+    /// Number of the process, which rises with each start.
     pub life: u64,
-    /// When the engine wants to be woken.
+    /// Real instant at which the engine wants to be woken.
     pub wake: Real,
-    /// Wake-ups without time passing.
+    /// Number of wake-ups since time last passed.
     pub spins: usize,
 }
 
@@ -159,18 +182,18 @@ impl Node {
         }
     }
 
-    /// True while its process takes events.
+    /// Whether the process takes events.
     pub fn is_running(&self) -> bool {
         self.engine.is_some() && self.pause.is_none() && !self.exited
     }
 
-    /// True while frames reach its kernel on an interface.
+    /// Whether frames reach the kernel on an interface.
     pub fn is_connected(&self, interface: usize) -> bool {
         let eth = &self.interfaces[interface];
         self.powered && !self.asleep && eth.exists && eth.carrier
     }
 
-    /// True while its process has the gate that its kernel runs.
+    /// Whether the process has the gate that the kernel runs on an interface.
     pub fn is_attached(&self, interface: usize) -> bool {
         let gate = &self.kernel.gates[interface];
         gate.there && self.interfaces[interface].attached == Some(gate.serial)

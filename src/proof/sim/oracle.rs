@@ -1,7 +1,7 @@
-//! What must hold whatever is done: the promises, put as rules over what the simulator knows and the nodes cannot.
+//! The oracle: the promises, as rules over what the simulator knows and the nodes cannot.
 //!
-//! The first violation ends a run; its text begins with the promise it breaks. Engines are judged by their own clocks
-//! where a promise speaks of one node, by real time where it speaks of several.
+//! The first violation ends a run; its text begins with the promise it breaks. Where a promise
+//! speaks of one node, that node's clock counts; where it speaks of several, real time counts.
 
 use super::clock::{Real, stretched};
 use super::node::Node;
@@ -27,68 +27,71 @@ mod votes;
 pub use clients::CORRECTED;
 pub use settle::{is_settled, states};
 
-/// How the active of a group changed.
+/// The change of a group's active by an opening.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
-    /// It never had one.
+    /// The group never had an active.
     First,
-    /// The node that had it last has it again.
+    /// The node that had the group last has it again.
     Again,
-    /// Another node has it, and nobody had planned that.
+    /// Another node has the group, and nobody had planned that.
     Takeover,
-    /// Another node has it by plan: handover, switch, goodbye.
+    /// Another node has the group by plan: handover, switch, goodbye.
     Handover,
 }
 
-/// What the oracle knows of one node.
+/// Facts that the oracle keeps about one node.
 pub struct Seen {
-    /// By group: the highest epoch it has been told or has used, as far as its memory or disk can know.
+    /// By group: the highest epoch that the node was told or has used, as far as its memory or disk
+    /// can know.
     told: Vec<Epoch>,
-    /// By group: the epoch it opened with last.
+    /// By group: the epoch of the last opening.
     used: Vec<Epoch>,
-    /// By group: the epoch it claims, and since when.
+    /// By group: the epoch that the node claims, and since when by its clock.
     claims: Vec<(Epoch, MonoTime)>,
-    /// By group: when it was opened last.
+    /// By group: instant of the last opening.
     opened: Vec<Real>,
-    /// By group: for how long it carried connections on when it last did.
+    /// By group: how long connections were carried on after the last closing that carried any.
     pub carried: Vec<Duration>,
-    /// What its process was told.
+    /// The words that the process was told and believed.
     pub beliefs: beliefs::Beliefs,
-    /// By group: it was open when its gate was replaced, and may be opened again with the same epoch.
+    /// By group: the epoch with which it may be opened again, because it was open when its gate was
+    /// replaced.
     reopens: Vec<Epoch>,
-    /// When its process went on after a stall.
+    /// Instant at which the process last went on after a stall, by the node's clock.
     resumed: MonoTime,
-    /// The shortest times its file has had in this life.
+    /// The shortest times that the file has had in this life.
     least: Timing,
-    /// By interface: when its agent saw a host last.
+    /// By interface: instant at which the agent last saw a host.
     neighbour: Vec<Option<Real>>,
-    /// By interface: since when it is off the segment.
+    /// By interface: since when the node is off the segment.
     isolated: Vec<Option<Real>>,
-    /// By interface: the generation under which its kernel has turned somebody away.
+    /// By interface: the generation under which the kernel has turned somebody away.
     turned_away: Vec<u64>,
-    /// By interface: the generation that its agent has been told was refused.
+    /// By interface: the generation whose refusal the agent was told of.
     refusal_told: Vec<u64>,
-    /// When its process or its interfaces were last disturbed.
+    /// Instant at which the process or an interface was last disturbed.
     disturbed: Real,
-    /// What its engine looked like at the last full look.
+    /// The engine's stamp at the last full look; equal stamps mean an unchanged engine.
     stamp: u64,
+    /// Whether `stamp` still counts.
     stamped: bool,
 }
 
-/// Since when two nodes reach each other.
+/// Since when two nodes reach each other, in each of several ways.
 #[derive(Clone, Default)]
 struct Pair {
-    /// Frames of the second reach the machine of the first.
+    /// Since when frames of the second reach the machine of the first.
     reached: Option<Real>,
-    /// In both directions, both processes running and knowing their gates.
+    /// Since when frames pass in both directions, both processes running and knowing their gates.
     joined: Option<Real>,
-    /// By interface: the segment between them is sound.
+    /// By interface: since when the segment between them is sound.
     segment: Vec<Option<Real>>,
-    /// Words of the second reach the first, and are believed.
+    /// Since when datagrams of the second reach the first and are believed.
     hears: Option<Real>,
 }
 
-/// The longest that each time can be on any node, in real time.
+/// The longest that each of these times can last on any node, in real time.
 #[derive(Clone, Copy)]
 struct Bounds {
     pulse: Duration,
@@ -96,27 +99,32 @@ struct Bounds {
     lease: Duration,
 }
 
+/// The oracle of a run.
 pub struct Oracle {
     /// The first promise that was broken.
     pub violation: Option<String>,
+    /// By node: what the oracle knows of it.
     pub seen: Vec<Seen>,
-    /// By first and second node.
+    /// Pairs, by first and second node.
     pairs: Vec<Pair>,
+    /// Number of nodes.
     nodes: usize,
-    /// By group: the highest epoch that opened.
+    /// By group: the highest epoch that was ever opened with.
     highest: Vec<Epoch>,
+    /// The highest counter of any epoch seen.
     counter: u64,
-    /// By group: since when two nodes answer.
+    /// By group: since when two nodes answer without a break.
     doubled: Vec<Option<Real>>,
-    /// By group: when two nodes answered last.
+    /// By group: instant at which two nodes last answered.
     last_doubled: Vec<Real>,
     bounds: Bounds,
     /// Instants at which two nodes answered, permitted or not.
     pub both: u64,
-    /// By group: how often it was opened, and who opened it last.
+    /// By group: number of openings, adoptions left out.
     pub openings: Vec<usize>,
+    /// By group: the node that opened it last.
     holder: Vec<Option<usize>>,
-    /// What was granted, by whom to whom.
+    /// The account of votes.
     pub votes: votes::Votes,
 }
 
@@ -161,21 +169,21 @@ impl Oracle {
         }
     }
 
-    /// Notes that a promise is broken. Only the first one counts: what follows may follow from it.
+    /// Notes that a promise is broken. Only the first violation is kept: others may follow from it.
     pub fn violated(&mut self, story: impl FnOnce() -> String) {
         if self.violation.is_none() {
             self.violation = Some(story());
         }
     }
 
-    /// Notes `story` unless the promise holds.
+    /// Notes `story` as a violation unless the promise holds.
     pub fn hold(&mut self, holds: bool, story: impl FnOnce() -> String) {
         if !holds {
             self.violated(story);
         }
     }
 
-    /// The longest times that any node has had, in real time.
+    /// Raises the bounds to the longest times that any node has now, in real time.
     pub fn set_bounds(&mut self, nodes: &[Node], plan: &Plan) {
         let ppm = nodes.iter().map(|node| node.clock.error_ppm()).max().unwrap_or(0).max(plan.ppm.unsigned_abs());
         for node in nodes {
@@ -187,13 +195,15 @@ impl Oracle {
         }
     }
 
-    /// An epoch floor for a node without a state: above everything used, as a clock that runs right would give.
-    pub fn floor(&self) -> u64 {
+    /// The epoch floor of a node without a state: above every epoch used, as a clock that runs
+    /// right would give.
+    pub fn epoch_floor(&self) -> u64 {
         self.counter + 1
     }
 
-    pub fn begin_life(&mut self, at: usize, local: MonoTime, timing: Timing) {
-        let seen = &mut self.seen[at];
+    /// Notes that a process begins, with the times of its file.
+    pub fn begin_life(&mut self, node: usize, local: MonoTime, timing: Timing) {
+        let seen = &mut self.seen[node];
         seen.neighbour.fill(None);
         seen.claims.fill((Epoch::NONE, local));
         seen.reopens.fill(Epoch::NONE);
@@ -202,37 +212,43 @@ impl Oracle {
         seen.stamped = false;
     }
 
-    pub fn note_stall(&mut self, at: usize, local: MonoTime) {
-        self.seen[at].resumed = local;
+    /// Notes that a process goes on after a stall.
+    pub fn note_stall(&mut self, node: usize, local: MonoTime) {
+        self.seen[node].resumed = local;
     }
 
-    pub fn note_neighbour(&mut self, at: usize, interface: usize, now: Real) {
-        self.seen[at].neighbour[interface] = Some(now);
+    /// Notes that an agent has seen a host.
+    pub fn note_neighbour(&mut self, node: usize, interface: usize, now: Real) {
+        self.seen[node].neighbour[interface] = Some(now);
     }
 
-    pub fn note_refusal(&mut self, at: usize, interface: usize, generation: u64) {
-        self.seen[at].turned_away[interface] = generation;
+    /// Notes that a kernel has turned somebody away under a lease.
+    pub fn note_refusal(&mut self, node: usize, interface: usize, generation: u64) {
+        self.seen[node].turned_away[interface] = generation;
     }
 
-    pub fn note_refusal_told(&mut self, at: usize, interface: usize, generation: u64) {
-        self.seen[at].refusal_told[interface] = generation;
+    /// Notes that an agent was told of a refused lease.
+    pub fn note_refusal_told(&mut self, node: usize, interface: usize, generation: u64) {
+        self.seen[node].refusal_told[interface] = generation;
     }
 
-    pub fn disturb(&mut self, at: usize, now: Real) {
-        self.seen[at].disturbed = now;
+    /// Notes that a process or interface of a node was disturbed.
+    pub fn note_disturbed(&mut self, node: usize, now: Real) {
+        self.seen[node].disturbed = now;
     }
 
-    /// An agent goes on with the gate of its former life, or a machine wakes up with what it had: agents may take turns.
-    pub fn begin_latch_anew(&mut self, now: Real) {
+    /// Restarts the count of V2 for all pairs: an agent has gone on with the gate of its former
+    /// life, or a machine has woken up, so that agents may take turns.
+    pub fn restart_segment_counts(&mut self, now: Real) {
         for since in self.pairs.iter_mut().flat_map(|pair| &mut pair.segment).flatten() {
             *since = now;
         }
     }
 
-    /// The file of a node says something else now.
-    pub fn note_reconfigured(sim: &mut Sim, at: usize, before: Timing) {
-        let after = sim.nodes[at].config.timing;
-        let seen = &mut sim.oracle.seen[at];
+    /// Notes that the file of a node has changed; `before` are the times of the former one.
+    pub fn note_reconfigured(sim: &mut Sim, node: usize, before: Timing) {
+        let after = sim.nodes[node].config.timing;
+        let seen = &mut sim.oracle.seen[node];
         seen.stamped = false;
         for other in [before, after] {
             seen.least.silence = seen.least.silence.min(other.silence);
@@ -241,31 +257,32 @@ impl Oracle {
         sim.oracle.set_bounds(&sim.nodes, &sim.plan);
     }
 
-    /// A group became active on a node: how its active changed.
-    pub fn note_active(&mut self, group: usize, at: usize, cause: Cause) -> Change {
+    /// Notes that a group became active on a node, and tells how its active changed.
+    pub fn note_active(&mut self, group: usize, node: usize, cause: Cause) -> Change {
         if cause == Cause::Adopted {
             return Change::Again;
         }
         self.openings[group] += 1;
-        match self.holder[group].replace(at) {
+        match self.holder[group].replace(node) {
             None => Change::First,
-            Some(last) if last == at => Change::Again,
+            Some(last) if last == node => Change::Again,
             Some(_) if cause == Cause::Handover => Change::Handover,
             Some(_) => Change::Takeover,
         }
     }
 
-    /// A process ended: it will know what the disk knows.
-    pub fn forget(&mut self, at: usize, disk: &Loaded) {
-        epochs::forget(&mut self.seen[at], disk);
+    /// Notes that a process has ended: the next one knows what the disk knows.
+    pub fn reset_to_disk(&mut self, node: usize, disk: &Loaded) {
+        epochs::reset_to_disk(&mut self.seen[node], disk);
     }
 
-    /// A disk was not honest: what its node knows is older than what it did.
-    pub fn roll_back(&mut self, at: usize, disk: &Loaded) {
-        self.seen[at].used.fill(Epoch::NONE);
-        self.forget(at, disk);
+    /// Notes that a disk was not honest: its node knows less than it did.
+    pub fn reset_to_old_disk(&mut self, node: usize, disk: &Loaded) {
+        self.seen[node].used.fill(Epoch::NONE);
+        self.reset_to_disk(node, disk);
     }
 
+    /// The account of two nodes, in this order.
     fn pair(&mut self, first: usize, second: usize) -> &mut Pair {
         &mut self.pairs[first * self.nodes + second]
     }

@@ -1,20 +1,20 @@
-//! How a run goes: what is done to the nodes in which order, and the story of a failure.
+//! A run: what is done to the nodes in which order, and the story of a failure.
 
+use super::calm::calm;
 use super::coverage::Coverage;
 use super::directed;
 use super::faults;
 use super::history::Want;
 use super::oracle::states;
-use super::service::ServicePlan;
+use super::service::ServiceScript;
 use super::swarm::{Fault, Plan};
 use super::votes;
 use super::world::Sim;
 use crate::mutant::Mutants;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
-/// Lines of its history that a failure shows; `vipair sim --seed` shows all.
+/// Number of lines of history that a failure shows; `vipair sim --seed` shows all.
 const STORY: usize = 150;
 
 /// What is done to the nodes.
@@ -77,18 +77,20 @@ pub enum Mode {
     VoteDisturb,
     /// With witnesses: an active's process stops, all clocks as wrong as they may be (S5)
     VoteStopActive,
-    /// With witnesses: a node that has missed much is alone with witnesses that were started anew (S2)
+    /// With witnesses: a node that has missed much is alone with witnesses that were started anew
+    /// (S2)
     VoteForget,
     /// With witnesses: an active guest is frozen, the one exception to S1
     VoteFreeze,
 }
 
-/// What came of a run.
+/// The result of a run.
 pub struct Outcome {
-    /// Why it failed: its last line names the promise.
+    /// The violation, if there was one; its last line names the promise.
     pub failure: Option<String>,
+    /// What was seen.
     pub coverage: Coverage,
-    /// What happened, if that was wanted.
+    /// The history, if it was wanted.
     pub lines: Vec<String>,
 }
 
@@ -97,7 +99,7 @@ thread_local! {
     static CURRENT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Where a panic ends the process, nobody would know the seed: tell it first.
+/// Makes every panic print the seed first, for builds in which a panic ends the process.
 pub fn tell_seed_on_panic() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -111,7 +113,7 @@ pub fn run(seed: u64, mode: Mode, want: Want) -> Outcome {
     run_mutated(seed, Mutants::NONE, mode, want)
 }
 
-/// The same with a rule of the protocol broken.
+/// Runs a seed with a rule of the protocol broken.
 pub fn run_mutated(seed: u64, mutants: Mutants, mode: Mode, want: Want) -> Outcome {
     CURRENT.set(seed);
     let mut sim = match mode {
@@ -124,10 +126,10 @@ pub fn run_mutated(seed: u64, mutants: Mutants, mode: Mode, want: Want) -> Outco
         _ => Sim::new(seed, mutants, want),
     };
     if !matches!(mode, Mode::Play | Mode::Vote) {
-        // What takes its time by itself has no bound to be seen.
-        sim.plan.service = ServicePlan::default();
+        // Hooks and checks take time of their own, so the bounds of these modes would not hold.
+        sim.plan.service = ServiceScript::default();
     }
-    let ended = catch_unwind(AssertUnwindSafe(|| act(&mut sim, mode)));
+    let ended = catch_unwind(AssertUnwindSafe(|| run_mode(&mut sim, mode)));
     if let Err(cause) = ended {
         let text = cause.downcast_ref::<String>().map(String::as_str);
         let text = text.or(cause.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned();
@@ -147,7 +149,8 @@ pub fn run_mutated(seed: u64, mutants: Mutants, mode: Mode, want: Want) -> Outco
     Outcome { failure, coverage, lines: sim.history.lines }
 }
 
-fn act(sim: &mut Sim, mode: Mode) {
+/// Does what the mode says.
+fn run_mode(sim: &mut Sim, mode: Mode) {
     let directed = match mode {
         Mode::Play | Mode::Vote => return play(sim),
         Mode::Disturb => disturb,
@@ -183,7 +186,7 @@ fn act(sim: &mut Sim, mode: Mode) {
     directed(sim);
 }
 
-/// Runs a seed that has failed once more, and tells its story.
+/// Runs a seed that has failed once more, and returns the end of its history with the failure.
 pub fn story(seed: u64, mode: Mode) -> String {
     let outcome = run(seed, mode, Want::Lines);
     let failure =
@@ -195,16 +198,16 @@ pub fn story(seed: u64, mode: Mode) -> String {
     format!("… {from} lines before\n{lines}\nseed {seed}, mode {mode}, revision {revision}: {failure}")
 }
 
-/// Everything may happen.
+/// Lets everything happen that is in the seed's swarm, then mends the cluster and lets it settle.
 fn play(sim: &mut Sim) {
-    for at in 0..sim.witnesses.len() {
+    for witness in 0..sim.witnesses.len() {
         if sim.random.chance(90) {
-            sim.start_witness(at);
+            sim.start_witness(witness);
         }
     }
-    for at in 0..sim.nodes.len() {
+    for node in 0..sim.nodes.len() {
         if sim.random.chance(90) {
-            sim.start(at);
+            sim.start(node);
         }
     }
     sim.traffic();
@@ -230,32 +233,13 @@ fn play(sim: &mut Sim) {
     faults::settle(sim);
 }
 
-/// Everybody started with clocks and files as they should be, every group served, nothing pending.
-pub(super) fn calm(sim: &mut Sim) {
-    for at in 0..sim.nodes.len() {
-        sim.nodes[at].config = super::node::Config::new(&sim.plan);
-        sim.faulty = false;
-        if sim.plan.is_beyond() {
-            let now = sim.now;
-            sim.nodes[at].clock.set_rate(now, 0);
-        }
-        sim.start(at);
-    }
-    sim.traffic();
-    let timing = sim.plan.timing();
-    let start = timing.listen * 2 + timing.pulse * 10 + Duration::from_secs(1);
-    let phase = sim.random.span(timing.pulse);
-    sim.run(start + phase);
-    sim.traffic();
-    sim.run(timing.pulse);
-}
-
-// L2
+// L2: short disturbances of one kind, drawn from lost pulses, loss on one of several links, and
+// stops of a process, cause no takeover.
 fn disturb(sim: &mut Sim) {
     let before = sim.oracle.openings.clone();
     let (timing, now) = (sim.plan.timing(), sim.now);
     let kind = if sim.net.udp == 1 { [0, 2][sim.random.below(2)] } else { sim.random.below(3) };
-    // What is disturbed is the only link, except when it is one of several.
+    // The disturbed link is the only one, unless loss on one of several is drawn.
     for from in 0..sim.nodes.len() {
         for to in sim.others(from) {
             for wire in 1..sim.net.udp {
@@ -269,13 +253,13 @@ fn disturb(sim: &mut Sim) {
     }
     sim.touched = true;
     for _ in 0..20 {
-        let at = sim.random.below(sim.nodes.len());
+        let node = sim.random.below(sim.nodes.len());
         match kind {
-            0 => sim.net.drop_next[at] = 1 + sim.random.below(2),
+            0 => sim.net.drop_next[node] = 1 + sim.random.below(2),
             1 => {}
             _ => {
                 let span = sim.random.span(timing.lease - timing.pulse * 3 / 2);
-                sim.hang(at, span);
+                sim.hang(node, span);
                 sim.run(span);
             }
         }
@@ -288,12 +272,12 @@ fn disturb(sim: &mut Sim) {
     }
 }
 
-// L1
+// L1: the groups of a lost host are taken over within the bound.
 fn lose_host(sim: &mut Sim) {
     let timing = sim.plan.timing();
     let gone = sim.random.below(sim.nodes.len());
     sim.lose_power(gone, false);
-    sim.coverage.see_fault(Fault::PowerLoss);
+    sim.coverage.count_fault(Fault::PowerLoss);
     let bound = timing.silence + timing.probe * 2;
     sim.run(super::clock::stretched(bound, timing.drift_ppm));
     for group in 0..sim.plan.groups.len() {

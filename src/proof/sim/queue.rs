@@ -1,4 +1,5 @@
-//! What will happen, in the order of time; what is due at one instant happens in the order in which it was put in.
+//! The queue of what will happen, in the order of time; what is due at one instant happens in the
+//! order of entry.
 
 use super::clock::Real;
 use std::cmp::Reverse;
@@ -6,7 +7,7 @@ use std::collections::BinaryHeap;
 
 /// A heap of small keys; what happens lies in places of its own, which are used again.
 pub struct Queue<T> {
-    /// Instant, order of entry, place.
+    /// Keys: instant, order of entry, place.
     heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
     places: Vec<Option<T>>,
     free: Vec<usize>,
@@ -18,7 +19,8 @@ impl<T> Queue<T> {
         Queue { heap: BinaryHeap::with_capacity(256), places: Vec::with_capacity(256), free: Vec::new(), entered: 0 }
     }
 
-    pub fn push(&mut self, at: Real, what: T) {
+    /// Adds what is due at `when`.
+    pub fn push(&mut self, when: Real, what: T) {
         let place = if let Some(place) = self.free.pop() {
             self.places[place] = Some(what);
             place
@@ -27,14 +29,15 @@ impl<T> Queue<T> {
             self.places.len() - 1
         };
         self.entered += 1;
-        self.heap.push(Reverse((at.0, self.entered, place)));
+        self.heap.push(Reverse((when.0, self.entered, place)));
     }
 
-    /// When the next thing happens.
+    /// Instant of the next entry; [`Real::NEVER`] if there is none.
     pub fn next(&self) -> Real {
-        self.heap.peek().map_or(Real::NEVER, |Reverse((at, _, _))| Real(*at))
+        self.heap.peek().map_or(Real::NEVER, |Reverse((when, _, _))| Real(*when))
     }
 
+    /// Takes the next entry out.
     pub fn pop(&mut self) -> Option<T> {
         let Reverse((_, _, place)) = self.heap.pop()?;
         self.free.push(place);

@@ -1,4 +1,5 @@
-//! The one source of chance of a run: SplitMix64, so that a seed is a run, bit by bit, on every machine.
+//! The one source of chance of a run: SplitMix64, so that a seed is a run, bit by bit, on every
+//! machine.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ impl Random {
         Random(seed)
     }
 
+    /// The next 64 bits.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -19,23 +21,23 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// One of 0 … `bound` − 1, by multiplication instead of division.
+    /// A number below `bound`, by multiplication instead of division.
     fn bounded(&mut self, bound: u64) -> u64 {
         let wide = u128::from(self.next()) * u128::from(bound.max(1));
         u64::try_from(wide >> 64).expect("invariant: the upper half of 128 bits fits into 64")
     }
 
-    /// One of 0 … `bound` − 1.
+    /// A number below `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.bounded(bound as u64)).expect("invariant: below a usize")
     }
 
-    /// One of `choices`.
+    /// One element of `choices`.
     pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 
-    /// True in `percent` of a hundred cases.
+    /// Whether an event of this probability, in percent, happens.
     pub fn chance(&mut self, percent: usize) -> bool {
         percent > 0 && self.below(100) < percent
     }

@@ -1,8 +1,9 @@
-//! What a seed decides once: how the cluster is made, which kinds of faults there are at all in this run, and how
-//! often each strikes. Runs that know few kinds of faults find what a mixture of all hides (swarm testing).
+//! The plan of a run, which a seed decides once: how the cluster is made, which kinds of faults
+//! there are at all, and how often each strikes. Runs with few kinds of faults find what a mixture
+//! of all hides (swarm testing).
 
 use super::random::Random;
-use super::service::ServicePlan;
+use super::service::ServiceScript;
 use crate::engine::Votes;
 use crate::timing::DRIFT_PPM;
 use crate::timing::{Profile, Promote, Timing};
@@ -18,7 +19,7 @@ macro_rules! faults {
         impl Fault {
             /// Every kind.
             pub const ALL: &[Fault] = &[$(Fault::$name),*];
-            /// How often each strikes where all are permitted.
+            /// Relative frequency of each kind, in the order of `ALL`.
             const WEIGHTS: &[usize] = &[$($weight),*];
         }
     };
@@ -75,7 +76,7 @@ faults! {
     DiskRolledBack 1,
     /// An interface loses its carrier, or has it again.
     Carrier 2,
-    /// Somebody removes a gate; it is installed again soon.
+    /// A gate is removed, and installed again soon.
     GateLost 1,
     /// A gate is replaced by a larger, closed one.
     GateReplaced 1,
@@ -87,7 +88,7 @@ faults! {
     BrokenSwitch 2,
     /// An operator keeps a group closed.
     Pause 1,
-    /// An operator ends that.
+    /// An operator lets a group go on that was kept closed.
     Resume 2,
     /// An agent is stopped in order.
     Stop 1,
@@ -97,7 +98,7 @@ faults! {
     Refused 1,
     /// A recording is played again.
     Replay 2,
-    /// Bytes of somebody without the key.
+    /// Bytes arrive that no key has sealed.
     Forge 1,
     /// A stranger claims an address.
     Stranger 1,
@@ -107,7 +108,8 @@ faults! {
     Health 8,
     /// One direction of a way between a node and a witness is cut or mended.
     WitnessCut 4,
-    /// Nothing reaches a witness, or nothing of it reaches anybody, or a node is apart from all witnesses.
+    /// Nothing reaches a witness, or nothing of it reaches anybody, or a node is apart from all
+    /// witnesses.
     WitnessApart 3,
     /// A witness's process dies, and starts again soon.
     WitnessKill 4,
@@ -125,7 +127,7 @@ faults! {
     WitnessDiskFails 1,
     /// One of the two copies of its state is damaged when a witness starts again.
     WitnessSlotDamaged 1,
-    /// Both are.
+    /// Both copies of its state are damaged when a witness starts again.
     WitnessDiskDamaged 1,
     /// A witness starts again without any state.
     WitnessDiskLost 1,
@@ -137,21 +139,21 @@ faults! {
     WitnessReplay 1,
 }
 
-/// A run without these would soon stand still.
+/// Kinds that every run has, for without them it would soon stand still.
 const ALWAYS: [Fault; 5] = [Fault::Heal, Fault::Reboot, Fault::Start, Fault::Resume, Fault::Traffic];
 
 impl Fault {
-    /// True if it strikes a witness, or the way to one.
+    /// Whether the fault strikes a witness, or the way to one.
     pub fn is_of_witness(self) -> bool {
         self as usize >= Fault::WitnessCut as usize
     }
 
-    /// True if it strikes services.
+    /// Whether the fault strikes services.
     pub fn is_of_service(self) -> bool {
         self == Fault::Health
     }
 
-    /// What was promised is forgotten with it, or for how long.
+    /// Whether a witness forgets with it what it has promised, or for how long.
     fn forgets(self) -> bool {
         matches!(self, Fault::WitnessSlotDamaged | Fault::WitnessDiskDamaged)
             || matches!(self, Fault::WitnessDiskLost | Fault::WitnessDiskRolledBack)
@@ -161,11 +163,13 @@ impl Fault {
 /// One group as all nodes have it in the beginning.
 #[derive(Clone, Copy, Debug)]
 pub struct GroupPlan {
+    /// Interface of the group.
     pub interface: usize,
     /// The preferred node.
     pub prefer: usize,
+    /// Whether the preferred node takes the group back.
     pub preempt: bool,
-    /// Whose evidence promotes, where votes decide.
+    /// The evidence that promotes, where votes decide.
     pub promote: Promote,
 }
 
@@ -173,45 +177,53 @@ pub struct GroupPlan {
 #[derive(Clone, Copy, Debug)]
 pub struct HostPlan {
     pub interface: usize,
-    /// Which forms of gratuitous ARP it learns from.
+    /// Whether the host learns from gratuitous ARP requests.
     pub requests: bool,
+    /// Whether the host learns from gratuitous ARP replies.
     pub replies: bool,
 }
 
-/// How a cluster is made.
+/// The make of a cluster, and what strikes it.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// The profile of all files.
     pub profile: Profile,
+    /// Number of nodes.
     pub nodes: usize,
-    /// UDP links between the nodes.
+    /// Number of UDP links between the nodes.
     pub udp: usize,
+    /// Number of interfaces of each node.
     pub interfaces: usize,
+    /// The groups, by number.
     pub groups: Vec<GroupPlan>,
+    /// The hosts, by number.
     pub hosts: Vec<HostPlan>,
-    /// Datagrams that wait for a stopped process; what comes later is lost.
+    /// Number of datagrams that wait for a stopped process; later ones are lost.
     pub backlog: usize,
-    /// Nodes were given configurations that differ.
+    /// Whether the nodes were given configurations that differ.
     pub skewed: bool,
-    /// Wrongest clock, in parts per million.
+    /// Error of the worst clock, in parts per million.
     pub ppm: i64,
-    /// The bound that the files name.
+    /// The bound on clock errors that the files name, in parts per million.
     pub drift_ppm: u64,
-    /// How many witnesses there are.
+    /// Number of witnesses.
     pub witnesses: usize,
-    /// Without a majority of votes nothing is open.
+    /// Whether nothing may be open without a majority of votes.
     pub strict: bool,
-    pub service: ServicePlan,
-    /// Which faults strike, each as often as it should.
+    /// The services of the run.
+    pub service: ServiceScript,
+    /// Kinds of faults in this run, each with its weight.
     pub swarm: Vec<(Fault, usize)>,
 }
 
 impl Plan {
+    /// A plan of a bare pair.
     pub fn draw(random: &mut Random) -> Plan {
         let profile =
             random.pick(&[Profile::Fast, Profile::Fast, Profile::Fast, Profile::Lan, Profile::Lan, Profile::Wan]);
         let nodes = 2;
         let interfaces = if random.chance(25) { 2 } else { 1 };
-        // More than one datagram has rows for, at most.
+        // 24 groups are more than one datagram has rows for.
         let most = random.pick(&[2, 8, 16, 24]);
         let groups = (0..1 + random.below(most)).map(|_| GroupPlan {
             interface: random.below(interfaces),
@@ -239,7 +251,7 @@ impl Plan {
         let backlog = if random.chance(30) { 3 } else { 1000 };
         let skewed = random.chance(15);
         let mut swarm = swarm(random, false);
-        let service = ServicePlan::draw(random);
+        let service = ServiceScript::draw(random);
         if service.checked {
             swarm.push((Fault::Health, 8));
         }
@@ -261,7 +273,7 @@ impl Plan {
         }
     }
 
-    /// The same with witnesses.
+    /// A plan with witnesses.
     pub fn draw_with_witnesses(random: &mut Random) -> Plan {
         let mut plan = Plan::draw(random);
         plan.witnesses = random.pick(&[1, 1, 1, 3]);
@@ -279,29 +291,29 @@ impl Plan {
         }
         plan.swarm.extend(swarm(random, true));
         if plan.skewed || plan.has(&[Fault::Reconfigure]) {
-            // Leases may change: a witness that forgets for how long it has promised is no witness.
+            // Where leases may change, a witness must not forget for how long it has promised.
             plan.swarm.retain(|(fault, _)| !fault.forgets());
         }
         plan
     }
 
-    /// Who votes, as the engines are told.
+    /// The voters, as the engines are told; `None` without witnesses.
     pub fn votes(&self) -> Option<Votes> {
         let witnesses = u8::try_from(self.witnesses).unwrap_or(u8::MAX);
         (witnesses > 0).then_some(Votes { witnesses, strict: self.strict })
     }
 
-    /// True if clocks may differ by more than the promises permit.
+    /// Whether clocks may differ by more than the promises permit.
     pub fn is_beyond(&self) -> bool {
         self.ppm.unsigned_abs() > self.timing().drift_ppm
     }
 
-    /// True if one of these is in the swarm.
+    /// Whether the swarm has one of these kinds.
     pub fn has(&self, faults: &[Fault]) -> bool {
         self.swarm.iter().any(|(fault, _)| faults.contains(fault))
     }
 
-    /// One fault, drawn.
+    /// One fault, drawn by weight.
     pub fn fault(&self, random: &mut Random) -> Fault {
         let sum = self.swarm.iter().map(|(_, weight)| weight).sum();
         let mut rest = random.below(sum);
@@ -314,13 +326,14 @@ impl Plan {
         Fault::Traffic
     }
 
-    /// The times of its profile.
+    /// The times of the profile, with the drift of the plan.
     pub fn timing(&self) -> Timing {
         let plain = self.profile.timing(self.witnesses > 0);
         Timing::derive_with(plain.pulse, plain.silence, plain.lease, self.drift_ppm)
     }
 }
 
+/// Draws the kinds of faults of a run and their weights: of witnesses, or of everything else.
 fn swarm(random: &mut Random, of_witness: bool) -> Vec<(Fault, usize)> {
     let share = random.pick(&[20, 40, 60, 100]);
     let mut drawn = Vec::with_capacity(Fault::ALL.len());

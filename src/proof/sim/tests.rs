@@ -1,6 +1,6 @@
-//! A few hundred seeds of everything.
+//! Some hundred seeds of several modes.
 //!
-//! `cargo test --lib sim::` runs them; `vipair sim` (feature `sim`) runs as many as one likes.
+//! `cargo test -p vipair-proof sim::` runs them; `vipair sim` (feature `sim`) runs any number.
 
 mod replaced;
 mod stopped_twice;
@@ -12,7 +12,7 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Runs seeds and fails with the story of the first that does.
+/// Runs seeds, and fails with the story of the first one that does.
 fn many(mode: Mode, from: u64, seeds: u64) -> Report {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let every = Duration::from_secs(60);
@@ -94,7 +94,8 @@ fn the_same_seed_is_the_same_run() {
     }
 }
 
-/// Release speed is needed for this: `cargo test --profile checked --lib sim:: -- --ignored --nocapture`.
+/// Needs release speed: `cargo test -p vipair-proof --profile checked sim:: -- --ignored
+/// --nocapture`.
 #[test]
 #[ignore = "minutes without optimisation; scripts/test runs it with the profile `checked`"]
 fn two_hundred_thousand_takeovers_break_no_promise_and_leave_nothing_unseen() {
@@ -105,7 +106,7 @@ fn two_hundred_thousand_takeovers_break_no_promise_and_leave_nothing_unseen() {
     assert_eq!(report.coverage.missing(), Vec::<String>::new(), "never seen");
 }
 
-/// The same with witnesses: S1 in the place of S8.
+/// The same with witnesses, S1 in the place of S8.
 #[test]
 #[ignore = "minutes without optimisation; scripts/test runs it with the profile `checked`"]
 fn ten_thousand_takeovers_with_witnesses_break_no_promise_and_leave_nothing_unseen() {

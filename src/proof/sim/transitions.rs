@@ -1,10 +1,10 @@
-//! The role table of the engine as one list: every change of role that is legal, with its causes. What is not here
-//! must not happen, and what is here must have been seen.
+//! The role table of the engine as one list: every legal change of role, with its causes. A change
+//! that is not here must not happen, and each one that is here must have been seen.
 
 use crate::engine::Cause;
 use crate::wire::pulse::Role::{self, Active, Fault, Handover, Paused, Standby, Starting};
 
-/// From, to, why.
+/// Legal changes of role: from, to, cause.
 pub const LEGAL: [(Role, Role, Cause); 30] = [
     (Starting, Active, Cause::Adopted),
     (Starting, Standby, Cause::Heard),
@@ -34,16 +34,18 @@ pub const LEGAL: [(Role, Role, Cause); 30] = [
     (Handover, Standby, Cause::Removed),
     (Fault, Standby, Cause::Mended),
     (Fault, Paused, Cause::Pause),
-    // The gate of a former life is found after the listening time: its lease was longer than the present one.
+    // The gate of a former life may be found after the listening time, if its lease was longer than
+    // the present one.
     (Fault, Active, Cause::Adopted),
     (Paused, Standby, Cause::Pause),
 ];
 
-/// Position of a change in [`LEGAL`].
+/// Position of a change in [`LEGAL`]; `None` if it is not legal.
 pub fn position(from: Role, to: Role, cause: Cause) -> Option<usize> {
     LEGAL.iter().position(|legal| *legal == (from, to, cause))
 }
 
+/// Whether a role may change in this way.
 pub fn is_legal(from: Role, to: Role, cause: Cause) -> bool {
     position(from, to, cause).is_some()
 }

@@ -1,27 +1,28 @@
-//! Runs with witnesses and one purpose each, beside the one in which everything may happen.
+//! Runs with witnesses and one purpose each; in `play` everything may happen.
 
+use super::calm::calm;
 use super::clock::stretched;
 use super::names::ms;
-use super::play::calm;
+
 use super::swarm::Fault;
 use super::world::Sim;
 use crate::timing::Promote;
 use std::time::Duration;
 
-/// For what the processes themselves take, and the shortest ways through the wires.
+/// Time that the processes themselves take, with the shortest ways through the wires.
 const SLACK: Duration = Duration::from_millis(1);
 
-/// A cluster at rest with all its witnesses.
-fn rest(sim: &mut Sim) {
-    for at in 0..sim.witnesses.len() {
+/// Brings a cluster to rest with all its witnesses: every witness votes, every group is served.
+fn calm_with_witnesses(sim: &mut Sim) {
+    for witness in 0..sim.witnesses.len() {
         if sim.plan.is_beyond() {
             let now = sim.now;
-            sim.witnesses[at].clock.set_rate(now, 0);
+            sim.witnesses[witness].clock.set_rate(now, 0);
         }
-        sim.start_witness(at);
+        sim.start_witness(witness);
     }
     calm(sim);
-    // A witness without any memory abstains until it knows everybody's lease; then elections begin.
+    // A witness without memory abstains until it knows every node's lease; then elections begin.
     let timing = sim.plan.timing();
     let phase = sim.random.span(timing.pulse);
     sim.run(timing.abstain * 2 + timing.patience.hold * 2 + Duration::from_secs(1) + phase);
@@ -33,20 +34,22 @@ fn rest(sim: &mut Sim) {
     }
 }
 
-/// How long a promise that was given a moment ago can last in real time.
-fn promised(sim: &Sim) -> Duration {
+/// The longest real time that a promise can last that was given a moment ago.
+fn longest_promise(sim: &Sim) -> Duration {
     stretched(sim.plan.timing().promise, sim.plan.drift_ppm)
 }
 
-// L1: a lost host is taken over when what was promised to it is over, at any phase.
+// L1: the groups of a lost host are taken over when every promise to it is over, at any phase.
 pub fn lose_host(sim: &mut Sim) {
-    rest(sim);
+    calm_with_witnesses(sim);
     let timing = sim.plan.timing();
     let gone = sim.random.below(sim.nodes.len());
     sim.lose_power(gone, false);
-    sim.coverage.see_fault(Fault::PowerLoss);
-    // A question each probe interval, its answer, and the claim that follows a witness's word.
-    let bound = promised(sim) + stretched(timing.probe * 5, sim.plan.drift_ppm) + sim.net.longest() * 6 + SLACK;
+    sim.coverage.count_fault(Fault::PowerLoss);
+    // After the promise: a question each probe interval, its answer, and the claim that follows a
+    // witness's word.
+    let bound =
+        longest_promise(sim) + stretched(timing.probe * 5, sim.plan.drift_ppm) + sim.net.longest() * 6 + SLACK;
     sim.run(bound);
     for group in 0..sim.plan.groups.len() {
         let answering = sim.answering(group);
@@ -56,18 +59,19 @@ pub fn lose_host(sim: &mut Sim) {
     }
 }
 
-// FJ-10: what is shorter than the promise moves nothing, and neither does the loss of witnesses.
+// FJ-10: a disturbance shorter than the promise moves nothing, and neither does the loss of
+// witnesses.
 pub fn disturb(sim: &mut Sim) {
-    rest(sim);
+    calm_with_witnesses(sim);
     let before = sim.oracle.openings.clone();
     let timing = sim.plan.timing();
     let kinds = sim.random.below(4);
     for _ in 0..6 {
         match kinds {
-            0 => witnesses_lost(sim),
-            1 => links_lost(sim),
-            2 => witness_pauses(sim),
-            _ => process_stops(sim),
+            0 => lose_witnesses(sim),
+            1 => cut_links(sim),
+            2 => pause_witness(sim),
+            _ => stop_process(sim),
         }
         let pause = timing.pulse * 6 + sim.random.span(timing.pulse * 6);
         sim.run(pause);
@@ -80,59 +84,60 @@ pub fn disturb(sim: &mut Sim) {
     }
 }
 
-/// As many witnesses as the two nodes can do without are gone for long; both nodes are well.
-fn witnesses_lost(sim: &mut Sim) {
+/// Takes away, for long, as many witnesses as two well nodes can do without.
+fn lose_witnesses(sim: &mut Sim) {
     let kept = sim.witnesses.len() / 2;
-    for at in kept..sim.witnesses.len() {
-        sim.lose_witness(at);
+    for witness in kept..sim.witnesses.len() {
+        sim.lose_witness(witness);
     }
-    let span = promised(sim) * 2 + sim.random.span(Duration::from_secs(4));
+    let span = longest_promise(sim) * 2 + sim.random.span(Duration::from_secs(4));
     sim.run(span);
-    for at in kept..sim.witnesses.len() {
-        sim.start_witness(at);
+    for witness in kept..sim.witnesses.len() {
+        sim.start_witness(witness);
     }
-    // While it abstains the nodes go on; a takeover now would be one that nobody could carry out.
+    // The nodes go on while a witness abstains; a takeover could not be carried out now.
     let timing = sim.plan.timing();
     sim.run(stretched(timing.abstain, sim.plan.drift_ppm) * 2);
 }
 
-/// The nodes do not hear each other; the witnesses hear both.
-fn links_lost(sim: &mut Sim) {
+/// Cuts the nodes off from each other for a while; the witnesses hear both.
+fn cut_links(sim: &mut Sim) {
     sim.cut_wires(0..sim.net.wires, true);
-    let span = promised(sim) + sim.random.span(promised(sim));
+    let span = longest_promise(sim) + sim.random.span(longest_promise(sim));
     sim.run(span);
     sim.cut_wires(0..sim.net.wires, false);
 }
 
-/// A witness's process stops for as long as one likes.
-fn witness_pauses(sim: &mut Sim) {
-    let at = sim.random.below(sim.witnesses.len());
-    let span = sim.random.span(promised(sim) * 2);
-    sim.stop_witness(at, span, false);
+/// Stops a witness's process for up to two promises.
+fn pause_witness(sim: &mut Sim) {
+    let witness = sim.random.below(sim.witnesses.len());
+    let span = sim.random.span(longest_promise(sim) * 2);
+    sim.stop_witness(witness, span, false);
     sim.run(span);
 }
 
-/// A node's process stops for less than its lease has left at the least.
-fn process_stops(sim: &mut Sim) {
+/// Stops a node's process for less than its lease has left at any phase.
+fn stop_process(sim: &mut Sim) {
     let timing = sim.plan.timing();
-    let at = sim.random.below(sim.nodes.len());
+    let node = sim.random.below(sim.nodes.len());
     let span = sim.random.span(timing.lease.saturating_sub(timing.pulse * 2));
-    sim.hang(at, span);
+    sim.hang(node, span);
     sim.run(span);
 }
 
-/// The exception to S1: an active guest is frozen with its clock for longer than it is promised anything, and goes on
-/// with what its lease had left. Two answer for that long, no longer, and only then.
+/// The exception to S1: an active guest is frozen with its clock for longer than any promise to it,
+/// and goes on with what its lease had left. Two nodes answer for that long, no longer, and only
+/// then.
 pub fn freeze(sim: &mut Sim) {
-    rest(sim);
+    calm_with_witnesses(sim);
     let group = sim.random.below(sim.plan.groups.len());
-    let Some(&at) = sim.answering(group).first() else { return };
-    let other = 1 - at;
+    let Some(&active) = sim.answering(group).first() else { return };
+    let other = 1 - active;
     let waits = sim.plan.groups[group].promote != Promote::Peer;
-    let span = promised(sim) * 2 + sim.plan.timing().patience.hold + ms(500);
-    sim.sleep(at, span, true);
-    let gate = sim.nodes[at].kernel.gates[sim.plan.groups[group].interface];
-    let left = gate.until.since(sim.local(at));
+    let span = longest_promise(sim) * 2 + sim.plan.timing().patience.hold + ms(500);
+    sim.sleep(active, span, true);
+    let gate = sim.nodes[active].kernel.gates[sim.plan.groups[group].interface];
+    let left = gate.until.since(sim.local(active));
     sim.run(span.saturating_sub(Duration::from_nanos(1)));
     let taken = sim.answering(group) == [other];
     sim.oracle.hold(taken || waits, || format!("L1: group {group} of a frozen guest is not taken over"));
@@ -140,89 +145,93 @@ pub fn freeze(sim: &mut Sim) {
     sim.run(stretched(left, sim.plan.drift_ppm) + SLACK);
     let answering = sim.answering(group).len();
     sim.oracle.hold(answering < 2, || format!("S1: two answer longer than the {left:?} that a lease had left"));
-    sim.run(promised(sim) * 2);
+    sim.run(longest_promise(sim) * 2);
     sim.coverage.excused += sim.oracle.both - before;
 }
 
-/// Nothing passes between a node and the witnesses.
-fn cut_witnesses(sim: &mut Sim, at: usize) {
-    let (wire, now) = (sim.net.witness(), sim.now);
+/// Cuts a node off from all witnesses.
+fn cut_witnesses(sim: &mut Sim, node: usize) {
+    let (wire, now) = (sim.net.witness_wire(), sim.now);
     for witness in 0..sim.witnesses.len() {
         let end = sim.end_of(witness);
-        sim.net.set_cut(at, end, wire, true, now);
-        sim.net.set_cut(end, at, wire, true, now);
+        sim.net.set_cut(node, end, wire, true, now);
+        sim.net.set_cut(end, node, wire, true, now);
     }
     sim.touched = true;
 }
 
-/// S5: the active's process stops or ends with its gate open, its clock is as slow and all others are as fast as they may
-/// be, and the only one whose promise it has is asked all the time by one that it has promised nothing.
+/// S5: the active's process stops or ends with its gate open. Its clock is as slow, and all others
+/// as fast, as permitted; the one voter that has promised it anything is asked all the time by a
+/// node to which it has promised nothing.
 pub fn stop_active(sim: &mut Sim) {
-    rest(sim);
+    calm_with_witnesses(sim);
     let group = sim.random.below(sim.plan.groups.len());
-    let Some(&at) = sim.answering(group).first() else { return };
+    let Some(&active) = sim.answering(group).first() else { return };
     let bound = i64::try_from(sim.plan.drift_ppm - sim.plan.drift_ppm / 100).unwrap_or(0);
     let now = sim.now;
     for node in 0..sim.nodes.len() {
-        sim.nodes[node].clock.set_rate(now, if node == at { -bound } else { bound });
+        sim.nodes[node].clock.set_rate(now, if node == active { -bound } else { bound });
         sim.set_wake(node);
     }
     sim.witnesses.iter_mut().for_each(|witness| witness.clock.set_rate(now, bound));
     let kind = sim.random.below(5);
     if [0, 3].contains(&kind) {
-        cut_witnesses(sim, at);
+        cut_witnesses(sim, active);
         let percent = sim.random.pick(&[100, 150]);
-        sim.lengthen_lease(at, percent);
+        sim.lengthen_lease(active, percent);
     } else {
         sim.cut_wires(0..sim.net.wires, true);
     }
     let phase = sim.random.span(sim.plan.timing().pulse);
-    sim.run(promised(sim) * 6 + phase);
+    sim.run(longest_promise(sim) * 6 + phase);
     match kind {
-        // Its agent alone is started anew, and finds late what its kernel has: until then it asks for nothing.
+        // The active's agent alone is started anew, and finds its gate late: until then it asks for
+        // nothing.
         4 => {
-            sim.kill(at);
-            sim.start_blind(at, promised(sim) * 3);
+            sim.kill(active);
+            sim.start_blind(active, longest_promise(sim) * 3);
         }
-        _ => sim.hang(at, promised(sim) * 3),
+        _ => sim.hang(active, longest_promise(sim) * 3),
     }
     match kind {
         2 => (0..sim.witnesses.len()).for_each(|witness| {
             sim.kill_witness(witness);
             sim.start_witness(witness);
         }),
-        // Its agent alone: what it has promised is forgotten, and how long leases are it knows from its disk.
+        // The standby's agent alone is started anew: it forgets its promises, and knows from its
+        // disk how long leases are.
         3 => {
-            sim.kill(1 - at);
-            sim.start(1 - at);
+            sim.kill(1 - active);
+            sim.start(1 - active);
         }
         _ => {}
     }
-    sim.run(promised(sim) * 3 + SLACK);
+    sim.run(longest_promise(sim) * 3 + SLACK);
 }
 
-/// S2: one node is away while the other opens again and again with votes of the witnesses, and is alone with them when it
-/// comes back. They may have been started anew since, their disks may have taken nothing, or have lost everything.
+/// S2: one node is away while the other opens again and again with votes of the witnesses, and is
+/// alone with them when it comes back. The witnesses may have been started anew since, and their
+/// disks may have taken no write or have lost everything.
 pub fn forget(sim: &mut Sim) {
-    rest(sim);
+    calm_with_witnesses(sim);
     let group = sim.random.below(sim.plan.groups.len());
-    let Some(&at) = sim.answering(group).first() else { return };
-    let (other, interface) = (1 - at, sim.plan.groups[group].interface);
+    let Some(&active) = sim.answering(group).first() else { return };
+    let (other, interface) = (1 - active, sim.plan.groups[group].interface);
     let kind = sim.random.below(4);
     let timing = sim.plan.timing();
     sim.lose_power(other, false);
-    sim.run(promised(sim) * 3);
+    sim.run(longest_promise(sim) * 3);
     for round in 0..72 {
         if round == 2 && kind == 2 {
             sim.witnesses.iter_mut().for_each(|witness| witness.disk.fails = true);
         }
-        sim.set_carrier(at, interface, false);
+        sim.set_carrier(active, interface, false);
         sim.run(timing.probe);
-        sim.set_carrier(at, interface, true);
-        // It is alone, and counts the other's silence from when it could hear it.
-        sim.run(promised(sim) + timing.pulse * 3);
+        sim.set_carrier(active, interface, true);
+        // The node counts the other's silence from when it could hear it.
+        sim.run(longest_promise(sim) + timing.pulse * 3);
     }
-    sim.lose_power(at, false);
+    sim.lose_power(active, false);
     for witness in (0..sim.witnesses.len()).filter(|_| kind > 0) {
         sim.kill_witness(witness);
         let disk = &mut sim.witnesses[witness].disk;
@@ -232,10 +241,10 @@ pub fn forget(sim: &mut Sim) {
         }
         sim.start_witness(witness);
     }
-    sim.run(promised(sim) * 3);
+    sim.run(longest_promise(sim) * 3);
     sim.start(other);
-    sim.run(promised(sim) * 6 + timing.patience.hold + Duration::from_secs(2));
+    sim.run(longest_promise(sim) * 6 + timing.patience.hold + Duration::from_secs(2));
     let taken = sim.answering(group) == [other];
-    // Who has lost its memory, and is not told everything, votes for nobody.
+    // A witness that has lost its memory, and is not told everything, votes for nobody.
     sim.oracle.hold(taken == (kind < 3), || format!("L5: group {group} is at node {other}: {taken}, kind {kind}"));
 }

@@ -1,70 +1,77 @@
-//! One witness as the simulator sees it: machine, clock, process, and a disk with two copies of what must survive.
+//! One witness as the simulator sees it: machine, clock, process, and a disk with two copies of
+//! what must survive.
 //!
-//! The voter is the one that runs in `vipair witness`. What the machine around it does here: it begins anew with what the
-//! newer whole copy says, writes to the older one, and answers to where a question came from.
+//! The voter is the one that runs in `vipair witness`. The machine around it is modelled: a start
+//! reads the newer whole copy, a write goes to the older one, an answer goes to where its question
+//! came from.
 
 use super::clock::{Clock, Real};
 use crate::types::MonoTime;
 use crate::voter::{Loaded, Memory, Voter};
 use std::time::Duration;
 
-/// Datagrams that wait for a stopped process; what comes later is lost.
+/// Number of datagrams that wait for a stopped process; later ones are lost.
 pub const BACKLOG: usize = 256;
 
-/// One of the two places of a state.
+/// One of the two places for a state on the disk.
 #[derive(Clone, Debug, Default)]
 pub enum Slot {
-    /// Nothing was ever written there.
+    /// No write was ever made there.
     #[default]
     Empty,
-    /// With the number of the write: the highest is the newest.
+    /// A state, with the number of its write: the highest is the newest.
     Whole(u64, Memory),
     Damaged,
 }
 
-/// What the disk of a witness holds, and how it behaves.
+/// The disk of a witness: content and behaviour.
 #[derive(Default)]
 pub struct Disk {
     pub slots: [Slot; 2],
+    /// Number of writes so far.
     pub writes: u64,
-    /// What was there when the process started last.
+    /// The content at the last start of the process.
     pub former: [Slot; 2],
+    /// Whether writes fail.
     pub fails: bool,
+    /// Time that a write takes.
     pub latency: Duration,
     /// The newest state that the process wants there, with its version.
     pub wanted: Option<(u64, Memory)>,
+    /// The state that is being written, with its version.
     pub writing: Option<(u64, Memory)>,
 }
 
 impl Disk {
+    /// The place of the newest whole copy.
     fn newest(&self) -> Option<usize> {
         let number = |slot: &Slot| match slot {
             Slot::Whole(number, _) => Some(*number),
             Slot::Empty | Slot::Damaged => None,
         };
-        (0..2).filter(|at| number(&self.slots[*at]).is_some()).max_by_key(|at| number(&self.slots[*at]))
+        (0..2).filter(|place| number(&self.slots[*place]).is_some()).max_by_key(|place| number(&self.slots[*place]))
     }
 
-    /// A state is on the disk: in the place of the older one.
+    /// Writes a state over the older one.
     pub fn put(&mut self, memory: Memory) {
         self.writes += 1;
         let place = self.newest().map_or(0, |newest| 1 - newest);
         self.slots[place] = Slot::Whole(self.writes, memory);
     }
 
-    /// The place of the newer copy is damaged; of both, if `both`.
+    /// Damages the newer copy, or both.
     pub fn damage(&mut self, both: bool) {
         let newest = self.newest().unwrap_or(0);
-        for (at, slot) in self.slots.iter_mut().enumerate() {
-            if (both || at == newest) && !matches!(slot, Slot::Empty) {
+        for (place, slot) in self.slots.iter_mut().enumerate() {
+            if (both || place == newest) && !matches!(slot, Slot::Empty) {
                 *slot = Slot::Damaged;
             }
         }
     }
 
-    /// What a process that starts finds.
+    /// The content as a process that starts reads it.
     pub fn load(&self) -> Loaded {
-        match self.newest().map(|at| &self.slots[at]) {
+        match self.newest().map(|place| &self.slots[place]) {
             Some(Slot::Whole(_, memory)) => Loaded::Memory(memory.clone()),
             Some(Slot::Empty | Slot::Damaged) | None => {
                 let fresh = self.slots.iter().all(|slot| matches!(slot, Slot::Empty));
@@ -74,17 +81,21 @@ impl Disk {
     }
 }
 
+/// One witness: machine, clock, process and disk.
 pub struct Witness {
+    /// The voter of the process; `None` if none runs.
     pub voter: Option<Box<Voter>>,
     pub clock: Clock,
     pub disk: Disk,
-    /// A stopped process, and what waits for it: from whom, and what.
+    /// Datagrams that wait for a stopped process, each with its sender; `None` while it runs.
     pub pause: Option<Vec<(usize, Vec<u8>)>>,
+    /// Whether the machine has power.
     pub powered: bool,
-    /// Its clock stands still, and nothing reaches it.
+    /// Whether the machine is frozen: its clock stands still, and nothing reaches it.
     pub frozen: bool,
+    /// Number of the process, which rises with each start.
     pub life: u64,
-    /// Its checks find the services well.
+    /// Whether its checks find the services well.
     pub healthy: bool,
 }
 
@@ -102,7 +113,7 @@ impl Witness {
         }
     }
 
-    /// True while its process answers.
+    /// Whether the process answers.
     pub fn is_running(&self) -> bool {
         self.voter.is_some() && self.pause.is_none()
     }

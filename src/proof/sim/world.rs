@@ -1,4 +1,5 @@
-//! Engines, their kernels and disks, and the wires between them, under a clock that moves only when told.
+//! The world: engines, their kernels and disks, and the wires between them, under a clock that only
+//! [`Sim::run`] moves.
 
 use super::clock::Real;
 use super::coverage::Coverage;
@@ -33,14 +34,19 @@ mod witnesses;
 
 pub use due::{Asker, Due, Recording};
 
-/// Datagrams kept to be replayed.
+/// Number of datagrams kept to be replayed.
 const RECORDED: usize = 64;
 const KEYS: [(u8, [u8; 32]); 1] = [(1, [7; 32])];
 
+/// A run: the world, the oracle that looks at it, and what was seen.
 pub struct Sim {
+    /// The seed of the run.
     pub seed: u64,
+    /// The only source of chance of the run.
     pub random: Random,
+    /// The present instant.
     pub now: Real,
+    /// The plan that the seed has decided.
     pub plan: Plan,
     pub nodes: Vec<Node>,
     pub witnesses: Vec<Witness>,
@@ -49,32 +55,43 @@ pub struct Sim {
     pub oracle: Oracle,
     pub coverage: Coverage,
     pub history: History,
+    /// Datagrams between nodes that may be replayed.
     pub recorded: Vec<Recording>,
-    /// What witnesses were asked: which of them, by whom.
+    /// Recorded questions: to which witness, of which node, and the bytes.
     pub asked: Vec<(usize, usize, Vec<u8>)>,
+    /// The keys of nodes and witnesses, with the mutants of the run.
     pub keys: Arc<KeyRing>,
+    /// The same keys without mutants, for the oracle.
     pub strict: KeyRing,
+    /// The rule that is broken in this run, if any.
     pub mutants: Mutants,
-    /// Wires or processes are not as they were: the oracle has to look who reaches whom.
+    /// Whether wires or processes have changed, so that the oracle must look again who reaches
+    /// whom.
     pub touched: bool,
-    /// The swarm has these: files change, datagrams are recorded.
+    /// Whether files change in this run.
     pub reloads: bool,
-    /// Faults go on: starts may be slow, too.
+    /// Whether faults still strike, so that starts may be slow and hooks may fail.
     pub faulty: bool,
+    /// Whether datagrams are recorded, because the swarm replays or forges some.
     pub records: bool,
+    /// Number of events that engines and voters have handled.
     pub steps: u64,
     queue: Queue<Due>,
+    /// The last serial of a gate.
     serials: u64,
+    /// Scratch for an engine's actions.
     out: Actions,
+    /// Scratch: datagrams' memory, to be used again.
     buffers: Vec<Vec<u8>>,
 }
 
 impl Sim {
+    /// A run of a bare pair.
     pub fn new(seed: u64, mutants: Mutants, want: Want) -> Sim {
         Sim::planned(seed, mutants, want, Plan::draw)
     }
 
-    /// A run of a plan that is drawn otherwise.
+    /// A run whose plan is drawn by `draw`.
     pub fn planned(seed: u64, mutants: Mutants, want: Want, draw: impl Fn(&mut Random) -> Plan) -> Sim {
         let mut random = Random::new(seed);
         let plan = draw(&mut random);
@@ -112,7 +129,7 @@ impl Sim {
         sim
     }
 
-    /// Writes a line of history, if somebody wants it.
+    /// Adds a line to the history, if lines are wanted.
     pub fn note(&mut self, line: impl FnOnce(&Sim) -> String) {
         let now = self.now;
         let mut history = std::mem::replace(&mut self.history, History::new(Want::Nothing));
@@ -120,23 +137,27 @@ impl Sim {
         self.history = history;
     }
 
+    /// Whether a promise was broken.
     pub fn has_failed(&self) -> bool {
         self.oracle.violation.is_some()
     }
 
-    /// What the clock of a node shows.
-    pub fn local(&self, at: usize) -> MonoTime {
-        self.nodes[at].clock.read(self.now)
+    /// The time that a node's clock shows now.
+    pub fn local(&self, node: usize) -> MonoTime {
+        self.nodes[node].clock.read(self.now)
     }
 
-    pub fn others(&self, at: usize) -> impl Iterator<Item = usize> + use<> {
-        (0..self.nodes.len()).filter(move |other| *other != at)
+    /// All nodes but one.
+    pub fn others(&self, node: usize) -> impl Iterator<Item = usize> + use<> {
+        (0..self.nodes.len()).filter(move |other| *other != node)
     }
 
-    pub fn later(&mut self, due: Due, delay: Duration) {
+    /// Puts something into the queue, due after `delay`.
+    pub fn schedule(&mut self, due: Due, delay: Duration) {
         self.queue.push(self.now + delay, due);
     }
 
+    /// A copy of `bytes` in memory that is used again.
     pub fn buffer(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut buffer = self.buffers.pop().unwrap_or_default();
         buffer.clear();
@@ -144,166 +165,172 @@ impl Sim {
         buffer
     }
 
-    /// Asks the engine of a node when it wants to be woken.
-    pub fn set_wake(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        node.wake = match &node.engine {
-            Some(engine) if node.pause.is_none() && !node.exited => node.clock.when(engine.next_deadline()),
+    /// Sets when a node is woken, by its engine's next deadline.
+    pub fn set_wake(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        machine.wake = match &machine.engine {
+            Some(engine) if machine.pause.is_none() && !machine.exited => machine.clock.when(engine.next_deadline()),
             Some(_) | None => Real::NEVER,
         };
     }
 
-    /// An event for a process: taken now, or when it runs again.
-    pub fn offer(&mut self, at: usize, waiting: Waiting) {
+    /// Hands an event to a node's process now, or keeps it for when the process runs again. A dead
+    /// process takes none.
+    pub fn offer(&mut self, node: usize, waiting: Waiting) {
         let limit = self.plan.backlog;
-        if let Some(pause) = &mut self.nodes[at].pause {
+        if let Some(pause) = &mut self.nodes[node].pause {
             let datagram = matches!(waiting, Waiting::Datagram(..));
             if pause.backlog.len() < limit || !datagram {
                 pause.backlog.push(waiting);
             }
             return;
         }
-        if !self.nodes[at].is_running() {
+        if !self.nodes[node].is_running() {
             return;
         }
-        if !self.is_lease_at_hand(at) {
-            // It may have stopped over that; what was to come next waits with the rest.
-            if let Some(pause) = &mut self.nodes[at].pause {
+        if !self.report_refusals(node) {
+            // The process may have stopped over that: this event waits with the rest.
+            if let Some(pause) = &mut self.nodes[node].pause {
                 pause.backlog.push(waiting);
             }
             return;
         }
         match waiting {
             Waiting::Datagram(link, bytes) => {
-                self.take(at, Event::Datagram { link, bytes: &bytes });
+                self.handle(node, Event::Datagram { link, bytes: &bytes });
                 self.buffers.push(bytes);
             }
-            Waiting::Refused(link) => self.take(at, Event::Refused { link }),
+            Waiting::Refused(link) => self.handle(node, Event::Refused { link }),
             Waiting::Seen(interface, sighting) => {
-                self.take(at, Event::Seen { interface: interface_id(interface), sighting });
+                self.handle(node, Event::Seen { interface: interface_id(interface), sighting });
             }
-            Waiting::Facts(interface) => self.tell_facts(at, interface),
-            Waiting::Attach(interface) => self.attach(at, interface),
-            Waiting::Replaced(interface) => self.hear_replaced(at, interface),
+            Waiting::Facts(interface) => self.handle_facts(node, interface),
+            Waiting::Attach(interface) => self.attach(node, interface),
+            Waiting::Replaced(interface) => self.handle_replaced(node, interface),
             Waiting::Installed(interface) => {
-                self.take(at, Event::Installed { interface: interface_id(interface) });
+                self.handle(node, Event::Installed { interface: interface_id(interface) });
             }
-            Waiting::Stored(version) => self.take(at, Event::Stored { version }),
-            Waiting::StoreFailed => self.take(at, Event::StoreFailed),
-            Waiting::Command(command) => self.take(at, Event::Command { id: 1, command }),
-            Waiting::Health(group) => self.hear_health(at, group),
-            Waiting::Hook(group, hook, epoch, ok) => self.hear_hook(at, group, (hook, epoch, ok)),
-            Waiting::Tick => self.take(at, Event::Tick),
+            Waiting::Stored(version) => self.handle(node, Event::Stored { version }),
+            Waiting::StoreFailed => self.handle(node, Event::StoreFailed),
+            Waiting::Command(command) => self.handle(node, Event::Command { id: 1, command }),
+            Waiting::Health(group) => self.handle_health(node, group),
+            Waiting::Hook(group, hook, epoch, ok) => self.handle_hook(node, group, (hook, epoch, ok)),
+            Waiting::Tick => self.handle(node, Event::Tick),
         }
     }
 
-    /// Tells a process first if its gate has refused a frame; false if it ended over that.
-    fn is_lease_at_hand(&mut self, at: usize) -> bool {
+    /// Reports refused leases to a process, as the agent does before any other event; false if the
+    /// process stopped or ended over that.
+    fn report_refusals(&mut self, node: usize) -> bool {
         for interface in 0..self.plan.interfaces {
-            // One that stops over the first does not hear of the next.
-            let hears = self.nodes[at].is_running() && self.nodes[at].is_attached(interface);
-            if hears && self.nodes[at].kernel.gates[interface].is_refused() {
-                let generation = self.nodes[at].kernel.gates[interface].generation;
-                self.oracle.note_refusal_told(at, interface, generation);
-                self.take(at, Event::LeaseRefused { interface: interface_id(interface) });
+            // A process that stops over the first refusal does not hear of the next.
+            let hears = self.nodes[node].is_running() && self.nodes[node].is_attached(interface);
+            if hears && self.nodes[node].kernel.gates[interface].is_refused() {
+                let generation = self.nodes[node].kernel.gates[interface].generation;
+                self.oracle.note_refusal_told(node, interface, generation);
+                self.handle(node, Event::LeaseRefused { interface: interface_id(interface) });
             }
         }
-        self.nodes[at].is_running()
+        self.nodes[node].is_running()
     }
 
-    pub fn take(&mut self, at: usize, event: Event<'_>) {
-        let local = self.local(at);
+    /// Lets the engine of a node handle an event now, carries out its actions, and lets the oracle
+    /// look.
+    pub fn handle(&mut self, node: usize, event: Event<'_>) {
+        let local = self.local(node);
         let mut out = std::mem::take(&mut self.out);
-        let Some(engine) = self.nodes[at].engine.as_mut() else { return };
+        let Some(engine) = self.nodes[node].engine.as_mut() else { return };
         let before = engine.view_believed();
         engine.handle(local, event, &mut out);
-        Oracle::check_beliefs(self, at, &event, before);
+        Oracle::check_beliefs(self, node, &event, before);
         self.steps += 1;
-        self.carry_out_or_stop(at, out, local);
-        Oracle::after_event(self, at);
-        self.set_wake(at);
+        self.carry_out_or_stop(node, out, local);
+        Oracle::after_event(self, node);
+        self.set_wake(node);
     }
 
-    /// Does what an engine decided at `decided`, or stops in the middle of it.
-    pub fn carry_out_or_stop(&mut self, at: usize, mut out: Actions, decided: MonoTime) {
-        // Persist names the state of this moment.
-        self.persist(at, &out.list);
-        let trap = self.nodes[at].trap.filter(|_| out.list.iter().any(|action| matches!(action, Action::Gate(_))));
+    /// Carries out what an engine decided at `decided`, or stops the process in the middle of it.
+    pub fn carry_out_or_stop(&mut self, node: usize, mut out: Actions, decided: MonoTime) {
+        // The state to be persisted is that of this moment.
+        self.persist(node, &out.list);
+        let trap = self.nodes[node].trap.filter(|_| out.list.iter().any(|action| matches!(action, Action::Gate(_))));
         if let Some(span) = trap {
-            self.nodes[at].trap = None;
+            self.nodes[node].trap = None;
             let held = out.list.split_off(self.random.below(out.list.len()));
-            self.note(|_| format!("node {at}: stops in mid-list for {span:?}, holding {}", held.len()));
+            self.note(|_| format!("node {node}: stops in mid-list for {span:?}, holding {}", held.len()));
             let pause = Pause { held, bytes: out.bytes.clone(), decided, backlog: Vec::new() };
-            self.nodes[at].pause = Some(pause);
+            self.nodes[node].pause = Some(pause);
             self.touched = true;
-            self.later(Due::Resume { to: at }, span);
+            self.schedule(Due::Resume { to: node }, span);
         }
-        self.carry_out(at, &out.list, &out.bytes, decided);
+        self.carry_out(node, &out.list, &out.bytes, decided);
         out.clear();
         self.out = out;
     }
 
-    pub fn carry_out(&mut self, at: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
+    /// Carries out actions in their order. `decided`: when, by the node's clock.
+    pub fn carry_out(&mut self, node: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
         for action in list {
-            self.coverage.see_action(action);
+            self.coverage.count_action(action);
             match action {
                 Action::Send { link, bytes: range, .. } => {
-                    Oracle::note_said(self, at, &bytes[range.clone()]);
-                    self.send(at, *link, &bytes[range.clone()]);
+                    Oracle::note_said(self, node, &bytes[range.clone()]);
+                    self.send_datagram(node, *link, &bytes[range.clone()]);
                 }
                 Action::Gate(gate) => {
                     if !matches!(gate, GateAction::Renew { .. }) {
-                        self.note(|_| format!("node {at}: {gate:?}"));
+                        self.note(|_| format!("node {node}: {gate:?}"));
                     }
                     if let GateAction::Open { group, epoch } = gate {
-                        self.check_prepared(at, self.nodes[at].table[usize::from(group.0)], *epoch);
+                        self.check_prepared(node, self.nodes[node].table[usize::from(group.0)], *epoch);
                     }
-                    Oracle::change_gate(self, at, *gate, decided);
+                    Oracle::change_gate(self, node, *gate, decided);
                 }
                 Action::Probe { interface, address, to } => {
-                    self.probe(at, usize::from(interface.0), *address, *to);
+                    self.send_probe(node, usize::from(interface.0), *address, *to);
                 }
                 Action::Announce { group, address } => {
-                    let closed = self.nodes[at].table[usize::from(group.0)];
-                    Oracle::check_announcement(self, at, closed, decided);
+                    let group = self.nodes[node].table[usize::from(group.0)];
+                    Oracle::check_announcement(self, node, group, decided);
                     if address.is_none_or(|address| super::names::group_of(address).is_some()) {
-                        self.announce(at, self.nodes[at].table[usize::from(group.0)]);
+                        self.send_announcement(node, group);
                     }
                 }
                 Action::Persist { .. } => {}
                 Action::Reply { outcome, .. } => {
-                    self.note(|_| format!("node {at}: the operator is told {outcome:?}"))
+                    self.note(|_| format!("node {node}: the operator is told {outcome:?}"))
                 }
                 Action::Hook { group, hook, epoch, .. } => {
-                    self.run_hook(at, self.nodes[at].table[usize::from(group.0)], *hook, *epoch);
+                    self.run_hook(node, self.nodes[node].table[usize::from(group.0)], *hook, *epoch);
                 }
-                Action::Notice(notice) => self.tell(at, notice),
+                Action::Notice(notice) => self.note_notice(node, notice),
                 Action::Stopped => {
-                    self.note(|_| format!("node {at}: agent ends in order"));
-                    self.nodes[at].exited = true;
+                    self.note(|_| format!("node {node}: agent ends in order"));
+                    self.nodes[node].exited = true;
                     self.touched = true;
                 }
             }
         }
     }
 
-    fn tell(&mut self, at: usize, notice: &Notice) {
-        self.note(|_| format!("node {at}: {notice:?}"));
+    /// Notes a notice in the history; counts and checks a change of role.
+    fn note_notice(&mut self, node: usize, notice: &Notice) {
+        self.note(|_| format!("node {node}: {notice:?}"));
         if let Notice::Role { group, from, to, cause, .. } = notice {
             if !super::transitions::is_legal(*from, *to, *cause) {
                 self.oracle.violated(|| format!("the role table has no {from:?} → {to:?} by {cause:?}"));
             }
             if *to == Role::Active && *from != Role::Handover {
-                let group = self.nodes[at].table[usize::from(group.0)];
-                let change = self.oracle.note_active(group, at, *cause);
-                self.coverage.see_change(change);
+                let group = self.nodes[node].table[usize::from(group.0)];
+                let change = self.oracle.note_active(group, node, *cause);
+                self.coverage.count_change(change);
                 let opening = self.oracle.openings[group];
-                self.later(Due::Correct { group, node: at, opening }, CORRECTED);
+                self.schedule(Due::Correct { group, node, opening }, CORRECTED);
             }
         }
     }
 
-    /// The link over which a node is heard on a wire.
+    /// The link over which an end is heard on a wire.
     pub fn link(&self, from: usize, wire: usize) -> LinkId {
         if from >= self.nodes.len() {
             return LinkId { peer: witness_id(from - self.nodes.len()), path: super::names::udp(0) };
@@ -311,6 +338,7 @@ impl Sim {
         LinkId { peer: id(from), path: self.path(wire) }
     }
 
+    /// The path of a wire between nodes.
     pub fn path(&self, wire: usize) -> LinkPath {
         if wire < self.net.udp {
             super::names::udp(wire)
@@ -319,30 +347,31 @@ impl Sim {
         }
     }
 
-    /// The other end of a link, and the wire it takes.
+    /// The other end of a link, and its wire.
     pub fn way(&self, link: LinkId) -> (usize, usize) {
         let peer: NodeId = link.peer;
         let wire = match link.path {
-            LinkPath::Udp(at) => usize::from(at),
-            LinkPath::Segment(interface) => self.net.segment(usize::from(interface.0)),
+            LinkPath::Udp(number) => usize::from(number),
+            LinkPath::Segment(interface) => self.net.segment_wire(usize::from(interface.0)),
         };
         (position(peer), wire)
     }
 
+    /// A serial for another gate.
     pub fn next_serial(&mut self) -> u64 {
         self.serials += 1;
         self.serials
     }
 
-    /// True if the kernel of a node answers for a group now.
-    pub fn answers(&self, at: usize, group: usize) -> bool {
-        let node = &self.nodes[at];
-        let gate = &node.kernel.gates[self.plan.groups[group].interface];
-        node.kernel.is_open(group) && gate.is_live(node.clock.read(self.now)) && !node.asleep
+    /// Whether the kernel of a node answers for a group now.
+    pub fn answers(&self, node: usize, group: usize) -> bool {
+        let machine = &self.nodes[node];
+        let gate = &machine.kernel.gates[self.plan.groups[group].interface];
+        machine.kernel.is_open(group) && gate.is_live(machine.clock.read(self.now)) && !machine.asleep
     }
 
-    /// Who answers for a group now.
+    /// The nodes that answer for a group now.
     pub fn answering(&self, group: usize) -> Vec<usize> {
-        (0..self.nodes.len()).filter(|&at| self.answers(at, group)).collect()
+        (0..self.nodes.len()).filter(|&node| self.answers(node, group)).collect()
     }
 }

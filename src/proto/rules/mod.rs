@@ -1,11 +1,13 @@
 //! Rules: what every voter keeps to, and every rule that a mutant can break, as functions of one line.
 //!
-//! Owns: what a row asks of a vote and gives up, who makes a majority, how long a promise binds, how results of checks are
-//! counted; and [`Rules`], the named rules of the engine. Never does: remember anything of its own. The simulator's oracle
-//! does not use this room: it computes what is right anew.
+//! Owns: what a row asks of a voter and gives up, who makes a majority, how long a promise binds, how
+//! results of checks are counted; and [`Rules`], the named rules of engine, voter and wire. Never
+//! does: remember anything of its own. An oracle computes for itself what is right, but for what a
+//! row asks and gives up.
 //!
-//! A mutant breaks its rule here, inside the function that states it, and nowhere else: who reads the engine reads the
-//! protocol alone. In what ships [`Rules`] has no memory and every question to it is a constant.
+//! A mutant breaks its rule here, inside the function that states it, and nowhere else: who reads the
+//! engine reads the protocol alone. In what ships [`Rules`] has no memory and every question to it is
+//! a constant.
 
 use crate::mutant::{Mutant, Mutants};
 
@@ -18,8 +20,10 @@ mod gate;
 mod speech;
 pub mod tally;
 pub mod vote;
+mod wire;
+mod witness;
 
-/// The rules of the engine, one of them broken if a mutant is on.
+/// The rules of the protocol, one of them broken if a mutant is on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rules(Mutants);
 

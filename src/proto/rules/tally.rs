@@ -1,23 +1,25 @@
-//! Results of checks, counted: one failure is none. Nodes and witnesses count theirs in the same way.
+//! Tallies: results of checks, counted, so that one failure alone changes nothing. Nodes and
+//! witnesses count in the same way.
 
-/// How a check stands, by its results so far.
+/// The verdict of a check by its results so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tally {
     fall: u32,
     rise: u32,
     failing: bool,
-    /// Results in a row that speak against how it stands.
+    /// Number of results in a row that speak against the verdict.
     run: u32,
 }
 
 impl Tally {
-    /// Of a check that does not fail until `fall` results in a row say so.
+    /// The tally of a check that is well until `fall` results in a row say otherwise; `rise`
+    /// results in a row end a failure.
     #[must_use]
     pub fn new(fall: u32, rise: u32) -> Tally {
         Tally { fall, rise, failing: false, run: 0 }
     }
 
-    /// Counts a result. True if the check stands otherwise now.
+    /// Counts a result. True if it changes the verdict.
     pub fn count(&mut self, healthy: bool) -> bool {
         if healthy != self.failing {
             self.run = 0;
@@ -32,23 +34,23 @@ impl Tally {
         true
     }
 
-    /// It fails, whatever was counted.
+    /// Sets the verdict to failing, whatever was counted.
     pub fn fail(&mut self) {
         *self = Tally { failing: true, run: 0, ..*self };
     }
 
-    /// It is well, whatever was counted.
+    /// Sets the verdict to well, whatever was counted.
     pub fn recover(&mut self) {
         *self = Tally { failing: false, run: 0, ..*self };
     }
 
-    /// So many failures in a row, and not yet ended by successes.
+    /// Whether the verdict is failing.
     #[must_use]
     pub fn is_failing(&self) -> bool {
         self.failing
     }
 
-    /// Results in a row that speak against how it stands.
+    /// Number of results in a row that speak against the verdict.
     #[must_use]
     pub fn run(&self) -> u32 {
         self.run

@@ -1,21 +1,22 @@
-//! What a row asks of a voter, and what it gives up. The same for a node that votes and for a witness.
+//! Votes: what a row asks of a voter, what it gives up, and how long a promise binds. The same for
+//! a node that votes and for a witness.
 
 use crate::timing::stretch;
 use crate::types::{Epoch, NodeId};
 use crate::wire::pulse::{Role, Row};
 use std::time::Duration;
 
-/// What a row asks a vote for.
+/// A row's request for a vote.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ask {
     /// The node wants to open with this epoch.
     Claims(Epoch),
-    /// It is active with this epoch.
+    /// The node is active with this epoch.
     Holds(Epoch),
 }
 
 impl Ask {
-    /// The epoch it is about.
+    /// The epoch that the vote is asked for.
     #[must_use]
     pub fn epoch(self) -> Epoch {
         match self {
@@ -24,21 +25,22 @@ impl Ask {
     }
 }
 
-/// What a node's row asks for; nothing if the epoch is not its own.
+/// The request in a node's row; `None` if there is none, or if the epoch is not the node's own.
 #[must_use]
 pub fn ask(node: NodeId, row: &Row) -> Option<Ask> {
     let ask = match row.role {
-        // In a handover `claim` is what the other is offered.
+        // In a handover `claim` is the epoch that the peer is offered.
         Role::Active | Role::Handover => Ask::Holds(row.epoch),
         Role::Starting | Role::Standby | Role::Fault | Role::Paused | Role::Witness => Ask::Claims(row.claim),
     };
     (ask.epoch() != Epoch::NONE && ask.epoch().node() == node).then_some(ask)
 }
 
-/// True if a row proves that its node never opens with `epoch` again, and has closed what it had opened with it.
+/// Whether a row proves that its node never opens with `epoch` again, and has closed what it had
+/// opened with it.
 ///
-/// Not that of a node that starts: its kernel's gate may be open with the epoch of its former life, and it does not
-/// know yet.
+/// The row of a node that starts proves nothing: its kernel's gate may be open with the epoch of
+/// its former life, and the node does not know yet.
 #[must_use]
 pub fn gives_up(node: NodeId, row: &Row, epoch: Epoch) -> bool {
     match row.role {
@@ -49,14 +51,15 @@ pub fn gives_up(node: NodeId, row: &Row, epoch: Epoch) -> bool {
     }
 }
 
-/// How long a voter votes for nobody else after it received what asked for a lease of `lease_us`.
+/// The span in which a voter votes for nobody else, from its receipt of a pulse that states a lease
+/// of `lease_us`.
 #[must_use]
 pub fn promise(lease_us: u32, drift_ppm: u64) -> Duration {
     stretch(Duration::from_micros(u64::from(lease_us)), drift_ppm)
 }
 
-/// How long a voter that has just started votes for nobody, if no earlier life of it answered for a lease of more than
-/// `lease_us`.
+/// The span in which a voter that has just started votes for nobody, if no earlier life of it
+/// granted under a lease longer than `lease_us`.
 #[must_use]
 pub fn abstention(lease_us: u32, drift_ppm: u64) -> Duration {
     stretch(promise(lease_us, drift_ppm), drift_ppm)

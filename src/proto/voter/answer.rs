@@ -1,14 +1,15 @@
-//! A pulse sent: always an answer, to where the question came from.
+//! A pulse sent: always an answer, which goes to where the question came from.
 
 use super::{Output, Voter};
 use crate::wire::pulse::{self, Flags, Header};
 use crate::wire::session::Echo;
 
-/// Datagrams in one go to a node that has many rows to learn; the rest follows with its acknowledgements.
+/// Most datagrams in answer to one, to a node that has many rows to learn; the rest follows its
+/// acknowledgements.
 const BURST: usize = 4;
 
 impl Voter {
-    /// Answers a node that is believed with what it has not acknowledged.
+    /// Answers a node that is believed with the rows that it has not acknowledged.
     pub(super) fn answer(&mut self, node: usize, out: &mut Output) {
         let mut base = self.nodes[node].acked;
         for _ in 0..BURST {
@@ -21,13 +22,16 @@ impl Voter {
         }
     }
 
-    /// Answers a datagram of a session that has not proven itself, with that session as echo and no rows.
+    /// Answers a datagram of a session that has not proven itself, with that session as echo and no
+    /// rows.
     pub(super) fn answer_unproven(&mut self, node: usize, learned: u64, out: &mut Output) {
         self.counter += 1;
         let echo = self.nodes[node].sessions.answer(learned, self.counter);
         self.send(node, echo, self.table, out);
     }
 
+    /// Writes a pulse with the rows that changed after `base`; returns the version up to which it
+    /// tells the table.
     fn send(&mut self, node: usize, echo: Echo, base: u64, out: &mut Output) -> u64 {
         let groups = &self.groups;
         self.excerpt.choose(base, self.table, groups.iter().map(|group| group.row_version));
@@ -41,7 +45,7 @@ impl Voter {
             echo_session: echo.session,
             echo_counter: echo.counter,
             flags: Flags::default(),
-            // A witness has no times of its own: it says back what it was told, so that nothing differs.
+            // A witness has no times of its own: it returns the node's, so that nothing differs.
             pulse_us: known.times.pulse_us,
             silence_us: known.times.silence_us,
             lease_us: known.times.lease_us,
@@ -51,7 +55,7 @@ impl Voter {
             upto_version: self.excerpt.upto(),
             ack_version: known.copy.have(),
         };
-        let rows = self.excerpt.positions().map(|at| groups[at].row);
+        let rows = self.excerpt.positions().map(|position| groups[position].row);
         pulse::encode(&self.setup.keys, &header, rows, &mut self.datagram);
         let start = out.bytes.len();
         out.bytes.extend_from_slice(&self.datagram);

@@ -1,6 +1,6 @@
-//! What of a voter's state can matter from now on, in the words of [`Canon`]. For the model check, which
-//! must know a state when it returns; every field is taken apart by name, so that a new one does not compile until it is
-//! thought of.
+//! The canon of a voter: what of its state can matter from now on. For the model check, which must
+//! know a state when it returns. Every field is taken apart by name, so that a new one does not
+//! compile until it is thought of.
 
 use super::check::Check;
 use super::group::{Group, Promise};
@@ -12,11 +12,11 @@ use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::wire::pulse::PeerConfig;
 use std::time::Duration;
 
-/// Longer than any abstention of a model.
+/// Limit of an abstention's age: longer than any abstention of a model.
 const ABSTENTION: Duration = Duration::from_secs(1 << 20);
 
 impl Voter {
-    /// Tells everything that can matter from `now` on.
+    /// Adds everything that can matter from `now` on.
     pub fn canon(&self, now: MonoTime, canon: &mut Canon) {
         let Voter {
             setup: _, // the same in all states of a search, but for the session
@@ -60,7 +60,7 @@ impl Voter {
         canon.ahead(now, *next_lapse);
         let pulse = nodes.iter().map(|node| node.times.pulse_us).max().unwrap_or_default();
         canon.age(now, *last, Duration::from_micros(u64::from(pulse)) * 3);
-        // A promise is known to have run out no earlier than so long after that.
+        // A promise is known to have run out no earlier than this span after `resumed`.
         let lease = nodes.iter().map(|node| node.times.lease_us).max().unwrap_or_default();
         canon.age(now, *resumed, self.promised_for(lease));
         canon.size(touched.len());
@@ -70,17 +70,17 @@ impl Voter {
         canon.list(groups, |canon, group| group.canon(now, (session, *persist_version), canon));
     }
 
-    /// True if a datagram of the session with this counter would be dropped as a copy.
+    /// Whether a datagram of the session with this counter would be dropped as a copy.
     pub fn has_seen(&self, session: u64, counter: u64) -> bool {
         self.nodes.iter().any(|node| node.sessions.has_seen(session, counter))
     }
 
-    /// How many writes ago a version was sent to the disk.
+    /// Adds the number of writes since a version was sent to the disk.
     pub fn canon_version(&self, version: u64, canon: &mut Canon) {
         canon.plain(self.persist_version.saturating_sub(version));
     }
 
-    /// Some words for people.
+    /// The state in some words, for people.
     pub fn gist(&self, now: MonoTime) -> String {
         let promise = self.promises(now).next();
         let promise = promise.map_or("nothing promised".to_owned(), |promise| {
@@ -139,7 +139,7 @@ impl Group {
 }
 
 impl Memory {
-    /// Tells what a later life finds on the disk.
+    /// Adds what a later life finds on the disk.
     pub fn canon(&self, canon: &mut Canon) {
         let Memory { lease_us, ceilings } = self;
         canon.plain((*lease_us).into());

@@ -1,20 +1,20 @@
-//! Checks of a witness, and how each stands.
+//! Checks of a witness, and the verdict of each.
 
 use crate::rules::tally::Tally;
 use crate::types::GroupKey;
 
-/// One check.
+/// The setup of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CheckSetup {
-    /// Of which group.
+    /// The group whose service is checked.
     pub group: GroupKey,
-    /// So many failures in a row are a fault.
+    /// Number of failures in a row that are a fault.
     pub fall: u32,
-    /// So many successes in a row end it.
+    /// Number of successes in a row that end a fault.
     pub rise: u32,
 }
 
-/// A check of a group and how it stands.
+/// A check of a group, with the count of its results.
 #[derive(Clone, Debug)]
 pub(super) struct Check {
     pub(super) setup: CheckSetup,
@@ -30,12 +30,12 @@ impl Check {
         self.setup.group
     }
 
-    /// Counts a result; the group whose fault may have changed with it.
+    /// Counts a result; returns the group if its fault may have changed.
     pub fn count(&mut self, healthy: bool) -> Option<GroupKey> {
         self.tally.count(healthy).then_some(self.setup.group)
     }
 
-    /// Somebody else serves from now on: what was counted was not about it.
+    /// Restarts the count: another node serves from now on, and the results were not about it.
     pub fn begin_again(&mut self) {
         *self = Check::new(&self.setup);
     }

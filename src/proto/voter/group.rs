@@ -1,4 +1,4 @@
-//! A group as a voter knows it: to whom it is promised, which epochs it has met, whether its active has a fault.
+//! A group as a voter knows it: the promise, the epochs, the fault of its active.
 
 use super::node::Node;
 use super::{Notice, Output, Voter};
@@ -11,23 +11,26 @@ use std::time::Duration;
 /// A promise, running or over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Promise {
-    /// Position of the node it was made to.
+    /// Position of the node that it was made to.
     pub node: usize,
+    /// The epoch that was granted.
     pub epoch: Epoch,
-    /// It is renewed no more, and ends then. `None` while the node goes on asking: then it ends with
-    /// [`Node::until`].
+    /// End of a promise that is renewed no more. `None` while the node goes on asking: then the
+    /// promise ends with [`Node::until`].
     pub ends: Option<MonoTime>,
-    /// The node was active with it.
+    /// Whether the node was active with it.
     pub held: bool,
-    /// It has run out, which has been taken note of.
+    /// Whether its end has been noticed.
     pub over: bool,
 }
 
 impl Promise {
+    /// End of the promise on the voter's clock.
     pub fn end(&self, nodes: &[Node]) -> MonoTime {
         self.ends.unwrap_or(nodes[self.node].until)
     }
 
+    /// Whether the promise is still renewed.
     fn is_live(&self) -> bool {
         self.ends.is_none()
     }
@@ -36,23 +39,26 @@ impl Promise {
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub key: GroupKey,
+    /// The last promise, running or over.
     pub promise: Option<Promise>,
-    /// The highest epoch known to be in use, or granted and over.
+    /// The highest epoch that is known to be in use, or that was granted before.
     pub seen: Epoch,
-    /// An earlier life may have granted up to this: claims must be above it.
+    /// The highest epoch that an earlier life may have granted: claims must be above it.
     pub bar: Epoch,
-    /// It is on the disk that nothing above this was granted.
+    /// The highest epoch that may be granted: the disk knows that none above it was.
     pub ceiling: Epoch,
-    /// A higher one on its way there, with the version that carries it.
+    /// A higher ceiling on its way to the disk, with the version that carries it.
     pub rising: Option<(Epoch, u64)>,
-    /// The promise to an active ran out and was not given up.
+    /// Whether the promise to an active ran out without being given up.
     pub lapsed: bool,
+    /// The row that is told of the group.
     pub row: Row,
+    /// Version of the table with which the row last changed.
     pub row_version: u64,
 }
 
 impl Group {
-    /// A group that was never heard of. Its row is told with `version`.
+    /// A group that was never heard of. `version` is that of its row.
     pub fn new(key: GroupKey, version: u64) -> Group {
         let row = Row::new(key, Role::Witness, crate::wire::pulse::Reason::Listening);
         Group {
@@ -70,25 +76,26 @@ impl Group {
 }
 
 impl Voter {
-    /// Grants what a node asks for, if it may be granted. `node.until` already covers the pulse that was just received.
-    pub(super) fn consider(&mut self, at: usize, node: usize, now: MonoTime, out: &mut Output) {
-        let Some(asked) = self.asked(at, node) else { return };
+    /// Grants what a node asks for, if it may be granted. Its `until` already covers the pulse that
+    /// was just received.
+    pub(super) fn consider(&mut self, place: usize, node: usize, now: MonoTime, out: &mut Output) {
+        let Some(asked) = self.asked(place, node) else { return };
         let epoch = asked.epoch();
-        let group = &self.groups[at];
+        let group = &self.groups[place];
         let same = group.promise.filter(|promise| promise.node == node && promise.epoch == epoch);
         if same.is_some_and(|promise| promise.is_live()) {
             return;
         }
-        if !self.may_grant(at, node, asked, now) {
+        if !self.may_grant(place, node, asked, now) {
             self.nodes[node].waiting = true;
             return;
         }
-        self.expect(at, epoch);
-        if epoch > self.groups[at].ceiling && !self.is_mutant(Mutant::CeilingNotAwaited) {
+        self.expect(place, epoch);
+        if epoch > self.groups[place].ceiling && !self.is_mutant(Mutant::CeilingNotAwaited) {
             self.nodes[node].waiting = true;
             return;
         }
-        let group = &mut self.groups[at];
+        let group = &mut self.groups[place];
         if let Some(before) = group.promise.filter(|before| before.epoch != epoch) {
             group.seen = group.seen.max(before.epoch);
         }
@@ -101,12 +108,14 @@ impl Voter {
             self.checks.iter_mut().filter(|check| check.group() == key).for_each(super::check::Check::begin_again);
         }
         self.next_lapse = self.next_lapse.min(self.nodes[node].until);
-        self.touched.push(at);
-        out.notices.push(Notice::Granted(self.groups[at].key, self.nodes[node].id, epoch));
+        self.touched.push(place);
+        out.notices.push(Notice::Granted(self.groups[place].key, self.nodes[node].id, epoch));
     }
 
-    fn may_grant(&self, at: usize, node: usize, asked: Ask, now: MonoTime) -> bool {
-        let group = &self.groups[at];
+    /// Whether a request may be granted now: the voter votes, no promise to another node runs, and
+    /// the epoch is high enough.
+    fn may_grant(&self, place: usize, node: usize, asked: Ask, now: MonoTime) -> bool {
+        let group = &self.groups[place];
         if !self.is_voting() || self.is_blocked(node) {
             return false;
         }
@@ -117,14 +126,16 @@ impl Voter {
         let again = group.promise.is_some_and(|promise| promise.node == node && promise.epoch == asked.epoch());
         let seen = group.seen.max(group.promise.map_or(Epoch::NONE, |promise| promise.epoch));
         match asked {
-            // Who is active now proves that nobody was with a higher epoch, whatever we have forgotten.
+            // A node that is active proves that none was with a higher epoch, whatever we have
+            // forgotten.
             Ask::Holds(_) => true,
-            // What a node claims it has never opened with: that somebody has met the same epoch tells of the claim alone.
+            // A node has never opened with what it claims; where another has met the same epoch, it
+            // knows it from the claim.
             Ask::Claims(epoch) => again || (epoch >= seen && epoch > group.bar),
         }
     }
 
-    /// When a promise is over.
+    /// The end of a promise.
     fn end_of(&self, promise: &Promise) -> MonoTime {
         let end = promise.end(&self.nodes);
         if !self.is_mutant(Mutant::PromiseEndsWithSilence) {
@@ -135,41 +146,42 @@ impl Voter {
         end.back(self.promised_for(times.lease_us).saturating_sub(silence))
     }
 
-    /// What a node asks for, as it said last.
-    pub(super) fn asked(&self, at: usize, node: usize) -> Option<Ask> {
+    /// The request of a node for a group, as it said last.
+    pub(super) fn asked(&self, place: usize, node: usize) -> Option<Ask> {
         let node = &self.nodes[node];
-        node.copy.row(at).and_then(|row| ask(node.id, row))
+        node.copy.row(place).and_then(|row| ask(node.id, row))
     }
 
-    /// A promise to a node is renewed no more.
-    pub(super) fn freeze(&mut self, at: usize, node: usize) {
+    /// Ends the renewal of a promise to a node: it runs out when it would without another pulse.
+    pub(super) fn freeze(&mut self, place: usize, node: usize) {
         let until = self.nodes[node].until;
-        if let Some(promise) = self.groups[at].promise.as_mut().filter(|promise| promise.node == node)
+        if let Some(promise) = self.groups[place].promise.as_mut().filter(|promise| promise.node == node)
             && promise.is_live()
         {
             promise.ends = Some(until);
             self.next_lapse = self.next_lapse.min(until);
-            self.touched.push(at);
+            self.touched.push(place);
         }
     }
 
-    /// The same for everything that was promised to it.
+    /// Ends the renewal of every promise to a node.
     pub(super) fn freeze_all(&mut self, node: usize) {
-        (0..self.groups.len()).for_each(|at| self.freeze(at, node));
+        (0..self.groups.len()).for_each(|place| self.freeze(place, node));
     }
 
-    /// A node has given a group up.
-    pub(super) fn release(&mut self, at: usize, out: &mut Output) {
-        let group = &mut self.groups[at];
+    /// Ends the promise of a group at once: its node has given it up.
+    pub(super) fn release(&mut self, place: usize, out: &mut Output) {
+        let group = &mut self.groups[place];
         if let Some(promise) = group.promise.take() {
             group.seen = group.seen.max(promise.epoch);
             group.lapsed = false;
-            self.touched.push(at);
+            self.touched.push(place);
             out.notices.push(Notice::Released(group.key, self.nodes[promise.node].id, promise.epoch));
         }
     }
 
-    /// A voter that was stopped, or cut off from everybody, has heard nothing of anybody: that is nobody's fault.
+    /// Notes a gap in what the voter hears: while it was stopped, or cut off from everybody, the
+    /// silence of a node is no fault.
     pub(super) fn note_gap(&mut self, now: MonoTime) {
         let pulse = self.nodes.iter().map(|node| node.times.pulse_us).max().unwrap_or_default();
         let patience = Duration::from_micros(u64::from(pulse)) * 3;
@@ -178,59 +190,60 @@ impl Voter {
         }
     }
 
-    /// When it is known that a promise has run out because its holder says nothing.
+    /// The instant at which it is certain that a promise has run out because its holder says
+    /// nothing.
     fn lapse_of(&self, promise: &Promise) -> MonoTime {
         let span = self.promised_for(self.nodes[promise.node].times.lease_us);
         promise.end(&self.nodes).max(self.resumed + span)
     }
 
-    /// Takes note of promises that have run out since the last event.
+    /// Notes promises that have run out since the last event.
     pub(super) fn note_lapses(&mut self, now: MonoTime, out: &mut Output) {
         if now < self.next_lapse {
             return;
         }
         self.next_lapse = MonoTime::FOREVER;
-        for at in 0..self.groups.len() {
-            let Some(promise) = self.groups[at].promise.filter(|promise| !promise.over) else { continue };
+        for place in 0..self.groups.len() {
+            let Some(promise) = self.groups[place].promise.filter(|promise| !promise.over) else { continue };
             let known = self.lapse_of(&promise);
             if known > now {
                 self.next_lapse = self.next_lapse.min(known);
                 continue;
             }
-            let group = &mut self.groups[at];
+            let group = &mut self.groups[place];
             let Some(promise) = group.promise.as_mut() else { continue };
             let end = promise.end(&self.nodes);
             (promise.ends, promise.over) = (Some(end), true);
             let node = &mut self.nodes[promise.node];
             node.lapsed = true;
-            // Perhaps it was never opened with. The next one must be above it all the same.
+            // The next epoch must be above this one, although it was perhaps never opened with.
             group.seen = group.seen.max(promise.epoch);
             group.lapsed = promise.held;
-            self.touched.push(at);
+            self.touched.push(place);
             out.notices.push(Notice::Lapsed(group.key, node.id, promise.epoch));
         }
     }
 
-    /// A node is heard again: what it holds has no fault on that account.
+    /// Ends the faults that came from a node's silence: it is heard again.
     pub(super) fn end_lapse(&mut self, node: usize) {
         if !std::mem::take(&mut self.nodes[node].lapsed) {
             return;
         }
-        for at in 0..self.groups.len() {
-            let group = &mut self.groups[at];
+        for place in 0..self.groups.len() {
+            let group = &mut self.groups[place];
             if group.lapsed && group.promise.is_some_and(|promise| promise.node == node) {
                 group.lapsed = false;
-                self.touched.push(at);
+                self.touched.push(place);
             }
         }
         self.nodes[node].waiting = true;
     }
 
-    /// Brings the rows of touched groups up to date.
+    /// Updates the rows of touched groups, each with a new version if it changes.
     pub(super) fn publish(&mut self, out: &mut Output) {
-        for at in std::mem::take(&mut self.touched) {
+        for place in std::mem::take(&mut self.touched) {
             let reason = self.reason();
-            let group = &mut self.groups[at];
+            let group = &mut self.groups[place];
             let failing = self.checks.iter().any(|check| check.tally.is_failing() && check.group() == group.key);
             let live = group.promise.filter(Promise::is_live);
             let row = Row {

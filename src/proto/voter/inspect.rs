@@ -1,4 +1,5 @@
-//! What simulator, model and fuzzing may look at, and nobody else. Nothing here changes anything, and none of it ships.
+//! Views of a voter for simulator, model and fuzzing alone. They change nothing, and none of them
+//! ships.
 
 use super::Voter;
 #[cfg(any(test, feature = "proof"))]
@@ -7,19 +8,19 @@ use crate::wire::auth::Rejects;
 use crate::wire::pulse::Row;
 
 impl Voter {
-    /// All that it knows, without what it counts of datagrams turned away.
+    /// The whole state as text, without the counts of datagrams turned away.
     #[cfg(any(test, feature = "proof"))]
     pub fn view_state(&self) -> String {
         format!("{:?}", Voter { rejects: Rejects::default(), ..self.clone() })
     }
 
-    /// It votes: its abstention is over, and it knows enough.
+    /// Whether the voter votes: its abstention is over, and it knows enough.
     #[cfg(any(test, feature = "proof"))]
     pub fn view_is_voting(&self) -> bool {
         self.is_voting()
     }
 
-    /// What it says of each group.
+    /// The row of each group.
     #[cfg(any(test, feature = "proof"))]
     pub fn view_rows(&self) -> impl Iterator<Item = &Row> {
         self.groups.iter().map(|group| &group.row)

@@ -1,4 +1,5 @@
-//! What must survive a restart, and how a voter stands until it knows what an earlier life of it can have promised.
+//! The memory of a voter: what must survive a restart, and how a voter stands until it knows what
+//! an earlier life can have promised.
 
 use super::{Notice, Output, Voter};
 use crate::mutant::Mutant;
@@ -7,53 +8,55 @@ use crate::timing::LEASE_MS;
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::wire::pulse::Reason;
 
-/// A ceiling is this far above the epoch that made it necessary …
+/// Distance of a new ceiling above the epoch that made it necessary, in counters.
 const AHEAD: u64 = 64;
-/// … and is raised when an epoch comes as near as this.
+/// Distance of an epoch below the ceiling at which the ceiling is raised, in counters.
 const NEAR: u64 = 16;
-/// Part of every ceiling: above every node's.
+/// The node's number in every ceiling: above that of every node.
 const ANY_NODE: NodeId = NodeId(u8::MAX);
 
-/// Nothing above this was granted for a group.
+/// The ceiling of a group: no epoch above it was granted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ceiling {
-    /// Which group.
+    /// The group.
     pub group: GroupKey,
-    /// The ceiling.
+    /// The highest epoch that may have been granted.
     pub epoch: Epoch,
 }
 
 /// The durable part of a voter.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Memory {
-    /// The longest lease, in µs, that it ever answered for.
+    /// The longest lease under which was ever granted, in µs.
     pub lease_us: u32,
-    /// One for each group; the order means nothing.
+    /// One ceiling for each group; the order means nothing.
     pub ceilings: Vec<Ceiling>,
 }
 
-/// What the disk had.
+/// The memory as the disk had it at start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Loaded {
-    /// There never was anything, or somebody removed it.
+    /// No memory was ever written, or somebody removed it.
     Fresh,
-    /// What an earlier life left.
+    /// The memory that an earlier life left.
     Memory(Memory),
-    /// There is something, and it is not whole.
+    /// A memory is there, and it is not whole.
     Damaged,
 }
 
-/// How a voter stands with what it can know.
+/// The standing of a voter: whether it may vote, by what it knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Standing {
-    /// Its memory is lost. It votes for nobody until every node has told it everything.
+    /// The memory is lost: no votes until every node has told everything.
     Untold,
-    /// It votes for nobody until what it can have promised before is over.
+    /// No votes until every promise of an earlier life is over.
     Abstaining {
         since: MonoTime,
-        /// It has no memory, so it knows nothing of leases until every node has told.
+        /// Whether there never was a memory, so that the longest lease is unknown until every node
+        /// has told its own.
         fresh: bool,
     },
+    /// Votes are given.
     Voting,
 }
 
@@ -68,7 +71,7 @@ impl Standing {
 }
 
 impl Voter {
-    /// What must be durable now.
+    /// The memory that must be durable now.
     #[must_use]
     pub fn memory(&self) -> Memory {
         let ceiling = |group: &super::Group| Ceiling {
@@ -81,13 +84,14 @@ impl Voter {
         }
     }
 
+    /// Takes over what an earlier life left on the disk.
     pub(super) fn recall(&mut self, loaded: Loaded) {
         let Loaded::Memory(memory) = loaded else { return };
         self.lease = memory.lease_us;
         let forgets = self.is_mutant(Mutant::CeilingForgotten);
         for ceiling in memory.ceilings {
-            if let Some(at) = self.place(ceiling.group, &mut Output::default()) {
-                let group = &mut self.groups[at];
+            if let Some(place) = self.place(ceiling.group, &mut Output::default()) {
+                let group = &mut self.groups[place];
                 group.ceiling = ceiling.epoch;
                 group.bar = if forgets { Epoch::NONE } else { ceiling.epoch };
             }
@@ -95,6 +99,7 @@ impl Voter {
         self.publish(&mut Output::default());
     }
 
+    /// Notes that a version is durable: leases and ceilings that it carries count from now on.
     pub(super) fn note_stored(&mut self, version: u64) {
         if let Some((lease, _)) = self.lease_rising.filter(|(_, carried)| *carried <= version) {
             (self.lease, self.lease_rising) = (lease, None);
@@ -106,9 +111,9 @@ impl Voter {
         }
     }
 
-    /// An epoch that may have to be granted soon.
-    pub(super) fn expect(&mut self, at: usize, epoch: Epoch) {
-        let group = &mut self.groups[at];
+    /// Raises the ceiling of a group if an epoch that may soon be granted comes near it.
+    pub(super) fn expect(&mut self, place: usize, epoch: Epoch) {
+        let group = &mut self.groups[place];
         let wanted = group.rising.map_or(group.ceiling, |(epoch, _)| epoch);
         if epoch == Epoch::NONE || epoch.counter() + NEAR <= wanted.counter() {
             return;
@@ -120,7 +125,7 @@ impl Voter {
         }
     }
 
-    /// A lease of this length may have to be answered for.
+    /// Notes a lease under which may have to be granted: a longer one must reach the disk first.
     pub(super) fn note_lease(&mut self, lease_us: u32) {
         let wanted = self.lease_rising.map_or(self.lease, |(lease, _)| lease);
         if lease_us > wanted {
@@ -129,7 +134,7 @@ impl Voter {
         }
     }
 
-    /// True while a node's lease is longer than the disk knows.
+    /// Whether a node's lease is longer than the disk knows.
     pub(super) fn is_blocked(&self, node: usize) -> bool {
         self.nodes[node].times.lease_us > self.lease
     }
@@ -138,6 +143,7 @@ impl Voter {
         self.standing == Standing::Voting
     }
 
+    /// The reason in every row: why the voter does not vote, if it does not.
     pub(super) fn reason(&self) -> Reason {
         match self.standing {
             Standing::Untold => Reason::StateDamaged,
@@ -146,29 +152,29 @@ impl Voter {
         }
     }
 
-    /// Every node of the cluster has told its whole table.
+    /// Whether every node of the cluster has told its whole table.
     fn is_told(&self) -> bool {
         self.nodes.len() >= self.setup.nodes && self.nodes.iter().all(|node| node.copy.is_complete())
     }
 
-    /// A voter without memory knows enough once everybody has told it everything: no epoch above the highest of those was
-    /// in use.
+    /// Lets a voter that has lost its memory begin to abstain once every node has told it
+    /// everything: no epoch above the highest of those was in use.
     pub(super) fn note_told(&mut self, now: MonoTime, out: &mut Output) {
         let trusting = self.is_mutant(Mutant::DamagedMemoryGrants);
         if self.standing == Standing::Untold && (self.is_told() || trusting) {
-            for at in 0..self.groups.len() {
-                let rows = self.nodes.iter().filter_map(|node| node.copy.row(at));
+            for place in 0..self.groups.len() {
+                let rows = self.nodes.iter().filter_map(|node| node.copy.row(place));
                 let highest = rows.map(|row| row.epoch.max(row.consent).max(row.claim).max(row.reserve)).max();
-                let group = &mut self.groups[at];
+                let group = &mut self.groups[place];
                 group.bar = group.bar.max(highest.unwrap_or_default());
-                self.expect(at, highest.unwrap_or_default());
+                self.expect(place, highest.unwrap_or_default());
             }
             self.stand(Standing::Abstaining { since: now, fresh: false });
         }
         self.note_standing(now, out);
     }
 
-    /// Ends the abstention when it is time.
+    /// Ends the abstention when its time is over.
     pub(super) fn note_standing(&mut self, now: MonoTime, out: &mut Output) {
         let Standing::Abstaining { since, fresh } = self.standing else { return };
         let stated = self.nodes.iter().map(|node| node.times.lease_us).max().unwrap_or_default();
@@ -184,6 +190,7 @@ impl Voter {
         }
     }
 
+    /// Changes the standing, and with it the reason in every row.
     fn stand(&mut self, standing: Standing) {
         self.standing = standing;
         self.touched.extend(0..self.groups.len());

@@ -1,9 +1,11 @@
-//! The voter of a witness: who may hold a group, one cluster, no address. Pure: time comes with what is received.
+//! The voter of a witness: who may hold a group, one cluster, no address. Pure: time comes with
+//! what is received.
 //!
-//! A voter answers pulses and says nothing of its own accord. A *grant* is an answer whose row names the epoch as
-//! `consent`; it is a *promise* as well: to vote for nobody else until the lease that the pulse stated, stretched by what
-//! two clocks can differ, has passed on our clock since we received it. The holder counts its lease from when it sent,
-//! so its gate is closed before we vote for another (promise S5 of docs/promises.md).
+//! A voter answers pulses and says nothing of its own accord. A *grant* is an answer whose row
+//! names the epoch as `consent`. With it goes a *promise*: to vote for nobody else until the lease
+//! that the pulse stated, stretched by what two clocks can differ, has passed on our clock since we
+//! received the pulse. The holder counts its lease from when it sent the pulse, so its gate is
+//! closed before we vote for another node (promise S5 of docs/promises.md).
 //!
 //! | file | noun |
 //! |---|---|
@@ -14,14 +16,16 @@
 //! | `memory` | what must survive a restart, and what is not known after one |
 //! | `check` | results of service checks, counted |
 //!
-//! Owns: promises, and everything that follows from them. Never does: read a clock, open a socket or file, start a
-//! thread, ask for randomness. The same code runs in `vipair witness`, in its tests and in the simulator.
+//! Owns: promises, and everything that follows from them. Never does: read a clock, open a socket
+//! or file, start a thread, ask for randomness. The same code runs in `vipair witness`, in its
+//! tests and in the simulator.
 //!
 //! # What happens when it fails
-//! Promises are volatile. A voter that has just started *abstains* until every promise that an earlier life can have made
-//! is over; the longest lease it ever answered for is on its disk for that. Epochs it granted are below a *ceiling* that is
-//! on the disk before one of them is granted; after a start, only higher ones are (the *bar*). If the disk has lost that,
-//! it votes for nobody until every node of the cluster has told it everything, and abstains from then.
+//! Promises are volatile. A voter that has just started *abstains* until every promise that an
+//! earlier life can have made is over; for that, the longest lease it ever granted under is on its
+//! disk. A *ceiling* is on the disk before any epoch below it is granted; after a start, only
+//! epochs above the ceiling are granted (the *bar*). A voter whose disk has lost that votes for
+//! nobody until every node of the cluster has told it everything, and abstains from then.
 
 use crate::mutant::{Mutant, Mutants};
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
@@ -54,44 +58,44 @@ use group::Group;
 use memory::Standing;
 use node::Node;
 
-/// A cluster has no more groups than this: the configuration of a node allows as many.
+/// Most groups of a cluster: the configuration of a node allows as many.
 pub const MAX_GROUPS: usize = 1024;
-/// No more nodes than this are remembered, whoever has the key.
+/// Most nodes that a voter remembers, whoever has the key.
 pub const MAX_NODES: usize = 16;
 
-/// What a voter is built from.
+/// The parts that a voter is built from.
 #[derive(Clone, Debug)]
 pub struct VoterSetup {
-    /// Its own number, one of a witness.
+    /// The voter's own number, one of a witness.
     pub me: NodeId,
     /// The cluster's number, from its name.
     pub cluster: u32,
     /// The keys that seal and open datagrams.
     pub keys: Arc<KeyRing>,
-    /// Random per process, never 0.
+    /// Session of the process: random, never 0.
     pub session: u64,
     /// Bound on the error of clock rates, in parts per million: no less than the nodes' own.
     pub drift_ppm: u64,
-    /// How many nodes the cluster has.
+    /// Number of nodes of the cluster.
     pub nodes: usize,
-    /// What the disk had.
+    /// The content of the disk.
     pub loaded: Loaded,
     /// Checks of services, by position in [`Voter::check`].
     pub checks: Vec<CheckSetup>,
-    /// The rule that is broken to see whether it is noticed. None in what ships.
+    /// The rule that is broken on purpose; none in what ships.
     pub mutants: Mutants,
 }
 
-/// What people are told.
+/// Notices, for people.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Notice {
     /// A process of this node is believed from now on.
     Session(NodeId),
     /// The group is promised to this node with this epoch.
     Granted(GroupKey, NodeId, Epoch),
-    /// It gave the group up.
+    /// The node gave the group up.
     Released(GroupKey, NodeId, Epoch),
-    /// The promise ran out and the node gave nothing up: it was not heard.
+    /// The promise ran out, for the node was not heard; it gave nothing up.
     Lapsed(GroupKey, NodeId, Epoch),
     /// The group's active has a fault, or has it no more.
     Faulty(GroupKey, bool),
@@ -101,21 +105,21 @@ pub enum Notice {
     Crowded,
 }
 
-/// What follows from an event.
+/// Output: what follows from an event.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
-    /// All datagrams, one behind the other.
+    /// All datagrams, one after another.
     pub bytes: Vec<u8>,
-    /// Where each of them lies; they go to where the datagram came from.
+    /// Range of each datagram in `bytes`; all go to where the question came from.
     pub answers: Vec<Range<usize>>,
     /// The version of [`Voter::memory`] that is to be made durable now.
     pub persist: Option<u64>,
-    /// What people are told.
+    /// Notices, for people.
     pub notices: Vec<Notice>,
 }
 
 impl Output {
-    /// Empties it, and keeps its room.
+    /// Empties the output, and keeps its room.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.answers.clear();
@@ -132,13 +136,13 @@ impl Output {
 /// A running promise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Promised {
-    /// Of which group.
+    /// The group that is promised.
     pub group: GroupKey,
-    /// To whom.
+    /// The node that it is promised to.
     pub to: NodeId,
-    /// For which epoch.
+    /// The epoch that it is promised with.
     pub epoch: Epoch,
-    /// It is over then, unless it is renewed.
+    /// End of the promise on the voter's clock, unless it is renewed.
     pub until: MonoTime,
 }
 
@@ -148,28 +152,33 @@ pub struct Voter {
     setup: Arc<VoterSetup>,
     nodes: Vec<Node>,
     groups: Vec<Group>,
+    /// Position of each group in `groups`.
     places: HashMap<GroupKey, usize>,
     checks: Vec<Check>,
     standing: Standing,
-    /// The longest lease that may be answered for, in µs: it is on the disk.
+    /// The longest lease under which may be granted, in µs: the disk knows it.
     lease: u32,
-    /// On its way there, with the version that carries it.
+    /// A longer lease on its way to the disk, with the version that carries it.
     lease_rising: Option<(u32, u64)>,
     /// Counter of the last datagram sent.
     counter: u64,
     /// Version of the table of rows.
     table: u64,
-    /// No promise runs out unnoticed before this.
+    /// Instant before which no promise runs out unnoticed.
     next_lapse: MonoTime,
+    /// Time of the last event.
     last: MonoTime,
-    /// Since when it has heard somebody without a gap.
+    /// Since when the voter has received datagrams without a gap.
     resumed: MonoTime,
-    /// Groups whose row may be another now.
+    /// Groups whose row may have changed.
     touched: Vec<usize>,
+    /// Version of the memory that was last asked to be durable.
     persist_version: u64,
     persist_wanted: bool,
+    /// Whether people were told that there is no room for another group.
     crowded: bool,
     rejects: Rejects,
+    /// Scratch.
     excerpt: Excerpt,
     datagram: Vec<u8>,
 }
@@ -205,7 +214,7 @@ impl Voter {
         voter
     }
 
-    /// Takes one datagram. `now` is the time of its receipt.
+    /// Handles one datagram. `now` is the time of its receipt.
     pub fn handle(&mut self, now: MonoTime, bytes: &[u8], out: &mut Output) {
         let now = now.max(self.last);
         self.note_gap(now);
@@ -219,29 +228,29 @@ impl Voter {
         self.finish(out);
     }
 
-    /// A service check has ended.
+    /// Counts the result of a check, by its position in [`VoterSetup::checks`].
     pub fn check(&mut self, number: usize, healthy: bool, out: &mut Output) {
         if let Some(group) = self.checks.get_mut(number).and_then(|check| check.count(healthy))
-            && let Some(at) = self.places.get(&group)
+            && let Some(place) = self.places.get(&group)
         {
-            self.touched.push(*at);
+            self.touched.push(*place);
             self.publish(out);
         }
     }
 
-    /// Other keys from now on: both ends have those they share.
+    /// Sets other keys from now on.
     pub fn set_keys(&mut self, keys: Arc<KeyRing>) {
         Arc::make_mut(&mut self.setup).keys = keys;
     }
 
-    /// Other checks from now on; none of them has failed yet, and promises are as they were.
+    /// Sets other checks from now on. None of them has failed yet; promises stay.
     pub fn set_checks(&mut self, checks: &[CheckSetup], out: &mut Output) {
         self.checks = checks.iter().map(Check::new).collect();
         self.touched.extend(0..self.groups.len());
         self.publish(out);
     }
 
-    /// What had to be durable with this version is, and so is what had to be before.
+    /// Notes that this version of the memory is durable, and with it every earlier one.
     pub fn stored(&mut self, version: u64) {
         self.note_stored(version);
     }
@@ -259,24 +268,24 @@ impl Voter {
             .filter(move |promise| promise.until > now)
     }
 
-    /// What was turned away, by reason.
+    /// Number of datagrams turned away, by reason.
     #[must_use]
     pub fn rejects(&self) -> &Rejects {
         &self.rejects
     }
 
-    /// Its own number.
+    /// The voter's own number.
     #[must_use]
     pub fn me(&self) -> NodeId {
         self.setup.me
     }
 
-    /// True if this rule is broken on purpose. In what ships it is a constant.
+    /// Whether this rule is broken on purpose; a constant in what ships.
     fn is_mutant(&self, mutant: Mutant) -> bool {
         self.setup.mutants.is_on(mutant)
     }
 
-    /// Writes rows anew that have changed, and asks for what must be durable.
+    /// Updates rows that have changed, and asks for a write if the memory has changed.
     fn finish(&mut self, out: &mut Output) {
         self.publish(out);
         if std::mem::take(&mut self.persist_wanted) {

@@ -11,24 +11,24 @@ pub(super) struct Node {
     pub id: NodeId,
     pub sessions: Sessions,
     pub copy: TableCopy,
-    /// Version of our table that it has completely.
+    /// Version of our table that the node has completely.
     pub acked: u64,
-    /// What it holds is promised to it until then. All its groups in one place: being alive costs the same for one and
-    /// for a thousand.
+    /// End of every promise to the node that is still renewed. One instant for all its groups: a
+    /// pulse costs the same for one and for a thousand.
     pub until: MonoTime,
-    /// It asks for something that it has not been granted.
+    /// Whether the node asks for something that it has not been granted.
     pub waiting: bool,
-    /// A promise to it ran out, and it has not been heard since.
+    /// Whether a promise to the node ran out and it has not been heard since.
     pub lapsed: bool,
-    /// The last of its datagrams that was answered although it knows another session of ours.
+    /// Counter of its last datagram that was answered although it echoes another session of ours.
     pub unaware: u64,
-    /// A row of it was left out: there was no room for another group.
+    /// Whether a row of its table was left out, for there was no room for another group.
     pub skipped: bool,
-    /// What the newest of its pulses says of its configuration, to be said back.
+    /// Times and digests of its newest pulse, which are returned to it.
     pub times: Times,
 }
 
-/// What a pulse says of its sender's configuration.
+/// Times and digests of a pulse's sender, times in µs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Times {
     pub pulse_us: u32,

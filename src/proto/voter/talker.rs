@@ -1,5 +1,6 @@
-//! A node's side of the wire, with nothing behind it: it says what it is told to say, and counts grants as a node does. For
-//! tests and fuzzing.
+//! A node's side of the wire with nothing behind it, for tests and fuzzing. Owns: session, rows,
+//! and the count of grants as a node makes it. Never does: decide anything; it says what it is told
+//! to say. An answer that cannot be opened is a panic, because the voter under test has sent it.
 
 use crate::mutant::Mutants;
 use crate::rules::vote::ask;
@@ -11,36 +12,45 @@ use crate::wire::table::{Admission, Excerpt, TableCopy};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// So many datagrams are remembered. What echoes an older one grants nothing.
+/// Number of sent datagrams that are remembered. An answer that echoes an older one grants nothing.
 const KEPT: usize = 64;
 
-/// What all of a cluster know.
+/// A cluster, as all of its members know it.
 #[derive(Clone)]
 pub struct Home {
+    /// Number of the cluster.
     pub cluster: u32,
+    /// Keys of the cluster.
     pub keys: Arc<KeyRing>,
 }
 
+/// A node as the wire sees it.
 #[derive(Clone)]
 pub struct Talker {
     home: Home,
+    /// Number of the node.
     pub id: NodeId,
+    /// Session of the process.
     pub session: u64,
+    /// Counter of the last datagram sent.
     pub counter: u64,
     sessions: Sessions,
     /// The witness's table.
     copy: TableCopy,
-    /// Its own, each row with its version.
+    /// Its own rows, each with the version of its last change.
     pub rows: Vec<(u64, Row)>,
     table: u64,
     acked: u64,
+    /// Lease that the next pulse states, in µs.
     pub lease_us: u32,
+    /// Digest of the set of groups, here their number.
     pub groups: u32,
-    /// When each datagram was sent, and which lease it stated; the newest first.
+    /// Time of sending and stated lease in µs of each datagram, the newest first.
     pub sent: VecDeque<(MonoTime, u32)>,
-    /// The witness's newest answer: which of our datagrams it echoes, and what it has of our table.
+    /// The witness's newest answer: the counter that it echoes, and the version of our table that
+    /// it acknowledges.
     newest: Option<(u64, u64)>,
-    /// Answers that were believed.
+    /// Number of answers that were believed.
     pub heard: usize,
 }
 
@@ -65,7 +75,7 @@ impl Talker {
         }
     }
 
-    /// Another process of the same node: it begins to listen.
+    /// Begins another process of the same node, which listens.
     pub fn restart(&mut self, session: u64) {
         let group = self.rows[0].1.group;
         let mut next = Talker::new(&self.home, self.id, session, group, self.lease_us);
@@ -80,7 +90,7 @@ impl Talker {
         *self = next;
     }
 
-    /// It has another group from now on.
+    /// Adds a group from now on.
     pub fn add(&mut self, group: GroupKey) {
         self.table += 1;
         self.groups += 1;
@@ -89,6 +99,7 @@ impl Talker {
         self.copy.fetch(self.counter + 1);
     }
 
+    /// Changes the row of a group, which gets a new version if it differs.
     pub fn change(&mut self, group: GroupKey, change: impl FnOnce(&mut Row)) {
         let (version, row) = self.rows.iter_mut().find(|(_, row)| row.group == group).expect("its group");
         let before = *row;
@@ -99,24 +110,26 @@ impl Talker {
         }
     }
 
-    /// What the witness says of a group.
+    /// The witness's row of a group.
     #[cfg(test)]
     pub fn witness(&self, group: GroupKey) -> Row {
         self.known(group).expect("the witness has told")
     }
 
-    /// The same, if it has said anything.
+    /// The witness's row of a group, if it has told one.
     #[cfg(test)]
     pub fn known(&self, group: GroupKey) -> Option<Row> {
-        let at = self.rows.iter().position(|(_, row)| row.group == group)?;
-        self.copy.row(at).copied()
+        let position = self.rows.iter().position(|(_, row)| row.group == group)?;
+        self.copy.row(position).copied()
     }
 
+    /// A pulse with every row that is not acknowledged, sent at `now`.
     pub fn pulse(&mut self, now: MonoTime) -> Vec<u8> {
         self.speak(now, self.acked, None)
     }
 
-    /// A pulse with what changed after `base`, to the session that is believed, or to one that is `learned`.
+    /// A pulse with what changed after `base`, to the session that is believed, or to one that is
+    /// `learned`.
     fn speak(&mut self, now: MonoTime, base: u64, learned: Option<u64>) -> Vec<u8> {
         self.counter += 1;
         self.sent.push_front((now, self.lease_us));
@@ -147,11 +160,12 @@ impl Talker {
             ack_version: self.copy.have(),
         };
         let mut datagram = Vec::new();
-        encode(&self.home.keys, &header, excerpt.positions().map(|at| self.rows[at].1), &mut datagram);
+        encode(&self.home.keys, &header, excerpt.positions().map(|position| self.rows[position].1), &mut datagram);
         datagram
     }
 
-    /// Takes an answer. What comes from a session that has not proven itself is answered in turn.
+    /// Takes an answer in. Returns the datagram that it calls for: to a session that is not proven,
+    /// or the first to a new one.
     pub fn hear(&mut self, now: MonoTime, datagram: &[u8]) -> Option<Vec<u8>> {
         let (header, rows) =
             decode(self.home.keys.open(datagram).expect("the witness has the key")).expect("a pulse");
@@ -172,8 +186,8 @@ impl Talker {
         }
         if self.copy.admit(&header, Mutants::NONE) == Admission::Told {
             for row in rows {
-                if let Some(at) = self.rows.iter().position(|(_, own)| own.group == row.group) {
-                    self.copy.take(at, row);
+                if let Some(position) = self.rows.iter().position(|(_, own)| own.group == row.group) {
+                    self.copy.take(position, row);
                 }
             }
             self.copy.settle();
@@ -181,20 +195,20 @@ impl Talker {
         new_session.then(|| self.pulse(now))
     }
 
-    /// When a datagram was sent, and which lease it stated.
+    /// Time of sending of a datagram, and the lease that it stated in µs.
     pub fn sent(&self, counter: u64) -> (MonoTime, u32) {
         let back = usize::try_from(self.counter - counter).expect("small");
         self.sent.get(back).copied().unwrap_or((MonoTime::ZERO, 0))
     }
 
-    /// The counter of our datagram from which on the newest answer grants what we ask for: what docs/protocol.md says
-    /// of a grant.
+    /// The counter of our datagram that the newest answer grants, as docs/protocol.md defines a
+    /// grant; `None` if it grants nothing.
     pub fn grant(&self, group: GroupKey) -> Option<u64> {
-        let at = self.rows.iter().position(|(_, row)| row.group == group)?;
-        let (version, row) = &self.rows[at];
+        let position = self.rows.iter().position(|(_, row)| row.group == group)?;
+        let (version, row) = &self.rows[position];
         let (echo, ack) = self.newest?;
         let asked = ask(self.id, row)?.epoch();
-        let consented = self.copy.row(at).is_some_and(|row| row.consent == asked);
+        let consented = self.copy.row(position).is_some_and(|row| row.consent == asked);
         (self.copy.is_complete() && consented && ack >= *version).then_some(echo)
     }
 }

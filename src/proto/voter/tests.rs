@@ -1,4 +1,4 @@
-//! Rules one by one, and all of them under whatever is done.
+//! Tests of the voter: rules one by one, and all of them under whatever is done.
 
 use super::talker::{Home, Talker};
 use super::*;
@@ -38,7 +38,7 @@ fn talker(id: NodeId, session: u64) -> Talker {
     Talker::new(&Home { cluster: CLUSTER, keys: ring() }, id, session, GROUP, LEASE_US)
 }
 
-fn at(ms: u64) -> MonoTime {
+fn instant(ms: u64) -> MonoTime {
     MonoTime(1_000_000_000) + Duration::from_millis(ms)
 }
 
@@ -46,7 +46,7 @@ fn epoch(counter: u64, node: NodeId) -> Epoch {
     Epoch::new(counter, node)
 }
 
-/// A voter and two nodes that hear each other at once, and a disk that is as quick.
+/// A voter and two nodes whose datagrams arrive at once, and a disk that writes at once.
 struct Scene {
     voter: Voter,
     out: Output,
@@ -59,7 +59,7 @@ struct Scene {
 impl Scene {
     fn begin(loaded: Loaded) -> Scene {
         Scene {
-            voter: Voter::new(setup(loaded, 0), at(0)),
+            voter: Voter::new(setup(loaded, 0), instant(0)),
             out: Output::default(),
             alpha: talker(ALPHA, 11),
             beta: talker(BETA, 22),
@@ -85,17 +85,17 @@ impl Scene {
 
     /// One pulse of a node and the answers to it; true if the group is granted to it by them.
     fn pulse(&mut self, node: NodeId, ms: u64) -> bool {
-        let pulse = self.talker(node).pulse(at(ms));
+        let pulse = self.talker(node).pulse(instant(ms));
         self.give(node, &pulse, ms)
     }
 
     fn give(&mut self, node: NodeId, pulse: &[u8], ms: u64) -> bool {
         self.out.clear();
-        self.voter.handle(at(ms), pulse, &mut self.out);
+        self.voter.handle(instant(ms), pulse, &mut self.out);
         self.settle();
         let out = std::mem::take(&mut self.out);
         let back: Vec<Vec<u8>> =
-            out.datagrams().filter_map(|answer| self.talker(node).hear(at(ms), answer)).collect();
+            out.datagrams().filter_map(|answer| self.talker(node).hear(instant(ms), answer)).collect();
         self.out = out;
         for pulse in &back {
             self.give(node, pulse, ms);
@@ -139,9 +139,9 @@ impl Scene {
         self.talker(node).change(GROUP, |row| (row.role, row.claim) = (Role::Standby, Epoch::NONE));
     }
 
-    /// To whom the group is promised.
+    /// The node that the group is promised to, and the epoch.
     fn promised(&self, ms: u64) -> Option<(NodeId, Epoch)> {
-        self.voter.promises(at(ms)).next().map(|promised| (promised.to, promised.epoch))
+        self.voter.promises(instant(ms)).next().map(|promised| (promised.to, promised.epoch))
     }
 
     fn row(&self) -> Row {

@@ -1,15 +1,16 @@
-//! Seals datagrams and opens them: HMAC-SHA256 under the cluster's key, checked before anything else is parsed.
+//! Seals datagrams and opens them: HMAC-SHA256 under the cluster's key, checked before anything
+//! else is parsed.
 //!
-//! Owns the first four bytes (magic, version, key id) and the last 32 (tag) of every datagram; what lies between is
-//! [`super::pulse`]'s. Never does: I/O, freshness (that is [`super::session`]), key files. A datagram that does not
-//! open has no effect but a count in [`Rejects`].
+//! Owns the first four bytes (magic, version, key id) and the last 32 (tag) of every datagram; what
+//! lies between is [`super::pulse`]'s. Never does: I/O, freshness (that is [`super::session`]), key
+//! files. A datagram that does not open has no effect but a count in [`Rejects`].
 //!
-//! Each key of the ring is bound to the protocol and the cluster first: HMAC-SHA256(key, "vipair 1" ‖ cluster). Two
-//! clusters that share a key file by mistake therefore still do not understand each other. Two keys may be accepted
-//! at once, for rotation: give every node the new key as second, then make it the first everywhere, then remove the
-//! old one. The keyed hash states are prepared once, so a datagram costs only the blocks it has.
+//! Each key of the ring is bound to the protocol and the cluster first: HMAC-SHA256(key, "vipair 1"
+//! ‖ cluster). Two clusters that share a key file by mistake therefore still do not understand each
+//! other. Two keys may be accepted at once, for rotation: give every node the new key as second,
+//! then make it the first everywhere, then remove the old one. The keyed hash states are prepared
+//! once, so a datagram costs only the blocks it has.
 
-use super::pulse::{MAX_DATAGRAM, VERSION};
 use crate::mutant::{Mutant, Mutants};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -26,17 +27,21 @@ pub const MAGIC: [u8; 2] = [0x76, 0xA9];
 pub const PREFIX_SIZE: usize = 4;
 /// Bytes after the body: the whole HMAC-SHA256 output.
 pub const TAG_SIZE: usize = 32;
-/// How many keys a ring may hold.
+/// Version of the layout of a datagram: the third byte of every one.
+pub const VERSION: u8 = 2;
+/// Largest datagram, in bytes, prefix and tag included.
+pub const MAX_DATAGRAM: usize = 1200;
+/// Number of keys that a ring may hold.
 pub const KEYS_MAX: usize = 2;
 
-/// Why a datagram was dropped. Tells an observer nothing: it is only counted.
+/// The reason to drop a datagram. An observer learns nothing of it: it is only counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Reject {
     /// Shorter than prefix and tag.
     TooShort,
     /// Longer than [`MAX_DATAGRAM`].
     TooLong,
-    /// Not ours at all.
+    /// Not a datagram of vipair at all.
     Magic,
     /// Another version of the layout: the peer runs another release. Not authenticated.
     Version,
@@ -54,7 +59,7 @@ pub enum Reject {
     Replay,
 }
 
-/// How often each [`Reject`] happened since start.
+/// Number of datagrams dropped since start, by [`Reject`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Rejects {
     /// [`Reject::TooShort`]
@@ -80,7 +85,7 @@ pub struct Rejects {
 }
 
 impl Rejects {
-    /// Counts one.
+    /// Counts one dropped datagram.
     pub fn count(&mut self, reject: Reject) {
         let counter = match reject {
             Reject::TooShort => &mut self.too_short,
@@ -97,14 +102,15 @@ impl Rejects {
         *counter = counter.saturating_add(1);
     }
 
-    /// Those that did not open: no key of ours sealed them, or they are none of ours at all.
+    /// Number of those that did not open: no key of ours sealed them, or they are no datagrams of
+    /// vipair at all.
     #[must_use]
     pub fn unopened(&self) -> u64 {
         let counts = [self.too_short, self.too_long, self.magic, self.version, self.key_id, self.tag];
         counts.into_iter().fold(0, u64::saturating_add)
     }
 
-    /// All of them together.
+    /// Number of all of them.
     #[must_use]
     pub fn total(&self) -> u64 {
         [self.too_short, self.too_long, self.magic, self.version, self.key_id]
@@ -120,14 +126,14 @@ struct Key {
     state: HmacSha256,
 }
 
-/// The keys of one cluster. Sends with the first, accepts all.
+/// The keys of one cluster. The first seals, all of them open.
 #[derive(Clone)]
 pub struct KeyRing {
     keys: Vec<Key>,
     mutants: Mutants,
 }
 
-/// Shows which key ids there are, never a key.
+/// Shows the key ids, never a key.
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ids: Vec<u8> = self.keys.iter().map(|key| key.id).collect();
@@ -136,10 +142,12 @@ impl fmt::Debug for KeyRing {
 }
 
 impl KeyRing {
-    /// Prepares `keys`, pairs of key id and key, for `cluster`. The first one seals, all of them open.
+    /// Prepares `keys`, pairs of key id and key, for `cluster`. The first one seals, all of them
+    /// open.
     ///
     /// # Panics
-    /// If there is no key, more than [`KEYS_MAX`], or two with one id: the configuration never yields such a list.
+    /// If there is no key, more than [`KEYS_MAX`], or two with one id: the configuration never
+    /// yields such a list.
     #[must_use]
     pub fn new(cluster: &str, keys: &[(u8, [u8; 32])]) -> KeyRing {
         assert!((1..=KEYS_MAX).contains(&keys.len()), "invariant: a key ring has one or two keys");
@@ -150,14 +158,14 @@ impl KeyRing {
         ring
     }
 
-    /// The numbers of its keys, the one that seals first.
+    /// The ids of the keys, the one that seals first.
     #[must_use]
     pub fn numbers(&self) -> Vec<u8> {
         self.keys.iter().map(|key| key.id).collect()
     }
 
-    /// A ring whose keys have these numbers and are nobody's: for a replay, which has the datagrams and must not have
-    /// the keys. `None` unless there are one or two different numbers.
+    /// A ring whose keys have these ids and are nobody's: for a replay, which has the datagrams and
+    /// must not have the keys. `None` unless there are one or two different ids.
     #[must_use]
     pub fn substitute(numbers: &[u8]) -> Option<KeyRing> {
         let right = match numbers {
@@ -169,8 +177,8 @@ impl KeyRing {
         right.then(|| KeyRing::new("substitute", &keys))
     }
 
-    /// Appends the tag of the key whose number `datagram` carries; false if it is too short to carry one, or the ring
-    /// has no such key.
+    /// Appends the tag of the key whose id `datagram` carries; false if it is too short to carry
+    /// one, or the ring has no such key.
     pub fn seal_again(&self, datagram: &mut Vec<u8>) -> bool {
         let number = datagram.get(PREFIX_SIZE - 1);
         let Some(key) = self.keys.iter().find(|key| Some(&key.id) == number) else { return false };
@@ -180,13 +188,14 @@ impl KeyRing {
         true
     }
 
-    /// The same with a rule broken on purpose; no rule in what ships.
+    /// The same ring with a rule broken on purpose; no rule in what ships.
     #[must_use]
     pub fn mutated(self, mutants: Mutants) -> KeyRing {
         KeyRing { mutants, ..self }
     }
 
-    /// Empties `buffer` and writes the prefix; the body is to be appended, then [`KeyRing::seal`] called.
+    /// Empties `buffer` and writes the prefix. The caller appends the body, then calls
+    /// [`KeyRing::seal`].
     pub fn begin(&self, buffer: &mut Vec<u8>) {
         buffer.clear();
         buffer.extend_from_slice(&MAGIC);
@@ -205,7 +214,8 @@ impl KeyRing {
     /// Checks length, magic, version, key id and then, in constant time, the tag. Returns the body.
     ///
     /// # Errors
-    /// The reason to drop the datagram: one of `TooShort`, `TooLong`, `Magic`, `Version`, `KeyId`, `Tag`.
+    /// The reason to drop the datagram: one of `TooShort`, `TooLong`, `Magic`, `Version`, `KeyId`,
+    /// `Tag`.
     pub fn open<'a>(&self, datagram: &'a [u8]) -> Result<&'a [u8], Reject> {
         if datagram.len() > MAX_DATAGRAM {
             return Err(Reject::TooLong);

@@ -1,9 +1,10 @@
 //! ARP (RFC 826, RFC 5227), neighbour discovery (RFC 4861) and the segment link's Ethernet frames.
 //!
-//! Owns: how the frames look that leave for the clients' segment (`build`), what those from it tell us (`sight`), and
-//! which of them the kernel should hand over at all (`filter`). Never does: sockets; deciding whether a frame may
-//! leave, which the gate does. A frame that breaks a rule of its RFC tells us nothing; no input can make this panic.
-//! Frames with a VLAN tag are none of ours: a VLAN is an interface of its own.
+//! Owns: the bytes of frames for the clients' segment (`build`), the meaning of frames from it
+//! (`sight`), and which of them the kernel hands over at all (`filter`). Never does: sockets;
+//! deciding whether a frame may leave, which the gate does. A frame that breaks a rule of its RFC
+//! tells us nothing; no input can make this panic. Frames with a VLAN tag are none of ours: a VLAN
+//! is an interface of its own.
 
 use crate::types::{MacAddr, Vip};
 use pnet::packet::Packet;
@@ -28,20 +29,20 @@ pub use sight::sight;
 /// Ethertype of the segment link: IEEE 802 local experimental 1.
 pub const SEGMENT_ETHERTYPE: u16 = 0x88b5;
 
-/// What a frame on the clients' segment tells us. Unauthenticated: it can delay a promotion and prove that the
-/// segment is alive, nothing more.
+/// The meaning of a frame on the clients' segment. Unauthenticated: it can delay a promotion and
+/// prove that the segment is alive, nothing more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Sighting {
-    /// `mac` answers for `address`: an ARP reply, a gratuitous ARP of either form, any ARP whose sender is
-    /// `address`, or a neighbour advertisement for it.
+    /// `mac` answers for `address`: an ARP reply, a gratuitous ARP of either form, any ARP whose
+    /// sender is `address`, or a neighbour advertisement for it.
     Claim {
         /// The address claimed.
         address: Vip,
         /// The hardware address it is claimed for.
         mac: MacAddr,
     },
-    /// Somebody with hardware address `mac` is there, and says nothing about an address (probe, solicitation
-    /// from the unspecified address).
+    /// A machine with hardware address `mac` is there, and says nothing about an address (probe,
+    /// solicitation from the unspecified address).
     Presence {
         /// The sender.
         mac: MacAddr,
@@ -53,7 +54,8 @@ const ETHERNET_HEADER: usize = 14;
 /// Bytes of an IPv6 header.
 const IPV6_HEADER: usize = 40;
 
-/// Writes a frame of the segment link that carries `payload`, one sealed pulse, replacing what was in `out`.
+/// Writes a frame of the segment link that carries `payload`, one sealed pulse, replacing what was
+/// in `out`.
 ///
 /// # Panics
 /// If the payload is longer than 65,535 bytes; a pulse has at most 1,200.
@@ -64,8 +66,8 @@ pub fn segment_frame(source: MacAddr, to: MacAddr, payload: &[u8], out: &mut Vec
     out.extend_from_slice(payload);
 }
 
-/// The payload of a segment link's frame, without the zeros that Ethernet may have appended; `None` if it is not such
-/// a frame or shorter than it says.
+/// The payload of a segment link's frame, without the zeros that Ethernet may have appended; `None`
+/// if it is not such a frame or shorter than it says.
 #[must_use]
 pub fn segment_payload(frame: &[u8]) -> Option<&[u8]> {
     if EthernetPacket::new(frame)?.get_ethertype().0 != SEGMENT_ETHERTYPE {
@@ -75,7 +77,7 @@ pub fn segment_payload(frame: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::from(u16::from_be_bytes(*length)))
 }
 
-/// Who sent a frame, by its Ethernet header; `None` if it is shorter than that.
+/// The sender of a frame by its Ethernet header; `None` if the frame is shorter than that.
 #[must_use]
 pub fn frame_source(frame: &[u8]) -> Option<MacAddr> {
     let ethernet = EthernetPacket::new(frame)?;

@@ -1,15 +1,16 @@
-//! What travels between the nodes over TCP so that the standby knows the active's connections: who is at the other end,
-//! proven with the cluster's key, then frames with connections that came and went.
+//! The mirror: the stream over TCP that tells the standby of the active's connections. Both ends
+//! prove that they have the cluster's key; then frames tell which connections came and went.
 //!
-//! Owns: bytes ↔ values of the greeting, the introduction, the confirmation and the frames, and their tags. Never does:
-//! sockets, clocks, random numbers (challenges are given). A frame whose tag or content is wrong ends the TCP
-//! connection; nothing of it has an effect.
+//! Owns: bytes ↔ values of the greeting, the introduction, the confirmation and the frames, and
+//! their tags. Never does: sockets, clocks, random numbers (challenges are given). A frame whose
+//! tag or content is wrong ends the TCP connection; nothing of it has an effect.
 //!
-//! The listener greets with a challenge; the caller introduces itself with a challenge of its own and a tag over both;
-//! the listener confirms with a tag over all of it. From both challenges comes a key that no other TCP connection has,
-//! and every frame's tag covers its direction and its number: so a recording of another connection, or of another place
-//! in this one, is worthless. The keys are HMAC-SHA256(*K*, "vipair mirror 1" ‖ cluster): no tag of a pulse is
-//! a tag of these. What is said is not secret: the clients' segment shows all of it.
+//! The listener greets with a challenge; the caller introduces itself with a challenge of its own
+//! and a tag over both; the listener confirms with a tag over all of it. From both challenges comes
+//! a key that no other TCP connection has, and every frame's tag covers its direction and its
+//! number: so a recording of another connection, or of another place in this one, is worthless. The
+//! keys are HMAC-SHA256(*K*, "vipair mirror 1" ‖ cluster): no tag of a pulse is a tag of these.
+//! What is said is not secret: the clients' segment shows all of it.
 
 use crate::types::NodeId;
 use hmac::{Hmac, KeyInit, Mac};
@@ -27,7 +28,7 @@ pub use frame::{Frame, MAX_BODY, MAX_CONNECTIONS, Session};
 pub const PORT: u16 = 7812;
 /// The first two bytes of greeting and introduction.
 pub const MAGIC: [u8; 2] = [0x76, 0xAA];
-/// The version of all this.
+/// The version of greeting, introduction and frames.
 pub const VERSION: u8 = 1;
 /// Bytes of a challenge.
 pub const CHALLENGE_SIZE: usize = 32;
@@ -35,12 +36,13 @@ pub const CHALLENGE_SIZE: usize = 32;
 pub const TAG_SIZE: usize = 32;
 /// Bytes of a greeting.
 pub const GREETING_SIZE: usize = 4 + CHALLENGE_SIZE;
-/// Bytes of an introduction: all that is read of somebody who has not proven anything.
+/// Bytes of an introduction: all that is read of a caller who has not proven anything.
 pub const INTRODUCTION_SIZE: usize = 12 + CHALLENGE_SIZE + TAG_SIZE;
 
 type HmacSha256 = Hmac<Sha256>;
 
-/// One TCP connection of a service address, IPv4 addresses in their IPv6 form (RFC 4291 section 2.5.5.2).
+/// One TCP connection of a service address, IPv4 addresses in their IPv6 form (RFC 4291 section
+/// 2.5.5.2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Connection {
     /// The service address.
@@ -61,14 +63,14 @@ impl Connection {
         Connection { local: wide(local.ip()), remote: wide(remote.ip()), local_port, remote_port }
     }
 
-    /// Both addresses if it is a connection over IPv4.
+    /// Both addresses of a connection over IPv4; `None` for IPv6.
     #[must_use]
     pub fn v4(&self) -> Option<(Ipv4Addr, Ipv4Addr)> {
         Some((self.local.to_ipv4_mapped()?, self.remote.to_ipv4_mapped()?))
     }
 }
 
-/// An address in 16 bytes.
+/// An address in its IPv6 form, 16 bytes.
 #[must_use]
 pub fn wide(address: IpAddr) -> Ipv6Addr {
     match address {
@@ -77,10 +79,10 @@ pub fn wide(address: IpAddr) -> Ipv6Addr {
     }
 }
 
-/// Why a TCP connection of the mirror was ended.
+/// The reason to end a TCP connection of the mirror.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refusal {
-    /// Not ours at all.
+    /// Not the mirror's protocol at all.
     #[error("it does not speak this protocol")]
     Magic,
     /// Another version.
@@ -106,7 +108,7 @@ struct Key {
     state: HmacSha256,
 }
 
-/// The mirror's keys of one cluster. Introduces with the first, admits with all.
+/// The mirror's keys of one cluster. The first introduces, all of them admit.
 #[derive(Clone)]
 pub struct MirrorKeys {
     keys: Vec<Key>,
@@ -125,7 +127,7 @@ pub type Greeting = [u8; GREETING_SIZE];
 /// The bytes of an introduction.
 pub type Introduction = [u8; INTRODUCTION_SIZE];
 
-/// What a listener says first.
+/// The first bytes of a listener.
 #[must_use]
 pub fn greeting(challenge: [u8; CHALLENGE_SIZE]) -> Greeting {
     let mut bytes = [0; GREETING_SIZE];
@@ -135,8 +137,8 @@ pub fn greeting(challenge: [u8; CHALLENGE_SIZE]) -> Greeting {
 }
 
 impl MirrorKeys {
-    /// Derives them; `keys` are those of the key file, the one to introduce with first, `cluster` the name and number
-    /// of the cluster.
+    /// Derives the mirror's keys from those of the key file, the one that introduces first.
+    /// `cluster`: name and number of the cluster.
     #[must_use]
     pub fn new((name, cluster): (&str, u32), keys: &[(u8, [u8; 32])]) -> MirrorKeys {
         let derive = |(id, key): &(u8, [u8; 32])| {
@@ -146,8 +148,8 @@ impl MirrorKeys {
         MirrorKeys { keys: keys.iter().map(derive).collect(), cluster }
     }
 
-    /// What a caller answers to a greeting, and what it will need to believe the confirmation. `None` if there is no
-    /// key, which the configuration never yields.
+    /// The answer of a caller to a greeting, and what it needs to believe the confirmation. `None`
+    /// if there is no key, which the configuration never yields.
     ///
     /// # Errors
     /// [`Refusal::Magic`] and [`Refusal::Version`]: the other end is no listener of ours.
@@ -171,10 +173,10 @@ impl MirrorKeys {
         Ok((bytes, Expected { confirmation, session }))
     }
 
-    /// What a listener makes of an introduction: who calls, the confirmation to send, and the session.
+    /// Admits a caller by its introduction: who it is, the confirmation to send, and the session.
     ///
     /// # Errors
-    /// Why the TCP connection must be ended.
+    /// The reason to end the TCP connection.
     pub fn admit(
         &self,
         greeting: &Greeting,
@@ -197,7 +199,7 @@ impl MirrorKeys {
     }
 }
 
-/// What a caller waits for.
+/// The confirmation that a caller waits for.
 pub struct Expected {
     confirmation: [u8; TAG_SIZE],
     session: Session,
@@ -221,7 +223,7 @@ impl fmt::Debug for Expected {
     }
 }
 
-/// Magic and version are ours.
+/// Checks that magic and version are ours.
 fn spoken(bytes: &[u8]) -> Result<(), Refusal> {
     match bytes {
         [high, low, version, ..] if [*high, *low] == MAGIC => {

@@ -1,11 +1,11 @@
 //! Bytes ↔ values, and nothing else: no socket, no clock, no random source.
 //!
-//! `auth` seals and opens datagrams, `session` decides which of them are fresh, `pulse` is their content,
-//! `table` tells a table of many rows in datagrams of few, `frame` builds and reads ARP, neighbour discovery and the
-//! raw Ethernet frames of the segment link. `mirror` is what a standby is told of the active's TCP connections, `tickle`
-//! the packet that tells their clients.
-//! Every decoder treats its input as hostile: it returns a reason, never panics, and allocates nothing before it is
-//! authenticated.
+//! `auth` seals and opens datagrams, `session` decides which of them are fresh, `pulse` is their
+//! content, `table` tells a table of many rows in datagrams of few, `frame` builds and reads ARP,
+//! neighbour discovery and the raw Ethernet frames of the segment link. `mirror` is the stream that
+//! tells a standby of the active's TCP connections, `tickle` the packet that tells their clients.
+//! Every decoder treats its input as hostile: it returns a reason, never panics, and allocates
+//! nothing before the input is authenticated.
 
 pub mod auth;
 pub mod frame;

@@ -1,11 +1,14 @@
-//! The pulse: the one datagram two nodes exchange, at most [`MAX_DATAGRAM`] bytes, network byte order.
+//! The pulse: the one datagram two nodes exchange, at most [`MAX_DATAGRAM`] bytes, network byte
+//! order.
 //!
-//! State travels here, never in one-off commands. A pulse names the version of its sender's whole group table and
-//! carries the rows that changed after the version the receiver acknowledged; a receiver that has everything up to
-//! `base_version` may advance to `upto_version`. A lost datagram therefore costs a pulse and never a protocol step.
+//! State travels here, never in one-off commands. A pulse names the version of its sender's whole
+//! group table and carries the rows that changed after the version the receiver acknowledged; a
+//! receiver that has everything up to `base_version` may advance to `upto_version`. A lost datagram
+//! therefore costs a pulse and never a protocol step.
 //!
-//! Owns the layout below. Never does: authentication ([`super::auth`]), freshness ([`super::session`]), any judgement of
-//! what the rows say. A body that breaks the layout is [`Reject::Malformed`] as a whole; no part of it is used.
+//! Owns the layout below. Never does: authentication ([`super::auth`]), freshness
+//! ([`super::session`]), what the rows mean. A body that breaks the layout is
+//! [`Reject::Malformed`] as a whole; no part of it is used.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
@@ -52,7 +55,7 @@
 //! | 50 | 4 | digest of addresses |
 //! | 54 | 4 | digest of policy |
 
-use super::auth::{PREFIX_SIZE, Reject, TAG_SIZE};
+use super::auth::{MAX_DATAGRAM, PREFIX_SIZE, Reject, TAG_SIZE};
 use crate::types::{Epoch, GroupKey, MacAddr, NodeId};
 
 mod codec;
@@ -65,13 +68,9 @@ pub use config::PeerConfig;
 
 /// The UDP port of pulses.
 pub const PORT: u16 = 7811;
-/// Version of the layout below.
-pub const VERSION: u8 = 2;
-/// No datagram is larger, authentication included.
-pub const MAX_DATAGRAM: usize = 1200;
 /// Bytes of one row.
 pub const ROW_SIZE: usize = 58;
-/// No pulse carries more rows.
+/// Most rows of one pulse.
 pub const ROWS_PER_PULSE: usize = (MAX_DATAGRAM - PREFIX_SIZE - HEADER_SIZE - TAG_SIZE) / ROW_SIZE;
 
 /// Bytes between prefix and rows.
@@ -80,35 +79,37 @@ const HEADER_SIZE: usize = 94;
 /// Everything in a pulse but its rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
-    /// Who sends.
+    /// The node or witness that sends.
     pub sender: NodeId,
-    /// Whom it is for.
+    /// The node or witness that the pulse is for.
     pub receiver: NodeId,
-    /// The cluster's number, by which a witness of many clusters finds the key: see [`peek_cluster`].
+    /// The cluster's number, by which a witness of many clusters finds the key: see
+    /// [`peek_cluster`].
     pub cluster: u32,
     /// The sender's session: random per process.
     pub session: u64,
-    /// Rises with every datagram of the session, whatever the receiver and link.
+    /// Number of the datagram, which rises within the session, whatever the receiver and link.
     pub counter: u64,
     /// The receiver's session as the sender knows it; 0 when not known.
     pub echo_session: u64,
     /// The highest counter the sender has received from the receiver's session; 0 for none.
     pub echo_counter: u64,
-    /// See [`Flags`].
+    /// One-bit facts about the sender.
     pub flags: Flags,
-    /// The sender's pulse, silence and lease in microseconds, so that a difference can be named.
+    /// The sender's time between two pulses in µs, so that a difference can be named.
     pub pulse_us: u32,
-    /// See `pulse_us`.
+    /// The sender's silence in µs.
     pub silence_us: u32,
-    /// See `pulse_us`.
+    /// The sender's lease in µs.
     pub lease_us: u32,
     /// Digests of the parts of the sender's configuration that must be equal everywhere.
     pub digests: Digests,
     /// Version of the sender's group table. Starts at 1 with each session.
     pub table_version: u64,
-    /// The rows below are all that changed after this version …
+    /// The rows of the pulse are all that changed after this version, up to and including
+    /// `upto_version`.
     pub base_version: u64,
-    /// … up to and including this one.
+    /// The last version that the rows of the pulse tell.
     pub upto_version: u64,
     /// The version of the *receiver's* table that the sender has completely (0: nothing).
     pub ack_version: u64,
@@ -137,21 +138,21 @@ pub struct Digests {
 /// One-bit facts about the sender.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Flags {
-    /// Bit 0: answer at once on this link.
+    /// Bit 0: the sender asks for an answer at once on this link.
     pub query: bool,
     /// Bit 1: the sender is leaving; its gates are closed.
     pub goodbye: bool,
     /// Bit 2: the sender has not heard the receiver for longer than its suspicion time.
     pub deaf: bool,
-    /// Bit 3: the sender hears the receiver and no majority of witnesses, and its configuration lets the pair decide
-    /// alone then.
+    /// Bit 3: the sender hears the receiver and no majority of witnesses, and its configuration
+    /// lets the pair decide alone then.
     pub alone: bool,
 }
 
-/// What the sender says about one group.
+/// The sender's row about one group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Row {
-    /// Which group.
+    /// The group that the row is about.
     pub group: GroupKey,
     /// The highest epoch the sender has durably or safely seen in use; when it is active, its own.
     pub epoch: Epoch,
@@ -159,20 +160,21 @@ pub struct Row {
     pub reserve: Epoch,
     /// The epoch the sender asks to open with, NONE if it asks for nothing.
     pub claim: Epoch,
-    /// The epoch the sender has consented to: its own gate is closed and it opens only with a higher one.
+    /// The epoch the sender has consented to: its own gate is closed and it opens only with a
+    /// higher one.
     pub consent: Epoch,
     /// The sender's hardware address on the group's interface, ZERO if not known.
     pub mac: MacAddr,
-    /// What the sender is for this group.
+    /// The sender's role for the group.
     pub role: Role,
-    /// Why it is not ready, [`Reason::None`] when it is.
+    /// The reason why the sender is not ready, [`Reason::None`] when it is.
     pub reason: Reason,
-    /// The sender would like to become active (operator or preemption).
+    /// Whether the sender would like to become active (operator or preemption).
     pub wants: bool,
-    /// Only of a witness: the group's active has a fault, as it sees it.
+    /// Only of a witness: whether the group's active has a fault.
     pub faulty: bool,
-    /// How badly the service does on the sender: 0 it serves, up to 254 the sum of the weights of failing checks, 255 a check
-    /// that decides alone fails or has not succeeded yet.
+    /// Health of the service on the sender: 0 it serves, up to 254 the sum of the weights of
+    /// failing checks, 255 a check that decides alone fails or has not succeeded yet.
     pub health: u8,
     /// Digest of the group's addresses in canonical order.
     pub addresses: u32,
@@ -181,7 +183,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// What is said of a group by somebody who is this for it, and of which nothing more is known.
+    /// A row with this role and reason, and nothing else.
     #[must_use]
     pub fn new(group: GroupKey, role: Role, reason: Reason) -> Row {
         Row {
@@ -223,7 +225,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// True while the gate is open.
+    /// Whether the gate is open in this role.
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Role::Active | Role::Handover)
@@ -238,11 +240,11 @@ impl Role {
     }
 }
 
-/// Why a node is not ready to become active.
+/// The reason why a node is not ready to become active.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Serialize, serde::Deserialize)]
 #[repr(u8)]
 pub enum Reason {
-    /// It is ready.
+    /// The node is ready.
     None = 0,
     /// The interface does not exist.
     NoInterface = 1,
@@ -266,7 +268,7 @@ pub enum Reason {
     Stopping = 10,
     /// The service on this node does not answer: [`Row::health`] is 255.
     Unhealthy = 11,
-    /// What must be done before the group is opened was tried and has failed.
+    /// The hook before the opening was run and has failed.
     Hook = 12,
 }
 

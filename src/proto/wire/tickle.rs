@@ -1,10 +1,11 @@
-//! The packet that tells a client of a connection whose server is gone: an empty ACK from the service address, with
-//! sequence number 0.
+//! The packet that tells a client that the server of its connection is gone: an empty ACK from the
+//! service address, with sequence number 0.
 //!
-//! RFC 9293 section 3.10.7.4: a segment that is not acceptable is answered with an ACK that has the true numbers. That
-//! answer goes to whoever answers for the address now, whose kernel has no such connection and resets it (section
-//! 3.5.2, group 1). So the client learns at once what it would otherwise learn when it next sends, or never. A client that has no such
-//! connection any more answers with a reset, which changes nothing. Owns: the bytes. Never does: sockets, pace.
+//! RFC 9293 section 3.10.7.4: the client answers a segment that is not acceptable with an ACK that
+//! has the true numbers. That ACK reaches the server that has the address now, whose kernel has no
+//! such connection and resets it (section 3.5.2, group 1). So the client learns at once what it
+//! would otherwise learn when it next sends, or never. A client that has no such connection any
+//! more answers with a reset, which changes nothing. Owns: the bytes. Never does: sockets, pace.
 
 use super::mirror::Connection;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -18,14 +19,14 @@ const IPV4: usize = 20;
 const IPV6: usize = 40;
 /// Bytes of the longer of the two packets.
 pub const MAX_PACKET: usize = IPV6 + TCP;
-/// Recognisable in a capture; no meaning to anybody.
+/// The TCP window of the packet: recognisable in a capture, without a meaning.
 pub const WINDOW: u16 = 1234;
 const PROTOCOL_TCP: u8 = 6;
 const HOPS: u8 = 64;
 const ACK: u8 = 0x10;
 
-/// Writes the packet for `connection`, IP header included, replacing what was in `out`. In IPv4 the header's checksum
-/// and identification are the kernel's to fill (raw(7)).
+/// Writes the packet for `connection`, IP header included, replacing what was in `out`. In IPv4 the
+/// header's checksum and identification are the kernel's to fill (raw(7)).
 pub fn packet(connection: &Connection, out: &mut Vec<u8>) {
     out.clear();
     let sum = match connection.v4() {

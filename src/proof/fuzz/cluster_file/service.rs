@@ -5,6 +5,7 @@ use crate::config::{Check, CheckKind, ClusterGroup, Command, Hooks, HttpCheck, P
 use std::fmt::Write;
 use std::time::Duration;
 
+/// Checks that the checks, hooks and units of an accepted group are within their bounds.
 pub(super) fn check_bounds(group: &ClusterGroup) {
     let service = &group.service;
     assert!(service.checks.len() <= 64 && service.units.len() <= 16);
@@ -68,6 +69,7 @@ pub(super) fn written(group: &ClusterGroup) -> String {
     text
 }
 
+/// The keys of a check that only its kind has.
 fn of_kind(kind: &CheckKind) -> String {
     match kind {
         CheckKind::Tcp { target } => format!("address = \"{}\"\nport = {}", target.ip(), target.port()),

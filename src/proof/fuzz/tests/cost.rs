@@ -1,9 +1,9 @@
-//! What a datagram costs that nobody with the key has sent.
+//! The cost of a datagram that no holder of the key has sent.
 
 use super::super::pulse::{datagram, ring};
 use super::super::{Usage, auth, cluster_file, measured};
-use crate::wire::auth::{KeyRing, Reject};
-use crate::wire::pulse::{MAX_DATAGRAM, decode};
+use crate::wire::auth::{KeyRing, MAX_DATAGRAM, Reject};
+use crate::wire::pulse::decode;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::hint::black_box;
@@ -61,7 +61,8 @@ fn the_counting_allocator_counts() {
     assert_eq!((usage.calls, usage.peak), (3, 500));
 }
 
-/// The shortest of many runs of each, taken in turns: what else the machine does lengthens both, and the shortest least.
+/// The shortest of many runs of each piece of work, taken in turns: other load lengthens all of
+/// them, and the shortest least.
 fn shortest<const N: usize>(rounds: u32, work: [&dyn Fn(); N]) -> [Duration; N] {
     let mut best = [Duration::MAX; N];
     for _ in 0..rounds {
@@ -74,7 +75,8 @@ fn shortest<const N: usize>(rounds: u32, work: [&dyn Fn(); N]) -> [Duration; N] 
     best
 }
 
-/// In the same run the same hash over as many bytes, so that no machine is too slow for this test.
+/// The measure is the same hash over as many bytes in the same run, so that no machine is too slow
+/// for this test.
 #[test]
 fn no_datagram_costs_more_than_its_hash() {
     let ring = ring();
@@ -102,7 +104,8 @@ fn no_datagram_costs_more_than_its_hash() {
     assert!(accept < hash * 3, "opening and decoding take {accept:?}, the hash alone {hash:?}");
 }
 
-/// A measurement, not a promise: `cargo test --release --lib -- --ignored --nocapture what_hostile_datagrams_cost`.
+/// A measurement, not a promise: `cargo test --release --lib -- --ignored --nocapture
+/// what_hostile_datagrams_cost`.
 #[test]
 #[ignore = "measures; needs a release build to mean something"]
 fn what_hostile_datagrams_cost() {
@@ -120,14 +123,14 @@ fn what_hostile_datagrams_cost() {
             })
             .collect();
         times.sort_unstable();
-        let at = |share: usize| times[(times.len() * share / 1000).min(times.len() - 1)];
+        let quantile = |share: usize| times[(times.len() * share / 1000).min(times.len() - 1)];
         println!(
             "{name}, {} bytes: median {:?}, p99 {:?}, p99.9 {:?}, longest {:?}",
             bytes.len(),
-            at(500),
-            at(990),
-            at(999),
-            at(1000)
+            quantile(500),
+            quantile(990),
+            quantile(999),
+            quantile(1000)
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Changes inputs at random, from a seed: the same changes in every run.
+//! Random changes of inputs from a seed: the same changes in every run.
 
 /// SplitMix64 (Steele, Lea, Flood 2014): enough to choose places and bytes.
 pub struct Mutator {
@@ -25,7 +25,7 @@ impl Mutator {
         self.next().to_le_bytes()[3]
     }
 
-    /// One of `inputs` with one to four changes.
+    /// A mutation: one of `inputs` with one to four changes.
     pub fn mutate(&mut self, inputs: &[&[u8]]) -> Vec<u8> {
         let mut bytes = inputs[self.below(inputs.len())].to_vec();
         for _ in 0..=self.below(4) {
@@ -35,26 +35,26 @@ impl Mutator {
     }
 
     fn change(&mut self, bytes: &mut Vec<u8>, inputs: &[&[u8]]) {
-        let at = self.below(bytes.len());
-        let end = bytes.len().min(at + 1 + self.below(8));
+        let position = self.below(bytes.len());
+        let end = bytes.len().min(position + 1 + self.below(8));
         match self.below(7) {
-            0 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
-            1 if !bytes.is_empty() => bytes[at] = self.byte(),
-            2 if !bytes.is_empty() => bytes[at..end].fill([0, 1, 0x7f, 0x80, 0xff][self.below(5)]),
-            3 => bytes.truncate(at),
+            0 if !bytes.is_empty() => bytes[position] ^= 1 << self.below(8),
+            1 if !bytes.is_empty() => bytes[position] = self.byte(),
+            2 if !bytes.is_empty() => bytes[position..end].fill([0, 1, 0x7f, 0x80, 0xff][self.below(5)]),
+            3 => bytes.truncate(position),
             4 => {
-                bytes.splice(at..end, []);
+                bytes.splice(position..end, []);
             }
             5 => {
                 let new: Vec<u8> = (0..=self.below(8)).map(|_| self.byte()).collect();
-                bytes.splice(at..at, new);
+                bytes.splice(position..position, new);
             }
             // A piece of another input, or of this one.
             _ => {
                 let other = inputs[self.below(inputs.len())];
                 let from = self.below(other.len());
                 let to = other.len().min(from + self.below(40));
-                bytes.splice(at..at, other[from..to].iter().copied());
+                bytes.splice(position..position, other[from..to].iter().copied());
             }
         }
     }

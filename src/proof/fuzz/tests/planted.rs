@@ -1,4 +1,4 @@
-//! Checks of the check: an engine that breaks a rule about hostile input does not pass.
+//! Checks of the checks: an engine that breaks a rule about hostile input does not pass.
 
 use super::super::hostile::{besiege, seeds};
 use super::super::input::Input;
@@ -8,7 +8,7 @@ use super::Mutator;
 use crate::mutant::{Mutant, Mutants};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The number of the input that finds it out.
+/// Number of the input that notices a broken rule of the engine; `None` if none does.
 fn found_out(mutant: Mutant) -> Option<usize> {
     let seeds = seeds();
     let inputs: Vec<&[u8]> = seeds.iter().map(|(_, bytes)| bytes.as_slice()).collect();
@@ -32,7 +32,8 @@ fn an_engine_without_a_replay_window_is_found_out() {
     assert!(found_out(Mutant::ReplayWindowOff).is_some());
 }
 
-/// The same of a voter, with the corpus in the tree.
+/// Number of the input in the tree's corpus that notices a broken rule of the voter; `None` if none
+/// does.
 fn voter_found_out(mutant: Mutant) -> Option<usize> {
     let target = super::TARGETS.iter().find(|target| target.name == "voter").unwrap();
     let corpus = super::corpus(target);

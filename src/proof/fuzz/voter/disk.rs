@@ -6,11 +6,11 @@ use crate::types::NodeId;
 use crate::voter::{Loaded, Memory};
 use crate::witness::state::{loaded, state};
 
-/// What a restart finds.
+/// The state of the disk that a restart finds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fault {
     None,
-    /// The write that was under way got so far.
+    /// The write under way has got so far, in bytes.
     Torn(u16),
     /// A bit of the newer slot is flipped: the older one is read.
     Damaged(u16),
@@ -26,7 +26,7 @@ pub(super) struct Disk {
     /// The slots as they were before each of the last writes.
     former: Vec<[Option<Vec<u8>>; 2]>,
     sequence: u64,
-    /// What is to be written next; the newest wins.
+    /// The state to be written next; the newest wins.
     waiting: Option<(u64, Memory)>,
     lied: bool,
 }
@@ -40,7 +40,7 @@ impl Disk {
         disk
     }
 
-    /// True if it never lost what it had.
+    /// Whether the disk never lost what it had.
     pub fn is_honest(&self) -> bool {
         !self.lied
     }
@@ -49,7 +49,8 @@ impl Disk {
         self.waiting = Some((version, memory.clone()));
     }
 
-    /// Writes what waits: to the older slot, and to both as long as one is missing. The version that is durable then.
+    /// Writes what waits: to the older slot, and to both as long as one is missing. Returns the
+    /// version that is durable then.
     pub fn write(&mut self) -> Option<u64> {
         let (version, memory) = self.waiting.take()?;
         self.former.push(self.slots.clone());
@@ -61,7 +62,7 @@ impl Disk {
         Some(version)
     }
 
-    /// The process ends, and what a write had done by then is what another one finds.
+    /// Ends the process: the next one finds what the write had done by then.
     pub fn restart(&mut self, fault: Fault) {
         let waiting = self.waiting.take();
         match fault {
@@ -94,8 +95,8 @@ impl Disk {
     fn damage(&mut self, number: usize, bit: u16) {
         self.lied = true;
         if let Some(bytes) = &mut self.slots[number] {
-            let at = usize::from(bit) % (bytes.len() * 8);
-            bytes[at / 8] ^= 1 << (at % 8);
+            let position = usize::from(bit) % (bytes.len() * 8);
+            bytes[position / 8] ^= 1 << (position % 8);
         }
     }
 

@@ -1,16 +1,17 @@
-//! Where a search of the voter begins: what happens in a cluster, step by step.
+//! The inputs with which a search of the voter begins: histories of a cluster, step by step.
 
-/// Begins with a memory, on a disk that is always ready; leases never change.
+/// First byte of an input: a voter with a memory, on a disk that writes at once; leases never
+/// change.
 const READY: u8 = 6;
-/// Delivered, and so are the answers.
+/// Kind of a step: the datagram is delivered, and so are the answers.
 const HEARD: u8 = 0x30;
 
-/// A node says something else: what, by the numbers of `change`.
+/// A step in which a node says something else: what, by the numbers of `change`.
 fn say(ms: u8, node: u8, how: u8) -> Vec<u8> {
     vec![ms, HEARD, node << 1, how]
 }
 
-/// A node says what it said before.
+/// A step in which a node says what it said before.
 fn pulse(ms: u8, node: u8) -> Vec<u8> {
     vec![ms, HEARD | 6, node << 1]
 }
@@ -26,13 +27,14 @@ fn active() -> Vec<Vec<u8>> {
     [known.as_slice(), &[say(10, 0, CLAIMS | 2), pulse(10, 0), say(10, 0, OPENS | 2), pulse(50, 0)]].concat()
 }
 
-/// The second one takes over when the first is not heard any more.
+/// The second node takes over when the first is not heard any more.
 fn takeover() -> Vec<Vec<u8>> {
     let silent = [pulse(50, 1), pulse(50, 1), pulse(50, 1), say(50, 1, CLAIMS | 3), pulse(20, 1), pulse(20, 1)];
     [active().as_slice(), &silent, &[say(10, 1, OPENS | 3), pulse(50, 1)]].concat()
 }
 
-/// The first one holds the counter 9, of which the other has not heard when the witness is another process.
+/// The first node holds the counter 9, of which the other has not heard when the witness is
+/// restarted.
 fn high_then_low() -> Vec<Vec<u8>> {
     let high = [say(255, 0, RESERVES | 9), pulse(255, 0), say(10, 0, CLAIMS | 9), pulse(10, 0)];
     let low = [say(255, 1, RESERVES | 3), pulse(255, 1), say(20, 1, CLAIMS | 3), pulse(20, 1), pulse(20, 1)];

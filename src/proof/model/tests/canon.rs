@@ -1,5 +1,5 @@
-//! When two states are one: the same situation at another time, with other epochs, sessions and counters. And never
-//! when something differs that can matter.
+//! Two states are one if they are the same situation at another time, with other epochs, sessions
+//! and counters; never if something differs that can matter.
 
 use super::super::state::State;
 use super::*;
@@ -12,7 +12,7 @@ fn mark(state: &State) -> u64 {
     hasher.finish()
 }
 
-/// A settled pair, so long after the beginning.
+/// A settled pair, so many ticks after the beginning.
 fn settled(shape: &Shape, ticks: usize) -> State {
     let mut state = shape.beginnings().remove(0);
     state.budget = Budget::default();
@@ -20,7 +20,8 @@ fn settled(shape: &Shape, ticks: usize) -> State {
     shape.calm(&state, ticks)
 }
 
-/// Follows the same acts from two states as long as both go on; where the marks differ, if they do.
+/// Follows the same acts from two states as long as both go on; the step at which their marks
+/// differ, if they do.
 fn compare(shape: &Shape, one: &State, other: &State) -> Option<usize> {
     let (mut one, mut other) = (one.clone(), other.clone());
     for step in 0..400 {

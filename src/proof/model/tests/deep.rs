@@ -1,9 +1,10 @@
 //! A search in depth that holds one history at a time.
 //!
-//! Of what it has seen it keeps 64 bits a state, and of what it is about to see only how much is left along the present
-//! history, with a state here and there from which the others are made again: a search of tens of millions of states fits
-//! into a gigabyte, although a history can be nearly as long. A search in width holds all states that wait, engines and all,
-//! and its histories are the shortest; those found here are long.
+//! The search keeps 64 bits of each state that it has seen, and along the present history how many
+//! acts are left in each state, with a state here and there from which the others are made again.
+//! So a search of tens of millions of states fits into a gigabyte, although a history can be nearly
+//! as long. A search in width holds all states that wait, engines and all; its histories are the
+//! shortest, those found here are long.
 
 use super::Found;
 use crate::model::act::Act;
@@ -15,12 +16,12 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
-/// Every so manieth state of the present history is kept, and as many at its end.
+/// One in so many states of the present history is kept, and as many at its end.
 const KEPT: usize = 64;
-/// Steps from one word about progress to the next.
+/// Number of steps between two lines about progress.
 const TOLD: usize = 20_000_000;
 
-/// A state of the present history, and what can happen in it.
+/// A state of the present history, and the acts that are possible in it.
 struct Here {
     state: State,
     acts: Vec<Act>,
@@ -28,7 +29,7 @@ struct Here {
 
 /// A place in the present history.
 struct Moment {
-    /// Of the acts, so many are not gone through. The last of these is under way.
+    /// Number of acts that are not gone through yet. The last of these is under way.
     left: usize,
     here: Option<Box<Here>>,
 }
@@ -63,7 +64,7 @@ impl Hasher for Known {
 }
 
 impl Search<'_> {
-    /// Takes note of a state. False if it is known.
+    /// Notes a state, and makes it the end of the present history; false if it is known.
     fn enter(&mut self, state: State) -> bool {
         self.steps += 1;
         if self.steps.is_multiple_of(TOLD) {
@@ -123,7 +124,7 @@ impl Search<'_> {
         }
     }
 
-    /// What was under way has been gone through.
+    /// Notes that the act under way has been gone through.
     fn done(&mut self) {
         if let Some(moment) = self.history.last_mut() {
             moment.left -= 1;
@@ -132,13 +133,13 @@ impl Search<'_> {
 
     /// Makes the states of the history from `first` on again that are not there.
     fn make_again(&mut self, first: usize) {
-        for at in first.max(1)..self.history.len() {
-            if self.history[at].here.is_some() {
+        for place in first.max(1)..self.history.len() {
+            if self.history[place].here.is_some() {
                 continue;
             }
-            let Moment { left, here: Some(here) } = &self.history[at - 1] else { continue };
+            let Moment { left, here: Some(here) } = &self.history[place - 1] else { continue };
             let next = self.shape.next_state(&here.state, here.acts[left - 1]);
-            self.history[at].here = next.map(|state| self.look(state));
+            self.history[place].here = next.map(|state| self.look(state));
         }
     }
 
@@ -146,16 +147,17 @@ impl Search<'_> {
         self.make_again(1);
         let last = self.history.len().saturating_sub(1);
         let steps = std::mem::take(&mut self.history).into_iter().enumerate();
-        let happened = |(at, Moment { left, here }): (usize, Moment)| {
+        let happened = |(place, Moment { left, here }): (usize, Moment)| {
             let Here { state, acts } = *here?;
-            let act = acts.get(left.wrapping_sub(1)).copied().filter(|_| at < last);
+            let act = acts.get(left.wrapping_sub(1)).copied().filter(|_| place < last);
             Some((state, act))
         };
         story::told(self.shape, &steps.filter_map(happened).collect::<Vec<_>>())
     }
 }
 
-/// Goes through everything that a shape allows, to the end, to the first broken promise, or to `most` steps.
+/// Goes through everything that a shape allows, to the end, to the first broken promise, or to
+/// `most` steps.
 pub fn search(shape: &Shape, most: usize) -> Found {
     let start = Instant::now();
     let rules = shape.properties();
@@ -185,7 +187,7 @@ fn a_search_in_depth_sees_what_one_in_width_sees() {
     }
 }
 
-/// What a search in width finds, one in depth finds too, and tells it.
+/// A search in depth finds what one in width finds, and tells it.
 #[test]
 fn a_search_in_depth_tells_what_it_finds() {
     let shape = super::shapes::faults("deep: disk forgets", 1).with_plant(super::Plant::DiskForgets);

@@ -1,4 +1,4 @@
-//! The searches by name: what may go wrong in each, and how often.
+//! The searches of bare pairs, by name: what may go wrong in each, and how often.
 
 use super::super::act::Act;
 use super::*;
@@ -9,7 +9,8 @@ pub fn both_ways(path: usize) -> Cuts {
     Cuts::of(&[(0, 1, path), (1, 0, path)])
 }
 
-/// Whatever can happen to processes, hosts, datagrams and clocks, `any` times in all. The wires are sound.
+/// Anything that can happen to processes, hosts, datagrams and clocks, `any` times in all. The
+/// wires are sound.
 pub fn faults(name: &'static str, any: u8) -> Shape {
     let mut shape = Shape::pair(name);
     shape.stagger = 1;
@@ -28,7 +29,7 @@ pub fn faults(name: &'static str, any: u8) -> Shape {
     shape
 }
 
-/// What can happen to processes and hosts.
+/// Anything that can happen to processes and hosts.
 pub fn processes(name: &'static str, any: u8) -> Shape {
     let mut shape = faults(name, any);
     shape.stagger = 0;
@@ -44,7 +45,7 @@ pub fn standby(name: &'static str, any: u8) -> Shape {
     shape
 }
 
-/// What can happen to datagrams, in any order of arrival.
+/// Anything that can happen to datagrams, in any order of arrival.
 pub fn datagrams(name: &'static str, any: u8) -> Shape {
     let mut shape = faults(name, any);
     shape.order = Order::Any;
@@ -159,7 +160,7 @@ pub fn all() -> Vec<Shape> {
     shapes
 }
 
-/// As much as one has time for: `any` things go wrong.
+/// Long searches: `any` things go wrong.
 pub fn by_hand(any: u8) -> Vec<Shape> {
     let mut all = vec![
         processes("processes", any),
@@ -190,7 +191,7 @@ pub fn by_hand(any: u8) -> Vec<Shape> {
     all
 }
 
-/// Those of the named mutants that break something which a bare pair without neighbours, strangers and recordings has.
+/// Mutants that break something which a bare pair without neighbours, strangers and recordings has.
 pub fn mutants() -> Vec<Mutant> {
     use Mutant::*;
     vec![

@@ -4,13 +4,13 @@ use super::super::act::Act;
 use super::shapes::{LINK, both_ways};
 use super::*;
 
-/// The witness among the ends of ways, and among those to whom something happens.
+/// The number of the witness, as an end of ways and in acts.
 const WITNESS: usize = 2;
-/// Long enough for everything to come to rest.
+/// Number of ticks in which everything comes to rest.
 const REST: usize = 40;
 
-fn witness_apart(at: usize) -> Cuts {
-    Cuts::of(&[(at, WITNESS, LINK), (WITNESS, at, LINK)])
+fn witness_apart(node: usize) -> Cuts {
+    Cuts::of(&[(node, WITNESS, LINK), (WITNESS, node, LINK)])
 }
 
 fn nodes_apart() -> Cuts {
@@ -22,18 +22,19 @@ fn with(name: &'static str, budget: Budget) -> Shape {
     Shape { budget, ..Shape::voted(name) }
 }
 
-/// Whatever can happen to processes, hosts, datagrams and clocks, the witness's too. One slip of a clock at most: two in
-/// one lease are more than the drift that the times allow for.
+/// Anything that can happen to processes, hosts, datagrams and clocks, the witness's too. One slip
+/// of a clock at most: two in one lease are more than the drift that the times allow for.
 pub fn faults(name: &'static str, any: u8) -> Shape {
     with(name, Budget { slips: any.min(1), ..shapes::faults(name, any).budget })
 }
 
-/// What can happen to processes and hosts.
+/// Anything that can happen to processes and hosts.
 pub fn processes(name: &'static str, any: u8) -> Shape {
     with(name, shapes::processes(name, any).budget)
 }
 
-/// The nodes are apart, or one of them from the witness, or from both; and `faults` more things go wrong.
+/// The nodes are apart, or one of them from the witness, or from both; and `faults` more things go
+/// wrong.
 pub fn parted(name: &'static str, faults: u8) -> Shape {
     let any = faults + 1;
     let slips = faults.min(1);
@@ -73,7 +74,8 @@ pub fn starting(name: &'static str, any: u8) -> Shape {
     Shape { settled: false, stagger: 3, moves: any > 0, ..processes(name, any) }
 }
 
-/// A guest is frozen with its clock: the exception to S1. Nothing else happens, so what is left of its lease is exact.
+/// A guest is frozen with its clock: the exception to S1. Nothing else happens, so what is left of
+/// its lease is exact.
 pub fn frozen(name: &'static str, faults: u8) -> Shape {
     let budget = Budget { any: 1 + faults, freezes: 1, stops: faults, kills: faults, ..Budget::default() };
     with(name, budget)
@@ -84,7 +86,7 @@ pub fn prepared(name: &'static str, budget: Budget) -> Shape {
     shapes::prepared(name, budget).with_witness()
 }
 
-/// The same, and the guest that prepares it has been frozen.
+/// The group is being prepared on node 1, whose guest has been frozen.
 pub fn frozen_prepared(name: &'static str) -> Shape {
     shapes::frozen_prepared(name).with_witness()
 }
@@ -128,8 +130,8 @@ fn apart(name: &'static str, budget: Budget) -> Shape {
     Shape { history: vec![(Act::Cut { ways: nodes_apart() }, REST)], lasting: true, ..with(name, budget) }
 }
 
-/// Node 0 was active again and again while node 1 was off, and is gone; the witness is restarted. What it has granted, it
-/// alone knew.
+/// Node 0 was active again and again while node 1 was off, and is gone; the witness is restarted,
+/// which alone knew what it has granted.
 fn forgotten() -> Shape {
     let crash = |node| Act::Crash { node, written: true };
     let again = [(crash(0), 1), (Act::Start { node: 0 }, REST)];
@@ -141,7 +143,8 @@ fn forgotten() -> Shape {
     Shape { history, ..with("voted: forgotten", Budget::default()) }
 }
 
-/// A rule of the vote is broken, and a clock is slower than others by as much as the times allow for.
+/// A rule of the vote is broken, and a clock is slower than others by as much as the times allow
+/// for.
 fn slow() -> Shape {
     let budget = Budget { any: 1, slips: 1, ..Budget::default() };
     let mut shape = apart("voted: a slow clock", budget);
@@ -149,8 +152,8 @@ fn slow() -> Shape {
     shape
 }
 
-/// A broken rule of the vote, the search that finds it, and the promises that it breaks there. The rule as it is keeps all
-/// promises in the same search.
+/// A broken rule of the vote, the search that finds it, and the promises that it breaks there. The
+/// rule as it is keeps all promises in the same search.
 pub fn mutants() -> Vec<(Mutant, Shape, &'static [&'static str])> {
     let votes: &[&str] = &[rules::S1, rules::S5_VOTER];
     let none = Budget { any: 1, ..Budget::default() };

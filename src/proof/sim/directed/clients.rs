@@ -6,11 +6,12 @@ use crate::sim::names::ms;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-/// The hosts that have an entry of a group.
+/// The hosts whose caches have an entry for a group.
 fn hosts(sim: &Sim, group: usize) -> Vec<usize> {
     (0..sim.hosts.len()).filter(|&host| sim.hosts[host].cache[group].is_some()).collect()
 }
 
+/// Holds that every host with an entry for the group sends to `node` (L4).
 fn check_hosts(sim: &mut Sim, group: usize, node: usize, when: &str) {
     for host in hosts(sim, group) {
         let entry = sim.hosts[host].cache[group];
@@ -18,30 +19,32 @@ fn check_hosts(sim: &mut Sim, group: usize, node: usize, when: &str) {
     }
 }
 
-/// No host hears a node, or all do again.
-fn deafen(sim: &mut Sim, at: usize, deaf: bool) {
-    sim.net.deafened.iter_mut().for_each(|host| host[at] = deaf);
+/// Makes all hosts deaf to a node, or lets all hear it again.
+fn set_deaf(sim: &mut Sim, node: usize, deaf: bool) {
+    sim.net.deafened.iter_mut().for_each(|host| host[node] = deaf);
     sim.net.changed = sim.now;
 }
 
-// L4: who could not hear the first announcement hears the next.
+// L4: hosts that could not hear the first announcement hear the next. The active's host is lost
+// while all hosts are deaf to the standby, which takes over.
 pub fn miss_first(sim: &mut Sim) {
-    let Some((group, gone, at)) = scene(sim) else { return };
-    deafen(sim, at, true);
+    let Some((group, gone, standby)) = scene(sim) else { return };
+    set_deaf(sim, standby, true);
     sim.lose_power(gone, false);
     let timing = sim.plan.timing();
     let bound = stretched(timing.silence + timing.probe * 2, timing.drift_ppm);
     let start = sim.now;
-    while active(sim, group) != Some(at) && sim.now.since(start) < bound {
+    while active(sim, group) != Some(standby) && sim.now.since(start) < bound {
         sim.run(ms(1));
     }
     sim.run(ms(100));
-    deafen(sim, at, false);
+    set_deaf(sim, standby, false);
     sim.run(Duration::from_secs(1));
-    check_hosts(sim, group, at, "it can hear the active again");
+    check_hosts(sim, group, standby, "it can hear the active again");
 }
 
-// S8, L4: when the two sides of a division hear each other again, the higher epoch stays and every host is told.
+// S8, L4: when the two sides of a division hear each other again, the higher epoch stays and every
+// host is told.
 pub fn divide(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
     if sim.plan.groups[group].preempt {
@@ -52,7 +55,7 @@ pub fn divide(sim: &mut Sim) {
         sim.net.set_cut(from, to, wire, true, now);
         sim.net.set_cut(to, from, wire, true, now);
     }
-    deafen(sim, to, true);
+    set_deaf(sim, to, true);
     sim.touched = true;
     // Longer than announcements are repeated after an opening.
     sim.run(sim.plan.timing().silence * 2 + Duration::from_secs(8));

@@ -1,6 +1,7 @@
-//! What a silent peer leaves to judge by: probes, answers, neighbours, and what only the other one hears.
+//! What evidence a silent peer leaves: probes, answers, neighbours, and what only the other node
+//! hears.
 
-use super::{active, alone, order, scene};
+use super::{active, expect_one_at_most, order, scene};
 use crate::engine::Command;
 use crate::sim::clock::stretched;
 use crate::sim::names::{mac, vip};
@@ -9,12 +10,13 @@ use crate::sim::world::Sim;
 use crate::wire::frame::Sighting;
 use std::time::Duration;
 
-/// So many addresses without an answer in a row would speak against the one that has it.
+/// Number of addresses in a row without an answer that would outweigh the one that answers.
 const MANY: usize = 5;
 
-// S6: whoever claims the address with the hardware address of a dead peer delays a takeover for a bounded time.
+// S6: a forger who claims the address with a dead peer's hardware address delays a takeover for a
+// bounded time.
 pub fn forge_answers(sim: &mut Sim) {
-    let Some((group, gone, at)) = scene(sim) else { return };
+    let Some((group, gone, standby)) = scene(sim) else { return };
     let timing = sim.plan.timing();
     let interface = sim.plan.groups[group].interface;
     sim.lose_power(gone, false);
@@ -23,27 +25,27 @@ pub fn forge_answers(sim: &mut Sim) {
     while sim.now.since(start) < bound && !sim.has_failed() {
         sim.run(timing.probe / 2);
         let sighting = Sighting::Claim { address: vip(group), mac: mac(gone, interface) };
-        sim.offer(at, Waiting::Seen(interface, sighting));
+        sim.offer(standby, Waiting::Seen(interface, sighting));
     }
-    let taken = active(sim, group) == Some(at);
+    let taken = active(sim, group) == Some(standby);
     sim.oracle.hold(taken, || format!("S6: forged answers hold the takeover of group {group} up for {bound:?}"));
 }
 
 // S6: neighbours that fall silent delay a takeover for a bounded time.
 pub fn fall_silent(sim: &mut Sim) {
-    let Some((group, gone, at)) = scene(sim) else { return };
-    let timing = sim.nodes[at].config.timing;
+    let Some((group, gone, standby)) = scene(sim) else { return };
+    let timing = sim.nodes[standby].config.timing;
     let interface = sim.plan.groups[group].interface;
-    sim.net.isolated[interface][at] = true;
+    sim.net.isolated[interface][standby] = true;
     sim.touched = true;
     sim.lose_power(gone, false);
     let bound = stretched(timing.patience.isolation + timing.silence + timing.pulse * 5, timing.drift_ppm);
     sim.run(bound);
-    let taken = active(sim, group) == Some(at);
+    let taken = active(sim, group) == Some(standby);
     sim.oracle.hold(taken, || format!("S6: silent neighbours hold the takeover of group {group} up for {bound:?}"));
 }
 
-// S8: probes that nobody could hear prove nothing when the cable holds again for a moment.
+// S8: probes that nobody could hear are no evidence once a loose cable holds again for a moment.
 pub fn loose_cable(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
     let (timing, now) = (sim.plan.timing(), sim.now);
@@ -61,17 +63,17 @@ pub fn loose_cable(sim: &mut Sim) {
     for _ in 0..2 {
         sim.net.isolated[interface][to] = true;
         sim.touched = true;
-        alone(sim, group, timing.silence * 4, "although one is off the segment");
+        expect_one_at_most(sim, group, timing.silence * 4, "although one is off the segment");
         sim.net.isolated[interface][to] = false;
         sim.touched = true;
         sim.traffic();
         sim.run(Duration::from_micros(120));
     }
-    alone(sim, group, timing.silence, "although one was asked only while nobody could hear it");
+    expect_one_at_most(sim, group, timing.silence, "although one was asked only while nobody could hear it");
 }
 
-// S8: an answer for the one address that is served outweighs the silence of all others. The agent that serves it dies, its
-// kernel goes on; nobody has the other groups, which both nodes keep closed.
+// S8: an answer for the one address that is served outweighs the silence of all others. The agent
+// that serves it dies and its kernel goes on; both nodes keep the other groups closed.
 pub fn serve_one(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
     let timing = sim.plan.timing();
@@ -92,13 +94,13 @@ pub fn serve_one(sim: &mut Sim) {
         return;
     }
     sim.kill(to);
-    alone(sim, group, timing.lease + timing.silence + timing.pulse * 2, "although one answers for it");
+    expect_one_at_most(sim, group, timing.lease + timing.silence + timing.pulse * 2, "although one answers for it");
     let taken = active(sim, group) == Some(from);
     sim.oracle.hold(taken, || format!("L1: group {group} is not taken over when its lease is over"));
 }
 
-// S8: a standby that hears nothing any more is heard by the active, which closes on the last claim, before the standby
-// opens.
+// S8: a standby that hears nothing is still heard by the active, which closes on the standby's last
+// claim, before the standby opens.
 pub fn go_unheard(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
     let timing = sim.plan.timing();

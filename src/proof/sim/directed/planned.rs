@@ -1,6 +1,6 @@
 //! Groups that move by plan, and what goes wrong on the way.
 
-use super::{SLACK, active, alone, keep_one_link, order, scene};
+use super::{SLACK, active, expect_one_at_most, keep_one_link, order, scene};
 use crate::engine::Command;
 use crate::sim::names::{id, ms};
 use crate::sim::node::Waiting;
@@ -8,7 +8,8 @@ use crate::sim::world::Sim;
 use crate::wire::pulse::ROWS_PER_PULSE;
 use std::time::Duration;
 
-// L3: a switch moves the group, at most lost pulses hold it up, connections are carried, and never do two answer.
+// L3: a switch moves the group, and only lost pulses hold it up; connections are carried on, and
+// two nodes never answer.
 pub fn hand_over(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
     let timing = sim.plan.timing();
@@ -37,17 +38,17 @@ pub fn hand_over(sim: &mut Sim) {
     sim.oracle.hold(moved, || format!("L3: a switch does not move group {group} within {bound:?}"));
     sim.oracle.hold(silent <= gap, || format!("L3: nobody answers for group {group} for {silent:?} in a handover"));
     sim.oracle.hold(carried >= ms(100), || format!("L3: node {from} carries no connections of group {group} on"));
-    // What was let go is not taken back because a word of it was lost.
+    // A lost pulse must not make the former active take the group back.
     let openings = sim.oracle.openings[group] - before;
     sim.oracle.hold(openings <= 1, || format!("L2: lost pulses turn a handover of group {group} round"));
 }
 
-// L1: a goodbye says that the gates are closed, so nobody waits for a silence.
+// L1: a goodbye says that the gates are closed, so the other node waits for no silence.
 pub fn leave(sim: &mut Sim) {
     say_goodbye(sim, Duration::ZERO);
 }
 
-// L1: neither when something that was said before arrives after it.
+// L1: the other node waits for no silence even when older datagrams arrive after the goodbye.
 pub fn goodbye_overtakes(sim: &mut Sim) {
     let way = sim.plan.timing().pulse / 2;
     sim.net.delay[..sim.net.udp].fill(way);
@@ -55,8 +56,8 @@ pub fn goodbye_overtakes(sim: &mut Sim) {
     say_goodbye(sim, way);
 }
 
-/// An agent leaves, and `way` later, when all its words have arrived, the other is told to take a group that it kept
-/// closed until then.
+/// Stops an agent in order. `way` later, when all its datagrams have arrived, the other node
+/// resumes a group that it kept closed until then, and must have it at once.
 fn say_goodbye(sim: &mut Sim, way: Duration) {
     let Some((group, from, to)) = scene(sim) else { return };
     let timing = sim.plan.timing();
@@ -74,7 +75,8 @@ fn say_goodbye(sim: &mut Sim, way: Duration) {
     sim.oracle.hold(taken, || format!("L1: group {group} is not taken over at once after a goodbye"));
 }
 
-// L1: an active that loses its carrier lets go over the links, and the other opens with the first word of it.
+// L1: an active that loses its carrier releases its groups over the links, and the other node opens
+// on the first datagram that says so.
 pub fn lose_carrier(sim: &mut Sim) {
     let Some((group, from, to)) = scene(sim) else { return };
     let timing = sim.plan.timing();
@@ -83,7 +85,7 @@ pub fn lose_carrier(sim: &mut Sim) {
         return;
     }
     keep_one_link(sim);
-    // Slow, so that one word can be told from a conversation.
+    // Slow, so that one datagram can be told from an exchange of several.
     let way = timing.pulse / 2;
     sim.net.delay[0] = way;
     sim.run(timing.pulse * 2);
@@ -94,10 +96,12 @@ pub fn lose_carrier(sim: &mut Sim) {
         .hold(taken, || format!("L1: group {group} is not taken over at once when node {from} loses its carrier"));
 }
 
-/// The preferred node has its groups after a common start, and takes them back when it is told to, not sooner than told.
+/// The preferred node has its groups after a common start. Later it takes them back only where
+/// `preempt` says so, and not before the delay.
 pub fn prefer(sim: &mut Sim) {
     let timing = sim.plan.timing();
-    // A gate may be found 60 ms after the start; who is not ready when the right of way ends is not waited for.
+    // A gate may be found 60 ms after the start; a node that is not ready when its right of way
+    // ends is not waited for.
     let waited = timing.election > ms(60);
     for group in (0..sim.plan.groups.len()).filter(|_| waited) {
         let wanted = sim.plan.groups[group].prefer;
@@ -119,8 +123,8 @@ pub fn prefer(sim: &mut Sim) {
     sim.oracle.hold(back == preempts, || format!("prefer: group {group} preempts: {preempts}, taken back: {back}"));
 }
 
-/// Both nodes ask for a group at the same moment, and the one with the lower number goes first. If that is the preferred one,
-/// it has its group, although the other had it last and its epochs are higher.
+/// Both nodes claim a group at the same moment, and the one with the lower number goes first. The
+/// preferred node gets its group, although the other had it last and has higher epochs.
 pub fn cross(sim: &mut Sim) {
     let (first, last) = (0, sim.nodes.len() - 1);
     let fits = |group: &usize| {
@@ -131,27 +135,27 @@ pub fn cross(sim: &mut Sim) {
     let (timing, interface) = (sim.plan.timing(), sim.plan.groups[group].interface);
     order(sim, first, group, Command::Switch);
     sim.run(timing.pulse * 4);
-    // The one that has it is the second to lose its carrier: it finds nobody to give the group to.
-    for at in [first, last] {
-        sim.set_carrier(at, interface, false);
+    // The active is the second to lose its carrier, so it finds no heir for the group.
+    for node in [first, last] {
+        sim.set_carrier(node, interface, false);
         sim.run(timing.pulse * 2);
     }
     sim.run(timing.patience.hold);
-    for at in [first, last] {
-        sim.set_carrier(at, interface, true);
+    for node in [first, last] {
+        sim.set_carrier(node, interface, true);
     }
     sim.run(timing.election);
     let right = active(sim, group) == Some(first);
     sim.oracle.hold(right, || format!("prefer: group {group} is not at node {first}, which is preferred"));
 }
 
-// S8: the former active is stopped in the middle of letting go.
+// S8: the former active is stopped in the middle of releasing the group.
 pub fn stop_in_handover(sim: &mut Sim) {
     let Some((group, from, _)) = scene(sim) else { return };
     let timing = sim.plan.timing();
     sim.nodes[from].trap = Some(timing.lease / 2);
     order(sim, from, group, Command::Switch);
-    alone(sim, group, timing.lease / 2 + timing.pulse * 4, "although one was stopped while it let go");
+    expect_one_at_most(sim, group, timing.lease / 2 + timing.pulse * 4, "although one was stopped while it let go");
 }
 
 // S8: a consent that waited in a buffer while its receiver was stopped is out of date.
@@ -165,5 +169,10 @@ pub fn consent_late(sim: &mut Sim) {
     sim.run(timing.pulse * 3);
     sim.set_carrier(from, interface, true);
     sim.traffic();
-    alone(sim, group, timing.lease + timing.silence * 10 + Duration::from_secs(3), "after one of them was stopped");
+    expect_one_at_most(
+        sim,
+        group,
+        timing.lease + timing.silence * 10 + Duration::from_secs(3),
+        "after one of them was stopped",
+    );
 }

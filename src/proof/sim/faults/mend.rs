@@ -7,59 +7,61 @@ use crate::sim::oracle::{is_settled, states};
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-/// L5: the bound.
+/// The bound of L5.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// What is broken is mended, what is dead is started, unless the seed leaves one node dead.
+/// Ends all faults: mends what is broken and starts what is dead. A seed may leave one node or
+/// witness dead.
 pub fn mend(sim: &mut Sim) {
     sim.note(|_| "faults stop".to_owned());
     let now = sim.now;
     sim.net.mend(now);
     sim.touched = true;
     sim.faulty = false;
-    // One of the nodes and witnesses.
+    // Counts nodes first, then witnesses.
     let dead = sim.random.chance(20).then(|| sim.random.below(sim.nodes.len() + sim.witnesses.len()));
     super::voters::mend(sim, dead);
-    for at in 0..sim.nodes.len() {
-        sim.nodes[at].trap = None;
-        sim.nodes[at].disk.fails = false;
-        sim.nodes[at].disk.latency = ms(3);
-        if sim.nodes[at].asleep {
-            sim.resume(at);
+    for node in 0..sim.nodes.len() {
+        sim.nodes[node].trap = None;
+        sim.nodes[node].disk.fails = false;
+        sim.nodes[node].disk.latency = ms(3);
+        if sim.nodes[node].asleep {
+            sim.resume(node);
         }
-        if sim.nodes[at].exited || (dead == Some(at) && sim.nodes[at].engine.is_some()) {
-            sim.kill(at);
+        if sim.nodes[node].exited || (dead == Some(node) && sim.nodes[node].engine.is_some()) {
+            sim.kill(node);
         }
-        if dead == Some(at) {
-            // Its machine may never start again by itself either.
-            sim.nodes[at].life += 1;
+        if dead == Some(node) {
+            // A start that is due already must not bring it back.
+            sim.nodes[node].life += 1;
             continue;
         }
         for interface in 0..sim.plan.interfaces {
-            if !sim.nodes[at].interfaces[interface].exists {
-                sim.set_existing(at, interface, true);
+            if !sim.nodes[node].interfaces[interface].exists {
+                sim.set_existing(node, interface, true);
             }
-            if !sim.nodes[at].interfaces[interface].carrier {
-                sim.set_carrier(at, interface, true);
+            if !sim.nodes[node].interfaces[interface].carrier {
+                sim.set_carrier(node, interface, true);
             }
         }
-        if sim.nodes[at].engine.is_none() {
-            sim.start(at);
+        if sim.nodes[node].engine.is_none() {
+            sim.start(node);
         } else {
-            sim.resume(at);
-            sim.nodes[at].trap = None;
+            sim.resume(node);
+            sim.nodes[node].trap = None;
             for interface in 0..sim.plan.interfaces {
-                sim.offer(at, Waiting::Attach(interface));
+                sim.offer(node, Waiting::Attach(interface));
             }
         }
         if sim.plan.is_beyond() {
-            sim.nodes[at].clock.set_rate(now, 0);
-            sim.set_wake(at);
+            sim.nodes[node].clock.set_rate(now, 0);
+            sim.set_wake(node);
         }
     }
 }
 
-/// Each group that somebody may have is answered by exactly one, and stays so.
+/// Lets time pass until exactly one node answers for each group that a node may have, and holds
+/// that this happens within the bound and lasts (L5).
 pub fn settle(sim: &mut Sim) {
     let start = sim.now;
     let mut steady: Option<Real> = None;
@@ -68,9 +70,10 @@ pub fn settle(sim: &mut Sim) {
     let scale = if long { Duration::from_secs(2) } else { pulse * 5 };
     while steady.is_none_or(|since| sim.now.since(since) < scale) {
         steady = if is_settled(sim) { steady.or(Some(sim.now)) } else { None };
-        // A node whose hook has failed stands back for ten seconds, and so may the other after it.
+        // A node whose hook has failed waits for ten seconds, and so may the other after it.
         let bound = if sim.plan.service.has_hooks() { SETTLED * 3 } else { SETTLED };
-        // Who has a group since a moment ago keeps it for a while, though its service does worse than another's.
+        // A node that has just opened keeps its group for a while, although its service does worse
+        // than another's.
         let bound = if sim.plan.service.checked { bound + sim.plan.timing().patience.hold } else { bound };
         let late = steady.is_none() && sim.now.since(start) > bound;
         if late {

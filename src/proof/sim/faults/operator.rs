@@ -1,4 +1,4 @@
-//! What operators do, at good and at bad moments.
+//! Commands of operators, at good and at bad moments.
 
 use super::strike_interface;
 use crate::engine::Command;
@@ -7,9 +7,10 @@ use crate::sim::node::Waiting;
 use crate::sim::swarm::Fault;
 use crate::sim::world::Sim;
 
-pub(super) fn order(sim: &mut Sim, fault: Fault, at: usize) -> bool {
-    let count = sim.nodes[at].table.len();
-    if count == 0 || sim.nodes[at].engine.is_none() || sim.nodes[at].exited {
+/// Gives a node the command of `fault`; false if its agent takes none.
+pub(super) fn order(sim: &mut Sim, fault: Fault, node: usize) -> bool {
+    let count = sim.nodes[node].table.len();
+    if count == 0 || sim.nodes[node].engine.is_none() || sim.nodes[node].exited {
         return false;
     }
     let group = group_id(sim.random.below(count));
@@ -19,40 +20,41 @@ pub(super) fn order(sim: &mut Sim, fault: Fault, at: usize) -> bool {
         Fault::Resume => Command::Resume(group),
         _ => Command::Stop,
     };
-    sim.note(|_| format!("node {at}: {command:?}"));
-    sim.offer(at, Waiting::Command(command));
+    sim.note(|_| format!("node {node}: {command:?}"));
+    sim.offer(node, Waiting::Command(command));
     true
 }
 
-/// A group is being moved when its node stops, loses its interface, is stopped in order, or is told that it no longer
-/// has the group. In half of the cases the other node does not hear of the move at all.
-pub(super) fn break_switch(sim: &mut Sim, at: usize) -> bool {
-    let groups = sim.nodes[at].table.clone();
-    let Some(place) = groups.iter().position(|&group| sim.nodes[at].kernel.is_open(group)) else { return false };
-    if !sim.nodes[at].is_running() {
+/// Moves a group, and spoils the move: the node hangs, loses its carrier, is stopped in order, or
+/// loses the group from its file. In half of the cases the other node does not hear of the move at
+/// all.
+pub(super) fn break_switch(sim: &mut Sim, node: usize) -> bool {
+    let groups = sim.nodes[node].table.clone();
+    let Some(place) = groups.iter().position(|&group| sim.nodes[node].kernel.is_open(group)) else { return false };
+    if !sim.nodes[node].is_running() {
         return false;
     }
-    let (now, timing) = (sim.now, sim.nodes[at].config.timing);
+    let (now, timing) = (sim.now, sim.nodes[node].config.timing);
     if sim.random.chance(50) {
-        for to in sim.others(at) {
+        for to in sim.others(node) {
             for wire in 0..sim.net.wires {
-                sim.net.set_cut(at, to, wire, true, now);
+                sim.net.set_cut(node, to, wire, true, now);
             }
         }
         sim.touched = true;
     }
     let command = Command::Switch(group_id(place));
-    sim.note(|sim| format!("node {at}: {command:?} at a bad moment; cuts: {}", sim.net.cuts()));
-    sim.offer(at, Waiting::Command(command));
+    sim.note(|sim| format!("node {node}: {command:?} at a bad moment; cuts: {}", sim.net.describe_cuts()));
+    sim.offer(node, Waiting::Command(command));
     let way = sim.net.longest();
     let span = if sim.random.chance(50) { sim.random.span(way) } else { sim.random.span(timing.pulse * 2) };
     sim.run(span);
     let interface = sim.plan.groups[groups[place]].interface;
     match sim.random.below(5) {
-        0 => sim.hang(at, timing.lease + timing.pulse * 2),
-        1 => return strike_interface(sim, Fault::Carrier, at, interface),
-        2 => return order(sim, Fault::Stop, at),
-        3 => sim.remove_group(at, groups[place]),
+        0 => sim.hang(node, timing.lease + timing.pulse * 2),
+        1 => return strike_interface(sim, Fault::Carrier, node, interface),
+        2 => return order(sim, Fault::Stop, node),
+        3 => sim.remove_group(node, groups[place]),
         _ => {}
     }
     true

@@ -1,4 +1,4 @@
-//! What is done to the wires.
+//! Faults of the wires: loss, delay, copies, cuts.
 
 use crate::sim::swarm::Fault;
 use crate::sim::world::Sim;
@@ -16,53 +16,57 @@ pub fn weather(sim: &mut Sim) {
     }
 }
 
-pub(super) fn strike(sim: &mut Sim, fault: Fault, at: usize, interface: usize) -> bool {
+/// Strikes a drawn wire, or those of `node`; false if there was nothing to strike.
+pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
     let now = sim.now;
     let weather = matches!(fault, Fault::Loss | Fault::Delay);
     let wires = if weather { sim.net.loss.len() } else { sim.net.wires };
     let wire = sim.random.below(wires);
-    let to = super::other(sim, at);
+    let to = super::pick_other(sim, node);
     sim.net.changed = now;
     match fault {
         Fault::Loss => {
             sim.net.loss[wire] = if sim.random.chance(50) { sim.random.below(41) } else { 0 };
         }
-        Fault::Delay => delay(sim, wire),
+        Fault::Delay => change_delay(sim, wire),
         Fault::Duplicates => {
             sim.net.duplicates = if sim.net.duplicates == 0 { 1 + sim.random.below(30) } else { 0 };
         }
         Fault::CutOne => {
-            let cut = !sim.net.is_cut(at, to, wire);
-            sim.net.set_cut(at, to, wire, cut, now);
+            let cut = !sim.net.is_cut(node, to, wire);
+            sim.net.set_cut(node, to, wire, cut, now);
         }
         Fault::CutAll => cut_all(sim),
-        Fault::OneWay => one_way(sim, at),
+        Fault::OneWay => cut_one_way(sim, node),
         Fault::Deafen => {
             if sim.hosts.is_empty() {
                 return false;
             }
             let host = sim.random.below(sim.hosts.len());
-            sim.net.deafened[host][at] ^= true;
+            sim.net.deafened[host][node] ^= true;
         }
-        Fault::Isolate => sim.net.isolated[interface][at] ^= true,
+        Fault::Isolate => sim.net.isolated[interface][node] ^= true,
         _ => sim.net.heal(now),
     }
     sim.touched = true;
     sim.note(|sim| {
         let net = &sim.net;
-        format!("wires: {fault:?}; cuts: {}; loss {:?}, delay {:?}", net.cuts(), net.loss, net.delay)
+        format!("wires: {fault:?}; cuts: {}; loss {:?}, delay {:?}", net.describe_cuts(), net.loss, net.delay)
     });
     true
 }
 
-fn delay(sim: &mut Sim, wire: usize) {
+/// Makes a wire slow or quick.
+fn change_delay(sim: &mut Sim, wire: usize) {
     let timing = sim.plan.timing();
-    // Probes count as unanswered after three intervals: the segment must be quicker than that, on any clock.
+    // Probes count as unanswered after three intervals: the segment must be quicker than that, on
+    // any clock.
     let segment = (sim.net.udp..sim.net.wires).contains(&wire);
     let longest = if segment { timing.probe / 4 } else { timing.pulse };
     sim.net.delay[wire] = if sim.random.chance(50) { sim.random.span(longest) } else { Duration::from_micros(50) };
 }
 
+/// Cuts every wire between the nodes, perhaps but one.
 fn cut_all(sim: &mut Sim) {
     let now = sim.now;
     let keep = sim.random.below(sim.net.wires * 2);
@@ -75,7 +79,8 @@ fn cut_all(sim: &mut Sim) {
     }
 }
 
-fn one_way(sim: &mut Sim, from: usize) {
+/// Cuts everything that leaves a node, perhaps but the segments; the ways back may be mended.
+fn cut_one_way(sim: &mut Sim, from: usize) {
     let now = sim.now;
     let segments = sim.random.chance(70);
     let back = sim.random.chance(50);

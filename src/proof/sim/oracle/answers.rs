@@ -1,19 +1,23 @@
-//! S1 and S8: when two nodes may answer. With witnesses and `strict`, never: see `votes`. In a bare pair S8 says when.
+//! S1 and S8: when two nodes may answer. With witnesses and `strict`, never: see `votes`. In a bare
+//! pair S8 says when.
 //!
-//! "Cut off" is judged by the wires, not by what the engines think. While two nodes answer for a group,
-//! - V1: they have not been joined in both directions, both processes running, for longer than two pulses and the
-//!   longest way through the wires: hearing each other ends it;
-//! - V2: the segment has not been sound between them for longer than a silence and two leases: probes and the latch
-//!   end it, whatever the processes do. Two, because the agents may take turns: one ends when the other, which was
-//!   stopped or restarted within its lease, goes on. An adoption begins the count anew for the same reason, and so
-//!   does a machine that wakes up;
-//! - V3: no running process that answers has believed words of the other reaching it for longer than it takes to be
-//!   sure that the other is deaf; an opening may run ahead of the claim that goes with it by the way through the
-//!   wires. Words can be believed only of a session that was proven while both directions worked: a process that
-//!   restarted behind a one-way cut is not heard by anybody who insists on proof.
+//! "Cut off" is a matter of the wires, not of what the engines think. While two nodes answer for a
+//! group,
+//! - V1: they have not been joined in both directions, both processes running, for longer than two
+//!   pulses and the longest way through the wires: hearing each other ends it;
+//! - V2: the segment has not been sound between them for longer than a silence and two leases:
+//!   probes and the latch end it, whatever the processes do. Two, because the agents may take
+//!   turns: one ends when the other, which was stopped or restarted within its lease, goes on. An
+//!   adoption begins the count anew for the same reason, and so does a machine that wakes up;
+//! - V3: no running process that answers has believed words of the other reaching it for longer
+//!   than it takes to be sure that the other is deaf; an opening may run ahead of the claim that
+//!   goes with it by the way through the wires. Words can be believed only of a session that was
+//!   proven while both directions worked: a process that restarted behind a one-way cut is not
+//!   heard by anybody who insists on proof.
 //!
-//! Only ways without loss count as joined; otherwise chance could cut for as long as it likes. A process that has not
-//! found the gate of its former life yet cannot close it, so it does not count as running.
+//! Only ways without loss count as joined; otherwise chance could cut for as long as it likes. A
+//! process that has not found the gate of its former life yet cannot close it, so it does not count
+//! as running.
 
 use super::{Bounds, Oracle};
 use crate::sim::clock::Real;
@@ -21,7 +25,7 @@ use crate::sim::world::Sim;
 use std::time::Duration;
 
 impl Oracle {
-    /// After everything that happens.
+    /// Checks S1 and S8 after everything that happens.
     pub fn check(sim: &mut Sim) {
         if std::mem::take(&mut sim.touched) {
             Oracle::follow_wires(sim);
@@ -36,13 +40,14 @@ impl Oracle {
         }
     }
 
+    /// Checks a group whose gate is open on more than one node.
     fn check_group(sim: &mut Sim, group: usize) {
         let answering = sim.answering(group);
         let interface = sim.plan.groups[group].interface;
-        for at in &answering {
-            let generation = sim.nodes[*at].kernel.gates[interface].generation;
-            let away = sim.oracle.seen[*at].turned_away[interface];
-            sim.oracle.hold(away != generation, || format!("S7: a lapsed lease of node {at} answers again"));
+        for node in &answering {
+            let generation = sim.nodes[*node].kernel.gates[interface].generation;
+            let away = sim.oracle.seen[*node].turned_away[interface];
+            sim.oracle.hold(away != generation, || format!("S7: a lapsed lease of node {node} answers again"));
         }
         if answering.len() < 2 {
             sim.oracle.doubled[group] = None;
@@ -62,6 +67,8 @@ impl Oracle {
         }
     }
 
+    /// Checks V1 to V3 for two nodes that answer. `since`: when two began to answer; `way`: the
+    /// longest way through the wires.
     fn check_pair(sim: &mut Sim, group: usize, first: usize, second: usize, (since, way): (Real, Duration)) {
         let now = sim.now;
         let Bounds { pulse, silence, lease } = sim.oracle.bounds;
@@ -73,7 +80,8 @@ impl Oracle {
         let over = |since: Option<Real>, bound: Duration| since.is_some_and(|since| now.since(since) > bound);
         let oracle = &mut sim.oracle;
         let pair = oracle.pair(first, second);
-        // The last claim before an opening may still be on its way, a probe interval after it was sent.
+        // A claim may still be on its way when the opening follows, a probe interval after it was
+        // sent.
         let late = now.since(since) > joined;
         let v1 = (late || way <= pulse / 10) && over(pair.joined, joined);
         let v2 = over(pair.segment[interface], latched);
@@ -85,7 +93,7 @@ impl Oracle {
         oracle.hold(!v3, || format!("S8 V3: node {first} answers for group {group} and hears node {second}"));
     }
 
-    /// Keeps account of since when which ways are open.
+    /// Notes since when which ways are open.
     fn follow_wires(sim: &mut Sim) {
         let now = sim.now;
         let follow = |since: &mut Option<Real>, holds: bool| {
@@ -105,7 +113,7 @@ impl Oracle {
                 let interfaces = sim.plan.interfaces;
                 let sound: Vec<bool> = (0..interfaces)
                     .map(|interface| {
-                        let wire = sim.net.segment(interface);
+                        let wire = sim.net.segment_wire(interface);
                         is_way(sim, first, second, wire) && is_way(sim, second, first, wire)
                     })
                     .collect();
@@ -121,37 +129,42 @@ impl Oracle {
     }
 }
 
-/// True if a process runs and has found what its former life left open.
-fn is_at_work(sim: &Sim, at: usize) -> bool {
-    let node = &sim.nodes[at];
-    let gates = node.kernel.gates.iter().enumerate();
-    let lost =
-        |(interface, gate): (usize, &crate::sim::kernel::Gate)| gate.generation != 0 && !node.is_attached(interface);
-    node.is_running() && !gates.into_iter().any(lost)
+/// Whether a process runs and has found what its former life left open.
+fn is_at_work(sim: &Sim, node: usize) -> bool {
+    let machine = &sim.nodes[node];
+    let gates = machine.kernel.gates.iter().enumerate();
+    let lost = |(interface, gate): (usize, &crate::sim::kernel::Gate)| {
+        gate.generation != 0 && !machine.is_attached(interface)
+    };
+    machine.is_running() && !gates.into_iter().any(lost)
 }
 
-/// True if frames pass, slowly at most.
+/// Whether frames pass one direction of a wire without loss.
 fn is_way(sim: &Sim, from: usize, to: usize, wire: usize) -> bool {
-    let end = |at: usize| {
-        let node = &sim.nodes[at];
-        if wire < sim.net.udp { node.powered && !node.asleep } else { node.is_connected(wire - sim.net.udp) }
+    let end = |node: usize| {
+        let machine = &sim.nodes[node];
+        if wire < sim.net.udp { machine.powered && !machine.asleep } else { machine.is_connected(wire - sim.net.udp) }
     };
     end(from) && end(to) && sim.net.is_sound(from, to, wire)
 }
 
+/// The ways from one node to another that are open.
 struct Ways {
+    /// Whether any wire is.
     any: bool,
+    /// Whether a UDP link is.
     udp: bool,
 }
 
+/// The open ways from one node to another.
 fn ways(sim: &Sim, from: usize, to: usize) -> Ways {
     let udp = (0..sim.net.udp).any(|wire| is_way(sim, from, to, wire));
     Ways { any: udp || (sim.net.udp..sim.net.wires).any(|wire| is_way(sim, from, to, wire)), udp }
 }
 
-/// True if each of the two believes the session of the other.
+/// Whether each of two nodes believes the session of the other.
 fn is_proven(sim: &Sim, first: usize, second: usize) -> bool {
-    let place = |of: usize, at: usize| if of < at { of } else { of - 1 };
+    let place = |peer: usize, node: usize| if peer < node { peer } else { peer - 1 };
     let (Some(own), Some(other)) = (&sim.nodes[first].engine, &sim.nodes[second].engine) else { return false };
     own.view_verified(place(second, first)) == Some(other.view_session())
         && other.view_verified(place(first, second)) == Some(own.view_session())

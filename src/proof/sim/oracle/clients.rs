@@ -5,33 +5,36 @@ use crate::sim::clock::Real;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-/// So long after an opening nobody sends to the former active any more.
+/// Time after an opening in which every host must be corrected.
 pub const CORRECTED: Duration = Duration::from_secs(1);
 
 impl Oracle {
-    /// A second after an opening. Whatever kept hosts from hearing, or the node from speaking, excuses it.
-    pub fn check_clients(sim: &mut Sim, group: usize, at: usize, opening: usize) {
+    /// Checks the hosts a second after an opening. What kept hosts from hearing, or the node from
+    /// speaking, excuses a stale entry.
+    pub fn check_clients(sim: &mut Sim, group: usize, node: usize, opening: usize) {
         let interface = sim.plan.groups[group].interface;
         let since = Real(sim.now.0.saturating_sub(u64::try_from(CORRECTED.as_nanos()).unwrap_or(u64::MAX)));
         let steady = sim.oracle.openings[group] == opening
-            && sim.answering(group) == [at]
+            && sim.answering(group) == [node]
             && sim.oracle.last_doubled[group] < since
-            && sim.oracle.seen[at].disturbed < since
-            && sim.nodes[at].is_connected(interface)
-            && sim.nodes[at].is_running();
-        let wire = sim.net.segment(interface);
-        let heard = sim.net.changed < since && sim.net.loss[wire] == 0 && !sim.net.isolated[interface][at];
+            && sim.oracle.seen[node].disturbed < since
+            && sim.nodes[node].is_connected(interface)
+            && sim.nodes[node].is_running();
+        let wire = sim.net.segment_wire(interface);
+        let heard = sim.net.changed < since && sim.net.loss[wire] == 0 && !sim.net.isolated[interface][node];
         if !steady || !heard {
             return;
         }
         for host in 0..sim.hosts.len() {
-            if sim.hosts[host].plan.interface != interface || sim.net.deafened[host][at] {
+            if sim.hosts[host].plan.interface != interface || sim.net.deafened[host][node] {
                 continue;
             }
             let Some(entry) = sim.hosts[host].cache[group] else { continue };
             sim.coverage.corrected += 1;
-            sim.oracle.hold(entry == at, || {
-                format!("L4: host {host} still sends to node {entry}, a second after node {at} opened group {group}")
+            sim.oracle.hold(entry == node, || {
+                format!(
+                    "L4: host {host} still sends to node {entry}, a second after node {node} opened group {group}"
+                )
             });
         }
     }

@@ -1,12 +1,13 @@
-//! S2: an epoch never has two holders, what is durable never falls, and nobody opens below what it was told.
+//! S2: an epoch never has two holders, what is durable never falls, and no node opens below what it
+//! was told.
 
 use super::{Oracle, Seen};
 use crate::durable::{Durable, Loaded};
 use crate::sim::names::{group_of_key, id};
 use crate::types::Epoch;
 
-/// What a process will know when it starts: what the disk says.
-pub(super) fn forget(seen: &mut Seen, disk: &Loaded) {
+/// Sets what a process that starts knows: what the disk says.
+pub(super) fn reset_to_disk(seen: &mut Seen, disk: &Loaded) {
     seen.told.fill(Epoch::NONE);
     if let Loaded::State(state) = disk {
         for state in &state.groups {
@@ -16,38 +17,40 @@ pub(super) fn forget(seen: &mut Seen, disk: &Loaded) {
 }
 
 impl Oracle {
-    /// What is durable never falls.
-    pub fn durable(&mut self, at: usize, before: &Loaded, after: &Durable) {
+    /// Checks that a write lowers no durable epoch.
+    pub fn check_durable(&mut self, node: usize, before: &Loaded, after: &Durable) {
         let Loaded::State(before) = before else { return };
         for new in &after.groups {
             let Some(old) = before.groups.iter().find(|old| old.key == new.key) else { continue };
-            // A reservation that nothing came of may be forgotten; one that was used must be known as held.
-            let used = self.seen[at].used[group_of_key(new.key)];
+            // A reservation that nothing came of may be forgotten; one that was used must be known
+            // as held.
+            let used = self.seen[node].used[group_of_key(new.key)];
             let lost = new.reserve < old.reserve && used >= old.reserve && new.held < old.reserve;
             let falls = new.seen < old.seen || new.held < old.held || lost;
-            self.hold(!falls, || format!("S2: a durable epoch of node {at} falls: {old:?} to {new:?}"));
+            self.hold(!falls, || format!("S2: a durable epoch of node {node} falls: {old:?} to {new:?}"));
         }
     }
 
-    /// A gate opens.
-    pub(super) fn open(&mut self, at: usize, group: usize, epoch: Epoch) {
-        let seen = &self.seen[at];
+    /// Checks the epoch that a gate opens with, and notes it as used.
+    pub(super) fn check_epoch(&mut self, node: usize, group: usize, epoch: Epoch) {
+        let seen = &self.seen[node];
         let (told, used) = (seen.told[group], seen.used[group]);
         if seen.reopens[group] == epoch && used == epoch {
             return;
         }
-        self.hold(epoch.node() == id(at), || format!("S2: node {at} opens with {epoch}, the epoch of another"));
-        self.hold(epoch > used, || format!("S2: node {at} opens group {group} with {epoch} after {used}"));
+        self.hold(epoch.node() == id(node), || format!("S2: node {node} opens with {epoch}, the epoch of another"));
+        self.hold(epoch > used, || format!("S2: node {node} opens group {group} with {epoch} after {used}"));
         self.hold(epoch > told, || {
-            format!("S2: node {at} opens group {group} with {epoch} although it was told {told}")
+            format!("S2: node {node} opens group {group} with {epoch} although it was told {told}")
         });
-        let seen = &mut self.seen[at];
+        let seen = &mut self.seen[node];
         seen.used[group] = epoch;
         seen.told[group] = epoch;
         self.highest[group] = self.highest[group].max(epoch);
     }
 
-    pub(super) fn count(&mut self, epochs: [Epoch; 5]) {
+    /// Raises the highest counter seen to those of `epochs`.
+    pub(super) fn note_epochs(&mut self, epochs: [Epoch; 5]) {
         for epoch in epochs {
             self.counter = self.counter.max(epoch.counter());
         }

@@ -1,4 +1,6 @@
-//! S4, S7: what an engine does with its gate, on what evidence, and whether the gate is as the engine thinks.
+//! S4, S7: how an engine changes its gate, on what evidence, and whether the gate is as the engine
+//! thinks. The changes themselves are made here, on the kernel of the node, so that none goes
+//! unseen.
 
 use super::Oracle;
 use crate::durable::Loaded;
@@ -9,113 +11,118 @@ use crate::timing::Profile;
 use crate::types::{Epoch, InterfaceId, MonoTime};
 use std::time::Duration;
 
-/// A neighbour that was not seen for so long may have been forgotten.
+/// Time after which an engine may have forgotten a neighbour.
 const NEIGHBOUR: Duration = Duration::from_secs(8);
 
 impl Oracle {
-    /// Carries out a change of the gate, if the process has the gate that is there.
-    pub fn change_gate(sim: &mut Sim, at: usize, gate: GateAction, decided: MonoTime) {
+    /// Changes the kernel's gate as an engine decided, if the process has the gate that is there,
+    /// and checks the change.
+    pub fn change_gate(sim: &mut Sim, node: usize, gate: GateAction, decided: MonoTime) {
         match gate {
-            GateAction::Begin { interface, generation } => Oracle::begin(sim, at, interface, generation),
-            GateAction::Renew { interface, until } => Oracle::renew(sim, at, interface, until, decided),
+            GateAction::Begin { interface, generation } => Oracle::begin_generation(sim, node, interface, generation),
+            GateAction::Renew { interface, until } => Oracle::renew_lease(sim, node, interface, until, decided),
             GateAction::Open { group, epoch } => {
-                let group = sim.nodes[at].table[usize::from(group.0)];
-                Oracle::open_gate(sim, at, group, epoch, decided);
+                let group = sim.nodes[node].table[usize::from(group.0)];
+                Oracle::open_gate(sim, node, group, epoch, decided);
             }
             GateAction::Close { group, carry_until } => {
-                let group = sim.nodes[at].table[usize::from(group.0)];
+                let group = sim.nodes[node].table[usize::from(group.0)];
                 if carry_until != MonoTime::ZERO {
-                    sim.oracle.seen[at].carried[group] = carry_until.since(decided);
+                    sim.oracle.seen[node].carried[group] = carry_until.since(decided);
                 }
-                if sim.nodes[at].is_attached(sim.plan.groups[group].interface) {
-                    sim.nodes[at].kernel.open[group] = Epoch::NONE;
-                    sim.oracle.seen[at].reopens[group] = Epoch::NONE;
+                if sim.nodes[node].is_attached(sim.plan.groups[group].interface) {
+                    sim.nodes[node].kernel.open[group] = Epoch::NONE;
+                    sim.oracle.seen[node].reopens[group] = Epoch::NONE;
                 }
             }
             GateAction::Forward { .. } => {}
         }
-        sim.oracle.seen[at].stamped = false;
+        sim.oracle.seen[node].stamped = false;
     }
 
-    fn begin(sim: &mut Sim, at: usize, interface: InterfaceId, generation: u64) {
+    /// Begins a generation of an interface's lease, and checks that it is new and nothing is open.
+    fn begin_generation(sim: &mut Sim, node: usize, interface: InterfaceId, generation: u64) {
         let interface = usize::from(interface.0);
-        if !sim.nodes[at].is_attached(interface) {
+        if !sim.nodes[node].is_attached(interface) {
             return;
         }
         let groups = (0..sim.plan.groups.len()).filter(|group| sim.plan.groups[*group].interface == interface);
-        let open = groups.clone().any(|group| sim.nodes[at].kernel.is_open(group));
-        let gate = &mut sim.nodes[at].kernel.gates[interface];
+        let open = groups.clone().any(|group| sim.nodes[node].kernel.is_open(group));
+        let gate = &mut sim.nodes[node].kernel.gates[interface];
         let before = std::mem::replace(&mut gate.generation, generation);
         gate.until = MonoTime::ZERO;
-        sim.oracle.hold(generation > before, || format!("S7: node {at} uses generation {generation} twice"));
-        sim.oracle.hold(!open, || format!("S7: node {at} begins a generation while something is open"));
+        sim.oracle.hold(generation > before, || format!("S7: node {node} uses generation {generation} twice"));
+        sim.oracle.hold(!open, || format!("S7: node {node} begins a generation while something is open"));
     }
 
-    fn renew(sim: &mut Sim, at: usize, interface: InterfaceId, until: MonoTime, decided: MonoTime) {
+    /// Writes a deadline, and checks it against S4, S7 and the votes.
+    fn renew_lease(sim: &mut Sim, node: usize, interface: InterfaceId, until: MonoTime, decided: MonoTime) {
         let interface = usize::from(interface.0);
-        if !sim.nodes[at].is_attached(interface) {
+        if !sim.nodes[node].is_attached(interface) {
             return;
         }
-        let (local, lease) = (sim.local(at), sim.nodes[at].config.timing.lease);
-        Oracle::check_votes(sim, at, interface, until);
+        let (local, lease) = (sim.local(node), sim.nodes[node].config.timing.lease);
+        Oracle::check_votes(sim, node, interface, until);
         let relative = sim.mutants.is_on(Mutant::LeaseRelative);
         let until = if relative { local + until.since(decided) } else { until };
-        sim.nodes[at].kernel.gates[interface].until = until;
-        let gate = sim.nodes[at].kernel.gates[interface];
-        let known = match &sim.nodes[at].disk.content {
+        sim.nodes[node].kernel.gates[interface].until = until;
+        let gate = sim.nodes[node].kernel.gates[interface];
+        let known = match &sim.nodes[node].disk.content {
             Loaded::State(state) => state.lease,
             Loaded::Fresh | Loaded::Damaged => None,
         };
         let open = (0..sim.plan.groups.len())
-            .any(|group| sim.plan.groups[group].interface == interface && sim.nodes[at].kernel.is_open(group));
+            .any(|group| sim.plan.groups[group].interface == interface && sim.nodes[node].kernel.is_open(group));
         let unknown = open && known.is_some_and(|known| until > decided + known);
-        let again = gate.is_live(local) && sim.oracle.seen[at].turned_away[interface] == gate.generation;
-        sim.oracle.hold(!again, || format!("S7: a lapsed lease of node {at} is renewed, and answers again"));
+        let again = gate.is_live(local) && sim.oracle.seen[node].turned_away[interface] == gate.generation;
+        sim.oracle.hold(!again, || format!("S7: a lapsed lease of node {node} is renewed, and answers again"));
         sim.oracle.hold(until <= decided + lease && until <= local + lease, || {
-            format!("S4: a lease of node {at} is counted from later than its wake-up: {until:?}, {decided:?}")
+            format!("S4: a lease of node {node} is counted from later than its wake-up: {until:?}, {decided:?}")
         });
         sim.oracle
-            .hold(!unknown, || format!("S7: node {at} is open for longer than {known:?}, which its disk knows"));
+            .hold(!unknown, || format!("S7: node {node} is open for longer than {known:?}, which its disk knows"));
     }
 
-    fn open_gate(sim: &mut Sim, at: usize, group: usize, epoch: Epoch, decided: MonoTime) {
+    /// Opens a group's gate, and checks on what evidence.
+    fn open_gate(sim: &mut Sim, node: usize, group: usize, epoch: Epoch, decided: MonoTime) {
         let interface = sim.plan.groups[group].interface;
-        if !sim.nodes[at].is_attached(interface) {
+        if !sim.nodes[node].is_attached(interface) {
             return;
         }
-        let generation = sim.nodes[at].kernel.gates[interface].generation;
-        sim.oracle.hold(generation != 0, || format!("S7: a gate of node {at} opens without a lease"));
-        sim.nodes[at].kernel.open[group] = epoch;
-        let voted = sim.nodes[at].engine.as_ref().is_some_and(|engine| engine.view_votes_decide());
+        let generation = sim.nodes[node].kernel.gates[interface].generation;
+        sim.oracle.hold(generation != 0, || format!("S7: a gate of node {node} opens without a lease"));
+        sim.nodes[node].kernel.open[group] = epoch;
+        let voted = sim.nodes[node].engine.as_ref().is_some_and(|engine| engine.view_votes_decide());
         if voted {
-            Oracle::check_election(sim, at, group, epoch);
-        } else if decided == sim.local(at) && sim.oracle.seen[at].reopens[group] != epoch {
-            Oracle::check_evidence(sim, at, group, epoch);
-            Oracle::check_grant(sim, at, group, epoch);
+            Oracle::check_election(sim, node, group, epoch);
+        } else if decided == sim.local(node) && sim.oracle.seen[node].reopens[group] != epoch {
+            Oracle::check_evidence(sim, node, group, epoch);
+            Oracle::check_grant(sim, node, group, epoch);
         }
-        sim.oracle.open(at, group, epoch);
-        sim.oracle.seen[at].opened[group] = sim.now;
-        sim.oracle.seen[at].reopens[group] = Epoch::NONE;
+        sim.oracle.check_epoch(node, group, epoch);
+        sim.oracle.seen[node].opened[group] = sim.now;
+        sim.oracle.seen[node].reopens[group] = Epoch::NONE;
     }
 
-    /// The gate of an interface is about to be replaced: what is open may be opened again as it was.
-    pub fn note_replaced(sim: &mut Sim, at: usize, interface: usize) {
+    /// Notes that the gate of an interface is about to be replaced: groups that are open may be
+    /// opened again with the same epoch.
+    pub fn note_replaced(sim: &mut Sim, node: usize, interface: usize) {
         for group in 0..sim.plan.groups.len() {
             if sim.plan.groups[group].interface == interface {
-                sim.oracle.seen[at].reopens[group] = sim.nodes[at].kernel.open[group];
+                sim.oracle.seen[node].reopens[group] = sim.nodes[node].kernel.open[group];
             }
         }
     }
 
-    /// Without consent a node opens only after a claim that was out for a probe interval, after a silence that it
-    /// witnessed, and not while it hears none of the neighbours it knew.
-    fn check_evidence(sim: &mut Sim, at: usize, group: usize, epoch: Epoch) {
-        let (local, now) = (sim.local(at), sim.now);
-        let node = &sim.nodes[at];
-        let (Some(engine), Some(place)) = (&node.engine, node.places[group]) else { return };
+    /// Checks an opening without consent (S8): the claim was out for a probe interval, the node
+    /// witnessed the silence, and it hears a neighbour if it knew one.
+    fn check_evidence(sim: &mut Sim, node: usize, group: usize, epoch: Epoch) {
+        let (local, now) = (sim.local(node), sim.now);
+        let machine = &sim.nodes[node];
+        let (Some(engine), Some(place)) = (&machine.engine, machine.places[group]) else { return };
         let consented = (0..sim.nodes.len() - 1).all(|peer| {
             let known = engine.view_peer(peer, local);
-            // One that has told its whole table and does not know the group has no say in it.
+            // A peer that has told its whole table and does not know the group has no say in it.
             let stranger = known.have.0 == known.have.1 && known.have.0 != 0;
             known.left || engine.view_row(peer, place).map_or(stranger, |row| row.consent == epoch)
         });
@@ -123,9 +130,10 @@ impl Oracle {
             return;
         }
         let interface = sim.plan.groups[group].interface;
-        let seen = &sim.oracle.seen[at];
+        let seen = &sim.oracle.seen[node];
         let bounds = &sim.oracle.bounds;
-        // Somebody must have been heard within the last twelve questions, which go out once per pulse at the slowest.
+        // A neighbour must have been heard within the last twelve questions, which go out once per
+        // pulse at the slowest.
         let patience = bounds.silence + bounds.pulse * 14;
         let alone = seen.isolated[interface].is_some_and(|since| now.since(since) > patience);
         let known = seen.neighbour[interface].is_some_and(|last| now.since(last) < NEIGHBOUR)
@@ -135,76 +143,79 @@ impl Oracle {
         let awake = local.since(seen.resumed);
         let rested = awake >= seen.least.silence;
         let oracle = &mut sim.oracle;
-        oracle.hold(out, || format!("S8: node {at} opens group {group} without a claim"));
-        oracle.hold(rested, || format!("S8: node {at} opens group {group} {awake:?} after a stall"));
-        oracle
-            .hold(!(alone && known), || format!("S8: node {at} opens group {group} although it is off the segment"));
+        oracle.hold(out, || format!("S8: node {node} opens group {group} without a claim"));
+        oracle.hold(rested, || format!("S8: node {node} opens group {group} {awake:?} after a stall"));
+        oracle.hold(!(alone && known), || {
+            format!("S8: node {node} opens group {group} although it is off the segment")
+        });
     }
 
-    /// What the engine says of itself, after it has handled an event and its actions are done.
-    pub fn after_event(sim: &mut Sim, at: usize) {
-        let local = sim.local(at);
-        let node = &sim.nodes[at];
-        let Some(engine) = &node.engine else { return };
-        let paused = node.pause.is_some();
-        if !paused && !node.exited {
-            let (next, pulse) = (engine.next_deadline(), node.config.timing.pulse);
-            sim.oracle.hold(next <= local + pulse, || format!("S7: no pulse of node {at} is due before {next:?}"));
-            Oracle::check_leases(sim, at, local);
+    /// Checks what an engine shows of itself after it has handled an event and its actions are
+    /// carried out.
+    pub fn after_event(sim: &mut Sim, node: usize) {
+        let local = sim.local(node);
+        let machine = &sim.nodes[node];
+        let Some(engine) = &machine.engine else { return };
+        let paused = machine.pause.is_some();
+        if !paused && !machine.exited {
+            let (next, pulse) = (engine.next_deadline(), machine.config.timing.pulse);
+            sim.oracle.hold(next <= local + pulse, || format!("S7: no pulse of node {node} is due before {next:?}"));
+            Oracle::check_leases(sim, node, local);
         }
-        let Some(engine) = &sim.nodes[at].engine else { return };
+        let Some(engine) = &sim.nodes[node].engine else { return };
         let stamp = engine.view_stamp();
-        let before = std::mem::replace(&mut sim.oracle.seen[at].stamp, stamp);
-        if std::mem::replace(&mut sim.oracle.seen[at].stamped, true) && stamp == before {
+        let before = std::mem::replace(&mut sim.oracle.seen[node].stamp, stamp);
+        if std::mem::replace(&mut sim.oracle.seen[node].stamped, true) && stamp == before {
             return;
         }
         sim.touched = true;
-        for place in 0..sim.nodes[at].table.len() {
-            Oracle::look_at_group(sim, at, place, local, paused);
+        for place in 0..sim.nodes[node].table.len() {
+            Oracle::check_view(sim, node, place, local, paused);
         }
     }
 
-    /// S3: an announcement goes out of an open gate; one that came before its gate would be lost.
-    pub fn check_announcement(sim: &mut Sim, at: usize, group: usize, decided: MonoTime) {
-        let attached = sim.nodes[at].is_attached(sim.plan.groups[group].interface);
-        let open = sim.nodes[at].kernel.is_open(group);
-        if attached && decided == sim.local(at) {
-            sim.oracle.hold(open, || format!("S3: node {at} announces group {group}, whose gate is closed"));
+    /// Checks S3: an announcement leaves through an open gate; one before its gate would be lost.
+    pub fn check_announcement(sim: &mut Sim, node: usize, group: usize, decided: MonoTime) {
+        let attached = sim.nodes[node].is_attached(sim.plan.groups[group].interface);
+        let open = sim.nodes[node].kernel.is_open(group);
+        if attached && decided == sim.local(node) {
+            sim.oracle.hold(open, || format!("S3: node {node} announces group {group}, whose gate is closed"));
         }
     }
 
-    /// What is open is under a lease that runs.
-    fn check_leases(sim: &mut Sim, at: usize, local: MonoTime) {
+    /// Checks S7: what is open is under a lease that runs.
+    fn check_leases(sim: &mut Sim, node: usize, local: MonoTime) {
         for interface in 0..sim.plan.interfaces {
-            let node = &sim.nodes[at];
-            // A refusal is told before the next event of any kind.
-            let gate = node.kernel.gates[interface];
-            let untold = gate.is_refused() && sim.oracle.seen[at].refusal_told[interface] != gate.generation;
-            if !node.is_attached(interface) || gate.is_live(local) || untold {
+            let machine = &sim.nodes[node];
+            // A refused lease is reported before the next event of any kind.
+            let gate = machine.kernel.gates[interface];
+            let untold = gate.is_refused() && sim.oracle.seen[node].refusal_told[interface] != gate.generation;
+            if !machine.is_attached(interface) || gate.is_live(local) || untold {
                 continue;
             }
             let here = |group: &usize| sim.plan.groups[*group].interface == interface;
-            let open = (0..sim.plan.groups.len()).filter(here).find(|group| node.kernel.is_open(*group));
+            let open = (0..sim.plan.groups.len()).filter(here).find(|group| machine.kernel.is_open(*group));
             if let Some(group) = open {
                 sim.oracle.violated(|| {
-                    format!("S7: node {at} thinks that it answers for group {group} without a lease: {gate:?}")
+                    format!("S7: node {node} thinks that it answers for group {group} without a lease: {gate:?}")
                 });
             }
         }
     }
 
-    fn look_at_group(sim: &mut Sim, at: usize, place: usize, local: MonoTime, paused: bool) {
-        let node = &sim.nodes[at];
-        let group = node.table[place];
-        let Some(engine) = &node.engine else { return };
+    /// Notes what an engine shows of a group, and checks that its gate agrees.
+    fn check_view(sim: &mut Sim, node: usize, place: usize, local: MonoTime, paused: bool) {
+        let machine = &sim.nodes[node];
+        let group = machine.table[place];
+        let Some(engine) = &machine.engine else { return };
         let view = engine.view_group(place);
         let told =
             (0..sim.nodes.len() - 1).filter_map(|peer| engine.view_row(peer, place)).map(|row| row.epoch).max();
-        let open = node.kernel.is_open(group);
-        let attached = node.is_attached(sim.plan.groups[group].interface);
+        let open = machine.kernel.is_open(group);
+        let attached = machine.is_attached(sim.plan.groups[group].interface);
         let oracle = &mut sim.oracle;
-        oracle.count([view.seen, view.reserve, view.reserving, view.consent, view.epoch]);
-        let seen = &mut oracle.seen[at];
+        oracle.note_epochs([view.seen, view.reserve, view.reserving, view.consent, view.epoch]);
+        let seen = &mut oracle.seen[node];
         if seen.claims[group].0 != view.claim {
             seen.claims[group] = (view.claim, local);
         }
@@ -213,10 +224,10 @@ impl Oracle {
             return;
         }
         oracle.hold(open == view.open, || {
-            format!("S7: the gate of node {at} group {group} is open: {open}, its role is {:?}", view.role)
+            format!("S7: the gate of node {node} group {group} is open: {open}, its role is {:?}", view.role)
         });
         if open {
-            Oracle::check_active(sim, at, group, view.epoch);
+            Oracle::check_active(sim, node, group, view.epoch);
         }
     }
 }

@@ -1,9 +1,11 @@
-//! S7, S8, S2: what a gate may open on, at the moment of its opening.
+//! S7, S8, S2: on what evidence a gate may open, at the moment of its opening.
 //!
-//! - V4: a node that opens on silence has asked for the address. So if the segment between them was sound and the other
-//!   answered for as long as the asking takes, it must not open until answers alone cannot hold it back any longer.
-//! - V5: a node that opens on consent or on a goodbye opens after the other has closed, and not below what the other
-//!   knows. Words that a machine should have heard long ago, and did not, are no excuse.
+//! - V4: a node that opens on silence has asked for the address. So if the segment between them was
+//!   sound and the other answered for as long as the asking takes, it must not open until answers
+//!   alone cannot hold it back any longer.
+//! - V5: a node that opens on consent or on a goodbye opens after the other has closed, and not
+//!   below what the other knows. Words that a machine should have heard long ago, and did not, are
+//!   no excuse.
 
 use super::Oracle;
 use crate::sim::clock::Real;
@@ -12,91 +14,97 @@ use crate::types::{Epoch, MonoTime};
 use std::time::Duration;
 
 impl Oracle {
-    /// A gate opens, decided now.
-    pub(super) fn check_grant(sim: &mut Sim, at: usize, group: usize, epoch: Epoch) {
-        let node = &sim.nodes[at];
-        let (Some(engine), Some(place)) = (&node.engine, node.places[group]) else { return };
-        let local = sim.local(at);
+    /// Checks an opening that is decided now, against every other node.
+    pub(super) fn check_grant(sim: &mut Sim, node: usize, group: usize, epoch: Epoch) {
+        let machine = &sim.nodes[node];
+        let (Some(engine), Some(place)) = (&machine.engine, machine.places[group]) else { return };
+        let local = sim.local(node);
         let paused = engine.view_group(place).paused;
-        let untold = sim.oracle.seen[at].beliefs.untold;
-        let others: Vec<usize> = sim.others(at).collect();
-        sim.oracle.hold(!paused, || format!("S7: node {at} opens group {group}, which is paused"));
-        sim.oracle.hold(!untold, || format!("S7: node {at} opens group {group}, its state damaged and told nothing"));
+        let untold = sim.oracle.seen[node].beliefs.untold;
+        let others: Vec<usize> = sim.others(node).collect();
+        sim.oracle.hold(!paused, || format!("S7: node {node} opens group {group}, which is paused"));
+        sim.oracle
+            .hold(!untold, || format!("S7: node {node} opens group {group}, its state damaged and told nothing"));
         for (peer, other) in others.into_iter().enumerate() {
-            let Some(engine) = &sim.nodes[at].engine else { return };
+            let Some(engine) = &sim.nodes[node].engine else { return };
             let known = engine.view_peer(peer, local);
             let consented = engine.view_row(peer, place).is_some_and(|row| row.consent == epoch);
-            // Words of a peer that has been silent for long are no grant: then it is judged by its silence.
-            if (known.left || consented) && known.silence < sim.nodes[at].config.timing.silence {
-                Oracle::check_consent(sim, at, other, group, consented.then_some(epoch));
+            // Words of a peer that has been silent for long are no grant: then its silence counts.
+            if (known.left || consented) && known.silence < sim.nodes[node].config.timing.silence {
+                Oracle::check_consent(sim, node, other, group, consented.then_some(epoch));
             } else {
                 let stranger = engine.view_row(peer, place).is_none() && known.have.0 == known.have.1;
                 if !(stranger && known.heard.is_some()) {
-                    Oracle::check_silence(sim, at, other, group, (known.heard, known.silence));
+                    Oracle::check_silence(sim, node, other, group, (known.heard, known.silence));
                 }
             }
         }
     }
 
-    fn check_consent(sim: &mut Sim, at: usize, other: usize, group: usize, epoch: Option<Epoch>) {
+    /// Checks V5: an opening on consent, or on a goodbye if `epoch` is `None`.
+    fn check_consent(sim: &mut Sim, node: usize, other: usize, group: usize, epoch: Option<Epoch>) {
         let (now, way, pulse) = (sim.now, sim.net.longest(), sim.oracle.bounds.pulse);
-        let node = &sim.nodes[other];
-        let speaks = node.engine.is_some() && !node.asleep;
+        let machine = &sim.nodes[other];
+        let speaks = machine.engine.is_some() && !machine.asleep;
         let answers = sim.answers(other, group);
         let told = sim.oracle.seen[other].told[group];
         let talking = pulse * 3 + way * 2;
-        let informed = is_over(sim.oracle.pair(at, other).reached, now, talking);
+        let informed = is_over(sim.oracle.pair(node, other).reached, now, talking);
         let word = if epoch.is_some() { "consent" } else { "a goodbye" };
         sim.oracle.hold(!(answers && informed && speaks), || {
-            format!("S8 V5: node {at} opens group {group} on {word} while node {other} answers")
+            format!("S8 V5: node {node} opens group {group} on {word} while node {other} answers")
         });
         sim.oracle.hold(epoch.is_none_or(|epoch| epoch >= told), || {
-            format!("S2: node {at} opens group {group} on consent of node {other}, below {told}")
+            format!("S2: node {node} opens group {group} on consent of node {other}, below {told}")
         });
     }
 
+    /// Checks V4: an opening on the silence of `other`, last heard at `heard` by the node's clock.
     fn check_silence(
         sim: &mut Sim,
-        at: usize,
+        node: usize,
         other: usize,
         group: usize,
         (heard, silence): (Option<MonoTime>, Duration),
     ) {
         let interface = sim.plan.groups[group].interface;
-        let (now, local) = (sim.now, sim.local(at));
-        let timing = sim.nodes[at].config.timing;
-        let least = sim.oracle.seen[at].least;
+        let (now, local) = (sim.now, sim.local(node));
+        let timing = sim.nodes[node].config.timing;
+        let least = sim.oracle.seen[node].least;
         let (wait, veto) = match heard {
             Some(_) => (least.silence, timing.veto),
             None => (least.listen.min(timing.listen), timing.patience.first_veto),
         };
-        let lived = local.since(sim.oracle.seen[at].beliefs.began);
-        sim.oracle.hold(lived >= wait, || format!("S7: node {at} opens group {group} {lived:?} after its start"));
-        let longest = sim.net.delay[sim.net.segment(interface)];
-        // An answer that takes longer than a probe waits is none.
+        let lived = local.since(sim.oracle.seen[node].beliefs.began);
+        sim.oracle.hold(lived >= wait, || format!("S7: node {node} opens group {group} {lived:?} after its start"));
+        let longest = sim.net.delay[sim.net.segment_wire(interface)];
+        // An answer that takes longer than a probe waits does not count as one.
         let quick = longest <= least.probe / 2;
         let asked = sim.oracle.bounds.silence + sim.oracle.bounds.pulse * 5 + longest * 2;
         let opened = sim.oracle.seen[other].opened[group];
         let answers = sim.answers(other, group) && now.since(opened) > asked;
-        let sound = is_over(sim.oracle.pair(at, other).segment[interface], now, asked);
+        let sound = is_over(sim.oracle.pair(node, other).segment[interface], now, asked);
         let vetoed = answers && sound && quick && silence < veto;
-        sim.oracle
-            .hold(!vetoed, || format!("S8 V4: node {at} opens group {group} on silence while node {other} answers"));
+        sim.oracle.hold(!vetoed, || {
+            format!("S8 V4: node {node} opens group {group} on silence while node {other} answers")
+        });
     }
 
-    /// An active has been told of a higher epoch, or that its carrier is lost, and goes on.
-    pub(super) fn check_active(sim: &mut Sim, at: usize, group: usize, epoch: Epoch) {
-        let (now, told) = (sim.now, sim.oracle.seen[at].told[group]);
+    /// Checks that an active does not go on after it was told of a higher epoch (S2) or of a lost
+    /// carrier (L1).
+    pub(super) fn check_active(sim: &mut Sim, node: usize, group: usize, epoch: Epoch) {
+        let (now, told) = (sim.now, sim.oracle.seen[node].told[group]);
         let interface = sim.plan.groups[group].interface;
-        let dark = sim.oracle.seen[at].beliefs.dark[interface];
+        let dark = sim.oracle.seen[node].beliefs.dark[interface];
         let oracle = &mut sim.oracle;
-        oracle.hold(epoch >= told, || format!("S2: node {at} goes on with {epoch} although it was told {told}"));
+        oracle.hold(epoch >= told, || format!("S2: node {node} goes on with {epoch} although it was told {told}"));
         oracle.hold(!is_over(dark, now, super::beliefs::DARK), || {
-            format!("L1: node {at} goes on with group {group} although its carrier is lost")
+            format!("L1: node {node} goes on with group {group} although its carrier is lost")
         });
     }
 }
 
+/// Whether more than `span` has passed since an instant.
 fn is_over(since: Option<Real>, now: Real, span: Duration) -> bool {
     since.is_some_and(|since| now.since(since) > span)
 }

@@ -5,14 +5,15 @@ use crate::sim::witness::Witness;
 use crate::sim::world::Sim;
 use crate::timing::Promote;
 
-/// True if each group that somebody may have is answered by exactly one node.
+/// Whether exactly one node answers for each group that a node may have.
 pub fn is_settled(sim: &Sim) -> bool {
     (0..sim.plan.groups.len()).all(|group| {
-        let nodes = || (0..sim.nodes.len()).filter(|&at| may_have(sim, at, group));
+        let nodes = || (0..sim.nodes.len()).filter(|&node| may_have(sim, node, group));
         let answering = sim.answering(group).len();
-        // A pair that goes on alone needs no votes: one may answer although nobody could be elected.
+        // A pair that goes on alone needs no votes: one may answer although nobody could be
+        // elected.
         let alone = usize::from(sim.plan.votes().is_some_and(|votes| !votes.strict));
-        if nodes().any(|at| !is_held_up(sim, at, group)) {
+        if nodes().any(|node| !is_held_up(sim, node, group)) {
             answering == 1 && is_where_best(sim, group)
         } else {
             answering <= nodes().count().max(alone).min(1)
@@ -20,70 +21,73 @@ pub fn is_settled(sim: &Sim) -> bool {
     })
 }
 
-/// True if nothing but what the others do keeps a node from having a group for good.
-fn may_have(sim: &Sim, at: usize, group: usize) -> bool {
-    let node: &Node = &sim.nodes[at];
-    let (Some(engine), Some(place)) = (&node.engine, node.places[group]) else { return false };
+/// Whether nothing but the other nodes keeps a node from having a group for good.
+fn may_have(sim: &Sim, node: usize, group: usize) -> bool {
+    let machine: &Node = &sim.nodes[node];
+    let (Some(engine), Some(place)) = (&machine.engine, machine.places[group]) else { return false };
     let view = engine.view_group(place);
     // S7: with its state lost, a node owns nothing until every peer has told it what it knows.
-    let alone = is_alone(sim, at);
-    let elected = sim.plan.votes().is_none() || may_be_elected(sim, at, group, alone);
-    node.is_running() && elected && !view.paused && !(view.state_damaged && alone)
+    let alone = is_alone(sim, node);
+    let elected = sim.plan.votes().is_none() || may_be_elected(sim, node, group, alone);
+    machine.is_running() && elected && !view.paused && !(view.state_damaged && alone)
 }
 
-/// HP-8: nobody who could have the group does better than the one that has it.
+/// HP-8: whether no node that could have the group does better than the one that has it.
 fn is_where_best(sim: &Sim, group: usize) -> bool {
     let answering = sim.answering(group)[0];
-    let health = |at: usize| sim.nodes[at].services[group];
-    (0..sim.nodes.len()).filter(|&at| may_have(sim, at, group)).all(|at| health(at) >= health(answering))
+    let health = |node: usize| sim.nodes[node].services[group];
+    (0..sim.nodes.len()).filter(|&node| may_have(sim, node, group)).all(|node| health(node) >= health(answering))
 }
 
-/// S6: a neighbour that is gone for good holds a takeover up for ten minutes; a peer that was never heard looks like
-/// one. It takes nothing from a node that has the group already.
-fn is_held_up(sim: &Sim, at: usize, group: usize) -> bool {
+/// S6: whether a neighbour that is gone for good holds a takeover up, as it may for ten minutes; a
+/// peer that was never heard looks like one. A node that has the group already loses nothing by it.
+fn is_held_up(sim: &Sim, node: usize, group: usize) -> bool {
     let interface = sim.plan.groups[group].interface;
     let empty = sim.hosts.iter().all(|host| host.plan.interface != interface);
-    let known = sim.nodes[at].engine.as_ref().is_some_and(|engine| engine.view_neighbours(interface) > 0);
-    is_alone(sim, at) && empty && known
+    let known = sim.nodes[node].engine.as_ref().is_some_and(|engine| engine.view_neighbours(interface) > 0);
+    is_alone(sim, node) && empty && known
 }
 
-fn is_alone(sim: &Sim, at: usize) -> bool {
-    sim.others(at).any(|other| !sim.nodes[other].is_running())
+/// Whether another node does not run.
+fn is_alone(sim: &Sim, node: usize) -> bool {
+    sim.others(node).any(|other| !sim.nodes[other].is_running())
 }
 
-/// True if votes do not keep a node from having a group. A witness that has lost its memory votes when every node has told
-/// it everything; one that never had any, and is not told by everybody, waits for the longest lease that there is.
-fn may_be_elected(sim: &Sim, at: usize, group: usize, alone: bool) -> bool {
-    let running = sim.nodes.iter().filter(|node| node.is_running() && node.places[group].is_some()).count();
+/// Whether votes permit a node to have a group. A witness that has lost its memory votes when every
+/// node has told it everything; one that never had any, and is not told by every node, waits for
+/// the longest permitted lease.
+fn may_be_elected(sim: &Sim, node: usize, group: usize, alone: bool) -> bool {
+    let running = sim.nodes.iter().filter(|machine| machine.is_running() && machine.places[group].is_some()).count();
     let able = |witness: &&Witness| witness.voter.as_ref().is_some_and(|voter| !alone || voter.view_is_voting());
     let witnesses = sim.witnesses.iter().filter(able).count();
     let majority = sim.witnesses.len().div_ceil(2) + 1;
-    // Without its word a standby of such a group stays one, and so does one that finds nobody active when it starts.
+    // A group that waits for a witness's word needs one that was told everything; without it a
+    // standby stays a standby, and so does a node that finds no active when it starts.
     let word = sim.plan.groups[group].promote == Promote::Peer || !alone;
-    let open = sim.nodes[at].kernel.is_open(group);
+    let open = sim.nodes[node].kernel.is_open(group);
     running + witnesses >= majority && (word || open)
 }
 
-/// How things stand, for people.
+/// The state of every node and witness, a line each, for people.
 pub fn states(sim: &Sim) -> Vec<String> {
     let mut lines = Vec::new();
-    for at in 0..sim.nodes.len() {
-        let node = &sim.nodes[at];
-        let Some(engine) = &node.engine else {
-            lines.push(format!("node {at}: no agent"));
+    for node in 0..sim.nodes.len() {
+        let machine = &sim.nodes[node];
+        let Some(engine) = &machine.engine else {
+            lines.push(format!("node {node}: no agent"));
             continue;
         };
-        let local = sim.local(at);
+        let local = sim.local(node);
         let report = engine.report(local);
-        lines.push(format!("node {at}: its clock shows {local:?}, gates {:?}", node.kernel.gates));
+        lines.push(format!("node {node}: its clock shows {local:?}, gates {:?}", machine.kernel.gates));
         for peer in 0..sim.nodes.len() - 1 + sim.witnesses.len() {
-            lines.push(format!("node {at}: {:?} rejects {:?}", engine.view_peer(peer, local), report.rejects));
+            lines.push(format!("node {node}: {:?} rejects {:?}", engine.view_peer(peer, local), report.rejects));
         }
         for (place, state) in report.groups.iter().enumerate() {
-            let group = node.table[place];
+            let group = machine.table[place];
             let view = engine.view_group(place);
             lines.push(format!(
-                "node {at} group {group}: {:?} {} {:?} {:?} {:?}, seen {} reserve {} claim {} consent {}, {:?}",
+                "node {node} group {group}: {:?} {} {:?} {:?} {:?}, seen {} reserve {} claim {} consent {}, {:?}",
                 state.role,
                 state.epoch,
                 state.cause,
@@ -97,19 +101,19 @@ pub fn states(sim: &Sim) -> Vec<String> {
             ));
         }
     }
-    for (at, witness) in sim.witnesses.iter().enumerate() {
+    for (number, witness) in sim.witnesses.iter().enumerate() {
         match &witness.voter {
-            None => lines.push(format!("witness {at}: no process")),
+            None => lines.push(format!("witness {number}: no process")),
             Some(voter) => {
                 let local = witness.clock.read(sim.now);
                 let promises: Vec<_> = voter.promises(local).collect();
                 lines.push(format!(
-                    "witness {at}: its clock shows {local:?}, votes: {}, running: {}, {:?}, promises {promises:?}",
+                    "witness {number}: its clock shows {local:?}, votes: {}, running: {}, {:?}, promises {promises:?}",
                     voter.view_is_voting(),
                     witness.is_running(),
                     voter.rejects()
                 ));
-                lines.extend(voter.view_rows().map(|row| format!("witness {at}: {row:?}")));
+                lines.extend(voter.view_rows().map(|row| format!("witness {number}: {row:?}")));
             }
         }
     }

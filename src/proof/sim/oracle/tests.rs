@@ -5,11 +5,11 @@ use crate::durable::{Durable, GroupState, Loaded};
 use crate::engine::{Action, Cause, Command, Event, GateAction, Notice};
 use crate::mutant::Mutants;
 use crate::sim::Want;
+use crate::sim::calm::calm;
 use crate::sim::clock::Real;
 use crate::sim::faults::settle;
 use crate::sim::names::{group_id, id, interface_id, key, ms, udp};
 use crate::sim::node::Waiting;
-use crate::sim::play::calm;
 use crate::sim::swarm::Fault;
 use crate::sim::world::Sim;
 use crate::types::{Epoch, LinkId, MonoTime};
@@ -43,39 +43,39 @@ impl Scene {
         self.sim.plan.groups[G].interface
     }
 
-    /// A change of the gate that is decided now, or was a moment ago.
-    fn gate(&mut self, at: usize, gate: GateAction, now: bool) {
-        let local = self.sim.local(at);
+    /// Changes a gate as decided now, or a nanosecond ago.
+    fn gate(&mut self, node: usize, gate: GateAction, now: bool) {
+        let local = self.sim.local(node);
         let decided = if now { local } else { local.back(ms(0) + std::time::Duration::from_nanos(1)) };
-        Oracle::change_gate(&mut self.sim, at, gate, decided);
+        Oracle::change_gate(&mut self.sim, node, gate, decided);
     }
 
-    fn open(&mut self, at: usize, epoch: Epoch, now: bool) {
-        self.gate(at, GateAction::Open { group: group_id(G), epoch }, now);
+    fn open(&mut self, node: usize, epoch: Epoch, now: bool) {
+        self.gate(node, GateAction::Open { group: group_id(G), epoch }, now);
     }
 
-    /// An epoch that a node may open with, as far as anybody knows.
-    fn fresh(&self, at: usize) -> Epoch {
-        Epoch::new(1_000, id(at))
+    /// An epoch that a node may open with.
+    fn fresh(&self, node: usize) -> Epoch {
+        Epoch::new(1_000, id(node))
     }
 
     /// Opens at the standby as on silence, with everything else in order.
     fn open_on_silence(&mut self) {
-        let (at, epoch) = (self.standby, self.fresh(self.standby));
-        self.sim.oracle.seen[at].claims[G] = (epoch, MonoTime::ZERO);
-        self.open(at, epoch, true);
+        let (node, epoch) = (self.standby, self.fresh(self.standby));
+        self.sim.oracle.seen[node].claims[G] = (epoch, MonoTime::ZERO);
+        self.open(node, epoch, true);
     }
 
-    /// A node looks at itself, whether anything has changed or not.
-    fn look(&mut self, at: usize) {
-        self.sim.oracle.seen[at].stamped = false;
-        Oracle::after_event(&mut self.sim, at);
+    /// Lets the oracle look at a node, whether anything has changed or not.
+    fn look(&mut self, node: usize) {
+        self.sim.oracle.seen[node].stamped = false;
+        Oracle::after_event(&mut self.sim, node);
     }
 
-    /// Both gates are open, and since `when` they should not be.
+    /// Opens both gates for the group, cut off from each other in every account.
     fn divide(&mut self) {
-        let at = self.standby;
-        self.sim.nodes[at].kernel.open[G] = self.fresh(at);
+        let node = self.standby;
+        self.sim.nodes[node].kernel.open[G] = self.fresh(node);
         self.sim.oracle.doubled[G] = Some(Real(0));
         let pair = self.sim.oracle.pair(0, 1).clone();
         assert!(pair.joined.is_some() && pair.hears.is_some(), "at rest both hear each other");
@@ -88,7 +88,7 @@ impl Scene {
 
     /// The standby has believed a datagram with these numbers.
     fn believe(&mut self, session: u64, counter: u64, echo: u64, sealed: bool) {
-        let (at, from) = (self.standby, self.active);
+        let (node, from) = (self.standby, self.active);
         let mut bytes = Vec::new();
         self.sim.strict.begin(&mut bytes);
         bytes.extend_from_slice(&[0; 8]);
@@ -99,18 +99,18 @@ impl Scene {
         if !sealed {
             *bytes.last_mut().unwrap() ^= 1;
         }
-        let before = self.sim.nodes[at].engine.as_ref().unwrap().view_believed() - 1;
+        let before = self.sim.nodes[node].engine.as_ref().unwrap().view_believed() - 1;
         let link = LinkId { peer: id(from), path: udp(0) };
-        Oracle::check_beliefs(&mut self.sim, at, &Event::Datagram { link, bytes: &bytes }, before);
+        Oracle::check_beliefs(&mut self.sim, node, &Event::Datagram { link, bytes: &bytes }, before);
     }
 
     fn sessions(&self) -> (u64, u64) {
-        let session = |at: usize| self.sim.nodes[at].engine.as_ref().unwrap().view_session();
+        let session = |node: usize| self.sim.nodes[node].engine.as_ref().unwrap().view_session();
         (session(self.active), session(self.standby))
     }
 }
 
-/// Plants something, and sees which rule is broken.
+/// Plants something in a cluster at rest, and holds that the violation names `rule`.
 fn fires(rule: &str, plant: impl FnOnce(&mut Scene)) {
     let mut scene = Scene::new();
     plant(&mut scene);
@@ -143,7 +143,7 @@ fn rules_about_epochs_fire() {
             paused: false,
         };
         let durable = |counter| Durable { lease: None, groups: vec![state(counter)] };
-        scene.sim.oracle.durable(0, &Loaded::State(durable(5)), &durable(4));
+        scene.sim.oracle.check_durable(0, &Loaded::State(durable(5)), &durable(4));
     });
     fires("on consent of node", |scene| {
         let epoch = scene.sim.nodes[scene.active].kernel.open[G];
@@ -155,8 +155,8 @@ fn rules_about_epochs_fire() {
 #[test]
 fn rules_about_the_gate_and_its_lease_fire() {
     fires("S3: node", |scene| {
-        let (at, local) = (scene.standby, scene.sim.local(scene.standby));
-        scene.sim.carry_out(at, &[Action::Announce { group: group_id(G), address: None }], &[], local);
+        let (node, local) = (scene.standby, scene.sim.local(scene.standby));
+        scene.sim.carry_out(node, &[Action::Announce { group: group_id(G), address: None }], &[], local);
     });
     fires("S4: a lease of node", |scene| {
         let (interface, lease) = (interface_id(scene.interface()), scene.sim.plan.timing().lease);
@@ -164,17 +164,17 @@ fn rules_about_the_gate_and_its_lease_fire() {
         scene.gate(0, GateAction::Renew { interface, until }, true);
     });
     fires("which its disk knows", |scene| {
-        let (at, interface) = (scene.active, interface_id(scene.interface()));
+        let (node, interface) = (scene.active, interface_id(scene.interface()));
         let lease = scene.sim.plan.timing().lease;
-        let Loaded::State(state) = &mut scene.sim.nodes[at].disk.content else { panic!("it has opened") };
+        let Loaded::State(state) = &mut scene.sim.nodes[node].disk.content else { panic!("it has opened") };
         state.lease = Some(lease - ms(1));
-        let until = scene.sim.local(at) + lease;
-        scene.gate(at, GateAction::Renew { interface, until }, true);
+        let until = scene.sim.local(node) + lease;
+        scene.gate(node, GateAction::Renew { interface, until }, true);
     });
     fires("twice", |scene| {
-        let at = scene.standby;
-        let generation = scene.sim.nodes[at].kernel.gates[scene.interface()].generation;
-        scene.gate(at, GateAction::Begin { interface: interface_id(scene.interface()), generation }, true);
+        let node = scene.standby;
+        let generation = scene.sim.nodes[node].kernel.gates[scene.interface()].generation;
+        scene.gate(node, GateAction::Begin { interface: interface_id(scene.interface()), generation }, true);
     });
     fires("begins a generation while something is open", |scene| {
         let (interface, generation) = (interface_id(scene.interface()), u64::MAX);
@@ -191,17 +191,17 @@ fn rules_about_the_gate_and_its_lease_fire() {
         scene.look(scene.active);
     });
     fires("is renewed, and answers again", |scene| {
-        let (at, interface) = (scene.active, scene.interface());
-        let generation = scene.sim.nodes[at].kernel.gates[interface].generation;
-        scene.sim.oracle.note_refusal(at, interface, generation);
-        let until = scene.sim.local(at) + ms(1);
-        scene.gate(at, GateAction::Renew { interface: interface_id(interface), until }, true);
+        let (node, interface) = (scene.active, scene.interface());
+        let generation = scene.sim.nodes[node].kernel.gates[interface].generation;
+        scene.sim.oracle.note_refusal(node, interface, generation);
+        let until = scene.sim.local(node) + ms(1);
+        scene.gate(node, GateAction::Renew { interface: interface_id(interface), until }, true);
     });
     fires("a lapsed lease of node", |scene| {
         scene.divide();
-        let (at, interface) = (scene.active, scene.interface());
-        let generation = scene.sim.nodes[at].kernel.gates[interface].generation;
-        scene.sim.oracle.note_refusal(at, interface, generation);
+        let (node, interface) = (scene.active, scene.interface());
+        let generation = scene.sim.nodes[node].kernel.gates[interface].generation;
+        scene.sim.oracle.note_refusal(node, interface, generation);
         Oracle::check(&mut scene.sim);
     });
     fires("its role is", |scene| {
@@ -228,10 +228,10 @@ fn rules_about_what_a_gate_opens_on_fire() {
         scene.open_on_silence();
     });
     fires("although it is off the segment", |scene| {
-        let (at, now, interface) = (scene.standby, scene.sim.now, scene.interface());
+        let (node, now, interface) = (scene.standby, scene.sim.now, scene.interface());
         scene.sim.plan.profile = crate::timing::Profile::Fast;
-        scene.sim.oracle.seen[at].isolated[interface] = Some(Real(0));
-        scene.sim.oracle.note_neighbour(at, interface, now);
+        scene.sim.oracle.seen[node].isolated[interface] = Some(Real(0));
+        scene.sim.oracle.note_neighbour(node, interface, now);
         scene.open_on_silence();
     });
     fires("after its start", |scene| {

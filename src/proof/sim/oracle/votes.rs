@@ -1,15 +1,17 @@
-//! S1, S4 and S5 where votes decide. Judged from what the voters' datagrams say and when the nodes' left, by the clocks
-//! of those who hold something; never from what voters or engines remember.
+//! S1, S4 and S5 where votes decide. The account rests on what the voters' datagrams say and when
+//! the nodes' datagrams left, by the holders' clocks; never on what voters or engines remember.
 //!
-//! - S1: two gates never answer at the same time. Deadlines only come closer between two events, and gates open at events
-//!   only, so looking after each event is looking at every instant.
-//! - S4: a gate's deadline is never later than what a majority granted: the lease that each of its voters was told of,
-//!   counted from when the node sent the datagram that the grant answers.
-//! - S5: a grant leaves a voter only when everything that it granted to another before, in this life or an earlier one, is
-//!   over by the other's clock, or was given up by a row that the other has sent. A node that opens has granted to itself.
+//! - S1: two gates never answer at the same time. Deadlines only come closer between two events,
+//!   and gates open at events only, so looking after each event is looking at every instant.
+//! - S4: a gate's deadline is never later than what a majority granted: the lease that each of its
+//!   voters was told of, counted from when the node sent the datagram that the grant answers.
+//! - S5: a grant leaves a voter only when everything that it granted to another before, in this
+//!   life or an earlier one, is over by the other's clock, or was given up by a row that the other
+//!   has sent. A node that opens has granted to itself.
 //!
-//! The one exception: a guest that was frozen with its clock goes on with what its lease had left, whatever was done
-//! meanwhile. It lasts one lease from the moment in which the guest goes on, and it concerns nobody else.
+//! The one exception: a guest that was frozen with its clock goes on with what its lease had left,
+//! whatever was done meanwhile. It lasts one lease from the moment in which the guest goes on, and
+//! it concerns nobody else.
 
 use super::Oracle;
 use crate::rules::vote::{Ask, ask, gives_up};
@@ -31,12 +33,13 @@ const SENT: usize = 4_096;
 struct Sent {
     session: u64,
     counter: u64,
-    /// By its own clock.
-    at: MonoTime,
+    /// Time of sending, by the sender's clock.
+    when: MonoTime,
     lease: Duration,
 }
 
-/// What a voter let somebody have: until then, by the clock of the boot of that machine.
+/// A grant of a voter: its holder may count on it until `until`, by the clock of that boot of its
+/// machine.
 #[derive(Clone, Copy, Debug)]
 struct Grant {
     to: usize,
@@ -45,27 +48,34 @@ struct Grant {
     boot: u64,
 }
 
+/// The account of what was asked, granted and given up.
 pub struct Votes {
-    /// By node.
+    /// By node: its last datagrams, oldest first.
     sent: Vec<VecDeque<Sent>>,
+    /// By node: number of boots of its machine.
     boots: Vec<u64>,
-    /// By node: what its lease had left when it was frozen may be used until then.
+    /// By node: until when a guest that was frozen may use what its lease had left.
     excused: Vec<Real>,
-    /// By voter, nodes first: the session that said it, and by group the epoch that it grants.
+    /// By voter, nodes first: its session, and by group the epoch that its row grants.
     told: Vec<(u64, Vec<Epoch>)>,
-    /// By voter and group.
+    /// Grants that may still count, by voter and group.
     grants: Vec<Vec<Vec<Grant>>>,
-    /// By node and group: epochs of its own that its rows have named, and those that they have given up since.
+    /// By node and group: epochs of its own that its rows have named and not given up.
     named: Vec<Vec<Vec<Epoch>>>,
-    /// By voter and node: their sessions, and up to which version the one's table can be known to the other.
+    /// By voter and node: the sessions of both, and up to which version the node can know the
+    /// voter's table.
     reached: Vec<Vec<(u64, u64, u64)>>,
+    /// By node and group: epochs of its own that its rows have given up.
     given_up: Vec<Vec<Vec<Epoch>>>,
-    /// By node: its session, and by group what its row asks for, and the version of its table that first did.
+    /// By node: its session, and by group the epoch that its row asks for, with the version of its
+    /// table that first did.
     asked: Vec<(u64, Vec<(Epoch, u64)>)>,
-    /// By witness and group: the highest epoch that it granted to a claim, whatever it remembers.
+    /// By witness and group: the highest epoch that it has granted to a claim, whatever it
+    /// remembers.
     highest: Vec<Vec<Epoch>>,
-    /// No disk has lost or undone what was on it.
+    /// Whether no disk has lost or undone a write.
     pub honest: bool,
+    /// Whether there are witnesses; without them nothing is noted.
     on: bool,
 }
 
@@ -88,26 +98,28 @@ impl Votes {
         }
     }
 
-    /// A machine has lost what its kernel had.
-    pub fn lose_power(&mut self, at: usize) {
-        self.boots[at] += 1;
-        // Nothing that is granted to what was sent before can be used any more.
-        self.sent[at].clear();
-        self.excused[at] = Real(0);
+    /// Notes that a machine has booted anew: nothing of its kernel is left.
+    pub fn note_power_loss(&mut self, node: usize) {
+        self.boots[node] += 1;
+        // No grant that answers what was sent before can be used any more.
+        self.sent[node].clear();
+        self.excused[node] = Real(0);
     }
 
-    /// A disk was not honest: its node may use again what it has given up.
-    pub fn forget(&mut self, at: usize) {
+    /// Notes that a disk was not honest: its node may use again what it has given up.
+    pub fn note_disk_loss(&mut self, node: usize) {
         self.honest = false;
-        self.named[at].iter_mut().for_each(Vec::clear);
-        self.given_up[at].iter_mut().for_each(Vec::clear);
+        self.named[node].iter_mut().for_each(Vec::clear);
+        self.given_up[node].iter_mut().for_each(Vec::clear);
     }
 
-    pub fn freeze(&mut self, at: usize) {
-        self.excused[at] = Real::NEVER;
+    /// Notes that a guest is frozen with its clock.
+    pub fn note_freeze(&mut self, node: usize) {
+        self.excused[node] = Real::NEVER;
     }
 
-    /// True if a datagram can make its receiver know the voter's whole table, however lucky it was before.
+    /// Whether a datagram can complete its receiver's copy of the voter's table, if every datagram
+    /// before it arrived.
     fn tells_all(&mut self, voter: usize, to: usize, header: &Header) -> bool {
         if header.echo_session != self.asked[to].0 {
             // An answer to a recording of an earlier life.
@@ -123,51 +135,52 @@ impl Votes {
         reached.2 >= header.table_version
     }
 
-    /// A node says something about a group: what it has named before and gives up now is of no use to it any more.
-    fn note_row(&mut self, at: usize, group: usize, header: &Header, row: &Row) {
-        let asked = &mut self.asked[at];
-        let epoch = ask(id(at), row).map_or(Epoch::NONE, Ask::epoch);
+    /// Notes a row of a node: epochs that it gives up by it are of no use to it any more.
+    fn note_row(&mut self, node: usize, group: usize, header: &Header, row: &Row) {
+        let asked = &mut self.asked[node];
+        let epoch = ask(id(node), row).map_or(Epoch::NONE, Ask::epoch);
         if asked.1[group].0 != epoch {
-            // The row has changed after the base, at the latest.
+            // The row has changed after `base_version`, at the latest.
             asked.1[group] = (epoch, header.base_version + 1);
         }
-        let named = &mut self.named[at][group];
-        let gone: Vec<Epoch> = named.extract_if(.., |epoch| gives_up(id(at), row, *epoch)).collect();
-        self.given_up[at][group].extend(gone);
+        let named = &mut self.named[node][group];
+        let gone: Vec<Epoch> = named.extract_if(.., |epoch| gives_up(id(node), row, *epoch)).collect();
+        self.given_up[node][group].extend(gone);
         let holds = if matches!(row.role, Role::Active | Role::Handover) { row.epoch } else { Epoch::NONE };
         for epoch in [row.reserve, row.claim, holds] {
-            if epoch.node() == id(at) && !named.contains(&epoch) {
+            if epoch.node() == id(node) && !named.contains(&epoch) {
                 named.push(epoch);
             }
         }
-        let (grants, given_up) = (&mut self.grants, &self.given_up[at][group]);
-        let kept = |grant: &Grant| grant.to != at || !given_up.contains(&grant.epoch);
+        let (grants, given_up) = (&mut self.grants, &self.given_up[node][group]);
+        let kept = |grant: &Grant| grant.to != node || !given_up.contains(&grant.epoch);
         grants.iter_mut().for_each(|groups| groups[group].retain(kept));
     }
 }
 
-/// What a datagram says; it was sealed by whoever has the key.
-fn read(bytes: &[u8]) -> Option<(Header, pulse::Rows<'_>)> {
+/// Header and rows of a datagram; that its tag is right is not checked.
+fn decode_sealed(bytes: &[u8]) -> Option<(Header, pulse::Rows<'_>)> {
     pulse::decode(&bytes[PREFIX_SIZE..bytes.len() - TAG_SIZE]).ok()
 }
 
 impl Oracle {
-    /// A frozen guest goes on.
-    pub fn note_thaw(sim: &mut Sim, at: usize) {
-        if sim.oracle.votes.excused[at] == Real::NEVER {
-            let lease = stretched(sim.nodes[at].config.timing.lease.max(sim.oracle.bounds.lease), sim.plan.drift_ppm);
-            sim.oracle.votes.excused[at] = sim.now + lease;
+    /// Notes that a frozen guest goes on, and for how long it is excused.
+    pub fn note_thaw(sim: &mut Sim, node: usize) {
+        if sim.oracle.votes.excused[node] == Real::NEVER {
+            let lease =
+                stretched(sim.nodes[node].config.timing.lease.max(sim.oracle.bounds.lease), sim.plan.drift_ppm);
+            sim.oracle.votes.excused[node] = sim.now + lease;
         }
     }
 
-    /// A node or a witness sends something.
+    /// Notes a datagram that a node or a witness sends, and checks what it gives up and grants.
     pub fn note_said(sim: &mut Sim, voter: usize, bytes: &[u8]) {
         if !sim.oracle.votes.on || sim.has_failed() {
             return;
         }
-        let Some((header, rows)) = read(bytes) else { return };
+        let Some((header, rows)) = decode_sealed(bytes) else { return };
         if voter < sim.nodes.len() {
-            let at = sim.local(voter);
+            let when = sim.local(voter);
             let lease = Duration::from_micros(u64::from(header.lease_us));
             let votes = &mut sim.oracle.votes;
             let sent = &mut votes.sent[voter];
@@ -179,7 +192,7 @@ impl Oracle {
                 asked.0 = header.session;
                 asked.1.fill((Epoch::NONE, 0));
             }
-            sent.push_back(Sent { session: header.session, counter: header.counter, at, lease });
+            sent.push_back(Sent { session: header.session, counter: header.counter, when, lease });
         }
         let told = &mut sim.oracle.votes.told[voter];
         if told.0 != header.session {
@@ -205,7 +218,7 @@ impl Oracle {
         }
     }
 
-    /// Everything that a voter's datagram lets its receiver have.
+    /// Notes everything that a voter's datagram grants its receiver, and checks S5.
     fn note_grants(sim: &mut Sim, voter: usize, to: usize, header: &Header) {
         if !sim.oracle.votes.tells_all(voter, to, header) {
             return;
@@ -213,7 +226,7 @@ impl Oracle {
         let asked = sim.oracle.votes.sent[to].iter().rev();
         let mut asked = asked.filter(|sent| sent.session == header.echo_session);
         let Some(asked) = asked.find(|sent| sent.counter == header.echo_counter).copied() else { return };
-        let (until, boot) = (asked.at + asked.lease, sim.oracle.votes.boots[to]);
+        let (until, boot) = (asked.when + asked.lease, sim.oracle.votes.boots[to]);
         if sim.local(to) >= until {
             return;
         }
@@ -222,12 +235,12 @@ impl Oracle {
             let votes = &sim.oracle.votes;
             let (session, asks) = (votes.asked[to].0, votes.asked[to].1[group]);
             let known = session == header.echo_session && asks.0 == epoch && header.ack_version >= asks.1;
-            // A node whose file lacks the group asks for nothing, and has closed what it had.
+            // A node whose file lacks the group asks for nothing and has closed its gate.
             let known = known && sim.nodes[to].places[group].is_some();
             if epoch == Epoch::NONE || !known || votes.given_up[to][group].contains(&epoch) {
                 continue;
             }
-            if let Some(other) = Oracle::rival(sim, voter, group, to) {
+            if let Some(other) = Oracle::rival_of(sim, voter, group, to) {
                 let local = sim.local(other.to);
                 sim.oracle.violated(|| {
                     format!(
@@ -249,8 +262,8 @@ impl Oracle {
         }
     }
 
-    /// S2: a witness grants a claim only above all that it granted before, restarts included. What is open it grants
-    /// whatever it knows: nothing higher was open meanwhile.
+    /// Checks S2: a witness grants a claim only above everything that it granted before, restarts
+    /// included. An epoch that is open it may always grant: nothing higher was open meanwhile.
     fn check_rising(sim: &mut Sim, voter: usize, group: usize, to: usize, epoch: Epoch) {
         let Some(witness) = voter.checked_sub(sim.nodes.len()) else { return };
         let open = sim.nodes[to].kernel.open[group] == epoch;
@@ -263,83 +276,87 @@ impl Oracle {
         });
     }
 
-    /// What a voter has granted to another than `to`, and what that one may still use.
-    fn rival(sim: &mut Sim, voter: usize, group: usize, to: usize) -> Option<Grant> {
+    /// A grant of a voter to another node than `to` that its holder may still use. Drops grants
+    /// that are over.
+    fn rival_of(sim: &mut Sim, voter: usize, group: usize, to: usize) -> Option<Grant> {
         if sim.plan.is_beyond() {
             return None;
         }
         let mut grants = std::mem::take(&mut sim.oracle.votes.grants[voter][group]);
         grants.retain(|grant| sim.oracle.votes.boots[grant.to] == grant.boot && sim.local(grant.to) < grant.until);
-        let excused = |at: usize| sim.now < sim.oracle.votes.excused[at];
+        let excused = |node: usize| sim.now < sim.oracle.votes.excused[node];
         let rival = grants.iter().find(|grant| grant.to != to && !excused(grant.to)).copied();
         sim.oracle.votes.grants[voter][group] = grants;
         rival
     }
 
-    /// How long a majority lets a node keep a group open, this node's own vote included.
-    fn granted(sim: &Sim, at: usize, group: usize, epoch: Epoch) -> MonoTime {
+    /// Deadline until which a majority lets a node keep a group open, the node's own vote included.
+    fn granted_until(sim: &Sim, node: usize, group: usize, epoch: Epoch) -> MonoTime {
         let quorum = sim.witnesses.len().div_ceil(2);
         let votes = &sim.oracle.votes;
         let until = |voter: usize| {
             let grants = votes.grants[voter][group].iter();
-            let ours = grants.filter(|grant| (grant.to, grant.epoch, grant.boot) == (at, epoch, votes.boots[at]));
+            let ours = grants.filter(|grant| (grant.to, grant.epoch, grant.boot) == (node, epoch, votes.boots[node]));
             ours.map(|grant| grant.until).max().unwrap_or(MonoTime::ZERO)
         };
-        let voters = (0..votes.grants.len()).filter(|voter| *voter != at);
+        let voters = (0..votes.grants.len()).filter(|voter| *voter != node);
         let mut all: Vec<MonoTime> = voters.map(until).collect();
         all.sort_unstable_by(|one, other| other.cmp(one));
         all.get(quorum.saturating_sub(1)).copied().unwrap_or(MonoTime::ZERO)
     }
 
-    /// A deadline is about to be written.
-    pub(super) fn check_votes(sim: &mut Sim, at: usize, interface: usize, until: MonoTime) {
-        // What a stopped process writes too late opens nothing.
-        let strict = sim.plan.votes().is_some_and(|votes| votes.strict) && until > sim.local(at);
+    /// Checks a deadline that is about to be written against what a majority granted (S4).
+    pub(super) fn check_votes(sim: &mut Sim, node: usize, interface: usize, until: MonoTime) {
+        // A deadline in the past, written by a process that was stopped, opens nothing.
+        let strict = sim.plan.votes().is_some_and(|votes| votes.strict) && until > sim.local(node);
         for group in (0..sim.plan.groups.len()).filter(|_| strict) {
-            if sim.plan.groups[group].interface != interface || !sim.nodes[at].kernel.is_open(group) {
+            if sim.plan.groups[group].interface != interface || !sim.nodes[node].kernel.is_open(group) {
                 continue;
             }
-            let epoch = sim.nodes[at].kernel.open[group];
-            let granted = Oracle::granted(sim, at, group, epoch);
-            sim.oracle.hold(until <= granted.max(sim.nodes[at].kernel.gates[interface].until), || {
+            let epoch = sim.nodes[node].kernel.open[group];
+            let granted = Oracle::granted_until(sim, node, group, epoch);
+            sim.oracle.hold(until <= granted.max(sim.nodes[node].kernel.gates[interface].until), || {
                 format!(
-                    "S4: node {at} renews group {group} until {until:?}, a majority granted {epoch} until {granted:?}"
+                    "S4: node {node} renews group {group} until {until:?}, a majority granted {epoch} until {granted:?}"
                 )
             });
         }
     }
 
-    /// A gate opens by votes: it has a majority for as long as its lease runs, and its own vote is free.
-    pub(super) fn check_election(sim: &mut Sim, at: usize, group: usize, epoch: Epoch) {
-        if sim.plan.is_beyond() || !sim.plan.strict || sim.oracle.seen[at].reopens[group] == epoch {
+    /// Checks an opening by votes: a majority covers the lease (S4), and the node's own vote is
+    /// free (S5).
+    pub(super) fn check_election(sim: &mut Sim, node: usize, group: usize, epoch: Epoch) {
+        if sim.plan.is_beyond() || !sim.plan.strict || sim.oracle.seen[node].reopens[group] == epoch {
             return;
         }
-        let until = sim.nodes[at].kernel.gates[sim.plan.groups[group].interface].until;
-        if until <= sim.local(at) {
+        let until = sim.nodes[node].kernel.gates[sim.plan.groups[group].interface].until;
+        if until <= sim.local(node) {
             return;
         }
-        let granted = Oracle::granted(sim, at, group, epoch);
+        let granted = Oracle::granted_until(sim, node, group, epoch);
         sim.oracle.hold(until <= granted, || {
-            format!("S4: node {at} opens group {group} until {until:?}, a majority granted {epoch} until {granted:?}")
+            format!(
+                "S4: node {node} opens group {group} until {until:?}, a majority granted {epoch} until {granted:?}"
+            )
         });
-        let given_up = sim.oracle.votes.given_up[at][group].contains(&epoch);
+        let given_up = sim.oracle.votes.given_up[node][group].contains(&epoch);
         sim.oracle
-            .hold(!given_up, || format!("S5: node {at} opens group {group} with {epoch}, which it has given up"));
-        let rival = Oracle::rival(sim, at, group, at);
+            .hold(!given_up, || format!("S5: node {node} opens group {group} with {epoch}, which it has given up"));
+        let rival = Oracle::rival_of(sim, node, group, node);
         sim.oracle.hold(rival.is_none(), || {
-            format!("S5: node {at} opens group {group} with {epoch}, and has granted {rival:?}")
+            format!("S5: node {node} opens group {group} with {epoch}, and has granted {rival:?}")
         });
     }
 
-    /// S1: more than one answers.
+    /// Checks S1 when more than one node answers.
     pub(super) fn check_alone(sim: &mut Sim, group: usize, answering: &[usize]) {
-        let excused = answering.iter().filter(|at| sim.now < sim.oracle.votes.excused[**at]).count();
+        let excused = answering.iter().filter(|node| sim.now < sim.oracle.votes.excused[**node]).count();
         let allowed = sim.plan.is_beyond() || answering.len() - excused < 2;
         if excused > 0 {
             sim.coverage.excused += 1;
         }
         sim.oracle.hold(allowed, || {
-            let open: Vec<_> = answering.iter().map(|at| sim.nodes[*at].kernel.open[group]).collect();
+            let open: Vec<_> = answering.iter().map(|node| sim.nodes[*node].kernel.open[group]).collect();
             format!("S1: nodes {answering:?} answer for group {group} with {open:?}")
         });
     }

@@ -1,32 +1,34 @@
-//! An agent that is stopped in the middle of what it does with its gate, again when it makes up for that, and killed.
+//! An agent that is stopped in the middle of a change of its gate, again when it goes on, and
+//! killed.
 
 use crate::mutant::Mutants;
 use crate::sim::Want;
-use crate::sim::play::calm;
+use crate::sim::calm::calm;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-/// How long each stop lasts, and whether hosts ask meanwhile: then the gate has turned somebody away.
+/// The two stops: their lengths, and what happens meanwhile.
 #[derive(Clone, Copy, Debug)]
 struct Stops {
     first: Duration,
     second: Duration,
+    /// Whether hosts ask meanwhile, so that the gate turns somebody away.
     asked: bool,
-    /// The next life finds the gate late.
+    /// Whether the next life finds the gate late.
     slow: bool,
 }
 
-/// Lets time pass until the process stops in the middle of a list, and tells whether it did.
-fn run_into_stop(sim: &mut Sim, at: usize, span: Duration) -> bool {
-    sim.nodes[at].trap = Some(span);
+/// Lets time pass until the process stops in the middle of a list; false if it did not.
+fn run_into_stop(sim: &mut Sim, node: usize, span: Duration) -> bool {
+    sim.nodes[node].trap = Some(span);
     let (start, pulse) = (sim.now, sim.plan.timing().pulse);
-    while sim.nodes[at].pause.is_none() && sim.now.since(start) < pulse * 3 {
+    while sim.nodes[node].pause.is_none() && sim.now.since(start) < pulse * 3 {
         sim.run(Duration::from_micros(200));
     }
-    sim.nodes[at].pause.is_some()
+    sim.nodes[node].pause.is_some()
 }
 
-/// Until the process goes on, or just before.
+/// Lets `span` pass; hosts ask for the addresses now and then if `asked`.
 fn wait(sim: &mut Sim, span: Duration, asked: bool) {
     for _ in 0..4 {
         sim.run(span / 4);
@@ -36,22 +38,23 @@ fn wait(sim: &mut Sim, span: Duration, asked: bool) {
     }
 }
 
+/// Plays a seed; whether the process was stopped twice.
 fn play(seed: u64, choose: impl Fn(&Sim) -> Stops) -> bool {
     let mut sim = Sim::new(seed, Mutants::NONE, Want::Nothing);
     calm(&mut sim);
-    let Some(&at) = sim.answering(0).first() else { return false };
+    let Some(&node) = sim.answering(0).first() else { return false };
     let stops = choose(&sim);
-    if !run_into_stop(&mut sim, at, stops.first) {
+    if !run_into_stop(&mut sim, node, stops.first) {
         return false;
     }
-    // It goes on when the time of the stop is over, and its next list is interrupted, too.
-    sim.nodes[at].trap = Some(stops.second);
+    // The process goes on when the stop is over, and its next list is interrupted, too.
+    sim.nodes[node].trap = Some(stops.second);
     wait(&mut sim, stops.first, stops.asked);
-    let stopped = sim.nodes[at].pause.is_some();
+    let stopped = sim.nodes[node].pause.is_some();
     wait(&mut sim, stops.second * 9 / 10, stops.asked);
-    sim.kill(at);
+    sim.kill(node);
     sim.faulty = stops.slow;
-    sim.start(at);
+    sim.start(node);
     let timing = sim.plan.timing();
     wait(&mut sim, timing.lease * 3 + timing.silence * 3, stops.asked);
     assert_eq!(sim.oracle.violation, None, "seed {seed}, {stops:?}");

@@ -7,52 +7,55 @@ use crate::sim::names::ms;
 use crate::sim::node::Waiting;
 
 impl Sim {
-    pub(super) fn persist(&mut self, at: usize, list: &[Action]) {
+    /// Takes the state of every `Persist` in a list to be written.
+    pub(super) fn persist(&mut self, node: usize, list: &[Action]) {
         for action in list {
             if let Action::Persist { version, state } = action {
-                if self.nodes[at].engine.is_none() {
+                if self.nodes[node].engine.is_none() {
                     return;
                 }
-                self.nodes[at].disk.wanted = Some((*version, state.clone()));
-                self.write(at);
+                self.nodes[node].disk.wanted = Some((*version, state.clone()));
+                self.begin_write(node);
             }
         }
     }
 
-    pub(super) fn write(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        if node.disk.writing.is_some() {
+    /// Begins to write the newest wanted state, unless a write is under way.
+    pub(super) fn begin_write(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        if machine.disk.writing.is_some() {
             return;
         }
-        let Some((version, state)) = node.disk.wanted.take() else { return };
-        node.disk.writing = Some(state);
-        let (life, latency) = (node.life, node.disk.latency);
-        self.later(Due::Written { to: at, life, version }, latency);
+        let Some((version, state)) = machine.disk.wanted.take() else { return };
+        machine.disk.writing = Some(state);
+        let (life, latency) = (machine.life, machine.disk.latency);
+        self.schedule(Due::Written { to: node, life, version }, latency);
     }
 
-    pub(super) fn written(&mut self, at: usize, life: u64, version: u64) {
-        if self.nodes[at].life != life {
+    /// Ends a write: the state is durable, or the write has failed and is tried again.
+    pub(super) fn finish_write(&mut self, node: usize, life: u64, version: u64) {
+        if self.nodes[node].life != life {
             return;
         }
-        let Some(state) = self.nodes[at].disk.writing.take() else { return };
-        if self.nodes[at].disk.fails {
-            // The newest state is tried again; what came meanwhile goes before this one.
-            self.nodes[at].disk.wanted.get_or_insert((version, state));
-            self.offer(at, Waiting::StoreFailed);
-            self.later(Due::Retry { to: at, life }, ms(100));
+        let Some(state) = self.nodes[node].disk.writing.take() else { return };
+        if self.nodes[node].disk.fails {
+            // A failed write is tried again; a newer state goes before it.
+            self.nodes[node].disk.wanted.get_or_insert((version, state));
+            self.offer(node, Waiting::StoreFailed);
+            self.schedule(Due::Retry { to: node, life }, ms(100));
             return;
         }
-        self.put(at, state);
-        if self.nodes[at].engine.is_some() {
-            self.offer(at, Waiting::Stored(version));
+        self.store(node, state);
+        if self.nodes[node].engine.is_some() {
+            self.offer(node, Waiting::Stored(version));
         }
-        self.write(at);
+        self.begin_write(node);
     }
 
-    /// A state is on the disk.
-    pub(super) fn put(&mut self, at: usize, state: Durable) {
-        let disk = &mut self.nodes[at].disk;
-        self.oracle.durable(at, &disk.content, &state);
+    /// Puts a state on the disk of a node, and checks that no durable epoch falls.
+    pub(super) fn store(&mut self, node: usize, state: Durable) {
+        let disk = &mut self.nodes[node].disk;
+        self.oracle.check_durable(node, &disk.content, &state);
         disk.former = std::mem::replace(&mut disk.content, Loaded::State(state));
     }
 }

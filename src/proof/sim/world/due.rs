@@ -1,101 +1,54 @@
-//! What will happen, and what was seen on its way.
+//! What will happen, and datagrams that were recorded on their way.
 
 use crate::sim::node::Waiting;
 use crate::wire::frame::Sighting;
 
-/// Who asks for an address.
+/// The one that asks for an address.
 #[derive(Clone, Copy, Debug)]
 pub enum Asker {
+    /// A node, which probes.
     Node(usize),
+    /// A host, which wants to send.
     Host(usize),
 }
 
+/// An entry of the queue: what is due at an instant.
 pub enum Due {
-    Datagram {
-        to: usize,
-        from: usize,
-        wire: usize,
-        bytes: Vec<u8>,
-    },
-    /// The kernel of the other end says that nobody listens.
-    Refused {
-        to: usize,
-        from: usize,
-        wire: usize,
-    },
+    /// A datagram arrives at the machine of a node.
+    Datagram { to: usize, from: usize, wire: usize, bytes: Vec<u8> },
+    /// Word of the other end's kernel that nobody listens.
+    Refused { to: usize, from: usize, wire: usize },
     /// A probe, and with it the sign that its sender is there.
-    Probe {
-        to: usize,
-        from: usize,
-        interface: usize,
-        group: Option<usize>,
-    },
+    Probe { to: usize, from: usize, interface: usize, group: Option<usize> },
     /// A host asks for every address of its segment.
-    Traffic {
-        to: usize,
-        host: usize,
-    },
-    Sighting {
-        to: usize,
-        interface: usize,
-        sighting: Sighting,
-    },
+    Traffic { to: usize, host: usize },
+    /// A frame shows something to a node.
+    Sighting { to: usize, interface: usize, sighting: Sighting },
     /// A host learns who has an address.
-    Learn {
-        host: usize,
-        group: usize,
-        node: usize,
-    },
-    Written {
-        to: usize,
-        life: u64,
-        version: u64,
-    },
-    Retry {
-        to: usize,
-        life: u64,
-    },
-    Resume {
-        to: usize,
-    },
-    Start {
-        to: usize,
-        life: u64,
-    },
-    /// Something about an interface is done by the slow side of a process.
-    Slow {
-        to: usize,
-        life: u64,
-        waiting: Waiting,
-    },
-    /// A node's datagram reaches the machine of a witness.
-    Asked {
-        witness: usize,
-        from: usize,
-        bytes: Vec<u8>,
-    },
-    /// The disk of a witness has written, or would have.
-    Remembered {
-        witness: usize,
-        life: u64,
-        version: u64,
-    },
-    WitnessStart {
-        witness: usize,
-        life: u64,
-    },
-    WitnessResume {
-        witness: usize,
-    },
-    /// Hosts should know by now who opened.
-    Correct {
-        group: usize,
-        node: usize,
-        opening: usize,
-    },
+    Learn { host: usize, group: usize, node: usize },
+    /// The end of a write to a node's disk.
+    Written { to: usize, life: u64, version: u64 },
+    /// Another try of a failed write.
+    Retry { to: usize, life: u64 },
+    /// A stopped process or machine of a node goes on.
+    Resume { to: usize },
+    /// An agent starts, unless its node has lived on.
+    Start { to: usize, life: u64 },
+    /// An event of the slow side for its process.
+    Slow { to: usize, life: u64, waiting: Waiting },
+    /// A node's datagram for a witness.
+    Asked { witness: usize, from: usize, bytes: Vec<u8> },
+    /// The end of a write to a witness's disk.
+    Remembered { witness: usize, life: u64, version: u64 },
+    /// A witness starts, unless it has lived on.
+    WitnessStart { witness: usize, life: u64 },
+    /// A stopped witness goes on.
+    WitnessResume { witness: usize },
+    /// The moment at which hosts must know who opened.
+    Correct { group: usize, node: usize, opening: usize },
 }
 
-/// A datagram that was seen on its way.
+/// A datagram that was recorded on its way.
 pub struct Recording {
     pub to: usize,
     pub from: usize,

@@ -9,126 +9,133 @@ use crate::sim::oracle::Oracle;
 use crate::types::{Epoch, GroupId};
 
 impl Sim {
-    /// Tells a process how its interface is.
-    pub(super) fn tell_facts(&mut self, at: usize, interface: usize) {
-        let eth = self.nodes[at].interfaces[interface];
-        // One that its slow side has replaced is there all the time, though the process has not heard of that yet.
-        let gate = self.nodes[at].kernel.gates[interface].there && eth.attached.is_some();
+    /// Lets a process handle the facts of an interface.
+    pub(super) fn handle_facts(&mut self, node: usize, interface: usize) {
+        let eth = self.nodes[node].interfaces[interface];
+        // A gate that the slow side has replaced was there all the time, although the process has
+        // not heard of the new one yet.
+        let gate = self.nodes[node].kernel.gates[interface].there && eth.attached.is_some();
         let facts = if eth.exists {
-            InterfaceFacts { exists: true, carrier: eth.carrier, mac: mac(at, interface), gate, addresses: gate }
+            InterfaceFacts { exists: true, carrier: eth.carrier, mac: mac(node, interface), gate, addresses: gate }
         } else {
             InterfaceFacts::default()
         };
-        self.take(at, Event::Interface { interface: interface_id(interface), facts });
+        self.handle(node, Event::Interface { interface: interface_id(interface), facts });
     }
 
-    /// The slow side has installed the gate of an interface, or found the one of an earlier life.
-    pub(super) fn attach(&mut self, at: usize, interface: usize) {
-        if !self.nodes[at].interfaces[interface].exists || self.nodes[at].is_attached(interface) {
+    /// Attaches the process to the gate of an interface: the slow side has installed it, or found
+    /// the one of an earlier life.
+    pub(super) fn attach(&mut self, node: usize, interface: usize) {
+        if !self.nodes[node].interfaces[interface].exists || self.nodes[node].is_attached(interface) {
             return;
         }
-        if !self.nodes[at].kernel.gates[interface].there {
+        if !self.nodes[node].kernel.gates[interface].there {
             let serial = self.next_serial();
-            self.nodes[at].kernel.gates[interface] = Gate { there: true, serial, ..Gate::default() };
+            self.nodes[node].kernel.gates[interface] = Gate { there: true, serial, ..Gate::default() };
         }
-        let gate = self.nodes[at].kernel.gates[interface];
-        self.nodes[at].interfaces[interface].attached = Some(gate.serial);
+        let gate = self.nodes[node].kernel.gates[interface];
+        self.nodes[node].interfaces[interface].attached = Some(gate.serial);
         if gate.generation != 0 {
-            self.adopt(at, interface, gate);
+            self.adopt(node, interface, gate);
         }
-        // It may have stopped in the middle of adopting.
-        self.offer(at, Waiting::Facts(interface));
+        // Offered, not handled: the process may have stopped in the middle of adopting.
+        self.offer(node, Waiting::Facts(interface));
     }
 
-    fn adopt(&mut self, at: usize, interface: usize, gate: Gate) {
-        self.oracle.begin_latch_anew(self.now);
+    /// Lets a process handle the gate of its former life.
+    fn adopt(&mut self, node: usize, interface: usize, gate: Gate) {
+        self.oracle.restart_segment_counts(self.now);
         let mut open: Vec<(GroupId, Epoch)> = Vec::new();
         for group in 0..self.plan.groups.len() {
-            if self.plan.groups[group].interface != interface || !self.nodes[at].kernel.is_open(group) {
+            if self.plan.groups[group].interface != interface || !self.nodes[node].kernel.is_open(group) {
                 continue;
             }
-            match self.nodes[at].places[group] {
-                Some(place) => open.push((group_id(place), self.nodes[at].kernel.open[group])),
-                // The file does not name it any more: the slow side closes it.
-                None => self.nodes[at].kernel.open[group] = Epoch::NONE,
+            match self.nodes[node].places[group] {
+                Some(place) => open.push((group_id(place), self.nodes[node].kernel.open[group])),
+                // A group that the file no longer names is closed by the slow side.
+                None => self.nodes[node].kernel.open[group] = Epoch::NONE,
             }
         }
         open.sort_unstable();
         let refused = gate.is_refused();
         if refused {
-            self.oracle.note_refusal_told(at, interface, gate.generation);
+            self.oracle.note_refusal_told(node, interface, gate.generation);
         }
         let (until, generation) = (gate.until, gate.generation);
         let interface = interface_id(interface);
-        self.take(at, Event::Adopted { interface, until, generation, refused, open: &open });
+        self.handle(node, Event::Adopted { interface, until, generation, refused, open: &open });
     }
 
-    /// Nothing of a gate is left: its addresses are removed at once, so nothing answers.
-    fn close_all(&mut self, at: usize, interface: usize) {
+    /// Closes every group of an interface in the kernel: without a gate the addresses are removed
+    /// at once.
+    fn close_all(&mut self, node: usize, interface: usize) {
         for group in 0..self.plan.groups.len() {
             if self.plan.groups[group].interface == interface {
-                self.nodes[at].kernel.open[group] = Epoch::NONE;
+                self.nodes[node].kernel.open[group] = Epoch::NONE;
             }
         }
     }
 
-    /// Somebody removes the gate; the agent, if there is one, installs it again soon.
-    pub fn lose_gate(&mut self, at: usize, interface: usize) {
-        self.note(|_| format!("node {at}: the gate of interface {interface} is removed"));
-        self.close_all(at, interface);
-        self.nodes[at].kernel.gates[interface] = Gate::default();
-        self.offer(at, Waiting::Facts(interface));
+    /// Removes the gate of an interface; the agent, if there is one, installs it again soon.
+    pub fn lose_gate(&mut self, node: usize, interface: usize) {
+        self.note(|_| format!("node {node}: the gate of interface {interface} is removed"));
+        self.close_all(node, interface);
+        self.nodes[node].kernel.gates[interface] = Gate::default();
+        self.offer(node, Waiting::Facts(interface));
         let delay = self.random.span(ms(50));
-        self.slow(at, Waiting::Attach(interface), delay);
+        self.offer_later(node, Waiting::Attach(interface), delay);
     }
 
-    /// The gate is replaced by another, closed one.
-    pub fn replace_gate(&mut self, at: usize, interface: usize) {
-        if self.nodes[at].engine.is_none() || self.nodes[at].exited || !self.nodes[at].is_attached(interface) {
+    /// Replaces the gate of an interface by another, closed one.
+    pub fn replace_gate(&mut self, node: usize, interface: usize) {
+        if self.nodes[node].engine.is_none() || self.nodes[node].exited || !self.nodes[node].is_attached(interface) {
             return;
         }
-        self.note(|_| format!("node {at}: the gate of interface {interface} is replaced"));
-        Oracle::note_replaced(self, at, interface);
-        self.close_all(at, interface);
+        self.note(|_| format!("node {node}: the gate of interface {interface} is replaced"));
+        Oracle::note_replaced(self, node, interface);
+        self.close_all(node, interface);
         let serial = self.next_serial();
-        self.nodes[at].kernel.gates[interface] = Gate { there: true, serial, ..Gate::default() };
-        self.offer(at, Waiting::Replaced(interface));
+        self.nodes[node].kernel.gates[interface] = Gate { there: true, serial, ..Gate::default() };
+        self.offer(node, Waiting::Replaced(interface));
     }
 
-    pub(super) fn hear_replaced(&mut self, at: usize, interface: usize) {
-        let gate = self.nodes[at].kernel.gates[interface];
+    /// Attaches the process to the gate that replaced its own, and tells it so.
+    pub(super) fn handle_replaced(&mut self, node: usize, interface: usize) {
+        let gate = self.nodes[node].kernel.gates[interface];
         if gate.there {
-            self.nodes[at].interfaces[interface].attached = Some(gate.serial);
-            self.take(at, Event::GateReplaced { interface: interface_id(interface) });
+            self.nodes[node].interfaces[interface].attached = Some(gate.serial);
+            self.handle(node, Event::GateReplaced { interface: interface_id(interface) });
         }
     }
 
-    pub fn set_carrier(&mut self, at: usize, interface: usize, carrier: bool) {
-        self.note(|_| format!("node {at}: carrier of interface {interface}: {carrier}"));
-        self.nodes[at].interfaces[interface].carrier = carrier;
-        self.oracle.disturb(at, self.now);
+    /// Takes the carrier of an interface away, or gives it back.
+    pub fn set_carrier(&mut self, node: usize, interface: usize, carrier: bool) {
+        self.note(|_| format!("node {node}: carrier of interface {interface}: {carrier}"));
+        self.nodes[node].interfaces[interface].carrier = carrier;
+        self.oracle.note_disturbed(node, self.now);
         self.touched = true;
-        self.offer(at, Waiting::Facts(interface));
+        self.offer(node, Waiting::Facts(interface));
     }
 
-    pub fn set_existing(&mut self, at: usize, interface: usize, exists: bool) {
-        self.note(|_| format!("node {at}: interface {interface} exists: {exists}"));
-        self.nodes[at].interfaces[interface].exists = exists;
-        self.oracle.disturb(at, self.now);
+    /// Lets an interface vanish with its gate, or come back; the gate follows later.
+    pub fn set_existing(&mut self, node: usize, interface: usize, exists: bool) {
+        self.note(|_| format!("node {node}: interface {interface} exists: {exists}"));
+        self.nodes[node].interfaces[interface].exists = exists;
+        self.oracle.note_disturbed(node, self.now);
         self.touched = true;
         if exists {
             let delay = self.random.span(ms(50));
-            self.slow(at, Waiting::Attach(interface), delay);
+            self.offer_later(node, Waiting::Attach(interface), delay);
         } else {
-            self.close_all(at, interface);
-            self.nodes[at].kernel.gates[interface] = Gate::default();
-            self.offer(at, Waiting::Facts(interface));
+            self.close_all(node, interface);
+            self.nodes[node].kernel.gates[interface] = Gate::default();
+            self.offer(node, Waiting::Facts(interface));
         }
     }
 
-    /// The slow side of a process does something later, if the process lives until then.
-    pub fn slow(&mut self, at: usize, waiting: Waiting, delay: std::time::Duration) {
-        let life = self.nodes[at].life;
-        self.later(Due::Slow { to: at, life, waiting }, delay);
+    /// Offers an event of the slow side after `delay`, if the process lives until then.
+    pub fn offer_later(&mut self, node: usize, waiting: Waiting, delay: std::time::Duration) {
+        let life = self.nodes[node].life;
+        self.schedule(Due::Slow { to: node, life, waiting }, delay);
     }
 }

@@ -1,4 +1,4 @@
-//! How machines and processes begin, stop and end.
+//! Machines and processes: how they begin, stop and end.
 
 use super::{Due, Sim};
 use crate::engine::{Engine, Event, GroupSetup, PeerSetup, Setup};
@@ -14,16 +14,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl Sim {
-    /// What a seed decides of each node beside the plan: its clock, and how its file differs.
+    /// Draws for each node what the plan leaves open: its clock, and how its file differs.
     pub(super) fn draw_nodes(&mut self) {
-        for at in 0..self.nodes.len() {
-            self.nodes[at].clock = self.draw_clock();
+        for node in 0..self.nodes.len() {
+            self.nodes[node].clock = self.draw_clock();
             if self.plan.skewed {
-                self.skew(at);
+                self.skew(node);
             }
         }
-        for at in 0..self.witnesses.len() {
-            self.witnesses[at].clock = self.draw_clock();
+        for witness in 0..self.witnesses.len() {
+            self.witnesses[witness].clock = self.draw_clock();
         }
         self.oracle.set_bounds(&self.nodes, &self.plan);
     }
@@ -35,12 +35,14 @@ impl Sim {
         Clock::new(self.now, MonoTime::ZERO + uptime, ppm)
     }
 
+    /// A clock error within the plan's bound, in parts per million.
     pub fn draw_ppm(&mut self) -> i64 {
         let most = self.plan.ppm;
         let width = usize::try_from(most * 2 + 1).unwrap_or(1);
         i64::try_from(self.random.below(width)).unwrap_or(0) - most
     }
 
+    /// The groups of a file as an engine is given them.
     pub(super) fn group_setups(config: &Config, plan: &Plan) -> Vec<GroupSetup> {
         let setup = |group: &GroupConfig| GroupSetup {
             key: key(group.group),
@@ -64,217 +66,225 @@ impl Sim {
         config.groups.iter().map(setup).collect()
     }
 
-    /// The digest of the set of groups in a file.
+    /// The digests of a file.
     pub(super) fn digests(config: &Config) -> Digests {
         let set =
             config.groups.iter().fold(0_u32, |set, group| set | 1_u32.rotate_left(u32::from(id(group.group).0)));
         Digests { nodes: 0, groups: set }
     }
 
-    fn setup(&self, at: usize) -> Setup {
-        let node = &self.nodes[at];
-        let mut seed = [id(at).0; 32];
+    /// The parts that a node's engine is built from.
+    fn setup(&self, node: usize) -> Setup {
+        let machine = &self.nodes[node];
+        let mut seed = [id(node).0; 32];
         seed[..8].copy_from_slice(&self.seed.to_be_bytes());
-        seed[8..16].copy_from_slice(&node.life.to_be_bytes());
+        seed[8..16].copy_from_slice(&machine.life.to_be_bytes());
         let links: Vec<LinkPath> = (0..self.net.wires).map(|wire| self.path(wire)).collect();
-        let nodes = self.others(at).map(|other| PeerSetup { id: id(other), links: links.clone() });
+        let nodes = self.others(node).map(|other| PeerSetup { id: id(other), links: links.clone() });
         let witnesses = 0..self.witnesses.len();
-        let witnesses = witnesses.map(|at| PeerSetup { id: witness_id(at), links: vec![udp(0)] });
+        let witnesses = witnesses.map(|witness| PeerSetup { id: witness_id(witness), links: vec![udp(0)] });
         Setup {
-            me: id(at),
+            me: id(node),
             cluster: 7,
-            timing: node.config.timing,
+            timing: machine.config.timing,
             keys: Arc::clone(&self.keys),
             seed,
-            epoch_floor: self.oracle.floor(),
-            loaded: node.disk.content.clone(),
-            digests: Sim::digests(&node.config),
+            epoch_floor: self.oracle.epoch_floor(),
+            loaded: machine.disk.content.clone(),
+            digests: Sim::digests(&machine.config),
             peers: nodes.chain(witnesses).collect(),
             votes: self.plan.votes(),
             interfaces: interface_id(self.plan.interfaces).0,
-            groups: Sim::group_setups(&node.config, &self.plan),
+            groups: Sim::group_setups(&machine.config, &self.plan),
             mutants: self.mutants,
         }
     }
 
-    pub(super) fn number_groups(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        node.table = node.config.groups.iter().map(|group| group.group).collect();
-        node.places.fill(None);
-        for (place, group) in node.table.iter().enumerate() {
-            node.places[*group] = Some(place);
+    /// Numbers the groups of a node as its engine does: in the order of the file.
+    pub(super) fn number_groups(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        machine.table = machine.config.groups.iter().map(|group| group.group).collect();
+        machine.places.fill(None);
+        for (place, group) in machine.table.iter().enumerate() {
+            machine.places[*group] = Some(place);
         }
     }
 
     /// Starts the agent of a node, and the machine first if it has no power.
-    pub fn start(&mut self, at: usize) {
-        let left = self.begin_process(at);
-        // As it may be: links first and the gate found later, or all at once.
-        // A lease that is longer than the listening time of the present file may be found after it.
-        let late = left.saturating_sub(self.nodes[at].config.timing.listen);
+    pub fn start(&mut self, node: usize) {
+        let left = self.begin_process(node);
+        // Either links are opened first and gates are found later, or all at once. A gate whose
+        // lease is longer than the listening time of the present file may be found after it.
+        let late = left.saturating_sub(self.nodes[node].config.timing.listen);
         let slow = self.faulty && (late > Duration::ZERO || self.random.chance(30));
         if slow {
-            self.open_links(at);
+            self.open_links(node);
         }
         for interface in 0..self.plan.interfaces {
             if slow {
-                let listen = self.nodes[at].config.timing.listen;
+                let listen = self.nodes[node].config.timing.listen;
                 let longest = if self.random.chance(20) { listen * 2 } else { ms(60) };
                 let delay =
                     if late > Duration::ZERO { listen + self.random.span(late) } else { self.random.span(longest) };
-                self.slow(at, Waiting::Attach(interface), delay);
+                self.offer_later(node, Waiting::Attach(interface), delay);
             } else {
-                self.offer(at, Waiting::Attach(interface));
+                self.offer(node, Waiting::Attach(interface));
             }
         }
         if !slow {
-            self.open_links(at);
+            self.open_links(node);
         }
         if let Some(host) = (0..self.hosts.len()).find(|_| self.random.chance(30)) {
             let interface = interface_id(self.hosts[host].plan.interface);
             let (address, mac) = (crate::sim::names::host_address(host), crate::sim::names::host_mac(host));
-            self.take(at, Event::Anchor { interface, address, mac: Some(mac) });
+            self.handle(node, Event::Anchor { interface, address, mac: Some(mac) });
         }
-        self.set_wake(at);
+        self.set_wake(node);
     }
 
-    /// The same, and the gates are found after `delay`.
-    pub fn start_blind(&mut self, at: usize, delay: Duration) {
-        self.begin_process(at);
-        self.open_links(at);
+    /// Starts the agent of a node, which finds its gates after `delay`.
+    pub fn start_blind(&mut self, node: usize, delay: Duration) {
+        self.begin_process(node);
+        self.open_links(node);
         for interface in 0..self.plan.interfaces {
-            self.slow(at, Waiting::Attach(interface), delay);
+            self.offer_later(node, Waiting::Attach(interface), delay);
         }
-        self.set_wake(at);
+        self.set_wake(node);
     }
 
-    /// The process is there and knows what its disk says. What is left of the leases that its former life had.
-    fn begin_process(&mut self, at: usize) -> Duration {
-        if !self.nodes[at].powered {
-            self.nodes[at].powered = true;
-            self.nodes[at].clock = self.draw_clock();
+    /// Begins a process with what its disk says, without links and gates. Returns the longest time
+    /// that a lease of its former life has left.
+    fn begin_process(&mut self, node: usize) -> Duration {
+        if !self.nodes[node].powered {
+            self.nodes[node].powered = true;
+            self.nodes[node].clock = self.draw_clock();
         }
-        self.nodes[at].life += 1;
+        self.nodes[node].life += 1;
         if self.reloads && self.faulty && self.random.chance(10) {
-            self.skew(at);
+            self.skew(node);
             self.oracle.set_bounds(&self.nodes, &self.plan);
         }
-        self.number_groups(at);
-        let setup = self.setup(at);
-        let local = self.local(at);
-        let node = &mut self.nodes[at];
-        node.engine = Some(Box::new(Engine::new(setup, local)));
-        node.exited = false;
-        node.pause = None;
-        node.trap = None;
-        node.disk.wanted = None;
-        node.disk.writing = None;
-        node.interfaces.iter_mut().for_each(|eth| eth.attached = None);
+        self.number_groups(node);
+        let setup = self.setup(node);
+        let local = self.local(node);
+        let machine = &mut self.nodes[node];
+        machine.engine = Some(Box::new(Engine::new(setup, local)));
+        machine.exited = false;
+        machine.pause = None;
+        machine.trap = None;
+        machine.disk.wanted = None;
+        machine.disk.writing = None;
+        machine.interfaces.iter_mut().for_each(|eth| eth.attached = None);
         self.touched = true;
-        self.oracle.begin_life(at, local, self.nodes[at].config.timing);
-        self.oracle.disturb(at, self.now);
-        Oracle::begin_beliefs(self, at);
-        self.tell_services(at);
-        self.note(|sim| format!("node {at}: agent starts with {:?}", sim.nodes[at].disk.content));
-        self.nodes[at].kernel.gates.iter().map(|gate| gate.until.since(local)).max().unwrap_or_default()
+        self.oracle.begin_life(node, local, self.nodes[node].config.timing);
+        self.oracle.note_disturbed(node, self.now);
+        Oracle::begin_beliefs(self, node);
+        self.schedule_verdicts(node);
+        self.note(|sim| format!("node {node}: agent starts with {:?}", sim.nodes[node].disk.content));
+        self.nodes[node].kernel.gates.iter().map(|gate| gate.until.since(local)).max().unwrap_or_default()
     }
 
-    fn open_links(&mut self, at: usize) {
-        for other in self.others(at) {
+    /// Tells an engine that its links to all nodes and witnesses are open.
+    fn open_links(&mut self, node: usize) {
+        for other in self.others(node) {
             for wire in 0..self.net.wires {
                 let link = LinkId { peer: id(other), path: self.path(wire) };
-                self.take(at, Event::Link { link, open: true });
+                self.handle(node, Event::Link { link, open: true });
             }
         }
         for witness in 0..self.witnesses.len() {
             let link = LinkId { peer: witness_id(witness), path: udp(0) };
-            self.take(at, Event::Link { link, open: true });
+            self.handle(node, Event::Link { link, open: true });
         }
         debug_assert_eq!(self.path(0), udp(0), "invariant: the first wire is a link");
     }
 
-    pub fn kill(&mut self, at: usize) {
-        self.note(|_| format!("node {at}: agent killed"));
-        self.end(at);
+    /// Kills the agent of a node; its kernel goes on.
+    pub fn kill(&mut self, node: usize) {
+        self.note(|_| format!("node {node}: agent killed"));
+        self.end_process(node);
     }
 
-    fn end(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        node.engine = None;
-        node.pause = None;
-        node.wake = Real::NEVER;
+    /// Ends the process of a node, whatever the reason.
+    fn end_process(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        machine.engine = None;
+        machine.pause = None;
+        machine.wake = Real::NEVER;
         self.touched = true;
-        self.oracle.forget(at, &node.disk.content);
-        self.oracle.disturb(at, self.now);
+        self.oracle.reset_to_disk(node, &machine.disk.content);
+        self.oracle.note_disturbed(node, self.now);
     }
 
-    /// The power goes, and with it everything but the disk. What was being written has arrived or not.
-    pub fn lose_power(&mut self, at: usize, torn: bool) {
-        self.note(|_| format!("node {at}: power lost"));
-        if let Some(state) = self.nodes[at].disk.writing.take()
+    /// Takes the power of a node away, and with it everything but the disk. A write under way has
+    /// arrived if `torn`.
+    pub fn lose_power(&mut self, node: usize, torn: bool) {
+        self.note(|_| format!("node {node}: power lost"));
+        if let Some(state) = self.nodes[node].disk.writing.take()
             && torn
         {
-            self.note(|_| format!("node {at}: what was being written had arrived"));
-            self.put(at, state);
+            self.note(|_| format!("node {node}: what was being written had arrived"));
+            self.store(node, state);
         }
-        self.end(at);
-        self.oracle.votes.lose_power(at);
-        let node = &mut self.nodes[at];
-        node.disk.wanted = None;
-        node.kernel = Kernel::new(self.plan.interfaces, self.plan.groups.len());
-        node.powered = false;
-        node.asleep = false;
+        self.end_process(node);
+        self.oracle.votes.note_power_loss(node);
+        let machine = &mut self.nodes[node];
+        machine.disk.wanted = None;
+        machine.kernel = Kernel::new(self.plan.interfaces, self.plan.groups.len());
+        machine.powered = false;
+        machine.asleep = false;
     }
 
-    /// Stops a process now; it goes on after `span`.
-    pub fn hang(&mut self, at: usize, span: Duration) {
-        if self.nodes[at].is_running() {
-            self.note(|_| format!("node {at}: process stops for {span:?}"));
-            let decided = self.local(at);
-            self.nodes[at].pause = Some(Pause { decided, ..Pause::default() });
-            self.nodes[at].wake = Real::NEVER;
+    /// Stops a node's process for `span`.
+    pub fn hang(&mut self, node: usize, span: Duration) {
+        if self.nodes[node].is_running() {
+            self.note(|_| format!("node {node}: process stops for {span:?}"));
+            let decided = self.local(node);
+            self.nodes[node].pause = Some(Pause { decided, ..Pause::default() });
+            self.nodes[node].wake = Real::NEVER;
             self.touched = true;
-            self.oracle.disturb(at, self.now);
-            self.later(Due::Resume { to: at }, span);
+            self.oracle.note_disturbed(node, self.now);
+            self.schedule(Due::Resume { to: node }, span);
         }
     }
 
-    /// Stops a whole machine; its clock goes on, or stands still.
-    pub fn sleep(&mut self, at: usize, span: Duration, clock_stops: bool) {
-        if !self.nodes[at].is_running() {
+    /// Stops a node's whole machine for `span`; its clock goes on, or stands still.
+    pub fn sleep(&mut self, node: usize, span: Duration, clock_stops: bool) {
+        if !self.nodes[node].is_running() {
             return;
         }
-        self.note(|_| format!("node {at}: the machine sleeps, its clock too: {clock_stops}"));
-        self.hang(at, span);
-        self.nodes[at].asleep = true;
+        self.note(|_| format!("node {node}: the machine sleeps, its clock too: {clock_stops}"));
+        self.hang(node, span);
+        self.nodes[node].asleep = true;
         if clock_stops {
             let now = self.now;
-            self.nodes[at].clock.freeze(now);
-            self.oracle.votes.freeze(at);
+            self.nodes[node].clock.freeze(now);
+            self.oracle.votes.note_freeze(node);
         }
     }
 
-    pub fn resume(&mut self, at: usize) {
-        if std::mem::take(&mut self.nodes[at].asleep) {
+    /// Lets a stopped process or machine go on: it carries out what it held, then takes what waits.
+    pub fn resume(&mut self, node: usize) {
+        if std::mem::take(&mut self.nodes[node].asleep) {
             let now = self.now;
-            Oracle::note_thaw(self, at);
-            self.nodes[at].clock.thaw(now);
-            self.oracle.begin_latch_anew(now);
+            Oracle::note_thaw(self, node);
+            self.nodes[node].clock.thaw(now);
+            self.oracle.restart_segment_counts(now);
         }
-        let Some(pause) = self.nodes[at].pause.take() else { return };
-        let local = self.local(at);
+        let Some(pause) = self.nodes[node].pause.take() else { return };
+        let local = self.local(node);
         self.touched = true;
-        self.oracle.disturb(at, self.now);
-        if local.since(pause.decided) >= self.nodes[at].config.timing.pulse * 2 {
-            self.oracle.note_stall(at, local);
+        self.oracle.note_disturbed(node, self.now);
+        if local.since(pause.decided) >= self.nodes[node].config.timing.pulse * 2 {
+            self.oracle.note_stall(node, local);
         }
         let (held, waiting) = (pause.held.len(), pause.backlog.len());
-        self.note(|_| format!("node {at}: goes on with {held} held, {waiting} waiting"));
-        self.carry_out(at, &pause.held, &pause.bytes, pause.decided);
+        self.note(|_| format!("node {node}: goes on with {held} held, {waiting} waiting"));
+        self.carry_out(node, &pause.held, &pause.bytes, pause.decided);
         for waiting in pause.backlog {
-            self.offer(at, waiting);
+            self.offer(node, waiting);
         }
-        self.offer(at, Waiting::Tick);
-        self.set_wake(at);
+        self.offer(node, Waiting::Tick);
+        self.set_wake(node);
     }
 }

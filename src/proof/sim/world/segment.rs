@@ -1,4 +1,4 @@
-//! What happens on the clients' segments: probes, answers, announcements, and what hosts and agents make of them.
+//! The clients' segments: probes, answers, announcements, and what hosts and agents make of them.
 
 use super::{Asker, Due, Sim};
 use crate::mutant::Mutant;
@@ -8,68 +8,71 @@ use crate::types::{MacAddr, MonoTime, Vip};
 use crate::wire::frame::Sighting;
 
 impl Sim {
-    /// A node asks who has an address: everybody, or the one with a hardware address.
-    pub(super) fn probe(&mut self, from: usize, interface: usize, address: Vip, target: Option<MacAddr>) {
+    /// Sends a node's probe for an address to everybody, or to the one with a hardware address.
+    pub(super) fn send_probe(&mut self, from: usize, interface: usize, address: Vip, target: Option<MacAddr>) {
         if !self.nodes[from].is_connected(interface) {
             return;
         }
-        let (wire, group) = (self.net.segment(interface), group_of(address));
+        let (wire, group) = (self.net.segment_wire(interface), group_of(address));
         for to in self.others(from) {
             if target.is_some_and(|mac| node_of(mac) != Some(to)) {
                 continue;
             }
             for delay in self.net.arrivals(from, to, wire, &mut self.random).into_iter().flatten() {
-                self.later(Due::Probe { to, from, interface, group }, delay);
+                self.schedule(Due::Probe { to, from, interface, group }, delay);
             }
         }
         if let Some(host) = host_of(address).filter(|host| *host < self.hosts.len())
             && self.hosts[host].plan.interface == interface
             && target.is_none_or(|mac| mac == host_mac(host))
-            && let Some(way) = self.net.host(from, interface, &mut self.random)
-            && let Some(back) = self.net.host(from, interface, &mut self.random)
+            && let Some(way) = self.net.host_delay(from, interface, &mut self.random)
+            && let Some(back) = self.net.host_delay(from, interface, &mut self.random)
         {
             let sighting = Sighting::Claim { address, mac: host_mac(host) };
-            self.later(Due::Sighting { to: from, interface, sighting }, way + back);
+            self.schedule(Due::Sighting { to: from, interface, sighting }, way + back);
         }
     }
 
-    pub(super) fn probed(&mut self, to: usize, from: usize, interface: usize, group: Option<usize>) {
+    /// Takes a probe in at a node: its kernel is asked, its agent sees the sender.
+    pub(super) fn arrive_probe(&mut self, to: usize, from: usize, interface: usize, group: Option<usize>) {
         if !self.nodes[to].is_connected(interface) {
             return;
         }
         if let Some(group) = group {
-            self.asked(to, interface, Asker::Node(from), group);
+            self.ask_kernel(to, interface, Asker::Node(from), group);
         }
-        self.see(to, interface, Sighting::Presence { mac: mac(from, interface) });
+        self.offer_sighting(to, interface, Sighting::Presence { mac: mac(from, interface) });
     }
 
-    /// Every host asks for every address of its segment: nodes see that it is there, kernels answer or latch.
+    /// Lets every host ask for every address of its segment: nodes see that it is there, kernels
+    /// answer or latch.
     pub fn traffic(&mut self) {
         for host in 0..self.hosts.len() {
             let interface = self.hosts[host].plan.interface;
             for to in 0..self.nodes.len() {
-                if let Some(delay) = self.net.host(to, interface, &mut self.random) {
-                    self.later(Due::Traffic { to, host }, delay);
+                if let Some(delay) = self.net.host_delay(to, interface, &mut self.random) {
+                    self.schedule(Due::Traffic { to, host }, delay);
                 }
             }
         }
     }
 
-    pub(super) fn hear_host(&mut self, to: usize, host: usize) {
+    /// Takes a host's requests in at a node: its kernel is asked, its agent sees the host.
+    pub(super) fn arrive_traffic(&mut self, to: usize, host: usize) {
         let interface = self.hosts[host].plan.interface;
         if !self.nodes[to].is_connected(interface) {
             return;
         }
         for group in 0..self.plan.groups.len() {
             if self.plan.groups[group].interface == interface {
-                self.asked(to, interface, Asker::Host(host), group);
+                self.ask_kernel(to, interface, Asker::Host(host), group);
             }
         }
-        self.see(to, interface, Sighting::Claim { address: host_address(host), mac: host_mac(host) });
+        self.offer_sighting(to, interface, Sighting::Claim { address: host_address(host), mac: host_mac(host) });
     }
 
-    /// A frame shows something to the agent of a node.
-    pub(super) fn see(&mut self, to: usize, interface: usize, sighting: Sighting) {
+    /// Offers the agent of a node what a frame shows.
+    pub(super) fn offer_sighting(&mut self, to: usize, interface: usize, sighting: Sighting) {
         if !self.nodes[to].is_connected(interface) {
             return;
         }
@@ -82,15 +85,16 @@ impl Sim {
         self.offer(to, Waiting::Seen(interface, sighting));
     }
 
-    /// A kernel is asked for an address: it answers under a lease, and latches when the lease is over.
-    fn asked(&mut self, to: usize, interface: usize, asker: Asker, group: usize) {
+    /// Asks a kernel for an address: an open gate answers under its lease, and latches when the
+    /// lease is over.
+    fn ask_kernel(&mut self, to: usize, interface: usize, asker: Asker, group: usize) {
         if !self.nodes[to].kernel.is_open(group) {
             return;
         }
         let local = self.local(to);
         let gate = &mut self.nodes[to].kernel.gates[interface];
         if gate.is_live(local) {
-            self.answer(to, interface, asker, group);
+            self.answer_asker(to, interface, asker, group);
         } else if gate.there && gate.until != MonoTime::ZERO && local >= gate.until {
             if !self.mutants.is_on(Mutant::LatchOff) {
                 gate.refused = gate.generation;
@@ -99,46 +103,49 @@ impl Sim {
         }
     }
 
-    fn answer(&mut self, from: usize, interface: usize, asker: Asker, group: usize) {
+    /// Sends the answer of an open gate to the one that asked.
+    fn answer_asker(&mut self, from: usize, interface: usize, asker: Asker, group: usize) {
         match asker {
-            Asker::Node(to) => self.show(from, to, interface, group),
-            Asker::Host(host) => self.teach(from, interface, host, group),
+            Asker::Node(to) => self.send_claim(from, to, interface, group),
+            Asker::Host(host) => self.teach_host(from, interface, host, group),
         }
     }
 
-    /// A frame with which `from` claims an address reaches the agent of another node.
-    fn show(&mut self, from: usize, to: usize, interface: usize, group: usize) {
-        let wire = self.net.segment(interface);
+    /// Sends a frame with which `from` claims an address to another node.
+    fn send_claim(&mut self, from: usize, to: usize, interface: usize, group: usize) {
+        let wire = self.net.segment_wire(interface);
         for delay in self.net.arrivals(from, to, wire, &mut self.random).into_iter().flatten() {
             let sighting = Sighting::Claim { address: vip(group), mac: mac(from, interface) };
-            self.later(Due::Sighting { to, interface, sighting }, delay);
+            self.schedule(Due::Sighting { to, interface, sighting }, delay);
         }
     }
 
-    fn teach(&mut self, from: usize, interface: usize, host: usize, group: usize) {
+    /// Sends a host a frame from which it learns who has a group.
+    fn teach_host(&mut self, from: usize, interface: usize, host: usize, group: usize) {
         if self.net.deafened[host][from] {
             return;
         }
-        if let Some(delay) = self.net.host(from, interface, &mut self.random) {
-            self.later(Due::Learn { host, group, node: from }, delay);
+        if let Some(delay) = self.net.host_delay(from, interface, &mut self.random) {
+            self.schedule(Due::Learn { host, group, node: from }, delay);
         }
     }
 
-    /// Gratuitous ARP in both forms, if the gate lets it out.
-    pub(super) fn announce(&mut self, at: usize, group: usize) {
+    /// Sends gratuitous ARP in both forms, if the gate lets it out.
+    pub(super) fn send_announcement(&mut self, node: usize, group: usize) {
         let interface = self.plan.groups[group].interface;
-        if !self.answers(at, group) || !self.nodes[at].is_connected(interface) {
+        if !self.answers(node, group) || !self.nodes[node].is_connected(interface) {
             return;
         }
-        for to in self.others(at) {
-            self.show(at, to, interface, group);
+        for to in self.others(node) {
+            self.send_claim(node, to, interface, group);
         }
         for host in 0..self.hosts.len() {
             let plan = self.hosts[host].plan;
-            // A cache is only corrected: a host that never spoke to the address has no entry to correct.
+            // Announcements only correct a cache: a host that never spoke to the address has no
+            // entry.
             if plan.interface == interface && self.hosts[host].cache[group].is_some() {
                 for _ in 0..usize::from(plan.requests) + usize::from(plan.replies) {
-                    self.teach(at, interface, host, group);
+                    self.teach_host(node, interface, host, group);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Services and their checks: processes that have nothing to do with the agent, and what it is told of them.
+//! Services, their checks and hooks, and what the agent is told of them.
 
 use super::Sim;
 use crate::engine::{Event, Hook};
@@ -7,39 +7,39 @@ use crate::sim::node::Waiting;
 use crate::types::Epoch;
 
 impl Sim {
-    /// Checks of a process come to their first verdicts.
-    pub fn tell_services(&mut self, at: usize) {
+    /// Schedules the first verdicts of a process's checks.
+    pub fn schedule_verdicts(&mut self, node: usize) {
         if !self.plan.service.checked {
             return;
         }
         for group in 0..self.plan.groups.len() {
             let delay = self.random.span(ms(500));
-            self.slow(at, Waiting::Health(group), delay);
+            self.offer_later(node, Waiting::Health(group), delay);
         }
     }
 
-    /// A service does better or worse than before.
-    pub fn change_service(&mut self, at: usize) -> bool {
+    /// Lets a service on a node do better or worse, and schedules the verdict.
+    pub fn change_service(&mut self, node: usize) -> bool {
         let group = self.random.below(self.plan.groups.len());
         let health = self.random.pick(&[0, 0, 10, 20, 254, 255]);
-        self.note(|_| format!("node {at}: the service of group {group} does {health} badly"));
-        self.nodes[at].services[group] = health;
+        self.note(|_| format!("node {node}: the service of group {group} does {health} badly"));
+        self.nodes[node].services[group] = health;
         let delay = self.random.span(ms(20));
-        self.slow(at, Waiting::Health(group), delay);
+        self.offer_later(node, Waiting::Health(group), delay);
         true
     }
 
-    /// An agent hears how a service does now.
-    pub(super) fn hear_health(&mut self, at: usize, group: usize) {
-        let health = self.nodes[at].services[group];
-        if let Some(place) = self.nodes[at].places[group] {
-            self.take(at, Event::Health { group: group_id(place), health });
+    /// Lets an engine handle how a service does now.
+    pub(super) fn handle_health(&mut self, node: usize, group: usize) {
+        let health = self.nodes[node].services[group];
+        if let Some(place) = self.nodes[node].places[group] {
+            self.handle(node, Event::Health { group: group_id(place), health });
         }
     }
 
-    /// A hook is begun. It ends well, or not, or after its time, or is never heard of again.
-    pub(super) fn run_hook(&mut self, at: usize, group: usize, hook: Hook, epoch: Epoch) {
-        self.note(|_| format!("node {at}: {hook:?} of group {group} is run for {epoch}"));
+    /// Runs a hook. Its end is good, or bad, or comes after its time, or never.
+    pub(super) fn run_hook(&mut self, node: usize, group: usize, hook: Hook, epoch: Epoch) {
+        self.note(|_| format!("node {node}: {hook:?} of group {group} is run for {epoch}"));
         let service = self.plan.service;
         let limit = match hook {
             Hook::BeforeOpen => service.before_open,
@@ -52,24 +52,24 @@ impl Sim {
             8 => limit + self.random.span(limit * 2),
             _ => return,
         };
-        self.slow(at, Waiting::Hook(group, hook, epoch, kind != 7), delay);
+        self.offer_later(node, Waiting::Hook(group, hook, epoch, kind != 7), delay);
     }
 
-    /// An agent hears how a hook has ended.
-    pub(super) fn hear_hook(&mut self, at: usize, group: usize, (hook, epoch, ok): (Hook, Epoch, bool)) {
-        let Some(place) = self.nodes[at].places[group] else { return };
-        self.note(|_| format!("node {at}: {hook:?} of group {group} for {epoch} has ended, well: {ok}"));
+    /// Lets an engine handle the end of a hook.
+    pub(super) fn handle_hook(&mut self, node: usize, group: usize, (hook, epoch, ok): (Hook, Epoch, bool)) {
+        let Some(place) = self.nodes[node].places[group] else { return };
+        self.note(|_| format!("node {node}: {hook:?} of group {group} for {epoch} has ended, well: {ok}"));
         if ok && hook == Hook::BeforeOpen {
-            let prepared = &mut self.nodes[at].prepared[group];
-            // The end of an older one may be late.
+            let prepared = &mut self.nodes[node].prepared[group];
+            // The end of an older hook may be late.
             *prepared = epoch.max(*prepared);
         }
-        self.take(at, Event::Hook { group: group_id(place), hook, epoch, ok });
+        self.handle(node, Event::Hook { group: group_id(place), hook, epoch, ok });
     }
 
-    /// HP-8: what must be done before a group is opened has ended well, and was done for this opening.
-    pub(super) fn check_prepared(&mut self, at: usize, group: usize, epoch: Epoch) {
-        let prepared = self.plan.service.before_open.is_none() || self.nodes[at].prepared[group] == epoch;
-        self.oracle.hold(prepared, || format!("HP-8: node {at} opens group {group} with {epoch} before its hook"));
+    /// Checks HP-8: the hook before an opening has ended well, and was run for this opening.
+    pub(super) fn check_prepared(&mut self, node: usize, group: usize, epoch: Epoch) {
+        let prepared = self.plan.service.before_open.is_none() || self.nodes[node].prepared[group] == epoch;
+        self.oracle.hold(prepared, || format!("HP-8: node {node} opens group {group} with {epoch} before its hook"));
     }
 }

@@ -6,7 +6,7 @@ use crate::sim::node::Waiting;
 use crate::sim::oracle::Oracle;
 use std::time::Duration;
 
-/// Wake-ups of one node without time passing.
+/// Number of wake-ups of a node without time passing that are still in order.
 const SPINS: usize = 50;
 
 impl Sim {
@@ -26,7 +26,7 @@ impl Sim {
             self.now = next;
             if due <= next {
                 let Some(due) = self.queue.pop() else { break };
-                self.happen(due);
+                self.handle_due(due);
             } else {
                 self.wake_nodes();
             }
@@ -38,36 +38,38 @@ impl Sim {
         }
     }
 
+    /// Lets every node whose deadline has come handle a tick.
     fn wake_nodes(&mut self) {
-        for at in 0..self.nodes.len() {
-            if self.nodes[at].wake > self.now {
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].wake > self.now {
                 continue;
             }
-            self.nodes[at].spins += 1;
-            if self.nodes[at].spins > SPINS {
-                self.oracle.violated(|| format!("node {at} asks again and again for a deadline that has passed"));
+            self.nodes[node].spins += 1;
+            if self.nodes[node].spins > SPINS {
+                self.oracle.violated(|| format!("node {node} asks again and again for a deadline that has passed"));
             }
-            self.offer(at, Waiting::Tick);
+            self.offer(node, Waiting::Tick);
         }
     }
 
-    fn happen(&mut self, due: Due) {
+    /// Lets one entry of the queue happen.
+    fn handle_due(&mut self, due: Due) {
         match due {
-            Due::Datagram { to, from, wire, bytes } => self.arrive(to, from, wire, bytes),
+            Due::Datagram { to, from, wire, bytes } => self.arrive_datagram(to, from, wire, bytes),
             Due::Refused { to, from, wire } => {
                 let link = self.link(from, wire);
                 if self.nodes[to].powered && !self.nodes[to].asleep {
                     self.offer(to, Waiting::Refused(link));
                 }
             }
-            Due::Probe { to, from, interface, group } => self.probed(to, from, interface, group),
-            Due::Traffic { to, host } => self.hear_host(to, host),
-            Due::Sighting { to, interface, sighting } => self.see(to, interface, sighting),
+            Due::Probe { to, from, interface, group } => self.arrive_probe(to, from, interface, group),
+            Due::Traffic { to, host } => self.arrive_traffic(to, host),
+            Due::Sighting { to, interface, sighting } => self.offer_sighting(to, interface, sighting),
             Due::Learn { host, group, node } => self.hosts[host].cache[group] = Some(node),
-            Due::Written { to, life, version } => self.written(to, life, version),
+            Due::Written { to, life, version } => self.finish_write(to, life, version),
             Due::Retry { to, life } => {
                 if self.nodes[to].life == life {
-                    self.write(to);
+                    self.begin_write(to);
                 }
             }
             Due::Resume { to } => self.resume(to),
@@ -82,10 +84,10 @@ impl Sim {
                 }
             }
             Due::Asked { witness, from, bytes } => self.reach_witness(witness, from, bytes),
-            Due::Remembered { witness, life, version } => self.remembered(witness, life, version),
+            Due::Remembered { witness, life, version } => self.finish_memory_write(witness, life, version),
             Due::WitnessStart { witness, life } => {
-                let known = &self.witnesses[witness];
-                if known.life == life && known.voter.is_none() {
+                let machine = &self.witnesses[witness];
+                if machine.life == life && machine.voter.is_none() {
                     self.start_witness(witness);
                 }
             }

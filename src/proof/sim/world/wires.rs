@@ -1,4 +1,4 @@
-//! What travels between the nodes on links and segments: datagrams, and the word that nobody listens.
+//! Datagrams between the nodes on links and segments, and the kernel's word that nobody listens.
 
 use super::{Due, RECORDED, Recording, Sim};
 use crate::sim::names::witness_of;
@@ -20,23 +20,25 @@ impl Sim {
         self.touched = true;
     }
 
-    pub(super) fn send(&mut self, at: usize, link: LinkId, bytes: &[u8]) {
+    /// Sends a node's datagram over a link, and perhaps records it.
+    pub(super) fn send_datagram(&mut self, node: usize, link: LinkId, bytes: &[u8]) {
         if let Some(witness) = witness_of(link.peer) {
-            return self.ask(at, witness, bytes);
+            return self.ask_witness(node, witness, bytes);
         }
         let (to, wire) = self.way(link);
-        if wire >= self.net.udp && !self.nodes[at].is_connected(wire - self.net.udp) {
+        if wire >= self.net.udp && !self.nodes[node].is_connected(wire - self.net.udp) {
             return;
         }
         if self.records && self.random.chance(2) {
-            self.record(at, to, wire, bytes);
+            self.record(node, to, wire, bytes);
         }
-        for delay in self.net.arrivals(at, to, wire, &mut self.random).into_iter().flatten() {
+        for delay in self.net.arrivals(node, to, wire, &mut self.random).into_iter().flatten() {
             let bytes = self.buffer(bytes);
-            self.later(Due::Datagram { to, from: at, wire, bytes }, delay);
+            self.schedule(Due::Datagram { to, from: node, wire, bytes }, delay);
         }
     }
 
+    /// Keeps a datagram to be replayed.
     fn record(&mut self, from: usize, to: usize, wire: usize, bytes: &[u8]) {
         let place = self.random.below(RECORDED);
         let recording = Recording { to, from, wire, bytes: bytes.to_vec() };
@@ -46,9 +48,10 @@ impl Sim {
         }
     }
 
-    pub(super) fn arrive(&mut self, to: usize, from: usize, wire: usize, bytes: Vec<u8>) {
+    /// Takes a datagram in at the machine of a node, or sends back that nobody listens.
+    pub(super) fn arrive_datagram(&mut self, to: usize, from: usize, wire: usize, bytes: Vec<u8>) {
         let node = &self.nodes[to];
-        let udp = wire < self.net.udp || wire == self.net.witness();
+        let udp = wire < self.net.udp || wire == self.net.witness_wire();
         let reached = if udp { node.powered && !node.asleep } else { node.is_connected(wire - self.net.udp) };
         if !reached {
             self.buffers.push(bytes);
@@ -62,7 +65,7 @@ impl Sim {
         self.buffers.push(bytes);
         if udp && from < self.nodes.len() {
             for delay in self.net.arrivals(to, from, wire, &mut self.random).into_iter().flatten() {
-                self.later(Due::Refused { to: from, from: to, wire }, delay);
+                self.schedule(Due::Refused { to: from, from: to, wire }, delay);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Witnesses: what reaches them, what they answer, and how they begin, stop and end.
+//! Witnesses: their questions and answers, and how they begin, stop and end.
 
 use super::{Due, RECORDED, Sim};
 use crate::sim::names::{key, ms, witness_id};
@@ -8,17 +8,17 @@ use crate::voter::{CheckSetup, Output, Voter, VoterSetup};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// So many results of a check in a row change what a witness says.
+/// Number of results of a check in a row that change a verdict.
 const RESULTS: u32 = 2;
 
 impl Sim {
-    /// The end of the way to a witness, as the net numbers it.
+    /// The end of the wire to a witness, as the net numbers it.
     pub fn end_of(&self, witness: usize) -> usize {
         self.nodes.len() + witness
     }
 
-    /// A node asks a witness.
-    pub(super) fn ask(&mut self, from: usize, witness: usize, bytes: &[u8]) {
+    /// Sends a node's datagram to a witness, and perhaps records it.
+    pub(super) fn ask_witness(&mut self, from: usize, witness: usize, bytes: &[u8]) {
         if self.records && self.random.chance(2) {
             let place = self.random.below(RECORDED);
             let recording = (witness, from, bytes.to_vec());
@@ -27,94 +27,98 @@ impl Sim {
                 None => self.asked.push(recording),
             }
         }
-        let (to, wire) = (self.end_of(witness), self.net.witness());
+        let (to, wire) = (self.end_of(witness), self.net.witness_wire());
         for delay in self.net.arrivals(from, to, wire, &mut self.random).into_iter().flatten() {
             let bytes = self.buffer(bytes);
-            self.later(Due::Asked { witness, from, bytes }, delay);
+            self.schedule(Due::Asked { witness, from, bytes }, delay);
         }
     }
 
-    /// A datagram reaches the machine of a witness.
+    /// Takes a datagram in at the machine of a witness.
     pub fn reach_witness(&mut self, witness: usize, from: usize, bytes: Vec<u8>) {
-        let known = &mut self.witnesses[witness];
-        if !known.powered || known.frozen {
+        let machine = &mut self.witnesses[witness];
+        if !machine.powered || machine.frozen {
             return;
         }
-        if let Some(backlog) = &mut known.pause {
+        if let Some(backlog) = &mut machine.pause {
             if backlog.len() < BACKLOG {
                 backlog.push((from, bytes));
             }
             return;
         }
-        if known.voter.is_some() {
-            self.question(witness, from, &bytes);
+        if machine.voter.is_some() {
+            self.handle_question(witness, from, &bytes);
             self.buffers.push(bytes);
             return;
         }
-        let (end, wire) = (self.end_of(witness), self.net.witness());
+        let (end, wire) = (self.end_of(witness), self.net.witness_wire());
         for delay in self.net.arrivals(end, from, wire, &mut self.random).into_iter().flatten() {
-            self.later(Due::Refused { to: from, from: end, wire }, delay);
+            self.schedule(Due::Refused { to: from, from: end, wire }, delay);
         }
     }
 
-    fn question(&mut self, witness: usize, from: usize, bytes: &[u8]) {
+    /// Lets a voter handle a datagram, and sends its answers.
+    fn handle_question(&mut self, witness: usize, from: usize, bytes: &[u8]) {
         let local = self.witnesses[witness].clock.read(self.now);
         let mut out = Output::default();
         if let Some(voter) = self.witnesses[witness].voter.as_mut() {
             voter.handle(local, bytes, &mut out);
         }
         self.steps += 1;
-        self.follow(witness, &out);
-        let (end, wire) = (self.end_of(witness), self.net.witness());
+        self.carry_out_output(witness, &out);
+        let (end, wire) = (self.end_of(witness), self.net.witness_wire());
         for answer in out.datagrams() {
             Oracle::note_said(self, end, answer);
             for delay in self.net.arrivals(end, from, wire, &mut self.random).into_iter().flatten() {
                 let bytes = self.buffer(answer);
-                self.later(Due::Datagram { to: from, from: end, wire, bytes }, delay);
+                self.schedule(Due::Datagram { to: from, from: end, wire, bytes }, delay);
             }
         }
     }
 
-    /// What a voter wants beside its answers.
-    fn follow(&mut self, witness: usize, out: &Output) {
+    /// Carries out what a voter wants beside its answers: notices, and a write to its disk.
+    fn carry_out_output(&mut self, witness: usize, out: &Output) {
         for notice in &out.notices {
             self.note(|_| format!("witness {witness}: {notice:?}"));
         }
         if let (Some(version), Some(voter)) = (out.persist, &self.witnesses[witness].voter) {
             let memory = voter.memory();
             self.witnesses[witness].disk.wanted = Some((version, memory));
-            self.remember(witness);
+            self.begin_memory_write(witness);
         }
     }
 
-    fn remember(&mut self, witness: usize) {
-        let known = &mut self.witnesses[witness];
-        if known.disk.writing.is_some() {
+    /// Begins to write the newest wanted memory, unless a write is under way.
+    fn begin_memory_write(&mut self, witness: usize) {
+        let machine = &mut self.witnesses[witness];
+        if machine.disk.writing.is_some() {
             return;
         }
-        let Some((version, memory)) = known.disk.wanted.take() else { return };
-        known.disk.writing = Some((version, memory));
-        let (life, latency) = (known.life, known.disk.latency);
-        self.later(Due::Remembered { witness, life, version }, latency);
+        let Some((version, memory)) = machine.disk.wanted.take() else { return };
+        machine.disk.writing = Some((version, memory));
+        let (life, latency) = (machine.life, machine.disk.latency);
+        self.schedule(Due::Remembered { witness, life, version }, latency);
     }
 
-    pub(super) fn remembered(&mut self, witness: usize, life: u64, version: u64) {
-        let known = &mut self.witnesses[witness];
-        let due = known.disk.writing.as_ref().is_some_and(|(writing, _)| *writing == version);
-        if known.life != life || !due {
+    /// Ends a write to a witness's disk, or tries again later if the disk fails.
+    pub(super) fn finish_memory_write(&mut self, witness: usize, life: u64, version: u64) {
+        let machine = &mut self.witnesses[witness];
+        let due = machine.disk.writing.as_ref().is_some_and(|(writing, _)| *writing == version);
+        if machine.life != life || !due {
             return;
         }
-        if known.disk.fails || known.frozen {
-            self.later(Due::Remembered { witness, life, version }, ms(100));
+        if machine.disk.fails || machine.frozen {
+            self.schedule(Due::Remembered { witness, life, version }, ms(100));
             return;
         }
-        let Some((_, memory)) = known.disk.writing.take() else { return };
-        known.disk.put(memory);
-        if let Some(voter) = known.voter.as_mut() {
-            // A stopped process hears of it when it goes on; the voter does nothing of its own accord either way.
+        let Some((_, memory)) = machine.disk.writing.take() else { return };
+        machine.disk.put(memory);
+        if let Some(voter) = machine.voter.as_mut() {
+            // A stopped process should hear of it later; the voter does nothing of its own accord
+            // either way.
             voter.stored(version);
         }
-        self.remember(witness);
+        self.begin_memory_write(witness);
     }
 
     /// Starts the process of a witness, and the machine first if it has no power.
@@ -126,43 +130,46 @@ impl Sim {
         self.witnesses[witness].life += 1;
         let disk = &mut self.witnesses[witness].disk;
         disk.former = disk.slots.clone();
-        let known = &self.witnesses[witness];
+        let machine = &self.witnesses[witness];
         let groups = 0..self.plan.groups.len();
         let setup = VoterSetup {
             me: witness_id(witness),
             cluster: 7,
             keys: Arc::clone(&self.keys),
-            session: (witness as u64 + 1) << 48 | known.life,
+            session: (witness as u64 + 1) << 48 | machine.life,
             drift_ppm: self.plan.drift_ppm,
             nodes: self.nodes.len(),
-            loaded: known.disk.load(),
+            loaded: machine.disk.load(),
             checks: groups.map(|group| CheckSetup { group: key(group), fall: RESULTS, rise: RESULTS }).collect(),
             mutants: self.mutants,
         };
         self.note(|_| format!("witness {witness}: starts with {:?}", setup.loaded));
         let local = self.witnesses[witness].clock.read(self.now);
-        let known = &mut self.witnesses[witness];
-        known.voter = Some(Box::new(Voter::new(setup, local)));
-        known.pause = None;
-        known.disk.wanted = None;
-        known.disk.writing = None;
+        let machine = &mut self.witnesses[witness];
+        machine.voter = Some(Box::new(Voter::new(setup, local)));
+        machine.pause = None;
+        machine.disk.wanted = None;
+        machine.disk.writing = None;
         self.touched = true;
     }
 
+    /// Starts a witness after `delay`, unless its life ends before.
     pub fn start_witness_later(&mut self, witness: usize, delay: Duration) {
         let life = self.witnesses[witness].life;
-        self.later(Due::WitnessStart { witness, life }, delay);
+        self.schedule(Due::WitnessStart { witness, life }, delay);
     }
 
+    /// Kills the process of a witness.
     pub fn kill_witness(&mut self, witness: usize) {
         self.note(|_| format!("witness {witness}: killed"));
-        let known = &mut self.witnesses[witness];
-        known.voter = None;
-        known.pause = None;
+        let machine = &mut self.witnesses[witness];
+        machine.voter = None;
+        machine.pause = None;
         self.touched = true;
     }
 
-    /// The power goes. What was being written has arrived or not, and if not, its place may be damaged.
+    /// Takes the power of a witness away. A write under way has arrived or not, and may have
+    /// damaged its place.
     pub fn lose_witness(&mut self, witness: usize) {
         self.note(|_| format!("witness {witness}: power lost"));
         self.kill_witness(witness);
@@ -179,30 +186,31 @@ impl Sim {
         self.witnesses[witness].frozen = false;
     }
 
-    /// Its process stops; with the whole machine and its clock, if `frozen`.
+    /// Stops a witness's process for `span`, with the whole machine and its clock if `frozen`.
     pub fn stop_witness(&mut self, witness: usize, span: Duration, frozen: bool) {
         self.note(|_| format!("witness {witness}: stops for {span:?}, its clock too: {frozen}"));
         let now = self.now;
-        let known = &mut self.witnesses[witness];
-        known.pause = Some(Vec::new());
-        known.frozen = frozen;
+        let machine = &mut self.witnesses[witness];
+        machine.pause = Some(Vec::new());
+        machine.frozen = frozen;
         if frozen {
-            known.clock.freeze(now);
+            machine.clock.freeze(now);
         }
-        self.later(Due::WitnessResume { witness }, span);
+        self.schedule(Due::WitnessResume { witness }, span);
     }
 
+    /// Lets a stopped witness go on and take what waits.
     pub fn resume_witness(&mut self, witness: usize) {
         let now = self.now;
-        let known = &mut self.witnesses[witness];
-        known.frozen = false;
-        known.clock.thaw(now);
-        for (from, bytes) in known.pause.take().unwrap_or_default() {
-            self.question(witness, from, &bytes);
+        let machine = &mut self.witnesses[witness];
+        machine.frozen = false;
+        machine.clock.thaw(now);
+        for (from, bytes) in machine.pause.take().unwrap_or_default() {
+            self.handle_question(witness, from, &bytes);
         }
     }
 
-    /// The results of a witness's check of a group, until it says the same.
+    /// Gives a voter so many equal results of a group's check that its verdict follows.
     pub fn check_service(&mut self, witness: usize, group: usize, healthy: bool) {
         self.note(|_| format!("witness {witness}: service of group {group} is healthy: {healthy}"));
         for _ in 0..RESULTS {
@@ -210,7 +218,7 @@ impl Sim {
             if let Some(voter) = self.witnesses[witness].voter.as_mut() {
                 voter.check(group, healthy, &mut out);
             }
-            self.follow(witness, &out);
+            self.carry_out_output(witness, &out);
         }
     }
 }

@@ -52,7 +52,7 @@ fn what_it_writes_is_what_it_needs() {
     assert!(scene.pulse(ALPHA, 400));
     let left = scene.voter.memory();
     assert_eq!((left.lease_us, left.ceilings.len()), (LEASE_US, 1));
-    scene.voter = Voter::new(setup(Loaded::Memory(left), 1), at(410));
+    scene.voter = Voter::new(setup(Loaded::Memory(left), 1), instant(410));
     scene.claim(BETA, epoch(31, BETA));
     (0..3).for_each(|_| {
         scene.pulse(BETA, 410);

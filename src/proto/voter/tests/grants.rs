@@ -1,4 +1,4 @@
-//! What is granted, and what is not.
+//! Grants: what is granted, and what is not.
 
 use super::*;
 
@@ -64,7 +64,7 @@ fn a_claim_must_be_above_what_was_seen_and_granted() {
 #[test]
 fn a_claim_that_others_have_met_is_granted_all_the_same() {
     let mut scene = Scene::voting();
-    // It consented to the claim, and was restarted: what it promised counts as seen.
+    // The node consented to the claim and was restarted: what it promised counts as seen.
     scene.beta.change(GROUP, |row| row.epoch = epoch(20, ALPHA));
     scene.pulse(BETA, 400);
     scene.claim(ALPHA, epoch(20, ALPHA));
@@ -146,11 +146,15 @@ fn a_longer_lease_is_answered_for_once_the_disk_knows() {
     let mut scene = Scene::voting();
     scene.claim(ALPHA, epoch(7, ALPHA));
     assert!(scene.pulse(ALPHA, 400));
-    let before = scene.voter.promises(at(400)).next().expect("promised").until;
+    let before = scene.voter.promises(instant(400)).next().expect("promised").until;
     scene.disk = false;
     scene.alpha.lease_us = 400_000;
     assert!(!scene.pulse(ALPHA, 410), "the answer grants nothing …");
-    assert_eq!(scene.voter.promises(at(410)).next().expect("it runs").until, before, "… and promises nothing more");
+    assert_eq!(
+        scene.voter.promises(instant(410)).next().expect("it runs").until,
+        before,
+        "… and promises nothing more"
+    );
     let version = scene.out.persist.expect("the disk is asked");
     assert_eq!(scene.voter.memory().lease_us, 400_000);
     scene.voter.stored(version);
@@ -170,7 +174,7 @@ fn groups_go_their_own_ways() {
     scene.beta.change(other, |row| (row.reserve, row.claim) = (claim, claim));
     scene.both(401);
     assert!(scene.alpha.grant(GROUP).is_some() && scene.beta.grant(other).is_some());
-    assert_eq!(scene.voter.promises(at(401)).count(), 2);
+    assert_eq!(scene.voter.promises(instant(401)).count(), 2);
 }
 
 #[test]
@@ -196,7 +200,7 @@ fn there_is_room_for_so_many_groups_and_no_more() {
     }
     assert_eq!(scene.voter.groups.len(), MAX_GROUPS);
     assert_eq!(scene.notices.iter().filter(|notice| **notice == Notice::Crowded).count(), 1);
-    // What nobody has any more makes room.
+    // A group that no node has any more makes room.
     scene.alpha.rows.truncate(1);
     scene.alpha.groups = 1;
     scene.alpha.add(GroupKey(9_999));
@@ -211,12 +215,12 @@ fn there_is_room_for_so_many_groups_and_no_more() {
 #[test]
 fn what_nobody_with_the_key_has_said_is_not_answered() {
     let mut scene = Scene::voting();
-    let whole = scene.alpha.pulse(at(400));
+    let whole = scene.alpha.pulse(instant(400));
     for place in 0..whole.len() {
         let mut damaged = whole.clone();
         damaged[place] ^= 1;
         scene.out.clear();
-        scene.voter.handle(at(400), &damaged, &mut scene.out);
+        scene.voter.handle(instant(400), &damaged, &mut scene.out);
         assert_eq!(scene.out.answers.len(), 0, "byte {place}");
     }
     assert!(scene.voter.rejects().total() >= whole.len() as u64);
@@ -231,13 +235,13 @@ fn what_nobody_with_the_key_has_said_is_not_answered() {
 fn only_nodes_of_the_cluster_are_answered() {
     let mut scene = Scene::voting();
     let mut other = talker(NodeId(242), 33);
-    let pulse = other.pulse(at(400));
+    let pulse = other.pulse(instant(400));
     scene.out.clear();
-    scene.voter.handle(at(400), &pulse, &mut scene.out);
+    scene.voter.handle(instant(400), &pulse, &mut scene.out);
     assert_eq!(scene.out.answers.len(), 0, "another witness");
     for number in 3..=60 {
-        let pulse = talker(NodeId(number), 33).pulse(at(400));
-        scene.voter.handle(at(400), &pulse, &mut scene.out);
+        let pulse = talker(NodeId(number), 33).pulse(instant(400));
+        scene.voter.handle(instant(400), &pulse, &mut scene.out);
     }
     assert_eq!(scene.voter.nodes.len(), MAX_NODES);
     assert_eq!(scene.voter.rejects().addressee, 1 + 60 - MAX_NODES as u64);

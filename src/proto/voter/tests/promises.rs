@@ -1,4 +1,4 @@
-//! How long a promise holds, what ends it, and what its end means.
+//! Promises: how long one holds, what ends it, and what its end means.
 
 use super::*;
 use crate::timing::stretch;
@@ -21,7 +21,7 @@ fn active() -> Scene {
 #[test]
 fn a_promise_holds_for_the_lease_and_what_clocks_may_differ() {
     let mut scene = active();
-    let until = at(400) + span();
+    let until = instant(400) + span();
     scene.claim(BETA, epoch(8, BETA));
     let before = MonoTime(until.0 - 1);
     let pulse = scene.beta.pulse(before);
@@ -38,7 +38,10 @@ fn every_pulse_renews_it() {
     let mut scene = active();
     for ms in (450..2_000).step_by(50) {
         assert!(scene.pulse(ALPHA, ms));
-        assert_eq!(scene.voter.promises(at(ms)).next().map(|promised| promised.until), Some(at(ms) + span()));
+        assert_eq!(
+            scene.voter.promises(instant(ms)).next().map(|promised| promised.until),
+            Some(instant(ms) + span())
+        );
     }
 }
 
@@ -46,12 +49,12 @@ fn every_pulse_renews_it() {
 fn one_that_was_overtaken_does_not_shorten_it() {
     let mut scene = active();
     scene.alpha.lease_us = 60_000;
-    let late = scene.alpha.pulse(at(410));
+    let late = scene.alpha.pulse(instant(410));
     scene.alpha.lease_us = LEASE_US;
     scene.pulse(ALPHA, 411);
     scene.give(ALPHA, &late, 412);
-    let until = scene.voter.promises(at(412)).next().expect("promised").until;
-    assert!(until >= at(412) + span(), "the answer speaks of the newest, which stated the longer lease");
+    let until = scene.voter.promises(instant(412)).next().expect("promised").until;
+    assert!(until >= instant(412) + span(), "the answer speaks of the newest, which stated the longer lease");
 }
 
 // FJ-4
@@ -79,7 +82,7 @@ fn a_fault_that_heals_is_none() {
     assert_eq!(scene.promised(620), Some((ALPHA, epoch(7, ALPHA))));
 }
 
-// FJ-10: whoever is heard first after a stop of our own says nothing about the others
+// FJ-10: the node that is heard first after a stop of our own says nothing about the others
 #[test]
 fn a_voter_that_was_stopped_blames_nobody() {
     let mut scene = active();
@@ -92,7 +95,8 @@ fn a_voter_that_was_stopped_blames_nobody() {
     assert!(scene.beta.witness(GROUP).faulty, "by now it would have been heard");
 }
 
-// S2: what was promised counts as used as soon as it is over, not when it is told that it has lapsed
+// S2: what was promised counts as used as soon as it is over, not when it is told that it has
+// lapsed
 #[test]
 fn nothing_below_a_promise_that_is_over_is_granted() {
     let mut scene = active();
@@ -101,18 +105,19 @@ fn nothing_below_a_promise_that_is_over_is_granted() {
     assert!(!scene.pulse(BETA, 1_010));
 }
 
-/// A voter that was restarted believes the node, which never hears of it: the answer to its proof is lost.
+/// A voter that was restarted believes the node, which never hears of it: the answer to its proof
+/// is lost.
 fn unaware() -> Scene {
     let mut scene = active();
     let loaded = Loaded::Memory(Memory { lease_us: LEASE_US, ceilings: Vec::new() });
-    scene.voter = Voter::new(setup(loaded, 1), at(410));
+    scene.voter = Voter::new(setup(loaded, 1), instant(410));
     scene.out.clear();
-    let introduced = scene.alpha.pulse(at(410));
-    scene.voter.handle(at(410), &introduced, &mut scene.out);
+    let introduced = scene.alpha.pulse(instant(410));
+    scene.voter.handle(instant(410), &introduced, &mut scene.out);
     let answer = scene.out.datagrams().next().expect("answered").to_vec();
-    let proof = scene.alpha.hear(at(410), &answer).expect("it proves itself");
+    let proof = scene.alpha.hear(instant(410), &answer).expect("it proves itself");
     scene.out.clear();
-    scene.voter.handle(at(411), &proof, &mut scene.out);
+    scene.voter.handle(instant(411), &proof, &mut scene.out);
     assert!(scene.out.notices.contains(&Notice::Session(ALPHA)));
     scene
 }
@@ -130,10 +135,10 @@ fn a_node_that_missed_the_answer_to_its_proof_is_answered_again() {
 #[test]
 fn what_was_said_to_an_earlier_life_is_answered_once() {
     let mut scene = unaware();
-    let kept = scene.alpha.pulse(at(420));
+    let kept = scene.alpha.pulse(instant(420));
     let answers = |scene: &mut Scene| {
         scene.out.clear();
-        scene.voter.handle(at(430), &kept, &mut scene.out);
+        scene.voter.handle(instant(430), &kept, &mut scene.out);
         scene.out.datagrams().count()
     };
     assert_eq!([answers(&mut scene), answers(&mut scene)], [1, 0]);
@@ -176,7 +181,7 @@ fn a_node_that_starts_gives_nothing_up() {
     assert_eq!(scene.promised(420), Some((ALPHA, epoch(7, ALPHA))));
     scene.claim(BETA, epoch(8, BETA));
     assert!(!scene.pulse(BETA, 425));
-    // It finds the gate open, and goes on.
+    // The agent finds the gate open, and goes on.
     scene.open(ALPHA, epoch(7, ALPHA));
     assert!(scene.pulse(ALPHA, 430));
     assert_eq!(scene.promised(580), Some((ALPHA, epoch(7, ALPHA))));
@@ -249,7 +254,7 @@ fn the_next_active_is_not_judged_by_the_last_ones_checks() {
 fn a_late_wake_up_promises_more_and_never_less() {
     let mut scene = active();
     // Read from the socket after a stall of five seconds, sent before it.
-    let old = scene.alpha.pulse(at(410));
+    let old = scene.alpha.pulse(instant(410));
     assert!(scene.give(ALPHA, &old, 5_400));
     assert_eq!(scene.alpha.grant(GROUP), Some(scene.alpha.counter), "counted from when it was sent");
     assert_eq!(scene.promised(5_500), Some((ALPHA, epoch(7, ALPHA))));

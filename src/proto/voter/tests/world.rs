@@ -1,23 +1,26 @@
-//! S5 under whatever is done: nodes that claim, open, close, crash and stall, a network that loses and delays, a witness
-//! that is restarted at any time, and a disk that is slow, damaged or put back. Every clock has its own rate.
+//! S5 under whatever is done: nodes that claim, open, close, crash and stall, a network that loses
+//! and delays, a witness that is restarted at any time, and a disk that is slow, damaged or put
+//! back. Every clock has its own rate.
 //!
-//! Two judges that know nothing of the voter's state. One reads the answers as they leave: a grant to one node must
-//! not leave before every grant to another is over at its holder, by true time, or was given up. The other looks at
-//! the nodes' gates, which open on the witness's word alone here: never two at once.
+//! Two oracles that know nothing of the voter's state. One reads the answers as they leave: a grant
+//! to one node must not leave before every grant to another is over at its holder, by true time, or
+//! was given up. The other looks at the nodes' gates, which open on the witness's word alone here:
+//! never two at once.
 
 use super::*;
 use std::collections::VecDeque;
 
-mod judges;
+mod oracles;
 
-/// What is done next. Time passes in steps of a millisecond; every node sends a pulse each 10 ms.
+/// The next thing that is done. Time passes in steps of a millisecond; every node sends a pulse
+/// each 10 ms.
 #[derive(Clone, Debug)]
 enum Step {
     Pass(u8),
     Claim(usize),
     Withdraw(usize),
     Close(usize),
-    /// One takes over from the other, which is cut off or crashes.
+    /// A node takes over from the other, which is cut off or crashes.
     Turn(usize, bool),
     Crash(usize),
     Stall(usize, u8),
@@ -42,26 +45,27 @@ enum Disk {
 struct Granted {
     node: usize,
     epoch: Epoch,
-    /// By true time, at the latest.
+    /// Latest end at the holder, in ms of true time.
     over: u64,
 }
 
 struct Node {
     talker: Talker,
     lives: u64,
-    /// Its clock's error in parts per million.
+    /// Error of the clock in parts per million.
     ppm: i64,
-    /// Everything it has ever used or reserved is below.
+    /// Counter above every epoch that the node has ever used or reserved.
     counter: u64,
-    /// Its kernel's gate: epoch and deadline by its own clock.
+    /// The kernel's gate: epoch, and deadline by its own clock.
     gate: (Epoch, MonoTime),
-    /// It has said that it starts, and learns of its gate at this true millisecond.
+    /// True millisecond at which a node that starts learns of its gate.
     blind_until: u64,
     stalled_until: u64,
     cut: bool,
     delay: u64,
     lose: u8,
-    /// Epochs that it never opens with again, and since when by true time.
+    /// Epochs that the node never opens with again, each with the true millisecond since which that
+    /// holds.
     given_up: Vec<(Epoch, u64)>,
     inbox: VecDeque<(u64, Vec<u8>)>,
 }
@@ -80,9 +84,9 @@ struct World {
     disk_delay: u64,
     granted: Vec<Granted>,
     opened: Vec<Epoch>,
-    /// The disk never lost anything.
+    /// Whether the disk never lost anything.
     trusted: bool,
-    /// Every lease was the same from the beginning.
+    /// Whether every lease was the same from the beginning.
     steady: bool,
     mutants: Mutants,
     dice: u64,
@@ -159,20 +163,21 @@ impl World {
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Pass(ms) => (0..ms).for_each(|_| self.pass()),
-            Step::Claim(at) => self.claim(at),
-            Step::Withdraw(at) => self.nodes[at].talker.change(GROUP, |row| {
+            Step::Claim(node) => self.claim(node),
+            Step::Withdraw(node) => self.nodes[node].talker.change(GROUP, |row| {
                 row.claim = if row.role == Role::Standby { Epoch::NONE } else { row.claim };
             }),
-            Step::Close(at) => self.close(at),
-            Step::Turn(at, crash) => self.turn(at, crash),
-            Step::Crash(at) => self.crash(at),
-            Step::Stall(at, ms) => self.nodes[at].stalled_until = self.now + u64::from(ms),
-            Step::Cut(at, cut) => self.nodes[at].cut = cut,
-            Step::Delay(at, ms) => self.nodes[at].delay = u64::from(ms),
-            Step::Lose(at, part) => self.nodes[at].lose = part,
-            // A state that is lost with its leases is a promise that nobody can keep: then the lease does not change.
-            Step::Lease(at, tens) if self.trusted => {
-                self.nodes[at].talker.lease_us = 50_000 + u32::from(tens) * 2_000;
+            Step::Close(node) => self.close(node),
+            Step::Turn(node, crash) => self.turn(node, crash),
+            Step::Crash(node) => self.crash(node),
+            Step::Stall(node, ms) => self.nodes[node].stalled_until = self.now + u64::from(ms),
+            Step::Cut(node, cut) => self.nodes[node].cut = cut,
+            Step::Delay(node, ms) => self.nodes[node].delay = u64::from(ms),
+            Step::Lose(node, part) => self.nodes[node].lose = part,
+            // A state that is lost with its leases is a promise that nobody can keep: then the
+            // lease does not change.
+            Step::Lease(node, tens) if self.trusted => {
+                self.nodes[node].talker.lease_us = 50_000 + u32::from(tens) * 2_000;
                 self.steady = false;
             }
             Step::Lease(..) => {}
@@ -181,74 +186,76 @@ impl World {
         }
     }
 
-    fn claim(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        let row = node.talker.rows[0].1;
+    fn claim(&mut self, node: usize) {
+        let machine = &mut self.nodes[node];
+        let row = machine.talker.rows[0].1;
         if row.role != Role::Standby {
             return;
         }
-        let told = if node.talker.heard > 0 && node.talker.grant(GROUP).is_none() {
-            node.talker.known(GROUP).map_or(0, |row| row.epoch.max(row.reserve).counter())
+        let told = if machine.talker.heard > 0 && machine.talker.grant(GROUP).is_none() {
+            machine.talker.known(GROUP).map_or(0, |row| row.epoch.max(row.reserve).counter())
         } else {
             0
         };
         if row.reserve == Epoch::NONE || told >= row.reserve.counter() {
-            node.counter = node.counter.max(told) + 1;
+            machine.counter = machine.counter.max(told) + 1;
         }
-        let reserve = Epoch::new(node.counter, node.talker.id);
+        let reserve = Epoch::new(machine.counter, machine.talker.id);
         if row.reserve != reserve {
-            self.give_up(at, row.reserve);
+            self.give_up(node, row.reserve);
         }
-        self.nodes[at].talker.change(GROUP, |row| (row.reserve, row.claim) = (reserve, reserve));
+        self.nodes[node].talker.change(GROUP, |row| (row.reserve, row.claim) = (reserve, reserve));
     }
 
-    fn turn(&mut self, at: usize, crash: bool) {
-        for node in &mut self.nodes {
-            (node.cut, node.lose, node.delay) = (false, 0, 0);
+    fn turn(&mut self, node: usize, crash: bool) {
+        for machine in &mut self.nodes {
+            (machine.cut, machine.lose, machine.delay) = (false, 0, 0);
         }
-        self.nodes[1 - at].cut = !crash;
-        self.claim(at);
+        self.nodes[1 - node].cut = !crash;
+        self.claim(node);
         if crash {
-            self.crash(1 - at);
+            self.crash(1 - node);
         }
         (0..5).for_each(|_| {
             self.step(&Step::Pass(50));
-            self.claim(at);
+            self.claim(node);
         });
     }
 
-    fn give_up(&mut self, at: usize, epoch: Epoch) {
+    fn give_up(&mut self, node: usize, epoch: Epoch) {
         let now = self.now;
-        self.nodes[at].given_up.push((epoch, now));
+        self.nodes[node].given_up.push((epoch, now));
     }
 
     /// Closes the gate and says so, with another reserve.
-    fn close(&mut self, at: usize) {
-        let row = self.nodes[at].talker.rows[0].1;
+    fn close(&mut self, node: usize) {
+        let row = self.nodes[node].talker.rows[0].1;
         if row.role != Role::Active {
             return;
         }
-        self.give_up(at, row.epoch);
-        let node = &mut self.nodes[at];
-        node.gate = (Epoch::NONE, MonoTime::ZERO);
-        node.counter += 1;
-        let reserve = Epoch::new(node.counter, node.talker.id);
-        node.talker.change(GROUP, |row| (row.role, row.reserve, row.claim) = (Role::Standby, reserve, Epoch::NONE));
+        self.give_up(node, row.epoch);
+        let machine = &mut self.nodes[node];
+        machine.gate = (Epoch::NONE, MonoTime::ZERO);
+        machine.counter += 1;
+        let reserve = Epoch::new(machine.counter, machine.talker.id);
+        machine
+            .talker
+            .change(GROUP, |row| (row.role, row.reserve, row.claim) = (Role::Standby, reserve, Epoch::NONE));
     }
 
     /// The agent dies and is back at once; its gate stays as it is.
-    fn crash(&mut self, at: usize) {
+    fn crash(&mut self, node: usize) {
         let now = self.now;
-        let node = &mut self.nodes[at];
-        node.lives += 1;
-        let session = u64::from(node.talker.id.0) * 1_000 + node.lives;
-        let row = node.talker.rows[0].1;
-        node.talker.restart(session);
-        node.blind_until = now + 60;
-        node.inbox.clear();
+        let machine = &mut self.nodes[node];
+        machine.lives += 1;
+        let session = u64::from(machine.talker.id.0) * 1_000 + machine.lives;
+        let row = machine.talker.rows[0].1;
+        machine.talker.restart(session);
+        machine.blind_until = now + 60;
+        machine.inbox.clear();
         if row.claim != Epoch::NONE {
             // Reserved by a former life: never used by this one.
-            node.given_up.push((row.claim, now));
+            machine.given_up.push((row.claim, now));
         }
     }
 
@@ -270,14 +277,14 @@ impl World {
     fn pass(&mut self) {
         self.now += 1;
         self.write();
-        for at in 0..self.nodes.len() {
-            self.live(at);
+        for node in 0..self.nodes.len() {
+            self.live(node);
         }
         while let Some(next) = self.inbox.iter().position(|(due, ..)| *due <= self.now) {
-            let (_, at, pulse) = self.inbox.remove(next).expect("found");
-            self.answer(at, &pulse);
+            let (_, node, pulse) = self.inbox.remove(next).expect("found");
+            self.answer(node, &pulse);
         }
-        self.judge_gates();
+        self.check_gates();
     }
 
     fn write(&mut self) {
@@ -290,61 +297,62 @@ impl World {
         }
     }
 
-    /// A node does what its engine does: it opens and renews on grants, closes when its lease is over, and sends.
-    fn live(&mut self, at: usize) {
+    /// A node does what its engine does: it opens and renews on grants, closes when its lease is
+    /// over, and sends.
+    fn live(&mut self, node: usize) {
         let (now, roll) = (self.now, self.roll());
-        let node = &mut self.nodes[at];
-        if now < node.stalled_until {
+        let machine = &mut self.nodes[node];
+        if now < machine.stalled_until {
             return;
         }
-        let clock = local(now, node.ppm);
-        while let Some(next) = node.inbox.iter().position(|(due, _)| *due <= now) {
-            let (_, answer) = node.inbox.remove(next).expect("found");
-            let back = node.talker.hear(clock, &answer);
-            if let Some(back) = back.filter(|_| !node.cut) {
-                self.inbox.push_back((now + node.delay, at, back));
+        let clock = local(now, machine.ppm);
+        while let Some(next) = machine.inbox.iter().position(|(due, _)| *due <= now) {
+            let (_, answer) = machine.inbox.remove(next).expect("found");
+            let back = machine.talker.hear(clock, &answer);
+            if let Some(back) = back.filter(|_| !machine.cut) {
+                self.inbox.push_back((now + machine.delay, node, back));
             }
-            let row = node.talker.rows[0].1;
-            let Some(counter) = node.talker.grant(GROUP) else { continue };
-            let (sent, lease) = node.talker.sent(counter);
+            let row = machine.talker.rows[0].1;
+            let Some(counter) = machine.talker.grant(GROUP) else { continue };
+            let (sent, lease) = machine.talker.sent(counter);
             let until = sent + Duration::from_micros(u64::from(lease));
             if row.role == Role::Active {
                 // What has lapsed stays closed.
-                node.gate.1 = if node.gate.1 > clock { node.gate.1.max(until) } else { node.gate.1 };
+                machine.gate.1 = if machine.gate.1 > clock { machine.gate.1.max(until) } else { machine.gate.1 };
             } else if until > clock {
-                node.gate = (row.claim, until);
-                node.counter += 1;
-                let reserve = Epoch::new(node.counter, node.talker.id);
-                node.talker.change(GROUP, |row| {
+                machine.gate = (row.claim, until);
+                machine.counter += 1;
+                let reserve = Epoch::new(machine.counter, machine.talker.id);
+                machine.talker.change(GROUP, |row| {
                     (row.role, row.epoch, row.reserve, row.claim) = (Role::Active, row.claim, reserve, Epoch::NONE);
                 });
                 self.opened.push(row.claim);
             }
         }
-        let row = node.talker.rows[0].1;
-        if row.role == Role::Starting && now >= node.blind_until {
-            if node.gate.1 > clock {
-                let epoch = node.gate.0;
-                node.talker.change(GROUP, |row| (row.role, row.epoch) = (Role::Active, epoch));
+        let row = machine.talker.rows[0].1;
+        if row.role == Role::Starting && now >= machine.blind_until {
+            if machine.gate.1 > clock {
+                let epoch = machine.gate.0;
+                machine.talker.change(GROUP, |row| (row.role, row.epoch) = (Role::Active, epoch));
             } else {
-                let epoch = node.gate.0;
-                node.talker.change(GROUP, |row| row.role = Role::Standby);
-                self.give_up(at, epoch);
+                let epoch = machine.gate.0;
+                machine.talker.change(GROUP, |row| row.role = Role::Standby);
+                self.give_up(node, epoch);
             }
-        } else if row.role == Role::Active && node.gate.1 <= clock {
-            self.close(at);
+        } else if row.role == Role::Active && machine.gate.1 <= clock {
+            self.close(node);
         }
-        let node = &mut self.nodes[at];
-        if (now + at as u64 * 3).is_multiple_of(10) {
-            let pulse = node.talker.pulse(clock);
-            if !node.cut && roll >= node.lose {
-                let delay = node.delay * u64::from(roll % 3) / 2;
-                self.inbox.push_back((now + delay, at, pulse));
+        let machine = &mut self.nodes[node];
+        if (now + node as u64 * 3).is_multiple_of(10) {
+            let pulse = machine.talker.pulse(clock);
+            if !machine.cut && roll >= machine.lose {
+                let delay = machine.delay * u64::from(roll % 3) / 2;
+                self.inbox.push_back((now + delay, node, pulse));
             }
         }
     }
 
-    fn answer(&mut self, at: usize, pulse: &[u8]) {
+    fn answer(&mut self, node: usize, pulse: &[u8]) {
         let mut out = Output::default();
         let clock = local(self.now, self.voter_ppm);
         self.voter.handle(clock, pulse, &mut out);
@@ -355,12 +363,12 @@ impl World {
             }
         }
         for answer in out.datagrams() {
-            self.judge(at, answer);
+            self.check_answer(node, answer);
             let roll = self.roll();
-            let node = &mut self.nodes[at];
-            if !node.cut && roll >= node.lose {
-                let delay = node.delay * u64::from(roll % 5) / 4;
-                node.inbox.push_back((self.now + delay, answer.to_vec()));
+            let machine = &mut self.nodes[node];
+            if !machine.cut && roll >= machine.lose {
+                let delay = machine.delay * u64::from(roll % 5) / 4;
+                machine.inbox.push_back((self.now + delay, answer.to_vec()));
             }
         }
     }

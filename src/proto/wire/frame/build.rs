@@ -1,5 +1,6 @@
-//! Frames we send: probes, requests to neighbours, announcements. Each function replaces what was in `out` by one
-//! whole frame, beginning with the Ethernet header; nothing is allocated once `out` has grown to 86 bytes.
+//! Frames we send: probes, requests to neighbours, announcements. Each function replaces what was
+//! in `out` by one whole frame, beginning with the Ethernet header; nothing is allocated once `out`
+//! has grown to 86 bytes.
 
 use super::{ETHERNET_HEADER, IPV6_HEADER, ethernet, to_pnet};
 use crate::types::{MacAddr, Vip};
@@ -19,12 +20,13 @@ const ARP_SIZE: usize = 28;
 const NEIGHBOUR_SIZE: usize = 24;
 /// A link-layer address option: type, length, six bytes.
 const LINK_OPTION_SIZE: usize = 8;
-/// RFC 4861: every neighbour discovery packet, so that it cannot have passed a router.
+/// Hop limit of every neighbour discovery packet (RFC 4861), so that it cannot have passed a
+/// router.
 const HOP_LIMIT: u8 = 255;
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
-/// Asks who answers for `address` without claiming anything: [`arp_probe`] or [`ns_probe`]. `to` is the last known
-/// hardware address, `None` asks everybody.
+/// Asks who answers for `address` without claiming anything: [`arp_probe`] or [`ns_probe`]. `to` is
+/// the last known hardware address, `None` asks everybody.
 pub fn probe(source: MacAddr, address: Vip, to: Option<MacAddr>, out: &mut Vec<u8>) {
     match address {
         Vip::V4(target) => arp_probe(source, target, to.unwrap_or(MacAddr::BROADCAST), out),
@@ -32,44 +34,48 @@ pub fn probe(source: MacAddr, address: Vip, to: Option<MacAddr>, out: &mut Vec<u
     }
 }
 
-/// ARP probe, RFC 5227 section 1.1: sender address 0.0.0.0, so nobody learns anything from it. Linux answers it.
+/// ARP probe, RFC 5227 section 1.1: sender address 0.0.0.0, so nobody learns anything from it.
+/// Linux answers it.
 pub fn arp_probe(source: MacAddr, target: Ipv4Addr, to: MacAddr, out: &mut Vec<u8>) {
     let sender = (source, Ipv4Addr::UNSPECIFIED);
     arp(ArpOperations::Request, sender, (MacAddr::ZERO, target), to, out);
 }
 
-/// The same for IPv6: a solicitation from the unspecified address, as in duplicate address detection (RFC 4862 section
-/// 5.4.2). The packet goes to the solicited-node address in any case; `to` only directs the frame. Linux answers to
-/// all nodes.
+/// NDP probe: a solicitation from the unspecified address, as in duplicate address detection (RFC
+/// 4862 section 5.4.2). The packet goes to the solicited-node address in any case; `to` only
+/// directs the frame. Linux answers to all nodes.
 pub fn ns_probe(source: MacAddr, target: Ipv6Addr, to: Option<MacAddr>, out: &mut Vec<u8>) {
     solicitation(source, Ipv6Addr::UNSPECIFIED, target, to, None, out);
 }
 
-/// An ordinary ARP request. To a neighbour with our own address it asks whether the segment is alive; to the gateway
-/// with a service address as sender it corrects an entry that ignores announcements.
+/// ARP request of the ordinary form. With our own address as sender it asks a neighbour whether the
+/// segment is alive; with a service address as sender it corrects an entry of the gateway that
+/// ignores announcements.
 pub fn arp_request(source: MacAddr, sender: Ipv4Addr, target: Ipv4Addr, to: MacAddr, out: &mut Vec<u8>) {
     arp(ArpOperations::Request, (source, sender), (MacAddr::ZERO, target), to, out);
 }
 
-/// An ordinary neighbour solicitation, with our hardware address in it.
+/// Neighbour solicitation of the ordinary form, with our hardware address in it.
 pub fn ns_request(source: MacAddr, sender: Ipv6Addr, target: Ipv6Addr, to: Option<MacAddr>, out: &mut Vec<u8>) {
     solicitation(source, sender, target, to, Some(source), out);
 }
 
-/// Gratuitous ARP, request form: the announcement of RFC 5227 section 2.3, sender and target the address itself.
+/// Gratuitous ARP, request form: the announcement of RFC 5227 section 2.3, sender and target the
+/// address itself.
 pub fn arp_announce_request(source: MacAddr, address: Ipv4Addr, out: &mut Vec<u8>) {
     arp(ArpOperations::Request, (source, address), (MacAddr::ZERO, address), MacAddr::BROADCAST, out);
 }
 
-/// Gratuitous ARP, reply form. The target hardware address is the sender's: by that Linux knows it as gratuitous and
-/// lets it change an entry that changed less than `locktime` ago (net/ipv4/arp.c, `arp_is_garp`).
+/// Gratuitous ARP, reply form. The target hardware address is the sender's: by that Linux knows it
+/// as gratuitous and lets it change an entry that changed less than `locktime` ago (net/ipv4/arp.c,
+/// `arp_is_garp`).
 pub fn arp_announce_reply(source: MacAddr, address: Ipv4Addr, out: &mut Vec<u8>) {
     arp(ArpOperations::Reply, (source, address), (source, address), MacAddr::BROADCAST, out);
 }
 
-/// Unsolicited neighbour advertisement, RFC 4861 section 7.2.6: from the address to all nodes, not solicited, override,
-/// with our hardware address. `router` must say what the host really is: a host that sees R go away drops its routes
-/// through us (section 7.2.5).
+/// Unsolicited neighbour advertisement, RFC 4861 section 7.2.6: from the address to all nodes, not
+/// solicited, override, with our hardware address. `router` must say what the host really is: a
+/// host that sees R go away drops its routes through us (section 7.2.5).
 pub fn na_announce(source: MacAddr, address: Ipv6Addr, router: bool, out: &mut Vec<u8>) {
     let size = NEIGHBOUR_SIZE + LINK_OPTION_SIZE;
     neighbour(source, multicast(ALL_NODES), address, ALL_NODES, size, out);
@@ -151,13 +157,13 @@ fn finish(kind: Icmpv6Type, sender: Ipv6Addr, destination: Ipv6Addr, message: &m
     icmp.set_checksum(sum);
 }
 
-/// RFC 4291 section 2.7.1.
+/// Solicited-node address, RFC 4291 section 2.7.1.
 fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c] = address.octets();
     Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])
 }
 
-/// RFC 2464 section 7.
+/// Hardware address of an IPv6 multicast group, RFC 2464 section 7.
 fn multicast(group: Ipv6Addr) -> MacAddr {
     let [.., a, b, c, d] = group.octets();
     MacAddr([0x33, 0x33, a, b, c, d])

@@ -1,4 +1,5 @@
-//! The classic BPF program that decides in the kernel which frames of a clients' segment wake us up.
+//! The classic BPF program that decides in the kernel which frames of a clients' segment wake us
+//! up.
 
 use super::SEGMENT_ETHERTYPE;
 use libc::{BPF_ABS, BPF_B, BPF_H, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, sock_filter};
@@ -9,11 +10,12 @@ use pnet::packet::ip::IpNextHeaderProtocols;
 const ETHERTYPE_AT: u32 = 12;
 const NEXT_HEADER_AT: u32 = 14 + 6;
 const ICMPV6_TYPE_AT: u32 = 14 + 40;
-/// More than any frame has.
+/// Number of bytes handed over: more than any frame has.
 const WHOLE: u32 = 0x4_0000;
 
-/// Accepts ARP, the segment link, and neighbour solicitations and advertisements that follow the IPv6 header
-/// directly. Everything else, frames with a VLAN tag included, is refused; so is a frame too short to tell.
+/// Accepts ARP, the segment link, and neighbour solicitations and advertisements that follow the
+/// IPv6 header directly. Everything else, frames with a VLAN tag included, is refused; so is a
+/// frame too short to tell.
 #[must_use]
 pub fn segment_filter() -> Vec<sock_filter> {
     let [arp, ipv6] = [EtherTypes::Arp.0, EtherTypes::Ipv6.0].map(u32::from);
@@ -33,8 +35,8 @@ pub fn segment_filter() -> Vec<sock_filter> {
     ]
 }
 
-fn load(size: u32, at: u32) -> sock_filter {
-    op(BPF_LD | size | BPF_ABS, 0, 0, at)
+fn load(size: u32, offset: u32) -> sock_filter {
+    op(BPF_LD | size | BPF_ABS, 0, 0, offset)
 }
 
 fn jump_if(equal: u32, then: u8, otherwise: u8) -> sock_filter {

@@ -1,5 +1,6 @@
-//! Frames we see: what an ARP or neighbour discovery frame of anybody says about a service address, or about its
-//! sender being there. The frame is hostile input; what does not obey its RFC's rules for receipt tells nothing.
+//! Frames we see: what an ARP or neighbour discovery frame says about a service address, or about
+//! the presence of its sender. The frame is hostile input; one that does not obey its RFC's rules
+//! for receipt tells nothing.
 
 use super::{ETHERNET_HEADER, IPV6_HEADER, Sighting, from_pnet};
 use crate::types::{MacAddr, Vip};
@@ -14,11 +15,12 @@ use std::net::Ipv6Addr;
 /// Bytes of a solicitation or advertisement before its options.
 const NEIGHBOUR_SIZE: usize = 24;
 
-/// What `frame`, which begins with its Ethernet header, tells. `None` for everything that is not valid ARP, neighbour
-/// solicitation or advertisement, and for a sender whose hardware address is zero or a multicast address.
+/// The meaning of `frame`, which begins with its Ethernet header. `None` for everything that is not
+/// valid ARP, neighbour solicitation or advertisement, and for a sender whose hardware address is
+/// zero or a multicast address.
 ///
-/// The hardware address of a claim is the one that neighbours would learn: ARP's sender field, the option of the
-/// neighbour message, and only without an option the frame's source.
+/// The hardware address of a claim is the one that neighbours would learn: ARP's sender field, the
+/// option of the neighbour message, and only without an option the frame's source.
 #[must_use]
 pub fn sight(frame: &[u8]) -> Option<Sighting> {
     let ethernet = EthernetPacket::new(frame)?;
@@ -54,8 +56,9 @@ fn sight_arp(payload: &[u8]) -> Option<Sighting> {
     Some(Sighting::Claim { address: Vip::V4(sender), mac })
 }
 
-/// RFC 4861 sections 7.1.1 and 7.1.2. Extension headers are not followed: no implementation sends them, and the
-/// kernel's filter does not let them through.
+/// The meaning of a neighbour discovery packet (RFC 4861 sections 7.1.1 and 7.1.2). Extension
+/// headers are not followed: no implementation sends them, and the kernel's filter does not let
+/// them through.
 fn sight_neighbour(source: MacAddr, payload: &[u8]) -> Option<Sighting> {
     let ip = Ipv6Packet::new(payload)?;
     let from_here = ip.get_version() == 6
@@ -64,13 +67,14 @@ fn sight_neighbour(source: MacAddr, payload: &[u8]) -> Option<Sighting> {
     if !from_here {
         return None;
     }
-    // What follows the packet is Ethernet's padding.
+    // Bytes after the packet are Ethernet's padding.
     let message = payload.get(IPV6_HEADER..)?.get(..usize::from(ip.get_payload_length()))?;
     let options = message.get(NEIGHBOUR_SIZE..)?;
     let icmp = Icmpv6Packet::new(message)?;
     let (sender, destination) = (ip.get_source(), ip.get_destination());
     let (found, right) = (icmp.get_checksum(), checksum(&icmp, &sender, &destination));
-    // Zero has two forms in one's complement (RFC 1071); no sender writes the other one, every kernel takes it.
+    // Zero has two forms in one's complement (RFC 1071); no sender writes the other one, every
+    // kernel takes it.
     if icmp.get_icmpv6_code().0 != 0 || found != right && (found, right) != (u16::MAX, 0) {
         return None;
     }
@@ -100,8 +104,8 @@ fn claim(address: Ipv6Addr, mac: MacAddr) -> Option<Sighting> {
 /// An option of length zero, or one that is cut: the whole packet is to be discarded.
 struct BadOption;
 
-/// The hardware address in the first option of this kind. Read by hand: pnet 0.35 computes the length of an option
-/// in eight bits, which overflows at 32 units.
+/// The hardware address in the first option of this kind. Read by hand: pnet 0.35 computes the
+/// length of an option in eight bits, which overflows at 32 units.
 fn link_option(kind: NdpOptionType, mut options: &[u8]) -> Result<Option<MacAddr>, BadOption> {
     let mut found = None;
     while let [option, units, ..] = *options {

@@ -10,7 +10,7 @@ const VIP4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
 const VIP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0x12, 0x3456);
 const OWN6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x0a);
 
-/// What the functions of `build` write.
+/// The frame that a function of `build` writes.
 fn built(build: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = vec![0xee; 200];
     build(&mut out);
@@ -19,11 +19,12 @@ fn built(build: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();
-    let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);
+    let pairs = (0..digits.len()).step_by(2).map(|offset| &digits[offset..offset + 2]);
     pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal")).collect()
 }
 
-/// One's complement sum over pseudo-header and message, written down anew: 0xffff for a valid packet.
+/// One's complement sum over pseudo-header and message, in a second account: 0xffff for a valid
+/// packet.
 fn icmpv6_sum(frame: &[u8]) -> u32 {
     let length = u32::from(u16::from_be_bytes([frame[18], frame[19]]));
     let words = |bytes: &[u8]| -> u32 {
@@ -36,7 +37,7 @@ fn icmpv6_sum(frame: &[u8]) -> u32 {
     sum
 }
 
-/// Every frame we send, with what its receiver makes of it.
+/// Every frame we send, with its meaning to the receiver.
 fn all_frames() -> Vec<(Vec<u8>, Option<Sighting>)> {
     let claim = |address| Some(Sighting::Claim { address, mac: OWN });
     let presence = Some(Sighting::Presence { mac: OWN });
@@ -65,7 +66,8 @@ fn receivers_learn_what_the_frame_was_built_for() {
     }
 }
 
-// Known answers: written by hand from RFC 826, RFC 5227, RFC 4861; checksums computed apart with Python.
+// Known answers: written by hand from RFC 826, RFC 5227, RFC 4861; checksums computed apart with
+// Python.
 
 #[test]
 fn arp_probe_claims_nothing() {

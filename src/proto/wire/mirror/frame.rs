@@ -1,6 +1,7 @@
 //! The frames of a session, each with its number and tag.
 //!
-//! Length of the body (2 bytes), kind (1), zero (1), body, tag (32). The tag covers direction, number, and all before it.
+//! Length of the body (2 bytes), kind (1), zero (1), body, tag (32). The tag covers direction,
+//! number, and all before it.
 
 use super::{Connection, HmacSha256, Refusal, TAG_SIZE, keyed, tag};
 use crate::types::GroupKey;
@@ -11,9 +12,9 @@ use std::net::Ipv6Addr;
 const HEAD: usize = 4;
 const GROUP: usize = 8;
 const CONNECTION: usize = 36;
-/// Connections in one frame.
+/// Most connections in one frame.
 pub const MAX_CONNECTIONS: usize = 400;
-/// Longest body; more is refused before it is read.
+/// Longest body in bytes; a longer one is refused before it is read.
 pub const MAX_BODY: usize = GROUP + MAX_CONNECTIONS * CONNECTION;
 
 const BEGIN: u8 = 1;
@@ -22,18 +23,20 @@ const REMOVE: u8 = 3;
 const COMPLETE: u8 = 4;
 const HELD: u8 = 5;
 
-/// What a frame says.
+/// The content of a frame.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Frame {
-    /// The list of this group is told anew from here on; the one before stands until the next [`Frame::Complete`].
+    /// The list of this group is told anew from here on; the one before stands until the next
+    /// [`Frame::Complete`].
     Begin(GroupKey),
     /// These connections came, at most [`MAX_CONNECTIONS`].
     Add(GroupKey, Vec<Connection>),
     /// These connections went, at most [`MAX_CONNECTIONS`].
     Remove(GroupKey, Vec<Connection>),
-    /// All lists are as the kernel had them a moment ago. Rises with each.
+    /// All lists are as the kernel had them a moment ago. The number rises with each.
     Complete(u64),
-    /// The listener's answer to [`Frame::Complete`]: that number, and how many connections it holds.
+    /// The listener's answer to [`Frame::Complete`]: that number, and how many connections it
+    /// holds.
     Held(u64, u32),
 }
 
@@ -59,7 +62,7 @@ impl Session {
     /// Appends a frame to `out`.
     ///
     /// # Panics
-    /// If it has more than [`MAX_CONNECTIONS`].
+    /// If the frame has more than [`MAX_CONNECTIONS`].
     pub fn seal(&mut self, frame: &Frame, out: &mut Vec<u8>) {
         let begin = out.len();
         out.extend_from_slice(&[0; HEAD]);
@@ -77,7 +80,7 @@ impl Session {
     /// The first frame of `bytes` and its length; `None` until more has arrived.
     ///
     /// # Errors
-    /// Why the TCP connection must be ended.
+    /// The reason to end the TCP connection.
     pub fn open(&mut self, bytes: &[u8]) -> Result<Option<(Frame, usize)>, Refusal> {
         let Some(head) = bytes.first_chunk::<HEAD>() else { return Ok(None) };
         let length = usize::from(u16::from_be_bytes([head[0], head[1]]));
@@ -157,7 +160,8 @@ fn connections(bytes: &[u8]) -> Option<Vec<Connection>> {
 }
 
 fn connection(bytes: &[u8]) -> Connection {
-    let address = |at: usize| bytes[at..].first_chunk::<16>().copied().map_or(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from);
-    let port = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    let address =
+        |offset: usize| bytes[offset..].first_chunk::<16>().copied().map_or(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from);
+    let port = |offset: usize| u16::from_be_bytes([bytes[offset], bytes[offset + 1]]);
     Connection { local: address(0), remote: address(16), local_port: port(32), remote_port: port(34) }
 }

@@ -125,10 +125,10 @@ proptest! {
     }
 
     #[test]
-    fn one_bit_is_enough_to_be_refused(at in 0_usize..(4 + 8 + 36 + 32) * 8) {
+    fn one_bit_is_enough_to_be_refused(position in 0_usize..(4 + 8 + 36 + 32) * 8) {
         let (mut caller, mut listener) = pair(&ours(), &ours()).unwrap();
         let mut bytes = sealed(&mut caller, &Frame::Add(GroupKey(1), vec![connection(1)]));
-        bytes[at / 8] ^= 1 << (at % 8);
+        bytes[position / 8] ^= 1 << (position % 8);
         prop_assert!(!matches!(listener.open(&bytes), Ok(Some(_))));
     }
 }

@@ -1,9 +1,9 @@
-//! Header and rows ↔ bytes, as the tables of [`super`] say. Decoding allocates nothing: rows are checked once, then
-//! read from the datagram one by one.
+//! Header and rows ↔ bytes, as the tables of [`super`] say. Decoding allocates nothing: rows are
+//! checked once, then read from the datagram one by one.
 
-use super::{Digests, Flags, HEADER_SIZE, Header, MAX_DATAGRAM, ROW_SIZE, ROWS_PER_PULSE, Reason, Role, Row};
+use super::{Digests, Flags, HEADER_SIZE, Header, ROW_SIZE, ROWS_PER_PULSE, Reason, Role, Row};
 use crate::types::{Epoch, GroupKey, MacAddr, NodeId};
-use crate::wire::auth::{KeyRing, PREFIX_SIZE, Reject};
+use crate::wire::auth::{KeyRing, MAX_DATAGRAM, PREFIX_SIZE, Reject};
 
 const FLAG_QUERY: u8 = 1;
 const FLAG_GOODBYE: u8 = 2;
@@ -12,16 +12,17 @@ const FLAG_ALONE: u8 = 8;
 const ROW_FLAG_WANTS: u8 = 1;
 const ROW_FLAG_FAULTY: u8 = 2;
 
-/// Where the number of rows is written, counted from the beginning of the datagram.
+/// Offset of the number of rows in the datagram.
 const COUNT_OFFSET: usize = 96;
-/// Where the cluster's number is.
+/// Offset of the cluster's number in the datagram.
 const CLUSTER_OFFSET: usize = PREFIX_SIZE + 4;
 
-/// Writes a whole sealed datagram to `out`, replacing what was there. With a capacity of [`MAX_DATAGRAM`] nothing
-/// is allocated.
+/// Writes a whole sealed datagram to `out`, replacing what was there. With a capacity of
+/// [`MAX_DATAGRAM`] nothing is allocated.
 ///
 /// # Panics
-/// If there are more than [`ROWS_PER_PULSE`] rows: leaving some out would make `upto_version` a lie.
+/// If there are more than [`ROWS_PER_PULSE`] rows: leaving some out would make `upto_version` a
+/// lie.
 pub fn encode(ring: &KeyRing, header: &Header, rows: impl Iterator<Item = Row>, out: &mut Vec<u8>) {
     out.reserve(MAX_DATAGRAM.saturating_sub(out.len()));
     ring.begin(out);
@@ -53,8 +54,8 @@ pub fn decode(body: &[u8]) -> Result<(Header, Rows<'_>), Reject> {
     Ok((header, rows))
 }
 
-/// Which cluster a datagram says it is of, if it is long enough to say so. Nothing is authenticated yet: good for
-/// choosing the key ring that may open it, and for nothing else.
+/// The number of the cluster that a datagram names, if it is long enough. Nothing is authenticated
+/// yet: the number serves to choose the key ring that may open the datagram, and for nothing else.
 #[must_use]
 pub fn peek_cluster(datagram: &[u8]) -> Option<u32> {
     let number = datagram.get(CLUSTER_OFFSET..)?.first_chunk()?;
@@ -70,7 +71,8 @@ pub struct Rows<'a> {
 impl Iterator for Rows<'_> {
     type Item = Row;
 
-    /// Ends early at a row with an unknown role or reason; [`decode`] has made sure that there is none.
+    /// Ends early at a row with an unknown role or reason; [`decode`] has made sure that there is
+    /// none.
     fn next(&mut self) -> Option<Row> {
         let (first, rest) = self.bytes.split_first_chunk::<ROW_SIZE>()?;
         self.bytes = rest;
@@ -189,7 +191,7 @@ fn bits_flag(bits: u8) -> Flags {
     }
 }
 
-/// Takes numbers from the front; `None` when the bytes run out.
+/// A reader that takes numbers from the front; `None` when the bytes run out.
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {

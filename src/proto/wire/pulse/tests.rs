@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::auth::KeyRing;
+use crate::wire::auth::{KeyRing, VERSION};
 use proptest::prelude::*;
 
 fn ring() -> KeyRing {
@@ -58,7 +58,7 @@ fn decoded(datagram: &[u8]) -> Result<(Header, Vec<Row>), Reject> {
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();
-    let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);
+    let pairs = (0..digits.len()).step_by(2).map(|offset| &digits[offset..offset + 2]);
     pairs.map(|pair| u8::from_str_radix(pair, 16).expect("hexadecimal")).collect()
 }
 

@@ -1,11 +1,11 @@
-//! What of the freshness of a peer's datagrams can matter from now on; see [`crate::engine`]'s `canon`.
+//! The canon of a peer's freshness: what of it can matter from now on. See [`crate::canon`].
 
 use super::{Echo, Sessions, Unproven, Verified, WINDOW, Window};
 use crate::canon::Canon;
 
 impl Sessions {
-    /// Tells everything but the window's marks: whether a datagram under way is a copy is told with the datagram, and
-    /// no other can come.
+    /// Adds everything but the window's marks: whether a datagram under way is a copy is told with
+    /// the datagram, and no other can come.
     pub fn canon(&self, canon: &mut Canon) {
         let Sessions { mine, verified, floor, unproven, next_unproven, latest, mutants: _ } = self;
         canon.session(*mine);
@@ -25,6 +25,7 @@ impl Sessions {
         canon.option(verified.is_none().then_some(latest), |canon, latest| latest.canon(canon));
     }
 
+    /// Whether a datagram of the verified session with this counter would be dropped as a copy.
     pub fn has_seen(&self, session: u64, counter: u64) -> bool {
         self.verified.as_ref().is_some_and(|verified| {
             let window = &verified.window;

@@ -1,10 +1,10 @@
-//! What of a copy can matter from now on; see [`crate::engine`]'s `canon`.
+//! The canon of a copy: what of it can matter from now on. See [`crate::canon`].
 
 use super::TableCopy;
 use crate::canon::Canon;
 
 impl TableCopy {
-    /// `mine` is our session, `theirs` that of the table's owner.
+    /// Adds the copy. `mine` is our session, `theirs` that of the table's owner.
     pub fn canon(&self, mine: u64, theirs: u64, canon: &mut Canon) {
         let TableCopy { rows, told, fetch, have, newest } = self;
         canon.counter(mine, *fetch);

@@ -165,19 +165,19 @@ proptest! {
     fn a_copy_that_calls_itself_whole_is_the_table(
         happenings in proptest::collection::vec(happening(40), 1..200),
     ) {
-        let mut table: Vec<(u64, Row)> = (1..=40).map(|at| (at, row(at - 1, 0))).collect();
+        let mut table: Vec<(u64, Row)> = (1..=40).map(|position| (position, row(position - 1, 0))).collect();
         let (mut version, mut acked) = (40, 0);
         let (mut excerpt, mut copy) = (Excerpt::default(), TableCopy::new(40));
         for what in happenings {
             match what {
-                Happening::Change(at) => {
+                Happening::Change(position) => {
                     version += 1;
-                    table[at] = (version, row(at as u64, version));
+                    table[position] = (version, row(position as u64, version));
                 }
                 Happening::Told { arrives } => {
                     excerpt.choose(acked, version, table.iter().map(|(version, _)| *version));
                     if arrives && copy.admit(&header(version, acked, excerpt.upto()), Mutants::NONE) == Admission::Told {
-                        excerpt.positions().for_each(|at| { copy.take(at, table[at].1); });
+                        excerpt.positions().for_each(|position| { copy.take(position, table[position].1); });
                         copy.settle();
                     }
                 }

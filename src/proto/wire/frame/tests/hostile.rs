@@ -120,10 +120,10 @@ fn neighbour_messages_that_break_their_rfc_tell_nothing() {
 #[test]
 fn a_wrong_checksum_tells_nothing() {
     let good = built(|out| na_announce(PEER, VIP6, false, out));
-    for position in (22..good.len()).filter(|at| *at != 54) {
+    for byte in (22..good.len()).filter(|byte| *byte != 54) {
         let mut frame = good.clone();
-        frame[position] ^= 1;
-        assert_eq!(sight(&frame), None, "byte {position}");
+        frame[byte] ^= 1;
+        assert_eq!(sight(&frame), None, "byte {byte}");
     }
 }
 

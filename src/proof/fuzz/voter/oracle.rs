@@ -1,4 +1,5 @@
-//! What grants amount to at their holders, seen from outside: it knows nothing of the voter's state.
+//! The account of grants at their holders, seen from outside: it knows nothing of the voter's
+//! state.
 
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::voter::talker::Talker;
@@ -13,34 +14,35 @@ struct Grant {
     node: NodeId,
     group: GroupKey,
     epoch: Epoch,
-    /// Until when its holder may keep its gate open.
+    /// Deadline until which the holder may keep its gate open.
     over: MonoTime,
 }
 
-/// One cluster's judge.
+/// The oracle of one cluster.
 #[derive(Default)]
-pub(super) struct Judge {
+pub(super) struct Oracle {
     grants: Vec<Grant>,
     /// Every epoch that was ever granted.
     granted: HashSet<(GroupKey, Epoch)>,
-    /// The highest that each node was ever granted.
+    /// The highest epoch that each node was ever granted.
     highest: HashMap<(GroupKey, NodeId), Epoch>,
-    /// Nodes that said what no node says: their gates are their own matter.
+    /// Nodes that said what no node says; their grants do not count.
     liars: HashSet<NodeId>,
 }
 
-impl Judge {
+impl Oracle {
     pub fn has_seen_grants(&self) -> bool {
         !self.granted.is_empty()
     }
 
+    /// Drops the grants of a node that said what no node says.
     pub fn distrust(&mut self, node: NodeId) {
         self.liars.insert(node);
         self.grants.retain(|grant| grant.node != node);
     }
 
-    /// A node says something else of a group from now on. What it asks for no more, and has not reserved, it never opens
-    /// with again; its gate was closed before it said so.
+    /// Notes that a node says something else of a group from now on. It never opens again with an
+    /// epoch that it neither asks for nor has reserved; its gate was closed before it said so.
     pub fn note_change(&mut self, node: NodeId, before: &Row, after: &Row, now: MonoTime) {
         if before != after {
             let given_up =
@@ -49,7 +51,8 @@ impl Judge {
         }
     }
 
-    /// What an answer that has just left means to its receiver, who is `ear` when it has heard it.
+    /// Notes and checks what an answer that has just left grants its receiver; `ear` is the
+    /// receiver once it has heard the answer.
     pub fn note_grants(&mut self, ear: &Talker, groups: &[GroupKey], now: MonoTime, voter: &Voter, honest: bool) {
         for group in groups.iter().filter(|_| !self.liars.contains(&ear.id)) {
             let Some((sent, lease)) = ear.grant(*group).map(|counter| ear.sent(counter)) else { continue };
@@ -59,7 +62,7 @@ impl Judge {
             let over = sent + Duration::from_micros(u64::from(lease));
             let grant = Grant { node: ear.id, group: *group, epoch, over };
             if over > now {
-                self.judge(grant, now);
+                self.check_rivals(grant, now);
                 let covers = |promise: &Promised| {
                     (promise.group, promise.to, promise.epoch) == (*group, ear.id, epoch) && promise.until >= over
                 };
@@ -82,14 +85,15 @@ impl Judge {
         }
     }
 
-    fn judge(&self, grant: Grant, now: MonoTime) {
+    /// Checks S5: no other node's grant of the group still runs.
+    fn check_rivals(&self, grant: Grant, now: MonoTime) {
         let rival = |other: &&Grant| other.node != grant.node && other.group == grant.group && other.over > now;
         let rival = self.grants.iter().find(rival);
         assert!(rival.is_none(), "S5 at {now:?}: {grant:?} while {rival:?} runs");
     }
 }
 
-/// Whether a node that says this may have its gate open with `epoch`, or open it.
+/// Whether a node that says `row` may have its gate open with `epoch`, or open it.
 fn keeps(row: &Row, epoch: Epoch) -> bool {
     match row.role {
         Role::Starting | Role::Witness => true,

@@ -1,9 +1,9 @@
-//! The two judges, the histories they judge, and what shows that they would see.
+//! The two oracles, the histories they look at, and what shows that they would see.
 
 use super::*;
 use proptest::prelude::*;
 
-/// Judges.
+/// The oracles.
 impl World {
     fn hold(&mut self, true_: bool, violation: impl FnOnce() -> String) {
         if !true_ && self.violation.is_none() {
@@ -11,28 +11,30 @@ impl World {
         }
     }
 
-    /// An answer leaves. If its receiver will take it for a grant, every other grant must be over.
-    pub(super) fn judge(&mut self, at: usize, answer: &[u8]) {
-        let node = &self.nodes[at];
-        let mut ear = node.talker.clone();
+    /// Checks an answer that leaves: if its receiver will take it for a grant, every other grant
+    /// must be over (S5).
+    pub(super) fn check_answer(&mut self, node: usize, answer: &[u8]) {
+        let machine = &self.nodes[node];
+        let mut ear = machine.talker.clone();
         ear.hear(MonoTime::ZERO, answer);
         let Some((sent, lease)) = ear.grant(GROUP).map(|counter| ear.sent(counter)) else { return };
         let row = ear.rows[0].1;
         let epoch = if row.role == Role::Active { row.epoch } else { row.claim };
-        let over = true_ms(sent + Duration::from_micros(u64::from(lease)), node.ppm);
+        let over = true_ms(sent + Duration::from_micros(u64::from(lease)), machine.ppm);
         let now = self.now;
         let gone = |other: &Granted| {
             let given = self.nodes[other.node].given_up.iter();
             other.over <= now || given.clone().any(|(epoch, since)| *epoch == other.epoch && *since <= now)
         };
-        let rival = self.granted.iter().find(|other| other.node != at && !gone(other)).copied();
-        self.hold(rival.is_none(), || format!("{now} ms: S5: {epoch} is granted to {at} while {rival:?} runs"));
+        let rival = self.granted.iter().find(|other| other.node != node && !gone(other)).copied();
+        self.hold(rival.is_none(), || format!("{now} ms: S5: {epoch} is granted to {node} while {rival:?} runs"));
         self.granted.retain(|other| other.over > now);
-        self.granted.push(Granted { node: at, epoch, over });
+        self.granted.push(Granted { node, epoch, over });
     }
 
-    /// Gates stand open on the witness's word alone.
-    pub(super) fn judge_gates(&mut self) {
+    /// Checks the gates, which stand open on the witness's word alone here: one at a time (S1),
+    /// with rising epochs (S2).
+    pub(super) fn check_gates(&mut self) {
         let now = self.now;
         let open = self.nodes.iter().filter(|node| node.gate.1 > local(now, node.ppm)).count();
         self.hold(open <= 1, || format!("{now} ms: S1: both gates are open"));
@@ -51,13 +53,13 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..2usize).prop_map(Step::Claim),
         2 => (0..2usize).prop_map(Step::Withdraw),
         2 => (0..2usize).prop_map(Step::Close),
-        6 => (0..2usize, any::<bool>()).prop_map(|(at, crash)| Step::Turn(at, crash)),
+        6 => (0..2usize, any::<bool>()).prop_map(|(node, crash)| Step::Turn(node, crash)),
         1 => (0..2usize).prop_map(Step::Crash),
-        1 => (0..2usize, 1..255u8).prop_map(|(at, ms)| Step::Stall(at, ms)),
-        2 => (0..2usize, prop::bool::weighted(0.4)).prop_map(|(at, cut)| Step::Cut(at, cut)),
-        1 => (0..2usize, 0..100u8).prop_map(|(at, ms)| Step::Delay(at, ms)),
-        1 => (0..2usize, 0..100u8).prop_map(|(at, part)| Step::Lose(at, part)),
-        1 => (0..2usize, any::<u8>()).prop_map(|(at, tens)| Step::Lease(at, tens)),
+        1 => (0..2usize, 1..255u8).prop_map(|(node, ms)| Step::Stall(node, ms)),
+        2 => (0..2usize, prop::bool::weighted(0.4)).prop_map(|(node, cut)| Step::Cut(node, cut)),
+        1 => (0..2usize, 0..100u8).prop_map(|(node, ms)| Step::Delay(node, ms)),
+        1 => (0..2usize, 0..100u8).prop_map(|(node, part)| Step::Lose(node, part)),
+        1 => (0..2usize, any::<u8>()).prop_map(|(node, tens)| Step::Lease(node, tens)),
         1 => disk.prop_map(Step::Restart),
         1 => (0..60u8).prop_map(Step::SlowDisk),
     ]
@@ -71,7 +73,7 @@ fn history() -> impl Strategy<Value = ([i64; 3], Vec<Step>)> {
 
 fn played(rates: [i64; 3], steps: &[Step], mutants: Mutants) -> World {
     let mut world = World::new(rates, mutants);
-    // Told and voting: what comes then is what is asked for.
+    // The voter is told everything and votes from then on.
     world.step(&Step::Pass(250));
     world.step(&Step::Pass(250));
     for step in steps {
@@ -101,7 +103,7 @@ fn runner(cases: u32) -> proptest::test_runner::TestRunner {
 }
 
 #[test]
-fn the_judges_see_every_rule_that_is_broken() {
+fn the_oracles_see_every_rule_that_is_broken() {
     use Mutant::{PromiseIgnored, PromiseTooShort, StarterReleases, WitnessNotAbstaining};
     for broken in [PromiseIgnored, PromiseTooShort, WitnessNotAbstaining, StarterReleases] {
         let found = runner(600).run(&history(), |(rates, steps)| {
