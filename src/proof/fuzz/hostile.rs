@@ -77,7 +77,7 @@ impl Siege {
         self.ours.handle(self.now, event);
         self.undisturbed.handle(self.now, event);
         self.compare();
-        if let Some(version) = self.ours.persist() {
+        if let Some((version, _)) = self.ours.persist() {
             self.both(Event::Stored { version });
         }
     }
@@ -110,7 +110,7 @@ impl Siege {
         let ((), at_rest) = measured(|| self.undisturbed.handle(now, Event::Tick));
         assert_eq!(under_attack, at_rest, "what nobody sealed costs no memory");
         self.compare();
-        if let Some(version) = self.ours.persist() {
+        if let Some((version, _)) = self.ours.persist() {
             self.both(Event::Stored { version });
         }
     }

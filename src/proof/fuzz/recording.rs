@@ -225,7 +225,7 @@ impl Flight {
         self.recorder.note(now, event, engine.rejects().unopened(), &out.list);
         self.ours.out = out;
         self.hook = self.ours.hooks().last().or(self.hook);
-        if let Some(version) = self.ours.persist() {
+        if let Some((version, _)) = self.ours.persist() {
             let mut more = Actions::default();
             let (engine, event) = (self.ours.engine(), Event::Stored { version });
             engine.handle(now, event, &mut more);

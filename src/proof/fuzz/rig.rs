@@ -163,7 +163,7 @@ impl Rig {
         // Hooks take no time, and end well.
         let end = |(group, hook, epoch)| Event::Hook { group, hook, epoch, ok: true };
         let ends: Vec<Event<'static>> = node.hooks().map(end).collect();
-        let stored = node.persist().map(|version| Event::Stored { version });
+        let stored = node.persist().map(|(version, _)| Event::Stored { version });
         let asked = !ends.is_empty();
         for event in ends.into_iter().chain(stored).chain(asked.then_some(Event::Tick)) {
             node.handle(now, event);

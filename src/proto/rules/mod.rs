@@ -1,8 +1,8 @@
 //! Rules: what every voter keeps to, and every rule that a mutant can break, as functions of one line.
 //!
 //! Owns: what a row asks of a voter and gives up, who makes a majority, how long a promise binds, how
-//! results of checks are counted; and [`Rules`], the named rules of engine, voter and wire. Never
-//! does: remember anything of its own. An oracle computes for itself what is right, but for what a
+//! results of checks are counted; and [`Rules`], the named rules of engine and voter; those of the
+//! wire stand in `wire::rules`. Never does: remember anything of its own. An oracle computes for itself what is right, but for what a
 //! row asks and gives up.
 //!
 //! A mutant breaks its rule here, inside the function that states it, and nowhere else: who reads the
@@ -20,7 +20,6 @@ mod gate;
 mod speech;
 pub mod tally;
 pub mod vote;
-mod wire;
 mod witness;
 
 /// The rules of the protocol, one of them broken if a mutant is on.

@@ -3,11 +3,11 @@
 use super::group::Group;
 use super::node::{Node, Times};
 use super::{MAX_GROUPS, MAX_NODES, Notice, Output, Voter};
-use crate::mutant::{Mutant, Mutants};
-use crate::rules::vote::{gives_up, promise};
+use crate::mutant::Mutants;
+use crate::rules::vote::gives_up;
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::wire::auth::Reject;
-use crate::wire::pulse::{self, Header, Role, Row, Rows};
+use crate::wire::pulse::{self, Header, Row, Rows};
 use crate::wire::session::{Sessions, Verdict};
 use crate::wire::table::Admission;
 use std::time::Duration;
@@ -71,7 +71,7 @@ impl Voter {
     /// Notes another process of a node. Its kernel's gate may still be open as the former process
     /// left it, so promises run on and are not renewed.
     fn begin_session(&mut self, node: usize, out: &mut Output) {
-        if self.is_mutant(Mutant::NewSessionReleases) {
+        if !self.rules().promises_outlive_sessions() {
             let ours = |place: &usize| self.groups[*place].promise.is_some_and(|promise| promise.node == node);
             let ours: Vec<usize> = (0..self.groups.len()).filter(ours).collect();
             ours.into_iter().for_each(|place| self.release(place, out));
@@ -115,7 +115,7 @@ impl Voter {
             self.nodes[node].waiting = true;
         } else {
             let span = self.promised_for(stated);
-            let once = self.is_mutant(Mutant::PromiseNotRenewed);
+            let once = !self.rules().pulses_renew_promises();
             let known = &mut self.nodes[node];
             if !once || now >= known.until {
                 known.until = known.until.max(now + span);
@@ -129,14 +129,7 @@ impl Voter {
 
     /// The span of a promise to a node that states this lease.
     pub(super) fn promised_for(&self, lease_us: u32) -> Duration {
-        let lease = Duration::from_micros(u64::from(lease_us));
-        if self.is_mutant(Mutant::PromiseTooShort) {
-            lease / 2
-        } else if self.is_mutant(Mutant::PromiseNotStretched) {
-            lease
-        } else {
-            promise(lease_us, self.setup.drift_ppm)
-        }
+        self.rules().witness_promises_for(lease_us, self.setup.drift_ppm)
     }
 
     /// Takes in the rows of a pulse.
@@ -178,8 +171,8 @@ impl Voter {
             self.touched.push(place);
         }
         if let Some(promise) = group.promise.filter(|promise| promise.node == node) {
-            let starter = row.role == Role::Starting && self.is_mutant(Mutant::StarterReleases);
-            let reserved = row.reserve == promise.epoch && self.is_mutant(Mutant::ReserveReleases);
+            let starter = self.rules().starter_releases(row);
+            let reserved = self.rules().reserve_releases(row, promise.epoch);
             let asks = asked.is_some_and(|ask| ask.epoch() == promise.epoch);
             if starter || (reserved && !asks) || gives_up(id, row, promise.epoch) {
                 self.release(place, out);

@@ -2,7 +2,6 @@
 
 use super::node::Node;
 use super::{Notice, Output, Voter};
-use crate::mutant::Mutant;
 use crate::rules::vote::{Ask, ask};
 use crate::types::{Epoch, GroupKey, MonoTime};
 use crate::wire::pulse::{Role, Row};
@@ -91,7 +90,7 @@ impl Voter {
             return;
         }
         self.expect(place, epoch);
-        if epoch > self.groups[place].ceiling && !self.is_mutant(Mutant::CeilingNotAwaited) {
+        if epoch > self.groups[place].ceiling && self.rules().ceiling_comes_first() {
             self.nodes[node].waiting = true;
             return;
         }
@@ -120,7 +119,7 @@ impl Voter {
             return false;
         }
         let other = group.promise.filter(|promise| promise.node != node && self.end_of(promise) > now);
-        if other.is_some() && !self.is_mutant(Mutant::PromiseIgnored) {
+        if other.is_some() && self.rules().keeps_promises() {
             return false;
         }
         let again = group.promise.is_some_and(|promise| promise.node == node && promise.epoch == asked.epoch());
@@ -138,7 +137,7 @@ impl Voter {
     /// The end of a promise.
     fn end_of(&self, promise: &Promise) -> MonoTime {
         let end = promise.end(&self.nodes);
-        if !self.is_mutant(Mutant::PromiseEndsWithSilence) {
+        if self.rules().promises_outlast_silence() {
             return end;
         }
         let times = &self.nodes[promise.node].times;

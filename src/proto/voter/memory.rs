@@ -2,7 +2,6 @@
 //! an earlier life can have promised.
 
 use super::{Notice, Output, Voter};
-use crate::mutant::Mutant;
 use crate::rules::vote::abstention;
 use crate::timing::LEASE_MS;
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
@@ -88,7 +87,7 @@ impl Voter {
     pub(super) fn recall(&mut self, loaded: Loaded) {
         let Loaded::Memory(memory) = loaded else { return };
         self.lease = memory.lease_us;
-        let forgets = self.is_mutant(Mutant::CeilingForgotten);
+        let forgets = !self.rules().remembers_ceiling();
         for ceiling in memory.ceilings {
             if let Some(place) = self.place(ceiling.group, &mut Output::default()) {
                 let group = &mut self.groups[place];
@@ -160,7 +159,7 @@ impl Voter {
     /// Lets a voter that has lost its memory begin to abstain once every node has told it
     /// everything: no epoch above the highest of those was in use.
     pub(super) fn note_told(&mut self, now: MonoTime, out: &mut Output) {
-        let trusting = self.is_mutant(Mutant::DamagedMemoryGrants);
+        let trusting = !self.rules().damaged_memory_waits();
         if self.standing == Standing::Untold && (self.is_told() || trusting) {
             for place in 0..self.groups.len() {
                 let rows = self.nodes.iter().filter_map(|node| node.copy.row(place));
@@ -183,7 +182,7 @@ impl Voter {
         } else {
             self.lease.max(stated)
         };
-        let eager = self.is_mutant(Mutant::WitnessNotAbstaining);
+        let eager = !self.rules().witness_abstains();
         if now >= since + abstention(longest, self.setup.drift_ppm) || eager {
             self.stand(Standing::Voting);
             out.notices.push(Notice::Votes);

@@ -27,7 +27,8 @@
 //! epochs above the ceiling are granted (the *bar*). A voter whose disk has lost that votes for
 //! nobody until every node of the cluster has told it everything, and abstains from then.
 
-use crate::mutant::{Mutant, Mutants};
+use crate::mutant::Mutants;
+use crate::rules::Rules;
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::wire::auth::{KeyRing, Rejects};
 use crate::wire::table::Excerpt;
@@ -280,9 +281,9 @@ impl Voter {
         self.setup.me
     }
 
-    /// Whether this rule is broken on purpose; a constant in what ships.
-    fn is_mutant(&self, mutant: Mutant) -> bool {
-        self.setup.mutants.is_on(mutant)
+    /// The rules that this voter keeps to.
+    fn rules(&self) -> Rules {
+        Rules::of(self.setup.mutants)
     }
 
     /// Updates rows that have changed, and asks for a write if the memory has changed.

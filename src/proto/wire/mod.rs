@@ -11,6 +11,7 @@ pub mod auth;
 pub mod frame;
 pub mod mirror;
 pub mod pulse;
+mod rules;
 pub mod session;
 pub mod table;
 pub mod tickle;

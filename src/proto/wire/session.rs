@@ -47,7 +47,8 @@
 
 use super::auth::Reject;
 use super::pulse::Header;
-use crate::mutant::{Mutant, Mutants};
+use super::rules;
+use crate::mutant::Mutants;
 
 #[cfg(any(test, feature = "proof"))]
 mod canon;
@@ -202,7 +203,7 @@ impl Sessions {
         if header.session == 0 || header.counter == 0 || header.session == self.mine {
             return Verdict::Rejected(Reject::Session);
         }
-        let echoes_us = header.echo_session == self.mine || self.mutants.is_on(Mutant::EchoNotRequired);
+        let echoes_us = rules::answers_us(self.mutants, header.echo_session == self.mine);
         if let Some(verified) = &mut self.verified
             && verified.session == header.session
         {
@@ -211,13 +212,13 @@ impl Sessions {
                 // recording: nothing to learn.
                 return Verdict::Rejected(Reject::Session);
             }
-            if !verified.window.admit(header.counter) && !self.mutants.is_on(Mutant::ReplayWindowOff) {
+            if !rules::is_admitted(self.mutants, verified.window.admit(header.counter)) {
                 return Verdict::Rejected(Reject::Replay);
             }
             self.floor = self.floor.max(header.echo_counter);
             return Verdict::Fresh { new_session: false };
         }
-        let trusted = self.mutants.is_on(Mutant::ProofNotRequired);
+        let trusted = !rules::sessions_need_proof(self.mutants);
         if echoes_us && (trusted || (header.echo_counter > self.floor && self.is_proof(header))) {
             self.verify(header);
             return Verdict::Fresh { new_session: true };

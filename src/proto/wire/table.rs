@@ -8,7 +8,7 @@
 //! that. Never does: decide who is believed ([`super::session`]), or what rows mean.
 
 use super::pulse::{Header, ROWS_PER_PULSE, Reason, Role, Row};
-use crate::mutant::{Mutant, Mutants};
+use crate::mutant::Mutants;
 
 #[cfg(any(test, feature = "proof"))]
 mod canon;
@@ -129,7 +129,7 @@ impl TableCopy {
     pub fn admit(&mut self, header: &Header, mutants: Mutants) -> Admission {
         let newest = header.table_version >= self.newest;
         self.newest = self.newest.max(header.table_version);
-        let gap = header.base_version > self.have && !mutants.is_on(Mutant::RowGapsIgnored);
+        let gap = super::rules::is_gap(mutants, header.base_version > self.have);
         if !newest || header.upto_version <= self.have {
             return Admission::Refused;
         }

@@ -151,6 +151,7 @@ impl Leases {
 }
 
 impl Durable {
+    /// Tells what a later life finds on the disk.
     pub fn canon(&self, canon: &mut Canon) {
         let Durable { lease, groups } = self;
         canon.option(lease.as_ref(), |canon, lease| canon.span(*lease));

@@ -57,6 +57,7 @@ pub struct VoteView {
 
 impl Engine {
     #[cfg(test)]
+    /// What the node's own vote is bound to.
     pub fn view_vote(&self, group: usize) -> VoteView {
         let group = &self.groups.list[group];
         let ballot = &group.ballot;

@@ -64,6 +64,7 @@ impl Link {
 }
 
 impl PeerConfig {
+    /// Tells what a header says of its sender's configuration.
     pub fn canon(&self, canon: &mut Canon) {
         let PeerConfig { pulse_us, silence_us, lease_us, digests } = *self;
         let digests = [digests.nodes, digests.groups];

@@ -5,6 +5,7 @@ use crate::types::MacAddr;
 use crate::wire::pulse::{Header, PeerConfig, Row};
 
 impl Row {
+    /// Tells what a row says.
     pub fn canon(&self, canon: &mut Canon) {
         let Row {
             group,
@@ -33,6 +34,7 @@ impl Row {
 }
 
 impl Header {
+    /// Tells what a header says.
     pub fn canon(&self, canon: &mut Canon) {
         let Header {
             sender,

@@ -104,7 +104,7 @@ fn runner(cases: u32) -> proptest::test_runner::TestRunner {
 
 #[test]
 fn the_oracles_see_every_rule_that_is_broken() {
-    use Mutant::{PromiseIgnored, PromiseTooShort, StarterReleases, WitnessNotAbstaining};
+    use crate::mutant::Mutant::{PromiseIgnored, PromiseTooShort, StarterReleases, WitnessNotAbstaining};
     for broken in [PromiseIgnored, PromiseTooShort, WitnessNotAbstaining, StarterReleases] {
         let found = runner(600).run(&history(), |(rates, steps)| {
             let violation = played(rates, &steps, Mutants::only(broken)).violation;
