@@ -14,9 +14,9 @@ use super::queue::Start;
 use super::replay::{Input, Step};
 use super::ring::{Segment, Span};
 use crate::control::protocol::Severity;
-use crate::engine::InterfaceFacts;
+use crate::engine::{InterfaceFacts, Timer};
 use crate::io::clock::WallTime;
-use crate::types::{Epoch, GroupKey, InterfaceId, MonoTime, NodeId};
+use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, MonoTime, NodeId};
 use crate::wire::pulse::{Reason, Role};
 use crate::words::{self, Names};
 use ordinary::Counts;
@@ -64,6 +64,8 @@ pub struct Story<'h> {
     facts: HashMap<InterfaceId, InterfaceFacts>,
     /// Newest row of each peer about each group.
     said: HashMap<(NodeId, GroupKey), Said>,
+    /// Timer of each group that ends next, as last told.
+    timers: HashMap<GroupId, (Timer, MonoTime)>,
     /// Instant of the last line with a severity.
     quiet_since: MonoTime,
     /// Lines of the present step.
@@ -82,6 +84,7 @@ impl<'h> Story<'h> {
             counts: Counts::default(),
             facts: HashMap::new(),
             said: HashMap::new(),
+            timers: HashMap::new(),
             quiet_since: MonoTime::ZERO,
             lines: Vec::new(),
         }
@@ -99,6 +102,7 @@ impl<'h> Story<'h> {
             for (index, text) in texts.into_iter().enumerate() {
                 self.push_line(step, None, if index == 0 { text } else { format!("  {text}") });
             }
+            self.report_timers(step);
         }
         if let Input::Event(event) = step.input {
             self.report_event(step, event);
@@ -117,6 +121,21 @@ impl<'h> Story<'h> {
             self.push_line(step, Some(Severity::Warning), text.to_owned());
         }
         std::mem::take(&mut self.lines)
+    }
+
+    /// Reports what each group waits for next, where that has changed.
+    fn report_timers(&mut self, step: &Step<'_>) {
+        let timers: HashMap<_, _> =
+            step.engine.next_timers().map(|(group, timer, when)| (group, (timer, when))).collect();
+        let mut changed: Vec<_> =
+            timers.iter().filter(|(group, timer)| self.timers.get(group) != Some(timer)).collect();
+        changed.sort_by_key(|(group, _)| **group);
+        for (group, (timer, when)) in changed {
+            let wait = when.since(step.now).as_secs_f64() * 1e3;
+            let text = format!("  {} waits for {}, {wait:.1} ms from here", self.names.group(*group), timer.name());
+            self.push_line(step, None, text);
+        }
+        self.timers = timers;
     }
 
     /// Returns the line about the ordinary since the last line, at the end of the recording.

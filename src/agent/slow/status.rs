@@ -5,7 +5,7 @@
 
 use crate::config::Config;
 use crate::control::protocol::{
-    GroupRole, GroupStatus, LinkState, LinkStatus, MAX_SHOWN_ADDRESSES, StatusReport, TimingStatus,
+    GroupRole, GroupStatus, LinkState, LinkStatus, MAX_SHOWN_ADDRESSES, StatusReport, TimerStatus, TimingStatus,
 };
 use crate::engine::{GroupReport, LinkReport, PeerReport, Presence, Report, Waiting};
 use crate::io::clock;
@@ -62,6 +62,10 @@ fn group_status(config: &Config, names: &Names, report: &Report, at: usize, grou
         peer_role: group.peer.map(|(role, _)| group_role(role)),
         ready: group.reason == Reason::None,
         reason: why(names, report, group, peer.map(|peer| peer.id)),
+        timer: group.timer.map(|(timer, when)| TimerStatus {
+            name: timer.name().to_owned(),
+            in_ms: millis(when.since(report.now)),
+        }),
         since: clock::wall_of(group.since).to_string(),
         active: group.active.map(|node| names.node(node).to_owned()),
         interface: configured.interface.clone(),

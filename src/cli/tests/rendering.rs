@@ -16,6 +16,7 @@ fn report() -> StatusReport {
         peer_role: Some(GroupRole::Active),
         ready: false,
         reason: "no carrier on eth0".to_owned(),
+        timer: None,
         since: "2026-11-21T01:00:00.000Z".to_owned(),
         active: Some("beta".to_owned()),
         interface: "eth0".to_owned(),

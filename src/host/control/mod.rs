@@ -12,3 +12,4 @@ pub mod protocol;
 pub mod server;
 #[cfg(test)]
 mod tests;
+pub mod timers;

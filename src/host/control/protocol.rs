@@ -11,6 +11,7 @@
 pub use super::checks::{CheckStatus, MAX_SHOWN_CHECKS};
 pub use super::connections::{ConnectionsStatus, MirrorStatus};
 pub use super::lines::{LineBuffer, ProtocolError};
+pub use super::timers::TimerStatus;
 use crate::config::KeyPrint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -210,6 +211,9 @@ pub struct GroupStatus {
     pub ready: bool,
     /// Reason for not being ready, or what the node waits for; empty when all is well.
     pub reason: String,
+    /// What the node waits for next in this group, by the clock; `None` while nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timer: Option<TimerStatus>,
     /// Time of the last change of role, RFC 3339 in UTC (for example `2025-06-01T12:00:00Z`); empty
     /// when not known.
     pub since: String,

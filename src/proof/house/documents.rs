@@ -3,6 +3,7 @@
 
 use super::{files, is_test, read, root};
 use crate::config::{schemas, witness_schemas};
+use crate::engine::Timer;
 use crate::wire::pulse::{Reason, Role};
 
 /// Keys whose value is a table with a part of its own.
@@ -109,6 +110,13 @@ fn every_number_of_a_role_or_reason_is_documented() {
             [format!("{number} {name},"), format!("{number} {name} |")].iter().any(|text| protocol.contains(text));
         assert!(named, "docs/protocol.md does not say {number} {name}");
     }
+}
+
+#[test]
+fn every_timer_that_status_shows_is_in_the_guide() {
+    let guide = document("docs/guide.md");
+    let missing = Timer::ALL.iter().map(|timer| timer.name()).filter(|name| !guide.contains(&format!("`{name}`")));
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new(), "docs/guide.md, section 6, `timer`");
 }
 
 #[test]

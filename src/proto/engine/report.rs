@@ -8,7 +8,7 @@ use super::notice::Cause;
 use super::peer::{PeerAt, Presence};
 use super::timers::Timer;
 use crate::timing::Promote;
-use crate::types::{Epoch, LinkId, MonoTime, NodeId};
+use crate::types::{Epoch, GroupId, LinkId, MonoTime, NodeId};
 use crate::wire::auth::Rejects;
 use crate::wire::pulse::{PeerConfig, Reason, Role};
 use std::time::Duration;
@@ -171,6 +171,12 @@ impl Engine {
                 alone: self.poll.alone.on,
             }),
         }
+    }
+
+    /// The timer of each group that ends next, and when; groups that wait for nothing are left out.
+    pub fn next_timers(&self) -> impl Iterator<Item = (GroupId, Timer, MonoTime)> + '_ {
+        let next = |group: &Group| group.timers.running().first().map(|(timer, when)| (group.id, *timer, *when));
+        self.groups.iter().filter_map(next)
     }
 
     fn report_peer(&self, peer: PeerAt, around: Around<'_>) -> PeerReport {

@@ -11,6 +11,7 @@ mod reload;
 mod restart;
 mod right_of_way;
 mod stale;
+mod timers;
 mod votes;
 mod witnesses;
 mod world;
