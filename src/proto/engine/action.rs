@@ -1,6 +1,6 @@
 //! What the engine wants done. Actions are carried out in order; none of them waits for anything slow.
 
-use super::group::Hook;
+use super::event::Hook;
 use super::{Cause, Notice};
 use crate::durable::Durable;
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime, Vip};

@@ -4,8 +4,9 @@
 //! follows: actions at once, in their order, and wishes to other rooms, which the engine fulfils when the step is over.
 
 use super::action::{Action, Actions};
-use super::evidence::{Evidence, Openable};
-use super::group::Commands;
+use super::commands::Commands;
+use super::evidence::Evidence;
+use super::group::Openable;
 use super::lease::Leases;
 use super::notice::Notice;
 use super::peer::{PeerAt, Peers, Presence};

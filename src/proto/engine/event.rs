@@ -1,7 +1,6 @@
 //! What can happen to the engine. Every event carries facts; the time of receipt goes with it in
 //! [`Engine::handle`](super::Engine::handle).
 
-use super::group::Hook;
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime};
 use crate::wire::frame::Sighting;
 use std::net::IpAddr;
@@ -121,6 +120,15 @@ pub enum Event<'a> {
         /// It ended well, or is to be taken as if it had.
         ok: bool,
     },
+}
+
+/// When the engine waits for hooks. What is run after an opening or a closing does not concern it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub enum Hook {
+    /// Everything permits the opening; the gate is still closed.
+    BeforeOpen,
+    /// The peer is ready to take the group over; the gate is still open.
+    BeforeClose,
 }
 
 /// What is known of a client interface.

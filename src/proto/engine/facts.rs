@@ -3,8 +3,8 @@
 //! Owns: what follows at once from a fact, mostly for a lease. Never does: move a group; that is for the next look at it.
 
 use super::action::{Action, Actions, GateAction};
-use super::event::InterfaceFacts;
-use super::group::{Group, Hook};
+use super::event::{Hook, InterfaceFacts};
+use super::group::Group;
 use super::lease::Adopted;
 use super::notice::{Cause, Notice};
 use super::peer::{PeerAt, Presence};

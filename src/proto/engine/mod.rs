@@ -18,6 +18,7 @@
 //! | `lease` | the node's lease on each interface, and those of a former life |
 //! | `vote` | votes, promises, elections |
 //! | `group` | a group: roles, claims, epochs, hooks, commands |
+//! | `commands` | what operators have asked for |
 //! | `store` | what is to be made durable |
 //! | `report` | what `status` shows |
 //! | `reconfigure` | another configuration while running |
@@ -44,6 +45,7 @@ use std::sync::Arc;
 
 mod action;
 mod around;
+mod commands;
 mod event;
 mod evidence;
 mod facts;
@@ -65,17 +67,17 @@ mod turn;
 mod vote;
 
 pub use action::{Action, Actions, GateAction, Outcome};
-pub use event::{Command, Event, InterfaceFacts};
-pub use group::{Hook, HookEnd};
-pub use notice::{Cause, Notice};
+pub use event::{Command, Event, Hook, InterfaceFacts};
+pub use notice::{Cause, HookEnd, Notice};
 pub use peer::Presence;
 pub use report::{GroupReport, LinkReport, PeerReport, Report, VotesReport, Waiting};
 pub use seen::Snapshot;
 pub use setup::{GroupSetup, PeerSetup, Reconfiguration, Setup, Votes};
 pub use timers::Timer;
 
+use commands::Commands;
 use evidence::Evidence;
-use group::{Commands, Group, Groups};
+use group::{Group, Groups, Openable};
 use index::Index;
 use lease::Leases;
 use peer::{Outbox, Peer, Peers};
@@ -95,6 +97,8 @@ pub struct Engine {
     evidence: Evidence,
     leases: Leases,
     groups: Groups,
+    #[serde(skip)]
+    openable: Openable,
     poll: Poll,
     outbox: Outbox,
     store: Persistence,
@@ -124,6 +128,7 @@ impl Engine {
             peers: Peers::new(peers, witnesses),
             leases: Leases::new(&setup, now),
             groups: Groups::new(now),
+            openable: Openable::default(),
             poll: Poll::default(),
             outbox,
             store: Persistence::new(former),

@@ -1,6 +1,6 @@
 //! What the engine tells people. Plain facts; words are made of them on the slow side.
 
-use super::group::{Hook, HookEnd};
+use super::event::Hook;
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, NodeId, Vip};
 use crate::wire::pulse::Role;
 use std::time::Duration;
@@ -40,6 +40,17 @@ pub enum Cause {
     Removed,
     /// The service does worse here than on the peer.
     Health,
+}
+
+/// Why a hook did not do what it was run for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub enum HookEnd {
+    /// It failed.
+    Failed,
+    /// Nothing was heard of its end.
+    Late,
+    /// It ended well, and meanwhile the group is not to be opened or closed any more.
+    Unused,
 }
 
 /// Something worth a line in the log.

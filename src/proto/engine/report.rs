@@ -2,8 +2,9 @@
 
 use super::Engine;
 use super::around::Around;
-use super::evidence::{Evident, Openable};
-use super::group::{Group, Hook};
+use super::event::Hook;
+use super::evidence::Evident;
+use super::group::{Group, Openable};
 use super::notice::Cause;
 use super::peer::{PeerAt, Presence};
 use super::timers::Timer;
@@ -154,7 +155,7 @@ impl Engine {
     #[must_use]
     pub fn report(&self, now: MonoTime) -> Report {
         let mut openable = Openable::default();
-        openable.count(&self.groups, &self.peers, self.leases.len());
+        openable.count(&self.groups.list, &self.peers, self.leases.len());
         let around = Around { openable: &openable, ..self.around(now) };
         Report {
             now,

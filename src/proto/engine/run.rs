@@ -5,12 +5,12 @@
 use super::Engine;
 use super::action::{Action, Actions};
 use super::around::{Around, Orders, Wishes};
-use super::evidence::{Asking, Needs};
+use super::evidence::{Asking, Needs, Probes};
 use super::group::{Group, Groups};
 use super::notice::Notice;
 use super::peer::{PeerAt, Post, Presence, Said};
 use crate::durable::Durable;
-use crate::types::{GroupId, MonoTime};
+use crate::types::{GroupId, InterfaceId, MonoTime};
 
 impl Engine {
     /// Everything that is due at `now`, or follows from what happened.
@@ -56,7 +56,7 @@ impl Engine {
             turn: &self.turn,
             peers: &self.peers,
             evidence: &self.evidence,
-            openable: &self.evidence.openable,
+            openable: &self.openable,
             leases: &self.leases,
             poll: &self.poll,
             commands: &self.commands,
@@ -74,7 +74,7 @@ impl Engine {
             turn: &self.turn,
             peers: &self.peers,
             evidence: &self.evidence,
-            openable: &self.evidence.openable,
+            openable: &self.openable,
             leases: &self.leases,
             poll: &self.poll,
             commands: &self.commands,
@@ -118,7 +118,7 @@ impl Engine {
         act(group, around, &mut orders);
         let wishes = orders.wishes;
         let (after, interface) = (group.may_be_opened_behind_us(around.peers), group.interface);
-        self.evidence.openable.replace(before, after, interface);
+        self.openable.replace(before, after, interface);
         self.fulfil(id, &wishes, now, out);
     }
 
@@ -154,7 +154,7 @@ impl Engine {
         for group in self.groups.ids() {
             self.step_group(group, now, out);
         }
-        self.evidence.openable.forget();
+        self.openable.forget();
         self.poll.note_asking(&self.groups, &self.setup, now);
     }
 
@@ -167,7 +167,7 @@ impl Engine {
         for &group in &alone {
             self.step_group(group, now, out);
         }
-        self.evidence.openable.forget();
+        self.openable.forget();
         self.poll.note_asking(&self.groups, &self.setup, now);
         self.finish_commands(now, out);
         for group in alone.drain(..) {
@@ -189,7 +189,7 @@ impl Engine {
     /// silent.
     fn count_openable(&mut self) {
         if self.evidence.is_watching() {
-            self.evidence.openable.count(&self.groups, &self.peers, self.leases.len());
+            self.openable.count(&self.groups.list, &self.peers, self.leases.len());
         }
     }
 
@@ -254,9 +254,29 @@ impl Engine {
         self.groups.look_again = true;
         if let Asking::Ask { anchors } = asking {
             self.post(now).send(peer, true, out);
-            let tables = (&self.groups, &self.peers, &self.leases);
-            self.evidence.probe(peer, anchors, tables, (self.setup.rules(), now), out);
+            for interface in self.leases.ids() {
+                if !self.leases[interface].facts.is_serviceable() {
+                    continue;
+                }
+                self.probe(peer, interface, now, out);
+                if anchors {
+                    self.evidence[interface].ask_anchors(interface, out);
+                }
+            }
         }
+    }
+
+    /// Probes an address on an interface that a silent peer may serve.
+    fn probe(&mut self, peer: PeerAt, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
+        let Some(probes) = self.evidence.probes(peer, interface) else { return };
+        let silent = &self.peers[peer];
+        let Some(group) = self.groups.to_be_probed(interface, silent, &probes.turn(), self.setup.rules()) else {
+            // Nothing is to be asked here: what was found out before must not count when there is again.
+            return *probes = Probes::default();
+        };
+        let mac = silent.row(group.id).map(|row| row.mac).filter(|mac| !mac.is_zero());
+        let to = probes.send(group.id, mac, now);
+        out.push(Action::Probe { interface, address: group.addresses.probe, to });
     }
 
     /// Tells people when single links fall silent or are heard again.

@@ -11,10 +11,8 @@
 //! | `watch` | the asking of one peer |
 //! | `segment` | a clients' segment and its neighbours |
 //! | `evident` | what a peer's silence allows |
-//! | `openable` | what a silent peer may have opened |
 
-use super::action::{Action, Actions};
-use super::group::Groups;
+use super::action::Actions;
 use super::lease::Leases;
 use super::notice::Notice;
 use super::peer::{PeerAt, Peers};
@@ -25,14 +23,12 @@ use crate::types::{GroupId, InterfaceId, MacAddr, MonoTime};
 use std::ops::{Index, IndexMut};
 
 mod evident;
-mod openable;
 mod segment;
 mod watch;
 
 pub(super) use evident::Evident;
-pub(super) use openable::Openable;
 pub(super) use segment::{Neighbour, Segment};
-pub(super) use watch::{Probes, Watch};
+pub(super) use watch::{ProbeTurn, Probes, Watch};
 
 /// Anchors are asked at every n-th question.
 const ANCHOR_EVERY: u32 = 2;
@@ -42,8 +38,6 @@ const ANCHOR_EVERY: u32 = 2;
 pub(super) struct Evidence {
     watches: Vec<Option<Watch>>,
     segments: Vec<Segment>,
-    #[serde(skip)]
-    pub openable: Openable,
 }
 
 impl Index<InterfaceId> for Evidence {
@@ -62,11 +56,7 @@ impl IndexMut<InterfaceId> for Evidence {
 
 impl Evidence {
     pub fn new(peers: usize, interfaces: usize, now: MonoTime) -> Evidence {
-        Evidence {
-            watches: vec![None; peers],
-            segments: vec![Segment::new(now); interfaces],
-            openable: Openable::default(),
-        }
+        Evidence { watches: vec![None; peers], segments: vec![Segment::new(now); interfaces] }
     }
 
     /// The watch on a peer, while it is asked.
@@ -153,25 +143,9 @@ impl Evidence {
         if idle { Asking::Idle } else { Asking::Ask { anchors: round.is_multiple_of(ANCHOR_EVERY) } }
     }
 
-    /// Probes addresses that a silent peer may serve, one on each interface, and asks neighbours there if it is their turn.
-    pub fn probe(
-        &mut self,
-        peer: PeerAt,
-        anchors: bool,
-        (groups, peers, leases): (&Groups, &Peers, &Leases),
-        (rules, now): (Rules, MonoTime),
-        out: &mut Actions,
-    ) {
-        for interface in leases.ids().filter(|interface| leases[*interface].facts.is_serviceable()) {
-            let Some(watch) = self.watches[peer.number()].as_mut() else { return };
-            let next = watch.on_mut(interface).next(&peers[peer], interface, groups, rules, now);
-            if let Some((address, to)) = next {
-                out.push(Action::Probe { interface, address, to });
-            }
-            if anchors {
-                self[interface].ask_anchors(interface, out);
-            }
-        }
+    /// The probes of the watch on a peer on an interface, while the peer is asked.
+    pub fn probes(&mut self, peer: PeerAt, interface: InterfaceId) -> Option<&mut Probes> {
+        self.watches[peer.number()].as_mut().map(|watch| watch.on_mut(interface))
     }
 
     /// Notes an answer for one of our groups' addresses: it counts against every watch it can concern.
@@ -179,7 +153,7 @@ impl Evidence {
         &mut self,
         group: GroupId,
         (interface, mac): (InterfaceId, MacAddr),
-        (peers, groups): (&Peers, &Groups),
+        peers: &Peers,
         (setup, now): (&Setup, MonoTime),
         out: &mut Actions,
     ) {
@@ -189,7 +163,7 @@ impl Evidence {
         for (peer, watch) in peers.iter().zip(&mut self.watches) {
             // Before the peer has told us its hardware address here, anybody may be it. To be heard is not enough: the
             // answer to a restarted node carries no rows.
-            let mut rows = peer.copy.rows().iter().zip(groups.iter());
+            let mut rows = peer.copy.rows().iter().zip(&setup.groups);
             let named =
                 rows.any(|(row, group)| group.interface == interface && row.is_some_and(|row| !row.mac.is_zero()));
             if named && !peer.has_mac(mac) {

@@ -1,11 +1,8 @@
 //! A watch: the asking of one silent peer, with its evidence for each interface.
 
 use super::segment::Segment;
-use crate::engine::group::{Group, Groups};
-use crate::engine::peer::Peer;
-use crate::rules::Rules;
 use crate::rules::evidence::PROBES;
-use crate::types::{GroupId, InterfaceId, MacAddr, MonoTime, Vip};
+use crate::types::{GroupId, InterfaceId, MacAddr, MonoTime};
 use std::time::Duration;
 
 /// Somebody on the segment must have been heard within this many questions: six rounds of asking.
@@ -34,29 +31,15 @@ impl Probes {
         if self.last_sent + wait <= now { self.unanswered } else { self.unanswered.saturating_sub(1) }
     }
 
-    /// Takes the turn of the next group that might be taken over from `peer` on an interface: its address is to be probed.
-    /// Returns the address, and to whom the probe goes if not to everybody.
-    pub fn next(
-        &mut self,
-        peer: &Peer,
-        interface: InterfaceId,
-        groups: &Groups,
-        rules: Rules,
-        now: MonoTime,
-    ) -> Option<(Vip, Option<MacAddr>)> {
-        let here = |group: &&Group| group.interface == interface && !group.is_open();
-        let may_serve = |group: &&Group| peer.is_active(group.id) || group.may_be_opened_by(peer.id);
-        // Only an address that the peer may answer for can tell anything: the silence of others means nothing.
-        let answered = self.answered.and_then(|group| groups.get(group));
-        let again = answered.filter(|group| self.unanswered < PROBES && here(group));
-        let likely = again.or_else(|| groups.from(self.cursor).filter(here).find(may_serve));
-        let likely = likely.filter(|_| rules.probes_served_addresses());
-        let Some(group) = likely.or_else(|| groups.from(self.cursor).find(here)) else {
-            // Nothing is to be asked here: what was found out before must not count when there is again.
-            *self = Probes::default();
-            return None;
-        };
-        self.cursor = group.id.0 + 1;
+    /// Whose turn it is: where to begin, and which group is asked again until it falls silent.
+    pub fn turn(&self) -> ProbeTurn {
+        ProbeTurn { cursor: self.cursor, again: self.answered.filter(|_| self.unanswered < PROBES) }
+    }
+
+    /// Notes a probe for the address of `group`, whose peer has named `mac` as its own. Returns to whom the probe goes if not
+    /// to everybody.
+    pub fn send(&mut self, group: GroupId, mac: Option<MacAddr>, now: MonoTime) -> Option<MacAddr> {
+        self.cursor = group.0 + 1;
         if self.unanswered == 0 {
             self.first_sent = now;
         }
@@ -64,9 +47,17 @@ impl Probes {
         self.last_sent = now;
         // Unicast reaches the peer whatever its switch thinks of broadcasts; every second one goes to all, in
         // case its hardware address has changed.
-        let mac = peer.row(group.id).map(|row| row.mac).filter(|mac| !mac.is_zero());
-        Some((group.addresses.probe, mac.filter(|_| self.unanswered % 2 == 1)))
+        mac.filter(|_| self.unanswered % 2 == 1)
     }
+}
+
+/// Whose address is probed next on an interface.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct ProbeTurn {
+    /// Position of the group whose turn is next.
+    pub cursor: u16,
+    /// The group whose address was answered last, and is to be asked again.
+    pub again: Option<GroupId>,
 }
 
 /// The asking of one peer.

@@ -3,10 +3,11 @@
 //! Owns: commands under way, and the stop. Never does: move a group: what is asked for counts where the group is stepped.
 //! A command that nothing comes of is answered when its time is over.
 
-use super::{Group, Groups, health};
+use super::{Group, health};
 use crate::engine::Engine;
 use crate::engine::action::{Action, Actions, Outcome};
 use crate::engine::around::Around;
+use crate::engine::commands::{Kind, Pending};
 use crate::engine::event::Command;
 use crate::engine::notice::Cause;
 use crate::engine::peer::{PeerAt, Presence};
@@ -14,72 +15,13 @@ use crate::types::{GroupId, MonoTime};
 use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
 
-/// Commands under way at a time; one more is answered with [`Outcome::Busy`].
-const PENDING: usize = 256;
 /// A stop does not wait longer than this for peers to accept what is handed over.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a command that takes time wants.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
-pub(in crate::engine) enum Kind {
-    /// The other node is to have the group.
-    Give,
-    /// This node is to have it.
-    Take,
-    /// The other node is to have it, and this one stands aside.
-    Pause,
-}
-
-/// A command that was begun.
-#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
-pub(in crate::engine) struct Pending {
-    pub id: u64,
-    pub kind: Kind,
-    pub group: GroupId,
-    pub until: MonoTime,
-}
-
-/// What operators have asked for.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
-pub(in crate::engine) struct Commands {
-    pub pending: Vec<Pending>,
-    /// The agent is stopping, and waits until then for what is handed over.
-    pub stopping: Option<MonoTime>,
-    /// Everything is closed and said.
-    pub stopped: bool,
-}
-
-impl Commands {
-    fn is_asked(&self, group: GroupId, kinds: &[Kind]) -> bool {
-        self.pending.iter().any(|pending| pending.group == group && kinds.contains(&pending.kind))
-    }
-
-    /// True if an operator wants the other node to have the group.
-    pub fn is_asked_to_give(&self, group: GroupId) -> bool {
-        self.is_asked(group, &[Kind::Give, Kind::Pause])
-    }
-
-    /// True if an operator wants this node to stand aside.
-    pub fn is_asked_to_pause(&self, group: GroupId) -> bool {
-        self.is_asked(group, &[Kind::Pause])
-    }
-
-    /// True if an operator wants this node to have the group.
-    pub fn is_asked_to_take(&self, group: GroupId) -> bool {
-        self.is_asked(group, &[Kind::Take])
-    }
-
-    /// Answers all commands of a group that nothing will come of any more.
-    pub fn drop_all_of(&mut self, group: GroupId, outcome: Outcome, out: &mut Actions) {
-        for pending in self.pending.extract_if(.., |pending| pending.group == group) {
-            out.push(Action::Reply { id: pending.id, outcome });
-        }
-    }
-
+impl Group {
     /// Why a handover cannot begin, if it cannot. `giving`: why it is given away, if it is.
-    fn refusal(&self, group: &Group, giving: Option<Kind>, around: Around<'_>) -> Option<Outcome> {
-        let busy = self.stopping.is_some() || self.pending.iter().any(|pending| pending.group == group.id);
-        if busy || self.pending.len() >= PENDING {
+    fn refusal(&self, giving: Option<Kind>, around: Around<'_>) -> Option<Outcome> {
+        if around.commands.is_busy(self.id) {
             return Some(Outcome::Busy);
         }
         let is_heard = |peer: &PeerAt| around.presence(*peer) == Presence::Heard;
@@ -89,19 +31,17 @@ impl Commands {
         let kind = giving?;
         let mut blocked = Some(Outcome::NoPeer);
         for peer in around.peers.nodes().filter(is_heard) {
-            if let Some(row) = around.peers[peer].row(group.id) {
-                blocked = Some(group.why_not(row, kind == Kind::Pause, around.rules)?);
+            if let Some(row) = around.peers[peer].row(self.id) {
+                blocked = Some(self.why_not(row, kind == Kind::Pause, around.rules)?);
             }
         }
         blocked
     }
-}
 
-impl Group {
     /// What a switch of this group would be, or why it cannot begin.
     fn plan_switch(&self, around: Around<'_>) -> Result<Kind, Outcome> {
         let open = self.is_open();
-        if let Some(refusal) = around.commands.refusal(self, open.then_some(Kind::Give), around) {
+        if let Some(refusal) = self.refusal(open.then_some(Kind::Give), around) {
             return Err(refusal);
         }
         match self.reason(around) {
@@ -120,7 +60,7 @@ impl Group {
         if !self.is_open() {
             return Ok(None);
         }
-        around.commands.refusal(self, Some(Kind::Pause), around).map_or(Ok(Some(Kind::Pause)), Err)
+        self.refusal(Some(Kind::Pause), around).map_or(Ok(Some(Kind::Pause)), Err)
     }
 
     /// True if somebody could take the group over.
@@ -235,12 +175,5 @@ impl Engine {
         let open = self.groups.iter().any(|group| group.is_open() || group.drain_until.is_some());
         let blind = self.leases.former.blind && now < patience;
         (open || blind) && self.setup.rules().closes_before_goodbye()
-    }
-}
-
-impl Groups {
-    /// True if every group that a command names exists.
-    pub fn have(&self, commands: &Commands) -> bool {
-        commands.pending.iter().all(|pending| usize::from(pending.group.0) < self.len())
     }
 }

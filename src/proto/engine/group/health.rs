@@ -7,9 +7,10 @@
 //!
 //! Owns: whose service does better. Never does: move anything faster than a handover does.
 
-use super::{Group, Hook};
+use super::Group;
 use crate::engine::action::Outcome;
 use crate::engine::around::Around;
+use crate::engine::event::Hook;
 use crate::engine::notice::Cause;
 use crate::engine::peer::{PeerAt, Presence};
 use crate::engine::timers::Timer;

@@ -16,7 +16,8 @@ use super::open::Claim;
 use super::service::{End, Running};
 use crate::engine::action::Action;
 use crate::engine::around::{Around, Orders};
-use crate::engine::notice::{Cause, Notice};
+use crate::engine::event::Hook;
+use crate::engine::notice::{Cause, HookEnd, Notice};
 use crate::engine::peer::{PeerAt, Presence};
 use crate::engine::timers::Timer;
 use crate::rules::Rules;
@@ -29,26 +30,6 @@ use std::time::Duration;
 const GRACE: Duration = Duration::from_secs(1);
 /// A node whose hook has failed does not try again for so long; the other may.
 const RETRY: Duration = Duration::from_secs(10);
-
-/// When the engine waits for hooks. What is run after an opening or a closing does not concern it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
-pub enum Hook {
-    /// Everything permits the opening; the gate is still closed.
-    BeforeOpen,
-    /// The peer is ready to take the group over; the gate is still open.
-    BeforeClose,
-}
-
-/// Why a hook did not do what it was run for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
-pub enum HookEnd {
-    /// It failed.
-    Failed,
-    /// Nothing was heard of its end.
-    Late,
-    /// It ended well, and meanwhile the group is not to be opened or closed any more.
-    Unused,
-}
 
 impl Group {
     /// Notes the end of a hook that was run for `epoch`. True if it was waited for.

@@ -8,6 +8,7 @@
 //! | `table` | all groups of this node |
 //! | `roles` | the role table: what a group does next |
 //! | `open` | claims, and when a gate may open |
+//! | `openable` | what a silent peer may have opened |
 //! | `announce` | announcements |
 //! | `epochs` | epochs, and their reservation |
 //! | `reason` | why a node is not ready; the row that says so |
@@ -38,6 +39,7 @@ mod epochs;
 mod health;
 mod hook;
 mod open;
+mod openable;
 mod reason;
 mod roles;
 mod service;
@@ -45,13 +47,10 @@ mod table;
 
 pub(super) use announce::Announcing;
 pub(super) use candidate::Candidate;
-pub(super) use command::Commands;
-#[cfg(any(test, feature = "proof"))]
-pub(super) use command::Pending;
 pub(super) use epochs::Epochs;
-pub use hook::{Hook, HookEnd};
 pub(super) use open::{Claim, Permit, consent_cause};
 #[cfg(any(test, feature = "proof"))]
+pub(super) use openable::Openable;
 pub(super) use service::Running;
 pub(super) use service::{End, Service};
 pub(super) use table::Groups;

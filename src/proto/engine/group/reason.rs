@@ -1,7 +1,8 @@
 //! Why a node is not ready, and the row that tells peers how the group stands here.
 
-use super::{Group, Hook};
+use super::Group;
 use crate::engine::around::Around;
+use crate::engine::event::Hook;
 use crate::types::Epoch;
 use crate::wire::pulse::{Reason, Role, Row};
 

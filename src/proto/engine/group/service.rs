@@ -1,6 +1,6 @@
 //! What is known of a group's service on this node, and of the hook that runs for it.
 
-use super::hook::Hook;
+use crate::engine::event::Hook;
 use crate::engine::evidence::Probes;
 use crate::types::{Epoch, MonoTime};
 

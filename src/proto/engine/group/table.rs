@@ -2,9 +2,11 @@
 
 use super::Group;
 use crate::engine::around::Around;
-use crate::engine::peer::PeerAt;
+use crate::engine::evidence::ProbeTurn;
+use crate::engine::peer::{Peer, PeerAt};
 use crate::engine::setup::Setup;
-use crate::types::{GroupId, MonoTime};
+use crate::rules::Rules;
+use crate::types::{GroupId, InterfaceId, MonoTime};
 use crate::wire::pulse::Row;
 use std::ops::{Index, IndexMut};
 
@@ -66,6 +68,23 @@ impl Groups {
     pub fn from(&self, cursor: u16) -> impl Iterator<Item = &Group> {
         let cursor = usize::from(cursor).checked_rem(self.list.len()).unwrap_or_default();
         self.list[cursor..].iter().chain(&self.list[..cursor])
+    }
+
+    /// The group whose address is to be probed next on an interface, where we might take one over from a silent `peer`.
+    pub fn to_be_probed(
+        &self,
+        interface: InterfaceId,
+        peer: &Peer,
+        turn: &ProbeTurn,
+        rules: Rules,
+    ) -> Option<&Group> {
+        let here = |group: &&Group| group.interface == interface && !group.is_open();
+        let may_serve = |group: &&Group| peer.is_active(group.id) || group.may_be_opened_by(peer.id);
+        // Only an address that the peer may answer for can tell anything: the silence of others means nothing.
+        let again = turn.again.and_then(|group| self.get(group)).filter(here);
+        let likely = again.or_else(|| self.from(turn.cursor).filter(here).find(may_serve));
+        let likely = likely.filter(|_| rules.probes_served_addresses());
+        likely.or_else(|| self.from(turn.cursor).find(here))
     }
 
     /// The row at a position of the table, as it is told.

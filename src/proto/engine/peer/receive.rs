@@ -256,8 +256,7 @@ impl Engine {
         let of_group = address.and_then(|address| self.index.group_of(address));
         let of_peer = self.peers.iter().any(|peer| peer.has_mac(mac));
         if let (Some(group), Some(address)) = (of_group, address) {
-            let tables = (&self.peers, &self.groups);
-            self.evidence.note_answer(group, (interface, mac), tables, (&self.setup, now), out);
+            self.evidence.note_answer(group, (interface, mac), &self.peers, (&self.setup, now), out);
             if !of_peer && self.groups[group].is_open() {
                 self.groups[group].defend(address, mac, now, out);
             }

@@ -13,10 +13,9 @@
 
 use crate::canon::Canon;
 use crate::durable::{Durable, GroupState};
+use crate::engine::commands::{Commands, Pending};
 use crate::engine::evidence::{Evidence, Neighbour, Segment};
-use crate::engine::group::{
-    Addresses, Announcing, Candidate, Claim, Commands, Epochs, Group, Groups, Offer, Pending,
-};
+use crate::engine::group::{Addresses, Announcing, Candidate, Claim, Epochs, Group, Groups, Offer};
 use crate::engine::lease::{Former, Lease, Leases};
 use crate::engine::peer::Outbox;
 use crate::engine::store::Persistence;
@@ -45,6 +44,7 @@ impl Engine {
             evidence,
             leases,
             groups,
+            openable: _, // counted anew by every look at the groups
             poll,
             outbox,
             store: Persistence { former, version, wanted, failing },

@@ -68,7 +68,7 @@ impl Engine {
         tables
             && self.groups.iter().zip(self.groups.ids()).all(numbered)
             && self.peers.iter().all(|peer| peer.is_whole(groups))
-            && self.groups.have(&self.commands)
+            && self.commands.are_within(groups)
             && self.groups.alone.iter().all(|group| self.groups.get(*group).is_some())
     }
 }

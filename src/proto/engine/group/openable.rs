@@ -3,7 +3,7 @@
 //! Owns: the count, which every group asks for that waits for the evidence to be enough. Never does: decide what is enough
 //! (see `evident`). The count is made once for each pass over the groups, and kept true while groups change in it.
 
-use crate::engine::group::{Group, Groups};
+use super::Group;
 use crate::engine::peer::{PeerAt, Peers};
 use crate::types::InterfaceId;
 
@@ -20,7 +20,7 @@ pub(in crate::engine) struct Openable {
 
 impl Openable {
     /// Counts, over all groups.
-    pub fn count(&mut self, groups: &Groups, peers: &Peers, interfaces: usize) {
+    pub fn count(&mut self, groups: &[Group], peers: &Peers, interfaces: usize) {
         self.counts.clear();
         self.counts.resize(peers.len() * interfaces, 0);
         self.interfaces = interfaces;
