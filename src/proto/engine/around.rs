@@ -6,9 +6,9 @@
 use super::action::{Action, Actions};
 use super::commands::Commands;
 use super::evidence::Evidence;
-use super::group::Openable;
 use super::lease::Leases;
 use super::notice::Notice;
+use super::openable::Openable;
 use super::peer::{PeerAt, Peers, Presence};
 use super::setup::{GroupSetup, Setup};
 use super::turn::Turn;

@@ -15,6 +15,7 @@
 //! | `around` | what a decision about a group may read, and ask of other rooms |
 //! | `peer` | a peer: session, links, rows, silence; datagrams in and out |
 //! | `evidence` | suspicion: queries, probes, anchors |
+//! | `openable` | what a silent peer may have opened |
 //! | `lease` | the node's lease on each interface, and those of a former life |
 //! | `vote` | votes, promises, elections |
 //! | `group` | a group: roles, claims, epochs, hooks, commands |
@@ -53,6 +54,7 @@ mod group;
 mod index;
 mod lease;
 mod notice;
+mod openable;
 mod peer;
 mod reconfigure;
 mod report;
@@ -77,9 +79,10 @@ pub use timers::Timer;
 
 use commands::Commands;
 use evidence::Evidence;
-use group::{Group, Groups, Openable};
+use group::{Group, Groups};
 use index::Index;
 use lease::Leases;
+use openable::Openable;
 use peer::{Outbox, Peer, Peers};
 use store::Persistence;
 use turn::Turn;

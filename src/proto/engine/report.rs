@@ -4,8 +4,9 @@ use super::Engine;
 use super::around::Around;
 use super::event::Hook;
 use super::evidence::Evident;
-use super::group::{Group, Openable};
+use super::group::Group;
 use super::notice::Cause;
+use super::openable::Openable;
 use super::peer::{PeerAt, Presence};
 use super::timers::Timer;
 use crate::timing::Promote;
@@ -155,7 +156,7 @@ impl Engine {
     #[must_use]
     pub fn report(&self, now: MonoTime) -> Report {
         let mut openable = Openable::default();
-        openable.count(&self.groups.list, &self.peers, self.leases.len());
+        openable.count(self.groups.given(&self.peers), (self.peers.len(), self.leases.len()));
         let around = Around { openable: &openable, ..self.around(now) };
         Report {
             now,

@@ -189,7 +189,8 @@ impl Engine {
     /// silent.
     fn count_openable(&mut self) {
         if self.evidence.is_watching() {
-            self.openable.count(&self.groups.list, &self.peers, self.leases.len());
+            let size = (self.peers.len(), self.leases.len());
+            self.openable.count(self.groups.given(&self.peers), size);
         }
     }
 

@@ -8,7 +8,6 @@
 //! | `table` | all groups of this node |
 //! | `roles` | the role table: what a group does next |
 //! | `open` | claims, and when a gate may open |
-//! | `openable` | what a silent peer may have opened |
 //! | `announce` | announcements |
 //! | `epochs` | epochs, and their reservation |
 //! | `reason` | why a node is not ready; the row that says so |
@@ -39,7 +38,6 @@ mod epochs;
 mod health;
 mod hook;
 mod open;
-mod openable;
 mod reason;
 mod roles;
 mod service;
@@ -50,7 +48,6 @@ pub(super) use candidate::Candidate;
 pub(super) use epochs::Epochs;
 pub(super) use open::{Claim, Permit, consent_cause};
 #[cfg(any(test, feature = "proof"))]
-pub(super) use openable::Openable;
 pub(super) use service::Running;
 pub(super) use service::{End, Service};
 pub(super) use table::Groups;

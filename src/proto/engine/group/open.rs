@@ -173,7 +173,7 @@ impl Group {
     /// How many groups a peer may have opened on this group's interface since it was last heard: each of their addresses has
     /// to be asked.
     pub fn openable_by(&self, peer: PeerAt, around: Around<'_>) -> u32 {
-        around.openable.of(peer, self, around.given_before, around.peers)
+        around.openable.of(peer, self.interface, around.given_before, self.may_be_opened_behind_us(around.peers))
     }
 
     /// What a peer that is heard permits, by what it says.

@@ -3,7 +3,7 @@
 use super::Group;
 use crate::engine::around::Around;
 use crate::engine::evidence::ProbeTurn;
-use crate::engine::peer::{Peer, PeerAt};
+use crate::engine::peer::{Peer, PeerAt, Peers};
 use crate::engine::setup::Setup;
 use crate::rules::Rules;
 use crate::types::{GroupId, InterfaceId, MonoTime};
@@ -85,6 +85,11 @@ impl Groups {
         let likely = again.or_else(|| self.from(turn.cursor).filter(here).find(may_serve));
         let likely = likely.filter(|_| rules.probes_served_addresses());
         likely.or_else(|| self.from(turn.cursor).find(here))
+    }
+
+    /// Groups that a peer may have opened behind our back: to which peer each was given, and on which interface.
+    pub fn given(&self, peers: &Peers) -> impl Iterator<Item = (PeerAt, InterfaceId)> {
+        self.list.iter().filter_map(|group| Some((group.may_be_opened_behind_us(peers)?, group.interface)))
     }
 
     /// The row at a position of the table, as it is told.

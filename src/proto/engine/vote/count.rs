@@ -3,7 +3,8 @@
 //! Owns: ballots' grants and floors, peers' granted and promised times, and renewals by votes. Never does: decide who may
 //! claim. What is not granted any more was granted up to now, and ends then.
 
-use super::{Grants, Poll, granted_until, margin};
+use super::poll::{granted_until, margin};
+use super::{Grants, Poll};
 use crate::engine::Engine;
 use crate::engine::action::{Action, Actions, GateAction};
 use crate::engine::around::{Around, Orders};
@@ -101,6 +102,38 @@ impl Groups {
 }
 
 impl Poll {
+    /// Sorts the open groups by who grants them.
+    pub fn sort(&mut self, groups: &Groups) {
+        self.grants.clear();
+        for group in groups.iter().filter(|group| group.is_open()) {
+            let ballot = &group.ballot;
+            let alike =
+                |grants: &&mut Grants| grants.interface == group.interface && grants.granted == ballot.granted;
+            match self.grants.iter_mut().find(alike) {
+                Some(grants) => grants.floor = grants.floor.min(ballot.floor),
+                None => {
+                    let (interface, granted, floor) = (group.interface, ballot.granted, ballot.floor);
+                    self.grants.push(Grants { interface, granted, floor });
+                }
+            }
+        }
+    }
+
+    /// Notes, after groups were looked at, whether there are claims that wait for votes.
+    pub fn note_asking(&mut self, groups: &Groups, setup: &Setup, now: MonoTime) {
+        if setup.votes.is_none() {
+            return;
+        }
+        let claims = groups.iter().any(|group| group.claim.epoch != Epoch::NONE);
+        let wanted = std::mem::take(&mut self.wanted) || claims;
+        let before = self.asking;
+        self.asking = wanted.then(|| before.unwrap_or(now));
+        if wanted && before.is_none() {
+            // The rows that claim go out at once; the first question follows them.
+            self.next_ask = now + setup.timing.probe;
+        }
+    }
+
     /// Writes later deadlines where votes allow it.
     pub fn renew(&self, leases: &mut Leases, setup: &Setup, peers: &Peers, now: MonoTime, out: &mut Actions) {
         if !self.decides(setup) {

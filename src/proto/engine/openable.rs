@@ -1,10 +1,9 @@
 //! How many groups a silent peer may have opened since it was last heard: those that it was given the right of way for.
 //!
 //! Owns: the count, which every group asks for that waits for the evidence to be enough. Never does: decide what is enough
-//! (see `evident`). The count is made once for each pass over the groups, and kept true while groups change in it.
+//! (see `evidence`). The count is made once for each pass over the groups, and kept true while groups change in it.
 
-use super::Group;
-use crate::engine::peer::{PeerAt, Peers};
+use super::peer::PeerAt;
 use crate::types::InterfaceId;
 
 /// Groups given the right of way that are waited for, each by one probe more.
@@ -12,23 +11,20 @@ const OPENABLE: u32 = 32;
 
 /// Number of groups that each peer may have opened on each interface.
 #[derive(Clone, Debug, Default)]
-pub(in crate::engine) struct Openable {
+pub(super) struct Openable {
     /// By peer, then by interface. Empty while nobody is asked for it.
     counts: Vec<u32>,
     interfaces: usize,
 }
 
 impl Openable {
-    /// Counts, over all groups.
-    pub fn count(&mut self, groups: &[Group], peers: &Peers, interfaces: usize) {
+    /// Counts groups that were `given`: to which peer, and on which interface. `size`: the numbers of peers and of interfaces.
+    pub fn count(&mut self, given: impl Iterator<Item = (PeerAt, InterfaceId)>, size: (usize, usize)) {
+        let (peers, interfaces) = size;
         self.counts.clear();
-        self.counts.resize(peers.len() * interfaces, 0);
+        self.counts.resize(peers * interfaces, 0);
         self.interfaces = interfaces;
-        for group in groups.iter() {
-            if let Some(peer) = group.may_be_opened_behind_us(peers) {
-                *self.place(peer, group.interface) += 1;
-            }
-        }
+        given.for_each(|(peer, interface)| *self.place(peer, interface) += 1);
     }
 
     /// Forgets the count: groups change from here on.
@@ -36,7 +32,7 @@ impl Openable {
         self.counts.clear();
     }
 
-    /// Keeps the count true when a group has changed: `before` and `after` are the peers that may have opened it.
+    /// Keeps the count true when a group on an interface was given to `before`, and is now given to `after`.
     pub fn replace(&mut self, before: Option<PeerAt>, after: Option<PeerAt>, interface: InterfaceId) {
         if before == after || self.counts.is_empty() {
             return;
@@ -45,14 +41,13 @@ impl Openable {
         after.into_iter().for_each(|peer| *self.place(peer, interface) += 1);
     }
 
-    /// How many groups `peer` may have opened where `group` is. `before`: who might have opened that group when it was counted,
-    /// which may have changed in this very step.
-    pub fn of(&self, peer: PeerAt, group: &Group, before: Option<PeerAt>, peers: &Peers) -> u32 {
-        let place = peer.number() * self.interfaces + usize::from(group.interface.0);
+    /// How many groups `peer` may have opened on an interface, for one of the groups there that was given to `before` when it
+    /// was counted, and is given to `after` now: it may have changed in this very step.
+    pub fn of(&self, peer: PeerAt, interface: InterfaceId, before: Option<PeerAt>, after: Option<PeerAt>) -> u32 {
+        let place = peer.number() * self.interfaces + usize::from(interface.0);
         let counted = self.counts.get(place).copied().unwrap_or_default();
         let others = counted - u32::from(before == Some(peer) && !self.counts.is_empty());
-        let own = u32::from(group.may_be_opened_behind_us(peers) == Some(peer));
-        (others + own).min(OPENABLE)
+        (others + u32::from(after == Some(peer))).min(OPENABLE)
     }
 
     fn place(&mut self, peer: PeerAt, interface: InterfaceId) -> &mut u32 {
