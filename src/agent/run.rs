@@ -24,12 +24,12 @@ use crate::slow::connections::Connections;
 use crate::slow::current::Current;
 use crate::slow::events::Events;
 use crate::slow::flight::Flight;
-use crate::slow::helper::HelperThread;
 use crate::slow::hooks::Hooks;
 use crate::slow::message::Message;
 use crate::slow::paths::Paths;
 use crate::slow::ports::Ports;
 use crate::slow::reload::Reload;
+use crate::slow::service_thread::ServiceThread;
 use crate::slow::vitals::Vitals;
 use crate::store::{self, Store, StoreError, StoreHandle};
 use crate::{from_config, orders};
@@ -175,7 +175,8 @@ async fn serve(start: Start<'_>) -> Result<(), RunError> {
     let ports = start_keeper(config, interfaces)?;
     let (calls_in, calls) = mpsc::channel(CALLS);
     let server = tokio::spawn(server::serve(listener, calls_in));
-    let helper = HelperThread::start().map_err(|error| RunError::failed("starting checks and hooks", &error))?;
+    let service_thread =
+        ServiceThread::start().map_err(|error| RunError::failed("starting checks and hooks", &error))?;
     let (systemd, launcher) = (Arc::new(Systemd::default()), Arc::new(Launcher::new()));
     let slow = Slow {
         current,
@@ -187,9 +188,9 @@ async fn serve(start: Start<'_>) -> Result<(), RunError> {
         reload: Reload::new(options.clone()),
         ports,
         paths: Paths::new(&links),
-        checks: Checks::new(helper.runtime(), Arc::clone(&systemd), Arc::clone(&launcher)),
-        hooks: Hooks::new(helper.runtime(), systemd, launcher),
-        _helper: helper,
+        checks: Checks::new(service_thread.runtime(), Arc::clone(&systemd), Arc::clone(&launcher)),
+        hooks: Hooks::new(service_thread.runtime(), systemd, launcher),
+        _service_thread: service_thread,
         flight,
         connections,
         events: Events::new(),

@@ -10,7 +10,7 @@ use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
 
 /// An event before it has a time and a number.
-pub struct Told {
+pub struct Saying {
     /// Weight of the event in the log.
     pub severity: Severity,
     /// Word for the kind of event, for programs.
@@ -23,8 +23,8 @@ pub struct Told {
     pub fields: Vec<(&'static str, String)>,
 }
 
-fn told(severity: Severity, kind: &'static str, text: String) -> Told {
-    Told { severity, kind, group: None, text, fields: Vec::new() }
+fn saying(severity: Severity, kind: &'static str, text: String) -> Saying {
+    Saying { severity, kind, group: None, text, fields: Vec::new() }
 }
 
 /// Names of groups, interfaces, nodes and witnesses, by their numbers. An unknown number is "?".
@@ -199,37 +199,39 @@ pub fn outcome(outcome: Outcome) -> (bool, String) {
 }
 
 /// Event that a notice of the engine is for people.
-pub fn notice(names: &Names, notice: &Notice) -> Told {
+pub fn notice(names: &Names, notice: &Notice) -> Saying {
     match *notice {
         Notice::Role { group, from, to, epoch, cause, silence } => {
             role_change(names.group(group), (from, to), epoch, (cause, silence))
         }
         Notice::Conflict { group, peer, epoch, won } => conflict(names.group(group), names.node(peer), epoch, won),
         Notice::Stranger { group, address, mac } => stranger(names.group(group), address, mac),
-        Notice::PeerUp { peer } => told(Severity::Info, "peer_up", format!("{} is heard", names.node(peer))),
+        Notice::PeerUp { peer } => saying(Severity::Info, "peer_up", format!("{} is heard", names.node(peer))),
         Notice::PeerSilent { peer, silence } => {
             let text =
                 format!("{} is silent on every link for {:.1} ms", names.node(peer), silence.as_secs_f64() * 1e3);
-            told(Severity::Warning, "peer_silent", text)
+            saying(Severity::Warning, "peer_silent", text)
         }
-        Notice::PeerLeft { peer } => told(Severity::Info, "peer_left", format!("{} said goodbye", names.node(peer))),
+        Notice::PeerLeft { peer } => {
+            saying(Severity::Info, "peer_left", format!("{} said goodbye", names.node(peer)))
+        }
         Notice::Link { link, heard: true } => {
-            told(Severity::Info, "link_up", format!("{} is heard", names.link(link)))
+            saying(Severity::Info, "link_up", format!("{} is heard", names.link(link)))
         }
         Notice::Link { link, heard: false } => {
-            told(Severity::Warning, "link_silent", format!("{} is silent", names.link(link)))
+            saying(Severity::Warning, "link_silent", format!("{} is silent", names.link(link)))
         }
-        Notice::Veto { interface, mac } => told(
+        Notice::Veto { interface, mac } => saying(
             Severity::Warning,
             "veto",
             format!("not taking over on {}: {mac} still answers for the address", names.interface(interface)),
         ),
-        Notice::Isolated { interface } => told(
+        Notice::Isolated { interface } => saying(
             Severity::Error,
             "isolated",
             format!("not taking over on {}: nobody is heard on the clients' segment", names.interface(interface)),
         ),
-        Notice::LeaseLapsed { interface } => told(
+        Notice::LeaseLapsed { interface } => saying(
             Severity::Error,
             "lapsed",
             format!(
@@ -237,7 +239,7 @@ pub fn notice(names: &Names, notice: &Notice) -> Told {
                 names.interface(interface)
             ),
         ),
-        Notice::NoMajority { interface } => told(
+        Notice::NoMajority { interface } => saying(
             Severity::Error,
             "no_majority",
             format!("no majority of votes was renewed for {}; its groups are closed", names.interface(interface)),
@@ -245,25 +247,25 @@ pub fn notice(names: &Names, notice: &Notice) -> Told {
         Notice::WitnessLost { .. } | Notice::WitnessHeard { .. } | Notice::Alone { .. } => {
             of_witnesses(names, notice)
         }
-        Notice::Differs { peer, differs: true } => told(
+        Notice::Differs { peer, differs: true } => saying(
             Severity::Warning,
             "differs",
             format!("the configuration of {} differs from ours (vipair status tells the fields)", names.node(peer)),
         ),
         Notice::Differs { peer, differs: false } => {
-            told(Severity::Info, "differs", format!("the configuration of {} is like ours again", names.node(peer)))
+            saying(Severity::Info, "differs", format!("the configuration of {} is like ours again", names.node(peer)))
         }
-        Notice::StoreFailed => told(
+        Notice::StoreFailed => saying(
             Severity::Error,
             "store_failed",
             "the state directory cannot be written; one takeover is still possible, then this node is not ready"
                 .to_owned(),
         ),
         Notice::StoreMended => {
-            told(Severity::Info, "store_mended", "the state directory can be written again".to_owned())
+            saying(Severity::Info, "store_mended", "the state directory can be written again".to_owned())
         }
         Notice::Hook { group, hook, epoch, end } => hook_ended(names.group(group), self::hook(hook), epoch, end),
-        Notice::Stalled { stall } => told(
+        Notice::Stalled { stall } => saying(
             Severity::Warning,
             "stalled",
             format!("the agent did not run for {:.0} ms; silence is counted anew", stall.as_secs_f64() * 1e3),
@@ -272,26 +274,26 @@ pub fn notice(names: &Names, notice: &Notice) -> Told {
 }
 
 /// Event that a notice on witnesses is for people.
-fn of_witnesses(names: &Names, notice: &Notice) -> Told {
+fn of_witnesses(names: &Names, notice: &Notice) -> Saying {
     match *notice {
         Notice::WitnessLost { witness, silence } => {
             let (name, span) = (names.node(witness), silence.as_secs_f64() * 1e3);
             let text = format!("{name} is not heard for {span:.0} ms: its vote is missing when a node fails now");
-            told(Severity::Error, "witness_lost", text)
+            saying(Severity::Error, "witness_lost", text)
         }
         Notice::WitnessHeard { witness } => {
-            told(Severity::Info, "witness_heard", format!("{} is heard", names.node(witness)))
+            saying(Severity::Info, "witness_heard", format!("{} is heard", names.node(witness)))
         }
-        Notice::Alone { alone: true } => told(
+        Notice::Alone { alone: true } => saying(
             Severity::Error,
             "alone",
             "no majority of the witnesses is heard: the pair decides alone (strict = false)".to_owned(),
         ),
-        _ => told(Severity::Info, "voted", "the witnesses are heard: votes decide again".to_owned()),
+        _ => saying(Severity::Info, "voted", "the witnesses are heard: votes decide again".to_owned()),
     }
 }
 
-fn role_change(name: &str, (from, to): (Role, Role), epoch: Epoch, (why, silence): (Cause, Duration)) -> Told {
+fn role_change(name: &str, (from, to): (Role, Role), epoch: Epoch, (why, silence): (Cause, Duration)) -> Saying {
     let bad = matches!(
         why,
         Cause::Silence | Cause::Interface | Cause::Lapsed | Cause::NoMajority | Cause::HigherEpoch | Cause::Unheard
@@ -309,33 +311,33 @@ fn role_change(name: &str, (from, to): (Role, Role), epoch: Epoch, (why, silence
     if !silence.is_zero() {
         text.push_str(&format!("; silent for {:.1} ms", silence.as_secs_f64() * 1e3));
     }
-    let mut event = told(severity, kind, text);
+    let mut event = saying(severity, kind, text);
     event.fields = vec![("role", role(to).to_owned()), ("epoch", epoch.0.to_string())];
     event.group = Some(name.to_owned());
     event
 }
 
-fn hook_ended(name: &str, hook: &str, epoch: Epoch, end: HookEnd) -> Told {
+fn hook_ended(name: &str, hook: &str, epoch: Epoch, end: HookEnd) -> Saying {
     let (severity, what) = match end {
         HookEnd::Failed => (Severity::Error, "failed: nothing is moved"),
         HookEnd::Late => (Severity::Error, "did not end in time: nothing is moved"),
         HookEnd::Unused => (Severity::Warning, "ended well, and meanwhile the group does not move any more"),
     };
-    let mut event = told(severity, "hook", format!("{name}: {hook} for epoch {epoch} {what}"));
+    let mut event = saying(severity, "hook", format!("{name}: {hook} for epoch {epoch} {what}"));
     event.group = Some(name.to_owned());
     event.fields = vec![("hook", hook.to_owned()), ("epoch", epoch.0.to_string())];
     event
 }
 
-fn conflict(name: &str, peer: &str, epoch: Epoch, won: bool) -> Told {
+fn conflict(name: &str, peer: &str, epoch: Epoch, won: bool) -> Saying {
     let what = if won { "we go on and announce again" } else { "we have closed" };
     let text = format!("{name}: {peer} is active as well, with epoch {epoch}; {what}");
-    Told { group: Some(name.to_owned()), ..told(Severity::Error, "conflict", text) }
+    Saying { group: Some(name.to_owned()), ..saying(Severity::Error, "conflict", text) }
 }
 
-fn stranger(name: &str, address: Vip, mac: MacAddr) -> Told {
+fn stranger(name: &str, address: Vip, mac: MacAddr) -> Saying {
     let text = format!("{name}: {mac} claims {address} and is no node of this cluster; announced again in defence");
-    let mut event = told(Severity::Error, "stranger", text);
+    let mut event = saying(Severity::Error, "stranger", text);
     event.group = Some(name.to_owned());
     event.fields = vec![("address", address.to_string()), ("mac", mac.to_string())];
     event

@@ -7,7 +7,7 @@
 use super::terminal::{Tone, has_colour, paint};
 use super::{Failure, print};
 use crate::control::protocol::Severity;
-use crate::flight::{self, Line, MAX_FILE, Recording, Story, Telling, Verdict};
+use crate::flight::{self, Comparison, Line, MAX_FILE, Recording, Story, Telling};
 use crate::io::clock::WallTime;
 use crate::timing::Profile;
 use crate::types::MonoTime;
@@ -64,16 +64,16 @@ pub(super) fn execute(args: &ReplayArgs) -> Result<(), Failure> {
     let mut story = Story::new(&recording.header, if args.all { Telling::All } else { Telling::Brief });
     let day = recording.segments.first().map(|segment| segment.span.wall / DAY_MS);
     let mut printer = Printer { args, colour, last: None, day, failure: None };
-    let verdict = flight::replay(&recording, |step| {
+    let comparison = flight::replay(&recording, |step| {
         let lines = story.report(step);
         printer.print_lines(&lines);
     });
-    let verdict = verdict.map_err(|error| failed(&error))?;
+    let comparison = comparison.map_err(|error| failed(&error))?;
     if let Some(last) = recording.segments.last() {
         printer.print_lines(&story.finish(last));
     }
     printer.failure.map_or(Ok(()), Err)?;
-    compare(&recording, &verdict, args.json, colour)
+    compare(&recording, &comparison, args.json, colour)
 }
 
 /// Reads the file, which must be no longer than a recording can be.
@@ -192,17 +192,17 @@ fn line_json(line: &Line) -> String {
 
 /// Compares the replay with the flight: prints that they agree, or fails with each place where they
 /// do not.
-fn compare(recording: &Recording, verdict: &Verdict, json: bool, colour: bool) -> Result<(), Failure> {
+fn compare(recording: &Recording, comparison: &Comparison, json: bool, colour: bool) -> Result<(), Failure> {
     let facts = format!(
         "{} events, {} decisions, {} of {} snapshots arrived at",
-        verdict.events, verdict.decisions, verdict.snapshots, verdict.expected_snapshots
+        comparison.events, comparison.decisions, comparison.snapshots, comparison.expected_snapshots
     );
-    if verdict.agrees() {
+    if comparison.agrees() {
         let text = format!("replay agrees with the flight: {facts}");
         return if json { Ok(()) } else { print(&format!("\n{}\n", paint(&text, Tone::Good, colour))) };
     }
     let mut text = format!("the replay is not the flight: {facts}");
-    for parting in &verdict.partings {
+    for parting in &comparison.partings {
         let begin = recording.segments.get(parting.segment - 1).map(|segment| segment.span);
         let wall = begin.map_or(0, |span| {
             span.wall + u64::try_from(parting.now.since(span.begin).as_millis()).unwrap_or(u64::MAX)

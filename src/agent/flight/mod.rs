@@ -15,10 +15,10 @@
 //! | `shelf` | the directory of recordings |
 //! | `replay` | the engine runs again, and its decisions are compared |
 //! | `story` | a recording in sentences for people |
-//! | `evidence` | the evidence that a decision rested on |
+//! | `grounds` | the grounds that a decision rested on |
 
-mod evidence;
 mod file;
+mod grounds;
 mod happened;
 mod pack;
 mod queue;
@@ -32,6 +32,6 @@ mod tests;
 pub use file::{Book, ENGINE, Header, MAX_FILE, Recording, Unreadable};
 pub use happened::{Decision, Happened};
 pub use queue::{Recorder, Start, Tape, queue};
-pub use replay::{Input, Parting, Senseless, Step, Verdict, replay};
+pub use replay::{Comparison, Input, Parting, Senseless, Step, replay};
 pub use ring::{Ring, Segment};
 pub use story::{Line, Story, Telling};

@@ -5,7 +5,7 @@
 //! with the substitute key of the number they carry; a datagram that did not open comes back as one
 //! that does not. Decisions are compared with those of the flight, and the state at the end of each
 //! segment with the snapshot of the next one. Where replay and flight part, the engine is not the
-//! one that flew, or it is not pure: then no replay proves anything, and the verdict says so.
+//! one that flew, or it is not pure: then no replay proves anything, and the comparison says so.
 
 use super::file::Recording;
 use super::happened::Decision;
@@ -61,7 +61,7 @@ pub struct Parting {
 
 /// Result of comparing replay and flight.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Verdict {
+pub struct Comparison {
     /// Number of events and configurations that the engine was given.
     pub events: u64,
     /// Number of decisions that are the same.
@@ -74,7 +74,7 @@ pub struct Verdict {
     pub partings: Vec<Parting>,
 }
 
-impl Verdict {
+impl Comparison {
     /// Whether replay and flight part nowhere.
     #[must_use]
     pub fn agrees(&self) -> bool {
@@ -101,16 +101,16 @@ pub enum Senseless {
 ///
 /// # Errors
 /// See [`Senseless`].
-pub fn replay(recording: &Recording, mut show: impl FnMut(&Step<'_>)) -> Result<Verdict, Senseless> {
-    let mut verdict = Verdict::default();
+pub fn replay(recording: &Recording, mut show: impl FnMut(&Step<'_>)) -> Result<Comparison, Senseless> {
+    let mut comparison = Comparison::default();
     for (index, segment) in recording.segments.iter().enumerate() {
         let next = recording.segments.get(index + 1).filter(|_| !segment.span.cut);
-        let mut pilot = Pilot::new(index + 1, segment, &mut verdict)?;
+        let mut pilot = Pilot::new(index + 1, segment, &mut comparison)?;
         pilot.show_step(Input::Begin(segment), segment.span.begin, true, &mut show);
         pilot.fly(&mut show)?;
         pilot.compare_state(next);
     }
-    Ok(verdict)
+    Ok(comparison)
 }
 
 /// Replay of one segment.
@@ -127,12 +127,12 @@ struct Pilot<'a> {
     now: MonoTime,
     /// Whether replay and flight have parted in this segment.
     parted: bool,
-    verdict: &'a mut Verdict,
+    comparison: &'a mut Comparison,
 }
 
 impl<'a> Pilot<'a> {
     /// Restores the engine from the segment's snapshot.
-    fn new(number: usize, segment: &'a Segment, verdict: &'a mut Verdict) -> Result<Pilot<'a>, Senseless> {
+    fn new(number: usize, segment: &'a Segment, comparison: &'a mut Comparison) -> Result<Pilot<'a>, Senseless> {
         let snapshot =
             postcard::take_from_bytes(&segment.snapshot).ok().filter(|(_, rest)| rest.is_empty()).map(|(it, _)| it);
         let engine = snapshot.and_then(|snapshot| Engine::restore(snapshot, segment.setup.clone()));
@@ -144,7 +144,7 @@ impl<'a> Pilot<'a> {
             decided: VecDeque::new(),
             now: segment.span.begin,
             parted: false,
-            verdict,
+            comparison,
         })
     }
 
@@ -202,7 +202,7 @@ impl<'a> Pilot<'a> {
         self.expect_nothing_left();
         self.out.clear();
         self.now = now;
-        self.verdict.events += 1;
+        self.comparison.events += 1;
     }
 
     /// Keeps the decisions upon an input for comparison, and shows the step.
@@ -219,7 +219,7 @@ impl<'a> Pilot<'a> {
     /// Compares the next decision with the one in flight.
     fn compare(&mut self, flown: &Decision) {
         match self.decided.pop_front() {
-            Some(replayed) if replayed == *flown => self.verdict.decisions += 1,
+            Some(replayed) if replayed == *flown => self.comparison.decisions += 1,
             Some(replayed) => self.part(format!("{flown:?}"), format!("{replayed:?}")),
             None => self.part(format!("{flown:?}"), "nothing".to_owned()),
         }
@@ -237,17 +237,17 @@ impl<'a> Pilot<'a> {
     fn part(&mut self, flown: String, replayed: String) {
         if !std::mem::replace(&mut self.parted, true) {
             let (segment, now) = (self.number, self.now);
-            self.verdict.partings.push(Parting { segment, now, flown, replayed });
+            self.comparison.partings.push(Parting { segment, now, flown, replayed });
         }
     }
 
     /// Compares the engine at the segment's end with the snapshot of the next segment.
     fn compare_state(&mut self, next: Option<&std::sync::Arc<Segment>>) {
         let Some(next) = next else { return };
-        self.verdict.expected_snapshots += 1;
+        self.comparison.expected_snapshots += 1;
         let here = postcard::to_allocvec(&self.engine.snapshot()).unwrap_or_default();
         if here == next.snapshot {
-            self.verdict.snapshots += 1;
+            self.comparison.snapshots += 1;
             return;
         }
         let there = postcard::from_bytes(&next.snapshot).ok();

@@ -8,8 +8,8 @@ mod brief;
 mod detail;
 mod ordinary;
 
-use super::evidence::Evidence;
 use super::file::{Book, Header};
+use super::grounds::Grounds;
 use super::queue::Start;
 use super::replay::{Input, Step};
 use super::ring::{Segment, Span};
@@ -46,7 +46,7 @@ pub struct Line {
     pub severity: Option<Severity>,
     /// Sentence for people.
     pub text: String,
-    /// Evidence that a decision rested on, a line each.
+    /// Grounds that a decision rested on, a line each.
     pub because: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ pub struct Story<'h> {
     book: &'h Book,
     telling: Telling,
     names: Names,
-    evidence: Evidence,
+    grounds: Grounds,
     counts: Counts,
     /// Newest facts of each interface.
     facts: HashMap<InterfaceId, InterfaceFacts>,
@@ -80,7 +80,7 @@ impl<'h> Story<'h> {
             book: &header.book,
             telling,
             names: Names::of(Vec::new(), Vec::new(), Vec::new(), None),
-            evidence: Evidence::default(),
+            grounds: Grounds::default(),
             counts: Counts::default(),
             facts: HashMap::new(),
             said: HashMap::new(),
@@ -95,7 +95,7 @@ impl<'h> Story<'h> {
         if let Input::Begin(segment) = step.input {
             self.begin(step, segment);
         }
-        let news = self.evidence.note(step);
+        let news = self.grounds.note(step);
         self.count(step);
         if self.telling == Telling::All {
             let texts = detail::lines_of(&self.names, step);

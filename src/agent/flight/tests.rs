@@ -25,13 +25,13 @@ fn again(recording: &Recording) -> Recording {
     read
 }
 
-/// The replay's verdict and the story's lines.
-fn replayed(recording: &Recording) -> (Verdict, Vec<Line>) {
+/// The replay's comparison and the story's lines.
+fn replayed(recording: &Recording) -> (Comparison, Vec<Line>) {
     let mut story = Story::new(&recording.header, Telling::Brief);
     let mut lines = Vec::new();
-    let verdict = replay(recording, |step| lines.extend(story.report(step))).unwrap();
+    let comparison = replay(recording, |step| lines.extend(story.report(step))).unwrap();
     lines.extend(story.finish(recording.segments.last().unwrap()));
-    (verdict, lines)
+    (comparison, lines)
 }
 
 fn told(lines: &[Line]) -> String {
@@ -52,10 +52,10 @@ fn a_replayed_takeover_is_the_flown_one_and_says_what_it_rests_on() {
     pair.engines[0] = None;
     pair.run(Duration::from_secs(1));
     let recording = again(&pair.recording());
-    let (verdict, lines) = replayed(&recording);
-    assert!(verdict.agrees(), "{:#?}", verdict.partings);
-    assert_eq!(verdict.decisions, pair.decisions.len() as u64);
-    assert_eq!((verdict.snapshots, verdict.expected_snapshots), (1, 1));
+    let (comparison, lines) = replayed(&recording);
+    assert!(comparison.agrees(), "{:#?}", comparison.partings);
+    assert_eq!(comparison.decisions, pair.decisions.len() as u64);
+    assert_eq!((comparison.snapshots, comparison.expected_snapshots), (1, 1));
     assert!(pair.decisions.iter().any(|it| matches!(it, Decision::Gate(crate::engine::GateAction::Open { .. }))));
     let text = told(&lines);
     for part in [
@@ -88,8 +88,8 @@ fn an_engine_that_decides_otherwise_is_found() {
         Arc::make_mut(&mut other.setup).timing.silence = ms(300);
         *segment = Arc::new(other);
     }
-    let (verdict, _) = replayed(&recording);
-    assert!(!verdict.agrees());
+    let (comparison, _) = replayed(&recording);
+    assert!(!comparison.agrees());
 }
 
 #[test]
@@ -112,9 +112,9 @@ fn a_state_that_differs_from_the_next_snapshot_is_found() {
     }
     first.records.truncate(last_tick);
     recording.segments[0] = Arc::new(first);
-    let (verdict, _) = replayed(&recording);
-    assert_eq!(verdict.partings.len(), 1, "{:?}", verdict.partings);
-    assert_eq!(verdict.snapshots + 1, verdict.expected_snapshots);
+    let (comparison, _) = replayed(&recording);
+    assert_eq!(comparison.partings.len(), 1, "{:?}", comparison.partings);
+    assert_eq!(comparison.snapshots + 1, comparison.expected_snapshots);
 }
 
 #[test]
@@ -144,10 +144,10 @@ fn garbage_commands_and_another_configuration_are_replayed_alike() {
     let counts = [rejects.too_short, rejects.too_long, rejects.magic, rejects.version, rejects.key_id, rejects.tag];
     assert!(counts.iter().all(|count| *count > 0), "{rejects:?}");
     let recording = again(&pair.recording());
-    let (verdict, lines) = replayed(&recording);
-    assert!(verdict.agrees(), "{:#?}", verdict.partings);
-    assert_eq!(verdict.decisions, pair.decisions.len() as u64);
-    assert!(verdict.snapshots >= 2, "{verdict:?}");
+    let (comparison, lines) = replayed(&recording);
+    assert!(comparison.agrees(), "{:#?}", comparison.partings);
+    assert_eq!(comparison.decisions, pair.decisions.len() as u64);
+    assert!(comparison.snapshots >= 2, "{comparison:?}");
     let text = told(&lines);
     for part in ["operator: pause web", "another configuration was taken over", "datagrams turned away"] {
         assert!(text.contains(part), "\"{part}\" is not told:\n{text}");
@@ -171,9 +171,9 @@ fn a_full_queue_leaves_a_gap_that_is_told_and_nothing_else() {
     assert_eq!(recording.segments[1].span.start, Start::Gap);
     let lost = recording.segments[1].span.begin.since(recording.segments[0].span.end);
     assert!(lost > Duration::from_secs(5), "only {lost:?} are missing");
-    let (verdict, lines) = replayed(&recording);
-    assert!(verdict.agrees(), "{:#?}", verdict.partings);
-    assert_eq!((verdict.snapshots, verdict.expected_snapshots), (1, 1));
+    let (comparison, lines) = replayed(&recording);
+    assert!(comparison.agrees(), "{:#?}", comparison.partings);
+    assert_eq!((comparison.snapshots, comparison.expected_snapshots), (1, 1));
     let text = told(&lines);
     assert!(text.contains("records are missing from here on"), "{text}");
     assert!(text.contains("goes on after a gap"), "{text}");
@@ -194,9 +194,9 @@ fn the_ring_keeps_the_last_minutes_in_bounded_space() {
         "{kept:?} are kept in {size} bytes"
     );
     let recording = pair.recording();
-    let (verdict, _) = replayed(&recording);
-    assert!(verdict.agrees(), "{:#?}", verdict.partings);
-    assert_eq!(verdict.snapshots + 1, recording.segments.len());
+    let (comparison, _) = replayed(&recording);
+    assert!(comparison.agrees(), "{:#?}", comparison.partings);
+    assert_eq!(comparison.snapshots + 1, recording.segments.len());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Checks of the services, as the slow side keeps them.
 //!
 //! Owns: which checks run, which wait for their addresses, and all verdicts. Never does: try a
-//! check itself, or wait for one; their tasks run on the helper thread. A verdict becomes an order
+//! check itself, or wait for one; their tasks run on the service thread. A verdict becomes an order
 //! as soon as it arrives, without waiting for a tick.
 
 use super::current::{Current, Numbering};
@@ -15,7 +15,7 @@ use crate::launch::Launcher;
 use crate::orders::Order;
 use crate::types::{GroupKey, InterfaceId, MonoTime};
 use crate::wire::pulse::Reason;
-use crate::words::{self, Told};
+use crate::words::{self, Saying};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -160,7 +160,7 @@ fn order_health(key: GroupKey, health: u8, numbering: Numbering<'_>, effects: &m
 }
 
 /// The event of a check that has begun to fail, for `reason`, or has ceased to.
-fn turn(name: String, kind: &str, target: String, vetoes: bool, reason: Option<&str>) -> Told {
+fn turn(name: String, kind: &str, target: String, vetoes: bool, reason: Option<&str>) -> Saying {
     let (severity, word, text) = match reason {
         None => (Severity::Info, "check_well", format!("{name}: check {kind} {target} is well again")),
         Some(reason) => {
@@ -169,7 +169,7 @@ fn turn(name: String, kind: &str, target: String, vetoes: bool, reason: Option<&
         }
     };
     let fields = vec![("check", kind.to_owned()), ("target", target)];
-    Told { severity, kind: word, group: Some(name), text, fields }
+    Saying { severity, kind: word, group: Some(name), text, fields }
 }
 
 /// One check as `status` shows it.

@@ -15,7 +15,7 @@ use crate::io::clock;
 use crate::options::RunError;
 use crate::types::{GroupKey, MonoTime};
 use crate::wire::mirror::{MirrorKeys, PORT};
-use crate::words::Told;
+use crate::words::Saying;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -130,7 +130,7 @@ pub(super) fn thread_setup(config: &Config, keys: &KeyFile) -> Option<connection
 /// The event for people that an event of the thread is. Writes nothing.
 pub(crate) fn handle_event(event: Event, current: &Current) -> Effects {
     let (severity, kind, group, text) = worded(event, current);
-    Effects::of_event(Told { severity, kind, group, text, fields: Vec::new() })
+    Effects::of_event(Saying { severity, kind, group, text, fields: Vec::new() })
 }
 
 fn worded(event: Event, current: &Current) -> (Severity, &'static str, Option<String>, String) {

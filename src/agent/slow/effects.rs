@@ -6,7 +6,7 @@
 use crate::control::protocol::Severity;
 use crate::orders::Order;
 use crate::types::{GroupKey, InterfaceId};
-use crate::words::Told;
+use crate::words::Saying;
 use sd_notify::NotifyState;
 
 /// One thing to be done.
@@ -14,7 +14,7 @@ pub(crate) enum Effect {
     /// Order to the hot thread.
     Order(Order),
     /// Event for people: recorded, logged, sent to followers.
-    Event(Told),
+    Event(Saying),
     /// States for the service manager, sent together.
     Systemd(Vec<NotifyState<'static>>),
     /// The checks of the groups on an interface may start: their addresses are in place.
@@ -34,8 +34,8 @@ impl Effects {
     }
 
     /// A single event.
-    pub fn of_event(told: Told) -> Effects {
-        Effects(vec![Effect::Event(told)])
+    pub fn of_event(saying: Saying) -> Effects {
+        Effects(vec![Effect::Event(saying)])
     }
 
     /// Adds an order to the hot thread.
@@ -45,12 +45,12 @@ impl Effects {
 
     /// Adds an event that concerns no single group.
     pub fn event(&mut self, severity: Severity, kind: &'static str, text: String) {
-        self.event_of(Told { severity, kind, group: None, text, fields: Vec::new() });
+        self.event_of(Saying { severity, kind, group: None, text, fields: Vec::new() });
     }
 
     /// Adds an event.
-    pub fn event_of(&mut self, told: Told) {
-        self.0.push(Effect::Event(told));
+    pub fn event_of(&mut self, saying: Saying) {
+        self.0.push(Effect::Event(saying));
     }
 
     /// Adds one state for the service manager.

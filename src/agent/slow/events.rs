@@ -7,7 +7,7 @@ use crate::control::protocol::{Event, Severity};
 use crate::control::server::Answer;
 use crate::io::clock;
 use crate::types::MonoTime;
-use crate::words::Told;
+use crate::words::Saying;
 use std::collections::VecDeque;
 use tokio::sync::{broadcast, oneshot};
 
@@ -30,17 +30,17 @@ impl Events {
     }
 
     /// Logs an event, keeps it, and sends it to followers.
-    pub fn record(&mut self, at: MonoTime, told: Told) {
-        log(&told);
+    pub fn record(&mut self, at: MonoTime, saying: Saying) {
+        log(&saying);
         self.sequence += 1;
         let event = Event {
             time: clock::wall_of(at).to_string(),
             sequence: self.sequence,
-            severity: told.severity,
-            kind: told.kind.to_owned(),
-            group: told.group,
-            text: told.text,
-            fields: told.fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            severity: saying.severity,
+            kind: saying.kind.to_owned(),
+            group: saying.group,
+            text: saying.text,
+            fields: saying.fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         };
         if self.kept.len() == KEPT {
             self.kept.pop_front();
@@ -59,12 +59,12 @@ impl Events {
     }
 }
 
-fn log(told: &Told) {
-    let field = |name: &str| told.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
-    let (group, role, epoch) = (told.group.as_deref(), field("role"), field("epoch"));
-    match told.severity {
-        Severity::Info => tracing::info!(kind = told.kind, group, role, epoch, "{}", told.text),
-        Severity::Warning => tracing::warn!(kind = told.kind, group, role, epoch, "{}", told.text),
-        Severity::Error => tracing::error!(kind = told.kind, group, role, epoch, "{}", told.text),
+fn log(saying: &Saying) {
+    let field = |name: &str| saying.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
+    let (group, role, epoch) = (saying.group.as_deref(), field("role"), field("epoch"));
+    match saying.severity {
+        Severity::Info => tracing::info!(kind = saying.kind, group, role, epoch, "{}", saying.text),
+        Severity::Warning => tracing::warn!(kind = saying.kind, group, role, epoch, "{}", saying.text),
+        Severity::Error => tracing::error!(kind = saying.kind, group, role, epoch, "{}", saying.text),
     }
 }

@@ -15,7 +15,7 @@ use crate::launch::Launcher;
 use crate::orders::Order;
 use crate::types::{Epoch, GroupId, GroupKey};
 use crate::wire::pulse::Role;
-use crate::words::{self, Told};
+use crate::words::{self, Saying};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,7 +173,7 @@ pub fn handle_ended(ended: Ended, current: &Current, numbering: Numbering<'_>) -
         let text = format!("{name}: {hook}: {failure}{what}");
         let fields = vec![("hook", hook.to_owned()), ("epoch", epoch.0.to_string())];
         let group = Some(name.clone());
-        effects.event_of(Told { severity: Severity::Error, kind: "hook_failed", group, text, fields });
+        effects.event_of(Saying { severity: Severity::Error, kind: "hook_failed", group, text, fields });
     }
     effects.push(Effect::CheckAgain(key));
     let hook = match occasion {

@@ -14,7 +14,7 @@
 //! | [`reload`] | what the agent will run with next |
 //! | [`ports`] | interfaces: facts, counters, the keeper |
 //! | [`paths`] | sockets of UDP links |
-//! | [`checks`], [`hooks`] | verdicts on the services, programs around a move; both on the thread of [`helper`] |
+//! | [`checks`], [`hooks`] | verdicts on the services, programs around a move; both on the thread of [`service_thread`] |
 //! | [`connections`] | the thread that looks after clients' connections |
 //! | [`flight`] | recordings |
 //! | [`events`] | what people are told |
@@ -30,12 +30,12 @@ pub(crate) mod current;
 mod effects;
 pub(crate) mod events;
 pub(crate) mod flight;
-pub(crate) mod helper;
 pub(crate) mod hooks;
 pub(crate) mod message;
 pub(crate) mod paths;
 pub(crate) mod ports;
 pub(crate) mod reload;
+pub(crate) mod service_thread;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -59,13 +59,13 @@ use current::Current;
 use effects::{Effect, Effects};
 use events::Events;
 use flight::Flight;
-use helper::HelperThread;
 use hooks::Hooks;
 use message::Message;
 use paths::Paths;
 use ports::Ports;
 use reload::Reload;
 use sd_notify::NotifyState;
+use service_thread::ServiceThread;
 use std::io;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -91,7 +91,7 @@ pub(crate) struct Slow {
     pub checks: Checks,
     pub hooks: Hooks,
     /// Thread of checks and hooks, held so that it lives as long as they do.
-    pub _helper: HelperThread,
+    pub _service_thread: ServiceThread,
     pub flight: Flight,
     pub connections: Connections,
     pub events: Events,
@@ -150,7 +150,7 @@ impl Slow {
         for effect in effects {
             match effect {
                 Effect::Order(order) => self.end.order(order),
-                Effect::Event(told) => self.events.record(clock::now(), told),
+                Effect::Event(saying) => self.events.record(clock::now(), saying),
                 Effect::Systemd(states) => notify(&states),
                 Effect::StartChecks(interface) => self.checks.start_on(interface, &self.current),
                 Effect::CheckAgain(group) => self.checks.try_again(group),

@@ -31,7 +31,7 @@ fn current(groups: &[&str]) -> Current {
 fn words(effects: Effects) -> Vec<String> {
     let word = |effect| match effect {
         Effect::Order(order) => format!("order {order:?}"),
-        Effect::Event(told) => format!("event {}: {}", told.kind, told.text),
+        Effect::Event(saying) => format!("event {}: {}", saying.kind, saying.text),
         Effect::Systemd(_) => "systemd".to_owned(),
         Effect::StartChecks(interface) => format!("start checks on {}", interface.0),
         Effect::CheckAgain(_) => "check again".to_owned(),

@@ -66,11 +66,11 @@ fn written(recording: &Recording) -> Vec<u8> {
 /// come to an end.
 fn replay_agrees(recording: &Recording) -> Option<bool> {
     let mut story = Story::new(&recording.header, Telling::All);
-    let verdict = replay(recording, |step| drop(story.report(step)));
+    let comparison = replay(recording, |step| drop(story.report(step)));
     if let Some(last) = recording.segments.last() {
         drop(story.finish(last));
     }
-    verdict.ok().map(|verdict| verdict.agrees() && verdict.snapshots == verdict.expected_snapshots)
+    comparison.ok().map(|it| it.agrees() && it.snapshots == it.expected_snapshots)
 }
 
 /// Checks that a good file with one changed byte, or cut short, is refused.

@@ -3,7 +3,7 @@
 //! Owns: which of them are worth a line, and its severity. Never does: count the ordinary, which is
 //! `ordinary`'s, or say every detail, which is `detail`'s.
 
-use super::super::evidence::{News, ms, read};
+use super::super::grounds::{News, ms, read};
 use super::super::replay::Step;
 use super::{Said, Story, detail};
 use crate::control::protocol::Severity;
@@ -119,7 +119,7 @@ impl Story<'_> {
                 if let Notice::Role { to: Role::Active, cause: Cause::Silence, epoch, .. } = notice
                     && let Some(line) = self.lines.last_mut()
                 {
-                    line.because = self.evidence.silence_in_words(&self.names, *epoch, step.now);
+                    line.because = self.grounds.silence_in_words(&self.names, *epoch, step.now);
                 }
             }
             Action::Gate(GateAction::Open { group, epoch }) => {

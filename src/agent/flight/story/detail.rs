@@ -2,7 +2,7 @@
 //!
 //! Owns: their texts. Never does: choose which of them are worth a line.
 
-use super::super::evidence::read;
+use super::super::grounds::read;
 use super::super::replay::{Input, Step};
 use super::Said;
 use crate::engine::{Action, Event, GateAction, InterfaceFacts};

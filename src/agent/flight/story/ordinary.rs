@@ -2,7 +2,7 @@
 //!
 //! Owns: the counts since the last line. Never does: say anything of a single pulse.
 
-use super::super::evidence::ms;
+use super::super::grounds::ms;
 use super::super::replay::{Input, Step};
 use super::super::ring::Span;
 use super::{Line, Story, wall};

@@ -88,8 +88,8 @@ proptest! {
 #[test]
 fn records_that_make_no_sense_end_the_replay_and_no_more() {
     let recording = short();
-    let (verdict, _) = replayed(&recording);
-    assert!(verdict.agrees());
+    let (comparison, _) = replayed(&recording);
+    assert!(comparison.agrees());
     let records = &recording.segments[0].records;
     let mut refused = 0;
     for at in 0..records.len() {

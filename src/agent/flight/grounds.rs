@@ -1,4 +1,4 @@
-//! Evidence that a decision rested on: who was heard last and when, what was asked, who answered.
+//! Grounds that a decision rested on: who was heard last and when, what was asked, who answered.
 //!
 //! Owns: that evidence, gathered from a replay's inputs and actions. Never does: ask the engine,
 //! which keeps the same in its own way. Datagrams that cannot be read are passed over.
@@ -25,9 +25,9 @@ struct Asking {
     unanswered: u64,
 }
 
-/// Evidence at one instant of the replay.
+/// Grounds at one instant of the replay.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Evidence {
+pub(super) struct Grounds {
     /// Newest pulse on each link.
     heard: Vec<(LinkId, MonoTime)>,
     /// Present asking; `None` while the peer is heard.
@@ -57,7 +57,7 @@ pub(super) enum News {
     Answered(Vip, MacAddr),
 }
 
-impl Evidence {
+impl Grounds {
     /// Takes in one step, and returns what began with it.
     pub fn note(&mut self, step: &Step<'_>) -> Vec<News> {
         let mut news = Vec::new();
@@ -163,7 +163,7 @@ impl Evidence {
         }
     }
 
-    /// Evidence for taking a silent peer's group at `now`, in lines for people.
+    /// Grounds for taking a silent peer's group at `now`, in lines for people.
     pub fn silence_in_words(&self, names: &Names, epoch: Epoch, now: MonoTime) -> Vec<String> {
         let mut lines = Vec::new();
         for (link, heard) in &self.heard {

@@ -12,18 +12,18 @@ use tokio::sync::oneshot;
 const FILE_LOOKS: usize = 16;
 
 /// The thread's handle; the thread ends when this is dropped.
-pub(crate) struct HelperThread {
+pub(crate) struct ServiceThread {
     runtime: Handle,
     /// Sender whose drop is the signal to end.
     _end: oneshot::Sender<()>,
 }
 
-impl HelperThread {
+impl ServiceThread {
     /// Starts the thread.
     ///
     /// # Errors
     /// When the system has no room for a thread or for the runtime's descriptors.
-    pub fn start() -> io::Result<HelperThread> {
+    pub fn start() -> io::Result<ServiceThread> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(FILE_LOOKS).build()?;
         let handle = runtime.handle().clone();
@@ -35,7 +35,7 @@ impl HelperThread {
             // A blocking look at a file system that hangs must not keep the agent from ending.
             runtime.shutdown_background();
         })?;
-        Ok(HelperThread { runtime: handle, _end: end })
+        Ok(ServiceThread { runtime: handle, _end: end })
     }
 
     /// Handle for whatever is to run on the thread.
