@@ -10,6 +10,7 @@ use std::{env, fs};
 const SOURCE: &str = "gate/gate.bpf.c";
 const HEADER: &str = "gate/gate.bpf.h";
 
+/// Compiles the gate program into OUT_DIR, and passes the names of its two parts on to the crate.
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={SOURCE}");
@@ -34,6 +35,10 @@ fn program_tag() -> String {
     format!("{hash:08x}")
 }
 
+/// Compiles the gate program into the file `object`; `tag` becomes part of its names.
+///
+/// # Errors
+/// A sentence for whoever builds: what failed, and which package is missing.
 fn compile(object: &Path, tag: &str) -> Result<(), String> {
     let clang = env::var("CLANG").unwrap_or_else(|_| "clang".to_owned());
     let endian = match env::var("CARGO_CFG_TARGET_ENDIAN").as_deref() {

@@ -48,6 +48,8 @@ pub(super) fn engine_reconfiguration(config: &Config, keys: &KeyFile) -> Reconfi
     }
 }
 
+/// The groups as the engine knows them. The health of a group with a check that vetoes begins at
+/// 255, so that it does not serve before the check's first verdict.
 fn group_setups(config: &Config) -> Vec<GroupSetup> {
     let names = config.interfaces();
     let groups = config.groups.iter().map(|group| GroupSetup {
@@ -75,6 +77,7 @@ fn peers(config: &Config, interfaces: usize) -> Vec<PeerSetup> {
     nodes.chain(witnesses).collect()
 }
 
+/// Number and rule of the witnesses; `None` for a bare pair.
 fn votes(config: &Config) -> Option<Votes> {
     let witness = config.witness.as_ref()?;
     let count = u8::try_from(witness.addresses.len()).expect("as many witnesses as have a number");
@@ -136,6 +139,8 @@ pub(super) fn guarded(config: &Config) -> Vec<Guarded> {
     interfaces.iter().map(guarded).collect()
 }
 
+/// Number of the interface with this name; 0 for a name that is not there, which a valid
+/// configuration does not have.
 fn interface_of(names: &[&str], name: &str) -> InterfaceId {
     let at = names.iter().position(|known| *known == name).unwrap_or_default();
     InterfaceId(u8::try_from(at).unwrap_or(u8::MAX))

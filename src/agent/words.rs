@@ -9,7 +9,7 @@ use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, NodeI
 use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
 
-/// An event before it has a time and a number.
+/// A saying: an event for people and programs, before it has a time and a number.
 pub struct Saying {
     /// Weight of the event in the log.
     pub severity: Severity,
@@ -23,6 +23,7 @@ pub struct Saying {
     pub fields: Vec<(&'static str, String)>,
 }
 
+/// A saying about no single group, without fields.
 fn saying(severity: Severity, kind: &'static str, text: String) -> Saying {
     Saying { severity, kind, group: None, text, fields: Vec::new() }
 }
@@ -102,6 +103,7 @@ pub fn role(role: Role) -> &'static str {
     }
 }
 
+/// Reason of a change of role, as the end of a sentence for people.
 fn cause(cause: Cause) -> &'static str {
     match cause {
         Cause::Adopted => "the gate of an earlier run of this agent is still open and its lease has not ended",
@@ -198,7 +200,7 @@ pub fn outcome(outcome: Outcome) -> (bool, String) {
     }
 }
 
-/// Event that a notice of the engine is for people.
+/// What people are told of a notice of the engine.
 pub fn notice(names: &Names, notice: &Notice) -> Saying {
     match *notice {
         Notice::Role { group, from, to, epoch, cause, silence } => {
@@ -273,7 +275,7 @@ pub fn notice(names: &Names, notice: &Notice) -> Saying {
     }
 }
 
-/// Event that a notice on witnesses is for people.
+/// What people are told of a notice on witnesses; any other notice counts as "votes decide again".
 fn of_witnesses(names: &Names, notice: &Notice) -> Saying {
     match *notice {
         Notice::WitnessLost { witness, silence } => {
@@ -293,6 +295,8 @@ fn of_witnesses(names: &Names, notice: &Notice) -> Saying {
     }
 }
 
+/// What people are told of a change of role. A move that nobody planned is a warning. `silence` is
+/// how long the peer had been silent; zero is not told.
 fn role_change(name: &str, (from, to): (Role, Role), epoch: Epoch, (why, silence): (Cause, Duration)) -> Saying {
     let bad = matches!(
         why,
@@ -317,6 +321,8 @@ fn role_change(name: &str, (from, to): (Role, Role), epoch: Epoch, (why, silence
     event
 }
 
+/// What people are told of a hook that failed, ended too late, or ended for a move that no longer
+/// takes place.
 fn hook_ended(name: &str, hook: &str, epoch: Epoch, end: HookEnd) -> Saying {
     let (severity, what) = match end {
         HookEnd::Failed => (Severity::Error, "failed: nothing is moved"),
@@ -329,12 +335,14 @@ fn hook_ended(name: &str, hook: &str, epoch: Epoch, end: HookEnd) -> Saying {
     event
 }
 
+/// What people are told when `peer` is active as well. `won`: whether this node goes on.
 fn conflict(name: &str, peer: &str, epoch: Epoch, won: bool) -> Saying {
     let what = if won { "we go on and announce again" } else { "we have closed" };
     let text = format!("{name}: {peer} is active as well, with epoch {epoch}; {what}");
     Saying { group: Some(name.to_owned()), ..saying(Severity::Error, "conflict", text) }
 }
 
+/// What people are told when a host outside the cluster claims an address of a group.
 fn stranger(name: &str, address: Vip, mac: MacAddr) -> Saying {
     let text = format!("{name}: {mac} claims {address} and is no node of this cluster; announced again in defence");
     let mut event = saying(Severity::Error, "stranger", text);

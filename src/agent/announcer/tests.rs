@@ -1,3 +1,7 @@
+//! Tests of the announcer on a veth pair in a network namespace of their own; they need root.
+//!
+//! The announcer sends on `west`; the tests read the frames from `east`.
+
 use super::socket::BATCH;
 use super::*;
 use crate::io::clock;
@@ -16,13 +20,15 @@ const OWN: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x0a]);
 const GATEWAY: (Ipv4Addr, MacAddr) = (Ipv4Addr::new(10, 0, 0, 1), MacAddr([2, 0, 0, 0, 0, 1]));
 const LONG: Duration = Duration::from_secs(60);
 
-fn start() -> (Announcer, Receiver<AnnounceReport>) {
+/// Starts an announcer; its reports arrive at the receiver.
+fn start_announcer() -> (Announcer, Receiver<AnnounceReport>) {
     let (reports, received) = sync_channel(100);
     let announcer =
         Announcer::start(|| {}, move |report| reports.send(report).expect("the test waits")).expect("a thread");
     (announcer, received)
 }
 
+/// Makes the pair `west` and `east`; returns a socket that sees what arrives at `east`.
 fn veth() -> PacketSocket {
     netns::veth("west", "east");
     listen("east")
@@ -36,6 +42,7 @@ fn index(name: &str) -> u32 {
     if_nametoindex(name).expect("exists")
 }
 
+/// An order to announce these addresses on `west`, without a gateway.
 fn order(addresses: Vec<Vip>) -> AnnounceOrder {
     AnnounceOrder {
         group: GroupId(3),
@@ -47,6 +54,7 @@ fn order(addresses: Vec<Vip>) -> AnnounceOrder {
     }
 }
 
+/// The IPv4 address 10.1.x.y, where x and y are the bytes of `number`.
 fn vip4(number: u16) -> Vip {
     let [high, low] = number.to_be_bytes();
     Vip::from([10, 1, high, low])
@@ -77,6 +85,7 @@ fn heard(socket: &PacketSocket, count: usize) -> Vec<Vec<u8>> {
     frames
 }
 
+/// The frame that `build` writes.
 fn built(build: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut frame = Vec::new();
     build(&mut frame);
@@ -88,7 +97,7 @@ fn every_address_is_announced_in_every_form() {
     // HP-10
     in_netns(|| {
         let east = veth();
-        let (announcer, reports) = start();
+        let (announcer, reports) = start_announcer();
         let addresses = vec![vip4(1), vip6(2), vip4(3)];
         let with_gateway = AnnounceOrder { gateway: Some(GATEWAY), ..order(addresses) };
         announcer.handle().try_send(with_gateway).expect("room");
@@ -113,7 +122,7 @@ fn every_address_is_announced_in_every_form() {
 fn all_addresses_come_before_the_second_form_of_any() {
     in_netns(|| {
         let east = veth();
-        let (announcer, reports) = start();
+        let (announcer, reports) = start_announcer();
         let count = 3 * BATCH + 1;
         announcer.handle().try_send(order((0..193).map(vip4).collect())).expect("room");
         assert_eq!(reports.recv_timeout(LONG).expect("a report").frames, 2 * count);
@@ -147,7 +156,7 @@ fn groups_that_move_together_are_announced_as_one() {
 fn advertisements_say_router_exactly_while_the_interface_forwards() {
     in_netns(|| {
         let east = veth();
-        let (announcer, _reports) = start();
+        let (announcer, _reports) = start_announcer();
         for (forwarding, flags) in [("0", 0x20), ("1", 0xa0), ("0", 0x20)] {
             std::fs::write("/proc/sys/net/ipv6/conf/west/forwarding", forwarding).expect("root");
             announcer.handle().try_send(order(vec![vip6(1)])).expect("room");
@@ -160,7 +169,7 @@ fn advertisements_say_router_exactly_while_the_interface_forwards() {
 fn a_re_created_interface_is_used_as_soon_as_an_order_names_it() {
     in_netns(|| {
         let _east = veth();
-        let (announcer, reports) = start();
+        let (announcer, reports) = start_announcer();
         let old = order(vec![vip4(1)]);
         announcer.handle().try_send(old.clone()).expect("room");
         assert_eq!(reports.recv_timeout(LONG).expect("a report").error, None);
@@ -185,7 +194,7 @@ fn a_re_created_interface_is_used_as_soon_as_an_order_names_it() {
 fn an_interface_that_was_down_is_used_again() {
     in_netns(|| {
         let east = veth();
-        let (announcer, reports) = start();
+        let (announcer, reports) = start_announcer();
         announcer.handle().try_send(order(vec![vip4(9)])).expect("room");
         assert_eq!(reports.recv_timeout(LONG).expect("a report").error, None);
         assert_eq!(heard(&east, 2).len(), 2);
@@ -211,7 +220,7 @@ fn a_slow_network_delays_frames_and_loses_none() {
     in_netns(|| {
         let east = veth();
         limit_rate("rate 20mbit burst 2000 limit 4000");
-        let (announcer, reports) = start();
+        let (announcer, reports) = start_announcer();
         announcer.handle().try_send(order((0..500).map(vip4).collect())).expect("room");
         let report = reports.recv_timeout(LONG).expect("a report");
         assert_eq!((report.frames, report.error), (1000, None));
@@ -226,7 +235,7 @@ fn a_stalled_network_is_given_up_after_a_bounded_time() {
         in_netns(|| {
             let _east = veth();
             limit_rate(&format!("rate 8kbit burst 2000 limit {limit}"));
-            let (announcer, reports) = start();
+            let (announcer, reports) = start_announcer();
             announcer.handle().try_send(order((0..5000).map(vip4).collect())).expect("room");
             let report = reports.recv_timeout(LONG).expect("a report");
             assert_eq!(report.error.expect("stalled").cause, cause);
@@ -300,7 +309,7 @@ fn ten_thousand_addresses_through_a_bridge() {
             ip(&format!("link set {near} up"));
         }
         let east = listen("east");
-        let (announcer, reports) = start();
+        let (announcer, reports) = start_announcer();
         for (kind, addresses) in [
             ("IPv4, 2 frames each", (0..10_000).map(vip4).collect::<Vec<_>>()),
             ("IPv6, 1 frame each", (0..10_000).map(vip6).collect()),

@@ -27,6 +27,7 @@ pub struct Board {
     last: u64,
 }
 
+/// A check that runs, with its verdict.
 #[derive(Clone, Debug)]
 struct Entry {
     id: CheckId,

@@ -42,6 +42,7 @@ async fn exchange(check: &HttpCheck, mut connection: tokio::net::TcpStream) -> R
     }
 }
 
+/// The request for the page, as bytes of HTTP/1.1.
 fn request(check: &HttpCheck) -> String {
     let HttpCheck { path, host, .. } = check;
     let version = env!("CARGO_PKG_VERSION");
@@ -50,8 +51,8 @@ fn request(check: &HttpCheck) -> String {
     )
 }
 
-/// Result that follows from the bytes read so far; `None` while more are needed. `whole`: no more
-/// will come.
+/// Result of the check that follows from the bytes read so far; `None` while more are needed.
+/// `whole`: whether no more bytes will come.
 pub(super) fn compare(check: &HttpCheck, answer: &[u8], whole: bool) -> Option<Result<(), String>> {
     let mut rest = answer;
     loop {
@@ -88,7 +89,8 @@ pub(super) fn compare(check: &HttpCheck, answer: &[u8], whole: bool) -> Option<R
     }
 }
 
-/// Whether the body contains the wanted text; `None` while more bytes may bring it.
+/// Result of the check by the answer's body: success if it contains the wanted text `body`; `None`
+/// while more bytes may bring it. `header` and `content` are what was read of the answer.
 fn compare_body(body: &str, header: &[u8], content: &[u8], whole: bool) -> Option<Result<(), String>> {
     let header = String::from_utf8_lossy(header).to_ascii_lowercase();
     let value =
@@ -137,6 +139,7 @@ fn status(line: &[u8]) -> Option<u16> {
     words.next()?.parse().ok()
 }
 
+/// Offset of the first place where `wanted` stands in `bytes`.
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }

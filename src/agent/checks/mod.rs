@@ -1,10 +1,10 @@
 //! Health checks of the services behind the groups, on this node.
 //!
-//! Owns: a task for each check, all on one runtime thread of their own, at a priority far below the
-//! hot thread's. Never does: make the hot thread wait. A task tries, counts, and reports a
-//! [`Verdict`] when it changes; [`Board`] keeps the verdicts and makes one number for each group of
-//! them. A check that cannot be tried (no systemd, no such user) fails with a reason like any
-//! other.
+//! Owns: a task for each check, all on the service thread, which checks and hooks share and whose
+//! priority is below the hot thread's. Never does: make the hot thread wait. A task tries its
+//! check, counts the results, and reports a [`Verdict`] when the verdict changes. [`Board`] keeps
+//! all verdicts, and makes one number of those of each group. A check that cannot be tried (no
+//! systemd, no such user) fails with a reason like any other.
 //!
 //! | file | noun |
 //! |---|---|

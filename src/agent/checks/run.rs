@@ -67,7 +67,7 @@ impl Tools {
     }
 }
 
-/// Error: the receiver of verdicts is gone.
+/// Error that ends a check's task: the receiver of verdicts is gone.
 struct Unheard;
 
 /// A check's task.
@@ -174,6 +174,7 @@ impl Repeat {
         self.report(news).await
     }
 
+    /// Reports a verdict, if there is one to report.
     async fn report(&mut self, news: Option<Result<(), String>>) -> Result<(), Unheard> {
         let Some(result) = news else { return Ok(()) };
         self.tools.verdicts.send(Verdict { check: self.id, result }).await.map_err(|_| Unheard)
@@ -181,8 +182,8 @@ impl Repeat {
 }
 
 impl Tools {
-    /// Runs a program when fewer than [`PROGRAMS`] run. The last line of its output is the reason
-    /// when it fails.
+    /// Runs a check's program as soon as fewer than [`PROGRAMS`] run, for `patience` at most. When it
+    /// fails, the reason ends with the last line of its output.
     async fn exec(&self, command: &Command, user: &str, patience: Duration) -> Result<(), String> {
         let Ok(_turn) = self.programs.acquire().await else { return Err("the agent is stopping".to_owned()) };
         let launch = Launch { command, environment: &[], user: Some(user), patience };

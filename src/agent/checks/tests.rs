@@ -16,15 +16,19 @@ mod bus;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A check that is tried every 20 ms, whose verdict changes after two results in a row. Without a
+/// weight it vetoes.
 fn check(kind: CheckKind, weight: Option<u8>) -> Check {
     let (interval, timeout) = (Duration::from_millis(20), Duration::from_secs(5));
     Check { kind, interval, timeout, fall: 2, rise: 2, weight: weight.and_then(NonZeroU8::new) }
 }
 
+/// A check of a port on this machine.
 fn tcp(port: u16, weight: Option<u8>) -> Check {
     check(CheckKind::Tcp { target: SocketAddr::new([127, 0, 0, 1].into(), port) }, weight)
 }
 
+/// A group with these checks; nothing else of it matters here.
 fn group(key: u64, checks: &[Check]) -> Group {
     Group {
         name: format!("g{key}"),
@@ -41,6 +45,7 @@ fn group(key: u64, checks: &[Check]) -> Group {
     }
 }
 
+/// Result of an attempt that failed.
 fn failed() -> Result<(), String> {
     Err("refused".to_owned())
 }
@@ -113,6 +118,7 @@ fn a_reload_leaves_what_stays_the_same_untouched() {
     assert_eq!(board.take_all_unreported(), [(GroupKey(1), 0)], "without checks nothing speaks against it");
 }
 
+/// A check that wants a status from 200 to 299, and `body` in the body of the page.
 fn page(body: Option<&str>) -> HttpCheck {
     HttpCheck {
         target: SocketAddr::new([127, 0, 0, 1].into(), 80),
@@ -159,11 +165,12 @@ fn a_page_decides_as_soon_as_it_can_and_no_sooner() {
     assert_eq!(compare(Some("well"), &endless, false), lacking, "no more is read");
 }
 
-/// Runs one check on a runtime of its own and hands its verdicts over.
+/// Runs one check on a runtime of its own while `then` takes its verdicts, for [`PATIENCE`] at most.
 fn watched<F: Future<Output = ()>>(check: Check, then: impl FnOnce(mpsc::Receiver<Verdict>) -> F) {
     watched_with_restarts(check, Arc::default(), then);
 }
 
+/// Does as `watched` does; `restarted` tells the check that its service may have been restarted.
 fn watched_with_restarts<F: Future<Output = ()>>(
     check: Check,
     restarted: Arc<Notify>,
@@ -181,7 +188,8 @@ fn watched_with_restarts<F: Future<Output = ()>>(
     });
 }
 
-async fn next(verdicts: &mut mpsc::Receiver<Verdict>) -> Result<(), String> {
+/// Waits for the next verdict.
+async fn next_verdict(verdicts: &mut mpsc::Receiver<Verdict>) -> Result<(), String> {
     verdicts.recv().await.expect("it runs").result
 }
 
@@ -190,9 +198,9 @@ fn a_port_that_listens_is_well_and_one_that_does_not_is_refused() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("it is bound").port();
     watched(tcp(port, None), |mut verdicts| async move {
-        assert_eq!(next(&mut verdicts).await, Ok(()));
+        assert_eq!(next_verdict(&mut verdicts).await, Ok(()));
         drop(listener);
-        assert_eq!(next(&mut verdicts).await, Err("connection refused".to_owned()));
+        assert_eq!(next_verdict(&mut verdicts).await, Err("connection refused".to_owned()));
     });
 }
 
@@ -203,7 +211,7 @@ fn a_server_that_takes_and_says_nothing_has_failed_in_time() {
     let kind = CheckKind::Http(HttpCheck { target, ..page(None) });
     let impatient = Check { timeout: Duration::from_millis(50), fall: 1, ..check(kind, None) };
     watched(impatient, |mut verdicts| async move {
-        assert_eq!(next(&mut verdicts).await, Err("no answer within 50 ms".to_owned()));
+        assert_eq!(next_verdict(&mut verdicts).await, Err("no answer within 50 ms".to_owned()));
         drop(listener);
     });
 }
@@ -227,13 +235,13 @@ fn a_process_is_found_lost_at_once_and_found_again() {
     // Counting would take hours: a verdict that comes sooner was reported at once.
     let patient = Check { fall: 1000, rise: 1, ..check(CheckKind::Process(process), None) };
     watched(patient, |mut verdicts| async move {
-        assert_eq!(next(&mut verdicts).await, Ok(()));
+        assert_eq!(next_verdict(&mut verdicts).await, Ok(()));
         let pid = child.id();
         child.kill().expect("it runs");
-        assert_eq!(next(&mut verdicts).await, Err(format!("process {pid} ended")));
+        assert_eq!(next_verdict(&mut verdicts).await, Err(format!("process {pid} ended")));
         child.wait().expect("it has ended");
         let mut child = start();
-        assert_eq!(next(&mut verdicts).await, Ok(()));
+        assert_eq!(next_verdict(&mut verdicts).await, Ok(()));
         child.kill().expect("it runs");
         child.wait().expect("it has ended");
     });
@@ -253,10 +261,10 @@ fn a_service_that_a_hook_restarted_is_tried_at_once_and_one_success_is_enough() 
     let rare = Check { rise: 1000, ..rare };
     let restarted = Arc::new(Notify::new());
     watched_with_restarts(rare, Arc::clone(&restarted), |mut verdicts| async move {
-        assert!(next(&mut verdicts).await.is_err());
+        assert!(next_verdict(&mut verdicts).await.is_err());
         std::fs::write(&file, "").expect("it can be written");
         restarted.notify_one();
-        assert_eq!(next(&mut verdicts).await, Ok(()));
+        assert_eq!(next_verdict(&mut verdicts).await, Ok(()));
     });
     let mut standing = Standing::new(1, 2);
     assert_eq!(standing.count(failed()), Some(failed()));
@@ -299,9 +307,9 @@ fn a_program_is_well_if_it_says_so_and_says_why_if_not() {
     let command = Command { program: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script] };
     // The user is the business of `vipair launch`, which does not exist in a test of the library.
     watched(check(CheckKind::Exec { command, user: String::new() }, None), |mut verdicts| async move {
-        assert_eq!(next(&mut verdicts).await, Ok(()));
+        assert_eq!(next_verdict(&mut verdicts).await, Ok(()));
         std::fs::remove_file(&file).expect("it is there");
-        assert_eq!(next(&mut verdicts).await, Err("ended with exit status: 3: it is gone".to_owned()));
+        assert_eq!(next_verdict(&mut verdicts).await, Err("ended with exit status: 3: it is gone".to_owned()));
         drop(directory);
     });
 }

@@ -1,4 +1,5 @@
-//! Lists, frames of a peer, and two threads that mirror each other.
+//! Tests of connections: changes of lists, frames of a peer, and two threads that mirror each other's
+//! lists in a namespace of their own.
 
 use super::list::changes;
 use super::mirrored::Mirrored;
@@ -20,6 +21,7 @@ const OTHER: GroupKey = GroupKey(8);
 const NOW: MonoTime = MonoTime(1_000_000_000);
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The connection of a client at port `n` to the address of the group.
 fn connection(n: u16) -> Connection {
     Connection::new("10.0.0.100:80".parse().unwrap(), SocketAddr::new("10.0.0.7".parse().unwrap(), n))
 }
@@ -89,6 +91,7 @@ struct Pair {
 
 const ADDRESS: &str = "10.9.9.9";
 
+/// Setup of the node `me`, 1 or 2, with the one group; `key` fills the key of the cluster.
 fn setup(me: u8, key: u8) -> Setup {
     let ends: [IpAddr; 2] = ["127.0.0.11", "127.0.0.12"].map(|text| text.parse().unwrap());
     let (mine, theirs) = if me == 1 { (ends[0], ends[1]) } else { (ends[1], ends[0]) };
@@ -106,6 +109,7 @@ fn setup(me: u8, key: u8) -> Setup {
 }
 
 impl Pair {
+    /// Starts both threads, alpha with the first key and beta with the second.
     fn start(keys: [u8; 2]) -> Pair {
         ip(&format!("address add {ADDRESS}/32 dev lo"));
         ip("address add 10.9.9.8/32 dev lo");
@@ -124,6 +128,7 @@ fn client(listener: &TcpListener) -> (TcpStream, TcpStream) {
     (socket.into(), listener.accept().unwrap().0)
 }
 
+/// Waits until `found` gives something, and returns that; fails with `what` after [`PATIENCE`].
 fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let limit = Instant::now() + PATIENCE;
     loop {
@@ -135,6 +140,7 @@ fn wait<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Number of connections of the peer that a thread holds.
 fn mirrored(connections: &Connections) -> usize {
     connections.figures().groups.get(&GROUP).map_or(0, |group| group.mirrored)
 }

@@ -152,6 +152,7 @@ impl Worker {
         .unwrap_or(MonoTime::FOREVER)
     }
 
+    /// Carries out all orders that have come; notes the end when all handles are gone.
     fn take_orders(&mut self, now: MonoTime) {
         loop {
             match self.orders.try_recv() {

@@ -168,10 +168,12 @@ fn section(out: &mut impl Write, kind: u8, parts: &[&[u8]]) -> io::Result<()> {
     out.write_all(&digest.finalize()[..DIGEST])
 }
 
+/// A value in postcard.
 fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     postcard::to_allocvec(value).map_err(io::Error::other)
 }
 
+/// Number of bytes, as four bytes of a section.
 fn length(bytes: &[u8]) -> io::Result<[u8; 4]> {
     u32::try_from(bytes.len()).map(u32::to_be_bytes).map_err(io::Error::other)
 }
@@ -200,6 +202,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    /// Reads `N` bytes of `what`, which names the part in an error.
     fn take<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Unreadable> {
         let mut taken = [0; N];
         taken.copy_from_slice(self.slice(N, what)?);

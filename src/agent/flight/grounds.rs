@@ -1,7 +1,8 @@
-//! Grounds that a decision rested on: who was heard last and when, what was asked, who answered.
+//! The grounds of a decision: who was heard last and when, what was asked, who answered.
 //!
-//! Owns: that evidence, gathered from a replay's inputs and actions. Never does: ask the engine,
-//! which keeps the same in its own way. Datagrams that cannot be read are passed over.
+//! Owns: these grounds, gathered step by step from a replay's inputs and actions, for the lines of
+//! `vipair replay`. Never does: ask the engine, which keeps an account of its own for its
+//! decisions. Datagrams that cannot be read are passed over.
 
 use super::replay::{Input, Step};
 use crate::engine::{Action, Event};
@@ -25,7 +26,7 @@ struct Asking {
     unanswered: u64,
 }
 
-/// Grounds at one instant of the replay.
+/// Grounds for a decision at one instant of the replay.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Grounds {
     /// Newest pulse on each link.
@@ -42,7 +43,7 @@ pub(super) struct Grounds {
     claims: Vec<(Epoch, MonoTime)>,
 }
 
-/// Something that began with a step.
+/// News: what began with a step of the replay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum News {
     /// The peer is late; the asking begins.
@@ -88,7 +89,7 @@ impl Grounds {
         news
     }
 
-    /// Takes the arrivals that the engine knew when the segment began.
+    /// Takes over when the engine had last heard each link before the segment began.
     fn begin(&mut self, step: &Step<'_>) {
         let report = step.engine.report(step.now);
         let links = report.peers.iter().flat_map(|peer| &peer.links);
@@ -163,7 +164,7 @@ impl Grounds {
         }
     }
 
-    /// Grounds for taking a silent peer's group at `now`, in lines for people.
+    /// Grounds for taking a silent peer's group with `epoch` at `now`, in lines for people.
     pub fn silence_in_words(&self, names: &Names, epoch: Epoch, now: MonoTime) -> Vec<String> {
         let mut lines = Vec::new();
         for (link, heard) in &self.heard {

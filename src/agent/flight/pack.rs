@@ -165,7 +165,7 @@ impl<'a> Unpacker<'a> {
             return Ok(None);
         }
         let start = self.offset;
-        let record = self.record().ok_or(start)?;
+        let record = self.read_record().ok_or(start)?;
         Ok(Some((self.last, record)))
     }
 
@@ -175,38 +175,39 @@ impl<'a> Unpacker<'a> {
         self.offset
     }
 
-    fn record(&mut self) -> Option<Record> {
+    /// Reads one record, and moves the time on to it; `None` if the bytes are no record.
+    fn read_record(&mut self) -> Option<Record> {
         let [kind] = self.take::<1>()?;
         let kind = Kind::of(kind)?;
-        self.last = MonoTime(self.last.0.checked_add(self.number()?)?);
+        self.last = MonoTime(self.last.0.checked_add(self.read_number()?)?);
         match kind {
             Kind::Tick => Some(Record::Tick),
-            Kind::Datagram => self.datagram(),
+            Kind::Datagram => self.read_datagram(),
             Kind::Unopened => {
-                let payload = self.counted()?;
+                let payload = self.read_counted()?;
                 let (link, rest) = payload.split_first_chunk::<3>()?;
                 let (length, first) = rest.split_first_chunk::<2>()?;
                 let length = usize::from(u16::from_le_bytes(*length));
                 let right = length <= MAX_DATAGRAM + 1 && first.len() == length.min(PREFIX_SIZE);
                 right.then_some(Record::Unopened { link: link_of(*link)?, length, first: first.to_vec() })
             }
-            Kind::Happened => decode(self.counted()?).map(Record::Happened),
-            Kind::Decision => decode(self.counted()?).map(Record::Decision),
-            Kind::Reconfigured => decode(self.counted()?).map(|change| Record::Reconfigured(Box::new(change))),
+            Kind::Happened => decode(self.read_counted()?).map(Record::Happened),
+            Kind::Decision => decode(self.read_counted()?).map(Record::Decision),
+            Kind::Reconfigured => decode(self.read_counted()?).map(|change| Record::Reconfigured(Box::new(change))),
             Kind::Parcel => None,
         }
     }
 
     /// Reads a datagram: the one before on its link, and the difference.
-    fn datagram(&mut self) -> Option<Record> {
+    fn read_datagram(&mut self) -> Option<Record> {
         let link = self.take::<3>()?;
-        let length = usize::try_from(self.number()?).ok().filter(|length| *length <= RECORD)?;
+        let length = usize::try_from(self.read_number()?).ok().filter(|length| *length <= RECORD)?;
         let mut bytes = std::mem::take(self.before.on(link));
         bytes.resize(length, 0);
         let mut done = 0;
         while done < length {
-            done = done.checked_add(usize::try_from(self.number()?).ok()?)?;
-            let other = usize::try_from(self.number()?).ok()?;
+            done = done.checked_add(usize::try_from(self.read_number()?).ok()?)?;
+            let other = usize::try_from(self.read_number()?).ok()?;
             let place = bytes.get_mut(done..done.checked_add(other)?)?;
             place.copy_from_slice(self.bytes.get(self.offset..self.offset.checked_add(other)?)?);
             self.offset += other;
@@ -216,6 +217,7 @@ impl<'a> Unpacker<'a> {
         Some(Record::Datagram { link: link_of(link)?, bytes })
     }
 
+    /// Reads `N` bytes; `None` if fewer are left.
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let taken = *self.bytes.get(self.offset..)?.first_chunk::<N>()?;
         self.offset += N;
@@ -223,7 +225,7 @@ impl<'a> Unpacker<'a> {
     }
 
     /// Reads a number in LEB128.
-    fn number(&mut self) -> Option<u64> {
+    fn read_number(&mut self) -> Option<u64> {
         let mut number = 0_u64;
         for shift in (0..64).step_by(7) {
             let [byte] = self.take::<1>()?;
@@ -236,8 +238,8 @@ impl<'a> Unpacker<'a> {
     }
 
     /// Reads a length and a payload of that length.
-    fn counted(&mut self) -> Option<&'a [u8]> {
-        let length = usize::try_from(self.number()?).ok()?;
+    fn read_counted(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.read_number()?).ok()?;
         let payload = self.bytes.get(self.offset..self.offset.checked_add(length)?)?;
         self.offset += length;
         Some(payload)

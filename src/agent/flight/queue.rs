@@ -43,6 +43,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// The kind that has this number; `None` for others.
     pub fn of(number: u8) -> Option<Kind> {
         [Kind::Tick, Kind::Datagram, Kind::Unopened, Kind::Happened, Kind::Decision, Kind::Parcel, Kind::Reconfigured]
             .into_iter()
@@ -111,23 +112,23 @@ impl Recorder {
     /// this one included, that no key of ours opened (`Rejects::unopened`).
     pub fn note(&mut self, now: MonoTime, event: Event<'_>, unopened: u64, actions: &[Action]) {
         let opened = std::mem::replace(&mut self.unopened, unopened) == unopened;
-        self.event(now, event, opened);
-        self.decisions(now, actions);
+        self.put_event(now, event, opened);
+        self.put_decisions(now, actions);
     }
 
     /// Notes another configuration that the engine has taken over at `now`, and the actions it
     /// answered with. A new segment follows.
     pub fn note_reconfigured(&mut self, now: MonoTime, change: Reconfiguration, actions: &[Action]) {
-        self.parcel(now, Kind::Reconfigured, Parcel::Reconfigured(Box::new(change)));
-        self.decisions(now, actions);
+        self.put_parcel(now, Kind::Reconfigured, Parcel::Reconfigured(Box::new(change)));
+        self.put_decisions(now, actions);
         self.want_segment();
     }
 
     /// Records an event. `opened`: whether, if it was a datagram, a key of ours fitted.
-    fn event(&mut self, now: MonoTime, event: Event<'_>, opened: bool) {
+    fn put_event(&mut self, now: MonoTime, event: Event<'_>, opened: bool) {
         match event {
-            Event::Tick => self.put(Kind::Tick, now, |_| Some(0)),
-            Event::Datagram { link, bytes } => self.datagram(now, link, bytes, opened),
+            Event::Tick => self.put_record(Kind::Tick, now, |_| Some(0)),
+            Event::Datagram { link, bytes } => self.put_datagram(now, link, bytes, opened),
             Event::Refused { .. }
             | Event::Link { .. }
             | Event::Seen { .. }
@@ -143,29 +144,31 @@ impl Recorder {
             | Event::Health { .. }
             | Event::Hook { .. } => {
                 if let Some(happened) = Happened::of(event) {
-                    self.put(Kind::Happened, now, |space| encode(&happened, space));
+                    self.put_record(Kind::Happened, now, |space| encode(&happened, space));
                 }
             }
         }
     }
 
-    fn datagram(&mut self, now: MonoTime, link: LinkId, bytes: &[u8], opened: bool) {
+    /// Records a datagram: without its tag if a key of ours opened it, else its length and first
+    /// bytes.
+    fn put_datagram(&mut self, now: MonoTime, link: LinkId, bytes: &[u8], opened: bool) {
         let link = link_bytes(link);
         if opened {
             let sealed = &bytes[..bytes.len().saturating_sub(TAG_SIZE)];
-            self.put(Kind::Datagram, now, |space| concat(&[&link, sealed], space));
+            self.put_record(Kind::Datagram, now, |space| concat(&[&link, sealed], space));
         } else {
             // A flood of garbage gets no more room than this.
             let first = &bytes[..bytes.len().min(PREFIX_SIZE)];
             let length = u16::try_from(bytes.len().min(MAX_DATAGRAM + 1)).unwrap_or(u16::MAX);
-            self.put(Kind::Unopened, now, |space| concat(&[&link, &length.to_le_bytes(), first], space));
+            self.put_record(Kind::Unopened, now, |space| concat(&[&link, &length.to_le_bytes(), first], space));
         }
     }
 
     /// Records what the engine decided upon the event before.
-    fn decisions(&mut self, now: MonoTime, actions: &[Action]) {
+    fn put_decisions(&mut self, now: MonoTime, actions: &[Action]) {
         for decision in actions.iter().filter_map(Decision::of) {
-            self.put(Kind::Decision, now, |space| encode(&decision, space));
+            self.put_record(Kind::Decision, now, |space| encode(&decision, space));
         }
     }
 
@@ -189,19 +192,24 @@ impl Recorder {
         self.torn = false;
         self.unopened = engine.rejects().unopened();
         let snapshot = Box::new(engine.snapshot());
-        self.parcel(now, Kind::Parcel, Parcel::Segment { start, snapshot });
+        self.put_parcel(now, Kind::Parcel, Parcel::Segment { start, snapshot });
     }
 
-    fn parcel(&mut self, now: MonoTime, kind: Kind, parcel: Parcel) {
+    /// Pushes a parcel, and a record of `kind` that stands for it. Without room for both, nothing
+    /// is pushed, and the recording is torn.
+    fn put_parcel(&mut self, now: MonoTime, kind: Kind, parcel: Parcel) {
         // Both or neither are pushed: the record says that the parcel is there.
         if self.torn || self.bytes.slots() < FRAME || self.parcels.push(parcel).is_err() {
             self.torn = true;
             return;
         }
-        self.put(kind, now, |_| Some(0));
+        self.put_record(kind, now, |_| Some(0));
     }
 
-    fn put(&mut self, kind: Kind, now: MonoTime, write: impl FnOnce(&mut [u8]) -> Option<usize>) {
+    /// Pushes one record, whose payload `write` puts into the space it is given. `write` returns
+    /// the length of the payload, or `None` if the space is too small. A record that finds no room
+    /// tears the recording: nothing is recorded until the next segment.
+    fn put_record(&mut self, kind: Kind, now: MonoTime, write: impl FnOnce(&mut [u8]) -> Option<usize>) {
         if self.torn {
             return;
         }
@@ -218,10 +226,13 @@ impl Recorder {
     }
 }
 
+/// Writes a value into `space`; returns its length, or `None` if there is no room.
 fn encode<T: Serialize>(value: &T, space: &mut [u8]) -> Option<usize> {
     postcard::to_slice(value, space).ok().map(|used| used.len())
 }
 
+/// Copies the parts into `space`, one after the other; returns their length, or `None` if there is
+/// no room.
 fn concat(parts: &[&[u8]], space: &mut [u8]) -> Option<usize> {
     let mut used = 0;
     for part in parts {

@@ -55,6 +55,7 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// Bytes that the segment holds in memory.
     fn size(&self) -> usize {
         self.snapshot.capacity() + self.records.capacity()
     }
@@ -115,7 +116,7 @@ impl Ring {
     /// come.
     #[must_use]
     pub fn segments(&self) -> Vec<Arc<Segment>> {
-        let open = self.reel.building.as_ref().map(|building| {
+        let unfinished = self.reel.building.as_ref().map(|building| {
             Arc::new(Segment {
                 span: building.span,
                 setup: Arc::clone(&building.setup),
@@ -123,7 +124,7 @@ impl Ring {
                 records: building.packer.bytes.clone(),
             })
         });
-        self.reel.closed.iter().cloned().chain(open).collect()
+        self.reel.closed.iter().cloned().chain(unfinished).collect()
     }
 }
 

@@ -1,8 +1,8 @@
-//! The story of a recording, for people: decisions with the evidence that they rested on, and
+//! The story of a recording, for people: decisions with the grounds that they rested on, and
 //! counts of the ordinary in between.
 //!
-//! Owns: the lines. Never does: decide whether one is true; every line follows from a step of the
-//! replay.
+//! Owns: the lines that `vipair replay` prints. Never does: conclude anything of its own; every line
+//! follows from a step of the replay.
 
 mod brief;
 mod detail;
@@ -46,7 +46,7 @@ pub struct Line {
     pub severity: Option<Severity>,
     /// Sentence for people.
     pub text: String,
-    /// Grounds that a decision rested on, a line each.
+    /// Grounds of a decision, a line each; empty for lines that are none.
     pub because: Vec<String>,
 }
 
@@ -90,7 +90,7 @@ impl<'h> Story<'h> {
         }
     }
 
-    /// Takes in one step and returns its lines, mostly none.
+    /// Takes in one step of the replay and returns its lines; most steps have none.
     pub fn report(&mut self, step: &Step<'_>) -> Vec<Line> {
         if let Input::Begin(segment) = step.input {
             self.begin(step, segment);
@@ -123,7 +123,7 @@ impl<'h> Story<'h> {
         std::mem::take(&mut self.lines)
     }
 
-    /// Reports what each group waits for next, where that has changed.
+    /// Adds a line for each group that waits for another timer than before (`vipair replay --all`).
     fn report_timers(&mut self, step: &Step<'_>) {
         let timers: HashMap<_, _> =
             step.engine.next_timers().map(|(group, timer, when)| (group, (timer, when))).collect();

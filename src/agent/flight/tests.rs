@@ -1,3 +1,6 @@
+//! Tests of the flight recorder from end to end: a pair of engines flies, the second one is
+//! recorded, and the recording is written, read, replayed and told.
+
 use super::pack::{Record, Unpacker};
 use super::*;
 use crate::engine::{Command, Event};
@@ -11,21 +14,22 @@ mod cost;
 mod files;
 mod pair;
 
+/// The recording as it is written to a file.
 fn bytes(recording: &Recording) -> Vec<u8> {
     let mut bytes = Vec::new();
     recording.write(&mut bytes).unwrap();
     bytes
 }
 
-/// The recording after it was written to bytes and read again.
-fn again(recording: &Recording) -> Recording {
+/// The recording after it was written to bytes and read from them.
+fn read_again(recording: &Recording) -> Recording {
     let read = Recording::read(&bytes(recording)).unwrap();
     assert_eq!(read.header, recording.header);
     assert_eq!(read.segments.len(), recording.segments.len());
     read
 }
 
-/// The replay's comparison and the story's lines.
+/// The replay's comparison with the flight, and the lines of the brief story.
 fn replayed(recording: &Recording) -> (Comparison, Vec<Line>) {
     let mut story = Story::new(&recording.header, Telling::Brief);
     let mut lines = Vec::new();
@@ -34,7 +38,8 @@ fn replayed(recording: &Recording) -> (Comparison, Vec<Line>) {
     (comparison, lines)
 }
 
-fn told(lines: &[Line]) -> String {
+/// The lines of a story and their grounds, a line each.
+fn text_of(lines: &[Line]) -> String {
     lines.iter().flat_map(|line| std::iter::once(&line.text).chain(&line.because)).fold(
         String::new(),
         |mut text, it| {
@@ -51,13 +56,13 @@ fn a_replayed_takeover_is_the_flown_one_and_says_what_it_rests_on() {
     pair.run(Duration::from_secs(2));
     pair.engines[0] = None;
     pair.run(Duration::from_secs(1));
-    let recording = again(&pair.recording());
+    let recording = read_again(&pair.recording());
     let (comparison, lines) = replayed(&recording);
     assert!(comparison.agrees(), "{:#?}", comparison.partings);
     assert_eq!(comparison.decisions, pair.decisions.len() as u64);
     assert_eq!((comparison.snapshots, comparison.expected_snapshots), (1, 1));
     assert!(pair.decisions.iter().any(|it| matches!(it, Decision::Gate(crate::engine::GateAction::Open { .. }))));
-    let text = told(&lines);
+    let text = text_of(&lines);
     for part in [
         "the agent has just started",
         "alpha says of web: active",
@@ -82,7 +87,7 @@ fn an_engine_that_decides_otherwise_is_found() {
     let mut pair = Pair::settled(Profile::Lan);
     pair.engines[0] = None;
     pair.run(Duration::from_secs(1));
-    let mut recording = again(&pair.recording());
+    let mut recording = read_again(&pair.recording());
     for segment in &mut recording.segments {
         let mut other = Segment::clone(segment);
         Arc::make_mut(&mut other.setup).timing.silence = ms(300);
@@ -96,7 +101,7 @@ fn an_engine_that_decides_otherwise_is_found() {
 fn a_state_that_differs_from_the_next_snapshot_is_found() {
     let mut pair = Pair::settled(Profile::Lan);
     pair.run(Duration::from_secs(61));
-    let mut recording = again(&pair.recording());
+    let mut recording = read_again(&pair.recording());
     let count = recording.segments.len();
     assert!(count >= 2);
     // One tick more or less changes nothing but the time of the last event.
@@ -143,12 +148,12 @@ fn garbage_commands_and_another_configuration_are_replayed_alike() {
     let rejects = *pair.engines[1].as_ref().unwrap().rejects();
     let counts = [rejects.too_short, rejects.too_long, rejects.magic, rejects.version, rejects.key_id, rejects.tag];
     assert!(counts.iter().all(|count| *count > 0), "{rejects:?}");
-    let recording = again(&pair.recording());
+    let recording = read_again(&pair.recording());
     let (comparison, lines) = replayed(&recording);
     assert!(comparison.agrees(), "{:#?}", comparison.partings);
     assert_eq!(comparison.decisions, pair.decisions.len() as u64);
     assert!(comparison.snapshots >= 2, "{comparison:?}");
-    let text = told(&lines);
+    let text = text_of(&lines);
     for part in ["operator: pause web", "another configuration was taken over", "datagrams turned away"] {
         assert!(text.contains(part), "\"{part}\" is not told:\n{text}");
     }
@@ -165,7 +170,7 @@ fn a_full_queue_leaves_a_gap_that_is_told_and_nothing_else() {
     pair.drain();
     pair.engines[0] = None;
     pair.run(Duration::from_secs(1));
-    let recording = again(&pair.recording());
+    let recording = read_again(&pair.recording());
     let cut: Vec<bool> = recording.segments.iter().map(|segment| segment.span.cut).collect();
     assert_eq!(cut, [true, false, false]);
     assert_eq!(recording.segments[1].span.start, Start::Gap);
@@ -174,7 +179,7 @@ fn a_full_queue_leaves_a_gap_that_is_told_and_nothing_else() {
     let (comparison, lines) = replayed(&recording);
     assert!(comparison.agrees(), "{:#?}", comparison.partings);
     assert_eq!((comparison.snapshots, comparison.expected_snapshots), (1, 1));
-    let text = told(&lines);
+    let text = text_of(&lines);
     assert!(text.contains("records are missing from here on"), "{text}");
     assert!(text.contains("goes on after a gap"), "{text}");
     assert!(text.contains("standby → active"), "{text}");

@@ -46,6 +46,7 @@ struct Region {
 }
 
 impl Region {
+    /// Maps `bytes` of a BPF map into this process, shared with the program in the kernel.
     fn map(fd: impl AsFd, bytes: usize) -> io::Result<Region> {
         let length = NonZeroUsize::new(bytes).ok_or(io::ErrorKind::InvalidInput)?;
         let flags = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;

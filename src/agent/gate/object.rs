@@ -319,6 +319,7 @@ fn give_memory_back() {
     }
 }
 
+/// Error: the built-in object lacks a program or map.
 fn missing(interface: &str, what: &str) -> GateError {
     GateError::Program {
         operation: "load gate",
@@ -327,6 +328,7 @@ fn missing(interface: &str, what: &str) -> GateError {
     }
 }
 
+/// Has the kernel verify and load one program of the object; returns its descriptor and number.
 fn load_program(ebpf: &mut Ebpf, name: &str, interface: &str) -> Result<Program, GateError> {
     let failed = |error: aya::programs::ProgramError| GateError::program("load gate program", interface, &error);
     let program = ebpf.program_mut(name).ok_or_else(|| missing(interface, name))?;

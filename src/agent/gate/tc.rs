@@ -70,6 +70,7 @@ const ARPHRD_ETHER: u16 = 1;
 struct Request(Vec<u8>);
 
 impl Request {
+    /// A request of this kind without a body; its length is filled in by `finish`.
     fn new(kind: u16, flags: i32) -> Request {
         let flags = u16::try_from(flags | libc::NLM_F_REQUEST).expect("netlink flags are 16 bits");
         let mut bytes = vec![0; 4];
@@ -89,6 +90,7 @@ impl Request {
         self
     }
 
+    /// Appends an attribute, padded to four bytes.
     fn attribute(mut self, kind: u16, value: &[u8]) -> Request {
         let length = u16::try_from(4 + value.len()).expect("attributes of ours are short");
         self.0.extend_from_slice(&length.to_ne_bytes());
@@ -98,6 +100,7 @@ impl Request {
         self
     }
 
+    /// The bytes of the request, with its length at the beginning.
     fn finish(mut self) -> Vec<u8> {
         let length = u32::try_from(self.0.len()).expect("requests of ours are short");
         self.0[..4].copy_from_slice(&length.to_ne_bytes());

@@ -122,7 +122,7 @@ async fn work(mut inbox: mpsc::Receiver<Posted>, tools: Tools) {
     while let Some(Posted { job, posted, given_up }) = inbox.recv().await {
         let end = job.patience_in_all().map(|patience| posted + patience);
         let (ok, failures) = tokio::select! {
-            failures = run(&job, end, &tools) => (failures.is_empty() || job.proceeds(), failures),
+            failures = run_job(&job, end, &tools) => (failures.is_empty() || job.proceeds(), failures),
             () = until_given_up(given_up) => (false, vec!["given up: the group's move has changed".to_owned()]),
         };
         let ended = Ended { key: job.key, occasion: job.occasion, epoch: job.epoch, ok, failures };
@@ -132,6 +132,7 @@ async fn work(mut inbox: mpsc::Receiver<Posted>, tools: Tools) {
     }
 }
 
+/// Waits until the job is to be given up; for ever if it never is.
 async fn until_given_up(given_up: Option<oneshot::Receiver<()>>) {
     match given_up {
         // The drop of the sender is the signal, and arrives as an error.
@@ -140,8 +141,8 @@ async fn until_given_up(given_up: Option<oneshot::Receiver<()>>) {
     }
 }
 
-/// Runs a job's parts; returns one sentence for each failure.
-async fn run(job: &Job, end: Option<Instant>, tools: &Tools) -> Vec<String> {
+/// Runs a job's parts, no longer than until `end`; returns one sentence for each failure.
+async fn run_job(job: &Job, end: Option<Instant>, tools: &Tools) -> Vec<String> {
     let mut failures = Vec::new();
     for part in job.parts() {
         let now = Instant::now();
@@ -173,13 +174,13 @@ async fn run_part(job: &Job, part: &Part, patience: Duration, tools: &Tools) -> 
             let result = tools.launcher.run(&launch, |line| tracing::info!(group, hook, "{line}")).await;
             result.map_err(|error| format!("{command}: {error}"))
         }
-        Part::StartUnit(unit) => wish(tools, unit, Wish::Start, patience).await,
-        Part::StopUnit(unit) => wish(tools, unit, Wish::Stop, patience).await,
+        Part::StartUnit(unit) => change_unit(tools, unit, Wish::Start, patience).await,
+        Part::StopUnit(unit) => change_unit(tools, unit, Wish::Stop, patience).await,
     }
 }
 
 /// Has systemd start or stop a unit within `patience`.
-async fn wish(tools: &Tools, unit: &str, wish: Wish, patience: Duration) -> Result<(), String> {
+async fn change_unit(tools: &Tools, unit: &str, wish: Wish, patience: Duration) -> Result<(), String> {
     let wished = tokio::time::timeout(patience, tools.systemd.wish(unit, wish)).await;
     wished.unwrap_or_else(|_| Err(format!("{unit}: systemd did not do it within {} ms", patience.as_millis())))
 }

@@ -46,6 +46,8 @@ pub(crate) struct Hands {
 }
 
 impl Hands {
+    /// Hands without gates and sockets for so many interfaces and these links; `peers` are the
+    /// other nodes.
     pub fn new(
         interfaces: usize,
         links: Vec<LinkId>,

@@ -229,7 +229,7 @@ impl Hot {
                     }
                     self.handle(now, Event::Interface { interface, facts });
                 }
-                Order::Link { link, socket } => self.link(link, socket, now)?,
+                Order::Link { link, socket } => self.set_link_socket(link, socket, now)?,
                 Order::Anchor { interface, address, mac } => {
                     if let (IpAddr::V4(address), Some(mac)) = (address, mac) {
                         self.hands.note_gateway(interface, address, mac);
@@ -299,7 +299,8 @@ impl Hot {
         Ok(())
     }
 
-    /// Lets go of the gate and the packet socket of an interface.
+    /// Lets go of the gate and the packet socket of an interface, and tells the engine that its
+    /// segment links are not open.
     fn detach(&mut self, interface: InterfaceId, now: MonoTime) {
         let at = usize::from(interface.0);
         if let Some(socket) = self.hands.socket(at) {
@@ -314,8 +315,8 @@ impl Hot {
         }
     }
 
-    /// Uses another socket for a link, or none.
-    fn link(&mut self, link: LinkId, socket: Option<LinkSocket>, now: MonoTime) -> io::Result<()> {
+    /// Uses another socket for a link from now on, or none, and tells the engine so.
+    fn set_link_socket(&mut self, link: LinkId, socket: Option<LinkSocket>, now: MonoTime) -> io::Result<()> {
         let Some(at) = self.hands.links.iter().position(|(known, _)| *known == link) else { return Ok(()) };
         if let Some(old) = self.hands.links[at].1.take() {
             let _gone = self.poll.remove(&old);

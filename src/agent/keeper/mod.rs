@@ -148,11 +148,14 @@ enum Wake {
 }
 
 impl Keeper {
+    /// Ports for all interfaces that are wanted now; none has been looked at.
     fn new(tools: Tools, events: NetlinkEvents, mut wanted: watch::Receiver<Vec<Guarded>>) -> Keeper {
         let ports = wanted.borrow_and_update().iter().cloned().map(Port::new).collect();
         Keeper { tools, events, ports, wanted }
     }
 
+    /// Guards the interfaces until the handle is dropped: waits for a reason to act, acts, and lets
+    /// every port put right what is wrong.
     async fn run(mut self) {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

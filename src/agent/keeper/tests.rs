@@ -1,3 +1,8 @@
+//! Tests of the keeper on a veth pair in a network namespace of their own; they need root.
+//!
+//! The guarded interface is `west`; `east` is its other end. `changes` has the tests of another
+//! configuration.
+
 use super::*;
 use crate::gate::GateHandle;
 use crate::io::clock::now;
@@ -21,13 +26,15 @@ struct Kept {
 }
 
 impl Kept {
+    /// Starts a keeper that guards these interfaces in the namespace of the test.
     fn start(wanted: Vec<Guarded>) -> Kept {
         let (sender, events) = sync_channel(100_000);
         let handle = KeeperHandle::start(wanted, Vec::new(), move |event| drop(sender.try_send(event))).unwrap();
         Kept { handle, events }
     }
 
-    /// Passes over events up to the first for which `wanted` gives something.
+    /// Waits for the first report for which `wanted` gives something, and returns that; the reports
+    /// before it are dropped. `what` names it when it does not come.
     fn find<T>(&self, what: &str, wanted: impl Fn(KeeperEvent) -> Option<T>) -> T {
         let mut seen = Vec::new();
         loop {
@@ -39,11 +46,13 @@ impl Kept {
         }
     }
 
+    /// Waits until the keeper reports that all addresses are in place.
     fn ready(&self) {
         self.find("AddressesReady", |event| matches!(event, KeeperEvent::AddressesReady { .. }).then_some(()));
     }
 
-    /// The gate's handle and first slot, the interface's number, and whether it was adopted.
+    /// Waits for the report of a gate: its handle, the slot of the first group, the interface's number,
+    /// and whether the gate was adopted.
     fn attached(&self) -> (GateHandle, u16, u32, bool) {
         self.find("Attached", |event| match event {
             KeeperEvent::Attached { gate, slots, ifindex, adopted, .. } => Some((gate, slots[0].1, ifindex, adopted)),
@@ -58,6 +67,7 @@ impl Kept {
     }
 }
 
+/// The interface `west` with the group `web`, which has these addresses.
 fn web(addresses: &[&str]) -> Vec<Guarded> {
     vec![Guarded { interface: WEST, name: "west".into(), groups: vec![(WEB, vips(addresses))] }]
 }
@@ -66,26 +76,31 @@ fn vips(addresses: &[&str]) -> Vec<Vip> {
     addresses.iter().map(|text| text.parse().unwrap()).collect()
 }
 
+/// Makes the pair `west` and `east`, both up.
 fn veth() {
     ip("link add name west type veth peer name east");
     ip("link set west up");
     ip("link set east up");
 }
 
+/// Runs tc(8) with these words, which must succeed; returns its output.
 fn tc(words: &str) -> String {
     let output = Command::new("tc").args(words.split(' ')).output().unwrap();
     assert!(output.status.success(), "tc {words}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Whether `west` has a BPF filter in both directions.
 fn is_gated() -> bool {
     ["ingress", "egress"].iter().all(|side| tc(&format!("filter show dev west {side}")).contains("bpf"))
 }
 
+/// Whether `west` has this address, given with the length of its prefix.
 fn has(address: &str) -> bool {
     ip("address show dev west").contains(&format!("{address} "))
 }
 
+/// Waits until the condition holds; fails with `what` after [`LONG`].
 fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let limit = now() + LONG;
     while !condition() {

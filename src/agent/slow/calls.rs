@@ -40,13 +40,14 @@ pub(crate) struct Wish {
 }
 
 impl Calls {
+    /// No client waits yet; requests come from `arriving`.
     pub fn new(arriving: mpsc::Receiver<Call>) -> Calls {
         Calls { arriving, waiting: HashMap::new(), newest: 0 }
     }
 
     /// Orders the engine's report for a client.
     pub fn handle_status(&mut self, answer: oneshot::Sender<Answer>) -> Effects {
-        let id = self.wait(Waiting { done: String::new(), answer });
+        let id = self.add_waiting(Waiting { done: String::new(), answer });
         Effects::of_order(Order::Report { id })
     }
 
@@ -58,13 +59,14 @@ impl Calls {
                 Effects::default()
             }
             Ok(group) => {
-                let id = self.wait(Waiting { done: format!("{}: {}", wish.group, wish.done), answer });
+                let id = self.add_waiting(Waiting { done: format!("{}: {}", wish.group, wish.done), answer });
                 Effects::of_order(Order::Command { id, command: (wish.command)(group) })
             }
         }
     }
 
-    fn wait(&mut self, waiting: Waiting) -> u64 {
+    /// Lets a client wait; returns the number that the order carries and the answer brings back.
+    fn add_waiting(&mut self, waiting: Waiting) -> u64 {
         self.newest += 1;
         self.waiting.insert(self.newest, waiting);
         self.newest

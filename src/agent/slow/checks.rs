@@ -1,7 +1,7 @@
 //! Checks of the services, as the slow side keeps them.
 //!
 //! Owns: which checks run, which wait for their addresses, and all verdicts. Never does: try a
-//! check itself, or wait for one; their tasks run on the service thread. A verdict becomes an order
+//! check itself, or wait for one: their tasks run on the service thread. A verdict becomes an order
 //! as soon as it arrives, without waiting for a tick.
 
 use super::current::{Current, Numbering};
@@ -93,6 +93,7 @@ impl Checks {
         self.start_held();
     }
 
+    /// Starts the waiting checks of all groups whose addresses are in place.
     fn start_held(&mut self) {
         for start in self.held.extract_if(.., |start| self.placed.contains(&start.group)) {
             let (id, group, again) = (start.id, start.group, Arc::new(Notify::new()));
@@ -119,7 +120,7 @@ impl Checks {
             order_health(key, health, numbering, &mut effects);
         }
         if turned {
-            effects.event_of(turn(current.group_name(key), kind, target, vetoes, reason.as_deref()));
+            effects.event_of(turn_in_words(current.group_name(key), kind, target, vetoes, reason.as_deref()));
         }
         effects
     }
@@ -159,8 +160,9 @@ fn order_health(key: GroupKey, health: u8, numbering: Numbering<'_>, effects: &m
     }
 }
 
-/// The event of a check that has begun to fail, for `reason`, or has ceased to.
-fn turn(name: String, kind: &str, target: String, vetoes: bool, reason: Option<&str>) -> Saying {
+/// What people are told when a check begins to fail for `reason`, or is well again (`None`).
+/// `vetoes`: whether the failure alone keeps the group from serving here.
+fn turn_in_words(name: String, kind: &str, target: String, vetoes: bool, reason: Option<&str>) -> Saying {
     let (severity, word, text) = match reason {
         None => (Severity::Info, "check_well", format!("{name}: check {kind} {target} is well again")),
         Some(reason) => {

@@ -1,8 +1,9 @@
 //! Clients' connections, as the slow side sees to them.
 //!
 //! Owns: the handle of the thread that looks after connections. Never does: open a socket or list a
-//! connection; the thread does. It learns here which groups opened and closed; what it says becomes
-//! events and lines in `status`. Without a peer there is nobody to mirror to, and no thread.
+//! connection; the thread does. The thread learns from here which groups opened and closed; its
+//! events become sayings, and its figures become lines in `status`. Without a peer there is nobody
+//! to mirror to, and no thread.
 
 use super::current::Current;
 use super::effects::Effects;
@@ -106,7 +107,7 @@ impl Connections {
             list_every_ms: figures.list_every.as_secs_f64() * 1e3,
         });
         let heard = report.peers.first().is_some_and(|peer| peer.presence == Presence::Heard);
-        status.warnings.extend(warnings(&figures, heard, now));
+        status.warnings.extend(mirror_warnings(&figures, heard, now));
     }
 }
 
@@ -127,13 +128,15 @@ pub(super) fn thread_setup(config: &Config, keys: &KeyFile) -> Option<connection
     })
 }
 
-/// The event for people that an event of the thread is. Writes nothing.
+/// What people are told of an event of the thread. Writes nothing.
 pub(crate) fn handle_event(event: Event, current: &Current) -> Effects {
-    let (severity, kind, group, text) = worded(event, current);
+    let (severity, kind, group, text) = event_in_words(event, current);
     Effects::of_event(Saying { severity, kind, group, text, fields: Vec::new() })
 }
 
-fn worded(event: Event, current: &Current) -> (Severity, &'static str, Option<String>, String) {
+/// Words for an event of the connections' thread: its severity, its kind for programs, the name of
+/// the group that it is about, if any, and a sentence.
+fn event_in_words(event: Event, current: &Current) -> (Severity, &'static str, Option<String>, String) {
     let name = |key: GroupKey| current.group_name(key);
     let peer = current.config.peers().next().map_or("the peer", |peer| &peer.name);
     match event {
@@ -176,7 +179,9 @@ fn worded(event: Event, current: &Current) -> (Severity, &'static str, Option<St
     }
 }
 
-fn warnings(figures: &Figures, heard: bool, now: MonoTime) -> Vec<String> {
+/// Sentences for `status` about what the thread cannot do. `heard`: whether the peer is heard;
+/// while it is not, nobody could be told of connections.
+fn mirror_warnings(figures: &Figures, heard: bool, now: MonoTime) -> Vec<String> {
     let mut found = Vec::new();
     if heard && let Some(lost) = figures.untold_since.filter(|lost| now.since(*lost) > PATIENCE) {
         found.push(format!(

@@ -17,6 +17,7 @@ pub(crate) struct Current {
 }
 
 impl Current {
+    /// A configuration with the text and the keys that it came with.
     pub fn new(config: Config, text: String, keys: KeyFile) -> Current {
         let names = Names::new(&config);
         Current { config, text, keys, names }

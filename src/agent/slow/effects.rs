@@ -13,7 +13,7 @@ use sd_notify::NotifyState;
 pub(crate) enum Effect {
     /// Order to the hot thread.
     Order(Order),
-    /// Event for people: recorded, logged, sent to followers.
+    /// Event for people: kept in the ring of events, logged, sent to followers.
     Event(Saying),
     /// States for the service manager, sent together.
     Systemd(Vec<NotifyState<'static>>),
@@ -48,7 +48,7 @@ impl Effects {
         self.event_of(Saying { severity, kind, group: None, text, fields: Vec::new() });
     }
 
-    /// Adds an event.
+    /// Adds an event that may concern a group or have fields.
     pub fn event_of(&mut self, saying: Saying) {
         self.0.push(Effect::Event(saying));
     }

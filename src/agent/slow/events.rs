@@ -1,7 +1,7 @@
 //! What happened: the last events in a bounded ring, for `vipair events`, and a log line for each.
 //!
-//! Owns: the ring, the numbers of events, and the channel to followers. Never does: wait for a
-//! follower; one that falls too far behind misses events.
+//! Owns: the ring, the numbers of events, the channel to followers, and the log line of each event.
+//! Never does: wait for a follower; a follower that falls too far behind misses events.
 
 use crate::control::protocol::{Event, Severity};
 use crate::control::server::Answer;
@@ -25,13 +25,14 @@ pub(crate) struct Events {
 }
 
 impl Events {
+    /// No events yet, and no followers.
     pub fn new() -> Events {
         Events { kept: VecDeque::with_capacity(KEPT), followers: broadcast::Sender::new(BEHIND), sequence: 0 }
     }
 
     /// Logs an event, keeps it, and sends it to followers.
     pub fn record(&mut self, at: MonoTime, saying: Saying) {
-        log(&saying);
+        write_to_log(&saying);
         self.sequence += 1;
         let event = Event {
             time: clock::wall_of(at).to_string(),
@@ -59,7 +60,9 @@ impl Events {
     }
 }
 
-fn log(saying: &Saying) {
+/// Writes an event to the log of this process. The fields `role` and `epoch` become fields of the
+/// log line; further fields are left out.
+fn write_to_log(saying: &Saying) {
     let field = |name: &str| saying.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
     let (group, role, epoch) = (saying.group.as_deref(), field("role"), field("epoch"));
     match saying.severity {

@@ -1,8 +1,8 @@
 //! The slow side of the flight recorder.
 //!
 //! Owns: what the hot thread has recorded in the last minutes, when it is written, and who waits
-//! for it. Empties the hot thread's queue, and has a recording written by a thread that lives for
-//! that long. Never does: delay anything. A disk that is full is told once.
+//! for it. It empties the hot thread's queue, and starts a thread for each recording that is to be
+//! written. Never does: make the hot thread wait for the disk. A disk that is full is told once.
 
 mod anomaly;
 mod schedule;
@@ -46,13 +46,14 @@ pub(crate) struct Flight {
     served: Vec<oneshot::Sender<Answer>>,
     /// Whether a thread is writing a recording.
     writing: bool,
-    /// Whether the last attempt failed, which people know.
+    /// Whether the last attempt to write failed, and people were told so.
     failing: bool,
     /// Whether a new segment has been ordered because the present one is long enough.
     segment_ordered: bool,
 }
 
 impl Flight {
+    /// A recorder of what `tape` brings; recordings go to the directory `flight` in `state_dir`.
     pub fn new(tape: Tape, config: &Config, state_dir: &Path, messages: mpsc::Sender<Message>) -> Flight {
         let mut flight = Flight {
             ring: Ring::new(tape),
@@ -130,6 +131,7 @@ impl Flight {
         }
     }
 
+    /// The recording of all that is in memory now, with `reason` in its header.
     fn recording(&self, reason: Reason) -> Recording {
         let header = Header {
             version: env!("CARGO_PKG_VERSION").to_owned(),

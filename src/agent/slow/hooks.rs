@@ -87,7 +87,7 @@ impl Hooks {
         }
     }
 
-    /// Undoes what a hook did for a move that does not take place.
+    /// Posts the hooks that undo what an earlier hook did for a move that does not take place.
     fn undo(&mut self, group: GroupId, hook: Hook, epoch: Epoch, current: &Current) {
         let key = current.group(group).map(|group| group.key);
         let open = key.is_some_and(|key| self.open.get(&key).copied().unwrap_or_default());
@@ -106,7 +106,8 @@ impl Hooks {
         }
     }
 
-    /// Posts what follows a change of role.
+    /// Notes whether the group is open, and posts the hooks that follow a change of role. `ready`:
+    /// whether the agent has finished starting.
     fn follow_role(
         &mut self,
         group: GroupId,

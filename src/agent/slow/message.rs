@@ -1,4 +1,6 @@
-//! What other threads of the agent send to the slow side.
+//! What other threads of the agent send to the slow side: results of what they were asked to do.
+//!
+//! Owns: nothing. The hot thread does not use this queue but for its end: see `orders`.
 
 use crate::announcer::AnnounceReport;
 use crate::connections;

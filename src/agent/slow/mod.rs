@@ -14,7 +14,7 @@
 //! | [`reload`] | what the agent will run with next |
 //! | [`ports`] | interfaces: facts, counters, the keeper |
 //! | [`paths`] | sockets of UDP links |
-//! | [`checks`], [`hooks`] | verdicts on the services, programs around a move; both on the thread of [`service_thread`] |
+//! | [`checks`], [`hooks`] | verdicts on the services, programs around a move; both on the [`service_thread`] |
 //! | [`connections`] | the thread that looks after clients' connections |
 //! | [`flight`] | recordings |
 //! | [`events`] | what people are told |
@@ -90,7 +90,7 @@ pub(crate) struct Slow {
     pub paths: Paths,
     pub checks: Checks,
     pub hooks: Hooks,
-    /// Thread of checks and hooks, held so that it lives as long as they do.
+    /// The service thread, held so that it lives as long as the checks and hooks on it.
     pub _service_thread: ServiceThread,
     pub flight: Flight,
     pub connections: Connections,
@@ -207,7 +207,8 @@ impl Slow {
         status
     }
 
-    /// Passes a report of the keeper on; the one that ends a reload may begin the next.
+    /// Passes a report of the keeper on. The report that the keeper has changed over ends a reload,
+    /// and begins the next one if it is wanted.
     fn handle_keeper_report(&mut self, report: KeeperEvent) {
         let begun = matches!(report, KeeperEvent::Reconfigured);
         let effects = if begun {
@@ -221,7 +222,7 @@ impl Slow {
         }
     }
 
-    /// Passes a message of another thread on; the end of the hot thread is the business of `run`.
+    /// Passes a message of another thread on. The end of the hot thread is left to `run`.
     fn handle_message(&mut self, message: Message) {
         let effects = match message {
             Message::Stored { version, result } => stored(version, result),
@@ -302,7 +303,7 @@ impl Slow {
 
     /// Begins the reload that is wanted, unless another one is under way.
     fn reload_if_wanted(&mut self) {
-        if self.stopping || !self.reload.begins() {
+        if self.stopping || !self.reload.take_wish() {
             return;
         }
         let ready = self.ports.is_ready();

@@ -36,13 +36,14 @@ struct Path {
 pub(crate) struct Paths(Vec<Path>);
 
 impl Paths {
+    /// These links, none of which has a socket yet.
     pub fn new(links: &[LinkId]) -> Paths {
         Paths(links.iter().map(|&link| Path { link, begins: None, other: None }).collect())
     }
 
     /// Orders a socket for each link that can be opened now, or begins elsewhere now.
     pub fn handle_tick(&mut self, current: &Current) -> Effects {
-        let opened = self.look(|link| {
+        let opened = self.take_new_sockets(|link| {
             let log = |error: &io::Error| {
                 tracing::debug!(%error, link = current.names.link(link), "link cannot be opened yet");
             };
@@ -55,17 +56,19 @@ impl Paths {
         effects
     }
 
-    /// Sockets that are to be used from now on. `open` makes one and tells the address it begins
-    /// at.
-    fn look<S>(&mut self, mut open: impl FnMut(LinkId) -> io::Result<(S, IpAddr)>) -> Vec<(LinkId, S)> {
+    /// Links that get another socket now, each with that socket. `open` opens a link's socket and
+    /// says at which address the socket begins. Links between nodes that have a socket are left out.
+    fn take_new_sockets<S>(&mut self, mut open: impl FnMut(LinkId) -> io::Result<(S, IpAddr)>) -> Vec<(LinkId, S)> {
         let wanting = self.0.iter_mut().filter(|path| path.begins.is_none() || path.link.peer.is_witness());
-        wanting.filter_map(|path| Some((path.link, path.look(open(path.link).ok()?)?))).collect()
+        wanting.filter_map(|path| Some((path.link, path.accept(open(path.link).ok()?)?))).collect()
     }
 }
 
 impl Path {
-    /// The socket, if the link is to use it from now on.
-    fn look<S>(&mut self, (socket, begins): (S, IpAddr)) -> Option<S> {
+    /// Returns the socket if the link is to use it from now on, and notes where it begins. `None`:
+    /// the link's present socket stays, because it begins at the same address, or because the other
+    /// address was found fewer than [`LOOKS`] times in a row.
+    fn accept<S>(&mut self, (socket, begins): (S, IpAddr)) -> Option<S> {
         if self.begins == Some(begins) {
             self.other = None;
             return None;
@@ -80,7 +83,7 @@ impl Path {
     }
 }
 
-/// Opens the socket of a link, and tells the address it begins at.
+/// Opens the socket of a UDP link; returns it with the address at which it begins.
 ///
 /// # Errors
 /// See [`LinkSocket::open`] and [`LinkSocket::toward`]: try again later.

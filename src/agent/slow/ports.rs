@@ -123,6 +123,8 @@ impl Ports {
         effects
     }
 
+    /// Keeps the reader of an interface's counters, with the slot of each of its groups; `None`:
+    /// there is nothing to read.
     fn set_counters(&mut self, interface: InterfaceId, reader: Option<CounterReader>, slots: &[(GroupKey, u16)]) {
         let slots = || slots.iter().copied().collect();
         self.counters[usize::from(interface.0)] = reader.map(|reader| Counters { reader, slots: slots() });

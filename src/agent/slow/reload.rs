@@ -37,6 +37,7 @@ struct Next {
 }
 
 impl Reload {
+    /// No reload is wanted yet. `options` say which files a reload reads.
     pub fn new(options: RunOptions) -> Reload {
         Reload { options, wanted: false, next: None, waits_for_keeper: false }
     }
@@ -56,8 +57,8 @@ impl Reload {
         self.wanted = true;
     }
 
-    /// Whether a wanted reload begins now; from here on it is no longer merely wanted.
-    pub fn begins(&mut self) -> bool {
+    /// Whether a reload is wanted and can begin now. If so, the wish counts as fulfilled.
+    pub fn take_wish(&mut self) -> bool {
         !self.is_under_way() && std::mem::take(&mut self.wanted)
     }
 
@@ -80,11 +81,11 @@ impl Reload {
                 let count = if errors.len() == 1 { "1 error".to_owned() } else { format!("{} errors", errors.len()) };
                 let text = format!("reload refused, the old configuration goes on; {count}:\n{}", errors.join("\n"));
                 effects.event(Severity::Error, "reload_refused", text);
-                end(ready, &mut effects);
+                tell_end(ready, &mut effects);
             }
             Ok(next) if next.changes.is_empty() => {
                 effects.event(Severity::Info, "reload", "configuration read again: nothing changes".to_owned());
-                end(ready, &mut effects);
+                tell_end(ready, &mut effects);
             }
             Ok(next) => {
                 let change = from_config::engine_reconfiguration(&next.current.config, &next.current.keys);
@@ -96,6 +97,11 @@ impl Reload {
         effects
     }
 
+    /// Reads configuration and keys from their files, and compares them with what runs. Writes
+    /// nothing.
+    ///
+    /// # Errors
+    /// Sentences for people: what is wrong in the files, or what a reload cannot change.
     fn read_again(&self, current: &Current) -> Result<Next, Vec<String>> {
         let mut local =
             local_addresses().map_err(|error| vec![format!("reading this machine's addresses: {error}")])?;
@@ -133,7 +139,7 @@ impl Reload {
         let text = format!("configuration read again: {}", changes.join("; "));
         effects.event(Severity::Info, "reload", text);
         if !self.is_under_way() {
-            end(ready, &mut effects);
+            tell_end(ready, &mut effects);
         }
         effects
     }
@@ -142,7 +148,7 @@ impl Reload {
     pub fn handle_keeper_begun(&mut self, ready: bool) -> Effects {
         let mut effects = Effects::default();
         if std::mem::take(&mut self.waits_for_keeper) {
-            end(ready, &mut effects);
+            tell_end(ready, &mut effects);
         }
         effects
     }
@@ -166,7 +172,7 @@ impl Reload {
 }
 
 /// Tells systemd that a reload is over, if it has been told that the agent is ready.
-fn end(ready: bool, effects: &mut Effects) {
+fn tell_end(ready: bool, effects: &mut Effects) {
     if ready {
         effects.systemd(NotifyState::Ready);
     }

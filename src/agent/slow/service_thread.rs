@@ -1,17 +1,19 @@
-//! The thread on which checks and hooks run.
+//! The service thread: the one thread on which all checks and hooks run.
 //!
-//! Owns: one runtime at helper priority, below the thread that pulses. Never does: wait for what
-//! runs on it. A file system that hangs holds one of its blocking threads, and not the agent's end.
+//! Owns: its runtime, at the real-time priority `HELPER_PRIORITY`, which is below the hot thread's.
+//! Never does: wait for what runs on it. A file system that hangs holds up one blocking thread of
+//! the runtime; it does not hold up the agent's end.
 
 use crate::io::realtime;
 use std::io;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-/// Threads that may hang in a file system that does not answer; what comes then is late.
+/// Most blocking threads of the runtime, each of which can hang in a file system that does not
+/// answer. Further looks at files wait until one is free.
 const FILE_LOOKS: usize = 16;
 
-/// The thread's handle; the thread ends when this is dropped.
+/// Handle of the service thread, which ends when the handle is dropped.
 pub(crate) struct ServiceThread {
     runtime: Handle,
     /// Sender whose drop is the signal to end.

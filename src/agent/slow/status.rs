@@ -47,10 +47,13 @@ pub(crate) fn status(config: &Config, names: &Names, report: &Report, started: M
     }
 }
 
+/// A span in milliseconds, with fractions.
 fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
+/// Status of the group at place `at`, without checks, connections and counters: other parts of the
+/// slow side add those.
 fn group_status(config: &Config, names: &Names, report: &Report, at: usize, group: &GroupReport) -> GroupStatus {
     let configured = &config.groups[at];
     let peer = config.peers().next();
@@ -80,7 +83,8 @@ fn group_status(config: &Config, names: &Names, report: &Report, at: usize, grou
     }
 }
 
-/// Why the group has its role on this node: what stands in the way, or what the group waits for.
+/// Why the group has its role on this node: what stands in the way, or what the group waits for;
+/// empty if there is nothing to say. `peer` is the other node.
 fn why(names: &Names, report: &Report, group: &GroupReport, peer: Option<NodeId>) -> String {
     let name = peer.map_or("the peer", |peer| names.node(peer));
     if group.reason != Reason::None {
@@ -131,6 +135,7 @@ fn why(names: &Names, report: &Report, group: &GroupReport, peer: Option<NodeId>
     }
 }
 
+/// Role as the control socket tells it.
 fn group_role(role: Role) -> GroupRole {
     match role {
         Role::Starting => GroupRole::Starting,
@@ -143,6 +148,7 @@ fn group_role(role: Role) -> GroupRole {
     }
 }
 
+/// Status of one link to `peer`: its ends, whether it is open and heard, and its counters.
 fn link_status(config: &Config, names: &Names, report: &Report, peer: &PeerReport, link: &LinkReport) -> LinkStatus {
     let (path, local, remote) = match link.id.path {
         LinkPath::Udp(index) => {
@@ -219,6 +225,8 @@ fn differences(config: &Config, names: &Names, report: &Report, peer: &PeerRepor
     found
 }
 
+/// Sentences about all that an operator should mend: silent witnesses, the state directory,
+/// datagrams that were turned away, peers that do not hear us.
 fn warnings(config: &Config, names: &Names, report: &Report) -> Vec<String> {
     let mut found = unheard_witnesses(config, names, report);
     if report.store_failing {

@@ -39,6 +39,7 @@ fn words(effects: Effects) -> Vec<String> {
     effects.into_iter().map(word).collect()
 }
 
+/// The end of a hook of the first group, at epoch 7. `ok`: whether it counts as a success.
 fn ended(current: &Current, occasion: Occasion, ok: bool, failures: &[&str]) -> Ended {
     let failures = failures.iter().map(|&failure| failure.to_owned()).collect();
     Ended { key: current.config.groups[0].key, occasion, epoch: Epoch(7), ok, failures }
@@ -72,7 +73,7 @@ fn orders_number_groups_as_the_configuration_that_was_ordered_last() {
     assert_eq!(words(hooks::handle_ended(removed, &present, numbering)), ["check again"]);
 }
 
-/// The sentence of the one response that has arrived, if any.
+/// The response that has arrived, if any: whether the command succeeded, and the sentence.
 fn sentence(answered: &mut oneshot::Receiver<Answer>) -> Option<(bool, String)> {
     match answered.try_recv().ok()? {
         Answer::One(response) => match *response {

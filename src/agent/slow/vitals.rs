@@ -1,6 +1,6 @@
 //! Figures that the hot thread keeps about itself, as the slow side reads them.
 //!
-//! Owns: what the watchdog has seen of them. Never does: write a figure. A hot thread that hangs
+//! Owns: the number of turns at which the watchdog was last fed. Never does: write a figure. A hot thread that hangs
 //! leaves the watchdog unfed, and systemd restarts the agent.
 
 use super::effects::Effects;
@@ -19,6 +19,7 @@ pub(crate) struct Vitals {
 }
 
 impl Vitals {
+    /// The figures in `vital`; the watchdog was not fed yet.
     pub fn new(vital: Arc<Vital>) -> Vitals {
         Vitals { vital, fed_at: 0 }
     }

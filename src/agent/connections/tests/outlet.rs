@@ -1,4 +1,4 @@
-//! The outlet, and the order of the clients' packets.
+//! Tests of the outlet, and of the order of the clients' packets.
 
 use super::super::outlet::{Fate, Outlet};
 use super::super::tickler::spread;

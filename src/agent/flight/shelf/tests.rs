@@ -1,7 +1,10 @@
+//! Tests of the directory of recordings: names, modes, which recordings go, and what is refused.
+
 use super::*;
 use crate::flight::{Book, Header};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
+/// A recording without segments, written `second` seconds after 2026-03-01T00:00:00Z for `reason`.
 fn recording(second: u64, reason: &str) -> Recording {
     let header = Header {
         version: String::new(),
@@ -15,6 +18,7 @@ fn recording(second: u64, reason: &str) -> Recording {
     Recording { header, segments: Vec::new() }
 }
 
+/// Names of the files in a directory, sorted.
 fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

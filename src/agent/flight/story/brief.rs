@@ -1,7 +1,9 @@
-//! Lines for people: events, actions and news that explain what happened, in words.
+//! Lines that `vipair replay` prints of a recording: those events, actions and news that explain
+//! what happened.
 //!
-//! Owns: which of them are worth a line, and its severity. Never does: count the ordinary, which is
-//! `ordinary`'s, or say every detail, which is `detail`'s.
+//! Owns: which of them are worth a line, and the severity of the line. Never does: send or log
+//! anything; the lines are kept in the story. Counting the ordinary is left to `ordinary`, and every
+//! detail (`vipair replay --all`) to `detail`.
 
 use super::super::grounds::{News, ms, read};
 use super::super::replay::Step;
@@ -13,7 +15,7 @@ use crate::words;
 use std::time::Duration;
 
 impl Story<'_> {
-    /// Reports what began with a step.
+    /// Adds a line for what began with a step of the recording, as `vipair replay` prints it.
     pub(super) fn report_news(&mut self, step: &Step<'_>, news: News) {
         let text = match news {
             News::Asks => {
@@ -27,7 +29,7 @@ impl Story<'_> {
         self.push_line(step, Some(Severity::Info), text);
     }
 
-    /// Reports an event of the engine, if people need to know of it.
+    /// Adds a line for an event that the engine was given, if people need to know of it.
     pub(super) fn report_event(&mut self, step: &Step<'_>, event: Event<'_>) {
         let info = Some(Severity::Info);
         match event {
@@ -36,7 +38,7 @@ impl Story<'_> {
                 let before = self.facts.insert(interface, facts);
                 if before != Some(facts) {
                     let name = self.names.interface(interface);
-                    let text = format!("{name}: {}", detail::facts(&facts));
+                    let text = format!("{name}: {}", detail::facts_in_words(&facts));
                     self.push_line(step, info, text);
                 }
             }
@@ -90,7 +92,7 @@ impl Story<'_> {
         }
     }
 
-    /// Reports rows of a peer's datagram that say something new about a group.
+    /// Adds a line for each row of a peer's datagram that says something new about a group.
     fn report_rows(&mut self, step: &Step<'_>, bytes: &[u8]) {
         let Some((header, rows)) = read(bytes) else { return };
         let changed: Vec<(Row, Option<Said>)> = rows
@@ -103,14 +105,15 @@ impl Story<'_> {
         for (row, before) in changed {
             let named = self.book.groups.iter().find(|(key, _)| *key == row.group);
             let group = named.map_or("?", |(_, name)| name.as_str());
-            if let Some(text) = detail::row(&row, before) {
+            if let Some(text) = detail::row_in_words(&row, before) {
                 let text = format!("{} says of {group}: {text}", self.names.node(header.sender));
                 self.push_line(step, Some(Severity::Info), text);
             }
         }
     }
 
-    /// Reports an action of the engine, if people need to know of it.
+    /// Adds a line for an action of the engine, if people need to know of it; a takeover gets its
+    /// grounds.
     pub(super) fn report_action(&mut self, step: &Step<'_>, action: &Action) {
         match action {
             Action::Notice(notice) => {

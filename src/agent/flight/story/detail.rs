@@ -1,4 +1,4 @@
-//! Single events, actions and rows in words.
+//! Single events, actions and rows in words, for the lines of `vipair replay`.
 //!
 //! Owns: their texts. Never does: choose which of them are worth a line.
 
@@ -11,8 +11,8 @@ use crate::wire::frame::Sighting;
 use crate::wire::pulse::{Reason, Row};
 use crate::words::{self, Names};
 
-/// News of a row in words; `None` if nothing changed that people need to know.
-pub(super) fn row(row: &Row, before: Option<Said>) -> Option<String> {
+/// What changed in a row since the one `before`, in words; `None` if people need not know of it.
+pub(super) fn row_in_words(row: &Row, before: Option<Said>) -> Option<String> {
     let same = |part: fn(&Said) -> u64, now: u64| before.as_ref().is_some_and(|said| part(said) == now);
     let mut parts = Vec::new();
     let roles = before.is_some_and(|(role, reason, _, _, _)| (role, reason) == (row.role, row.reason));
@@ -33,7 +33,7 @@ pub(super) fn row(row: &Row, before: Option<Said>) -> Option<String> {
 }
 
 /// Facts of an interface in words.
-pub(super) fn facts(facts: &InterfaceFacts) -> String {
+pub(super) fn facts_in_words(facts: &InterfaceFacts) -> String {
     if !facts.exists {
         return "does not exist".to_owned();
     }
@@ -48,18 +48,20 @@ pub(super) fn lines_of(names: &Names, step: &Step<'_>) -> Vec<String> {
         Input::Begin(segment) => {
             format!("segment of {} records, snapshot of {} bytes", segment.span.records, segment.snapshot.len())
         }
-        Input::Event(event) => self::event(names, event, step.believed),
+        Input::Event(event) => event_in_words(names, event, step.believed),
         Input::Reconfigured(change) => format!("another configuration, with {} groups", change.groups.len()),
         Input::End => return Vec::new(),
     };
-    let actions = step.actions.list.iter().map(|it| action(names, it, &step.actions.bytes));
+    let actions = step.actions.list.iter().map(|it| action_in_words(names, it, &step.actions.bytes));
     std::iter::once(first).chain(actions).collect()
 }
 
-fn event(names: &Names, event: Event<'_>, believed: bool) -> String {
+/// An event that the engine was given, in words. `believed`: whether the engine took a datagram as
+/// the peer's.
+fn event_in_words(names: &Names, event: Event<'_>, believed: bool) -> String {
     match event {
         Event::Tick => "tick".to_owned(),
-        Event::Datagram { link, bytes } if believed => format!("← {}", datagram(names, link, bytes)),
+        Event::Datagram { link, bytes } if believed => format!("← {}", datagram_in_words(names, link, bytes)),
         Event::Datagram { link, bytes } => format!("← {} bytes on {}, turned away", bytes.len(), names.link(link)),
         Event::Refused { link } => format!("refused on {}", names.link(link)),
         Event::Link { link, open } => format!("{}: {}", names.link(link), if open { "open" } else { "not open" }),
@@ -69,7 +71,9 @@ fn event(names: &Names, event: Event<'_>, believed: bool) -> String {
         Event::Seen { interface, sighting: Sighting::Presence { mac } } => {
             format!("seen on {}: {mac}", names.interface(interface))
         }
-        Event::Interface { interface, facts } => format!("{}: {}", names.interface(interface), self::facts(&facts)),
+        Event::Interface { interface, facts } => {
+            format!("{}: {}", names.interface(interface), facts_in_words(&facts))
+        }
         Event::Adopted { interface, generation, refused, open, .. } => format!(
             "{}: found a gate of generation {generation}, refused: {refused}, {} groups open",
             names.interface(interface),
@@ -93,7 +97,9 @@ fn event(names: &Names, event: Event<'_>, believed: bool) -> String {
     }
 }
 
-fn datagram(names: &Names, link: LinkId, bytes: &[u8]) -> String {
+/// A pulse in words: counters, versions of tables of rows, flags. A datagram that is no pulse is
+/// told by its length.
+fn datagram_in_words(names: &Names, link: LinkId, bytes: &[u8]) -> String {
     let Some((header, rows)) = read(bytes) else { return format!("{} bytes on {}", bytes.len(), names.link(link)) };
     let flags = [(header.flags.query, " query"), (header.flags.deaf, " deaf"), (header.flags.goodbye, " goodbye")];
     let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
@@ -111,9 +117,12 @@ fn datagram(names: &Names, link: LinkId, bytes: &[u8]) -> String {
     )
 }
 
-fn action(names: &Names, action: &Action, bytes: &[u8]) -> String {
+/// An action of the engine in words. `bytes` are those of all datagrams of the step.
+fn action_in_words(names: &Names, action: &Action, bytes: &[u8]) -> String {
     match action {
-        Action::Send { link, bytes: range, .. } => format!("→ {}", datagram(names, *link, &bytes[range.clone()])),
+        Action::Send { link, bytes: range, .. } => {
+            format!("→ {}", datagram_in_words(names, *link, &bytes[range.clone()]))
+        }
         Action::Gate(GateAction::Begin { interface, generation }) => {
             format!("gate: {} begins generation {generation}", names.interface(*interface))
         }

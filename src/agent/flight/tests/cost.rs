@@ -44,6 +44,7 @@ fn what_a_snapshot_costs() {
     }
 }
 
+/// So many groups, each with one address of its own.
 fn spread(groups: u16) -> Vec<GroupSetup> {
     let one = |number: u16| {
         let address: IpAddr = std::net::Ipv4Addr::from(0x0a01_0000 + u32::from(number)).into();

@@ -7,7 +7,8 @@ use crate::timing::Profile;
 use proptest::prelude::*;
 use std::sync::Arc;
 
-fn short() -> Recording {
+/// A recording of 60 ms of a settled pair.
+fn short_recording() -> Recording {
     let mut pair = Pair::settled(Profile::Lan);
     pair.recording();
     pair.run(ms(60));
@@ -18,7 +19,7 @@ fn short() -> Recording {
 
 #[test]
 fn every_cut_is_found() {
-    let whole = bytes(&short());
+    let whole = bytes(&short_recording());
     assert!(Recording::read(&whole).is_ok());
     for length in 0..whole.len() {
         match Recording::read(&whole[..length]) {
@@ -30,7 +31,7 @@ fn every_cut_is_found() {
 
 #[test]
 fn every_changed_byte_is_found_and_told_where() {
-    let whole = bytes(&short());
+    let whole = bytes(&short_recording());
     for index in 0..whole.len() {
         let mut changed = whole.clone();
         changed[index] ^= 0x41;
@@ -49,12 +50,12 @@ fn every_changed_byte_is_found_and_told_where() {
 
 #[test]
 fn the_recording_of_another_engine_or_format_is_refused_in_clear_words() {
-    let mut recording = short();
+    let mut recording = short_recording();
     recording.header.engine = "0123456789abcdef".to_owned();
     recording.header.version = "7.8.9".to_owned();
     let text = Recording::read(&bytes(&recording)).unwrap_err().to_string();
     assert!(text.contains("7.8.9") && text.contains("0123456789abcdef"), "{text}");
-    let mut whole = bytes(&short());
+    let mut whole = bytes(&short_recording());
     whole[11] = 2;
     let text = Recording::read(&whole).unwrap_err().to_string();
     assert!(text.contains("format 2"), "{text}");
@@ -62,7 +63,7 @@ fn the_recording_of_another_engine_or_format_is_refused_in_clear_words() {
 
 #[test]
 fn a_snapshot_of_something_else_is_refused() {
-    let mut recording = short();
+    let mut recording = short_recording();
     for cut in 0..recording.segments[0].snapshot.len() {
         let mut segment = Segment::clone(&recording.segments[0]);
         segment.snapshot.truncate(cut);
@@ -87,7 +88,7 @@ proptest! {
 /// An intruder who can write files can make checksums fit.
 #[test]
 fn records_that_make_no_sense_end_the_replay_and_no_more() {
-    let recording = short();
+    let recording = short_recording();
     let (comparison, _) = replayed(&recording);
     assert!(comparison.agrees());
     let records = &recording.segments[0].records;

@@ -30,18 +30,22 @@ pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+/// Number of the node at an index of `engines`.
 fn id(node: usize) -> NodeId {
     NodeId(u8::try_from(node).unwrap() + 1)
 }
 
+/// Hardware address of a node on the segment.
 pub fn mac(node: usize) -> MacAddr {
     MacAddr([2, 0, 0, 0, 0, u8::try_from(node).unwrap() + 1])
 }
 
+/// Address of the group with this number.
 pub fn vip(number: u8) -> Vip {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100 + number))
 }
 
+/// A group with one address that prefers node 1 and has no hooks. `number` makes key and address.
 pub fn group(number: u8) -> GroupSetup {
     GroupSetup {
         key: GroupKey(u64::from(number) + 1),
@@ -60,12 +64,15 @@ pub fn group(number: u8) -> GroupSetup {
     }
 }
 
+/// What arrives at an engine later: a datagram, a sighting on the segment, the end of a write.
 enum Due {
     Datagram { to: usize, link: LinkId, bytes: Vec<u8> },
     Sighting { to: usize, sighting: Sighting },
     Stored { to: usize, version: u64 },
 }
 
+/// Two engines with virtual time between them; index 0 is node 1, `alpha`; index 1 is node 2,
+/// `beta`, which is recorded. A node is stopped by setting its engine to `None`.
 pub struct Pair {
     pub now: MonoTime,
     timing: Timing,
@@ -126,6 +133,8 @@ impl Pair {
         pair
     }
 
+    /// Gives an engine an event now, and carries out its actions; the second engine is recorded. A
+    /// stopped engine takes nothing.
     pub fn handle(&mut self, node: usize, event: Event<'_>) {
         let Some(engine) = self.engines[node].as_mut() else { return };
         let mut out = std::mem::take(&mut self.out);
@@ -149,6 +158,9 @@ impl Pair {
         self.out = out;
     }
 
+    /// Carries out the actions of an engine: datagrams arrive at the other engine after 50 µs; a
+    /// probe is answered after 90 µs by a bystander, and for the address by the other node if it is
+    /// active; a write takes 2 ms. Everything else is passed over.
     fn carry_out(&mut self, node: usize, out: &Actions) {
         if node == 1 {
             self.decisions.extend(out.list.iter().filter_map(Decision::of));
@@ -184,6 +196,7 @@ impl Pair {
         }
     }
 
+    /// Lets something arrive after `delay`.
     fn later(&mut self, due: Due, delay: Duration) {
         self.sequence += 1;
         self.due.insert((self.now + delay, self.sequence), due);
@@ -266,10 +279,12 @@ impl Pair {
     }
 }
 
+/// Paths between the two nodes.
 fn paths() -> [LinkPath; 3] {
     [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)]
 }
 
+/// Setup of an engine of the pair, with one group and without witnesses.
 pub fn setup(node: usize, timing: Timing) -> Setup {
     Setup {
         me: id(node),

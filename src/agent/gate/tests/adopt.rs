@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use super::lab::{Host, Lab, SOON, VIP4, VIP6, WEB, now, open};
+use super::lab::{Host, Lab, SOON, VIP4, VIP6, WEB, now, open_web};
 use crate::gate::adopt::Names;
 use crate::gate::{Gate, GateError, Update};
 use crate::types::{Epoch, GroupKey, MonoTime, Vip};
@@ -23,7 +23,7 @@ fn a_restart_within_the_lease_changes_nothing() {
     let (node, client) = (lab.host(1), lab.host(2));
     let first = node.install_web();
     let tap = client.tap();
-    let handle = open(&first, 5, SOON);
+    let handle = open_web(&first, 5, SOON);
     let (lease, slot) = (handle.lease(), first.slot(WEB).expect("the group"));
     let view = handle.slot_view(slot);
     drop((first, handle));
@@ -47,7 +47,7 @@ fn another_builds_gate_is_brought_up_to_date_without_a_gap() {
     let (node, client) = (lab.host(1), lab.host(2));
     let first = node.install_web();
     let tap = client.tap();
-    let handle = open(&first, 5, SOON);
+    let handle = open_web(&first, 5, SOON);
     let slot = first.slot(WEB).expect("the group");
     let (lease, view) = (handle.lease(), handle.slot_view(slot));
     // To a build with other names the running gate is another build's.
@@ -79,7 +79,7 @@ fn adoption_with_another_table_closes_what_is_gone_and_keeps_the_rest() {
         node.add(vip.into());
     }
     node.add(VIP6.into());
-    let handle = open(&first, 1, SOON);
+    let handle = open_web(&first, 1, SOON);
     handle.open(first.slot(MAIL).expect("mail"), Epoch(1), MonoTime::FOREVER);
     let asked = |vip| tap.answers4(&node, vip, client.address4());
     assert!(asked(VIP4) && asked(SECOND) && asked(THIRD), "the third is not gated yet");
@@ -111,7 +111,7 @@ fn groups_are_independent() {
     node.add(VIP4.into());
     node.add(SECOND.into());
     let (web, mail) = (gate.slot(WEB).expect("web"), gate.slot(MAIL).expect("mail"));
-    let handle = open(&gate, 1, SOON);
+    let handle = open_web(&gate, 1, SOON);
     let asked = |vip| tap.answers4(&node, vip, client.address4());
     assert_eq!((asked(VIP4), asked(SECOND)), (true, false));
     handle.open(mail, Epoch(1), now() + SOON);
@@ -131,7 +131,7 @@ fn a_reload_changes_the_table_in_place() {
         node.add(vip.into());
     }
     let slot = gate.slot(WEB).expect("web");
-    let handle = open(&gate, 1, SOON);
+    let handle = open_web(&gate, 1, SOON);
     let asked = |vip| tap.answers4(&node, vip, client.address4());
     // The second address moves into the open group, the third comes into a new one.
     let other = GroupKey(0x99);
@@ -151,7 +151,7 @@ fn a_table_that_outgrows_the_gate_gets_a_larger_closed_one() {
     let lab = Lab::new(2);
     let (node, client) = (lab.host(1), lab.host(2));
     let mut gate = node.install_web();
-    let old = open(&gate, 1, SOON);
+    let old = open_web(&gate, 1, SOON);
     let tap = client.tap();
     assert_eq!(tap.answers(&node), (true, true));
     let many = (0..3000_u16).map(|n| Ipv6Addr::new(0xfd07, 0, 0, 1, 0, 0, 0, n + 1).into());
@@ -162,10 +162,11 @@ fn a_table_that_outgrows_the_gate_gets_a_larger_closed_one() {
     old.open(1, Epoch(1), MonoTime::FOREVER);
     old.renew(now() + SOON);
     assert_eq!(tap.answers(&node), (false, false), "the old handle switches nothing");
-    open(&gate, 1, SOON);
+    open_web(&gate, 1, SOON);
     assert_eq!(tap.answers(&node), (true, true));
 }
 
+/// Checks that `gate` is gone, and installs another one, which must not be the old one adopted.
 fn reinstalled(node: &Host, gate: &Gate) -> Gate {
     assert!(!node.is_attached(gate));
     let fresh = node.install(&web());
@@ -182,11 +183,11 @@ fn a_gate_that_somebody_removed_is_noticed_and_comes_back_closed() {
     let tap = client.tap();
     let gate = node.install_web();
     assert!(node.is_attached(&gate));
-    open(&gate, 1, SOON);
+    open_web(&gate, 1, SOON);
     node.tc("filter del dev eth0 ingress");
     let gate = reinstalled(&node, &gate);
     assert_eq!(tap.answers(&node), (false, false));
-    open(&gate, 1, SOON);
+    open_web(&gate, 1, SOON);
     node.tc("filter del dev eth0 egress");
     let gate = reinstalled(&node, &gate);
     node.tc("qdisc del dev eth0 clsact");
@@ -266,7 +267,7 @@ fn three_capabilities_suffice_and_kept_descriptors_replace_the_fourth() {
     };
     let all: &[u32] = &[NET_ADMIN, PERFMON, BPF];
     let first = restricted(all, &[]).expect("installed");
-    open(&first, 9, SOON);
+    open_web(&first, 9, SOON);
     let kept: Vec<OwnedFd> =
         first.descriptors().iter().map(|(_, fd)| fd.try_clone_to_owned().expect("a copy")).collect();
     drop(first);
@@ -291,6 +292,6 @@ fn fifty_thousand_addresses_are_gated() {
     let gate = node.install(&[(WEB, many.collect())]);
     node.add(last.into());
     assert!(!tap.answers4(&node, last, client.address4()));
-    open(&gate, 1, Duration::from_secs(60));
+    open_web(&gate, 1, Duration::from_secs(60));
     assert!(tap.answers4(&node, last, client.address4()));
 }

@@ -8,7 +8,7 @@ use proptest::prop_assert_eq;
 use proptest::test_runner::TestRunner;
 
 use super::frames::{self, ADVERTISEMENT, REPLY, REQUEST, SOLICITATION};
-use super::lab::{Host, Lab, SOON, Tap, VIP4, VIP6, WEB, open};
+use super::lab::{Host, Lab, SOON, Tap, VIP4, VIP6, WEB, open_web};
 use crate::gate::bpf;
 use crate::gate::object::Program;
 use crate::types::{MacAddr, MonoTime};
@@ -38,6 +38,7 @@ fn claims(host: &Host, client: &Host) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// Sends a frame from one host; whether it arrived at `tap` on another.
 fn seen_by(tap: &Tap, sender: &Tap, frame: &[u8]) -> bool {
     sender.send(frame);
     sender.sentinel();
@@ -69,7 +70,7 @@ fn no_packet_socket_can_claim_a_closed_address() {
     assert_eq!((counters.carried, counters.answered), (0, 0));
 
     // The same after an opened gate was closed again.
-    let handle = open(&gate, 1, SOON);
+    let handle = open_web(&gate, 1, SOON);
     handle.close(gate.slot(WEB).expect("the group"), MonoTime::ZERO);
     for (name, frame) in claims(&node, &client) {
         assert!(!seen_by(&tap, &own, &frame), "{name} left a closed node");
@@ -83,7 +84,7 @@ fn an_open_gate_lets_every_claim_pass() {
     let (node, client) = (lab.host(1), lab.host(2));
     let gate = node.install_web();
     let (own, tap) = (node.tap(), client.tap());
-    let _handle = open(&gate, 1, SOON);
+    let _handle = open_web(&gate, 1, SOON);
     for (name, frame) in claims(&node, &client) {
         let is_sane = !name.contains("sense");
         assert_eq!(seen_by(&tap, &own, &frame), is_sane, "{name} at an open gate");
@@ -143,7 +144,7 @@ fn the_kernels_own_announcements_are_stopped() {
         (four(node.address4()), four(VIP4), six(node.address6()), six(VIP6))
     };
     assert_eq!(announced(), (true, false, true, false));
-    let _handle = open(&gate, 1, SOON);
+    let _handle = open_web(&gate, 1, SOON);
     assert_eq!(announced(), (true, true, true, true), "an open gate lets the kernel announce");
 }
 
@@ -153,7 +154,7 @@ fn two_nodes_hold_the_same_ipv6_address() {
     let lab = Lab::new(3);
     let (alpha, beta, client) = (lab.host(1), lab.host(2), lab.host(3));
     let first = alpha.install_web();
-    let _handle = open(&first, 1, SOON);
+    let _handle = open_web(&first, 1, SOON);
     let _second = beta.install_web();
     let tap = client.tap();
     // The active one announces; the standby must neither mark its copy as a duplicate nor answer.
@@ -190,7 +191,7 @@ fn a_closed_host_does_not_hear_others_claims() {
     assert!(frames(other4, other6).iter().all(heard), "strangers' claims are nobody's business");
     let counters = gate.counters(gate.slot(WEB).expect("the group")).expect("counters");
     assert_eq!(counters.answers_refused, 1, "only the gratuitous request is a question, too");
-    let _handle = open(&gate, 1, SOON);
+    let _handle = open_web(&gate, 1, SOON);
     assert!(frames(VIP4, VIP6).iter().all(heard), "an active node hears of conflicts");
 }
 

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 use super::frames;
-use super::lab::{Lab, SOON, VIP4, VIP6, WEB, now, open};
+use super::lab::{Lab, SOON, VIP4, VIP6, WEB, now, open_web};
 use crate::gate::{Gate, bpf};
 
 /// Resident memory now and at its highest.
@@ -40,7 +40,7 @@ fn what_it_costs() {
     node.inside(|| (0..1000).for_each(|_| assert!(gate.is_attached().expect("an answer"))));
     println!("is_attached        {:?}", begin.elapsed() / 1000);
 
-    let handle = open(&gate, 1, SOON);
+    let handle = open_web(&gate, 1, SOON);
     let until = now() + SOON;
     let begin = Instant::now();
     (0..RUNS).for_each(|_| std::hint::black_box(&handle).renew(std::hint::black_box(until)));

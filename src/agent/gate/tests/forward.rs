@@ -1,5 +1,5 @@
-//! A handover under load: connections of the old active survive although the clients' frames
-//! already go to the new one.
+//! Tests of forwarding: after a handover the connections of the former active survive, although the
+//! clients' frames already go to the new one.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -9,19 +9,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::frames;
-use super::lab::{Host, Lab, SOON, VIP4, VIP6, WEB, now, open, wait_for};
+use super::lab::{Host, Lab, SOON, VIP4, VIP6, WEB, now, open_web, wait_for};
 use crate::gate::{Gate, GateHandle};
 use crate::types::{Epoch, MacAddr, MonoTime};
 
 const PORT: u16 = 8080;
 
-/// Answers each line with its own name and the line.
+/// A TCP service on a host: it answers each line with its own name and the line, until dropped.
 struct Service {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Service {
+    /// Starts the service on `host`, at `address` and [`PORT`].
     fn start(host: &Host, address: IpAddr, name: &'static str) -> Service {
         let listener = host.inside(|| TcpListener::bind(SocketAddr::new(address, PORT))).expect("bind");
         listener.set_nonblocking(true).expect("nonblocking");
@@ -31,7 +32,7 @@ impl Service {
             while !stopped.load(Ordering::Relaxed) {
                 match listener.accept() {
                     Ok((stream, _)) => {
-                        std::thread::spawn(move || serve(stream, name));
+                        std::thread::spawn(move || answer_lines(stream, name));
                     }
                     Err(_) => std::thread::park_timeout(Duration::from_millis(1)),
                 }
@@ -51,7 +52,8 @@ impl Drop for Service {
     }
 }
 
-fn serve(stream: TcpStream, name: &'static str) {
+/// Answers the lines of one connection until its client ends it.
+fn answer_lines(stream: TcpStream, name: &'static str) {
     stream.set_nonblocking(false).expect("blocking");
     let mut out = stream.try_clone().expect("a copy");
     for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -61,9 +63,11 @@ fn serve(stream: TcpStream, name: &'static str) {
     }
 }
 
+/// A client's connection to the service.
 struct Connection(BufReader<TcpStream>);
 
 impl Connection {
+    /// Connects from the host `client`; answers are waited for [`SOON`] long.
     fn open(client: &Host, address: IpAddr) -> Connection {
         let stream = client
             .inside(|| TcpStream::connect_timeout(&SocketAddr::new(address, PORT), SOON))
@@ -73,6 +77,7 @@ impl Connection {
         Connection(BufReader::new(stream))
     }
 
+    /// Sends a line, and waits for the answer.
     fn ask(&mut self, question: &str) -> std::io::Result<String> {
         writeln!(self.0.get_mut(), "{question}")?;
         let mut answer = String::new();
@@ -81,6 +86,8 @@ impl Connection {
     }
 }
 
+/// Two nodes with the service behind gates, in a lab with a client; each with its gate, the gate's
+/// handle, and the slot of the group `web`.
 struct Pair {
     lab: Lab,
     alpha: (Gate, GateHandle, u16),
@@ -97,7 +104,7 @@ fn pair(address: IpAddr) -> Pair {
     let slots = (first.slot(WEB).expect("web"), second.slot(WEB).expect("web"));
     // The clients' route to an address outside of their prefix.
     lab.host(3).ip("route add 10.7.0.100/32 dev eth0");
-    let handle = open(&first, 1, SOON);
+    let handle = open_web(&first, 1, SOON);
     let other = second.handle();
     Pair { lab, alpha: (first, handle, slots.0), beta: (second, other, slots.1), _services: services }
 }
@@ -110,11 +117,13 @@ fn hand_over(pair: &Pair, address: IpAddr, forwarding: bool) {
     if forwarding {
         beta.forward(*slot, now() + SOON, pair.lab.host(1).mac());
     }
-    open(gate, 2, SOON);
+    open_web(gate, 2, SOON);
     let mac = pair.lab.host(2).mac();
     pair.lab.host(3).ip(&format!("neigh replace {address} lladdr {mac} dev eth0 nud permanent"));
 }
 
+/// Hands a group over and checks: an old connection goes on with alpha, a new one is served by
+/// beta, and beta's gate forwarded the old one's segments.
 fn connections_survive(address: IpAddr) {
     let pair = pair(address);
     let client = pair.lab.host(3);

@@ -10,6 +10,7 @@ pub(super) const SOLICITATION: u8 = 135;
 pub(super) const ADVERTISEMENT: u8 = 136;
 const ALL_NODES: MacAddr = MacAddr([0x33, 0x33, 0, 0, 0, 1]);
 
+/// An Ethernet frame with EtherType `kind`, padded to 60 bytes.
 pub(super) fn ethernet(destination: MacAddr, source: MacAddr, kind: u16, payload: &[u8]) -> Vec<u8> {
     let mut frame = [destination.0, source.0].concat();
     frame.extend_from_slice(&kind.to_be_bytes());
@@ -59,6 +60,7 @@ fn folded(bytes: &[u8]) -> u16 {
     !u16::try_from(sum).expect("folded")
 }
 
+/// Checksum of an ICMPv6 message (RFC 4443, 2.3).
 fn checksum(source: Ipv6Addr, destination: Ipv6Addr, body: &[u8]) -> u16 {
     let mut pseudo = [source.octets(), destination.octets()].concat();
     pseudo.extend_from_slice(&u32::try_from(body.len()).expect("short").to_be_bytes());
@@ -67,6 +69,8 @@ fn checksum(source: Ipv6Addr, destination: Ipv6Addr, body: &[u8]) -> u16 {
     folded(&pseudo)
 }
 
+/// An IPv6 packet to all nodes in a frame; `next` is the number of the header that `body` begins
+/// with.
 fn ipv6(mac: MacAddr, source: Ipv6Addr, destination: Ipv6Addr, next: u8, body: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x60, 0, 0, 0];
     packet.extend_from_slice(&u16::try_from(body.len()).expect("short").to_be_bytes());
@@ -77,6 +81,8 @@ fn ipv6(mac: MacAddr, source: Ipv6Addr, destination: Ipv6Addr, next: u8, body: &
     ethernet(ALL_NODES, mac, 0x86dd, &packet)
 }
 
+/// A neighbour solicitation or advertisement as an ICMPv6 message without its checksum; an
+/// unspecified source brings no option with the hardware address.
 fn discovery_body(kind: u8, mac: MacAddr, source: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
     let mut body = vec![kind, 0, 0, 0];
     body.extend_from_slice(if kind == ADVERTISEMENT { &[0x20, 0, 0, 0] } else { &[0; 4] });

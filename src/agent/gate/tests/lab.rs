@@ -20,17 +20,19 @@ pub(super) const VIP6: Ipv6Addr = Ipv6Addr::new(0xfd07, 0, 0, 0, 0, 0, 0, 0x100)
 pub(super) const WEB: GroupKey = GroupKey(0x77);
 /// Longer than any test waits for what must come.
 pub(super) const SOON: Duration = Duration::from_secs(30);
+/// EtherType of the sentinel.
 pub(super) const SENTINEL: u16 = 0x88b5;
 const DEVICE: &str = "eth0";
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// Runs a command; it must succeed.
+/// Runs a command, which must succeed; returns its output.
 pub(super) fn run(command: &str) -> String {
     let words: Vec<&str> = command.split_whitespace().collect();
     run_words(&words)
 }
 
+/// Runs a command given word by word, which must succeed; returns its output.
 fn run_words(words: &[&str]) -> String {
     let output = Command::new(words[0]).args(&words[1..]).output().expect(words[0]);
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -62,6 +64,7 @@ pub(super) struct Lab {
 }
 
 impl Lab {
+    /// Makes the namespaces, with all interfaces up; they are removed when the lab is dropped.
     pub(super) fn new(hosts: usize) -> Lab {
         let prefix = format!("vgt{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let lab = Lab { prefix, hosts };
@@ -142,6 +145,7 @@ impl Host {
         self.wait_until_joined(self.address6());
     }
 
+    /// Sets a kernel parameter inside the host.
     pub(super) fn sysctl(&self, path: &str, value: &str) {
         let (path, value) = (format!("/proc/sys/{path}"), value.to_owned());
         self.inside(move || std::fs::write(&path, value).expect(&path));
@@ -183,6 +187,7 @@ impl Host {
         self.inside(|| nix::net::if_::if_nametoindex(DEVICE).expect("eth0"))
     }
 
+    /// Installs a gate on the host's interface.
     pub(super) fn install(&self, groups: &[(GroupKey, Vec<Vip>)]) -> Gate {
         let ifindex = self.ifindex();
         self.inside(|| Gate::install(ifindex, DEVICE, groups)).expect("a gate")
@@ -200,6 +205,7 @@ impl Host {
         self.inside(|| gate.is_attached()).expect("an answer")
     }
 
+    /// Opens a raw socket on the host's interface, which sees every frame from now on.
     pub(super) fn tap(&self) -> Tap {
         self.inside(|| {
             let index = i32::try_from(nix::net::if_::if_nametoindex(DEVICE).expect("eth0")).expect("small");
@@ -219,8 +225,8 @@ impl Host {
     }
 }
 
-/// Gives a fresh lease for `length` and opens the group.
-pub(super) fn open(gate: &Gate, generation: u64, length: Duration) -> GateHandle {
+/// Begins a generation, opens the group `web` under it, and gives a lease for `length` from now.
+pub(super) fn open_web(gate: &Gate, generation: u64, length: Duration) -> GateHandle {
     let handle = gate.handle();
     handle.begin(generation);
     handle.open(gate.slot(WEB).expect("the group"), Epoch(generation << 8 | 1), MonoTime::FOREVER);
@@ -237,6 +243,7 @@ pub(super) struct Tap {
 }
 
 impl Tap {
+    /// Sends a frame from the host; a frame that the gate of the host drops is no error.
     pub(super) fn send(&self, frame: &[u8]) {
         // A frame that the egress gate drops is reported as ENOBUFS.
         match self.socket.send(frame) {
@@ -246,6 +253,8 @@ impl Tap {
         }
     }
 
+    /// Sends a frame that no gate drops, behind which nothing that was sent before is still to
+    /// come.
     pub(super) fn sentinel(&self) {
         self.send(&frames::ethernet(MacAddr::BROADCAST, self.mac, SENTINEL, b"sentinel"));
     }
@@ -305,7 +314,7 @@ impl Tap {
         seen.iter().any(|frame| by(frame, vip))
     }
 
-    /// Whether anything answers for the group there.
+    /// Whether the host answers for the addresses of `web`: for the IPv4 one, for the IPv6 one.
     pub(super) fn answers(&self, host: &Host) -> (bool, bool) {
         (self.answers4(host, VIP4, self.address4), self.answers6(host, VIP6))
     }

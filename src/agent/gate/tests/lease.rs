@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::frames;
-use super::lab::{Lab, SOON, VIP4, VIP6, WEB, now, open, wait_for};
+use super::lab::{Lab, SOON, VIP4, VIP6, WEB, now, open_web, wait_for};
 use crate::types::{Epoch, MacAddr, MonoTime};
 
 // HP-4, S7
@@ -34,7 +34,7 @@ fn an_open_gate_answers_and_carries() {
     let (node, client) = (lab.host(1), lab.host(2));
     let gate = node.install_web();
     let tap = client.tap();
-    let _handle = open(&gate, 1, SOON);
+    let _handle = open_web(&gate, 1, SOON);
     assert_eq!(tap.answers(&node), (true, true));
     assert!(tap.answers4(&node, VIP4, Ipv4Addr::UNSPECIFIED), "a probe is answered");
     tap.send(&frames::udp4(tap.mac, node.mac(), client.address4(), VIP4));
@@ -55,7 +55,7 @@ fn answers_end_at_the_deadline_without_the_process() {
     let (node, client) = (lab.host(1), lab.host(2));
     let gate = node.install_web();
     let tap = client.tap();
-    let handle = open(&gate, 1, Duration::from_millis(300));
+    let handle = open_web(&gate, 1, Duration::from_millis(300));
     let deadline = handle.lease().until;
     drop((handle, gate));
 
@@ -80,7 +80,7 @@ fn a_refused_probe_ends_the_generation_for_good() {
     let (node, client) = (lab.host(1), lab.host(2));
     let gate = node.install_web();
     let tap = client.tap();
-    let handle = open(&gate, 7, SOON);
+    let handle = open_web(&gate, 7, SOON);
     assert!(tap.answers4(&node, VIP4, Ipv4Addr::UNSPECIFIED));
     assert!(!handle.lease().is_refused());
 
@@ -103,7 +103,7 @@ fn a_refused_solicitation_latches_too() {
     let (node, client) = (lab.host(1), lab.host(2));
     let gate = node.install_web();
     let tap = client.tap();
-    let handle = open(&gate, 7, SOON);
+    let handle = open_web(&gate, 7, SOON);
     handle.renew(MonoTime(now().0 - 1));
     assert!(!tap.answers6(&node, VIP6));
     assert!(handle.lease().is_refused());
@@ -116,7 +116,7 @@ fn only_a_question_for_an_open_group_latches() {
     let gate = node.install_web();
     let slot = gate.slot(WEB).expect("the group");
     let tap = client.tap();
-    let handle = open(&gate, 7, SOON);
+    let handle = open_web(&gate, 7, SOON);
     handle.close(slot, MonoTime::ZERO);
     handle.renew(MonoTime(now().0 - 1));
     assert_eq!(tap.answers(&node), (false, false), "closed and lapsed");
@@ -138,7 +138,7 @@ fn a_draining_group_carries_but_does_not_answer() {
     let gate = node.install_web();
     let slot = gate.slot(WEB).expect("the group");
     let tap = client.tap();
-    let handle = open(&gate, 1, SOON);
+    let handle = open_web(&gate, 1, SOON);
     handle.close(slot, now() + SOON);
     assert_eq!(tap.answers(&node), (false, false));
     tap.send(&frames::udp4(tap.mac, node.mac(), client.address4(), VIP4));

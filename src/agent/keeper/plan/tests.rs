@@ -1,3 +1,5 @@
+//! Tests of the plan: which addresses it removes and adds, and how large its portions are.
+
 use super::*;
 use std::net::Ipv4Addr;
 

@@ -1,4 +1,4 @@
-//! What deserves a recording.
+//! Anomalies: what deserves a recording.
 //!
 //! Owns: the choice, made from a notice of the engine alone. Never does: remember; how far
 //! recordings keep apart is the schedule's business.

@@ -1,3 +1,5 @@
+//! Tests of which notices are worth a recording, and of when recordings are due.
+
 use super::anomaly::Anomaly;
 use super::schedule::{PATIENCE, Reason, Schedule};
 use crate::engine::{Cause, Notice};
@@ -7,6 +9,7 @@ use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// The notice of a change of role of the first group.
 fn role(from: Role, to: Role, cause: Cause) -> Notice {
     Notice::Role { group: GroupId(0), from, to, epoch: Epoch::NONE, cause, silence: Duration::ZERO }
 }
@@ -33,6 +36,7 @@ fn the_first_election_is_no_takeover() {
     assert_eq!(Anomaly::of(&silence, Duration::from_secs(2)), Some(Anomaly::Takeover));
 }
 
+/// The instant `seconds` after the boot.
 fn at(seconds: u64) -> MonoTime {
     MonoTime(seconds * 1_000_000_000)
 }

@@ -1,3 +1,5 @@
+//! Tests of when a link gets another socket. No socket is opened: the tests say where each would begin.
+
 use super::*;
 use crate::config::ClusterFile;
 use crate::testing::netns::{in_netns, ip};
@@ -15,7 +17,7 @@ fn address(last: u8) -> IpAddr {
 /// Which links get a socket when the kernel would begin at 10.0.0.`begins`, or cannot at all.
 fn look(paths: &mut Paths, begins: Option<u8>) -> Vec<LinkId> {
     let open = |_| begins.map(|last| ((), address(last))).ok_or_else(|| io::ErrorKind::NetworkUnreachable.into());
-    paths.look(open).into_iter().map(|(link, ())| link).collect()
+    paths.take_new_sockets(open).into_iter().map(|(link, ())| link).collect()
 }
 
 #[test]
@@ -56,8 +58,9 @@ fn links_begin_where_the_configuration_says_and_toward_a_witness_where_the_kerne
     let config = ClusterFile::parse(text, File::new("v.toml")).expect("it is right").for_node(NodeId(1));
     in_netns(|| {
         let mut paths = Paths::new(&crate::from_config::udp_links(&config));
-        let mut opened =
-            || paths.look(|link| open(&config, link)).into_iter().map(|(link, _)| link).collect::<Vec<_>>();
+        let mut opened = || {
+            paths.take_new_sockets(|link| open(&config, link)).into_iter().map(|(link, _)| link).collect::<Vec<_>>()
+        };
         assert_eq!(opened(), [], "there is no address and no network yet");
         ip("link add name near type veth peer name far");
         ip("link set near up");
