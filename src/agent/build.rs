@@ -1,7 +1,7 @@
 //! Compiles the gate program (gate/gate.bpf.c) for the kernel's virtual machine.
 //!
-//! Owns: finding clang and the kernel's user headers. Never does: fetch anything. On failure the build stops with the
-//! name of the package that is missing.
+//! Owns: finding clang and the kernel's user headers. Never does: fetch anything. On failure the
+//! build stops with the name of the package that is missing.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,9 +26,8 @@ fn main() {
     }
 }
 
-/// Eight hex digits that change with the program: part of its name in the kernel, so that an agent knows whether
-/// the gate it finds on an interface is the one it was built with. FNV-1a; collisions would need two versions of
-/// these files that differ and hash alike.
+/// Tag of eight hex digits that changes with the program: part of the program's name in the kernel,
+/// so that an agent knows whether a gate that it finds is the one that it was built with. FNV-1a.
 fn program_tag() -> String {
     let source = [SOURCE, HEADER].map(|path| fs::read(path).unwrap_or_default()).concat();
     let hash = source.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
@@ -70,7 +69,8 @@ fn compile(object: &Path, tag: &str) -> Result<(), String> {
     Err(format!("{clang} could not compile {SOURCE}:\n{text}{hint}"))
 }
 
-/// Debian keeps <asm/types.h> in a directory named after the machine, where the bpf target does not look.
+/// Directory of <asm/types.h> on Debian, which is named after the machine and where the bpf target
+/// does not look; `None` if there is none.
 fn asm_headers() -> Option<PathBuf> {
     let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
     let triple = match arch.as_str() {

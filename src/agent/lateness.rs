@@ -24,7 +24,7 @@ impl Default for Lateness {
 }
 
 impl Lateness {
-    /// Counts one that came `nanos` after its time.
+    /// Counts a wake-up or renewal that came `nanos` ns after it was due.
     pub fn note(&self, nanos: u64) {
         self.worst.fetch_max(nanos, Ordering::Relaxed);
         let micros = (nanos / 1000).max(1);
@@ -46,7 +46,7 @@ impl Lateness {
         counts.enumerate().filter(|(_, count)| *count > 0).map(|(at, count)| (bound_of(at), count)).collect()
     }
 
-    /// Lateness that 999 of 1,000 did not exceed.
+    /// Lateness that 999 of 1,000 wake-ups or renewals did not exceed.
     pub fn p999(&self) -> Duration {
         let counts = self.buckets.each_ref().map(|bucket| bucket.load(Ordering::Relaxed));
         let wakes: u64 = counts.iter().sum();

@@ -212,6 +212,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Lines { reader: BufReader::new(reader), line: Vec::new() }
     }
 
+    /// Waits for the next line, without control characters and at most [`MAX_LINE`] bytes long;
+    /// `None` at the end of the output.
     async fn next(&mut self) -> Option<String> {
         loop {
             let room = MAX_LINE.saturating_sub(self.line.len() as u64).max(1);

@@ -21,8 +21,8 @@
 //! | [`flight`] | the recorder, its files, its replay |
 //! | [`words`] | sentences for people |
 //!
-//! Owns: everything that `vipair run` starts, and the order in which it starts. Never does: decide who is active, which
-//! is the engine's business, or open a gate but by an action of the engine.
+//! Owns: everything that `vipair run` starts, and the order in which it starts. Never does: decide
+//! who is active, which is the engine's business, or open a gate but by an action of the engine.
 
 mod announcer;
 pub mod checks;

@@ -1,5 +1,7 @@
 //! Start order and shutdown of the agent.
 //!
+//! Owns: that order, and the bounds of the queues to the slow side. Never does: decide anything.
+//!
 //! Start: configuration and keys, the store (locked), memory and threads, then interfaces: closed
 //! gate first, then addresses; the engine listens meanwhile. Nothing opens before the engine says
 //! so. Stop: the engine hands over and says goodbye, the gates stay, closed. A crash anywhere
@@ -68,7 +70,7 @@ pub fn run(options: &RunOptions) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| RunError::failed("starting the runtime", &error))?;
     let current = Current::new(config, text, keys);
-    runtime.block_on(serve(Start { options, current, store, found, warnings }))
+    runtime.block_on(run_threads(Start { options, current, store, found, warnings }))
 }
 
 /// Opens the store. An agent that was killed a moment ago may still hold the lock while the kernel
@@ -84,9 +86,9 @@ fn open_store(options: &RunOptions, config: &Config, hash: u64) -> Result<(Store
     }
 }
 
-/// Claims every interface for this agent: two agents would write to one gate. A claim is an
-/// abstract socket, which belongs to the network namespace, as the interface does, and goes with
-/// the process.
+/// Claims every interface for this agent, because two agents would write to one gate. A claim is an
+/// abstract socket: it belongs to the network namespace, as the interface does, and ends with the
+/// process. Waits up to [`LOCK_PATIENCE`] for an agent that is just ending.
 fn claim_interfaces(config: &Config) -> Result<Vec<UnixDatagram>, RunError> {
     let patience = clock::now() + LOCK_PATIENCE;
     let mut claims = Vec::new();
@@ -122,7 +124,8 @@ fn prepare_memory() -> Vec<String> {
     }
 }
 
-/// The engine's state of what the store has found; remarks go to the log.
+/// What the store has found on the disk, in the form that the engine is built from. Remarks and
+/// damage are logged.
 fn loaded(found: store::Loaded) -> Loaded {
     match found {
         store::Loaded::Fresh => Loaded::Fresh,
@@ -149,7 +152,7 @@ struct Start<'o> {
 }
 
 /// Starts every thread, and runs the slow side until the hot thread has ended.
-async fn serve(start: Start<'_>) -> Result<(), RunError> {
+async fn run_threads(start: Start<'_>) -> Result<(), RunError> {
     let Start { options, current, store, found, mut warnings } = start;
     let (config, keys) = (&current.config, &current.keys);
     let listener = server::bind(&options.socket)
@@ -227,7 +230,7 @@ fn start_keeper(config: &Config, interfaces: usize) -> Result<Ports, RunError> {
     Ok(Ports::new(interfaces, keeper, reports))
 }
 
-/// Random bytes from the kernel, for the engine's draws.
+/// Seed of the engine's random numbers, from the kernel.
 fn seed() -> Result<[u8; 32], RunError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| RunError::failed("reading random bytes", &error))?;

@@ -182,8 +182,8 @@ impl Repeat {
 }
 
 impl Tools {
-    /// Runs a check's program as soon as fewer than [`PROGRAMS`] run, for `patience` at most. When it
-    /// fails, the reason ends with the last line of its output.
+    /// Runs a check's program as soon as fewer than [`PROGRAMS`] run, for `patience` at most. When
+    /// it fails, the reason ends with the last line of its output.
     async fn exec(&self, command: &Command, user: &str, patience: Duration) -> Result<(), String> {
         let Ok(_turn) = self.programs.acquire().await else { return Err("the agent is stopping".to_owned()) };
         let launch = Launch { command, environment: &[], user: Some(user), patience };

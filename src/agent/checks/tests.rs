@@ -165,7 +165,8 @@ fn a_page_decides_as_soon_as_it_can_and_no_sooner() {
     assert_eq!(compare(Some("well"), &endless, false), lacking, "no more is read");
 }
 
-/// Runs one check on a runtime of its own while `then` takes its verdicts, for [`PATIENCE`] at most.
+/// Runs one check on a runtime of its own while `then` takes its verdicts, for [`PATIENCE`] at
+/// most.
 fn watched<F: Future<Output = ()>>(check: Check, then: impl FnOnce(mpsc::Receiver<Verdict>) -> F) {
     watched_with_restarts(check, Arc::default(), then);
 }

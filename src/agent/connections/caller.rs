@@ -31,9 +31,13 @@ const ANSWERS: usize = 4096;
 /// Stage of the connection to the peer.
 #[derive(Debug)]
 enum State {
+    /// No connection; the next call is due at `until`.
     Resting { until: MonoTime },
+    /// Called; waits for the connection and the peer's greeting.
     Connecting { stream: Stream, since: MonoTime },
+    /// Introduced; waits for the peer's proof.
     Introduced { stream: Stream, expected: Box<Expected>, since: MonoTime },
+    /// Both have proven themselves; lists are sent.
     Up(Box<Up>),
 }
 
@@ -116,7 +120,8 @@ impl Caller {
         matches!(self.state, State::Up(_))
     }
 
-    /// Takes the next steps of the connection that can be taken without waiting.
+    /// Takes the next step of the connection, if it can be taken without waiting. Returns an event
+    /// when the connection has come up, has broken, or was refused.
     pub fn turn(&mut self, now: MonoTime, setup: &Setup, lister: &Lister) -> Option<Event> {
         let state = std::mem::replace(&mut self.state, State::Resting { until: MonoTime::FOREVER });
         let next = match state {
@@ -172,7 +177,8 @@ impl Caller {
         }
     }
 
-    /// Takes the peer's confirmations and sends the changes since the last frame.
+    /// Takes the peer's confirmations, and sends the changes of our lists. An error ends the
+    /// connection.
     fn go_on(&mut self, up: &mut Up, now: MonoTime, lister: &Lister) -> Result<(), Why> {
         up.stream.pull(ANSWERS)?;
         while let Some((frame, length)) = up.session.open(&up.stream.inbox)? {
@@ -233,7 +239,8 @@ impl Up {
     }
 }
 
-/// Answers the peer's greeting with our introduction, once it has arrived.
+/// Answers the peer's greeting with our introduction, once the greeting has arrived; returns the
+/// next stage.
 fn introduce(mut stream: Stream, since: MonoTime, now: MonoTime, setup: &Setup) -> Result<State, Why> {
     stream.pull(GREETING_SIZE)?;
     let Ok(greeting) = Greeting::try_from(stream.inbox.as_slice()) else {
@@ -248,7 +255,7 @@ fn introduce(mut stream: Stream, since: MonoTime, now: MonoTime, setup: &Setup) 
     Ok(State::Introduced { stream, expected: Box::new(expected), since })
 }
 
-/// Checks the peer's proof, once it has arrived; then the connection is up.
+/// Checks the peer's proof, once the proof has arrived; returns the next stage.
 fn confirm(mut stream: Stream, expected: Box<Expected>, since: MonoTime, now: MonoTime) -> Result<State, Why> {
     stream.push()?;
     stream.pull(TAG_SIZE)?;
@@ -269,7 +276,7 @@ fn confirm(mut stream: Stream, expected: Box<Expected>, since: MonoTime, now: Mo
     })))
 }
 
-/// An error if a step has taken longer than [`PATIENCE`].
+/// Success while a step that began at `since` is within [`PATIENCE`]; an error afterwards.
 fn in_time(since: MonoTime, now: MonoTime) -> Result<(), Why> {
     if now < since + PATIENCE { Ok(()) } else { Err(Why::Silent) }
 }

@@ -98,7 +98,7 @@ impl Lister {
         read.max(self.known.values().map(|list| list.len()).sum()) > MANY
     }
 
-    /// Begins a reading or goes on with it, a portion at a time. True if a reading was completed.
+    /// Begins a reading if one is due, or reads the next portion of it. True if that completed it.
     ///
     /// # Errors
     /// When the kernel refuses; the lister tries again after [`AGAIN`].
@@ -214,6 +214,7 @@ fn owner(connection: Connection, owners: &HashMap<Ipv6Addr, GroupKey>) -> Option
     owners.get(&connection.local).copied().filter(|_| !within)
 }
 
+/// Whether an address is the loopback of either family.
 fn is_loopback(address: Ipv6Addr) -> bool {
     address.to_ipv4_mapped().map_or(address.is_loopback(), |four| four.is_loopback())
 }

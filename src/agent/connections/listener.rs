@@ -113,7 +113,8 @@ impl Listener {
         guests.chain(closed).chain(member).chain(rest).min().unwrap_or(MonoTime::FOREVER)
     }
 
-    /// Takes calls, introductions and lists that have arrived, without waiting.
+    /// Takes calls, introductions and lists that have arrived, without waiting. Returns an event if
+    /// a caller was refused.
     pub fn turn(
         &mut self,
         now: MonoTime,
@@ -145,7 +146,8 @@ impl Listener {
         }
     }
 
-    /// Takes at most [`CALLS`] calls in a moment; then no more are taken until it is over.
+    /// Takes the calls that wait, at most [`CALLS`] in one [`MOMENT`]; until the moment is over the
+    /// rest waits in the kernel. Returns an event if a stranger was refused.
     fn take_calls(&mut self, now: MonoTime, (poll, token): (&Poll, u64)) -> Option<Event> {
         if now >= self.moment.0 + MOMENT {
             self.moment = (now, 0);
@@ -237,7 +239,11 @@ impl Listener {
     }
 }
 
-/// Reads more of a guest's introduction, and answers it; `Ok(None)` while it is not complete.
+/// Reads more of a guest's introduction; `Ok(None)` while it is not complete. Once it is, answers
+/// with our proof and returns the session.
+///
+/// # Errors
+/// The reason for refusing the guest, for people.
 fn admit(guest: &mut Guest, now: MonoTime, setup: &Setup) -> Result<Option<Session>, String> {
     guest.stream.pull(INTRODUCTION_SIZE).map_err(|cause| cause.to_string())?;
     let Ok(introduction) = Introduction::try_from(guest.stream.inbox.as_slice()) else {

@@ -128,7 +128,8 @@ impl Resets {
     }
 }
 
-/// Resets all connections of these groups in the kernel; returns the numbers for each group.
+/// Resets all connections of these groups in the kernel; returns for each group how many were
+/// reset, were gone already, or were refused.
 ///
 /// # Errors
 /// When the kernel does not list them, or refuses altogether.

@@ -1,5 +1,5 @@
-//! Tests of connections: changes of lists, frames of a peer, and two threads that mirror each other's
-//! lists in a namespace of their own.
+//! Tests of connections: changes of lists, frames of a peer, and two threads that mirror each
+//! other's lists in a namespace of their own.
 
 use super::list::changes;
 use super::mirrored::Mirrored;

@@ -81,7 +81,8 @@ pub(super) struct Tickler {
     stuck: Option<MonoTime>,
 }
 
-/// Earliest beginning of the first round after an opening.
+/// Earliest beginning of the first round after an opening: the announcements of so many addresses
+/// are out by then.
 pub(super) fn first_round(opened: MonoTime, addresses: usize) -> MonoTime {
     opened + ANNOUNCED + ANNOUNCED_EACH * u32::try_from(addresses).unwrap_or(u32::MAX)
 }

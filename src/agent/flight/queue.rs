@@ -177,8 +177,8 @@ impl Recorder {
         self.wanted.get_or_insert(Start::Next);
     }
 
-    /// Between two turns, and before the first: begins a segment if one is wanted, or if there is
-    /// room again after a loss.
+    /// Begins a segment if one is wanted, or if there is room again after a loss. Called between
+    /// two turns, and before the first.
     pub fn end_turn(&mut self, now: MonoTime, engine: &Engine) {
         if self.torn && self.bytes.slots() > BYTES / 2 {
             self.wanted = Some(Start::Gap);

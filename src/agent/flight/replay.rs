@@ -5,7 +5,8 @@
 //! with the substitute key of the number they carry; a datagram that did not open comes back as one
 //! that does not. Decisions are compared with those of the flight, and the state at the end of each
 //! segment with the snapshot of the next one. Where replay and flight part, the engine is not the
-//! one that flew, or it is not pure: then no replay proves anything, and the [`Comparison`] says so.
+//! one that flew, or it is not pure: then no replay proves anything, and the [`Comparison`] says
+//! so.
 
 use super::file::Recording;
 use super::happened::Decision;
@@ -97,8 +98,8 @@ pub enum Senseless {
     Number(usize),
 }
 
-/// Runs the whole recording through the engine, calls `show` with every step, and returns how replay
-/// and flight compare.
+/// Runs the whole recording through the engine, calls `show` with every step, and returns how
+/// replay and flight compare.
 ///
 /// # Errors
 /// See [`Senseless`].

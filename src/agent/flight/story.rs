@@ -1,8 +1,8 @@
 //! The story of a recording, for people: decisions with the grounds that they rested on, and
 //! counts of the ordinary in between.
 //!
-//! Owns: the lines that `vipair replay` prints. Never does: conclude anything of its own; every line
-//! follows from a step of the replay.
+//! Owns: the lines that `vipair replay` prints. Never does: conclude anything of its own; every
+//! line follows from a step of the replay.
 
 mod brief;
 mod detail;

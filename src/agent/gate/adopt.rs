@@ -40,8 +40,8 @@ pub(super) struct Found {
 /// # Errors
 /// A text for the log that says why no gate can be taken over. Never a reason to stop.
 pub(super) fn find(ifindex: u32, interface: &str, names: Names, kept: &[OwnedFd]) -> Result<Found, String> {
-    let (ingress, mut maps, first) = program(ifindex, interface, Direction::Ingress, names.ingress, kept)?;
-    let (egress, mut others, second) = program(ifindex, interface, Direction::Egress, names.egress, kept)?;
+    let (ingress, mut maps, first) = find_program(ifindex, interface, Direction::Ingress, names.ingress, kept)?;
+    let (egress, mut others, second) = find_program(ifindex, interface, Direction::Egress, names.egress, kept)?;
     maps.sort_unstable();
     others.sort_unstable();
     if maps != others {
@@ -64,7 +64,10 @@ pub(super) fn find(ifindex: u32, interface: &str, names: Names, kept: &[OwnedFd]
 }
 
 /// Our program in one direction, the numbers of its maps, and whether its name is `current`.
-fn program(
+///
+/// # Errors
+/// A text for the log: there is no program, it is somebody else's, or it cannot be opened.
+fn find_program(
     ifindex: u32,
     interface: &str,
     direction: Direction,

@@ -29,7 +29,8 @@ impl Gate {
         self.apply(groups, &desired)
     }
 
-    /// Brings the gate to the desired table, in place or by a larger gate.
+    /// Brings the gate to the desired table: in place if it has room, else by a larger gate, which
+    /// takes the place of this one.
     pub(super) fn apply(
         &mut self,
         groups: &[(GroupKey, Vec<Vip>)],
@@ -44,7 +45,7 @@ impl Gate {
         let object = Object::load(Limits::roomy(groups.len(), four, six)?, &self.interface)?;
         let mut next = Gate::around(self.ifindex, &self.interface, object, false)?;
         for vip in retired {
-            next.set(vip, RETIRED)?;
+            next.set_slot_of(vip, RETIRED)?;
         }
         next.change(groups, desired)?;
         // One direction is replaced before the other: what the old gate has open is closed first.
@@ -57,8 +58,8 @@ impl Gate {
         Ok(Update::Replaced)
     }
 
-    /// Brings slots and addresses to the desired table. Panics if the table does not fit: the
-    /// caller has checked that it does.
+    /// Brings the slots and addresses of this gate to the desired table. Panics if the table does
+    /// not fit: the caller has checked that it does.
     pub(super) fn change(
         &mut self,
         groups: &[(GroupKey, Vec<Vip>)],
@@ -88,16 +89,16 @@ impl Gate {
         }
         let stale: Vec<Vip> = self.addresses.keys().filter(|vip| !desired.contains_key(*vip)).copied().collect();
         for vip in stale {
-            self.set(vip, RETIRED)?;
+            self.set_slot_of(vip, RETIRED)?;
         }
         for (vip, key) in desired {
-            self.set(*vip, self.slots[key])?;
+            self.set_slot_of(*vip, self.slots[key])?;
         }
         Ok(())
     }
 
-    /// Gates an address by a slot, in the kernel and in our own table.
-    fn set(&mut self, vip: Vip, slot: u16) -> Result<(), GateError> {
+    /// Makes a slot decide about an address, in the kernel and in our own table.
+    fn set_slot_of(&mut self, vip: Vip, slot: u16) -> Result<(), GateError> {
         if self.addresses.get(&vip) == Some(&slot) {
             return Ok(());
         }

@@ -97,6 +97,7 @@ impl Mapping {
         self.count
     }
 
+    /// The lease in shared memory.
     fn lease(&self) -> &Lease {
         // SAFETY: the region is at least one page, page-aligned, zero-initialised by the kernel and
         // lives as long as `self`; `Lease` is only atomics, so concurrent writes by the kernel are
@@ -104,6 +105,7 @@ impl Mapping {
         unsafe { self.lease.start.cast::<Lease>().as_ref() }
     }
 
+    /// A slot in shared memory; panics if the slot does not exist.
     fn slot(&self, slot: u16) -> &Slot {
         assert!(slot < self.count, "gate invariant: slot {slot} of {} exists", self.count);
         // SAFETY: `slot` is inside the region (just asserted); otherwise as in `lease`.

@@ -108,10 +108,12 @@ impl Request {
     }
 }
 
+/// Number of 16 bits at an offset; `None` beyond the end.
 fn number16(bytes: &[u8], offset: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(offset..offset + 2)?.try_into().ok()?))
 }
 
+/// Number of 32 bits at an offset; `None` beyond the end.
 fn number32(bytes: &[u8], offset: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?))
 }
@@ -141,8 +143,8 @@ impl From<io::Error> for Refusal {
     }
 }
 
-/// Sends a request and collects the payloads of its answers until the acknowledgement or the end of
-/// the dump.
+/// Sends a request over a socket of its own, and waits for the acknowledgement or the end of the
+/// dump. Returns type and payload of each answer.
 fn exchange(request: Request) -> Result<Vec<(u16, Vec<u8>)>, Refusal> {
     let socket = Socket::new(NETLINK_ROUTE)?;
     // Best effort: without these an error has no explanation.

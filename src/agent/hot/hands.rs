@@ -138,8 +138,9 @@ impl Hands {
         }
     }
 
-    /// Lease and open groups that an earlier process left in the gate.
-    pub fn found(&mut self, at: usize) -> Option<(LeaseView, Vec<(GroupId, Epoch)>)> {
+    /// Lease and open groups that an earlier process left in the gate of an interface; `None`
+    /// without a gate. The generation of that lease counts as this process's own from now on.
+    pub fn adopt_lease(&mut self, at: usize) -> Option<(LeaseView, Vec<(GroupId, Epoch)>)> {
         let eth = self.interfaces[at].as_mut()?;
         let lease = eth.gate.lease();
         eth.generation = lease.generation;
@@ -225,7 +226,7 @@ impl Hands {
         let _lost = eth.socket.send(&self.frame);
     }
 
-    /// Makes one store to a gate.
+    /// Carries out one change of a gate: stores to its shared memory, without a system call.
     fn change_gate(&mut self, gate: GateAction) {
         match gate {
             GateAction::Begin { interface, generation } => {
@@ -251,8 +252,8 @@ impl Hands {
         }
     }
 
-    /// Makes one store to a group's slot. Without a gate or a slot there is nothing to open, and
-    /// what is gone is closed.
+    /// Calls `change` with the gate and the slot of a group. Without a gate or a slot nothing is
+    /// called: such a group is closed.
     fn with_slot(&self, group: GroupId, change: impl FnOnce(&GateHandle, u16)) {
         let group = &self.groups[usize::from(group.0)];
         if let (Some(eth), Some(slot)) = (&self.interfaces[usize::from(group.interface.0)], group.slot) {

@@ -1,10 +1,12 @@
 //! The hot thread: pulses, probes and the gate's stores, and nothing else.
 //!
+//! Owns: the engine, its hands, this end of the flight recorder, the poll and the timer. Never
+//! does: take a lock, touch the disk, resolve a name, write a log.
+//!
 //! One turn: sleep until the engine's deadline or until something arrives, read the clock once,
 //! hand everything that arrived to the engine, note it in the flight recorder, carry out the
-//! engine's actions. No lock, no disk, no name resolution, no log. When the thread fails to wake
-//! up, the kernel closes the gate at the lease's end; when it panics, the process aborts, with the
-//! same result.
+//! engine's actions. When the thread fails to wake up, the kernel closes the gate at the lease's
+//! end; when the thread panics, the process aborts, with the same result.
 
 mod calm;
 mod hands;
@@ -283,7 +285,7 @@ impl Hot {
         self.poll.add(&attach.socket, PACKETS + at as u64)?;
         let adopted = attach.adopted;
         self.hands.attach(attach);
-        if adopted && let Some((lease, open)) = self.hands.found(at) {
+        if adopted && let Some((lease, open)) = self.hands.adopt_lease(at) {
             let event = Event::Adopted {
                 interface,
                 until: lease.until,

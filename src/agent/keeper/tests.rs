@@ -51,8 +51,8 @@ impl Kept {
         self.find("AddressesReady", |event| matches!(event, KeeperEvent::AddressesReady { .. }).then_some(()));
     }
 
-    /// Waits for the report of a gate: its handle, the slot of the first group, the interface's number,
-    /// and whether the gate was adopted.
+    /// Waits for the report of a gate: its handle, the slot of the first group, the interface's
+    /// number, and whether the gate was adopted.
     fn attached(&self) -> (GateHandle, u16, u32, bool) {
         self.find("Attached", |event| match event {
             KeeperEvent::Attached { gate, slots, ifindex, adopted, .. } => Some((gate, slots[0].1, ifindex, adopted)),

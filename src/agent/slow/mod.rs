@@ -14,7 +14,7 @@
 //! | [`reload`] | what the agent will run with next |
 //! | [`ports`] | interfaces: facts, counters, the keeper |
 //! | [`paths`] | sockets of UDP links |
-//! | [`checks`], [`hooks`] | verdicts on the services, programs around a move; both on the [`service_thread`] |
+//! | [`checks`], [`hooks`] | verdicts on the services, programs around a move; on the [`service_thread`] |
 //! | [`connections`] | the thread that looks after clients' connections |
 //! | [`flight`] | recordings |
 //! | [`events`] | what people are told |

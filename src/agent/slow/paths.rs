@@ -57,7 +57,8 @@ impl Paths {
     }
 
     /// Links that get another socket now, each with that socket. `open` opens a link's socket and
-    /// says at which address the socket begins. Links between nodes that have a socket are left out.
+    /// says at which address the socket begins. Links between nodes that have a socket are left
+    /// out.
     fn take_new_sockets<S>(&mut self, mut open: impl FnMut(LinkId) -> io::Result<(S, IpAddr)>) -> Vec<(LinkId, S)> {
         let wanting = self.0.iter_mut().filter(|path| path.begins.is_none() || path.link.peer.is_witness());
         wanting.filter_map(|path| Some((path.link, path.accept(open(path.link).ok()?)?))).collect()

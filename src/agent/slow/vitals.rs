@@ -1,7 +1,7 @@
 //! Figures that the hot thread keeps about itself, as the slow side reads them.
 //!
-//! Owns: the number of turns at which the watchdog was last fed. Never does: write a figure. A hot thread that hangs
-//! leaves the watchdog unfed, and systemd restarts the agent.
+//! Owns: the number of turns at which the watchdog was last fed. Never does: write a figure. A hot
+//! thread that hangs leaves the watchdog unfed, and systemd restarts the agent.
 
 use super::effects::Effects;
 use crate::control::protocol::StatusReport;

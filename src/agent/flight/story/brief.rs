@@ -2,8 +2,8 @@
 //! what happened.
 //!
 //! Owns: which of them are worth a line, and the severity of the line. Never does: send or log
-//! anything; the lines are kept in the story. Counting the ordinary is left to `ordinary`, and every
-//! detail (`vipair replay --all`) to `detail`.
+//! anything; the lines are kept in the story. Counting the ordinary is left to `ordinary`, and
+//! every detail (`vipair replay --all`) to `detail`.
 
 use super::super::grounds::{News, ms, read};
 use super::super::replay::Step;

@@ -1,4 +1,5 @@
-//! Restart, reload, removal by another program.
+//! Tests of a gate over time: adopted after a restart, changed by a reload, removed by another
+//! program.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;

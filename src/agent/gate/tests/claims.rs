@@ -1,4 +1,5 @@
-//! Frames that leave a node: none claims a closed group's address, whichever program sends it.
+//! Tests of frames that leave a node: none claims a closed group's address, whichever program sends
+//! it.
 
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -38,7 +39,7 @@ fn claims(host: &Host, client: &Host) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Sends a frame from one host; whether it arrived at `tap` on another.
+/// Sends a frame from one host; returns whether it arrived at `tap` on another.
 fn seen_by(tap: &Tap, sender: &Tap, frame: &[u8]) -> bool {
     sender.send(frame);
     sender.sentinel();

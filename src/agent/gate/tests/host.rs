@@ -1,4 +1,5 @@
-//! Hosts on which a gate would guard nothing.
+//! Tests of what a gate refuses to work with: hosts on which it would guard nothing, impossible
+//! tables.
 
 use std::net::Ipv4Addr;
 

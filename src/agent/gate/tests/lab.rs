@@ -253,8 +253,8 @@ impl Tap {
         }
     }
 
-    /// Sends a frame that no gate drops, behind which nothing that was sent before is still to
-    /// come.
+    /// Sends the sentinel, which no gate drops: whoever sees it sees nothing more of the frames
+    /// that were sent before it.
     pub(super) fn sentinel(&self) {
         self.send(&frames::ethernet(MacAddr::BROADCAST, self.mac, SENTINEL, b"sentinel"));
     }

@@ -1,4 +1,4 @@
-//! Open, closed, lapsed, latched.
+//! Tests of one gate's answers: open, closed, with a lapsed lease, and latched.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Another configuration for a running keeper.
+//! Tests of a keeper that is given another configuration while it runs.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! Tests of when a link gets another socket. No socket is opened: the tests say where each would begin.
+//! Tests of when a link gets another socket. No socket is opened: the tests say where each would
+//! begin.
 
 use super::*;
 use crate::config::ClusterFile;

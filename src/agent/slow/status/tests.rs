@@ -1,4 +1,4 @@
-//! What `status` says of witnesses.
+//! Tests of witnesses in the slow side: what `status` says of them, and what the engine is told.
 
 use super::*;
 use crate::config::ClusterFile;
@@ -9,6 +9,7 @@ use crate::wire::pulse::Digests;
 use crate::wire::pulse::PeerConfig;
 use std::path::Path;
 
+/// Node 1 of a pair with one group; `witness` is the section about witnesses, or empty.
 fn config(witness: &str) -> Config {
     let text = format!(
         "cluster = \"c\"\nkey_file = \"k\"\n{witness}\n[[node]]\nname = \"alpha\"\nlinks = [\"10.0.0.1\"]\n[[node]]\n\
