@@ -249,14 +249,7 @@ pub fn notice(names: &Names, notice: &Notice) -> Saying {
         Notice::WitnessLost { .. } | Notice::WitnessHeard { .. } | Notice::Alone { .. } => {
             of_witnesses(names, notice)
         }
-        Notice::Differs { peer, differs: true } => saying(
-            Severity::Warning,
-            "differs",
-            format!("the configuration of {} differs from ours (vipair status tells the fields)", names.node(peer)),
-        ),
-        Notice::Differs { peer, differs: false } => {
-            saying(Severity::Info, "differs", format!("the configuration of {} is like ours again", names.node(peer)))
-        }
+        Notice::Differs { peer, differs } => self::differs(names.node(peer), differs),
         Notice::StoreFailed => saying(
             Severity::Error,
             "store_failed",
@@ -292,6 +285,16 @@ fn of_witnesses(names: &Names, notice: &Notice) -> Saying {
             "no majority of the witnesses is heard: the pair decides alone (strict = false)".to_owned(),
         ),
         _ => saying(Severity::Info, "voted", "the witnesses are heard: votes decide again".to_owned()),
+    }
+}
+
+/// What people are told when the configuration of `peer` begins or ceases to differ from ours.
+fn differs(peer: &str, differs: bool) -> Saying {
+    if differs {
+        let text = format!("the configuration of {peer} differs from ours (vipair status tells the fields)");
+        saying(Severity::Warning, "differs", text)
+    } else {
+        saying(Severity::Info, "differs", format!("the configuration of {peer} is like ours again"))
     }
 }
 
