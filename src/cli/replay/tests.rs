@@ -1,3 +1,5 @@
+//! Tests of what `vipair replay` reads from its arguments, and of the lines that it prints.
+
 use super::*;
 
 #[test]
