@@ -40,11 +40,12 @@ pub(super) fn examine(roots: &Roots, config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// Names and paths of programs by which checks find processes.
+/// What the checks of kind "process" look for: names of processes, and absolute paths of programs.
+/// A check that has a pid file alone looks for neither.
 fn sought_processes(config: &Config) -> BTreeSet<&str> {
     let checks = config.groups.iter().flat_map(|group| &group.service.checks);
     let sought = checks.filter_map(|check| match &check.kind {
-        CheckKind::Process(process) => process.process.as_deref(),
+        CheckKind::Process(process) => process.name_or_path.as_deref(),
         CheckKind::Tcp { .. } | CheckKind::Http(_) | CheckKind::Unit { .. } | CheckKind::Exec { .. } => None,
     });
     sought.collect()
@@ -89,7 +90,7 @@ fn named_programs(config: &Config) -> BTreeMap<&Path, Uses> {
     named
 }
 
-/// Whether root may run a program.
+/// The finding whether root may run the program at `path`, which `uses` names.
 fn program(path: &Path, uses: &Uses) -> Finding {
     let what = format!("{} ({})", path.display(), uses.phrases.join(", "));
     let Err(error) = programs::validate(path) else { return Finding::ok(format!("{what} can be run")) };
@@ -151,8 +152,8 @@ impl Sandbox {
         }
     }
 
-    /// Whether the unit lets this program not be run. Of the paths around a program the innermost
-    /// decides.
+    /// Whether the unit keeps this program from being run. Of the directories above the program
+    /// that the unit lists, the innermost decides.
     fn stops(&self, program: &Path) -> bool {
         let real = program.canonicalize().unwrap_or_else(|_| program.to_owned());
         let innermost = |paths: &[String]| {
@@ -163,7 +164,7 @@ impl Sandbox {
         innermost(&self.no_exec) > innermost(&self.exec)
     }
 
-    /// Whether the unit lets these programs be run.
+    /// The finding whether the unit lets these programs be run: as bad as the worst that it stops.
     fn runs_programs(&self, named: &BTreeMap<&Path, Uses>) -> Finding {
         let stopped: Vec<_> = named.iter().filter(|(path, _)| self.stops(path)).collect();
         let Some(level) = stopped.iter().map(|(_, uses)| uses.level()).max() else {
@@ -174,7 +175,7 @@ impl Sandbox {
         Finding { level, text, remedy: DROP_IN.to_owned() }
     }
 
-    /// Whether the unit lets these processes be seen. `ProtectProc` hides a process and its name;
+    /// The finding whether the unit lets these processes be seen. `ProtectProc` hides a process and its name;
     /// which program it runs is hidden from an agent that may not trace it.
     fn shows_processes(&self, sought: &BTreeSet<&str>) -> Finding {
         let is_hidden = matches!(self.protect_proc.as_str(), "invisible" | "noaccess" | "ptraceable");
@@ -189,8 +190,8 @@ impl Sandbox {
     }
 }
 
-/// Applies one line about a list: it adds to the list; an empty value clears what earlier lines
-/// have added.
+/// Applies one line of a unit that sets a list: the value's words are added to the list, and an
+/// empty value clears what earlier lines have added.
 fn assign(list: &mut Vec<String>, value: &str) {
     if value.trim().is_empty() {
         list.clear();
@@ -198,7 +199,7 @@ fn assign(list: &mut Vec<String>, value: &str) {
     list.extend(value.split_whitespace().map(str::to_owned));
 }
 
-/// Whether pulses and lists of connections arrive, as the agent's status tells.
+/// Findings whether pulses and lists of connections arrive, as the agent's status tells.
 pub(super) fn exchange(config: &Config, status: &StatusReport) -> Vec<Finding> {
     let peers: Vec<&str> = config.peers().map(|peer| peer.name.as_str()).collect();
     let udp = |link: &&LinkStatus| peers.contains(&link.peer.as_str()) && link.path != "segment";

@@ -204,7 +204,7 @@ fn validate_process(raw: &RawCheck, report: &mut Report<'_>) -> Option<ProcessCh
         report.add(*line, "group.check.pidfile", wrong, "write the file's absolute path");
     }
     Some(ProcessCheck {
-        process: raw.process.as_ref().map(|at| at.value.clone()),
+        name_or_path: raw.process.as_ref().map(|at| at.value.clone()),
         pidfile: raw.pidfile.as_ref().map(|at| PathBuf::from(&at.value)),
     })
 }

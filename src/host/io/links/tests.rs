@@ -16,7 +16,7 @@ fn port(offset: u16) -> u16 {
 fn wait_readable(socket: &LinkSocket) {
     let poll = Poll::new().unwrap();
     poll.add(socket, 0).unwrap();
-    poll.wait_readable(&mut Ready::new(), Some(Duration::from_secs(5))).unwrap();
+    poll.wait(&mut Ready::new(), Some(Duration::from_secs(5))).unwrap();
 }
 
 /// Both ends of a link between two addresses of the loopback.
