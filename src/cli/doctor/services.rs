@@ -32,7 +32,7 @@ const DROP_IN: &str = "install -D -m 644 systemd/vipair-hooks.conf /etc/systemd/
 /// agent's unit.
 pub(super) fn examine(roots: &Roots, config: &Config) -> Vec<Finding> {
     let (named, sought) = (named_programs(config), sought_processes(config));
-    let mut findings: Vec<Finding> = named.iter().map(|(path, uses)| program(path, uses)).collect();
+    let mut findings: Vec<Finding> = named.iter().map(|(path, uses)| program_finding(path, uses)).collect();
     if let Some(sandbox) = Sandbox::of(&roots.root) {
         findings.extend((!named.is_empty()).then(|| sandbox.runs_programs(&named)));
         findings.extend((!sought.is_empty()).then(|| sandbox.shows_processes(&sought)));
@@ -91,7 +91,7 @@ fn named_programs(config: &Config) -> BTreeMap<&Path, Uses> {
 }
 
 /// The finding whether root may run the program at `path`, which `uses` names.
-fn program(path: &Path, uses: &Uses) -> Finding {
+fn program_finding(path: &Path, uses: &Uses) -> Finding {
     let what = format!("{} ({})", path.display(), uses.phrases.join(", "));
     let Err(error) = programs::validate(path) else { return Finding::ok(format!("{what} can be run")) };
     let remedy = match &error {

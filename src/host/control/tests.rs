@@ -47,7 +47,7 @@ fn event(text: &str) -> Event {
 }
 
 #[test]
-fn every_response_survives_the_way() {
+fn every_response_is_decoded_as_it_was_encoded() {
     let report = StatusReport {
         groups: vec![GroupStatus { name: "web".to_owned(), ..GroupStatus::default() }],
         links: vec![LinkStatus { last_heard_ms: Some(1.5), ..LinkStatus::default() }],
@@ -64,6 +64,7 @@ fn every_response_survives_the_way() {
             text: "cluster = \"web\"\n# \u{e4}\n".to_owned(),
             keys: vec![KeyPrint { id: 1, print: "0123456789abcdef".to_owned() }],
         })),
+        Response::Recorded { path: "/var/lib/vipair/flight/1".to_owned() },
         Response::End,
     ] {
         let line = encode(&response, MAX_RESPONSE_BYTES).expect("it is short");

@@ -1,6 +1,6 @@
 //! The shape of files and functions: short enough to be read, with a first sentence for the stranger who opens one alone.
 //!
-//! Owns: lengths, headers of files, doc comments of functions, and the rule that some `mod` names every file. Never does:
+//! Owns: lengths, headers of files, comments above functions, and the rule that some `mod` names every file. Never does:
 //! parse Rust. It reads lines as rustfmt writes them. A broken rule fails with every offender's file and line.
 
 use super::{code, files, read, root, shown};
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 const FILE_LINES: usize = 400;
 /// Lines of a function, from `fn` to its closing brace.
 const FUNCTION_LINES: usize = 70;
-/// Lines from which on a function needs a doc comment, counted from `fn` to its closing brace, both included.
+/// Least lines of a function that needs a comment above it, counted from `fn` to its closing brace, both included.
 const DOCUMENTED_LINES: usize = 8;
 
-/// Traits whose methods need no doc comment: the standard library's, serde's and the allocator's, which say what each is for.
+/// Traits whose methods need no comment, since everyone knows what they are for: those of the standard library and serde.
 const KNOWN_TRAITS: [&str; 24] = [
     "Add",
     "AsFd",
@@ -178,7 +178,7 @@ fn trait_of(line: &str) -> Option<&str> {
     full.split('<').next()?.rsplit("::").next()
 }
 
-/// Whether a stranger is told what the function in line `at` is for: by its doc comment, by its name if it is a test, by
+/// Whether a stranger is told what the function in line `at` is for: by the comment above it, by its name if it is a test, by
 /// its trait if everyone knows that, or by a comment above the `impl` of its trait.
 fn is_explained(lines: &[&str], at: usize) -> bool {
     let (attributes, documented) = above(lines, at);
@@ -190,6 +190,31 @@ fn is_explained(lines: &[&str], at: usize) -> bool {
         return true;
     }
     trait_of(lines[around]).is_some_and(|name| KNOWN_TRAITS.contains(&name) || above(lines, around).1)
+}
+
+// The rule below reads lines, so these are what it must tell apart.
+#[test]
+fn what_explains_a_function_is_seen_and_what_does_not_is_not() {
+    for (lines, explained) in [
+        (vec!["fn one() {"], false),
+        (vec!["/// One.", "#[must_use]", "pub(super) const fn one() {"], true),
+        (vec!["// S3: one.", "pub fn one(sim: &mut Sim) {"], true),
+        (vec!["/// Another.", "", "fn one() {"], false),
+        (vec!["#[test]", "#[ignore = \"long\"]", "fn one() {"], true),
+        (vec!["proptest::proptest! {", "    #[test]", "    fn one() {"], true),
+        (vec!["proptest! {", "", "    fn one() {"], true),
+        (vec!["/// One.", "impl One {", "    async fn next(&self) {"], false),
+        (vec!["impl<'a> fmt::Display for One<'a> {", "    fn fmt(&self) {"], true),
+        (vec!["impl From<One> for Other {", "    fn from(one: One) -> Other {"], true),
+        (vec!["unsafe impl GlobalAlloc for One {", "    unsafe fn alloc(&self) {"], true),
+        (vec!["impl Layer<S> for One {", "    fn on_event(&self) {"], false),
+        (
+            vec!["/// Counts.", "impl<S, N> Layer<S> for One", "where", "    S: N,", "{", "    fn on_event(&self) {"],
+            true,
+        ),
+    ] {
+        assert_eq!(is_explained(&lines, lines.len() - 1), explained, "{lines:#?}");
+    }
 }
 
 #[test]
@@ -205,7 +230,12 @@ fn every_function_that_is_not_short_says_what_it_is_for() {
             }
         }
     }
-    assert!(silent.is_empty(), "{} functions have no doc comment:\n{}", silent.len(), silent.join("\n"));
+    assert!(
+        silent.is_empty(),
+        "{} functions have no comment that says what they are for:\n{}",
+        silent.len(),
+        silent.join("\n")
+    );
     assert!(seen > 2000, "only {seen} functions were found: the test looks in the wrong place");
 }
 
@@ -260,13 +290,13 @@ fn named_by(path: &Path, stands_for_folder: bool) -> Vec<PathBuf> {
 #[test]
 fn no_file_is_dead() {
     let begins = |paths: &[&str]| paths.iter().map(|path| root().join(path)).collect::<Vec<_>>();
-    let mut open: Vec<(PathBuf, bool)> =
+    let mut pending: Vec<(PathBuf, bool)> =
         begins(&BEGINNINGS).into_iter().chain(begins(&EXAMPLES)).map(|path| (path, true)).collect();
     let mut alive = BTreeSet::new();
-    while let Some((path, stands_for_folder)) = open.pop() {
+    while let Some((path, stands_for_folder)) = pending.pop() {
         let path = path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         if alive.insert(path.clone()) {
-            open.extend(named_by(&path, stands_for_folder).into_iter().map(|path| (path, false)));
+            pending.extend(named_by(&path, stands_for_folder).into_iter().map(|path| (path, false)));
         }
     }
     let dead: Vec<String> = rust_files().filter(|path| !alive.contains(path)).map(|path| shown(&path)).collect();

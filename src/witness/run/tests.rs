@@ -33,7 +33,7 @@ fn a_right_file_is_read() {
 }
 
 #[test]
-fn every_error_names_line_and_key_and_what_would_be_right() {
+fn errors_name_line_and_key_and_what_would_be_right() {
     let cases = [
         ("\"[::]:7811\"", "\"10.0.0.1\"", "/etc/w.toml:1: listen: "),
         ("number = 2", "number = 16", "/etc/w.toml:2: number: "),
