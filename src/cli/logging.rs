@@ -58,7 +58,8 @@ fn is_standard_error(stream: &str) -> bool {
 /// `<priority>message field=value`, one line for each record.
 pub(super) struct Journal;
 
-/// Writes the priority, then the spans around the record with their fields, then message and fields.
+/// Writes the priority, then the spans around the record with their fields, then message and
+/// fields.
 impl<S, N> FormatEvent<S, N> for Journal
 where
     S: Subscriber + for<'a> LookupSpan<'a>,

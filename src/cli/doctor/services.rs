@@ -175,8 +175,8 @@ impl Sandbox {
         Finding { level, text, remedy: DROP_IN.to_owned() }
     }
 
-    /// The finding whether the unit lets these processes be seen. `ProtectProc` hides a process and its name;
-    /// which program it runs is hidden from an agent that may not trace it.
+    /// The finding whether the unit lets these processes be seen. `ProtectProc` hides a process and
+    /// its name; which program it runs is hidden from an agent that may not trace it.
     fn shows_processes(&self, sought: &BTreeSet<&str>) -> Finding {
         let is_hidden = matches!(self.protect_proc.as_str(), "invisible" | "noaccess" | "ptraceable");
         let traces = self.capabilities.as_ref().is_none_or(|all| all.iter().any(|one| one == "CAP_SYS_PTRACE"));

@@ -61,8 +61,8 @@ impl Machine {
         findings
     }
 
-    /// Asserts that exactly one finding is not well, that it has this level and contains `text`, and
-    /// that it says what to do.
+    /// Asserts that exactly one finding is not well, that it has this level and contains `text`,
+    /// and that it says what to do.
     #[track_caller]
     fn complains_only(&self, level: Level, text: &str) {
         let bad: Vec<Finding> = self.findings().into_iter().filter(|finding| finding.level != Level::Ok).collect();

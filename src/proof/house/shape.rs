@@ -1,7 +1,9 @@
-//! The shape of files and functions: short enough to be read, with a first sentence for the stranger who opens one alone.
+//! The shape of files and functions: short enough to be read, with a first sentence for the
+//! stranger who opens one alone.
 //!
-//! Owns: lengths, headers of files, comments above functions, and the rule that some `mod` names every file. Never does:
-//! parse Rust. It reads lines as rustfmt writes them. A broken rule fails with every offender's file and line.
+//! Owns: lengths, headers of files, comments above functions, and the rule that some `mod` names
+//! every file. Never does: parse Rust. It reads lines as rustfmt writes them. A broken rule fails
+//! with every offender's file and line.
 
 use super::{code, files, read, root, shown};
 use std::collections::BTreeSet;
@@ -11,10 +13,12 @@ use std::path::{Path, PathBuf};
 const FILE_LINES: usize = 400;
 /// Lines of a function, from `fn` to its closing brace.
 const FUNCTION_LINES: usize = 70;
-/// Least lines of a function that needs a comment above it, counted from `fn` to its closing brace, both included.
+/// Least lines of a function that needs a comment above it, counted from `fn` to its closing brace,
+/// both included.
 const DOCUMENTED_LINES: usize = 8;
 
-/// Traits whose methods need no comment, since everyone knows what they are for: those of the standard library and serde.
+/// Traits whose methods need no comment, since everyone knows what they are for: those of the
+/// standard library and serde.
 const KNOWN_TRAITS: [&str; 24] = [
     "Add",
     "AsFd",
@@ -42,7 +46,8 @@ const KNOWN_TRAITS: [&str; 24] = [
     "Write",
 ];
 
-/// Files that another one takes in with `include!`: a `//!` is forbidden there, and a `//` stands in its place.
+/// Files that another one takes in with `include!`: a `//!` is forbidden there, and a `//` stands
+/// in its place.
 const INCLUDED: [&str; 1] = ["src/proto/tag.rs"];
 
 /// What begins the root file of every wing; the door's is `src/cli/mod.rs`.
@@ -84,7 +89,8 @@ fn files_stay_short_enough_to_be_read() {
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
 
-/// All Rust files of the repository that are ours: those of the wings and of the tests on namespaces.
+/// All Rust files of the repository that are ours: those of the wings and of the tests on
+/// namespaces.
 fn rust_files() -> impl Iterator<Item = PathBuf> {
     files("src", "rs").into_iter().chain(files("netns-tests", "rs"))
 }
@@ -123,8 +129,8 @@ fn indent(line: &str) -> usize {
     line.len() - line.trim_start().len()
 }
 
-/// The functions of a file that have a body of their own lines: for each the index of the line with `fn`, and the number
-/// of lines from there to the closing brace, which is not counted.
+/// The functions of a file whose bodies stand on lines of their own: for each the index of the line
+/// with `fn`, and the number of lines from there to the closing brace, which is not counted.
 fn functions(lines: &[&str]) -> Vec<(usize, usize)> {
     let starts = (0..lines.len()).filter(|start| begins_function(lines[*start]));
     let with_length = |start: usize| {
@@ -151,8 +157,9 @@ fn functions_stay_short_enough_to_be_read() {
     assert!(seen > 3000, "only {seen} functions were found: the test looks in the wrong place");
 }
 
-/// What stands above the item in line `at`: its attributes, and whether there is a comment above them. The promise that a
-/// test or a directed history keeps stands in a plain `//`, and counts as well.
+/// What stands above the item in line `at`: its attributes, and whether there is a comment above
+/// them. The promise that a test or a directed history keeps stands in a plain `//`, and counts as
+/// well.
 fn above<'a>(lines: &[&'a str], at: usize) -> (Vec<&'a str>, bool) {
     let mut before = lines[..at].iter().rev().map(|line| line.trim_start());
     let attributes: Vec<&str> = before.by_ref().take_while(|line| line.starts_with("#[")).collect();
@@ -160,7 +167,8 @@ fn above<'a>(lines: &[&'a str], at: usize) -> (Vec<&'a str>, bool) {
     (attributes, over.is_some_and(|line| line.starts_with("//")))
 }
 
-/// The line of the `impl`, `trait`, `mod`, `fn` or `proptest!` around the item in line `at`; `None` at the top of a file.
+/// The line of the `impl`, `trait`, `mod`, `fn` or `proptest!` around the item in line `at`; `None`
+/// at the top of a file.
 fn enclosing(lines: &[&str], at: usize) -> Option<usize> {
     (0..at).rev().find(|before| {
         let line = lines[*before];
@@ -170,16 +178,19 @@ fn enclosing(lines: &[&str], at: usize) -> Option<usize> {
     })
 }
 
-/// The name of the trait that an `impl` line is for, without its path and its parameters; `None` if it is for none.
+/// The name of the trait that an `impl` line is for, without its path and its parameters; `None` if
+/// it is for none.
 fn trait_of(line: &str) -> Option<&str> {
     let (before, _) = without_qualifiers(line).strip_prefix("impl")?.split_once(" for ")?;
-    // Parameters of the `impl` end with the last "> " in front of the trait: `<S, N> FormatEvent<S, N>`.
+    // Parameters of the `impl` end with the last "> " in front of the trait: `<S, N> FormatEvent<S,
+    // N>`.
     let (_, full) = before.rsplit_once("> ").or_else(|| before.rsplit_once(' '))?;
     full.split('<').next()?.rsplit("::").next()
 }
 
-/// Whether a stranger is told what the function in line `at` is for: by the comment above it, by its name if it is a test, by
-/// its trait if everyone knows that, or by a comment above the `impl` of its trait.
+/// Whether a stranger is told what the function in line `at` is for: by the comment above it, by
+/// its name if it is a test, by its trait if everyone knows that, or by a comment above the `impl`
+/// of its trait.
 fn is_explained(lines: &[&str], at: usize) -> bool {
     let (attributes, documented) = above(lines, at);
     if documented || attributes.iter().any(|attribute| attribute.contains("test]")) {

@@ -10,8 +10,8 @@ include!("../../proto/tag.rs");
 struct Copy(PathBuf);
 
 impl Copy {
-    /// Copies all Rust files of `src/proto` to a temporary directory with `name` in its own name, so
-    /// that tests that run at a time do not share one.
+    /// Copies all Rust files of `src/proto` to a temporary directory with `name` in its own name,
+    /// so that tests that run at a time do not share one.
     fn new(name: &str) -> Copy {
         let copy = Copy(std::env::temp_dir().join(format!("vipair-tag-{name}-{}", std::process::id())));
         for path in files("src/proto", "rs") {

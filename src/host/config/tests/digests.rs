@@ -17,8 +17,8 @@ fn both_nodes_compute_the_same_digests_from_one_file() {
     assert_eq!(digest::policy(&alpha, &alpha.groups[0]), digest::policy(&beta, &beta.groups[0]));
 }
 
-/// For each of the four digests nodes, groups, addresses and policy, whether the file's differs from
-/// the good configuration's.
+/// For each of the four digests nodes, groups, addresses and policy, whether the file's differs
+/// from the good configuration's.
 fn differs(text: &str) -> [bool; 4] {
     let all = |config: &Config| {
         let digests = digest::digests(config);
