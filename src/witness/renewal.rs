@@ -28,9 +28,9 @@ pub(super) struct Renewer {
     /// The file that the loop works by.
     current: WitnessFile,
     reports: Reports,
-    /// A reading is under way.
+    /// Whether a reading is under way.
     busy: bool,
-    /// A SIGHUP came during that reading: read once more after it.
+    /// Whether a SIGHUP came during that reading, so that another one follows.
     again: bool,
 }
 

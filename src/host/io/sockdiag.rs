@@ -90,7 +90,7 @@ pub struct SockDiag {
     socket: Socket,
     sequence: u32,
     answer: Vec<u8>,
-    /// A reading has begun and is not complete.
+    /// Whether a reading has begun and is not complete.
     reading: bool,
 }
 
