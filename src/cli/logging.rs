@@ -54,9 +54,12 @@ fn is_standard_error(stream: &str) -> bool {
     fstat(std::io::stderr()).is_ok_and(|status| stream == format!("{}:{}", status.st_dev, status.st_ino))
 }
 
-/// `<priority>message field=value`, one line per event.
+/// The form of a line on standard error that systemd hands to the journal:
+/// `<priority>message field=value`, one line for each record.
 pub(super) struct Journal;
 
+/// Writes the priority, then the spans around the record with their fields, then message and
+/// fields.
 impl<S, N> FormatEvent<S, N> for Journal
 where
     S: Subscriber + for<'a> LookupSpan<'a>,

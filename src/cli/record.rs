@@ -23,7 +23,7 @@ pub(super) fn execute(args: &RecordArgs) -> Result<(), Failure> {
         Response::Recorded { path } => match &args.output {
             None => print(&format!("{path}\n")),
             Some(output) => {
-                copy(Path::new(&path), output)
+                copy_recording(Path::new(&path), output)
                     .map_err(|error| Failure::Failed(format!("{path} is there; {}: {error}", output.display())))?;
                 print(&format!("{}\n", output.display()))
             }
@@ -37,7 +37,7 @@ pub(super) fn execute(args: &RecordArgs) -> Result<(), Failure> {
 
 /// Copies a recording to a new file, mode 0600. The command does this because the agent may be
 /// confined to its own directory.
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+fn copy_recording(from: &Path, to: &Path) -> std::io::Result<()> {
     let bytes = std::fs::read(from)?;
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
     file.write_all(&bytes)

@@ -55,11 +55,11 @@ fn time_of_day(text: &str) -> Result<Duration, String> {
 /// Replays the recording, prints its story, and compares the replay with the flight.
 pub(super) fn execute(args: &ReplayArgs) -> Result<(), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", args.file.display()));
-    let bytes = read(&args.file).map_err(|error| failed(&error))?;
+    let bytes = read_file(&args.file).map_err(|error| failed(&error))?;
     let recording = Recording::read(&bytes).map_err(|error| failed(&error))?;
     let colour = has_colour();
     if !args.json {
-        print(&header(&recording, colour))?;
+        print(&header_text(&recording, colour))?;
     }
     let mut story = Story::new(&recording.header, if args.all { Telling::All } else { Telling::Brief });
     let day = recording.segments.first().map(|segment| segment.span.wall / DAY_MS);
@@ -77,7 +77,7 @@ pub(super) fn execute(args: &ReplayArgs) -> Result<(), Failure> {
 }
 
 /// Reads the file, which must be no longer than a recording can be.
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE {
@@ -87,7 +87,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// The lines about the recording as a whole: where it comes from, what it covers, nodes and groups.
-fn header(recording: &Recording, colour: bool) -> String {
+fn header_text(recording: &Recording, colour: bool) -> String {
     let header = &recording.header;
     let title = format!("flight recording of {} in cluster {}", header.node, header.cluster);
     let mut text = format!("{}\n", paint(&title, Tone::Strong, colour));

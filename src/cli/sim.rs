@@ -12,7 +12,7 @@ pub(super) struct SimArgs {
     #[arg(long, value_name = "N", conflicts_with = "seeds")]
     seed: Option<u64>,
     /// Run many seeds and print rates and coverage
-    #[arg(long, value_name = "FROM..TO", value_parser = range)]
+    #[arg(long, value_name = "FROM..TO", value_parser = seed_range)]
     seeds: Option<(u64, u64)>,
     /// What is done to the nodes
     #[arg(long, value_enum, default_value_t = Mode::Play)]
@@ -28,8 +28,9 @@ pub(super) struct SimArgs {
     failures: usize,
 }
 
-/// Two numbers with `..` between them; without the second, there is no end.
-fn range(text: &str) -> Result<(u64, u64), String> {
+/// The range of seeds that `text` writes: two numbers with `..` between them. Without the second
+/// number the range has no end.
+fn seed_range(text: &str) -> Result<(u64, u64), String> {
     let (from, to) = text.split_once("..").ok_or("two numbers with .. between them, for example 0..1000")?;
     let number = |text: &str| text.parse::<u64>().map_err(|error| format!("{text:?}: {error}"));
     let from = number(from)?;

@@ -26,13 +26,13 @@ pub(super) struct StatusArgs {
 /// Prints the status once, or every second with `--watch`.
 pub(super) fn execute(args: &StatusArgs) -> Result<(), Failure> {
     if !args.watch {
-        return print(&status_text(&ask(&args.socket)?, args.json)?);
+        return print(&status_text(&ask_for_status(&args.socket)?, args.json)?);
     }
     let colour = terminal::has_colour();
     let clear = if terminal::is_terminal() && !args.json { CLEAR } else { "" };
     loop {
         // An agent that is gone is shown as that: the operator wants to see it come back.
-        let text = match ask(&args.socket) {
+        let text = match ask_for_status(&args.socket) {
             Ok(report) => status_text(&report, args.json)?,
             Err(Failure::Failed(message)) if args.json => {
                 eprintln!("vipair: {message}");
@@ -47,7 +47,7 @@ pub(super) fn execute(args: &StatusArgs) -> Result<(), Failure> {
 }
 
 /// Asks the agent for its status.
-fn ask(socket: &SocketArg) -> Result<StatusReport, Failure> {
+fn ask_for_status(socket: &SocketArg) -> Result<StatusReport, Failure> {
     match Client::connect(&socket.socket).and_then(|mut client| client.ask(&Request::Status)) {
         Ok(Response::Status(report)) => Ok(*report),
         Ok(Response::Outcome(outcome)) => Err(Failure::Failed(outcome.message)),

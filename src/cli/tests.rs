@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 mod rendering;
 mod systemd;
 
+/// The command that these arguments of `vipair` ask for, or why they are wrong.
 fn parsed(arguments: &[&str]) -> Result<Command, clap::Error> {
     Cli::try_parse_from(std::iter::once("vipair").chain(arguments.iter().copied())).map(|cli| cli.command)
 }
@@ -23,7 +24,7 @@ fn every_command_of_the_contract_is_there_and_no_other() {
     let contract = ["run", "witness", "status", "switch", "pause", "resume", "events", "check", "doctor", "keygen"];
     let (recorder, known): (Vec<String>, Vec<String>) =
         commands.into_iter().partition(|name| ["record", "replay"].contains(&name.as_str()));
-    // Programs are started with it; it is not shown.
+    // The agent starts programs by `vipair launch`, which people do not see.
     let hidden = Cli::command().get_subcommands().find(|c| c.is_hide_set()).map(|c| c.get_name().to_owned());
     assert_eq!(hidden.as_deref(), Some("launch"));
     let known: Vec<String> = known.into_iter().filter(|name| name != "launch").collect();
@@ -123,7 +124,7 @@ fn a_witnesss_file_is_validated_with_its_keys() {
 #[test]
 fn check_shows_every_time_with_its_formula() {
     let example = example();
-    shows(
+    assert_check_shows(
         &example,
         &[
             "2 beta         links 10.0.0.2, 192.168.50.2  (this machine)",
@@ -145,7 +146,7 @@ fn check_shows_every_time_with_its_formula() {
 fn check_shows_promises_and_the_inequalities_that_bind_them() {
     let witness = "[timing]\ndrift_ppm = 10000\n[witness]\naddress = \"10.0.9.9\"";
     let text = example().replacen("[timing]", witness, 1).replace("profile = \"lan\"\n", "");
-    shows(
+    assert_check_shows(
         &text.replace("\"peer\"  ", "\"both\"  "),
         &[
             "witness 241 at 10.0.9.9:7811",
@@ -165,23 +166,26 @@ fn check_shows_promises_and_the_inequalities_that_bind_them() {
             "the way to a voter and back may take 20 ms, jitter included",
         ],
     );
-    shows(&text.replacen("[witness]\n", "[witness]\nstrict = false\n", 1), &["NOT strict"]);
+    assert_check_shows(&text.replacen("[witness]\n", "[witness]\nstrict = false\n", 1), &["NOT strict"]);
 }
 
+/// The text of the configuration that is shipped as an example.
 fn example() -> String {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/vipair.toml");
     std::fs::read_to_string(path).expect("the example is there")
 }
 
+/// What `vipair check` prints of a right configuration on its second node, with one key.
 fn checked(text: &str) -> String {
     let file = std::path::Path::new("v.toml");
     let cluster = crate::config::ClusterFile::parse(text, file).unwrap_or_else(|errors| panic!("{errors}"));
     check::summary(&cluster, Some(crate::types::NodeId(2)), "1 of 2 keys")
 }
 
-/// `vipair check` says all this of a configuration.
+/// Asserts that `vipair check` prints `all` of these pieces for the configuration `text`, however
+/// many blanks stand between words.
 #[track_caller]
-fn shows(text: &str, all: &[&str]) {
+fn assert_check_shows(text: &str, all: &[&str]) {
     let spaces = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let shown = checked(text);
     for expected in all {

@@ -28,9 +28,9 @@ pub(super) struct Renewer {
     /// The file that the loop works by.
     current: WitnessFile,
     reports: Reports,
-    /// A reading is under way.
+    /// Whether a reading is under way.
     busy: bool,
-    /// A SIGHUP came during that reading: read once more after it.
+    /// Whether a SIGHUP came during that reading, so that another one follows.
     again: bool,
 }
 
@@ -48,11 +48,11 @@ impl Renewer {
             return;
         }
         let (options, current, reports) = (self.options.clone(), self.current.clone(), self.reports.clone());
-        let read = move || {
-            let renewal = read(&options, &current, next, &reports);
+        let read_and_report = move || {
+            let renewal = read_renewal(&options, &current, next, &reports);
             reports.send(Report::Renewed(Box::new(renewal)));
         };
-        if let Err(error) = std::thread::Builder::new().name("reload".into()).spawn(read) {
+        if let Err(error) = std::thread::Builder::new().name("reload".into()).spawn(read_and_report) {
             self.busy = false;
             tracing::error!("reload: starting a thread: {error}; nothing has changed");
         }
@@ -82,8 +82,14 @@ impl Renewer {
     }
 }
 
-/// Reads and validates the file and its keys, and opens the clusters that are new.
-fn read(options: &Options, current: &WitnessFile, next: usize, reports: &Reports) -> Result<Renewal, RunError> {
+/// Reads and validates the file and its keys, and opens the clusters that the file `current` does
+/// not have. These get numbers from `next` on.
+fn read_renewal(
+    options: &Options,
+    current: &WitnessFile,
+    next: usize,
+    reports: &Reports,
+) -> Result<Renewal, RunError> {
     let path = options.reload.as_ref().unwrap_or(&options.config);
     let file = WitnessFile::read(path)?;
     let keys = load_keys(path, &file)?;

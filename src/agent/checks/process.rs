@@ -43,14 +43,14 @@ impl Processes {
     pub(super) fn find(&self, check: &ProcessCheck) -> Result<Found, String> {
         let candidates = match &check.pidfile {
             Some(file) => vec![number_in(file)?],
-            None => self.named(check.process.as_deref().unwrap_or_default()),
+            None => self.named(check.name_or_path.as_deref().unwrap_or_default()),
         };
         let mut last = None;
         for pid in candidates {
             // The descriptor first: what fits after that is the process that it holds.
             let held = PidFd::open(pid);
             match held {
-                Ok(fd) if fits(pid, check.process.as_deref()) => return Ok(Found { pid, fd }),
+                Ok(fd) if fits(pid, check.name_or_path.as_deref()) => return Ok(Found { pid, fd }),
                 Ok(_) => last = Some(format!("process {pid} is another program")),
                 Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
                     last = Some(format!("process {pid} does not exist"));
@@ -58,8 +58,9 @@ impl Processes {
                 Err(error) => last = Some(format!("process {pid} cannot be held: {error}")),
             }
         }
-        Err(last
-            .unwrap_or_else(|| format!("no process {} is to be seen", check.process.as_deref().unwrap_or_default())))
+        Err(last.unwrap_or_else(|| {
+            format!("no process {} is to be seen", check.name_or_path.as_deref().unwrap_or_default())
+        }))
     }
 
     /// Numbers of processes that have this name or run this program, the oldest first.

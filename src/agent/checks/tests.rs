@@ -232,7 +232,7 @@ fn a_process_is_found_lost_at_once_and_found_again() {
         child
     };
     let mut child = start();
-    let process = ProcessCheck { process: Some("sleep".to_owned()), pidfile: Some(file.clone()) };
+    let process = ProcessCheck { name_or_path: Some("sleep".to_owned()), pidfile: Some(file.clone()) };
     // Counting would take hours: a verdict that comes sooner was reported at once.
     let patient = Check { fall: 1000, rise: 1, ..check(CheckKind::Process(process), None) };
     watched(patient, |mut verdicts| async move {
@@ -281,8 +281,10 @@ fn another_program_with_the_number_in_the_file_is_not_the_process() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("pid");
     std::fs::write(&file, std::process::id().to_string()).expect("it can be written");
-    let of =
-        |process: Option<&str>| ProcessCheck { process: process.map(str::to_owned), pidfile: Some(file.clone()) };
+    let of = |process: Option<&str>| ProcessCheck {
+        name_or_path: process.map(str::to_owned),
+        pidfile: Some(file.clone()),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _inside = runtime.enter();
     let processes = Processes::default();
@@ -295,7 +297,7 @@ fn another_program_with_the_number_in_the_file_is_not_the_process() {
     assert_eq!(found(&of(Some("no-such-name"))), Err(format!("process {me} is another program")));
     std::fs::write(&file, "0\n").expect("it can be written");
     assert!(found(&of(None)).is_err_and(|reason| reason.contains("no number")));
-    let named = ProcessCheck { process: Some("no-such-name".to_owned()), pidfile: None };
+    let named = ProcessCheck { name_or_path: Some("no-such-name".to_owned()), pidfile: None };
     assert_eq!(found(&named), Err("no process no-such-name is to be seen".to_owned()));
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// takeover by itself.
 const SLOW_DISK: Duration = Duration::from_millis(500);
 
-/// Whether the key file can be used.
+/// The finding whether the key file can be used.
 pub(super) fn key(cluster: &ClusterFile) -> Finding {
     match KeyFile::load(&cluster.key_file) {
         Ok(keys) => Finding::ok(format!("key file {}, keys: {}", cluster.key_file.display(), keys.keys.len())),
@@ -20,8 +20,8 @@ pub(super) fn key(cluster: &ClusterFile) -> Finding {
     }
 }
 
-/// Whether the state directory can be written, and how fast: writes, syncs and removes a small
-/// file.
+/// The finding whether the state directory can be written, and how fast: writes, syncs and removes
+/// a small file.
 pub(super) fn state_dir(path: &Path) -> Finding {
     let probe = path.join(format!(".doctor.{}", std::process::id()));
     let begun = Instant::now();
@@ -48,7 +48,7 @@ pub(super) fn state_dir(path: &Path) -> Finding {
     }
 }
 
-/// Whether the agent runs and is ready; and its status, if it answers.
+/// The finding whether the agent runs and is ready; and its status, if it answers.
 pub(super) fn agent(socket: &Path) -> (Finding, Option<StatusReport>) {
     let answer = Client::connect(socket).and_then(|mut client| client.ask(&Request::Status));
     let finding = match &answer {

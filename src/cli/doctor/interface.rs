@@ -11,7 +11,7 @@ const IFF_UP: u32 = 1;
 /// Most names in one line.
 const MAX_SHOWN: usize = 5;
 
-/// Whether each link address of this node is an address of this machine.
+/// The findings whether each link address of this node is an address of this machine.
 pub(super) fn links(config: &Config, local: &[IpAddr]) -> Vec<Finding> {
     let links = &config.node(config.me).links;
     let mut findings: Vec<Finding> = links
@@ -66,7 +66,7 @@ fn is_up(roots: &Roots, name: &str) -> bool {
     u32::from_str_radix(flags.trim_start_matches("0x"), 16).is_ok_and(|flags| flags & IFF_UP != 0)
 }
 
-/// Whether the interface is switched on and has carrier.
+/// The finding whether the interface is switched on and has carrier.
 fn state(roots: &Roots, name: &str) -> Finding {
     if !is_up(roots, name) {
         return Finding::fail(format!("{name} is down"), format!("ip link set {name} up"));
@@ -96,7 +96,7 @@ fn ipv4_setting(roots: &Roots, name: &str, setting: &str) -> u32 {
     read("all").unwrap_or(0).max(read(name).unwrap_or(0))
 }
 
-/// Whether the kernel answers ARP for service addresses.
+/// The finding whether the kernel answers ARP for service addresses.
 fn arp_ignore(roots: &Roots, name: &str) -> Finding {
     let value = ipv4_setting(roots, name, "arp_ignore");
     let remedy =
@@ -111,7 +111,7 @@ fn arp_ignore(roots: &Roots, name: &str) -> Finding {
     }
 }
 
-/// Whether the kernel asks its neighbours with the interface's own address as sender.
+/// The finding whether the kernel asks its neighbours with the interface's own address as sender.
 fn arp_announce(roots: &Roots, name: &str) -> Finding {
     match ipv4_setting(roots, name, "arp_announce") {
         2 => Finding::ok("arp_announce is 2: the kernel asks with the interface's own address"),
@@ -135,8 +135,9 @@ fn missing_route(roots: &Roots, name: &str) -> Option<Finding> {
     })
 }
 
-/// Whether another interface would answer ARP for service addresses. Linux answers for any of its
-/// addresses on every interface unless told otherwise, and other interfaces have no gate.
+/// The finding whether another interface would answer ARP for service addresses. Linux answers for
+/// any of its addresses on every interface unless told otherwise, and other interfaces have no
+/// gate.
 fn arp_flux(roots: &Roots, config: &Config, name: &str) -> Finding {
     let gated = config.interfaces();
     let mut names: Vec<String> = std::fs::read_dir(roots.sys.join("class/net"))

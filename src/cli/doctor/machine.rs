@@ -27,7 +27,7 @@ pub(super) fn examine(roots: &Roots) -> Vec<Finding> {
     findings
 }
 
-/// Whether the kernel is new enough.
+/// The finding whether the kernel is new enough.
 fn kernel(roots: &Roots) -> Finding {
     let release = roots.proc("sys/kernel/osrelease").unwrap_or_default();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);

@@ -54,7 +54,7 @@ pub(super) fn examine(config: &Config, name: &str) -> Vec<Finding> {
     by_answerer.into_iter().map(|(mac, addresses)| answerer(mac, &addresses, several)).collect()
 }
 
-/// The finding about one machine that answers. `several`: it is not the only one.
+/// The finding about one machine that answers. `several`: other machines answer as well.
 fn answerer(mac: MacAddr, addresses: &[Ipv4Addr], several: bool) -> Finding {
     let shown = addresses.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let more = if addresses.len() > 4 { ", …" } else { "" };

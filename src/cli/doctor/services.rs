@@ -32,7 +32,7 @@ const DROP_IN: &str = "install -D -m 644 systemd/vipair-hooks.conf /etc/systemd/
 /// agent's unit.
 pub(super) fn examine(roots: &Roots, config: &Config) -> Vec<Finding> {
     let (named, sought) = (named_programs(config), sought_processes(config));
-    let mut findings: Vec<Finding> = named.iter().map(|(path, uses)| program(path, uses)).collect();
+    let mut findings: Vec<Finding> = named.iter().map(|(path, uses)| program_finding(path, uses)).collect();
     if let Some(sandbox) = Sandbox::of(&roots.root) {
         findings.extend((!named.is_empty()).then(|| sandbox.runs_programs(&named)));
         findings.extend((!sought.is_empty()).then(|| sandbox.shows_processes(&sought)));
@@ -40,11 +40,12 @@ pub(super) fn examine(roots: &Roots, config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// Names and paths of programs by which checks find processes.
+/// What the checks of kind "process" look for: names of processes, and absolute paths of programs.
+/// A check that has a pid file alone looks for neither.
 fn sought_processes(config: &Config) -> BTreeSet<&str> {
     let checks = config.groups.iter().flat_map(|group| &group.service.checks);
     let sought = checks.filter_map(|check| match &check.kind {
-        CheckKind::Process(process) => process.process.as_deref(),
+        CheckKind::Process(process) => process.name_or_path.as_deref(),
         CheckKind::Tcp { .. } | CheckKind::Http(_) | CheckKind::Unit { .. } | CheckKind::Exec { .. } => None,
     });
     sought.collect()
@@ -89,8 +90,8 @@ fn named_programs(config: &Config) -> BTreeMap<&Path, Uses> {
     named
 }
 
-/// Whether root may run a program.
-fn program(path: &Path, uses: &Uses) -> Finding {
+/// The finding whether root may run the program at `path`, which `uses` names.
+fn program_finding(path: &Path, uses: &Uses) -> Finding {
     let what = format!("{} ({})", path.display(), uses.phrases.join(", "));
     let Err(error) = programs::validate(path) else { return Finding::ok(format!("{what} can be run")) };
     let remedy = match &error {
@@ -151,8 +152,8 @@ impl Sandbox {
         }
     }
 
-    /// Whether the unit lets this program not be run. Of the paths around a program the innermost
-    /// decides.
+    /// Whether the unit keeps this program from being run. Of the directories above the program
+    /// that the unit lists, the innermost decides.
     fn stops(&self, program: &Path) -> bool {
         let real = program.canonicalize().unwrap_or_else(|_| program.to_owned());
         let innermost = |paths: &[String]| {
@@ -163,7 +164,7 @@ impl Sandbox {
         innermost(&self.no_exec) > innermost(&self.exec)
     }
 
-    /// Whether the unit lets these programs be run.
+    /// The finding whether the unit lets these programs be run: as bad as the worst that it stops.
     fn runs_programs(&self, named: &BTreeMap<&Path, Uses>) -> Finding {
         let stopped: Vec<_> = named.iter().filter(|(path, _)| self.stops(path)).collect();
         let Some(level) = stopped.iter().map(|(_, uses)| uses.level()).max() else {
@@ -174,8 +175,8 @@ impl Sandbox {
         Finding { level, text, remedy: DROP_IN.to_owned() }
     }
 
-    /// Whether the unit lets these processes be seen. `ProtectProc` hides a process and its name;
-    /// which program it runs is hidden from an agent that may not trace it.
+    /// The finding whether the unit lets these processes be seen. `ProtectProc` hides a process and
+    /// its name; which program it runs is hidden from an agent that may not trace it.
     fn shows_processes(&self, sought: &BTreeSet<&str>) -> Finding {
         let is_hidden = matches!(self.protect_proc.as_str(), "invisible" | "noaccess" | "ptraceable");
         let traces = self.capabilities.as_ref().is_none_or(|all| all.iter().any(|one| one == "CAP_SYS_PTRACE"));
@@ -189,8 +190,8 @@ impl Sandbox {
     }
 }
 
-/// Applies one line about a list: it adds to the list; an empty value clears what earlier lines
-/// have added.
+/// Applies one line of a unit that sets a list: the value's words are added to the list, and an
+/// empty value clears what earlier lines have added.
 fn assign(list: &mut Vec<String>, value: &str) {
     if value.trim().is_empty() {
         list.clear();
@@ -198,7 +199,7 @@ fn assign(list: &mut Vec<String>, value: &str) {
     list.extend(value.split_whitespace().map(str::to_owned));
 }
 
-/// Whether pulses and lists of connections arrive, as the agent's status tells.
+/// Findings whether pulses and lists of connections arrive, as the agent's status tells.
 pub(super) fn exchange(config: &Config, status: &StatusReport) -> Vec<Finding> {
     let peers: Vec<&str> = config.peers().map(|peer| peer.name.as_str()).collect();
     let udp = |link: &&LinkStatus| peers.contains(&link.peer.as_str()) && link.path != "segment";

@@ -1,4 +1,5 @@
-//! The doctor in front of machines that are not this one.
+//! Tests of the doctor on machines that are made of files: procfs, sysfs and systemd's directories
+//! in a temporary place.
 
 use super::*;
 use crate::config::Config;
@@ -14,7 +15,7 @@ struct Machine {
 }
 
 impl Machine {
-    /// A healthy one with `eth0`.
+    /// A healthy machine with one interface, `eth0`, that needs no repair.
     fn new() -> Machine {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let below = |name: &str| directory.path().join(name);
@@ -30,44 +31,51 @@ impl Machine {
         machine
     }
 
+    /// Writes a file, and the directories above it.
     fn write(&self, path: &Path, text: &str) {
         std::fs::create_dir_all(path.parent().expect("it has a parent")).expect("it can be made");
         std::fs::write(path, text).expect("it can be written");
     }
 
+    /// Writes a file below the machine's /proc.
     fn proc(&self, path: &str, text: &str) {
         self.write(&self.roots.proc.join(path), text);
     }
 
+    /// Writes a file below the machine's /sys/class/net.
     fn sys(&self, path: &str, text: &str) {
         self.write(&self.roots.sys.join("class/net").join(path), text);
     }
 
-    /// An Ethernet interface that is up.
+    /// Adds an Ethernet interface that is up and has carrier, or makes it so again.
     fn interface(&self, name: &str) {
         self.sys(&format!("{name}/type"), "1\n");
         self.sys(&format!("{name}/flags"), "0x1003\n");
         self.sys(&format!("{name}/carrier"), "1\n");
     }
 
+    /// What the doctor finds about the machine and about `eth0`.
     fn findings(&self) -> Vec<Finding> {
         let mut findings = machine::examine(&self.roots);
         findings.extend(interface::examine(&self.roots, &config(), "eth0"));
         findings
     }
 
-    /// Nothing but this one is wrong.
+    /// Asserts that exactly one finding is not well, that it has this level and contains `text`,
+    /// and that it says what to do.
     #[track_caller]
-    fn complains(&self, level: Level, text: &str) {
+    fn complains_only(&self, level: Level, text: &str) {
         let bad: Vec<Finding> = self.findings().into_iter().filter(|finding| finding.level != Level::Ok).collect();
         let expected = bad.len() == 1 && bad[0].level == level && bad[0].text.contains(text);
         assert!(expected && !bad[0].remedy.is_empty(), "expected {level:?} {text:?}, found {bad:#?}");
     }
 }
 
+/// The machine's routes as procfs shows them: one, over `eth0`.
 const ROUTES: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
     eth0\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
 
+/// The configuration of a node with one group on `eth0`, which has an address of either family.
 fn config() -> Config {
     let text = "cluster = \"c\"\nkey_file = \"k\"\n[[node]]\nname = \"a\"\nlinks = [\"10.0.0.1\"]\n[[node]]\nname = \"b\"\n\
         links = [\"10.0.0.2\"]\n[[group]]\nname = \"g\"\ninterface = \"eth0\"\naddresses = [\"10.0.0.9\", \"fd00::9\"]\n";
@@ -86,11 +94,11 @@ fn a_healthy_machine_gives_no_complaint() {
 fn an_old_kernel_cannot_run_the_gate() {
     let machine = Machine::new();
     machine.proc("sys/kernel/osrelease", "5.7.19\n");
-    machine.complains(Level::Fail, "kernel 5.7.19 is too old");
+    machine.complains_only(Level::Fail, "kernel 5.7.19 is too old");
     machine.proc("sys/kernel/osrelease", "5.8.0-rc1\n");
     assert!(machine.findings().iter().all(|finding| finding.level == Level::Ok));
     machine.proc("sys/kernel/osrelease", "unheard of\n");
-    machine.complains(Level::Warn, "of unknown version");
+    machine.complains_only(Level::Warn, "of unknown version");
 }
 
 #[test]
@@ -99,60 +107,60 @@ fn missing_capabilities_are_named() {
     let without =
         |bit: u32| machine.proc("self/status", &format!("CapEff:\t{:016x}\n", 0x1ff_ffff_ffff_u64 & !(1 << bit)));
     without(12);
-    machine.complains(Level::Fail, "no CAP_NET_ADMIN");
+    machine.complains_only(Level::Fail, "no CAP_NET_ADMIN");
     without(23);
-    machine.complains(Level::Warn, "no CAP_SYS_NICE");
+    machine.complains_only(Level::Warn, "no CAP_SYS_NICE");
     without(14);
-    machine.complains(Level::Warn, "no CAP_IPC_LOCK");
+    machine.complains_only(Level::Warn, "no CAP_IPC_LOCK");
     machine.proc("self/limits", "Max locked memory         unlimited            unlimited            bytes\n");
     assert!(machine.findings().iter().all(|finding| finding.level == Level::Ok), "no limit, no need");
     without(39);
     assert!(machine.findings().iter().all(|finding| finding.level == Level::Ok), "CAP_SYS_ADMIN contains CAP_BPF");
     machine.proc("self/status", &format!("CapEff:\t{:016x}\n", 0x1ff_ffff_ffff_u64 & !(1 << 39) & !(1 << 21)));
-    machine.complains(Level::Fail, "no CAP_BPF");
+    machine.complains_only(Level::Fail, "no CAP_BPF");
 }
 
 #[test]
 fn an_interface_must_exist_be_up_have_carrier_and_be_ethernet() {
     let machine = Machine::new();
     machine.sys("eth0/carrier", "0\n");
-    machine.complains(Level::Fail, "eth0 has no carrier");
+    machine.complains_only(Level::Fail, "eth0 has no carrier");
     machine.sys("eth0/flags", "0x1002\n");
-    machine.complains(Level::Fail, "eth0 is down");
+    machine.complains_only(Level::Fail, "eth0 is down");
     machine.interface("eth0");
     machine.sys("eth0/type", "65534\n");
-    machine.complains(Level::Fail, "eth0 is not an Ethernet interface");
+    machine.complains_only(Level::Fail, "eth0 is not an Ethernet interface");
     machine.interface("eth0");
     std::os::unix::fs::symlink("../br0", machine.roots.sys.join("class/net/eth0/master")).expect("it can be made");
-    machine.complains(Level::Fail, "eth0 is a port of br0");
+    machine.complains_only(Level::Fail, "eth0 is a port of br0");
     std::fs::remove_dir_all(machine.roots.sys.join("class/net/eth0")).expect("it can be removed");
-    machine.complains(Level::Fail, "there is no interface eth0");
+    machine.complains_only(Level::Fail, "there is no interface eth0");
 }
 
 #[test]
 fn settings_that_keep_the_kernel_from_answering_are_found_in_either_place() {
     let machine = Machine::new();
     machine.proc("sys/net/ipv4/conf/eth0/arp_ignore", "8\n");
-    machine.complains(Level::Fail, "arp_ignore is 8");
+    machine.complains_only(Level::Fail, "arp_ignore is 8");
     machine.proc("sys/net/ipv4/conf/eth0/arp_ignore", "0\n");
     machine.proc("sys/net/ipv4/conf/all/arp_ignore", "2\n");
-    machine.complains(Level::Warn, "arp_ignore is 2");
+    machine.complains_only(Level::Warn, "arp_ignore is 2");
     machine.proc("sys/net/ipv4/conf/all/arp_ignore", "1\n");
     machine.proc("sys/net/ipv4/conf/eth0/arp_announce", "0\n");
-    machine.complains(Level::Warn, "arp_announce is 0");
+    machine.complains_only(Level::Warn, "arp_announce is 0");
     machine.proc("sys/net/ipv4/conf/eth0/arp_announce", "2\n");
     machine.proc("sys/net/ipv6/conf/eth0/disable_ipv6", "1\n");
-    machine.complains(Level::Fail, "IPv6 is disabled on eth0");
+    machine.complains_only(Level::Fail, "IPv6 is disabled on eth0");
 }
 
 #[test]
 fn another_card_on_the_same_segment_would_answer_without_a_gate() {
     let machine = Machine::new();
     machine.interface("eth1");
-    machine.complains(Level::Warn, "eth1 would answer ARP");
+    machine.complains_only(Level::Warn, "eth1 would answer ARP");
     machine
         .proc("net/route", &format!("{ROUTES}{}", ROUTES.lines().nth(1).expect("a route").replace("eth0", "eth1")));
-    machine.complains(Level::Fail, "eth1 has a route to the same subnet as eth0 and no gate");
+    machine.complains_only(Level::Fail, "eth1 has a route to the same subnet as eth0 and no gate");
     machine.proc("sys/net/ipv4/conf/eth1/arp_ignore", "1\n");
     assert!(machine.findings().iter().all(|finding| finding.level == Level::Ok), "it keeps to its own addresses");
 }
@@ -161,7 +169,7 @@ fn another_card_on_the_same_segment_would_answer_without_a_gate() {
 fn an_interface_without_a_route_cannot_answer_clients() {
     let machine = Machine::new();
     machine.proc("net/route", ROUTES.lines().next().expect("a header"));
-    machine.complains(Level::Warn, "no IPv4 route leads over eth0");
+    machine.complains_only(Level::Warn, "no IPv4 route leads over eth0");
 }
 
 #[test]

@@ -51,8 +51,8 @@ pub(super) fn examine(
     findings
 }
 
-/// Whether a node that is left alone has a majority: it has its own vote and needs those of most
-/// witnesses.
+/// The finding whether a node that is left alone has a majority: it has its own vote and needs
+/// those of most witnesses.
 fn majority(witness: &Witness, heard: usize) -> Finding {
     let count = witness.addresses.len();
     if heard * 2 > count {

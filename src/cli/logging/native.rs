@@ -77,6 +77,7 @@ fn send(items: &Receiver<Item>, sender: &UnixDatagram, socket: &Path) {
     }
 }
 
+/// Queues a record for each event. If the queue is full, the record is lost and counted.
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Native {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let lost = self.lost.swap(0, Ordering::Relaxed);

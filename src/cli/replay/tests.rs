@@ -1,3 +1,5 @@
+//! Tests of what `vipair replay` reads from its arguments, and of the lines that it prints.
+
 use super::*;
 
 #[test]
@@ -19,12 +21,13 @@ fn the_date_is_shown_where_the_day_changes_and_nowhere_else() {
     let args = ReplayArgs { file: PathBuf::new(), all: false, from: None, to: None, json: false };
     let midnight = 20_000 * DAY_MS;
     let mut printer = Printer { args: &args, colour: false, last: None, day: Some(19_999), failure: None };
-    let mut text = |wall: u64| {
+    // The text of a line at this wall time, printed after the lines before.
+    let mut text_at = |wall: u64| {
         let line = Line { wall, now: wall * 1_000_000, severity: None, text: "x".to_owned(), because: Vec::new() };
         printer.line_text(&line)
     };
-    assert_eq!(text(midnight - 2), "23:59:59.998              x\n");
-    assert_eq!(text(midnight - 1), "23:59:59.999        +1.0  x\n");
-    assert_eq!(text(midnight), "2024-10-04\n00:00:00.000        +1.0  x\n");
-    assert_eq!(text(midnight + 1), "00:00:00.001        +1.0  x\n");
+    assert_eq!(text_at(midnight - 2), "23:59:59.998              x\n");
+    assert_eq!(text_at(midnight - 1), "23:59:59.999        +1.0  x\n");
+    assert_eq!(text_at(midnight), "2024-10-04\n00:00:00.000        +1.0  x\n");
+    assert_eq!(text_at(midnight + 1), "00:00:00.001        +1.0  x\n");
 }

@@ -1,4 +1,4 @@
-//! What a person sees.
+//! Tests of what `vipair status` and `vipair events` print, and of the status as JSON.
 
 use crate::cli::render;
 use crate::control::protocol::{
@@ -6,6 +6,8 @@ use crate::control::protocol::{
     StatusReport, TimingStatus,
 };
 
+/// A status with something in every field that is printed: node alpha, standby for the group web,
+/// with one link that is up and one that is silent.
 fn report() -> StatusReport {
     let timing = TimingStatus { profile: "lan".to_owned(), pulse_ms: 50.0, silence_ms: 180.0, lease_ms: 250.0 };
     let group = GroupStatus {
@@ -71,6 +73,7 @@ fn report() -> StatusReport {
     }
 }
 
+/// Three checks of the group: one fails, one is well and has a weight, one has no verdict yet.
 fn checks() -> Vec<CheckStatus> {
     let check = |kind: &str, ok, error: &str| CheckStatus {
         kind: kind.to_owned(),

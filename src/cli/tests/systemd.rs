@@ -1,4 +1,5 @@
-//! The unit that is shipped: clean, narrow, and in step with the program.
+//! Tests of the units that are shipped, of agent and witness: systemd finds no fault, they give no
+//! power that is not used, and they fit the program.
 
 use crate::cli::{DEFAULT_CONFIG, DEFAULT_SOCKET, DEFAULT_STATE_DIR};
 use std::path::Path;
@@ -10,6 +11,7 @@ const MOST_EXPOSED: f64 = 2.5;
 /// The same with the drop-in for hooks and checks that are programs.
 const MOST_EXPOSED_WITH_PROGRAMS: f64 = 4.0;
 
+/// The text of the agent's unit.
 fn unit() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/vipair.service");
     std::fs::read_to_string(path).expect("systemd/vipair.service is there")
@@ -21,12 +23,13 @@ fn values(unit: &str, name: &str) -> Vec<String> {
     assignments.filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).collect()
 }
 
-/// Runs systemd-analyze on the agent's unit.
+/// Runs systemd-analyze on the agent's unit. Returns what it printed; fails if it fails.
 fn analyze(arguments: &[&str]) -> String {
     analyze_unit("vipair.service", &unit(), arguments)
 }
 
-/// Runs systemd-analyze on a unit, with a program that exists here. Both streams, if it succeeded.
+/// Runs systemd-analyze on a unit whose program is replaced by one that exists here. Returns what
+/// it printed on both streams; fails if it fails.
 fn analyze_unit(name: &str, unit: &str, arguments: &[&str]) -> String {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join(name);
@@ -48,7 +51,7 @@ fn systemd_finds_nothing_wrong_with_the_unit() {
     assert_eq!(analyze(&["verify", "--man=no"]), "");
 }
 
-/// What `systemd-analyze security` says of a unit.
+/// The exposure level of a unit, from 0 to 10, as `systemd-analyze security` computes it.
 fn exposure(name: &str, unit: &str) -> f64 {
     let text = analyze_unit(name, unit, &["security", "--offline=true", "--no-pager"]);
     text.lines()
@@ -123,11 +126,12 @@ fn a_crash_loop_ends() {
 #[test]
 fn a_killed_agent_is_back_before_its_lease_ends() {
     let unit = unit();
-    // Anything else is a timer of systemd's, and they are up to 250 ms late: a whole lease.
+    // A pause other than 0 is a timer of systemd's. Those are up to 250 ms late: a whole lease.
     assert_eq!(values(&unit, "RestartSec"), ["0"]);
     assert!(!values(&unit, "FileDescriptorStoreMax").is_empty(), "the gate's maps wait for the next life");
 }
 
+/// The same of the witness's unit, and of the example of its file.
 mod witness {
     use super::{Path, values};
     use crate::cli::witness::DEFAULT_WITNESS_STATE_DIR;
@@ -136,6 +140,7 @@ mod witness {
     /// What `systemd-analyze security` may say at most of a service without any privilege.
     const MOST_EXPOSED: f64 = 1.5;
 
+    /// The text of a file in `systemd/`.
     fn shipped(name: &str) -> String {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name);
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

@@ -72,8 +72,8 @@ const GRANTING: Rule = Rule {
     reason: "two grants in a row may be lost, and the third still has 4 ms for its round trip and its jitter",
 };
 
-/// A rule that derived times always obey, as the next one: both are here to be shown, and for a
-/// test that breaks them.
+/// A rule that derived times always obey, like [`ABSTAINING`]. Both stand here so that `vipair
+/// check` shows them, and so that a test can break them.
 const PROMISING: Rule = Rule {
     key: "lease_ms",
     value: |t| t.promise,

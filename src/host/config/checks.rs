@@ -1,7 +1,9 @@
 //! From checks as written to checks that hold.
 //!
-//! Owns: every rule about `[[group.check]]`. Never does: look at files, users or units. On failure
-//! each broken rule is one error in the report and the walk goes on.
+//! Owns: every rule about the text of `[[group.check]]`, and the rules about commands and names of
+//! units that `hooks` shares. Never does: ask the file system, the users' database or systemd
+//! whether there is such a program, user or unit. On failure each broken rule is one error in the
+//! report, and the reading goes on.
 
 use super::error::Report;
 use super::raw_service::{RawCheck, RawStatus};
@@ -177,7 +179,8 @@ fn validate_status(status: &RawStatus, report: &mut Report<'_>) -> Option<RangeI
     }
 }
 
-/// Validates a check of kind `process`: by what the process is found.
+/// Validates a check of kind `process`: the name or program, the pid file, or both, by which the
+/// process is found. `None` if it has neither, which has been reported.
 fn validate_process(raw: &RawCheck, report: &mut Report<'_>) -> Option<ProcessCheck> {
     if raw.process.is_none() && raw.pidfile.is_none() {
         let right = "write process = \"nginx\", process = \"/usr/sbin/nginx\" or pidfile = \"/run/nginx.pid\"";
@@ -204,7 +207,7 @@ fn validate_process(raw: &RawCheck, report: &mut Report<'_>) -> Option<ProcessCh
         report.add(*line, "group.check.pidfile", wrong, "write the file's absolute path");
     }
     Some(ProcessCheck {
-        process: raw.process.as_ref().map(|at| at.value.clone()),
+        name_or_path: raw.process.as_ref().map(|at| at.value.clone()),
         pidfile: raw.pidfile.as_ref().map(|at| PathBuf::from(&at.value)),
     })
 }
@@ -222,7 +225,8 @@ fn report_unusable_text(key: &str, at: &At<String>, right: &str, report: &mut Re
 }
 
 /// Validates the name of a unit by systemd's own rule (`unit_name_is_valid`): letters, digits and
-/// `:-_.\@`, with its type.
+/// `:-_.\@`, with its type. Returns the name as it is written, even if it is wrong and has been
+/// reported.
 pub(super) fn validate_unit(key: &str, at: &At<String>, report: &mut Report<'_>) -> String {
     let text = &at.value;
     let is_known = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
@@ -236,8 +240,8 @@ pub(super) fn validate_unit(key: &str, at: &At<String>, report: &mut Report<'_>)
     text.clone()
 }
 
-/// Validates a program and its arguments. A word that is no text has been reported by the walk:
-/// then `None`.
+/// Validates a program and its arguments. `None` if they are wrong, which has been reported: here,
+/// or by the walk if a word is no text.
 pub(super) fn validate_command(key: &str, at: &At<Vec<Element>>, report: &mut Report<'_>) -> Option<Command> {
     let right = "write the program's absolute path, then its arguments; no shell reads them";
     let words: Option<Vec<String>> = at.value.iter().map(|word| word.value.clone()).collect();

@@ -1,8 +1,8 @@
 //! Errors of a configuration, all of them at once.
 //!
 //! Owns: the one form of a configuration error (`file:line: key: what is wrong; what would be
-//! right`) and the list that collects them. Never does: decide what is wrong. On failure there is
-//! nothing to do: past [`MAX_ERRORS`] the list only counts.
+//! right`) and the list that collects them. Never does: decide what is wrong. Nothing here
+//! fails: past [`MAX_ERRORS`] the list only counts.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -100,7 +100,7 @@ pub(crate) struct Report<'a> {
     line_starts: Vec<usize>,
     errors: Vec<ConfigError>,
     omitted: usize,
-    /// The file could not be read to its end: a key that is not there may stand in the rest.
+    /// Whether the file could not be read to its end, so that a missing key may stand in the rest.
     partial: bool,
 }
 

@@ -1,7 +1,8 @@
 //! From hooks and units as written to hooks and units that hold.
 //!
-//! Owns: every rule about `[group.hooks]` and `units`. Never does: look at files or units. On
-//! failure each broken rule is one error in the report and the walk goes on.
+//! Owns: every rule about the text of `[group.hooks]` and `units`. Never does: ask the file system
+//! or systemd whether a program or a unit exists. On failure each broken rule is one error in the
+//! report, and the reading goes on.
 
 use super::checks::{validate_command, validate_unit};
 use super::error::Report;
@@ -14,7 +15,7 @@ use std::time::Duration;
 /// Most commands of one hook, and most units of one group.
 pub const MAX_COMMANDS: usize = 16;
 
-/// Validates `[group.hooks]`, if it is there.
+/// Validates `[group.hooks]`: the defaults if the table is missing.
 pub(super) fn validate(raw: Option<&RawHooks>, report: &mut Report<'_>) -> Hooks {
     let Some(raw) = raw else { return Hooks::default() };
     let [before_open, after_open, before_close, after_close, on_fault] =
@@ -50,13 +51,15 @@ fn validate_on_failure(raw: Option<&At<String>>, report: &mut Report<'_>) -> OnF
     })
 }
 
-/// Validates `units` of a group, if it is there.
+/// Validates `units` of a group: none if the key is missing. The walk has reported elements that
+/// are no text, so they are left out here. A unit that is written twice is reported at its second
+/// place.
 pub(super) fn validate_units(raw: Option<&At<Vec<Element>>>, report: &mut Report<'_>) -> Vec<String> {
     let Some(At { line, value }) = raw else { return Vec::new() };
     report_too_many("group.units", *line, value.len(), report);
-    let named = value.iter().filter_map(|at| Some(At { line: at.line, value: at.value.clone()? }));
+    let written = value.iter().filter_map(|at| Some(At { line: at.line, value: at.value.clone()? }));
     let mut found: Vec<String> = Vec::new();
-    for at in named {
+    for at in written {
         let name = validate_unit("group.units", &at, report);
         if found.contains(&name) {
             report.add(at.line, "group.units", format!("\"{name}\" is there twice"), "write every unit once");

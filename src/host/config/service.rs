@@ -92,7 +92,7 @@ pub struct HttpCheck {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProcessCheck {
     /// Name of the process as `ps -o comm` shows it, or the absolute path of its program.
-    pub process: Option<String>,
+    pub name_or_path: Option<String>,
     /// Path of the file that has the number of the process.
     pub pidfile: Option<PathBuf>,
 }
@@ -116,9 +116,9 @@ impl CheckKind {
         match self {
             CheckKind::Tcp { target } => target.to_string(),
             CheckKind::Http(http) => format!("{}{}", http.target, http.path),
-            CheckKind::Process(ProcessCheck { process, pidfile }) => {
+            CheckKind::Process(ProcessCheck { name_or_path, pidfile }) => {
                 let pidfile = pidfile.as_ref().map(|file| file.display().to_string());
-                [process.clone(), pidfile].into_iter().flatten().collect::<Vec<_>>().join(" of ")
+                [name_or_path.clone(), pidfile].into_iter().flatten().collect::<Vec<_>>().join(" of ")
             }
             CheckKind::Unit { unit } => unit.clone(),
             CheckKind::Exec { command, .. } => command.to_string(),

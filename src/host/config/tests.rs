@@ -30,6 +30,7 @@ interface = "eth0"
 addresses = ["10.0.0.100"]
 "#;
 
+/// The nodes' file with this text; on failure all errors.
 fn parse(text: &str) -> Result<ClusterFile, ConfigErrors> {
     ClusterFile::parse(text, Path::new("v.toml"))
 }

@@ -1,4 +1,4 @@
-//! Both sides of the control socket, without an agent.
+//! Tests of the control socket's language and of its client, without an agent.
 
 use super::client::{Client, ClientError};
 use super::protocol::*;
@@ -33,6 +33,7 @@ fn what_is_no_request_is_refused_with_a_reason() {
     }
 }
 
+/// An event with this sentence for people, and a detail.
 fn event(text: &str) -> Event {
     Event {
         time: rfc3339(Duration::from_secs(1)),
@@ -46,7 +47,7 @@ fn event(text: &str) -> Event {
 }
 
 #[test]
-fn every_response_survives_the_way() {
+fn every_response_is_decoded_as_it_was_encoded() {
     let report = StatusReport {
         groups: vec![GroupStatus { name: "web".to_owned(), ..GroupStatus::default() }],
         links: vec![LinkStatus { last_heard_ms: Some(1.5), ..LinkStatus::default() }],
@@ -63,6 +64,7 @@ fn every_response_survives_the_way() {
             text: "cluster = \"web\"\n# \u{e4}\n".to_owned(),
             keys: vec![KeyPrint { id: 1, print: "0123456789abcdef".to_owned() }],
         })),
+        Response::Recorded { path: "/var/lib/vipair/flight/1".to_owned() },
         Response::End,
     ] {
         let line = encode(&response, MAX_RESPONSE_BYTES).expect("it is short");
@@ -174,7 +176,9 @@ fn an_agent_that_hangs_is_not_waited_for_for_ever() {
     assert!(matches!(error, ClientError::Timeout), "{error}");
 }
 
-/// A listener that answers the first connection with `answer` and then closes it.
+/// A fake agent on a thread of its own: a listener that takes one line from the first connection,
+/// answers with `answer`, and closes it. Returns the directory of the socket, which must be kept,
+/// the socket's path, and the thread, whose result is the line.
 fn agent_that_says(answer: Vec<u8>) -> (tempfile::TempDir, std::path::PathBuf, std::thread::JoinHandle<Vec<u8>>) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("s");

@@ -1,10 +1,11 @@
-//! One heartbeat socket: UDP between one address of ours and one of a peer's, or to a witness from
-//! the address that the kernel picks.
+//! A link's socket: UDP between one address of ours and one of a peer's, or to a witness from the
+//! address that the kernel picks.
 //!
-//! The socket is connected: datagrams of others never get here, and ECONNREFUSED (the peer's
-//! process is gone, its kernel lives) does. It is nonblocking in both directions. What the network
-//! does to a datagram is an outcome, to be counted, and never an error; an error means that the
-//! socket itself is unusable: open another.
+//! The socket is connected: the kernel delivers the datagrams of that peer alone, and tells of
+//! ECONNREFUSED, which means that the peer's process is gone and its kernel lives. Sending and
+//! receiving never block. What the network does to a datagram is an outcome, to be counted, and
+//! never an error. An error means that the socket itself is unusable, so that the caller opens
+//! another.
 
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -19,7 +20,8 @@ const PRIORITY: u32 = 6;
 /// Receive buffer in bytes: about 800 datagrams with the kernel's own cost, so that a flood of a
 /// few milliseconds loses nothing.
 const RECEIVE_BUFFER: usize = 1 << 20;
-/// Most errors of earlier datagrams that one call passes over.
+/// Most errors that one call of `send` or `recv` passes over, each of them about an earlier
+/// datagram.
 const PENDING_ERRORS: usize = 4;
 
 /// Outcome of one receive.
@@ -41,11 +43,12 @@ pub enum SendOutcome {
     /// The kernel took the datagram, and reported that an earlier one was refused: no process has
     /// the peer's port open.
     SentAfterRefusal,
-    /// Not sent: buffers or queues are full (EAGAIN, ENOBUFS, ENOMEM).
+    /// Not sent: buffers or queues are full (EAGAIN, ENOBUFS, ENOMEM), or signals broke off every
+    /// attempt.
     Busy,
     /// Not sent: no route, no neighbour, no interface, or our own address is gone (ENETUNREACH,
     /// EHOSTUNREACH, ENETDOWN, EADDRNOTAVAIL, and EINVAL, which is what a vanished source address
-    /// gives).
+    /// gives); or every one of [`PENDING_ERRORS`] attempts was told of a refusal (ECONNREFUSED).
     Unreachable,
     /// Not sent: a local firewall rule forbids it (EPERM, EACCES).
     Forbidden,
@@ -95,7 +98,8 @@ impl LinkSocket {
         address.map(|address| address.ip()).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
     }
 
-    /// Takes one datagram. Never blocks.
+    /// Takes one datagram into `buffer`. Passes over at most [`PENDING_ERRORS`] errors of earlier
+    /// datagrams, and returns [`Received::Empty`] then. Never blocks.
     ///
     /// # Errors
     /// Only when the socket itself is unusable: open another.
@@ -123,15 +127,17 @@ impl LinkSocket {
                 _ => return Err(cause),
             }
         }
-        // Still ready, so the next wait returns at once and goes on from here.
+        // The socket stays readable, so the caller's next poll returns at once and calls again.
         Ok(Received::Empty)
     }
 
-    /// Sends one datagram. Never blocks.
+    /// Sends one datagram, in at most [`PENDING_ERRORS`] attempts: the kernel may tell of an
+    /// earlier datagram's refusal instead of taking this one. If every attempt ends in a refusal,
+    /// the outcome is [`SendOutcome::Unreachable`]. Never blocks.
     ///
     /// # Errors
-    /// Only when the socket itself is unusable or `datagram` is larger than the interface's MTU
-    /// allows.
+    /// When the socket itself is unusable: open another. EMSGSIZE when `datagram` is larger than
+    /// the interface's MTU allows, which is the caller's mistake.
     pub fn send(&self, datagram: &[u8]) -> io::Result<SendOutcome> {
         let mut refused = false;
         let mut last = Errno::EAGAIN;
@@ -172,7 +178,7 @@ impl AsFd for LinkSocket {
     }
 }
 
-/// A socket for datagrams of the family of this address, with our options.
+/// A UDP socket of the family of the address `family`, with the options of every link.
 fn new_socket(family: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(family), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
     // These options make the link better; a link without them is better than none.

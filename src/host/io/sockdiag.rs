@@ -90,7 +90,7 @@ pub struct SockDiag {
     socket: Socket,
     sequence: u32,
     answer: Vec<u8>,
-    /// A reading has begun and is not complete.
+    /// Whether a reading has begun and is not complete.
     reading: bool,
 }
 
@@ -215,8 +215,8 @@ impl SockDiag {
     }
 }
 
-/// The bytes of a struct nlmsghdr.
-fn header(length: usize, kind: u16, flags: u16, sequence: u32) -> [u8; HEADER] {
+/// The bytes of a struct nlmsghdr in front of a message of `length` bytes, its own included.
+fn message_header(length: usize, kind: u16, flags: u16, sequence: u32) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
     bytes[..4].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes());
     bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
@@ -225,8 +225,9 @@ fn header(length: usize, kind: u16, flags: u16, sequence: u32) -> [u8; HEADER] {
     bytes
 }
 
-/// The bytes of a struct inet_diag_req_v2, up to the socket's identity.
-fn request(family: Family, states: u32) -> [u8; 8] {
+/// The first bytes of a struct inet_diag_req_v2, up to the socket's identity: a request about TCP
+/// sockets of this family in these states.
+fn request_head(family: Family, states: u32) -> [u8; 8] {
     let mut bytes = [0; 8];
     bytes[0] = family.number();
     bytes[1] = u8::try_from(libc::IPPROTO_TCP).unwrap_or(0);
@@ -242,7 +243,7 @@ fn dump_request(filter: &[u8], sequence: u32) -> Vec<u8> {
     let attribute = if filter.is_empty() { 0 } else { 4 + filter.len() };
     let length = HEADER + REQUEST_SIZE + attribute;
     let mut bytes = Vec::with_capacity(length);
-    bytes.extend_from_slice(&header(length, TCPDIAG_GETSOCK, REQUEST | DUMP, sequence));
+    bytes.extend_from_slice(&message_header(length, TCPDIAG_GETSOCK, REQUEST | DUMP, sequence));
     bytes.extend_from_slice(&[0; 52]);
     bytes.extend_from_slice(&STATES.to_ne_bytes());
     bytes.extend_from_slice(&[0; 4]);
@@ -258,8 +259,8 @@ fn dump_request(filter: &[u8], sequence: u32) -> Vec<u8> {
 fn destroy_request(TcpSocket { connection, cookie }: &TcpSocket, sequence: u32) -> Vec<u8> {
     let family = if connection.v4().is_some() { Family::V4 } else { Family::V6 };
     let mut bytes = Vec::with_capacity(HEADER + 56);
-    bytes.extend_from_slice(&header(HEADER + 56, SOCK_DESTROY, REQUEST | ACK, sequence));
-    bytes.extend_from_slice(&request(family, u32::MAX));
+    bytes.extend_from_slice(&message_header(HEADER + 56, SOCK_DESTROY, REQUEST | ACK, sequence));
+    bytes.extend_from_slice(&request_head(family, u32::MAX));
     // struct inet_diag_sockid: ports and addresses in network order, interface, cookie.
     bytes.extend_from_slice(&connection.local_port.to_be_bytes());
     bytes.extend_from_slice(&connection.remote_port.to_be_bytes());

@@ -55,7 +55,7 @@ impl Systemd {
     /// The unit is in another state, which the text names; or systemd cannot be asked, for the
     /// reason in the text.
     pub async fn is_active(&self, unit: &str) -> Result<(), String> {
-        let state = match self.state(unit).await {
+        let state = match self.active_state(unit).await {
             Ok(state) => state,
             Err(error) => return Err(self.explain_and_disconnect("asking systemd", error).await),
         };
@@ -66,7 +66,7 @@ impl Systemd {
     }
 
     /// The `ActiveState` of `unit`, or that systemd does not know it.
-    async fn state(&self, unit: &str) -> Result<String, Error> {
+    async fn active_state(&self, unit: &str) -> Result<String, Error> {
         let connection = self.connection().await?;
         let path = load_unit(&connection, unit).await?;
         let proxy = proxy(&connection, path, "org.freedesktop.systemd1.Unit").await?;
@@ -104,7 +104,7 @@ impl Systemd {
             Wish::Start => "starting",
             Wish::Stop => "stopping",
         };
-        match self.job(unit, wish).await {
+        match self.run_job(unit, wish).await {
             Ok(result) if result == "done" => Ok(()),
             Ok(result) => Err(format!("{what} {unit}: {result}")),
             Err(Error::MethodError(name, ..))
@@ -118,7 +118,7 @@ impl Systemd {
 
     /// Starts the job for a wish and waits for its end. Returns the result in systemd's word, such
     /// as `done`.
-    async fn job(&self, unit: &str, wish: Wish) -> Result<String, Error> {
+    async fn run_job(&self, unit: &str, wish: Wish) -> Result<String, Error> {
         let connection = self.connection().await?;
         let manager = manager(&connection).await?;
         // Listen first: the job may be over before its name is known.

@@ -49,7 +49,7 @@ pub(super) struct StateDir {
     target: usize,
     /// Number of the next write.
     sequence: u64,
-    /// A slot is missing or damaged: the next write goes to both.
+    /// Whether a slot is missing or damaged, so that the next write goes to both.
     lone: bool,
 }
 
@@ -71,7 +71,6 @@ impl StateDir {
         let numbers = [sequence_of(&contents[0]), sequence_of(&contents[1])];
         let target = usize::from(numbers[0] > numbers[1]);
         let sequence = numbers.into_iter().flatten().max().unwrap_or(0) + 1;
-        // A slot is not whole: the next write makes both.
         let lone = numbers.contains(&None);
         Ok((StateDir { path: path.to_path_buf(), lock, target, sequence, lone }, choose_newest(contents)))
     }
@@ -81,8 +80,8 @@ impl StateDir {
         self.follow_path()?;
         self.write_target(state)?;
         if self.lone {
-            // The state is durable. Should this fail, the next write reports it, for it goes to the
-            // same slot.
+            // The state is durable already. If this second write fails, the next one goes to the
+            // same slot and reports the failure.
             self.lone = self.write_target(state).is_err();
         }
         Ok(())

@@ -1,3 +1,5 @@
+//! Tests of the state that survives a restart: slots, directory and thread, on a real file system.
+
 use super::*;
 use crate::types::{Epoch, GroupKey};
 use std::fs;
@@ -6,12 +8,18 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, sync_channel};
 use tempfile::TempDir;
 
+/// The hash of the cluster's name in all states.
 const CLUSTER: u64 = 0x1122_3344_5566_7788;
+/// The node whose states are written.
 const NODE: NodeId = NodeId(1);
+/// Longest time that a test waits for the store's thread.
 const LONG: Duration = Duration::from_secs(60);
 
+/// What the store's thread reports: the version of a state, and whether it is durable.
 type Reports = Receiver<(u64, Result<(), WriteError>)>;
 
+/// A state of two groups in which every value comes from `number`, so that two states differ in all
+/// of them.
 fn state(number: u64) -> State {
     let group = |key| GroupState {
         key: GroupKey(key),
@@ -24,18 +32,23 @@ fn state(number: u64) -> State {
     State { node: NODE, cluster: CLUSTER, lease, groups: vec![group(7), group(8)] }
 }
 
+/// An empty directory that is gone when the value is dropped.
 fn dir() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
+/// What a start finds in the directory at `path`.
 fn load(path: &Path) -> Loaded {
     Store::open(path, NODE, CLUSTER).unwrap().1
 }
 
+/// The error of a start that must refuse the directory at `path`.
 fn refusal(path: &Path) -> StoreError {
     Store::open(path, NODE, CLUSTER).unwrap_err()
 }
 
+/// Opens the directory at `path` and starts the store's thread. Returns the thread's handle and its
+/// reports.
 fn start(path: &Path) -> (StoreHandle, Reports) {
     let (sender, reports) = sync_channel(1_000);
     let (store, _) = Store::open(path, NODE, CLUSTER).unwrap();
@@ -54,12 +67,14 @@ fn write(path: &Path, numbers: impl IntoIterator<Item = u64>) {
     assert!(handle.finish(LONG));
 }
 
+/// What a start finds when both slots are whole and `state(number)` is the newest.
 fn clean(number: u64) -> Loaded {
     Loaded::State { state: state(number), remark: None }
 }
 
-/// The number of the state that is loaded, which must come with a remark.
-fn remarked(path: &Path) -> u64 {
+/// The number of the [`state`] that a start finds in the directory at `path`. The state must come
+/// with a remark about the other slot.
+fn number_with_remark(path: &Path) -> u64 {
     match load(path) {
         Loaded::State { state, remark: Some(_) } => state.groups[0].seen.0,
         other => panic!("{other:?}"),
@@ -134,11 +149,11 @@ fn a_torn_slot_leaves_the_other_and_is_told_and_repaired() {
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..40]).unwrap();
         // The first write makes both slots, the second goes to the first again.
-        assert_eq!(remarked(dir.path()), if torn == "state.a" { 1 } else { 2 });
+        assert_eq!(number_with_remark(dir.path()), if torn == "state.a" { 1 } else { 2 });
         write(dir.path(), [3]);
         assert_eq!(load(dir.path()), clean(3));
         fs::remove_file(dir.path().join("state.a")).unwrap();
-        assert_eq!(remarked(dir.path()), 3);
+        assert_eq!(number_with_remark(dir.path()), 3);
     }
 }
 
@@ -165,11 +180,11 @@ fn a_slot_that_was_put_back_does_not_win_and_is_told() {
     let old = [fs::read(dir.path().join("state.a")).unwrap(), fs::read(dir.path().join("state.b")).unwrap()];
     write(dir.path(), [3, 4, 5, 6]);
     fs::write(dir.path().join("state.b"), &old[1]).unwrap();
-    assert_eq!(remarked(dir.path()), 6);
+    assert_eq!(number_with_remark(dir.path()), 6);
     write(dir.path(), [7]);
     assert_eq!(load(dir.path()), clean(7));
     fs::write(dir.path().join("state.a"), &old[0]).unwrap();
-    assert_eq!(remarked(dir.path()), 7);
+    assert_eq!(number_with_remark(dir.path()), 7);
 }
 
 #[test]
@@ -288,15 +303,16 @@ fn on_small_disk(body: impl FnOnce(&Path) + Send) {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).expect("mounting needs root");
-            let run = |words: &[&str]| assert!(Command::new("mount").args(words).status().unwrap().success());
-            run(&["--make-rprivate", "/"]);
-            run(&["-t", "tmpfs", "-o", "size=64k,mode=700", "none", path.to_str().unwrap()]);
+            let mount = |words: &[&str]| assert!(Command::new("mount").args(words).status().unwrap().success());
+            mount(&["--make-rprivate", "/"]);
+            mount(&["-t", "tmpfs", "-o", "size=64k,mode=700", "none", path.to_str().unwrap()]);
             body(path);
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
 }
 
+/// Fills up the disk of [`on_small_disk`] with one file, and returns its path.
 fn fill(path: &Path) -> PathBuf {
     let file = path.join("filler");
     assert!(fs::write(&file, vec![1; 1 << 20]).is_err());

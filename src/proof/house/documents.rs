@@ -11,11 +11,13 @@ const TABLES: [&str; 6] = ["timing", "node", "witness", "group", "check", "hooks
 /// Says of a promise that it is not claimed.
 const NOT_CLAIMED: &str = "Not in this version";
 
+/// The text of the file `name`, from the root of the repository.
 fn document(name: &str) -> String {
     read(&root().join(name))
 }
 
-/// Letters and a number: `HP-7`, `S3`.
+/// Whether `text` is the identifier of a promise or behaviour: known letters and a number, such as
+/// `HP-7` or `S3`.
 fn is_identifier(text: &str) -> bool {
     let letters = text.trim_end_matches(|c: char| c.is_ascii_digit());
     let known = ["S", "L", "HP-", "OKI-", "FJ-", "HIT-", "TXF-", "TXS-", "TXQ-"];

@@ -163,7 +163,7 @@ fn simulator_and_model_know_the_protocol_alone() {
 #[test]
 fn the_pure_wing_reaches_for_nothing_outside() {
     let mut broken = Vec::new();
-    // The two that run while the crate is built read its files.
+    // These two run while the crate is built, and read the crate's files.
     let builds = |path: &std::path::PathBuf| {
         ["build.rs", "tag.rs"].iter().any(|name| shown(path) == format!("src/proto/{name}"))
     };

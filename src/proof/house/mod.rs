@@ -21,12 +21,12 @@ fn root() -> PathBuf {
 /// All files below the folder `under` whose names end in `.{ending}`, sorted.
 fn files(under: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut open = vec![root().join(under)];
-    while let Some(place) = open.pop() {
+    let mut pending = vec![root().join(under)];
+    while let Some(place) = pending.pop() {
         for entry in fs::read_dir(&place).unwrap_or_else(|error| panic!("{}: {error}", place.display())) {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                open.push(path);
+                pending.push(path);
             } else if path.extension().is_some_and(|found| found == ending) {
                 found.push(path);
             }

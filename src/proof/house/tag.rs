@@ -10,6 +10,8 @@ include!("../../proto/tag.rs");
 struct Copy(PathBuf);
 
 impl Copy {
+    /// Copies all Rust files of `src/proto` to a temporary directory with `name` in its own name,
+    /// so that tests that run at a time do not share one.
     fn new(name: &str) -> Copy {
         let copy = Copy(std::env::temp_dir().join(format!("vipair-tag-{name}-{}", std::process::id())));
         for path in files("src/proto", "rs") {
@@ -26,6 +28,7 @@ impl Copy {
         self.0.join(path.strip_prefix(root().join("src/proto")).expect("the file is in src/proto"))
     }
 
+    /// The engine's tag, computed from the files of the copy.
     fn tag(&self) -> String {
         engine_tag(&self.0)
     }

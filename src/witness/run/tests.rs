@@ -1,5 +1,5 @@
-//! The file, and the memory as the store keeps it. The rest runs for real:
-//! netns-tests/cases/witness.rs.
+//! Tests of a witness's file as it is read, renewed and lent, and of the memory as the store keeps
+//! it. The loop itself runs for real in netns-tests/cases/witness.rs.
 
 use crate::config::WitnessFile;
 use crate::store;
@@ -10,9 +10,11 @@ use nix::unistd::{Gid, Uid, chown};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+/// A right file of a witness, of one cluster with one check.
 const GOOD: &str = "listen = \"[::]:7811\"\nnumber = 2\n[[cluster]]\nname = \"web\"\nkey_file = \"keys/web.key\"\n\
     [[cluster.check]]\ngroup = \"shop\"\nkind = \"tcp\"\naddress = \"10.0.0.100\"\nport = 80\n";
 
+/// The file of a witness with this text; on failure all errors, a line each.
 fn parse(text: &str) -> Result<WitnessFile, String> {
     WitnessFile::parse(text, Path::new("/etc/w.toml")).map_err(|errors| errors.to_string())
 }
@@ -31,7 +33,7 @@ fn a_right_file_is_read() {
 }
 
 #[test]
-fn every_error_names_line_and_key_and_what_would_be_right() {
+fn errors_name_line_and_key_and_what_would_be_right() {
     let cases = [
         ("\"[::]:7811\"", "\"10.0.0.1\"", "/etc/w.toml:1: listen: "),
         ("number = 2", "number = 16", "/etc/w.toml:2: number: "),
@@ -55,16 +57,6 @@ fn every_error_names_line_and_key_and_what_would_be_right() {
 }
 
 #[test]
-fn a_witness_votes_in_so_many_clusters_and_no_more() {
-    let text = |count: usize| {
-        let table = |number| format!("[[cluster]]\nname = \"c{number}\"\nkey_file = \"k\"\n");
-        (0..count).map(table).collect::<String>()
-    };
-    assert_eq!(parse(&text(256)).map(|file| file.clusters.len()), Ok(256));
-    assert!(parse(&text(257)).expect_err("one too many").contains("at most 256"));
-}
-
-#[test]
 fn a_memory_comes_back_from_the_store() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("state");
@@ -81,17 +73,17 @@ fn a_memory_comes_back_from_the_store() {
 }
 
 #[test]
-fn a_file_that_would_take_a_restart_is_named() {
+fn what_a_renewal_would_change_is_told_and_what_needs_a_restart_is_named() {
     let running = parse(GOOD).expect("it is right");
     let other = |from: &str, to: &str| parse(&GOOD.replace(from, to)).expect("it is right");
-    let restart = |file: &WitnessFile| renewal::restart_reason(&running, file);
-    assert_eq!(restart(&running), None);
-    assert_eq!(restart(&other("port = 80", "port = 81")), None);
-    assert_eq!(restart(&other("name = \"web\"", "name = \"db\"\ndrift_ppm = 900")), None, "another cluster");
-    assert!(restart(&other(":7811", ":7812")).is_some_and(|why| why.contains("listen is [::]:7812")));
-    assert!(restart(&other("number = 2", "number = 3")).is_some_and(|why| why.contains("number")));
+    let why_restart = |file: &WitnessFile| renewal::restart_reason(&running, file);
+    assert_eq!(why_restart(&running), None);
+    assert_eq!(why_restart(&other("port = 80", "port = 81")), None);
+    assert_eq!(why_restart(&other("name = \"web\"", "name = \"db\"\ndrift_ppm = 900")), None, "another cluster");
+    assert!(why_restart(&other(":7811", ":7812")).is_some_and(|why| why.contains("listen is [::]:7812")));
+    assert!(why_restart(&other("number = 2", "number = 3")).is_some_and(|why| why.contains("number")));
     let drift = other("name = \"web\"", "name = \"web\"\ndrift_ppm = 900");
-    assert!(restart(&drift).is_some_and(|why| why.contains("drift_ppm of cluster web")));
+    assert!(why_restart(&drift).is_some_and(|why| why.contains("drift_ppm of cluster web")));
     let told = |file: &WitnessFile| renewal::changes_text(&running, file);
     assert!(told(&running).starts_with("no cluster has changed; "));
     assert!(told(&other("port = 80", "port = 81")).starts_with("with other checks: web; "));
@@ -104,13 +96,13 @@ fn what_is_lent_is_for_the_directorys_owner_alone_and_follows_no_link() {
     let owner = (Some(Uid::from_raw(65_534)), Some(Gid::from_raw(65_534)));
     chown(lent.path(), owner.0, owner.1).expect("root");
     let file = home.path().join("witness.toml");
-    let give = |name: &str, text: &str| {
+    let write_private = |name: &str, text: &str| {
         let path = home.path().join(name);
         std::fs::write(&path, text).expect("written");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its mode");
     };
-    give("web.key", &format!("1 {}\n", "0a".repeat(32)));
-    give("witness.toml", &GOOD.replace("keys/", ""));
+    write_private("web.key", &format!("1 {}\n", "0a".repeat(32)));
+    write_private("witness.toml", &GOOD.replace("keys/", ""));
     let bait = home.path().join("bait");
     std::fs::write(&bait, "whole").expect("written");
     for name in ["web.key", ".new.web.key", ".new.witness.toml", "witness.toml"] {
@@ -125,12 +117,12 @@ fn what_is_lent_is_for_the_directorys_owner_alone_and_follows_no_link() {
         assert_eq!(read(&copy), read(&home.path().join(name)));
     }
     assert_eq!(std::fs::read_to_string(&bait).expect("text"), "whole", "a link was followed");
-    // A wrong file is not lent, nor one whose keys are elsewhere.
-    give("witness.toml", &GOOD.replace("number = 2", "number = 16").replace("keys/", ""));
+    // A wrong file is not lent, and neither is a file whose keys are in another directory.
+    write_private("witness.toml", &GOOD.replace("number = 2", "number = 16").replace("keys/", ""));
     assert!(matches!(crate::lend(&file, lent.path()), Err(crate::RunError::Configuration(_))));
     std::fs::create_dir(home.path().join("keys")).expect("a directory");
-    give("keys/web.key", &format!("1 {}\n", "0b".repeat(32)));
-    give("witness.toml", GOOD);
+    write_private("keys/web.key", &format!("1 {}\n", "0b".repeat(32)));
+    write_private("witness.toml", GOOD);
     assert!(crate::lend(&file, lent.path()).expect_err("elsewhere").to_string().contains("is not beside"));
     let copy = std::fs::read_to_string(lent.path().join("web.key")).expect("text");
     assert!(copy.contains("0a0a"), "the one before stands");

@@ -1,4 +1,4 @@
-//! What the plan of a reload says.
+//! Tests of what `vipair check --against-running` says about a reload.
 
 use super::{Plan, plan_reload};
 use crate::cli::Failure;
@@ -6,17 +6,21 @@ use crate::config::{ClusterFile, KeyFile};
 use crate::control::protocol::Running;
 use std::path::Path;
 
+/// The part of a file in front of its groups.
 const NODES: &str = "cluster = \"web\"\nkey_file = \"key\"\n
 [[node]]\nname = \"alpha\"\nlinks = [\"10.0.0.1\"]\n
 [[node]]\nname = \"beta\"\nlinks = [\"10.0.0.2\"]\n";
+/// Two groups.
 const WEB: &str = "[[group]]\nname = \"web\"\ninterface = \"eth0\"\naddresses = [\"10.0.0.100\"]\n";
 const MAIL: &str = "[[group]]\nname = \"mail\"\ninterface = \"eth0\"\naddresses = [\"10.0.0.101\"]\n";
 
+/// A key file with one key of this number.
 fn keys(id: u8) -> KeyFile {
     KeyFile { keys: vec![(id, [id; 32])] }
 }
 
-/// Beta runs with `old` and key 1, and is asked for `new` with key `key`.
+/// The plan of the node beta, which runs with the file `old` and key 1, for the file `new` and the
+/// key number `key`. `named`: beta was started with `--node beta`.
 fn plan_with(old: &str, new: &str, key: u8, named: bool) -> Result<Plan, Failure> {
     let running = Running {
         file: "/etc/vipair/vipair.toml".to_owned(),
@@ -30,11 +34,14 @@ fn plan_with(old: &str, new: &str, key: u8, named: bool) -> Result<Plan, Failure
     plan_reload(&running, &new, &keys(key), None, Vec::new())
 }
 
+/// The plan of a reload from `old` to `new` with the same key, for a node that finds itself by its
+/// addresses.
 fn plan(old: &str, new: &str) -> Plan {
     plan_with(old, new, 1, false).unwrap_or_else(|failure| panic!("{failure:?}"))
 }
 
-fn done(plan: Plan) -> String {
+/// The text of a plan that must not be refused.
+fn accepted(plan: Plan) -> String {
     match plan {
         Plan::Done(text) => text,
         Plan::Refused(text) => panic!("{text}"),
@@ -44,15 +51,15 @@ fn done(plan: Plan) -> String {
 #[test]
 fn the_same_file_would_change_nothing_and_a_group_more_is_told() {
     let old = format!("{NODES}{WEB}");
-    assert!(done(plan(&old, &old)).contains("change nothing"), "nothing changes");
-    let text = done(plan(&old, &format!("{NODES}{WEB}{MAIL}")));
+    assert!(accepted(plan(&old, &old)).contains("change nothing"), "nothing changes");
+    let text = accepted(plan(&old, &format!("{NODES}{WEB}{MAIL}")));
     assert!(text.contains("node beta") && text.contains("\n  group mail added on eth0: 10.0.0.101\n"), "{text}");
 }
 
 #[test]
 fn another_key_is_told_and_no_digit_of_it() {
     let file = format!("{NODES}{WEB}");
-    let text = done(plan_with(&file, &file, 2, false).expect("it can be compared"));
+    let text = accepted(plan_with(&file, &file, 2, false).expect("it can be compared"));
     assert!(text.contains("keys: seals with key 2") && !text.contains("0202"), "{text}");
 }
 

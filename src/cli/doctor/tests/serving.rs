@@ -1,20 +1,24 @@
-//! Programs of hooks and checks, the unit around the agent, and what reaches the other node.
+//! Tests of the doctor's findings about programs of hooks and checks, about the unit around the
+//! agent, and about what reaches the other node.
 
 use super::*;
 use crate::control::protocol::{LinkState, LinkStatus, MirrorStatus, StatusReport};
 
-/// Programs that root may run on every machine, and one that is nowhere.
+/// A program that root may run on every machine.
 const SHELL: &str = "/bin/sh";
+/// A program that is on no machine.
 const MISSING: &str = "/usr/lib/vipair-test/missing";
 
-fn with_hooks(hooks: &str) -> Config {
+/// The configuration of a node with one group that ends in these lines: checks, hooks or both.
+fn with_service(lines: &str) -> Config {
     let text = format!(
         "cluster = \"c\"\nkey_file = \"k\"\n[[node]]\nname = \"a\"\nlinks = [\"10.0.0.1\"]\n[[node]]\nname = \"b\"\n\
-        links = [\"10.0.0.2\"]\n[[group]]\nname = \"g\"\ninterface = \"eth0\"\naddresses = [\"10.0.0.9\"]\n{hooks}"
+        links = [\"10.0.0.2\"]\n[[group]]\nname = \"g\"\ninterface = \"eth0\"\naddresses = [\"10.0.0.9\"]\n{lines}"
     );
     ClusterFile::parse(&text, Path::new("v.toml")).expect("it is right").for_node(crate::types::NodeId(1))
 }
 
+/// Level and text of each finding.
 fn seen(findings: &[Finding]) -> Vec<(Level, &str)> {
     findings.iter().map(|finding| (finding.level, finding.text.as_str())).collect()
 }
@@ -30,7 +34,7 @@ fn programs_of_hooks_and_checks_must_be_there() {
         ("before_open", "on_failure = \"proceed\"\n", Level::Warn),
         ("after_open", "", Level::Warn),
     ] {
-        let found = services::examine(&machine.roots, &with_hooks(&hooks(list, more)));
+        let found = services::examine(&machine.roots, &with_service(&hooks(list, more)));
         assert_eq!(found[0], Finding::ok(format!("{SHELL} ({list} of g) can be run")));
         assert!(found.len() == 2 && found[1].level == level && found[1].text.starts_with(MISSING), "{found:?}");
         assert!(
@@ -39,7 +43,7 @@ fn programs_of_hooks_and_checks_must_be_there() {
         );
     }
     let check = format!("[[group.check]]\nkind = \"exec\"\ncommand = [\"{MISSING}\"]\n");
-    let found = services::examine(&machine.roots, &with_hooks(&check));
+    let found = services::examine(&machine.roots, &with_service(&check));
     assert!(found.len() == 1 && found[0].level == Level::Warn && found[0].text.contains("(check of g)"), "{found:?}");
 }
 
@@ -49,15 +53,16 @@ fn programs_that_others_can_change_are_named_with_what_to_do() {
     let path = machine.directory.path().join("hook");
     machine.write(&path, "#!/bin/sh\n");
     let hooks = format!("[group.hooks]\nbefore_open = [[\"{}\"]]\n", path.display());
-    let found = services::examine(&machine.roots, &with_hooks(&hooks));
+    let found = services::examine(&machine.roots, &with_service(&hooks));
     assert!(found[0].level == Level::Fail && found[0].text.contains("is no file that can be run"), "{found:?}");
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).expect("it is ours");
-    let found = services::examine(&machine.roots, &with_hooks(&hooks));
+    let found = services::examine(&machine.roots, &with_service(&hooks));
     let why = found[0].text.contains("can be written by others") || found[0].text.contains("belongs to user");
     assert!(found[0].level == Level::Fail && why && found[0].remedy.contains("must belong to root"), "{found:?}");
 }
 
+/// The text of a file in `systemd/`.
 fn shipped(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name);
     std::fs::read_to_string(path).expect("it is shipped")
@@ -69,7 +74,7 @@ fn the_shipped_unit_lets_processes_be_seen_with_its_drop_in_only() {
     let unit = machine.roots.root.join("usr/lib/systemd/system/vipair.service");
     machine.write(&unit, &shipped("vipair.service"));
     let found = |what: &str| {
-        services::examine(&machine.roots, &with_hooks(&format!("[[group.check]]\nkind = \"process\"\n{what}\n")))
+        services::examine(&machine.roots, &with_service(&format!("[[group.check]]\nkind = \"process\"\n{what}\n")))
     };
     assert_eq!(found("pidfile = \"/run/nginx.pid\""), [], "its number is enough, nothing is to be seen");
     for name in ["nginx", "/usr/sbin/nginx"] {
@@ -101,7 +106,7 @@ fn the_shipped_unit_lets_processes_be_seen_with_its_drop_in_only() {
 #[test]
 fn the_shipped_unit_lets_hooks_run_with_its_drop_in_only() {
     let machine = Machine::new();
-    let config = with_hooks(&format!("[group.hooks]\nbefore_open = [[\"{SHELL}\"]]\n"));
+    let config = with_service(&format!("[group.hooks]\nbefore_open = [[\"{SHELL}\"]]\n"));
     let runs = format!("{SHELL} (before_open of g) can be run");
     let found = services::examine(&machine.roots, &config);
     assert_eq!(seen(&found), [(Level::Ok, runs.as_str())], "no unit, nothing to say of it");

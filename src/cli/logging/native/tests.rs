@@ -4,24 +4,26 @@ use super::*;
 use std::collections::HashMap;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// A journal of our own: what it was sent, by field.
-struct Hearer {
+/// A journal of the test's own, which receives what a layer sends.
+struct FakeJournal {
     socket: UnixDatagram,
     path: PathBuf,
     _directory: tempfile::TempDir,
 }
 
-impl Hearer {
-    fn listen() -> Hearer {
+impl FakeJournal {
+    /// Listens at a socket in a directory of its own. Receiving waits for 20 seconds at most.
+    fn listen() -> FakeJournal {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("socket");
         let socket = UnixDatagram::bind(&path).expect("a socket");
         socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit that is not zero");
-        Hearer { socket, path, _directory: directory }
+        FakeJournal { socket, path, _directory: directory }
     }
 
-    /// The next record that has anything in it.
-    fn hear(&self) -> HashMap<String, String> {
+    /// The fields of the next record by name. Empty datagrams, by which a layer looks whether there
+    /// is a journal, are passed over.
+    fn next_record(&self) -> HashMap<String, String> {
         let mut buffer = [0; 4096];
         loop {
             let length = self.socket.recv(&mut buffer).expect("a record");
@@ -53,21 +55,23 @@ fn fields(mut bytes: &[u8]) -> HashMap<String, String> {
     fields
 }
 
-fn log_to(hearer: &Hearer, log: impl FnOnce()) -> Rest {
-    let (native, rest) = Native::start(&hearer.path).expect("somebody listens");
+/// Runs `log` with a layer that sends to `journal`. Returns the guard that waits for the last
+/// records.
+fn log_to(journal: &FakeJournal, log: impl FnOnce()) -> Rest {
+    let (native, rest) = Native::start(&journal.path).expect("somebody listens");
     tracing::subscriber::with_default(tracing_subscriber::registry().with(native), log);
     rest
 }
 
 #[test]
 fn fields_are_names_in_capitals_and_values_as_they_are() {
-    let hearer = Hearer::listen();
-    let _rest = log_to(&hearer, || {
+    let journal = FakeJournal::listen();
+    let _rest = log_to(&journal, || {
         let (group, role, epoch) = (Some("web"), Some("active"), None::<&str>);
         tracing::warn!(kind = "takeover", group, role, epoch, "web: {} → active", "standby");
         tracing::info!(lines = "one\ntwo=\n", number = 7, "plain");
     });
-    let record = hearer.hear();
+    let record = journal.next_record();
     for (name, value) in [
         ("MESSAGE", "web: standby → active"),
         ("PRIORITY", "4"),
@@ -80,7 +84,7 @@ fn fields_are_names_in_capitals_and_values_as_they_are() {
     }
     assert!(!record.contains_key("EPOCH"), "what is not there is not told: {record:?}");
     assert_eq!(record["TARGET"], module_path!());
-    let record = hearer.hear();
+    let record = journal.next_record();
     assert_eq!((record["LINES"].as_str(), record["NUMBER"].as_str()), ("one\ntwo=\n", "7"));
     assert_eq!(record["PRIORITY"], "6");
 }
@@ -88,14 +92,16 @@ fn fields_are_names_in_capitals_and_values_as_they_are() {
 // L6
 #[test]
 fn a_journal_that_takes_nothing_makes_nobody_wait_and_is_told_how_much_it_missed() {
-    let hearer = Hearer::listen();
-    let (native, rest) = Native::start(&hearer.path).expect("somebody listens");
+    let journal = FakeJournal::listen();
+    let (native, rest) = Native::start(&journal.path).expect("somebody listens");
     tracing::subscriber::with_default(tracing_subscriber::registry().with(native), || {
-        // More than the queue and the kernel's together: it would never end if anybody waited.
+        // More records than fit into the queue and the kernel's buffer together: this line would
+        // never end if logging waited.
         (0..QUEUE * 2).for_each(|_| tracing::info!("more"));
-        // Each one that is heard makes room; the first one that finds some tells.
+        // Each record that the journal takes makes room for another; the first one that is queued
+        // again tells how many were lost.
         let told = (0..QUEUE * 4).find_map(|_| {
-            let lost = hearer.hear().remove("LOST");
+            let lost = journal.next_record().remove("LOST");
             tracing::info!("again");
             lost
         });
@@ -107,10 +113,10 @@ fn a_journal_that_takes_nothing_makes_nobody_wait_and_is_told_how_much_it_missed
 
 #[test]
 fn the_last_record_is_sent_before_the_end() {
-    let hearer = Hearer::listen();
-    drop(log_to(&hearer, || tracing::error!("the last one")));
-    hearer.socket.set_nonblocking(true).expect("a setting");
-    assert_eq!(hearer.hear()["MESSAGE"], "the last one");
+    let journal = FakeJournal::listen();
+    drop(log_to(&journal, || tracing::error!("the last one")));
+    journal.socket.set_nonblocking(true).expect("a setting");
+    assert_eq!(journal.next_record()["MESSAGE"], "the last one");
 }
 
 #[test]

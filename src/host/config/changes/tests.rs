@@ -1,16 +1,21 @@
-//! What a reload says and what it refuses.
+//! Tests of the differences between two files: what a reload tells of them, and what it refuses.
 
 use super::{between, refusals};
 use crate::config::{self, Config, KeyFile};
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 
+/// The part of a file in front of its groups.
 const NODES: &str = "cluster = \"web\"\nkey_file = \"key\"\n
 [[node]]\nname = \"alpha\"\nlinks = [\"10.0.0.1\"]\n
 [[node]]\nname = \"beta\"\nlinks = [\"10.0.0.2\"]\n";
+/// The lines of one witness.
 const VOTED: &str = "[witness]\naddress = \"10.0.9.9\"\n";
+/// The lines of one group.
 const WEB: &str = "[[group]]\nname = \"web\"\ninterface = \"eth0\"\naddresses = [\"10.0.0.100\"]\n";
 
+/// The first node's configuration and keys from a file with this text, written to a directory of
+/// its own beside a key file that is always the same.
 fn read(text: &str) -> (Config, KeyFile) {
     let dir = tempfile::tempdir().unwrap();
     let key = dir.path().join("key");
@@ -21,17 +26,19 @@ fn read(text: &str) -> (Config, KeyFile) {
     let local: IpAddr = "10.0.0.1".parse().unwrap();
     let mut config = config::load(&file, None, &[local]).unwrap_or_else(|errors| panic!("{errors}")).config;
     let keys = KeyFile::load(&config.key_file).unwrap();
-    // Each test file lives in a directory of its own; what counts is the same name.
+    // Without this the directory's name would be a difference between two files.
     config.key_file = "key".into();
     (config, keys)
 }
 
+/// The differences that a reload from `old` to `new` would tell; it must refuse none.
 fn changes(old: &str, new: &str) -> Vec<String> {
     let (old, new) = (read(old), read(new));
     assert_eq!(refusals(&old.0, &new.0), Vec::<String>::new());
     between((&old.0, &old.1.prints()), (&new.0, &new.1.prints()))
 }
 
+/// Why a reload from `old` to `new` is refused, a line for each reason; empty if it is not.
 fn refused(old: &str, new: &str) -> String {
     refusals(&read(old).0, &read(new).0).join("\n")
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::types::GroupKey;
 
+/// The configuration of the node with this number from a right file.
 fn config(text: &str, node: u8) -> Config {
     parse(text).expect("it is right").for_node(NodeId(node))
 }
@@ -16,8 +17,8 @@ fn both_nodes_compute_the_same_digests_from_one_file() {
     assert_eq!(digest::policy(&alpha, &alpha.groups[0]), digest::policy(&beta, &beta.groups[0]));
 }
 
-/// What of the four digests differs from the good configuration's: nodes, groups, addresses,
-/// policy.
+/// For each of the four digests nodes, groups, addresses and policy, whether the file's differs
+/// from the good configuration's.
 fn differs(text: &str) -> [bool; 4] {
     let all = |config: &Config| {
         let digests = digest::digests(config);

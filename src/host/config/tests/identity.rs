@@ -1,7 +1,8 @@
-//! A node finds itself, or says why it cannot.
+//! Tests of how a machine finds out which node of the file it is, or says why it cannot.
 
 use super::*;
 
+/// The IP address that `text` writes.
 fn address(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }

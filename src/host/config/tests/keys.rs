@@ -5,18 +5,21 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
+/// A directory of one test, which is gone when the value is dropped.
 struct Place(TempDir);
 
 impl Place {
+    /// An empty directory.
     fn new() -> Place {
         Place(tempfile::tempdir().expect("a temporary directory"))
     }
 
+    /// The path of `name` in the directory, whether there is such a file or not.
     fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    /// A file with this content and mode.
+    /// Writes the file `written.key` with this content and mode, and returns its path.
     fn file(&self, content: &str, mode: u32) -> PathBuf {
         let path = self.path("written.key");
         std::fs::write(&path, content).expect("it can be written");
@@ -25,6 +28,7 @@ impl Place {
     }
 }
 
+/// The error about a key file that must be refused.
 fn refusal(path: &Path) -> String {
     KeyFile::load(path).expect_err("it must be refused").to_string()
 }
@@ -42,7 +46,7 @@ fn a_key_that_was_made_can_be_read_by_its_owner_only() {
 }
 
 #[test]
-fn no_two_keys_are_alike() {
+fn two_keys_made_in_a_row_differ() {
     let place = Place::new();
     let made = ["a", "b"].map(|name| {
         keyfile::generate(&place.path(name), 1).expect("it can be made");
@@ -65,7 +69,7 @@ fn making_a_key_never_touches_a_file_that_exists() {
 }
 
 #[test]
-fn a_key_that_others_have_rights_to_is_refused() {
+fn a_key_file_whose_mode_gives_others_a_right_is_refused() {
     let place = Place::new();
     let good = format!("1 {}\n", "ab".repeat(32));
     for mode in [0o640, 0o604, 0o620, 0o601, 0o644] {

@@ -1,9 +1,10 @@
-//! Whatever is in the file: an answer, never a panic.
+//! Tests with random files: whatever stands in a file, there is an answer and never a panic.
 
 use super::*;
 use proptest::prelude::*;
 
-/// Pieces of configuration that meet in wrong places.
+/// A piece of text that a configuration may contain, or random letters. Put together, such pieces
+/// stand in wrong places.
 fn piece() -> impl Strategy<Value = String> {
     let words = [
         "[[node]]",

@@ -1,10 +1,13 @@
-//! Checks, hooks and units: what is right arrives, what is wrong is said.
+//! Checks, hooks and units in the nodes' file: what is right arrives, what is wrong is said. And
+//! the programs that they name: those that others can change are refused.
 
 use super::super::programs::{self, ProgramError};
 use super::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
+/// The service of the good configuration's group with `lines` at the end of the file, which must be
+/// right.
 fn service(lines: &str) -> ServicePlan {
     let cluster = parse(&format!("{GOOD}{lines}")).unwrap_or_else(|errors| panic!("{errors}\n{lines}"));
     cluster.groups[0].service.clone()
@@ -153,7 +156,8 @@ fn what_is_wrong_with_a_hook_is_said_where_it_stands() {
     assert_eq!(errors.len(), 9, "{errors:#?}");
 }
 
-/// A program in a directory that only root can write to; the directory goes with the value.
+/// A script in a directory that only root can write to, and its path. The directory is gone when
+/// the first value is dropped.
 fn program(name: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let directory =
         tempfile::Builder::new().prefix("vipair-test").tempdir_in("/run").expect("root can write to /run");
@@ -192,7 +196,7 @@ fn a_program_that_others_can_change_is_refused_with_its_line() {
     assert_eq!((errors.len(), errors[0].line, errors[0].key.as_str()), (1, Some(18), "group.hooks.on_fault"));
     assert!(errors[0].wrong.contains("can be written by others"), "{}", errors[0]);
 
-    // The way through a link counts, wherever it leads.
+    // A link counts as well, however safe the program is that it leads to.
     let link = directory.path().join("link");
     symlink("/bin/true", &link).expect("it can be made");
     assert!(matches!(programs::validate(&link), Err(ProgramError::Changeable(_))), "others can turn the link");

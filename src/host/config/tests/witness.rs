@@ -1,4 +1,5 @@
-//! `[witness]`, `promote` and `drift_ppm`: what is right, and every class of error.
+//! `[witness]`, `promote` and `drift_ppm` in the nodes' file: what is right, and every class of
+//! error. And the bound on the clusters in a witness's own file.
 
 use super::*;
 use crate::timing::{Profile, Timing};
@@ -9,6 +10,7 @@ fn with(lines: &str) -> String {
     good_with("[[group]]", &format!("{lines}\n[[group]]"))
 }
 
+/// The lines of one witness.
 const ONE: &str = "[witness]\naddress = \"10.0.9.9\"";
 
 /// Expects exactly one error of the configuration with `lines`, which begin in line 12.
@@ -18,6 +20,7 @@ fn one_error(lines: &str, expected: &str) {
     assert!(errors.len() == 1 && errors[0].starts_with(expected), "expected {expected:?}, got {errors:#?}");
 }
 
+/// The first node's configuration with `lines`, which must be right.
 fn config(lines: &str) -> Config {
     parse(&with(lines)).unwrap_or_else(|errors| panic!("{errors}")).for_node(NodeId(1))
 }
@@ -44,7 +47,7 @@ fn several_witnesses_have_numbers_by_their_order() {
 }
 
 #[test]
-fn a_bare_pair_has_the_times_it_always_had() {
+fn a_bare_pair_has_the_times_of_its_profile_and_no_witness() {
     let bare = config("[timing]");
     assert_eq!((bare.witness, bare.timing), (None, Timing::of(Profile::Lan)));
     assert_eq!(bare.timing.lease, Duration::from_millis(250));
@@ -144,21 +147,21 @@ fn a_witness_has_an_address_of_its_own() {
 
 #[test]
 fn witnesses_are_an_odd_number() {
-    let of = |count: usize| {
+    let witnesses = |count: usize| {
         let addresses: Vec<String> = (1..=count).map(|n| format!("\"10.0.9.{n}\"")).collect();
         format!("[witness]\naddresses = [{}]", addresses.join(", "))
     };
     let right = "write an odd number of witnesses, at most 15";
-    one_error(&of(0), &format!("13 witness.addresses: is empty; {right}"));
+    one_error(&witnesses(0), &format!("13 witness.addresses: is empty; {right}"));
     one_error(
-        &of(2),
+        &witnesses(2),
         &format!("13 witness.addresses: has 2 entries: 4 voters bear no more failures than 3; {right}"),
     );
-    one_error(&of(17), &format!("13 witness.addresses: has 17 entries; {right}"));
+    one_error(&witnesses(17), &format!("13 witness.addresses: has 17 entries; {right}"));
     for count in [1, 3, 15] {
-        assert_eq!(config(&of(count)).witnesses().count(), count);
+        assert_eq!(config(&witnesses(count)).witnesses().count(), count);
     }
-    assert_eq!(config(&of(15)).witnesses().last().map(|(id, _)| id), Some(NodeId(255)));
+    assert_eq!(config(&witnesses(15)).witnesses().last().map(|(id, _)| id), Some(NodeId(255)));
 }
 
 #[test]
@@ -200,4 +203,17 @@ fn promotion_by_a_witness_needs_one() {
         let text = promote(expected.name()).replace("[[group]]", &format!("{ONE}\n[[group]]"));
         assert_eq!(parse(&text).expect("it is right").groups[0].promote, expected);
     }
+}
+
+#[test]
+fn a_witness_file_has_at_most_max_clusters() {
+    let parse_with = |count: usize| {
+        let table = |number| format!("[[cluster]]\nname = \"c{number}\"\nkey_file = \"k\"\n");
+        let text: String = (0..count).map(table).collect();
+        WitnessFile::parse(&text, Path::new("w.toml"))
+    };
+    let most = parse_with(MAX_CLUSTERS).expect("that many are right");
+    assert_eq!(most.clusters.len(), MAX_CLUSTERS);
+    let errors = parse_with(MAX_CLUSTERS + 1).expect_err("one too many").to_string();
+    assert!(errors.contains(&format!("at most {MAX_CLUSTERS}")), "{errors}");
 }

@@ -1,3 +1,5 @@
+//! Tests of the two clocks, and of how wall time is written.
+
 use super::*;
 
 #[test]
@@ -16,7 +18,7 @@ fn wall_time_reads_as_rfc_3339() {
 }
 
 #[test]
-fn every_day_follows_the_one_before() {
+fn the_dates_of_successive_days_rise() {
     let mut before = civil(0);
     for days in 1..80_000 {
         let day = civil(days);

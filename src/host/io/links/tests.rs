@@ -1,21 +1,26 @@
+//! Tests of a link's socket on the kernel's loopback, and on interfaces that come and go.
+
 use super::*;
 use crate::io::poll::{Poll, Ready};
 use crate::testing::netns::{in_netns, ip};
 use std::net::UdpSocket;
 use std::time::Duration;
 
-/// A port of this test alone: each test has its own offset, each process its own range.
+/// A port for one test alone: each test has an `offset` of its own, from 0 to 9, and each process
+/// a range of its own.
 fn port(offset: u16) -> u16 {
     20_000 + u16::try_from(std::process::id() % 2_000).unwrap() * 10 + offset
 }
 
-fn wait(socket: &LinkSocket) {
+/// Waits until a datagram or an error of `socket` can be read, for five seconds at most.
+fn wait_readable(socket: &LinkSocket) {
     let poll = Poll::new().unwrap();
     poll.add(socket, 0).unwrap();
     poll.wait(&mut Ready::new(), Some(Duration::from_secs(5))).unwrap();
 }
 
-fn pair(one: &str, other: &str, port: u16) -> (LinkSocket, LinkSocket) {
+/// Both ends of a link between two addresses of the loopback.
+fn linked(one: &str, other: &str, port: u16) -> (LinkSocket, LinkSocket) {
     let (one, other): (IpAddr, IpAddr) = (one.parse().unwrap(), other.parse().unwrap());
     (LinkSocket::open(one, other, port).unwrap(), LinkSocket::open(other, one, port).unwrap())
 }
@@ -23,11 +28,11 @@ fn pair(one: &str, other: &str, port: u16) -> (LinkSocket, LinkSocket) {
 // HP-6
 #[test]
 fn datagrams_arrive_one_by_one() {
-    let (one, other) = pair("127.0.0.21", "127.0.0.22", port(0));
+    let (one, other) = linked("127.0.0.21", "127.0.0.22", port(0));
     assert_eq!(one.send(b"first").unwrap(), SendOutcome::Sent);
     assert_eq!(one.send(b"second one").unwrap(), SendOutcome::Sent);
     let mut buffer = [0; 1500];
-    wait(&other);
+    wait_readable(&other);
     assert_eq!(other.recv(&mut buffer).unwrap(), Received::Datagram(5));
     assert_eq!(&buffer[..5], b"first");
     assert_eq!(other.recv(&mut buffer).unwrap(), Received::Datagram(10));
@@ -36,42 +41,40 @@ fn datagrams_arrive_one_by_one() {
 
 #[test]
 fn ipv6_links_work() {
-    let (one, _) = {
-        let address: IpAddr = "::1".parse().unwrap();
-        // One address is both ends here: the socket hears itself.
-        (LinkSocket::open(address, address, port(1)).unwrap(), ())
-    };
-    assert_eq!(one.send(b"hello").unwrap(), SendOutcome::Sent);
-    wait(&one);
-    assert_eq!(one.recv(&mut [0; 100]).unwrap(), Received::Datagram(5));
+    let address: IpAddr = "::1".parse().unwrap();
+    // One address is both ends of the link: the socket hears itself.
+    let both = LinkSocket::open(address, address, port(1)).unwrap();
+    assert_eq!(both.send(b"hello").unwrap(), SendOutcome::Sent);
+    wait_readable(&both);
+    assert_eq!(both.recv(&mut [0; 100]).unwrap(), Received::Datagram(5));
 }
 
 #[test]
-fn a_silent_port_reads_as_refused_and_costs_no_datagram() {
+fn a_port_without_a_process_reads_as_refused_and_costs_no_later_datagram() {
     let port = port(2);
-    let (one, other) = pair("127.0.0.31", "127.0.0.32", port);
+    let (one, other) = linked("127.0.0.31", "127.0.0.32", port);
     drop(other);
     one.send(b"?").unwrap();
-    wait(&one);
+    wait_readable(&one);
     assert_eq!(one.recv(&mut [0; 10]).unwrap(), Received::Refused);
     assert_eq!(one.recv(&mut [0; 10]).unwrap(), Received::Empty);
 
     one.send(b"?").unwrap();
-    wait(&one);
+    wait_readable(&one);
     let other = LinkSocket::open("127.0.0.32".parse().unwrap(), "127.0.0.31".parse().unwrap(), port).unwrap();
     assert_eq!(one.send(b"hello").unwrap(), SendOutcome::SentAfterRefusal);
-    wait(&other);
+    wait_readable(&other);
     assert_eq!(other.recv(&mut [0; 10]).unwrap(), Received::Datagram(5));
 }
 
 #[test]
 fn datagrams_of_strangers_do_not_arrive() {
     let port = port(3);
-    let (one, other) = pair("127.0.0.41", "127.0.0.42", port);
+    let (one, other) = linked("127.0.0.41", "127.0.0.42", port);
     let stranger = LinkSocket::open("127.0.0.43".parse().unwrap(), "127.0.0.42".parse().unwrap(), port).unwrap();
     stranger.send(b"stranger").unwrap();
     one.send(b"peer").unwrap();
-    wait(&other);
+    wait_readable(&other);
     assert_eq!(other.recv(&mut [0; 100]).unwrap(), Received::Datagram(4));
     assert_eq!(other.recv(&mut [0; 100]).unwrap(), Received::Empty);
 }
@@ -86,7 +89,7 @@ fn several_links_share_one_local_address() {
 
 #[test]
 fn a_full_receiver_blocks_nobody() {
-    let (one, other) = pair("127.0.0.61", "127.0.0.62", port(5));
+    let (one, other) = linked("127.0.0.61", "127.0.0.62", port(5));
     for _ in 0..5_000 {
         one.send(&[0; 1_200]).unwrap();
     }
@@ -108,19 +111,20 @@ fn families_do_not_mix() {
     assert!(LinkSocket::open("127.0.0.1".parse().unwrap(), "::1".parse().unwrap(), port(7)).is_err());
 }
 
-/// A witness that has been asked `question` by `socket`, answers, and the answer.
-fn ask(socket: &LinkSocket, witness: &UdpSocket, question: &[u8]) -> Received {
+/// Lets `witness` take `question`, which `socket` has sent, and answer with seven bytes. Returns
+/// what `socket` receives then.
+fn exchange(socket: &LinkSocket, witness: &UdpSocket, question: &[u8]) -> Received {
     let mut buffer = [0; 100];
     let (length, from) = loop {
         match witness.recv_from(&mut buffer) {
-            // Another test's child has ended.
+            // A signal came, because a child process of another test has ended.
             Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
             heard => break heard.unwrap(),
         }
     };
     assert_eq!(&buffer[..length], question);
     witness.send_to(b"granted", from).unwrap();
-    wait(socket);
+    wait_readable(socket);
     socket.recv(&mut buffer).unwrap()
 }
 
@@ -133,7 +137,7 @@ fn a_link_to_a_witness_begins_anywhere_and_ends_at_its_port() {
     assert_eq!(one.local().unwrap(), "127.0.0.1".parse::<IpAddr>().unwrap());
     for socket in [&one, &other] {
         assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Sent);
-        assert_eq!(ask(socket, &witness, b"pulse"), Received::Datagram(7));
+        assert_eq!(exchange(socket, &witness, b"pulse"), Received::Datagram(7));
     }
     let stranger = UdpSocket::bind("127.0.0.72:0").unwrap();
     let port = one.socket.local_addr().unwrap().as_socket().unwrap().port();
@@ -148,12 +152,12 @@ fn a_link_to_a_witness_that_is_restarted_works_again() {
     drop(witness);
     let socket = LinkSocket::toward(remote).unwrap();
     socket.send(b"pulse").unwrap();
-    wait(&socket);
+    wait_readable(&socket);
     assert_eq!(socket.recv(&mut [0; 100]).unwrap(), Received::Refused);
     let witness = UdpSocket::bind(remote).unwrap();
     witness.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     assert_eq!(socket.send(b"again").unwrap(), SendOutcome::Sent);
-    assert_eq!(ask(&socket, &witness, b"again"), Received::Datagram(7));
+    assert_eq!(exchange(&socket, &witness, b"again"), Received::Datagram(7));
 }
 
 #[test]
@@ -171,8 +175,8 @@ fn a_network_that_is_gone_costs_datagrams_and_no_socket() {
         ip("address del 10.9.0.1/24 dev path");
         assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Unreachable);
         assert_eq!(socket.recv(&mut [0; 100]).unwrap(), Received::Empty);
-        // Another address: the old socket cannot begin there, and who asks the kernel again finds
-        // it.
+        // The interface gets another address. The old socket cannot send from there; a new one
+        // can.
         ip("address add 10.9.0.2/24 dev path");
         assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Unreachable);
         assert_eq!(LinkSocket::toward(remote).unwrap().local().unwrap(), "10.9.0.2".parse::<IpAddr>().unwrap());

@@ -61,7 +61,7 @@ impl Netlink {
     pub fn add_addresses(&mut self, index: u32, addresses: &[Vip]) -> io::Result<Vec<(Vip, io::Error)>> {
         let requests =
             addresses.iter().map(|vip| RouteNetlinkMessage::NewAddress(addition_message(index, *vip))).collect();
-        let failed = self.order(requests, NLM_F_CREATE | NLM_F_EXCL)?;
+        let failed = self.send_orders(requests, NLM_F_CREATE | NLM_F_EXCL)?;
         Ok(failures_by_address(addresses, failed, libc::EEXIST))
     }
 
@@ -73,7 +73,7 @@ impl Netlink {
     /// As with [`Netlink::add_addresses`].
     pub fn remove_addresses(&mut self, index: u32, addresses: &[(Vip, u8)]) -> io::Result<Vec<(Vip, io::Error)>> {
         let removal = |(vip, prefix): &(Vip, u8)| RouteNetlinkMessage::DelAddress(bare_message(index, *vip, *prefix));
-        let failed = self.order(addresses.iter().map(removal).collect(), 0)?;
+        let failed = self.send_orders(addresses.iter().map(removal).collect(), 0)?;
         let plain: Vec<Vip> = addresses.iter().map(|(vip, _)| *vip).collect();
         Ok(failures_by_address(&plain, failed, libc::EADDRNOTAVAIL))
     }

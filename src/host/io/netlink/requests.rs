@@ -151,7 +151,7 @@ impl Netlink {
 
     /// Sends orders as one datagram. Returns those that failed, by their position. The kernel
     /// acknowledges the success of the last order alone, and the failure of each.
-    pub(super) fn order(
+    pub(super) fn send_orders(
         &mut self,
         requests: Vec<RouteNetlinkMessage>,
         flags: u16,

@@ -1,3 +1,6 @@
+//! Tests of requests and events on a real kernel, each in a network namespace of its own, where the
+//! interfaces `west` and `east` are the ends of one cable.
+
 use super::*;
 use crate::testing::netns::{in_netns, ip};
 use crate::types::Vip;
@@ -5,25 +8,30 @@ use std::future::Future;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-fn veth() -> Netlink {
+/// Makes `west` and `east`, both switched off, and a socket for requests.
+fn open_with_west_and_east() -> Netlink {
     ip("link add name west address 02:00:00:00:00:01 type veth peer name east");
     Netlink::open().unwrap()
 }
 
+/// The interface `west` as the kernel describes it now.
 fn west(netlink: &mut Netlink) -> InterfaceInfo {
     netlink.interface("west").unwrap().expect("west exists")
 }
 
+/// A runtime for the events, which must run on the thread whose namespace they are of.
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
+/// The output of `future`, which must come within five seconds.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(5), future).await.expect("within five seconds")
 }
 
-/// The first event that `wanted` accepts.
-async fn find(events: &mut NetlinkEvents, wanted: impl Fn(&NetlinkEvent) -> bool) -> NetlinkEvent {
+/// Takes events up to the first that `wanted` accepts, and returns that one. Fails after five
+/// seconds.
+async fn await_event(events: &mut NetlinkEvents, wanted: impl Fn(&NetlinkEvent) -> bool) -> NetlinkEvent {
     soon(async {
         loop {
             let event = events.next().await.unwrap();
@@ -35,14 +43,17 @@ async fn find(events: &mut NetlinkEvents, wanted: impl Fn(&NetlinkEvent) -> bool
     .await
 }
 
+/// The addresses 10.0.0.1 and following, `count` of them.
 fn four(count: u32) -> Vec<Vip> {
     (1..=count).map(|n| Ipv4Addr::from(0x0a00_0000 + n).into()).collect()
 }
 
+/// The addresses 2001:db8::1 and following, `count` of them.
 fn six(count: u128) -> Vec<Vip> {
     (1..=count).map(|n| Ipv6Addr::from((0x2001_0db8 << 96) + n).into()).collect()
 }
 
+/// Adds all `addresses` to the interface `index`, and returns how long that took.
 fn add(netlink: &mut Netlink, index: u32, addresses: &[Vip]) -> Duration {
     let start = Instant::now();
     for chunk in addresses.chunks(ADDRESS_BATCH) {
@@ -51,6 +62,7 @@ fn add(netlink: &mut Netlink, index: u32, addresses: &[Vip]) -> Duration {
     start.elapsed()
 }
 
+/// Those addresses of the interface `index` that have the flags which vipair gives.
 fn ours(netlink: &mut Netlink, index: u32) -> Vec<Vip> {
     netlink.addresses(index).unwrap().into_iter().filter(|info| info.is_ours).map(|info| info.address).collect()
 }
@@ -58,7 +70,7 @@ fn ours(netlink: &mut Netlink, index: u32) -> Vec<Vip> {
 #[test]
 fn an_interface_is_described_as_it_is() {
     in_netns(|| {
-        let mut netlink = veth();
+        let mut netlink = open_with_west_and_east();
         assert_eq!(netlink.interface("nothing").unwrap(), None);
         let down = west(&mut netlink);
         assert_eq!((down.mac, down.up, down.carrier), (MacAddr([2, 0, 0, 0, 0, 1]), false, false));
@@ -75,7 +87,7 @@ fn an_interface_is_described_as_it_is() {
 #[test]
 fn addresses_stand_alone_and_are_never_chosen_as_a_source() {
     in_netns(|| {
-        let mut netlink = veth();
+        let mut netlink = open_with_west_and_east();
         ip("link set west up");
         ip("link set east up");
         let index = west(&mut netlink).index;
@@ -88,7 +100,7 @@ fn addresses_stand_alone_and_are_never_chosen_as_a_source() {
         assert!(["nodad", "deprecated", "noprefixroute"].iter().all(|flag| v6.contains(flag)), "{v6}");
         assert!(shown.contains("preferred_lft 0sec"), "{shown}");
         assert!(!ip("route show").contains("10.0.0.100"));
-        // Again: nothing to do.
+        // An address that is there already is no failure.
         add(&mut netlink, index, &wanted);
         let removed: Vec<(Vip, u8)> = vec![(wanted[0], 32), (wanted[1], 128)];
         assert!(netlink.remove_addresses(index, &removed).unwrap().is_empty());
@@ -100,7 +112,7 @@ fn addresses_stand_alone_and_are_never_chosen_as_a_source() {
 #[test]
 fn an_address_with_other_flags_is_told_apart() {
     in_netns(|| {
-        let mut netlink = veth();
+        let mut netlink = open_with_west_and_east();
         let index = west(&mut netlink).index;
         ip("address add 10.0.0.100/24 dev west");
         ip("address add 10.0.0.101/32 dev west");
@@ -115,7 +127,7 @@ fn an_address_with_other_flags_is_told_apart() {
 #[test]
 fn failures_name_the_address_and_leave_the_others() {
     in_netns(|| {
-        let mut netlink = veth();
+        let mut netlink = open_with_west_and_east();
         let index = west(&mut netlink).index;
         let wanted: Vec<Vip> =
             vec!["10.0.0.1".parse().unwrap(), "ff02::1".parse().unwrap(), "10.0.0.2".parse().unwrap()];
@@ -135,7 +147,7 @@ fn failures_name_the_address_and_leave_the_others() {
 #[test]
 fn thousands_of_addresses_come_back_complete() {
     in_netns(|| {
-        let mut netlink = veth();
+        let mut netlink = open_with_west_and_east();
         ip("link set west up");
         ip("link set east up");
         let index = west(&mut netlink).index;
@@ -155,7 +167,7 @@ fn thousands_of_addresses_come_back_complete() {
 #[test]
 fn neighbours_and_gateways_of_an_interface_are_found() {
     in_netns(|| {
-        let mut netlink = veth();
+        let mut netlink = open_with_west_and_east();
         ip("link set west up");
         ip("link set east up");
         ip("address add 10.0.0.2/24 dev west");
@@ -173,21 +185,23 @@ fn neighbours_and_gateways_of_an_interface_are_found() {
         ip("neighbour add 10.0.0.1 lladdr 02:00:00:00:00:09 dev west nud permanent");
         ip("neighbour add 2001:db8::1 lladdr 02:00:00:00:00:0a dev west nud stale");
         ip("neighbour add 10.1.0.1 lladdr 02:00:00:00:00:0b dev east nud stale");
-        let find = |list: Vec<Neighbour>, address: &str| {
-            list.into_iter().find(|neighbour| neighbour.address == address.parse::<IpAddr>().unwrap())
+        let neighbours = netlink.neighbours(index).unwrap();
+        let neighbour_at = |address: &str| {
+            let wanted: IpAddr = address.parse().unwrap();
+            neighbours.iter().find(|neighbour| neighbour.address == wanted)
         };
-        let gateway = find(netlink.neighbours(index).unwrap(), "10.0.0.1").unwrap();
-        assert_eq!((gateway.mac, gateway.state), (Some(MacAddr([2, 0, 0, 0, 0, 9])), NeighbourState::Permanent));
-        let gateway = find(netlink.neighbours(index).unwrap(), "2001:db8::1").unwrap();
-        assert_eq!((gateway.mac, gateway.state), (Some(MacAddr([2, 0, 0, 0, 0, 10])), NeighbourState::Stale));
-        assert_eq!(find(netlink.neighbours(index).unwrap(), "10.1.0.1"), None);
+        let four = neighbour_at("10.0.0.1").unwrap();
+        assert_eq!((four.mac, four.state), (Some(MacAddr([2, 0, 0, 0, 0, 9])), NeighbourState::Permanent));
+        let six = neighbour_at("2001:db8::1").unwrap();
+        assert_eq!((six.mac, six.state), (Some(MacAddr([2, 0, 0, 0, 0, 10])), NeighbourState::Stale));
+        assert_eq!(neighbour_at("10.1.0.1"), None, "east has it");
     });
 }
 
 #[test]
 fn addresses_survive_a_link_that_is_switched_off() {
     in_netns(|| {
-        let mut netlink = veth();
+        let mut netlink = open_with_west_and_east();
         ip("link set west up");
         let index = west(&mut netlink).index;
         hold_addresses_while_down("west").unwrap();
@@ -202,7 +216,7 @@ fn addresses_survive_a_link_that_is_switched_off() {
 #[test]
 fn changes_are_told_as_they_happen() {
     in_netns(|| {
-        let mut netlink = veth();
+        let mut netlink = open_with_west_and_east();
         let index = west(&mut netlink).index;
         runtime().block_on(async {
             let mut events = NetlinkEvents::open().unwrap();
@@ -213,39 +227,39 @@ fn changes_are_told_as_they_happen() {
                     matches!(event, NetlinkEvent::Link(link) if link.name == "west" && (link.up, link.carrier) == (up, carrier))
                 }
             };
-            find(&mut events, is_link(true, true)).await;
+            await_event(&mut events, is_link(true, true)).await;
             ip("link set east down");
-            find(&mut events, is_link(true, false)).await;
+            await_event(&mut events, is_link(true, false)).await;
             let address: Vip = "10.0.0.100".parse().unwrap();
             add(&mut netlink, index, &[address]);
-            find(&mut events, |event| *event == NetlinkEvent::AddressAdded { index, address }).await;
+            await_event(&mut events, |event| *event == NetlinkEvent::AddressAdded { index, address }).await;
             ip("address del 10.0.0.100/32 dev west");
-            find(&mut events, |event| *event == NetlinkEvent::AddressRemoved { index, address }).await;
-            let run = |words: &str| {
+            await_event(&mut events, |event| *event == NetlinkEvent::AddressRemoved { index, address }).await;
+            let tc = |words: &str| {
                 assert!(std::process::Command::new("tc").args(words.split(' ')).status().unwrap().success());
             };
-            run("qdisc add dev west clsact");
-            find(&mut events, |event| *event == NetlinkEvent::FilterChanged { index }).await;
-            run("qdisc del dev west clsact");
-            find(&mut events, |event| *event == NetlinkEvent::FilterChanged { index }).await;
+            tc("qdisc add dev west clsact");
+            await_event(&mut events, |event| *event == NetlinkEvent::FilterChanged { index }).await;
+            tc("qdisc del dev west clsact");
+            await_event(&mut events, |event| *event == NetlinkEvent::FilterChanged { index }).await;
             ip("link del west");
             let gone = NetlinkEvent::LinkGone { index, name: "west".into() };
-            find(&mut events, |event| *event == gone).await;
+            await_event(&mut events, |event| *event == gone).await;
         });
     });
 }
 
 #[test]
-fn leaving_a_bridge_is_not_vanishing() {
+fn an_interface_that_leaves_a_bridge_is_not_told_as_gone() {
     in_netns(|| {
-        let _netlink = veth();
+        let _netlink = open_with_west_and_east();
         ip("link add name bridge type bridge");
         ip("link set west master bridge");
         runtime().block_on(async {
             let mut events = NetlinkEvents::open().unwrap();
             ip("link set west nomaster");
             ip("link set west up");
-            let event = find(&mut events, |event| {
+            let event = await_event(&mut events, |event| {
                 matches!(event, NetlinkEvent::LinkGone { .. })
                     || matches!(event, NetlinkEvent::Link(link) if link.name == "west" && link.up)
             })
@@ -258,7 +272,7 @@ fn leaving_a_bridge_is_not_vanishing() {
 #[test]
 fn lost_events_are_told() {
     in_netns(|| {
-        let mut netlink = veth();
+        let mut netlink = open_with_west_and_east();
         let index = west(&mut netlink).index;
         runtime().block_on(async {
             let mut events = NetlinkEvents::open().unwrap();
@@ -269,7 +283,7 @@ fn lost_events_are_told() {
                     assert!(netlink.remove_addresses(index, chunk).unwrap().is_empty());
                 }
             }
-            find(&mut events, |event| *event == NetlinkEvent::Overrun).await;
+            await_event(&mut events, |event| *event == NetlinkEvent::Overrun).await;
         });
     });
 }

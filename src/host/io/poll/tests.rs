@@ -1,3 +1,5 @@
+//! Tests of the sleep of the pulse thread, and of what wakes it.
+
 use super::*;
 
 #[test]

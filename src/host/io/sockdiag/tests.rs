@@ -1,4 +1,5 @@
-//! On a real kernel, in a network namespace of the test's own.
+//! Tests of listing and destroying TCP connections on a real kernel, each in a network namespace of
+//! its own.
 
 use super::*;
 use crate::testing::netns::{in_netns, ip6_on_loopback};
@@ -7,10 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-fn read(diag: &mut SockDiag, addresses: &[&str]) -> BTreeSet<Connection> {
+/// The connections of these local addresses.
+fn connections(diag: &mut SockDiag, addresses: &[&str]) -> BTreeSet<Connection> {
     sockets(diag, addresses).into_keys().collect()
 }
 
+/// One whole reading: the sockets of these local addresses, by connection. No connection may come
+/// twice.
 fn sockets(diag: &mut SockDiag, addresses: &[&str]) -> BTreeMap<Connection, TcpSocket> {
     let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
     let mut found = BTreeMap::new();
@@ -20,7 +24,8 @@ fn sockets(diag: &mut SockDiag, addresses: &[&str]) -> BTreeMap<Connection, TcpS
     found
 }
 
-/// A connection to `to` on a listener of `on`: both ends, and as the server's kernel has it.
+/// Connects to the address `to`, at the port of a listener that is bound to `on`. Returns the
+/// server's end, the client's end, and the connection as the server's kernel lists it.
 fn connected(on: &str, to: &str) -> (TcpStream, TcpStream, Connection) {
     let listener = TcpListener::bind((on, 0)).unwrap();
     let to = SocketAddr::new(to.parse().unwrap(), listener.local_addr().unwrap().port());
@@ -31,14 +36,14 @@ fn connected(on: &str, to: &str) -> (TcpStream, TcpStream, Connection) {
 }
 
 #[test]
-fn connections_of_the_addresses_are_found_and_no_others() {
+fn connections_of_the_addresses_are_found_and_up_to_the_filters_limit_no_others() {
     in_netns(|| {
         ip6_on_loopback("2001:db8::1");
         let mut diag = SockDiag::open().unwrap();
-        assert!(read(&mut diag, &["127.0.0.2"]).is_empty());
+        assert!(connections(&mut diag, &["127.0.0.2"]).is_empty());
         let (_one_server, _one_client, one) = connected("127.0.0.2", "127.0.0.2");
         let (_six_server, _six_client, six) = connected("2001:db8::1", "2001:db8::1");
-        // A socket of IPv6 with a connection of IPv4.
+        // An IPv6 socket that carries an IPv4 connection.
         let (_mapped_server, _mapped_client, mapped) = connected("::", "127.0.0.3");
         let (_other_server, _other_client, other) = connected("127.0.0.4", "127.0.0.4");
         let many: Vec<String> = (0..FILTERED).map(|n| format!("10.1.1.{n}")).collect();
@@ -49,7 +54,7 @@ fn connections_of_the_addresses_are_found_and_no_others() {
                 .map(String::as_str)
                 .chain(["127.0.0.2", "2001:db8::1", "127.0.0.3"])
                 .collect();
-            let found = read(&mut diag, &addresses);
+            let found = connections(&mut diag, &addresses);
             for expected in [one, six, mapped] {
                 assert!(found.contains(&expected), "{expected:?} is not in {found:?}, {count} others");
             }
@@ -58,7 +63,7 @@ fn connections_of_the_addresses_are_found_and_no_others() {
             let local = |c: &Connection| addresses.iter().any(|a| wide(a.parse().unwrap()) == c.local);
             assert!(!refuses || found.iter().all(local), "{found:?}");
         }
-        assert!(read(&mut diag, &["127.0.0.4"]).contains(&other));
+        assert!(connections(&mut diag, &["127.0.0.4"]).contains(&other));
     });
 }
 
@@ -68,7 +73,7 @@ fn a_reading_can_be_given_up() {
         let (_server, _client, connection) = connected("127.0.0.2", "127.0.0.2");
         let mut diag = SockDiag::open().unwrap();
         diag.begin(&["127.0.0.9".parse().unwrap()]).unwrap();
-        assert!(read(&mut diag, &["127.0.0.2"]).contains(&connection));
+        assert!(connections(&mut diag, &["127.0.0.2"]).contains(&connection));
     });
 }
 
@@ -85,7 +90,7 @@ fn a_destroyed_connection_resets_its_client() {
             assert_eq!(client.read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset, "{on} {to}");
             let again = diag.destroy(&[socket; 3]).unwrap();
             assert_eq!(again, Destroyed { gone: 3, ..Destroyed::default() });
-            assert!(!read(&mut diag, &["127.0.0.2", "2001:db8::1"]).contains(&connection));
+            assert!(!connections(&mut diag, &["127.0.0.2", "2001:db8::1"]).contains(&connection));
         }
     });
 }

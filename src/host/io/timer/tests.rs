@@ -1,3 +1,5 @@
+//! Tests of the pulse thread's timer on the kernel's own clock.
+
 use super::*;
 use crate::io::clock::now;
 use crate::io::poll::{Poll, Ready};

@@ -18,7 +18,9 @@ pub(super) fn check_bounds(group: &ClusterGroup) {
             CheckKind::Tcp { target } | CheckKind::Http(HttpCheck { target, .. }) => {
                 assert!(target.port() > 0 && (group.addresses.contains(&target.ip()) || target.ip().is_loopback()));
             }
-            CheckKind::Process(ProcessCheck { process, pidfile }) => assert!(process.is_some() || pidfile.is_some()),
+            CheckKind::Process(ProcessCheck { name_or_path, pidfile }) => {
+                assert!(name_or_path.is_some() || pidfile.is_some())
+            }
             CheckKind::Unit { unit } => {
                 assert!(unit.contains('.') && !unit.contains(char::is_whitespace), "{unit:?}")
             }
@@ -85,10 +87,10 @@ fn of_kind(kind: &CheckKind) -> String {
                 status.end()
             )
         }
-        CheckKind::Process(ProcessCheck { process, pidfile }) => {
+        CheckKind::Process(ProcessCheck { name_or_path, pidfile }) => {
             let pidfile = pidfile.as_ref().map(|file| file.to_str().expect("it came from a text").to_owned());
             let line = |key, value: Option<String>| value.map(|value| format!("{key} = {}\n", quoted(&value)));
-            [line("process", process.clone()), line("pidfile", pidfile)].into_iter().flatten().collect()
+            [line("process", name_or_path.clone()), line("pidfile", pidfile)].into_iter().flatten().collect()
         }
         CheckKind::Unit { unit } => format!("unit = {}", quoted(unit)),
         CheckKind::Exec { command, user } => format!("command = {}\nuser = {}", words(command), quoted(user)),
