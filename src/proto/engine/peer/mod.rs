@@ -55,12 +55,13 @@ pub(super) struct Link {
     pub rejected: u64,
 }
 
+/// Another node or a witness, as this node knows it.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Peer {
     pub id: NodeId,
     pub sessions: Sessions,
     pub links: Vec<Link>,
-    /// Time of its newest word that was believed.
+    /// When its newest believed datagram was received.
     pub heard: Option<MonoTime>,
     /// A refused datagram hints that its process is gone.
     pub hint: bool,
@@ -117,6 +118,7 @@ pub(super) struct Learned {
 }
 
 impl Peer {
+    /// A peer that was never heard. `session` is our own.
     pub fn new(peer: &PeerSetup, setup: &Setup, session: u64) -> Peer {
         let link = |path: &LinkPath| Link {
             id: LinkId { peer: peer.id, path: *path },
@@ -152,8 +154,8 @@ impl Peer {
         }
     }
 
-    /// True if it lately did not hear us: then the segment may be all that it hears, and going back to the links
-    /// alone would be silence to it.
+    /// True if the peer does not hear us, or did not until less than `patience` ago: the segment may be
+    /// all that it hears, so pulses on the links alone would be silence to it.
     pub fn needs_segment(&self, now: MonoTime, patience: Duration) -> bool {
         self.deaf || self.deaf_at.is_some_and(|when| now.since(when) < patience)
     }
@@ -186,14 +188,16 @@ impl Peer {
         }
     }
 
-    /// True if what it says was said after it had heard of us since we were stopped, or did not hear it: an older word may have
-    /// waited in a buffer, or been held back by somebody, until the peer had changed its mind. One datagram that was sent
-    /// since then is not enough: the row that matters may come with the next.
+    /// True if the peer's whole table is as of after our last stall, and after its last silence: it has
+    /// echoed a counter that we sent since. An older row may have waited in a buffer, or been held back
+    /// by somebody, while the peer changed its mind. One datagram sent since then is not enough: the row
+    /// that matters may come with the next.
     pub fn is_proven(&self, turn: &Turn) -> bool {
         self.echoed >= self.proven_from(turn)
     }
 
-    /// The first counter of ours whose echo proves that.
+    /// The first counter of ours whose echo proves a peer's rows to be recent (see
+    /// [`Peer::is_proven`]).
     pub fn proven_from(&self, turn: &Turn) -> u64 {
         turn.fresh_from.max(self.fresh_from)
     }
@@ -290,7 +294,7 @@ impl Peer {
         }
     }
 
-    /// Its table fits the number of groups.
+    /// True if the copy of its table fits the number of groups; a state from a file may not.
     pub fn is_whole(&self, groups: usize) -> bool {
         self.copy.is_whole(groups)
     }

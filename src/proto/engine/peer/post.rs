@@ -175,6 +175,8 @@ impl Post<'_> {
         upto
     }
 
+    /// The header of the next datagram to a peer: rows from version `base` to `upto` of our table go
+    /// with it. Tells the peer that we are deaf while we do not hear it.
     fn header(&self, peer: PeerAt, query: bool, echo: Echo, (base, upto): (u64, u64)) -> Header {
         let known = &self.peers[peer];
         let timing = &self.setup.timing;
