@@ -1,3 +1,6 @@
+//! Tests of sealing and opening datagrams: what a key ring opens, what it rejects and as what, and
+//! the rotation of keys.
+
 use super::*;
 use proptest::prelude::*;
 
@@ -5,6 +8,7 @@ fn ring() -> KeyRing {
     KeyRing::new("web", &[(1, [0x11; 32])])
 }
 
+/// A datagram with this body, sealed by the ring's first key.
 fn sealed(ring: &KeyRing, body: &[u8]) -> Vec<u8> {
     let mut buffer = Vec::new();
     ring.begin(&mut buffer);

@@ -140,6 +140,7 @@ fn put(frame: &Frame, out: &mut Vec<u8>) -> u8 {
     }
 }
 
+/// Reads the body of a frame of this kind; `None` if the kind is unknown or the length wrong.
 fn get(kind: u8, body: &[u8]) -> Option<Frame> {
     let (number, rest) = body.split_first_chunk::<GROUP>()?;
     let number = u64::from_be_bytes(*number);
@@ -154,6 +155,7 @@ fn get(kind: u8, body: &[u8]) -> Option<Frame> {
     }
 }
 
+/// Reads a list of connections; `None` if the last one is cut.
 fn connections(bytes: &[u8]) -> Option<Vec<Connection>> {
     let chunks = bytes.chunks_exact(CONNECTION);
     chunks.remainder().is_empty().then(|| chunks.map(connection).collect())
