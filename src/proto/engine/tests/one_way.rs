@@ -1,15 +1,15 @@
-//! A peer that is heard and does not hear: of the two only one knows of both.
+//! A deaf peer, which is heard and does not hear us: only the node that hears knows of both.
 
 use super::world::{ETH, World, group_setup, ms, settled};
 use crate::timing::Profile;
 use crate::types::LinkPath;
 use std::time::Duration;
 
-const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
-/// From now on nothing of `from` reaches the other.
-fn silence(world: &mut World, from: usize) {
-    world.cut.extend(ALL.map(|path| (from, path)));
+/// Cuts everything that node `from` sends; the other direction stays.
+fn mute(world: &mut World, from: usize) {
+    world.cut.extend(ALL_PATHS.map(|path| (from, path)));
     world.off_segment[from] = true;
 }
 
@@ -24,11 +24,11 @@ fn an_active_closes_on_the_last_claim_of_a_deaf_peer_also_when_its_epoch_is_high
         world.run(Duration::from_secs(1));
     }
     world.nodes[0].room = 0;
-    world.stop(0);
+    world.suspend(0);
     world.run(Duration::from_secs(1));
     assert_eq!(world.answering(), [1]);
     let used = world.nodes[1].kernel.open.values().max().copied().unwrap();
-    silence(&mut world, 1);
+    mute(&mut world, 1);
     world.run(ms(1));
     // What it opens with is below what was used: nobody could tell it.
     world.highest.clear();
@@ -51,7 +51,7 @@ fn a_claim_of_a_deaf_peer_is_heeded_while_its_table_is_wanted_anew() {
         world.traffic();
         world.run(Duration::from_secs(2));
         assert_eq!(world.answering(), [0]);
-        silence(&mut world, 0);
+        mute(&mut world, 0);
         world.reload(0, (0..=groups).map(|group| group_setup(group, false)).collect());
         world.run(ms(500));
         assert_eq!((world.answering(), world.both), (vec![1], 0), "{groups} groups");

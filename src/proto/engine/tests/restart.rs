@@ -1,4 +1,4 @@
-//! A node that was restarted, and hears or is heard badly.
+//! Restarts of a node that hears badly, is heard badly, or has lost its state.
 
 use super::world::{ETH, ms, settled};
 use crate::engine::Command;
@@ -6,7 +6,7 @@ use crate::timing::Profile;
 use crate::types::{GroupId, LinkPath};
 use std::time::Duration;
 
-const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
 // S8: the answer to a session that has not proven itself has no rows, so the peer is heard and its hardware address
 // is not known: whoever answers a probe may be it.
@@ -14,7 +14,7 @@ const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segmen
 fn a_peer_that_is_heard_and_has_named_no_hardware_address_is_respected() {
     let mut world = settled(Profile::Fast);
     world.kill(1);
-    for path in ALL {
+    for path in ALL_PATHS {
         world.cut.push((1, path));
     }
     world.run(ms(50));
@@ -30,9 +30,9 @@ fn a_peer_that_is_heard_and_has_named_no_hardware_address_is_respected() {
     while sent(&world) == before {
         world.run(Duration::from_micros(10));
     }
-    world.cut = ALL.iter().map(|&path| (1, path)).collect();
+    world.cut = ALL_PATHS.iter().map(|&path| (1, path)).collect();
     world.run(Duration::from_micros(150));
-    for path in ALL {
+    for path in ALL_PATHS {
         world.cut.push((0, path));
     }
     let peer = world.nodes[1].engine.as_ref().unwrap().report(world.now).peers[0].clone();
@@ -49,13 +49,13 @@ fn a_restarted_node_consents_to_nothing_below_what_it_may_have_held() {
     world.run(ms(500));
     assert_eq!(world.answering(), [1]);
     // The other loses and wins the group again while nothing reaches the first.
-    world.stop(0);
+    world.suspend(0);
     world.nodes[0].room = 0;
     world.nodes[1].disk_works = false;
-    world.facts(1, false);
+    world.set_carrier(1, false);
     world.run(ms(5));
     assert_eq!(world.answering(), [0; 0]);
-    world.facts(1, true);
+    world.set_carrier(1, true);
     world.run_until_answered_by(1, Duration::from_secs(2));
     let used = world.nodes[1].kernel.open[&GroupId(0)];
     // The disk knows of the reservation, not of its use.

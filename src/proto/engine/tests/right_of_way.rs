@@ -1,11 +1,13 @@
-//! Who has consented waits for the other to open, also when the other falls silent over it.
+//! The right of way: a node that has consented waits for the other to open, also when the other falls
+//! silent.
 
 use super::world::{World, ms};
 use crate::timing::{Profile, Timing};
 use crate::types::Epoch;
 use std::time::Duration;
 
-/// Node 0 is stopped as soon as node 1 has consented; its file gives it a lease of `lease`.
+/// Suspends node 0, whose configured lease is `lease`, as soon as node 1 has consented to its claim, and
+/// checks that node 1 opens only when that lease must be over.
 fn stop_with_the_right_of_way(lease: Duration) {
     let mut world = World::new(Profile::Fast, 1);
     let own = world.timing;
@@ -21,7 +23,7 @@ fn stop_with_the_right_of_way(lease: Duration) {
         assert!(world.now.since(start) < Duration::from_secs(2), "node 1 consents to the claim of node 0");
         world.run(Duration::from_micros(10));
     }
-    world.stop(0);
+    world.suspend(0);
     assert!(world.answering().is_empty());
     world.run(listen);
     assert!(world.answering().is_empty(), "node 0 may have written its lease just before it was stopped");

@@ -1,4 +1,4 @@
-//! What witnesses say and remember, many groups, and pairs that go on without them.
+//! Tests of witnesses: what they remember and say, many groups, and pairs that decide alone.
 
 use super::votes::{opened, settle, settled};
 use super::world::{ETH, World, group_setup, ms};
@@ -8,22 +8,26 @@ use crate::types::{Epoch, GroupId, LinkPath};
 use crate::wire::pulse::Role;
 use std::time::Duration;
 
-const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
-fn part(world: &mut World) {
-    for path in ALL {
+/// Cuts everything between the nodes, the segment included.
+fn cut_nodes_apart(world: &mut World) {
+    for path in ALL_PATHS {
         world.cut.extend([(0, path), (1, path)]);
     }
 }
 
+/// What a node waits for with group 0, by its status report.
 fn waiting(world: &World, at: usize) -> Waiting {
     world.nodes[at].engine.as_ref().unwrap().report(world.now).groups[0].waiting
 }
 
-fn epoch(world: &World, at: usize) -> Epoch {
+/// The epoch that a node is active with; NONE if it is not.
+fn own_epoch(world: &World, at: usize) -> Epoch {
     world.nodes[at].engine.as_ref().unwrap().view_group(0).epoch
 }
 
+/// Whether a node decides without its witnesses.
 fn is_alone(world: &World, at: usize) -> bool {
     world.nodes[at].engine.as_ref().unwrap().view_vote(0).alone
 }
@@ -32,7 +36,7 @@ fn is_alone(world: &World, at: usize) -> bool {
 #[test]
 fn claims_go_above_the_bar_of_a_restarted_witness() {
     let mut world = settled(Profile::Fast, 1);
-    let before = epoch(&world, 0);
+    let before = own_epoch(&world, 0);
     world.kill_witness(0);
     let bar = world.witnesses.all[0].disk.as_ref().unwrap().ceilings[0].epoch;
     assert!(bar.counter() > before.counter());
@@ -40,7 +44,7 @@ fn claims_go_above_the_bar_of_a_restarted_witness() {
     world.run(Duration::from_secs(1));
     world.crash(0);
     world.run_until_answered_by(1, Duration::from_secs(1));
-    assert!(epoch(&world, 1) > bar, "{} is not above {bar}", epoch(&world, 1));
+    assert!(own_epoch(&world, 1) > bar, "{} is not above {bar}", own_epoch(&world, 1));
 }
 
 // S5
@@ -137,7 +141,7 @@ fn the_first_answer_to_a_new_process_grants_nothing_that_only_the_former_one_ask
     // It introduces itself once its state is on the disk. Its answers, which prove it and ask for nothing, are lost: its
     // next pulse does both.
     world.run(ms(3) + Duration::from_micros(75));
-    world.cut = ALL.iter().map(|&path| (0, path)).collect();
+    world.cut = ALL_PATHS.iter().map(|&path| (0, path)).collect();
     world.run(ms(45));
     world.cut.clear();
     world.only_first = Some(0);
@@ -159,7 +163,7 @@ fn a_restarted_node_abstains_for_the_longest_lease_that_was_stated_to_it() {
     world.run(Duration::from_secs(2));
     let until = world.nodes[0].kernel.until;
     assert!(until.since(world.now) > ours.abstain, "{:?}", until.since(world.now));
-    part(&mut world);
+    cut_nodes_apart(&mut world);
     world.kill(1);
     world.start(1);
     world.run_until_answered_by(1, Duration::from_secs(5));
@@ -195,19 +199,19 @@ fn a_witness_without_memory_learns_what_a_lost_active_had_reserved() {
     world.run(ms(20));
     world.nodes[1].disk_works = false;
     world.run_until_answered_by(1, Duration::from_secs(70));
-    let before = epoch(&world, 1);
+    let before = own_epoch(&world, 1);
     world.crash(1);
     let left = world.nodes[1].disk.as_ref().unwrap().groups[0];
     assert_eq!((left.held, left.reserve), (Epoch::NONE, before));
     world.kill_witness(0);
     (world.witnesses.all[0].disk, world.witnesses.all[0].damaged) = (None, true);
     world.start_witness(0);
-    part(&mut world);
+    cut_nodes_apart(&mut world);
     world.start(0);
     world.start(1);
     world.traffic();
     world.run_until_answered_by(0, Duration::from_secs(5));
-    assert!(epoch(&world, 0) > before, "{} is not above {before}", epoch(&world, 0));
+    assert!(own_epoch(&world, 0) > before, "{} is not above {before}", own_epoch(&world, 0));
 }
 
 // A table that is known in part says nothing of the groups it has not told.
@@ -264,7 +268,7 @@ fn a_pair_that_decides_alone_is_not_parted_by_a_stop_of_its_own_process() {
     world.kill_witness(0);
     world.run(Duration::from_secs(4));
     world.witnesses.judged = false;
-    world.stop(1);
+    world.suspend(1);
     world.run(ms(25));
     world.resume(1);
     world.run(ms(2));
@@ -282,7 +286,7 @@ fn a_pair_comes_to_decide_alone_though_a_pulse_is_late_now_and_then() {
     world.kill_witness(0);
     for _ in 0..5 {
         world.run(ms(900));
-        part(&mut world);
+        cut_nodes_apart(&mut world);
         world.run(ms(25));
         world.cut.clear();
     }
@@ -295,7 +299,7 @@ fn a_node_that_hears_neither_peer_nor_witness_is_not_a_pair() {
     let mut world = World::voted(Profile::Fast, 1, 1);
     world.witnesses.strict = false;
     settle(&mut world);
-    part(&mut world);
+    cut_nodes_apart(&mut world);
     world.off_segment[0] = true;
     world.witnesses.cut(0, 0, true);
     world.run(Duration::from_secs(20));
@@ -310,7 +314,7 @@ fn with_promote_witness_silence_between_the_nodes_moves_nothing() {
         let mut world = World::voted(Profile::Fast, 1, 1);
         world.witnesses.promote = promote;
         settle(&mut world);
-        part(&mut world);
+        cut_nodes_apart(&mut world);
         world.run(Duration::from_secs(5));
         assert_eq!(world.answering(), [0]);
         assert_eq!(waiting(&world, 1), Waiting::WitnessWord);
