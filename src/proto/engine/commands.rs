@@ -33,9 +33,9 @@ pub(in crate::engine) struct Pending {
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(in crate::engine) struct Commands {
     pub pending: Vec<Pending>,
-    /// The agent is stopping, and waits until then for what is handed over.
+    /// While the agent is stopping: until when it waits for handovers to end.
     pub stopping: Option<MonoTime>,
-    /// Everything is closed and said.
+    /// Whether every gate is closed and goodbye is said.
     pub stopped: bool,
 }
 
@@ -70,7 +70,7 @@ impl Commands {
         self.pending.iter().all(|pending| usize::from(pending.group.0) < groups)
     }
 
-    /// Answers all commands of a group that nothing will come of any more.
+    /// Ends all commands of a group, and answers them with `outcome`.
     pub fn drop_all_of(&mut self, group: GroupId, outcome: Outcome, out: &mut Actions) {
         for pending in self.pending.extract_if(.., |pending| pending.group == group) {
             out.push(Action::Reply { id: pending.id, outcome });

@@ -1,6 +1,8 @@
-//! Facts of the host: interfaces, gates, addresses, the disk, checks and hooks.
+//! Facts of the host: what the engine notes at once about interfaces, gates, addresses, the disk,
+//! checks and hooks, and the leases that begin, are renewed or end with them.
 //!
-//! Owns: what follows at once from a fact, mostly for a lease. Never does: move a group; that is for the next look at it.
+//! Never does: open or hand over a group; the next step of the group does. A lease that ran out closes
+//! every group of its interface here.
 
 use super::action::{Action, Actions, GateAction};
 use super::event::{Hook, InterfaceFacts};
@@ -65,12 +67,13 @@ impl Engine {
         self.groups.look_again = true;
     }
 
+    /// Begins a lease generation of full length on an interface.
     fn begin_lease(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
         let span = self.leases.span(&self.setup);
         self.leases.begin(interface, span, &self.setup, now, out);
     }
 
-    /// Finds leases that ran out before this wake-up.
+    /// Ends the leases that ran out before this wake-up.
     pub(super) fn check_leases(&mut self, now: MonoTime, out: &mut Actions) {
         for interface in self.leases.ids() {
             let lease = &self.leases[interface];
@@ -150,7 +153,7 @@ impl Engine {
             Presence::Left => around.has_left_lately(peer),
             Presence::Unknown | Presence::Suspicious | Presence::Silent => false,
         };
-        // Votes hold whatever anybody has done meanwhile, for as long as they were given.
+        // Votes that were given hold until their end, so no peer can have opened meanwhile.
         let voted = self.poll.is_voted_on(interface, &self.setup);
         if !voted && !self.peers.nodes().all(knows) {
             return self.handle_lapse(interface, now, out);

@@ -54,7 +54,7 @@ pub struct VotesReport {
 pub struct GroupReport {
     /// Our role.
     pub role: Role,
-    /// Why we have it.
+    /// Why we have the role.
     pub cause: Cause,
     /// Our epoch when active, else the highest seen.
     pub epoch: Epoch,
@@ -70,7 +70,7 @@ pub struct GroupReport {
     pub active: Option<NodeId>,
     /// What the first peer says of itself, if it is heard.
     pub peer: Option<(Role, Reason)>,
-    /// What we wait for.
+    /// What a group that is not active waits for.
     pub waiting: Waiting,
     /// The timer that ends next, and when.
     pub timer: Option<(Timer, MonoTime)>,
@@ -116,7 +116,7 @@ pub enum Waiting {
 /// One peer.
 #[derive(Clone, Debug)]
 pub struct PeerReport {
-    /// Which.
+    /// The peer's number.
     pub id: NodeId,
     /// How it stands with us.
     pub presence: Presence,
@@ -135,7 +135,7 @@ pub struct PeerReport {
 /// One path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinkReport {
-    /// Which.
+    /// The link.
     pub id: LinkId,
     /// Its socket is open.
     pub open: bool,

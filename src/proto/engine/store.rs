@@ -1,4 +1,5 @@
-//! What is to be made durable, and what was: versions of the state, and groups that are configured no more.
+//! What is to be made durable: versions of the node's state, and the states of groups that are no
+//! longer configured.
 //!
 //! Owns: the number of the newest version, and when the next one is due. Never does: write. A disk that fails is told of once;
 //! the store goes on trying, and what is not durable is not used.

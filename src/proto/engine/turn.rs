@@ -11,8 +11,9 @@ pub(super) struct Turn {
     pub last: MonoTime,
     /// Beginning of the time that this process has run without a stall: silence is never counted from before.
     pub resumed: MonoTime,
-    /// First counter sent since then: a consent counts once the peer has echoed it. What lay in a socket's buffer during a
-    /// stall may be from before the peer changed its mind.
+    /// First counter that we sent after the last stall: a consent counts once the peer has echoed it. A
+    /// datagram that lay in a socket's buffer during the stall may be from before the peer changed its
+    /// mind.
     pub fresh_from: u64,
     /// First counter sent after the most recent end of a hook.
     pub hooked_from: u64,
@@ -21,6 +22,7 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// The time of an engine that begins at `now`; its first pulse is due at once.
     pub fn new(now: MonoTime) -> Turn {
         Turn { last: now, resumed: now, fresh_from: 0, hooked_from: 0, next_pulse: now }
     }

@@ -13,7 +13,7 @@ pub(in crate::engine) enum Evident {
     Vetoed,
     /// Nobody is heard on our segment.
     Isolated,
-    /// Say that we are about to open.
+    /// Our claim may go out: we are about to open.
     Claim,
     /// The peer is gone as far as anyone can tell.
     Gone,

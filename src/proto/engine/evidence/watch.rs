@@ -31,7 +31,7 @@ impl Probes {
         if self.last_sent + wait <= now { self.unanswered } else { self.unanswered.saturating_sub(1) }
     }
 
-    /// Whose turn it is: where to begin, and which group is asked again until it falls silent.
+    /// The probe whose turn it is: where the search begins, and which group is probed again.
     pub fn turn(&self) -> ProbeTurn {
         ProbeTurn { cursor: self.cursor, again: self.answered.filter(|_| self.unanswered < PROBES) }
     }
@@ -77,7 +77,8 @@ impl Watch {
         Watch { since: now, next: now, interval, probes: vec![Probes::default(); interfaces], round: 0 }
     }
 
-    /// Since when somebody on a segment must have been heard to have been heard while we asked, and lately.
+    /// Instant from which on somebody must have been heard on a segment for it to count as alive: since
+    /// the asking began, and within the last [`FRESH`] questions.
     pub fn asked_since(&self, now: MonoTime) -> MonoTime {
         self.since.max(now.back(self.interval * FRESH))
     }
@@ -87,7 +88,7 @@ impl Watch {
         &self.probes[usize::from(interface.0)]
     }
 
-    /// The same, to be changed.
+    /// The evidence of an interface, to be changed.
     pub fn on_mut(&mut self, interface: InterfaceId) -> &mut Probes {
         &mut self.probes[usize::from(interface.0)]
     }

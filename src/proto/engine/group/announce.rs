@@ -41,7 +41,7 @@ impl Announcing {
         *self = Announcing { step: 0, next: when };
     }
 
-    /// Ends it.
+    /// Ends the round: nothing is announced until another begins.
     pub fn end(&mut self) {
         self.next = MonoTime::FOREVER;
     }
@@ -60,13 +60,13 @@ impl Announcing {
 }
 
 impl Group {
-    /// Announces the group before its gate is open: what a mutant does. The round follows.
+    /// Announces the group before its gate is open, then begins the round. Only a mutant does so.
     pub(super) fn announce_early(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         orders.push(Action::Announce { group: self.id, address: None });
         self.announcing.begin(around.now + ANNOUNCE_AT[1]);
     }
 
-    /// Announces what is due.
+    /// Announces the group if that is due, and sets the timer of the next announcement.
     pub fn announce(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         if !self.is_open() {
             self.announcing.end();
@@ -85,7 +85,8 @@ impl Group {
         }
     }
 
-    /// Says again who has an address that a stranger claims, and tells people; at most once in ten seconds. Never yields (S6).
+    /// Announces an address that a stranger claims, and tells people; at most once in
+    /// [`DEFEND_INTERVAL`]. The group stays open whatever strangers say (S6).
     pub fn defend(&mut self, address: Vip, mac: MacAddr, now: MonoTime, out: &mut crate::engine::Actions) {
         if self.defended.is_some_and(|last| now.since(last) < DEFEND_INTERVAL) {
             return;

@@ -1,4 +1,5 @@
-//! Both are active: who gives way.
+//! Conflicts: two nodes are active, or one is and a deaf one is about to be. Who closes, and what the
+//! winner does.
 
 use super::Group;
 use crate::engine::action::Action;
@@ -36,12 +37,12 @@ impl Group {
             orders.notice(lost);
             return true;
         }
-        // Where votes decide, it cannot open while we are.
+        // Where votes decide, the peer cannot open while we are active.
         let heeded = around.rules.closes_for_deaf_claim() && !around.votes_decide();
         let claims = row.claim != Epoch::NONE && row.claim.node() == id;
         if heeded && deaf && !active && claims {
-            // It cannot hear us and is about to open: one of us must close first, and only we know of both. It may
-            // know so little of us that its epoch is below ours; then it gets no consent.
+            // The peer cannot hear us and is about to open. One of us must close first, and only we know
+            // of both. A claim below our epoch shows that it knows too little of us: it gets no consent.
             self.close(MonoTime::ZERO, Cause::Unheard, around, orders);
             if row.claim > own {
                 self.give_consent(row.claim, around, orders);
@@ -68,7 +69,7 @@ impl Group {
     pub fn release(&mut self, cause: Cause, around: Around<'_>, orders: &mut Orders<'_>) {
         self.close(MonoTime::ZERO, cause, around, orders);
         let promised = self.promised();
-        // One whose service does not answer is better than none.
+        // An heir whose service does not answer is better than no heir.
         let able = |row: &&Row| super::health::is_able(row) && row.reserve > promised;
         let heirs = around.peers.other_nodes().iter().filter_map(|peer| peer.row(self.id)).filter(able);
         let heir = heirs.min_by_key(|row| row.health).filter(|_| around.rules.names_heir());

@@ -30,7 +30,7 @@ pub(in crate::engine) struct Epochs {
 }
 
 impl Epochs {
-    /// What the store knows of a group.
+    /// The epochs at start, by what the store knows of the group.
     pub fn new(key: GroupKey, state: Option<GroupState>, setup: &Setup) -> Epochs {
         let rules = setup.rules();
         let is_known = |state: &GroupState| state.seen.max(state.reserve).max(state.held) != Epoch::NONE;
@@ -49,7 +49,7 @@ impl Epochs {
         }
     }
 
-    /// True if a gate found open with this epoch was opened by a former life of this node.
+    /// True if a gate that was found open with this epoch was opened by the former life of this node.
     pub fn may_adopt(&self, epoch: Epoch) -> bool {
         epoch != Epoch::NONE && self.found.contains(&epoch)
     }

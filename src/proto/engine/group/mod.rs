@@ -1,4 +1,4 @@
-//! A group on this node: its role, its epochs, and what may be said of it.
+//! A group on this node: its role, its epochs, and its row.
 //!
 //! Owns: the state of one group, which a step of that group alone changes. Never does: look at another group, or change
 //! another room: what a step reads comes as [`Around`], what it asks for goes to [`Orders`].
@@ -68,9 +68,9 @@ pub(super) struct Offer {
 pub(super) struct Addresses {
     /// The address that is probed: the first IPv4 address if there is one (its answer is unicast and quickest).
     pub probe: Vip,
-    /// The keeper has put them in place. A group that was added later waits for that.
+    /// Whether the agent has put them in place. A group that a reload adds waits for that.
     pub installed: bool,
-    /// Some were added, and are to be announced once they are in place.
+    /// Whether a reload added some, which are announced once they are in place.
     pub added: bool,
 }
 
@@ -102,7 +102,7 @@ pub(super) struct Group {
     pub contested: Option<MonoTime>,
     pub ballot: Ballot,
     pub service: Service,
-    /// What peers are told, and the version of the table with which it last changed.
+    /// The row that peers are told; `row_version` is the version of the table with which it last changed.
     pub row: Row,
     pub row_version: u64,
     pub timers: Timers,
@@ -185,12 +185,13 @@ impl Group {
         orders.wishes.persist |= self.epochs.reserve(self.unusable(), setup);
     }
 
-    /// True if the node was given the right of way and may have opened since, without our having heard of it.
+    /// True if `node` has our consent, and may have opened since without our having heard of it.
     pub fn may_be_opened_by(&self, node: NodeId) -> bool {
         self.consent > self.epochs.seen && self.consent.node() == node
     }
 
-    /// The peer that may have opened the group since it was last heard, and of which we do not know that it has.
+    /// The peer that has our consent and may have opened the group without our knowing; `None` if there
+    /// is none, or if the peer says itself that it is active.
     pub fn may_be_opened_behind_us(&self, peers: &Peers) -> Option<PeerAt> {
         let given = self.consent > self.epochs.seen;
         let peer = given.then(|| peers.find(self.consent.node())).flatten();
@@ -199,7 +200,8 @@ impl Group {
 
     /// Takes over a gate that was found open with `epoch`, and its lease.
     pub fn adopt(&mut self, epoch: Epoch, until: MonoTime) {
-        // Whoever granted the lease of the former life is bound by it. Our own vote is what was found open.
+        // Voters that granted the former life's lease are bound until its end. Our own vote is for the
+        // epoch that was found open.
         (self.ballot.asks, self.ballot.known) = (epoch, peer::PeerSet::default());
         self.ballot.floor = until;
         self.epochs.adopt(epoch);
@@ -217,7 +219,7 @@ impl Group {
     }
 }
 
-/// What is said of a group before anything has happened.
+/// The row of a group that has just been added.
 fn first_row(group: &GroupSetup, seen: Epoch) -> Row {
     Row {
         epoch: seen,
@@ -228,7 +230,7 @@ fn first_row(group: &GroupSetup, seen: Epoch) -> Row {
     }
 }
 
-/// The first IPv4 address if there is one.
+/// The address to probe a group by: the first IPv4 address, or the first one if all are IPv6.
 fn probe_address(addresses: &[Vip]) -> Vip {
     let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
     first.copied().unwrap_or(Vip::V4(std::net::Ipv4Addr::UNSPECIFIED))

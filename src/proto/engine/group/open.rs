@@ -43,7 +43,7 @@ pub(in crate::engine) enum Permit {
 }
 
 impl Permit {
-    /// What two peers permit together.
+    /// What two peers permit together: the stricter of both.
     fn and(self, other: Permit) -> Permit {
         match (self, other) {
             (Permit::No, _) | (_, Permit::No) => Permit::No,
@@ -81,8 +81,8 @@ impl Group {
             self.epochs.reserve = known.next_for(around.setup.me).unwrap_or(self.epochs.reserve);
         }
         let reason = self.reason(around);
-        // Isolation is found out while claiming, so it must not keep us from asking again. A service that does not answer is
-        // better than a node that does not.
+        // Isolation is found out while claiming, so it must not keep us from asking again. A node whose
+        // service is dead is better than no node.
         let able = matches!(reason, Reason::None | Reason::Isolated | Reason::Unhealthy);
         if !able || self.role != Role::Standby {
             self.claim = Claim::NONE;
@@ -131,7 +131,8 @@ impl Group {
             Presence::Left | Presence::Unknown | Presence::Silent => self.permit_of_silence(peer, around, orders),
             Presence::Heard => self.permit_of_row(peer, around),
             Presence::Suspicious => {
-                // Its last word still counts; but when it was about to end anyway, the evidence may begin.
+                // The peer's last word still counts. Where that permits nothing, its silence may: the
+                // evidence begins before the silence bound.
                 match self.permit_of_row(peer, around) {
                     Permit::Open(cause) => Permit::Open(cause),
                     Permit::Claim => Permit::Claim,
@@ -145,8 +146,9 @@ impl Group {
     fn permit_of_silence(&self, peer: PeerAt, around: Around<'_>, orders: &mut Orders<'_>) -> Permit {
         let timing = around.timing();
         let claimed = self.claim.since.filter(|_| self.claim.epoch == self.epochs.reserve);
-        // An open gate can be asked. A peer that was not active when it was last heard may be stopped between its decision
-        // to open and the store that does it, and no probe tells: the lease that it has then must be over first.
+        // Probes find an open gate. But a peer that was not active when it was last heard may be stopped
+        // between its decision to open and the store that opens, where no probe finds it: the lease that
+        // it would open with must be over first.
         let known = &around.peers[peer];
         let open = known.is_active(self.id) && !self.may_be_opened_by(known.id);
         let lease = timing.listen.max(stretch(known.lease(), timing.drift_ppm)) + timing.pulse;

@@ -14,7 +14,7 @@ use std::ops::{Index, IndexMut};
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(in crate::engine) struct Groups {
     pub list: Vec<Group>,
-    /// Something changed that any group may have to act on.
+    /// Whether something changed that any group may have to act on: all are stepped in this turn.
     pub look_again: bool,
     /// Groups that are to be stepped alone: their change concerns no other group.
     pub alone: Vec<GroupId>,
@@ -97,7 +97,8 @@ impl Groups {
         self.list[position].row
     }
 
-    /// Asks for a group to be stepped alone with the next event. A thousand that are asked for together cost one look.
+    /// Notes that a group is to be stepped alone with the next event. A thousand notes before it cost one
+    /// turn.
     pub fn step_alone(&mut self, group: GroupId) {
         if !self.alone.contains(&group) {
             self.alone.push(group);
@@ -115,9 +116,9 @@ impl Groups {
         self.list.iter_mut().fold(false, reserve)
     }
 
-    /// Announces again groups of ours that a peer thinks to be its own: it was active when it fell silent, is heard again, and
-    /// we are active, so both may have answered. It may have closed on our word before we hear its own, and then nothing but
-    /// this tells its clients who is left (L4).
+    /// Announces again our open groups that a peer was active with when it fell silent, now that the peer
+    /// is heard again: both nodes may have answered. The peer may close on our word before we hear from
+    /// it that it was active; then nothing else tells its clients who is left (L4).
     pub fn announce_after_division(&mut self, around: Around<'_>, peer: PeerAt) {
         for group in self.list.iter_mut().filter(|group| group.is_open()) {
             if around.peers[peer].is_active(group.id) {

@@ -98,18 +98,18 @@ pub(super) struct Peer {
 
 /// What was known of a peer before its newest word.
 pub(super) struct Heard {
-    /// It had not been heard for the suspicion time, or ever.
+    /// It had not been heard for the suspicion time, or never before.
     pub quiet: bool,
-    /// It had been silent.
+    /// It had been silent for the whole silence bound.
     pub returned: bool,
-    /// It is a witness, and people think that it is not heard.
+    /// It is a witness, and people must be told that it is heard.
     pub is_news: bool,
 }
 
 /// What the header of a peer's newest pulse has changed.
 #[derive(Default)]
 pub(super) struct Learned {
-    /// What it hears, or whether it goes, is not as it was.
+    /// Whether it hears us, or whether it leaves, has changed.
     pub changed: bool,
     /// It has another set of groups: its table is wanted from the beginning.
     pub regrouped: bool,

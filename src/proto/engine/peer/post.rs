@@ -1,4 +1,5 @@
-//! Pulses out: on every link every pulse, at once when a row has changed, and as answers and questions.
+//! Pulses out: on every open link at every pulse, at once when a row has changed, as answers, and as
+//! questions.
 //!
 //! Owns: counters, table versions, and when datagrams left. Never does: decide what a row says. A link that is not open is
 //! left out; a lost datagram is made up for by the next.
@@ -42,7 +43,7 @@ pub(in crate::engine) struct Outbox {
 }
 
 impl Outbox {
-    /// Nothing is sent yet. The session's number comes from the seed.
+    /// An outbox that has sent nothing. The session's number comes from the seed.
     pub fn new(seed: &[u8; 32]) -> Outbox {
         let digest = Sha256::digest(seed);
         let mut first = [0; 8];
@@ -64,14 +65,14 @@ impl Outbox {
     }
 }
 
-/// What our pulses say of ourselves beside the rows.
+/// What our pulses say of this node beside its rows: facts of other rooms.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Said {
     /// A gate of a former life may be open that we have not found yet.
     pub blind: bool,
     /// Everything is closed, and we leave.
     pub stopped: bool,
-    /// The pair would go on without its witnesses.
+    /// This node would decide with its peer alone, without the witnesses.
     pub alone: bool,
 }
 
@@ -103,7 +104,8 @@ impl Post<'_> {
         }
     }
 
-    /// Sends one pulse on every open link to a peer; on the segment only when one of us hears nothing else, or now and then.
+    /// Sends one pulse on every open UDP link to a peer. The segment link is used as well while no UDP
+    /// link is heard or the peer does not hear us, and now and then otherwise.
     pub fn send(&mut self, peer: PeerAt, query: bool, out: &mut Actions) {
         let patience = self.setup.timing.patience;
         let lonely = self.is_udp_silent(peer) || self.peers[peer].needs_segment(self.now, patience.deaf);
@@ -122,8 +124,8 @@ impl Post<'_> {
 
     /// Sends one pulse, or a few if many rows are unacknowledged, on one link.
     pub fn send_on(&mut self, peer: PeerAt, link: LinkId, query: bool, out: &mut Actions) {
-        // What a peer we do not hear acknowledged long ago it may have forgotten since, in a new session: it is told
-        // everything, if that fits into one datagram.
+        // A peer that we do not hear may have begun a new session and forgotten what it acknowledged: it
+        // is told everything, if that fits into one datagram.
         let heard = self.presence(peer) == Presence::Heard;
         let whole = !heard && self.groups.len() <= ROWS_PER_PULSE;
         let mut base = if whole { 0 } else { self.peers[peer].acked };
@@ -203,7 +205,8 @@ impl Post<'_> {
             table_version: self.outbox.table + u64::from(self.said.blind),
             base_version: base,
             upto_version: upto,
-            // What is remembered is the table of the session that is believed, not of one that introduces itself.
+            // The copy is the table of the believed session; a session that introduces itself is
+            // acknowledged nothing.
             ack_version: if known.sessions.verified() == Some(echo.session) { known.copy.have() } else { 0 },
         }
     }

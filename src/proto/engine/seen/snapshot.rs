@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub struct Snapshot(Engine);
 
 impl Engine {
-    /// What the engine is now.
+    /// A snapshot of the engine as it is now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot(self.clone())
@@ -49,7 +49,7 @@ impl Engine {
         &self.rejects
     }
 
-    /// Every position that the state names exists.
+    /// True if the state fits the setup: table sizes agree, and every position that it names exists.
     fn is_whole(&self) -> bool {
         let (groups, peers, interfaces) = (self.groups.len(), self.peers.len(), self.leases.len());
         let setup = &self.setup;
@@ -87,7 +87,7 @@ impl Snapshot {
     }
 }
 
-/// Stands where a decoded state has no setup yet.
+/// An empty setup: the place holder of a decoded state before [`Engine::restore`].
 pub(in crate::engine) fn no_setup() -> Arc<Setup> {
     Arc::new(Setup {
         me: NodeId(0),

@@ -26,9 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(in crate::engine) struct Alone {
     /// Since when no majority of the witnesses is heard.
     pub lacking: Option<MonoTime>,
-    /// Our pulses say so from this counter on.
+    /// The counter from which on our pulses say that we would decide alone.
     pub said: Option<u64>,
-    /// Whether the peer says so in its present life.
+    /// Whether the peer has said so in its present life.
     pub echoed: bool,
     /// Since when a later life of the peer is heard that does not say so.
     pub unsaid: Option<MonoTime>,
@@ -36,7 +36,7 @@ pub(in crate::engine) struct Alone {
     pub on: bool,
 }
 
-/// Time without a majority of the witnesses after which a node says so.
+/// Time without a majority of the witnesses after which a node says that it would decide alone.
 pub(in crate::engine) fn patience(timing: &Timing) -> Duration {
     (timing.silence * 10).max(PATIENCE)
 }
@@ -98,7 +98,8 @@ impl Engine {
         }
     }
 
-    /// Takes note of what the newest pulse of the other node says.
+    /// Notes whether the newest pulse of the other node says that it would decide alone, and begins or
+    /// ends deciding alone accordingly.
     pub(in crate::engine) fn note_alone(&mut self, peer: PeerAt, header: &Header, now: MonoTime, out: &mut Actions) {
         let strict = self.setup.votes.is_none_or(|votes| self.setup.rules().is_strict(votes.strict));
         if strict || self.peers[peer].id.is_witness() {
@@ -113,14 +114,14 @@ impl Engine {
                 out.notice(Notice::Alone { alone: true });
             }
         } else if alone.on && alone.echoed {
-            // It hears the witnesses again.
+            // The peer has said it before in this life, and does no more: it hears the witnesses again.
             self.end_alone(out);
         } else if alone.on {
             alone.unsaid.get_or_insert(now);
         }
     }
 
-    /// Notes that the peer lives anew: that it does not say so yet means nothing.
+    /// Notes a new life of the peer: until it says that it would decide alone, nothing follows from that.
     pub(in crate::engine) fn forget_echo_of_alone(&mut self, peer: PeerAt) {
         if !self.peers[peer].id.is_witness() {
             self.poll.alone.echoed = false;

@@ -55,12 +55,12 @@ pub(in crate::engine) struct Promise {
 }
 
 impl Promise {
-    /// Renews it no more.
+    /// Ends the renewal: the promise is over at `until`, or when it was to end already.
     pub fn freeze(&mut self, until: MonoTime) {
         self.ends.get_or_insert(until);
     }
 
-    /// When it is over.
+    /// When the promise is over.
     pub fn end(&self, peers: &Peers) -> MonoTime {
         self.ends.unwrap_or(peers[self.peer].promised)
     }
@@ -71,9 +71,9 @@ impl Promise {
 pub(in crate::engine) struct Ballot {
     /// The epoch that our row asks votes for.
     pub asks: Epoch,
-    /// The peers that have acknowledged a row of ours which does.
+    /// The peers that have acknowledged a row of ours that asks for `asks`.
     pub known: PeerSet,
-    /// The peers that grant it.
+    /// The peers that grant `asks`.
     pub granted: PeerSet,
     /// End of what is granted by votes counted before, whoever grants it now.
     pub floor: MonoTime,
@@ -107,7 +107,7 @@ impl Ballot {
         self.promise.map_or(MonoTime::ZERO, |promise| promise.end(peers))
     }
 
-    /// Renews what was promised to a peer no more.
+    /// Ends the renewal of the promise, if it is to this peer; it is over at `until`.
     pub fn freeze(&mut self, peer: PeerAt, until: MonoTime) {
         if let Some(promise) = self.promise.as_mut().filter(|promise| promise.peer == peer) {
             promise.freeze(until);

@@ -20,7 +20,7 @@ impl Group {
     /// Answers the claims of peers while this node is not active: consent, or silence.
     pub fn consider_consent(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         if around.leases.is_blind(self.interface, around.rules, around.now) {
-            // An earlier life's gate may be open: there is nothing to give away yet.
+            // A gate of a former life may be open, so no consent may say that ours is closed.
             return;
         }
         for peer in around.peers.nodes().filter(|peer| around.is_speaking(*peer)) {
@@ -49,7 +49,8 @@ impl Group {
         }
     }
 
-    /// True if this node may vote for what a peer's row claims. What the peer holds is voted for here and now.
+    /// True if this node may vote for what a peer's row claims. If the row says that the peer is active,
+    /// this node votes for it here and the result is false: there is no claim to answer.
     fn may_grant(&mut self, peer: PeerAt, row: &Row, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
         let claimant = &around.peers[peer];
         let stated = Duration::from_micros(u64::from(claimant.lease_us()));
@@ -71,7 +72,7 @@ impl Group {
             }
             Some(Ask::Claims(_)) => true,
             Some(Ask::Holds(epoch)) => {
-                // Who holds less than was seen is about to find out.
+                // A peer active with a lower epoch than was seen gets no vote: it is about to close.
                 if epoch >= self.epochs.seen && !self.ballot.is_live(epoch) {
                     self.consent = epoch;
                     self.promise(peer, epoch, around);
@@ -89,6 +90,7 @@ impl Group {
         around.now >= self.ballot.from && around.rules.is_unbound(bound, around.now)
     }
 
+    /// Promises our vote to a peer for `epoch`; renewed only while the peer's row asks for that epoch.
     fn promise(&mut self, peer: PeerAt, epoch: Epoch, around: Around<'_>) {
         let known = &around.peers[peer];
         let asked = known.row(self.id).and_then(|row| ask(known.id, row));
@@ -104,7 +106,7 @@ impl Group {
         self.ballot.promise = None;
     }
 
-    /// What of our consent is told: with witnesses only a vote that every pulse renews.
+    /// The consent that our row tells: with witnesses only a vote that is still renewed.
     pub fn told_consent(&self, has_votes: bool) -> Epoch {
         if !has_votes || self.ballot.is_live(self.consent) { self.consent } else { Epoch::NONE }
     }

@@ -58,7 +58,7 @@ impl Group {
 }
 
 impl Groups {
-    /// A voter has to be told anew what our rows ask for.
+    /// Forgets what a voter has acknowledged of our rows: it has to be told anew.
     pub fn forget_known(&mut self, peer: PeerAt) {
         self.iter_mut().for_each(|group| group.ballot.known.remove(peer));
     }
@@ -77,7 +77,7 @@ impl Groups {
         for group in self.iter_mut() {
             let row = voter.row(group.id);
             let ballot = &mut group.ballot;
-            // The row that asked first may have changed before it was told; then it never was.
+            // Our row may have changed before it was told: then the voter has not learned of `asks`.
             let asked = ask(me, &group.row).is_some_and(|asked| asked.epoch() == ballot.asks);
             if asked && voter.acked >= group.row_version {
                 ballot.known.insert(peer);
@@ -89,7 +89,7 @@ impl Groups {
                 ballot.granted.remove(peer);
             }
             if row.is_none() {
-                // It does not know the group any more, and closes it; we cannot know when.
+                // The voter does not have the group any more, and closes it at a time that we do not know.
                 ballot.freeze(peer, voter.promised);
             }
         }
@@ -150,6 +150,7 @@ impl Poll {
 }
 
 impl Grants {
+    /// Interface, granting peers as bits, and floor: for the reduction of a state (`canon`).
     #[cfg(any(test, feature = "proof"))]
     pub(in crate::engine) fn parts(&self) -> (u8, u64, MonoTime) {
         (self.interface.0, self.granted.bits(), self.floor)
@@ -199,7 +200,8 @@ impl Engine {
         known.promised = known.promised.max(now + span);
     }
 
-    /// Notes the lease for which another node asks votes. While the disk does not know it, nothing is promised for it.
+    /// Notes the lease for which another node asks votes. True if a promise for it may be given: the disk
+    /// knows a lease that long.
     fn note_stated(&mut self, lease: Duration) -> bool {
         let (known, wanted) = self.leases.former.note_stated(lease, &self.setup.timing);
         self.store.wanted |= wanted;

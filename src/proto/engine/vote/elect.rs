@@ -18,7 +18,7 @@ use crate::types::{Epoch, GroupId, MonoTime};
 use crate::wire::pulse::{Reason, Role, Row};
 use std::time::Duration;
 
-/// A fault does not bring a group back to the node that gave it away, for so long.
+/// Time in which a fault does not bring a group back to the node that gave it away.
 const RETURN: Duration = Duration::from_secs(60);
 
 impl Group {
@@ -44,7 +44,7 @@ impl Group {
         }
         let reserve = self.epochs.reserve;
         let claimed = self.claim.epoch == reserve && self.ballot.asks == reserve;
-        // Less than the time to the next pulse could not be renewed in time.
+        // A deadline before the next pulse could not be renewed in time.
         let votes = || self.votes_until(around.setup, around.turn, around.peers);
         let elected = claimed && votes() > around.now + around.timing().pulse;
         if elected { Permit::Open(cause) } else { Permit::Claim }
@@ -93,7 +93,8 @@ impl Group {
             self.timers.set(Timer::Grant, over);
             return None;
         }
-        // A witness that has granted our claim speaks of us from then on.
+        // Once we claim, the witnesses' word is not asked for: a witness that has granted our claim speaks
+        // of us.
         let claimed = self.claim.epoch != Epoch::NONE;
         let promote = around.policy(self.id).promote;
         if promote != Promote::Peer && !claimed && !around.is_nobody_active(self.id) {
@@ -118,8 +119,8 @@ impl Group {
         alive
     }
 
-    /// True if the witness's word alone is to move the group while its active is heard. A node that has just given the
-    /// group away does not take it back for that: a fault on both would move it for ever.
+    /// True if the witnesses' word alone is to move the group here while its active is heard. Not within
+    /// [`RETURN`] after this node gave the group away: a fault on both nodes would move it for ever.
     pub fn is_fault_to_be_moved(&mut self, around: Around<'_>) -> bool {
         if !around.has_votes() || around.policy(self.id).promote != Promote::Witness {
             return false;
@@ -156,7 +157,7 @@ impl Group {
 }
 
 impl Around<'_> {
-    /// True if a majority of the witnesses says so of a group.
+    /// True if `what` holds for the group's row of a majority of the witnesses.
     fn witnesses_say(self, group: GroupId, what: impl Fn(&Row) -> bool) -> bool {
         let says = |peer: &PeerAt| self.is_speaking(*peer) && self.peers[*peer].row(group).is_some_and(&what);
         self.peers.witnesses().filter(says).count() >= self.peers.electorate().majority_of_witnesses()
