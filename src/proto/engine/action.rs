@@ -1,4 +1,5 @@
-//! What the engine wants done. Actions are carried out in order; none of them waits for anything slow.
+//! What the engine wants done. Actions are carried out in order; none of them waits for anything
+//! slow.
 
 use super::event::Hook;
 use super::{Cause, Notice};
@@ -33,10 +34,12 @@ pub enum Action {
     Announce {
         /// The group.
         group: GroupId,
-        /// The only address to announce, in defence against a stranger who claims it; `None` announces all.
+        /// The only address to announce, in defence against a stranger who claims it; `None`
+        /// announces all.
         address: Option<Vip>,
     },
-    /// Make a state durable and report [`Event::Stored`](super::Event::Stored) with this version or a later one.
+    /// Make a state durable and report [`Event::Stored`](super::Event::Stored) with this version or
+    /// a later one.
     Persist {
         /// Number of the state: rises with every change.
         version: u64,
@@ -52,9 +55,9 @@ pub enum Action {
         /// How the command ended.
         outcome: Outcome,
     },
-    /// Run the hooks of a group and report [`Event::Hook`](super::Event::Hook) with the same group, hook and epoch. The
-    /// engine waits for the hooks' own limit plus one second. Hooks of the same group that still run are to be ended first:
-    /// their end is of no use any more.
+    /// Run the hooks of a group and report [`Event::Hook`](super::Event::Hook) with the same group,
+    /// hook and epoch. The engine waits for the hooks' own limit plus one second. Hooks of the same
+    /// group that still run are to be ended first: their end is of no use any more.
     Hook {
         /// The group.
         group: GroupId,
@@ -100,7 +103,8 @@ pub enum GateAction {
         /// The epoch it is opened with.
         epoch: Epoch,
     },
-    /// Close a group: answers end at once, traffic in flight is carried until `carry_until` (ZERO: not at all).
+    /// Close a group: answers end at once, traffic in flight is carried until `carry_until` (ZERO:
+    /// not at all).
     Close {
         /// The group.
         group: GroupId,
@@ -139,8 +143,8 @@ pub enum Outcome {
     Busy,
 }
 
-/// The engine's output: a list of actions and the bytes of its datagrams. Reused from call to call, so that a
-/// running agent at rest allocates nothing.
+/// The engine's output: a list of actions and the bytes of its datagrams. Reused from call to call,
+/// so that a running agent at rest allocates nothing.
 #[derive(Debug, Default)]
 pub struct Actions {
     /// In the order in which they must be carried out.

@@ -1,8 +1,8 @@
 //! What a step of one group may read ([`Around`]), and what it may ask of other rooms ([`Orders`]).
 //!
 //! A step of a group writes that group alone, its `self`. [`Around`] is everything else, read only.
-//! [`Orders`] takes what follows from the step: actions, in their order, and wishes to other rooms of
-//! the engine, which the engine fulfils when the step is over.
+//! [`Orders`] takes what follows from the step: actions, in their order, and wishes to other rooms
+//! of the engine, which the engine fulfils when the step is over.
 
 use super::action::{Action, Actions};
 use super::commands::Commands;
@@ -33,7 +33,8 @@ pub(super) struct Around<'a> {
     pub commands: &'a Commands,
     /// Counter of the last datagram that we have sent.
     pub counter: u64,
-    /// The peer that may have opened the group since it was last heard, as known when this step began.
+    /// The peer that may have opened the group since it was last heard, as known when this step
+    /// began.
     pub given_before: Option<PeerAt>,
 }
 
@@ -58,8 +59,8 @@ impl<'a> Around<'a> {
     }
 
     /// True while a goodbye proves that the peer's gates are closed: it is younger than the silence
-    /// bound, and not from before a stall of ours. After that a later life of the peer may have opened a
-    /// gate without our hearing of it, and its silence is judged like any other.
+    /// bound, and not from before a stall of ours. After that a later life of the peer may have
+    /// opened a gate without our hearing of it, and its silence is judged like any other.
     pub fn has_left_lately(self, peer: PeerAt) -> bool {
         let known = &self.peers[peer];
         let lately = known.heard.is_some_and(|heard| self.now.since(heard) < self.timing().silence);
@@ -100,7 +101,8 @@ pub(super) struct Wishes {
     pub ask_everybody: bool,
     /// New deadline of the lease of the group's interface, which is earlier than before.
     pub lease_until: Option<MonoTime>,
-    /// Whether the group's segment is isolated: nobody is heard on it although neighbours are known.
+    /// Whether the group's segment is isolated: nobody is heard on it although neighbours are
+    /// known.
     pub isolated: Option<bool>,
     /// Probes that nobody could hear prove nothing: counting begins anew on the group's interface.
     pub void_probes: bool,

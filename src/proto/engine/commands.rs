@@ -1,7 +1,7 @@
 //! What operators have asked for: commands under way, and the stop.
 //!
-//! Owns: the list, and its bound. Never does: move a group (`group::command` begins and ends them). A command that nothing
-//! comes of is answered when its time is over.
+//! Owns: the list, and its bound. Never does: move a group (`group::command` begins and ends them).
+//! A command that nothing comes of is answered when its time is over.
 
 use super::action::{Action, Actions, Outcome};
 use crate::types::{GroupId, MonoTime};
@@ -59,13 +59,15 @@ impl Commands {
         self.is_asked(group, &[Kind::Take])
     }
 
-    /// True if no command for a group can begin now: one is under way, there are too many, or the agent is stopping.
+    /// True if no command for a group can begin now: one is under way, there are too many, or the
+    /// agent is stopping.
     pub fn is_busy(&self, group: GroupId) -> bool {
         let known = self.pending.iter().any(|pending| pending.group == group);
         self.stopping.is_some() || known || self.pending.len() >= PENDING
     }
 
-    /// True if every group that a command names is one of `groups` groups: a state from outside may name any.
+    /// True if every group that a command names is one of `groups` groups: a state from outside may
+    /// name any.
     pub fn are_within(&self, groups: usize) -> bool {
         self.pending.iter().all(|pending| usize::from(pending.group.0) < groups)
     }

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 /// One thing that happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event<'a> {
-    /// The deadline that [`Engine::next_deadline`](super::Engine::next_deadline) named has come. Harmless
-    /// at any other time, too.
+    /// The deadline that [`Engine::next_deadline`](super::Engine::next_deadline) named has come.
+    /// Harmless at any other time, too.
     Tick,
     /// A datagram arrived on a link. Not authenticated yet.
     Datagram {
@@ -63,19 +63,20 @@ pub enum Event<'a> {
         /// The interface.
         interface: InterfaceId,
     },
-    /// All addresses of all groups on an interface are in place and guarded, those of the newest configuration
-    /// included.
+    /// All addresses of all groups on an interface are in place and guarded, those of the newest
+    /// configuration included.
     Installed {
         /// The interface.
         interface: InterfaceId,
     },
-    /// The gate was replaced by another, closed one, because it had become too small. Its slots are known.
+    /// The gate was replaced by another, closed one, because it had become too small. Its slots are
+    /// known.
     GateReplaced {
         /// The interface.
         interface: InterfaceId,
     },
-    /// The gateway of an interface, or a neighbour that the kernel knows there: someone to ask whether the segment
-    /// is alive.
+    /// The gateway of an interface, or a neighbour that the kernel knows there: someone to ask
+    /// whether the segment is alive.
     Anchor {
         /// The interface.
         interface: InterfaceId,
@@ -98,18 +99,21 @@ pub enum Event<'a> {
         /// The command.
         command: Command,
     },
-    /// How badly a group's service does here now. First told when every check has come to a verdict; before that an active
-    /// group is not moved for its health. After another configuration the last value counts until the next one is told.
+    /// How badly a group's service does here now. First told when every check has come to a
+    /// verdict; before that an active group is not moved for its health. After another
+    /// configuration the last value counts until the next one is told.
     ///
-    /// Acted upon with the next event, which [`Engine::next_deadline`](super::Engine::next_deadline) asks for at once, so
-    /// that a thousand that come together cost as much as one.
+    /// Acted upon with the next event, which
+    /// [`Engine::next_deadline`](super::Engine::next_deadline) asks for at once, so that a thousand
+    /// that come together cost as much as one.
     Health {
         /// The group.
         group: GroupId,
         /// As in [`Row::health`](crate::wire::pulse::Row).
         health: u8,
     },
-    /// What [`Action::Hook`](super::Action::Hook) asked for has ended. Acted upon like [`Event::Health`].
+    /// What [`Action::Hook`](super::Action::Hook) asked for has ended. Acted upon like
+    /// [`Event::Health`].
     Hook {
         /// The group.
         group: GroupId,

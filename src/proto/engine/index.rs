@@ -1,5 +1,5 @@
-//! Index of groups by address and by key, built once per configuration: the group of a frame or of a
-//! row is found without a search.
+//! Index of groups by address and by key, built once per configuration: the group of a frame or of
+//! a row is found without a search.
 
 use super::Setup;
 use crate::types::{GroupId, GroupKey, Vip};

@@ -118,8 +118,8 @@ pub enum Notice {
         /// True if this node goes on.
         won: bool,
     },
-    /// A stranger, which is no peer, claims an address of ours, and the address was announced again in
-    /// defence. Told with each defence, at most once in ten seconds.
+    /// A stranger, which is no peer, claims an address of ours, and the address was announced again
+    /// in defence. Told with each defence, at most once in ten seconds.
     Stranger {
         /// The group.
         group: GroupId,

@@ -1,8 +1,9 @@
-//! Number of groups that a silent peer may have opened since it was last heard: those for which it has
-//! our consent.
+//! Number of groups that a silent peer may have opened since it was last heard: those for which it
+//! has our consent.
 //!
-//! Owns: the count, which every group asks for that waits for the evidence to be enough. Never does: decide what is enough
-//! (see `evidence`). The count is made once for each pass over the groups, and kept true while groups change in it.
+//! Owns: the count, which every group asks for that waits for the evidence to be enough. Never
+//! does: decide what is enough (see `evidence`). The count is made once for each pass over the
+//! groups, and kept true while groups change in it.
 
 use super::peer::PeerAt;
 use crate::types::InterfaceId;
@@ -19,8 +20,8 @@ pub(super) struct Openable {
 }
 
 impl Openable {
-    /// Counts anew. `given`: for each group that has our consent, the peer and the interface; `size`: the
-    /// numbers of peers and of interfaces.
+    /// Counts anew. `given`: for each group that has our consent, the peer and the interface;
+    /// `size`: the numbers of peers and of interfaces.
     pub fn count(&mut self, given: impl Iterator<Item = (PeerAt, InterfaceId)>, size: (usize, usize)) {
         let (peers, interfaces) = size;
         self.counts.clear();
@@ -34,7 +35,8 @@ impl Openable {
         self.counts.clear();
     }
 
-    /// Keeps the count true when a group on an interface was given to `before`, and is now given to `after`.
+    /// Keeps the count true when a group on an interface was given to `before`, and is now given to
+    /// `after`.
     pub fn replace(&mut self, before: Option<PeerAt>, after: Option<PeerAt>, interface: InterfaceId) {
         if before == after || self.counts.is_empty() {
             return;
@@ -43,9 +45,9 @@ impl Openable {
         after.into_iter().for_each(|peer| *self.place(peer, interface) += 1);
     }
 
-    /// Number of groups that `peer` may have opened on an interface, [`OPENABLE`] at most. One group
-    /// there is being stepped: `before` is the peer that it was given to when it was counted, `after`
-    /// the peer that it is given to now.
+    /// Number of groups that `peer` may have opened on an interface, [`OPENABLE`] at most. One
+    /// group there is being stepped: `before` is the peer that it was given to when it was counted,
+    /// `after` the peer that it is given to now.
     pub fn of(&self, peer: PeerAt, interface: InterfaceId, before: Option<PeerAt>, after: Option<PeerAt>) -> u32 {
         let place = peer.number() * self.interfaces + usize::from(interface.0);
         let counted = self.counts.get(place).copied().unwrap_or_default();

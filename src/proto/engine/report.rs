@@ -245,8 +245,8 @@ impl Group {
         }
     }
 
-    /// What the group waits for; [`Waiting::Nothing`] if it is open, cannot be opened, or waits for no
-    /// peer.
+    /// What the group waits for; [`Waiting::Nothing`] if it is open, cannot be opened, or waits for
+    /// no peer.
     fn waiting(&self, around: Around<'_>) -> Waiting {
         if let Some(running) = self.service.hook.filter(|running| running.ended.is_none()) {
             return Waiting::Hook(running.hook);

@@ -15,8 +15,8 @@ use crate::durable::Durable;
 use crate::types::{GroupId, InterfaceId, MonoTime};
 
 impl Engine {
-    /// Does everything that is due at `now` or follows from the event that was just taken in. Nothing
-    /// once the agent has stopped.
+    /// Does everything that is due at `now` or follows from the event that was just taken in.
+    /// Nothing once the agent has stopped.
     pub(super) fn run(&mut self, now: MonoTime, out: &mut Actions) {
         if self.commands.stopped {
             return;
@@ -30,7 +30,8 @@ impl Engine {
             self.groups.alone.clear();
             self.step_groups(now, out);
             self.finish_commands(now, out);
-            // Rows change only where groups are stepped; at rest, nothing here looks at every group.
+            // Rows change only where groups are stepped; at rest, nothing here looks at every
+            // group.
             self.publish_rows(now);
             self.sort_grants();
         } else if !self.groups.alone.is_empty() {
@@ -189,8 +190,8 @@ impl Engine {
         self.groups.deadline = self.groups.deadline.min(self.groups[id].timers.next());
     }
 
-    /// Counts what silent peers may have opened, for the groups that are about to be stepped. Not needed
-    /// while no peer is silent.
+    /// Counts what silent peers may have opened, for the groups that are about to be stepped. Not
+    /// needed while no peer is silent.
     fn count_openable(&mut self) {
         if self.evidence.is_watching() {
             let size = (self.peers.len(), self.leases.len());
@@ -213,8 +214,8 @@ impl Engine {
         }
     }
 
-    /// Ends blindness once every gate of a former life is found or closed. From then on peers may take
-    /// our table for whole, which a new version tells them.
+    /// Ends blindness once every gate of a former life is found or closed. From then on peers may
+    /// take our table for whole, which a new version tells them.
     fn end_blindness(&mut self, now: MonoTime) {
         if self.leases.end_blindness(self.setup.rules(), now) {
             self.outbox.table += 1;
@@ -277,8 +278,8 @@ impl Engine {
         let Some(probes) = self.evidence.probes(peer, interface) else { return };
         let silent = &self.peers[peer];
         let Some(group) = self.groups.to_be_probed(interface, silent, &probes.turn(), self.setup.rules()) else {
-            // There is no group to be asked for here. Older evidence must not count when there is one
-            // again.
+            // There is no group to be asked for here. Older evidence must not count when there is
+            // one again.
             return *probes = Probes::default();
         };
         let mac = silent.row(group.id).map(|row| row.mac).filter(|mac| !mac.is_zero());
@@ -296,8 +297,8 @@ impl Engine {
         }
     }
 
-    /// Sends the state to the disk if something in it has changed. Not while the state of a group is
-    /// damaged: the next life would take the little that is known of it for the whole.
+    /// Sends the state to the disk if something in it has changed. Not while the state of a group
+    /// is damaged: the next life would take the little that is known of it for the whole.
     fn persist(&mut self, now: MonoTime, out: &mut Actions) {
         if !self.store.wanted || self.groups.iter().any(|group| group.epochs.damaged) {
             return;

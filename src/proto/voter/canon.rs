@@ -1,7 +1,7 @@
-//! The canon of a voter: reduces it to what of its state can matter from now on. Two voters with the
-//! same reduction behave alike; the model check recognises by it a state that it has seen before.
-//! Each type is taken apart by field name, so a new field does not compile until somebody has
-//! decided how it is reduced. Not part of what ships.
+//! The canon of a voter: reduces it to what of its state can matter from now on. Two voters with
+//! the same reduction behave alike; the model check recognises by it a state that it has seen
+//! before. Each type is taken apart by field name, so a new field does not compile until somebody
+//! has decided how it is reduced. Not part of what ships.
 
 use super::check::Check;
 use super::group::{Group, Promise};

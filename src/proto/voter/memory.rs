@@ -125,8 +125,8 @@ impl Voter {
         }
     }
 
-    /// Notes the lease that a node stated. If it is longer than the one that the disk knows, asks for a
-    /// write: nothing is granted under it before.
+    /// Notes the lease that a node stated. If it is longer than the one that the disk knows, asks
+    /// for a write: nothing is granted under it before.
     pub(super) fn note_lease(&mut self, lease_us: u32) {
         let wanted = self.lease_rising.map_or(self.lease, |(lease, _)| lease);
         if lease_us > wanted {

@@ -13,8 +13,8 @@ pub(super) struct Node {
     pub copy: TableCopy,
     /// Version of our table up to which the node has every row, as it says.
     pub acked: u64,
-    /// End of every promise to the node that its pulses still renew. One instant serves all its groups,
-    /// so a pulse costs the same for one group and for a thousand.
+    /// End of every promise to the node that its pulses still renew. One instant serves all its
+    /// groups, so a pulse costs the same for one group and for a thousand.
     pub until: MonoTime,
     /// Whether the node asks for something that it has not been granted.
     pub waiting: bool,

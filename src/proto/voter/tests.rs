@@ -1,5 +1,6 @@
-//! Tests of a witness's voter. This file: a scene with one voter and two nodes. `grants`, `promises`
-//! and `abstention` test rules one by one; `world` plays random histories against oracles.
+//! Tests of a witness's voter. This file: a scene with one voter and two nodes. `grants`,
+//! `promises` and `abstention` test rules one by one; `world` plays random histories against
+//! oracles.
 
 use super::talker::{Home, Talker};
 use super::*;
@@ -57,7 +58,7 @@ struct Scene {
     alpha: Talker,
     beta: Talker,
     notices: Vec<Notice>,
-    /// Whether the disk answers a write at once; otherwise it never answers.
+    /// Whether the disk answers a write at once; if not, the test does (`voter.stored`).
     disk: bool,
 }
 
@@ -95,9 +96,9 @@ impl Scene {
         self.deliver(node, &pulse, ms)
     }
 
-    /// Delivers a datagram of a node to the voter, the answers to the node, and so on until neither has
-    /// more to say. True if the node then holds a grant for the group: the epoch that it asks for is
-    /// granted by the newest answer. `out` keeps what the voter did with this datagram.
+    /// Delivers a datagram of a node to the voter, the answers to the node, and so on until neither
+    /// has more to say. True if the node then holds a grant for the group: the epoch that it asks
+    /// for is granted by the newest answer. `out` keeps what the voter did with this datagram.
     fn deliver(&mut self, node: NodeId, pulse: &[u8], ms: u64) -> bool {
         self.out.clear();
         self.voter.handle(instant(ms), pulse, &mut self.out);
@@ -120,8 +121,8 @@ impl Scene {
         }
     }
 
-    /// Sends three pulses of each node at `ms`: enough for both to prove themselves and to tell their
-    /// tables.
+    /// Sends three pulses of each node at `ms`: enough for both to prove themselves and to tell
+    /// their tables.
     fn both(&mut self, ms: u64) {
         for _ in 0..3 {
             self.pulse(ALPHA, ms);
@@ -141,7 +142,8 @@ impl Scene {
         self.talker(node).change(GROUP, |row| (row.role, row.reserve, row.claim) = (Role::Standby, epoch, epoch));
     }
 
-    /// Makes a node active in its row, with the next epoch as its reserve; told with its next pulse.
+    /// Makes a node active in its row, with the next epoch as its reserve; told with its next
+    /// pulse.
     fn open(&mut self, node: NodeId, epoch: Epoch) {
         let next = Epoch::new(epoch.counter() + 1, node);
         self.talker(node).change(GROUP, |row| {

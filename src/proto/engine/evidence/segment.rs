@@ -54,7 +54,8 @@ impl Segment {
         self.neighbours.push(Neighbour { mac, address, seen: now });
     }
 
-    /// Forgets a hardware address that turned out to be a peer's: its silence must not look like that of the segment.
+    /// Forgets a hardware address that turned out to be a peer's: its silence must not look like
+    /// that of the segment.
     pub fn forget(&mut self, mac: MacAddr) {
         self.neighbours.retain(|known| known.mac != mac);
     }
@@ -82,8 +83,9 @@ impl Segment {
         }
     }
 
-    /// Asks the anchors once in each `pause`. While all is well, neighbours that did not answer for long
-    /// are forgotten, so that they cannot hold up a takeover later. `well`: no peer is asked at present.
+    /// Asks the anchors once in each `pause`. While all is well, neighbours that did not answer for
+    /// long are forgotten, so that they cannot hold up a takeover later. `well`: no peer is asked
+    /// at present.
     pub fn refresh(
         &mut self,
         interface: InterfaceId,

@@ -8,8 +8,9 @@ use crate::rules::Rules;
 use crate::types::{MacAddr, MonoTime, Vip};
 use std::time::Duration;
 
-/// When announcements are repeated after an opening (design: 0, 0.2, 1.3, 2.4 and 5 s): RFC 4861 7.2.6 wants at
-/// most three unsolicited advertisements a second apart; the early second one covers a lost first.
+/// When announcements are repeated after an opening (design: 0, 0.2, 1.3, 2.4 and 5 s): RFC 4861
+/// 7.2.6 wants at most three unsolicited advertisements a second apart; the early second one covers
+/// a lost first.
 const ANNOUNCE_AT: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_millis(200),
@@ -46,7 +47,8 @@ impl Announcing {
         self.next = MonoTime::FOREVER;
     }
 
-    /// True if an announcement is due, and then sets the next one: after the round once in each `pause`.
+    /// True if an announcement is due, and then sets the next one: after the round once in each
+    /// `pause`.
     fn take(&mut self, pause: Duration, rules: Rules, now: MonoTime) -> bool {
         if now < self.next {
             return false;

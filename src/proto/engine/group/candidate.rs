@@ -1,5 +1,5 @@
-//! The candidacy of this node for a group that it does not have: since when nobody has the group, since
-//! when this node is ready for it, and whether it asks the active for it.
+//! The candidacy of this node for a group that it does not have: since when nobody has the group,
+//! since when this node is ready for it, and whether it asks the active for it.
 
 use super::Group;
 use crate::engine::around::Around;
@@ -43,9 +43,9 @@ impl Group {
         }
     }
 
-    /// Notes since when this node is ready, and whether it asks for the group. It asks if an operator or
-    /// the witnesses' word wants it to, or if it is preferred and was ready for long enough
-    /// (preemption).
+    /// Notes since when this node is ready, and whether it asks for the group. It asks if an
+    /// operator or the witnesses' word wants it to, or if it is preferred and was ready for long
+    /// enough (preemption).
     pub(super) fn note_ready(&mut self, around: Around<'_>) {
         // Where the service does worse than on the active, nothing is asked for.
         let ready = self.reason(around) == Reason::None && !self.is_outdone(around);

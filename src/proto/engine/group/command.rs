@@ -1,8 +1,7 @@
 //! Commands of operators: switch, pause, resume, stop. Each is answered with how it ended.
 //!
-//! Owns: commands under way, and the stop. Never does: hand a group over; the step of the group reads
-//! the command and does.
-//! A command that nothing comes of is answered when its time is over.
+//! Owns: commands under way, and the stop. Never does: hand a group over; the step of the group
+//! reads the command and does. A command that nothing comes of is answered when its time is over.
 
 use super::{Group, health};
 use crate::engine::Engine;
@@ -20,7 +19,8 @@ use std::time::Duration;
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Group {
-    /// Why a handover cannot begin; `None` if it can. `giving`: the command that gives the group away;
+    /// Why a handover cannot begin; `None` if it can. `giving`: the command that gives the group
+    /// away;
     /// `None` if this node is to take it.
     fn refusal(&self, giving: Option<Kind>, around: Around<'_>) -> Option<Outcome> {
         if around.commands.is_busy(self.id) {
@@ -81,7 +81,7 @@ impl Engine {
         let outcome = match command {
             Command::Switch(group) => {
                 let plan = self.groups[group].plan_switch(self.around(now));
-                plan.map_or_else(Some, |kind| self.begin(id, kind, group, now))
+                plan.map_or_else(Some, |kind| self.begin_command(id, kind, group, now))
             }
             Command::Pause(group) => self.begin_pause(id, group, now),
             Command::Resume(group) => Some(self.set_paused(group, false)),
@@ -99,13 +99,13 @@ impl Engine {
     fn begin_pause(&mut self, id: u64, group: GroupId, now: MonoTime) -> Option<Outcome> {
         match self.groups[group].plan_pause(self.around(now)) {
             Err(refusal) => Some(refusal),
-            Ok(Some(kind)) => self.begin(id, kind, group, now),
+            Ok(Some(kind)) => self.begin_command(id, kind, group, now),
             Ok(None) => Some(self.set_paused(group, true)),
         }
     }
 
     /// Notes a command that takes time. Returns `None`: the answer comes when it has ended.
-    fn begin(&mut self, id: u64, kind: Kind, group: GroupId, now: MonoTime) -> Option<Outcome> {
+    fn begin_command(&mut self, id: u64, kind: Kind, group: GroupId, now: MonoTime) -> Option<Outcome> {
         let preparation = self.groups[group].preparation(self.around(now));
         let patience = (self.setup.timing.silence * 2).max(Duration::from_secs(3)) + preparation;
         self.commands.pending.push(Pending { id, kind, group, until: now + patience });
@@ -121,7 +121,8 @@ impl Engine {
         Outcome::Done
     }
 
-    /// Answers commands that are done or out of time. A pause that is done stands aside from now on.
+    /// Answers commands that are done or out of time. A pause that is done stands aside from now
+    /// on.
     pub(in crate::engine) fn finish_commands(&mut self, now: MonoTime, out: &mut Actions) {
         let mut place = 0;
         while place < self.commands.pending.len() {
@@ -148,8 +149,8 @@ impl Engine {
         }
     }
 
-    /// Goes on with a stop, if there is one: closes groups that no peer can take, waits for handovers
-    /// until the patience ends, then says goodbye.
+    /// Goes on with a stop, if there is one: closes groups that no peer can take, waits for
+    /// handovers until the patience ends, then says goodbye.
     pub(in crate::engine) fn finish_stop(&mut self, now: MonoTime, out: &mut Actions) {
         let Some(patience) = self.commands.stopping else { return };
         for group in self.groups.ids() {

@@ -1,5 +1,5 @@
-//! Conflicts: two nodes are active, or one is and a deaf one is about to be. Who closes, and what the
-//! winner does.
+//! Conflicts: two nodes are active, or one is and a deaf one is about to be. Who closes, and what
+//! the winner does.
 
 use super::Group;
 use crate::engine::action::Action;
@@ -41,8 +41,9 @@ impl Group {
         let heeded = around.rules.closes_for_deaf_claim() && !around.votes_decide();
         let claims = row.claim != Epoch::NONE && row.claim.node() == id;
         if heeded && deaf && !active && claims {
-            // The peer cannot hear us and is about to open. One of us must close first, and only we know
-            // of both. A claim below our epoch shows that it knows too little of us: it gets no consent.
+            // The peer cannot hear us and is about to open. One of us must close first, and only we
+            // know of both. A claim below our epoch shows that it knows too little of us: it gets
+            // no consent.
             self.close(MonoTime::ZERO, Cause::Unheard, around, orders);
             if row.claim > own {
                 self.give_consent(row.claim, around, orders);
@@ -52,8 +53,9 @@ impl Group {
         false
     }
 
-    /// True when a node with a lower epoch that should have closed cannot hear us, and we hear it: of the two only
-    /// we know, so we give way although our epoch is higher (S8). The bound leaves it time to hear us after all.
+    /// True when a node with a lower epoch that should have closed cannot hear us, and we hear it:
+    /// of the two only we know, so we give way although our epoch is higher (S8). The bound leaves
+    /// it time to hear us after all.
     fn rival_cannot_hear_us(&mut self, peer: PeerAt, around: Around<'_>) -> bool {
         let gives_way = around.rules.gives_way_to_deaf_rival() && !around.votes_decide();
         let Some(since) = self.contested.filter(|_| gives_way) else { return false };

@@ -1,9 +1,10 @@
 //! How the service does on either node, and what follows.
 //!
-//! Checks run elsewhere; here a group has one number on each node, [`Row::health`]. An active hands over to a ready peer whose
-//! number is lower, and to nobody else for that reason: a service that fails everywhere stays where it is. A standby that
-//! does worse than the active is not offered the group, unless the active leaves. When the active is gone, it opens all the
-//! same: nobody is worse than somebody who is not there.
+//! Checks run elsewhere; here a group has one number on each node, [`Row::health`]. An active hands
+//! over to a ready peer whose number is lower, and to nobody else for that reason: a service that
+//! fails everywhere stays where it is. A standby that does worse than the active is not offered the
+//! group, unless the active leaves. When the active is gone, it opens all the same: nobody is worse
+//! than somebody who is not there.
 //!
 //! Owns: whose service does better. Never does: move anything faster than a handover does.
 
@@ -44,8 +45,8 @@ impl Group {
         rows.any(|row| row.health < self.health(around.rules))
     }
 
-    /// True if a standby may be given the group, as far as its row tells. One that does worse takes it only from a node that
-    /// leaves.
+    /// True if a standby may be given the group, as far as its row tells. One that does worse takes
+    /// it only from a node that leaves.
     pub(super) fn may_take(&self, row: &Row, around: Around<'_>) -> bool {
         if !around.rules.health_counts() {
             return row.reason == Reason::None;
@@ -96,9 +97,10 @@ impl Group {
         best.map(|(_, peer, cause)| (peer, cause))
     }
 
-    /// [`Cause::Health`] if the service does better on a peer. A node that has had the group for less than
-    /// the hold time keeps it, unless its service is dead and the peer's is whole: otherwise two nodes
-    /// that take turns to do a little worse would move the group with every turn.
+    /// [`Cause::Health`] if the service does better on a peer. A node that has had the group for
+    /// less than the hold time keeps it, unless its service is dead and the peer's is whole:
+    /// otherwise two nodes that take turns to do a little worse would move the group with every
+    /// turn.
     fn does_better(&mut self, row: &Row, around: Around<'_>) -> Option<Cause> {
         let health = self.health(around.rules);
         if !self.service.known || row.health >= health {

@@ -1,15 +1,16 @@
 //! Hooks before an opening or a handover: when one is run, and what follows when it ends.
 //!
-//! A hook is run by somebody else, who reports its end. Meanwhile everything goes on: pulses, claims, consents, votes. What
-//! permitted the opening is looked at again when the hook has ended. Hooks delay their own group alone, and the engine waits
-//! for the hooks' own limit plus one second.
+//! A hook is run by somebody else, who reports its end. Meanwhile everything goes on: pulses,
+//! claims, consents, votes. What permitted the opening is looked at again when the hook has ended.
+//! Hooks delay their own group alone, and the engine waits for the hooks' own limit plus one
+//! second.
 //!
-//! A hook may take long, and a guest may be frozen with its clock while it runs: what was said or left unanswered before its
-//! end may be from another time without looking old. So when `before_open` has ended everybody is asked once more, and the
-//! gate opens on what comes of that.
+//! A hook may take long, and a guest may be frozen with its clock while it runs: what was said or
+//! left unanswered before its end may be from another time without looking old. So when
+//! `before_open` has ended everybody is asked once more, and the gate opens on what comes of that.
 //!
-//! Owns: which hook is waited for, and how long a node waits when one has failed. Never does: run anything, or believe
-//! the end of a hook that was run for another epoch.
+//! Owns: which hook is waited for, and how long a node waits when one has failed. Never does: run
+//! anything, or believe the end of a hook that was run for another epoch.
 
 use super::Group;
 use super::open::Claim;
@@ -40,8 +41,8 @@ impl Group {
         true
     }
 
-    /// True if the hook before the opening has ended well, and the opening is permitted anew since. Begins
-    /// the hook if it does not run; a failure withdraws the claim and is told once.
+    /// True if the hook before the opening has ended well, and the opening is permitted anew since.
+    /// Begins the hook if it does not run; a failure withdraws the claim and is told once.
     pub(super) fn is_prepared(&mut self, cause: Cause, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
         let limit = around.policy(self.id).before_open.filter(|_| around.rules.hook_comes_first());
         let Some(limit) = limit else { return true };
@@ -56,8 +57,8 @@ impl Group {
         done == Some(true) && self.is_permitted_anew(around, orders)
     }
 
-    /// True if what permits the opening was confirmed after the hook has ended: by answers of peers, by
-    /// their silence, or by votes. Asks everybody if nothing was sent since.
+    /// True if what permits the opening was confirmed after the hook has ended: by answers of
+    /// peers, by their silence, or by votes. Asks everybody if nothing was sent since.
     fn is_permitted_anew(&self, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
         let ended = self.service.hook.and_then(|running| running.ended);
         let Some(end) = ended.filter(|_| around.rules.asks_after_hook()) else { return true };
@@ -71,8 +72,9 @@ impl Group {
         around.peers.nodes().all(|peer| has_answered(peer) || self.is_gone_still(peer, end, around))
     }
 
-    /// True if a silent peer has left as many probes unanswered since the hook has ended as an opening
-    /// without a hook needs. A goodbye that still counts ([`Around::has_left_lately`]) is enough.
+    /// True if a silent peer has left as many probes unanswered since the hook has ended as an
+    /// opening without a hook needs. A goodbye that still counts ([`Around::has_left_lately`]) is
+    /// enough.
     fn is_gone_still(&self, peer: PeerAt, end: End, around: Around<'_>) -> bool {
         match around.presence(peer) {
             Presence::Left if around.has_left_lately(peer) => return true,
@@ -86,7 +88,8 @@ impl Group {
         since >= enough
     }
 
-    /// Whether what must be done before the group is handed over is done; `None` while it is being done.
+    /// Whether what must be done before the group is handed over is done; `None` while it is being
+    /// done.
     pub(super) fn is_released(&mut self, around: Around<'_>, orders: &mut Orders<'_>) -> Option<bool> {
         let Some(limit) = around.policy(self.id).before_close else { return Some(true) };
         let (epoch, cause) = (self.epochs.own, self.cause);
@@ -103,7 +106,8 @@ impl Group {
         done
     }
 
-    /// Whether a hook has ended well; `None` while it runs. Begins it if it was not run for `epoch` yet.
+    /// Whether a hook has ended well; `None` while it runs. Begins it if it was not run for `epoch`
+    /// yet.
     fn wait_for(
         &mut self,
         hook: Hook,
@@ -136,8 +140,8 @@ impl Group {
         Some(false)
     }
 
-    /// Forgets a failure whose time is over, and a hook that is of no use any more, once it has ended or
-    /// its time is over; people are told how it ended.
+    /// Forgets a failure whose time is over, and a hook that is of no use any more, once it has
+    /// ended or its time is over; people are told how it ended.
     pub(super) fn note_hook(&mut self, now: MonoTime, orders: &mut Orders<'_>) {
         match self.service.failed {
             Some((_, until)) if now >= until => self.service.failed = None,
@@ -166,8 +170,8 @@ impl Group {
     /// True while a hook is of use: what it was run for may still come.
     fn is_hook_wanted(&self, running: &Running, now: MonoTime) -> bool {
         match running.hook {
-            // Between a peer's last words and the time when its silence counts, nothing is claimed: a hook
-            // that has ended well is kept through that.
+            // Between a peer's last words and the time when its silence counts, nothing is claimed:
+            // a hook that has ended well is kept through that.
             Hook::BeforeOpen => {
                 let kept = self.has_reserve() && running.ended.is_some_and(|end| end.ok) && now < running.until;
                 let same = self.epochs.reserve == running.epoch;

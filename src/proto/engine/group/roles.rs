@@ -36,7 +36,8 @@ impl Group {
         self.note_seen(around, orders);
         self.end_drain(around.now, orders);
         self.note_hook(around.now, orders);
-        // A step may lead to the next (starting → standby → active); the table has no cycle without a wait.
+        // A step may lead to the next (starting → standby → active); the table has no cycle without
+        // a wait.
         for _ in 0..3 {
             let before = self.role;
             match before {
@@ -57,7 +58,8 @@ impl Group {
         self.reserve(around.setup, orders);
     }
 
-    /// Learns epochs from the peers' rows; damaged state counts as mended once every peer has told its own.
+    /// Learns epochs from the peers' rows; damaged state counts as mended once every peer has told
+    /// its own.
     fn note_seen(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         let nodes = around.peers.other_nodes();
         if around.rules.learns_epochs() {
@@ -82,8 +84,8 @@ impl Group {
         }
     }
 
-    /// Starting: leaves for standby (or paused) when every other node has told its table and this one
-    /// could serve, or when the listening time is over; never before abstention ends.
+    /// Starting: leaves for standby (or paused) when every other node has told its table and this
+    /// one could serve, or when the listening time is over; never before abstention ends.
     fn step_starting(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         self.consider_consent(around, orders);
         let lease = &around.leases[self.interface];
@@ -93,7 +95,8 @@ impl Group {
         let told = around.peers.other_nodes().iter().all(heard) && !abstains;
         let over = self.since.max(lease.serviceable).max(around.turn.resumed) + around.timing().listen;
         let over = over.max(self.ballot.from);
-        // Stay in starting until we could serve: a node that is not preferred waits for one that is starting.
+        // Stay in starting until we could serve: a node that is not preferred waits for one that is
+        // starting.
         let able = lease.facts.is_serviceable() && self.addresses.installed && self.has_reserve();
         if (told && able) || around.now >= over || !around.rules.listens_first() {
             let role = if around.rules.is_paused(self.paused) { Role::Paused } else { Role::Standby };
@@ -149,8 +152,8 @@ impl Group {
         }
     }
 
-    /// Handover: closes if it must; hands over once the peer claims; takes the offer back if the peer
-    /// is not heard, is not ready any more, or lets the offer's time pass.
+    /// Handover: closes if it must; hands over once the peer claims; takes the offer back if the
+    /// peer is not heard, is not ready any more, or lets the offer's time pass.
     fn step_handover(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         if self.must_yield(around, orders) {
             return;
@@ -171,7 +174,8 @@ impl Group {
         }
     }
 
-    /// Lets the peer that has taken our offer open, once our hooks have ended: closes, and consents.
+    /// Lets the peer that has taken our offer open, once our hooks have ended: closes, and
+    /// consents.
     fn hand_over(&mut self, offer: Offer, around: Around<'_>, orders: &mut Orders<'_>) {
         if !around.rules.closes_before_consent() {
             return self.give_consent(offer.epoch, around, orders);
@@ -193,8 +197,8 @@ impl Group {
         self.set_role(Role::Active, Cause::Operator, around, orders);
     }
 
-    /// Closes at once if an active must: its interface cannot serve, its majority is lost, or a peer
-    /// has a higher epoch. True if it closed.
+    /// Closes at once if an active must: its interface cannot serve, its majority is lost, a higher
+    /// epoch is in use, or a deaf peer is active or about to be. True if it closed.
     fn must_yield(&mut self, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
         let lease = &around.leases[self.interface];
         if !lease.facts.is_serviceable() && around.rules.closes_without_carrier() {
@@ -272,7 +276,8 @@ impl Group {
         self.since = around.now;
         self.cause = cause;
         self.candidate.ready = None;
-        // Only a standby claims: a claim left behind would keep this node from consenting to any other.
+        // Only a standby claims: a claim left behind would keep this node from consenting to any
+        // other.
         self.claim = Claim::NONE;
         let epoch = self.epochs.told(self.is_open());
         let nodes = around.peers.other_nodes().iter().filter(|_| cause == Cause::Silence);

@@ -11,7 +11,8 @@ pub(in crate::engine) struct Service {
     pub health: u8,
     /// Whether its health was told in this life; before that `health` is the worst that may be.
     pub known: bool,
-    /// The hook that runs before the group is opened or handed over, until its end has had its effect.
+    /// The hook that runs before the group is opened or handed over, until its end has had its
+    /// effect.
     pub hook: Option<Running>,
     /// The hook that failed last, and until when it is not tried again.
     pub failed: Option<(Hook, MonoTime)>,

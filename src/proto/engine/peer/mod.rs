@@ -1,7 +1,7 @@
 //! A peer: its session, its links, its rows, and how long it has been silent.
 //!
-//! Owns: what peers have said and when they were heard. Never does: decide what follows from it for a group. A peer that says
-//! nothing becomes silent by the passing of time alone.
+//! Owns: what peers have said and when they were heard. Never does: decide what follows from it for
+//! a group. A peer that says nothing becomes silent by the passing of time alone.
 //!
 //! | file | noun |
 //! |---|---|
@@ -75,7 +75,8 @@ pub(super) struct Peer {
     pub has_heard_us: bool,
     /// The highest of our counters that it had heard, as it says, when we last had its whole table.
     pub echoed: u64,
-    /// First counter of ours since it was heard again after a silence: what it said before may have been held up.
+    /// First counter of ours since it was heard again after a silence: what it said before may have
+    /// been held up.
     pub fresh_from: u64,
     /// Whether people were told of its silence.
     pub silence_told: bool,
@@ -154,8 +155,8 @@ impl Peer {
         }
     }
 
-    /// True if the peer does not hear us, or did not until less than `patience` ago: the segment may be
-    /// all that it hears, so pulses on the links alone would be silence to it.
+    /// True if the peer does not hear us, or did not until less than `patience` ago: the segment
+    /// may be all that it hears, so pulses on the links alone would be silence to it.
     pub fn needs_segment(&self, now: MonoTime, patience: Duration) -> bool {
         self.deaf || self.deaf_at.is_some_and(|when| now.since(when) < patience)
     }
@@ -188,10 +189,10 @@ impl Peer {
         }
     }
 
-    /// True if the peer's whole table is as of after our last stall, and after its last silence: it has
-    /// echoed a counter that we sent since. An older row may have waited in a buffer, or been held back
-    /// by somebody, while the peer changed its mind. One datagram sent since then is not enough: the row
-    /// that matters may come with the next.
+    /// True if the peer's whole table is as of after our last stall, and after its last silence: it
+    /// has echoed a counter that we sent since. An older row may have waited in a buffer, or been
+    /// held back by somebody, while the peer changed its mind. One datagram sent since then is not
+    /// enough: the row that matters may come with the next.
     pub fn is_proven(&self, turn: &Turn) -> bool {
         self.echoed >= self.proven_from(turn)
     }

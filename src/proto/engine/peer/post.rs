@@ -1,8 +1,8 @@
-//! Pulses out: on every open link at every pulse, at once when a row has changed, as answers, and as
-//! questions.
+//! Pulses out: on every open link at every pulse, at once when a row has changed, as answers, and
+//! as questions.
 //!
-//! Owns: counters, table versions, and when datagrams left. Never does: decide what a row says. A link that is not open is
-//! left out; a lost datagram is made up for by the next.
+//! Owns: counters, table versions, and when datagrams left. Never does: decide what a row says. A
+//! link that is not open is left out; a lost datagram is made up for by the next.
 
 use super::{Link, Peer, PeerAt, Peers, Presence};
 use crate::engine::action::{Action, Actions};
@@ -18,7 +18,8 @@ use crate::wire::table::Excerpt;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// Datagrams in one go to a peer that has many rows to learn; the rest follows with its acknowledgements.
+/// Datagrams in one go to a peer that has many rows to learn; the rest follows with its
+/// acknowledgements.
 const BURST: usize = 4;
 
 /// What this node has sent, and what it sends next.
@@ -104,8 +105,8 @@ impl Post<'_> {
         }
     }
 
-    /// Sends one pulse on every open UDP link to a peer. The segment link is used as well while no UDP
-    /// link is heard or the peer does not hear us, and now and then otherwise.
+    /// Sends one pulse on every open UDP link to a peer. The segment link is used as well while no
+    /// UDP link is heard or the peer does not hear us, and now and then otherwise.
     pub fn send(&mut self, peer: PeerAt, query: bool, out: &mut Actions) {
         let patience = self.setup.timing.patience;
         let lonely = self.is_udp_silent(peer) || self.peers[peer].needs_segment(self.now, patience.deaf);
@@ -124,8 +125,8 @@ impl Post<'_> {
 
     /// Sends one pulse, or a few if many rows are unacknowledged, on one link.
     pub fn send_on(&mut self, peer: PeerAt, link: LinkId, query: bool, out: &mut Actions) {
-        // A peer that we do not hear may have begun a new session and forgotten what it acknowledged: it
-        // is told everything, if that fits into one datagram.
+        // A peer that we do not hear may have begun a new session and forgotten what it
+        // acknowledged: it is told everything, if that fits into one datagram.
         let heard = self.presence(peer) == Presence::Heard;
         let whole = !heard && self.groups.len() <= ROWS_PER_PULSE;
         let mut base = if whole { 0 } else { self.peers[peer].acked };
@@ -142,7 +143,8 @@ impl Post<'_> {
         }
     }
 
-    /// Answers a datagram of a session that has not proven itself, with that session as echo and no rows.
+    /// Answers a datagram of a session that has not proven itself, with that session as echo and no
+    /// rows.
     pub fn answer_unproven(&mut self, peer: PeerAt, link: LinkId, learned: u64, out: &mut Actions) {
         self.outbox.counter += 1;
         let echo = self.peers[peer].sessions.answer(learned, self.outbox.counter);
@@ -150,7 +152,8 @@ impl Post<'_> {
         self.send_datagram((peer, link), false, echo, base, out);
     }
 
-    /// Sends one datagram with rows that changed after version `base`. Returns the version up to which it tells the table.
+    /// Sends one datagram with rows that changed after version `base`. Returns the version up to
+    /// which it tells the table.
     fn send_datagram(
         &mut self,
         (peer, link): (PeerAt, LinkId),
@@ -177,8 +180,8 @@ impl Post<'_> {
         upto
     }
 
-    /// The header of the next datagram to a peer: rows from version `base` to `upto` of our table go
-    /// with it. Tells the peer that we are deaf while we do not hear it.
+    /// The header of the next datagram to a peer: rows from version `base` to `upto` of our table
+    /// go with it. Tells the peer that we are deaf while we do not hear it.
     fn header(&self, peer: PeerAt, query: bool, echo: Echo, (base, upto): (u64, u64)) -> Header {
         let known = &self.peers[peer];
         let timing = &self.setup.timing;
@@ -228,7 +231,8 @@ impl Post<'_> {
         self.peers[peer].presence(self.turn, &self.setup.timing, self.now)
     }
 
-    /// True while no UDP link to the peer is heard: then the clients' segment is the path of last resort.
+    /// True while no UDP link to the peer is heard: then the clients' segment is the path of last
+    /// resort.
     fn is_udp_silent(&self, peer: PeerAt) -> bool {
         let fresh = |heard: MonoTime| self.now.since(heard) < self.setup.timing.suspicion;
         let udp = |link: &&Link| matches!(link.id.path, LinkPath::Udp(_));
@@ -246,7 +250,8 @@ impl Post<'_> {
 }
 
 impl Peer {
-    /// Notes which links are heard and reports those whose state has changed. `bound` is the silence of a UDP link,
+    /// Notes which links are heard and reports those whose state has changed. `bound` is the
+    /// silence of a UDP link,
     /// `segment` that of a segment link.
     pub(in crate::engine) fn note_links(
         &mut self,

@@ -1,8 +1,8 @@
 //! Everything that comes in from peers: pulses (authenticate, judge freshness, believe), refused
 //! datagrams, links that open, and frames seen on the clients' segment.
 //!
-//! Owns: the order of trust: key, addressee, session, then header and rows. Never does: decide what a
-//! group does next. A datagram that is not for us is counted and dropped (S6).
+//! Owns: the order of trust: key, addressee, session, then header and rows. Never does: decide what
+//! a group does next. A datagram that is not for us is counted and dropped (S6).
 
 use super::{Heard, Learned, PeerAt};
 use crate::engine::Engine;
@@ -25,7 +25,8 @@ impl Engine {
         now: MonoTime,
         out: &mut Actions,
     ) {
-        // The segment is shared: our peers' pulses to each other pass here as well. The key and the header tell.
+        // The segment is shared: our peers' pulses to each other pass here as well. The key and the
+        // header tell.
         let keys = Arc::clone(&self.setup.keys);
         let read = keys.open(bytes).and_then(pulse::decode);
         let (header, rows) = match read {
@@ -44,7 +45,8 @@ impl Engine {
         match self.peers[peer].sessions.check(&header) {
             Verdict::Rejected(reject) => self.reject(link, reject),
             Verdict::Unproven { learned } => {
-                // Its content is not believed, but it learns our session from the answer and can prove itself.
+                // Its content is not believed, but it learns our session from the answer and can
+                // prove itself.
                 self.post(now).answer_unproven(peer, link, learned, out);
             }
             Verdict::Fresh { new_session } => {
@@ -54,7 +56,8 @@ impl Engine {
                 let regrouped = self.believe(peer, link, &header, rows, now, out);
                 let asked = header.flags.query;
                 if asked && header.flags.deaf && !segment {
-                    // The peer hears us on no link, perhaps not on this one either: it is answered on all.
+                    // The peer hears us on no link, perhaps not on this one either: it is answered
+                    // on all.
                     self.post(now).send(peer, false, out);
                 } else if asked || new_session || regrouped {
                     self.post(now).send_on(peer, link, false, out);
@@ -86,8 +89,8 @@ impl Engine {
         }
     }
 
-    /// Takes in what a fresh datagram says: that it was heard, its header, its rows. True if the peer must be told at once
-    /// that its table is wanted from the beginning.
+    /// Takes in what a fresh datagram says: that it was heard, its header, its rows. True if the
+    /// peer must be told at once that its table is wanted from the beginning.
     fn believe(
         &mut self,
         peer: PeerAt,
@@ -160,8 +163,8 @@ impl Engine {
         learned
     }
 
-    /// Takes the rows of a datagram into our copy of the peer's table, as far as they connect to it. True
-    /// if groups have to be stepped: a row says something new, or the table was whole before.
+    /// Takes the rows of a datagram into our copy of the peer's table, as far as they connect to
+    /// it. True if groups have to be stepped: a row says something new, or the copy is whole now.
     fn take_rows(&mut self, peer: PeerAt, header: &Header, rows: Rows<'_>) -> bool {
         match self.peers[peer].copy.admit(header, self.setup.mutants) {
             Admission::Refused => return false,
@@ -183,8 +186,8 @@ impl Engine {
         news
     }
 
-    /// Takes rows that do not connect to our copy, for groups that the copy has: a deaf peer's claim may
-    /// be among them. True if one says something new.
+    /// Takes rows that do not connect to our copy, for groups that the copy has: a deaf peer's
+    /// claim may be among them. True if one says something new.
     fn take_known_rows(&mut self, peer: PeerAt, rows: Rows<'_>) -> bool {
         let mut news = false;
         for row in rows {
@@ -202,7 +205,8 @@ impl Engine {
     fn prepare_row(&mut self, group: GroupId, peer: PeerAt, mut row: Row) -> Row {
         let known = &self.peers[peer];
         if row.mac.is_zero() {
-            // An agent that has just been restarted does not know it yet; whose answer a probe gets must stay known.
+            // An agent that has just been restarted does not know it yet; whose answer a probe gets
+            // must stay known.
             row.mac = known.row(group).map_or(row.mac, |known| known.mac);
         } else {
             self.evidence.forget_neighbour(row.mac);
@@ -241,7 +245,8 @@ impl Engine {
         }
     }
 
-    /// Notes a frame on the clients' segment: evidence that someone is there, or that an address is answered.
+    /// Notes a frame on the clients' segment: evidence that someone is there, or that an address is
+    /// answered.
     pub(in crate::engine) fn handle_sighting(
         &mut self,
         interface: InterfaceId,

@@ -90,8 +90,8 @@ impl Engine {
         self.peers.iter().any(|peer| peer.sessions.has_seen(session, counter))
     }
 
-    /// The highest epoch that peers have told of a group. A witness's word about an epoch of our own
-    /// is left out: it repeats our claim, and what we have opened with we know ourselves.
+    /// The highest epoch that peers have told of a group. A witness's word about an epoch of our
+    /// own is left out: it repeats our claim, and what we have opened with we know ourselves.
     pub fn told(&self, group: GroupId) -> Epoch {
         let told = |(witness, row): (bool, &Row)| {
             let ours = row.epoch.node() == self.setup.me && witness;
@@ -150,8 +150,9 @@ impl Leases {
         let longer = longest > timing.lease && now < until;
         canon.ahead(now, if longer { until } else { now });
         canon.span(if longer { longest } else { timing.lease });
-        // Gates are renewed with the configured lease or `durable`, whichever is shorter, and `sent`
-        // becomes `durable` when the disk has answered: above the configured lease nothing changes.
+        // Gates are renewed with the configured lease or `durable`, whichever is shorter, and
+        // `sent` becomes `durable` when the disk has answered: above the configured lease nothing
+        // changes.
         canon.span(durable.min(timing.lease));
         canon.span(sent.min(timing.lease));
         // The disk is made to name the configured lease or `stated`, whichever is longer, and votes
@@ -245,8 +246,8 @@ impl Groups {
     /// Adds every group with its epochs. `persisted`: the newest version of the state that was sent
     /// to the disk.
     fn canon(&self, now: MonoTime, engine: &Engine, (horizon, persisted): (&Horizon, u64), canon: &mut Canon) {
-        // A gate of a former life can be adopted only before this life's first lease on an interface;
-        // the epochs by which it is recognised do not matter later.
+        // A gate of a former life can be adopted only before this life's first lease on an
+        // interface; the epochs by which it is recognised do not matter later.
         let adoptable = engine.leases.iter().any(|lease| !lease.has_begun());
         for group in self.iter() {
             group.canon(now, engine, horizon, canon);

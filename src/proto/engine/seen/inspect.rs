@@ -1,5 +1,5 @@
-//! Views of an engine for simulator, model and tests: plain copies of its state. They change nothing,
-//! and are not part of what ships.
+//! Views of an engine for simulator, model and tests: plain copies of its state. They change
+//! nothing, and are not part of what ships.
 
 use crate::engine::peer::PeerAt;
 use crate::engine::{Engine, Hook};

@@ -1,4 +1,5 @@
-//! Tests of goodbyes: a goodbye says that its sender's gates are closed, and counts for a short time.
+//! Tests of goodbyes: a goodbye says that its sender's gates are closed, and counts for a short
+//! time.
 
 use super::world::{ETH, ms, settled};
 use crate::engine::Command;

@@ -1,5 +1,5 @@
-//! Tests of hooks: a group is opened or handed over only after its hook has ended, and nobody waits for
-//! a hook for ever.
+//! Tests of hooks: a group is opened or handed over only after its hook has ended, and nobody waits
+//! for a hook for ever.
 
 use super::world::{World, ms};
 use crate::engine::{Command, Event, Hook, HookEnd, Notice, Outcome, Waiting};
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 const GROUP: GroupId = GroupId(0);
 const SECOND: Duration = Duration::from_secs(1);
-/// How long the hooks of these tests may take, and how long they do take: both longer than any patience
-/// with a claim.
+/// How long the hooks of these tests may take, and how long they do take: both longer than any
+/// patience with a claim.
 const HOOK_LIMIT: Duration = Duration::from_secs(5);
 const HOOK_SPAN: Duration = Duration::from_secs(2);
 
@@ -140,8 +140,8 @@ fn the_end_of_a_hook_of_another_epoch_or_kind_opens_nothing() {
     world.run_until_answered_by(1, world.timing.probe * 5);
 }
 
-/// Runs until node 1 prepares the group that node 0 hands over to it. The hook never ends by itself;
-/// the event that ends it well is returned.
+/// Runs until node 1 prepares the group that node 0 hands over to it. The hook never ends by
+/// itself; the event that ends it well is returned.
 fn prepare(world: &mut World) -> Event<'static> {
     world.service.ends = [Some((ms(100), true)), None];
     world.command(0, 1, Command::Switch(GROUP));

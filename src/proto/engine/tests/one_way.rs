@@ -13,7 +13,8 @@ fn mute(world: &mut World, from: usize) {
     world.off_segment[from] = true;
 }
 
-// S8: the former active slept through a takeover and hears nothing of it. Its reservation is below the epoch in use.
+// S8: the former active slept through a takeover and hears nothing of it. Its reservation is below
+// the epoch in use.
 #[test]
 fn an_active_closes_on_the_last_claim_of_a_deaf_peer_also_when_its_epoch_is_higher() {
     let mut world = settled(Profile::Fast);
@@ -40,7 +41,8 @@ fn an_active_closes_on_the_last_claim_of_a_deaf_peer_also_when_its_epoch_is_high
     assert_eq!((world.answering(), world.both), (vec![0], 0));
 }
 
-// S8: after a change of the set of groups the table of the peer is asked for anew, and it does not hear that.
+// S8: after a change of the set of groups the table of the peer is asked for anew, and it does not
+// hear that.
 #[test]
 fn a_claim_of_a_deaf_peer_is_heeded_while_its_table_is_wanted_anew() {
     // More than 18 do not fit into one datagram: then it goes on from what was acknowledged last.

@@ -237,7 +237,8 @@ fn one_way_loss_never_makes_both_answer() {
     for deaf in [0, 1] {
         let mut world = settled(Profile::Fast);
         world.cut = ALL_PATHS.iter().map(|&path| (1 - deaf, path)).collect();
-        // Frames on the segment from the unheard node are lost, too, so its answers to probes never arrive.
+        // Frames on the segment from the unheard node are lost, too, so its answers to probes never
+        // arrive.
         world.off_segment[1 - deaf] = deaf == 1;
         world.cut.retain(|&(from, _)| from == 1 - deaf);
         world.run(Duration::from_secs(3));

@@ -1,5 +1,5 @@
-//! Tests of reconfiguration: engines that run get other groups, times or keys, and groups that stay are
-//! not touched.
+//! Tests of reconfiguration: engines that run get other groups, times or keys, and groups that stay
+//! are not touched.
 
 use super::world::{ETH, World, group_setup, ms, settled, vip};
 use crate::engine::{Cause, Command, Event, GroupSetup, Outcome};
@@ -16,7 +16,8 @@ fn groups(numbers: &[usize]) -> Vec<GroupSetup> {
     numbers.iter().map(|&number| group_setup(number, false)).collect()
 }
 
-/// A node's role for the group with this number in its present configuration, and why it is not ready.
+/// A node's role for the group with this number in its present configuration, and why it is not
+/// ready.
 fn role(world: &World, at: usize, group: u16) -> (Role, Reason) {
     let report = world.nodes[at].engine.as_ref().unwrap().report(world.now);
     let group = report.groups[usize::from(group)];

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
-// S8: the answer to a session that has not proven itself has no rows, so the peer is heard and its hardware address
-// is not known: whoever answers a probe may be it.
+// S8: the answer to a session that has not proven itself has no rows, so the peer is heard and its
+// hardware address is not known: whoever answers a probe may be it.
 #[test]
 fn a_peer_that_is_heard_and_has_named_no_hardware_address_is_respected() {
     let mut world = settled(Profile::Fast);
@@ -69,7 +69,8 @@ fn a_restarted_node_consents_to_nothing_below_what_it_may_have_held() {
     assert!(epoch > used, "node {owner} is active with {epoch} after {used}");
 }
 
-// L2: each start counts what was reserved before as used, for it may have been; that is no reason to take anything away.
+// L2: each start counts what was reserved before as used, for it may have been; that is no reason
+// to take anything away.
 #[test]
 fn a_standby_that_starts_again_and_again_takes_nothing_from_the_active() {
     let mut world = settled(Profile::Fast);
@@ -103,8 +104,8 @@ fn a_damaged_state_is_not_overwritten_before_a_peer_has_told_its_epochs() {
     assert!(group.paused && group.reserve > group.seen, "it is mended, and nothing was forgotten: {group:?}");
 }
 
-// S8, L5: what was acknowledged to a former life is not to be taken for an acknowledgement by the next, which would tell
-// nothing then, and go on answering beside a peer that does not know of it.
+// S8, L5: what was acknowledged to a former life is not to be taken for an acknowledgement by the
+// next, which would tell nothing then, and go on answering beside a peer that does not know of it.
 #[test]
 fn the_answer_to_a_new_session_acknowledges_nothing_of_the_one_before() {
     let mut world = settled(Profile::Fast);

@@ -1,13 +1,13 @@
-//! The right of way: a node that has consented waits for the other to open, also when the other falls
-//! silent.
+//! The right of way: a node that has consented waits for the other to open, also when the other
+//! falls silent.
 
 use super::world::{World, ms};
 use crate::timing::{Profile, Timing};
 use crate::types::Epoch;
 use std::time::Duration;
 
-/// Suspends node 0, whose configured lease is `lease`, as soon as node 1 has consented to its claim, and
-/// checks that node 1 opens only when that lease must be over.
+/// Suspends node 0, whose configured lease is `lease`, as soon as node 1 has consented to its
+/// claim, and checks that node 1 opens only when that lease must be over.
 fn stop_with_the_right_of_way(lease: Duration) {
     let mut world = World::new(Profile::Fast, 1);
     let own = world.timing;
@@ -33,7 +33,8 @@ fn stop_with_the_right_of_way(lease: Duration) {
     assert_eq!((world.answering(), world.both), (vec![1], 0));
 }
 
-// S8: the other may be stopped between its decision to open and the store that does it, with a lease that still runs.
+// S8: the other may be stopped between its decision to open and the store that does it, with a
+// lease that still runs.
 #[test]
 fn a_peer_that_falls_silent_with_the_right_of_way_is_given_the_time_of_its_lease() {
     stop_with_the_right_of_way(ms(250));

@@ -1,5 +1,5 @@
-//! Stale knowledge: words from before a stall or held up on the way, and gates that were replaced. Each
-//! test repeats a failure that the simulator found.
+//! Stale knowledge: words from before a stall or held up on the way, and gates that were replaced.
+//! Each test repeats a failure that the simulator found.
 
 use super::world::{ETH, World, group_setup, ms, settled};
 use crate::engine::{Command, Event, InterfaceFacts};
@@ -81,7 +81,8 @@ fn a_gate_replaced_during_a_stall_is_not_opened_on_old_words() {
     world.nodes[0].kernel = super::world::Kernel { generation: world.now.0, ..Default::default() };
     world.run(ms(150));
     assert_eq!(world.answering(), [1], "nobody answers the probes");
-    // Words of the peer that waited in a small buffer are handled first; they are from before its takeover.
+    // Words of the peer that waited in a small buffer are handled first; they are from before its
+    // takeover.
     world.resume(0);
     world.handle(0, Event::GateReplaced { interface: ETH });
     assert_eq!(world.answering(), [1]);

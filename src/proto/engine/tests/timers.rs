@@ -5,7 +5,8 @@ use crate::engine::{Engine, Timer};
 use crate::timing::Profile;
 use crate::types::{GroupId, MonoTime};
 
-/// The timer of the world's only group that ends next, and when; also checks that status shows the same.
+/// The timer of the world's only group that ends next, and when; also checks that status shows the
+/// same.
 fn next_timer(world: &World, node: usize) -> Option<(Timer, MonoTime)> {
     let engine: &Engine = world.nodes[node].engine.as_ref().expect("it runs");
     let timer = engine.next_timers().next().map(|(group, timer, when)| {

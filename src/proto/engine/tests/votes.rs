@@ -1,5 +1,5 @@
-//! Tests of votes, in worlds with witnesses: who may be open with a majority, and until when. The world
-//! itself asserts S1 at every instant: a majority of voters is bound to whoever is open.
+//! Tests of votes, in worlds with witnesses: who may be open with a majority, and until when. The
+//! world itself asserts S1 at every instant: a majority of voters is bound to whoever is open.
 
 use super::world::{ETH, World, ms};
 use crate::engine::{Cause, Command, Notice, Outcome};
@@ -211,7 +211,8 @@ fn claims_that_cross_end_with_one_active() {
     }
 }
 
-// L5: no witness hears both, and one of three is gone: nobody has three of five until one gives way.
+// L5: no witness hears both, and one of three is gone: nobody has three of five until one gives
+// way.
 #[test]
 fn claimants_that_hold_one_witness_each_do_not_wait_for_ever() {
     let mut world = settled(Profile::Fast, 3);

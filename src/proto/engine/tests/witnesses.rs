@@ -127,10 +127,12 @@ fn a_group_whose_votes_lag_is_closed_before_it_closes_the_others() {
     assert_eq!(lost(&world), 1);
 }
 
-// S1, S4: what was promised to a node's former process is not granted to its next one before that has asked for it.
+// S1, S4: what was promised to a node's former process is not granted to its next one before that
+// has asked for it.
 #[test]
 fn the_first_answer_to_a_new_process_grants_nothing_that_only_the_former_one_asked_for() {
-    // More groups than a datagram has rows: the first one asks for some, its answer says who may have which.
+    // More groups than a datagram has rows: the first one asks for some, its answer says who may
+    // have which.
     let mut world = World::voted(Profile::Lan, 24, 1);
     settle(&mut world);
     world.witnesses.cut(0, 0, true);
@@ -138,8 +140,8 @@ fn the_first_answer_to_a_new_process_grants_nothing_that_only_the_former_one_ask
     world.kill(0);
     world.run(ms(5));
     world.start(0);
-    // It introduces itself once its state is on the disk. Its answers, which prove it and ask for nothing, are lost: its
-    // next pulse does both.
+    // It introduces itself once its state is on the disk. Its answers, which prove it and ask for
+    // nothing, are lost: its next pulse does both.
     world.run(ms(3) + Duration::from_micros(75));
     world.cut = ALL_PATHS.iter().map(|&path| (0, path)).collect();
     world.run(ms(45));
@@ -189,7 +191,8 @@ fn a_node_whose_disk_fails_promises_nothing_for_a_longer_lease_than_its_own() {
     assert!(promised(&world).is_some_and(|(_, until)| until > world.now + ours.lease), "{:?}", promised(&world));
 }
 
-// S2: what the last active was active with is known to nobody but its disk, and to that as a reservation only.
+// S2: what the last active was active with is known to nobody but its disk, and to that as a
+// reservation only.
 #[test]
 fn a_witness_without_memory_learns_what_a_lost_active_had_reserved() {
     let mut world = World::voted(Profile::Fast, 1, 1);

@@ -1,5 +1,5 @@
-//! The world of the engine's tests: two nodes with fake kernels and disks, two links, one segment, and
-//! one clock that moves only when told. Owns: the carrying out of the engines' actions, and the
+//! The world of the engine's tests: two nodes with fake kernels and disks, two links, one segment,
+//! and one clock that moves only when told. Owns: the carrying out of the engines' actions, and the
 //! delivery of what follows from them. Every change of the world is judged ([`World::judge`]).
 
 use crate::durable::Durable;
@@ -298,7 +298,8 @@ impl World {
         }
     }
 
-    /// Counts groups that both nodes answer for now (`both`), and asserts S1 for groups that are open.
+    /// Counts groups that both nodes answer for now (`both`), and asserts S1 for groups that are
+    /// open.
     fn judge(&mut self) {
         for group in 0..self.known {
             let group = GroupId(u16::try_from(group).unwrap());

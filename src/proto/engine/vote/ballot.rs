@@ -1,4 +1,5 @@
-//! Votes of one group, the promise that this node has given, and when datagrams left that asked for votes.
+//! Votes of one group, the promise that this node has given, and when datagrams left that asked for
+//! votes.
 
 use crate::engine::peer::{PeerAt, PeerSet, Peers};
 use crate::rules::vote::ask;
@@ -7,7 +8,8 @@ use crate::wire::pulse::Row;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Instants of sending that are remembered, far more than fall into one lease. A datagram from before them grants nothing.
+/// Instants of sending that are remembered, far more than fall into one lease. A datagram from
+/// before them grants nothing.
 pub(super) const INSTANTS: usize = 512;
 
 /// Datagrams that left at one instant.
@@ -36,7 +38,8 @@ impl SentTimes {
         self.0.push_back(Sent { first: counter, when: now, lease });
     }
 
-    /// The end of the lease that the datagram with this counter asked for; `None` if it left too long ago.
+    /// The end of the lease that the datagram with this counter asked for; `None` if it left too
+    /// long ago.
     pub fn deadline(&self, counter: u64) -> Option<MonoTime> {
         let after = self.0.partition_point(|sent| sent.first <= counter);
         let sent = self.0.get(after.checked_sub(1)?)?;
@@ -49,8 +52,8 @@ impl SentTimes {
 pub(in crate::engine) struct Promise {
     pub peer: PeerAt,
     pub epoch: Epoch,
-    /// When it ends, once it is renewed no more. `None` while the peer goes on asking: then it ends with
-    /// [`Peer::promised`](crate::engine::peer::Peer).
+    /// When it ends, once it is renewed no more. `None` while the peer goes on asking: then it ends
+    /// with [`Peer::promised`](crate::engine::peer::Peer).
     pub ends: Option<MonoTime>,
 }
 
@@ -81,7 +84,8 @@ pub(in crate::engine) struct Ballot {
     pub promise: Option<Promise>,
     /// End of abstention: an earlier life of this node may have promised.
     pub from: MonoTime,
-    /// Witnesses grant nothing up to this epoch. Never falls, so what is below it is never claimed again.
+    /// Witnesses grant nothing up to this epoch. Never falls, so what is below it is never claimed
+    /// again.
     pub bar: Epoch,
     /// No claim before this instant: a witness has granted a higher claim than ours.
     pub yields: MonoTime,

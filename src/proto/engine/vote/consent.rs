@@ -1,11 +1,13 @@
 //! Consents: what this node agrees to, and with witnesses what it votes for.
 //!
-//! In a bare pair a consent says that our gate is closed and that we open only with a higher epoch. With witnesses it is a
-//! vote as well, and a *promise* not to vote for anybody else, ourselves included, before the lease that the other
-//! counts from its own sending is over on our clock (S5). A standby votes for an active as for a claimant.
+//! In a bare pair a consent says that our gate is closed and that we open only with a higher epoch.
+//! With witnesses it is a vote as well, and a *promise* not to vote for anybody else, ourselves
+//! included, before the lease that the other counts from its own sending is over on our clock (S5).
+//! A standby votes for an active as for a claimant.
 //!
-//! Owns: when a node consents, how long it is bound, and when it may vote for itself. Never does: open, or count votes
-//! (`count`). A promise is not durable: a node that was restarted abstains until whatever it promised is over.
+//! Owns: when a node consents, how long it is bound, and when it may vote for itself. Never does:
+//! open, or count votes (`count`). A promise is not durable: a node that was restarted abstains
+//! until whatever it promised is over.
 
 use super::Promise;
 use crate::engine::around::{Around, Orders};
@@ -49,8 +51,8 @@ impl Group {
         }
     }
 
-    /// True if this node may vote for what a peer's row claims. If the row says that the peer is active,
-    /// this node votes for it here and the result is false: there is no claim to answer.
+    /// True if this node may vote for what a peer's row claims. If the row says that the peer is
+    /// active, this node votes for it here and the result is false: there is no claim to answer.
     fn may_grant(&mut self, peer: PeerAt, row: &Row, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
         let claimant = &around.peers[peer];
         let stated = Duration::from_micros(u64::from(claimant.lease_us()));
@@ -61,7 +63,8 @@ impl Group {
         if around.now < self.ballot.from || self.ballot.promise.as_ref().filter(elsewhere).is_some() {
             return false;
         }
-        // A claimant that does not hear us cannot count our vote, and must not bind it: somebody else may need it.
+        // A claimant that does not hear us cannot count our vote, and must not bind it: somebody
+        // else may need it.
         let useless = around.votes_decide() && claimant.deaf;
         match ask(claimant.id, row) {
             Some(Ask::Claims(_)) if useless => {
@@ -72,7 +75,8 @@ impl Group {
             }
             Some(Ask::Claims(_)) => true,
             Some(Ask::Holds(epoch)) => {
-                // A peer active with a lower epoch than was seen gets no vote: it is about to close.
+                // A peer active with a lower epoch than was seen gets no vote: it is about to
+                // close.
                 if epoch >= self.epochs.seen && !self.ballot.is_live(epoch) {
                     self.consent = epoch;
                     self.promise(peer, epoch, around);
@@ -90,7 +94,8 @@ impl Group {
         around.now >= self.ballot.from && around.rules.is_unbound(bound, around.now)
     }
 
-    /// Promises our vote to a peer for `epoch`; renewed only while the peer's row asks for that epoch.
+    /// Promises our vote to a peer for `epoch`; renewed only while the peer's row asks for that
+    /// epoch.
     fn promise(&mut self, peer: PeerAt, epoch: Epoch, around: Around<'_>) {
         let known = &around.peers[peer];
         let asked = known.row(self.id).and_then(|row| ask(known.id, row));
@@ -99,7 +104,8 @@ impl Group {
         self.ballot.promise = Some(Promise { peer, epoch, ends });
     }
 
-    /// Votes for this node itself: it has no consent any more, and opens only above what it consented to.
+    /// Votes for this node itself: it has no consent any more, and opens only above what it
+    /// consented to.
     pub fn vote_for_itself(&mut self) {
         self.epochs.seen = self.epochs.seen.max(self.consent);
         self.consent = Epoch::NONE;
@@ -111,8 +117,8 @@ impl Group {
         if !has_votes || self.ballot.is_live(self.consent) { self.consent } else { Epoch::NONE }
     }
 
-    /// Notes what a peer says anew about the group: its promise may end, or be renewed no more. `until`: the end of what the
-    /// peer was promised.
+    /// Notes what a peer says anew about the group: its promise may end, or be renewed no more.
+    /// `until`: the end of what the peer was promised.
     pub fn note_row(&mut self, (peer, id): (PeerAt, NodeId), row: &Row, until: MonoTime) {
         let Some(promise) = self.ballot.promise.as_mut().filter(|promise| promise.peer == peer) else { return };
         if gives_up(id, row, promise.epoch) {
@@ -122,8 +128,9 @@ impl Group {
         }
     }
 
-    /// True if our former life may have been active with a higher epoch than somebody claims. Told of it, the claimant
-    /// reserves a higher one. Not told before: an active with a lower epoch would close at every restart of its standby.
+    /// True if our former life may have been active with a higher epoch than somebody claims. Told
+    /// of it, the claimant reserves a higher one. Not told before: an active with a lower epoch
+    /// would close at every restart of its standby.
     fn is_outdated_claim(&mut self, claim: Epoch, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
         let outdated = around.rules.is_below(claim, self.epochs.held);
         if outdated {
@@ -133,7 +140,8 @@ impl Group {
         outdated
     }
 
-    /// Gives the right of way to `epoch`: this node claims nothing until the other had time to open.
+    /// Gives the right of way to `epoch`: this node claims nothing until the other had time to
+    /// open.
     pub fn give_consent(&mut self, epoch: Epoch, around: Around<'_>, orders: &mut Orders<'_>) {
         self.consent = epoch;
         self.claim = Claim::NONE;

@@ -28,7 +28,8 @@ fn sealed_datagram_opens_to_its_body() {
     assert_eq!(ring().open(&sealed(&ring(), b"")), Ok(&b""[..]));
 }
 
-/// Computed independently: Python's hmac module, `hmac(hmac(key, b"vipair 1web"), b"\x76\xa9\x02\x01body")`.
+/// Computed independently: Python's hmac module, `hmac(hmac(key, b"vipair 1web"),
+/// b"\x76\xa9\x02\x01body")`.
 #[test]
 fn tag_is_the_documented_one() {
     let datagram = sealed(&ring(), b"body");

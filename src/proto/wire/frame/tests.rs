@@ -1,5 +1,5 @@
-//! Tests of frames on a clients' segment: bytes known from the RFCs, what a receiver learns from each
-//! frame of ours, and the segment link. Frames that break the rules are in `hostile`.
+//! Tests of frames on a clients' segment: bytes known from the RFCs, what a receiver learns from
+//! each frame of ours, and the segment link. Frames that break the rules are in `hostile`.
 
 use super::*;
 use std::net::{Ipv4Addr, Ipv6Addr};

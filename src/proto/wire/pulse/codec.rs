@@ -107,8 +107,8 @@ fn put_header(header: &Header, out: &mut Vec<u8>) {
     out.extend_from_slice(&[0, 0]); // the number of rows, not known yet, and the reserved byte
 }
 
-/// Reads a header, and the number of rows that follow. `None` if sender, receiver, session or counter
-/// is outside the layout.
+/// Reads a header, and the number of rows that follow. `None` if sender, receiver, session or
+/// counter is outside the layout.
 fn get_header(bytes: &[u8; HEADER_SIZE]) -> Option<(Header, u8)> {
     let mut reader = Reader(bytes);
     let [sender, receiver, flags, _reserved] = reader.take()?;

@@ -296,7 +296,8 @@ proptest! {
     }
 }
 
-/// A measurement, not a promise: `cargo test --release -- --ignored --nocapture what_a_pulse_costs`.
+/// A measurement, not a promise: `cargo test --release -- --ignored --nocapture
+/// what_a_pulse_costs`.
 #[test]
 #[ignore = "measures; needs a release build to mean something"]
 fn what_a_pulse_costs() {

@@ -7,7 +7,8 @@ use pnet::packet::ipv4::Ipv4Packet;
 use pnet::packet::ipv6::Ipv6Packet;
 use pnet::packet::tcp::{TcpPacket, ipv4_checksum, ipv6_checksum};
 
-/// The packet for a connection between two socket addresses, written over a buffer with other bytes.
+/// The packet for a connection between two socket addresses, written over a buffer with other
+/// bytes.
 fn made(local: &str, remote: &str) -> Vec<u8> {
     let connection = Connection::new(local.parse().unwrap(), remote.parse().unwrap());
     let mut out = vec![0xff; 7];

@@ -5,12 +5,13 @@ use crate::engine::Engine;
 use crate::engine::group::{End, Running, Service};
 use crate::types::{InterfaceId, MonoTime};
 
-/// More unanswered probes than any opening waits for in a model, which has one group; one probe that
-/// may be on its way is included.
+/// More unanswered probes than any opening waits for in a model, which has one group; one probe
+/// that may be on its way is included.
 const ENOUGH: u32 = 5;
 
 impl Service {
-    /// Adds the health of the service, its hook, and a hook's failure. `interface`: that of its group.
+    /// Adds the health of the service, its hook, and a hook's failure. `interface`: that of its
+    /// group.
     pub(super) fn canon(&self, now: MonoTime, (engine, interface): (&Engine, InterfaceId), canon: &mut Canon) {
         let Service { health, known, hook, failed } = *self;
         canon.plain(health.into());

@@ -31,7 +31,8 @@ impl World {
         self.nodes[at].notices.iter().filter_map(role).collect()
     }
 
-    /// Runs until `who` alone answers for group 0. Returns how long that took; panics after `limit`.
+    /// Runs until `who` alone answers for group 0. Returns how long that took; panics after
+    /// `limit`.
     pub fn run_until_answered_by(&mut self, who: usize, limit: Duration) -> Duration {
         let start = self.now;
         while self.now.since(start) < limit {

@@ -1,4 +1,5 @@
-//! What the kernels of the nodes hold: the gate with its lease and its latch, and who answers a probe.
+//! What the kernels of the nodes hold: the gate with its lease and its latch, and who answers a
+//! probe.
 
 use super::{Due, LATENCY, World, mac, vip};
 use crate::engine::GateAction;
@@ -56,8 +57,8 @@ impl World {
         }
     }
 
-    /// Sends a probe of a node onto the segment. The other's kernel answers if its gate lets it; if a
-    /// group is open there under a lease that is over, its gate latches.
+    /// Sends a probe of a node onto the segment. The other's kernel answers if its gate lets it; if
+    /// a group is open there under a lease that is over, its gate latches.
     pub(super) fn probe(&mut self, at: usize, address: Vip) {
         if self.off_segment[at] || !self.nodes[at].facts.carrier {
             return;

@@ -41,8 +41,8 @@ impl World {
     fn find_gate(&mut self, at: usize, carrier: bool) {
         let kernel = self.nodes[at].kernel.clone();
         if kernel.generation != 0 {
-            // Groups have the numbers of the beginning: no test restarts an agent after a reload that
-            // gave it other groups.
+            // Groups have the numbers of the beginning: no test restarts an agent after a reload
+            // that gave it other groups.
             let open: Vec<(GroupId, Epoch)> = kernel.open.iter().map(|(group, epoch)| (*group, *epoch)).collect();
             let refused = kernel.refused == kernel.generation;
             let (until, generation) = (kernel.until, kernel.generation);

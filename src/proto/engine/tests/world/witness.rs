@@ -1,5 +1,5 @@
-//! Witnesses of the world: their voters, their disks, the ways to them. And S1 judged by what voters
-//! are bound to.
+//! Witnesses of the world: their voters, their disks, the ways to them. And S1 judged by what
+//! voters are bound to.
 
 use super::{Due, LATENCY, World, id, ms};
 use crate::engine::{Event, PeerSetup, Votes};
@@ -77,7 +77,8 @@ fn key(group: usize) -> GroupKey {
 }
 
 impl World {
-    /// A world with this many witnesses, at the times of a cluster with witnesses. Nothing is started.
+    /// A world with this many witnesses, at the times of a cluster with witnesses. Nothing is
+    /// started.
     pub fn voted(profile: Profile, groups: usize, witnesses: usize) -> World {
         let mut world = World::new(profile, groups);
         world.timing = Timing::with_witness(profile);
@@ -162,9 +163,9 @@ impl World {
         }
     }
 
-    /// Asserts S1 by arithmetic, whatever happens next: for each group that is answered for, a majority
-    /// of the voters is bound to its node, for at least as long as the gate can be open. The node itself
-    /// is one of them: it votes for nobody else while it is open.
+    /// Asserts S1 by arithmetic, whatever happens next: for each group that is answered for, a
+    /// majority of the voters is bound to its node, for at least as long as the gate can be open.
+    /// The node itself is one of them: it votes for nobody else while it is open.
     pub(super) fn judge_votes(&self) {
         if self.witnesses.all.is_empty() || !self.witnesses.judged {
             return;
@@ -194,8 +195,8 @@ impl World {
         }
     }
 
-    /// True if node `at` votes for nobody but `holder` before `until`. A node whose agent does not run
-    /// does not vote.
+    /// True if node `at` votes for nobody but `holder` before `until`. A node whose agent does not
+    /// run does not vote.
     fn is_bound(&self, at: usize, holder: usize, group: GroupId, until: MonoTime) -> bool {
         let Some(engine) = &self.nodes[at].engine else { return true };
         let vote = engine.view_vote(usize::from(group.0));

@@ -1,5 +1,5 @@
-//! The two oracles of the random histories, the histories, and tests that the oracles would notice a
-//! broken rule.
+//! The two oracles of the random histories, the histories, and tests that the oracles would notice
+//! a broken rule.
 
 use super::*;
 use proptest::prelude::*;

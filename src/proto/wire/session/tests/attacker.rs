@@ -3,7 +3,8 @@
 use super::*;
 use proptest::prelude::*;
 
-/// What can happen between two processes and an attacker who records, withholds, reorders and replays.
+/// What can happen between two processes and an attacker who records, withholds, reorders and
+/// replays.
 #[derive(Clone, Debug)]
 enum Step {
     PulseA,
@@ -31,15 +32,17 @@ fn any_step() -> impl Strategy<Value = Step> {
 /// The network in the attacker's hands.
 #[derive(Default)]
 struct Wire {
-    /// Everything ever sent, with its direction; any of it may be delivered at any time, any number of times.
+    /// Everything ever sent, with its direction; any of it may be delivered at any time, any number
+    /// of times.
     recorded: Vec<(bool, Header)>,
     /// (receiver's session, sender's session, counter) of everything believed.
     believed: std::collections::HashSet<(u64, u64, u64)>,
 }
 
 impl Wire {
-    /// Delivers a recorded datagram, and records the answer. Panics if the receiver believes a datagram
-    /// twice, is disturbed by one that it does not believe, or goes back to an earlier life.
+    /// Delivers a recorded datagram, and records the answer. Panics if the receiver believes a
+    /// datagram twice, is disturbed by one that it does not believe, or goes back to an earlier
+    /// life.
     fn deliver(&mut self, to_a: bool, header: &Header, receiver: &mut Process) {
         let before = receiver.sessions.verified();
         let count = receiver.believed;
