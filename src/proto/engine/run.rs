@@ -312,7 +312,7 @@ impl Engine {
     /// What must be made durable.
     pub(super) fn durable_state(&self) -> Durable {
         let groups = self.groups.iter().map(Group::durable).chain(self.store.former.iter().copied());
-        let lease = self.leases.former.to_be_durable(&self.setup.timing, self.turn.last);
+        let lease = self.leases.former.lease_for_disk(&self.setup.timing, self.turn.last);
         Durable { lease: Some(lease), groups: groups.collect() }
     }
 }

@@ -78,7 +78,7 @@ impl Former {
 
     /// The lease that a state sent to the disk now has to name: the longest under which a gate of
     /// ours may be open, or a vote promised, until the next state is sent.
-    pub fn to_be_durable(&self, timing: &Timing, now: MonoTime) -> Duration {
+    pub fn lease_for_disk(&self, timing: &Timing, now: MonoTime) -> Duration {
         let lease = timing.lease.max(self.stated);
         if now < self.until { lease.max(self.longest) } else { lease }
     }
@@ -115,7 +115,7 @@ impl Former {
     /// Notes that a state goes to the disk. Until the disk answers, a later life may find it or the
     /// one before, so the shorter lease of the two counts.
     pub fn note_sent(&mut self, timing: &Timing, now: MonoTime) {
-        self.sent = self.to_be_durable(timing, now);
+        self.sent = self.lease_for_disk(timing, now);
         self.durable = self.durable.min(self.sent);
         self.written = self.written.min(self.sent);
     }

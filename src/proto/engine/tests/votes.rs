@@ -34,7 +34,7 @@ pub fn settle(world: &mut World) {
 }
 
 /// Cuts everything between the nodes, the segment included.
-fn cut_nodes_apart(world: &mut World) {
+pub fn cut_nodes_apart(world: &mut World) {
     for path in ALL_PATHS {
         world.cut.extend([(0, path), (1, path)]);
     }

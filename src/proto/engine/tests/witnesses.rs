@@ -1,6 +1,6 @@
 //! Tests of witnesses: what they remember and say, many groups, and pairs that decide alone.
 
-use super::votes::{opened, settle, settled};
+use super::votes::{cut_nodes_apart, opened, settle, settled};
 use super::world::{ETH, World, group_setup, ms};
 use crate::engine::{Cause, Command, Event, Notice, Waiting};
 use crate::timing::{Profile, Promote, Timing};
@@ -9,13 +9,6 @@ use crate::wire::pulse::Role;
 use std::time::Duration;
 
 const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
-
-/// Cuts everything between the nodes, the segment included.
-fn cut_nodes_apart(world: &mut World) {
-    for path in ALL_PATHS {
-        world.cut.extend([(0, path), (1, path)]);
-    }
-}
 
 /// What a node waits for with group 0, by its status report.
 fn waiting(world: &World, at: usize) -> Waiting {
