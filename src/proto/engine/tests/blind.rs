@@ -17,11 +17,11 @@ fn times_with_lease(world: &World, lease: Duration) -> Timing {
     Timing::derive(world.timing.pulse, world.timing.silence, lease)
 }
 
-// S7, S8: the file gives it a shorter lease than its former life had.
+// S7, S8: the node's configured lease is shorter than that of its former life.
 #[test]
 fn a_start_waits_out_the_lease_of_the_former_life() {
     let mut world = settled(Profile::Wan);
-    // The other gave it the right of way, and waits for as long as that lasts.
+    // Let the right of way end that node 1 gave at the start: node 1 would wait for that long.
     world.run(Duration::from_secs(12));
     world.kill(0);
     assert!(lease_left(&world, 0) > Duration::from_millis(3500));
@@ -31,7 +31,7 @@ fn a_start_waits_out_the_lease_of_the_former_life() {
     assert_eq!((world.answering().len(), world.both), (1, 0));
 }
 
-// The life after the next knows it as well.
+// The disk goes on naming the longest lease in the lives that follow.
 #[test]
 fn a_start_waits_out_the_lease_of_the_life_before_the_former_one() {
     let mut world = settled(Profile::Wan);
@@ -62,7 +62,7 @@ fn no_goodbye_is_said_before_the_gate_is_found() {
     assert_eq!((world.answering(), world.both), (vec![1], 0));
 }
 
-// S8: a group that its file does not name any more may be open in the gate of its former life.
+// S8: a group that is no longer configured may be open in the gate of the former life.
 #[test]
 fn that_a_starting_peer_does_not_name_a_group_opens_nothing_before_it_has_found_its_gate() {
     let mut world = World::new(Profile::Fast, 2);

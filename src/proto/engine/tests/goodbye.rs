@@ -27,7 +27,7 @@ fn a_goodbye_from_before_a_stall_opens_nothing() {
     assert_eq!(world.answering(), [0]);
 }
 
-// S8: the same for a node that could not open at once, and hears nothing any more.
+// S8: the same for a node that could not open when the goodbye came, and hears nothing any more.
 #[test]
 fn a_goodbye_of_long_ago_opens_nothing_that_is_answered() {
     let mut world = settled(Profile::Fast);

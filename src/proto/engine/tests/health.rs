@@ -99,7 +99,7 @@ fn an_unhealthy_standby_is_better_than_a_dead_active() {
     world.crash(0);
     let gap = world.run_until_answered_by(1, Duration::from_secs(1));
     assert!(gap <= world.timing.silence + world.timing.probe * 2, "{gap:?}");
-    // And when the other comes back and answers, it is handed over.
+    // When node 0 comes back and its service answers, the group is handed over to it.
     world.start(0);
     world.run_until_answered_by(0, Duration::from_secs(3));
     assert_eq!(world.both, 0);

@@ -157,7 +157,7 @@ fn after_its_hook_a_gate_opens_on_words_that_were_said_since() {
     for witness in [false, true] {
         let mut world = hooked(true, false, witness);
         let ended = prepare(&mut world);
-        // What has come is from before; whether it still holds only an answer tells.
+        // Every word that node 1 has is from before the end of its hook; nothing newer comes.
         world.suspend(0);
         if witness {
             world.witnesses.cut(1, 0, true);
@@ -191,7 +191,7 @@ fn after_its_hook_a_node_asks_once_more_whether_the_address_is_answered() {
     world.crash(0);
     world.run(SECOND);
     let (group, hook, epoch) = world.nodes[1].hooks[0];
-    // Somebody was away for longer than it knows.
+    // As if node 1's guest had been frozen while the hook ran: node 0's gate answers again.
     world.nodes[0].kernel = gone;
     world.nodes[0].kernel.until = world.now + ms(200);
     world.handle(1, Event::Hook { group, hook, epoch, ok: true });
@@ -234,7 +234,7 @@ fn an_agent_that_comes_back_while_its_group_is_prepared_elsewhere_does_not_answe
     assert_eq!((world.answering(), world.nodes[1].hooks.len()), (vec![], 1));
     world.resume(0);
     world.run(HOOK_SPAN * 3);
-    // Both asked for it in the same moment, and the lower number went first.
+    // Both claimed at the same moment, and the lower number went first.
     assert_eq!((world.answering(), world.both), (vec![0], 0));
     assert_eq!(hook_ends(&world, 1), [HookEnd::Unused]);
 }
@@ -262,7 +262,7 @@ fn a_handover_that_ends_without_a_taker_leaves_the_group_open_and_its_before_clo
     world.run(SECOND * 2);
     assert_eq!((world.answering(), world.role(0)), (vec![0], Role::Active));
     assert_eq!(hook_ends(&world, 0), [HookEnd::Unused], "so that what it took down is put up again");
-    // The next handover runs it anew.
+    // The next handover runs the hook anew.
     world.start(1);
     world.run(SECOND * 2);
     world.command(0, 2, Command::Switch(GROUP));

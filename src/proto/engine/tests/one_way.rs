@@ -18,7 +18,7 @@ fn mute(world: &mut World, from: usize) {
 #[test]
 fn an_active_closes_on_the_last_claim_of_a_deaf_peer_also_when_its_epoch_is_higher() {
     let mut world = settled(Profile::Fast);
-    // Each life of a node reserves above what the one before had reserved.
+    // Node 1 gets a reserve far above: each life reserves above what the one before had reserved.
     for _ in 0..2 {
         world.kill(1);
         world.start(1);
@@ -31,7 +31,8 @@ fn an_active_closes_on_the_last_claim_of_a_deaf_peer_also_when_its_epoch_is_high
     let used = world.nodes[1].kernel.open.values().max().copied().unwrap();
     mute(&mut world, 1);
     world.run(ms(1));
-    // What it opens with is below what was used: nobody could tell it.
+    // Node 0 opens below the epoch that node 1 has used, of which it cannot know: the world must
+    // not take that for a breach of S2.
     world.highest.clear();
     world.resume(0);
     world.traffic();
@@ -45,7 +46,8 @@ fn an_active_closes_on_the_last_claim_of_a_deaf_peer_also_when_its_epoch_is_high
 // hear that.
 #[test]
 fn a_claim_of_a_deaf_peer_is_heeded_while_its_table_is_wanted_anew() {
-    // More than 18 do not fit into one datagram: then it goes on from what was acknowledged last.
+    // Up to 18 groups node 0 tells its whole table in one datagram; with more it goes on after the
+    // last acknowledged row.
     for groups in [1, 20] {
         let mut world = World::new(Profile::Fast, groups);
         world.start(0);

@@ -89,7 +89,7 @@ fn restart_within_a_lease_changes_nothing() {
     assert_eq!(world.changes(1).len(), before, "{:?}", world.changes(1));
 }
 
-// S7, S8: it cannot give away what its kernel may still hold.
+// S7, S8: a node cannot consent while its kernel's gate may be open.
 #[test]
 fn starting_node_consents_to_nothing_before_it_has_found_its_gate() {
     let mut world = settled(Profile::Lan);
@@ -358,7 +358,7 @@ fn probes_sent_while_isolated_prove_nothing_once_the_segment_is_back() {
     }
     world.off_segment[1] = true;
     world.run(Duration::from_secs(1));
-    // A loose cable: one frame comes through.
+    // A loose cable lets one frame through.
     world.off_segment[1] = false;
     world.traffic();
     world.off_segment[1] = true;
@@ -377,7 +377,8 @@ fn a_consent_from_before_a_stall_opens_nothing() {
     let mut world = settled(Profile::Fast);
     world.suspend(1);
     world.nodes[1].room = 4;
-    // Lets go, with its consent for the stopped standby, whose buffer then runs over.
+    // Node 0 releases the group with a consent for the suspended standby, whose buffer then runs
+    // over.
     world.set_carrier(0, false);
     world.run(ms(30));
     world.set_carrier(0, true);

@@ -103,7 +103,7 @@ fn a_removed_group_is_closed_first_and_the_others_keep_their_state() {
     world.run(Duration::from_secs(1));
     let epoch = world.nodes[0].kernel.open[&GroupId(2)];
     let before = world.changes(1).len();
-    // The last becomes the first.
+    // The last group becomes the first.
     world.reload(0, groups(&[2, 0]));
     world.run(ms(200));
     assert_eq!(world.answering_for(1), [1], "who still has the group serves it");
@@ -237,7 +237,7 @@ fn keys_are_rotated_in_three_steps_without_losing_a_pulse() {
     }
 }
 
-// S8: that nobody answers for a group which the peer does not have proves nothing about the peer.
+// S8: an unanswered probe for a group that the peer does not have proves nothing about the peer.
 #[test]
 fn probes_for_groups_that_the_peer_does_not_serve_are_no_evidence() {
     let mut world = settled(Profile::Fast);

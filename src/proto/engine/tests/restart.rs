@@ -48,7 +48,7 @@ fn a_restarted_node_consents_to_nothing_below_what_it_may_have_held() {
     world.command(0, 1, Command::Switch(GroupId(0)));
     world.run(ms(500));
     assert_eq!(world.answering(), [1]);
-    // The other loses and wins the group again while nothing reaches the first.
+    // Node 1 loses and wins the group again while node 0 is suspended.
     world.suspend(0);
     world.nodes[0].room = 0;
     world.nodes[1].disk_works = false;
@@ -58,7 +58,7 @@ fn a_restarted_node_consents_to_nothing_below_what_it_may_have_held() {
     world.set_carrier(1, true);
     world.run_until_answered_by(1, Duration::from_secs(2));
     let used = world.nodes[1].kernel.open[&GroupId(0)];
-    // The disk knows of the reservation, not of its use.
+    // Node 1's disk knows that the epoch was reserved, not that it was used.
     world.crash(1);
     world.nodes[1].disk_works = true;
     world.resume(0);
@@ -85,7 +85,7 @@ fn a_standby_that_starts_again_and_again_takes_nothing_from_the_active() {
     assert_eq!(world.changes(0).len(), before, "{:?}", world.changes(0));
 }
 
-// S2, S7: what little is known meanwhile would be taken for all by the next life.
+// S2, S7: the next life would take the little that is known meanwhile for the whole state.
 #[test]
 fn a_damaged_state_is_not_overwritten_before_a_peer_has_told_its_epochs() {
     let mut world = settled(Profile::Fast);

@@ -40,7 +40,7 @@ fn a_peer_that_falls_silent_with_the_right_of_way_is_given_the_time_of_its_lease
     stop_with_the_right_of_way(ms(250));
 }
 
-// The lease that it has told, should the files differ.
+// The lease that counts is the one that the peer has told, if the configurations differ.
 #[test]
 fn a_peer_whose_lease_is_longer_is_given_the_time_of_that() {
     stop_with_the_right_of_way(ms(1000));

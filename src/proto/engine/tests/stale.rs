@@ -125,12 +125,12 @@ fn an_adopted_group_closes_with_its_gate_even_before_its_interface_was_confirmed
 fn fast_asking_outlasts_a_dead_agents_lease_and_every_probe_that_may_be_needed() {
     for profile in Profile::ALL {
         let timing = Timing::of(profile);
-        // Three in a row, and one for each of 32 groups that were given away.
+        // Three probes in a row, and one for each of 32 groups that the peer may have opened.
         assert!(timing.patience.asking >= timing.lease + timing.probe * 35, "{profile:?}");
     }
 }
 
-// L5: the files differ, and the dead agent's kernel answers for as long as its own said.
+// L5: the configured leases differ, and the dead agent's kernel answers for its own.
 #[test]
 fn fast_asking_outlasts_the_lease_that_a_dead_agent_has_told() {
     let mut world = settled(Profile::Wan);
@@ -172,7 +172,7 @@ fn a_goodbye_that_was_long_on_its_way_opens_nothing() {
     assert_eq!((world.answering(), world.both), (vec![0], 0));
 }
 
-// The same for a consent.
+// The same for a consent that somebody holds back.
 #[test]
 fn a_consent_that_was_long_on_its_way_opens_nothing() {
     let mut world = settled(Profile::Fast);

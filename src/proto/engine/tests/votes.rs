@@ -108,7 +108,7 @@ fn a_lost_witness_changes_nothing_and_is_told() {
     }
 }
 
-// S1: a witness that is not there does not promote.
+// S1: without the witness a standby alone is no majority.
 #[test]
 fn with_the_witness_lost_nobody_takes_over() {
     let mut world = settled(Profile::Fast, 1);
@@ -146,7 +146,7 @@ fn an_isolated_active_is_closed_by_its_deadline_before_the_standby_opens() {
     }
 }
 
-// S7: the engine need not run for that.
+// S7: the kernel closes although the engine does not run.
 #[test]
 fn a_stopped_active_is_closed_by_its_kernel_before_the_standby_opens() {
     let mut world = settled(Profile::Fast, 1);
@@ -161,7 +161,7 @@ fn a_stopped_active_is_closed_by_its_kernel_before_the_standby_opens() {
     assert!(world.changes(0).contains(&(Role::Standby, Cause::Lapsed)));
 }
 
-// S1: what a bare pair cannot do.
+// S1: a bare pair would have two actives here.
 #[test]
 fn a_cut_between_the_nodes_leaves_exactly_one_active() {
     for witnesses in [1, 3] {
@@ -188,7 +188,7 @@ fn claims_that_cross_end_with_one_active() {
             world.witnesses.delay = delay;
             (0..witnesses).for_each(|at| world.start_witness(at));
             settle(&mut world);
-            // Everybody must claim anew, and the nodes hear nothing of each other.
+            // Both nodes lose their votes and must claim anew, and do not hear each other.
             cut_nodes_apart(&mut world);
             for at in [0, 1] {
                 (0..witnesses).for_each(|witness| world.witnesses.cut(at, witness, true));
@@ -243,14 +243,14 @@ fn a_deadline_counts_from_sending() {
     for _ in 0..200 {
         world.run(Duration::from_micros(300));
         let left = world.nodes[0].kernel.until.since(world.now);
-        // A grant has been under way for more than eight milliseconds when it arrives.
+        // Question and grant take 4 ms each: the lease counts from when the question left.
         assert!(left <= world.timing.lease - ms(8), "{left:?}");
         assert!(left > Duration::ZERO);
     }
     assert_eq!(world.answering(), [0]);
 }
 
-// S4: what comes back after more than a lease was asked for too long ago.
+// S4: a grant that arrives more than a lease after its question was sent grants nothing.
 #[test]
 fn a_late_grant_opens_nothing() {
     let mut world = World::voted(Profile::Fast, 1, 1);
@@ -272,7 +272,7 @@ fn a_late_grant_opens_nothing() {
 #[test]
 fn a_restarted_node_votes_for_nobody_until_its_former_promises_are_over() {
     let mut world = settled(Profile::Lan, 1);
-    // The active lives by the standby's vote alone, and cannot tell it anything any more.
+    // The active has the standby's vote alone, and from now on cannot renew it.
     world.witnesses.cut(0, 0, true);
     world.run(Duration::from_secs(2));
     let until = world.nodes[0].kernel.until;
@@ -322,11 +322,11 @@ fn a_switch_moves_the_group_with_and_without_the_witness() {
     }
 }
 
-// S5: whoever takes an offer is bound to the active until that has closed.
+// S5: a standby that takes an offer is bound to the active until the active has closed.
 #[test]
 fn an_offer_that_is_taken_frees_no_vote() {
     let mut world = settled(Profile::Fast, 1);
-    // The active lives by the standby's vote alone; the witness would grant anything.
+    // The active has the standby's vote alone; the witness has promised its own to nobody.
     world.witnesses.cut(0, 0, true);
     world.run(Duration::from_secs(2));
     world.cut = ALL_PATHS.iter().map(|&path| (1, path)).collect();

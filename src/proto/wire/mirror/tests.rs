@@ -64,7 +64,7 @@ fn without_the_key_nobody_is_admitted_and_nobody_is_believed() {
     assert_eq!(refused(&keys("web", &[(1, 0x12)]), &ours()), Some(Refusal::Tag), "another key");
     assert_eq!(refused(&keys("www", &[(1, 0x11)]), &ours()), Some(Refusal::Tag), "another cluster");
     assert_eq!(refused(&keys("web", &[(3, 0x11)]), &ours()), Some(Refusal::KeyId), "another number");
-    // A listener that only says yes.
+    // A listener without the key confirms with any tag.
     let hello = greeting([1; 32]);
     let (_, expected) = ours().introduce(&hello, (ALPHA, BETA), [2; 32]).unwrap();
     assert_eq!(expected.confirm(&[0; 32]).err(), Some(Refusal::Tag));
