@@ -1,9 +1,9 @@
-//! The canon of a state: a list of words, renamed so that two states have the same list if and only
-//! if they differ in nothing that can matter. For the model check.
+//! The canon of a state: a list of words that is equal for two states if they behave alike from now
+//! on. The model check recognises by it a state that it has seen before.
 //!
-//! Owns: the words and their renaming. Never does: decide what of a state can matter; that is the
-//! business of each type's `canon`. A word too many makes more states than there are, one too few
-//! hides some.
+//! Owns: the words, and their renaming (epochs, sessions, counters and versions lose their absolute
+//! values). Never does: decide what of a state can matter; each type's `canon` method does. A word
+//! too many makes the model check visit a state twice; a word too few makes it miss states.
 
 use crate::types::{Epoch, MacAddr, MonoTime};
 use std::hash::Hasher;
@@ -145,7 +145,7 @@ impl Canon {
         }
     }
 
-    /// The lowest counter of any epoch.
+    /// The lowest counter of any epoch in the list; 0 if there is none.
     fn lowest_epoch(&self) -> u64 {
         let epochs = self.0.iter().filter_map(|word| match word {
             Word::Epoch(Epoch::NONE) => None,
@@ -156,11 +156,12 @@ impl Canon {
     }
 }
 
-/// Names: things numbered from 1 as they appear; 0 stays 0.
+/// Names: each value is replaced by the number of its first appearance, from 1; 0 stays 0.
 #[derive(Default)]
 struct Names(Vec<u64>);
 
 impl Names {
+    /// The name of a value, which gets the next number if it was not seen before.
     fn name(&mut self, thing: u64) -> u64 {
         if thing == 0 {
             return 0;
@@ -177,6 +178,7 @@ impl Names {
 struct Ranks(Vec<(u64, u64)>);
 
 impl Ranks {
+    /// The ranks of these values, each given with its space (a session).
     fn of(values: impl Iterator<Item = (u64, u64)>) -> Ranks {
         let mut values: Vec<(u64, u64)> = values.filter(|(_, value)| *value != 0).collect();
         values.sort_unstable();
@@ -184,6 +186,7 @@ impl Ranks {
         Ranks(values)
     }
 
+    /// The position of a value among those of its space, from 1.
     fn rank(&self, space: u64, value: u64) -> u64 {
         if value == 0 {
             return 0;

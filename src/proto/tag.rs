@@ -1,12 +1,15 @@
-// The tag of a source tree. Included by build.rs, and by the test that sees the tag change.
+// The tag of the engine: a hash over the sources of this crate. This file is included by build.rs,
+// which computes the tag, and by the test that sees the tag change with a source. Being included
+// there, it cannot have a `//!` header.
 
-/// FNV-1a over names and contents of all Rust files below `root`, in the order of their names.
+/// Sixteen hex digits: FNV-1a over the names and contents of all Rust files below `root`, in the
+/// order of their names. A file or directory that cannot be read counts as empty.
 fn engine_tag(root: &Path) -> String {
-    let mut open = vec![root.to_path_buf()];
+    let mut pending = vec![root.to_path_buf()];
     let mut files = Vec::new();
-    while let Some(place) = open.pop() {
+    while let Some(place) = pending.pop() {
         match fs::read_dir(&place) {
-            Ok(entries) => open.extend(entries.flatten().map(|entry| entry.path())),
+            Ok(entries) => pending.extend(entries.flatten().map(|entry| entry.path())),
             Err(_) if place.extension().is_some_and(|ending| ending == "rs") => files.push(place),
             Err(_) => {}
         }

@@ -1,4 +1,5 @@
-//! What the engine wants done. Actions are carried out in order; none of them waits for anything slow.
+//! What the engine wants done. Actions are carried out in order; none of them waits for anything
+//! slow.
 
 use super::event::Hook;
 use super::{Cause, Notice};
@@ -11,66 +12,68 @@ use std::ops::Range;
 pub enum Action {
     /// Send a datagram; its bytes lie in [`Actions::bytes`].
     Send {
-        /// On which link.
+        /// The link.
         link: LinkId,
         /// For a segment link: the peer's hardware address, broadcast if not known.
         to: MacAddr,
         /// Where its bytes lie.
         bytes: Range<usize>,
     },
-    /// Change the gate: one or two stores to mapped memory.
+    /// Change the gate of an interface: one or two stores to mapped memory.
     Gate(GateAction),
     /// Send an ARP probe (RFC 5227) or a neighbour solicitation from the unspecified address.
     Probe {
-        /// On which interface.
+        /// The interface.
         interface: InterfaceId,
-        /// For which address.
+        /// The address that is asked for.
         address: Vip,
-        /// To whom; everybody if not known.
+        /// The hardware address to ask; `None` asks everybody.
         to: Option<MacAddr>,
     },
     /// Announce the addresses of a group.
     Announce {
-        /// Which group.
+        /// The group.
         group: GroupId,
-        /// Only this address, in defence against somebody who claims it; otherwise all.
+        /// The only address to announce, in defence against a stranger who claims it; `None`
+        /// announces all.
         address: Option<Vip>,
     },
-    /// Make a state durable and report [`Event::Stored`](super::Event::Stored) with this version or a later one.
+    /// Make a state durable and report [`Event::Stored`](super::Event::Stored) with this version or
+    /// a later one.
     Persist {
         /// Number of the state: rises with every change.
         version: u64,
-        /// All of it.
+        /// The whole state of the node.
         state: Durable,
     },
     /// Tell people.
     Notice(Notice),
     /// The answer to a command.
     Reply {
-        /// Which command.
+        /// The number that the command came with.
         id: u64,
-        /// What came of it.
+        /// How the command ended.
         outcome: Outcome,
     },
-    /// Run the hooks of a group and report [`Event::Hook`](super::Event::Hook) with the same group, hook and epoch. The
-    /// engine waits for the hooks' own limit plus one second. Hooks of the same group that still run are to be ended first:
-    /// their end is of no use any more.
+    /// Run the hooks of a group and report [`Event::Hook`](super::Event::Hook) with the same group,
+    /// hook and epoch. The engine waits for the hooks' own limit plus one second. Hooks of the same
+    /// group that still run are to be ended first: their end is of no use any more.
     Hook {
-        /// Of which group.
+        /// The group.
         group: GroupId,
-        /// Which.
+        /// The hook.
         hook: Hook,
         /// The epoch that the group is to be opened with, or is active with.
         epoch: Epoch,
         /// Why the group is to be opened or closed.
         cause: Cause,
     },
-    /// Everything is handed over or closed and said: the process may end.
+    /// Every group is handed over or closed, and goodbye is said: the process may end.
     Stopped,
 }
 
 impl Action {
-    /// Close a group's gate, and carry nothing on.
+    /// The action that closes a group's gate and carries nothing on.
     pub(super) fn close(group: GroupId) -> Action {
         Action::Gate(GateAction::Close { group, carry_until: MonoTime::ZERO })
     }
@@ -81,35 +84,36 @@ impl Action {
 pub enum GateAction {
     /// Begin a new lease generation, without any time on it yet.
     Begin {
-        /// On which interface.
+        /// The interface.
         interface: InterfaceId,
         /// Its number: never used before on this interface.
         generation: u64,
     },
     /// Set the deadline of the lease.
     Renew {
-        /// On which interface.
+        /// The interface.
         interface: InterfaceId,
         /// Absolute, on CLOCK_BOOTTIME.
         until: MonoTime,
     },
     /// Open a group.
     Open {
-        /// Which group.
+        /// The group.
         group: GroupId,
         /// The epoch it is opened with.
         epoch: Epoch,
     },
-    /// Close a group: answers end at once, traffic in flight is carried until `carry_until` (ZERO: not at all).
+    /// Close a group: answers end at once, traffic in flight is carried until `carry_until` (ZERO:
+    /// not at all).
     Close {
-        /// Which group.
+        /// The group.
         group: GroupId,
         /// Absolute, on CLOCK_BOOTTIME.
         carry_until: MonoTime,
     },
     /// After a handover: pass connections we do not know on to the former active.
     Forward {
-        /// Which group.
+        /// The group.
         group: GroupId,
         /// Absolute, on CLOCK_BOOTTIME.
         until: MonoTime,
@@ -139,8 +143,8 @@ pub enum Outcome {
     Busy,
 }
 
-/// The engine's output: a list of actions and the bytes of its datagrams. Reused from call to call, so that a
-/// running agent at rest allocates nothing.
+/// The engine's output: a list of actions and the bytes of its datagrams. Reused from call to call,
+/// so that a running agent at rest allocates nothing.
 #[derive(Debug, Default)]
 pub struct Actions {
     /// In the order in which they must be carried out.
@@ -156,7 +160,7 @@ impl Actions {
         self.bytes.clear();
     }
 
-    /// Puts the closings that carry on for a while behind everything else: what a mutant does.
+    /// Moves closings with a drain behind all other actions. Only a mutant does so.
     pub(super) fn close_last(&mut self) {
         let late = |action: &Action| matches!(action, Action::Gate(GateAction::Close { carry_until, .. }) if *carry_until != MonoTime::ZERO);
         self.list.sort_by_key(late);

@@ -1,7 +1,8 @@
-//! What a decision about one group may read, and what it may ask of other rooms.
+//! What a step of one group may read ([`Around`]), and what it may ask of other rooms ([`Orders`]).
 //!
-//! A step of a group writes the group alone: its `self`. [`Around`] is everything else, to be read. [`Orders`] takes what
-//! follows: actions at once, in their order, and wishes to other rooms, which the engine fulfils when the step is over.
+//! A step of a group writes that group alone, its `self`. [`Around`] is everything else, read only.
+//! [`Orders`] takes what follows from the step: actions, in their order, and wishes to other rooms
+//! of the engine, which the engine fulfils when the step is over.
 
 use super::action::{Action, Actions};
 use super::commands::Commands;
@@ -32,7 +33,8 @@ pub(super) struct Around<'a> {
     pub commands: &'a Commands,
     /// Counter of the last datagram that we have sent.
     pub counter: u64,
-    /// The peer that may have opened the group behind our back when this step began.
+    /// The peer that may have opened the group since it was last heard, as known when this step
+    /// began.
     pub given_before: Option<PeerAt>,
 }
 
@@ -56,8 +58,9 @@ impl<'a> Around<'a> {
         matches!(self.presence(peer), Presence::Heard | Presence::Suspicious)
     }
 
-    /// True while a goodbye stands for closed gates: a later life of the peer may have opened them, and whoever was cut
-    /// off or stopped meanwhile has not heard of it. Then its silence is judged like any other.
+    /// True while a goodbye proves that the peer's gates are closed: it is younger than the silence
+    /// bound, and not from before a stall of ours. After that a later life of the peer may have
+    /// opened a gate without our hearing of it, and its silence is judged like any other.
     pub fn has_left_lately(self, peer: PeerAt) -> bool {
         let known = &self.peers[peer];
         let lately = known.heard.is_some_and(|heard| self.now.since(heard) < self.timing().silence);
@@ -74,7 +77,7 @@ impl<'a> Around<'a> {
         self.leases[interface].facts.is_serviceable()
     }
 
-    /// True where there are witnesses.
+    /// True if the cluster has witnesses.
     pub fn has_votes(self) -> bool {
         self.setup.votes.is_some()
     }
@@ -90,15 +93,16 @@ impl<'a> Around<'a> {
 pub(super) struct Wishes {
     /// The state is to be made durable.
     pub persist: bool,
-    /// All groups are to be looked at again.
+    /// All groups are to be stepped again.
     pub look_again: bool,
     /// A witness's word is waited for.
     pub word_of_witnesses: bool,
     /// Every peer is to be asked at once.
     pub ask_everybody: bool,
-    /// The lease of the group's interface must not be longer.
+    /// New deadline of the lease of the group's interface, which is earlier than before.
     pub lease_until: Option<MonoTime>,
-    /// Whether somebody is heard on the group's segment.
+    /// Whether the group's segment is isolated: nobody is heard on it although neighbours are
+    /// known.
     pub isolated: Option<bool>,
     /// Probes that nobody could hear prove nothing: counting begins anew on the group's interface.
     pub void_probes: bool,

@@ -1,7 +1,7 @@
 //! What operators have asked for: commands under way, and the stop.
 //!
-//! Owns: the list, and its bound. Never does: move a group (`group::command` begins and ends them). A command that nothing
-//! comes of is answered when its time is over.
+//! Owns: the list, and its bound. Never does: move a group (`group::command` begins and ends them).
+//! A command that nothing comes of is answered when its time is over.
 
 use super::action::{Action, Actions, Outcome};
 use crate::types::{GroupId, MonoTime};
@@ -33,9 +33,9 @@ pub(in crate::engine) struct Pending {
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(in crate::engine) struct Commands {
     pub pending: Vec<Pending>,
-    /// The agent is stopping, and waits until then for what is handed over.
+    /// While the agent is stopping: until when it waits for handovers to end.
     pub stopping: Option<MonoTime>,
-    /// Everything is closed and said.
+    /// Whether every gate is closed and goodbye is said.
     pub stopped: bool,
 }
 
@@ -59,18 +59,20 @@ impl Commands {
         self.is_asked(group, &[Kind::Take])
     }
 
-    /// True if no command for a group can begin now: one is under way, there are too many, or the agent is stopping.
+    /// True if no command for a group can begin now: one is under way, there are too many, or the
+    /// agent is stopping.
     pub fn is_busy(&self, group: GroupId) -> bool {
         let known = self.pending.iter().any(|pending| pending.group == group);
         self.stopping.is_some() || known || self.pending.len() >= PENDING
     }
 
-    /// True if every group that a command names is one of `groups` groups: a state from outside may name any.
+    /// True if every group that a command names is one of `groups` groups: a state from outside may
+    /// name any.
     pub fn are_within(&self, groups: usize) -> bool {
         self.pending.iter().all(|pending| usize::from(pending.group.0) < groups)
     }
 
-    /// Answers all commands of a group that nothing will come of any more.
+    /// Ends all commands of a group, and answers them with `outcome`.
     pub fn drop_all_of(&mut self, group: GroupId, outcome: Outcome, out: &mut Actions) {
         for pending in self.pending.extract_if(.., |pending| pending.group == group) {
             out.push(Action::Reply { id: pending.id, outcome });

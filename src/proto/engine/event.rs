@@ -8,8 +8,8 @@ use std::net::IpAddr;
 /// One thing that happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event<'a> {
-    /// The deadline that [`Engine::next_deadline`](super::Engine::next_deadline) named has come, or nothing at all
-    /// happened: always harmless.
+    /// The deadline that [`Engine::next_deadline`](super::Engine::next_deadline) named has come.
+    /// Harmless at any other time, too.
     Tick,
     /// A datagram arrived on a link. Not authenticated yet.
     Datagram {
@@ -25,21 +25,21 @@ pub enum Event<'a> {
     },
     /// A link's socket was opened, or could not be.
     Link {
-        /// Which link.
+        /// The link.
         link: LinkId,
         /// Whether datagrams can be sent on it.
         open: bool,
     },
     /// A frame on the clients' segment. Unauthenticated.
     Seen {
-        /// Where.
+        /// The interface.
         interface: InterfaceId,
-        /// What.
+        /// The meaning of the frame.
         sighting: Sighting,
     },
     /// The state of a client interface.
     Interface {
-        /// Which one.
+        /// The interface.
         interface: InterfaceId,
         /// All that is known of it.
         facts: InterfaceFacts,
@@ -47,7 +47,7 @@ pub enum Event<'a> {
     /// A gate from an earlier life of this agent was found running. Comes before the first
     /// [`Event::Interface`] that says the gate is ready.
     Adopted {
-        /// On which interface.
+        /// The interface.
         interface: InterfaceId,
         /// The deadline of the running lease.
         until: MonoTime,
@@ -60,24 +60,25 @@ pub enum Event<'a> {
     },
     /// The gate refused a frame for an open group: the lease had run out before it was renewed.
     LeaseRefused {
-        /// On which interface.
+        /// The interface.
         interface: InterfaceId,
     },
-    /// All addresses of all groups on an interface are in place and guarded, those of the newest configuration
-    /// included.
+    /// All addresses of all groups on an interface are in place and guarded, those of the newest
+    /// configuration included.
     Installed {
-        /// On which interface.
+        /// The interface.
         interface: InterfaceId,
     },
-    /// The gate was replaced by another, closed one, because it had become too small. Its slots are known.
+    /// The gate was replaced by another, closed one, because it had become too small. Its slots are
+    /// known.
     GateReplaced {
-        /// On which interface.
+        /// The interface.
         interface: InterfaceId,
     },
-    /// The gateway of an interface, or a neighbour that the kernel knows there: someone to ask whether the segment
-    /// is alive.
+    /// The gateway of an interface, or a neighbour that the kernel knows there: someone to ask
+    /// whether the segment is alive.
     Anchor {
-        /// On which interface.
+        /// The interface.
         interface: InterfaceId,
         /// Its address.
         address: IpAddr,
@@ -93,31 +94,34 @@ pub enum Event<'a> {
     StoreFailed,
     /// An operator asks for something.
     Command {
-        /// Names the answer.
+        /// The number of the command, which the answer repeats.
         id: u64,
-        /// What is asked.
+        /// The command.
         command: Command,
     },
-    /// How badly a group's service does here now. First told when every check has come to a verdict; before that an active
-    /// group is not moved for its health. After another configuration the last value counts until the next one is told.
+    /// How badly a group's service does here now. First told when every check has come to a
+    /// verdict; before that an active group is not moved for its health. After another
+    /// configuration the last value counts until the next one is told.
     ///
-    /// Acted upon with the next event, which [`Engine::next_deadline`](super::Engine::next_deadline) asks for at once, so
-    /// that a thousand that come together cost as much as one.
+    /// Acted upon with the next event, which
+    /// [`Engine::next_deadline`](super::Engine::next_deadline) asks for at once, so that a thousand
+    /// that come together cost as much as one.
     Health {
-        /// Which group.
+        /// The group.
         group: GroupId,
         /// As in [`Row::health`](crate::wire::pulse::Row).
         health: u8,
     },
-    /// What [`Action::Hook`](super::Action::Hook) asked for has ended. Acted upon like [`Event::Health`].
+    /// What [`Action::Hook`](super::Action::Hook) asked for has ended. Acted upon like
+    /// [`Event::Health`].
     Hook {
-        /// Of which group.
+        /// The group.
         group: GroupId,
-        /// Which.
+        /// The hook.
         hook: Hook,
         /// The epoch that the action named.
         epoch: Epoch,
-        /// It ended well, or is to be taken as if it had.
+        /// Whether it ended well, or is to be taken as if it had.
         ok: bool,
     },
 }

@@ -1,6 +1,8 @@
-//! Facts of the host: interfaces, gates, addresses, the disk, checks and hooks.
+//! Facts of the host: what the engine notes at once about interfaces, gates, addresses, the disk,
+//! checks and hooks, and the leases that begin, are renewed or end with them.
 //!
-//! Owns: what follows at once from a fact, mostly for a lease. Never does: move a group; that is for the next look at it.
+//! Never does: open or hand over a group; the next step of the group does. A lease that ran out
+//! closes every group of its interface here.
 
 use super::action::{Action, Actions, GateAction};
 use super::event::{Hook, InterfaceFacts};
@@ -32,7 +34,8 @@ impl Engine {
         }
     }
 
-    /// Takes over what an earlier life of this agent left open, if its lease still runs and the epochs are ours.
+    /// Takes over what an earlier life of this agent left open, if its lease still runs and the
+    /// epochs are ours.
     pub(super) fn handle_adopted(
         &mut self,
         interface: InterfaceId,
@@ -65,12 +68,13 @@ impl Engine {
         self.groups.look_again = true;
     }
 
+    /// Begins a lease generation of full length on an interface.
     fn begin_lease(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
         let span = self.leases.span(&self.setup);
         self.leases.begin(interface, span, &self.setup, now, out);
     }
 
-    /// Finds leases that ran out before this wake-up.
+    /// Ends the leases that ran out before this wake-up.
     pub(super) fn check_leases(&mut self, now: MonoTime, out: &mut Actions) {
         for interface in self.leases.ids() {
             let lease = &self.leases[interface];
@@ -122,8 +126,8 @@ impl Engine {
         self.groups.look_again = true;
     }
 
-    /// Notes that all addresses of an interface are there: groups that were added can be served, and addresses that were
-    /// added to an active group are made known.
+    /// Notes that all addresses of an interface are there: groups that were added can be served,
+    /// and addresses that were added to an active group are made known.
     pub(super) fn handle_installed(&mut self, interface: InterfaceId, now: MonoTime) {
         for group in self.groups.iter_mut().filter(|group| group.interface == interface) {
             if !std::mem::replace(&mut group.addresses.installed, true) && group.role == Role::Starting {
@@ -137,8 +141,8 @@ impl Engine {
         self.groups.look_again = true;
     }
 
-    /// Notes that the gate was replaced by a larger, closed one. What is open goes on if no peer can have taken it
-    /// meanwhile; otherwise this is a lease that ran out.
+    /// Notes that the gate was replaced by a larger, closed one. What is open goes on if no peer
+    /// can have taken it meanwhile; otherwise this is a lease that ran out.
     pub(super) fn handle_gate_replaced(&mut self, interface: InterfaceId, now: MonoTime, out: &mut Actions) {
         if !self.leases[interface].has_begun() {
             return;
@@ -150,14 +154,14 @@ impl Engine {
             Presence::Left => around.has_left_lately(peer),
             Presence::Unknown | Presence::Suspicious | Presence::Silent => false,
         };
-        // Votes hold whatever anybody has done meanwhile, for as long as they were given.
+        // Votes that were given hold until their end, so no peer can have opened meanwhile.
         let voted = self.poll.is_voted_on(interface, &self.setup);
         if !voted && !self.peers.nodes().all(knows) {
             return self.handle_lapse(interface, now, out);
         }
-        // The new gate is closed, so probes find nobody and do not latch it. If this process is stopped before it has
-        // opened the groups again, a standby may take them: the lease must be over before that. The next pulse, which
-        // comes at once, renews it as usual.
+        // The new gate is closed, so probes find nobody and do not latch it. If this process is
+        // stopped before it has opened the groups again, a standby may take them: the lease must be
+        // over before that. The next pulse, which comes at once, renews it as usual.
         let (timing, until) = (&self.setup.timing, self.leases[interface].until);
         let (first, next) = ((timing.silence.saturating_sub(timing.pulse) / 2).max(timing.probe * 2), timing.probe);
         let first = if voted { first.min(until.since(now)) } else { first };

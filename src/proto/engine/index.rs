@@ -1,10 +1,11 @@
-//! Which group an address or a key belongs to: made once from the setup, so that no frame and no row is looked for.
+//! Index of groups by address and by key, built once per configuration: the group of a frame or of
+//! a row is found without a search.
 
 use super::Setup;
 use crate::types::{GroupId, GroupKey, Vip};
 use std::collections::HashMap;
 
-/// Made anew with every configuration, and shared by copies of the engine.
+/// The groups of one configuration, by address and by key. Copies of an engine share it.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     addresses: HashMap<Vip, GroupId>,
@@ -12,6 +13,7 @@ pub(super) struct Index {
 }
 
 impl Index {
+    /// The index of the setup's groups.
     pub fn new(setup: &Setup) -> Index {
         let count = setup.groups.iter().map(|group| group.addresses.len()).sum();
         let mut addresses = HashMap::with_capacity(count);

@@ -1,8 +1,9 @@
-//! The engine of a node: `handle(now, event)` gives actions, `next_deadline` says when it wants to be called again.
+//! The engine of a node: `handle(now, event)` gives actions, `next_deadline` says when it wants to
+//! be called again.
 //!
-//! Owns: who is active, and on what evidence. Never does: read a clock, open a socket or file, start a thread, ask
-//! for randomness. Time comes with the event and is the time the event was received. The same code runs in the
-//! agent, in its tests and in the simulator.
+//! Owns: who is active, and on what evidence. Never does: read a clock, open a socket or file,
+//! start a thread, ask for randomness. Time comes with the event and is the time the event was
+//! received. The same code runs in the agent, in its tests and in the simulator.
 //!
 //! | room | noun |
 //! |---|---|
@@ -26,18 +27,19 @@
 //! | `seen` | snapshots, and what simulator and model may look at |
 //! | `index` | which group an address or a key belongs to |
 //!
-//! A room's type owns its state and changes it by its own methods. A step of a group writes that group alone; what it asks of
-//! other rooms the engine fulfils when the step is over (`around`). Methods of [`Engine`] itself are few: they take events
-//! apart and keep the order.
+//! A room's type owns its state and changes it by its own methods. A step of a group writes that
+//! group alone; what it asks of other rooms the engine fulfils when the step is over (`around`).
+//! Methods of [`Engine`] itself are few: they take events apart and keep the order.
 //!
 //! # How a gate comes to open
-//! While a peer is heard, nothing opens without its consent: a node *claims* its reserved epoch in its row, the peer
-//! *consents* in its own row, which says at once that its gate is closed and that it will open only with a higher
-//! epoch. When a peer is silent, evidence takes the place of consent (see `evidence`). A claim is sent one probe
-//! interval before the gate opens, so that an active which can hear us, but whom we cannot hear, closes first.
+//! While a peer is heard, nothing opens without its consent: a node *claims* its reserved epoch in
+//! its row, the peer *consents* in its own row, which says at once that its gate is closed and that
+//! it will open only with a higher epoch. When a peer is silent, evidence takes the place of
+//! consent (see `evidence`). A claim is sent one probe interval before the gate opens, so that an
+//! active which can hear us, but whom we cannot hear, closes first.
 //!
-//! With witnesses votes take the place of both: a gate opens, and stays open, for as long as a majority of {node, node,
-//! witnesses} has promised to vote for nobody else (see `vote`).
+//! With witnesses votes take the place of both: a gate opens, and stays open, for as long as a
+//! majority of {node, node, witnesses} has promised to vote for nobody else (see `vote`).
 
 use crate::durable::Loaded;
 use crate::types::MonoTime;
@@ -148,7 +150,8 @@ impl Engine {
         engine
     }
 
-    /// Takes one event and appends what follows from it to `out`. `now` is the time of its receipt and never falls.
+    /// Takes one event and appends what follows from it to `out`. `now` is the time of its receipt
+    /// and never falls.
     pub fn handle(&mut self, now: MonoTime, event: Event<'_>, out: &mut Actions) {
         let now = now.max(self.turn.last);
         self.begin_turn(now, out);
@@ -174,7 +177,8 @@ impl Engine {
             Event::Stored { version } => self.handle_stored(version, out),
             Event::StoreFailed => self.handle_store_failed(out),
             Event::Command { id, command } => self.handle_command(id, command, now, out),
-            // These two are acted upon with the next event, which is asked for at once: a thousand cost as much as one.
+            // These two are acted upon with the next event, which is asked for at once: a thousand
+            // cost as much as one.
             Event::Health { group, health } => return self.handle_health(group, health),
             Event::Hook { group, hook, epoch, ok } => return self.handle_hook(group, (hook, epoch), ok, now),
         }
@@ -184,7 +188,8 @@ impl Engine {
         }
     }
 
-    /// When [`Engine::handle`] wants to be called with [`Event::Tick`] if nothing else happens before.
+    /// When [`Engine::handle`] wants to be called with [`Event::Tick`] if nothing else happens
+    /// before.
     #[must_use]
     pub fn next_deadline(&self) -> MonoTime {
         if !self.groups.alone.is_empty() {

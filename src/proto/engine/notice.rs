@@ -45,11 +45,11 @@ pub enum Cause {
 /// Why a hook did not do what it was run for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum HookEnd {
-    /// It failed.
+    /// The hook failed.
     Failed,
-    /// Nothing was heard of its end.
+    /// The hook did not end in its time.
     Late,
-    /// It ended well, and meanwhile the group is not to be opened or closed any more.
+    /// The hook ended well, but the group is no longer to be opened or handed over.
     Unused,
 }
 
@@ -58,58 +58,58 @@ pub enum HookEnd {
 pub enum Notice {
     /// A group changed its role on this node.
     Role {
-        /// Which group.
+        /// The group.
         group: GroupId,
-        /// Before.
+        /// The role before.
         from: Role,
-        /// After.
+        /// The role after.
         to: Role,
         /// The epoch it concerns.
         epoch: Epoch,
-        /// Why.
+        /// The cause of the change.
         cause: Cause,
         /// How long the peer had been silent, zero if it was not.
         silence: Duration,
     },
     /// A peer was heard for the first time in its present life.
     PeerUp {
-        /// Which.
+        /// The peer.
         peer: NodeId,
     },
     /// A peer has been silent for the silence bound on every link.
     PeerSilent {
-        /// Which.
+        /// The peer.
         peer: NodeId,
-        /// For how long.
+        /// How long it has been silent.
         silence: Duration,
     },
     /// A peer said goodbye.
     PeerLeft {
-        /// Which.
+        /// The peer.
         peer: NodeId,
     },
     /// A single link fell silent or is heard again.
     Link {
-        /// Which.
+        /// The link.
         link: LinkId,
         /// Whether it is heard.
         heard: bool,
     },
     /// A promotion waits because the address is still answered.
     Veto {
-        /// Where.
+        /// The interface.
         interface: InterfaceId,
-        /// Who answers.
+        /// The hardware address that answers.
         mac: MacAddr,
     },
     /// A promotion waits because nobody is heard on the clients' segment.
     Isolated {
-        /// Where.
+        /// The interface.
         interface: InterfaceId,
     },
     /// Two nodes were active; the one with the lower epoch has closed.
     Conflict {
-        /// Which group.
+        /// The group.
         group: GroupId,
         /// The other node.
         peer: NodeId,
@@ -118,35 +118,36 @@ pub enum Notice {
         /// True if this node goes on.
         won: bool,
     },
-    /// Somebody who is no peer claims an address of ours; it was announced again in defence. Told as rarely as that.
+    /// A stranger, which is no peer, claims an address of ours, and the address was announced again
+    /// in defence. Told with each defence, at most once in ten seconds.
     Stranger {
-        /// Which group.
+        /// The group.
         group: GroupId,
-        /// Which address.
+        /// The address that is claimed.
         address: Vip,
-        /// Who.
+        /// The hardware address of the stranger.
         mac: MacAddr,
     },
     /// The lease ran out before it was renewed.
     LeaseLapsed {
-        /// Where.
+        /// The interface.
         interface: InterfaceId,
     },
     /// No majority of votes was renewed in time; what was open there is closed.
     NoMajority {
-        /// Where.
+        /// The interface.
         interface: InterfaceId,
     },
     /// A witness is not heard: the next failure is one too many.
     WitnessLost {
-        /// Which.
+        /// The witness.
         witness: NodeId,
         /// For how long it has been silent.
         silence: Duration,
     },
     /// A witness is heard, for the first time or again.
     WitnessHeard {
-        /// Which.
+        /// The witness.
         witness: NodeId,
     },
     /// The pair goes on without its witnesses, or votes decide again.
@@ -156,29 +157,29 @@ pub enum Notice {
     },
     /// The peer's configuration differs from ours; `status` tells the fields.
     Differs {
-        /// Which peer.
+        /// The peer.
         peer: NodeId,
         /// Whether it differs now.
         differs: bool,
     },
     /// The state directory cannot be written.
     StoreFailed,
-    /// It can be written again.
+    /// The state directory can be written again.
     StoreMended,
     /// A hook that the engine waited for did not do what it was run for.
     Hook {
-        /// Of which group.
+        /// The group.
         group: GroupId,
-        /// Which.
+        /// The hook.
         hook: Hook,
         /// The epoch it was run for.
         epoch: Epoch,
-        /// What came of it.
+        /// Why it did not.
         end: HookEnd,
     },
-    /// This process did not run for so long.
+    /// This process did not run for two pulses or longer: silence of peers counts anew.
     Stalled {
-        /// How long.
+        /// For how long this process did not run.
         stall: Duration,
     },
 }

@@ -1,12 +1,14 @@
-//! How many groups a silent peer may have opened since it was last heard: those that it was given the right of way for.
+//! Number of groups that a silent peer may have opened since it was last heard: those for which it
+//! has our consent.
 //!
-//! Owns: the count, which every group asks for that waits for the evidence to be enough. Never does: decide what is enough
-//! (see `evidence`). The count is made once for each pass over the groups, and kept true while groups change in it.
+//! Owns: the count, which every group asks for that waits for the evidence to be enough. Never
+//! does: decide what is enough (see `evidence`). The count is made once for each pass over the
+//! groups, and kept true while groups change in it.
 
 use super::peer::PeerAt;
 use crate::types::InterfaceId;
 
-/// Groups given the right of way that are waited for, each by one probe more.
+/// Most groups that count: each asks for one more unanswered probe before a takeover.
 const OPENABLE: u32 = 32;
 
 /// Number of groups that each peer may have opened on each interface.
@@ -18,7 +20,8 @@ pub(super) struct Openable {
 }
 
 impl Openable {
-    /// Counts groups that were `given`: to which peer, and on which interface. `size`: the numbers of peers and of interfaces.
+    /// Counts anew. `given`: for each group that has our consent, the peer and the interface;
+    /// `size`: the numbers of peers and of interfaces.
     pub fn count(&mut self, given: impl Iterator<Item = (PeerAt, InterfaceId)>, size: (usize, usize)) {
         let (peers, interfaces) = size;
         self.counts.clear();
@@ -32,7 +35,8 @@ impl Openable {
         self.counts.clear();
     }
 
-    /// Keeps the count true when a group on an interface was given to `before`, and is now given to `after`.
+    /// Keeps the count true when a group on an interface was given to `before`, and is now given to
+    /// `after`.
     pub fn replace(&mut self, before: Option<PeerAt>, after: Option<PeerAt>, interface: InterfaceId) {
         if before == after || self.counts.is_empty() {
             return;
@@ -41,8 +45,9 @@ impl Openable {
         after.into_iter().for_each(|peer| *self.place(peer, interface) += 1);
     }
 
-    /// How many groups `peer` may have opened on an interface, for one of the groups there that was given to `before` when it
-    /// was counted, and is given to `after` now: it may have changed in this very step.
+    /// Number of groups that `peer` may have opened on an interface, [`OPENABLE`] at most. One
+    /// group there is being stepped: `before` is the peer that it was given to when it was counted,
+    /// `after` the peer that it is given to now.
     pub fn of(&self, peer: PeerAt, interface: InterfaceId, before: Option<PeerAt>, after: Option<PeerAt>) -> u32 {
         let place = peer.number() * self.interfaces + usize::from(interface.0);
         let counted = self.counts.get(place).copied().unwrap_or_default();
@@ -50,6 +55,7 @@ impl Openable {
         (others + u32::from(after == Some(peer))).min(OPENABLE)
     }
 
+    /// The count for a peer and an interface.
     fn place(&mut self, peer: PeerAt, interface: InterfaceId) -> &mut u32 {
         &mut self.counts[peer.number() * self.interfaces + usize::from(interface.0)]
     }

@@ -1,10 +1,11 @@
 //! Another configuration for a running engine, without missing a pulse.
 //!
-//! Groups are recognised by their key and keep their whole state; removed ones are closed first, and what must survive
-//! of them stays in the durable state; new ones begin by listening, and are not opened before their addresses are
-//! there. What peers said is kept by key, too. When the set of groups changes, the rows that a peer sent before may
-//! lack those of groups that were unknown here, so its whole table is asked for again: an acknowledgement of nothing.
-//! A new group counts a peer's table as complete only when the peer has made it after hearing of the new one.
+//! Groups are recognised by their key and keep their whole state; removed ones are closed first,
+//! and what must survive of them stays in the durable state; new ones begin by listening, and are
+//! not opened before their addresses are there. What peers said is kept by key, too. When the set
+//! of groups changes, the rows that a peer sent before may lack those of groups that were unknown
+//! here, so its whole table is asked for again: an acknowledgement of nothing. A new group counts a
+//! peer's table as complete only when the peer has made it after hearing of the new one.
 
 use super::action::{Action, Actions, Outcome};
 use super::group::Group;
@@ -17,9 +18,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 impl Engine {
-    /// Goes on with another configuration. Nodes, links and interfaces stay as they are; groups that stay are not
-    /// touched. Every action in `out` speaks of the groups by their old numbers: carry them out, change to the new
-    /// table, and call [`Engine::handle`] with [`Event::Tick`](super::Event::Tick), which sends the first pulse.
+    /// Goes on with another configuration. Nodes, links and interfaces stay as they are; groups
+    /// that stay are not touched. Every action in `out` speaks of the groups by their old numbers:
+    /// carry them out, change to the new table, and call [`Engine::handle`] with
+    /// [`Event::Tick`](super::Event::Tick), which sends the first pulse.
     pub fn reconfigure(&mut self, change: Reconfiguration, now: MonoTime, out: &mut Actions) {
         let now = now.max(self.turn.last);
         self.begin_turn(now, out);

@@ -54,7 +54,7 @@ pub struct VotesReport {
 pub struct GroupReport {
     /// Our role.
     pub role: Role,
-    /// Why we have it.
+    /// Why we have the role.
     pub cause: Cause,
     /// Our epoch when active, else the highest seen.
     pub epoch: Epoch,
@@ -70,7 +70,7 @@ pub struct GroupReport {
     pub active: Option<NodeId>,
     /// What the first peer says of itself, if it is heard.
     pub peer: Option<(Role, Reason)>,
-    /// What we wait for.
+    /// What a group that is not active waits for.
     pub waiting: Waiting,
     /// The timer that ends next, and when.
     pub timer: Option<(Timer, MonoTime)>,
@@ -93,7 +93,7 @@ pub enum Waiting {
     Nothing,
     /// The end of the listening time.
     Listening,
-    /// For the active node to need us: the normal state of a standby.
+    /// For the active node to fail or to hand over: the normal state of a standby.
     PeerIsActive,
     /// For the peer's consent.
     Consent,
@@ -116,7 +116,7 @@ pub enum Waiting {
 /// One peer.
 #[derive(Clone, Debug)]
 pub struct PeerReport {
-    /// Which.
+    /// The peer's number.
     pub id: NodeId,
     /// How it stands with us.
     pub presence: Presence,
@@ -135,7 +135,7 @@ pub struct PeerReport {
 /// One path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinkReport {
-    /// Which.
+    /// The link.
     pub id: LinkId,
     /// Its socket is open.
     pub open: bool,
@@ -152,7 +152,7 @@ pub struct LinkReport {
 }
 
 impl Engine {
-    /// How everything stands, for people.
+    /// The state of the engine at `now`, for `status`.
     #[must_use]
     pub fn report(&self, now: MonoTime) -> Report {
         let mut openable = Openable::default();
@@ -181,6 +181,7 @@ impl Engine {
         self.groups.iter().filter_map(next)
     }
 
+    /// What `status` shows of one peer.
     fn report_peer(&self, peer: PeerAt, around: Around<'_>) -> PeerReport {
         let known = &self.peers[peer];
         let links = known.links.iter().map(|link| LinkReport {
@@ -217,6 +218,7 @@ impl Engine {
 }
 
 impl Group {
+    /// What `status` shows of one group. "The peer" is the first node that is heard, if any.
     fn report(&self, around: Around<'_>) -> GroupReport {
         let heard = |peer: &PeerAt| !matches!(around.presence(*peer), Presence::Unknown | Presence::Silent);
         let first = around.peers.nodes().find(heard).map(|peer| &around.peers[peer]);
@@ -243,6 +245,8 @@ impl Group {
         }
     }
 
+    /// What the group waits for; [`Waiting::Nothing`] if it is open, cannot be opened, or waits for
+    /// no peer.
     fn waiting(&self, around: Around<'_>) -> Waiting {
         if let Some(running) = self.service.hook.filter(|running| running.ended.is_none()) {
             return Waiting::Hook(running.hook);
@@ -260,7 +264,7 @@ impl Group {
         waits.next().unwrap_or(Waiting::Nothing)
     }
 
-    /// What a standby waits for because of one peer.
+    /// What a standby waits for because of one peer; `None` if that peer does not stand in the way.
     fn waits_for_peer(&self, peer: PeerAt, around: Around<'_>) -> Option<Waiting> {
         match around.presence(peer) {
             Presence::Heard | Presence::Suspicious if around.peers[peer].is_active(self.id) => {

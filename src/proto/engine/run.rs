@@ -1,6 +1,8 @@
-//! A turn of the engine: watches, groups, leases, pulses, in this order.
+//! A turn of the engine: what is due after each event, always in the order watches, groups, leases,
+//! pulses, disk.
 //!
-//! Owns: the order, and how wishes of a group reach the other rooms. Never does: decide; groups, evidence and votes do.
+//! Owns: the order, and how wishes of a group reach the other rooms. Never does: decide; groups,
+//! evidence and votes do.
 
 use super::Engine;
 use super::action::{Action, Actions};
@@ -13,7 +15,8 @@ use crate::durable::Durable;
 use crate::types::{GroupId, InterfaceId, MonoTime};
 
 impl Engine {
-    /// Everything that is due at `now`, or follows from what happened.
+    /// Does everything that is due at `now` or follows from the event that was just taken in.
+    /// Nothing once the agent has stopped.
     pub(super) fn run(&mut self, now: MonoTime, out: &mut Actions) {
         if self.commands.stopped {
             return;
@@ -27,7 +30,8 @@ impl Engine {
             self.groups.alone.clear();
             self.step_groups(now, out);
             self.finish_commands(now, out);
-            // Rows change only where groups are stepped; at rest, nothing here looks at every group.
+            // Rows change only where groups are stepped; at rest, nothing here looks at every
+            // group.
             self.publish_rows(now);
             self.sort_grants();
         } else if !self.groups.alone.is_empty() {
@@ -47,7 +51,7 @@ impl Engine {
         self.finish_stop(now, out);
     }
 
-    /// Everything that a decision about a group may read.
+    /// Everything that a step of a group may read.
     pub(super) fn around(&self, now: MonoTime) -> Around<'_> {
         Around {
             now,
@@ -84,7 +88,7 @@ impl Engine {
         (&mut self.groups, around)
     }
 
-    /// Where datagrams are sent from.
+    /// The sender of datagrams, which borrows what it needs of the engine.
     pub(super) fn post(&mut self, now: MonoTime) -> Post<'_> {
         let said = Said {
             blind: self.leases.former.blind,
@@ -146,7 +150,7 @@ impl Engine {
         }
     }
 
-    /// Looks at all groups.
+    /// Steps all groups.
     fn step_groups(&mut self, now: MonoTime, out: &mut Actions) {
         self.groups.deadline = MonoTime::FOREVER;
         self.poll.wanted = false;
@@ -158,10 +162,10 @@ impl Engine {
         self.poll.note_asking(&self.groups, &self.setup, now);
     }
 
-    /// Looks at those groups alone whose change concerns no other group.
+    /// Steps only the groups whose change concerns no other group, and publishes their rows.
     fn step_alone(&mut self, now: MonoTime, out: &mut Actions) {
         let mut alone = std::mem::take(&mut self.groups.alone);
-        // What the others wait for was found out when they were looked at.
+        // Other groups may wait for a witness's word: that was found out when they were stepped.
         self.poll.wanted = self.poll.asking.is_some();
         self.count_openable();
         for &group in &alone {
@@ -180,13 +184,14 @@ impl Engine {
         self.sort_grants();
     }
 
+    /// Steps one group, and notes its next deadline.
     fn step_group(&mut self, id: GroupId, now: MonoTime, out: &mut Actions) {
         self.with_group(id, now, out, Group::step);
         self.groups.deadline = self.groups.deadline.min(self.groups[id].timers.next());
     }
 
-    /// Counts what silent peers may have opened, for the groups that are about to be looked at. Nobody asks where nobody is
-    /// silent.
+    /// Counts what silent peers may have opened, for the groups that are about to be stepped. Not
+    /// needed while no peer is silent.
     fn count_openable(&mut self) {
         if self.evidence.is_watching() {
             let size = (self.peers.len(), self.leases.len());
@@ -209,7 +214,8 @@ impl Engine {
         }
     }
 
-    /// Notes when every gate of a former life is found or closed: from then on the table that was told is whole.
+    /// Ends blindness once every gate of a former life is found or closed. From then on peers may
+    /// take our table for whole, which a new version tells them.
     fn end_blindness(&mut self, now: MonoTime) {
         if self.leases.end_blindness(self.setup.rules(), now) {
             self.outbox.table += 1;
@@ -272,7 +278,8 @@ impl Engine {
         let Some(probes) = self.evidence.probes(peer, interface) else { return };
         let silent = &self.peers[peer];
         let Some(group) = self.groups.to_be_probed(interface, silent, &probes.turn(), self.setup.rules()) else {
-            // Nothing is to be asked here: what was found out before must not count when there is again.
+            // There is no group to be asked for here. Older evidence must not count when there is
+            // one again.
             return *probes = Probes::default();
         };
         let mac = silent.row(group.id).map(|row| row.mac).filter(|mac| !mac.is_zero());
@@ -290,8 +297,8 @@ impl Engine {
         }
     }
 
-    /// Sends the state to the disk if something in it has changed. What is known of a group whose state was damaged is too
-    /// little to be taken for a state.
+    /// Sends the state to the disk if something in it has changed. Not while the state of a group
+    /// is damaged: the next life would take the little that is known of it for the whole.
     fn persist(&mut self, now: MonoTime, out: &mut Actions) {
         if !self.store.wanted || self.groups.iter().any(|group| group.epochs.damaged) {
             return;
@@ -305,7 +312,7 @@ impl Engine {
     /// What must be made durable.
     pub(super) fn durable_state(&self) -> Durable {
         let groups = self.groups.iter().map(Group::durable).chain(self.store.former.iter().copied());
-        let lease = self.leases.former.to_be_durable(&self.setup.timing, self.turn.last);
+        let lease = self.leases.former.lease_for_disk(&self.setup.timing, self.turn.last);
         Durable { lease: Some(lease), groups: groups.collect() }
     }
 }

@@ -1,5 +1,5 @@
-//! What an engine is built from. Plain values: the daemon fills them from the configuration and the store, the
-//! simulator from its seed.
+//! What an engine is built from. Plain values: the daemon fills them from the configuration and the
+//! store, the simulator from its seed.
 
 use crate::durable::Loaded;
 use crate::mutant::Mutants;
@@ -25,8 +25,8 @@ pub struct Setup {
     pub keys: Arc<KeyRing>,
     /// 32 bytes from the operating system's random source: the seed of session numbers.
     pub seed: [u8; 32],
-    /// A counter that is above every counter a lost state could have used; only consulted for groups that have no
-    /// state. The daemon passes minutes since 2026-01-01.
+    /// A counter that is above every counter a lost state could have used; only consulted for
+    /// groups that have no state. The daemon passes minutes since 2026-01-01.
     pub epoch_floor: u64,
     /// What the store found.
     pub loaded: Loaded,
@@ -52,8 +52,8 @@ impl Setup {
     }
 }
 
-/// What can change while an engine runs, for [`Engine::reconfigure`](super::Engine::reconfigure); the fields are those
-/// of [`Setup`].
+/// What can change while an engine runs, for [`Engine::reconfigure`](super::Engine::reconfigure);
+/// the fields are those of [`Setup`].
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Reconfiguration {
     /// All derived times.
@@ -74,8 +74,8 @@ pub struct Reconfiguration {
 pub struct Votes {
     /// How many witnesses there are, an odd number: they are the last of [`Setup::peers`].
     pub witnesses: u8,
-    /// Without a majority no gate is open. If false, two nodes that hear each other and no majority of the witnesses
-    /// go on as a bare pair.
+    /// Without a majority no gate is open. If false, two nodes that hear each other and no majority
+    /// of the witnesses go on as a bare pair.
     pub strict: bool,
 }
 
@@ -107,8 +107,8 @@ pub struct GroupSetup {
     pub drain: Duration,
     /// Whose evidence promotes a standby; matters with a witness only.
     pub promote: Promote,
-    /// How badly the service does here, as in [`Row::health`](crate::wire::pulse::Row), until the first
-    /// [`Event::Health`](super::Event::Health): 255 where a check decides alone, else 0.
+    /// How badly the service does here, as in [`Row::health`](crate::wire::pulse::Row), until the
+    /// first [`Event::Health`](super::Event::Health): 255 where a check decides alone, else 0.
     pub health: u8,
     /// If hooks run before the group is opened: how long all of them together may take.
     pub before_open: Option<Duration>,

@@ -1,12 +1,14 @@
-//! What is to be made durable, and what was: versions of the state, and groups that are configured no more.
+//! What is to be made durable: versions of the node's state, and the states of groups that are no
+//! longer configured.
 //!
-//! Owns: the number of the newest version, and when the next one is due. Never does: write. A disk that fails is told of once;
-//! the store goes on trying, and what is not durable is not used.
+//! Owns: the number of the newest version, and when the next one is due. Never does: write. A disk
+//! that fails is told of once; the store goes on trying, and what is not durable is not used.
 
 use crate::durable::GroupState;
 use crate::types::GroupKey;
 
-/// States of groups that are configured no more, kept in case they return. Beyond that the oldest are forgotten.
+/// States of groups that are configured no more, kept in case they return. Beyond that the oldest
+/// are forgotten.
 const FORMER: usize = 1024;
 
 /// The engine's side of the store.

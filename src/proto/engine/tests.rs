@@ -1,4 +1,5 @@
-//! Engines joined back to back under virtual time, with a gate model that checks the promises after every step.
+//! Engines joined back to back under virtual time, with a gate model that checks the promises after
+//! every step.
 
 mod blind;
 mod division;

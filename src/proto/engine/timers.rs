@@ -1,7 +1,8 @@
 //! What a group waits for: one table of named timers.
 //!
-//! Every look at a group clears its table, and each part of the look sets the timers of what it waits for. The earliest of
-//! all groups is when the engine wants to be called again. The name tells people what a group waits for.
+//! Every look at a group clears its table, and each part of the look sets the timers of what it
+//! waits for. The earliest of all groups is when the engine wants to be called again. The name
+//! tells people what a group waits for.
 
 use crate::types::MonoTime;
 use serde::de::{Deserialize, Deserializer, Error};

@@ -36,7 +36,8 @@ impl Rules {
         claim > promised || !self.keeps(Mutant::LowEpochConsented)
     }
 
-    /// Whether a consent counts, as far as its age tells: `proven` says that it was given since our last stall (S8).
+    /// Whether a consent is recent enough to count. `proven`: it was given since our last stall
+    /// (S8).
     #[must_use]
     pub fn is_fresh(self, proven: bool) -> bool {
         proven || !self.keeps(Mutant::StaleConsentCounts)
@@ -48,13 +49,14 @@ impl Rules {
         self.keeps(Mutant::HoldIgnored)
     }
 
-    /// The better placed node is waited for when a group is free.
+    /// A node lets the better placed one claim a free group first.
     #[must_use]
     pub fn right_of_way(self) -> bool {
         self.keeps(Mutant::NoRightOfWay)
     }
 
-    /// Time that the preferred node is ready before it takes its group back, of what is `configured`.
+    /// Time for which the preferred node must be ready before it takes its group back: as
+    /// `configured`.
     #[must_use]
     pub fn preempt_delay(self, configured: Duration) -> Duration {
         if self.keeps(Mutant::PreemptsAtOnce) { configured } else { Duration::ZERO }

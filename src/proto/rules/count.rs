@@ -14,14 +14,15 @@ impl Rules {
         self.keeps(Mutant::NodeNotAbstaining)
     }
 
-    /// Whether a node that has promised its vote to another until `bound` is free at `now` to vote for itself (S5).
+    /// Whether a node that has promised its vote to another until `bound` is free at `now` to vote
+    /// for itself (S5).
     #[must_use]
     pub fn is_unbound(self, bound: MonoTime, now: MonoTime) -> bool {
         now >= bound || !self.keeps(Mutant::OwnVotePromised)
     }
 
-    /// Time for which a node votes for nobody else after a pulse that stated a lease of `stated_us`; `own_us` is the node's
-    /// own lease. Both in µs (S5).
+    /// Time for which a node votes for nobody else after a pulse that stated a lease of
+    /// `stated_us`; `own_us` is the node's own lease. Both in µs (S5).
     #[must_use]
     pub fn promised_for(self, stated_us: u32, own_us: u32, drift_ppm: u64) -> Duration {
         let lease_us = if self.keeps(Mutant::OwnLeasePromised) { stated_us } else { own_us };
@@ -32,14 +33,14 @@ impl Rules {
         }
     }
 
-    /// End of a lease that a grant allows: `sent` counts from the sending of what was granted, `received` from the receipt of
-    /// the grant (S4).
+    /// End of a lease that a grant allows: `sent` counts from the sending of what was granted,
+    /// `received` from the receipt of the grant (S4).
     #[must_use]
     pub fn granted_until(self, sent: MonoTime, received: MonoTime) -> MonoTime {
         if self.keeps(Mutant::LeaseFromReceipt) { sent } else { received }
     }
 
-    /// Whether grants count, as far as the table tells that they stand in: `whole` says that every row of it is known (S4).
+    /// Whether the grants in a voter's table count. `whole`: every row of the table is known (S4).
     #[must_use]
     pub fn is_table_whole(self, whole: bool) -> bool {
         whole || !self.keeps(Mutant::GrantFromPart)
@@ -51,19 +52,20 @@ impl Rules {
         self.keeps(Mutant::OldGrantCounts)
     }
 
-    /// Votes of others without which nothing is open (S4).
+    /// Number of votes of others that an open group needs (S4).
     #[must_use]
     pub fn votes_of_others(self, electorate: Electorate) -> usize {
         if self.keeps(Mutant::FirstGrantDecides) { electorate.votes_of_others() } else { 1 }
     }
 
-    /// Whether a node's own vote alone is no majority for the epoch that it asks votes for (S4).
+    /// Whether a node needs votes of others for the epoch `asks`: its own vote is no majority (S4).
     #[must_use]
     pub fn needs_votes_of_others(self, asks: Epoch) -> bool {
         asks == Epoch::NONE || self.keeps(Mutant::OwnVoteAlone)
     }
 
-    /// End of the lease of an interface whose groups have votes until `first` at least and `last` at most (S4).
+    /// End of the lease of an interface whose groups have votes until `first` at least and `last`
+    /// at most (S4).
     #[must_use]
     pub fn votes_end(self, first: MonoTime, last: MonoTime, now: MonoTime) -> MonoTime {
         let end = if self.keeps(Mutant::LatestGroupDecides) { first } else { last };
@@ -76,7 +78,7 @@ impl Rules {
         self.keeps(Mutant::BarNotLearned)
     }
 
-    /// Whether nothing is open without a majority, of what the file says (S1).
+    /// Whether nothing may be open without a majority: `strict`, as configured (S1).
     #[must_use]
     pub fn is_strict(self, strict: bool) -> bool {
         strict && self.keeps(Mutant::StrictIgnored)

@@ -24,7 +24,8 @@ impl Rules {
         !self.keeps(Mutant::FailedWriteTrusted)
     }
 
-    /// The highest epoch that a former life may have opened with: what it had reserved counts as used (S2).
+    /// The highest epoch that a former life may have opened with: what it had reserved counts as
+    /// used (S2).
     #[must_use]
     pub fn held_by_former_life(self, state: &GroupState) -> Epoch {
         if self.keeps(Mutant::FormerReserveReused) { state.held.max(state.reserve) } else { state.held }
@@ -48,7 +49,8 @@ impl Rules {
         paused && self.keeps(Mutant::PausedOpens)
     }
 
-    /// Whether an active with epoch `own` closes for an active with epoch `other`: the higher one wins, always (S8).
+    /// Whether an active with epoch `own` closes for an active with epoch `other`: the higher one
+    /// wins, always (S8).
     #[must_use]
     pub fn is_outranked(self, own: Epoch, other: Epoch) -> bool {
         if self.keeps(Mutant::LowerEpochWins) {

@@ -26,7 +26,7 @@ impl Rules {
         self.keeps(Mutant::NoListening)
     }
 
-    /// Time of silence without which a peer that was never heard is not gone, of the time for listening (S7, S8).
+    /// Silence after which a peer that was never heard counts as gone: the listening time (S7, S8).
     #[must_use]
     pub fn listening(self, listen: Duration) -> Duration {
         if self.listens_first() { listen } else { Duration::ZERO }
@@ -44,7 +44,8 @@ impl Rules {
         if self.keeps(Mutant::VetoUnlimited) { patience } else { Duration::MAX }
     }
 
-    /// Probes that must stay unanswered, where the peer may have opened one group (L2).
+    /// Number of probes in a row that must stay unanswered before a takeover; groups that the peer
+    /// may have opened since come on top (L2).
     #[must_use]
     pub fn probes_needed(self) -> u32 {
         if self.keeps(Mutant::OneProbeEnough) { PROBES } else { 1 }
@@ -80,7 +81,7 @@ impl Rules {
         !self.keeps(Mutant::RefusedIsGoodbye)
     }
 
-    /// Whether a goodbye is one, of what the header says (L1).
+    /// Whether a header's goodbye counts: `said`, its flag (L1).
     #[must_use]
     pub fn is_goodbye(self, said: bool) -> bool {
         said && self.keeps(Mutant::GoodbyeIgnored)

@@ -6,7 +6,8 @@ use crate::types::{Epoch, MonoTime};
 use std::time::Duration;
 
 impl Rules {
-    /// End of a lease that is renewed at `now`: counted from the wake-up that decided it, not from the store (S4).
+    /// End of a lease that is renewed at `now`: counted from the wake-up that decided it, not from
+    /// the store (S4).
     #[must_use]
     pub fn renewed_until(self, now: MonoTime, lease: Duration, pulse: Duration) -> MonoTime {
         if self.keeps(Mutant::LeaseFromNextPulse) { now + lease } else { now + lease + pulse }
@@ -24,8 +25,8 @@ impl Rules {
         self.keeps(Mutant::RefusalIgnored)
     }
 
-    /// Whether a lease that was found running is of use, as far as refusals tell: `refused` says that its gate has turned a
-    /// frame away (S7).
+    /// Whether a lease that was found running may be adopted. `refused`: its gate has turned a
+    /// frame away, and never opens again under it (S7).
     #[must_use]
     pub fn is_adoptable(self, refused: bool) -> bool {
         !refused || !self.keeps(Mutant::RefusedLeaseAdopted)
@@ -37,8 +38,8 @@ impl Rules {
         self.keeps(Mutant::LapseClosesNothing)
     }
 
-    /// Number of a generation that begins at `now` after generation `before`. The time of its beginning is a number that the
-    /// interface has never seen: time does not return (S7).
+    /// Number of a generation that begins at `now` after generation `before`. The time of its
+    /// beginning is a number that the interface has never seen: time does not return (S7).
     #[must_use]
     pub fn generation(self, before: u64, now: MonoTime) -> u64 {
         if self.keeps(Mutant::GenerationReused) { now.0.max(before + 1) } else { before + 1 }
@@ -56,7 +57,7 @@ impl Rules {
         self.keeps(Mutant::ReleaseWithoutHeir)
     }
 
-    /// Time for which the former active carries connections on, of what is `configured` (L3).
+    /// Time for which the former active carries connections on: as `configured` (L3).
     #[must_use]
     pub fn drain(self, configured: Duration) -> Duration {
         if self.keeps(Mutant::DrainForgotten) { configured } else { Duration::ZERO }
@@ -80,7 +81,7 @@ impl Rules {
         self.keeps(Mutant::WinnerSilent)
     }
 
-    /// How the service does decides (HP-8).
+    /// The health of the service decides which node has the group (HP-8).
     #[must_use]
     pub fn health_counts(self) -> bool {
         self.keeps(Mutant::HealthIgnored)
@@ -98,7 +99,8 @@ impl Rules {
         self.keeps(Mutant::OpenedBeforeHook)
     }
 
-    /// Whether the end of a hook that was run for `ended` is that of the one run for `asked` (HP-8).
+    /// Whether the end of a hook that was run for `ended` is that of the one run for `asked`
+    /// (HP-8).
     #[must_use]
     pub fn is_same_hook(self, asked: Epoch, ended: Epoch) -> bool {
         asked == ended || !self.keeps(Mutant::HookOfAnotherEpoch)

@@ -1,13 +1,14 @@
-//! Rules: what every voter keeps to, and every rule that a mutant can break, as functions of one line.
+//! Rules: what every voter keeps to, and every rule that a mutant can break, as functions of one
+//! line.
 //!
-//! Owns: what a row asks of a voter and gives up, who makes a majority, how long a promise binds, how
-//! results of checks are counted; and [`Rules`], the named rules of engine and voter; those of the
-//! wire stand in `wire::rules`. Never does: remember anything of its own. An oracle computes for itself what is right, but for what a
-//! row asks and gives up.
+//! Owns: what a row asks of a voter and gives up, who makes a majority, how long a promise binds,
+//! how results of checks are counted; and [`Rules`], the named rules of engine and voter. The rules
+//! of the wire stand in `wire::rules`. Never does: remember anything. The oracles of simulator and
+//! model do not use these rules, except what a row asks and gives up.
 //!
-//! A mutant breaks its rule here, inside the function that states it, and nowhere else: who reads the
-//! engine reads the protocol alone. In what ships [`Rules`] has no memory and every question to it is
-//! a constant.
+//! The doc of a rule states the protocol. A mutant breaks its rule here, inside the function that
+//! states it, and nowhere else, so the engine's code is the protocol alone. In what ships [`Rules`]
+//! has no memory, and every rule without an argument is a constant.
 
 use crate::mutant::{Mutant, Mutants};
 

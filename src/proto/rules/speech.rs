@@ -28,13 +28,14 @@ impl Rules {
         self.repeats_rows() && self.forgets_former_acks()
     }
 
-    /// Whether a header tells how things are now: `newest` says that it was not overtaken on the way.
+    /// Whether a header tells how things are now: `newest` says that it was not overtaken on the
+    /// way.
     #[must_use]
     pub fn is_current(self, newest: bool) -> bool {
         newest || !self.keeps(Mutant::OvertakenBelieved)
     }
 
-    /// Whether a node says that it hears nothing, of whether it does (S8).
+    /// Whether a node tells a peer that it does not hear it: `deaf`, as it is (S8).
     #[must_use]
     pub fn says_deaf(self, deaf: bool) -> bool {
         deaf && self.keeps(Mutant::DeafNotTold)

@@ -20,7 +20,8 @@ impl Rules {
         self.keeps(Mutant::PromiseNotRenewed)
     }
 
-    /// Time for which a witness votes for nobody else after a pulse that stated a lease of `lease_us`, in µs (S5).
+    /// Time for which a witness votes for nobody else after a pulse that stated a lease of
+    /// `lease_us`, in µs (S5).
     #[must_use]
     pub fn witness_promises_for(self, lease_us: u32, drift_ppm: u64) -> Duration {
         let lease = Duration::from_micros(u64::from(lease_us));

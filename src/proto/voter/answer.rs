@@ -6,7 +6,7 @@ use crate::wire::session::Echo;
 
 /// Most datagrams in answer to one, to a node that has many rows to learn; the rest follows its
 /// acknowledgements.
-const BURST: usize = 4;
+pub(super) const BURST: usize = 4;
 
 impl Voter {
     /// Answers a node that is believed with the rows that it has not acknowledged.

@@ -1,6 +1,7 @@
-//! The canon of a voter: what of its state can matter from now on. For the model check, which must
-//! know a state when it returns. Every field is taken apart by name, so that a new one does not
-//! compile until it is thought of.
+//! The canon of a voter: reduces it to what of its state can matter from now on. Two voters with
+//! the same reduction behave alike; the model check recognises by it a state that it has seen
+//! before. Each type is taken apart by field name, so a new field does not compile until somebody
+//! has decided how it is reduced. Not part of what ships.
 
 use super::check::Check;
 use super::group::{Group, Promise};
@@ -12,7 +13,7 @@ use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::wire::pulse::PeerConfig;
 use std::time::Duration;
 
-/// Limit of an abstention's age: longer than any abstention of a model.
+/// Limit of the age of an abstention: longer than any abstention of a model.
 const ABSTENTION: Duration = Duration::from_secs(1 << 20);
 
 impl Voter {
@@ -80,7 +81,7 @@ impl Voter {
         canon.plain(self.persist_version.saturating_sub(version));
     }
 
-    /// The state in some words, for people.
+    /// A line for people: whether the voter votes, its first promise, and the first group's epochs.
     pub fn gist(&self, now: MonoTime) -> String {
         let promise = self.promises(now).next();
         let promise = promise.map_or("nothing promised".to_owned(), |promise| {
@@ -93,6 +94,7 @@ impl Voter {
 }
 
 impl Check {
+    /// Adds the verdict of a check, and the results in a row that speak against it.
     fn canon(&self, canon: &mut Canon) {
         let Check { setup: CheckSetup { group: GroupKey(group), fall: _, rise: _ }, tally } = *self;
         canon.plain(group);
@@ -102,6 +104,7 @@ impl Check {
 }
 
 impl Node {
+    /// Adds a node: its session, its table, and what it was promised. `session`: the voter's own.
     fn canon(&self, now: MonoTime, session: u64, canon: &mut Canon) {
         let Node { id: NodeId(id), sessions, copy, acked, until, waiting, lapsed, unaware, skipped, times } = self;
         canon.plain((*id).into());
@@ -117,6 +120,8 @@ impl Node {
 }
 
 impl Group {
+    /// Adds a group: its promise, its epochs, its row. `session`: the voter's own; `persisted`: the
+    /// version of the memory that was last sent to the disk.
     fn canon(&self, now: MonoTime, (session, persisted): (u64, u64), canon: &mut Canon) {
         let Group { key: GroupKey(key), promise, seen, bar, ceiling, rising, lapsed, row, row_version } = self;
         canon.plain(*key);
@@ -139,7 +144,7 @@ impl Group {
 }
 
 impl Memory {
-    /// Adds what a later life finds on the disk.
+    /// Adds what a later life of the voter finds on the disk.
     pub fn canon(&self, canon: &mut Canon) {
         let Memory { lease_us, ceilings } = self;
         canon.plain((*lease_us).into());

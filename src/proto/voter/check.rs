@@ -1,4 +1,4 @@
-//! Checks of a witness, and the verdict of each.
+//! Service checks of a witness: results counted, and the verdict of each check.
 
 use crate::rules::tally::Tally;
 use crate::types::GroupKey;
@@ -22,6 +22,7 @@ pub(super) struct Check {
 }
 
 impl Check {
+    /// A check without results yet: the service counts as well.
     pub fn new(setup: &CheckSetup) -> Check {
         Check { setup: *setup, tally: Tally::new(setup.fall, setup.rise) }
     }

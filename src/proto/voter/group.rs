@@ -35,6 +35,7 @@ impl Promise {
     }
 }
 
+/// One group of the cluster.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub key: GroupKey,
@@ -134,7 +135,7 @@ impl Voter {
         }
     }
 
-    /// The end of a promise.
+    /// The end of a promise, as the rules want it: [`Promise::end`], in all that ships.
     fn end_of(&self, promise: &Promise) -> MonoTime {
         let end = promise.end(&self.nodes);
         if self.rules().promises_outlast_silence() {

@@ -26,7 +26,7 @@ pub struct Ceiling {
 /// The durable part of a voter.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Memory {
-    /// The longest lease under which was ever granted, in µs.
+    /// The longest lease under which anything may have been granted, in µs.
     pub lease_us: u32,
     /// One ceiling for each group; the order means nothing.
     pub ceilings: Vec<Ceiling>,
@@ -60,6 +60,7 @@ pub(super) enum Standing {
 }
 
 impl Standing {
+    /// The standing at start, by what the disk had.
     pub fn new(loaded: &Loaded, now: MonoTime) -> Standing {
         match loaded {
             Loaded::Fresh => Standing::Abstaining { since: now, fresh: true },
@@ -124,7 +125,8 @@ impl Voter {
         }
     }
 
-    /// Notes a lease under which may have to be granted: a longer one must reach the disk first.
+    /// Notes the lease that a node stated. If it is longer than the one that the disk knows, asks
+    /// for a write: nothing is granted under it before.
     pub(super) fn note_lease(&mut self, lease_us: u32) {
         let wanted = self.lease_rising.map_or(self.lease, |(lease, _)| lease);
         if lease_us > wanted {
@@ -138,6 +140,7 @@ impl Voter {
         self.nodes[node].times.lease_us > self.lease
     }
 
+    /// Whether the voter gives votes.
     pub(super) fn is_voting(&self) -> bool {
         self.standing == Standing::Voting
     }

@@ -157,7 +157,7 @@ pub struct Voter {
     places: HashMap<GroupKey, usize>,
     checks: Vec<Check>,
     standing: Standing,
-    /// The longest lease under which may be granted, in µs: the disk knows it.
+    /// The longest lease under which the voter may grant, in µs: the disk knows it.
     lease: u32,
     /// A longer lease on its way to the disk, with the version that carries it.
     lease_rising: Option<(u32, u64)>,
@@ -165,7 +165,7 @@ pub struct Voter {
     counter: u64,
     /// Version of the table of rows.
     table: u64,
-    /// Instant before which no promise runs out unnoticed.
+    /// Instant before which no promise has to be looked at for having run out.
     next_lapse: MonoTime,
     /// Time of the last event.
     last: MonoTime,

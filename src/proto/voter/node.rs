@@ -11,10 +11,10 @@ pub(super) struct Node {
     pub id: NodeId,
     pub sessions: Sessions,
     pub copy: TableCopy,
-    /// Version of our table that the node has completely.
+    /// Version of our table up to which the node has every row, as it says.
     pub acked: u64,
-    /// End of every promise to the node that is still renewed. One instant for all its groups: a
-    /// pulse costs the same for one and for a thousand.
+    /// End of every promise to the node that its pulses still renew. One instant serves all its
+    /// groups, so a pulse costs the same for one group and for a thousand.
     pub until: MonoTime,
     /// Whether the node asks for something that it has not been granted.
     pub waiting: bool,
@@ -38,6 +38,7 @@ pub(super) struct Times {
 }
 
 impl Node {
+    /// A node that was never heard of. `groups`: the number of groups that the voter knows.
     pub fn new(id: NodeId, sessions: Sessions, groups: usize) -> Node {
         Node {
             id,

@@ -75,7 +75,7 @@ impl Talker {
         }
     }
 
-    /// Begins another process of the same node, which listens.
+    /// Begins another process of the same node. It listens, and knows its groups but no epoch.
     pub fn restart(&mut self, session: u64) {
         let group = self.rows[0].1.group;
         let mut next = Talker::new(&self.home, self.id, session, group, self.lease_us);

@@ -1,4 +1,6 @@
-//! Tests of the voter: rules one by one, and all of them under whatever is done.
+//! Tests of a witness's voter. This file: a scene with one voter and two nodes. `grants`,
+//! `promises` and `abstention` test rules one by one; `world` plays random histories against
+//! oracles.
 
 use super::talker::{Home, Talker};
 use super::*;
@@ -20,6 +22,7 @@ fn ring() -> Arc<KeyRing> {
     Arc::new(KeyRing::new("web", &[(1, [0x33; 32])]))
 }
 
+/// A voter of one cluster with two nodes and one checked group. `life` makes its session unique.
 fn setup(loaded: Loaded, life: u64) -> VoterSetup {
     VoterSetup {
         me: NodeId::FIRST_WITNESS,
@@ -34,10 +37,12 @@ fn setup(loaded: Loaded, life: u64) -> VoterSetup {
     }
 }
 
+/// A node with the group [`GROUP`], standing by.
 fn talker(id: NodeId, session: u64) -> Talker {
     Talker::new(&Home { cluster: CLUSTER, keys: ring() }, id, session, GROUP, LEASE_US)
 }
 
+/// The instant `ms` milliseconds after the beginning of a scene.
 fn instant(ms: u64) -> MonoTime {
     MonoTime(1_000_000_000) + Duration::from_millis(ms)
 }
@@ -53,10 +58,12 @@ struct Scene {
     alpha: Talker,
     beta: Talker,
     notices: Vec<Notice>,
+    /// Whether the disk answers a write at once; if not, the test does (`voter.stored`).
     disk: bool,
 }
 
 impl Scene {
+    /// A voter that starts with this memory at 0 ms, and two nodes that have said nothing yet.
     fn begin(loaded: Loaded) -> Scene {
         Scene {
             voter: Voter::new(setup(loaded, 0), instant(0)),
@@ -68,7 +75,7 @@ impl Scene {
         }
     }
 
-    /// A voter that votes: it has a memory, and what it may have promised before is over.
+    /// A scene at 400 ms whose voter votes: it has a memory, and its abstention is over.
     fn voting() -> Scene {
         let mut scene = Scene::begin(Loaded::Memory(Memory { lease_us: LEASE_US, ceilings: Vec::new() }));
         scene.alpha.change(GROUP, |row| row.reserve = epoch(1, ALPHA));
@@ -83,34 +90,39 @@ impl Scene {
         if node == ALPHA { &mut self.alpha } else { &mut self.beta }
     }
 
-    /// One pulse of a node and the answers to it; true if the group is granted to it by them.
+    /// Sends a pulse of a node at `ms`; true as [`Scene::deliver`] says.
     fn pulse(&mut self, node: NodeId, ms: u64) -> bool {
         let pulse = self.talker(node).pulse(instant(ms));
-        self.give(node, &pulse, ms)
+        self.deliver(node, &pulse, ms)
     }
 
-    fn give(&mut self, node: NodeId, pulse: &[u8], ms: u64) -> bool {
+    /// Delivers a datagram of a node to the voter, the answers to the node, and so on until neither
+    /// has more to say. True if the node then holds a grant for the group: the epoch that it asks
+    /// for is granted by the newest answer. `out` keeps what the voter did with this datagram.
+    fn deliver(&mut self, node: NodeId, pulse: &[u8], ms: u64) -> bool {
         self.out.clear();
         self.voter.handle(instant(ms), pulse, &mut self.out);
-        self.settle();
+        self.take_output();
         let out = std::mem::take(&mut self.out);
         let back: Vec<Vec<u8>> =
             out.datagrams().filter_map(|answer| self.talker(node).hear(instant(ms), answer)).collect();
         self.out = out;
         for pulse in &back {
-            self.give(node, pulse, ms);
+            self.deliver(node, pulse, ms);
         }
         self.talker(node).grant(GROUP).is_some()
     }
 
-    fn settle(&mut self) {
+    /// Collects the voter's notices, and answers its write if the disk works.
+    fn take_output(&mut self) {
         self.notices.append(&mut self.out.notices);
         if let Some(version) = self.out.persist.filter(|_| self.disk) {
             self.voter.stored(version);
         }
     }
 
-    /// Both nodes prove themselves and tell everything.
+    /// Sends three pulses of each node at `ms`: enough for both to prove themselves and to tell
+    /// their tables.
     fn both(&mut self, ms: u64) {
         for _ in 0..3 {
             self.pulse(ALPHA, ms);
@@ -118,16 +130,20 @@ impl Scene {
         }
     }
 
+    /// Reports a result of the group's service check to the voter.
     fn check(&mut self, healthy: bool) {
         self.out.clear();
         self.voter.check(0, healthy, &mut self.out);
-        self.settle();
+        self.take_output();
     }
 
+    /// Puts a claim into a node's row; the voter learns of it with the node's next pulse.
     fn claim(&mut self, node: NodeId, epoch: Epoch) {
         self.talker(node).change(GROUP, |row| (row.role, row.reserve, row.claim) = (Role::Standby, epoch, epoch));
     }
 
+    /// Makes a node active in its row, with the next epoch as its reserve; told with its next
+    /// pulse.
     fn open(&mut self, node: NodeId, epoch: Epoch) {
         let next = Epoch::new(epoch.counter() + 1, node);
         self.talker(node).change(GROUP, |row| {
@@ -135,15 +151,17 @@ impl Scene {
         });
     }
 
+    /// Makes a node a standby without a claim in its row; told with its next pulse.
     fn close(&mut self, node: NodeId) {
         self.talker(node).change(GROUP, |row| (row.role, row.claim) = (Role::Standby, Epoch::NONE));
     }
 
-    /// The node that the group is promised to, and the epoch.
+    /// The node that the voter's first promise at `ms` is for, and its epoch.
     fn promised(&self, ms: u64) -> Option<(NodeId, Epoch)> {
         self.voter.promises(instant(ms)).next().map(|promised| (promised.to, promised.epoch))
     }
 
+    /// The voter's own row of the group, told or not.
     fn row(&self) -> Row {
         self.voter.groups[self.voter.places[&GROUP]].row
     }

@@ -85,23 +85,24 @@ pub enum Refusal {
     /// Not the mirror's protocol at all.
     #[error("it does not speak this protocol")]
     Magic,
-    /// Another version.
+    /// Another version of the mirror's protocol.
     #[error("it speaks another version")]
     Version,
     /// A key that this node does not have.
     #[error("it has another key")]
     KeyId,
-    /// Another cluster, for another node, or from one that is no peer.
+    /// From another cluster, for another node, or from a sender that is no peer.
     #[error("it is not meant for this node")]
     Addressee,
     /// Forged, damaged, replayed, or another key.
     #[error("its proof is wrong")]
     Tag,
-    /// Authentic, and not what this version says.
+    /// Authentic, but outside the layout of this version.
     #[error("it is not understood")]
     Malformed,
 }
 
+/// A key of the mirror, derived from one of the cluster's.
 #[derive(Clone)]
 struct Key {
     id: u8,
@@ -127,7 +128,7 @@ pub type Greeting = [u8; GREETING_SIZE];
 /// The bytes of an introduction.
 pub type Introduction = [u8; INTRODUCTION_SIZE];
 
-/// The first bytes of a listener.
+/// The greeting of a listener, with its challenge: the first bytes on the TCP connection.
 #[must_use]
 pub fn greeting(challenge: [u8; CHALLENGE_SIZE]) -> Greeting {
     let mut bytes = [0; GREETING_SIZE];
@@ -159,7 +160,7 @@ impl MirrorKeys {
         (me, peer): (NodeId, NodeId),
         challenge: [u8; CHALLENGE_SIZE],
     ) -> Result<(Introduction, Expected), Refusal> {
-        spoken(greeting)?;
+        check_version(greeting)?;
         let key = self.keys.first().ok_or(Refusal::KeyId)?;
         let mut bytes = [0; INTRODUCTION_SIZE];
         bytes[..4].copy_from_slice(&[MAGIC[0], MAGIC[1], VERSION, key.id]);
@@ -173,7 +174,8 @@ impl MirrorKeys {
         Ok((bytes, Expected { confirmation, session }))
     }
 
-    /// Admits a caller by its introduction: who it is, the confirmation to send, and the session.
+    /// Admits a caller by its introduction. Returns the caller's number, the confirmation to send,
+    /// and the session.
     ///
     /// # Errors
     /// The reason to end the TCP connection.
@@ -183,7 +185,7 @@ impl MirrorKeys {
         introduction: &Introduction,
         me: NodeId,
     ) -> Result<(NodeId, [u8; TAG_SIZE], Session), Refusal> {
-        spoken(introduction)?;
+        check_version(introduction)?;
         let key = self.keys.iter().find(|key| key.id == introduction[3]).ok_or(Refusal::KeyId)?;
         let (said, proof) = introduction.split_at(INTRODUCTION_SIZE - TAG_SIZE);
         let mut mac = key.state.clone();
@@ -223,8 +225,8 @@ impl fmt::Debug for Expected {
     }
 }
 
-/// Checks that magic and version are ours.
-fn spoken(bytes: &[u8]) -> Result<(), Refusal> {
+/// Checks that a greeting or an introduction has our magic and version.
+fn check_version(bytes: &[u8]) -> Result<(), Refusal> {
     match bytes {
         [high, low, version, ..] if [*high, *low] == MAGIC => {
             if *version == VERSION {
@@ -237,10 +239,12 @@ fn spoken(bytes: &[u8]) -> Result<(), Refusal> {
     }
 }
 
+/// The state of HMAC-SHA256 with this key.
 fn keyed(key: &[u8; 32]) -> HmacSha256 {
     <HmacSha256 as KeyInit>::new_from_slice(key).expect("invariant: HMAC accepts a 32-byte key")
 }
 
+/// The tag over `parts`, one after another.
 fn tag(state: &HmacSha256, parts: &[&[u8]]) -> [u8; TAG_SIZE] {
     let mut mac = state.clone();
     parts.iter().for_each(|part| mac.update(part));

@@ -53,6 +53,7 @@ pub fn packet(connection: &Connection, out: &mut Vec<u8>) {
     out[begin + 16..begin + 18].copy_from_slice(&checksum.to_be_bytes());
 }
 
+/// Appends the IPv4 header of a packet from `local` to `remote`, without its checksum.
 fn ipv4(local: Ipv4Addr, remote: Ipv4Addr, out: &mut Vec<u8>) {
     let length = u16::try_from(IPV4 + TCP).unwrap_or(u16::MAX);
     out.extend_from_slice(&[4 << 4 | 5, 0]);
@@ -63,6 +64,7 @@ fn ipv4(local: Ipv4Addr, remote: Ipv4Addr, out: &mut Vec<u8>) {
     out.extend_from_slice(&remote.octets());
 }
 
+/// Appends the IPv6 header of a packet from `local` to `remote`.
 fn ipv6(local: Ipv6Addr, remote: Ipv6Addr, out: &mut Vec<u8>) {
     let length = u16::try_from(TCP).unwrap_or(u16::MAX).to_be_bytes();
     out.extend_from_slice(&[6 << 4, 0, 0, 0, length[0], length[1], PROTOCOL_TCP, HOPS]);
@@ -80,6 +82,7 @@ fn folded_input(sum: u64) -> u64 {
     (sum >> 16) + (sum & 0xffff)
 }
 
+/// The checksum for a sum of 16-bit words: folded and complemented (RFC 1071).
 fn finish(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = folded_input(sum);

@@ -13,15 +13,15 @@ pub(in crate::engine) enum Evident {
     Vetoed,
     /// Nobody is heard on our segment.
     Isolated,
-    /// Say that we are about to open.
+    /// Our claim may go out: we are about to open.
     Claim,
     /// The peer is gone as far as anyone can tell.
     Gone,
 }
 
 impl Around<'_> {
-    /// What the silence of `peer` allows for groups on `interface`. `claimed`: since when our claim is out. `openable`: how many
-    /// groups the peer may have opened there since it was last heard.
+    /// What the silence of `peer` allows for groups on `interface`. `claimed`: since when our claim
+    /// is out. `openable`: how many groups the peer may have opened there since it was last heard.
     pub fn evident(self, peer: PeerAt, interface: InterfaceId, claimed: Option<MonoTime>, openable: u32) -> Evident {
         let (timing, rules, now) = (self.timing(), self.rules, self.now);
         let known = &self.peers[peer];
@@ -49,7 +49,8 @@ impl Around<'_> {
         if silence < veto && mature + 1 < enough {
             return if probes.last_answer.is_some() { Evident::Vetoed } else { Evident::Wait };
         }
-        // A loose cable lets a frame through now and then: somebody must be heard while the probes stay unanswered.
+        // A loose cable lets a frame through now and then: somebody must be heard while the probes
+        // stay unanswered.
         let voids = rules.needs_living_segment() && rules.unheard_probes_are_void();
         if silence < veto && silence < isolation && voids && !segment.is_alive(probes.first_sent) {
             return Evident::Wait;

@@ -1,10 +1,13 @@
-//! Evidence: asking a silent peer on every link, probing the address, and asking neighbours whether the segment is alive.
+//! Evidence: asking a silent peer on every link, probing the address, and asking neighbours whether
+//! the segment is alive.
 //!
-//! A watch runs per silent peer. Its evidence is kept per interface, because all groups of a peer on one interface
-//! share one lease there: one answered probe vetoes them all, three in a row without an answer speak for all.
+//! A watch runs per silent peer. Its evidence is kept per interface, because all groups of a peer
+//! on one interface share one lease there: one answered probe vetoes them all, three in a row
+//! without an answer speak for all.
 //!
-//! Owns: watches, and what is known of each clients' segment. Never does: open or close anything; `evident` says what the
-//! evidence allows, and groups act on it. Evidence of nobody is forged evidence at worst: it delays for a bounded time (S6).
+//! Owns: watches, and what is known of each clients' segment. Never does: open or close anything;
+//! `evident` says what the evidence allows, and groups act on it. Evidence of nobody is forged
+//! evidence at worst: it delays for a bounded time (S6).
 //!
 //! | file | noun |
 //! |---|---|
@@ -64,7 +67,7 @@ impl Evidence {
         self.watches[peer.number()].as_ref()
     }
 
-    /// True while somebody is asked.
+    /// True while any peer is asked.
     pub fn is_watching(&self) -> bool {
         self.watches.iter().any(Option::is_some)
     }
@@ -74,7 +77,8 @@ impl Evidence {
         &self.segments
     }
 
-    /// The tables fit the number of peers and interfaces.
+    /// True if the tables fit the numbers of peers and interfaces; those of a state from a file may
+    /// not.
     pub fn is_whole(&self, peers: usize, interfaces: usize) -> bool {
         self.watches.len() == peers
             && self.segments.len() == interfaces
@@ -126,19 +130,19 @@ impl Evidence {
         now >= self.watches[peer.number()].get_or_insert_with(begin).next
     }
 
-    /// Takes the turn of a peer that is due, and sets the next one. Says whether the peer is to be asked, or everything is
-    /// ours already.
+    /// Takes the turn of a peer that is due, and sets the next one. Returns whether the peer is to
+    /// be asked. It is not once it was silent for long and no group could be opened by us.
     pub fn take_turn(&mut self, peer: PeerAt, needs: Needs, setup: &Setup, now: MonoTime) -> Asking {
         let Some(watch) = self.watches[peer.number()].as_mut() else { return Asking::Idle };
         let timing = &setup.timing;
-        // Its kernel answers for as long as its own file says.
+        // A dead peer's kernel may answer for as long as the lease that the peer has told.
         let asking = timing.patience.asking.max(needs.lease * 2);
         let eager = needs.openable && (now.since(watch.since) < asking || needs.anew);
         watch.interval = if eager { timing.probe } else { timing.pulse };
         watch.next = now + watch.interval;
         let round = watch.round;
         watch.round = round.wrapping_add(1);
-        // Where everything is ours already, the pulses themselves ask often enough.
+        // If no group could be opened by us, the pulses themselves ask often enough.
         let idle = !needs.openable && now.since(watch.since) > timing.silence * 10;
         if idle { Asking::Idle } else { Asking::Ask { anchors: round.is_multiple_of(ANCHOR_EVERY) } }
     }
@@ -148,7 +152,8 @@ impl Evidence {
         self.watches[peer.number()].as_mut().map(|watch| watch.on_mut(interface))
     }
 
-    /// Notes an answer for one of our groups' addresses: it counts against every watch it can concern.
+    /// Notes an answer for one of our groups' addresses: it counts against every watch it can
+    /// concern.
     pub fn note_answer(
         &mut self,
         group: GroupId,
@@ -161,8 +166,8 @@ impl Evidence {
             return;
         }
         for (peer, watch) in peers.iter().zip(&mut self.watches) {
-            // Before the peer has told us its hardware address here, anybody may be it. To be heard is not enough: the
-            // answer to a restarted node carries no rows.
+            // Before the peer has told us its hardware address here, anybody may be it. To be heard
+            // is not enough: the answer to a restarted node carries no rows.
             let mut rows = peer.copy.rows().iter().zip(&setup.groups);
             let named =
                 rows.any(|(row, group)| group.interface == interface && row.is_some_and(|row| !row.mac.is_zero()));
@@ -220,11 +225,11 @@ pub(super) struct Needs {
 /// What is due on a peer that is not heard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Asking {
-    /// Nothing: whatever it could have is ours.
+    /// It is not asked: it was silent for long, and no group could be opened by us.
     Idle,
-    /// Ask it, and neighbours if it is their turn.
+    /// It is asked.
     Ask {
-        /// Neighbours are asked, too.
+        /// Whether the anchors (gateway and neighbours) are asked as well.
         anchors: bool,
     },
 }

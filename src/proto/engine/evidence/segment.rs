@@ -28,7 +28,7 @@ pub(in crate::engine) struct Segment {
     /// When somebody who is no peer was last heard.
     pub traffic: Option<MonoTime>,
     pub next_refresh: MonoTime,
-    /// A takeover waits because nobody is heard here.
+    /// Whether a takeover waits because nobody is heard here.
     pub isolated: bool,
 }
 
@@ -54,7 +54,8 @@ impl Segment {
         self.neighbours.push(Neighbour { mac, address, seen: now });
     }
 
-    /// Forgets a hardware address that turned out to be a peer's: its silence must not look like that of the segment.
+    /// Forgets a hardware address that turned out to be a peer's: its silence must not look like
+    /// that of the segment.
     pub fn forget(&mut self, mac: MacAddr) {
         self.neighbours.retain(|known| known.mac != mac);
     }
@@ -82,8 +83,9 @@ impl Segment {
         }
     }
 
-    /// Asks known neighbours now and then while all is well, so that those that are gone are forgotten and cannot hold up a
-    /// takeover later. `well`: no peer is asked at present.
+    /// Asks the anchors once in each `pause`. While all is well, neighbours that did not answer for
+    /// long are forgotten, so that they cannot hold up a takeover later. `well`: no peer is asked
+    /// at present.
     pub fn refresh(
         &mut self,
         interface: InterfaceId,

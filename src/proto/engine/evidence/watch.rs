@@ -26,18 +26,19 @@ pub(in crate::engine) struct Probes {
 }
 
 impl Probes {
-    /// Probes in a row that had their time and got no answer. `wait` is the time that an answer may take.
+    /// Probes in a row that had their time and got no answer. `wait` is the time that an answer may
+    /// take.
     pub fn mature(&self, now: MonoTime, wait: Duration) -> u32 {
         if self.last_sent + wait <= now { self.unanswered } else { self.unanswered.saturating_sub(1) }
     }
 
-    /// Whose turn it is: where to begin, and which group is asked again until it falls silent.
+    /// The probe whose turn it is: where the search begins, and which group is probed again.
     pub fn turn(&self) -> ProbeTurn {
         ProbeTurn { cursor: self.cursor, again: self.answered.filter(|_| self.unanswered < PROBES) }
     }
 
-    /// Notes a probe for the address of `group`, whose peer has named `mac` as its own. Returns to whom the probe goes if not
-    /// to everybody.
+    /// Notes a probe for the address of `group`, whose peer has named `mac` as its own. Returns to
+    /// whom the probe goes if not to everybody.
     pub fn send(&mut self, group: GroupId, mac: Option<MacAddr>, now: MonoTime) -> Option<MacAddr> {
         self.cursor = group.0 + 1;
         if self.unanswered == 0 {
@@ -45,8 +46,8 @@ impl Probes {
         }
         self.unanswered = self.unanswered.saturating_add(1);
         self.last_sent = now;
-        // Unicast reaches the peer whatever its switch thinks of broadcasts; every second one goes to all, in
-        // case its hardware address has changed.
+        // Unicast reaches the peer whatever its switch thinks of broadcasts; every second one goes
+        // to all, in case its hardware address has changed.
         mac.filter(|_| self.unanswered % 2 == 1)
     }
 }
@@ -77,7 +78,8 @@ impl Watch {
         Watch { since: now, next: now, interval, probes: vec![Probes::default(); interfaces], round: 0 }
     }
 
-    /// Since when somebody on a segment must have been heard to have been heard while we asked, and lately.
+    /// Instant from which on somebody must have been heard on a segment for it to count as alive:
+    /// since the asking began, and within the last [`FRESH`] questions.
     pub fn asked_since(&self, now: MonoTime) -> MonoTime {
         self.since.max(now.back(self.interval * FRESH))
     }
@@ -87,7 +89,7 @@ impl Watch {
         &self.probes[usize::from(interface.0)]
     }
 
-    /// The same, to be changed.
+    /// The evidence of an interface, to be changed.
     pub fn on_mut(&mut self, interface: InterfaceId) -> &mut Probes {
         &mut self.probes[usize::from(interface.0)]
     }

@@ -8,8 +8,9 @@ use crate::rules::Rules;
 use crate::types::{MacAddr, MonoTime, Vip};
 use std::time::Duration;
 
-/// When announcements are repeated after an opening (design: 0, 0.2, 1.3, 2.4 and 5 s): RFC 4861 7.2.6 wants at
-/// most three unsolicited advertisements a second apart; the early second one covers a lost first.
+/// When announcements are repeated after an opening (design: 0, 0.2, 1.3, 2.4 and 5 s): RFC 4861
+/// 7.2.6 wants at most three unsolicited advertisements a second apart; the early second one covers
+/// a lost first.
 const ANNOUNCE_AT: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_millis(200),
@@ -41,12 +42,13 @@ impl Announcing {
         *self = Announcing { step: 0, next: when };
     }
 
-    /// Ends it.
+    /// Ends the round: nothing is announced until another begins.
     pub fn end(&mut self) {
         self.next = MonoTime::FOREVER;
     }
 
-    /// True if an announcement is due, and then sets the next one: after the round once in each `pause`.
+    /// True if an announcement is due, and then sets the next one: after the round once in each
+    /// `pause`.
     fn take(&mut self, pause: Duration, rules: Rules, now: MonoTime) -> bool {
         if now < self.next {
             return false;
@@ -60,13 +62,13 @@ impl Announcing {
 }
 
 impl Group {
-    /// Announces the group before its gate is open: what a mutant does. The round follows.
+    /// Announces the group before its gate is open, then begins the round. Only a mutant does so.
     pub(super) fn announce_early(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         orders.push(Action::Announce { group: self.id, address: None });
         self.announcing.begin(around.now + ANNOUNCE_AT[1]);
     }
 
-    /// Announces what is due.
+    /// Announces the group if that is due, and sets the timer of the next announcement.
     pub fn announce(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         if !self.is_open() {
             self.announcing.end();
@@ -85,7 +87,8 @@ impl Group {
         }
     }
 
-    /// Says again who has an address that a stranger claims, and tells people; at most once in ten seconds. Never yields (S6).
+    /// Announces an address that a stranger claims, and tells people; at most once in
+    /// [`DEFEND_INTERVAL`]. The group stays open whatever strangers say (S6).
     pub fn defend(&mut self, address: Vip, mac: MacAddr, now: MonoTime, out: &mut crate::engine::Actions) {
         if self.defended.is_some_and(|last| now.since(last) < DEFEND_INTERVAL) {
             return;

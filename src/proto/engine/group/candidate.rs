@@ -1,4 +1,5 @@
-//! Who would like a group: since when nobody has it, since when this node could, and whether it asks for it.
+//! The candidacy of this node for a group that it does not have: since when nobody has the group,
+//! since when this node is ready for it, and whether it asks the active for it.
 
 use super::Group;
 use crate::engine::around::Around;
@@ -9,9 +10,9 @@ use crate::wire::pulse::Reason;
 /// How far this node is on its way to a group that it does not have.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(in crate::engine) struct Candidate {
-    /// It asks the active for the group.
+    /// Whether it asks the active for the group, in its row.
     pub wants: bool,
-    /// No claim before this instant: somebody else was given the right of way.
+    /// No claim before this instant: another node has our consent, and the time to open.
     pub hold: MonoTime,
     /// Since when nobody has been active as far as we know.
     pub free: Option<MonoTime>,
@@ -20,13 +21,14 @@ pub(in crate::engine) struct Candidate {
 }
 
 impl Candidate {
+    /// A candidate that neither waits nor asks.
     pub fn new(now: MonoTime) -> Candidate {
         Candidate { wants: false, hold: now, free: None, ready: None }
     }
 }
 
 impl Group {
-    /// Notes since when nobody has been active.
+    /// Notes since when nobody has been active, and sets the timers of what a claim waits for then.
     pub(super) fn note_free(&mut self, around: Around<'_>) {
         if around.peers.iter().any(|peer| peer.is_active(self.id)) {
             self.candidate.free = None;
@@ -41,8 +43,9 @@ impl Group {
         }
     }
 
-    /// Notes since when this node is ready, and asks for the group: a preferred node that has been ready for long enough does
-    /// (preemption), and one that an operator or a witness's word tells to.
+    /// Notes since when this node is ready, and whether it asks for the group. It asks if an
+    /// operator or the witnesses' word wants it to, or if it is preferred and was ready for long
+    /// enough (preemption).
     pub(super) fn note_ready(&mut self, around: Around<'_>) {
         // Where the service does worse than on the active, nothing is asked for.
         let ready = self.reason(around) == Reason::None && !self.is_outdone(around);

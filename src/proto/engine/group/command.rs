@@ -1,7 +1,7 @@
-//! What operators ask: switch, pause, resume, stop. Each answer says what came of it.
+//! Commands of operators: switch, pause, resume, stop. Each is answered with how it ended.
 //!
-//! Owns: commands under way, and the stop. Never does: move a group: what is asked for counts where the group is stepped.
-//! A command that nothing comes of is answered when its time is over.
+//! Owns: commands under way, and the stop. Never does: hand a group over; the step of the group
+//! reads the command and does. A command that nothing comes of is answered when its time is over.
 
 use super::{Group, health};
 use crate::engine::Engine;
@@ -19,7 +19,9 @@ use std::time::Duration;
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Group {
-    /// Why a handover cannot begin, if it cannot. `giving`: why it is given away, if it is.
+    /// Why a handover cannot begin; `None` if it can. `giving`: the command that gives the group
+    /// away;
+    /// `None` if this node is to take it.
     fn refusal(&self, giving: Option<Kind>, around: Around<'_>) -> Option<Outcome> {
         if around.commands.is_busy(self.id) {
             return Some(Outcome::Busy);
@@ -79,7 +81,7 @@ impl Engine {
         let outcome = match command {
             Command::Switch(group) => {
                 let plan = self.groups[group].plan_switch(self.around(now));
-                plan.map_or_else(Some, |kind| self.begin(id, kind, group, now))
+                plan.map_or_else(Some, |kind| self.begin_command(id, kind, group, now))
             }
             Command::Pause(group) => self.begin_pause(id, group, now),
             Command::Resume(group) => Some(self.set_paused(group, false)),
@@ -93,22 +95,24 @@ impl Engine {
         }
     }
 
+    /// Begins a pause. Returns the answer if there is one at once, else `None`.
     fn begin_pause(&mut self, id: u64, group: GroupId, now: MonoTime) -> Option<Outcome> {
         match self.groups[group].plan_pause(self.around(now)) {
             Err(refusal) => Some(refusal),
-            Ok(Some(kind)) => self.begin(id, kind, group, now),
+            Ok(Some(kind)) => self.begin_command(id, kind, group, now),
             Ok(None) => Some(self.set_paused(group, true)),
         }
     }
 
-    fn begin(&mut self, id: u64, kind: Kind, group: GroupId, now: MonoTime) -> Option<Outcome> {
+    /// Notes a command that takes time. Returns `None`: the answer comes when it has ended.
+    fn begin_command(&mut self, id: u64, kind: Kind, group: GroupId, now: MonoTime) -> Option<Outcome> {
         let preparation = self.groups[group].preparation(self.around(now));
         let patience = (self.setup.timing.silence * 2).max(Duration::from_secs(3)) + preparation;
         self.commands.pending.push(Pending { id, kind, group, until: now + patience });
         None
     }
 
-    /// Notes durably whether this node stands aside for a group.
+    /// Sets whether this node stands aside for a group, and makes it durable.
     fn set_paused(&mut self, group: GroupId, paused: bool) -> Outcome {
         if std::mem::replace(&mut self.groups[group].paused, paused) == paused {
             return Outcome::AlreadySo;
@@ -117,7 +121,8 @@ impl Engine {
         Outcome::Done
     }
 
-    /// Answers commands that came to their end.
+    /// Answers commands that are done or out of time. A pause that is done stands aside from now
+    /// on.
     pub(in crate::engine) fn finish_commands(&mut self, now: MonoTime, out: &mut Actions) {
         let mut place = 0;
         while place < self.commands.pending.len() {
@@ -144,7 +149,8 @@ impl Engine {
         }
     }
 
-    /// Goes on with a stop: closes what nobody can take, waits for the rest, then says goodbye.
+    /// Goes on with a stop, if there is one: closes groups that no peer can take, waits for
+    /// handovers until the patience ends, then says goodbye.
     pub(in crate::engine) fn finish_stop(&mut self, now: MonoTime, out: &mut Actions) {
         let Some(patience) = self.commands.stopping else { return };
         for group in self.groups.ids() {
@@ -163,7 +169,7 @@ impl Engine {
         }
         self.commands.stopped = true;
         self.publish_rows(now);
-        // Twice: one datagram may be lost, and nobody is left to repeat it.
+        // The goodbye is sent twice: one datagram may be lost, and this process will not repeat it.
         for _ in 0..2 {
             self.post(now).send_to_all(false, out);
         }

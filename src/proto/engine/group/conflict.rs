@@ -1,4 +1,5 @@
-//! Both are active: who gives way.
+//! Conflicts: two nodes are active, or one is and a deaf one is about to be. Who closes, and what
+//! the winner does.
 
 use super::Group;
 use crate::engine::action::Action;
@@ -36,12 +37,13 @@ impl Group {
             orders.notice(lost);
             return true;
         }
-        // Where votes decide, it cannot open while we are.
+        // Where votes decide, the peer cannot open while we are active.
         let heeded = around.rules.closes_for_deaf_claim() && !around.votes_decide();
         let claims = row.claim != Epoch::NONE && row.claim.node() == id;
         if heeded && deaf && !active && claims {
-            // It cannot hear us and is about to open: one of us must close first, and only we know of both. It may
-            // know so little of us that its epoch is below ours; then it gets no consent.
+            // The peer cannot hear us and is about to open. One of us must close first, and only we
+            // know of both. A claim below our epoch shows that it knows too little of us: it gets
+            // no consent.
             self.close(MonoTime::ZERO, Cause::Unheard, around, orders);
             if row.claim > own {
                 self.give_consent(row.claim, around, orders);
@@ -51,8 +53,9 @@ impl Group {
         false
     }
 
-    /// True when a node with a lower epoch that should have closed cannot hear us, and we hear it: of the two only
-    /// we know, so we give way although our epoch is higher (S8). The bound leaves it time to hear us after all.
+    /// True when a node with a lower epoch that should have closed cannot hear us, and we hear it:
+    /// of the two only we know, so we give way although our epoch is higher (S8). The bound leaves
+    /// it time to hear us after all.
     fn rival_cannot_hear_us(&mut self, peer: PeerAt, around: Around<'_>) -> bool {
         let gives_way = around.rules.gives_way_to_deaf_rival() && !around.votes_decide();
         let Some(since) = self.contested.filter(|_| gives_way) else { return false };
@@ -68,7 +71,7 @@ impl Group {
     pub fn release(&mut self, cause: Cause, around: Around<'_>, orders: &mut Orders<'_>) {
         self.close(MonoTime::ZERO, cause, around, orders);
         let promised = self.promised();
-        // One whose service does not answer is better than none.
+        // An heir whose service does not answer is better than no heir.
         let able = |row: &&Row| super::health::is_able(row) && row.reserve > promised;
         let heirs = around.peers.other_nodes().iter().filter_map(|peer| peer.row(self.id)).filter(able);
         let heir = heirs.min_by_key(|row| row.health).filter(|_| around.rules.names_heir());

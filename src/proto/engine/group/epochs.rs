@@ -1,7 +1,9 @@
-//! Epochs of one group, and their reservation on disk ahead of need: a promotion never waits for a disk.
+//! Epochs of one group, and their reservation on disk ahead of need: a promotion never waits for a
+//! disk.
 //!
-//! Each group keeps one epoch that is durably reserved and above everything this node has seen. When it is used, or
-//! something higher is seen, the next one is sent to the store; until that is durable the node is not ready.
+//! Each group keeps one epoch that is durably reserved and above everything this node has seen.
+//! When it is used, or something higher is seen, the next one is sent to the store; until that is
+//! durable the node is not ready.
 
 use crate::durable::{GroupState, Loaded};
 use crate::engine::setup::Setup;
@@ -18,10 +20,11 @@ pub(in crate::engine) struct Epochs {
     pub reserve: Epoch,
     /// On its way to the disk, with the version of the state that carries it.
     pub reserving: Option<(Epoch, Option<u64>)>,
-    /// The highest epoch this node has opened with, or may have: what a former life had reserved counts as used,
-    /// for it may have ended before its disk could tell.
+    /// The highest epoch this node has opened with, or may have: what a former life had reserved
+    /// counts as used, for it may have ended before its disk could tell.
     pub held: Epoch,
-    /// What the former life last knew to have used, and what it had reserved: its running gate has one of the two.
+    /// What the former life last knew to have used, and what it had reserved: its running gate has
+    /// one of the two.
     pub found: [Epoch; 2],
     /// A counter that no lost state of this group can have reached; 0 when its state is known.
     pub floor: u64,
@@ -30,7 +33,7 @@ pub(in crate::engine) struct Epochs {
 }
 
 impl Epochs {
-    /// What the store knows of a group.
+    /// The epochs at start, by what the store knows of the group.
     pub fn new(key: GroupKey, state: Option<GroupState>, setup: &Setup) -> Epochs {
         let rules = setup.rules();
         let is_known = |state: &GroupState| state.seen.max(state.reserve).max(state.held) != Epoch::NONE;
@@ -49,7 +52,8 @@ impl Epochs {
         }
     }
 
-    /// True if a gate found open with this epoch was opened by a former life of this node.
+    /// True if a gate that was found open with this epoch was opened by the former life of this
+    /// node.
     pub fn may_adopt(&self, epoch: Epoch) -> bool {
         epoch != Epoch::NONE && self.found.contains(&epoch)
     }
@@ -76,15 +80,16 @@ impl Epochs {
         if open { self.own } else { self.seen }
     }
 
-    /// Reserves the next epoch if the one that is reserved, or on its way, is not above `unusable`. True if it must be made
-    /// durable.
+    /// Reserves the next epoch if the one that is reserved, or on its way, is not above `unusable`.
+    /// True if it must be made durable.
     pub fn reserve(&mut self, unusable: Epoch, setup: &Setup) -> bool {
         let coming = self.reserving.is_some_and(|(epoch, _)| epoch > unusable);
         let usable = self.reserve != Epoch::NONE && self.reserve > unusable;
         if self.damaged || usable || coming {
             return false;
         }
-        // Without an epoch above all that is known the group stays without a reservation, and therefore closed.
+        // Without an epoch above all that is known the group stays without a reservation, and
+        // therefore closed.
         let Some(next) = unusable.max(self.reserve).max(self.held).next_for(setup.me) else { return false };
         let next = next.max(Epoch::new(self.floor, setup.me));
         self.reserving = Some((next, None));

@@ -1,9 +1,10 @@
 //! How the service does on either node, and what follows.
 //!
-//! Checks run elsewhere; here a group has one number on each node, [`Row::health`]. An active hands over to a ready peer whose
-//! number is lower, and to nobody else for that reason: a service that fails everywhere stays where it is. A standby that
-//! does worse than the active is not offered the group, unless the active leaves. When the active is gone, it opens all the
-//! same: nobody is worse than somebody who is not there.
+//! Checks run elsewhere; here a group has one number on each node, [`Row::health`]. An active hands
+//! over to a ready peer whose number is lower, and to nobody else for that reason: a service that
+//! fails everywhere stays where it is. A standby that does worse than the active is not offered the
+//! group, unless the active leaves. When the active is gone, it opens all the same: nobody is worse
+//! than somebody who is not there.
 //!
 //! Owns: whose service does better. Never does: move anything faster than a handover does.
 
@@ -20,7 +21,8 @@ use crate::wire::pulse::{Reason, Role, Row};
 /// Health when a check that decides alone fails, or has not succeeded yet.
 const DEAD: u8 = u8::MAX;
 
-/// True if the sender of a row could have the group, if nobody better can: its service may not answer.
+/// True if the sender of a row could open the group, be its service dead or not: a node with a dead
+/// service is better than no node.
 pub(super) fn is_able(row: &Row) -> bool {
     matches!(row.reason, Reason::None | Reason::Unhealthy)
 }
@@ -43,8 +45,8 @@ impl Group {
         rows.any(|row| row.health < self.health(around.rules))
     }
 
-    /// True if a standby may be given the group, as far as its row tells. One that does worse takes it only from a node that
-    /// leaves.
+    /// True if a standby may be given the group, as far as its row tells. One that does worse takes
+    /// it only from a node that leaves.
     pub(super) fn may_take(&self, row: &Row, around: Around<'_>) -> bool {
         if !around.rules.health_counts() {
             return row.reason == Reason::None;
@@ -66,6 +68,7 @@ impl Group {
         }
     }
 
+    /// True if this node wants to get rid of the group: paused, stopping, or asked to pause.
     fn is_leaving(&self, around: Around<'_>) -> bool {
         let commands = around.commands;
         self.paused || commands.stopping.is_some() || commands.is_asked_to_pause(self.id)
@@ -94,9 +97,10 @@ impl Group {
         best.map(|(_, peer, cause)| (peer, cause))
     }
 
-    /// Says so if the service does better on a peer. A node that has the group since a moment ago keeps it for another one
-    /// unless its service does not answer at all and the other's does: two that take turns to do a little worse must not
-    /// move it with every turn.
+    /// [`Cause::Health`] if the service does better on a peer. A node that has had the group for
+    /// less than the hold time keeps it, unless its service is dead and the peer's is whole:
+    /// otherwise two nodes that take turns to do a little worse would move the group with every
+    /// turn.
     fn does_better(&mut self, row: &Row, around: Around<'_>) -> Option<Cause> {
         let health = self.health(around.rules);
         if !self.service.known || row.health >= health {

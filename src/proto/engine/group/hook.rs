@@ -1,15 +1,16 @@
-//! What is run before a group is opened or handed over, and what follows when it ends.
+//! Hooks before an opening or a handover: when one is run, and what follows when it ends.
 //!
-//! A hook is run by somebody else, who reports its end. Meanwhile everything goes on: pulses, claims, consents, votes. What
-//! permitted the opening is looked at again when the hook has ended. Hooks delay their own group alone, and the engine waits
-//! for the hooks' own limit plus one second.
+//! A hook is run by somebody else, who reports its end. Meanwhile everything goes on: pulses,
+//! claims, consents, votes. What permitted the opening is looked at again when the hook has ended.
+//! Hooks delay their own group alone, and the engine waits for the hooks' own limit plus one
+//! second.
 //!
-//! A hook may take long, and a guest may be frozen with its clock while it runs: what was said or left unanswered before its
-//! end may be from another time without looking old. So when `before_open` has ended everybody is asked once more, and the
-//! gate opens on what comes of that.
+//! A hook may take long, and a guest may be frozen with its clock while it runs: what was said or
+//! left unanswered before its end may be from another time without looking old. So when
+//! `before_open` has ended everybody is asked once more, and the gate opens on what comes of that.
 //!
-//! Owns: which hook is waited for, and how long a node waits when one has failed. Never does: run anything, or believe
-//! the end of a hook that was run for another epoch.
+//! Owns: which hook is waited for, and how long a node waits when one has failed. Never does: run
+//! anything, or believe the end of a hook that was run for another epoch.
 
 use super::Group;
 use super::open::Claim;
@@ -40,7 +41,8 @@ impl Group {
         true
     }
 
-    /// True if what must be done before the group is opened is done. Begins it, and says once that it has failed.
+    /// True if the hook before the opening has ended well, and the opening is permitted anew since.
+    /// Begins the hook if it does not run; a failure withdraws the claim and is told once.
     pub(super) fn is_prepared(&mut self, cause: Cause, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
         let limit = around.policy(self.id).before_open.filter(|_| around.rules.hook_comes_first());
         let Some(limit) = limit else { return true };
@@ -49,13 +51,14 @@ impl Group {
         if done == Some(false) {
             self.claim = Claim::NONE;
         } else if self.claim.epoch != epoch {
-            // Who has consented without a claim must see that the group is not forgotten.
+            // A peer that consented without a claim of ours sees by this claim that we will open.
             self.claim.make(epoch, around.now);
         }
         done == Some(true) && self.is_permitted_anew(around, orders)
     }
 
-    /// True if what permits the opening was said, or left unanswered, since the hook has ended. Asks for it.
+    /// True if what permits the opening was confirmed after the hook has ended: by answers of
+    /// peers, by their silence, or by votes. Asks everybody if nothing was sent since.
     fn is_permitted_anew(&self, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
         let ended = self.service.hook.and_then(|running| running.ended);
         let Some(end) = ended.filter(|_| around.rules.asks_after_hook()) else { return true };
@@ -69,8 +72,9 @@ impl Group {
         around.peers.nodes().all(|peer| has_answered(peer) || self.is_gone_still(peer, end, around))
     }
 
-    /// True if a peer that does not speak was asked in vain since the hook has ended, as often as before an opening without
-    /// one. A goodbye does not last for long enough to grow old.
+    /// True if a silent peer has left as many probes unanswered since the hook has ended as an
+    /// opening without a hook needs. A goodbye that still counts ([`Around::has_left_lately`]) is
+    /// enough.
     fn is_gone_still(&self, peer: PeerAt, end: End, around: Around<'_>) -> bool {
         match around.presence(peer) {
             Presence::Left if around.has_left_lately(peer) => return true,
@@ -84,7 +88,8 @@ impl Group {
         since >= enough
     }
 
-    /// Whether what must be done before the group is handed over is done; `None` while it is being done.
+    /// Whether what must be done before the group is handed over is done; `None` while it is being
+    /// done.
     pub(super) fn is_released(&mut self, around: Around<'_>, orders: &mut Orders<'_>) -> Option<bool> {
         let Some(limit) = around.policy(self.id).before_close else { return Some(true) };
         let (epoch, cause) = (self.epochs.own, self.cause);
@@ -95,13 +100,14 @@ impl Group {
         }
         if around.commands.stopping.is_some() {
             orders.wishes.stop_not_before = Some(until + around.timing().patience.offer);
-            // Whoever leaves does so, however that ended.
+            // A node that stops leaves whether the hook ended well or not.
             return done.map(|_| true);
         }
         done
     }
 
-    /// Whether a hook has ended well; `None` while it runs. Begins it if it was not run for `epoch` yet.
+    /// Whether a hook has ended well; `None` while it runs. Begins it if it was not run for `epoch`
+    /// yet.
     fn wait_for(
         &mut self,
         hook: Hook,
@@ -134,7 +140,8 @@ impl Group {
         Some(false)
     }
 
-    /// Takes leave of a hook that is not waited for any more, once it has ended, and of an old failure.
+    /// Forgets a failure whose time is over, and a hook that is of no use any more, once it has
+    /// ended or its time is over; people are told how it ended.
     pub(super) fn note_hook(&mut self, now: MonoTime, orders: &mut Orders<'_>) {
         match self.service.failed {
             Some((_, until)) if now >= until => self.service.failed = None,
@@ -163,7 +170,8 @@ impl Group {
     /// True while a hook is of use: what it was run for may still come.
     fn is_hook_wanted(&self, running: &Running, now: MonoTime) -> bool {
         match running.hook {
-            // While a peer's last words end and its silence does not count yet nothing is claimed, and nothing is decided.
+            // Between a peer's last words and the time when its silence counts, nothing is claimed:
+            // a hook that has ended well is kept through that.
             Hook::BeforeOpen => {
                 let kept = self.has_reserve() && running.ended.is_some_and(|end| end.ok) && now < running.until;
                 let same = self.epochs.reserve == running.epoch;
@@ -173,18 +181,18 @@ impl Group {
         }
     }
 
-    /// True while a peer that has our consent and goes on claiming is let do what it has to do first.
+    /// True while a peer that has our consent and goes on claiming is given the time for its hook.
     pub(super) fn lets_prepare(&self, row: &Row, around: Around<'_>) -> bool {
         row.claim != Epoch::NONE && row.claim == self.consent && around.now < self.prepared_by(around)
     }
 
-    /// When a peer that was given the right of way has done that, or never will.
+    /// When the time for the hook of a peer that has our consent is over.
     pub(super) fn prepared_by(&self, around: Around<'_>) -> MonoTime {
         let limit = around.policy(self.id).before_open.map_or(Duration::ZERO, |limit| limit + GRACE);
         self.candidate.hold + limit
     }
 
-    /// How much longer hooks make a handover.
+    /// How much longer hooks may make a handover, at most.
     pub(super) fn preparation(&self, around: Around<'_>) -> Duration {
         let policy = around.policy(self.id);
         [policy.before_close, policy.before_open].into_iter().flatten().map(|limit| limit + GRACE).sum()

@@ -1,7 +1,8 @@
-//! A group on this node: its role, its epochs, and what may be said of it.
+//! A group on this node: its role, its epochs, and its row.
 //!
-//! Owns: the state of one group, which a step of that group alone changes. Never does: look at another group, or change
-//! another room: what a step reads comes as [`Around`], what it asks for goes to [`Orders`].
+//! Owns: the state of one group, which a step of that group alone changes. Never does: look at
+//! another group, or change another room: what a step reads comes as [`Around`], what it asks for
+//! goes to [`Orders`].
 //!
 //! | file | noun |
 //! |---|---|
@@ -66,11 +67,12 @@ pub(super) struct Offer {
 /// Addresses of a group, as far as the engine cares.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Addresses {
-    /// The address that is probed: the first IPv4 address if there is one (its answer is unicast and quickest).
+    /// The address that is probed: the first IPv4 address if there is one (its answer is unicast
+    /// and quickest).
     pub probe: Vip,
-    /// The keeper has put them in place. A group that was added later waits for that.
+    /// Whether the agent has put them in place. A group that a reload adds waits for that.
     pub installed: bool,
-    /// Some were added, and are to be announced once they are in place.
+    /// Whether a reload added some, which are announced once they are in place.
     pub added: bool,
 }
 
@@ -98,11 +100,13 @@ pub(super) struct Group {
     pub announcing: Announcing,
     /// When an address was last defended against a stranger.
     pub defended: Option<MonoTime>,
-    /// Since when both nodes are active and this one goes on; announce again when the other has closed.
+    /// Since when both nodes are active and this one goes on; announce again when the other has
+    /// closed.
     pub contested: Option<MonoTime>,
     pub ballot: Ballot,
     pub service: Service,
-    /// What peers are told, and the version of the table with which it last changed.
+    /// The row that peers are told; `row_version` is the version of the table with which it last
+    /// changed.
     pub row: Row,
     pub row_version: u64,
     pub timers: Timers,
@@ -144,12 +148,14 @@ impl Group {
         }
     }
 
-    /// Takes over what changed in its configuration; true if its row has changed. `former` was its number, by which
+    /// Takes over what changed in its configuration; true if its row has changed. `former` was its
+    /// number, by which
     /// `index` still knows its addresses.
     pub fn revise(&mut self, before: &GroupSetup, after: &GroupSetup, former: GroupId, index: &Index) -> bool {
         if before.addresses != after.addresses {
             self.addresses.added |= after.addresses.iter().any(|address| index.group_of(*address) != Some(former));
-            // A peer that is configured as before answers for the old address, and evidence must not depend on a new one.
+            // A peer that is configured as before answers for the old address, and evidence must
+            // not depend on a new one.
             if !after.addresses.contains(&self.addresses.probe) {
                 self.addresses.probe = probe_address(&after.addresses);
             }
@@ -170,7 +176,8 @@ impl Group {
         self.epochs.seen.max(self.consent)
     }
 
-    /// An epoch that is not above this is never opened with: what was promised, and what witnesses refuse.
+    /// An epoch that is not above this is never opened with: what was promised, and what witnesses
+    /// refuse.
     pub fn unusable(&self) -> Epoch {
         self.promised().max(self.ballot.bar)
     }
@@ -185,12 +192,13 @@ impl Group {
         orders.wishes.persist |= self.epochs.reserve(self.unusable(), setup);
     }
 
-    /// True if the node was given the right of way and may have opened since, without our having heard of it.
+    /// True if `node` has our consent, and may have opened since without our having heard of it.
     pub fn may_be_opened_by(&self, node: NodeId) -> bool {
         self.consent > self.epochs.seen && self.consent.node() == node
     }
 
-    /// The peer that may have opened the group since it was last heard, and of which we do not know that it has.
+    /// The peer that has our consent and may have opened the group without our knowing; `None` if
+    /// there is none, or if the peer says itself that it is active.
     pub fn may_be_opened_behind_us(&self, peers: &Peers) -> Option<PeerAt> {
         let given = self.consent > self.epochs.seen;
         let peer = given.then(|| peers.find(self.consent.node())).flatten();
@@ -199,7 +207,8 @@ impl Group {
 
     /// Takes over a gate that was found open with `epoch`, and its lease.
     pub fn adopt(&mut self, epoch: Epoch, until: MonoTime) {
-        // Whoever granted the lease of the former life is bound by it. Our own vote is what was found open.
+        // Voters that granted the former life's lease are bound until its end. Our own vote is for
+        // the epoch that was found open.
         (self.ballot.asks, self.ballot.known) = (epoch, peer::PeerSet::default());
         self.ballot.floor = until;
         self.epochs.adopt(epoch);
@@ -217,7 +226,7 @@ impl Group {
     }
 }
 
-/// What is said of a group before anything has happened.
+/// The row of a group that has just been added.
 fn first_row(group: &GroupSetup, seen: Epoch) -> Row {
     Row {
         epoch: seen,
@@ -228,7 +237,7 @@ fn first_row(group: &GroupSetup, seen: Epoch) -> Row {
     }
 }
 
-/// The first IPv4 address if there is one.
+/// The address to probe a group by: the first IPv4 address, or the first one if all are IPv6.
 fn probe_address(addresses: &[Vip]) -> Vip {
     let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
     first.copied().unwrap_or(Vip::V4(std::net::Ipv4Addr::UNSPECIFIED))

@@ -43,7 +43,7 @@ pub(in crate::engine) enum Permit {
 }
 
 impl Permit {
-    /// What two peers permit together.
+    /// What two peers permit together: the stricter of both.
     fn and(self, other: Permit) -> Permit {
         match (self, other) {
             (Permit::No, _) | (_, Permit::No) => Permit::No,
@@ -54,8 +54,8 @@ impl Permit {
     }
 }
 
-/// Why a group is taken by a consent that came with `reason`. A peer that lets go in order carries its open connections on for
-/// a while; one that had to does not.
+/// Why a group is taken by a consent that came with `reason`. A peer that lets go in order carries
+/// its open connections on for a while; one that had to does not.
 pub(in crate::engine) fn consent_cause(reason: Reason) -> Cause {
     match reason {
         // Its consent may have used up its reservation: the next one is on its way to the disk.
@@ -81,8 +81,8 @@ impl Group {
             self.epochs.reserve = known.next_for(around.setup.me).unwrap_or(self.epochs.reserve);
         }
         let reason = self.reason(around);
-        // Isolation is found out while claiming, so it must not keep us from asking again. A service that does not answer is
-        // better than a node that does not.
+        // Isolation is found out while claiming, so it must not keep us from asking again. A node
+        // whose service is dead is better than no node.
         let able = matches!(reason, Reason::None | Reason::Isolated | Reason::Unhealthy);
         if !able || self.role != Role::Standby {
             self.claim = Claim::NONE;
@@ -131,7 +131,8 @@ impl Group {
             Presence::Left | Presence::Unknown | Presence::Silent => self.permit_of_silence(peer, around, orders),
             Presence::Heard => self.permit_of_row(peer, around),
             Presence::Suspicious => {
-                // Its last word still counts; but when it was about to end anyway, the evidence may begin.
+                // The peer's last word still counts. Where that permits nothing, its silence may:
+                // the evidence begins before the silence bound.
                 match self.permit_of_row(peer, around) {
                     Permit::Open(cause) => Permit::Open(cause),
                     Permit::Claim => Permit::Claim,
@@ -145,8 +146,9 @@ impl Group {
     fn permit_of_silence(&self, peer: PeerAt, around: Around<'_>, orders: &mut Orders<'_>) -> Permit {
         let timing = around.timing();
         let claimed = self.claim.since.filter(|_| self.claim.epoch == self.epochs.reserve);
-        // An open gate can be asked. A peer that was not active when it was last heard may be stopped between its decision
-        // to open and the store that does it, and no probe tells: the lease that it has then must be over first.
+        // Probes find an open gate. But a peer that was not active when it was last heard may be
+        // stopped between its decision to open and the store that opens, where no probe finds it:
+        // the lease that it would open with must be over first.
         let known = &around.peers[peer];
         let open = known.is_active(self.id) && !self.may_be_opened_by(known.id);
         let lease = timing.listen.max(stretch(known.lease(), timing.drift_ppm)) + timing.pulse;
@@ -170,8 +172,8 @@ impl Group {
         }
     }
 
-    /// How many groups a peer may have opened on this group's interface since it was last heard: each of their addresses has
-    /// to be asked.
+    /// How many groups a peer may have opened on this group's interface since it was last heard:
+    /// each of their addresses has to be asked.
     pub fn openable_by(&self, peer: PeerAt, around: Around<'_>) -> u32 {
         around.openable.of(peer, self.interface, around.given_before, self.may_be_opened_behind_us(around.peers))
     }
@@ -180,8 +182,8 @@ impl Group {
     fn permit_of_row(&self, peer: PeerAt, around: Around<'_>) -> Permit {
         let reserve = self.epochs.reserve;
         let Some(row) = around.peers[peer].row(self.id) else {
-            // A peer that has told us its whole table and does not know the group has no say in it. After a stall it
-            // may have learned of the group since.
+            // A peer that has told us its whole table and does not know the group has no say in it.
+            // After a stall it may have learned of the group since.
             let told = around.peers[peer].is_complete() && around.is_proven(peer);
             return if told { Permit::Open(Cause::Free) } else { Permit::No };
         };

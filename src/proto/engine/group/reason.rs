@@ -41,7 +41,8 @@ impl Group {
         }
     }
 
-    /// Writes what is now true into the row. A changed row gets the next version of the table, and is sent at once.
+    /// Writes what is now true into the row. A changed row gets the next version of the table, and
+    /// is sent at once.
     pub fn publish(&mut self, around: Around<'_>, table: &mut u64) {
         let row = Row {
             epoch: self.epochs.told(self.is_open()),
@@ -64,8 +65,9 @@ impl Group {
         }
     }
 
-    /// What the row says is reserved. A witness that has lost its memory must learn what a former life may have been active
-    /// with, and its disk could not tell us more than that it was reserved.
+    /// The reserve that the row tells. With witnesses and without a usable reserve, that is the
+    /// highest epoch that a former life of this node may have been active with: a witness that has
+    /// lost its memory must learn it.
     fn told_reserve(&self, has_votes: bool) -> Epoch {
         if self.has_reserve() {
             self.epochs.reserve

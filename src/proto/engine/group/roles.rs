@@ -36,7 +36,8 @@ impl Group {
         self.note_seen(around, orders);
         self.end_drain(around.now, orders);
         self.note_hook(around.now, orders);
-        // A step may lead to the next (starting → standby → active); the table has no cycle without a wait.
+        // A step may lead to the next (starting → standby → active); the table has no cycle without
+        // a wait.
         for _ in 0..3 {
             let before = self.role;
             match before {
@@ -57,7 +58,8 @@ impl Group {
         self.reserve(around.setup, orders);
     }
 
-    /// Learns epochs from the peers' rows; damaged state counts as mended once every peer has told its own.
+    /// Learns epochs from the peers' rows; damaged state counts as mended once every peer has told
+    /// its own.
     fn note_seen(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         let nodes = around.peers.other_nodes();
         if around.rules.learns_epochs() {
@@ -73,6 +75,7 @@ impl Group {
         }
     }
 
+    /// Ends the drain after a handover when its time is over; until then, sets its timer.
     fn end_drain(&mut self, now: MonoTime, orders: &mut Orders<'_>) {
         match self.drain_until {
             Some(until) if now >= until => self.end_drain_early(orders),
@@ -81,16 +84,19 @@ impl Group {
         }
     }
 
+    /// Starting: leaves for standby (or paused) when every other node has told its table and this
+    /// one could serve, or when the listening time is over; never before abstention ends.
     fn step_starting(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         self.consider_consent(around, orders);
         let lease = &around.leases[self.interface];
         let heard = |peer: &Peer| peer.heard.is_some() && (peer.is_complete() || peer.left);
-        // With witnesses it abstains first: whatever a former life of it promised must be over.
+        // With witnesses the node abstains first, until every promise of its former life is over.
         let abstains = around.now < self.ballot.from;
         let told = around.peers.other_nodes().iter().all(heard) && !abstains;
         let over = self.since.max(lease.serviceable).max(around.turn.resumed) + around.timing().listen;
         let over = over.max(self.ballot.from);
-        // Stay in starting until we could serve: a node that is not preferred waits for one that is starting.
+        // Stay in starting until we could serve: a node that is not preferred waits for one that is
+        // starting.
         let able = lease.facts.is_serviceable() && self.addresses.installed && self.has_reserve();
         if (told && able) || around.now >= over || !around.rules.listens_first() {
             let role = if around.rules.is_paused(self.paused) { Role::Paused } else { Role::Standby };
@@ -102,6 +108,7 @@ impl Group {
         }
     }
 
+    /// Standby: leaves for paused or fault; otherwise consents to peers, and claims or opens.
     fn step_standby(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         if around.rules.is_paused(self.paused) {
             return self.set_role(Role::Paused, Cause::Pause, around, orders);
@@ -115,6 +122,7 @@ impl Group {
         self.consider_opening(around, orders);
     }
 
+    /// Fault: leaves for paused or standby; consents to peers meanwhile.
     fn step_fault(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         self.candidate.ready = None;
         self.consider_consent(around, orders);
@@ -125,6 +133,7 @@ impl Group {
         }
     }
 
+    /// Paused: leaves for standby when the pause ends; consents to peers meanwhile.
     fn step_paused(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         self.candidate.ready = None;
         self.consider_consent(around, orders);
@@ -133,6 +142,7 @@ impl Group {
         }
     }
 
+    /// Active: closes if it must; otherwise offers the group to a peer that should have it.
     fn step_active(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         if self.must_yield(around, orders) {
             return;
@@ -142,6 +152,8 @@ impl Group {
         }
     }
 
+    /// Handover: closes if it must; hands over once the peer claims; takes the offer back if the
+    /// peer is not heard, is not ready any more, or lets the offer's time pass.
     fn step_handover(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         if self.must_yield(around, orders) {
             return;
@@ -162,13 +174,14 @@ impl Group {
         }
     }
 
-    /// Lets the peer that has taken our offer open, once our hooks have ended: closes, and consents.
+    /// Lets the peer that has taken our offer open, once our hooks have ended: closes, and
+    /// consents.
     fn hand_over(&mut self, offer: Offer, around: Around<'_>, orders: &mut Orders<'_>) {
         if !around.rules.closes_before_consent() {
             return self.give_consent(offer.epoch, around, orders);
         }
         match self.is_released(around, orders) {
-            // It was of use: nothing is to be told of it.
+            // The hook did what it was run for, so people are told nothing of it.
             Some(true) => self.service.hook = None,
             Some(false) => return self.keep(around, orders),
             None => return,
@@ -184,11 +197,13 @@ impl Group {
         self.set_role(Role::Active, Cause::Operator, around, orders);
     }
 
-    /// Closes at once if anything makes an active do so. True if it did.
+    /// Closes at once if an active must: its interface cannot serve, its majority is lost, a higher
+    /// epoch is in use, or a deaf peer is active or about to be. True if it closed.
     fn must_yield(&mut self, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
         let lease = &around.leases[self.interface];
         if !lease.facts.is_serviceable() && around.rules.closes_without_carrier() {
-            // A gate that was adopted and is gone is closed, whatever is confirmed or not.
+            // An adopted gate has a grace until its interface is confirmed; without a gate there is
+            // nothing to wait for.
             let confirmed = lease.serviceable != MonoTime::ZERO || !lease.has_begun();
             let grace = self.since + ADOPTION;
             if confirmed || around.now >= grace {
@@ -209,13 +224,14 @@ impl Group {
             }
         }
         if self.epochs.seen > own && around.rules.closes_when_out_of_date() {
-            // Somebody was active after us and is no more: what we hold is out of date (S2).
+            // Another node was active after us and is no more: our epoch is out of date (S2).
             self.close(MonoTime::ZERO, Cause::HigherEpoch, around, orders);
             return true;
         }
         false
     }
 
+    /// Offers the group to a peer by naming the peer's reserve in our row: the handover begins.
     fn offer_to(&mut self, peer: PeerAt, cause: Cause, around: Around<'_>, orders: &mut Orders<'_>) {
         let Some(row) = around.peers[peer].row(self.id) else { return };
         let until = around.now + around.timing().patience.offer;
@@ -260,7 +276,8 @@ impl Group {
         self.since = around.now;
         self.cause = cause;
         self.candidate.ready = None;
-        // Only a standby claims: a claim left behind would keep this node from consenting to any other.
+        // Only a standby claims: a claim left behind would keep this node from consenting to any
+        // other.
         self.claim = Claim::NONE;
         let epoch = self.epochs.told(self.is_open());
         let nodes = around.peers.other_nodes().iter().filter(|_| cause == Cause::Silence);

@@ -9,11 +9,12 @@ use crate::types::{Epoch, MonoTime};
 pub(in crate::engine) struct Service {
     /// How badly it does, as in [`Row::health`](crate::wire::pulse::Row).
     pub health: u8,
-    /// Its health was told in this life; before that it is the worst that may be.
+    /// Whether its health was told in this life; before that `health` is the worst that may be.
     pub known: bool,
-    /// What is run before the group is opened or handed over.
+    /// The hook that runs before the group is opened or handed over, until its end has had its
+    /// effect.
     pub hook: Option<Running>,
-    /// What has failed, and until when it is not tried again.
+    /// The hook that failed last, and until when it is not tried again.
     pub failed: Option<(Hook, MonoTime)>,
 }
 
@@ -28,7 +29,7 @@ impl Service {
         self.failed.is_some_and(|(failed, until)| failed == hook && now < until)
     }
 
-    /// True while the group waits for what is said, or not, since its hook has ended.
+    /// True while the group waits for words or silence of peers from after the end of its hook.
     pub fn asks_anew(&self) -> bool {
         self.hook.is_some_and(|running| running.hook == Hook::BeforeOpen && running.ended.is_some_and(|end| end.ok))
     }
@@ -38,7 +39,7 @@ impl Service {
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(in crate::engine) struct Running {
     pub hook: Hook,
-    /// What it was run for: nobody else's end is believed.
+    /// The epoch that it was run for; the end of a run for another epoch is not believed.
     pub epoch: Epoch,
     /// The end of waiting for it.
     pub until: MonoTime,
@@ -51,14 +52,14 @@ pub(in crate::engine) struct Running {
 pub(in crate::engine) struct End {
     pub ok: bool,
     pub when: MonoTime,
-    /// First counter of ours since then.
+    /// First counter that we sent after the end.
     pub fresh_from: u64,
-    /// So many probes were unanswered then, on the group's interface.
+    /// Number of probes that were unanswered at the end, on the group's interface.
     pub unanswered: u32,
 }
 
 impl End {
-    /// How many of the probes that are unanswered now were so when it ended.
+    /// How many of the probes that are unanswered now were already unanswered when the hook ended.
     pub fn before(&self, probes: &Probes) -> u32 {
         if probes.first_sent > self.when { 0 } else { self.unanswered }
     }

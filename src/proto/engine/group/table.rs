@@ -14,7 +14,7 @@ use std::ops::{Index, IndexMut};
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(in crate::engine) struct Groups {
     pub list: Vec<Group>,
-    /// Something changed that any group may have to act on.
+    /// Whether something changed that any group may have to act on: all are stepped in this turn.
     pub look_again: bool,
     /// Groups that are to be stepped alone: their change concerns no other group.
     pub alone: Vec<GroupId>,
@@ -70,7 +70,8 @@ impl Groups {
         self.list[cursor..].iter().chain(&self.list[..cursor])
     }
 
-    /// The group whose address is to be probed next on an interface, where we might take one over from a silent `peer`.
+    /// The group whose address is to be probed next on an interface, where we might take one over
+    /// from a silent `peer`.
     pub fn to_be_probed(
         &self,
         interface: InterfaceId,
@@ -80,14 +81,16 @@ impl Groups {
     ) -> Option<&Group> {
         let here = |group: &&Group| group.interface == interface && !group.is_open();
         let may_serve = |group: &&Group| peer.is_active(group.id) || group.may_be_opened_by(peer.id);
-        // Only an address that the peer may answer for can tell anything: the silence of others means nothing.
+        // Only an address that the peer may answer for can tell anything: the silence of others
+        // means nothing.
         let again = turn.again.and_then(|group| self.get(group)).filter(here);
         let likely = again.or_else(|| self.from(turn.cursor).filter(here).find(may_serve));
         let likely = likely.filter(|_| rules.probes_served_addresses());
         likely.or_else(|| self.from(turn.cursor).find(here))
     }
 
-    /// Groups that a peer may have opened behind our back: to which peer each was given, and on which interface.
+    /// Groups that a peer may have opened behind our back: to which peer each was given, and on
+    /// which interface.
     pub fn given(&self, peers: &Peers) -> impl Iterator<Item = (PeerAt, InterfaceId)> {
         self.list.iter().filter_map(|group| Some((group.may_be_opened_behind_us(peers)?, group.interface)))
     }
@@ -97,7 +100,8 @@ impl Groups {
         self.list[position].row
     }
 
-    /// Asks for a group to be stepped alone with the next event. A thousand that are asked for together cost one look.
+    /// Notes that a group is to be stepped alone with the next event. A thousand notes before it
+    /// cost one turn.
     pub fn step_alone(&mut self, group: GroupId) {
         if !self.alone.contains(&group) {
             self.alone.push(group);
@@ -109,15 +113,16 @@ impl Groups {
         self.list.iter_mut().for_each(|group| group.publish(around, table));
     }
 
-    /// Sees to it that every group has a usable reservation or one on its way. True if one must be made durable.
+    /// Sees to it that every group has a usable reservation or one on its way. True if one must be
+    /// made durable.
     pub fn reserve_all(&mut self, setup: &Setup) -> bool {
         let reserve = |wanted: bool, group: &mut Group| group.epochs.reserve(group.unusable(), setup) || wanted;
         self.list.iter_mut().fold(false, reserve)
     }
 
-    /// Announces again groups of ours that a peer thinks to be its own: it was active when it fell silent, is heard again, and
-    /// we are active, so both may have answered. It may have closed on our word before we hear its own, and then nothing but
-    /// this tells its clients who is left (L4).
+    /// Announces again our open groups that a peer was active with when it fell silent, now that
+    /// the peer is heard again: both nodes may have answered. The peer may close on our word before
+    /// we hear from it that it was active; then nothing else tells its clients who is left (L4).
     pub fn announce_after_division(&mut self, around: Around<'_>, peer: PeerAt) {
         for group in self.list.iter_mut().filter(|group| group.is_open()) {
             if around.peers[peer].is_active(group.id) {

@@ -1,13 +1,16 @@
-//! The node's lease on each interface: one deadline that every open group of the interface depends on.
+//! The node's lease on each interface: one deadline that every open group of the interface depends
+//! on.
 //!
-//! In a bare pair the node renews its own lease while its loop runs; with witnesses votes do (see `vote`), and the node
-//! itself only where nothing is open. A lease that ran out is never renewed: every group on the interface closes, a new
-//! generation begins, and the groups must be won again. The gate refuses an old generation by itself once it has turned a
-//! frame away (see `gate`), so a process that was stopped between its decision and its store cannot reopen what a standby
-//! has already found closed.
+//! In a bare pair the node renews its own lease while its loop runs; with witnesses votes do (see
+//! `vote`), and the node itself only where nothing is open. A lease that ran out is never renewed:
+//! every group on the interface closes, a new generation begins, and the groups must be won again.
+//! The gate refuses an old generation by itself once it has turned a frame away (see `gate`), so a
+//! process that was stopped between its decision and its store cannot reopen what a standby has
+//! already found closed.
 //!
-//! Owns: deadlines and generations, and what a former life may have left open (`former`). Never does: decide which group is
-//! open. When nothing renews a lease the kernel closes by itself, and the engine follows.
+//! Owns: deadlines and generations, and what a former life may have left open (`former`). Never
+//! does: decide which group is open. When nothing renews a lease the kernel closes by itself, and
+//! the engine follows.
 
 use super::action::{Action, Actions, GateAction};
 use super::event::InterfaceFacts;
@@ -33,7 +36,7 @@ pub(super) struct Lease {
     pub generation: u64,
 }
 
-/// A lease found running.
+/// A lease of a former life that was found running in the kernel.
 pub(super) struct Adopted {
     pub until: MonoTime,
     pub generation: u64,
@@ -67,7 +70,7 @@ impl Lease {
         out.push(Action::Gate(GateAction::Renew { interface, until: self.until }));
     }
 
-    /// Writes a deadline, if there is a lease to renew.
+    /// Moves the lease's deadline to `until`, if a lease has begun and the gate is there.
     pub fn renew(&mut self, interface: InterfaceId, until: MonoTime, out: &mut Actions) {
         if self.facts.gate && self.has_begun() {
             self.until = until;
@@ -117,12 +120,14 @@ impl Leases {
         self.list.len()
     }
 
-    /// The lease with which gates are renewed.
+    /// The length of lease that gates are renewed with: the configured one, or what the disk surely
+    /// knows if that is shorter.
     pub fn span(&self, setup: &Setup) -> Duration {
         setup.timing.lease.min(self.former.durable)
     }
 
-    /// Time from one pulse to the next. A lease that has to wait for the disk is renewed as often as three times.
+    /// Time from one pulse to the next. While the lease is shorter than configured because the disk
+    /// does not know that one yet, a pulse comes at least three times in the shorter lease.
     pub fn pulse_interval(&self, setup: &Setup) -> Duration {
         let (pulse, span) = (setup.timing.pulse, self.span(setup));
         if span < setup.timing.lease { pulse.min(span / 3) } else { pulse }

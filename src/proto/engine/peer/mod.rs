@@ -1,7 +1,7 @@
 //! A peer: its session, its links, its rows, and how long it has been silent.
 //!
-//! Owns: what peers have said and when they were heard. Never does: decide what follows from it for a group. A peer that says
-//! nothing becomes silent by the passing of time alone.
+//! Owns: what peers have said and when they were heard. Never does: decide what follows from it for
+//! a group. A peer that says nothing becomes silent by the passing of time alone.
 //!
 //! | file | noun |
 //! |---|---|
@@ -55,12 +55,13 @@ pub(super) struct Link {
     pub rejected: u64,
 }
 
+/// Another node or a witness, as this node knows it.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Peer {
     pub id: NodeId,
     pub sessions: Sessions,
     pub links: Vec<Link>,
-    /// Time of its newest word that was believed.
+    /// When its newest believed datagram was received.
     pub heard: Option<MonoTime>,
     /// A refused datagram hints that its process is gone.
     pub hint: bool,
@@ -74,7 +75,8 @@ pub(super) struct Peer {
     pub has_heard_us: bool,
     /// The highest of our counters that it had heard, as it says, when we last had its whole table.
     pub echoed: u64,
-    /// First counter of ours since it was heard again after a silence: what it said before may have been held up.
+    /// First counter of ours since it was heard again after a silence: what it said before may have
+    /// been held up.
     pub fresh_from: u64,
     /// Whether people were told of its silence.
     pub silence_told: bool,
@@ -97,18 +99,18 @@ pub(super) struct Peer {
 
 /// What was known of a peer before its newest word.
 pub(super) struct Heard {
-    /// It had not been heard for the suspicion time, or ever.
+    /// It had not been heard for the suspicion time, or never before.
     pub quiet: bool,
-    /// It had been silent.
+    /// It had been silent for the whole silence bound.
     pub returned: bool,
-    /// It is a witness, and people think that it is not heard.
+    /// It is a witness, and people must be told that it is heard.
     pub is_news: bool,
 }
 
 /// What the header of a peer's newest pulse has changed.
 #[derive(Default)]
 pub(super) struct Learned {
-    /// What it hears, or whether it goes, is not as it was.
+    /// Whether it hears us, or whether it leaves, has changed.
     pub changed: bool,
     /// It has another set of groups: its table is wanted from the beginning.
     pub regrouped: bool,
@@ -117,6 +119,7 @@ pub(super) struct Learned {
 }
 
 impl Peer {
+    /// A peer that was never heard. `session` is our own.
     pub fn new(peer: &PeerSetup, setup: &Setup, session: u64) -> Peer {
         let link = |path: &LinkPath| Link {
             id: LinkId { peer: peer.id, path: *path },
@@ -152,8 +155,8 @@ impl Peer {
         }
     }
 
-    /// True if it lately did not hear us: then the segment may be all that it hears, and going back to the links
-    /// alone would be silence to it.
+    /// True if the peer does not hear us, or did not until less than `patience` ago: the segment
+    /// may be all that it hears, so pulses on the links alone would be silence to it.
     pub fn needs_segment(&self, now: MonoTime, patience: Duration) -> bool {
         self.deaf || self.deaf_at.is_some_and(|when| now.since(when) < patience)
     }
@@ -186,14 +189,16 @@ impl Peer {
         }
     }
 
-    /// True if what it says was said after it had heard of us since we were stopped, or did not hear it: an older word may have
-    /// waited in a buffer, or been held back by somebody, until the peer had changed its mind. One datagram that was sent
-    /// since then is not enough: the row that matters may come with the next.
+    /// True if the peer's whole table is as of after our last stall, and after its last silence: it
+    /// has echoed a counter that we sent since. An older row may have waited in a buffer, or been
+    /// held back by somebody, while the peer changed its mind. One datagram sent since then is not
+    /// enough: the row that matters may come with the next.
     pub fn is_proven(&self, turn: &Turn) -> bool {
         self.echoed >= self.proven_from(turn)
     }
 
-    /// The first counter of ours whose echo proves that.
+    /// The first counter of ours whose echo proves a peer's rows to be recent (see
+    /// [`Peer::is_proven`]).
     pub fn proven_from(&self, turn: &Turn) -> u64 {
         turn.fresh_from.max(self.fresh_from)
     }
@@ -290,7 +295,7 @@ impl Peer {
         }
     }
 
-    /// Its table fits the number of groups.
+    /// True if the copy of its table fits the number of groups; a state from a file may not.
     pub fn is_whole(&self, groups: usize) -> bool {
         self.copy.is_whole(groups)
     }

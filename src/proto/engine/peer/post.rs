@@ -1,7 +1,8 @@
-//! Pulses out: on every link every pulse, at once when a row has changed, and as answers and questions.
+//! Pulses out: on every open link at every pulse, at once when a row has changed, as answers, and
+//! as questions.
 //!
-//! Owns: counters, table versions, and when datagrams left. Never does: decide what a row says. A link that is not open is
-//! left out; a lost datagram is made up for by the next.
+//! Owns: counters, table versions, and when datagrams left. Never does: decide what a row says. A
+//! link that is not open is left out; a lost datagram is made up for by the next.
 
 use super::{Link, Peer, PeerAt, Peers, Presence};
 use crate::engine::action::{Action, Actions};
@@ -17,7 +18,8 @@ use crate::wire::table::Excerpt;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// Datagrams in one go to a peer that has many rows to learn; the rest follows with its acknowledgements.
+/// Datagrams in one go to a peer that has many rows to learn; the rest follows with its
+/// acknowledgements.
 const BURST: usize = 4;
 
 /// What this node has sent, and what it sends next.
@@ -42,7 +44,7 @@ pub(in crate::engine) struct Outbox {
 }
 
 impl Outbox {
-    /// Nothing is sent yet. The session's number comes from the seed.
+    /// An outbox that has sent nothing. The session's number comes from the seed.
     pub fn new(seed: &[u8; 32]) -> Outbox {
         let digest = Sha256::digest(seed);
         let mut first = [0; 8];
@@ -64,14 +66,14 @@ impl Outbox {
     }
 }
 
-/// What our pulses say of ourselves beside the rows.
+/// What our pulses say of this node beside its rows: facts of other rooms.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Said {
     /// A gate of a former life may be open that we have not found yet.
     pub blind: bool,
     /// Everything is closed, and we leave.
     pub stopped: bool,
-    /// The pair would go on without its witnesses.
+    /// This node would decide with its peer alone, without the witnesses.
     pub alone: bool,
 }
 
@@ -103,7 +105,8 @@ impl Post<'_> {
         }
     }
 
-    /// Sends one pulse on every open link to a peer; on the segment only when one of us hears nothing else, or now and then.
+    /// Sends one pulse on every open UDP link to a peer. The segment link is used as well while no
+    /// UDP link is heard or the peer does not hear us, and now and then otherwise.
     pub fn send(&mut self, peer: PeerAt, query: bool, out: &mut Actions) {
         let patience = self.setup.timing.patience;
         let lonely = self.is_udp_silent(peer) || self.peers[peer].needs_segment(self.now, patience.deaf);
@@ -122,8 +125,8 @@ impl Post<'_> {
 
     /// Sends one pulse, or a few if many rows are unacknowledged, on one link.
     pub fn send_on(&mut self, peer: PeerAt, link: LinkId, query: bool, out: &mut Actions) {
-        // What a peer we do not hear acknowledged long ago it may have forgotten since, in a new session: it is told
-        // everything, if that fits into one datagram.
+        // A peer that we do not hear may have begun a new session and forgotten what it
+        // acknowledged: it is told everything, if that fits into one datagram.
         let heard = self.presence(peer) == Presence::Heard;
         let whole = !heard && self.groups.len() <= ROWS_PER_PULSE;
         let mut base = if whole { 0 } else { self.peers[peer].acked };
@@ -140,7 +143,8 @@ impl Post<'_> {
         }
     }
 
-    /// Answers a datagram of a session that has not proven itself, with that session as echo and no rows.
+    /// Answers a datagram of a session that has not proven itself, with that session as echo and no
+    /// rows.
     pub fn answer_unproven(&mut self, peer: PeerAt, link: LinkId, learned: u64, out: &mut Actions) {
         self.outbox.counter += 1;
         let echo = self.peers[peer].sessions.answer(learned, self.outbox.counter);
@@ -148,7 +152,8 @@ impl Post<'_> {
         self.send_datagram((peer, link), false, echo, base, out);
     }
 
-    /// Sends one datagram with rows that changed after version `base`. Returns the version up to which it tells the table.
+    /// Sends one datagram with rows that changed after version `base`. Returns the version up to
+    /// which it tells the table.
     fn send_datagram(
         &mut self,
         (peer, link): (PeerAt, LinkId),
@@ -175,6 +180,8 @@ impl Post<'_> {
         upto
     }
 
+    /// The header of the next datagram to a peer: rows from version `base` to `upto` of our table
+    /// go with it. Tells the peer that we are deaf while we do not hear it.
     fn header(&self, peer: PeerAt, query: bool, echo: Echo, (base, upto): (u64, u64)) -> Header {
         let known = &self.peers[peer];
         let timing = &self.setup.timing;
@@ -201,7 +208,8 @@ impl Post<'_> {
             table_version: self.outbox.table + u64::from(self.said.blind),
             base_version: base,
             upto_version: upto,
-            // What is remembered is the table of the session that is believed, not of one that introduces itself.
+            // The copy is the table of the believed session; a session that introduces itself is
+            // acknowledged nothing.
             ack_version: if known.sessions.verified() == Some(echo.session) { known.copy.have() } else { 0 },
         }
     }
@@ -223,7 +231,8 @@ impl Post<'_> {
         self.peers[peer].presence(self.turn, &self.setup.timing, self.now)
     }
 
-    /// True while no UDP link to the peer is heard: then the clients' segment is the path of last resort.
+    /// True while no UDP link to the peer is heard: then the clients' segment is the path of last
+    /// resort.
     fn is_udp_silent(&self, peer: PeerAt) -> bool {
         let fresh = |heard: MonoTime| self.now.since(heard) < self.setup.timing.suspicion;
         let udp = |link: &&Link| matches!(link.id.path, LinkPath::Udp(_));
@@ -241,7 +250,8 @@ impl Post<'_> {
 }
 
 impl Peer {
-    /// Notes which links are heard and reports those whose state has changed. `bound` is the silence of a UDP link,
+    /// Notes which links are heard and reports those whose state has changed. `bound` is the
+    /// silence of a UDP link,
     /// `segment` that of a segment link.
     pub(in crate::engine) fn note_links(
         &mut self,

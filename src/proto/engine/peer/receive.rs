@@ -1,7 +1,8 @@
-//! Pulses in: authenticate, judge freshness, believe.
+//! Everything that comes in from peers: pulses (authenticate, judge freshness, believe), refused
+//! datagrams, links that open, and frames seen on the clients' segment.
 //!
-//! Owns: the order of trust: key, addressee, session, then header and rows. Never does: decide what a group does next. What
-//! does not belong here is counted and dropped (S6).
+//! Owns: the order of trust: key, addressee, session, then header and rows. Never does: decide what
+//! a group does next. A datagram that is not for us is counted and dropped (S6).
 
 use super::{Heard, Learned, PeerAt};
 use crate::engine::Engine;
@@ -16,7 +17,7 @@ use crate::wire::table::Admission;
 use std::sync::Arc;
 
 impl Engine {
-    /// Takes in a datagram from anywhere.
+    /// Takes in a datagram, whoever sent it: counts and drops it, answers it, or believes it.
     pub(in crate::engine) fn handle_datagram(
         &mut self,
         link: LinkId,
@@ -24,7 +25,8 @@ impl Engine {
         now: MonoTime,
         out: &mut Actions,
     ) {
-        // The segment is shared: our peers' pulses to each other pass here as well. The key and the header tell.
+        // The segment is shared: our peers' pulses to each other pass here as well. The key and the
+        // header tell.
         let keys = Arc::clone(&self.setup.keys);
         let read = keys.open(bytes).and_then(pulse::decode);
         let (header, rows) = match read {
@@ -43,7 +45,8 @@ impl Engine {
         match self.peers[peer].sessions.check(&header) {
             Verdict::Rejected(reject) => self.reject(link, reject),
             Verdict::Unproven { learned } => {
-                // Its content is not believed, but it learns our session from the answer and can prove itself.
+                // Its content is not believed, but it learns our session from the answer and can
+                // prove itself.
                 self.post(now).answer_unproven(peer, link, learned, out);
             }
             Verdict::Fresh { new_session } => {
@@ -53,7 +56,8 @@ impl Engine {
                 let regrouped = self.believe(peer, link, &header, rows, now, out);
                 let asked = header.flags.query;
                 if asked && header.flags.deaf && !segment {
-                    // It hears us on no link, perhaps not on this one either: answer on all ways.
+                    // The peer hears us on no link, perhaps not on this one either: it is answered
+                    // on all.
                     self.post(now).send(peer, false, out);
                 } else if asked || new_session || regrouped {
                     self.post(now).send_on(peer, link, false, out);
@@ -74,7 +78,7 @@ impl Engine {
 
     /// Begins a new life of a peer.
     fn begin_peer_session(&mut self, peer: PeerAt, now: MonoTime, out: &mut Actions) {
-        // Its kernel's gate may be open as the process before left it.
+        // The peer's gate may still be open as its former process left it, so promises run on.
         self.freeze_promises(peer, now);
         self.groups.forget_known(peer);
         self.forget_echo_of_alone(peer);
@@ -85,8 +89,8 @@ impl Engine {
         }
     }
 
-    /// Takes in what a fresh datagram says: that it was heard, its header, its rows. True if the peer must be told at once
-    /// that its table is wanted from the beginning.
+    /// Takes in what a fresh datagram says: that it was heard, its header, its rows. True if the
+    /// peer must be told at once that its table is wanted from the beginning.
     fn believe(
         &mut self,
         peer: PeerAt,
@@ -159,8 +163,8 @@ impl Engine {
         learned
     }
 
-    /// Applies rows, and notes what we have if they connect to it; rows from before that are old news. True if they say
-    /// something new.
+    /// Takes the rows of a datagram into our copy of the peer's table, as far as they connect to
+    /// it. True if groups have to be stepped: a row says something new, or the copy is whole now.
     fn take_rows(&mut self, peer: PeerAt, header: &Header, rows: Rows<'_>) -> bool {
         match self.peers[peer].copy.admit(header, self.setup.mutants) {
             Admission::Refused => return false,
@@ -182,7 +186,8 @@ impl Engine {
         news
     }
 
-    /// Applies rows that do not make the table whole. A deaf peer's claim may be among them.
+    /// Takes rows that do not connect to our copy, for groups that the copy has: a deaf peer's
+    /// claim may be among them. True if one says something new.
     fn take_known_rows(&mut self, peer: PeerAt, rows: Rows<'_>) -> bool {
         let mut news = false;
         for row in rows {
@@ -195,11 +200,13 @@ impl Engine {
         news
     }
 
-    /// Draws what follows from a row before it is kept.
+    /// Completes a row's hardware address from the row before, and tells the group's ballot and the
+    /// segment's neighbours what follows from the row. Returns the row to keep.
     fn prepare_row(&mut self, group: GroupId, peer: PeerAt, mut row: Row) -> Row {
         let known = &self.peers[peer];
         if row.mac.is_zero() {
-            // An agent that has just been restarted does not know it yet; whose answer a probe gets must stay known.
+            // An agent that has just been restarted does not know it yet; whose answer a probe gets
+            // must stay known.
             row.mac = known.row(group).map_or(row.mac, |known| known.mac);
         } else {
             self.evidence.forget_neighbour(row.mac);
@@ -238,7 +245,8 @@ impl Engine {
         }
     }
 
-    /// Notes a frame on the clients' segment: evidence that someone is there, or that an address is answered.
+    /// Notes a frame on the clients' segment: evidence that someone is there, or that an address is
+    /// answered.
     pub(in crate::engine) fn handle_sighting(
         &mut self,
         interface: InterfaceId,

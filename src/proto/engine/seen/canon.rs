@@ -1,15 +1,20 @@
-//! What of an engine's state can matter from now on, in words that do not depend on when and how often: two engines
-//! whose words are equal do the same from here on. For the model check, which must know a state when it returns.
+//! Reduces an engine to what can still influence it, with absolute times and counts removed. Two
+//! engines with the same reduction behave alike from now on. The model check needs this to
+//! recognise a state that it has seen before.
 //!
-//! Owns: the list of every field, each taken apart by name, so that a new one does not compile until it is thought of.
-//! Never does: change anything; it is no part of what ships.
+//! Owns: the list of every field. Each type is taken apart by field name, so a new field does not
+//! compile until somebody has decided how it is reduced. Never does: change the engine. This file
+//! is not part of what ships.
 //!
-//! - An instant becomes its distance from now. Beyond the longest wait that looks at it, all distances are equal.
-//! - An epoch is told from the lowest one around; only order and distance count.
-//! - Counters and table versions only ever get compared, and a new one is above all others: their order is enough.
-//! - Sessions and lease generations are only ever compared for equality: they are numbered as they appear.
+//! - An instant becomes its distance from now. Beyond the longest wait that looks at the instant,
+//!   all distances are equal.
+//! - An epoch becomes its distance from the lowest epoch of the state.
+//! - A counter or a table version becomes its rank: the engine only compares them, and a new one is
+//!   above all others.
+//! - A session or a lease generation becomes the number of its first appearance: the engine only
+//!   asks whether two are equal.
 //!
-//! Left out: what only people are told (counts, causes, notices), scratch memory, what the setup says.
+//! Left out: what only people are told (counts, causes, notices), scratch memory, the setup.
 
 use crate::canon::Canon;
 use crate::durable::{Durable, GroupState};
@@ -34,7 +39,7 @@ mod vote;
 use horizon::{CONSTANTS, Horizon};
 
 impl Engine {
-    /// Tells everything that can matter from `now` on.
+    /// Adds everything that can matter from `now` on to `canon`.
     pub fn canon(&self, now: MonoTime, canon: &mut Canon) {
         let Engine {
             setup,
@@ -56,7 +61,8 @@ impl Engine {
         outbox.canon(canon);
         canon.counter(outbox.session, *fresh_from);
         canon.counter(outbox.session, *hooked_from);
-        // A late wake-up counts from now, whatever it missed.
+        // A pulse that is due is told apart from one that was missed by a whole interval: after a
+        // missed one the next interval counts from now.
         canon.ahead(now, *next_pulse);
         canon.plain(u64::from(*next_pulse + timing.pulse <= now));
         canon.age(now, *resumed, horizon.silence);
@@ -84,8 +90,8 @@ impl Engine {
         self.peers.iter().any(|peer| peer.sessions.has_seen(session, counter))
     }
 
-    /// The highest epoch that peers have told of a group. That a witness has met an epoch of our own tells of our claim
-    /// alone; what we have opened with we know ourselves.
+    /// The highest epoch that peers have told of a group. A witness's word about an epoch of our
+    /// own is left out: it repeats our claim, and what we have opened with we know ourselves.
     pub fn told(&self, group: GroupId) -> Epoch {
         let told = |(witness, row): (bool, &Row)| {
             let ours = row.epoch.node() == self.setup.me && witness;
@@ -95,7 +101,7 @@ impl Engine {
         rows.filter_map(told).max().unwrap_or(Epoch::NONE)
     }
 
-    /// True if this engine thinks that it answers.
+    /// True if this engine takes the group's gate on its node for open.
     pub fn is_open(&self, group: GroupId) -> bool {
         self.groups[group].is_open()
     }
@@ -105,7 +111,7 @@ impl Engine {
         self.peers.iter().any(|peer| peer.sessions.verified() == Some(other.outbox.session))
     }
 
-    /// Some words for people.
+    /// A line for people about one group: role, epochs, claim, consent, and how each peer stands.
     pub fn gist(&self, group: GroupId, now: MonoTime) -> String {
         let Group { role, claim, consent, epochs: Epochs { own, seen, reserve, .. }, .. } = &self.groups[group];
         let around = self.around(now);
@@ -115,13 +121,14 @@ impl Engine {
         format!("{role:?} {own} seen {seen} reserve {reserve} claim {claim} consent {consent}, peer {peers}{deaf}")
     }
 
-    /// How many writes ago a version was sent to the disk.
+    /// Adds how many writes ago `version` of the state was sent to the disk.
     pub fn canon_version(&self, version: u64, canon: &mut Canon) {
         canon.plain(self.store.version.saturating_sub(version));
     }
 }
 
 impl Outbox {
+    /// Adds the session, and the ranks of the counter and of the table's versions.
     fn canon(&self, canon: &mut Canon) {
         canon.session(self.session);
         canon.counter(self.session, self.counter);
@@ -131,17 +138,25 @@ impl Outbox {
 }
 
 impl Leases {
+    /// Adds what is known of a former life's leases, and the lease of each interface. A length that
+    /// the engine only compares with the configured lease is cut off there (`min` or `max`): two
+    /// states that differ beyond it behave alike. All nodes of a model have the same lease.
     fn canon(&self, now: MonoTime, timing: &Timing, horizon: &Horizon, canon: &mut Canon) {
         let Former { blind, blind_until, longest, until, durable, sent, stated, written } = self.former;
         canon.flags(&[blind]);
         canon.ahead(now, if blind { blind_until } else { now });
-        // Only a longer one than that of the file makes a difference.
+        // The former life's lease has an effect only before `until`, and only if it is longer than
+        // the configured one: then it is what the disk must name.
         let longer = longest > timing.lease && now < until;
         canon.ahead(now, if longer { until } else { now });
         canon.span(if longer { longest } else { timing.lease });
+        // Gates are renewed with the configured lease or `durable`, whichever is shorter, and
+        // `sent` becomes `durable` when the disk has answered: above the configured lease nothing
+        // changes.
         canon.span(durable.min(timing.lease));
         canon.span(sent.min(timing.lease));
-        // No more than ours is always known.
+        // The disk is made to name the configured lease or `stated`, whichever is longer, and votes
+        // for the configured lease need no `written`: below the configured lease nothing changes.
         canon.span(stated.max(timing.lease));
         canon.span(written.max(timing.lease));
         for lease in self.iter() {
@@ -151,7 +166,7 @@ impl Leases {
 }
 
 impl Durable {
-    /// Tells what a later life finds on the disk.
+    /// Adds what a later life of the node finds on the disk.
     pub fn canon(&self, canon: &mut Canon) {
         let Durable { lease, groups } = self;
         canon.option(lease.as_ref(), |canon, lease| canon.span(*lease));
@@ -160,6 +175,7 @@ impl Durable {
 }
 
 impl GroupState {
+    /// Adds the durable state of one group.
     fn canon(&self, canon: &mut Canon) {
         let GroupState { key, seen, reserve, held, paused } = *self;
         canon.plain(key.0);
@@ -169,6 +185,7 @@ impl GroupState {
 }
 
 impl Pending {
+    /// Adds an operator's command under way.
     fn canon(&self, now: MonoTime, canon: &mut Canon) {
         let Pending { id, kind, group, until } = *self;
         canon.plain(id);
@@ -179,6 +196,7 @@ impl Pending {
 }
 
 impl Lease {
+    /// Adds an interface's facts, the age of its serviceable time, and its lease.
     fn canon(&self, now: MonoTime, horizon: &Horizon, canon: &mut Canon) {
         let Lease { facts, serviceable, until, generation } = *self;
         let InterfaceFacts { exists, carrier, mac, gate, addresses } = facts;
@@ -191,9 +209,11 @@ impl Lease {
 }
 
 impl Evidence {
+    /// Adds the segments, then the watch on each peer of the engine.
     fn canon(&self, now: MonoTime, engine: &Engine, horizon: &Horizon, canon: &mut Canon) {
         canon.list(self.segments(), |canon, segment| segment.canon(now, horizon, canon));
-        // Every second round asks neighbours, if there are any.
+        // Whether a round is odd decides only whether anchors are asked: without any anchor it does
+        // not matter.
         let anyone = |segment: &Segment| !segment.neighbours.is_empty() || segment.gateway.is_some();
         let anyone = self.segments().iter().any(anyone);
         for peer in engine.peers.all() {
@@ -203,6 +223,7 @@ impl Evidence {
 }
 
 impl Segment {
+    /// Adds the neighbours, the gateway, and when somebody was last heard on the segment.
     fn canon(&self, now: MonoTime, horizon: &Horizon, canon: &mut Canon) {
         let Segment { neighbours, gateway, traffic, next_refresh, isolated } = self;
         canon.list(neighbours, |canon, neighbour| {
@@ -222,8 +243,11 @@ impl Segment {
 }
 
 impl Groups {
+    /// Adds every group with its epochs. `persisted`: the newest version of the state that was sent
+    /// to the disk.
     fn canon(&self, now: MonoTime, engine: &Engine, (horizon, persisted): (&Horizon, u64), canon: &mut Canon) {
-        // A gate is adopted once, before the first lease of this life.
+        // A gate of a former life can be adopted only before this life's first lease on an
+        // interface; the epochs by which it is recognised do not matter later.
         let adoptable = engine.leases.iter().any(|lease| !lease.has_begun());
         for group in self.iter() {
             group.canon(now, engine, horizon, canon);
@@ -233,6 +257,8 @@ impl Groups {
 }
 
 impl Epochs {
+    /// Adds a group's epochs, with its claim and its consent. `adoptable`: a gate of a former life
+    /// may still be found. `persisted`: as for the groups.
     fn canon(&self, (adoptable, persisted, consent, claim): (bool, u64, Epoch, Epoch), canon: &mut Canon) {
         let Epochs { own, seen, reserve, reserving, held, found, floor, damaged } = *self;
         canon.epochs(&[own, seen, reserve, held, claim, consent]);
@@ -244,6 +270,7 @@ impl Epochs {
 }
 
 impl Group {
+    /// Adds one group: role, candidacy, handover, announcements, hooks, row and votes.
     fn canon(&self, now: MonoTime, engine: &Engine, horizon: &Horizon, canon: &mut Canon) {
         let Group {
             id: _,  // the position
@@ -292,17 +319,21 @@ impl Group {
     }
 }
 
-/// A floor counts until something has passed it.
+/// Adds the floor of a group's epochs, or no epoch once `highest` has passed the floor: it has no
+/// effect from then on.
 fn canon_floor(floor: u64, highest: Epoch, canon: &mut Canon) {
     canon.epochs(&[if highest.counter() >= floor { Epoch::NONE } else { Epoch(floor << 8) }]);
 }
 
+/// Adds a reservation under way: its epoch, and how many writes ago the version that carries it was
+/// sent.
 fn canon_reserving((epoch, version): (Epoch, Option<u64>), persisted: u64, canon: &mut Canon) {
     canon.epochs(&[epoch]);
     canon.option(version.as_ref(), |canon, version| canon.plain(persisted - version));
 }
 
 impl Offer {
+    /// Adds a handover under way.
     fn canon(&self, now: MonoTime, canon: &mut Canon) {
         let Offer { peer, epoch, until } = *self;
         canon.size(peer.number());

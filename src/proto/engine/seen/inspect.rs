@@ -1,5 +1,5 @@
-//! What simulator and model may look at, and nobody else: plain copies of the engine's state. Nothing here changes
-//! anything, and none of it is part of the agent.
+//! Views of an engine for simulator, model and tests: plain copies of its state. They change
+//! nothing, and are not part of what ships.
 
 use crate::engine::peer::PeerAt;
 use crate::engine::{Engine, Hook};
@@ -17,7 +17,7 @@ pub struct GroupView {
     pub epoch: Epoch,
     pub seen: Epoch,
     pub reserve: Epoch,
-    /// On its way to the disk.
+    /// The reservation on its way to the disk.
     pub reserving: Epoch,
     pub claim: Epoch,
     pub consent: Epoch,
@@ -35,9 +35,9 @@ pub struct PeerView {
     pub deaf: bool,
     /// Its session, if it has proven it.
     pub verified: Option<u64>,
-    /// Of its table we have this version, of the newest.
+    /// Versions of its table: the one that we have completely, and the newest one that it named.
     pub have: (u64, u64),
-    /// Of our table it has this version.
+    /// Version of our table that it has acknowledged.
     pub acked: u64,
 }
 
@@ -66,13 +66,13 @@ impl Engine {
         VoteView { promised, abstains: ballot.from, deadline, alone: self.poll.alone.on }
     }
 
-    /// How many kinds of open groups a renewal looks at.
+    /// Number of sets of open groups (same interface, same granting peers) that a renewal looks at.
     #[cfg(test)]
     pub fn view_grants(&self) -> usize {
         self.poll.grants.len()
     }
 
-    /// What it would make durable.
+    /// The state that the engine would make durable now.
     pub fn view_durable(&self) -> crate::durable::Durable {
         self.durable_state()
     }
@@ -108,7 +108,7 @@ impl Engine {
         }
     }
 
-    /// What is run before a group is opened or handed over.
+    /// The hook of a group that runs and has not ended.
     pub fn view_hook(&self, group: usize) -> Option<Hook> {
         let running = self.groups.list[group].service.hook.filter(|running| running.ended.is_none());
         running.map(|running| running.hook)

@@ -1,6 +1,8 @@
-//! What may be seen of an engine from outside its own run: snapshots, and views for simulator and model.
+//! What may be seen of an engine from outside its own run: snapshots, and views for simulator and
+//! model.
 //!
-//! Owns: the ways to look. Never does: change anything. `inspect` and `canon` are no part of what ships.
+//! Owns: the ways to look. Never does: change anything. `inspect` and `canon` are no part of what
+//! ships.
 
 #[cfg(any(test, feature = "proof"))]
 mod canon;

@@ -1,9 +1,10 @@
-//! An engine as it was between two events, to be kept, written down, and gone on with elsewhere: what the flight
-//! recorder's file begins with.
+//! An engine as it was between two events, to be kept, written down, and gone on with elsewhere:
+//! what the flight recorder's file begins with.
 //!
-//! Owns: which part of an engine is its state, and the way back. The setup (names, times, addresses) is shared and
-//! travels on its own; keys and the seed of the session number never leave. Scratch memory and what follows from the
-//! setup are made anew. A state that does not fit its setup is refused: it may come from a damaged file.
+//! Owns: which part of an engine is its state, and the way back. The setup (names, times,
+//! addresses) is shared and travels on its own; keys and the seed of the session number never
+//! leave. Scratch memory and what follows from the setup are made anew. A state that does not fit
+//! its setup is refused: it may come from a damaged file.
 
 use crate::durable::Loaded;
 use crate::engine::group::Group;
@@ -21,14 +22,14 @@ use std::sync::Arc;
 pub struct Snapshot(Engine);
 
 impl Engine {
-    /// What the engine is now.
+    /// A snapshot of the engine as it is now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot(self.clone())
     }
 
-    /// The engine goes on from `snapshot`, with the setup that [`Snapshot::setup`] told when it was taken, whose keys
-    /// may be others. `None` if the two do not fit each other.
+    /// The engine goes on from `snapshot`, with the setup that [`Snapshot::setup`] told when it was
+    /// taken, whose keys may be others. `None` if the two do not fit each other.
     #[must_use]
     pub fn restore(snapshot: Snapshot, setup: Arc<Setup>) -> Option<Engine> {
         let mut engine = snapshot.0;
@@ -49,7 +50,8 @@ impl Engine {
         &self.rejects
     }
 
-    /// Every position that the state names exists.
+    /// True if the state fits the setup: table sizes agree, and every position that it names
+    /// exists.
     fn is_whole(&self) -> bool {
         let (groups, peers, interfaces) = (self.groups.len(), self.peers.len(), self.leases.len());
         let setup = &self.setup;
@@ -87,7 +89,7 @@ impl Snapshot {
     }
 }
 
-/// Stands where a decoded state has no setup yet.
+/// An empty setup: the place holder of a decoded state before [`Engine::restore`].
 pub(in crate::engine) fn no_setup() -> Arc<Setup> {
     Arc::new(Setup {
         me: NodeId(0),

@@ -1,17 +1,17 @@
-//! The end of a division.
+//! The end of a division: two nodes were active apart, and hear each other again.
 
 use super::world::{ETH, ms, settled};
 use crate::timing::Profile;
 use crate::types::LinkPath;
 use std::time::Duration;
 
-const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
 // L4: the loser may hear the winner first, and has closed when the winner hears it again.
 #[test]
 fn the_winner_announces_again_though_it_never_saw_the_conflict() {
     let mut world = settled(Profile::Fast);
-    for path in ALL {
+    for path in ALL_PATHS {
         world.cut.extend([(0, path), (1, path)]);
     }
     world.off_segment[0] = true;

@@ -1,4 +1,5 @@
-//! What a goodbye stands for, and for how long.
+//! Tests of goodbyes: a goodbye says that its sender's gates are closed, and counts for a short
+//! time.
 
 use super::world::{ETH, ms, settled};
 use crate::engine::Command;
@@ -6,7 +7,7 @@ use crate::timing::Profile;
 use crate::types::LinkPath;
 use std::time::Duration;
 
-const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
 // S8: a later life of the peer may have opened what was closed when it said goodbye.
 #[test]
@@ -15,7 +16,7 @@ fn a_goodbye_from_before_a_stall_opens_nothing() {
     world.command(0, 1, Command::Stop);
     world.run(ms(500));
     assert_eq!(world.answering(), [1]);
-    world.stop(1);
+    world.suspend(1);
     world.nodes[1].room = 0;
     world.start(0);
     world.traffic();
@@ -26,21 +27,21 @@ fn a_goodbye_from_before_a_stall_opens_nothing() {
     assert_eq!(world.answering(), [0]);
 }
 
-// S8: the same for a node that could not open at once, and hears nothing any more.
+// S8: the same for a node that could not open when the goodbye came, and hears nothing any more.
 #[test]
 fn a_goodbye_of_long_ago_opens_nothing_that_is_answered() {
     let mut world = settled(Profile::Fast);
-    world.facts(1, false);
+    world.set_carrier(1, false);
     world.command(0, 1, Command::Stop);
     world.run(ms(500));
     assert!(world.answering().is_empty());
-    for path in ALL {
+    for path in ALL_PATHS {
         world.cut.extend([(0, path), (1, path)]);
     }
     world.start(0);
     world.run(Duration::from_secs(1));
     assert_eq!(world.answering(), [0]);
-    world.facts(1, true);
+    world.set_carrier(1, true);
     world.traffic();
     world.run(ms(500));
     assert_eq!((world.answering(), world.both), (vec![0], 0));

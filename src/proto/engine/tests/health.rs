@@ -1,4 +1,4 @@
-//! HP-8: a group is where its service does best, as far as somebody can take it.
+//! HP-8: health moves a group to the node where its service does best, if that node can take it.
 
 use super::world::{World, ms, settled};
 use crate::engine::{Actions, Cause, Command, Event, Outcome};
@@ -99,7 +99,7 @@ fn an_unhealthy_standby_is_better_than_a_dead_active() {
     world.crash(0);
     let gap = world.run_until_answered_by(1, Duration::from_secs(1));
     assert!(gap <= world.timing.silence + world.timing.probe * 2, "{gap:?}");
-    // And when the other comes back and answers, it is handed over.
+    // When node 0 comes back and its service answers, the group is handed over to it.
     world.start(0);
     world.run_until_answered_by(0, Duration::from_secs(3));
     assert_eq!(world.both, 0);
@@ -127,7 +127,7 @@ fn an_active_that_loses_its_carrier_leaves_the_group_to_an_unhealthy_standby() {
     let mut world = settled(Profile::Lan);
     world.set_health(1, 255);
     world.run(ms(300));
-    world.facts(0, false);
+    world.set_carrier(0, false);
     let gap = world.run_until_answered_by(1, ms(100));
     assert!(gap <= ms(1), "{gap:?}");
 }
@@ -217,7 +217,7 @@ fn a_thousand_verdicts_that_come_together_cost_one_look() {
 }
 
 #[test]
-fn with_a_witness_it_is_the_same() {
+fn with_a_witness_a_failing_service_moves_and_an_unhealthy_standby_takes_over() {
     let mut world = super::votes::settled(Profile::Lan, 1);
     world.set_health(0, 255);
     world.run_until_answered_by(1, ms(50));

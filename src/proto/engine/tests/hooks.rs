@@ -1,4 +1,5 @@
-//! What is run before a group is opened or handed over: nothing moves earlier, and nobody waits for ever.
+//! Tests of hooks: a group is opened or handed over only after its hook has ended, and nobody waits
+//! for a hook for ever.
 
 use super::world::{World, ms};
 use crate::engine::{Command, Event, Hook, HookEnd, Notice, Outcome, Waiting};
@@ -9,26 +10,29 @@ use std::time::Duration;
 
 const GROUP: GroupId = GroupId(0);
 const SECOND: Duration = Duration::from_secs(1);
-/// What hooks of these tests may take, and do if they do not fail: longer than any patience of a claim.
-const LIMIT: Duration = Duration::from_secs(5);
-const SPAN: Duration = Duration::from_secs(2);
+/// How long the hooks of these tests may take, and how long they do take: both longer than any
+/// patience with a claim.
+const HOOK_LIMIT: Duration = Duration::from_secs(5);
+const HOOK_SPAN: Duration = Duration::from_secs(2);
 
-/// Both nodes started, node 0 active, hooks that end well.
+/// Both nodes started, with or without a witness, node 0 active; hooks end well.
 fn hooked(before_open: bool, before_close: bool, witness: bool) -> World {
     let mut world = World::voted(Profile::Lan, 1, usize::from(witness));
-    world.service.before_open = before_open.then_some(LIMIT);
-    world.service.before_close = before_close.then_some(LIMIT);
+    world.service.before_open = before_open.then_some(HOOK_LIMIT);
+    world.service.before_close = before_close.then_some(HOOK_LIMIT);
     world.service.ends = [Some((ms(100), true)); 2];
     super::votes::settle(&mut world);
-    world.service.ends = [Some((SPAN, true)); 2];
+    world.service.ends = [Some((HOOK_SPAN, true)); 2];
     world
 }
 
-fn epoch(world: &World, at: usize) -> Epoch {
+/// The epoch that a node is active with; NONE if it is not.
+fn own_epoch(world: &World, at: usize) -> Epoch {
     world.nodes[at].engine.as_ref().unwrap().view_group(0).epoch
 }
 
-fn ends(world: &World, at: usize) -> Vec<HookEnd> {
+/// The ends of hooks that a node has told people.
+fn hook_ends(world: &World, at: usize) -> Vec<HookEnd> {
     let end = |notice: &Notice| match notice {
         Notice::Hook { end, .. } => Some(*end),
         _ => None,
@@ -36,6 +40,7 @@ fn ends(world: &World, at: usize) -> Vec<HookEnd> {
     world.nodes[at].notices.iter().filter_map(|(_, notice)| end(notice)).collect()
 }
 
+/// What a node waits for with group 0, by its status report.
 fn waiting(world: &World, at: usize) -> Waiting {
     world.nodes[at].engine.as_ref().unwrap().report(world.now).groups[0].waiting
 }
@@ -50,10 +55,10 @@ fn after_a_lost_host_the_gate_opens_when_what_must_be_done_first_has_ended() {
         assert_eq!((world.answering(), world.nodes[1].hooks.len()), (vec![], 1), "witness: {witness}");
         assert_eq!((waiting(&world, 1), world.role(1)), (Waiting::Hook(Hook::BeforeOpen), Role::Standby));
         let (group, hook, named) = world.nodes[1].hooks[0];
-        let gap = world.run_until_answered_by(1, SPAN);
-        assert!(gap >= SPAN - SECOND, "{gap:?}");
-        assert_eq!((group, hook, named), (GROUP, Hook::BeforeOpen, epoch(&world, 1)), "the epoch is its token");
-        assert_eq!((world.nodes[1].hooks.len(), ends(&world, 1)), (1, vec![]));
+        let gap = world.run_until_answered_by(1, HOOK_SPAN);
+        assert!(gap >= HOOK_SPAN - SECOND, "{gap:?}");
+        assert_eq!((group, hook, named), (GROUP, Hook::BeforeOpen, own_epoch(&world, 1)), "the epoch is its token");
+        assert_eq!((world.nodes[1].hooks.len(), hook_ends(&world, 1)), (1, vec![]));
     }
 }
 
@@ -65,17 +70,21 @@ fn a_handover_waits_for_both_hooks_and_nobody_takes_the_group_back_meanwhile() {
         for from in [0, 1] {
             let done = world.nodes[asked].outcomes.len();
             world.command(asked, 1, Command::Switch(GROUP));
-            world.run(SPAN - SECOND);
+            world.run(HOOK_SPAN - SECOND);
             assert_eq!(world.answering(), [from], "it answers until its hook has ended");
             assert_eq!(waiting(&world, from), Waiting::Hook(Hook::BeforeClose));
-            world.run(SPAN);
+            world.run(HOOK_SPAN);
             assert_eq!(world.answering(), [] as [usize; 0], "{:?}", (world.changes(0), world.changes(1)));
-            world.run(SPAN);
+            world.run(HOOK_SPAN);
             assert_eq!((world.answering(), world.both), (vec![1 - from], 0), "witness: {witness}");
             assert_eq!(world.nodes[asked].outcomes[done..], [(1, Outcome::Done)]);
             world.run(SECOND);
         }
-        assert_eq!((ends(&world, 0), ends(&world, 1)), (vec![], vec![]), "nothing failed, and nothing was in vain");
+        assert_eq!(
+            (hook_ends(&world, 0), hook_ends(&world, 1)),
+            (vec![], vec![]),
+            "nothing failed, and nothing was in vain"
+        );
         assert!(world.nodes.iter().all(|node| node.outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Done)));
     }
 }
@@ -89,11 +98,11 @@ fn the_node_whose_hook_fails_stands_back_and_the_other_takes_the_group_back() {
         world.command(0, 1, Command::Switch(GROUP));
         world.run(ms(20));
         assert_eq!(world.answering(), [] as [usize; 0]);
-        world.run_until_answered_by(0, LIMIT + SECOND * 2);
+        world.run_until_answered_by(0, HOOK_LIMIT + SECOND * 2);
         let gap = world.now.since(asked);
         assert!(end.is_none() || gap < SECOND, "{gap:?}");
-        assert!(end.is_some() || gap > LIMIT + SECOND, "{gap:?}");
-        assert_eq!(ends(&world, 1), [if end.is_some() { HookEnd::Failed } else { HookEnd::Late }]);
+        assert!(end.is_some() || gap > HOOK_LIMIT + SECOND, "{gap:?}");
+        assert_eq!(hook_ends(&world, 1), [if end.is_some() { HookEnd::Failed } else { HookEnd::Late }]);
         assert_eq!(world.reason(1), Reason::Hook);
         let told = world.nodes[0].engine.as_ref().unwrap().report(world.now).groups[0].peer;
         assert_eq!(told, Some((Role::Standby, Reason::Hook)));
@@ -131,7 +140,8 @@ fn the_end_of_a_hook_of_another_epoch_or_kind_opens_nothing() {
     world.run_until_answered_by(1, world.timing.probe * 5);
 }
 
-/// Until node 1 prepares the group that node 0 hands over to it; the hook never ends by itself.
+/// Runs until node 1 prepares the group that node 0 hands over to it. The hook never ends by
+/// itself; the event that ends it well is returned.
 fn prepare(world: &mut World) -> Event<'static> {
     world.service.ends = [Some((ms(100), true)), None];
     world.command(0, 1, Command::Switch(GROUP));
@@ -147,8 +157,8 @@ fn after_its_hook_a_gate_opens_on_words_that_were_said_since() {
     for witness in [false, true] {
         let mut world = hooked(true, false, witness);
         let ended = prepare(&mut world);
-        // What has come is from before; whether it still holds only an answer tells.
-        world.stop(0);
+        // Every word that node 1 has is from before the end of its hook; nothing newer comes.
+        world.suspend(0);
         if witness {
             world.witnesses.cut(1, 0, true);
         }
@@ -181,7 +191,7 @@ fn after_its_hook_a_node_asks_once_more_whether_the_address_is_answered() {
     world.crash(0);
     world.run(SECOND);
     let (group, hook, epoch) = world.nodes[1].hooks[0];
-    // Somebody was away for longer than it knows.
+    // As if node 1's guest had been frozen while the hook ran: node 0's gate answers again.
     world.nodes[0].kernel = gone;
     world.nodes[0].kernel.until = world.now + ms(200);
     world.handle(1, Event::Hook { group, hook, epoch, ok: true });
@@ -198,7 +208,7 @@ fn what_was_prepared_before_a_goodbye_grew_old_is_not_prepared_again() {
     world.service.ends[1] = Some((world.timing.silence + world.timing.pulse, true));
     world.command(0, 1, Command::Stop);
     world.run_until_answered_by(1, SECOND);
-    assert_eq!((world.nodes[1].hooks.len(), ends(&world, 1)), (1, vec![]));
+    assert_eq!((world.nodes[1].hooks.len(), hook_ends(&world, 1)), (1, vec![]));
 }
 
 // S7
@@ -208,10 +218,10 @@ fn what_was_prepared_and_is_not_wanted_any_more_opens_nothing_and_is_told() {
     world.crash(0);
     world.run(SECOND);
     world.command(1, 1, Command::Pause(GROUP));
-    world.run(SPAN * 2);
-    assert_eq!((world.answering(), ends(&world, 1)), (vec![], vec![HookEnd::Unused]));
+    world.run(HOOK_SPAN * 2);
+    assert_eq!((world.answering(), hook_ends(&world, 1)), (vec![], vec![HookEnd::Unused]));
     world.command(1, 2, Command::Resume(GROUP));
-    world.run_until_answered_by(1, SPAN * 2);
+    world.run_until_answered_by(1, HOOK_SPAN * 2);
     assert_eq!(world.nodes[1].hooks.len(), 2, "what was done before the pause is done again");
 }
 
@@ -219,14 +229,14 @@ fn what_was_prepared_and_is_not_wanted_any_more_opens_nothing_and_is_told() {
 #[test]
 fn an_agent_that_comes_back_while_its_group_is_prepared_elsewhere_does_not_answer_beside_the_other() {
     let mut world = hooked(true, false, false);
-    world.stop(0);
+    world.suspend(0);
     world.run(SECOND);
     assert_eq!((world.answering(), world.nodes[1].hooks.len()), (vec![], 1));
     world.resume(0);
-    world.run(SPAN * 3);
-    // Both asked for it in the same moment, and the lower number went first.
+    world.run(HOOK_SPAN * 3);
+    // Both claimed at the same moment, and the lower number went first.
     assert_eq!((world.answering(), world.both), (vec![0], 0));
-    assert_eq!(ends(&world, 1), [HookEnd::Unused]);
+    assert_eq!(hook_ends(&world, 1), [HookEnd::Unused]);
 }
 
 #[test]
@@ -236,7 +246,7 @@ fn a_group_whose_before_close_fails_stays_and_is_not_asked_for_at_once() {
     world.set_health(0, 255);
     world.run(SECOND * 9);
     assert_eq!((world.answering(), world.role(0)), (vec![0], Role::Active));
-    assert_eq!((world.nodes[0].hooks.len(), ends(&world, 0)), (1, vec![HookEnd::Failed]));
+    assert_eq!((world.nodes[0].hooks.len(), hook_ends(&world, 0)), (1, vec![HookEnd::Failed]));
     world.service.ends[0] = Some((ms(50), true));
     world.run_until_answered_by(1, SECOND * 2);
     assert_eq!(world.both, 0);
@@ -247,28 +257,28 @@ fn a_group_whose_before_close_fails_stays_and_is_not_asked_for_at_once() {
 fn a_handover_that_ends_without_a_taker_leaves_the_group_open_and_its_before_close_is_told_as_unused() {
     let mut world = hooked(false, true, false);
     world.command(0, 1, Command::Switch(GROUP));
-    world.run(SPAN - ms(500));
+    world.run(HOOK_SPAN - ms(500));
     world.crash(1);
     world.run(SECOND * 2);
     assert_eq!((world.answering(), world.role(0)), (vec![0], Role::Active));
-    assert_eq!(ends(&world, 0), [HookEnd::Unused], "so that what it took down is put up again");
-    // The next handover runs it anew.
+    assert_eq!(hook_ends(&world, 0), [HookEnd::Unused], "so that what it took down is put up again");
+    // The next handover runs the hook anew.
     world.start(1);
     world.run(SECOND * 2);
     world.command(0, 2, Command::Switch(GROUP));
-    world.run_until_answered_by(1, SPAN * 2);
-    assert_eq!((world.nodes[0].hooks.len(), ends(&world, 0).len()), (2, 1));
+    world.run_until_answered_by(1, HOOK_SPAN * 2);
+    assert_eq!((world.nodes[0].hooks.len(), hook_ends(&world, 0).len()), (2, 1));
 }
 
 #[test]
 fn who_stops_waits_for_its_hook_and_leaves_however_that_ends() {
-    for end in [Some((SPAN * 2, true)), Some((SPAN, false)), None] {
+    for end in [Some((HOOK_SPAN * 2, true)), Some((HOOK_SPAN, false)), None] {
         let mut world = hooked(false, true, false);
         world.service.ends[0] = end;
         world.command(0, 1, Command::Stop);
-        world.run(SPAN - ms(100));
+        world.run(HOOK_SPAN - ms(100));
         assert_eq!(world.answering(), [0]);
-        world.run_until_answered_by(1, LIMIT + SECOND);
+        world.run_until_answered_by(1, HOOK_LIMIT + SECOND);
         world.run(SECOND);
         assert!(world.nodes[0].exited);
         assert_eq!((world.answering(), world.both), (vec![1], 0));
@@ -281,7 +291,7 @@ fn nobody_is_silent_while_hooks_run() {
     let mut world = hooked(true, true, false);
     let silent = |notice: &Notice| matches!(notice, Notice::PeerSilent { .. } | Notice::LeaseLapsed { .. });
     world.command(0, 1, Command::Switch(GROUP));
-    world.run(SPAN * 3);
+    world.run(HOOK_SPAN * 3);
     assert_eq!(world.answering(), [1]);
     assert!(!world.nodes.iter().flat_map(|node| &node.notices).any(|(_, notice)| silent(notice)));
 }

@@ -1,36 +1,38 @@
-//! A peer that is heard and does not hear: of the two only one knows of both.
+//! A deaf peer, which is heard and does not hear us: only the node that hears knows of both.
 
 use super::world::{ETH, World, group_setup, ms, settled};
 use crate::timing::Profile;
 use crate::types::LinkPath;
 use std::time::Duration;
 
-const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
-/// From now on nothing of `from` reaches the other.
-fn silence(world: &mut World, from: usize) {
-    world.cut.extend(ALL.map(|path| (from, path)));
+/// Cuts everything that node `from` sends; the other direction stays.
+fn mute(world: &mut World, from: usize) {
+    world.cut.extend(ALL_PATHS.map(|path| (from, path)));
     world.off_segment[from] = true;
 }
 
-// S8: the former active slept through a takeover and hears nothing of it. Its reservation is below the epoch in use.
+// S8: the former active slept through a takeover and hears nothing of it. Its reservation is below
+// the epoch in use.
 #[test]
 fn an_active_closes_on_the_last_claim_of_a_deaf_peer_also_when_its_epoch_is_higher() {
     let mut world = settled(Profile::Fast);
-    // Each life of a node reserves above what the one before had reserved.
+    // Node 1 gets a reserve far above: each life reserves above what the one before had reserved.
     for _ in 0..2 {
         world.kill(1);
         world.start(1);
         world.run(Duration::from_secs(1));
     }
     world.nodes[0].room = 0;
-    world.stop(0);
+    world.suspend(0);
     world.run(Duration::from_secs(1));
     assert_eq!(world.answering(), [1]);
     let used = world.nodes[1].kernel.open.values().max().copied().unwrap();
-    silence(&mut world, 1);
+    mute(&mut world, 1);
     world.run(ms(1));
-    // What it opens with is below what was used: nobody could tell it.
+    // Node 0 opens below the epoch that node 1 has used, of which it cannot know: the world must
+    // not take that for a breach of S2.
     world.highest.clear();
     world.resume(0);
     world.traffic();
@@ -40,10 +42,12 @@ fn an_active_closes_on_the_last_claim_of_a_deaf_peer_also_when_its_epoch_is_high
     assert_eq!((world.answering(), world.both), (vec![0], 0));
 }
 
-// S8: after a change of the set of groups the table of the peer is asked for anew, and it does not hear that.
+// S8: after a change of the set of groups the table of the peer is asked for anew, and it does not
+// hear that.
 #[test]
 fn a_claim_of_a_deaf_peer_is_heeded_while_its_table_is_wanted_anew() {
-    // More than 18 do not fit into one datagram: then it goes on from what was acknowledged last.
+    // Up to 18 groups node 0 tells its whole table in one datagram; with more it goes on after the
+    // last acknowledged row.
     for groups in [1, 20] {
         let mut world = World::new(Profile::Fast, groups);
         world.start(0);
@@ -51,7 +55,7 @@ fn a_claim_of_a_deaf_peer_is_heeded_while_its_table_is_wanted_anew() {
         world.traffic();
         world.run(Duration::from_secs(2));
         assert_eq!(world.answering(), [0]);
-        silence(&mut world, 0);
+        mute(&mut world, 0);
         world.reload(0, (0..=groups).map(|group| group_setup(group, false)).collect());
         world.run(ms(500));
         assert_eq!((world.answering(), world.both), (vec![1], 0), "{groups} groups");

@@ -1,4 +1,4 @@
-//! One promise a test.
+//! The promises of a bare pair (docs/promises.md), one a test.
 
 use super::world::{World, ms, settled};
 use crate::engine::{Cause, Command, Notice, Outcome};
@@ -7,7 +7,7 @@ use crate::types::{GroupId, LinkPath};
 use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
 
-const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(super::world::ETH)];
+const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(super::world::ETH)];
 const G: GroupId = GroupId(0);
 
 #[test]
@@ -55,7 +55,7 @@ fn killed_agent_serves_until_its_lease_ends_and_the_standby_follows_within_milli
 fn agent_stopped_for_less_than_a_lease_changes_nothing() {
     let mut world = settled(Profile::Fast);
     let before = (world.changes(0).len(), world.changes(1).len());
-    world.stop(0);
+    world.suspend(0);
     world.run(ms(200));
     world.resume(0);
     world.run(Duration::from_secs(1));
@@ -66,7 +66,7 @@ fn agent_stopped_for_less_than_a_lease_changes_nothing() {
 #[test]
 fn agent_stopped_for_more_than_a_lease_loses_the_group_and_stays_closed() {
     let mut world = settled(Profile::Fast);
-    world.stop(0);
+    world.suspend(0);
     world.run(ms(600));
     assert_eq!(world.answering(), [1]);
     world.resume(0);
@@ -89,7 +89,7 @@ fn restart_within_a_lease_changes_nothing() {
     assert_eq!(world.changes(1).len(), before, "{:?}", world.changes(1));
 }
 
-// S7, S8: it cannot give away what its kernel may still hold.
+// S7, S8: a node cannot consent while its kernel's gate may be open.
 #[test]
 fn starting_node_consents_to_nothing_before_it_has_found_its_gate() {
     let mut world = settled(Profile::Lan);
@@ -165,14 +165,14 @@ fn pause_moves_the_group_away_and_keeps_it_away() {
 fn carrier_loss_moves_the_group_over_the_other_link_at_once() {
     let mut world = settled(Profile::Fast);
     world.cut = vec![(0, LinkPath::Udp(0)), (1, LinkPath::Udp(0))];
-    world.facts(0, false);
+    world.set_carrier(0, false);
     world.off_segment[0] = true;
     let gap = world.run_until_answered_by(1, Duration::from_secs(1));
     assert!(gap < ms(2), "{gap:?}");
     assert_eq!(world.role(0), Role::Fault);
     assert_eq!(world.both, 0);
     world.off_segment[0] = false;
-    world.facts(0, true);
+    world.set_carrier(0, true);
     world.run(Duration::from_secs(1));
     assert_eq!((world.role(0), world.role(1)), (Role::Standby, Role::Active));
 }
@@ -202,7 +202,7 @@ fn all_links_lost_but_the_segment_shared_changes_nothing() {
 #[test]
 fn answered_probes_veto_for_a_bounded_time_only() {
     let mut world = settled(Profile::Fast);
-    for path in ALL {
+    for path in ALL_PATHS {
         world.cut.extend([(0, path), (1, path)]);
     }
     world.run(world.timing.veto - ms(50));
@@ -215,7 +215,7 @@ fn answered_probes_veto_for_a_bounded_time_only() {
 #[test]
 fn after_a_full_partition_the_higher_epoch_goes_on_within_two_pulses() {
     let mut world = settled(Profile::Fast);
-    for path in ALL {
+    for path in ALL_PATHS {
         world.cut.extend([(0, path), (1, path)]);
     }
     world.off_segment[0] = true;
@@ -236,8 +236,9 @@ fn after_a_full_partition_the_higher_epoch_goes_on_within_two_pulses() {
 fn one_way_loss_never_makes_both_answer() {
     for deaf in [0, 1] {
         let mut world = settled(Profile::Fast);
-        world.cut = ALL.iter().map(|&path| (1 - deaf, path)).collect();
-        // Frames on the segment from the unheard node are lost, too, so its answers to probes never arrive.
+        world.cut = ALL_PATHS.iter().map(|&path| (1 - deaf, path)).collect();
+        // Frames on the segment from the unheard node are lost, too, so its answers to probes never
+        // arrive.
         world.off_segment[1 - deaf] = deaf == 1;
         world.cut.retain(|&(from, _)| from == 1 - deaf);
         world.run(Duration::from_secs(3));
@@ -252,7 +253,7 @@ fn one_way_loss_never_makes_both_answer() {
 #[test]
 fn an_isolated_standby_that_knows_of_neighbours_does_not_promote() {
     let mut world = settled(Profile::Fast);
-    for path in ALL {
+    for path in ALL_PATHS {
         world.cut.extend([(0, path), (1, path)]);
     }
     world.off_segment[1] = true;
@@ -268,7 +269,7 @@ fn an_isolated_standby_that_knows_of_neighbours_does_not_promote() {
 fn two_lost_pulses_on_the_only_link_change_nothing() {
     let mut world = settled(Profile::Fast);
     let before = world.changes(1).len();
-    for path in ALL {
+    for path in ALL_PATHS {
         world.cut.push((0, path));
     }
     world.run(ms(15));
@@ -352,12 +353,12 @@ fn an_engine_without_an_interface_sleeps_between_pulses() {
 #[test]
 fn probes_sent_while_isolated_prove_nothing_once_the_segment_is_back() {
     let mut world = settled(Profile::Lan);
-    for path in ALL {
+    for path in ALL_PATHS {
         world.cut.extend([(0, path), (1, path)]);
     }
     world.off_segment[1] = true;
     world.run(Duration::from_secs(1));
-    // A loose cable: one frame comes through.
+    // A loose cable lets one frame through.
     world.off_segment[1] = false;
     world.traffic();
     world.off_segment[1] = true;
@@ -374,12 +375,13 @@ fn probes_sent_while_isolated_prove_nothing_once_the_segment_is_back() {
 #[test]
 fn a_consent_from_before_a_stall_opens_nothing() {
     let mut world = settled(Profile::Fast);
-    world.stop(1);
+    world.suspend(1);
     world.nodes[1].room = 4;
-    // Lets go, with its consent for the stopped standby, whose buffer then runs over.
-    world.facts(0, false);
+    // Node 0 releases the group with a consent for the suspended standby, whose buffer then runs
+    // over.
+    world.set_carrier(0, false);
     world.run(ms(30));
-    world.facts(0, true);
+    world.set_carrier(0, true);
     world.traffic();
     world.run_until_answered_by(0, Duration::from_secs(2));
     world.resume(1);

@@ -1,4 +1,5 @@
-//! Another configuration for engines that run: nothing that stays is touched.
+//! Tests of reconfiguration: engines that run get other groups, times or keys, and groups that stay
+//! are not touched.
 
 use super::world::{ETH, World, group_setup, ms, settled, vip};
 use crate::engine::{Cause, Command, Event, GroupSetup, Outcome};
@@ -8,12 +9,15 @@ use crate::wire::pulse::{Reason, Role};
 use std::sync::Arc;
 use std::time::Duration;
 
-const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
+/// The configuration with these of the world's groups, in this order.
 fn groups(numbers: &[usize]) -> Vec<GroupSetup> {
     numbers.iter().map(|&number| group_setup(number, false)).collect()
 }
 
+/// A node's role for the group with this number in its present configuration, and why it is not
+/// ready.
 fn role(world: &World, at: usize, group: u16) -> (Role, Reason) {
     let report = world.nodes[at].engine.as_ref().unwrap().report(world.now);
     let group = report.groups[usize::from(group)];
@@ -99,7 +103,7 @@ fn a_removed_group_is_closed_first_and_the_others_keep_their_state() {
     world.run(Duration::from_secs(1));
     let epoch = world.nodes[0].kernel.open[&GroupId(2)];
     let before = world.changes(1).len();
-    // The last becomes the first.
+    // The last group becomes the first.
     world.reload(0, groups(&[2, 0]));
     world.run(ms(200));
     assert_eq!(world.answering_for(1), [1], "who still has the group serves it");
@@ -178,7 +182,7 @@ fn a_switch_of_a_group_that_goes_away_is_answered_and_others_are_not_disturbed()
     world.traffic();
     world.run(Duration::from_secs(1));
     // Node 1 does not hear of the offers.
-    world.cut = ALL.iter().map(|&path| (0, path)).collect();
+    world.cut = ALL_PATHS.iter().map(|&path| (0, path)).collect();
     world.command(0, 1, Command::Switch(GroupId(0)));
     world.command(0, 2, Command::Switch(GroupId(1)));
     world.reload(0, groups(&[1]));
@@ -233,13 +237,13 @@ fn keys_are_rotated_in_three_steps_without_losing_a_pulse() {
     }
 }
 
-// S8: that nobody answers for a group which the peer does not have proves nothing about the peer.
+// S8: an unanswered probe for a group that the peer does not have proves nothing about the peer.
 #[test]
 fn probes_for_groups_that_the_peer_does_not_serve_are_no_evidence() {
     let mut world = settled(Profile::Fast);
     world.reload(1, groups(&[0, 1, 2, 3, 4]));
     world.run(Duration::from_secs(1));
-    for path in ALL {
+    for path in ALL_PATHS {
         world.cut.extend([(0, path), (1, path)]);
     }
     world.run(world.timing.veto - ms(50));
@@ -255,7 +259,7 @@ fn a_replaced_gate_is_opened_again_only_while_the_peer_is_heard() {
     assert_eq!(world.answering(), [0]);
     world.run(Duration::from_secs(1));
     assert_eq!(world.changes(0).len(), changes);
-    for path in ALL {
+    for path in ALL_PATHS {
         world.cut.extend([(0, path), (1, path)]);
     }
     world.run(ms(15));

@@ -1,4 +1,4 @@
-//! A node that was restarted, and hears or is heard badly.
+//! Restarts of a node that hears badly, is heard badly, or has lost its state.
 
 use super::world::{ETH, ms, settled};
 use crate::engine::Command;
@@ -6,15 +6,15 @@ use crate::timing::Profile;
 use crate::types::{GroupId, LinkPath};
 use std::time::Duration;
 
-const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
-// S8: the answer to a session that has not proven itself has no rows, so the peer is heard and its hardware address
-// is not known: whoever answers a probe may be it.
+// S8: the answer to a session that has not proven itself has no rows, so the peer is heard and its
+// hardware address is not known: whoever answers a probe may be it.
 #[test]
 fn a_peer_that_is_heard_and_has_named_no_hardware_address_is_respected() {
     let mut world = settled(Profile::Fast);
     world.kill(1);
-    for path in ALL {
+    for path in ALL_PATHS {
         world.cut.push((1, path));
     }
     world.run(ms(50));
@@ -30,9 +30,9 @@ fn a_peer_that_is_heard_and_has_named_no_hardware_address_is_respected() {
     while sent(&world) == before {
         world.run(Duration::from_micros(10));
     }
-    world.cut = ALL.iter().map(|&path| (1, path)).collect();
+    world.cut = ALL_PATHS.iter().map(|&path| (1, path)).collect();
     world.run(Duration::from_micros(150));
-    for path in ALL {
+    for path in ALL_PATHS {
         world.cut.push((0, path));
     }
     let peer = world.nodes[1].engine.as_ref().unwrap().report(world.now).peers[0].clone();
@@ -48,17 +48,17 @@ fn a_restarted_node_consents_to_nothing_below_what_it_may_have_held() {
     world.command(0, 1, Command::Switch(GroupId(0)));
     world.run(ms(500));
     assert_eq!(world.answering(), [1]);
-    // The other loses and wins the group again while nothing reaches the first.
-    world.stop(0);
+    // Node 1 loses and wins the group again while node 0 is suspended.
+    world.suspend(0);
     world.nodes[0].room = 0;
     world.nodes[1].disk_works = false;
-    world.facts(1, false);
+    world.set_carrier(1, false);
     world.run(ms(5));
     assert_eq!(world.answering(), [0; 0]);
-    world.facts(1, true);
+    world.set_carrier(1, true);
     world.run_until_answered_by(1, Duration::from_secs(2));
     let used = world.nodes[1].kernel.open[&GroupId(0)];
-    // The disk knows of the reservation, not of its use.
+    // Node 1's disk knows that the epoch was reserved, not that it was used.
     world.crash(1);
     world.nodes[1].disk_works = true;
     world.resume(0);
@@ -69,7 +69,8 @@ fn a_restarted_node_consents_to_nothing_below_what_it_may_have_held() {
     assert!(epoch > used, "node {owner} is active with {epoch} after {used}");
 }
 
-// L2: each start counts what was reserved before as used, for it may have been; that is no reason to take anything away.
+// L2: each start counts what was reserved before as used, for it may have been; that is no reason
+// to take anything away.
 #[test]
 fn a_standby_that_starts_again_and_again_takes_nothing_from_the_active() {
     let mut world = settled(Profile::Fast);
@@ -84,7 +85,7 @@ fn a_standby_that_starts_again_and_again_takes_nothing_from_the_active() {
     assert_eq!(world.changes(0).len(), before, "{:?}", world.changes(0));
 }
 
-// S2, S7: what little is known meanwhile would be taken for all by the next life.
+// S2, S7: the next life would take the little that is known meanwhile for the whole state.
 #[test]
 fn a_damaged_state_is_not_overwritten_before_a_peer_has_told_its_epochs() {
     let mut world = settled(Profile::Fast);
@@ -103,8 +104,8 @@ fn a_damaged_state_is_not_overwritten_before_a_peer_has_told_its_epochs() {
     assert!(group.paused && group.reserve > group.seen, "it is mended, and nothing was forgotten: {group:?}");
 }
 
-// S8, L5: what was acknowledged to a former life is not to be taken for an acknowledgement by the next, which would tell
-// nothing then, and go on answering beside a peer that does not know of it.
+// S8, L5: what was acknowledged to a former life is not to be taken for an acknowledgement by the
+// next, which would tell nothing then, and go on answering beside a peer that does not know of it.
 #[test]
 fn the_answer_to_a_new_session_acknowledges_nothing_of_the_one_before() {
     let mut world = settled(Profile::Fast);

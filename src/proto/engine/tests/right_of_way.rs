@@ -1,11 +1,13 @@
-//! Who has consented waits for the other to open, also when the other falls silent over it.
+//! The right of way: a node that has consented waits for the other to open, also when the other
+//! falls silent.
 
 use super::world::{World, ms};
 use crate::timing::{Profile, Timing};
 use crate::types::Epoch;
 use std::time::Duration;
 
-/// Node 0 is stopped as soon as node 1 has consented; its file gives it a lease of `lease`.
+/// Suspends node 0, whose configured lease is `lease`, as soon as node 1 has consented to its
+/// claim, and checks that node 1 opens only when that lease must be over.
 fn stop_with_the_right_of_way(lease: Duration) {
     let mut world = World::new(Profile::Fast, 1);
     let own = world.timing;
@@ -21,7 +23,7 @@ fn stop_with_the_right_of_way(lease: Duration) {
         assert!(world.now.since(start) < Duration::from_secs(2), "node 1 consents to the claim of node 0");
         world.run(Duration::from_micros(10));
     }
-    world.stop(0);
+    world.suspend(0);
     assert!(world.answering().is_empty());
     world.run(listen);
     assert!(world.answering().is_empty(), "node 0 may have written its lease just before it was stopped");
@@ -31,13 +33,14 @@ fn stop_with_the_right_of_way(lease: Duration) {
     assert_eq!((world.answering(), world.both), (vec![1], 0));
 }
 
-// S8: the other may be stopped between its decision to open and the store that does it, with a lease that still runs.
+// S8: the other may be stopped between its decision to open and the store that does it, with a
+// lease that still runs.
 #[test]
 fn a_peer_that_falls_silent_with_the_right_of_way_is_given_the_time_of_its_lease() {
     stop_with_the_right_of_way(ms(250));
 }
 
-// The lease that it has told, should the files differ.
+// The lease that counts is the one that the peer has told, if the configurations differ.
 #[test]
 fn a_peer_whose_lease_is_longer_is_given_the_time_of_that() {
     stop_with_the_right_of_way(ms(1000));

@@ -1,4 +1,5 @@
-//! Words from before a stall, and gates that are not what they were: found by the simulator.
+//! Stale knowledge: words from before a stall or held up on the way, and gates that were replaced.
+//! Each test repeats a failure that the simulator found.
 
 use super::world::{ETH, World, group_setup, ms, settled};
 use crate::engine::{Command, Event, InterfaceFacts};
@@ -7,17 +8,18 @@ use crate::types::LinkPath;
 use crate::wire::pulse::Role;
 use std::time::Duration;
 
-const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
+/// Cuts everything between the nodes, the segment's pulses included.
 fn cut_links(world: &mut World) {
     for from in 0..2 {
-        world.cut.extend(ALL.map(|path| (from, path)));
+        world.cut.extend(ALL_PATHS.map(|path| (from, path)));
     }
 }
 
 /// Stops a process until its peer answers for group 0, and lets the two hear each other again.
 fn sleep_through_a_takeover(world: &mut World, sleeper: usize) {
-    world.stop(sleeper);
+    world.suspend(sleeper);
     world.run(Duration::from_secs(1));
     assert_eq!(world.answering(), [1 - sleeper]);
     world.cut.clear();
@@ -33,7 +35,7 @@ fn a_goodbye_from_before_a_stall_opens_nothing() {
     cut_links(&mut world);
     world.kill(1);
     world.nodes[0].room = 0;
-    world.stop(0);
+    world.suspend(0);
     world.start(1);
     world.run(Duration::from_secs(1));
     assert_eq!(world.answering(), [1], "the lease of the stopped one is over");
@@ -74,12 +76,13 @@ fn a_table_from_before_a_stall_does_not_say_that_a_group_is_unknown() {
 fn a_gate_replaced_during_a_stall_is_not_opened_on_old_words() {
     let mut world = settled(Profile::Fast);
     world.nodes[0].room = 3;
-    world.stop(0);
+    world.suspend(0);
     // The new gate is closed, and the process that would open it does not run.
     world.nodes[0].kernel = super::world::Kernel { generation: world.now.0, ..Default::default() };
     world.run(ms(150));
     assert_eq!(world.answering(), [1], "nobody answers the probes");
-    // Words of the peer that waited in a small buffer are handled first; they are from before its takeover.
+    // Words of the peer that waited in a small buffer are handled first; they are from before its
+    // takeover.
     world.resume(0);
     world.handle(0, Event::GateReplaced { interface: ETH });
     assert_eq!(world.answering(), [1]);
@@ -122,12 +125,12 @@ fn an_adopted_group_closes_with_its_gate_even_before_its_interface_was_confirmed
 fn fast_asking_outlasts_a_dead_agents_lease_and_every_probe_that_may_be_needed() {
     for profile in Profile::ALL {
         let timing = Timing::of(profile);
-        // Three in a row, and one for each of 32 groups that were given away.
+        // Three probes in a row, and one for each of 32 groups that the peer may have opened.
         assert!(timing.patience.asking >= timing.lease + timing.probe * 35, "{profile:?}");
     }
 }
 
-// L5: the files differ, and the dead agent's kernel answers for as long as its own said.
+// L5: the configured leases differ, and the dead agent's kernel answers for its own.
 #[test]
 fn fast_asking_outlasts_the_lease_that_a_dead_agent_has_told() {
     let mut world = settled(Profile::Wan);
@@ -143,7 +146,7 @@ fn fast_asking_outlasts_the_lease_that_a_dead_agent_has_told() {
     assert_eq!(world.both, 0);
 }
 
-/// The last that a node has said on a cut link reaches its peer now.
+/// Delivers a datagram that was lost on a cut link now: the one at position `lost`, sent by `from`.
 fn deliver_late(world: &mut World, from: usize, lost: usize) {
     let (_, link, bytes) = world.lost[lost].clone();
     world.handle(1 - from, Event::Datagram { link, bytes: &bytes });
@@ -153,7 +156,7 @@ fn deliver_late(world: &mut World, from: usize, lost: usize) {
 #[test]
 fn a_goodbye_that_was_long_on_its_way_opens_nothing() {
     let mut world = settled(Profile::Fast);
-    world.facts(1, false);
+    world.set_carrier(1, false);
     cut_links(&mut world);
     world.command(0, 7, Command::Stop);
     world.run(ms(100));
@@ -162,26 +165,26 @@ fn a_goodbye_that_was_long_on_its_way_opens_nothing() {
     world.start(0);
     world.run(Duration::from_secs(1));
     assert_eq!(world.answering(), [0]);
-    world.facts(1, true);
+    world.set_carrier(1, true);
     world.traffic();
     deliver_late(&mut world, 0, goodbye);
     world.run(ms(500));
     assert_eq!((world.answering(), world.both), (vec![0], 0));
 }
 
-// The same for a consent.
+// The same for a consent that somebody holds back.
 #[test]
 fn a_consent_that_was_long_on_its_way_opens_nothing() {
     let mut world = settled(Profile::Fast);
     cut_links(&mut world);
-    world.facts(0, false);
-    world.facts(1, false);
+    world.set_carrier(0, false);
+    world.set_carrier(1, false);
     world.run(ms(30));
     let consent = world.lost.iter().rposition(|(to, ..)| *to == 1).unwrap();
-    world.facts(0, true);
+    world.set_carrier(0, true);
     world.traffic();
     world.run_until_answered_by(0, Duration::from_secs(2));
-    world.facts(1, true);
+    world.set_carrier(1, true);
     world.traffic();
     deliver_late(&mut world, 0, consent);
     world.run(ms(500));

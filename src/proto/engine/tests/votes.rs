@@ -1,5 +1,5 @@
-//! A majority of {node, node, witnesses}: who may be open, until when, and who may not. Every instant of these worlds is
-//! judged: a majority of voters must be bound to whoever is open for as long as the gate can be (S1).
+//! Tests of votes, in worlds with witnesses: who may be open with a majority, and until when. The
+//! world itself asserts S1 at every instant: a majority of voters is bound to whoever is open.
 
 use super::world::{ETH, World, ms};
 use crate::engine::{Cause, Command, Notice, Outcome};
@@ -8,8 +8,8 @@ use crate::types::{GroupId, LinkPath, MonoTime};
 use crate::wire::pulse::Role;
 use std::time::Duration;
 
-const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
-const G: GroupId = GroupId(0);
+const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+const GROUP: GroupId = GroupId(0);
 
 /// Witnesses and nodes started, node 0 (the preferred one) active, everything settled.
 pub fn settled(profile: Profile, witnesses: usize) -> World {
@@ -18,6 +18,7 @@ pub fn settled(profile: Profile, witnesses: usize) -> World {
     world
 }
 
+/// Starts witnesses and nodes, and runs until node 0 is active and node 1 stands by.
 pub fn settle(world: &mut World) {
     for at in 0..world.witnesses.all.len() {
         world.start_witness(at);
@@ -33,16 +34,18 @@ pub fn settle(world: &mut World) {
 }
 
 /// Cuts everything between the nodes, the segment included.
-fn part(world: &mut World) {
-    for path in ALL {
+pub fn cut_nodes_apart(world: &mut World) {
+    for path in ALL_PATHS {
         world.cut.extend([(0, path), (1, path)]);
     }
 }
 
+/// Whether a node has told people a notice of this kind.
 fn is_told(world: &World, at: usize, what: impl Fn(&Notice) -> bool) -> bool {
     world.nodes[at].notices.iter().any(|(_, notice)| what(notice))
 }
 
+/// When a node last became active.
 pub fn opened(world: &World, at: usize) -> MonoTime {
     let open = |(_, notice): &&(MonoTime, Notice)| matches!(notice, Notice::Role { to: Role::Active, .. });
     world.nodes[at].notices.iter().rev().find(open).expect("it has never opened").0
@@ -105,7 +108,7 @@ fn a_lost_witness_changes_nothing_and_is_told() {
     }
 }
 
-// S1: a witness that is not there does not promote.
+// S1: without the witness a standby alone is no majority.
 #[test]
 fn with_the_witness_lost_nobody_takes_over() {
     let mut world = settled(Profile::Fast, 1);
@@ -124,7 +127,7 @@ fn with_the_witness_lost_nobody_takes_over() {
 fn an_isolated_active_is_closed_by_its_deadline_before_the_standby_opens() {
     for profile in Profile::ALL {
         let mut world = settled(profile, 1);
-        part(&mut world);
+        cut_nodes_apart(&mut world);
         world.off_segment[0] = true;
         world.witnesses.cut(0, 0, true);
         world.run(ms(1));
@@ -143,11 +146,11 @@ fn an_isolated_active_is_closed_by_its_deadline_before_the_standby_opens() {
     }
 }
 
-// S7: the engine need not run for that.
+// S7: the kernel closes although the engine does not run.
 #[test]
 fn a_stopped_active_is_closed_by_its_kernel_before_the_standby_opens() {
     let mut world = settled(Profile::Fast, 1);
-    world.stop(0);
+    world.suspend(0);
     world.nodes[0].room = 8;
     let until = world.nodes[0].kernel.until;
     world.run_until_answered_by(1, Duration::from_secs(1));
@@ -158,13 +161,13 @@ fn a_stopped_active_is_closed_by_its_kernel_before_the_standby_opens() {
     assert!(world.changes(0).contains(&(Role::Standby, Cause::Lapsed)));
 }
 
-// S1: what a bare pair cannot do.
+// S1: a bare pair would have two actives here.
 #[test]
 fn a_cut_between_the_nodes_leaves_exactly_one_active() {
     for witnesses in [1, 3] {
         let mut world = settled(Profile::Fast, witnesses);
         let before = (world.changes(0).len(), world.changes(1).len());
-        part(&mut world);
+        cut_nodes_apart(&mut world);
         world.off_segment[1] = true;
         world.run(Duration::from_secs(30));
         assert_eq!(world.answering(), [0]);
@@ -185,8 +188,8 @@ fn claims_that_cross_end_with_one_active() {
             world.witnesses.delay = delay;
             (0..witnesses).for_each(|at| world.start_witness(at));
             settle(&mut world);
-            // Everybody must claim anew, and the nodes hear nothing of each other.
-            part(&mut world);
+            // Both nodes lose their votes and must claim anew, and do not hear each other.
+            cut_nodes_apart(&mut world);
             for at in [0, 1] {
                 (0..witnesses).for_each(|witness| world.witnesses.cut(at, witness, true));
             }
@@ -208,11 +211,12 @@ fn claims_that_cross_end_with_one_active() {
     }
 }
 
-// L5: no witness hears both, and one of three is gone: nobody has three of five until one gives way.
+// L5: no witness hears both, and one of three is gone: nobody has three of five until one gives
+// way.
 #[test]
 fn claimants_that_hold_one_witness_each_do_not_wait_for_ever() {
     let mut world = settled(Profile::Fast, 3);
-    part(&mut world);
+    cut_nodes_apart(&mut world);
     world.kill_witness(2);
     for at in [0, 1] {
         (0..2).for_each(|witness| world.witnesses.cut(at, witness, true));
@@ -239,14 +243,14 @@ fn a_deadline_counts_from_sending() {
     for _ in 0..200 {
         world.run(Duration::from_micros(300));
         let left = world.nodes[0].kernel.until.since(world.now);
-        // A grant has been under way for more than eight milliseconds when it arrives.
+        // Question and grant take 4 ms each: the lease counts from when the question left.
         assert!(left <= world.timing.lease - ms(8), "{left:?}");
         assert!(left > Duration::ZERO);
     }
     assert_eq!(world.answering(), [0]);
 }
 
-// S4: what comes back after more than a lease was asked for too long ago.
+// S4: a grant that arrives more than a lease after its question was sent grants nothing.
 #[test]
 fn a_late_grant_opens_nothing() {
     let mut world = World::voted(Profile::Fast, 1, 1);
@@ -268,11 +272,11 @@ fn a_late_grant_opens_nothing() {
 #[test]
 fn a_restarted_node_votes_for_nobody_until_its_former_promises_are_over() {
     let mut world = settled(Profile::Lan, 1);
-    // The active lives by the standby's vote alone, and cannot tell it anything any more.
+    // The active has the standby's vote alone, and from now on cannot renew it.
     world.witnesses.cut(0, 0, true);
     world.run(Duration::from_secs(2));
     let until = world.nodes[0].kernel.until;
-    part(&mut world);
+    cut_nodes_apart(&mut world);
     world.kill(1);
     let killed = world.now;
     world.start(1);
@@ -308,7 +312,7 @@ fn a_switch_moves_the_group_with_and_without_the_witness() {
             world.kill_witness(0);
             world.run(Duration::from_secs(1));
         }
-        world.command(asked, 5, Command::Switch(G));
+        world.command(asked, 5, Command::Switch(GROUP));
         let gap = world.run_until_answered_by(1, Duration::from_secs(1));
         assert!(gap < ms(3), "{gap:?}");
         world.run(Duration::from_secs(1));
@@ -318,15 +322,15 @@ fn a_switch_moves_the_group_with_and_without_the_witness() {
     }
 }
 
-// S5: whoever takes an offer is bound to the active until that has closed.
+// S5: a standby that takes an offer is bound to the active until the active has closed.
 #[test]
 fn an_offer_that_is_taken_frees_no_vote() {
     let mut world = settled(Profile::Fast, 1);
-    // The active lives by the standby's vote alone; the witness would grant anything.
+    // The active has the standby's vote alone; the witness has promised its own to nobody.
     world.witnesses.cut(0, 0, true);
     world.run(Duration::from_secs(2));
-    world.cut = ALL.iter().map(|&path| (1, path)).collect();
-    world.command(0, 1, Command::Switch(G));
+    world.cut = ALL_PATHS.iter().map(|&path| (1, path)).collect();
+    world.command(0, 1, Command::Switch(GROUP));
     world.run(ms(1));
     assert_eq!(world.role(0), Role::Handover, "it cannot hear that its offer is taken");
     assert_eq!(world.answering(), [0]);
@@ -349,7 +353,7 @@ fn a_graceful_stop_hands_over() {
 #[test]
 fn carrier_loss_moves_the_group_at_once() {
     let mut world = settled(Profile::Fast, 1);
-    world.facts(0, false);
+    world.set_carrier(0, false);
     world.off_segment[0] = true;
     let gap = world.run_until_answered_by(1, Duration::from_secs(1));
     assert!(gap < ms(3), "{gap:?}");
@@ -361,7 +365,7 @@ fn carrier_loss_moves_the_group_at_once() {
 fn two_lost_pulses_and_a_lost_link_change_nothing() {
     let mut world = settled(Profile::Fast, 1);
     let before = (world.changes(0).len(), world.changes(1).len());
-    part(&mut world);
+    cut_nodes_apart(&mut world);
     world.witnesses.cut(0, 0, true);
     world.run(ms(15));
     world.cut.clear();

@@ -1,6 +1,6 @@
-//! What witnesses say and remember, many groups, and pairs that go on without them.
+//! Tests of witnesses: what they remember and say, many groups, and pairs that decide alone.
 
-use super::votes::{opened, settle, settled};
+use super::votes::{cut_nodes_apart, opened, settle, settled};
 use super::world::{ETH, World, group_setup, ms};
 use crate::engine::{Cause, Command, Event, Notice, Waiting};
 use crate::timing::{Profile, Promote, Timing};
@@ -8,22 +8,19 @@ use crate::types::{Epoch, GroupId, LinkPath};
 use crate::wire::pulse::Role;
 use std::time::Duration;
 
-const ALL: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
-fn part(world: &mut World) {
-    for path in ALL {
-        world.cut.extend([(0, path), (1, path)]);
-    }
-}
-
+/// What a node waits for with group 0, by its status report.
 fn waiting(world: &World, at: usize) -> Waiting {
     world.nodes[at].engine.as_ref().unwrap().report(world.now).groups[0].waiting
 }
 
-fn epoch(world: &World, at: usize) -> Epoch {
+/// The epoch that a node is active with; NONE if it is not.
+fn own_epoch(world: &World, at: usize) -> Epoch {
     world.nodes[at].engine.as_ref().unwrap().view_group(0).epoch
 }
 
+/// Whether a node decides without its witnesses.
 fn is_alone(world: &World, at: usize) -> bool {
     world.nodes[at].engine.as_ref().unwrap().view_vote(0).alone
 }
@@ -32,7 +29,7 @@ fn is_alone(world: &World, at: usize) -> bool {
 #[test]
 fn claims_go_above_the_bar_of_a_restarted_witness() {
     let mut world = settled(Profile::Fast, 1);
-    let before = epoch(&world, 0);
+    let before = own_epoch(&world, 0);
     world.kill_witness(0);
     let bar = world.witnesses.all[0].disk.as_ref().unwrap().ceilings[0].epoch;
     assert!(bar.counter() > before.counter());
@@ -40,7 +37,7 @@ fn claims_go_above_the_bar_of_a_restarted_witness() {
     world.run(Duration::from_secs(1));
     world.crash(0);
     world.run_until_answered_by(1, Duration::from_secs(1));
-    assert!(epoch(&world, 1) > bar, "{} is not above {bar}", epoch(&world, 1));
+    assert!(own_epoch(&world, 1) > bar, "{} is not above {bar}", own_epoch(&world, 1));
 }
 
 // S5
@@ -52,7 +49,7 @@ fn a_restarted_witness_abstains_and_the_active_goes_on() {
     world.start_witness(0);
     world.run(Duration::from_secs(2));
     assert_eq!(world.changes(0).len(), before, "the standby's vote was enough");
-    // Now the witness is needed, and has forgotten to whom it is bound.
+    // From now on the active needs the witness's vote, which has forgotten its promises.
     world.crash(0);
     world.kill_witness(0);
     world.start_witness(0);
@@ -123,10 +120,12 @@ fn a_group_whose_votes_lag_is_closed_before_it_closes_the_others() {
     assert_eq!(lost(&world), 1);
 }
 
-// S1, S4: what was promised to a node's former process is not granted to its next one before that has asked for it.
+// S1, S4: what was promised to a node's former process is not granted to its next one before that
+// has asked for it.
 #[test]
 fn the_first_answer_to_a_new_process_grants_nothing_that_only_the_former_one_asked_for() {
-    // More groups than a datagram has rows: the first one asks for some, its answer says who may have which.
+    // There are more groups than a datagram has rows: a new process's first datagram asks for some
+    // of them only.
     let mut world = World::voted(Profile::Lan, 24, 1);
     settle(&mut world);
     world.witnesses.cut(0, 0, true);
@@ -134,10 +133,11 @@ fn the_first_answer_to_a_new_process_grants_nothing_that_only_the_former_one_ask
     world.kill(0);
     world.run(ms(5));
     world.start(0);
-    // It introduces itself once its state is on the disk. Its answers, which prove it and ask for nothing, are lost: its
-    // next pulse does both.
+    // Node 0 introduces itself once its state is on the disk. Its next datagrams, which would prove
+    // its session and ask for nothing, are lost, so its next pulse proves the session and asks at
+    // once.
     world.run(ms(3) + Duration::from_micros(75));
-    world.cut = ALL.iter().map(|&path| (0, path)).collect();
+    world.cut = ALL_PATHS.iter().map(|&path| (0, path)).collect();
     world.run(ms(45));
     world.cut.clear();
     world.only_first = Some(0);
@@ -145,7 +145,7 @@ fn the_first_answer_to_a_new_process_grants_nothing_that_only_the_former_one_ask
     assert_eq!((world.nodes[0].kernel.open.len(), world.both), (24, 0));
 }
 
-// S5: what it has forgotten it may have promised for a longer lease than its own.
+// S5: it may have promised, and forgotten, for a longer lease than its own.
 #[test]
 fn a_restarted_node_abstains_for_the_longest_lease_that_was_stated_to_it() {
     let mut world = settled(Profile::Lan, 1);
@@ -154,12 +154,12 @@ fn a_restarted_node_abstains_for_the_longest_lease_that_was_stated_to_it() {
     world.reload(0, vec![group_setup(0, false)]);
     world.timing = ours;
     world.run(Duration::from_secs(1));
-    // The active lives by the standby's vote alone, and cannot tell it anything any more.
+    // The active has the standby's vote alone, and from now on cannot renew it.
     world.witnesses.cut(0, 0, true);
     world.run(Duration::from_secs(2));
     let until = world.nodes[0].kernel.until;
     assert!(until.since(world.now) > ours.abstain, "{:?}", until.since(world.now));
-    part(&mut world);
+    cut_nodes_apart(&mut world);
     world.kill(1);
     world.start(1);
     world.run_until_answered_by(1, Duration::from_secs(5));
@@ -167,7 +167,7 @@ fn a_restarted_node_abstains_for_the_longest_lease_that_was_stated_to_it() {
     assert_eq!(world.both, 0);
 }
 
-// S5: and what a later life would not know of is not promised.
+// S5: a promise for a lease that a later life would not know of is not given.
 #[test]
 fn a_node_whose_disk_fails_promises_nothing_for_a_longer_lease_than_its_own() {
     let mut world = settled(Profile::Lan, 1);
@@ -185,7 +185,7 @@ fn a_node_whose_disk_fails_promises_nothing_for_a_longer_lease_than_its_own() {
     assert!(promised(&world).is_some_and(|(_, until)| until > world.now + ours.lease), "{:?}", promised(&world));
 }
 
-// S2: what the last active was active with is known to nobody but its disk, and to that as a reservation only.
+// S2: only the last active's disk knows its epoch, and only as a reservation.
 #[test]
 fn a_witness_without_memory_learns_what_a_lost_active_had_reserved() {
     let mut world = World::voted(Profile::Fast, 1, 1);
@@ -195,19 +195,19 @@ fn a_witness_without_memory_learns_what_a_lost_active_had_reserved() {
     world.run(ms(20));
     world.nodes[1].disk_works = false;
     world.run_until_answered_by(1, Duration::from_secs(70));
-    let before = epoch(&world, 1);
+    let before = own_epoch(&world, 1);
     world.crash(1);
     let left = world.nodes[1].disk.as_ref().unwrap().groups[0];
     assert_eq!((left.held, left.reserve), (Epoch::NONE, before));
     world.kill_witness(0);
     (world.witnesses.all[0].disk, world.witnesses.all[0].damaged) = (None, true);
     world.start_witness(0);
-    part(&mut world);
+    cut_nodes_apart(&mut world);
     world.start(0);
     world.start(1);
     world.traffic();
     world.run_until_answered_by(0, Duration::from_secs(5));
-    assert!(epoch(&world, 0) > before, "{} is not above {before}", epoch(&world, 0));
+    assert!(own_epoch(&world, 0) > before, "{} is not above {before}", own_epoch(&world, 0));
 }
 
 // A table that is known in part says nothing of the groups it has not told.
@@ -238,7 +238,7 @@ fn without_strict_a_pair_that_lost_its_witness_takes_over_alone_and_returns() {
     world.run(Duration::from_secs(3));
     assert!(is_alone(&world, 0) && is_alone(&world, 1));
     assert_eq!((world.changes(0).len(), world.changes(1).len()), before);
-    // S8 in the place of S1.
+    // While the pair decides alone, S8 holds in the place of S1, which is not asserted.
     world.witnesses.judged = false;
     world.crash(0);
     world.run_until_answered_by(1, Duration::from_secs(1));
@@ -264,7 +264,7 @@ fn a_pair_that_decides_alone_is_not_parted_by_a_stop_of_its_own_process() {
     world.kill_witness(0);
     world.run(Duration::from_secs(4));
     world.witnesses.judged = false;
-    world.stop(1);
+    world.suspend(1);
     world.run(ms(25));
     world.resume(1);
     world.run(ms(2));
@@ -282,7 +282,7 @@ fn a_pair_comes_to_decide_alone_though_a_pulse_is_late_now_and_then() {
     world.kill_witness(0);
     for _ in 0..5 {
         world.run(ms(900));
-        part(&mut world);
+        cut_nodes_apart(&mut world);
         world.run(ms(25));
         world.cut.clear();
     }
@@ -295,7 +295,7 @@ fn a_node_that_hears_neither_peer_nor_witness_is_not_a_pair() {
     let mut world = World::voted(Profile::Fast, 1, 1);
     world.witnesses.strict = false;
     settle(&mut world);
-    part(&mut world);
+    cut_nodes_apart(&mut world);
     world.off_segment[0] = true;
     world.witnesses.cut(0, 0, true);
     world.run(Duration::from_secs(20));
@@ -310,7 +310,7 @@ fn with_promote_witness_silence_between_the_nodes_moves_nothing() {
         let mut world = World::voted(Profile::Fast, 1, 1);
         world.witnesses.promote = promote;
         settle(&mut world);
-        part(&mut world);
+        cut_nodes_apart(&mut world);
         world.run(Duration::from_secs(5));
         assert_eq!(world.answering(), [0]);
         assert_eq!(waiting(&world, 1), Waiting::WitnessWord);
@@ -329,7 +329,7 @@ fn with_promote_witness_a_node_that_starts_alone_becomes_active() {
         let mut world = World::voted(Profile::Fast, 1, 1);
         world.witnesses.promote = promote;
         settle(&mut world);
-        // The witness forgets, too; and what it remembers, it remembers of epochs.
+        // The witness is restarted, too: it remembers epochs, not who was active.
         (0..2).for_each(|at| world.crash(at));
         world.kill_witness(0);
         world.run(Duration::from_secs(1));
@@ -351,7 +351,7 @@ fn a_failing_service_moves_the_group_once_and_with_promote_witness_only() {
         world.run(Duration::from_secs(2));
         let owner = usize::from(promote == Promote::Witness);
         assert_eq!((world.answering(), world.both), (vec![owner], 0), "{promote:?}");
-        // It fails there as well: little is gained by moving it back at once.
+        // The service fails on the other node as well: moving it back at once would gain nothing.
         world.check_service(0, false);
         let before = world.changes(owner).len();
         world.run(Duration::from_secs(2));

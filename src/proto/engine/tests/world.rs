@@ -1,4 +1,6 @@
-//! Two nodes, two links, one segment, one clock that moves only when told.
+//! The world of the engine's tests: two nodes with fake kernels and disks, two links, one segment,
+//! and one clock that moves only when told. Owns: the carrying out of the engines' actions, and the
+//! delivery of what follows from them. Every change of the world is judged ([`World::judge`]).
 
 use crate::durable::Durable;
 use crate::engine::{Action, Actions, Command, Engine, Event, Hook, InterfaceFacts, Notice, Outcome};
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 mod ask;
 mod kernel;
+mod lives;
 mod reload;
 mod service;
 mod setup;
@@ -20,23 +23,27 @@ mod witness;
 pub use kernel::Kernel;
 pub use reload::group_setup;
 
+/// The only client interface of each node.
 pub const ETH: InterfaceId = InterfaceId(0);
-/// One way through a wire.
+/// Time that a datagram or frame takes from one node to the other.
 const LATENCY: Duration = Duration::from_micros(50);
 
 pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+/// The hardware address of a node; of the bystander for 9.
 pub fn mac(node: usize) -> MacAddr {
     MacAddr([2, 0, 0, 0, 0, u8::try_from(node).unwrap() + 1])
 }
 
+/// The address of one of the world's groups.
 pub fn vip(group: usize) -> Vip {
     let byte = |number: usize| u8::try_from(number).unwrap();
     IpAddr::V4(Ipv4Addr::new(10, 0, byte(group / 100), 100 + byte(group % 100)))
 }
 
+/// Something that happens to a node or a witness at a time.
 enum Due {
     Datagram { to: usize, link: LinkId, bytes: Vec<u8> },
     Sighting { to: usize, sighting: Sighting },
@@ -46,6 +53,7 @@ enum Due {
     WitnessStored { at: usize, life: u64, version: u64, memory: crate::voter::Memory },
 }
 
+/// A node: its engine while the agent runs, its kernel, its disk.
 pub struct Node {
     pub engine: Option<Engine>,
     pub kernel: Kernel,
@@ -53,22 +61,22 @@ pub struct Node {
     pub disk_works: bool,
     /// No copy of its state is whole.
     pub damaged: bool,
-    /// A stopped process: events wait.
+    /// Whether the process is suspended (SIGSTOP): datagrams wait for it.
     pub stopped: bool,
-    /// What waits for a stopped process, and how much fits.
+    /// Datagrams that wait for a suspended process; `room` is how many fit.
     backlog: Vec<(LinkId, Vec<u8>)>,
     pub room: usize,
     pub notices: Vec<(MonoTime, Notice)>,
     pub outcomes: Vec<(u64, Outcome)>,
     pub announced: usize,
     pub exited: bool,
-    /// What hooks it was told to run.
+    /// The hooks that it was told to run.
     pub hooks: Vec<(GroupId, Hook, Epoch)>,
     facts: InterfaceFacts,
     lives: u8,
     /// Which of the world's groups each of the engine's is.
     numbers: Vec<usize>,
-    /// With which it runs.
+    /// The lease of its engine's configuration.
     lease: Duration,
 }
 
@@ -76,7 +84,7 @@ pub struct World {
     pub now: MonoTime,
     pub nodes: Vec<Node>,
     pub groups: usize,
-    /// Groups that there ever were.
+    /// Number of groups that there ever were.
     known: usize,
     pub timing: Timing,
     pub keys: Vec<(u8, [u8; 32])>,
@@ -94,7 +102,7 @@ pub struct World {
     pub lost: Vec<(usize, LinkId, Vec<u8>)>,
     /// Of several datagrams that leave this node at once on a link, all but the first are lost.
     pub only_first: Option<usize>,
-    /// Instants at which both answered.
+    /// Number of judgements that found both nodes answering for a group; 0 if never two answered.
     pub both: usize,
     pub highest: BTreeMap<GroupId, Epoch>,
     due: BTreeMap<(MonoTime, u64), Due>,
@@ -104,6 +112,7 @@ pub struct World {
 }
 
 impl World {
+    /// A world at rest, without agents and witnesses, at the times of a profile.
     pub fn new(profile: Profile, groups: usize) -> World {
         let node = || Node {
             engine: None,
@@ -148,95 +157,18 @@ impl World {
         }
     }
 
-    /// Starts the agent of a node, which adopts what its kernel holds.
-    pub fn start(&mut self, at: usize) {
-        self.begin(at);
-        self.find_gate(at, true);
-        self.open_links(at);
-    }
-
-    /// As it really is: the peer is heard before the gate has been found.
-    pub fn start_slowly(&mut self, at: usize, pause: Duration) {
-        self.start_blind(at);
-        self.run(pause);
-        self.find_gate(at, true);
-    }
-
-    /// Starts an agent that does not find its gate.
-    pub fn start_blind(&mut self, at: usize) {
-        self.begin(at);
-        self.open_links(at);
-    }
-
-    fn begin(&mut self, at: usize) {
-        self.nodes[at].lives += 1;
-        let setup = self.setup(at);
-        self.nodes[at].numbers = (0..self.groups).collect();
-        self.nodes[at].lease = self.timing.lease;
-        self.nodes[at].engine = Some(Engine::new(setup, self.now));
-        self.nodes[at].exited = false;
-    }
-
-    fn find_gate(&mut self, at: usize, carrier: bool) {
-        let kernel = self.nodes[at].kernel.clone();
-        if kernel.generation != 0 {
-            // Numbered as from the beginning: no test restarts an agent that was given others.
-            let open: Vec<(GroupId, Epoch)> = kernel.open.iter().map(|(group, epoch)| (*group, *epoch)).collect();
-            let refused = kernel.refused == kernel.generation;
-            let (until, generation) = (kernel.until, kernel.generation);
-            self.handle(at, Event::Adopted { interface: ETH, until, generation, refused, open: &open });
-        }
-        self.facts(at, carrier);
-    }
-
-    fn open_links(&mut self, at: usize) {
-        for path in [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)] {
-            self.handle(at, Event::Link { link: LinkId { peer: id(1 - at), path }, open: true });
-        }
-        self.open_witness_links(at);
-    }
-
-    /// Starts an agent whose interface is not there yet.
-    pub fn start_without_interface(&mut self, at: usize) {
-        let setup = self.setup(at);
-        self.nodes[at].numbers = (0..self.groups).collect();
-        self.nodes[at].lease = self.timing.lease;
-        self.nodes[at].engine = Some(Engine::new(setup, self.now));
-    }
-
-    pub fn facts(&mut self, at: usize, carrier: bool) {
+    /// Tells an engine that its interface is whole, with or without carrier.
+    pub fn set_carrier(&mut self, at: usize, carrier: bool) {
         let facts = InterfaceFacts { exists: true, carrier, mac: mac(at), gate: true, addresses: true };
         self.nodes[at].facts = facts;
         self.handle(at, Event::Interface { interface: ETH, facts });
-    }
-
-    /// SIGKILL: the process is gone, its kernel and disk stay.
-    pub fn kill(&mut self, at: usize) {
-        self.nodes[at].engine = None;
-    }
-
-    /// Power loss: the kernel is gone, too.
-    pub fn crash(&mut self, at: usize) {
-        self.kill(at);
-        self.nodes[at].kernel = Kernel::default();
-    }
-
-    pub fn stop(&mut self, at: usize) {
-        self.nodes[at].stopped = true;
-    }
-
-    pub fn resume(&mut self, at: usize) {
-        self.nodes[at].stopped = false;
-        for (link, bytes) in std::mem::take(&mut self.nodes[at].backlog) {
-            self.handle(at, Event::Datagram { link, bytes: &bytes });
-        }
-        self.handle(at, Event::Tick);
     }
 
     pub fn command(&mut self, at: usize, number: u64, command: Command) {
         self.handle(at, Event::Command { id: number, command });
     }
 
+    /// Gives an event to a node's engine, if it runs, and carries its actions out.
     pub fn handle(&mut self, at: usize, event: Event<'_>) {
         let now = self.now;
         let Some(engine) = self.nodes[at].engine.as_mut() else { return };
@@ -251,9 +183,10 @@ impl World {
             }
             self.carry_out(at, action, &out.bytes);
         }
-        self.check();
+        self.judge();
     }
 
+    /// Carries one action of an engine out. What takes time is scheduled.
     fn carry_out(&mut self, at: usize, action: &Action, bytes: &[u8]) {
         match action {
             Action::Send { link, bytes: range, .. } if link.peer.is_witness() => {
@@ -267,14 +200,14 @@ impl World {
                 if cut {
                     self.lost.push((1 - at, link, bytes));
                 } else {
-                    self.later(Due::Datagram { to: 1 - at, link, bytes }, LATENCY);
+                    self.schedule(Due::Datagram { to: 1 - at, link, bytes }, LATENCY);
                 }
             }
             Action::Gate(gate) => self.change_gate(at, *gate),
             Action::Probe { address, .. } => self.probe(at, *address),
             Action::Announce { .. } => self.nodes[at].announced += 1,
             Action::Persist { version, state } => {
-                self.later(Due::Stored { to: at, version: *version, state: state.clone() }, ms(3));
+                self.schedule(Due::Stored { to: at, version: *version, state: state.clone() }, ms(3));
             }
             Action::Notice(notice) => self.nodes[at].notices.push((self.now, *notice)),
             Action::Reply { id, outcome } => self.nodes[at].outcomes.push((*id, *outcome)),
@@ -293,12 +226,14 @@ impl World {
         }
     }
 
-    fn later(&mut self, due: Due, delay: Duration) {
+    /// Lets something happen after `delay`.
+    fn schedule(&mut self, due: Due, delay: Duration) {
         self.sequence += 1;
         self.due.insert((self.now + delay, self.sequence), due);
     }
 
-    fn next(&self) -> MonoTime {
+    /// The next instant at which something happens, or an engine wants to be called.
+    fn next_wake(&self) -> MonoTime {
         let wake = |node: &Node| match (&node.engine, node.stopped || node.exited) {
             (Some(engine), false) => engine.next_deadline(),
             _ => MonoTime::FOREVER,
@@ -307,16 +242,16 @@ impl World {
         self.nodes.iter().map(wake).min().unwrap().min(due)
     }
 
-    /// Lets `span` pass.
+    /// Lets `span` pass: everything that is due happens, and engines are called at their deadlines.
     pub fn run(&mut self, span: Duration) {
         let end = self.now + span;
         let mut spins = 0;
-        while self.next() <= end {
-            let next = self.next();
+        while self.next_wake() <= end {
+            let next = self.next_wake();
             spins = if next <= self.now { spins + 1 } else { 0 };
             assert!(spins < 1000, "an engine asks for a deadline that has passed, again and again");
             self.now = self.now.max(next);
-            self.deliver();
+            self.deliver_due();
             for at in 0..2 {
                 let node = &self.nodes[at];
                 let due = node.engine.as_ref().is_some_and(|engine| engine.next_deadline() <= self.now);
@@ -327,10 +262,11 @@ impl World {
             }
         }
         self.now = end;
-        self.check();
+        self.judge();
     }
 
-    fn deliver(&mut self) {
+    /// Lets everything happen that is due by now.
+    fn deliver_due(&mut self) {
         while let Some((&(at, sequence), _)) = self.due.iter().next() {
             if at > self.now {
                 return;
@@ -362,7 +298,9 @@ impl World {
         }
     }
 
-    fn check(&mut self) {
+    /// Counts groups that both nodes answer for now (`both`), and asserts S1 for groups that are
+    /// open.
+    fn judge(&mut self) {
         for group in 0..self.known {
             let group = GroupId(u16::try_from(group).unwrap());
             let answering = self.nodes.iter().filter(|node| node.kernel.answers(group, self.now)).count();
@@ -372,6 +310,7 @@ impl World {
     }
 }
 
+/// The number of a node, by its position.
 fn id(at: usize) -> NodeId {
     NodeId(u8::try_from(at).unwrap() + 1)
 }

@@ -1,11 +1,12 @@
 //! `strict = false`: two nodes that hear each other and no majority of the witnesses go on as a bare pair.
 //!
-//! Each says so in its pulses once it has gone without the witnesses for a while; when both have said so to each other, the
-//! pair decides alone, by the evidence of a bare pair. It ends on both as soon as one of them hears the witnesses again.
-//! Meanwhile S8 holds in the place of S1. Votes are given and counted all the time, so that they are there when they
-//! decide again.
+//! Each says so in its pulses once it has gone without the witnesses for a while; when both have
+//! said so to each other, the pair decides alone, by the evidence of a bare pair. It ends on both
+//! as soon as one of them hears the witnesses again. Meanwhile S8 holds in the place of S1. Votes
+//! are given and counted all the time, so that they are there when they decide again.
 //!
-//! Owns: when votes decide, and what people are told of witnesses. Never does: anything in a strict cluster but telling.
+//! Owns: when votes decide, and what people are told of witnesses. Never does: anything in a strict
+//! cluster but telling.
 
 use crate::engine::Engine;
 use crate::engine::action::Actions;
@@ -26,9 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(in crate::engine) struct Alone {
     /// Since when no majority of the witnesses is heard.
     pub lacking: Option<MonoTime>,
-    /// Our pulses say so from this counter on.
+    /// The counter from which on our pulses say that we would decide alone.
     pub said: Option<u64>,
-    /// Whether the peer says so in its present life.
+    /// Whether the peer has said so in its present life.
     pub echoed: bool,
     /// Since when a later life of the peer is heard that does not say so.
     pub unsaid: Option<MonoTime>,
@@ -36,14 +37,15 @@ pub(in crate::engine) struct Alone {
     pub on: bool,
 }
 
-/// Time without a majority of the witnesses after which a node says so.
+/// Time without a majority of the witnesses after which a node says that it would decide alone.
 pub(in crate::engine) fn patience(timing: &Timing) -> Duration {
     (timing.silence * 10).max(PATIENCE)
 }
 
 impl Alone {
-    /// Notes that no majority of the witnesses is heard. `paired`: the other node is. `next` is the counter of the next
-    /// datagram. True if the pair has decided alone for too long without the peer saying so, and ends it.
+    /// Notes that no majority of the witnesses is heard. `paired`: the other node is. `next` is the
+    /// counter of the next datagram. True if the pair has decided alone for too long without the
+    /// peer saying so, and ends it.
     fn lack(&mut self, paired: bool, next: u64, timing: &Timing, now: MonoTime) -> bool {
         let patience = patience(timing);
         // A peer that is not heard for a moment must not make the waiting begin anew.
@@ -56,8 +58,9 @@ impl Alone {
 }
 
 impl Groups {
-    /// Lets votes decide from now on. What is open stays open until its present lease ends, unless there are votes for it by
-    /// then; claims that rest on a bare pair's evidence are withdrawn, and made again with votes.
+    /// Lets votes decide from now on. What is open stays open until its present lease ends, unless
+    /// there are votes for it by then; claims that rest on a bare pair's evidence are withdrawn,
+    /// and made again with votes.
     fn return_to_votes(&mut self, leases: &Leases) {
         for group in self.iter_mut() {
             if group.is_open() {
@@ -78,7 +81,8 @@ impl Peers {
 }
 
 impl Engine {
-    /// Enters and leaves the state in which the pair decides alone, and tells of witnesses that are not heard.
+    /// Enters and leaves the state in which the pair decides alone, and tells of witnesses that are
+    /// not heard.
     pub(in crate::engine) fn note_witnesses(&mut self, now: MonoTime, out: &mut Actions) {
         let Some(votes) = self.setup.votes else { return };
         self.tell_lost_witnesses(now, out);
@@ -98,7 +102,8 @@ impl Engine {
         }
     }
 
-    /// Takes note of what the newest pulse of the other node says.
+    /// Notes whether the newest pulse of the other node says that it would decide alone, and begins
+    /// or ends deciding alone accordingly.
     pub(in crate::engine) fn note_alone(&mut self, peer: PeerAt, header: &Header, now: MonoTime, out: &mut Actions) {
         let strict = self.setup.votes.is_none_or(|votes| self.setup.rules().is_strict(votes.strict));
         if strict || self.peers[peer].id.is_witness() {
@@ -113,14 +118,16 @@ impl Engine {
                 out.notice(Notice::Alone { alone: true });
             }
         } else if alone.on && alone.echoed {
-            // It hears the witnesses again.
+            // The peer has said it before in this life, and does no more: it hears the witnesses
+            // again.
             self.end_alone(out);
         } else if alone.on {
             alone.unsaid.get_or_insert(now);
         }
     }
 
-    /// Notes that the peer lives anew: that it does not say so yet means nothing.
+    /// Notes a new life of the peer: until it says that it would decide alone, nothing follows from
+    /// that.
     pub(in crate::engine) fn forget_echo_of_alone(&mut self, peer: PeerAt) {
         if !self.peers[peer].id.is_witness() {
             self.poll.alone.echoed = false;

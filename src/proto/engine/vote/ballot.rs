@@ -1,4 +1,5 @@
-//! Votes of one group, the promise that this node has given, and when datagrams left that asked for votes.
+//! Votes of one group, the promise that this node has given, and when datagrams left that asked for
+//! votes.
 
 use crate::engine::peer::{PeerAt, PeerSet, Peers};
 use crate::rules::vote::ask;
@@ -7,7 +8,8 @@ use crate::wire::pulse::Row;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Instants of sending that are remembered, far more than fall into one lease. A datagram from before them grants nothing.
+/// Instants of sending that are remembered, far more than fall into one lease. A datagram from
+/// before them grants nothing.
 pub(super) const INSTANTS: usize = 512;
 
 /// Datagrams that left at one instant.
@@ -36,7 +38,8 @@ impl SentTimes {
         self.0.push_back(Sent { first: counter, when: now, lease });
     }
 
-    /// The end of the lease that the datagram with this counter asked for; `None` if it left too long ago.
+    /// The end of the lease that the datagram with this counter asked for; `None` if it left too
+    /// long ago.
     pub fn deadline(&self, counter: u64) -> Option<MonoTime> {
         let after = self.0.partition_point(|sent| sent.first <= counter);
         let sent = self.0.get(after.checked_sub(1)?)?;
@@ -49,18 +52,18 @@ impl SentTimes {
 pub(in crate::engine) struct Promise {
     pub peer: PeerAt,
     pub epoch: Epoch,
-    /// When it ends, once it is renewed no more. `None` while the peer goes on asking: then it ends with
-    /// [`Peer::promised`](crate::engine::peer::Peer).
+    /// When it ends, once it is renewed no more. `None` while the peer goes on asking: then it ends
+    /// with [`Peer::promised`](crate::engine::peer::Peer).
     pub ends: Option<MonoTime>,
 }
 
 impl Promise {
-    /// Renews it no more.
+    /// Ends the renewal: the promise is over at `until`, or when it was to end already.
     pub fn freeze(&mut self, until: MonoTime) {
         self.ends.get_or_insert(until);
     }
 
-    /// When it is over.
+    /// When the promise is over.
     pub fn end(&self, peers: &Peers) -> MonoTime {
         self.ends.unwrap_or(peers[self.peer].promised)
     }
@@ -71,9 +74,9 @@ impl Promise {
 pub(in crate::engine) struct Ballot {
     /// The epoch that our row asks votes for.
     pub asks: Epoch,
-    /// The peers that have acknowledged a row of ours which does.
+    /// The peers that have acknowledged a row of ours that asks for `asks`.
     pub known: PeerSet,
-    /// The peers that grant it.
+    /// The peers that grant `asks`.
     pub granted: PeerSet,
     /// End of what is granted by votes counted before, whoever grants it now.
     pub floor: MonoTime,
@@ -81,7 +84,8 @@ pub(in crate::engine) struct Ballot {
     pub promise: Option<Promise>,
     /// End of abstention: an earlier life of this node may have promised.
     pub from: MonoTime,
-    /// Witnesses grant nothing up to this epoch. Never falls, so what is below it is never claimed again.
+    /// Witnesses grant nothing up to this epoch. Never falls, so what is below it is never claimed
+    /// again.
     pub bar: Epoch,
     /// No claim before this instant: a witness has granted a higher claim than ours.
     pub yields: MonoTime,
@@ -107,7 +111,7 @@ impl Ballot {
         self.promise.map_or(MonoTime::ZERO, |promise| promise.end(peers))
     }
 
-    /// Renews what was promised to a peer no more.
+    /// Ends the renewal of the promise, if it is to this peer; it is over at `until`.
     pub fn freeze(&mut self, peer: PeerAt, until: MonoTime) {
         if let Some(promise) = self.promise.as_mut().filter(|promise| promise.peer == peer) {
             promise.freeze(until);

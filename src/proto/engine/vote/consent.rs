@@ -1,11 +1,13 @@
 //! Consents: what this node agrees to, and with witnesses what it votes for.
 //!
-//! In a bare pair a consent says that our gate is closed and that we open only with a higher epoch. With witnesses it is a
-//! vote as well, and a *promise* not to vote for anybody else, ourselves included, before the lease that the other
-//! counts from its own sending is over on our clock (S5). A standby votes for an active as for a claimant.
+//! In a bare pair a consent says that our gate is closed and that we open only with a higher epoch.
+//! With witnesses it is a vote as well, and a *promise* not to vote for anybody else, ourselves
+//! included, before the lease that the other counts from its own sending is over on our clock (S5).
+//! A standby votes for an active as for a claimant.
 //!
-//! Owns: when a node consents, how long it is bound, and when it may vote for itself. Never does: open, or count votes
-//! (`count`). A promise is not durable: a node that was restarted abstains until whatever it promised is over.
+//! Owns: when a node consents, how long it is bound, and when it may vote for itself. Never does:
+//! open, or count votes (`count`). A promise is not durable: a node that was restarted abstains
+//! until whatever it promised is over.
 
 use super::Promise;
 use crate::engine::around::{Around, Orders};
@@ -20,7 +22,7 @@ impl Group {
     /// Answers the claims of peers while this node is not active: consent, or silence.
     pub fn consider_consent(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         if around.leases.is_blind(self.interface, around.rules, around.now) {
-            // An earlier life's gate may be open: there is nothing to give away yet.
+            // A gate of a former life may be open, so no consent may say that ours is closed.
             return;
         }
         for peer in around.peers.nodes().filter(|peer| around.is_speaking(*peer)) {
@@ -49,7 +51,8 @@ impl Group {
         }
     }
 
-    /// True if this node may vote for what a peer's row claims. What the peer holds is voted for here and now.
+    /// True if this node may vote for what a peer's row claims. If the row says that the peer is
+    /// active, this node votes for it here and the result is false: there is no claim to answer.
     fn may_grant(&mut self, peer: PeerAt, row: &Row, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
         let claimant = &around.peers[peer];
         let stated = Duration::from_micros(u64::from(claimant.lease_us()));
@@ -60,7 +63,8 @@ impl Group {
         if around.now < self.ballot.from || self.ballot.promise.as_ref().filter(elsewhere).is_some() {
             return false;
         }
-        // A claimant that does not hear us cannot count our vote, and must not bind it: somebody else may need it.
+        // A claimant that does not hear us cannot count our vote, and must not bind it: somebody
+        // else may need it.
         let useless = around.votes_decide() && claimant.deaf;
         match ask(claimant.id, row) {
             Some(Ask::Claims(_)) if useless => {
@@ -71,7 +75,8 @@ impl Group {
             }
             Some(Ask::Claims(_)) => true,
             Some(Ask::Holds(epoch)) => {
-                // Who holds less than was seen is about to find out.
+                // A peer active with a lower epoch than was seen gets no vote: it is about to
+                // close.
                 if epoch >= self.epochs.seen && !self.ballot.is_live(epoch) {
                     self.consent = epoch;
                     self.promise(peer, epoch, around);
@@ -89,6 +94,8 @@ impl Group {
         around.now >= self.ballot.from && around.rules.is_unbound(bound, around.now)
     }
 
+    /// Promises our vote to a peer for `epoch`; renewed only while the peer's row asks for that
+    /// epoch.
     fn promise(&mut self, peer: PeerAt, epoch: Epoch, around: Around<'_>) {
         let known = &around.peers[peer];
         let asked = known.row(self.id).and_then(|row| ask(known.id, row));
@@ -97,20 +104,21 @@ impl Group {
         self.ballot.promise = Some(Promise { peer, epoch, ends });
     }
 
-    /// Votes for this node itself: it has no consent any more, and opens only above what it consented to.
+    /// Votes for this node itself: it has no consent any more, and opens only above what it
+    /// consented to.
     pub fn vote_for_itself(&mut self) {
         self.epochs.seen = self.epochs.seen.max(self.consent);
         self.consent = Epoch::NONE;
         self.ballot.promise = None;
     }
 
-    /// What of our consent is told: with witnesses only a vote that every pulse renews.
+    /// The consent that our row tells: with witnesses only a vote that is still renewed.
     pub fn told_consent(&self, has_votes: bool) -> Epoch {
         if !has_votes || self.ballot.is_live(self.consent) { self.consent } else { Epoch::NONE }
     }
 
-    /// Notes what a peer says anew about the group: its promise may end, or be renewed no more. `until`: the end of what the
-    /// peer was promised.
+    /// Notes what a peer says anew about the group: its promise may end, or be renewed no more.
+    /// `until`: the end of what the peer was promised.
     pub fn note_row(&mut self, (peer, id): (PeerAt, NodeId), row: &Row, until: MonoTime) {
         let Some(promise) = self.ballot.promise.as_mut().filter(|promise| promise.peer == peer) else { return };
         if gives_up(id, row, promise.epoch) {
@@ -120,8 +128,9 @@ impl Group {
         }
     }
 
-    /// True if our former life may have been active with a higher epoch than somebody claims. Told of it, the claimant
-    /// reserves a higher one. Not told before: an active with a lower epoch would close at every restart of its standby.
+    /// True if our former life may have been active with a higher epoch than somebody claims. Told
+    /// of it, the claimant reserves a higher one. Not told before: an active with a lower epoch
+    /// would close at every restart of its standby.
     fn is_outdated_claim(&mut self, claim: Epoch, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
         let outdated = around.rules.is_below(claim, self.epochs.held);
         if outdated {
@@ -131,7 +140,8 @@ impl Group {
         outdated
     }
 
-    /// Gives the right of way to `epoch`: this node claims nothing until the other had time to open.
+    /// Gives the right of way to `epoch`: this node claims nothing until the other had time to
+    /// open.
     pub fn give_consent(&mut self, epoch: Epoch, around: Around<'_>, orders: &mut Orders<'_>) {
         self.consent = epoch;
         self.claim = Claim::NONE;

@@ -1,7 +1,8 @@
 //! Votes counted: what a pulse grants, and the deadlines that follow.
 //!
-//! Owns: ballots' grants and floors, peers' granted and promised times, and renewals by votes. Never does: decide who may
-//! claim. What is not granted any more was granted up to now, and ends then.
+//! Owns: ballots' grants and floors, peers' granted and promised times, and renewals by votes.
+//! Never does: decide who may claim. What is not granted any more was granted up to now, and ends
+//! then.
 
 use super::poll::{granted_until, margin};
 use super::{Grants, Poll};
@@ -34,7 +35,8 @@ impl Group {
         u8::try_from(others + usize::from(self.ballot.asks != Epoch::NONE)).unwrap_or(u8::MAX)
     }
 
-    /// True if the group has to be closed now, so that its interface's lease can be renewed for the others.
+    /// True if the group has to be closed now, so that its interface's lease can be renewed for the
+    /// others.
     pub fn has_lost_majority(&self, around: Around<'_>) -> bool {
         let end = self.votes_until(around.setup, around.turn, around.peers);
         let last = |ends: (MonoTime, MonoTime)| ends.1;
@@ -44,7 +46,8 @@ impl Group {
             && deadlines().map(last).is_some_and(|last| last > end)
     }
 
-    /// Shortens the lease of the interface before the group is opened: it must not be longer than the group's votes allow.
+    /// Shortens the lease of the interface before the group is opened: it must not be longer than
+    /// the group's votes allow.
     pub fn shorten_lease(&self, around: Around<'_>, orders: &mut Orders<'_>) {
         if !around.votes_decide() {
             return;
@@ -58,7 +61,7 @@ impl Group {
 }
 
 impl Groups {
-    /// A voter has to be told anew what our rows ask for.
+    /// Forgets what a voter has acknowledged of our rows: it has to be told anew.
     pub fn forget_known(&mut self, peer: PeerAt) {
         self.iter_mut().for_each(|group| group.ballot.known.remove(peer));
     }
@@ -70,14 +73,15 @@ impl Groups {
         }
     }
 
-    /// Counts which groups a peer grants. What is not granted any more was granted up to now; new grants count only if
-    /// the pulse tells the voter's whole table: `whole`.
+    /// Counts which groups a peer grants. What is not granted any more was granted up to now; new
+    /// grants count only if the pulse tells the voter's whole table: `whole`.
     fn recount(&mut self, peer: PeerAt, whole: bool, setup: &Setup, peers: &Peers) {
         let (me, rules, voter) = (setup.me, setup.rules(), &peers[peer]);
         for group in self.iter_mut() {
             let row = voter.row(group.id);
             let ballot = &mut group.ballot;
-            // The row that asked first may have changed before it was told; then it never was.
+            // Our row may have changed before it was told: then the voter has not learned of
+            // `asks`.
             let asked = ask(me, &group.row).is_some_and(|asked| asked.epoch() == ballot.asks);
             if asked && voter.acked >= group.row_version {
                 ballot.known.insert(peer);
@@ -89,7 +93,8 @@ impl Groups {
                 ballot.granted.remove(peer);
             }
             if row.is_none() {
-                // It does not know the group any more, and closes it; we cannot know when.
+                // The voter does not have the group any more, and closes it at a time that we do
+                // not know.
                 ballot.freeze(peer, voter.promised);
             }
         }
@@ -150,6 +155,7 @@ impl Poll {
 }
 
 impl Grants {
+    /// Interface, granting peers as bits, and floor: for the reduction of a state (`canon`).
     #[cfg(any(test, feature = "proof"))]
     pub(in crate::engine) fn parts(&self) -> (u8, u64, MonoTime) {
         (self.interface.0, self.granted.bits(), self.floor)
@@ -157,7 +163,8 @@ impl Grants {
 }
 
 impl Engine {
-    /// Counts what a pulse grants, once its rows are taken. `newest`: it was not overtaken on the way.
+    /// Counts what a pulse grants, once its rows are taken. `newest`: it was not overtaken on the
+    /// way.
     pub(in crate::engine) fn count_votes(&mut self, peer: PeerAt, header: &Header, newest: bool, now: MonoTime) {
         if self.setup.votes.is_none() {
             return;
@@ -187,7 +194,8 @@ impl Engine {
     /// Renews what was promised to a peer that asks for it.
     fn renew_promises(&mut self, peer: PeerAt, header: &Header, newest: bool, now: MonoTime) {
         let known = &self.peers[peer];
-        // An overtaken pulse's lease must be promised, too, and that of the newest, which our next pulse will echo.
+        // An overtaken pulse's lease must be promised, too, and that of the newest, which our next
+        // pulse will echo.
         let stated = if newest { header.lease_us } else { known.lease_us().max(header.lease_us) };
         if !known.id.is_witness() && !self.note_stated(Duration::from_micros(u64::from(stated))) {
             // Nothing may be granted for longer than a later life of this node abstains.
@@ -199,15 +207,16 @@ impl Engine {
         known.promised = known.promised.max(now + span);
     }
 
-    /// Notes the lease for which another node asks votes. While the disk does not know it, nothing is promised for it.
+    /// Notes the lease for which another node asks votes. True if a promise for it may be given:
+    /// the disk knows a lease that long.
     fn note_stated(&mut self, lease: Duration) -> bool {
         let (known, wanted) = self.leases.former.note_stated(lease, &self.setup.timing);
         self.store.wanted |= wanted;
         known
     }
 
-    /// Renews nothing any more that a peer was promised, and whatever it is told from now on grants nothing: what our
-    /// rows said until now must not be in the answer to what it has just sent.
+    /// Renews nothing any more that a peer was promised, and whatever it is told from now on grants
+    /// nothing: what our rows said until now must not be in the answer to what it has just sent.
     pub(in crate::engine) fn freeze_promises(&mut self, peer: PeerAt, now: MonoTime) {
         if self.setup.votes.is_some() {
             self.groups.freeze_promises(peer, self.peers[peer].promised);

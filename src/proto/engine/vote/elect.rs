@@ -1,11 +1,12 @@
 //! Standing for election: when a node may claim a group, and when a majority has elected it.
 //!
-//! Votes take the place of the evidence of a bare pair (`evidence`): a majority's votes prove that no gate but ours is open,
-//! whatever we hear. What is left to judge here is who should try, so that nothing moves without need: the active's own
-//! word, its silence, the witness's word (`promote`), the right of way, and whether our own segment is alive.
+//! Votes take the place of the evidence of a bare pair (`evidence`): a majority's votes prove that
+//! no gate but ours is open, whatever we hear. What is left to judge here is who should try, so
+//! that nothing moves without need: the active's own word, its silence, the witness's word
+//! (`promote`), the right of way, and whether our own segment is alive.
 //!
-//! Owns: claims while votes decide. Never does: count votes (`count`) or give them (`consent`). Without a majority a claim
-//! stays out, and nothing opens.
+//! Owns: claims while votes decide. Never does: count votes (`count`) or give them (`consent`).
+//! Without a majority a claim stays out, and nothing opens.
 
 use crate::engine::around::{Around, Orders};
 use crate::engine::group::{Group, Permit, consent_cause};
@@ -18,7 +19,7 @@ use crate::types::{Epoch, GroupId, MonoTime};
 use crate::wire::pulse::{Reason, Role, Row};
 use std::time::Duration;
 
-/// A fault does not bring a group back to the node that gave it away, for so long.
+/// Time in which a fault does not bring a group back to the node that gave it away.
 const RETURN: Duration = Duration::from_secs(60);
 
 impl Group {
@@ -39,12 +40,13 @@ impl Group {
         }
         if !self.may_vote_for_itself(around) {
             self.timers.set(Timer::Vote, self.ballot.bound_until(around.peers).max(self.ballot.from));
-            // The active closes when it sees that its offer is taken; until then our vote is its own.
+            // The active closes when it sees that its offer is taken; until then our vote is its
+            // own.
             return if offered { Permit::Claim } else { Permit::No };
         }
         let reserve = self.epochs.reserve;
         let claimed = self.claim.epoch == reserve && self.ballot.asks == reserve;
-        // Less than the time to the next pulse could not be renewed in time.
+        // A deadline before the next pulse could not be renewed in time.
         let votes = || self.votes_until(around.setup, around.turn, around.peers);
         let elected = claimed && votes() > around.now + around.timing().pulse;
         if elected { Permit::Open(cause) } else { Permit::Claim }
@@ -79,7 +81,8 @@ impl Group {
         }
     }
 
-    /// What the silence of a peer allows: what it was granted last is over, and the other conditions of a claim hold.
+    /// What the silence of a peer allows: what it was granted last is over, and the other
+    /// conditions of a claim hold.
     fn is_gone(&mut self, peer: PeerAt, around: Around<'_>, orders: &mut Orders<'_>) -> Option<Cause> {
         let timing = around.timing();
         let known = &around.peers[peer];
@@ -93,7 +96,8 @@ impl Group {
             self.timers.set(Timer::Grant, over);
             return None;
         }
-        // A witness that has granted our claim speaks of us from then on.
+        // Once we claim, the witnesses' word is not asked for: a witness that has granted our claim
+        // speaks of us.
         let claimed = self.claim.epoch != Epoch::NONE;
         let promote = around.policy(self.id).promote;
         if promote != Promote::Peer && !claimed && !around.is_nobody_active(self.id) {
@@ -103,8 +107,8 @@ impl Group {
         self.is_connected(peer, start, around, orders).then_some(Cause::Silence)
     }
 
-    /// True if somebody but the peer is heard on our own segment: an address that nobody can reach is of no use. Asks for the
-    /// segment's isolation to be noted.
+    /// True if somebody but the peer is heard on our own segment: an address that nobody can reach
+    /// is of no use. Asks for the segment's isolation to be noted.
     fn is_connected(&self, peer: PeerAt, start: MonoTime, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
         let isolation = around.rules.isolation(around.timing().patience.isolation);
         let segment = &around.evidence[self.interface];
@@ -118,8 +122,9 @@ impl Group {
         alive
     }
 
-    /// True if the witness's word alone is to move the group while its active is heard. A node that has just given the
-    /// group away does not take it back for that: a fault on both would move it for ever.
+    /// True if the witnesses' word alone is to move the group here while its active is heard. Not
+    /// within [`RETURN`] after this node gave the group away: a fault on both nodes would move it
+    /// for ever.
     pub fn is_fault_to_be_moved(&mut self, around: Around<'_>) -> bool {
         if !around.has_votes() || around.policy(self.id).promote != Promote::Witness {
             return false;
@@ -136,8 +141,9 @@ impl Group {
         true
     }
 
-    /// Learns below which epochs witnesses grant nothing. A claimant that sees that a witness has granted a higher claim
-    /// lets it go first: two that outbid each other would both be without a majority.
+    /// Learns below which epochs witnesses grant nothing. A claimant that sees that a witness has
+    /// granted a higher claim lets it go first: two that outbid each other would both be without a
+    /// majority.
     pub fn note_bar(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
         for peer in around.peers.witnesses() {
             let Some(row) = around.peers[peer].row(self.id) else { continue };
@@ -156,7 +162,7 @@ impl Group {
 }
 
 impl Around<'_> {
-    /// True if a majority of the witnesses says so of a group.
+    /// True if `what` holds for the group's row of a majority of the witnesses.
     fn witnesses_say(self, group: GroupId, what: impl Fn(&Row) -> bool) -> bool {
         let says = |peer: &PeerAt| self.is_speaking(*peer) && self.peers[*peer].row(group).is_some_and(&what);
         self.peers.witnesses().filter(says).count() >= self.peers.electorate().majority_of_witnesses()
@@ -167,7 +173,8 @@ impl Around<'_> {
         self.witnesses_say(group, |row| row.faulty)
     }
 
-    /// True if the witnesses say that the group's active has a fault, or know of none. One that abstains does not know.
+    /// True if the witnesses say that the group's active has a fault, or know of none. One that
+    /// abstains does not know.
     pub fn is_nobody_active(self, group: GroupId) -> bool {
         let me = self.setup.me;
         let is_free =

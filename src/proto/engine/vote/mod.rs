@@ -1,12 +1,15 @@
-//! Votes: how long a majority has granted that a gate stays open. Only with witnesses; a bare pair has no votes.
+//! Votes: how long a majority has granted that a gate stays open. Only with witnesses; a bare pair
+//! has no votes.
 //!
-//! A voter grants an epoch by a pulse whose row names it as `consent`, once the voter has our row that asks for it. It
-//! promises to vote for nobody else for longer than our lease, counted from when it received what it echoes. We count
-//! from when we *sent* that (S4), so a gate is closed before any of its voters is free again (S1). Our own vote never expires:
-//! it is given only while nothing is promised to another node (see `consent`).
+//! A voter grants an epoch by a pulse whose row names it as `consent`, once the voter has our row
+//! that asks for it. It promises to vote for nobody else for longer than our lease, counted from
+//! when it received what it echoes. We count from when we *sent* that (S4), so a gate is closed
+//! before any of its voters is free again (S1). Our own vote never expires: it is given only while
+//! nothing is promised to another node (see `consent`).
 //!
-//! Owns: who grants what, the deadlines that follow, and when votes are asked for. Never does: decide who may claim (`elect`).
-//! When votes stay away nothing is renewed: the kernel closes by itself, and the engine follows.
+//! Owns: who grants what, the deadlines that follow, and when votes are asked for. Never does:
+//! decide who may claim (`elect`). When votes stay away nothing is renewed: the kernel closes by
+//! itself, and the engine follows.
 //!
 //! | file | noun |
 //! |---|---|
@@ -18,9 +21,10 @@
 //! | `alone` | `strict = false`: the pair without its witnesses |
 //!
 //! # What it costs
-//! A voter's grants are one instant for all groups: that of the newest pulse with which its whole table is known. Which
-//! groups that instant is true for changes only with rows. Groups of an interface that the same voters grant form one
-//! [`Grants`], and there are few of them however many groups there are; a renewal looks at those only.
+//! A voter's grants are one instant for all groups: that of the newest pulse with which its whole
+//! table is known. Which groups that instant is true for changes only with rows. Groups of an
+//! interface that the same voters grant form one [`Grants`], and there are few of them however many
+//! groups there are; a renewal looks at those only.
 
 mod alone;
 mod ballot;

@@ -32,7 +32,8 @@ impl Poll {
         setup.votes.is_some() && !self.alone.on
     }
 
-    /// The earliest and the latest deadline of the open groups of an interface; `None` if there are none.
+    /// The earliest and the latest deadline of the open groups of an interface; `None` if there are
+    /// none.
     pub(super) fn deadlines_on(
         &self,
         interface: InterfaceId,
@@ -57,7 +58,8 @@ impl Poll {
         if self.is_voted_on(interface, setup) && turn.resumed != now { Cause::NoMajority } else { Cause::Lapsed }
     }
 
-    /// True if some group has to be closed, so that its interface's lease can be renewed for the others.
+    /// True if some group has to be closed, so that its interface's lease can be renewed for the
+    /// others.
     pub fn is_any_lagging(&self, setup: &Setup, peers: &Peers, leases: &Leases, now: MonoTime) -> bool {
         let lags = |interface| {
             let ends = self.deadlines_on(interface, setup, peers);
@@ -79,7 +81,8 @@ impl Poll {
         })
     }
 
-    /// True if claims that wait for votes are to be repeated now as questions, as often as a silent peer is asked.
+    /// True if claims that wait for votes are to be repeated now as questions, as often as a silent
+    /// peer is asked.
     pub fn take_question(&mut self, setup: &Setup, now: MonoTime) -> bool {
         let due = self.decides(setup) && now >= self.next_ask;
         let Some(since) = self.asking.filter(|_| due) else { return false };

@@ -1,3 +1,5 @@
+//! Tests of votes: from which instant a datagram of ours asks for a lease ([`SentTimes`]).
+
 use super::ballot::{INSTANTS, SentTimes};
 use crate::types::MonoTime;
 use std::time::Duration;

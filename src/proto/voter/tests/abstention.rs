@@ -1,8 +1,10 @@
-//! A voter that has just started, with whatever it finds on its disk.
+//! Abstention: how long a voter that has just started grants nothing, by what it finds on its disk,
+//! and what it may grant then.
 
 use super::*;
 use crate::rules::vote::abstention;
 
+/// A memory with the longest lease and the ceiling of the group.
 fn memory(lease_us: u32, counter: u64) -> Loaded {
     let ceiling = Ceiling { group: GROUP, epoch: epoch(counter, NodeId(255)) };
     Loaded::Memory(Memory { lease_us, ceilings: vec![ceiling] })
@@ -46,7 +48,7 @@ fn claims_must_be_above_the_bar() {
 }
 
 #[test]
-fn what_it_writes_is_what_it_needs() {
+fn a_restart_keeps_to_the_lease_and_the_ceiling_that_were_written() {
     let mut scene = Scene::voting();
     scene.claim(ALPHA, epoch(30, ALPHA));
     assert!(scene.pulse(ALPHA, 400));
@@ -58,10 +60,10 @@ fn what_it_writes_is_what_it_needs() {
         scene.pulse(BETA, 410);
     });
     assert!(!scene.pulse(BETA, 560), "a restart within the promise");
-    assert!(!scene.pulse(BETA, 900), "may have been granted to somebody");
+    assert!(!scene.pulse(BETA, 900), "not above the bar: may have been granted to the other");
     scene.claim(BETA, epoch(95, BETA));
     scene.pulse(BETA, 901);
-    assert!(scene.pulse(BETA, 902), "above it");
+    assert!(scene.pulse(BETA, 902), "above the bar");
 }
 
 #[test]

@@ -1,6 +1,9 @@
-//! Grants: what is granted, and what is not.
+//! Grants: which requests of nodes a voter that votes grants, which it does not, and whom it
+//! answers.
 
 use super::*;
+use crate::voter::answer::BURST;
+use crate::wire::pulse::ROWS_PER_PULSE;
 
 #[test]
 fn who_claims_is_granted_and_told_so_in_the_answer() {
@@ -163,7 +166,7 @@ fn a_longer_lease_is_answered_for_once_the_disk_knows() {
 }
 
 #[test]
-fn groups_go_their_own_ways() {
+fn two_groups_are_granted_to_two_nodes() {
     let mut scene = Scene::voting();
     let other = GroupKey(6);
     scene.alpha.add(other);
@@ -178,29 +181,30 @@ fn groups_go_their_own_ways() {
 }
 
 #[test]
-fn a_table_of_many_groups_is_granted_as_a_whole() {
+fn every_claim_in_a_table_larger_than_a_burst_is_granted() {
     let mut scene = Scene::voting();
-    (100..180).for_each(|key| scene.alpha.add(GroupKey(key)));
-    for key in 100..180 {
+    let keys = 100..100 + (BURST * ROWS_PER_PULSE) as u64 + 8;
+    keys.clone().for_each(|key| scene.alpha.add(GroupKey(key)));
+    for key in keys.clone() {
         let claim = epoch(key, ALPHA);
         scene.alpha.change(GroupKey(key), |row| (row.reserve, row.claim) = (claim, claim));
     }
     for ms in 400..420 {
         scene.pulse(ALPHA, ms);
     }
-    assert!((100..180).all(|key| scene.alpha.grant(GroupKey(key)).is_some()));
+    assert!(keys.clone().all(|key| scene.alpha.grant(GroupKey(key)).is_some()));
 }
 
 #[test]
-fn there_is_room_for_so_many_groups_and_no_more() {
+fn groups_beyond_the_limit_are_left_out_until_others_go_away() {
     let mut scene = Scene::voting();
-    (100..100 + 1_100).for_each(|key| scene.alpha.add(GroupKey(key)));
+    (100..100 + MAX_GROUPS as u64 + 76).for_each(|key| scene.alpha.add(GroupKey(key)));
     for ms in 400..600 {
         scene.pulse(ALPHA, ms);
     }
     assert_eq!(scene.voter.groups.len(), MAX_GROUPS);
     assert_eq!(scene.notices.iter().filter(|notice| **notice == Notice::Crowded).count(), 1);
-    // A group that no node has any more makes room.
+    // Groups that no node has any more make room.
     scene.alpha.rows.truncate(1);
     scene.alpha.groups = 1;
     scene.alpha.add(GroupKey(9_999));
@@ -224,10 +228,10 @@ fn what_nobody_with_the_key_has_said_is_not_answered() {
         assert_eq!(scene.out.answers.len(), 0, "byte {place}");
     }
     assert!(scene.voter.rejects().total() >= whole.len() as u64);
-    scene.give(ALPHA, &whole, 401);
+    scene.deliver(ALPHA, &whole, 401);
     assert_eq!(scene.out.answers.len(), 1);
     let before = scene.voter.rejects().replay;
-    scene.give(ALPHA, &whole, 402);
+    scene.deliver(ALPHA, &whole, 402);
     assert_eq!((scene.out.answers.len(), scene.voter.rejects().replay), (0, before + 1), "a copy is not answered");
 }
 

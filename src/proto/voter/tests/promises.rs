@@ -3,12 +3,13 @@
 use super::*;
 use crate::timing::stretch;
 
-fn span() -> Duration {
+/// The length of a promise: the stated lease, stretched for clock drift.
+fn promise_span() -> Duration {
     stretch(Duration::from_micros(u64::from(LEASE_US)), 500)
 }
 
-/// Alpha is active, its newest pulse was received at 400.
-fn active() -> Scene {
+/// A scene in which alpha is active with the group; its newest pulse was received at 400 ms.
+fn alpha_is_active() -> Scene {
     let mut scene = Scene::voting();
     scene.claim(ALPHA, epoch(7, ALPHA));
     scene.pulse(ALPHA, 400);
@@ -20,8 +21,8 @@ fn active() -> Scene {
 // S5
 #[test]
 fn a_promise_holds_for_the_lease_and_what_clocks_may_differ() {
-    let mut scene = active();
-    let until = instant(400) + span();
+    let mut scene = alpha_is_active();
+    let until = instant(400) + promise_span();
     scene.claim(BETA, epoch(8, BETA));
     let before = MonoTime(until.0 - 1);
     let pulse = scene.beta.pulse(before);
@@ -34,33 +35,33 @@ fn a_promise_holds_for_the_lease_and_what_clocks_may_differ() {
 }
 
 #[test]
-fn every_pulse_renews_it() {
-    let mut scene = active();
+fn every_pulse_renews_a_promise() {
+    let mut scene = alpha_is_active();
     for ms in (450..2_000).step_by(50) {
         assert!(scene.pulse(ALPHA, ms));
         assert_eq!(
             scene.voter.promises(instant(ms)).next().map(|promised| promised.until),
-            Some(instant(ms) + span())
+            Some(instant(ms) + promise_span())
         );
     }
 }
 
 #[test]
-fn one_that_was_overtaken_does_not_shorten_it() {
-    let mut scene = active();
+fn an_overtaken_pulse_does_not_shorten_a_promise() {
+    let mut scene = alpha_is_active();
     scene.alpha.lease_us = 60_000;
     let late = scene.alpha.pulse(instant(410));
     scene.alpha.lease_us = LEASE_US;
     scene.pulse(ALPHA, 411);
-    scene.give(ALPHA, &late, 412);
+    scene.deliver(ALPHA, &late, 412);
     let until = scene.voter.promises(instant(412)).next().expect("promised").until;
-    assert!(until >= instant(412) + span(), "the answer speaks of the newest, which stated the longer lease");
+    assert!(until >= instant(412) + promise_span(), "the answer speaks of the newest, which stated the longer lease");
 }
 
 // FJ-4
 #[test]
 fn an_active_that_is_heard_no_more_has_a_fault() {
-    let mut scene = active();
+    let mut scene = alpha_is_active();
     scene.pulse(BETA, 500);
     assert!(!scene.beta.witness(GROUP).faulty);
     scene.pulse(BETA, 600);
@@ -72,7 +73,7 @@ fn an_active_that_is_heard_no_more_has_a_fault() {
 // FJ-10
 #[test]
 fn a_fault_that_heals_is_none() {
-    let mut scene = active();
+    let mut scene = alpha_is_active();
     scene.pulse(BETA, 500);
     scene.pulse(BETA, 600);
     assert!(scene.beta.witness(GROUP).faulty);
@@ -85,7 +86,7 @@ fn a_fault_that_heals_is_none() {
 // FJ-10: the node that is heard first after a stop of our own says nothing about the others
 #[test]
 fn a_voter_that_was_stopped_blames_nobody() {
-    let mut scene = active();
+    let mut scene = alpha_is_active();
     scene.pulse(BETA, 1_000);
     assert_eq!(scene.promised(1_000), None, "the promise is over all the same");
     assert!(!scene.beta.witness(GROUP).faulty);
@@ -99,16 +100,16 @@ fn a_voter_that_was_stopped_blames_nobody() {
 // lapsed
 #[test]
 fn nothing_below_a_promise_that_is_over_is_granted() {
-    let mut scene = active();
+    let mut scene = alpha_is_active();
     scene.claim(BETA, epoch(6, BETA));
     assert!(!scene.pulse(BETA, 1_000));
     assert!(!scene.pulse(BETA, 1_010));
 }
 
-/// A voter that was restarted believes the node, which never hears of it: the answer to its proof
-/// is lost.
-fn unaware() -> Scene {
-    let mut scene = active();
+/// A scene after a restart of the voter: the voter believes alpha, but alpha does not know, because
+/// the answer to its proof was lost.
+fn answer_to_a_proof_is_lost() -> Scene {
+    let mut scene = alpha_is_active();
     let loaded = Loaded::Memory(Memory { lease_us: LEASE_US, ceilings: Vec::new() });
     scene.voter = Voter::new(setup(loaded, 1), instant(410));
     scene.out.clear();
@@ -125,7 +126,7 @@ fn unaware() -> Scene {
 // L5: a voter says nothing of its own accord
 #[test]
 fn a_node_that_missed_the_answer_to_its_proof_is_answered_again() {
-    let mut scene = unaware();
+    let mut scene = answer_to_a_proof_is_lost();
     let before = scene.alpha.heard;
     scene.pulse(ALPHA, 460);
     assert!(scene.alpha.heard > before, "the next pulse leads to a conversation");
@@ -134,7 +135,7 @@ fn a_node_that_missed_the_answer_to_its_proof_is_answered_again() {
 // S6
 #[test]
 fn what_was_said_to_an_earlier_life_is_answered_once() {
-    let mut scene = unaware();
+    let mut scene = answer_to_a_proof_is_lost();
     let kept = scene.alpha.pulse(instant(420));
     let answers = |scene: &mut Scene| {
         scene.out.clear();
@@ -173,7 +174,7 @@ fn what_a_node_reserves_it_may_still_open_with() {
 // S5: the gate of a dead agent answers for its lease
 #[test]
 fn a_node_that_starts_gives_nothing_up() {
-    let mut scene = active();
+    let mut scene = alpha_is_active();
     scene.alpha.restart(12);
     (0..3).for_each(|_| {
         scene.pulse(ALPHA, 420);
@@ -188,8 +189,8 @@ fn a_node_that_starts_gives_nothing_up() {
 }
 
 #[test]
-fn a_node_that_started_and_stands_by_has_given_it_up() {
-    let mut scene = active();
+fn a_node_that_started_and_stands_by_has_given_its_promise_up() {
+    let mut scene = alpha_is_active();
     scene.alpha.restart(12);
     (0..3).for_each(|_| {
         scene.pulse(ALPHA, 420);
@@ -202,7 +203,7 @@ fn a_node_that_started_and_stands_by_has_given_it_up() {
 
 #[test]
 fn a_group_that_a_node_has_no_more_is_promised_to_the_end() {
-    let mut scene = active();
+    let mut scene = alpha_is_active();
     scene.alpha.add(GroupKey(6));
     scene.alpha.rows.remove(0);
     scene.alpha.groups = 9;
@@ -217,7 +218,7 @@ fn a_group_that_a_node_has_no_more_is_promised_to_the_end() {
 // FJ-4
 #[test]
 fn a_service_that_fails_so_often_in_a_row_is_a_fault() {
-    let mut scene = active();
+    let mut scene = alpha_is_active();
     for healthy in [false, false, true, false, false] {
         scene.check(healthy);
         assert!(!scene.row().faulty);
@@ -236,7 +237,7 @@ fn a_service_that_fails_so_often_in_a_row_is_a_fault() {
 
 #[test]
 fn the_next_active_is_not_judged_by_the_last_ones_checks() {
-    let mut scene = active();
+    let mut scene = alpha_is_active();
     (0..3).for_each(|_| scene.check(false));
     assert!(scene.row().faulty);
     scene.close(ALPHA);
@@ -252,10 +253,10 @@ fn the_next_active_is_not_judged_by_the_last_ones_checks() {
 
 #[test]
 fn a_late_wake_up_promises_more_and_never_less() {
-    let mut scene = active();
+    let mut scene = alpha_is_active();
     // Read from the socket after a stall of five seconds, sent before it.
     let old = scene.alpha.pulse(instant(410));
-    assert!(scene.give(ALPHA, &old, 5_400));
+    assert!(scene.deliver(ALPHA, &old, 5_400));
     assert_eq!(scene.alpha.grant(GROUP), Some(scene.alpha.counter), "counted from when it was sent");
     assert_eq!(scene.promised(5_500), Some((ALPHA, epoch(7, ALPHA))));
 }

@@ -1,6 +1,6 @@
-//! S5 under whatever is done: nodes that claim, open, close, crash and stall, a network that loses
-//! and delays, a witness that is restarted at any time, and a disk that is slow, damaged or put
-//! back. Every clock has its own rate.
+//! Random histories of one voter and two nodes, for promise S5: nodes claim, open, close, crash and
+//! stall, a network loses and delays, the witness is restarted at any time, and its disk is slow,
+//! damaged or put back. Every clock has its own rate.
 //!
 //! Two oracles that know nothing of the voter's state. One reads the answers as they leave: a grant
 //! to one node must not leave before every grant to another is over at its holder, by true time, or
@@ -32,6 +32,7 @@ enum Step {
     SlowDisk(u8),
 }
 
+/// The state of the witness's disk at its restart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Disk {
     Whole,
@@ -49,6 +50,7 @@ struct Granted {
     over: u64,
 }
 
+/// A node: what its engine would say, and the gate of its kernel.
 struct Node {
     talker: Talker,
     lives: u64,
@@ -70,6 +72,7 @@ struct Node {
     inbox: VecDeque<(u64, Vec<u8>)>,
 }
 
+/// The voter, the nodes and the network of a history.
 struct World {
     /// True time in ms.
     now: u64,
@@ -93,8 +96,10 @@ struct World {
     violation: Option<String>,
 }
 
+/// Bound on the error of each clock's rate, in parts per million.
 const PPM: u64 = 20_000;
 
+/// The time of a clock with an error of `ppm` at a true millisecond.
 fn local(ms: u64, ppm: i64) -> MonoTime {
     let nanos = i128::from(ms) * 1_000_000;
     MonoTime(u64::try_from(nanos + nanos * i128::from(ppm) / 1_000_000).expect("after the beginning"))
@@ -107,6 +112,7 @@ fn true_ms(time: MonoTime, ppm: i64) -> u64 {
 }
 
 impl World {
+    /// A world at 10,000 ms, with the clock errors of the two nodes and the voter, in ppm.
     fn new(rates: [i64; 3], mutants: Mutants) -> World {
         let node = |id: NodeId, ppm: i64| Node {
             talker: talker(id, u64::from(id.0) * 1_000),
@@ -160,6 +166,7 @@ impl World {
         self.dice.to_be_bytes()[0]
     }
 
+    /// Does one step of a history.
     fn step(&mut self, step: &Step) {
         match *step {
             Step::Pass(ms) => (0..ms).for_each(|_| self.pass()),
@@ -186,6 +193,7 @@ impl World {
         }
     }
 
+    /// A standby claims, with a reserve above what the witness has told it.
     fn claim(&mut self, node: usize) {
         let machine = &mut self.nodes[node];
         let row = machine.talker.rows[0].1;
@@ -207,6 +215,7 @@ impl World {
         self.nodes[node].talker.change(GROUP, |row| (row.reserve, row.claim) = (reserve, reserve));
     }
 
+    /// A node takes over from the other, which crashes or is cut off; takes 250 ms.
     fn turn(&mut self, node: usize, crash: bool) {
         for machine in &mut self.nodes {
             (machine.cut, machine.lose, machine.delay) = (false, 0, 0);
@@ -259,6 +268,7 @@ impl World {
         }
     }
 
+    /// Restarts the voter on this disk. Nothing happens where the history does not allow that disk.
     fn restart(&mut self, disk: Disk) {
         let loaded = match (disk, self.durable.clone()) {
             (Disk::Whole, Some(memory)) => Loaded::Memory(memory),
@@ -274,6 +284,7 @@ impl World {
         self.begin_voter(loaded);
     }
 
+    /// Lets a millisecond pass: the disk, the nodes, the voter, then the oracle of the gates.
     fn pass(&mut self) {
         self.now += 1;
         self.write();
@@ -287,6 +298,7 @@ impl World {
         self.check_gates();
     }
 
+    /// Ends the voter's write if it is due.
     fn write(&mut self) {
         if let Some((due, version, memory)) = self.writing.clone()
             && due <= self.now
@@ -352,6 +364,7 @@ impl World {
         }
     }
 
+    /// Delivers a pulse to the voter, and its answers, which the oracle checks, to the node.
     fn answer(&mut self, node: usize, pulse: &[u8]) {
         let mut out = Output::default();
         let clock = local(self.now, self.voter_ppm);

@@ -1,3 +1,6 @@
+//! Tests of sealing and opening datagrams: what a key ring opens, what it rejects and as what, and
+//! the rotation of keys.
+
 use super::*;
 use proptest::prelude::*;
 
@@ -5,6 +8,7 @@ fn ring() -> KeyRing {
     KeyRing::new("web", &[(1, [0x11; 32])])
 }
 
+/// A datagram with this body, sealed by the ring's first key.
 fn sealed(ring: &KeyRing, body: &[u8]) -> Vec<u8> {
     let mut buffer = Vec::new();
     ring.begin(&mut buffer);
@@ -24,7 +28,8 @@ fn sealed_datagram_opens_to_its_body() {
     assert_eq!(ring().open(&sealed(&ring(), b"")), Ok(&b""[..]));
 }
 
-/// Computed independently: Python's hmac module, `hmac(hmac(key, b"vipair 1web"), b"\x76\xa9\x02\x01body")`.
+/// Computed independently: Python's hmac module, `hmac(hmac(key, b"vipair 1web"),
+/// b"\x76\xa9\x02\x01body")`.
 #[test]
 fn tag_is_the_documented_one() {
     let datagram = sealed(&ring(), b"body");

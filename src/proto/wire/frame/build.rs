@@ -88,6 +88,8 @@ pub fn na_announce(source: MacAddr, address: Ipv6Addr, router: bool, out: &mut V
     finish(Icmpv6Types::NeighborAdvert, address, ALL_NODES, message);
 }
 
+/// Writes an ARP message. `sender` and `target`: hardware and protocol address in its fields; `to`:
+/// where the frame goes.
 fn arp(
     operation: ArpOperation,
     sender: (MacAddr, Ipv4Addr),
@@ -109,6 +111,8 @@ fn arp(
     arp.set_target_proto_addr(target.1);
 }
 
+/// Writes a neighbour solicitation for `target` from the address `sender`. `to`: where the frame
+/// goes, `None` for the solicited-node group; `option`: the hardware address that it tells, if any.
 fn solicitation(
     source: MacAddr,
     sender: Ipv6Addr,
@@ -129,7 +133,8 @@ fn solicitation(
     finish(Icmpv6Types::NeighborSolicit, sender, group, message);
 }
 
-/// Writes the headers up to a message of `size` bytes, which is zero.
+/// Writes the Ethernet and IPv6 headers of a neighbour discovery message, and `size` zero bytes in
+/// the place of the message.
 fn neighbour(source: MacAddr, to: MacAddr, sender: Ipv6Addr, destination: Ipv6Addr, size: usize, out: &mut Vec<u8>) {
     ethernet(source, to, EtherTypes::Ipv6.0, IPV6_HEADER + size, out);
     let mut ip = MutableIpv6Packet::new(&mut out[ETHERNET_HEADER..]).expect("invariant: the buffer was sized for it");
@@ -141,6 +146,7 @@ fn neighbour(source: MacAddr, to: MacAddr, sender: Ipv6Addr, destination: Ipv6Ad
     ip.set_destination(destination);
 }
 
+/// Writes a link-layer address option of this kind into the eight bytes of `bytes`.
 fn link_option(kind: NdpOptionType, mac: MacAddr, bytes: &mut [u8]) {
     let mut option = MutableNdpOptionPacket::new(bytes).expect("invariant: the buffer was sized for it");
     option.set_option_type(kind);
@@ -148,7 +154,7 @@ fn link_option(kind: NdpOptionType, mac: MacAddr, bytes: &mut [u8]) {
     option.set_data(&mac.0);
 }
 
-/// Sets the type and then the checksum, which is zero until now.
+/// Sets the ICMPv6 type of a message, then its checksum. The checksum field must be zero before.
 fn finish(kind: Icmpv6Type, sender: Ipv6Addr, destination: Ipv6Addr, message: &mut [u8]) {
     let mut icmp = MutableIcmpv6Packet::new(message).expect("invariant: the buffer was sized for it");
     icmp.set_icmpv6_type(kind);

@@ -30,23 +30,28 @@ pub fn segment_filter() -> Vec<sock_filter> {
         load(BPF_B, ICMPV6_TYPE_AT),
         jump_if(u32::from(Icmpv6Types::NeighborSolicit.0), 1, 0),
         jump_if(u32::from(Icmpv6Types::NeighborAdvert.0), 0, 1),
-        give(WHOLE),
-        give(0),
+        hand_over(WHOLE),
+        hand_over(0),
     ]
 }
 
+/// The instruction that loads a value at `offset` of the frame; `size` is BPF_B or BPF_H.
 fn load(size: u32, offset: u32) -> sock_filter {
     op(BPF_LD | size | BPF_ABS, 0, 0, offset)
 }
 
+/// The instruction that skips `then` instructions if the loaded value equals `equal`, else
+/// `otherwise`.
 fn jump_if(equal: u32, then: u8, otherwise: u8) -> sock_filter {
     op(BPF_JMP | BPF_JEQ | BPF_K, then, otherwise, equal)
 }
 
-fn give(bytes: u32) -> sock_filter {
+/// The instruction that ends the program: hands `bytes` bytes of the frame over; 0 refuses it.
+fn hand_over(bytes: u32) -> sock_filter {
     op(BPF_RET | BPF_K, 0, 0, bytes)
 }
 
+/// One instruction, by the fields of `sock_filter`.
 fn op(code: u32, jt: u8, jf: u8, k: u32) -> sock_filter {
     sock_filter { code: u16::try_from(code).expect("invariant: an opcode has 16 bits"), jt, jf, k }
 }

@@ -38,6 +38,8 @@ pub fn sight(frame: &[u8]) -> Option<Sighting> {
     (!mac.is_zero() && !mac.is_multicast()).then_some(sighting)
 }
 
+/// The meaning of an ARP message: a claim of its sender's address, or the sender's presence if that
+/// address is 0.0.0.0. `None` for anything but ARP for IPv4 over Ethernet.
 fn sight_arp(payload: &[u8]) -> Option<Sighting> {
     let arp = ArpPacket::new(payload)?;
     let is_ours = arp.get_hardware_type() == ArpHardwareTypes::Ethernet
@@ -96,6 +98,7 @@ fn sight_neighbour(source: MacAddr, payload: &[u8]) -> Option<Sighting> {
     None
 }
 
+/// A claim of `address`; `None` if no host can have that address.
 fn claim(address: Ipv6Addr, mac: MacAddr) -> Option<Sighting> {
     let is_host = !address.is_multicast() && !address.is_unspecified();
     is_host.then_some(Sighting::Claim { address: Vip::V6(address), mac })

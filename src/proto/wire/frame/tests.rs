@@ -1,3 +1,6 @@
+//! Tests of frames on a clients' segment: bytes known from the RFCs, what a receiver learns from
+//! each frame of ours, and the segment link. Frames that break the rules are in `hostile`.
+
 use super::*;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -17,6 +20,7 @@ fn built(build: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     out
 }
 
+/// The bytes of hexadecimal digits; white space between them means nothing.
 fn hex(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();
     let pairs = (0..digits.len()).step_by(2).map(|offset| &digits[offset..offset + 2]);
@@ -37,7 +41,7 @@ fn icmpv6_sum(frame: &[u8]) -> u32 {
     sum
 }
 
-/// Every frame we send, with its meaning to the receiver.
+/// Every kind of frame that we send, with the sighting that a receiver gets from it.
 fn all_frames() -> Vec<(Vec<u8>, Option<Sighting>)> {
     let claim = |address| Some(Sighting::Claim { address, mac: OWN });
     let presence = Some(Sighting::Presence { mac: OWN });

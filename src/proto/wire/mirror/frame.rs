@@ -1,7 +1,7 @@
-//! The frames of a session, each with its number and tag.
+//! The frames of the mirror's TCP session, after the handshake: sealed, opened, refused.
 //!
-//! Length of the body (2 bytes), kind (1), zero (1), body, tag (32). The tag covers direction,
-//! number, and all before it.
+//! A frame: length of the body (2 bytes), kind (1), zero (1), body, tag (32). The tag covers
+//! direction, number, and all before it.
 
 use super::{Connection, HmacSha256, Refusal, TAG_SIZE, keyed, tag};
 use crate::types::GroupKey;
@@ -55,6 +55,8 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
+    /// A session whose frames are sealed with `key`. `is_caller`: this end has opened the TCP
+    /// connection.
     pub(super) fn new(key: &[u8; TAG_SIZE], is_caller: bool) -> Session {
         Session { state: keyed(key), is_caller, sent: 0, received: 0 }
     }
@@ -140,6 +142,7 @@ fn put(frame: &Frame, out: &mut Vec<u8>) -> u8 {
     }
 }
 
+/// Reads the body of a frame of this kind; `None` if the kind is unknown or the length wrong.
 fn get(kind: u8, body: &[u8]) -> Option<Frame> {
     let (number, rest) = body.split_first_chunk::<GROUP>()?;
     let number = u64::from_be_bytes(*number);
@@ -154,11 +157,13 @@ fn get(kind: u8, body: &[u8]) -> Option<Frame> {
     }
 }
 
+/// Reads a list of connections; `None` if the last one is cut.
 fn connections(bytes: &[u8]) -> Option<Vec<Connection>> {
     let chunks = bytes.chunks_exact(CONNECTION);
     chunks.remainder().is_empty().then(|| chunks.map(connection).collect())
 }
 
+/// Reads one connection of 36 bytes.
 fn connection(bytes: &[u8]) -> Connection {
     let address =
         |offset: usize| bytes[offset..].first_chunk::<16>().copied().map_or(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from);

@@ -1,4 +1,5 @@
-//! Who has the key gets in, nobody else; no byte counts twice.
+//! Tests of the mirror: only an end with the cluster's key is admitted and believed, and no frame
+//! counts twice.
 
 use super::*;
 use crate::types::GroupKey;
@@ -7,6 +8,7 @@ use proptest::prelude::*;
 const ALPHA: NodeId = NodeId(1);
 const BETA: NodeId = NodeId(2);
 
+/// The mirror's keys of a cluster, from key numbers and the byte that fills each key.
 fn keys(cluster: &str, list: &[(u8, u8)]) -> MirrorKeys {
     let keys: Vec<(u8, [u8; 32])> = list.iter().map(|(id, byte)| (*id, [*byte; 32])).collect();
     MirrorKeys::new((cluster, 7), &keys)
@@ -29,6 +31,7 @@ fn pair(caller: &MirrorKeys, listener: &MirrorKeys) -> Result<(Session, Session)
     Ok((expected.confirm(&confirmation)?, there))
 }
 
+/// The bytes of a frame, sealed by a session.
 fn sealed(session: &mut Session, frame: &Frame) -> Vec<u8> {
     let mut out = Vec::new();
     session.seal(frame, &mut out);
@@ -61,7 +64,7 @@ fn without_the_key_nobody_is_admitted_and_nobody_is_believed() {
     assert_eq!(refused(&keys("web", &[(1, 0x12)]), &ours()), Some(Refusal::Tag), "another key");
     assert_eq!(refused(&keys("www", &[(1, 0x11)]), &ours()), Some(Refusal::Tag), "another cluster");
     assert_eq!(refused(&keys("web", &[(3, 0x11)]), &ours()), Some(Refusal::KeyId), "another number");
-    // A listener that only says yes.
+    // A listener without the key confirms with any tag.
     let hello = greeting([1; 32]);
     let (_, expected) = ours().introduce(&hello, (ALPHA, BETA), [2; 32]).unwrap();
     assert_eq!(expected.confirm(&[0; 32]).err(), Some(Refusal::Tag));

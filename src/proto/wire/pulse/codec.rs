@@ -87,6 +87,7 @@ impl Iterator for Rows<'_> {
 
 impl ExactSizeIterator for Rows<'_> {}
 
+/// Appends a header; the number of rows, which is not known yet, is written as zero.
 fn put_header(header: &Header, out: &mut Vec<u8>) {
     out.push(header.sender.0);
     out.push(header.receiver.0);
@@ -106,13 +107,15 @@ fn put_header(header: &Header, out: &mut Vec<u8>) {
     out.extend_from_slice(&[0, 0]); // the number of rows, not known yet, and the reserved byte
 }
 
+/// Reads a header, and the number of rows that follow. `None` if sender, receiver, session or
+/// counter is outside the layout.
 fn get_header(bytes: &[u8; HEADER_SIZE]) -> Option<(Header, u8)> {
     let mut reader = Reader(bytes);
     let [sender, receiver, flags, _reserved] = reader.take()?;
     let header = Header {
         sender: NodeId(sender),
         receiver: NodeId(receiver),
-        flags: bits_flag(flags),
+        flags: flags_of(flags),
         cluster: reader.u32()?,
         session: reader.u64()?,
         counter: reader.u64()?,
@@ -132,6 +135,7 @@ fn get_header(bytes: &[u8; HEADER_SIZE]) -> Option<(Header, u8)> {
     (numbered && header.session != 0 && header.counter != 0).then_some((header, count))
 }
 
+/// Appends a row.
 fn put_row(row: &Row, out: &mut Vec<u8>) {
     for number in [row.group.0, row.epoch.0, row.reserve.0, row.claim.0, row.consent.0] {
         out.extend_from_slice(&number.to_be_bytes());
@@ -145,6 +149,7 @@ fn put_row(row: &Row, out: &mut Vec<u8>) {
     out.extend_from_slice(&row.policy.to_be_bytes());
 }
 
+/// Reads a row; `None` if its role or reason has no meaning.
 fn get_row(bytes: &[u8; ROW_SIZE]) -> Option<Row> {
     let mut reader = Reader(bytes);
     let group = GroupKey(reader.u64()?);
@@ -171,6 +176,7 @@ fn get_row(bytes: &[u8; ROW_SIZE]) -> Option<Row> {
     })
 }
 
+/// The byte of the header's flags.
 fn flag_bits(flags: Flags) -> u8 {
     bit(flags.query, FLAG_QUERY)
         | bit(flags.goodbye, FLAG_GOODBYE)
@@ -182,7 +188,8 @@ fn bit(set: bool, value: u8) -> u8 {
     if set { value } else { 0 }
 }
 
-fn bits_flag(bits: u8) -> Flags {
+/// The header's flags from their byte; the reserved bits are ignored.
+fn flags_of(bits: u8) -> Flags {
     Flags {
         query: bits & FLAG_QUERY != 0,
         goodbye: bits & FLAG_GOODBYE != 0,

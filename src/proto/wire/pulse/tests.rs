@@ -1,3 +1,6 @@
+//! Tests of the pulse's layout: bytes written by hand from the tables, what is malformed, and the
+//! round trip of any header and rows.
+
 use super::*;
 use crate::wire::auth::{KeyRing, VERSION};
 use proptest::prelude::*;
@@ -6,6 +9,7 @@ fn ring() -> KeyRing {
     KeyRing::new("web", &[(1, [0x11; 32])])
 }
 
+/// A header whose fields all differ, from node 1 to node 2.
 fn header() -> Header {
     Header {
         sender: NodeId(1),
@@ -27,6 +31,7 @@ fn header() -> Header {
     }
 }
 
+/// A row of a group, whose fields all differ.
 fn row(group: u64) -> Row {
     Row {
         group: GroupKey(group),
@@ -45,12 +50,14 @@ fn row(group: u64) -> Row {
     }
 }
 
+/// The sealed datagram of a header and rows.
 fn encoded(header: &Header, rows: &[Row]) -> Vec<u8> {
     let mut datagram = Vec::new();
     encode(&ring(), header, rows.iter().copied(), &mut datagram);
     datagram
 }
 
+/// The header and rows of a sealed datagram, or why it is rejected.
 fn decoded(datagram: &[u8]) -> Result<(Header, Vec<Row>), Reject> {
     let (header, rows) = decode(ring().open(datagram)?)?;
     Ok((header, rows.collect()))
@@ -203,6 +210,7 @@ fn the_cluster_is_found_before_the_datagram_is_opened() {
     }
 }
 
+/// Any row that can be encoded.
 fn any_row() -> impl Strategy<Value = Row> {
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
     let small = (any::<[u8; 6]>(), 0..7u8, 0..13u8, any::<([bool; 2], u8)>(), any::<u32>(), any::<u32>());
@@ -226,6 +234,7 @@ fn any_row() -> impl Strategy<Value = Row> {
     })
 }
 
+/// Any header that can be encoded, except that its sender's number is below its receiver's.
 fn any_header() -> impl Strategy<Value = Header> {
     let numbers = (1..u64::MAX, 1..u64::MAX, any::<u64>(), any::<u64>());
     let versions = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
@@ -287,7 +296,8 @@ proptest! {
     }
 }
 
-/// A measurement, not a promise: `cargo test --release -- --ignored --nocapture what_a_pulse_costs`.
+/// A measurement, not a promise: `cargo test --release -- --ignored --nocapture
+/// what_a_pulse_costs`.
 #[test]
 #[ignore = "measures; needs a release build to mean something"]
 fn what_a_pulse_costs() {

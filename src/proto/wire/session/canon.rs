@@ -1,11 +1,12 @@
-//! The canon of a peer's freshness: what of it can matter from now on. See [`crate::canon`].
+//! The canon of what decides a peer's freshness: what of it can matter from now on. See
+//! [`crate::canon`].
 
 use super::{Echo, Sessions, Unproven, Verified, WINDOW, Window};
 use crate::canon::Canon;
 
 impl Sessions {
-    /// Adds everything but the window's marks: whether a datagram under way is a copy is told with
-    /// the datagram, and no other can come.
+    /// Adds everything but the marks of the replay window. The model adds with each datagram under
+    /// way whether it would be dropped as a copy; no other datagram can come.
     pub fn canon(&self, canon: &mut Canon) {
         let Sessions { mine, verified, floor, unproven, next_unproven, latest, mutants: _ } = self;
         canon.session(*mine);
@@ -21,7 +22,7 @@ impl Sessions {
             canon.option(first_echoed_at.as_ref(), |canon, counter| canon.counter(*mine, *counter));
         });
         canon.size(*next_unproven);
-        // Once a session is verified, the latest of the others is not asked for.
+        // Once a session is verified, the unproven session heard last has no effect.
         canon.option(verified.is_none().then_some(latest), |canon, latest| latest.canon(canon));
     }
 
@@ -36,6 +37,7 @@ impl Sessions {
 }
 
 impl Echo {
+    /// Adds a session and a counter of it.
     fn canon(&self, canon: &mut Canon) {
         let Echo { session, counter } = *self;
         canon.session(session);

@@ -1,3 +1,6 @@
+//! Tests of freshness: which datagrams of a peer are believed, after restarts on either side, with
+//! recordings, and with two processes of one number.
+
 use super::*;
 use crate::types::NodeId;
 use crate::wire::pulse::{Digests, Flags};
@@ -7,6 +10,7 @@ mod attacker;
 const ME: u64 = 0x1000;
 const PEER: u64 = 0x2000;
 
+/// The header of a datagram; only session, counter and echo matter to freshness.
 fn datagram(session: u64, counter: u64, echo: Echo) -> Header {
     Header {
         sender: NodeId(2),
@@ -50,11 +54,13 @@ impl Process {
         Process { sessions: Sessions::new(session), counter: 0, believed: 0 }
     }
 
+    /// The next datagram, with this echo.
     fn send(&mut self, echo: Echo) -> Header {
         self.counter += 1;
         datagram(self.sessions.mine(), self.counter, echo)
     }
 
+    /// An ordinary pulse, which echoes what the process has heard.
     fn pulse(&mut self) -> Header {
         let echo = self.sessions.echo(self.counter + 1);
         self.send(echo)

@@ -1,4 +1,5 @@
-//! The canon of a copy: what of it can matter from now on. See [`crate::canon`].
+//! The canon of a copy of somebody's table: what of it can matter from now on. See
+//! [`crate::canon`].
 
 use super::TableCopy;
 use crate::canon::Canon;

@@ -1,8 +1,13 @@
+//! Tests of how a table of rows travels in datagrams of few: which rows a datagram carries, and
+//! when the receiver's copy is complete.
+
 use super::*;
 use crate::types::{Epoch, GroupKey, MacAddr, NodeId};
 use crate::wire::pulse::{Digests, Flags};
 use proptest::prelude::*;
 
+/// A header that tells the rows between the versions `base` and `upto` of a table at version
+/// `table`.
 fn header(table: u64, base: u64, upto: u64) -> Header {
     Header {
         sender: NodeId(1),
@@ -24,6 +29,7 @@ fn header(table: u64, base: u64, upto: u64) -> Header {
     }
 }
 
+/// A row of a group, told apart from others by its epoch.
 fn row(group: u64, epoch: u64) -> Row {
     Row {
         group: GroupKey(group),
@@ -42,6 +48,8 @@ fn row(group: u64, epoch: u64) -> Row {
     }
 }
 
+/// The positions that an excerpt chooses from rows of these versions, and the version up to which
+/// it tells the table.
 fn chosen(base: u64, newest: u64, versions: &[u64]) -> (Vec<usize>, u64) {
     let mut excerpt = Excerpt::default();
     excerpt.choose(base, newest, versions.iter().copied());
@@ -150,6 +158,7 @@ enum Happening {
     Acknowledged,
 }
 
+/// Anything that can happen to a table of this many groups.
 fn happening(groups: usize) -> impl Strategy<Value = Happening> {
     prop_oneof![
         (0..groups).prop_map(Happening::Change),

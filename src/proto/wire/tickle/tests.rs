@@ -1,4 +1,5 @@
-//! The packet as RFC 9293 and RFC 1071 want it, read back by another implementation.
+//! Tests of the tickle, the packet to a client of a lost connection: RFC 9293 and RFC 1071, read
+//! back by another implementation (pnet).
 
 use super::*;
 use pnet::packet::Packet;
@@ -6,6 +7,8 @@ use pnet::packet::ipv4::Ipv4Packet;
 use pnet::packet::ipv6::Ipv6Packet;
 use pnet::packet::tcp::{TcpPacket, ipv4_checksum, ipv6_checksum};
 
+/// The packet for a connection between two socket addresses, written over a buffer with other
+/// bytes.
 fn made(local: &str, remote: &str) -> Vec<u8> {
     let connection = Connection::new(local.parse().unwrap(), remote.parse().unwrap());
     let mut out = vec![0xff; 7];
@@ -13,7 +16,8 @@ fn made(local: &str, remote: &str) -> Vec<u8> {
     out
 }
 
-fn check(tcp: &TcpPacket<'_>, ports: (u16, u16)) {
+/// Checks that a segment is an empty ACK with sequence number 0, from the first to the second port.
+fn check_empty_ack(tcp: &TcpPacket<'_>, ports: (u16, u16)) {
     assert_eq!((tcp.get_source(), tcp.get_destination()), ports);
     assert_eq!((tcp.get_sequence(), tcp.get_acknowledgement()), (0, 0));
     assert_eq!((tcp.get_flags(), tcp.get_window(), tcp.get_data_offset()), (ACK, WINDOW, 5));
@@ -34,13 +38,13 @@ fn over_ipv4_it_is_an_empty_acknowledgement_with_a_right_checksum() {
         let remote: std::net::SocketAddrV4 = remote.parse().unwrap();
         assert_eq!((ip.get_source(), ip.get_destination()), (*local.ip(), *remote.ip()));
         let tcp = TcpPacket::new(ip.payload()).unwrap();
-        check(&tcp, ports);
+        check_empty_ack(&tcp, ports);
         assert_eq!(tcp.get_checksum(), ipv4_checksum(&tcp, local.ip(), remote.ip()));
     }
 }
 
 #[test]
-fn over_ipv6_it_is_the_same() {
+fn over_ipv6_it_is_an_empty_acknowledgement_with_a_right_checksum() {
     for (local, remote) in [("[2001:db8::100]:443", "[2001:db8::7]:50000"), ("[ffff::ffff]:65535", "[fe80::1]:1")] {
         let bytes = made(local, remote);
         let ip = Ipv6Packet::new(&bytes).unwrap();
@@ -49,7 +53,7 @@ fn over_ipv6_it_is_the_same() {
         let remote: std::net::SocketAddrV6 = remote.parse().unwrap();
         assert_eq!((ip.get_source(), ip.get_destination()), (*local.ip(), *remote.ip()));
         let tcp = TcpPacket::new(ip.payload()).unwrap();
-        check(&tcp, (local.port(), remote.port()));
+        check_empty_ack(&tcp, (local.port(), remote.port()));
         assert_eq!(tcp.get_checksum(), ipv6_checksum(&tcp, local.ip(), remote.ip()));
     }
 }

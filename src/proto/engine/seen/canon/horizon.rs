@@ -1,33 +1,36 @@
-//! How far back an engine's past can matter: the longest of its waits.
+//! The reduction of an engine (`canon`): how far back the engine's past can matter, which is the
+//! longest of its waits.
 //!
-//! Owns: which wait looks at what. Never does: look at an engine. Every time is taken apart by name, so that a new one does
-//! not compile until it is thought of.
+//! Owns: which wait looks at which instant. Never does: look at an engine. The configured times are
+//! taken apart by name, so a new one does not compile until somebody has decided about it.
 
 use crate::canon::NEVER;
 use crate::timing::{Patience, Timing};
 use std::time::Duration;
 
-/// Longer than the grace of an adopted active and the age of neighbours, which are constants of the code.
+/// A bound above two waits that are constants of the code: the grace of an adopted active, and the
+/// age at which a neighbour is forgotten.
 pub(super) const CONSTANTS: Duration = Duration::from_secs(64);
 
-/// The longest of some waits, those that never end left out.
+/// The longest of `waits`; those that never end are left out.
 fn longest(waits: &[Duration]) -> Duration {
     waits.iter().filter(|wait| **wait < NEVER).max().copied().unwrap_or_default()
 }
 
-/// How far back the past can matter.
+/// How far back the past can matter: an instant further back is as good as one at the limit.
 pub(super) struct Horizon {
-    /// For what silence is counted from.
+    /// Limit for the instants that silence is counted from.
     pub(super) silence: Duration,
-    /// For when asking began.
+    /// Limit for the beginning of a watch.
     pub(super) watch: Duration,
-    /// For when something was heard on the segment, or asked there.
+    /// Limit for the instants of frames heard on a segment, and of probes sent there.
     pub(super) segment: Duration,
-    /// For the beginning of a role.
+    /// Limit for the beginning of a role.
     pub(super) role: Duration,
 }
 
 impl Horizon {
+    /// The limits that follow from the configured times.
     pub(super) fn of(timing: &Timing) -> Horizon {
         let Timing {
             pulse,

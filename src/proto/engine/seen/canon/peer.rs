@@ -1,4 +1,4 @@
-//! What is known of a peer, in the words of `canon`.
+//! The reduction of an engine (`canon`): a peer, its links, and the watch on it.
 
 use super::Horizon;
 use crate::canon::Canon;
@@ -11,6 +11,7 @@ use crate::wire::pulse::PeerConfig;
 use std::time::Duration;
 
 impl Peer {
+    /// Adds what is known of a peer; its votes only where there are witnesses.
     pub(super) fn canon(&self, now: MonoTime, engine: &Engine, horizon: &Horizon, canon: &mut Canon) {
         let Peer {
             id: _, // the setup
@@ -55,6 +56,7 @@ impl Peer {
 }
 
 impl Link {
+    /// Adds a link: whether it is open, and the ages of its last datagrams in either direction.
     fn canon(&self, now: MonoTime, timing: &Timing, canon: &mut Canon) {
         let Link { id: _, open, heard, was_heard: _, last_sent, sent: _, received: _, rejected: _ } = self;
         canon.flags(&[*open]);
@@ -64,7 +66,7 @@ impl Link {
 }
 
 impl PeerConfig {
-    /// Tells what a header says of its sender's configuration.
+    /// Adds what a header says of its sender's configuration.
     pub fn canon(&self, canon: &mut Canon) {
         let PeerConfig { pulse_us, silence_us, lease_us, digests } = *self;
         let digests = [digests.nodes, digests.groups];
@@ -73,6 +75,7 @@ impl PeerConfig {
 }
 
 impl Watch {
+    /// Adds the watch on a silent peer. `anyone`: some segment has an anchor that could be asked.
     pub(super) fn canon(
         &self,
         now: MonoTime,
@@ -92,6 +95,8 @@ impl Watch {
 }
 
 impl Probes {
+    /// Adds the probes of one interface. `enough`: more unanswered ones than any opening waits for;
+    /// `probe`: the time from one probe to the next.
     fn canon(&self, now: MonoTime, (enough, probe): (u32, Duration), horizon: &Horizon, canon: &mut Canon) {
         let Probes {
             unanswered,
@@ -102,7 +107,7 @@ impl Probes {
             cursor,
             answered,
         } = self;
-        // More than enough is enough; every second probe goes to all.
+        // Above `enough` only the parity matters: every second probe is a broadcast.
         let more = unanswered.saturating_sub(enough);
         canon.plain(u64::from((*unanswered).min(enough)));
         canon.plain(u64::from(more % 2));

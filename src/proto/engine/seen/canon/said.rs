@@ -1,11 +1,11 @@
-//! What a pulse says, in the words of `canon`.
+//! The reduction of an engine (`canon`): the rows and headers of pulses, and hardware addresses.
 
 use crate::canon::Canon;
 use crate::types::MacAddr;
 use crate::wire::pulse::{Header, PeerConfig, Row};
 
 impl Row {
-    /// Tells what a row says.
+    /// Adds what a row says of a group.
     pub fn canon(&self, canon: &mut Canon) {
         let Row {
             group,
@@ -34,7 +34,7 @@ impl Row {
 }
 
 impl Header {
-    /// Tells what a header says.
+    /// Adds what a header says; counters and versions by the session that they belong to.
     pub fn canon(&self, canon: &mut Canon) {
         let Header {
             sender,
@@ -64,12 +64,13 @@ impl Header {
         canon.version(session, table_version);
         canon.version(session, base_version);
         canon.version(session, upto_version);
-        // The receiver compares it with its own table.
+        // The acknowledged version is one of the receiver's table.
         canon.version(echo_session, ack_version);
     }
 }
 
 impl MacAddr {
+    /// The address as a number.
     pub(crate) fn number(self) -> u64 {
         self.0.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
     }

@@ -1,14 +1,17 @@
-//! How a group's service does, in the words of `canon`.
+//! The reduction of an engine (`canon`): a group's service, and the hook that runs for it.
 
 use crate::canon::Canon;
 use crate::engine::Engine;
 use crate::engine::group::{End, Running, Service};
 use crate::types::{InterfaceId, MonoTime};
 
-/// More probes than any opening of the model's one group waits for, one that may be on its way included.
+/// More unanswered probes than any opening waits for in a model, which has one group; one probe
+/// that may be on its way is included.
 const ENOUGH: u32 = 5;
 
 impl Service {
+    /// Adds the health of the service, its hook, and a hook's failure. `interface`: that of its
+    /// group.
     pub(super) fn canon(&self, now: MonoTime, (engine, interface): (&Engine, InterfaceId), canon: &mut Canon) {
         let Service { health, known, hook, failed } = *self;
         canon.plain(health.into());
@@ -32,9 +35,9 @@ impl Service {
 }
 
 impl End {
-    /// How many probes are unanswered since then; more than enough is enough.
+    /// Number of probes that were sent after the hook's end and are unanswered, [`ENOUGH`] at most.
     fn asked_in_vain(&self, engine: &Engine, interface: InterfaceId) -> u64 {
-        let End { ok: _, when: _, fresh_from: _, unanswered: _ } = *self; // `when` and `unanswered` by what is before
+        let End { ok: _, when: _, fresh_from: _, unanswered: _ } = *self; // the last three: by `before`, or told above
         let watches = engine.peers.all().filter_map(|peer| engine.evidence.watch(peer));
         let counts = watches.map(|watch| {
             let probes = watch.on(interface);

@@ -1,4 +1,4 @@
-//! Votes, in the words of `canon`. A bare pair has none, and nothing is told of them.
+//! The reduction of an engine (`canon`): votes. A bare pair has none, and adds nothing.
 
 use crate::canon::Canon;
 use crate::engine::Engine;
@@ -7,8 +7,9 @@ use crate::engine::vote::{Alone, Ballot, Poll, Promise, Sent, alone_patience};
 use crate::types::MonoTime;
 
 impl Outbox {
+    /// Adds when our datagrams left. Those that left longer ago than the lease that they stated are
+    /// left out: an answer to them grants nothing any more.
     pub(super) fn canon_sent(&self, now: MonoTime, canon: &mut Canon) {
-        // What left longer ago than a lease grants nothing any more.
         let fresh = self.sent.0.iter().filter(|sent| sent.when + sent.lease > now);
         let fresh: Vec<&Sent> = fresh.collect();
         canon.list(&fresh, |canon, sent| {
@@ -21,6 +22,7 @@ impl Outbox {
 }
 
 impl Poll {
+    /// Adds who grants the open groups, the asking for votes, and the pair's way to deciding alone.
     pub(super) fn canon(&self, now: MonoTime, engine: &Engine, canon: &mut Canon) {
         let Poll { grants, wanted: _, asking, next_ask, alone } = self;
         let timing = &engine.setup.timing;
@@ -37,6 +39,7 @@ impl Poll {
 }
 
 impl Alone {
+    /// Adds how far the pair has come on its way to deciding without its witnesses.
     fn canon(&self, now: MonoTime, engine: &Engine, canon: &mut Canon) {
         let Alone { lacking, said, echoed, unsaid, on } = self;
         let patience = alone_patience(&engine.setup.timing);
@@ -48,6 +51,7 @@ impl Alone {
 }
 
 impl Ballot {
+    /// Adds one group's votes and the promise that this node has given; nothing in a bare pair.
     pub(super) fn canon(&self, now: MonoTime, engine: &Engine, canon: &mut Canon) {
         if engine.setup.votes.is_none() {
             return;

@@ -1,4 +1,5 @@
-//! What the kernels of the nodes hold: the gate with its lease and its latch, and who answers a probe.
+//! What the kernels of the nodes hold: the gate with its lease and its latch, and who answers a
+//! probe.
 
 use super::{Due, LATENCY, World, mac, vip};
 use crate::engine::GateAction;
@@ -16,12 +17,14 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// Whether the gate lets answers for a group out: open, the lease running, not latched.
     pub fn answers(&self, group: GroupId, now: MonoTime) -> bool {
         self.open.contains_key(&group) && now < self.until && self.refused != self.generation
     }
 }
 
 impl World {
+    /// Changes a node's gate as its engine asks. Asserts what a gate relies on: S2, S4, S7.
     pub(super) fn change_gate(&mut self, at: usize, gate: GateAction) {
         let now = self.now;
         let number = |group: GroupId| GroupId(u16::try_from(self.nodes[at].numbers[usize::from(group.0)]).unwrap());
@@ -54,7 +57,8 @@ impl World {
         }
     }
 
-    /// A probe reaches whoever is on the segment; the peer's kernel answers if its gate lets it, else it latches.
+    /// Sends a probe of a node onto the segment. The other's kernel answers if its gate lets it; if
+    /// a group is open there under a lease that is over, its gate latches.
     pub(super) fn probe(&mut self, at: usize, address: Vip) {
         if self.off_segment[at] || !self.nodes[at].facts.carrier {
             return;
@@ -70,14 +74,14 @@ impl World {
             let kernel = &mut self.nodes[other].kernel;
             if kernel.answers(group, now) {
                 let sighting = Sighting::Claim { address, mac: mac(other) };
-                self.later(Due::Sighting { to: at, sighting }, LATENCY * 2);
+                self.schedule(Due::Sighting { to: at, sighting }, LATENCY * 2);
             } else if kernel.open.contains_key(&group) {
                 kernel.refused = kernel.generation;
             }
         }
         if group.is_none() && self.bystander {
             let sighting = Sighting::Claim { address, mac: mac(9) };
-            self.later(Due::Sighting { to: at, sighting }, LATENCY * 2);
+            self.schedule(Due::Sighting { to: at, sighting }, LATENCY * 2);
         }
     }
 }

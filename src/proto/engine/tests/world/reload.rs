@@ -1,4 +1,4 @@
-//! What changes under running agents: their configuration, and the gate below them.
+//! Changes under running agents of the world: another configuration, another gate.
 
 use super::{ETH, World, ms, vip};
 use crate::engine::{Actions, Event, GroupSetup, Reconfiguration};
@@ -8,7 +8,7 @@ use crate::wire::auth::KeyRing;
 use crate::wire::pulse::Digests;
 use std::sync::Arc;
 
-/// One of the world's groups.
+/// The configuration of one of the world's groups: node 0 (number 1) is preferred.
 pub fn group_setup(number: usize, preempt: bool) -> GroupSetup {
     GroupSetup {
         key: GroupKey(number as u64 + 1),
@@ -28,8 +28,8 @@ pub fn group_setup(number: usize, preempt: bool) -> GroupSetup {
 }
 
 impl World {
-    /// Another configuration for a running agent: these groups, and the world's times, keys and floor. The addresses
-    /// of new groups are not there yet.
+    /// Gives a running agent another configuration: these groups, and the world's times, keys and
+    /// floor. The addresses of new groups are not there before [`Event::Installed`].
     pub fn reload(&mut self, at: usize, groups: Vec<GroupSetup>) {
         let now = self.now;
         let names = groups.iter().fold(0, |sum, group| (sum * 31 + group.key.0) % 0xffff_ffff);
@@ -52,13 +52,7 @@ impl World {
         self.handle(at, Event::Tick);
     }
 
-    /// An agent is started whose interface has a gate and no carrier.
-    pub fn start_without_carrier(&mut self, at: usize) {
-        self.begin(at);
-        self.find_gate(at, false);
-    }
-
-    /// The gate of a node becomes another, closed one.
+    /// Replaces the gate of a node by another, closed one, and tells its engine.
     pub fn replace_gate(&mut self, at: usize) {
         for (group, _) in self.nodes[at].kernel.open.drain() {
             // What was open may open again with the same epoch: it is the same holder.

@@ -1,4 +1,4 @@
-//! Services of the world's nodes: how they do, and what is run around them.
+//! Services of the world's nodes: how healthy they are, and the hooks that are run for them.
 
 use super::{Due, World};
 use crate::engine::{Event, GroupSetup, Hook};
@@ -9,15 +9,16 @@ use std::time::Duration;
 /// The same on both nodes, but for what comes of hooks.
 #[derive(Default)]
 pub struct Service {
-    /// A check decides alone: until the first verdict nobody knows.
+    /// Whether a check decides alone: until its first verdict the health is unknown.
     pub checked: bool,
     pub before_open: Option<Duration>,
     pub before_close: Option<Duration>,
-    /// On each node: after how long hooks end, if they do, and whether well.
+    /// By node: after how long a hook ends, and whether well; `None` if it never ends.
     pub ends: [Option<(Duration, bool)>; 2],
 }
 
 impl Service {
+    /// The group's configuration with this service's check and hooks.
     pub(super) fn apply(&self, group: GroupSetup) -> GroupSetup {
         let health = if self.checked { u8::MAX } else { 0 };
         GroupSetup { health, before_open: self.before_open, before_close: self.before_close, ..group }
@@ -25,19 +26,21 @@ impl Service {
 }
 
 impl World {
-    /// Checks of a node come to another verdict about group 0.
+    /// Tells an engine the health of group 0's service: 0 serves, 255 does not.
     pub fn set_health(&mut self, at: usize, health: u8) {
         self.handle(at, Event::Health { group: GroupId(0), health });
         self.handle(at, Event::Tick);
     }
 
+    /// Notes that a node was told to run a hook, and schedules its end.
     pub(super) fn run_hook(&mut self, at: usize, group: GroupId, hook: Hook, epoch: Epoch) {
         self.nodes[at].hooks.push((group, hook, epoch));
         if let Some((delay, ok)) = self.service.ends[at] {
-            self.later(Due::Hook { to: at, group, hook, epoch, ok }, delay);
+            self.schedule(Due::Hook { to: at, group, hook, epoch, ok }, delay);
         }
     }
 
+    /// Why a node is not ready for group 0, by its status report.
     pub fn reason(&self, at: usize) -> Reason {
         self.nodes[at].engine.as_ref().unwrap().report(self.now).groups[0].reason
     }

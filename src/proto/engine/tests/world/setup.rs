@@ -1,4 +1,4 @@
-//! What a node of the world is built from.
+//! The setup that a node's engine in the world is built from.
 
 use super::reload::group_setup;
 use super::{ETH, World, id};
@@ -10,6 +10,7 @@ use crate::wire::pulse::Digests;
 use std::sync::Arc;
 
 impl World {
+    /// The setup of a node's next life, by its disk and the world's present configuration.
     pub(super) fn setup(&self, at: usize) -> Setup {
         let paths = vec![LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
         let missing = if self.nodes[at].damaged { Loaded::Damaged } else { Loaded::Fresh };

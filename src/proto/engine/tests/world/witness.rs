@@ -1,4 +1,5 @@
-//! Witnesses: their voters, their disks, the ways to them. And what voters are bound to, which is what S1 rests on.
+//! Witnesses of the world: their voters, their disks, the ways to them. And S1 judged by what
+//! voters are bound to.
 
 use super::{Due, LATENCY, World, id, ms};
 use crate::engine::{Event, PeerSetup, Votes};
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 #[derive(Default)]
 pub struct Witness {
+    /// The voter, while the witness runs.
     pub voter: Option<Voter>,
     pub disk: Option<Memory>,
     /// No copy of its memory is whole.
@@ -25,7 +27,7 @@ pub struct Witnesses {
     pub all: Vec<Witness>,
     pub strict: bool,
     pub promote: Promote,
-    /// Ways that are cut: what this node says to this witness, and what it hears from it.
+    /// Cut ways, as (node, witness): `deaf` from the node to the witness, `mute` back.
     pub deaf: Vec<(usize, usize)>,
     pub mute: Vec<(usize, usize)>,
     /// How much longer a way takes than a link does.
@@ -45,16 +47,18 @@ impl Default for Witnesses {
 }
 
 impl Witnesses {
+    /// Who votes, for a node's setup; `None` without witnesses.
     pub(super) fn votes(&self) -> Option<Votes> {
         let witnesses = u8::try_from(self.all.len()).unwrap();
         (witnesses > 0).then_some(Votes { witnesses, strict: self.strict })
     }
 
+    /// The witnesses as peers, for a node's setup.
     pub(super) fn peers(&self) -> impl Iterator<Item = PeerSetup> {
         (0..self.all.len()).map(|at| PeerSetup { id: number(at), links: vec![LinkPath::Udp(0)] })
     }
 
-    /// Cuts, or mends, both ways between a node and a witness.
+    /// Cuts both ways between a node and a witness, or mends them.
     pub fn cut(&mut self, node: usize, witness: usize, cut: bool) {
         for ways in [&mut self.deaf, &mut self.mute] {
             ways.retain(|way| *way != (node, witness));
@@ -63,6 +67,7 @@ impl Witnesses {
     }
 }
 
+/// The number of a witness, by its position.
 fn number(at: usize) -> NodeId {
     NodeId(NodeId::FIRST_WITNESS.0 + u8::try_from(at).unwrap())
 }
@@ -72,7 +77,8 @@ fn key(group: usize) -> GroupKey {
 }
 
 impl World {
-    /// A world with so many witnesses, not started.
+    /// A world with this many witnesses, at the times of a cluster with witnesses. Nothing is
+    /// started.
     pub fn voted(profile: Profile, groups: usize, witnesses: usize) -> World {
         let mut world = World::new(profile, groups);
         world.timing = Timing::with_witness(profile);
@@ -80,6 +86,7 @@ impl World {
         world
     }
 
+    /// Starts a witness's voter with what its disk holds.
     pub fn start_witness(&mut self, at: usize) {
         let witness = &mut self.witnesses.all[at];
         witness.lives += 1;
@@ -104,7 +111,7 @@ impl World {
         self.witnesses.all[at].voter = None;
     }
 
-    /// The witness's service check of group 0 ends so, often enough to count.
+    /// Reports the same result of a witness's check of group 0 twice, which is enough to count.
     pub fn check_service(&mut self, at: usize, healthy: bool) {
         let voter = self.witnesses.all[at].voter.as_mut().unwrap();
         for _ in 0..2 {
@@ -112,31 +119,34 @@ impl World {
         }
     }
 
+    /// Sends a node's datagram to a witness, unless the way is cut.
     pub(super) fn say_to_witness(&mut self, from: usize, to: NodeId, bytes: Vec<u8>) {
         let witness = usize::from(to.0 - NodeId::FIRST_WITNESS.0);
         if !self.witnesses.deaf.contains(&(from, witness)) {
-            self.later(Due::ToWitness { from, witness, bytes }, LATENCY + self.witnesses.delay);
+            self.schedule(Due::ToWitness { from, witness, bytes }, LATENCY + self.witnesses.delay);
         }
     }
 
+    /// Delivers a datagram to a witness's voter; schedules its write and its answers.
     pub(super) fn hear_at_witness(&mut self, from: usize, at: usize, bytes: &[u8]) {
         let mut out = Output::default();
         let Some(voter) = self.witnesses.all[at].voter.as_mut() else { return };
         voter.handle(self.now, bytes, &mut out);
         if let Some(version) = out.persist {
             let (memory, life) = (voter.memory(), self.witnesses.all[at].lives);
-            self.later(Due::WitnessStored { at, life, version, memory }, ms(1));
+            self.schedule(Due::WitnessStored { at, life, version, memory }, ms(1));
         }
         let burst = self.witnesses.lose_first_of_burst && out.answers.len() > 1;
         for answer in out.datagrams().skip(usize::from(burst)) {
             if !self.witnesses.mute.contains(&(from, at)) {
                 let link = LinkId { peer: number(at), path: LinkPath::Udp(0) };
                 let delay = LATENCY + self.witnesses.delay;
-                self.later(Due::Datagram { to: from, link, bytes: answer.to_vec() }, delay);
+                self.schedule(Due::Datagram { to: from, link, bytes: answer.to_vec() }, delay);
             }
         }
     }
 
+    /// Ends a write of a witness's disk; a voter of the same life is told.
     pub(super) fn witness_stored(&mut self, at: usize, life: u64, version: u64, memory: Memory) {
         let witness = &mut self.witnesses.all[at];
         witness.disk = Some(memory);
@@ -145,6 +155,7 @@ impl World {
         }
     }
 
+    /// Tells a node's engine that its links to all witnesses are open.
     pub(super) fn open_witness_links(&mut self, at: usize) {
         for witness in 0..self.witnesses.all.len() {
             let link = LinkId { peer: number(witness), path: LinkPath::Udp(0) };
@@ -152,8 +163,9 @@ impl World {
         }
     }
 
-    /// S1 by arithmetic, whatever happens next: a majority of the voters is bound to whoever has a gate open, for at least
-    /// as long as the gate can be. The node itself is one of them: it votes for nobody else while it is open.
+    /// Asserts S1 by arithmetic, whatever happens next: for each group that is answered for, a
+    /// majority of the voters is bound to its node, for at least as long as the gate can be open.
+    /// The node itself is one of them: it votes for nobody else while it is open.
     pub(super) fn judge_votes(&self) {
         if self.witnesses.all.is_empty() || !self.witnesses.judged {
             return;
@@ -183,7 +195,8 @@ impl World {
         }
     }
 
-    /// True if a node votes for nobody but `holder` before `until`. Nobody is alive there: nobody votes.
+    /// True if node `at` votes for nobody but `holder` before `until`. A node whose agent does not
+    /// run does not vote.
     fn is_bound(&self, at: usize, holder: usize, group: GroupId, until: MonoTime) -> bool {
         let Some(engine) = &self.nodes[at].engine else { return true };
         let vote = engine.view_vote(usize::from(group.0));

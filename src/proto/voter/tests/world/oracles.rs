@@ -1,12 +1,14 @@
-//! The two oracles, the histories they look at, and what shows that they would see.
+//! The two oracles of the random histories, the histories, and tests that the oracles would notice
+//! a broken rule.
 
 use super::*;
 use proptest::prelude::*;
 
 /// The oracles.
 impl World {
-    fn hold(&mut self, true_: bool, violation: impl FnOnce() -> String) {
-        if !true_ && self.violation.is_none() {
+    /// Notes a violation if `holds` is false; the first one of a history is kept.
+    fn require(&mut self, holds: bool, violation: impl FnOnce() -> String) {
+        if !holds && self.violation.is_none() {
             self.violation = Some(violation());
         }
     }
@@ -27,7 +29,7 @@ impl World {
             other.over <= now || given.clone().any(|(epoch, since)| *epoch == other.epoch && *since <= now)
         };
         let rival = self.granted.iter().find(|other| other.node != node && !gone(other)).copied();
-        self.hold(rival.is_none(), || format!("{now} ms: S5: {epoch} is granted to {node} while {rival:?} runs"));
+        self.require(rival.is_none(), || format!("{now} ms: S5: {epoch} is granted to {node} while {rival:?} runs"));
         self.granted.retain(|other| other.over > now);
         self.granted.push(Granted { node, epoch, over });
     }
@@ -37,14 +39,15 @@ impl World {
     pub(super) fn check_gates(&mut self) {
         let now = self.now;
         let open = self.nodes.iter().filter(|node| node.gate.1 > local(now, node.ppm)).count();
-        self.hold(open <= 1, || format!("{now} ms: S1: both gates are open"));
+        self.require(open <= 1, || format!("{now} ms: S1: both gates are open"));
         let rising = self.opened.windows(2).all(|pair| pair[0] < pair[1]);
         let opened = self.opened.clone();
-        self.hold(rising || !self.trusted, || format!("{now} ms: S2: opened with {opened:?}"));
+        self.require(rising || !self.trusted, || format!("{now} ms: S2: opened with {opened:?}"));
     }
 }
 
-fn step() -> impl Strategy<Value = Step> {
+/// Any step of a history, by its weight.
+fn any_step() -> impl Strategy<Value = Step> {
     let disk = prop_oneof![
         6 => Just(Disk::Whole), 1 => Just(Disk::Damaged), 1 => Just(Disk::Gone), 1 => Just(Disk::PutBack)
     ];
@@ -68,9 +71,10 @@ fn step() -> impl Strategy<Value = Step> {
 /// A history: the clocks' errors, and what is done.
 fn history() -> impl Strategy<Value = ([i64; 3], Vec<Step>)> {
     let rate = || prop_oneof![Just(-(PPM as i64)), Just(0), Just(PPM as i64)];
-    ([rate(), rate(), rate()], proptest::collection::vec(step(), 5..40))
+    ([rate(), rate(), rate()], proptest::collection::vec(any_step(), 5..40))
 }
 
+/// The world after a history, or at its first violation.
 fn played(rates: [i64; 3], steps: &[Step], mutants: Mutants) -> World {
     let mut world = World::new(rates, mutants);
     // The voter is told everything and votes from then on.
@@ -96,6 +100,7 @@ proptest! {
     }
 }
 
+/// A runner of so many histories, the same ones in every run.
 fn runner(cases: u32) -> proptest::test_runner::TestRunner {
     use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
     let config = Config { cases, max_shrink_iters: 0, failure_persistence: None, ..Config::default() };
@@ -115,7 +120,7 @@ fn the_oracles_see_every_rule_that_is_broken() {
 }
 
 #[test]
-fn the_histories_are_not_dull() {
+fn the_histories_open_gates_and_change_the_active_often() {
     let (opened, taken) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     let played = runner(32).run(&history(), |(rates, steps)| {
         let world = played(rates, &steps, Mutants::NONE);

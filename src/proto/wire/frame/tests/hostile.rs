@@ -3,6 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
+/// Puts the right ICMPv6 checksum into a changed neighbour message.
 fn sum_again(frame: &mut [u8]) {
     frame[56] = 0;
     frame[57] = 0;

@@ -3,7 +3,8 @@
 use super::*;
 use proptest::prelude::*;
 
-/// What can happen between two processes and an attacker who records, withholds, reorders and replays.
+/// What can happen between two processes and an attacker who records, withholds, reorders and
+/// replays.
 #[derive(Clone, Debug)]
 enum Step {
     PulseA,
@@ -15,7 +16,8 @@ enum Step {
     Withhold(proptest::sample::Index),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+/// Any step of the history; deliveries are the most frequent.
+fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => Just(Step::PulseA),
         4 => Just(Step::PulseB),
@@ -27,15 +29,20 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// The network in the attacker's hands.
 #[derive(Default)]
 struct Wire {
-    /// Everything ever sent, with its direction; any of it may be delivered at any time, any number of times.
+    /// Everything ever sent, with its direction; any of it may be delivered at any time, any number
+    /// of times.
     recorded: Vec<(bool, Header)>,
     /// (receiver's session, sender's session, counter) of everything believed.
     believed: std::collections::HashSet<(u64, u64, u64)>,
 }
 
 impl Wire {
+    /// Delivers a recorded datagram, and records the answer. Panics if the receiver believes a
+    /// datagram twice, is disturbed by one that it does not believe, or goes back to an earlier
+    /// life.
     fn deliver(&mut self, to_a: bool, header: &Header, receiver: &mut Process) {
         let before = receiver.sessions.verified();
         let count = receiver.believed;
@@ -61,7 +68,7 @@ proptest! {
     /// Sessions rise here from life to life, so that the test can tell earlier from later.
     #[test]
     fn no_attacker_gets_anything_believed_twice_or_an_earlier_life_back(
-        steps in proptest::collection::vec(step(), 1..300),
+        steps in proptest::collection::vec(any_step(), 1..300),
     ) {
         let mut next = 1..;
         let mut fresh = || next.next().expect("endless");
@@ -83,7 +90,7 @@ proptest! {
                 Step::Deliver(_) | Step::Withhold(_) => {}
             }
         }
-        // The attacker rests: two pulses each way and they believe each other.
+        // The attacker rests: after three pulses each way they believe each other.
         for _ in 0..3 {
             let pulse = a.pulse();
             settle(&mut b, &mut a, &pulse);
