@@ -78,7 +78,7 @@ impl Group {
     pub(super) fn wanted_by(&mut self, around: Around<'_>) -> Option<(PeerAt, Cause)> {
         let stopping = around.commands.stopping.is_some();
         let give = self.paused || stopping || around.commands.is_asked_to_give(self.id);
-        if self.service.waits_after_failure(Hook::BeforeClose, around.turn.last) && !stopping {
+        if self.service.waits_after_failed_hook(Hook::BeforeClose, around.turn.last) && !stopping {
             return None;
         }
         let mut best: Option<(u8, PeerAt, Cause)> = None;

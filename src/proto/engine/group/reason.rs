@@ -30,7 +30,7 @@ impl Group {
             Reason::NoReservation
         } else if self.role == Role::Starting {
             Reason::Listening
-        } else if self.service.waits_after_failure(Hook::BeforeOpen, around.turn.last) {
+        } else if self.service.waits_after_failed_hook(Hook::BeforeOpen, around.turn.last) {
             Reason::Hook
         } else if around.evidence[self.interface].isolated {
             Reason::Isolated

@@ -25,7 +25,7 @@ impl Service {
     }
 
     /// True while this node waits because a hook of this kind has failed.
-    pub fn waits_after_failure(&self, hook: Hook, now: MonoTime) -> bool {
+    pub fn waits_after_failed_hook(&self, hook: Hook, now: MonoTime) -> bool {
         self.failed.is_some_and(|(failed, until)| failed == hook && now < until)
     }
 
