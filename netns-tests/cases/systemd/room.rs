@@ -47,11 +47,11 @@ impl Room {
         let files = lab.dir().join("files");
         std::fs::create_dir(&files).unwrap_or_else(|e| panic!("make {}: {e}", files.display()));
         let mut config =
-            ConfigText::pair("lan").timing(timing).group(GroupText::new(GROUP, &[ADDRESS]).more(service));
+            ConfigText::pair("lan").timing_toml(timing).group(GroupText::new(GROUP, &[ADDRESS]).more_toml(service));
         if witness {
-            config = config.witness(&WITNESSES[..1], "");
+            config = config.witness(&WITNESSES[..1]);
         }
-        std::fs::write(files.join("vipair.toml"), config.text()).expect("write a configuration");
+        std::fs::write(files.join("vipair.toml"), config.to_toml()).expect("write a configuration");
         let key = files.join("cluster.key");
         tool(&program().to_string_lossy(), &["keygen", &key.to_string_lossy()], "");
         let address = ADDRESS.parse().expect("an address");
