@@ -86,7 +86,9 @@ impl Scene {
         let numbered = setup.witnesses.iter().zip(1_u8..);
         Scene {
             knocker: setup.knock.then(|| Knocker::start(&lab, &addresses)),
-            witnesses: numbered.map(|(at, number)| Witness::new(&lab, number, *at, &setup.watched)).collect(),
+            witnesses: numbered
+                .map(|(at, number)| Witness::new(&lab, number, *at, &setup.witness_checks_toml))
+                .collect(),
             kills: Vec::new(),
             began: clock::now(),
             capture: Some(Capture::start(&lab, &addresses)),
@@ -124,7 +126,7 @@ impl Scene {
             }
         }
         scene.start_agent(Server::Beta);
-        if !scene.setup.watched.is_empty() {
+        if !scene.setup.witness_checks_toml.is_empty() {
             // A service that the witness finds failing from the beginning is a reason to move.
             Server::BOTH.into_iter().for_each(|server| scene.start_service(server));
         }
@@ -132,7 +134,7 @@ impl Scene {
             scene.wait_role(Server::Alpha, name, "active");
             scene.wait_ready(Server::Beta, name);
         }
-        if scene.setup.services && scene.setup.watched.is_empty() {
+        if scene.setup.services && scene.setup.witness_checks_toml.is_empty() {
             Server::BOTH.into_iter().for_each(|server| scene.start_service(server));
         }
         scene.lab.note("the pair is complete");

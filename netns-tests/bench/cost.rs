@@ -84,11 +84,11 @@ pub fn thousand_groups() {
 
 /// Configuration of a pair with `count` groups of one address each, and further lines for each
 /// group.
-fn groups_config(profile: &'static str, count: u32, more: &str) -> ConfigText {
+fn groups_config(profile: &'static str, count: u32, group_toml: &str) -> ConfigText {
     let all = addresses(count);
     let groups = all.iter().enumerate();
     groups.fold(ConfigText::pair(profile), |config, (n, address)| {
-        config.group(GroupText::new(&format!("group{n}"), &[address]).more_toml(more))
+        config.group(GroupText::new(&format!("group{n}"), &[address]).more_toml(group_toml))
     })
 }
 

@@ -59,8 +59,8 @@ type Ends = Arc<Mutex<Vec<Option<(MonoTime, Option<MonoTime>)>>>>;
 /// Measures one host loss with all kinds of clients, with tickling or without.
 fn measure(tickled: bool) {
     let way = WAYS[usize::from(!tickled)].0;
-    let more = if tickled { "" } else { "tickle = false" };
-    let config = ConfigText::pair("fast").group(GroupText::new(GROUP, &[ADDRESS]).more_toml(more));
+    let group_toml = if tickled { "" } else { "tickle = false" };
+    let config = ConfigText::pair("fast").group(GroupText::new(GROUP, &[ADDRESS]).more_toml(group_toml));
     let mut scene = Scene::start(Setup::with(config).alone());
     scene.end_capture();
     scene.wait_addresses(Server::Beta);

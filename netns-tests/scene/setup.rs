@@ -21,7 +21,7 @@ pub struct Setup {
     /// Addresses where witnesses listen, number 1 first; empty for a bare pair.
     pub witnesses: Vec<Ipv4Addr>,
     /// Further lines below `[[cluster]]` in the witnesses' files: the checks of a witness.
-    pub watched: String,
+    pub witness_checks_toml: String,
     /// Whether both servers are asked for every address at their own ports, every millisecond.
     pub knock: bool,
     /// Directory of docs/examples whose files both servers get, besides homes of their own.
@@ -50,7 +50,7 @@ impl Setup {
             asked,
             services: false,
             witnesses: Vec::new(),
-            watched: String::new(),
+            witness_checks_toml: String::new(),
             knock: false,
             example: None,
         }
@@ -118,7 +118,7 @@ impl Setup {
     /// service.
     pub fn checked(mut self) -> Setup {
         let check = crate::lab::witness::CHECK;
-        self.watched =
+        self.witness_checks_toml =
             format!("\n[[cluster.check]]\ngroup = \"{GROUP}\"\naddress = \"{ADDRESS}\"\nport = 80\n{check}");
         self.plan.witness_on_segment = true;
         self
