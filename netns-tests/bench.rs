@@ -3,8 +3,8 @@
 //!
 //! Owns: command line, the order of runs, and their supervision. Every block of measurements runs
 //! in a child process, so that a block that fails costs its own run only; the parent sweeps what it
-//! left. Never does: telling a missed goal by exit code; goals are compared in the report. Run it through
-//! `scripts/bench`.
+//! left. Never does: telling a missed goal by exit code; goals are compared in the report. Run it
+//! through `scripts/bench`.
 //!
 //! To add a measurement: make a file in `bench/` with a `pub const TOPIC: Topic`, and add it to
 //! [`TOPICS`]. A topic has [`Block`]s, which hand over values with [`sample`] under keys that no
@@ -155,6 +155,8 @@ pub fn remark(key: &str, text: &str) {
     println!("remark {key} {text}");
 }
 
+/// Measures one block (in a child), or reads the command line and runs what it asks for (in the
+/// parent).
 fn main() -> ExitCode {
     if let Ok(name) = std::env::var(BLOCK) {
         handle_interrupt(SigHandler::SigDfl);
@@ -169,7 +171,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(&options) {
+    match run_as_asked(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
             eprintln!("{cause}");
@@ -180,7 +182,7 @@ fn main() -> ExitCode {
 
 /// Measures what the options ask for, prints the report, and writes files and page if that is
 /// wanted.
-fn run(options: &Options) -> Result<(), String> {
+fn run_as_asked(options: &Options) -> Result<(), String> {
     let (page, dir) = (Path::new(PAGE), Path::new(PAGE).with_extension(""));
     if !options.only_page {
         if !nix::unistd::geteuid().is_root() {
@@ -290,6 +292,7 @@ impl Rounds {
     }
 }
 
+/// Whether Ctrl-C has ended a child.
 fn was_interrupted(status: ExitStatus) -> bool {
     use std::os::unix::process::ExitStatusExt;
     status.signal() == Some(libc::SIGINT)

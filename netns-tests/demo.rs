@@ -25,6 +25,7 @@ const KEPT_DIR: &str = "/run/vipair-demo";
 /// Environment variable that tells the child to perform the play.
 const PLAY: &str = "VIPAIR_DEMO_PLAY";
 
+/// Reads the command line, and performs the play (in the child) or supervises it (in the parent).
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let keep = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -55,7 +56,8 @@ fn supervise_play(keep: bool) -> ExitCode {
     if keep {
         remove_kept();
     }
-    // SAFETY: ignoring a signal runs no code of ours. Ctrl-C ends the play, and we clean up after it.
+    // SAFETY: ignoring a signal runs no code of ours. Ctrl-C ends the play, and we clean up after
+    // it.
     unsafe {
         let _ = signal(Signal::SIGINT, SigHandler::SigIgn);
     }

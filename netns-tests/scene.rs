@@ -43,17 +43,21 @@ pub struct Scene {
     /// Clients that ask who has an address, one for each address of the setup's `asked`.
     pub askers: Vec<Asker>,
     knocker: Option<Knocker>,
+    /// The capture of the servers' frames, until the verdict or [`Scene::end_capture`].
     capture: Option<Capture>,
     agents: [Agent; 2],
     witnesses: Vec<Witness>,
     services: [Option<Service>; 2],
+    /// Files of both servers' own, in a scene of a worked example; otherwise empty.
     homes: Vec<Rc<Home>>,
+    /// Times in which claims of a server are not held against it (S8).
     apart: Vec<Apart>,
     /// Kills of agents: each may have left an opening out of its log.
     kills: Vec<(Server, MonoTime)>,
     began: MonoTime,
     setup: Setup,
     pulse: Duration,
+    /// Epochs that were seen in use, in order.
     epochs: Vec<Held>,
     /// The lab of the scene.
     pub lab: Lab,
@@ -71,7 +75,7 @@ impl Scene {
     /// Builds the lab and starts the probes; no agent runs yet.
     pub fn build(setup: Setup) -> Scene {
         let lab = Lab::build(&setup.plan);
-        let configs = Server::BOTH.map(|server| write_config(&lab, &setup.config.text(), server));
+        let configs = Server::BOTH.map(|server| write_config(&lab, &setup.config.to_toml(), server));
         let program = program();
         let key = lab.dir().join("cluster.key");
         tool(&program.to_string_lossy(), &["keygen", &key.to_string_lossy()], "");
@@ -82,7 +86,9 @@ impl Scene {
         let numbered = setup.witnesses.iter().zip(1_u8..);
         Scene {
             knocker: setup.knock.then(|| Knocker::start(&lab, &addresses)),
-            witnesses: numbered.map(|(at, number)| Witness::new(&lab, number, *at, &setup.watched)).collect(),
+            witnesses: numbered
+                .map(|(at, number)| Witness::new(&lab, number, *at, &setup.witness_checks_toml))
+                .collect(),
             kills: Vec::new(),
             began: clock::now(),
             capture: Some(Capture::start(&lab, &addresses)),
@@ -120,7 +126,7 @@ impl Scene {
             }
         }
         scene.start_agent(Server::Beta);
-        if !scene.setup.watched.is_empty() {
+        if !scene.setup.witness_checks_toml.is_empty() {
             // A service that the witness finds failing from the beginning is a reason to move.
             Server::BOTH.into_iter().for_each(|server| scene.start_service(server));
         }
@@ -128,7 +134,7 @@ impl Scene {
             scene.wait_role(Server::Alpha, name, "active");
             scene.wait_ready(Server::Beta, name);
         }
-        if scene.setup.services && scene.setup.watched.is_empty() {
+        if scene.setup.services && scene.setup.witness_checks_toml.is_empty() {
             Server::BOTH.into_iter().for_each(|server| scene.start_service(server));
         }
         scene.lab.note("the pair is complete");
@@ -320,7 +326,8 @@ impl Scene {
         })
     }
 
-    /// Ends the capture, whose work would be measured, too. Such a scene has no verdict.
+    /// Ends the capture, whose work would be measured, too. The scene cannot be finished by a
+    /// verdict after that.
     pub fn end_capture(&mut self) {
         self.capture = None;
     }

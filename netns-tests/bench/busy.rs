@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 pub struct Busy(Vec<Child>);
 
 impl Busy {
-    /// Starts `count` processes.
+    /// Starts `count` shells that spin; they also die with the thread that calls this.
     pub fn start(count: u32) -> Busy {
         let one = |_| {
             let mut command = Command::new("sh");

@@ -133,6 +133,7 @@ fn first_round_ms(said: &str) -> Option<f64> {
     rest.split(' ').next()?.parse().ok()
 }
 
+/// Sections of the page: when waiting clients know of a loss, and what looking after them costs.
 fn sections() -> Vec<Section> {
     let clients = |(count, written): (u32, &str)| {
         let of = |key: &str, title: &str, unit| {

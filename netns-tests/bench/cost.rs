@@ -84,11 +84,11 @@ pub fn thousand_groups() {
 
 /// Configuration of a pair with `count` groups of one address each, and further lines for each
 /// group.
-fn groups_config(profile: &'static str, count: u32, more: &str) -> ConfigText {
+fn groups_config(profile: &'static str, count: u32, group_toml: &str) -> ConfigText {
     let all = addresses(count);
     let groups = all.iter().enumerate();
     groups.fold(ConfigText::pair(profile), |config, (n, address)| {
-        config.group(GroupText::new(&format!("group{n}"), &[address]).more(more))
+        config.group(GroupText::new(&format!("group{n}"), &[address]).more_toml(group_toml))
     })
 }
 
@@ -170,7 +170,7 @@ fn measure_for(scene: &mut Scene, suffix: &str, stretch: Duration) {
 fn bare_datagrams() {
     let lab = Lab::build(&Plan { alone: true, ..Plan::default() });
     let threads = Server::BOTH.map(|server| {
-        let ways = [(server.port(), server.other().port()), (server.heartbeat(), server.other().heartbeat())];
+        let ways = [(server.port(), server.other().port()), (server.second_link(), server.other().second_link())];
         let sockets = lab.server(server).run(|| {
             ways.map(|(from, to)| {
                 let socket = UdpSocket::bind((from.ipv4(), BARE_PORT)).expect("nobody else has the port");
@@ -215,6 +215,7 @@ fn exchange_datagrams(sockets: &[UdpSocket; 2]) -> (f64, Vec<Duration>) {
     ((busy() - then).as_secs_f64() / clock::now().since(began).as_secs_f64() * 100.0, late)
 }
 
+/// Sections of the page: the cost of the agent at rest, for each kind of pair.
 fn sections() -> Vec<Section> {
     let mut figures = vec![
         figure("cpu-active", "one group, active: CPU of one core", Percent).goal(Median(1.0)),

@@ -82,8 +82,11 @@ fn run_length() -> Duration {
 
 /// Trouble for the network or the machine, for as long as this value lives.
 enum Trouble {
+    /// Processes that compute.
     Busy(Busy),
+    /// Drop rules, one in each lab.
     Loss(Vec<Fault>),
+    /// Stops of the active's process, which the measurement itself sends.
     Freezes,
 }
 
@@ -121,9 +124,9 @@ fn measure(name: &str) {
     std::thread::sleep(Duration::from_millis(200));
     let of = |answers: Answers| asked_until(answers, ended);
     let count = count_takeovers(&scene).saturating_sub(before.0);
-    hand_over(name, "v", count, &of(scene.answers(began)));
+    hand_over_trouble(name, "v", count, &of(scene.answers(began)));
     if let (Some(rival), Some(before)) = (&rival, before.1) {
-        hand_over(name, "k", rival.count_takeovers().saturating_sub(before), &of(rival.asker.since(began)));
+        hand_over_trouble(name, "k", rival.count_takeovers().saturating_sub(before), &of(rival.asker.since(began)));
     }
     end_trouble(trouble, &labs);
 }
@@ -144,8 +147,8 @@ fn lose_frames(lab: &Lab, percent: u8) -> Fault {
     let ways = [
         (Port::Alpha, Port::Beta),
         (Port::Beta, Port::Alpha),
-        (Port::AlphaHeartbeat, Port::BetaHeartbeat),
-        (Port::BetaHeartbeat, Port::AlphaHeartbeat),
+        (Port::AlphaSecondLink, Port::BetaSecondLink),
+        (Port::BetaSecondLink, Port::AlphaSecondLink),
     ];
     let drops = ways.map(|(from, to)| Drops { from: Some(from), to: Some(to), kind: FrameKind::Everything, percent });
     lab.drop_frames(&drops)
@@ -193,8 +196,8 @@ fn asked_until(mut answers: Answers, until: MonoTime) -> Answers {
     answers
 }
 
-/// Hands over takeovers, double answers and the longest gap of one contender.
-fn hand_over(name: &str, who: &str, takeovers: usize, answers: &Answers) {
+/// Hands over takeovers, double answers and the longest gap of one contender under one trouble.
+fn hand_over_trouble(name: &str, who: &str, takeovers: usize, answers: &Answers) {
     assert!(answers.questions.len() > 100, "almost nothing was asked");
     let key = |what: &str| format!("false-{name}-{who}-{what}");
     sample(&key("takeovers"), f64::from(u32::try_from(takeovers).unwrap_or(u32::MAX)));
@@ -270,6 +273,7 @@ fn keepalived_config(server: Server) -> String {
     )
 }
 
+/// Sections of the page: takeovers that nothing justified, for each kind of trouble and contender.
 fn sections() -> Vec<Section> {
     let mut figures: Vec<Figure> = Vec::new();
     for ((name, title), (who, called)) in TROUBLES.into_iter().flat_map(|t| CONTENDERS.map(|c| (t, c))) {
@@ -292,6 +296,8 @@ Both pairs run side by side in the same minute, each in a lab of its own, and a 
 ever fails, so that every takeover is a false one. Loss is on every network between the two servers, either way, and not between
 servers and clients. Stops are sent to whichever server has the address. A lost question counts as a gap of 1 ms or more.";
 
+/// Table of the section, in Markdown: takeovers, double answers and gaps of each contender under
+/// each trouble.
 fn table(results: &Results) -> String {
     let mut text = "| trouble | contender | runs | takeovers (all runs) | both answered (all runs) | longest gap |\n\
                     |---|---|--:|--:|--:|--:|\n"

@@ -50,7 +50,10 @@ impl Watch {
             }
         }
         if CONDITIONS.iter().any(|(known, _)| *known == condition) {
-            KINDS.iter().zip(&counted).for_each(|((kind, ..), counts)| hand_over(&key(condition, kind), counts));
+            KINDS
+                .iter()
+                .zip(&counted)
+                .for_each(|((kind, ..), counts)| hand_over_counts(&key(condition, kind), counts));
         }
         let [late, _renewal] = &counted;
         let of = |share| bound_of(late, share) as f64 / 1e3;
@@ -70,6 +73,7 @@ fn bound_of(counts: &Counts, share: u64) -> u64 {
     *bound.expect("all are at least as many").0
 }
 
+/// Beginning of the keys of one condition and kind of lateness.
 fn key(condition: &str, kind: &str) -> String {
     format!("histogram-{condition}-{kind}")
 }
@@ -84,9 +88,10 @@ fn read_counts(agent: &Agent) -> [Counts; 2] {
     })
 }
 
-/// Hands over the number of events, their quantiles and the classes of the picture.
+/// Hands over the number of events, their quantiles and the classes of the picture, under keys that
+/// begin with `key`.
 #[allow(clippy::cast_precision_loss, reason = "counts and microseconds of some minutes")]
-fn hand_over(key: &str, counts: &Counts) {
+fn hand_over_counts(key: &str, counts: &Counts) {
     sample(&format!("{key}-count"), counts.values().sum::<u64>() as f64);
     for (share, name) in SHARES {
         sample(&format!("{key}-{name}"), bound_of(counts, share) as f64);
@@ -99,6 +104,7 @@ fn hand_over(key: &str, counts: &Counts) {
     }
 }
 
+/// Sections of the page: how late the hot thread wakes up and renews the lease.
 fn sections() -> Vec<Section> {
     let mut figures = Vec::new();
     for ((condition, words), (kind, _, what)) in CONDITIONS.into_iter().flat_map(|c| KINDS.map(|k| (c, k))) {

@@ -43,8 +43,10 @@ const CROWD: u32 = 32;
 /// Sender address of an ARP probe, which claims no address.
 const NOBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
+/// Kinds of questions: key, and text for people.
 const KINDS: [(&str, &str); 2] =
     [("probe", "probe, answered by the kernel"), ("query", "query, answered by the agent")];
+/// States of the machine: key, and text for people.
 const STATES: [(&str, &str); 2] = [("idle", "at rest"), ("busy", "32 busy processes")];
 /// Figures: key, name, and how many of a million answers take longer.
 const SHARES: [(&str, &str, usize); 5] = [
@@ -65,14 +67,14 @@ fn measure() {
     for (state, _) in STATES {
         let busy = (state == "busy").then(|| Busy::start(CROWD));
         std::thread::sleep(Duration::from_millis(500));
-        hand_over("probe", state, time_probes(&scene));
-        hand_over("query", state, time_queries(&scene));
+        hand_over_times("probe", state, time_probes(&scene));
+        hand_over_times("query", state, time_queries(&scene));
         drop(busy);
     }
 }
 
 /// Hands over the quantiles of one kind of question and state of the machine.
-fn hand_over(kind: &str, state: &str, mut times: Vec<Duration>) {
+fn hand_over_times(kind: &str, state: &str, mut times: Vec<Duration>) {
     let unanswered = times.iter().filter(|time| **time >= PACE).count();
     times.sort_unstable();
     for (name, _, share) in SHARES {
@@ -143,7 +145,7 @@ fn reply_filter() -> Vec<socket2::SockFilter> {
 
 /// Answer times of the active's agent to queries.
 fn time_queries(scene: &Scene) -> Vec<Duration> {
-    let (local, remote) = (Port::BetaHeartbeat.ipv4(), Port::AlphaHeartbeat.ipv4());
+    let (local, remote) = (Port::BetaSecondLink.ipv4(), Port::AlphaSecondLink.ipv4());
     let keys = KeyFile::load(Path::new(&scene.lab.dir().join("cluster.key"))).unwrap_or_else(|e| panic!("{e}"));
     let ring = KeyRing::new("lab", &keys.keys);
     let socket = scene.lab.server(Server::Beta).run(|| {
@@ -196,6 +198,7 @@ fn introduction(session: u64) -> Header {
     }
 }
 
+/// Sections of the page: answer times of a living peer.
 fn sections() -> Vec<Section> {
     let mut figures: Vec<Figure> = Vec::new();
     for ((kind, title), (state, of)) in KINDS.into_iter().flat_map(|kind| STATES.map(|state| (kind, state))) {
@@ -226,6 +229,8 @@ pulse (10 ms in `fast`) and the answer time that is exceeded at that rate. Each 
 from the standby's side; what is not answered within that millisecond is counted as 1 ms. `fast` waits for 18 ms of silence and
 for three probes without an answer, 1 ms each.";
 
+/// Table of the section, in Markdown: quantiles of the answer times, and the bound that follows
+/// from them.
 fn table(results: &Results) -> String {
     let mut text =
         "| answered by | machine | half | 1 in 100 take longer than | 1 in 1,000 | 1 in 10,000 | longest | bound at \

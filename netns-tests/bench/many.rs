@@ -26,7 +26,9 @@ pub const COUNT: u32 = 10_000;
 /// Longest wait for an address to move; later it is missing.
 const LIMIT: Duration = Duration::from_secs(3);
 
-fn hand_over(key: &str, moves: Moves) {
+/// Hands over the time from the first move to the last under `key`, and the number of addresses
+/// that did not move.
+fn hand_over_moves(key: &str, moves: Moves) {
     sample(key, ms(moves.last.since(moves.first)));
     sample("many-missing", moves.missing.into());
 }
@@ -44,12 +46,12 @@ pub fn measure() {
     std::thread::sleep(Duration::from_millis(5_500));
     let listener = Listener::start(&scene.lab);
     scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
-    hand_over("many-switch", listener.wait_moves(Server::Beta.port().mac(), COUNT, LIMIT));
+    hand_over_moves("many-switch", listener.wait_moves(Server::Beta.port().mac(), COUNT, LIMIT));
     scene.wait_ready(Server::Alpha, GROUP);
     std::thread::sleep(Duration::from_millis(5_500));
     listener.forget_heard();
     let (at, fault) = vanish(&scene.lab, Server::Beta);
-    hand_over("many-loss", listener.wait_moves(Server::Alpha.port().mac(), COUNT, LIMIT));
+    hand_over_moves("many-loss", listener.wait_moves(Server::Alpha.port().mac(), COUNT, LIMIT));
     scene.wait_answered_by(Server::Alpha);
     std::thread::sleep(Duration::from_millis(100));
     sample("many-loss-gap", ms(scene.answers(just_before(at)).longest_gap().length()));
@@ -57,6 +59,7 @@ pub fn measure() {
     assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
 }
 
+/// Sections of the page: the time in which ten thousand addresses move.
 fn sections() -> Vec<Section> {
     vec![
         Section {

@@ -9,6 +9,7 @@ use super::record::Results;
 use super::spread::Spread;
 use std::fmt::Write;
 
+// Sizes of a picture, in its own units: the whole, its margins, and the height of a strip.
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 250.0;
 const RIGHT: f64 = 30.0;
@@ -82,6 +83,7 @@ fn svg_head(title: &str, height: f64) -> String {
     )
 }
 
+/// A text as SVG may contain it, without backquotes.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;").replace('`', "")
 }
@@ -146,6 +148,7 @@ fn draw_dots(plot: &Plot, strips: &[(String, String)], results: &Results) -> Opt
     Some(text + "</svg>\n")
 }
 
+/// A curve that was measured: its label, and for each point its place, statistics and values.
 type Curve<'a> = (&'a str, Vec<(f64, Spread, Vec<f64>)>);
 
 /// Picture of curves over another quantity.

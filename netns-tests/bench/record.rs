@@ -2,8 +2,8 @@
 //!
 //! Owns: collecting samples, their files, and the remarks on the run that measured them. A file has
 //! one part for each run of the benchmark added to it: lines `# name<TAB>text` are remarks, lines
-//! `key<TAB>values` are samples, in the order of measuring. Never does: giving a verdict. A file that cannot
-//! be read stops the report; nothing is left out in silence.
+//! `key<TAB>values` are samples, in the order of measuring. Never does: giving a verdict. A file
+//! that cannot be read stops the report; nothing is left out in silence.
 
 use super::spread::Spread;
 use std::collections::BTreeMap;

@@ -15,7 +15,9 @@ use std::path::Path;
 /// Line below which the page belongs to people.
 const MARKER: &str = "<!-- scripts/bench writes everything above this line and keeps what is below -->";
 
+/// Line of the README behind which its three numbers are.
 const NUMBERS: &str = "<!-- written by scripts/bench -->";
+/// Line of the README before which its three numbers end.
 const NUMBERS_END: &str = "<!-- until here -->";
 
 /// Cells of a figure's row in the table, without the title.

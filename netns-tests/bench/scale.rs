@@ -120,7 +120,7 @@ pub fn bring_up(count: u32, groups: u32) -> (Scene, Server, Duration) {
     (scene, owner, took)
 }
 
-/// Measures rest, then host loss.
+/// Measures a pair of this shape at rest, then the loss of the host that has the groups.
 fn measure(count: u32, groups: u32) {
     let (mut scene, owner, took) = bring_up(count, groups);
     sample(&key(count, groups, "start"), ms(took));
@@ -191,18 +191,21 @@ fn send_limit() {
 /// Sends the frame [`BATCH`] times with one system call; returns how often the kernel took it.
 fn send_batch(socket: i32, frame: &[u8]) -> u32 {
     let mut part = libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() };
-    // SAFETY: mmsghdr is plain data for which all zero bytes mean "no address, no buffers, no control data".
+    // SAFETY: mmsghdr is plain data for which all zero bytes mean "no address, no buffers, no
+    // control data".
     let mut messages: [libc::mmsghdr; BATCH] = unsafe { std::mem::zeroed() };
     for message in &mut messages {
         message.msg_hdr.msg_iov = &raw mut part;
         message.msg_hdr.msg_iovlen = 1;
     }
     let count = libc::c_uint::try_from(BATCH).expect("a small number");
-    // SAFETY: all headers point to `part`, and that to the frame; both outlive the call, and the kernel only reads them.
+    // SAFETY: all headers point to `part`, and that to the frame; both outlive the call, and the
+    // kernel only reads them.
     let sent = unsafe { libc::sendmmsg(socket, messages.as_mut_ptr(), count, 0) };
     u32::try_from(sent).unwrap_or_else(|_| panic!("send frames: {}", std::io::Error::last_os_error()))
 }
 
+/// Sections of the page: host loss and rest over the numbers of addresses and groups.
 fn sections() -> Vec<Section> {
     let mut figures = vec![figure("send-limit", "frames that one core sends over this bridge, no agent", PerSecond)];
     for (count, groups) in SHAPES {
@@ -237,6 +240,7 @@ pub fn shape_text(count: u32, groups: u32) -> String {
     format!("{} in {}", plural(count, "address", "es"), plural(groups, "group", "s"))
 }
 
+/// Table of the section, in Markdown: medians for each number of addresses and groups.
 fn table(results: &Results) -> String {
     let mut text =
         "| addresses | groups | runs | first | first to last | frames | CPU active | standby | resident active | \
@@ -263,6 +267,7 @@ fn table(results: &Results) -> String {
     text
 }
 
+/// Picture of the section: the times of a host loss over the number of addresses in one group.
 fn plots() -> Vec<Plot> {
     let over = |what: &str| -> Vec<(f64, String)> {
         let one = SHAPES.into_iter().filter(|(_, groups)| *groups == 1);

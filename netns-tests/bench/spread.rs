@@ -1,7 +1,7 @@
 //! Statistics of measured values.
 //!
-//! Owns: sorted values of a figure's runs, and quantiles of times. Never does: knowing what was measured. A spread
-//! has at least one value, so that every statistic of it exists.
+//! Owns: sorted values of a figure's runs, and quantiles of times. Never does: knowing what was
+//! measured. A spread has at least one value, so that every statistic of it exists.
 
 use std::time::Duration;
 

@@ -38,6 +38,7 @@ const MOVES: u32 = 3;
 /// Row of the table: addresses, groups, key, and what moved them.
 type Row = (u32, u32, &'static str, &'static str);
 
+/// Rows of the table, in its order.
 const ROWS: [Row; 5] = [
     (1, 1, "loss", "host loss, the survivor"),
     (1, 1, "switch", "planned switch, both agents together"),
@@ -49,6 +50,7 @@ const ROWS: [Row; 5] = [
 /// Quantity that is counted: ending of the key, title, unit, and how to read it.
 type Quantity = (&'static str, &'static str, Unit, fn(&Spent) -> f64);
 
+/// Quantities that are counted, in the order of the table.
 const QUANTITIES: [Quantity; 4] = [
     ("cpu", "processor time", Milliseconds, |spent| spent.cpu.as_secs_f64() * 1e3),
     ("switches", "context switches", Count, |spent| f64::from(spent.switches)),
@@ -56,6 +58,7 @@ const QUANTITIES: [Quantity; 4] = [
     ("packets", "packets sent", Count, |spent| f64::from(spent.packets)),
 ];
 
+/// Key of a quantity of one row, `before` the move or `after` it.
 fn key((count, groups, kind, _): Row, when: &str, quantity: &str) -> String {
     format!("takeover-{count}-{groups}-{kind}-{when}-{quantity}")
 }
@@ -104,6 +107,7 @@ fn count_around<T>(scene: &Scene, row: Row, servers: &[Server], act: impl FnOnce
     result
 }
 
+/// Sections of the page: what the agents use around a move.
 fn sections() -> Vec<Section> {
     let of = |row: Row, when: &str, words: &str| -> Figure {
         let title = format!("{}, {}: processor time {words}", shape_text(row.0, row.1), row.3);
@@ -126,6 +130,8 @@ after. At rest an agent wakes up for its own pulses and for the peer's, which en
 before `vipair switch` is called. Each address is announced twice in that time, as a request and as a reply each time, and what
 a server's interfaces send is counted, whoever sends it. What the kernel does on other processes' time is not in it.";
 
+/// Table of the section, in Markdown: medians before a move and after it, a line for each kind of
+/// move.
 fn table(results: &Results) -> String {
     // Writing to a String cannot fail.
     let mut text = "| addresses | groups | moved by | moves |".to_owned();

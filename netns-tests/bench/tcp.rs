@@ -31,6 +31,7 @@ pub const TOPIC: Topic = Topic {
     configuration: |_| "For the clients without tickling the group has besides: `tickle = false`.\n".to_owned(),
 };
 
+/// Port of the service.
 const PORT: u16 = 83;
 /// Number of clients of each kind.
 const EACH: usize = 10;
@@ -42,11 +43,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// it tries again.
 const ATTEMPT: Duration = Duration::from_millis(100);
 
+/// Kinds of clients: key, and text for people.
 const KINDS: [(&str, &str); 3] = [
     ("reader", "blocked in `read()`"),
     ("writer", "blocked in `write()`"),
     ("pool", "idle connection, used again after 1 s"),
 ];
+/// Ways to measure: key, and text for people.
 const WAYS: [(&str, &str); 2] = [("tickled", "with tickling"), ("plain", "without")];
 
 /// When the work of each client went on, `None` while it waits; for a pool, also when it was used
@@ -56,8 +59,8 @@ type Ends = Arc<Mutex<Vec<Option<(MonoTime, Option<MonoTime>)>>>>;
 /// Measures one host loss with all kinds of clients, with tickling or without.
 fn measure(tickled: bool) {
     let way = WAYS[usize::from(!tickled)].0;
-    let more = if tickled { "" } else { "tickle = false" };
-    let config = ConfigText::pair("fast").group(GroupText::new(GROUP, &[ADDRESS]).more(more));
+    let group_toml = if tickled { "" } else { "tickle = false" };
+    let config = ConfigText::pair("fast").group(GroupText::new(GROUP, &[ADDRESS]).more_toml(group_toml));
     let mut scene = Scene::start(Setup::with(config).alone());
     scene.end_capture();
     scene.wait_addresses(Server::Beta);
@@ -183,14 +186,16 @@ fn lost_at(lost: &Mutex<Option<MonoTime>>) -> Option<MonoTime> {
     *lost.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits for an answer without a question, until the connection ends.
+/// Plays a reader: waits for an answer without a question, until the connection ends. `None`,
+/// because its time counts from the loss.
 fn read_on(mut stream: TcpStream) -> Option<MonoTime> {
     // Any end of the connection will do.
     let _end = stream.read(&mut [0; 16]);
     None
 }
 
-/// Writes without end, until the connection ends.
+/// Plays a writer: writes without end, until the connection ends. `None`, because its time counts
+/// from the loss.
 fn write_on(mut stream: TcpStream) -> Option<MonoTime> {
     let block = vec![b'.'; 1 << 14];
     while stream.write_all(&block).is_ok() {
@@ -200,8 +205,8 @@ fn write_on(mut stream: TcpStream) -> Option<MonoTime> {
     None
 }
 
-/// Uses the connection, rests, and uses it again [`PAUSE`] after the loss; returns when. A client
-/// that has heard of the connection's end meanwhile does not use it.
+/// Plays a client of a pool: uses the connection, rests, and uses it again [`PAUSE`] after the
+/// loss. Returns when it was used again: its time counts from then.
 fn use_again(stream: TcpStream, lost: &Mutex<Option<MonoTime>>) -> MonoTime {
     let stream = converse(stream).unwrap_or_else(|e| panic!("the first question: {e}"));
     let since = loop {
@@ -218,6 +223,7 @@ fn use_again(stream: TcpStream, lost: &Mutex<Option<MonoTime>>) -> MonoTime {
     }
 }
 
+/// Sections of the page: when clients with open connections go on after a host loss.
 fn sections() -> Vec<Section> {
     let mut figures: Vec<Figure> = Vec::new();
     for ((kind, title), (way, called)) in KINDS.into_iter().flat_map(|kind| WAYS.map(|way| (kind, way))) {
@@ -237,6 +243,8 @@ Each client has one connection when the host is lost, and no limit of its own. I
 is of no use, has connected again and has an answer; counted from the loss, for the pool from its use. Who still waits after 10 s
 counts as 10 s: without tickling, one that only reads waits until its own keep-alive, two hours by default.";
 
+/// Table of the section, in Markdown: times until clients went on, by kind of client, with and
+/// without tickling.
 fn table(results: &Results) -> String {
     let mut text = "| client | | clients | half | nine of ten | longest | still waiting after 10 s |\n\
                     |---|---|--:|--:|--:|--:|--:|\n"

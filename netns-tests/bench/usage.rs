@@ -66,6 +66,7 @@ pub struct Rates {
     pub bytes: f64,
 }
 
+/// Packets and bytes that a server has sent.
 #[derive(Clone, Copy, Default, Debug)]
 struct Traffic {
     packets: u64,
@@ -133,6 +134,7 @@ pub fn resident_mib(pid: i32) -> f64 {
     f64::from(kib.unwrap_or_else(|| panic!("no resident size of {pid}"))) / 1024.0
 }
 
+/// Text of a file below /proc of a process; panics if the process is gone.
 fn read_proc(pid: i32, name: &str) -> String {
     fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_else(|e| panic!("{name} of process {pid}: {e}"))
 }
@@ -144,10 +146,12 @@ fn thread_statuses(pid: i32) -> impl Iterator<Item = String> {
     tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
 }
 
+/// Number of times that a thread went to sleep, by its status.
 fn voluntary_switches(task: &str) -> u64 {
     status_number(task, "voluntary_ctxt_switches:")
 }
 
+/// Number in a thread's status behind `name`; 0 if there is none.
 fn status_number(task: &str, name: &str) -> u64 {
     let line = task.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)

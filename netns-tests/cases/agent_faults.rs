@@ -50,7 +50,8 @@ fn killed_agent_in_profile_fast_never_lets_both_answer() {
 // L2: a pause shorter than the lease
 #[test]
 fn agent_stopped_for_less_than_a_lease_keeps_the_address() {
-    let config = ConfigText::pair("lan").timing("lease_ms = 2000").group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]));
+    let config =
+        ConfigText::pair("lan").timing_toml("lease_ms = 2000").group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]));
     let mut scene = Scene::start(Setup::with(config));
     let (alpha, lab) = scene.agent_mut(Server::Alpha);
     let from = alpha.signal(lab, Signal::SIGSTOP);

@@ -1,4 +1,5 @@
-//! Clients with an open connection learn of a takeover at once, also those that say nothing themselves.
+//! Clients with an open connection learn of a takeover at once, also those that say nothing
+//! themselves.
 
 use super::{SLACK, let_pass};
 use crate::lab::config_text::{ConfigText, GroupText};
@@ -16,15 +17,18 @@ use vipair::types::MonoTime;
 const TOLD: Duration = Duration::from_millis(100);
 /// Default of `drain_ms`.
 const DRAIN: Duration = Duration::from_secs(1);
+/// Port of the mirror.
 const MIRROR: u16 = 7812;
 
+/// The shared addresses, IPv4 first.
 fn addresses() -> [IpAddr; 2] {
     [ADDRESS, ADDRESS6].map(|address| address.parse().expect("an address"))
 }
 
-/// The setup of a pair with one group, with further lines in the group's table.
-fn setup(profile: &'static str, more: &str) -> Setup {
-    Setup::with(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more(more)))
+/// The setup of a pair with one group of both addresses; `group_toml` are further lines of the
+/// group's table.
+fn setup(profile: &'static str, group_toml: &str) -> Setup {
+    Setup::with(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more_toml(group_toml)))
 }
 
 /// Waits until `server` knows `count` connections of the other server.
@@ -45,7 +49,8 @@ fn start_waiting_clients(scene: &mut Scene, each: usize) -> (Holder, Idle) {
     (holder, idle)
 }
 
-/// Waits until the service's side of `count` connections has ended, too, and alpha says so.
+/// Waits until `count` connections have ended on the service's side, too, and alpha's status counts
+/// as many resets.
 fn wait_reset(scene: &mut Scene, holder: &Holder, count: usize) {
     holder.wait_ended(count);
     let count = u64::try_from(count).expect("a small number");
@@ -55,7 +60,7 @@ fn wait_reset(scene: &mut Scene, holder: &Holder, count: usize) {
     });
 }
 
-/// When `server` had answered for every address that is asked for.
+/// When `server` had given its first answer after `from` for every address that is asked for.
 fn first_answered(scene: &Scene, server: Server, from: MonoTime) -> MonoTime {
     let first = |answers: crate::probe::asker::Answers| {
         let mut times = answers.questions.iter().filter_map(|question| question.answer);
@@ -78,10 +83,11 @@ fn print_spread(what: &str, sorted: &[Duration]) {
     );
 }
 
-/// Starts a pair and `each` waiting clients on each address, and takes alpha's power. Returns the
-/// scene, the clients, and when beta had answered.
-fn lose_host(profile: &'static str, more: &str, each: usize, mirrored: bool) -> (Scene, Idle, MonoTime) {
-    let mut scene = Scene::start(setup(profile, more));
+/// Starts a pair and `each` waiting clients on each address, and takes alpha's power. `mirrored`:
+/// beta is told of the connections, so that all clients come to know; otherwise 3 s pass. Returns
+/// the scene, the clients, and when beta had answered for both addresses.
+fn lose_host(profile: &'static str, group_toml: &str, each: usize, mirrored: bool) -> (Scene, Idle, MonoTime) {
+    let mut scene = Scene::start(setup(profile, group_toml));
     let _holder = Holder::start(&scene.lab, Server::Alpha, &addresses());
     let idle = Idle::start(&scene.lab, &addresses(), each);
     if mirrored {

@@ -1,5 +1,5 @@
-//! Connections through servers that translate addresses: with conntrackd's cache committed before the gate opens they
-//! survive the loss of the server that translated them.
+//! Connections through servers that translate addresses: with conntrackd's cache committed before
+//! the gate opens they survive the loss of the server that translated them.
 
 use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::conntrackd::{self, BEHIND, Conntrackd, PORT};
@@ -11,7 +11,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Lines of the guide, with a script of the lab in the place of `/usr/sbin/conntrackd`.
+/// The table of hooks from the guide, with a script of the lab in the place of
+/// `/usr/sbin/conntrackd`.
 fn hook_lines(script: &str) -> String {
     let run = |option: &str| format!("[\"/bin/sh\", \"{script}\", \"{option}\"]");
     let [commit, flush, read, send, age, ask] = ["-c", "-f", "-R", "-B", "-t", "-n"].map(run);
@@ -21,7 +22,8 @@ fn hook_lines(script: &str) -> String {
     )
 }
 
-/// Starts a service on the host behind the servers that sends back each line.
+/// Starts a service on the host behind the servers that sends back each line, and asserts that
+/// clients come from the shared address.
 fn start_echo(scene: &Scene) {
     let target = SocketAddr::from((Port::Gateway.ipv4(), BEHIND));
     let listener = scene.lab.host(Port::Gateway).run(|| TcpListener::bind(target).expect("nobody listens there"));
@@ -63,8 +65,8 @@ struct Translated {
 fn start_translated(hooked: bool) -> Translated {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let script = dir.path().join("conntrackd");
-    let more = if hooked { hook_lines(&script.to_string_lossy()) } else { String::new() };
-    let group = GroupText::new(GROUP, &[ADDRESS]).more(&more);
+    let hooks_toml = if hooked { hook_lines(&script.to_string_lossy()) } else { String::new() };
+    let group = GroupText::new(GROUP, &[ADDRESS]).more_toml(&hooks_toml);
     let mut scene = Scene::build(Setup::with(ConfigText::pair("lan").group(group)));
     // Both nodes have one configuration but each its own conntrackd, in one file system: the script
     // takes the node's own.

@@ -10,7 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Recordings of one reason; a busy machine may give others.
+/// Paths of a server's recordings that were made for `reason`, oldest first. A busy machine may
+/// give reasons of its own for others.
 fn recordings(scene: &Scene, server: Server, reason: &str) -> Vec<PathBuf> {
     let dir = scene.agent(server).state_dir().join("flight");
     let mut found: Vec<PathBuf> = std::fs::read_dir(dir)
@@ -22,7 +23,8 @@ fn recordings(scene: &Scene, server: Server, reason: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Output of `vipair replay`, which fails unless the replay agrees with the flight.
+/// Output of `vipair replay`; panics if the command fails, as it does unless the replay agrees with
+/// the flight.
 fn replay(file: &Path, options: &[&str]) -> String {
     let mut args = vec!["replay", file.to_str().expect("paths of the lab are text")];
     args.extend(options);
@@ -30,6 +32,7 @@ fn replay(file: &Path, options: &[&str]) -> String {
     text.unwrap_or_else(|cause| panic!("{cause}"))
 }
 
+/// Asserts that each of `parts` is in a text.
 fn assert_told(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "\"{part}\" is not told:\n{text}");

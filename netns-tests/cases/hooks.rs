@@ -1,4 +1,5 @@
-//! Programs around a move: their order, what they are told, and what becomes of a move when they fail.
+//! Programs around a move: their order, what they are told, and what becomes of a move when they
+//! fail.
 
 use super::{assert_nothing_moves, let_pass};
 use crate::lab::config_text::{ConfigText, GroupText};
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A program of root's in a directory of root's, and the log that it writes there.
+/// A program for hooks, which root owns, in a directory of its own with the log that it writes.
 struct Program {
     directory: TempDir,
 }
@@ -28,6 +29,7 @@ impl Program {
         Program { directory }
     }
 
+    /// Path of the program.
     fn path(&self) -> PathBuf {
         self.directory.path().join("hook")
     }
@@ -38,7 +40,9 @@ impl Program {
         hooks.iter().map(|hook| format!("{hook} = [[\"{}\", \"{hook}\"]]\n", path.display())).collect()
     }
 
-    /// Words of each log line about a move between servers; lines of an agent's start are left out.
+    /// Words of each log line about a move between servers: the argument, then the hook, group,
+    /// role, epoch, reason and peer that the program was told. Lines of an agent's start are left
+    /// out.
     fn move_lines(&self) -> Vec<Vec<String>> {
         let text = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
         let lines = text.lines().map(|line| line.split(' ').map(str::to_owned).collect::<Vec<String>>());
@@ -46,17 +50,19 @@ impl Program {
     }
 }
 
-const ALL: [&str; 5] = ["before_open", "after_open", "before_close", "after_close", "on_fault"];
+/// All hooks, by their keys.
+const ALL_HOOKS: [&str; 5] = ["before_open", "after_open", "before_close", "after_close", "on_fault"];
 
-fn setup(profile: &'static str, hooks: &str) -> Setup {
-    let group = GroupText::new(GROUP, &[ADDRESS]).more(&format!("[group.hooks]\n{hooks}"));
+/// The setup of a pair with one group; `hooks_toml` are the lines of its table of hooks.
+fn setup(profile: &'static str, hooks_toml: &str) -> Setup {
+    let group = GroupText::new(GROUP, &[ADDRESS]).more_toml(&format!("[group.hooks]\n{hooks_toml}"));
     Setup::with(ConfigText::pair(profile).group(group))
 }
 
 #[test]
 fn hooks_are_run_in_their_order_and_told_everything() {
     let program = Program::new("");
-    let mut scene = Scene::start(setup("lan", &program.hook_lines(&ALL)));
+    let mut scene = Scene::start(setup("lan", &program.hook_lines(&ALL_HOOKS)));
     scene.wait("alpha's hooks to have run", |_| program.move_lines().len() >= 2);
     scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_answered_by(Server::Beta);
@@ -94,7 +100,7 @@ fn a_hook_that_hangs_is_killed_and_the_gate_stays_closed() {
     // The hook hangs on beta only, and would go on for ever.
     let program =
         Program::new("[ \"$VIPAIR_PEER$1\" = alphabefore_open ] && { echo $$ > $LOG.pid; exec sleep 1000; }\nexit 0");
-    let hooks = format!("{}timeout_ms = 300\n", program.hook_lines(&ALL));
+    let hooks = format!("{}timeout_ms = 300\n", program.hook_lines(&ALL_HOOKS));
     let mut scene = Scene::start(setup("lan", &hooks));
     let switched = scene.agent(Server::Alpha).command(&["switch", GROUP]);
     scene.wait("beta to say that its hook failed", |s| s.agent(Server::Beta).events().contains("hook_failed"));
@@ -124,7 +130,7 @@ fn what_was_taken_down_for_a_handover_that_does_not_take_place_is_put_up_again()
     let body = "[ \"$1\" = before_close ] && { kill -9 \"$(cat \"${0%/*}/other\")\"; sleep 0.5; }\nexit 0";
     let program = Program::new(body);
     // The command waits for the other node as long as this.
-    let hooks = format!("{}timeout_ms = 1500\n", program.hook_lines(&ALL));
+    let hooks = format!("{}timeout_ms = 1500\n", program.hook_lines(&ALL_HOOKS));
     let mut scene = Scene::start(setup("lan", &hooks));
     let other = scene.agent(Server::Beta).pid().to_string();
     std::fs::write(program.directory.path().join("other"), other).expect("it can be written");
@@ -149,7 +155,7 @@ fn what_was_taken_down_for_a_handover_that_does_not_take_place_is_put_up_again()
 #[test]
 fn a_hook_that_fails_may_be_told_to_be_ignored() {
     let program = Program::new("[ \"$VIPAIR_PEER$1\" = alphabefore_open ] && { echo no data >&2; exit 7; }\nexit 0");
-    let hooks = format!("{}on_failure = \"proceed\"\n", program.hook_lines(&ALL));
+    let hooks = format!("{}on_failure = \"proceed\"\n", program.hook_lines(&ALL_HOOKS));
     let mut scene = Scene::start(setup("lan", &hooks));
     scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
     scene.wait_answered_by(Server::Beta);

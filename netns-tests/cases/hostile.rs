@@ -9,6 +9,7 @@ use crate::probe::socket::{PacketSocket, bpf_program, deny_all};
 use crate::scene::{ADDRESS, ADDRESS6, GROUP, PATIENCE, Scene, Setup};
 use std::time::{Duration, Instant};
 
+/// Port of pulses.
 const PULSES: u16 = 7811;
 
 /// Payloads of `count` pulses as they leave alpha on the segment.
@@ -26,8 +27,8 @@ fn recorded_pulses(scene: &Scene, count: usize) -> Vec<Vec<u8>> {
     pulses
 }
 
-/// The pulses as they were, one of them with one bit turned in each byte, cut ones, long ones, and
-/// noise.
+/// Hostile payloads: the recorded pulses as they were, one of them with one bit flipped in each
+/// byte in turn, cut ones, long ones, and noise.
 fn hostile_payloads(recorded: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut all = recorded.to_vec();
     let one = &recorded[0];
@@ -41,7 +42,8 @@ fn hostile_payloads(recorded: &[Vec<u8>]) -> Vec<Vec<u8>> {
     all
 }
 
-/// Sum of all numbers in a status report below a key that speaks of rejected datagrams.
+/// Sum of all numbers in a part of a status report that are below a key with `reject` in it;
+/// `inside`: the part itself is below such a key.
 fn sum_rejected(value: &serde_json::Value, inside: bool) -> u64 {
     match value {
         serde_json::Value::Number(number) if inside => number.as_u64().unwrap_or(0),

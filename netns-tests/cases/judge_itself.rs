@@ -10,14 +10,17 @@ use std::net::IpAddr;
 use std::time::Duration;
 use vipair::types::{MacAddr, MonoTime};
 
+/// The address that all forged frames are about.
 fn address() -> IpAddr {
     ADDRESS.parse().expect("an address")
 }
 
+/// An instant of the forged time.
 fn instant(milliseconds: u64) -> MonoTime {
     MonoTime(milliseconds * 1_000_000)
 }
 
+/// A forged frame that speaks for the address at a port.
 fn heard_after(milliseconds: u64, port: Port, how: How) -> Heard {
     let said = Saying { address: address(), how, mac: port.mac(), to: Port::Client.ipv4().into() };
     Heard { at: instant(milliseconds), port, said }
@@ -74,7 +77,7 @@ fn packet_without_a_lease_is_found_and_a_draining_one_is_not() {
 #[test]
 fn claim_on_another_network_is_found() {
     let mut frames = move_to_beta();
-    frames.push(heard_after(120, Port::BetaHeartbeat, How::Reply));
+    frames.push(heard_after(120, Port::BetaSecondLink, How::Reply));
     assert!(check(&frames, &[], &Expected::owner(Server::Alpha).takeover()).is_err());
 }
 
@@ -89,12 +92,17 @@ fn claims_of_a_server_that_is_cut_off_are_no_fault_until_it_is_back() {
     assert!(check(&frames, &apart, &Expected::owner(Server::Alpha).takeover()).is_err());
 }
 
+/// A forged opening of a server with this counter of its own epochs.
 fn opening(counter: u64, server: Server) -> Opening {
     Opening { epoch: (counter, server.port().ipv4().octets()[3]), server }
 }
 
-/// The oracle's verdict when these openings were logged.
-fn check_by(frames: &[Heard], opened: &[Opening], kills: &[(Server, MonoTime)]) -> Result<Vec<Tenure>, String> {
+/// The oracle's verdict when these openings were logged, and these agents killed.
+fn check_by_openings(
+    frames: &[Heard],
+    opened: &[Opening],
+    kills: &[(Server, MonoTime)],
+) -> Result<Vec<Tenure>, String> {
     let case = Case { heard: frames, history: &[], apart: &[], drain: Duration::from_secs(1) };
     case.check_by_openings(address(), opened, kills)
 }
@@ -105,18 +113,18 @@ fn check_by(frames: &[Heard], opened: &[Opening], kills: &[(Server, MonoTime)]) 
 fn claim_without_having_been_given_the_address_anew_is_found() {
     let opened = [opening(1, Server::Alpha), opening(2, Server::Beta)];
     let mut frames = move_to_beta();
-    check_by(&frames, &opened, &[]).expect("nothing is wrong");
+    check_by_openings(&frames, &opened, &[]).expect("nothing is wrong");
     frames.push(heard_after(120, Port::Alpha, How::Reply));
-    let verdict = check_by(&frames, &opened, &[]);
+    let verdict = check_by_openings(&frames, &opened, &[]);
     assert!(verdict.is_err_and(|text| text.contains("two at once")));
     let again = [opened[0], opened[1], opening(3, Server::Alpha)];
-    assert_eq!(check_by(&frames, &again, &[]).expect("given anew").len(), 3);
+    assert_eq!(check_by_openings(&frames, &again, &[]).expect("given anew").len(), 3);
     // The former owner's last claim after that is one too many.
     frames.push(heard_after(121, Port::Beta, How::Reply));
-    assert!(check_by(&frames, &again, &[]).is_err());
+    assert!(check_by_openings(&frames, &again, &[]).is_err());
     // An opening without a claim excuses nothing that comes before it in the order of epochs.
     let unheard = [opening(1, Server::Alpha), opening(2, Server::Alpha), opening(3, Server::Beta)];
-    assert!(check_by(&frames, &unheard, &[]).is_err());
+    assert!(check_by_openings(&frames, &unheard, &[]).is_err());
 }
 
 #[test]
@@ -130,10 +138,13 @@ fn agent_that_was_killed_before_it_could_tell_is_excused_once() {
             .zip([Port::Alpha, Port::Beta, Port::Alpha])
             .map(|(t, p)| heard_after(t, p, How::Reply)),
     );
-    check_by(&frames, &opened, &[(Server::Alpha, instant(155))]).expect("the third tenure is nobody's lie");
-    assert!(check_by(&frames, &opened, &[(Server::Alpha, instant(140))]).is_err(), "it was killed before");
-    assert!(check_by(&frames, &opened, &[(Server::Beta, instant(155))]).is_err(), "it was another one");
-    assert_eq!(count_moves(&check_by(&frames, &opened, &[(Server::Alpha, instant(155))]).expect("as above")).0, 4);
+    check_by_openings(&frames, &opened, &[(Server::Alpha, instant(155))]).expect("the third tenure is nobody's lie");
+    assert!(check_by_openings(&frames, &opened, &[(Server::Alpha, instant(140))]).is_err(), "it was killed before");
+    assert!(check_by_openings(&frames, &opened, &[(Server::Beta, instant(155))]).is_err(), "it was another one");
+    assert_eq!(
+        count_moves(&check_by_openings(&frames, &opened, &[(Server::Alpha, instant(155))]).expect("as above")).0,
+        4
+    );
 }
 
 #[test]

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 const ADDRESS: &str = "10.0.0.100";
 const ADDRESS6: &str = "2001:db8::100";
 
+/// A text as an address.
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
@@ -35,6 +36,7 @@ fn take_addresses(lab: &Lab, server: Server) {
     lab.server(server).ip(&format!("address del {ADDRESS}/32 dev eth0\naddress del {ADDRESS6}/128 dev eth0"));
 }
 
+/// Waits until a condition holds; panics when it does not within ten seconds.
 fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let limit = Instant::now() + Duration::from_secs(10);
     while !condition() {
@@ -43,6 +45,7 @@ fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// The evidence of a scene without cut-off servers and without a drain time.
 fn oracle_case<'a>(heard: &'a [crate::probe::capture::Heard], history: &'a [crate::lab::Entry]) -> Case<'a> {
     Case { heard, history, apart: &[], drain: Duration::ZERO }
 }

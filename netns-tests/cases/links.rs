@@ -11,9 +11,9 @@ use std::time::Duration;
 #[test]
 fn loss_of_the_heartbeat_link_moves_nothing() {
     let mut scene = Scene::start(Setup::of("lan"));
-    scene.lab.cut(&[Port::AlphaHeartbeat]);
+    scene.lab.cut(&[Port::AlphaSecondLink]);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(2));
-    scene.lab.join(&[Port::AlphaHeartbeat]);
+    scene.lab.join(&[Port::AlphaSecondLink]);
     scene.wait_ready(Server::Beta, GROUP);
     scene.finish(&Expected::owner(Server::Alpha));
 }
@@ -34,13 +34,13 @@ fn loss_of_the_link_on_the_segment_moves_nothing() {
 #[test]
 fn loss_of_all_links_moves_nothing_while_the_segment_is_shared() {
     let mut scene = Scene::start(Setup::of("lan"));
-    scene.lab.cut(&[Port::AlphaHeartbeat]);
+    scene.lab.cut(&[Port::AlphaSecondLink]);
     let fault = scene
         .lab
         .drop_frames(&[Drops::from(Port::Alpha, FrameKind::Pulses), Drops::from(Port::Beta, FrameKind::Pulses)]);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(5));
     assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
-    scene.lab.join(&[Port::AlphaHeartbeat]);
+    scene.lab.join(&[Port::AlphaSecondLink]);
     scene.wait_ready(Server::Beta, GROUP);
     scene.finish(&Expected::owner(Server::Alpha));
 }
@@ -50,7 +50,7 @@ fn loss_of_all_links_moves_nothing_while_the_segment_is_shared() {
 #[test]
 fn answered_probes_veto_a_takeover() {
     let scene = Scene::start(Setup::of("lan"));
-    scene.lab.cut(&[Port::AlphaHeartbeat]);
+    scene.lab.cut(&[Port::AlphaSecondLink]);
     let fault = scene.lab.drop_frames(&[
         Drops::from(Port::Alpha, FrameKind::Pulses),
         Drops::from(Port::Alpha, FrameKind::SegmentPulses),
@@ -58,17 +58,17 @@ fn answered_probes_veto_a_takeover() {
     // Profile lan: silence 180 ms, veto 2.5 s.
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(1_500));
     assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
-    scene.lab.join(&[Port::AlphaHeartbeat]);
+    scene.lab.join(&[Port::AlphaSecondLink]);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-/// Loses all pulses from one server for 3 s and asserts that nothing moves.
-fn pulses_lost_one_way(from: Server) {
+/// Starts a pair, loses all pulses from one server for 3 s, and asserts that nothing moves.
+fn assert_lost_pulses_move_nothing(from: Server) {
     let mut scene = Scene::start(Setup::of("lan"));
     let fault = scene.lab.drop_frames(&[
         Drops::from(from.port(), FrameKind::Pulses),
-        Drops::from(from.heartbeat(), FrameKind::Pulses),
+        Drops::from(from.second_link(), FrameKind::Pulses),
     ]);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(3));
     assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
@@ -80,13 +80,13 @@ fn pulses_lost_one_way(from: Server) {
 // L2 S8
 #[test]
 fn pulses_of_the_active_lost_on_every_link_move_nothing() {
-    pulses_lost_one_way(Server::Alpha);
+    assert_lost_pulses_move_nothing(Server::Alpha);
 }
 
 // L2 S8
 #[test]
 fn pulses_of_the_standby_lost_on_every_link_move_nothing() {
-    pulses_lost_one_way(Server::Beta);
+    assert_lost_pulses_move_nothing(Server::Beta);
 }
 
 // L1 S8: the active hears and is not heard; it closes on the standby's last claim, before the
@@ -96,7 +96,7 @@ fn active_that_nobody_hears_is_replaced_and_never_both_answer() {
     let mut scene = Scene::start(Setup::of("lan"));
     let fault = scene.lab.drop_frames(&[
         Drops::from(Port::Alpha, FrameKind::Everything),
-        Drops::from(Port::AlphaHeartbeat, FrameKind::Everything),
+        Drops::from(Port::AlphaSecondLink, FrameKind::Everything),
     ]);
     let from = scene.lab.note("alpha is mute");
     scene.wait_answered_by(Server::Beta);
@@ -117,7 +117,7 @@ fn active_that_hears_nobody_never_leads_to_two_that_answer() {
     let mut scene = Scene::start(Setup::of("lan"));
     let fault = scene.lab.drop_frames(&[
         Drops::to(Port::Alpha, FrameKind::Everything),
-        Drops::to(Port::AlphaHeartbeat, FrameKind::Everything),
+        Drops::to(Port::AlphaSecondLink, FrameKind::Everything),
     ]);
     let_pass(Duration::from_secs(2));
     assert!(scene.lab.lift(fault) > 10, "the fault did not strike");

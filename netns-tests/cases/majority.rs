@@ -23,9 +23,10 @@ const NO_TAKEOVER: &str = "no takeover if";
 /// Words of the event without `strict`, once both nodes agree.
 const ALONE: &str = "the pair decides alone";
 
-/// A pair with one group of both addresses, with further lines in the group's table.
-fn config(profile: &'static str, more: &str) -> ConfigText {
-    ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more(more))
+/// The configuration of a pair with one group of both addresses; `group_toml` are further lines of
+/// the group's table.
+fn config(profile: &'static str, group_toml: &str) -> ConfigText {
+    ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more_toml(group_toml))
 }
 
 /// Length of a case with chance in it: `ordinary_s` seconds, or `long_s` if `VIPAIR_LONG` is set.

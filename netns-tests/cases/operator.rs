@@ -7,6 +7,7 @@ use crate::probe::oracle::{Expected, has_claimed};
 use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
 use std::time::Duration;
 
+/// Whether a server's eth0 has the gate's filters, for both directions.
 fn has_filters(scene: &Scene, server: Server) -> bool {
     ["ingress", "egress"].iter().all(|side| {
         let netns = scene.lab.server(server);

@@ -32,10 +32,10 @@ fn client_on_the_losing_side_of_a_split_is_corrected_within_a_second() {
     let_pass(Duration::from_millis(300));
     // Beta and the gateway are on one side: beta is not alone there, and promotes.
     let split = scene.lab.split(&[Port::Beta, Port::Gateway]);
-    scene.lab.cut(&[Port::BetaHeartbeat]);
+    scene.lab.cut(&[Port::BetaSecondLink]);
     scene.wait_role(Server::Beta, GROUP, "active");
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
-    scene.lab.join(&[Port::BetaHeartbeat]);
+    scene.lab.join(&[Port::BetaSecondLink]);
     let healed = scene.lab.heal(&[Port::Beta, Port::Gateway]);
     // Beta claimed unheard until now; alpha has two pulses to close.
     scene.excuse_claims(Server::Beta, split, healed);
@@ -64,7 +64,7 @@ fn standby_that_hears_nobody_on_the_segment_does_not_promote() {
         !has_claimed(&scene.heard(), Port::Beta, cut, clock::now()),
         "beta claimed the address on an empty segment"
     );
-    scene.lab.join(&[Port::Beta, Port::BetaHeartbeat]);
+    scene.lab.join(&[Port::Beta, Port::BetaSecondLink]);
     scene.wait_ready(Server::Beta, GROUP);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
     scene.finish(&Expected::owner(Server::Alpha));

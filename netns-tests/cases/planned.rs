@@ -58,6 +58,7 @@ fn begin_request(scene: &Scene, address: &str) -> TcpStream {
     stream
 }
 
+/// Sends the rest of a request that [`begin_request`] began; returns the whole answer.
 fn finish_request(mut stream: TcpStream) -> std::io::Result<String> {
     stream.write_all(b" lab\r\n\r\n")?;
     let mut answer = String::new();

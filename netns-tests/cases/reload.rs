@@ -9,8 +9,10 @@ use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
 use nix::sys::signal::Signal;
 use std::time::Duration;
 
+/// Addresses of the group that reloads add.
 const MAIL: &str = "10.0.0.101";
 const MAIL6: &str = "2001:db8::101";
+/// Address that a reload adds to the group that is there from the beginning.
 const SECOND: &str = "10.0.0.102";
 
 /// Writes the configuration that both agents read at the next reload.
@@ -32,14 +34,17 @@ fn reload(scene: &mut Scene, server: Server, kind: &str) {
     scene.wait(&format!("{} to tell of a {kind}", server.name()), |s| count_events(s, server, kind) > before);
 }
 
+/// The group that is there from the beginning.
 fn web_group() -> GroupText {
     GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).prefer(Server::Alpha)
 }
 
+/// The group that reloads add and remove.
 fn mail_group() -> GroupText {
     GroupText::new("mail", &[MAIL, MAIL6]).prefer(Server::Alpha)
 }
 
+/// Whether a server has an address on eth0, whether it answers for it or not.
 fn has_address(scene: &Scene, server: Server, address: &str) -> bool {
     let shown = scene.lab.server(server).tool("ip", &["-o", "address", "show", "dev", "eth0"], "");
     shown.contains(&format!(" {address}/"))
@@ -63,10 +68,10 @@ fn fifty_reloads_under_load_are_seen_by_no_client() {
         let addresses = if turn % 2 == 0 { vec![ADDRESS, ADDRESS6, SECOND] } else { vec![ADDRESS, ADDRESS6] };
         let group = GroupText::new(GROUP, &addresses).prefer(Server::Alpha);
         let config = ConfigText::pair("lan")
-            .timing(&format!("lease_ms = {}", 250 + turn))
-            .group(group.more(&format!("preempt_delay_ms = {}", 5_000 + turn)));
+            .timing_toml(&format!("lease_ms = {}", 250 + turn))
+            .group(group.more_toml(&format!("preempt_delay_ms = {}", 5_000 + turn)));
         let config = if turn % 3 == 0 { config.group(mail_group()) } else { config };
-        write_config(&scene, &config.text());
+        write_config(&scene, &config.to_toml());
         reload(&mut scene, Server::Alpha, "reload");
         reload(&mut scene, Server::Beta, "reload");
     }
@@ -91,7 +96,7 @@ fn added_groups_and_addresses_are_served_and_removed_ones_are_not() {
     let mut scene = Scene::start(Setup::with(ConfigText::pair("lan").group(web_group())));
     let from = clock::now();
     let larger = GroupText::new(GROUP, &[ADDRESS, ADDRESS6, SECOND]).prefer(Server::Alpha);
-    write_config(&scene, &ConfigText::pair("lan").group(larger.clone()).group(mail_group()).text());
+    write_config(&scene, &ConfigText::pair("lan").group(larger.clone()).group(mail_group()).to_toml());
     for server in Server::BOTH {
         reload(&mut scene, server, "reload");
     }
@@ -114,7 +119,7 @@ fn added_groups_and_addresses_are_served_and_removed_ones_are_not() {
     scene.wait_ready(first, "mail");
     assert_nothing_moves_of(&scene, &[ADDRESS, ADDRESS6, SECOND], Server::Alpha);
     // The standby reloads first, so that it does not take over a group that is about to go.
-    write_config(&scene, &ConfigText::pair("lan").group(larger).text());
+    write_config(&scene, &ConfigText::pair("lan").group(larger).to_toml());
     reload(&mut scene, first, "reload");
     reload(&mut scene, first.other(), "reload");
     for server in Server::BOTH {
@@ -133,7 +138,8 @@ fn added_groups_and_addresses_are_served_and_removed_ones_are_not() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-/// Asserts that `server` answers every question for these addresses for 300 ms.
+/// Asserts that `server` answers every question for these addresses for 300 ms; other addresses
+/// that are asked for do not count.
 fn assert_nothing_moves_of(scene: &Scene, addresses: &[&str], server: Server) {
     let from = clock::now();
     let_pass(Duration::from_millis(300));
@@ -145,7 +151,7 @@ fn assert_nothing_moves_of(scene: &Scene, addresses: &[&str], server: Server) {
 #[test]
 fn a_bad_file_is_refused_with_every_error_and_changes_nothing() {
     let mut scene = Scene::start(Setup::of("lan"));
-    let good = ConfigText::pair("lan").group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6])).text();
+    let good = ConfigText::pair("lan").group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6])).to_toml();
     let bad = good.replace("profile = \"lan\"", "profile = \"lam\"").replace(ADDRESS, "10.0.0.1000");
     write_config(&scene, &bad);
     reload(&mut scene, Server::Alpha, "reload_refused");
@@ -172,7 +178,7 @@ fn the_plan_of_a_reload_is_what_the_reload_does() {
     let plan = |scene: &Scene| scene.agent(Server::Alpha).command(&["check", file, "--against-running"]);
     let nothing = plan(&scene).unwrap_or_else(|e| panic!("{e}"));
     assert!(nothing.contains("would change nothing") && nothing.contains("node alpha"), "{nothing}");
-    let good = ConfigText::pair("lan").group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6])).text();
+    let good = ConfigText::pair("lan").group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6])).to_toml();
     write_config(&scene, &good.replace("eth0", "eth1"));
     let refused = plan(&scene).expect_err("the agent would refuse it");
     assert!(refused.contains("REFUSED") && refused.contains("eth1"), "{refused}");
@@ -198,7 +204,7 @@ fn a_gate_that_becomes_too_small_is_replaced_without_a_move() {
     let from = clock::now();
     let more: Vec<String> = (0..1_100).map(|n| format!("10.1.{}.{}", n / 250, n % 250 + 1)).collect();
     let all: Vec<&str> = [ADDRESS, ADDRESS6].into_iter().chain(more.iter().map(String::as_str)).collect();
-    write_config(&scene, &ConfigText::pair("lan").group(GroupText::new(GROUP, &all)).text());
+    write_config(&scene, &ConfigText::pair("lan").group(GroupText::new(GROUP, &all)).to_toml());
     for server in Server::BOTH {
         reload(&mut scene, server, "reload");
         scene.wait("the last address to be there", |s| has_address(s, server, &more[1_099]));

@@ -14,8 +14,10 @@ use vipair::types::MonoTime;
 /// An HTTP check ten times a second; one failure is a fault.
 const HTTP: &str = "[[group.check]]\nkind = \"http\"\nport = 80\ninterval_ms = 100\nfall = 1\nrise = 1\n";
 
-fn setup(profile: &'static str, more: &str) -> Setup {
-    Setup::with(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more(more)))
+/// The setup of a pair with one group of both addresses; `group_toml` are further lines of the
+/// group's table, such as checks.
+fn setup(profile: &'static str, group_toml: &str) -> Setup {
+    Setup::with(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more_toml(group_toml)))
 }
 
 /// Starts both agents with their services: alpha active, beta its ready standby.
@@ -31,10 +33,12 @@ pub(super) fn start_pair(setup: Setup) -> Scene {
     scene
 }
 
+/// The reason of a server's state in its status; empty without one.
 fn reason(scene: &Scene, server: Server) -> String {
     scene.agent(server).status().map(|status| status.text(GROUP, "reason")).unwrap_or_default()
 }
 
+/// The health in a server's status as text, `0` for a service that serves; empty without one.
 fn health(scene: &Scene, server: Server) -> String {
     scene.agent(server).status().map(|status| status.text(GROUP, "health")).unwrap_or_default()
 }
@@ -72,8 +76,8 @@ fn a_service_that_dies_on_the_active_moves_the_group_to_the_standby_that_serves(
     scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
-/// Kills the service of the active server, `turns` times; returns the times until the other server
-/// answered, sorted.
+/// Kills the service of the active server `turns` times, alpha's first; returns the times until the
+/// other server answered, shortest first.
 fn kill_and_measure(scene: &mut Scene, turns: usize) -> Vec<Duration> {
     let mut took = Vec::new();
     for turn in 0..turns {
@@ -166,10 +170,11 @@ fn planned_switch_under_load_with_checks_loses_no_request() {
     scene.finish(&Expected::owner(Server::Alpha).handover().handover());
 }
 
-/// Makes both agents read the configuration again, in this order, with further lines in the group's
-/// table.
-fn reload_in_order(scene: &mut Scene, order: [Server; 2], more: &str) {
-    let text = setup("lan", more).config.text();
+/// Makes both agents read the configuration again, in this order, and waits until their checks were
+/// tried. `group_toml` are further lines of the group's table; a check with `weight = 30` in them
+/// is expected to fail.
+fn reload_in_order(scene: &mut Scene, order: [Server; 2], group_toml: &str) {
+    let text = setup("lan", group_toml).config.to_toml();
     let file = scene.lab.dir().join("vipair.toml");
     std::fs::write(&file, text).unwrap_or_else(|e| panic!("write {}: {e}", file.display()));
     for server in order {
@@ -177,7 +182,7 @@ fn reload_in_order(scene: &mut Scene, order: [Server; 2], more: &str) {
         let before = told(scene);
         scene.agent(server).signal(&scene.lab, Signal::SIGHUP);
         scene.wait("the configuration to be read again", |s| told(s) > before);
-        let expected = if more.contains("weight = 30") { "30" } else { "0" };
+        let expected = if group_toml.contains("weight = 30") { "30" } else { "0" };
         scene.wait("its checks to have been tried", |s| health(s, server) == expected);
     }
 }

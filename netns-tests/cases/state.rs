@@ -17,7 +17,7 @@ fn switch_to(scene: &mut Scene, to: Server) {
 }
 
 /// Starts a pair whose state directories are file systems of 64 KiB.
-fn with_small_state_dirs() -> Scene {
+fn start_with_small_state_dirs() -> Scene {
     let mut scene = Scene::build(Setup::of("lan"));
     for server in Server::BOTH {
         scene.agent_mut(server).0.set_state_dir(StateDir::Small(64));
@@ -32,7 +32,7 @@ fn with_small_state_dirs() -> Scene {
 // L6, guide 10: both slots of the state are rewritten in place
 #[test]
 fn full_disk_changes_nothing() {
-    let mut scene = with_small_state_dirs();
+    let mut scene = start_with_small_state_dirs();
     for server in Server::BOTH {
         scene.lab.note(format!("disk of {} is filled", server.name()));
         scene
@@ -51,7 +51,7 @@ fn full_disk_changes_nothing() {
 // the missing one
 #[test]
 fn unwritable_disk_is_good_for_one_promotion_and_then_named_as_the_reason() {
-    let mut scene = with_small_state_dirs();
+    let mut scene = start_with_small_state_dirs();
     scene.lab.note("disk of beta is read-only");
     scene.agent(Server::Beta).in_state_dir("mount -o remount,ro .");
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));

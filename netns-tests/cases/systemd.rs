@@ -1,4 +1,5 @@
-//! The units as they ship, under a systemd that boots: what systemd, sandbox and journal make of the product.
+//! The units as they ship, under a systemd that boots: what systemd, sandbox and journal make of
+//! the product.
 
 use super::SLACK;
 use crate::lab::{Server, clock};

@@ -15,7 +15,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use vipair::wire::pulse::Reason;
 
+/// Number of the user and group without any privilege.
 const NOBODY: u32 = 65_534;
+/// Lease that talkers tell.
 const LEASE: Duration = Duration::from_millis(170);
 /// Longest wait: more than anything here takes on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,6 +32,7 @@ struct WitnessLab {
     _turn: Turn,
 }
 
+/// Address of the witness, on the loopback of its namespace.
 fn address() -> SocketAddr {
     "127.0.0.1:7811".parse().expect("an address")
 }
@@ -78,18 +81,22 @@ impl WitnessLab {
         self.witness = Some(Process::start(&self.netns, command, &self.dir.join("log"), false));
     }
 
+    /// The witness's process; panics while none runs.
     fn process(&self) -> &Process {
         self.witness.as_ref().expect("it was started")
     }
 
+    /// Kills the witness with SIGKILL; returns when the process is gone.
     fn kill(&mut self) {
         self.witness.take().expect("it was started").kill();
     }
 
+    /// A talker for node `id` of a cluster, with the key of that cluster and the lease [`LEASE`].
     fn talker(&self, cluster: u8, id: u8) -> Talker {
         self.talker_with_lease(cluster, id, LEASE)
     }
 
+    /// A talker like that of [`WitnessLab::talker`] that tells another lease.
     fn talker_with_lease(&self, cluster: u8, id: u8, lease: Duration) -> Talker {
         Talker::new(&self.netns, address(), (&format!("c{cluster}"), cluster + 1), id, lease)
     }
@@ -112,7 +119,8 @@ impl WitnessLab {
         });
     }
 
-    /// Claims until the witness grants to this talker, higher whenever it tells of a higher epoch.
+    /// Claims until the witness grants to this talker; claims higher whenever the witness tells of
+    /// a higher epoch.
     fn wait_granted(&self, talker: &mut Talker) {
         self.wait("a grant", || {
             talker.claim_higher();
@@ -287,7 +295,7 @@ fn witness_takes_another_file_at_once_or_not_at_all_and_keeps_its_promises() {
     let (mut came, mut went) = (lab.talker(2, 1), lab.talker(1, 1));
     lab.wait("an answer in the new cluster", || came.exchange());
     assert!(!went.exchange(), "a cluster that is gone is answered");
-    // The voter of the other cluster is still the same.
+    // The voter of the cluster that stays keeps its promise.
     for _ in 0..5 {
         beta.claim_higher();
         beta.exchange();

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vipair::types::MonoTime;
 
+/// Timing profile of the pair.
 const PROFILE: &str = "fast";
+/// Number of pages that the web client fetches in a second.
 const PER_SECOND: u32 = 500;
 /// Room for a busy machine on top of a bound of the design.
 const SLACK: Duration = Duration::from_millis(80);
@@ -30,14 +32,20 @@ struct Promise {
     words: &'static str,
 }
 
+/// The play, from one act to the next.
 struct Play {
     scene: Scene,
     screen: Screen,
     web: Web,
+    /// The server that answered at the end of the last act.
     active: Server,
+    /// The owners of the addresses so far, which the oracle must see.
     expected: Expected,
+    /// Number of promises that were kept.
     kept: usize,
+    /// Number of promises that were broken.
     broken: usize,
+    /// Number of the present act, from 1.
     act: u32,
 }
 
@@ -90,6 +98,7 @@ impl Play {
         }
     }
 
+    /// Shows the strip until a server is a ready standby.
     fn watch_until_ready(&mut self, server: Server) {
         self.watch_until("a ready standby", Duration::from_millis(300), |s| {
             let status = s.agent(server).status();
@@ -97,7 +106,8 @@ impl Play {
         });
     }
 
-    /// Prints the table of an act and records the verdict.
+    /// Prints the table of an act that began at `from`, and counts its promise as kept or broken.
+    /// `after`: the server that is to answer now.
     fn finish_act(&mut self, from: MonoTime, did: &str, after: Option<Server>, promise: &Promise) {
         self.screen.show_for(&self.scene, Duration::from_millis(200));
         let to = clock::now();
@@ -139,7 +149,7 @@ impl Play {
                 ),
             ),
             row("both", format!("answered for {}", screen.paint(tone(both == 0), &format!("{both} ms")))),
-            row("promised", format!("{}: {}", promise.words, self.verdict(as_promised))),
+            row("promised", format!("{}: {}", promise.words, self.verdict_word(as_promised))),
         ];
         lines.iter().for_each(|line| self.screen.print_line(line));
         if as_promised {
@@ -150,7 +160,8 @@ impl Play {
         self.active = after.unwrap_or(self.active);
     }
 
-    fn verdict(&self, kept: bool) -> String {
+    /// Word for a promise that was kept or broken, in its colour.
+    fn verdict_word(&self, kept: bool) -> String {
         if kept { self.screen.paint(Tone::Green, "kept") } else { self.screen.paint(Tone::Alarm, "BROKEN") }
     }
 
@@ -191,8 +202,8 @@ impl Play {
         self.expected = self.expected.clone().takeover();
         self.screen
             .print_remark(&self.scene, &format!("the cables of {} are back, the heartbeat's first", old.name()));
-        self.scene.lab.join(&[old.heartbeat()]);
-        self.watch_until_ready_or_fault(old);
+        self.scene.lab.join(&[old.second_link()]);
+        self.watch_until_not_active(old);
         let joined = self.scene.lab.join(&[old.port()]);
         self.scene.excuse_claims(old, cut, joined);
         self.watch_until_ready(old);
@@ -204,9 +215,9 @@ impl Play {
         self.finish_act(from, &format!("{} cut off, then plugged in again", old.name()), Some(new), &promise);
     }
 
-    /// Shows the strip until the server that was cut off is not active; ready or not, because its
-    /// segment cable is still out.
-    fn watch_until_ready_or_fault(&mut self, server: Server) {
+    /// Shows the strip until the server that was cut off is not active any more. It need not be
+    /// ready, because its cable to the segment is still out.
+    fn watch_until_not_active(&mut self, server: Server) {
         self.watch_until("the former active to let go", Duration::from_millis(200), |s| {
             s.agent(server).status().is_ok_and(|status| status.text(GROUP, "role") != "active")
         });

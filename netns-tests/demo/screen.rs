@@ -20,9 +20,13 @@ const ROW: usize = 75;
 /// The printer on standard output.
 #[derive(Debug)]
 pub struct Screen {
+    /// Whether the output has colours.
     colour: bool,
+    /// Instant up to which cells were printed.
     shown_until: MonoTime,
+    /// Beginning of the strip.
     start: MonoTime,
+    /// Number of cells in the present row.
     column: usize,
 }
 

@@ -1,7 +1,8 @@
 //! The agent of one server, driven the way an operator drives it: by the command line of `vipair`.
 //!
-//! Owns: the agent's process, its state directory, its socket and its log. Never does: reaching into the agent by
-//! any way that an operator does not have. A command that fails panics with its output and the agent's log.
+//! Owns: the agent's process, its state directory, its socket and its log. Never does: reaching
+//! into the agent by any way that an operator does not have. A command that fails panics with its
+//! output and the agent's log.
 
 use super::home::Home;
 use super::netns::try_tool;
@@ -22,7 +23,8 @@ use vipair::types::MonoTime;
 pub enum StateDir {
     /// An ordinary directory below the lab's own.
     Plain,
-    /// A file system of its own of this many KiB, visible to the agent alone; see [`Agent::in_state_dir`].
+    /// A file system of its own of this many KiB, visible to the agent alone; see
+    /// [`Agent::in_state_dir`].
     Small(u32),
 }
 
@@ -30,11 +32,15 @@ pub enum StateDir {
 #[derive(Debug)]
 pub struct Agent {
     server: Server,
+    /// The process that was started last; `None` once it was killed or stopped.
     process: Option<Process>,
     config: PathBuf,
+    /// Directory of the lab's files.
     dir: PathBuf,
+    /// Whether the process is to survive this one.
     outlive: bool,
     state: StateDir,
+    /// The server's own files; `None` if it shares those of the machine.
     home: Option<Rc<Home>>,
 }
 
@@ -133,6 +139,7 @@ impl Agent {
         self.dir.join(format!("{}.log", self.server.name()))
     }
 
+    /// The agent's process; panics when it was not started.
     fn running(&self) -> &Process {
         self.process.as_ref().unwrap_or_else(|| panic!("the agent of {} was not started", self.server.name()))
     }
@@ -257,6 +264,7 @@ impl Status {
         self.group(group).and_then(|g| g["connections"][field].as_u64()).unwrap_or(0)
     }
 
+    /// The report's part about a group.
     fn group(&self, name: &str) -> Option<&Value> {
         self.0["groups"].as_array()?.iter().find(|g| g["name"] == name)
     }

@@ -1,6 +1,7 @@
 //! Builds the text of a configuration for the lab's two servers.
 //!
-//! Owns: the text, as an operator would write it. Never does: reading configuration; the product does that.
+//! Owns: the text, as an operator would write it. Never does: reading configuration; the product
+//! does that.
 
 use super::wiring::{Port, Server};
 use std::fmt::Write;
@@ -10,8 +11,13 @@ use std::net::Ipv4Addr;
 #[derive(Clone, Debug)]
 pub struct ConfigText {
     profile: &'static str,
-    timing: String,
-    witness: String,
+    /// Further lines of the table `[timing]`.
+    timing_toml: String,
+    /// Addresses of the witnesses; empty for a bare pair.
+    witnesses: Vec<Ipv4Addr>,
+    /// Whether nothing may be open without a majority; the product's default, which is not written.
+    strict: bool,
+    /// Addresses of each link, alpha's and beta's.
     links: Vec<(String, String)>,
     groups: Vec<GroupText>,
 }
@@ -25,21 +31,21 @@ pub struct GroupText {
     pub addresses: Vec<String>,
     /// The preferred server; `None` leaves the product's default, the first node of the file.
     pub prefer: Option<Server>,
-    /// Whether the preferred server takes the group back as soon as it is ready.
+    /// Whether the preferred server takes the group back as soon as it is ready, without a delay.
     pub preempt: bool,
     /// Further lines of the group's table, as an operator would write them.
-    pub more: String,
+    pub more_toml: String,
 }
 
 impl GroupText {
-    /// A group with defaults everywhere else.
+    /// A group with this name and these addresses, and defaults everywhere else.
     pub fn new(name: &str, addresses: &[&str]) -> GroupText {
         GroupText {
             name: name.to_owned(),
             addresses: addresses.iter().map(|a| (*a).to_owned()).collect(),
             prefer: None,
             preempt: false,
-            more: String::new(),
+            more_toml: String::new(),
         }
     }
 
@@ -49,15 +55,16 @@ impl GroupText {
         self
     }
 
-    /// Makes the preferred server take the group back as soon as it is ready.
+    /// Makes the preferred server take the group back as soon as it is ready: adds `preempt = true`
+    /// and `preempt_delay_ms = 0`.
     pub fn preempt(mut self) -> GroupText {
         self.preempt = true;
         self
     }
 
     /// Adds further lines to the group's table; lines of an earlier call go.
-    pub fn more(mut self, lines: &str) -> GroupText {
-        self.more = lines.to_owned();
+    pub fn more_toml(mut self, lines: &str) -> GroupText {
+        self.more_toml = lines.to_owned();
         self
     }
 }
@@ -67,9 +74,10 @@ impl ConfigText {
     pub fn pair(profile: &'static str) -> ConfigText {
         ConfigText {
             profile,
-            timing: String::new(),
-            witness: String::new(),
-            links: [(Port::Alpha, Port::Beta), (Port::AlphaHeartbeat, Port::BetaHeartbeat)]
+            timing_toml: String::new(),
+            witnesses: Vec::new(),
+            strict: true,
+            links: [(Port::Alpha, Port::Beta), (Port::AlphaSecondLink, Port::BetaSecondLink)]
                 .map(|(alpha, beta)| (alpha.ipv4().to_string(), beta.ipv4().to_string()))
                 .to_vec(),
             groups: Vec::new(),
@@ -92,19 +100,33 @@ impl ConfigText {
         }
     }
 
-    /// Sets further lines of `[timing]`.
-    pub fn timing(mut self, lines: &str) -> ConfigText {
-        self.timing = lines.to_owned();
+    /// Sets further lines of `[timing]`; lines of an earlier call go.
+    pub fn timing_toml(mut self, lines: &str) -> ConfigText {
+        self.timing_toml = lines.to_owned();
         self
     }
 
-    /// Adds a witness at each of these addresses, and further lines of `[witness]`.
-    pub fn witness(mut self, addresses: &[Ipv4Addr], more: &str) -> ConfigText {
-        let quoted: Vec<String> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
-        let key = if quoted.len() == 1 { "address" } else { "addresses" };
-        let value = if quoted.len() == 1 { quoted[0].clone() } else { format!("[{}]", quoted.join(", ")) };
-        self.witness = format!("[witness]\n{key} = {value}\n{more}\n");
+    /// Sets a witness at each of these addresses, in the place of earlier ones.
+    pub fn witness(mut self, addresses: &[Ipv4Addr]) -> ConfigText {
+        self.witnesses = addresses.to_vec();
         self
+    }
+
+    /// Lets the pair decide alone where no witness is heard: `strict = false`.
+    pub fn without_strict(mut self) -> ConfigText {
+        self.strict = false;
+        self
+    }
+
+    /// The table `[witness]`, with an empty line behind it; nothing for a bare pair.
+    fn witness_toml(&self) -> String {
+        let quoted: Vec<String> = self.witnesses.iter().map(|address| format!("\"{address}\"")).collect();
+        let line = match quoted.as_slice() {
+            [] => return String::new(),
+            [one] => format!("address = {one}"),
+            all => format!("addresses = [{}]", all.join(", ")),
+        };
+        format!("[witness]\n{line}\n{}\n", if self.strict { "" } else { "strict = false" })
     }
 
     /// Adds a group.
@@ -119,10 +141,10 @@ impl ConfigText {
     }
 
     /// The text of the whole file.
-    pub fn text(&self) -> String {
+    pub fn to_toml(&self) -> String {
         let mut text = format!(
             "cluster = \"lab\"\nkey_file = \"cluster.key\"\n\n[timing]\nprofile = \"{}\"\n{}\n",
-            self.profile, self.timing
+            self.profile, self.timing_toml
         );
         for server in Server::BOTH {
             let links: Vec<String> = self
@@ -134,7 +156,7 @@ impl ConfigText {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "[[node]]\nname = \"{}\"\nlinks = [{}]\n", server.name(), links.join(", "));
         }
-        text += &self.witness;
+        text += &self.witness_toml();
         for group in &self.groups {
             let addresses: Vec<String> = group.addresses.iter().map(|a| format!("\"{a}\"")).collect();
             let _ = writeln!(
@@ -149,7 +171,7 @@ impl ConfigText {
             if group.preempt {
                 text += "preempt = true\npreempt_delay_ms = 0\n";
             }
-            let _ = writeln!(text, "{}", group.more);
+            let _ = writeln!(text, "{}", group.more_toml);
         }
         text
     }

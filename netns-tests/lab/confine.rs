@@ -35,10 +35,10 @@ impl Lab {
         fs::create_dir(&dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
         let quota = PERIOD_US / 100 * percent;
         if dir.join("cpu.cfs_quota_us").exists() {
-            write(&dir.join("cpu.cfs_period_us"), &PERIOD_US.to_string());
-            write(&dir.join("cpu.cfs_quota_us"), &quota.to_string());
+            write_setting(&dir.join("cpu.cfs_period_us"), &PERIOD_US.to_string());
+            write_setting(&dir.join("cpu.cfs_quota_us"), &quota.to_string());
         } else {
-            write(&dir.join("cpu.max"), &format!("{quota} {PERIOD_US}"));
+            write_setting(&dir.join("cpu.max"), &format!("{quota} {PERIOD_US}"));
         }
         let confinement = Confinement { dir, pid };
         let limit = Instant::now() + Duration::from_secs(2);
@@ -90,7 +90,7 @@ fn cgroup_root() -> PathBuf {
     }
     let controls = Path::new(V2).join("cgroup.subtree_control");
     assert!(controls.exists(), "no control groups for the processor at {V1} or {V2}");
-    write(&controls, "+cpu");
+    write_setting(&controls, "+cpu");
     V2.into()
 }
 
@@ -126,6 +126,7 @@ fn remove_group(dir: &Path) {
     }
 }
 
-fn write(path: &Path, text: &str) {
+/// Writes a setting of a control group.
+fn write_setting(path: &Path, text: &str) {
     fs::write(path, text).unwrap_or_else(|e| panic!("write {text} to {}: {e}", path.display()));
 }

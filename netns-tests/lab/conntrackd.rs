@@ -1,7 +1,8 @@
-//! A server that translates addresses, and the conntrackd that tells the other server what it translated.
+//! A server that translates addresses, and the conntrackd that tells the other server what it
+//! translated.
 //!
-//! Owns: nftables' rules, conntrackd's process, its file and its log. The file is the example that ships, with the lab's
-//! addresses in it.
+//! Owns: nftables' rules, conntrackd's process, its file and its log. The file is the example that
+//! ships, with the lab's addresses in it.
 
 use super::process::Process;
 use super::{Lab, Port, Server};
@@ -55,8 +56,8 @@ impl Conntrackd {
             .expect("the example is in the tree")
             .replace("192.168.50.1", "LOCAL")
             .replace("192.168.50.2", "REMOTE")
-            .replace("LOCAL", &server.heartbeat().ipv4().to_string())
-            .replace("REMOTE", &server.other().heartbeat().ipv4().to_string())
+            .replace("LOCAL", &server.second_link().ipv4().to_string())
+            .replace("REMOTE", &server.other().second_link().ipv4().to_string())
             .replace(
                 "/var/lock/conntrackd.lock",
                 &format!("{}/{}-conntrackd.lock", lab.dir().display(), server.name()),

@@ -43,12 +43,12 @@ pub struct Drops {
 }
 
 impl Drops {
-    /// All frames of a kind that come in at `port`.
+    /// A loss of all frames of a kind that come in at `port`.
     pub fn from(port: Port, kind: FrameKind) -> Drops {
         Drops { from: Some(port), to: None, kind, percent: 100 }
     }
 
-    /// All frames of a kind that go out at `port`.
+    /// A loss of all frames of a kind that go out at `port`.
     pub fn to(port: Port, kind: FrameKind) -> Drops {
         Drops { from: None, to: Some(port), kind, percent: 100 }
     }

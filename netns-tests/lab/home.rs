@@ -9,7 +9,8 @@
 
 pub mod services;
 
-use super::netns::{Door, Netns, every_process, files_below, kill_and_wait, tool};
+use super::files::files_below;
+use super::netns::{Door, Netns, every_process, kill_and_wait, tool};
 use super::program::program;
 use super::wiring::Server;
 use super::{Lab, process};
@@ -60,10 +61,14 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// The namespaces and files of one server.
 #[derive(Debug)]
 pub struct Home {
+    /// Directory of the server's files, except those below /var/lib.
     dir: PathBuf,
+    /// Handles on the server's namespaces, each with its kind; the mount namespace comes last.
     spaces: Vec<(File, CloneFlags)>,
+    /// The way into the server's network namespace.
     door: Door,
     name: &'static str,
+    /// The agent's control socket, to which /run/vipair leads.
     socket: PathBuf,
 }
 
@@ -79,7 +84,7 @@ impl Home {
         let etc = dir.join("etc").to_string_lossy().into_owned();
         copy.push(&etc);
         copy.extend(list);
-        run_in(Path::new("/etc"), Command::new("cp").args(copy));
+        run_to_end_in(Path::new("/etc"), Command::new("cp").args(copy));
         write_file(&dir.join("usr/local/bin/systemctl"), &read_project_file("netns-tests/lab/home/systemctl"), 0o755);
         symlink(program(), dir.join("usr/local/bin/vipair")).unwrap_or_else(|e| panic!("link vipair: {e}"));
         let spaces = make_spaces(&dir, server.name());
@@ -149,8 +154,9 @@ impl Home {
     /// caller's affair.
     pub fn enter_on_exec(&self, command: &mut Command) {
         let spaces: Vec<_> = self.spaces.iter().map(|(file, kind)| (file.as_raw_fd(), *kind)).collect();
-        // SAFETY: between fork and exec only setns runs, which is async-signal-safe. The descriptors are open in the child
-        // because descriptors are closed on exec, not on fork, and `self` outlives the start of every command.
+        // SAFETY: between fork and exec only setns runs, which is async-signal-safe. The
+        // descriptors are open in the child because descriptors are closed on exec, not on fork,
+        // and `self` outlives the start of every command.
         unsafe {
             command.pre_exec(move || {
                 for (space, kind) in &spaces {
@@ -186,7 +192,7 @@ impl Home {
         self.try_run(program, args).unwrap_or_else(|cause| panic!("{cause}\n{}", self.logs()))
     }
 
-    /// Runs `systemctl VERB UNIT` on this server.
+    /// Runs the lab's own `systemctl VERB UNIT` on this server, on which no systemd runs.
     pub fn systemctl(&self, verb: &str, unit: &str) {
         self.run("systemctl", &[verb, unit]);
     }
@@ -244,6 +250,7 @@ fn make_spaces(dir: &Path, name: &str) -> Vec<(File, CloneFlags)> {
     })
 }
 
+/// Makes a directory and its parents.
 fn make_dir(dir: &Path) {
     fs::create_dir_all(dir).unwrap_or_else(|e| panic!("make {}: {e}", dir.display()));
 }
@@ -254,13 +261,15 @@ fn read_project_file(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|e| panic!("read {}: {e}", path.display()))
 }
 
+/// Writes a file with these permission bits.
 fn write_file(path: &Path, text: &str, mode: u32) {
     fs::write(path, text).unwrap_or_else(|e| panic!("write {}: {e}", path.display()));
     let mode = fs::Permissions::from_mode(mode);
     fs::set_permissions(path, mode).unwrap_or_else(|e| panic!("set the mode of {}: {e}", path.display()));
 }
 
-fn run_in(dir: &Path, command: &mut Command) {
+/// Runs a command in a directory to its end; panics with its complaint if it fails.
+fn run_to_end_in(dir: &Path, command: &mut Command) {
     let output = command.current_dir(dir).output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Places where control groups may be: version 1 beside version 2, or version 2 alone.
 const GROUPS: [&str; 3] = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+/// Environment of commands on a machine: the search path.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Boots a machine: enters the control groups $8 and following, mounts the disk $2 over the system
@@ -50,8 +51,10 @@ pub struct Machine {
     running: Option<Running>,
 }
 
+/// The processes of a machine that is on.
 #[derive(Debug)]
 struct Running {
+    /// The outermost process of the container.
     process: Process,
     /// The machine's systemd, by our process numbers; 0 until it is known.
     leader: Pid,
@@ -171,7 +174,7 @@ impl Machine {
         self.run(&["systemctl", "show", "--value", "-p", name, unit]).trim().to_owned()
     }
 
-    /// Our path to a file of the running machine.
+    /// Path by which this process reaches a file of the running machine.
     pub fn path(&self, path: &str) -> PathBuf {
         let running = self.running.as_ref().unwrap_or_else(|| panic!("{} is off", self.name));
         PathBuf::from(format!("/proc/{}/root{path}", running.leader))
@@ -182,6 +185,7 @@ impl Machine {
         self.port
     }
 
+    /// Path of the file with all that the machine prints on its console.
     fn console(&self) -> PathBuf {
         self.disk.join("console")
     }
@@ -214,6 +218,7 @@ fn leader_below(outer: Pid) -> Option<Pid> {
     children(container).into_iter().find(is_systemd)
 }
 
+/// Children of a process; none if it has ended.
 fn children(pid: Pid) -> Vec<Pid> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().filter_map(|word| word.parse().ok()).map(Pid::from_raw).collect()
@@ -229,6 +234,7 @@ pub fn sweep() {
     }
 }
 
+/// Whether a control group has a lab's name, of a process that is gone.
 fn is_orphan_group(name: &str) -> bool {
     name.starts_with("vp") && is_orphan(name)
 }

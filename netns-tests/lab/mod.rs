@@ -1,9 +1,9 @@
 //! The lab: a switch, two servers, clients and a neighbour, each a network namespace of its own.
 //!
 //! Owns: everything that stands outside of the product, faults included. Never does: giving a
-//! verdict on what it sees (see `probe`), or touching the machine's own interfaces. Any failure of the lab panics.
-//! Dropping a lab removes all of it, panic included; what a killed process left behind, the next
-//! start removes.
+//! verdict on what it sees (see `probe`), or touching the machine's own interfaces. Any failure of
+//! the lab panics. Dropping a lab removes all of it, panic included; what a killed process left
+//! behind, the next start removes.
 
 pub mod agent;
 pub mod clock;
@@ -11,6 +11,7 @@ pub mod config_text;
 pub mod confine;
 pub mod conntrackd;
 pub mod faults;
+pub mod files;
 pub mod home;
 pub mod machine;
 pub mod netns;
@@ -41,7 +42,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Number of labs that this process has built so far.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// How a lab is to be built.
+/// The parts and rules of a lab that is to be built.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Whether no other lab of this process may stand at the same time: for measuring.
@@ -63,7 +64,7 @@ impl Default for Plan {
     }
 }
 
-/// A lab that stands.
+/// A lab that stands, until it is dropped or left standing.
 #[derive(Debug)]
 pub struct Lab {
     prefix: String,
@@ -73,7 +74,9 @@ pub struct Lab {
     history: RefCell<Vec<Entry>>,
     faults: RefCell<faults::Counter>,
     dir: PathBuf,
+    /// Whether the lab may be left standing.
     keep: bool,
+    /// Whether the lab has been left standing, so that nothing is removed.
     left: bool,
     _turn: Turn,
 }
@@ -118,7 +121,8 @@ impl Lab {
         // The switch itself has no address in these networks.
         lab.switch.sysctl("ipv6/conf/default/disable_ipv6", "1");
         lab.switch.ip(&wiring::bridge_lines());
-        for port in [Port::Alpha, Port::AlphaHeartbeat, Port::Beta, Port::BetaHeartbeat, Port::Client, Port::Gateway]
+        for port in
+            [Port::Alpha, Port::AlphaSecondLink, Port::Beta, Port::BetaSecondLink, Port::Client, Port::Gateway]
         {
             lab.plug(port);
         }
@@ -133,7 +137,7 @@ impl Lab {
 
     /// Ports of a server that are plugged in, in this lab.
     pub fn ports(&self, server: Server) -> Vec<Port> {
-        let mut ports = vec![server.port(), server.heartbeat()];
+        let mut ports = vec![server.port(), server.second_link()];
         if self.hosts.contains_key(Port::Witness.host()) {
             ports.push(server.voters());
         }

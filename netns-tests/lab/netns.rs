@@ -12,10 +12,11 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// Directory in which `ip netns` keeps named namespaces.
 const NAMED: &str = "/run/netns";
 
 /// A named network namespace that lives as long as this value, unless it is left standing.
@@ -51,7 +52,8 @@ impl Netns {
         self.keep = true;
     }
 
-    /// Runs `work` on a thread of its own inside the namespace. Sockets opened there stay in the namespace.
+    /// Runs `work` on a thread of its own inside the namespace. Sockets opened there stay in the
+    /// namespace.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let inside = scope.spawn(|| {
@@ -123,7 +125,8 @@ impl Door {
     }
 }
 
-/// Removes what labs of dead processes left behind: namespaces and directories called `vp<pid>-…` whose pid is gone.
+/// Removes what labs of dead processes left behind: namespaces and directories called `vp<pid>-…`
+/// whose pid is gone.
 pub fn sweep() {
     names_of_labs(Path::new(NAMED))
         .iter()
@@ -231,25 +234,4 @@ pub fn try_tool(program: &str, args: &[&str], input: &str) -> Result<String, Str
         return Err(format!("{}: {}: {}", what(), output.status, String::from_utf8_lossy(&output.stderr).trim()));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// Copies a directory with all below it; an earlier target goes.
-pub fn copy_dir(from: &Path, to: &Path) {
-    if to.exists() {
-        std::fs::remove_dir_all(to).unwrap_or_else(|e| panic!("remove {}: {e}", to.display()));
-    }
-    let text = |path: &Path| path.to_str().expect("paths of the lab are text").to_owned();
-    tool("cp", &["-a", &text(from), &text(to)], "");
-}
-
-/// Paths of all plain files below a directory.
-pub fn files_below(dir: &Path) -> Vec<PathBuf> {
-    let (mut found, mut open) = (Vec::new(), vec![dir.to_owned()]);
-    while let Some(dir) = open.pop() {
-        let entries = std::fs::read_dir(&dir).unwrap_or_else(|e| panic!("read {}: {e}", dir.display()));
-        for path in entries.flatten().map(|entry| entry.path()) {
-            if path.is_dir() { open.push(path) } else { found.push(path) }
-        }
-    }
-    found
 }

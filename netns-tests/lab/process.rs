@@ -1,8 +1,8 @@
 //! Children of the lab: agents, web servers.
 //!
-//! Owns: a process from its start inside a namespace to its end. Never does: ending anything by name. Every child dies
-//! with the thread that started it (PR_SET_PDEATHSIG), so start children from the thread that keeps the lab, never
-//! from [`super::netns::Netns::run`].
+//! Owns: a process from its start inside a namespace to its end. Never does: ending anything by
+//! name. Every child dies with the thread that started it (PR_SET_PDEATHSIG), so start children
+//! from the thread that keeps the lab, never from [`super::netns::Netns::run`].
 
 use super::netns::Netns;
 use nix::sys::signal::{Signal, kill};
@@ -32,8 +32,8 @@ impl Process {
         };
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         let door = netns.descriptor();
-        // SAFETY: between fork and exec only async-signal-safe calls run: setns, prctl, setsid. `door` is open in
-        // the child because descriptors are closed on exec, not on fork.
+        // SAFETY: between fork and exec only async-signal-safe calls run: setns, prctl, setsid.
+        // `door` is open in the child because descriptors are closed on exec, not on fork.
         unsafe {
             command.pre_exec(move || {
                 let borrowed = std::os::fd::BorrowedFd::borrow_raw(door);

@@ -1,6 +1,7 @@
 //! The service of a server: an nginx bound to the shared addresses, on the standby too.
 //!
-//! Owns: nginx's process, configuration and logs. Never does: adding addresses; it waits for the agent to have done so.
+//! Owns: nginx's process, configuration and logs. Never does: adding addresses; it waits for the
+//! agent to have done so.
 
 use super::process::{Process, tail};
 use super::{Lab, Server};

@@ -1,5 +1,6 @@
-//! A node's side of the wire without an agent behind it: sends what the test puts into its row, and
-//! counts grants as docs/protocol.md says. For cases about a witness alone.
+//! A node's side of the wire without an agent behind it, for cases about a witness alone: sends
+//! what the test puts into its row, and tells whether the witness grants it, as docs/protocol.md
+//! says.
 //!
 //! Owns: one connected socket and the state of its session. Never does: deciding anything.
 
@@ -17,24 +18,34 @@ use vipair::wire::table::{Admission, TableCopy};
 
 /// Longest wait for an answer; later there is none.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// The only group that a talker has a row of.
 const GROUP: GroupKey = GroupKey(5);
 
 /// A node that talks to a witness.
 pub struct Talker {
+    /// The node that the talker is.
     pub id: NodeId,
     cluster: u32,
     ring: KeyRing,
+    /// The socket, connected to the witness.
     pub socket: UdpSocket,
     session: u64,
+    /// Counter of the last datagram that was sent.
     counter: u64,
+    /// What is known of the witness's sessions.
     sessions: Sessions,
+    /// What is known of the witness's table.
     copy: TableCopy,
+    /// The row that this node tells.
     row: Row,
+    /// Version of this node's table.
     table: u64,
+    /// Version of this node's table that the witness has acknowledged.
     acked: u64,
     lease: Duration,
     /// When the newest datagram was sent.
     pub sent: Instant,
+    /// Version that the newest answer acknowledges.
     newest: Option<u64>,
 }
 

@@ -5,13 +5,18 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
+/// The labs of this process.
 struct State {
+    /// Number of labs that stand.
     running: usize,
+    /// Whether the only lab that stands wants to be alone.
     alone: bool,
+    /// Number of labs that wait to stand alone; no other lab begins before them.
     waiting_alone: usize,
 }
 
 static STATE: Mutex<State> = Mutex::new(State { running: 0, alone: false, waiting_alone: 0 });
+/// Signal that [`STATE`] has changed.
 static CHANGED: Condvar = Condvar::new();
 
 /// The right to have a lab standing; given back on drop.

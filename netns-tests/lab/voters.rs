@@ -41,7 +41,7 @@ impl Party {
     /// All ports of the voter, those that are not plugged in included.
     fn ports(self) -> Vec<Port> {
         match self {
-            Party::Node(server) => vec![server.port(), server.heartbeat(), server.voters()],
+            Party::Node(server) => vec![server.port(), server.second_link(), server.voters()],
             Party::Witness => vec![Port::Witness, Port::WitnessSegment],
         }
     }

@@ -1,7 +1,8 @@
 //! What is plugged in where: the switch's bridges, the ports, and the addresses behind each port.
 //!
-//! Owns: the table of ports and the `ip` lines that build them. Never does: faults (see `faults`). Port indexes are
-//! fixed, so that a port keeps its identity for the capture when a node "reboots" and its cable is made again.
+//! Owns: the table of ports and the `ip` lines that build them. Never does: faults (see `faults`).
+//! Port indexes are fixed, so that a port keeps its identity for the capture when a node "reboots"
+//! and its cable is made again.
 
 use super::netns::Netns;
 use std::fmt::Write;
@@ -45,7 +46,7 @@ impl Server {
         }
     }
 
-    /// Port of the server on the clients' segment.
+    /// Port of the server on the clients' segment, which the first link uses, too.
     pub fn port(self) -> Port {
         match self {
             Server::Alpha => Port::Alpha,
@@ -53,11 +54,11 @@ impl Server {
         }
     }
 
-    /// Port of the server on the heartbeat network.
-    pub fn heartbeat(self) -> Port {
+    /// Port of the server on the network of the second link.
+    pub fn second_link(self) -> Port {
         match self {
-            Server::Alpha => Port::AlphaHeartbeat,
-            Server::Beta => Port::BetaHeartbeat,
+            Server::Alpha => Port::AlphaSecondLink,
+            Server::Beta => Port::BetaSecondLink,
         }
     }
 
@@ -77,10 +78,10 @@ pub enum Port {
     Alpha,
     /// beta's eth0.
     Beta,
-    /// alpha's eth1.
-    AlphaHeartbeat,
-    /// beta's eth1.
-    BetaHeartbeat,
+    /// alpha's eth1, for the second link.
+    AlphaSecondLink,
+    /// beta's eth1, for the second link.
+    BetaSecondLink,
     /// alpha's eth2, in a lab with a witness.
     AlphaVoters,
     /// beta's eth2, in a lab with a witness.
@@ -99,8 +100,8 @@ pub enum Port {
 
 /// Bridge of the clients' segment.
 pub const SEGMENT: &str = "segment";
-/// Bridge of the heartbeat network.
-pub const HEARTBEAT: &str = "heartbeat";
+/// Bridge of the network of the second link; the first link is on the clients' segment.
+pub const SECOND_LINK: &str = "heartbeat";
 /// Bridge of the network on which the nodes reach the witness.
 pub const VOTERS: &str = "voters";
 /// Bridge of the clients' segment's other side while the segment is split.
@@ -121,8 +122,8 @@ impl Port {
     pub const ALL: [Port; 11] = [
         Port::Alpha,
         Port::Beta,
-        Port::AlphaHeartbeat,
-        Port::BetaHeartbeat,
+        Port::AlphaSecondLink,
+        Port::BetaSecondLink,
         Port::AlphaVoters,
         Port::BetaVoters,
         Port::Witness,
@@ -135,23 +136,23 @@ impl Port {
     pub const PRODUCT: [Port; 8] = [
         Port::Alpha,
         Port::Beta,
-        Port::AlphaHeartbeat,
-        Port::BetaHeartbeat,
+        Port::AlphaSecondLink,
+        Port::BetaSecondLink,
         Port::AlphaVoters,
         Port::BetaVoters,
         Port::Witness,
         Port::WitnessSegment,
     ];
     /// Ports of the servers on the networks that both are on.
-    pub const SERVERS: [Port; 4] = [Port::Alpha, Port::Beta, Port::AlphaHeartbeat, Port::BetaHeartbeat];
+    pub const SERVERS: [Port; 4] = [Port::Alpha, Port::Beta, Port::AlphaSecondLink, Port::BetaSecondLink];
 
     /// Name of the port's interface in the switch's namespace.
     pub fn name(self) -> &'static str {
         match self {
             Port::Alpha => "alpha",
             Port::Beta => "beta",
-            Port::AlphaHeartbeat => "alpha-hb",
-            Port::BetaHeartbeat => "beta-hb",
+            Port::AlphaSecondLink => "alpha-hb",
+            Port::BetaSecondLink => "beta-hb",
             Port::AlphaVoters => "alpha-v",
             Port::BetaVoters => "beta-v",
             Port::Witness => "witness",
@@ -165,8 +166,8 @@ impl Port {
     /// Name of the host behind the port: the last part of its namespace's name.
     pub fn host(self) -> &'static str {
         match self {
-            Port::Alpha | Port::AlphaHeartbeat | Port::AlphaVoters => "alpha",
-            Port::Beta | Port::BetaHeartbeat | Port::BetaVoters => "beta",
+            Port::Alpha | Port::AlphaSecondLink | Port::AlphaVoters => "alpha",
+            Port::Beta | Port::BetaSecondLink | Port::BetaVoters => "beta",
             Port::Witness | Port::WitnessSegment => "witness",
             Port::Client => "client",
             Port::Gateway => "gateway",
@@ -177,8 +178,8 @@ impl Port {
     /// The server behind the port, if there is one.
     pub fn server(self) -> Option<Server> {
         match self {
-            Port::Alpha | Port::AlphaHeartbeat | Port::AlphaVoters => Some(Server::Alpha),
-            Port::Beta | Port::BetaHeartbeat | Port::BetaVoters => Some(Server::Beta),
+            Port::Alpha | Port::AlphaSecondLink | Port::AlphaVoters => Some(Server::Alpha),
+            Port::Beta | Port::BetaSecondLink | Port::BetaVoters => Some(Server::Beta),
             Port::Witness | Port::WitnessSegment | Port::Client | Port::Gateway | Port::Stranger => None,
         }
     }
@@ -188,8 +189,8 @@ impl Port {
         match self {
             Port::Alpha => 101,
             Port::Beta => 102,
-            Port::AlphaHeartbeat => 111,
-            Port::BetaHeartbeat => 112,
+            Port::AlphaSecondLink => 111,
+            Port::BetaSecondLink => 112,
             Port::AlphaVoters => 121,
             Port::BetaVoters => 122,
             Port::Witness => 129,
@@ -204,7 +205,7 @@ impl Port {
     pub fn inside(self) -> &'static str {
         match self {
             Port::AlphaVoters | Port::BetaVoters => "eth2",
-            Port::AlphaHeartbeat | Port::BetaHeartbeat | Port::WitnessSegment => "eth1",
+            Port::AlphaSecondLink | Port::BetaSecondLink | Port::WitnessSegment => "eth1",
             Port::Alpha | Port::Beta | Port::Witness | Port::Client | Port::Gateway | Port::Stranger => "eth0",
         }
     }
@@ -212,7 +213,7 @@ impl Port {
     /// Name of the bridge that the port belongs to.
     pub fn bridge(self) -> &'static str {
         match self {
-            Port::AlphaHeartbeat | Port::BetaHeartbeat => HEARTBEAT,
+            Port::AlphaSecondLink | Port::BetaSecondLink => SECOND_LINK,
             Port::AlphaVoters | Port::BetaVoters | Port::Witness => VOTERS,
             Port::Alpha | Port::Beta | Port::WitnessSegment | Port::Client | Port::Gateway | Port::Stranger => {
                 SEGMENT
@@ -223,8 +224,8 @@ impl Port {
     /// The last byte of the host's own addresses.
     fn last_byte(self) -> u8 {
         match self {
-            Port::Alpha | Port::AlphaHeartbeat | Port::AlphaVoters => 1,
-            Port::Beta | Port::BetaHeartbeat | Port::BetaVoters => 2,
+            Port::Alpha | Port::AlphaSecondLink | Port::AlphaVoters => 1,
+            Port::Beta | Port::BetaSecondLink | Port::BetaVoters => 2,
             Port::Witness | Port::WitnessSegment => 9,
             Port::Client => 50,
             Port::Gateway => 254,
@@ -246,10 +247,10 @@ impl Port {
         }
     }
 
-    /// Number of the port's network: 0 the clients' segment, 1 heartbeat, 2 voters.
+    /// Number of the port's network: 0 the clients' segment, 1 the second link, 2 voters.
     fn network_number(self) -> u8 {
         match self.bridge() {
-            HEARTBEAT => 1,
+            SECOND_LINK => 1,
             VOTERS => 2,
             _ => 0,
         }
@@ -262,6 +263,7 @@ impl Port {
     }
 }
 
+/// The address 2001:db8::`number`, the digits of the decimal number read as hexadecimal ones.
 fn ipv6(number: u8) -> Ipv6Addr {
     format!("2001:db8::{number}").parse().expect("a decimal number is a hexadecimal group")
 }
@@ -279,6 +281,7 @@ pub fn asker_address(target: IpAddr, turn: u8) -> IpAddr {
 /// and forwards it to nobody.
 pub const SEGMENT_MAC: MacAddr = bridge_mac(10);
 
+/// Hardware address of the bridge with this index.
 const fn bridge_mac(index: u8) -> MacAddr {
     MacAddr([0x02, 0, 0, 0, 0xff, index])
 }
@@ -286,8 +289,9 @@ const fn bridge_mac(index: u8) -> MacAddr {
 /// Lines of `ip` that build the bridges.
 pub fn bridge_lines() -> String {
     let mut lines = String::new();
-    for (bridge, index) in [(SEGMENT, 10), (HEARTBEAT, 11), (SPLIT, 12), (VOTERS, 13)] {
-        // Writing to a String cannot fail. The hardware address is fixed, or it would follow the ports.
+    for (bridge, index) in [(SEGMENT, 10), (SECOND_LINK, 11), (SPLIT, 12), (VOTERS, 13)] {
+        // Writing to a String cannot fail. The hardware address is fixed, or it would follow the
+        // ports.
         let _ = writeln!(
             lines,
             "link add dev {bridge} index {index} address {} type bridge stp_state 0 mcast_snooping 0",

@@ -5,7 +5,7 @@
 //! any capability. It is ready when its socket is bound; if it does not become so, `start` panics
 //! with its log.
 
-use super::netns::{copy_dir, files_below};
+use super::files::{copy_dir, files_below};
 use super::process::{Process, tail};
 use super::program::program;
 use super::wiring::WITNESSES;
@@ -31,11 +31,12 @@ pub struct Witness {
 pub const CHECK: &str = "kind = \"tcp\"\ninterval_ms = 100\ntimeout_ms = 80\nfall = 5\nrise = 2\n";
 
 impl Witness {
-    /// Witness `number`, from 1, not started yet; `more` are further lines below `[[cluster]]`.
-    pub fn new(lab: &Lab, number: u8, address: Ipv4Addr, more: &str) -> Witness {
+    /// Witness `number`, from 1, not started yet; `more_toml` are further lines below
+    /// `[[cluster]]`.
+    pub fn new(lab: &Lab, number: u8, address: Ipv4Addr, more_toml: &str) -> Witness {
         let witness = Witness { number, address, dir: lab.dir().to_owned(), process: None };
         let text = format!(
-            "listen = \"{address}:7811\"\nnumber = {number}\n\n[[cluster]]\nname = \"lab\"\nkey_file = \"cluster.key\"\n{more}"
+            "listen = \"{address}:7811\"\nnumber = {number}\n\n[[cluster]]\nname = \"lab\"\nkey_file = \"cluster.key\"\n{more_toml}"
         );
         let file = witness.config();
         std::fs::write(&file, text).unwrap_or_else(|e| panic!("write {}: {e}", file.display()));
@@ -162,6 +163,7 @@ impl Witness {
         self.dir.join(format!("{}-state", self.name()))
     }
 
+    /// Path of the copy that [`Witness::copy_state`] makes.
     fn copy_path(&self) -> PathBuf {
         self.dir.join(format!("{}-state-copy", self.name()))
     }

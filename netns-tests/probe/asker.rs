@@ -165,7 +165,7 @@ fn note_answer(frame: &[u8], target: IpAddr, at: MonoTime, questions: &Mutex<Vec
     }
 }
 
-/// Number of the asker with this address.
+/// Number of the asker with this address; `None` if it is no asker's.
 fn turn_of(asked_by: IpAddr) -> Option<u8> {
     let last = match asked_by {
         IpAddr::V4(address) => address.octets()[3],

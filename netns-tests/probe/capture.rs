@@ -2,8 +2,8 @@
 //!
 //! Owns: one packet socket in the switch's namespace that hears every port of the product, before
 //! any fault of the switch and before the bridge. One socket for all ports keeps the frames of
-//! different ports in their true order. Never does: giving a verdict (see `oracle`). If the kernel had to
-//! drop a frame, or the store is full, the capture reports an error and no verdict is given.
+//! different ports in their true order. Never does: giving a verdict (see `oracle`). If the kernel
+//! had to drop a frame, or the store is full, the capture reports an error and no verdict is given.
 
 use super::frames::{How, Saying, read};
 use super::socket::{PacketSocket, bpf_program};

@@ -66,6 +66,7 @@ pub fn read(frame: &[u8]) -> Option<Saying> {
     (!said.address.is_unspecified()).then_some(said)
 }
 
+/// Reads an ARP frame; `None` if it is cut or neither request nor reply.
 fn read_arp(frame: &[u8]) -> Option<Saying> {
     let (address, to) = (read_v4(frame, 28)?, read_v4(frame, 38)?);
     let how = match (read_word(frame, 20)?, address == to) {
@@ -78,6 +79,8 @@ fn read_arp(frame: &[u8]) -> Option<Saying> {
     Some(Saying { address, how, mac: read_mac(frame, 22)?, to })
 }
 
+/// Reads an IPv6 frame, which claims an address only as neighbour discovery; `source` is the
+/// hardware address that the frame comes from. `None` if the frame is cut.
 fn read_ipv6(frame: &[u8], source: MacAddr) -> Option<Saying> {
     let (from, to) = (read_v6(frame, 22)?, read_v6(frame, 38)?);
     let packet = Saying { address: from, how: How::Packet, mac: source, to };
@@ -97,19 +100,23 @@ fn read_ipv6(frame: &[u8], source: MacAddr) -> Option<Saying> {
     }
 }
 
+/// The big-endian number of 16 bits at `offset`; `None` if it is not there.
 fn read_word(frame: &[u8], offset: usize) -> Option<u16> {
     Some(u16::from_be_bytes(frame.get(offset..offset + 2)?.try_into().ok()?))
 }
 
+/// The hardware address at `offset`; `None` if it is not there.
 fn read_mac(frame: &[u8], offset: usize) -> Option<MacAddr> {
     Some(MacAddr(frame.get(offset..offset + 6)?.try_into().ok()?))
 }
 
+/// The IPv4 address at `offset`; `None` if it is not there.
 fn read_v4(frame: &[u8], offset: usize) -> Option<IpAddr> {
     let bytes: [u8; 4] = frame.get(offset..offset + 4)?.try_into().ok()?;
     Some(Ipv4Addr::from(bytes).into())
 }
 
+/// The IPv6 address at `offset`; `None` if it is not there.
 fn read_v6(frame: &[u8], offset: usize) -> Option<IpAddr> {
     let bytes: [u8; 16] = frame.get(offset..offset + 16)?.try_into().ok()?;
     Some(Ipv6Addr::from(bytes).into())
@@ -168,8 +175,8 @@ pub fn datagram(macs: (MacAddr, MacAddr), ends: (Ipv4Addr, Ipv4Addr), port: u16,
     packet(macs, ends, 17, &body)
 }
 
-/// An echo request (RFC 792) in a frame: the server that answers it carries traffic for the
-/// address.
+/// An echo request (RFC 792) in a frame, from and to any address: the server that answers it
+/// carries traffic for the address.
 pub fn echo(macs: (MacAddr, MacAddr), ends: (Ipv4Addr, Ipv4Addr)) -> Vec<u8> {
     let mut body = vec![8, 0, 0, 0, 0x7a, 0x11, 0, 1];
     let sum = internet_checksum(body.chunks(2));
@@ -200,6 +207,7 @@ pub fn payload(frame: &[u8], port: u16) -> Option<&[u8]> {
     (is_udp && read_word(frame, 36)? == port).then(|| frame.get(42..end)).flatten()
 }
 
+/// The header of a frame, with room behind it for a short one.
 fn ethernet_header(to: MacAddr, from: MacAddr, kind: u16) -> Vec<u8> {
     let mut frame = Vec::with_capacity(86);
     frame.extend(to.0);

@@ -31,6 +31,7 @@ pub struct End {
 }
 
 impl End {
+    /// The end that a returned `read()` means, now.
     fn of(result: &std::io::Result<usize>) -> End {
         let reset = result.as_ref().is_err_and(|cause| cause.kind() == std::io::ErrorKind::ConnectionReset);
         End { at: clock::now(), reset }
@@ -110,6 +111,8 @@ impl Holder {
     }
 }
 
+/// Whether a held connection has ended, with an error or without; reads a byte of it if there is
+/// one.
 fn has_ended(mut stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).expect("it can be set");
     !stream.read(&mut [0]).is_err_and(|cause| cause.kind() == std::io::ErrorKind::WouldBlock)
@@ -174,6 +177,7 @@ impl Idle {
         idle
     }
 
+    /// Connects `each` clients to each address, and lets none wait yet.
     fn connect(lab: &Lab, addresses: &[IpAddr], each: usize) -> Idle {
         let targets: Vec<SocketAddr> = targets(addresses, each).collect();
         let streams = lab.host(Port::Client).run(|| connect_to(&targets));
@@ -202,10 +206,12 @@ impl Idle {
     }
 }
 
+/// The holder's socket address for each client: `each` times each address.
 fn targets(addresses: &[IpAddr], each: usize) -> impl Iterator<Item = SocketAddr> + '_ {
     addresses.iter().flat_map(move |address| std::iter::repeat_n(SocketAddr::new(*address, PORT), each))
 }
 
+/// Connects to all targets from the calling thread's namespace; panics if one cannot be reached.
 fn connect_to(targets: &[SocketAddr]) -> Vec<TcpStream> {
     let open = |t: &SocketAddr| TcpStream::connect(t).unwrap_or_else(|e| panic!("connect to {t}: {e}"));
     targets.iter().map(open).collect()

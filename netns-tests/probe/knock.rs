@@ -36,8 +36,11 @@ pub struct Knocker {
 
 /// The frames for one server.
 struct ServerFrames {
+    /// Index of the server's port in the switch.
     index: u32,
+    /// Frames that ask who has each address.
     questions: Vec<Vec<u8>>,
+    /// Echo requests to each IPv4 address.
     echoes: Vec<Vec<u8>>,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Owns: the sampler that asks who has an address, the questions at each server's own port, the web
 //! client, the capture on the switch's ports, the oracle. Never does: asking the product anything;
-//! the wire alone shows whether a promise was kept. Each probe is a thread with a socket of its own; a
-//! probe that cannot keep up says so instead of reporting less.
+//! the wire alone shows whether a promise was kept. Each probe is a thread with a socket of its
+//! own; a probe that cannot keep up says so instead of reporting less.
 
 pub mod asker;
 pub mod capture;

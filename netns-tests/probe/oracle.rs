@@ -188,6 +188,7 @@ impl Case<'_> {
         })
     }
 
+    /// Text of a verdict against the product: what is wrong, and the address's timeline.
     fn verdict(&self, address: IpAddr, what: &str) -> String {
         format!("{address}: {what}\n{}", self.timeline(address))
     }

@@ -24,9 +24,9 @@ pub struct PacketSocket(Socket);
 /// A frame as it arrived.
 #[derive(Debug)]
 pub struct Arrival {
-    /// When the kernel took it in.
-    pub at: MonoTime,
     /// When the kernel took the frame in.
+    pub at: MonoTime,
+    /// Index of the interface at which the frame came in.
     pub index: u32,
     /// Number of bytes of the frame in the buffer.
     pub length: usize,
@@ -103,7 +103,8 @@ impl PacketSocket {
     pub fn take_lost_count(&self) -> u32 {
         let mut stats = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
         let mut length = libc::socklen_t::try_from(size_of_val(&stats)).expect("a small size");
-        // SAFETY: the pointers are to live values of exactly the type and size PACKET_STATISTICS fills.
+        // SAFETY: the pointers are to live values of exactly the type and size PACKET_STATISTICS
+        // fills.
         let result = unsafe {
             libc::getsockopt(
                 self.0.as_raw_fd(),
@@ -118,6 +119,7 @@ impl PacketSocket {
     }
 }
 
+/// Sets an option of a packet socket that takes a number.
 fn set_option(socket: &Socket, name: c_int, value: c_int) {
     let length = libc::socklen_t::try_from(size_of_val(&value)).expect("a small size");
     // SAFETY: the pointer is to a live c_int of the stated length, which these options take.
@@ -139,6 +141,7 @@ fn interface_address(index: u32) -> libc::sockaddr_ll {
     }
 }
 
+/// Binds a packet socket to all protocols on an interface; 0 stands for all interfaces.
 fn bind_interface(socket: &Socket, index: u32) {
     let address = interface_address(index);
     let length = libc::socklen_t::try_from(size_of_val(&address)).expect("a small size");

@@ -89,6 +89,7 @@ impl Web {
         Requests(requests[requests.partition_point(|r| r.at < from)..].to_vec())
     }
 
+    /// Lets the thread begin no more requests, and waits until it has ended.
     fn stop_thread(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -110,24 +111,33 @@ fn longest_wait(until: Duration) -> u8 {
     if until.is_zero() { 0 } else { u8::try_from(until.as_millis()).unwrap_or(u8::MAX).clamp(1, 20) }
 }
 
+/// A request on its connection.
 struct Connection {
     socket: Socket,
+    /// Position of the request in the client's list.
     request: usize,
+    /// Whether the request was written.
     wrote: bool,
+    /// Bytes of the answer so far.
     answer: Vec<u8>,
 }
 
+/// The client on its thread.
 struct Client {
     targets: Vec<SockAddr>,
     pace: Duration,
     requests: Arc<Mutex<Vec<Request>>>,
     epoll: Epoll,
+    /// Connections in their slots; `None` in a free slot.
     open: Vec<Option<Connection>>,
+    /// Slots that are free.
     free: Vec<usize>,
+    /// Beginning, slot and position of each request whose limit is still watched, oldest first.
     order: VecDeque<(MonoTime, usize, usize)>,
 }
 
 impl Client {
+    /// A client that has begun no request yet.
     fn new(targets: Vec<SockAddr>, pace: Duration, requests: Arc<Mutex<Vec<Request>>>) -> Client {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("make an epoll");
         Client { targets, pace, requests, epoll, open: Vec::new(), free: Vec::new(), order: VecDeque::new() }
@@ -251,7 +261,8 @@ impl Connection {
     }
 }
 
-/// Whether the answer is a whole one that names its server.
+/// The outcome of a request whose connection has ended: answered if the answer is a whole one that
+/// names its server.
 fn read_answer(answer: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(answer);
     let named = Server::BOTH.into_iter().find(|s| text.ends_with(&format!("\r\n\r\n{}", s.name())));

@@ -103,6 +103,7 @@ impl Writer {
         self.acknowledged()
     }
 
+    /// Lets the thread write no more numbers, and waits until it has ended.
     fn stop_thread(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -123,9 +124,11 @@ pub fn longest_gap(acknowledged: &[Written]) -> Duration {
     acknowledged.windows(2).map(|pair| pair[1].at.since(pair[0].at)).max().unwrap_or_default()
 }
 
+/// The running client program.
 struct Client {
     child: Child,
     input: ChildStdin,
+    /// Lines that the program has printed.
     lines: Receiver<String>,
 }
 

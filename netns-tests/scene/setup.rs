@@ -21,7 +21,7 @@ pub struct Setup {
     /// Addresses where witnesses listen, number 1 first; empty for a bare pair.
     pub witnesses: Vec<Ipv4Addr>,
     /// Further lines below `[[cluster]]` in the witnesses' files: the checks of a witness.
-    pub watched: String,
+    pub witness_checks_toml: String,
     /// Whether both servers are asked for every address at their own ports, every millisecond.
     pub knock: bool,
     /// Directory of docs/examples whose files both servers get, besides homes of their own.
@@ -29,13 +29,14 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// One group with an IPv4 and an IPv6 address; a client asks for each all the time.
+    /// The setup of a bare pair with one group of an IPv4 and an IPv6 address; a client asks for
+    /// each every millisecond.
     pub fn of(profile: &'static str) -> Setup {
         Setup::with(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6])))
     }
 
-    /// Any configuration; clients ask for the first address of each family in each group all the
-    /// time.
+    /// The setup of any configuration; clients ask for the first address of each family in each
+    /// group every millisecond.
     pub fn with(config: ConfigText) -> Setup {
         let mut asked = Vec::new();
         for group in config.groups() {
@@ -49,13 +50,14 @@ impl Setup {
             asked,
             services: false,
             witnesses: Vec::new(),
-            watched: String::new(),
+            witness_checks_toml: String::new(),
             knock: false,
             example: None,
         }
     }
 
-    /// The worked example `docs/examples/NAME`, with its own configuration.
+    /// The setup of the worked example `docs/examples/NAME`. The groups and addresses that are
+    /// asked for are those of the example's own configuration.
     pub fn example(name: &'static str) -> Setup {
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("docs/examples")
@@ -81,14 +83,14 @@ impl Setup {
     /// Like [`Setup::of`], with a witness on a network of its own. Both servers are asked at their
     /// own ports, too.
     pub fn witnessed(profile: &'static str) -> Setup {
-        Setup::with_witnesses(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6])), 1, "")
+        Setup::with_witnesses(ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6])), 1)
     }
 
-    /// Any configuration with `count` witnesses, on a host and a network of their own; `more` are
-    /// further lines of `[witness]`.
-    pub fn with_witnesses(config: ConfigText, count: u8, more: &str) -> Setup {
+    /// The setup of any configuration with `count` witnesses, on a host and a network of their own.
+    /// Both servers are asked at their own ports, too.
+    pub fn with_witnesses(config: ConfigText, count: u8) -> Setup {
         let witnesses: Vec<Ipv4Addr> = (1..=count).map(Witness::address_of).collect();
-        let mut setup = Setup::with(config.witness(&witnesses, more));
+        let mut setup = Setup::with(config.witness(&witnesses));
         setup.plan.witness = true;
         setup.witnesses = witnesses;
         // The questions at the servers' ports cover IPv6, at both servers in the same moment.
@@ -98,11 +100,17 @@ impl Setup {
     }
 
     /// Moves the witness to the clients' segment: the servers reach it there alone.
-    pub fn witness_on_the_segment(mut self, more: &str) -> Setup {
+    pub fn witness_on_the_segment(mut self) -> Setup {
         let address = Port::WitnessSegment.ipv4();
         self.witnesses = vec![address];
-        self.config = self.config.witness(&self.witnesses, more);
+        self.config = self.config.witness(&self.witnesses);
         self.plan.witness_on_segment = true;
+        self
+    }
+
+    /// Lets the pair decide alone where no witness is heard: `strict = false`.
+    pub fn without_strict(mut self) -> Setup {
+        self.config = self.config.without_strict();
         self
     }
 
@@ -110,13 +118,13 @@ impl Setup {
     /// service.
     pub fn checked(mut self) -> Setup {
         let check = crate::lab::witness::CHECK;
-        self.watched =
+        self.witness_checks_toml =
             format!("\n[[cluster.check]]\ngroup = \"{GROUP}\"\naddress = \"{ADDRESS}\"\nport = 80\n{check}");
         self.plan.witness_on_segment = true;
         self
     }
 
-    /// Allows no other lab beside this one.
+    /// Lets no other lab of this process stand beside this one.
     pub fn alone(mut self) -> Setup {
         self.plan.alone = true;
         self

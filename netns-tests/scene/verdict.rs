@@ -89,6 +89,7 @@ impl Scene {
         self.heard().iter().filter(of).map(|h| h.at).max()
     }
 
+    /// The first address of the first group.
     fn first_address(&self) -> IpAddr {
         addresses_of(&self.setup.config.groups()[0])[0]
     }

@@ -1,4 +1,5 @@
-//! The proofs of the protocol. None of this is in the program that ships.
+//! The proofs of the protocol: simulator, model check, fuzzing, and the rules of the house. None of
+//! this is in the program that ships.
 //!
 //! Owns: the simulator, the model check, the checks of every input from outside, and the rules of
 //! the house. Never does: decide anything for the product. A broken promise ends in a panic that

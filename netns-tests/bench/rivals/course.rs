@@ -149,6 +149,7 @@ impl Course {
         }
     }
 
+    /// Hands over one value under the contender's key.
     fn sample(&self, what: &str, value: f64) {
         sample(&format!("{}-{what}", self.key), value);
     }

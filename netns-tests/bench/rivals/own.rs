@@ -1,4 +1,5 @@
-//! vipair itself, as one of the contenders.
+//! vipair itself, as one of the contenders: its configuration, and how its agents and its witness
+//! are driven.
 
 use super::course::Contender;
 use super::site::Site;
@@ -25,9 +26,9 @@ const CHECK: &str = "interval_ms = 100\nfall = 1\nrise = 1\n";
 /// The configuration; `web` is the name of nginx's process, `pidfile` its file.
 pub fn config(profile: &'static str, is_witnessed: bool, web: &str, pidfile: &str) -> String {
     let check = format!("[[group.check]]\nkind = \"process\"\nprocess = \"{web}\"\npidfile = \"{pidfile}\"\n{CHECK}");
-    let config = ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more(&check));
-    let config = if is_witnessed { config.witness(&[Witness::address_of(1)], "") } else { config };
-    config.text()
+    let config = ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more_toml(&check));
+    let config = if is_witnessed { config.witness(&[Witness::address_of(1)]) } else { config };
+    config.to_toml()
 }
 
 impl Own {
@@ -36,7 +37,7 @@ impl Own {
         Own { profile, agents: Vec::new(), witness: None, is_witnessed }
     }
 
-    /// Whether a server has a role, and as a standby is ready.
+    /// Whether a server has a role for the group; a standby must be ready, too.
     fn has_role(&self, server: Server, role: &str) -> bool {
         self.agents[server.index()]
             .status()
@@ -45,6 +46,7 @@ impl Own {
 }
 
 impl Contender for Own {
+    /// Makes a key, writes both servers' configurations, and starts the witness if there is one.
     fn prepare(&mut self, site: &mut Site) {
         let lab = &site.lab;
         tool(&program().to_string_lossy(), &["keygen", &lab.dir().join("cluster.key").to_string_lossy()], "");
@@ -87,6 +89,7 @@ impl Contender for Own {
         self.witness.is_some()
     }
 
+    /// Kills the witness, or with `is_lost` false starts it again.
     fn lose_witness(&mut self, site: &Site, is_lost: bool) {
         let witness = self.witness.as_mut().expect("only one that has a witness loses it");
         if is_lost {

@@ -35,7 +35,7 @@ pub fn corosync(totem: &str) -> String {
          nodelist {{\n"
     );
     for (server, id) in Server::BOTH.into_iter().zip(1..) {
-        let (ring0, ring1) = (server.port().ipv4(), server.heartbeat().ipv4());
+        let (ring0, ring1) = (server.port().ipv4(), server.second_link().ipv4());
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
@@ -108,6 +108,7 @@ impl Pacemaker {
 }
 
 impl Contender for Pacemaker {
+    /// Furnishes the server's room, starts corosync, and once that answers, pacemakerd.
     fn start(&mut self, site: &mut Site, server: Server) {
         let pidfile = format!("/proc/{}/root{}", std::process::id(), site.web_pidfile(server));
         let agent = ocf_agent(&pidfile);
@@ -151,6 +152,8 @@ impl Contender for Pacemaker {
         site.room(from).run(&args).unwrap_or_else(|cause| panic!("{cause}"));
     }
 
+    /// Whether the cluster is whole, both resources run on the active alone, and no failure is on
+    /// record.
     fn is_ready(&mut self, site: &Site, standby: Server) -> bool {
         let active = standby.other();
         let ask = |args: &[&str]| site.room(active).run(args).unwrap_or_default();

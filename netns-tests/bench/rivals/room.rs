@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 /// Environment variable with the tree of the packages, which `scripts/bench` has made.
 const SYSTEM: &str = "VIPAIR_BENCH_RIVALS";
+/// Environment of programs in a room: the search path.
 const PATH: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Mounts everything below the disk $2 over the system $1 and keeps the mounts. $3 is the host, $4
@@ -85,7 +86,7 @@ impl Room {
         }
     }
 
-    /// Our path to a file of the room.
+    /// Path by which this process reaches a file of the room.
     pub fn path(&self, path: &str) -> PathBuf {
         // An absolute path would replace the path that it is joined to.
         let root = self.disk.join("root");

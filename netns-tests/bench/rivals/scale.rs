@@ -44,6 +44,7 @@ pub const TOPIC: Topic = Topic {
     },
 };
 
+/// Numbers of addresses, in the order of the table.
 const SIZES: [u32; 4] = [1, 100, 1_000, 10_000];
 /// Number of addresses in each advertisement.
 const LISTED: usize = 20;
@@ -52,6 +53,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Longest wait for an address to move; later it is missing.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Key of a figure of keepalived.
 fn key(count: u32, what: &str) -> String {
     format!("keepalived-scale-{count}-{what}")
 }
@@ -91,6 +93,7 @@ struct Pair {
 }
 
 impl Pair {
+    /// Starts keepalived on a server, with `count` addresses.
     fn start(&mut self, server: Server, count: u32) {
         let room = Room::new(&self.lab, server, 1, &[("/etc/keepalived/keepalived.conf", config(server, count))]);
         let args = ["keepalived", "--dont-fork", "--vrrp", "--log-console"];
@@ -151,6 +154,7 @@ fn measure(count: u32) {
     sample(&key(count, "missing"), moves.missing.into());
 }
 
+/// Sections of the page: host loss over the number of addresses, keepalived's beside vipair's.
 fn sections() -> Vec<Section> {
     let mut figures = Vec::new();
     for count in SIZES {
@@ -184,6 +188,8 @@ fn loss_to_last(results: &Results, first: &str, spread: &str) -> Vec<f64> {
     results.values(first).iter().zip(results.values(spread)).map(|(first, spread)| first + spread).collect()
 }
 
+/// Table of the section, in Markdown: vipair and keepalived side by side for each number of
+/// addresses.
 fn table(results: &Results) -> String {
     let show = |values: Vec<f64>| {
         let spread = Spread::of(values);

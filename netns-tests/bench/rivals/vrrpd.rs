@@ -1,4 +1,5 @@
-//! FRR's vrrpd: VRRPv3 with the address on a macvlan interface that has VRRP's hardware address; the backup's is held down.
+//! FRR's vrrpd: VRRPv3 with the address on a macvlan interface that has VRRP's hardware address;
+//! the backup's is held down.
 //!
 //! Both servers answer from that one hardware address, so the answering one is read off the
 //! interfaces, and two are counted by two answers to one question. So that one server answers once,
@@ -24,6 +25,7 @@ pub const FASTEST: &str = "10";
 /// Interval of a second, vrrpd's default; in milliseconds.
 pub const DEFAULT: &str = "1000";
 
+/// Name of the macvlan interface, as vrrpd expects it.
 const INTERFACE: &str = "vrrp4-51";
 
 /// The configuration on `server`.
@@ -79,6 +81,7 @@ impl Contender for Vrrpd {
         site.is_mac_shared = true;
     }
 
+    /// Makes the macvlan interface, furnishes the server's room, and starts zebra and vrrpd.
     fn start(&mut self, site: &mut Site, server: Server) {
         let host = site.lab.server(server);
         for (key, value) in [("arp_ignore", "1"), ("arp_announce", "2"), ("rp_filter", "0")] {

@@ -126,7 +126,7 @@ fn agent_with_two_percent_of_a_core_keeps_nothing() {
 #[test]
 fn random_faults_never_make_both_answer() {
     let mut chance = Chance::new(seed("random faults"));
-    let mut scene = Scene::start(Setup::with_witnesses(config("fast", ""), 1, ""));
+    let mut scene = Scene::start(Setup::with_witnesses(config("fast", ""), 1));
     let mut strikes = Strikes::default();
     let until = clock::now() + case_length(20, 600);
     while clock::now() < until {

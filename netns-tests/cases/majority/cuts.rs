@@ -70,7 +70,8 @@ fn holder_that_dies_while_the_pair_is_cut_is_replaced_by_the_word_of_the_witness
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-/// Severs these ways one after the other, and asserts each time that nothing moves.
+/// Starts a scene, severs these ways in it one after the other, and asserts each time that nothing
+/// moves.
 fn assert_nothing_moves_without(ways: &[Way]) {
     let mut scene = Scene::start(Setup::witnessed("fast"));
     for way in ways {
@@ -126,12 +127,12 @@ fn ring_of_cuts_leaves_nobody_open_and_heals() {
 // closes
 #[test]
 fn witness_on_the_segment_decides_against_a_holder_that_is_cut_off_there() {
-    let mut scene = Scene::start(Setup::witnessed("fast").witness_on_the_segment(""));
-    let cut = scene.lab.cut(&[Server::Alpha.port(), Server::Alpha.heartbeat()]);
+    let mut scene = Scene::start(Setup::witnessed("fast").witness_on_the_segment());
+    let cut = scene.lab.cut(&[Server::Alpha.port(), Server::Alpha.second_link()]);
     scene.wait_answered_by(Server::Beta);
     let gap = scene.answers(cut).longest_gap().length();
     assert!(gap < FAST_BOUND + SLACK, "L1: clients were not answered for {gap:?}");
-    scene.lab.join(&[Server::Alpha.port(), Server::Alpha.heartbeat()]);
+    scene.lab.join(&[Server::Alpha.port(), Server::Alpha.second_link()]);
     scene.wait_ready(Server::Alpha, GROUP);
     assert_nothing_moves(&scene, Server::Beta, Duration::from_millis(500));
     scene.finish(&Expected::owner(Server::Alpha).takeover());
@@ -163,7 +164,7 @@ fn half_with_the_witness_serves_and_the_other_is_closed() {
 #[test]
 fn place_of_the_witness_lost_whole_moves_nothing() {
     let mut scene = Scene::start(Setup::witnessed("fast"));
-    let place = [Port::AlphaHeartbeat, Port::BetaHeartbeat, Port::AlphaVoters, Port::BetaVoters, Port::Witness];
+    let place = [Port::AlphaSecondLink, Port::BetaSecondLink, Port::AlphaVoters, Port::BetaVoters, Port::Witness];
     scene.lab.cut(&place);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(2));
     scene.lab.join(&place);

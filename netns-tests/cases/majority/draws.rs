@@ -1,7 +1,7 @@
 //! Draws by chance that a seed repeats.
 //!
-//! Owns: the seed and the generator. Never does: deciding what is drawn for. The seed is printed, so that a failure
-//! can be played again with it.
+//! Owns: the seed and the generator. Never does: deciding what is drawn for. The seed is printed,
+//! so that a failure can be played again with it.
 
 use crate::lab::clock;
 use std::time::Duration;

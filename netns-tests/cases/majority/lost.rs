@@ -57,7 +57,7 @@ fn without_the_witness_and_the_active_nobody_takes_over_until_one_is_back() {
 // FJ-1: with `strict = false` the nodes go on as a bare pair once both know that they are alone
 #[test]
 fn without_strict_the_pair_alone_decides_after_the_witness_is_lost() {
-    let mut scene = Scene::start(Setup::with_witnesses(config("fast", ""), 1, "strict = false"));
+    let mut scene = Scene::start(Setup::with_witnesses(config("fast", ""), 1).without_strict());
     scene.kill_witness();
     scene.wait("both to know that the pair is alone", |s| {
         Server::BOTH.iter().all(|server| s.agent(*server).events().contains(ALONE))
@@ -67,7 +67,7 @@ fn without_strict_the_pair_alone_decides_after_the_witness_is_lost() {
     scene.wait_answered_by(Server::Beta);
     let gap = scene.answers(lost).longest_gap().length();
     assert!(gap < FAST_BOUND + SLACK, "L1: clients were not answered for {gap:?}");
-    // With the witness and the peer back, all three vote again.
+    // With the witness and the peer back, all three are heard again.
     scene.start_witness();
     scene.power_on(Server::Alpha);
     scene.wait_ready(Server::Alpha, GROUP);
@@ -94,8 +94,8 @@ fn restart_of_the_witness_moves_nothing_while_the_servers_see_each_other() {
 #[test]
 fn witness_restarted_inside_its_promise_gives_no_second_one() {
     // Longer than a restart of an unoptimized witness takes on a busy machine.
-    let config = config("lan", "").timing("lease_ms = 1000");
-    let mut scene = Scene::start(Setup::with_witnesses(config, 1, ""));
+    let config = config("lan", "").timing_toml("lease_ms = 1000");
+    let mut scene = Scene::start(Setup::with_witnesses(config, 1));
     let apart = scene.lab.sever(&between(ALPHA, BETA));
     let mut owner = Server::Alpha;
     for _ in 0..3 {
@@ -178,7 +178,7 @@ fn witness_whose_state_is_spoiled_votes_again_once_both_servers_have_told_theirs
 // S1 L1: three of five voters are enough
 #[test]
 fn one_of_three_witnesses_lost_leaves_takeover_possible() {
-    let mut scene = Scene::start(Setup::with_witnesses(config("fast", ""), 3, ""));
+    let mut scene = Scene::start(Setup::with_witnesses(config("fast", ""), 3));
     let (witness, lab) = scene.witness(2);
     witness.kill(lab);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(700));

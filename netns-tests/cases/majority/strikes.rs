@@ -1,8 +1,8 @@
 //! One fault after another, several at a time.
 //!
-//! Owns: the faults that were begun and must be ended. Never does: giving a verdict. At most one fault at a
-//! time is about the process or the interfaces of one party; faults of the ways between the parties
-//! come on top.
+//! Owns: the faults that were begun and must be ended. Never does: giving a verdict. At most one
+//! fault at a time is about the process or the interfaces of one party; faults of the ways between
+//! the parties come on top.
 
 use super::draws::Chance;
 use crate::lab::confine::Confinement;
@@ -24,15 +24,24 @@ const NODE_PERCENT: u64 = 50;
 
 /// The way to end a fault.
 enum Remedy {
+    /// Ends a drop rule of the switch.
     Lift(Fault),
+    /// Plugs the server's cables in again.
     Join(Server),
+    /// Gives the server's interface its carrier back.
     Carrier(Server),
+    /// Continues the server's stopped agent.
     Wake(Server),
     StartAgent(Server),
     PowerOn(Server),
+    /// Ends the limit on the processor time of the server's agent.
     Free(Server, Confinement),
+    /// Continues the stopped witness.
     WakeWitness,
-    StartWitness { rolled_back: bool },
+    /// Starts the killed witness; `rolled_back`: with an old copy of its state.
+    StartWitness {
+        rolled_back: bool,
+    },
 }
 
 /// The party, or the ways, that a fault is about.
@@ -81,8 +90,11 @@ type Begun = (&'static str, u64, Remedy);
 /// The faults in force, and how many of each kind there were.
 #[derive(Default)]
 pub struct Strikes {
+    /// Faults in force: when each is to end, and by what.
     live: Vec<(MonoTime, Remedy)>,
+    /// Number of faults so far, by kind.
     counts: BTreeMap<&'static str, u32>,
+    /// Whether a copy of the witness's state was made.
     copied: bool,
 }
 
@@ -112,7 +124,7 @@ impl Strikes {
     fn strike_ways(scene: &Scene, chance: &mut Chance) -> Begun {
         if chance.between(0, 4) == 0 {
             let lossy = |port| Drops::from(port, FrameKind::Everything).percent(30);
-            let ports = [Port::AlphaHeartbeat, Port::BetaHeartbeat, Port::AlphaVoters, Port::Witness];
+            let ports = [Port::AlphaSecondLink, Port::BetaSecondLink, Port::AlphaVoters, Port::Witness];
             return ("loss", 1_000, Remedy::Lift(scene.lab.drop_frames(&ports.map(lossy))));
         }
         let ways: Vec<_> = WAYS.into_iter().filter(|_| chance.between(0, 2) == 0).collect();
@@ -120,7 +132,8 @@ impl Strikes {
         ("ways severed", 500, Remedy::Lift(scene.lab.sever(&ways)))
     }
 
-    /// Strikes a server with one of seven faults, or asks for a planned switch, which is no fault.
+    /// Strikes a server with one of six faults. `None`: asked for a planned switch instead, which
+    /// is no fault.
     fn strike_node(scene: &mut Scene, chance: &mut Chance, server: Server) -> Option<Begun> {
         Some(match chance.between(0, 9) {
             0 | 1 => {
@@ -159,7 +172,8 @@ impl Strikes {
         })
     }
 
-    /// Stops the witness four times in ten; else kills it, and two times in ten rolls its state back.
+    /// Stops the witness four times in ten; else kills it, and two times in ten rolls its state
+    /// back.
     fn strike_witness(&mut self, scene: &mut Scene, chance: &mut Chance) -> Begun {
         let draw = chance.between(0, 9);
         let (witness, lab) = scene.witness(1);

@@ -1,4 +1,5 @@
-//! HAProxy on both servers, bound to the shared address, before web servers at the servers' own addresses.
+//! HAProxy on both servers, bound to the shared address, before web servers at the servers' own
+//! addresses.
 
 use super::{assert_switch_loses_nothing, kill_all, start_pair};
 use crate::lab::Server;

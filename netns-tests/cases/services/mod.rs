@@ -74,7 +74,8 @@ fn wait_written(scene: &mut Scene, writer: &Writer, count: usize) {
     scene.wait("writes to be acknowledged", |_| writer.acknowledged().len() >= so_far + count);
 }
 
-/// Asserts that `found` has every number that was acknowledged as being on both servers.
+/// Asserts that `found`, numbers between spaces, has every number that was acknowledged as being on
+/// both servers.
 fn assert_nothing_missing(written: &[Written], found: &str) {
     let found: BTreeSet<u64> = found.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let promised: Vec<u64> =

@@ -1,4 +1,5 @@
-//! PostgreSQL with streaming replication: vipair's hooks decide which of the two is primary, and its epoch fences the other.
+//! PostgreSQL with streaming replication: vipair's hooks decide which of the two is primary, and
+//! its epoch fences the other.
 
 use super::{assert_nothing_missing, homes, start_pair, switch_to, wait_written};
 use crate::lab::Server;
@@ -41,14 +42,17 @@ fn pair(settings: &str) -> Scene {
     start_pair(Setup::example("postgresql"), GROUP, both, |_| {})
 }
 
+/// Answer of a server's own PostgreSQL; panics with the server's logs if there is none.
 fn answer(home: &Home, question: &str) -> String {
     query_postgresql(home, question).unwrap_or_else(|e| panic!("{e}\n{}", home.logs()))
 }
 
+/// The numbers that a server's PostgreSQL has, a line each.
 fn numbers(home: &Home) -> String {
     answer(home, "select n from numbers order by n")
 }
 
+/// Whether a server's PostgreSQL follows the other; false also if it does not answer.
 fn is_standby(home: &Home) -> bool {
     query_postgresql(home, "select pg_is_in_recovery()") == Ok("t".into())
 }
@@ -74,7 +78,7 @@ fn postgresql_loses_no_acknowledged_commit_by_a_switch_nor_with_its_host() {
     assert_nothing_missing(&written, &numbers(&beta));
 
     // A commit that is on the active alone is acknowledged to no client.
-    scene.lab.cut(&[Server::Beta.heartbeat()]);
+    scene.lab.cut(&[Server::Beta.second_link()]);
     answer(&beta, "set synchronous_commit = local; insert into numbers values (-1)");
     let lost = scene.power_off(Server::Beta);
     scene.wait_answered_by(Server::Alpha);
@@ -100,8 +104,9 @@ fn postgresql_loses_no_acknowledged_commit_by_a_switch_nor_with_its_host() {
     scene.finish(&Expected::owner(Server::Alpha).handover().takeover());
 }
 
-/// Starts a pair and takes beta's power, then alpha's, which has acknowledged more meanwhile; beta
-/// is back, and refuses to serve. Returns the numbers acknowledged, too.
+/// Starts a pair and takes beta's power, then alpha's, which has acknowledged more meanwhile. Then
+/// beta alone gets its power back, and refuses to serve. Returns the scene, and the numbers that
+/// were acknowledged.
 fn beta_alone_with_old_data() -> (Scene, Vec<Written>) {
     let mut scene = pair("FRESH='2 s' ALONE='4 s' PATIENCE=1\n");
     let [alpha, beta] = homes(&scene);

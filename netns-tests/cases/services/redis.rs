@@ -27,6 +27,7 @@ fn pair() -> Scene {
     start_pair(Setup::example("redis"), GROUP, both, |_| {})
 }
 
+/// The numbers that a server's Redis has, a line each.
 fn numbers(home: &Home) -> String {
     query_redis(home, &["smembers", "numbers"]).unwrap_or_else(|e| panic!("{e}"))
 }

@@ -35,23 +35,24 @@ pub struct Room {
 }
 
 impl Room {
-    /// Switches the machines on and installs everything; no unit of ours runs yet. `timing` are
-    /// lines of the configuration's table of that name.
-    pub fn build(witness: bool, timing: &str) -> Room {
-        Room::build_for(witness, timing, "")
+    /// Switches the machines on and installs everything; no unit of ours runs yet.
+    /// `timing_toml` are further lines of `[timing]`.
+    pub fn build(witness: bool, timing_toml: &str) -> Room {
+        Room::build_for(witness, timing_toml, "")
     }
 
     /// Builds a room like [`Room::build`], with further lines of `[[group]]`.
-    pub fn build_for(witness: bool, timing: &str, service: &str) -> Room {
+    pub fn build_for(witness: bool, timing_toml: &str, group_toml: &str) -> Room {
         let lab = Lab::build(&Plan { witness, ..Plan::default() });
         let files = lab.dir().join("files");
         std::fs::create_dir(&files).unwrap_or_else(|e| panic!("make {}: {e}", files.display()));
-        let mut config =
-            ConfigText::pair("lan").timing(timing).group(GroupText::new(GROUP, &[ADDRESS]).more(service));
+        let mut config = ConfigText::pair("lan")
+            .timing_toml(timing_toml)
+            .group(GroupText::new(GROUP, &[ADDRESS]).more_toml(group_toml));
         if witness {
-            config = config.witness(&WITNESSES[..1], "");
+            config = config.witness(&WITNESSES[..1]);
         }
-        std::fs::write(files.join("vipair.toml"), config.text()).expect("write a configuration");
+        std::fs::write(files.join("vipair.toml"), config.to_toml()).expect("write a configuration");
         let key = files.join("cluster.key");
         tool(&program().to_string_lossy(), &["keygen", &key.to_string_lossy()], "");
         let address = ADDRESS.parse().expect("an address");
@@ -83,8 +84,8 @@ impl Room {
     }
 
     /// Builds a room like [`Room::pair`], with further lines of `[timing]`.
-    pub fn pair_with(timing: &str) -> Room {
-        let room = Room::build(false, timing);
+    pub fn pair_with(timing_toml: &str) -> Room {
+        let room = Room::build(false, timing_toml);
         room.enable_agent(Server::Alpha);
         room.wait("alpha to be active", |room| room.has_role(Server::Alpha, "active"));
         room.enable_agent(Server::Beta);

@@ -1,11 +1,14 @@
-//! Programs and units of a service under the unit that is installed: its sandbox, its drop-in, the system's own bus.
+//! Programs and units of a service under the unit that is installed: its sandbox, its drop-in, the
+//! system's own bus.
 
 use super::room::{AGENT, Room};
 use crate::lab::Server;
 use crate::probe::oracle::Expected;
 use crate::scene::GROUP;
 
+/// File on a machine to which the hook writes.
 const LOG: &str = "/var/lib/vipair-test.log";
+/// Path of the drop-in with which the agent's unit lets programs run.
 const DROP_IN: &str = "/etc/systemd/system/vipair.service.d/vipair-hooks.conf";
 
 // HP-8: the unit as it ships forbids programs, its drop-in allows them

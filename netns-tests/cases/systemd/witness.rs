@@ -1,4 +1,5 @@
-//! The witness's unit: no privilege, keys that only systemd can read, and a state that outlives its process.
+//! The witness's unit: no privilege, keys that only systemd can read, and a state that outlives its
+//! process.
 
 use super::SLACK;
 use super::room::{AGENT, Room, WITNESS};
@@ -11,15 +12,15 @@ use std::time::Duration;
 const MOST_EXPOSED: f64 = 1.5;
 
 /// Builds a room in which the witness runs.
-fn with_witness() -> Room {
+fn start_with_witness() -> Room {
     let room = Room::build(true, "");
     room.witness().run(&["systemctl", "enable", "--quiet", "--now", WITNESS]);
     room
 }
 
 /// Builds a room in which the witness and both agents run; alpha is active.
-fn with_all() -> Room {
-    let room = with_witness();
+fn start_all() -> Room {
+    let room = start_with_witness();
     Server::BOTH.into_iter().for_each(|server| room.enable_agent(server));
     room.wait_complete(Server::Alpha);
     room
@@ -33,7 +34,7 @@ fn status_lines(machine: &Machine, pid: &str, name: &str) -> Vec<String> {
 
 #[test]
 fn witness_runs_without_any_privilege_and_reads_keys_that_only_root_can() {
-    let room = with_witness();
+    let room = start_with_witness();
     let machine = room.witness();
     let pid = machine.property(WITNESS, "MainPID");
     let capabilities = status_lines(machine, &pid, "Cap");
@@ -70,7 +71,7 @@ fn wait_said(room: &Room, what: &str) {
 
 #[test]
 fn witness_reloads_what_only_root_can_read_and_votes_ahead_of_ordinary_processes() {
-    let room = with_witness();
+    let room = start_with_witness();
     let machine = room.witness();
     let pid = machine.property(WITNESS, "MainPID");
     let add = |line: &str| machine.run(&["sh", "-c", &format!("echo '{line}' >> /etc/vipair/witness.toml")]);
@@ -93,7 +94,7 @@ fn witness_reloads_what_only_root_can_read_and_votes_ahead_of_ordinary_processes
 
 #[test]
 fn systemd_finds_the_running_witness_hardly_exposed() {
-    let room = with_witness();
+    let room = start_with_witness();
     let text = room.witness().run(&["systemd-analyze", "security", "--no-pager", WITNESS]);
     let level = text.split(&format!("exposure level for {WITNESS}: ")).nth(1);
     let level = level.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
@@ -118,7 +119,7 @@ fn slot_numbers(machine: &Machine) -> Vec<u64> {
 // S5 FJ-4: a restarted witness knows what it has granted; the restart costs its vote for a moment
 #[test]
 fn restarted_witness_keeps_its_state_and_votes_again() {
-    let mut room = with_all();
+    let mut room = start_all();
     let (epoch, before) = (room.epoch(Server::Alpha), slot_numbers(room.witness()));
     assert_eq!(before.len(), 2, "two slots");
     room.witness().run(&["systemctl", "restart", WITNESS]);

@@ -3,7 +3,7 @@
 //! Owns: those steps, and the questions how the services are. Never does: deciding who serves. That
 //! is up to the product, or to the case, where a case is about the lab itself.
 
-use super::super::netns::copy_dir;
+use super::super::files::copy_dir;
 use super::Home;
 use crate::lab::PATIENCE;
 use std::time::{Duration, Instant};
@@ -43,7 +43,9 @@ pub fn start_postgresql(first: &Home, second: &Home) {
     });
 }
 
+/// Arguments of `setpriv` with which a program runs as PostgreSQL's user.
 const AS_POSTGRES: [&str; 5] = ["--reuid", "postgres", "--regid", "postgres", "--init-groups"];
+/// Shell line that gives PostgreSQL's user the password of the example.
 const PASSWORD: &str = "umask 077 && echo '*:*:*:vipair:a-long-secret' >/var/lib/postgresql/.pgpass";
 
 /// Answer of a server's own PostgreSQL to its superuser.

@@ -6,7 +6,7 @@
 //! - One flipped bit, a byte less or a byte more, and it does not open.
 //! - Opening allocates nothing, whatever the outcome.
 
-use super::Verdict;
+use super::Taken;
 use super::input::Input;
 use super::pulse::{datagram, draw, ring};
 use crate::wire::auth::{KeyRing, MAGIC, MAX_DATAGRAM, PREFIX_SIZE, Reject, TAG_SIZE, VERSION};
@@ -14,7 +14,10 @@ use crate::wire::pulse::encode;
 use sha2::{Digest, Sha256};
 use vipair_host::testing::{Usage, measured};
 
-pub(super) fn run(bytes: &[u8]) -> Verdict {
+/// Checks one input: `bytes` are a whole datagram, and again what a sealed pulse is drawn from and
+/// damaged by. The ring must open what the second account opens and nothing else. Accepted: the
+/// ring opened `bytes` as they are.
+pub(super) fn run(bytes: &[u8]) -> Taken {
     let ring = ring();
     let (opened, usage) = measured(|| ring.open(bytes));
     assert_eq!(usage, Usage::default(), "opening allocates nothing");
@@ -26,10 +29,11 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
         Err(reject) => assert_eq!(reason_to_drop(bytes), Some(reject)),
     }
     check_sealed(&ring, bytes);
-    Verdict::of(opened.is_ok())
+    Taken::of(opened.is_ok())
 }
 
-/// The second account: the reason to drop a datagram as docs/protocol.md has it, `None` to open it.
+/// The second account of the rules: why docs/protocol.md has a datagram dropped, or `None` if the
+/// datagram is to be opened.
 fn reason_to_drop(bytes: &[u8]) -> Option<Reject> {
     if bytes.len() > 1200 {
         return Some(Reject::TooLong);
@@ -57,7 +61,8 @@ pub(super) fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
     Sha256::digest([padded(0x5c), inner.to_vec()].concat()).into()
 }
 
-/// Seals a pulse drawn from `bytes`, and damages it where they say.
+/// Checks a pulse that is drawn from `bytes` and sealed: the ring opens the pulse whole. Nobody
+/// opens it under another key or cluster, with one bit flipped, cut short, or one byte longer.
 fn check_sealed(ring: &KeyRing, bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let (bit, change) = (input.short(), input.byte());
@@ -98,6 +103,7 @@ pub(super) fn longest_forgery() -> Vec<u8> {
     forgery
 }
 
+/// Datagrams that are sealed, and datagrams with one thing wrong each.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let whole = datagram(1);
     let with = |offset: usize, value: u8| {

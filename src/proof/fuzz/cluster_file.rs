@@ -9,7 +9,7 @@
 
 mod service;
 
-use super::Verdict;
+use super::Taken;
 use crate::config::{ClusterFile, ConfigError, ConfigErrors, MAX_ERRORS, digest};
 use crate::timing::Promote;
 use crate::types::NodeId;
@@ -20,35 +20,39 @@ use std::path::Path;
 use std::time::Duration;
 use vipair_host::testing::measured;
 
+/// Path that every error must name as its file.
 pub(super) const FILE: &str = "/etc/vipair/v.toml";
 /// Longest text of one error in letters: wider than a screen, and less than a page.
 const READABLE: usize = 1000;
 /// Bytes of memory for each byte of text, which can be a key of its own, or an error.
 const PER_BYTE: u64 = 512;
+/// Bytes of memory that even the shortest text may take.
 const AT_LEAST: u64 = 256 << 10;
 
-pub(super) fn run(bytes: &[u8]) -> Verdict {
+/// Checks one input: `bytes` are the text of a cluster file. Accepted: the file was parsed without
+/// an error.
+pub(super) fn run(bytes: &[u8]) -> Taken {
     check_file(bytes, parse, |file| {
         check_bounds(file);
         check_written(file);
     })
 }
 
-/// Parses a file of any kind, and checks the memory it takes, its errors, and by `check` what is
-/// accepted.
+/// Checks a file of either kind, the nodes' or the witness's: the memory that `parse` takes, its
+/// errors, and by `check` what `parse` accepts. Accepted: `parse` had no error.
 pub(super) fn check_file<T>(
     bytes: &[u8],
     parse: impl Fn(&str) -> Result<T, ConfigErrors>,
     check: impl Fn(&T),
-) -> Verdict {
-    let Ok(text) = std::str::from_utf8(bytes) else { return Verdict::Refused };
+) -> Taken {
+    let Ok(text) = std::str::from_utf8(bytes) else { return Taken::Refused };
     let (parsed, usage) = measured(|| parse(text));
     assert!(usage.peak <= allowance(text.len()), "{} bytes of memory for {}", usage.peak, text.len());
     match &parsed {
         Ok(file) => check(file),
         Err(errors) => check_errors(text, errors),
     }
-    Verdict::of(parsed.is_ok())
+    Taken::of(parsed.is_ok())
 }
 
 /// Bytes of memory that reading a text of this length may take.
@@ -56,6 +60,7 @@ pub(super) fn allowance(length: usize) -> u64 {
     AT_LEAST + PER_BYTE * u64::try_from(length).expect("64 bits")
 }
 
+/// Parses the text of a cluster file that is called [`FILE`].
 pub(super) fn parse(text: &str) -> Result<ClusterFile, ConfigErrors> {
     ClusterFile::parse(text, Path::new(FILE))
 }
@@ -78,7 +83,7 @@ pub(super) fn check_errors(text: &str, errors: &ConfigErrors) {
     }
 }
 
-/// Whether the name of anything may be this.
+/// Whether the guide permits `name` as a name of a cluster, node or group.
 pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -284,6 +289,7 @@ on_failure = "proceed"
 timeout_ms = 500
 "#;
 
+/// Cluster files that are right, and files with one thing wrong each.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let with = |old: &str, new: &str| {
         assert!(SMALLEST.contains(old), "{old:?} is not in the smallest configuration");

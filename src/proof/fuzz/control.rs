@@ -1,4 +1,4 @@
-//! The control socket's language: lines out of a stream, requests and responses out of lines.
+//! The control socket's language: the lines in a stream, and the requests and responses in lines.
 //!
 //! - However the stream is cut into reads, the same lines come out as when it is split at its
 //!   newlines, until one is too long; the buffer never holds more than a line's bound and one read.
@@ -6,7 +6,7 @@
 //!   not is answered with an error that fits a response.
 //! - Reading a line takes memory in proportion to its length.
 
-use super::Verdict;
+use super::Taken;
 use super::input::Input;
 use crate::control::protocol::{
     LineBuffer, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Outcome, ProtocolError, Response, decode_request,
@@ -22,14 +22,17 @@ const PER_BYTE: u64 = 128;
 /// Bytes of memory for a line of no length: tables for a status, an error's text.
 const AT_LEAST: u64 = 8 << 10;
 
-pub(super) fn run(bytes: &[u8]) -> Verdict {
+/// Checks one input: `bytes` are a stream that is cut into reads, and again one line, read as a
+/// request and as a response. Accepted: the line was understood as either.
+pub(super) fn run(bytes: &[u8]) -> Taken {
     check_lines(&mut Input::new(bytes));
     let request = check_line(bytes, MAX_REQUEST_BYTES, decode_request);
     let response = check_line(bytes, MAX_RESPONSE_BYTES, decode_response);
-    Verdict::of(request || response)
+    Taken::of(request || response)
 }
 
-/// Checks one line of requests or responses; whether it is understood.
+/// Checks one line of requests or responses, by `decode`; true if the line is understood. A line of
+/// `limit` bytes or more may be refused with more words than a response has room for.
 fn check_line<T: Serialize + PartialEq + Debug>(
     line: &[u8],
     limit: usize,
@@ -55,7 +58,9 @@ fn check_line<T: Serialize + PartialEq + Debug>(
     decoded.is_ok()
 }
 
-/// Checks that a stream, however it is cut into reads, gives the lines between its newlines.
+/// Checks that a stream, however it is cut into reads, gives the lines between its newlines, until
+/// a line is too long. The input's first byte is the bound of a line, eight more say how long the
+/// reads are, and the rest is the stream.
 fn check_lines(input: &mut Input<'_>) {
     let (limit, reads) = (usize::from(input.byte()) + 1, input.long());
     let stream = input.rest();
@@ -93,7 +98,7 @@ fn check_lines(input: &mut Input<'_>) {
     }
 }
 
-/// Takes every whole line out of a buffer; `Err` when a line is too long.
+/// Moves every whole line of a buffer to `found`; `Err` when a line is too long.
 fn drain(buffer: &mut LineBuffer, found: &mut Vec<Vec<u8>>) -> Result<(), ()> {
     loop {
         match buffer.next_line() {
@@ -104,6 +109,7 @@ fn drain(buffer: &mut LineBuffer, found: &mut Vec<Vec<u8>>) -> Result<(), ()> {
     }
 }
 
+/// Requests, responses and streams that are right, and some with one thing wrong.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let status = r#"{"response":"status","node":"alpha","cluster":"web","version":"0.1.0","uptime_ms":5,"timing":
         {"profile":"lan","pulse_ms":50.0,"silence_ms":180.0,"lease_ms":250.5},"groups":[{"name":"web","role":"active",

@@ -8,7 +8,7 @@
 //! - A frame cut before the end of its message tells nothing; Ethernet's padding changes nothing.
 //! - Nobody with a zero or multicast hardware address is ever seen. Nothing is allocated.
 
-use super::Verdict;
+use super::Taken;
 use crate::types::{MacAddr, Vip};
 use crate::wire::frame::passes;
 use crate::wire::frame::{
@@ -21,17 +21,20 @@ use vipair_host::testing::{Usage, measured};
 const ARP_END: usize = 42;
 const ICMPV6: usize = 54;
 
-pub(super) fn run(frame: &[u8]) -> Verdict {
+/// Checks one input: a frame as a packet socket hands it over. A frame that tells nothing is
+/// checked a second time with its ICMPv6 checksum put right. Accepted: the frame told something or
+/// carried a pulse, either time.
+pub(super) fn run(frame: &[u8]) -> Taken {
     let plain = check(frame);
     match with_right_checksum(frame) {
-        Some(frame) if plain == Verdict::Refused => check(&frame),
+        Some(frame) if plain == Taken::Refused => check(&frame),
         Some(_) | None => plain,
     }
 }
 
-/// Checks a frame against the second reading, and that the kernel's filter passes it if it tells
-/// anything.
-fn check(frame: &[u8]) -> Verdict {
+/// Checks a frame against the second reading, and that the kernel's filter passes the frame whole
+/// if it means anything. Accepted: the frame told something or carried a pulse.
+fn check(frame: &[u8]) -> Taken {
     let ((sighting, payload), usage) = measured(|| (sight(frame), segment_payload(frame)));
     assert_eq!(usage, Usage::default(), "looking at a frame allocates nothing");
     assert_eq!(sighting, reading(frame).map(|(sighting, _)| sighting), "two readings of one frame");
@@ -50,10 +53,11 @@ fn check(frame: &[u8]) -> Verdict {
         assert_eq!(segment_payload(&frame[..end]), Some(payload), "what follows is padding");
         assert_eq!(segment_payload(&frame[..end - 1]), None, "a segment frame cut short");
     }
-    Verdict::of(sighting.is_some() || payload.is_some())
+    Taken::of(sighting.is_some() || payload.is_some())
 }
 
-/// Checks what a frame tells. `end`: where its message ends and the padding begins.
+/// Checks what a frame tells: only whole, with any padding, and in the same words that we would
+/// use. `end` is where the frame's message ends and the padding begins.
 fn check_sighting(frame: &[u8], sighting: Sighting, end: usize) {
     let (Sighting::Claim { mac, .. } | Sighting::Presence { mac }) = sighting;
     assert!(!mac.is_zero() && !mac.is_multicast(), "{mac} is nobody");
@@ -77,14 +81,17 @@ fn check_sighting(frame: &[u8], sighting: Sighting, end: usize) {
     assert_eq!(sight(&ours), Some(sighting), "what we would send to say the same");
 }
 
+/// A hardware address out of exactly six bytes.
 fn six(bytes: &[u8]) -> [u8; 6] {
     bytes.try_into().expect("six bytes")
 }
 
+/// The big-endian number of 16 bits at `offset`.
 fn short(bytes: &[u8], offset: usize) -> usize {
     usize::from(bytes[offset]) << 8 | usize::from(bytes[offset + 1])
 }
 
+/// The second reading of a segment frame: the pulse in it, `None` in any other frame.
 fn payload_by_offset(frame: &[u8]) -> Option<&[u8]> {
     (frame.len() >= 16 && short(frame, 12) == usize::from(SEGMENT_ETHERTYPE))
         .then(|| frame.get(16..16 + short(frame, 14)))
@@ -103,6 +110,7 @@ fn reading(frame: &[u8]) -> Option<(Sighting, usize)> {
     (mac.0 != [0; 6] && mac.0[0] % 2 == 0).then_some((sighting, end))
 }
 
+/// The second reading of an ARP frame, which has at least [`ARP_END`] bytes.
 fn arp(frame: &[u8]) -> Option<Sighting> {
     let is_ordinary = frame[14..20] == [0, 1, 8, 0, 6, 4] && frame[20] == 0 && [1, 2].contains(&frame[21]);
     let mac = MacAddr(six(&frame[22..28]));
@@ -111,7 +119,8 @@ fn arp(frame: &[u8]) -> Option<Sighting> {
     is_ordinary.then_some(if sender == [0; 4] { Sighting::Presence { mac } } else { claim })
 }
 
-/// The second reading of a neighbour discovery frame.
+/// The second reading of a frame of neighbour discovery: what the frame tells, and where its
+/// message ends. The frame has at least a header of ICMPv6 and 24 bytes more.
 fn neighbour(frame: &[u8]) -> Option<(Sighting, usize)> {
     let end = ICMPV6 + short(frame, 18);
     let kind = frame[54];
@@ -142,7 +151,8 @@ fn neighbour(frame: &[u8]) -> Option<(Sighting, usize)> {
     is_host.then_some((Sighting::Claim { address: Vip::V6(claimed), mac }, end))
 }
 
-/// The address in the first option of this kind; `None` outside for options that are not whole.
+/// The hardware address in the first option of this kind. `None`: the options are not whole, and
+/// the packet counts for nothing. `Some(None)`: no option is of this kind.
 #[allow(clippy::option_option, reason = "no options at all, and options that forbid the packet, are two things")]
 fn link_layer_option(options: &[u8], kind: u8) -> Option<Option<[u8; 6]>> {
     let (mut offset, mut found) = (0, None);
@@ -169,7 +179,7 @@ fn sum(frame: &[u8], end: usize) -> usize {
     sum
 }
 
-/// The frame with the checksum it should have, if it is long enough to have one.
+/// The frame with a right ICMPv6 checksum; `None` if it is no IPv6 frame or too short for one.
 fn with_right_checksum(frame: &[u8]) -> Option<Vec<u8>> {
     let end = ICMPV6 + frame.get(18..20).map(|length| short(length, 0))?;
     if short(frame, 12) != 0x86dd || end < ICMPV6 + 4 || frame.len() < end {
@@ -182,6 +192,7 @@ fn with_right_checksum(frame: &[u8]) -> Option<Vec<u8>> {
     Some(frame)
 }
 
+/// Frames as this program and ordinary hosts send them, and frames that tell nothing.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let (ours, peer) = (MacAddr([2, 0, 0, 0, 0, 0x0a]), MacAddr([2, 0, 0, 0, 0, 0x0b]));
     let (vip4, vip6) = (Ipv4Addr::new(10, 0, 0, 100), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0x12, 0x3456));

@@ -9,7 +9,7 @@
 use super::auth::hmac;
 use super::input::Input;
 use super::rig::{ETH, Node, PATHS, Rig};
-use super::{Verdict, pulse};
+use super::{Taken, pulse};
 use crate::engine::{Engine, Event};
 use crate::types::{LinkId, LinkPath, MonoTime, NodeId};
 use crate::wire::auth::{MAGIC, MAX_DATAGRAM, PREFIX_SIZE, TAG_SIZE, VERSION};
@@ -20,6 +20,7 @@ use vipair_host::testing::measured;
 
 const STEPS: usize = 64;
 
+/// The two copies of the engine, their peer, and the instant that they have come to.
 struct Siege {
     now: MonoTime,
     /// The node that is attacked.
@@ -31,14 +32,17 @@ struct Siege {
     recorded: Vec<(LinkId, Vec<u8>)>,
 }
 
-pub(super) fn run(bytes: &[u8]) -> Verdict {
+/// Checks one input: the first byte chooses the pair of [`Rig::get`], the rest are steps of an
+/// attack. Accepted: no datagram of the attack was counted as refused.
+pub(super) fn run(bytes: &[u8]) -> Taken {
     let mut input = Input::new(bytes);
     let rig = Rig::get(input.byte());
     besiege(rig, input)
 }
 
-/// Attacks `rig` as the rest of the input says.
-pub(super) fn besiege(rig: Rig, mut input: Input<'_>) -> Verdict {
+/// Attacks node 1 of `rig` in up to [`STEPS`] steps of the input, and panics when the attack
+/// changes more than counters. Accepted: no datagram of the attack was counted as refused.
+pub(super) fn besiege(rig: Rig, mut input: Input<'_>) -> Taken {
     let mut siege =
         Siege { now: rig.now, undisturbed: rig.ours.clone(), ours: rig.ours, peer: rig.peer, recorded: Vec::new() };
     let before = siege.turned_away();
@@ -52,7 +56,7 @@ pub(super) fn besiege(rig: Rig, mut input: Input<'_>) -> Verdict {
     }
     siege.pulses();
     assert_eq!(state(siege.ours.engine()), state(siege.undisturbed.engine()), "only counters have changed");
-    Verdict::of(siege.turned_away() == before)
+    Taken::of(siege.turned_away() == before)
 }
 
 impl Siege {
@@ -72,7 +76,7 @@ impl Siege {
         }
     }
 
-    /// Gives both copies the same event, and makes durable what they want.
+    /// Gives both copies the same event, and tells them that what they want durable is stored.
     fn both(&mut self, event: Event<'_>) {
         self.ours.handle(self.now, event);
         self.undisturbed.handle(self.now, event);
@@ -82,7 +86,7 @@ impl Siege {
         }
     }
 
-    /// Checks that both copies have decided the same.
+    /// Checks that both copies have decided the same at their last event.
     fn compare(&mut self) {
         assert_eq!(self.ours.out.list, self.undisturbed.out.list, "the same actions");
         assert_eq!(self.ours.out.bytes, self.undisturbed.out.bytes, "the same datagrams");
@@ -93,7 +97,8 @@ impl Siege {
         );
     }
 
-    /// Sends one copy a hostile datagram, the other one nothing, and compares them.
+    /// Sends one copy a hostile datagram drawn from the input, lets the other one tick, and checks
+    /// that both have done the same with the same memory.
     fn attack(&mut self, input: &mut Input<'_>) {
         let kind = input.byte();
         let link = LinkId { peer: NodeId(2), path: path(input.byte()) };
@@ -115,6 +120,7 @@ impl Siege {
         }
     }
 
+    /// A datagram that the peer has sent before, and its link; `None` if it has sent none.
     fn recording(&self, number: usize) -> Option<(LinkId, Vec<u8>)> {
         let count = self.recorded.len().max(1);
         self.recorded.get(number % count).cloned()
@@ -128,6 +134,7 @@ impl Siege {
         bytes
     }
 
+    /// Number of datagrams that the attacked copy has refused so far.
     fn turned_away(&mut self) -> u64 {
         let now = self.now;
         self.ours.engine().report(now).rejects.total()
@@ -144,7 +151,8 @@ fn path(choice: u8) -> LinkPath {
     }
 }
 
-/// A sealed datagram whose body is no pulse; empty if the body happens to be one.
+/// A datagram under the right seal whose body is no pulse. The datagram is empty if the body
+/// happens to be a pulse.
 fn sealed_nonsense(body: &[u8]) -> Vec<u8> {
     let body = &body[..body.len().min(MAX_DATAGRAM - PREFIX_SIZE - TAG_SIZE)];
     if decode(body).is_ok() {
@@ -176,6 +184,7 @@ fn forget_counts(value: &mut Value) {
     }
 }
 
+/// Attacks of each kind on each of the pairs.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     // Rig; then for each step: milliseconds, kind, link, length or number (2), bytes.
     let step = |kind: u8, link: u8, number: u16, bytes: &[u8]| {

@@ -1,7 +1,7 @@
 //! Draws numbers, choices and values from the bytes of one input; past their end everything is
 //! zero.
 
-/// The rest of an input.
+/// The bytes of an input that nothing was drawn from yet.
 pub(super) struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -9,10 +9,12 @@ impl<'a> Input<'a> {
         Input(bytes)
     }
 
+    /// Whether all bytes are used up: what is drawn from now on is zero.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// The next `N` bytes, with zeros for those that are missing.
     pub(super) fn array<const N: usize>(&mut self) -> [u8; N] {
         let mut array = [0; N];
         let taken = self.take(N);
@@ -36,18 +38,19 @@ impl<'a> Input<'a> {
         u64::from_be_bytes(self.array())
     }
 
-    /// A number below `limit`, which must not be 0.
+    /// A number below `limit`, drawn from two bytes; `limit` must not be 0.
     pub(super) fn below(&mut self, limit: usize) -> usize {
         usize::from(self.short()) % limit
     }
 
-    /// At most `count` bytes.
+    /// The next `count` bytes, or as many as there are.
     pub(super) fn take(&mut self, count: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(count.min(self.0.len()));
         self.0 = rest;
         taken
     }
 
+    /// All bytes that are left.
     pub(super) fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }

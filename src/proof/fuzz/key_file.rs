@@ -1,11 +1,14 @@
 //! The content of a key file: refused with a line that exists, or one or two keys that read the
 //! same when written.
 
-use super::Verdict;
+use super::Taken;
 use crate::config::KeyFile;
 use std::fmt::Write;
 
-pub(super) fn run(bytes: &[u8]) -> Verdict {
+/// Checks one input: `bytes` are the content of a key file. A refusal must name a line that exists.
+/// A file that is read has one or two keys of different numbers, never shows them, and is the same
+/// when it is written and read again. Accepted: the file was read.
+pub(super) fn run(bytes: &[u8]) -> Taken {
     let parsed = KeyFile::parse(bytes);
     match &parsed {
         Err((line, why)) => {
@@ -25,9 +28,10 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
             assert_eq!(KeyFile::parse(text.as_bytes()).as_ref(), Ok(file), "written as keygen does");
         }
     }
-    Verdict::of(parsed.is_ok())
+    Taken::of(parsed.is_ok())
 }
 
+/// Key files that are right, and files with one thing wrong each.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let key = |id: &str, digit: char| format!("{id} {}\n", String::from(digit).repeat(64));
     let all = [

@@ -6,7 +6,7 @@
 //!   comes after one that is not is worth nothing.
 //! - What is sealed opens as what it says, once; one flipped bit, and it does not.
 
-use super::Verdict;
+use super::Taken;
 use super::auth::hmac;
 use super::input::Input;
 use crate::types::{GroupKey, NodeId};
@@ -19,10 +19,12 @@ use vipair_host::testing::{Usage, measured};
 const ME: NodeId = NodeId(2);
 const CLUSTER: u32 = 0x0102_0304;
 
+/// The mirror's keys of the node under test.
 fn keys() -> MirrorKeys {
     MirrorKeys::new(("web", CLUSTER), &[(1, [0x11; 32])])
 }
 
+/// The greeting that the node under test has sent to a caller.
 fn hello() -> Greeting {
     greeting([7; 32])
 }
@@ -32,11 +34,13 @@ fn mirror_key() -> [u8; 32] {
     hmac(&[0x11; 32], b"vipair mirror 1web")
 }
 
+/// The proof of having the key, as docs/protocol.md writes it: of whom, over the greeting and what
+/// else was said.
 fn proof(of: &[u8], said: &[u8]) -> [u8; 32] {
     hmac(&mirror_key(), &[of, &hello(), said].concat())
 }
 
-/// An introduction of node `from`, damaged nowhere.
+/// An introduction of node `from` to the node under test, right in every byte.
 fn introduction(from: u8) -> Introduction {
     let mut bytes = [0; INTRODUCTION_SIZE];
     bytes[..4].copy_from_slice(&[0x76, 0xaa, 1, 1]);
@@ -48,14 +52,16 @@ fn introduction(from: u8) -> Introduction {
     bytes
 }
 
+/// The second account of docs/protocol.md: whether an introduction is to be admitted.
 fn is_admitted(bytes: &Introduction) -> bool {
     let ours = bytes[..4] == [0x76, 0xaa, 1, 1] && bytes[4..8] == CLUSTER.to_be_bytes();
     let named = bytes[9] == ME.0 && bytes[8] != ME.0 && bytes[8] < 241;
     ours && named && bytes[44..] == proof(b"caller", &bytes[..44])
 }
 
-/// The frame that `bytes` begin with, if it is the `number`th of this caller: its kind and length.
-/// `Err`: refused.
+/// The second account of docs/protocol.md: kind and length in bytes of the frame that `bytes` begin
+/// with, as frame `number` of this session. `Ok(None)`: more bytes are needed. `Err`: the frame is
+/// to be refused.
 fn account(session: &[u8; 32], number: u64, bytes: &[u8]) -> Result<Option<(u8, usize)>, ()> {
     if bytes.len() < 4 {
         return Ok(None);
@@ -80,7 +86,10 @@ fn account(session: &[u8; 32], number: u64, bytes: &[u8]) -> Result<Option<(u8, 
     if fits && said[3] == 0 { Ok(Some((said[2], whole))) } else { Err(()) }
 }
 
-pub(super) fn run(bytes: &[u8]) -> Verdict {
+/// Checks one input: `bytes` are an introduction and frames behind it, or, if no introduction is
+/// admitted, the frames alone; and again what frames are drawn from, sealed and damaged. Accepted:
+/// an introduction was admitted, or a frame opened.
+pub(super) fn run(bytes: &[u8]) -> Taken {
     let admitted = bytes.first_chunk().is_some_and(check_introduction);
     let mut caller = introduction(1);
     let frames = if admitted {
@@ -91,9 +100,10 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
         check_frames(&caller, bytes)
     };
     check_sealed(bytes);
-    Verdict::of(admitted || frames > 0)
+    Taken::of(admitted || frames > 0)
 }
 
+/// Checks an introduction against the second account; true if it is admitted.
 fn check_introduction(bytes: &Introduction) -> bool {
     let (keys, hello) = (keys(), hello());
     let (admitted, usage) = measured(|| keys.admit(&hello, bytes, ME).map(|(from, ..)| from));
@@ -102,7 +112,8 @@ fn check_introduction(bytes: &Introduction) -> bool {
     is_admitted(bytes)
 }
 
-/// Checks frames behind an introduction against the account; the number that were opened.
+/// Checks the frames behind the introduction `caller` against the second account; the number of
+/// frames that were opened.
 fn check_frames(caller: &Introduction, mut bytes: &[u8]) -> usize {
     let (_, confirmation, mut session) = keys().admit(&hello(), caller, ME).expect("it was admitted before");
     assert_eq!(confirmation, proof(b"listener", caller));
@@ -141,13 +152,14 @@ fn kind_of(frame: &Frame) -> u8 {
     }
 }
 
+/// Both ends of one session: the caller's, which seals, and the listener's, which opens.
 fn pair() -> (Session, Session) {
     let (said, expected) = keys().introduce(&hello(), (NodeId(1), ME), [9; 32]).expect("the greeting is ours");
     let (_, confirmation, listener) = keys().admit(&hello(), &said, ME).expect("the introduction is ours");
     (expected.confirm(&confirmation).expect("the confirmation is ours"), listener)
 }
 
-/// A frame drawn from an input.
+/// A frame of any kind that a caller sends, drawn from an input.
 fn drawn(input: &mut Input<'_>) -> Frame {
     let group = GroupKey(input.long());
     let mut connections = |count: usize| -> Vec<Connection> {
@@ -167,7 +179,7 @@ fn drawn(input: &mut Input<'_>) -> Frame {
     }
 }
 
-/// Seals frames drawn from `bytes`, opens them, and damages the last one where they say.
+/// Checks frames that are drawn from `bytes` and sealed: each opens once, whole and undamaged.
 fn check_sealed(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let bit = usize::from(input.short());
@@ -186,6 +198,7 @@ fn check_sealed(bytes: &[u8]) {
     }
 }
 
+/// Introductions and frames that are right, and some with one thing wrong.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let frames = |which: &[u64]| {
         let mut sealed = Vec::new();

@@ -30,18 +30,20 @@ mod tests;
 
 pub use vipair_host::testing::{Counting, Usage, measured};
 
-/// The fate of an input, so that a corpus can be seen to reach both sides.
+/// Whether the code under test took an input. Both are right: a broken promise is a panic. The
+/// smoke run wants to see both, so that a corpus is known to reach either side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum Taken {
     /// The code under test took the input for valid.
     Accepted,
     /// The code under test refused the input.
     Refused,
 }
 
-impl Verdict {
-    fn of(accepted: bool) -> Verdict {
-        if accepted { Verdict::Accepted } else { Verdict::Refused }
+impl Taken {
+    /// `Accepted` if `accepted`, otherwise `Refused`.
+    fn of(accepted: bool) -> Taken {
+        if accepted { Taken::Accepted } else { Taken::Refused }
     }
 }
 
@@ -50,9 +52,11 @@ impl Verdict {
 pub struct Target {
     /// Name of the target: the directory under `fuzz/seeds`, the argument of `scripts/fuzz`.
     pub name: &'static str,
-    /// Checks one input.
-    pub run: fn(&[u8]) -> Verdict,
-    /// Inputs that are right, or nearly: where a search begins.
+    /// The check of one input: panics if a promise is broken, and otherwise tells whether the input
+    /// was taken.
+    pub run: fn(&[u8]) -> Taken,
+    /// Named inputs that are right, or nearly: where a search begins. A name is that of the file in
+    /// the corpus.
     pub seeds: fn() -> Vec<(&'static str, Vec<u8>)>,
 }
 
@@ -75,11 +79,12 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "server", run: server::run, seeds: server::seeds },
 ];
 
-/// Checks `bytes` as the target called `name` does: the whole work of a fuzz binary.
+/// Checks `bytes` as the target called `name` does, and tells whether the code under test took
+/// them: the whole work of a fuzz binary.
 ///
 /// # Panics
 /// If there is no such target, or if a promise is broken.
-pub fn check(name: &str, bytes: &[u8]) -> Verdict {
+pub fn check(name: &str, bytes: &[u8]) -> Taken {
     let target = TARGETS.iter().find(|target| target.name == name).expect("a target of this name");
     (target.run)(bytes)
 }

@@ -1,12 +1,12 @@
 //! Input from the kernel over netlink: any bytes at all, and messages as the kernel writes them.
 //!
-//! - Every reader of messages takes any bytes. A datagram of n bytes tells at most n/16 events, a
-//!   name at most what its bytes can spell; a datagram that is cut tells the beginning of what the
-//!   whole one does.
+//! - Every reader of messages takes any bytes: n bytes give at most n/16 events, for a header is 16
+//!   bytes. A name has no more letters than the bytes it was read from. The events of a prefix are
+//!   a prefix of the events.
 //! - A message drawn from the input and written by the library that writes our requests is read as
 //!   what it says, whatever unknown attributes stand around it.
 
-use super::Verdict;
+use super::Taken;
 use super::input::Input;
 use crate::io::netlink::NetlinkEvent;
 use crate::io::netlink::events::read;
@@ -18,11 +18,15 @@ use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, Neig
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Bytes of the header of a message.
 const HEADER: usize = 16;
 /// An attribute's number that neither the kernel nor a reader of ours has.
 const UNKNOWN: u16 = 0x3ffe;
 
-pub(super) fn run(bytes: &[u8]) -> Verdict {
+/// Checks one input: `bytes` are a datagram of the kernel, which is read whole, cut short, and by
+/// every reader; and again what a right message is drawn from. Accepted: the datagram told at least
+/// one event.
+pub(super) fn run(bytes: &[u8]) -> Taken {
     let events: Vec<NetlinkEvent> = read(bytes).collect();
     assert!(events.len() <= bytes.len() / HEADER, "{} events in {} bytes", events.len(), bytes.len());
     let mut count = 0;
@@ -36,10 +40,11 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     let fewer: Vec<NetlinkEvent> = read(&bytes[..cut]).collect();
     assert_eq!(fewer, events[..fewer.len()], "cut to {cut} bytes");
     check_written(&mut input);
-    Verdict::of(!events.is_empty())
+    Taken::of(!events.is_empty())
 }
 
-/// Gives a message to every reader, whatever it calls itself.
+/// Checks that every reader takes a message, whichever kind the message says that it is of, and
+/// gives no more than the payload has room for.
 fn check_message(message: &Message<'_>) {
     let payload = message.payload;
     if let Some(link) = message::link(payload) {
@@ -56,7 +61,8 @@ fn check_message(message: &Message<'_>) {
     let _any = message::failure(payload);
 }
 
-/// Checks a message that is drawn from the input and written by the library.
+/// Checks that a message which is drawn from the input and written by the library is read as what
+/// it says.
 fn check_written(input: &mut Input<'_>) {
     let (kind, index, junk) = (input.byte() % 3, input.word(), input.byte());
     let junk = DefaultNla::new(UNKNOWN, input.take(usize::from(junk)).to_vec());
@@ -72,13 +78,14 @@ fn check_written(input: &mut Input<'_>) {
     }
 }
 
+/// The datagram that the library writes for a message.
 fn written(request: RouteNetlinkMessage) -> Vec<u8> {
     let mut datagram = Vec::new();
     message::append(&mut datagram, request, 0, 7);
     datagram
 }
 
-/// Checks a message about a link.
+/// Checks that a link drawn from the input is told as it was written, and that its end is told.
 fn check_link(index: u32, junk: DefaultNla, input: &mut Input<'_>) {
     let (flags, mac): (u32, [u8; 6]) = (input.word(), input.array());
     let name: String = input.take(15).iter().map(|byte| char::from(byte % 94 + 33)).collect();
@@ -103,7 +110,8 @@ fn check_link(index: u32, junk: DefaultNla, input: &mut Input<'_>) {
     assert_eq!(info.is_ethernet, flags & 8 == 0, "flags {flags:#x}");
 }
 
-/// Checks a message about an address.
+/// Checks that an address is told as added and as removed. `junk` is an unknown attribute that
+/// stands around the others.
 fn check_address(index: u32, address: IpAddr, junk: DefaultNla, input: &mut Input<'_>) {
     let mut wanted = AddressMessage::default();
     wanted.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
@@ -125,7 +133,8 @@ fn check_address(index: u32, address: IpAddr, junk: DefaultNla, input: &mut Inpu
     assert_eq!(removed, [NetlinkEvent::AddressRemoved { index, address }]);
 }
 
-/// Checks a message about a neighbour.
+/// Checks that a neighbour is told with its address, hardware address and state. `junk` is an
+/// unknown attribute that stands before the others.
 fn check_neighbour(index: u32, address: IpAddr, junk: DefaultNla, input: &mut Input<'_>) {
     let mac: [u8; 6] = input.array();
     let mut wanted = NeighbourMessage::default();
@@ -146,6 +155,7 @@ fn check_neighbour(index: u32, address: IpAddr, junk: DefaultNla, input: &mut In
     assert_eq!(neighbour.state, crate::io::netlink::NeighbourState::Reachable);
 }
 
+/// Messages as the kernel writes them, and messages with wrong lengths.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let datagram = |kind: u16, length: u32, payload: &[u8]| {
         let mut datagram = Vec::new();

@@ -8,7 +8,7 @@
 //! - it opens only with epochs of its own, each higher than the one before;
 //! - what it wants durable never falls.
 
-use super::Verdict;
+use super::Taken;
 use super::input::Input;
 use super::pulse::draw;
 use super::rig::{CLUSTER, Node, PATHS, Rig, Wanted, ring};
@@ -26,14 +26,18 @@ const ACTIONS: usize = 200;
 /// Bound on ticks or writes at one instant.
 const AT_ONCE: usize = 4;
 
+/// The engine under test, what it has been seen to do, and what its peer knows of it.
 struct Talk {
     now: MonoTime,
     ours: Node,
     ring: KeyRing,
     /// The header of our last datagram.
     heard: Option<Header>,
+    /// The counter of the peer's last right pulse.
     counter: u64,
+    /// The epoch that each group was opened with last.
     opened: HashMap<GroupId, Epoch>,
+    /// The state that is on the engine's disk.
     durable: Durable,
     /// The hook that our engine wanted last.
     hook: Option<Wanted>,
@@ -41,7 +45,10 @@ struct Talk {
     stopped: bool,
 }
 
-pub(super) fn run(bytes: &[u8]) -> Verdict {
+/// Checks one input: the first byte chooses the pair of [`Rig::get`], the rest are steps of up to
+/// 255 ms, in which the peer sends a pulse or an operator or a service says something. Then the
+/// engine runs on by itself. Accepted: the engine believed at least one pulse.
+pub(super) fn run(bytes: &[u8]) -> Taken {
     let mut input = Input::new(bytes);
     let mut rig = Rig::get(input.byte());
     let durable = rig.ours.engine().view_durable();
@@ -72,7 +79,7 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
         talk.now = talk.ours.engine().next_deadline().min(talk.now + Duration::from_secs(60));
         talk.live(Event::Tick);
     }
-    Verdict::of(believed)
+    Taken::of(believed)
 }
 
 impl Talk {
@@ -134,7 +141,8 @@ impl Talk {
         }
     }
 
-    /// Checks what follows from an event: its size, and the epochs that gates open with.
+    /// Checks the actions of the last event: their number, and the epochs that gates open with.
+    /// Keeps what later checks and pulses need of them.
     fn check(&mut self) {
         let out = &self.ours.out;
         assert!(out.list.len() <= ACTIONS && out.bytes.len() <= ACTIONS * MAX_DATAGRAM, "{} actions", out.list.len());
@@ -167,6 +175,7 @@ impl Talk {
         assert!(waking.count() < AT_ONCE, "wants to be called again and again at {:?}", self.now);
     }
 
+    /// Number of pulses that the engine has believed so far, on all links.
     fn received(&mut self) -> u64 {
         let report = self.ours.engine().report(self.now);
         report.peers.iter().flat_map(|peer| &peer.links).map(|link| link.received).sum()
@@ -207,6 +216,7 @@ pub(super) fn draw_hook_end(wanted: Option<Wanted>, choice: u8, number: u64) -> 
     Event::Hook { group, hook, epoch, ok: choice & 6 != 6 }
 }
 
+/// Pulses, orders and ends of hooks, with right, extreme and absurd numbers.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     // Milliseconds, kind, link, then for a pulse the choice of a session and what `draw` takes.
     let pulse = |kind: u8, flags: u8, fill: u8, rows: u8| {

@@ -6,7 +6,7 @@
 //!   out as zero.
 //! - Decoding allocates nothing, whatever the outcome.
 
-use super::Verdict;
+use super::Taken;
 use super::input::Input;
 use crate::types::{Epoch, GroupKey, MacAddr, NodeId};
 use crate::wire::auth::{KeyRing, MAX_DATAGRAM, PREFIX_SIZE, Reject, TAG_SIZE};
@@ -22,11 +22,14 @@ const PARTLY_READ: [(usize, u8); 3] = [(FLAGS, 0b1111), (FLAGS + 1, 0), (COUNT +
 /// The same bytes within a row.
 const PARTLY_READ_OF_ROW: [(usize, u8); 1] = [(48, 0b11)];
 
+/// The ring under test: two keys of the cluster `web`.
 pub(super) fn ring() -> KeyRing {
     KeyRing::new("web", &[(1, [0x11; 32]), (2, [0x22; 32])])
 }
 
-pub(super) fn run(body: &[u8]) -> Verdict {
+/// Checks one input: `body` is a datagram without its prefix and tag. Accepted: the body was
+/// decoded as a pulse.
+pub(super) fn run(body: &[u8]) -> Taken {
     let (decoded, usage) = measured(|| decode(body).map(|(header, rows)| (header, rows.clone().count(), rows)));
     assert_eq!(usage, Usage::default(), "decoding allocates nothing");
     assert_eq!(decoded.is_ok(), obeys_the_layout(body), "exactly what obeys the layout is accepted");
@@ -37,7 +40,7 @@ pub(super) fn run(body: &[u8]) -> Verdict {
         }
         Err(reject) => assert_eq!(*reject, Reject::Malformed),
     }
-    Verdict::of(decoded.is_ok())
+    Taken::of(decoded.is_ok())
 }
 
 /// Whether a body obeys docs/protocol.md, read from the offsets.
@@ -137,6 +140,7 @@ pub(super) fn datagram(rows: u8) -> Vec<u8> {
     datagram
 }
 
+/// Bodies of pulses that are right, and bodies with one thing wrong each.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let body = |rows| {
         let datagram = datagram(rows);

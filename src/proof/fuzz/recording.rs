@@ -9,7 +9,7 @@
 //!   tells a story.
 //! - a file, as it is.
 
-use super::Verdict;
+use super::Taken;
 use super::input::Input;
 use super::peer::{draw_command, draw_health, draw_hook_end};
 use super::pulse::draw;
@@ -29,7 +29,9 @@ use std::time::Duration;
 
 const STEPS: usize = 40;
 
-pub(super) fn run(bytes: &[u8]) -> Verdict {
+/// Checks one input, of the kind that the first byte chooses (see above). Accepted: a file was
+/// read; changed records are accepted if their replay comes to an end.
+pub(super) fn run(bytes: &[u8]) -> Taken {
     let mut input = Input::new(bytes);
     match input.byte() % 4 {
         0 => fly(&mut input),
@@ -41,29 +43,30 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
 
 /// Checks that any bytes give a reason to refuse them, or a recording that is the same when it is
 /// written again.
-fn read(bytes: &[u8]) -> Verdict {
+fn read(bytes: &[u8]) -> Taken {
     match Recording::read(bytes) {
         Ok(recording) => {
             assert_eq!(written(&recording), bytes, "what was read is written again");
             replay_agrees(&recording);
-            Verdict::Accepted
+            Taken::Accepted
         }
         Err(Unreadable::Cut(offset, _) | Unreadable::Damaged(offset, _)) => {
             assert!(offset <= bytes.len(), "damaged at byte {offset} of {}", bytes.len());
-            Verdict::Refused
+            Taken::Refused
         }
-        Err(Unreadable::Other | Unreadable::Format(_) | Unreadable::Engine { .. }) => Verdict::Refused,
+        Err(Unreadable::Other | Unreadable::Format(_) | Unreadable::Engine { .. }) => Taken::Refused,
     }
 }
 
+/// The bytes of a recording's file.
 fn written(recording: &Recording) -> Vec<u8> {
     let mut bytes = Vec::new();
     recording.write(&mut bytes).expect("a Vec takes everything");
     bytes
 }
 
-/// Replays a recording with its story; whether it agrees with the flight, `None` if it does not
-/// come to an end.
+/// Replays a recording and tells its story, which must not panic. True if the replay agrees with
+/// the flight in everything, `None` if the replay does not come to an end.
 fn replay_agrees(recording: &Recording) -> Option<bool> {
     let mut story = Story::new(&recording.header, Telling::All);
     let comparison = replay(recording, |step| drop(story.report(step)));
@@ -74,7 +77,7 @@ fn replay_agrees(recording: &Recording) -> Option<bool> {
 }
 
 /// Checks that a good file with one changed byte, or cut short, is refused.
-fn change_a_byte(input: &mut Input<'_>) -> Verdict {
+fn change_a_byte(input: &mut Input<'_>) -> Taken {
     let good = base();
     let (offset, change) = (usize::try_from(input.word()).expect("64 bits") % good.len(), input.byte());
     let mut changed = good.to_vec();
@@ -87,11 +90,11 @@ fn change_a_byte(input: &mut Input<'_>) -> Verdict {
     if change == 0 {
         assert!(matches!(refused, Unreadable::Cut(place, _) if place == offset), "cut at {offset}: {refused}");
     }
-    Verdict::Refused
+    Taken::Refused
 }
 
 /// Replays a good file whose records were changed or replaced, under right checksums.
-fn change_records(input: &mut Input<'_>) -> Verdict {
+fn change_records(input: &mut Input<'_>) -> Taken {
     let mut recording = Recording::read(base()).expect("a good recording");
     let number = input.below(recording.segments.len());
     let mut segment = Segment::clone(&recording.segments[number]);
@@ -107,7 +110,7 @@ fn change_records(input: &mut Input<'_>) -> Verdict {
     }
     recording.segments[number] = Arc::new(segment);
     let read = Recording::read(&written(&recording)).expect("its checksums fit");
-    Verdict::of(replay_agrees(&read).is_some())
+    Taken::of(replay_agrees(&read).is_some())
 }
 
 /// A small good file.
@@ -133,7 +136,7 @@ fn base() -> &'static [u8] {
 }
 
 /// Records an engine under the events of the input, and checks file and replay.
-fn fly(input: &mut Input<'_>) -> Verdict {
+fn fly(input: &mut Input<'_>) -> Taken {
     let mut flight = Flight::begin(input.byte());
     for _ in 0..STEPS {
         if input.is_empty() {
@@ -148,10 +151,10 @@ fn fly(input: &mut Input<'_>) -> Verdict {
     assert_eq!(written(&read), bytes, "what was read is written again");
     assert_eq!(read.header, recording.header);
     assert_eq!(replay_agrees(&read), Some(true), "the replay decides what was decided in flight");
-    Verdict::Accepted
+    Taken::Accepted
 }
 
-/// An engine that is recorded, and its peer.
+/// An engine that is recorded, its peer, and what travels between them.
 struct Flight {
     now: MonoTime,
     begun: MonoTime,
@@ -166,6 +169,7 @@ struct Flight {
 }
 
 impl Flight {
+    /// A flight of the pair that [`Rig::get`] has for `choice`.
     fn begin(choice: u8) -> Flight {
         let Rig { now, mut ours, peer } = Rig::get(choice);
         let (mut recorder, tape) = queue();
@@ -215,8 +219,8 @@ impl Flight {
         }
     }
 
-    /// Gives the engine an event and records it; does its writes, and keeps the peer's answers
-    /// waiting.
+    /// Gives the engine an event and records both; does the write that the engine asks for, and
+    /// keeps at most eight answers of the peer in `pulses`.
     fn give(&mut self, event: Event<'_>) {
         let now = self.now;
         let mut out = Actions::default();
@@ -251,6 +255,7 @@ impl Flight {
         self.drain();
     }
 
+    /// Moves what is on the recorder's tape to the ring.
     fn drain(&mut self) {
         let begun = self.begun;
         let wall = |now: MonoTime| WallTime(u64::try_from(now.since(begun).as_millis()).expect("short"));
@@ -279,6 +284,7 @@ impl Flight {
     }
 }
 
+/// Flights of each pair, and changes of a good file of each kind.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let fly = |rig: u8, steps: &[[u8; 3]]| [&[0, rig], steps.concat().as_slice()].concat();
     let quiet = [[50, 0, 0], [0, 7, 0], [0, 7, 0]].repeat(8);

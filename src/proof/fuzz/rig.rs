@@ -1,6 +1,6 @@
-//! Two engines that know each other, as the targets about engines find them: node 1 active or
-//! standby, node 2 its peer, every pulse of both delivered at once, the disk always ready. The
-//! second of the two groups has hooks.
+//! Two engines that know each other, for the targets about engines: node 1 is under test and active
+//! or standby, node 2 is its peer. Every pulse is delivered at once, and every write to disk
+//! succeeds at once. The second of the two groups has hooks.
 
 use crate::durable::{Durable, Loaded};
 use crate::engine::{Action, Actions, Engine, Event, GroupSetup, Hook, InterfaceFacts, PeerSetup, Setup};
@@ -13,8 +13,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+/// The clients' interface of both nodes.
 pub(super) const ETH: InterfaceId = InterfaceId(0);
+/// The cluster's number, as pulses carry it.
 pub(super) const CLUSTER: u32 = 7;
+/// The paths between the nodes: two links, and the segment.
 pub(super) const PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
 /// The ring of both engines, which no input knows.
@@ -22,15 +25,16 @@ pub(super) fn ring() -> KeyRing {
     KeyRing::new("rig", &[(1, [0x77; 32])])
 }
 
-/// One engine and the scratch that the agent would keep for it.
+/// One engine, and the buffers of actions that the agent would keep for it.
 #[derive(Debug, Default)]
 pub(super) struct Node {
     engine: Option<Engine>,
+    /// What the engine wants done after its last event.
     pub out: Actions,
 }
 
 impl Clone for Node {
-    /// A node with as much scratch as the agent has after some time.
+    /// A copy of the node, with buffers as large as the agent's are after some time.
     fn clone(&self) -> Node {
         let (list, bytes) = (Vec::with_capacity(256), Vec::with_capacity(64 << 10));
         Node { engine: self.engine.clone(), out: Actions { list, bytes } }
@@ -38,6 +42,7 @@ impl Clone for Node {
 }
 
 impl Node {
+    /// The engine; panics before the node was started.
     pub fn engine(&mut self) -> &mut Engine {
         self.engine.as_mut().expect("it has been started")
     }
@@ -65,7 +70,7 @@ impl Node {
         self.out.list.iter().filter_map(state).max_by_key(|(version, _)| *version)
     }
 
-    /// The hooks that `out` wants run.
+    /// The hooks that `out` wants run, in order.
     pub fn hooks(&self) -> impl Iterator<Item = Wanted> + '_ {
         let wanted = |action: &Action| match action {
             Action::Hook { group, hook, epoch, cause: _ } => Some((*group, *hook, *epoch)),
@@ -103,7 +108,7 @@ impl Node {
 /// A hook that an engine wants run.
 pub(super) type Wanted = (GroupId, Hook, Epoch);
 
-/// Both nodes at one instant.
+/// Both nodes at one instant; `ours` is node 1, `peer` node 2.
 #[derive(Clone, Debug)]
 pub(super) struct Rig {
     pub now: MonoTime,
@@ -120,13 +125,14 @@ impl Rig {
         rigs[usize::from(choice) % rigs.len()].clone()
     }
 
-    /// The same pair with a rule broken.
+    /// The pair that [`Rig::get`] has for `choice`, made anew, with rules broken.
     pub fn with(choice: u8, mutants: Mutants) -> Rig {
         let (prefer, rounds) = [(NodeId(1), 400), (NodeId(2), 400), (NodeId(1), 8)][usize::from(choice) % 3];
         Rig::running(prefer, rounds, mutants)
     }
 
-    /// A pair that has just started and then ran for so many rounds of 10 ms.
+    /// A pair that was started and ran for `rounds` of 10 ms each; `prefer` is the node that all
+    /// groups prefer.
     fn running(prefer: NodeId, rounds: u32, mutants: Mutants) -> Rig {
         let now = MonoTime(1_000_000_000);
         let engine = |me: u8| Some(Engine::new(setup(me, prefer, mutants), now));
@@ -148,13 +154,14 @@ impl Rig {
         rig
     }
 
-    /// Lets both nodes do what is due and delivers their pulses.
+    /// Lets both nodes tick, and delivers what they send.
     fn exchange(&mut self) {
         self.give(1, Event::Tick);
         self.give(2, Event::Tick);
     }
 
-    /// Gives node `me` an event, then lets everything follow until both are quiet.
+    /// Gives node `me` an event, ends its hooks, does its writes, and delivers every datagram that
+    /// follows from it at either node.
     fn give(&mut self, me: u8, event: Event<'_>) {
         let now = self.now;
         let node = if me == 1 { &mut self.ours } else { &mut self.peer };
@@ -175,7 +182,7 @@ impl Rig {
     }
 }
 
-/// The setup of one of the two engines.
+/// The setup of engine `me`: two groups of two addresses, no witness, the profile `lan`.
 fn setup(me: u8, prefer: NodeId, mutants: Mutants) -> Setup {
     let group = |number: u8| {
         let addresses = [

@@ -1,11 +1,11 @@
 //! The agent's side of the control socket, over a real one, against a client that sends anything in
 //! any pieces.
 //!
-//! Every line is answered with one response, in order, until the client ends or a line is too long;
-//! that one is answered, too, and is the last. Nothing the client sends is left without an answer
-//! or keeps the server.
+//! Every line is answered with one response, in order, until the client ends or a line is too long.
+//! A line that is too long is answered, too, and is the last. Nothing that the client sends keeps
+//! the server.
 
-use super::Verdict;
+use super::Taken;
 use super::input::Input;
 use crate::control::protocol::{LineBuffer, decode_request};
 use crate::control::protocol::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Outcome, Request, Response, decode_response};
@@ -18,7 +18,9 @@ use tokio::sync::mpsc;
 /// The agent's answer to a request that it understood.
 const DONE: &str = "done";
 
-pub(super) fn run(bytes: &[u8]) -> Verdict {
+/// Checks one input: eight bytes say into which pieces the client cuts its stream, one whether the
+/// stream is repeated, and the rest is the stream. Accepted: at least one line was understood.
+pub(super) fn run(bytes: &[u8]) -> Taken {
     thread_local! {
         static RUNTIME: Runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     }
@@ -30,8 +32,9 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     check(&stream, &responses)
 }
 
-/// Checks that each line of a stream has its answer.
-fn check(stream: &[u8], responses: &[Response]) -> Verdict {
+/// Checks that `responses` are one answer to each line of the stream, in order. Accepted: at least
+/// one line was to be understood.
+fn check(stream: &[u8], responses: &[Response]) -> Taken {
     let mut expected = Vec::new();
     let mut lines = stream.split(|byte| *byte == b'\n').peekable();
     while let Some(line) = lines.next() {
@@ -45,10 +48,10 @@ fn check(stream: &[u8], responses: &[Response]) -> Verdict {
     }
     let answered: Vec<bool> = responses.iter().map(is_done).collect();
     assert_eq!(answered, expected, "one answer to each line");
-    Verdict::of(expected.contains(&true))
+    Taken::of(expected.contains(&true))
 }
 
-/// Whether a response says that a request was understood.
+/// Whether a response says that a request was understood. Responses that nothing here sends panic.
 fn is_done(response: &Response) -> bool {
     match response {
         Response::Outcome(outcome) => outcome.ok,
@@ -59,7 +62,8 @@ fn is_done(response: &Response) -> bool {
     }
 }
 
-/// Sends a stream to the agent's side in pieces, and returns its responses.
+/// Plays the client of one conversation: sends a stream in pieces, whose sizes in bytes come from
+/// `pieces`, and returns every response.
 async fn conversation(stream: &[u8], pieces: u64) -> Vec<Response> {
     let (client, agent) = UnixStream::pair().expect("two sockets");
     let (calls, asked) = mpsc::channel(1);
@@ -111,6 +115,7 @@ async fn answer(mut calls: mpsc::Receiver<Call>) {
     }
 }
 
+/// Streams of requests, whole, in small pieces, cut off, and with a line that is too long.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     // Written forty-one times, a line beyond the bound of 64 KiB.
     let long = "x".repeat(1700);

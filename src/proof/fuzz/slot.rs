@@ -1,13 +1,14 @@
 //! A slot of the state directory: only what was written whole is ever read.
 //!
-//! - Any bytes are accepted exactly if magic, format and SHA-256 fit; a slot whose checksum does
-//!   not fit costs no memory. What is accepted is the same when it is written and read again; of
-//!   format 1, which has no lease, too.
-//! - The input behind a right header and checksum is read, or refused as damaged, never more.
-//! - A state drawn from the input comes back as it was; with one bit flipped or one byte missing it
-//!   does not.
+//! - Bytes are accepted only if magic, format and SHA-256 fit; a slot whose checksum does not fit
+//!   costs no memory. What is accepted is the same when it is written and read again, also a slot
+//!   of format 1, which has no lease.
+//! - The input under a right header and checksum is read or refused as damaged, and nothing else
+//!   happens.
+//! - A state drawn from the input comes back as it was; a slot with a flipped bit, or cut short, is
+//!   refused.
 
-use super::Verdict;
+use super::Taken;
 use super::input::Input;
 use crate::durable::GroupState;
 use crate::store::State;
@@ -17,23 +18,28 @@ use sha2::{Digest, Sha256};
 use std::time::Duration;
 use vipair_host::testing::{Usage, measured};
 
+/// Bytes before the payload of a slot: magic, format, sequence and the payload's length.
 const HEADER: usize = 24;
 /// Bytes of node, cluster, lease and number of groups; format 1 has no lease.
 const PAYLOAD: usize = 15;
+/// Place of the lease in a slot of format 2.
 const LEASE: std::ops::Range<usize> = HEADER + 9..HEADER + 13;
+/// Bytes of the checksum behind the payload.
 const DIGEST: usize = 32;
 /// Most groups of a drawn state; more only cost time.
 const GROUPS: usize = 20;
 
-pub(super) fn run(bytes: &[u8]) -> Verdict {
+/// Checks one input three times: as a slot, as the payload of a right slot, and as what a state is
+/// drawn from. Accepted: one of the first two was read.
+pub(super) fn run(bytes: &[u8]) -> Taken {
     let raw = check(bytes);
     let sealed = check(&with_header_and_checksum(bytes));
     check_written(bytes);
-    if raw == Verdict::Accepted { raw } else { sealed }
+    if raw == Taken::Accepted { raw } else { sealed }
 }
 
-/// Checks any bytes as a slot.
-fn check(bytes: &[u8]) -> Verdict {
+/// Checks what is read from any bytes as a slot. Accepted: the bytes were decoded.
+fn check(bytes: &[u8]) -> Taken {
     let (decoded, usage) = measured(|| decode(bytes));
     let whole = covered(bytes);
     match &decoded {
@@ -60,7 +66,7 @@ fn check(bytes: &[u8]) -> Verdict {
             }
         }
     }
-    Verdict::of(decoded.is_ok())
+    Taken::of(decoded.is_ok())
 }
 
 /// The bytes that the checksum of a slot covers, if it fits.
@@ -71,7 +77,7 @@ fn covered(bytes: &[u8]) -> Option<&[u8]> {
     (bytes.get(end..end + DIGEST)? == Sha256::digest(covered).as_slice()).then_some(covered)
 }
 
-/// Checks that the bytes are the same, but for the unused bits of a group's flags.
+/// Checks that encoding again gave the bytes back, but for the unused bits of a group's flags.
 fn check_canonical(covered: &[u8], again: &[u8]) {
     let mut canonical = covered.to_vec();
     for group in canonical[HEADER + PAYLOAD..].chunks_mut(33) {
@@ -80,8 +86,9 @@ fn check_canonical(covered: &[u8], again: &[u8]) {
     assert_eq!(canonical, again[..covered.len()], "encoding gives back what was decoded");
 }
 
-/// The input as payload, so that a search comes behind the checksum; its first byte chooses the
-/// format: mostly ours, the one before, or one that is not known.
+/// A slot with a right header and checksum around the input, so that a search reaches what lies
+/// behind the checksum. The input's first byte chooses the format: 3, which nobody knows, for 0xff;
+/// 1 for 0xfe; otherwise 2, which is written today.
 fn with_header_and_checksum(bytes: &[u8]) -> Vec<u8> {
     let (first, payload) = bytes.split_first().unwrap_or((&0, &[]));
     let format: u32 = match *first {
@@ -127,6 +134,7 @@ fn check_written(bytes: &[u8]) {
     assert!(torn == slot || decode(&torn).is_err(), "torn after {cut} bytes");
 }
 
+/// Slots and payloads that are right, and some with one thing wrong.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let group = |number: u64| GroupState {
         key: GroupKey(number),

@@ -26,11 +26,13 @@ fn mutations(target: &Target) -> usize {
     }
 }
 
+/// The target's corpus in the tree.
 fn directory(target: &Target) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target.name)
 }
 
-/// The corpus in the tree, by name, so that every run goes the same way.
+/// The inputs of the target's corpus with their paths, sorted by path, so that every run goes the
+/// same way.
 fn corpus(target: &Target) -> Vec<(String, Vec<u8>)> {
     let directory = directory(target);
     let read = std::fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
@@ -39,7 +41,8 @@ fn corpus(target: &Target) -> Vec<(String, Vec<u8>)> {
     paths.iter().map(|path| (path.display().to_string(), std::fs::read(path).unwrap())).collect()
 }
 
-/// Prints the name of the input when a promise is broken: the panic itself only names the promise.
+/// The name and bytes of the input under test, which are printed when a promise is broken: the
+/// panic itself only names the promise.
 struct Naming<'a>(&'a str, &'a [u8]);
 
 impl Drop for Naming<'_> {
@@ -51,13 +54,15 @@ impl Drop for Naming<'_> {
     }
 }
 
+/// Checks the target called `name` on its corpus and on seeded mutations of it, the same ones in
+/// every run. The corpus must have inputs that are accepted and inputs that are refused.
 fn smoke(name: &str) {
     let target = TARGETS.iter().find(|target| target.name == name).unwrap();
     let corpus = corpus(target);
     let mut seen = HashSet::new();
     for (name, bytes) in &corpus {
         let _named = Naming(name, bytes);
-        seen.insert((target.run)(bytes) == Verdict::Accepted);
+        seen.insert((target.run)(bytes) == Taken::Accepted);
     }
     assert_eq!(seen.len(), 2, "{name}: the corpus has inputs that are accepted and inputs that are refused");
     let inputs: Vec<&[u8]> = corpus.iter().map(|(_, bytes)| bytes.as_slice()).collect();
@@ -148,7 +153,7 @@ fn every_line_to_the_control_socket_is_answered() {
 }
 
 #[test]
-fn every_target_is_part_of_the_smoke_run_and_of_fuzzing() {
+fn every_target_has_a_smoke_run_a_binary_and_its_seeds_in_the_tree() {
     let tests = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/tests.rs")).unwrap();
     let crates =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/Cargo.toml")).unwrap();
@@ -159,7 +164,7 @@ fn every_target_is_part_of_the_smoke_run_and_of_fuzzing() {
             (target.seeds)().iter().all(|(name, bytes)| {
                 std::fs::read(directory(target).join(name)).is_ok_and(|found| found == *bytes)
             }),
-            "{}: write the seeds anew: cargo test --lib fuzz::tests::writes_the_seeds -- --ignored",
+            "{}: write the seeds anew: cargo test -p vipair-proof --features fuzz --lib fuzz::tests::writes_the_seeds -- --ignored",
             target.name
         );
     }

@@ -1,5 +1,5 @@
-//! The voter of a witness under everything that can come to it: two clusters in one process, three
-//! nodes in each.
+//! The voters of two clusters in the process of one witness, under everything that can come to them
+//! from three nodes in each.
 //!
 //! Nodes have the key and say anything, right or wrong; their datagrams are lost, held back,
 //! doubled and sent to the other cluster; strangers send noise, forgeries and recordings; disks are
@@ -17,7 +17,7 @@ mod disk;
 mod oracle;
 mod seeds;
 
-use super::Verdict;
+use super::Taken;
 use super::input::Input;
 use super::pulse::draw;
 use crate::mutant::Mutants;
@@ -32,9 +32,11 @@ pub(super) use seeds::seeds;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Most steps of one input.
 const STEPS: usize = 160;
 const GROUPS: [GroupKey; 2] = [GroupKey(5), GroupKey(6)];
 const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
+/// Lease that nodes tell, in microseconds.
 const LEASE_US: u32 = 170_000;
 const DRIFT_PPM: u64 = 500;
 /// Bound on the answers to one datagram: four that tell rows, and one more.
@@ -49,30 +51,35 @@ struct Cluster {
     disk: Disk,
     /// Whether the disk writes at once.
     ready: bool,
+    /// Number of restarts of the voter.
     lives: u64,
     nodes: Vec<Talker>,
     oracle: Oracle,
-    /// Datagrams that arrived.
+    /// Datagrams of nodes that reached the voter.
     recorded: Vec<Vec<u8>>,
-    /// Datagrams that are held back, each with its node.
+    /// Datagrams that are held back, each with the place of its node in `nodes`.
     held: Vec<(usize, Vec<u8>)>,
 }
 
-/// Both clusters in one process.
+/// Both clusters in one process; functions name a cluster by its `place` in `clusters`, and a node
+/// by its place in the cluster's `nodes`.
 struct Scene {
     now: MonoTime,
     clusters: Vec<Cluster>,
     mutants: Mutants,
-    /// Whether leases never change, so that a disk may lie.
+    /// Whether leases never change in this input. Only then the disk may lose what it had.
     steady: bool,
     out: Output,
 }
 
-pub(super) fn run(bytes: &[u8]) -> Verdict {
-    Verdict::of(vote(bytes, Mutants::NONE))
+/// Checks one input: the first byte says how the voters and their disks begin, the rest are steps.
+/// Accepted: anything was granted.
+pub(super) fn run(bytes: &[u8]) -> Taken {
+    Taken::of(vote(bytes, Mutants::NONE))
 }
 
-/// Plays an input; true if anything was granted.
+/// Plays an input with voters that break the rules of `mutants`, and panics when a promise is
+/// broken; true if anything was granted.
 pub(super) fn vote(bytes: &[u8], mutants: Mutants) -> bool {
     let mut input = Input::new(bytes);
     let first = input.byte();
@@ -112,7 +119,7 @@ impl Cluster {
     }
 }
 
-/// The setup of a voter that starts with what a disk has.
+/// The setup of a voter that starts with what `disk` has, after `life` restarts.
 fn setup(home: &Home, disk: &Disk, life: u64, mutants: Mutants) -> VoterSetup {
     VoterSetup {
         me: NodeId::FIRST_WITNESS,
@@ -128,7 +135,8 @@ fn setup(home: &Home, disk: &Disk, life: u64, mutants: Mutants) -> VoterSetup {
 }
 
 impl Scene {
-    /// Does the next step of the input.
+    /// Does the next step of the input. The first byte of a step chooses its kind, the second its
+    /// cluster and node.
     fn step(&mut self, input: &mut Input<'_>) {
         let (kind, who) = (input.byte(), input.byte());
         let (place, node) = (usize::from(who & 1), usize::from(who >> 1) % NODES.len());
@@ -155,7 +163,8 @@ impl Scene {
         }
     }
 
-    /// Changes what a node says of a group, right or wrong. Epochs are mostly its own.
+    /// Changes what a node says of a group, right or wrong, and tells the oracle. Epochs are mostly
+    /// the node's own. `how` is the group (1 bit), the change (3 bits) and the counter (4 bits).
     fn change(&mut self, place: usize, node: usize, how: u8) {
         let (steady, now) = (self.steady, self.now);
         let cluster = &mut self.clusters[place];
@@ -189,7 +198,8 @@ impl Scene {
         }
     }
 
-    /// Sends a pulse of a node, which may be lost, held back, or arrive twice.
+    /// Sends a pulse of a node. The upper bits of `kind` say whether it is held back as well, is
+    /// lost, arrives twice, or arrives and is answered in vain.
     fn pulse(&mut self, place: usize, node: usize, kind: u8) {
         let cluster = &mut self.clusters[place];
         let pulse = cluster.nodes[node].pulse(self.now);
@@ -206,6 +216,7 @@ impl Scene {
         }
     }
 
+    /// Delivers one of the datagrams that are held back, if there are any.
     fn deliver_held(&mut self, place: usize, kind: u8) {
         let held = &mut self.clusters[place].held;
         if !held.is_empty() {
@@ -214,8 +225,8 @@ impl Scene {
         }
     }
 
-    /// Delivers a node's datagram, and with `back` its answers and whatever the node answers to
-    /// those.
+    /// Delivers a node's datagram to the voter, and lets the oracle check what its answers grant.
+    /// With `back` the node hears the answers and answers in turn; without it they are lost.
     fn deliver(&mut self, place: usize, node: usize, pulse: &[u8], back: bool) {
         let mut waiting = vec![pulse.to_vec()];
         // A session is proven in two round trips; then nothing is answered any more.
@@ -225,12 +236,14 @@ impl Scene {
             let (now, cluster) = (self.now, &mut self.clusters[place]);
             cluster.recorded.push(pulse);
             let answers: Vec<Vec<u8>> = self.out.datagrams().map(<[u8]>::to_vec).collect();
+            // A copy of the node hears every answer, also those that are lost on the way to the
+            // node: a grant counts from when it leaves.
             let mut ear = cluster.nodes[node].clone();
             for answer in &answers {
                 let heard = ear.heard;
                 ear.hear(now, answer);
                 if ear.heard == heard {
-                    // The node does not believe it, so grants are as before.
+                    // The node does not believe the answer, so grants are as before.
                     continue;
                 }
                 cluster.oracle.note_grants(&ear, &GROUPS, now, &cluster.voter, cluster.disk.is_honest());
@@ -242,8 +255,8 @@ impl Scene {
         }
     }
 
-    /// Gives the process a datagram: the cluster it names takes it. That must be the one at
-    /// `place`.
+    /// Gives the process a datagram, which goes to the cluster that the datagram names. Checks the
+    /// answers: a few, sealed, and from the cluster at `place` alone.
     fn give(&mut self, place: usize, bytes: &[u8]) {
         self.out.clear();
         let addressed = peek_cluster(bytes).and_then(|number| {
@@ -264,7 +277,7 @@ impl Scene {
         }
     }
 
-    /// Restarts the process of a node; its kernel's gate stays as it was.
+    /// Restarts the agent of a node, whose gate stays as it was, and sends its first pulse.
     fn begin_node(&mut self, place: usize, node: usize, kind: u8) {
         let talker = &mut self.clusters[place].nodes[node];
         let session = talker.session + 1 + u64::from(kind >> 6);
@@ -272,7 +285,8 @@ impl Scene {
         self.pulse(place, node, kind | 0x30);
     }
 
-    /// Lets a node say something that no node would: whatever it holds no longer counts.
+    /// Sends a sealed pulse such as no node sends, in the name of a node. What that node was
+    /// granted counts no longer: it is free to break any promise.
     fn lie(&mut self, place: usize, node: usize, input: &mut Input<'_>) {
         let cluster = &mut self.clusters[place];
         let honest = cluster.nodes[node].pulse(self.now);
@@ -303,7 +317,8 @@ impl Scene {
         self.give(place, &datagram);
     }
 
-    /// Restarts the voter with what the disk has by then.
+    /// Restarts the voter of a cluster with what its disk has by then, after a fault of the disk
+    /// that `kind` chooses.
     fn begin_voter(&mut self, place: usize, kind: u8, input: &mut Input<'_>) {
         let fault = match kind >> 4 {
             0..=3 => Fault::None,
@@ -323,7 +338,7 @@ impl Scene {
 }
 
 impl Cluster {
-    /// Gives the disk what the voter wants durable.
+    /// Gives the disk what the voter wants durable after its last event.
     fn follow(&mut self, output: &Output) {
         if let Some(version) = output.persist {
             self.disk.take(version, &self.voter.memory());
@@ -333,6 +348,7 @@ impl Cluster {
         }
     }
 
+    /// Lets the disk do its write, and tells the voter.
     fn write(&mut self) {
         if let Some(version) = self.disk.write() {
             self.voter.stored(version);

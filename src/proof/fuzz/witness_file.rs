@@ -5,7 +5,7 @@
 //! written here, and is the same when it is written and read again; reading takes memory in
 //! proportion to the text.
 
-use super::Verdict;
+use super::Taken;
 use super::cluster_file::{FILE, check_file, is_name, quoted};
 use crate::config::{ConfigErrors, WitnessFile, digest};
 use crate::types::NodeId;
@@ -14,13 +14,16 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-pub(super) fn run(bytes: &[u8]) -> Verdict {
+/// Checks one input: `bytes` are the text of a witness's file. Accepted: the file was parsed
+/// without an error.
+pub(super) fn run(bytes: &[u8]) -> Taken {
     check_file(bytes, parse, |file| {
         check_bounds(file);
         check_written(file);
     })
 }
 
+/// Parses the text of a witness's file that is called [`FILE`].
 fn parse(text: &str) -> Result<WitnessFile, ConfigErrors> {
     WitnessFile::parse(text, Path::new(FILE))
 }
@@ -48,6 +51,7 @@ fn check_bounds(file: &WitnessFile) {
     }
 }
 
+/// Checks that a file is the same when it is written and read again.
 fn check_written(file: &WitnessFile) {
     let text = written(file);
     match parse(&text) {
@@ -96,6 +100,7 @@ fall = 1000
 rise = 1
 "#;
 
+/// Witness's files that are right, and files with one thing wrong each.
 pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let with = |old: &str, new: &str| {
         let whole = format!("{SMALLEST}{CHECK}");

@@ -1,4 +1,4 @@
-//! Acts: what can happen next.
+//! Acts: what can happen next in a state of the model, and which acts are possible there.
 
 use super::shape::Shape;
 use super::state::{Cuts, Freight, Order, State};
@@ -19,25 +19,25 @@ pub enum Act {
     ArriveTwice { flight: usize },
     /// A flight is lost.
     Lose { flight: usize },
-    /// A flight is held up.
+    /// A flight is held up for the shape's delay.
     Delay { flight: usize },
     /// A process is stopped between two events.
     Stop { node: usize },
     /// A guest is stopped, and its clock with it.
     Freeze { node: usize },
-    /// An engine is called, and its process is stopped before the n-th change of the gate.
+    /// An engine is called, and its process is stopped before change `change` of the gate, from 0.
     WakeTrapped { node: usize, change: usize },
-    /// A flight arrives, and the process is stopped before the n-th change of the gate.
+    /// A flight arrives, and the process is stopped before change `change` of the gate, from 0.
     ArriveTrapped { flight: usize, change: usize },
     /// A stopped process goes on.
     Resume { node: usize },
-    /// A process ends. A write under way has arrived, or not.
+    /// A process ends; `written`: the write under way has arrived.
     Kill { node: usize, written: bool },
-    /// A host loses its power.
+    /// A host loses its power; `written`: the write under way has arrived.
     Crash { node: usize, written: bool },
     /// An agent starts.
     Start { node: usize },
-    /// These ways are cut, and no others any more.
+    /// Exactly these ways are cut from now on.
     Cut { ways: Cuts },
     /// All ways are mended.
     Mend,
@@ -47,12 +47,13 @@ pub enum Act {
     Order { node: usize, command: Command },
 }
 
-/// Traps are set before the first two changes of the gate: closing or beginning, and what comes
-/// after.
+/// Number of changes of the gate in one decision before which a process may be stopped: the first
+/// closes or begins, the second comes after.
 const TRAPS: usize = 2;
 
 impl Shape {
-    /// Adds every act that is possible in a state; none after a broken promise.
+    /// Adds every act that is possible in a state to `acts`; none after a broken promise, where the
+    /// search ends.
     pub fn possible(&self, state: &State, acts: &mut Vec<Act>) {
         if state.broken.is_some() {
             return;
@@ -70,7 +71,8 @@ impl Shape {
         }
     }
 
-    /// Adds the acts that must happen before time goes on.
+    /// Adds the acts that must happen before time goes on: wake-ups and arrivals that are due, each
+    /// also with a process stopped in the middle if the budget pays for that.
     fn due(&self, state: &State, acts: &mut Vec<Act>) {
         let trap = state.budget.any > 0 && state.budget.traps > 0;
         let turn = if self.order == Order::Rounds { self.turn(state) } else { None };
@@ -91,15 +93,15 @@ impl Shape {
         }
     }
 
-    /// The party whose turn it is in this round; `None` when nothing is left of it.
+    /// The party whose turn it is in the present round; `None` when nothing is left of the round.
     pub fn turn(&self, state: &State) -> Option<usize> {
         let woken = state.nodes.iter().position(|node| node.is_due());
         let reached = state.air.iter().filter(|flight| state.is_due(flight)).map(|flight| flight.to).min();
         woken.into_iter().chain(reached).min()
     }
 
-    /// The flights that may arrive now: all that are due, or the first of each queue, or of each
-    /// burst.
+    /// Positions in the air of the flights that may arrive now: the first of each queue or burst,
+    /// as the shape's order says.
     fn arrivals(&self, state: &State) -> Vec<usize> {
         let first = |position: &usize| {
             let flight = &state.air[*position];
@@ -176,7 +178,7 @@ impl Shape {
         }
     }
 
-    /// Adds the acts that mend something, at any time or never.
+    /// Adds the acts that mend something: they are free, and may happen at any time or never.
     fn repairs(&self, state: &State, acts: &mut Vec<Act>) {
         for (node, machine) in state.nodes.iter().enumerate() {
             if machine.pause.is_some() {

@@ -14,14 +14,16 @@ use crate::wire::frame::Sighting;
 use crate::wire::pulse;
 use std::sync::Arc;
 
-/// Header and rows of a datagram. It was sealed a moment ago, so its tag is not checked.
+/// Header and rows of a datagram that a party of the model has just sealed, so that the tag needs
+/// no check.
 pub fn read(bytes: &[u8]) -> (pulse::Header, Vec<pulse::Row>) {
     let body = &bytes[PREFIX_SIZE..bytes.len() - TAG_SIZE];
     let (header, rows) = pulse::decode(body).expect("an engine sends what can be read");
     (header, rows.collect())
 }
 
-/// Adds to the canon what a stopped process is about to do.
+/// Adds to the canon the actions that a stopped process holds; `bytes` are the datagrams among
+/// them.
 pub fn canon_held(held: &[Action], bytes: &[u8], node: &Node, canon: &mut Canon) {
     for action in held {
         match action {
@@ -67,7 +69,8 @@ pub fn canon_held(held: &[Action], bytes: &[u8], node: &Node, canon: &mut Canon)
 }
 
 impl Shape {
-    /// Carries out actions in their order. `decided`: when the engine wanted them.
+    /// Carries out the actions of a node's engine in their order. `decided`: when the engine wanted
+    /// them, by the node's clock.
     pub fn carry_out(&self, state: &mut State, node: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
         for action in list {
             match action {
@@ -98,7 +101,7 @@ impl Shape {
         }
     }
 
-    /// Whether frames get from one end to another on a path.
+    /// Whether frames get from one end to another on a path: no cut, and carrier on the segment.
     pub fn is_way(&self, state: &State, from: usize, to: usize, path: usize) -> bool {
         let carrier = path != SEGMENT || (state.nodes[from].carrier && state.nodes[to].carrier);
         carrier && !state.cut.is_cut(from, to, path) && self.plant != Some(Plant::SecretCut)
@@ -137,7 +140,7 @@ impl Shape {
         }
     }
 
-    /// Changes a node's gate, and checks the change.
+    /// Changes a node's gate, and notes in the state which of S2, S4 and S7 the change breaks.
     fn change_gate(&self, state: &mut State, node: usize, gate: GateAction, decided: MonoTime) {
         let lease = self.timing.lease;
         if self.witness {
@@ -185,8 +188,8 @@ impl Shape {
         state.broken = state.broken.or(broken);
     }
 
-    /// Sends a request for the address to the other kernels: an open one answers, a lapsed one is
-    /// latched.
+    /// Sends a node's probe for the address to the other kernels: a gate that is open answers, a
+    /// gate whose lease has lapsed is latched.
     fn send_probe(&self, state: &mut State, from: usize) {
         let forever = self.plant == Some(Plant::GateIgnoresDeadline);
         for to in (0..self.nodes).filter(|to| *to != from) {
@@ -204,7 +207,7 @@ impl Shape {
         }
     }
 
-    /// Sends an announcement, which passes the gate or is dropped there.
+    /// Sends a node's announcement to the other nodes, if its gate answers; a closed gate drops it.
     fn send_announcement(&self, state: &mut State, from: usize) {
         if state.nodes[from].answers(self.plant == Some(Plant::GateIgnoresDeadline)) {
             for to in (0..self.nodes).filter(|to| *to != from) {
@@ -235,8 +238,8 @@ impl Shape {
         machine.disk = Loaded::State(content.clone());
     }
 
-    /// Checks what must hold between two events of a process: its gate is as its engine thinks
-    /// (S7).
+    /// Checks S7 between two events of a process: the node's gate is as its engine thinks. Notes
+    /// also the highest epoch that the engine was told.
     pub fn check_gate(&self, state: &mut State, node: usize) {
         let machine = Arc::make_mut(&mut state.nodes[node]);
         let Some(engine) = &machine.engine else { return };
@@ -244,8 +247,8 @@ impl Shape {
         let open = engine.is_open(GROUP);
         machine.told = machine.told.max(told);
         let kernel = &machine.kernel;
-        let thinks = open != kernel.open.is_some() || (open && (machine.now() >= kernel.until || kernel.refused));
-        if thinks {
+        let is_wrong = open != kernel.open.is_some() || (open && (machine.now() >= kernel.until || kernel.refused));
+        if is_wrong {
             state.broken = state.broken.or(Some(rules::S7));
         }
     }

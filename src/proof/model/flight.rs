@@ -1,4 +1,5 @@
-//! Flights: what is on its way, and how it enters a state's canon.
+//! Flights: datagrams, frames, and ends of writes and hooks on their way, and how they enter a
+//! state's canon.
 
 use super::shape::PATHS;
 use super::state::Node;
@@ -16,7 +17,7 @@ use crate::wire::pulse::{Header, Row};
 pub enum Freight {
     /// A datagram, with its header and rows for the model's own account.
     Pulse { path: usize, bytes: Vec<u8>, header: Header, rows: Vec<Row> },
-    /// A frame shows something.
+    /// A frame of the segment, as its receiver reads it.
     Seen(Sighting),
     /// A write to a node's disk has ended.
     Stored { life: u8, version: u64, state: Durable },
@@ -45,7 +46,8 @@ impl Receiver<'_> {
         }
     }
 
-    /// Adds a version of the receiver's durable state to the canon, and whether it is of this life.
+    /// Adds to the canon a version of the durable state that life `of` of the receiver has written,
+    /// and whether the receiver still lives that life.
     fn canon_version(self, of: u8, version: u64, canon: &mut Canon) {
         match self {
             Receiver::Node(node) => {
@@ -64,7 +66,8 @@ impl Receiver<'_> {
     }
 }
 
-/// A flight to a node or the witness. It must arrive in the instant in which it may.
+/// Something on its way to a node or the witness. A flight that is not held up arrives in the
+/// instant in which it was sent.
 #[derive(Clone, Debug)]
 pub struct Flight {
     /// The sender, by end.
@@ -90,12 +93,12 @@ impl Flight {
         (self.from, self.to, kind)
     }
 
-    /// Whether the flight comes from the receiver's own machine, and waits there.
+    /// Whether the flight comes from the receiver's own machine: the end of a write or a hook.
     pub fn is_stored(&self) -> bool {
         matches!(self.freight, Freight::Stored { .. } | Freight::Remembered { .. } | Freight::Ended { .. })
     }
 
-    /// Adds the flight to the canon; `receiver` knows whether it would be a copy.
+    /// Adds the flight to the canon; `receiver` knows whether the datagram would be a copy.
     pub fn canon(&self, receiver: Receiver<'_>, canon: &mut Canon) {
         let Flight { from, to, late, round: _, freight } = self;
         canon.plain((*from as u64) << 16 | (*to as u64) << 8 | u64::from(*late));

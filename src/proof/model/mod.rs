@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `shape` | what a search is about: times, nodes, faults |
 //! | `state` | one state of the world, and when two states are the same |
+//! | `budget` | what may still go wrong, and which ways are cut |
 //! | `flight` | something on its way |
 //! | `act` | what can happen next |
 //! | `step` | what comes of it |
@@ -32,6 +33,7 @@
 //! a lease. The simulator has them.
 
 mod act;
+mod budget;
 mod carry;
 mod flight;
 mod rules;

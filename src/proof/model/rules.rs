@@ -32,7 +32,7 @@ pub const LATCHED: &str = "S8 V2: probes and latch end it on a sound segment";
 pub const HEARD: &str = "S8 V3: who hears the other does not go on for ever";
 pub const SPARED: &str = "L2: what befalls the standby alone takes nothing from the active";
 pub const SETTLED: &str = "L5: without faults one answers";
-/// An event that must happen in every search, or the search proves nothing.
+/// States that must be reached in a search, or the search proves nothing.
 pub const OTHER: &str = "seen: node 1 answers";
 pub const BOTH: &str = "seen: both answer";
 pub const FROZEN: &str = "seen: a guest that was frozen answers beside another";
@@ -54,40 +54,42 @@ pub struct Ghost {
 }
 
 impl Ghost {
-    /// Restarts the count of V2: an agent goes on with the gate of its former life, so agents may
-    /// take turns.
+    /// Restarts the count of V2, because an agent has adopted the gate of its former life: agents
+    /// that are restarted in turns may answer beside each other for longer.
     pub fn adopted(&mut self) {
         self.segment = 0;
     }
 }
 
-/// Counts a tick if time `passes` while something `holds`, and restarts where it does not.
+/// Counts one tick more in `since`, up to `bound`, if a tick `passes` while a condition `holds`;
+/// sets `since` to 0 if the condition does not hold.
 fn count(since: &mut u8, holds: bool, passes: bool, bound: u8) {
     *since = if holds { since.saturating_add(u8::from(passes)).min(bound) } else { 0 };
 }
 
+/// Number of whole ticks in a span.
 fn whole_ticks(span: std::time::Duration) -> u8 {
     u8::try_from(span.as_nanos() / super::shape::TICK.as_nanos()).unwrap_or(u8::MAX)
 }
 
 impl Shape {
-    /// Counts as if nothing had ever been wrong.
+    /// The counts of a world in which nothing was ever wrong: every count is beyond its bound.
     pub fn sound(&self) -> Ghost {
         Ghost { joined: self.joined_bound() + 1, segment: self.latched_bound() + 1, hears: 0, calm: 0 }
     }
 
-    /// The bound of V1: two pulses, and what is held up.
+    /// The bound of V1 in ticks: two pulses, and the delay of a flight that is held up.
     fn joined_bound(&self) -> u8 {
         whole_ticks(self.timing.pulse * 2) + self.lateness()
     }
 
-    /// The bound of V2.
+    /// The bound of V2 in ticks: a silence, two leases and two pulses, and the delay of a flight.
     fn latched_bound(&self) -> u8 {
         let timing = &self.timing;
         whole_ticks(timing.silence + timing.lease * 2 + timing.pulse * 2) + self.lateness()
     }
 
-    /// The bound of V3.
+    /// The bound of V3 in ticks: three silences and six pulses, and the delay of a flight.
     fn heard_bound(&self) -> u8 {
         whole_ticks(self.timing.silence * 3 + self.timing.pulse * 6) + self.lateness()
     }
@@ -97,7 +99,7 @@ impl Shape {
         if self.budget.delays > 0 { self.delay } else { 0 }
     }
 
-    /// Counts after an act.
+    /// Brings the counts of the rules up to date after an act, of which only some let a tick pass.
     pub fn count_ticks(&self, state: &mut State, act: Act) {
         let passes = matches!(act, Act::Pass | Act::Slip { .. });
         let disturbed = matches!(act, Act::Lose { .. } | Act::Delay { .. });
@@ -115,7 +117,7 @@ impl Shape {
             (Some(own), Some(other)) => own.believes(other) && other.believes(own),
             (Some(_) | None, _) => false,
         };
-        let both = state.answering(self.is_forever()) > 1;
+        let both = state.answering(self.gates_ignore_deadlines()) > 1;
         let heard = both
             && running
             && pairs().any(|(from, to)| proven((from, to)) && self.is_way(state, to, from, self.links[0]));
@@ -134,8 +136,8 @@ impl Shape {
         count(&mut ghost.hears, heard, passes, self.heard_bound() + 1);
     }
 
-    /// Whether gates ignore their deadlines, which is planted.
-    pub fn is_forever(&self) -> bool {
+    /// Whether it is planted that gates ignore their deadlines.
+    pub fn gates_ignore_deadlines(&self) -> bool {
         self.plant == Some(Plant::GateIgnoresDeadline)
     }
 
@@ -151,44 +153,45 @@ impl Shape {
         ];
         match self.spared {
             Some(_) => rules.push(Property::always(SPARED, |shape: &Shape, state: &State| {
-                shape.spared.is_none_or(|node| state.nodes[node].answers(shape.is_forever()))
+                shape.spared.is_none_or(|node| state.nodes[node].answers(shape.gates_ignore_deadlines()))
             })),
             None if self.moves => rules.push(Property::sometimes(OTHER, |shape: &Shape, state: &State| {
-                state.nodes[1].answers(shape.is_forever())
+                state.nodes[1].answers(shape.gates_ignore_deadlines())
             })),
             None => {}
         }
         if self.one {
             rules.push(Property::always(S1, |shape: &Shape, state: &State| {
-                let excused = state.nodes.iter().any(|node| node.is_excused() && node.answers(shape.is_forever()));
-                state.answering(shape.is_forever()) < 2 || excused
+                let excused =
+                    state.nodes.iter().any(|node| node.is_excused() && node.answers(shape.gates_ignore_deadlines()));
+                state.answering(shape.gates_ignore_deadlines()) < 2 || excused
             }));
             if self.budget.freezes > 0 {
                 rules.push(Property::sometimes(FROZEN, |shape: &Shape, state: &State| {
-                    state.answering(shape.is_forever()) > 1
+                    state.answering(shape.gates_ignore_deadlines()) > 1
                 }));
             }
         } else if self.parts() {
             rules.push(Property::always(JOINED, |shape: &Shape, state: &State| {
-                state.answering(shape.is_forever()) < 2 || state.ghost.joined <= shape.joined_bound()
+                state.answering(shape.gates_ignore_deadlines()) < 2 || state.ghost.joined <= shape.joined_bound()
             }));
             rules.push(Property::always(LATCHED, |shape: &Shape, state: &State| {
-                state.answering(shape.is_forever()) < 2 || state.ghost.segment <= shape.latched_bound()
+                state.answering(shape.gates_ignore_deadlines()) < 2 || state.ghost.segment <= shape.latched_bound()
             }));
             rules.push(Property::always(HEARD, |shape: &Shape, state: &State| {
                 state.ghost.hears <= shape.heard_bound()
             }));
             rules.push(Property::sometimes(BOTH, |shape: &Shape, state: &State| {
-                state.answering(shape.is_forever()) > 1
+                state.answering(shape.gates_ignore_deadlines()) > 1
             }));
         } else {
             rules.push(Property::always(ALONE, |shape: &Shape, state: &State| {
-                state.answering(shape.is_forever()) < 2
+                state.answering(shape.gates_ignore_deadlines()) < 2
             }));
         }
         if self.liveness {
             rules.push(Property::always(SETTLED, |shape: &Shape, state: &State| {
-                state.ghost.calm < CALM || state.answering(shape.is_forever()) == 1
+                state.ghost.calm < CALM || state.answering(shape.gates_ignore_deadlines()) == 1
             }));
         }
         rules

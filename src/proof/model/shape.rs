@@ -16,7 +16,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One tick, so long that the few waits that are constants of the code are over within it.
+/// The length of a tick. Waits that are constants of the code, and not part of [`Timing`], are
+/// shorter and end within one.
 pub const TICK: Duration = Duration::from_secs(10);
 /// The clients' interface of every node.
 pub const ETH: InterfaceId = InterfaceId(0);
@@ -32,7 +33,7 @@ pub fn ticks(count: u32) -> Duration {
     TICK * count
 }
 
-/// The number of a node on the wire.
+/// The identity on the wire of the node with this number in the model: 1 for node 0.
 pub fn id(node: usize) -> NodeId {
     NodeId(u8::try_from(node).unwrap() + 1)
 }
@@ -47,7 +48,8 @@ pub fn vip() -> Vip {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100))
 }
 
-/// A rule of the world that is broken on purpose, to see that a rule of the check notices.
+/// A rule of the modelled world that is broken on purpose, to see that a promise of the check
+/// notices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Plant {
     /// The gate answers whatever its deadline says.
@@ -118,8 +120,8 @@ pub struct Shape {
     pub mutants: Mutants,
     /// The rule of the world that is broken, if any.
     pub plant: Option<Plant>,
-    /// Number of steps that the search is known to have, at most; one that goes far beyond is given
-    /// up.
+    /// Number of steps that the search is known to have at most. A search is given up after three
+    /// times as many.
     pub steps: usize,
     /// The keys of the cluster.
     pub keys: Arc<KeyRing>,
@@ -154,9 +156,10 @@ fn timing() -> Timing {
     }
 }
 
-/// The times where votes renew the lease: pulse 2, lease 6, and promises that are longer by the
-/// smallest step. They bear clocks that differ by a tick in a lease.
-fn voted() -> Timing {
+/// The times where votes renew the lease: pulse 2, silence 4, lease 6 ticks, and promises that are
+/// longer by what [`Timing::derive`] adds for clocks that differ. Clocks may differ by a tick in a
+/// lease.
+fn voted_timing() -> Timing {
     let bare = timing();
     let (pulse, silence, lease) = (ticks(2), ticks(4), ticks(6));
     let derived = Timing::derive(pulse, silence, lease);
@@ -165,26 +168,27 @@ fn voted() -> Timing {
 }
 
 impl Shape {
-    /// A pair with a witness to which nothing happens.
+    /// The shape of a pair with a witness to which nothing happens.
     pub fn voted(name: &'static str) -> Shape {
         Shape::pair(name).with_witness()
     }
 
     /// The same shape with a witness.
     pub fn with_witness(self) -> Shape {
-        Shape { witness: true, one: true, order: Order::Rounds, timing: voted(), ..self }
+        Shape { witness: true, one: true, order: Order::Rounds, timing: voted_timing(), ..self }
     }
 
-    /// The number on the wire of a node or the witness.
+    /// The identity on the wire of an end: a node, or the witness.
     pub fn number(&self, end: usize) -> NodeId {
         if end == self.witness_end() { NodeId::FIRST_WITNESS } else { id(end) }
     }
 
+    /// The keys of the cluster, which every party shares.
     pub fn keys(&self) -> Arc<KeyRing> {
         Arc::clone(&self.keys)
     }
 
-    /// A bare pair to which nothing happens.
+    /// The shape of a bare pair to which nothing happens.
     pub fn pair(name: &'static str) -> Shape {
         Shape {
             name,
@@ -229,8 +233,8 @@ impl Shape {
         self
     }
 
-    /// The same shape, known to have so many steps.
-    pub fn of(self, steps: usize) -> Shape {
+    /// The same shape, whose search is known to have `steps` steps.
+    pub fn with_steps(self, steps: usize) -> Shape {
         Shape { steps, ..self }
     }
 
@@ -242,12 +246,12 @@ impl Shape {
         self.cuts.iter().any(|cuts| (0..self.nodes).any(|from| (0..self.nodes).any(|to| lost(cuts, from, to))))
     }
 
-    /// The configured paths.
+    /// The paths that are configured between nodes.
     pub fn paths(&self) -> Vec<LinkPath> {
         self.links.iter().map(|path| PATHS[*path]).collect()
     }
 
-    /// The parts that a node's engine is built from.
+    /// The setup of the engine of node `node` in its life `life`, with what its disk holds.
     pub fn setup(&self, node: usize, life: u8, disk: &Loaded) -> Setup {
         let group = GroupSetup {
             key: GroupKey(1),
@@ -284,7 +288,8 @@ impl Shape {
         }
     }
 
-    /// The states a search begins with.
+    /// The states that a search begins with: one for each permitted start of node 1, after the
+    /// shape's history, with the whole budget.
     pub fn beginnings(&self) -> Vec<State> {
         let nodes = (0..self.nodes).map(|_| Arc::new(Node::new())).collect();
         let blank = State::new(nodes, self.order);

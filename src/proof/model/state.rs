@@ -1,8 +1,10 @@
-//! One state of the world, and when two states are the same.
+//! One state of the modelled world: nodes, kernels, disks, flights, budget. Two states are the same
+//! if their canons are.
 
+pub use super::budget::{Budget, Cuts};
 pub use super::flight::{Flight, Freight, Receiver};
 use super::rules::Ghost;
-use super::shape::{PATHS, instant};
+use super::shape::instant;
 use super::witness::{Grant, Said, SentPulse, Witness};
 use crate::canon::Canon;
 use crate::durable::Loaded;
@@ -30,82 +32,6 @@ pub enum Order {
     Rounds,
 }
 
-/// Number of things of each kind that may still go wrong. `any` bounds their sum.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Budget {
-    pub any: u8,
-    /// Changes of what is cut; mending is free.
-    pub cuts: u8,
-    /// Datagrams that are lost.
-    pub losses: u8,
-    /// Datagrams that arrive twice.
-    pub copies: u8,
-    /// Datagrams, sightings and disk writes that are held up.
-    pub delays: u8,
-    /// Processes stopped between two events.
-    pub stops: u8,
-    /// Processes stopped between a decision and a write to the gate.
-    pub traps: u8,
-    /// Guests stopped with their clock.
-    pub freezes: u8,
-    /// Processes killed; the kernel goes on.
-    pub kills: u8,
-    /// Hosts that lose their power.
-    pub crashes: u8,
-    /// Ticks that a clock loses or gains.
-    pub slips: u8,
-    /// Losses of the interface's carrier; its return is free.
-    pub carriers: u8,
-    /// Operators' orders.
-    pub orders: u8,
-}
-
-impl Budget {
-    /// Enough of everything for a history.
-    pub const LAVISH: Budget = Budget {
-        any: 99,
-        cuts: 99,
-        losses: 99,
-        copies: 99,
-        delays: 99,
-        stops: 99,
-        traps: 99,
-        freezes: 99,
-        kills: 99,
-        crashes: 99,
-        slips: 99,
-        carriers: 99,
-        orders: 99,
-    };
-}
-
-/// The ways that are cut: a bit for each sender, receiver and path.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Cuts(u32);
-
-impl Cuts {
-    fn bit(from: usize, to: usize, path: usize) -> u32 {
-        1 << ((from * 3 + to) * PATHS.len() + path)
-    }
-
-    /// Cuts of these ways.
-    pub fn of(ways: &[(usize, usize, usize)]) -> Cuts {
-        Cuts(ways.iter().fold(0, |cut, &(from, to, path)| cut | Cuts::bit(from, to, path)))
-    }
-
-    pub fn with(self, other: Cuts) -> Cuts {
-        Cuts(self.0 | other.0)
-    }
-
-    pub fn is_cut(self, from: usize, to: usize, path: usize) -> bool {
-        self.0 & Cuts::bit(from, to, path) != 0
-    }
-
-    pub fn is_none(self) -> bool {
-        self.0 == 0
-    }
-}
-
 /// The kernel of a node: the gate with its lease and its latch.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Kernel {
@@ -119,12 +45,16 @@ pub struct Kernel {
     pub open: Option<Epoch>,
 }
 
-/// A stopped process: actions it had decided and not yet carried out, and flights that wait for it.
+/// What is kept for a stopped process until it goes on.
 #[derive(Clone, Debug)]
 pub struct Pause {
+    /// Actions that the process had decided and not yet carried out.
     pub held: Vec<Action>,
+    /// The datagrams of the held actions.
     pub bytes: Vec<u8>,
+    /// Instant of the decision, by the node's clock.
     pub decided: MonoTime,
+    /// Flights that have arrived since.
     pub backlog: Vec<Arc<Flight>>,
 }
 
@@ -133,11 +63,16 @@ pub struct Pause {
 pub struct Node {
     /// Ticks since the beginning, as this node counts them.
     pub clock: u64,
+    /// The engine of the agent; `None` if no agent runs.
     pub engine: Option<Engine>,
     pub kernel: Kernel,
+    /// What an agent that starts now reads.
     pub disk: Loaded,
+    /// The pause of a stopped process; `None` while the process runs.
     pub pause: Option<Pause>,
+    /// Whether the interface has carrier.
     pub carrier: bool,
+    /// Number of the agent's starts.
     pub life: u8,
     /// The highest epoch that the node has opened with.
     pub used: Epoch,
@@ -145,7 +80,8 @@ pub struct Node {
     pub told: Epoch,
     /// Whether the guest is frozen: its clock stands still, and nothing reaches it.
     pub frozen: bool,
-    /// Number of ticks for which it may go on with what its lease had left when it was frozen.
+    /// Number of ticks for which a thawed guest may still use what its lease had left when it
+    /// froze.
     pub excused: u8,
     /// The epochs that the node grants, as its datagrams said. Only with a witness.
     pub said: Said,
@@ -159,6 +95,7 @@ pub struct Node {
 }
 
 impl Node {
+    /// A machine that has just booted for the first time: no agent, no gate, an empty disk.
     pub fn new() -> Node {
         Node {
             clock: 0,
@@ -184,6 +121,7 @@ impl Node {
         self.frozen || self.excused > 0
     }
 
+    /// The instant that the node's clock shows.
     pub fn now(&self) -> MonoTime {
         instant(self.clock)
     }
@@ -199,12 +137,15 @@ impl Node {
         due && self.is_running()
     }
 
-    /// Whether the gate answers for the group; `forever`: whatever its deadline says.
+    /// Whether the gate answers for the group now; `forever`: whatever the lease's deadline and
+    /// latch say.
     pub fn answers(&self, forever: bool) -> bool {
         let kernel = &self.kernel;
         !self.frozen && kernel.open.is_some() && (forever || (self.now() < kernel.until && !kernel.refused))
     }
 
+    /// Adds the node to a state's canon: everything that can matter later, and instants as
+    /// distances from now.
     fn canon(&self, canon: &mut Canon) {
         let Node {
             clock: _,
@@ -243,6 +184,7 @@ impl Node {
 }
 
 impl Pause {
+    /// Adds what a stopped process of `node` holds, and what waits for it, to a state's canon.
     fn canon(&self, node: &Node, canon: &mut Canon) {
         let Pause { held, bytes, decided, backlog } = self;
         canon.list(backlog, |canon, flight| flight.canon(Receiver::Node(node), canon));
@@ -260,7 +202,7 @@ impl Pause {
 pub struct State {
     pub nodes: Vec<Arc<Node>>,
     pub witness: Option<Arc<Witness>>,
-    /// Grants that may still count.
+    /// Grants of voters that their holders may still use.
     pub grants: Vec<Grant>,
     /// The flights, in the order of sending.
     pub air: Vec<Arc<Flight>>,
@@ -270,15 +212,19 @@ pub struct State {
     pub highest: Epoch,
     /// The order of arrivals, the same in every state of a search.
     pub order: Order,
+    /// The ways that are cut.
     pub cut: Cuts,
+    /// What may still go wrong.
     pub budget: Budget,
-    /// The counts of the rules.
+    /// The ticks that the rules count.
     pub ghost: Ghost,
     /// The first promise that was broken.
     pub broken: Option<&'static str>,
 }
 
 impl State {
+    /// A state with these nodes in which nothing has happened yet: no witness, no flights, no
+    /// budget.
     pub fn new(nodes: Vec<Arc<Node>>, order: Order) -> State {
         State {
             nodes,
@@ -295,7 +241,7 @@ impl State {
         }
     }
 
-    /// Number of nodes whose gates answer.
+    /// Number of nodes whose gates answer; `forever` as in [`Node::answers`].
     pub fn answering(&self, forever: bool) -> usize {
         self.nodes.iter().filter(|node| node.answers(forever)).count()
     }
@@ -305,16 +251,17 @@ impl State {
         self.air.push(Arc::new(Flight { from, to, late: 0, round: self.round, freight }));
     }
 
-    /// Puts a flight of a node's own machine into the air that takes so many ticks.
+    /// Puts a flight of a node's own machine into the air that takes `late` ticks.
     pub fn launch_late(&mut self, node: usize, freight: Freight, late: u8) {
         self.air.push(Arc::new(Flight { from: node, to: node, late, round: self.round, freight }));
     }
 
-    /// Whether a flight may and must arrive now.
+    /// Whether a flight is to arrive in the present instant and round.
     pub fn is_due(&self, flight: &Flight) -> bool {
         flight.late == 0 && (self.order != Order::Rounds || flight.round < self.round)
     }
 
+    /// The receiver at the end `to`.
     fn receiver(&self, to: usize) -> Receiver<'_> {
         match (self.nodes.get(to), &self.witness) {
             (Some(node), _) => Receiver::Node(node),
@@ -323,6 +270,8 @@ impl State {
         }
     }
 
+    /// Adds the state to a canon, but for what is hashed as it is: cuts, budget, counts, and the
+    /// broken promise.
     fn canon(&self, canon: &mut Canon) {
         let State {
             nodes,
@@ -356,7 +305,7 @@ impl State {
 }
 
 thread_local! {
-    /// Scratch, for canons are made millions of times.
+    /// A canon that is used again, for canons are made millions of times.
     static CANON: RefCell<Canon> = RefCell::default();
 }
 

@@ -1,4 +1,4 @@
-//! Steps: the state that follows from an act.
+//! Steps of the model: the state that follows from an act.
 
 use super::act::Act;
 use super::shape::{ETH, GROUP, PATHS, Plant, Shape, id, mac};
@@ -14,7 +14,8 @@ use std::sync::Arc;
 const SPINS: usize = 20;
 
 impl Shape {
-    /// The state after an act; `None` if the act is impossible after all.
+    /// The state after an act, whose price is taken from the budget; `None` if the act is
+    /// impossible after all.
     pub fn step(&self, state: &State, act: Act) -> Option<State> {
         let mut after = state.clone();
         pay(&mut after.budget, act);
@@ -27,8 +28,8 @@ impl Shape {
         Some(after)
     }
 
-    /// Begins the next round once nothing is left of the present one: what was sent in it arrives
-    /// now.
+    /// Begins the next round of an instant once nobody has a turn in the present one: what was sent
+    /// in the present round arrives in the next.
     fn begin_round(&self, state: &mut State) {
         let waiting = |flight: &Arc<Flight>| flight.late == 0 && flight.round == state.round;
         if self.order == Order::Rounds && self.turn(state).is_none() && state.air.iter().any(waiting) {
@@ -36,7 +37,7 @@ impl Shape {
         }
     }
 
-    /// Does what an act says; `None` if the act is impossible after all.
+    /// Does what an act says, to a node or the world; `None` if the act is impossible after all.
     fn apply(&self, next: &mut State, act: Act) -> Option<()> {
         match act {
             Act::Pass => self.pass(next, None),
@@ -77,7 +78,7 @@ impl Shape {
         Some(())
     }
 
-    /// Lets a tick pass for all; `slip` names a clock that counts another number.
+    /// Lets a tick pass for all; `slip` names an end whose clock counts another number of ticks.
     fn pass(&self, state: &mut State, slip: Option<(usize, u64)>) {
         for (node, machine) in state.nodes.iter_mut().enumerate() {
             let ticks = slip.filter(|(slipped, _)| *slipped == node).map_or(1, |(_, ticks)| ticks);
@@ -96,8 +97,9 @@ impl Shape {
         state.round = 1;
     }
 
-    /// Calls an engine until its deadline lies ahead. `trap`: stop the process before that change
-    /// of the gate.
+    /// Calls an engine with ticks until its deadline lies ahead; an engine that never gets there
+    /// spins, which is noted. With a `trap` there is one call, and the process is stopped before
+    /// that change of the gate; `None` if there is no such change.
     fn wake(&self, state: &mut State, node: usize, trap: Option<usize>) -> Option<()> {
         if trap.is_some() {
             return self.handle_trapped(state, node, Event::Tick, trap);
@@ -114,7 +116,8 @@ impl Shape {
         Some(())
     }
 
-    /// Lets a flight arrive, or its whole burst. `again`: a copy stays in the air.
+    /// Lets a flight arrive, or its whole burst. `again`: a copy stays in the air. `None` if a
+    /// `trap` is set and no process stops at it.
     fn arrive(&self, state: &mut State, position: usize, trap: Option<usize>, again: bool) -> Option<()> {
         let first = Arc::clone(&state.air[position]);
         if matches!(self.order, Order::Any | Order::Queues) || first.is_stored() || again {
@@ -141,7 +144,8 @@ impl Shape {
         trapped.then_some(())
     }
 
-    /// Delivers a flight, and changes nothing if the trap does not snap.
+    /// Delivers a flight to a process that is to be stopped at `trap`; `None`, and nothing is
+    /// changed, if the process does not stop.
     fn deliver_trapped(&self, state: &mut State, flight: &Arc<Flight>, trap: Option<usize>) -> Option<()> {
         let mut attempt = state.clone();
         self.deliver(&mut attempt, flight, trap)?;
@@ -149,7 +153,8 @@ impl Shape {
         Some(())
     }
 
-    /// Delivers a flight to its receiver; a stopped process finds it later, a dead one never.
+    /// Delivers a flight to its receiver. A stopped process takes the flight later, a dead one
+    /// never. `None` if a `trap` is set and no process stops at it.
     fn deliver(&self, state: &mut State, flight: &Arc<Flight>, trap: Option<usize>) -> Option<()> {
         let to = flight.to;
         if to == self.witness_end() {
@@ -197,7 +202,8 @@ impl Shape {
         self.handle_trapped(state, to, event, trap)
     }
 
-    /// Lets an engine handle an event, up to the trap if there is one.
+    /// Lets a node's engine handle an event, up to the trap if there is one; `None` if a `trap` is
+    /// set and the process does not stop at it.
     fn handle_trapped(&self, state: &mut State, node: usize, event: Event<'_>, trap: Option<usize>) -> Option<()> {
         match trap {
             Some(change) => self.handle_until(state, node, event, change),
@@ -208,7 +214,8 @@ impl Shape {
         }
     }
 
-    /// Lets the engine of a node handle an event, and carries out what it wants.
+    /// Lets a node's engine handle an event, carries out what the engine wants, and checks the
+    /// gate.
     pub fn handle(&self, state: &mut State, node: usize, event: Event<'_>) {
         self.report_refusal(state, node, &event);
         if let Some(out) = self.call_engine(state, node, event) {
@@ -218,8 +225,8 @@ impl Shape {
         }
     }
 
-    /// The same up to a change of the gate, before which the process is stopped. `None` if there is
-    /// no such change.
+    /// Lets a node's engine handle an event, and stops the process before change `change` of the
+    /// gate, from 0. `None` if there is no such change.
     fn handle_until(&self, state: &mut State, node: usize, event: Event<'_>, change: usize) -> Option<()> {
         self.report_refusal(state, node, &event);
         let out = self.call_engine(state, node, event)?;
@@ -279,7 +286,8 @@ impl Shape {
         self.handle(state, node, Event::Tick);
     }
 
-    /// Ends a node's process. `written`: its write under way has arrived.
+    /// Ends a node's process. `written`: its write under way has arrived. What the node was told
+    /// counts only as far as its disk has it.
     fn kill(&self, state: &mut State, node: usize, written: bool) {
         let ours = |flight: &Arc<Flight>| flight.to == node && flight.is_stored();
         let writes = |flight: &&Arc<Flight>| ours(flight) && matches!(flight.freight, Freight::Stored { .. });
@@ -329,7 +337,7 @@ impl Shape {
         next
     }
 
-    /// Lets an engine handle the state of its interface.
+    /// Lets a running engine handle the facts of its interface: carrier, address, gate.
     fn report_facts(&self, state: &mut State, node: usize) {
         let machine: &Node = &state.nodes[node];
         let facts =
@@ -339,8 +347,8 @@ impl Shape {
         }
     }
 
-    /// The state after some ticks in which nothing goes wrong and everything happens as soon as it
-    /// can.
+    /// The state after `ticks` ticks in which nothing goes wrong and everything happens as soon as
+    /// it can.
     pub fn calm(&self, state: &State, ticks: usize) -> State {
         let (mut state, mut left) = (state.clone(), ticks);
         while left > 0 {

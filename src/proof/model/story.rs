@@ -9,7 +9,7 @@ use std::fmt::Write;
 pub fn line(state: &State) -> String {
     let mut text = String::new();
     for (node, machine) in state.nodes.iter().enumerate() {
-        let _ = write!(text, "| {node} {} ", describe(machine));
+        let _ = write!(text, "| {node} {} ", describe_node(machine));
     }
     if let Some(witness) = &state.witness {
         let life = match (&witness.voter, &witness.pause) {
@@ -29,8 +29,8 @@ pub fn line(state: &State) -> String {
     text
 }
 
-/// A node in some words.
-fn describe(node: &Node) -> String {
+/// A node in some words: clock, engine, gate.
+fn describe_node(node: &Node) -> String {
     let life = match (&node.engine, &node.pause) {
         (None, _) => "dead".to_owned(),
         (Some(engine), None) => engine.gist(GROUP, node.now()),
@@ -49,7 +49,7 @@ fn describe(node: &Node) -> String {
 }
 
 /// A flight in some words.
-fn name(flight: &Flight) -> String {
+fn describe_flight(flight: &Flight) -> String {
     let way = format!("{}→{}", flight.from, flight.to);
     match &flight.freight {
         Freight::Pulse { path, header, rows, .. } => {
@@ -68,8 +68,8 @@ fn name(flight: &Flight) -> String {
 }
 
 /// An act in some words, with the flight that it concerns.
-fn event(state: &State, act: Act) -> String {
-    let of = |flight: usize| state.air.get(flight).map_or(String::new(), |flight| name(flight));
+fn describe_act(state: &State, act: Act) -> String {
+    let of = |flight: usize| state.air.get(flight).map_or(String::new(), |flight| describe_flight(flight));
     match act {
         Act::Arrive { flight } => format!("arrives: {}", of(flight)),
         Act::ArriveTwice { flight } => format!("arrives, and will again: {}", of(flight)),
@@ -93,13 +93,13 @@ fn event(state: &State, act: Act) -> String {
     }
 }
 
-/// The history that leads to the last state, two lines a step.
+/// The history that leads to the last state, two lines a step: a state, and the act that follows.
 pub fn told(shape: &Shape, steps: &[(State, Option<Act>)]) -> String {
     let mut text = format!("{}: {:?}\n", shape.name, shape.budget);
     for (number, (state, act)) in steps.iter().enumerate() {
         let _ = writeln!(text, "{number:>4}  {}", line(state));
         if let Some(act) = act {
-            let _ = writeln!(text, "      {}", event(state, *act));
+            let _ = writeln!(text, "      {}", describe_act(state, *act));
         }
     }
     text

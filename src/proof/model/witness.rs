@@ -1,8 +1,8 @@
 //! The witness of a model: its voter is the one that ships; clock, disk and process around it are
 //! modelled.
 //!
-//! Also the account of grants by which S5 is checked: it rests on what voters' datagrams say and
-//! when the nodes' datagrams left.
+//! The account of grants is here, too, by which S5 is checked. Its facts are what the voters'
+//! datagrams say, and when the nodes' datagrams left.
 
 use super::act::Act;
 use super::rules;
@@ -22,25 +22,31 @@ use std::time::Duration;
 pub struct Witness {
     /// Ticks since the beginning, as this machine counts them.
     pub clock: u64,
+    /// The voter of the process; `None` if no process runs.
     pub voter: Option<Voter>,
+    /// What a process that starts now reads.
     pub disk: Loaded,
     /// Flights that wait for a stopped process; `None` while it runs.
     pub pause: Option<Vec<Arc<Flight>>>,
+    /// Number of the process's starts.
     pub life: u8,
+    /// The grants that the witness's datagrams have told.
     pub said: Said,
 }
 
-/// By node: the epoch that a voter has told it as granted, and the session of its life that was
-/// told.
+/// By node: the epoch that a voter has told the node as granted, and the session of the node's life
+/// that was told.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Said([(Epoch, u64); 2]);
 
 impl Said {
+    /// Whether nothing was granted to any node.
     #[cfg(test)]
     pub fn is_nothing(self) -> bool {
         self.0.iter().all(|(epoch, _)| *epoch == Epoch::NONE)
     }
 
+    /// Adds the told grants to a state's canon.
     pub fn canon(&self, canon: &mut Canon) {
         for (epoch, session) in self.0 {
             canon.epochs(&[epoch]);
@@ -62,19 +68,24 @@ pub struct Grant {
 }
 
 impl Witness {
+    /// A machine that has just booted for the first time: no process, an empty disk.
     pub fn new() -> Witness {
         let disk = Loaded::Fresh;
         Witness { clock: 0, voter: None, disk, pause: None, life: 0, said: Said::default() }
     }
 
+    /// The instant that the witness's clock shows.
     pub fn now(&self) -> MonoTime {
         instant(self.clock)
     }
 
+    /// Whether the process takes datagrams.
     pub fn is_running(&self) -> bool {
         self.voter.is_some() && self.pause.is_none()
     }
 
+    /// Adds the witness to a state's canon: everything that can matter later, and instants as
+    /// distances from now.
     pub fn canon(&self, canon: &mut Canon) {
         let Witness { clock: _, voter, disk, pause, life: _, said } = self;
         said.canon(canon);
@@ -167,13 +178,14 @@ impl Shape {
         machine.said = Said::default();
     }
 
-    /// Delivers a flight to the witness.
+    /// Delivers a flight to the witness: the voter takes a datagram, and hears of the end of a
+    /// write. A stopped process takes datagrams later, as many as its buffer holds.
     pub fn reach_witness(&self, state: &mut State, flight: &Arc<Flight>) {
         let machine = witness(state);
         match (&flight.freight, &mut machine.pause) {
             (Freight::Remembered { life, version, memory }, _) if machine.life == *life => {
-                // A stopped process takes it at once, too: the voter does nothing of its own
-                // accord.
+                // A stopped process may hear of the write at once, too: the voter does nothing
+                // until the next datagram comes.
                 machine.disk = Loaded::Memory(memory.clone());
                 if let Some(voter) = machine.voter.as_mut() {
                     voter.stored(*version);
@@ -190,7 +202,7 @@ impl Shape {
         }
     }
 
-    /// Lets the voter handle a datagram, and launches its answers.
+    /// Lets the voter handle a datagram, and launches its answers and the write that it wants.
     fn ask_voter(&self, state: &mut State, flight: &Arc<Flight>) {
         let Freight::Pulse { path, bytes, .. } = &flight.freight else { return };
         let machine = witness(state);
@@ -214,8 +226,8 @@ impl Shape {
         }
     }
 
-    /// Notes a datagram that a node or the witness sends: what it gives up, what it grants, and
-    /// whether it may (S5).
+    /// Notes in the account what a datagram of a voter, a node or the witness, gives up and grants,
+    /// and notes S5 as broken if the voter may not grant that.
     pub fn note_said(&self, state: &mut State, voter: usize, header: &Header, rows: &[Row]) {
         if !self.witness {
             return;
@@ -238,7 +250,7 @@ impl Shape {
         };
         let (said, session) = said.0[to];
         if said.node() != id(to) || session != header.echo_session || said <= state.nodes[to].given_up {
-            // Another life of the node, which was not told so, cannot count the grant; nor can a
+            // A grant is of no use to another life of the node, which was not told it, nor to a
             // node that has given the epoch up.
             return;
         }
@@ -260,8 +272,8 @@ impl Shape {
         state.grants.sort_by_key(|grant| (grant.voter, grant.to, grant.epoch));
     }
 
-    /// Notes what a node's datagram asks for and gives up, and that it gives up nothing that is
-    /// open (S5).
+    /// Notes in the account what a node's datagram asks for and gives up, and notes S5 as broken if
+    /// the datagram gives up an epoch with which the gate is open.
     fn note_asked(&self, state: &mut State, node: usize, header: &Header, rows: &[Row]) {
         let machine = Arc::make_mut(&mut state.nodes[node]);
         let now = machine.now();
@@ -280,8 +292,9 @@ impl Shape {
         }
     }
 
-    /// Whether a voter has granted something to another node than `to` that its holder may still
-    /// use. A frozen guest is the exception to S1.
+    /// Whether a voter has granted anything to another node than `to` that its holder may still
+    /// use. What a frozen guest holds does not count: it is the exception to S1. Drops grants that
+    /// are over.
     pub fn is_promised(&self, state: &mut State, voter: usize, to: usize) -> bool {
         let nodes = &state.nodes;
         state.grants.retain(|grant| nodes[grant.to].now() < grant.until);
@@ -290,9 +303,9 @@ impl Shape {
         state.grants.iter().any(rival)
     }
 
-    /// Checks a change of a node's gate: what answers from now on was elected, has an epoch above
-    /// all that answered before, and a lease that a majority has granted. A change that a stopped
-    /// process makes after its lease is over opens nothing.
+    /// Checks a change of a node's gate that lets it answer: the node was elected (S5), its epoch
+    /// is above all that answered before (S2), and a majority has granted the lease (S4). A change
+    /// that a stopped process makes after its lease is over lets nothing answer.
     pub fn check_votes(&self, state: &mut State, node: usize, gate: GateAction) {
         let machine = &state.nodes[node];
         let (now, lease) = (machine.now(), machine.kernel.until);
@@ -327,7 +340,7 @@ impl Shape {
 /// clock.
 pub type SentPulse = (u64, u64, MonoTime);
 
-/// The witness of a state, to be changed.
+/// The witness of a state, to be changed; panics in a state without a witness.
 pub fn witness(state: &mut State) -> &mut Witness {
     Arc::make_mut(state.witness.as_mut().expect("invariant: only shapes with a witness have acts of one"))
 }

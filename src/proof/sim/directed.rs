@@ -1,8 +1,8 @@
 //! Runs with one purpose each: something is done on purpose to a cluster at rest, and a promise
 //! says what must follow.
 //!
-//! What may happen in any order is `play`'s; here are the bounds that hold only when nothing else
-//! happens, and the situations that single rules exist for, which chance seldom builds.
+//! What may happen in any order is `play`'s. Here are the bounds that hold only when nothing else
+//! happens, and situations that chance seldom builds, for which single rules exist.
 
 use super::node::Waiting;
 use super::world::Sim;
@@ -33,7 +33,8 @@ fn active(sim: &Sim, group: usize) -> Option<usize> {
     }
 }
 
-/// A group drawn from the run, its active, and another node.
+/// The parties of a directed run: a group drawn from the run, its active, and the other node.
+/// `None` if not exactly one node answers for the group.
 fn scene(sim: &mut Sim) -> Option<(usize, usize, usize)> {
     let group = sim.random.below(sim.plan.groups.len());
     let from = active(sim, group)?;
@@ -58,8 +59,8 @@ fn keep_one_link(sim: &mut Sim) {
     sim.cut_wires(1..sim.net.udp, true);
 }
 
-/// Lets `span` pass in small steps, and holds that at most one node answers for the group (S8).
-/// `what` ends the sentence that a violation is told in.
+/// Lets `span` pass in steps of 250 µs, and notes a violation of S8 when two nodes answer for the
+/// group. `what` ends the sentence of the violation.
 fn expect_one_at_most(sim: &mut Sim, group: usize, span: Duration, what: &str) {
     let start = sim.now;
     while sim.now.since(start) < span && !sim.has_failed() {

@@ -1,4 +1,5 @@
-//! Faults: one after another, drawn from the swarm of the seed, and everything mended at the end.
+//! Faults of a run: one after another, drawn from the swarm of the seed, and everything mended at
+//! the end. A fault that finds nothing to strike changes nothing, and is not counted.
 
 use super::names::{STRANGER, ms, vip};
 use super::node::Waiting;
@@ -18,7 +19,7 @@ pub use wires::weather;
 
 /// Draws one fault and a place for it, and lets it strike.
 pub fn strike(sim: &mut Sim) {
-    let fault = sim.plan.fault(&mut sim.random);
+    let fault = sim.plan.draw_fault(&mut sim.random);
     let node = pick_target(sim);
     let interface = sim.random.below(sim.plan.interfaces);
     if apply(sim, fault, node, interface) {
@@ -109,7 +110,7 @@ fn report_refused(sim: &mut Sim, node: usize) -> bool {
     true
 }
 
-/// Lets a stranger claim a group's address on a node's segment.
+/// Lets a stranger claim a group's address on a node's segment; false if no agent can see that.
 fn claim_as_stranger(sim: &mut Sim, node: usize) -> bool {
     let group = sim.random.below(sim.plan.groups.len());
     let interface = sim.plan.groups[group].interface;
@@ -138,7 +139,7 @@ fn draw_stop_span(sim: &mut Sim, node: usize) -> Duration {
     sim.random.span(longest)
 }
 
-/// Strikes process, power or clock of a node; false if it was not in a state for that.
+/// Strikes process, power or clock of a node; false if the node is in no state for this fault.
 fn strike_machine(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     let alive = sim.nodes[node].engine.is_some() && !sim.nodes[node].asleep;
     let running = sim.nodes[node].is_running();
@@ -198,7 +199,7 @@ fn start_dead(sim: &mut Sim) -> bool {
     any
 }
 
-/// Strikes the disk of a node.
+/// Strikes the disk of a node; false if there was nothing to strike.
 fn strike_disk(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     match fault {
         Fault::DiskSlow => {
@@ -216,7 +217,8 @@ fn strike_disk(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     true
 }
 
-/// Takes the power away; when it comes back, the disk is not as it should be.
+/// Takes the power of a node away, and spoils its disk as `fault` says; the node starts again
+/// within half a second. False if the node has no power.
 fn strike_power(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     if !sim.nodes[node].powered {
         return false;
@@ -243,7 +245,7 @@ fn strike_power(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     true
 }
 
-/// Strikes an interface of a node, or the gate on it.
+/// Strikes an interface of a node, or the gate on it; false if there was nothing to strike.
 fn strike_interface(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
     let eth = sim.nodes[node].interfaces[interface];
     match fault {
@@ -256,7 +258,8 @@ fn strike_interface(sim: &mut Sim, fault: Fault, node: usize, interface: usize) 
     true
 }
 
-/// Sends recorded datagrams again, to their receivers or to others.
+/// Sends up to five recorded datagrams again, to their receivers or their senders; false if there
+/// are none.
 fn replay_recordings(sim: &mut Sim) -> bool {
     for _ in 0..1 + sim.random.below(5) {
         if sim.recorded.is_empty() {
@@ -273,7 +276,7 @@ fn replay_recordings(sim: &mut Sim) -> bool {
     true
 }
 
-/// Sends a node bytes that no key has sealed.
+/// Sends a node bytes that no key has sealed: a damaged recording, or noise.
 fn send_forgery(sim: &mut Sim, node: usize) -> bool {
     let known = sim.recorded.first().map(|recording| recording.bytes.clone());
     let bytes = match known {

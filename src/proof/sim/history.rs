@@ -18,10 +18,12 @@ pub enum Want {
 /// The lines of a run, in the order of time.
 pub struct History {
     want: Want,
+    /// The lines that were kept.
     pub lines: Vec<String>,
 }
 
 impl History {
+    /// An empty history that keeps lines as `want` says.
     pub fn new(want: Want) -> History {
         History { want, lines: Vec::new() }
     }

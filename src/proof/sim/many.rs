@@ -68,6 +68,7 @@ impl Report {
     }
 }
 
+/// A count in a span of real time, as a rate per minute.
 #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
 fn per_minute(count: u64, spent: Duration) -> f64 {
     count as f64 * 60.0 / spent.as_secs_f64().max(0.001)

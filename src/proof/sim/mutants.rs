@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 
 /// The run that killed a mutant.
 struct Kill {
+    /// Number of seeds up to that run.
     seeds: u64,
+    /// Time that these runs took.
     spent: Duration,
+    /// The first line of the violation.
     story: String,
 }
 
-/// Runs seeds until one fails.
+/// Runs seeds from 0 on until one breaks a promise; `None` if `limit` seeds break none.
 fn hunt(mutants: Mutants, mode: Mode, limit: u64) -> Option<Kill> {
     let start = Instant::now();
     (0..limit).find_map(|seed| {
@@ -26,7 +29,7 @@ fn hunt(mutants: Mutants, mode: Mode, limit: u64) -> Option<Kill> {
 }
 
 /// Calls `work` for each number below `count`, on all cores, and returns the results in order.
-fn share<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+fn on_all_cores<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     thread::scope(|scope| {
@@ -147,7 +150,7 @@ const VOTED: &[&str] = &["S5", "S1", "S4"];
 
 /// Number of seeds after which a mutant counts as surviving.
 const LIMIT: u64 = 2_000;
-/// Least number of seeds of each mode that the engine as it is must pass: it may pass one by
+/// Least number of seeds of each mode that the engine as it is must pass: a single seed may pass by
 /// chance.
 const LEAST: u64 = 150;
 /// Least number of seeds of modes that wait for minutes.
@@ -160,9 +163,9 @@ fn every_mutant_has_its_case() {
     }
 }
 
-/// The promise that a story names before its colon; "progress" for a story without one, of an
-/// engine that asks for a deadline that has passed.
-fn rule(story: &str) -> &str {
+/// The promise that a violation names before its colon. "progress" is the name of the one violation
+/// that has none: an engine asks for a deadline that has passed.
+fn promise_in(story: &str) -> &str {
     story.split_once(':').map_or("progress", |(rule, _)| rule)
 }
 
@@ -170,7 +173,7 @@ fn rule(story: &str) -> &str {
 #[test]
 #[ignore = "a minute without optimisation; scripts/test runs it with the profile `checked`"]
 fn every_mutant_is_killed_and_the_engine_passes_the_same_seeds() {
-    let kills = share(CASES.len(), |case| hunt(Mutants::only(CASES[case].0), CASES[case].1, LIMIT));
+    let kills = on_all_cores(CASES.len(), |case| hunt(Mutants::only(CASES[case].0), CASES[case].1, LIMIT));
     let (mut survivors, mut needed, mut table) = (Vec::new(), Vec::<(Mode, u64)>::new(), String::new());
     for ((mutant, mode, killers), kill) in CASES.iter().zip(kills) {
         let what = Mutant::ALL.iter().find(|(other, _)| other == mutant).map_or("", |(_, what)| what.trim());
@@ -179,7 +182,7 @@ fn every_mutant_is_killed_and_the_engine_passes_the_same_seeds() {
             continue;
         };
         println!("{mutant:?} in {mode:?}: {story}");
-        let (rule, spent) = (rule(&story), spent.as_secs_f64() * 1e3);
+        let (rule, spent) = (promise_in(&story), spent.as_secs_f64() * 1e3);
         table += &format!("| {mutant:?} | {what} | `{mode:?}` | {rule} | {seeds} | {spent:.1} |\n");
         if !killers.iter().any(|killer| story.starts_with(killer)) {
             survivors.push(format!("{mutant:?} is killed in {mode:?} by another rule: {story}"));
@@ -196,8 +199,9 @@ fn every_mutant_is_killed_and_the_engine_passes_the_same_seeds() {
         let long = matches!(mode, Mode::ForgeAnswers | Mode::FallSilent | Mode::VoteForget);
         *seeds = (*seeds).max(if long { LEAST_LONG } else { LEAST });
     }
-    let wrong =
-        share(needed.len(), |case| Some((needed[case], hunt(Mutants::NONE, needed[case].0, needed[case].1)?.story)));
+    let wrong = on_all_cores(needed.len(), |case| {
+        Some((needed[case], hunt(Mutants::NONE, needed[case].0, needed[case].1)?.story))
+    });
     let wrong: Vec<_> = wrong.into_iter().flatten().collect();
     println!("the engine as it is passes {needed:?}");
     assert!(wrong.is_empty(), "the engine as it is fails: {wrong:?}");

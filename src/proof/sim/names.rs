@@ -22,7 +22,7 @@ pub fn mac(node: usize, interface: usize) -> MacAddr {
     MacAddr([2, 0, 0, 0, byte(interface), byte(node) + 1])
 }
 
-/// The node that has a hardware address.
+/// The node that has a hardware address, if any has.
 pub fn node_of(mac: MacAddr) -> Option<usize> {
     let [2, 0, 0, 0, _, last] = mac.0 else { return None };
     (1..0x80).contains(&last).then(|| usize::from(last) - 1)
@@ -48,14 +48,14 @@ pub fn second_vip(group: usize) -> Vip {
     IpAddr::V4(Ipv4Addr::new(10, 0, 1, 1 + byte(group)))
 }
 
-/// The group that has an address as its first.
+/// The group that has an address as its first, if any has.
 pub fn group_of(address: Vip) -> Option<usize> {
     let IpAddr::V4(address) = address else { return None };
     let [10, 0, 0, last] = address.octets() else { return None };
     (1..100).contains(&last).then(|| usize::from(last) - 1)
 }
 
-/// The host that has an address.
+/// The host that has an address, if any has.
 pub fn host_of(address: Vip) -> Option<usize> {
     let IpAddr::V4(address) = address else { return None };
     let [10, 0, 0, last] = address.octets() else { return None };
@@ -72,12 +72,12 @@ pub fn witness_id(witness: usize) -> NodeId {
     NodeId(NodeId::FIRST_WITNESS.0 + byte(witness))
 }
 
-/// The witness that has a number, if any has.
+/// The witness that has an identity on the wire, if any has.
 pub fn witness_of(id: NodeId) -> Option<usize> {
     id.0.checked_sub(NodeId::FIRST_WITNESS.0).map(usize::from)
 }
 
-/// The node that has a number on the wire.
+/// The node that has an identity on the wire.
 pub fn position(id: NodeId) -> usize {
     usize::from(id.0) - 1
 }

@@ -100,6 +100,7 @@ pub struct Config {
 }
 
 impl Config {
+    /// The file that the plan gives to every node in the beginning.
     pub fn new(plan: &Plan) -> Config {
         let group = |(group, plan): (usize, &super::swarm::GroupPlan)| GroupConfig {
             group,
@@ -151,6 +152,7 @@ pub struct Node {
 }
 
 impl Node {
+    /// A machine that has power, and on which no agent was ever started.
     pub fn new(plan: &Plan, now: Real) -> Node {
         let disk = Disk {
             content: Loaded::Fresh,

@@ -129,6 +129,7 @@ pub struct Oracle {
 }
 
 impl Oracle {
+    /// The oracle of a run that has not begun: no node was told anything, no group was ever open.
     pub fn new(plan: &Plan) -> Oracle {
         let (groups, interfaces) = (plan.groups.len(), plan.interfaces);
         let none = vec![Epoch::NONE; groups];
@@ -195,8 +196,8 @@ impl Oracle {
         }
     }
 
-    /// The epoch floor of a node without a state: above every epoch used, as a clock that runs
-    /// right would give.
+    /// The epoch floor of a node without a state: above every epoch that was used, like the floor
+    /// that a right clock gives.
     pub fn epoch_floor(&self) -> u64 {
         self.counter + 1
     }
@@ -237,8 +238,9 @@ impl Oracle {
         self.seen[node].disturbed = now;
     }
 
-    /// Restarts the count of V2 for all pairs: an agent has gone on with the gate of its former
-    /// life, or a machine has woken up, so that agents may take turns.
+    /// Restarts the count of V2 for all pairs, because an agent has gone on with the gate of its
+    /// former life, or a machine has woken up: in turns, agents may answer beside each other for
+    /// longer.
     pub fn restart_segment_counts(&mut self, now: Real) {
         for since in self.pairs.iter_mut().flat_map(|pair| &mut pair.segment).flatten() {
             *since = now;

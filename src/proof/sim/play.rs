@@ -108,12 +108,12 @@ pub fn tell_seed_on_panic() {
     }));
 }
 
-/// Runs a seed.
+/// Runs a seed in a mode, and keeps its history as `want` says.
 pub fn run(seed: u64, mode: Mode, want: Want) -> Outcome {
     run_mutated(seed, Mutants::NONE, mode, want)
 }
 
-/// Runs a seed with a rule of the protocol broken.
+/// Runs a seed with rules of the protocol broken. A panic of an engine is a violation like others.
 pub fn run_mutated(seed: u64, mutants: Mutants, mode: Mode, want: Want) -> Outcome {
     CURRENT.set(seed);
     let mut sim = match mode {

@@ -10,11 +10,14 @@ pub struct Queue<T> {
     /// Keys: instant, order of entry, place.
     heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
     places: Vec<Option<T>>,
+    /// Places that are empty.
     free: Vec<usize>,
+    /// Number of entries so far.
     entered: u64,
 }
 
 impl<T> Queue<T> {
+    /// An empty queue.
     pub fn new() -> Queue<T> {
         Queue { heap: BinaryHeap::with_capacity(256), places: Vec::with_capacity(256), free: Vec::new(), entered: 0 }
     }

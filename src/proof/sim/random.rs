@@ -8,6 +8,7 @@ use std::time::Duration;
 pub struct Random(u64);
 
 impl Random {
+    /// The numbers of a seed, from the first on.
     pub fn new(seed: u64) -> Random {
         Random(seed)
     }

@@ -8,7 +8,7 @@ use super::names::ms;
 use super::random::Random;
 use std::time::Duration;
 
-/// Keeps these draws apart from those of the plan.
+/// Number that keeps the draws of a script apart from those of the plan.
 const SALT: u64 = 0x5e7_1ce5;
 
 /// The services of a run: whether they are watched, and which hooks they have.

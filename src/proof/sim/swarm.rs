@@ -153,7 +153,7 @@ impl Fault {
         self == Fault::Health
     }
 
-    /// Whether a witness forgets with it what it has promised, or for how long.
+    /// Whether the fault makes a witness forget what it has promised, or for how long.
     fn forgets(self) -> bool {
         matches!(self, Fault::WitnessSlotDamaged | Fault::WitnessDiskDamaged)
             || matches!(self, Fault::WitnessDiskLost | Fault::WitnessDiskRolledBack)
@@ -250,7 +250,7 @@ impl Plan {
         let udp = random.pick(&[1, 1, 2, 2, 3]);
         let backlog = if random.chance(30) { 3 } else { 1000 };
         let skewed = random.chance(15);
-        let mut swarm = swarm(random, false);
+        let mut swarm = draw_swarm(random, false);
         let service = ServiceScript::draw(random);
         if service.checked {
             swarm.push((Fault::Health, 8));
@@ -289,7 +289,7 @@ impl Plan {
         for group in &mut plan.groups {
             group.promote = same.unwrap_or_else(|| random.pick(&[Promote::Peer, Promote::Witness, Promote::Both]));
         }
-        plan.swarm.extend(swarm(random, true));
+        plan.swarm.extend(draw_swarm(random, true));
         if plan.skewed || plan.has(&[Fault::Reconfigure]) {
             // Where leases may change, a witness must not forget for how long it has promised.
             plan.swarm.retain(|(fault, _)| !fault.forgets());
@@ -313,8 +313,8 @@ impl Plan {
         self.swarm.iter().any(|(fault, _)| faults.contains(fault))
     }
 
-    /// One fault, drawn by weight.
-    pub fn fault(&self, random: &mut Random) -> Fault {
+    /// One fault of the swarm, drawn by weight.
+    pub fn draw_fault(&self, random: &mut Random) -> Fault {
         let sum = self.swarm.iter().map(|(_, weight)| weight).sum();
         let mut rest = random.below(sum);
         for (fault, weight) in &self.swarm {
@@ -333,8 +333,8 @@ impl Plan {
     }
 }
 
-/// Draws the kinds of faults of a run and their weights: of witnesses, or of everything else.
-fn swarm(random: &mut Random, of_witness: bool) -> Vec<(Fault, usize)> {
+/// Draws the kinds of faults of a run and their weights: faults of witnesses, or all others.
+fn draw_swarm(random: &mut Random, of_witness: bool) -> Vec<(Fault, usize)> {
     let share = random.pick(&[20, 40, 60, 100]);
     let mut drawn = Vec::with_capacity(Fault::ALL.len());
     let kinds = Fault::ALL.iter().zip(Fault::WEIGHTS);

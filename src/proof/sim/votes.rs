@@ -1,9 +1,9 @@
-//! Runs with witnesses and one purpose each; in `play` everything may happen.
+//! Runs with witnesses and one purpose each: something is done on purpose to a cluster at rest, and
+//! a promise says what must follow. What may happen in any order is `play`'s.
 
 use super::calm::calm;
 use super::clock::stretched;
 use super::names::ms;
-
 use super::swarm::Fault;
 use super::world::Sim;
 use crate::timing::Promote;
@@ -34,7 +34,8 @@ fn calm_with_witnesses(sim: &mut Sim) {
     }
 }
 
-/// The longest real time that a promise can last that was given a moment ago.
+/// The longest real time that a promise can last from when it is given, on the slowest permitted
+/// clock.
 fn longest_promise(sim: &Sim) -> Duration {
     stretched(sim.plan.timing().promise, sim.plan.drift_ppm)
 }
@@ -65,9 +66,9 @@ pub fn disturb(sim: &mut Sim) {
     calm_with_witnesses(sim);
     let before = sim.oracle.openings.clone();
     let timing = sim.plan.timing();
-    let kinds = sim.random.below(4);
+    let kind = sim.random.below(4);
     for _ in 0..6 {
-        match kinds {
+        match kind {
             0 => lose_witnesses(sim),
             1 => cut_links(sim),
             2 => pause_witness(sim),
@@ -77,14 +78,15 @@ pub fn disturb(sim: &mut Sim) {
         sim.run(pause);
     }
     let moved = sim.oracle.openings != before;
-    sim.oracle.hold(!moved, || format!("FJ-10: a takeover after a disturbance of kind {kinds}"));
+    sim.oracle.hold(!moved, || format!("FJ-10: a takeover after a disturbance of kind {kind}"));
     for group in 0..sim.plan.groups.len() {
         let answering = sim.answering(group).len();
-        sim.oracle.hold(answering == 1, || format!("FJ-10: {answering} answer after a disturbance of kind {kinds}"));
+        sim.oracle.hold(answering == 1, || format!("FJ-10: {answering} answer after a disturbance of kind {kind}"));
     }
 }
 
-/// Takes away, for long, as many witnesses as two well nodes can do without.
+/// Takes away as many witnesses as two running nodes can do without, for at least two promises, and
+/// starts them again.
 fn lose_witnesses(sim: &mut Sim) {
     let kept = sim.witnesses.len() / 2;
     for witness in kept..sim.witnesses.len() {
@@ -100,7 +102,7 @@ fn lose_witnesses(sim: &mut Sim) {
     sim.run(stretched(timing.abstain, sim.plan.drift_ppm) * 2);
 }
 
-/// Cuts the nodes off from each other for a while; the witnesses hear both.
+/// Cuts the nodes off from each other for one to two promises; the witnesses hear both.
 fn cut_links(sim: &mut Sim) {
     sim.cut_wires(0..sim.net.wires, true);
     let span = longest_promise(sim) + sim.random.span(longest_promise(sim));
@@ -149,7 +151,7 @@ pub fn freeze(sim: &mut Sim) {
     sim.coverage.excused += sim.oracle.both - before;
 }
 
-/// Cuts a node off from all witnesses.
+/// Cuts a node off from all witnesses, in both directions.
 fn cut_witnesses(sim: &mut Sim, node: usize) {
     let (wire, now) = (sim.net.witness_wire(), sim.now);
     for witness in 0..sim.witnesses.len() {

@@ -100,6 +100,7 @@ pub struct Witness {
 }
 
 impl Witness {
+    /// A machine that has power, and on which no voter was ever started.
     pub fn new(now: Real) -> Witness {
         Witness {
             voter: None,

@@ -36,6 +36,7 @@ pub use due::{Asker, Due, Recording};
 
 /// Number of datagrams kept to be replayed.
 const RECORDED: usize = 64;
+/// Number and bytes of the cluster's only key.
 const KEYS: [(u8, [u8; 32]); 1] = [(1, [7; 32])];
 
 /// A run: the world, the oracle that looks at it, and what was seen.
@@ -189,7 +190,7 @@ impl Sim {
             return;
         }
         if !self.report_refusals(node) {
-            // The process may have stopped over that: this event waits with the rest.
+            // The process may have stopped while it handled a refusal: this event waits then.
             if let Some(pause) = &mut self.nodes[node].pause {
                 pause.backlog.push(waiting);
             }
@@ -220,10 +221,10 @@ impl Sim {
     }
 
     /// Reports refused leases to a process, as the agent does before any other event; false if the
-    /// process stopped or ended over that.
+    /// process stopped or ended while it handled the report.
     fn report_refusals(&mut self, node: usize) -> bool {
         for interface in 0..self.plan.interfaces {
-            // A process that stops over the first refusal does not hear of the next.
+            // A process that stops while it handles the first refusal does not hear of the next.
             let hears = self.nodes[node].is_running() && self.nodes[node].is_attached(interface);
             if hears && self.nodes[node].kernel.gates[interface].is_refused() {
                 let generation = self.nodes[node].kernel.gates[interface].generation;
@@ -249,7 +250,8 @@ impl Sim {
         self.set_wake(node);
     }
 
-    /// Carries out what an engine decided at `decided`, or stops the process in the middle of it.
+    /// Carries out what an engine decided at `decided`, by the node's clock. If a trap is set, the
+    /// process is stopped in the middle and holds the rest.
     pub fn carry_out_or_stop(&mut self, node: usize, mut out: Actions, decided: MonoTime) {
         // The state to be persisted is that of this moment.
         self.persist(node, &out.list);
@@ -268,7 +270,8 @@ impl Sim {
         self.out = out;
     }
 
-    /// Carries out actions in their order. `decided`: when, by the node's clock.
+    /// Carries out the actions of a node's engine in their order, with the oracle's checks.
+    /// `decided`: when the engine wanted them, by the node's clock.
     pub fn carry_out(&mut self, node: usize, list: &[Action], bytes: &[u8], decided: MonoTime) {
         for action in list {
             self.coverage.count_action(action);
@@ -330,7 +333,7 @@ impl Sim {
         }
     }
 
-    /// The link over which an end is heard on a wire.
+    /// The link on which a node hears the end `from` over a wire.
     pub fn link(&self, from: usize, wire: usize) -> LinkId {
         if from >= self.nodes.len() {
             return LinkId { peer: witness_id(from - self.nodes.len()), path: super::names::udp(0) };

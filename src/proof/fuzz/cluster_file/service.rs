@@ -42,11 +42,12 @@ pub(super) fn check_bounds(group: &ClusterGroup) {
     }
 }
 
+/// Checks that a command is within the bounds of the guide.
 fn check_command(command: &Command) {
     assert!(command.program.is_absolute() && command.arguments.len() < 64, "{command:?}");
 }
 
-/// The tables of a group's checks and hooks; `units` come before them.
+/// The units, checks and hooks of a group, written as TOML behind the group's other keys.
 pub(super) fn written(group: &ClusterGroup) -> String {
     let mut text = String::new();
     let mut add = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("writing to a String never fails");
@@ -71,7 +72,7 @@ pub(super) fn written(group: &ClusterGroup) -> String {
     text
 }
 
-/// The keys of a check that only its kind has.
+/// The keys that only a check of this kind has, written as TOML.
 fn of_kind(kind: &CheckKind) -> String {
     match kind {
         CheckKind::Tcp { target } => format!("address = \"{}\"\nport = {}", target.ip(), target.port()),
@@ -97,6 +98,7 @@ fn of_kind(kind: &CheckKind) -> String {
     }
 }
 
+/// A command, written as an array of TOML.
 fn words(command: &Command) -> String {
     let program = command.program.to_str().expect("it came from a text").to_owned();
     let words = std::iter::once(&program).chain(&command.arguments);

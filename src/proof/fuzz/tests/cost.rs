@@ -9,6 +9,7 @@ use sha2::Sha256;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+/// Number of rows in a datagram that is opened and decoded as an arriving pulse is.
 fn open_and_decode(ring: &KeyRing, bytes: &[u8]) -> Result<usize, Reject> {
     let (_, rows) = decode(ring.open(bytes)?)?;
     Ok(rows.count())
@@ -61,8 +62,8 @@ fn the_counting_allocator_counts() {
     assert_eq!((usage.calls, usage.peak), (3, 500));
 }
 
-/// The shortest of many runs of each piece of work, taken in turns: other load lengthens all of
-/// them, and the shortest least.
+/// The shortest time that each piece of work took for 20 runs in a row, of `rounds` tries. The
+/// pieces take turns, and other load lengthens the shortest time least.
 fn shortest<const N: usize>(rounds: u32, work: [&dyn Fn(); N]) -> [Duration; N] {
     let mut best = [Duration::MAX; N];
     for _ in 0..rounds {
@@ -75,8 +76,8 @@ fn shortest<const N: usize>(rounds: u32, work: [&dyn Fn(); N]) -> [Duration; N] 
     best
 }
 
-/// The measure is the same hash over as many bytes in the same run, so that no machine is too slow
-/// for this test.
+/// The measure is HMAC-SHA256 over as many bytes in the same test run, so that no machine is too
+/// slow for this test.
 #[test]
 fn no_datagram_costs_more_than_its_hash() {
     let ring = ring();
@@ -104,8 +105,8 @@ fn no_datagram_costs_more_than_its_hash() {
     assert!(accept < hash * 3, "opening and decoding take {accept:?}, the hash alone {hash:?}");
 }
 
-/// A measurement, not a promise: `cargo test --release --lib -- --ignored --nocapture
-/// what_hostile_datagrams_cost`.
+/// A measurement, not a promise: `cargo test --release -p vipair-proof --features fuzz --lib --
+/// --ignored --nocapture what_hostile_datagrams_cost`.
 #[test]
 #[ignore = "measures; needs a release build to mean something"]
 fn what_hostile_datagrams_cost() {

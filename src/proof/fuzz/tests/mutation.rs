@@ -10,6 +10,7 @@ impl Mutator {
         Mutator { state: seed }
     }
 
+    /// The next random number.
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -17,6 +18,7 @@ impl Mutator {
         mixed ^ (mixed >> 31)
     }
 
+    /// A number below `limit`; 0 if `limit` is 0.
     pub fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(limit.max(1)).unwrap()).unwrap()
     }
@@ -34,6 +36,9 @@ impl Mutator {
         bytes
     }
 
+    /// Makes one change: flips a bit, overwrites up to eight bytes, cuts, removes, or inserts new
+    /// bytes or a piece of any input. Changes of no bytes, and on an empty input some others, do
+    /// nothing.
     fn change(&mut self, bytes: &mut Vec<u8>, inputs: &[&[u8]]) {
         let position = self.below(bytes.len());
         let end = bytes.len().min(position + 1 + self.below(8));
@@ -49,7 +54,7 @@ impl Mutator {
                 let new: Vec<u8> = (0..=self.below(8)).map(|_| self.byte()).collect();
                 bytes.splice(position..position, new);
             }
-            // A piece of another input, or of this one.
+            // A piece of one of the inputs, which may be the one that is changed.
             _ => {
                 let other = inputs[self.below(inputs.len())];
                 let from = self.below(other.len());

@@ -1,4 +1,4 @@
-//! Checks of the checks: an engine that breaks a rule about hostile input does not pass.
+//! Checks of the checks: an engine or a voter that breaks a rule does not pass its target.
 
 use super::super::hostile::{besiege, seeds};
 use super::super::input::Input;
@@ -8,8 +8,9 @@ use super::Mutator;
 use crate::mutant::{Mutant, Mutants};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Number of the input that notices a broken rule of the engine; `None` if none does.
-fn found_out(mutant: Mutant) -> Option<usize> {
+/// Index of the input that notices a broken rule of the engine, of the seeds of `hostile` and 300
+/// mutations of them; `None` if none does.
+fn engine_found_out(mutant: Mutant) -> Option<usize> {
     let seeds = seeds();
     let inputs: Vec<&[u8]> = seeds.iter().map(|(_, bytes)| bytes.as_slice()).collect();
     let rigs = [0, 1, 2].map(|choice| Rig::with(choice, Mutants::only(mutant)));
@@ -24,16 +25,16 @@ fn found_out(mutant: Mutant) -> Option<usize> {
 
 #[test]
 fn an_engine_that_does_not_check_tags_is_found_out() {
-    assert!(found_out(Mutant::TagNotChecked).is_some());
+    assert!(engine_found_out(Mutant::TagNotChecked).is_some());
 }
 
 #[test]
 fn an_engine_without_a_replay_window_is_found_out() {
-    assert!(found_out(Mutant::ReplayWindowOff).is_some());
+    assert!(engine_found_out(Mutant::ReplayWindowOff).is_some());
 }
 
-/// Number of the input in the tree's corpus that notices a broken rule of the voter; `None` if none
-/// does.
+/// Index of the input that notices a broken rule of the voter, of the tree's corpus and 300
+/// mutations of it; `None` if none does.
 fn voter_found_out(mutant: Mutant) -> Option<usize> {
     let target = super::TARGETS.iter().find(|target| target.name == "voter").unwrap();
     let corpus = super::corpus(target);
@@ -47,7 +48,7 @@ fn voter_found_out(mutant: Mutant) -> Option<usize> {
 }
 
 #[test]
-fn a_voter_that_breaks_a_rule_is_found_out() {
+fn a_voter_that_breaks_one_of_six_rules_is_found_out() {
     use Mutant::{
         CeilingForgotten, CeilingNotAwaited, PromiseIgnored, PromiseTooShort, TagNotChecked, WitnessNotAbstaining,
     };

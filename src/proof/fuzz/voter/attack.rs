@@ -7,8 +7,8 @@ use crate::wire::auth::{MAGIC, MAX_DATAGRAM, VERSION};
 use vipair_host::testing::{Usage, measured};
 
 impl Scene {
-    /// Sends what no key of the cluster has sealed: noise, forgeries, recordings, the other
-    /// cluster's datagrams.
+    /// Sends the cluster at `place` what somebody without its key can send: noise, forgeries,
+    /// recordings whole, damaged or readdressed, and datagrams under the other cluster's seal.
     pub(super) fn attack(&mut self, place: usize, node: usize, input: &mut Input<'_>) {
         let (how, number) = (input.byte(), input.below(MAX_DATAGRAM + 100));
         let cluster = &mut self.clusters[place];
@@ -33,8 +33,9 @@ impl Scene {
         self.besiege(place, &hostile, whole);
     }
 
-    /// Checks that a hostile datagram changes nothing. A recording (`whole`) may be answered once,
-    /// like a node that was not heard; it moves nothing.
+    /// Checks that a hostile datagram changes no promise and nothing in memory. A recording of a
+    /// whole datagram (`whole`) may be answered; anything else changes only counters and costs no
+    /// memory.
     fn besiege(&mut self, place: usize, hostile: &[u8], whole: bool) {
         let now = self.now;
         // First the voters note whatever is due by now.

@@ -1,5 +1,5 @@
-//! The account of grants at their holders, seen from outside: it knows nothing of the voter's
-//! state.
+//! The account of grants at their holders, as this target sees them from outside. Of the voter
+//! itself it reads only what the voter says that it has promised.
 
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::voter::talker::Talker;
@@ -8,7 +8,7 @@ use crate::wire::pulse::{Role, Row};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-/// A grant, from when it left the voter.
+/// A grant that has left the voter.
 #[derive(Clone, Copy, Debug)]
 struct Grant {
     node: NodeId,
@@ -18,9 +18,10 @@ struct Grant {
     over: MonoTime,
 }
 
-/// The oracle of one cluster.
+/// The oracle of one cluster: judges every grant, and panics when one breaks S2 or S5.
 #[derive(Default)]
 pub(super) struct Oracle {
+    /// The grants that may still be used.
     grants: Vec<Grant>,
     /// Every epoch that was ever granted.
     granted: HashSet<(GroupKey, Epoch)>,
@@ -31,6 +32,7 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
+    /// Whether anything was ever granted.
     pub fn has_seen_grants(&self) -> bool {
         !self.granted.is_empty()
     }
@@ -41,8 +43,9 @@ impl Oracle {
         self.grants.retain(|grant| grant.node != node);
     }
 
-    /// Notes that a node says something else of a group from now on. It never opens again with an
-    /// epoch that it neither asks for nor has reserved; its gate was closed before it said so.
+    /// Notes that a node says `after` instead of `before` of a group from now on. Its grants that
+    /// it can use no longer are dropped: a node never opens with an epoch that it neither asks for
+    /// nor has reserved, and closes its gate before it says so.
     pub fn note_change(&mut self, node: NodeId, before: &Row, after: &Row, now: MonoTime) {
         if before != after {
             let given_up =
@@ -51,8 +54,8 @@ impl Oracle {
         }
     }
 
-    /// Notes and checks what an answer that has just left grants its receiver; `ear` is the
-    /// receiver once it has heard the answer.
+    /// Notes and checks what an answer that has just left grants its receiver. `ear` is the
+    /// receiver once it has heard the answer; `honest`: the voter's disk never lost what it had.
     pub fn note_grants(&mut self, ear: &Talker, groups: &[GroupKey], now: MonoTime, voter: &Voter, honest: bool) {
         for group in groups.iter().filter(|_| !self.liars.contains(&ear.id)) {
             let Some((sent, lease)) = ear.grant(*group).map(|counter| ear.sent(counter)) else { continue };

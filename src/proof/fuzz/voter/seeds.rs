@@ -3,44 +3,47 @@
 /// First byte of an input: a voter with a memory, on a disk that writes at once; leases never
 /// change.
 const READY: u8 = 6;
-/// Kind of a step: the datagram is delivered, and so are the answers.
+/// Upper bits of a step's kind: the datagram is delivered, and so are the answers.
 const HEARD: u8 = 0x30;
 
-/// A step in which a node says something else: what, by the numbers of `change`.
+/// A step after `ms` milliseconds in which a node of the first cluster says something else; `how`
+/// is what [`super::Scene::change`] takes.
 fn say(ms: u8, node: u8, how: u8) -> Vec<u8> {
     vec![ms, HEARD, node << 1, how]
 }
 
-/// A step in which a node says what it said before.
+/// A step after `ms` milliseconds in which a node says what it said before.
 fn pulse(ms: u8, node: u8) -> Vec<u8> {
     vec![ms, HEARD | 6, node << 1]
 }
 
+// Changes of what a node says, to which the counter of an epoch is added.
 const CLAIMS: u8 = 0x00;
 const OPENS: u8 = 0x10;
 const CLOSES: u8 = 0x20;
 const RESERVES: u8 = 0x50;
 
-/// Both nodes are known, and the first one is active with the counter 2.
+/// The steps until two nodes are known, and the first one is active with the counter 2.
 fn active() -> Vec<Vec<u8>> {
     let known = [say(255, 0, RESERVES | 2), say(1, 1, RESERVES | 3), pulse(255, 0), pulse(1, 1)];
     [known.as_slice(), &[say(10, 0, CLAIMS | 2), pulse(10, 0), say(10, 0, OPENS | 2), pulse(50, 0)]].concat()
 }
 
-/// The second node takes over when the first is not heard any more.
+/// The steps of a takeover: the second node claims and opens once the first is not heard any more.
 fn takeover() -> Vec<Vec<u8>> {
     let silent = [pulse(50, 1), pulse(50, 1), pulse(50, 1), say(50, 1, CLAIMS | 3), pulse(20, 1), pulse(20, 1)];
     [active().as_slice(), &silent, &[say(10, 1, OPENS | 3), pulse(50, 1)]].concat()
 }
 
-/// The first node holds the counter 9, of which the other has not heard when the witness is
-/// restarted.
+/// The steps in which the first node is granted the counter 9, the witness is restarted, and the
+/// second node, which has not heard of that, claims with the counter 3.
 fn high_then_low() -> Vec<Vec<u8>> {
     let high = [say(255, 0, RESERVES | 9), pulse(255, 0), say(10, 0, CLAIMS | 9), pulse(10, 0)];
     let low = [say(255, 1, RESERVES | 3), pulse(255, 1), say(20, 1, CLAIMS | 3), pulse(20, 1), pulse(20, 1)];
     [high.as_slice(), &[vec![5, 14, 0]], &low].concat()
 }
 
+/// Histories of the clusters, each with one thing happening.
 pub(in crate::fuzz) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let play = |first: u8, steps: &[Vec<Vec<u8>>]| [vec![first], steps.concat().concat()].concat();
     let claims = || vec![say(10, 1, CLAIMS | 3), pulse(20, 1), pulse(20, 1)];

@@ -1,18 +1,19 @@
-//! Two states are one if they are the same situation at another time, with other epochs, sessions
-//! and counters; never if something differs that can matter.
+//! The canon's tests: two states are one if they are the same situation at another time, with other
+//! epochs, sessions and counters; never if something differs that can matter.
 
 use super::super::state::State;
 use super::*;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+/// The hash of a state's canon: equal for states that are one.
 fn mark(state: &State) -> u64 {
     let mut hasher = DefaultHasher::new();
     state.hash(&mut hasher);
     hasher.finish()
 }
 
-/// A settled pair, so many ticks after the beginning.
+/// A settled pair, `ticks` ticks after the search would begin.
 fn settled(shape: &Shape, ticks: usize) -> State {
     let mut state = shape.beginnings().remove(0);
     state.budget = Budget::default();
@@ -20,8 +21,8 @@ fn settled(shape: &Shape, ticks: usize) -> State {
     shape.calm(&state, ticks)
 }
 
-/// Follows the same acts from two states as long as both go on; the step at which their marks
-/// differ, if they do.
+/// Takes the same 400 acts from two states; the step at which their marks differ, `None` if they
+/// never do.
 fn compare(shape: &Shape, one: &State, other: &State) -> Option<usize> {
     let (mut one, mut other) = (one.clone(), other.clone());
     for step in 0..400 {

@@ -31,17 +31,25 @@ struct Here {
 struct Moment {
     /// Number of acts that are not gone through yet. The last of these is under way.
     left: usize,
+    /// The state and its acts; `None` if they are to be made again when they are needed.
     here: Option<Box<Here>>,
 }
 
+/// A search that is under way.
 struct Search<'a> {
     shape: &'a Shape,
     rules: Vec<Property<Shape>>,
+    /// Hashes of all states that were seen.
     seen: HashSet<u64, BuildHasherDefault<Known>>,
+    /// The present history, from its first state.
     history: Vec<Moment>,
+    /// Number of steps that were taken.
     steps: usize,
+    /// Number of states in the longest history.
     depth: usize,
+    /// The first promise that was broken.
     broken: Option<&'static str>,
+    /// Rules of what must happen at least once and has not.
     unseen: Vec<&'static str>,
 }
 
@@ -93,13 +101,16 @@ impl Search<'_> {
         true
     }
 
+    /// A state with the acts that are possible in it.
     fn look(&self, state: State) -> Box<Here> {
         let mut acts = Vec::new();
         self.shape.actions(&state, &mut acts);
         Box::new(Here { state, acts })
     }
 
-    fn run(&mut self, most: usize) {
+    /// Goes through everything from every beginning, until a promise is broken or `most` steps are
+    /// taken.
+    fn go_through(&mut self, most: usize) {
         for state in self.shape.init_states() {
             self.enter(state);
             while let Some(moment) = self.history.last() {
@@ -131,7 +142,7 @@ impl Search<'_> {
         }
     }
 
-    /// Makes the states of the history from `first` on again that are not there.
+    /// Makes the states of the present history again that are not kept, from place `first` on.
     fn make_again(&mut self, first: usize) {
         for place in first.max(1)..self.history.len() {
             if self.history[place].here.is_some() {
@@ -143,6 +154,7 @@ impl Search<'_> {
         }
     }
 
+    /// The story of the present history, which is used up by it.
     fn story(&mut self) -> String {
         self.make_again(1);
         let last = self.history.len().saturating_sub(1);
@@ -164,7 +176,7 @@ pub fn search(shape: &Shape, most: usize) -> Found {
     let unseen = rules.iter().map(|rule| rule.name).filter(|name| name.starts_with("seen")).collect();
     let (seen, history) = (HashSet::default(), Vec::new());
     let mut search = Search { shape, rules, seen, history, steps: 0, depth: 0, broken: None, unseen };
-    search.run(most);
+    search.go_through(most);
     Found {
         unique: search.seen.len(),
         generated: search.steps,

@@ -3,8 +3,10 @@
 use super::super::act::Act;
 use super::*;
 
+/// Position of the link among the paths.
 pub const LINK: usize = 0;
 
+/// Cuts of a path between the nodes in both directions.
 pub fn both_ways(path: usize) -> Cuts {
     Cuts::of(&[(0, 1, path), (1, 0, path)])
 }
@@ -37,7 +39,7 @@ pub fn processes(name: &'static str, any: u8) -> Shape {
     shape
 }
 
-/// The same to the standby only.
+/// Anything that can happen to the process and host of the standby only.
 pub fn standby(name: &'static str, any: u8) -> Shape {
     let mut shape = processes(name, any);
     shape.stagger = 1;
@@ -72,7 +74,7 @@ pub fn half_mended(name: &'static str) -> Shape {
     shape
 }
 
-/// One direction is cut, or the other.
+/// All ways of one direction are cut and mended, or of the other; `faults` more things go wrong.
 pub fn one_way(name: &'static str, faults: u8) -> Shape {
     let mut shape = parted(name, faults);
     let way = |from, to| Cuts::of(&[(from, to, LINK), (from, to, SEGMENT)]);
@@ -80,7 +82,7 @@ pub fn one_way(name: &'static str, faults: u8) -> Shape {
     shape
 }
 
-/// The link is cut or the segment, never both.
+/// The link is cut and mended, the segment never; `faults` more things go wrong.
 pub fn links(name: &'static str, faults: u8) -> Shape {
     let mut shape = parted(name, faults);
     shape.cuts = vec![both_ways(LINK)];
@@ -115,7 +117,7 @@ pub fn carriers(name: &'static str) -> Shape {
     shape
 }
 
-/// The preferred node takes its group back.
+/// One thing happens to a process or host, and the preferred node takes its group back.
 pub fn preempting(name: &'static str) -> Shape {
     let mut shape = processes(name, 1);
     shape.preempt = true;
@@ -135,7 +137,7 @@ pub fn frozen_prepared(name: &'static str) -> Shape {
     shape
 }
 
-/// Small enough for every run of the tests.
+/// Searches that are small enough for every run of the tests.
 pub fn one_fault() -> Vec<Shape> {
     let mut calm = faults("one fault, L5", 1);
     calm.liveness = true;
@@ -149,18 +151,19 @@ pub fn one_fault() -> Vec<Shape> {
     ]
 }
 
-/// Ten million states and more, in some minutes.
+/// The searches of every run with the profile `checked`: ten million states and more, in some
+/// minutes.
 pub fn all() -> Vec<Shape> {
     let mut shapes = one_fault();
     shapes.extend([
         datagrams("two datagrams, any order", 2),
-        starting("start and a fault", 1, Order::Bursts).of(2_000_000),
-        parted("parted and a fault", 1).of(20_000_000),
+        starting("start and a fault", 1, Order::Bursts).with_steps(2_000_000),
+        parted("parted and a fault", 1).with_steps(20_000_000),
     ]);
     shapes
 }
 
-/// Long searches: `any` things go wrong.
+/// Long searches in which `any` things go wrong, for bare pairs and with a witness.
 pub fn by_hand(any: u8) -> Vec<Shape> {
     let mut all = vec![
         processes("processes", any),

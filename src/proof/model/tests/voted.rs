@@ -9,28 +9,30 @@ const WITNESS: usize = 2;
 /// Number of ticks in which everything comes to rest.
 const REST: usize = 40;
 
+/// Cuts between a node and the witness in both directions.
 fn witness_apart(node: usize) -> Cuts {
     Cuts::of(&[(node, WITNESS, LINK), (WITNESS, node, LINK)])
 }
 
+/// Cuts of all ways between the nodes in both directions.
 fn nodes_apart() -> Cuts {
     both_ways(LINK).with(both_ways(SEGMENT))
 }
 
-/// A pair with a witness.
-fn with(name: &'static str, budget: Budget) -> Shape {
+/// A settled pair with a witness in which this may go wrong.
+fn pair_with(name: &'static str, budget: Budget) -> Shape {
     Shape { budget, ..Shape::voted(name) }
 }
 
 /// Anything that can happen to processes, hosts, datagrams and clocks, the witness's too. One slip
 /// of a clock at most: two in one lease are more than the drift that the times allow for.
 pub fn faults(name: &'static str, any: u8) -> Shape {
-    with(name, Budget { slips: any.min(1), ..shapes::faults(name, any).budget })
+    pair_with(name, Budget { slips: any.min(1), ..shapes::faults(name, any).budget })
 }
 
 /// Anything that can happen to processes and hosts.
 pub fn processes(name: &'static str, any: u8) -> Shape {
-    with(name, shapes::processes(name, any).budget)
+    pair_with(name, shapes::processes(name, any).budget)
 }
 
 /// The nodes are apart, or one of them from the witness, or from both; and `faults` more things go
@@ -46,7 +48,7 @@ pub fn parted(name: &'static str, faults: u8) -> Shape {
         nodes_apart().with(witness_apart(0)),
         nodes_apart().with(witness_apart(1)),
     ];
-    Shape { cuts, ..with(name, budget) }
+    Shape { cuts, ..pair_with(name, budget) }
 }
 
 /// One direction between two parties is cut.
@@ -66,10 +68,10 @@ pub fn one_way(name: &'static str, faults: u8) -> Shape {
 
 /// Datagrams are lost, doubled and held up.
 pub fn datagrams(name: &'static str, any: u8) -> Shape {
-    Shape { moves: false, ..with(name, shapes::datagrams(name, any).budget) }
+    Shape { moves: false, ..pair_with(name, shapes::datagrams(name, any).budget) }
 }
 
-/// Nobody has started yet.
+/// Nobody has started yet, and `any` things happen to processes and hosts.
 pub fn starting(name: &'static str, any: u8) -> Shape {
     Shape { settled: false, stagger: 3, moves: any > 0, ..processes(name, any) }
 }
@@ -78,7 +80,7 @@ pub fn starting(name: &'static str, any: u8) -> Shape {
 /// its lease is exact.
 pub fn frozen(name: &'static str, faults: u8) -> Shape {
     let budget = Budget { any: 1 + faults, freezes: 1, stops: faults, kills: faults, ..Budget::default() };
-    with(name, budget)
+    pair_with(name, budget)
 }
 
 /// The group is being prepared on node 1.
@@ -95,23 +97,23 @@ pub fn frozen_prepared(name: &'static str) -> Shape {
 pub fn pairs() -> Vec<Shape> {
     let two = Budget { any: 2, ..Budget::default() };
     vec![
-        with("voted pair: hang, crash", Budget { stops: 1, crashes: 1, ..two }),
-        with("voted pair: hang, kill", Budget { stops: 1, kills: 1, ..two }),
-        with("voted pair: hang within a step, crash", Budget { traps: 1, crashes: 1, ..two }),
-        with("voted pair: hang within a step, hang", Budget { traps: 1, stops: 1, ..two }),
-        with("voted pair: drift, hang", Budget { slips: 1, stops: 1, ..two }),
-        with("voted pair: drift, crash", Budget { slips: 1, crashes: 1, ..two }),
-        with("voted pair: drift, late", Budget { slips: 1, delays: 1, ..two }),
-        with("voted pair: late, hang", Budget { delays: 1, stops: 1, ..two }),
-        with("voted pair: late, crash", Budget { delays: 1, crashes: 1, ..two }),
-        with("voted pair: twice, late", Budget { copies: 1, delays: 1, ..two }),
-        with("voted pair: twice, crash", Budget { copies: 1, crashes: 1, ..two }),
-        with("voted pair: lost, hang", Budget { losses: 1, stops: 1, ..two }),
-        with("voted pair: lost, crash", Budget { losses: 1, crashes: 1, ..two }),
+        pair_with("voted pair: hang, crash", Budget { stops: 1, crashes: 1, ..two }),
+        pair_with("voted pair: hang, kill", Budget { stops: 1, kills: 1, ..two }),
+        pair_with("voted pair: hang within a step, crash", Budget { traps: 1, crashes: 1, ..two }),
+        pair_with("voted pair: hang within a step, hang", Budget { traps: 1, stops: 1, ..two }),
+        pair_with("voted pair: drift, hang", Budget { slips: 1, stops: 1, ..two }),
+        pair_with("voted pair: drift, crash", Budget { slips: 1, crashes: 1, ..two }),
+        pair_with("voted pair: drift, late", Budget { slips: 1, delays: 1, ..two }),
+        pair_with("voted pair: late, hang", Budget { delays: 1, stops: 1, ..two }),
+        pair_with("voted pair: late, crash", Budget { delays: 1, crashes: 1, ..two }),
+        pair_with("voted pair: twice, late", Budget { copies: 1, delays: 1, ..two }),
+        pair_with("voted pair: twice, crash", Budget { copies: 1, crashes: 1, ..two }),
+        pair_with("voted pair: lost, hang", Budget { losses: 1, stops: 1, ..two }),
+        pair_with("voted pair: lost, crash", Budget { losses: 1, crashes: 1, ..two }),
     ]
 }
 
-/// Searched at every run of the tests.
+/// The searches of every run with the profile `checked`.
 pub fn standing() -> Vec<Shape> {
     vec![
         frozen("voted: a frozen guest", 0),
@@ -127,7 +129,7 @@ pub fn standing() -> Vec<Shape> {
 
 /// The nodes have been apart for long: the witness alone keeps the active up.
 fn apart(name: &'static str, budget: Budget) -> Shape {
-    Shape { history: vec![(Act::Cut { ways: nodes_apart() }, REST)], lasting: true, ..with(name, budget) }
+    Shape { history: vec![(Act::Cut { ways: nodes_apart() }, REST)], lasting: true, ..pair_with(name, budget) }
 }
 
 /// Node 0 was active again and again while node 1 was off, and is gone; the witness is restarted,
@@ -140,11 +142,11 @@ fn forgotten() -> Shape {
     let restart = [(Act::Kill { node: WITNESS, written: false }, 1), (Act::Start { node: WITNESS }, 0)];
     history.push((crash(0), REST));
     history.extend(restart);
-    Shape { history, ..with("voted: forgotten", Budget::default()) }
+    Shape { history, ..pair_with("voted: forgotten", Budget::default()) }
 }
 
-/// A rule of the vote is broken, and a clock is slower than others by as much as the times allow
-/// for.
+/// The nodes are apart, the active's process is stopped, and a clock may lose or gain as much as
+/// the times allow for.
 fn slow() -> Shape {
     let budget = Budget { any: 1, slips: 1, ..Budget::default() };
     let mut shape = apart("voted: a slow clock", budget);
@@ -159,9 +161,9 @@ pub fn mutants() -> Vec<(Mutant, Shape, &'static [&'static str])> {
     let none = Budget { any: 1, ..Budget::default() };
     let kill = || apart("voted: killed", Budget { kills: 1, ..none });
     let stop = || apart("voted: stopped", Budget { stops: 1, ..none });
-    let trap = with("voted: trapped", Budget { traps: 1, ..none });
+    let trap = pair_with("voted: trapped", Budget { traps: 1, ..none });
     let start = || Shape { stagger: 0, ..starting("voted: start", 0) };
-    let cut = with("voted: cut", Budget { cuts: 1, ..none });
+    let cut = pair_with("voted: cut", Budget { cuts: 1, ..none });
     let cut = || Shape { cuts: vec![nodes_apart()], lasting: true, moves: false, ..cut.clone() };
     vec![
         (Mutant::WitnessNotAbstaining, kill(), votes),

@@ -1,4 +1,4 @@
-//! What hosts on the segment find out, and when.
+//! Directed runs about hosts on the clients' segment: whom they send to, and when.
 
 use super::{active, scene};
 use crate::sim::clock::stretched;
@@ -11,7 +11,8 @@ fn hosts(sim: &Sim, group: usize) -> Vec<usize> {
     (0..sim.hosts.len()).filter(|&host| sim.hosts[host].cache[group].is_some()).collect()
 }
 
-/// Holds that every host with an entry for the group sends to `node` (L4).
+/// Notes a violation of L4 for each host with an entry for the group that does not send to `node`.
+/// `when` ends the sentence of the violation.
 fn check_hosts(sim: &mut Sim, group: usize, node: usize, when: &str) {
     for host in hosts(sim, group) {
         let entry = sim.hosts[host].cache[group];

@@ -1,5 +1,5 @@
-//! What evidence a silent peer leaves: probes, answers, neighbours, and what only the other node
-//! hears.
+//! Directed runs about the evidence that a silent peer leaves: probes, answers, neighbours, and
+//! words that only the other node hears.
 
 use super::{active, expect_one_at_most, order, scene};
 use crate::engine::Command;

@@ -1,4 +1,4 @@
-//! Agents that stop, die and come back while their lease runs.
+//! Directed runs about agents that stop, die and come back while their lease runs.
 
 use super::{expect_one_at_most, scene};
 use crate::engine::{Action, GateAction};
@@ -40,9 +40,9 @@ fn set_segments_cut(sim: &mut Sim, one: usize, other: usize, cut: bool) {
 }
 
 /// Stops an agent between its decision to renew the lease and the write, until the lease has run
-/// out and the gate has turned somebody away. Then the write is made, and the agent is stopped
-/// again at once. The written deadline has not passed yet, for it counts from the decision. False
-/// if the agent did not stop at such a moment.
+/// out and the gate has refused a frame. Then the write is made, and the agent is stopped again at
+/// once. The written deadline has not passed yet, for it counts from the decision. False if the
+/// agent did not stop at such a moment, and nothing of this was done.
 fn renew_too_late(sim: &mut Sim, node: usize, group: usize) -> bool {
     let timing = sim.plan.timing();
     let interface = interface_id(sim.plan.groups[group].interface);

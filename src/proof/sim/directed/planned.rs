@@ -1,4 +1,4 @@
-//! Groups that move by plan, and what goes wrong on the way.
+//! Directed runs about groups that move by plan, and about what goes wrong on the way.
 
 use super::{SLACK, active, expect_one_at_most, keep_one_link, order, scene};
 use crate::engine::Command;
@@ -56,8 +56,8 @@ pub fn goodbye_overtakes(sim: &mut Sim) {
     say_goodbye(sim, way);
 }
 
-/// Stops an agent in order. `way` later, when all its datagrams have arrived, the other node
-/// resumes a group that it kept closed until then, and must have it at once.
+/// Stops an agent in order. When all its datagrams have arrived, which takes `way`, the other node
+/// resumes a group that was paused there until then. That node must open the group at once (L1).
 fn say_goodbye(sim: &mut Sim, way: Duration) {
     let Some((group, from, to)) = scene(sim) else { return };
     let timing = sim.plan.timing();
@@ -85,7 +85,7 @@ pub fn lose_carrier(sim: &mut Sim) {
         return;
     }
     keep_one_link(sim);
-    // Slow, so that one datagram can be told from an exchange of several.
+    // The link is slow, so that one datagram can be told from an exchange of several.
     let way = timing.pulse / 2;
     sim.net.delay[0] = way;
     sim.run(timing.pulse * 2);

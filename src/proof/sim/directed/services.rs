@@ -1,4 +1,5 @@
-//! Services that fail.
+//! Directed runs about services: one that fails, and a guest that is frozen while it prepares a
+//! group.
 
 use super::{SLACK, active, expect_one_at_most, order, scene};
 use crate::engine::{Command, Hook};
@@ -8,7 +9,7 @@ use crate::sim::node::Waiting;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-/// Sets how badly a node's service does (0 well, 255 not at all), and lets its checks say so.
+/// Sets the health of a group's service on a node (0 serves, 255 does not), and tells the agent.
 fn set_health(sim: &mut Sim, node: usize, group: usize, health: u8) {
     sim.nodes[node].services[group] = health;
     sim.offer(node, Waiting::Health(group));

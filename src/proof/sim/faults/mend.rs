@@ -1,4 +1,4 @@
-//! Faults stop, and everything must come to rest.
+//! The end of a run: faults stop, everything is mended, and the cluster must come to rest.
 
 use crate::sim::clock::Real;
 use crate::sim::names::ms;
@@ -60,8 +60,8 @@ pub fn mend(sim: &mut Sim) {
     }
 }
 
-/// Lets time pass until exactly one node answers for each group that a node may have, and holds
-/// that this happens within the bound and lasts (L5).
+/// Lets time pass until exactly one node answers for each group that a node may have, and has done
+/// so for a while. Notes a violation of L5 when that takes longer than the bound.
 pub fn settle(sim: &mut Sim) {
     let start = sim.now;
     let mut steady: Option<Real> = None;

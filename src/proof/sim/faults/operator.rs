@@ -7,7 +7,7 @@ use crate::sim::node::Waiting;
 use crate::sim::swarm::Fault;
 use crate::sim::world::Sim;
 
-/// Gives a node the command of `fault`; false if its agent takes none.
+/// Gives a node the command of `fault` about a drawn group; false if its agent takes none.
 pub(super) fn order(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     let count = sim.nodes[node].table.len();
     if count == 0 || sim.nodes[node].engine.is_none() || sim.nodes[node].exited {
@@ -26,8 +26,8 @@ pub(super) fn order(sim: &mut Sim, fault: Fault, node: usize) -> bool {
 }
 
 /// Moves a group, and spoils the move: the node hangs, loses its carrier, is stopped in order, or
-/// loses the group from its file. In half of the cases the other node does not hear of the move at
-/// all.
+/// loses the group from its file. In half of the cases the other node does not hear of the move.
+/// False if the node has no open group to be moved.
 pub(super) fn break_switch(sim: &mut Sim, node: usize) -> bool {
     let groups = sim.nodes[node].table.clone();
     let Some(place) = groups.iter().position(|&group| sim.nodes[node].kernel.is_open(group)) else { return false };

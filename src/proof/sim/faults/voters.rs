@@ -51,14 +51,16 @@ pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize) -> bool {
     true
 }
 
-/// A span drawn from those that matter to a voter's promises.
+/// A span drawn up to two pulses, a lease, or a promise and an abstention: the times that matter to
+/// a voter's promises.
 fn draw_span(sim: &mut Sim) -> Duration {
     let timing = sim.plan.timing();
     let longest = sim.random.pick(&[timing.pulse * 2, timing.lease, timing.promise + timing.abstain]);
     sim.random.span(longest)
 }
 
-/// Ends a witness, and starts it again later with the same disk or a worse one.
+/// Ends a witness's process, and starts it again later with the same disk or one that `fault` has
+/// spoiled. A witness without a process is only started, and the result is false.
 fn restart(sim: &mut Sim, fault: Fault, witness: usize) -> bool {
     if sim.witnesses[witness].voter.is_none() {
         if sim.witnesses[witness].powered {
@@ -117,7 +119,7 @@ fn set_apart(sim: &mut Sim, witness: usize, node: usize) {
     sim.note(|sim| format!("wires: a witness apart; cuts: {}", sim.net.describe_cuts()));
 }
 
-/// Sends recorded questions to witnesses again.
+/// Sends up to five recorded questions to witnesses again; false if there are none.
 fn replay_questions(sim: &mut Sim) -> bool {
     for _ in 0..1 + sim.random.below(5) {
         if sim.asked.is_empty() {
@@ -132,7 +134,7 @@ fn replay_questions(sim: &mut Sim) -> bool {
     true
 }
 
-/// Mends all witnesses but the one that is left dead; `dead` counts nodes first.
+/// Mends and starts all witnesses but the one that is left dead; `dead` numbers nodes first.
 pub(super) fn mend(sim: &mut Sim, dead: Option<usize>) {
     for witness in 0..sim.witnesses.len() {
         sim.witnesses[witness].disk.fails = false;

@@ -4,7 +4,8 @@ use crate::sim::swarm::Fault;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-/// Draws loss, delay and duplication of every wire, as far as they are in the swarm.
+/// Draws loss, delay and duplication of the wires for the beginning of a run, as far as they are in
+/// the swarm.
 pub fn weather(sim: &mut Sim) {
     let faults: Vec<Fault> = sim.plan.swarm.iter().map(|(fault, _)| *fault).collect();
     for fault in [Fault::Loss, Fault::Delay, Fault::Duplicates] {
@@ -56,7 +57,7 @@ pub(super) fn strike(sim: &mut Sim, fault: Fault, node: usize, interface: usize)
     true
 }
 
-/// Makes a wire slow or quick.
+/// Draws another longest delay for a wire.
 fn change_delay(sim: &mut Sim, wire: usize) {
     let timing = sim.plan.timing();
     // Probes count as unanswered after three intervals: the segment must be quicker than that, on
@@ -66,7 +67,7 @@ fn change_delay(sim: &mut Sim, wire: usize) {
     sim.net.delay[wire] = if sim.random.chance(50) { sim.random.span(longest) } else { Duration::from_micros(50) };
 }
 
-/// Cuts every wire between the nodes, perhaps but one.
+/// Cuts every wire between the nodes but, in half of the cases, one.
 fn cut_all(sim: &mut Sim) {
     let now = sim.now;
     let keep = sim.random.below(sim.net.wires * 2);
@@ -79,7 +80,8 @@ fn cut_all(sim: &mut Sim) {
     }
 }
 
-/// Cuts everything that leaves a node, perhaps but the segments; the ways back may be mended.
+/// Cuts the links that leave a node, mostly also the segments; in half of the cases the ways back
+/// are mended.
 fn cut_one_way(sim: &mut Sim, from: usize) {
     let now = sim.now;
     let segments = sim.random.chance(70);

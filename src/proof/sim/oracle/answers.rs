@@ -93,7 +93,7 @@ impl Oracle {
         oracle.hold(!v3, || format!("S8 V3: node {first} answers for group {group} and hears node {second}"));
     }
 
-    /// Notes since when which ways are open.
+    /// Notes for each two nodes since when the ways between them are open.
     fn follow_wires(sim: &mut Sim) {
         let now = sim.now;
         let follow = |since: &mut Option<Real>, holds: bool| {
@@ -150,9 +150,9 @@ fn is_way(sim: &Sim, from: usize, to: usize, wire: usize) -> bool {
 
 /// The ways from one node to another that are open.
 struct Ways {
-    /// Whether any wire is.
+    /// Whether any wire is open.
     any: bool,
-    /// Whether a UDP link is.
+    /// Whether a UDP link is open.
     udp: bool,
 }
 

@@ -22,10 +22,12 @@ struct Scene {
     standby: usize,
 }
 
-/// Group 0, as the nodes at rest number it.
+/// The group of all tests here, by its number in the simulation and in the nodes' tables.
 const G: usize = 0;
 
 impl Scene {
+    /// The scene of the first seed whose plan replays and forges and has a host on the group's
+    /// segment.
     fn new() -> Scene {
         let fits = |sim: &Sim| {
             let forged = sim.plan.has(&[Fault::Forge]) && sim.plan.has(&[Fault::Replay]);
@@ -39,19 +41,22 @@ impl Scene {
         Scene { sim, active, standby: 1 - active }
     }
 
+    /// The interface of the group.
     fn interface(&self) -> usize {
         self.sim.plan.groups[G].interface
     }
 
-    /// Changes a gate as decided now, or a nanosecond ago.
-    fn gate(&mut self, node: usize, gate: GateAction, now: bool) {
+    /// Changes a gate by a decision of this instant (`now`), or of a nanosecond ago: a late
+    /// decision is not checked for its evidence.
+    fn change_gate(&mut self, node: usize, gate: GateAction, now: bool) {
         let local = self.sim.local(node);
         let decided = if now { local } else { local.back(ms(0) + std::time::Duration::from_nanos(1)) };
         Oracle::change_gate(&mut self.sim, node, gate, decided);
     }
 
-    fn open(&mut self, node: usize, epoch: Epoch, now: bool) {
-        self.gate(node, GateAction::Open { group: group_id(G), epoch }, now);
+    /// Opens the group's gate on a node; `now` as in [`Scene::change_gate`].
+    fn open_gate(&mut self, node: usize, epoch: Epoch, now: bool) {
+        self.change_gate(node, GateAction::Open { group: group_id(G), epoch }, now);
     }
 
     /// An epoch that a node may open with.
@@ -63,7 +68,7 @@ impl Scene {
     fn open_on_silence(&mut self) {
         let (node, epoch) = (self.standby, self.fresh(self.standby));
         self.sim.oracle.seen[node].claims[G] = (epoch, MonoTime::ZERO);
-        self.open(node, epoch, true);
+        self.open_gate(node, epoch, true);
     }
 
     /// Lets the oracle look at a node, whether anything has changed or not.
@@ -72,7 +77,8 @@ impl Scene {
         Oracle::after_event(&mut self.sim, node);
     }
 
-    /// Opens both gates for the group, cut off from each other in every account.
+    /// Opens the group's gate on both nodes, and sets every account of the oracle as if the nodes
+    /// were cut off from each other.
     fn divide(&mut self) {
         let node = self.standby;
         self.sim.nodes[node].kernel.open[G] = self.fresh(node);
@@ -86,8 +92,9 @@ impl Scene {
         }
     }
 
-    /// The standby has believed a datagram with these numbers.
-    fn believe(&mut self, session: u64, counter: u64, echo: u64, sealed: bool) {
+    /// Checks a datagram with these numbers as if the standby had believed it; `sealed`: the tag is
+    /// right.
+    fn check_believed(&mut self, session: u64, counter: u64, echo: u64, sealed: bool) {
         let (node, from) = (self.standby, self.active);
         let mut bytes = Vec::new();
         self.sim.strict.begin(&mut bytes);
@@ -104,13 +111,15 @@ impl Scene {
         Oracle::check_beliefs(&mut self.sim, node, &Event::Datagram { link, bytes: &bytes }, before);
     }
 
+    /// The sessions of the active and of the standby.
     fn sessions(&self) -> (u64, u64) {
         let session = |node: usize| self.sim.nodes[node].engine.as_ref().unwrap().view_session();
         (session(self.active), session(self.standby))
     }
 }
 
-/// Plants something in a cluster at rest, and holds that the violation names `rule`.
+/// Plants something in a cluster at rest, and checks that the oracle's violation has `rule` in its
+/// text.
 fn fires(rule: &str, plant: impl FnOnce(&mut Scene)) {
     let mut scene = Scene::new();
     plant(&mut scene);
@@ -120,15 +129,15 @@ fn fires(rule: &str, plant: impl FnOnce(&mut Scene)) {
 
 #[test]
 fn rules_about_epochs_fire() {
-    fires("S2: node", |scene| scene.open(scene.standby, scene.fresh(scene.active), false));
-    fires("the epoch of another", |scene| scene.open(scene.standby, scene.fresh(scene.active), false));
+    fires("S2: node", |scene| scene.open_gate(scene.standby, scene.fresh(scene.active), false));
+    fires("the epoch of another", |scene| scene.open_gate(scene.standby, scene.fresh(scene.active), false));
     fires(" after ", |scene| {
         let epoch = scene.sim.oracle.seen[scene.active].used[G];
-        scene.open(scene.active, epoch, false);
+        scene.open_gate(scene.active, epoch, false);
     });
     fires("although it was told", |scene| {
         scene.sim.oracle.seen[scene.standby].told[G] = Epoch(u64::MAX);
-        scene.open(scene.standby, scene.fresh(scene.standby), false);
+        scene.open_gate(scene.standby, scene.fresh(scene.standby), false);
     });
     fires("goes on with", |scene| {
         scene.sim.oracle.seen[scene.active].told[G] = Epoch(u64::MAX);
@@ -148,7 +157,7 @@ fn rules_about_epochs_fire() {
     fires("on consent of node", |scene| {
         let epoch = scene.sim.nodes[scene.active].kernel.open[G];
         scene.sim.oracle.seen[scene.standby].told[G] = Epoch(u64::MAX);
-        scene.open(scene.active, epoch, true);
+        scene.open_gate(scene.active, epoch, true);
     });
 }
 
@@ -161,7 +170,7 @@ fn rules_about_the_gate_and_its_lease_fire() {
     fires("S4: a lease of node", |scene| {
         let (interface, lease) = (interface_id(scene.interface()), scene.sim.plan.timing().lease);
         let until = scene.sim.local(0) + lease + ms(1);
-        scene.gate(0, GateAction::Renew { interface, until }, true);
+        scene.change_gate(0, GateAction::Renew { interface, until }, true);
     });
     fires("which its disk knows", |scene| {
         let (node, interface) = (scene.active, interface_id(scene.interface()));
@@ -169,21 +178,21 @@ fn rules_about_the_gate_and_its_lease_fire() {
         let Loaded::State(state) = &mut scene.sim.nodes[node].disk.content else { panic!("it has opened") };
         state.lease = Some(lease - ms(1));
         let until = scene.sim.local(node) + lease;
-        scene.gate(node, GateAction::Renew { interface, until }, true);
+        scene.change_gate(node, GateAction::Renew { interface, until }, true);
     });
     fires("twice", |scene| {
         let node = scene.standby;
         let generation = scene.sim.nodes[node].kernel.gates[scene.interface()].generation;
-        scene.gate(node, GateAction::Begin { interface: interface_id(scene.interface()), generation }, true);
+        scene.change_gate(node, GateAction::Begin { interface: interface_id(scene.interface()), generation }, true);
     });
     fires("begins a generation while something is open", |scene| {
         let (interface, generation) = (interface_id(scene.interface()), u64::MAX);
-        scene.gate(scene.active, GateAction::Begin { interface, generation }, true);
+        scene.change_gate(scene.active, GateAction::Begin { interface, generation }, true);
     });
     fires("opens without a lease", |scene| {
         let interface = scene.interface();
         scene.sim.nodes[scene.standby].kernel.gates[interface].generation = 0;
-        scene.open(scene.standby, scene.fresh(scene.standby), false);
+        scene.open_gate(scene.standby, scene.fresh(scene.standby), false);
     });
     fires("thinks that it answers for group", |scene| {
         let interface = scene.interface();
@@ -195,7 +204,7 @@ fn rules_about_the_gate_and_its_lease_fire() {
         let generation = scene.sim.nodes[node].kernel.gates[interface].generation;
         scene.sim.oracle.note_refusal(node, interface, generation);
         let until = scene.sim.local(node) + ms(1);
-        scene.gate(node, GateAction::Renew { interface: interface_id(interface), until }, true);
+        scene.change_gate(node, GateAction::Renew { interface: interface_id(interface), until }, true);
     });
     fires("a lapsed lease of node", |scene| {
         scene.divide();
@@ -222,7 +231,7 @@ fn rules_about_the_gate_and_its_lease_fire() {
 
 #[test]
 fn rules_about_what_a_gate_opens_on_fire() {
-    fires("without a claim", |scene| scene.open(scene.standby, scene.fresh(scene.standby), true));
+    fires("without a claim", |scene| scene.open_gate(scene.standby, scene.fresh(scene.standby), true));
     fires("after a stall", |scene| {
         scene.sim.oracle.seen[scene.standby].resumed = scene.sim.local(scene.standby);
         scene.open_on_silence();
@@ -242,7 +251,7 @@ fn rules_about_what_a_gate_opens_on_fire() {
     fires("S8 V5", |scene| {
         let epoch = scene.sim.nodes[scene.active].kernel.open[G];
         scene.sim.nodes[scene.standby].kernel.open[G] = scene.fresh(scene.standby);
-        scene.open(scene.active, epoch, true);
+        scene.open_gate(scene.active, epoch, true);
     });
     fires("which is paused", |scene| {
         scene.sim.offer(scene.standby, Waiting::Command(Command::Pause(group_id(G))));
@@ -276,29 +285,29 @@ fn rules_about_two_that_answer_fire() {
 
 #[test]
 fn rules_about_what_is_believed_fire() {
-    fires("S6: node", |scene| scene.believe(1, 1, 1, false));
+    fires("S6: node", |scene| scene.check_believed(1, 1, 1, false));
     fires("nobody with the key", |scene| {
         let (theirs, own) = scene.sessions();
-        scene.believe(theirs, u64::MAX, own, false);
+        scene.check_believed(theirs, u64::MAX, own, false);
     });
     fires("to an earlier life of it", |scene| {
         let (theirs, own) = scene.sessions();
-        scene.believe(theirs, u64::MAX, own + 1, true);
+        scene.check_believed(theirs, u64::MAX, own + 1, true);
     });
     fires("the same datagram twice", |scene| {
         let (theirs, own) = scene.sessions();
-        scene.believe(theirs, u64::MAX, own, true);
+        scene.check_believed(theirs, u64::MAX, own, true);
         assert_eq!(scene.sim.oracle.violation, None);
-        scene.believe(theirs, u64::MAX, own, true);
+        scene.check_believed(theirs, u64::MAX, own, true);
     });
     fires("an earlier life of node", |scene| {
         let (theirs, own) = scene.sessions();
         scene.sim.kill(scene.active);
         scene.sim.start(scene.active);
         let (younger, _) = scene.sessions();
-        scene.believe(younger, u64::MAX, own, true);
+        scene.check_believed(younger, u64::MAX, own, true);
         assert_eq!(scene.sim.oracle.violation, None);
-        scene.believe(theirs, u64::MAX, own, true);
+        scene.check_believed(theirs, u64::MAX, own, true);
     });
 }
 

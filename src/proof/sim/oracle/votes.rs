@@ -80,6 +80,7 @@ pub struct Votes {
 }
 
 impl Votes {
+    /// The account of a run in which nobody has said anything yet.
     pub fn new(plan: &Plan) -> Votes {
         let (voters, groups) = (plan.nodes + plan.witnesses, plan.groups.len());
         Votes {
@@ -118,8 +119,8 @@ impl Votes {
         self.excused[node] = Real::NEVER;
     }
 
-    /// Whether a datagram can complete its receiver's copy of the voter's table, if every datagram
-    /// before it arrived.
+    /// Whether a datagram of `voter` completes the table of the voter that node `to` can know, if
+    /// every datagram before it arrived. Notes how much of the table the node can know.
     fn tells_all(&mut self, voter: usize, to: usize, header: &Header) -> bool {
         if header.echo_session != self.asked[to].0 {
             // An answer to a recording of an earlier life.
@@ -135,7 +136,8 @@ impl Votes {
         reached.2 >= header.table_version
     }
 
-    /// Notes a row of a node: epochs that it gives up by it are of no use to it any more.
+    /// Notes what a row of a node asks for, names and gives up; grants of epochs that the node has
+    /// given up are dropped.
     fn note_row(&mut self, node: usize, group: usize, header: &Header, row: &Row) {
         let asked = &mut self.asked[node];
         let epoch = ask(id(node), row).map_or(Epoch::NONE, Ask::epoch);

@@ -7,18 +7,21 @@ use crate::sim::calm::calm;
 use crate::sim::world::Sim;
 use std::time::Duration;
 
-/// The two stops: their lengths, and what happens meanwhile.
+/// The two stops of the process, and what happens meanwhile.
 #[derive(Clone, Copy, Debug)]
 struct Stops {
+    /// Length of the first stop.
     first: Duration,
+    /// Length of the second stop, within which the process is killed.
     second: Duration,
-    /// Whether hosts ask meanwhile, so that the gate turns somebody away.
+    /// Whether hosts ask meanwhile, so that a lapsed gate refuses a frame.
     asked: bool,
     /// Whether the next life finds the gate late.
     slow: bool,
 }
 
-/// Lets time pass until the process stops in the middle of a list; false if it did not.
+/// Lets time pass until the process stops for `span` in the middle of a list of actions; false if
+/// it does not within three pulses.
 fn run_into_stop(sim: &mut Sim, node: usize, span: Duration) -> bool {
     sim.nodes[node].trap = Some(span);
     let (start, pulse) = (sim.now, sim.plan.timing().pulse);
@@ -38,8 +41,9 @@ fn wait(sim: &mut Sim, span: Duration, asked: bool) {
     }
 }
 
-/// Plays a seed; whether the process was stopped twice.
-fn play(seed: u64, choose: impl Fn(&Sim) -> Stops) -> bool {
+/// Plays a seed with the stops that `choose` gives, and checks that no promise is broken; true if
+/// the process was stopped twice.
+fn stop_twice(seed: u64, choose: impl Fn(&Sim) -> Stops) -> bool {
     let mut sim = Sim::new(seed, Mutants::NONE, Want::Nothing);
     calm(&mut sim);
     let Some(&node) = sim.answering(0).first() else { return false };
@@ -70,7 +74,7 @@ fn an_agent_that_is_stopped_twice_and_killed_begins_nothing_while_something_is_o
             for percent in [40, 101, 130, 260] {
                 let span = |sim: &Sim, percent| sim.plan.timing().lease * percent / 100;
                 let choose = |sim: &Sim| Stops { first: span(sim, 110), second: span(sim, percent), asked, slow };
-                twice += usize::from(play(seed, choose));
+                twice += usize::from(stop_twice(seed, choose));
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::sim::node::Waiting;
 use crate::wire::frame::Sighting;
 
-/// The one that asks for an address.
+/// The party that asks for an address.
 #[derive(Clone, Copy, Debug)]
 pub enum Asker {
     /// A node, which probes.

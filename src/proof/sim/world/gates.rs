@@ -23,8 +23,8 @@ impl Sim {
         self.handle(node, Event::Interface { interface: interface_id(interface), facts });
     }
 
-    /// Attaches the process to the gate of an interface: the slow side has installed it, or found
-    /// the one of an earlier life.
+    /// Attaches the process to the gate of an interface, which the slow side has installed now or
+    /// found from an earlier life. A gate with a lease is adopted.
     pub(super) fn attach(&mut self, node: usize, interface: usize) {
         if !self.nodes[node].interfaces[interface].exists || self.nodes[node].is_attached(interface) {
             return;

@@ -33,7 +33,7 @@ impl Sim {
         }
     }
 
-    /// Takes a probe in at a node: its kernel is asked, its agent sees the sender.
+    /// Takes a probe in at a node: its kernel answers or latches, its agent sees the sender.
     pub(super) fn arrive_probe(&mut self, to: usize, from: usize, interface: usize, group: Option<usize>) {
         if !self.nodes[to].is_connected(interface) {
             return;
@@ -44,8 +44,8 @@ impl Sim {
         self.offer_sighting(to, interface, Sighting::Presence { mac: mac(from, interface) });
     }
 
-    /// Lets every host ask for every address of its segment: nodes see that it is there, kernels
-    /// answer or latch.
+    /// Lets every host ask for every address of its segment: nodes see that the host is there,
+    /// kernels answer or latch.
     pub fn traffic(&mut self) {
         for host in 0..self.hosts.len() {
             let interface = self.hosts[host].plan.interface;
@@ -57,7 +57,8 @@ impl Sim {
         }
     }
 
-    /// Takes a host's requests in at a node: its kernel is asked, its agent sees the host.
+    /// Takes a host's requests in at a node: its kernel answers or latches, its agent sees the
+    /// host.
     pub(super) fn arrive_traffic(&mut self, to: usize, host: usize) {
         let interface = self.hosts[host].plan.interface;
         if !self.nodes[to].is_connected(interface) {

@@ -18,7 +18,8 @@ impl Sim {
         }
     }
 
-    /// Lets a service on a node do better or worse, and schedules the verdict.
+    /// Draws another health for a group's service on a node, and schedules the verdict of its
+    /// checks. Always true: the fault has struck.
     pub fn change_service(&mut self, node: usize) -> bool {
         let group = self.random.below(self.plan.groups.len());
         let health = self.random.pick(&[0, 0, 10, 20, 254, 255]);
@@ -37,7 +38,7 @@ impl Sim {
         }
     }
 
-    /// Runs a hook. Its end is good, or bad, or comes after its time, or never.
+    /// Runs a hook. While faults strike, it may fail, end after its time, or never end.
     pub(super) fn run_hook(&mut self, node: usize, group: usize, hook: Hook, epoch: Epoch) {
         self.note(|_| format!("node {node}: {hook:?} of group {group} is run for {epoch}"));
         let service = self.plan.service;

@@ -210,7 +210,7 @@ impl Sim {
         }
     }
 
-    /// Gives a voter so many equal results of a group's check that its verdict follows.
+    /// Gives a voter as many equal results of a group's check as its verdict needs.
     pub fn check_service(&mut self, witness: usize, group: usize, healthy: bool) {
         self.note(|_| format!("witness {witness}: service of group {group} is healthy: {healthy}"));
         for _ in 0..RESULTS {
