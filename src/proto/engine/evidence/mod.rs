@@ -30,7 +30,9 @@ mod segment;
 mod watch;
 
 pub(super) use evident::Evident;
-pub(super) use segment::{Neighbour, Segment};
+#[cfg(any(test, feature = "proof"))]
+pub(super) use segment::Neighbour;
+pub(super) use segment::Segment;
 pub(super) use watch::{ProbeTurn, Probes, Watch};
 
 /// Anchors are asked at every n-th question.
@@ -73,6 +75,7 @@ impl Evidence {
     }
 
     /// All segments.
+    #[cfg(any(test, feature = "proof"))]
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }

@@ -112,6 +112,7 @@ impl Leases {
     }
 
     /// All leases, in the order of their interfaces.
+    #[cfg(any(test, feature = "proof"))]
     pub fn iter(&self) -> std::slice::Iter<'_, Lease> {
         self.list.iter()
     }

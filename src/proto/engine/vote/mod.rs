@@ -35,6 +35,7 @@ mod poll;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(test, feature = "proof"))]
 pub(super) use alone::Alone;
 #[cfg(any(test, feature = "proof"))]
 pub(super) use alone::patience as alone_patience;
