@@ -103,40 +103,58 @@ impl Timer {
     }
 }
 
-/// The timers of one group. A timer that is not set is [`MonoTime::FOREVER`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Timers([MonoTime; Timer::ALL.len()]);
+/// The timers of one group. To clear them, and to ask for the earliest, costs the same however many
+/// there are: a thousand groups do both in every look at them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timers {
+    /// Instants by timer; only those in `running` mean anything.
+    ends: [MonoTime; Timer::ALL.len()],
+    /// Timers that are set: one bit for each.
+    running: u32,
+    /// The earliest of them; FOREVER while none is set.
+    next: MonoTime,
+}
 
 impl Default for Timers {
     fn default() -> Timers {
-        Timers([MonoTime::FOREVER; Timer::ALL.len()])
+        Timers { ends: [MonoTime::FOREVER; Timer::ALL.len()], running: 0, next: MonoTime::FOREVER }
     }
 }
 
 impl Timers {
     /// Clears all of them.
     pub fn clear(&mut self) {
-        *self = Timers::default();
+        (self.running, self.next) = (0, MonoTime::FOREVER);
     }
 
-    /// Sets a timer; the earlier one counts if it is set already.
+    /// Sets a timer; the earlier one counts if it is set already. FOREVER sets none.
     pub fn set(&mut self, timer: Timer, when: MonoTime) {
-        let known = &mut self.0[timer as usize];
-        *known = (*known).min(when);
+        if when == MonoTime::FOREVER {
+            return;
+        }
+        let known = &mut self.ends[timer as usize];
+        *known = if self.running & bit(timer) == 0 { when } else { when.min(*known) };
+        self.running |= bit(timer);
+        self.next = self.next.min(when);
     }
 
-    /// The earliest of them.
+    /// The earliest of them; FOREVER if none is set.
     pub fn next(&self) -> MonoTime {
-        self.0.iter().copied().min().unwrap_or(MonoTime::FOREVER)
+        self.next
     }
 
     /// Those that are set, the earliest first.
     pub fn running(&self) -> Vec<(Timer, MonoTime)> {
-        let all = Timer::ALL.into_iter().zip(self.0);
-        let mut running: Vec<(Timer, MonoTime)> = all.filter(|(_, when)| *when < MonoTime::FOREVER).collect();
+        let all = Timer::ALL.into_iter().zip(self.ends);
+        let mut running: Vec<(Timer, MonoTime)> = all.filter(|(timer, _)| self.running & bit(*timer) != 0).collect();
         running.sort_by_key(|(_, when)| *when);
         running
     }
+}
+
+/// The bit of a timer in [`Timers::running`].
+fn bit(timer: Timer) -> u32 {
+    1 << timer as u32
 }
 
 /// Few are set at a time, so only those are written down.
