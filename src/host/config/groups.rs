@@ -1,4 +1,4 @@
-//! From the groups as written to valid groups.
+//! Validation of `[[group]]`: what the file says of its groups becomes values, or errors.
 //!
 //! Owns: every rule about groups, their interfaces and addresses. Never does: read files or ask the
 //! machine. On failure each broken rule is one error in the report and validation goes on.

@@ -1,5 +1,5 @@
-//! From the file as written to a valid configuration: cluster, times and nodes. `groups` and
-//! `witness` do the rest.
+//! Validation of the nodes' file: what it says of cluster, times and nodes becomes values, or
+//! errors. `groups` and `witness` do the rest.
 //!
 //! Owns: every rule between values of these. Never does: read files or ask the machine. On failure
 //! each broken rule is one error in the report and validation goes on, so that one run shows all

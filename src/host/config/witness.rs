@@ -1,4 +1,4 @@
-//! From the witnesses as written to valid witnesses.
+//! Validation of `[witness]`: what the nodes' file says of its witnesses becomes values, or errors.
 //!
 //! Owns: every rule about `[witness]`. Never does: ask whether a witness can be reached. On failure
 //! each broken rule is one error in the report and validation goes on.
