@@ -6,7 +6,7 @@
 //!
 //! | wing | what it is | may use |
 //! |---|---|---|
-//! | [`cli`] | the door: a file per subcommand | all |
+//! | [`cli`] | the command line: a file per subcommand | all |
 //! | [`agent`] | `vipair run`: hot thread, slow side, gate | host, proto |
 //! | [`witness`] | `vipair witness`: a voter that holds no address | host, proto |
 //! | `vipair-proof` | simulator, model check, fuzzing, the rules of the house | all; simulator and model: proto |

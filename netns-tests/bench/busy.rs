@@ -1,4 +1,4 @@
-//! A busy machine: processes that do nothing but compute.
+//! A busy machine for the benchmark: processes that do nothing but compute.
 //!
 //! Owns: those processes, which end when this value is dropped. Never does: asking for a priority;
 //! they are as ordinary as any.

@@ -57,23 +57,23 @@ const KINDS: [(&str, &str); 5] = [
     ("-1000-checked", "`lan`, 1,000 groups, each with a check every second"),
 ];
 
-/// Measures one group.
+/// Measures what the agents of a pair with one group use at rest.
 pub fn one_group() {
     measure(pair::config("fast"), "");
 }
 
-/// Measures one group with one link between the nodes.
+/// Measures what the agents of a pair with one group and one link between the nodes use at rest.
 pub fn one_link() {
     let (alpha, beta) = (Port::Alpha.ipv4().to_string(), Port::Beta.ipv4().to_string());
     measure(pair::config("fast").links(&[(&alpha, &beta)]), "-one-link");
 }
 
-/// Measures a hundred groups, one address each.
+/// Measures what the agents of a pair with a hundred groups of one address each use at rest.
 pub fn hundred_groups() {
     measure(groups_config("fast", 100, ""), "-100");
 }
 
-/// Measures a thousand groups, one address each.
+/// Measures what the agents of a pair with a thousand groups of one address each use at rest.
 pub fn thousand_groups() {
     let mut setup = Setup::with(groups_config("fast", 1_000, "")).alone();
     setup.asked.clear();
@@ -104,8 +104,8 @@ fn start_thousand(scene: &mut Scene) {
     }
 }
 
-/// Measures a thousand groups, each with an address and a check of its own: a connection every
-/// second.
+/// Measures what the agents of a pair with a thousand groups use at rest, each group with an
+/// address and a check of its own: a connection every second.
 pub fn thousand_checked_groups() {
     let config = groups_config("lan", 1_000, "[[group.check]]\nkind = \"tcp\"\nport = 80\n");
     let mut setup = Setup::with(config).alone();

@@ -1,5 +1,5 @@
-//! Shared by several measurements: the pair's configuration, a host that vanishes, and reading off
-//! what clients saw.
+//! Functions that several measurements share: the pair's configuration, a host that vanishes, and
+//! reading off what clients saw.
 //!
 //! Owns: no process and no file. Never does: statistics.
 

@@ -1,4 +1,4 @@
-//! The agent's process fails, its host lives.
+//! Cases in which the agent's process fails and its host lives.
 
 use super::{LAN_LEASE, SLACK, assert_nothing_moves, assert_served_throughout, let_pass};
 use crate::lab::config_text::{ConfigText, GroupText};
@@ -50,14 +50,18 @@ fn killed_agent_in_profile_fast_never_lets_both_answer() {
 // L2: a pause shorter than the lease
 #[test]
 fn agent_stopped_for_less_than_a_lease_keeps_the_address() {
+    /// Time for which the agent is stopped: half of its lease.
+    const PAUSE: Duration = Duration::from_millis(1_000);
+    /// Time for which the pair is watched afterwards.
+    const AFTERWARDS: Duration = Duration::from_millis(1_500);
     let config =
         ConfigText::pair("lan").timing_toml("lease_ms = 2000").group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]));
     let mut scene = Scene::start(Setup::with(config));
     let (alpha, lab) = scene.agent_mut(Server::Alpha);
     let from = alpha.signal(lab, Signal::SIGSTOP);
-    let_pass(Duration::from_millis(1_000));
+    let_pass(PAUSE);
     alpha.signal(lab, Signal::SIGCONT);
-    let_pass(Duration::from_millis(1_500));
+    let_pass(AFTERWARDS);
     for asker in &scene.askers {
         assert_served_throughout(&asker.since(from), Server::Alpha);
     }

@@ -58,7 +58,8 @@ fn carrier_loss_hands_over_on_the_link_that_is_left() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// HP-11 and field note FRR#16995: an underlay flap must not make a standby answer
+// HP-11. Known from other programs of this kind: when the interface below goes down and up, the
+// standby answers.
 #[test]
 fn flapping_standby_never_answers() {
     let mut scene = Scene::start(Setup::of("lan"));

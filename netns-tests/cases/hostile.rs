@@ -105,8 +105,7 @@ fn replayed_pulses_do_not_delay_a_takeover() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-// Field notes, RFC 5227: the active defends each address at most once per 10 s, alarms, and does
-// not yield
+// RFC 5227: the active defends each address at most once per 10 s, alarms, and does not yield
 #[test]
 fn stranger_that_claims_the_address_is_answered_and_reported_and_gets_nothing() {
     let mut scene = Scene::start(Setup::of("lan"));

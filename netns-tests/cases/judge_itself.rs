@@ -1,14 +1,19 @@
-//! The oracle must find what it is there for: it is shown forged frames, without any lab.
+//! The oracle, and the parser of frames that feeds it, find what they are there for: they are shown
+//! forged frames, without any lab.
 
 use crate::lab::{Port, Server};
 use crate::probe::capture::Heard;
-use crate::probe::frames::{self, How, Saying};
+use crate::probe::frames::{self, Claimed, How};
 use crate::probe::openings::{Opening, Tenure, count_moves, read_openings};
 use crate::probe::oracle::{Apart, Case, Expected};
 use crate::scene::ADDRESS;
 use std::net::IpAddr;
 use std::time::Duration;
 use vipair::types::{MacAddr, MonoTime};
+
+/// Operation numbers of ARP (RFC 826).
+const REQUEST: u8 = 1;
+const REPLY: u8 = 2;
 
 /// The address that all forged frames are about.
 fn address() -> IpAddr {
@@ -20,13 +25,15 @@ fn instant(milliseconds: u64) -> MonoTime {
     MonoTime(milliseconds * 1_000_000)
 }
 
-/// A forged frame that speaks for the address at a port.
+/// A forged frame that claims the address in the way `how`, heard at `port` that many milliseconds
+/// after the beginning.
 fn heard_after(milliseconds: u64, port: Port, how: How) -> Heard {
-    let said = Saying { address: address(), how, mac: port.mac(), to: Port::Client.ipv4().into() };
+    let said = Claimed { address: address(), how, mac: port.mac(), to: Port::Client.ipv4().into() };
     Heard { at: instant(milliseconds), port, said }
 }
 
-/// The oracle's verdict when these owners were expected.
+/// The oracle's verdict on frames when these owners were expected: the tenures, or what is wrong.
+/// `apart` are the times in which a server was cut off.
 fn check(heard: &[Heard], apart: &[Apart], expected: &Expected) -> Result<Vec<Tenure>, String> {
     Case { heard, history: &[], apart, drain: Duration::from_secs(1) }.check(address(), expected)
 }
@@ -169,16 +176,16 @@ fn witness_that_claims_an_address_is_found() {
 }
 
 #[test]
-fn frames_are_read_as_they_are_meant() {
+fn each_frame_tells_which_address_it_claims_and_how() {
     let mac = MacAddr([2, 0, 0, 0, 0, 9]);
     let read = |frame: &[u8]| frames::read(frame).map(|s| (s.address, s.how));
     let (own, other) = ("10.0.0.9".parse().expect("an address"), "10.0.0.100".parse().expect("an address"));
-    assert_eq!(read(&frames::arp(1, mac, own, other)), Some((own.into(), How::Request)));
-    assert_eq!(read(&frames::arp(1, mac, other, other)), Some((other.into(), How::AnnounceRequest)));
-    assert_eq!(read(&frames::arp(2, mac, other, own)), Some((other.into(), How::Reply)));
-    assert_eq!(read(&frames::arp(2, mac, other, other)), Some((other.into(), How::AnnounceReply)));
+    assert_eq!(read(&frames::arp(REQUEST, mac, own, other)), Some((own.into(), How::Request)));
+    assert_eq!(read(&frames::arp(REQUEST, mac, other, other)), Some((other.into(), How::AnnounceRequest)));
+    assert_eq!(read(&frames::arp(REPLY, mac, other, own)), Some((other.into(), How::Reply)));
+    assert_eq!(read(&frames::arp(REPLY, mac, other, other)), Some((other.into(), How::AnnounceReply)));
     // An ARP probe claims no address.
-    assert_eq!(read(&frames::arp(1, mac, std::net::Ipv4Addr::UNSPECIFIED, other)), None);
+    assert_eq!(read(&frames::arp(REQUEST, mac, std::net::Ipv4Addr::UNSPECIFIED, other)), None);
     let (from, to): (IpAddr, IpAddr) = ("2001:db8::9".parse().expect("v6"), "2001:db8::64".parse().expect("v6"));
     assert_eq!(read(&frames::question(mac, from, to)), Some((from, How::Solicitation)));
     let datagram = frames::datagram((mac, mac), (own, other), 7811, b"pulse");
@@ -186,7 +193,7 @@ fn frames_are_read_as_they_are_meant() {
     assert_eq!(read(&datagram), Some((own.into(), How::Packet)));
     assert_eq!(read(&frames::echo((mac, mac), (own, other))), Some((own.into(), How::Packet)));
     for length in 0..datagram.len() {
-        // A cut frame says nothing, or what the whole frame says.
+        // A frame that is cut short claims nothing, or what the whole frame claims.
         assert!(read(&datagram[..length]).is_none_or(|said| said == (own.into(), How::Packet)));
     }
 }

@@ -46,7 +46,7 @@ fn two_groups_with_opposite_preference_make_both_servers_work() {
     ]);
 }
 
-// Field note k#1653: many addresses must not cost the pulses
+// Known from other programs of this kind: the work for many addresses delays the pulses.
 #[test]
 fn a_thousand_addresses_move_together() {
     let addresses: Vec<String> = (0..1_000).map(|n| format!("10.1.{}.{}", n / 250, n % 250 + 1)).collect();

@@ -51,7 +51,7 @@ fn deleted_filter_on_the_active_is_reinstalled() {
     scene.finish(&if owner == Server::Alpha { expected } else { expected.handover() });
 }
 
-// Field note k#1385: another program deletes addresses
+// Known from other programs of this kind: another program deletes addresses, and nobody notices.
 #[test]
 fn deleted_address_comes_back() {
     let mut scene = Scene::start(Setup::of("lan"));
@@ -71,7 +71,8 @@ fn deleted_address_comes_back() {
     scene.finish(&expected);
 }
 
-// Field note FRR#16995: a re-created interface must not answer
+// Known from other programs of this kind: an interface that was deleted and made again answers
+// although another server is active.
 #[test]
 fn recreated_interface_of_the_active_comes_back_as_standby() {
     let mut scene = Scene::start(Setup::of("lan"));
@@ -104,8 +105,8 @@ fn recreated_interface_of_the_standby_never_answers() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// Field notes, clocks: nothing depends on the wall clock. The machine has only one, so scripts/test
-// allows stepping it.
+// Known from other programs of this kind: a step of the wall clock moves addresses. Nothing depends
+// on the wall clock. The machine has only one, so scripts/test allows stepping it.
 #[test]
 fn wall_clock_set_back_and_forth_changes_nothing() {
     if std::env::var_os("VIPAIR_STEP_CLOCK").is_none() {

@@ -156,11 +156,13 @@ pub fn remove_lab(prefix: &str) -> usize {
     ours.len()
 }
 
+/// Names in a directory that are those of labs: they begin with `vp`. None if it cannot be read.
 fn names_of_labs(dir: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     entries.flatten().filter_map(|e| e.file_name().into_string().ok()).filter(|n| n.starts_with("vp")).collect()
 }
 
+/// Removes the namespace that `ip netns` knows as `name`, and kills the processes inside.
 fn remove_named_namespace(name: &str) {
     let inode = std::fs::metadata(format!("{NAMED}/{name}")).map(|m| m.ino()).unwrap_or_default();
     remove_namespace(name, &processes_in(inode));
@@ -187,6 +189,7 @@ pub fn kill_and_wait(processes: &[Pid]) {
     }
 }
 
+/// Whether a process has ended and only waits for its parent to hear of that, or is gone.
 fn is_zombie(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(") ").next().is_none_or(|rest| rest.starts_with('Z'))

@@ -5,7 +5,7 @@
 //! different ports in their true order. Never does: giving a verdict (see `oracle`). If the kernel
 //! had to drop a frame, or the store is full, the capture reports an error and no verdict is given.
 
-use super::frames::{How, Saying, read};
+use super::frames::{Claimed, How, read};
 use super::socket::{PacketSocket, bpf_program};
 use crate::lab::{Lab, Port};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -24,7 +24,7 @@ pub struct Heard {
     /// Port where the frame came in.
     pub port: Port,
     /// Content of the frame.
-    pub said: Saying,
+    pub said: Claimed,
 }
 
 /// The running capture.

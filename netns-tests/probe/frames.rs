@@ -1,4 +1,4 @@
-//! Frames the probes send and read, by the byte.
+//! Frames that the probes send and read, by the byte.
 //!
 //! Owns: ARP (RFC 826), neighbour discovery (RFC 4861), the addresses of IP packets. Never does:
 //! using the product's own codec: a mistake there must not blind the oracle. A frame that cannot be
@@ -35,9 +35,9 @@ impl How {
     }
 }
 
-/// Content of a frame, as far as it speaks for an address.
+/// The address that a frame claims or comes from, and how: all that the oracle reads of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Saying {
+pub struct Claimed {
     /// The address that the frame speaks for.
     pub address: IpAddr,
     /// The way in which it does.
@@ -54,12 +54,13 @@ const IPV6: u16 = 0x86dd;
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
 
-/// Reads a frame. A claim for no address (an ARP probe, a solicitation from ::) is `None`.
-pub fn read(frame: &[u8]) -> Option<Saying> {
+/// What a frame claims; `None` if it cannot be read. A claim for no address (an ARP probe, a
+/// solicitation from ::) is `None`.
+pub fn read(frame: &[u8]) -> Option<Claimed> {
     let source = read_mac(frame, 6)?;
     let said = match read_word(frame, 12)? {
         ARP => read_arp(frame)?,
-        IPV4 => Saying { address: read_v4(frame, 26)?, how: How::Packet, mac: source, to: read_v4(frame, 30)? },
+        IPV4 => Claimed { address: read_v4(frame, 26)?, how: How::Packet, mac: source, to: read_v4(frame, 30)? },
         IPV6 => read_ipv6(frame, source)?,
         _ => return None,
     };
@@ -67,7 +68,7 @@ pub fn read(frame: &[u8]) -> Option<Saying> {
 }
 
 /// Reads an ARP frame; `None` if it is cut or neither request nor reply.
-fn read_arp(frame: &[u8]) -> Option<Saying> {
+fn read_arp(frame: &[u8]) -> Option<Claimed> {
     let (address, to) = (read_v4(frame, 28)?, read_v4(frame, 38)?);
     let how = match (read_word(frame, 20)?, address == to) {
         (1, false) => How::Request,
@@ -76,14 +77,14 @@ fn read_arp(frame: &[u8]) -> Option<Saying> {
         (2, true) => How::AnnounceReply,
         _ => return None,
     };
-    Some(Saying { address, how, mac: read_mac(frame, 22)?, to })
+    Some(Claimed { address, how, mac: read_mac(frame, 22)?, to })
 }
 
 /// Reads an IPv6 frame, which claims an address only as neighbour discovery; `source` is the
 /// hardware address that the frame comes from. `None` if the frame is cut.
-fn read_ipv6(frame: &[u8], source: MacAddr) -> Option<Saying> {
+fn read_ipv6(frame: &[u8], source: MacAddr) -> Option<Claimed> {
     let (from, to) = (read_v6(frame, 22)?, read_v6(frame, 38)?);
-    let packet = Saying { address: from, how: How::Packet, mac: source, to };
+    let packet = Claimed { address: from, how: How::Packet, mac: source, to };
     if *frame.get(20)? != 58 {
         return Some(packet);
     }
@@ -93,9 +94,9 @@ fn read_ipv6(frame: &[u8], source: MacAddr) -> Option<Saying> {
             let how = if solicited { How::Advertisement } else { How::AnnounceAdvertisement };
             // The target link-layer option names the hardware address; without it the sender does.
             let named = if frame.get(78) == Some(&2) { read_mac(frame, 80)? } else { source };
-            Some(Saying { address: read_v6(frame, 62)?, how, mac: named, to })
+            Some(Claimed { address: read_v6(frame, 62)?, how, mac: named, to })
         }
-        SOLICITATION => Some(Saying { how: How::Solicitation, to: read_v6(frame, 62)?, ..packet }),
+        SOLICITATION => Some(Claimed { how: How::Solicitation, to: read_v6(frame, 62)?, ..packet }),
         _ => Some(packet),
     }
 }

@@ -71,7 +71,7 @@ async fn repeat(source: (usize, u64, usize), check: ServiceCheck, reports: Repor
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        let healthy = dial::attempt(check.target, check.timeout).await.is_ok();
+        let healthy = dial::try_port(check.target, check.timeout).await.is_ok();
         reports.send(Report::Checked(source, healthy));
     }
 }

@@ -53,8 +53,10 @@ pub trait Contender {
     fn has_witness(&self) -> bool {
         false
     }
-    /// Takes the contender's witness away; with `false` it is back again.
-    fn lose_witness(&mut self, _site: &Site, _is_lost: bool) {}
+    /// Kills the contender's witness, if it has one.
+    fn kill_witness(&mut self, _site: &Site) {}
+    /// Starts the witness again after [`Contender::kill_witness`].
+    fn restart_witness(&mut self, _site: &Site) {}
 }
 
 /// Times that suit a contender's setting.
@@ -226,7 +228,8 @@ impl Course {
         }
     }
 
-    /// The server vanishes from every network; later it is there again, as it was.
+    /// Measures a host loss and the way back: takes the answering server off every network, and
+    /// brings it back as it was after the watched time.
     fn lose_host(&mut self) {
         let (owner, web) = (self.owner, self.start_visitor());
         let (at, fault) = vanish(&self.site.lab, owner);
@@ -238,7 +241,8 @@ impl Course {
         self.sample_seen("back", back, web);
     }
 
-    /// All its processes stand still (SIGSTOP); later they go on.
+    /// Measures a freeze: stops all processes of the contender on the answering server (SIGSTOP),
+    /// and lets them go on after the watched time.
     fn freeze(&mut self) {
         let (owner, web) = (self.owner, self.start_visitor());
         let at = clock::now();
@@ -249,7 +253,8 @@ impl Course {
         self.sample_seen("stop", at, web);
     }
 
-    /// All its processes are killed; then its server is booted.
+    /// Measures the loss of the contender's processes: kills all of them on the answering server,
+    /// and boots that server after the watched time.
     fn kill_processes(&mut self) {
         let (owner, web) = (self.owner, self.start_visitor());
         let at = clock::now();
@@ -260,8 +265,8 @@ impl Course {
         self.wait_settled();
     }
 
-    /// The servers do not hear each other, clients reach both; later the servers hear each other
-    /// again.
+    /// Measures a partition and its end: cuts the ways between the servers, which clients still
+    /// reach, and mends them after the watched time.
     fn cut_between(&mut self) {
         let (web, at) = (self.start_visitor(), clock::now());
         let fault = self.site.lab.sever(&between(ALPHA, BETA));
@@ -275,7 +280,7 @@ impl Course {
         self.sample_requests("cut", sum_up(&web.finish(), at));
     }
 
-    /// A planned switch, with a thousand requests a second.
+    /// Measures a planned switch away from the answering server, with a thousand requests a second.
     fn switch_planned(&mut self) {
         let (turn, web) = self.start_crowd();
         let quiet = clock::now();
@@ -301,7 +306,9 @@ impl Course {
         self.wait_settled();
     }
 
-    /// The cable of the clients' network has no carrier; a second link, where one is used, has.
+    /// Measures a carrier loss: takes the carrier of the answering server's cable to the clients,
+    /// and gives it back after the watched time. A second link, where one is used, keeps its
+    /// carrier.
     fn lose_carrier(&mut self) {
         let (port, web) = (self.owner.port(), self.start_visitor());
         let at = self.site.lab.carrier_down(&[port]);
@@ -311,7 +318,8 @@ impl Course {
         self.wait_settled();
     }
 
-    /// The service is killed, with a thousand requests a second.
+    /// Measures the loss of the service: kills nginx on the answering server, with a thousand
+    /// requests a second, and starts it again after the watched time.
     fn kill_service(&mut self) {
         let (turn, web) = self.start_crowd();
         let owner = self.owner;
@@ -326,13 +334,13 @@ impl Course {
         self.wait_settled();
     }
 
-    /// The witness is gone; later it is there again.
+    /// Measures a witness loss: kills the witness, and starts it again after the watched time.
     fn lose_witness(&mut self) {
         let (web, at) = (self.start_visitor(), clock::now());
-        self.contender.lose_witness(&self.site, true);
+        self.contender.kill_witness(&self.site);
         self.watch_clients();
         self.sample_seen("witness", at, web);
-        self.contender.lose_witness(&self.site, false);
+        self.contender.restart_witness(&self.site);
         self.wait_settled();
     }
 }

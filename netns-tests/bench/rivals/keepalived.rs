@@ -1,4 +1,4 @@
-//! keepalived: VRRP, with addresses added and removed.
+//! keepalived as a contender of the comparison: VRRP, with addresses added and removed.
 //!
 //! Its configuration at its best: VRRPv3, unicast, real-time priority, locked memory, neighbouring
 //! priorities near the highest (that makes its skew small), no preemption, the service as a tracked

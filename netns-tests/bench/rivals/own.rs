@@ -23,7 +23,8 @@ pub struct Own {
 /// Further lines of the pair's check of nginx's process.
 const CHECK: &str = "interval_ms = 100\nfall = 1\nrise = 1\n";
 
-/// The configuration; `web` is the name of nginx's process, `pidfile` its file.
+/// The text of the pair's configuration file; `web` is the name of nginx's process, `pidfile` its
+/// file.
 pub fn config(profile: &'static str, is_witnessed: bool, web: &str, pidfile: &str) -> String {
     let check = format!("[[group.check]]\nkind = \"process\"\nprocess = \"{web}\"\npidfile = \"{pidfile}\"\n{CHECK}");
     let config = ConfigText::pair(profile).group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]).more_toml(&check));
@@ -37,7 +38,7 @@ impl Own {
         Own { profile, agents: Vec::new(), witness: None, is_witnessed }
     }
 
-    /// Whether a server has a role for the group; a standby must be ready, too.
+    /// Whether a server's agent reports `role` for the group; a standby must be ready, too.
     fn has_role(&self, server: Server, role: &str) -> bool {
         self.agents[server.index()]
             .status()
@@ -89,13 +90,11 @@ impl Contender for Own {
         self.witness.is_some()
     }
 
-    /// Kills the witness, or with `is_lost` false starts it again.
-    fn lose_witness(&mut self, site: &Site, is_lost: bool) {
-        let witness = self.witness.as_mut().expect("only one that has a witness loses it");
-        if is_lost {
-            witness.kill(&site.lab);
-        } else {
-            witness.start(&site.lab);
-        }
+    fn kill_witness(&mut self, site: &Site) {
+        self.witness.as_mut().expect("it has a witness").kill(&site.lab);
+    }
+
+    fn restart_witness(&mut self, site: &Site) {
+        self.witness.as_mut().expect("it has a witness").start(&site.lab);
     }
 }

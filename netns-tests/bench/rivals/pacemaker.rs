@@ -1,4 +1,5 @@
-//! Pacemaker on corosync: IPaddr2, and an OCF agent that checks whether nginx runs.
+//! Pacemaker on corosync as a contender of the comparison: IPaddr2, and an OCF agent that checks
+//! whether nginx runs.
 //!
 //! It runs without systemd: corosync and pacemakerd are started directly, each server with files,
 //! `/run` and shared memory of its own. There is no fencing, because the lab has no power switch;

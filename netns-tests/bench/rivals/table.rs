@@ -1,7 +1,7 @@
 //! The comparison on the page: one table of all contenders and faults, then each fault by itself.
 //!
 //! Owns: the list of figures, their goals, and their tables and pictures. Never does: measuring.
-//! The table says which fault a contender has nothing against, and what was not measured.
+//! The table says which faults a contender offers no means against, and what was not measured.
 
 use super::super::figures::Goal::{Every, Median};
 use super::super::figures::Unit::{Count, Milliseconds};
@@ -111,7 +111,7 @@ const FAULTS: [Fault; 9] = [
     },
 ];
 
-/// Whether a contender has anything against a fault.
+/// Whether a contender offers any means against a fault; keys of both.
 fn is_offered(contender: &str, fault: &str) -> bool {
     match fault {
         "service" => !contender.starts_with("vrrpd") && !contender.starts_with("ucarp"),
@@ -178,7 +178,8 @@ fn comparison_table(contenders: &[Name], results: &Results) -> String {
     text
 }
 
-/// Cell of the table: gap, and what else the fault is about.
+/// Cell of [`comparison_table`] in Markdown: the gap's median and largest, then the further figures
+/// that matter for the fault; or that the contender does not offer it, or was not measured.
 fn comparison_cell(contender: &str, fault: &Fault, results: &Results) -> String {
     if !is_offered(contender, fault.key) {
         return "not offered".to_owned();
@@ -247,7 +248,7 @@ pub fn three_numbers(results: &Results) -> Option<String> {
     ))
 }
 
-/// Sentence about the time that each contender is watched.
+/// Sentence that says how long clients of each contender were watched at a fault.
 fn watched_text(results: &Results) -> String {
     let of =
         |(contender, name, _): &Name| Some(format!("{name}: {}", results.remark(&format!("{contender}-watched"))?));
@@ -283,7 +284,7 @@ fn fault_section(fault: &Fault) -> Section {
     }
 }
 
-/// Name of a fault's picture.
+/// File name, without its ending, of the picture of the fault with the key `fault`.
 fn plot_file(fault: &str) -> &'static str {
     match fault {
         "host" => "gap-host",
@@ -294,7 +295,8 @@ fn plot_file(fault: &str) -> &'static str {
         "switch" => "gap-switch",
         "carrier" => "gap-carrier",
         "service" => "gap-service",
-        _ => "gap-witness",
+        "witness" => "gap-witness",
+        other => unreachable!("no picture for the fault {other}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! ucarp: CARP, with scripts that add and remove the address.
+//! ucarp as a contender of the comparison: CARP, with scripts that add and remove the address.
 //!
 //! Its advertisements come once a second at the least. Below that (`-b 0`) its standby hears them
 //! in heaps, once a second as libpcap hands them over, and takes over every second. So its fastest

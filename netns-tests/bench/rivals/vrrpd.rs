@@ -1,5 +1,5 @@
-//! FRR's vrrpd: VRRPv3 with the address on a macvlan interface that has VRRP's hardware address;
-//! the backup's is held down.
+//! FRR's vrrpd as a contender of the comparison: VRRPv3 with the address on a macvlan interface
+//! that has VRRP's hardware address; the backup's is held down.
 //!
 //! Both servers answer from that one hardware address, so the answering one is read off the
 //! interfaces, and two are counted by two answers to one question. So that one server answers once,

@@ -34,10 +34,12 @@ fn veth() -> PacketSocket {
     listen("east")
 }
 
+/// A socket that sees what arrives at the interface `name`.
 fn listen(name: &str) -> PacketSocket {
     PacketSocket::open(index(name), &segment_filter()).expect("a socket")
 }
 
+/// The kernel's number of the interface `name`.
 fn index(name: &str) -> u32 {
     if_nametoindex(name).expect("exists")
 }
@@ -60,6 +62,7 @@ fn vip4(number: u16) -> Vip {
     Vip::from([10, 1, high, low])
 }
 
+/// An IPv6 address, told apart from others by `number`.
 fn vip6(number: u16) -> Vip {
     Vip::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number))
 }
@@ -209,6 +212,7 @@ fn an_interface_that_was_down_is_used_again() {
     });
 }
 
+/// Limits the rate at which `west` sends, by the words of a queueing discipline of tc(8).
 fn limit_rate(words: &str) {
     let tc = format!("qdisc add dev west root tbf {words}");
     let status = Command::new("tc").args(tc.split(' ')).status().expect("iproute2 is installed");

@@ -87,7 +87,7 @@ impl Repeat {
             self.due().await;
             let patience = self.check.timeout;
             let result = match &self.check.kind {
-                CheckKind::Tcp { target } => dial::attempt(*target, patience).await,
+                CheckKind::Tcp { target } => dial::try_port(*target, patience).await,
                 CheckKind::Http(check) => http::attempt(check, patience).await,
                 CheckKind::Exec { command, user } => self.tools.exec(command, user, patience).await,
                 CheckKind::Process(_) | CheckKind::Unit { .. } => return Ok(()),

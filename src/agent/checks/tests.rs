@@ -1,4 +1,4 @@
-//! Checks: what they try, how they count, and what follows.
+//! Tests of checks: what they try, how they count, and what follows.
 
 use super::standing::Standing;
 use super::*;
@@ -51,22 +51,37 @@ fn failed() -> Result<(), String> {
 }
 
 #[test]
-fn one_failure_is_none_and_one_success_is_enough_at_the_start() {
-    let mut standing = Standing::new(3, 2);
+fn the_first_success_is_a_verdict_and_failures_need_fall_in_a_row() {
+    let (fall, rise) = (3, 2);
+    let mut standing = Standing::new(fall, rise);
     assert_eq!(standing.count(failed()), None);
     assert_eq!(standing.count(Ok(())), Some(Ok(())), "the first success is a verdict");
     assert_eq!(standing.count(Ok(())), None, "told already");
     assert_eq!((standing.count(failed()), standing.count(failed())), (None, None));
     assert!(!standing.is_settled());
-    assert_eq!(standing.count(failed()), Some(failed()));
-    assert_eq!(standing.count(failed()), None, "the same reason is no news");
-    assert_eq!(standing.count(Err("late".to_owned())), Some(Err("late".to_owned())));
+    assert_eq!(standing.count(failed()), Some(failed()), "three in a row");
     assert_eq!(standing.count(Ok(())), None);
-    assert_eq!(standing.count(Ok(())), Some(Ok(())));
+    assert_eq!(standing.count(Ok(())), Some(Ok(())), "two in a row");
     assert_eq!(standing.fail("ended".to_owned()), Some(Err("ended".to_owned())), "a fact is not counted");
+}
+
+#[test]
+fn a_repeated_reason_is_no_news() {
+    let (fall, rise) = (3, 2);
+    let mut standing = Standing::new(fall, rise);
+    assert_eq!([standing.count(failed()), standing.count(failed())], [None, None]);
+    assert_eq!(standing.count(failed()), Some(failed()));
+    assert_eq!(standing.count(failed()), None);
+    assert_eq!(standing.count(Err("late".to_owned())), Some(Err("late".to_owned())), "another reason is news");
+}
+
+#[test]
+fn a_long_reason_becomes_one_line_of_200_characters() {
+    let (fall, rise) = (3, 2);
+    let mut standing = Standing::new(fall, rise);
     let long = "a\nb".repeat(500);
-    let Some(Err(told)) = standing.fail(long) else { panic!("another reason is news") };
-    assert!(told.chars().count() <= 200 && !told.contains('\n'), "{told}");
+    let Some(Err(told)) = standing.fail(long) else { panic!("the first failure is news") };
+    assert!(told.chars().count() == 200 && !told.contains('\n'), "{told}");
 }
 
 #[test]

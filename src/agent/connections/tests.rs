@@ -283,8 +283,8 @@ fn what_is_left_of_a_closed_group_is_reset_when_the_peer_has_it() {
     });
 }
 
-/// Relay from the caller at 127.0.0.11 to 127.0.0.12 and back, at 127.0.0.13; keeps the caller's
-/// bytes.
+/// Plays an eavesdropper on the mirror's connection at 127.0.0.13: relays between the caller at
+/// 127.0.0.11 and the listener at 127.0.0.12, and adds the caller's bytes to `said`.
 fn record(said: &std::sync::Mutex<Vec<u8>>) {
     let listener = TcpListener::bind(("127.0.0.13", PORT)).unwrap();
     let (caller, _) = listener.accept().unwrap();

@@ -65,7 +65,7 @@ pub(super) struct Worker {
     /// Instants of the last complaints: about the kernel, and about callers.
     complained: [MonoTime; 2],
     /// Whether the lister does not know the present open groups yet.
-    stale: bool,
+    lister_is_stale: bool,
     ended: bool,
 }
 
@@ -109,7 +109,7 @@ impl Worker {
             counts: HashMap::new(),
             published: MonoTime::ZERO,
             complained: [MonoTime::ZERO; 2],
-            stale: false,
+            lister_is_stale: false,
             ended: false,
         })
     }
@@ -178,7 +178,7 @@ impl Worker {
         self.resets.keep(is_ours);
         self.caller.restart(now);
         self.listener.restart(&self.setup, now);
-        self.stale = true;
+        self.lister_is_stale = true;
     }
 
     /// Lets every part do what is due now.
@@ -194,7 +194,7 @@ impl Worker {
         let before = self.open.len();
         self.open.retain(|_, until| *until > now);
         // Once for all groups that opened and closed together.
-        if std::mem::take(&mut self.stale) || self.open.len() != before {
+        if std::mem::take(&mut self.lister_is_stale) || self.open.len() != before {
             self.watch_open_groups(clock::now());
         }
         let counts = &mut self.counts;

@@ -35,11 +35,13 @@ pub(super) struct Found {
     pub(super) is_current: bool,
 }
 
-/// Looks for a gate of ours on the interface.
+/// Finds the gate of ours that runs on the interface, with its maps. `kept` are descriptors that an
+/// earlier life left with systemd; they need no privilege.
 ///
 /// # Errors
-/// A text for the log that says why no gate can be taken over. Never a reason to stop.
-pub(super) fn find(ifindex: u32, interface: &str, names: Names, kept: &[OwnedFd]) -> Result<Found, String> {
+/// A text for the log that says why no gate can be taken over. No gate is an error too; the caller
+/// then installs a new one.
+pub(super) fn find_gate(ifindex: u32, interface: &str, names: Names, kept: &[OwnedFd]) -> Result<Found, String> {
     let (ingress, mut maps, first) = find_program(ifindex, interface, Direction::Ingress, names.ingress, kept)?;
     let (egress, mut others, second) = find_program(ifindex, interface, Direction::Egress, names.egress, kept)?;
     maps.sort_unstable();

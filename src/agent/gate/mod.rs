@@ -139,7 +139,7 @@ impl Gate {
         host::check()?;
         tc::check_ethernet(ifindex, name)?;
         let desired = table::desired(groups)?;
-        let found = match adopt::find(ifindex, name, names, kept) {
+        let found = match adopt::find_gate(ifindex, name, names, kept) {
             Ok(found) => found,
             Err(reason) => {
                 tracing::info!(interface = name, reason, "no gate to adopt, installing a closed one");

@@ -1,4 +1,4 @@
-//! Hooks: order, environment, time, and the end of processes that they leave behind.
+//! Tests of hooks: order, environment, time, and the end of processes that they leave behind.
 
 use super::worker::Tools;
 use super::*;

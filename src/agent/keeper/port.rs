@@ -1,9 +1,9 @@
 //! One client interface: its state, and what is done to bring it to the wanted one.
 //!
-//! Owns: the order of the steps, which keeps the promise that no frame claims an address behind an
-//! open door: the gate before the addresses, and the addresses away when the gate is. Never does:
-//! wait for anything but the kernel. A failed step is reported once and tried again with the next
-//! look.
+//! Owns: the order of the steps, which keeps the promise that no frame claims an address while no
+//! gate guards it: the gate before the addresses, and the addresses away when the gate is. Never
+//! does: wait for anything but the kernel. A failed step is reported once and tried again with the
+//! next look.
 
 mod addresses;
 mod gate;

@@ -72,6 +72,7 @@ fn web(addresses: &[&str]) -> Vec<Guarded> {
     vec![Guarded { interface: WEST, name: "west".into(), groups: vec![(WEB, vips(addresses))] }]
 }
 
+/// The group addresses that these texts write.
 fn vips(addresses: &[&str]) -> Vec<Vip> {
     addresses.iter().map(|text| text.parse().unwrap()).collect()
 }

@@ -1,4 +1,4 @@
-//! What the parts of the slow side want done, and in which order.
+//! Tests of what the parts of the slow side want done, and in which order.
 
 use super::calls::{Calls, Wish};
 use super::connections::thread_setup;

@@ -1,4 +1,4 @@
-//! From checks as written to checks that hold.
+//! Validation of a group's health checks: what the file says of them becomes values, or errors.
 //!
 //! Owns: every rule about the text of `[[group.check]]`, and the rules about commands and names of
 //! units that `hooks` shares. Never does: ask the file system, the users' database or systemd
@@ -54,7 +54,8 @@ pub(super) fn validate(raw: &[RawCheck], addresses: &[Vip], report: &mut Report<
     raw.iter().filter_map(|check| validate_check(check, addresses, report)).collect()
 }
 
-/// Validates one check: its kind, the keys that belong to the kind, and their values.
+/// Validates one check: its kind, the keys that belong to the kind, and their values. `None` if the
+/// kind or a value that it needs is wrong, which has been reported.
 fn validate_check(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<Check> {
     let At { line, value } = raw.kind.as_ref()?;
     let Some((name, needed, optional)) = KEYS.iter().find(|(name, ..)| name == value) else {
@@ -88,7 +89,8 @@ fn validate_check(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) ->
     })
 }
 
-/// Validates the keys that belong to the kind `name`.
+/// Validates the keys that belong to the kind `name`, and returns what a check of it tries. `None`
+/// if a key that it needs is missing or wrong, which has been reported.
 fn validate_kind(name: &str, raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<CheckKind> {
     match name {
         "tcp" => validate_target(raw, addresses, report).map(|target| CheckKind::Tcp { target }),
@@ -108,8 +110,8 @@ fn validate_kind(name: &str, raw: &RawCheck, addresses: &[Vip], report: &mut Rep
     }
 }
 
-/// Validates where to connect: an address of the group, which is local on every node, or the
-/// loopback.
+/// Validates where a check connects: to an address of the group, which is local on every node, or
+/// to the loopback. `None` if the port is missing or the address is wrong, which has been reported.
 fn validate_target(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<SocketAddr> {
     let port = u16::try_from(raw.port.as_ref()?.value).ok()?;
     let Some(At { line, value }) = &raw.address else {
@@ -127,7 +129,8 @@ fn validate_target(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -
     None
 }
 
-/// Validates a check of kind `http`.
+/// Validates a check of kind `http`: its page, and the answer that it wants. `None` if target or
+/// status is wrong, which has been reported.
 fn validate_http(raw: &RawCheck, addresses: &[Vip], report: &mut Report<'_>) -> Option<HttpCheck> {
     let path = raw.path.as_ref().map_or("/", |at| at.value.as_str());
     if let Some(at) = &raw.path {
@@ -158,7 +161,8 @@ fn default_host(target: SocketAddr) -> String {
     text.strip_suffix(":80").map_or(text.clone(), str::to_owned)
 }
 
-/// Validates `status`: a number, or two with a dash between them, from 100 to 599.
+/// Validates `status`, a number or two with a dash between them, from 100 to 599, and returns the
+/// statuses that are wanted. `None` if it is wrong, which has been reported.
 fn validate_status(status: &RawStatus, report: &mut Report<'_>) -> Option<RangeInclusive<u16>> {
     let At { line, value } = match status {
         RawStatus::One(At { value, .. }) => {

@@ -1,4 +1,4 @@
-//! From the groups as written to valid groups.
+//! Validation of `[[group]]`: what the file says of its groups becomes values, or errors.
 //!
 //! Owns: every rule about groups, their interfaces and addresses. Never does: read files or ask the
 //! machine. On failure each broken rule is one error in the report and validation goes on.
@@ -59,7 +59,8 @@ pub(super) fn validate(
     groups
 }
 
-/// Validates one group. The caller validates `promote`, which is the default here.
+/// Validates one group. Its value is meaningful only if the report stays empty. The caller
+/// validates `promote`, which is the default here.
 fn validate_group(raw: &RawGroup, nodes: &[Node], taken: &mut Taken, report: &mut Report<'_>) -> ClusterGroup {
     let mut addresses = Vec::new();
     if let Some(At { line, value: written }) = &raw.addresses {
@@ -95,7 +96,9 @@ fn validate_group(raw: &RawGroup, nodes: &[Node], taken: &mut Taken, report: &mu
     }
 }
 
-/// Validates `promote`: whose evidence promotes a standby. A witness's evidence needs a witness.
+/// Validates `promote`, and returns whose evidence promotes a standby: the default if the key is
+/// missing, or if it is wrong, which is reported. A witness's evidence needs a witness; `voted`:
+/// the file has one.
 fn validate_promote(raw: &RawGroup, voted: bool, report: &mut Report<'_>) -> Promote {
     let Some(At { line, value }) = &raw.promote else { return Promote::default() };
     let names = Promote::ALL.map(Promote::name);
@@ -112,7 +115,8 @@ fn validate_promote(raw: &RawGroup, voted: bool, report: &mut Report<'_>) -> Pro
     Promote::default()
 }
 
-/// Validates `prefer`. Default: the first node.
+/// Validates `prefer`, and returns the preferred node: the first one if the key is missing, or if
+/// no node has the name, which is reported.
 fn validate_prefer(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) -> NodeId {
     let Some(At { line, value }) = &raw.prefer else { return NodeId(1) };
     if let Some(node) = nodes.iter().find(|node| node.name == *value) {
@@ -128,7 +132,8 @@ fn report_unknown_node(key: &str, line: usize, given: &str, nodes: &[Node], repo
     report.add(line, key, format!("there is no node \"{given}\""), one_of(given, &known));
 }
 
-/// Validates the group's interface on every node, in the order of the nodes.
+/// Validates the group's interface on every node, and returns the names in the order of the nodes.
+/// A missing or wrong entry is an error; the names are meaningful only if the report stays empty.
 fn validate_interfaces(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) -> Vec<String> {
     match &raw.interface {
         None => Vec::new(),

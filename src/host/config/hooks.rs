@@ -1,4 +1,4 @@
-//! From hooks and units as written to hooks and units that hold.
+//! Validation of a group's hooks and units: what the file says of them becomes values, or errors.
 //!
 //! Owns: every rule about the text of `[group.hooks]` and `units`. Never does: ask the file system
 //! or systemd whether a program or a unit exists. On failure each broken rule is one error in the
@@ -15,7 +15,8 @@ use std::time::Duration;
 /// Most commands of one hook, and most units of one group.
 pub const MAX_COMMANDS: usize = 16;
 
-/// Validates `[group.hooks]`: the defaults if the table is missing.
+/// Validates `[group.hooks]`, and returns the hooks: the defaults if the table is missing. The
+/// value is meaningful only if the report stays empty.
 pub(super) fn validate(raw: Option<&RawHooks>, report: &mut Report<'_>) -> Hooks {
     let Some(raw) = raw else { return Hooks::default() };
     let [before_open, after_open, before_close, after_close, on_fault] =
@@ -31,7 +32,8 @@ pub(super) fn validate(raw: Option<&RawHooks>, report: &mut Report<'_>) -> Hooks
     }
 }
 
-/// Validates the commands of the hook `name`.
+/// Validates the commands of the hook `name`, and returns them: none if the key is missing.
+/// Commands in error are reported and left out.
 fn validate_commands(name: &str, raw: &RawCommands, report: &mut Report<'_>) -> Vec<Command> {
     let Some(At { line, value }) = raw else { return Vec::new() };
     let key = format!("group.hooks.{name}");
@@ -40,7 +42,8 @@ fn validate_commands(name: &str, raw: &RawCommands, report: &mut Report<'_>) -> 
     written.filter_map(|at| validate_command(&key, &at, report)).collect()
 }
 
-/// Validates `on_failure`: the name of one of [`OnFailure::ALL`].
+/// Validates `on_failure`, the name of one of [`OnFailure::ALL`], and returns what it names: the
+/// default if the key is missing, or if the name is unknown, which is reported.
 fn validate_on_failure(raw: Option<&At<String>>, report: &mut Report<'_>) -> OnFailure {
     let Some(At { line, value }) = raw else { return OnFailure::default() };
     let names = OnFailure::ALL.map(OnFailure::name);
@@ -51,9 +54,10 @@ fn validate_on_failure(raw: Option<&At<String>>, report: &mut Report<'_>) -> OnF
     })
 }
 
-/// Validates `units` of a group: none if the key is missing. The walk has reported elements that
-/// are no text, so they are left out here. A unit that is written twice is reported at its second
-/// place.
+/// Validates `units` of a group, and returns their names: none if the key is missing. The walk has
+/// reported elements that are no text, so they are left out here. A unit that is written twice is
+/// reported at its second place, and more than [`MAX_COMMANDS`] units are an error. Units in error
+/// stay in the result: a report with errors yields no configuration.
 pub(super) fn validate_units(raw: Option<&At<Vec<Element>>>, report: &mut Report<'_>) -> Vec<String> {
     let Some(At { line, value }) = raw else { return Vec::new() };
     report_too_many("group.units", *line, value.len(), report);

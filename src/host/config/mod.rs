@@ -21,6 +21,7 @@ mod error;
 mod groups;
 mod hooks;
 pub mod keyfile;
+mod nearest;
 pub mod programs;
 mod raw;
 mod raw_service;

@@ -165,7 +165,7 @@ fn child_table<'d>(
     None
 }
 
-/// Reads `[timing]`, each number within its own range.
+/// The keys of `[timing]`, each number within its own range; none without the table.
 fn read_timing(root: &Table<'_>, report: &mut Report<'_>) -> RawTiming {
     let Some(table) = child_table(root, "timing", &TIMING, report) else {
         let line = root.get("timing", report).map_or(1, |(line, _)| line);
@@ -184,7 +184,7 @@ fn read_timing(root: &Table<'_>, report: &mut Report<'_>) -> RawTiming {
     RawTiming { line: table.line, profile, pulse_ms, silence_ms, lease_ms, drift_ppm, broken }
 }
 
-/// Reads one `[[node]]`.
+/// The keys of one `[[node]]`, which begins at `line`.
 fn read_node(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawNode {
     let table = Table::open(&NODE, &EVERYWHERE, line, entries, report);
     let links = "write this node's own addresses, for example links = [\"10.0.0.1\", \"192.168.50.1\"]";
@@ -197,7 +197,8 @@ fn read_node(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> Raw
     }
 }
 
-/// Reads `[witness]`.
+/// The keys of `[witness]`. `None` without the table, or if it is no table, which has been
+/// reported.
 fn read_witness(root: &Table<'_>, report: &mut Report<'_>) -> Option<RawWitness> {
     let table = child_table(root, "witness", &WITNESS, report)?;
     let several =
@@ -213,7 +214,7 @@ fn read_witness(root: &Table<'_>, report: &mut Report<'_>) -> Option<RawWitness>
     })
 }
 
-/// Reads one `[[group]]` with its checks and hooks.
+/// The keys of one `[[group]]`, which begins at `line`, with its checks and hooks.
 fn read_group(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawGroup {
     let table = Table::open(&GROUP, &EVERYWHERE, line, entries, report);
     let addresses = "write the shared addresses, for example addresses = [\"10.0.0.100\"]";
@@ -238,7 +239,8 @@ fn read_group(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> Ra
     }
 }
 
-/// Reads `interface`: one name, or a table with a name per node.
+/// The value of `interface`: one name, or a table with a name per node. `None` without the key, or
+/// if any of it has another type, which has been reported.
 fn read_interface(table: &Table<'_>, report: &mut Report<'_>) -> Option<RawInterface> {
     let right = "write a name in quotes, or one per node: { alpha = \"eth0\", beta = \"ens3\" }";
     let (line, value) = table.get("interface", report)?;
@@ -265,7 +267,8 @@ fn read_interface(table: &Table<'_>, report: &mut Report<'_>) -> Option<RawInter
     complete.then_some(RawInterface::PerNode(At { line, value: names }))
 }
 
-/// The name of one node's interface. The error says what is there instead.
+/// The name of one node's interface, as the table of `interface` has it. The error says what is
+/// there instead.
 fn read_interface_name(node: &At<String>, value: &Spanned<DeValue<'_>>) -> Result<At<String>, String> {
     match value.get_ref() {
         DeValue::String(name) => Ok(At { line: node.line, value: name.to_string() }),

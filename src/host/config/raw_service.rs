@@ -65,7 +65,7 @@ pub(crate) struct RawHooks {
     pub(crate) on_failure: Option<At<String>>,
 }
 
-/// Reads one `[[group.check]]`.
+/// The keys of one `[[group.check]]`, which begins at `line`.
 pub(super) fn read_check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> RawCheck {
     let table = Table::open(&CHECK, &EVERYWHERE, line, entries, report);
     table.require("kind", KINDS, report);
@@ -99,7 +99,8 @@ pub(super) fn read_check(line: usize, entries: &DeTable<'_>, report: &mut Report
     }
 }
 
-/// Reads `status`: a number or a text.
+/// The value of `status`, a number or a text. `None` without the key, or if it has another type,
+/// which has been reported.
 fn read_status(table: &Table<'_>, report: &mut Report<'_>) -> Option<RawStatus> {
     match table.get("status", report)?.1.get_ref() {
         DeValue::Integer(_) => table.number("status", 100..=599, "", report).map(RawStatus::One),
@@ -110,7 +111,7 @@ fn read_status(table: &Table<'_>, report: &mut Report<'_>) -> Option<RawStatus> 
     }
 }
 
-/// Reads `[group.hooks]`.
+/// The keys of `[group.hooks]`.
 pub(super) fn read_hooks(table: &Table<'_>, report: &mut Report<'_>) -> RawHooks {
     let names = ["before_open", "after_open", "before_close", "after_close", "on_fault"];
     RawHooks {
@@ -120,7 +121,8 @@ pub(super) fn read_hooks(table: &Table<'_>, report: &mut Report<'_>) -> RawHooks
     }
 }
 
-/// Reads the commands of one hook: a list of lists of strings.
+/// The commands of the hook `key`, a list of lists of strings. `None` without the key, or if it is
+/// no list, which has been reported.
 fn read_commands(table: &Table<'_>, key: &str, report: &mut Report<'_>) -> RawCommands {
     let (line, value) = table.get(key, report)?;
     let right = "write a list of commands, each a list: [[\"/usr/local/sbin/promote\", \"--now\"]]";

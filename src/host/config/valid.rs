@@ -1,5 +1,5 @@
-//! From the file as written to a valid configuration: cluster, times and nodes. `groups` and
-//! `witness` do the rest.
+//! Validation of the nodes' file: what it says of cluster, times and nodes becomes values, or
+//! errors. `groups` and `witness` do the rest.
 //!
 //! Owns: every rule between values of these. Never does: read files or ask the machine. On failure
 //! each broken rule is one error in the report and validation goes on, so that one run shows all
@@ -56,7 +56,8 @@ pub(crate) fn validate(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> C
     }
 }
 
-/// Validates `[timing]` and derives all times. `witness`: the file has one.
+/// Validates `[timing]`, and returns the profile with all times, derived from it and from the keys.
+/// `witness`: the file has one. The times are meaningful only if the report stays empty.
 fn validate_timing(raw: &RawTiming, witness: bool, report: &mut Report<'_>) -> (Profile, Timing) {
     let mut profile = Profile::Lan;
     if let Some(At { line, value }) = &raw.profile {
@@ -104,7 +105,8 @@ fn report_broken_rule(rule: &Rule, raw: &RawTiming, timing: &Timing, report: &mu
     report.add(line, &format!("timing.{}", rule.key), wrong, right);
 }
 
-/// Validates the nodes. `present`: the file has the key `node`; if not, that has been reported.
+/// Validates the nodes, and returns all of them, also those in error. `present`: the file has the
+/// key `node`; if not, that has been reported.
 fn validate_nodes(raw: &[RawNode], present: bool, taken: &mut Taken, report: &mut Report<'_>) -> Vec<Node> {
     if present && raw.len() != NODES {
         let line = raw.get(NODES).or(raw.last()).map_or(1, |node| node.line);
@@ -128,7 +130,8 @@ fn validate_nodes(raw: &[RawNode], present: bool, taken: &mut Taken, report: &mu
     nodes.into_iter().map(|(_, node)| node).collect()
 }
 
-/// Validates the links of one node; `None` if any of them is wrong.
+/// Validates the links of one node, and marks their addresses as taken. `None` if the key is
+/// missing or any address is wrong, which has been reported.
 fn validate_links(node: &RawNode, taken: &mut Taken, report: &mut Report<'_>) -> Option<Vec<IpAddr>> {
     let At { line, value: written } = node.links.as_ref()?;
     if written.is_empty() || written.len() > MAX_LINKS {

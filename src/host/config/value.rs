@@ -4,7 +4,8 @@
 //! does: know a table. On failure each broken rule is one error in the report.
 
 use super::address::{self, Use};
-use super::error::{Report, nearest};
+use super::error::Report;
+use super::nearest::nearest;
 use super::walk::{At, Element};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -39,8 +40,8 @@ pub(super) fn millis(time: Duration) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Remedy for a wrong word: "did you mean …?" if one of `known` is near, else the list of
-/// all.
+/// Text for an error that says what would be right in place of a wrong word: "did you mean …?" if
+/// one of `known` is near, else the list of all.
 pub(super) fn one_of(given: &str, known: &[&str]) -> String {
     match nearest(given, known.iter().copied()) {
         Some(meant) => format!("did you mean \"{meant}\"?"),

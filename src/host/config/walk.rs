@@ -4,7 +4,8 @@
 //! value. Never does: validate a value beyond its type and range. On failure the error goes to the
 //! report and the value is `None`: a `None` that is read later has been reported.
 
-use super::error::{Report, nearest};
+use super::error::Report;
+use super::nearest::nearest;
 use super::schema::Schema;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

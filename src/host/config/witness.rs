@@ -1,4 +1,4 @@
-//! From the witnesses as written to valid witnesses.
+//! Validation of `[witness]`: what the nodes' file says of its witnesses becomes values, or errors.
 //!
 //! Owns: every rule about `[witness]`. Never does: ask whether a witness can be reached. On failure
 //! each broken rule is one error in the report and validation goes on.
@@ -18,7 +18,8 @@ pub const MAX_WITNESSES: usize = (u8::MAX - NodeId::FIRST_WITNESS.0) as usize + 
 /// Name of a single witness, for people and in `status`. No node may have it.
 const NAME: &str = "witness";
 
-/// Validates the witnesses of a file. `taken` has the link addresses.
+/// Validates the witnesses of a file. `taken` has the link addresses, and gets those of the
+/// witnesses. The value is meaningful only if the report stays empty.
 pub(super) fn validate(raw: &RawWitness, nodes: &[RawNode], taken: &mut Taken, report: &mut Report<'_>) -> Witness {
     if let (Some(_), Some(At { line, .. })) = (&raw.address, &raw.addresses) {
         let right = "write address for one witness, addresses for several";
@@ -39,7 +40,7 @@ pub(super) fn validate(raw: &RawWitness, nodes: &[RawNode], taken: &mut Taken, r
     }
 }
 
-/// Validates `addresses`: an odd number of them.
+/// Validates `addresses`, of which there must be an odd number, and returns those that are right.
 fn validate_addresses(
     At { line, value: written }: &At<Vec<super::walk::Element>>,
     taken: &mut Taken,
@@ -62,7 +63,8 @@ fn validate_addresses(
     texts.filter_map(|(line, text)| validate_address("witness.addresses", line, text, taken, report)).collect()
 }
 
-/// Validates one address of a witness, and marks it as taken.
+/// Validates one address of a witness, and marks it as taken. `None` if it is wrong, which has been
+/// reported.
 fn validate_address(
     key: &'static str,
     line: usize,

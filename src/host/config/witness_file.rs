@@ -147,7 +147,8 @@ fn validate_file(document: &DeTable<'_>, file: &Path, report: &mut Report<'_>) -
     }
 }
 
-/// Validates one cluster. `names` has the clusters before it, by their number on the wire.
+/// Validates one cluster that the witness votes in. `names` has the clusters before it, by their
+/// number on the wire, and gets this one. The value is meaningful only if the report stays empty.
 fn validate_cluster(
     line: usize,
     entries: &DeTable<'_>,
@@ -184,7 +185,8 @@ fn validate_cluster(
     }
 }
 
-/// Validates one check; `None` if a part that it needs is missing or wrong.
+/// Validates one of the witness's own checks of a service; `None` if a part that it needs is
+/// missing or wrong, which has been reported.
 fn validate_check(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> Option<ServiceCheck> {
     let table = Table::open(&CHECK, &EVERYWHERE, line, entries, report);
     let kinds = "write kind = \"tcp\"";

@@ -1,7 +1,7 @@
 //! TCP connections of service checks, made in the same way by the nodes and by the witness.
 //!
-//! Owns: one attempt at a time. Never does: wait longer than the caller's patience. On failure the
-//! error is a sentence for the status: refused, unreachable, or too late.
+//! Owns: one connection at a time. Never does: wait longer than the caller's patience. On failure
+//! the error is a sentence for the status: refused, unreachable, or too late.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Socket, Type};
@@ -16,7 +16,7 @@ use tokio::net::{TcpSocket, TcpStream};
 /// # Errors
 /// The connection is refused, the target is unreachable, or connecting takes longer than
 /// `patience`.
-pub async fn attempt(target: SocketAddr, patience: Duration) -> Result<(), String> {
+pub async fn try_port(target: SocketAddr, patience: Duration) -> Result<(), String> {
     let begun = start_connecting(target).map_err(|error| reason(&error))?;
     // The kernel makes or refuses a connection to an address of this machine before it returns:
     // nothing to wait for.
@@ -30,6 +30,9 @@ pub async fn attempt(target: SocketAddr, patience: Duration) -> Result<(), Strin
 }
 
 /// A socket that has begun to connect to `target`.
+///
+/// # Errors
+/// The connection is refused or the target unreachable, and the kernel knew at once.
 fn start_connecting(target: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM.nonblocking().cloexec(), None)?;
     match socket.connect(&target.into()) {
@@ -44,7 +47,12 @@ fn is_decided(socket: &Socket) -> bool {
     poll(&mut asked, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
-/// Waits until the connection is made or refused, or `patience` is over.
+/// Waits until the connection is made or refused, and returns the socket, which knows which of the
+/// two.
+///
+/// # Errors
+/// The sentence of [`too_late`] when `patience` is over; of [`reason`] when the socket itself
+/// fails.
 async fn wait_until_decided(socket: Socket, patience: Duration) -> Result<Socket, String> {
     let stream = TcpStream::from_std(socket.into()).map_err(|error| reason(&error))?;
     let in_time = tokio::time::timeout(patience, stream.writable()).await.map_err(|_| too_late(patience))?;
@@ -54,7 +62,8 @@ async fn wait_until_decided(socket: Socket, patience: Duration) -> Result<Socket
 /// Connects to `target` and returns the connection.
 ///
 /// # Errors
-/// As with [`attempt`].
+/// The connection is refused, the target is unreachable, or connecting takes longer than
+/// `patience`.
 pub async fn connect(target: SocketAddr, patience: Duration) -> Result<TcpStream, String> {
     let connecting = async {
         let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };

@@ -170,7 +170,9 @@ fn make_directory(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Opens and locks the directory, which must belong to us and be writable by nobody else.
+/// Opens and locks the directory, which must belong to us and be writable by nobody else. Never
+/// waits: [`StoreError::Locked`] if another process holds the lock. The lock is freed when the
+/// result is dropped.
 fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
     let dir = File::open(path).map_err(|cause| failed("open", path, cause))?;
     let status = fstat(&dir).map_err(|cause| failed("inspect", path, cause))?;

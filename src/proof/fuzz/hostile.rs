@@ -1,10 +1,10 @@
 //! A running engine on a network that belongs to an attacker without the key (promise S6).
 //!
-//! Two copies of one engine live through the same time and get the same pulses of their peer. One
-//! of them is sent whatever the input says besides: noise, forgeries with the right beginning,
-//! recordings of what its peer has sent, whole or damaged, and sealed bodies that are no pulse. At
-//! every step it does exactly what its undisturbed copy does, asks the heap for nothing more, and
-//! in the end its whole state is the same but for the counts of what was turned away.
+//! Two copies of one engine live through the same time and get the same pulses of their peer. The
+//! attacked copy also gets what the input makes up: noise, forgeries with the right beginning,
+//! recordings of what the peer has sent, whole or damaged, and sealed bodies that are no pulse. At
+//! each step the attacked copy decides what the undisturbed one decides, and allocates no more
+//! memory. In the end both states are the same but for the counts of refused datagrams.
 
 use super::auth::hmac;
 use super::input::Input;
@@ -33,7 +33,7 @@ struct Siege {
 }
 
 /// Checks one input: the first byte chooses the pair of [`Rig::get`], the rest are steps of an
-/// attack. Accepted: no datagram of the attack was counted as refused.
+/// attack. Returns what [`besiege`] returns.
 pub(super) fn run(bytes: &[u8]) -> Taken {
     let mut input = Input::new(bytes);
     let rig = Rig::get(input.byte());
@@ -41,7 +41,8 @@ pub(super) fn run(bytes: &[u8]) -> Taken {
 }
 
 /// Attacks node 1 of `rig` in up to [`STEPS`] steps of the input, and panics when the attack
-/// changes more than counters. Accepted: no datagram of the attack was counted as refused.
+/// changes more than counters. Returns [`Taken::Accepted`] if no datagram of the attack was counted
+/// as refused, so that the corpus is known to hold inputs of both kinds.
 pub(super) fn besiege(rig: Rig, mut input: Input<'_>) -> Taken {
     let mut siege =
         Siege { now: rig.now, undisturbed: rig.ours.clone(), ours: rig.ours, peer: rig.peer, recorded: Vec::new() };
@@ -51,17 +52,18 @@ pub(super) fn besiege(rig: Rig, mut input: Input<'_>) -> Taken {
             break;
         }
         siege.now = siege.now + Duration::from_millis(u64::from(input.byte()) % 64);
-        siege.pulses();
+        siege.exchange_pulses();
         siege.attack(&mut input);
     }
-    siege.pulses();
+    siege.exchange_pulses();
     assert_eq!(state(siege.ours.engine()), state(siege.undisturbed.engine()), "only counters have changed");
     Taken::of(siege.turned_away() == before)
 }
 
 impl Siege {
-    /// Lets every node do what is due; the peer's pulses reach both copies, theirs reach the peer.
-    fn pulses(&mut self) {
+    /// Lets every node do what is due now. The peer's pulses reach both copies and are recorded;
+    /// the attacked copy's pulses reach the peer.
+    fn exchange_pulses(&mut self) {
         self.both(Event::Tick);
         let mut answers = Vec::new();
         for (link, bytes) in self.ours.datagrams(NodeId(1)) {

@@ -1,4 +1,5 @@
-//! Every target over its seeds and over mutations of them; and the cost of hostile input.
+//! Tests of every fuzz target over its seeds and over mutations of them; and the cost of hostile
+//! input.
 
 use super::*;
 use std::collections::HashSet;

@@ -54,7 +54,7 @@ const BANNED: [&str; 19] = [
 const BANNED_CRATES: [&str; 7] = ["tokio", "nix", "socket2", "aya", "tracing", "getrandom", "zbus"];
 
 impl Wing {
-    /// The path of the wing's manifest: the root's for the door.
+    /// The path of the wing's manifest: the root's for the command line.
     fn manifest(&self) -> String {
         if self.name == "cli" { "Cargo.toml".to_owned() } else { format!("{}/Cargo.toml", self.folder) }
     }

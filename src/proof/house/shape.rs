@@ -50,7 +50,7 @@ const KNOWN_TRAITS: [&str; 24] = [
 /// in its place.
 const INCLUDED: [&str; 1] = ["src/proto/tag.rs"];
 
-/// What begins the root file of every wing; the door's is `src/cli/mod.rs`.
+/// What begins the root file of every wing; the command line's is `src/cli/mod.rs`.
 const FRONTS: [&str; 6] = [
     "src/proto/lib.rs",
     "src/host/lib.rs",

@@ -1,5 +1,5 @@
-//! The searches: short ones in every run of the tests, all with `--include-ignored`, long ones by
-//! hand.
+//! The searches of the model, as tests: short ones in every run of the tests, all with
+//! `--include-ignored`, long ones by hand.
 //!
 //! `cargo test -p vipair-proof --profile checked model:: -- --include-ignored --skip by_hand`
 //! By hand: `MODEL_FAULTS=3 MODEL_THREADS=2 cargo test -p vipair-proof --profile checked

@@ -1,4 +1,4 @@
-//! Some hundred seeds of several modes.
+//! Tests of the whole protocol in the simulator: some hundred seeds of several modes.
 //!
 //! `cargo test -p vipair-proof sim::` runs them; `vipair sim` (feature `sim`) runs any number.
 

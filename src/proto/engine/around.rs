@@ -1,8 +1,9 @@
-//! What a step of one group may read ([`Around`]), and what it may ask of other rooms ([`Orders`]).
+//! What a step of one group may read ([`Around`]), and what it may ask of other rooms
+//! ([`Requests`]).
 //!
 //! A step of a group writes that group alone, its `self`. [`Around`] is everything else, read only.
-//! [`Orders`] takes what follows from the step: actions, in their order, and wishes to other rooms
-//! of the engine, which the engine fulfils when the step is over.
+//! [`Requests`] takes what follows from the step: actions, in their order, and wishes to other
+//! rooms of the engine, which the engine fulfils when the step is over.
 
 use super::action::{Action, Actions};
 use super::commands::Commands;
@@ -111,14 +112,14 @@ pub(super) struct Wishes {
 }
 
 /// Where a group's actions go, and its wishes.
-pub(super) struct Orders<'a> {
+pub(super) struct Requests<'a> {
     out: &'a mut Actions,
     pub wishes: Wishes,
 }
 
-impl<'a> Orders<'a> {
-    pub fn new(out: &'a mut Actions) -> Orders<'a> {
-        Orders { out, wishes: Wishes::default() }
+impl<'a> Requests<'a> {
+    pub fn new(out: &'a mut Actions) -> Requests<'a> {
+        Requests { out, wishes: Wishes::default() }
     }
 
     pub fn push(&mut self, action: Action) {

@@ -50,9 +50,9 @@ impl Engine {
             let state = &self.groups[group];
             let ours = state.epochs.may_adopt(epoch) && epoch.node() == self.setup.me;
             if alive && ours && !state.paused {
-                self.with_group(group, now, out, |group, around, orders| {
+                self.with_group(group, now, out, |group, around, requests| {
                     group.adopt(epoch, lease.until);
-                    group.set_role(Role::Active, Cause::Adopted, around, orders);
+                    group.set_role(Role::Active, Cause::Adopted, around, requests);
                     group.announcing.begin(now);
                 });
             } else {
@@ -109,11 +109,11 @@ impl Engine {
             }
             let (open, draining) = (state.is_open(), state.drain_until.is_some());
             any |= open;
-            self.with_group(group, now, out, |group, around, orders| {
+            self.with_group(group, now, out, |group, around, requests| {
                 if open {
-                    group.close(MonoTime::ZERO, cause, around, orders);
+                    group.close(MonoTime::ZERO, cause, around, requests);
                 } else if draining {
-                    group.end_drain_early(orders);
+                    group.end_drain_early(requests);
                 }
             });
         }

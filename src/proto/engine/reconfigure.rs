@@ -65,8 +65,8 @@ impl Engine {
     /// Takes leave of a group: closed at once, its commands answered, its epochs remembered.
     fn dismiss(&mut self, group: GroupId, now: MonoTime, out: &mut Actions) {
         if self.groups[group].is_open() {
-            self.with_group(group, now, out, |group, around, orders| {
-                group.close(MonoTime::ZERO, Cause::Removed, around, orders);
+            self.with_group(group, now, out, |group, around, requests| {
+                group.close(MonoTime::ZERO, Cause::Removed, around, requests);
             });
         } else {
             out.push(Action::close(group));

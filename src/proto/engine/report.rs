@@ -187,7 +187,7 @@ impl Engine {
         let links = known.links.iter().map(|link| LinkReport {
             id: link.id,
             open: link.open,
-            heard: link.was_heard,
+            heard: link.told_as_heard,
             last_heard: link.heard,
             sent: link.sent,
             received: link.received,

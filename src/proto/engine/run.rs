@@ -6,7 +6,7 @@
 
 use super::Engine;
 use super::action::{Action, Actions};
-use super::around::{Around, Orders, Wishes};
+use super::around::{Around, Requests, Wishes};
 use super::evidence::{Asking, Needs, Probes};
 use super::group::{Group, Groups};
 use super::notice::Notice;
@@ -112,15 +112,15 @@ impl Engine {
         id: GroupId,
         now: MonoTime,
         out: &mut Actions,
-        act: impl FnOnce(&mut Group, Around<'_>, &mut Orders<'_>),
+        act: impl FnOnce(&mut Group, Around<'_>, &mut Requests<'_>),
     ) {
         let (groups, mut around) = self.groups_around(now);
         let group = &mut groups[id];
         let before = group.may_be_opened_behind_us(around.peers);
         around.given_before = before;
-        let mut orders = Orders::new(out);
-        act(group, around, &mut orders);
-        let wishes = orders.wishes;
+        let mut requests = Requests::new(out);
+        act(group, around, &mut requests);
+        let wishes = requests.wishes;
         let (after, interface) = (group.may_be_opened_behind_us(around.peers), group.interface);
         self.openable.replace(before, after, interface);
         self.fulfil(id, &wishes, now, out);

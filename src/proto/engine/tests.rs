@@ -1,5 +1,5 @@
-//! Engines joined back to back under virtual time, with a gate model that checks the promises after
-//! every step.
+//! Tests of the engine: two engines joined back to back under virtual time, with a gate model that
+//! checks the promises after every step.
 
 mod blind;
 mod division;

@@ -18,6 +18,7 @@ const BETA: NodeId = NodeId(2);
 const LEASE_US: u32 = 170_000;
 const CLUSTER: u32 = 7;
 
+/// The key ring that nodes and voter share.
 fn ring() -> Arc<KeyRing> {
     Arc::new(KeyRing::new("web", &[(1, [0x33; 32])]))
 }
@@ -47,6 +48,7 @@ fn instant(ms: u64) -> MonoTime {
     MonoTime(1_000_000_000) + Duration::from_millis(ms)
 }
 
+/// The epoch of this counter and node.
 fn epoch(counter: u64, node: NodeId) -> Epoch {
     Epoch::new(counter, node)
 }
@@ -86,6 +88,7 @@ impl Scene {
         scene
     }
 
+    /// The node with this number, whose datagrams the test makes.
     fn talker(&mut self, node: NodeId) -> &mut Talker {
         if node == ALPHA { &mut self.alpha } else { &mut self.beta }
     }

@@ -6,6 +6,7 @@ use super::*;
 use crate::testing::netns::veth;
 use std::process::Command;
 
+/// The connection of a client, told apart from others by `n`.
 fn from(n: u16) -> Connection {
     Connection::new("10.9.9.1:80".parse().unwrap(), SocketAddr::new("10.9.9.2".parse().unwrap(), n))
 }

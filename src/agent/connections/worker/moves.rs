@@ -10,7 +10,7 @@ use super::{Drain, Worker};
 use crate::types::{GroupKey, MonoTime};
 use std::time::Duration;
 
-/// Time after the end of a drain for the segments that the former active sent last.
+/// Time after the end of a drain for the TCP segments that the former active sent last.
 const AFTER_DRAIN: Duration = Duration::from_millis(20);
 
 impl Worker {
@@ -23,7 +23,8 @@ impl Worker {
     pub(super) fn handle_opened(&mut self, group: GroupKey, how: Opening, when: MonoTime) {
         self.open.insert(group, MonoTime::FOREVER);
         self.drains.retain(|drain| drain.group != group);
-        if let Some((drain, addresses)) = self.watched(group).map(|group| (group.drain, group.addresses.len())) {
+        if let Some((drain, addresses)) = self.watched(group).map(|watched| (watched.drain, watched.addresses.len()))
+        {
             let carried = if how == Opening::HandedOver { drain } else { Duration::ZERO };
             self.resets.handle_opened(group, when, carried);
             match how {
@@ -38,7 +39,7 @@ impl Worker {
                 Opening::TakenOver => self.tickle(group, tickler::first_round(when, addresses)),
             }
         }
-        self.stale = true;
+        self.lister_is_stale = true;
     }
 
     /// Begins to tickle the clients of the peer's connections to a group, at `begins`.
@@ -50,11 +51,12 @@ impl Worker {
         }
     }
 
-    /// Ends the tickling of a group that closed here, and plans the reset of its connections.
+    /// Ends the tickling of a group that closed here, and plans the reset of its connections. A
+    /// group that was handed over stays listed until its drain ends.
     pub(super) fn handle_closed(&mut self, group: GroupKey, how: Closing, when: MonoTime, now: MonoTime) {
         self.tickler.cancel(group);
         self.drains.retain(|drain| drain.group != group);
-        let Some(drain) = self.watched(group).map(|group| group.drain) else { return };
+        let Some(drain) = self.watched(group).map(|watched| watched.drain) else { return };
         match how {
             Closing::HandedOver => {
                 // The connections of all groups count: all groups may be handed over at once.
@@ -71,7 +73,7 @@ impl Worker {
                 self.open.remove(&group);
             }
         }
-        self.stale = true;
+        self.lister_is_stale = true;
     }
 
     /// Makes the lister read the connections of the groups that are open now.
@@ -92,6 +94,6 @@ impl Worker {
             }),
             Err(cause) => self.complain(Event::Failed { what: format!("resetting connections: {cause}") }, now),
         }
-        self.stale = true;
+        self.lister_is_stale = true;
     }
 }

@@ -1,4 +1,5 @@
-//! Cost of recording for the hot thread. Figures are printed; the bounds are far above them.
+//! Measurements of what recording costs the hot thread. Figures are printed; the bounds are far
+//! above them.
 
 use super::pair::{ETH, Pair, setup};
 use crate::engine::{Actions, Engine, Event, GroupSetup};

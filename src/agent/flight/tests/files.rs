@@ -1,4 +1,4 @@
-//! Bytes that are no recording: cut, changed, forged.
+//! Tests of bytes that are no recording: cut, changed, forged. All are refused.
 
 use super::pair::{Pair, ms};
 use super::{bytes, replayed};

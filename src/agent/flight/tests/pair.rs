@@ -26,6 +26,7 @@ pub const SEED: [u8; 32] = *b"and thirty-two that were random!";
 const WALL: u64 = 1_772_323_200_000;
 const START: MonoTime = MonoTime(1_000_000_000);
 
+/// A span of so many milliseconds.
 pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }

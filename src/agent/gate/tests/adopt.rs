@@ -14,6 +14,7 @@ const MAIL: GroupKey = GroupKey(0x88);
 const SECOND: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 101);
 const THIRD: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 102);
 
+/// The table of a gate with the group `web` alone.
 fn web() -> Vec<(GroupKey, Vec<Vip>)> {
     vec![(WEB, vec![VIP4.into(), VIP6.into()])]
 }

@@ -48,7 +48,7 @@ pub(super) fn now() -> MonoTime {
     )
 }
 
-/// Asks until the answer is true.
+/// Waits until the condition holds; fails with `what` after [`SOON`].
 pub(super) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + SOON;
     while !condition() {
@@ -82,10 +82,12 @@ impl Lab {
         lab
     }
 
+    /// Name of a host's namespace; `number` counts from 1.
     fn name(&self, number: usize) -> String {
         format!("{}n{number}", self.prefix)
     }
 
+    /// The host with this number, from 1.
     pub(super) fn host(&self, number: usize) -> Host {
         Host { name: self.name(number), number: u8::try_from(number).expect("few hosts") }
     }
@@ -108,22 +110,27 @@ pub(super) struct Host {
 }
 
 impl Host {
+    /// Hardware address of the host's interface.
     pub(super) fn mac(&self) -> MacAddr {
         MacAddr([2, 7, 0, 0, 0, self.number])
     }
 
+    /// The host's own IPv4 address.
     pub(super) fn address4(&self) -> Ipv4Addr {
         Ipv4Addr::new(10, 7, 0, self.number)
     }
 
+    /// The host's own IPv6 address.
     pub(super) fn address6(&self) -> Ipv6Addr {
         Ipv6Addr::new(0xfd07, 0, 0, 0, 0, 0, 0, u16::from(self.number))
     }
 
+    /// Runs ip(8) inside the host, which must succeed; returns its output.
     pub(super) fn ip(&self, arguments: &str) -> String {
         run(&format!("ip -n {} {arguments}", self.name))
     }
 
+    /// Runs tc(8) inside the host, which must succeed; returns its output.
     pub(super) fn tc(&self, arguments: &str) -> String {
         run(&format!("tc -n {} {arguments}", self.name))
     }
@@ -162,8 +169,8 @@ impl Host {
         }
     }
 
-    /// The kernel joins the group that solicitations go to in a work queue, after the address was
-    /// added.
+    /// Waits until the kernel has joined the multicast group to which solicitations for `address`
+    /// go. It joins in a work queue, after the address was added.
     fn wait_until_joined(&self, address: Ipv6Addr) {
         let [.., x, y, z] = address.octets();
         let group =
@@ -183,6 +190,7 @@ impl Host {
         })
     }
 
+    /// The kernel's number of the host's interface.
     pub(super) fn ifindex(&self) -> u32 {
         self.inside(|| nix::net::if_::if_nametoindex(DEVICE).expect("eth0"))
     }
@@ -201,6 +209,7 @@ impl Host {
         gate
     }
 
+    /// Whether the gate's programs are attached to the host's interface.
     pub(super) fn is_attached(&self, gate: &Gate) -> bool {
         self.inside(|| gate.is_attached()).expect("an answer")
     }
@@ -292,8 +301,8 @@ impl Tap {
         self.until("the sentinel", |frame| frame[12..14] == SENTINEL.to_be_bytes())
     }
 
-    /// Asks for `vip` and then for the host's own address, which nothing gates: true if there was
-    /// an answer for `vip`.
+    /// Whether `host` answers ARP for `vip`. Asks for `vip` and then for the host's own address,
+    /// which nothing gates: an answer for `vip` would come before the other one.
     pub(super) fn answers4(&self, host: &Host, vip: Ipv4Addr, sender: Ipv4Addr) -> bool {
         self.send(&frames::arp(frames::REQUEST, self.mac, sender, vip));
         self.send(&frames::arp(frames::REQUEST, self.mac, self.address4, host.address4()));
@@ -303,7 +312,7 @@ impl Tap {
         seen.iter().any(|frame| frames::is_arp_reply(frame, vip) && frame[6..12] == host.mac().0)
     }
 
-    /// Asks as above by neighbour discovery.
+    /// Whether `host` answers neighbour discovery for `vip`; asks as [`Tap::answers4`] does.
     pub(super) fn answers6(&self, host: &Host, vip: Ipv6Addr) -> bool {
         self.send(&frames::discovery(frames::SOLICITATION, self.mac, self.address6, vip));
         self.send(&frames::discovery(frames::SOLICITATION, self.mac, self.address6, host.address6()));

@@ -3,6 +3,7 @@
 use super::*;
 use std::net::Ipv4Addr;
 
+/// The group addresses that these texts write.
 fn vips(addresses: &[&str]) -> Vec<Vip> {
     addresses.iter().map(|address| address.parse().unwrap()).collect()
 }

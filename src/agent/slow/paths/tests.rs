@@ -11,6 +11,7 @@ use std::path::Path as File;
 const NODE: LinkId = LinkId { peer: NodeId(2), path: LinkPath::Udp(0) };
 const WITNESS: LinkId = LinkId { peer: NodeId::FIRST_WITNESS, path: LinkPath::Udp(0) };
 
+/// The address 10.0.0.`last`.
 fn address(last: u8) -> IpAddr {
     Ipv4Addr::new(10, 0, 0, last).into()
 }

@@ -54,6 +54,7 @@ fn report(config: &Config) -> Report {
     }
 }
 
+/// What `status` shows of a report.
 fn shown(config: &Config, report: &Report) -> StatusReport {
     status(config, &Names::new(config), report, MonoTime::ZERO)
 }

@@ -1,4 +1,5 @@
-//! The form of a record, and what a journal that takes nothing costs.
+//! Tests of the log for the journal: the form of a record, and what a journal that takes nothing
+//! costs.
 
 use super::*;
 use std::collections::HashMap;

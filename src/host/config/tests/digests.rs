@@ -1,4 +1,4 @@
-//! Digests: equal where configurations mean the same, different where they do not.
+//! Tests of digests: equal where configurations mean the same, different where they do not.
 
 use super::*;
 use crate::types::GroupKey;

@@ -1,4 +1,4 @@
-//! Every class of error: line, key, what is wrong, what would be right.
+//! Tests of every class of error in the nodes' file: line, key, what is wrong, what would be right.
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn a_key_of_no_letters_is_shown_as_it_is_written() {
 }
 
 #[test]
-fn a_key_in_the_wrong_table_is_sent_home() {
+fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
     one_error(
         "links = [\"10.0.0.1\"]",
         "links = [\"10.0.0.1\"]\nprefer = \"alpha\"",

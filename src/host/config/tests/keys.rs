@@ -1,4 +1,4 @@
-//! Key files: made safely, refused when others could know them.
+//! Tests of key files: made safely, refused when others could know them.
 
 use super::*;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,4 +1,4 @@
-//! What is right becomes a configuration with every value in its place.
+//! Tests of right files: what is right becomes a configuration with every value in its place.
 
 use super::*;
 use crate::timing::{Profile, Timing};
@@ -112,8 +112,8 @@ fn every_profile_obeys_every_rule() {
 }
 
 #[test]
-fn distances_count_swaps_once() {
-    use super::super::error::nearest;
+fn the_nearest_name_is_found_through_a_swap_a_beginning_or_another_case() {
+    use super::super::nearest::nearest;
     assert_eq!(nearest("alhpa", ["alpha", "beta"]), Some("alpha"));
     assert_eq!(nearest("pulse", ["silence_ms", "pulse_ms"]), Some("pulse_ms"));
     assert_eq!(nearest("links", ["name"]), None);

@@ -1,5 +1,5 @@
-//! Checks, hooks and units in the nodes' file: what is right arrives, what is wrong is said. And
-//! the programs that they name: those that others can change are refused.
+//! Tests of checks, hooks and units in the nodes' file: what is right arrives, what is wrong is
+//! said. And of the programs that they name: those that others can change are refused.
 
 use super::super::programs::{self, ProgramError};
 use super::*;

@@ -1,5 +1,5 @@
-//! `[witness]`, `promote` and `drift_ppm` in the nodes' file: what is right, and every class of
-//! error. And the bound on the clusters in a witness's own file.
+//! Tests of `[witness]`, `promote` and `drift_ppm` in the nodes' file: what is right, and every
+//! class of error. And of the bound on the clusters in a witness's own file.
 
 use super::*;
 use crate::timing::{Profile, Timing};

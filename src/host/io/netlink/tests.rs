@@ -199,17 +199,18 @@ fn neighbours_and_gateways_of_an_interface_are_found() {
 }
 
 #[test]
-fn addresses_survive_a_link_that_is_switched_off() {
+fn held_ipv6_addresses_survive_a_link_that_is_switched_off() {
+    const COUNT: u8 = 3;
     in_netns(|| {
         let mut netlink = open_with_west_and_east();
         ip("link set west up");
         let index = west(&mut netlink).index;
         hold_addresses_while_down("west").unwrap();
-        add(&mut netlink, index, &six(3));
+        add(&mut netlink, index, &six(COUNT.into()));
         ip("link set west down");
         ip("link set west up");
-        assert_eq!(ours(&mut netlink, index).len(), 3);
-        assert!(hold_addresses_while_down("nothing").is_err());
+        assert_eq!(ours(&mut netlink, index).len(), usize::from(COUNT));
+        assert!(hold_addresses_while_down("nothing").is_err(), "there is no such interface");
     });
 }
 

@@ -1,4 +1,4 @@
-//! The cost of a datagram that no holder of the key has sent.
+//! Tests of the cost of a datagram that no holder of the key has sent.
 
 use super::super::pulse::{datagram, ring};
 use super::super::{Usage, auth, cluster_file, measured};

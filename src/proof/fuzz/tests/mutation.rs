@@ -6,6 +6,7 @@ pub struct Mutator {
 }
 
 impl Mutator {
+    /// A source of changes that is determined by `seed`.
     pub fn new(seed: u64) -> Mutator {
         Mutator { state: seed }
     }
@@ -23,6 +24,7 @@ impl Mutator {
         usize::try_from(self.next() % u64::try_from(limit.max(1)).unwrap()).unwrap()
     }
 
+    /// A random byte.
     pub fn byte(&mut self) -> u8 {
         self.next().to_le_bytes()[3]
     }

@@ -1,4 +1,4 @@
-//! A search in depth that holds one history at a time.
+//! A search of the model in depth that holds one history at a time.
 //!
 //! The search keeps 64 bits of each state that it has seen, and along the present history how many
 //! acts are left in each state, with a state here and there from which the others are made again.

@@ -1,4 +1,4 @@
-//! The searches of bare pairs, by name: what may go wrong in each, and how often.
+//! Shapes of model searches with bare pairs, by name: what may go wrong in each, and how often.
 
 use super::super::act::Act;
 use super::*;
@@ -11,8 +11,8 @@ pub fn both_ways(path: usize) -> Cuts {
     Cuts::of(&[(0, 1, path), (1, 0, path)])
 }
 
-/// Anything that can happen to processes, hosts, datagrams and clocks, `any` times in all. The
-/// wires are sound.
+/// A shape in which anything can happen to processes, hosts, datagrams and clocks, `any` times in
+/// all. The wires are sound.
 pub fn faults(name: &'static str, any: u8) -> Shape {
     let mut shape = Shape::pair(name);
     shape.stagger = 1;
@@ -31,7 +31,7 @@ pub fn faults(name: &'static str, any: u8) -> Shape {
     shape
 }
 
-/// Anything that can happen to processes and hosts.
+/// A shape in which anything can happen to processes and hosts, `any` times in all.
 pub fn processes(name: &'static str, any: u8) -> Shape {
     let mut shape = faults(name, any);
     shape.stagger = 0;
@@ -39,7 +39,8 @@ pub fn processes(name: &'static str, any: u8) -> Shape {
     shape
 }
 
-/// Anything that can happen to the process and host of the standby only.
+/// A shape in which anything can happen to the process and host of the standby alone, `any` times
+/// in all.
 pub fn standby(name: &'static str, any: u8) -> Shape {
     let mut shape = processes(name, any);
     shape.stagger = 1;
@@ -47,7 +48,7 @@ pub fn standby(name: &'static str, any: u8) -> Shape {
     shape
 }
 
-/// Anything that can happen to datagrams, in any order of arrival.
+/// A shape in which anything can happen to datagrams, `any` times in all, in any order of arrival.
 pub fn datagrams(name: &'static str, any: u8) -> Shape {
     let mut shape = faults(name, any);
     shape.order = Order::Any;
@@ -56,7 +57,8 @@ pub fn datagrams(name: &'static str, any: u8) -> Shape {
     shape
 }
 
-/// All ways are cut and mended, `faults` more things go wrong.
+/// A shape in which all ways between the nodes are cut and mended once, and up to `faults` more
+/// things go wrong.
 pub fn parted(name: &'static str, faults: u8) -> Shape {
     let mut shape = Shape::pair(name);
     shape.cuts = vec![both_ways(LINK).with(both_ways(SEGMENT))];
@@ -65,24 +67,27 @@ pub fn parted(name: &'static str, faults: u8) -> Shape {
     shape
 }
 
-/// All ways are cut, and one direction is mended: only one node knows of the conflict.
+/// A shape in which all ways are cut and one direction is mended before the other: for a time only
+/// one node knows of the conflict.
 pub fn half_mended(name: &'static str) -> Shape {
-    let mut shape = one_way(name, 0);
+    let mut shape = one_way_cut(name, 0);
     shape.cuts.push(both_ways(LINK).with(both_ways(SEGMENT)));
     shape.budget.any = 2;
     shape.budget.cuts = 2;
     shape
 }
 
-/// All ways of one direction are cut and mended, or of the other; `faults` more things go wrong.
-pub fn one_way(name: &'static str, faults: u8) -> Shape {
+/// A shape in which all ways of one direction are cut and mended, and up to `faults` more things go
+/// wrong.
+pub fn one_way_cut(name: &'static str, faults: u8) -> Shape {
     let mut shape = parted(name, faults);
     let way = |from, to| Cuts::of(&[(from, to, LINK), (from, to, SEGMENT)]);
     shape.cuts = vec![way(0, 1), way(1, 0)];
     shape
 }
 
-/// The link is cut and mended, the segment never; `faults` more things go wrong.
+/// A shape in which the link is cut and mended, the segment never, and up to `faults` more things
+/// go wrong.
 pub fn links(name: &'static str, faults: u8) -> Shape {
     let mut shape = parted(name, faults);
     shape.cuts = vec![both_ways(LINK)];
@@ -90,7 +95,8 @@ pub fn links(name: &'static str, faults: u8) -> Shape {
     shape
 }
 
-/// Nobody has started yet.
+/// A shape that begins before anybody has started, and in which up to `any` things happen to
+/// processes and hosts; datagrams arrive in `order`.
 pub fn starting(name: &'static str, any: u8, order: Order) -> Shape {
     let mut shape = processes(name, any);
     shape.moves = any > 0;
@@ -100,7 +106,8 @@ pub fn starting(name: &'static str, any: u8, order: Order) -> Shape {
     shape
 }
 
-/// Operators switch, and one thing goes wrong.
+/// A shape in which an operator gives one order, to switch or to stop, and one more thing goes
+/// wrong.
 pub fn orders(name: &'static str) -> Shape {
     let mut shape = faults(name, 1);
     shape.budget.any = 2;
@@ -109,7 +116,7 @@ pub fn orders(name: &'static str) -> Shape {
     shape
 }
 
-/// The interface of one node loses its carrier, and one thing goes wrong.
+/// A shape in which the interface of one node loses its carrier, and one more thing goes wrong.
 pub fn carriers(name: &'static str) -> Shape {
     let mut shape = processes(name, 1);
     shape.budget.any = 2;
@@ -117,27 +124,29 @@ pub fn carriers(name: &'static str) -> Shape {
     shape
 }
 
-/// One thing happens to a process or host, and the preferred node takes its group back.
+/// A shape in which one thing happens to a process or host, and the preferred node takes its group
+/// back.
 pub fn preempting(name: &'static str) -> Shape {
     let mut shape = processes(name, 1);
     shape.preempt = true;
     shape
 }
 
-/// An operator has moved the group to node 1, which prepares it, and then something happens.
+/// A shape that begins when an operator has moved the group to node 1, which prepares it, and in
+/// which whatever `budget` allows may go wrong.
 pub fn prepared(name: &'static str, budget: Budget) -> Shape {
     let switch = Act::Order { node: 0, command: Command::Switch(GROUP) };
     Shape { hook: Some(4), history: vec![(switch, 1)], budget, ..Shape::pair(name) }
 }
 
-/// The guest that prepares the group was frozen, and goes on at any time.
+/// A shape that begins when the guest that prepares the group is frozen; it goes on at any time.
 pub fn frozen_prepared(name: &'static str) -> Shape {
     let mut shape = prepared(name, Budget::default());
     shape.history.push((Act::Freeze { node: 1 }, 1));
     shape
 }
 
-/// Searches that are small enough for every run of the tests.
+/// Shapes whose searches are small enough for every run of the tests.
 pub fn one_fault() -> Vec<Shape> {
     let mut calm = faults("one fault, L5", 1);
     calm.liveness = true;
@@ -151,8 +160,8 @@ pub fn one_fault() -> Vec<Shape> {
     ]
 }
 
-/// The searches of every run with the profile `checked`: ten million states and more, in some
-/// minutes.
+/// The shapes that are searched in every run with the profile `checked`: ten million states and
+/// more, in some minutes.
 pub fn all() -> Vec<Shape> {
     let mut shapes = one_fault();
     shapes.extend([
@@ -163,7 +172,7 @@ pub fn all() -> Vec<Shape> {
     shapes
 }
 
-/// Long searches in which `any` things go wrong, for bare pairs and with a witness.
+/// Shapes of long searches in which up to `any` things go wrong, for bare pairs and with a witness.
 pub fn by_hand(any: u8) -> Vec<Shape> {
     let mut all = vec![
         processes("processes", any),
@@ -171,7 +180,7 @@ pub fn by_hand(any: u8) -> Vec<Shape> {
         standby("standby", any),
         datagrams("datagrams", any),
         parted("parted", any - 1),
-        one_way("one way", any - 1),
+        one_way_cut("one way", any - 1),
         half_mended("half mended"),
         links("link cut", any - 1),
         carriers("carrier"),
@@ -183,7 +192,7 @@ pub fn by_hand(any: u8) -> Vec<Shape> {
         voted::faults("voted faults", any),
         voted::processes("voted processes", any),
         voted::parted("voted apart", any - 1),
-        voted::one_way("voted one way", any - 1),
+        voted::one_way_cut("voted one way", any - 1),
         voted::datagrams("voted datagrams", any),
         voted::starting("voted start", any - 1),
         voted::frozen("voted frozen", any - 1),

@@ -1,10 +1,11 @@
-//! The searches with a witness, by name, and the broken rules of the vote that they find.
+//! Shapes of model searches with a witness, by name: what may go wrong in each, and how often. And
+//! the broken rules of the vote that they find.
 
 use super::super::act::Act;
 use super::shapes::{LINK, both_ways};
 use super::*;
 
-/// The number of the witness, as an end of ways and in acts.
+/// Number of the witness, as an end of ways and in acts.
 const WITNESS: usize = 2;
 /// Number of ticks in which everything comes to rest.
 const REST: usize = 40;
@@ -19,24 +20,25 @@ fn nodes_apart() -> Cuts {
     both_ways(LINK).with(both_ways(SEGMENT))
 }
 
-/// A settled pair with a witness in which this may go wrong.
+/// A shape of a settled pair with a witness, in which whatever `budget` allows may go wrong.
 fn pair_with(name: &'static str, budget: Budget) -> Shape {
     Shape { budget, ..Shape::voted(name) }
 }
 
-/// Anything that can happen to processes, hosts, datagrams and clocks, the witness's too. One slip
-/// of a clock at most: two in one lease are more than the drift that the times allow for.
+/// A shape in which anything can happen to processes, hosts, datagrams and clocks, the witness's
+/// too, `any` times in all. One slip of a clock at most: two in one lease are more than the drift
+/// that the times allow for.
 pub fn faults(name: &'static str, any: u8) -> Shape {
     pair_with(name, Budget { slips: any.min(1), ..shapes::faults(name, any).budget })
 }
 
-/// Anything that can happen to processes and hosts.
+/// A shape in which anything can happen to processes and hosts, `any` times in all.
 pub fn processes(name: &'static str, any: u8) -> Shape {
     pair_with(name, shapes::processes(name, any).budget)
 }
 
-/// The nodes are apart, or one of them from the witness, or from both; and `faults` more things go
-/// wrong.
+/// A shape in which the nodes may be cut from each other, or one of them from the witness, or from
+/// both, and up to `faults` more things go wrong.
 pub fn parted(name: &'static str, faults: u8) -> Shape {
     let any = faults + 1;
     let slips = faults.min(1);
@@ -51,8 +53,9 @@ pub fn parted(name: &'static str, faults: u8) -> Shape {
     Shape { cuts, ..pair_with(name, budget) }
 }
 
-/// One direction between two parties is cut.
-pub fn one_way(name: &'static str, faults: u8) -> Shape {
+/// A shape in which one of six directions is cut at a time (between the nodes, or between a node
+/// and the witness, each way), and up to `faults` more things go wrong.
+pub fn one_way_cut(name: &'static str, faults: u8) -> Shape {
     let nodes = |from, to| Cuts::of(&[(from, to, LINK), (from, to, SEGMENT)]);
     let witness = |from, to| Cuts::of(&[(from, to, LINK)]);
     let cuts = vec![
@@ -66,34 +69,38 @@ pub fn one_way(name: &'static str, faults: u8) -> Shape {
     Shape { cuts, moves: faults > 0, ..parted(name, faults) }
 }
 
-/// Datagrams are lost, doubled and held up.
+/// A shape in which datagrams are lost, doubled and held up, `any` times in all.
 pub fn datagrams(name: &'static str, any: u8) -> Shape {
     Shape { moves: false, ..pair_with(name, shapes::datagrams(name, any).budget) }
 }
 
-/// Nobody has started yet, and `any` things happen to processes and hosts.
+/// A shape that begins before anybody has started, and in which up to `any` things happen to
+/// processes and hosts.
 pub fn starting(name: &'static str, any: u8) -> Shape {
     Shape { settled: false, stagger: 3, moves: any > 0, ..processes(name, any) }
 }
 
-/// A guest is frozen with its clock: the exception to S1. Nothing else happens, so what is left of
-/// its lease is exact.
+/// A shape in which a guest is frozen together with its clock, which is the exception to S1, and up
+/// to `faults` processes are stopped or killed. Clocks run true, so that what is left of the frozen
+/// guest's lease is exact.
 pub fn frozen(name: &'static str, faults: u8) -> Shape {
     let budget = Budget { any: 1 + faults, freezes: 1, stops: faults, kills: faults, ..Budget::default() };
     pair_with(name, budget)
 }
 
-/// The group is being prepared on node 1.
+/// A shape that begins while node 1 prepares the group, and in which whatever `budget` allows may
+/// go wrong.
 pub fn prepared(name: &'static str, budget: Budget) -> Shape {
     shapes::prepared(name, budget).with_witness()
 }
 
-/// The group is being prepared on node 1, whose guest has been frozen.
+/// A shape that begins while node 1 prepares the group and its guest is frozen.
 pub fn frozen_prepared(name: &'static str) -> Shape {
     shapes::frozen_prepared(name).with_witness()
 }
 
-/// Two things go wrong, one of each kind: what [`faults`] with two allows, in parts that end.
+/// Shapes in which two things go wrong, one of each kind: what [`faults`] with two allows, in parts
+/// that end.
 pub fn pairs() -> Vec<Shape> {
     let two = Budget { any: 2, ..Budget::default() };
     vec![
@@ -113,13 +120,13 @@ pub fn pairs() -> Vec<Shape> {
     ]
 }
 
-/// The searches of every run with the profile `checked`.
+/// The shapes that are searched in every run with the profile `checked`.
 pub fn standing() -> Vec<Shape> {
     vec![
         frozen("voted: a frozen guest", 0),
         frozen_prepared("voted: a hook in a frozen guest"),
         parted("voted: apart", 0),
-        one_way("voted: one way cut", 0),
+        one_way_cut("voted: one way cut", 0),
         datagrams("voted: two datagrams", 2),
         starting("voted: start", 0),
         faults("voted: one fault of any kind", 1),
@@ -127,13 +134,14 @@ pub fn standing() -> Vec<Shape> {
     ]
 }
 
-/// The nodes have been apart for long: the witness alone keeps the active up.
+/// A shape that begins long after the nodes were cut apart, when the witness alone keeps the active
+/// up, and in which whatever `budget` allows may go wrong.
 fn apart(name: &'static str, budget: Budget) -> Shape {
     Shape { history: vec![(Act::Cut { ways: nodes_apart() }, REST)], lasting: true, ..pair_with(name, budget) }
 }
 
-/// Node 0 was active again and again while node 1 was off, and is gone; the witness is restarted,
-/// which alone knew what it has granted.
+/// A shape that begins when node 0, active again and again while node 1 was off, has crashed, and
+/// the witness, which alone knows what it has granted, is restarted. Nothing more goes wrong.
 fn forgotten() -> Shape {
     let crash = |node| Act::Crash { node, written: true };
     let again = [(crash(0), 1), (Act::Start { node: 0 }, REST)];
@@ -145,8 +153,8 @@ fn forgotten() -> Shape {
     Shape { history, ..pair_with("voted: forgotten", Budget::default()) }
 }
 
-/// The nodes are apart, the active's process is stopped, and a clock may lose or gain as much as
-/// the times allow for.
+/// A shape that begins when the nodes are apart and the active's process is stopped, and in which a
+/// clock may lose or gain as much as the times allow for.
 fn slow() -> Shape {
     let budget = Budget { any: 1, slips: 1, ..Budget::default() };
     let mut shape = apart("voted: a slow clock", budget);
@@ -154,8 +162,8 @@ fn slow() -> Shape {
     shape
 }
 
-/// A broken rule of the vote, the search that finds it, and the promises that it breaks there. The
-/// rule as it is keeps all promises in the same search.
+/// Broken rules of the vote, each with the shape whose search finds it and the promises that it
+/// breaks there. The rule as it is keeps all promises in the same search.
 pub fn mutants() -> Vec<(Mutant, Shape, &'static [&'static str])> {
     let votes: &[&str] = &[rules::S1, rules::S5_VOTER];
     let none = Budget { any: 1, ..Budget::default() };

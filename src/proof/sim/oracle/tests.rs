@@ -1,4 +1,5 @@
-//! Every rule of the oracle fires on a violation that is planted, and on that one.
+//! Tests of the simulator's oracle: every rule fires on a violation that is planted, and on that
+//! one.
 
 use super::Oracle;
 use crate::durable::{Durable, GroupState, Loaded};

@@ -1,4 +1,4 @@
-//! A gate that the slow side replaces while the process is stopped.
+//! A test in the simulator of a gate that the slow side replaces while the process is stopped.
 
 use crate::mutant::Mutants;
 use crate::sim::Want;

@@ -1,5 +1,5 @@
-//! An agent that is stopped in the middle of a change of its gate, again when it goes on, and
-//! killed.
+//! Tests in the simulator of an agent that is stopped in the middle of a change of its gate, again
+//! when it goes on, and killed.
 
 use crate::mutant::Mutants;
 use crate::sim::Want;

@@ -2,7 +2,7 @@
 
 use super::Group;
 use crate::engine::action::Action;
-use crate::engine::around::{Around, Orders};
+use crate::engine::around::{Around, Requests};
 use crate::engine::timers::Timer;
 use crate::rules::Rules;
 use crate::types::{MacAddr, MonoTime, Vip};
@@ -63,19 +63,19 @@ impl Announcing {
 
 impl Group {
     /// Announces the group before its gate is open, then begins the round. Only a mutant does so.
-    pub(super) fn announce_early(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
-        orders.push(Action::Announce { group: self.id, address: None });
+    pub(super) fn announce_early(&mut self, around: Around<'_>, requests: &mut Requests<'_>) {
+        requests.push(Action::Announce { group: self.id, address: None });
         self.announcing.begin(around.now + ANNOUNCE_AT[1]);
     }
 
     /// Announces the group if that is due, and sets the timer of the next announcement.
-    pub fn announce(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
+    pub fn announce(&mut self, around: Around<'_>, requests: &mut Requests<'_>) {
         if !self.is_open() {
             self.announcing.end();
             return;
         }
         if self.announcing.take(around.timing().patience.announcements, around.rules, around.now) {
-            orders.push(Action::Announce { group: self.id, address: None });
+            requests.push(Action::Announce { group: self.id, address: None });
         }
         self.timers.set(Timer::Announce, self.announcing.next);
     }

@@ -10,13 +10,13 @@ use crate::wire::pulse::Reason;
 /// How far this node is on its way to a group that it does not have.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(in crate::engine) struct Candidate {
-    /// Whether it asks the active for the group, in its row.
+    /// Whether this node asks the active for the group, in its row.
     pub wants: bool,
     /// No claim before this instant: another node has our consent, and the time to open.
     pub hold: MonoTime,
-    /// Since when nobody has been active as far as we know.
+    /// Since when no peer has been active, as far as we know; `None` while one is.
     pub free: Option<MonoTime>,
-    /// Since when this node has been ready.
+    /// Since when this node has been ready; `None` while it is not.
     pub ready: Option<MonoTime>,
 }
 
@@ -28,7 +28,8 @@ impl Candidate {
 }
 
 impl Group {
-    /// Notes since when nobody has been active, and sets the timers of what a claim waits for then.
+    /// Notes since when no peer has been active (`None` while one is), and sets the timers of what
+    /// a claim then waits for: hold, preparation, election.
     pub(super) fn note_free(&mut self, around: Around<'_>) {
         if around.peers.iter().any(|peer| peer.is_active(self.id)) {
             self.candidate.free = None;

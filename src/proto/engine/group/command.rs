@@ -157,8 +157,8 @@ impl Engine {
             let state = &self.groups[group];
             let stuck = state.role == Role::Active && !state.has_heir(self.around(now));
             if state.is_open() && (stuck || now >= patience) {
-                self.with_group(group, now, out, |group, around, orders| {
-                    group.release(Cause::Stopping, around, orders);
+                self.with_group(group, now, out, |group, around, requests| {
+                    group.release(Cause::Stopping, around, requests);
                 });
             }
         }

@@ -3,7 +3,7 @@
 
 use super::Group;
 use crate::engine::action::Action;
-use crate::engine::around::{Around, Orders};
+use crate::engine::around::{Around, Requests};
 use crate::engine::notice::{Cause, Notice};
 use crate::engine::peer::{PeerAt, Presence};
 use crate::engine::timers::Timer;
@@ -12,29 +12,35 @@ use crate::wire::pulse::Row;
 
 impl Group {
     /// Closes an active group for what a peer that is heard says, if it must. True if it did.
-    pub(super) fn yield_to(&mut self, peer: PeerAt, row: &Row, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
+    pub(super) fn yield_to(
+        &mut self,
+        peer: PeerAt,
+        row: &Row,
+        around: Around<'_>,
+        requests: &mut Requests<'_>,
+    ) -> bool {
         let (id, deaf) = (around.peers[peer].id, around.peers[peer].deaf);
         let own = self.epochs.own;
         let active = row.role.is_open();
         let conflict = |won| Notice::Conflict { group: self.id, peer: id, epoch: row.epoch, won };
         let (lost, won) = (conflict(false), conflict(true));
         if active && around.rules.is_outranked(own, row.epoch) {
-            self.close(MonoTime::ZERO, Cause::HigherEpoch, around, orders);
-            orders.notice(lost);
+            self.close(MonoTime::ZERO, Cause::HigherEpoch, around, requests);
+            requests.notice(lost);
             return true;
         }
         if active && self.contested.is_none() {
             self.contested = Some(around.now);
             self.announce_anew(around.rules, around.now);
-            orders.notice(won);
+            requests.notice(won);
         } else if !active && self.contested.is_some() {
             // The loser has closed: tell the segment again who is left.
             self.contested = None;
             self.announce_anew(around.rules, around.now);
         }
         if active && self.rival_cannot_hear_us(peer, around) {
-            self.close(MonoTime::ZERO, Cause::Unheard, around, orders);
-            orders.notice(lost);
+            self.close(MonoTime::ZERO, Cause::Unheard, around, requests);
+            requests.notice(lost);
             return true;
         }
         // Where votes decide, the peer cannot open while we are active.
@@ -44,9 +50,9 @@ impl Group {
             // The peer cannot hear us and is about to open. One of us must close first, and only we
             // know of both. A claim below our epoch shows that it knows too little of us: it gets
             // no consent.
-            self.close(MonoTime::ZERO, Cause::Unheard, around, orders);
+            self.close(MonoTime::ZERO, Cause::Unheard, around, requests);
             if row.claim > own {
-                self.give_consent(row.claim, around, orders);
+                self.give_consent(row.claim, around, requests);
             }
             return true;
         }
@@ -68,21 +74,21 @@ impl Group {
     }
 
     /// Closes because this node cannot serve, and lets a ready peer open without asking first.
-    pub fn release(&mut self, cause: Cause, around: Around<'_>, orders: &mut Orders<'_>) {
-        self.close(MonoTime::ZERO, cause, around, orders);
+    pub fn release(&mut self, cause: Cause, around: Around<'_>, requests: &mut Requests<'_>) {
+        self.close(MonoTime::ZERO, cause, around, requests);
         let promised = self.promised();
         // An heir whose service does not answer is better than no heir.
         let able = |row: &&Row| super::health::is_able(row) && row.reserve > promised;
         let heirs = around.peers.other_nodes().iter().filter_map(|peer| peer.row(self.id)).filter(able);
         let heir = heirs.min_by_key(|row| row.health).filter(|_| around.rules.names_heir());
         if let Some(heir) = heir {
-            self.give_consent(heir.reserve, around, orders);
+            self.give_consent(heir.reserve, around, requests);
         }
     }
 
     /// Ends the drain of a group that is not open: what is carried on is dropped from now on.
-    pub fn end_drain_early(&mut self, orders: &mut Orders<'_>) {
+    pub fn end_drain_early(&mut self, requests: &mut Requests<'_>) {
         self.drain_until = None;
-        orders.push(Action::close(self.id));
+        requests.push(Action::close(self.id));
     }
 }

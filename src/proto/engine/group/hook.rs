@@ -16,7 +16,7 @@ use super::Group;
 use super::open::Claim;
 use super::service::{End, Running};
 use crate::engine::action::Action;
-use crate::engine::around::{Around, Orders};
+use crate::engine::around::{Around, Requests};
 use crate::engine::event::Hook;
 use crate::engine::notice::{Cause, HookEnd, Notice};
 use crate::engine::peer::{PeerAt, Presence};
@@ -43,26 +43,26 @@ impl Group {
 
     /// True if the hook before the opening has ended well, and the opening is permitted anew since.
     /// Begins the hook if it does not run; a failure withdraws the claim and is told once.
-    pub(super) fn is_prepared(&mut self, cause: Cause, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
+    pub(super) fn is_prepared(&mut self, cause: Cause, around: Around<'_>, requests: &mut Requests<'_>) -> bool {
         let limit = around.policy(self.id).before_open.filter(|_| around.rules.hook_comes_first());
         let Some(limit) = limit else { return true };
         let epoch = self.epochs.reserve;
-        let done = self.wait_for(Hook::BeforeOpen, epoch, limit, cause, around, orders);
+        let done = self.wait_for(Hook::BeforeOpen, epoch, limit, cause, around, requests);
         if done == Some(false) {
             self.claim = Claim::NONE;
         } else if self.claim.epoch != epoch {
             // A peer that consented without a claim of ours sees by this claim that we will open.
             self.claim.make(epoch, around.now);
         }
-        done == Some(true) && self.is_permitted_anew(around, orders)
+        done == Some(true) && self.is_permitted_anew(around, requests)
     }
 
     /// True if what permits the opening was confirmed after the hook has ended: by answers of
     /// peers, by their silence, or by votes. Asks everybody if nothing was sent since.
-    fn is_permitted_anew(&self, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
+    fn is_permitted_anew(&self, around: Around<'_>, requests: &mut Requests<'_>) -> bool {
         let ended = self.service.hook.and_then(|running| running.ended);
         let Some(end) = ended.filter(|_| around.rules.asks_after_hook()) else { return true };
-        orders.wishes.ask_everybody |= around.counter < end.fresh_from;
+        requests.wishes.ask_everybody |= around.counter < end.fresh_from;
         let has_answered = |peer: PeerAt| around.peers[peer].echoed >= end.fresh_from;
         if around.votes_decide() {
             let voters = around.peers.all().filter(|peer| self.ballot.granted.contains(*peer));
@@ -90,16 +90,16 @@ impl Group {
 
     /// Whether what must be done before the group is handed over is done; `None` while it is being
     /// done.
-    pub(super) fn is_released(&mut self, around: Around<'_>, orders: &mut Orders<'_>) -> Option<bool> {
+    pub(super) fn is_released(&mut self, around: Around<'_>, requests: &mut Requests<'_>) -> Option<bool> {
         let Some(limit) = around.policy(self.id).before_close else { return Some(true) };
         let (epoch, cause) = (self.epochs.own, self.cause);
-        let done = self.wait_for(Hook::BeforeClose, epoch, limit, cause, around, orders);
+        let done = self.wait_for(Hook::BeforeClose, epoch, limit, cause, around, requests);
         let until = self.service.hook.map_or(around.now, |running| running.until);
         if let Some(offer) = self.offer.as_mut() {
             offer.until = offer.until.max(until);
         }
         if around.commands.stopping.is_some() {
-            orders.wishes.stop_not_before = Some(until + around.timing().patience.offer);
+            requests.wishes.stop_not_before = Some(until + around.timing().patience.offer);
             // A node that stops leaves whether the hook ended well or not.
             return done.map(|_| true);
         }
@@ -115,12 +115,12 @@ impl Group {
         limit: Duration,
         cause: Cause,
         around: Around<'_>,
-        orders: &mut Orders<'_>,
+        requests: &mut Requests<'_>,
     ) -> Option<bool> {
         let (now, group) = (around.now, self.id);
         let known = self.service.hook.filter(|running| running.hook == hook && running.epoch == epoch);
         let running = known.unwrap_or_else(|| {
-            orders.push(Action::Hook { group, hook, epoch, cause });
+            requests.push(Action::Hook { group, hook, epoch, cause });
             Running { hook, epoch, until: now + limit + GRACE, ended: None }
         });
         self.service.hook = Some(running);
@@ -136,13 +136,13 @@ impl Group {
         self.service.hook = None;
         self.service.failed = Some((hook, now + RETRY));
         self.timers.set(Timer::Retry, now + RETRY);
-        orders.notice(Notice::Hook { group, hook, epoch, end });
+        requests.notice(Notice::Hook { group, hook, epoch, end });
         Some(false)
     }
 
     /// Forgets a failure whose time is over, and a hook that is of no use any more, once it has
     /// ended or its time is over; people are told how it ended.
-    pub(super) fn note_hook(&mut self, now: MonoTime, orders: &mut Orders<'_>) {
+    pub(super) fn note_hook(&mut self, now: MonoTime, requests: &mut Requests<'_>) {
         match self.service.failed {
             Some((_, until)) if now >= until => self.service.failed = None,
             Some((_, until)) => self.timers.set(Timer::Retry, until),
@@ -164,7 +164,7 @@ impl Group {
             None => return self.timers.set(Timer::Hook, until),
         };
         self.service.hook = None;
-        orders.notice(Notice::Hook { group: self.id, hook, epoch, end });
+        requests.notice(Notice::Hook { group: self.id, hook, epoch, end });
     }
 
     /// True while a hook is of use: what it was run for may still come.

@@ -2,7 +2,7 @@
 //!
 //! Owns: the state of one group, which a step of that group alone changes. Never does: look at
 //! another group, or change another room: what a step reads comes as [`Around`], what it asks for
-//! goes to [`Orders`].
+//! goes to [`Requests`].
 //!
 //! | file | noun |
 //! |---|---|
@@ -18,7 +18,7 @@
 //! | `service`, `hook` | what is known of the service, and what is run for it |
 //! | `command` | what operators ask |
 
-use super::around::Orders;
+use super::around::Requests;
 use super::notice::Cause;
 use super::peer::{PeerAt, Peers};
 use super::setup::{GroupSetup, Setup};
@@ -188,8 +188,8 @@ impl Group {
     }
 
     /// Sees to it that there is a usable reservation or one on its way.
-    pub fn reserve(&mut self, setup: &Setup, orders: &mut Orders<'_>) {
-        orders.wishes.persist |= self.epochs.reserve(self.unusable(), setup);
+    pub fn reserve(&mut self, setup: &Setup, requests: &mut Requests<'_>) {
+        requests.wishes.persist |= self.epochs.reserve(self.unusable(), setup);
     }
 
     /// True if `node` has our consent, and may have opened since without our having heard of it.

@@ -2,7 +2,7 @@
 
 use super::{Group, health};
 use crate::engine::action::{Action, GateAction};
-use crate::engine::around::{Around, Orders};
+use crate::engine::around::{Around, Requests};
 use crate::engine::evidence::Evident;
 use crate::engine::notice::{Cause, Notice};
 use crate::engine::peer::{PeerAt, Presence};
@@ -75,7 +75,7 @@ pub(in crate::engine) fn consent_cause(reason: Reason) -> Cause {
 
 impl Group {
     /// Claims, withdraws, or opens, as the peers permit.
-    pub(super) fn consider_opening(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
+    pub(super) fn consider_opening(&mut self, around: Around<'_>, requests: &mut Requests<'_>) {
         if !around.rules.opens_with_reserve_only() && !self.has_reserve() {
             let known = self.promised().max(self.epochs.held).max(self.epochs.reserve);
             self.epochs.reserve = known.next_for(around.setup.me).unwrap_or(self.epochs.reserve);
@@ -89,14 +89,14 @@ impl Group {
             return;
         }
         let permit = if around.votes_decide() {
-            self.permit_by_votes(around, orders)
+            self.permit_by_votes(around, requests)
         } else {
-            self.permit_by_evidence(around, orders)
+            self.permit_by_evidence(around, requests)
         };
         match permit {
             Permit::Open(cause) => {
-                if self.is_prepared(cause, around, orders) {
-                    self.open(cause, around, orders);
+                if self.is_prepared(cause, around, requests) {
+                    self.open(cause, around, requests);
                 }
             }
             Permit::Claim => self.stake_claim(around),
@@ -119,16 +119,16 @@ impl Group {
     }
 
     /// What the peers permit together in a bare pair.
-    fn permit_by_evidence(&self, around: Around<'_>, orders: &mut Orders<'_>) -> Permit {
+    fn permit_by_evidence(&self, around: Around<'_>, requests: &mut Requests<'_>) -> Permit {
         let nodes = around.peers.nodes();
-        nodes.fold(Permit::Open(Cause::Free), |all, peer| all.and(self.permit(peer, around, orders)))
+        nodes.fold(Permit::Open(Cause::Free), |all, peer| all.and(self.permit(peer, around, requests)))
     }
 
     /// What one peer permits.
-    fn permit(&self, peer: PeerAt, around: Around<'_>, orders: &mut Orders<'_>) -> Permit {
+    fn permit(&self, peer: PeerAt, around: Around<'_>, requests: &mut Requests<'_>) -> Permit {
         match around.presence(peer) {
             Presence::Left if around.has_left_lately(peer) => Permit::Open(Cause::Handover),
-            Presence::Left | Presence::Unknown | Presence::Silent => self.permit_of_silence(peer, around, orders),
+            Presence::Left | Presence::Unknown | Presence::Silent => self.permit_of_silence(peer, around, requests),
             Presence::Heard => self.permit_of_row(peer, around),
             Presence::Suspicious => {
                 // The peer's last word still counts. Where that permits nothing, its silence may:
@@ -136,14 +136,14 @@ impl Group {
                 match self.permit_of_row(peer, around) {
                     Permit::Open(cause) => Permit::Open(cause),
                     Permit::Claim => Permit::Claim,
-                    Permit::No => self.permit_of_silence(peer, around, orders),
+                    Permit::No => self.permit_of_silence(peer, around, requests),
                 }
             }
         }
     }
 
     /// What the silence of a peer permits. Asks for the segment's isolation to be noted.
-    fn permit_of_silence(&self, peer: PeerAt, around: Around<'_>, orders: &mut Orders<'_>) -> Permit {
+    fn permit_of_silence(&self, peer: PeerAt, around: Around<'_>, requests: &mut Requests<'_>) -> Permit {
         let timing = around.timing();
         let claimed = self.claim.since.filter(|_| self.claim.epoch == self.epochs.reserve);
         // Probes find an open gate. But a peer that was not active when it was last heard may be
@@ -157,14 +157,14 @@ impl Group {
         }
         let evident = around.evident(peer, self.interface, claimed, self.openable_by(peer, around));
         let isolated = evident == Evident::Isolated;
-        let before = orders.wishes.isolated.unwrap_or(around.evidence[self.interface].isolated);
+        let before = requests.wishes.isolated.unwrap_or(around.evidence[self.interface].isolated);
         if isolated && !before {
-            orders.notice(Notice::Isolated { interface: self.interface });
+            requests.notice(Notice::Isolated { interface: self.interface });
         }
         if evident != Evident::Wait {
-            orders.wishes.isolated = Some(isolated);
+            requests.wishes.isolated = Some(isolated);
         }
-        orders.wishes.void_probes |= isolated;
+        requests.wishes.void_probes |= isolated;
         match evident {
             Evident::Wait | Evident::Vetoed | Evident::Isolated => Permit::No,
             Evident::Claim => Permit::Claim,
@@ -221,9 +221,9 @@ impl Group {
     }
 
     /// Opens the gate with the reserved epoch.
-    fn open(&mut self, cause: Cause, around: Around<'_>, orders: &mut Orders<'_>) {
+    fn open(&mut self, cause: Cause, around: Around<'_>, requests: &mut Requests<'_>) {
         let former = self.former_active(around).filter(|_| cause == Cause::Handover);
-        self.shorten_lease(around, orders);
+        self.shorten_lease(around, requests);
         let promised = self.promised();
         assert!(self.epochs.reserve > promised, "S2: a gate opens only with an epoch above all seen");
         let epoch = self.epochs.open();
@@ -236,16 +236,16 @@ impl Group {
         self.contested = None;
         let drained = around.now + around.policy(self.id).drain;
         let (until, mac) = former.map_or((MonoTime::ZERO, MacAddr::ZERO), |mac| (drained, mac));
-        orders.push(Action::Gate(GateAction::Forward { group: self.id, until, mac }));
+        requests.push(Action::Gate(GateAction::Forward { group: self.id, until, mac }));
         if around.rules.opens_before_announcing() {
             self.announcing.begin(around.now);
         } else {
-            self.announce_early(around, orders);
+            self.announce_early(around, requests);
         }
-        orders.push(Action::Gate(GateAction::Open { group: self.id, epoch }));
-        self.set_role(Role::Active, cause, around, orders);
-        self.reserve(around.setup, orders);
-        orders.wishes.persist = true;
+        requests.push(Action::Gate(GateAction::Open { group: self.id, epoch }));
+        self.set_role(Role::Active, cause, around, requests);
+        self.reserve(around.setup, requests);
+        requests.wishes.persist = true;
     }
 
     /// The hardware address of the peer whose consent let us open: it may still carry connections.

@@ -45,76 +45,89 @@ pub enum Presence {
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Link {
     pub id: LinkId,
+    /// Whether datagrams can be sent on the link: its socket is there.
     pub open: bool,
+    /// When the newest believed datagram of the link was received; `None` before the first.
     pub heard: Option<MonoTime>,
-    /// Whether people were told that it is heard.
-    pub was_heard: bool,
+    /// Whether people were told last that the link is heard.
+    pub told_as_heard: bool,
+    /// When the newest datagram was sent on the link; `None` before the first.
     pub last_sent: Option<MonoTime>,
+    /// Number of datagrams sent on the link.
     pub sent: u64,
+    /// Number of datagrams received on the link and believed.
     pub received: u64,
+    /// Number of datagrams received on the link and rejected.
     pub rejected: u64,
 }
 
 /// Another node or a witness, as this node knows it.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Peer {
+    /// Number of the peer in the configuration.
     pub id: NodeId,
+    /// The sessions of both sides, which say whether a datagram of the peer is fresh.
     pub sessions: Sessions,
+    /// All paths to the peer, in the order of the configuration.
     pub links: Vec<Link>,
-    /// When its newest believed datagram was received.
+    /// When the peer's newest believed datagram was received; `None` before the first.
     pub heard: Option<MonoTime>,
-    /// A refused datagram hints that its process is gone.
-    pub hint: bool,
-    /// Its newest word is a goodbye.
+    /// Whether the peer's kernel has refused a datagram since the peer was last heard: a hint, no
+    /// proof, that its process is gone.
+    pub may_be_gone: bool,
+    /// Whether the peer's newest word is a goodbye.
     pub left: bool,
-    /// Its newest word is that it does not hear us.
+    /// Whether the peer's newest word is that it does not hear us.
     pub deaf: bool,
-    /// Time at which it last said so, having heard us before.
+    /// When the peer last said that it does not hear us, having heard us before.
     pub deaf_at: Option<MonoTime>,
-    /// Whether it has heard us since its session began. Before that, everybody is deaf.
+    /// Whether the peer has heard us since its session began. Before that, every peer is deaf.
     pub has_heard_us: bool,
-    /// The highest of our counters that it had heard, as it says, when we last had its whole table.
+    /// The highest of our counters that the peer had heard, as it says, when we last had its whole
+    /// table.
     pub echoed: u64,
-    /// First counter of ours since it was heard again after a silence: what it said before may have
-    /// been held up.
+    /// First counter of ours since the peer was heard again after a silence: what it said before
+    /// may have been held up.
     pub fresh_from: u64,
-    /// Whether people were told of its silence.
+    /// Whether people were told of the peer's silence.
     pub silence_told: bool,
-    /// Its table, as far as we have been told.
+    /// The peer's table, as far as we have been told.
     pub copy: TableCopy,
-    /// Version of our table that it has completely.
+    /// Version of our table that the peer has completely.
     pub acked: u64,
+    /// The peer's times and digests, by its newest header; `None` before the first.
     pub config: Option<PeerConfig>,
-    /// Whether people were told that its configuration differs.
+    /// Whether people were told last that the peer's configuration differs.
     pub differs: bool,
-    /// Whether addresses or policies in its rows differ from ours.
+    /// Whether addresses or policies in the peer's rows differ from ours.
     pub rows_differ: bool,
-    /// End of what it grants, if its vote is for us.
+    /// End of what the peer grants, if its vote is for us.
     pub granted: MonoTime,
-    /// Versions of its table and of ours with which its votes were counted.
+    /// Versions of the peer's table and of ours with which its votes were counted.
     pub counted: (u64, u64),
-    /// End of what we have promised it.
+    /// End of what we have promised the peer.
     pub promised: MonoTime,
 }
 
 /// What was known of a peer before its newest word.
 pub(super) struct Heard {
-    /// It had not been heard for the suspicion time, or never before.
+    /// Whether the peer had not been heard for the suspicion time, or never before, or may have
+    /// been gone.
     pub quiet: bool,
-    /// It had been silent for the whole silence bound.
+    /// Whether the peer had been silent for the whole silence bound.
     pub returned: bool,
-    /// It is a witness, and people must be told that it is heard.
+    /// Whether the peer is a witness, and people must be told that it is heard.
     pub is_news: bool,
 }
 
 /// What the header of a peer's newest pulse has changed.
 #[derive(Default)]
 pub(super) struct Learned {
-    /// Whether it hears us, or whether it leaves, has changed.
+    /// Whether the peer's word that it does not hear us, or its goodbye, has changed.
     pub changed: bool,
-    /// It has another set of groups: its table is wanted from the beginning.
+    /// Whether the peer has another set of groups: its table is wanted from the beginning.
     pub regrouped: bool,
-    /// It said goodbye.
+    /// Whether the peer says goodbye and had not before.
     pub left: bool,
 }
 
@@ -125,7 +138,7 @@ impl Peer {
             id: LinkId { peer: peer.id, path: *path },
             open: false,
             heard: None,
-            was_heard: false,
+            told_as_heard: false,
             last_sent: None,
             sent: 0,
             received: 0,
@@ -136,7 +149,7 @@ impl Peer {
             sessions: Sessions::new(session).mutated(setup.mutants),
             links: peer.links.iter().map(link).collect(),
             heard: None,
-            hint: false,
+            may_be_gone: false,
             left: false,
             deaf: false,
             echoed: 0,
@@ -182,7 +195,7 @@ impl Peer {
         let silence = self.silence(turn, now);
         if silence >= timing.silence {
             Presence::Silent
-        } else if silence >= timing.suspicion || self.hint {
+        } else if silence >= timing.suspicion || self.may_be_gone {
             Presence::Suspicious
         } else {
             Presence::Heard
@@ -218,6 +231,7 @@ impl Peer {
         self.copy.is_complete()
     }
 
+    /// The link of this path; `None` if the configuration has no such link.
     pub fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
         self.links.iter_mut().find(|link| link.id == id)
     }
@@ -240,13 +254,13 @@ impl Peer {
     /// Notes that a datagram of it was believed. `next` is the counter of our next datagram.
     pub fn hear(&mut self, link: LinkId, turn: &Turn, timing: &Timing, next: u64, now: MonoTime) -> Heard {
         let silence = self.silence(turn, now);
-        let quiet = silence >= timing.suspicion || self.hint || self.heard.is_none();
+        let quiet = silence >= timing.suspicion || self.may_be_gone || self.heard.is_none();
         let returned = self.heard.is_some() && silence >= timing.silence;
         let is_news = self.id.is_witness() && (self.silence_told || self.heard.is_none());
         if returned {
             self.fresh_from = next;
         }
-        self.hint = false;
+        self.may_be_gone = false;
         self.heard = Some(now);
         self.silence_told = false;
         if let Some(link) = self.link_mut(link) {

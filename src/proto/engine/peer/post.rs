@@ -265,7 +265,7 @@ impl Peer {
                 LinkPath::Segment(_) => segment,
             };
             let heard = link.heard.is_some_and(|heard| now.since(heard) < patience);
-            if std::mem::replace(&mut link.was_heard, heard) != heard {
+            if std::mem::replace(&mut link.told_as_heard, heard) != heard {
                 report(link.id, heard);
             }
         }

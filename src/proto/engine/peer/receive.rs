@@ -230,7 +230,7 @@ impl Engine {
         if let Some(peer) = self.peers.find(link.peer)
             && self.peers[peer].heard.is_some()
         {
-            self.peers[peer].hint = true;
+            self.peers[peer].may_be_gone = true;
             self.peers[peer].left |= goodbye;
             self.groups.look_again = true;
         }

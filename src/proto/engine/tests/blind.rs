@@ -28,7 +28,7 @@ fn a_start_waits_out_the_lease_of_the_former_life() {
     world.timing = times_with_lease(&world, Duration::from_secs(3));
     world.start_slowly(0, Duration::from_secs(6));
     world.run(Duration::from_secs(4));
-    assert_eq!((world.answering().len(), world.both), (1, 0));
+    assert_eq!((world.answering().len(), world.double_answers), (1, 0));
 }
 
 // The disk goes on naming the longest lease in the lives that follow.
@@ -56,10 +56,10 @@ fn no_goodbye_is_said_before_the_gate_is_found() {
     world.run(ms(30));
     world.command(0, 1, Command::Stop);
     world.run(ms(100));
-    assert_eq!((world.answering(), world.both), (vec![0], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
     world.run(Duration::from_secs(3));
     assert!(world.nodes[0].exited);
-    assert_eq!((world.answering(), world.both), (vec![1], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![1], 0));
 }
 
 // S8: a group that is no longer configured may be open in the gate of the former life.
@@ -76,9 +76,9 @@ fn that_a_starting_peer_does_not_name_a_group_opens_nothing_before_it_has_found_
     world.groups = 1;
     world.start_blind(0);
     world.run(ms(100));
-    assert_eq!((world.answering_for(1), world.both), (vec![0], 0));
+    assert_eq!((world.answering_for(1), world.double_answers), (vec![0], 0));
     world.run(ms(500));
-    assert_eq!((world.answering_for(1), world.both), (vec![1], 0));
+    assert_eq!((world.answering_for(1), world.double_answers), (vec![1], 0));
 }
 
 // S7

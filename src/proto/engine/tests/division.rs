@@ -1,4 +1,4 @@
-//! The end of a division: two nodes were active apart, and hear each other again.
+//! Tests of the end of a division: two nodes were active apart, and hear each other again.
 
 use super::world::{ETH, ms, settled};
 use crate::timing::Profile;

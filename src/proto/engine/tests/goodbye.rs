@@ -17,13 +17,13 @@ fn a_goodbye_from_before_a_stall_opens_nothing() {
     world.run(ms(500));
     assert_eq!(world.answering(), [1]);
     world.suspend(1);
-    world.nodes[1].room = 0;
+    world.nodes[1].backlog_limit = 0;
     world.start(0);
     world.traffic();
     world.run_until_answered_by(0, Duration::from_secs(2));
     world.resume(1);
     world.run(Duration::from_secs(1));
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
     assert_eq!(world.answering(), [0]);
 }
 
@@ -44,7 +44,7 @@ fn a_goodbye_of_long_ago_opens_nothing_that_is_answered() {
     world.set_carrier(1, true);
     world.traffic();
     world.run(ms(500));
-    assert_eq!((world.answering(), world.both), (vec![0], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! HP-8: health moves a group to the node where its service does best, if that node can take it.
+//! Tests of health (HP-8): it moves a group to the node where its service does best, if that node
+//! can take it.
 
 use super::world::{World, ms, settled};
 use crate::engine::{Actions, Cause, Command, Event, Outcome};
@@ -20,7 +21,7 @@ fn a_service_that_fails_on_the_active_is_handed_to_a_standby_where_it_answers() 
         assert!(world.changes(0).contains(&(Role::Handover, Cause::Health)), "{:?}", world.changes(0));
         assert!(world.changes(1).contains(&(Role::Active, Cause::Handover)), "connections are carried on");
         world.run(Duration::from_secs(3));
-        assert_eq!((world.answering(), world.both), (vec![1], 0));
+        assert_eq!((world.answering(), world.double_answers), (vec![1], 0));
         assert_eq!((world.role(0), world.reason(0)), (Role::Standby, Reason::Unhealthy));
     }
 }
@@ -102,7 +103,7 @@ fn an_unhealthy_standby_is_better_than_a_dead_active() {
     // When node 0 comes back and its service answers, the group is handed over to it.
     world.start(0);
     world.run_until_answered_by(0, Duration::from_secs(3));
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn who_leaves_hands_over_to_whoever_is_there() {
             assert!(gap <= ms(1), "{command:?}: {gap:?}");
             world.run(Duration::from_secs(3));
             assert_eq!(world.nodes[0].outcomes, [(1, Outcome::Done)]);
-            assert_eq!((world.answering(), world.both), (vec![1], 0));
+            assert_eq!((world.answering(), world.double_answers), (vec![1], 0));
         }
     }
 }
@@ -148,7 +149,7 @@ fn two_that_take_turns_to_do_a_little_worse_do_not_move_the_group_with_every_tur
     let offers = world.changes(0)[before..].iter().filter(|(role, _)| *role == Role::Handover).count();
     let most = usize::try_from(span.as_millis() / hold.as_millis()).unwrap() / 2 + 2;
     assert!((2..=most).contains(&offers), "{offers} of {most} in {turn} turns");
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 // L2, S7
@@ -225,5 +226,5 @@ fn with_a_witness_a_failing_service_moves_and_an_unhealthy_standby_takes_over() 
     world.run(Duration::from_secs(2));
     world.crash(1);
     world.run_until_answered_by(0, Duration::from_secs(1));
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }

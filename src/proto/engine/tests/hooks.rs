@@ -15,7 +15,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOOK_LIMIT: Duration = Duration::from_secs(5);
 const HOOK_SPAN: Duration = Duration::from_secs(2);
 
-/// Both nodes started, with or without a witness, node 0 active; hooks end well.
+/// A world in which both nodes have started, with or without a witness, and node 0 is active. The
+/// group has the hooks that are asked for; each ends well after [`HOOK_SPAN`].
 fn hooked(before_open: bool, before_close: bool, witness: bool) -> World {
     let mut world = World::voted(Profile::Lan, 1, usize::from(witness));
     world.service.before_open = before_open.then_some(HOOK_LIMIT);
@@ -76,7 +77,7 @@ fn a_handover_waits_for_both_hooks_and_nobody_takes_the_group_back_meanwhile() {
             world.run(HOOK_SPAN);
             assert_eq!(world.answering(), [] as [usize; 0], "{:?}", (world.changes(0), world.changes(1)));
             world.run(HOOK_SPAN);
-            assert_eq!((world.answering(), world.both), (vec![1 - from], 0), "witness: {witness}");
+            assert_eq!((world.answering(), world.double_answers), (vec![1 - from], 0), "witness: {witness}");
             assert_eq!(world.nodes[asked].outcomes[done..], [(1, Outcome::Done)]);
             world.run(SECOND);
         }
@@ -107,7 +108,7 @@ fn the_node_whose_hook_fails_stands_back_and_the_other_takes_the_group_back() {
         let told = world.nodes[0].engine.as_ref().unwrap().report(world.now).groups[0].peer;
         assert_eq!(told, Some((Role::Standby, Reason::Hook)));
         world.run(SECOND * 10);
-        assert_eq!((world.reason(1), world.answering(), world.both), (Reason::None, vec![0], 0));
+        assert_eq!((world.reason(1), world.answering(), world.double_answers), (Reason::None, vec![0], 0));
     }
 }
 
@@ -167,7 +168,7 @@ fn after_its_hook_a_gate_opens_on_words_that_were_said_since() {
         assert_eq!(world.answering(), [] as [usize; 0], "witness: {witness}");
         world.resume(0);
         world.run_until_answered_by(1, world.timing.pulse * 2);
-        assert_eq!((world.both, world.nodes[1].hooks.len()), (0, 1));
+        assert_eq!((world.double_answers, world.nodes[1].hooks.len()), (0, 1));
     }
 }
 
@@ -196,9 +197,9 @@ fn after_its_hook_a_node_asks_once_more_whether_the_address_is_answered() {
     world.nodes[0].kernel.until = world.now + ms(200);
     world.handle(1, Event::Hook { group, hook, epoch, ok: true });
     world.run(ms(190));
-    assert_eq!((world.answering(), world.both), (vec![0], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
     world.run_until_answered_by(1, ms(10) + world.timing.probe * 6);
-    assert_eq!((world.both, world.nodes[1].hooks.len()), (0, 1));
+    assert_eq!((world.double_answers, world.nodes[1].hooks.len()), (0, 1));
 }
 
 // L1
@@ -235,7 +236,7 @@ fn an_agent_that_comes_back_while_its_group_is_prepared_elsewhere_does_not_answe
     world.resume(0);
     world.run(HOOK_SPAN * 3);
     // Both claimed at the same moment, and the lower number went first.
-    assert_eq!((world.answering(), world.both), (vec![0], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
     assert_eq!(hook_ends(&world, 1), [HookEnd::Unused]);
 }
 
@@ -249,7 +250,7 @@ fn a_group_whose_before_close_fails_stays_and_is_not_asked_for_at_once() {
     assert_eq!((world.nodes[0].hooks.len(), hook_ends(&world, 0)), (1, vec![HookEnd::Failed]));
     world.service.ends[0] = Some((ms(50), true));
     world.run_until_answered_by(1, SECOND * 2);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 // L1
@@ -281,7 +282,7 @@ fn who_stops_waits_for_its_hook_and_leaves_however_that_ends() {
         world.run_until_answered_by(1, HOOK_LIMIT + SECOND);
         world.run(SECOND);
         assert!(world.nodes[0].exited);
-        assert_eq!((world.answering(), world.both), (vec![1], 0));
+        assert_eq!((world.answering(), world.double_answers), (vec![1], 0));
     }
 }
 

@@ -1,4 +1,5 @@
-//! A deaf peer, which is heard and does not hear us: only the node that hears knows of both.
+//! Tests of a deaf peer, which is heard and does not hear us: only the node that hears knows of
+//! both.
 
 use super::world::{ETH, World, group_setup, ms, settled};
 use crate::timing::Profile;
@@ -24,7 +25,7 @@ fn an_active_closes_on_the_last_claim_of_a_deaf_peer_also_when_its_epoch_is_high
         world.start(1);
         world.run(Duration::from_secs(1));
     }
-    world.nodes[0].room = 0;
+    world.nodes[0].backlog_limit = 0;
     world.suspend(0);
     world.run(Duration::from_secs(1));
     assert_eq!(world.answering(), [1]);
@@ -39,7 +40,7 @@ fn an_active_closes_on_the_last_claim_of_a_deaf_peer_also_when_its_epoch_is_high
     world.run_until_answered_by(0, Duration::from_secs(1));
     assert!(world.nodes[0].kernel.open.values().all(|epoch| *epoch < used), "it has not heard of {used}");
     world.run(Duration::from_secs(1));
-    assert_eq!((world.answering(), world.both), (vec![0], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
 }
 
 // S8: after a change of the set of groups the table of the peer is asked for anew, and it does not
@@ -58,6 +59,6 @@ fn a_claim_of_a_deaf_peer_is_heeded_while_its_table_is_wanted_anew() {
         mute(&mut world, 0);
         world.reload(0, (0..=groups).map(|group| group_setup(group, false)).collect());
         world.run(ms(500));
-        assert_eq!((world.answering(), world.both), (vec![1], 0), "{groups} groups");
+        assert_eq!((world.answering(), world.double_answers), (vec![1], 0), "{groups} groups");
     }
 }

@@ -1,4 +1,4 @@
-//! The promises of a bare pair (docs/promises.md), one a test.
+//! Tests of the promises of a bare pair (docs/promises.md), one a test.
 
 use super::world::{World, ms, settled};
 use crate::engine::{Cause, Command, Notice, Outcome};
@@ -35,7 +35,7 @@ fn host_loss_is_taken_over_within_the_silence_bound() {
         world.crash(0);
         let waited = world.run_until_answered_by(1, Duration::from_secs(10));
         assert!(waited <= world.timing.silence + world.timing.probe * 2, "{profile:?} {waited:?}");
-        assert_eq!(world.both, 0);
+        assert_eq!(world.double_answers, 0);
         assert!(world.nodes[1].announced > 0, "HP-10");
     }
 }
@@ -48,7 +48,7 @@ fn killed_agent_serves_until_its_lease_ends_and_the_standby_follows_within_milli
     let end = world.run_until_answered_by(1, Duration::from_secs(2));
     assert!(world.now >= until, "not before the lease ended");
     assert!(world.now.since(until) <= ms(6), "gap {:?} after {end:?}", world.now.since(until));
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn agent_stopped_for_more_than_a_lease_loses_the_group_and_stays_closed() {
     world.resume(0);
     world.run(Duration::from_secs(1));
     assert_eq!(world.answering(), [1]);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
     assert!(world.changes(0).contains(&(Role::Standby, Cause::Lapsed)));
 }
 
@@ -101,7 +101,7 @@ fn starting_node_consents_to_nothing_before_it_has_found_its_gate() {
     world.start_slowly(1, ms(60));
     assert_eq!(world.role(1), Role::Active);
     world.run(Duration::from_secs(1));
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
     assert_eq!(world.answering(), [1]);
 }
 
@@ -116,7 +116,7 @@ fn switch_moves_the_group_without_both_answering() {
         world.run(Duration::from_secs(1));
         assert_eq!(world.answering(), [1]);
         assert_eq!(world.nodes[asked].outcomes, [(5, Outcome::Done)]);
-        assert_eq!(world.both, 0);
+        assert_eq!(world.double_answers, 0);
         assert!(world.changes(1).contains(&(Role::Active, Cause::Handover)));
     }
 }
@@ -140,7 +140,7 @@ fn graceful_stop_hands_over_and_ends() {
     assert!(gap < ms(3), "{gap:?}");
     world.run(Duration::from_secs(1));
     assert!(world.nodes[0].exited);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
     world.kill(0);
     world.run(Duration::from_secs(1));
     world.start(0);
@@ -170,7 +170,7 @@ fn carrier_loss_moves_the_group_over_the_other_link_at_once() {
     let gap = world.run_until_answered_by(1, Duration::from_secs(1));
     assert!(gap < ms(2), "{gap:?}");
     assert_eq!(world.role(0), Role::Fault);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
     world.off_segment[0] = false;
     world.set_carrier(0, true);
     world.run(Duration::from_secs(1));
@@ -196,7 +196,7 @@ fn all_links_lost_but_the_segment_shared_changes_nothing() {
     }
     world.run(Duration::from_secs(60));
     assert_eq!(world.answering(), [0]);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn one_way_loss_never_makes_both_answer() {
         world.off_segment = [false; 2];
         world.run(Duration::from_secs(1));
         assert_eq!(world.answering().len(), 1, "deaf {deaf}");
-        assert_eq!(world.both, 0, "deaf {deaf}: the one that hears closes before the other opens");
+        assert_eq!(world.double_answers, 0, "deaf {deaf}: the one that hears closes before the other opens");
     }
 }
 
@@ -291,7 +291,7 @@ fn preempt_takes_the_group_back_after_its_delay() {
     world.run(ms(400));
     assert_eq!(world.answering(), [1]);
     world.run_until_answered_by(0, Duration::from_secs(1));
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn both_agents_killed_and_started_again_settle_on_one() {
     world.start(1);
     world.run(Duration::from_secs(1));
     assert_eq!(world.answering().len(), 1);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn many_groups_move_together_and_are_learned_in_several_datagrams() {
     world.command(0, 1, Command::Stop);
     world.run(Duration::from_secs(2));
     assert_eq!(world.nodes[1].kernel.open.len(), 100);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
     world.kill(0);
     world.crash(1);
     world.start(0);
@@ -369,16 +369,17 @@ fn probes_sent_while_isolated_prove_nothing_once_the_segment_is_back() {
     world.cut.clear();
     world.run(Duration::from_secs(1));
     assert_eq!(world.answering(), [0]);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
+// S8
 #[test]
 fn a_consent_from_before_a_stall_opens_nothing() {
     let mut world = settled(Profile::Fast);
     world.suspend(1);
-    world.nodes[1].room = 4;
-    // Node 0 releases the group with a consent for the suspended standby, whose buffer then runs
-    // over.
+    // Four datagrams fit: enough for those that bring node 0's consent, too few for those that take
+    // it back.
+    world.nodes[1].backlog_limit = 4;
     world.set_carrier(0, false);
     world.run(ms(30));
     world.set_carrier(0, true);
@@ -386,6 +387,6 @@ fn a_consent_from_before_a_stall_opens_nothing() {
     world.run_until_answered_by(0, Duration::from_secs(2));
     world.resume(1);
     world.run(Duration::from_secs(1));
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
     assert_eq!(world.answering(), [0]);
 }

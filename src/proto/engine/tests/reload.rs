@@ -24,7 +24,8 @@ fn role(world: &World, at: usize, group: u16) -> (Role, Reason) {
     (group.role, group.reason)
 }
 
-/// Both nodes get the same groups, and their addresses are in place a little later.
+/// Gives both nodes, one after the other, a configuration with these groups; the addresses are in
+/// place 30 ms later.
 fn reload_both(world: &mut World, numbers: &[usize]) {
     for at in 0..2 {
         world.reload(at, groups(numbers));
@@ -68,12 +69,12 @@ fn an_added_group_waits_for_its_addresses_and_is_then_served_by_one() {
     world.run(Duration::from_secs(1));
     assert_eq!((world.answering_for(1), world.answering()), (vec![0], vec![0]));
     assert_eq!(role(&world, 1, 1), (Role::Standby, Reason::None));
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 // A row that came before its group was known here must not be missing afterwards.
 #[test]
-fn a_group_that_one_node_gets_first_is_known_to_both_afterwards() {
+fn a_group_that_one_node_gets_first_is_known_to_both_afterwards_and_is_taken_over() {
     for first in [0, 1] {
         let mut world = settled(Profile::Fast);
         for at in [first, 1 - first] {
@@ -90,7 +91,7 @@ fn a_group_that_one_node_gets_first_is_known_to_both_afterwards() {
         world.crash(first);
         world.run(Duration::from_secs(1));
         assert_eq!(world.answering_for(1), [1 - first]);
-        assert_eq!(world.both, 0);
+        assert_eq!(world.double_answers, 0);
     }
 }
 
@@ -115,7 +116,7 @@ fn a_removed_group_is_closed_first_and_the_others_keep_their_state() {
     assert!(world.changes(0).contains(&(Role::Standby, Cause::Removed)));
     let took = world.changes(1).split_off(before);
     assert!(took.iter().all(|(_, cause)| matches!(cause, Cause::Free | Cause::Removed)), "{took:?}");
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 // S2
@@ -136,7 +137,7 @@ fn a_group_that_returns_goes_on_above_its_old_epochs() {
     let now = world.answering_for(1);
     assert_eq!(now.len(), 1);
     assert!(world.nodes[now[0]].kernel.open[&GroupId(1)] > last);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 #[test]
@@ -192,7 +193,7 @@ fn a_switch_of_a_group_that_goes_away_is_answered_and_others_are_not_disturbed()
     world.run(Duration::from_secs(1));
     assert_eq!(world.nodes[0].outcomes, [(1, Outcome::Removed), (2, Outcome::Done)]);
     assert_eq!(world.answering_for(1), [1]);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 // L2: between the two reloads the nodes have different times.
@@ -210,7 +211,7 @@ fn other_times_on_one_node_for_a_while_move_nothing() {
             world.reload(1 - first, groups(&[0]));
             world.run(Duration::from_secs(20));
             assert_eq!((world.changes(0).len(), world.changes(1).len()), before, "{from:?} {to:?} first {first}");
-            assert_eq!((world.answering(), world.both), (vec![0], 0));
+            assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
             world.crash(0);
             let waited = world.run_until_answered_by(1, Duration::from_secs(10));
             assert!(waited <= world.timing.silence + world.timing.probe * 2, "{from:?} {to:?} {waited:?}");
@@ -247,7 +248,7 @@ fn probes_for_groups_that_the_peer_does_not_serve_are_no_evidence() {
         world.cut.extend([(0, path), (1, path)]);
     }
     world.run(world.timing.veto - ms(50));
-    assert_eq!((world.answering(), world.both), (vec![0], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
 }
 
 // The gate outgrew its maps: it is a new, closed one, and what was open goes on at once.
@@ -267,5 +268,5 @@ fn a_replaced_gate_is_opened_again_only_while_the_peer_is_heard() {
     assert!(world.answering().is_empty(), "the other may have found it closed");
     world.cut.clear();
     world.run(Duration::from_secs(1));
-    assert_eq!((world.answering().len(), world.both), (1, 0));
+    assert_eq!((world.answering().len(), world.double_answers), (1, 0));
 }

@@ -1,4 +1,4 @@
-//! Restarts of a node that hears badly, is heard badly, or has lost its state.
+//! Tests of restarts of a node that hears badly, is heard badly, or has lost its state.
 
 use super::world::{ETH, ms, settled};
 use crate::engine::Command;
@@ -38,7 +38,7 @@ fn a_peer_that_is_heard_and_has_named_no_hardware_address_is_respected() {
     let peer = world.nodes[1].engine.as_ref().unwrap().report(world.now).peers[0].clone();
     assert!(peer.links.iter().any(|link| link.received > 0), "it is heard: {peer:?}");
     world.run(ms(1500));
-    assert_eq!((world.answering(), world.both), (vec![0], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
 }
 
 // S2
@@ -50,7 +50,7 @@ fn a_restarted_node_consents_to_nothing_below_what_it_may_have_held() {
     assert_eq!(world.answering(), [1]);
     // Node 1 loses and wins the group again while node 0 is suspended.
     world.suspend(0);
-    world.nodes[0].room = 0;
+    world.nodes[0].backlog_limit = 0;
     world.nodes[1].disk_works = false;
     world.set_carrier(1, false);
     world.run(ms(5));

@@ -1,5 +1,5 @@
-//! The right of way: a node that has consented waits for the other to open, also when the other
-//! falls silent.
+//! Tests of the right of way: a node that has consented waits for the other to open, also when the
+//! other falls silent.
 
 use super::world::{World, ms};
 use crate::timing::{Profile, Timing};
@@ -30,7 +30,7 @@ fn stop_with_the_right_of_way(lease: Duration) {
     world.run_until_answered_by(1, ms(500));
     world.resume(0);
     world.run(ms(500));
-    assert_eq!((world.answering(), world.both), (vec![1], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![1], 0));
 }
 
 // S8: the other may be stopped between its decision to open and the store that does it, with a

@@ -34,7 +34,7 @@ fn a_goodbye_from_before_a_stall_opens_nothing() {
     assert!(world.nodes[1].exited);
     cut_links(&mut world);
     world.kill(1);
-    world.nodes[0].room = 0;
+    world.nodes[0].backlog_limit = 0;
     world.suspend(0);
     world.start(1);
     world.run(Duration::from_secs(1));
@@ -44,7 +44,7 @@ fn a_goodbye_from_before_a_stall_opens_nothing() {
     world.cut.clear();
     world.run(Duration::from_secs(1));
     assert_eq!(world.answering(), [1]);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 // S8
@@ -58,24 +58,24 @@ fn a_table_from_before_a_stall_does_not_say_that_a_group_is_unknown() {
     world.reload(1, vec![group_setup(0, false)]);
     world.run(Duration::from_secs(1));
     assert_eq!(world.answering_for(1), [0]);
-    world.nodes[0].room = 0;
+    world.nodes[0].backlog_limit = 0;
     cut_links(&mut world);
     world.reload(1, vec![group_setup(0, false), group_setup(1, false)]);
     world.handle(1, Event::Installed { interface: ETH });
     sleep_through_a_takeover(&mut world, 0);
     assert_eq!(world.answering_for(1), [1]);
-    let both = world.both;
+    let before = world.double_answers;
     world.resume(0);
     assert_eq!(world.answering_for(1), [1], "what the peer told is from before it knew the group");
     world.run(Duration::from_secs(1));
-    assert_eq!(world.both, both);
+    assert_eq!(world.double_answers, before);
 }
 
 // S8
 #[test]
 fn a_gate_replaced_during_a_stall_is_not_opened_on_old_words() {
     let mut world = settled(Profile::Fast);
-    world.nodes[0].room = 3;
+    world.nodes[0].backlog_limit = 3;
     world.suspend(0);
     // The new gate is closed, and the process that would open it does not run.
     world.nodes[0].kernel = super::world::Kernel { generation: world.now.0, ..Default::default() };
@@ -86,7 +86,7 @@ fn a_gate_replaced_during_a_stall_is_not_opened_on_old_words() {
     world.resume(0);
     world.handle(0, Event::GateReplaced { interface: ETH });
     assert_eq!(world.answering(), [1]);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 // S8
@@ -143,7 +143,7 @@ fn fast_asking_outlasts_the_lease_that_a_dead_agent_has_told() {
     let until = world.nodes[0].kernel.until;
     world.run_until_answered_by(1, Duration::from_secs(30));
     assert!(world.now > until && world.now.since(until) <= own.probe * 6, "{:?}", world.now.since(until));
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 /// Delivers a datagram that was lost on a cut link now: the one at position `lost`, sent by `from`.
@@ -169,7 +169,7 @@ fn a_goodbye_that_was_long_on_its_way_opens_nothing() {
     world.traffic();
     deliver_late(&mut world, 0, goodbye);
     world.run(ms(500));
-    assert_eq!((world.answering(), world.both), (vec![0], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
 }
 
 // The same for a consent that somebody holds back.
@@ -188,5 +188,5 @@ fn a_consent_that_was_long_on_its_way_opens_nothing() {
     world.traffic();
     deliver_late(&mut world, 0, consent);
     world.run(ms(500));
-    assert_eq!((world.answering(), world.both), (vec![0], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 const GROUP: GroupId = GroupId(0);
 
-/// Witnesses and nodes started, node 0 (the preferred one) active, everything settled.
+/// A world in which witnesses and nodes have started, node 0 (the preferred one) is active and
+/// everything has settled.
 pub fn settled(profile: Profile, witnesses: usize) -> World {
     let mut world = World::voted(profile, 1, witnesses);
     settle(&mut world);
@@ -30,7 +31,7 @@ pub fn settle(world: &mut World) {
     world.traffic();
     assert_eq!(world.answering(), [0], "{:#?}", (world.changes(0), world.changes(1)));
     assert_eq!((world.role(0), world.role(1)), (Role::Active, Role::Standby));
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 /// Cuts everything between the nodes, the segment included.
@@ -64,7 +65,7 @@ fn host_loss_is_taken_over_when_the_promise_is_over_and_not_before() {
         assert!(waited <= bound + ms(1), "{profile:?} {waited:?} > {bound:?}");
         assert!(opened(&world, 1) > until, "{profile:?}: the lost node's kernel answers until {until:?}");
         assert!(opened(&world, 1) + world.timing.pulse >= crashed + world.timing.promise, "{profile:?}");
-        assert_eq!(world.both, 0);
+        assert_eq!(world.double_answers, 0);
         assert!(world.changes(1).contains(&(Role::Active, Cause::Silence)));
         assert!(world.nodes[1].announced > 0);
         world.run(world.timing.lease * 10);
@@ -135,14 +136,14 @@ fn an_isolated_active_is_closed_by_its_deadline_before_the_standby_opens() {
         world.run_until_answered_by(1, Duration::from_secs(20));
         assert!(until < opened(&world, 1), "{profile:?}: {until:?} is not before {:?}", opened(&world, 1));
         assert!(world.nodes[0].kernel.until <= opened(&world, 1) || world.nodes[0].kernel.open.is_empty());
-        assert_eq!(world.both, 0);
+        assert_eq!(world.double_answers, 0);
         assert!(world.changes(0).contains(&(Role::Standby, Cause::NoMajority)), "{:?}", world.changes(0));
         world.cut.clear();
         world.off_segment[0] = false;
         world.witnesses.cut(0, 0, false);
         world.run(world.timing.lease * 20);
         assert_eq!(world.answering(), [1]);
-        assert_eq!(world.both, 0);
+        assert_eq!(world.double_answers, 0);
     }
 }
 
@@ -151,13 +152,13 @@ fn an_isolated_active_is_closed_by_its_deadline_before_the_standby_opens() {
 fn a_stopped_active_is_closed_by_its_kernel_before_the_standby_opens() {
     let mut world = settled(Profile::Fast, 1);
     world.suspend(0);
-    world.nodes[0].room = 8;
+    world.nodes[0].backlog_limit = 8;
     let until = world.nodes[0].kernel.until;
     world.run_until_answered_by(1, Duration::from_secs(1));
     assert!(until < opened(&world, 1));
     world.resume(0);
     world.run(Duration::from_secs(1));
-    assert_eq!((world.answering(), world.both), (vec![1], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![1], 0));
     assert!(world.changes(0).contains(&(Role::Standby, Cause::Lapsed)));
 }
 
@@ -174,7 +175,7 @@ fn a_cut_between_the_nodes_leaves_exactly_one_active() {
         world.cut.clear();
         world.off_segment[1] = false;
         world.run(Duration::from_secs(1));
-        assert_eq!((world.answering(), world.both), (vec![0], 0));
+        assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
         assert_eq!((world.changes(0).len(), world.changes(1).len()), before);
     }
 }
@@ -206,7 +207,7 @@ fn claims_that_cross_end_with_one_active() {
             assert_eq!(world.answering().len(), 1, "{witnesses} witnesses, {delay:?}");
             world.cut.clear();
             world.run(Duration::from_secs(1));
-            assert_eq!((world.answering().len(), world.both), (1, 0));
+            assert_eq!((world.answering().len(), world.double_answers), (1, 0));
         }
     }
 }
@@ -230,7 +231,7 @@ fn claimants_that_hold_one_witness_each_do_not_wait_for_ever() {
     world.witnesses.cut(0, 1, false);
     world.witnesses.cut(1, 0, false);
     world.run(Duration::from_secs(10));
-    assert_eq!((world.answering().len(), world.both), (1, 0), "{:?}", (world.changes(0), world.changes(1)));
+    assert_eq!((world.answering().len(), world.double_answers), (1, 0), "{:?}", (world.changes(0), world.changes(1)));
 }
 
 // S4
@@ -283,7 +284,7 @@ fn a_restarted_node_votes_for_nobody_until_its_former_promises_are_over() {
     world.run_until_answered_by(1, Duration::from_secs(2));
     assert!(opened(&world, 1) >= killed + world.timing.abstain, "it opened before");
     assert!(opened(&world, 1) > until);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 // S7, FJ-10
@@ -316,7 +317,7 @@ fn a_switch_moves_the_group_with_and_without_the_witness() {
         let gap = world.run_until_answered_by(1, Duration::from_secs(1));
         assert!(gap < ms(3), "{gap:?}");
         world.run(Duration::from_secs(1));
-        assert_eq!((world.answering(), world.both), (vec![1], 0));
+        assert_eq!((world.answering(), world.double_answers), (vec![1], 0));
         assert_eq!(world.nodes[asked].outcomes, [(5, Outcome::Done)]);
         assert!(world.changes(1).contains(&(Role::Active, Cause::Handover)), "{:?}", world.changes(1));
     }
@@ -335,7 +336,7 @@ fn an_offer_that_is_taken_frees_no_vote() {
     assert_eq!(world.role(0), Role::Handover, "it cannot hear that its offer is taken");
     assert_eq!(world.answering(), [0]);
     world.run(Duration::from_secs(1));
-    assert_eq!((world.answering(), world.both), (vec![1], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![1], 0));
 }
 
 #[test]
@@ -346,7 +347,7 @@ fn a_graceful_stop_hands_over() {
     assert!(gap < ms(3), "{gap:?}");
     world.run(Duration::from_secs(3));
     assert!(world.nodes[0].exited);
-    assert_eq!((world.answering(), world.both), (vec![1], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![1], 0));
 }
 
 // HP-8
@@ -357,7 +358,7 @@ fn carrier_loss_moves_the_group_at_once() {
     world.off_segment[0] = true;
     let gap = world.run_until_answered_by(1, Duration::from_secs(1));
     assert!(gap < ms(3), "{gap:?}");
-    assert_eq!((world.role(0), world.both), (Role::Fault, 0));
+    assert_eq!((world.role(0), world.double_answers), (Role::Fault, 0));
 }
 
 // L2

@@ -8,6 +8,8 @@ use crate::types::{Epoch, GroupId, LinkPath};
 use crate::wire::pulse::Role;
 use std::time::Duration;
 
+/// Number of witnesses, where a test needs no more than one.
+const ONE_WITNESS: usize = 1;
 const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
 
 /// What a node waits for with group 0, by its status report.
@@ -25,10 +27,11 @@ fn is_alone(world: &World, at: usize) -> bool {
     world.nodes[at].engine.as_ref().unwrap().view_vote(0).alone
 }
 
-// S2: a witness that was restarted grants nothing up to what it may have granted before.
+// S2: after a restart the ceiling on the witness's disk is the bar. It lies above all that the
+// witness may have granted before, and a claim must be above it.
 #[test]
 fn claims_go_above_the_bar_of_a_restarted_witness() {
-    let mut world = settled(Profile::Fast, 1);
+    let mut world = settled(Profile::Fast, ONE_WITNESS);
     let before = own_epoch(&world, 0);
     world.kill_witness(0);
     let bar = world.witnesses.all[0].disk.as_ref().unwrap().ceilings[0].epoch;
@@ -43,7 +46,7 @@ fn claims_go_above_the_bar_of_a_restarted_witness() {
 // S5
 #[test]
 fn a_restarted_witness_abstains_and_the_active_goes_on() {
-    let mut world = settled(Profile::Lan, 1);
+    let mut world = settled(Profile::Lan, ONE_WITNESS);
     let before = world.changes(0).len();
     world.kill_witness(0);
     world.start_witness(0);
@@ -60,7 +63,7 @@ fn a_restarted_witness_abstains_and_the_active_goes_on() {
 
 #[test]
 fn a_thousand_groups_move_together_and_cost_nothing_at_rest() {
-    let mut world = World::voted(Profile::Fast, 1000, 1);
+    let mut world = World::voted(Profile::Fast, 1000, ONE_WITNESS);
     world.witnesses.judged = false;
     settle(&mut world);
     assert_eq!(world.nodes[0].kernel.open.len(), 1000);
@@ -76,13 +79,13 @@ fn a_thousand_groups_move_together_and_cost_nothing_at_rest() {
     assert_eq!(world.nodes[1].kernel.open.len(), 1000);
     world.run(Duration::from_secs(1));
     assert_eq!(world.nodes[1].kernel.open.len(), 1000);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 // The votes for what is open go on while those for more are on their way.
 #[test]
 fn what_a_node_has_stays_open_while_it_takes_over_many_more() {
-    let mut world = World::voted(Profile::Fast, 300, 1);
+    let mut world = World::voted(Profile::Fast, 300, ONE_WITNESS);
     world.witnesses.judged = false;
     settle(&mut world);
     for group in 0..150 {
@@ -101,7 +104,7 @@ fn what_a_node_has_stays_open_while_it_takes_over_many_more() {
 // S1: the lease of an interface is that of the group with the earliest deadline.
 #[test]
 fn a_group_whose_votes_lag_is_closed_before_it_closes_the_others() {
-    let mut world = World::voted(Profile::Fast, 2, 1);
+    let mut world = World::voted(Profile::Fast, 2, ONE_WITNESS);
     settle(&mut world);
     let end = world.nodes[0].kernel.until;
     let ballot = &mut world.nodes[0].engine.as_mut().unwrap().groups.list[1].ballot;
@@ -115,7 +118,7 @@ fn a_group_whose_votes_lag_is_closed_before_it_closes_the_others() {
     assert_eq!(world.answering(), [0]);
     assert!(world.nodes[0].kernel.until > end);
     world.run(ms(300));
-    assert_eq!((world.answering(), world.both), (vec![0], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
     assert_eq!(world.answering_for(1).len(), 1, "and it is won again");
     assert_eq!(lost(&world), 1);
 }
@@ -126,7 +129,7 @@ fn a_group_whose_votes_lag_is_closed_before_it_closes_the_others() {
 fn the_first_answer_to_a_new_process_grants_nothing_that_only_the_former_one_asked_for() {
     // There are more groups than a datagram has rows: a new process's first datagram asks for some
     // of them only.
-    let mut world = World::voted(Profile::Lan, 24, 1);
+    let mut world = World::voted(Profile::Lan, 24, ONE_WITNESS);
     settle(&mut world);
     world.witnesses.cut(0, 0, true);
     world.run(Duration::from_secs(1));
@@ -142,13 +145,13 @@ fn the_first_answer_to_a_new_process_grants_nothing_that_only_the_former_one_ask
     world.cut.clear();
     world.only_first = Some(0);
     world.run(Duration::from_secs(1));
-    assert_eq!((world.nodes[0].kernel.open.len(), world.both), (24, 0));
+    assert_eq!((world.nodes[0].kernel.open.len(), world.double_answers), (24, 0));
 }
 
 // S5: it may have promised, and forgotten, for a longer lease than its own.
 #[test]
 fn a_restarted_node_abstains_for_the_longest_lease_that_was_stated_to_it() {
-    let mut world = settled(Profile::Lan, 1);
+    let mut world = settled(Profile::Lan, ONE_WITNESS);
     let ours = world.timing;
     world.timing = Timing::derive_with(ours.pulse, ours.silence, ours.lease * 4, ours.drift_ppm);
     world.reload(0, vec![group_setup(0, false)]);
@@ -164,13 +167,13 @@ fn a_restarted_node_abstains_for_the_longest_lease_that_was_stated_to_it() {
     world.start(1);
     world.run_until_answered_by(1, Duration::from_secs(5));
     assert!(opened(&world, 1) > until);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 // S5: a promise for a lease that a later life would not know of is not given.
 #[test]
 fn a_node_whose_disk_fails_promises_nothing_for_a_longer_lease_than_its_own() {
-    let mut world = settled(Profile::Lan, 1);
+    let mut world = settled(Profile::Lan, ONE_WITNESS);
     let ours = world.timing;
     world.nodes[1].disk_works = false;
     world.timing = Timing::derive_with(ours.pulse, ours.silence, ours.lease * 2, ours.drift_ppm);
@@ -188,7 +191,7 @@ fn a_node_whose_disk_fails_promises_nothing_for_a_longer_lease_than_its_own() {
 // S2: only the last active's disk knows its epoch, and only as a reservation.
 #[test]
 fn a_witness_without_memory_learns_what_a_lost_active_had_reserved() {
-    let mut world = World::voted(Profile::Fast, 1, 1);
+    let mut world = World::voted(Profile::Fast, 1, ONE_WITNESS);
     world.start_witness(0);
     world.start(1);
     world.traffic();
@@ -213,7 +216,7 @@ fn a_witness_without_memory_learns_what_a_lost_active_had_reserved() {
 // A table that is known in part says nothing of the groups it has not told.
 #[test]
 fn a_table_with_a_hole_grants_nothing() {
-    let mut world = World::voted(Profile::Fast, 60, 1);
+    let mut world = World::voted(Profile::Fast, 60, ONE_WITNESS);
     settle(&mut world);
     world.crash(0);
     world.witnesses.lose_first_of_burst = true;
@@ -222,13 +225,13 @@ fn a_table_with_a_hole_grants_nothing() {
     world.witnesses.lose_first_of_burst = false;
     world.run(ms(100));
     assert_eq!(world.nodes[1].kernel.open.len(), 60);
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
 }
 
 // S8
 #[test]
 fn without_strict_a_pair_that_lost_its_witness_takes_over_alone_and_returns() {
-    let mut world = World::voted(Profile::Fast, 1, 1);
+    let mut world = World::voted(Profile::Fast, 1, ONE_WITNESS);
     world.witnesses.strict = false;
     settle(&mut world);
     let before = (world.changes(0).len(), world.changes(1).len());
@@ -244,13 +247,13 @@ fn without_strict_a_pair_that_lost_its_witness_takes_over_alone_and_returns() {
     world.run_until_answered_by(1, Duration::from_secs(1));
     world.start(0);
     world.run(Duration::from_secs(10));
-    assert_eq!((world.answering(), world.both), (vec![1], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![1], 0));
     world.start_witness(0);
     world.run(Duration::from_secs(2));
     assert!(!is_alone(&world, 0) && !is_alone(&world, 1));
     world.witnesses.judged = true;
     world.run(Duration::from_secs(1));
-    assert_eq!((world.answering(), world.both), (vec![1], 0), "votes decide again");
+    assert_eq!((world.answering(), world.double_answers), (vec![1], 0), "votes decide again");
     world.crash(1);
     world.run_until_answered_by(0, Duration::from_secs(1));
 }
@@ -258,7 +261,7 @@ fn without_strict_a_pair_that_lost_its_witness_takes_over_alone_and_returns() {
 // S8
 #[test]
 fn a_pair_that_decides_alone_is_not_parted_by_a_stop_of_its_own_process() {
-    let mut world = World::voted(Profile::Fast, 1, 1);
+    let mut world = World::voted(Profile::Fast, 1, ONE_WITNESS);
     world.witnesses.strict = false;
     settle(&mut world);
     world.kill_witness(0);
@@ -276,7 +279,7 @@ fn a_pair_that_decides_alone_is_not_parted_by_a_stop_of_its_own_process() {
 // S8
 #[test]
 fn a_pair_comes_to_decide_alone_though_a_pulse_is_late_now_and_then() {
-    let mut world = World::voted(Profile::Fast, 1, 1);
+    let mut world = World::voted(Profile::Fast, 1, ONE_WITNESS);
     world.witnesses.strict = false;
     settle(&mut world);
     world.kill_witness(0);
@@ -292,14 +295,14 @@ fn a_pair_comes_to_decide_alone_though_a_pulse_is_late_now_and_then() {
 // S1
 #[test]
 fn a_node_that_hears_neither_peer_nor_witness_is_not_a_pair() {
-    let mut world = World::voted(Profile::Fast, 1, 1);
+    let mut world = World::voted(Profile::Fast, 1, ONE_WITNESS);
     world.witnesses.strict = false;
     settle(&mut world);
     cut_nodes_apart(&mut world);
     world.off_segment[0] = true;
     world.witnesses.cut(0, 0, true);
     world.run(Duration::from_secs(20));
-    assert_eq!((world.answering(), world.both), (vec![1], 0));
+    assert_eq!((world.answering(), world.double_answers), (vec![1], 0));
     assert!(!is_alone(&world, 0) && !is_alone(&world, 1));
 }
 
@@ -307,7 +310,7 @@ fn a_node_that_hears_neither_peer_nor_witness_is_not_a_pair() {
 #[test]
 fn with_promote_witness_silence_between_the_nodes_moves_nothing() {
     for promote in [Promote::Witness, Promote::Both] {
-        let mut world = World::voted(Profile::Fast, 1, 1);
+        let mut world = World::voted(Profile::Fast, 1, ONE_WITNESS);
         world.witnesses.promote = promote;
         settle(&mut world);
         cut_nodes_apart(&mut world);
@@ -326,7 +329,7 @@ fn with_promote_witness_silence_between_the_nodes_moves_nothing() {
 #[test]
 fn with_promote_witness_a_node_that_starts_alone_becomes_active() {
     for promote in [Promote::Witness, Promote::Both] {
-        let mut world = World::voted(Profile::Fast, 1, 1);
+        let mut world = World::voted(Profile::Fast, 1, ONE_WITNESS);
         world.witnesses.promote = promote;
         settle(&mut world);
         // The witness is restarted, too: it remembers epochs, not who was active.
@@ -344,13 +347,13 @@ fn with_promote_witness_a_node_that_starts_alone_becomes_active() {
 #[test]
 fn a_failing_service_moves_the_group_once_and_with_promote_witness_only() {
     for promote in Promote::ALL {
-        let mut world = World::voted(Profile::Fast, 1, 1);
+        let mut world = World::voted(Profile::Fast, 1, ONE_WITNESS);
         world.witnesses.promote = promote;
         settle(&mut world);
         world.check_service(0, false);
         world.run(Duration::from_secs(2));
         let owner = usize::from(promote == Promote::Witness);
-        assert_eq!((world.answering(), world.both), (vec![owner], 0), "{promote:?}");
+        assert_eq!((world.answering(), world.double_answers), (vec![owner], 0), "{promote:?}");
         // The service fails on the other node as well: moving it back at once would gain nothing.
         world.check_service(0, false);
         let before = world.changes(owner).len();
@@ -363,7 +366,7 @@ fn a_failing_service_moves_the_group_once_and_with_promote_witness_only() {
 // FJ-4: both the node's own evidence and the witness's.
 #[test]
 fn with_promote_both_a_witness_that_lost_the_active_moves_nothing_by_itself() {
-    let mut world = World::voted(Profile::Fast, 1, 1);
+    let mut world = World::voted(Profile::Fast, 1, ONE_WITNESS);
     world.witnesses.promote = Promote::Both;
     settle(&mut world);
     world.witnesses.cut(0, 0, true);

@@ -28,6 +28,7 @@ pub const ETH: InterfaceId = InterfaceId(0);
 /// Time that a datagram or frame takes from one node to the other.
 const LATENCY: Duration = Duration::from_micros(50);
 
+/// A span of so many milliseconds.
 pub fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -63,9 +64,10 @@ pub struct Node {
     pub damaged: bool,
     /// Whether the process is suspended (SIGSTOP): datagrams wait for it.
     pub stopped: bool,
-    /// Datagrams that wait for a suspended process; `room` is how many fit.
+    /// Datagrams that wait for a suspended process.
     backlog: Vec<(LinkId, Vec<u8>)>,
-    pub room: usize,
+    /// Most datagrams that fit into the backlog; those that arrive later are lost.
+    pub backlog_limit: usize,
     pub notices: Vec<(MonoTime, Notice)>,
     pub outcomes: Vec<(u64, Outcome)>,
     pub announced: usize,
@@ -103,7 +105,7 @@ pub struct World {
     /// Of several datagrams that leave this node at once on a link, all but the first are lost.
     pub only_first: Option<usize>,
     /// Number of judgements that found both nodes answering for a group; 0 if never two answered.
-    pub both: usize,
+    pub double_answers: usize,
     pub highest: BTreeMap<GroupId, Epoch>,
     due: BTreeMap<(MonoTime, u64), Due>,
     sequence: u64,
@@ -122,7 +124,7 @@ impl World {
             damaged: false,
             stopped: false,
             backlog: Vec::new(),
-            room: usize::MAX,
+            backlog_limit: usize::MAX,
             notices: Vec::new(),
             outcomes: Vec::new(),
             announced: 0,
@@ -149,7 +151,7 @@ impl World {
             bystander: true,
             lost: Vec::new(),
             only_first: None,
-            both: 0,
+            double_answers: 0,
             highest: BTreeMap::new(),
             due: BTreeMap::new(),
             sequence: 0,
@@ -164,6 +166,7 @@ impl World {
         self.handle(at, Event::Interface { interface: ETH, facts });
     }
 
+    /// Gives a node's engine an operator's command; `number` comes back with its outcome.
     pub fn command(&mut self, at: usize, number: u64, command: Command) {
         self.handle(at, Event::Command { id: number, command });
     }
@@ -216,7 +219,8 @@ impl World {
         }
     }
 
-    /// Somebody on the segment asks for something: both nodes learn that the bystander is there.
+    /// Lets somebody on the segment ask for an address: both nodes learn that the bystander is
+    /// there.
     pub fn traffic(&mut self) {
         for at in 0..2 {
             if !self.off_segment[at] {
@@ -274,7 +278,7 @@ impl World {
             match self.due.remove(&(at, sequence)).unwrap() {
                 Due::Datagram { to, link, bytes } if self.nodes[to].stopped => {
                     let node = &mut self.nodes[to];
-                    if node.backlog.len() < node.room {
+                    if node.backlog.len() < node.backlog_limit {
                         node.backlog.push((link, bytes));
                     }
                 }
@@ -298,13 +302,13 @@ impl World {
         }
     }
 
-    /// Counts groups that both nodes answer for now (`both`), and asserts S1 for groups that are
-    /// open.
+    /// Counts groups that both nodes answer for now (`double_answers`), and asserts S1 for groups
+    /// that are open.
     fn judge(&mut self) {
         for group in 0..self.known {
             let group = GroupId(u16::try_from(group).unwrap());
             let answering = self.nodes.iter().filter(|node| node.kernel.answers(group, self.now)).count();
-            self.both += usize::from(answering > 1);
+            self.double_answers += usize::from(answering > 1);
         }
         self.judge_votes();
     }
@@ -315,7 +319,8 @@ fn id(at: usize) -> NodeId {
     NodeId(u8::try_from(at).unwrap() + 1)
 }
 
-/// Both nodes started, node 0 (the preferred one) active, everything settled.
+/// A world without witnesses in which both nodes have started, node 0 (the preferred one) is active
+/// and everything has settled.
 pub fn settled(profile: Profile) -> World {
     let mut world = World::new(profile, 1);
     world.start(0);
@@ -324,6 +329,6 @@ pub fn settled(profile: Profile) -> World {
     world.run(Duration::from_secs(2));
     assert_eq!(world.answering(), [0], "{:#?}", (world.changes(0), world.changes(1)));
     assert_eq!((world.role(0), world.role(1)), (Role::Active, Role::Standby));
-    assert_eq!(world.both, 0);
+    assert_eq!(world.double_answers, 0);
     world
 }

@@ -10,7 +10,7 @@
 //! until whatever it promised is over.
 
 use super::Promise;
-use crate::engine::around::{Around, Orders};
+use crate::engine::around::{Around, Requests};
 use crate::engine::group::{Claim, Group};
 use crate::engine::peer::PeerAt;
 use crate::rules::vote::{Ask, ask, gives_up};
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 impl Group {
     /// Answers the claims of peers while this node is not active: consent, or silence.
-    pub fn consider_consent(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
+    pub fn consider_consent(&mut self, around: Around<'_>, requests: &mut Requests<'_>) {
         if around.leases.is_blind(self.interface, around.rules, around.now) {
             // A gate of a former life may be open, so no consent may say that ours is closed.
             return;
@@ -28,7 +28,7 @@ impl Group {
         for peer in around.peers.nodes().filter(|peer| around.is_speaking(*peer)) {
             let id = around.peers[peer].id;
             let Some(row) = around.peers[peer].row(self.id).copied() else { continue };
-            if around.has_votes() && !self.may_grant(peer, &row, around, orders) {
+            if around.has_votes() && !self.may_grant(peer, &row, around, requests) {
                 continue;
             }
             if row.claim == Epoch::NONE || row.role == Role::Handover || row.claim.node() != id {
@@ -39,21 +39,21 @@ impl Group {
                 // Both claim: the lower number goes first, whatever either configuration prefers.
                 continue;
             }
-            if self.is_outdated_claim(row.claim, around, orders) {
+            if self.is_outdated_claim(row.claim, around, requests) {
                 continue;
             }
             let again = around.has_votes() && row.claim == self.consent;
             let granted = again && self.ballot.is_live(row.claim);
             let higher = around.rules.is_above(row.claim, self.promised());
             if (higher || again && row.claim > self.epochs.seen) && !granted {
-                self.give_consent(row.claim, around, orders);
+                self.give_consent(row.claim, around, requests);
             }
         }
     }
 
     /// True if this node may vote for what a peer's row claims. If the row says that the peer is
     /// active, this node votes for it here and the result is false: there is no claim to answer.
-    fn may_grant(&mut self, peer: PeerAt, row: &Row, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
+    fn may_grant(&mut self, peer: PeerAt, row: &Row, around: Around<'_>, requests: &mut Requests<'_>) -> bool {
         let claimant = &around.peers[peer];
         let stated = Duration::from_micros(u64::from(claimant.lease_us()));
         if !around.leases.former.is_lease_known(stated, around.timing()) {
@@ -80,7 +80,7 @@ impl Group {
                 if epoch >= self.epochs.seen && !self.ballot.is_live(epoch) {
                     self.consent = epoch;
                     self.promise(peer, epoch, around);
-                    self.reserve(around.setup, orders);
+                    self.reserve(around.setup, requests);
                 }
                 false
             }
@@ -131,18 +131,18 @@ impl Group {
     /// True if our former life may have been active with a higher epoch than somebody claims. Told
     /// of it, the claimant reserves a higher one. Not told before: an active with a lower epoch
     /// would close at every restart of its standby.
-    fn is_outdated_claim(&mut self, claim: Epoch, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
+    fn is_outdated_claim(&mut self, claim: Epoch, around: Around<'_>, requests: &mut Requests<'_>) -> bool {
         let outdated = around.rules.is_below(claim, self.epochs.held);
         if outdated {
             self.epochs.seen = self.epochs.seen.max(self.epochs.held);
-            self.reserve(around.setup, orders);
+            self.reserve(around.setup, requests);
         }
         outdated
     }
 
     /// Gives the right of way to `epoch`: this node claims nothing until the other had time to
     /// open.
-    pub fn give_consent(&mut self, epoch: Epoch, around: Around<'_>, orders: &mut Orders<'_>) {
+    pub fn give_consent(&mut self, epoch: Epoch, around: Around<'_>, requests: &mut Requests<'_>) {
         self.consent = epoch;
         self.claim = Claim::NONE;
         self.candidate.hold = around.now + around.timing().patience.hold;
@@ -151,6 +151,6 @@ impl Group {
         {
             self.promise(peer, epoch, around);
         }
-        self.reserve(around.setup, orders);
+        self.reserve(around.setup, requests);
     }
 }

@@ -8,7 +8,7 @@ use super::poll::{granted_until, margin};
 use super::{Grants, Poll};
 use crate::engine::Engine;
 use crate::engine::action::{Action, Actions, GateAction};
-use crate::engine::around::{Around, Orders};
+use crate::engine::around::{Around, Requests};
 use crate::engine::group::{Group, Groups};
 use crate::engine::lease::Leases;
 use crate::engine::peer::{PeerAt, Peers, micros};
@@ -48,14 +48,14 @@ impl Group {
 
     /// Shortens the lease of the interface before the group is opened: it must not be longer than
     /// the group's votes allow.
-    pub fn shorten_lease(&self, around: Around<'_>, orders: &mut Orders<'_>) {
+    pub fn shorten_lease(&self, around: Around<'_>, requests: &mut Requests<'_>) {
         if !around.votes_decide() {
             return;
         }
         let until = self.votes_until(around.setup, around.turn, around.peers);
         if until < around.leases[self.interface].until {
-            orders.wishes.lease_until = Some(until);
-            orders.push(Action::Gate(GateAction::Renew { interface: self.interface, until }));
+            requests.wishes.lease_until = Some(until);
+            requests.push(Action::Gate(GateAction::Renew { interface: self.interface, until }));
         }
     }
 }

@@ -8,7 +8,7 @@
 //! Owns: claims while votes decide. Never does: count votes (`count`) or give them (`consent`).
 //! Without a majority a claim stays out, and nothing opens.
 
-use crate::engine::around::{Around, Orders};
+use crate::engine::around::{Around, Requests};
 use crate::engine::group::{Group, Permit, consent_cause};
 use crate::engine::notice::{Cause, Notice};
 use crate::engine::peer::{PeerAt, Presence};
@@ -24,11 +24,11 @@ const RETURN: Duration = Duration::from_secs(60);
 
 impl Group {
     /// Whether the group is to be claimed, or opened with the votes that it has.
-    pub fn permit_by_votes(&mut self, around: Around<'_>, orders: &mut Orders<'_>) -> Permit {
+    pub fn permit_by_votes(&mut self, around: Around<'_>, requests: &mut Requests<'_>) -> Permit {
         let mut cause = Cause::Free;
         let mut offered = false;
         for peer in around.peers.nodes() {
-            let Some(why) = self.way_is_free(peer, around, orders) else { return Permit::No };
+            let Some(why) = self.way_is_free(peer, around, requests) else { return Permit::No };
             offered |= around.peers[peer].row(self.id).is_some_and(|row| row.role == Role::Handover);
             if cause == Cause::Free {
                 cause = why;
@@ -53,12 +53,12 @@ impl Group {
     }
 
     /// Why a peer does not stand in the way of our claim; `None` if it does.
-    fn way_is_free(&mut self, peer: PeerAt, around: Around<'_>, orders: &mut Orders<'_>) -> Option<Cause> {
+    fn way_is_free(&mut self, peer: PeerAt, around: Around<'_>, requests: &mut Requests<'_>) -> Option<Cause> {
         match around.presence(peer) {
             Presence::Left if around.has_left_lately(peer) => Some(Cause::Handover),
-            Presence::Left | Presence::Unknown | Presence::Silent => self.is_gone(peer, around, orders),
+            Presence::Left | Presence::Unknown | Presence::Silent => self.is_gone(peer, around, requests),
             Presence::Heard => self.is_willing(peer, around),
-            Presence::Suspicious => self.is_willing(peer, around).or_else(|| self.is_gone(peer, around, orders)),
+            Presence::Suspicious => self.is_willing(peer, around).or_else(|| self.is_gone(peer, around, requests)),
         }
     }
 
@@ -83,7 +83,7 @@ impl Group {
 
     /// What the silence of a peer allows: what it was granted last is over, and the other
     /// conditions of a claim hold.
-    fn is_gone(&mut self, peer: PeerAt, around: Around<'_>, orders: &mut Orders<'_>) -> Option<Cause> {
+    fn is_gone(&mut self, peer: PeerAt, around: Around<'_>, requests: &mut Requests<'_>) -> Option<Cause> {
         let timing = around.timing();
         let known = &around.peers[peer];
         let start = around.leases[self.interface].serviceable.max(known.last_heard(around.turn));
@@ -101,24 +101,24 @@ impl Group {
         let claimed = self.claim.epoch != Epoch::NONE;
         let promote = around.policy(self.id).promote;
         if promote != Promote::Peer && !claimed && !around.is_nobody_active(self.id) {
-            orders.wishes.word_of_witnesses = true;
+            requests.wishes.word_of_witnesses = true;
             return None;
         }
-        self.is_connected(peer, start, around, orders).then_some(Cause::Silence)
+        self.is_connected(peer, start, around, requests).then_some(Cause::Silence)
     }
 
     /// True if somebody but the peer is heard on our own segment: an address that nobody can reach
     /// is of no use. Asks for the segment's isolation to be noted.
-    fn is_connected(&self, peer: PeerAt, start: MonoTime, around: Around<'_>, orders: &mut Orders<'_>) -> bool {
+    fn is_connected(&self, peer: PeerAt, start: MonoTime, around: Around<'_>, requests: &mut Requests<'_>) -> bool {
         let isolation = around.rules.isolation(around.timing().patience.isolation);
         let segment = &around.evidence[self.interface];
         let Some(watch) = around.evidence.watch(peer) else { return false };
         let heard = watch.hears(segment, start, around.now) || !around.rules.needs_living_segment();
         let alive = heard || around.now.since(start) >= isolation;
-        if !alive && !orders.wishes.isolated.unwrap_or(segment.isolated) {
-            orders.notice(Notice::Isolated { interface: self.interface });
+        if !alive && !requests.wishes.isolated.unwrap_or(segment.isolated) {
+            requests.notice(Notice::Isolated { interface: self.interface });
         }
-        orders.wishes.isolated = Some(!alive);
+        requests.wishes.isolated = Some(!alive);
         alive
     }
 
@@ -144,7 +144,7 @@ impl Group {
     /// Learns below which epochs witnesses grant nothing. A claimant that sees that a witness has
     /// granted a higher claim lets it go first: two that outbid each other would both be without a
     /// majority.
-    pub fn note_bar(&mut self, around: Around<'_>, orders: &mut Orders<'_>) {
+    pub fn note_bar(&mut self, around: Around<'_>, requests: &mut Requests<'_>) {
         for peer in around.peers.witnesses() {
             let Some(row) = around.peers[peer].row(self.id) else { continue };
             let ours = [self.epochs.own, self.epochs.reserve];
@@ -157,7 +157,7 @@ impl Group {
                 self.ballot.bar = self.ballot.bar.max(bar);
             }
         }
-        self.reserve(around.setup, orders);
+        self.reserve(around.setup, requests);
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 const LEASE: Duration = Duration::from_millis(35);
 
+/// The instant `millis` milliseconds after the boot.
 fn at(millis: u64) -> MonoTime {
     MonoTime(millis * 1_000_000)
 }

@@ -1,5 +1,5 @@
-//! Abstention: how long a voter that has just started grants nothing, by what it finds on its disk,
-//! and what it may grant then.
+//! Tests of abstention: how long a voter that has just started grants nothing, by what it finds on
+//! its disk, and what it may grant then.
 
 use super::*;
 use crate::rules::vote::abstention;

@@ -1,5 +1,5 @@
-//! Grants: which requests of nodes a voter that votes grants, which it does not, and whom it
-//! answers.
+//! Tests of grants: which requests of nodes a voter that votes grants, which it does not, and whom
+//! it answers.
 
 use super::*;
 use crate::voter::answer::BURST;

@@ -1,4 +1,4 @@
-//! Promises: how long one holds, what ends it, and what its end means.
+//! Tests of a voter's promises: how long one holds, what ends it, and what its end means.
 
 use super::*;
 use crate::timing::stretch;

@@ -153,6 +153,8 @@ impl World {
         world
     }
 
+    /// Starts the voter's next life with what it finds on its disk. Datagrams on their way to it
+    /// and a write that has not ended are lost.
     fn begin_voter(&mut self, loaded: Loaded) {
         self.lives += 1;
         let setup = VoterSetup { drift_ppm: PPM, mutants: self.mutants, ..setup(loaded, self.lives) };
@@ -161,6 +163,7 @@ impl World {
         self.writing = None;
     }
 
+    /// The next random byte of the history.
     fn roll(&mut self) -> u8 {
         self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         self.dice.to_be_bytes()[0]
@@ -193,7 +196,7 @@ impl World {
         }
     }
 
-    /// A standby claims, with a reserve above what the witness has told it.
+    /// Makes a standby claim, with a reserve above what the witness has told it.
     fn claim(&mut self, node: usize) {
         let machine = &mut self.nodes[node];
         let row = machine.talker.rows[0].1;
@@ -215,7 +218,7 @@ impl World {
         self.nodes[node].talker.change(GROUP, |row| (row.reserve, row.claim) = (reserve, reserve));
     }
 
-    /// A node takes over from the other, which crashes or is cut off; takes 250 ms.
+    /// Makes a node take over from the other, which crashes or is cut off; takes 250 ms.
     fn turn(&mut self, node: usize, crash: bool) {
         for machine in &mut self.nodes {
             (machine.cut, machine.lose, machine.delay) = (false, 0, 0);
@@ -231,12 +234,13 @@ impl World {
         });
     }
 
+    /// Notes that a node will not use a grant of `epoch` any more, from now on.
     fn give_up(&mut self, node: usize, epoch: Epoch) {
         let now = self.now;
         self.nodes[node].given_up.push((epoch, now));
     }
 
-    /// Closes the gate and says so, with another reserve.
+    /// Makes an active close its gate and say so, with another reserve.
     fn close(&mut self, node: usize) {
         let row = self.nodes[node].talker.rows[0].1;
         if row.role != Role::Active {
@@ -252,7 +256,7 @@ impl World {
             .change(GROUP, |row| (row.role, row.reserve, row.claim) = (Role::Standby, reserve, Epoch::NONE));
     }
 
-    /// The agent dies and is back at once; its gate stays as it is.
+    /// Kills a node's agent and starts it again at once; its gate stays as it is.
     fn crash(&mut self, node: usize) {
         let now = self.now;
         let machine = &mut self.nodes[node];
@@ -309,7 +313,7 @@ impl World {
         }
     }
 
-    /// A node does what its engine does: it opens and renews on grants, closes when its lease is
+    /// Lets a node do what its engine does: it opens and renews on grants, closes when its lease is
     /// over, and sends.
     fn live(&mut self, node: usize) {
         let (now, roll) = (self.now, self.roll());

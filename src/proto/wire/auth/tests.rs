@@ -4,6 +4,7 @@
 use super::*;
 use proptest::prelude::*;
 
+/// The key ring of the tests.
 fn ring() -> KeyRing {
     KeyRing::new("web", &[(1, [0x11; 32])])
 }
@@ -17,6 +18,7 @@ fn sealed(ring: &KeyRing, body: &[u8]) -> Vec<u8> {
     buffer
 }
 
+/// The bytes as hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

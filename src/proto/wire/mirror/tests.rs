@@ -14,10 +14,12 @@ fn keys(cluster: &str, list: &[(u8, u8)]) -> MirrorKeys {
     MirrorKeys::new((cluster, 7), &keys)
 }
 
+/// The mirror's keys of the tests' own cluster.
 fn ours() -> MirrorKeys {
     keys("web", &[(1, 0x11)])
 }
 
+/// A connection, told apart from others by `n`.
 fn connection(n: u16) -> Connection {
     Connection::new("10.0.0.100:80".parse().unwrap(), SocketAddr::new("10.0.0.7".parse().unwrap(), n))
 }

@@ -5,6 +5,7 @@ use super::*;
 use crate::wire::auth::{KeyRing, VERSION};
 use proptest::prelude::*;
 
+/// The key ring of the tests.
 fn ring() -> KeyRing {
     KeyRing::new("web", &[(1, [0x11; 32])])
 }
@@ -63,6 +64,7 @@ fn decoded(datagram: &[u8]) -> Result<(Header, Vec<Row>), Reject> {
     Ok((header, rows.collect()))
 }
 
+/// The bytes that hexadecimal digits write; white space between them means nothing.
 fn hex(text: &str) -> Vec<u8> {
     let digits: String = text.split_whitespace().collect();
     let pairs = (0..digits.len()).step_by(2).map(|offset| &digits[offset..offset + 2]);
@@ -137,7 +139,8 @@ fn every_truncated_or_extended_body_is_malformed() {
     assert_eq!(decode(&longer).map(|_| ()), Err(Reject::Malformed));
 }
 
-/// Offsets count from the beginning of the body, four less than in the table.
+/// What decoding makes of a right pulse after the byte at `offset` has become `value`. Offsets
+/// count from the beginning of the body, four less than in the table of docs/protocol.md.
 fn with_byte(offset: usize, value: u8) -> Result<(Header, Vec<Row>), Reject> {
     let datagram = encoded(&header(), &[row(1), row(2)]);
     let mut body = ring().open(&datagram).expect("ours").to_vec();

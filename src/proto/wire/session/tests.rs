@@ -32,6 +32,7 @@ fn datagram(session: u64, counter: u64, echo: Echo) -> Header {
     }
 }
 
+/// The echo of a datagram by its session and counter.
 fn echo(session: u64, counter: u64) -> Echo {
     Echo { session, counter }
 }
@@ -50,6 +51,7 @@ struct Process {
 }
 
 impl Process {
+    /// A process that has just started, with this session.
     fn start(session: u64) -> Process {
         Process { sessions: Sessions::new(session), counter: 0, believed: 0 }
     }
@@ -141,7 +143,7 @@ fn only_an_echo_of_what_was_sent_after_the_introduction_is_proof() {
     assert_eq!(sessions.check(&datagram(PEER, 4, echo(ME, 100))), NEW);
 }
 
-/// Has verified the peer's session with `counter`.
+/// Sessions that have verified the peer's session by a datagram with `counter`.
 fn verified(counter: u64) -> Sessions {
     let mut sessions = Sessions::new(ME);
     sessions.check(&datagram(PEER, 1, Echo::default()));

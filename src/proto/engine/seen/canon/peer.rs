@@ -18,7 +18,7 @@ impl Peer {
             sessions,
             links,
             heard,
-            hint,
+            may_be_gone,
             left,
             deaf,
             deaf_at,
@@ -39,7 +39,7 @@ impl Peer {
         sessions.canon(canon);
         canon.list(links, |canon, link| link.canon(now, timing, canon));
         canon.option(heard.as_ref(), |canon, when| canon.age(now, *when, horizon.silence));
-        canon.flags(&[*hint, *left, *deaf, *has_heard_us]);
+        canon.flags(&[*may_be_gone, *left, *deaf, *has_heard_us]);
         canon.option(deaf_at.as_ref(), |canon, when| canon.age(now, *when, timing.patience.deaf));
         canon.counter(engine.outbox.session, *echoed);
         canon.counter(engine.outbox.session, *fresh_from);
@@ -58,7 +58,7 @@ impl Peer {
 impl Link {
     /// Adds a link: whether it is open, and the ages of its last datagrams in either direction.
     fn canon(&self, now: MonoTime, timing: &Timing, canon: &mut Canon) {
-        let Link { id: _, open, heard, was_heard: _, last_sent, sent: _, received: _, rejected: _ } = self;
+        let Link { id: _, open, heard, told_as_heard: _, last_sent, sent: _, received: _, rejected: _ } = self;
         canon.flags(&[*open]);
         canon.option(heard.as_ref(), |canon, when| canon.age(now, *when, timing.suspicion));
         canon.option(last_sent.as_ref(), |canon, when| canon.age(now, *when, timing.patience.segment));

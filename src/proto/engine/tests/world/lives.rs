@@ -73,23 +73,23 @@ impl World {
         self.find_gate(at, false);
     }
 
-    /// SIGKILL: the process is gone, its kernel and disk stay.
+    /// Kills the agent of a node (SIGKILL): its kernel and disk stay.
     pub fn kill(&mut self, at: usize) {
         self.nodes[at].engine = None;
     }
 
-    /// Power loss: the kernel is gone, too.
+    /// Takes a node's power: its agent and kernel are gone, its disk stays.
     pub fn crash(&mut self, at: usize) {
         self.kill(at);
         self.nodes[at].kernel = Kernel::default();
     }
 
-    /// SIGSTOP: the process does not run; datagrams wait for it, as many as there is room for.
+    /// Suspends the agent of a node (SIGSTOP): datagrams wait for it, up to its `backlog_limit`.
     pub fn suspend(&mut self, at: usize) {
         self.nodes[at].stopped = true;
     }
 
-    /// SIGCONT: the process reads what has waited, then goes on.
+    /// Lets a suspended agent go on (SIGCONT): it first reads the datagrams that have waited.
     pub fn resume(&mut self, at: usize) {
         self.nodes[at].stopped = false;
         for (link, bytes) in std::mem::take(&mut self.nodes[at].backlog) {

@@ -72,6 +72,7 @@ fn number(at: usize) -> NodeId {
     NodeId(NodeId::FIRST_WITNESS.0 + u8::try_from(at).unwrap())
 }
 
+/// The key of one of the world's groups, by its position.
 fn key(group: usize) -> GroupKey {
     GroupKey(group as u64 + 1)
 }
@@ -107,6 +108,7 @@ impl World {
         witness.voter = Some(Voter::new(setup, self.now));
     }
 
+    /// Kills a witness: its voter is gone, its disk stays.
     pub fn kill_witness(&mut self, at: usize) {
         self.witnesses.all[at].voter = None;
     }

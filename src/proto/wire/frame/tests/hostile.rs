@@ -1,4 +1,5 @@
-//! Frames that nobody should have sent.
+//! Tests of frames that nobody should have sent, built by hand or at random: what a receiver makes
+//! of them, if anything.
 
 use super::*;
 use proptest::prelude::*;
@@ -27,6 +28,7 @@ fn solicit_with(offset: usize, bytes: &[u8]) -> Option<Sighting> {
     sight(&frame)
 }
 
+/// The sighting of a claim of `address` by `mac`.
 fn claimed(address: Ipv6Addr, mac: MacAddr) -> Option<Sighting> {
     Some(Sighting::Claim { address: Vip::V6(address), mac })
 }

@@ -1,4 +1,5 @@
-//! The filter for the kernel, run by an interpreter of the instructions it uses.
+//! Tests of the filter that the kernel runs on frames, here run by an interpreter of the
+//! instructions it uses.
 
 use super::*;
 use crate::wire::frame::passes;

@@ -1,4 +1,5 @@
-//! Two processes and an attacker who records, withholds, reorders and replays, in random order.
+//! A test of freshness with two processes and an attacker who records, withholds, reorders and
+//! replays, in random order.
 
 use super::*;
 use proptest::prelude::*;
