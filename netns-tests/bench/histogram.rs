@@ -21,7 +21,7 @@ const CONDITIONS: [(&str, &str); 3] =
 /// Kinds of lateness: key, field of the status, and text for people.
 const KINDS: [(&str, &str, &str); 2] =
     [("late", "lateness_us", "wake-up after its time"), ("renewal", "renewal_us", "lease renewed after its time")];
-/// Figures: how many of ten thousand counts are below one, and its name.
+/// Quantiles in ten-thousandths, and their names.
 const SHARES: [(u64, &str); 5] = [(5_000, "p50"), (9_000, "p90"), (9_900, "p99"), (9_990, "p99.9"), (10_000, "max")];
 /// Length of the longest bar, in characters.
 const WIDTH: f64 = 40.0;
@@ -50,10 +50,7 @@ impl Watch {
             }
         }
         if CONDITIONS.iter().any(|(known, _)| *known == condition) {
-            KINDS
-                .iter()
-                .zip(&counted)
-                .for_each(|((kind, ..), counts)| hand_over_counts(&key(condition, kind), counts));
+            KINDS.iter().zip(&counted).for_each(|((kind, ..), counts)| print_counts(&key(condition, kind), counts));
         }
         let [late, _renewal] = &counted;
         let of = |share| bound_of(late, share) as f64 / 1e3;
@@ -88,10 +85,10 @@ fn read_counts(agent: &Agent) -> [Counts; 2] {
     })
 }
 
-/// Hands over the number of events, their quantiles and the classes of the picture, under keys that
-/// begin with `key`.
+/// Prints the number of events, their quantiles and the classes of the picture to the process that
+/// collects figures, under keys that begin with `key`.
 #[allow(clippy::cast_precision_loss, reason = "counts and microseconds of some minutes")]
-fn hand_over_counts(key: &str, counts: &Counts) {
+fn print_counts(key: &str, counts: &Counts) {
     sample(&format!("{key}-count"), counts.values().sum::<u64>() as f64);
     for (share, name) in SHARES {
         sample(&format!("{key}-{name}"), bound_of(counts, share) as f64);

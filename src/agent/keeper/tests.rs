@@ -311,8 +311,10 @@ fn an_interface_that_leaves_the_configuration_loses_addresses_and_gate() {
     });
 }
 
+// The kernel drops the secondary addresses of a prefix together with its first one, unless told
+// otherwise: 10.0.0.1/24 is such a secondary here.
 #[test]
-fn an_address_with_other_flags_is_replaced_and_its_network_survives() {
+fn an_address_with_a_network_prefix_is_replaced_and_its_secondary_stays() {
     in_netns(|| {
         veth();
         ip("address add 10.0.0.100/24 dev west");

@@ -42,13 +42,13 @@ pub fn measured<T>(code: impl FnOnce() -> T) -> (T, Usage) {
     (result, Usage { calls: CALLS.get() - calls, peak })
 }
 
-/// Counts `calls` calls that take `more` bytes and give back `less`. A thread that is ending has no
-/// counts any more, and nobody asks for them.
-fn count(calls: u64, more: usize, less: usize) {
+/// Adds `calls` to this thread's calls, and moves its held bytes by `taken` less `returned`. Does
+/// nothing in a thread whose counts are gone because it is ending.
+fn note_use(calls: u64, taken: usize, returned: usize) {
     let signed = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
     let _counted = CALLS.try_with(|count| count.set(count.get() + calls));
     let _counted = HELD.try_with(|held| {
-        held.set(held.get().wrapping_add(signed(more)).wrapping_sub(signed(less)));
+        held.set(held.get().wrapping_add(signed(taken)).wrapping_sub(signed(returned)));
         PEAK.try_with(|peak| peak.set(peak.get().max(held.get())))
     });
 }
@@ -57,25 +57,25 @@ fn count(calls: u64, more: usize, less: usize) {
 // counts are thread-local cells without destructors, so that touching them allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(1, layout.size(), 0);
+        note_use(1, layout.size(), 0);
         // SAFETY: the caller's promises are the system allocator's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(1, layout.size(), 0);
+        note_use(1, layout.size(), 0);
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(1, size, layout.size());
+        note_use(1, size, layout.size());
         // SAFETY: as above.
         unsafe { System.realloc(place, layout, size) }
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        count(0, 0, layout.size());
+        note_use(0, 0, layout.size());
         // SAFETY: as above.
         unsafe { System.dealloc(place, layout) }
     }

@@ -198,7 +198,8 @@ pub fn story(seed: u64, mode: Mode) -> String {
     format!("… {from} lines before\n{lines}\nseed {seed}, mode {mode}, revision {revision}: {failure}")
 }
 
-/// Lets everything happen that is in the seed's swarm, then mends the cluster and lets it settle.
+/// Strikes the cluster with faults of the kinds that the seed permits (its *swarm*), then mends it
+/// and lets it settle. Ends early at the first failure.
 fn play(sim: &mut Sim) {
     for witness in 0..sim.witnesses.len() {
         if sim.random.chance(90) {

@@ -35,7 +35,7 @@ impl Engine {
     }
 
     /// Takes over what an earlier life of this agent left open, if its lease still runs and the
-    /// epochs are ours.
+    /// epochs are ours. Everything else is closed, and where no lease runs a new one begins.
     pub(super) fn handle_adopted(
         &mut self,
         interface: InterfaceId,

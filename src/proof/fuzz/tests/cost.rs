@@ -62,9 +62,9 @@ fn the_counting_allocator_counts() {
     assert_eq!((usage.calls, usage.peak), (3, 500));
 }
 
-/// The shortest time that each piece of work took for 20 runs in a row, of `rounds` tries. The
-/// pieces take turns, and other load lengthens the shortest time least.
-fn shortest<const N: usize>(rounds: u32, work: [&dyn Fn(); N]) -> [Duration; N] {
+/// The least time of twenty runs in a row of each piece of work, over `rounds` measurements in which
+/// the pieces take turns. The least is taken because other load can only lengthen a time.
+fn shortest_of_twenty<const N: usize>(rounds: u32, work: [&dyn Fn(); N]) -> [Duration; N] {
     let mut best = [Duration::MAX; N];
     for _ in 0..rounds {
         for (best, work) in best.iter_mut().zip(work) {
@@ -94,7 +94,7 @@ fn no_datagram_costs_more_than_its_hash() {
     let mut best = [Duration::MAX; 3];
     // On a busy machine it takes longer until each of the three has had an undisturbed run.
     for _ in 0..50 {
-        let round = shortest(40, [&hash, &refuse, &accept]);
+        let round = shortest_of_twenty(40, [&hash, &refuse, &accept]);
         best.iter_mut().zip(round).for_each(|(best, time)| *best = (*best).min(time));
         if best[1] < best[0] * 2 && best[2] < best[0] * 3 {
             break;
@@ -113,7 +113,7 @@ fn what_hostile_datagrams_cost() {
     let ring = ring();
     let (forgery, authentic, noise) = (auth::longest_forgery(), datagram(18), vec![0; MAX_DATAGRAM]);
     let body = ring.open(&authentic).unwrap();
-    let [decoded] = shortest(2000, [&|| assert!(black_box(decode(black_box(body))).is_ok())]);
+    let [decoded] = shortest_of_twenty(2000, [&|| assert!(black_box(decode(black_box(body))).is_ok())]);
     println!("decode, 18 rows: {:?}", decoded / 20);
     for (name, bytes) in [("forgery", &forgery), ("authentic, 18 rows", &authentic), ("noise", &noise)] {
         let mut times: Vec<Duration> = (0..100_000)

@@ -19,9 +19,8 @@ use std::time::Duration;
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Group {
-    /// Why a handover cannot begin; `None` if it can. `giving`: the command that gives the group
-    /// away;
-    /// `None` if this node is to take it.
+    /// Why a handover cannot begin, if it cannot. `giving` is the command that gives the group away;
+    /// without one this node takes it.
     fn refusal(&self, giving: Option<Kind>, around: Around<'_>) -> Option<Outcome> {
         if around.commands.is_busy(self.id) {
             return Some(Outcome::Busy);
