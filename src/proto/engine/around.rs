@@ -98,8 +98,8 @@ pub(super) struct Wishes {
     pub look_again: bool,
     /// A witness's word is waited for.
     pub word_of_witnesses: bool,
-    /// Every peer is to be asked at once.
-    pub ask_everybody: bool,
+    /// Every peer is to be asked at once: the place among the actions where the questions belong.
+    pub ask_everybody: Option<usize>,
     /// New deadline of the lease of the group's interface, which is earlier than before.
     pub lease_until: Option<MonoTime>,
     /// Whether the group's segment is isolated: nobody is heard on it although neighbours are
@@ -120,6 +120,11 @@ pub(super) struct Requests<'a> {
 impl<'a> Requests<'a> {
     pub fn new(out: &'a mut Actions) -> Requests<'a> {
         Requests { out, wishes: Wishes::default() }
+    }
+
+    /// Asks for a question to every peer, before whatever action follows.
+    pub fn ask_everybody(&mut self) {
+        self.wishes.ask_everybody.get_or_insert(self.out.list.len());
     }
 
     pub fn push(&mut self, action: Action) {

@@ -144,8 +144,10 @@ impl Engine {
         if let (Some(patience), Some(until)) = (self.commands.stopping.as_mut(), wishes.stop_not_before) {
             *patience = (*patience).max(until);
         }
-        if wishes.ask_everybody {
+        if let Some(place) = wishes.ask_everybody {
+            let decided = out.list.len();
             self.post(now).send_to_all(true, out);
+            out.list[place..].rotate_left(decided - place);
             self.evidence.hurry(now);
         }
     }

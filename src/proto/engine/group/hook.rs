@@ -62,7 +62,9 @@ impl Group {
     fn is_permitted_anew(&self, around: Around<'_>, requests: &mut Requests<'_>) -> bool {
         let ended = self.service.hook.and_then(|running| running.ended);
         let Some(end) = ended.filter(|_| around.rules.asks_after_hook()) else { return true };
-        requests.wishes.ask_everybody |= around.counter < end.fresh_from;
+        if around.counter < end.fresh_from {
+            requests.ask_everybody();
+        }
         let has_answered = |peer: PeerAt| around.peers[peer].echoed >= end.fresh_from;
         if around.votes_decide() {
             let voters = around.peers.all().filter(|peer| self.ballot.granted.contains(*peer));
