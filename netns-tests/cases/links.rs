@@ -1,11 +1,12 @@
 //! Links fail, fully or partly; the segment does not.
 
-use super::{SLACK, assert_nothing_moves, let_pass};
+use super::{LAN_BOUND, SLACK, assert_nothing_moves, assert_served_throughout, let_pass};
+use crate::lab::config_text::{ConfigText, GroupText};
 use crate::lab::faults::{Drops, FrameKind};
 use crate::lab::{Port, Server};
 use crate::probe::oracle::Expected;
-use crate::scene::{GROUP, Scene, Setup};
-use std::time::Duration;
+use crate::scene::{ADDRESS, GROUP, Scene, Setup};
+use std::time::{Duration, Instant};
 
 // L2
 #[test]
@@ -101,7 +102,7 @@ fn active_that_nobody_hears_is_replaced_and_never_both_answer() {
     let from = scene.lab.note("alpha is mute");
     scene.wait_answered_by(Server::Beta);
     let gap = scene.answers(from).longest_gap().length();
-    assert!(gap < super::LAN_BOUND + SLACK, "clients were not answered for {gap:?}");
+    assert!(gap < LAN_BOUND + SLACK, "clients were not answered for {gap:?}");
     scene.wait_role(Server::Alpha, GROUP, "standby");
     let_pass(Duration::from_millis(500));
     assert!(scene.lab.lift(fault) > 10, "the fault did not strike");
@@ -136,4 +137,55 @@ fn random_loss_of_thirty_percent_on_both_links_moves_nothing() {
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(20));
     assert!(scene.lab.lift(fault) > 100, "the fault did not strike");
     scene.finish(&Expected::owner(Server::Alpha));
+}
+
+/// Figures of link 0 on both servers, alpha first, if both say that it is up: datagrams sent and
+/// received.
+fn link_figures(scene: &Scene) -> Option<[(u64, u64); 2]> {
+    let figures = Server::BOTH.map(|server| {
+        let link = scene.agent(server).status().ok()?.link("0");
+        (link["state"] == "up").then_some((link["sent"].as_u64()?, link["received"].as_u64()?))
+    });
+    Some([figures[0]?, figures[1]?])
+}
+
+// L1 L2: an administrator destroys the socket of the only link, first on the standby, then on the
+// active
+#[test]
+fn destroyed_socket_of_a_link_is_replaced_within_ticks_and_moves_nothing() {
+    let ends = [Port::AlphaSecondLink, Port::BetaSecondLink].map(|port| port.ipv4().to_string());
+    let config = ConfigText::pair("lan").links(&[(&ends[0], &ends[1])]).group(GroupText::new(GROUP, &[ADDRESS]));
+    let mut scene = Scene::start(Setup::with(config));
+    for server in [Server::Beta, Server::Alpha] {
+        scene.wait("the link to be up on both", |s| link_figures(s).is_some());
+        let from = scene.lab.note(format!("the socket of {}'s link is destroyed", server.name()));
+        let end = &ends[server.index()];
+        let destroyed = scene.lab.server(server).tool("ss", &["-K", "-H", "-n", "-u", "src", end], "");
+        assert!(destroyed.contains(&format!("{end}:7811")), "the fault did not strike: {destroyed:?}");
+        let before = Server::BOTH.map(|s| scene.agent(s).status().expect("a status").link("0")["received"].as_u64());
+        let begun = Instant::now();
+        scene.wait("both to hear each other on the link again", |s| {
+            let more = |at: usize, now: u64| now > before[at].expect("a count") + 10;
+            link_figures(s).is_some_and(|[(_, alpha), (_, beta)]| more(0, alpha) && more(1, beta))
+        });
+        let took = begun.elapsed();
+        // Eleven pulses of 50 ms, and a tick of 250 ms.
+        assert!(took < Duration::from_millis(800) + 2 * SLACK, "the link was up again only after {took:?}");
+        let told = scene.agent(server).events();
+        assert!(told.contains("link_socket_failed"), "nobody was told: {told}");
+        let before = link_figures(&scene).expect("it is up");
+        assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(1));
+        let after = link_figures(&scene).expect("it is up");
+        for (before, after) in before.iter().zip(after) {
+            assert!(after.0 > before.0 + 10 && after.1 > before.1 + 10, "{before:?} became {after:?} in a second");
+        }
+        assert_served_throughout(&scene.answers(from), Server::Alpha);
+    }
+    let lost = scene.power_off(Server::Alpha);
+    scene.wait_answered_by(Server::Beta);
+    let gap = scene.answers(lost).longest_gap().length();
+    assert!(gap < LAN_BOUND + SLACK, "L1: clients were not answered for {gap:?}");
+    scene.power_on(Server::Alpha);
+    scene.wait_ready(Server::Alpha, GROUP);
+    scene.finish(&Expected::owner(Server::Alpha).takeover());
 }

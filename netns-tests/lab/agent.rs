@@ -264,6 +264,13 @@ impl Status {
         self.group(group).and_then(|g| g["connections"][field].as_u64()).unwrap_or(0)
     }
 
+    /// The report's part about the link with this path, a number or "segment", to the peer; null if
+    /// there is none.
+    pub fn link(&self, path: &str) -> Value {
+        let found = self.0["links"].as_array().and_then(|links| links.iter().find(|link| link["path"] == path));
+        found.cloned().unwrap_or(Value::Null)
+    }
+
     /// The report's part about a group.
     fn group(&self, name: &str) -> Option<&Value> {
         self.0["groups"].as_array()?.iter().find(|g| g["name"] == name)

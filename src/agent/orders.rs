@@ -17,6 +17,7 @@ use crate::io::segment::PacketSocket;
 use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, LinkId, MacAddr, MonoTime};
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use std::collections::VecDeque;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,8 +32,8 @@ pub(super) enum Order {
     Attach(Box<Attach>),
     /// Tell the engine the present facts of an interface.
     Facts { interface: InterfaceId, facts: InterfaceFacts },
-    /// Use this socket for a link; `None` while it cannot be opened.
-    Link { link: LinkId, socket: Option<LinkSocket> },
+    /// Use this socket for a link.
+    Link { link: LinkId, socket: LinkSocket },
     /// Ask this address, a gateway, whether the segment is alive.
     Anchor { interface: InterfaceId, address: IpAddr, mac: Option<MacAddr> },
     /// Tell the engine an operator's command, and publish its outcome under `id`.
@@ -113,6 +114,9 @@ pub(super) enum Tale {
     Hook { group: GroupId, hook: Hook, epoch: Epoch, cause: Cause },
     /// From here on groups are numbered as in the newest [`Order::Reconfigure`].
     Reconfigured,
+    /// The socket of a link could not be used any more, and the link has none now; [`Order::Link`]
+    /// answers.
+    LinkFailed { link: LinkId, error: io::Error },
     /// The engine has stopped.
     Stopped,
 }
@@ -152,18 +156,28 @@ pub(super) struct HotEnd {
     pub vital: Arc<Vital>,
     /// Whether [`Tale::Reconfigured`] found the ring full: nothing is published before it.
     unsaid: bool,
+    /// Links without a socket of which the slow side has not been told: at most one entry for each
+    /// link.
+    failed_links: Vec<(LinkId, io::Error)>,
 }
 
 /// Makes both ends, and the figures that both can reach.
-pub(super) fn queues() -> std::io::Result<(SlowEnd, HotEnd, Arc<Vital>)> {
+pub(super) fn queues() -> io::Result<(SlowEnd, HotEnd, Arc<Vital>)> {
     let (orders_in, orders) = RingBuffer::new(BOUND);
     let (tales_in, tales) = RingBuffer::new(BOUND);
     let (hot, slow) = (Waker::new()?, Waker::new()?);
     let vital = Arc::new(Vital::default());
     let slow_end =
         SlowEnd { orders: orders_in, backlog: VecDeque::new(), wake_hot: hot.clone(), tales, woken: slow.clone() };
-    let hot_end =
-        HotEnd { orders, woken: hot, tales: tales_in, wake_slow: slow, vital: Arc::clone(&vital), unsaid: false };
+    let hot_end = HotEnd {
+        orders,
+        woken: hot,
+        tales: tales_in,
+        wake_slow: slow,
+        vital: Arc::clone(&vital),
+        unsaid: false,
+        failed_links: Vec::new(),
+    };
     Ok((slow_end, hot_end, vital))
 }
 
@@ -204,10 +218,25 @@ impl HotEnd {
         self.catch_up();
     }
 
-    /// Publishes [`Tale::Reconfigured`] if there was no room for it before.
+    /// Publishes that a link has no socket any more, now or as soon as there is room: nobody else
+    /// would open another one.
+    pub fn publish_failed_link(&mut self, link: LinkId, error: io::Error) {
+        self.failed_links.retain(|(known, _)| *known != link);
+        self.failed_links.push((link, error));
+        self.catch_up();
+    }
+
+    /// Publishes what must not be lost and found no room before: [`Tale::Reconfigured`], then
+    /// [`Tale::LinkFailed`].
     pub fn catch_up(&mut self) {
         if self.unsaid && self.tales.push(Tale::Reconfigured).is_ok() {
             self.unsaid = false;
+            self.wake_slow.wake();
+        }
+        while !self.unsaid && !self.tales.is_full() {
+            let Some((link, error)) = self.failed_links.pop() else { return };
+            // There is room, and nobody else pushes.
+            let _pushed = self.tales.push(Tale::LinkFailed { link, error });
             self.wake_slow.wake();
         }
     }

@@ -141,6 +141,8 @@ impl Witness {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
             // An earlier answer of ours was refused (its port is closed): nothing to do about it.
+            // Or an administrator has destroyed the socket (`ss -K`), which costs a socket the
+            // address of its peer; this one has no peer, and goes on (net/ipv4/udp.c, `udp_abort`).
             Err(_) => return true,
         };
         // Read after the datagram was taken: a promise that begins later ends later, which is the

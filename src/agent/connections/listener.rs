@@ -6,7 +6,7 @@
 //! most [`GUESTS`] callers without proof are there at once, each for [`PATIENCE`] and with as many
 //! bytes as an introduction has; and after [`CALLS`] calls in a moment the rest waits in the
 //! kernel, whose queue is short. Of the admitted callers the newest counts. A caller that fails is
-//! refused and counted; a link address that is missing is tried again.
+//! refused and counted; a link address that is missing, or whose socket failed, is tried again.
 
 use super::mirrored::Mirrored;
 use super::stream::Stream;
@@ -31,7 +31,7 @@ const CALLS: u32 = 16;
 const MOMENT: Duration = Duration::from_millis(100);
 /// Most calls that wait in the kernel.
 const BACKLOG: i32 = 8;
-/// Pause before a missing link address is tried again.
+/// Pause before listening is tried again where the address is missing or the socket failed.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Silence after which the peer's connection is given up; the peer sends twice a second.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -41,7 +41,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 struct Door {
     local: IpAddr,
     remote: IpAddr,
-    /// Listening socket; `None` while the local address is missing.
+    /// Listening socket; `None` while the local address is missing, and for [`AGAIN`] after the
+    /// socket failed.
     listener: Option<TcpListener>,
 }
 
@@ -161,7 +162,17 @@ impl Listener {
         for door in 0..self.doors.len() {
             while self.moment.1 < CALLS {
                 let Some(listener) = &self.doors[door].listener else { break };
-                let Ok((stream, from)) = listener.accept() else { break };
+                let (stream, from) = match listener.accept() {
+                    Ok(call) => call,
+                    Err(error) => {
+                        if !is_passing(&error) {
+                            // It would be reported as ready for ever.
+                            self.doors[door].listener = None;
+                            self.again = now + AGAIN;
+                        }
+                        break;
+                    }
+                };
                 self.moment.1 += 1;
                 let stranger = from.ip() != self.doors[door].remote;
                 if stranger {
@@ -285,6 +296,14 @@ impl Member {
         let pushed = self.stream.push();
         if ended || pushed.is_err() { Err(None) } else { Ok(()) }
     }
+}
+
+/// Whether a listening socket goes on after this error: no call waits, or the call is gone. After
+/// any other error it is closed, and opened again later: an administrator has destroyed it
+/// (EINVAL), or the system is out of descriptors.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
+    matches!(error.kind(), WouldBlock | Interrupted | ConnectionAborted)
 }
 
 /// Listening socket at a link address.

@@ -5,7 +5,7 @@ use super::list::changes;
 use super::mirrored::Mirrored;
 use super::*;
 use crate::io::clock;
-use crate::testing::netns::{in_netns, ip};
+use crate::testing::netns::{destroy_sockets, in_netns, ip};
 use crate::wire::mirror::{Connection, Frame, GREETING_SIZE, INTRODUCTION_SIZE, PORT};
 use proptest::prelude::*;
 use socket2::{Domain, Socket, Type};
@@ -352,5 +352,26 @@ fn a_recorded_mirror_that_is_played_again_changes_nothing() {
                 assert_eq!((mirrored(&beta), beta.figures().heard), (1, false));
             }
         });
+    });
+}
+
+#[test]
+fn a_listener_that_is_destroyed_is_replaced() {
+    in_netns(|| {
+        let mut theirs = setup(2, 1);
+        theirs.links = vec![("127.0.0.12".parse().unwrap(), "127.0.0.11".parse().unwrap())];
+        let beta = Connections::start(theirs, |_| {}).unwrap();
+        let answers = || {
+            let mut greeting = [0; GREETING_SIZE];
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.bind(&"127.0.0.11:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+            let to = SocketAddr::new("127.0.0.12".parse().unwrap(), PORT);
+            (socket.connect(&to.into()).is_ok() && TcpStream::from(socket).read_exact(&mut greeting).is_ok())
+                .then_some(())
+        };
+        wait("beta to listen", answers);
+        destroy_sockets(&format!("-t -l sport = {PORT}"));
+        wait("beta to listen again", answers);
+        drop(beta);
     });
 }

@@ -5,11 +5,11 @@
 //! Never does: decide or wait. What cannot be sent is a lost datagram, and a gate that is gone is
 //! closed.
 
+use super::links::Links;
 use crate::announcer::AnnouncerHandle;
 use crate::engine::{Action, GateAction};
 use crate::gate::{GateHandle, LeaseView};
 use crate::io::clock;
-use crate::io::links::LinkSocket;
 use crate::io::segment::PacketSocket;
 use crate::orders::{Attach, Group, HotEnd, Regrouped, Tale};
 use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
@@ -33,8 +33,8 @@ pub(crate) struct Eth {
 pub(crate) struct Hands {
     /// Each interface; `None` while it has no gate.
     pub interfaces: Vec<Option<Eth>>,
-    /// UDP links with their sockets; `None` while one cannot be opened.
-    pub links: Vec<(LinkId, Option<LinkSocket>)>,
+    /// UDP links with their sockets.
+    pub links: Links,
     /// The other nodes, without witnesses.
     peers: Vec<NodeId>,
     groups: Vec<Group>,
@@ -57,7 +57,7 @@ impl Hands {
     ) -> Hands {
         Hands {
             interfaces: (0..interfaces).map(|_| None).collect(),
-            links: links.into_iter().map(|link| (link, None)).collect(),
+            links: Links::new(links),
             peers,
             groups,
             announcer,
@@ -204,11 +204,7 @@ impl Hands {
     /// Sends a datagram over a link.
     fn send(&mut self, link: LinkId, to: MacAddr, datagram: &[u8]) {
         match link.path {
-            LinkPath::Udp(_) => {
-                let known = self.links.iter().find(|(known, _)| *known == link);
-                // A datagram that cannot be sent is lost; the next pulse says the same again.
-                let _lost = known.and_then(|(_, socket)| socket.as_ref()).map(|socket| socket.send(datagram));
-            }
+            LinkPath::Udp(_) => self.links.send(link, datagram),
             LinkPath::Segment(interface) => {
                 let Some(eth) = &self.interfaces[usize::from(interface.0)] else { return };
                 self.frame.clear();

@@ -10,6 +10,7 @@
 
 mod calm;
 mod hands;
+mod links;
 
 use crate::engine::{Actions, Engine, Event};
 use crate::flight::Recorder;
@@ -102,6 +103,7 @@ impl Hot {
             }
             self.take_resting(now)?;
             self.handle(now, Event::Tick);
+            self.let_go_of_failed(now);
             self.end.catch_up();
             self.recorder.end_turn(now, &self.engine);
         }
@@ -154,17 +156,26 @@ impl Hot {
         let Ok(at) = usize::try_from(at) else { return };
         let mut buffer = [0; BUFFER];
         for _ in 0..TURN {
-            let (link, received) = match self.hands.links.get(at) {
-                Some((link, Some(socket))) => (*link, socket.recv(&mut buffer)),
-                _ => return,
-            };
+            let Some((link, received)) = self.hands.links.recv(at, &mut buffer) else { return };
             match received {
-                Ok(Received::Datagram(length)) => {
+                Received::Datagram(length) => {
                     self.handle(now, Event::Datagram { link, bytes: &buffer[..length.min(BUFFER)] });
                 }
-                Ok(Received::Refused) => self.handle(now, Event::Refused { link }),
-                Ok(Received::Empty) | Err(_) => return,
+                Received::Refused => self.handle(now, Event::Refused { link }),
+                Received::Empty => return,
             }
+        }
+    }
+
+    /// Lets go of link sockets that cannot be used any more, tells the engine that their links are
+    /// not open, and has the slow side open others.
+    fn let_go_of_failed(&mut self, now: MonoTime) {
+        while let Some((link, socket, error)) = self.hands.links.take_failed() {
+            if let Some(socket) = socket {
+                let _gone = self.poll.remove(&socket);
+            }
+            self.handle(now, Event::Link { link, open: false });
+            self.end.publish_failed_link(link, error);
         }
     }
 
@@ -231,7 +242,7 @@ impl Hot {
                     }
                     self.handle(now, Event::Interface { interface, facts });
                 }
-                Order::Link { link, socket } => self.set_link_socket(link, socket, now)?,
+                Order::Link { link, socket } => self.set_link_socket(link, socket, now),
                 Order::Anchor { interface, address, mac } => {
                     if let (IpAddr::V4(address), Some(mac)) = (address, mac) {
                         self.hands.note_gateway(interface, address, mac);
@@ -317,18 +328,18 @@ impl Hot {
         }
     }
 
-    /// Uses another socket for a link from now on, or none, and tells the engine so.
-    fn set_link_socket(&mut self, link: LinkId, socket: Option<LinkSocket>, now: MonoTime) -> io::Result<()> {
-        let Some(at) = self.hands.links.iter().position(|(known, _)| *known == link) else { return Ok(()) };
-        if let Some(old) = self.hands.links[at].1.take() {
+    /// Uses another socket for a link from now on, and tells the engine so. A socket that cannot be
+    /// waited for is as good as none: the slow side opens another.
+    fn set_link_socket(&mut self, link: LinkId, socket: LinkSocket, now: MonoTime) {
+        let Some(at) = self.hands.links.position(link) else { return };
+        let added = self.poll.add(&socket, LINKS + at as u64);
+        let open = added.is_ok();
+        if let Some(old) = self.hands.links.replace(at, open.then_some(socket)) {
             let _gone = self.poll.remove(&old);
         }
-        let open = socket.is_some();
-        if let Some(socket) = socket {
-            self.poll.add(&socket, LINKS + at as u64)?;
-            self.hands.links[at].1 = Some(socket);
-        }
         self.handle(now, Event::Link { link, open });
-        Ok(())
+        if let Err(error) = added {
+            self.end.publish_failed_link(link, error);
+        }
     }
 }

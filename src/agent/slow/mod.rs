@@ -174,6 +174,10 @@ impl Slow {
                     self.carry_out(effects);
                 }
                 Tale::Reconfigured => self.handle_reconfigured(),
+                Tale::LinkFailed { link, error } => {
+                    let effects = self.paths.handle_failed(link, &error, &self.current, clock::now());
+                    self.carry_out(effects);
+                }
                 Tale::Stopped => {}
             }
         }

@@ -5,13 +5,15 @@ use super::connections::thread_setup;
 use super::current::{Current, Numbering};
 use super::effects::{Effect, Effects};
 use super::hooks;
+use super::paths::Paths;
 use crate::config::{ClusterFile, KeyFile};
 use crate::control::protocol::Response;
 use crate::control::server::Answer;
 use crate::engine::{Command, Hook, Outcome};
 use crate::hooks::{Ended, Occasion};
-use crate::orders::Order;
-use crate::types::{Epoch, GroupId, NodeId};
+use crate::orders::{self, Order, Tale};
+use crate::testing::netns::in_netns;
+use crate::types::{Epoch, GroupId, LinkId, LinkPath, MonoTime, NodeId};
 use std::path::Path;
 use tokio::sync::{mpsc, oneshot};
 
@@ -118,4 +120,42 @@ fn a_node_without_a_peer_mirrors_to_nobody() {
     assert_eq!((setup.me, setup.peer), (NodeId(1), NodeId(2)));
     current.config.nodes.truncate(1);
     assert!(thread_setup(&current.config, &current.keys).is_none());
+}
+
+#[test]
+fn people_are_told_of_a_failed_socket_at_once_and_not_again_soon() {
+    in_netns(|| {
+        let current = current(&["web"]);
+        let link = LinkId { peer: NodeId(2), path: LinkPath::Udp(0) };
+        let mut paths = Paths::new(&[link]);
+        let error = std::io::Error::from_raw_os_error(libc::ECONNABORTED);
+        // There is no address 10.0.0.1: no socket can be opened.
+        let mut told = |now| words(paths.handle_failed(link, &error, &current, MonoTime(now)));
+        let first = told(0);
+        assert_eq!(first.len(), 1);
+        assert!(first[0].starts_with("event link_socket_failed: the socket of link 0 to b failed ("), "{first:?}");
+        assert!(told(1).is_empty());
+    });
+}
+
+#[test]
+fn a_failed_link_is_told_even_if_the_ring_was_full() {
+    let (mut slow, mut hot, _) = orders::queues().expect("descriptors");
+    let link = |index| LinkId { peer: NodeId(2), path: LinkPath::Udp(index) };
+    let error = || std::io::Error::from_raw_os_error(libc::ECONNABORTED);
+    while slow.tales.slots() < slow.tales.buffer().capacity() {
+        hot.publish(Tale::Stopped);
+    }
+    for index in [0, 1, 0] {
+        hot.publish_failed_link(link(index), error());
+    }
+    let mut take = || -> Vec<LinkId> {
+        let tales = std::iter::from_fn(|| slow.tales.pop().ok());
+        tales.filter_map(|tale| if let Tale::LinkFailed { link, .. } = tale { Some(link) } else { None }).collect()
+    };
+    assert!(take().is_empty(), "there was no room");
+    hot.catch_up();
+    let mut told = take();
+    told.sort();
+    assert_eq!(told, [link(0), link(1)], "each once");
 }

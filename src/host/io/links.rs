@@ -43,8 +43,8 @@ pub enum SendOutcome {
     /// The kernel took the datagram, and reported that an earlier one was refused: no process has
     /// the peer's port open.
     SentAfterRefusal,
-    /// Not sent: buffers or queues are full (EAGAIN, ENOBUFS, ENOMEM), or signals broke off every
-    /// attempt.
+    /// Not sent: buffers or queues are full (EAGAIN, ENOBUFS, ENOMEM), or signals or errors of
+    /// earlier datagrams broke off every attempt.
     Busy,
     /// Not sent: no route, no neighbour, no interface, or our own address is gone (ENETUNREACH,
     /// EHOSTUNREACH, ENETDOWN, EADDRNOTAVAIL, and EINVAL, which is what a vanished source address
@@ -52,6 +52,8 @@ pub enum SendOutcome {
     Unreachable,
     /// Not sent: a local firewall rule forbids it (EPERM, EACCES).
     Forbidden,
+    /// Not sent: the datagram is larger than the interface's MTU allows (EMSGSIZE).
+    TooLarge,
 }
 
 /// A connected, nonblocking UDP socket of one link.
@@ -102,7 +104,8 @@ impl LinkSocket {
     /// datagrams, and returns [`Received::Empty`] then. Never blocks.
     ///
     /// # Errors
-    /// Only when the socket itself is unusable: open another.
+    /// Only when the socket itself is unusable: open another. ECONNABORTED says that an
+    /// administrator destroyed it (`ss -K`): it has lost its peer's address for good.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<Received> {
         for _ in 0..PENDING_ERRORS {
             let cause = match (&self.socket).read(buffer) {
@@ -119,6 +122,7 @@ impl LinkSocket {
                 | Errno::EHOSTUNREACH
                 | Errno::ENETDOWN
                 | Errno::EHOSTDOWN
+                | Errno::ENONET
                 | Errno::EPROTO
                 | Errno::ENOPROTOOPT
                 | Errno::EMSGSIZE
@@ -136,8 +140,8 @@ impl LinkSocket {
     /// the outcome is [`SendOutcome::Unreachable`]. Never blocks.
     ///
     /// # Errors
-    /// When the socket itself is unusable: open another. EMSGSIZE when `datagram` is larger than
-    /// the interface's MTU allows, which is the caller's mistake.
+    /// Only when the socket itself is unusable: open another. EDESTADDRREQ says that it has lost
+    /// its peer's address, because an administrator destroyed it (`ss -K`).
     pub fn send(&self, datagram: &[u8]) -> io::Result<SendOutcome> {
         let mut refused = false;
         let mut last = Errno::EAGAIN;
@@ -152,7 +156,9 @@ impl LinkSocket {
                 // What happened to an earlier datagram is reported *instead of* sending this one:
                 // try again.
                 Errno::ECONNREFUSED => refused = true,
-                Errno::EINTR => {}
+                // Errors by ICMP that a forger can cause as well: net/ipv4/icmp.c,
+                // `icmp_err_convert`.
+                Errno::EINTR | Errno::ENONET | Errno::EPROTO | Errno::ENOPROTOOPT | Errno::EOPNOTSUPP => {}
                 Errno::ENETUNREACH
                 | Errno::EHOSTUNREACH
                 | Errno::ENETDOWN
@@ -162,6 +168,7 @@ impl LinkSocket {
                 | Errno::EINVAL => return Ok(SendOutcome::Unreachable),
                 Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM => return Ok(SendOutcome::Busy),
                 Errno::EPERM | Errno::EACCES => return Ok(SendOutcome::Forbidden),
+                Errno::EMSGSIZE => return Ok(SendOutcome::TooLarge),
                 _ => return Err(cause),
             }
         }

@@ -33,6 +33,17 @@ pub fn ip(arguments: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Destroys the sockets of the calling thread's namespace that `ss` finds with these arguments
+/// (SOCK_DESTROY of sock_diag(7)).
+///
+/// # Panics
+/// If there are none, or the kernel is built without INET_DIAG_DESTROY.
+pub fn destroy_sockets(arguments: &str) {
+    let arguments = arguments.split_whitespace();
+    let output = Command::new("ss").args(["-K", "-H", "-n"]).args(arguments).output().expect("iproute2 is installed");
+    assert!(output.status.success() && !output.stdout.is_empty(), "no socket was destroyed: {output:?}");
+}
+
 /// Gives the loopback an IPv6 address and waits for the route to it, which the kernel makes later
 /// on a thread of its own.
 ///

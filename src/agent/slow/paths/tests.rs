@@ -31,6 +31,21 @@ fn a_socket_is_opened_once_and_as_soon_as_it_can_be() {
 }
 
 #[test]
+fn a_link_whose_socket_failed_gets_another_and_people_hear_of_it_once_a_minute() {
+    let mut paths = Paths::new(&[NODE, WITNESS]);
+    let failed = |paths: &mut Paths, seconds: u64| paths.0[0].note_failed(MonoTime(seconds * 1_000_000_000));
+    assert_eq!(look(&mut paths, Some(1)).len(), 2);
+    assert!(failed(&mut paths, 100));
+    assert_eq!(look(&mut paths, Some(1)), [NODE]);
+    assert_eq!(look(&mut paths, Some(1)), []);
+    for seconds in [101, 159] {
+        assert!(!failed(&mut paths, seconds));
+        assert_eq!(look(&mut paths, Some(1)), [NODE], "at the next tick");
+    }
+    assert!(failed(&mut paths, 160));
+}
+
+#[test]
 fn the_link_to_a_witness_follows_the_kernels_routes_when_they_stay_changed() {
     let mut paths = Paths::new(&[NODE, WITNESS]);
     assert_eq!(look(&mut paths, Some(1)).len(), 2);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::io::poll::{Poll, Ready};
-use crate::testing::netns::{in_netns, ip};
+use crate::testing::netns::{destroy_sockets, in_netns, ip};
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -185,4 +185,47 @@ fn a_network_that_is_gone_costs_datagrams_and_no_socket() {
         ip("link set path down");
         assert_eq!(socket.send(b"pulse").unwrap(), SendOutcome::Unreachable);
     });
+}
+
+/// Error code with which `attempt` failed; `None` if it did not fail.
+fn code<T>(attempt: io::Result<T>) -> Option<i32> {
+    attempt.err().and_then(|cause| cause.raw_os_error())
+}
+
+#[test]
+fn a_destroyed_socket_is_an_error_and_another_works_beside_it() {
+    in_netns(|| {
+        let (one, other) = linked("127.0.0.81", "127.0.0.82", 7811);
+        destroy_sockets("-u src 127.0.0.81");
+        assert_eq!(code(one.send(b"pulse")), Some(libc::EDESTADDRREQ));
+        assert_eq!(code(one.recv(&mut [0; 100])), Some(libc::ECONNABORTED));
+        assert_eq!(code(one.send(b"pulse")), Some(libc::EDESTADDRREQ), "for good");
+        let new = LinkSocket::open("127.0.0.81".parse().unwrap(), "127.0.0.82".parse().unwrap(), 7811).unwrap();
+        assert_eq!(new.send(b"pulse").unwrap(), SendOutcome::Sent);
+        wait_readable(&other);
+        assert_eq!(other.recv(&mut [0; 100]).unwrap(), Received::Datagram(5));
+        other.send(b"answer").unwrap();
+        wait_readable(&new);
+        assert_eq!(new.recv(&mut [0; 100]).unwrap(), Received::Datagram(6), "the old one takes nothing away");
+    });
+}
+
+#[test]
+fn a_destroyed_link_to_a_witness_is_an_error() {
+    in_netns(|| {
+        let witness = UdpSocket::bind("127.0.0.83:7811").unwrap();
+        let socket = LinkSocket::toward(witness.local_addr().unwrap()).unwrap();
+        destroy_sockets("-u dst 127.0.0.83");
+        assert_eq!(code(socket.recv(&mut [0; 100])), Some(libc::ECONNABORTED));
+        assert_eq!(code(socket.send(b"pulse")), Some(libc::EDESTADDRREQ));
+    });
+}
+
+#[test]
+fn a_datagram_that_is_too_large_is_lost_and_no_error() {
+    let (one, other) = linked("127.0.0.91", "127.0.0.92", port(8));
+    assert_eq!(one.send(&[0; 66_000]).unwrap(), SendOutcome::TooLarge);
+    assert_eq!(one.send(b"small").unwrap(), SendOutcome::Sent);
+    wait_readable(&other);
+    assert_eq!(other.recv(&mut [0; 100]).unwrap(), Received::Datagram(5));
 }
