@@ -2,11 +2,15 @@
 
 use super::{assert_nothing_moves, let_pass};
 use crate::lab::config_text::{ConfigText, GroupText};
+use crate::lab::held_file::HeldFile;
 use crate::lab::{Port, Server, clock};
 use crate::probe::frames;
 use crate::probe::oracle::Expected;
 use crate::probe::socket::{PacketSocket, deny_all};
 use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::Signal;
+use std::fs::{self, File};
 use std::time::Duration;
 
 // HP-1 HP-4 L1
@@ -129,5 +133,80 @@ fn restart_within_a_lease_changes_nothing() {
         super::assert_served_throughout(&asker.since(from), Server::Alpha);
     }
     assert!(epoch.is_ok());
+    scene.finish(&Expected::owner(Server::Alpha));
+}
+
+// L6: commands are a convenience, serving is none
+#[test]
+fn agent_without_a_place_for_its_socket_takes_over_and_answers_commands_once_it_has_one() {
+    let mut scene = Scene::build(Setup::of("lan"));
+    let run_dir = scene.lab.dir().join("beta-run");
+    scene.agent_mut(Server::Beta).0.set_socket(run_dir.join("vipair.sock"));
+    scene.start_agent(Server::Alpha);
+    scene.wait_role(Server::Alpha, GROUP, "active");
+    scene.start_agent(Server::Beta);
+    scene.wait("alpha to have a ready standby", |s| {
+        let status = s.agent(Server::Alpha).status();
+        status.is_ok_and(|s| s.text(GROUP, "peer_role") == "standby" && s.text(GROUP, "reason").is_empty())
+    });
+    scene.kill_agent(Server::Alpha);
+    scene.wait_answered_by(Server::Beta);
+    assert!(scene.agent(Server::Beta).status().is_err(), "it had a place for its socket all the time");
+    let warnings = scene.agent(Server::Beta).log_text().matches("there is no control socket").count();
+    assert_eq!(warnings, 1, "it says so once, not at every attempt");
+
+    fs::create_dir(&run_dir).expect("the lab's directory is ours");
+    scene.wait_role(Server::Beta, GROUP, "active");
+    let status = scene.agent(Server::Beta).status().unwrap_or_else(|e| panic!("{e}"));
+    let warnings = status.0["warnings"].to_string();
+    assert!(warnings.contains("there was no control socket"), "{warnings}");
+    assert_nothing_moves(&scene, Server::Beta, Duration::from_millis(500));
+    scene.finish(&Expected::owner(Server::Alpha).takeover());
+}
+
+/// Waits until an agent waits for its configuration; returns the pipe that it waits at.
+fn wait_until_awaited(scene: &mut Scene, file: &HeldFile) -> File {
+    let mut pipe = None;
+    scene.wait("an agent to read its configuration", |_| {
+        pipe = file.awaited();
+        pipe.is_some()
+    });
+    pipe.expect("it was waited for")
+}
+
+// Guide 8: a reload that is asked for while the agent starts is done when it serves.
+#[test]
+fn signals_that_come_during_the_start_end_it_in_order_or_reload_it_later() {
+    let mut scene = Scene::build(Setup::of("lan"));
+    let path = scene.lab.dir().join("vipair.toml");
+    let file = HeldFile::hold_back(&path);
+    scene.start_agent(Server::Alpha);
+    let _pipe = wait_until_awaited(&mut scene, &file);
+    let (alpha, lab) = scene.agent_mut(Server::Alpha);
+    assert!(alpha.stop(lab, Duration::from_secs(5)).success(), "SIGTERM is no failure: nothing was open");
+    file.put_back();
+
+    for turn in 0..3 {
+        let file = HeldFile::hold_back(&path);
+        let lock = File::open(scene.agent(Server::Alpha).state_dir()).expect("the first start has made it");
+        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).expect("no agent runs");
+        scene.start_agent(Server::Alpha);
+        let pipe = wait_until_awaited(&mut scene, &file);
+        scene.agent(Server::Alpha).signal(&scene.lab, Signal::SIGHUP);
+        file.give(pipe);
+        // It waits for the lock for almost all of this time.
+        for _ in 0..10 {
+            let_pass(Duration::from_millis(30));
+            scene.agent(Server::Alpha).signal(&scene.lab, Signal::SIGHUP);
+        }
+        assert!(scene.agent(Server::Alpha).status().is_err(), "turn {turn}: it serves without the lock");
+        lock.unlock().unwrap_or_else(|(_, e)| panic!("unlock: {e}"));
+        scene.wait_role(Server::Alpha, GROUP, "active");
+        let events = scene.agent(Server::Alpha).events();
+        assert!(events.contains("configuration read again: nothing changes"), "turn {turn}: {events}");
+        scene.wait_answered_by(Server::Alpha);
+        let (alpha, lab) = scene.agent_mut(Server::Alpha);
+        assert!(alpha.stop(lab, Duration::from_secs(10)).success(), "turn {turn}: it ends in order");
+    }
     scene.finish(&Expected::owner(Server::Alpha));
 }

@@ -1,6 +1,7 @@
 //! The witness as it ships, in a namespace of its own, as a user without any privilege. Its nodes
 //! are talkers, so the case decides what they say and when.
 
+use crate::lab::held_file::HeldFile;
 use crate::lab::netns::{self, Netns};
 use crate::lab::process::{Process, tail};
 use crate::lab::program::program;
@@ -315,6 +316,26 @@ fn witness_takes_another_file_at_once_or_not_at_all_and_keeps_its_promises() {
     assert!(!came.exchange(), "the old key is answered");
     lab.wait("an answer in the cluster that is back", || went.exchange());
     assert!(alpha.exchange() && alpha.is_granted());
+}
+
+// Guide 3: a reload that is asked for while the witness starts is done when it answers.
+#[test]
+fn witness_that_is_told_to_reload_while_it_starts_lives_and_reloads() {
+    let mut lab = WitnessLab::build(1);
+    let mut alpha = lab.talker(0, 1);
+    lab.wait("an answer", || alpha.exchange());
+    lab.kill();
+    let file = HeldFile::hold_back(&lab.dir.join("witness.toml"));
+    lab.start();
+    let mut pipe = None;
+    lab.wait("the witness to read its file", || {
+        pipe = file.awaited();
+        pipe.is_some()
+    });
+    lab.process().signal(Signal::SIGHUP);
+    file.give(pipe.expect("it was waited for"));
+    lab.wait("the reload", || lab.process().output().contains("reload: no cluster has changed"));
+    lab.wait("an answer", || alpha.exchange());
 }
 
 // S6

@@ -40,6 +40,8 @@ pub struct Agent {
     /// Whether the process is to survive this one.
     outlive: bool,
     state: StateDir,
+    /// Path of the control socket.
+    socket: PathBuf,
     /// The server's own files; `None` if it shares those of the machine.
     home: Option<Rc<Home>>,
 }
@@ -48,6 +50,7 @@ impl Agent {
     /// The agent of `server` with the configuration `config`, not started yet.
     pub fn new(lab: &Lab, server: Server, config: &Path) -> Agent {
         let dir = lab.dir().to_owned();
+        let socket = dir.join(format!("{}.sock", server.name()));
         Agent {
             server,
             process: None,
@@ -55,6 +58,7 @@ impl Agent {
             dir,
             outlive: lab.is_kept(),
             state: StateDir::Plain,
+            socket,
             home: None,
         }
     }
@@ -70,6 +74,11 @@ impl Agent {
     /// Sets what the state directory is at the next start.
     pub fn set_state_dir(&mut self, state: StateDir) {
         self.state = state;
+    }
+
+    /// Sets where the control socket is made at the next start.
+    pub fn set_socket(&mut self, path: PathBuf) {
+        self.socket = path;
     }
 
     /// Starts the agent; returns the instant just before.
@@ -131,7 +140,7 @@ impl Agent {
 
     /// Path of the agent's control socket.
     pub fn socket_path(&self) -> PathBuf {
-        self.dir.join(format!("{}.sock", self.server.name()))
+        self.socket.clone()
     }
 
     /// Path of the agent's log.

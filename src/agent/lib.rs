@@ -8,6 +8,7 @@
 //! | room | noun |
 //! |---|---|
 //! | `run` | start order and shutdown |
+//! | `signals` | SIGTERM, SIGINT and SIGHUP, from the first moment on |
 //! | `load` | reading the configuration |
 //! | `from_config` | what the parts are built from |
 //! | `hot` | the thread that pulses, and its hands |
@@ -39,6 +40,7 @@ mod load;
 mod options;
 mod orders;
 mod run;
+mod signals;
 mod slow;
 pub mod words;
 

@@ -2,14 +2,14 @@
 //!
 //! Owns: that order, and the bounds of the queues to the slow side. Never does: decide anything.
 //!
-//! Start: configuration and keys, the store (locked), memory and threads, then interfaces: closed
-//! gate first, then addresses; the engine listens meanwhile. Nothing opens before the engine says
-//! so. Stop: the engine hands over and says goodbye, the gates stay, closed. A crash anywhere
-//! leaves the kernel's gates to close by themselves.
+//! Start: signals are caught, then configuration and keys, the store (locked), memory and threads,
+//! then interfaces: closed gate first, then addresses; the engine listens meanwhile. Nothing opens
+//! before the engine says so, and what only people need (the control socket) holds up no start.
+//! Stop: the engine hands over and says goodbye, the gates stay, closed. A crash anywhere leaves
+//! the kernel's gates to close by themselves.
 
 use crate::announcer::Announcer;
 use crate::config::{Config, KeyFile, ReadFile};
-use crate::control::server;
 use crate::durable::{Durable, Loaded};
 use crate::engine::Engine;
 use crate::hot::{Hands, Hot};
@@ -19,6 +19,7 @@ use crate::keeper::KeeperHandle;
 use crate::launch::Launcher;
 use crate::load::load;
 use crate::options::{RunError, RunOptions};
+use crate::signals::Signals;
 use crate::slow::Slow;
 use crate::slow::calls::Calls;
 use crate::slow::checks::Checks;
@@ -32,6 +33,7 @@ use crate::slow::paths::Paths;
 use crate::slow::ports::Ports;
 use crate::slow::reload::Reload;
 use crate::slow::service_thread::ServiceThread;
+use crate::slow::socket::ControlSocket;
 use crate::slow::vitals::Vitals;
 use crate::store::{self, Store, StoreError, StoreHandle};
 use crate::{from_config, orders};
@@ -59,18 +61,41 @@ const CALLS: usize = 64;
 /// # Errors
 /// See [`RunError`]. Nothing is open when it returns.
 pub fn run(options: &RunOptions) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| RunError::failed("starting the runtime", &error))?;
+    runtime.block_on(async {
+        let mut signals = Signals::catch().map_err(|error| RunError::failed("catching signals", &error))?;
+        let of_start = options.clone();
+        let Some(found) = signals.unless_ended(move || find(&of_start)).await? else {
+            tracing::info!("told to end before anything was started");
+            return Ok(());
+        };
+        let Found { current, store, state, claims: _claims } = found?;
+        run_threads(Start { options, signals, current, store, found: state, warnings: prepare_memory() }).await
+    })
+}
+
+/// What the agent finds before it starts anything: what it is to do, and what the life before has
+/// left.
+struct Found {
+    current: Current,
+    store: Store,
+    state: store::Loaded,
+    /// Claims on the interfaces, to be held as long as the agent lives.
+    claims: Vec<UnixDatagram>,
+}
+
+/// Reads configuration, keys and state, and claims the interfaces. Waits for addresses, for the
+/// lock of the life before, and for the disk.
+fn find(options: &RunOptions) -> Result<Found, RunError> {
     let ReadFile { config, text } = load(options)?;
     let keys = KeyFile::load(&config.key_file).map_err(|error| {
         RunError::Failed(format!("{}: {}; {}", config.key_file.display(), error.wrong(), error.right()))
     })?;
     let hash = store::cluster_hash(&config.cluster);
-    let (store, found) = open_store(options, &config, hash)?;
-    let _claims = claim_interfaces(&config)?;
-    let warnings = prepare_memory();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| RunError::failed("starting the runtime", &error))?;
-    let current = Current::new(config, text, keys);
-    runtime.block_on(run_threads(Start { options, current, store, found, warnings }))
+    let (store, state) = open_store(options, &config, hash)?;
+    let claims = claim_interfaces(&config)?;
+    Ok(Found { current: Current::new(config, text, keys), store, state, claims })
 }
 
 /// Opens the store. An agent that was killed a moment ago may still hold the lock while the kernel
@@ -145,6 +170,7 @@ fn loaded(found: store::Loaded) -> Loaded {
 /// What the agent starts with, once configuration, keys and state have been read.
 struct Start<'o> {
     options: &'o RunOptions,
+    signals: Signals,
     current: Current,
     store: Store,
     found: store::Loaded,
@@ -153,10 +179,8 @@ struct Start<'o> {
 
 /// Starts every thread, and runs the slow side until the hot thread has ended.
 async fn run_threads(start: Start<'_>) -> Result<(), RunError> {
-    let Start { options, current, store, found, mut warnings } = start;
+    let Start { options, signals, current, store, found, mut warnings } = start;
     let (config, keys) = (&current.config, &current.keys);
-    let listener = server::bind(&options.socket)
-        .map_err(|error| RunError::failed(&format!("control socket {}", options.socket.display()), &error))?;
     let (messages_in, messages) = mpsc::channel(MESSAGES);
     let started = clock::now();
     let store = start_store(store, messages_in.clone())?;
@@ -177,13 +201,13 @@ async fn run_threads(start: Start<'_>) -> Result<(), RunError> {
     warnings.extend(start_hot(hot, messages_in)?);
     let ports = start_keeper(config, interfaces)?;
     let (calls_in, calls) = mpsc::channel(CALLS);
-    let server = tokio::spawn(server::serve(listener, calls_in));
     let service_thread =
         ServiceThread::start().map_err(|error| RunError::failed("starting checks and hooks", &error))?;
     let (systemd, launcher) = (Arc::new(Systemd::default()), Arc::new(Launcher::new()));
     let slow = Slow {
         current,
         started,
+        signals,
         warnings,
         end: slow_end,
         store,
@@ -198,14 +222,12 @@ async fn run_threads(start: Start<'_>) -> Result<(), RunError> {
         connections,
         events: Events::new(),
         calls: Calls::new(calls),
+        socket: ControlSocket::new(options.socket.clone(), calls_in),
         vitals: Vitals::new(vital),
         stopping: false,
     };
     let result = slow.run().await;
-    server.abort();
     drop(announcer);
-    // The socket may have been removed already; one that stays is replaced at the next start.
-    let _gone = std::fs::remove_file(&options.socket);
     result.map_err(|error| RunError::failed("the hot thread", &error))
 }
 

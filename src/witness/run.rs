@@ -39,15 +39,16 @@ const QUEUE: u64 = 1;
 /// # Errors
 /// See [`RunError`].
 pub fn run(options: &Options) -> Result<(), RunError> {
-    let file = WitnessFile::read(&options.config)?;
     let failed = |what: &str, error: &dyn std::fmt::Display| RunError::Failed(format!("{what}: {error}"));
     let (queue, reports) = sync_channel(REPORTS);
     let waker = Waker::new().map_err(|error| failed("making a queue", &error))?;
     let sender = Reports::new(queue, waker.clone());
+    // First, for whatever follows can wait for a disk: a SIGHUP waits in the queue meanwhile.
+    let probes = Probes::start(&sender).map_err(|error| failed("starting the checks", &error))?;
+    let file = WitnessFile::read(&options.config)?;
     let socket =
         UdpSocket::bind(file.listen).map_err(|error| failed(&format!("listening on {}", file.listen), &error))?;
     socket.set_nonblocking(true).map_err(|error| failed("preparing the socket", &error))?;
-    let probes = Probes::start(&sender).map_err(|error| failed("starting the checks", &error))?;
     let clusters = Clusters::open(options, &file, probes, &sender)?;
     let poll = Poll::new().map_err(|error| failed("waiting", &error))?;
     poll.add(&socket, SOCKET).and_then(|()| poll.add(&waker, QUEUE)).map_err(|error| failed("waiting", &error))?;

@@ -19,6 +19,7 @@
 //! | [`flight`] | recordings |
 //! | [`events`] | what people are told |
 //! | [`calls`] | clients that wait for the hot thread |
+//! | [`socket`] | the control socket that they come by |
 //! | [`vitals`] | the hot thread's figures, and the watchdog |
 //! | [`status`] | the sentences of `vipair status` |
 //! | [`message`], [`effects`] | what comes from other threads, what a part wants done |
@@ -36,6 +37,7 @@ pub(crate) mod paths;
 pub(crate) mod ports;
 pub(crate) mod reload;
 pub(crate) mod service_thread;
+pub(crate) mod socket;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -49,6 +51,7 @@ use crate::io::systemd::notify;
 use crate::io::{clock, realtime};
 use crate::keeper::KeeperEvent;
 use crate::orders::{Order, SlowEnd, Tale};
+use crate::signals::Signals;
 use crate::store::{self, StoreHandle, WriteError};
 use crate::types::MonoTime;
 use crate::words;
@@ -66,20 +69,20 @@ use ports::Ports;
 use reload::Reload;
 use sd_notify::NotifyState;
 use service_thread::ServiceThread;
+use socket::ControlSocket;
 use std::io;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use vitals::Vitals;
 
-/// Interval at which links that could not be opened are tried again, and the hot thread's life is
-/// felt.
+/// Interval at which what could not be opened is tried again, and the hot thread's life is felt.
 const TICK: Duration = Duration::from_millis(250);
 
 /// The slow side: its parts, and what only their order of work needs.
 pub(crate) struct Slow {
     pub current: Current,
     pub started: MonoTime,
+    pub signals: Signals,
     /// Warnings of the start, shown in every status.
     pub warnings: Vec<String>,
     pub end: SlowEnd,
@@ -96,6 +99,7 @@ pub(crate) struct Slow {
     pub connections: Connections,
     pub events: Events,
     pub calls: Calls,
+    pub socket: ControlSocket,
     pub vitals: Vitals,
     /// Whether the hot thread has been ordered to stop.
     pub stopping: bool,
@@ -105,16 +109,16 @@ impl Slow {
     /// Runs until the hot thread has ended.
     ///
     /// # Errors
-    /// When signals or the ring's descriptor cannot be watched, or the hot thread failed.
+    /// When the ring's descriptor cannot be watched, or the hot thread failed.
     pub async fn run(mut self) -> io::Result<()> {
         let woken = self.end.woken.for_tokio()?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
         // Threads and programs start at ordinary priority all the same. The hot thread has already
         // said so if real-time priority is not permitted.
         let _permitted = realtime::be_realtime(realtime::HELPER_PRIORITY);
         self.configure_checks();
+        // Whoever learns from the service manager that the agent is ready finds the socket there.
+        let effects = self.socket.handle_tick(clock::now());
+        self.carry_out(effects);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
@@ -137,9 +141,9 @@ impl Slow {
                 Some(verdict) = self.checks.verdicts.recv() => self.handle_verdict(verdict),
                 Some(ended) = self.hooks.ends.recv() => self.handle_hook_ended(ended),
                 Some(call) = self.calls.arriving.recv() => self.handle_call(call),
-                _ = terminate.recv() => self.stop(),
-                _ = interrupt.recv() => self.stop(),
-                _ = hangup.recv() => self.handle_hangup(),
+                _ = self.signals.terminate.recv() => self.stop(),
+                _ = self.signals.interrupt.recv() => self.stop(),
+                _ = self.signals.hangup.recv() => self.handle_hangup(),
                 _ = tick.tick() => self.handle_tick(),
             }
         }
@@ -204,6 +208,7 @@ impl Slow {
         let current = &self.current;
         let mut status = status::status(&current.config, &current.names, report, self.started);
         status.warnings.extend(self.warnings.iter().cloned());
+        self.socket.add_to(&mut status);
         self.ports.add_to(&mut status, current);
         self.vitals.add_to(&mut status, current.config.timing.pulse);
         self.connections.add_to(&mut status, current, report);
@@ -288,6 +293,8 @@ impl Slow {
     fn handle_tick(&mut self) {
         let now = clock::now();
         self.end.push_backlog();
+        let effects = self.socket.handle_tick(now);
+        self.carry_out(effects);
         let effects = self.paths.handle_tick(&self.current);
         self.carry_out(effects);
         let effects = self.ports.handle_tick(&self.current.names, now.since(self.started));

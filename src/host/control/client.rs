@@ -23,7 +23,8 @@ pub const ORDER_TIMEOUT: Duration = Duration::from_secs(20);
 pub enum ClientError {
     /// No agent listens at the socket.
     #[error(
-        "no agent answers at {}: {source}; start it with `systemctl start vipair`, or name its socket with --socket",
+        "no agent answers at {}: {source}; start it with `systemctl start vipair`, or name its socket with --socket. If it \
+         runs, its log says why it has none",
         socket.display()
     )]
     NotRunning {

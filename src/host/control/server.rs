@@ -6,6 +6,7 @@
 
 use super::protocol::{Event, LineBuffer, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Outcome, Request, Response};
 use super::protocol::{ProtocolError, decode_request, encode};
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
@@ -43,6 +44,7 @@ pub enum Answer {
 }
 
 /// Binds the socket at `path`, mode 0600. A socket that an earlier agent left behind is replaced.
+/// Waits for nobody.
 ///
 /// # Errors
 /// When the directory does not exist or cannot be written, when something else lies at the path, or
@@ -53,7 +55,7 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
             let text = format!("{} exists and is no socket: remove it", path.display());
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
         }
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        if is_listened_at(path)? {
             let text = format!("another agent listens on {}", path.display());
             return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
         }
@@ -62,6 +64,20 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
+}
+
+/// Whether somebody listens at the socket `path`. Never waits: where the queue of a listener is
+/// full, somebody listens.
+///
+/// # Errors
+/// When the system has no room for a socket, or the path is too long for one.
+fn is_listened_at(path: &Path) -> io::Result<bool> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Ok(()) => Ok(true),
+        Err(error) => Ok(error.kind() == io::ErrorKind::WouldBlock),
+    }
 }
 
 /// Accepts connections and serves each on a task of its own, until this task is dropped.
