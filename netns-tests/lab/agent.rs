@@ -40,6 +40,8 @@ pub struct Agent {
     /// Whether the process is to survive this one.
     outlive: bool,
     state: StateDir,
+    /// File that the process writes its output to instead of its log.
+    output: Option<PathBuf>,
     /// The server's own files; `None` if it shares those of the machine.
     home: Option<Rc<Home>>,
 }
@@ -55,6 +57,7 @@ impl Agent {
             dir,
             outlive: lab.is_kept(),
             state: StateDir::Plain,
+            output: None,
             home: None,
         }
     }
@@ -70,6 +73,12 @@ impl Agent {
     /// Sets what the state directory is at the next start.
     pub fn set_state_dir(&mut self, state: StateDir) {
         self.state = state;
+    }
+
+    /// Sets the file that the agent writes its output to from the next start on, instead of its log:
+    /// a device, or a pipe that somebody reads.
+    pub fn set_output(&mut self, file: &Path) {
+        self.output = Some(file.to_owned());
     }
 
     /// Starts the agent; returns the instant just before.
@@ -113,7 +122,8 @@ impl Agent {
             home.enter_on_exec(&mut command);
         }
         command.env("RUST_BACKTRACE", "1");
-        self.process = Some(Process::start(lab.server(self.server), command, &self.log_path(), self.outlive));
+        let output = self.output.clone().unwrap_or_else(|| self.log_path());
+        self.process = Some(Process::start(lab.server(self.server), command, &output, self.outlive));
     }
 
     /// Runs a shell line in the state directory as the agent sees it, private file systems
