@@ -12,6 +12,7 @@ mod hostile;
 mod judge_itself;
 mod lab_itself;
 mod links;
+mod logs;
 mod majority;
 mod many;
 mod operator;

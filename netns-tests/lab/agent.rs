@@ -42,6 +42,8 @@ pub struct Agent {
     state: StateDir,
     /// Path of the control socket.
     socket: PathBuf,
+    /// File that the process writes its output to instead of its log.
+    output: Option<PathBuf>,
     /// The server's own files; `None` if it shares those of the machine.
     home: Option<Rc<Home>>,
 }
@@ -59,6 +61,7 @@ impl Agent {
             outlive: lab.is_kept(),
             state: StateDir::Plain,
             socket,
+            output: None,
             home: None,
         }
     }
@@ -79,6 +82,12 @@ impl Agent {
     /// Sets where the control socket is made at the next start.
     pub fn set_socket(&mut self, path: PathBuf) {
         self.socket = path;
+    }
+
+    /// Sets the file that the agent writes its output to from the next start on, instead of its log:
+    /// a device, or a pipe that somebody reads.
+    pub fn set_output(&mut self, file: &Path) {
+        self.output = Some(file.to_owned());
     }
 
     /// Starts the agent; returns the instant just before.
@@ -122,7 +131,8 @@ impl Agent {
             home.enter_on_exec(&mut command);
         }
         command.env("RUST_BACKTRACE", "1");
-        self.process = Some(Process::start(lab.server(self.server), command, &self.log_path(), self.outlive));
+        let output = self.output.clone().unwrap_or_else(|| self.log_path());
+        self.process = Some(Process::start(lab.server(self.server), command, &output, self.outlive));
     }
 
     /// Runs a shell line in the state directory as the agent sees it, private file systems

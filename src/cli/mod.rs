@@ -2,7 +2,7 @@
 //!
 //! Owns: arguments, what is printed, and exit codes (0 ok, 1 failed, 2 usage or configuration).
 //! Never does: decide anything about addresses. On failure it prints what is wrong and what to do
-//! on standard error.
+//! on standard error; what cannot be written there is forgotten, and the exit code tells.
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -121,7 +121,11 @@ impl From<crate::config::ConfigErrors> for Failure {
 /// Parses the arguments, runs the command, and prints why it failed, if it did.
 #[must_use]
 pub fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(said) => return explain(&said),
+    };
+    let outcome = match command {
         Command::Run(args) => run::execute(args),
         Command::Witness(args) => witness::execute(args),
         Command::Status(args) => status::execute(&args),
@@ -138,20 +142,42 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "sim")]
         Command::Sim(args) => sim::execute(&args),
     };
+    end(outcome)
+}
+
+/// Prints why a command failed, if it did. Returns its exit code.
+fn end(outcome: Result<(), Failure>) -> ExitCode {
     match outcome {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(Failure::Failed(message)) => {
             if !message.is_empty() {
-                eprintln!("vipair: {message}");
+                complain(&format!("vipair: {message}"));
             }
             ExitCode::from(1)
         }
         Err(Failure::Wrong(message)) => {
             // No prefix: each line begins with file and line, which editors can follow.
-            eprintln!("{message}");
+            complain(&message);
             ExitCode::from(2)
         }
     }
+}
+
+/// Prints what the parser of arguments has to say: help and version on standard output, what is
+/// wrong on standard error.
+fn explain(said: &clap::Error) -> ExitCode {
+    let printed = said.print().and_then(|()| std::io::Write::flush(&mut std::io::stdout()));
+    if said.use_stderr() {
+        return ExitCode::from(2);
+    }
+    end(printed.map_err(|error| not_printed(&error)))
+}
+
+/// Writes a line to standard error.
+fn complain(line: &str) {
+    use std::io::Write;
+    // There is nowhere else to say it.
+    let _nobody_hears = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Sends an order that the agent carries out or refuses, and prints the agent's answer.
@@ -172,8 +198,13 @@ fn send_order(socket: &SocketArg, request: &crate::control::protocol::Request) -
 fn print(text: &str) -> Result<(), Failure> {
     use std::io::Write;
     let mut output = std::io::stdout().lock();
-    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(|error| match error.kind() {
+    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(|error| not_printed(&error))
+}
+
+/// The failure of a command whose output could not be written.
+fn not_printed(error: &std::io::Error) -> Failure {
+    match error.kind() {
         std::io::ErrorKind::BrokenPipe => Failure::ReaderGone,
         _ => Failure::Failed(format!("cannot write to standard output: {error}")),
-    })
+    }
 }

@@ -56,7 +56,10 @@ pub(super) fn execute(args: &SimArgs) -> Result<(), Failure> {
         every: minute,
         failures: args.failures,
     };
-    let report = run_many(job, |report| println!("{}", summary(report)));
+    let report = run_many(job, |report| {
+        // What cannot be written is told by the last print.
+        let _told_later = print(&format!("{}\n", summary(report)));
+    });
     print(&format!("{}\n{}", report.coverage.table(), summary(&report)))?;
     match report.failed.as_slice() {
         [] => Ok(()),

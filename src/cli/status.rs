@@ -1,6 +1,6 @@
 //! `vipair status`: who is active, and why.
 
-use super::{Failure, SocketArg, print, render, terminal};
+use super::{Failure, SocketArg, complain, print, render, terminal};
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Request, Response, StatusReport};
 use clap::Args;
@@ -35,7 +35,7 @@ pub(super) fn execute(args: &StatusArgs) -> Result<(), Failure> {
         let text = match ask_for_status(&args.socket) {
             Ok(report) => status_text(&report, args.json)?,
             Err(Failure::Failed(message)) if args.json => {
-                eprintln!("vipair: {message}");
+                complain(&format!("vipair: {message}"));
                 String::new()
             }
             Err(Failure::Failed(message)) => terminal::paint(&message, terminal::Tone::Bad, colour) + "\n",

@@ -2,13 +2,14 @@
 //! with its fields.
 //!
 //! Owns: the form of a record, and a thread that sends. Never does: make the caller wait. A journal
-//! that hangs stops that thread alone; records that do not fit into the queue meanwhile are lost,
-//! and counted in the next record that does.
+//! that hangs stops that thread alone. Records that do not fit into the queue meanwhile, and those
+//! that the journal refuses, are lost, and counted in the next record.
 
 use std::fmt::{self, Write};
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
@@ -28,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An order to the thread.
 enum Item {
-    /// Send this record.
-    Record(Vec<u8>),
+    /// Send these bytes of a record, which tells of so many lost ones.
+    Record(Vec<u8>, u64),
     /// Answer: all records before this have been sent.
     Rest(SyncSender<()>),
 }
@@ -37,8 +38,8 @@ enum Item {
 /// The layer of `tracing` that hands records to the thread.
 pub struct Native {
     queue: SyncSender<Item>,
-    /// Number of records lost since the last one that was queued.
-    lost: AtomicU64,
+    /// Number of lost records that no record has told of. The thread counts what is refused.
+    lost: Arc<AtomicU64>,
 }
 
 /// A guard that waits for the last records when it is dropped, one or two seconds at most.
@@ -60,18 +61,26 @@ impl Native {
         }
         let (queue, items) = sync_channel(QUEUE);
         let socket = PathBuf::from(socket);
-        std::thread::Builder::new().name("journal".into()).spawn(move || send(&items, &sender, &socket))?;
-        Ok((Native { queue: queue.clone(), lost: AtomicU64::new(0) }, Rest(queue)))
+        let lost = Arc::new(AtomicU64::new(0));
+        let refused = lost.clone();
+        let work = move || send(&items, &refused, |record| sender.send_to(record, &socket));
+        std::thread::Builder::new().name("journal".into()).spawn(work)?;
+        Ok((Native { queue: queue.clone(), lost }, Rest(queue)))
     }
 }
 
-/// The thread: sends records in their order until the layer and the guard are gone.
-fn send(items: &Receiver<Item>, sender: &UnixDatagram, socket: &Path) {
+/// The thread: sends records in their order by `post` until the layer and the guard are gone.
+/// Adds those that are refused to `lost`.
+fn send(items: &Receiver<Item>, lost: &AtomicU64, post: impl Fn(&[u8]) -> io::Result<usize>) {
     for item in items {
         match item {
-            // Refused while the journal restarts, or because the record is too long: there is
-            // nowhere else to say so.
-            Item::Record(record) => drop(sender.send_to(&record, socket)),
+            Item::Record(record, told) => {
+                // Refused while the journal restarts, or because the record is too long: only a
+                // later record can say so.
+                if post(&record).is_err() {
+                    lost.fetch_add(told + 1, Ordering::Relaxed);
+                }
+            }
             Item::Rest(done) => drop(done.try_send(())),
         }
     }
@@ -82,8 +91,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Native {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         let record = Record::of(event, lost);
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.queue.try_send(Item::Record(record))
-        {
+        let queued = self.queue.try_send(Item::Record(record, lost));
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queued {
             self.lost.fetch_add(lost + 1, Ordering::Relaxed);
         }
     }

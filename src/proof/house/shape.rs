@@ -1,11 +1,11 @@
 //! The shape of files and functions: short enough to be read, with a first sentence for the
 //! stranger who opens one alone.
 //!
-//! Owns: lengths, headers of files, comments above functions, and the rule that some `mod` names
-//! every file. Never does: parse Rust. It reads lines as rustfmt writes them. A broken rule fails
+//! Owns: lengths, headers of files, comments above functions, the rule that some `mod` names every
+//! file, and the one that nothing prints by a macro that panics. Never does: parse Rust. It reads lines as rustfmt writes them. A broken rule fails
 //! with every offender's file and line.
 
-use super::{code, files, read, root, shown};
+use super::{code, files, has_word, is_test, read, root, shown};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -313,4 +313,27 @@ fn no_file_is_dead() {
     let dead: Vec<String> = rust_files().filter(|path| !alive.contains(path)).map(|path| shown(&path)).collect();
     assert!(dead.is_empty(), "no `mod` names these:\n{}", dead.join("\n"));
     assert!(alive.len() > 300, "only {} files were found: the test looks in the wrong place", alive.len());
+}
+
+// `println!` and its siblings panic where the line cannot be written: a full disk, a reader that has
+// gone.
+#[test]
+fn nothing_that_ships_prints_by_a_macro_that_panics() {
+    let (mut found, mut seen) = (Vec::new(), 0);
+    for path in
+        ["src/cli", "src/proto", "src/host", "src/agent", "src/witness"].map(|wing| files(wing, "rs")).concat()
+    {
+        if is_test(&path) || path.ends_with("build.rs") {
+            continue;
+        }
+        seen += 1;
+        for (number, line) in read(&path).lines().enumerate() {
+            let prints = |name: &&str| has_word(code(line), name) && code(line).contains(&format!("{name}!"));
+            if ["print", "println", "eprint", "eprintln", "dbg"].iter().any(prints) {
+                found.push(format!("{}:{}: {}", shown(&path), number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "use `print` or `complain` of src/cli/mod.rs:\n{}", found.join("\n"));
+    assert!(seen > 150, "only {seen} files were found: the test looks in the wrong place");
 }

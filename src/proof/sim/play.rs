@@ -12,6 +12,7 @@ use super::votes;
 use super::world::Sim;
 use crate::mutant::Mutants;
 use std::cell::Cell;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Number of lines of history that a failure shows; `vipair sim --seed` shows all.
@@ -103,7 +104,9 @@ thread_local! {
 pub fn tell_seed_on_panic() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        eprintln!("seed {}, revision {}: an engine panics", CURRENT.get(), crate::REVISION);
+        let (seed, revision) = (CURRENT.get(), crate::REVISION);
+        // A panic while a panic is told would hide it.
+        let _nobody_reads = writeln!(std::io::stderr(), "seed {seed}, revision {revision}: an engine panics");
         usual(panic);
     }));
 }

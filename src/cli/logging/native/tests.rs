@@ -125,3 +125,21 @@ fn nobody_logs_to_a_journal_that_is_not_there() {
     let directory = tempfile::tempdir().expect("a directory");
     assert!(Native::start(&directory.path().join("socket")).is_err());
 }
+
+#[test]
+fn records_that_no_journal_took_are_told_when_one_is_back() {
+    let mut journal = FakeJournal::listen();
+    let (native, rest) = Native::start(&journal.path).expect("somebody listens");
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(native), || {
+        std::fs::remove_file(&journal.path).expect("it is there");
+        (0..3).for_each(|_| tracing::info!("nobody takes this"));
+        let (done, tried) = sync_channel(1);
+        rest.0.send(Item::Rest(done)).expect("the thread lives");
+        tried.recv_timeout(Duration::from_secs(20)).expect("all records have been tried");
+        journal.socket = UnixDatagram::bind(&journal.path).expect("a socket");
+        journal.socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit that is not zero");
+        tracing::info!("again");
+    });
+    let record = journal.next_record();
+    assert_eq!((record["MESSAGE"].as_str(), record["LOST"].as_str()), ("again", "3"));
+}
