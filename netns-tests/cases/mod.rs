@@ -15,6 +15,7 @@ mod links;
 mod majority;
 mod many;
 mod operator;
+mod own_address;
 mod partition;
 mod planned;
 mod reload;
