@@ -16,6 +16,7 @@ mod logs;
 mod majority;
 mod many;
 mod operator;
+mod own_address;
 mod partition;
 mod planned;
 mod reload;

@@ -4,10 +4,9 @@
 //! late and are waited for; anything else that is wrong ends the start at once.
 
 use crate::config::{self, ClusterFile, ReadFile};
+use crate::io::local::{self, LocalAddress};
 use crate::io::{clock, systemd};
 use crate::options::{RunError, RunOptions};
-use std::io;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// Longest wait for an address of this node's links. Less than the unit's TimeoutStartSec; more
@@ -22,14 +21,14 @@ const ADDRESS_PAUSE: Duration = Duration::from_millis(100);
 /// at once.
 ///
 /// # Errors
-/// When the file is wrong, when it names no link of this machine, or when the machine's addresses
-/// cannot be read.
+/// When the file is wrong, when it names no link of this machine or gives a group an address of its
+/// own, or when the machine's addresses cannot be read.
 pub(crate) fn load(options: &RunOptions) -> Result<ReadFile, RunError> {
     let patience = clock::now() + ADDRESS_PATIENCE;
     let mut told = false;
     loop {
         let local =
-            local_addresses().map_err(|error| RunError::failed("reading this machine's addresses", &error))?;
+            local::addresses().map_err(|error| RunError::failed("reading this machine's addresses", &error))?;
         let errors = match config::load(&options.config, options.node.as_deref(), &local) {
             Ok(read) => return Ok(read),
             Err(errors) => errors,
@@ -48,21 +47,8 @@ pub(crate) fn load(options: &RunOptions) -> Result<ReadFile, RunError> {
 }
 
 /// Whether the file is right and none of its links begins at an address of this machine.
-fn is_stranger(options: &RunOptions, local: &[IpAddr]) -> bool {
+fn is_stranger(options: &RunOptions, local: &[LocalAddress]) -> bool {
+    let local = local::bare(local);
     ClusterFile::read(&options.config)
         .is_ok_and(|file| file.nodes.iter().flat_map(|node| &node.links).all(|link| !local.contains(link)))
-}
-
-/// The addresses of this machine.
-///
-/// # Errors
-/// When the kernel does not list its interfaces.
-pub(crate) fn local_addresses() -> io::Result<Vec<IpAddr>> {
-    let all = nix::ifaddrs::getifaddrs()?;
-    let address = |entry: nix::ifaddrs::InterfaceAddress| {
-        let storage = entry.address?;
-        let v4 = storage.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-        v4.or_else(|| storage.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
-    };
-    Ok(all.filter_map(address).collect())
 }

@@ -1,11 +1,12 @@
 //! `vipair check [FILE]`: is the configuration right, and which times follow from it?
 
-use super::{DEFAULT_CONFIG, Failure, SocketArg, local, print};
+use super::{DEFAULT_CONFIG, Failure, SocketArg, print};
 use crate::config::bounds::{self, PULSE_MS, SILENCE_MS};
 use crate::config::{
     Check, CheckKind, ClusterFile, ClusterGroup, ConfigErrors, KeyFile, KeyFileError, OnFailure, ServicePlan,
 };
 use crate::control::protocol::MAX_SHOWN_ADDRESSES;
+use crate::io::local;
 use crate::timing::{Profile, Promote, Timing};
 use crate::types::NodeId;
 use clap::Args;
@@ -31,30 +32,36 @@ pub(super) struct CheckArgs {
     socket: SocketArg,
 }
 
-/// Validates the file, its programs if this machine is one of its nodes, and its key; then prints
-/// what follows from it.
+/// Validates the file, its programs and addresses if this machine is one of its nodes, and its key;
+/// then prints what follows from it. A key that is not there yet is told beside all that, and ends
+/// the command with 1: the file is right, and no agent can start with it.
 pub(super) fn execute(args: &CheckArgs) -> Result<(), Failure> {
     let cluster = ClusterFile::read(&args.file)?;
     if args.against_running {
         return plan::execute(&cluster, args.node.as_deref(), &args.socket);
     }
     let local = local::addresses().unwrap_or_default();
-    let me = match (cluster.identify(args.node.as_deref(), &local), &args.node) {
+    let me = match (cluster.identify(args.node.as_deref(), &local::bare(&local)), &args.node) {
         (Ok(me), _) => Some(me),
         (Err(error), Some(_)) => return Err(ConfigErrors::from(error).into()),
         // A configuration may well be checked on a machine that is none of its nodes.
         (Err(_), None) => None,
     };
-    let programs = if me.is_some() { cluster.program_errors() } else { Vec::new() };
-    if !programs.is_empty() {
-        return Err(ConfigErrors { errors: programs, omitted: 0 }.into());
+    if let Some(me) = me {
+        cluster.check_placed(me, &local)?;
+        let programs = cluster.program_errors();
+        if !programs.is_empty() {
+            return Err(ConfigErrors { errors: programs, omitted: 0 }.into());
+        }
     }
-    let key = match KeyFile::load(&cluster.key_file) {
-        Ok(key) => format!("{} of 2 keys", key.keys.len()),
-        Err(error @ KeyFileError::Missing(_)) => format!("NOT THERE YET: {}", error.right()),
-        Err(error) => return Err(ConfigErrors::from(cluster.key_error(&error)).into()),
-    };
-    print(&summary(&cluster, me, &key))
+    match KeyFile::load(&cluster.key_file) {
+        Ok(key) => print(&summary(&cluster, me, &format!("{} of 2 keys", key.keys.len()))),
+        Err(error @ KeyFileError::Missing(_)) => {
+            print(&summary(&cluster, me, "NOT THERE YET"))?;
+            Err(Failure::Failed(format!("{} is valid, and its key is missing: {error}", cluster.file.display())))
+        }
+        Err(error) => Err(ConfigErrors::from(cluster.key_error(&error)).into()),
+    }
 }
 
 /// Text of the command: all that follows from a valid file. `me` is the node that this machine is,

@@ -13,7 +13,6 @@ mod doctor;
 mod events;
 mod keygen;
 mod launch;
-mod local;
 mod logging;
 mod pause;
 mod record;

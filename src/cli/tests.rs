@@ -108,6 +108,18 @@ fn a_wrong_configuration_is_told_apart_from_a_failure() {
 }
 
 #[test]
+fn a_right_file_without_its_key_is_told_and_is_a_failure() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("v.toml");
+    std::fs::write(&path, example()).expect("written");
+    let Ok(Command::Check(args)) = parsed(&["check", &path.to_string_lossy()]) else { panic!("right arguments") };
+    let Err(Failure::Failed(message)) = check::execute(&args) else { panic!("there is no key") };
+    assert!(message.contains("v.toml is valid, and its key is missing: ") && message.contains("`vipair keygen "));
+    crate::config::keyfile::generate(&directory.path().join("cluster.key"), 1).expect("made");
+    assert!(check::execute(&args).is_ok());
+}
+
+#[test]
 fn a_witnesss_file_is_validated_with_its_keys() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("witness.toml");

@@ -25,7 +25,9 @@ pub(crate) struct Calls {
 
 /// A client that waits.
 struct Waiting {
-    /// Sentence that answers a command when it succeeds.
+    /// The group that a command is about, and what has been done when it succeeds; both are empty
+    /// for other requests.
+    group: String,
     done: String,
     answer: oneshot::Sender<Answer>,
 }
@@ -47,7 +49,7 @@ impl Calls {
 
     /// Orders the engine's report for a client.
     pub fn handle_status(&mut self, answer: oneshot::Sender<Answer>) -> Effects {
-        let id = self.add_waiting(Waiting { done: String::new(), answer });
+        let id = self.add_waiting(Waiting { group: String::new(), done: String::new(), answer });
         Effects::of_order(Order::Report { id })
     }
 
@@ -59,7 +61,7 @@ impl Calls {
                 Effects::default()
             }
             Ok(group) => {
-                let id = self.add_waiting(Waiting { done: format!("{}: {}", wish.group, wish.done), answer });
+                let id = self.add_waiting(Waiting { group: wish.group, done: wish.done, answer });
                 Effects::of_order(Order::Command { id, command: (wish.command)(group) })
             }
         }
@@ -72,11 +74,11 @@ impl Calls {
         self.newest
     }
 
-    /// Answers the client of a command.
+    /// Answers the client of a command: each sentence names the group.
     pub fn handle_reply(&mut self, id: u64, outcome: Outcome) {
-        let Some(Waiting { done, answer }) = self.waiting.remove(&id) else { return };
+        let Some(Waiting { group, done, answer }) = self.waiting.remove(&id) else { return };
         let (ok, message) = words::outcome(outcome);
-        let message = if outcome == Outcome::Done { done } else { message };
+        let message = format!("{group}: {}", if outcome == Outcome::Done { done } else { message });
         respond(answer, Response::Outcome(Answered { ok, message }));
     }
 

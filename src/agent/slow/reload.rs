@@ -13,8 +13,8 @@ use super::effects::{Effect, Effects};
 use crate::config::{self, KeyFile, ReadFile, changes};
 use crate::control::protocol::{MAX_RESPONSE_BYTES, Outcome, Response, Running, Severity};
 use crate::from_config;
+use crate::io::local::{self, LocalAddress};
 use crate::io::realtime;
-use crate::load::local_addresses;
 use crate::options::RunOptions;
 use crate::orders::{Order, Reconfigure};
 use sd_notify::NotifyState;
@@ -104,9 +104,10 @@ impl Reload {
     /// Sentences for people: what is wrong in the files, or what a reload cannot change.
     fn read_again(&self, current: &Current) -> Result<Next, Vec<String>> {
         let mut local =
-            local_addresses().map_err(|error| vec![format!("reading this machine's addresses: {error}")])?;
+            local::addresses().map_err(|error| vec![format!("reading this machine's addresses: {error}")])?;
         // An address that is away for a moment does not make this another node.
-        local.extend(&current.config.node(current.config.me).links);
+        let links = current.config.node(current.config.me).links.iter();
+        local.extend(links.map(|link| LocalAddress::unplaced(*link)));
         let ReadFile { config, text } = config::load(&self.options.config, self.options.node.as_deref(), &local)
             .map_err(|found| {
                 let mut errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();

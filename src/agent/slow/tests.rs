@@ -110,7 +110,7 @@ fn a_command_is_answered_when_the_engine_has_replied_and_a_wrong_name_at_once() 
         sentence(&mut answered)
     };
     assert_eq!(replied(Outcome::Done), Some((true, "web: paused on a".to_owned())));
-    assert_eq!(replied(Outcome::AlreadySo), Some((true, "it already is so".to_owned())));
+    assert_eq!(replied(Outcome::AlreadySo), Some((true, "web: it already is so".to_owned())));
 }
 
 #[test]

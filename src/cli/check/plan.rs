@@ -4,11 +4,11 @@
 //! comparison is the one that a reload makes. A file that the agent would refuse is a failure, with
 //! the reasons.
 
-use crate::cli::{Failure, SocketArg, local, print};
+use crate::cli::{Failure, SocketArg, print};
 use crate::config::{ClusterFile, ConfigErrors, KeyFile, changes};
 use crate::control::client::Client;
 use crate::control::protocol::{Request, Response, Running};
-use std::net::IpAddr;
+use crate::io::local::{self, LocalAddress};
 use std::path::Path;
 
 /// Asks the agent what it runs with, and prints what a reload with `new` would change.
@@ -22,7 +22,7 @@ pub(super) fn execute(new: &ClusterFile, node: Option<&str>, socket: &SocketArg)
     };
     let keys = KeyFile::load(&new.key_file).map_err(|error| ConfigErrors::from(new.key_error(&error)))?;
     let local = local::addresses().unwrap_or_default();
-    match plan_reload(&running, new, &keys, node, local)? {
+    match plan_reload(&running, new, &keys, node, &local)? {
         Plan::Refused(text) => Err(Failure::Failed(text)),
         Plan::Done(text) => print(&text),
     }
@@ -41,13 +41,14 @@ pub(super) enum Plan {
 /// as at a start.
 ///
 /// # Errors
-/// The new file has no place for this node, or the agent's answer is no configuration.
+/// The new file has no place for this node or gives a group an address of its own, or the agent's
+/// answer is no configuration.
 pub(super) fn plan_reload(
     running: &Running,
     new: &ClusterFile,
     keys: &KeyFile,
     node: Option<&str>,
-    mut local: Vec<IpAddr>,
+    local: &[LocalAddress],
 ) -> Result<Plan, Failure> {
     let unreadable = |errors: ConfigErrors| {
         Failure::Failed(format!("what the agent runs with cannot be read by this version of vipair: {errors}"))
@@ -56,9 +57,12 @@ pub(super) fn plan_reload(
     let me = old.identify(Some(&running.node), &[]).map_err(|error| unreadable(error.into()))?;
     let old = old.for_node(me);
     // As at a reload: an address that is away for a moment does not make this another node.
-    local.extend(&old.node(me).links);
+    let mut known = local::bare(local);
+    known.extend(&old.node(me).links);
     let named = node.or(running.named.then_some(running.node.as_str()));
-    let new = new.for_node(new.identify(named, &local).map_err(ConfigErrors::from)?);
+    let me = new.identify(named, &known).map_err(ConfigErrors::from)?;
+    new.check_placed(me, local)?;
+    let new = new.for_node(me);
     let agent = format!("the agent of node {}, which reads {}", running.node, running.file);
     let listed = |found: &[String]| found.iter().map(|line| format!("  {line}\n")).collect::<String>();
     let refusals = changes::refusals(&old, &new);

@@ -1,7 +1,9 @@
 //! Findings about the clients' interface, the kernel's settings for it, and the links' addresses.
 
 use super::{Finding, Roots};
-use crate::config::Config;
+use crate::config::{ClusterFile, Config};
+use crate::io::local::LocalAddress;
+use crate::types::NodeId;
 use std::net::IpAddr;
 
 /// Type of an Ethernet interface: linux/if_arp.h
@@ -30,6 +32,12 @@ pub(super) fn links(config: &Config, local: &[IpAddr]) -> Vec<Finding> {
         findings.push(Finding::warn("there is one link: when it is cut, only the clients' segment is left", remedy));
     }
     findings
+}
+
+/// The findings about service addresses that are this node's own, or no host's.
+pub(super) fn misplaced(cluster: &ClusterFile, me: NodeId, local: &[LocalAddress]) -> Vec<Finding> {
+    let Err(found) = cluster.check_placed(me, local) else { return Vec::new() };
+    found.errors.into_iter().map(|error| Finding::fail(error.wrong, error.right)).collect()
 }
 
 /// Findings about the interface `name`.

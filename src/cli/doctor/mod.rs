@@ -13,9 +13,10 @@ mod services;
 mod witness;
 
 use super::terminal::{self, Tone, paint};
-use super::{DEFAULT_CONFIG, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Failure, local, print};
+use super::{DEFAULT_CONFIG, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Failure, print};
 use crate::config::{ClusterFile, Config, ConfigErrors};
 use crate::io::links::LinkSocket;
+use crate::io::local;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -116,14 +117,16 @@ pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
     let mut sections: Vec<Section> = vec![("machine".to_owned(), machine::examine(&roots))];
     let local = local::addresses().unwrap_or_default();
     let configuration = ClusterFile::read(&args.config).and_then(|cluster| {
-        let me = cluster.identify(args.node.as_deref(), &local)?;
+        let me = cluster.identify(args.node.as_deref(), &local::bare(&local))?;
         Ok((cluster.for_node(me), cluster))
     });
     let wrong = match &configuration {
         Ok((config, cluster)) => {
             let name = &config.node(config.me).name;
             let text = format!("{} is valid; this is node {name}", args.config.display());
-            sections.push(("configuration".to_owned(), vec![Finding::ok(text), files::key(cluster)]));
+            let mut findings = vec![Finding::ok(text), files::key(cluster)];
+            findings.extend(interface::misplaced(cluster, config.me, &local));
+            sections.push(("configuration".to_owned(), findings));
             None
         }
         Err(errors) => Some(errors),
@@ -131,7 +134,7 @@ pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
     let (agent, status) = files::agent(&args.socket);
     sections.push(("files".to_owned(), vec![files::state_dir(&args.state_dir), agent]));
     if let Ok((config, _)) = &configuration {
-        let mut links = interface::links(config, &local);
+        let mut links = interface::links(config, &local::bare(&local));
         links.extend(status.iter().flat_map(|status| services::exchange(config, status)));
         sections.push(("links".to_owned(), links));
         let services = services::examine(&roots, config);

@@ -6,11 +6,16 @@
 
 use super::error::{ConfigError, ConfigErrors, Report};
 use super::keyfile::KeyFile;
+use super::value::Taken;
 use super::{Config, Group, Node, Promote, ServicePlan, Witness, programs, raw, valid};
+use crate::io::local::{self, LocalAddress};
 use crate::timing::{Profile, Timing};
 use crate::types::{GroupKey, NodeId, Vip};
+use std::fs::OpenOptions;
 use std::io::Read;
 use std::net::IpAddr;
+use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::de::DeTable;
@@ -41,6 +46,8 @@ pub struct ClusterFile {
     pub(crate) key_file_line: usize,
     /// Line of the first node, for errors that are found later.
     pub(crate) nodes_line: usize,
+    /// Line of every address, for errors that are found later.
+    pub(crate) address_lines: Taken,
     /// Programs that checks and hooks name, with their lines, for errors that are found later.
     pub(crate) programs: Vec<programs::NamedProgram>,
 }
@@ -83,20 +90,27 @@ pub struct ReadFile {
 
 /// Reads the configuration at `path` as node `node`, or as the node that has one of the `local`
 /// addresses as a link. Reads the key file as well, so that its errors are shown with the others.
+/// `local` has all addresses of this machine: what is its own cannot be a group's.
 ///
 /// # Errors
 /// Everything that is wrong, at once; see [`ConfigError`] for the form. The caller shows it and
 /// exits with 2, or at a reload keeps the configuration it has.
-pub fn load(path: &Path, node: Option<&str>, local: &[IpAddr]) -> Result<ReadFile, ConfigErrors> {
+pub fn load(path: &Path, node: Option<&str>, local: &[LocalAddress]) -> Result<ReadFile, ConfigErrors> {
     let text = read_text(path)?;
     let cluster = ClusterFile::parse(&text, path)?;
     let key = KeyFile::load(&cluster.key_file).map_err(|error| cluster.key_error(&error));
-    let me = cluster.identify(node, local);
-    let unsafe_programs = programs::program_errors(&cluster.file, &cluster.programs, false);
-    if me.is_ok() && !unsafe_programs.is_empty() {
-        let mut errors = unsafe_programs;
-        errors.extend(key.err());
-        return Err(ConfigErrors { errors, omitted: 0 });
+    let me = cluster.identify(node, &local::bare(local));
+    let mut here = ConfigErrors { errors: Vec::new(), omitted: 0 };
+    if let Ok(me) = me {
+        here.errors = programs::program_errors(&cluster.file, &cluster.programs, false);
+        if let Err(placed) = cluster.check_placed(me, local) {
+            here.errors.extend(placed.errors);
+            here.omitted = placed.omitted;
+        }
+    }
+    if !here.errors.is_empty() {
+        here.errors.extend(key.err());
+        return Err(here);
     }
     match (me, key) {
         (Ok(me), Ok(_)) => Ok(ReadFile { config: cluster.for_node(me), text }),
@@ -114,10 +128,21 @@ pub(super) fn read_text(path: &Path) -> Result<String, ConfigErrors> {
         wrong,
         right: right.to_owned(),
     };
+    let unreadable = |error: std::io::Error| {
+        let right = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => "run this command as root",
+            _ => "see that the path is right, and that the file is there",
+        };
+        refuse(format!("cannot be read: {error}"), right)
+    };
+    // O_NONBLOCK: opening a FIFO must not wait for a writer.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+    if !file.metadata().map_err(unreadable)?.is_file() {
+        return Err(refuse("is not a regular file".to_owned(), "write the text to a file, and name that").into());
+    }
     let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| refuse(format!("cannot be read: {error}"), "name a readable file with --config"))?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE_BYTES) {
         return Err(refuse("is larger than 8 MiB".to_owned(), "divide it among several clusters").into());
     }
@@ -133,6 +158,8 @@ pub(super) fn read_text(path: &Path) -> Result<String, ConfigErrors> {
 /// Most bytes behind the first error of TOML's syntax that are searched for further ones. Each
 /// error takes some hundred bytes of memory, and a text can have one for every letter.
 const SEARCHED: usize = 64 << 10;
+/// What the parser says of a key that its table has already; the place of that error is the key.
+const DUPLICATE: &str = "duplicate key";
 
 /// The beginning of a text, up to [`SEARCHED`] bytes behind its first error of syntax, which is at
 /// `first`.
@@ -169,18 +196,25 @@ pub(super) fn parse_document<T>(
     let (document, syntax) = DeTable::parse_recoverable(searched);
     // A document that is only partly there is walked for its errors alone.
     let _partial = walk(document.get_ref(), &mut report);
-    let line_of = |error: &toml::de::Error| error.span().map_or(1, |span| report.line_of(span.start));
-    let mut lines: Vec<(usize, &str)> = syntax.iter().map(|error| (line_of(error), error.message())).collect();
-    lines.sort_by_key(|(line, _)| *line);
-    lines.dedup_by_key(|(line, _)| *line);
+    let place_of = |error: &toml::de::Error| error.span().unwrap_or_default();
+    let told = |error| (report.line_of(place_of(error).start), error.message(), place_of(error));
+    let mut lines: Vec<(usize, &str, Range<usize>)> = syntax.iter().map(told).collect();
+    lines.sort_by_key(|(line, ..)| *line);
+    lines.dedup_by_key(|(line, ..)| *line);
     if searched.len() < text.len() {
         // The text is cut where the search ends: an error in the last line may be the cut's own.
         let (known, last) = (report.line_of(first), report.line_of(searched.len()));
-        lines.retain(|(line, _)| *line <= known || *line < last);
+        lines.retain(|(line, ..)| *line <= known || *line < last);
     }
-    report.forget_from(lines.first().map_or(1, |(line, _)| *line));
-    for (line, message) in lines {
-        report.add(line, "", format!("is no TOML: {message}"), "write key = value, and [table] headers");
+    report.forget_from(lines.first().map_or(1, |(line, ..)| *line));
+    for (line, message, place) in lines {
+        if message == DUPLICATE {
+            let key = searched.get(place).unwrap_or_default();
+            let wrong = format!("is no TOML: {message} {key}");
+            report.add(line, "", wrong, "write every key of a table once");
+        } else {
+            report.add(line, "", format!("is no TOML: {message}"), "write key = value, and [table] headers");
+        }
     }
     Err(report.refuse())
 }
@@ -190,7 +224,13 @@ impl ClusterFile {
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn unplaced(&self) -> ClusterFile {
-        ClusterFile { key_file_line: 0, nodes_line: 0, programs: Vec::new(), ..self.clone() }
+        ClusterFile {
+            key_file_line: 0,
+            nodes_line: 0,
+            address_lines: Taken::new(),
+            programs: Vec::new(),
+            ..self.clone()
+        }
     }
 
     /// Reads and validates the file at `path`.

@@ -25,6 +25,12 @@ pub const MAX_KEYS: usize = 2;
 const MAX_BYTES: u64 = 4096;
 /// Length of a key, in bytes.
 const KEY_BYTES: usize = 32;
+/// The mark that some editors put in front of a text in UTF-8, and do not show.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// What is wrong with a file that begins with that mark.
+const MARKED: &str = "begins with a byte order mark, which editors do not show";
+/// What is wrong with a key that nobody has drawn.
+const ZEROS: &str = "is a key of zeros, which anyone would guess";
 
 /// The keys of a cluster.
 #[derive(Clone, PartialEq, Eq)]
@@ -94,6 +100,10 @@ impl KeyFileError {
             KeyFileError::NotRegular(_) => "name the file that `vipair keygen` made".to_owned(),
             KeyFileError::Owner(path, _) => format!("chown root:root {}", path.display()),
             KeyFileError::Mode(path, _) => format!("chmod 600 {}", path.display()),
+            KeyFileError::Content(_, _, MARKED) => {
+                "save it as plain text, UTF-8 without a byte order mark".to_owned()
+            }
+            KeyFileError::Content(_, _, ZEROS) => "make a random one with `vipair keygen`".to_owned(),
             KeyFileError::Content(_, _, _) => {
                 "write one or two lines `ID KEY`: a number from 0 to 255 and 64 hexadecimal digits".to_owned()
             }
@@ -171,6 +181,9 @@ impl KeyFile {
         if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_BYTES) {
             return Err((0, "is larger than 4 KiB"));
         }
+        if bytes.starts_with(BYTE_ORDER_MARK) {
+            return Err((1, MARKED));
+        }
         let text = std::str::from_utf8(bytes).map_err(|_| (0, "is not text"))?;
         let mut keys: Vec<(u8, [u8; KEY_BYTES])> = Vec::new();
         for (line, number) in text.lines().map(str::trim).zip(1..) {
@@ -180,6 +193,9 @@ impl KeyFile {
             let (id, hex) = line.split_once(char::is_whitespace).ok_or((number, "has no key after its number"))?;
             let id: u8 = id.parse().map_err(|_| (number, "does not begin with a number from 0 to 255"))?;
             let key = from_hex(hex.trim()).ok_or((number, "has no key of 64 hexadecimal digits"))?;
+            if key == [0; KEY_BYTES] {
+                return Err((number, ZEROS));
+            }
             if keys.iter().any(|(other, _)| *other == id) {
                 return Err((number, "has the number of another key"));
             }

@@ -22,6 +22,7 @@ mod groups;
 mod hooks;
 pub mod keyfile;
 mod nearest;
+mod placed;
 pub mod programs;
 mod raw;
 mod raw_service;

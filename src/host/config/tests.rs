@@ -7,6 +7,7 @@ mod digests;
 mod errors;
 mod identity;
 mod keys;
+mod placed;
 mod random;
 mod right;
 mod service;

@@ -47,6 +47,7 @@ pub(crate) fn validate(raw: &RawFile, file: &Path, report: &mut Report<'_>) -> C
         key_file: file.parent().unwrap_or_else(|| Path::new("")).join(key_file),
         key_file_line: raw.key_file.as_ref().map_or(1, |at| at.line),
         nodes_line: raw_nodes.first().map_or(1, |node| node.line),
+        address_lines: taken,
         profile,
         timing,
         nodes,

@@ -3,6 +3,7 @@
 //! Owns: one connection. Never does: retry or print. On failure the error says what an operator can
 //! do.
 
+use super::path::check_length;
 use super::protocol::{
     LineBuffer, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, ProtocolError, Request, Response, decode_response, encode,
 };
@@ -41,6 +42,14 @@ pub enum ClientError {
         /// The kernel's error.
         source: std::io::Error,
     },
+    /// No socket can have this path.
+    #[error("{}: {source}, with --socket", socket.display())]
+    NoSocket {
+        /// Path that was named.
+        socket: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
     /// The agent took longer than [`ANSWER_TIMEOUT`] or [`ORDER_TIMEOUT`].
     #[error("the agent does not answer in time; see `journalctl -u vipair`")]
     Timeout,
@@ -66,8 +75,10 @@ impl Client {
     /// Connects to the agent at `socket`.
     ///
     /// # Errors
-    /// [`ClientError::NotRunning`] or [`ClientError::NotAllowed`]; show it and exit with 1.
+    /// [`ClientError::NotRunning`], [`ClientError::NotAllowed`] or [`ClientError::NoSocket`]; show it
+    /// and exit with 1.
     pub fn connect(socket: &Path) -> Result<Client, ClientError> {
+        check_length(socket).map_err(|source| ClientError::NoSocket { socket: socket.to_owned(), source })?;
         let stream = UnixStream::connect(socket).map_err(|source| match source.kind() {
             std::io::ErrorKind::PermissionDenied => ClientError::NotAllowed { socket: socket.to_owned(), source },
             _ => ClientError::NotRunning { socket: socket.to_owned(), source },

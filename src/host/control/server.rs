@@ -4,6 +4,7 @@
 //! make one connection wait for another. A client that sends nonsense gets an answer that says so;
 //! a client that does not read is cut off after five seconds.
 
+use super::path::check_length;
 use super::protocol::{Event, LineBuffer, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Outcome, Request, Response};
 use super::protocol::{ProtocolError, decode_request, encode};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -47,9 +48,11 @@ pub enum Answer {
 /// Waits for nobody.
 ///
 /// # Errors
-/// When the directory does not exist or cannot be written, when something else lies at the path, or
+/// When the path is too long for a socket, when the directory does not exist or cannot be written,
+/// when something else lies at the path, or
 /// with `AddrInUse` when another agent listens there.
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    check_length(path)?;
     if let Ok(found) = std::fs::symlink_metadata(path) {
         if !found.file_type().is_socket() {
             let text = format!("{} exists and is no socket: remove it", path.display());

@@ -209,6 +209,11 @@ fn a_client_asks_and_gets_the_answer() {
 fn a_client_is_told_what_is_wrong_with_the_agent() {
     let missing = Client::connect(std::path::Path::new("/nonexistent/s")).expect_err("nobody listens");
     assert!(matches!(missing, ClientError::NotRunning { .. }), "{missing}");
+    let long = std::path::PathBuf::from(format!("/run/{}", "s".repeat(103)));
+    let told = "its path has 108 bytes, and that of a socket at most 107: name a shorter one";
+    let error = Client::connect(&long).expect_err("no socket has this path").to_string();
+    assert_eq!(error, format!("{}: {told}, with --socket", long.display()));
+    assert_eq!(super::server::bind(&long).expect_err("no socket has this path").to_string(), told);
     for (answer, expected) in [
         (Vec::new(), "closed the connection before it answered"),
         (b"{\"response\":\"out".to_vec(), "closed the connection before it answered"),

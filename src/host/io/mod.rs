@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod dial;
 pub mod links;
+pub mod local;
 pub mod netlink;
 pub mod pidfd;
 pub mod poll;

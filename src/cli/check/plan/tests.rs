@@ -31,7 +31,7 @@ fn plan_with(old: &str, new: &str, key: u8, named: bool) -> Result<Plan, Failure
     };
     let new =
         ClusterFile::parse(new, Path::new("/etc/vipair/vipair.toml")).unwrap_or_else(|errors| panic!("{errors}"));
-    plan_reload(&running, &new, &keys(key), None, Vec::new())
+    plan_reload(&running, &new, &keys(key), None, &[])
 }
 
 /// The plan of a reload from `old` to `new` with the same key, for a node that finds itself by its

@@ -2,7 +2,7 @@
 
 use super::{between, refusals};
 use crate::config::{self, Config, KeyFile};
-use std::net::IpAddr;
+use crate::io::local::LocalAddress;
 use std::os::unix::fs::PermissionsExt;
 
 /// The part of a file in front of its groups.
@@ -23,7 +23,7 @@ fn read(text: &str) -> (Config, KeyFile) {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let file = dir.path().join("vipair.toml");
     std::fs::write(&file, text).unwrap();
-    let local: IpAddr = "10.0.0.1".parse().unwrap();
+    let local = LocalAddress::unplaced("10.0.0.1".parse().unwrap());
     let mut config = config::load(&file, None, &[local]).unwrap_or_else(|errors| panic!("{errors}")).config;
     let keys = KeyFile::load(&config.key_file).unwrap();
     // Without this the directory's name would be a difference between two files.

@@ -285,7 +285,7 @@ fn errors_of_syntax_come_with_those_before_them() {
     assert_eq!(errors.len(), 3, "what stands after an error of syntax is not judged: {errors:#?}");
     let twice = errors_of(&good_with("cluster = \"web\"", "cluster = \"web\"\ncluster = \"x\""));
     assert_eq!(twice.len(), 1);
-    assert!(twice[0].starts_with("2 : is no TOML: duplicate key"), "{twice:#?}");
+    assert_eq!(twice[0], "2 : is no TOML: duplicate key cluster; write every key of a table once");
 }
 
 #[test]
@@ -317,6 +317,11 @@ fn unreadable_files_are_errors_of_the_same_form() {
     let path = directory.path().join("v.toml");
     let missing = ClusterFile::read(&path).expect_err("there is no file").to_string();
     assert!(missing.contains("v.toml: cannot be read: No such file"), "{missing}");
+    assert!(missing.ends_with("; see that the path is right, and that the file is there"), "{missing}");
+    let fifo = directory.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("it can be made");
+    let waited = ClusterFile::read(&fifo).expect_err("nobody writes to it").to_string();
+    assert!(waited.contains("fifo: is not a regular file; "), "{waited}");
     std::fs::write(&path, b"cluster = \"a\"\nkey_file = \"\xff\"\n").expect("it can be written");
     let encoding = ClusterFile::read(&path).expect_err("0xff is no UTF-8").to_string();
     assert!(encoding.ends_with("v.toml:2: is not UTF-8; save the file as UTF-8"), "{encoding}");

@@ -130,6 +130,14 @@ fn content_that_is_no_key_is_refused_with_its_line() {
         (format!("1 {}xy", &hex[2..]), ":1: has no key of 64 hexadecimal digits"),
         (format!("1 {hex}\n1 {hex}"), ":2: has the number of another key"),
         (format!("1 {hex}\n2 {hex}\n3 {hex}"), ":3: is a third key"),
+        (
+            format!("\u{feff}1 {hex}"),
+            ":1: begins with a byte order mark, which editors do not show; save it as plain text",
+        ),
+        (
+            format!("1 {hex}\n2 {}", "00".repeat(32)),
+            ":2: is a key of zeros, which anyone would guess; make a random one",
+        ),
         ("#".repeat(5000), "is larger than 4 KiB"),
     ] {
         let error = refusal(&place.file(&content, 0o600));

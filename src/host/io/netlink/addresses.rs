@@ -40,6 +40,21 @@ impl Netlink {
     /// # Errors
     /// ENODEV when the interface is gone.
     pub fn addresses(&mut self, index: u32) -> io::Result<Vec<AddressInfo>> {
+        let all = self.list(index)?.into_iter();
+        Ok(all.filter(|(on, _)| *on == index).map(|(_, info)| info).collect())
+    }
+
+    /// All addresses of the machine, of both families, each with the number of its interface.
+    ///
+    /// # Errors
+    /// The kernel refused to list them.
+    pub fn all_addresses(&mut self) -> io::Result<Vec<(u32, AddressInfo)>> {
+        self.list(0)
+    }
+
+    /// Addresses of both families, each with the number of its interface. Some kernels heed `index`
+    /// and list those of this interface alone; 0 stands for all.
+    fn list(&mut self, index: u32) -> io::Result<Vec<(u32, AddressInfo)>> {
         let mut found = Vec::new();
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             let mut request = AddressMessage::default();
@@ -47,7 +62,7 @@ impl Netlink {
             request.header.index = index;
             found.extend(self.dump(RouteNetlinkMessage::GetAddress(request), |answer| {
                 let read = (answer.kind == libc::RTM_NEWADDR).then(|| message::address_message(answer.payload));
-                read.flatten().filter(|read| read.index == index).map(|read| address_info(&read))
+                read.flatten().map(|read| (read.index, address_info(&read)))
             })?);
         }
         Ok(found)
