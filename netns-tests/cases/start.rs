@@ -2,7 +2,7 @@
 
 use super::{assert_nothing_moves, let_pass};
 use crate::lab::config_text::{ConfigText, GroupText};
-use crate::lab::held_file::HeldFile;
+use crate::lab::process::catches_hangup;
 use crate::lab::{Port, Server, clock};
 use crate::probe::frames;
 use crate::probe::oracle::Expected;
@@ -164,40 +164,31 @@ fn agent_without_a_place_for_its_socket_takes_over_and_answers_commands_once_it_
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
-/// Waits until an agent waits for its configuration; returns the pipe that it waits at.
-fn wait_until_awaited(scene: &mut Scene, file: &HeldFile) -> File {
-    let mut pipe = None;
-    scene.wait("an agent to read its configuration", |_| {
-        pipe = file.awaited();
-        pipe.is_some()
-    });
-    pipe.expect("it was waited for")
+/// Waits until alpha's agent, which has just been started, catches SIGHUP.
+fn wait_until_caught(scene: &mut Scene) {
+    scene.wait("alpha's agent to catch SIGHUP", |s| catches_hangup(s.agent(Server::Alpha).pid()));
 }
 
 // Guide 8: a reload that is asked for while the agent starts is done when it serves.
 #[test]
 fn signals_that_come_during_the_start_end_it_in_order_or_reload_it_later() {
     let mut scene = Scene::build(Setup::of("lan"));
-    let path = scene.lab.dir().join("vipair.toml");
-    let file = HeldFile::hold_back(&path);
     scene.start_agent(Server::Alpha);
-    let _pipe = wait_until_awaited(&mut scene, &file);
+    wait_until_caught(&mut scene);
     let (alpha, lab) = scene.agent_mut(Server::Alpha);
-    assert!(alpha.stop(lab, Duration::from_secs(5)).success(), "SIGTERM is no failure: nothing was open");
-    file.put_back();
+    assert!(alpha.stop(lab, Duration::from_secs(10)).success(), "SIGTERM is no failure");
 
     for turn in 0..3 {
-        let file = HeldFile::hold_back(&path);
-        let lock = File::open(scene.agent(Server::Alpha).state_dir()).expect("the first start has made it");
+        let dir = scene.agent(Server::Alpha).state_dir();
+        fs::create_dir_all(&dir).expect("the lab's directory is ours");
+        let lock = File::open(dir).expect("it has just been made");
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).expect("no agent runs");
         scene.start_agent(Server::Alpha);
-        let pipe = wait_until_awaited(&mut scene, &file);
-        scene.agent(Server::Alpha).signal(&scene.lab, Signal::SIGHUP);
-        file.give(pipe);
+        wait_until_caught(&mut scene);
         // It waits for the lock for almost all of this time.
         for _ in 0..10 {
-            let_pass(Duration::from_millis(30));
             scene.agent(Server::Alpha).signal(&scene.lab, Signal::SIGHUP);
+            let_pass(Duration::from_millis(30));
         }
         assert!(scene.agent(Server::Alpha).status().is_err(), "turn {turn}: it serves without the lock");
         lock.unlock().unwrap_or_else(|(_, e)| panic!("unlock: {e}"));

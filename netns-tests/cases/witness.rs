@@ -1,8 +1,8 @@
 //! The witness as it ships, in a namespace of its own, as a user without any privilege. Its nodes
 //! are talkers, so the case decides what they say and when.
 
-use crate::lab::held_file::HeldFile;
 use crate::lab::netns::{self, Netns};
+use crate::lab::process::catches_hangup;
 use crate::lab::process::{Process, tail};
 use crate::lab::program::program;
 use crate::lab::talker::Talker;
@@ -325,15 +325,9 @@ fn witness_that_is_told_to_reload_while_it_starts_lives_and_reloads() {
     let mut alpha = lab.talker(0, 1);
     lab.wait("an answer", || alpha.exchange());
     lab.kill();
-    let file = HeldFile::hold_back(&lab.dir.join("witness.toml"));
     lab.start();
-    let mut pipe = None;
-    lab.wait("the witness to read its file", || {
-        pipe = file.awaited();
-        pipe.is_some()
-    });
+    lab.wait("the witness to catch SIGHUP", || catches_hangup(lab.process().pid().as_raw()));
     lab.process().signal(Signal::SIGHUP);
-    file.give(pipe.expect("it was waited for"));
     lab.wait("the reload", || lab.process().output().contains("reload: no cluster has changed"));
     lab.wait("an answer", || alpha.exchange());
 }

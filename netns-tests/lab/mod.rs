@@ -12,7 +12,6 @@ pub mod confine;
 pub mod conntrackd;
 pub mod faults;
 pub mod files;
-pub mod held_file;
 pub mod home;
 pub mod machine;
 pub mod netns;
