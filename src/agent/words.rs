@@ -4,7 +4,7 @@
 
 use crate::config::Config;
 use crate::control::protocol::Severity;
-use crate::engine::{Cause, Hook, HookEnd, Notice, Outcome, Votes};
+use crate::engine::{Cause, Hook, HookEnd, Lacks, Notice, Outcome, Votes};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, NodeId, Vip};
 use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
@@ -122,6 +122,7 @@ fn cause(cause: Cause) -> &'static str {
         Cause::Pause => "the operator's pause",
         Cause::Removed => "the group was removed from the configuration",
         Cause::Health => "the service does worse here than on the other node",
+        Cause::Lacks => "this node lacks something for it that the other node has",
     }
 }
 
@@ -144,6 +145,7 @@ pub fn cause_word(cause: Cause) -> &'static str {
         Cause::Pause => "pause",
         Cause::Removed => "removed",
         Cause::Health => "health",
+        Cause::Lacks => "lacks",
     }
 }
 
@@ -166,6 +168,10 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::Stopping => "the agent is stopping",
         Reason::Unhealthy => "unhealthy: its service does not pass its checks",
         Reason::Hook => "what is run before opening has failed; it is tried again after ten seconds",
+        Reason::Incomplete => "incomplete: some of the group's addresses are missing (see the agent's log)",
+        Reason::Mute => "mute: the kernel would not answer a client's question for the address (see the agent's log)",
+        Reason::NoWayBack => "no way back: a route by which clients were reached has gone (see the agent's log)",
+        Reason::Unreached => "unreached: nobody on the clients' segment is heard any more",
     }
 }
 
@@ -176,6 +182,11 @@ pub fn health(health: u8) -> String {
         u8::MAX => "the service does not answer its checks".to_owned(),
         weight => format!("checks of the service with weight {weight} fail"),
     }
+}
+
+/// Sentence on what a node lacks for a group.
+pub fn lacks(lacks: Lacks) -> &'static str {
+    if lacks.is_empty() { "nothing is lacking" } else { reason(lacks.reason()) }
 }
 
 /// Name of a hook, as the configuration has it.

@@ -137,6 +137,7 @@ impl Grounds {
             | Event::StoreFailed
             | Event::Command { .. }
             | Event::Health { .. }
+            | Event::Lacks { .. }
             | Event::Hook { .. } => {}
         }
     }

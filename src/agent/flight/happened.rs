@@ -5,7 +5,7 @@
 //! recorded that change something outside or are reported to people: a replay that decides
 //! otherwise shows there. Datagrams, probes and renewals follow from the rest.
 
-use crate::engine::{Action, Cause, Command, Event, GateAction, Hook, InterfaceFacts, Notice, Outcome};
+use crate::engine::{Action, Cause, Command, Event, GateAction, Hook, InterfaceFacts, Lacks, Notice, Outcome};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime, Vip};
 use crate::wire::frame::Sighting;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,7 @@ pub enum Happened {
     StoreFailed,
     Command { id: u64, command: Command },
     Health { group: GroupId, health: u8 },
+    Lacks { group: GroupId, lacks: Lacks },
     Hook { group: GroupId, hook: Hook, epoch: Epoch, ok: bool },
 }
 
@@ -53,6 +54,7 @@ impl Happened {
             Event::StoreFailed => Happened::StoreFailed,
             Event::Command { id, command } => Happened::Command { id, command },
             Event::Health { group, health } => Happened::Health { group, health },
+            Event::Lacks { group, lacks } => Happened::Lacks { group, lacks },
             Event::Hook { group, hook, epoch, ok } => Happened::Hook { group, hook, epoch, ok },
         })
     }
@@ -76,6 +78,7 @@ impl Happened {
             Happened::StoreFailed => Event::StoreFailed,
             Happened::Command { id, command } => Event::Command { id, command },
             Happened::Health { group, health } => Event::Health { group, health },
+            Happened::Lacks { group, lacks } => Event::Lacks { group, lacks },
             Happened::Hook { group, hook, epoch, ok } => Event::Hook { group, hook, epoch, ok },
         }
     }
@@ -97,7 +100,9 @@ impl Happened {
             Happened::Adopted { interface, open, .. } => {
                 has_interface(*interface) && open.iter().all(|(group, _)| has_group(*group))
             }
-            Happened::Health { group, .. } | Happened::Hook { group, .. } => has_group(*group),
+            Happened::Health { group, .. } | Happened::Lacks { group, .. } | Happened::Hook { group, .. } => {
+                has_group(*group)
+            }
             Happened::Command { command, .. } => match command {
                 Command::Switch(group) | Command::Pause(group) | Command::Resume(group) => has_group(*group),
                 Command::Stop => true,

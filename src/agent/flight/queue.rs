@@ -142,6 +142,7 @@ impl Recorder {
             | Event::StoreFailed
             | Event::Command { .. }
             | Event::Health { .. }
+            | Event::Lacks { .. }
             | Event::Hook { .. } => {
                 if let Some(happened) = Happened::of(event) {
                     self.put_record(Kind::Happened, now, |space| encode(&happened, space));

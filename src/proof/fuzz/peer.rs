@@ -13,7 +13,7 @@ use super::input::Input;
 use super::pulse::draw;
 use super::rig::{CLUSTER, Node, PATHS, Rig, Wanted, ring};
 use crate::durable::Durable;
-use crate::engine::{Action, Command, Event, GateAction, Hook};
+use crate::engine::{Action, Command, Event, GateAction, Hook, Lacks};
 use crate::types::{Epoch, GroupId, GroupKey, LinkId, MonoTime, NodeId};
 use crate::wire::auth::{KeyRing, MAX_DATAGRAM};
 use crate::wire::pulse::{Header, decode, encode};
@@ -92,6 +92,7 @@ impl Talk {
             1 => match kind >> 3 & 3 {
                 0 => self.live(Event::Refused { link }),
                 1 => self.live(draw_health(input.byte(), input.byte())),
+                2 => self.live(draw_lacks(input.byte(), input.byte())),
                 _ => {
                     let event = draw_hook_end(self.hook, input.byte(), u64::from(input.byte()));
                     self.live(event);
@@ -201,6 +202,14 @@ pub(super) fn draw_health(choice: u8, health: u8) -> Event<'static> {
         _ => health,
     };
     Event::Health { group: GroupId(u16::from(choice & 1)), health }
+}
+
+/// An event about what a node lacks: any set of lacks.
+pub(super) fn draw_lacks(choice: u8, set: u8) -> Event<'static> {
+    let all = [Lacks::ADDRESS, Lacks::WAY_BACK, Lacks::ANSWER, Lacks::REACH];
+    let drawn = all.into_iter().enumerate().filter(|(place, _)| set >> place & 1 == 1);
+    let lacks = drawn.fold(Lacks::NONE, |sum, (_, lack)| sum.and(lack));
+    Event::Lacks { group: GroupId(u16::from(choice & 1)), lacks }
 }
 
 /// The end of the hook that was wanted last, or of one that was not wanted.

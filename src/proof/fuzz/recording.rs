@@ -11,7 +11,7 @@
 
 use super::Taken;
 use super::input::Input;
-use super::peer::{draw_command, draw_health, draw_hook_end};
+use super::peer::{draw_command, draw_health, draw_hook_end, draw_lacks};
 use super::pulse::draw;
 use super::rig::{ETH, Node, PATHS, Rig, Wanted, ring};
 use crate::engine::{Actions, Event};
@@ -187,6 +187,7 @@ impl Flight {
             2 => match kind >> 3 & 3 {
                 0 => self.give(Event::Refused { link }),
                 1 => self.give(draw_health(choice, choice.rotate_left(3))),
+                2 => self.give(draw_lacks(choice, choice.rotate_left(3))),
                 _ => self.give(draw_hook_end(self.hook, choice, u64::from(choice))),
             },
             3 => {

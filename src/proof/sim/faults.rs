@@ -75,6 +75,7 @@ fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
             running
         }
         Fault::Health => sim.change_service(node),
+        Fault::Lacks => sim.change_lacks(node),
         Fault::Refused => report_refused(sim, node),
         Fault::Replay => replay_recordings(sim),
         Fault::Forge => send_forgery(sim, node),

@@ -4,7 +4,7 @@ use super::clock::{Clock, Real};
 use super::kernel::Kernel;
 use super::swarm::Plan;
 use crate::durable::{Durable, Loaded};
-use crate::engine::{Action, Command, Engine, Hook};
+use crate::engine::{Action, Command, Engine, Hook, Lacks};
 use crate::timing::{Promote, Timing};
 use crate::types::{Epoch, LinkId, MonoTime};
 use crate::wire::frame::Sighting;
@@ -29,6 +29,8 @@ pub enum Waiting {
     Command(Command),
     /// A verdict of the checks of one of the simulation's groups.
     Health(usize),
+    /// What the node lacks for one of the simulation's groups is told.
+    Lacks(usize),
     /// The end of a hook of one of the simulation's groups: for which epoch, and whether it ended
     /// well.
     Hook(usize, Hook, Epoch, bool),
@@ -125,6 +127,8 @@ pub struct Node {
     /// By the simulation's number of a group: how badly its service does here (0 well, 255 not at
     /// all), whatever the agent knows of it.
     pub services: Vec<u8>,
+    /// By the simulation's number of a group: what this node lacks for it, whatever the agent knows.
+    pub lacks: Vec<Lacks>,
     /// By the simulation's number of a group: the epoch with which its hook permits to open it in
     /// this life.
     pub prepared: Vec<Epoch>,
@@ -170,6 +174,7 @@ impl Node {
             interfaces: vec![Eth { exists: true, carrier: true, attached: None }; plan.interfaces],
             config: Config::new(plan),
             services: vec![0; plan.groups.len()],
+            lacks: vec![Lacks::NONE; plan.groups.len()],
             prepared: vec![Epoch::NONE; plan.groups.len()],
             table: Vec::new(),
             places: vec![None; plan.groups.len()],

@@ -106,6 +106,8 @@ faults! {
     Traffic 4,
     /// A service does better or worse than before; only where checks watch it.
     Health 8,
+    /// A node begins or ceases to lack something for a group.
+    Lacks 3,
     /// One direction of a way between a node and a witness is cut or mended.
     WitnessCut 4,
     /// Nothing reaches a witness, or nothing of it reaches anybody, or a node is apart from all
@@ -150,7 +152,7 @@ impl Fault {
 
     /// Whether the fault strikes services.
     pub fn is_of_service(self) -> bool {
-        self == Fault::Health
+        matches!(self, Fault::Health)
     }
 
     /// Whether the fault makes a witness forget what it has promised, or for how long.

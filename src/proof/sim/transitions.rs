@@ -5,7 +5,7 @@ use crate::engine::Cause;
 use crate::wire::pulse::Role::{self, Active, Fault, Handover, Paused, Standby, Starting};
 
 /// Legal changes of role: from, to, cause.
-pub const LEGAL: [(Role, Role, Cause); 30] = [
+pub const LEGAL: [(Role, Role, Cause); 31] = [
     (Starting, Active, Cause::Adopted),
     (Starting, Standby, Cause::Heard),
     (Starting, Paused, Cause::Heard),
@@ -16,6 +16,7 @@ pub const LEGAL: [(Role, Role, Cause); 30] = [
     (Standby, Paused, Cause::Pause),
     (Active, Handover, Cause::Operator),
     (Active, Handover, Cause::Health),
+    (Active, Handover, Cause::Lacks),
     (Active, Fault, Cause::Interface),
     (Active, Standby, Cause::HigherEpoch),
     (Active, Standby, Cause::Unheard),

@@ -215,6 +215,7 @@ impl Sim {
             Waiting::StoreFailed => self.handle(node, Event::StoreFailed),
             Waiting::Command(command) => self.handle(node, Event::Command { id: 1, command }),
             Waiting::Health(group) => self.handle_health(node, group),
+            Waiting::Lacks(group) => self.handle_lacks(node, group),
             Waiting::Hook(group, hook, epoch, ok) => self.handle_hook(node, group, (hook, epoch, ok)),
             Waiting::Tick => self.handle(node, Event::Tick),
         }

@@ -1,6 +1,7 @@
 //! What can happen to the engine. Every event carries facts; the time of receipt goes with it in
 //! [`Engine::handle`](super::Engine::handle).
 
+use super::lacks::Lacks;
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, MacAddr, MonoTime};
 use crate::wire::frame::Sighting;
 use std::net::IpAddr;
@@ -111,6 +112,14 @@ pub enum Event<'a> {
         group: GroupId,
         /// As in [`Row::health`](crate::wire::pulse::Row).
         health: u8,
+    },
+    /// What this node lacks for a group now, as far as the host can tell. Acted upon like
+    /// [`Event::Health`].
+    Lacks {
+        /// The group.
+        group: GroupId,
+        /// All that is lacking.
+        lacks: Lacks,
     },
     /// What [`Action::Hook`](super::Action::Hook) asked for has ended. Acted upon like
     /// [`Event::Health`].

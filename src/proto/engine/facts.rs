@@ -7,6 +7,7 @@
 use super::action::{Action, Actions, GateAction};
 use super::event::{Hook, InterfaceFacts};
 use super::group::Group;
+use super::lacks::Lacks;
 use super::lease::Adopted;
 use super::notice::{Cause, Notice};
 use super::peer::{PeerAt, Presence};
@@ -205,6 +206,12 @@ impl Engine {
     pub(super) fn handle_health(&mut self, group: GroupId, health: u8) {
         let service = &mut self.groups[group].service;
         (service.health, service.known) = (health, true);
+        self.groups.step_alone(group);
+    }
+
+    /// Notes what this node lacks for a group. Acted upon with the next event.
+    pub(super) fn handle_lacks(&mut self, group: GroupId, lacks: Lacks) {
+        self.groups[group].service.lacks = lacks;
         self.groups.step_alone(group);
     }
 

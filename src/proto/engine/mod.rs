@@ -54,6 +54,7 @@ mod evidence;
 mod facts;
 mod group;
 mod index;
+mod lacks;
 mod lease;
 mod notice;
 mod openable;
@@ -72,6 +73,7 @@ mod vote;
 
 pub use action::{Action, Actions, GateAction, Outcome};
 pub use event::{Command, Event, Hook, InterfaceFacts};
+pub use lacks::Lacks;
 pub use notice::{Cause, HookEnd, Notice};
 pub use peer::Presence;
 pub use report::{GroupReport, LinkReport, PeerReport, Report, VotesReport, Waiting};
@@ -180,6 +182,7 @@ impl Engine {
             // These two are acted upon with the next event, which is asked for at once: a thousand
             // cost as much as one.
             Event::Health { group, health } => return self.handle_health(group, health),
+            Event::Lacks { group, lacks } => return self.handle_lacks(group, lacks),
             Event::Hook { group, hook, epoch, ok } => return self.handle_hook(group, (hook, epoch), ok, now),
         }
         self.run(now, out);

@@ -40,6 +40,8 @@ pub enum Cause {
     Removed,
     /// The service does worse here than on the peer.
     Health,
+    /// This node lacks something that the peer has.
+    Lacks,
 }
 
 /// Why a hook did not do what it was run for.

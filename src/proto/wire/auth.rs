@@ -28,7 +28,7 @@ pub const PREFIX_SIZE: usize = 4;
 /// Bytes after the body: the whole HMAC-SHA256 output.
 pub const TAG_SIZE: usize = 32;
 /// Version of the layout of a datagram: the third byte of every one.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// Largest datagram, in bytes, prefix and tag included.
 pub const MAX_DATAGRAM: usize = 1200;
 /// Number of keys that a ring may hold.

@@ -51,7 +51,7 @@
 //! | 46 | 1 | role |
 //! | 47 | 1 | reason |
 //! | 48 | 1 | flags: bit 0 wants, 1 faulty; 2–7 zero, ignored on receipt |
-//! | 49 | 1 | health: 0 serves, 1–254 weights of failing checks, 255 does not answer |
+//! | 49 | 1 | health: 0 serves, 1–254 weights of failing checks and of what the node lacks, 255 does not answer |
 //! | 50 | 4 | digest of addresses |
 //! | 54 | 4 | digest of policy |
 
@@ -270,13 +270,21 @@ pub enum Reason {
     Unhealthy = 11,
     /// The hook before the opening was run and has failed.
     Hook = 12,
+    /// Some of the group's addresses are missing.
+    Incomplete = 13,
+    /// The kernel would not answer a client's question.
+    Mute = 14,
+    /// A route by which clients were reached has gone.
+    NoWayBack = 15,
+    /// Nobody on the clients' segment is heard although they are asked.
+    Unreached = 16,
 }
 
 impl Reason {
     /// The reason with this number on the wire, if there is one.
     #[must_use]
     pub fn from_wire(number: u8) -> Option<Reason> {
-        const ALL: [Reason; 13] = [
+        const ALL: [Reason; 17] = [
             Reason::None,
             Reason::NoInterface,
             Reason::NoCarrier,
@@ -290,7 +298,33 @@ impl Reason {
             Reason::Stopping,
             Reason::Unhealthy,
             Reason::Hook,
+            Reason::Incomplete,
+            Reason::Mute,
+            Reason::NoWayBack,
+            Reason::Unreached,
         ];
         ALL.into_iter().find(|reason| *reason as u8 == number)
+    }
+
+    /// Whether a node that gives this reason could serve the group, only worse than another: it
+    /// says what the node lacks.
+    #[must_use]
+    pub fn is_lack(self) -> bool {
+        match self {
+            Reason::Incomplete | Reason::Mute | Reason::NoWayBack | Reason::Unreached => true,
+            Reason::None
+            | Reason::NoInterface
+            | Reason::NoCarrier
+            | Reason::NoGate
+            | Reason::NoAddresses
+            | Reason::NoReservation
+            | Reason::StateDamaged
+            | Reason::Isolated
+            | Reason::Paused
+            | Reason::Listening
+            | Reason::Stopping
+            | Reason::Unhealthy
+            | Reason::Hook => false,
+        }
     }
 }

@@ -77,6 +77,10 @@ impl Story<'_> {
                 let text = format!("{}: {}", self.names.group(group), words::health(health));
                 self.push_line(step, info, text);
             }
+            Event::Lacks { group, lacks } => {
+                let text = format!("{}: {}", self.names.group(group), words::lacks(lacks));
+                self.push_line(step, info, text);
+            }
             Event::Hook { group, hook, ok, .. } => {
                 let end = if ok { "has ended well" } else { "has failed" };
                 let text = format!("{}: {} {end}", self.names.group(group), words::hook(hook));

@@ -90,6 +90,7 @@ fn event_in_words(names: &Names, event: Event<'_>, believed: bool) -> String {
         Event::StoreFailed => "the state could not be written".to_owned(),
         Event::Command { id, command } => format!("command {id}: {command:?}"),
         Event::Health { group, health } => format!("{}: {}", names.group(group), words::health(health)),
+        Event::Lacks { group, lacks } => format!("{}: {}", names.group(group), words::lacks(lacks)),
         Event::Hook { group, hook, epoch, ok } => {
             let end = if ok { "ended well" } else { "failed" };
             format!("{}: {} for epoch {epoch} {end}", names.group(group), words::hook(hook))

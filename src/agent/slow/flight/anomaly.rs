@@ -50,6 +50,7 @@ impl Anomaly {
                 | Cause::Stopping
                 | Cause::Pause
                 | Cause::Health
+                | Cause::Lacks
                 | Cause::Removed => None,
             },
             Notice::Role { from: Role::Active | Role::Handover, cause, .. } => {

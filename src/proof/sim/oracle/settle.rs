@@ -35,7 +35,7 @@ fn may_have(sim: &Sim, node: usize, group: usize) -> bool {
 /// HP-8: whether no node that could have the group does better than the one that has it.
 fn is_where_best(sim: &Sim, group: usize) -> bool {
     let answering = sim.answering(group)[0];
-    let health = |node: usize| sim.nodes[node].services[group];
+    let health = |node: usize| sim.nodes[node].lacks[group].added_to(sim.nodes[node].services[group]);
     (0..sim.nodes.len()).filter(|&node| may_have(sim, node, group)).all(|node| health(node) >= health(answering))
 }
 

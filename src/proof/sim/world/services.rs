@@ -1,20 +1,23 @@
 //! Services, their checks and hooks, and what the agent is told of them.
 
 use super::Sim;
-use crate::engine::{Event, Hook};
+use crate::engine::{Event, Hook, Lacks};
 use crate::sim::names::{group_id, ms};
 use crate::sim::node::Waiting;
 use crate::types::Epoch;
 
 impl Sim {
-    /// Schedules the first verdicts of a process's checks.
+    /// Schedules the first verdicts of a process's checks, and what the node lacks.
     pub fn schedule_verdicts(&mut self, node: usize) {
-        if !self.plan.service.checked {
-            return;
-        }
         for group in 0..self.plan.groups.len() {
-            let delay = self.random.span(ms(500));
-            self.offer_later(node, Waiting::Health(group), delay);
+            if self.plan.service.checked {
+                let delay = self.random.span(ms(500));
+                self.offer_later(node, Waiting::Health(group), delay);
+            }
+            if !self.nodes[node].lacks[group].is_empty() {
+                let delay = self.random.span(ms(500));
+                self.offer_later(node, Waiting::Lacks(group), delay);
+            }
         }
     }
 
@@ -28,6 +31,26 @@ impl Sim {
         let delay = self.random.span(ms(20));
         self.offer_later(node, Waiting::Health(group), delay);
         true
+    }
+
+    /// Draws what a node lacks for a group from now on. Always true: the fault has struck.
+    pub fn change_lacks(&mut self, node: usize) -> bool {
+        let group = self.random.below(self.plan.groups.len());
+        let all = [Lacks::NONE, Lacks::NONE, Lacks::ADDRESS, Lacks::WAY_BACK, Lacks::ANSWER, Lacks::REACH];
+        let lacks = self.random.pick(&all).and(self.random.pick(&all));
+        self.note(|_| format!("node {node} for group {group}: {lacks:?}"));
+        self.nodes[node].lacks[group] = lacks;
+        let delay = self.random.span(ms(20));
+        self.offer_later(node, Waiting::Lacks(group), delay);
+        true
+    }
+
+    /// Lets an engine handle what its node lacks now.
+    pub(super) fn handle_lacks(&mut self, node: usize, group: usize) {
+        let lacks = self.nodes[node].lacks[group];
+        if let Some(place) = self.nodes[node].places[group] {
+            self.handle(node, Event::Lacks { group: group_id(place), lacks });
+        }
     }
 
     /// Lets an engine handle how a service does now.

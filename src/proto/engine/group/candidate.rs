@@ -49,7 +49,8 @@ impl Group {
     /// enough (preemption).
     pub(super) fn note_ready(&mut self, around: Around<'_>) {
         // Where the service does worse than on the active, nothing is asked for.
-        let ready = self.reason(around) == Reason::None && !self.is_outdone(around);
+        let reason = self.reason(around);
+        let ready = (reason == Reason::None || reason.is_lack()) && !self.is_outdone(around);
         let asked = around.commands.is_asked_to_take(self.id) || self.is_fault_to_be_moved(around);
         let policy = around.policy(self.id);
         if !ready {

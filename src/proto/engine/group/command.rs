@@ -49,6 +49,7 @@ impl Group {
             _ if open => Ok(Kind::Give),
             Reason::None if self.is_outdone(around) => Err(Outcome::NotReady(Reason::Unhealthy)),
             Reason::None => Ok(Kind::Take),
+            reason if reason.is_lack() && !self.is_outdone(around) => Ok(Kind::Take),
             reason => Err(Outcome::NotReady(reason)),
         }
     }

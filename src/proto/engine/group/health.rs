@@ -12,6 +12,7 @@ use super::Group;
 use crate::engine::action::Outcome;
 use crate::engine::around::Around;
 use crate::engine::event::Hook;
+use crate::engine::lacks::Lacks;
 use crate::engine::notice::Cause;
 use crate::engine::peer::{PeerAt, Presence};
 use crate::engine::timers::Timer;
@@ -24,13 +25,18 @@ const DEAD: u8 = u8::MAX;
 /// True if the sender of a row could open the group, be its service dead or not: a node with a dead
 /// service is better than no node.
 pub(super) fn is_able(row: &Row) -> bool {
-    matches!(row.reason, Reason::None | Reason::Unhealthy)
+    matches!(row.reason, Reason::None | Reason::Unhealthy) || row.reason.is_lack()
 }
 
 impl Group {
-    /// How badly the service does here.
+    /// How badly the service does here, with what this node lacks.
     pub(super) fn health(&self, rules: Rules) -> u8 {
-        rules.health(self.service.health)
+        rules.health(self.service.lacks.added_to(self.service.health))
+    }
+
+    /// What this node lacks for the group.
+    pub(super) fn lacks(&self, rules: Rules) -> Lacks {
+        if rules.health_counts() { self.service.lacks } else { Lacks::NONE }
     }
 
     /// True if the service does not answer here.
@@ -52,7 +58,9 @@ impl Group {
             return row.reason == Reason::None;
         }
         match row.reason {
-            Reason::None => row.health <= self.health(around.rules) || self.is_leaving(around),
+            Reason::None | Reason::Incomplete | Reason::Mute | Reason::NoWayBack | Reason::Unreached => {
+                row.health <= self.health(around.rules) || self.is_leaving(around)
+            }
             Reason::Unhealthy => self.is_leaving(around),
             Reason::NoInterface
             | Reason::NoCarrier
@@ -97,13 +105,15 @@ impl Group {
         best.map(|(_, peer, cause)| (peer, cause))
     }
 
-    /// [`Cause::Health`] if the service does better on a peer. A node that has had the group for
+    /// [`Cause::Health`] if the service does better on a peer, [`Cause::Lacks`] if it does only for
+    /// what this node lacks. Before the first verdict of the checks only lacks count. A node that has had the group for
     /// less than the hold time keeps it, unless its service is dead and the peer's is whole:
     /// otherwise two nodes that take turns to do a little worse would move the group with every
     /// turn.
     fn does_better(&mut self, row: &Row, around: Around<'_>) -> Option<Cause> {
-        let health = self.health(around.rules);
-        if !self.service.known || row.health >= health {
+        let health =
+            if self.service.known { self.health(around.rules) } else { self.lacks(around.rules).added_to(0) };
+        if row.health >= health {
             return None;
         }
         let patience = self.since + around.timing().patience.hold;
@@ -111,14 +121,18 @@ impl Group {
             self.timers.set(Timer::Health, patience);
             return None;
         }
-        Some(Cause::Health)
+        let service = if self.service.known { around.rules.health(self.service.health) } else { 0 };
+        Some(if row.health >= service { Cause::Lacks } else { Cause::Health })
     }
 
     /// Why a heard peer cannot be given the group by an operator, if it cannot.
     pub(super) fn why_not(&self, row: &Row, pausing: bool, rules: Rules) -> Option<Outcome> {
         match row.reason {
-            Reason::None if row.health <= self.health(rules) || pausing => None,
-            Reason::None => Some(Outcome::PeerNotReady(Reason::Unhealthy)),
+            reason if reason == Reason::None || reason.is_lack() => {
+                let refused = if reason == Reason::None { Reason::Unhealthy } else { reason };
+                let worse = row.health > self.health(rules) && !pausing;
+                worse.then_some(Outcome::PeerNotReady(refused))
+            }
             Reason::Unhealthy if pausing => None,
             reason => Some(Outcome::PeerNotReady(reason)),
         }

@@ -59,9 +59,15 @@ impl Permit {
 pub(in crate::engine) fn consent_cause(reason: Reason) -> Cause {
     match reason {
         // Its consent may have used up its reservation: the next one is on its way to the disk.
-        Reason::None | Reason::NoReservation | Reason::Paused | Reason::Stopping | Reason::Unhealthy => {
-            Cause::Handover
-        }
+        Reason::None
+        | Reason::NoReservation
+        | Reason::Paused
+        | Reason::Stopping
+        | Reason::Unhealthy
+        | Reason::Incomplete
+        | Reason::Mute
+        | Reason::NoWayBack
+        | Reason::Unreached => Cause::Handover,
         Reason::NoInterface
         | Reason::NoCarrier
         | Reason::NoGate
@@ -82,8 +88,8 @@ impl Group {
         }
         let reason = self.reason(around);
         // Isolation is found out while claiming, so it must not keep us from asking again. A node
-        // whose service is dead is better than no node.
-        let able = matches!(reason, Reason::None | Reason::Isolated | Reason::Unhealthy);
+        // whose service is dead, or that lacks something, is better than no node.
+        let able = matches!(reason, Reason::None | Reason::Isolated | Reason::Unhealthy) || reason.is_lack();
         if !able || self.role != Role::Standby {
             self.claim = Claim::NONE;
             return;

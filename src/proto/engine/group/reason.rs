@@ -23,7 +23,7 @@ impl Group {
         } else if !facts.addresses || !self.addresses.installed {
             Reason::NoAddresses
         } else if self.is_open() {
-            if self.is_unhealthy(around.rules) { Reason::Unhealthy } else { Reason::None }
+            if self.is_unhealthy(around.rules) { Reason::Unhealthy } else { self.lacks(around.rules).reason() }
         } else if self.epochs.damaged {
             Reason::StateDamaged
         } else if !self.has_reserve() {
@@ -37,7 +37,7 @@ impl Group {
         } else if self.is_unhealthy(around.rules) {
             Reason::Unhealthy
         } else {
-            Reason::None
+            self.lacks(around.rules).reason()
         }
     }
 
@@ -54,7 +54,7 @@ impl Group {
             reason: self.reason(around),
             wants: self.candidate.wants,
             faulty: false,
-            health: self.service.health,
+            health: self.service.lacks.added_to(self.service.health),
             ..self.row
         };
         if row != self.row {

@@ -261,6 +261,7 @@ impl Group {
             | Cause::Stopping
             | Cause::Pause
             | Cause::Health
+            | Cause::Lacks
             | Cause::Removed => Role::Standby,
         };
         self.set_role(role, cause, around, requests);

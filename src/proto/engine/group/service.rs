@@ -2,15 +2,18 @@
 
 use crate::engine::event::Hook;
 use crate::engine::evidence::Probes;
+use crate::engine::lacks::Lacks;
 use crate::types::{Epoch, MonoTime};
 
 /// What is known of a group's service on this node.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(in crate::engine) struct Service {
-    /// How badly it does, as in [`Row::health`](crate::wire::pulse::Row).
+    /// How badly it does by its checks alone, as in [`Row::health`](crate::wire::pulse::Row).
     pub health: u8,
     /// Whether its health was told in this life; before that `health` is the worst that may be.
     pub known: bool,
+    /// What this node lacks for the group.
+    pub lacks: Lacks,
     /// The hook that runs before the group is opened or handed over, until its end has had its
     /// effect.
     pub hook: Option<Running>,
@@ -21,7 +24,7 @@ pub(in crate::engine) struct Service {
 impl Service {
     /// A service of which nothing is known but the worst that may be.
     pub fn new(health: u8) -> Service {
-        Service { health, known: false, hook: None, failed: None }
+        Service { health, known: false, lacks: Lacks::NONE, hook: None, failed: None }
     }
 
     /// True while this node waits because a hook of this kind has failed.

@@ -2,7 +2,7 @@
 //! can take it.
 
 use super::world::{World, ms, settled};
-use crate::engine::{Actions, Cause, Command, Event, Outcome};
+use crate::engine::{Actions, Cause, Command, Event, Lacks, Outcome};
 use crate::timing::Profile;
 use crate::types::GroupId;
 use crate::wire::pulse::{Reason, Role};
@@ -227,4 +227,46 @@ fn with_a_witness_a_failing_service_moves_and_an_unhealthy_standby_takes_over() 
     world.crash(1);
     world.run_until_answered_by(0, Duration::from_secs(1));
     assert_eq!(world.double_answers, 0);
+}
+
+// HP-8
+#[test]
+fn a_node_that_lacks_something_hands_over_to_one_that_does_not_and_goes_on_otherwise() {
+    let mut world = settled(Profile::Lan);
+    world.set_lacks(1, Lacks::WAY_BACK);
+    world.run(ms(300));
+    assert_eq!((world.reason(1), world.answering()), (Reason::NoWayBack, vec![0]));
+    world.set_lacks(0, Lacks::WAY_BACK);
+    world.run(Duration::from_secs(3));
+    assert_eq!((world.reason(0), world.answering()), (Reason::NoWayBack, vec![0]), "nobody does better");
+    world.set_lacks(1, Lacks::NONE);
+    world.run_until_answered_by(1, ms(20));
+    assert!(world.changes(0).contains(&(Role::Handover, Cause::Lacks)), "{:?}", world.changes(0));
+    world.run(Duration::from_secs(3));
+    assert_eq!((world.role(0), world.reason(0), world.answering()), (Role::Standby, Reason::NoWayBack, vec![1]));
+}
+
+// HP-8
+#[test]
+fn a_standby_that_lacks_something_is_not_given_the_group_on_request_and_the_word_says_what() {
+    let mut world = settled(Profile::Lan);
+    world.set_lacks(1, Lacks::REACH);
+    world.run(ms(300));
+    world.command(0, 1, Command::Switch(GROUP));
+    world.command(1, 2, Command::Switch(GROUP));
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.answering(), [0]);
+    assert_eq!(world.nodes[0].outcomes, [(1, Outcome::PeerNotReady(Reason::Unreached))]);
+    assert_eq!(world.nodes[1].outcomes, [(2, Outcome::NotReady(Reason::Unreached))]);
+}
+
+// L1
+#[test]
+fn a_standby_that_lacks_something_is_better_than_a_dead_active() {
+    let mut world = settled(Profile::Lan);
+    world.set_lacks(1, Lacks::ADDRESS);
+    world.run(Duration::from_secs(1));
+    world.crash(0);
+    let gap = world.run_until_answered_by(1, Duration::from_secs(1));
+    assert!(gap <= world.timing.silence + world.timing.probe * 2, "{gap:?}");
 }

@@ -31,12 +31,12 @@ fn sealed_datagram_opens_to_its_body() {
 }
 
 /// Computed independently: Python's hmac module, `hmac(hmac(key, b"vipair 1web"),
-/// b"\x76\xa9\x02\x01body")`.
+/// b"\x76\xa9\x03\x01body")`.
 #[test]
 fn tag_is_the_documented_one() {
     let datagram = sealed(&ring(), b"body");
-    assert_eq!(&datagram[..4], &[0x76, 0xa9, 2, 1]);
-    assert_eq!(hex(&datagram[8..]), "7db2a68abad9a9b4172454e57a422ec73f1994d94f5295d61734f5a666479ae0");
+    assert_eq!(&datagram[..4], &[0x76, 0xa9, 3, 1]);
+    assert_eq!(hex(&datagram[8..]), "7d821afdcb27792ac8bc590cc75b3e959ce9138017b00466500316b8e7f12a9c");
 }
 
 #[test]

@@ -13,8 +13,9 @@ impl Service {
     /// Adds the health of the service, its hook, and a hook's failure. `interface`: that of its
     /// group.
     pub(super) fn canon(&self, now: MonoTime, (engine, interface): (&Engine, InterfaceId), canon: &mut Canon) {
-        let Service { health, known, hook, failed } = *self;
+        let Service { health, known, lacks, hook, failed } = *self;
         canon.plain(health.into());
+        canon.plain(lacks.added_to(0).into());
         canon.flags(&[known]);
         canon.option(hook.as_ref(), |canon, running| {
             let Running { hook, epoch, until, ended } = *running;

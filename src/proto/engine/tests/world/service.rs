@@ -1,7 +1,7 @@
 //! Services of the world's nodes: how healthy they are, and the hooks that are run for them.
 
 use super::{Due, World};
-use crate::engine::{Event, GroupSetup, Hook};
+use crate::engine::{Event, GroupSetup, Hook, Lacks};
 use crate::types::{Epoch, GroupId};
 use crate::wire::pulse::Reason;
 use std::time::Duration;
@@ -29,6 +29,12 @@ impl World {
     /// Tells an engine the health of group 0's service: 0 serves, 255 does not.
     pub fn set_health(&mut self, at: usize, health: u8) {
         self.handle(at, Event::Health { group: GroupId(0), health });
+        self.handle(at, Event::Tick);
+    }
+
+    /// Tells an engine what its node lacks for group 0.
+    pub fn set_lacks(&mut self, at: usize, lacks: Lacks) {
+        self.handle(at, Event::Lacks { group: GroupId(0), lacks });
         self.handle(at, Event::Tick);
     }
 
