@@ -270,6 +270,7 @@ pub fn notice(names: &Names, notice: &Notice) -> Saying {
         Notice::StoreMended => {
             saying(Severity::Info, "store_mended", "the state directory can be written again".to_owned())
         }
+        Notice::Unrest { group, pause } => unrest(names.group(group), pause),
         Notice::Hook { group, hook, epoch, end } => hook_ended(names.group(group), self::hook(hook), epoch, end),
         Notice::Stalled { stall } => saying(
             Severity::Warning,
@@ -333,6 +334,16 @@ fn role_change(name: &str, (from, to): (Role, Role), epoch: Epoch, (why, silence
     event.fields = vec![("role", role(to).to_owned()), ("epoch", epoch.0.to_string())];
     event.group = Some(name.to_owned());
     event
+}
+
+/// What people are told of a group that its fault follows.
+fn unrest(name: &str, pause: Duration) -> Saying {
+    let text = format!(
+        "{name} was moved for its health again and again: the fault follows it. This node keeps it for {:.1} s \
+         the next time, and twice as long after each further move",
+        pause.as_secs_f64()
+    );
+    Saying { group: Some(name.to_owned()), ..saying(Severity::Error, "unrest", text) }
 }
 
 /// What people are told of a hook that failed, ended too late, or ended for a move that no longer

@@ -125,6 +125,11 @@ pub struct Patience {
     /// `listen`. Longer than a lease, because the other node may be stopped between its decision to
     /// open and the store that does it.
     pub hold: Duration,
+    /// Time for which a node keeps a group that it has given away for its health three times
+    /// lately; each further move doubles it: 4 × `hold`.
+    pub unrest: Duration,
+    /// The bound of that: 300 s.
+    pub unrest_most: Duration,
     /// Time for which an offered group waits to be taken: 10 × pulse, at least 500 ms.
     pub offer: Duration,
     /// Longest time for which answers for the address by an unknown machine can delay a node that
@@ -162,6 +167,7 @@ impl Timing {
         let ms = Duration::from_millis;
         let promise = stretch(lease, drift_ppm);
         let listen = promise.max(silence);
+        let hold = (pulse * 10).max(ms(300)).max(listen);
         Timing {
             pulse,
             silence,
@@ -175,7 +181,9 @@ impl Timing {
             abstain: stretch(promise, drift_ppm),
             drift_ppm,
             patience: Patience {
-                hold: (pulse * 10).max(ms(300)).max(listen),
+                hold,
+                unrest: hold * 4,
+                unrest_most: ms(300_000).max(hold * 4),
                 offer: (pulse * 10).max(ms(500)),
                 first_veto: ms(30_000),
                 isolation: ms(600_000),

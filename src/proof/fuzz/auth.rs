@@ -43,7 +43,7 @@ fn reason_to_drop(bytes: &[u8]) -> Option<Reject> {
     }
     let key = match (bytes[3], &bytes[..2] == b"\x76\xa9", bytes[2]) {
         (_, false, _) => return Some(Reject::Magic),
-        (_, true, version) if version != 2 => return Some(Reject::Version),
+        (_, true, version) if version != 3 => return Some(Reject::Version),
         (1, true, _) => [0x11; 32],
         (2, true, _) => [0x22; 32],
         (_, true, _) => return Some(Reject::KeyId),

@@ -144,6 +144,8 @@ fn timing() -> Timing {
         drift_ppm: DRIFT_PPM,
         patience: Patience {
             hold: ticks(10),
+            unrest: ticks(40),
+            unrest_most: ticks(80),
             offer: ticks(6),
             first_veto: ticks(20),
             isolation: NEVER,

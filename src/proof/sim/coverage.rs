@@ -58,6 +58,7 @@ kinds! {
     Notice::StoreMended => "store mended",
     Notice::Stalled { .. } => "stalled",
     Notice::Hook { .. } => "hook",
+    Notice::Unrest { .. } => "unrest",
     Notice::NoMajority { .. } => "no majority",
     Notice::WitnessLost { .. } => "witness lost",
     Notice::WitnessHeard { .. } => "witness heard",

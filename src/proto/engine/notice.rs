@@ -179,6 +179,13 @@ pub enum Notice {
         /// Why it did not.
         end: HookEnd,
     },
+    /// A group was given away for its health again and again: its fault follows it. Told once.
+    Unrest {
+        /// The group.
+        group: GroupId,
+        /// How long this node keeps it the next time, at least; each further move doubles that.
+        pause: Duration,
+    },
     /// This process did not run for two pulses or longer: silence of peers counts anew.
     Stalled {
         /// For how long this process did not run.

@@ -69,6 +69,7 @@ impl Anomaly {
             Notice::Stalled { .. } => Some(Anomaly::Stalled),
             Notice::Role { .. }
             | Notice::Hook { .. }
+            | Notice::Unrest { .. }
             | Notice::PeerUp { .. }
             | Notice::PeerSilent { .. }
             | Notice::PeerLeft { .. }

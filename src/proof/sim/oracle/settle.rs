@@ -32,9 +32,19 @@ fn may_have(sim: &Sim, node: usize, group: usize) -> bool {
     machine.is_running() && elected && !view.paused && !(view.state_damaged && alone)
 }
 
-/// HP-8: whether no node that could have the group does better than the one that has it.
+/// HP-8: whether no node that could have the group does better than the one that has it. A node that
+/// keeps a group because its fault seemed to follow it has longer than faults are over.
 fn is_where_best(sim: &Sim, group: usize) -> bool {
     let answering = sim.answering(group)[0];
+    let machine = &sim.nodes[answering];
+    let kept = machine
+        .engine
+        .as_ref()
+        .zip(machine.places[group])
+        .is_some_and(|(engine, place)| !engine.view_unrest(place, machine.clock.read(sim.now)).is_zero());
+    if kept {
+        return true;
+    }
     let health = |node: usize| sim.nodes[node].lacks[group].added_to(sim.nodes[node].services[group]);
     (0..sim.nodes.len()).filter(|&node| may_have(sim, node, group)).all(|node| health(node) >= health(answering))
 }

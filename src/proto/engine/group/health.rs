@@ -18,6 +18,7 @@ use crate::engine::peer::{PeerAt, Presence};
 use crate::engine::timers::Timer;
 use crate::rules::Rules;
 use crate::wire::pulse::{Reason, Role, Row};
+use std::time::Duration;
 
 /// Health when a check that decides alone fails, or has not succeeded yet.
 const DEAD: u8 = u8::MAX;
@@ -109,16 +110,19 @@ impl Group {
     /// what this node lacks. Before the first verdict of the checks only lacks count. A node that has had the group for
     /// less than the hold time keeps it, unless its service is dead and the peer's is whole:
     /// otherwise two nodes that take turns to do a little worse would move the group with every
-    /// turn.
+    /// turn. A group that its fault follows from node to node is kept longer with each move.
     fn does_better(&mut self, row: &Row, around: Around<'_>) -> Option<Cause> {
         let health =
             if self.service.known { self.health(around.rules) } else { self.lacks(around.rules).added_to(0) };
         if row.health >= health {
             return None;
         }
-        let patience = self.since + around.timing().patience.hold;
-        if around.now < patience && !(health == DEAD && row.health == 0) {
-            self.timers.set(Timer::Health, patience);
+        let patience = &around.timing().patience;
+        let exempt = health == DEAD && row.health == 0;
+        let hold = if exempt { Duration::ZERO } else { patience.hold };
+        let due = self.since + hold.max(self.service.unrest.bar(patience, around.now));
+        if around.now < due {
+            self.timers.set(Timer::Health, due);
             return None;
         }
         let service = if self.service.known { around.rules.health(self.service.health) } else { 0 };

@@ -16,6 +16,7 @@
 //! | `candidate` | who would like a group |
 //! | `health` | how the service does on either node, and what follows |
 //! | `service`, `hook` | what is known of the service, and what is run for it |
+//! | `unrest` | a group that its fault follows |
 //! | `command` | what operators ask |
 
 use super::around::Requests;
@@ -43,6 +44,7 @@ mod reason;
 mod roles;
 mod service;
 mod table;
+mod unrest;
 
 pub(super) use announce::Announcing;
 pub(super) use candidate::Candidate;

@@ -186,9 +186,19 @@ impl Group {
             Some(false) => return self.keep(around, requests),
             None => return,
         }
+        if matches!(self.cause, Cause::Health | Cause::Lacks) {
+            self.note_move_for_health(around, requests);
+        }
         let until = around.now + around.rules.drain(around.policy(self.id).drain);
         self.close(until, Cause::Handover, around, requests);
         self.give_consent(offer.epoch, around, requests);
+    }
+
+    /// Counts a move for the group's health, and tells people when the fault seems to follow it.
+    fn note_move_for_health(&mut self, around: Around<'_>, requests: &mut Requests<'_>) {
+        if let Some(pause) = self.service.unrest.note_move(&around.timing().patience, around.now) {
+            requests.notice(Notice::Unrest { group: self.id, pause });
+        }
     }
 
     /// Keeps a group that was offered.

@@ -1,5 +1,6 @@
 //! What is known of a group's service on this node, and of the hook that runs for it.
 
+use super::unrest::Unrest;
 use crate::engine::event::Hook;
 use crate::engine::evidence::Probes;
 use crate::engine::lacks::Lacks;
@@ -14,6 +15,8 @@ pub(in crate::engine) struct Service {
     pub known: bool,
     /// What this node lacks for the group.
     pub lacks: Lacks,
+    /// How often the group was given away for its health or a lack lately.
+    pub unrest: Unrest,
     /// The hook that runs before the group is opened or handed over, until its end has had its
     /// effect.
     pub hook: Option<Running>,
@@ -24,7 +27,7 @@ pub(in crate::engine) struct Service {
 impl Service {
     /// A service of which nothing is known but the worst that may be.
     pub fn new(health: u8) -> Service {
-        Service { health, known: false, lacks: Lacks::NONE, hook: None, failed: None }
+        Service { health, known: false, lacks: Lacks::NONE, unrest: Unrest::default(), hook: None, failed: None }
     }
 
     /// True while this node waits because a hook of this kind has failed.

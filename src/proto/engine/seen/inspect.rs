@@ -94,6 +94,11 @@ impl Engine {
         }
     }
 
+    /// How long this node keeps a group whose fault follows it; zero for others.
+    pub fn view_unrest(&self, group: usize, now: MonoTime) -> Duration {
+        self.groups.list[group].service.unrest.bar(&self.setup.timing.patience, now)
+    }
+
     /// What is known of a peer.
     pub fn view_peer(&self, peer: usize, now: MonoTime) -> PeerView {
         let known = &self.peers[PeerAt::view(peer)];

@@ -2,7 +2,7 @@
 //! can take it.
 
 use super::world::{World, ms, settled};
-use crate::engine::{Actions, Cause, Command, Event, Lacks, Outcome};
+use crate::engine::{Actions, Cause, Command, Event, Lacks, Notice, Outcome};
 use crate::timing::Profile;
 use crate::types::GroupId;
 use crate::wire::pulse::{Reason, Role};
@@ -269,4 +269,39 @@ fn a_standby_that_lacks_something_is_better_than_a_dead_active() {
     world.crash(0);
     let gap = world.run_until_answered_by(1, Duration::from_secs(1));
     assert!(gap <= world.timing.silence + world.timing.probe * 2, "{gap:?}");
+}
+
+// HP-8
+#[test]
+fn a_fault_that_follows_the_group_moves_it_ever_more_slowly_and_is_told_once_on_each_node() {
+    let mut world = settled(Profile::Lan);
+    let follow = |world: &mut World, time: Duration| {
+        let until = world.now + time;
+        let mut moves = 0;
+        let mut at = world.answering()[0];
+        world.set_health(at, 255);
+        while world.now < until {
+            world.run(ms(20));
+            let answering = world.answering();
+            if answering.len() == 1 && answering[0] != at {
+                moves += 1;
+                world.set_health(at, 0);
+                at = answering[0];
+                world.set_health(at, 255);
+            }
+        }
+        moves
+    };
+    let first = follow(&mut world, Duration::from_secs(60));
+    let next = follow(&mut world, Duration::from_secs(60));
+    assert!((5..20).contains(&first) && next <= 3, "{first} moves in the first minute, {next} in the second");
+    for at in 0..2 {
+        let told = world.nodes[at].notices.iter().filter(|(_, notice)| matches!(notice, Notice::Unrest { .. }));
+        assert_eq!(told.count(), 1, "node {at}");
+    }
+    assert_eq!(world.double_answers, 0);
+    // A node that is gone is worse than any fault: that move is free.
+    let at = world.answering()[0];
+    world.crash(at);
+    world.run_until_answered_by(1 - at, Duration::from_secs(1));
 }

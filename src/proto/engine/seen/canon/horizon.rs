@@ -48,6 +48,8 @@ impl Horizon {
         } = *timing;
         let Patience {
             hold: _,
+            unrest: _,
+            unrest_most: _,
             offer: _,
             first_veto,
             isolation,

@@ -13,10 +13,12 @@ impl Service {
     /// Adds the health of the service, its hook, and a hook's failure. `interface`: that of its
     /// group.
     pub(super) fn canon(&self, now: MonoTime, (engine, interface): (&Engine, InterfaceId), canon: &mut Canon) {
-        let Service { health, known, lacks, hook, failed } = *self;
+        let Service { health, known, lacks, unrest, hook, failed } = *self;
         canon.plain(health.into());
         canon.plain(lacks.added_to(0).into());
         canon.flags(&[known]);
+        canon.plain(if now < unrest.until { unrest.moves.into() } else { 0 });
+        canon.ahead(now, unrest.until);
         canon.option(hook.as_ref(), |canon, running| {
             let Running { hook, epoch, until, ended } = *running;
             canon.plain(hook as u64);
