@@ -128,6 +128,16 @@ impl Gate {
         Gate::install_as(adopt::CURRENT, ifindex, name, groups, kept)
     }
 
+    /// Whether something sits in the place of our gate on an interface, in either direction: a gate
+    /// of this or another life.
+    ///
+    /// # Errors
+    /// [`GateError::System`] if the kernel does not say.
+    pub fn is_on(ifindex: u32, name: &str) -> Result<bool, GateError> {
+        let here = |direction| Ok::<_, GateError>(tc::attached_program(ifindex, name, direction)?.is_some());
+        Ok(here(Direction::Ingress)? || here(Direction::Egress)?)
+    }
+
     /// Installs with programs of these names; tests pass another build's.
     fn install_as(
         names: adopt::Names,

@@ -8,6 +8,11 @@
 //! reported once and tried again with the next look; until then the interface is not ready, and
 //! that is all that happens.
 //!
+//! What answers in the kernel goes by an interface's number. So does the keeper: a configured name is
+//! looked up again and again, and when it means another interface, or none, the one that was guarded
+//! is closed before anybody hears of that, and kept in hand until its addresses are gone (`former`).
+//! No interface is taken by a name before every name has let go of what it does not mean any more.
+//!
 //! Ending the keeper leaves gates and addresses as they are: the gates close by themselves, and
 //! closed gates keep the addresses silent. An interface that leaves the configuration loses both.
 //!
@@ -15,20 +20,26 @@
 //! |---|---|
 //! | `event` | what is to be guarded, what is reported |
 //! | `port` | one client interface: its gate, its addresses |
+//! | `former` | an interface that has lost the name by which it was guarded |
 //! | `plan` | which addresses to remove and add, in portions |
 //! | `gateways` | gateways of default routes on the segment |
 
 mod event;
+mod former;
 mod gateways;
 mod plan;
 mod port;
 
 pub use event::{Guarded, KeeperEvent};
 
+use crate::gate::Gate;
 use crate::io::netlink::{Netlink, NetlinkEvent, NetlinkEvents};
 use crate::io::realtime;
+use crate::types::{InterfaceId, Vip};
+use former::Former;
 use futures_util::FutureExt;
 use port::Port;
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -135,6 +146,8 @@ struct Keeper {
     tools: Tools,
     events: NetlinkEvents,
     ports: Vec<Port>,
+    /// Interfaces that have lost the name by which they were guarded.
+    formers: Vec<Former>,
     wanted: watch::Receiver<Vec<Guarded>>,
 }
 
@@ -151,16 +164,17 @@ impl Keeper {
     /// Ports for all interfaces that are wanted now; none has been looked at.
     fn new(tools: Tools, events: NetlinkEvents, mut wanted: watch::Receiver<Vec<Guarded>>) -> Keeper {
         let ports = wanted.borrow_and_update().iter().cloned().map(Port::new).collect();
-        Keeper { tools, events, ports, wanted }
+        Keeper { tools, events, ports, formers: Vec::new(), wanted }
     }
 
     /// Guards the interfaces until the handle is dropped: waits for a reason to act, acts, and lets
     /// every port put right what is wrong.
     async fn run(mut self) {
+        self.find_strays();
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let busy = self.ports.iter().any(Port::has_work);
+            let busy = self.ports.iter().any(Port::has_work) || self.formers.iter().any(Former::has_work);
             let wake = tokio::select! {
                 biased;
                 changed = self.wanted.changed() => if changed.is_ok() { Wake::Reconfigure } else { Wake::Stop },
@@ -174,18 +188,83 @@ impl Keeper {
                 Wake::Stop => break,
                 Wake::Reconfigure => self.reconfigure(),
                 Wake::Event(event) => self.handle_events(event).await,
-                Wake::Look => self.ports.iter_mut().for_each(Port::begin_period),
+                Wake::Look => self.begin_period(),
                 // Of thousands of addresses, one portion after the other.
                 Wake::Work => {
                     realtime::at_ordinary_priority(|| {
-                        self.ports.iter_mut().for_each(|port| port.work(&mut self.tools))
+                        self.ports.iter_mut().for_each(|port| port.work(&mut self.tools));
+                        self.formers.iter_mut().for_each(|former| former.work(&mut self.tools));
                     });
                 }
             }
-            for port in &mut self.ports {
-                port.attend(&mut self.tools);
+            self.attend();
+        }
+    }
+
+    /// Begins another second.
+    fn begin_period(&mut self) {
+        self.ports.iter_mut().for_each(Port::begin_period);
+        self.formers.iter_mut().for_each(Former::begin_period);
+    }
+
+    /// Lets every port and every former interface put right what is wrong. All names are looked up
+    /// before any port takes an interface: two names may have been exchanged.
+    fn attend(&mut self) {
+        self.look_up_names();
+        if self.ports.iter().any(Port::has_news) {
+            // The port that guards the interface until now may have no reason of its own to look.
+            self.ports.iter_mut().for_each(Port::look_soon);
+            self.look_up_names();
+        }
+        for at in 0..self.ports.len() {
+            let found = self.ports[at].found_index();
+            let holds = |(other, port): &(usize, &Port)| *other != at && found.is_some() && port.index() == found;
+            let taken = self.ports.iter().enumerate().find(holds).map(|(_, port)| port.name().to_owned());
+            let is_it = |former: &Former| taken.is_none() && Some(former.index()) == found;
+            let former = self.formers.iter().position(is_it).map(|former| self.formers.swap_remove(former));
+            self.ports[at].attend(&mut self.tools, former, taken.as_deref());
+        }
+        self.formers.retain_mut(|former| former.attend(&mut self.tools));
+    }
+
+    /// Lets every port that has a reason to look find out what its name means.
+    fn look_up_names(&mut self) {
+        for port in &mut self.ports {
+            self.formers.extend(port.look_up(&mut self.tools));
+        }
+    }
+
+    /// Finds interfaces that an earlier life guarded under a name which means another one now: they
+    /// have an address of ours, and something in the place of our gate. It is closed before any
+    /// gate of this life is reported.
+    fn find_strays(&mut self) {
+        let groups: Vec<_> = self.ports.iter().flat_map(Port::groups).cloned().collect();
+        let vips: HashSet<Vip> = groups.iter().flat_map(|(_, vips)| vips).copied().collect();
+        let found = match self.tools.netlink.all_addresses() {
+            Ok(found) => found,
+            Err(cause) => return tracing::error!(%cause, "cannot look for addresses on other interfaces"),
+        };
+        let mut numbers: Vec<u32> =
+            found.iter().filter(|(_, info)| vips.contains(&info.address)).map(|(index, _)| *index).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        for index in numbers {
+            if let Some(name) = self.stray_name(index) {
+                let guarded = Guarded { interface: InterfaceId(u8::MAX), name, groups: groups.clone() };
+                let gate = Gate::install_with(index, &guarded.name, &guarded.groups, &self.tools.kept);
+                tracing::error!(interface = guarded.name, "an earlier life guarded this interface; its addresses go");
+                self.formers.push(Former::new(index, &guarded, gate.ok()));
             }
         }
+    }
+
+    /// Name of the interface with this number, if no configured name means it and a gate sits on it.
+    fn stray_name(&mut self, index: u32) -> Option<String> {
+        let link = self.tools.netlink.interface_at(index).ok().flatten()?;
+        let meant = |port: &Port| self.tools.netlink.interface(port.name());
+        let meant: Vec<u32> = self.ports.iter().map(meant).filter_map(|it| Some(it.ok()??.index)).collect();
+        let is_stray = !meant.contains(&index) && Gate::is_on(index, &link.name).unwrap_or(true);
+        is_stray.then_some(link.name)
     }
 
     /// Hands an event, and those that wait behind it, to all ports.
@@ -197,6 +276,7 @@ impl Keeper {
                     for port in &mut self.ports {
                         port.handle_event(&mut self.tools, &event);
                     }
+                    self.formers.iter_mut().for_each(|former| former.handle_event(&event));
                 }
                 Some(Err(cause)) => return self.reopen_events(&cause).await,
                 None => return,
@@ -214,7 +294,7 @@ impl Keeper {
             Ok(events) => self.events = events,
             Err(cause) => tracing::warn!(%cause, "cannot open a socket for network events"),
         }
-        self.ports.iter_mut().for_each(Port::begin_period);
+        self.begin_period();
     }
 
     /// Takes the newest configuration: ports of known names stay, others come or are cleared.
@@ -235,6 +315,8 @@ impl Keeper {
         for mut port in old {
             port.release(&mut self.tools);
         }
+        let is_kept = |former: &Former| self.ports.iter().any(|port| port.name() == former.name());
+        self.formers.iter_mut().filter(|former| !is_kept(former)).for_each(Former::release);
     }
 }
 

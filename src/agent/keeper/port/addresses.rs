@@ -55,14 +55,16 @@ impl Port {
         if !self.vips.iter().any(Vip::is_ipv6) {
             return;
         }
-        if let Err(cause) = netlink::hold_addresses_while_down(&self.wanted.name) {
+        let Some(link) = &self.link else { return };
+        if let Err(cause) = netlink::hold_addresses_while_down(&link.name) {
             let text = format!("keep_addr_on_down: {cause}; they will be added again after each \"down\"");
             self.fail(tools, "keep IPv6 addresses while the link is down", text);
         }
     }
 
     /// Compares the addresses in place with the wanted ones, plans the difference and takes its
-    /// first step; reports readiness when there is none.
+    /// first step; reports readiness when there is none. On a port of a bridge none is wanted: the
+    /// kernel would answer for them to whoever is behind the bridge's other ports.
     pub(super) fn check_addresses(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
         // A gate that does not know the present groups guards the wrong addresses.
         let (Some(gate), false) = (&mut self.gate, self.groups_changed) else { return };
@@ -78,6 +80,14 @@ impl Port {
         self.addresses_due = begin + clock::busy().saturating_sub(busy) * SHARE;
         self.failures.remove("list addresses");
         let wanted = self.wanted.groups.iter().flat_map(|(_, vips)| vips);
+        if link.port_of.is_some() {
+            let leaving: Vec<Vip> = wanted.copied().chain(gate.retired()).collect();
+            let plan = Plan::new(std::iter::empty(), &leaving, &found);
+            if !plan.is_empty() && self.rounds < ROUNDS {
+                self.begin(tools, plan);
+            }
+            return;
+        }
         let plan = Plan::new(wanted, &gate.retired(), &found);
         if plan.is_empty() {
             let forgotten = gate.forget_retired();
@@ -95,6 +105,11 @@ impl Port {
             self.report_missing(tools);
             return self.fail(tools, "keep addresses", "someone keeps removing or changing them".to_string());
         }
+        self.begin(tools, plan);
+    }
+
+    /// Takes up a plan with its first step.
+    fn begin(&mut self, tools: &mut Tools, plan: Plan) {
         self.rounds += 1;
         self.promote_secondaries(tools, &plan);
         (self.plan, self.step_failed) = (plan, false);
@@ -163,14 +178,12 @@ impl Port {
     }
 
     /// Sets the interface to promote secondary addresses, if the plan removes one with a network.
-    /// Otherwise removing the first IPv4 address of a network removes the others of that network
-    /// (kernel, ip-sysctl, promote_secondaries).
     fn promote_secondaries(&mut self, tools: &mut Tools, plan: &Plan) {
         if !plan.removes_network() {
             return;
         }
-        let path = format!("/proc/sys/net/ipv4/conf/{}/promote_secondaries", self.wanted.name);
-        if let Err(cause) = std::fs::write(path, "1") {
+        let Some(link) = &self.link else { return };
+        if let Err(cause) = netlink::promote_secondaries(&link.name) {
             self.fail(tools, "set promote_secondaries", cause.to_string());
         }
     }

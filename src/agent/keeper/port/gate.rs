@@ -54,12 +54,12 @@ impl Port {
         if there {
             return;
         }
-        self.gate = None;
         (self.attached, self.ready, self.groups_changed, self.unreadable) = (false, false, false, 0);
         self.plan = super::Plan::empty();
         self.lost.clear();
         tools.report(KeeperEvent::GateLost { interface: self.wanted.interface });
         self.remove_addresses(tools, link.index, Some(EXPOSURE));
+        self.gate = None;
     }
 
     /// Installs or adopts the gate if there is none and the pause after a failure is over.
@@ -67,7 +67,7 @@ impl Port {
         if self.gate.is_some() || clock::now() < self.retry_at {
             return;
         }
-        match Gate::install_with(link.index, &self.wanted.name, &self.wanted.groups, &tools.kept) {
+        match Gate::install_with(link.index, &link.name, &self.wanted.groups, &tools.kept) {
             Ok(gate) => {
                 keep_descriptors(&self.wanted.name, &gate);
                 self.gate = Some(gate);

@@ -16,7 +16,14 @@ impl Sim {
         // not heard of the new one yet.
         let gate = self.nodes[node].kernel.gates[interface].there && eth.attached.is_some();
         let facts = if eth.exists {
-            InterfaceFacts { exists: true, carrier: eth.carrier, mac: mac(node, interface), gate, addresses: gate }
+            InterfaceFacts {
+                exists: true,
+                enslaved: false,
+                carrier: eth.carrier,
+                mac: mac(node, interface),
+                gate,
+                addresses: gate,
+            }
         } else {
             InterfaceFacts::default()
         };
