@@ -164,7 +164,7 @@ fn interface_that_is_renamed_while_the_agent_is_dead_is_cleared_by_the_next_one(
     let mut scene = Scene::start(Setup::of("wan"));
     scene.kill_agent(Server::Alpha);
     // The lease of this profile lasts long enough to be found open under the new name.
-    ip(&scene, Server::Alpha, TAKE_THE_NAME);
+    ip(&scene, Server::Alpha, &format!("{TAKE_THE_NAME}\nlink set dev far0 down"));
     scene.start_agent(Server::Alpha);
     wait_stripped(&mut scene, Server::Alpha, "lan0");
     scene.wait_answered_by(Server::Beta);

@@ -65,7 +65,7 @@ pub enum KeeperEvent {
         /// Hardware address of the interface.
         mac: MacAddr,
         /// Name of the bridge, bond or the like that takes the interface's frames because it is a
-        /// port of it. As long as it is, none of the addresses is kept in place.
+        /// port of it. Then gate and addresses go, until a [`KeeperEvent::Attached`] follows.
         port_of: Option<String>,
     },
     /// All addresses are in place and guarded. Reported when this becomes true, and once after

@@ -230,6 +230,9 @@ impl Port {
             (self.gate, self.groups_changed) = (Some(gate), true);
         }
         self.note_link(tools, link.clone());
+        if link.port_of.is_some() {
+            return self.clear(tools, &link);
+        }
         self.check_gate(tools, &link);
         self.install_gate(tools, &link);
         self.report_gate(tools, &link);
@@ -247,8 +250,8 @@ impl Port {
         }
         let port_of = link.port_of.map(|master| name_of(tools, master));
         if port_of.is_some() {
-            // The report takes the addresses' presence back, and they are about to go.
-            (self.ready, self.plan) = (false, Plan::empty());
+            // The report takes gate and addresses back: both are about to go.
+            (self.ready, self.attached, self.plan) = (false, false, Plan::empty());
         }
         tools.report(KeeperEvent::State {
             interface: self.wanted.interface,

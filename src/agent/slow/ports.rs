@@ -81,6 +81,7 @@ impl Ports {
                 let state = |facts: &mut InterfaceFacts| {
                     (facts.exists, facts.carrier, facts.mac) = (true, up && carrier, mac);
                     facts.enslaved = port_of.is_some();
+                    facts.gate &= port_of.is_none();
                     facts.addresses &= port_of.is_none();
                 };
                 self.change_facts(interface, state, &mut effects);

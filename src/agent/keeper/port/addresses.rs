@@ -63,8 +63,7 @@ impl Port {
     }
 
     /// Compares the addresses in place with the wanted ones, plans the difference and takes its
-    /// first step; reports readiness when there is none. On a port of a bridge none is wanted: the
-    /// kernel would answer for them to whoever is behind the bridge's other ports.
+    /// first step; reports readiness when there is none.
     pub(super) fn check_addresses(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
         // A gate that does not know the present groups guards the wrong addresses.
         let (Some(gate), false) = (&mut self.gate, self.groups_changed) else { return };
@@ -80,14 +79,6 @@ impl Port {
         self.addresses_due = begin + clock::busy().saturating_sub(busy) * SHARE;
         self.failures.remove("list addresses");
         let wanted = self.wanted.groups.iter().flat_map(|(_, vips)| vips);
-        if link.port_of.is_some() {
-            let leaving: Vec<Vip> = wanted.copied().chain(gate.retired()).collect();
-            let plan = Plan::new(std::iter::empty(), &leaving, &found);
-            if !plan.is_empty() && self.rounds < ROUNDS {
-                self.begin(tools, plan);
-            }
-            return;
-        }
         let plan = Plan::new(wanted, &gate.retired(), &found);
         if plan.is_empty() {
             let forgotten = gate.forget_retired();
@@ -106,6 +97,39 @@ impl Port {
             return self.fail(tools, "keep addresses", "someone keeps removing or changing them".to_string());
         }
         self.begin(tools, plan);
+    }
+
+    /// Keeps none of the addresses on an interface whose frames another one takes: the kernel would
+    /// answer for them to whoever is behind the other's ports. Without them the gate goes, too: it
+    /// would only stand between those and the node that serves.
+    pub(super) fn clear(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
+        if !self.plan.is_empty() || self.rounds >= ROUNDS {
+            return;
+        }
+        let found = match tools.netlink.addresses(link.index) {
+            Ok(found) => found,
+            Err(cause) => return self.fail(tools, "list addresses", cause.to_string()),
+        };
+        if found.iter().any(|info| self.vips.contains(&info.address)) {
+            self.install_gate(tools, link);
+        }
+        let mut leaving: Vec<Vip> = self.vips.iter().copied().collect();
+        if let Some(gate) = &mut self.gate {
+            // The next report brings the groups back.
+            self.groups_changed = true;
+            let closed = gate.retire_all();
+            leaving.extend(gate.retired());
+            if let Err(cause) = closed {
+                self.fail(tools, "close the gate", cause.to_string());
+            }
+        }
+        let plan = Plan::new(std::iter::empty(), &leaving, &found);
+        if !plan.is_empty() {
+            return self.begin(tools, plan);
+        }
+        if let Some(Err(cause)) = self.gate.take().map(Gate::remove) {
+            self.fail(tools, "remove the gate", cause.to_string());
+        }
     }
 
     /// Takes up a plan with its first step.
