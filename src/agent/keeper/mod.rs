@@ -10,7 +10,7 @@
 //!
 //! What answers in the kernel goes by an interface's number. So does the keeper: a configured name is
 //! looked up again and again, and when it means another interface, or none, the one that was guarded
-//! is closed before anybody hears of that, and kept in hand until its addresses are gone (`former`).
+//! is closed before anybody hears of that, and kept in hand until its addresses are gone (`stray`).
 //! No interface is taken by a name before every name has let go of what it does not mean any more.
 //!
 //! Ending the keeper leaves gates and addresses as they are: the gates close by themselves, and
@@ -20,15 +20,15 @@
 //! |---|---|
 //! | `event` | what is to be guarded, what is reported |
 //! | `port` | one client interface: its gate, its addresses |
-//! | `former` | an interface that has lost the name by which it was guarded |
+//! | `stray` | an interface that has lost the name by which it was guarded |
 //! | `plan` | which addresses to remove and add, in portions |
 //! | `gateways` | gateways of default routes on the segment |
 
 mod event;
-mod former;
 mod gateways;
 mod plan;
 mod port;
+mod stray;
 
 pub use event::{Guarded, KeeperEvent};
 
@@ -36,7 +36,6 @@ use crate::gate::Gate;
 use crate::io::netlink::{Netlink, NetlinkEvent, NetlinkEvents};
 use crate::io::realtime;
 use crate::types::{InterfaceId, Vip};
-use former::Former;
 use futures_util::FutureExt;
 use port::Port;
 use std::collections::HashSet;
@@ -45,6 +44,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use stray::Stray;
 use tokio::sync::watch;
 
 /// Time between two looks at everything, events or not.
@@ -147,7 +147,7 @@ struct Keeper {
     events: NetlinkEvents,
     ports: Vec<Port>,
     /// Interfaces that have lost the name by which they were guarded.
-    formers: Vec<Former>,
+    strays: Vec<Stray>,
     wanted: watch::Receiver<Vec<Guarded>>,
 }
 
@@ -164,7 +164,7 @@ impl Keeper {
     /// Ports for all interfaces that are wanted now; none has been looked at.
     fn new(tools: Tools, events: NetlinkEvents, mut wanted: watch::Receiver<Vec<Guarded>>) -> Keeper {
         let ports = wanted.borrow_and_update().iter().cloned().map(Port::new).collect();
-        Keeper { tools, events, ports, formers: Vec::new(), wanted }
+        Keeper { tools, events, ports, strays: Vec::new(), wanted }
     }
 
     /// Guards the interfaces until the handle is dropped: waits for a reason to act, acts, and lets
@@ -174,7 +174,7 @@ impl Keeper {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let busy = self.ports.iter().any(Port::has_work) || self.formers.iter().any(Former::has_work);
+            let busy = self.ports.iter().any(Port::has_work) || self.strays.iter().any(Stray::has_work);
             let wake = tokio::select! {
                 biased;
                 changed = self.wanted.changed() => if changed.is_ok() { Wake::Reconfigure } else { Wake::Stop },
@@ -193,7 +193,7 @@ impl Keeper {
                 Wake::Work => {
                     realtime::at_ordinary_priority(|| {
                         self.ports.iter_mut().for_each(|port| port.work(&mut self.tools));
-                        self.formers.iter_mut().for_each(|former| former.work(&mut self.tools));
+                        self.strays.iter_mut().for_each(|stray| stray.work(&mut self.tools));
                     });
                 }
             }
@@ -204,10 +204,10 @@ impl Keeper {
     /// Begins another second.
     fn begin_period(&mut self) {
         self.ports.iter_mut().for_each(Port::begin_period);
-        self.formers.iter_mut().for_each(Former::begin_period);
+        self.strays.iter_mut().for_each(Stray::begin_period);
     }
 
-    /// Lets every port and every former interface put right what is wrong. All names are looked up
+    /// Lets every port and every stray interface put right what is wrong. All names are looked up
     /// before any port takes an interface: two names may have been exchanged.
     fn attend(&mut self) {
         self.look_up_names();
@@ -220,17 +220,17 @@ impl Keeper {
             let found = self.ports[at].found_index();
             let holds = |(other, port): &(usize, &Port)| *other != at && found.is_some() && port.index() == found;
             let taken = self.ports.iter().enumerate().find(holds).map(|(_, port)| port.name().to_owned());
-            let is_it = |former: &Former| taken.is_none() && Some(former.index()) == found;
-            let former = self.formers.iter().position(is_it).map(|former| self.formers.swap_remove(former));
-            self.ports[at].attend(&mut self.tools, former, taken.as_deref());
+            let is_it = |stray: &Stray| taken.is_none() && Some(stray.index()) == found;
+            let stray = self.strays.iter().position(is_it).map(|stray| self.strays.swap_remove(stray));
+            self.ports[at].attend(&mut self.tools, stray, taken.as_deref());
         }
-        self.formers.retain_mut(|former| former.attend(&mut self.tools));
+        self.strays.retain_mut(|stray| stray.attend(&mut self.tools));
     }
 
     /// Lets every port that has a reason to look find out what its name means.
     fn look_up_names(&mut self) {
         for port in &mut self.ports {
-            self.formers.extend(port.look_up(&mut self.tools));
+            self.strays.extend(port.look_up(&mut self.tools));
         }
     }
 
@@ -252,8 +252,11 @@ impl Keeper {
             if let Some(name) = self.stray_name(index) {
                 let guarded = Guarded { interface: InterfaceId(u8::MAX), name, groups: groups.clone() };
                 let gate = Gate::install_with(index, &guarded.name, &guarded.groups, &self.tools.kept);
-                tracing::error!(interface = guarded.name, "an earlier life guarded this interface; its addresses go");
-                self.formers.push(Former::new(index, &guarded, gate.ok()));
+                tracing::error!(
+                    interface = guarded.name,
+                    "guarded by an earlier life under another name: it is closed, and its addresses are taken away"
+                );
+                self.strays.push(Stray::new(index, &guarded, gate.ok()));
             }
         }
     }
@@ -276,7 +279,7 @@ impl Keeper {
                     for port in &mut self.ports {
                         port.handle_event(&mut self.tools, &event);
                     }
-                    self.formers.iter_mut().for_each(|former| former.handle_event(&event));
+                    self.strays.iter_mut().for_each(|stray| stray.handle_event(&event));
                 }
                 Some(Err(cause)) => return self.reopen_events(&cause).await,
                 None => return,
@@ -315,8 +318,8 @@ impl Keeper {
         for mut port in old {
             port.release(&mut self.tools);
         }
-        let is_kept = |former: &Former| self.ports.iter().any(|port| port.name() == former.name());
-        self.formers.iter_mut().filter(|former| !is_kept(former)).for_each(Former::release);
+        let is_kept = |stray: &Stray| self.ports.iter().any(|port| port.name() == stray.name());
+        self.strays.iter_mut().filter(|stray| !is_kept(stray)).for_each(Stray::release);
     }
 }
 

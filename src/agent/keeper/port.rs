@@ -8,9 +8,9 @@
 mod addresses;
 mod gate;
 
-use super::former::Former;
 use super::gateways::Gateways;
 use super::plan::Plan;
+use super::stray::Stray;
 use super::{Guarded, KeeperEvent, Tools};
 use crate::gate::Gate;
 use crate::io::netlink::{InterfaceInfo, NetlinkEvent};
@@ -174,7 +174,7 @@ impl Port {
 
     /// Finds out what the name means, if there is a reason to look. An interface that the name does
     /// not mean any more is let go of, closed: it is returned if it still exists.
-    pub(super) fn look_up(&mut self, tools: &mut Tools) -> Option<Former> {
+    pub(super) fn look_up(&mut self, tools: &mut Tools) -> Option<Stray> {
         if !self.look_due {
             return None;
         }
@@ -214,9 +214,9 @@ impl Port {
     }
 
     /// Looks at the interface, if there is a reason to, and sets right what is wrong: gate first,
-    /// addresses after it. `former` is what another name has let go of, if that is this interface;
+    /// addresses after it. `stray` is what another name has let go of, if that is this interface;
     /// `taken` the name of the port that guards it already.
-    pub(super) fn attend(&mut self, tools: &mut Tools, former: Option<Former>, taken: Option<&str>) {
+    pub(super) fn attend(&mut self, tools: &mut Tools, stray: Option<Stray>, taken: Option<&str>) {
         if !std::mem::take(&mut self.look_due) {
             return;
         }
@@ -226,7 +226,7 @@ impl Port {
             return self.fail(tools, "take the interface", text);
         }
         self.failures.remove("take the interface");
-        if let Some(gate) = former.and_then(|former| former.into_gate(tools)) {
+        if let Some(gate) = stray.and_then(|stray| stray.into_gate(tools)) {
             (self.gate, self.groups_changed) = (Some(gate), true);
         }
         self.note_link(tools, link.clone());
@@ -271,15 +271,15 @@ impl Port {
 
     /// Starts over without the interface. If it still exists, under another name, its gate is closed
     /// before anybody hears of it, and it is returned: its addresses are to go.
-    fn let_go(&mut self, tools: &mut Tools) -> Option<Former> {
+    fn let_go(&mut self, tools: &mut Tools) -> Option<Stray> {
         let link = self.link.take()?;
         // An interface that went away took its addresses along, also if it is back.
-        let former = (!self.vanished).then(|| Former::new(link.index, &self.wanted, self.gate.take()));
-        let renamed = former.as_ref().and_then(|_| tools.netlink.interface_at(link.index).ok().flatten());
+        let stray = (!self.vanished).then(|| Stray::new(link.index, &self.wanted, self.gate.take()));
+        let renamed = stray.as_ref().and_then(|_| tools.netlink.interface_at(link.index).ok().flatten());
         let renamed = renamed.map(|link| link.name);
         tools.report(KeeperEvent::Gone { interface: self.wanted.interface, renamed });
         *self = Port { found: self.found.take(), ..Port::new(self.wanted.clone()) };
-        former
+        stray
     }
 
     /// Reports gateways that are new or have another hardware address.

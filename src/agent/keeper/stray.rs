@@ -1,10 +1,10 @@
-//! An interface that was guarded under a name which means another interface now, or none. What
-//! answers in the kernel goes by the interface's number, and so does this: the gate is closed for
-//! good, and stays until the addresses are off the interface.
+//! A stray: an interface that was guarded under a name which means another interface now, or none.
+//! What answers in the kernel goes by the interface's number, and so does this: the gate is closed
+//! for good, and stays until the addresses are off the interface.
 //!
 //! Owns: the gate of such an interface. Never does: open it, or give the interface up while it has
-//! a group's address. After that the closed gate stays as long as the configuration names the
-//! interface's former name, because the addresses may be on another interface of this machine by
+//! a group's address. After that the closed gate stays as long as the configuration has the name
+//! that the interface lost, because the addresses may be on another interface of this machine by
 //! then, and the kernel answers for them on all. A failed step is logged once and tried again with
 //! the next look.
 
@@ -17,7 +17,7 @@ use crate::types::{GroupKey, Vip};
 use std::fmt;
 
 /// An interface that is not what its name says any more.
-pub(super) struct Former {
+pub(super) struct Stray {
     index: u32,
     /// The name by which it was guarded.
     name: String,
@@ -30,18 +30,18 @@ pub(super) struct Former {
     look_due: bool,
     /// Whether the addresses have all been taken away once.
     stripped: bool,
-    /// Whether the configuration does not name the former name any more: the gate is to go as well.
+    /// Whether the configuration does not have the lost name any more: the gate is to go as well.
     released: bool,
     /// Cause of the present failure, as logged.
     failure: Option<String>,
 }
 
-impl Former {
+impl Stray {
     /// Takes over the interface `index`, which was guarded as `guarded` says, and closes its gate:
     /// when this returns nothing answers there any more.
-    pub(super) fn new(index: u32, guarded: &Guarded, mut gate: Option<Gate>) -> Former {
+    pub(super) fn new(index: u32, guarded: &Guarded, mut gate: Option<Gate>) -> Stray {
         let closed = gate.as_mut().map(Gate::retire_all);
-        let mut former = Former {
+        let mut stray = Stray {
             index,
             name: guarded.name.clone(),
             groups: guarded.groups.clone(),
@@ -53,9 +53,9 @@ impl Former {
             failure: None,
         };
         if let Some(Err(cause)) = closed {
-            former.fail("close the gate", &cause);
+            stray.fail("close the gate", &cause);
         }
-        former
+        stray
     }
 
     /// Number of the interface.
@@ -186,8 +186,7 @@ impl Former {
     fn finish(&mut self, link: &InterfaceInfo) -> bool {
         self.failure = None;
         if !std::mem::replace(&mut self.stripped, true) {
-            let (name, former) = (&link.name, &self.name);
-            tracing::info!(interface = name, "no group's address is left on the interface that was {former}");
+            tracing::info!(interface = link.name, was = self.name, "no group's address is left on it");
         }
         if !self.released {
             return true;
@@ -204,7 +203,7 @@ impl Former {
         if self.failure.as_ref() == Some(&text) {
             return;
         }
-        tracing::error!(former = self.name, index = self.index, "an interface that was renamed: {text}");
+        tracing::error!(was = self.name, index = self.index, "an interface that lost its name: {text}");
         self.failure = Some(text);
     }
 }
