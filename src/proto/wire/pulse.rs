@@ -327,7 +327,8 @@ impl Reason {
             | Reason::Listening
             | Reason::Stopping
             | Reason::Unhealthy
-            | Reason::Hook => false,
+            | Reason::Hook
+            | Reason::Enslaved => false,
         }
     }
 }

@@ -149,7 +149,7 @@ fn with_byte(offset: usize, value: u8) -> Result<(Header, Vec<Row>), Reject> {
 }
 
 /// The numbers of all reasons.
-const REASONS: [u8; 14] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 19];
+const REASONS: [u8; 18] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 19];
 
 #[test]
 fn values_outside_their_range_are_malformed() {
