@@ -9,6 +9,7 @@ mod flight;
 mod hooks;
 mod host_faults;
 mod hostile;
+mod identity;
 mod judge_itself;
 mod lab_itself;
 mod links;

@@ -172,6 +172,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::Mute => "mute: the kernel would not answer a client's question for the address (see the agent's log)",
         Reason::NoWayBack => "no way back: a route by which clients were reached has gone (see the agent's log)",
         Reason::Unreached => "unreached: nobody on the clients' segment is heard any more",
+        Reason::Enslaved => "the interface is a port of a bridge or bond, which takes its frames",
     }
 }
 

@@ -194,6 +194,26 @@ pub(super) fn sweep(
     Ok(())
 }
 
+/// Whether a gate of ours, from whichever build, is attached to the interface in either place.
+///
+/// # Errors
+/// As [`Place::occupants`].
+pub(super) fn is_on(site: Site<'_>, former: &Former) -> Result<bool, GateError> {
+    let noted = former.note().map(|note| note.programs(site)).unwrap_or_default();
+    for place in Place::ALL {
+        for direction in Direction::BOTH {
+            let ours = |occupant: &Occupant| {
+                let is_gate = |id| noted.contains(&id) || is_gate(occupant, id, direction, CURRENT, former);
+                occupant.id.is_some_and(is_gate)
+            };
+            if place.occupants(site, direction)?.iter().any(ours) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// Whether somebody at a hook is a gate of ours. Without CAP_SYS_ADMIN the kernel tells the name of
 /// a tc filter, but not that of a program on TCX.
 fn is_gate(occupant: &Occupant, id: u32, direction: Direction, names: Names, former: &Former) -> bool {

@@ -111,6 +111,17 @@ impl Gate {
         Ok(())
     }
 
+    /// Closes every group and retires every address, for an interface that is to serve no more:
+    /// nothing that the hot thread writes later opens anything. The gate counts as a new one from
+    /// here on.
+    ///
+    /// # Errors
+    /// As [`Gate::update_groups`]: all slots are closed, but some addresses still follow theirs.
+    pub fn retire_all(&mut self) -> Result<(), GateError> {
+        self.adopted = false;
+        self.update_groups(&[]).map(|_| ())
+    }
+
     /// Addresses that this gate guards although no group has them any more: the table changed, or
     /// the configuration did between two lives. They stay closed, because they may still be on the
     /// interface.

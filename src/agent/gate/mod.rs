@@ -139,6 +139,14 @@ impl Gate {
         Gate::install_in(None, ifindex, name, groups, former)
     }
 
+    /// Whether a gate of this or another life sits on an interface, in whichever place.
+    ///
+    /// # Errors
+    /// [`GateError::System`] if the kernel does not say.
+    pub fn is_on(ifindex: u32, name: &str, former: &Former) -> Result<bool, GateError> {
+        adopt::is_on(Site { ifindex, name }, former)
+    }
+
     /// Installs as [`Gate::install_with`] does, in this place; `None` is the best one of this
     /// kernel. Another one is for tests.
     ///

@@ -64,6 +64,9 @@ pub enum KeeperEvent {
         carrier: bool,
         /// Hardware address of the interface.
         mac: MacAddr,
+        /// Name of the bridge, bond or the like that takes the interface's frames because it is a
+        /// port of it. Then gate and addresses go, until a [`KeeperEvent::Attached`] follows.
+        port_of: Option<String>,
     },
     /// All addresses are in place and guarded. Reported when this becomes true, and once after
     /// every [`KeeperEvent::Reconfigured`].
@@ -84,10 +87,13 @@ pub enum KeeperEvent {
         /// What has happened to it.
         cause: String,
     },
-    /// The interface does not exist any more. Its gate and socket are of no use.
+    /// The name does not mean the interface any more that it meant. The interface's gate is closed,
+    /// if it is still there, and its socket of no use. Its addresses are being removed.
     Gone {
         /// Interface that went away.
         interface: InterfaceId,
+        /// What it is called now; `None` if it does not exist any more, or in another namespace.
+        renamed: Option<String>,
     },
     /// An address that another program had removed is back.
     AddressRestored {

@@ -1,7 +1,7 @@
 //! Tests of the keeper on a veth pair in a network namespace of their own; they need root.
 //!
 //! The guarded interface is `west`; `east` is its other end. `changes` has the tests of another
-//! configuration.
+//! configuration, `names` those of names and masters.
 
 use super::*;
 use crate::gate::GateHandle;
@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 mod changes;
+mod names;
 mod place;
 
 const WEST: InterfaceId = InterfaceId(0);

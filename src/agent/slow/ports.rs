@@ -76,11 +76,16 @@ impl Ports {
                 self.set_counters(interface, counters, &slots);
                 effects.order(Order::Regrouped(Box::new(Regrouped { interface, gate, slots, replaced })));
             }
-            KeeperEvent::State { interface, up, carrier, mac } => {
+            KeeperEvent::State { interface, up, carrier, mac, port_of } => {
+                let was = self.facts[usize::from(interface.0)].enslaved;
                 let state = |facts: &mut InterfaceFacts| {
                     (facts.exists, facts.carrier, facts.mac) = (true, up && carrier, mac);
+                    facts.enslaved = port_of.is_some();
+                    facts.gate &= port_of.is_none();
+                    facts.addresses &= port_of.is_none();
                 };
                 self.change_facts(interface, state, &mut effects);
+                report_port(names.interface(interface), was, port_of.as_deref(), &mut effects);
             }
             KeeperEvent::AddressesReady { interface } => {
                 self.change_facts(interface, |facts| facts.addresses = true, &mut effects);
@@ -99,8 +104,14 @@ impl Ports {
                 let lost = |facts: &mut InterfaceFacts| (facts.gate, facts.addresses) = (false, false);
                 self.change_facts(interface, lost, &mut effects);
             }
-            KeeperEvent::Gone { interface } => {
-                let text = format!("interface {} is gone", names.interface(interface));
+            KeeperEvent::Gone { interface, renamed } => {
+                let name = names.interface(interface);
+                let text = match renamed {
+                    Some(new) => format!(
+                        "interface {name} is called {new} now: its gate is closed, the addresses are being taken away"
+                    ),
+                    None => format!("interface {name} is gone"),
+                };
                 effects.event(Severity::Error, "interface_gone", text);
                 self.change_facts(interface, |facts| *facts = InterfaceFacts::default(), &mut effects);
             }
@@ -166,7 +177,7 @@ impl Ports {
             .facts
             .iter()
             .enumerate()
-            .filter(|(_, facts)| !facts.exists || !facts.gate)
+            .filter(|(_, facts)| !facts.exists || !facts.gate || facts.enslaved)
             .filter_map(|(at, _)| u8::try_from(at).ok())
             .map(|at| names.interface(InterfaceId(at)))
             .collect();
@@ -174,7 +185,7 @@ impl Ports {
             // Addresses are being added: ten thousand IPv6 addresses take the kernel half a minute.
             effects.systemd(NotifyState::ExtendTimeoutUsec(30_000_000));
         } else if age >= READY_PATIENCE {
-            let text = format!("starting without {}: no gate there yet", missing.join(", "));
+            let text = format!("starting without {}: it cannot serve yet", missing.join(", "));
             self.ready = true;
             effects.systemd(NotifyState::Ready);
             effects.event(Severity::Warning, "ready", text);
@@ -205,5 +216,18 @@ impl Ports {
                 group.counters.extend(named.into_iter().flatten().map(|(name, count)| (name.to_owned(), count)));
             }
         }
+    }
+}
+
+/// Tells people when an interface becomes a port of another one, or ceases to be. `was`: whether it
+/// was one before.
+fn report_port(name: &str, was: bool, port_of: Option<&str>, effects: &mut Effects) {
+    match port_of {
+        Some(master) if !was => {
+            let text = format!("{name} is a port of {master}, which takes its frames: it cannot serve");
+            effects.event(Severity::Error, "enslaved", text);
+        }
+        None if was => effects.event(Severity::Info, "freed", format!("{name} is no port any more")),
+        Some(_) | None => {}
     }
 }

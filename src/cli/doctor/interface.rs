@@ -3,6 +3,7 @@
 use super::{Finding, Roots};
 use crate::config::{ClusterFile, Config};
 use crate::io::local::LocalAddress;
+use crate::io::netlink::Netlink;
 use crate::types::NodeId;
 use std::net::IpAddr;
 
@@ -85,6 +86,13 @@ fn state(roots: &Roots, name: &str) -> Finding {
     }
 }
 
+/// Whether the interface with this number belongs to a VRF, which leaves frames to it, although it
+/// has a master. No file tells the kind of a master.
+fn is_in_vrf(index: u32) -> bool {
+    let found = Netlink::open().and_then(|mut netlink| netlink.interface_at(index));
+    found.is_ok_and(|link| link.is_some_and(|link| link.port_of.is_none()))
+}
+
 /// A finding if the interface is not Ethernet, or is a port of another interface.
 fn wrong_kind(roots: &Roots, name: &str) -> Option<Finding> {
     if attribute(roots, name, "type").as_deref() != Some(ARPHRD_ETHER) {
@@ -93,6 +101,10 @@ fn wrong_kind(roots: &Roots, name: &str) -> Option<Finding> {
     }
     let master = std::fs::read_link(roots.sys.join("class/net").join(name).join("master")).ok()?;
     let master = master.file_name()?.to_string_lossy().into_owned();
+    let index = attribute(roots, name, "ifindex").and_then(|index| index.parse().ok());
+    if index.is_some_and(is_in_vrf) {
+        return None;
+    }
     let remedy = format!("name {master} in the configuration, it is what has addresses");
     Some(Finding::fail(format!("{name} is a port of {master}"), remedy))
 }

@@ -71,10 +71,25 @@ pub struct Disk {
 pub struct Eth {
     /// Whether the interface exists.
     pub exists: bool,
+    /// Whether the interface has the name that the file knows. What the kernel does with frames
+    /// does not depend on it.
+    pub named: bool,
+    /// Whether the interface is a port of another one.
+    pub enslaved: bool,
     /// Whether the interface has carrier.
     pub carrier: bool,
     /// Serial of the gate that the process has at hand.
     pub attached: Option<u64>,
+}
+
+impl Eth {
+    /// An interface that is as it should be, and whose gate no process has at hand.
+    const WHOLE: Eth = Eth { exists: true, named: true, enslaved: false, carrier: true, attached: None };
+
+    /// Whether a process finds the interface, and may keep gate and addresses on it.
+    pub fn is_usable(&self) -> bool {
+        self.exists && self.named && !self.enslaved
+    }
 }
 
 /// One group in the file of a node.
@@ -171,7 +186,7 @@ impl Node {
             kernel: Kernel::new(plan.interfaces, plan.groups.len()),
             disk,
             clock: Clock::new(now, MonoTime(1_000_000_000), 0),
-            interfaces: vec![Eth { exists: true, carrier: true, attached: None }; plan.interfaces],
+            interfaces: vec![Eth::WHOLE; plan.interfaces],
             config: Config::new(plan),
             services: vec![0; plan.groups.len()],
             lacks: vec![Lacks::NONE; plan.groups.len()],

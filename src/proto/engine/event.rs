@@ -149,6 +149,8 @@ pub enum Hook {
 pub struct InterfaceFacts {
     /// The interface exists.
     pub exists: bool,
+    /// It is a port of another interface, which takes its frames: of a bridge, bond or the like.
+    pub enslaved: bool,
     /// It is up and has carrier.
     pub carrier: bool,
     /// Its hardware address, ZERO if unknown.
@@ -163,7 +165,7 @@ impl InterfaceFacts {
     /// True when a group on this interface can be answered for.
     #[must_use]
     pub fn is_serviceable(&self) -> bool {
-        self.exists && self.carrier && self.gate && self.addresses
+        self.exists && !self.enslaved && self.carrier && self.gate && self.addresses
     }
 }
 

@@ -26,12 +26,22 @@ impl Engine {
     ) {
         self.groups.look_again = true;
         let before = self.leases[interface].learn(facts, now);
+        if facts.mac != before.mac && !facts.mac.is_zero() && !before.mac.is_zero() {
+            self.announce_interface(interface, now);
+        }
         if facts.gate && !self.leases[interface].has_begun() {
             self.begin_lease(interface, now, out);
         }
         if facts.is_serviceable() && !before.is_serviceable() {
             self.evidence[interface].next_refresh = now;
             self.evidence.end_watches();
+        }
+    }
+
+    /// Begins to announce what is open on an interface, whose hardware address is another one now.
+    fn announce_interface(&mut self, interface: InterfaceId, now: MonoTime) {
+        for group in self.groups.iter_mut().filter(|group| group.interface == interface && group.is_open()) {
+            group.announcing.begin(now);
         }
     }
 

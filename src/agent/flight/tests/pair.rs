@@ -124,7 +124,14 @@ impl Pair {
         };
         pair.recorder.end_turn(START, pair.engines[1].as_ref().unwrap());
         for node in 0..2 {
-            let facts = InterfaceFacts { exists: true, carrier: true, mac: mac(node), gate: true, addresses: true };
+            let facts = InterfaceFacts {
+                exists: true,
+                enslaved: false,
+                carrier: true,
+                mac: mac(node),
+                gate: true,
+                addresses: true,
+            };
             pair.handle(node, Event::Interface { interface: ETH, facts });
             for path in paths() {
                 pair.handle(node, Event::Link { link: LinkId { peer: id(1 - node), path }, open: true });

@@ -34,7 +34,7 @@ impl Port {
                 return false;
             }
         };
-        let retired: Vec<Vip> = self.gate.as_ref().map(Gate::retired).unwrap_or_default();
+        let retired: Vec<Vip> = self.gate.as_ref().or(self.lost_gate.as_ref()).map(Gate::retired).unwrap_or_default();
         let leaving: Vec<Vip> = self.vips.iter().copied().chain(retired).collect();
         let mut plan = Plan::new(std::iter::empty(), &leaving, &found);
         let mut flawless = true;
@@ -55,7 +55,8 @@ impl Port {
         if !self.vips.iter().any(Vip::is_ipv6) {
             return;
         }
-        if let Err(cause) = netlink::hold_addresses_while_down(&self.wanted.name) {
+        let Some(link) = &self.link else { return };
+        if let Err(cause) = netlink::hold_addresses_while_down(&link.name) {
             let text = format!("keep_addr_on_down: {cause}; they will be added again after each \"down\"");
             self.fail(tools, "keep IPv6 addresses while the link is down", text);
         }
@@ -97,6 +98,44 @@ impl Port {
             self.report_missing(tools);
             return self.fail(tools, "keep addresses", "someone keeps removing or changing them".to_string());
         }
+        self.begin(tools, plan);
+    }
+
+    /// Keeps none of the addresses on an interface whose frames another one takes: the kernel would
+    /// answer for them to whoever is behind the other's ports. Without them the gate goes, too: it
+    /// would only stand between those and the node that serves.
+    pub(super) fn clear(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
+        if !self.plan.is_empty() || self.rounds >= ROUNDS {
+            return;
+        }
+        let found = match tools.netlink.addresses(link.index) {
+            Ok(found) => found,
+            Err(cause) => return self.fail(tools, "list addresses", cause.to_string()),
+        };
+        if found.iter().any(|info| self.vips.contains(&info.address)) {
+            self.install_gate(tools, link);
+        }
+        let mut leaving: Vec<Vip> = self.vips.iter().copied().collect();
+        if let Some(gate) = &mut self.gate {
+            // The next report brings the groups back.
+            self.groups_changed = true;
+            let closed = gate.retire_all();
+            leaving.extend(gate.retired());
+            if let Err(cause) = closed {
+                self.fail(tools, "close the gate", cause.to_string());
+            }
+        }
+        let plan = Plan::new(std::iter::empty(), &leaving, &found);
+        if !plan.is_empty() {
+            return self.begin(tools, plan);
+        }
+        if let Some(Err(cause)) = self.gate.take().map(Gate::remove) {
+            self.fail(tools, "remove the gate", cause.to_string());
+        }
+    }
+
+    /// Takes up a plan with its first step.
+    fn begin(&mut self, tools: &mut Tools, plan: Plan) {
         self.rounds += 1;
         self.promote_secondaries(tools, &plan);
         (self.plan, self.step_failed) = (plan, false);
@@ -165,14 +204,12 @@ impl Port {
     }
 
     /// Sets the interface to promote secondary addresses, if the plan removes one with a network.
-    /// Otherwise removing the first IPv4 address of a network removes the others of that network
-    /// (kernel, ip-sysctl, promote_secondaries).
     fn promote_secondaries(&mut self, tools: &mut Tools, plan: &Plan) {
         if !plan.removes_network() {
             return;
         }
-        let path = format!("/proc/sys/net/ipv4/conf/{}/promote_secondaries", self.wanted.name);
-        if let Err(cause) = std::fs::write(path, "1") {
+        let Some(link) = &self.link else { return };
+        if let Err(cause) = netlink::promote_secondaries(&link.name) {
             self.fail(tools, "set promote_secondaries", cause.to_string());
         }
     }

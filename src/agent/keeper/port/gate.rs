@@ -94,10 +94,7 @@ impl Port {
         }
         let installed = match &self.lost_gate {
             Some(lost) => lost.supersede(&self.wanted.groups),
-            None => {
-                let (name, groups) = (&self.wanted.name, &self.wanted.groups);
-                Gate::install_in(tools.place, link.index, name, groups, &tools.former)
-            }
+            None => Gate::install_in(tools.place, link.index, &link.name, &self.wanted.groups, &tools.former),
         };
         match installed {
             Ok(gate) => {

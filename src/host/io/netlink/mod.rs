@@ -14,7 +14,7 @@ mod requests;
 
 pub use addresses::{ADDRESS_BATCH, AddressInfo};
 pub use events::{NetlinkEvent, NetlinkEvents};
-pub use requests::{Netlink, hold_addresses_while_down};
+pub use requests::{Netlink, hold_addresses_while_down, promote_secondaries};
 
 use crate::types::MacAddr;
 use std::net::IpAddr;
@@ -35,6 +35,10 @@ pub struct InterfaceInfo {
     /// Whether the interface carries Ethernet frames and is no loopback, so that a gate can guard
     /// it.
     pub is_ethernet: bool,
+    /// Number of the interface that takes this one's frames because it is a port of it: of a
+    /// bridge, bond, team or the like. `None` for a free interface, and for one in a VRF, which
+    /// leaves frames to the interface's own addresses.
+    pub port_of: Option<u32>,
 }
 
 /// An entry of the neighbour table.

@@ -16,6 +16,8 @@ impl Group {
             Reason::Paused
         } else if !facts.exists {
             Reason::NoInterface
+        } else if facts.enslaved {
+            Reason::Enslaved
         } else if !facts.gate {
             Reason::NoGate
         } else if !facts.carrier {

@@ -214,7 +214,8 @@ impl Group {
         if !lease.facts.is_serviceable() && around.rules.closes_without_carrier() {
             // An adopted gate has a grace until its interface is confirmed; without a gate there is
             // nothing to wait for.
-            let confirmed = lease.serviceable != MonoTime::ZERO || !lease.has_begun();
+            let hopeless = lease.facts.enslaved || !lease.has_begun();
+            let confirmed = lease.serviceable != MonoTime::ZERO || hopeless;
             let grace = self.since + ADOPTION;
             if confirmed || around.now >= grace {
                 self.release(Cause::Interface, around, requests);

@@ -199,8 +199,8 @@ impl Lease {
     /// Adds an interface's facts, the age of its serviceable time, and its lease.
     fn canon(&self, now: MonoTime, horizon: &Horizon, canon: &mut Canon) {
         let Lease { facts, serviceable, until, generation } = *self;
-        let InterfaceFacts { exists, carrier, mac, gate, addresses } = facts;
-        canon.flags(&[exists, carrier, gate, addresses, serviceable == MonoTime::ZERO]);
+        let InterfaceFacts { exists, enslaved, carrier, mac, gate, addresses } = facts;
+        canon.flags(&[exists, enslaved, carrier, gate, addresses, serviceable == MonoTime::ZERO]);
         canon.mac(mac);
         canon.age(now, serviceable, horizon.silence);
         canon.ahead(now, until);

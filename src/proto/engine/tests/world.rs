@@ -161,7 +161,8 @@ impl World {
 
     /// Tells an engine that its interface is whole, with or without carrier.
     pub fn set_carrier(&mut self, at: usize, carrier: bool) {
-        let facts = InterfaceFacts { exists: true, carrier, mac: mac(at), gate: true, addresses: true };
+        let facts =
+            InterfaceFacts { exists: true, enslaved: false, carrier, mac: mac(at), gate: true, addresses: true };
         self.nodes[at].facts = facts;
         self.handle(at, Event::Interface { interface: ETH, facts });
     }
