@@ -117,6 +117,16 @@ fn is_gated_on(name: &str) -> bool {
     })
 }
 
+/// Takes the gate of `name` out of its place, as an administrator could.
+fn take_gate_away(name: &str) {
+    let site = Site { ifindex: nix::net::if_::if_nametoindex(name).unwrap(), name };
+    for (place, direction) in Place::ALL.into_iter().flat_map(|place| Direction::BOTH.map(|to| (place, to))) {
+        for occupant in place.occupants(site, direction).unwrap() {
+            place.take_away(site, direction, occupant.id.unwrap()).unwrap();
+        }
+    }
+}
+
 /// Whether a gate is on `west`.
 fn is_gated() -> bool {
     is_gated_on("west")

@@ -39,7 +39,7 @@ fn a_renamed_interface_is_closed_before_it_is_told_and_then_loses_the_addresses(
         until("both gone", || !on("north", "10.0.0.100/32") && !on("north", "2001:db8::100/128"));
         // What a hot thread still writes opens nothing, and the gate is there without the addresses.
         gate.open(slot, Epoch(513), MonoTime::FOREVER);
-        assert!(tc("filter show dev north egress").contains("bpf"));
+        assert!(is_gated_on("north"));
         ip("link set north name west");
         let (gate, slot, _, adopted) = kept.attached();
         assert!(!adopted && gate.slot_view(slot).answer_until == MonoTime::ZERO, "it comes back closed");
@@ -64,7 +64,7 @@ fn two_names_that_are_exchanged_take_over_each_others_interface() {
             ip("link set tmp name east");
             until("the other one's", || on("west", "10.0.0.100/32") && on("east", "10.0.0.200/32"));
             until("none but its own", || !on("west", "10.0.0.200/32") && !on("east", "10.0.0.100/32"));
-            until("guarded", || is_gated() && tc("filter show dev east ingress").contains("bpf"));
+            until("guarded", || is_gated() && is_gated_on("east"));
         }
         kept.stop();
     });
@@ -101,7 +101,7 @@ fn a_renamed_interface_that_leaves_the_configuration_loses_addresses_and_gate() 
         ip("link set west name north");
         kept.handle.reconfigure(Vec::new());
         until("no address", || !on("north", "10.0.0.100/32"));
-        until("no gate", || !tc("filter show dev north egress").contains("bpf"));
+        until("no gate", || !is_gated_on("north"));
         kept.stop();
     });
 }
@@ -116,8 +116,8 @@ fn a_gate_that_is_deleted_from_a_renamed_interface_comes_back_closed() {
         ip("link set west name north");
         gone(&kept);
         until("no address", || !on("north", "10.0.0.100/32"));
-        tc("qdisc del dev north clsact");
-        until("guarded again", || tc("filter show dev north egress").contains("bpf"));
+        take_gate_away("north");
+        until("guarded again", || is_gated_on("north"));
         kept.stop();
     });
 }
