@@ -184,6 +184,11 @@ pub fn health(health: u8) -> String {
     }
 }
 
+/// Sentence on whether any address of a group is in place.
+pub fn addresses(there: bool) -> &'static str {
+    if there { "its addresses are in place" } else { "none of its addresses is in place" }
+}
+
 /// Sentence on what a node lacks for a group.
 pub fn lacks(lacks: Lacks) -> &'static str {
     if lacks.is_empty() { "nothing is lacking" } else { reason(lacks.reason()) }

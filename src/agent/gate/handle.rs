@@ -5,6 +5,7 @@
 //! program, and what is written there ends at its deadlines.
 
 use std::io;
+use std::net::Ipv6Addr;
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
@@ -36,7 +37,7 @@ pub(super) struct Slot {
     forward_mac: AtomicU64,
     key: AtomicU64,
     epoch: AtomicU64,
-    spare: [AtomicU64; 2],
+    own: [AtomicU64; 2],
 }
 
 /// Memory of one mapped map; unmapped when dropped.
@@ -136,6 +137,23 @@ impl Mapping {
         if refused == self.lease().generation.load(Ordering::Acquire) {
             self.lease().refused.store(refused, Ordering::SeqCst);
         }
+    }
+
+    /// Stores the server's own link-local address in slot 0, which no group has. Its first half is
+    /// the same for all of them, so the gate never reads half of one and half of another.
+    pub(super) fn set_own_address(&self, own: Option<Ipv6Addr>) {
+        let [first, second] = &self.slot(RETIRED).own;
+        let (head, tail) = own.map_or(([0; 8], [0; 8]), |own| {
+            let bytes = own.octets();
+            (
+                <[u8; 8]>::try_from(&bytes[..8]).unwrap_or_default(),
+                <[u8; 8]>::try_from(&bytes[8..]).unwrap_or_default(),
+            )
+        });
+        if own.is_some() {
+            second.store(u64::from_ne_bytes(tail), Ordering::Release);
+        }
+        first.store(u64::from_ne_bytes(head), Ordering::Release);
     }
 
     /// Group that has the slot; `None` if it is free.

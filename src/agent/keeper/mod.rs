@@ -5,8 +5,8 @@
 //! does: open a gate, or decide anything about a group. It learns of changes from rtnetlink within
 //! a fraction of a millisecond, and looks at everything once a second in case an event was lost.
 //! Work with many addresses is done in steps of about 10 ms, with events in between. A failure is
-//! reported once and tried again with the next look; until then the interface is not ready, and
-//! that is all that happens.
+//! reported once and tried again with the next look. An address that cannot be put in place is a
+//! matter of its group alone: everything else on the interface goes on.
 //!
 //! Ending the keeper leaves gates and addresses as they are: the gates close by themselves, and
 //! closed gates keep the addresses silent. An interface that leaves the configuration loses both.
@@ -16,14 +16,18 @@
 //! | `event` | what is to be guarded, what is reported |
 //! | `port` | one client interface: its gate, its addresses |
 //! | `plan` | which addresses to remove and add, in portions |
+//! | `precedence` | which addresses stand where the kernel would choose them as a source |
+//! | `placement` | how much of each group is in place, and what was reported of it |
 //! | `gateways` | gateways of default routes on the segment |
 
 mod event;
 mod gateways;
+mod placement;
 mod plan;
 mod port;
+mod precedence;
 
-pub use event::{Guarded, KeeperEvent};
+pub use event::{Guarded, KeeperEvent, Placed};
 
 use crate::io::netlink::{Netlink, NetlinkEvent, NetlinkEvents};
 use crate::io::realtime;
