@@ -63,7 +63,8 @@ fn all_alpha(expected: &Expected) -> [(&'static str, &Expected); 3] {
 fn groups_with_ipv4_do_not_suffer_when_both_servers_lose_ipv6() {
     let mut scene = Scene::start(three_groups());
     let from = clock::now();
-    Server::BOTH.into_iter().for_each(|server| set_ipv6(&scene, server, false));
+    // The standby first: an active that lacks what its standby has hands over.
+    [Server::Beta, Server::Alpha].into_iter().for_each(|server| set_ipv6(&scene, server, false));
     for server in Server::BOTH {
         wait_reason(&mut scene, server, BOTH.0, "2001:db8::101: Permission denied");
         scene.wait_role(server, SIX.0, "fault");
@@ -125,8 +126,9 @@ fn an_address_that_somebody_keeps_removing_is_missing_from_its_own_group_alone()
         door.enter();
         let mut removed = 0;
         while !ends.load(Ordering::Relaxed) {
-            let gone = std::process::Command::new("ip").args(["addr", "del", "2001:db8::101/128", "dev", "eth0"]);
-            removed += u32::from({ gone }.stderr(std::process::Stdio::null()).status().is_ok_and(|s| s.success()));
+            let mut command = std::process::Command::new("ip");
+            command.args(["addr", "del", "2001:db8::101/128", "dev", "eth0"]).stderr(std::process::Stdio::null());
+            removed += u32::from(command.status().is_ok_and(|status| status.success()));
         }
         removed
     });
@@ -261,33 +263,56 @@ fn a_standby_with_a_link_local_service_address_reports_and_solicits_after_a_rest
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-/// Lets a process of a server send from `source` to `target` every 50 ms, whose neighbour entry is
-/// taken away all the time, and pings it from the server's own address; the number of answers.
-fn pings_answered(scene: &Scene, server: Server, source: &str, target: IpAddr) -> usize {
+/// Port of a client that sends back what it gets.
+const ECHO: u16 = 7007;
+
+/// Answers datagrams at the client, until `over`.
+fn echo(scene: &Scene, target: IpAddr, over: &Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+    let (door, ends) = (scene.lab.host(Port::Client).door(), Arc::clone(over));
+    std::thread::spawn(move || {
+        door.enter();
+        let socket = UdpSocket::bind((target, ECHO)).expect("bind");
+        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("set a limit");
+        let mut buffer = [0; 16];
+        while !ends.load(Ordering::Relaxed) {
+            if let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                socket.send_to(&buffer[..length], from).expect("send back");
+            }
+        }
+    })
+}
+
+/// Lets a process of a server send from `source` to `target` every 50 ms, if there is one, whose
+/// neighbour entry is taken away all the time; asks `target` ten times from the server's own address
+/// meanwhile. The number of answers within a second each.
+fn questions_answered(scene: &Scene, server: Server, source: Option<&str>, target: IpAddr) -> usize {
     let netns = scene.lab.server(server);
     let over = Arc::new(AtomicBool::new(false));
-    let (door, ends, source) =
-        (netns.door(), Arc::clone(&over), SocketAddr::from((source.parse::<IpAddr>().expect("an address"), 0)));
+    let (answers, ends, door) = (echo(scene, target, &over), Arc::clone(&over), netns.door());
+    let source = source.map(|text| SocketAddr::from((text.parse::<IpAddr>().expect("an address"), 0)));
     let sender = std::thread::spawn(move || {
         door.enter();
-        let socket = UdpSocket::bind(source).expect("bind to the service address");
+        let socket = source.map(|source| UdpSocket::bind(source).expect("bind to the service address"));
         while !ends.load(Ordering::Relaxed) {
             // The gate may refuse it: that is what it is for.
-            let _refused = socket.send_to(b"x", (target, 9));
+            let _refused = socket.as_ref().map(|socket| socket.send_to(b"x", (target, 9)));
             std::thread::sleep(Duration::from_millis(50));
         }
     });
-    let own = if target.is_ipv4() { server.port().ipv4().to_string() } else { server.port().ipv6().to_string() };
-    let (mut answered, target) = (0, target.to_string());
-    for _ in 0..10 {
-        netns.tool("ip", &["neigh", "flush", "to", &target, "dev", "eth0"], "");
+    let own: IpAddr = if target.is_ipv4() { server.port().ipv4().into() } else { server.port().ipv6().into() };
+    let socket = netns.run(|| UdpSocket::bind((own, 0)).expect("bind to the own address"));
+    socket.set_read_timeout(Some(Duration::from_secs(1))).expect("set a limit");
+    let (mut answered, mut buffer) = (0, [0; 16]);
+    for turn in 0..10_u8 {
+        netns.tool("ip", &["neigh", "flush", "to", &target.to_string(), "dev", "eth0"], "");
         // The process asks first.
         std::thread::sleep(Duration::from_millis(120));
-        let ping = netns.try_tool("ping", &["-n", "-c", "1", "-W", "1", "-I", &own, &target], "");
-        answered += usize::from(ping.is_ok());
+        socket.send_to(&[turn], (target, ECHO)).expect("send");
+        answered += usize::from(socket.recv(&mut buffer).is_ok_and(|length| buffer[..length] == [turn]));
     }
     over.store(true, Ordering::Relaxed);
     sender.join().expect("the sender ends");
+    answers.join().expect("the client ends");
     answered
 }
 
@@ -296,7 +321,9 @@ fn pings_answered(scene: &Scene, server: Server, source: &str, target: IpAddr) -
 fn a_standby_finds_its_neighbours_while_a_process_sends_from_the_service_address() {
     let scene = Scene::start(three_groups());
     let (four, six) = (IpAddr::from(Port::Client.ipv4()), IpAddr::from(Port::Client.ipv6()));
-    assert_eq!(pings_answered(&scene, Server::Beta, FOUR.1, four), 10, "IPv4");
-    assert_eq!(pings_answered(&scene, Server::Beta, SIX.1, six), 10, "IPv6");
+    for (target, address) in [(four, FOUR.1), (six, SIX.1)] {
+        assert_eq!(questions_answered(&scene, Server::Beta, None, target), 10, "{target}, nobody else asks");
+        assert_eq!(questions_answered(&scene, Server::Beta, Some(address), target), 10, "{target}");
+    }
     scene.finish_groups(&all_alpha(&Expected::owner(Server::Alpha)));
 }

@@ -156,7 +156,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::NoInterface => "the interface does not exist",
         Reason::NoCarrier => "the interface is down or has no carrier",
         Reason::NoGate => "the gate is not installed (see the agent's log)",
-        Reason::NoAddresses => "the addresses are not configured yet (see the agent's log)",
+        Reason::NoAddresses => "none of the group's addresses is in place (see the agent's log)",
         Reason::NoReservation => "no epoch is reserved: the state directory cannot be written",
         Reason::StateDamaged => {
             "the state files are damaged; waiting for the peer to tell the latest epoch \

@@ -54,10 +54,11 @@ impl Addresses {
         tell(current.names.interface(interface), (&told.missing, &missing), current, &mut effects);
         for (key, placed) in &groups {
             let there = *placed != Placed::Nothing;
+            // What is lacking comes first: a group that can be served must not look whole for a moment.
+            effects.push(Effect::Lack { group: *key, lack: Lacks::ADDRESS, holds: *placed == Placed::Part });
             if let Some(group) = numbering.of(*key) {
                 effects.order(Order::Addresses { group, there });
             }
-            effects.push(Effect::Lack { group: *key, lack: Lacks::ADDRESS, holds: *placed == Placed::Part });
             if there {
                 effects.push(Effect::StartChecks(*key));
             }
