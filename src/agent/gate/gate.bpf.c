@@ -292,18 +292,6 @@ INLINE __u8 upper_protocol(struct __sk_buff *skb, __u8 next, __u32 *at)
     return 254;
 }
 
-// The neighbour discovery part of an ICMPv6 message: its type (0: none) and target.
-INLINE __u8 discovery(struct __sk_buff *skb, __u32 at, struct address6 *target)
-{
-    __u8 type;
-
-    if (bpf_skb_load_bytes(skb, at, &type, 1) || type < ND_ROUTER_SOLICITATION || type > ND_REDIRECT)
-        return 0;
-    if (type >= ND_SOLICITATION && bpf_skb_load_bytes(skb, at + 8, target, 16))
-        return 0;
-    return type;
-}
-
 INLINE int discovery_in(const struct ipv6 *ip, __u8 type, const struct address6 *target)
 {
     __u32 *asked = type >= ND_SOLICITATION ? find6(target) : 0;
