@@ -2,6 +2,7 @@
 //! S1, S2, S3 and S8 by the frames that left the servers, or with
 //! [`crate::scene::Scene::finish_by_chance`]; besides, each case asserts its own promise.
 
+mod addresses;
 mod agent_faults;
 mod connections;
 mod conntrack;

@@ -108,6 +108,8 @@ INLINE int carry(const __u32 *index)
     return gate.counters ? verdict(&gate, &gate.counters->carried, &gate.counters->carry_refused) : DROP;
 }
 
+#include "question.bpf.h" // decides by judge() and verdict()
+
 // Where the network header begins and what it is. 0: nothing for the gate (another VLAN, too short). 0xffff: a
 // frame nobody sends in honesty.
 // The Ethernet header is read from the frame and not from skb->protocol: a packet socket may claim anything there.
@@ -200,7 +202,7 @@ INLINE int asks_itself(const struct arp *arp)
     struct slot *slot = bpf_map_lookup_elem(&SLOTS, &zero);
 
     __builtin_memcpy(&from, arp->sender_mac, 6);
-    if (!slot || from == 0 || *(volatile __u64 *)&slot->proof != from)
+    if (!slot || from == 0 || *(volatile __u64 *)&slot->forward_mac != from)
         return 0;
     __builtin_memcpy(&target, arp->target, 4);
     index = find4(&target);
@@ -315,12 +317,15 @@ INLINE int discovery_in(const struct ipv6 *ip, __u8 type, const struct address6 
     return index ? answer_in(index, 0) : PASS;
 }
 
-INLINE int discovery_out(const struct ipv6 *ip, __u8 type, const struct address6 *target)
+INLINE int discovery_out(struct __sk_buff *skb, __u32 at, __u32 transport, const struct ipv6 *ip, __u8 type,
+                         const struct address6 *target)
 {
     __u32 *index = find6(&ip->source);
 
     // A source address is a claim: the receiver learns it. A solicitation *for* the address from another source,
     // or from none, is a question and passes.
+    if (index && (type == ND_SOLICITATION || type == ND_ROUTER_SOLICITATION))
+        return question_out(skb, at, transport, ip, index);
     if (!index && (type == ND_ADVERTISEMENT || type == ND_REDIRECT))
         index = find6(target);
     return index ? claim_out(index) : PASS;
@@ -344,11 +349,13 @@ INLINE int ipv6(struct __sk_buff *skb, __u32 at, int egress)
     if (protocol == PROTO_ICMPV6) {
         type = discovery(skb, transport, &target);
         if (type)
-            return egress ? discovery_out(&ip, type, &target) : discovery_in(&ip, type, &target);
+            return egress ? discovery_out(skb, at, transport, &ip, type, &target) : discovery_in(&ip, type, &target);
     }
     index = find6(egress ? &ip.source : &ip.destination);
     if (!index)
         return PASS;
+    if (egress && protocol == PROTO_ICMPV6 && is_membership(skb, transport))
+        return question_out(skb, at, transport, &ip, index);
     if (egress)
         return carry(index);
     judge(&gate, index, CARRY, 0);

@@ -26,8 +26,11 @@
 static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*bpf_skb_store_bytes)(struct __sk_buff *skb, __u32 off, const void *from, __u32 len,
                                    __u64 flags) = (void *)9;
+static long (*bpf_l4_csum_replace)(struct __sk_buff *skb, __u32 off, __u64 from, __u64 to, __u64 flags) = (void *)11;
 static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)23;
 static long (*bpf_skb_load_bytes)(const struct __sk_buff *skb, __u32 off, void *to, __u32 len) = (void *)26;
+static __s64 (*bpf_csum_diff)(const void *from, __u32 from_size, const void *to, __u32 to_size,
+                              __u32 seed) = (void *)28;
 static long (*bpf_sk_release)(void *sock) = (void *)86;
 static struct bpf_sock *(*bpf_skc_lookup_tcp)(void *ctx, struct bpf_sock_tuple *tuple, __u32 tuple_size,
                                               __u64 netns, __u64 flags) = (void *)99;
@@ -47,11 +50,11 @@ struct slot {
     __u64 answer_until;
     __u64 carry_until;
     __u64 forward_until;
-    __u64 forward_mac; // six bytes in memory order, then two zero bytes
+    __u64 forward_mac; // six bytes in memory order, then two zero bytes; in slot 0, which forwards nothing, the
+                       // sender of the agent's question to its own gate, 0: none
     __u64 key;         // the agent's: which group
     __u64 epoch;       // the agent's
-    __u64 proof;       // slot 0 alone: sender of the agent's question to its own gate, as forward_mac; 0: none
-    __u64 spare;
+    __u64 own[2];      // slot 0, which is nobody's: the server's own link-local address; 0: unknown
 };
 
 struct counters {
@@ -172,15 +175,3 @@ struct ipv6 {
     struct address6 source;
     struct address6 destination;
 };
-
-// The neighbour discovery part of an ICMPv6 message: its type (0: none) and target.
-INLINE __u8 discovery(struct __sk_buff *skb, __u32 at, struct address6 *target)
-{
-    __u8 type;
-
-    if (bpf_skb_load_bytes(skb, at, &type, 1) || type < ND_ROUTER_SOLICITATION || type > ND_REDIRECT)
-        return 0;
-    if (type >= ND_SOLICITATION && bpf_skb_load_bytes(skb, at + 8, target, 16))
-        return 0;
-    return type;
-}

@@ -58,6 +58,7 @@ pub use handle::{GateHandle, LeaseView, SlotView};
 pub use object::{Counters, PROGRAMS};
 
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
@@ -283,6 +284,12 @@ impl Gate {
     #[must_use]
     pub fn slot(&self, key: GroupKey) -> Option<u16> {
         self.slots.get(&key).copied()
+    }
+
+    /// Tells the gate the server's own link-local address, in whose name it asks what it may not
+    /// let a closed group ask; `None` if none is usable: such questions are dropped then.
+    pub fn set_own_address(&self, own: Option<Ipv6Addr>) {
+        self.object.mapping.set_own_address(own);
     }
 
     /// Where both programs stand, in the kernel's own words. Unless they are first, nothing guards

@@ -259,9 +259,10 @@ impl Hot {
                 }
                 Order::Reconfigure(change) => self.reconfigure(*change, now),
                 Order::Regrouped(regrouped) => self.regroup(*regrouped, now),
-                Order::Installed { interface } => self.handle(now, Event::Installed { interface }),
+                Order::Addresses { group, there } => self.handle(now, Event::Addresses { group, there }),
                 Order::Segment => self.recorder.want_segment(),
                 Order::Health { group, health } => self.handle(now, Event::Health { group, health }),
+                Order::Lacks { group, lacks } => self.handle(now, Event::Lacks { group, lacks }),
                 Order::Hook { group, hook, epoch, ok } => self.handle(now, Event::Hook { group, hook, epoch, ok }),
                 Order::Stored { version } => self.handle(now, Event::Stored { version }),
                 Order::StoreFailed => self.handle(now, Event::StoreFailed),

@@ -18,6 +18,17 @@ pub struct Guarded {
     pub groups: Vec<(GroupKey, Vec<Vip>)>,
 }
 
+/// How much of a group's addresses is in place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Placed {
+    /// Nothing of it.
+    Nothing,
+    /// Some addresses, but not all.
+    Part,
+    /// Every address.
+    Whole,
+}
+
 /// Reports of the keeper, in the order in which things happened.
 #[derive(Debug)]
 pub enum KeeperEvent {
@@ -68,16 +79,15 @@ pub enum KeeperEvent {
         /// port of it. Then gate and addresses go, until a [`KeeperEvent::Attached`] follows.
         port_of: Option<String>,
     },
-    /// All addresses are in place and guarded. Reported when this becomes true, and once after
-    /// every [`KeeperEvent::Reconfigured`].
-    AddressesReady {
-        /// Interface that has the addresses.
+    /// What could be done for the addresses has been done. Reported when the answer changes, and
+    /// once after every new gate and every [`KeeperEvent::Reconfigured`].
+    Addresses {
+        /// Interface that the addresses belong to.
         interface: InterfaceId,
-    },
-    /// Some addresses are missing and could not be put back.
-    AddressesMissing {
-        /// Interface that lacks addresses.
-        interface: InterfaceId,
+        /// How much of each group is in place and guarded.
+        groups: Vec<(GroupKey, Placed)>,
+        /// Every address that is missing, and why.
+        missing: Vec<(Vip, String)>,
     },
     /// The gate was taken away, or is not the first to decide any more. The addresses are being
     /// removed; a new, closed gate follows as [`KeeperEvent::Attached`].
@@ -119,6 +129,14 @@ pub enum KeeperEvent {
         operation: &'static str,
         /// Cause of the failure, in the kernel's words.
         cause: String,
+    },
+    /// Something that people should know of an interface and that the keeper cannot mend, or has
+    /// mended. Reported once per cause.
+    Warned {
+        /// Interface that the sentence is about.
+        interface: InterfaceId,
+        /// Sentence for people, without the interface's name.
+        text: String,
     },
     /// From here on interfaces are numbered as in the newest [`super::KeeperHandle::reconfigure`].
     Reconfigured,

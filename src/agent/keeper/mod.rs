@@ -7,8 +7,8 @@
 //! Where the kernel sends no event when somebody else's program comes before a gate (TCX), it
 //! glances at the gate's place ten times a second.
 //! Work with many addresses is done in steps of about 10 ms, with events in between. A failure is
-//! reported once and tried again with the next look; until then the interface is not ready, and
-//! that is all that happens.
+//! reported once and tried again with the next look. An address that cannot be put in place is a
+//! matter of its group alone: everything else on the interface goes on.
 //!
 //! What answers in the kernel goes by an interface's number. So does the keeper: a configured name is
 //! looked up again and again, and when it means another interface, or none, the one that was guarded
@@ -24,15 +24,19 @@
 //! | `port` | one client interface: its gate, its addresses |
 //! | `stray` | an interface that has lost the name by which it was guarded |
 //! | `plan` | which addresses to remove and add, in portions |
+//! | `precedence` | which addresses stand where the kernel would choose them as a source |
+//! | `placement` | how much of each group is in place, and what was reported of it |
 //! | `gateways` | gateways of default routes on the segment |
 
 mod event;
 mod gateways;
+mod placement;
 mod plan;
 mod port;
+mod precedence;
 mod stray;
 
-pub use event::{Guarded, KeeperEvent};
+pub use event::{Guarded, KeeperEvent, Placed};
 
 use crate::gate::place::Place;
 use crate::gate::{Former, Gate};
@@ -278,7 +282,8 @@ impl Keeper {
         for index in numbers {
             if let Some(name) = self.stray_name(index) {
                 let guarded = Guarded { interface: InterfaceId(u8::MAX), name, groups: groups.clone() };
-                let gate = Gate::install_in(self.tools.place, index, &guarded.name, &guarded.groups, &self.tools.former);
+                let gate =
+                    Gate::install_in(self.tools.place, index, &guarded.name, &guarded.groups, &self.tools.former);
                 tracing::error!(
                     interface = guarded.name,
                     "guarded by an earlier life under another name: it is closed, and its addresses are taken away"

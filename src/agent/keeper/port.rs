@@ -9,6 +9,7 @@ mod addresses;
 mod gate;
 
 use super::gateways::Gateways;
+use super::placement::Placement;
 use super::plan::Plan;
 use super::stray::Stray;
 use super::{Guarded, KeeperEvent, Tools};
@@ -50,19 +51,14 @@ pub(super) struct Port {
     plan: Plan,
     /// Whether some step of the present plan failed.
     step_failed: bool,
-    /// Whether `AddressesReady` was reported and holds.
-    ready: bool,
-    /// Whether `AddressesReady` is due again, because the configuration changed since.
-    report_due: bool,
-    /// Addresses that the configuration gained since they were last all in place. That they are
-    /// missing takes nothing from groups that serve.
-    gained: HashSet<Vip>,
-    /// Whether the present plan adds gained addresses only.
-    adds_gained_only: bool,
+    /// How much of each group is in place, and what was reported of it.
+    placement: Placement,
+    /// Since when the server has had no IPv4 address, and no link-local one, of its own here.
+    without_own: [Option<MonoTime>; 2],
+    /// Warnings that hold, as reported.
+    warned: HashSet<String>,
     /// Plans made in this period of a second.
     rounds: u8,
-    /// Addresses that went missing after they had been in place.
-    lost: HashSet<Vip>,
     /// Cause of each operation's present failure, as reported.
     failures: HashMap<&'static str, String>,
     /// Whether to look at the interface: something may have changed.
@@ -96,12 +92,10 @@ impl Port {
             pause: gate::Pause::default(),
             plan: Plan::empty(),
             step_failed: false,
-            ready: false,
-            report_due: false,
-            gained: HashSet::new(),
-            adds_gained_only: false,
+            placement: Placement::default(),
+            without_own: [None; 2],
+            warned: HashSet::new(),
             rounds: 0,
-            lost: HashSet::new(),
             failures: HashMap::new(),
             look_due: true,
             routine: false,
@@ -123,18 +117,16 @@ impl Port {
     /// Takes another configuration of the same interface; the next look carries it out.
     pub(super) fn reconfigure(&mut self, wanted: Guarded) {
         self.groups_changed |= self.wanted.groups != wanted.groups;
-        let before = std::mem::replace(&mut self.vips, vips_of(&wanted));
-        self.gained =
-            self.vips.iter().filter(|vip| self.gained.contains(vip) || !before.contains(vip)).copied().collect();
+        self.vips = vips_of(&wanted);
+        self.placement.reconfigure(&self.vips);
         self.wanted = wanted;
         self.plan = Plan::empty();
         self.rounds = 0;
-        self.lost.clear();
         self.look_soon();
-        self.report_due = true;
         // Everything is reported again, under the new number of the interface.
         self.gateways = Gateways::default();
         self.failures.clear();
+        self.warned.clear();
     }
 
     /// Begins another second: everything is looked at, and what failed is tried again.
@@ -165,11 +157,10 @@ impl Port {
                 self.vanished |= Some(*gone) == index;
                 Some(*gone) == index
             }
-            NetlinkEvent::AddressAdded { index: on, address }
-            | NetlinkEvent::AddressRemoved { index: on, address } => {
-                Some(*on) == index && self.vips.contains(address)
-            }
-            NetlinkEvent::FilterChanged { index: on } => Some(*on) == index,
+            // Also one of the server's own, which may have come or gone.
+            NetlinkEvent::AddressAdded { index: on, .. }
+            | NetlinkEvent::AddressRemoved { index: on, .. }
+            | NetlinkEvent::FilterChanged { index: on } => Some(*on) == index,
             NetlinkEvent::Overrun => true,
             NetlinkEvent::Link(_) => false,
         };
@@ -243,6 +234,9 @@ impl Port {
         self.install_gate(tools, &link);
         self.prove_gate(tools, &link);
         self.report_gate(tools, &link);
+        if self.attached {
+            self.set_up(tools, false);
+        }
         self.check_addresses(tools, &link);
         if self.gateway_countdown == 0 {
             self.gateway_countdown = GATEWAY_PERIOD;
@@ -258,7 +252,8 @@ impl Port {
         let port_of = link.port_of.map(|master| name_of(tools, master));
         if port_of.is_some() {
             // The report takes gate and addresses back: both are about to go.
-            (self.ready, self.attached, self.plan) = (false, false, Plan::empty());
+            self.placement = Placement::default();
+            (self.attached, self.plan) = (false, Plan::empty());
         }
         tools.report(KeeperEvent::State {
             interface: self.wanted.interface,
@@ -323,6 +318,13 @@ impl Port {
         }
         if let Some(Err(cause)) = self.gate.take().map(Gate::remove) {
             self.fail(tools, "remove the gate", cause.to_string());
+        }
+    }
+
+    /// Reports a sentence for people, unless it was reported and holds.
+    fn warn(&mut self, tools: &mut Tools, text: String) {
+        if self.warned.insert(text.clone()) {
+            tools.report(KeeperEvent::Warned { interface: self.wanted.interface, text });
         }
     }
 

@@ -169,7 +169,7 @@ impl Stray {
         let addresses = match self.plan.next() {
             Some(Step::Remove(addresses)) => addresses,
             // Nothing is wanted here, so nothing is added.
-            Some(Step::Add(_)) | None => return,
+            Some(Step::Add(_) | Step::Behind(_)) | None => return,
         };
         let start = clock::now();
         match tools.netlink.remove_addresses(self.index, &addresses) {

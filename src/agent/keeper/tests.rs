@@ -65,7 +65,10 @@ impl Kept {
 
     /// Waits until the keeper reports that all addresses are in place.
     fn ready(&self) {
-        self.find("AddressesReady", |event| matches!(event, KeeperEvent::AddressesReady { .. }).then_some(()));
+        self.find("Addresses", |event| match event {
+            KeeperEvent::Addresses { missing, .. } => missing.is_empty().then_some(()),
+            _ => None,
+        });
     }
 
     /// Waits for the report of a gate: its handle, the slot of the first group, the interface's

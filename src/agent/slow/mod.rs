@@ -13,6 +13,8 @@
 //! | [`current`] | what the agent runs with: configuration, keys, names |
 //! | [`reload`] | what the agent will run with next |
 //! | [`ports`] | interfaces: facts, counters, the keeper |
+//! | [`lacks`] | what this node lacks for each group, joined from what the parts say |
+//! | [`addresses`] | how much of each group is in place |
 //! | [`paths`] | sockets of UDP links |
 //! | [`checks`], [`hooks`] | verdicts on the services, programs around a move; on the [`service_thread`] |
 //! | [`connections`] | the thread that looks after clients' connections |
@@ -24,6 +26,7 @@
 //! | [`status`] | the sentences of `vipair status` |
 //! | [`message`], [`effects`] | what comes from other threads, what a part wants done |
 
+pub(crate) mod addresses;
 pub(crate) mod calls;
 pub(crate) mod checks;
 pub(crate) mod connections;
@@ -32,6 +35,7 @@ mod effects;
 pub(crate) mod events;
 pub(crate) mod flight;
 pub(crate) mod hooks;
+pub(crate) mod lacks;
 pub(crate) mod message;
 pub(crate) mod paths;
 pub(crate) mod ports;
@@ -63,6 +67,7 @@ use effects::{Effect, Effects};
 use events::Events;
 use flight::Flight;
 use hooks::Hooks;
+use lacks::LackTable;
 use message::Message;
 use paths::Paths;
 use ports::Ports;
@@ -90,6 +95,7 @@ pub(crate) struct Slow {
     pub messages: mpsc::Receiver<Message>,
     pub reload: Reload,
     pub ports: Ports,
+    pub lacks: LackTable,
     pub paths: Paths,
     pub checks: Checks,
     pub hooks: Hooks,
@@ -156,8 +162,15 @@ impl Slow {
                 Effect::Order(order) => self.end.order(order),
                 Effect::Event(saying) => self.events.record(clock::now(), saying),
                 Effect::Systemd(states) => notify(&states),
-                Effect::StartChecks(interface) => self.checks.start_on(interface, &self.current),
+                Effect::StartChecks(group) => self.checks.start_for(group),
                 Effect::CheckAgain(group) => self.checks.try_again(group),
+                Effect::Lack { group, lack, holds } => {
+                    let numbering = self.reload.numbering(&self.current);
+                    self.lacks
+                        .note(group, lack, holds, numbering)
+                        .into_iter()
+                        .for_each(|order| self.end.order(order));
+                }
             }
         }
     }
@@ -223,7 +236,8 @@ impl Slow {
         let effects = if begun {
             self.reload.handle_keeper_begun(self.ports.is_ready())
         } else {
-            self.ports.handle_report(report, &self.current.names, self.reload.is_under_way())
+            let (numbering, reloading) = (self.reload.numbering(&self.current), self.reload.is_under_way());
+            self.ports.handle_report(report, &self.current, numbering, reloading)
         };
         self.carry_out(effects);
         if begun {
@@ -330,6 +344,8 @@ impl Slow {
         self.current = current;
         self.flight.reconfigure(&self.current.config);
         self.connections.reconfigure(&self.current);
+        let orders = self.lacks.reconfigure(&self.current, self.reload.numbering(&self.current));
+        orders.into_iter().for_each(|order| self.end.order(order));
         self.configure_checks();
         let keeper = self.ports.reconfigure(&self.current.config);
         let effects = self.reload.handle_taken_over(&changes, keeper, self.ports.is_ready());

@@ -79,6 +79,12 @@ fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
         }
         Fault::Health => sim.change_service(node),
         Fault::Lacks => sim.change_lacks(node),
+        Fault::Bare => {
+            let group = sim.random.below(sim.plan.groups.len());
+            let bare = !sim.nodes[node].bare[group];
+            sim.set_bare(node, group, bare);
+            true
+        }
         Fault::Refused => report_refused(sim, node),
         Fault::Replay => replay_recordings(sim),
         Fault::Forge => send_forgery(sim, node),

@@ -22,8 +22,8 @@ pub enum Waiting {
     Attach(usize),
     /// The slow side has replaced the gate of an interface.
     Replaced(usize),
-    /// The addresses of a new configuration are installed on an interface.
-    Installed(usize),
+    /// Whether any address of one of the simulation's groups is in place.
+    Addresses(usize),
     Stored(u64),
     StoreFailed,
     Command(Command),
@@ -144,6 +144,8 @@ pub struct Node {
     pub services: Vec<u8>,
     /// By the simulation's number of a group: what this node lacks for it, whatever the agent knows.
     pub lacks: Vec<Lacks>,
+    /// By the simulation's number of a group: whether none of its addresses can be had here.
+    pub bare: Vec<bool>,
     /// By the simulation's number of a group: the epoch with which its hook permits to open it in
     /// this life.
     pub prepared: Vec<Epoch>,
@@ -190,6 +192,7 @@ impl Node {
             config: Config::new(plan),
             services: vec![0; plan.groups.len()],
             lacks: vec![Lacks::NONE; plan.groups.len()],
+            bare: vec![false; plan.groups.len()],
             prepared: vec![Epoch::NONE; plan.groups.len()],
             table: Vec::new(),
             places: vec![None; plan.groups.len()],

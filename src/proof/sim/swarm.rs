@@ -86,6 +86,8 @@ faults! {
     InterfaceRenamed 1,
     /// An interface becomes a port of another one, or is free again.
     Enslaved 1,
+    /// A group loses all its addresses on a node, or has them again.
+    Bare 1,
     /// An operator moves a group.
     Switch 4,
     /// An operator moves a group, and something goes wrong before it has moved.

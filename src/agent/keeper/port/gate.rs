@@ -3,6 +3,7 @@
 //! Owns: when to try again. Never does: open the gate. Where a gate is lost, the addresses are
 //! taken away before another one is installed.
 
+use super::super::placement::Placement;
 use super::super::{Guarded, KeeperEvent, Tools};
 use super::Port;
 use crate::gate::place::{Place, Standing};
@@ -81,9 +82,8 @@ impl Port {
         } else {
             self.fail(tools, "hold the gate", cause);
         }
-        (self.attached, self.ready, self.groups_changed, self.unreadable) = (false, false, false, 0);
-        self.plan = super::Plan::empty();
-        self.lost.clear();
+        (self.attached, self.groups_changed, self.unreadable) = (false, false, 0);
+        (self.plan, self.placement) = (super::Plan::empty(), Placement::default());
         self.remove_addresses(tools, link.index, Some(EXPOSURE));
     }
 
@@ -167,7 +167,7 @@ impl Port {
                     counters: gate.counter_reader().ok(),
                     replaced,
                 });
-                self.hold_addresses_while_down(tools);
+                self.set_up(tools, true);
             }
             return;
         }
@@ -186,7 +186,7 @@ impl Port {
                 });
                 self.attached = true;
                 self.failures.remove("open a packet socket");
-                self.hold_addresses_while_down(tools);
+                self.set_up(tools, true);
             }
             Err(cause) => self.fail(tools, "open a packet socket", cause.to_string()),
         }

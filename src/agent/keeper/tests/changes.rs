@@ -46,9 +46,9 @@ fn many_changes_in_a_second_are_all_done_at_once() {
         for turn in 0..40 {
             let both = ["10.0.0.100", "10.0.0.101"];
             kept.handle.reconfigure(web(&both[..1 + (turn + 1) % 2]));
-            kept.find("AddressesReady", |event| match event {
+            kept.find("Addresses", |event| match event {
                 KeeperEvent::Failed { cause, .. } => panic!("turn {turn}: {cause}"),
-                other => matches!(other, KeeperEvent::AddressesReady { .. }).then_some(()),
+                other => matches!(other, KeeperEvent::Addresses { .. }).then_some(()),
             });
         }
         kept.stop();

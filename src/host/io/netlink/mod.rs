@@ -11,10 +11,12 @@ mod addresses;
 pub mod events;
 pub mod message;
 mod requests;
+mod settings;
 
 pub use addresses::{ADDRESS_BATCH, AddressInfo};
 pub use events::{NetlinkEvent, NetlinkEvents};
-pub use requests::{Netlink, hold_addresses_while_down, promote_secondaries};
+pub use requests::Netlink;
+pub use settings::{ask_with_own_address, hold_addresses_while_down, promote_secondaries};
 
 use crate::types::MacAddr;
 use std::net::IpAddr;

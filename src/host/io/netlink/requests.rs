@@ -242,22 +242,3 @@ enum Answer<'a> {
     Message(Message<'a>),
     Failed(io::Error),
 }
-
-/// Makes an interface keep its IPv6 addresses while it is switched off (`keep_addr_on_down`).
-/// Otherwise each "down" removes them, and they must be added again.
-///
-/// # Errors
-/// ENOENT where IPv6 is not compiled in or the interface is gone, EROFS or EACCES where /proc/sys
-/// may not be written.
-pub fn hold_addresses_while_down(name: &str) -> io::Result<()> {
-    std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/keep_addr_on_down"), "1")
-}
-
-/// Makes an interface promote secondary addresses (kernel, ip-sysctl, `promote_secondaries`).
-/// Otherwise removing the first IPv4 address of a network removes the others of that network.
-///
-/// # Errors
-/// ENOENT where the interface is gone, EROFS or EACCES where /proc/sys may not be written.
-pub fn promote_secondaries(name: &str) -> io::Result<()> {
-    std::fs::write(format!("/proc/sys/net/ipv4/conf/{name}/promote_secondaries"), "1")
-}

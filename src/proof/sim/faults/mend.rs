@@ -50,6 +50,11 @@ pub fn mend(sim: &mut Sim) {
                 sim.set_carrier(node, interface, true);
             }
         }
+        for group in 0..sim.plan.groups.len() {
+            if sim.nodes[node].bare[group] {
+                sim.set_bare(node, group, false);
+            }
+        }
         if sim.nodes[node].engine.is_none() {
             sim.start(node);
         } else {

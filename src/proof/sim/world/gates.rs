@@ -20,11 +20,34 @@ impl Sim {
         let gate = self.nodes[node].kernel.gates[interface].there && eth.attached.is_some();
         let facts = if eth.exists && eth.named {
             let (enslaved, carrier, mac) = (eth.enslaved, eth.carrier, mac(node, interface));
-            InterfaceFacts { exists: true, enslaved, carrier, mac, gate, addresses: gate }
+            InterfaceFacts { exists: true, enslaved, carrier, mac, gate }
         } else {
             InterfaceFacts::default()
         };
         self.handle(node, Event::Interface { interface: interface_id(interface), facts });
+        for group in 0..self.plan.groups.len() {
+            if self.plan.groups[group].interface == interface {
+                self.offer(node, Waiting::Addresses(group));
+            }
+        }
+    }
+
+    /// Lets a process handle whether any address of a group is in place.
+    pub(super) fn handle_addresses(&mut self, node: usize, group: usize) {
+        let interface = self.plan.groups[group].interface;
+        let there = self.nodes[node].is_attached(interface) && !self.nodes[node].bare[group];
+        if let Some(place) = self.nodes[node].places[group] {
+            self.handle(node, Event::Addresses { group: group_id(place), there });
+        }
+    }
+
+    /// Takes all addresses of a group away on a node, or gives them back.
+    pub fn set_bare(&mut self, node: usize, group: usize, bare: bool) {
+        self.note(|_| format!("node {node}: group {group} has no address: {bare}"));
+        self.nodes[node].bare[group] = bare;
+        self.oracle.note_disturbed(node, self.now);
+        self.touched = true;
+        self.offer(node, Waiting::Addresses(group));
     }
 
     /// Attaches the process to the gate of an interface, which the slow side has installed now or

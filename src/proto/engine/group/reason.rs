@@ -22,7 +22,7 @@ impl Group {
             Reason::NoGate
         } else if !facts.carrier {
             Reason::NoCarrier
-        } else if !facts.addresses || !self.addresses.installed {
+        } else if self.addresses.there != Some(true) {
             Reason::NoAddresses
         } else if self.is_open() {
             if self.is_unhealthy(around.rules) { Reason::Unhealthy } else { self.lacks(around.rules).reason() }

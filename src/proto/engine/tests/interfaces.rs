@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// What a node is told of its interface while all is well.
 fn whole(at: usize) -> InterfaceFacts {
-    InterfaceFacts { exists: true, enslaved: false, carrier: true, mac: mac(at), gate: true, addresses: true }
+    InterfaceFacts { exists: true, enslaved: false, carrier: true, mac: mac(at), gate: true }
 }
 
 /// Tells an engine of its interface, and lets it do what follows.
