@@ -12,7 +12,7 @@
 //! | `load` | reading the configuration |
 //! | `from_config` | what the parts are built from |
 //! | `hot` | the thread that pulses, and its hands |
-//! | `orders`, `lateness` | the rings between the two, and the hot thread's figures |
+//! | `orders`, `lateness`, `unsent` | the rings between the two, and the hot thread's figures |
 //! | `slow` | everything that can take time, in parts |
 //! | [`gate`] | the kernel program, its maps, its adoption |
 //! | `keeper` | gates and addresses on the interfaces, kept in place |
@@ -42,6 +42,7 @@ mod orders;
 mod run;
 mod signals;
 mod slow;
+mod unsent;
 pub mod words;
 
 pub use options::{RunError, RunOptions};

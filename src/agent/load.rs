@@ -33,6 +33,9 @@ pub(crate) fn load(options: &RunOptions) -> Result<ReadFile, RunError> {
             Ok(read) => return Ok(read),
             Err(errors) => errors,
         };
+        if errors.unread {
+            return Err(RunError::Short(errors.to_string()));
+        }
         if !systemd::is_manager() || options.node.is_some() || !is_stranger(options, &local) {
             return Err(errors.into());
         }

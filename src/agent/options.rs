@@ -1,7 +1,8 @@
 //! What the agent is told when it starts, and why it ended.
 
 use crate::config::ConfigErrors;
-use std::fmt::Display;
+use crate::io::shortage;
+use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -24,6 +25,10 @@ pub enum RunError {
     /// The configuration is wrong: exit code 2, and systemd does not start the agent again.
     #[error("{0}")]
     Configuration(#[from] ConfigErrors),
+    /// Something that the machine is short of, or a disk that did not answer: the agent begins its
+    /// start anew a moment later. Exit code 1 where it cannot.
+    #[error("{0}")]
+    Short(String),
     /// Anything else: exit code 1.
     #[error("{0}")]
     Failed(String),
@@ -31,7 +36,8 @@ pub enum RunError {
 
 impl RunError {
     /// Failure of a single operation, named as in "starting the keeper".
-    pub(super) fn failed(operation: &str, error: &dyn Display) -> RunError {
-        RunError::Failed(format!("{operation}: {error}"))
+    pub(super) fn failed(operation: &str, error: &io::Error) -> RunError {
+        let text = format!("{operation}: {error}");
+        if shortage::is_shortage(error) { RunError::Short(text) } else { RunError::Failed(text) }
     }
 }

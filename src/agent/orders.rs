@@ -7,6 +7,7 @@
 //! Owns: both rings, and the orders that found theirs full. Never does: decide what is published.
 
 use super::lateness::Lateness;
+use super::unsent::Unsent;
 use crate::announcer::AnnounceOrder;
 use crate::durable::Durable;
 use crate::engine::{Cause, Command, Hook, InterfaceFacts, Lacks, Notice, Outcome, Reconfiguration, Report};
@@ -136,6 +137,8 @@ pub(super) struct Vital {
     pub dropped: AtomicU64,
     /// Number of announcement orders that found their queue full.
     pub announcements_dropped: AtomicU64,
+    /// UDP links that take no datagrams.
+    pub unsent: Unsent,
 }
 
 /// The slow side's end.
@@ -163,12 +166,12 @@ pub(super) struct HotEnd {
     failed_links: Vec<(LinkId, io::Error)>,
 }
 
-/// Makes both ends, and the figures that both can reach.
-pub(super) fn queues() -> io::Result<(SlowEnd, HotEnd, Arc<Vital>)> {
+/// Makes both ends, and the figures that both can reach; `links` are the UDP links.
+pub(super) fn queues(links: &[LinkId]) -> io::Result<(SlowEnd, HotEnd, Arc<Vital>)> {
     let (orders_in, orders) = RingBuffer::new(BOUND);
     let (tales_in, tales) = RingBuffer::new(BOUND);
     let (hot, slow) = (Waker::new()?, Waker::new()?);
-    let vital = Arc::new(Vital::default());
+    let vital = Arc::new(Vital { unsent: Unsent::new(links), ..Vital::default() });
     let slow_end =
         SlowEnd { orders: orders_in, backlog: VecDeque::new(), wake_hot: hot.clone(), tales, woken: slow.clone() };
     let hot_end = HotEnd {

@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::gate::Former;
 use crate::hot::{Hands, Hot};
 use crate::io::units::Systemd;
-use crate::io::{clock, realtime, systemd};
+use crate::io::{clock, heap, realtime, shortage, systemd};
 use crate::keeper::KeeperHandle;
 use crate::launch::Launcher;
 use crate::load::load;
@@ -40,11 +40,12 @@ use crate::slow::vitals::Vitals;
 use crate::store::{self, Store, StoreError, StoreHandle};
 use crate::{from_config, orders};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 /// Longest wait for the lock of an agent that is just ending.
@@ -58,24 +59,68 @@ const REPORTS: usize = 65_536;
 const MESSAGES: usize = 1024;
 /// Requests of clients that wait for the slow side.
 const CALLS: usize = 64;
+/// Time until a start begins anew that failed for want of something.
+const AGAIN: Duration = Duration::from_millis(250);
 
-/// Runs the agent until it is told to stop.
+/// Runs the agent until it is told to stop. What fails for want of descriptors, memory or threads,
+/// or because a disk does not answer, does not end the start: it begins anew every [`AGAIN`].
 ///
 /// # Errors
 /// See [`RunError`]. Nothing is open when it returns.
 pub fn run(options: &RunOptions) -> Result<(), RunError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| RunError::failed("starting the runtime", &error))?;
+    heap::be_patient();
+    // Once, whatever begins anew: nobody else may own these numbers.
+    let kept = systemd::kept();
+    let mut told = String::new();
+    let runtime = loop {
+        match make_runtime() {
+            Ok(runtime) => break runtime,
+            Err(error) if shortage::is_shortage(&error) => {
+                tell_once(&mut told, &format!("starting the runtime: {error}"));
+                std::thread::sleep(AGAIN);
+            }
+            Err(error) => return Err(RunError::failed("starting the runtime", &error)),
+        }
+    };
     runtime.block_on(async {
         let mut signals = Signals::catch().map_err(|error| RunError::failed("catching signals", &error))?;
-        let of_start = options.clone();
-        let Some(found) = signals.unless_ended(move || find(&of_start)).await? else {
-            tracing::info!("told to end before anything was started");
-            return Ok(());
-        };
-        let Found { current, store, state, claims: _claims } = found?;
-        run_threads(Start { options, signals, current, store, found: state, warnings: prepare_memory() }).await
+        loop {
+            let of_start = options.clone();
+            let assembled = match signals.unless_ended(move || find(&of_start)).await {
+                Ok(None) => break,
+                Ok(Some(found)) => found.and_then(|found| assemble(options, found, &kept)),
+                Err(error) => Err(error),
+            };
+            match assembled {
+                Ok(parts) => {
+                    drop(kept);
+                    return parts.run(signals).await;
+                }
+                Err(RunError::Short(text)) => tell_once(&mut told, &text),
+                Err(error) => return Err(error),
+            }
+            if signals.ended_within(AGAIN).await {
+                break;
+            }
+        }
+        tracing::info!("told to end before anything was started");
+        Ok(())
     })
+}
+
+/// The runtime of the slow side.
+fn make_runtime() -> io::Result<Runtime> {
+    // The runtime panics where the system gives no pair of sockets: ask before.
+    let _room = (UnixDatagram::pair()?, UnixDatagram::pair()?);
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Logs why the start begins anew, unless the last attempt failed for the same reason.
+fn tell_once(told: &mut String, text: &str) {
+    if told != text {
+        tracing::warn!("{text}; the start begins anew every {} ms", AGAIN.as_millis());
+        text.clone_into(told);
+    }
 }
 
 /// What the agent finds before it starts anything: what it is to do, and what the life before has
@@ -93,7 +138,8 @@ struct Found {
 fn find(options: &RunOptions) -> Result<Found, RunError> {
     let ReadFile { config, text } = load(options)?;
     let keys = KeyFile::load(&config.key_file).map_err(|error| {
-        RunError::Failed(format!("{}: {}; {}", config.key_file.display(), error.wrong(), error.right()))
+        let text = format!("{}: {}; {}", config.key_file.display(), error.wrong(), error.right());
+        if error.is_unread() { RunError::Short(text) } else { RunError::Failed(text) }
     })?;
     let hash = store::cluster_hash(&config.cluster);
     let (store, state) = open_store(options, &config, hash)?;
@@ -102,12 +148,14 @@ fn find(options: &RunOptions) -> Result<Found, RunError> {
 }
 
 /// Opens the store. An agent that was killed a moment ago may still hold the lock while the kernel
-/// takes its process apart.
+/// takes its process apart. Nothing is decided without the state: where its disk does not answer, or
+/// something is short, the start begins anew.
 fn open_store(options: &RunOptions, config: &Config, hash: u64) -> Result<(Store, store::Loaded), RunError> {
     let patience = clock::now() + LOCK_PATIENCE;
     loop {
         match Store::open(&options.state_dir, config.me, hash) {
             Err(StoreError::Locked { .. }) if clock::now() < patience => std::thread::sleep(LOCK_PAUSE),
+            Err(error @ StoreError::Io { .. }) if error.is_unread() => return Err(RunError::Short(error.to_string())),
             Err(error) => return Err(RunError::Failed(error.to_string())),
             Ok(opened) => return Ok(opened),
         }
@@ -170,49 +218,69 @@ fn loaded(found: store::Loaded) -> Loaded {
     }
 }
 
-/// What the agent starts with, once configuration, keys and state have been read.
-struct Start<'o> {
-    options: &'o RunOptions,
-    signals: Signals,
-    current: Current,
-    store: Store,
-    found: store::Loaded,
-    warnings: Vec<String>,
+/// All parts of the agent, started.
+struct Parts {
+    slow: Slow,
+    announcer: Announcer,
+    /// Held as long as the agent lives.
+    _claims: Vec<UnixDatagram>,
 }
 
-/// Starts every thread, and runs the slow side until the hot thread has ended.
-async fn run_threads(start: Start<'_>) -> Result<(), RunError> {
-    let Start { options, signals, current, store, found, mut warnings } = start;
+impl Parts {
+    /// Runs the slow side until the hot thread has ended.
+    async fn run(self, signals: Signals) -> Result<(), RunError> {
+        let result = self.slow.run(signals).await;
+        drop(self.announcer);
+        result.map_err(|error| RunError::failed("the hot thread", &error))
+    }
+}
+
+/// Starts every thread, the hot one last: what fails before it can be begun anew.
+/// `kept` are the descriptors that an earlier life left; they stay with the caller.
+fn assemble(options: &RunOptions, found: Found, kept: &[OwnedFd]) -> Result<Parts, RunError> {
+    let Found { current, store, state, claims } = found;
+    let kept: io::Result<Vec<OwnedFd>> = kept.iter().map(OwnedFd::try_clone).collect();
+    let kept = kept.map_err(|error| RunError::failed("taking the gates' descriptors", &error))?;
+    let former = Former::new(kept, Some(&options.socket.with_extension("gates")));
+    let mut warnings = prepare_memory();
     let (config, keys) = (&current.config, &current.keys);
     let (messages_in, messages) = mpsc::channel(MESSAGES);
     let started = clock::now();
     let store = start_store(store, messages_in.clone())?;
     let announcer = start_announcer(messages_in.clone())?;
-    let setup = from_config::engine_setup(config, keys, seed()?, loaded(found));
+    let setup = from_config::engine_setup(config, keys, seed()?, loaded(state));
     let links = from_config::udp_links(config);
     let interfaces = usize::from(setup.interfaces);
     let peers = config.peers().map(|peer| peer.id).collect();
     let hands = Hands::new(interfaces, links.clone(), peers, from_config::hand_groups(config), announcer.handle());
     let (slow_end, hot_end, vital) =
-        orders::queues().map_err(|error| RunError::failed("making the queues", &error))?;
+        orders::queues(&links).map_err(|error| RunError::failed("making the queues", &error))?;
+    let woken = slow_end.woken.for_tokio().map_err(|error| RunError::failed("waiting for the hot thread", &error))?;
     let engine = Engine::new(setup, started);
     let (recorder, tape) = crate::flight::queue();
     let flight = Flight::new(tape, config, &options.state_dir, messages_in.clone());
     let connections = Connections::start(config, keys, messages_in.clone())?;
     let hot = Hot::new(engine, hands, recorder, hot_end)
         .map_err(|error| RunError::failed("preparing the hot thread", &error))?;
-    warnings.extend(start_hot(hot, messages_in)?);
-    let ports = start_keeper(config, interfaces, &options.socket)?;
     let (calls_in, calls) = mpsc::channel(CALLS);
     let service_thread =
         ServiceThread::start().map_err(|error| RunError::failed("starting checks and hooks", &error))?;
     let (systemd, launcher) = (Arc::new(Systemd::default()), Arc::new(Launcher::new()));
+    let ports = start_keeper(config, interfaces, former)?;
+    match start_hot(hot, messages_in) {
+        Ok(more) => warnings.extend(more),
+        Err(error) => {
+            // Its thread is over before another keeper begins.
+            ports.stop();
+            return Err(error);
+        }
+    }
     let slow = Slow {
         current,
         started,
-        signals,
         warnings,
         end: slow_end,
+        woken,
         store,
         messages,
         reload: Reload::new(options.clone()),
@@ -230,9 +298,7 @@ async fn run_threads(start: Start<'_>) -> Result<(), RunError> {
         vitals: Vitals::new(vital),
         stopping: false,
     };
-    let result = slow.run().await;
-    drop(announcer);
-    result.map_err(|error| RunError::failed("the hot thread", &error))
+    Ok(Parts { slow, announcer, _claims: claims })
 }
 
 /// Starts the store's thread; results of its writes arrive as messages.
@@ -246,8 +312,7 @@ fn start_store(store: Store, messages: mpsc::Sender<Message>) -> Result<StoreHan
 
 /// Starts the keeper of the interfaces; its reports arrive in the ports. Beside the control socket,
 /// which is in memory, the gates' programs are noted for a later life.
-fn start_keeper(config: &Config, interfaces: usize, socket: &Path) -> Result<Ports, RunError> {
-    let former = Former::new(systemd::kept(), Some(&socket.with_extension("gates")));
+fn start_keeper(config: &Config, interfaces: usize, former: Former) -> Result<Ports, RunError> {
     let (reports_in, reports) = mpsc::channel(REPORTS);
     let keeper = KeeperHandle::start(from_config::guarded(config), former, move |report| {
         if reports_in.try_send(report).is_err() {
@@ -261,7 +326,7 @@ fn start_keeper(config: &Config, interfaces: usize, socket: &Path) -> Result<Por
 /// Seed of the engine's random numbers, from the kernel.
 fn seed() -> Result<[u8; 32], RunError> {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| RunError::failed("reading random bytes", &error))?;
+    getrandom::fill(&mut seed).map_err(|error| RunError::Failed(format!("reading random bytes: {error}")))?;
     Ok(seed)
 }
 

@@ -8,6 +8,7 @@
 
 use crate::options::RunError;
 use std::io;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -17,6 +18,9 @@ pub(crate) struct Signals {
     pub terminate: Signal,
     pub interrupt: Signal,
     pub hangup: Signal,
+    /// A file has reached the limit of its size (SIGXFSZ). Caught, so that it ends nothing: what was
+    /// written fails with EFBIG. Programs that are started have the default again.
+    _file_limit: Signal,
 }
 
 impl Signals {
@@ -29,6 +33,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            _file_limit: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
         })
     }
 
@@ -54,7 +59,20 @@ impl Signals {
             biased;
             _ = self.terminate.recv() => Ok(None),
             _ = self.interrupt.recv() => Ok(None),
-            made = told => made.map(Some).map_err(|_| RunError::Failed("the agent's first thread ended at once".to_owned())),
+            made = told => match made {
+                Ok(made) => Ok(Some(made)),
+                Err(_) => Err(RunError::Failed("the agent's first thread ended at once".to_owned())),
+            },
+        }
+    }
+
+    /// Waits for `time`; true as soon as the agent is told to end.
+    pub async fn ended_within(&mut self, time: Duration) -> bool {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => true,
+            _ = self.interrupt.recv() => true,
+            () = tokio::time::sleep(time) => false,
         }
     }
 }

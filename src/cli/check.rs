@@ -51,7 +51,7 @@ pub(super) fn execute(args: &CheckArgs) -> Result<(), Failure> {
         cluster.check_placed(me, &local)?;
         let programs = cluster.program_errors();
         if !programs.is_empty() {
-            return Err(ConfigErrors { errors: programs, omitted: 0 }.into());
+            return Err(ConfigErrors { errors: programs, omitted: 0, unread: false }.into());
         }
     }
     match KeyFile::load(&cluster.key_file) {
@@ -116,8 +116,8 @@ fn witness_lines(cluster: &ClusterFile) -> Vec<String> {
     lines.push(if witness.strict {
         "  strict: without a majority no gate is open, so no two ever answer for a group".to_owned()
     } else {
-        "  NOT strict: nodes that hear each other and no majority of witnesses go on as a bare pair; then two can answer \
-         when they are cut apart"
+        "  NOT strict: nodes that hear each other and no majority of witnesses go on as a bare pair; then two can \
+         answer when they are cut apart"
             .to_owned()
     });
     lines

@@ -32,6 +32,6 @@ pub(super) fn execute(args: RunArgs) -> Result<(), Failure> {
     let _rest = logging::start();
     agent::run(&args.into()).map_err(|error| match error {
         RunError::Configuration(errors) => errors.into(),
-        RunError::Failed(message) => Failure::Failed(message),
+        RunError::Short(message) | RunError::Failed(message) => Failure::Failed(message),
     })
 }

@@ -33,6 +33,7 @@ pub(super) struct WitnessArgs {
 /// Validates, copies, or runs the witness until the process is killed.
 pub(super) fn execute(args: WitnessArgs) -> Result<(), Failure> {
     let failure = |error| match error {
+        RunError::Configuration(errors) if errors.unread => Failure::Failed(errors.to_string()),
         RunError::Configuration(errors) => errors.into(),
         RunError::Failed(message) => Failure::Failed(message),
     };

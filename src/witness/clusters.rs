@@ -251,7 +251,11 @@ pub(super) fn load_keys(path: &Path, file: &WitnessFile) -> Result<Vec<KeyFile>,
             Err(error) => errors.push(WitnessFile::key_error(path, cluster, &error)),
         }
     }
-    if errors.is_empty() { Ok(keys) } else { Err(crate::config::ConfigErrors { errors, omitted: 0 }.into()) }
+    if errors.is_empty() {
+        Ok(keys)
+    } else {
+        Err(crate::config::ConfigErrors { errors, omitted: 0, unread: false }.into())
+    }
 }
 
 /// Makes the directory above all state directories if it is missing, for its owner alone.

@@ -188,7 +188,7 @@ impl Hands {
     /// Carries out one action; returns whether the engine has stopped.
     pub fn carry_out(&mut self, now: MonoTime, action: Action, bytes: &[u8], end: &mut HotEnd) -> bool {
         match action {
-            Action::Send { link, to, bytes: range } => self.send(link, to, &bytes[range]),
+            Action::Send { link, to, bytes: range } => self.send((link, to), &bytes[range], end),
             Action::Gate(gate) => {
                 let is_renewal = matches!(gate, GateAction::Renew { .. });
                 self.change_gate(gate);
@@ -221,10 +221,15 @@ impl Hands {
         false
     }
 
-    /// Sends a datagram over a link.
-    fn send(&mut self, link: LinkId, to: MacAddr, datagram: &[u8]) {
+    /// Sends a datagram over a link, on the segment to a hardware address. Whether the network took
+    /// it is noted.
+    fn send(&mut self, (link, to): (LinkId, MacAddr), datagram: &[u8], end: &HotEnd) {
         match link.path {
-            LinkPath::Udp(_) => self.links.send(link, datagram),
+            LinkPath::Udp(_) => {
+                if let Some(outcome) = self.links.send(link, datagram) {
+                    end.vital.unsent.note(link, outcome);
+                }
+            }
             LinkPath::Segment(interface) => {
                 let Some(eth) = &self.interfaces[usize::from(interface.0)] else { return };
                 self.frame.clear();

@@ -6,7 +6,7 @@
 //! for a way anew with every datagram, and as long as there is none a new socket would find none
 //! either, while this one still hears the peer.
 
-use crate::io::links::{LinkSocket, Received};
+use crate::io::links::{LinkSocket, Received, SendOutcome};
 use crate::types::LinkId;
 use std::io;
 
@@ -42,13 +42,15 @@ impl Links {
     }
 
     /// Sends a datagram over a link. What cannot be sent is lost; the next pulse says the same
-    /// again.
-    pub fn send(&mut self, id: LinkId, datagram: &[u8]) {
-        let Some(link) = self.0.iter_mut().find(|link| link.id == id) else { return };
-        if let Some(socket) = &link.socket
-            && let Err(error) = socket.send(datagram)
-        {
-            link.failure = Some(error);
+    /// again. Returns what became of it; `None` where there is no socket, or none any more.
+    pub fn send(&mut self, id: LinkId, datagram: &[u8]) -> Option<SendOutcome> {
+        let link = self.0.iter_mut().find(|link| link.id == id)?;
+        match link.socket.as_ref()?.send(datagram) {
+            Ok(outcome) => Some(outcome),
+            Err(error) => {
+                link.failure = Some(error);
+                None
+            }
         }
     }
 

@@ -26,12 +26,15 @@ pub(crate) use hands::Hands;
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Datagrams taken from one link's socket in one turn. A flood fills its socket's buffer, not our
 /// time.
 const TURN: usize = 64;
 /// Frames taken from one packet socket in one turn.
 const FRAMES: usize = 256;
+/// Longest sleep while the timer cannot be armed.
+const UNTIMED: Duration = Duration::from_millis(1);
 /// Room for one datagram or frame, in bytes.
 const BUFFER: usize = 2048;
 
@@ -77,7 +80,7 @@ impl Hot {
     /// Runs until the engine has stopped.
     ///
     /// # Errors
-    /// When the kernel's poll or timer fail, which leaves nothing to run with.
+    /// When the kernel's poll fails, which leaves nothing to run with.
     pub fn run(mut self) -> io::Result<()> {
         let mut ready = Ready::new();
         // What was due while the agent was being put together is done first: no wake-up was late.
@@ -87,8 +90,8 @@ impl Hot {
         self.recorder.end_turn(now, &self.engine);
         while !self.stopped {
             let deadline = self.deadline();
-            self.timer.arm(deadline)?;
-            self.poll.wait(&mut ready, None)?;
+            let armed = self.timer.arm(deadline);
+            self.poll.wait(&mut ready, armed.is_err().then_some(UNTIMED))?;
             let now = clock::now();
             self.hands.due = deadline.min(now);
             self.note_turn(deadline, now, ready.tokens().any(|token| token == TIMER));
@@ -96,12 +99,12 @@ impl Hot {
             for token in ready.tokens() {
                 match token {
                     TIMER => drop(self.timer.take()),
-                    ORDERS => self.take_orders(now)?,
-                    packet if packet >= PACKETS => self.take_packets(packet - PACKETS, now)?,
+                    ORDERS => self.take_orders(now),
+                    packet if packet >= PACKETS => self.take_packets(packet - PACKETS, now),
                     link => self.take_datagrams(link - LINKS, now),
                 }
             }
-            self.take_resting(now)?;
+            self.take_resting(now);
             self.handle(now, Event::Tick);
             self.let_go_of_failed(now);
             self.end.catch_up();
@@ -180,21 +183,21 @@ impl Hot {
     }
 
     /// Hands a packet socket's frames to the engine; in a storm the socket rests from then on.
-    fn take_packets(&mut self, at: u64, now: MonoTime) -> io::Result<()> {
-        let Ok(at) = usize::try_from(at) else { return Ok(()) };
+    fn take_packets(&mut self, at: u64, now: MonoTime) {
+        let Ok(at) = usize::try_from(at) else { return };
         let taken = self.take_frames(at, now);
         if self.calm[at].note(taken, now)
             && let Some(socket) = self.hands.socket(at)
             && self.calm[at].rest(now)
         {
-            self.poll.remove(socket)?;
+            // One that is not on the poll is taken off already.
+            let _gone = self.poll.remove(socket);
         }
-        Ok(())
     }
 
     /// Hands the frames of resting sockets to the engine; sockets that have become quiet are polled
-    /// again.
-    fn take_resting(&mut self, now: MonoTime) -> io::Result<()> {
+    /// again. One that the kernel does not take on the poll, for want of memory, rests on.
+    fn take_resting(&mut self, now: MonoTime) {
         for at in 0..self.calm.len() {
             if self.calm[at].due().is_none() {
                 continue;
@@ -203,11 +206,12 @@ impl Hot {
             if self.calm[at].note(taken, now) {
                 self.calm[at].rest(now);
             } else if let Some(socket) = self.hands.socket(at) {
-                self.poll.add(socket, PACKETS + at as u64)?;
-                self.calm[at].end();
+                match self.poll.add(socket, PACKETS + at as u64) {
+                    Ok(()) => self.calm[at].end(),
+                    Err(_) => drop(self.calm[at].rest(now)),
+                }
             }
         }
-        Ok(())
     }
 
     /// Hands an interface's frames to the engine, at most [`FRAMES`]; returns how many.
@@ -231,11 +235,11 @@ impl Hot {
     }
 
     /// Takes the slow side's orders, all that there are.
-    fn take_orders(&mut self, now: MonoTime) -> io::Result<()> {
+    fn take_orders(&mut self, now: MonoTime) {
         let _announced = self.end.woken.take();
         while let Ok(order) = self.end.orders.pop() {
             match order {
-                Order::Attach(attach) => self.attach(*attach, now)?,
+                Order::Attach(attach) => self.attach(*attach, now),
                 Order::Facts { interface, facts } => {
                     if !facts.gate {
                         self.detach(interface, now);
@@ -268,7 +272,6 @@ impl Hot {
                 Order::StoreFailed => self.handle(now, Event::StoreFailed),
             }
         }
-        Ok(())
     }
 
     /// Changes over: groups that go away are closed in their present slots, then the tables are
@@ -292,12 +295,15 @@ impl Hot {
         }
     }
 
-    /// Uses a gate and a packet socket on an interface from now on.
-    fn attach(&mut self, attach: Attach, now: MonoTime) -> io::Result<()> {
+    /// Uses a gate and a packet socket on an interface from now on. A socket that the kernel does
+    /// not take on the poll rests as in a storm: it is read all the same, and tried again.
+    fn attach(&mut self, attach: Attach, now: MonoTime) {
         let interface = attach.interface;
         self.detach(interface, now);
         let at = usize::from(interface.0);
-        self.poll.add(&attach.socket, PACKETS + at as u64)?;
+        if self.poll.add(&attach.socket, PACKETS + at as u64).is_err() {
+            self.calm[at].rest(now);
+        }
         let adopted = attach.adopted;
         self.hands.attach(attach);
         if adopted && let Some((lease, open)) = self.hands.adopt_lease(at) {
@@ -313,7 +319,6 @@ impl Hot {
         for link in self.hands.segment_links(interface) {
             self.handle(now, Event::Link { link, open: true });
         }
-        Ok(())
     }
 
     /// Closes the gate of an interface, lets go of it and of the packet socket, and tells the engine

@@ -76,7 +76,9 @@ use sd_notify::NotifyState;
 use service_thread::ServiceThread;
 use socket::ControlSocket;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use vitals::Vitals;
 
@@ -87,10 +89,11 @@ const TICK: Duration = Duration::from_millis(250);
 pub(crate) struct Slow {
     pub current: Current,
     pub started: MonoTime,
-    pub signals: Signals,
     /// Warnings of the start, shown in every status.
     pub warnings: Vec<String>,
     pub end: SlowEnd,
+    /// Readable when the hot thread has published something.
+    pub woken: AsyncFd<OwnedFd>,
     pub store: StoreHandle,
     pub messages: mpsc::Receiver<Message>,
     pub reload: Reload,
@@ -115,9 +118,8 @@ impl Slow {
     /// Runs until the hot thread has ended.
     ///
     /// # Errors
-    /// When the ring's descriptor cannot be watched, or the hot thread failed.
-    pub async fn run(mut self) -> io::Result<()> {
-        let woken = self.end.woken.for_tokio()?;
+    /// When the runtime ends before the hot thread, or the hot thread failed.
+    pub async fn run(mut self, mut signals: Signals) -> io::Result<()> {
         // Threads and programs start at ordinary priority all the same. The hot thread has already
         // said so if real-time priority is not permitted.
         let _permitted = realtime::be_realtime(realtime::HELPER_PRIORITY);
@@ -129,7 +131,7 @@ impl Slow {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             tokio::select! {
-                ready = woken.readable() => {
+                ready = self.woken.readable() => {
                     let mut ready = ready?;
                     let _announced = self.end.woken.take();
                     ready.clear_ready();
@@ -147,9 +149,9 @@ impl Slow {
                 Some(verdict) = self.checks.verdicts.recv() => self.handle_verdict(verdict),
                 Some(ended) = self.hooks.ends.recv() => self.handle_hook_ended(ended),
                 Some(call) = self.calls.arriving.recv() => self.handle_call(call),
-                _ = self.signals.terminate.recv() => self.stop(),
-                _ = self.signals.interrupt.recv() => self.stop(),
-                _ = self.signals.hangup.recv() => self.handle_hangup(),
+                _ = signals.terminate.recv() => self.stop(),
+                _ = signals.interrupt.recv() => self.stop(),
+                _ = signals.hangup.recv() => self.handle_hangup(),
                 _ = tick.tick() => self.handle_tick(),
             }
         }
@@ -224,6 +226,7 @@ impl Slow {
         self.socket.add_to(&mut status);
         self.ports.add_to(&mut status, current);
         self.vitals.add_to(&mut status, current.config.timing.pulse);
+        self.vitals.add_links_to(&mut status, report, &current.names);
         self.connections.add_to(&mut status, current, report);
         self.checks.add_to(&mut status, current, report);
         status

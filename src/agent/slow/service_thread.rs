@@ -6,6 +6,7 @@
 
 use crate::io::realtime;
 use std::io;
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -26,9 +27,18 @@ impl ServiceThread {
     /// # Errors
     /// When the system has no room for a thread or for the runtime's descriptors.
     pub fn start() -> io::Result<ServiceThread> {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(FILE_LOOKS).build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(FILE_LOOKS)
+            // One thread that looks at files is started here and stays. Without any the runtime panics
+            // when the system gives it none.
+            .thread_keep_alive(Duration::MAX)
+            .build()?;
         let handle = runtime.handle().clone();
+        // Whether the system has room for it is tried first, with a thread that ends at once.
+        let tried = std::thread::Builder::new().spawn(|| ())?;
+        let _ended = tried.join();
+        drop(handle.spawn_blocking(|| ()));
         let (end, ended) = oneshot::channel::<()>();
         std::thread::Builder::new().name("checks".into()).spawn(move || {
             let _permitted = realtime::be_realtime(realtime::HELPER_PRIORITY);

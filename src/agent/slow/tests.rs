@@ -142,7 +142,7 @@ fn people_are_told_of_a_failed_socket_at_once_and_not_again_soon() {
 
 #[test]
 fn a_failed_link_is_told_even_if_the_ring_was_full() {
-    let (mut slow, mut hot, _) = orders::queues().expect("descriptors");
+    let (mut slow, mut hot, _) = orders::queues(&[]).expect("descriptors");
     let link = |index| LinkId { peer: NodeId(2), path: LinkPath::Udp(index) };
     let error = || std::io::Error::from_raw_os_error(libc::ECONNABORTED);
     while slow.tales.slots() < slow.tales.buffer().capacity() {

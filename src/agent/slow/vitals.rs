@@ -4,8 +4,10 @@
 //! thread that hangs leaves the watchdog unfed, and systemd restarts the agent.
 
 use super::effects::Effects;
-use crate::control::protocol::StatusReport;
+use crate::control::protocol::{LinkState, StatusReport};
+use crate::engine::Report;
 use crate::orders::Vital;
+use crate::words::Names;
 use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,6 +35,16 @@ impl Vitals {
             effects.systemd(NotifyState::Watchdog);
         }
         effects
+    }
+
+    /// Takes back that links are up on which nothing can be sent, and says why.
+    pub fn add_links_to(&self, status: &mut StatusReport, report: &Report, names: &Names) {
+        let links = report.peers.iter().flat_map(|peer| &peer.links);
+        for (shown, link) in status.links.iter_mut().zip(links) {
+            let Some(cause) = self.vital.unsent.cause(link.id).filter(|_| link.open) else { continue };
+            shown.state = LinkState::Down;
+            status.warnings.push(format!("{}: nothing can be sent: {cause}", names.link(link.id)));
+        }
     }
 
     /// Adds lateness and losses to the status. `pulse`: the span between two pulses.

@@ -5,10 +5,11 @@
 //! there is and keeps what it had.
 
 use super::error::{ConfigError, ConfigErrors, Report};
-use super::keyfile::KeyFile;
+use super::keyfile::{KeyFile, KeyFileError};
 use super::value::Taken;
 use super::{Config, Group, Node, Promote, ServicePlan, Witness, programs, raw, valid};
 use crate::io::local::{self, LocalAddress};
+use crate::io::shortage;
 use crate::timing::{Profile, Timing};
 use crate::types::{GroupKey, NodeId, Vip};
 use std::fs::OpenOptions;
@@ -98,9 +99,11 @@ pub struct ReadFile {
 pub fn load(path: &Path, node: Option<&str>, local: &[LocalAddress]) -> Result<ReadFile, ConfigErrors> {
     let text = read_text(path)?;
     let cluster = ClusterFile::parse(&text, path)?;
-    let key = KeyFile::load(&cluster.key_file).map_err(|error| cluster.key_error(&error));
+    let loaded = KeyFile::load(&cluster.key_file);
+    let unread = loaded.as_ref().is_err_and(KeyFileError::is_unread);
+    let key = loaded.map_err(|error| cluster.key_error(&error));
     let me = cluster.identify(node, &local::bare(local));
-    let mut here = ConfigErrors { errors: Vec::new(), omitted: 0 };
+    let mut here = ConfigErrors { errors: Vec::new(), omitted: 0, unread: false };
     if let Ok(me) = me {
         here.errors = programs::program_errors(&cluster.file, &cluster.programs, false);
         if let Err(placed) = cluster.check_placed(me, local) {
@@ -114,8 +117,9 @@ pub fn load(path: &Path, node: Option<&str>, local: &[LocalAddress]) -> Result<R
     }
     match (me, key) {
         (Ok(me), Ok(_)) => Ok(ReadFile { config: cluster.for_node(me), text }),
-        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error.into()),
-        (Err(identity), Err(key)) => Err(ConfigErrors { errors: vec![key, identity], omitted: 0 }),
+        (Err(error), Ok(_)) => Err(error.into()),
+        (Ok(_), Err(key)) => Err(ConfigErrors { unread, ..key.into() }),
+        (Err(identity), Err(key)) => Err(ConfigErrors { errors: vec![key, identity], omitted: 0, unread: false }),
     }
 }
 
@@ -133,7 +137,8 @@ pub(super) fn read_text(path: &Path) -> Result<String, ConfigErrors> {
             std::io::ErrorKind::PermissionDenied => "run this command as root",
             _ => "see that the path is right, and that the file is there",
         };
-        refuse(format!("cannot be read: {error}"), right)
+        let unread = shortage::is_unread(&error);
+        ConfigErrors { unread, ..refuse(format!("cannot be read: {error}"), right).into() }
     };
     // O_NONBLOCK: opening a FIFO must not wait for a writer.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;

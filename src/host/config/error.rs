@@ -48,6 +48,9 @@ pub struct ConfigErrors {
     pub errors: Vec<ConfigError>,
     /// Number of errors that are not in `errors`.
     pub omitted: usize,
+    /// Whether a file could not be read because the machine is short of something or a disk did
+    /// not answer: the same file may be right a moment later.
+    pub unread: bool,
 }
 
 impl fmt::Display for ConfigErrors {
@@ -69,7 +72,7 @@ impl std::error::Error for ConfigErrors {}
 
 impl From<ConfigError> for ConfigErrors {
     fn from(error: ConfigError) -> ConfigErrors {
-        ConfigErrors { errors: vec![error], omitted: 0 }
+        ConfigErrors { errors: vec![error], omitted: 0, unread: false }
     }
 }
 
@@ -163,6 +166,6 @@ impl<'a> Report<'a> {
     /// All errors, in the order of the file.
     pub(crate) fn refuse(mut self) -> ConfigErrors {
         self.errors.sort_by_key(|error| error.line);
-        ConfigErrors { errors: self.errors, omitted: self.omitted }
+        ConfigErrors { errors: self.errors, omitted: self.omitted, unread: false }
     }
 }

@@ -11,6 +11,7 @@
 //! 2. Move that line to the top on both nodes, reload both. Now both send with the new key.
 //! 3. Remove the old line on both nodes, reload both.
 
+use crate::io::shortage;
 use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -66,6 +67,13 @@ pub enum KeyFileError {
 }
 
 impl KeyFileError {
+    /// Whether the file could not be read because the machine is short of something or its disk
+    /// did not answer.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        matches!(self, KeyFileError::Io(_, error) if shortage::is_unread(error))
+    }
+
     /// The mistake, as a phrase.
     #[must_use]
     pub fn wrong(&self) -> String {

@@ -253,7 +253,7 @@ pub enum LinkState {
     Up,
     /// No pulse for longer than the suspicion time.
     Silent,
-    /// The link cannot work: no local address, no socket, no carrier.
+    /// The link cannot work: no local address, no socket, no carrier, or nothing can be sent on it.
     #[default]
     Down,
 }

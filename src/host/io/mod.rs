@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod dial;
+pub mod heap;
 pub mod links;
 pub mod local;
 pub mod netlink;
@@ -14,6 +15,7 @@ pub mod poll;
 pub mod rawip;
 pub mod realtime;
 pub mod segment;
+pub mod shortage;
 pub mod sockdiag;
 pub mod systemd;
 pub mod timer;

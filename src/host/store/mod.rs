@@ -81,7 +81,9 @@ pub enum StoreError {
         cause: std::io::Error,
     },
     /// Another agent uses the directory.
-    #[error("state directory {} is in use by another agent: stop it, or give this one its own --state-dir", path.display())]
+    #[error(
+        "state directory {} is in use by another agent: stop it, or give this one its own --state-dir",
+        path.display())]
     Locked {
         /// Path of the directory.
         path: PathBuf,
@@ -123,6 +125,15 @@ pub enum StoreError {
         /// Format that the slot names.
         format: u32,
     },
+}
+
+impl StoreError {
+    /// Whether the directory is there and could not be used, for want of something or because its
+    /// disk did not answer.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        matches!(self, StoreError::Io { cause, .. } if shortage::is_unread(cause))
+    }
 }
 
 /// The reason for which a state is not durable yet. The store goes on trying.
