@@ -189,3 +189,26 @@ fn destroyed_socket_of_a_link_is_replaced_within_ticks_and_moves_nothing() {
     scene.wait_ready(Server::Alpha, GROUP);
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
+
+// L2: what is told of a link is true in both directions
+#[test]
+fn link_on_which_nothing_can_be_sent_is_not_called_up() {
+    let mut scene = Scene::start(Setup::of("lan"));
+    let nft = |line: &str| scene.lab.server(Server::Alpha).tool("nft", &["-f", "-"], line);
+    nft(
+        "table ip vipair_lab { chain out { type filter hook output priority 0; oifname eth1 udp dport 7811 drop; }; }",
+    );
+    scene.lab.note("a rule of alpha forbids pulses on its second link");
+    let state = |scene: &Scene, path: &str| {
+        let status = scene.agent(Server::Alpha).status().unwrap_or_else(|e| panic!("{e}"));
+        (status.link(path)["state"].clone(), status.0["warnings"].to_string())
+    };
+    scene.wait("alpha to call its second link down", |s| {
+        let (word, warnings) = state(s, "1");
+        word == "down" && warnings.contains("nothing can be sent")
+    });
+    assert_eq!(state(&scene, "0").0, "up", "the other link is well");
+    scene.lab.server(Server::Alpha).tool("nft", &["delete", "table", "ip", "vipair_lab"], "");
+    scene.wait("alpha to call it up again", |s| state(s, "1").0 == "up");
+    scene.finish(&Expected::owner(Server::Alpha));
+}

@@ -11,6 +11,7 @@ mod hooks;
 mod host_faults;
 mod hostile;
 mod identity;
+mod injected;
 mod judge_itself;
 mod lab_itself;
 mod links;

@@ -2,6 +2,7 @@
 
 use super::{assert_nothing_moves, let_pass};
 use crate::lab::config_text::{ConfigText, GroupText};
+use crate::lab::netns::{tool, try_tool};
 use crate::lab::process::catches_hangup;
 use crate::lab::{Port, Server, clock};
 use crate::probe::frames;
@@ -167,6 +168,69 @@ fn agent_without_a_place_for_its_socket_takes_over_and_answers_commands_once_it_
 /// Waits until alpha's agent, which has just been started, catches SIGHUP.
 fn wait_until_caught(scene: &mut Scene) {
     scene.wait("alpha's agent to catch SIGHUP", |s| catches_hangup(s.agent(Server::Alpha).pid()));
+}
+
+/// A file system of its own at a place of the lab, until it is dropped.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    /// Mounts an empty file system with these options.
+    fn new(at: std::path::PathBuf, options: &str) -> Mounted {
+        fs::create_dir(&at).expect("the lab's directory is ours");
+        tool("mount", &["-t", "tmpfs", "-o", options, "vipair-lab", &at.to_string_lossy()], "");
+        Mounted(at)
+    }
+
+    /// Changes the options.
+    fn remount(&self, options: &str) {
+        tool("mount", &["-o", &format!("remount,{options}"), &self.0.to_string_lossy()], "");
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // One that stays goes with the lab's directory, and the test has failed already.
+        let _gone = try_tool("umount", &["-l", &self.0.to_string_lossy()], "");
+    }
+}
+
+// L6: a place that takes nothing is no better than none
+#[test]
+fn agent_serves_where_the_place_of_its_socket_is_read_only_or_full() {
+    for (name, harm, remedy) in [("read-only", "ro", "rw"), ("full", "nr_inodes=1", "nr_inodes=9")] {
+        let mut scene = Scene::build(Setup::of("lan"));
+        let place = Mounted::new(scene.lab.dir().join("run"), harm);
+        scene.agent_mut(Server::Alpha).0.set_socket(place.0.join("vipair.sock"));
+        scene.start_agent(Server::Alpha);
+        scene.wait_answered_by(Server::Alpha);
+        assert!(scene.agent(Server::Alpha).status().is_err(), "{name}: it had a place for its socket");
+        place.remount(remedy);
+        scene.wait_role(Server::Alpha, GROUP, "active");
+        assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(300));
+        scene.finish(&Expected::owner(Server::Alpha));
+    }
+}
+
+// L6: a limit on the size of files ends nothing
+#[test]
+fn agent_that_may_write_no_longer_files_goes_on_and_says_that_its_state_is_not_written() {
+    let mut scene = Scene::start(Setup::of("lan"));
+    let pid = scene.agent(Server::Beta).pid().to_string();
+    tool("prlimit", &["--pid", &pid, "--fsize=16:unlimited"], "");
+    scene.lab.note("beta may write files of 16 bytes");
+    scene.agent(Server::Alpha).command(&["switch", GROUP]).unwrap_or_else(|e| panic!("{e}"));
+    scene.wait_role(Server::Beta, GROUP, "active");
+    scene.wait("beta to say that its state is not written", |s| {
+        let status = s.agent(Server::Beta).status();
+        status.is_ok_and(|status| status.0["warnings"].to_string().contains("state directory cannot be written"))
+    });
+    tool("prlimit", &["--pid", &pid, "--fsize=unlimited:unlimited"], "");
+    scene.wait("beta's state to be written", |s| {
+        let status = s.agent(Server::Beta).status();
+        status.is_ok_and(|status| !status.0["warnings"].to_string().contains("state directory cannot be written"))
+    });
+    assert_nothing_moves(&scene, Server::Beta, Duration::from_millis(300));
+    scene.finish(&Expected::owner(Server::Alpha).handover());
 }
 
 // Guide 8: a reload that is asked for while the agent starts is done when it serves.

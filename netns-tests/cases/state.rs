@@ -1,10 +1,12 @@
 //! The disk under the state directory fails.
 
-use super::{assert_nothing_moves, let_pass};
+use super::{assert_nothing_moves, assert_served_throughout, let_pass};
 use crate::lab::Server;
 use crate::lab::agent::StateDir;
+use crate::lab::config_text::{ConfigText, GroupText};
+use crate::lab::injector::{Fault, When};
 use crate::probe::oracle::Expected;
-use crate::scene::{GROUP, Scene, Setup};
+use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
 use std::time::Duration;
 
 /// Switches the group to `to`, and lets the drain pass.
@@ -126,4 +128,39 @@ fn server_alone_with_corrupted_state_stays_closed_and_says_why() {
     scene.wait_ready(owner.other(), GROUP);
     let expected = Expected::owner(Server::Alpha);
     scene.finish(&if owner == Server::Alpha { expected } else { expected.takeover() });
+}
+
+// S7 L5: a disk that does not answer for a while ends no start
+#[test]
+fn agent_whose_state_directory_cannot_be_had_waits_for_it_and_adopts_its_gate() {
+    let config =
+        ConfigText::pair("lan").timing_toml("lease_ms = 10000").group(GroupText::new(GROUP, &[ADDRESS, ADDRESS6]));
+    let mut scene = Scene::build(Setup::with(config));
+    scene.agent_mut(Server::Alpha).0.set_injected();
+    scene.start_agent(Server::Alpha);
+    scene.wait_role(Server::Alpha, GROUP, "active");
+    scene.start_agent(Server::Beta);
+    scene.wait_ready(Server::Beta, GROUP);
+    let injector = scene.agent(Server::Alpha).injector();
+    let lock = injector.seen().into_keys().find(|call| call.name() == "flock").expect("it locks the directory");
+    injector.set(Some(Fault { call: lock, errno: libc::EIO, when: When::Always }));
+    let from = scene.kill_agent(Server::Alpha);
+    let said_before = scene.agent(Server::Alpha).log_text().len();
+    scene.lab.note("the state directory of alpha cannot be had");
+    scene.start_agent(Server::Alpha);
+    scene.wait("alpha to say that its start begins anew", |s| {
+        s.agent(Server::Alpha).log_text()[said_before..].contains("the start begins anew")
+    });
+    let_pass(Duration::from_millis(600));
+    assert!(!scene.agent_mut(Server::Alpha).0.ended_by_itself(), "it waits for its state");
+    let said = scene.agent(Server::Alpha).log_text()[said_before..].to_owned();
+    assert_eq!(said.matches("the start begins anew").count(), 1, "it says so once: {said}");
+    scene.agent(Server::Alpha).injector().set(None);
+    scene.lab.note("the disk of alpha is back");
+    scene.wait_role(Server::Alpha, GROUP, "active");
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
+    for asker in &scene.askers {
+        assert_served_throughout(&asker.since(from), Server::Alpha);
+    }
+    scene.finish(&Expected::owner(Server::Alpha));
 }

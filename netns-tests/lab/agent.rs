@@ -5,6 +5,7 @@
 //! output and the agent's log.
 
 use super::home::Home;
+use super::injector::Injector;
 use super::netns::try_tool;
 use super::process::{Process, tail};
 use super::program::program;
@@ -44,6 +45,8 @@ pub struct Agent {
     socket: PathBuf,
     /// File that the process writes its output to instead of its log.
     output: Option<PathBuf>,
+    /// Who is asked about every system call of the process; `None`: nobody.
+    injector: Option<Injector>,
     /// The server's own files; `None` if it shares those of the machine.
     home: Option<Rc<Home>>,
 }
@@ -62,6 +65,7 @@ impl Agent {
             state: StateDir::Plain,
             socket,
             output: None,
+            injector: None,
             home: None,
         }
     }
@@ -88,6 +92,26 @@ impl Agent {
     /// a device, or a pipe that somebody reads.
     pub fn set_output(&mut self, file: &Path) {
         self.output = Some(file.to_owned());
+    }
+
+    /// Has an injector asked about every system call of the agent, from the next start on.
+    pub fn set_injected(&mut self) {
+        self.injector = Some(Injector::default());
+    }
+
+    /// The injector; panics without [`Agent::set_injected`].
+    pub fn injector(&self) -> &Injector {
+        self.injector.as_ref().expect("this agent was given an injector")
+    }
+
+    /// Waits until the agent's process ends by itself; `None` when it still runs after `limit`. It
+    /// is no longer this agent's once it has ended.
+    pub fn wait_end(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let status = self.process.as_mut()?.wait(limit);
+        if status.is_some() {
+            self.process = None;
+        }
+        status
     }
 
     /// Starts the agent; returns the instant just before.
@@ -132,7 +156,13 @@ impl Agent {
         }
         command.env("RUST_BACKTRACE", "1");
         let output = self.output.clone().unwrap_or_else(|| self.log_path());
-        self.process = Some(Process::start(lab.server(self.server), command, &output, self.outlive));
+        self.process = Some(Process::start_watched(
+            lab.server(self.server),
+            command,
+            &output,
+            self.outlive,
+            self.injector.as_mut(),
+        ));
     }
 
     /// Runs a shell line in the state directory as the agent sees it, private file systems

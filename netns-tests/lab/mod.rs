@@ -14,6 +14,7 @@ pub mod faults;
 pub mod files;
 pub mod home;
 pub mod intruder;
+pub mod injector;
 pub mod machine;
 pub mod netns;
 pub mod process;

@@ -4,6 +4,7 @@
 //! name. Every child dies with the thread that started it (PR_SET_PDEATHSIG), so start children
 //! from the thread that keeps the lab, never from [`super::netns::Netns::run`].
 
+use super::injector::Injector;
 use super::netns::Netns;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -24,7 +25,18 @@ pub struct Process {
 impl Process {
     /// Starts `command` inside `netns`; its output is appended to the file `log`. With `outlive`
     /// the child survives us.
-    pub fn start(netns: &Netns, mut command: Command, log: &Path, outlive: bool) -> Process {
+    pub fn start(netns: &Netns, command: Command, log: &Path, outlive: bool) -> Process {
+        Process::start_watched(netns, command, log, outlive, None)
+    }
+
+    /// Like [`Process::start`]; the injector is asked about every system call of the child.
+    pub fn start_watched(
+        netns: &Netns,
+        mut command: Command,
+        log: &Path,
+        outlive: bool,
+        injector: Option<&mut Injector>,
+    ) -> Process {
         let open = || OpenOptions::new().create(true).append(true).open(log);
         let (out, err) = match (open(), open()) {
             (Ok(out), Ok(err)) => (out, err),
@@ -45,8 +57,13 @@ impl Process {
                 Ok(())
             });
         }
+        let way = injector.as_ref().map(|_| Injector::watch_on_exec(&mut command));
         let child = command.spawn().unwrap_or_else(|e| panic!("start {command:?}: {e}"));
-        Process { child, log: log.to_owned(), keep: outlive }
+        let process = Process { child, log: log.to_owned(), keep: outlive };
+        if let (Some(injector), Some(way)) = (injector, way) {
+            injector.answer(process.pid().as_raw(), way);
+        }
+        process
     }
 
     /// Number of the child's process.

@@ -11,7 +11,7 @@ pub mod dir;
 pub mod slot;
 
 use crate::durable::GroupState;
-use crate::io::clock;
+use crate::io::{clock, shortage};
 use crate::types::NodeId;
 use dir::StateDir;
 use sha2::{Digest, Sha256};
