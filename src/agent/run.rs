@@ -266,12 +266,12 @@ fn assemble(options: &RunOptions, found: Found, kept: &[OwnedFd]) -> Result<Part
     let service_thread =
         ServiceThread::start().map_err(|error| RunError::failed("starting checks and hooks", &error))?;
     let (systemd, launcher) = (Arc::new(Systemd::default()), Arc::new(Launcher::new()));
-    let ports = start_keeper(config, interfaces, former)?;
+    let mut ports = start_keeper(config, interfaces, former)?;
     match start_hot(hot, messages_in) {
         Ok(more) => warnings.extend(more),
         Err(error) => {
             // Its thread is over before another keeper begins.
-            ports.stop();
+            ports.finish();
             return Err(error);
         }
     }
