@@ -24,7 +24,7 @@ const UNREADABLE: u8 = 3;
 /// Pause after the first failed installation of the gate; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause after a failed installation.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Pause after the next failed installation: [`FIRST_PAUSE`] doubled up to [`LONGEST_PAUSE`].
 pub(super) struct Pause(Duration);
