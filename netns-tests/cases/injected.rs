@@ -132,7 +132,7 @@ fn start_under_all(choose: impl FnOnce(&BTreeMap<Call, u64>) -> Vec<Fault>) {
 fn start_with_a_system_call_that_fails_adopts_the_gate_all_the_same() {
     start_under_all(|seen| {
         let all = faults_of(seen, |count| vec![count / 2 + 1]);
-        sample(all.into_iter().filter(is_fair_at_start).collect(), 30)
+        sample(all.into_iter().filter(is_fair_at_start).collect(), 10)
     });
 }
 
@@ -230,7 +230,7 @@ fn run_under_all(time: Duration, choose: impl FnOnce(Vec<Fault>) -> Vec<Fault>) 
 // S1 S8 L5: the active one goes on, or hands over, and is whole again afterwards
 #[test]
 fn active_agent_whose_system_calls_fail_goes_on_or_hands_over() {
-    run_under_all(Duration::from_millis(600), |faults| sample(faults, 20));
+    run_under_all(Duration::from_millis(600), |faults| sample(faults, 8));
 }
 
 // S1 S8 L5

@@ -155,7 +155,9 @@ fn open_store(options: &RunOptions, config: &Config, hash: u64) -> Result<(Store
     loop {
         match Store::open(&options.state_dir, config.me, hash) {
             Err(StoreError::Locked { .. }) if clock::now() < patience => std::thread::sleep(LOCK_PAUSE),
-            Err(error @ StoreError::Io { .. }) if error.is_unread() => return Err(RunError::Short(error.to_string())),
+            Err(error @ StoreError::Io { .. }) if error.is_unread() => {
+                return Err(RunError::Short(error.to_string()));
+            }
             Err(error) => return Err(RunError::Failed(error.to_string())),
             Ok(opened) => return Ok(opened),
         }
