@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::gate::Former;
 use crate::hot::{Hands, Hot};
 use crate::io::units::Systemd;
-use crate::io::{clock, heap, realtime, shortage, systemd};
+use crate::io::{clock, realtime, shortage, systemd};
 use crate::keeper::KeeperHandle;
 use crate::launch::Launcher;
 use crate::load::load;
@@ -68,7 +68,6 @@ const AGAIN: Duration = Duration::from_millis(250);
 /// # Errors
 /// See [`RunError`]. Nothing is open when it returns.
 pub fn run(options: &RunOptions) -> Result<(), RunError> {
-    heap::be_patient();
     // Once, whatever begins anew: nobody else may own these numbers.
     let kept = systemd::kept();
     let mut told = String::new();

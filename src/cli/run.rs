@@ -2,6 +2,7 @@
 
 use super::{DEFAULT_CONFIG, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Failure, logging};
 use crate::agent::{self, RunError, RunOptions};
+use crate::io::heap;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -29,6 +30,8 @@ impl From<RunArgs> for RunOptions {
 
 /// Runs the agent until it is told to stop.
 pub(super) fn execute(args: RunArgs) -> Result<(), Failure> {
+    // Before logging, which may start a thread.
+    heap::be_patient();
     let _rest = logging::start();
     agent::run(&args.into()).map_err(|error| match error {
         RunError::Configuration(errors) => errors.into(),
