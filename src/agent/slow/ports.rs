@@ -116,21 +116,12 @@ impl Ports {
                 effects.extend(self.addresses.handle_lost(interface, numbering));
             }
             KeeperEvent::Gone { interface, renamed } => {
-                let name = names.interface(interface);
-                let text = match renamed {
-                    Some(new) => format!(
-                        "interface {name} is called {new} now: its gate is closed, the addresses are being taken away"
-                    ),
-                    None => format!("interface {name} is gone"),
-                };
-                effects.event(Severity::Error, "interface_gone", text);
+                report_gone(names.interface(interface), renamed, &mut effects);
                 self.change_facts(interface, |facts| *facts = InterfaceFacts::default(), &mut effects);
                 effects.extend(self.addresses.handle_lost(interface, numbering));
             }
             KeeperEvent::AddressRestored { interface, address } => {
-                let name = names.interface(interface);
-                let text = format!("somebody removed {address} from {name}; it was added again");
-                effects.event(Severity::Warning, "address_restored", text);
+                report_restored(names.interface(interface), address, &mut effects);
             }
             KeeperEvent::Warned { interface, text } => {
                 let text = format!("{}: {text}", names.interface(interface));
@@ -233,6 +224,23 @@ impl Ports {
 }
 
 /// Tells people when an interface becomes a port of another one, or ceases to be. `was`: whether it
+/// Tells people that an address which somebody had removed is back.
+fn report_restored(name: &str, address: Vip, effects: &mut Effects) {
+    let text = format!("somebody removed {address} from {name}; it was added again");
+    effects.event(Severity::Warning, "address_restored", text);
+}
+
+/// Tells people that an interface does not exist any more, or has another name.
+fn report_gone(name: &str, renamed: Option<String>, effects: &mut Effects) {
+    let text = match renamed {
+        Some(new) => {
+            format!("interface {name} is called {new} now: its gate is closed, the addresses are being taken away")
+        }
+        None => format!("interface {name} is gone"),
+    };
+    effects.event(Severity::Error, "interface_gone", text);
+}
+
 /// was one before.
 fn report_port(name: &str, was: bool, port_of: Option<&str>, effects: &mut Effects) {
     match port_of {
