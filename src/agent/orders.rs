@@ -9,7 +9,7 @@
 use super::lateness::Lateness;
 use crate::announcer::AnnounceOrder;
 use crate::durable::Durable;
-use crate::engine::{Cause, Command, Hook, InterfaceFacts, Notice, Outcome, Reconfiguration, Report};
+use crate::engine::{Cause, Command, Hook, InterfaceFacts, Lacks, Notice, Outcome, Reconfiguration, Report};
 use crate::gate::GateHandle;
 use crate::io::links::LinkSocket;
 use crate::io::poll::Waker;
@@ -50,6 +50,8 @@ pub(super) enum Order {
     Segment,
     /// Tell the engine how badly a group's service does: 0 well, 255 vetoed.
     Health { group: GroupId, health: u8 },
+    /// Tell the engine what this node lacks for a group now.
+    Lacks { group: GroupId, lacks: Lacks },
     /// Tell the engine that a hook has ended.
     Hook { group: GroupId, hook: Hook, epoch: Epoch, ok: bool },
     /// Tell the engine that a state is durable.

@@ -28,6 +28,7 @@ use crate::slow::current::Current;
 use crate::slow::events::Events;
 use crate::slow::flight::Flight;
 use crate::slow::hooks::Hooks;
+use crate::slow::lacks::LackTable;
 use crate::slow::message::Message;
 use crate::slow::paths::Paths;
 use crate::slow::ports::Ports;
@@ -214,6 +215,7 @@ async fn run_threads(start: Start<'_>) -> Result<(), RunError> {
         messages,
         reload: Reload::new(options.clone()),
         ports,
+        lacks: LackTable::default(),
         paths: Paths::new(&links),
         checks: Checks::new(service_thread.runtime(), Arc::clone(&systemd), Arc::clone(&launcher)),
         hooks: Hooks::new(service_thread.runtime(), systemd, launcher),

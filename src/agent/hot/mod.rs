@@ -259,6 +259,7 @@ impl Hot {
                 Order::Installed { interface } => self.handle(now, Event::Installed { interface }),
                 Order::Segment => self.recorder.want_segment(),
                 Order::Health { group, health } => self.handle(now, Event::Health { group, health }),
+                Order::Lacks { group, lacks } => self.handle(now, Event::Lacks { group, lacks }),
                 Order::Hook { group, hook, epoch, ok } => self.handle(now, Event::Hook { group, hook, epoch, ok }),
                 Order::Stored { version } => self.handle(now, Event::Stored { version }),
                 Order::StoreFailed => self.handle(now, Event::StoreFailed),

@@ -4,6 +4,7 @@
 //! effects; `Slow` carries them out, one after the other, before anything else happens.
 
 use crate::control::protocol::Severity;
+use crate::engine::Lacks;
 use crate::orders::Order;
 use crate::types::{GroupKey, InterfaceId};
 use crate::words::Saying;
@@ -19,6 +20,8 @@ pub(crate) enum Effect {
     Systemd(Vec<NotifyState<'static>>),
     /// The checks of the groups on an interface may start: their addresses are in place.
     StartChecks(InterfaceId),
+    /// A group lacks something here from now on, or no longer: see [`super::lacks`].
+    Lack { group: GroupKey, lack: Lacks, holds: bool },
     /// The checks of a group try again at once: a hook may have started or stopped the service.
     CheckAgain(GroupKey),
 }

@@ -13,6 +13,7 @@
 //! | [`current`] | what the agent runs with: configuration, keys, names |
 //! | [`reload`] | what the agent will run with next |
 //! | [`ports`] | interfaces: facts, counters, the keeper |
+//! | [`lacks`] | what this node lacks for each group, joined from what the parts say |
 //! | [`paths`] | sockets of UDP links |
 //! | [`checks`], [`hooks`] | verdicts on the services, programs around a move; on the [`service_thread`] |
 //! | [`connections`] | the thread that looks after clients' connections |
@@ -32,6 +33,7 @@ mod effects;
 pub(crate) mod events;
 pub(crate) mod flight;
 pub(crate) mod hooks;
+pub(crate) mod lacks;
 pub(crate) mod message;
 pub(crate) mod paths;
 pub(crate) mod ports;
@@ -63,6 +65,7 @@ use effects::{Effect, Effects};
 use events::Events;
 use flight::Flight;
 use hooks::Hooks;
+use lacks::LackTable;
 use message::Message;
 use paths::Paths;
 use ports::Ports;
@@ -90,6 +93,7 @@ pub(crate) struct Slow {
     pub messages: mpsc::Receiver<Message>,
     pub reload: Reload,
     pub ports: Ports,
+    pub lacks: LackTable,
     pub paths: Paths,
     pub checks: Checks,
     pub hooks: Hooks,
@@ -158,6 +162,13 @@ impl Slow {
                 Effect::Systemd(states) => notify(&states),
                 Effect::StartChecks(interface) => self.checks.start_on(interface, &self.current),
                 Effect::CheckAgain(group) => self.checks.try_again(group),
+                Effect::Lack { group, lack, holds } => {
+                    let numbering = self.reload.numbering(&self.current);
+                    self.lacks
+                        .note(group, lack, holds, numbering)
+                        .into_iter()
+                        .for_each(|order| self.end.order(order));
+                }
             }
         }
     }
@@ -330,6 +341,8 @@ impl Slow {
         self.current = current;
         self.flight.reconfigure(&self.current.config);
         self.connections.reconfigure(&self.current);
+        let orders = self.lacks.reconfigure(&self.current, self.reload.numbering(&self.current));
+        orders.into_iter().for_each(|order| self.end.order(order));
         self.configure_checks();
         let keeper = self.ports.reconfigure(&self.current.config);
         let effects = self.reload.handle_taken_over(&changes, keeper, self.ports.is_ready());

@@ -5,11 +5,12 @@ use super::connections::thread_setup;
 use super::current::{Current, Numbering};
 use super::effects::{Effect, Effects};
 use super::hooks;
+use super::lacks::LackTable;
 use super::paths::Paths;
 use crate::config::{ClusterFile, KeyFile};
 use crate::control::protocol::Response;
 use crate::control::server::Answer;
-use crate::engine::{Command, Hook, Outcome};
+use crate::engine::{Command, Hook, Lacks, Outcome};
 use crate::hooks::{Ended, Occasion};
 use crate::orders::{self, Order, Tale};
 use crate::testing::netns::in_netns;
@@ -36,6 +37,7 @@ fn words(effects: Effects) -> Vec<String> {
         Effect::Event(saying) => format!("event {}: {}", saying.kind, saying.text),
         Effect::Systemd(_) => "systemd".to_owned(),
         Effect::StartChecks(interface) => format!("start checks on {}", interface.0),
+        Effect::Lack { lack, holds, .. } => format!("lack {lack:?}: {holds}"),
         Effect::CheckAgain(_) => "check again".to_owned(),
     };
     effects.into_iter().map(word).collect()
@@ -158,4 +160,26 @@ fn a_failed_link_is_told_even_if_the_ring_was_full() {
     let mut told = take();
     told.sort();
     assert_eq!(told, [link(0), link(1)], "each once");
+}
+
+#[test]
+fn what_a_group_lacks_is_joined_told_when_it_changes_and_told_again_after_a_reload() {
+    let before = current(&["web", "mail"]);
+    let (web, mail) = (before.config.groups[0].key, before.config.groups[1].key);
+    let numbering = Numbering(&before.config);
+    let mut table = LackTable::default();
+    let both = Lacks::ADDRESS.and(Lacks::REACH);
+    let told = |order: Option<Order>| order.map(|order| format!("{order:?}"));
+    let order = |group: u16, lacks: Lacks| Some(format!("{:?}", Order::Lacks { group: GroupId(group), lacks }));
+    assert_eq!(told(table.note(web, Lacks::ADDRESS, true, numbering)), order(0, Lacks::ADDRESS));
+    assert_eq!(told(table.note(web, Lacks::ADDRESS, true, numbering)), None);
+    assert_eq!(told(table.note(web, Lacks::REACH, true, numbering)), order(0, both));
+    assert_eq!(told(table.note(mail, Lacks::REACH, true, numbering)), order(1, Lacks::REACH));
+    assert_eq!(told(table.note(web, Lacks::REACH, false, numbering)), order(0, Lacks::ADDRESS));
+    assert_eq!((table.of(web), table.of(mail)), (Lacks::ADDRESS, Lacks::REACH));
+
+    let after = current(&["news", "web"]);
+    let orders = table.reconfigure(&after, Numbering(&after.config));
+    assert_eq!(orders.into_iter().map(|order| told(Some(order))).collect::<Vec<_>>(), [order(1, Lacks::ADDRESS)]);
+    assert_eq!(table.of(mail), Lacks::NONE);
 }
