@@ -8,6 +8,7 @@ mod health;
 mod hooks;
 mod one_way;
 mod promises;
+mod reach;
 mod reload;
 mod restart;
 mod right_of_way;
