@@ -8,13 +8,19 @@
 //! Both sockets belong to the network namespace of the thread that opened them.
 
 mod addresses;
+mod answer;
+mod bridge;
 pub mod events;
 pub mod message;
 mod requests;
+mod routes;
 
 pub use addresses::{ADDRESS_BATCH, AddressInfo};
+pub use answer::{Answering, Mute, outside};
+pub use bridge::BridgePort;
 pub use events::{NetlinkEvent, NetlinkEvents};
 pub use requests::{Netlink, hold_addresses_while_down};
+pub use routes::{RouteInfo, Verdict};
 
 use crate::types::MacAddr;
 use std::net::IpAddr;
