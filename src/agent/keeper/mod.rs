@@ -16,12 +16,14 @@
 //! | `event` | what is to be guarded, what is reported |
 //! | `port` | one client interface: its gate, its addresses |
 //! | `plan` | which addresses to remove and add, in portions |
+//! | `uplinks` | whether the cable behind a bridge has a signal |
 //! | `gateways` | gateways of default routes on the segment |
 
 mod event;
 mod gateways;
 mod plan;
 mod port;
+mod uplinks;
 
 pub use event::{Guarded, KeeperEvent};
 
@@ -35,6 +37,7 @@ use std::os::fd::OwnedFd;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
+use uplinks::Uplinks;
 
 /// Time between two looks at everything, events or not.
 const LOOK: Duration = Duration::from_secs(1);
@@ -115,13 +118,26 @@ struct Tools {
     report: Box<dyn FnMut(KeeperEvent) + Send>,
     /// Descriptors of gates from an earlier life, kept by the service manager.
     kept: Vec<OwnedFd>,
+    uplinks: Uplinks,
 }
 
 impl Tools {
     /// Opens the event socket first, so that a change after the first look is reported.
     fn open(report: Box<dyn FnMut(KeeperEvent) + Send>, kept: Vec<OwnedFd>) -> io::Result<(Tools, NetlinkEvents)> {
         let events = NetlinkEvents::open()?;
-        Ok((Tools { netlink: Netlink::open()?, report, kept }, events))
+        Ok((Tools { netlink: Netlink::open()?, report, kept, uplinks: Uplinks::default() }, events))
+    }
+
+    /// Passes the state of the interface with the number `index` to the slow side. Of a bridge it
+    /// tells the signal of the cable behind it.
+    fn report_state(&mut self, event: KeeperEvent, index: u32) {
+        let event = self.uplinks.adjust(&mut self.netlink, event, index);
+        self.report(event);
+    }
+
+    /// Looks at the ports of bridges, where one may have changed.
+    fn look_at_uplinks(&mut self) {
+        self.uplinks.look(&mut self.netlink).into_iter().for_each(|event| self.report(event));
     }
 
     /// Passes an event to the slow side.
@@ -185,6 +201,7 @@ impl Keeper {
             for port in &mut self.ports {
                 port.attend(&mut self.tools);
             }
+            self.tools.look_at_uplinks();
         }
     }
 
@@ -194,6 +211,7 @@ impl Keeper {
         for _ in 0..EVENTS_AT_ONCE {
             match next {
                 Some(Ok(event)) => {
+                    self.tools.uplinks.handle_event(&event);
                     for port in &mut self.ports {
                         port.handle_event(&mut self.tools, &event);
                     }

@@ -194,12 +194,9 @@ impl Port {
         if self.link.as_ref() == Some(&link) {
             return;
         }
-        tools.report(KeeperEvent::State {
-            interface: self.wanted.interface,
-            up: link.up,
-            carrier: link.carrier,
-            mac: link.mac,
-        });
+        let interface = self.wanted.interface;
+        let state = KeeperEvent::State { interface, up: link.up, carrier: link.carrier, mac: link.mac };
+        tools.report_state(state, link.index);
         if link.carrier {
             self.gateway_countdown = 0;
         }
@@ -210,6 +207,7 @@ impl Port {
 
     /// Starts over: the interface is gone, and with it everything on it.
     fn forget_interface(&mut self, tools: &mut Tools) {
+        tools.uplinks.forget(self.wanted.interface);
         tools.report(KeeperEvent::Gone { interface: self.wanted.interface });
         *self = Port { look_due: false, ..Port::new(self.wanted.clone()) };
     }
