@@ -3,6 +3,7 @@
 //! [`crate::scene::Scene::finish_by_chance`]; besides, each case asserts its own promise.
 
 mod agent_faults;
+mod bridges;
 mod connections;
 mod conntrack;
 mod flight;
@@ -19,6 +20,8 @@ mod operator;
 mod own_address;
 mod partition;
 mod planned;
+mod reach;
+mod readiness;
 mod reload;
 mod service;
 mod services;
