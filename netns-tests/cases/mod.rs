@@ -2,6 +2,7 @@
 //! S1, S2, S3 and S8 by the frames that left the servers, or with
 //! [`crate::scene::Scene::finish_by_chance`]; besides, each case asserts its own promise.
 
+mod addresses;
 mod agent_faults;
 mod bridges;
 mod connections;
@@ -10,6 +11,7 @@ mod flight;
 mod hooks;
 mod host_faults;
 mod hostile;
+mod identity;
 mod judge_itself;
 mod lab_itself;
 mod links;
@@ -19,6 +21,7 @@ mod many;
 mod operator;
 mod own_address;
 mod partition;
+mod place;
 mod planned;
 mod reach;
 mod readiness;

@@ -8,13 +8,13 @@ use std::process::Command;
 use std::{env, fs};
 
 const SOURCE: &str = "gate/gate.bpf.c";
-const HEADER: &str = "gate/gate.bpf.h";
+const HEADERS: [&str; 2] = ["gate/gate.bpf.h", "gate/question.bpf.h"];
 
 /// Compiles the gate program into OUT_DIR, and passes the names of its two parts on to the crate.
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={SOURCE}");
-    println!("cargo:rerun-if-changed={HEADER}");
+    HEADERS.iter().for_each(|header| println!("cargo:rerun-if-changed={header}"));
     println!("cargo:rerun-if-env-changed=CLANG");
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     let tag = program_tag();
@@ -29,7 +29,8 @@ fn main() {
 /// Tag of eight hex digits that changes with the program: part of the program's name in the kernel,
 /// so that an agent knows whether a gate that it finds is the one that it was built with. FNV-1a.
 fn program_tag() -> String {
-    let source = [SOURCE, HEADER].map(|path| fs::read(path).unwrap_or_default()).concat();
+    let files = std::iter::once(&SOURCE).chain(&HEADERS);
+    let source: Vec<u8> = files.flat_map(|path| fs::read(path).unwrap_or_default()).collect();
     let hash = source.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
     format!("{hash:08x}")
 }

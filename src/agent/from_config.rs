@@ -114,7 +114,6 @@ pub(super) fn hand_groups(config: &Config) -> Vec<Group> {
         slot: None,
         announcement: AnnounceOrder {
             group: GroupId(u16::try_from(at).unwrap_or(u16::MAX)),
-            interface: Arc::from(group.interface.as_str()),
             ifindex: 0,
             source: MacAddr::ZERO,
             addresses: Arc::from(group.addresses.as_slice()),

@@ -46,8 +46,8 @@ pub(super) enum Order {
     Reconfigure(Box<Reconfigure>),
     /// Use a gate whose groups have changed.
     Regrouped(Box<Regrouped>),
-    /// Tell the engine that all addresses of an interface are in place.
-    Installed { interface: InterfaceId },
+    /// Tell the engine whether any address of a group is in place.
+    Addresses { group: GroupId, there: bool },
     /// Begin a new segment of the flight recording.
     Segment,
     /// Tell the engine how badly a group's service does: 0 well, 255 vetoed.

@@ -12,6 +12,7 @@ use crate::announcer::Announcer;
 use crate::config::{Config, KeyFile, ReadFile};
 use crate::durable::{Durable, Loaded};
 use crate::engine::Engine;
+use crate::gate::Former;
 use crate::hot::{Hands, Hot};
 use crate::io::units::Systemd;
 use crate::io::{clock, realtime, systemd};
@@ -43,6 +44,7 @@ use crate::{from_config, orders};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -203,7 +205,7 @@ async fn run_threads(start: Start<'_>) -> Result<(), RunError> {
         .map_err(|error| RunError::failed("preparing the hot thread", &error))?;
     let readiness_reports = messages_in.clone();
     warnings.extend(start_hot(hot, messages_in)?);
-    let ports = start_keeper(config, interfaces)?;
+    let ports = start_keeper(config, interfaces, &options.socket)?;
     let readiness = start_readiness(readiness_reports, &current);
     let (calls_in, calls) = mpsc::channel(CALLS);
     let service_thread =
@@ -259,10 +261,12 @@ fn start_readiness(messages: mpsc::Sender<Message>, current: &Current) -> Readin
     Readiness::new(thread.ok(), current)
 }
 
-/// Starts the keeper of the interfaces; its reports arrive in the ports.
-fn start_keeper(config: &Config, interfaces: usize) -> Result<Ports, RunError> {
+/// Starts the keeper of the interfaces; its reports arrive in the ports. Beside the control socket,
+/// which is in memory, the gates' programs are noted for a later life.
+fn start_keeper(config: &Config, interfaces: usize, socket: &Path) -> Result<Ports, RunError> {
+    let former = Former::new(systemd::kept(), Some(&socket.with_extension("gates")));
     let (reports_in, reports) = mpsc::channel(REPORTS);
-    let keeper = KeeperHandle::start(from_config::guarded(config), systemd::kept(), move |report| {
+    let keeper = KeeperHandle::start(from_config::guarded(config), former, move |report| {
         if reports_in.try_send(report).is_err() {
             tracing::error!("an event of an interface was lost: the slow side is far behind");
         }

@@ -156,7 +156,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::NoInterface => "the interface does not exist",
         Reason::NoCarrier => "the interface is down or has no carrier",
         Reason::NoGate => "the gate is not installed (see the agent's log)",
-        Reason::NoAddresses => "the addresses are not configured yet (see the agent's log)",
+        Reason::NoAddresses => "none of the group's addresses is in place (see the agent's log)",
         Reason::NoReservation => "no epoch is reserved: the state directory cannot be written",
         Reason::StateDamaged => {
             "the state files are damaged; waiting for the peer to tell the latest epoch \
@@ -172,6 +172,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::Mute => "mute: the kernel would not answer a client's question for the address (see the agent's log)",
         Reason::NoWayBack => "no way back: a route by which clients were reached has gone (see the agent's log)",
         Reason::Unreached => "unreached: nobody on the clients' segment is heard any more",
+        Reason::Enslaved => "the interface is a port of a bridge or bond, which takes its frames",
     }
 }
 
@@ -182,6 +183,11 @@ pub fn health(health: u8) -> String {
         u8::MAX => "the service does not answer its checks".to_owned(),
         weight => format!("checks of the service with weight {weight} fail"),
     }
+}
+
+/// Sentence on whether any address of a group is in place.
+pub fn addresses(there: bool) -> &'static str {
+    if there { "its addresses are in place" } else { "none of its addresses is in place" }
 }
 
 /// Sentence on what a node lacks for a group.

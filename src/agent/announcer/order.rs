@@ -14,9 +14,8 @@ use std::time::Duration;
 pub struct AnnounceOrder {
     /// Group that has the addresses; comes back in the report.
     pub group: GroupId,
-    /// Name of the interface; its setting for forwarding IPv6 decides the R flag.
-    pub interface: Arc<str>,
-    /// Kernel's number of the interface that has the gate.
+    /// Kernel's number of the interface that has the gate. Its setting for forwarding IPv6 decides
+    /// the R flag.
     pub ifindex: u32,
     /// Hardware address of the interface, the source of all frames.
     pub source: MacAddr,

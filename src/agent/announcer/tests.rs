@@ -48,7 +48,6 @@ fn index(name: &str) -> u32 {
 fn order(addresses: Vec<Vip>) -> AnnounceOrder {
     AnnounceOrder {
         group: GroupId(3),
-        interface: "west".into(),
         ifindex: index("west"),
         source: OWN,
         addresses: addresses.into(),

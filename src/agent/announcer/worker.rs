@@ -25,7 +25,7 @@ pub(super) struct Worker {
     /// Buffers for the frames of one batch.
     frames: Vec<Vec<u8>>,
     /// Whether each interface forwards IPv6, as read for the orders being carried out.
-    routers: Vec<(Arc<str>, bool)>,
+    routers: Vec<(u32, bool)>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -117,7 +117,7 @@ impl Worker {
             if self.stopping.load(Ordering::Relaxed) {
                 return Err(fails(Errno::ECANCELED));
             }
-            let router = addresses.iter().any(Vip::is_ipv6) && self.is_router(&order.interface);
+            let router = addresses.iter().any(Vip::is_ipv6) && self.is_router(order.ifindex);
             let count = build(order, pass, router, addresses, &mut self.frames);
             let sender = self.senders.iter().find(|sender| sender.ifindex() == order.ifindex);
             let sender = sender.ok_or(fails(Errno::ENODEV))?;
@@ -127,12 +127,12 @@ impl Worker {
     }
 
     /// Whether the interface forwards IPv6; read once for all orders that are carried out together.
-    fn is_router(&mut self, interface: &Arc<str>) -> bool {
-        if let Some((_, router)) = self.routers.iter().find(|(known, _)| known == interface) {
+    fn is_router(&mut self, ifindex: u32) -> bool {
+        if let Some((_, router)) = self.routers.iter().find(|(known, _)| *known == ifindex) {
             return *router;
         }
-        let router = is_router(interface);
-        self.routers.push((Arc::clone(interface), router));
+        let router = is_router(ifindex);
+        self.routers.push((ifindex, router));
         router
     }
 
@@ -209,7 +209,10 @@ fn send(sender: &Sender, frames: &[Vec<u8>], sent: &mut usize, patience: &mut Du
 
 /// Whether the host routes IPv6 on this interface, as its kernel says in its own advertisements
 /// (net/ipv6/ndisc.c, `is_router`). Without IPv6, and when in doubt, false.
-fn is_router(interface: &str) -> bool {
-    let path = format!("/proc/sys/net/ipv6/conf/{interface}/forwarding");
+fn is_router(ifindex: u32) -> bool {
+    // The setting is found by the name that the interface has now, which need not be the configured
+    // one.
+    let Ok(name) = nix::net::if_::if_indextoname(ifindex) else { return false };
+    let path = format!("/proc/sys/net/ipv6/conf/{}/forwarding", name.to_string_lossy());
     std::fs::read_to_string(path).is_ok_and(|value| !["", "0"].contains(&value.trim()))
 }

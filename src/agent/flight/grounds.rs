@@ -130,7 +130,7 @@ impl Grounds {
             | Event::Interface { .. }
             | Event::Adopted { .. }
             | Event::LeaseRefused { .. }
-            | Event::Installed { .. }
+            | Event::Addresses { .. }
             | Event::GateReplaced { .. }
             | Event::Anchor { .. }
             | Event::Stored { .. }

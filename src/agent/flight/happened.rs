@@ -22,7 +22,7 @@ pub enum Happened {
     Interface { interface: InterfaceId, facts: InterfaceFacts },
     Adopted { interface: InterfaceId, until: MonoTime, generation: u64, refused: bool, open: Vec<(GroupId, Epoch)> },
     LeaseRefused { interface: InterfaceId },
-    Installed { interface: InterfaceId },
+    Addresses { group: GroupId, there: bool },
     GateReplaced { interface: InterfaceId },
     Anchor { interface: InterfaceId, address: IpAddr, mac: Option<MacAddr> },
     Stored { version: u64 },
@@ -47,7 +47,7 @@ impl Happened {
                 Happened::Adopted { interface, until, generation, refused, open: open.to_vec() }
             }
             Event::LeaseRefused { interface } => Happened::LeaseRefused { interface },
-            Event::Installed { interface } => Happened::Installed { interface },
+            Event::Addresses { group, there } => Happened::Addresses { group, there },
             Event::GateReplaced { interface } => Happened::GateReplaced { interface },
             Event::Anchor { interface, address, mac } => Happened::Anchor { interface, address, mac },
             Event::Stored { version } => Happened::Stored { version },
@@ -71,7 +71,7 @@ impl Happened {
                 Event::Adopted { interface, until, generation, refused, open }
             }
             Happened::LeaseRefused { interface } => Event::LeaseRefused { interface },
-            Happened::Installed { interface } => Event::Installed { interface },
+            Happened::Addresses { group, there } => Event::Addresses { group, there },
             Happened::GateReplaced { interface } => Event::GateReplaced { interface },
             Happened::Anchor { interface, address, mac } => Event::Anchor { interface, address, mac },
             Happened::Stored { version } => Event::Stored { version },
@@ -94,15 +94,15 @@ impl Happened {
             Happened::Seen { interface, .. }
             | Happened::Interface { interface, .. }
             | Happened::LeaseRefused { interface }
-            | Happened::Installed { interface }
             | Happened::GateReplaced { interface }
             | Happened::Anchor { interface, .. } => has_interface(*interface),
             Happened::Adopted { interface, open, .. } => {
                 has_interface(*interface) && open.iter().all(|(group, _)| has_group(*group))
             }
-            Happened::Health { group, .. } | Happened::Lacks { group, .. } | Happened::Hook { group, .. } => {
-                has_group(*group)
-            }
+            Happened::Health { group, .. }
+            | Happened::Lacks { group, .. }
+            | Happened::Addresses { group, .. }
+            | Happened::Hook { group, .. } => has_group(*group),
             Happened::Command { command, .. } => match command {
                 Command::Switch(group) | Command::Pause(group) | Command::Resume(group) => has_group(*group),
                 Command::Stop => true,

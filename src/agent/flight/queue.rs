@@ -135,7 +135,7 @@ impl Recorder {
             | Event::Interface { .. }
             | Event::Adopted { .. }
             | Event::LeaseRefused { .. }
-            | Event::Installed { .. }
+            | Event::Addresses { .. }
             | Event::GateReplaced { .. }
             | Event::Anchor { .. }
             | Event::Stored { .. }

@@ -6,7 +6,7 @@ use super::*;
 use crate::engine::{Command, Event};
 use crate::timing::Profile;
 use crate::types::{GroupId, LinkId, LinkPath, NodeId};
-use pair::{ETH, Pair, group, ms};
+use pair::{Pair, group, ms};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ fn garbage_commands_and_another_configuration_are_replayed_alike() {
     pair.run(ms(500));
     pair.handle(1, Event::Command { id: 8, command: Command::Resume(GroupId(0)) });
     pair.reconfigure(vec![group(1), group(0)]);
-    pair.handle(1, Event::Installed { interface: ETH });
+    pair.place_addresses(1);
     pair.run(Duration::from_secs(1));
     let rejects = *pair.engines[1].as_ref().unwrap().rejects();
     let counts = [rejects.too_short, rejects.too_long, rejects.magic, rejects.version, rejects.key_id, rejects.tag];

@@ -36,6 +36,23 @@ pub enum GateError {
         /// Hardware type: an ARPHRD_ value of `<linux/if_arp.h>`.
         hardware: u16,
     },
+    /// The gate cannot be the first to decide. Worth a retry after the interface has changed.
+    #[error("the gate on {interface} is not the first to decide: {cause}")]
+    Place {
+        /// Name of the interface.
+        interface: String,
+        /// What stands in its way.
+        cause: String,
+    },
+    /// The gate is attached, and does not stop what it must. Worth a retry after the interface has
+    /// changed.
+    #[error("the gate on {interface} does not work: {cause}")]
+    Unproven {
+        /// Name of the interface.
+        interface: String,
+        /// What was tried, and what came of it.
+        cause: String,
+    },
     /// A system call or netlink request failed. Worth a retry after the interface has changed.
     #[error("{operation} on {object}: {source}{}{detail}", if detail.is_empty() { "" } else { ": " })]
     System {

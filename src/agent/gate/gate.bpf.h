@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// What the gate program shares with the kernel and with the agent: helper functions, maps, frame layouts.
+// What the gate program shares with the kernel and with the agent: helper functions, maps, layouts of frames.
 //
 // Owns: layouts. The structs of LEASE, SLOTS and COUNTERS are repeated in handle.rs and object.rs; an agent adopts a
 // running gate only if sizes and names are the same. Never does: decide anything.
@@ -26,8 +26,11 @@
 static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*bpf_skb_store_bytes)(struct __sk_buff *skb, __u32 off, const void *from, __u32 len,
                                    __u64 flags) = (void *)9;
+static long (*bpf_l4_csum_replace)(struct __sk_buff *skb, __u32 off, __u64 from, __u64 to, __u64 flags) = (void *)11;
 static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)23;
 static long (*bpf_skb_load_bytes)(const struct __sk_buff *skb, __u32 off, void *to, __u32 len) = (void *)26;
+static __s64 (*bpf_csum_diff)(const void *from, __u32 from_size, const void *to, __u32 to_size,
+                              __u32 seed) = (void *)28;
 static long (*bpf_sk_release)(void *sock) = (void *)86;
 static struct bpf_sock *(*bpf_skc_lookup_tcp)(void *ctx, struct bpf_sock_tuple *tuple, __u32 tuple_size,
                                               __u64 netns, __u64 flags) = (void *)99;
@@ -47,10 +50,11 @@ struct slot {
     __u64 answer_until;
     __u64 carry_until;
     __u64 forward_until;
-    __u64 forward_mac; // six bytes in memory order, then two zero bytes
+    __u64 forward_mac; // six bytes in memory order, then two zero bytes; in slot 0, which forwards nothing, the
+                       // sender of the agent's question to its own gate, 0: none
     __u64 key;         // the agent's: which group
     __u64 epoch;       // the agent's
-    __u64 spare[2];
+    __u64 own[2];      // slot 0, which is nobody's: the server's own link-local address; 0: unknown
 };
 
 struct counters {
@@ -105,6 +109,17 @@ struct {
     __type(key, struct address6);
     __type(value, __u32);
 } VIP6 SEC(".maps");
+
+// Slot of an address; null if it is not gated.
+INLINE __u32 *find4(const __u32 *address)
+{
+    return bpf_map_lookup_elem(&VIP4, address);
+}
+
+INLINE __u32 *find6(const struct address6 *address)
+{
+    return bpf_map_lookup_elem(&VIP6, address);
+}
 
 #define ETH_HEADER 14
 #define TYPE_ARP BE16(0x0806)

@@ -5,6 +5,7 @@
 //! program, and what is written there ends at its deadlines.
 
 use std::io;
+use std::net::Ipv6Addr;
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
@@ -36,7 +37,13 @@ pub(super) struct Slot {
     forward_mac: AtomicU64,
     key: AtomicU64,
     epoch: AtomicU64,
-    spare: [AtomicU64; 2],
+    own: [AtomicU64; 2],
+}
+
+/// A hardware address as gate.bpf.c has it: six bytes in memory order, then two zero bytes.
+fn as_number(mac: MacAddr) -> u64 {
+    let [a, b, c, d, e, f] = mac.0;
+    u64::from_ne_bytes([a, b, c, d, e, f, 0, 0])
 }
 
 /// Memory of one mapped map; unmapped when dropped.
@@ -136,6 +143,29 @@ impl Mapping {
         if refused == self.lease().generation.load(Ordering::Acquire) {
             self.lease().refused.store(refused, Ordering::SeqCst);
         }
+    }
+
+    /// Makes the gate take a question from this sender for one to itself; `None` ends that. Slot 0
+    /// forwards nothing, so the number has its place there.
+    pub(super) fn expect_question(&self, from: Option<MacAddr>) {
+        self.slot(RETIRED).forward_mac.store(from.map_or(0, as_number), Ordering::SeqCst);
+    }
+
+    /// Stores the server's own link-local address in slot 0, which no group has. Its first half is
+    /// the same for all of them, so the gate never reads half of one and half of another.
+    pub(super) fn set_own_address(&self, own: Option<Ipv6Addr>) {
+        let [first, second] = &self.slot(RETIRED).own;
+        let (head, tail) = own.map_or(([0; 8], [0; 8]), |own| {
+            let bytes = own.octets();
+            (
+                <[u8; 8]>::try_from(&bytes[..8]).unwrap_or_default(),
+                <[u8; 8]>::try_from(&bytes[8..]).unwrap_or_default(),
+            )
+        });
+        if own.is_some() {
+            second.store(u64::from_ne_bytes(tail), Ordering::Release);
+        }
+        first.store(u64::from_ne_bytes(head), Ordering::Release);
     }
 
     /// Group that has the slot; `None` if it is free.
@@ -266,10 +296,9 @@ impl GateHandle {
     /// the group before: until `until`, while the group answers here. [`MonoTime::ZERO`] ends that.
     pub fn forward(&self, slot: u16, until: MonoTime, mac: MacAddr) {
         let group = self.group(slot);
-        let [a, b, c, d, e, f] = mac.0;
         // An old deadline must not meet the new address.
         group.forward_until.store(0, Ordering::SeqCst);
-        group.forward_mac.store(u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]), Ordering::Release);
+        group.forward_mac.store(as_number(mac), Ordering::Release);
         group.forward_until.store(until.0, Ordering::Release);
     }
 

@@ -15,8 +15,9 @@ use aya::{Ebpf, EbpfLoader, Pod};
 
 use super::bpf::{self, MapInfo};
 use super::error::GateError;
+use super::former::Note;
 use super::handle::{Lease, Mapping, Slot};
-use super::tc::{self, Direction};
+use super::place::{Direction, Place, Program, Site, Standing};
 use crate::types::Vip;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gate.bpf.o"));
@@ -118,15 +119,9 @@ impl Limits {
     /// Whether so many groups and addresses fit.
     pub(super) fn hold(&self, groups: usize, addresses4: usize, addresses6: usize) -> bool {
         let fits = |need: usize, room: u32| u32::try_from(need).is_ok_and(|need| need <= room);
-        // Slot 0 is nobody's.
-        fits(groups + 1, self.slots) && fits(addresses4, self.addresses4) && fits(addresses6, self.addresses6)
+        // Slot 0 is nobody's, and one address is for the gate's question to itself.
+        fits(groups + 1, self.slots) && fits(addresses4 + 1, self.addresses4) && fits(addresses6, self.addresses6)
     }
-}
-
-/// A program in the kernel.
-pub(super) struct Program {
-    pub(super) fd: OwnedFd,
-    pub(super) id: u32,
 }
 
 /// A whole gate, attached or not.
@@ -239,15 +234,54 @@ impl Object {
         })
     }
 
-    /// Attaches both programs, each replacing its predecessor in one step.
+    /// Program of one direction.
+    pub(super) fn program(&self, direction: Direction) -> &Program {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+
+    /// Puts both programs first in this place. An earlier gate there is replaced, or stays behind
+    /// this one ([`Place::put_first`]). Their numbers are noted first.
     ///
     /// # Errors
-    /// The kernel's refusal; egress may then be attached and ingress not.
-    pub(super) fn attach(&self, ifindex: u32, interface: &str) -> Result<(), GateError> {
-        use std::os::fd::AsRawFd;
-        tc::ensure_clsact(ifindex, interface)?;
-        tc::attach(ifindex, interface, Direction::Egress, self.egress.fd.as_raw_fd(), EGRESS)?;
-        tc::attach(ifindex, interface, Direction::Ingress, self.ingress.fd.as_raw_fd(), INGRESS)
+    /// As [`Place::put_first`]; egress may then be attached and ingress not.
+    pub(super) fn attach(&self, place: Place, site: Site<'_>, note: Option<&Note>) -> Result<(), GateError> {
+        if let Some(note) = note {
+            note.add(site, [self.ingress.id, self.egress.id]);
+        }
+        for (direction, name) in Direction::BOTH.into_iter().zip([EGRESS, INGRESS]) {
+            place.put_first(site, direction, self.program(direction), name)?;
+        }
+        Ok(())
+    }
+
+    /// Where the two programs stand, in the kernel's own words: what is wrong with one of them, or
+    /// that both are first.
+    ///
+    /// # Errors
+    /// As [`Place::standing`].
+    pub(super) fn standing(&self, place: Place, site: Site<'_>) -> Result<Standing, GateError> {
+        for direction in Direction::BOTH {
+            match place.standing(site, direction, self.program(direction).id)? {
+                Standing::First => {}
+                Standing::Absent => return Ok(Standing::Absent),
+                Standing::Behind(other) => {
+                    return Ok(Standing::Behind(format!("{other} decides before it on {}", direction.name())));
+                }
+            }
+        }
+        Ok(Standing::First)
+    }
+
+    /// Takes both programs away from this place.
+    ///
+    /// # Errors
+    /// As [`Place::take_away`]; the second direction is tried nevertheless.
+    pub(super) fn detach(&self, place: Place, site: Site<'_>) -> Result<(), GateError> {
+        let results = Direction::BOTH.map(|direction| place.take_away(site, direction, self.program(direction).id));
+        results.into_iter().collect()
     }
 
     /// Descriptors that an adopter needs, each with its name.

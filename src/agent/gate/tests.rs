@@ -13,3 +13,5 @@ mod frames;
 mod host;
 mod lab;
 mod lease;
+mod place;
+mod proof;

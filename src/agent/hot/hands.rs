@@ -2,8 +2,9 @@
 //!
 //! Owns: the gates, the sockets and the table of groups. Stores to the gate, datagrams and probes
 //! are done at once; everything slower is published to the slow side or handed to the announcer.
-//! Never does: decide or wait. What cannot be sent is a lost datagram, and a gate that is gone is
-//! closed.
+//! Never does: decide or wait. What cannot be sent is a lost datagram. A gate is closed before it is
+//! let go of: its memory is the one that its program reads, whatever its interface is called by now
+//! and wherever it is. So a group without a gate at hand is closed.
 
 use super::links::Links;
 use crate::announcer::AnnouncerHandle;
@@ -113,9 +114,28 @@ impl Hands {
         }
     }
 
-    /// Lets go of the gate and the packet socket of an interface.
+    /// Lets go of the gate and the packet socket of an interface, after closing all that is open in
+    /// the gate: its program may run on, and the engine is about to tell others that nothing is
+    /// open here.
     pub fn detach(&mut self, at: usize) {
-        self.interfaces[at] = None;
+        let Some(eth) = self.interfaces[at].take() else { return };
+        for group in self.groups.iter_mut().filter(|group| usize::from(group.interface.0) == at) {
+            if let Some(slot) = group.slot.take() {
+                eth.gate.close(slot, MonoTime::ZERO);
+            }
+        }
+        eth.gate.renew(MonoTime::ZERO);
+    }
+
+    /// Notes the hardware address that an interface has now: whatever is sent from here on names
+    /// it.
+    pub fn note_mac(&mut self, interface: InterfaceId, mac: MacAddr) {
+        if let Some(eth) = &mut self.interfaces[usize::from(interface.0)] {
+            eth.mac = mac;
+        }
+        for group in self.groups.iter_mut().filter(|group| group.interface == interface) {
+            group.announcement.source = mac;
+        }
     }
 
     /// Packet socket of an interface.
@@ -249,7 +269,8 @@ impl Hands {
     }
 
     /// Calls `change` with the gate and the slot of a group. Without a gate or a slot nothing is
-    /// called: such a group is closed.
+    /// called: such a group was closed when they were let go of ([`Hands::detach`]), or has never
+    /// been open.
     fn with_slot(&self, group: GroupId, change: impl FnOnce(&GateHandle, u16)) {
         let group = &self.groups[usize::from(group.0)];
         if let (Some(eth), Some(slot)) = (&self.interfaces[usize::from(group.interface.0)], group.slot) {

@@ -240,6 +240,9 @@ impl Hot {
                     if !facts.gate {
                         self.detach(interface, now);
                     }
+                    if !facts.mac.is_zero() {
+                        self.hands.note_mac(interface, facts.mac);
+                    }
                     self.handle(now, Event::Interface { interface, facts });
                 }
                 Order::Link { link, socket } => self.set_link_socket(link, socket, now),
@@ -260,7 +263,7 @@ impl Hot {
                 }
                 Order::Reconfigure(change) => self.reconfigure(*change, now),
                 Order::Regrouped(regrouped) => self.regroup(*regrouped, now),
-                Order::Installed { interface } => self.handle(now, Event::Installed { interface }),
+                Order::Addresses { group, there } => self.handle(now, Event::Addresses { group, there }),
                 Order::Segment => self.recorder.want_segment(),
                 Order::Health { group, health } => self.handle(now, Event::Health { group, health }),
                 Order::Lacks { group, lacks } => self.handle(now, Event::Lacks { group, lacks }),
@@ -317,8 +320,8 @@ impl Hot {
         Ok(())
     }
 
-    /// Lets go of the gate and the packet socket of an interface, and tells the engine that its
-    /// segment links are not open.
+    /// Closes the gate of an interface, lets go of it and of the packet socket, and tells the engine
+    /// that its segment links are not open.
     fn detach(&mut self, interface: InterfaceId, now: MonoTime) {
         let at = usize::from(interface.0);
         if let Some(socket) = self.hands.socket(at) {

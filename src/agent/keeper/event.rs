@@ -18,6 +18,17 @@ pub struct Guarded {
     pub groups: Vec<(GroupKey, Vec<Vip>)>,
 }
 
+/// How much of a group's addresses is in place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Placed {
+    /// Nothing of it.
+    Nothing,
+    /// Some addresses, but not all.
+    Part,
+    /// Every address.
+    Whole,
+}
+
 /// Reports of the keeper, in the order in which things happened.
 #[derive(Debug)]
 pub enum KeeperEvent {
@@ -64,28 +75,35 @@ pub enum KeeperEvent {
         carrier: bool,
         /// Hardware address of the interface.
         mac: MacAddr,
+        /// Name of the bridge, bond or the like that takes the interface's frames because it is a
+        /// port of it. Then gate and addresses go, until a [`KeeperEvent::Attached`] follows.
+        port_of: Option<String>,
     },
-    /// All addresses are in place and guarded. Reported when this becomes true, and once after
-    /// every [`KeeperEvent::Reconfigured`].
-    AddressesReady {
-        /// Interface that has the addresses.
+    /// What could be done for the addresses has been done. Reported when the answer changes, and
+    /// once after every new gate and every [`KeeperEvent::Reconfigured`].
+    Addresses {
+        /// Interface that the addresses belong to.
         interface: InterfaceId,
+        /// How much of each group is in place and guarded.
+        groups: Vec<(GroupKey, Placed)>,
+        /// Every address that is missing, and why.
+        missing: Vec<(Vip, String)>,
     },
-    /// Some addresses are missing and could not be put back.
-    AddressesMissing {
-        /// Interface that lacks addresses.
-        interface: InterfaceId,
-    },
-    /// Another program took the gate away. The addresses are being removed; a new, closed gate
-    /// follows as [`KeeperEvent::Attached`].
+    /// The gate was taken away, or is not the first to decide any more. The addresses are being
+    /// removed; a new, closed gate follows as [`KeeperEvent::Attached`].
     GateLost {
         /// Interface that lost its gate.
         interface: InterfaceId,
+        /// What has happened to it.
+        cause: String,
     },
-    /// The interface does not exist any more. Its gate and socket are of no use.
+    /// The name does not mean the interface any more that it meant. The interface's gate is closed,
+    /// if it is still there, and its socket of no use. Its addresses are being removed.
     Gone {
         /// Interface that went away.
         interface: InterfaceId,
+        /// What it is called now; `None` if it does not exist any more, or in another namespace.
+        renamed: Option<String>,
     },
     /// An address that another program had removed is back.
     AddressRestored {
@@ -111,6 +129,14 @@ pub enum KeeperEvent {
         operation: &'static str,
         /// Cause of the failure, in the kernel's words.
         cause: String,
+    },
+    /// Something that people should know of an interface and that the keeper cannot mend, or has
+    /// mended. Reported once per cause.
+    Warned {
+        /// Interface that the sentence is about.
+        interface: InterfaceId,
+        /// Sentence for people, without the interface's name.
+        text: String,
     },
     /// From here on interfaces are numbered as in the newest [`super::KeeperHandle::reconfigure`].
     Reconfigured,

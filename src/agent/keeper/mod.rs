@@ -4,9 +4,16 @@
 //! Owns: one thread with a small runtime, the gates' slow ends and the two netlink sockets. Never
 //! does: open a gate, or decide anything about a group. It learns of changes from rtnetlink within
 //! a fraction of a millisecond, and looks at everything once a second in case an event was lost.
+//! Where the kernel sends no event when somebody else's program comes before a gate (TCX), it
+//! glances at the gate's place ten times a second.
 //! Work with many addresses is done in steps of about 10 ms, with events in between. A failure is
-//! reported once and tried again with the next look; until then the interface is not ready, and
-//! that is all that happens.
+//! reported once and tried again with the next look. An address that cannot be put in place is a
+//! matter of its group alone: everything else on the interface goes on.
+//!
+//! What answers in the kernel goes by an interface's number. So does the keeper: a configured name is
+//! looked up again and again, and when it means another interface, or none, the one that was guarded
+//! is closed before anybody hears of that, and kept in hand until its addresses are gone (`stray`).
+//! No interface is taken by a name before every name has let go of what it does not mean any more.
 //!
 //! Ending the keeper leaves gates and addresses as they are: the gates close by themselves, and
 //! closed gates keep the addresses silent. An interface that leaves the configuration loses both.
@@ -15,32 +22,44 @@
 //! |---|---|
 //! | `event` | what is to be guarded, what is reported |
 //! | `port` | one client interface: its gate, its addresses |
+//! | `stray` | an interface that has lost the name by which it was guarded |
 //! | `plan` | which addresses to remove and add, in portions |
+//! | `precedence` | which addresses stand where the kernel would choose them as a source |
+//! | `placement` | how much of each group is in place, and what was reported of it |
 //! | `uplinks` | whether the cable behind a bridge has a signal |
 //! | `gateways` | gateways of default routes on the segment |
 
 mod event;
 mod gateways;
+mod placement;
 mod plan;
 mod port;
+mod precedence;
+mod stray;
 mod uplinks;
 
-pub use event::{Guarded, KeeperEvent};
+pub use event::{Guarded, KeeperEvent, Placed};
 
+use crate::gate::place::Place;
+use crate::gate::{Former, Gate};
 use crate::io::netlink::{Netlink, NetlinkEvent, NetlinkEvents};
 use crate::io::realtime;
+use crate::types::{InterfaceId, Vip};
 use futures_util::FutureExt;
 use port::Port;
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use stray::Stray;
 use tokio::sync::watch;
 use uplinks::Uplinks;
 
 /// Time between two looks at everything, events or not.
 const LOOK: Duration = Duration::from_secs(1);
+/// Time between two glances at gates whose place sends no news when somebody else comes first.
+const GLANCE: Duration = Duration::from_millis(100);
 /// Number of events handed out before the ports act on them.
 const EVENTS_AT_ONCE: usize = 4096;
 
@@ -59,14 +78,24 @@ impl fmt::Debug for KeeperHandle {
 
 impl KeeperHandle {
     /// Starts the keeper in the network namespace of the calling thread. `report` is called on the
-    /// keeper's thread and must not block. `kept` holds descriptors of running gates, as
-    /// [`crate::gate::Gate::install_with`] takes them.
+    /// keeper's thread and must not block. `former`: what an earlier life left of its gates.
     ///
     /// # Errors
     /// When the process is out of threads, descriptors or memory.
     pub fn start(
         wanted: Vec<Guarded>,
-        kept: Vec<OwnedFd>,
+        former: Former,
+        report: impl FnMut(KeeperEvent) + Send + 'static,
+    ) -> io::Result<KeeperHandle> {
+        KeeperHandle::start_in(None, wanted, former, report)
+    }
+
+    /// Starts the keeper as [`KeeperHandle::start`] does, with its gates in this place; `None` is
+    /// the best one of this kernel. Another one is for tests.
+    fn start_in(
+        place: Option<Place>,
+        wanted: Vec<Guarded>,
+        former: Former,
         report: impl FnMut(KeeperEvent) + Send + 'static,
     ) -> io::Result<KeeperHandle> {
         let (sender, receiver) = watch::channel(wanted);
@@ -78,7 +107,7 @@ impl KeeperHandle {
                 Err(cause) => return drop(opened.send(Err(cause))),
             };
             runtime.block_on(async {
-                let (tools, events) = match Tools::open(Box::new(report), kept) {
+                let (tools, events) = match Tools::open(Box::new(report), place, former) {
                     Ok(both) => both,
                     Err(cause) => return drop(opened.send(Err(cause))),
                 };
@@ -116,16 +145,22 @@ impl KeeperHandle {
 struct Tools {
     netlink: Netlink,
     report: Box<dyn FnMut(KeeperEvent) + Send>,
-    /// Descriptors of gates from an earlier life, kept by the service manager.
-    kept: Vec<OwnedFd>,
+    /// Where gates are attached; `None`: the best place of this kernel.
+    place: Option<Place>,
+    /// What an earlier life left of its gates.
+    former: Former,
     uplinks: Uplinks,
 }
 
 impl Tools {
     /// Opens the event socket first, so that a change after the first look is reported.
-    fn open(report: Box<dyn FnMut(KeeperEvent) + Send>, kept: Vec<OwnedFd>) -> io::Result<(Tools, NetlinkEvents)> {
+    fn open(
+        report: Box<dyn FnMut(KeeperEvent) + Send>,
+        place: Option<Place>,
+        former: Former,
+    ) -> io::Result<(Tools, NetlinkEvents)> {
         let events = NetlinkEvents::open()?;
-        Ok((Tools { netlink: Netlink::open()?, report, kept, uplinks: Uplinks::default() }, events))
+        Ok((Tools { netlink: Netlink::open()?, report, place, former, uplinks: Uplinks::default() }, events))
     }
 
     /// Passes the state of the interface with the number `index` to the slow side. Of a bridge it
@@ -151,6 +186,8 @@ struct Keeper {
     tools: Tools,
     events: NetlinkEvents,
     ports: Vec<Port>,
+    /// Interfaces that have lost the name by which they were guarded.
+    strays: Vec<Stray>,
     wanted: watch::Receiver<Vec<Guarded>>,
 }
 
@@ -160,6 +197,7 @@ enum Wake {
     Reconfigure,
     Event(io::Result<NetlinkEvent>),
     Look,
+    Glance,
     Work,
 }
 
@@ -167,21 +205,27 @@ impl Keeper {
     /// Ports for all interfaces that are wanted now; none has been looked at.
     fn new(tools: Tools, events: NetlinkEvents, mut wanted: watch::Receiver<Vec<Guarded>>) -> Keeper {
         let ports = wanted.borrow_and_update().iter().cloned().map(Port::new).collect();
-        Keeper { tools, events, ports, wanted }
+        Keeper { tools, events, ports, strays: Vec::new(), wanted }
     }
 
     /// Guards the interfaces until the handle is dropped: waits for a reason to act, acts, and lets
     /// every port put right what is wrong.
     async fn run(mut self) {
+        self.find_strays();
         let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut glance = tokio::time::interval(GLANCE);
+        for ticks in [&mut look, &mut glance] {
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        }
         loop {
-            let busy = self.ports.iter().any(Port::has_work);
+            let busy = self.ports.iter().any(Port::has_work) || self.strays.iter().any(Stray::has_work);
+            let silent = self.ports.iter().any(Port::is_silent);
             let wake = tokio::select! {
                 biased;
                 changed = self.wanted.changed() => if changed.is_ok() { Wake::Reconfigure } else { Wake::Stop },
                 event = self.events.next() => Wake::Event(event),
                 _ = look.tick() => Wake::Look,
+                _ = glance.tick(), if silent => Wake::Glance,
                 // Yielding lets the runtime see which sockets are ready: without it, work would
                 // hide events.
                 () = tokio::task::yield_now(), if busy => Wake::Work,
@@ -190,19 +234,89 @@ impl Keeper {
                 Wake::Stop => break,
                 Wake::Reconfigure => self.reconfigure(),
                 Wake::Event(event) => self.handle_events(event).await,
-                Wake::Look => self.ports.iter_mut().for_each(Port::begin_period),
+                Wake::Glance => self.ports.iter_mut().for_each(Port::glance),
+                Wake::Look => self.begin_period(),
                 // Of thousands of addresses, one portion after the other.
                 Wake::Work => {
                     realtime::at_ordinary_priority(|| {
-                        self.ports.iter_mut().for_each(|port| port.work(&mut self.tools))
+                        self.ports.iter_mut().for_each(|port| port.work(&mut self.tools));
+                        self.strays.iter_mut().for_each(|stray| stray.work(&mut self.tools));
                     });
                 }
             }
-            for port in &mut self.ports {
-                port.attend(&mut self.tools);
-            }
-            self.tools.look_at_uplinks();
+            self.attend();
         }
+    }
+
+    /// Begins another second.
+    fn begin_period(&mut self) {
+        self.ports.iter_mut().for_each(Port::begin_period);
+        self.strays.iter_mut().for_each(Stray::begin_period);
+    }
+
+    /// Lets every port and every stray interface put right what is wrong. All names are looked up
+    /// before any port takes an interface: two names may have been exchanged.
+    fn attend(&mut self) {
+        self.look_up_names();
+        if self.ports.iter().any(Port::has_news) {
+            // The port that guards the interface until now may have no reason of its own to look.
+            self.ports.iter_mut().for_each(Port::look_soon);
+            self.look_up_names();
+        }
+        for at in 0..self.ports.len() {
+            let found = self.ports[at].found_index();
+            let holds = |(other, port): &(usize, &Port)| *other != at && found.is_some() && port.index() == found;
+            let taken = self.ports.iter().enumerate().find(holds).map(|(_, port)| port.name().to_owned());
+            let is_it = |stray: &Stray| taken.is_none() && Some(stray.index()) == found;
+            let stray = self.strays.iter().position(is_it).map(|stray| self.strays.swap_remove(stray));
+            self.ports[at].attend(&mut self.tools, stray, taken.as_deref());
+        }
+        self.strays.retain_mut(|stray| stray.attend(&mut self.tools));
+        self.tools.look_at_uplinks();
+    }
+
+    /// Lets every port that has a reason to look find out what its name means.
+    fn look_up_names(&mut self) {
+        for port in &mut self.ports {
+            self.strays.extend(port.look_up(&mut self.tools));
+        }
+    }
+
+    /// Finds interfaces that an earlier life guarded under a name which means another one now: they
+    /// have an address of ours, and something in the place of our gate. It is closed before any
+    /// gate of this life is reported.
+    fn find_strays(&mut self) {
+        let groups: Vec<_> = self.ports.iter().flat_map(Port::groups).cloned().collect();
+        let vips: HashSet<Vip> = groups.iter().flat_map(|(_, vips)| vips).copied().collect();
+        let found = match self.tools.netlink.all_addresses() {
+            Ok(found) => found,
+            Err(cause) => return tracing::error!(%cause, "cannot look for addresses on other interfaces"),
+        };
+        let mut numbers: Vec<u32> =
+            found.iter().filter(|(_, info)| vips.contains(&info.address)).map(|(index, _)| *index).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        for index in numbers {
+            if let Some(name) = self.stray_name(index) {
+                let guarded = Guarded { interface: InterfaceId(u8::MAX), name, groups: groups.clone() };
+                let gate =
+                    Gate::install_in(self.tools.place, index, &guarded.name, &guarded.groups, &self.tools.former);
+                tracing::error!(
+                    interface = guarded.name,
+                    "guarded by an earlier life under another name: it is closed, and its addresses are taken away"
+                );
+                self.strays.push(Stray::new(index, &guarded, gate.ok()));
+            }
+        }
+    }
+
+    /// Name of the interface with this number, if no configured name means it and a gate sits on it.
+    fn stray_name(&mut self, index: u32) -> Option<String> {
+        let link = self.tools.netlink.interface_at(index).ok().flatten()?;
+        let meant = |port: &Port| self.tools.netlink.interface(port.name());
+        let meant: Vec<u32> = self.ports.iter().map(meant).filter_map(|it| Some(it.ok()??.index)).collect();
+        let is_stray = !meant.contains(&index) && Gate::is_on(index, &link.name, &self.tools.former).unwrap_or(true);
+        is_stray.then_some(link.name)
     }
 
     /// Hands an event, and those that wait behind it, to all ports.
@@ -215,6 +329,7 @@ impl Keeper {
                     for port in &mut self.ports {
                         port.handle_event(&mut self.tools, &event);
                     }
+                    self.strays.iter_mut().for_each(|stray| stray.handle_event(&event));
                 }
                 Some(Err(cause)) => return self.reopen_events(&cause).await,
                 None => return,
@@ -232,7 +347,7 @@ impl Keeper {
             Ok(events) => self.events = events,
             Err(cause) => tracing::warn!(%cause, "cannot open a socket for network events"),
         }
-        self.ports.iter_mut().for_each(Port::begin_period);
+        self.begin_period();
     }
 
     /// Takes the newest configuration: ports of known names stay, others come or are cleared.
@@ -244,6 +359,7 @@ impl Keeper {
             match old.iter().position(|port| port.name() == guarded.name) {
                 Some(position) => {
                     let mut port = old.swap_remove(position);
+                    port.index().into_iter().for_each(|index| self.tools.uplinks.renumber(index, guarded.interface));
                     port.reconfigure(guarded);
                     self.ports.push(port);
                 }
@@ -251,8 +367,11 @@ impl Keeper {
             }
         }
         for mut port in old {
+            port.index().into_iter().for_each(|index| self.tools.uplinks.forget(index));
             port.release(&mut self.tools);
         }
+        let is_kept = |stray: &Stray| self.ports.iter().any(|port| port.name() == stray.name());
+        self.strays.iter_mut().filter(|stray| !is_kept(stray)).for_each(Stray::release);
     }
 }
 

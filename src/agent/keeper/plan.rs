@@ -1,5 +1,5 @@
-//! The plan: which addresses to remove and to add so that an interface has exactly the wanted ones,
-//! and in which portions.
+//! The plan: which addresses to remove, to add and to move so that an interface has exactly the
+//! wanted ones behind the server's own, and in which portions.
 //!
 //! Owns: nothing of the machine; pure. Never does: remove an address that is neither wanted nor
 //! retired; those belong to the administrator.
@@ -14,11 +14,12 @@ const STEP: Duration = Duration::from_millis(10);
 /// Addresses in the first portion; later sizes follow from the time that portions take.
 const FIRST_SIZE: usize = 64;
 
-/// Addresses to remove (with the length of their prefix) and, after that, to add.
+/// Addresses to remove (with the length of their prefix), then to add, then to move behind others.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Plan {
     remove: VecDeque<(Vip, u8)>,
     add: VecDeque<Vip>,
+    behind: VecDeque<Vip>,
     size: usize,
 }
 
@@ -27,12 +28,14 @@ pub(super) struct Plan {
 pub(super) enum Step {
     Remove(Vec<(Vip, u8)>),
     Add(Vec<Vip>),
+    /// See [`crate::io::netlink::Netlink::move_behind`].
+    Behind(Vec<Vip>),
 }
 
 impl Plan {
     /// A plan with nothing to do.
     pub(super) fn empty() -> Plan {
-        Plan { remove: VecDeque::new(), add: VecDeque::new(), size: FIRST_SIZE }
+        Plan { remove: VecDeque::new(), add: VecDeque::new(), behind: VecDeque::new(), size: FIRST_SIZE }
     }
 
     /// Plans the way from `found` to what shall be there: `wanted` in its order, none of `retired`,
@@ -58,7 +61,18 @@ impl Plan {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.remove.is_empty() && self.add.is_empty()
+        self.remove.is_empty() && self.add.is_empty() && self.behind.is_empty()
+    }
+
+    /// Moves these addresses, too: others are the server's own.
+    pub(super) fn move_behind(&mut self, addresses: &[Vip]) {
+        self.behind.extend(addresses);
+    }
+
+    /// Removes this IPv6 address first, and adds it again if `again`.
+    pub(super) fn take_away(&mut self, vip: Vip, again: bool) {
+        self.remove.push_back((vip, 128));
+        self.add.extend(again.then_some(vip));
     }
 
     /// Addresses that will be added.
@@ -78,7 +92,11 @@ impl Plan {
             return Some(Step::Remove(self.remove.drain(..count).collect()));
         }
         let count = self.size.min(self.add.len());
-        (count > 0).then(|| Step::Add(self.add.drain(..count).collect()))
+        if count > 0 {
+            return Some(Step::Add(self.add.drain(..count).collect()));
+        }
+        let count = self.size.min(self.behind.len());
+        (count > 0).then(|| Step::Behind(self.behind.drain(..count).collect()))
     }
 
     /// Adapts the size of the next portion to the time that the last one took.

@@ -16,11 +16,12 @@ use crate::types::{InterfaceId, MacAddr};
 const LOCAL_KINDS: [&str; 7] = ["tun", "veth", "macvtap", "netkit", "dummy", "ifb", "vcan"];
 
 /// What was reported of one interface.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct State {
     up: bool,
     carrier: bool,
     mac: MacAddr,
+    port_of: Option<String>,
 }
 
 /// One interface that may be a bridge.
@@ -31,6 +32,15 @@ struct Bridge {
     state: State,
     /// Whether a port that leads out of this machine has a signal; `None` if there is none.
     uplink: Option<bool>,
+}
+
+impl Bridge {
+    /// The interface's state, with the carrier of its cable.
+    fn report(&self) -> KeeperEvent {
+        let State { up, carrier, mac, port_of } = self.state.clone();
+        let carrier = carrier && self.uplink.unwrap_or(true);
+        KeeperEvent::State { interface: self.interface, up, carrier, mac, port_of }
+    }
 }
 
 /// The bridges among the client interfaces.
@@ -54,11 +64,14 @@ impl Uplinks {
 
     /// The report of an interface's state, with the carrier of its cable. `index`: its number.
     pub fn adjust(&mut self, netlink: &mut Netlink, event: KeeperEvent, index: u32) -> KeeperEvent {
-        let KeeperEvent::State { interface, up, carrier, mac } = event else { return event };
+        let KeeperEvent::State { interface, up, carrier, mac, port_of } = event else { return event };
         let uplink = read(netlink, index).unwrap_or(None);
-        self.bridges.retain(|known| known.interface != interface);
-        self.bridges.push(Bridge { interface, index, state: State { up, carrier, mac }, uplink });
-        KeeperEvent::State { interface, up, carrier: carrier && uplink.unwrap_or(true), mac }
+        self.forget(index);
+        let state = State { up, carrier, mac, port_of };
+        let bridge = Bridge { interface, index, state, uplink };
+        let event = bridge.report();
+        self.bridges.push(bridge);
+        event
     }
 
     /// Reads the ports again where that is due; the reports of interfaces whose cable has gained or
@@ -71,17 +84,21 @@ impl Uplinks {
         for bridge in &mut self.bridges {
             let Ok(uplink) = read(netlink, bridge.index) else { continue };
             if std::mem::replace(&mut bridge.uplink, uplink).unwrap_or(true) != uplink.unwrap_or(true) {
-                let State { up, carrier, mac } = bridge.state;
-                let carrier = carrier && uplink.unwrap_or(true);
-                news.push(KeeperEvent::State { interface: bridge.interface, up, carrier, mac });
+                news.push(bridge.report());
             }
         }
         news
     }
 
-    /// Forgets an interface that is gone.
-    pub fn forget(&mut self, interface: InterfaceId) {
-        self.bridges.retain(|known| known.interface != interface);
+    /// Reports of the interface `index` bear another number from now on.
+    pub fn renumber(&mut self, index: u32, interface: InterfaceId) {
+        let known = self.bridges.iter_mut().filter(|known| known.index == index);
+        known.for_each(|bridge| bridge.interface = interface);
+    }
+
+    /// Forgets the interface `index`, which is gone or guarded no more.
+    pub fn forget(&mut self, index: u32) {
+        self.bridges.retain(|known| known.index != index);
     }
 }
 
@@ -92,4 +109,23 @@ fn read(netlink: &mut Netlink, index: u32) -> std::io::Result<Option<bool>> {
     let mut uplinks = ports.iter().filter(|port| !LOCAL_KINDS.contains(&port.kind.as_str())).peekable();
     let any = uplinks.peek().is_some();
     Ok(any.then(|| uplinks.any(|port| port.carrier)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// S8: what a bridge's cable says is reported under the number that the interface has now.
+    #[test]
+    fn after_a_reload_the_cable_is_reported_under_the_interfaces_new_number() {
+        let state = || State { up: true, carrier: true, mac: MacAddr([2; 6]), port_of: None };
+        let bridge = |number, index| Bridge { interface: InterfaceId(number), index, state: state(), uplink: None };
+        let mut uplinks = Uplinks { bridges: vec![bridge(0, 7), bridge(1, 8), bridge(2, 9)], is_stale: false };
+        // The first one is removed, and the last takes its number.
+        uplinks.renumber(9, InterfaceId(0));
+        uplinks.renumber(8, InterfaceId(1));
+        uplinks.forget(7);
+        let numbers: Vec<_> = uplinks.bridges.iter().map(|bridge| (bridge.index, bridge.interface)).collect();
+        assert_eq!(numbers, [(8, InterfaceId(1)), (9, InterfaceId(0))]);
+    }
 }

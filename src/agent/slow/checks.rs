@@ -13,7 +13,7 @@ use crate::io::clock;
 use crate::io::units::Systemd;
 use crate::launch::Launcher;
 use crate::orders::Order;
-use crate::types::{GroupKey, InterfaceId, MonoTime};
+use crate::types::{GroupKey, MonoTime};
 use crate::wire::pulse::Reason;
 use crate::words::{self, Saying};
 use std::collections::{HashMap, HashSet};
@@ -85,12 +85,11 @@ impl Checks {
         effects
     }
 
-    /// Starts the checks of the groups on an interface, whose addresses are all in place now.
-    pub fn start_on(&mut self, interface: InterfaceId, current: &Current) {
-        let name = current.names.interface(interface);
-        let there = current.config.groups.iter().filter(|group| group.interface == name).map(|group| group.key);
-        self.placed.extend(there);
-        self.start_held();
+    /// Starts the checks of a group whose addresses are in place now, as far as they can be had.
+    pub fn start_for(&mut self, group: GroupKey) {
+        if self.placed.insert(group) {
+            self.start_held();
+        }
     }
 
     /// Starts the waiting checks of all groups whose addresses are in place.

@@ -7,7 +7,7 @@ use crate::control::protocol::Severity;
 use crate::engine::Lacks;
 use crate::orders::Order;
 use crate::store::WriteError;
-use crate::types::{GroupKey, InterfaceId};
+use crate::types::GroupKey;
 use crate::words::Saying;
 use sd_notify::NotifyState;
 
@@ -19,8 +19,8 @@ pub(crate) enum Effect {
     Event(Saying),
     /// States for the service manager, sent together.
     Systemd(Vec<NotifyState<'static>>),
-    /// The checks of the groups on an interface may start: their addresses are in place.
-    StartChecks(InterfaceId),
+    /// The checks of a group may start: its addresses are in place, as far as they can be had.
+    StartChecks(GroupKey),
     /// A group lacks something here from now on, or no longer: see [`super::lacks`].
     Lack { group: GroupKey, lack: Lacks, holds: bool },
     /// The checks of a group try again at once: a hook may have started or stopped the service.
@@ -74,6 +74,11 @@ impl Effects {
     /// Adds one state for the service manager.
     pub fn systemd(&mut self, state: NotifyState<'static>) {
         self.0.push(Effect::Systemd(vec![state]));
+    }
+
+    /// Adds everything that another part wants done, in its order.
+    pub fn extend(&mut self, effects: Effects) {
+        self.0.extend(effects.0);
     }
 
     /// Adds any other effect.

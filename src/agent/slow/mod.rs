@@ -14,6 +14,7 @@
 //! | [`reload`] | what the agent will run with next |
 //! | [`ports`] | interfaces: facts, counters, the keeper |
 //! | [`lacks`] | what this node lacks for each group, joined from what the parts say |
+//! | [`addresses`] | how much of each group is in place |
 //! | [`readiness`] | whether clients would be answered and reached here |
 //! | [`paths`] | sockets of UDP links |
 //! | [`checks`], [`hooks`] | verdicts on the services, programs around a move; on the [`service_thread`] |
@@ -26,6 +27,7 @@
 //! | [`status`] | the sentences of `vipair status` |
 //! | [`message`], [`effects`] | what comes from other threads, what a part wants done |
 
+pub(crate) mod addresses;
 pub(crate) mod calls;
 pub(crate) mod checks;
 pub(crate) mod connections;
@@ -164,7 +166,7 @@ impl Slow {
                 Effect::Order(order) => self.end.order(order),
                 Effect::Event(saying) => self.events.record(clock::now(), saying),
                 Effect::Systemd(states) => notify(&states),
-                Effect::StartChecks(interface) => self.checks.start_on(interface, &self.current),
+                Effect::StartChecks(group) => self.checks.start_for(group),
                 Effect::CheckAgain(group) => self.checks.try_again(group),
                 Effect::Lack { group, lack, holds } => {
                     let numbering = self.reload.numbering(&self.current);
@@ -241,7 +243,8 @@ impl Slow {
         let effects = if begun {
             self.reload.handle_keeper_begun(self.ports.is_ready())
         } else {
-            self.ports.handle_report(report, &self.current.names, self.reload.is_under_way())
+            let (numbering, reloading) = (self.reload.numbering(&self.current), self.reload.is_under_way());
+            self.ports.handle_report(report, &self.current, numbering, reloading)
         };
         self.carry_out(effects);
         if begun {

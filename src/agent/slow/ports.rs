@@ -1,11 +1,12 @@
 //! Interfaces as the keeper reports them.
 //!
-//! Owns: the keeper's handle, the facts and counters of each interface, and whether the service
+//! Owns: the keeper's handle, the facts, counters and addresses of each interface, and whether the service
 //! manager has been told that the agent is ready. Never does: touch an interface; the keeper does.
 //! A report becomes orders to the hot thread, events for people, and word to systemd.
 
-use super::current::Current;
-use super::effects::{Effect, Effects};
+use super::addresses::Addresses;
+use super::current::{Current, Numbering};
+use super::effects::Effects;
 use crate::config::Config;
 use crate::control::protocol::{Severity, StatusReport};
 use crate::engine::InterfaceFacts;
@@ -31,6 +32,8 @@ pub(crate) struct Ports {
     pub reports: mpsc::Receiver<KeeperEvent>,
     /// Facts of each interface, as last ordered.
     facts: Vec<InterfaceFacts>,
+    /// Addresses of each interface, as last reported.
+    addresses: Addresses,
     /// Counters of each interface's gate; `None` while there is no gate, or none that can be read.
     counters: Vec<Option<Counters>>,
     /// Whether systemd has been told that the agent is ready.
@@ -50,6 +53,7 @@ impl Ports {
             keeper: Some(keeper),
             reports,
             facts: vec![InterfaceFacts::default(); count],
+            addresses: Addresses::new(count),
             counters: (0..count).map(|_| None).collect(),
             ready: false,
         }
@@ -61,9 +65,15 @@ impl Ports {
     }
 
     /// Takes in a report of the keeper. `reloading`: until the keeper has changed over as well, its
-    /// reports are about the groups before.
-    pub fn handle_report(&mut self, report: KeeperEvent, names: &Names, reloading: bool) -> Effects {
-        let mut effects = Effects::default();
+    /// reports are about the groups before. `numbering`: of the groups in orders.
+    pub fn handle_report(
+        &mut self,
+        report: KeeperEvent,
+        current: &Current,
+        numbering: Numbering<'_>,
+        reloading: bool,
+    ) -> Effects {
+        let (mut effects, names) = (Effects::default(), &current.names);
         match report {
             KeeperEvent::Attached { interface, ifindex, mac, gate, slots, counters, adopted, socket } => {
                 self.set_counters(interface, counters, &slots);
@@ -76,43 +86,55 @@ impl Ports {
                 self.set_counters(interface, counters, &slots);
                 effects.order(Order::Regrouped(Box::new(Regrouped { interface, gate, slots, replaced })));
             }
-            KeeperEvent::State { interface, up, carrier, mac } => {
+            KeeperEvent::State { interface, up, carrier, mac, port_of } => {
+                let was = self.facts[usize::from(interface.0)].enslaved;
                 let state = |facts: &mut InterfaceFacts| {
                     (facts.exists, facts.carrier, facts.mac) = (true, up && carrier, mac);
+                    facts.enslaved = port_of.is_some();
+                    facts.gate &= port_of.is_none();
                 };
                 self.change_facts(interface, state, &mut effects);
+                if port_of.is_some() && !was {
+                    effects.extend(self.addresses.handle_lost(interface, numbering));
+                }
+                report_port(names.interface(interface), was, port_of.as_deref(), &mut effects);
             }
-            KeeperEvent::AddressesReady { interface } => {
-                self.change_facts(interface, |facts| facts.addresses = true, &mut effects);
+            KeeperEvent::Addresses { interface, groups, missing } => {
+                // After the change the keeper reports everything again.
                 if !reloading {
-                    effects.order(Order::Installed { interface });
-                    effects.push(Effect::StartChecks(interface));
+                    effects.extend(self.addresses.handle_report(interface, (groups, missing), current, numbering));
                 }
                 self.become_ready(&mut effects);
             }
             KeeperEvent::Gateway { interface, ip, mac } => {
                 effects.order(Order::Anchor { interface, address: ip, mac });
             }
-            KeeperEvent::GateLost { interface } => {
-                let text = format!("the gate on {} was removed by somebody", names.interface(interface));
+            KeeperEvent::GateLost { interface, cause } => {
+                let text = format!("the gate on {} is lost: {cause}", names.interface(interface));
                 effects.event(Severity::Error, "gate_lost", text);
-                let lost = |facts: &mut InterfaceFacts| (facts.gate, facts.addresses) = (false, false);
-                self.change_facts(interface, lost, &mut effects);
+                self.change_facts(interface, |facts| facts.gate = false, &mut effects);
+                effects.extend(self.addresses.handle_lost(interface, numbering));
             }
-            KeeperEvent::Gone { interface } => {
-                let text = format!("interface {} is gone", names.interface(interface));
+            KeeperEvent::Gone { interface, renamed } => {
+                let name = names.interface(interface);
+                let text = match renamed {
+                    Some(new) => format!(
+                        "interface {name} is called {new} now: its gate is closed, the addresses are being taken away"
+                    ),
+                    None => format!("interface {name} is gone"),
+                };
                 effects.event(Severity::Error, "interface_gone", text);
                 self.change_facts(interface, |facts| *facts = InterfaceFacts::default(), &mut effects);
+                effects.extend(self.addresses.handle_lost(interface, numbering));
             }
             KeeperEvent::AddressRestored { interface, address } => {
                 let name = names.interface(interface);
                 let text = format!("somebody removed {address} from {name}; it was added again");
                 effects.event(Severity::Warning, "address_restored", text);
             }
-            KeeperEvent::AddressesMissing { interface } => {
-                let text = format!("addresses are missing on {}", names.interface(interface));
-                effects.event(Severity::Error, "addresses_missing", text);
-                self.change_facts(interface, |facts| facts.addresses = false, &mut effects);
+            KeeperEvent::Warned { interface, text } => {
+                let text = format!("{}: {text}", names.interface(interface));
+                effects.event(Severity::Warning, "interface_warning", text);
             }
             KeeperEvent::Failed { interface, operation, cause } => {
                 let text = format!("{}: {operation}: {cause}", names.interface(interface));
@@ -145,10 +167,11 @@ impl Ports {
         }
     }
 
-    /// Says that the agent is ready once every interface has its closed gate and its addresses:
+    /// Says that the agent is ready once every interface has its closed gate and the addresses that
+    /// could be had:
     /// services that systemd orders after the agent find the addresses there.
     fn become_ready(&mut self, effects: &mut Effects) {
-        if !self.ready && self.facts.iter().all(|facts| facts.gate && facts.addresses) {
+        if !self.ready && self.addresses.are_settled() && self.facts.iter().all(|facts| facts.gate) {
             self.ready = true;
             effects.systemd(NotifyState::Ready);
             effects.event(Severity::Info, "ready", "gates installed, addresses configured".to_owned());
@@ -166,7 +189,7 @@ impl Ports {
             .facts
             .iter()
             .enumerate()
-            .filter(|(_, facts)| !facts.exists || !facts.gate)
+            .filter(|(_, facts)| !facts.exists || !facts.gate || facts.enslaved)
             .filter_map(|(at, _)| u8::try_from(at).ok())
             .map(|at| names.interface(InterfaceId(at)))
             .collect();
@@ -174,7 +197,7 @@ impl Ports {
             // Addresses are being added: ten thousand IPv6 addresses take the kernel half a minute.
             effects.systemd(NotifyState::ExtendTimeoutUsec(30_000_000));
         } else if age >= READY_PATIENCE {
-            let text = format!("starting without {}: no gate there yet", missing.join(", "));
+            let text = format!("starting without {}: it cannot serve yet", missing.join(", "));
             self.ready = true;
             effects.systemd(NotifyState::Ready);
             effects.event(Severity::Warning, "ready", text);
@@ -197,13 +220,27 @@ impl Ports {
         }
     }
 
-    /// Adds the gates' counters to each group's status.
+    /// Adds the gates' counters and the missing addresses to each group's status.
     pub fn add_to(&self, status: &mut StatusReport, current: &Current) {
+        self.addresses.add_to(status, current);
         for (group, configured) in status.groups.iter_mut().zip(&current.config.groups) {
             for Counters { reader, slots } in self.counters.iter().flatten() {
                 let named = slots.get(&configured.key).map(|slot| reader.read(*slot).named());
                 group.counters.extend(named.into_iter().flatten().map(|(name, count)| (name.to_owned(), count)));
             }
         }
+    }
+}
+
+/// Tells people when an interface becomes a port of another one, or ceases to be. `was`: whether it
+/// was one before.
+fn report_port(name: &str, was: bool, port_of: Option<&str>, effects: &mut Effects) {
+    match port_of {
+        Some(master) if !was => {
+            let text = format!("{name} is a port of {master}, which takes its frames: it cannot serve");
+            effects.event(Severity::Error, "enslaved", text);
+        }
+        None if was => effects.event(Severity::Info, "freed", format!("{name} is no port any more")),
+        Some(_) | None => {}
     }
 }

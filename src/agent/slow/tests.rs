@@ -36,7 +36,7 @@ fn words(effects: Effects) -> Vec<String> {
         Effect::Order(order) => format!("order {order:?}"),
         Effect::Event(saying) => format!("event {}: {}", saying.kind, saying.text),
         Effect::Systemd(_) => "systemd".to_owned(),
-        Effect::StartChecks(interface) => format!("start checks on {}", interface.0),
+        Effect::StartChecks(_) => "start checks".to_owned(),
         Effect::Lack { lack, holds, .. } => format!("lack {lack:?}: {holds}"),
         Effect::CheckAgain(_) => "check again".to_owned(),
     };

@@ -3,6 +3,7 @@
 use super::{Finding, Roots};
 use crate::config::{ClusterFile, Config};
 use crate::io::local::LocalAddress;
+use crate::io::netlink::Netlink;
 use crate::types::NodeId;
 use std::net::IpAddr;
 
@@ -85,6 +86,13 @@ fn state(roots: &Roots, name: &str) -> Finding {
     }
 }
 
+/// Whether the interface with this number belongs to a VRF, which leaves frames to it, although it
+/// has a master. No file tells the kind of a master.
+fn is_in_vrf(index: u32) -> bool {
+    let found = Netlink::open().and_then(|mut netlink| netlink.interface_at(index));
+    found.is_ok_and(|link| link.is_some_and(|link| link.port_of.is_none()))
+}
+
 /// A finding if the interface is not Ethernet, or is a port of another interface.
 fn wrong_kind(roots: &Roots, name: &str) -> Option<Finding> {
     if attribute(roots, name, "type").as_deref() != Some(ARPHRD_ETHER) {
@@ -93,6 +101,10 @@ fn wrong_kind(roots: &Roots, name: &str) -> Option<Finding> {
     }
     let master = std::fs::read_link(roots.sys.join("class/net").join(name).join("master")).ok()?;
     let master = master.file_name()?.to_string_lossy().into_owned();
+    let index = attribute(roots, name, "ifindex").and_then(|index| index.parse().ok());
+    if index.is_some_and(is_in_vrf) {
+        return None;
+    }
     let remedy = format!("name {master} in the configuration, it is what has addresses");
     Some(Finding::fail(format!("{name} is a port of {master}"), remedy))
 }
@@ -119,13 +131,39 @@ fn arp_ignore(roots: &Roots, name: &str) -> Finding {
     }
 }
 
+/// A finding for each family in which the interface has group addresses and none of the server's own.
+pub(super) fn own_addresses(config: &Config, name: &str, local: &[LocalAddress]) -> Vec<Finding> {
+    let groups = || config.groups.iter().filter(|group| group.interface == name);
+    let ours = |address: &IpAddr| groups().any(|group| group.addresses.contains(address));
+    let is_local = |address: &IpAddr| matches!(address, IpAddr::V6(six) if six.is_unicast_link_local());
+    let lacks = |family: &dyn Fn(&IpAddr) -> bool| {
+        let own = |found: &LocalAddress| found.interface == name && family(&found.address) && !ours(&found.address);
+        groups().any(|group| group.addresses.iter().any(family)) && !local.iter().any(own)
+    };
+    let finding = |family: &str| {
+        let text = format!(
+            "{name} has no {family} address of its own: what the server itself sends there has a service address as \
+             its source, and a standby's gate drops it"
+        );
+        Finding::warn(text, format!("give {name} an address of its own"))
+    };
+    let mut findings = Vec::new();
+    if lacks(&IpAddr::is_ipv4) {
+        findings.push(finding("IPv4"));
+    }
+    if lacks(&is_local) {
+        findings.push(finding("link-local IPv6"));
+    }
+    findings
+}
+
 /// The finding whether the kernel asks its neighbours with the interface's own address as sender.
 fn arp_announce(roots: &Roots, name: &str) -> Finding {
     match ipv4_setting(roots, name, "arp_announce") {
         2 => Finding::ok("arp_announce is 2: the kernel asks with the interface's own address"),
         value => Finding::warn(
             format!(
-                "arp_announce is {value}: the kernel asks its neighbours with a service address as sender, which the gate drops while a handover drains"
+                "arp_announce is {value}: without a running agent, which sets it to 2, the kernel asks its neighbours with a service address as sender"
             ),
             format!("sysctl net.ipv4.conf.{name}.arp_announce=2"),
         ),

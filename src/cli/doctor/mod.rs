@@ -16,7 +16,7 @@ use super::terminal::{self, Tone, paint};
 use super::{DEFAULT_CONFIG, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Failure, print};
 use crate::config::{ClusterFile, Config, ConfigErrors};
 use crate::io::links::LinkSocket;
-use crate::io::local;
+use crate::io::local::{self, LocalAddress};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -146,7 +146,7 @@ pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
             let links = status.as_ref().map(|status| status.links.as_slice());
             sections.push(("witness".to_owned(), witness::examine(config, begins, links)));
         }
-        sections.extend(interface_sections(&roots, config));
+        sections.extend(interface_sections(&roots, config, &local));
     }
     let colour = terminal::has_colour();
     print(&render(&sections, colour))?;
@@ -154,9 +154,10 @@ pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
 }
 
 /// One section for each interface of this node's groups.
-fn interface_sections(roots: &Roots, config: &Config) -> Vec<Section> {
+fn interface_sections(roots: &Roots, config: &Config, local: &[LocalAddress]) -> Vec<Section> {
     let section = |name: &str| {
         let mut findings = interface::examine(roots, config, name);
+        findings.extend(interface::own_addresses(config, name, local));
         // The other questions need an interface that is there.
         if roots.sys.join("class/net").join(name).exists() {
             findings.extend(programs::examine(name));

@@ -111,7 +111,7 @@ fn draw_row(input: &mut Input<'_>) -> Row {
     let numbers: [u64; 5] = std::array::from_fn(|_| input.long());
     let [group, epoch, reserve, claim, consent] = numbers;
     let mac = MacAddr(input.array());
-    let (role, reason, [flags, health]) = (input.byte() % 7, input.byte() % 13, input.array());
+    let (role, reason, [flags, health]) = (input.byte() % 7, input.byte(), input.array());
     Row {
         group: GroupKey(group),
         epoch: Epoch(epoch),
@@ -120,7 +120,7 @@ fn draw_row(input: &mut Input<'_>) -> Row {
         consent: Epoch(consent),
         mac,
         role: Role::from_wire(role).expect("seven roles"),
-        reason: Reason::from_wire(reason).expect("thirteen reasons"),
+        reason: Reason::from_wire(reason % 20).unwrap_or(Reason::Enslaved),
         wants: flags & 1 != 0,
         faulty: flags & 2 != 0,
         health,

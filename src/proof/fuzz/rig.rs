@@ -143,9 +143,11 @@ impl Rig {
                 rig.give(me, Event::Link { link: LinkId { peer: NodeId(other), path }, open: true });
             }
             let mac = MacAddr([2, 0, 0, 0, 0, me]);
-            let facts = InterfaceFacts { exists: true, carrier: true, mac, gate: true, addresses: true };
+            let facts = InterfaceFacts { exists: true, enslaved: false, carrier: true, mac, gate: true };
             rig.give(me, Event::Interface { interface: ETH, facts });
-            rig.give(me, Event::Installed { interface: ETH });
+            for group in [GroupId(0), GroupId(1)] {
+                rig.give(me, Event::Addresses { group, there: true });
+            }
         }
         for _ in 0..rounds {
             rig.now = rig.now + Duration::from_millis(10);

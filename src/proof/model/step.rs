@@ -340,10 +340,11 @@ impl Shape {
     /// Lets a running engine handle the facts of its interface: carrier, address, gate.
     fn report_facts(&self, state: &mut State, node: usize) {
         let machine: &Node = &state.nodes[node];
-        let facts =
-            InterfaceFacts { exists: true, carrier: machine.carrier, mac: mac(node), gate: true, addresses: true };
+        let (carrier, mac) = (machine.carrier, mac(node));
+        let facts = InterfaceFacts { exists: true, enslaved: false, carrier, mac, gate: true };
         if machine.is_running() {
             self.handle(state, node, Event::Interface { interface: ETH, facts });
+            self.handle(state, node, Event::Addresses { group: GROUP, there: true });
         }
     }
 

@@ -64,9 +64,12 @@ fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
         | Fault::DiskDamaged
         | Fault::DiskLost
         | Fault::DiskRolledBack => strike_disk(sim, fault, node),
-        Fault::Carrier | Fault::GateLost | Fault::GateReplaced | Fault::InterfaceGone => {
-            strike_interface(sim, fault, node, interface)
-        }
+        Fault::Carrier
+        | Fault::GateLost
+        | Fault::GateReplaced
+        | Fault::InterfaceGone
+        | Fault::InterfaceRenamed
+        | Fault::Enslaved => strike_interface(sim, fault, node, interface),
         Fault::BrokenSwitch => operator::break_switch(sim, node),
         Fault::Switch | Fault::Pause | Fault::Resume | Fault::Stop => operator::order(sim, fault, node),
         Fault::Reconfigure => {
@@ -76,6 +79,12 @@ fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
         }
         Fault::Health => sim.change_service(node),
         Fault::Lacks => sim.change_lacks(node),
+        Fault::Bare => {
+            let group = sim.random.below(sim.plan.groups.len());
+            let bare = !sim.nodes[node].bare[group];
+            sim.set_bare(node, group, bare);
+            true
+        }
         Fault::Refused => report_refused(sim, node),
         Fault::Replay => replay_recordings(sim),
         Fault::Forge => send_forgery(sim, node),
@@ -254,6 +263,8 @@ fn strike_interface(sim: &mut Sim, fault: Fault, node: usize, interface: usize) 
         Fault::GateLost if sim.nodes[node].kernel.gates[interface].there => sim.lose_gate(node, interface),
         Fault::GateReplaced if sim.nodes[node].is_attached(interface) => sim.replace_gate(node, interface),
         Fault::InterfaceGone => sim.set_existing(node, interface, !eth.exists),
+        Fault::InterfaceRenamed if eth.exists => sim.set_named(node, interface, !eth.named),
+        Fault::Enslaved if eth.exists => sim.set_enslaved(node, interface, !eth.enslaved),
         _ => return false,
     }
     true

@@ -22,8 +22,8 @@ pub enum Waiting {
     Attach(usize),
     /// The slow side has replaced the gate of an interface.
     Replaced(usize),
-    /// The addresses of a new configuration are installed on an interface.
-    Installed(usize),
+    /// Whether any address of one of the simulation's groups is in place.
+    Addresses(usize),
     Stored(u64),
     StoreFailed,
     Command(Command),
@@ -71,10 +71,25 @@ pub struct Disk {
 pub struct Eth {
     /// Whether the interface exists.
     pub exists: bool,
+    /// Whether the interface has the name that the file knows. What the kernel does with frames
+    /// does not depend on it.
+    pub named: bool,
+    /// Whether the interface is a port of another one.
+    pub enslaved: bool,
     /// Whether the interface has carrier.
     pub carrier: bool,
     /// Serial of the gate that the process has at hand.
     pub attached: Option<u64>,
+}
+
+impl Eth {
+    /// An interface that is as it should be, and whose gate no process has at hand.
+    const WHOLE: Eth = Eth { exists: true, named: true, enslaved: false, carrier: true, attached: None };
+
+    /// Whether a process finds the interface, and may keep gate and addresses on it.
+    pub fn is_usable(&self) -> bool {
+        self.exists && self.named && !self.enslaved
+    }
 }
 
 /// One group in the file of a node.
@@ -129,6 +144,8 @@ pub struct Node {
     pub services: Vec<u8>,
     /// By the simulation's number of a group: what this node lacks for it, whatever the agent knows.
     pub lacks: Vec<Lacks>,
+    /// By the simulation's number of a group: whether none of its addresses can be had here.
+    pub bare: Vec<bool>,
     /// By the simulation's number of a group: the epoch with which its hook permits to open it in
     /// this life.
     pub prepared: Vec<Epoch>,
@@ -171,10 +188,11 @@ impl Node {
             kernel: Kernel::new(plan.interfaces, plan.groups.len()),
             disk,
             clock: Clock::new(now, MonoTime(1_000_000_000), 0),
-            interfaces: vec![Eth { exists: true, carrier: true, attached: None }; plan.interfaces],
+            interfaces: vec![Eth::WHOLE; plan.interfaces],
             config: Config::new(plan),
             services: vec![0; plan.groups.len()],
             lacks: vec![Lacks::NONE; plan.groups.len()],
+            bare: vec![false; plan.groups.len()],
             prepared: vec![Epoch::NONE; plan.groups.len()],
             table: Vec::new(),
             places: vec![None; plan.groups.len()],

@@ -82,6 +82,12 @@ faults! {
     GateReplaced 1,
     /// An interface vanishes, or is back.
     InterfaceGone 1,
+    /// An interface gets another name, under which its gate runs on, or has its own again.
+    InterfaceRenamed 1,
+    /// An interface becomes a port of another one, or is free again.
+    Enslaved 1,
+    /// A group loses all its addresses on a node, or has them again.
+    Bare 1,
     /// An operator moves a group.
     Switch 4,
     /// An operator moves a group, and something goes wrong before it has moved.

@@ -208,9 +208,7 @@ impl Sim {
             Waiting::Facts(interface) => self.handle_facts(node, interface),
             Waiting::Attach(interface) => self.attach(node, interface),
             Waiting::Replaced(interface) => self.handle_replaced(node, interface),
-            Waiting::Installed(interface) => {
-                self.handle(node, Event::Installed { interface: interface_id(interface) });
-            }
+            Waiting::Addresses(group) => self.handle_addresses(node, group),
             Waiting::Stored(version) => self.handle(node, Event::Stored { version }),
             Waiting::StoreFailed => self.handle(node, Event::StoreFailed),
             Waiting::Command(command) => self.handle(node, Event::Command { id: 1, command }),

@@ -17,7 +17,7 @@ use super::turn::Turn;
 use super::vote::Poll;
 use crate::rules::Rules;
 use crate::timing::Timing;
-use crate::types::{GroupId, InterfaceId, MonoTime};
+use crate::types::{GroupId, MonoTime};
 
 /// Everything around a group at one instant.
 #[derive(Clone, Copy)]
@@ -71,11 +71,6 @@ impl<'a> Around<'a> {
     /// See [`super::peer::Peer::is_proven`].
     pub fn is_proven(self, peer: PeerAt) -> bool {
         self.peers[peer].is_proven(self.turn)
-    }
-
-    /// True when groups on an interface can be answered for.
-    pub fn is_serviceable(self, interface: InterfaceId) -> bool {
-        self.leases[interface].facts.is_serviceable()
     }
 
     /// True if the cluster has witnesses.

@@ -64,11 +64,14 @@ pub enum Event<'a> {
         /// The interface.
         interface: InterfaceId,
     },
-    /// All addresses of all groups on an interface are in place and guarded, those of the newest
-    /// configuration included.
-    Installed {
-        /// The interface.
-        interface: InterfaceId,
+    /// The host has done what it can to put a group's addresses in place, those of the newest
+    /// configuration included. Told again when that changes; that some are missing is
+    /// [`Lacks::ADDRESS`].
+    Addresses {
+        /// The group.
+        group: GroupId,
+        /// Whether any address is in place and guarded.
+        there: bool,
     },
     /// The gate was replaced by another, closed one, because it had become too small. Its slots are
     /// known.
@@ -149,21 +152,21 @@ pub enum Hook {
 pub struct InterfaceFacts {
     /// The interface exists.
     pub exists: bool,
+    /// It is a port of another interface, which takes its frames: of a bridge, bond or the like.
+    pub enslaved: bool,
     /// It is up and has carrier.
     pub carrier: bool,
     /// Its hardware address, ZERO if unknown.
     pub mac: MacAddr,
     /// The gate is installed on both directions and its maps are at hand.
     pub gate: bool,
-    /// All addresses are configured.
-    pub addresses: bool,
 }
 
 impl InterfaceFacts {
-    /// True when a group on this interface can be answered for.
+    /// True when a group on this interface can be answered for, if its addresses are there.
     #[must_use]
     pub fn is_serviceable(&self) -> bool {
-        self.exists && self.carrier && self.gate && self.addresses
+        self.exists && !self.enslaved && self.carrier && self.gate
     }
 }
 

@@ -26,6 +26,9 @@ impl Engine {
     ) {
         self.groups.look_again = true;
         let before = self.leases[interface].learn(facts, now);
+        if facts.mac != before.mac && !facts.mac.is_zero() && !before.mac.is_zero() {
+            self.announce_interface(interface, now);
+        }
         if facts.gate && !self.leases[interface].has_begun() {
             self.begin_lease(interface, now, out);
         }
@@ -33,6 +36,13 @@ impl Engine {
             self.evidence[interface].next_refresh = now;
             self.evidence.end_watches();
             self.begin_reach(now);
+        }
+    }
+
+    /// Begins to announce what is open on an interface, whose hardware address is another one now.
+    fn announce_interface(&mut self, interface: InterfaceId, now: MonoTime) {
+        for group in self.groups.iter_mut().filter(|group| group.interface == interface && group.is_open()) {
+            group.announcing.begin(now);
         }
     }
 
@@ -128,17 +138,17 @@ impl Engine {
         self.groups.look_again = true;
     }
 
-    /// Notes that all addresses of an interface are there: groups that were added can be served,
-    /// and addresses that were added to an active group are made known.
-    pub(super) fn handle_installed(&mut self, interface: InterfaceId, now: MonoTime) {
-        for group in self.groups.iter_mut().filter(|group| group.interface == interface) {
-            if !std::mem::replace(&mut group.addresses.installed, true) && group.role == Role::Starting {
-                // Listening counts from here, as it does when an interface appears.
-                group.since = now;
-            }
-            if std::mem::take(&mut group.addresses.added) && group.is_open() {
-                group.announcing.begin(now);
-            }
+    /// Notes whether any address of a group is there. A group that had none before can be served
+    /// from now on; addresses that were added to an active group are made known.
+    pub(super) fn handle_addresses(&mut self, group: GroupId, there: bool, now: MonoTime) {
+        let group = &mut self.groups[group];
+        let before = group.addresses.there.replace(there);
+        if there && before != Some(true) && group.role == Role::Starting {
+            // Listening counts from here, as it does when an interface appears.
+            group.since = now;
+        }
+        if there && std::mem::take(&mut group.addresses.added) | (before == Some(false)) && group.is_open() {
+            group.announcing.begin(now);
         }
         self.groups.look_again = true;
     }

@@ -175,7 +175,7 @@ impl Engine {
                 }
             }
             Event::Anchor { interface, address, mac } => self.evidence[interface].note_gateway(address, mac),
-            Event::Installed { interface } => self.handle_installed(interface, now),
+            Event::Addresses { group, there } => self.handle_addresses(group, there, now),
             Event::GateReplaced { interface } => self.handle_gate_replaced(interface, now, out),
             Event::Stored { version } => self.handle_stored(version, out),
             Event::StoreFailed => self.handle_store_failed(out),

@@ -94,7 +94,6 @@ impl Engine {
                 let state = self.store.recall(setup.key);
                 self.outbox.table += 1;
                 let mut group = Group::new(id, setup, state, &self.setup, now);
-                group.addresses.installed = false;
                 group.row_version = self.outbox.table;
                 group
             };

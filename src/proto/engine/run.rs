@@ -254,7 +254,7 @@ impl Engine {
             return;
         }
         let leases = &self.leases;
-        let can_open = |group: &Group| !group.is_open() && leases[group.interface].facts.is_serviceable();
+        let can_open = |group: &Group| !group.is_open() && group.is_serviceable(&leases[group.interface]);
         let needs = Needs {
             openable: self.groups.iter().any(can_open),
             anew: self.groups.iter().any(|group| group.service.asks_anew()),

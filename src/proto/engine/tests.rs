@@ -6,6 +6,7 @@ mod division;
 mod goodbye;
 mod health;
 mod hooks;
+mod interfaces;
 mod one_way;
 mod promises;
 mod reach;

@@ -278,13 +278,15 @@ pub enum Reason {
     NoWayBack = 15,
     /// Nobody on the clients' segment is heard although they are asked.
     Unreached = 16,
+    /// The interface is a port of another one, a bridge or bond, which takes its frames.
+    Enslaved = 19,
 }
 
 impl Reason {
     /// The reason with this number on the wire, if there is one.
     #[must_use]
     pub fn from_wire(number: u8) -> Option<Reason> {
-        const ALL: [Reason; 17] = [
+        const ALL: [Reason; 18] = [
             Reason::None,
             Reason::NoInterface,
             Reason::NoCarrier,
@@ -302,6 +304,7 @@ impl Reason {
             Reason::Mute,
             Reason::NoWayBack,
             Reason::Unreached,
+            Reason::Enslaved,
         ];
         ALL.into_iter().find(|reason| *reason as u8 == number)
     }
@@ -324,7 +327,8 @@ impl Reason {
             | Reason::Listening
             | Reason::Stopping
             | Reason::Unhealthy
-            | Reason::Hook => false,
+            | Reason::Hook
+            | Reason::Enslaved => false,
         }
     }
 }

@@ -77,6 +77,10 @@ impl Story<'_> {
                 let text = format!("{}: {}", self.names.group(group), words::health(health));
                 self.push_line(step, info, text);
             }
+            Event::Addresses { group, there } => {
+                let text = format!("{}: {}", self.names.group(group), words::addresses(there));
+                self.push_line(step, info, text);
+            }
             Event::Lacks { group, lacks } => {
                 let text = format!("{}: {}", self.names.group(group), words::lacks(lacks));
                 self.push_line(step, info, text);
@@ -90,7 +94,6 @@ impl Story<'_> {
             | Event::Datagram { .. }
             | Event::Refused { .. }
             | Event::Seen { .. }
-            | Event::Installed { .. }
             | Event::Anchor { .. }
             | Event::Stored { .. } => {}
         }

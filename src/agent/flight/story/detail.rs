@@ -38,7 +38,7 @@ pub(super) fn facts_in_words(facts: &InterfaceFacts) -> String {
         return "does not exist".to_owned();
     }
     let has = |has: bool, what: &str| format!("{} {what}", if has { "has" } else { "has no" });
-    let parts = [has(facts.carrier, "carrier"), has(facts.gate, "gate"), has(facts.addresses, "addresses")];
+    let parts = [has(facts.carrier, "carrier"), has(facts.gate, "gate")];
     parts.join(", ")
 }
 
@@ -80,7 +80,7 @@ fn event_in_words(names: &Names, event: Event<'_>, believed: bool) -> String {
             open.len()
         ),
         Event::LeaseRefused { interface } => format!("{}: the gate refused a frame", names.interface(interface)),
-        Event::Installed { interface } => format!("{}: all addresses are there", names.interface(interface)),
+        Event::Addresses { group, there } => format!("{}: {}", names.group(group), words::addresses(there)),
         Event::GateReplaced { interface } => format!("{}: another gate", names.interface(interface)),
         Event::Anchor { interface, address, mac } => {
             let place = mac.map(|mac| format!(" at {mac}")).unwrap_or_default();

@@ -7,7 +7,7 @@ use crate::io::clock::WallTime;
 use crate::mutant::Mutants;
 use crate::testing::{Counting, measured};
 use crate::timing::{Profile, Promote, Timing};
-use crate::types::{GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
+use crate::types::{GroupId, GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
 use crate::wire::auth::KeyRing;
 use crate::wire::frame::Sighting;
 use crate::wire::pulse::Digests;
@@ -124,14 +124,23 @@ impl Pair {
         };
         pair.recorder.end_turn(START, pair.engines[1].as_ref().unwrap());
         for node in 0..2 {
-            let facts = InterfaceFacts { exists: true, carrier: true, mac: mac(node), gate: true, addresses: true };
+            let facts = InterfaceFacts { exists: true, enslaved: false, carrier: true, mac: mac(node), gate: true };
             pair.handle(node, Event::Interface { interface: ETH, facts });
+            pair.place_addresses(node);
             for path in paths() {
                 pair.handle(node, Event::Link { link: LinkId { peer: id(1 - node), path }, open: true });
             }
         }
         pair.run(timing.listen * 2 + ms(500));
         pair
+    }
+
+    /// Tells an engine that the addresses of all its groups are in place.
+    pub fn place_addresses(&mut self, node: usize) {
+        let count = self.engines[node].as_ref().map_or(0, |engine| engine.setup().groups.len());
+        for group in (0..).map(GroupId).take(count) {
+            self.handle(node, Event::Addresses { group, there: true });
+        }
     }
 
     /// Gives an engine an event now, and carries out its actions; the second engine is recorded. A

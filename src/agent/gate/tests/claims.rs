@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 use super::frames::{self, ADVERTISEMENT, REPLY, REQUEST, SOLICITATION};
 use super::lab::{Host, Lab, SOON, Tap, VIP4, VIP6, WEB, open_web};
 use crate::gate::bpf;
-use crate::gate::object::Program;
+use crate::gate::place::Program;
 use crate::types::{MacAddr, MonoTime};
 use crate::wire::frame::{Sighting, sight};
 
@@ -76,6 +76,32 @@ fn no_packet_socket_can_claim_a_closed_address() {
     for (name, frame) in claims(&node, &client) {
         assert!(!seen_by(&tap, &own, &frame), "{name} left a closed node");
     }
+}
+
+// S3: what the kernel asks in the name of a closed group is asked in the server's own
+#[test]
+fn a_solicitation_from_a_closed_address_leaves_from_the_servers_own_and_no_other_claim_does() {
+    let lab = Lab::new(2);
+    let (node, client) = (lab.host(1), lab.host(2));
+    let gate = node.install_web();
+    let (own, tap) = (node.tap(), client.tap());
+    let local: Ipv6Addr = "fe80::2:1".parse().expect("an address");
+    gate.set_own_address(Some(local));
+    let asked = |from| frames::discovery(SOLICITATION, node.mac(), from, client.address6());
+    own.send(&asked(VIP6));
+    own.sentinel();
+    let seen = tap.until_sentinel();
+    // The checksum is part of the frame.
+    assert!(contains(&seen, &asked(local)) && !contains(&seen, &asked(VIP6)));
+    for (name, frame) in claims(&node, &client).into_iter().filter(|(name, _)| !name.contains("solicitation")) {
+        assert!(!seen_by(&tap, &own, &frame), "{name} left a closed node");
+    }
+    // An open group asks in its own name; and where no address is known, nothing leaves.
+    let handle = open_web(&gate, 1, SOON);
+    assert!(seen_by(&tap, &own, &asked(VIP6)));
+    handle.close(gate.slot(WEB).expect("the group"), MonoTime::ZERO);
+    gate.set_own_address(None);
+    assert!(!seen_by(&tap, &own, &asked(VIP6)));
 }
 
 // HP-10: the counterpart, without which the test above would prove nothing.

@@ -12,7 +12,9 @@ use nix::sched::{CloneFlags, setns};
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
 use super::frames;
-use crate::gate::{Gate, GateHandle};
+use crate::gate::adopt::Names;
+use crate::gate::place::{Place, Site, Standing};
+use crate::gate::{Former, Gate, GateError, GateHandle};
 use crate::types::{Epoch, GroupKey, MacAddr, MonoTime, Vip};
 
 pub(super) const VIP4: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 100);
@@ -57,6 +59,12 @@ pub(super) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// The places that this kernel has.
+pub(super) fn places() -> Vec<Place> {
+    let best = Place::best(Site { ifindex: 1, name: "lo" }).expect("an answer");
+    Place::ALL.into_iter().filter(|place| *place == best || *place == Place::Clsact).collect()
+}
+
 /// A switch and some hosts; each host has an `eth0` with 10.7.0.N and fd07::N, N counting from 1.
 pub(super) struct Lab {
     prefix: String,
@@ -85,6 +93,18 @@ impl Lab {
     /// Name of a host's namespace; `number` counts from 1.
     fn name(&self, number: usize) -> String {
         format!("{}n{number}", self.prefix)
+    }
+
+    /// Switches the switch's port of a host `up` or `down`: the host's carrier.
+    pub(super) fn port(&self, number: usize, state: &str) {
+        run(&format!("ip -n {} link set p{number} {state}", self.name(0)));
+    }
+
+    /// A raw socket on the switch's port of a host, which sees what no bridge forwards, too.
+    pub(super) fn port_tap(&self, number: usize) -> Tap {
+        let host = self.host(number);
+        let switch = Host { name: self.name(0), ..host.clone() };
+        Tap { mac: MacAddr([0; 6]), ..switch.tap_on(&format!("p{number}")) }
     }
 
     /// The host with this number, from 1.
@@ -201,6 +221,22 @@ impl Host {
         self.inside(|| Gate::install(ifindex, DEVICE, groups)).expect("a gate")
     }
 
+    /// Installs a gate in this place, by a build whose programs have these names.
+    pub(super) fn install_in(&self, place: Place, names: Names, groups: &[(GroupKey, Vec<Vip>)]) -> Gate {
+        self.try_install_in(place, names, groups).expect("a gate")
+    }
+
+    /// As [`Host::install_in`]; it may fail.
+    pub(super) fn try_install_in(
+        &self,
+        place: Place,
+        names: Names,
+        groups: &[(GroupKey, Vec<Vip>)],
+    ) -> Result<Gate, GateError> {
+        let site = Site { ifindex: self.ifindex(), name: DEVICE };
+        self.inside(|| Gate::install_as(names, Some(place), site, groups, &Former::default()))
+    }
+
     /// A gate for both addresses of one group, and the addresses on the interface.
     pub(super) fn install_web(&self) -> Gate {
         let gate = self.install(&[(WEB, vec![VIP4.into(), VIP6.into()])]);
@@ -209,15 +245,30 @@ impl Host {
         gate
     }
 
-    /// Whether the gate's programs are attached to the host's interface.
+    /// Whether the gate's programs are the first to decide on the host's interface.
     pub(super) fn is_attached(&self, gate: &Gate) -> bool {
-        self.inside(|| gate.is_attached()).expect("an answer")
+        self.standing(gate) == Standing::First
+    }
+
+    /// Whether the gate stops a frame, tried on the host's interface.
+    pub(super) fn prove(&self, gate: &mut Gate) -> Result<bool, GateError> {
+        self.inside(|| gate.prove(self.mac()))
+    }
+
+    /// Where the gate's programs stand on the host's interface.
+    pub(super) fn standing(&self, gate: &Gate) -> Standing {
+        self.inside(|| gate.standing()).expect("an answer")
     }
 
     /// Opens a raw socket on the host's interface, which sees every frame from now on.
     pub(super) fn tap(&self) -> Tap {
+        self.tap_on(DEVICE)
+    }
+
+    /// Opens a raw socket on an interface of this namespace.
+    fn tap_on(&self, device: &str) -> Tap {
         self.inside(|| {
-            let index = i32::try_from(nix::net::if_::if_nametoindex(DEVICE).expect("eth0")).expect("small");
+            let index = i32::try_from(nix::net::if_::if_nametoindex(device).expect("it is there")).expect("small");
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0))).expect("packet socket");
             let mut storage = SockAddrStorage::zeroed();
             // SAFETY: sockaddr_ll fits into the storage, and all its bytes are integers.

@@ -10,7 +10,13 @@ fn vips(addresses: &[&str]) -> Vec<Vip> {
 
 #[test]
 fn a_plan_touches_nothing_of_others() {
-    let info = |text: &str, prefix, is_ours| AddressInfo { address: text.parse().unwrap(), prefix, is_ours };
+    let info = |text: &str, prefix, is_ours| AddressInfo {
+        address: text.parse().unwrap(),
+        prefix,
+        is_ours,
+        is_secondary: false,
+        is_unusable: false,
+    };
     let found = [
         info("10.0.0.1", 24, false),
         info("10.0.0.100", 24, false),

@@ -3,8 +3,10 @@
 //! Owns: when to try again. Never does: open the gate. Where a gate is lost, the addresses are
 //! taken away before another one is installed.
 
+use super::super::placement::Placement;
 use super::super::{Guarded, KeeperEvent, Tools};
 use super::Port;
+use crate::gate::place::{Place, Standing};
 use crate::gate::{Gate, Update};
 use crate::io::netlink::InterfaceInfo;
 use crate::io::segment::PacketSocket;
@@ -34,31 +36,54 @@ impl Default for Pause {
 }
 
 impl Port {
-    /// Asks the kernel whether the gate is in place; if not, reports its loss and removes the
-    /// addresses.
+    /// Asks the kernel whether the gate is in its place, before all others; if not, reports its loss
+    /// and removes the addresses.
     pub(super) fn check_gate(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
         let Some(gate) = &self.gate else { return };
-        let there = match gate.is_attached() {
-            Ok(there) => {
+        let cause = match gate.standing() {
+            Ok(Standing::First) => {
                 self.unreadable = 0;
-                there
+                return;
             }
+            Ok(Standing::Absent) => "it was removed by somebody".to_owned(),
+            Ok(Standing::Behind(cause)) => cause,
             Err(cause) => {
                 self.unreadable += 1;
                 let text = cause.to_string();
-                let patient = self.unreadable < UNREADABLE;
-                self.fail(tools, "look at the gate", text);
-                patient
+                self.fail(tools, "look at the gate", text.clone());
+                if self.unreadable < UNREADABLE {
+                    return;
+                }
+                text
             }
         };
-        if there {
-            return;
+        self.lose_gate(tools, link, cause);
+    }
+
+    /// Whether nothing tells us when somebody else comes before the gate: a program on TCX makes no
+    /// event of rtnetlink.
+    pub(in super::super) fn is_silent(&self) -> bool {
+        self.gate.as_ref().is_some_and(|gate| gate.place() == Place::Tcx)
+    }
+
+    /// Asks for a look if the gate may not be the first any more: two system calls.
+    pub(in super::super) fn glance(&mut self) {
+        let first = |gate: &Gate| gate.place() != Place::Tcx || gate.standing().ok() == Some(Standing::First);
+        if !self.gate.as_ref().is_none_or(first) {
+            self.look_soon();
         }
-        self.gate = None;
-        (self.attached, self.ready, self.groups_changed, self.unreadable) = (false, false, false, 0);
-        self.plan = super::Plan::empty();
-        self.lost.clear();
-        tools.report(KeeperEvent::GateLost { interface: self.wanted.interface });
+    }
+
+    /// Reports that the gate is none any more, and removes the addresses.
+    fn lose_gate(&mut self, tools: &mut Tools, link: &InterfaceInfo, cause: String) {
+        self.lost_gate = self.gate.take();
+        if self.attached {
+            tools.report(KeeperEvent::GateLost { interface: self.wanted.interface, cause });
+        } else {
+            self.fail(tools, "hold the gate", cause);
+        }
+        (self.attached, self.groups_changed, self.unreadable) = (false, false, 0);
+        (self.plan, self.placement) = (super::Plan::empty(), Placement::default());
         self.remove_addresses(tools, link.index, Some(EXPOSURE));
     }
 
@@ -67,17 +92,44 @@ impl Port {
         if self.gate.is_some() || clock::now() < self.retry_at {
             return;
         }
-        match Gate::install_with(link.index, &self.wanted.name, &self.wanted.groups, &tools.kept) {
+        let installed = match &self.lost_gate {
+            Some(lost) => lost.supersede(&self.wanted.groups),
+            None => Gate::install_in(tools.place, link.index, &link.name, &self.wanted.groups, &tools.former),
+        };
+        match installed {
             Ok(gate) => {
                 keep_descriptors(&self.wanted.name, &gate);
-                self.gate = Some(gate);
+                (self.gate, self.lost_gate, self.proven) = (Some(gate), None, false);
                 self.failures.remove("install the gate");
-                (self.retry_at, self.pause) = (MonoTime::ZERO, Pause::default());
             }
             Err(cause) => {
                 self.fail(tools, "install the gate", cause.to_string());
-                self.retry_at = clock::now() + self.pause.0;
-                self.pause = Pause((self.pause.0 * 2).min(LONGEST_PAUSE));
+                self.pause_installing();
+            }
+        }
+    }
+
+    /// Puts off the next installation, each time twice as long.
+    fn pause_installing(&mut self) {
+        self.retry_at = clock::now() + self.pause.0;
+        self.pause = Pause((self.pause.0 * 2).min(LONGEST_PAUSE));
+    }
+
+    /// Has a gate that is new here stop a frame, before anything relies on it; one that does not is
+    /// lost. While the interface is switched off nothing can be tried, and nothing passes: that
+    /// waits until it is switched on.
+    pub(super) fn prove_gate(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
+        let Some(gate) = self.gate.as_mut().filter(|_| !self.proven && link.up) else { return };
+        match gate.prove(link.mac) {
+            Ok(proven) => {
+                self.proven = proven;
+                self.failures.remove("hold the gate");
+                (self.retry_at, self.pause) = (MonoTime::ZERO, Pause::default());
+            }
+            Err(cause) => {
+                let text = cause.to_string();
+                self.lose_gate(tools, link, text);
+                self.pause_installing();
             }
         }
     }
@@ -99,6 +151,11 @@ impl Port {
                 }
             }
         }
+        if replaced {
+            self.proven = false;
+            self.prove_gate(tools, link);
+        }
+        let Some(gate) = &self.gate else { return };
         let slots = slots_of(gate, &self.wanted);
         if self.attached {
             if std::mem::take(&mut self.groups_changed) {
@@ -110,7 +167,7 @@ impl Port {
                     counters: gate.counter_reader().ok(),
                     replaced,
                 });
-                self.hold_addresses_while_down(tools);
+                self.set_up(tools, true);
             }
             return;
         }
@@ -129,7 +186,7 @@ impl Port {
                 });
                 self.attached = true;
                 self.failures.remove("open a packet socket");
-                self.hold_addresses_while_down(tools);
+                self.set_up(tools, true);
             }
             Err(cause) => self.fail(tools, "open a packet socket", cause.to_string()),
         }

@@ -32,10 +32,15 @@ pub struct AddressInfo {
     /// Whether the address is as we would have added it. If not, a group address must be removed
     /// and added again.
     pub is_ours: bool,
+    /// Whether it follows another address of its network, so that the kernel never chooses it as a
+    /// source by itself. IPv4 only.
+    pub is_secondary: bool,
+    /// Whether it cannot be used yet, or not at all: duplicate detection runs, or has failed.
+    pub is_unusable: bool,
 }
 
 impl Netlink {
-    /// All addresses on an interface, of both families.
+    /// All addresses on an interface, of both families: those of each family in the kernel's order.
     ///
     /// # Errors
     /// ENODEV when the interface is gone.
@@ -74,10 +79,37 @@ impl Netlink {
     /// # Errors
     /// When the exchange failed as a whole: list the addresses that are there, and go on from that.
     pub fn add_addresses(&mut self, index: u32, addresses: &[Vip]) -> io::Result<Vec<(Vip, io::Error)>> {
-        let requests =
-            addresses.iter().map(|vip| RouteNetlinkMessage::NewAddress(addition_message(index, *vip))).collect();
-        let failed = self.send_orders(requests, NLM_F_CREATE | NLM_F_EXCL)?;
+        let addition = |vip: &Vip| RouteNetlinkMessage::NewAddress(addition_message(index, *vip, full_prefix(*vip)));
+        let failed = self.send_orders(addresses.iter().map(addition).collect(), NLM_F_CREATE | NLM_F_EXCL)?;
         Ok(failures_by_address(addresses, failed, libc::EEXIST))
+    }
+
+    /// Moves IPv4 addresses of ours behind all others of the interface, so that the kernel chooses
+    /// another one as a source. None is gone for a moment: a copy of another prefix holds the place
+    /// meanwhile, and the kernel keeps what depends on the address alone. Returns those that could
+    /// not be moved, with the reason; at worst a copy is left, which is replaced like any address
+    /// that is not as we would have added it.
+    ///
+    /// # Errors
+    /// As with [`Netlink::add_addresses`].
+    pub fn move_behind(&mut self, index: u32, addresses: &[Vip]) -> io::Result<Vec<(Vip, io::Error)>> {
+        let mut failed = Vec::new();
+        for vip in addresses {
+            let full = full_prefix(*vip);
+            for (add, prefix) in [(true, full - 1), (false, full), (true, full), (false, full - 1)] {
+                let refused = if add {
+                    let order = RouteNetlinkMessage::NewAddress(addition_message(index, *vip, prefix));
+                    self.send_orders(vec![order], NLM_F_CREATE | NLM_F_EXCL)?
+                } else {
+                    self.send_orders(vec![RouteNetlinkMessage::DelAddress(bare_message(index, *vip, prefix))], 0)?
+                };
+                if let Some((_, cause)) = refused.into_iter().next() {
+                    failed.push((*vip, cause));
+                    break;
+                }
+            }
+        }
+        Ok(failed)
     }
 
     /// Removes addresses with their prefixes, at most [`ADDRESS_BATCH`], whatever their flags.
@@ -111,8 +143,15 @@ fn address_info(read: &message::AddressMessage) -> AddressInfo {
         IpAddr::V4(_) => (AddressFlags::Noprefixroute, read.preferred),
         IpAddr::V6(_) => (OURS, 0),
     };
-    let is_ours = read.prefix == full_prefix(read.address) && flags.contains(needed) && read.preferred == preferred;
-    AddressInfo { address: read.address, prefix: read.prefix, is_ours }
+    let is_secondary = read.address.is_ipv4() && flags.contains(AddressFlags::Secondary);
+    let waits = AddressFlags::Tentative | AddressFlags::Dadfailed;
+    let is_unusable = read.address.is_ipv6() && flags.intersects(waits);
+    // Nobody looks for duplicates of an address of ours.
+    let is_ours = !is_unusable
+        && read.prefix == full_prefix(read.address)
+        && flags.contains(needed)
+        && read.preferred == preferred;
+    AddressInfo { address: read.address, prefix: read.prefix, is_ours, is_secondary, is_unusable }
 }
 
 /// Length of a prefix that holds one address.
@@ -133,9 +172,9 @@ fn bare_message(index: u32, vip: Vip, prefix: u8) -> AddressMessage {
     message
 }
 
-/// The message that adds a group address.
-fn addition_message(index: u32, vip: Vip) -> AddressMessage {
-    let mut message = bare_message(index, vip, full_prefix(vip));
+/// The message that adds a group address with this prefix.
+fn addition_message(index: u32, vip: Vip, prefix: u8) -> AddressMessage {
+    let mut message = bare_message(index, vip, prefix);
     message.header.scope = AddressScope::Universe;
     message.attributes.push(AddressAttribute::Flags(OURS));
     if vip.is_ipv6() {

@@ -19,7 +19,8 @@ const TYPE_MASK: u16 = 0x3fff;
 /// Numbers of <linux/if_arp.h>, <linux/if_addr.h> and <linux/rtnetlink.h>.
 const ARPHRD_ETHER: u16 = 1;
 const IFA_FLAGS: u16 = 8;
-/// Numbers of <linux/if_link.h>: the kinds of a device, and of the interface that it is a port of.
+/// Numbers of <linux/if_link.h>: the kinds of a device, and of the interface that it is a port of
+/// or belongs to.
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const RTA_VIA: u16 = 18;
@@ -104,17 +105,29 @@ pub fn link(payload: &[u8]) -> Option<InterfaceInfo> {
         up: has(libc::IFF_UP),
         carrier: has(libc::IFF_UP) && has(libc::IFF_LOWER_UP),
         is_ethernet: short(payload, 2)? == ARPHRD_ETHER && !has(libc::IFF_LOOPBACK),
+        port_of: None,
     };
+    let mut leaves_frames = false;
     for (kind, value) in attributes(payload, 16) {
         match kind {
             libc::IFLA_IFNAME => {
                 info.name = String::from_utf8_lossy(value.split(|byte| *byte == 0).next()?).into_owned();
             }
             libc::IFLA_ADDRESS => info.mac = value.try_into().map_or(MacAddr::ZERO, MacAddr),
+            libc::IFLA_MASTER => info.port_of = long(value, 0).filter(|index| *index != 0),
+            libc::IFLA_LINKINFO => leaves_frames = is_in_vrf(value),
             _ => {}
         }
     }
+    info.port_of = info.port_of.filter(|_| !leaves_frames);
     Some(info)
+}
+
+/// Whether the interface belongs to a VRF, by the content of its IFLA_LINKINFO. Every other kind
+/// takes the frames of its ports away from them, kinds without a name included.
+fn is_in_vrf(info: &[u8]) -> bool {
+    let mut kinds = attributes(info, 0).filter(|(kind, _)| *kind == IFLA_INFO_SLAVE_KIND);
+    kinds.any(|(_, name)| name.strip_suffix(&[0]).unwrap_or(name) == b"vrf")
 }
 
 /// Content of an RTM_NEWADDR or RTM_DELADDR.

@@ -14,13 +14,15 @@ pub mod events;
 pub mod message;
 mod requests;
 mod routes;
+mod settings;
 
 pub use addresses::{ADDRESS_BATCH, AddressInfo};
 pub use answer::{Answering, Mute, outside};
 pub use bridge::BridgePort;
 pub use events::{NetlinkEvent, NetlinkEvents};
-pub use requests::{Netlink, hold_addresses_while_down};
+pub use requests::Netlink;
 pub use routes::{RouteInfo, Verdict};
+pub use settings::{ask_with_own_address, hold_addresses_while_down, promote_secondaries};
 
 use crate::types::MacAddr;
 use std::net::IpAddr;
@@ -41,6 +43,10 @@ pub struct InterfaceInfo {
     /// Whether the interface carries Ethernet frames and is no loopback, so that a gate can guard
     /// it.
     pub is_ethernet: bool,
+    /// Number of the interface that takes this one's frames because it is a port of it: of a
+    /// bridge, bond, team or the like. `None` for a free interface, and for one in a VRF, which
+    /// leaves frames to the interface's own addresses.
+    pub port_of: Option<u32>,
 }
 
 /// An entry of the neighbour table.

@@ -57,13 +57,29 @@ impl Netlink {
         Ok(Netlink { socket, sequence: 0, answer: Vec::with_capacity(ANSWER) })
     }
 
-    /// The interface of this name; `None` if there is none.
+    /// The interface of this name, which may be one of its alternative names; `None` if there is
+    /// none.
     ///
     /// # Errors
     /// Any error of the kernel but ENODEV.
     pub fn interface(&mut self, name: &str) -> io::Result<Option<InterfaceInfo>> {
         let mut request = LinkMessage::default();
         request.attributes.push(LinkAttribute::IfName(name.to_string()));
+        self.link(request)
+    }
+
+    /// The interface of this number; `None` if there is none in this namespace any more.
+    ///
+    /// # Errors
+    /// Any error of the kernel but ENODEV.
+    pub fn interface_at(&mut self, index: u32) -> io::Result<Option<InterfaceInfo>> {
+        let mut request = LinkMessage::default();
+        request.header.index = index;
+        self.link(request)
+    }
+
+    /// The interface that a request names.
+    fn link(&mut self, request: LinkMessage) -> io::Result<Option<InterfaceInfo>> {
         let mut found = None;
         let result = self.ask(RouteNetlinkMessage::GetLink(request), NLM_F_ACK, |answer| {
             if answer.kind == libc::RTM_NEWLINK {
@@ -230,14 +246,4 @@ fn ack_of(flags: u16) -> u16 {
 enum Answer<'a> {
     Message(Message<'a>),
     Failed(io::Error),
-}
-
-/// Makes an interface keep its IPv6 addresses while it is switched off (`keep_addr_on_down`).
-/// Otherwise each "down" removes them, and they must be added again.
-///
-/// # Errors
-/// ENOENT where IPv6 is not compiled in or the interface is gone, EROFS or EACCES where /proc/sys
-/// may not be written.
-pub fn hold_addresses_while_down(name: &str) -> io::Result<()> {
-    std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/keep_addr_on_down"), "1")
 }

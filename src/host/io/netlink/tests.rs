@@ -299,3 +299,53 @@ proptest::proptest! {
         let _ = (message::gateways(&bytes, 1), message::failure(&bytes), message::filter_index(&bytes));
     }
 }
+
+/// A link message with these attributes: type and value of each.
+fn link_message(attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut bytes = vec![0; 16];
+    for (kind, value) in attributes {
+        bytes.extend(u16::try_from(value.len() + 4).unwrap().to_ne_bytes());
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend_from_slice(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    }
+    bytes
+}
+
+#[test]
+fn a_port_of_any_kind_but_vrf_is_told_as_a_port() {
+    let kind_of_port = |name: &[u8]| link_message(&[(4, name)])[16..].to_vec();
+    let master = 7_u32.to_ne_bytes();
+    let read = |attributes: &[(u16, &[u8])]| message::link(&link_message(attributes)).unwrap().port_of;
+    assert_eq!(read(&[]), None);
+    assert_eq!(read(&[(10, &master)]), Some(7), "a master without a kind takes the frames, too");
+    for name in ["bridge\0", "bond\0", "team\0", "openvswitch\0", "vrfs\0"] {
+        let info = kind_of_port(name.as_bytes());
+        assert_eq!(read(&[(10, &master), (18, &info)]), Some(7), "{name}");
+        assert_eq!(read(&[(18 | 0x8000, &info), (10, &master)]), Some(7), "{name}, in any order");
+    }
+    assert_eq!(read(&[(10, &master), (18, &kind_of_port(b"vrf\0"))]), None);
+    assert_eq!(read(&[(18, &kind_of_port(b"vrf")), (10, &master)]), None);
+}
+
+#[test]
+fn an_interface_is_found_by_number_and_by_every_name_and_is_told_as_a_port() {
+    in_netns(|| {
+        let mut netlink = open_with_west_and_east();
+        let found = west(&mut netlink);
+        assert_eq!(netlink.interface_at(found.index).unwrap().as_ref(), Some(&found));
+        ip("link property add dev west altname a-longer-name-than-fifteen");
+        ip("link set west name north");
+        let renamed = netlink.interface_at(found.index).unwrap().unwrap();
+        assert_eq!((renamed.name.as_str(), netlink.interface("west").unwrap()), ("north", None));
+        ip("link add name br0 type bridge");
+        ip("link set north master br0");
+        let bridge = netlink.interface("br0").unwrap().unwrap();
+        assert_eq!(netlink.interface_at(found.index).unwrap().unwrap().port_of, Some(bridge.index));
+        assert_eq!(bridge.port_of, None, "a bridge itself is free");
+        ip("link set north nomaster");
+        assert_eq!(netlink.interface_at(found.index).unwrap().unwrap().port_of, None);
+        ip("link del north");
+        assert_eq!(netlink.interface_at(found.index).unwrap(), None);
+    });
+}

@@ -40,8 +40,19 @@ pub fn mend(sim: &mut Sim) {
             if !sim.nodes[node].interfaces[interface].exists {
                 sim.set_existing(node, interface, true);
             }
+            if !sim.nodes[node].interfaces[interface].named {
+                sim.set_named(node, interface, true);
+            }
+            if sim.nodes[node].interfaces[interface].enslaved {
+                sim.set_enslaved(node, interface, false);
+            }
             if !sim.nodes[node].interfaces[interface].carrier {
                 sim.set_carrier(node, interface, true);
+            }
+        }
+        for group in 0..sim.plan.groups.len() {
+            if sim.nodes[node].bare[group] {
+                sim.set_bare(node, group, false);
             }
         }
         if sim.nodes[node].engine.is_none() {

@@ -11,22 +11,49 @@ use crate::types::{Epoch, GroupId};
 impl Sim {
     /// Lets a process handle the facts of an interface.
     pub(super) fn handle_facts(&mut self, node: usize, interface: usize) {
+        if !self.nodes[node].interfaces[interface].is_usable() {
+            self.let_go(node, interface);
+        }
         let eth = self.nodes[node].interfaces[interface];
         // A gate that the slow side has replaced was there all the time, although the process has
         // not heard of the new one yet.
         let gate = self.nodes[node].kernel.gates[interface].there && eth.attached.is_some();
-        let facts = if eth.exists {
-            InterfaceFacts { exists: true, carrier: eth.carrier, mac: mac(node, interface), gate, addresses: gate }
+        let facts = if eth.exists && eth.named {
+            let (enslaved, carrier, mac) = (eth.enslaved, eth.carrier, mac(node, interface));
+            InterfaceFacts { exists: true, enslaved, carrier, mac, gate }
         } else {
             InterfaceFacts::default()
         };
         self.handle(node, Event::Interface { interface: interface_id(interface), facts });
+        for group in 0..self.plan.groups.len() {
+            if self.plan.groups[group].interface == interface {
+                self.offer(node, Waiting::Addresses(group));
+            }
+        }
+    }
+
+    /// Lets a process handle whether any address of a group is in place.
+    pub(super) fn handle_addresses(&mut self, node: usize, group: usize) {
+        let interface = self.plan.groups[group].interface;
+        let there = self.nodes[node].is_attached(interface) && !self.nodes[node].bare[group];
+        if let Some(place) = self.nodes[node].places[group] {
+            self.handle(node, Event::Addresses { group: group_id(place), there });
+        }
+    }
+
+    /// Takes all addresses of a group away on a node, or gives them back.
+    pub fn set_bare(&mut self, node: usize, group: usize, bare: bool) {
+        self.note(|_| format!("node {node}: group {group} has no address: {bare}"));
+        self.nodes[node].bare[group] = bare;
+        self.oracle.note_disturbed(node, self.now);
+        self.touched = true;
+        self.offer(node, Waiting::Addresses(group));
     }
 
     /// Attaches the process to the gate of an interface, which the slow side has installed now or
     /// found from an earlier life. A gate with a lease is adopted.
     pub(super) fn attach(&mut self, node: usize, interface: usize) {
-        if !self.nodes[node].interfaces[interface].exists || self.nodes[node].is_attached(interface) {
+        if !self.nodes[node].interfaces[interface].is_usable() || self.nodes[node].is_attached(interface) {
             return;
         }
         if !self.nodes[node].kernel.gates[interface].there {
@@ -131,6 +158,44 @@ impl Sim {
             self.nodes[node].kernel.gates[interface] = Gate::default();
             self.offer(node, Waiting::Facts(interface));
         }
+    }
+
+    /// Gives an interface another name, or its own again. The gate runs on under any name, until a
+    /// process notices.
+    pub fn set_named(&mut self, node: usize, interface: usize, named: bool) {
+        self.note(|_| format!("node {node}: interface {interface} has its name: {named}"));
+        self.nodes[node].interfaces[interface].named = named;
+        self.note_usable(node, interface, named);
+    }
+
+    /// Makes an interface a port of another one, or frees it. Frames still reach the gate, until a
+    /// process notices.
+    pub fn set_enslaved(&mut self, node: usize, interface: usize, enslaved: bool) {
+        self.note(|_| format!("node {node}: interface {interface} is a port: {enslaved}"));
+        self.nodes[node].interfaces[interface].enslaved = enslaved;
+        self.note_usable(node, interface, !enslaved);
+    }
+
+    /// Tells the process what has become of an interface; where it can be used again, a gate follows
+    /// later.
+    fn note_usable(&mut self, node: usize, interface: usize, usable: bool) {
+        self.oracle.note_disturbed(node, self.now);
+        self.touched = true;
+        self.offer(node, Waiting::Facts(interface));
+        if usable {
+            let delay = self.random.span(ms(50));
+            self.offer_later(node, Waiting::Attach(interface), delay);
+        }
+    }
+
+    /// Lets go of an interface that cannot be used as it is: whatever is open there is closed before
+    /// the engine hears of it, and the slow side takes addresses and gate away.
+    fn let_go(&mut self, node: usize, interface: usize) {
+        if self.nodes[node].is_attached(interface) {
+            self.close_all(node, interface);
+            self.nodes[node].kernel.gates[interface] = Gate::default();
+        }
+        self.nodes[node].interfaces[interface].attached = None;
     }
 
     /// Offers an event of the slow side after `delay`, if the process lives until then.

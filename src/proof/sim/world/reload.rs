@@ -131,9 +131,9 @@ impl Sim {
         Oracle::note_reconfigured(self, node, before);
         self.offer(node, Waiting::Tick);
         self.schedule_verdicts(node);
-        for interface in 0..self.plan.interfaces {
+        for group in 0..self.plan.groups.len() {
             let delay = self.random.span(ms(40));
-            self.offer_later(node, Waiting::Installed(interface), delay);
+            self.offer_later(node, Waiting::Addresses(group), delay);
         }
         self.set_wake(node);
     }

@@ -79,7 +79,8 @@ impl Group {
             | Reason::Paused
             | Reason::Listening
             | Reason::Stopping
-            | Reason::Hook => false,
+            | Reason::Hook
+            | Reason::Enslaved => false,
         }
     }
 

@@ -20,6 +20,7 @@
 //! | `command` | what operators ask |
 
 use super::around::Requests;
+use super::lease::Lease;
 use super::notice::Cause;
 use super::peer::{PeerAt, Peers};
 use super::setup::{GroupSetup, Setup};
@@ -72,8 +73,8 @@ pub(super) struct Addresses {
     /// The address that is probed: the first IPv4 address if there is one (its answer is unicast
     /// and quickest).
     pub probe: Vip,
-    /// Whether the agent has put them in place. A group that a reload adds waits for that.
-    pub installed: bool,
+    /// Whether any is in place; `None` until the host has told. A group without one is not served.
+    pub there: Option<bool>,
     /// Whether a reload added some, which are announced once they are in place.
     pub added: bool,
 }
@@ -128,7 +129,7 @@ impl Group {
             id,
             key: group.key,
             interface: group.interface,
-            addresses: Addresses { probe: probe_address(&group.addresses), installed: true, added: false },
+            addresses: Addresses { probe: probe_address(&group.addresses), there: None, added: false },
             role: Role::Starting,
             cause: Cause::Heard,
             since: now,
@@ -166,6 +167,11 @@ impl Group {
         self.row.addresses = after.addresses_digest;
         self.row.policy = after.policy_digest;
         !same
+    }
+
+    /// True when the group can be answered for here: its interface is whole, and it has an address.
+    pub fn is_serviceable(&self, lease: &Lease) -> bool {
+        lease.facts.is_serviceable() && self.addresses.there == Some(true)
     }
 
     /// True while the gate answers for the group.

@@ -75,6 +75,7 @@ pub(in crate::engine) fn consent_cause(reason: Reason) -> Cause {
         | Reason::StateDamaged
         | Reason::Isolated
         | Reason::Hook
+        | Reason::Enslaved
         | Reason::Listening => Cause::Free,
     }
 }

@@ -16,11 +16,13 @@ impl Group {
             Reason::Paused
         } else if !facts.exists {
             Reason::NoInterface
+        } else if facts.enslaved {
+            Reason::Enslaved
         } else if !facts.gate {
             Reason::NoGate
         } else if !facts.carrier {
             Reason::NoCarrier
-        } else if !facts.addresses || !self.addresses.installed {
+        } else if self.addresses.there != Some(true) {
             Reason::NoAddresses
         } else if self.is_open() {
             if self.is_unhealthy(around) { Reason::Unhealthy } else { self.lacks(around).reason() }

@@ -97,7 +97,7 @@ impl Group {
         let over = over.max(self.ballot.from);
         // Stay in starting until we could serve: a node that is not preferred waits for one that is
         // starting.
-        let able = lease.facts.is_serviceable() && self.addresses.installed && self.has_reserve();
+        let able = self.is_serviceable(lease) && self.has_reserve();
         if (told && able) || around.now >= over || !around.rules.listens_first() {
             let role = if around.rules.is_paused(self.paused) { Role::Paused } else { Role::Standby };
             self.set_role(role, Cause::Heard, around, requests);
@@ -113,7 +113,7 @@ impl Group {
         if around.rules.is_paused(self.paused) {
             return self.set_role(Role::Paused, Cause::Pause, around, requests);
         }
-        if !around.is_serviceable(self.interface) {
+        if !self.is_serviceable(&around.leases[self.interface]) {
             return self.set_role(Role::Fault, Cause::Interface, around, requests);
         }
         self.note_free(around);
@@ -128,7 +128,7 @@ impl Group {
         self.consider_consent(around, requests);
         if self.paused {
             self.set_role(Role::Paused, Cause::Pause, around, requests);
-        } else if around.is_serviceable(self.interface) {
+        } else if self.is_serviceable(&around.leases[self.interface]) {
             self.set_role(Role::Standby, Cause::Mended, around, requests);
         }
     }
@@ -211,10 +211,12 @@ impl Group {
     /// epoch is in use, or a deaf peer is active or about to be. True if it closed.
     fn must_yield(&mut self, around: Around<'_>, requests: &mut Requests<'_>) -> bool {
         let lease = &around.leases[self.interface];
-        if !lease.facts.is_serviceable() && around.rules.closes_without_carrier() {
-            // An adopted gate has a grace until its interface is confirmed; without a gate there is
-            // nothing to wait for.
-            let confirmed = lease.serviceable != MonoTime::ZERO || !lease.has_begun();
+        if !self.is_serviceable(lease) && around.rules.closes_without_carrier() {
+            // An adopted gate has a grace until its interface and the group's addresses are
+            // confirmed; without a gate there is nothing to wait for.
+            let known = lease.serviceable != MonoTime::ZERO
+                && (!lease.facts.is_serviceable() || self.addresses.there.is_some());
+            let confirmed = known || lease.facts.enslaved || !lease.has_begun();
             let grace = self.since + ADOPTION;
             if confirmed || around.now >= grace {
                 self.release(Cause::Interface, around, requests);

@@ -200,8 +200,8 @@ impl Lease {
     /// Adds an interface's facts, the age of its serviceable time, and its lease.
     fn canon(&self, now: MonoTime, horizon: &Horizon, canon: &mut Canon) {
         let Lease { facts, serviceable, until, generation } = *self;
-        let InterfaceFacts { exists, carrier, mac, gate, addresses } = facts;
-        canon.flags(&[exists, carrier, gate, addresses, serviceable == MonoTime::ZERO]);
+        let InterfaceFacts { exists, enslaved, carrier, mac, gate } = facts;
+        canon.flags(&[exists, enslaved, carrier, gate, serviceable == MonoTime::ZERO]);
         canon.mac(mac);
         canon.age(now, serviceable, horizon.silence);
         canon.ahead(now, until);
@@ -296,7 +296,7 @@ impl Group {
             id: _,  // the position
             key: _, // the setup
             interface,
-            addresses: Addresses { probe: _, installed, added }, // `probe` is the setup: no reconfiguration happens
+            addresses: Addresses { probe: _, there, added }, // `probe` is the setup: no reconfiguration happens
             role,
             cause: _, // told to people
             since,
@@ -319,7 +319,7 @@ impl Group {
         let timing = &engine.setup.timing;
         canon.plain(*role as u64);
         canon.age(now, *since, horizon.role);
-        canon.flags(&[*paused, *wants, *installed, *added]);
+        canon.flags(&[*paused, *wants, *there == Some(true), there.is_none(), *added]);
         service.canon(now, (engine, *interface), canon);
         canon.option(claimed.as_ref(), |canon, when| canon.age(now, *when, timing.probe));
         canon.ahead(now, *hold);

@@ -2,7 +2,7 @@
 //! are not touched.
 
 use super::world::{ETH, World, group_setup, ms, settled, vip};
-use crate::engine::{Cause, Command, Event, GroupSetup, Outcome};
+use crate::engine::{Cause, Command, GroupSetup, Outcome};
 use crate::timing::{Profile, Timing};
 use crate::types::{Epoch, GroupId, LinkPath};
 use crate::wire::pulse::{Reason, Role};
@@ -30,7 +30,7 @@ fn reload_both(world: &mut World, numbers: &[usize]) {
     for at in 0..2 {
         world.reload(at, groups(numbers));
         world.run(ms(30));
-        world.handle(at, Event::Installed { interface: ETH });
+        world.place_addresses(at);
     }
 }
 
@@ -64,7 +64,7 @@ fn an_added_group_waits_for_its_addresses_and_is_then_served_by_one() {
     assert_eq!(role(&world, 0, 1).1, Reason::NoAddresses);
     assert!(world.answering_for(1).is_empty());
     for at in 0..2 {
-        world.handle(at, Event::Installed { interface: ETH });
+        world.place_addresses(at);
     }
     world.run(Duration::from_secs(1));
     assert_eq!((world.answering_for(1), world.answering()), (vec![0], vec![0]));
@@ -80,7 +80,7 @@ fn a_group_that_one_node_gets_first_is_known_to_both_afterwards_and_is_taken_ove
         for at in [first, 1 - first] {
             world.reload(at, groups(&[0, 1]));
             world.run(ms(30));
-            world.handle(at, Event::Installed { interface: ETH });
+            world.place_addresses(at);
             world.run(Duration::from_secs(1));
             assert_eq!(world.answering(), [0]);
         }
@@ -166,11 +166,11 @@ fn an_address_added_to_an_active_group_is_announced_when_it_is_in_place() {
     world.reload(0, all.clone());
     world.run(ms(100));
     assert_eq!(world.nodes[0].announced, before, "not before");
-    world.handle(0, Event::Installed { interface: ETH });
+    world.place_addresses(0);
     assert_eq!(world.nodes[0].announced, before + 1);
     world.run(Duration::from_secs(6));
     assert_eq!(world.nodes[0].announced, before + 5);
-    world.handle(0, Event::Installed { interface: ETH });
+    world.place_addresses(0);
     world.run(Duration::from_secs(1));
     assert_eq!(world.nodes[0].announced, before + 5, "and once only");
 }

@@ -61,7 +61,7 @@ fn a_table_from_before_a_stall_does_not_say_that_a_group_is_unknown() {
     world.nodes[0].backlog_limit = 0;
     cut_links(&mut world);
     world.reload(1, vec![group_setup(0, false), group_setup(1, false)]);
-    world.handle(1, Event::Installed { interface: ETH });
+    world.place_addresses(1);
     sleep_through_a_takeover(&mut world, 0);
     assert_eq!(world.answering_for(1), [1]);
     let before = world.double_answers;
@@ -114,8 +114,9 @@ fn an_adopted_group_closes_with_its_gate_even_before_its_interface_was_confirmed
     world.nodes[0].kernel = super::world::Kernel::default();
     world.handle(0, Event::Interface { interface: ETH, facts });
     assert_eq!(world.role(0), Role::Fault, "what is closed must not look active");
-    facts = InterfaceFacts { carrier: true, gate: true, addresses: true, ..facts };
+    facts = InterfaceFacts { carrier: true, gate: true, ..facts };
     world.handle(0, Event::Interface { interface: ETH, facts });
+    world.place_addresses(0);
     world.run(Duration::from_secs(2));
     assert_eq!(world.answering(), [0], "and it is won again");
 }

@@ -109,7 +109,7 @@ fn a_group_whose_votes_lag_is_closed_before_it_closes_the_others() {
     let end = world.nodes[0].kernel.until;
     let ballot = &mut world.nodes[0].engine.as_mut().unwrap().groups.list[1].ballot;
     (ballot.granted, ballot.floor) = (Default::default(), end);
-    world.handle(0, Event::Installed { interface: ETH });
+    world.place_addresses(0);
     world.run(end.since(world.now) - ms(3));
     assert_eq!(world.nodes[0].kernel.until, end, "no later than the votes of all allow");
     world.run(ms(2));

@@ -161,9 +161,18 @@ impl World {
 
     /// Tells an engine that its interface is whole, with or without carrier.
     pub fn set_carrier(&mut self, at: usize, carrier: bool) {
-        let facts = InterfaceFacts { exists: true, carrier, mac: mac(at), gate: true, addresses: true };
+        let facts = InterfaceFacts { exists: true, enslaved: false, carrier, mac: mac(at), gate: true };
         self.nodes[at].facts = facts;
         self.handle(at, Event::Interface { interface: ETH, facts });
+        self.place_addresses(at);
+    }
+
+    /// Tells an engine that the addresses of all its groups are in place.
+    pub fn place_addresses(&mut self, at: usize) {
+        let count = self.nodes[at].engine.as_ref().map_or(0, |engine| engine.setup().groups.len());
+        for group in (0..).map(GroupId).take(count) {
+            self.handle(at, Event::Addresses { group, there: true });
+        }
     }
 
     /// Gives a node's engine an operator's command; `number` comes back with its outcome.

@@ -29,7 +29,7 @@ pub fn group_setup(number: usize, preempt: bool) -> GroupSetup {
 
 impl World {
     /// Gives a running agent another configuration: these groups, and the world's times, keys and
-    /// floor. The addresses of new groups are not there before [`Event::Installed`].
+    /// floor. The addresses of new groups are not there before [`World::place_addresses`].
     pub fn reload(&mut self, at: usize, groups: Vec<GroupSetup>) {
         let now = self.now;
         let names = groups.iter().fold(0, |sum, group| (sum * 31 + group.key.0) % 0xffff_ffff);
