@@ -4,6 +4,7 @@
 
 mod addresses;
 mod agent_faults;
+mod bridges;
 mod connections;
 mod conntrack;
 mod flight;
@@ -22,6 +23,8 @@ mod own_address;
 mod partition;
 mod place;
 mod planned;
+mod reach;
+mod readiness;
 mod reload;
 mod service;
 mod services;

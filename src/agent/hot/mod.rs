@@ -257,6 +257,10 @@ impl Hot {
                     let report = Box::new(self.engine.report(now));
                     self.end.publish(Tale::Report { id, report });
                 }
+                Order::Neighbours { interface } => {
+                    let addresses = self.engine.neighbours(interface).collect();
+                    self.end.publish(Tale::Neighbours { interface, addresses });
+                }
                 Order::Reconfigure(change) => self.reconfigure(*change, now),
                 Order::Regrouped(regrouped) => self.regroup(*regrouped, now),
                 Order::Addresses { group, there } => self.handle(now, Event::Addresses { group, there }),

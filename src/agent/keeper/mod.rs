@@ -26,6 +26,7 @@
 //! | `plan` | which addresses to remove and add, in portions |
 //! | `precedence` | which addresses stand where the kernel would choose them as a source |
 //! | `placement` | how much of each group is in place, and what was reported of it |
+//! | `uplinks` | whether the cable behind a bridge has a signal |
 //! | `gateways` | gateways of default routes on the segment |
 
 mod event;
@@ -35,6 +36,7 @@ mod plan;
 mod port;
 mod precedence;
 mod stray;
+mod uplinks;
 
 pub use event::{Guarded, KeeperEvent, Placed};
 
@@ -52,6 +54,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use stray::Stray;
 use tokio::sync::watch;
+use uplinks::Uplinks;
 
 /// Time between two looks at everything, events or not.
 const LOOK: Duration = Duration::from_secs(1);
@@ -146,6 +149,7 @@ struct Tools {
     place: Option<Place>,
     /// What an earlier life left of its gates.
     former: Former,
+    uplinks: Uplinks,
 }
 
 impl Tools {
@@ -156,7 +160,19 @@ impl Tools {
         former: Former,
     ) -> io::Result<(Tools, NetlinkEvents)> {
         let events = NetlinkEvents::open()?;
-        Ok((Tools { netlink: Netlink::open()?, report, place, former }, events))
+        Ok((Tools { netlink: Netlink::open()?, report, place, former, uplinks: Uplinks::default() }, events))
+    }
+
+    /// Passes the state of the interface with the number `index` to the slow side. Of a bridge it
+    /// tells the signal of the cable behind it.
+    fn report_state(&mut self, event: KeeperEvent, index: u32) {
+        let event = self.uplinks.adjust(&mut self.netlink, event, index);
+        self.report(event);
+    }
+
+    /// Looks at the ports of bridges, where one may have changed.
+    fn look_at_uplinks(&mut self) {
+        self.uplinks.look(&mut self.netlink).into_iter().for_each(|event| self.report(event));
     }
 
     /// Passes an event to the slow side.
@@ -256,6 +272,7 @@ impl Keeper {
             self.ports[at].attend(&mut self.tools, stray, taken.as_deref());
         }
         self.strays.retain_mut(|stray| stray.attend(&mut self.tools));
+        self.tools.look_at_uplinks();
     }
 
     /// Lets every port that has a reason to look find out what its name means.
@@ -308,6 +325,7 @@ impl Keeper {
         for _ in 0..EVENTS_AT_ONCE {
             match next {
                 Some(Ok(event)) => {
+                    self.tools.uplinks.handle_event(&event);
                     for port in &mut self.ports {
                         port.handle_event(&mut self.tools, &event);
                     }
@@ -341,6 +359,7 @@ impl Keeper {
             match old.iter().position(|port| port.name() == guarded.name) {
                 Some(position) => {
                     let mut port = old.swap_remove(position);
+                    port.index().into_iter().for_each(|index| self.tools.uplinks.renumber(index, guarded.interface));
                     port.reconfigure(guarded);
                     self.ports.push(port);
                 }
@@ -348,6 +367,7 @@ impl Keeper {
             }
         }
         for mut port in old {
+            port.index().into_iter().for_each(|index| self.tools.uplinks.forget(index));
             port.release(&mut self.tools);
         }
         let is_kept = |stray: &Stray| self.ports.iter().any(|port| port.name() == stray.name());

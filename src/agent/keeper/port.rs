@@ -255,13 +255,14 @@ impl Port {
             self.placement = Placement::default();
             (self.attached, self.plan) = (false, Plan::empty());
         }
-        tools.report(KeeperEvent::State {
+        let state = KeeperEvent::State {
             interface: self.wanted.interface,
             up: link.up,
             carrier: link.carrier,
             mac: link.mac,
             port_of,
-        });
+        };
+        tools.report_state(state, link.index);
         if link.carrier {
             self.gateway_countdown = 0;
         }
@@ -279,6 +280,7 @@ impl Port {
         let stray = (!self.vanished).then(|| Stray::new(link.index, &self.wanted, self.gate.take()));
         let renamed = stray.as_ref().and_then(|_| tools.netlink.interface_at(link.index).ok().flatten());
         let renamed = renamed.map(|link| link.name);
+        tools.uplinks.forget(link.index);
         tools.report(KeeperEvent::Gone { interface: self.wanted.interface, renamed });
         *self = Port { found: self.found.take(), ..Port::new(self.wanted.clone()) };
         stray

@@ -9,6 +9,7 @@ mod hooks;
 mod interfaces;
 mod one_way;
 mod promises;
+mod reach;
 mod reload;
 mod restart;
 mod right_of_way;

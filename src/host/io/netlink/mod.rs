@@ -8,14 +8,20 @@
 //! Both sockets belong to the network namespace of the thread that opened them.
 
 mod addresses;
+mod answer;
+mod bridge;
 pub mod events;
 pub mod message;
 mod requests;
+mod routes;
 mod settings;
 
 pub use addresses::{ADDRESS_BATCH, AddressInfo};
+pub use answer::{Answering, Mute, outside};
+pub use bridge::BridgePort;
 pub use events::{NetlinkEvent, NetlinkEvents};
 pub use requests::Netlink;
+pub use routes::{RouteInfo, Verdict};
 pub use settings::{ask_with_own_address, hold_addresses_while_down, promote_secondaries};
 
 use crate::types::MacAddr;

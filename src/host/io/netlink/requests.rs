@@ -156,7 +156,12 @@ impl Netlink {
     }
 
     /// Sends one request and passes its answers to `read`.
-    fn ask(&mut self, request: RouteNetlinkMessage, flags: u16, mut read: impl FnMut(Message<'_>)) -> io::Result<()> {
+    pub(super) fn ask(
+        &mut self,
+        request: RouteNetlinkMessage,
+        flags: u16,
+        mut read: impl FnMut(Message<'_>),
+    ) -> io::Result<()> {
         let mut failure = None;
         self.exchange(vec![request], flags, |_, answer| match answer {
             Answer::Message(answer) => read(answer),

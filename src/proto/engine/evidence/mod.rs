@@ -14,6 +14,7 @@
 //! | `watch` | the asking of one peer |
 //! | `segment` | a clients' segment and its neighbours |
 //! | `evident` | what a peer's silence allows |
+//! | `reach` | whether anybody on a segment can be reached |
 
 use super::action::Actions;
 use super::lease::Leases;
@@ -23,13 +24,18 @@ use super::setup::Setup;
 use super::turn::Turn;
 use crate::rules::Rules;
 use crate::types::{GroupId, InterfaceId, MacAddr, MonoTime};
+use std::net::IpAddr;
 use std::ops::{Index, IndexMut};
 
 mod evident;
+mod reach;
 mod segment;
 mod watch;
 
 pub(super) use evident::Evident;
+#[cfg(any(test, feature = "proof"))]
+pub(super) use reach::Doubt;
+pub(super) use reach::Reach;
 #[cfg(any(test, feature = "proof"))]
 pub(super) use segment::Neighbour;
 pub(super) use segment::Segment;
@@ -43,6 +49,10 @@ const ANCHOR_EVERY: u32 = 2;
 pub(super) struct Evidence {
     watches: Vec<Option<Watch>>,
     segments: Vec<Segment>,
+    /// By interface.
+    reaches: Vec<Reach>,
+    /// When a segment is to be asked whether anybody can be reached there.
+    reach_due: MonoTime,
 }
 
 impl Index<InterfaceId> for Evidence {
@@ -60,8 +70,14 @@ impl IndexMut<InterfaceId> for Evidence {
 }
 
 impl Evidence {
+    /// Nothing is known yet.
     pub fn new(peers: usize, interfaces: usize, now: MonoTime) -> Evidence {
-        Evidence { watches: vec![None; peers], segments: vec![Segment::new(now); interfaces] }
+        Evidence {
+            watches: vec![None; peers],
+            segments: vec![Segment::new(now); interfaces],
+            reaches: vec![Reach::default(); interfaces],
+            reach_due: MonoTime::FOREVER,
+        }
     }
 
     /// The watch on a peer, while it is asked.
@@ -69,9 +85,24 @@ impl Evidence {
         self.watches[peer.number()].as_ref()
     }
 
+    /// Whether anybody can be reached on a segment.
+    pub fn reach(&self, interface: InterfaceId) -> &Reach {
+        &self.reaches[usize::from(interface.0)]
+    }
+
+    /// The same, to be changed.
+    pub fn reach_mut(&mut self, interface: InterfaceId) -> &mut Reach {
+        &mut self.reaches[usize::from(interface.0)]
+    }
+
     /// True while any peer is asked.
     pub fn is_watching(&self) -> bool {
         self.watches.iter().any(Option::is_some)
+    }
+
+    /// Addresses of those who were seen on a segment.
+    pub fn seen_on(&self, interface: InterfaceId) -> impl Iterator<Item = IpAddr> + '_ {
+        self[interface].neighbours.iter().map(|known| known.address)
     }
 
     /// All segments.
@@ -85,6 +116,7 @@ impl Evidence {
     pub fn is_whole(&self, peers: usize, interfaces: usize) -> bool {
         self.watches.len() == peers
             && self.segments.len() == interfaces
+            && self.reaches.len() == interfaces
             && self.watches.iter().flatten().all(|watch| watch.probes.len() == interfaces)
     }
 
@@ -210,7 +242,7 @@ impl Evidence {
                 (None, false) => known.last_heard(turn) + timing.suspicion,
             }
         });
-        refresh.chain(watches).min().unwrap_or(MonoTime::FOREVER)
+        refresh.chain(watches).fold(self.reach_due, MonoTime::min)
     }
 }
 

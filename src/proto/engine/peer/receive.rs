@@ -133,6 +133,9 @@ impl Engine {
             out.notice(Notice::WitnessHeard { witness: self.peers[peer].id });
         }
         self.evidence.end_watch(peer);
+        if let LinkPath::Segment(interface) = link.path {
+            self.note_reached(interface, now);
+        }
         heard
     }
 
@@ -261,6 +264,7 @@ impl Engine {
         if mac == self.leases[interface].facts.mac || mac.is_multicast() {
             return;
         }
+        self.note_reached(interface, now);
         let of_group = address.and_then(|address| self.index.group_of(address));
         let of_peer = self.peers.iter().any(|peer| peer.has_mac(mac));
         if let (Some(group), Some(address)) = (of_group, address) {
