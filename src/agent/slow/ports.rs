@@ -14,7 +14,7 @@ use crate::from_config;
 use crate::gate::CounterReader;
 use crate::keeper::{KeeperEvent, KeeperHandle};
 use crate::orders::{Attach, Order, Regrouped};
-use crate::types::{GroupKey, InterfaceId};
+use crate::types::{GroupKey, InterfaceId, Vip};
 use crate::words::Names;
 use sd_notify::NotifyState;
 use std::collections::HashMap;
