@@ -3,6 +3,7 @@
 //! [`crate::scene::Scene::finish_by_chance`]; besides, each case asserts its own promise.
 
 mod agent_faults;
+mod cards;
 mod connections;
 mod conntrack;
 mod flight;

@@ -36,6 +36,8 @@ pub(super) enum Order {
     Link { link: LinkId, socket: LinkSocket },
     /// Ask this address, a gateway, whether the segment is alive.
     Anchor { interface: InterfaceId, address: IpAddr, mac: Option<MacAddr> },
+    /// Tell the engine the hardware addresses of this server's interfaces.
+    OwnMacs(Box<[MacAddr]>),
     /// Tell the engine an operator's command, and publish its outcome under `id`.
     Command { id: u64, command: Command },
     /// Publish the engine's report under `id`.

@@ -138,6 +138,7 @@ impl Recorder {
             | Event::Installed { .. }
             | Event::GateReplaced { .. }
             | Event::Anchor { .. }
+            | Event::OwnMacs { .. }
             | Event::Stored { .. }
             | Event::StoreFailed
             | Event::Command { .. }

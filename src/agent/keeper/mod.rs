@@ -17,21 +17,24 @@
 //! |---|---|
 //! | `event` | what is to be guarded, what is reported |
 //! | `port` | one client interface: its gate, its addresses |
+//! | `others` | the other interfaces: a guard on each |
 //! | `plan` | which addresses to remove and add, in portions |
 //! | `gateways` | gateways of default routes on the segment |
 
 mod event;
 mod gateways;
+mod others;
 mod plan;
 mod port;
 
-pub use event::{Guarded, KeeperEvent};
+pub use event::{GuardNews, Guarded, KeeperEvent};
 
 use crate::gate::Former;
 use crate::gate::place::Place;
 use crate::io::netlink::{Netlink, NetlinkEvent, NetlinkEvents};
 use crate::io::realtime;
 use futures_util::FutureExt;
+use others::Others;
 use port::Port;
 use std::fmt;
 use std::io;
@@ -132,6 +135,9 @@ struct Tools {
     place: Option<Place>,
     /// What an earlier life left of its gates.
     former: Former,
+    /// Whether guards know all wanted addresses and are where they belong, so that addresses may be
+    /// added.
+    guarded: bool,
 }
 
 impl Tools {
@@ -142,7 +148,7 @@ impl Tools {
         former: Former,
     ) -> io::Result<(Tools, NetlinkEvents)> {
         let events = NetlinkEvents::open()?;
-        Ok((Tools { netlink: Netlink::open()?, report, place, former }, events))
+        Ok((Tools { netlink: Netlink::open()?, report, place, former, guarded: false }, events))
     }
 
     /// Passes an event to the slow side.
@@ -156,6 +162,8 @@ struct Keeper {
     tools: Tools,
     events: NetlinkEvents,
     ports: Vec<Port>,
+    /// The interfaces that are no client interfaces, and those that are, as far as others' groups go.
+    others: Others,
     wanted: watch::Receiver<Vec<Guarded>>,
 }
 
@@ -173,7 +181,7 @@ impl Keeper {
     /// Ports for all interfaces that are wanted now; none has been looked at.
     fn new(tools: Tools, events: NetlinkEvents, mut wanted: watch::Receiver<Vec<Guarded>>) -> Keeper {
         let ports = wanted.borrow_and_update().iter().cloned().map(Port::new).collect();
-        Keeper { tools, events, ports, wanted }
+        Keeper { tools, events, ports, others: Others::new(), wanted }
     }
 
     /// Guards the interfaces until the handle is dropped: waits for a reason to act, acts, and lets
@@ -185,7 +193,7 @@ impl Keeper {
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         }
         loop {
-            let busy = self.ports.iter().any(Port::has_work);
+            let busy = self.ports.iter().any(Port::has_work) || self.others.has_work();
             let silent = self.ports.iter().any(Port::is_silent);
             let wake = tokio::select! {
                 biased;
@@ -202,7 +210,10 @@ impl Keeper {
                 Wake::Reconfigure => self.reconfigure(),
                 Wake::Event(event) => self.handle_events(event).await,
                 Wake::Glance => self.ports.iter_mut().for_each(Port::glance),
-                Wake::Look => self.ports.iter_mut().for_each(Port::begin_period),
+                Wake::Look => {
+                    self.ports.iter_mut().for_each(Port::begin_period);
+                    self.others.begin_period();
+                }
                 // Of thousands of addresses, one portion after the other.
                 Wake::Work => {
                     realtime::at_ordinary_priority(|| {
@@ -210,7 +221,22 @@ impl Keeper {
                     });
                 }
             }
+            self.attend();
+        }
+    }
+
+    /// Lets every port put right what is wrong, and then the guards of other interfaces. Gates are
+    /// adopted before anything else is done; addresses wait for the guards.
+    fn attend(&mut self) {
+        self.others.look(&mut self.tools);
+        for port in &mut self.ports {
+            port.attend(&mut self.tools);
+        }
+        let before = self.tools.guarded;
+        self.others.attend(&mut self.tools, &self.ports);
+        if self.tools.guarded && !before {
             for port in &mut self.ports {
+                port.look_soon();
                 port.attend(&mut self.tools);
             }
         }
@@ -225,6 +251,7 @@ impl Keeper {
                     for port in &mut self.ports {
                         port.handle_event(&mut self.tools, &event);
                     }
+                    self.others.handle_event(&event);
                 }
                 Some(Err(cause)) => return self.reopen_events(&cause).await,
                 None => return,
@@ -243,6 +270,7 @@ impl Keeper {
             Err(cause) => tracing::warn!(%cause, "cannot open a socket for network events"),
         }
         self.ports.iter_mut().for_each(Port::begin_period);
+        self.others.look_soon();
     }
 
     /// Takes the newest configuration: ports of known names stay, others come or are cleared.
@@ -250,6 +278,8 @@ impl Keeper {
         let wanted = self.wanted.borrow_and_update().clone();
         let mut old = std::mem::take(&mut self.ports);
         self.tools.report(KeeperEvent::Reconfigured);
+        self.tools.guarded = false;
+        self.others.look_soon();
         for guarded in wanted {
             match old.iter().position(|port| port.name() == guarded.name) {
                 Some(position) => {

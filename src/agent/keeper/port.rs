@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::{Guarded, KeeperEvent, Tools};
 use crate::gate::Gate;
 use crate::io::netlink::{InterfaceInfo, NetlinkEvent};
-use crate::types::{MonoTime, Vip};
+use crate::types::{InterfaceId, MonoTime, Vip};
 use std::collections::{HashMap, HashSet};
 
 /// Looks at everything between two looks at the gateways.
@@ -113,6 +113,26 @@ impl Port {
         !self.plan.is_empty()
     }
 
+    /// Number of the interface in reports.
+    pub(super) fn interface(&self) -> InterfaceId {
+        self.wanted.interface
+    }
+
+    /// Number of the interface in the kernel, as seen last; `None` while it does not exist.
+    pub(super) fn index(&self) -> Option<u32> {
+        self.link.as_ref().map(|link| link.index)
+    }
+
+    /// All wanted addresses.
+    pub(super) fn vips(&self) -> impl Iterator<Item = Vip> {
+        self.vips.iter().copied()
+    }
+
+    /// The gate, if there is one.
+    pub(super) fn gate(&self) -> Option<&Gate> {
+        self.gate.as_ref()
+    }
+
     /// Takes another configuration of the same interface; the next look carries it out.
     pub(super) fn reconfigure(&mut self, wanted: Guarded) {
         self.groups_changed |= self.wanted.groups != wanted.groups;
@@ -139,7 +159,7 @@ impl Port {
     }
 
     /// Asks for a look at everything, for a reason.
-    fn look_soon(&mut self) {
+    pub(super) fn look_soon(&mut self) {
         (self.look_due, self.routine) = (true, false);
     }
 

@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 mod changes;
+mod others;
 mod place;
 
 const WEST: InterfaceId = InterfaceId(0);

@@ -11,7 +11,7 @@ use crate::control::protocol::{Severity, StatusReport};
 use crate::engine::InterfaceFacts;
 use crate::from_config;
 use crate::gate::CounterReader;
-use crate::keeper::{KeeperEvent, KeeperHandle};
+use crate::keeper::{GuardNews, KeeperEvent, KeeperHandle};
 use crate::orders::{Attach, Order, Regrouped};
 use crate::types::{GroupKey, InterfaceId};
 use crate::words::Names;
@@ -118,6 +118,8 @@ impl Ports {
                 let text = format!("{}: {operation}: {cause}", names.interface(interface));
                 effects.event(Severity::Error, "interface_error", text);
             }
+            KeeperEvent::OwnMacs { macs } => effects.order(Order::OwnMacs(macs.into())),
+            KeeperEvent::Guard(news) => report_guard(news, &mut effects),
             KeeperEvent::Reconfigured => {}
         }
         effects
@@ -204,6 +206,28 @@ impl Ports {
                 let named = slots.get(&configured.key).map(|slot| reader.read(*slot).named());
                 group.counters.extend(named.into_iter().flatten().map(|(name, count)| (name.to_owned(), count)));
             }
+        }
+    }
+}
+
+/// Tells people what the guards of other interfaces have held back, or why one was missing.
+fn report_guard(news: GuardNews, effects: &mut Effects) {
+    match news {
+        GuardNews::Restored { name, cause } => {
+            let text = format!("the guard on {name} was not in its place: {cause}; it is there again");
+            effects.event(Severity::Warning, "guard_restored", text);
+        }
+        GuardNews::Held(held) => {
+            let text = format!(
+                "on other interfaces this server claims addresses of groups, as kernels do on every card of a segment; \
+                 held back until now: {} claims, and the sender of {} questions",
+                held.dropped, held.nameless
+            );
+            effects.event(Severity::Info, "held_back", text);
+        }
+        GuardNews::Missing { name, cause } => {
+            let text = format!("{name} has no guard, and may answer for a group's address: {cause}");
+            effects.event(Severity::Error, "unguarded", text);
         }
     }
 }

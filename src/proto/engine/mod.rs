@@ -174,6 +174,7 @@ impl Engine {
                 }
             }
             Event::Anchor { interface, address, mac } => self.evidence[interface].note_gateway(address, mac),
+            Event::OwnMacs { macs } => self.evidence.note_own_macs(macs),
             Event::Installed { interface } => self.handle_installed(interface, now),
             Event::GateReplaced { interface } => self.handle_gate_replaced(interface, now, out),
             Event::Stored { version } => self.handle_stored(version, out),

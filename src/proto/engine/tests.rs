@@ -7,6 +7,7 @@ mod goodbye;
 mod health;
 mod hooks;
 mod one_way;
+mod own;
 mod promises;
 mod reload;
 mod restart;

@@ -92,6 +92,7 @@ impl Story<'_> {
             | Event::Seen { .. }
             | Event::Installed { .. }
             | Event::Anchor { .. }
+            | Event::OwnMacs { .. }
             | Event::Stored { .. } => {}
         }
     }

@@ -88,6 +88,10 @@ impl Port {
             }
             return self.report_ready(tools);
         }
+        if !tools.guarded && plan.additions().next().is_some() {
+            // The guards of other interfaces come first; then there is another look.
+            return;
+        }
         if self.ready {
             self.lost.extend(plan.additions().filter(|vip| !self.gained.contains(vip)));
         }

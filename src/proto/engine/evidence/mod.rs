@@ -43,6 +43,8 @@ const ANCHOR_EVERY: u32 = 2;
 pub(super) struct Evidence {
     watches: Vec<Option<Watch>>,
     segments: Vec<Segment>,
+    /// Hardware addresses of this server's interfaces, in order.
+    own_macs: Vec<MacAddr>,
 }
 
 impl Index<InterfaceId> for Evidence {
@@ -61,7 +63,18 @@ impl IndexMut<InterfaceId> for Evidence {
 
 impl Evidence {
     pub fn new(peers: usize, interfaces: usize, now: MonoTime) -> Evidence {
-        Evidence { watches: vec![None; peers], segments: vec![Segment::new(now); interfaces] }
+        Evidence { watches: vec![None; peers], segments: vec![Segment::new(now); interfaces], own_macs: Vec::new() }
+    }
+
+    /// Notes the hardware addresses of this server's interfaces.
+    pub fn note_own_macs(&mut self, macs: &[MacAddr]) {
+        self.own_macs = macs.to_vec();
+        self.own_macs.sort_unstable();
+    }
+
+    /// True if an interface of this server has this hardware address.
+    pub fn is_own_mac(&self, mac: MacAddr) -> bool {
+        self.own_macs.binary_search(&mac).is_ok()
     }
 
     /// The watch on a peer, while it is asked.
