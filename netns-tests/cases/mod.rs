@@ -5,6 +5,7 @@
 mod addresses;
 mod agent_faults;
 mod bridges;
+mod cards;
 mod connections;
 mod conntrack;
 mod flight;

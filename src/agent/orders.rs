@@ -38,6 +38,8 @@ pub(super) enum Order {
     Anchor { interface: InterfaceId, address: IpAddr, mac: Option<MacAddr> },
     /// Publish who was seen on a segment, as [`Tale::Neighbours`].
     Neighbours { interface: InterfaceId },
+    /// Tell the engine the hardware addresses of this server's interfaces.
+    OwnMacs(Box<[MacAddr]>),
     /// Tell the engine an operator's command, and publish its outcome under `id`.
     Command { id: u64, command: Command },
     /// Publish the engine's report under `id`.

@@ -365,7 +365,7 @@ impl Object {
 /// Returns the loader's memory to the system. The loader reads the whole kernel's type information
 /// (5 MB), which the program does not need, and the allocator would keep that memory. The agent is
 /// to stay small: a process that holds much memory dies slowly.
-fn give_memory_back() {
+pub(super) fn give_memory_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim only releases free memory of the allocator and may be called at any time.
     unsafe {
@@ -374,7 +374,7 @@ fn give_memory_back() {
 }
 
 /// Error: the built-in object lacks a program or map.
-fn missing(interface: &str, what: &str) -> GateError {
+pub(super) fn missing(interface: &str, what: &str) -> GateError {
     GateError::Program {
         operation: "load gate",
         object: interface.to_owned(),
@@ -383,7 +383,7 @@ fn missing(interface: &str, what: &str) -> GateError {
 }
 
 /// Has the kernel verify and load one program of the object; returns its descriptor and number.
-fn load_program(ebpf: &mut Ebpf, name: &str, interface: &str) -> Result<Program, GateError> {
+pub(super) fn load_program(ebpf: &mut Ebpf, name: &str, interface: &str) -> Result<Program, GateError> {
     let failed = |error: aya::programs::ProgramError| GateError::program("load gate program", interface, &error);
     let program = ebpf.program_mut(name).ok_or_else(|| missing(interface, name))?;
     let program: &mut SchedClassifier = program.try_into().map_err(failed)?;

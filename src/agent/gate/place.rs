@@ -9,6 +9,7 @@
 //! before it can let frames pass that it never sees.
 
 mod clsact;
+mod guard;
 mod tcx;
 
 use std::io;

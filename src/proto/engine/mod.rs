@@ -176,6 +176,7 @@ impl Engine {
             }
             Event::Anchor { interface, address, mac } => self.evidence[interface].note_gateway(address, mac),
             Event::Addresses { group, there } => self.handle_addresses(group, there, now),
+            Event::OwnMacs { macs } => self.evidence.note_own_macs(macs),
             Event::GateReplaced { interface } => self.handle_gate_replaced(interface, now, out),
             Event::Stored { version } => self.handle_stored(version, out),
             Event::StoreFailed => self.handle_store_failed(out),

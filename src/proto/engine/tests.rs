@@ -8,6 +8,7 @@ mod health;
 mod hooks;
 mod interfaces;
 mod one_way;
+mod own;
 mod promises;
 mod reach;
 mod reload;

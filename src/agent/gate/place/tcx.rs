@@ -138,6 +138,23 @@ pub(super) fn replace(site: Site<'_>, direction: Direction, old: &Program, new: 
     call(BPF_PROG_ATTACH, &mut change)
 }
 
+/// Attaches a program right after the one with this id.
+///
+/// # Errors
+/// As [`put_first`]; ENOENT if the other one is not in the list.
+pub(super) fn put_after(site: Site<'_>, direction: Direction, program: &Program, id: u32) -> io::Result<()> {
+    let fd = u32::try_from(program.fd.as_raw_fd()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let mut change = Change {
+        ifindex: site.ifindex,
+        program: fd,
+        hook: hook(direction),
+        flags: BPF_F_AFTER | BPF_F_ID,
+        relative: id,
+        ..Change::default()
+    };
+    call(BPF_PROG_ATTACH, &mut change)
+}
+
 /// Detaches the program with this id; a missing one is no error. The program is named by its
 /// neighbour in the list, because its own descriptor is not to be had without CAP_SYS_ADMIN.
 ///

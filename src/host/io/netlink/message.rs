@@ -23,6 +23,9 @@ const IFA_FLAGS: u16 = 8;
 /// or belongs to.
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_LINK_NETNSID: u16 = 37;
+/// Kinds of interfaces whose frames leave through another one as they are.
+const UNTAGGED: [&[u8]; 4] = [b"macvlan", b"macvtap", b"ipvlan", b"ipvtap"];
 const RTA_VIA: u16 = 18;
 /// Who puts routes there that stay: RTPROT_KERNEL, _BOOT, _STATIC, _RA and _DHCP. Others are those
 /// of routing daemons.
@@ -106,8 +109,9 @@ pub fn link(payload: &[u8]) -> Option<InterfaceInfo> {
         carrier: has(libc::IFF_UP) && has(libc::IFF_LOWER_UP),
         is_ethernet: short(payload, 2)? == ARPHRD_ETHER && !has(libc::IFF_LOOPBACK),
         port_of: None,
+        lower: None,
     };
-    let mut leaves_frames = false;
+    let (mut leaves_frames, mut is_untagged, mut is_elsewhere) = (false, false, false);
     for (kind, value) in attributes(payload, 16) {
         match kind {
             libc::IFLA_IFNAME => {
@@ -115,19 +119,30 @@ pub fn link(payload: &[u8]) -> Option<InterfaceInfo> {
             }
             libc::IFLA_ADDRESS => info.mac = value.try_into().map_or(MacAddr::ZERO, MacAddr),
             libc::IFLA_MASTER => info.port_of = long(value, 0).filter(|index| *index != 0),
-            libc::IFLA_LINKINFO => leaves_frames = is_in_vrf(value),
+            libc::IFLA_LINK => info.lower = long(value, 0).filter(|index| *index != 0),
+            IFLA_LINK_NETNSID => is_elsewhere = true,
+            libc::IFLA_LINKINFO => {
+                leaves_frames = is_in_vrf(value);
+                is_untagged = has_kind(value, IFLA_INFO_KIND, &UNTAGGED);
+            }
             _ => {}
         }
     }
     info.port_of = info.port_of.filter(|_| !leaves_frames);
+    info.lower = info.lower.filter(|_| is_untagged && !is_elsewhere);
     Some(info)
 }
 
 /// Whether the interface belongs to a VRF, by the content of its IFLA_LINKINFO. Every other kind
 /// takes the frames of its ports away from them, kinds without a name included.
 fn is_in_vrf(info: &[u8]) -> bool {
-    let mut kinds = attributes(info, 0).filter(|(kind, _)| *kind == IFLA_INFO_SLAVE_KIND);
-    kinds.any(|(_, name)| name.strip_suffix(&[0]).unwrap_or(name) == b"vrf")
+    has_kind(info, IFLA_INFO_SLAVE_KIND, &[b"vrf"])
+}
+
+/// Whether an IFLA_LINKINFO names one of these kinds in this attribute.
+fn has_kind(info: &[u8], attribute: u16, kinds: &[&[u8]]) -> bool {
+    let mut named = attributes(info, 0).filter(|(kind, _)| *kind == attribute);
+    named.any(|(_, name)| kinds.contains(&name.strip_suffix(&[0]).unwrap_or(name)))
 }
 
 /// Content of an RTM_NEWADDR or RTM_DELADDR.

@@ -47,6 +47,9 @@ pub struct InterfaceInfo {
     /// bridge, bond, team or the like. `None` for a free interface, and for one in a VRF, which
     /// leaves frames to the interface's own addresses.
     pub port_of: Option<u32>,
+    /// Number of the interface of this namespace through which this one's frames leave as they are,
+    /// as a macvlan's do. `None` for a VLAN, whose frames get a tag on the way.
+    pub lower: Option<u32>,
 }
 
 /// An entry of the neighbour table.

@@ -53,6 +53,8 @@ pub(super) struct Evidence {
     reaches: Vec<Reach>,
     /// When a segment is to be asked whether anybody can be reached there.
     reach_due: MonoTime,
+    /// Hardware addresses of this server's interfaces, in order.
+    own_macs: Vec<MacAddr>,
 }
 
 impl Index<InterfaceId> for Evidence {
@@ -77,7 +79,19 @@ impl Evidence {
             segments: vec![Segment::new(now); interfaces],
             reaches: vec![Reach::default(); interfaces],
             reach_due: MonoTime::FOREVER,
+            own_macs: Vec::new(),
         }
+    }
+
+    /// Notes the hardware addresses of this server's interfaces.
+    pub fn note_own_macs(&mut self, macs: &[MacAddr]) {
+        self.own_macs = macs.to_vec();
+        self.own_macs.sort_unstable();
+    }
+
+    /// True if an interface of this server has this hardware address.
+    pub fn is_own_mac(&self, mac: MacAddr) -> bool {
+        self.own_macs.binary_search(&mac).is_ok()
     }
 
     /// The watch on a peer, while it is asked.

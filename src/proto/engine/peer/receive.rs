@@ -267,6 +267,10 @@ impl Engine {
         self.note_reached(interface, now);
         let of_group = address.and_then(|address| self.index.group_of(address));
         let of_peer = self.peers.iter().any(|peer| peer.has_mac(mac));
+        // Another card of ours is nobody. A peer with the same hardware address stays a peer.
+        if !of_peer && self.evidence.is_own_mac(mac) {
+            return;
+        }
         if let (Some(group), Some(address)) = (of_group, address) {
             self.evidence.note_answer(group, (interface, mac), &self.peers, (&self.setup, now), out);
             if !of_peer && self.groups[group].is_open() {
