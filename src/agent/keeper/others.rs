@@ -255,7 +255,7 @@ impl Others {
         let (Some(guard), Some(link)) = (&self.guard, self.links.get(&index)) else { return };
         let link = link.clone();
         let site = Site { ifindex: link.index, name: &link.name };
-        let needed = needs_guard(&link, ports);
+        let needed = needs_guard(&link, ports) && !self.is_below_a_port(link.index);
         let settled = if needed { &self.guarded } else { &self.bare };
         if !link.is_ethernet || settled.contains(&link.index) {
             return;
@@ -313,6 +313,14 @@ impl Others {
         }
         self.failures.insert(index, text.clone());
         tools.report(KeeperEvent::Guard(GuardNews::Missing { name: name.to_owned(), cause: text }));
+    }
+}
+
+impl Others {
+    /// Whether an interface carries the frames of another one that is a port of a bridge or bond, as
+    /// the parent of a macvlan does: what the bridge claims leaves through it as it is.
+    fn is_below_a_port(&self, index: u32) -> bool {
+        self.links.values().any(|link| link.lower == Some(index) && link.port_of.is_some())
     }
 }
 

@@ -104,6 +104,14 @@ impl Evidence {
         &self.reaches[usize::from(interface.0)]
     }
 
+    /// Notes that somebody was heard on a segment, if there is such a segment: the frame's link says
+    /// which, and in a damaged recording that is any number.
+    pub fn note_reached(&mut self, interface: InterfaceId, now: MonoTime) {
+        if let Some(reach) = self.reaches.get_mut(usize::from(interface.0)) {
+            reach.since = now;
+        }
+    }
+
     /// The same, to be changed.
     pub fn reach_mut(&mut self, interface: InterfaceId) -> &mut Reach {
         &mut self.reaches[usize::from(interface.0)]

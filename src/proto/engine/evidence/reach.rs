@@ -88,7 +88,7 @@ impl Engine {
     /// Notes that somebody was heard on a segment.
     pub(in crate::engine) fn note_reached(&mut self, interface: InterfaceId, now: MonoTime) {
         if self.setup.timing.patience.reach != Patience::UNDOUBTED {
-            self.evidence.reach_mut(interface).since = now;
+            self.evidence.note_reached(interface, now);
         }
     }
 
