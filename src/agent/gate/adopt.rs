@@ -1,17 +1,17 @@
-//! Adoption: the gate that an earlier life left on an interface is found, and another build's
-//! program is replaced by ours.
+//! Adoption: the gate that an earlier life left on an interface is found, brought to the place
+//! where it decides first, and another build's program is replaced by ours.
 //!
 //! Owns: what makes a running gate ours (program names, map layouts). Never does: open anything
-//! that was not open, or leave a moment without a gate. On failure the running gate stays as it is,
-//! and the caller gets a reason.
+//! that was not open, or leave a moment without a gate: the new place is taken before the old one
+//! is left. On failure the running gate stays as it is, and the caller gets a reason.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::bpf;
 use super::error::GateError;
-use super::object::{self, MapFds, Object, Program};
-use super::tc::{self, Direction};
+use super::object::{self, MapFds, Object};
+use super::place::{Direction, Occupant, Place, Program, Site, Standing};
 
 /// Names of the two programs in the kernel. They end in eight digits that change with the source;
 /// the part before is what makes a program a gate of ours.
@@ -27,23 +27,55 @@ pub(super) const CURRENT: Names = Names { ingress: object::INGRESS, egress: obje
 /// Digits at the end of a program's name that change with the source.
 const TAG: usize = 8;
 
+impl Names {
+    /// Name of the program of one direction.
+    fn of(&self, direction: Direction) -> &'static str {
+        match direction {
+            Direction::Ingress => self.ingress,
+            Direction::Egress => self.egress,
+        }
+    }
+
+    /// Whether a program of this name is a gate's, whichever build it is from.
+    fn covers(&self, direction: Direction, name: &str) -> bool {
+        let current = self.of(direction);
+        name.starts_with(&current[..current.len() - TAG])
+    }
+}
+
 /// A running gate of ours.
 pub(super) struct Found {
     pub(super) object: Object,
+    /// Where it is attached.
+    pub(super) place: Place,
     /// Whether its programs are the built-in ones. Otherwise another build loaded them: their maps
     /// can be understood, their rules may be older or newer.
     pub(super) is_current: bool,
+    /// Whether it is the first to decide, in both directions.
+    pub(super) is_first: bool,
 }
 
-/// Finds the gate of ours that runs on the interface, with its maps. `kept` are descriptors that an
-/// earlier life left with systemd; they need no privilege.
+/// Finds the gate of ours that runs on the interface, with its maps, in whichever place. `kept` are
+/// descriptors that an earlier life left with systemd; they need no privilege.
 ///
 /// # Errors
 /// A text for the log that says why no gate can be taken over. No gate is an error too; the caller
 /// then installs a new one.
-pub(super) fn find_gate(ifindex: u32, interface: &str, names: Names, kept: &[OwnedFd]) -> Result<Found, String> {
-    let (ingress, mut maps, first) = find_program(ifindex, interface, Direction::Ingress, names.ingress, kept)?;
-    let (egress, mut others, second) = find_program(ifindex, interface, Direction::Egress, names.egress, kept)?;
+pub(super) fn find_gate(site: Site<'_>, names: Names, kept: &[OwnedFd]) -> Result<Found, String> {
+    let mut reasons = Vec::new();
+    for place in Place::ALL {
+        match find_at(place, site, names, kept) {
+            Ok(found) => return Ok(found),
+            Err(reason) => reasons.push(format!("{}: {reason}", place.name())),
+        }
+    }
+    Err(reasons.join("; "))
+}
+
+/// Finds the gate of ours in one place.
+fn find_at(place: Place, site: Site<'_>, names: Names, kept: &[OwnedFd]) -> Result<Found, String> {
+    let (ingress, mut maps, first) = find_program(place, site, Direction::Ingress, names, kept)?;
+    let (egress, mut others, second) = find_program(place, site, Direction::Egress, names, kept)?;
     maps.sort_unstable();
     others.sort_unstable();
     if maps != others {
@@ -60,43 +92,64 @@ pub(super) fn find_gate(ifindex: u32, interface: &str, names: Names, kept: &[Own
     let [Some(lease), Some(slots), Some(counters), Some(four), Some(six)] = found else {
         return Err("its maps have another layout".to_owned());
     };
-    let object = Object::assemble(ingress, egress, MapFds([lease, slots, counters, four, six]), interface)
+    let object = Object::assemble(ingress, egress, MapFds([lease, slots, counters, four, six]), site.name)
         .map_err(|error| error.to_string())?;
-    Ok(Found { object, is_current: first && second })
+    let is_first = object.standing(place, site).map_err(|error| error.to_string())? == Standing::First;
+    Ok(Found { object, place, is_current: first && second, is_first })
 }
 
-/// Our program in one direction, the numbers of its maps, and whether its name is `current`.
+/// Our program in one direction, the numbers of its maps, and whether its name is the built-in
+/// one's.
 ///
 /// # Errors
-/// A text for the log: there is no program, it is somebody else's, or it cannot be opened.
+/// A text for the log: there is no program, only somebody else's, or it cannot be opened.
 fn find_program(
-    ifindex: u32,
-    interface: &str,
+    place: Place,
+    site: Site<'_>,
     direction: Direction,
-    current: &str,
+    names: Names,
     kept: &[OwnedFd],
 ) -> Result<(Program, Vec<u32>, bool), String> {
-    let id = tc::attached_program(ifindex, interface, direction)
-        .map_err(|error| error.to_string())?
-        .ok_or_else(|| format!("nothing attached on {}", direction.name()))?;
-    let text = |error: io::Error| format!("program {id} on {}: {error}", direction.name());
-    let fd = bpf::program_by_id(id, kept).map_err(text)?;
-    let info = bpf::program_info(fd.as_fd()).map_err(text)?;
-    let ours = &current[..current.len() - TAG];
-    if !info.name.starts_with(ours) {
-        return Err(format!("a program of somebody else on {}: {}", direction.name(), info.name));
+    let on = direction.name();
+    let mut reason = format!("nothing attached on {on}");
+    for occupant in place.occupants(site, direction).map_err(|error| error.to_string())? {
+        let Some(id) = occupant.id else { continue };
+        let described = bpf::program_by_id(id, kept).and_then(|fd| Ok((bpf::program_info(fd.as_fd())?, fd)));
+        match described {
+            Ok((info, fd)) if names.covers(direction, &info.name) => {
+                let is_current = info.name == names.of(direction);
+                return Ok((Program { fd, id }, info.map_ids, is_current));
+            }
+            Ok(_) => reason = format!("only somebody else on {on}: {}", occupant.text),
+            Err(error) => reason = format!("program {id} on {on}: {error}"),
+        }
     }
-    let is_current = info.name == current;
-    Ok((Program { fd, id }, info.map_ids, is_current))
+    Err(reason)
 }
 
-/// Puts the built-in program in the place of another build's, with the same lease, slots and
-/// addresses.
+/// Brings a running gate to `place`, first of all, with this build's program in it. Returns the
+/// gate, and the former one if another took its place: that still runs behind it.
 ///
 /// # Errors
-/// As [`Object::load`] and [`Object::attach`]: the other build's gate is still in place, at least
-/// in one direction.
-pub(super) fn modernise(old: &Object, ifindex: u32, interface: &str) -> Result<Object, GateError> {
+/// As [`Object::load`] and [`Object::attach`]: the running gate is still in place, at least in one
+/// direction.
+pub(super) fn take_over(found: Found, place: Place, site: Site<'_>) -> Result<(Object, Option<Object>), GateError> {
+    let moves = found.place != place;
+    if found.is_current && found.is_first && !moves {
+        return Ok((found.object, None));
+    }
+    // A program is attached at most once on TCX: one that is not the first cannot be put there.
+    if found.is_current && (moves || place == Place::Clsact) {
+        found.object.attach(place, site)?;
+        return Ok((found.object, None));
+    }
+    let object = modernise(&found.object, site.name)?;
+    object.attach(place, site)?;
+    Ok((object, Some(found.object)))
+}
+
+/// Loads the built-in program with the lease, slots and addresses of another gate.
+fn modernise(old: &Object, interface: &str) -> Result<Object, GateError> {
     let failed = |error: aya::maps::MapError| GateError::program("copy gate addresses", interface, &error);
     let mut new = Object::load(old.limits, interface)?;
     for (vip, slot) in old.addresses().map_err(failed)? {
@@ -104,8 +157,43 @@ pub(super) fn modernise(old: &Object, ifindex: u32, interface: &str) -> Result<O
         new.set_address(vip, u16::try_from(slot).unwrap_or(super::handle::RETIRED)).map_err(failed)?;
     }
     new.mapping.copy_from(&old.mapping);
-    new.attach(ifindex, interface)?;
-    // A question that the old program refused while we copied must not be forgotten.
-    new.mapping.copy_refusal(&old.mapping);
     Ok(new)
+}
+
+/// Takes every gate of ours away from the interface that is not `object` in `place`: a former one
+/// behind the new, or what a change that was interrupted has left. Closed for ever, it would drop
+/// what the present gate lets pass.
+///
+/// # Errors
+/// As [`Place::take_away`].
+pub(super) fn sweep(
+    object: &Object,
+    place: Place,
+    site: Site<'_>,
+    names: Names,
+    kept: &[OwnedFd],
+) -> Result<(), GateError> {
+    for other in Place::ALL {
+        for direction in Direction::BOTH {
+            let present = object.program(direction).id;
+            for occupant in other.occupants(site, direction)? {
+                let Some(id) = occupant.id.filter(|id| other != place || *id != present) else { continue };
+                if id == present || is_gate(&occupant, id, direction, names, kept) {
+                    other.take_away(site, direction, id)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether somebody at a hook is a gate of ours. Without CAP_SYS_ADMIN the kernel tells the name of
+/// a tc filter, but not that of a program on TCX.
+fn is_gate(occupant: &Occupant, id: u32, direction: Direction, names: Names, kept: &[OwnedFd]) -> bool {
+    let named = |name: &str| names.covers(direction, name);
+    if occupant.name.as_deref().is_some_and(named) {
+        return true;
+    }
+    let info = bpf::program_by_id(id, kept).and_then(|fd| bpf::program_info(fd.as_fd()));
+    info.is_ok_and(|info| named(&info.name))
 }

@@ -36,6 +36,14 @@ pub enum GateError {
         /// Hardware type: an ARPHRD_ value of `<linux/if_arp.h>`.
         hardware: u16,
     },
+    /// The gate cannot be the first to decide. Worth a retry after the interface has changed.
+    #[error("the gate on {interface} is not the first to decide: {cause}")]
+    Place {
+        /// Name of the interface.
+        interface: String,
+        /// What stands in its way.
+        cause: String,
+    },
     /// A system call or netlink request failed. Worth a retry after the interface has changed.
     #[error("{operation} on {object}: {source}{}{detail}", if detail.is_empty() { "" } else { ": " })]
     System {

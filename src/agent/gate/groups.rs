@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::handle::RETIRED;
 use super::object::{Limits, Object};
+use super::place::Site;
 use super::{Gate, GateError, Update, table};
 use crate::types::{GroupKey, MonoTime, Vip};
 
@@ -43,7 +44,8 @@ impl Gate {
         }
         let retired: Vec<Vip> = self.addresses.keys().filter(|vip| !desired.contains_key(*vip)).copied().collect();
         let object = Object::load(Limits::roomy(groups.len(), four, six)?, &self.interface)?;
-        let mut next = Gate::around(self.ifindex, &self.interface, object, false)?;
+        let site = Site { ifindex: self.ifindex, name: &self.interface };
+        let mut next = Gate::around(site, self.place, object, false)?;
         for vip in retired {
             next.set_slot_of(vip, RETIRED)?;
         }
@@ -53,7 +55,8 @@ impl Gate {
         for slot in self.slots.values() {
             handle.close(*slot, MonoTime::ZERO);
         }
-        next.object.attach(self.ifindex, &self.interface)?;
+        next.object.attach(self.place, site)?;
+        self.object.detach(self.place, site)?;
         *self = next;
         Ok(Update::Replaced)
     }

@@ -15,10 +15,11 @@
 //! its generation was not refused, and `now < slot.answer_until`; IP passes likewise with
 //! `carry_until`. See gate.bpf.c for the rules frame by frame.
 //!
-//! # What the gate does not see
-//! XDP programs and tcx programs (kernel ≥ 6.6) on the same interface run before classic tc
-//! filters. A program that accepts or redirects frames by itself bypasses the gate; `vipair doctor`
-//! has to look for them.
+//! # Its place
+//! The gate is the first to decide, or it is no gate: whoever is before it can let frames pass that
+//! it never sees. So it goes before all others, asks the kernel at every look whether it still is,
+//! and counts as lost when it is not. XDP programs run before any place that a gate can have; one
+//! that redirects frames by itself bypasses the gate, and `vipair doctor` looks for them.
 //!
 //! | file | noun |
 //! |---|---|
@@ -26,7 +27,8 @@
 //! | `handle` | the switches, in memory shared with the kernel |
 //! | `adopt` | a gate that an earlier life left |
 //! | `object` | the programs and maps, loaded or taken over |
-//! | `tc`, `bpf` | the kernel's two interfaces |
+//! | `place` | where programs are attached, and who is first there |
+//! | `bpf`, `rtnetlink` | the kernel's two interfaces |
 //! | `table` | a checked table of groups |
 //! | `host` | hosts that a gate can work on |
 //! | `counters`, `error` | what a gate did, what went wrong |
@@ -39,8 +41,9 @@ mod groups;
 mod handle;
 mod host;
 mod object;
+pub mod place;
+mod rtnetlink;
 mod table;
-mod tc;
 #[cfg(test)]
 mod tests;
 
@@ -56,7 +59,7 @@ use std::sync::Arc;
 use crate::types::{GroupKey, Vip};
 use handle::RETIRED;
 use object::{Limits, Object};
-use tc::Direction;
+use place::{Place, Site, Standing};
 
 /// Result of [`Gate::update_groups`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,6 +77,7 @@ pub struct Gate {
     ifindex: u32,
     interface: String,
     object: Object,
+    place: Place,
     slots: HashMap<GroupKey, u16>,
     addresses: HashMap<Vip, u16>,
     adopted: bool,
@@ -83,6 +87,7 @@ impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gate")
             .field("interface", &self.interface)
+            .field("place", &self.place)
             .field("programs", &(self.object.ingress.id, self.object.egress.id))
             .field("groups", &self.slots.len())
             .field("addresses", &self.addresses.len())
@@ -125,55 +130,102 @@ impl Gate {
         groups: &[(GroupKey, Vec<Vip>)],
         kept: &[OwnedFd],
     ) -> Result<Gate, GateError> {
-        Gate::install_as(adopt::CURRENT, ifindex, name, groups, kept)
+        Gate::install_as(adopt::CURRENT, None, Site { ifindex, name }, groups, kept)
     }
 
-    /// Installs with programs of these names; tests pass another build's.
+    /// Installs a fresh, closed gate before everything on the interface of this one, which was lost:
+    /// taken away, or no longer the first to decide. What is left of it stays until the new one is
+    /// in place, and is taken away then.
+    ///
+    /// # Errors
+    /// As [`Gate::install`]; what is left of this gate is still there.
+    pub fn supersede(&self, groups: &[(GroupKey, Vec<Vip>)]) -> Result<Gate, GateError> {
+        let desired = table::desired(groups)?;
+        let gate = Gate::fresh(self.site(), self.place, groups, &desired)?;
+        self.object.detach(self.place, self.site())?;
+        adopt::sweep(&gate.object, gate.place, gate.site(), adopt::CURRENT, &[])?;
+        gate.expect_first()
+    }
+
+    /// Installs with programs of these names, in this place or else the best one of this kernel;
+    /// tests pass another build's names, and the place of older kernels.
     fn install_as(
         names: adopt::Names,
-        ifindex: u32,
-        name: &str,
+        place: Option<Place>,
+        site: Site<'_>,
         groups: &[(GroupKey, Vec<Vip>)],
         kept: &[OwnedFd],
     ) -> Result<Gate, GateError> {
         host::check()?;
-        tc::check_ethernet(ifindex, name)?;
+        rtnetlink::check_ethernet(site.ifindex, site.name)?;
         let desired = table::desired(groups)?;
-        let found = match adopt::find_gate(ifindex, name, names, kept) {
-            Ok(found) => found,
+        let place = place.map_or_else(|| Place::best(site), Ok)?;
+        let gate = match adopt::find_gate(site, names, kept) {
+            Ok(found) => {
+                let (object, former) = adopt::take_over(found, place, site)?;
+                adopt::sweep(&object, place, site, names, kept)?;
+                if let Some(former) = former {
+                    // A question that the old program refused while we copied must not be forgotten.
+                    object.mapping.copy_refusal(&former.mapping);
+                }
+                let mut gate = Gate::around(site, place, object, true)?;
+                // A gate that cannot hold the new table is replaced, which makes it fresh.
+                gate.adopted = gate.apply(groups, &desired)? == Update::InPlace;
+                gate
+            }
             Err(reason) => {
-                tracing::info!(interface = name, reason, "no gate to adopt, installing a closed one");
-                return Gate::fresh(ifindex, name, groups, &desired);
+                tracing::info!(interface = site.name, reason, "no gate to adopt, installing a closed one");
+                let gate = Gate::fresh(site, place, groups, &desired)?;
+                adopt::sweep(&gate.object, place, site, names, kept)?;
+                gate
             }
         };
-        let object = if found.is_current { found.object } else { adopt::modernise(&found.object, ifindex, name)? };
-        let mut gate = Gate::around(ifindex, name, object, true)?;
-        // A gate that cannot hold the new table is replaced, which makes it fresh.
-        gate.adopted = gate.apply(groups, &desired)? == Update::InPlace;
-        Ok(gate)
+        gate.expect_first()
+    }
+
+    /// This gate, if it is the first to decide.
+    fn expect_first(self) -> Result<Gate, GateError> {
+        let cause = match self.standing()? {
+            Standing::First => return Ok(self),
+            Standing::Behind(cause) => cause,
+            Standing::Absent => "somebody took it away at once".to_owned(),
+        };
+        Err(GateError::Place { interface: self.interface, cause })
     }
 
     /// Loads a gate, fills it and only then attaches it: no frame meets a half-filled gate.
     fn fresh(
-        ifindex: u32,
-        name: &str,
+        site: Site<'_>,
+        place: Place,
         groups: &[(GroupKey, Vec<Vip>)],
         desired: &HashMap<Vip, GroupKey>,
     ) -> Result<Gate, GateError> {
         let (four, six) = table::count(desired.keys());
-        let object = Object::load(Limits::roomy(groups.len(), four, six)?, name)?;
-        let mut gate = Gate::around(ifindex, name, object, false)?;
+        let object = Object::load(Limits::roomy(groups.len(), four, six)?, site.name)?;
+        let mut gate = Gate::around(site, place, object, false)?;
         gate.change(groups, desired)?;
-        gate.object.attach(ifindex, name)?;
+        if let Err(cause) = gate.object.attach(place, site) {
+            // Half a gate, closed for ever, would be in the way of the next one.
+            if let Err(other) = gate.object.detach(place, site) {
+                tracing::warn!(interface = site.name, %other, "half a gate stays");
+            }
+            return Err(cause);
+        }
         Ok(gate)
     }
 
     /// A gate around an object, with the groups and addresses that its maps have.
-    fn around(ifindex: u32, name: &str, object: Object, adopted: bool) -> Result<Gate, GateError> {
+    fn around(site: Site<'_>, place: Place, object: Object, adopted: bool) -> Result<Gate, GateError> {
         let slots = (1..object.mapping.count()).filter_map(|slot| Some((object.mapping.key(slot)?, slot))).collect();
-        let known = object.addresses().map_err(|error| GateError::program("read gate addresses", name, &error))?;
+        let known = object.addresses().map_err(|error| GateError::program("read gate addresses", site.name, &error))?;
         let addresses = known.into_iter().map(|(vip, slot)| (vip, u16::try_from(slot).unwrap_or(RETIRED))).collect();
-        Ok(Gate { ifindex, interface: name.to_owned(), object, slots, addresses, adopted })
+        let interface = site.name.to_owned();
+        Ok(Gate { ifindex: site.ifindex, interface, object, place, slots, addresses, adopted })
+    }
+
+    /// The interface that the gate is on.
+    fn site(&self) -> Site<'_> {
+        Site { ifindex: self.ifindex, name: &self.interface }
     }
 
     /// Whether the gate was running before this process, so that a lease may still be open in it.
@@ -195,16 +247,19 @@ impl Gate {
         self.slots.get(&key).copied()
     }
 
-    /// Whether both programs are still in their places on the interface. If not, nothing guards the
-    /// addresses: remove them at once, install again, add them again.
+    /// Where both programs stand, in the kernel's own words. Unless they are first, nothing guards
+    /// the addresses: remove them at once, install again, add them again.
     ///
     /// # Errors
-    /// [`GateError::System`] if the kernel does not say; treat an error that persists as "no".
-    pub fn is_attached(&self) -> Result<bool, GateError> {
-        let here = |direction, id| {
-            Ok::<_, GateError>(tc::attached_program(self.ifindex, &self.interface, direction)? == Some(id))
-        };
-        Ok(here(Direction::Ingress, self.object.ingress.id)? && here(Direction::Egress, self.object.egress.id)?)
+    /// [`GateError::System`] if the kernel does not say; treat an error that persists as "lost".
+    pub fn standing(&self) -> Result<Standing, GateError> {
+        self.object.standing(self.place, self.site())
+    }
+
+    /// Where on the interface the gate is attached.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.place
     }
 
     /// Counters of the group in `slot`, since it got the slot.
@@ -234,7 +289,7 @@ impl Gate {
         self.object.descriptors()
     }
 
-    /// Takes the gate off the interface, from which all group addresses must be gone. The qdisc
+    /// Takes the gate off the interface, from which all group addresses must be gone. A qdisc
     /// stays, because others may use it.
     ///
     /// # Errors
@@ -243,7 +298,6 @@ impl Gate {
         for slot in 1..self.object.mapping.count() {
             self.object.mapping.assign(slot, None);
         }
-        tc::detach(self.ifindex, &self.interface, Direction::Ingress)?;
-        tc::detach(self.ifindex, &self.interface, Direction::Egress)
+        self.object.detach(self.place, self.site())
     }
 }

@@ -16,7 +16,7 @@ use aya::{Ebpf, EbpfLoader, Pod};
 use super::bpf::{self, MapInfo};
 use super::error::GateError;
 use super::handle::{Lease, Mapping, Slot};
-use super::tc::{self, Direction};
+use super::place::{Direction, Place, Program, Site, Standing};
 use crate::types::Vip;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gate.bpf.o"));
@@ -121,12 +121,6 @@ impl Limits {
         // Slot 0 is nobody's.
         fits(groups + 1, self.slots) && fits(addresses4, self.addresses4) && fits(addresses6, self.addresses6)
     }
-}
-
-/// A program in the kernel.
-pub(super) struct Program {
-    pub(super) fd: OwnedFd,
-    pub(super) id: u32,
 }
 
 /// A whole gate, attached or not.
@@ -239,15 +233,51 @@ impl Object {
         })
     }
 
-    /// Attaches both programs, each replacing its predecessor in one step.
+    /// Program of one direction.
+    pub(super) fn program(&self, direction: Direction) -> &Program {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+
+    /// Puts both programs first in this place. An earlier gate there is replaced, or stays behind
+    /// this one ([`Place::put_first`]).
     ///
     /// # Errors
-    /// The kernel's refusal; egress may then be attached and ingress not.
-    pub(super) fn attach(&self, ifindex: u32, interface: &str) -> Result<(), GateError> {
-        use std::os::fd::AsRawFd;
-        tc::ensure_clsact(ifindex, interface)?;
-        tc::attach(ifindex, interface, Direction::Egress, self.egress.fd.as_raw_fd(), EGRESS)?;
-        tc::attach(ifindex, interface, Direction::Ingress, self.ingress.fd.as_raw_fd(), INGRESS)
+    /// As [`Place::put_first`]; egress may then be attached and ingress not.
+    pub(super) fn attach(&self, place: Place, site: Site<'_>) -> Result<(), GateError> {
+        for (direction, name) in Direction::BOTH.into_iter().zip([EGRESS, INGRESS]) {
+            place.put_first(site, direction, self.program(direction), name)?;
+        }
+        Ok(())
+    }
+
+    /// Where the two programs stand, in the kernel's own words: what is wrong with one of them, or
+    /// that both are first.
+    ///
+    /// # Errors
+    /// As [`Place::standing`].
+    pub(super) fn standing(&self, place: Place, site: Site<'_>) -> Result<Standing, GateError> {
+        for direction in Direction::BOTH {
+            match place.standing(site, direction, self.program(direction).id)? {
+                Standing::First => {}
+                Standing::Absent => return Ok(Standing::Absent),
+                Standing::Behind(other) => {
+                    return Ok(Standing::Behind(format!("{other} decides before it on {}", direction.name())));
+                }
+            }
+        }
+        Ok(Standing::First)
+    }
+
+    /// Takes both programs away from this place.
+    ///
+    /// # Errors
+    /// As [`Place::take_away`]; the second direction is tried nevertheless.
+    pub(super) fn detach(&self, place: Place, site: Site<'_>) -> Result<(), GateError> {
+        let results = Direction::BOTH.map(|direction| place.take_away(site, direction, self.program(direction).id));
+        results.into_iter().collect()
     }
 
     /// Descriptors that an adopter needs, each with its name.

@@ -13,3 +13,4 @@ mod frames;
 mod host;
 mod lab;
 mod lease;
+mod place;

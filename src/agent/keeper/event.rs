@@ -76,11 +76,13 @@ pub enum KeeperEvent {
         /// Interface that lacks addresses.
         interface: InterfaceId,
     },
-    /// Another program took the gate away. The addresses are being removed; a new, closed gate
-    /// follows as [`KeeperEvent::Attached`].
+    /// The gate was taken away, or is not the first to decide any more. The addresses are being
+    /// removed; a new, closed gate follows as [`KeeperEvent::Attached`].
     GateLost {
         /// Interface that lost its gate.
         interface: InterfaceId,
+        /// What has happened to it.
+        cause: String,
     },
     /// The interface does not exist any more. Its gate and socket are of no use.
     Gone {

@@ -27,6 +27,8 @@ pub(super) struct Port {
     /// The interface as seen last; `None` while it does not exist.
     link: Option<InterfaceInfo>,
     gate: Option<Gate>,
+    /// What is left of a gate that was lost, until another one has superseded it.
+    lost_gate: Option<Gate>,
     /// Whether `Attached` was reported for the present gate.
     attached: bool,
     /// Whether the gate does not know the present groups yet.
@@ -76,6 +78,7 @@ impl Port {
             vips,
             link: None,
             gate: None,
+            lost_gate: None,
             attached: false,
             groups_changed: false,
             unreadable: 0,

@@ -93,8 +93,8 @@ impl Ports {
             KeeperEvent::Gateway { interface, ip, mac } => {
                 effects.order(Order::Anchor { interface, address: ip, mac });
             }
-            KeeperEvent::GateLost { interface } => {
-                let text = format!("the gate on {} was removed by somebody", names.interface(interface));
+            KeeperEvent::GateLost { interface, cause } => {
+                let text = format!("the gate on {} is lost: {cause}", names.interface(interface));
                 effects.event(Severity::Error, "gate_lost", text);
                 let lost = |facts: &mut InterfaceFacts| (facts.gate, facts.addresses) = (false, false);
                 self.change_facts(interface, lost, &mut effects);

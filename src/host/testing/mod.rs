@@ -2,5 +2,6 @@
 
 mod allocator;
 pub mod netns;
+pub mod stranger;
 
 pub use allocator::{Counting, Usage, measured};

@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use super::lab::{Host, Lab, SOON, VIP4, VIP6, WEB, now, open_web};
-use crate::gate::adopt::Names;
+use super::lab::{self, Host, Lab, SOON, VIP4, VIP6, WEB, now, open_web};
+use crate::gate::adopt::{self, Names};
+use crate::gate::place::Place;
 use crate::gate::{Gate, GateError, Update};
 use crate::types::{Epoch, GroupKey, MonoTime, Vip};
 
@@ -43,32 +44,36 @@ fn a_restart_within_the_lease_changes_nothing() {
     assert_eq!(tap.answers(&node), (false, false));
 }
 
+/// To a build with these names the running gate is another build's.
+const OTHERS: Names = Names { ingress: "vip_in_ffffffff", egress: "vip_eg_ffffffff" };
+
 #[test]
 fn another_builds_gate_is_brought_up_to_date_without_a_gap() {
-    let lab = Lab::new(2);
-    let (node, client) = (lab.host(1), lab.host(2));
-    let first = node.install_web();
-    let tap = client.tap();
-    let handle = open_web(&first, 5, SOON);
-    let slot = first.slot(WEB).expect("the group");
-    let (lease, view) = (handle.lease(), handle.slot_view(slot));
-    // To a build with other names the running gate is another build's.
-    let names = Names { ingress: "vip_in_ffffffff", egress: "vip_eg_ffffffff" };
-    let ifindex = node.ifindex();
-    let second = node.inside(|| Gate::install_as(names, ifindex, "eth0", &web(), &[])).expect("a gate");
-    assert!(second.adopted() && node.is_attached(&second) && !node.is_attached(&first));
-    assert_eq!((second.handle().lease(), second.handle().slot_view(slot)), (lease, view));
-    assert_eq!(tap.answers(&node), (true, true));
-    handle.renew(MonoTime::ZERO);
-    assert_eq!(tap.answers(&node), (true, true), "the replaced one switches nothing");
-    second.handle().renew(MonoTime(now().0 - 1));
-    assert_eq!(tap.answers(&node), (false, false));
+    for place in lab::places() {
+        let lab = Lab::new(2);
+        let (node, client) = (lab.host(1), lab.host(2));
+        let first = node.install_in(place, adopt::CURRENT, &web());
+        node.add(VIP4.into());
+        node.add(VIP6.into());
+        let tap = client.tap();
+        let handle = open_web(&first, 5, SOON);
+        let slot = first.slot(WEB).expect("the group");
+        let (lease, view) = (handle.lease(), handle.slot_view(slot));
+        let second = node.install_in(place, OTHERS, &web());
+        assert!(second.adopted() && node.is_attached(&second) && !node.is_attached(&first));
+        assert_eq!((second.handle().lease(), second.handle().slot_view(slot)), (lease, view));
+        assert_eq!(tap.answers(&node), (true, true));
+        handle.renew(MonoTime::ZERO);
+        assert_eq!(tap.answers(&node), (true, true), "the replaced one switches nothing");
+        second.handle().renew(MonoTime(now().0 - 1));
+        assert_eq!(tap.answers(&node), (false, false));
 
-    // A refused generation stays refused.
-    assert!(second.handle().lease().is_refused());
-    let third = node.inside(|| Gate::install_as(names, ifindex, "eth0", &web(), &[])).expect("a gate");
-    third.handle().renew(now() + SOON);
-    assert_eq!(tap.answers(&node), (false, false));
+        // A refused generation stays refused.
+        assert!(second.handle().lease().is_refused());
+        let third = node.install_in(place, OTHERS, &web());
+        third.handle().renew(now() + SOON);
+        assert_eq!(tap.answers(&node), (false, false));
+    }
 }
 
 #[test]
@@ -171,7 +176,7 @@ fn a_table_that_outgrows_the_gate_gets_a_larger_closed_one() {
 /// Checks that `gate` is gone, and installs another one, which must not be the old one adopted.
 fn reinstalled(node: &Host, gate: &Gate) -> Gate {
     assert!(!node.is_attached(gate));
-    let fresh = node.install(&web());
+    let fresh = node.install_in(Place::Clsact, adopt::CURRENT, &web());
     assert!(node.is_attached(&fresh) && !node.is_attached(gate));
     assert!(!fresh.adopted());
     fresh
@@ -179,11 +184,13 @@ fn reinstalled(node: &Host, gate: &Gate) -> Gate {
 
 // S7
 #[test]
-fn a_gate_that_somebody_removed_is_noticed_and_comes_back_closed() {
+fn a_filter_that_somebody_removed_is_noticed_and_comes_back_closed() {
     let lab = Lab::new(2);
     let (node, client) = (lab.host(1), lab.host(2));
     let tap = client.tap();
-    let gate = node.install_web();
+    let gate = node.install_in(Place::Clsact, adopt::CURRENT, &web());
+    node.add(VIP4.into());
+    node.add(VIP6.into());
     assert!(node.is_attached(&gate));
     open_web(&gate, 1, SOON);
     node.tc("filter del dev eth0 ingress");
@@ -197,22 +204,8 @@ fn a_gate_that_somebody_removed_is_noticed_and_comes_back_closed() {
     assert_eq!(tap.answers(&node), (false, false));
 
     // Another program in our place is not ours, and not adopted.
-    node.tc_words(&[
-        "filter",
-        "replace",
-        "dev",
-        "eth0",
-        "ingress",
-        "pref",
-        "1",
-        "protocol",
-        "all",
-        "handle",
-        "0x7811",
-        "bpf",
-        "bytecode",
-        "1,6 0 0 4294967295",
-    ]);
+    let ours = "filter replace dev eth0 ingress pref 1 protocol all handle 0x7811 bpf bytecode";
+    node.tc_words(&ours.split(' ').chain(["1,6 0 0 4294967295"]).collect::<Vec<_>>());
     let gate = reinstalled(&node, &gate);
     assert_eq!(tap.answers(&node), (false, false));
 
@@ -224,13 +217,17 @@ fn a_gate_that_somebody_removed_is_noticed_and_comes_back_closed() {
 
 #[test]
 fn a_removed_gate_guards_nothing() {
-    let lab = Lab::new(2);
-    let (node, client) = (lab.host(1), lab.host(2));
-    let gate = node.install_web();
-    let tap = client.tap();
-    assert_eq!(tap.answers(&node), (false, false));
-    node.inside(|| gate.remove()).expect("removed");
-    assert_eq!(tap.answers(&node), (true, true));
+    for place in lab::places() {
+        let lab = Lab::new(2);
+        let (node, client) = (lab.host(1), lab.host(2));
+        let gate = node.install_in(place, adopt::CURRENT, &web());
+        node.add(VIP4.into());
+        node.add(VIP6.into());
+        let tap = client.tap();
+        assert_eq!(tap.answers(&node), (false, false));
+        node.inside(|| gate.remove()).expect("removed");
+        assert_eq!(tap.answers(&node), (true, true));
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 use super::frames::{self, ADVERTISEMENT, REPLY, REQUEST, SOLICITATION};
 use super::lab::{Host, Lab, SOON, Tap, VIP4, VIP6, WEB, open_web};
 use crate::gate::bpf;
-use crate::gate::object::Program;
+use crate::gate::place::Program;
 use crate::types::{MacAddr, MonoTime};
 use crate::wire::frame::{Sighting, sight};
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::frames;
 use super::lab::{Lab, SOON, VIP4, VIP6, WEB, now, open_web};
+use crate::gate::place::Standing;
 use crate::gate::{Gate, bpf};
 
 /// Resident memory now and at its highest.
@@ -37,8 +38,8 @@ fn what_it_costs() {
     let gate_again = node.inside(|| Gate::install(ifindex, "eth0", &groups)).expect("a gate");
     println!("adopt              {:?} ({})", begin.elapsed(), gate_again.adopted());
     let begin = Instant::now();
-    node.inside(|| (0..1000).for_each(|_| assert!(gate.is_attached().expect("an answer"))));
-    println!("is_attached        {:?}", begin.elapsed() / 1000);
+    node.inside(|| (0..1000).for_each(|_| assert_eq!(gate.standing().expect("an answer"), Standing::First)));
+    println!("standing           {:?}", begin.elapsed() / 1000);
 
     let handle = open_web(&gate, 1, SOON);
     let until = now() + SOON;

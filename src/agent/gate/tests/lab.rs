@@ -12,7 +12,9 @@ use nix::sched::{CloneFlags, setns};
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
 use super::frames;
-use crate::gate::{Gate, GateHandle};
+use crate::gate::adopt::Names;
+use crate::gate::place::{Place, Site, Standing};
+use crate::gate::{Gate, GateError, GateHandle};
 use crate::types::{Epoch, GroupKey, MacAddr, MonoTime, Vip};
 
 pub(super) const VIP4: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 100);
@@ -55,6 +57,12 @@ pub(super) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "not within {SOON:?}: {what}");
         std::thread::yield_now();
     }
+}
+
+/// The places that this kernel has.
+pub(super) fn places() -> Vec<Place> {
+    let best = Place::best(Site { ifindex: 1, name: "lo" }).expect("an answer");
+    Place::ALL.into_iter().filter(|place| *place == best || *place == Place::Clsact).collect()
 }
 
 /// A switch and some hosts; each host has an `eth0` with 10.7.0.N and fd07::N, N counting from 1.
@@ -201,6 +209,22 @@ impl Host {
         self.inside(|| Gate::install(ifindex, DEVICE, groups)).expect("a gate")
     }
 
+    /// Installs a gate in this place, by a build whose programs have these names.
+    pub(super) fn install_in(&self, place: Place, names: Names, groups: &[(GroupKey, Vec<Vip>)]) -> Gate {
+        self.try_install_in(place, names, groups).expect("a gate")
+    }
+
+    /// As [`Host::install_in`]; it may fail.
+    pub(super) fn try_install_in(
+        &self,
+        place: Place,
+        names: Names,
+        groups: &[(GroupKey, Vec<Vip>)],
+    ) -> Result<Gate, GateError> {
+        let site = Site { ifindex: self.ifindex(), name: DEVICE };
+        self.inside(|| Gate::install_as(names, Some(place), site, groups, &[]))
+    }
+
     /// A gate for both addresses of one group, and the addresses on the interface.
     pub(super) fn install_web(&self) -> Gate {
         let gate = self.install(&[(WEB, vec![VIP4.into(), VIP6.into()])]);
@@ -209,9 +233,14 @@ impl Host {
         gate
     }
 
-    /// Whether the gate's programs are attached to the host's interface.
+    /// Whether the gate's programs are the first to decide on the host's interface.
     pub(super) fn is_attached(&self, gate: &Gate) -> bool {
-        self.inside(|| gate.is_attached()).expect("an answer")
+        self.standing(gate) == Standing::First
+    }
+
+    /// Where the gate's programs stand on the host's interface.
+    pub(super) fn standing(&self, gate: &Gate) -> Standing {
+        self.inside(|| gate.standing()).expect("an answer")
     }
 
     /// Opens a raw socket on the host's interface, which sees every frame from now on.

@@ -5,6 +5,7 @@
 
 use super::super::{Guarded, KeeperEvent, Tools};
 use super::Port;
+use crate::gate::place::Standing;
 use crate::gate::{Gate, Update};
 use crate::io::netlink::InterfaceInfo;
 use crate::io::segment::PacketSocket;
@@ -34,31 +35,37 @@ impl Default for Pause {
 }
 
 impl Port {
-    /// Asks the kernel whether the gate is in place; if not, reports its loss and removes the
-    /// addresses.
+    /// Asks the kernel whether the gate is in its place, before all others; if not, reports its loss
+    /// and removes the addresses.
     pub(super) fn check_gate(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
         let Some(gate) = &self.gate else { return };
-        let there = match gate.is_attached() {
-            Ok(there) => {
+        let cause = match gate.standing() {
+            Ok(Standing::First) => {
                 self.unreadable = 0;
-                there
+                return;
             }
+            Ok(Standing::Absent) => "it was removed by somebody".to_owned(),
+            Ok(Standing::Behind(cause)) => cause,
             Err(cause) => {
                 self.unreadable += 1;
                 let text = cause.to_string();
-                let patient = self.unreadable < UNREADABLE;
-                self.fail(tools, "look at the gate", text);
-                patient
+                self.fail(tools, "look at the gate", text.clone());
+                if self.unreadable < UNREADABLE {
+                    return;
+                }
+                text
             }
         };
-        if there {
-            return;
-        }
-        self.gate = None;
+        self.lose_gate(tools, link, cause);
+    }
+
+    /// Reports that the gate is none any more, and removes the addresses.
+    fn lose_gate(&mut self, tools: &mut Tools, link: &InterfaceInfo, cause: String) {
+        self.lost_gate = self.gate.take();
         (self.attached, self.ready, self.groups_changed, self.unreadable) = (false, false, false, 0);
         self.plan = super::Plan::empty();
         self.lost.clear();
-        tools.report(KeeperEvent::GateLost { interface: self.wanted.interface });
+        tools.report(KeeperEvent::GateLost { interface: self.wanted.interface, cause });
         self.remove_addresses(tools, link.index, Some(EXPOSURE));
     }
 
@@ -67,10 +74,14 @@ impl Port {
         if self.gate.is_some() || clock::now() < self.retry_at {
             return;
         }
-        match Gate::install_with(link.index, &self.wanted.name, &self.wanted.groups, &tools.kept) {
+        let installed = match &self.lost_gate {
+            Some(lost) => lost.supersede(&self.wanted.groups),
+            None => Gate::install_with(link.index, &self.wanted.name, &self.wanted.groups, &tools.kept),
+        };
+        match installed {
             Ok(gate) => {
                 keep_descriptors(&self.wanted.name, &gate);
-                self.gate = Some(gate);
+                (self.gate, self.lost_gate) = (Some(gate), None);
                 self.failures.remove("install the gate");
                 (self.retry_at, self.pause) = (MonoTime::ZERO, Pause::default());
             }
