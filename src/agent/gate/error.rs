@@ -44,6 +44,15 @@ pub enum GateError {
         /// What stands in its way.
         cause: String,
     },
+    /// The gate is attached, and does not stop what it must. Worth a retry after the interface has
+    /// changed.
+    #[error("the gate on {interface} does not work: {cause}")]
+    Unproven {
+        /// Name of the interface.
+        interface: String,
+        /// What was tried, and what came of it.
+        cause: String,
+    },
     /// A system call or netlink request failed. Worth a retry after the interface has changed.
     #[error("{operation} on {object}: {source}{}{detail}", if detail.is_empty() { "" } else { ": " })]
     System {

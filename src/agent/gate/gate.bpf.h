@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// What the gate program shares with the kernel and with the agent: helper functions, maps, frame layouts.
+// What the gate program shares with the kernel and with the agent: helper functions, maps, layouts of frames.
 //
 // Owns: layouts. The structs of LEASE, SLOTS and COUNTERS are repeated in handle.rs and object.rs; an agent adopts a
 // running gate only if sizes and names are the same. Never does: decide anything.
@@ -50,7 +50,8 @@ struct slot {
     __u64 forward_mac; // six bytes in memory order, then two zero bytes
     __u64 key;         // the agent's: which group
     __u64 epoch;       // the agent's
-    __u64 spare[2];
+    __u64 proof;       // slot 0 alone: sender of the agent's question to its own gate, as forward_mac; 0: none
+    __u64 spare;
 };
 
 struct counters {
@@ -106,6 +107,17 @@ struct {
     __type(value, __u32);
 } VIP6 SEC(".maps");
 
+// Slot of an address; null if it is not gated.
+INLINE __u32 *find4(const __u32 *address)
+{
+    return bpf_map_lookup_elem(&VIP4, address);
+}
+
+INLINE __u32 *find6(const struct address6 *address)
+{
+    return bpf_map_lookup_elem(&VIP6, address);
+}
+
 #define ETH_HEADER 14
 #define TYPE_ARP BE16(0x0806)
 #define TYPE_IPV4 BE16(0x0800)
@@ -160,3 +172,15 @@ struct ipv6 {
     struct address6 source;
     struct address6 destination;
 };
+
+// The neighbour discovery part of an ICMPv6 message: its type (0: none) and target.
+INLINE __u8 discovery(struct __sk_buff *skb, __u32 at, struct address6 *target)
+{
+    __u8 type;
+
+    if (bpf_skb_load_bytes(skb, at, &type, 1) || type < ND_ROUTER_SOLICITATION || type > ND_REDIRECT)
+        return 0;
+    if (type >= ND_SOLICITATION && bpf_skb_load_bytes(skb, at + 8, target, 16))
+        return 0;
+    return type;
+}

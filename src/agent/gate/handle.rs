@@ -36,7 +36,14 @@ pub(super) struct Slot {
     forward_mac: AtomicU64,
     key: AtomicU64,
     epoch: AtomicU64,
-    spare: [AtomicU64; 2],
+    proof: AtomicU64,
+    spare: AtomicU64,
+}
+
+/// A hardware address as gate.bpf.c has it: six bytes in memory order, then two zero bytes.
+fn as_number(mac: MacAddr) -> u64 {
+    let [a, b, c, d, e, f] = mac.0;
+    u64::from_ne_bytes([a, b, c, d, e, f, 0, 0])
 }
 
 /// Memory of one mapped map; unmapped when dropped.
@@ -136,6 +143,11 @@ impl Mapping {
         if refused == self.lease().generation.load(Ordering::Acquire) {
             self.lease().refused.store(refused, Ordering::SeqCst);
         }
+    }
+
+    /// Makes the gate take a question from this sender for one to itself; `None` ends that.
+    pub(super) fn expect_question(&self, from: Option<MacAddr>) {
+        self.slot(RETIRED).proof.store(from.map_or(0, as_number), Ordering::SeqCst);
     }
 
     /// Group that has the slot; `None` if it is free.
@@ -266,10 +278,9 @@ impl GateHandle {
     /// the group before: until `until`, while the group answers here. [`MonoTime::ZERO`] ends that.
     pub fn forward(&self, slot: u16, until: MonoTime, mac: MacAddr) {
         let group = self.group(slot);
-        let [a, b, c, d, e, f] = mac.0;
         // An old deadline must not meet the new address.
         group.forward_until.store(0, Ordering::SeqCst);
-        group.forward_mac.store(u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]), Ordering::Release);
+        group.forward_mac.store(as_number(mac), Ordering::Release);
         group.forward_until.store(until.0, Ordering::Release);
     }
 

@@ -28,6 +28,7 @@
 //! | `adopt` | a gate that an earlier life left |
 //! | `object` | the programs and maps, loaded or taken over |
 //! | `place` | where programs are attached, and who is first there |
+//! | `proof` | a frame that a gate must stop, and whether it does |
 //! | `bpf`, `rtnetlink` | the kernel's two interfaces |
 //! | `table` | a checked table of groups |
 //! | `host` | hosts that a gate can work on |
@@ -42,6 +43,7 @@ mod handle;
 mod host;
 mod object;
 pub mod place;
+mod proof;
 mod rtnetlink;
 mod table;
 #[cfg(test)]

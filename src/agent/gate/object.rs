@@ -118,8 +118,8 @@ impl Limits {
     /// Whether so many groups and addresses fit.
     pub(super) fn hold(&self, groups: usize, addresses4: usize, addresses6: usize) -> bool {
         let fits = |need: usize, room: u32| u32::try_from(need).is_ok_and(|need| need <= room);
-        // Slot 0 is nobody's.
-        fits(groups + 1, self.slots) && fits(addresses4, self.addresses4) && fits(addresses6, self.addresses6)
+        // Slot 0 is nobody's, and one address is for the gate's question to itself.
+        fits(groups + 1, self.slots) && fits(addresses4 + 1, self.addresses4) && fits(addresses6, self.addresses6)
     }
 }
 

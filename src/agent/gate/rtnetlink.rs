@@ -154,11 +154,8 @@ fn read_datagram(mut bytes: &[u8], answers: &mut Vec<(u16, Vec<u8>)>) -> Result<
     Ok(false)
 }
 
-/// Makes sure that the interface exists and carries Ethernet.
-///
-/// # Errors
-/// [`GateError::NotEthernet`], or the kernel's refusal (ENODEV: no such interface).
-pub(super) fn check_ethernet(ifindex: u32, name: &str) -> Result<(), GateError> {
+/// The answer to a look-up of an interface: `struct ifinfomsg` and its attributes.
+fn look_up(ifindex: u32, name: &str) -> Result<Vec<u8>, GateError> {
     // A lookup has no end marker of its own: ask for the acknowledgement.
     let mut request = Request::new(libc::RTM_GETLINK, libc::NLM_F_ACK);
     // struct ifinfomsg: family, pad, type, index, flags, change
@@ -167,9 +164,28 @@ pub(super) fn check_ethernet(ifindex: u32, name: &str) -> Result<(), GateError> 
     request.0.extend_from_slice(&[0; 8]);
     let failed = |refusal: Refusal| GateError::explained("look up interface", name, refusal.detail, refusal.source);
     let answers = exchange(request).map_err(failed)?;
-    match answers.first().and_then(|(_, payload)| number16(payload, 2)) {
+    let answer = answers.into_iter().next().map(|(_, payload)| payload);
+    answer.ok_or_else(|| failed(io::Error::new(io::ErrorKind::InvalidData, "empty answer").into()))
+}
+
+/// Makes sure that the interface exists and carries Ethernet.
+///
+/// # Errors
+/// [`GateError::NotEthernet`], or the kernel's refusal (ENODEV: no such interface).
+pub(super) fn check_ethernet(ifindex: u32, name: &str) -> Result<(), GateError> {
+    match number16(&look_up(ifindex, name)?, 2) {
         Some(ARPHRD_ETHER) => Ok(()),
-        Some(hardware) => Err(GateError::NotEthernet { interface: name.to_owned(), hardware }),
-        None => Err(failed(io::Error::new(io::ErrorKind::InvalidData, "empty answer").into())),
+        hardware => {
+            Err(GateError::NotEthernet { interface: name.to_owned(), hardware: hardware.unwrap_or_default() })
+        }
     }
+}
+
+/// Whether the interface is switched on.
+///
+/// # Errors
+/// The kernel's refusal (ENODEV: no such interface).
+pub(super) fn is_up(ifindex: u32, name: &str) -> Result<bool, GateError> {
+    let flags = number32(&look_up(ifindex, name)?, 8).unwrap_or_default();
+    Ok(flags & libc::IFF_UP.cast_unsigned() != 0)
 }

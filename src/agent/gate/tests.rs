@@ -14,3 +14,4 @@ mod host;
 mod lab;
 mod lease;
 mod place;
+mod proof;

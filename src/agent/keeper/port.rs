@@ -29,6 +29,8 @@ pub(super) struct Port {
     gate: Option<Gate>,
     /// What is left of a gate that was lost, until another one has superseded it.
     lost_gate: Option<Gate>,
+    /// Whether the present gate was seen to stop a frame.
+    proven: bool,
     /// Whether `Attached` was reported for the present gate.
     attached: bool,
     /// Whether the gate does not know the present groups yet.
@@ -79,6 +81,7 @@ impl Port {
             link: None,
             gate: None,
             lost_gate: None,
+            proven: false,
             attached: false,
             groups_changed: false,
             unreadable: 0,
@@ -184,6 +187,7 @@ impl Port {
         self.note_link(tools, link.clone());
         self.check_gate(tools, &link);
         self.install_gate(tools, &link);
+        self.prove_gate(tools, &link);
         self.report_gate(tools, &link);
         self.check_addresses(tools, &link);
         if self.gateway_countdown == 0 {

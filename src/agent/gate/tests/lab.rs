@@ -95,6 +95,18 @@ impl Lab {
         format!("{}n{number}", self.prefix)
     }
 
+    /// Switches the switch's port of a host `up` or `down`: the host's carrier.
+    pub(super) fn port(&self, number: usize, state: &str) {
+        run(&format!("ip -n {} link set p{number} {state}", self.name(0)));
+    }
+
+    /// A raw socket on the switch's port of a host, which sees what no bridge forwards, too.
+    pub(super) fn port_tap(&self, number: usize) -> Tap {
+        let host = self.host(number);
+        let switch = Host { name: self.name(0), ..host.clone() };
+        Tap { mac: MacAddr([0; 6]), ..switch.tap_on(&format!("p{number}")) }
+    }
+
     /// The host with this number, from 1.
     pub(super) fn host(&self, number: usize) -> Host {
         Host { name: self.name(number), number: u8::try_from(number).expect("few hosts") }
@@ -238,6 +250,11 @@ impl Host {
         self.standing(gate) == Standing::First
     }
 
+    /// Whether the gate stops a frame, tried on the host's interface.
+    pub(super) fn prove(&self, gate: &mut Gate) -> Result<bool, GateError> {
+        self.inside(|| gate.prove(self.mac()))
+    }
+
     /// Where the gate's programs stand on the host's interface.
     pub(super) fn standing(&self, gate: &Gate) -> Standing {
         self.inside(|| gate.standing()).expect("an answer")
@@ -245,8 +262,13 @@ impl Host {
 
     /// Opens a raw socket on the host's interface, which sees every frame from now on.
     pub(super) fn tap(&self) -> Tap {
+        self.tap_on(DEVICE)
+    }
+
+    /// Opens a raw socket on an interface of this namespace.
+    fn tap_on(&self, device: &str) -> Tap {
         self.inside(|| {
-            let index = i32::try_from(nix::net::if_::if_nametoindex(DEVICE).expect("eth0")).expect("small");
+            let index = i32::try_from(nix::net::if_::if_nametoindex(device).expect("it is there")).expect("small");
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0))).expect("packet socket");
             let mut storage = SockAddrStorage::zeroed();
             // SAFETY: sockaddr_ll fits into the storage, and all its bytes are integers.

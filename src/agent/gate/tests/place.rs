@@ -76,6 +76,11 @@ fn a_running_gate_moves_without_an_unanswered_question() {
         let lab = Lab::new(2);
         let (node, client) = (lab.host(1), lab.host(2));
         let first = install(&node, from);
+        if from != to && to == Place::Clsact {
+            // To add a qdisc the kernel stops the interface's queues for a moment, which may cost a
+            // frame (net/sched/sch_api.c, qdisc_graft), whoever does it.
+            node.tc("qdisc add dev eth0 clsact");
+        }
         let tap = client.tap();
         let slot = first.slot(WEB).expect("the group");
         let handle = open_web(&first, 5, SOON);

@@ -64,8 +64,10 @@ impl Port {
     /// Compares the addresses in place with the wanted ones, plans the difference and takes its
     /// first step; reports readiness when there is none.
     pub(super) fn check_addresses(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
-        // A gate that does not know the present groups guards the wrong addresses.
-        let (Some(gate), false) = (&mut self.gate, self.groups_changed) else { return };
+        // A gate that does not know the present groups guards the wrong addresses; one that was not
+        // seen to stop a frame guards none.
+        let trusted = !self.groups_changed && (self.proven || !link.up);
+        let (Some(gate), true) = (&mut self.gate, trusted) else { return };
         let (begin, busy) = (clock::now(), clock::busy());
         let spared = self.routine && self.ready && !self.report_due && begin < self.addresses_due;
         if !self.plan.is_empty() || spared {

@@ -62,10 +62,14 @@ impl Port {
     /// Reports that the gate is none any more, and removes the addresses.
     fn lose_gate(&mut self, tools: &mut Tools, link: &InterfaceInfo, cause: String) {
         self.lost_gate = self.gate.take();
+        if self.attached {
+            tools.report(KeeperEvent::GateLost { interface: self.wanted.interface, cause });
+        } else {
+            self.fail(tools, "hold the gate", cause);
+        }
         (self.attached, self.ready, self.groups_changed, self.unreadable) = (false, false, false, 0);
         self.plan = super::Plan::empty();
         self.lost.clear();
-        tools.report(KeeperEvent::GateLost { interface: self.wanted.interface, cause });
         self.remove_addresses(tools, link.index, Some(EXPOSURE));
     }
 
@@ -81,14 +85,37 @@ impl Port {
         match installed {
             Ok(gate) => {
                 keep_descriptors(&self.wanted.name, &gate);
-                (self.gate, self.lost_gate) = (Some(gate), None);
+                (self.gate, self.lost_gate, self.proven) = (Some(gate), None, false);
                 self.failures.remove("install the gate");
-                (self.retry_at, self.pause) = (MonoTime::ZERO, Pause::default());
             }
             Err(cause) => {
                 self.fail(tools, "install the gate", cause.to_string());
-                self.retry_at = clock::now() + self.pause.0;
-                self.pause = Pause((self.pause.0 * 2).min(LONGEST_PAUSE));
+                self.pause_installing();
+            }
+        }
+    }
+
+    /// Puts off the next installation, each time twice as long.
+    fn pause_installing(&mut self) {
+        self.retry_at = clock::now() + self.pause.0;
+        self.pause = Pause((self.pause.0 * 2).min(LONGEST_PAUSE));
+    }
+
+    /// Has a gate that is new here stop a frame, before anything relies on it; one that does not is
+    /// lost. While the interface is switched off nothing can be tried, and nothing passes: that
+    /// waits until it is switched on.
+    pub(super) fn prove_gate(&mut self, tools: &mut Tools, link: &InterfaceInfo) {
+        let Some(gate) = self.gate.as_mut().filter(|_| !self.proven && link.up) else { return };
+        match gate.prove(link.mac) {
+            Ok(proven) => {
+                self.proven = proven;
+                self.failures.remove("hold the gate");
+                (self.retry_at, self.pause) = (MonoTime::ZERO, Pause::default());
+            }
+            Err(cause) => {
+                let text = cause.to_string();
+                self.lose_gate(tools, link, text);
+                self.pause_installing();
             }
         }
     }
@@ -110,6 +137,11 @@ impl Port {
                 }
             }
         }
+        if replaced {
+            self.proven = false;
+            self.prove_gate(tools, link);
+        }
+        let Some(gate) = &self.gate else { return };
         let slots = slots_of(gate, &self.wanted);
         if self.attached {
             if std::mem::take(&mut self.groups_changed) {
