@@ -132,7 +132,22 @@ impl Gate {
         groups: &[(GroupKey, Vec<Vip>)],
         kept: &[OwnedFd],
     ) -> Result<Gate, GateError> {
-        Gate::install_as(adopt::CURRENT, None, Site { ifindex, name }, groups, kept)
+        Gate::install_in(None, ifindex, name, groups, kept)
+    }
+
+    /// Installs as [`Gate::install_with`] does, in this place; `None` is the best one of this
+    /// kernel. Another one is for tests.
+    ///
+    /// # Errors
+    /// As [`Gate::install`].
+    pub(crate) fn install_in(
+        place: Option<Place>,
+        ifindex: u32,
+        name: &str,
+        groups: &[(GroupKey, Vec<Vip>)],
+        kept: &[OwnedFd],
+    ) -> Result<Gate, GateError> {
+        Gate::install_as(adopt::CURRENT, place, Site { ifindex, name }, groups, kept)
     }
 
     /// Installs a fresh, closed gate before everything on the interface of this one, which was lost:

@@ -4,6 +4,8 @@
 //! Owns: one thread with a small runtime, the gates' slow ends and the two netlink sockets. Never
 //! does: open a gate, or decide anything about a group. It learns of changes from rtnetlink within
 //! a fraction of a millisecond, and looks at everything once a second in case an event was lost.
+//! Where the kernel sends no event when somebody else's program comes before a gate (TCX), it
+//! glances at the gate's place ten times a second.
 //! Work with many addresses is done in steps of about 10 ms, with events in between. A failure is
 //! reported once and tried again with the next look; until then the interface is not ready, and
 //! that is all that happens.
@@ -25,6 +27,7 @@ mod port;
 
 pub use event::{Guarded, KeeperEvent};
 
+use crate::gate::place::Place;
 use crate::io::netlink::{Netlink, NetlinkEvent, NetlinkEvents};
 use crate::io::realtime;
 use futures_util::FutureExt;
@@ -38,6 +41,8 @@ use tokio::sync::watch;
 
 /// Time between two looks at everything, events or not.
 const LOOK: Duration = Duration::from_secs(1);
+/// Time between two glances at gates whose place sends no news when somebody else comes first.
+const GLANCE: Duration = Duration::from_millis(100);
 /// Number of events handed out before the ports act on them.
 const EVENTS_AT_ONCE: usize = 4096;
 
@@ -66,6 +71,17 @@ impl KeeperHandle {
         kept: Vec<OwnedFd>,
         report: impl FnMut(KeeperEvent) + Send + 'static,
     ) -> io::Result<KeeperHandle> {
+        KeeperHandle::start_in(None, wanted, kept, report)
+    }
+
+    /// Starts the keeper as [`KeeperHandle::start`] does, with its gates in this place; `None` is
+    /// the best one of this kernel. Another one is for tests.
+    fn start_in(
+        place: Option<Place>,
+        wanted: Vec<Guarded>,
+        kept: Vec<OwnedFd>,
+        report: impl FnMut(KeeperEvent) + Send + 'static,
+    ) -> io::Result<KeeperHandle> {
         let (sender, receiver) = watch::channel(wanted);
         let (opened, result) = std::sync::mpsc::sync_channel(1);
         let thread = std::thread::Builder::new().name("keeper".into()).spawn(move || {
@@ -75,7 +91,7 @@ impl KeeperHandle {
                 Err(cause) => return drop(opened.send(Err(cause))),
             };
             runtime.block_on(async {
-                let (tools, events) = match Tools::open(Box::new(report), kept) {
+                let (tools, events) = match Tools::open(Box::new(report), place, kept) {
                     Ok(both) => both,
                     Err(cause) => return drop(opened.send(Err(cause))),
                 };
@@ -113,15 +129,21 @@ impl KeeperHandle {
 struct Tools {
     netlink: Netlink,
     report: Box<dyn FnMut(KeeperEvent) + Send>,
+    /// Where gates are attached; `None`: the best place of this kernel.
+    place: Option<Place>,
     /// Descriptors of gates from an earlier life, kept by the service manager.
     kept: Vec<OwnedFd>,
 }
 
 impl Tools {
     /// Opens the event socket first, so that a change after the first look is reported.
-    fn open(report: Box<dyn FnMut(KeeperEvent) + Send>, kept: Vec<OwnedFd>) -> io::Result<(Tools, NetlinkEvents)> {
+    fn open(
+        report: Box<dyn FnMut(KeeperEvent) + Send>,
+        place: Option<Place>,
+        kept: Vec<OwnedFd>,
+    ) -> io::Result<(Tools, NetlinkEvents)> {
         let events = NetlinkEvents::open()?;
-        Ok((Tools { netlink: Netlink::open()?, report, kept }, events))
+        Ok((Tools { netlink: Netlink::open()?, report, place, kept }, events))
     }
 
     /// Passes an event to the slow side.
@@ -144,6 +166,7 @@ enum Wake {
     Reconfigure,
     Event(io::Result<NetlinkEvent>),
     Look,
+    Glance,
     Work,
 }
 
@@ -158,14 +181,19 @@ impl Keeper {
     /// every port put right what is wrong.
     async fn run(mut self) {
         let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut glance = tokio::time::interval(GLANCE);
+        for ticks in [&mut look, &mut glance] {
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        }
         loop {
             let busy = self.ports.iter().any(Port::has_work);
+            let silent = self.ports.iter().any(Port::is_silent);
             let wake = tokio::select! {
                 biased;
                 changed = self.wanted.changed() => if changed.is_ok() { Wake::Reconfigure } else { Wake::Stop },
                 event = self.events.next() => Wake::Event(event),
                 _ = look.tick() => Wake::Look,
+                _ = glance.tick(), if silent => Wake::Glance,
                 // Yielding lets the runtime see which sockets are ready: without it, work would
                 // hide events.
                 () = tokio::task::yield_now(), if busy => Wake::Work,
@@ -174,6 +202,7 @@ impl Keeper {
                 Wake::Stop => break,
                 Wake::Reconfigure => self.reconfigure(),
                 Wake::Event(event) => self.handle_events(event).await,
+                Wake::Glance => self.ports.iter_mut().for_each(Port::glance),
                 Wake::Look => self.ports.iter_mut().for_each(Port::begin_period),
                 // Of thousands of addresses, one portion after the other.
                 Wake::Work => {

@@ -5,7 +5,7 @@
 
 use super::super::{Guarded, KeeperEvent, Tools};
 use super::Port;
-use crate::gate::place::Standing;
+use crate::gate::place::{Place, Standing};
 use crate::gate::{Gate, Update};
 use crate::io::netlink::InterfaceInfo;
 use crate::io::segment::PacketSocket;
@@ -59,6 +59,20 @@ impl Port {
         self.lose_gate(tools, link, cause);
     }
 
+    /// Whether nothing tells us when somebody else comes before the gate: a program on TCX makes no
+    /// event of rtnetlink.
+    pub(in super::super) fn is_silent(&self) -> bool {
+        self.gate.as_ref().is_some_and(|gate| gate.place() == Place::Tcx)
+    }
+
+    /// Asks for a look if the gate may not be the first any more: two system calls.
+    pub(in super::super) fn glance(&mut self) {
+        let first = |gate: &Gate| gate.place() != Place::Tcx || gate.standing().ok() == Some(Standing::First);
+        if !self.gate.as_ref().is_none_or(first) {
+            self.look_soon();
+        }
+    }
+
     /// Reports that the gate is none any more, and removes the addresses.
     fn lose_gate(&mut self, tools: &mut Tools, link: &InterfaceInfo, cause: String) {
         self.lost_gate = self.gate.take();
@@ -80,7 +94,10 @@ impl Port {
         }
         let installed = match &self.lost_gate {
             Some(lost) => lost.supersede(&self.wanted.groups),
-            None => Gate::install_with(link.index, &self.wanted.name, &self.wanted.groups, &tools.kept),
+            None => {
+                let (name, groups) = (&self.wanted.name, &self.wanted.groups);
+                Gate::install_in(tools.place, link.index, name, groups, &tools.kept)
+            }
         };
         match installed {
             Ok(gate) => {

@@ -31,7 +31,7 @@ fn a_changed_configuration_changes_only_what_differs() {
         until("addresses changed", || has("10.0.0.102/32") && !has("10.0.0.101/32"));
         assert!(has("10.0.0.100/32"));
         assert!(!ip("address show dev spare").contains("10.9.0.1"));
-        assert!(!tc("filter show dev spare ingress").contains("bpf"));
+        assert!(!is_gated_on("spare"));
         kept.stop();
     });
 }
