@@ -18,6 +18,7 @@ mod many;
 mod operator;
 mod own_address;
 mod partition;
+mod place;
 mod planned;
 mod reload;
 mod service;

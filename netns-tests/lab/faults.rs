@@ -5,6 +5,7 @@
 //! time.
 
 use super::clock::nanos;
+use super::intruder::{self, Hook};
 use super::netns::tool;
 use super::wiring::{SEGMENT, SPLIT};
 use super::{Lab, Port, Server};
@@ -209,10 +210,15 @@ impl Lab {
         at
     }
 
-    /// Deletes the gate's filters, as an administrator may by mistake.
-    pub fn delete_filter(&self, server: Server) -> MonoTime {
-        let at = self.note(format!("tc filters deleted on {}", server.name()));
-        self.server(server).tool("tc", &["qdisc", "del", "dev", server.port().inside(), "clsact"], "");
+    /// Takes the gate away, as an administrator may by mistake: its programs, or on older kernels
+    /// its filters.
+    pub fn delete_gate(&self, server: Server) -> MonoTime {
+        let at = self.note(format!("gate deleted on {}", server.name()));
+        let (netns, name) = (self.server(server), server.port().inside());
+        match intruder::programs(netns, name, Hook::Egress) {
+            Some(_) => Hook::BOTH.into_iter().for_each(|hook| intruder::detach_first(netns, name, hook)),
+            None => drop(netns.tool("tc", &["qdisc", "del", "dev", name, "clsact"], "")),
+        }
         at
     }
 

@@ -13,6 +13,7 @@ pub mod conntrackd;
 pub mod faults;
 pub mod files;
 pub mod home;
+pub mod intruder;
 pub mod machine;
 pub mod netns;
 pub mod process;

@@ -12,6 +12,7 @@ use crate::announcer::Announcer;
 use crate::config::{Config, KeyFile, ReadFile};
 use crate::durable::{Durable, Loaded};
 use crate::engine::Engine;
+use crate::gate::Former;
 use crate::hot::{Hands, Hot};
 use crate::io::units::Systemd;
 use crate::io::{clock, realtime, systemd};
@@ -40,6 +41,7 @@ use crate::{from_config, orders};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -199,7 +201,7 @@ async fn run_threads(start: Start<'_>) -> Result<(), RunError> {
     let hot = Hot::new(engine, hands, recorder, hot_end)
         .map_err(|error| RunError::failed("preparing the hot thread", &error))?;
     warnings.extend(start_hot(hot, messages_in)?);
-    let ports = start_keeper(config, interfaces)?;
+    let ports = start_keeper(config, interfaces, &options.socket)?;
     let (calls_in, calls) = mpsc::channel(CALLS);
     let service_thread =
         ServiceThread::start().map_err(|error| RunError::failed("starting checks and hooks", &error))?;
@@ -240,10 +242,12 @@ fn start_store(store: Store, messages: mpsc::Sender<Message>) -> Result<StoreHan
     store.start(report).map_err(|error| RunError::failed("starting the store", &error))
 }
 
-/// Starts the keeper of the interfaces; its reports arrive in the ports.
-fn start_keeper(config: &Config, interfaces: usize) -> Result<Ports, RunError> {
+/// Starts the keeper of the interfaces; its reports arrive in the ports. Beside the control socket,
+/// which is in memory, the gates' programs are noted for a later life.
+fn start_keeper(config: &Config, interfaces: usize, socket: &Path) -> Result<Ports, RunError> {
+    let former = Former::new(systemd::kept(), Some(&socket.with_extension("gates")));
     let (reports_in, reports) = mpsc::channel(REPORTS);
-    let keeper = KeeperHandle::start(from_config::guarded(config), systemd::kept(), move |report| {
+    let keeper = KeeperHandle::start(from_config::guarded(config), former, move |report| {
         if reports_in.try_send(report).is_err() {
             tracing::error!("an event of an interface was lost: the slow side is far behind");
         }

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::bpf;
 use super::error::GateError;
+use super::former::{Former, Note};
 use super::object::{self, MapFds, Object};
 use super::place::{Direction, Occupant, Place, Program, Site, Standing};
 
@@ -55,16 +56,16 @@ pub(super) struct Found {
     pub(super) is_first: bool,
 }
 
-/// Finds the gate of ours that runs on the interface, with its maps, in whichever place. `kept` are
-/// descriptors that an earlier life left with systemd; they need no privilege.
+/// Finds the gate of ours that runs on the interface, with its maps, in whichever place. `former`
+/// is what an earlier life left beside the kernel; that needs no privilege.
 ///
 /// # Errors
 /// A text for the log that says why no gate can be taken over. No gate is an error too; the caller
 /// then installs a new one.
-pub(super) fn find_gate(site: Site<'_>, names: Names, kept: &[OwnedFd]) -> Result<Found, String> {
+pub(super) fn find_gate(site: Site<'_>, names: Names, former: &Former) -> Result<Found, String> {
     let mut reasons = Vec::new();
     for place in Place::ALL {
-        match find_at(place, site, names, kept) {
+        match find_at(place, site, names, former) {
             Ok(found) => return Ok(found),
             Err(reason) => reasons.push(format!("{}: {reason}", place.name())),
         }
@@ -73,9 +74,9 @@ pub(super) fn find_gate(site: Site<'_>, names: Names, kept: &[OwnedFd]) -> Resul
 }
 
 /// Finds the gate of ours in one place.
-fn find_at(place: Place, site: Site<'_>, names: Names, kept: &[OwnedFd]) -> Result<Found, String> {
-    let (ingress, mut maps, first) = find_program(place, site, Direction::Ingress, names, kept)?;
-    let (egress, mut others, second) = find_program(place, site, Direction::Egress, names, kept)?;
+fn find_at(place: Place, site: Site<'_>, names: Names, former: &Former) -> Result<Found, String> {
+    let (ingress, mut maps, first) = find_program(place, site, Direction::Ingress, names, former)?;
+    let (egress, mut others, second) = find_program(place, site, Direction::Egress, names, former)?;
     maps.sort_unstable();
     others.sort_unstable();
     if maps != others {
@@ -84,7 +85,7 @@ fn find_at(place: Place, site: Site<'_>, names: Names, kept: &[OwnedFd]) -> Resu
     let mut found: [Option<OwnedFd>; 5] = Default::default();
     for id in maps {
         let text = |error: io::Error| format!("map {id}: {error}");
-        let fd = bpf::map_by_id(id, kept).map_err(text)?;
+        let fd = former.map(id).map_err(text)?;
         if let Some(position) = object::position(&bpf::map_info(fd.as_fd()).map_err(text)?) {
             found[position] = Some(fd);
         }
@@ -108,13 +109,13 @@ fn find_program(
     site: Site<'_>,
     direction: Direction,
     names: Names,
-    kept: &[OwnedFd],
+    former: &Former,
 ) -> Result<(Program, Vec<u32>, bool), String> {
     let on = direction.name();
     let mut reason = format!("nothing attached on {on}");
     for occupant in place.occupants(site, direction).map_err(|error| error.to_string())? {
         let Some(id) = occupant.id else { continue };
-        let described = bpf::program_by_id(id, kept).and_then(|fd| Ok((bpf::program_info(fd.as_fd())?, fd)));
+        let described = former.program(id).and_then(|fd| Ok((bpf::program_info(fd.as_fd())?, fd)));
         match described {
             Ok((info, fd)) if names.covers(direction, &info.name) => {
                 let is_current = info.name == names.of(direction);
@@ -133,18 +134,23 @@ fn find_program(
 /// # Errors
 /// As [`Object::load`] and [`Object::attach`]: the running gate is still in place, at least in one
 /// direction.
-pub(super) fn take_over(found: Found, place: Place, site: Site<'_>) -> Result<(Object, Option<Object>), GateError> {
+pub(super) fn take_over(
+    found: Found,
+    place: Place,
+    site: Site<'_>,
+    note: Option<&Note>,
+) -> Result<(Object, Option<Object>), GateError> {
     let moves = found.place != place;
     if found.is_current && found.is_first && !moves {
         return Ok((found.object, None));
     }
     // A program is attached at most once on TCX: one that is not the first cannot be put there.
     if found.is_current && (moves || place == Place::Clsact) {
-        found.object.attach(place, site)?;
+        found.object.attach(place, site, note)?;
         return Ok((found.object, None));
     }
     let object = modernise(&found.object, site.name)?;
-    object.attach(place, site)?;
+    object.attach(place, site, note)?;
     Ok((object, Some(found.object)))
 }
 
@@ -171,14 +177,15 @@ pub(super) fn sweep(
     place: Place,
     site: Site<'_>,
     names: Names,
-    kept: &[OwnedFd],
+    former: &Former,
 ) -> Result<(), GateError> {
+    let noted = former.note().map(|note| note.programs(site)).unwrap_or_default();
     for other in Place::ALL {
         for direction in Direction::BOTH {
             let present = object.program(direction).id;
             for occupant in other.occupants(site, direction)? {
                 let Some(id) = occupant.id.filter(|id| other != place || *id != present) else { continue };
-                if id == present || is_gate(&occupant, id, direction, names, kept) {
+                if id == present || noted.contains(&id) || is_gate(&occupant, id, direction, names, former) {
                     other.take_away(site, direction, id)?;
                 }
             }
@@ -189,11 +196,11 @@ pub(super) fn sweep(
 
 /// Whether somebody at a hook is a gate of ours. Without CAP_SYS_ADMIN the kernel tells the name of
 /// a tc filter, but not that of a program on TCX.
-fn is_gate(occupant: &Occupant, id: u32, direction: Direction, names: Names, kept: &[OwnedFd]) -> bool {
+fn is_gate(occupant: &Occupant, id: u32, direction: Direction, names: Names, former: &Former) -> bool {
     let named = |name: &str| names.covers(direction, name);
     if occupant.name.as_deref().is_some_and(named) {
         return true;
     }
-    let info = bpf::program_by_id(id, kept).and_then(|fd| bpf::program_info(fd.as_fd()));
+    let info = former.program(id).and_then(|fd| bpf::program_info(fd.as_fd()));
     info.is_ok_and(|info| named(&info.name))
 }

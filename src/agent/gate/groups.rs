@@ -45,7 +45,7 @@ impl Gate {
         let retired: Vec<Vip> = self.addresses.keys().filter(|vip| !desired.contains_key(*vip)).copied().collect();
         let object = Object::load(Limits::roomy(groups.len(), four, six)?, &self.interface)?;
         let site = Site { ifindex: self.ifindex, name: &self.interface };
-        let mut next = Gate::around(site, self.place, object, false)?;
+        let mut next = Gate::around(site, self.place, object, self.note.clone(), false)?;
         for vip in retired {
             next.set_slot_of(vip, RETIRED)?;
         }
@@ -55,7 +55,7 @@ impl Gate {
         for slot in self.slots.values() {
             handle.close(*slot, MonoTime::ZERO);
         }
-        next.object.attach(self.place, site)?;
+        next.object.attach(self.place, site, self.note.as_ref())?;
         self.object.detach(self.place, site)?;
         *self = next;
         Ok(Update::Replaced)

@@ -26,6 +26,7 @@
 //! | `groups` | which groups and addresses a gate guards |
 //! | `handle` | the switches, in memory shared with the kernel |
 //! | `adopt` | a gate that an earlier life left |
+//! | `former` | what an earlier life left beside the kernel |
 //! | `object` | the programs and maps, loaded or taken over |
 //! | `place` | where programs are attached, and who is first there |
 //! | `proof` | a frame that a gate must stop, and whether it does |
@@ -38,6 +39,7 @@ mod adopt;
 mod bpf;
 mod counters;
 mod error;
+mod former;
 mod groups;
 mod handle;
 mod host;
@@ -51,14 +53,16 @@ mod tests;
 
 pub use counters::CounterReader;
 pub use error::GateError;
+pub use former::Former;
 pub use handle::{GateHandle, LeaseView, SlotView};
 pub use object::{Counters, PROGRAMS};
 
 use std::collections::HashMap;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use crate::types::{GroupKey, Vip};
+use former::Note;
 use handle::RETIRED;
 use object::{Limits, Object};
 use place::{Place, Site, Standing};
@@ -80,6 +84,7 @@ pub struct Gate {
     interface: String,
     object: Object,
     place: Place,
+    note: Option<Note>,
     slots: HashMap<GroupKey, u16>,
     addresses: HashMap<Vip, u16>,
     adopted: bool,
@@ -116,13 +121,12 @@ impl Gate {
     /// [`GateError::System`]: the interface went away, or another filter holds our priority; try
     /// again when something changed.
     pub fn install(ifindex: u32, name: &str, groups: &[(GroupKey, Vec<Vip>)]) -> Result<Gate, GateError> {
-        Gate::install_with(ifindex, name, groups, &[])
+        Gate::install_with(ifindex, name, groups, &Former::default())
     }
 
     /// Installs as [`Gate::install`] does, in a process without CAP_SYS_ADMIN, which reaches a
-    /// running gate only through descriptors. `kept` holds those that an earlier life got from
-    /// [`Gate::descriptors`] and kept in systemd's descriptor store. Descriptors that do not belong
-    /// to this gate are ignored.
+    /// running gate only through what an earlier life left: descriptors that it got from
+    /// [`Gate::descriptors`], and a note. What does not belong to this gate is ignored.
     ///
     /// # Errors
     /// As [`Gate::install`].
@@ -130,9 +134,9 @@ impl Gate {
         ifindex: u32,
         name: &str,
         groups: &[(GroupKey, Vec<Vip>)],
-        kept: &[OwnedFd],
+        former: &Former,
     ) -> Result<Gate, GateError> {
-        Gate::install_in(None, ifindex, name, groups, kept)
+        Gate::install_in(None, ifindex, name, groups, former)
     }
 
     /// Installs as [`Gate::install_with`] does, in this place; `None` is the best one of this
@@ -145,9 +149,9 @@ impl Gate {
         ifindex: u32,
         name: &str,
         groups: &[(GroupKey, Vec<Vip>)],
-        kept: &[OwnedFd],
+        former: &Former,
     ) -> Result<Gate, GateError> {
-        Gate::install_as(adopt::CURRENT, place, Site { ifindex, name }, groups, kept)
+        Gate::install_as(adopt::CURRENT, place, Site { ifindex, name }, groups, former)
     }
 
     /// Installs a fresh, closed gate before everything on the interface of this one, which was lost:
@@ -158,9 +162,9 @@ impl Gate {
     /// As [`Gate::install`]; what is left of this gate is still there.
     pub fn supersede(&self, groups: &[(GroupKey, Vec<Vip>)]) -> Result<Gate, GateError> {
         let desired = table::desired(groups)?;
-        let gate = Gate::fresh(self.site(), self.place, groups, &desired)?;
+        let gate = Gate::fresh(self.site(), self.place, self.note.clone(), groups, &desired)?;
         self.object.detach(self.place, self.site())?;
-        adopt::sweep(&gate.object, gate.place, gate.site(), adopt::CURRENT, &[])?;
+        adopt::sweep(&gate.object, gate.place, gate.site(), adopt::CURRENT, &Former::default())?;
         gate.expect_first()
     }
 
@@ -171,29 +175,30 @@ impl Gate {
         place: Option<Place>,
         site: Site<'_>,
         groups: &[(GroupKey, Vec<Vip>)],
-        kept: &[OwnedFd],
+        former: &Former,
     ) -> Result<Gate, GateError> {
         host::check()?;
         rtnetlink::check_ethernet(site.ifindex, site.name)?;
         let desired = table::desired(groups)?;
         let place = place.map_or_else(|| Place::best(site), Ok)?;
-        let gate = match adopt::find_gate(site, names, kept) {
+        let note = former.note();
+        let gate = match adopt::find_gate(site, names, former) {
             Ok(found) => {
-                let (object, former) = adopt::take_over(found, place, site)?;
-                adopt::sweep(&object, place, site, names, kept)?;
-                if let Some(former) = former {
+                let (object, replaced) = adopt::take_over(found, place, site, note.as_ref())?;
+                adopt::sweep(&object, place, site, names, former)?;
+                if let Some(replaced) = replaced {
                     // A question that the old program refused while we copied must not be forgotten.
-                    object.mapping.copy_refusal(&former.mapping);
+                    object.mapping.copy_refusal(&replaced.mapping);
                 }
-                let mut gate = Gate::around(site, place, object, true)?;
+                let mut gate = Gate::around(site, place, object, note, true)?;
                 // A gate that cannot hold the new table is replaced, which makes it fresh.
                 gate.adopted = gate.apply(groups, &desired)? == Update::InPlace;
                 gate
             }
             Err(reason) => {
                 tracing::info!(interface = site.name, reason, "no gate to adopt, installing a closed one");
-                let gate = Gate::fresh(site, place, groups, &desired)?;
-                adopt::sweep(&gate.object, place, site, names, kept)?;
+                let gate = Gate::fresh(site, place, note, groups, &desired)?;
+                adopt::sweep(&gate.object, place, site, names, former)?;
                 gate
             }
         };
@@ -214,14 +219,15 @@ impl Gate {
     fn fresh(
         site: Site<'_>,
         place: Place,
+        note: Option<Note>,
         groups: &[(GroupKey, Vec<Vip>)],
         desired: &HashMap<Vip, GroupKey>,
     ) -> Result<Gate, GateError> {
         let (four, six) = table::count(desired.keys());
         let object = Object::load(Limits::roomy(groups.len(), four, six)?, site.name)?;
-        let mut gate = Gate::around(site, place, object, false)?;
+        let mut gate = Gate::around(site, place, object, note, false)?;
         gate.change(groups, desired)?;
-        if let Err(cause) = gate.object.attach(place, site) {
+        if let Err(cause) = gate.object.attach(place, site, gate.note.as_ref()) {
             // Half a gate, closed for ever, would be in the way of the next one.
             if let Err(other) = gate.object.detach(place, site) {
                 tracing::warn!(interface = site.name, %other, "half a gate stays");
@@ -232,12 +238,18 @@ impl Gate {
     }
 
     /// A gate around an object, with the groups and addresses that its maps have.
-    fn around(site: Site<'_>, place: Place, object: Object, adopted: bool) -> Result<Gate, GateError> {
+    fn around(
+        site: Site<'_>,
+        place: Place,
+        object: Object,
+        note: Option<Note>,
+        adopted: bool,
+    ) -> Result<Gate, GateError> {
         let slots = (1..object.mapping.count()).filter_map(|slot| Some((object.mapping.key(slot)?, slot))).collect();
         let known = object.addresses().map_err(|error| GateError::program("read gate addresses", site.name, &error))?;
         let addresses = known.into_iter().map(|(vip, slot)| (vip, u16::try_from(slot).unwrap_or(RETIRED))).collect();
         let interface = site.name.to_owned();
-        Ok(Gate { ifindex: site.ifindex, interface, object, place, slots, addresses, adopted })
+        Ok(Gate { ifindex: site.ifindex, interface, object, place, note, slots, addresses, adopted })
     }
 
     /// The interface that the gate is on.

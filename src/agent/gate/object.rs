@@ -15,6 +15,7 @@ use aya::{Ebpf, EbpfLoader, Pod};
 
 use super::bpf::{self, MapInfo};
 use super::error::GateError;
+use super::former::Note;
 use super::handle::{Lease, Mapping, Slot};
 use super::place::{Direction, Place, Program, Site, Standing};
 use crate::types::Vip;
@@ -242,11 +243,14 @@ impl Object {
     }
 
     /// Puts both programs first in this place. An earlier gate there is replaced, or stays behind
-    /// this one ([`Place::put_first`]).
+    /// this one ([`Place::put_first`]). Their numbers are noted first.
     ///
     /// # Errors
     /// As [`Place::put_first`]; egress may then be attached and ingress not.
-    pub(super) fn attach(&self, place: Place, site: Site<'_>) -> Result<(), GateError> {
+    pub(super) fn attach(&self, place: Place, site: Site<'_>, note: Option<&Note>) -> Result<(), GateError> {
+        if let Some(note) = note {
+            note.add(site, [self.ingress.id, self.egress.id]);
+        }
         for (direction, name) in Direction::BOTH.into_iter().zip([EGRESS, INGRESS]) {
             place.put_first(site, direction, self.program(direction), name)?;
         }

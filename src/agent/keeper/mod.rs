@@ -27,6 +27,7 @@ mod port;
 
 pub use event::{Guarded, KeeperEvent};
 
+use crate::gate::Former;
 use crate::gate::place::Place;
 use crate::io::netlink::{Netlink, NetlinkEvent, NetlinkEvents};
 use crate::io::realtime;
@@ -34,7 +35,6 @@ use futures_util::FutureExt;
 use port::Port;
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -61,17 +61,16 @@ impl fmt::Debug for KeeperHandle {
 
 impl KeeperHandle {
     /// Starts the keeper in the network namespace of the calling thread. `report` is called on the
-    /// keeper's thread and must not block. `kept` holds descriptors of running gates, as
-    /// [`crate::gate::Gate::install_with`] takes them.
+    /// keeper's thread and must not block. `former`: what an earlier life left of its gates.
     ///
     /// # Errors
     /// When the process is out of threads, descriptors or memory.
     pub fn start(
         wanted: Vec<Guarded>,
-        kept: Vec<OwnedFd>,
+        former: Former,
         report: impl FnMut(KeeperEvent) + Send + 'static,
     ) -> io::Result<KeeperHandle> {
-        KeeperHandle::start_in(None, wanted, kept, report)
+        KeeperHandle::start_in(None, wanted, former, report)
     }
 
     /// Starts the keeper as [`KeeperHandle::start`] does, with its gates in this place; `None` is
@@ -79,7 +78,7 @@ impl KeeperHandle {
     fn start_in(
         place: Option<Place>,
         wanted: Vec<Guarded>,
-        kept: Vec<OwnedFd>,
+        former: Former,
         report: impl FnMut(KeeperEvent) + Send + 'static,
     ) -> io::Result<KeeperHandle> {
         let (sender, receiver) = watch::channel(wanted);
@@ -91,7 +90,7 @@ impl KeeperHandle {
                 Err(cause) => return drop(opened.send(Err(cause))),
             };
             runtime.block_on(async {
-                let (tools, events) = match Tools::open(Box::new(report), place, kept) {
+                let (tools, events) = match Tools::open(Box::new(report), place, former) {
                     Ok(both) => both,
                     Err(cause) => return drop(opened.send(Err(cause))),
                 };
@@ -131,8 +130,8 @@ struct Tools {
     report: Box<dyn FnMut(KeeperEvent) + Send>,
     /// Where gates are attached; `None`: the best place of this kernel.
     place: Option<Place>,
-    /// Descriptors of gates from an earlier life, kept by the service manager.
-    kept: Vec<OwnedFd>,
+    /// What an earlier life left of its gates.
+    former: Former,
 }
 
 impl Tools {
@@ -140,10 +139,10 @@ impl Tools {
     fn open(
         report: Box<dyn FnMut(KeeperEvent) + Send>,
         place: Option<Place>,
-        kept: Vec<OwnedFd>,
+        former: Former,
     ) -> io::Result<(Tools, NetlinkEvents)> {
         let events = NetlinkEvents::open()?;
-        Ok((Tools { netlink: Netlink::open()?, report, place, kept }, events))
+        Ok((Tools { netlink: Netlink::open()?, report, place, former }, events))
     }
 
     /// Passes an event to the slow side.

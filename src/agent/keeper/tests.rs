@@ -37,7 +37,7 @@ impl Kept {
     fn start_in(place: Option<Place>, wanted: Vec<Guarded>) -> Kept {
         let (sender, events) = sync_channel(100_000);
         let report = move |event| drop(sender.try_send(event));
-        let handle = KeeperHandle::start_in(place, wanted, Vec::new(), report).unwrap();
+        let handle = KeeperHandle::start_in(place, wanted, Former::default(), report).unwrap();
         Kept { handle, events }
     }
 

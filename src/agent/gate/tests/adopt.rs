@@ -3,12 +3,13 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
 use super::lab::{self, Host, Lab, SOON, VIP4, VIP6, WEB, now, open_web};
 use crate::gate::adopt::{self, Names};
-use crate::gate::place::Place;
-use crate::gate::{Gate, GateError, Update};
+use crate::gate::place::{Place, Standing};
+use crate::gate::{Former, Gate, GateError, Update};
 use crate::types::{Epoch, GroupKey, MonoTime, Vip};
 
 const MAIL: GroupKey = GroupKey(0x88);
@@ -258,26 +259,34 @@ fn three_capabilities_suffice_and_kept_descriptors_replace_the_fourth() {
     let lab = Lab::new(1);
     let node = lab.host(1);
     let ifindex = node.ifindex();
-    let restricted = |capabilities: &'static [u32], kept: &[OwnedFd]| {
+    let restricted = |capabilities: &'static [u32], kept: &[OwnedFd], note: Option<&Path>| {
+        let kept = kept.iter().map(|fd| fd.try_clone().expect("a copy")).collect();
+        let former = Former::new(kept, note);
         node.inside(|| {
             drop_capabilities(capabilities);
-            Gate::install_with(ifindex, "eth0", &web(), kept)
+            Gate::install_with(ifindex, "eth0", &web(), &former)
         })
     };
     let all: &[u32] = &[NET_ADMIN, PERFMON, BPF];
-    let first = restricted(all, &[]).expect("installed");
+    let directory = tempfile::tempdir().expect("a directory");
+    let note = directory.path().join("agent.gates");
+    let first = restricted(all, &[], Some(&note)).expect("installed");
     open_web(&first, 9, SOON);
     let kept: Vec<OwnedFd> =
         first.descriptors().iter().map(|(_, fd)| fd.try_clone_to_owned().expect("a copy")).collect();
     drop(first);
-    let second = restricted(all, &kept).expect("adopted");
+    let second = restricted(all, &kept, None).expect("adopted");
     assert!(second.adopted());
     assert_eq!(second.handle().lease().generation, 9);
-    assert!(!restricted(all, &[]).expect("replaced").adopted(), "the kernel does not give it away");
 
-    let error = restricted(&[NET_ADMIN], &[]).expect_err("no CAP_BPF");
+    // Without them the kernel gives nothing away, but the note tells which gate to take away.
+    let third = restricted(all, &[], Some(&note)).expect("replaced");
+    assert!(!third.adopted());
+    assert_eq!((node.standing(&third), node.standing(&second)), (Standing::First, Standing::Absent));
+
+    let error = restricted(&[NET_ADMIN], &[], None).expect_err("no CAP_BPF");
     assert!(matches!(error, GateError::NotPermitted { .. }), "{error}");
-    let error = restricted(&[BPF, PERFMON], &[]).expect_err("no CAP_NET_ADMIN");
+    let error = restricted(&[BPF, PERFMON], &[], None).expect_err("no CAP_NET_ADMIN");
     assert!(matches!(error, GateError::NotPermitted { .. }), "{error}");
 }
 

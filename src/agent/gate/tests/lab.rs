@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 use super::frames;
 use crate::gate::adopt::Names;
 use crate::gate::place::{Place, Site, Standing};
-use crate::gate::{Gate, GateError, GateHandle};
+use crate::gate::{Former, Gate, GateError, GateHandle};
 use crate::types::{Epoch, GroupKey, MacAddr, MonoTime, Vip};
 
 pub(super) const VIP4: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 100);
@@ -234,7 +234,7 @@ impl Host {
         groups: &[(GroupKey, Vec<Vip>)],
     ) -> Result<Gate, GateError> {
         let site = Site { ifindex: self.ifindex(), name: DEVICE };
-        self.inside(|| Gate::install_as(names, Some(place), site, groups, &[]))
+        self.inside(|| Gate::install_as(names, Some(place), site, groups, &Former::default()))
     }
 
     /// A gate for both addresses of one group, and the addresses on the interface.

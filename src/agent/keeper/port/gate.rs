@@ -96,7 +96,7 @@ impl Port {
             Some(lost) => lost.supersede(&self.wanted.groups),
             None => {
                 let (name, groups) = (&self.wanted.name, &self.wanted.groups);
-                Gate::install_in(tools.place, link.index, name, groups, &tools.kept)
+                Gate::install_in(tools.place, link.index, name, groups, &tools.former)
             }
         };
         match installed {
