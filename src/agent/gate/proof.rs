@@ -111,7 +111,7 @@ impl Gate {
 /// A hardware address that nobody has: random, unicast, locally administered.
 fn one_time_sender() -> Result<MacAddr, GateError> {
     let mut bytes = [0; 6];
-    getrandom::fill(&mut bytes).map_err(|cause| GateError::system("make a number", "getrandom", cause.into()))?;
+    getrandom::fill(&mut bytes).map_err(|cause| GateError::system("make a number", "getrandom", std::io::Error::other(cause)))?;
     bytes[0] = bytes[0] & 0xfc | 0x02;
     Ok(MacAddr(bytes))
 }

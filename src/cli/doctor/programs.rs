@@ -1,21 +1,17 @@
-//! Findings about other programs on the same interface: those that run before the gate can pass
-//! frames around it.
+//! Findings about the gate's place, and about other programs on the same interface: whoever decides
+//! before the gate can let frames pass that it never sees.
 
 use super::Finding;
-use aya::programs::{SchedClassifier, TcAttachType};
+use crate::agent::gate::place::{Direction, Occupant, Place, Site};
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
-use netlink_packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessage, TcOption};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use std::io;
 
-/// Hooks of the gate with their handles: TC_H_CLSACT with TC_H_MIN_INGRESS and TC_H_MIN_EGRESS of
-/// linux/pkt_sched.h.
-const HOOKS: [(&str, u32); 2] = [("ingress", 0xffff_fff2), ("egress", 0xffff_fff3)];
 /// Beginning of the names of the gate's programs (build.rs names them).
 pub(super) const OURS: &str = "vip_";
-/// Most messages of one dump that are read: no sound interface has more filters.
+/// Most messages of one dump that are read.
 const MAX_MESSAGES: usize = 4096;
 
 /// Findings about the interface `name`.
@@ -23,100 +19,74 @@ pub(super) fn examine(name: &str) -> Vec<Finding> {
     let Ok(index) = nix::net::if_::if_nametoindex(name) else {
         return vec![Finding::warn(format!("{name} has just gone"), "run this command again")];
     };
-    let mut findings = Vec::new();
-    for (hook, parent) in HOOKS {
-        match filters(index, parent) {
-            Ok(filters) => findings.extend(filters.iter().filter(|filter| !filter.is_ours()).map(|filter| {
-                let text = format!("another tc filter on {hook}: {}", filter.shown());
-                Finding::warn(text, format!("see `tc filter show dev {name} {hook}`; it must run after the gate, and send nothing by itself"))
-            })),
-            Err(error) => findings.push(Finding::warn(format!("tc filters cannot be listed: {error}"), "run as root")),
-        }
-    }
-    findings.extend(tcx(name));
-    findings.extend(xdp(name, index));
-    if findings.is_empty() {
-        findings.push(Finding::ok("no other tc, TCX or XDP program"));
-    }
-    findings
-}
-
-/// A tc filter.
-#[derive(PartialEq, Eq)]
-struct Filter {
-    /// Kind of the filter, such as `bpf` or `u32`.
-    kind: String,
-    /// Preference: filters run in rising order.
-    priority: u32,
-    /// Name of its BPF program, if it has one.
-    program: Option<String>,
-}
-
-impl Filter {
-    /// Whether the filter is the gate's.
-    fn is_ours(&self) -> bool {
-        self.program.as_deref().is_some_and(|program| program.starts_with(OURS))
-    }
-
-    /// The filter as printed.
-    fn shown(&self) -> String {
-        let program = self.program.as_deref().map(|name| format!(" {name}")).unwrap_or_default();
-        format!("{}{program}, preference {}", self.kind, self.priority)
-    }
-}
-
-/// Filters of the interface `index` at the hook with this handle.
-fn filters(index: u32, parent: u32) -> io::Result<Vec<Filter>> {
-    let mut request = TcMessage::default();
-    request.header.index = i32::try_from(index).map_err(io::Error::other)?;
-    request.header.parent = TcHandle::from(parent);
-    let answers = dump(RouteNetlinkMessage::GetTrafficFilter(request))?;
-    let mut filters = Vec::new();
-    for answer in answers {
-        let RouteNetlinkMessage::NewTrafficFilter(message) = answer else { continue };
-        let kind = message.attributes.iter().find_map(|attribute| match attribute {
-            TcAttribute::Kind(kind) => Some(kind.clone()),
-            _ => None,
-        });
-        let program = message.attributes.iter().find_map(program_name);
-        // A message without options is about the head of a list and no filter.
-        let has_options = message.attributes.iter().any(|attribute| matches!(attribute, TcAttribute::Options(_)));
-        if let (Some(kind), true) = (kind, has_options) {
-            let filter = Filter { kind, priority: message.header.info >> 16, program };
-            // A filter of kind u32 is listed once for its hash table and once for each entry.
-            if !filters.contains(&filter) {
-                filters.push(filter);
+    let site = Site { ifindex: index, name };
+    let mut lines = Vec::new();
+    for direction in Direction::BOTH {
+        match line(site, direction) {
+            Ok(line) => lines.push((direction, line)),
+            Err(error) => {
+                return vec![Finding::warn(format!("who decides on {name} cannot be listed: {error}"), "run as root")];
             }
         }
     }
-    Ok(filters)
+    let mut findings = judge(name, &lines);
+    findings.extend(xdp(name, index));
+    findings
 }
 
-/// The name of the BPF program that the options of a filter tell.
-fn program_name(attribute: &TcAttribute) -> Option<String> {
-    let TcAttribute::Options(options) = attribute else { return None };
-    options.iter().find_map(|option| match option {
-        TcOption::Bpf(TcFilterBpfOption::ProgName(name)) => Some(name.clone()),
-        _ => None,
-    })
+/// All that decide in one direction, in their order.
+fn line(site: Site<'_>, direction: Direction) -> io::Result<Vec<Occupant>> {
+    let mut all = Vec::new();
+    for place in Place::ALL {
+        all.extend(place.occupants(site, direction).map_err(io::Error::other)?);
+    }
+    Ok(all)
 }
 
-/// Findings about programs attached by TCX (since Linux 6.6), which run before every classic
-/// filter.
-fn tcx(name: &str) -> Vec<Finding> {
-    let hooks = [("ingress", TcAttachType::Ingress), ("egress", TcAttachType::Egress)];
-    let mut findings = Vec::new();
-    for (hook, attach_type) in hooks {
-        // An error means that the kernel has no TCX, or that we may not ask: other findings tell
-        // both.
-        let Ok((_, programs)) = SchedClassifier::query_tcx(name, attach_type) else { continue };
-        findings.extend(programs.iter().map(|program| {
-            let program = program.name_as_str().unwrap_or("without a name").to_owned();
-            let text = format!("TCX program {program} on {hook} runs before the gate");
-            Finding::warn(text, "make sure that it neither answers ARP nor redirects frames of service addresses")
-        }));
+/// Whether somebody at a hook is a gate.
+fn is_gate(occupant: &Occupant) -> bool {
+    occupant.name.as_deref().is_some_and(|name| name.starts_with(OURS))
+}
+
+/// What the order of those who decide means, in both directions.
+pub(super) fn judge(name: &str, lines: &[(Direction, Vec<Occupant>)]) -> Vec<Finding> {
+    let gated = lines.iter().any(|(_, line)| line.iter().any(is_gate));
+    let mut findings: Vec<Finding> =
+        lines.iter().flat_map(|(direction, line)| in_one_direction(name, *direction, line, gated)).collect();
+    if findings.is_empty() {
+        let text = if gated { "the gate decides first, and nothing after it" } else { "no tc or TCX program" };
+        findings.push(Finding::ok(text));
+    } else if gated && findings.iter().all(|finding| finding.level == super::Level::Ok) {
+        findings.insert(0, Finding::ok("the gate decides first"));
     }
     findings
+}
+
+/// What the order in one direction means; `gated`: there is a gate in one of them.
+fn in_one_direction(name: &str, direction: Direction, line: &[Occupant], gated: bool) -> Vec<Finding> {
+    let on = direction.name();
+    let first = line.iter().position(is_gate);
+    if gated && first.is_none() {
+        let remedy = "restart the agent, and find out who takes the gate away";
+        return vec![Finding::fail(format!("{name} has half a gate: none on {on}"), remedy)];
+    }
+    let judged = line.iter().enumerate().filter(|(at, _)| Some(*at) != first);
+    judged
+        .map(|(at, occupant)| match first {
+            // A gate that is not there yet.
+            None => Finding::ok(format!("{} on {on}: the gate will be put before it", occupant.text)),
+            Some(gate) if at < gate => Finding::fail(
+                format!("{} decides before the gate on {on}: what it lets pass is never gated", occupant.text),
+                "a running agent goes first within a second: is it running, and what does its log say? If that comes \
+                 again and again, detach the other program",
+            ),
+            Some(_) if is_gate(occupant) => Finding::fail(
+                format!("{} on {on} stands behind the gate: an earlier gate, which never opens again", occupant.text),
+                "stop the agent, run `vipair run` once by hand as root, which takes it away, and start the agent",
+            ),
+            Some(_) => Finding::ok(format!("{} on {on} decides after the gate", occupant.text)),
+        })
+        .collect()
 }
 
 /// A finding if an XDP program is attached to the interface.

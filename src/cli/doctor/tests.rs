@@ -208,6 +208,37 @@ fn the_gate_is_not_taken_for_another_program() {
     }
 }
 
+/// Somebody at a hook, by the name of its program.
+fn occupant(name: &str) -> crate::agent::gate::place::Occupant {
+    crate::agent::gate::place::Occupant { id: Some(1), name: Some(name.to_owned()), text: format!("TCX program {name}") }
+}
+
+#[test]
+fn the_gate_must_be_the_first_to_decide_in_both_directions() {
+    use crate::agent::gate::place::Direction::{Egress, Ingress};
+    let all = |names: &[&str]| names.iter().map(|name| occupant(name)).collect::<Vec<_>>();
+    let told = |out: &[&str], inward: &[&str]| {
+        let findings = programs::judge("eth0", &[(Egress, all(out)), (Ingress, all(inward))]);
+        assert!(!findings.is_empty());
+        let worst = findings.iter().map(|finding| finding.level).max();
+        (worst, findings.into_iter().map(|finding| finding.text).collect::<Vec<_>>().join("; "))
+    };
+    let (out, inward) = ("vip_eg_1", "vip_in_1");
+    for (level, words, line) in [
+        (Level::Ok, "no tc or TCX program", told(&[], &[])),
+        (Level::Ok, "the gate decides first", told(&[out], &[inward])),
+        (Level::Ok, "other on ingress decides after the gate", told(&[out], &[inward, "other"])),
+        (Level::Ok, "other on egress: the gate will be put before it", told(&["other"], &[])),
+        (Level::Fail, "other decides before the gate on ingress", told(&[out], &["other", inward])),
+        (Level::Fail, "other decides before the gate on egress", told(&["other", out], &[inward])),
+        (Level::Fail, "half a gate: none on ingress", told(&[out], &["other"])),
+        (Level::Fail, "vip_eg_0 on egress stands behind the gate", told(&[out, "vip_eg_0"], &[inward])),
+    ] {
+        assert_eq!(line.0, Some(level), "{}", line.1);
+        assert!(line.1.contains(words), "{words:?} in {:?}", line.1);
+    }
+}
+
 #[test]
 fn a_witness_is_routed_to_and_heard_or_the_doctor_says_what_that_means() {
     use crate::control::protocol::{LinkState, LinkStatus};

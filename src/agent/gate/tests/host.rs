@@ -41,7 +41,7 @@ fn impossible_tables_are_refused() {
 #[test]
 fn a_gate_has_room_to_grow_and_an_end() {
     let limits = Limits::roomy(1, 1, 0).expect("small");
-    assert!(limits.hold(63, 1024, 1024) && !limits.hold(64, 1, 1) && !limits.hold(1, 1025, 0));
+    assert!(limits.hold(63, 1023, 1024) && !limits.hold(64, 1, 1) && !limits.hold(1, 1024, 0));
     let limits = Limits::roomy(1000, 50_000, 50_000).expect("large");
     assert!(limits.hold(2000, 100_000, 100_000));
     assert!(Limits::roomy(40_000, 1, 1).is_err());

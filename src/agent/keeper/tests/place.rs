@@ -112,3 +112,58 @@ fn a_gate_in_the_old_place_is_adopted_into_the_new_one() {
         assert!(!tc("filter show dev west ingress").contains("bpf") && is_gated());
     });
 }
+
+#[test]
+fn a_deleted_filter_takes_the_addresses_along_until_a_new_gate_is_closed() {
+    in_netns(|| {
+        veth();
+        let kept = Kept::start_in(Some(Place::Clsact), web(&["10.0.0.100", "2001:db8::100"]));
+        let (old, slot, _, _) = kept.attached();
+        old.begin(1);
+        old.renew(MonoTime::FOREVER);
+        old.open(slot, Epoch(257), MonoTime::FOREVER);
+        kept.ready();
+        for words in ["qdisc del dev west clsact", "filter del dev west egress", "filter del dev west ingress"] {
+            tc(words);
+            assert!(kept.lost().contains("removed"));
+            let (gate, slot, _, adopted) = kept.attached();
+            assert!(!adopted && gate.slot_view(slot).answer_until == MonoTime::ZERO);
+            kept.ready();
+            assert!(is_gated() && has("10.0.0.100/32") && has("2001:db8::100/128"));
+        }
+        kept.stop();
+    });
+}
+
+#[test]
+fn a_lost_gate_is_noticed_without_waiting_for_the_next_look() {
+    in_netns(|| {
+        veth();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let kept = Kept::start_in(Some(Place::Clsact), web(&["10.0.0.100"]));
+        kept.ready();
+        let wanted = vips(&["10.0.0.100"]);
+        let exposed = [(); 3].map(|()| {
+            let mut changes = runtime.block_on(async { NetlinkEvents::open() }).unwrap();
+            let start = now();
+            tc("qdisc del dev west clsact");
+            // The address is back so soon that only events show its absence.
+            let gone = async {
+                loop {
+                    match changes.next().await.unwrap() {
+                        NetlinkEvent::AddressRemoved { address, .. } if wanted.contains(&address) => break,
+                        _ => {}
+                    }
+                }
+            };
+            runtime.block_on(async { tokio::time::timeout(LONG, gone).await }).expect("address removed");
+            let exposed = now().since(start);
+            kept.ready();
+            exposed
+        });
+        println!("address gone {exposed:?} after tc was started");
+        // A look comes about 0.9 s after each repair.
+        assert!(exposed.iter().min() < Some(&(LOOK / 2)));
+        kept.stop();
+    });
+}
