@@ -246,7 +246,8 @@ impl Gate {
         adopted: bool,
     ) -> Result<Gate, GateError> {
         let slots = (1..object.mapping.count()).filter_map(|slot| Some((object.mapping.key(slot)?, slot))).collect();
-        let known = object.addresses().map_err(|error| GateError::program("read gate addresses", site.name, &error))?;
+        let known =
+            object.addresses().map_err(|error| GateError::program("read gate addresses", site.name, &error))?;
         let addresses = known.into_iter().map(|(vip, slot)| (vip, u16::try_from(slot).unwrap_or(RETIRED))).collect();
         let interface = site.name.to_owned();
         Ok(Gate { ifindex: site.ifindex, interface, object, place, note, slots, addresses, adopted })

@@ -100,6 +100,17 @@ impl Place {
         Ok(if listed.is_some() { Place::Tcx } else { Place::Clsact })
     }
 
+    /// Makes sure that a program can be attached in this place.
+    ///
+    /// # Errors
+    /// [`GateError::Place`] if something that is no program holds the place.
+    pub fn check(self, site: Site<'_>) -> Result<(), GateError> {
+        match self {
+            Place::Tcx => Ok(()),
+            Place::Clsact => clsact::check(site),
+        }
+    }
+
     /// Name of the place in messages.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -48,7 +48,8 @@ impl Gate {
     /// tried.
     pub fn prove(&mut self, mac: MacAddr) -> Result<bool, GateError> {
         let address = NOBODYS.into_iter().find(|address| !self.addresses.contains_key(&Vip::V4(*address)));
-        let address = address.ok_or_else(|| GateError::Groups("no address is left to try the gate with".to_owned()))?;
+        let address =
+            address.ok_or_else(|| GateError::Groups("no address is left to try the gate with".to_owned()))?;
         let failed = |error: aya::maps::MapError| GateError::program("try the gate", &self.interface, &error);
         self.object.set_address(address.into(), RETIRED).map_err(failed)?;
         let sender = one_time_sender()?;
@@ -69,7 +70,11 @@ impl Gate {
         let asked: fn(&Counters) -> u64 = |counters| counters.answers_refused;
         let claimed: fn(&Counters) -> u64 = |counters| counters.claims_refused;
         for (frame, count, what) in [
-            (question, asked, "a question that it must turn round on the way out and drop on the way in was not seen"),
+            (
+                question,
+                asked,
+                "a question that it must turn round on the way out and drop on the way in was not seen",
+            ),
             (claim, claimed, "a claim that it must drop on the way out was not seen"),
         ] {
             match self.is_counted(&socket, &frame, count)? {
@@ -95,7 +100,8 @@ impl Gate {
         let before = count(&self.counters(RETIRED)?);
         for _ in 0..TRIES {
             // A frame that the gate drops may count as sent or not.
-            let _sent = socket.send(frame).map_err(|cause| GateError::system("try the gate", &self.interface, cause))?;
+            let _sent =
+                socket.send(frame).map_err(|cause| GateError::system("try the gate", &self.interface, cause))?;
             for _ in 0..LOOKS {
                 if count(&self.counters(RETIRED)?) > before {
                     return Ok(Some(true));
@@ -108,11 +114,13 @@ impl Gate {
     }
 }
 
-/// A hardware address that nobody has: random, unicast, locally administered.
+/// A hardware address that nobody has: random, locally administered, of a group. So a question that
+/// comes in is no sign of life for whoever listens on the segment.
 fn one_time_sender() -> Result<MacAddr, GateError> {
     let mut bytes = [0; 6];
-    getrandom::fill(&mut bytes).map_err(|cause| GateError::system("make a number", "getrandom", std::io::Error::other(cause)))?;
-    bytes[0] = bytes[0] & 0xfc | 0x02;
+    getrandom::fill(&mut bytes)
+        .map_err(|cause| GateError::system("make a number", "getrandom", std::io::Error::other(cause)))?;
+    bytes[0] |= 0x03;
     Ok(MacAddr(bytes))
 }
 

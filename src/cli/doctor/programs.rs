@@ -25,11 +25,19 @@ pub(super) fn examine(name: &str) -> Vec<Finding> {
         match line(site, direction) {
             Ok(line) => lines.push((direction, line)),
             Err(error) => {
-                return vec![Finding::warn(format!("who decides on {name} cannot be listed: {error}"), "run as root")];
+                return vec![Finding::warn(
+                    format!("who decides on {name} cannot be listed: {error}"),
+                    "run as root",
+                )];
             }
         }
     }
-    let mut findings = judge(name, &lines);
+    let mut findings = match Place::best(site).and_then(|place| place.check(site)) {
+        Ok(()) => judge(name, &lines),
+        Err(error) => {
+            vec![Finding::fail(error.to_string(), format!("see `tc qdisc show dev {name}`, and who added it"))]
+        }
+    };
     findings.extend(xdp(name, index));
     findings
 }

@@ -210,7 +210,11 @@ fn the_gate_is_not_taken_for_another_program() {
 
 /// Somebody at a hook, by the name of its program.
 fn occupant(name: &str) -> crate::agent::gate::place::Occupant {
-    crate::agent::gate::place::Occupant { id: Some(1), name: Some(name.to_owned()), text: format!("TCX program {name}") }
+    crate::agent::gate::place::Occupant {
+        id: Some(1),
+        name: Some(name.to_owned()),
+        text: format!("TCX program {name}"),
+    }
 }
 
 #[test]

@@ -127,13 +127,16 @@ fn ensure_clsact(site: Site<'_>) -> Result<(), GateError> {
         .attribute(TCA_KIND, b"clsact\0");
     match exchange(request) {
         Ok(_) => Ok(()),
-        Err(refusal) if refusal.source.raw_os_error() == Some(libc::EEXIST) => expect_clsact(site),
+        Err(refusal) if refusal.source.raw_os_error() == Some(libc::EEXIST) => check(site),
         Err(refusal) => Err(GateError::explained("add clsact qdisc", site.name, refusal.detail, refusal.source)),
     }
 }
 
-/// Makes sure that the qdisc which holds the place is clsact.
-fn expect_clsact(site: Site<'_>) -> Result<(), GateError> {
+/// Makes sure that the qdisc which holds the place is clsact, if there is one.
+///
+/// # Errors
+/// [`GateError::Place`] if it is another; the kernel's refusal.
+pub(super) fn check(site: Site<'_>) -> Result<(), GateError> {
     let request = Request::new(libc::RTM_GETQDISC, libc::NLM_F_DUMP).traffic(site.ifindex, 0, 0, 0);
     let answers = exchange(request)
         .map_err(|refusal| GateError::explained("list qdiscs", site.name, refusal.detail, refusal.source))?;
@@ -146,7 +149,9 @@ fn expect_clsact(site: Site<'_>) -> Result<(), GateError> {
         None => Ok(()),
         Some(kind) => Err(GateError::Place {
             interface: site.name.to_owned(),
-            cause: format!("a qdisc of kind {kind} holds its place; replace that by clsact, which does the same and more"),
+            cause: format!(
+                "a qdisc of kind {kind} holds its place; replace that by clsact, which does the same and more"
+            ),
         }),
     }
 }
@@ -154,8 +159,7 @@ fn expect_clsact(site: Site<'_>) -> Result<(), GateError> {
 /// The filters that decide about frames, in the order in which they are asked. No interface or
 /// qdisc means no filters.
 fn filters(site: Site<'_>, direction: Direction) -> Result<Vec<Filter>, GateError> {
-    let request =
-        Request::new(libc::RTM_GETTFILTER, libc::NLM_F_DUMP).traffic(site.ifindex, 0, parent(direction), 0);
+    let request = Request::new(libc::RTM_GETTFILTER, libc::NLM_F_DUMP).traffic(site.ifindex, 0, parent(direction), 0);
     match exchange(request) {
         Ok(answers) => {
             Ok(answers.iter().filter_map(|(kind, payload)| Filter::read(*kind, payload, site.ifindex)).collect())

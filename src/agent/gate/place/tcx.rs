@@ -71,8 +71,7 @@ fn hook(direction: Direction) -> u32 {
 fn call<T>(command: libc::c_long, attributes: &mut T) -> io::Result<()> {
     // SAFETY: the kernel reads and writes at most `size_of::<T>()` bytes of a live value made of
     // integers alone, for which any bytes are valid, and keeps no reference.
-    let result =
-        unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>()) };
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

@@ -238,7 +238,11 @@ fn a_filter_that_is_put_before_the_gates_is_noticed_and_superseded() {
 fn an_ingress_qdisc_is_no_place_for_a_gate() {
     let lab = Lab::new(1);
     let node = lab.host(1);
+    let site = Site { ifindex: node.ifindex(), name: "eth0" };
+    node.inside(|| Place::Clsact.check(site)).expect("a place");
     node.tc("qdisc add dev eth0 handle ffff: ingress");
+    assert!(matches!(node.inside(|| Place::Clsact.check(site)), Err(GateError::Place { .. })));
+    assert!(has_tcx() || node.inside(|| Gate::install(site.ifindex, "eth0", &web())).is_err());
     let error = node.try_install_in(Place::Clsact, adopt::CURRENT, &web()).expect_err("no place");
     assert!(matches!(&error, GateError::Place { .. }) && error.to_string().contains("kind ingress"), "{error}");
     assert_eq!(crowd(&node, Place::Clsact), [0, 0], "nothing is left behind");
@@ -258,10 +262,7 @@ fn a_filter_behind_a_program_on_tcx_is_not_the_first() {
     let gate = install(&node, Place::Clsact);
     intrude(&node, PASS);
     assert!(matches!(node.standing(&gate), Standing::Behind(_)));
-    assert!(matches!(
-        node.try_install_in(Place::Clsact, adopt::CURRENT, &web()),
-        Err(GateError::Place { .. })
-    ));
+    assert!(matches!(node.try_install_in(Place::Clsact, adopt::CURRENT, &web()), Err(GateError::Place { .. })));
 }
 
 #[test]
