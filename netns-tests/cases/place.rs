@@ -116,7 +116,7 @@ fn program_before_the_gate_is_noticed_at_once_and_the_gate_goes_first() {
         return;
     }
     let beta = scene.lab.server(Server::Beta);
-    let gate = Hook::BOTH.map(|hook| programs(beta, "eth0", hook).expect("TCX")[0]);
+    let gate = Hook::BOTH.map(|hook| programs(beta, "eth0", hook).expect("TCX").first().copied());
     let at = scene.lab.note("beta: a program that lets everything pass comes before the gate");
     Hook::BOTH.into_iter().for_each(|hook| intrude(beta, "eth0", hook, PASS));
     scene.wait("the loss to be told", |s| s.agent(Server::Beta).events().contains("gate_lost"));
@@ -130,7 +130,10 @@ fn program_before_the_gate_is_noticed_at_once_and_the_gate_goes_first() {
     let beta = scene.lab.server(Server::Beta);
     for (hook, former) in Hook::BOTH.into_iter().zip(gate) {
         let now = programs(beta, "eth0", hook).expect("TCX");
-        assert!(now.len() == 2 && !now.contains(&former), "a new gate, then the program, and no more: {now:?}");
+        assert!(
+            now.len() == 2 && former.is_none_or(|id| !now.contains(&id)),
+            "a new gate, then the program, and no more: {now:?}"
+        );
     }
     speak_from_the_address(beta);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_millis(500));
