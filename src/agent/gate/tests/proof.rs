@@ -68,6 +68,23 @@ fn a_proof_needs_no_carrier_and_waits_for_an_interface_that_is_off() {
     assert!(node.prove(&mut gate).expect("it works"));
 }
 
+#[test]
+fn a_proof_works_on_interfaces_that_are_no_cards() {
+    let lab = Lab::new(1);
+    let node = lab.host(1);
+    for (name, words) in
+        [("br0", "link add name br0 type bridge"), ("mac0", "link add link eth0 name mac0 type macvlan mode bridge")]
+    {
+        node.ip(words);
+        node.ip(&format!("link set {name} up"));
+        let proven = node.inside(|| {
+            let index = nix::net::if_::if_nametoindex(name).expect("it is there");
+            Gate::install(index, name, &web())?.prove(node.mac())
+        });
+        assert!(proven.expect("it works"), "{name}");
+    }
+}
+
 // S3
 #[test]
 fn a_gate_that_is_passed_by_fails_the_proof_without_a_claim() {
