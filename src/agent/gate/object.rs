@@ -257,6 +257,26 @@ impl Object {
         Ok(())
     }
 
+    /// Puts both programs where those of `old` are.
+    ///
+    /// # Errors
+    /// As [`Place::replace`]: one of the two directions may have changed over.
+    pub(super) fn replace(
+        &self,
+        old: &Object,
+        place: Place,
+        site: Site<'_>,
+        note: Option<&Note>,
+    ) -> Result<(), GateError> {
+        if let Some(note) = note {
+            note.add(site, [self.ingress.id, self.egress.id]);
+        }
+        for (direction, name) in Direction::BOTH.into_iter().zip([EGRESS, INGRESS]) {
+            place.replace(site, direction, (old.program(direction), self.program(direction)), name)?;
+        }
+        Ok(())
+    }
+
     /// Where the two programs stand, in the kernel's own words: what is wrong with one of them, or
     /// that both are first.
     ///
