@@ -152,6 +152,12 @@ impl Evidence {
         self.watches.iter_mut().for_each(|watch| *watch = None);
     }
 
+    /// Gives what the watches know of groups their new numbers.
+    pub fn renumber(&mut self, number: impl Fn(GroupId) -> Option<GroupId>) {
+        let watches = self.watches.iter_mut().flatten();
+        watches.flat_map(|watch| &mut watch.probes).for_each(|probes| probes.renumber(&number));
+    }
+
     /// Lets every watch ask now.
     pub fn hurry(&mut self, now: MonoTime) {
         self.watches.iter_mut().flatten().for_each(|watch| watch.next = watch.next.min(now));
