@@ -133,6 +133,7 @@ impl Grounds {
             | Event::Addresses { .. }
             | Event::GateReplaced { .. }
             | Event::Anchor { .. }
+            | Event::OwnMacs { .. }
             | Event::Stored { .. }
             | Event::StoreFailed
             | Event::Command { .. }

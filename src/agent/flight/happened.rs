@@ -25,6 +25,7 @@ pub enum Happened {
     Addresses { group: GroupId, there: bool },
     GateReplaced { interface: InterfaceId },
     Anchor { interface: InterfaceId, address: IpAddr, mac: Option<MacAddr> },
+    OwnMacs { macs: Vec<MacAddr> },
     Stored { version: u64 },
     StoreFailed,
     Command { id: u64, command: Command },
@@ -50,6 +51,7 @@ impl Happened {
             Event::Addresses { group, there } => Happened::Addresses { group, there },
             Event::GateReplaced { interface } => Happened::GateReplaced { interface },
             Event::Anchor { interface, address, mac } => Happened::Anchor { interface, address, mac },
+            Event::OwnMacs { macs } => Happened::OwnMacs { macs: macs.to_vec() },
             Event::Stored { version } => Happened::Stored { version },
             Event::StoreFailed => Happened::StoreFailed,
             Event::Command { id, command } => Happened::Command { id, command },
@@ -74,6 +76,7 @@ impl Happened {
             Happened::Addresses { group, there } => Event::Addresses { group, there },
             Happened::GateReplaced { interface } => Event::GateReplaced { interface },
             Happened::Anchor { interface, address, mac } => Event::Anchor { interface, address, mac },
+            Happened::OwnMacs { ref macs } => Event::OwnMacs { macs },
             Happened::Stored { version } => Event::Stored { version },
             Happened::StoreFailed => Event::StoreFailed,
             Happened::Command { id, command } => Event::Command { id, command },
@@ -88,9 +91,11 @@ impl Happened {
         let has_group = |group: GroupId| usize::from(group.0) < groups;
         let has_interface = |interface: InterfaceId| usize::from(interface.0) < interfaces;
         match self {
-            Happened::Refused { .. } | Happened::Link { .. } | Happened::Stored { .. } | Happened::StoreFailed => {
-                true
-            }
+            Happened::Refused { .. }
+            | Happened::Link { .. }
+            | Happened::OwnMacs { .. }
+            | Happened::Stored { .. }
+            | Happened::StoreFailed => true,
             Happened::Seen { interface, .. }
             | Happened::Interface { interface, .. }
             | Happened::LeaseRefused { interface }

@@ -138,6 +138,7 @@ impl Recorder {
             | Event::Addresses { .. }
             | Event::GateReplaced { .. }
             | Event::Anchor { .. }
+            | Event::OwnMacs { .. }
             | Event::Stored { .. }
             | Event::StoreFailed
             | Event::Command { .. }

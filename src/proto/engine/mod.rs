@@ -42,8 +42,9 @@
 //! majority of {node, node, witnesses} has promised to vote for nobody else (see `vote`).
 
 use crate::durable::Loaded;
-use crate::types::MonoTime;
+use crate::types::{InterfaceId, MonoTime};
 use crate::wire::auth::Rejects;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 mod action;
@@ -175,6 +176,7 @@ impl Engine {
             }
             Event::Anchor { interface, address, mac } => self.evidence[interface].note_gateway(address, mac),
             Event::Addresses { group, there } => self.handle_addresses(group, there, now),
+            Event::OwnMacs { macs } => self.evidence.note_own_macs(macs),
             Event::GateReplaced { interface } => self.handle_gate_replaced(interface, now, out),
             Event::Stored { version } => self.handle_stored(version, out),
             Event::StoreFailed => self.handle_store_failed(out),
@@ -202,6 +204,11 @@ impl Engine {
         let evidence = self.evidence.next_deadline(&self.peers, &self.setup, &self.turn);
         let blind = self.leases.former.blind_deadline();
         [self.turn.next_pulse, self.groups.deadline, evidence, votes, blind].into_iter().fold(votes, MonoTime::min)
+    }
+
+    /// Addresses of those who were seen on the segment of an interface and are no peers, at most 16.
+    pub fn neighbours(&self, interface: InterfaceId) -> impl Iterator<Item = IpAddr> + '_ {
+        self.evidence.seen_on(interface)
     }
 
     /// Notes the time, and what ran out before it.

@@ -25,7 +25,7 @@ impl Group {
         } else if self.addresses.there != Some(true) {
             Reason::NoAddresses
         } else if self.is_open() {
-            if self.is_unhealthy(around.rules) { Reason::Unhealthy } else { self.lacks(around.rules).reason() }
+            if self.is_unhealthy(around) { Reason::Unhealthy } else { self.lacks(around).reason() }
         } else if self.epochs.damaged {
             Reason::StateDamaged
         } else if !self.has_reserve() {
@@ -36,10 +36,10 @@ impl Group {
             Reason::Hook
         } else if around.evidence[self.interface].isolated {
             Reason::Isolated
-        } else if self.is_unhealthy(around.rules) {
+        } else if self.is_unhealthy(around) {
             Reason::Unhealthy
         } else {
-            self.lacks(around.rules).reason()
+            self.lacks(around).reason()
         }
     }
 
@@ -56,7 +56,7 @@ impl Group {
             reason: self.reason(around),
             wants: self.candidate.wants,
             faulty: false,
-            health: self.service.lacks.added_to(self.service.health),
+            health: self.told_lacks(around).added_to(self.service.health),
             ..self.row
         };
         if row != self.row {
