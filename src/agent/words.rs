@@ -9,6 +9,8 @@ use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, NodeI
 use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
 
+mod alike;
+
 /// A saying: an event for people and programs, before it has a time and a number.
 pub struct Saying {
     /// Weight of the event in the log.
@@ -35,6 +37,10 @@ pub struct Names {
     interfaces: Vec<String>,
     nodes: Vec<String>,
     witnesses: Vec<String>,
+    /// Addresses of each node's links, by number; empty where there is no configuration.
+    ends: Vec<Vec<String>>,
+    /// Addresses of the witnesses, by number.
+    witness_ends: Vec<String>,
 }
 
 impl Names {
@@ -45,13 +51,15 @@ impl Names {
             interfaces: config.interfaces().into_iter().map(str::to_owned).collect(),
             nodes: config.nodes.iter().map(|node| node.name.clone()).collect(),
             witnesses: witnesses(config.witnesses().count()),
+            ends: config.nodes.iter().map(|node| node.links.iter().map(ToString::to_string).collect()).collect(),
+            witness_ends: config.witnesses().map(|(_, address)| address.to_string()).collect(),
         }
     }
 
     /// Names given one by one, in the order of their numbers.
     pub fn of(groups: Vec<String>, interfaces: Vec<String>, nodes: Vec<String>, votes: Option<Votes>) -> Names {
         let witnesses = witnesses(votes.map_or(0, |votes| usize::from(votes.witnesses)));
-        Names { groups, interfaces, nodes, witnesses }
+        Names { groups, interfaces, nodes, witnesses, ends: Vec::new(), witness_ends: Vec::new() }
     }
 
     /// Name of a group.
@@ -78,6 +86,23 @@ impl Names {
             LinkPath::Udp(index) => format!("link {index} to {peer}"),
             LinkPath::Segment(interface) => format!("segment link to {peer} on {}", self.interface(interface)),
         }
+    }
+}
+
+impl Names {
+    /// Where datagrams of a link come from: the address of its other end, or the clients' segment.
+    pub fn far_end(&self, link: LinkId) -> String {
+        let index = match link.path {
+            LinkPath::Udp(index) => index,
+            LinkPath::Segment(interface) => return format!("the clients' segment on {}", self.interface(interface)),
+        };
+        let node = link.peer.0.checked_sub(1).and_then(|at| self.ends.get(usize::from(at)));
+        let witness = link.peer.0.checked_sub(NodeId::FIRST_WITNESS.0);
+        let end = match witness {
+            Some(at) => self.witness_ends.get(usize::from(at)),
+            None => node.and_then(|links| links.get(usize::from(index))),
+        };
+        end.cloned().unwrap_or_else(|| self.link(link))
     }
 }
 
@@ -123,6 +148,7 @@ fn cause(cause: Cause) -> &'static str {
         Cause::Removed => "the group was removed from the configuration",
         Cause::Health => "the service does worse here than on the other node",
         Cause::Lacks => "this node lacks something for it that the other node has",
+        Cause::SameNumber => "another machine with this node's number is active and goes on",
     }
 }
 
@@ -146,6 +172,7 @@ pub fn cause_word(cause: Cause) -> &'static str {
         Cause::Removed => "removed",
         Cause::Health => "health",
         Cause::Lacks => "lacks",
+        Cause::SameNumber => "same_number",
     }
 }
 
@@ -172,6 +199,12 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::Mute => "mute: the kernel would not answer a client's question for the address (see the agent's log)",
         Reason::NoWayBack => "no way back: a route by which clients were reached has gone (see the agent's log)",
         Reason::Unreached => "unreached: nobody on the clients' segment is heard any more",
+        Reason::SameNumber => {
+            "another machine uses this node's number: the files list the nodes in another order, or one of both was started with a wrong --node"
+        }
+        Reason::SameMac => {
+            "the other node has the same hardware address on the interface: one server is a copy of the other; give one of them its own"
+        }
         Reason::Enslaved => "the interface is a port of a bridge or bond, which takes its frames",
     }
 }
@@ -266,6 +299,9 @@ pub fn notice(names: &Names, notice: &Notice) -> Saying {
         Notice::WitnessLost { .. } | Notice::WitnessHeard { .. } | Notice::Alone { .. } => {
             of_witnesses(names, notice)
         }
+        Notice::SameNumber { link } => alike::same_number(names, link),
+        Notice::SameMac { peer, interface } => alike::same_mac(names, peer, interface),
+        Notice::TooLarge { link, bytes } => alike::too_large(names, link, bytes),
         Notice::Differs { peer, differs } => self::differs(names.node(peer), differs),
         Notice::StoreFailed => saying(
             Severity::Error,
@@ -321,7 +357,13 @@ fn differs(peer: &str, differs: bool) -> Saying {
 fn role_change(name: &str, (from, to): (Role, Role), epoch: Epoch, (why, silence): (Cause, Duration)) -> Saying {
     let bad = matches!(
         why,
-        Cause::Silence | Cause::Interface | Cause::Lapsed | Cause::NoMajority | Cause::HigherEpoch | Cause::Unheard
+        Cause::Silence
+            | Cause::Interface
+            | Cause::Lapsed
+            | Cause::NoMajority
+            | Cause::HigherEpoch
+            | Cause::Unheard
+            | Cause::SameNumber
     );
     let severity = if bad { Severity::Warning } else { Severity::Info };
     let kind = match (to, why) {

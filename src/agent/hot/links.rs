@@ -6,7 +6,7 @@
 //! for a way anew with every datagram, and as long as there is none a new socket would find none
 //! either, while this one still hears the peer.
 
-use crate::io::links::{LinkSocket, Received};
+use crate::io::links::{LinkSocket, Received, SendOutcome};
 use crate::types::LinkId;
 use std::io;
 
@@ -43,13 +43,13 @@ impl Links {
 
     /// Sends a datagram over a link. What cannot be sent is lost; the next pulse says the same
     /// again.
-    pub fn send(&mut self, id: LinkId, datagram: &[u8]) {
-        let Some(link) = self.0.iter_mut().find(|link| link.id == id) else { return };
-        if let Some(socket) = &link.socket
-            && let Err(error) = socket.send(datagram)
-        {
+    pub fn send(&mut self, id: LinkId, datagram: &[u8]) -> SendOutcome {
+        let Some(link) = self.0.iter_mut().find(|link| link.id == id) else { return SendOutcome::Unreachable };
+        let Some(socket) = &link.socket else { return SendOutcome::Unreachable };
+        socket.send(datagram).unwrap_or_else(|error| {
             link.failure = Some(error);
-        }
+            SendOutcome::Unreachable
+        })
     }
 
     /// Takes what waits at the link at this place: a datagram, or a refusal. `None` if nothing

@@ -84,10 +84,11 @@ pub(super) fn draw(input: &mut Input<'_>) -> (Header, Vec<Row>) {
     let sender = input.byte().max(1);
     let receiver = Some(input.byte().max(1)).filter(|number| *number != sender).unwrap_or(sender % 255 + 1);
     let flags = input.byte();
+    let [query, goodbye, deaf, alone, open] = [1, 2, 4, 8, 16].map(|bit| flags & bit != 0);
     let header = Header {
         sender: NodeId(sender),
         receiver: NodeId(receiver),
-        flags: Flags { query: flags & 1 != 0, goodbye: flags & 2 != 0, deaf: flags & 4 != 0, alone: flags & 8 != 0 },
+        flags: Flags { query, goodbye, deaf, alone, open },
         cluster: u32::from(flags) * 0x0101_0101,
         session: input.long().max(1),
         counter: input.long().max(1),
@@ -120,7 +121,7 @@ fn draw_row(input: &mut Input<'_>) -> Row {
         consent: Epoch(consent),
         mac,
         role: Role::from_wire(role).expect("seven roles"),
-        reason: Reason::from_wire(reason % 20).unwrap_or(Reason::Enslaved),
+        reason: Reason::from_wire(reason % 21).unwrap_or(Reason::Enslaved),
         wants: flags & 1 != 0,
         faulty: flags & 2 != 0,
         health,

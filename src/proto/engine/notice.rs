@@ -42,6 +42,8 @@ pub enum Cause {
     Health,
     /// This node lacks something that the peer has.
     Lacks,
+    /// Another machine that uses our number is active as well.
+    SameNumber,
 }
 
 /// Why a hook did not do what it was run for.
@@ -156,6 +158,26 @@ pub enum Notice {
     Alone {
         /// Whether the pair decides alone now.
         alone: bool,
+    },
+    /// Somebody authentic uses the number of this node, or does no more.
+    SameNumber {
+        /// Where it was heard; `None` if it is there no more.
+        link: Option<LinkId>,
+    },
+    /// A peer has our hardware address, or has it no more.
+    SameMac {
+        /// The peer.
+        peer: NodeId,
+        /// The interface on which it is ours as well; `None` if it is on none any more.
+        interface: Option<InterfaceId>,
+    },
+    /// A link does not take a datagram that is so long; from now on shorter ones are sent there.
+    /// Told once for each link.
+    TooLarge {
+        /// The link.
+        link: LinkId,
+        /// Length of the datagram, in bytes.
+        bytes: u16,
     },
     /// The peer's configuration differs from ours; `status` tells the fields.
     Differs {

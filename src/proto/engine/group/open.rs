@@ -67,7 +67,8 @@ pub(in crate::engine) fn consent_cause(reason: Reason) -> Cause {
         | Reason::Incomplete
         | Reason::Mute
         | Reason::NoWayBack
-        | Reason::Unreached => Cause::Handover,
+        | Reason::Unreached
+        | Reason::SameMac => Cause::Handover,
         Reason::NoInterface
         | Reason::NoCarrier
         | Reason::NoGate
@@ -75,6 +76,7 @@ pub(in crate::engine) fn consent_cause(reason: Reason) -> Cause {
         | Reason::StateDamaged
         | Reason::Isolated
         | Reason::Hook
+        | Reason::SameNumber
         | Reason::Enslaved
         | Reason::Listening => Cause::Free,
     }
@@ -89,8 +91,10 @@ impl Group {
         }
         let reason = self.reason(around);
         // Isolation is found out while claiming, so it must not keep us from asking again. A node
-        // whose service is dead, or that lacks something, is better than no node.
-        let able = matches!(reason, Reason::None | Reason::Isolated | Reason::Unhealthy) || reason.is_lack();
+        // whose service is dead, or that lacks something, is better than no node, and so is one whose
+        // hardware address a peer has that is gone.
+        let able = matches!(reason, Reason::None | Reason::Isolated | Reason::Unhealthy | Reason::SameMac);
+        let able = able || reason.is_lack();
         if !able || self.role != Role::Standby {
             self.claim = Claim::NONE;
             return;
@@ -157,7 +161,9 @@ impl Group {
         // stopped between its decision to open and the store that opens, where no probe finds it:
         // the lease that it would open with must be over first.
         let known = &around.peers[peer];
-        let open = known.is_active(self.id) && !self.may_be_opened_by(known.id);
+        // No more is a gate found by probes whose answers cannot be told from our own.
+        let askable = !self.shares_mac(peer, around.peers, around.leases);
+        let open = known.is_active(self.id) && !self.may_be_opened_by(known.id) && askable;
         let lease = timing.listen.max(stretch(known.lease(), timing.drift_ppm)) + timing.pulse;
         if known.heard.is_some() && !open && known.silence(around.turn, around.now) < lease {
             return Permit::No;

@@ -54,7 +54,8 @@ impl Engine {
             outbox,
             store: Persistence { former, version, wanted, failing },
             commands: Commands { pending, stopping, stopped },
-            rejects: _, // told to people
+            double,
+            turned_away: _, // told to people
         } = self;
         let timing = &setup.timing;
         let horizon = Horizon::of(timing);
@@ -79,6 +80,7 @@ impl Engine {
         for peer in peers.iter() {
             peer.canon(now, self, &horizon, canon);
         }
+        double.canon(now, timing, canon);
         if setup.votes.is_some() {
             outbox.canon_sent(now, canon);
             poll.canon(now, self, canon);
