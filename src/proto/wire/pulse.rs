@@ -344,6 +344,8 @@ impl Reason {
             | Reason::Stopping
             | Reason::Unhealthy
             | Reason::Hook
+            | Reason::SameNumber
+            | Reason::SameMac
             | Reason::Enslaved => false,
         }
     }

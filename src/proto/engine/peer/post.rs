@@ -222,24 +222,25 @@ impl Post<'_> {
         let known = self.double.sessions.verified() == Some(session);
         let (sessions, counter) = (&mut self.double.sessions, self.outbox.counter);
         let echo = if known { sessions.echo(counter) } else { sessions.answer(session, counter) };
-        self.tell_double(peer, link, echo, out);
+        self.tell_double((peer, link), echo, false, out);
     }
 
-    /// Sends a pulse to a double instead of to a peer. Witnesses get none.
+    /// Sends a pulse to a double instead of to a peer, and asks for an answer: what it says to others
+    /// proves nothing to us. Witnesses get none.
     fn send_to_double(&mut self, peer: PeerAt, link: LinkId, out: &mut Actions) {
         if self.peers[peer].id.is_witness() {
             return;
         }
         self.outbox.counter += 1;
         let echo = self.double.sessions.echo(self.outbox.counter);
-        self.tell_double(peer, link, echo, out);
+        self.tell_double((peer, link), echo, true, out);
     }
 
     /// Sends one datagram to a double: to everybody, if it goes over the segment.
-    fn tell_double(&mut self, peer: PeerAt, link: LinkId, echo: Echo, out: &mut Actions) {
+    fn tell_double(&mut self, (peer, link): (PeerAt, LinkId), echo: Echo, query: bool, out: &mut Actions) {
         let versions = (self.outbox.table, self.outbox.table);
         let (to, open) = (MacAddr::BROADCAST, self.groups.iter().any(|group| group.is_open()));
-        self.send_datagram(&Letter { peer, link, to, query: false, echo, versions, rows: false, open }, out);
+        self.send_datagram(&Letter { peer, link, to, query, echo, versions, rows: false, open }, out);
     }
 
     /// Sends one datagram, with the present counter, and the rows that were chosen last if they are

@@ -14,9 +14,10 @@ fn reason(world: &World, at: usize) -> Reason {
     world.nodes[at].engine.as_ref().unwrap().report(world.now).groups[0].reason
 }
 
-/// Whether a node was told that somebody uses its number.
-fn is_told(world: &World, at: usize) -> bool {
-    world.nodes[at].notices.iter().any(|(_, notice)| matches!(notice, Notice::SameNumber { link: Some(_) }))
+/// How often a node was told that somebody uses its number.
+fn told(world: &World, at: usize) -> usize {
+    let alarm = |notice: &Notice| matches!(notice, Notice::SameNumber { link: Some(_) });
+    world.nodes[at].notices.iter().filter(|(_, notice)| alarm(notice)).count()
 }
 
 /// Cuts the nodes apart on every path, or joins them.
@@ -50,7 +51,7 @@ fn a_node_that_comes_with_the_number_of_the_active_stays_closed() {
     world.run(Duration::from_secs(60));
     assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
     assert_eq!((reason(&world, 0), reason(&world, 1)), (Reason::None, Reason::SameNumber));
-    assert!(is_told(&world, 0) && is_told(&world, 1));
+    assert_eq!((told(&world, 0), told(&world, 1)), (1, 1), "one alarm for one cause");
     assert_eq!(world.changes(0).iter().filter(|(role, _)| *role == Role::Active).count(), 1);
 }
 
@@ -65,6 +66,7 @@ fn two_nodes_of_one_number_that_hear_each_other_open_nothing_until_one_is_gone()
     world.run(Duration::from_secs(60));
     assert_eq!((world.answering(), world.double_answers), (Vec::<usize>::new(), 0));
     assert_eq!((reason(&world, 0), reason(&world, 1)), (Reason::SameNumber, Reason::SameNumber));
+    assert_eq!((told(&world, 0), told(&world, 1)), (1, 1), "one alarm for one cause");
     world.crash(1);
     world.run_until_answered_by(0, Duration::from_secs(40));
 }
@@ -124,7 +126,7 @@ fn recordings_of_our_own_life_close_nothing_and_keep_nobody_from_opening() {
         world.handle(0, Event::Datagram { link, bytes });
         world.run(ms(5));
     }
-    assert!(!is_told(&world, 0) && !is_told(&world, 1));
+    assert_eq!((told(&world, 0), told(&world, 1)), (0, 0));
     let rejects = world.nodes[0].engine.as_ref().unwrap().report(world.now).rejects;
     assert_eq!(rejects.own_number, 300);
     assert_eq!(world.answering(), [0]);
