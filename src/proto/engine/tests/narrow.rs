@@ -21,7 +21,7 @@ fn narrow(profile: Profile, widest: usize) -> World {
 // S8 L5: each node hears the other from the beginning, and knows of every group before long
 #[test]
 fn a_path_that_loses_long_datagrams_carries_a_pair_of_many_groups() {
-    for widest in [1200, 700, 548, 260] {
+    for widest in [548, 260] {
         let mut world = narrow(Profile::Lan, widest);
         for group in 0..40 {
             assert_eq!(world.answering_for(group).len(), 1, "group {group}, {widest} bytes");
