@@ -117,10 +117,12 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::NoWayBack => "no way back: a route by which clients were reached has gone (see the agent's log)",
         Reason::Unreached => "unreached: nobody on the clients' segment is heard any more",
         Reason::SameNumber => {
-            "another machine uses this node's number: the files list the nodes in another order, or one of both was started with a wrong --node"
+            "another machine uses this node's number: the files list the nodes in another order, \
+             or one of both was started with a wrong --node"
         }
         Reason::SameMac => {
-            "the other node has the same hardware address on the interface: one server is a copy of the other; give one of them its own"
+            "the other node has the same hardware address on the interface: one server is a copy of the other; \
+             give one of them its own"
         }
         Reason::Enslaved => "the interface is a port of a bridge or bond, which takes its frames",
     }

@@ -28,7 +28,8 @@ pub(super) fn notice_text(cluster: &WitnessCluster, notice: Notice) -> (bool, St
         Notice::Stray(node, wanted) => {
             let wanted = wanted.0.saturating_sub(NodeId::FIRST_WITNESS.0) + 1;
             let text = format!(
-                "{name}: node {} takes this witness for number {wanted}, which is not its number: is `number` in this file the \
+                "{name}: node {} takes this witness for number {wanted}, which is not its number: \
+                 is `number` in this file the \
                  place of the witness in the nodes' list?",
                 node.0
             );

@@ -12,7 +12,8 @@ pub fn same_number(names: &Names, link: Option<LinkId>) -> Saying {
     };
     let from = names.far_end(link);
     let text = format!(
-        "another machine uses this node's number: it is heard from {from}; compare the order of [[node]] in both files, and --node"
+        "another machine uses this node's number: it is heard from {from}; \
+         compare the order of [[node]] in both files, and --node"
     );
     let mut event = saying(Severity::Error, "same_number", text);
     event.fields = vec![("from", from)];

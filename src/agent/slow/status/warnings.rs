@@ -40,7 +40,8 @@ pub(super) fn alike(names: &Names, report: &Report) -> Vec<String> {
         let (me, from) = (report.me.0, names.far_end(link));
         let what = if open { " and is active" } else { "" };
         found.push(format!(
-            "another machine uses node number {me}{what}, heard from {from}: compare the order of [[node]] in both files, \
+            "another machine uses node number {me}{what}, heard from {from}: \
+             compare the order of [[node]] in both files, \
              and --node"
         ));
     }
