@@ -47,6 +47,8 @@ fn report() -> StatusReport {
         received: 100,
         sent: 103,
         rejected: 2,
+        too_large: 0,
+        longest: None,
     };
     let down = LinkStatus { path: "segment".to_owned(), state: LinkState::Silent, ..LinkStatus::default() };
     StatusReport {
@@ -70,6 +72,8 @@ fn report() -> StatusReport {
         lateness_us: vec![(48, 3)],
         renewal_us: Vec::new(),
         warnings: vec!["memory is not locked".to_owned()],
+        alike: Vec::new(),
+        rejected: Vec::new(),
     }
 }
 

@@ -8,7 +8,7 @@
 //! | standby | fault | the interface cannot serve |
 //! | standby | paused | the operator says so |
 //! | active | handover | operator, preemption, stop or health, and a ready peer |
-//! | active | standby | a higher epoch, an unheard claimant, a lapsed lease, no majority of votes, our number elsewhere |
+//! | active | standby | a higher epoch, an unheard claimant, a lapsed lease, no majority, our number elsewhere |
 //! | active | fault | the interface cannot serve |
 //! | handover | standby | the peer accepted: answers end, traffic is carried for the drain time |
 //! | handover | active | the peer did not accept in time |

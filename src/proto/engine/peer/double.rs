@@ -9,7 +9,7 @@
 
 use crate::engine::turn::Turn;
 use crate::timing::Timing;
-use crate::types::{LinkId, MonoTime};
+use crate::types::{LinkId, LinkPath, MonoTime};
 use crate::wire::pulse::Header;
 use crate::wire::session::{Sessions, Verdict};
 
@@ -18,7 +18,8 @@ use crate::wire::session::{Sessions, Verdict};
 pub(in crate::engine) struct Double {
     /// The sessions of both sides.
     pub sessions: Sessions,
-    /// When its newest believed datagram was received, and on which link; `None` if there is none.
+    /// When its newest believed datagram was received, and on which link, a UDP link if it was ever
+    /// heard on one; `None` if there is none.
     pub heard: Option<(MonoTime, LinkId)>,
     /// Whether a gate is open there, as it says.
     pub open: bool,
@@ -67,6 +68,15 @@ impl Double {
         Doubled { there, wins: there && self.open && theirs > self.sessions.mine() }
     }
 
+    /// Where people are told that it is: a link tells its address, the segment does not.
+    fn place(&self, link: LinkId) -> LinkId {
+        let named = self.heard.map(|(_, known)| known).filter(|known| matches!(known.path, LinkPath::Udp(_)));
+        match link.path {
+            LinkPath::Udp(_) => link,
+            LinkPath::Segment(_) => named.unwrap_or(link),
+        }
+    }
+
     /// Takes in an authentic datagram that has our number and a session that is not ours.
     pub(super) fn meet(&mut self, link: LinkId, header: &Header, timing: &Timing, now: MonoTime) -> Met {
         let nothing = Met { answer: None, news: false, contested: false };
@@ -85,7 +95,7 @@ impl Double {
                 if header.flags.goodbye {
                     (self.heard, self.open) = (None, false);
                 } else {
-                    self.heard = Some((now, link));
+                    self.heard = Some((now, self.place(link)));
                     self.open = if newest { header.flags.open } else { self.open };
                 }
                 let answer = (new_session || header.flags.query).then_some(header.session);
