@@ -15,16 +15,14 @@ const GROUPS: usize = 20;
 const FIRST: &str = "g0";
 
 /// A pair of 20 groups, over the second link alone.
-fn setup(witnesses: u8) -> Setup {
+fn setup() -> Setup {
     let ends = [Port::AlphaSecondLink, Port::BetaSecondLink].map(|port| port.ipv4().to_string());
     let mut config = ConfigText::pair("lan").links(&[(&ends[0], &ends[1])]);
     for n in 0..GROUPS {
         config = config.group(GroupText::new(&format!("g{n}"), &[&format!("10.0.0.{}", 100 + n)]));
     }
-    let mut setup = if witnesses > 0 { Setup::with_witnesses(config, witnesses) } else { Setup::with(config) };
+    let mut setup = Setup::with(config);
     setup.asked.truncate(2);
-    // Every address at both ports, every millisecond, is more than a capture holds.
-    setup.knock = false;
     setup
 }
 
@@ -46,12 +44,9 @@ fn without_segment(scene: &Scene) -> crate::lab::faults::Fault {
 
 /// Starts the pair and asserts that it is one: both hear each other, every group is active on alpha
 /// and ready on beta, and a switch of one works.
-fn assert_a_pair(scene: &mut Scene, voted: bool) {
-    scene.start_witnesses();
+fn assert_a_pair(scene: &mut Scene) {
     scene.start_agent(Server::Alpha);
-    if !voted {
-        scene.wait_role(Server::Alpha, &format!("g{}", GROUPS - 1), "active");
-    }
+    scene.wait_role(Server::Alpha, &format!("g{}", GROUPS - 1), "active");
     scene.start_agent(Server::Beta);
     for n in 0..GROUPS {
         scene.wait_role(Server::Alpha, &format!("g{n}"), "active");
@@ -82,11 +77,11 @@ fn finish(scene: Scene) {
 }
 
 /// Plays a pair whose only link has this MTU at both ends.
-fn play(mtu: u32, witnesses: u8) {
-    let mut scene = Scene::build(setup(witnesses));
+fn play(mtu: u32) {
+    let mut scene = Scene::build(setup());
     let _fault = without_segment(&scene);
     set_mtu(&scene, mtu);
-    assert_a_pair(&mut scene, witnesses > 0);
+    assert_a_pair(&mut scene);
     let status = scene.agent(Server::Beta).status().expect("a status");
     let link = status.link("0");
     assert!(link["too_large"].as_u64() > Some(0), "nothing was too large: {link}");
@@ -96,31 +91,25 @@ fn play(mtu: u32, witnesses: u8) {
 // S8 L1
 #[test]
 fn a_pair_with_many_groups_lives_on_a_link_of_600_bytes() {
-    play(600, 0);
+    play(600);
 }
 
 // S8 L1: the least that every host of IPv4 must take
 #[test]
 fn a_pair_with_many_groups_lives_on_a_link_of_576_bytes() {
-    play(576, 0);
+    play(576);
 }
 
 // S8 L1: one row fits
 #[test]
 fn a_pair_with_many_groups_lives_on_a_link_of_256_bytes() {
-    play(256, 0);
-}
-
-// S1 L1
-#[test]
-fn a_pair_with_a_witness_and_many_groups_lives_on_a_link_of_600_bytes() {
-    play(600, 1);
+    play(256);
 }
 
 // L2: the link shrinks while it is in use, and a change of all groups is to be told
 #[test]
 fn a_link_that_shrinks_while_it_is_in_use_moves_nothing() {
-    let mut scene = Scene::start(setup(0));
+    let mut scene = Scene::start(setup());
     let fault = without_segment(&scene);
     set_mtu(&scene, 300);
     assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(1));
@@ -144,11 +133,11 @@ fn a_link_that_shrinks_while_it_is_in_use_moves_nothing() {
 // S8 L1: a switch in the middle loses large frames and says nothing
 #[test]
 fn a_switch_that_loses_large_frames_silently_does_not_make_a_pair_deaf() {
-    let mut scene = Scene::build(setup(0));
+    let mut scene = Scene::build(setup());
     let _fault = without_segment(&scene);
     for port in [Port::AlphaSecondLink, Port::BetaSecondLink] {
         scene.lab.switch().ip(&format!("link set dev {} mtu 600", port.name()));
     }
-    assert_a_pair(&mut scene, false);
+    assert_a_pair(&mut scene);
     finish(scene);
 }
