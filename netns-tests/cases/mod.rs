@@ -4,6 +4,8 @@
 
 mod addresses;
 mod agent_faults;
+mod bridges;
+mod cards;
 mod connections;
 mod conntrack;
 mod flight;
@@ -22,6 +24,8 @@ mod own_address;
 mod partition;
 mod place;
 mod planned;
+mod reach;
+mod readiness;
 mod reload;
 mod same_words;
 mod service;

@@ -27,6 +27,8 @@ pub struct ConfigText {
 pub struct GroupText {
     /// The name.
     pub name: String,
+    /// Name of the interface, on both servers.
+    pub interface: &'static str,
     /// The addresses, IPv4 and IPv6 alike, without a prefix length.
     pub addresses: Vec<String>,
     /// The preferred server; `None` leaves the product's default, the first node of the file.
@@ -42,11 +44,18 @@ impl GroupText {
     pub fn new(name: &str, addresses: &[&str]) -> GroupText {
         GroupText {
             name: name.to_owned(),
+            interface: "eth0",
             addresses: addresses.iter().map(|a| (*a).to_owned()).collect(),
             prefer: None,
             preempt: false,
             more_toml: String::new(),
         }
+    }
+
+    /// Puts the group on this interface instead of eth0.
+    pub fn on(mut self, interface: &'static str) -> GroupText {
+        self.interface = interface;
+        self
     }
 
     /// Names the preferred server.
@@ -161,8 +170,9 @@ impl ConfigText {
             let addresses: Vec<String> = group.addresses.iter().map(|a| format!("\"{a}\"")).collect();
             let _ = writeln!(
                 text,
-                "[[group]]\nname = \"{}\"\ninterface = \"eth0\"\naddresses = [{}]",
+                "[[group]]\nname = \"{}\"\ninterface = \"{}\"\naddresses = [{}]",
                 group.name,
+                group.interface,
                 addresses.join(", ")
             );
             if let Some(server) = group.prefer {

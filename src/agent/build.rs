@@ -1,4 +1,5 @@
-//! Compiles the gate program (gate/gate.bpf.c) for the kernel's virtual machine.
+//! Compiles the programs of the gate and of the guard (gate/*.bpf.c) for the kernel's virtual
+//! machine.
 //!
 //! Owns: finding clang and the kernel's user headers. Never does: fetch anything. On failure the
 //! build stops with the name of the package that is missing.
@@ -7,39 +8,49 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-const SOURCE: &str = "gate/gate.bpf.c";
+const GATE: &str = "gate/gate.bpf.c";
+const GUARD: &str = "gate/guard.bpf.c";
 const HEADERS: [&str; 2] = ["gate/gate.bpf.h", "gate/question.bpf.h"];
 
-/// Compiles the gate program into OUT_DIR, and passes the names of its two parts on to the crate.
+/// Compiles both programs into OUT_DIR, and passes the names of their parts on to the crate.
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed={SOURCE}");
-    HEADERS.iter().for_each(|header| println!("cargo:rerun-if-changed={header}"));
+    for path in [GATE, GUARD].iter().chain(&HEADERS) {
+        println!("cargo:rerun-if-changed={path}");
+    }
     println!("cargo:rerun-if-env-changed=CLANG");
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let tag = program_tag();
-    println!("cargo:rustc-env=VIPAIR_GATE_INGRESS=vip_in_{tag}");
-    println!("cargo:rustc-env=VIPAIR_GATE_EGRESS=vip_eg_{tag}");
-    if let Err(message) = compile(&out.join("gate.bpf.o"), &tag) {
-        eprintln!("error: {message}");
-        std::process::exit(1);
+    let sources = [
+        (GATE, "gate.bpf.o", &[("GATE_INGRESS", "vip_in"), ("GATE_EGRESS", "vip_eg")][..]),
+        (GUARD, "guard.bpf.o", &[("GUARD_EGRESS", "vipg")]),
+    ];
+    for (source, object, parts) in sources {
+        let tag = program_tag(source);
+        let names: Vec<(&str, String)> = parts.iter().map(|part| (part.0, format!("{}_{tag}", part.1))).collect();
+        for (macro_name, name) in &names {
+            println!("cargo:rustc-env=VIPAIR_{macro_name}={name}");
+        }
+        if let Err(message) = compile(source, &out.join(object), &names) {
+            eprintln!("error: {message}");
+            std::process::exit(1);
+        }
     }
 }
 
 /// Tag of eight hex digits that changes with the program: part of the program's name in the kernel,
 /// so that an agent knows whether a gate that it finds is the one that it was built with. FNV-1a.
-fn program_tag() -> String {
-    let files = std::iter::once(&SOURCE).chain(&HEADERS);
+fn program_tag(source: &str) -> String {
+    let files = std::iter::once(&source).chain(&HEADERS);
     let source: Vec<u8> = files.flat_map(|path| fs::read(path).unwrap_or_default()).collect();
     let hash = source.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
     format!("{hash:08x}")
 }
 
-/// Compiles the gate program into the file `object`; `tag` becomes part of its names.
+/// Compiles a program into the file `object`; `names` are those of its parts, with their macros.
 ///
 /// # Errors
 /// A sentence for whoever builds: what failed, and which package is missing.
-fn compile(object: &Path, tag: &str) -> Result<(), String> {
+fn compile(source: &str, object: &Path, names: &[(&str, String)]) -> Result<(), String> {
     let clang = env::var("CLANG").unwrap_or_else(|_| "clang".to_owned());
     let endian = match env::var("CARGO_CFG_TARGET_ENDIAN").as_deref() {
         Ok("big") => "bpfeb",
@@ -47,10 +58,9 @@ fn compile(object: &Path, tag: &str) -> Result<(), String> {
     };
     let mut command = Command::new(&clang);
     command
-        .args(["-O2", "-g", "-Wall", "-Wextra", "-Werror", "-target", endian, "-c", SOURCE, "-o"])
+        .args(["-O2", "-g", "-Wall", "-Wextra", "-Werror", "-target", endian, "-c", source, "-o"])
         .arg(object)
-        .arg(format!("-DGATE_INGRESS=vip_in_{tag}"))
-        .arg(format!("-DGATE_EGRESS=vip_eg_{tag}"))
+        .args(names.iter().map(|(macro_name, name)| format!("-D{macro_name}={name}")))
         // The object must not carry the path it was built in.
         .args(["-fdebug-compilation-dir", "."]);
     if let Some(include) = asm_headers() {
@@ -58,7 +68,7 @@ fn compile(object: &Path, tag: &str) -> Result<(), String> {
     }
     let result = command.output().map_err(|error| {
         format!(
-            "cannot run {clang} ({error}): the gate program needs clang with the bpf target. On Debian and Ubuntu: \
+            "cannot run {clang} ({error}): the gate needs clang with the bpf target. On Debian and Ubuntu: \
              apt-get install clang linux-libc-dev; or set CLANG to its path"
         )
     })?;
@@ -67,7 +77,7 @@ fn compile(object: &Path, tag: &str) -> Result<(), String> {
     }
     let text = String::from_utf8_lossy(&result.stderr);
     let hint = if text.contains("file not found") { "\nkernel headers: apt-get install linux-libc-dev" } else { "" };
-    Err(format!("{clang} could not compile {SOURCE}:\n{text}{hint}"))
+    Err(format!("{clang} could not compile {source}:\n{text}{hint}"))
 }
 
 /// Directory of <asm/types.h> on Debian, which is named after the machine and where the bpf target

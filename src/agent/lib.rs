@@ -16,6 +16,7 @@
 //! | `slow` | everything that can take time, in parts |
 //! | [`gate`] | the kernel program, its maps, its adoption |
 //! | `keeper` | gates and addresses on the interfaces, kept in place |
+//! | `readiness` | would clients be answered and reached here |
 //! | `announcer` | gratuitous ARP and unsolicited advertisements |
 //! | [`checks`], [`hooks`], [`launch`] | what is known of the services, and what is run for them |
 //! | [`connections`] | clients' connections: told of a takeover, mirrored |
@@ -39,6 +40,7 @@ pub mod launch;
 mod load;
 mod options;
 mod orders;
+mod readiness;
 mod run;
 mod signals;
 mod slow;

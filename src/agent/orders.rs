@@ -36,6 +36,10 @@ pub(super) enum Order {
     Link { link: LinkId, socket: LinkSocket },
     /// Ask this address, a gateway, whether the segment is alive.
     Anchor { interface: InterfaceId, address: IpAddr, mac: Option<MacAddr> },
+    /// Publish who was seen on a segment, as [`Tale::Neighbours`].
+    Neighbours { interface: InterfaceId },
+    /// Tell the engine the hardware addresses of this server's interfaces.
+    OwnMacs(Box<[MacAddr]>),
     /// Tell the engine an operator's command, and publish its outcome under `id`.
     Command { id: u64, command: Command },
     /// Publish the engine's report under `id`.
@@ -112,6 +116,8 @@ pub(super) enum Tale {
     Persist { version: u64, state: Durable },
     /// Answer to [`Order::Report`].
     Report { id: u64, report: Box<Report> },
+    /// Addresses of those who were seen on a segment: the answer to [`Order::Neighbours`].
+    Neighbours { interface: InterfaceId, addresses: Box<[IpAddr]> },
     /// Hooks of a group that the engine waits for; [`Order::Hook`] answers.
     Hook { group: GroupId, hook: Hook, epoch: Epoch, cause: Cause },
     /// From here on groups are numbered as in the newest [`Order::Reconfigure`].

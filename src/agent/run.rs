@@ -20,6 +20,7 @@ use crate::keeper::KeeperHandle;
 use crate::launch::Launcher;
 use crate::load::load;
 use crate::options::{RunError, RunOptions};
+use crate::readiness;
 use crate::signals::Signals;
 use crate::slow::Slow;
 use crate::slow::calls::Calls;
@@ -33,6 +34,7 @@ use crate::slow::lacks::LackTable;
 use crate::slow::message::Message;
 use crate::slow::paths::Paths;
 use crate::slow::ports::Ports;
+use crate::slow::readiness::Readiness;
 use crate::slow::reload::Reload;
 use crate::slow::service_thread::ServiceThread;
 use crate::slow::socket::ControlSocket;
@@ -201,8 +203,10 @@ async fn run_threads(start: Start<'_>) -> Result<(), RunError> {
     let connections = Connections::start(config, keys, messages_in.clone())?;
     let hot = Hot::new(engine, hands, recorder, hot_end)
         .map_err(|error| RunError::failed("preparing the hot thread", &error))?;
+    let readiness_reports = messages_in.clone();
     warnings.extend(start_hot(hot, messages_in)?);
     let ports = start_keeper(config, interfaces, &options.socket)?;
+    let readiness = start_readiness(readiness_reports, &current);
     let (calls_in, calls) = mpsc::channel(CALLS);
     let service_thread =
         ServiceThread::start().map_err(|error| RunError::failed("starting checks and hooks", &error))?;
@@ -218,6 +222,7 @@ async fn run_threads(start: Start<'_>) -> Result<(), RunError> {
         reload: Reload::new(options.clone()),
         ports,
         lacks: LackTable::default(),
+        readiness,
         paths: Paths::new(&links),
         checks: Checks::new(service_thread.runtime(), Arc::clone(&systemd), Arc::clone(&launcher)),
         hooks: Hooks::new(service_thread.runtime(), systemd, launcher),
@@ -242,6 +247,18 @@ fn start_store(store: Store, messages: mpsc::Sender<Message>) -> Result<StoreHan
         let _behind = messages.try_send(Message::Stored { version, result });
     };
     store.start(report).map_err(|error| RunError::failed("starting the store", &error))
+}
+
+/// Starts the thread that asks whether clients would be answered; its reports arrive as messages.
+/// Without it the agent serves all the same.
+fn start_readiness(messages: mpsc::Sender<Message>, current: &Current) -> Readiness {
+    let thread = readiness::Readiness::start(move |report| {
+        if messages.try_send(Message::Readiness(report)).is_err() {
+            tracing::error!("a report on readiness was lost: the slow side is far behind");
+        }
+    });
+    let thread = thread.map_err(|error| tracing::warn!(%error, "nobody asks whether clients would be answered"));
+    Readiness::new(thread.ok(), current)
 }
 
 /// Starts the keeper of the interfaces; its reports arrive in the ports. Beside the control socket,

@@ -202,6 +202,7 @@ pub fn notice(names: &Names, notice: &Notice) -> Saying {
             "isolated",
             format!("not taking over on {}: nobody is heard on the clients' segment", names.interface(interface)),
         ),
+        Notice::Reach { interface, reached } => reach(names.interface(interface), reached),
         Notice::LeaseLapsed { interface } => saying(
             Severity::Error,
             "lapsed",
@@ -258,6 +259,16 @@ fn of_witnesses(names: &Names, notice: &Notice) -> Saying {
             "no majority of the witnesses is heard: the pair decides alone (strict = false)".to_owned(),
         ),
         _ => saying(Severity::Info, "voted", "the witnesses are heard: votes decide again".to_owned()),
+    }
+}
+
+/// What people are told when nobody on the segment of `interface` is reached, or somebody is again.
+fn reach(interface: &str, reached: bool) -> Saying {
+    if reached {
+        saying(Severity::Info, "reached", format!("{interface}: the clients' segment is heard again"))
+    } else {
+        let text = format!("{interface}: nobody on the clients' segment is heard any more, whoever is asked");
+        saying(Severity::Error, "unreached", text)
     }
 }
 

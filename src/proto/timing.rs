@@ -149,9 +149,18 @@ pub struct Patience {
     /// Time between two pulses on a segment link that is not needed, so that the path is known to
     /// work: 1 s.
     pub segment: Duration,
+    /// Time without anybody heard on a clients' segment after which everybody there is asked, and
+    /// for which an active that can reach nobody waits for its peer to find out as much: 1.5 ×
+    /// (`segment` + pulse). Between two pulses of a peer there pass `segment` and a pulse.
+    pub reach: Duration,
     /// Time between two announcements of an active: 60 s. Switches forget silent addresses after
     /// 300 s.
     pub announcements: Duration,
+}
+
+impl Patience {
+    /// As `reach`: no segment is ever doubted. For models, which would have to count its rounds.
+    pub const UNDOUBTED: Duration = Duration::MAX;
 }
 
 impl Timing {
@@ -191,6 +200,7 @@ impl Timing {
                 anchors: ms(5_000),
                 deaf: ms(60_000),
                 segment: ms(1_000),
+                reach: (ms(1_000) + pulse) * 3 / 2,
                 announcements: ms(60_000),
             },
         }

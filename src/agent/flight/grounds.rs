@@ -134,6 +134,7 @@ impl Grounds {
             | Event::Addresses { .. }
             | Event::GateReplaced { .. }
             | Event::Anchor { .. }
+            | Event::OwnMacs { .. }
             | Event::Stored { .. }
             | Event::StoreFailed
             | Event::Command { .. }

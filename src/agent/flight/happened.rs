@@ -26,6 +26,7 @@ pub enum Happened {
     Addresses { group: GroupId, there: bool },
     GateReplaced { interface: InterfaceId },
     Anchor { interface: InterfaceId, address: IpAddr, mac: Option<MacAddr> },
+    OwnMacs { macs: Vec<MacAddr> },
     Stored { version: u64 },
     StoreFailed,
     Command { id: u64, command: Command },
@@ -52,6 +53,7 @@ impl Happened {
             Event::Addresses { group, there } => Happened::Addresses { group, there },
             Event::GateReplaced { interface } => Happened::GateReplaced { interface },
             Event::Anchor { interface, address, mac } => Happened::Anchor { interface, address, mac },
+            Event::OwnMacs { macs } => Happened::OwnMacs { macs: macs.to_vec() },
             Event::Stored { version } => Happened::Stored { version },
             Event::StoreFailed => Happened::StoreFailed,
             Event::Command { id, command } => Happened::Command { id, command },
@@ -77,6 +79,7 @@ impl Happened {
             Happened::Addresses { group, there } => Event::Addresses { group, there },
             Happened::GateReplaced { interface } => Event::GateReplaced { interface },
             Happened::Anchor { interface, address, mac } => Event::Anchor { interface, address, mac },
+            Happened::OwnMacs { ref macs } => Event::OwnMacs { macs },
             Happened::Stored { version } => Event::Stored { version },
             Happened::StoreFailed => Event::StoreFailed,
             Happened::Command { id, command } => Event::Command { id, command },
@@ -94,6 +97,7 @@ impl Happened {
             Happened::Refused { .. }
             | Happened::Link { .. }
             | Happened::TooLarge { .. }
+            | Happened::OwnMacs { .. }
             | Happened::Stored { .. }
             | Happened::StoreFailed => true,
             Happened::Seen { interface, .. }

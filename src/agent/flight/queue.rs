@@ -139,6 +139,7 @@ impl Recorder {
             | Event::Addresses { .. }
             | Event::GateReplaced { .. }
             | Event::Anchor { .. }
+            | Event::OwnMacs { .. }
             | Event::Stored { .. }
             | Event::StoreFailed
             | Event::Command { .. }

@@ -131,7 +131,7 @@ fn garbage_commands_and_another_configuration_are_replayed_alike() {
         let mut garbage = vec![0; length];
         pair.handle(1, Event::Datagram { link, bytes: &garbage });
         // Our first bytes without a key of ours; then an unknown key number; then another version.
-        for first in [[0x76, 0xa9, 2, 3], [0x76, 0xa9, 2, 77], [0x76, 0xa9, 9, 3]] {
+        for first in [[0x76, 0xa9, 3, 3], [0x76, 0xa9, 3, 77], [0x76, 0xa9, 9, 3]] {
             let count = length.min(4);
             garbage[..count].copy_from_slice(&first[..count]);
             pair.handle(1, Event::Datagram { link, bytes: &garbage });

@@ -26,7 +26,7 @@ pub(super) struct Names {
 pub(super) const CURRENT: Names = Names { ingress: object::INGRESS, egress: object::EGRESS };
 
 /// Digits at the end of a program's name that change with the source.
-const TAG: usize = 8;
+pub(super) const TAG: usize = 8;
 
 impl Names {
     /// Name of the program of one direction.

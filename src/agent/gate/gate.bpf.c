@@ -110,34 +110,6 @@ INLINE int carry(const __u32 *index)
 
 #include "question.bpf.h" // decides by judge() and verdict()
 
-// Where the network header begins and what it is. 0: nothing for the gate (another VLAN, too short). 0xffff: a
-// frame nobody sends in honesty.
-// The Ethernet header is read from the frame and not from skb->protocol: a packet socket may claim anything there.
-INLINE __u16 network(struct __sk_buff *skb, __u32 *at)
-{
-    struct {
-        __u16 tci;
-        __u16 type;
-    } tag;
-    __u16 type;
-
-    if (skb->vlan_present && (skb->vlan_tci & 0xfff))
-        return 0;
-    if (bpf_skb_load_bytes(skb, ETH_HEADER - 2, &type, 2))
-        return 0;
-    *at = ETH_HEADER;
-#pragma unroll
-    for (int i = 0; i < MAX_TAGS; i++) {
-        if (type != TYPE_VLAN && type != TYPE_QINQ)
-            return type;
-        if (bpf_skb_load_bytes(skb, *at, &tag, 4) || (tag.tci & VID_MASK))
-            return 0;
-        type = tag.type;
-        *at += 4;
-    }
-    return type == TYPE_VLAN || type == TYPE_QINQ ? 0xffff : type;
-}
-
 // Is there a socket here that wants this segment? A listener alone does not: the segment is no SYN. TIME_WAIT
 // does: the connection was ours. A request socket (handshake under way) does.
 INLINE int wanted_here(struct __sk_buff *skb, struct bpf_sock_tuple *tuple, __u32 size)
@@ -269,36 +241,6 @@ INLINE int ipv4(struct __sk_buff *skb, __u32 at, int egress)
     if (wanted_here(skb, &tuple, sizeof(tuple.ipv4)))
         return verdict(&gate, &gate.counters->carried, 0);
     return forward(skb, &gate);
-}
-
-// Walks the extension headers. Returns the upper protocol and sets `at` to it; 255 for "do not care" (a later
-// fragment, ESP, truncated), 254 for too many.
-INLINE __u8 upper_protocol(struct __sk_buff *skb, __u8 next, __u32 *at)
-{
-    struct {
-        __u8 next;
-        __u8 length;
-        __u16 fragment;
-    } extension;
-
-#pragma unroll
-    for (int i = 0; i < MAX_EXTENSIONS; i++) {
-        if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60 && next != 135)
-            return next;
-        if (bpf_skb_load_bytes(skb, *at, &extension, 4))
-            return 255;
-        if (next == 44) {
-            if (extension.fragment & BE16(0xfff8))
-                return 255;
-            *at += 8;
-        } else if (next == 51) {
-            *at += ((__u32)extension.length + 2) * 4;
-        } else {
-            *at += ((__u32)extension.length + 1) * 8;
-        }
-        next = extension.next;
-    }
-    return 254;
 }
 
 INLINE int discovery_in(const struct ipv6 *ip, __u8 type, const struct address6 *target)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// What the gate program shares with the kernel and with the agent: helper functions, maps, layouts of frames.
+// What the programs share with the kernel and with the agent: helper functions, the gate's maps, how frames are read.
 //
 // Owns: layouts. The structs of LEASE, SLOTS and COUNTERS are repeated in handle.rs and object.rs; an agent adopts a
-// running gate only if sizes and names are the same. Never does: decide anything.
+// running gate only if sizes and names are the same. Never does: decide anything. A frame that is too short to be
+// what it says is nothing for either program.
 
 #pragma once
 
@@ -70,6 +71,7 @@ struct address6 {
     __u64 half[2];
 };
 
+#ifndef NO_GATE
 // max_entries of the last four are set at load.
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -120,6 +122,7 @@ INLINE __u32 *find6(const struct address6 *address)
 {
     return bpf_map_lookup_elem(&VIP6, address);
 }
+#endif
 
 #define ETH_HEADER 14
 #define TYPE_ARP BE16(0x0806)
@@ -175,3 +178,73 @@ struct ipv6 {
     struct address6 source;
     struct address6 destination;
 };
+
+// The neighbour discovery part of an ICMPv6 message: its type (0: none) and target.
+INLINE __u8 discovery(struct __sk_buff *skb, __u32 at, struct address6 *target)
+{
+    __u8 type;
+
+    if (bpf_skb_load_bytes(skb, at, &type, 1) || type < ND_ROUTER_SOLICITATION || type > ND_REDIRECT)
+        return 0;
+    if (type >= ND_SOLICITATION && bpf_skb_load_bytes(skb, at + 8, target, 16))
+        return 0;
+    return type;
+}
+
+// Where the network header begins and what it is. 0: nothing for the gate (another VLAN, too short). 0xffff: a
+// frame nobody sends in honesty.
+// The Ethernet header is read from the frame and not from skb->protocol: a packet socket may claim anything there.
+INLINE __u16 network(struct __sk_buff *skb, __u32 *at)
+{
+    struct {
+        __u16 tci;
+        __u16 type;
+    } tag;
+    __u16 type;
+
+    if (skb->vlan_present && (skb->vlan_tci & 0xfff))
+        return 0;
+    if (bpf_skb_load_bytes(skb, ETH_HEADER - 2, &type, 2))
+        return 0;
+    *at = ETH_HEADER;
+#pragma unroll
+    for (int i = 0; i < MAX_TAGS; i++) {
+        if (type != TYPE_VLAN && type != TYPE_QINQ)
+            return type;
+        if (bpf_skb_load_bytes(skb, *at, &tag, 4) || (tag.tci & VID_MASK))
+            return 0;
+        type = tag.type;
+        *at += 4;
+    }
+    return type == TYPE_VLAN || type == TYPE_QINQ ? 0xffff : type;
+}
+
+// Walks the extension headers. Returns the upper protocol and sets `at` to it; 255 for "do not care" (a later
+// fragment, ESP, truncated), 254 for too many.
+INLINE __u8 upper_protocol(struct __sk_buff *skb, __u8 next, __u32 *at)
+{
+    struct {
+        __u8 next;
+        __u8 length;
+        __u16 fragment;
+    } extension;
+
+#pragma unroll
+    for (int i = 0; i < MAX_EXTENSIONS; i++) {
+        if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60 && next != 135)
+            return next;
+        if (bpf_skb_load_bytes(skb, *at, &extension, 4))
+            return 255;
+        if (next == 44) {
+            if (extension.fragment & BE16(0xfff8))
+                return 255;
+            *at += 8;
+        } else if (next == 51) {
+            *at += ((__u32)extension.length + 2) * 4;
+        } else {
+            *at += ((__u32)extension.length + 1) * 8;
+        }
+        next = extension.next;
+    }
+    return 254;
+}

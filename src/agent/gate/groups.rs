@@ -55,8 +55,7 @@ impl Gate {
         for slot in self.slots.values() {
             handle.close(*slot, MonoTime::ZERO);
         }
-        next.object.attach(self.place, site, self.note.as_ref())?;
-        self.object.detach(self.place, site)?;
+        next.object.replace(&self.object, self.place, site, self.note.as_ref())?;
         *self = next;
         Ok(Update::Replaced)
     }

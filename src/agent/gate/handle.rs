@@ -41,7 +41,7 @@ pub(super) struct Slot {
 }
 
 /// A hardware address as gate.bpf.c has it: six bytes in memory order, then two zero bytes.
-fn as_number(mac: MacAddr) -> u64 {
+pub(super) fn as_number(mac: MacAddr) -> u64 {
     let [a, b, c, d, e, f] = mac.0;
     u64::from_ne_bytes([a, b, c, d, e, f, 0, 0])
 }

@@ -28,6 +28,7 @@
 //! | `adopt` | a gate that an earlier life left |
 //! | `former` | what an earlier life left beside the kernel |
 //! | `object` | the programs and maps, loaded or taken over |
+//! | `guard` | no claim leaves by the other interfaces |
 //! | `place` | where programs are attached, and who is first there |
 //! | `proof` | a frame that a gate must stop, and whether it does |
 //! | `bpf`, `rtnetlink` | the kernel's two interfaces |
@@ -41,6 +42,7 @@ mod counters;
 mod error;
 mod former;
 mod groups;
+mod guard;
 mod handle;
 mod host;
 mod object;
@@ -54,6 +56,7 @@ mod tests;
 pub use counters::CounterReader;
 pub use error::GateError;
 pub use former::Former;
+pub use guard::{Guard, Held, Owner};
 pub use handle::{GateHandle, LeaseView, SlotView};
 pub use object::{Counters, PROGRAMS};
 
@@ -299,6 +302,17 @@ impl Gate {
     /// [`GateError::System`] if the kernel does not say; treat an error that persists as "lost".
     pub fn standing(&self) -> Result<Standing, GateError> {
         self.object.standing(self.place, self.site())
+    }
+
+    /// Number of the program on the way out, after which a guard of ours has its place.
+    #[must_use]
+    pub fn egress(&self) -> u32 {
+        self.object.egress.id
+    }
+
+    /// All addresses that the gate knows, also those that belong to no group any more.
+    pub fn addresses(&self) -> impl Iterator<Item = Vip> {
+        self.addresses.keys().copied()
     }
 
     /// Where on the interface the gate is attached.

@@ -257,6 +257,26 @@ impl Object {
         Ok(())
     }
 
+    /// Puts both programs where those of `old` are.
+    ///
+    /// # Errors
+    /// As [`Place::replace`]: one of the two directions may have changed over.
+    pub(super) fn replace(
+        &self,
+        old: &Object,
+        place: Place,
+        site: Site<'_>,
+        note: Option<&Note>,
+    ) -> Result<(), GateError> {
+        if let Some(note) = note {
+            note.add(site, [self.ingress.id, self.egress.id]);
+        }
+        for (direction, name) in Direction::BOTH.into_iter().zip([EGRESS, INGRESS]) {
+            place.replace(site, direction, (old.program(direction), self.program(direction)), name)?;
+        }
+        Ok(())
+    }
+
     /// Where the two programs stand, in the kernel's own words: what is wrong with one of them, or
     /// that both are first.
     ///
@@ -345,7 +365,7 @@ impl Object {
 /// Returns the loader's memory to the system. The loader reads the whole kernel's type information
 /// (5 MB), which the program does not need, and the allocator would keep that memory. The agent is
 /// to stay small: a process that holds much memory dies slowly.
-fn give_memory_back() {
+pub(super) fn give_memory_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim only releases free memory of the allocator and may be called at any time.
     unsafe {
@@ -354,7 +374,7 @@ fn give_memory_back() {
 }
 
 /// Error: the built-in object lacks a program or map.
-fn missing(interface: &str, what: &str) -> GateError {
+pub(super) fn missing(interface: &str, what: &str) -> GateError {
     GateError::Program {
         operation: "load gate",
         object: interface.to_owned(),
@@ -363,7 +383,7 @@ fn missing(interface: &str, what: &str) -> GateError {
 }
 
 /// Has the kernel verify and load one program of the object; returns its descriptor and number.
-fn load_program(ebpf: &mut Ebpf, name: &str, interface: &str) -> Result<Program, GateError> {
+pub(super) fn load_program(ebpf: &mut Ebpf, name: &str, interface: &str) -> Result<Program, GateError> {
     let failed = |error: aya::programs::ProgramError| GateError::program("load gate program", interface, &error);
     let program = ebpf.program_mut(name).ok_or_else(|| missing(interface, name))?;
     let program: &mut SchedClassifier = program.try_into().map_err(failed)?;

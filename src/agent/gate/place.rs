@@ -9,6 +9,7 @@
 //! before it can let frames pass that it never sees.
 
 mod clsact;
+mod guard;
 mod tcx;
 
 use std::io;
@@ -149,6 +150,31 @@ impl Place {
             Standing::Absent => format!("it was taken away from {} at once", direction.name()),
         };
         Err(GateError::Place { interface: site.name.to_owned(), cause })
+    }
+
+    /// Puts `new` where `old` decides first. On TCX that is one change instead of two: each waits until
+    /// no frame is judged by the former list any more, which takes some ten milliseconds.
+    ///
+    /// # Errors
+    /// As [`Place::put_first`].
+    pub fn replace(
+        self,
+        site: Site<'_>,
+        direction: Direction,
+        (old, new): (&Program, &Program),
+        name: &str,
+    ) -> Result<(), GateError> {
+        if self == Place::Tcx && tcx::replace(site, direction, old, new).is_ok() {
+            return match self.standing_here(site, direction, new.id)? {
+                Standing::First => Ok(()),
+                Standing::Behind(_) | Standing::Absent => {
+                    let cause = format!("it was displaced on {} at once", direction.name());
+                    Err(GateError::Place { interface: site.name.to_owned(), cause })
+                }
+            };
+        }
+        self.put_first(site, direction, new, name)?;
+        self.take_away(site, direction, old.id)
     }
 
     /// Takes the program with this id away from one hook. If it is not there, that is no error. On

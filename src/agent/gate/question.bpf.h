@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// Questions that the kernel asks for the whole server, asked in the server's own name; and which ICMPv6 message is one.
+// Questions that the kernel asks for the whole server, asked in the server's own name.
 //
 // A packet from a group's address that waits for a neighbour makes the kernel solicit that neighbour with the address
 // as the source, and whatever else the server sends to the neighbour waits for the same answer. A closed group may not
@@ -33,18 +33,6 @@ INLINE int ask_as_server(struct __sk_buff *skb, __u32 at, __u32 transport, const
     __s64 change = bpf_csum_diff(claimed, 16, &own, 16, 0);
     return bpf_l4_csum_replace(skb, transport + 2, 0, change, BPF_F_PSEUDO_HDR) == 0 &&
            bpf_skb_store_bytes(skb, at + __builtin_offsetof(struct ipv6, source), &own, 16, 0) == 0;
-}
-
-// The neighbour discovery part of an ICMPv6 message: its type (0: none) and target.
-INLINE __u8 discovery(struct __sk_buff *skb, __u32 at, struct address6 *target)
-{
-    __u8 type;
-
-    if (bpf_skb_load_bytes(skb, at, &type, 1) || type < ND_ROUTER_SOLICITATION || type > ND_REDIRECT)
-        return 0;
-    if (type >= ND_SOLICITATION && bpf_skb_load_bytes(skb, at + 8, target, 16))
-        return 0;
-    return type;
 }
 
 // Whether an ICMPv6 message reports which multicast groups the server listens to.

@@ -10,6 +10,7 @@ mod claims;
 mod cost;
 mod forward;
 mod frames;
+mod guard;
 mod host;
 mod lab;
 mod lease;

@@ -261,10 +261,15 @@ impl Hot {
                     }
                     self.handle(now, Event::Anchor { interface, address, mac });
                 }
+                Order::OwnMacs(macs) => self.handle(now, Event::OwnMacs { macs: &macs }),
                 Order::Command { id, command } => self.handle(now, Event::Command { id, command }),
                 Order::Report { id } => {
                     let report = Box::new(self.engine.report(now));
                     self.end.publish(Tale::Report { id, report });
+                }
+                Order::Neighbours { interface } => {
+                    let addresses = self.engine.neighbours(interface).collect();
+                    self.end.publish(Tale::Neighbours { interface, addresses });
                 }
                 Order::Reconfigure(change) => self.reconfigure(*change, now),
                 Order::Regrouped(regrouped) => self.regroup(*regrouped, now),

@@ -2,7 +2,7 @@
 //!
 //! Owns: the nouns that the slow side shares with the keeper. Never does: anything.
 
-use crate::gate::{CounterReader, GateHandle};
+use crate::gate::{CounterReader, GateHandle, Held};
 use crate::io::segment::PacketSocket;
 use crate::types::{GroupKey, InterfaceId, MacAddr, Vip};
 use std::net::IpAddr;
@@ -28,6 +28,9 @@ pub enum Placed {
     /// Every address.
     Whole,
 }
+
+/// How much of each group of an interface is in place.
+pub type PlacedGroups = Vec<(GroupKey, Placed)>;
 
 /// Reports of the keeper, in the order in which things happened.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ pub enum KeeperEvent {
         /// Interface that the addresses belong to.
         interface: InterfaceId,
         /// How much of each group is in place and guarded.
-        groups: Vec<(GroupKey, Placed)>,
+        groups: PlacedGroups,
         /// Every address that is missing, and why.
         missing: Vec<(Vip, String)>,
     },
@@ -112,6 +115,13 @@ pub enum KeeperEvent {
         /// Address that is back.
         address: Vip,
     },
+    /// Hardware addresses of this server's interfaces, in order; reported whenever they change.
+    OwnMacs {
+        /// The addresses, each once.
+        macs: Vec<MacAddr>,
+    },
+    /// News of the guards of other interfaces.
+    Guard(GuardNews),
     /// Gateway of a default route; reported when the gateway or its hardware address changes.
     Gateway {
         /// Interface that the route leaves by.
@@ -140,4 +150,26 @@ pub enum KeeperEvent {
     },
     /// From here on interfaces are numbered as in the newest [`super::KeeperHandle::reconfigure`].
     Reconfigured,
+}
+
+/// News of the guards of interfaces that are no group's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum GuardNews {
+    /// A guard was not in its place, and is there again.
+    Restored {
+        /// Name of the interface.
+        name: String,
+        /// What had happened to it.
+        cause: String,
+    },
+    /// Guards have held claims back; reported once an hour at most.
+    Held(Held),
+    /// An interface has no guard: it may claim a group's address. The keeper tries again; reported
+    /// once per cause.
+    Missing {
+        /// Name of the interface.
+        name: String,
+        /// Cause of the failure, in the kernel's words.
+        cause: String,
+    },
 }

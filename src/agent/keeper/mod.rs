@@ -23,27 +23,34 @@
 //! | `event` | what is to be guarded, what is reported |
 //! | `port` | one client interface: its gate, its addresses |
 //! | `stray` | an interface that has lost the name by which it was guarded |
+//! | `others` | the other interfaces: a guard on each |
 //! | `plan` | which addresses to remove and add, in portions |
 //! | `precedence` | which addresses stand where the kernel would choose them as a source |
 //! | `placement` | how much of each group is in place, and what was reported of it |
+//! | `tools` | kernel access and reporting, shared by all |
+//! | `uplinks` | whether the cable behind a bridge has a signal |
 //! | `gateways` | gateways of default routes on the segment |
 
 mod event;
 mod gateways;
+mod others;
 mod placement;
 mod plan;
 mod port;
 mod precedence;
 mod stray;
+mod tools;
+mod uplinks;
 
-pub use event::{Guarded, KeeperEvent, Placed};
+pub use event::{GuardNews, Guarded, KeeperEvent, Placed, PlacedGroups};
 
 use crate::gate::place::Place;
 use crate::gate::{Former, Gate};
-use crate::io::netlink::{Netlink, NetlinkEvent, NetlinkEvents};
+use crate::io::netlink::{NetlinkEvent, NetlinkEvents};
 use crate::io::realtime;
 use crate::types::{InterfaceId, Vip};
 use futures_util::FutureExt;
+use others::Others;
 use port::Port;
 use std::collections::HashSet;
 use std::fmt;
@@ -52,6 +59,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use stray::Stray;
 use tokio::sync::watch;
+use tools::Tools;
 
 /// Time between two looks at everything, events or not.
 const LOOK: Duration = Duration::from_secs(1);
@@ -138,33 +146,6 @@ impl KeeperHandle {
     }
 }
 
-/// Kernel access and reporting, shared by all ports.
-struct Tools {
-    netlink: Netlink,
-    report: Box<dyn FnMut(KeeperEvent) + Send>,
-    /// Where gates are attached; `None`: the best place of this kernel.
-    place: Option<Place>,
-    /// What an earlier life left of its gates.
-    former: Former,
-}
-
-impl Tools {
-    /// Opens the event socket first, so that a change after the first look is reported.
-    fn open(
-        report: Box<dyn FnMut(KeeperEvent) + Send>,
-        place: Option<Place>,
-        former: Former,
-    ) -> io::Result<(Tools, NetlinkEvents)> {
-        let events = NetlinkEvents::open()?;
-        Ok((Tools { netlink: Netlink::open()?, report, place, former }, events))
-    }
-
-    /// Passes an event to the slow side.
-    fn report(&mut self, event: KeeperEvent) {
-        (self.report)(event);
-    }
-}
-
 /// The keeper's thread: all ports, and what wakes it.
 struct Keeper {
     tools: Tools,
@@ -172,6 +153,8 @@ struct Keeper {
     ports: Vec<Port>,
     /// Interfaces that have lost the name by which they were guarded.
     strays: Vec<Stray>,
+    /// The interfaces that are no client interfaces, and those that are, as far as others' groups go.
+    others: Others,
     wanted: watch::Receiver<Vec<Guarded>>,
 }
 
@@ -189,7 +172,7 @@ impl Keeper {
     /// Ports for all interfaces that are wanted now; none has been looked at.
     fn new(tools: Tools, events: NetlinkEvents, mut wanted: watch::Receiver<Vec<Guarded>>) -> Keeper {
         let ports = wanted.borrow_and_update().iter().cloned().map(Port::new).collect();
-        Keeper { tools, events, ports, strays: Vec::new(), wanted }
+        Keeper { tools, events, ports, strays: Vec::new(), others: Others::new(), wanted }
     }
 
     /// Guards the interfaces until the handle is dropped: waits for a reason to act, acts, and lets
@@ -202,7 +185,9 @@ impl Keeper {
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         }
         loop {
-            let busy = self.ports.iter().any(Port::has_work) || self.strays.iter().any(Stray::has_work);
+            let busy = self.ports.iter().any(Port::has_work)
+                || self.strays.iter().any(Stray::has_work)
+                || self.others.has_work();
             let silent = self.ports.iter().any(Port::is_silent);
             let wake = tokio::select! {
                 biased;
@@ -236,11 +221,28 @@ impl Keeper {
     fn begin_period(&mut self) {
         self.ports.iter_mut().for_each(Port::begin_period);
         self.strays.iter_mut().for_each(Stray::begin_period);
+        self.others.begin_period();
     }
 
-    /// Lets every port and every stray interface put right what is wrong. All names are looked up
-    /// before any port takes an interface: two names may have been exchanged.
+    /// Lets every port and every stray interface put right what is wrong, and then the guards of
+    /// other interfaces. Gates are adopted before anything else is done; addresses wait for the
+    /// guards.
     fn attend(&mut self) {
+        self.others.look(&mut self.tools);
+        self.attend_ports();
+        let before = self.tools.guarded;
+        self.others.attend(&mut self.tools, &self.ports);
+        if self.tools.guarded && !before {
+            self.ports.iter_mut().for_each(Port::look_soon);
+            self.attend_ports();
+        }
+        self.strays.retain_mut(|stray| stray.attend(&mut self.tools));
+        self.tools.look_at_uplinks();
+    }
+
+    /// Lets every port put right what is wrong. All names are looked up before any port takes an
+    /// interface: two names may have been exchanged.
+    fn attend_ports(&mut self) {
         self.look_up_names();
         if self.ports.iter().any(Port::has_news) {
             // The port that guards the interface until now may have no reason of its own to look.
@@ -255,7 +257,6 @@ impl Keeper {
             let stray = self.strays.iter().position(is_it).map(|stray| self.strays.swap_remove(stray));
             self.ports[at].attend(&mut self.tools, stray, taken.as_deref());
         }
-        self.strays.retain_mut(|stray| stray.attend(&mut self.tools));
     }
 
     /// Lets every port that has a reason to look find out what its name means.
@@ -308,10 +309,12 @@ impl Keeper {
         for _ in 0..EVENTS_AT_ONCE {
             match next {
                 Some(Ok(event)) => {
+                    self.tools.uplinks.handle_event(&event);
                     for port in &mut self.ports {
                         port.handle_event(&mut self.tools, &event);
                     }
                     self.strays.iter_mut().for_each(|stray| stray.handle_event(&event));
+                    self.others.handle_event(&event);
                 }
                 Some(Err(cause)) => return self.reopen_events(&cause).await,
                 None => return,
@@ -330,6 +333,7 @@ impl Keeper {
             Err(cause) => tracing::warn!(%cause, "cannot open a socket for network events"),
         }
         self.begin_period();
+        self.others.look_soon();
     }
 
     /// Takes the newest configuration: ports of known names stay, others come or are cleared.
@@ -337,10 +341,13 @@ impl Keeper {
         let wanted = self.wanted.borrow_and_update().clone();
         let mut old = std::mem::take(&mut self.ports);
         self.tools.report(KeeperEvent::Reconfigured);
+        self.tools.guarded = false;
+        self.others.look_soon();
         for guarded in wanted {
             match old.iter().position(|port| port.name() == guarded.name) {
                 Some(position) => {
                     let mut port = old.swap_remove(position);
+                    port.index().into_iter().for_each(|index| self.tools.uplinks.renumber(index, guarded.interface));
                     port.reconfigure(guarded);
                     self.ports.push(port);
                 }
@@ -348,6 +355,7 @@ impl Keeper {
             }
         }
         for mut port in old {
+            port.index().into_iter().for_each(|index| self.tools.uplinks.forget(index));
             port.release(&mut self.tools);
         }
         let is_kept = |stray: &Stray| self.ports.iter().any(|port| port.name() == stray.name());

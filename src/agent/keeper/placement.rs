@@ -3,7 +3,7 @@
 //! Owns: the comparison with the last report. Never does: ask the kernel, or touch an address. An
 //! address that could not be put in place is missing from its own group, and from no other.
 
-use super::event::{KeeperEvent, Placed};
+use super::event::{KeeperEvent, Placed, PlacedGroups};
 use crate::types::{GroupKey, InterfaceId, Vip};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -17,7 +17,7 @@ pub(super) struct Placement {
     /// Why an address could not be put in place by the present plan.
     failed: HashMap<Vip, String>,
     /// Groups and missing addresses as reported last; `None` while a report is due.
-    reported: Option<(Vec<(GroupKey, Placed)>, BTreeMap<Vip, String>)>,
+    reported: Option<(PlacedGroups, BTreeMap<Vip, String>)>,
 }
 
 impl Placement {

@@ -15,7 +15,7 @@ use super::stray::Stray;
 use super::{Guarded, KeeperEvent, Tools};
 use crate::gate::Gate;
 use crate::io::netlink::{InterfaceInfo, NetlinkEvent};
-use crate::types::{GroupKey, MonoTime, Vip};
+use crate::types::{GroupKey, InterfaceId, MonoTime, Vip};
 use std::collections::{HashMap, HashSet};
 
 /// Looks at everything between two looks at the gateways.
@@ -112,6 +112,21 @@ impl Port {
     /// Whether a step of the plan is left to do.
     pub(super) fn has_work(&self) -> bool {
         !self.plan.is_empty()
+    }
+
+    /// Number of the interface in reports.
+    pub(super) fn interface(&self) -> InterfaceId {
+        self.wanted.interface
+    }
+
+    /// All wanted addresses.
+    pub(super) fn vips(&self) -> impl Iterator<Item = Vip> {
+        self.vips.iter().copied()
+    }
+
+    /// The gate, if there is one.
+    pub(super) fn gate(&self) -> Option<&Gate> {
+        self.gate.as_ref()
     }
 
     /// Takes another configuration of the same interface; the next look carries it out.
@@ -255,13 +270,14 @@ impl Port {
             self.placement = Placement::default();
             (self.attached, self.plan) = (false, Plan::empty());
         }
-        tools.report(KeeperEvent::State {
+        let state = KeeperEvent::State {
             interface: self.wanted.interface,
             up: link.up,
             carrier: link.carrier,
             mac: link.mac,
             port_of,
-        });
+        };
+        tools.report_state(state, link.index);
         if link.carrier {
             self.gateway_countdown = 0;
         }
@@ -279,6 +295,7 @@ impl Port {
         let stray = (!self.vanished).then(|| Stray::new(link.index, &self.wanted, self.gate.take()));
         let renamed = stray.as_ref().and_then(|_| tools.netlink.interface_at(link.index).ok().flatten());
         let renamed = renamed.map(|link| link.name);
+        tools.uplinks.forget(link.index);
         tools.report(KeeperEvent::Gone { interface: self.wanted.interface, renamed });
         *self = Port { found: self.found.take(), ..Port::new(self.wanted.clone()) };
         stray

@@ -15,6 +15,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 mod changes;
 mod names;
+mod others;
 mod place;
 
 const WEST: InterfaceId = InterfaceId(0);
@@ -365,7 +366,7 @@ fn ten_thousand_addresses_do_not_delay_the_news_of_a_lost_carrier() {
         let wanted = vec![Guarded { interface: WEST, name: "west".into(), groups }];
         let kept = Kept::start_in(Some(Place::Clsact), wanted);
         kept.attached();
-        let mut netlink = Netlink::open().unwrap();
+        let mut netlink = crate::io::netlink::Netlink::open().unwrap();
         let index = netlink.interface("west").unwrap().unwrap().index;
         until("a third of them", || netlink.addresses(index).unwrap().len() > 3_000);
         let before = now();

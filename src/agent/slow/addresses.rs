@@ -9,7 +9,7 @@ use super::current::{Current, Numbering};
 use super::effects::{Effect, Effects};
 use crate::control::protocol::{Severity, StatusReport};
 use crate::engine::Lacks;
-use crate::keeper::Placed;
+use crate::keeper::{Placed, PlacedGroups};
 use crate::orders::Order;
 use crate::types::{GroupKey, InterfaceId, Vip};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -44,7 +44,7 @@ impl Addresses {
     pub fn handle_report(
         &mut self,
         interface: InterfaceId,
-        (groups, missing): (Vec<(GroupKey, Placed)>, Vec<(Vip, String)>),
+        (groups, missing): (PlacedGroups, Vec<(Vip, String)>),
         current: &Current,
         numbering: Numbering<'_>,
     ) -> Effects {

@@ -6,6 +6,7 @@
 use crate::control::protocol::Severity;
 use crate::engine::Lacks;
 use crate::orders::Order;
+use crate::store::WriteError;
 use crate::types::GroupKey;
 use crate::words::Saying;
 use sd_notify::NotifyState;
@@ -39,6 +40,20 @@ impl Effects {
     /// A single event.
     pub fn of_event(saying: Saying) -> Effects {
         Effects(vec![Effect::Event(saying)])
+    }
+
+    /// What follows when the store has written a state or failed to: answer to the engine, and to
+    /// people.
+    pub fn of_stored(version: u64, result: Result<(), WriteError>) -> Effects {
+        match result {
+            Ok(()) => Effects::of_order(Order::Stored { version }),
+            Err(error) => {
+                let mut effects = Effects::default();
+                effects.event(Severity::Error, "store_error", error.to_string());
+                effects.order(Order::StoreFailed);
+                effects
+            }
+        }
     }
 
     /// Adds an order to the hot thread.

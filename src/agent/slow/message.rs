@@ -4,6 +4,7 @@
 
 use crate::announcer::AnnounceReport;
 use crate::connections;
+use crate::readiness;
 use crate::store::WriteError;
 use std::io;
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ pub(crate) enum Message {
     Announced(AnnounceReport),
     /// Path of a finished recording, or why there is none, from the thread that wrote it.
     Recorded(Result<PathBuf, WriteError>),
+    /// Report of the thread that asks whether clients would be answered and reached.
+    Readiness(readiness::Report),
     /// Event from the thread that looks after connections.
     Connections(connections::Event),
     /// End of the hot thread, in order or not; its last message.

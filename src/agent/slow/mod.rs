@@ -15,6 +15,7 @@
 //! | [`ports`] | interfaces: facts, counters, the keeper |
 //! | [`lacks`] | what this node lacks for each group, joined from what the parts say |
 //! | [`addresses`] | how much of each group is in place |
+//! | [`readiness`] | whether clients would be answered and reached here |
 //! | [`paths`] | sockets of UDP links |
 //! | [`checks`], [`hooks`] | verdicts on the services, programs around a move; on the [`service_thread`] |
 //! | [`connections`] | the thread that looks after clients' connections |
@@ -39,6 +40,7 @@ pub(crate) mod lacks;
 pub(crate) mod message;
 pub(crate) mod paths;
 pub(crate) mod ports;
+pub(crate) mod readiness;
 pub(crate) mod reload;
 pub(crate) mod service_thread;
 pub(crate) mod socket;
@@ -56,7 +58,7 @@ use crate::io::{clock, realtime};
 use crate::keeper::KeeperEvent;
 use crate::orders::{Order, SlowEnd, Tale};
 use crate::signals::Signals;
-use crate::store::{self, StoreHandle, WriteError};
+use crate::store::{self, StoreHandle};
 use crate::types::MonoTime;
 use crate::words;
 use calls::{Calls, Wish};
@@ -71,6 +73,7 @@ use lacks::LackTable;
 use message::Message;
 use paths::Paths;
 use ports::Ports;
+use readiness::Readiness;
 use reload::Reload;
 use sd_notify::NotifyState;
 use service_thread::ServiceThread;
@@ -96,6 +99,7 @@ pub(crate) struct Slow {
     pub reload: Reload,
     pub ports: Ports,
     pub lacks: LackTable,
+    pub readiness: Readiness,
     pub paths: Paths,
     pub checks: Checks,
     pub hooks: Hooks,
@@ -190,6 +194,9 @@ impl Slow {
                     let effects = self.hooks.handle_wanted(group, (hook, epoch, cause), &self.current);
                     self.carry_out(effects);
                 }
+                Tale::Neighbours { interface, addresses } => {
+                    self.readiness.handle_neighbours(interface, addresses);
+                }
                 Tale::Reconfigured => self.handle_reconfigured(),
                 Tale::LinkFailed { link, error } => {
                     let effects = self.paths.handle_failed(link, &error, &self.current, clock::now());
@@ -248,7 +255,7 @@ impl Slow {
     /// Passes a message of another thread on. The end of the hot thread is left to `run`.
     fn handle_message(&mut self, message: Message) {
         let effects = match message {
-            Message::Stored { version, result } => stored(version, result),
+            Message::Stored { version, result } => Effects::of_stored(version, result),
             Message::Announced(report) => {
                 tracing::debug!(?report, "announced");
                 let mut effects = Effects::default();
@@ -258,6 +265,7 @@ impl Slow {
                 effects
             }
             Message::Recorded(result) => self.flight.handle_recorded(result),
+            Message::Readiness(report) => readiness::handle_report(report, &self.current),
             Message::Connections(event) => connections::handle_event(event, &self.current),
             Message::HotEnded(_) => Effects::default(),
         };
@@ -313,6 +321,8 @@ impl Slow {
         self.carry_out(effects);
         let effects = self.ports.handle_tick(&self.current.names, now.since(self.started));
         self.carry_out(effects);
+        let effects = self.readiness.handle_tick(&self.current);
+        self.carry_out(effects);
         let effects = self.flight.handle_tick(now);
         self.carry_out(effects);
         let effects = self.vitals.handle_tick();
@@ -331,6 +341,8 @@ impl Slow {
         if self.stopping || !self.reload.take_wish() {
             return;
         }
+        // Whoever reloads accepts which routes there are, also if the file is what it was.
+        self.readiness.reconfigure(&self.current);
         let ready = self.ports.is_ready();
         let effects = self.reload.announce(ready);
         self.carry_out(effects);
@@ -346,6 +358,7 @@ impl Slow {
         self.connections.reconfigure(&self.current);
         let orders = self.lacks.reconfigure(&self.current, self.reload.numbering(&self.current));
         orders.into_iter().for_each(|order| self.end.order(order));
+        self.readiness.reconfigure(&self.current);
         self.configure_checks();
         let keeper = self.ports.reconfigure(&self.current.config);
         let effects = self.reload.handle_taken_over(&changes, keeper, self.ports.is_ready());
@@ -379,18 +392,5 @@ impl Slow {
             self.handle_hook_ended(ended);
         }
         self.ports.finish();
-    }
-}
-
-/// Answer to the engine, and to people, when the store has written or failed to.
-fn stored(version: u64, result: Result<(), WriteError>) -> Effects {
-    match result {
-        Ok(()) => Effects::of_order(Order::Stored { version }),
-        Err(error) => {
-            let mut effects = Effects::default();
-            effects.event(Severity::Error, "store_error", error.to_string());
-            effects.order(Order::StoreFailed);
-            effects
-        }
     }
 }

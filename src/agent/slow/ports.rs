@@ -12,9 +12,9 @@ use crate::control::protocol::{Severity, StatusReport};
 use crate::engine::InterfaceFacts;
 use crate::from_config;
 use crate::gate::CounterReader;
-use crate::keeper::{KeeperEvent, KeeperHandle};
+use crate::keeper::{GuardNews, KeeperEvent, KeeperHandle};
 use crate::orders::{Attach, Order, Regrouped};
-use crate::types::{GroupKey, InterfaceId};
+use crate::types::{GroupKey, InterfaceId, Vip};
 use crate::words::Names;
 use sd_notify::NotifyState;
 use std::collections::HashMap;
@@ -116,21 +116,12 @@ impl Ports {
                 effects.extend(self.addresses.handle_lost(interface, numbering));
             }
             KeeperEvent::Gone { interface, renamed } => {
-                let name = names.interface(interface);
-                let text = match renamed {
-                    Some(new) => format!(
-                        "interface {name} is called {new} now: its gate is closed, the addresses are being taken away"
-                    ),
-                    None => format!("interface {name} is gone"),
-                };
-                effects.event(Severity::Error, "interface_gone", text);
+                report_gone(names.interface(interface), renamed, &mut effects);
                 self.change_facts(interface, |facts| *facts = InterfaceFacts::default(), &mut effects);
                 effects.extend(self.addresses.handle_lost(interface, numbering));
             }
             KeeperEvent::AddressRestored { interface, address } => {
-                let name = names.interface(interface);
-                let text = format!("somebody removed {address} from {name}; it was added again");
-                effects.event(Severity::Warning, "address_restored", text);
+                report_restored(names.interface(interface), address, &mut effects);
             }
             KeeperEvent::Warned { interface, text } => {
                 let text = format!("{}: {text}", names.interface(interface));
@@ -140,6 +131,8 @@ impl Ports {
                 let text = format!("{}: {operation}: {cause}", names.interface(interface));
                 effects.event(Severity::Error, "interface_error", text);
             }
+            KeeperEvent::OwnMacs { macs } => effects.order(Order::OwnMacs(macs.into())),
+            KeeperEvent::Guard(news) => report_guard(news, &mut effects),
             KeeperEvent::Reconfigured => {}
         }
         effects
@@ -232,6 +225,23 @@ impl Ports {
     }
 }
 
+/// Tells people that an address which somebody had removed is back.
+fn report_restored(name: &str, address: Vip, effects: &mut Effects) {
+    let text = format!("somebody removed {address} from {name}; it was added again");
+    effects.event(Severity::Warning, "address_restored", text);
+}
+
+/// Tells people that an interface does not exist any more, or has another name.
+fn report_gone(name: &str, renamed: Option<String>, effects: &mut Effects) {
+    let text = match renamed {
+        Some(new) => {
+            format!("interface {name} is called {new} now: its gate is closed, the addresses are being taken away")
+        }
+        None => format!("interface {name} is gone"),
+    };
+    effects.event(Severity::Error, "interface_gone", text);
+}
+
 /// Tells people when an interface becomes a port of another one, or ceases to be. `was`: whether it
 /// was one before.
 fn report_port(name: &str, was: bool, port_of: Option<&str>, effects: &mut Effects) {
@@ -242,5 +252,27 @@ fn report_port(name: &str, was: bool, port_of: Option<&str>, effects: &mut Effec
         }
         None if was => effects.event(Severity::Info, "freed", format!("{name} is no port any more")),
         Some(_) | None => {}
+    }
+}
+
+/// Tells people what the guards of other interfaces have held back, or why one was missing.
+fn report_guard(news: GuardNews, effects: &mut Effects) {
+    match news {
+        GuardNews::Restored { name, cause } => {
+            let text = format!("the guard on {name} was not in its place: {cause}; it is there again");
+            effects.event(Severity::Warning, "guard_restored", text);
+        }
+        GuardNews::Held(held) => {
+            let text = format!(
+                "on other interfaces this server claims addresses of groups, as kernels do on every card of a segment; \
+                 held back until now: {} claims, and the sender of {} questions",
+                held.dropped, held.nameless
+            );
+            effects.event(Severity::Info, "held_back", text);
+        }
+        GuardNews::Missing { name, cause } => {
+            let text = format!("{name} has no guard, and may answer for a group's address: {cause}");
+            effects.event(Severity::Error, "unguarded", text);
+        }
     }
 }

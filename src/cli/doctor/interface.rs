@@ -1,6 +1,6 @@
 //! Findings about the clients' interface, the kernel's settings for it, and the links' addresses.
 
-use super::{Finding, Roots};
+use super::{Finding, Roots, programs};
 use crate::config::{ClusterFile, Config};
 use crate::io::local::LocalAddress;
 use crate::io::netlink::Netlink;
@@ -182,8 +182,7 @@ fn missing_route(roots: &Roots, name: &str) -> Option<Finding> {
 }
 
 /// The finding whether another interface would answer ARP for service addresses. Linux answers for
-/// any of its addresses on every interface unless told otherwise, and other interfaces have no
-/// gate.
+/// any of its addresses on every interface unless told otherwise; the agent puts a guard on each.
 fn arp_flux(roots: &Roots, config: &Config, name: &str) -> Finding {
     let gated = config.interfaces();
     let mut names: Vec<String> = std::fs::read_dir(roots.sys.join("class/net"))
@@ -198,44 +197,32 @@ fn arp_flux(roots: &Roots, config: &Config, name: &str) -> Finding {
             && ipv4_setting(roots, other, "arp_ignore") == 0
     };
     names.retain(answers);
-    if names.is_empty() {
-        return Finding::ok("no other interface answers ARP for service addresses");
-    }
-    let shown = names.iter().take(MAX_SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    let hidden = names.len().saturating_sub(MAX_SHOWN);
-    let more = if hidden > 0 { format!(" and {hidden} more") } else { String::new() };
-    let sharing: Vec<&String> = names.iter().filter(|other| same_subnet(roots, name, other)).collect();
-    let remedy = format!("sysctl net.ipv4.conf.{}.arp_ignore=1 (on each)", sharing.first().unwrap_or(&&names[0]));
-    match sharing.first() {
-        Some(other) => Finding::fail(
-            format!(
-                "{other} has a route to the same subnet as {name} and no gate: it would answer for service addresses"
-            ),
-            remedy,
-        ),
-        None => Finding::warn(
-            format!("{shown}{more} would answer ARP for service addresses if on the same segment as {name}"),
-            remedy,
-        ),
-    }
+    let unguarded: Vec<String> = names.iter().filter(|other| !programs::is_guarded(other)).cloned().collect();
+    flux(&names, &unguarded, programs::is_gated(name))
 }
 
-/// Whether both interfaces have a directly connected IPv4 route to the same subnet.
-fn same_subnet(roots: &Roots, one: &str, other: &str) -> bool {
-    let routes = std::fs::read_to_string(roots.proc.join("net/route")).unwrap_or_default();
-    // Columns of /proc/net/route: interface, destination, gateway, …, mask (the eighth).
-    let connected = |name: &str| -> Vec<(String, String)> {
-        routes
-            .lines()
-            .skip(1)
-            .map(|line| line.split_whitespace().collect::<Vec<_>>())
-            .filter(|column| column.len() > 7 && column[0] == name && column[2] == "00000000")
-            .filter(|column| column[7] != "00000000")
-            .map(|column| (column[1].to_owned(), column[7].to_owned()))
-            .collect()
+/// What it means that the kernel answers on these interfaces, some of which have no guard. `gated`:
+/// an agent has run here, and should have put one on each.
+pub(super) fn flux(answering: &[String], unguarded: &[String], gated: bool) -> Finding {
+    let shown = |names: &[String]| {
+        let hidden = names.len().saturating_sub(MAX_SHOWN);
+        let more = if hidden > 0 { format!(" and {hidden} more") } else { String::new() };
+        format!("{}{more}", names[..names.len() - hidden].join(", "))
     };
-    let theirs = connected(other);
-    connected(one).iter().any(|subnet| theirs.contains(subnet))
+    if answering.is_empty() {
+        return Finding::ok("no other interface answers ARP for service addresses");
+    }
+    if !gated {
+        let text = "the kernel answers ARP for service addresses as well, and a running agent holds that back";
+        return Finding::ok(format!("on {} {text}", shown(answering)));
+    }
+    if unguarded.is_empty() {
+        return Finding::ok(format!("on {} a guard lets no claim of service addresses out", shown(answering)));
+    }
+    Finding::fail(
+        format!("{} would answer ARP for service addresses: the guard is missing", shown(unguarded)),
+        "a running agent puts it there within a second: is it running, and what does its log say?",
+    )
 }
 
 /// A finding if IPv6 is off.

@@ -11,6 +11,8 @@ use std::io;
 
 /// Beginning of the names of the gate's programs (build.rs names them).
 pub(super) const OURS: &str = "vip_";
+/// Beginning of the name of a guard's program.
+const GUARD: &str = "vipg_";
 /// Most messages of one dump that are read.
 const MAX_MESSAGES: usize = 4096;
 
@@ -49,6 +51,23 @@ fn line(site: Site<'_>, direction: Direction) -> io::Result<Vec<Occupant>> {
         all.extend(place.occupants(site, direction).map_err(io::Error::other)?);
     }
     Ok(all)
+}
+
+/// Whether a guard is on the way out of an interface.
+pub(super) fn is_guarded(name: &str) -> bool {
+    decides(name, Direction::Egress, GUARD)
+}
+
+/// Whether a gate is on the way out of an interface.
+pub(super) fn is_gated(name: &str) -> bool {
+    decides(name, Direction::Egress, OURS)
+}
+
+/// Whether a program whose name begins so is at a hook of an interface.
+fn decides(name: &str, direction: Direction, beginning: &str) -> bool {
+    let Ok(index) = nix::net::if_::if_nametoindex(name) else { return false };
+    let line = line(Site { ifindex: index, name }, direction).unwrap_or_default();
+    line.iter().any(|occupant| occupant.name.as_deref().is_some_and(|name| name.starts_with(beginning)))
 }
 
 /// Whether somebody at a hook is a gate.

@@ -154,15 +154,20 @@ fn settings_that_keep_the_kernel_from_answering_are_found_in_either_place() {
 }
 
 #[test]
-fn another_card_on_the_same_segment_would_answer_without_a_gate() {
+fn another_card_answers_for_the_address_until_it_has_a_guard() {
     let machine = Machine::new();
     machine.interface("eth1");
-    machine.complains_only(Level::Warn, "eth1 would answer ARP");
-    machine
-        .proc("net/route", &format!("{ROUTES}{}", ROUTES.lines().nth(1).expect("a route").replace("eth0", "eth1")));
-    machine.complains_only(Level::Fail, "eth1 has a route to the same subnet as eth0 and no gate");
+    let says = |text: &str| machine.findings().iter().any(|finding| finding.text.contains(text));
+    assert!(says("on eth1 the kernel answers ARP for service addresses as well"), "{:?}", machine.findings());
     machine.proc("sys/net/ipv4/conf/eth1/arp_ignore", "1\n");
-    assert!(machine.findings().iter().all(|finding| finding.level == Level::Ok), "it keeps to its own addresses");
+    assert!(says("no other interface answers ARP"), "it keeps to its own addresses");
+
+    let names = |count: usize| (0..count).map(|number| format!("eth{number}")).collect::<Vec<String>>();
+    let finding = interface::flux(&names(7), &names(6), true);
+    assert_eq!(finding.level, Level::Fail);
+    assert!(finding.text.starts_with("eth0, eth1, eth2, eth3, eth4 and 1 more would answer ARP"), "{finding:?}");
+    assert_eq!(interface::flux(&names(2), &[], true).level, Level::Ok);
+    assert_eq!(interface::flux(&names(2), &names(2), false).level, Level::Ok, "before the first start");
 }
 
 #[test]

@@ -153,6 +153,7 @@ fn timing() -> Timing {
             anchors: NEVER,
             deaf: ticks(12),
             segment: NEVER,
+            reach: Patience::UNDOUBTED,
             announcements: NEVER,
         },
     }

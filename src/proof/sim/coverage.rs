@@ -48,6 +48,8 @@ kinds! {
     Notice::Link { heard: false, .. } => "link silent",
     Notice::Veto { .. } => "veto",
     Notice::Isolated { .. } => "isolated",
+    Notice::Reach { reached: false, .. } => "unreached",
+    Notice::Reach { reached: true, .. } => "reached again",
     Notice::Conflict { won: true, .. } => "conflict won",
     Notice::Conflict { won: false, .. } => "conflict lost",
     Notice::Stranger { .. } => "stranger",

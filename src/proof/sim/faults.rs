@@ -79,12 +79,7 @@ fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
         }
         Fault::Health => sim.change_service(node),
         Fault::Lacks => sim.change_lacks(node),
-        Fault::Bare => {
-            let group = sim.random.below(sim.plan.groups.len());
-            let bare = !sim.nodes[node].bare[group];
-            sim.set_bare(node, group, bare);
-            true
-        }
+        Fault::Bare => strip_or_restore(sim, node),
         Fault::Refused => report_refused(sim, node),
         Fault::Replay => replay_recordings(sim),
         Fault::Forge => send_forgery(sim, node),
@@ -109,6 +104,14 @@ fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
         | Fault::WitnessCheck
         | Fault::WitnessReplay => voters::strike(sim, fault, node),
     }
+}
+
+/// Takes all addresses of a group away from a node, or puts them back. Always true: it has struck.
+fn strip_or_restore(sim: &mut Sim, node: usize) -> bool {
+    let group = sim.random.below(sim.plan.groups.len());
+    let bare = !sim.nodes[node].bare[group];
+    sim.set_bare(node, group, bare);
+    true
 }
 
 /// Tells a node that nobody listens at the other end of a link, true or not.

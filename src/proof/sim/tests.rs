@@ -2,6 +2,7 @@
 //!
 //! `cargo test -p vipair-proof sim::` runs them; `vipair sim` (feature `sim`) runs any number.
 
+mod histories;
 mod replaced;
 mod stopped_twice;
 

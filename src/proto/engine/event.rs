@@ -96,6 +96,12 @@ pub enum Event<'a> {
         /// Its hardware address, if known.
         mac: Option<MacAddr>,
     },
+    /// The hardware addresses of this server's interfaces have changed: what is seen from one of
+    /// them is said by ourselves, wherever it is seen.
+    OwnMacs {
+        /// All of them, in order.
+        macs: &'a [MacAddr],
+    },
     /// All states up to this version are durable.
     Stored {
         /// The version named by [`Action::Persist`](super::Action::Persist).

@@ -35,6 +35,7 @@ impl Engine {
         if facts.is_serviceable() && !before.is_serviceable() {
             self.evidence[interface].next_refresh = now;
             self.evidence.end_watches();
+            self.begin_reach(now);
         }
     }
 

@@ -42,8 +42,9 @@
 //! majority of {node, node, witnesses} has promised to vote for nobody else (see `vote`).
 
 use crate::durable::Loaded;
-use crate::types::MonoTime;
+use crate::types::{InterfaceId, MonoTime};
 use crate::wire::session::Sessions;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 mod action;
@@ -182,6 +183,7 @@ impl Engine {
             }
             Event::Anchor { interface, address, mac } => self.evidence[interface].note_gateway(address, mac),
             Event::Addresses { group, there } => self.handle_addresses(group, there, now),
+            Event::OwnMacs { macs } => self.evidence.note_own_macs(macs),
             Event::GateReplaced { interface } => self.handle_gate_replaced(interface, now, out),
             Event::Stored { version } => self.handle_stored(version, out),
             Event::StoreFailed => self.handle_store_failed(out),
@@ -211,6 +213,11 @@ impl Engine {
         let double = self.double.until(&self.turn, &self.setup.timing).filter(|_| self.double.told);
         let double = double.unwrap_or(MonoTime::FOREVER);
         [self.turn.next_pulse, self.groups.deadline, evidence, blind, double].into_iter().fold(votes, MonoTime::min)
+    }
+
+    /// Addresses of those who were seen on the segment of an interface and are no peers, at most 16.
+    pub fn neighbours(&self, interface: InterfaceId) -> impl Iterator<Item = IpAddr> + '_ {
+        self.evidence.seen_on(interface)
     }
 
     /// Notes the time, and what ran out before it.

@@ -111,6 +111,13 @@ pub enum Notice {
         /// The interface.
         interface: InterfaceId,
     },
+    /// Nobody on the clients' segment can be reached any more, or somebody can again.
+    Reach {
+        /// The interface.
+        interface: InterfaceId,
+        /// Whether somebody is reached now.
+        reached: bool,
+    },
     /// Two nodes were active; the one with the lower epoch has closed.
     Conflict {
         /// The group.

@@ -121,9 +121,15 @@ impl Engine {
         if other_set {
             self.groups.iter_mut().for_each(|group| group.ballot.known = super::peer::PeerSet::default());
         }
+        let moved: HashMap<GroupId, GroupId> =
+            self.groups.ids().zip(former).filter_map(|(id, before)| Some(((*before)?, id))).collect();
+        let renumbered = moved.len() < former.len() || moved.iter().any(|(before, id)| before != id);
+        if renumbered || other_set {
+            self.evidence.renumber(|group| moved.get(&group).copied());
+        }
         for pending in &mut self.commands.pending {
-            let moved = self.groups.ids().zip(former).find(|(_, before)| **before == Some(pending.group));
-            pending.group = moved.expect("invariant: commands of groups that went away were answered").0;
+            let number = moved.get(&pending.group).copied();
+            pending.group = number.expect("invariant: commands of groups that went away were answered");
         }
     }
 }

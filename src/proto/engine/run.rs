@@ -23,6 +23,7 @@ impl Engine {
         }
         self.end_blindness(now);
         self.run_watches(now, out);
+        self.run_reach(now, out);
         self.note_witnesses(now, out);
         self.note_double(now, out);
         let lagging = || self.poll.is_any_lagging(&self.setup, &self.peers, &self.leases, now);

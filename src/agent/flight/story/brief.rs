@@ -99,6 +99,7 @@ impl Story<'_> {
             | Event::Refused { .. }
             | Event::Seen { .. }
             | Event::Anchor { .. }
+            | Event::OwnMacs { .. }
             | Event::Stored { .. } => {}
         }
     }

@@ -87,6 +87,7 @@ fn event_in_words(names: &Names, event: Event<'_>, believed: bool) -> String {
             let place = mac.map(|mac| format!(" at {mac}")).unwrap_or_default();
             format!("{}: {address}{place} can be asked", names.interface(interface))
         }
+        Event::OwnMacs { macs } => format!("this server has {} hardware addresses", macs.len()),
         Event::Stored { version } => format!("state {version} is durable"),
         Event::StoreFailed => "the state could not be written".to_owned(),
         Event::Command { id, command } => format!("command {id}: {command:?}"),

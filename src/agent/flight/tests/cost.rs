@@ -96,7 +96,7 @@ fn what_a_record_costs() {
     let engine = pair.engines[1].as_mut().unwrap();
     recorder.end_turn(pair.now, engine);
     let mut out = Actions::default();
-    let garbage = [0x76, 0xa9, 2, 77].repeat(40);
+    let garbage = [0x76, 0xa9, 3, 77].repeat(40);
     let link = crate::types::LinkId { peer: crate::types::NodeId(1), path: crate::types::LinkPath::Udp(0) };
     let event = Event::Datagram { link, bytes: &garbage };
     for turn in 0..200_u32 {

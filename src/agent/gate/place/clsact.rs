@@ -15,7 +15,7 @@ use super::super::rtnetlink::{Refusal, Request, TCMSG, exchange, find_attribute,
 use super::{Direction, Occupant, Program, Site, Standing};
 
 /// Priority of our filter: no other one is before it.
-const PRIORITY: u32 = 1;
+pub(super) const PRIORITY: u32 = 1;
 const CLSACT: u32 = 0xffff_fff1;
 const CLSACT_HANDLE: u32 = 0xffff_0000;
 
@@ -51,12 +51,12 @@ fn spare(direction: Direction) -> u32 {
 }
 
 /// A filter in the place where frames are judged first.
-struct Filter {
-    priority: u32,
-    handle: u32,
+pub(super) struct Filter {
+    pub(super) priority: u32,
+    pub(super) handle: u32,
     kind: String,
     /// Id and name of its BPF program, if its verdicts count.
-    program: Option<(u32, String)>,
+    pub(super) program: Option<(u32, String)>,
 }
 
 impl Filter {
@@ -82,12 +82,12 @@ impl Filter {
     }
 
     /// Whether the filter stands where one of ours does.
-    fn is_in_our_spot(&self, direction: Direction) -> bool {
+    pub(super) fn is_in_our_spot(&self, direction: Direction) -> bool {
         self.priority == PRIORITY && (self.handle == handle(direction) || self.handle == spare(direction))
     }
 
     /// The filter as people are told of it.
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         let name = self.program.as_ref().map(|(_, name)| format!(" {name}")).unwrap_or_default();
         format!("tc filter {}{name}, preference {} handle {:#x}", self.kind, self.priority, self.handle)
     }
@@ -99,10 +99,10 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
-/// `tcm_info` of our filter: its priority, and all ethertypes.
-fn filter_info() -> u32 {
+/// `tcm_info` of a filter of ours: its priority, and all ethertypes.
+fn filter_info(priority: u32) -> u32 {
     let protocol = u16::try_from(libc::ETH_P_ALL).expect("an ethertype").to_be();
-    (PRIORITY << 16) | u32::from(protocol)
+    (priority << 16) | u32::from(protocol)
 }
 
 /// Whether the kernel's error means that interface, qdisc or filter does not exist.
@@ -121,7 +121,7 @@ fn failed(operation: &'static str, site: Site<'_>, direction: Direction, refusal
 /// # Errors
 /// The kernel's refusal; [`GateError::Place`] if an `ingress` qdisc is there, which has no egress
 /// hook: what is attached to one would see incoming frames.
-fn ensure_clsact(site: Site<'_>) -> Result<(), GateError> {
+pub(super) fn ensure_clsact(site: Site<'_>) -> Result<(), GateError> {
     let request = Request::new(libc::RTM_NEWQDISC, libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL)
         .traffic(site.ifindex, CLSACT_HANDLE, CLSACT, 0)
         .attribute(TCA_KIND, b"clsact\0");
@@ -158,7 +158,7 @@ pub(super) fn check(site: Site<'_>) -> Result<(), GateError> {
 
 /// The filters that decide about frames, in the order in which they are asked. No interface or
 /// qdisc means no filters.
-fn filters(site: Site<'_>, direction: Direction) -> Result<Vec<Filter>, GateError> {
+pub(super) fn filters(site: Site<'_>, direction: Direction) -> Result<Vec<Filter>, GateError> {
     let request = Request::new(libc::RTM_GETTFILTER, libc::NLM_F_DUMP).traffic(site.ifindex, 0, parent(direction), 0);
     match exchange(request) {
         Ok(answers) => {
@@ -169,8 +169,14 @@ fn filters(site: Site<'_>, direction: Direction) -> Result<Vec<Filter>, GateErro
     }
 }
 
-/// Adds a filter at the head of our priority, or changes the program of the one with this handle.
-fn set(site: Site<'_>, direction: Direction, handle: u32, program: &Program, name: &str) -> Result<(), GateError> {
+/// Adds a filter at the head of a priority, or changes the program of the one with this handle.
+pub(super) fn set(
+    site: Site<'_>,
+    direction: Direction,
+    (priority, handle): (u32, u32),
+    program: &Program,
+    name: &str,
+) -> Result<(), GateError> {
     use std::os::fd::AsRawFd;
     let label = [name.as_bytes(), b"\0"].concat();
     let options = Request::nested()
@@ -178,16 +184,16 @@ fn set(site: Site<'_>, direction: Direction, handle: u32, program: &Program, nam
         .attribute(TCA_BPF_NAME, &label)
         .attribute(TCA_BPF_FLAGS, &TCA_BPF_FLAG_ACT_DIRECT.to_ne_bytes());
     let request = Request::new(libc::RTM_NEWTFILTER, libc::NLM_F_ACK | libc::NLM_F_CREATE)
-        .traffic(site.ifindex, handle, parent(direction), filter_info())
+        .traffic(site.ifindex, handle, parent(direction), filter_info(priority))
         .attribute(TCA_KIND, b"bpf\0")
         .attribute(TCA_OPTIONS | NESTED, options.bytes());
     exchange(request).map(|_| ()).map_err(|refusal| failed("attach gate", site, direction, refusal))
 }
 
 /// Deletes the filter with this handle; a missing one is no error.
-fn delete(site: Site<'_>, direction: Direction, handle: u32) -> Result<(), GateError> {
+pub(super) fn delete(site: Site<'_>, direction: Direction, (priority, handle): (u32, u32)) -> Result<(), GateError> {
     let request = Request::new(libc::RTM_DELTFILTER, libc::NLM_F_ACK)
-        .traffic(site.ifindex, handle, parent(direction), filter_info())
+        .traffic(site.ifindex, handle, parent(direction), filter_info(priority))
         .attribute(TCA_KIND, b"bpf\0");
     match exchange(request) {
         Ok(_) => Ok(()),
@@ -213,11 +219,11 @@ pub(super) fn put_first(
     let leads = present.first().is_none_or(|filter| filter.is_in_our_spot(direction));
     if ours && !leads {
         // A replaced filter stays where it is; only a new one goes to the head.
-        set(site, direction, spare(direction), program, name)?;
-        delete(site, direction, handle(direction))?;
+        set(site, direction, (PRIORITY, spare(direction)), program, name)?;
+        delete(site, direction, (PRIORITY, handle(direction)))?;
     }
-    set(site, direction, handle(direction), program, name)?;
-    delete(site, direction, spare(direction))
+    set(site, direction, (PRIORITY, handle(direction)), program, name)?;
+    delete(site, direction, (PRIORITY, spare(direction)))
 }
 
 /// Takes the filter that runs program `id` out of our place.
@@ -227,7 +233,7 @@ pub(super) fn put_first(
 pub(super) fn take_away(site: Site<'_>, direction: Direction, id: u32) -> Result<(), GateError> {
     for filter in filters(site, direction)? {
         if filter.is_in_our_spot(direction) && filter.program.as_ref().is_some_and(|(runs, _)| *runs == id) {
-            delete(site, direction, filter.handle)?;
+            delete(site, direction, (PRIORITY, filter.handle))?;
         }
     }
     Ok(())

@@ -14,6 +14,7 @@ use super::{Direction, Program, Site};
 const BPF_PROG_ATTACH: libc::c_long = 8;
 const BPF_PROG_DETACH: libc::c_long = 9;
 const BPF_PROG_QUERY: libc::c_long = 16;
+const BPF_F_REPLACE: u32 = 1 << 2;
 const BPF_F_BEFORE: u32 = 1 << 3;
 const BPF_F_AFTER: u32 = 1 << 4;
 const BPF_F_ID: u32 = 1 << 5;
@@ -113,6 +114,42 @@ pub(super) fn put_first(site: Site<'_>, direction: Direction, program: &Program)
         program: fd,
         hook: hook(direction),
         flags: BPF_F_BEFORE,
+        ..Change::default()
+    };
+    call(BPF_PROG_ATTACH, &mut change)
+}
+
+/// Puts `new` where `old` is, in one step.
+///
+/// # Errors
+/// The kernel's: ENOENT if `old` is not in the list, EEXIST if `new` is.
+pub(super) fn replace(site: Site<'_>, direction: Direction, old: &Program, new: &Program) -> io::Result<()> {
+    let number = |program: &Program| {
+        u32::try_from(program.fd.as_raw_fd()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+    };
+    let mut change = Change {
+        ifindex: site.ifindex,
+        program: number(new)?,
+        replaced: number(old)?,
+        hook: hook(direction),
+        flags: BPF_F_REPLACE,
+        ..Change::default()
+    };
+    call(BPF_PROG_ATTACH, &mut change)
+}
+
+/// Attaches a program right after the one with this id.
+///
+/// # Errors
+/// As [`put_first`]; ENOENT if the other one is not in the list.
+pub(super) fn put_after(site: Site<'_>, direction: Direction, program: &Program, id: u32) -> io::Result<()> {
+    let fd = u32::try_from(program.fd.as_raw_fd()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let mut change = Change {
+        ifindex: site.ifindex,
+        program: fd,
+        hook: hook(direction),
+        flags: BPF_F_AFTER | BPF_F_ID,
+        relative: id,
         ..Change::default()
     };
     call(BPF_PROG_ATTACH, &mut change)

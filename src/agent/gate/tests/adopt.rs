@@ -239,7 +239,7 @@ fn only_ethernet_can_be_guarded() {
 }
 
 /// Leaves the calling thread with the capabilities of the shipped unit.
-fn drop_capabilities(kept: &[u32]) {
+pub(super) fn drop_capabilities(kept: &[u32]) {
     let mask = kept.iter().fold(0_u64, |mask, bit| mask | 1 << bit);
     let [low, high] = [mask & 0xffff_ffff, mask >> 32].map(|half| u32::try_from(half).expect("masked"));
     // _LINUX_CAPABILITY_VERSION_3, this thread; effective, permitted, inheritable, low halves

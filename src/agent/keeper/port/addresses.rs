@@ -107,6 +107,10 @@ impl Port {
             self.failures.retain(|operation, _| !matches!(*operation, "remove an address" | "keep addresses"));
             return self.settle(tools);
         }
+        if !tools.guarded && plan.additions().next().is_some() {
+            // The guards of other interfaces come first; then there is another look.
+            return;
+        }
         if self.rounds >= ROUNDS {
             // The next period tries again.
             for vip in plan.additions() {

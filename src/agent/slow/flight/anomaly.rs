@@ -70,12 +70,13 @@ impl Anomaly {
             Notice::LeaseLapsed { .. } | Notice::NoMajority { .. } => Some(Anomaly::Lapsed),
             Notice::WitnessLost { .. } | Notice::Alone { alone: true } => Some(Anomaly::Witness),
             Notice::Veto { .. } => Some(Anomaly::Veto),
-            Notice::Isolated { .. } => Some(Anomaly::Isolated),
+            Notice::Isolated { .. } | Notice::Reach { reached: false, .. } => Some(Anomaly::Isolated),
             Notice::Stranger { .. } => Some(Anomaly::Stranger),
             Notice::Stalled { .. } => Some(Anomaly::Stalled),
             Notice::Role { .. }
             | Notice::Hook { .. }
             | Notice::Unrest { .. }
+            | Notice::Reach { reached: true, .. }
             | Notice::PeerUp { .. }
             | Notice::PeerSilent { .. }
             | Notice::PeerLeft { .. }

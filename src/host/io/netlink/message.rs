@@ -4,6 +4,8 @@
 //! <linux/neighbour.h>, all in the byte order of the host. Never does: I/O. Unknown attributes and
 //! message types are skipped; a message that is cut short ends the reading, and never panics.
 
+use super::bridge::BridgePort;
+use super::routes::{RouteInfo, Verdict};
 use super::{InterfaceInfo, Neighbour, NeighbourState};
 use crate::types::MacAddr;
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
@@ -17,10 +19,17 @@ const TYPE_MASK: u16 = 0x3fff;
 /// Numbers of <linux/if_arp.h>, <linux/if_addr.h> and <linux/rtnetlink.h>.
 const ARPHRD_ETHER: u16 = 1;
 const IFA_FLAGS: u16 = 8;
-/// Numbers of <linux/if_link.h>: what is told of the interface that this one belongs to.
-const IFLA_LINKINFO: u16 = 18;
+/// Numbers of <linux/if_link.h>: the kinds of a device, and of the interface that it is a port of
+/// or belongs to.
+const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_LINK_NETNSID: u16 = 37;
+/// Kinds of interfaces whose frames leave through another one as they are.
+const UNTAGGED: [&[u8]; 4] = [b"macvlan", b"macvtap", b"ipvlan", b"ipvtap"];
 const RTA_VIA: u16 = 18;
+/// Who puts routes there that stay: RTPROT_KERNEL, _BOOT, _STATIC, _RA and _DHCP. Others are those
+/// of routing daemons.
+const STEADY_PROTOCOLS: [u8; 5] = [2, 3, 4, 9, 16];
 /// AF_UNSPEC: the family of messages about an interface itself.
 const ANY_FAMILY: u8 = 0;
 
@@ -100,8 +109,9 @@ pub fn link(payload: &[u8]) -> Option<InterfaceInfo> {
         carrier: has(libc::IFF_UP) && has(libc::IFF_LOWER_UP),
         is_ethernet: short(payload, 2)? == ARPHRD_ETHER && !has(libc::IFF_LOOPBACK),
         port_of: None,
+        lower: None,
     };
-    let mut leaves_frames = false;
+    let (mut leaves_frames, mut is_untagged, mut is_elsewhere) = (false, false, false);
     for (kind, value) in attributes(payload, 16) {
         match kind {
             libc::IFLA_IFNAME => {
@@ -109,19 +119,30 @@ pub fn link(payload: &[u8]) -> Option<InterfaceInfo> {
             }
             libc::IFLA_ADDRESS => info.mac = value.try_into().map_or(MacAddr::ZERO, MacAddr),
             libc::IFLA_MASTER => info.port_of = long(value, 0).filter(|index| *index != 0),
-            IFLA_LINKINFO => leaves_frames = is_in_vrf(value),
+            libc::IFLA_LINK => info.lower = long(value, 0).filter(|index| *index != 0),
+            IFLA_LINK_NETNSID => is_elsewhere = true,
+            libc::IFLA_LINKINFO => {
+                leaves_frames = is_in_vrf(value);
+                is_untagged = has_kind(value, IFLA_INFO_KIND, &UNTAGGED);
+            }
             _ => {}
         }
     }
     info.port_of = info.port_of.filter(|_| !leaves_frames);
+    info.lower = info.lower.filter(|_| is_untagged && !is_elsewhere);
     Some(info)
 }
 
 /// Whether the interface belongs to a VRF, by the content of its IFLA_LINKINFO. Every other kind
 /// takes the frames of its ports away from them, kinds without a name included.
 fn is_in_vrf(info: &[u8]) -> bool {
-    let mut kinds = attributes(info, 0).filter(|(kind, _)| *kind == IFLA_INFO_SLAVE_KIND);
-    kinds.any(|(_, name)| name.strip_suffix(&[0]).unwrap_or(name) == b"vrf")
+    has_kind(info, IFLA_INFO_SLAVE_KIND, &[b"vrf"])
+}
+
+/// Whether an IFLA_LINKINFO names one of these kinds in this attribute.
+fn has_kind(info: &[u8], attribute: u16, kinds: &[&[u8]]) -> bool {
+    let mut named = attributes(info, 0).filter(|(kind, _)| *kind == attribute);
+    named.any(|(_, name)| kinds.contains(&name.strip_suffix(&[0]).unwrap_or(name)))
 }
 
 /// Content of an RTM_NEWADDR or RTM_DELADDR.
@@ -226,6 +247,75 @@ fn hop_gateway<'a>(
         }
     }
     gateway.filter(|_| oif == Some(index))
+}
+
+/// The flags of the interface of an RTM_NEWLINK, such as IFF_NOARP.
+pub fn link_flags(payload: &[u8]) -> Option<u32> {
+    long(payload, 8)
+}
+
+/// The port that an RTM_NEWLINK tells of, if it is one of the bridge `index`.
+pub fn bridge_port(payload: &[u8], index: u32) -> Option<BridgePort> {
+    let link = link(payload)?;
+    let master = attributes(payload, 16).find(|(kind, _)| *kind == libc::IFLA_MASTER).and_then(|(_, it)| long(it, 0));
+    let info = attributes(payload, 16).find(|(kind, _)| *kind == libc::IFLA_LINKINFO).map_or(&[][..], |(_, it)| it);
+    let text = |wanted: u16| {
+        let value = attributes(info, 0).find(|(kind, _)| *kind == wanted).map_or(&[][..], |(_, value)| value);
+        String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned()
+    };
+    let is_port = master == Some(index) && text(IFLA_INFO_SLAVE_KIND) == "bridge";
+    is_port.then(|| BridgePort { index: link.index, kind: text(IFLA_INFO_KIND), carrier: link.carrier })
+}
+
+/// The scope of the address of an RTM_NEWADDR, such as RT_SCOPE_LINK.
+pub fn address_scope(payload: &[u8]) -> Option<u8> {
+    payload.get(3).copied()
+}
+
+/// What the route of an RTM_NEWROUTE, the answer to a look-up, does with a packet.
+pub fn verdict(payload: &[u8]) -> Verdict {
+    let oif = attributes(payload, 12).find(|(kind, _)| *kind == libc::RTA_OIF).and_then(|(_, value)| long(value, 0));
+    match payload.get(7).copied() {
+        Some(libc::RTN_LOCAL) => Verdict::Local,
+        Some(libc::RTN_UNICAST) => oif.map_or(Verdict::Dropped, Verdict::Leaves),
+        Some(_) | None => Verdict::Dropped,
+    }
+}
+
+/// The route of an RTM_NEWROUTE, if it is one for unicast through the interface `index`, and not of
+/// link-local addresses.
+pub fn route(payload: &[u8], index: u32) -> Option<RouteInfo> {
+    let (family, prefix, protocol, kind) = (payload.first()?, *payload.get(1)?, *payload.get(5)?, *payload.get(7)?);
+    if kind != libc::RTN_UNICAST || long(payload, 8)? & libc::RTM_F_CLONED != 0 {
+        return None;
+    }
+    let oif = |(kind, value): (u16, &[u8])| (kind == libc::RTA_OIF).then(|| long(value, 0)).flatten();
+    let through = attributes(payload, 12).find_map(oif) == Some(index) || hops_lead_through(payload, index);
+    let network = attributes(payload, 12).find(|(kind, _)| *kind == libc::RTA_DST).and_then(|(_, to)| address(to));
+    let network = network.or_else(|| {
+        let ipv6 = i32::from(*family) == libc::AF_INET6;
+        Some(if ipv6 { IpAddr::from([0_u16; 8]) } else { IpAddr::from([0_u8; 4]) })
+    })?;
+    let useless = match network {
+        IpAddr::V4(network) => network.is_multicast() || network.is_link_local(),
+        IpAddr::V6(network) => network.is_multicast() || network.is_unicast_link_local(),
+    };
+    let is_dynamic = !STEADY_PROTOCOLS.contains(&protocol);
+    (through && !useless).then_some(RouteInfo { prefix, network, is_dynamic })
+}
+
+/// Whether one of several next hops leads through the interface `index`.
+fn hops_lead_through(payload: &[u8], index: u32) -> bool {
+    let several = attributes(payload, 12).filter(|(kind, _)| *kind == libc::RTA_MULTIPATH);
+    several.into_iter().any(|(_, mut hops)| {
+        while let (Some(length), Some(oif)) = (short(hops, 0), long(hops, 4)) {
+            if oif == index || length < 8 {
+                return oif == index;
+            }
+            hops = hops.get(usize::from(length).next_multiple_of(4)..).unwrap_or(&[]);
+        }
+        false
+    })
 }
 
 /// Number of the interface that an RTM_…QDISC or RTM_…TFILTER is about.

@@ -8,14 +8,20 @@
 //! Both sockets belong to the network namespace of the thread that opened them.
 
 mod addresses;
+mod answer;
+mod bridge;
 pub mod events;
 pub mod message;
 mod requests;
+mod routes;
 mod settings;
 
 pub use addresses::{ADDRESS_BATCH, AddressInfo};
+pub use answer::{Answering, Mute, outside};
+pub use bridge::BridgePort;
 pub use events::{NetlinkEvent, NetlinkEvents};
 pub use requests::Netlink;
+pub use routes::{RouteInfo, Verdict};
 pub use settings::{ask_with_own_address, hold_addresses_while_down, promote_secondaries};
 
 use crate::types::MacAddr;
@@ -41,6 +47,9 @@ pub struct InterfaceInfo {
     /// bridge, bond, team or the like. `None` for a free interface, and for one in a VRF, which
     /// leaves frames to the interface's own addresses.
     pub port_of: Option<u32>,
+    /// Number of the interface of this namespace through which this one's frames leave as they are,
+    /// as a macvlan's do. `None` for a VLAN, whose frames get a tag on the way.
+    pub lower: Option<u32>,
 }
 
 /// An entry of the neighbour table.

@@ -7,7 +7,7 @@
 use super::message::{self, Message, messages};
 use super::{InterfaceInfo, Neighbour};
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST};
-use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage};
 use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -92,6 +92,18 @@ impl Netlink {
         }
     }
 
+    /// All interfaces of the namespace.
+    ///
+    /// # Errors
+    /// Any error of the kernel.
+    pub fn interfaces(&mut self) -> io::Result<Vec<InterfaceInfo>> {
+        let mut request = LinkMessage::default();
+        request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+        self.dump(RouteNetlinkMessage::GetLink(request), |answer| {
+            (answer.kind == libc::RTM_NEWLINK).then(|| message::link(answer.payload)).flatten()
+        })
+    }
+
     /// The neighbours on an interface, of both families.
     ///
     /// # Errors
@@ -156,7 +168,12 @@ impl Netlink {
     }
 
     /// Sends one request and passes its answers to `read`.
-    fn ask(&mut self, request: RouteNetlinkMessage, flags: u16, mut read: impl FnMut(Message<'_>)) -> io::Result<()> {
+    pub(super) fn ask(
+        &mut self,
+        request: RouteNetlinkMessage,
+        flags: u16,
+        mut read: impl FnMut(Message<'_>),
+    ) -> io::Result<()> {
         let mut failure = None;
         self.exchange(vec![request], flags, |_, answer| match answer {
             Answer::Message(answer) => read(answer),

@@ -22,7 +22,7 @@ fn a_datagram_of_any_length_and_any_content_costs_no_memory_before_its_tag_is_ch
     for length in 0..=2048 {
         for first in [0x00, 0x76, 0xff] {
             let mut bytes = vec![first; length];
-            let beginning = [0x76, 0xa9, 2, 1 + first % 3];
+            let beginning = [0x76, 0xa9, 3, 1 + first % 3];
             bytes.iter_mut().zip(beginning).for_each(|(byte, right)| *byte = right);
             let (refused, usage) = measured(|| open_and_decode(&ring, &bytes));
             assert!(refused.is_err());

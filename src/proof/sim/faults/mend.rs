@@ -84,8 +84,10 @@ pub fn settle(sim: &mut Sim) {
         // A node whose hook has failed waits for ten seconds, and so may the other after it.
         let bound = if sim.plan.service.has_hooks() { SETTLED * 3 } else { SETTLED };
         // A node that has just opened keeps its group for a while, although its service does worse
-        // than another's.
-        let bound = if sim.plan.service.checked { bound + sim.plan.timing().patience.hold } else { bound };
+        // than another's, or it lacks what another has.
+        let lacks = sim.nodes.iter().flat_map(|node| &node.lacks).any(|lacks| !lacks.is_empty());
+        let keeps = sim.plan.service.checked || lacks;
+        let bound = if keeps { bound + sim.plan.timing().patience.hold } else { bound };
         let late = steady.is_none() && sim.now.since(start) > bound;
         if late {
             let states = states(sim).join("\n");

@@ -8,7 +8,9 @@
 //! - V2: the segment has not been sound between them for longer than a silence and two leases:
 //!   probes and the latch end it, whatever the processes do. Two, because the agents may take
 //!   turns: one ends when the other, which was stopped or restarted within its lease, goes on. An
-//!   adoption begins the count anew for the same reason, and so does a machine that wakes up;
+//!   adoption begins the count anew for the same reason, and so does a machine that wakes up. A
+//!   majority whose clocks are more wrong than configured elects without a probe: then the count
+//!   begins when two answer;
 //! - V3: no running process that answers has believed words of the other reaching it for longer
 //!   than it takes to be sure that the other is deaf; an opening may run ahead of the claim that
 //!   goes with it by the way through the wires. Words can be believed only of a session that was
@@ -77,6 +79,7 @@ impl Oracle {
         let deaf = silence * 3 + pulse * 6 + way * 6;
         let interface = sim.plan.groups[group].interface;
         let lower = sim.nodes[first].kernel.open[group] < sim.oracle.highest[group];
+        let elected = sim.plan.votes().is_some() && sim.plan.is_beyond();
         let over = |since: Option<Real>, bound: Duration| since.is_some_and(|since| now.since(since) > bound);
         let oracle = &mut sim.oracle;
         let pair = oracle.pair(first, second);
@@ -84,7 +87,7 @@ impl Oracle {
         // sent.
         let late = now.since(since) > joined;
         let v1 = (late || way <= pulse / 10) && over(pair.joined, joined);
-        let v2 = over(pair.segment[interface], latched);
+        let v2 = over(pair.segment[interface], latched) && (!elected || now.since(since) > latched);
         let v3 = late && over(pair.hears, if lower { joined } else { deaf });
         oracle.hold(!v1, || {
             format!("S8 V1: nodes {first} and {second} answer for group {group} although they are joined")

@@ -35,7 +35,10 @@ impl Sim {
     /// Lets a process handle whether any address of a group is in place.
     pub(super) fn handle_addresses(&mut self, node: usize, group: usize) {
         let interface = self.plan.groups[group].interface;
-        let there = self.nodes[node].is_attached(interface) && !self.nodes[node].bare[group];
+        // As in the facts: the addresses stay where they are while a gate is replaced.
+        let machine = &self.nodes[node];
+        let gated = machine.kernel.gates[interface].there && machine.interfaces[interface].attached.is_some();
+        let there = gated && !machine.bare[group];
         if let Some(place) = self.nodes[node].places[group] {
             self.handle(node, Event::Addresses { group: group_id(place), there });
         }

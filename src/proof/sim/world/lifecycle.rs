@@ -134,6 +134,9 @@ impl Sim {
         if !slow {
             self.open_links(node);
         }
+        let own: Vec<_> =
+            (0..self.plan.interfaces).map(|interface| crate::sim::names::mac(node, interface)).collect();
+        self.handle(node, Event::OwnMacs { macs: &own });
         if let Some(host) = (0..self.hosts.len()).find(|_| self.random.chance(30)) {
             let interface = interface_id(self.hosts[host].plan.interface);
             let (address, mac) = (crate::sim::names::host_address(host), crate::sim::names::host_mac(host));

@@ -52,7 +52,9 @@ impl Around<'_> {
         // A loose cable lets a frame through now and then: somebody must be heard while the probes
         // stay unanswered.
         let voids = rules.needs_living_segment() && rules.unheard_probes_are_void();
-        if silence < veto && silence < isolation && voids && !segment.is_alive(probes.first_sent) {
+        // Neighbours are asked with every second probe, so in that time somebody answers.
+        let lately = probes.first_sent.max(now.back(timing.probe * 5 / 2));
+        if silence < veto && silence < isolation && voids && !segment.is_alive(lately) {
             return Evident::Wait;
         }
         let claimed = claimed.is_some_and(|claimed| claimed + timing.probe <= now);

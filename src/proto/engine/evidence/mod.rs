@@ -14,6 +14,7 @@
 //! | `watch` | the asking of one peer |
 //! | `segment` | a clients' segment and its neighbours |
 //! | `evident` | what a peer's silence allows |
+//! | `reach` | whether anybody on a segment can be reached |
 
 use super::action::Actions;
 use super::lease::Leases;
@@ -23,13 +24,18 @@ use super::setup::Setup;
 use super::turn::Turn;
 use crate::rules::Rules;
 use crate::types::{GroupId, InterfaceId, MacAddr, MonoTime};
+use std::net::IpAddr;
 use std::ops::{Index, IndexMut};
 
 mod evident;
+mod reach;
 mod segment;
 mod watch;
 
 pub(super) use evident::Evident;
+#[cfg(any(test, feature = "proof"))]
+pub(super) use reach::Doubt;
+pub(super) use reach::Reach;
 #[cfg(any(test, feature = "proof"))]
 pub(super) use segment::Neighbour;
 pub(super) use segment::Segment;
@@ -43,6 +49,12 @@ const ANCHOR_EVERY: u32 = 2;
 pub(super) struct Evidence {
     watches: Vec<Option<Watch>>,
     segments: Vec<Segment>,
+    /// By interface.
+    reaches: Vec<Reach>,
+    /// When a segment is to be asked whether anybody can be reached there.
+    reach_due: MonoTime,
+    /// Hardware addresses of this server's interfaces, in order.
+    own_macs: Vec<MacAddr>,
 }
 
 impl Index<InterfaceId> for Evidence {
@@ -60,8 +72,26 @@ impl IndexMut<InterfaceId> for Evidence {
 }
 
 impl Evidence {
+    /// Nothing is known yet.
     pub fn new(peers: usize, interfaces: usize, now: MonoTime) -> Evidence {
-        Evidence { watches: vec![None; peers], segments: vec![Segment::new(now); interfaces] }
+        Evidence {
+            watches: vec![None; peers],
+            segments: vec![Segment::new(now); interfaces],
+            reaches: vec![Reach::default(); interfaces],
+            reach_due: MonoTime::FOREVER,
+            own_macs: Vec::new(),
+        }
+    }
+
+    /// Notes the hardware addresses of this server's interfaces.
+    pub fn note_own_macs(&mut self, macs: &[MacAddr]) {
+        self.own_macs = macs.to_vec();
+        self.own_macs.sort_unstable();
+    }
+
+    /// True if an interface of this server has this hardware address.
+    pub fn is_own_mac(&self, mac: MacAddr) -> bool {
+        self.own_macs.binary_search(&mac).is_ok()
     }
 
     /// The watch on a peer, while it is asked.
@@ -69,9 +99,32 @@ impl Evidence {
         self.watches[peer.number()].as_ref()
     }
 
+    /// Whether anybody can be reached on a segment.
+    pub fn reach(&self, interface: InterfaceId) -> &Reach {
+        &self.reaches[usize::from(interface.0)]
+    }
+
+    /// Notes that somebody was heard on a segment, if there is such a segment: the frame's link says
+    /// which, and in a damaged recording that is any number.
+    pub fn note_reached(&mut self, interface: InterfaceId, now: MonoTime) {
+        if let Some(reach) = self.reaches.get_mut(usize::from(interface.0)) {
+            reach.since = now;
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn reach_mut(&mut self, interface: InterfaceId) -> &mut Reach {
+        &mut self.reaches[usize::from(interface.0)]
+    }
+
     /// True while any peer is asked.
     pub fn is_watching(&self) -> bool {
         self.watches.iter().any(Option::is_some)
+    }
+
+    /// Addresses of those who were seen on a segment.
+    pub fn seen_on(&self, interface: InterfaceId) -> impl Iterator<Item = IpAddr> + '_ {
+        self[interface].neighbours.iter().map(|known| known.address)
     }
 
     /// All segments.
@@ -85,6 +138,7 @@ impl Evidence {
     pub fn is_whole(&self, peers: usize, interfaces: usize) -> bool {
         self.watches.len() == peers
             && self.segments.len() == interfaces
+            && self.reaches.len() == interfaces
             && self.watches.iter().flatten().all(|watch| watch.probes.len() == interfaces)
     }
 
@@ -96,6 +150,12 @@ impl Evidence {
     /// Ends all watches: the evidence begins anew.
     pub fn end_watches(&mut self) {
         self.watches.iter_mut().for_each(|watch| *watch = None);
+    }
+
+    /// Gives what the watches know of groups their new numbers.
+    pub fn renumber(&mut self, number: impl Fn(GroupId) -> Option<GroupId>) {
+        let watches = self.watches.iter_mut().flatten();
+        watches.flat_map(|watch| &mut watch.probes).for_each(|probes| probes.renumber(&number));
     }
 
     /// Lets every watch ask now.
@@ -210,7 +270,7 @@ impl Evidence {
                 (None, false) => known.last_heard(turn) + timing.suspicion,
             }
         });
-        refresh.chain(watches).min().unwrap_or(MonoTime::FOREVER)
+        refresh.chain(watches).fold(self.reach_due, MonoTime::min)
     }
 }
 

@@ -37,6 +37,14 @@ impl Probes {
         ProbeTurn { cursor: self.cursor, again: self.answered.filter(|_| self.unanswered < PROBES) }
     }
 
+    /// Follows the group that was answered to its new number. What older probes have shown is void
+    /// with the table of groups that they were sent for.
+    pub fn renumber(&mut self, number: impl Fn(GroupId) -> Option<GroupId>) {
+        self.answered = self.answered.and_then(number);
+        self.cursor = 0;
+        self.unanswered = 0;
+    }
+
     /// Notes a probe for the address of `group`, whose peer has named `mac` as its own. Returns to
     /// whom the probe goes if not to everybody.
     pub fn send(&mut self, group: GroupId, mac: Option<MacAddr>, now: MonoTime) -> Option<MacAddr> {

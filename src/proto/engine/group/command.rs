@@ -33,7 +33,7 @@ impl Group {
         let mut blocked = Some(Outcome::NoPeer);
         for peer in around.peers.nodes().filter(is_heard) {
             if let Some(row) = around.peers[peer].row(self.id) {
-                blocked = Some(self.why_not(row, kind == Kind::Pause, around.rules)?);
+                blocked = Some(self.why_not(row, kind == Kind::Pause, around)?);
             }
         }
         blocked

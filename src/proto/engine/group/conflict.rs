@@ -49,9 +49,13 @@ impl Group {
         if heeded && deaf && !active && claims {
             // The peer cannot hear us and is about to open. One of us must close first, and only we
             // know of both. A claim below our epoch shows that it knows too little of us: it gets
-            // no consent.
-            self.close(MonoTime::ZERO, Cause::Unheard, around, requests);
-            if row.claim > own {
+            // no consent. The others may answer an offer of ours whose time is over: connections
+            // are carried on as in any handover.
+            let consents = row.claim > own;
+            let drain = around.rules.drain(around.policy(self.id).drain);
+            let until = if consents { around.now + drain } else { MonoTime::ZERO };
+            self.close(until, Cause::Unheard, around, requests);
+            if consents {
                 self.give_consent(row.claim, around, requests);
             }
             return true;

@@ -16,7 +16,7 @@ use crate::engine::lacks::Lacks;
 use crate::engine::notice::Cause;
 use crate::engine::peer::{PeerAt, Presence};
 use crate::engine::timers::Timer;
-use crate::rules::Rules;
+use crate::types::MonoTime;
 use crate::wire::pulse::{Reason, Role, Row};
 use std::time::Duration;
 
@@ -31,25 +31,31 @@ pub(super) fn is_able(row: &Row) -> bool {
 
 impl Group {
     /// How badly the service does here, with what this node lacks.
-    pub(super) fn health(&self, rules: Rules) -> u8 {
-        rules.health(self.service.lacks.added_to(self.service.health))
+    pub(super) fn health(&self, around: Around<'_>) -> u8 {
+        around.rules.health(self.told_lacks(around).added_to(self.service.health))
     }
 
-    /// What this node lacks for the group.
-    pub(super) fn lacks(&self, rules: Rules) -> Lacks {
-        if rules.health_counts() { self.service.lacks } else { Lacks::NONE }
+    /// What this node lacks for the group: what the host tells, and what the segment does.
+    pub(super) fn told_lacks(&self, around: Around<'_>) -> Lacks {
+        let unreached = around.evidence.reach(self.interface).unreached.is_some();
+        if unreached { self.service.lacks.and(Lacks::REACH) } else { self.service.lacks }
+    }
+
+    /// What this node lacks for the group, as far as it counts.
+    pub(super) fn lacks(&self, around: Around<'_>) -> Lacks {
+        if around.rules.health_counts() { self.told_lacks(around) } else { Lacks::NONE }
     }
 
     /// True if the service does not answer here.
-    pub(super) fn is_unhealthy(&self, rules: Rules) -> bool {
-        self.health(rules) == DEAD
+    pub(super) fn is_unhealthy(&self, around: Around<'_>) -> bool {
+        self.health(around) == DEAD
     }
 
     /// True if the service does worse here than on the peer that has the group.
     pub(super) fn is_outdone(&self, around: Around<'_>) -> bool {
         let active = around.peers.other_nodes().iter().filter(|peer| peer.is_active(self.id));
         let mut rows = active.filter_map(|peer| peer.row(self.id));
-        rows.any(|row| row.health < self.health(around.rules))
+        rows.any(|row| row.health < self.health(around))
     }
 
     /// True if a standby may be given the group, as far as its row tells. One that does worse takes
@@ -60,7 +66,7 @@ impl Group {
         }
         match row.reason {
             Reason::None | Reason::Incomplete | Reason::Mute | Reason::NoWayBack | Reason::Unreached => {
-                row.health <= self.health(around.rules) || self.is_leaving(around)
+                row.health <= self.health(around) || self.is_leaving(around)
             }
             Reason::Unhealthy | Reason::SameMac => self.is_leaving(around),
             Reason::NoInterface
@@ -114,8 +120,7 @@ impl Group {
     /// otherwise two nodes that take turns to do a little worse would move the group with every
     /// turn. A group that its fault follows from node to node is kept longer with each move.
     fn does_better(&mut self, row: &Row, around: Around<'_>) -> Option<Cause> {
-        let health =
-            if self.service.known { self.health(around.rules) } else { self.lacks(around.rules).added_to(0) };
+        let health = if self.service.known { self.health(around) } else { self.lacks(around).added_to(0) };
         if row.health >= health {
             return None;
         }
@@ -123,6 +128,7 @@ impl Group {
         let exempt = health == DEAD && row.health == 0;
         let hold = if exempt { Duration::ZERO } else { patience.hold };
         let due = self.since + hold.max(self.service.unrest.bar(patience, around.now));
+        let due = due.max(self.reach_settled(row, around));
         if around.now < due {
             self.timers.set(Timer::Health, due);
             return None;
@@ -131,12 +137,21 @@ impl Group {
         Some(if row.health >= service { Cause::Lacks } else { Cause::Health })
     }
 
+    /// From when on a lack of reach counts against a peer whose row is `row`: the peer, too, must
+    /// have had the time to find out that it hears nobody.
+    fn reach_settled(&self, row: &Row, around: Around<'_>) -> MonoTime {
+        let Some(since) = around.evidence.reach(self.interface).unreached else { return MonoTime::ZERO };
+        let others = self.service.lacks.without(Lacks::REACH);
+        let service = if self.service.known { self.service.health } else { 0 };
+        if row.health < others.added_to(service) { MonoTime::ZERO } else { since + around.timing().patience.reach }
+    }
+
     /// Why a heard peer cannot be given the group by an operator, if it cannot.
-    pub(super) fn why_not(&self, row: &Row, pausing: bool, rules: Rules) -> Option<Outcome> {
+    pub(super) fn why_not(&self, row: &Row, pausing: bool, around: Around<'_>) -> Option<Outcome> {
         match row.reason {
             reason if reason == Reason::None || reason.is_lack() => {
                 let refused = if reason == Reason::None { Reason::Unhealthy } else { reason };
-                let worse = row.health > self.health(rules) && !pausing;
+                let worse = row.health > self.health(around) && !pausing;
                 worse.then_some(Outcome::PeerNotReady(refused))
             }
             Reason::Unhealthy | Reason::SameMac if pausing => None,

@@ -223,7 +223,7 @@ impl Group {
         }
         let candidate = health::is_able(row) || row.role == Role::Starting;
         let preferred = around.policy(self.id).prefer == around.peers[peer].id;
-        let first = match row.health.cmp(&self.health(around.rules)) {
+        let first = match row.health.cmp(&self.health(around)) {
             Ordering::Less => true,
             Ordering::Equal => preferred,
             Ordering::Greater => preferred && !around.rules.health_counts(),

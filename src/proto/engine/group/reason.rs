@@ -27,7 +27,7 @@ impl Group {
         } else if self.addresses.there != Some(true) {
             Reason::NoAddresses
         } else if self.is_open() {
-            if self.is_unhealthy(around.rules) { Reason::Unhealthy } else { self.lacks(around.rules).reason() }
+            if self.is_unhealthy(around) { Reason::Unhealthy } else { self.lacks(around).reason() }
         } else if around.doubled.there {
             Reason::SameNumber
         } else if self.epochs.damaged {
@@ -40,12 +40,12 @@ impl Group {
             Reason::Hook
         } else if around.evidence[self.interface].isolated {
             Reason::Isolated
-        } else if self.is_unhealthy(around.rules) {
+        } else if self.is_unhealthy(around) {
             Reason::Unhealthy
         } else if around.peers.nodes().any(|peer| self.shares_mac(peer, around.peers, around.leases)) {
             Reason::SameMac
         } else {
-            self.lacks(around.rules).reason()
+            self.lacks(around).reason()
         }
     }
 
@@ -69,7 +69,7 @@ impl Group {
             reason: self.reason(around),
             wants: self.candidate.wants,
             faulty: false,
-            health: self.service.lacks.added_to(self.service.health),
+            health: self.told_lacks(around).added_to(self.service.health),
             ..self.row
         };
         if row != self.row {

@@ -153,7 +153,8 @@ impl Group {
     }
 
     /// Handover: closes if it must; hands over once the peer claims; takes the offer back if the
-    /// peer is not heard, is not ready any more, or lets the offer's time pass.
+    /// peer is silent, is not ready any more, or lets the offer's time pass. A pulse that is late
+    /// takes nothing back: meanwhile this node answers, and its hook may run.
     fn step_handover(&mut self, around: Around<'_>, requests: &mut Requests<'_>) {
         if self.must_yield(around, requests) {
             return;
@@ -167,7 +168,7 @@ impl Group {
             return self.hand_over(offer, around, requests);
         }
         let ready = row.is_some_and(|row| row.reserve == offer.epoch && self.may_take(row, around));
-        if !heard || !ready || around.now >= offer.until {
+        if !around.is_speaking(offer.peer) || !ready || around.now >= offer.until {
             self.keep(around, requests);
         } else {
             self.timers.set(Timer::Offer, offer.until);

@@ -175,6 +175,9 @@ impl Engine {
             out.notice(Notice::WitnessHeard { witness: self.peers[peer].id });
         }
         self.evidence.end_watch(peer);
+        if let LinkPath::Segment(interface) = link.path {
+            self.note_reached(interface, now);
+        }
         heard
     }
 
@@ -331,8 +334,13 @@ impl Engine {
         if mac == self.leases[interface].facts.mac || mac.is_multicast() {
             return;
         }
+        self.note_reached(interface, now);
         let of_group = address.and_then(|address| self.index.group_of(address));
         let of_peer = self.peers.iter().any(|peer| peer.has_mac(mac));
+        // Another card of ours is nobody. A peer with the same hardware address stays a peer.
+        if !of_peer && self.evidence.is_own_mac(mac) {
+            return;
+        }
         if let (Some(group), Some(address)) = (of_group, address) {
             self.evidence.note_answer(group, (interface, mac), &self.peers, (&self.setup, now), out);
             if !of_peer && self.groups[group].is_open() {

@@ -19,7 +19,7 @@
 use crate::canon::Canon;
 use crate::durable::{Durable, GroupState};
 use crate::engine::commands::{Commands, Pending};
-use crate::engine::evidence::{Evidence, Neighbour, Segment};
+use crate::engine::evidence::{Doubt, Evidence, Neighbour, Reach, Segment};
 use crate::engine::group::{Addresses, Announcing, Candidate, Claim, Epochs, Group, Groups, Offer};
 use crate::engine::lease::{Former, Lease, Leases};
 use crate::engine::peer::Outbox;
@@ -29,6 +29,7 @@ use crate::engine::{Engine, InterfaceFacts};
 use crate::timing::Timing;
 use crate::types::{Epoch, GroupId, MonoTime};
 use crate::wire::pulse::Row;
+use std::time::Duration;
 
 mod horizon;
 mod peer;
@@ -214,6 +215,9 @@ impl Evidence {
     /// Adds the segments, then the watch on each peer of the engine.
     fn canon(&self, now: MonoTime, engine: &Engine, horizon: &Horizon, canon: &mut Canon) {
         canon.list(self.segments(), |canon, segment| segment.canon(now, horizon, canon));
+        for interface in engine.leases.ids() {
+            self.reach(interface).canon(now, engine.setup.timing.patience.reach, canon);
+        }
         // Whether a round is odd decides only whether anchors are asked: without any anchor it does
         // not matter.
         let anyone = |segment: &Segment| !segment.neighbours.is_empty() || segment.gateway.is_some();
@@ -221,6 +225,22 @@ impl Evidence {
         for peer in engine.peers.all() {
             canon.option(self.watch(peer), |canon, watch| watch.canon(now, (engine, anyone), horizon, canon));
         }
+    }
+}
+
+impl Reach {
+    /// Adds since when nobody was heard, the asking, and the lack. `reach`: the longest wait that
+    /// counts from any of them.
+    fn canon(&self, now: MonoTime, reach: Duration, canon: &mut Canon) {
+        let Reach { since, doubt, unreached } = *self;
+        canon.age(now, since, reach);
+        canon.option(doubt.as_ref(), |canon, doubt| {
+            let Doubt { asked, next, rounds } = *doubt;
+            canon.age(now, asked, reach);
+            canon.ahead(now, next);
+            canon.plain(rounds.into());
+        });
+        canon.option(unreached.as_ref(), |canon, since| canon.age(now, *since, reach));
     }
 }
 

@@ -296,3 +296,19 @@ fn nobody_is_silent_while_hooks_run() {
     assert_eq!(world.answering(), [1]);
     assert!(!world.nodes.iter().flat_map(|node| &node.notices).any(|(_, notice)| silent(notice)));
 }
+
+// L3: between two pulses of a peer that is heard again nothing is taken back.
+#[test]
+fn a_late_pulse_takes_no_offer_back_while_a_hook_runs() {
+    let mut world = hooked(false, true, false);
+    world.command(0, 1, Command::Switch(GROUP));
+    world.run(HOOK_SPAN - world.timing.suspicion - ms(20));
+    assert_eq!(waiting(&world, 0), Waiting::Hook(Hook::BeforeClose));
+    world.suspend(1);
+    world.run(world.timing.suspicion + ms(40));
+    assert_eq!((world.answering(), world.role(0)), (vec![0], Role::Handover), "its hook has ended");
+    world.resume(1);
+    world.run(SECOND);
+    assert_eq!((world.answering(), hook_ends(&world, 0)), (vec![1], vec![]));
+    assert_eq!((world.nodes[0].hooks.len(), world.nodes[0].outcomes.last().unwrap().1), (1, Outcome::Done));
+}

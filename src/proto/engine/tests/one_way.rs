@@ -62,3 +62,17 @@ fn a_claim_of_a_deaf_peer_is_heeded_while_its_table_is_wanted_anew() {
         assert_eq!((world.answering(), world.double_answers), (vec![1], 0), "{groups} groups");
     }
 }
+
+// L3: nobody hears this node any more, but what arrives for its connections may.
+#[test]
+fn a_deaf_taker_gets_the_connections_carried_on() {
+    let mut world = settled(Profile::Fast);
+    mute(&mut world, 0);
+    while world.answering() == [0] {
+        world.run(ms(1));
+    }
+    let carried = world.nodes[0].kernel.carry_until;
+    assert!(carried > world.now + ms(150), "{carried:?} at {:?}", world.now);
+    world.run(ms(500));
+    assert_eq!((world.answering(), world.double_answers), (vec![1], 0));
+}

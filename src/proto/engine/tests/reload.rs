@@ -251,6 +251,22 @@ fn probes_for_groups_that_the_peer_does_not_serve_are_no_evidence() {
     assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
 }
 
+// S8: the address that a silent peer's kernel answers is asked again under its group's new number.
+#[test]
+fn an_answer_before_a_reload_speaks_for_the_same_group_after_it() {
+    let mut world = settled(Profile::Fast);
+    world.reload(1, groups(&[1, 0, 2]));
+    world.run(Duration::from_secs(1));
+    world.suspend(0);
+    world.run(ms(100));
+    assert_eq!((world.answering(), role(&world, 1, 1).0), (vec![0], Role::Standby));
+    world.reload(1, groups(&[0, 2]));
+    world.run(ms(60));
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
+    world.run(ms(300));
+    assert_eq!((world.answering(), world.double_answers), (vec![1], 0));
+}
+
 // The gate outgrew its maps: it is a new, closed one, and what was open goes on at once.
 #[test]
 fn a_replaced_gate_is_opened_again_only_while_the_peer_is_heard() {

@@ -29,7 +29,9 @@ impl Group {
         let mut offered = false;
         for peer in around.peers.nodes() {
             let Some(why) = self.way_is_free(peer, around, requests) else { return Permit::No };
-            offered |= around.peers[peer].row(self.id).is_some_and(|row| row.role == Role::Handover);
+            // Who has just let go for us waits for nobody else.
+            let ours = |row: &Row| row.role == Role::Handover || row.consent == self.epochs.reserve;
+            offered |= around.peers[peer].row(self.id).is_some_and(ours);
             if cause == Cause::Free {
                 cause = why;
             }

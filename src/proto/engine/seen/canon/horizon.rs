@@ -57,6 +57,7 @@ impl Horizon {
             anchors: _,
             deaf: _,
             segment: _,
+            reach: _,
             announcements: _,
         } = patience;
         let asked = pulse.max(probe) * 13;

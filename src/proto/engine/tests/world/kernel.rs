@@ -14,6 +14,8 @@ pub struct Kernel {
     pub generation: u64,
     pub refused: u64,
     pub open: HashMap<GroupId, Epoch>,
+    /// Until when connections of the group closed last are carried on, if they are.
+    pub carry_until: MonoTime,
 }
 
 impl Kernel {
@@ -54,7 +56,10 @@ impl World {
                 assert!(rises, "S2: successive actives have rising epochs: {epoch} after {highest}");
                 *highest = epoch;
             }
-            GateAction::Close { group, .. } => drop(kernel.open.remove(&group)),
+            GateAction::Close { group, carry_until } => {
+                kernel.open.remove(&group);
+                kernel.carry_until = carry_until;
+            }
             GateAction::Forward { .. } => {}
         }
     }
