@@ -48,7 +48,10 @@ fn obeys_the_layout(body: &[u8]) -> bool {
     let byte = |offset: usize| body.get(offset).copied().unwrap_or(0);
     let is_zero = |offset: usize| (offset..offset + 8).all(|offset| byte(offset) == 0);
     let rows = usize::from(byte(COUNT));
-    let known = |row: usize| byte(HEADER + row * ROW_SIZE + 46) <= 6 && byte(HEADER + row * ROW_SIZE + 47) <= 12;
+    let known = |row: usize| {
+        let (role, reason) = (byte(HEADER + row * ROW_SIZE + 46), byte(HEADER + row * ROW_SIZE + 47));
+        role <= 6 && (reason <= 16 || reason == 19)
+    };
     body.len() == HEADER + rows * ROW_SIZE
         && rows <= 18
         && byte(0) != 0

@@ -215,10 +215,8 @@ impl Group {
 
     /// True while this node lets a better placed one go first.
     pub fn waits_for(&self, peer: PeerAt, row: &Row, around: Around<'_>) -> bool {
-        if around.now < self.candidate.hold && around.rules.holds_after_consent() {
-            return true;
-        }
-        if self.lets_prepare(row, around) {
+        let held = around.now < self.candidate.hold || self.lets_prepare(row, around);
+        if held && around.rules.holds_after_consent() {
             return true;
         }
         let candidate = health::is_able(row) || row.role == Role::Starting;

@@ -157,10 +157,9 @@ impl Engine {
         let proven = before < proof && echoed >= proof;
         // A group whose hook has ended waits for the next word.
         let asked = before < self.turn.hooked_from && echoed > before;
-        self.groups.look_again |= heard.quiet || learned.changed || news || proven || asked;
-        if heard.quiet {
-            self.evidence.end_isolation();
-        }
+        // After a stall of our own a peer may be heard again without ever having been quiet.
+        let isolated = self.evidence.end_isolation();
+        self.groups.look_again |= heard.quiet || learned.changed || news || proven || asked || isolated;
         if !self.peers[peer].id.is_witness() {
             self.compare_config(peer, out);
         }
