@@ -165,7 +165,9 @@ impl Evidence {
 
     /// Notes that a peer was heard: no segment is isolated. True if one was.
     pub fn end_isolation(&mut self) -> bool {
-        self.segments.iter_mut().fold(false, |any, segment| std::mem::take(&mut segment.isolated) || any)
+        let isolated =
+            self.segments.iter_mut().filter_map(|segment| std::mem::take(&mut segment.isolated).then_some(()));
+        isolated.count() > 0
     }
 
     /// Forgets a neighbour that turned out to be a peer.
