@@ -50,7 +50,7 @@ fn obeys_the_layout(body: &[u8]) -> bool {
     let rows = usize::from(byte(COUNT));
     let known = |row: usize| {
         let (role, reason) = (byte(HEADER + row * ROW_SIZE + 46), byte(HEADER + row * ROW_SIZE + 47));
-        role <= 6 && (reason <= 16 || reason == 19)
+        role <= 6 && reason <= 19
     };
     body.len() == HEADER + rows * ROW_SIZE
         && rows <= 18
