@@ -16,12 +16,17 @@ const FIRST: &str = "g0";
 
 /// A pair of 20 groups, over the second link alone.
 fn setup() -> Setup {
+    setup_with(0)
+}
+
+/// The same with so many witnesses.
+fn setup_with(witnesses: u8) -> Setup {
     let ends = [Port::AlphaSecondLink, Port::BetaSecondLink].map(|port| port.ipv4().to_string());
     let mut config = ConfigText::pair("lan").links(&[(&ends[0], &ends[1])]);
     for n in 0..GROUPS {
         config = config.group(GroupText::new(&format!("g{n}"), &[&format!("10.0.0.{}", 100 + n)]));
     }
-    let mut setup = Setup::with(config);
+    let mut setup = if witnesses > 0 { Setup::with_witnesses(config, witnesses) } else { Setup::with(config) };
     setup.asked.truncate(2);
     setup
 }
@@ -104,6 +109,30 @@ fn a_pair_with_many_groups_lives_on_a_link_of_576_bytes() {
 #[test]
 fn a_pair_with_many_groups_lives_on_a_link_of_256_bytes() {
     play(256);
+}
+
+// S1 L1: the way to the witness is as narrow as the link
+#[test]
+fn a_pair_with_a_witness_and_many_groups_lives_on_links_of_600_bytes() {
+    let mut scene = Scene::start(setup_with(1));
+    let fault = without_segment(&scene);
+    set_mtu(&scene, 600);
+    for server in Server::BOTH {
+        scene.lab.server(server).ip("link set dev eth2 mtu 600");
+    }
+    scene.kill_agent(Server::Beta);
+    scene.start_agent(Server::Beta);
+    for n in 0..GROUPS {
+        scene.wait_ready(Server::Beta, &format!("g{n}"));
+    }
+    assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(2));
+    scene.power_off(Server::Alpha);
+    for n in 0..GROUPS {
+        scene.wait_role(Server::Beta, &format!("g{n}"), "active");
+    }
+    let_pass(Duration::from_millis(500));
+    assert!(scene.lab.lift(fault) > 0, "the fault did not strike");
+    finish(scene);
 }
 
 // L2: the link shrinks while it is in use, and a change of all groups is to be told
