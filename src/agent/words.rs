@@ -51,7 +51,7 @@ fn cause(cause: Cause) -> &'static str {
         Cause::Adopted => "the gate of an earlier run of this agent is still open and its lease has not ended",
         Cause::Heard => "listening is over",
         Cause::Free => "nobody was active",
-        Cause::Silence => "the peer is silent on every link and does not answer for the address",
+        Cause::Silence => "the peer is silent on every link",
         Cause::Handover => "handed over in order",
         Cause::Operator => "asked for",
         Cause::Interface => "the interface lost its carrier, its gate or its addresses",
@@ -196,6 +196,14 @@ pub fn notice(names: &Names, notice: &Notice) -> Saying {
             Severity::Warning,
             "veto",
             format!("not taking over on {}: {mac} still answers for the address", names.interface(interface)),
+        ),
+        Notice::StillAnswered { group, mac } => saying(
+            Severity::Error,
+            "still_answered",
+            format!(
+                "{}: taken over although {mac} still answers for its address: clients may reach either",
+                names.group(group)
+            ),
         ),
         Notice::Isolated { interface } => saying(
             Severity::Error,

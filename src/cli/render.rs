@@ -75,6 +75,9 @@ fn group_block(group: &GroupStatus, node: &str, colour: bool) -> String {
     let ready = if group.ready { paint("yes", Tone::Good, colour) } else { paint("no", Tone::Bad, colour) };
     put!(text, "  ready      {ready}");
     put!(text, "  why        {}", why(group, colour));
+    if let Some(mac) = &group.answered_by {
+        put!(text, "  answered   by {} as well", paint(mac, Tone::Bad, colour));
+    }
     put!(text, "  addresses  {} on {}", addresses(group), group.interface);
     group.checks.iter().for_each(|check| put!(text, "  check      {}", check_line(check, colour)));
     let hidden = group.check_count.saturating_sub(u64::try_from(group.checks.len()).unwrap_or(u64::MAX));

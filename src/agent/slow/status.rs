@@ -77,6 +77,7 @@ fn group_status(config: &Config, names: &Names, report: &Report, at: usize, grou
         }),
         since: clock::wall_of(group.since).to_string(),
         active: group.active.map(|node| names.node(node).to_owned()),
+        answered_by: group.answered_by.map(|mac| mac.to_string()),
         interface: configured.interface.clone(),
         address_count: configured.addresses.len() as u64,
         addresses: configured.addresses.iter().take(MAX_SHOWN_ADDRESSES).map(ToString::to_string).collect(),
@@ -126,7 +127,10 @@ fn why(names: &Names, report: &Report, group: &GroupReport, peer: Option<NodeId>
                 Waiting::Listening => "listening after the start".to_owned(),
                 Waiting::Consent => format!("waiting for {name} to agree or to become active"),
                 Waiting::Silence => format!("{name} is silent; gathering evidence that it is gone"),
-                Waiting::Veto => format!("{name} is silent, and the address is still answered"),
+                Waiting::Veto => match group.answered_by {
+                    Some(mac) => format!("{name} is silent, and {mac} still answers for the address"),
+                    None => format!("{name} is silent, and the address is still answered"),
+                },
                 Waiting::Isolated => "isolated: nobody is heard on the clients' segment".to_owned(),
                 Waiting::Abstaining => {
                     "abstaining: what this agent promised before it was restarted may not be over".to_owned()

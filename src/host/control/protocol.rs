@@ -227,6 +227,10 @@ pub struct GroupStatus {
     pub since: String,
     /// Name of the node that is believed active; `None` if no node is known to be.
     pub active: Option<String>,
+    /// Hardware address of somebody else who was seen to answer for an address of the group within
+    /// the last minute; `None` if nobody was, or the other node that is heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_by: Option<String>,
     /// Name of the interface on this node.
     pub interface: String,
     /// Number of addresses.

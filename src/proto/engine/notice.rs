@@ -106,6 +106,14 @@ pub enum Notice {
         /// The hardware address that answers.
         mac: MacAddr,
     },
+    /// A group is opened because its holder is silent, and somebody still answers for an address of
+    /// it: a stranger, or the holder itself for longer than answers hold a promotion up.
+    StillAnswered {
+        /// The group.
+        group: GroupId,
+        /// The hardware address that answers.
+        mac: MacAddr,
+    },
     /// A promotion waits because nobody is heard on the clients' segment.
     Isolated {
         /// The interface.

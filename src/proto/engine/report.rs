@@ -4,7 +4,7 @@ use super::Engine;
 use super::around::Around;
 use super::event::Hook;
 use super::evidence::Evident;
-use super::group::Group;
+use super::group::{Claimant, Group};
 use super::notice::Cause;
 use super::openable::Openable;
 use super::peer::{PeerAt, Presence};
@@ -17,6 +17,9 @@ use std::time::Duration;
 
 /// For so long people are told of a number that spoke where another belongs.
 const STRANGER: Duration = Duration::from_secs(10);
+
+/// Somebody who answered for an address within this time still counts.
+const ANSWERED_LATELY: Duration = Duration::from_secs(60);
 
 /// The engine at one instant.
 #[derive(Clone, Debug)]
@@ -86,6 +89,9 @@ pub struct GroupReport {
     pub timer: Option<(Timer, MonoTime)>,
     /// How many voters grant our epoch now, this node included; `None` in a bare pair.
     pub support: Option<u8>,
+    /// Who else was seen to answer for an address of the group since this node has its role, within
+    /// the last minute; a peer that is heard is nobody else.
+    pub answered_by: Option<MacAddr>,
     /// Connections are still carried after a handover.
     pub draining: bool,
     /// The peer's addresses for this group differ from ours.
@@ -262,6 +268,7 @@ impl Group {
             waiting: self.waiting(around),
             timer: self.timers.running().first().copied(),
             support: around.has_votes().then(|| self.support(around)),
+            answered_by: self.answered_by(around),
             draining: self.drain_until.is_some(),
             addresses_differ: row.is_some_and(|row| row.addresses != self.row.addresses),
             policy_differs: row.is_some_and(|row| row.policy != self.row.policy),
@@ -272,6 +279,19 @@ impl Group {
                 .map(|peer| (around.peers[peer].id, around.leases[self.interface].facts.mac)),
             unknown_to_peer: row.is_none() && first.is_some_and(|peer| peer.is_complete()),
         }
+    }
+
+    /// Who else has answered for an address of the group lately, since this node has its role.
+    fn answered_by(&self, around: Around<'_>) -> Option<MacAddr> {
+        let mut watches = around.peers.nodes().filter_map(|peer| around.evidence.watch(peer));
+        // What a holder said before it fell silent does not count.
+        let asked = watches.next().map(|watch| watch.since).filter(|_| !self.is_open());
+        let start = asked.unwrap_or(self.since);
+        let lately = |seen: MonoTime| seen > start && around.now.since(seen) < ANSWERED_LATELY;
+        let Claimant { mac, .. } = self.claimant.filter(|claimant| lately(claimant.seen))?;
+        let heard = |peer: &PeerAt| matches!(around.presence(*peer), Presence::Heard | Presence::Suspicious);
+        let of_peer = around.peers.nodes().filter(heard).any(|peer| around.peers[peer].has_mac(mac));
+        (!of_peer).then_some(mac)
     }
 
     /// What the group waits for; [`Waiting::Nothing`] if it is open, cannot be opened, or waits for

@@ -2,6 +2,7 @@
 //! checks the promises after every step.
 
 mod alike;
+mod answered;
 mod blind;
 mod division;
 mod goodbye;

@@ -69,7 +69,7 @@ impl Anomaly {
             Notice::Conflict { .. } | Notice::SameNumber { link: Some(_) } => Some(Anomaly::Conflict),
             Notice::LeaseLapsed { .. } | Notice::NoMajority { .. } => Some(Anomaly::Lapsed),
             Notice::WitnessLost { .. } | Notice::Alone { alone: true } => Some(Anomaly::Witness),
-            Notice::Veto { .. } => Some(Anomaly::Veto),
+            Notice::Veto { .. } | Notice::StillAnswered { .. } => Some(Anomaly::Veto),
             Notice::Isolated { .. } | Notice::Reach { reached: false, .. } => Some(Anomaly::Isolated),
             Notice::Stranger { .. } => Some(Anomaly::Stranger),
             Notice::Stalled { .. } => Some(Anomaly::Stalled),

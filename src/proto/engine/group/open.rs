@@ -7,6 +7,7 @@ use crate::engine::evidence::Evident;
 use crate::engine::notice::{Cause, Notice};
 use crate::engine::peer::{PeerAt, Presence};
 use crate::engine::timers::Timer;
+use crate::rules::evidence::PROBES;
 use crate::timing::stretch;
 use crate::types::{Epoch, MacAddr, MonoTime};
 use crate::wire::pulse::{Reason, Role, Row};
@@ -254,9 +255,24 @@ impl Group {
             self.announce_early(around, requests);
         }
         requests.push(Action::Gate(GateAction::Open { group: self.id, epoch }));
+        if let Some(mac) = self.still_answered(around).filter(|_| cause == Cause::Silence) {
+            requests.notice(Notice::StillAnswered { group: self.id, mac });
+        }
         self.set_role(Role::Active, cause, around, requests);
         self.reserve(around.setup, requests);
         requests.wishes.persist = true;
+    }
+
+    /// Who has answered for the group since its silent holder is asked, and within as many questions
+    /// as an opening needs unanswered.
+    fn still_answered(&self, around: Around<'_>) -> Option<MacAddr> {
+        let claimant = self.claimant?;
+        let mut watches = around.peers.nodes().filter_map(|peer| around.evidence.watch(peer));
+        let answered = watches.any(|watch| {
+            let recent = around.now.back(watch.interval * PROBES);
+            claimant.seen >= watch.since.max(recent)
+        });
+        answered.then_some(claimant.mac)
     }
 
     /// The hardware address of the peer whose consent let us open: it may still carry connections.

@@ -7,6 +7,7 @@
 use super::{Heard, Learned, PeerAt};
 use crate::engine::Engine;
 use crate::engine::action::Actions;
+use crate::engine::group::Claimant;
 use crate::engine::notice::Notice;
 use crate::types::{GroupId, InterfaceId, LinkId, LinkPath, MonoTime, NodeId};
 use crate::wire::auth::Reject;
@@ -341,6 +342,7 @@ impl Engine {
             return;
         }
         if let (Some(group), Some(address)) = (of_group, address) {
+            self.groups[group].claimant = Some(Claimant { mac, seen: now });
             self.evidence.note_answer(group, (interface, mac), &self.peers, (&self.setup, now), out);
             if !of_peer && self.groups[group].is_open() {
                 self.groups[group].defend(address, mac, now, out);

@@ -311,6 +311,8 @@ impl Group {
             drain_until,
             announcing: Announcing { step, next },
             defended,
+            // People are told of it; it decides nothing.
+            claimant: _,
             contested,
             ballot,
             service,
