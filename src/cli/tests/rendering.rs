@@ -21,6 +21,7 @@ fn report() -> StatusReport {
         timer: None,
         since: "2026-11-21T01:00:00.000Z".to_owned(),
         active: Some("beta".to_owned()),
+        answered_by: None,
         interface: "eth0".to_owned(),
         address_count: 10,
         addresses: (1..=8).map(|n| format!("10.0.0.{n}")).collect(),
