@@ -105,6 +105,31 @@ fn replayed_pulses_do_not_delay_a_takeover() {
     scene.finish(&Expected::owner(Server::Alpha).takeover());
 }
 
+// S6: a host that has the address holds the first start up for 30 s and no longer, and is named before
+// and after
+#[test]
+fn address_that_another_host_has_is_taken_at_last_and_status_says_who_answers() {
+    let mut scene = Scene::build(Setup::of("lan"));
+    scene.lab.plug(Port::Stranger);
+    let stranger = scene.lab.host(Port::Stranger);
+    stranger.ip(&format!("address add {ADDRESS}/24 dev eth0"));
+    let mac = Port::Stranger.mac().to_string();
+    let line = format!("answered   by {mac}");
+    scene.start_agent(Server::Alpha);
+    scene.wait("alpha to name the host", |scene| scene.status_text(Server::Alpha).contains(&line));
+    assert_ne!(scene.role(Server::Alpha, GROUP), "active");
+    let_pass(Duration::from_secs(20));
+    scene.wait_role(Server::Alpha, GROUP, "active");
+    scene.wait("alpha to name the host", |scene| scene.status_text(Server::Alpha).contains(&line));
+    let told = |event: &str| event.contains("still_answered") && event.contains(&mac);
+    let events = scene.agent(Server::Alpha).events();
+    assert!(events.lines().any(told), "no event names {mac}: {events}");
+    scene.lab.host(Port::Stranger).ip(&format!("address del {ADDRESS}/24 dev eth0"));
+    // Only the servers are checked, because the stranger did answer beside alpha.
+    scene.askers.clear();
+    scene.finish(&Expected::owner(Server::Alpha));
+}
+
 // RFC 5227: the active defends each address at most once per 10 s, alarms, and does not yield
 #[test]
 fn stranger_that_claims_the_address_is_answered_and_reported_and_gets_nothing() {

@@ -2,12 +2,16 @@
 //!
 //! Owns: nothing but names. Never does: decide anything.
 
-use crate::config::Config;
 use crate::control::protocol::Severity;
-use crate::engine::{Cause, Hook, HookEnd, Lacks, Notice, Outcome, Votes};
-use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, NodeId, Vip};
+use crate::engine::{Cause, Hook, HookEnd, Lacks, Notice, Outcome};
+use crate::types::{Epoch, MacAddr, Vip};
 use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
+
+mod alike;
+mod names;
+
+pub use names::Names;
 
 /// A saying: an event for people and programs, before it has a time and a number.
 pub struct Saying {
@@ -26,68 +30,6 @@ pub struct Saying {
 /// A saying about no single group, without fields.
 fn saying(severity: Severity, kind: &'static str, text: String) -> Saying {
     Saying { severity, kind, group: None, text, fields: Vec::new() }
-}
-
-/// Names of groups, interfaces, nodes and witnesses, by their numbers. An unknown number is "?".
-#[derive(Clone)]
-pub struct Names {
-    groups: Vec<String>,
-    interfaces: Vec<String>,
-    nodes: Vec<String>,
-    witnesses: Vec<String>,
-}
-
-impl Names {
-    /// Names of a configuration.
-    pub fn new(config: &Config) -> Names {
-        Names {
-            groups: config.groups.iter().map(|group| group.name.clone()).collect(),
-            interfaces: config.interfaces().into_iter().map(str::to_owned).collect(),
-            nodes: config.nodes.iter().map(|node| node.name.clone()).collect(),
-            witnesses: witnesses(config.witnesses().count()),
-        }
-    }
-
-    /// Names given one by one, in the order of their numbers.
-    pub fn of(groups: Vec<String>, interfaces: Vec<String>, nodes: Vec<String>, votes: Option<Votes>) -> Names {
-        let witnesses = witnesses(votes.map_or(0, |votes| usize::from(votes.witnesses)));
-        Names { groups, interfaces, nodes, witnesses }
-    }
-
-    /// Name of a group.
-    pub fn group(&self, group: GroupId) -> &str {
-        self.groups.get(usize::from(group.0)).map_or("?", String::as_str)
-    }
-
-    /// Name of an interface.
-    pub fn interface(&self, interface: InterfaceId) -> &str {
-        self.interfaces.get(usize::from(interface.0)).map_or("?", String::as_str)
-    }
-
-    /// Name of a node or a witness.
-    pub fn node(&self, node: NodeId) -> &str {
-        let (names, first) =
-            if node.is_witness() { (&self.witnesses, NodeId::FIRST_WITNESS.0) } else { (&self.nodes, 1) };
-        node.0.checked_sub(first).and_then(|at| names.get(usize::from(at))).map_or("?", String::as_str)
-    }
-
-    /// Phrase that names a link, for a sentence.
-    pub fn link(&self, link: LinkId) -> String {
-        let peer = self.node(link.peer);
-        match link.path {
-            LinkPath::Udp(index) => format!("link {index} to {peer}"),
-            LinkPath::Segment(interface) => format!("segment link to {peer} on {}", self.interface(interface)),
-        }
-    }
-}
-
-/// Names of witnesses: a single one is "witness"; several have their place in the configuration
-/// behind the word.
-fn witnesses(count: usize) -> Vec<String> {
-    match count {
-        1 => vec!["witness".to_owned()],
-        count => (1..=count).map(|number| format!("witness {number}")).collect(),
-    }
 }
 
 /// Word for a role.
@@ -109,7 +51,7 @@ fn cause(cause: Cause) -> &'static str {
         Cause::Adopted => "the gate of an earlier run of this agent is still open and its lease has not ended",
         Cause::Heard => "listening is over",
         Cause::Free => "nobody was active",
-        Cause::Silence => "the peer is silent on every link and does not answer for the address",
+        Cause::Silence => "the peer is silent on every link",
         Cause::Handover => "handed over in order",
         Cause::Operator => "asked for",
         Cause::Interface => "the interface lost its carrier, its gate or its addresses",
@@ -123,6 +65,7 @@ fn cause(cause: Cause) -> &'static str {
         Cause::Removed => "the group was removed from the configuration",
         Cause::Health => "the service does worse here than on the other node",
         Cause::Lacks => "this node lacks something for it that the other node has",
+        Cause::SameNumber => "another machine with this node's number is active and goes on",
     }
 }
 
@@ -146,6 +89,7 @@ pub fn cause_word(cause: Cause) -> &'static str {
         Cause::Removed => "removed",
         Cause::Health => "health",
         Cause::Lacks => "lacks",
+        Cause::SameNumber => "same_number",
     }
 }
 
@@ -172,6 +116,14 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::Mute => "mute: the kernel would not answer a client's question for the address (see the agent's log)",
         Reason::NoWayBack => "no way back: a route by which clients were reached has gone (see the agent's log)",
         Reason::Unreached => "unreached: nobody on the clients' segment is heard any more",
+        Reason::SameNumber => {
+            "another machine uses this node's number: the files list the nodes in another order, \
+             or one of both was started with a wrong --node"
+        }
+        Reason::SameMac => {
+            "the other node has the same hardware address on the interface: one server is a copy of the other; \
+             give one of them its own"
+        }
         Reason::Enslaved => "the interface is a port of a bridge or bond, which takes its frames",
     }
 }
@@ -245,6 +197,14 @@ pub fn notice(names: &Names, notice: &Notice) -> Saying {
             "veto",
             format!("not taking over on {}: {mac} still answers for the address", names.interface(interface)),
         ),
+        Notice::StillAnswered { group, mac } => saying(
+            Severity::Error,
+            "still_answered",
+            format!(
+                "{}: taken over although {mac} still answers for its address: clients may reach either",
+                names.group(group)
+            ),
+        ),
         Notice::Isolated { interface } => saying(
             Severity::Error,
             "isolated",
@@ -267,6 +227,9 @@ pub fn notice(names: &Names, notice: &Notice) -> Saying {
         Notice::WitnessLost { .. } | Notice::WitnessHeard { .. } | Notice::Alone { .. } => {
             of_witnesses(names, notice)
         }
+        Notice::SameNumber { link } => alike::same_number(names, link),
+        Notice::SameMac { peer, interface } => alike::same_mac(names, peer, interface),
+        Notice::TooLarge { link, bytes } => alike::too_large(names, link, bytes),
         Notice::Differs { peer, differs } => self::differs(names.node(peer), differs),
         Notice::StoreFailed => saying(
             Severity::Error,
@@ -332,7 +295,13 @@ fn differs(peer: &str, differs: bool) -> Saying {
 fn role_change(name: &str, (from, to): (Role, Role), epoch: Epoch, (why, silence): (Cause, Duration)) -> Saying {
     let bad = matches!(
         why,
-        Cause::Silence | Cause::Interface | Cause::Lapsed | Cause::NoMajority | Cause::HigherEpoch | Cause::Unheard
+        Cause::Silence
+            | Cause::Interface
+            | Cause::Lapsed
+            | Cause::NoMajority
+            | Cause::HigherEpoch
+            | Cause::Unheard
+            | Cause::SameNumber
     );
     let severity = if bad { Severity::Warning } else { Severity::Info };
     let kind = match (to, why) {

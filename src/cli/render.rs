@@ -5,7 +5,7 @@
 use super::terminal::{Tone, paint};
 use crate::control::protocol::{
     CheckStatus, ConnectionsStatus, Event, GroupRole, GroupStatus, LinkState, LinkStatus, MAX_SHOWN_ADDRESSES,
-    MirrorStatus, Severity, StatusReport,
+    MirrorStatus, RejectStatus, Severity, StatusReport,
 };
 use crate::types::Epoch;
 use std::fmt::Write;
@@ -45,6 +45,7 @@ pub(super) fn status(report: &StatusReport, colour: bool) -> String {
     if let Some(found) = &report.mirror {
         put!(text, "\n{}", mirror_line(found, colour));
     }
+    text.push_str(&rejected_table(&report.rejected, colour));
     for (title, lines) in [("different configuration", &report.differences), ("warnings", &report.warnings)] {
         if !lines.is_empty() {
             put!(text, "\n{}", paint(title, Tone::Doubtful, colour));
@@ -74,6 +75,9 @@ fn group_block(group: &GroupStatus, node: &str, colour: bool) -> String {
     let ready = if group.ready { paint("yes", Tone::Good, colour) } else { paint("no", Tone::Bad, colour) };
     put!(text, "  ready      {ready}");
     put!(text, "  why        {}", why(group, colour));
+    if let Some(mac) = &group.answered_by {
+        put!(text, "  answered   by {} as well", paint(mac, Tone::Bad, colour));
+    }
     put!(text, "  addresses  {} on {}", addresses(group), group.interface);
     group.checks.iter().for_each(|check| put!(text, "  check      {}", check_line(check, colour)));
     let hidden = group.check_count.saturating_sub(u64::try_from(group.checks.len()).unwrap_or(u64::MAX));
@@ -203,8 +207,35 @@ fn link_row(link: &LinkStatus) -> [String; 5] {
         format!("{} → {}", link.local, link.remote),
         link.state.name().to_owned(),
         heard,
-        format!("sent {}, received {}, rejected {}", link.sent, link.received, link.rejected),
+        format!("sent {}, received {}, rejected {}{}", link.sent, link.received, link.rejected, narrow(link)),
     ]
+}
+
+/// What is said of a link that does not take the longest datagrams.
+fn narrow(link: &LinkStatus) -> String {
+    let longest = link.longest.map_or(String::new(), |bytes| format!(", at most {bytes} bytes"));
+    if link.too_large == 0 { longest } else { format!(", too large {}{longest}", link.too_large) }
+}
+
+/// The lines about datagrams that were turned away; nothing if there were none.
+fn rejected_table(rejected: &[RejectStatus], colour: bool) -> String {
+    let mut text = String::new();
+    if rejected.is_empty() {
+        return text;
+    }
+    put!(text, "\nturned away");
+    for found in rejected {
+        let trust = if found.authentic { "authentic" } else { "not authentic" };
+        let line = format!(
+            "{:<11}{:>8}  {trust}, the last one {:.1} s ago from {}",
+            found.reason,
+            found.count,
+            found.last_ms / 1e3,
+            found.from
+        );
+        put!(text, "  {}", paint(&line, Tone::Faint, colour));
+    }
+    text
 }
 
 /// The tone of a role.

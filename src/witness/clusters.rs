@@ -18,6 +18,7 @@ use crate::voter::{CheckSetup, Output, Voter, VoterSetup};
 use crate::wire::auth::{KeyRing, Reject, Rejects};
 use crate::wire::pulse::peek_cluster;
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,6 +35,8 @@ pub(super) struct Cluster {
     store: StoreHandle,
     /// Series of the checks that run now. Results of an earlier series are dropped.
     series: u64,
+    /// Where the last datagram came from that was turned away.
+    turned_away: Option<SocketAddr>,
 }
 
 /// All clusters of a witness.
@@ -49,6 +52,8 @@ pub(super) struct Clusters {
     output: Output,
     /// Datagrams that named no cluster of ours.
     strays: Rejects,
+    /// Where the last of them came from.
+    last_stray: Option<SocketAddr>,
 }
 
 impl Clusters {
@@ -68,7 +73,7 @@ impl Clusters {
         make_directory(&options.state_dir)?;
         let (output, strays) = (Output::default(), Rejects::default());
         let (by_number, numbers) = (BTreeMap::new(), HashMap::new());
-        let mut clusters = Clusters { by_number, numbers, probes, next: 0, output, strays };
+        let mut clusters = Clusters { by_number, numbers, probes, next: 0, output, strays, last_stray: None };
         for (number, (config, keys)) in file.clusters.iter().zip(&keys).enumerate() {
             let cluster = Cluster::open(&options.state_dir, file.me, config, keys, (number, reports))?;
             clusters.add(number, cluster);
@@ -119,14 +124,19 @@ impl Clusters {
 
     /// Hands one datagram to the voter of its cluster. Returns the answers; `None` if the cluster
     /// is not ours.
-    pub fn handle_datagram(&mut self, now: MonoTime, bytes: &[u8]) -> Option<&Output> {
+    pub fn handle_datagram(&mut self, now: MonoTime, bytes: &[u8], from: SocketAddr) -> Option<&Output> {
         let number = peek_cluster(bytes).and_then(|cluster| self.numbers.get(&cluster));
         let Some(cluster) = number.and_then(|number| self.by_number.get_mut(number)) else {
-            self.strays.count(Reject::Addressee);
+            self.strays.count(Reject::Cluster);
+            self.last_stray = Some(from);
             return None;
         };
         self.output.clear();
+        let before = cluster.voter.rejects().total();
         cluster.voter.handle(now, bytes, &mut self.output);
+        if cluster.voter.rejects().total() != before {
+            cluster.turned_away = Some(from);
+        }
         cluster.carry_out(&self.output);
         Some(&self.output)
     }
@@ -163,15 +173,22 @@ impl Clusters {
         totals.fold(self.strays.total(), u64::saturating_add)
     }
 
-    /// The counts behind [`Clusters::turned_away`] as a sentence; clusters without any are left
+    /// The counts behind [`Clusters::turned_away`] as a sentence; what there was nothing of is left
     /// out.
     pub fn turned_away_words(&self) -> String {
-        let words = |cluster: &Cluster| {
-            let rejects = cluster.voter.rejects();
-            (rejects.total() > 0).then(|| format!("{}: {rejects:?}", cluster.config.name))
+        let strays = ("of no cluster of ours", &self.strays, self.last_stray);
+        let clusters = self.by_number.values();
+        let known =
+            clusters.map(|cluster| (cluster.config.name.as_str(), cluster.voter.rejects(), cluster.turned_away));
+        let all = std::iter::once(strays).chain(known).filter(|(_, rejects, _)| rejects.total() > 0);
+        let words = |(name, rejects, last): (&str, &Rejects, Option<SocketAddr>)| {
+            let counts = Reject::ALL.into_iter().map(|reject| (reject.name(), rejects.of(reject)));
+            let counts: Vec<String> =
+                counts.filter(|(_, count)| *count > 0).map(|(reason, count)| format!("{reason} {count}")).collect();
+            let last = last.map_or(String::new(), |from| format!(", the last one from {from}"));
+            format!("{name}: {}{last}", counts.join(", "))
         };
-        let strays = format!("of no cluster of ours: {}", self.strays.total());
-        std::iter::once(strays).chain(self.by_number.values().filter_map(words)).collect::<Vec<_>>().join("; ")
+        all.map(words).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -211,7 +228,7 @@ impl Cluster {
             mutants: crate::mutant::Mutants::NONE,
         };
         let voter = Voter::new(setup, clock::now());
-        Ok(Cluster { config: config.clone(), hash, voter, store, series: 0 })
+        Ok(Cluster { config: config.clone(), hash, voter, store, series: 0, turned_away: None })
     }
 
     /// Stores and logs what the voter's output asks for. Its answers are the caller's to send.

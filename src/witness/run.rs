@@ -149,7 +149,7 @@ impl Witness {
         // Read after the datagram was taken: a promise that begins later ends later, which is the
         // safe side.
         let now = clock::now();
-        if let Some(output) = self.clusters.handle_datagram(now, &buffer[..length]) {
+        if let Some(output) = self.clusters.handle_datagram(now, &buffer[..length], from) {
             for answer in output.datagrams() {
                 // A full queue is a lost datagram; the next pulse gets an answer of its own.
                 let _lost = self.socket.send_to(answer, from);

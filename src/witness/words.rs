@@ -1,7 +1,7 @@
 //! Sentences for the log about a voter's decisions.
 
 use crate::config::WitnessCluster;
-use crate::types::GroupKey;
+use crate::types::{GroupKey, NodeId};
 use crate::voter::Notice;
 
 /// A notice as one line of the log, and whether it is a warning.
@@ -25,6 +25,16 @@ pub(super) fn notice_text(cluster: &WitnessCluster, notice: Notice) -> (bool, St
         }
         Notice::Faulty(key, true) => (true, format!("{name}: {} has a fault", group(key))),
         Notice::Faulty(key, false) => (false, format!("{name}: {} has no fault any more", group(key))),
+        Notice::Stray(node, wanted) => {
+            let wanted = wanted.0.saturating_sub(NodeId::FIRST_WITNESS.0) + 1;
+            let text = format!(
+                "{name}: node {} takes this witness for number {wanted}, which is not its number: \
+                 is `number` in this file the \
+                 place of the witness in the nodes' list?",
+                node.0
+            );
+            (true, text)
+        }
         Notice::Votes => (false, format!("{name}: what may have been promised before is over; it votes")),
         Notice::Crowded => {
             (true, format!("{name}: there are more than {} groups; the others get no vote", crate::voter::MAX_GROUPS))

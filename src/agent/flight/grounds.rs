@@ -127,6 +127,7 @@ impl Grounds {
             Event::Tick
             | Event::Datagram { .. }
             | Event::Link { .. }
+            | Event::TooLarge { .. }
             | Event::Interface { .. }
             | Event::Adopted { .. }
             | Event::LeaseRefused { .. }

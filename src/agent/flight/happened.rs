@@ -18,6 +18,7 @@ use std::net::IpAddr;
 pub enum Happened {
     Refused { link: LinkId },
     Link { link: LinkId, open: bool },
+    TooLarge { link: LinkId, bytes: u16 },
     Seen { interface: InterfaceId, sighting: Sighting },
     Interface { interface: InterfaceId, facts: InterfaceFacts },
     Adopted { interface: InterfaceId, until: MonoTime, generation: u64, refused: bool, open: Vec<(GroupId, Epoch)> },
@@ -42,6 +43,7 @@ impl Happened {
             Event::Tick | Event::Datagram { .. } => return None,
             Event::Refused { link } => Happened::Refused { link },
             Event::Link { link, open } => Happened::Link { link, open },
+            Event::TooLarge { link, bytes } => Happened::TooLarge { link, bytes },
             Event::Seen { interface, sighting } => Happened::Seen { interface, sighting },
             Event::Interface { interface, facts } => Happened::Interface { interface, facts },
             Event::Adopted { interface, until, generation, refused, open } => {
@@ -67,6 +69,7 @@ impl Happened {
         match *self {
             Happened::Refused { link } => Event::Refused { link },
             Happened::Link { link, open } => Event::Link { link, open },
+            Happened::TooLarge { link, bytes } => Event::TooLarge { link, bytes },
             Happened::Seen { interface, sighting } => Event::Seen { interface, sighting },
             Happened::Interface { interface, facts } => Event::Interface { interface, facts },
             Happened::Adopted { interface, until, generation, refused, ref open } => {
@@ -93,6 +96,7 @@ impl Happened {
         match self {
             Happened::Refused { .. }
             | Happened::Link { .. }
+            | Happened::TooLarge { .. }
             | Happened::OwnMacs { .. }
             | Happened::Stored { .. }
             | Happened::StoreFailed => true,

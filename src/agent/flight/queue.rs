@@ -131,6 +131,7 @@ impl Recorder {
             Event::Datagram { link, bytes } => self.put_datagram(now, link, bytes, opened),
             Event::Refused { .. }
             | Event::Link { .. }
+            | Event::TooLarge { .. }
             | Event::Seen { .. }
             | Event::Interface { .. }
             | Event::Adopted { .. }

@@ -11,6 +11,7 @@ use crate::announcer::AnnouncerHandle;
 use crate::engine::{Action, GateAction};
 use crate::gate::{GateHandle, LeaseView};
 use crate::io::clock;
+use crate::io::links::SendOutcome;
 use crate::io::segment::PacketSocket;
 use crate::orders::{Attach, Group, HotEnd, Regrouped, Tale};
 use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
@@ -44,6 +45,8 @@ pub(crate) struct Hands {
     frame: Vec<u8>,
     /// When this turn was due.
     pub due: MonoTime,
+    /// Links that did not take a datagram, and its length. At most one entry for each link.
+    pub too_large: Vec<(LinkId, u16)>,
 }
 
 impl Hands {
@@ -64,6 +67,7 @@ impl Hands {
             announcer,
             frame: Vec::with_capacity(2048),
             due: MonoTime::ZERO,
+            too_large: Vec::new(),
         }
     }
 
@@ -228,14 +232,29 @@ impl Hands {
             LinkPath::Udp(_) => {
                 if let Some(outcome) = self.links.send(link, datagram) {
                     end.vital.unsent.note(link, outcome);
+                    if outcome == SendOutcome::TooLarge {
+                        self.note_too_large(link, datagram.len());
+                    }
                 }
             }
             LinkPath::Segment(interface) => {
                 let Some(eth) = &self.interfaces[usize::from(interface.0)] else { return };
                 self.frame.clear();
                 frame::segment_frame(eth.mac, to, datagram, &mut self.frame);
-                let _lost = eth.socket.send(&self.frame);
+                let sent = eth.socket.send(&self.frame);
+                if sent.is_err_and(|error| error.raw_os_error() == Some(libc::EMSGSIZE)) {
+                    self.note_too_large(link, datagram.len());
+                }
             }
+        }
+    }
+
+    /// Notes that a datagram was too long for its link; of several on one link, the shortest.
+    fn note_too_large(&mut self, link: LinkId, length: usize) {
+        let bytes = u16::try_from(length).unwrap_or(u16::MAX);
+        match self.too_large.iter_mut().find(|(known, _)| *known == link) {
+            Some((_, shortest)) => *shortest = bytes.min(*shortest),
+            None => self.too_large.push((link, bytes)),
         }
     }
 

@@ -106,6 +106,7 @@ impl Hot {
             }
             self.take_resting(now);
             self.handle(now, Event::Tick);
+            self.tell_too_large(now);
             self.let_go_of_failed(now);
             self.end.catch_up();
             self.recorder.end_turn(now, &self.engine);
@@ -167,6 +168,14 @@ impl Hot {
                 Received::Refused => self.handle(now, Event::Refused { link }),
                 Received::Empty => return,
             }
+        }
+    }
+
+    /// Tells the engine which links did not take a datagram because it was too long. It sends
+    /// shorter ones at once, which may be too long again; each time they are half as long.
+    fn tell_too_large(&mut self, now: MonoTime) {
+        while let Some((link, bytes)) = self.hands.too_large.pop() {
+            self.handle(now, Event::TooLarge { link, bytes });
         }
     }
 

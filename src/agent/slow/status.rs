@@ -5,16 +5,20 @@
 
 use crate::config::Config;
 use crate::control::protocol::{
-    GroupRole, GroupStatus, LinkState, LinkStatus, MAX_SHOWN_ADDRESSES, StatusReport, TimerStatus, TimingStatus,
+    GroupRole, GroupStatus, LinkState, LinkStatus, MAX_SHOWN_ADDRESSES, RejectStatus, StatusReport, TimerStatus,
+    TimingStatus,
 };
 use crate::engine::{GroupReport, LinkReport, PeerReport, Presence, Report, Waiting};
 use crate::io::clock;
 use crate::timing::Profile;
-use crate::types::{LinkPath, MonoTime, NodeId};
+use crate::types::{LinkId, LinkPath, MonoTime, NodeId};
+use crate::wire::auth::Reject;
 use crate::wire::pulse::{Reason, Role};
 use crate::words::{self, Names};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+mod warnings;
 
 /// The status as far as the report and the configuration tell it.
 pub(crate) fn status(config: &Config, names: &Names, report: &Report, started: MonoTime) -> StatusReport {
@@ -43,7 +47,9 @@ pub(crate) fn status(config: &Config, names: &Names, report: &Report, started: M
         lateness_p999_ms: 0.0,
         lateness_us: Vec::new(),
         renewal_us: Vec::new(),
-        warnings: warnings(config, names, report),
+        warnings: warnings::warnings(config, names, report),
+        alike: warnings::alike(names, report),
+        rejected: rejected(names, report),
     }
 }
 
@@ -71,6 +77,7 @@ fn group_status(config: &Config, names: &Names, report: &Report, at: usize, grou
         }),
         since: clock::wall_of(group.since).to_string(),
         active: group.active.map(|node| names.node(node).to_owned()),
+        answered_by: group.answered_by.map(|mac| mac.to_string()),
         interface: configured.interface.clone(),
         address_count: configured.addresses.len() as u64,
         addresses: configured.addresses.iter().take(MAX_SHOWN_ADDRESSES).map(ToString::to_string).collect(),
@@ -88,13 +95,13 @@ fn group_status(config: &Config, names: &Names, report: &Report, at: usize, grou
 fn why(names: &Names, report: &Report, group: &GroupReport, peer: Option<NodeId>) -> String {
     let name = peer.map_or("the peer", |peer| names.node(peer));
     if group.reason != Reason::None {
-        let why = words::reason(group.reason);
+        let why = reason(names, report, group);
         return match group.peer {
             // The group cannot move, and both sides say why.
             Some((_, theirs)) if group.role == Role::Active && theirs != Reason::None => {
                 format!("{why}; no standby: {name} is not ready: {}", words::reason(theirs))
             }
-            _ => why.to_owned(),
+            _ => why,
         };
     }
     if group.draining {
@@ -120,7 +127,10 @@ fn why(names: &Names, report: &Report, group: &GroupReport, peer: Option<NodeId>
                 Waiting::Listening => "listening after the start".to_owned(),
                 Waiting::Consent => format!("waiting for {name} to agree or to become active"),
                 Waiting::Silence => format!("{name} is silent; gathering evidence that it is gone"),
-                Waiting::Veto => format!("{name} is silent, and the address is still answered"),
+                Waiting::Veto => match group.answered_by {
+                    Some(mac) => format!("{name} is silent, and {mac} still answers for the address"),
+                    None => format!("{name} is silent, and the address is still answered"),
+                },
                 Waiting::Isolated => "isolated: nobody is heard on the clients' segment".to_owned(),
                 Waiting::Abstaining => {
                     "abstaining: what this agent promised before it was restarted may not be over".to_owned()
@@ -132,6 +142,22 @@ fn why(names: &Names, report: &Report, group: &GroupReport, peer: Option<NodeId>
                 }
             }
         }
+    }
+}
+
+/// Why the group is not ready here, with the address that matters where one does.
+fn reason(names: &Names, report: &Report, group: &GroupReport) -> String {
+    let why = words::reason(group.reason);
+    match (group.reason, report.double, group.same_mac) {
+        (Reason::SameNumber, Some((link, _)), _) => {
+            format!(
+                "node number {} is used by another machine, heard from {}: {why}",
+                report.me.0,
+                names.far_end(link)
+            )
+        }
+        (Reason::SameMac, _, Some((_, mac))) => format!("{mac}: {why}"),
+        _ => why.to_owned(),
     }
 }
 
@@ -172,7 +198,21 @@ fn link_status(config: &Config, names: &Names, report: &Report, peer: &PeerRepor
         received: link.received,
         sent: link.sent,
         rejected: link.rejected,
+        too_large: link.too_large,
+        longest: link.longest.map(|bytes| bytes as u64),
     }
+}
+
+/// Datagrams that were turned away, by reason.
+fn rejected(names: &Names, report: &Report) -> Vec<RejectStatus> {
+    let status = |&(reason, count, link, when): &(Reject, u64, LinkId, MonoTime)| RejectStatus {
+        reason: reason.name().to_owned(),
+        authentic: reason.is_authentic(),
+        count,
+        from: names.far_end(link),
+        last_ms: millis(report.now.since(when)),
+    };
+    report.turned_away.iter().map(status).collect()
 }
 
 /// Local and remote address of a UDP link. Toward a witness the kernel picks the local one.
@@ -223,54 +263,6 @@ fn differences(config: &Config, names: &Names, report: &Report, peer: &PeerRepor
         }
     }
     found
-}
-
-/// Sentences about all that an operator should mend: silent witnesses, the state directory,
-/// datagrams that were turned away, peers that do not hear us.
-fn warnings(config: &Config, names: &Names, report: &Report) -> Vec<String> {
-    let mut found = unheard_witnesses(config, names, report);
-    if report.store_failing {
-        found.push("the state directory cannot be written".to_owned());
-    }
-    if report.rejects.tag > 0 {
-        found.push(format!("{} datagrams with a wrong key: key files differ, or a forger", report.rejects.tag));
-    }
-    if report.rejects.version > 0 {
-        found.push(format!("{} datagrams of another protocol version", report.rejects.version));
-    }
-    if report.rejects.key_id > 0 {
-        found.push(format!("{} datagrams with an unknown key number", report.rejects.key_id));
-    }
-    for peer in report.peers.iter().filter(|peer| peer.deaf && peer.presence == Presence::Heard) {
-        found.push(format!("{} says that it does not hear us", names.node(peer.id)));
-    }
-    found
-}
-
-/// A sentence per witness that is not heard, with the consequence once too few are heard.
-fn unheard_witnesses(config: &Config, names: &Names, report: &Report) -> Vec<String> {
-    let Some(witness) = &config.witness else { return Vec::new() };
-    let is_heard = |peer: &&PeerReport| matches!(peer.presence, Presence::Heard | Presence::Suspicious);
-    let witnesses = || report.peers.iter().filter(|peer| peer.id.is_witness());
-    // A node whose peer is gone has its own vote, and needs those of most witnesses.
-    let enough = witnesses().filter(is_heard).count() * 2 > witness.addresses.len();
-    let peer = config.peers().next().map_or("the peer", |peer| &peer.name);
-    let alone = report.votes.is_some_and(|votes| votes.alone);
-    let meaning = match (enough, witness.strict, alone) {
-        (true, ..) => String::new(),
-        (false, false, true) => ": the pair alone decides (strict = false)".to_owned(),
-        (false, false, false) => {
-            format!(": no takeover if {peer} fails now, until the pair has agreed to decide alone (strict = false)")
-        }
-        (false, true, _) => format!(": no takeover if {peer} fails now"),
-    };
-    let sentence = |peer: &PeerReport| match peer.presence {
-        Presence::Unknown => format!("{} has not been heard yet{meaning}", names.node(peer.id)),
-        Presence::Heard | Presence::Suspicious | Presence::Silent | Presence::Left => {
-            format!("{} not heard for {:.1} s{meaning}", names.node(peer.id), peer.silence.as_secs_f64())
-        }
-    };
-    witnesses().filter(|peer| !is_heard(peer)).map(sentence).collect()
 }
 
 #[cfg(test)]

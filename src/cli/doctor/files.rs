@@ -48,6 +48,12 @@ pub(super) fn state_dir(path: &Path) -> Finding {
     }
 }
 
+/// A finding for each machine that the agent cannot tell from another: then two may answer, or
+/// nobody does.
+pub(super) fn alike(status: &StatusReport) -> impl Iterator<Item = Finding> {
+    status.alike.iter().map(|text| Finding::fail(text.clone(), "see `vipair status`"))
+}
+
 /// The finding whether the agent runs and is ready; and its status, if it answers.
 pub(super) fn agent(socket: &Path) -> (Finding, Option<StatusReport>) {
     let answer = Client::connect(socket).and_then(|mut client| client.ask(&Request::Status));

@@ -132,7 +132,9 @@ pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
         Err(errors) => Some(errors),
     };
     let (agent, status) = files::agent(&args.socket);
-    sections.push(("files".to_owned(), vec![files::state_dir(&args.state_dir), agent]));
+    let mut files = vec![files::state_dir(&args.state_dir), agent];
+    files.extend(status.iter().flat_map(files::alike));
+    sections.push(("files".to_owned(), files));
     if let Ok((config, _)) = &configuration {
         let mut links = interface::links(config, &local::bare(&local));
         links.extend(status.iter().flat_map(|status| services::exchange(config, status)));

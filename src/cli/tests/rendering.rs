@@ -21,6 +21,7 @@ fn report() -> StatusReport {
         timer: None,
         since: "2026-11-21T01:00:00.000Z".to_owned(),
         active: Some("beta".to_owned()),
+        answered_by: None,
         interface: "eth0".to_owned(),
         address_count: 10,
         addresses: (1..=8).map(|n| format!("10.0.0.{n}")).collect(),
@@ -47,6 +48,8 @@ fn report() -> StatusReport {
         received: 100,
         sent: 103,
         rejected: 2,
+        too_large: 0,
+        longest: None,
     };
     let down = LinkStatus { path: "segment".to_owned(), state: LinkState::Silent, ..LinkStatus::default() };
     StatusReport {
@@ -70,6 +73,8 @@ fn report() -> StatusReport {
         lateness_us: vec![(48, 3)],
         renewal_us: Vec::new(),
         warnings: vec!["memory is not locked".to_owned()],
+        alike: Vec::new(),
+        rejected: Vec::new(),
     }
 }
 

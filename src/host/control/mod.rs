@@ -8,6 +8,7 @@ pub mod checks;
 pub mod client;
 pub mod connections;
 mod lines;
+mod links;
 mod path;
 pub mod protocol;
 pub mod server;

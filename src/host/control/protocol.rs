@@ -11,6 +11,7 @@
 pub use super::checks::{CheckStatus, MAX_SHOWN_CHECKS};
 pub use super::connections::{ConnectionsStatus, MirrorStatus};
 pub use super::lines::{LineBuffer, ProtocolError};
+pub use super::links::{LinkState, LinkStatus, RejectStatus};
 pub use super::timers::TimerStatus;
 use crate::config::KeyPrint;
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,13 @@ pub struct StatusReport {
     pub groups: Vec<GroupStatus>,
     /// All links, by peer and index.
     pub links: Vec<LinkStatus>,
+    /// Machines that cannot be told from this one, or from another that is expected: a sentence for
+    /// each. They are among the warnings, too.
+    #[serde(default)]
+    pub alike: Vec<String>,
+    /// Datagrams that were turned away, an entry for each reason that there was.
+    #[serde(default)]
+    pub rejected: Vec<RejectStatus>,
     /// Differences between the nodes' configurations, a sentence per field: "silence_ms is 18 here
     /// and 180 on beta".
     pub differences: Vec<String>,
@@ -219,6 +227,10 @@ pub struct GroupStatus {
     pub since: String,
     /// Name of the node that is believed active; `None` if no node is known to be.
     pub active: Option<String>,
+    /// Hardware address of somebody else who was seen to answer for an address of the group within
+    /// the last minute; `None` if nobody was, or the other node that is heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_by: Option<String>,
     /// Name of the interface on this node.
     pub interface: String,
     /// Number of addresses.
@@ -243,54 +255,6 @@ pub struct GroupStatus {
     /// At most [`MAX_SHOWN_CHECKS`] checks, those that fail first.
     #[serde(default)]
     pub checks: Vec<CheckStatus>,
-}
-
-/// State of a link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LinkState {
-    /// Pulses arrive.
-    Up,
-    /// No pulse for longer than the suspicion time.
-    Silent,
-    /// The link cannot work: no local address, no socket, no carrier, or nothing can be sent on it.
-    #[default]
-    Down,
-}
-
-impl LinkState {
-    /// The word that people and programs read.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            LinkState::Up => "up",
-            LinkState::Silent => "silent",
-            LinkState::Down => "down",
-        }
-    }
-}
-
-/// Status of one path to one peer.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct LinkStatus {
-    /// Name of the peer.
-    pub peer: String,
-    /// Position in `links`, counted from 0, or `segment`.
-    pub path: String,
-    /// Our end: an address, or an interface for `segment`.
-    pub local: String,
-    /// The other end: an address, or a hardware address for `segment`.
-    pub remote: String,
-    /// State of the link.
-    pub state: LinkState,
-    /// Milliseconds since the last authenticated pulse; `None` if there was none.
-    pub last_heard_ms: Option<f64>,
-    /// Number of authenticated pulses received.
-    pub received: u64,
-    /// Number of pulses sent.
-    pub sent: u64,
-    /// Number of datagrams refused: not authentic, replayed, malformed.
-    pub rejected: u64,
 }
 
 /// Severity of an event.

@@ -41,16 +41,23 @@ fn reason_to_drop(bytes: &[u8]) -> Option<Reject> {
     if bytes.len() < 36 {
         return Some(Reject::TooShort);
     }
-    let key = match (bytes[3], &bytes[..2] == b"\x76\xa9", bytes[2]) {
-        (_, false, _) => return Some(Reject::Magic),
-        (_, true, version) if version != 3 => return Some(Reject::Version),
-        (1, true, _) => [0x11; 32],
-        (2, true, _) => [0x22; 32],
-        (_, true, _) => return Some(Reject::KeyId),
+    if bytes[..2] != *b"\x76\xa9" {
+        return Some(Reject::Magic);
+    }
+    let this = bytes[2] == 3;
+    let key = match bytes[3] {
+        1 => [0x11; 32],
+        2 => [0x22; 32],
+        _ => return Some(if this { Reject::KeyId } else { Reject::Version }),
     };
     let bound = hmac(&key, b"vipair 1web");
     let (sealed, tag) = bytes.split_at(bytes.len() - 32);
-    (hmac(&bound, sealed) != tag).then_some(Reject::Tag)
+    match (hmac(&bound, sealed) == tag, this) {
+        (true, true) => None,
+        (true, false) => Some(Reject::Release),
+        (false, true) => Some(Reject::Tag),
+        (false, false) => Some(Reject::Version),
+    }
 }
 
 /// HMAC of RFC 2104 with SHA-256 and a key of 32 bytes.
@@ -111,10 +118,13 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         changed[offset] = value;
         changed
     };
-    let mut second = with(3, 2);
-    second.truncate(whole.len() - TAG_SIZE);
-    let tag = hmac(&hmac(&[0x22; 32], b"vipair 1web"), &second);
-    second.extend(tag);
+    let sealed = |mut datagram: Vec<u8>, key: u8| {
+        datagram.truncate(whole.len() - TAG_SIZE);
+        let tag = hmac(&hmac(&[key; 32], b"vipair 1web"), &datagram);
+        datagram.extend(tag);
+        datagram
+    };
+    let second = sealed(with(3, 2), 0x22);
     vec![
         ("sealed", whole.clone()),
         ("sealed-with-the-second-key", second),
@@ -122,6 +132,7 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("forged", longest_forgery()),
         ("other-magic", with(1, 0)),
         ("other-version", with(2, 1)),
+        ("other-release", sealed(with(2, 1), 0x11)),
         ("other-key-number", with(3, 9)),
         ("claims-the-second-key", with(3, 2)),
         ("other-tag", with(whole.len() - 1, 0)),

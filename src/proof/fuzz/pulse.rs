@@ -48,7 +48,10 @@ fn obeys_the_layout(body: &[u8]) -> bool {
     let byte = |offset: usize| body.get(offset).copied().unwrap_or(0);
     let is_zero = |offset: usize| (offset..offset + 8).all(|offset| byte(offset) == 0);
     let rows = usize::from(byte(COUNT));
-    let known = |row: usize| byte(HEADER + row * ROW_SIZE + 46) <= 6 && byte(HEADER + row * ROW_SIZE + 47) <= 12;
+    let known = |row: usize| {
+        let (role, reason) = (byte(HEADER + row * ROW_SIZE + 46), byte(HEADER + row * ROW_SIZE + 47));
+        role <= 6 && reason <= 19
+    };
     body.len() == HEADER + rows * ROW_SIZE
         && rows <= 18
         && byte(0) != 0
@@ -84,10 +87,11 @@ pub(super) fn draw(input: &mut Input<'_>) -> (Header, Vec<Row>) {
     let sender = input.byte().max(1);
     let receiver = Some(input.byte().max(1)).filter(|number| *number != sender).unwrap_or(sender % 255 + 1);
     let flags = input.byte();
+    let [query, goodbye, deaf, alone, open] = [1, 2, 4, 8, 16].map(|bit| flags & bit != 0);
     let header = Header {
         sender: NodeId(sender),
         receiver: NodeId(receiver),
-        flags: Flags { query: flags & 1 != 0, goodbye: flags & 2 != 0, deaf: flags & 4 != 0, alone: flags & 8 != 0 },
+        flags: Flags { query, goodbye, deaf, alone, open },
         cluster: u32::from(flags) * 0x0101_0101,
         session: input.long().max(1),
         counter: input.long().max(1),
@@ -120,7 +124,7 @@ fn draw_row(input: &mut Input<'_>) -> Row {
         consent: Epoch(consent),
         mac,
         role: Role::from_wire(role).expect("seven roles"),
-        reason: Reason::from_wire(reason % 20).unwrap_or(Reason::Enslaved),
+        reason: Reason::from_wire(reason % 21).unwrap_or(Reason::Enslaved),
         wants: flags & 1 != 0,
         faulty: flags & 2 != 0,
         health,

@@ -146,9 +146,9 @@ pub struct Node {
     pub lacks: Vec<Lacks>,
     /// By the simulation's number of a group: whether none of its addresses can be had here.
     pub bare: Vec<bool>,
-    /// By the simulation's number of a group: the epoch with which its hook permits to open it in
-    /// this life.
-    pub prepared: Vec<Epoch>,
+    /// By the simulation's number of a group: the epochs with which its hook has permitted to open it
+    /// since the machine was started.
+    pub prepared: Vec<Vec<Epoch>>,
     /// By the engine's number of a group: its number in the simulation.
     pub table: Vec<usize>,
     /// By the simulation's number of a group: its number in the engine, if the file has it.
@@ -193,7 +193,7 @@ impl Node {
             services: vec![0; plan.groups.len()],
             lacks: vec![Lacks::NONE; plan.groups.len()],
             bare: vec![false; plan.groups.len()],
-            prepared: vec![Epoch::NONE; plan.groups.len()],
+            prepared: vec![Vec::new(); plan.groups.len()],
             table: Vec::new(),
             places: vec![None; plan.groups.len()],
             pause: None,

@@ -11,7 +11,7 @@ use super::evidence::Evidence;
 use super::lease::Leases;
 use super::notice::Notice;
 use super::openable::Openable;
-use super::peer::{PeerAt, Peers, Presence};
+use super::peer::{Doubled, PeerAt, Peers, Presence};
 use super::setup::{GroupSetup, Setup};
 use super::turn::Turn;
 use super::vote::Poll;
@@ -32,6 +32,8 @@ pub(super) struct Around<'a> {
     pub leases: &'a Leases,
     pub poll: &'a Poll,
     pub commands: &'a Commands,
+    /// How things stand because of somebody who uses our number.
+    pub doubled: Doubled,
     /// Counter of the last datagram that we have sent.
     pub counter: u64,
     /// The peer that may have opened the group since it was last heard, as known when this step

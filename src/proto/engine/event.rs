@@ -31,6 +31,13 @@ pub enum Event<'a> {
         /// Whether datagrams can be sent on it.
         open: bool,
     },
+    /// The kernel refused a datagram because the link takes none that are so long (EMSGSIZE).
+    TooLarge {
+        /// The link.
+        link: LinkId,
+        /// Length of the datagram, in bytes.
+        bytes: u16,
+    },
     /// A frame on the clients' segment. Unauthenticated.
     Seen {
         /// The interface.

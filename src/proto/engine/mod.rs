@@ -43,7 +43,7 @@
 
 use crate::durable::Loaded;
 use crate::types::{InterfaceId, MonoTime};
-use crate::wire::auth::Rejects;
+use crate::wire::session::Sessions;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ use group::{Group, Groups};
 use index::Index;
 use lease::Leases;
 use openable::Openable;
-use peer::{Outbox, Peer, Peers};
+use peer::{Double, Outbox, Peer, Peers, TurnedAway};
 use store::Persistence;
 use turn::Turn;
 use vote::Poll;
@@ -111,8 +111,9 @@ pub struct Engine {
     outbox: Outbox,
     store: Persistence,
     commands: Commands,
-    /// Datagrams turned away, by reason.
-    rejects: Rejects,
+    /// Another machine that uses our number.
+    double: Double,
+    turned_away: TurnedAway,
 }
 
 impl Engine {
@@ -120,6 +121,7 @@ impl Engine {
     #[must_use]
     pub fn new(mut setup: Setup, now: MonoTime) -> Engine {
         let outbox = Outbox::new(&setup.seed);
+        let session = outbox.session;
         // Used once: neither is to be found in a copy of this engine.
         setup.seed = [0; 32];
         let former = match &mut setup.loaded {
@@ -141,12 +143,16 @@ impl Engine {
             outbox,
             store: Persistence::new(former),
             commands: Commands::default(),
-            rejects: Rejects::default(),
+            double: Double::new(Sessions::new(session).mutated(setup.mutants)),
+            turned_away: TurnedAway::default(),
             setup: Arc::clone(&setup),
         };
         for (id, group) in (0..).map(crate::types::GroupId).zip(&setup.groups) {
             let state = engine.store.recall(group.key);
             engine.groups.list.push(Group::new(id, group, state, &setup, now));
+            // No two rows have one version: a datagram may end after any of them.
+            engine.outbox.table = u64::from(id.0) + 1;
+            engine.groups[id].row_version = engine.outbox.table;
         }
         engine.store.wanted |= engine.groups.reserve_all(&setup);
         engine.store.wanted |= engine.leases.former.wants_durable(&setup.timing);
@@ -163,6 +169,7 @@ impl Engine {
             Event::Datagram { link, bytes } => self.handle_datagram(link, bytes, now, out),
             Event::Refused { link } => self.handle_refused(link),
             Event::Link { link, open } => self.handle_link(link, open),
+            Event::TooLarge { link, bytes } => self.handle_too_large(link, bytes, now, out),
             Event::Seen { interface, sighting } => self.handle_sighting(interface, sighting, now, out),
             Event::Interface { interface, facts } => self.handle_interface(interface, facts, now, out),
             Event::Adopted { interface, until, generation, refused, open } => {
@@ -203,7 +210,9 @@ impl Engine {
         let votes = self.poll.next_deadline(&self.setup, &self.peers, &self.leases);
         let evidence = self.evidence.next_deadline(&self.peers, &self.setup, &self.turn);
         let blind = self.leases.former.blind_deadline();
-        [self.turn.next_pulse, self.groups.deadline, evidence, votes, blind].into_iter().fold(votes, MonoTime::min)
+        let double = self.double.until(&self.turn, &self.setup.timing).filter(|_| self.double.told);
+        let double = double.unwrap_or(MonoTime::FOREVER);
+        [self.turn.next_pulse, self.groups.deadline, evidence, blind, double].into_iter().fold(votes, MonoTime::min)
     }
 
     /// Addresses of those who were seen on the segment of an interface and are no peers, at most 16.

@@ -42,6 +42,8 @@ pub enum Cause {
     Health,
     /// This node lacks something that the peer has.
     Lacks,
+    /// Another machine that uses our number is active as well.
+    SameNumber,
 }
 
 /// Why a hook did not do what it was run for.
@@ -104,6 +106,14 @@ pub enum Notice {
         /// The hardware address that answers.
         mac: MacAddr,
     },
+    /// A group is opened because its holder is silent, and somebody still answers for an address of
+    /// it: a stranger, or the holder itself for longer than answers hold a promotion up.
+    StillAnswered {
+        /// The group.
+        group: GroupId,
+        /// The hardware address that answers.
+        mac: MacAddr,
+    },
     /// A promotion waits because nobody is heard on the clients' segment.
     Isolated {
         /// The interface.
@@ -163,6 +173,26 @@ pub enum Notice {
     Alone {
         /// Whether the pair decides alone now.
         alone: bool,
+    },
+    /// Somebody authentic uses the number of this node, or does no more.
+    SameNumber {
+        /// Where it was heard; `None` if it is there no more.
+        link: Option<LinkId>,
+    },
+    /// A peer has our hardware address, or has it no more.
+    SameMac {
+        /// The peer.
+        peer: NodeId,
+        /// The interface on which it is ours as well; `None` if it is on none any more.
+        interface: Option<InterfaceId>,
+    },
+    /// A link does not take a datagram that is so long; from now on shorter ones are sent there.
+    /// Told once for each link.
+    TooLarge {
+        /// The link.
+        link: LinkId,
+        /// Length of the datagram, in bytes.
+        bytes: u16,
     },
     /// The peer's configuration differs from ours; `status` tells the fields.
     Differs {

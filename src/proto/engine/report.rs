@@ -4,28 +4,41 @@ use super::Engine;
 use super::around::Around;
 use super::event::Hook;
 use super::evidence::Evident;
-use super::group::Group;
+use super::group::{Claimant, Group};
 use super::notice::Cause;
 use super::openable::Openable;
 use super::peer::{PeerAt, Presence};
 use super::timers::Timer;
 use crate::timing::Promote;
-use crate::types::{Epoch, GroupId, LinkId, MonoTime, NodeId};
-use crate::wire::auth::Rejects;
+use crate::types::{Epoch, GroupId, LinkId, MacAddr, MonoTime, NodeId};
+use crate::wire::auth::{Reject, Rejects};
 use crate::wire::pulse::{PeerConfig, Reason, Role};
 use std::time::Duration;
+
+/// For so long people are told of a number that spoke where another belongs.
+const STRANGER: Duration = Duration::from_secs(10);
+
+/// Somebody who answered for an address within this time still counts.
+const ANSWERED_LATELY: Duration = Duration::from_secs(60);
 
 /// The engine at one instant.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The instant.
     pub now: MonoTime,
+    /// This node.
+    pub me: NodeId,
     /// Groups, by [`GroupId`](crate::types::GroupId).
     pub groups: Vec<GroupReport>,
     /// Peers.
     pub peers: Vec<PeerReport>,
     /// Datagrams turned away, by reason.
     pub rejects: Rejects,
+    /// Each reason that there was: how often, and the link and time of the last one.
+    pub turned_away: Vec<(Reject, u64, LinkId, MonoTime)>,
+    /// Where somebody is heard that uses our number, and whether a gate is open there; `None` if
+    /// nobody is.
+    pub double: Option<(LinkId, bool)>,
     /// The state directory cannot be written.
     pub store_failing: bool,
     /// The agent is stopping.
@@ -76,6 +89,9 @@ pub struct GroupReport {
     pub timer: Option<(Timer, MonoTime)>,
     /// How many voters grant our epoch now, this node included; `None` in a bare pair.
     pub support: Option<u8>,
+    /// Who else was seen to answer for an address of the group since this node has its role, within
+    /// the last minute; a peer that is heard is nobody else.
+    pub answered_by: Option<MacAddr>,
     /// Connections are still carried after a handover.
     pub draining: bool,
     /// The peer's addresses for this group differ from ours.
@@ -84,6 +100,8 @@ pub struct GroupReport {
     pub policy_differs: bool,
     /// The peer does not know this group.
     pub unknown_to_peer: bool,
+    /// The hardware address that a peer has as well as we, on the group's interface.
+    pub same_mac: Option<(NodeId, MacAddr)>,
 }
 
 /// What a group that is not active waits for.
@@ -149,6 +167,12 @@ pub struct LinkReport {
     pub received: u64,
     /// Datagrams turned away.
     pub rejected: u64,
+    /// Another number than the peer's that spoke there lately.
+    pub stranger: Option<NodeId>,
+    /// Datagrams that were too long for it.
+    pub too_large: u64,
+    /// Length in bytes of the longest that are sent on it; `None` if it is that of the layout.
+    pub longest: Option<usize>,
 }
 
 impl Engine {
@@ -160,9 +184,12 @@ impl Engine {
         let around = Around { openable: &openable, ..self.around(now) };
         Report {
             now,
+            me: self.setup.me,
             groups: self.groups.iter().map(|group| group.report(around)).collect(),
             peers: self.peers.all().map(|peer| self.report_peer(peer, around)).collect(),
-            rejects: self.rejects,
+            rejects: self.turned_away.counts,
+            turned_away: self.turned_away.iter().collect(),
+            double: self.double.heard.filter(|_| around.doubled.there).map(|(_, link)| (link, self.double.open)),
             store_failing: self.store.failing,
             stopping: self.commands.stopping.is_some(),
             votes: self.setup.votes.map(|votes| VotesReport {
@@ -192,6 +219,9 @@ impl Engine {
             sent: link.sent,
             received: link.received,
             rejected: link.rejected,
+            too_large: link.too_large,
+            stranger: link.stranger.filter(|(_, when)| around.now.since(*when) < STRANGER).map(|(sender, _)| sender),
+            longest: link.fit.bytes(around.now),
         });
         PeerReport {
             id: known.id,
@@ -238,11 +268,30 @@ impl Group {
             waiting: self.waiting(around),
             timer: self.timers.running().first().copied(),
             support: around.has_votes().then(|| self.support(around)),
+            answered_by: self.answered_by(around),
             draining: self.drain_until.is_some(),
             addresses_differ: row.is_some_and(|row| row.addresses != self.row.addresses),
             policy_differs: row.is_some_and(|row| row.policy != self.row.policy),
+            same_mac: around
+                .peers
+                .nodes()
+                .find(|peer| self.shares_mac(*peer, around.peers, around.leases))
+                .map(|peer| (around.peers[peer].id, around.leases[self.interface].facts.mac)),
             unknown_to_peer: row.is_none() && first.is_some_and(|peer| peer.is_complete()),
         }
+    }
+
+    /// Who else has answered for an address of the group lately, since this node has its role.
+    fn answered_by(&self, around: Around<'_>) -> Option<MacAddr> {
+        let mut watches = around.peers.nodes().filter_map(|peer| around.evidence.watch(peer));
+        // What a holder said before it fell silent does not count.
+        let asked = watches.next().map(|watch| watch.since).filter(|_| !self.is_open());
+        let start = asked.unwrap_or(self.since);
+        let lately = |seen: MonoTime| seen > start && around.now.since(seen) < ANSWERED_LATELY;
+        let Claimant { mac, .. } = self.claimant.filter(|claimant| lately(claimant.seen))?;
+        let heard = |peer: &PeerAt| matches!(around.presence(*peer), Presence::Heard | Presence::Suspicious);
+        let of_peer = around.peers.nodes().filter(heard).any(|peer| around.peers[peer].has_mac(mac));
+        (!of_peer).then_some(mac)
     }
 
     /// What the group waits for; [`Waiting::Nothing`] if it is open, cannot be opened, or waits for

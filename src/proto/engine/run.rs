@@ -25,6 +25,7 @@ impl Engine {
         self.run_watches(now, out);
         self.run_reach(now, out);
         self.note_witnesses(now, out);
+        self.note_double(now, out);
         let lagging = || self.poll.is_any_lagging(&self.setup, &self.peers, &self.leases, now);
         if self.groups.look_again || now >= self.groups.deadline || lagging() {
             self.groups.look_again = false;
@@ -65,6 +66,7 @@ impl Engine {
             leases: &self.leases,
             poll: &self.poll,
             commands: &self.commands,
+            doubled: self.double.state(&self.turn, &self.setup.timing, now),
             counter: self.outbox.counter,
             given_before: None,
         }
@@ -83,6 +85,7 @@ impl Engine {
             leases: &self.leases,
             poll: &self.poll,
             commands: &self.commands,
+            doubled: self.double.state(&self.turn, &self.setup.timing, now),
             counter: self.outbox.counter,
             given_before: None,
         };
@@ -95,6 +98,9 @@ impl Engine {
             blind: self.leases.former.blind,
             stopped: self.commands.stopped,
             alone: self.poll.alone.said.is_some(),
+            // Looked for only where somebody uses our number.
+            doubled: self.double.state(&self.turn, &self.setup.timing, now).there
+                && !self.groups.iter().any(Group::is_open),
         };
         Post {
             setup: &self.setup,
@@ -102,6 +108,7 @@ impl Engine {
             groups: &self.groups,
             said,
             peers: &mut self.peers,
+            double: &mut self.double,
             outbox: &mut self.outbox,
             now,
         }

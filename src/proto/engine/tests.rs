@@ -1,12 +1,15 @@
 //! Tests of the engine: two engines joined back to back under virtual time, with a gate model that
 //! checks the promises after every step.
 
+mod alike;
+mod answered;
 mod blind;
 mod division;
 mod goodbye;
 mod health;
 mod hooks;
 mod interfaces;
+mod narrow;
 mod one_way;
 mod own;
 mod promises;

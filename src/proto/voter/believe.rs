@@ -13,17 +13,25 @@ use crate::wire::table::Admission;
 use std::time::Duration;
 
 impl Voter {
-    /// Opens and decodes a datagram, and checks that it is for us.
-    pub(super) fn read<'b>(&self, bytes: &'b [u8]) -> Result<(Header, Rows<'b>), Reject> {
-        let (header, rows) = self.setup.keys.open(bytes).and_then(pulse::decode)?;
-        header.check_addressee(self.setup.cluster, self.setup.me)?;
-        if header.sender.is_witness() { Err(Reject::Addressee) } else { Ok((header, rows)) }
+    /// Opens and decodes a datagram, and checks that it is for us. With the reason to drop it goes
+    /// the header of a node's datagram for another witness.
+    pub(super) fn read<'b>(&self, bytes: &'b [u8]) -> Result<(Header, Rows<'b>), (Reject, Option<Header>)> {
+        let read = self.setup.keys.open(bytes).and_then(pulse::decode);
+        let (header, rows) = read.map_err(|reject| (reject, None))?;
+        match header.check_addressee(self.setup.cluster, self.setup.me) {
+            Ok(()) if header.sender.is_witness() => Err((Reject::Sender, None)),
+            Ok(()) => Ok((header, rows)),
+            Err(reject) => {
+                let node = !header.sender.is_witness() && header.receiver.is_witness();
+                Err((reject, Some(header).filter(|_| node && reject == Reject::Addressee)))
+            }
+        }
     }
 
     /// Decides whether an authentic datagram for us is fresh, believes it if so, and answers it.
     pub(super) fn take(&mut self, header: &Header, rows: Rows<'_>, now: MonoTime, out: &mut Output) {
         let Some(node) = self.node_of(header.sender) else {
-            self.rejects.count(Reject::Addressee);
+            self.rejects.count(Reject::Sender);
             return;
         };
         match self.nodes[node].sessions.check(header) {
@@ -100,6 +108,7 @@ impl Voter {
             };
             let before = std::mem::replace(&mut known.times, times);
             known.acked = header.ack_version.min(self.table);
+            known.fit.note_word(header.echo_counter, known.acked, now);
             if before.digests.groups != header.digests.groups && known.copy.have() != 0 {
                 // The node has another set of groups: it tells its table anew.
                 known.copy.forget();

@@ -36,10 +36,12 @@ impl Voter {
             touched,
             persist_version,
             persist_wanted,
-            crowded: _,  // for notices
-            rejects: _,  // told to people
-            excerpt: _,  // scratch
-            datagram: _, // scratch
+            crowded: _,    // for notices
+            rejects: _,    // told to people
+            stray: _,      // never of a node that is believed
+            stray_told: _, // for notices
+            excerpt: _,    // scratch
+            datagram: _,   // scratch
         } = self;
         let session = self.setup.session;
         canon.session(session);
@@ -106,7 +108,9 @@ impl Check {
 impl Node {
     /// Adds a node: its session, its table, and what it was promised. `session`: the voter's own.
     fn canon(&self, now: MonoTime, session: u64, canon: &mut Canon) {
-        let Node { id: NodeId(id), sessions, copy, acked, until, waiting, lapsed, unaware, skipped, times } = self;
+        let Node { id: NodeId(id), sessions, copy, acked, until, waiting, lapsed, unaware, skipped, times, fit } =
+            self;
+        canon.size(fit.rows(now));
         canon.plain((*id).into());
         sessions.canon(canon);
         copy.canon(session, sessions.verified().unwrap_or(0), canon);

@@ -104,6 +104,8 @@ pub enum Notice {
     Votes,
     /// There is no room for another group.
     Crowded,
+    /// This node takes us for the witness with that number, which is not ours.
+    Stray(NodeId, NodeId),
 }
 
 /// Output: what follows from an event.
@@ -179,6 +181,10 @@ pub struct Voter {
     /// Whether people were told that there is no room for another group.
     crowded: bool,
     rejects: Rejects,
+    /// Session and counter of the last datagram for another witness.
+    stray: (u64, u64),
+    /// When people were last told of one.
+    stray_told: Option<MonoTime>,
     /// Scratch.
     excerpt: Excerpt,
     datagram: Vec<u8>,
@@ -207,6 +213,8 @@ impl Voter {
             persist_wanted: false,
             crowded: false,
             rejects: Rejects::default(),
+            stray: (0, 0),
+            stray_told: None,
             excerpt: Excerpt::default(),
             datagram: Vec::new(),
             setup: Arc::new(setup),
@@ -224,7 +232,12 @@ impl Voter {
         self.note_standing(now, out);
         match self.read(bytes) {
             Ok((header, rows)) => self.take(&header, rows, now, out),
-            Err(reject) => self.rejects.count(reject),
+            Err((reject, header)) => {
+                self.rejects.count(reject);
+                if let Some(header) = header {
+                    self.answer_stray(&header, now, out);
+                }
+            }
         }
         self.finish(out);
     }

@@ -1,6 +1,7 @@
 //! A node as a voter knows it.
 
 use crate::types::{MonoTime, NodeId};
+use crate::wire::fit::Fit;
 use crate::wire::pulse::Digests;
 use crate::wire::session::Sessions;
 use crate::wire::table::TableCopy;
@@ -13,6 +14,8 @@ pub(super) struct Node {
     pub copy: TableCopy,
     /// Version of our table up to which the node has every row, as it says.
     pub acked: u64,
+    /// How many rows of one datagram get through to it, as its acknowledgements say.
+    pub fit: Fit,
     /// End of every promise to the node that its pulses still renew. One instant serves all its
     /// groups, so a pulse costs the same for one group and for a thousand.
     pub until: MonoTime,
@@ -45,6 +48,7 @@ impl Node {
             sessions,
             copy: TableCopy::new(groups),
             acked: 0,
+            fit: Fit::default(),
             until: MonoTime::ZERO,
             waiting: false,
             lapsed: false,

@@ -6,7 +6,7 @@ use crate::mutant::Mutants;
 use crate::rules::vote::ask;
 use crate::types::{Epoch, GroupKey, MonoTime, NodeId};
 use crate::wire::auth::KeyRing;
-use crate::wire::pulse::{Digests, Flags, Header, Reason, Role, Row, decode, encode};
+use crate::wire::pulse::{Digests, Flags, Header, ROWS_PER_PULSE, Reason, Role, Row, decode, encode};
 use crate::wire::session::{Sessions, Verdict};
 use crate::wire::table::{Admission, Excerpt, TableCopy};
 use std::collections::VecDeque;
@@ -140,7 +140,7 @@ impl Talker {
             None => self.sessions.echo(counter),
         };
         let mut excerpt = Excerpt::default();
-        excerpt.choose(base, self.table, self.rows.iter().map(|(version, _)| *version));
+        excerpt.choose(base, self.table, ROWS_PER_PULSE, self.rows.iter().map(|(version, _)| *version));
         let header = Header {
             sender: self.id,
             receiver: NodeId::FIRST_WITNESS,

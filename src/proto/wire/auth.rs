@@ -3,7 +3,8 @@
 //!
 //! Owns the first four bytes (magic, version, key id) and the last 32 (tag) of every datagram; what
 //! lies between is [`super::pulse`]'s. Never does: I/O, freshness (that is [`super::session`]), key
-//! files. A datagram that does not open has no effect but a count in [`Rejects`].
+//! files. A datagram that does not open has no effect but a count in
+//! [`Rejects`](super::reject::Rejects).
 //!
 //! Each key of the ring is bound to the protocol and the cluster first: HMAC-SHA256(key, "vipair 1"
 //! ‖ cluster). Two clusters that share a key file by mistake therefore still do not understand each
@@ -11,6 +12,7 @@
 //! then make it the first everywhere, then remove the old one. The keyed hash states are prepared
 //! once, so a datagram costs only the blocks it has.
 
+pub use super::reject::{Reject, Rejects};
 use crate::mutant::Mutants;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -33,92 +35,6 @@ pub const VERSION: u8 = 3;
 pub const MAX_DATAGRAM: usize = 1200;
 /// Number of keys that a ring may hold.
 pub const KEYS_MAX: usize = 2;
-
-/// The reason to drop a datagram. An observer learns nothing of it: it is only counted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum Reject {
-    /// Shorter than prefix and tag.
-    TooShort,
-    /// Longer than [`MAX_DATAGRAM`].
-    TooLong,
-    /// Not a datagram of vipair at all.
-    Magic,
-    /// Another version of the layout: the peer runs another release. Not authenticated.
-    Version,
-    /// Sealed with a key that this ring does not have. Not authenticated.
-    KeyId,
-    /// Forged, damaged, or sealed with another key or for another cluster.
-    Tag,
-    /// Authentic, yet not a pulse of this version: lengths or values are out of range.
-    Malformed,
-    /// Authentic, and not for this node, or from a node that is not a peer.
-    Addressee,
-    /// Authentic, and of a session that cannot be believed and need not be answered.
-    Session,
-    /// Authentic, and seen before, or too old to tell.
-    Replay,
-}
-
-/// Number of datagrams dropped since start, by [`Reject`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
-pub struct Rejects {
-    /// [`Reject::TooShort`]
-    pub too_short: u64,
-    /// [`Reject::TooLong`]
-    pub too_long: u64,
-    /// [`Reject::Magic`]
-    pub magic: u64,
-    /// [`Reject::Version`]
-    pub version: u64,
-    /// [`Reject::KeyId`]
-    pub key_id: u64,
-    /// [`Reject::Tag`]
-    pub tag: u64,
-    /// [`Reject::Malformed`]
-    pub malformed: u64,
-    /// [`Reject::Addressee`]
-    pub addressee: u64,
-    /// [`Reject::Session`]
-    pub session: u64,
-    /// [`Reject::Replay`]
-    pub replay: u64,
-}
-
-impl Rejects {
-    /// Counts one dropped datagram.
-    pub fn count(&mut self, reject: Reject) {
-        let counter = match reject {
-            Reject::TooShort => &mut self.too_short,
-            Reject::TooLong => &mut self.too_long,
-            Reject::Magic => &mut self.magic,
-            Reject::Version => &mut self.version,
-            Reject::KeyId => &mut self.key_id,
-            Reject::Tag => &mut self.tag,
-            Reject::Malformed => &mut self.malformed,
-            Reject::Addressee => &mut self.addressee,
-            Reject::Session => &mut self.session,
-            Reject::Replay => &mut self.replay,
-        };
-        *counter = counter.saturating_add(1);
-    }
-
-    /// Number of those that did not open: no key of ours sealed them, or they are no datagrams of
-    /// vipair at all.
-    #[must_use]
-    pub fn unopened(&self) -> u64 {
-        let counts = [self.too_short, self.too_long, self.magic, self.version, self.key_id, self.tag];
-        counts.into_iter().fold(0, u64::saturating_add)
-    }
-
-    /// Number of all of them.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        [self.too_short, self.too_long, self.magic, self.version, self.key_id]
-            .into_iter()
-            .chain([self.tag, self.malformed, self.addressee, self.session, self.replay])
-            .fold(0, u64::saturating_add)
-    }
-}
 
 #[derive(Clone)]
 struct Key {
@@ -215,7 +131,7 @@ impl KeyRing {
     ///
     /// # Errors
     /// The reason to drop the datagram: one of `TooShort`, `TooLong`, `Magic`, `Version`, `KeyId`,
-    /// `Tag`.
+    /// `Tag`, `Release`.
     pub fn open<'a>(&self, datagram: &'a [u8]) -> Result<&'a [u8], Reject> {
         if datagram.len() > MAX_DATAGRAM {
             return Err(Reject::TooLong);
@@ -230,15 +146,19 @@ impl KeyRing {
         if [magic_high, magic_low] != MAGIC {
             return Err(Reject::Magic);
         }
-        if version != VERSION {
-            return Err(Reject::Version);
-        }
-        let key = self.keys.iter().find(|key| key.id == key_id).ok_or(Reject::KeyId)?;
+        // What follows the prefix may be laid out in another way there, but not the tag: it tells
+        // another release from anybody else.
+        let known = version == VERSION;
+        let key = self.keys.iter().find(|key| key.id == key_id);
+        let key = key.ok_or(if known { Reject::KeyId } else { Reject::Version })?;
         let mut mac = key.state.clone();
         mac.update(sealed);
-        match mac.verify_slice(tag) {
-            Err(_) if super::rules::checks_tags(self.mutants) => Err(Reject::Tag),
-            Ok(()) | Err(_) => Ok(body),
+        match (mac.verify_slice(tag), known) {
+            (Ok(()), true) => Ok(body),
+            (Ok(()), false) => Err(Reject::Release),
+            (Err(_), false) => Err(Reject::Version),
+            (Err(_), true) if super::rules::checks_tags(self.mutants) => Err(Reject::Tag),
+            (Err(_), true) => Ok(body),
         }
     }
 }

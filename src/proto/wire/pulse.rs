@@ -17,7 +17,7 @@
 //! | 3 | 1 | key id |
 //! | 4 | 1 | sender, 1–255 |
 //! | 5 | 1 | receiver, 1–255, not the sender |
-//! | 6 | 1 | flags: bit 0 query, 1 goodbye, 2 deaf, 3 alone; 4–7 zero, ignored on receipt |
+//! | 6 | 1 | flags: bit 0 query, 1 goodbye, 2 deaf, 3 alone, 4 open; 5–7 zero, ignored on receipt |
 //! | 7 | 1 | zero, ignored on receipt |
 //! | 8 | 4 | cluster |
 //! | 12 | 8 | session, not 0 |
@@ -74,7 +74,7 @@ pub const ROW_SIZE: usize = 58;
 pub const ROWS_PER_PULSE: usize = (MAX_DATAGRAM - PREFIX_SIZE - HEADER_SIZE - TAG_SIZE) / ROW_SIZE;
 
 /// Bytes between prefix and rows.
-const HEADER_SIZE: usize = 94;
+pub(super) const HEADER_SIZE: usize = 94;
 
 /// Everything in a pulse but its rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,13 +116,21 @@ pub struct Header {
 }
 
 impl Header {
-    /// Checks that the pulse is of `cluster`, for `me` and from somebody else.
+    /// Checks that the pulse is of `cluster`, from somebody else and for `me`.
     ///
     /// # Errors
-    /// [`Reject::Addressee`] if not: a reflected datagram of our own, or one that strayed.
+    /// [`Reject::Cluster`] of another cluster, [`Reject::OwnNumber`] with our own number as the
+    /// sender's, [`Reject::Addressee`] if it is for somebody else.
     pub fn check_addressee(&self, cluster: u32, me: NodeId) -> Result<(), Reject> {
-        let ours = self.cluster == cluster && self.receiver == me && self.sender != me;
-        if ours { Ok(()) } else { Err(Reject::Addressee) }
+        if self.cluster != cluster {
+            Err(Reject::Cluster)
+        } else if self.sender == me {
+            Err(Reject::OwnNumber)
+        } else if self.receiver != me {
+            Err(Reject::Addressee)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -147,6 +155,8 @@ pub struct Flags {
     /// Bit 3: the sender hears the receiver and no majority of witnesses, and its configuration
     /// lets the pair decide alone then.
     pub alone: bool,
+    /// Bit 4, only in what is said to a double: a gate of the sender is open.
+    pub open: bool,
 }
 
 /// The sender's row about one group.
@@ -278,6 +288,10 @@ pub enum Reason {
     NoWayBack = 15,
     /// Nobody on the clients' segment is heard although they are asked.
     Unreached = 16,
+    /// Somebody authentic uses the number of this node: one of both is configured wrongly.
+    SameNumber = 17,
+    /// A peer has the hardware address of this node on the group's interface.
+    SameMac = 18,
     /// The interface is a port of another one, a bridge or bond, which takes its frames.
     Enslaved = 19,
 }
@@ -286,7 +300,7 @@ impl Reason {
     /// The reason with this number on the wire, if there is one.
     #[must_use]
     pub fn from_wire(number: u8) -> Option<Reason> {
-        const ALL: [Reason; 18] = [
+        const ALL: [Reason; 20] = [
             Reason::None,
             Reason::NoInterface,
             Reason::NoCarrier,
@@ -304,6 +318,8 @@ impl Reason {
             Reason::Mute,
             Reason::NoWayBack,
             Reason::Unreached,
+            Reason::SameNumber,
+            Reason::SameMac,
             Reason::Enslaved,
         ];
         ALL.into_iter().find(|reason| *reason as u8 == number)
@@ -328,6 +344,8 @@ impl Reason {
             | Reason::Stopping
             | Reason::Unhealthy
             | Reason::Hook
+            | Reason::SameNumber
+            | Reason::SameMac
             | Reason::Enslaved => false,
         }
     }

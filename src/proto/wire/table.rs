@@ -2,7 +2,7 @@
 //! makes of it.
 //!
 //! Every state of a table has a version, and every row the version with which it last changed; no
-//! two rows share one where they are too many for one datagram. An [`Excerpt`] is the rows that
+//! two rows share one, so a datagram may end after any of them. An [`Excerpt`] is the rows that
 //! changed after a base, oldest change first, as many as fit. A [`TableCopy`] is a receiver's
 //! picture of somebody else's table; it knows up to which version it is whole. Owns nothing but
 //! that. Never does: decide who is believed ([`super::session`]), or what rows mean.
@@ -26,8 +26,9 @@ pub struct Excerpt {
 
 impl Excerpt {
     /// Chooses the rows that changed after `base` in a table of version `newest`, given each row's
-    /// version by position. At rest, when there are none, nothing is searched.
-    pub fn choose(&mut self, base: u64, newest: u64, versions: impl Iterator<Item = u64>) {
+    /// version by position; at most `room` of them. At rest, when there are none, nothing is
+    /// searched.
+    pub fn choose(&mut self, base: u64, newest: u64, room: usize, versions: impl Iterator<Item = u64>) {
         self.changed.clear();
         self.upto = newest;
         if base >= newest {
@@ -35,10 +36,17 @@ impl Excerpt {
         }
         self.changed.extend(versions.zip(0..).filter(|(version, _)| *version > base));
         self.changed.sort_unstable();
-        if self.changed.len() > ROWS_PER_PULSE {
-            self.changed.truncate(ROWS_PER_PULSE);
-            self.upto = self.changed[ROWS_PER_PULSE - 1].0;
+        let room = room.min(ROWS_PER_PULSE);
+        if self.changed.len() > room {
+            self.changed.truncate(room);
+            self.upto = self.changed.last().map_or(base, |(version, _)| *version);
         }
+    }
+
+    /// Number of the rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.changed.len()
     }
 
     /// The version up to which the datagram tells the table.

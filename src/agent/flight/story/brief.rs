@@ -47,6 +47,10 @@ impl Story<'_> {
                 let text = format!("{} {what}", self.names.link(link));
                 self.push_line(step, info, text);
             }
+            Event::TooLarge { link, bytes } => {
+                let text = format!("{} does not take {bytes} bytes", self.names.link(link));
+                self.push_line(step, info, text);
+            }
             Event::Adopted { interface, open, .. } => {
                 let name = self.names.interface(interface);
                 let text = format!("{name}: a gate of an earlier run was found, {} groups open", open.len());

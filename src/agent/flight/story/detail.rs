@@ -65,6 +65,7 @@ fn event_in_words(names: &Names, event: Event<'_>, believed: bool) -> String {
         Event::Datagram { link, bytes } => format!("← {} bytes on {}, turned away", bytes.len(), names.link(link)),
         Event::Refused { link } => format!("refused on {}", names.link(link)),
         Event::Link { link, open } => format!("{}: {}", names.link(link), if open { "open" } else { "not open" }),
+        Event::TooLarge { link, bytes } => format!("{bytes} bytes are too long for {}", names.link(link)),
         Event::Seen { interface, sighting: Sighting::Claim { address, mac } } => {
             format!("seen on {}: {address} is at {mac}", names.interface(interface))
         }

@@ -51,19 +51,25 @@ impl Anomaly {
                 | Cause::Pause
                 | Cause::Health
                 | Cause::Lacks
+                | Cause::SameNumber
                 | Cause::Removed => None,
             },
             Notice::Role { from: Role::Active | Role::Handover, cause, .. } => {
                 let unplanned = matches!(
                     cause,
-                    Cause::Interface | Cause::Lapsed | Cause::NoMajority | Cause::HigherEpoch | Cause::Unheard
+                    Cause::Interface
+                        | Cause::Lapsed
+                        | Cause::NoMajority
+                        | Cause::HigherEpoch
+                        | Cause::Unheard
+                        | Cause::SameNumber
                 );
                 unplanned.then_some(Anomaly::Closed)
             }
-            Notice::Conflict { .. } => Some(Anomaly::Conflict),
+            Notice::Conflict { .. } | Notice::SameNumber { link: Some(_) } => Some(Anomaly::Conflict),
             Notice::LeaseLapsed { .. } | Notice::NoMajority { .. } => Some(Anomaly::Lapsed),
             Notice::WitnessLost { .. } | Notice::Alone { alone: true } => Some(Anomaly::Witness),
-            Notice::Veto { .. } => Some(Anomaly::Veto),
+            Notice::Veto { .. } | Notice::StillAnswered { .. } => Some(Anomaly::Veto),
             Notice::Isolated { .. } | Notice::Reach { reached: false, .. } => Some(Anomaly::Isolated),
             Notice::Stranger { .. } => Some(Anomaly::Stranger),
             Notice::Stalled { .. } => Some(Anomaly::Stalled),
@@ -78,6 +84,9 @@ impl Anomaly {
             | Notice::WitnessHeard { .. }
             | Notice::Alone { alone: false }
             | Notice::Differs { .. }
+            | Notice::SameNumber { link: None }
+            | Notice::SameMac { .. }
+            | Notice::TooLarge { .. }
             | Notice::StoreFailed
             | Notice::StoreMended => None,
         }

@@ -29,6 +29,9 @@ fn report(config: &Config) -> Report {
         sent: 5,
         received: 4,
         rejected: 0,
+        stranger: None,
+        too_large: 0,
+        longest: None,
     };
     // A witness says nothing of nodes, groups and times.
     let blank = PeerConfig { digests: Digests::default(), pulse_us: 0, silence_us: 0, lease_us: 0 };
@@ -45,9 +48,12 @@ fn report(config: &Config) -> Report {
     ids.dedup();
     Report {
         now: MonoTime(3_000_000),
+        me: NodeId(1),
         groups: Vec::new(),
         peers: ids.into_iter().map(peer).collect(),
         rejects: crate::wire::auth::Rejects::default(),
+        turned_away: Vec::new(),
+        double: None,
         store_failing: false,
         stopping: false,
         votes: None,

@@ -30,6 +30,18 @@ fn a_peer_that_speaks_slowly_is_handed_the_group() {
     run_seeds(Mode::Play, 3_041_920, 1);
 }
 
+// L5: a node that had stood still heard its peer again and went on calling itself isolated.
+#[test]
+fn a_node_that_stood_still_is_isolated_no_longer() {
+    run_seeds(Mode::Play, 1_008_383, 1);
+}
+
+// L5: once a silent peer is asked at the pace of the pulses, so are the neighbours.
+#[test]
+fn neighbours_that_are_asked_seldom_are_heard_seldom() {
+    run_seeds(Mode::Play, 1_005_597, 1);
+}
+
 // L5: a node that let a higher claim go first went on waiting after the other had let go for it.
 #[test]
 fn a_node_that_was_outbid_takes_what_it_is_offered() {

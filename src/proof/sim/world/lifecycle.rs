@@ -234,6 +234,7 @@ impl Sim {
         let machine = &mut self.nodes[node];
         machine.disk.wanted = None;
         machine.kernel = Kernel::new(self.plan.interfaces, self.plan.groups.len());
+        machine.prepared.iter_mut().for_each(Vec::clear);
         machine.powered = false;
         machine.asleep = false;
     }

@@ -84,16 +84,16 @@ impl Sim {
         let Some(place) = self.nodes[node].places[group] else { return };
         self.note(|_| format!("node {node}: {hook:?} of group {group} for {epoch} has ended, well: {ok}"));
         if ok && hook == Hook::BeforeOpen {
-            let prepared = &mut self.nodes[node].prepared[group];
-            // The end of an older hook may be late.
-            *prepared = epoch.max(*prepared);
+            // The end of an older hook may be late, and after a state that was put back the newer one
+            // has the lower epoch.
+            self.nodes[node].prepared[group].push(epoch);
         }
         self.handle(node, Event::Hook { group: group_id(place), hook, epoch, ok });
     }
 
     /// Checks HP-8: the hook before an opening has ended well, and was run for this opening.
     pub(super) fn check_prepared(&mut self, node: usize, group: usize, epoch: Epoch) {
-        let prepared = self.plan.service.before_open.is_none() || self.nodes[node].prepared[group] == epoch;
+        let prepared = self.plan.service.before_open.is_none() || self.nodes[node].prepared[group].contains(&epoch);
         self.oracle.hold(prepared, || format!("HP-8: node {node} opens group {group} with {epoch} before its hook"));
     }
 }

@@ -52,8 +52,8 @@ impl Around<'_> {
         // A loose cable lets a frame through now and then: somebody must be heard while the probes
         // stay unanswered.
         let voids = rules.needs_living_segment() && rules.unheard_probes_are_void();
-        // Neighbours are asked with every second probe, so in that time somebody answers.
-        let lately = probes.first_sent.max(now.back(timing.probe * 5 / 2));
+        // Neighbours are asked with every second question, so in that time somebody answers.
+        let lately = probes.first_sent.max(now.back(watch.interval * 5 / 2));
         if silence < veto && silence < isolation && voids && !segment.is_alive(lately) {
             return Evident::Wait;
         }

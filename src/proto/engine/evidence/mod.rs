@@ -163,9 +163,11 @@ impl Evidence {
         self.watches.iter_mut().flatten().for_each(|watch| watch.next = watch.next.min(now));
     }
 
-    /// Notes that somebody was heard: no segment is isolated.
-    pub fn end_isolation(&mut self) {
-        self.segments.iter_mut().for_each(|segment| segment.isolated = false);
+    /// Notes that a peer was heard: no segment is isolated. True if one was.
+    pub fn end_isolation(&mut self) -> bool {
+        let isolated =
+            self.segments.iter_mut().filter_map(|segment| std::mem::take(&mut segment.isolated).then_some(()));
+        isolated.count() > 0
     }
 
     /// Forgets a neighbour that turned out to be a peer.

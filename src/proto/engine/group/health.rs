@@ -24,9 +24,9 @@ use std::time::Duration;
 const DEAD: u8 = u8::MAX;
 
 /// True if the sender of a row could open the group, be its service dead or not: a node with a dead
-/// service is better than no node.
+/// service is better than no node, and so is one that has our hardware address.
 pub(super) fn is_able(row: &Row) -> bool {
-    matches!(row.reason, Reason::None | Reason::Unhealthy) || row.reason.is_lack()
+    matches!(row.reason, Reason::None | Reason::Unhealthy | Reason::SameMac) || row.reason.is_lack()
 }
 
 impl Group {
@@ -68,7 +68,7 @@ impl Group {
             Reason::None | Reason::Incomplete | Reason::Mute | Reason::NoWayBack | Reason::Unreached => {
                 row.health <= self.health(around) || self.is_leaving(around)
             }
-            Reason::Unhealthy => self.is_leaving(around),
+            Reason::Unhealthy | Reason::SameMac => self.is_leaving(around),
             Reason::NoInterface
             | Reason::NoCarrier
             | Reason::NoGate
@@ -80,6 +80,7 @@ impl Group {
             | Reason::Listening
             | Reason::Stopping
             | Reason::Hook
+            | Reason::SameNumber
             | Reason::Enslaved => false,
         }
     }
@@ -153,7 +154,7 @@ impl Group {
                 let worse = row.health > self.health(around) && !pausing;
                 worse.then_some(Outcome::PeerNotReady(refused))
             }
-            Reason::Unhealthy if pausing => None,
+            Reason::Unhealthy | Reason::SameMac if pausing => None,
             reason => Some(Outcome::PeerNotReady(reason)),
         }
     }

@@ -29,7 +29,7 @@ use super::vote::Ballot;
 use super::{Index, peer};
 use crate::durable::GroupState;
 use crate::rules::vote::abstention;
-use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, MonoTime, NodeId, Vip};
+use crate::types::{Epoch, GroupId, GroupKey, InterfaceId, MacAddr, MonoTime, NodeId, Vip};
 use crate::wire::pulse::{Reason, Role, Row};
 use std::time::Duration;
 
@@ -65,6 +65,16 @@ pub(super) struct Offer {
     pub epoch: Epoch,
     /// When the offer ends.
     pub until: MonoTime,
+}
+
+/// Somebody else who answers for an address of the group: the peer, or a stranger. Nothing is decided
+/// by it; people are told.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Claimant {
+    /// Its hardware address.
+    pub mac: MacAddr,
+    /// When it was last seen to answer.
+    pub seen: MonoTime,
 }
 
 /// Addresses of a group, as far as the engine cares.
@@ -103,6 +113,8 @@ pub(super) struct Group {
     pub announcing: Announcing,
     /// When an address was last defended against a stranger.
     pub defended: Option<MonoTime>,
+    /// Who was last seen to answer for an address of the group, other than this server.
+    pub claimant: Option<Claimant>,
     /// Since when both nodes are active and this one goes on; announce again when the other has
     /// closed.
     pub contested: Option<MonoTime>,
@@ -142,6 +154,7 @@ impl Group {
             drain_until: None,
             announcing: Announcing::default(),
             defended: None,
+            claimant: None,
             contested: None,
             ballot: Ballot { from, ..Ballot::default() },
             service: Service::new(group.health),

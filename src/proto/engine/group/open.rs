@@ -7,6 +7,7 @@ use crate::engine::evidence::Evident;
 use crate::engine::notice::{Cause, Notice};
 use crate::engine::peer::{PeerAt, Presence};
 use crate::engine::timers::Timer;
+use crate::rules::evidence::PROBES;
 use crate::timing::stretch;
 use crate::types::{Epoch, MacAddr, MonoTime};
 use crate::wire::pulse::{Reason, Role, Row};
@@ -67,7 +68,8 @@ pub(in crate::engine) fn consent_cause(reason: Reason) -> Cause {
         | Reason::Incomplete
         | Reason::Mute
         | Reason::NoWayBack
-        | Reason::Unreached => Cause::Handover,
+        | Reason::Unreached
+        | Reason::SameMac => Cause::Handover,
         Reason::NoInterface
         | Reason::NoCarrier
         | Reason::NoGate
@@ -75,6 +77,7 @@ pub(in crate::engine) fn consent_cause(reason: Reason) -> Cause {
         | Reason::StateDamaged
         | Reason::Isolated
         | Reason::Hook
+        | Reason::SameNumber
         | Reason::Enslaved
         | Reason::Listening => Cause::Free,
     }
@@ -89,8 +92,10 @@ impl Group {
         }
         let reason = self.reason(around);
         // Isolation is found out while claiming, so it must not keep us from asking again. A node
-        // whose service is dead, or that lacks something, is better than no node.
-        let able = matches!(reason, Reason::None | Reason::Isolated | Reason::Unhealthy) || reason.is_lack();
+        // whose service is dead, or that lacks something, is better than no node, and so is one whose
+        // hardware address a peer has that is gone.
+        let able = matches!(reason, Reason::None | Reason::Isolated | Reason::Unhealthy | Reason::SameMac);
+        let able = able || reason.is_lack();
         if !able || self.role != Role::Standby {
             self.claim = Claim::NONE;
             return;
@@ -157,7 +162,9 @@ impl Group {
         // stopped between its decision to open and the store that opens, where no probe finds it:
         // the lease that it would open with must be over first.
         let known = &around.peers[peer];
-        let open = known.is_active(self.id) && !self.may_be_opened_by(known.id);
+        // No more is a gate found by probes whose answers cannot be told from our own.
+        let askable = !self.shares_mac(peer, around.peers, around.leases);
+        let open = known.is_active(self.id) && !self.may_be_opened_by(known.id) && askable;
         let lease = timing.listen.max(stretch(known.lease(), timing.drift_ppm)) + timing.pulse;
         if known.heard.is_some() && !open && known.silence(around.turn, around.now) < lease {
             return Permit::No;
@@ -209,10 +216,8 @@ impl Group {
 
     /// True while this node lets a better placed one go first.
     pub fn waits_for(&self, peer: PeerAt, row: &Row, around: Around<'_>) -> bool {
-        if around.now < self.candidate.hold && around.rules.holds_after_consent() {
-            return true;
-        }
-        if self.lets_prepare(row, around) {
+        let held = around.now < self.candidate.hold || self.lets_prepare(row, around);
+        if held && around.rules.holds_after_consent() {
             return true;
         }
         let candidate = health::is_able(row) || row.role == Role::Starting;
@@ -250,9 +255,24 @@ impl Group {
             self.announce_early(around, requests);
         }
         requests.push(Action::Gate(GateAction::Open { group: self.id, epoch }));
+        if let Some(mac) = self.still_answered(around).filter(|_| cause == Cause::Silence) {
+            requests.notice(Notice::StillAnswered { group: self.id, mac });
+        }
         self.set_role(Role::Active, cause, around, requests);
         self.reserve(around.setup, requests);
         requests.wishes.persist = true;
+    }
+
+    /// Who has answered for the group since its silent holder is asked, and within as many questions
+    /// as an opening needs unanswered.
+    fn still_answered(&self, around: Around<'_>) -> Option<MacAddr> {
+        let claimant = self.claimant?;
+        let mut watches = around.peers.nodes().filter_map(|peer| around.evidence.watch(peer));
+        let answered = watches.any(|watch| {
+            let recent = around.now.back(watch.interval * PROBES);
+            claimant.seen >= watch.since.max(recent)
+        });
+        answered.then_some(claimant.mac)
     }
 
     /// The hardware address of the peer whose consent let us open: it may still carry connections.

@@ -3,6 +3,8 @@
 use super::Group;
 use crate::engine::around::Around;
 use crate::engine::event::Hook;
+use crate::engine::lease::Leases;
+use crate::engine::peer::{PeerAt, Peers};
 use crate::types::Epoch;
 use crate::wire::pulse::{Reason, Role, Row};
 
@@ -26,6 +28,8 @@ impl Group {
             Reason::NoAddresses
         } else if self.is_open() {
             if self.is_unhealthy(around) { Reason::Unhealthy } else { self.lacks(around).reason() }
+        } else if around.doubled.there {
+            Reason::SameNumber
         } else if self.epochs.damaged {
             Reason::StateDamaged
         } else if !self.has_reserve() {
@@ -38,9 +42,18 @@ impl Group {
             Reason::Isolated
         } else if self.is_unhealthy(around) {
             Reason::Unhealthy
+        } else if around.peers.nodes().any(|peer| self.shares_mac(peer, around.peers, around.leases)) {
+            Reason::SameMac
         } else {
             self.lacks(around).reason()
         }
+    }
+
+    /// True if a peer has our hardware address on the group's interface, as it said last. Whoever
+    /// answers for the group's address cannot be told from us then.
+    pub fn shares_mac(&self, peer: PeerAt, peers: &Peers, leases: &Leases) -> bool {
+        let ours = leases[self.interface].facts.mac;
+        !ours.is_zero() && peers[peer].row(self.id).is_some_and(|row| row.mac == ours)
     }
 
     /// Writes what is now true into the row. A changed row gets the next version of the table, and

@@ -8,7 +8,7 @@
 //! | standby | fault | the interface cannot serve |
 //! | standby | paused | the operator says so |
 //! | active | handover | operator, preemption, stop or health, and a ready peer |
-//! | active | standby | a higher epoch, an unheard claimant, a lapsed lease, no majority of votes |
+//! | active | standby | a higher epoch, an unheard claimant, a lapsed lease, no majority, our number elsewhere |
 //! | active | fault | the interface cannot serve |
 //! | handover | standby | the peer accepted: answers end, traffic is carried for the drain time |
 //! | handover | active | the peer did not accept in time |
@@ -229,6 +229,10 @@ impl Group {
             self.close(MonoTime::ZERO, Cause::NoMajority, around, requests);
             return true;
         }
+        if around.doubled.wins {
+            self.close(MonoTime::ZERO, Cause::SameNumber, around, requests);
+            return true;
+        }
         let own = self.epochs.own;
         for peer in around.peers.nodes().filter(|peer| around.is_speaking(*peer)) {
             let Some(row) = around.peers[peer].row(self.id) else { continue };
@@ -275,6 +279,7 @@ impl Group {
             | Cause::Pause
             | Cause::Health
             | Cause::Lacks
+            | Cause::SameNumber
             | Cause::Removed => Role::Standby,
         };
         self.set_role(role, cause, around, requests);

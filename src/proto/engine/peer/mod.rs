@@ -7,6 +7,8 @@
 //! |---|---|
 //! | `table` | the table of peers, positions in it, sets of them |
 //! | `receive` | a datagram in: authenticated, judged, believed |
+//! | `double` | another machine that uses our number |
+//! | `turned_away` | datagrams that are dropped |
 //! | `post` | datagrams out |
 
 use super::setup::{PeerSetup, Setup};
@@ -14,17 +16,22 @@ use super::turn::Turn;
 use crate::rules::Rules;
 use crate::timing::Timing;
 use crate::types::{GroupId, LinkId, LinkPath, MacAddr, MonoTime, NodeId};
+use crate::wire::fit::Fit;
 use crate::wire::pulse::{Header, PeerConfig, Row};
 use crate::wire::session::Sessions;
 use crate::wire::table::TableCopy;
 use std::time::Duration;
 
+mod double;
 mod post;
 mod receive;
 mod table;
+mod turned_away;
 
+pub(super) use double::{Double, Doubled};
 pub(super) use post::{Outbox, Post, Said, micros};
 pub(super) use table::{PeerAt, PeerSet, Peers};
+pub(super) use turned_away::TurnedAway;
 
 /// How a peer stands with us at one instant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +66,12 @@ pub(super) struct Link {
     pub received: u64,
     /// Number of datagrams received on the link and rejected.
     pub rejected: u64,
+    /// Another number than the peer's that spoke there authentically, and when it did last.
+    pub stranger: Option<(NodeId, MonoTime)>,
+    /// How long a datagram the link takes, as its kernel says.
+    pub fit: Fit,
+    /// Number of datagrams that were too long for it.
+    pub too_large: u64,
 }
 
 /// Another node or a witness, as this node knows it.
@@ -95,6 +108,10 @@ pub(super) struct Peer {
     pub copy: TableCopy,
     /// Version of our table that the peer has completely.
     pub acked: u64,
+    /// How many rows of one datagram get through to the peer, as its acknowledgements say.
+    pub fit: Fit,
+    /// Whether people were told last that it has a hardware address of ours.
+    pub same_mac: bool,
     /// The peer's times and digests, by its newest header; `None` before the first.
     pub config: Option<PeerConfig>,
     /// Whether people were told last that the peer's configuration differs.
@@ -143,6 +160,9 @@ impl Peer {
             sent: 0,
             received: 0,
             rejected: 0,
+            stranger: None,
+            fit: Fit::default(),
+            too_large: 0,
         };
         Peer {
             id: peer.id,
@@ -159,6 +179,8 @@ impl Peer {
             silence_told: false,
             copy: TableCopy::new(setup.groups.len()),
             acked: 0,
+            fit: Fit::default(),
+            same_mac: false,
             config: None,
             differs: false,
             rows_differ: false,
@@ -246,6 +268,7 @@ impl Peer {
         self.copy.begin_session();
         self.acked = if rules.forgets_former_acks() { 0 } else { self.acked };
         self.counted = (0, 0);
+        self.fit.forget();
         self.left = false;
         self.echoed = 0;
         self.has_heard_us = false;
@@ -283,6 +306,7 @@ impl Peer {
         // It may fall: then the peer wants to be told everything again.
         let floor = if rules.acks_may_fall() { 0 } else { self.acked };
         self.acked = header.ack_version.max(floor).min(table);
+        self.fit.note_word(header.echo_counter, self.acked, now);
         let regrouped = self.note_config(header);
         if regrouped {
             self.copy.forget();

@@ -4,7 +4,7 @@
 //! Owns: counters, table versions, and when datagrams left. Never does: decide what a row says. A
 //! link that is not open is left out; a lost datagram is made up for by the next.
 
-use super::{Link, Peer, PeerAt, Peers, Presence};
+use super::{Double, Link, Peer, PeerAt, Peers, Presence};
 use crate::engine::action::{Action, Actions};
 use crate::engine::group::Groups;
 use crate::engine::setup::Setup;
@@ -12,15 +12,16 @@ use crate::engine::turn::Turn;
 use crate::engine::vote::SentTimes;
 use crate::rules::Rules;
 use crate::types::{LinkId, LinkPath, MacAddr, MonoTime};
+use crate::wire::fit::FEW;
 use crate::wire::pulse::{self, Flags, Header, ROWS_PER_PULSE};
 use crate::wire::session::Echo;
 use crate::wire::table::Excerpt;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// Datagrams in one go to a peer that has many rows to learn; the rest follows with its
-/// acknowledgements.
-const BURST: usize = 4;
+/// Rows in one go to a peer that has many to learn, in four datagrams unless the path is narrow; the
+/// rest follows with its acknowledgements.
+const BURST: usize = 4 * ROWS_PER_PULSE;
 
 /// What this node has sent, and what it sends next.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -64,6 +65,11 @@ impl Outbox {
     pub fn next(&self) -> u64 {
         self.counter + 1
     }
+
+    /// Chooses the rows that changed after `base`, at most `room`.
+    fn choose(&mut self, base: u64, room: usize, groups: &Groups) {
+        self.excerpt.choose(base, self.table, room, groups.iter().map(|group| group.row_version));
+    }
 }
 
 /// What our pulses say of this node beside its rows: facts of other rooms.
@@ -75,6 +81,25 @@ pub(in crate::engine) struct Said {
     pub stopped: bool,
     /// This node would decide with its peer alone, without the witnesses.
     pub alone: bool,
+    /// Somebody else uses our number and nothing is open here: nobody else is spoken to, who would
+    /// take us for the other.
+    pub doubled: bool,
+}
+
+/// One datagram that is to be sent.
+struct Letter {
+    peer: PeerAt,
+    link: LinkId,
+    /// Where a frame on the segment goes.
+    to: MacAddr,
+    query: bool,
+    echo: Echo,
+    /// The rows tell the table from this version up to that one.
+    versions: (u64, u64),
+    /// Whether the chosen rows go with it.
+    rows: bool,
+    /// Whether it says that a gate is open here; only to a double.
+    open: bool,
 }
 
 /// Sends datagrams: writes the outbox, and what is known of the peers' links and sessions.
@@ -84,6 +109,7 @@ pub(in crate::engine) struct Post<'a> {
     pub groups: &'a Groups,
     pub said: Said,
     pub peers: &'a mut Peers,
+    pub double: &'a mut Double,
     pub outbox: &'a mut Outbox,
     pub now: MonoTime,
 }
@@ -123,18 +149,36 @@ impl Post<'_> {
         }
     }
 
-    /// Sends one pulse, or a few if many rows are unacknowledged, on one link.
+    /// Sends one pulse, or a few if many rows are unacknowledged, on one link. Many rows go behind a
+    /// pulse without rows, which gets through whatever the link carries.
     pub fn send_on(&mut self, peer: PeerAt, link: LinkId, query: bool, out: &mut Actions) {
+        if self.said.doubled {
+            return self.send_to_double(peer, link, out);
+        }
         // A peer that we do not hear may have begun a new session and forgotten what it
         // acknowledged: it is told everything, if that fits into one datagram.
         let heard = self.presence(peer) == Presence::Heard;
         let whole = !heard && self.groups.len() <= ROWS_PER_PULSE;
         let mut base = if whole { 0 } else { self.peers[peer].acked };
-        for datagram in 0..BURST {
-            self.outbox.counter += 1;
-            let echo = self.peers[peer].sessions.echo(self.outbox.counter);
-            base = self.send_datagram((peer, link), query && datagram == 0, echo, base, out);
-            if base == self.outbox.table {
+        let (to, room) = (self.segment_mac(peer, link), self.room(peer, link));
+        let (mut query, mut told) = (query, 0);
+        loop {
+            self.outbox.choose(base, room, self.groups);
+            if told == 0 && self.outbox.excerpt.len() > FEW {
+                let echo = self.next_echo(peer);
+                let versions = (self.outbox.table, self.outbox.table);
+                self.send_datagram(&Letter { peer, link, to, query, echo, versions, rows: false, open: false }, out);
+                query = false;
+            }
+            let echo = self.next_echo(peer);
+            let versions = (base, self.outbox.excerpt.upto());
+            self.send_datagram(&Letter { peer, link, to, query, echo, versions, rows: true, open: false }, out);
+            self.peers[peer].fit.note_sent(self.outbox.counter, versions.1, self.outbox.excerpt.len());
+            query = false;
+            told += self.outbox.excerpt.len();
+            let over = versions.1 == self.outbox.table || versions.1 == base || told >= BURST;
+            base = versions.1;
+            if over {
                 break;
             }
         }
@@ -143,46 +187,84 @@ impl Post<'_> {
         }
     }
 
+    /// The echo of the next datagram to a peer, whose counter is the present one from now on.
+    fn next_echo(&mut self, peer: PeerAt) -> Echo {
+        self.outbox.counter += 1;
+        self.peers[peer].sessions.echo(self.outbox.counter)
+    }
+
+    /// How many rows a datagram to a peer may have on a link.
+    fn room(&self, peer: PeerAt, link: LinkId) -> usize {
+        let known = &self.peers[peer];
+        let link = known.links.iter().find(|known| known.id == link);
+        let carried = link.map_or(ROWS_PER_PULSE, |link| link.fit.rows(self.now));
+        known.fit.rows(self.now).min(carried)
+    }
+
     /// Answers a datagram of a session that has not proven itself, with that session as echo and no
     /// rows.
     pub fn answer_unproven(&mut self, peer: PeerAt, link: LinkId, learned: u64, out: &mut Actions) {
+        if self.said.doubled {
+            return;
+        }
         self.outbox.counter += 1;
         let echo = self.peers[peer].sessions.answer(learned, self.outbox.counter);
-        let base = self.outbox.table;
-        self.send_datagram((peer, link), false, echo, base, out);
+        let (to, versions) = (self.segment_mac(peer, link), (self.outbox.table, self.outbox.table));
+        self.send_datagram(&Letter { peer, link, to, query: false, echo, versions, rows: false, open: false }, out);
     }
 
-    /// Sends one datagram with rows that changed after version `base`. Returns the version up to
-    /// which it tells the table.
-    fn send_datagram(
-        &mut self,
-        (peer, link): (PeerAt, LinkId),
-        query: bool,
-        echo: Echo,
-        base: u64,
-        out: &mut Actions,
-    ) -> u64 {
-        let table = self.outbox.table;
-        self.outbox.excerpt.choose(base, table, self.groups.iter().map(|group| group.row_version));
-        let upto = self.outbox.excerpt.upto();
-        let header = self.header(peer, query, echo, (base, upto));
+    /// Answers somebody who uses our own number, on the link where it was heard, with its session
+    /// as echo and no rows. It listens for nobody else's number there.
+    pub fn answer_double(&mut self, link: LinkId, session: u64, out: &mut Actions) {
+        let Some(peer) = self.peers.find(link.peer).or_else(|| self.peers.nodes().next()) else { return };
+        let link = LinkId { peer: self.peers[peer].id, path: link.path };
+        self.outbox.counter += 1;
+        let known = self.double.sessions.verified() == Some(session);
+        let (sessions, counter) = (&mut self.double.sessions, self.outbox.counter);
+        let echo = if known { sessions.echo(counter) } else { sessions.answer(session, counter) };
+        self.tell_double((peer, link), echo, false, out);
+    }
+
+    /// Sends a pulse to a double instead of to a peer, and asks for an answer: what it says to others
+    /// proves nothing to us. Witnesses get none.
+    fn send_to_double(&mut self, peer: PeerAt, link: LinkId, out: &mut Actions) {
+        if self.peers[peer].id.is_witness() {
+            return;
+        }
+        self.outbox.counter += 1;
+        let echo = self.double.sessions.echo(self.outbox.counter);
+        self.tell_double((peer, link), echo, true, out);
+    }
+
+    /// Sends one datagram to a double: to everybody, if it goes over the segment.
+    fn tell_double(&mut self, (peer, link): (PeerAt, LinkId), echo: Echo, query: bool, out: &mut Actions) {
+        let versions = (self.outbox.table, self.outbox.table);
+        let (to, open) = (MacAddr::BROADCAST, self.groups.iter().any(|group| group.is_open()));
+        self.send_datagram(&Letter { peer, link, to, query, echo, versions, rows: false, open }, out);
+    }
+
+    /// Sends one datagram, with the present counter, and the rows that were chosen last if they are
+    /// to go with it.
+    fn send_datagram(&mut self, letter: &Letter, out: &mut Actions) {
+        let header = self.header(letter);
         self.note_sent();
         let start = out.bytes.len();
-        let rows = self.outbox.excerpt.positions().map(|position| self.groups.row_of(position));
+        let rows = self.outbox.excerpt.positions().filter(|_| letter.rows);
+        let rows = rows.map(|position| self.groups.row_of(position));
         pulse::encode(&self.setup.keys, &header, rows, &mut self.outbox.datagram);
         out.bytes.extend_from_slice(&self.outbox.datagram);
-        let to = self.segment_mac(peer, link);
+        let (link, to) =
+            (letter.link, if let LinkPath::Segment(_) = letter.link.path { letter.to } else { MacAddr::ZERO });
         out.push(Action::Send { link, to, bytes: start..out.bytes.len() });
-        if let Some(link) = self.peers[peer].link_mut(link) {
+        if let Some(link) = self.peers[letter.peer].link_mut(link) {
             link.sent += 1;
             link.last_sent = Some(self.now);
         }
-        upto
     }
 
-    /// The header of the next datagram to a peer: rows from version `base` to `upto` of our table
-    /// go with it. Tells the peer that we are deaf while we do not hear it.
-    fn header(&self, peer: PeerAt, query: bool, echo: Echo, (base, upto): (u64, u64)) -> Header {
+    /// The header of a datagram. Tells the peer that we are deaf while we do not hear it.
+    fn header(&self, letter: &Letter) -> Header {
+        let (peer, echo) = (letter.peer, letter.echo);
         let known = &self.peers[peer];
         let timing = &self.setup.timing;
         let deaf = matches!(self.presence(peer), Presence::Unknown | Presence::Suspicious | Presence::Silent);
@@ -195,10 +277,11 @@ impl Post<'_> {
             echo_session: echo.session,
             echo_counter: echo.counter,
             flags: Flags {
-                query,
+                query: letter.query,
                 goodbye: self.said.stopped && !self.said.blind,
                 deaf: self.rules().says_deaf(deaf),
                 alone: self.said.alone,
+                open: letter.open,
             },
             pulse_us: micros(timing.pulse),
             silence_us: micros(timing.silence),
@@ -206,8 +289,8 @@ impl Post<'_> {
             digests: self.setup.digests,
             // Nobody has the whole table while a gate of groups that it does not name may be open.
             table_version: self.outbox.table + u64::from(self.said.blind),
-            base_version: base,
-            upto_version: upto,
+            base_version: letter.versions.0,
+            upto_version: letter.versions.1,
             // The copy is the table of the believed session; a session that introduces itself is
             // acknowledged nothing.
             ack_version: if known.sessions.verified() == Some(echo.session) { known.copy.have() } else { 0 },

@@ -7,8 +7,9 @@
 use super::{Heard, Learned, PeerAt};
 use crate::engine::Engine;
 use crate::engine::action::Actions;
+use crate::engine::group::Claimant;
 use crate::engine::notice::Notice;
-use crate::types::{GroupId, InterfaceId, LinkId, LinkPath, MonoTime};
+use crate::types::{GroupId, InterfaceId, LinkId, LinkPath, MonoTime, NodeId};
 use crate::wire::auth::Reject;
 use crate::wire::frame::Sighting;
 use crate::wire::pulse::{self, Header, Row, Rows};
@@ -31,19 +32,22 @@ impl Engine {
         let read = keys.open(bytes).and_then(pulse::decode);
         let (header, rows) = match read {
             Ok(read) => read,
-            Err(reject) => return self.reject(link, reject),
+            Err(reject) => return self.reject(link, reject.of_cluster(bytes, self.setup.cluster), now),
         };
-        if let Err(reject) = header.check_addressee(self.setup.cluster, self.setup.me) {
-            return self.reject(link, reject);
+        match header.check_addressee(self.setup.cluster, self.setup.me) {
+            Ok(()) => {}
+            Err(Reject::OwnNumber) => return self.handle_own_number(link, &header, now, out),
+            Err(reject) => return self.reject(link, reject, now),
         }
         let segment = matches!(link.path, LinkPath::Segment(_));
         let sender = self.peers.find(header.sender).filter(|_| segment || header.sender == link.peer);
         let Some(peer) = sender else {
-            return self.reject(link, Reject::Addressee);
+            self.note_stranger(link, header.sender, now);
+            return self.reject(link, Reject::Sender, now);
         };
         let link = LinkId { peer: header.sender, path: link.path };
         match self.peers[peer].sessions.check(&header) {
-            Verdict::Rejected(reject) => self.reject(link, reject),
+            Verdict::Rejected(reject) => self.reject(link, reject, now),
             Verdict::Unproven { learned } => {
                 // Its content is not believed, but it learns our session from the answer and can
                 // prove itself.
@@ -67,12 +71,51 @@ impl Engine {
     }
 
     /// Counts a datagram that is turned away.
-    fn reject(&mut self, link: LinkId, reject: Reject) {
-        self.rejects.count(reject);
+    fn reject(&mut self, link: LinkId, reject: Reject, now: MonoTime) {
+        self.turned_away.note(reject, link, now);
         if let Some(peer) = self.peers.find(link.peer)
             && let Some(known) = self.peers[peer].link_mut(link)
         {
             known.rejected += 1;
+        }
+    }
+
+    /// Takes in an authentic datagram that has our own number: our own, or that of a double.
+    fn handle_own_number(&mut self, link: LinkId, header: &Header, now: MonoTime, out: &mut Actions) {
+        if header.session == self.outbox.session {
+            return self.reject(link, Reject::Reflected, now);
+        }
+        self.reject(link, Reject::OwnNumber, now);
+        let met = self.double.meet(link, header, &self.setup.timing, now);
+        if let Some(session) = met.answer {
+            self.post(now).answer_double(link, session, out);
+        }
+        self.groups.look_again |= met.news;
+        if met.news && met.contested {
+            let rules = self.setup.rules();
+            self.groups.iter_mut().filter(|group| group.is_open()).for_each(|group| group.announce_anew(rules, now));
+        }
+    }
+
+    /// Tells people when a double appears or is gone; groups look at it then.
+    pub(in crate::engine) fn note_double(&mut self, now: MonoTime, out: &mut Actions) {
+        let there = self.double.state(&self.turn, &self.setup.timing, now).there;
+        if !there {
+            self.double.open = false;
+        }
+        if std::mem::replace(&mut self.double.told, there) != there {
+            self.groups.look_again = true;
+            let link = self.double.heard.map(|(_, link)| link).filter(|_| there);
+            out.notice(Notice::SameNumber { link });
+        }
+    }
+
+    /// Notes who speaks on a link that is another's.
+    fn note_stranger(&mut self, link: LinkId, sender: NodeId, now: MonoTime) {
+        if let Some(peer) = self.peers.find(link.peer)
+            && let Some(known) = self.peers[peer].link_mut(link)
+        {
+            known.stranger = Some((sender, now));
         }
     }
 
@@ -107,7 +150,7 @@ impl Engine {
             let (groups, around) = self.groups_around(now);
             groups.announce_after_division(around, peer);
         }
-        let news = self.take_rows(peer, header, rows);
+        let news = self.take_rows(peer, header, rows, out);
         self.count_votes(peer, header, newest, now);
         let before = self.peers[peer].echoed;
         self.peers[peer].note_echo(header);
@@ -115,10 +158,9 @@ impl Engine {
         let proven = before < proof && echoed >= proof;
         // A group whose hook has ended waits for the next word.
         let asked = before < self.turn.hooked_from && echoed > before;
-        self.groups.look_again |= heard.quiet || learned.changed || news || proven || asked;
-        if heard.quiet {
-            self.evidence.end_isolation();
-        }
+        // After a stall of our own a peer may be heard again without ever having been quiet.
+        let isolated = self.evidence.end_isolation();
+        self.groups.look_again |= heard.quiet || learned.changed || news || proven || asked || isolated;
         if !self.peers[peer].id.is_witness() {
             self.compare_config(peer, out);
         }
@@ -168,7 +210,7 @@ impl Engine {
 
     /// Takes the rows of a datagram into our copy of the peer's table, as far as they connect to
     /// it. True if groups have to be stepped: a row says something new, or the copy is whole now.
-    fn take_rows(&mut self, peer: PeerAt, header: &Header, rows: Rows<'_>) -> bool {
+    fn take_rows(&mut self, peer: PeerAt, header: &Header, rows: Rows<'_>, out: &mut Actions) -> bool {
         match self.peers[peer].copy.admit(header, self.setup.mutants) {
             Admission::Refused => return false,
             Admission::Known => return self.take_known_rows(peer, rows),
@@ -186,7 +228,19 @@ impl Engine {
         known.rows_differ = rows
             .filter_map(|(row, group)| row.as_ref().map(|row| (row, &group.row)))
             .any(|(row, ours)| row.addresses != ours.addresses || row.policy != ours.policy);
+        self.note_same_mac(peer, out);
         news
+    }
+
+    /// Tells people when a peer has our hardware address on the interface of a group, or has it no
+    /// more.
+    pub(in crate::engine) fn note_same_mac(&mut self, peer: PeerAt, out: &mut Actions) {
+        let shared = self.groups.iter().find(|group| group.shares_mac(peer, &self.peers, &self.leases));
+        let interface = shared.map(|group| group.interface);
+        let known = &mut self.peers[peer];
+        if std::mem::replace(&mut known.same_mac, interface.is_some()) != interface.is_some() {
+            out.notice(Notice::SameMac { peer: known.id, interface });
+        }
     }
 
     /// Takes rows that do not connect to our copy, for groups that the copy has: a deaf peer's
@@ -245,6 +299,22 @@ impl Engine {
             && let Some(known) = self.peers[peer].link_mut(link)
         {
             known.open = open;
+            known.fit.forget();
+        }
+    }
+
+    /// Notes that a datagram of so many bytes was longer than the link takes, and sends shorter
+    /// ones at once.
+    pub(in crate::engine) fn handle_too_large(&mut self, link: LinkId, bytes: u16, now: MonoTime, out: &mut Actions) {
+        let Some(peer) = self.peers.find(link.peer) else { return };
+        let Some(known) = self.peers[peer].link_mut(link) else { return };
+        known.too_large += 1;
+        let is_news = known.too_large == 1;
+        if known.fit.note_too_long(usize::from(bytes), now) {
+            self.post(now).send_on(peer, link, false, out);
+        }
+        if is_news {
+            out.notice(Notice::TooLarge { link, bytes });
         }
     }
 
@@ -272,6 +342,7 @@ impl Engine {
             return;
         }
         if let (Some(group), Some(address)) = (of_group, address) {
+            self.groups[group].claimant = Some(Claimant { mac, seen: now });
             self.evidence.note_answer(group, (interface, mac), &self.peers, (&self.setup, now), out);
             if !of_peer && self.groups[group].is_open() {
                 self.groups[group].defend(address, mac, now, out);

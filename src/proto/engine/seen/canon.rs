@@ -55,7 +55,8 @@ impl Engine {
             outbox,
             store: Persistence { former, version, wanted, failing },
             commands: Commands { pending, stopping, stopped },
-            rejects: _, // told to people
+            double,
+            turned_away: _, // told to people
         } = self;
         let timing = &setup.timing;
         let horizon = Horizon::of(timing);
@@ -80,6 +81,7 @@ impl Engine {
         for peer in peers.iter() {
             peer.canon(now, self, &horizon, canon);
         }
+        double.canon(now, timing, canon);
         if setup.votes.is_some() {
             outbox.canon_sent(now, canon);
             poll.canon(now, self, canon);
@@ -309,6 +311,8 @@ impl Group {
             drain_until,
             announcing: Announcing { step, next },
             defended,
+            // People are told of it; it decides nothing.
+            claimant: _,
             contested,
             ballot,
             service,

@@ -47,7 +47,7 @@ impl Engine {
     /// Datagrams turned away so far, by reason.
     #[must_use]
     pub fn rejects(&self) -> &Rejects {
-        &self.rejects
+        &self.turned_away.counts
     }
 
     /// True if the state fits the setup: table sizes agree, and every position that it names

@@ -5,7 +5,7 @@ use super::world::{ETH, World, group_setup, ms, settled};
 use crate::engine::{Command, Event, InterfaceFacts};
 use crate::timing::{Profile, Timing};
 use crate::types::LinkPath;
-use crate::wire::pulse::Role;
+use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
 
 const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
@@ -190,4 +190,23 @@ fn a_consent_that_was_long_on_its_way_opens_nothing() {
     deliver_late(&mut world, 0, consent);
     world.run(ms(500));
     assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
+}
+
+// S6: after a stall the peer is heard as if it had never been quiet.
+#[test]
+fn a_node_that_stood_still_is_not_isolated_once_its_peer_is_heard() {
+    let mut world = settled(Profile::Fast);
+    let reason = |world: &World| world.nodes[1].engine.as_ref().unwrap().report(world.now).groups[0].reason;
+    cut_links(&mut world);
+    world.off_segment[1] = true;
+    world.run(ms(25));
+    assert_eq!(reason(&world), Reason::Isolated);
+    world.suspend(1);
+    world.run(ms(100));
+    world.cut.clear();
+    world.off_segment[1] = false;
+    world.run(ms(8));
+    world.resume(1);
+    world.run(ms(100));
+    assert_eq!((reason(&world), world.answering()), (Reason::None, vec![0]));
 }

@@ -6,6 +6,7 @@ use crate::durable::Durable;
 use crate::engine::{Action, Actions, Command, Engine, Event, Hook, InterfaceFacts, Notice, Outcome};
 use crate::timing::{Profile, Timing};
 use crate::types::{Epoch, GroupId, InterfaceId, LinkId, LinkPath, MacAddr, MonoTime, NodeId, Vip};
+use crate::wire::fit::PLAIN;
 use crate::wire::frame::Sighting;
 use crate::wire::pulse::Role;
 use std::collections::BTreeMap;
@@ -102,7 +103,14 @@ pub struct World {
     pub bystander: bool,
     /// What was lost on cut links: by receiver.
     pub lost: Vec<(usize, LinkId, Vec<u8>)>,
-    /// Of several datagrams that leave this node at once on a link, all but the first are lost.
+    /// Both nodes' files make them number 1, and the other one number 2.
+    pub one_number: bool,
+    /// Both nodes have the hardware address of node 0.
+    pub one_mac: bool,
+    /// Length of the longest datagram that arrives.
+    pub widest: usize,
+    /// Of several datagrams with rows that leave this node at once on a link, all but the first are
+    /// lost.
     pub only_first: Option<usize>,
     /// Number of judgements that found both nodes answering for a group; 0 if never two answered.
     pub double_answers: usize,
@@ -150,6 +158,9 @@ impl World {
             off_segment: [false; 2],
             bystander: true,
             lost: Vec::new(),
+            one_number: false,
+            one_mac: false,
+            widest: usize::MAX,
             only_first: None,
             double_answers: 0,
             highest: BTreeMap::new(),
@@ -161,7 +172,7 @@ impl World {
 
     /// Tells an engine that its interface is whole, with or without carrier.
     pub fn set_carrier(&mut self, at: usize, carrier: bool) {
-        let facts = InterfaceFacts { exists: true, enslaved: false, carrier, mac: mac(at), gate: true };
+        let facts = InterfaceFacts { exists: true, enslaved: false, carrier, mac: self.mac(at), gate: true };
         self.nodes[at].facts = facts;
         self.handle(at, Event::Interface { interface: ETH, facts });
         self.place_addresses(at);
@@ -189,6 +200,7 @@ impl World {
         let mut used = Vec::new();
         for action in &out.list {
             match action {
+                Action::Send { bytes, .. } if bytes.len() <= PLAIN => {}
                 Action::Send { link, .. } if self.only_first == Some(at) && used.contains(link) => continue,
                 Action::Send { link, .. } => used.push(*link),
                 _ => {}
@@ -208,8 +220,9 @@ impl World {
                 let segment = matches!(link.path, LinkPath::Segment(_));
                 let cut =
                     self.cut.contains(&(at, link.path)) || (segment && (self.off_segment[0] || self.off_segment[1]));
-                let (link, bytes) = (LinkId { peer: id(at), path: link.path }, bytes[range.clone()].to_vec());
-                if cut {
+                let link = LinkId { peer: self.other(1 - at), path: link.path };
+                let bytes = bytes[range.clone()].to_vec();
+                if cut || bytes.len() > self.widest {
                     self.lost.push((1 - at, link, bytes));
                 } else {
                     self.schedule(Due::Datagram { to: 1 - at, link, bytes }, LATENCY);

@@ -3,7 +3,6 @@
 
 use super::*;
 use crate::voter::answer::BURST;
-use crate::wire::pulse::ROWS_PER_PULSE;
 
 #[test]
 fn who_claims_is_granted_and_told_so_in_the_answer() {
@@ -183,7 +182,7 @@ fn two_groups_are_granted_to_two_nodes() {
 #[test]
 fn every_claim_in_a_table_larger_than_a_burst_is_granted() {
     let mut scene = Scene::voting();
-    let keys = 100..100 + (BURST * ROWS_PER_PULSE) as u64 + 8;
+    let keys = 100..100 + BURST as u64 + 8;
     keys.clone().for_each(|key| scene.alpha.add(GroupKey(key)));
     for key in keys.clone() {
         let claim = epoch(key, ALPHA);
@@ -248,5 +247,5 @@ fn only_nodes_of_the_cluster_are_answered() {
         scene.voter.handle(instant(400), &pulse, &mut scene.out);
     }
     assert_eq!(scene.voter.nodes.len(), MAX_NODES);
-    assert_eq!(scene.voter.rejects().addressee, 1 + 60 - MAX_NODES as u64);
+    assert_eq!(scene.voter.rejects().sender, 1 + 60 - MAX_NODES as u64);
 }

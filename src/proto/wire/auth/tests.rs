@@ -112,40 +112,43 @@ fn two_keys_with_one_id_are_a_bug() {
 }
 
 #[test]
-fn every_reject_has_its_own_counter() {
-    let all = [
-        Reject::TooShort,
-        Reject::TooLong,
-        Reject::Magic,
-        Reject::Version,
-        Reject::KeyId,
-        Reject::Tag,
-        Reject::Malformed,
-        Reject::Addressee,
-        Reject::Session,
-        Reject::Replay,
-    ];
+fn every_reject_has_its_own_counter_and_word() {
     let mut sum = Rejects::default();
-    for (position, reject) in all.into_iter().enumerate() {
+    for (reject, number) in Reject::ALL.into_iter().zip(1..) {
         let mut one = Rejects::default();
         one.count(reject);
-        assert_eq!(one.total(), 1);
+        assert_eq!((one.total(), one.of(reject)), (1, 1));
+        assert_eq!(one.unopened(), u64::from(!reject.is_authentic()));
         sum.count(reject);
-        assert_eq!(sum.total(), position as u64 + 1);
+        assert_eq!(sum.total(), number);
     }
-    let one_each = Rejects {
-        too_short: 1,
-        too_long: 1,
-        magic: 1,
-        version: 1,
-        key_id: 1,
-        tag: 1,
-        malformed: 1,
-        addressee: 1,
-        session: 1,
-        replay: 1,
-    };
-    assert_eq!(sum, one_each);
+    assert!(Reject::ALL.into_iter().all(|reject| sum.of(reject) == 1));
+    let mut words: Vec<&str> = Reject::ALL.into_iter().map(Reject::name).collect();
+    words.sort_unstable();
+    words.dedup();
+    assert_eq!(words.len(), Reject::COUNT);
+}
+
+#[test]
+fn only_a_holder_of_the_key_is_told_to_run_another_release() {
+    let mut other = vec![MAGIC[0], MAGIC[1], VERSION + 1, 1];
+    other.extend_from_slice(b"laid out in another way");
+    assert!(ring().seal_again(&mut other));
+    assert_eq!(ring().open(&other), Err(Reject::Release));
+    let last = other.len() - 1;
+    other[last] ^= 1;
+    assert_eq!(ring().open(&other), Err(Reject::Version));
+}
+
+#[test]
+fn what_does_not_open_and_names_another_cluster_is_somebody_elses() {
+    let mut datagram = sealed(&ring(), b"1234\x00\x00\x00\x07");
+    assert_eq!(Reject::Tag.of_cluster(&datagram, 7), Reject::Tag);
+    assert_eq!(Reject::Tag.of_cluster(&datagram, 8), Reject::Cluster);
+    assert_eq!(Reject::KeyId.of_cluster(&datagram, 8), Reject::Cluster);
+    assert_eq!(Reject::Malformed.of_cluster(&datagram, 8), Reject::Malformed, "it is authentic");
+    datagram.truncate(9);
+    assert_eq!(Reject::Tag.of_cluster(&datagram, 8), Reject::Tag);
 }
 
 proptest! {

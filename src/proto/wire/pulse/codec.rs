@@ -9,6 +9,7 @@ const FLAG_QUERY: u8 = 1;
 const FLAG_GOODBYE: u8 = 2;
 const FLAG_DEAF: u8 = 4;
 const FLAG_ALONE: u8 = 8;
+const FLAG_OPEN: u8 = 16;
 const ROW_FLAG_WANTS: u8 = 1;
 const ROW_FLAG_FAULTY: u8 = 2;
 
@@ -182,6 +183,7 @@ fn flag_bits(flags: Flags) -> u8 {
         | bit(flags.goodbye, FLAG_GOODBYE)
         | bit(flags.deaf, FLAG_DEAF)
         | bit(flags.alone, FLAG_ALONE)
+        | bit(flags.open, FLAG_OPEN)
 }
 
 fn bit(set: bool, value: u8) -> u8 {
@@ -195,6 +197,7 @@ fn flags_of(bits: u8) -> Flags {
         goodbye: bits & FLAG_GOODBYE != 0,
         deaf: bits & FLAG_DEAF != 0,
         alone: bits & FLAG_ALONE != 0,
+        open: bits & FLAG_OPEN != 0,
     }
 }
 

@@ -19,7 +19,7 @@ fn header() -> Header {
         counter: 9,
         echo_session: 0x1112_1314_1516_1718,
         echo_counter: 7,
-        flags: Flags { query: true, goodbye: false, deaf: true, alone: true },
+        flags: Flags { query: true, goodbye: false, deaf: true, alone: true, open: false },
         cluster: 0x6162_6364,
         pulse_us: 50_000,
         silence_us: 180_000,
@@ -149,7 +149,7 @@ fn with_byte(offset: usize, value: u8) -> Result<(Header, Vec<Row>), Reject> {
 }
 
 /// The numbers of all reasons.
-const REASONS: [u8; 18] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 19];
+const REASONS: [u8; 20] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19];
 
 #[test]
 fn values_outside_their_range_are_malformed() {
@@ -176,15 +176,16 @@ fn session_and_counter_zero_are_malformed() {
 #[test]
 fn reserved_bits_are_ignored_on_receipt() {
     let plain = (header(), vec![row(1), row(2)]);
-    for (offset, value) in [(2, 0xf0 | 0x0d), (3, 0xff), (93, 0xff), (HEADER_SIZE + 48, 0xff)] {
+    for (offset, value) in [(2, 0xe0 | 0x0d), (3, 0xff), (93, 0xff), (HEADER_SIZE + 48, 0xff)] {
         assert_eq!(with_byte(offset, value), Ok(plain.clone()), "byte {offset}");
     }
 }
 
 #[test]
 fn every_flag_travels_alone() {
-    for bits in 0..16u8 {
-        let flags = Flags { query: bits & 1 != 0, goodbye: bits & 2 != 0, deaf: bits & 4 != 0, alone: bits & 8 != 0 };
+    for bits in 0..32u8 {
+        let [query, goodbye, deaf, alone, open] = [1, 2, 4, 8, 16].map(|bit| bits & bit != 0);
+        let flags = Flags { query, goodbye, deaf, alone, open };
         let sent = Header { flags, ..header() };
         assert_eq!(decoded(&encoded(&sent, &[])), Ok((sent, vec![])));
     }
@@ -203,10 +204,10 @@ fn roles_and_reasons_keep_their_numbers() {
 fn only_a_pulse_for_me_from_another_is_mine() {
     let (cluster, me) = (0x6162_6364, NodeId(2));
     assert_eq!(header().check_addressee(cluster, me), Ok(()));
-    assert_eq!(header().check_addressee(cluster, NodeId(1)), Err(Reject::Addressee));
+    assert_eq!(header().check_addressee(cluster, NodeId(1)), Err(Reject::OwnNumber));
     assert_eq!(header().check_addressee(cluster, NodeId(3)), Err(Reject::Addressee));
-    assert_eq!(header().check_addressee(cluster + 1, me), Err(Reject::Addressee));
-    assert_eq!(Header { sender: me, ..header() }.check_addressee(cluster, me), Err(Reject::Addressee));
+    assert_eq!(header().check_addressee(cluster + 1, me), Err(Reject::Cluster));
+    assert_eq!(Header { sender: me, ..header() }.check_addressee(cluster, me), Err(Reject::OwnNumber));
 }
 
 #[test]
@@ -246,7 +247,7 @@ fn any_row() -> impl Strategy<Value = Row> {
 fn any_header() -> impl Strategy<Value = Header> {
     let numbers = (1..u64::MAX, 1..u64::MAX, any::<u64>(), any::<u64>());
     let versions = (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>());
-    let rest = (1..128u8, 128..=255u8, any::<[u32; 6]>(), any::<[bool; 4]>());
+    let rest = (1..128u8, 128..=255u8, any::<[u32; 6]>(), any::<[bool; 5]>());
     (numbers, versions, rest).prop_map(|(numbers, versions, (sender, receiver, words, flags))| Header {
         sender: NodeId(sender),
         receiver: NodeId(receiver),
@@ -254,7 +255,7 @@ fn any_header() -> impl Strategy<Value = Header> {
         counter: numbers.1,
         echo_session: numbers.2,
         echo_counter: numbers.3,
-        flags: Flags { query: flags[0], goodbye: flags[1], deaf: flags[2], alone: flags[3] },
+        flags: Flags { query: flags[0], goodbye: flags[1], deaf: flags[2], alone: flags[3], open: flags[4] },
         cluster: words[5],
         pulse_us: words[0],
         silence_us: words[1],

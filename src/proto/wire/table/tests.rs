@@ -52,7 +52,7 @@ fn row(group: u64, epoch: u64) -> Row {
 /// it tells the table.
 fn chosen(base: u64, newest: u64, versions: &[u64]) -> (Vec<usize>, u64) {
     let mut excerpt = Excerpt::default();
-    excerpt.choose(base, newest, versions.iter().copied());
+    excerpt.choose(base, newest, ROWS_PER_PULSE, versions.iter().copied());
     (excerpt.positions().collect(), excerpt.upto())
 }
 
@@ -60,6 +60,16 @@ fn chosen(base: u64, newest: u64, versions: &[u64]) -> (Vec<usize>, u64) {
 fn an_excerpt_is_what_changed_oldest_first() {
     assert_eq!(chosen(3, 9, &[9, 1, 4, 3]), (vec![2, 0], 9));
     assert_eq!(chosen(9, 9, &[9, 1, 4, 3]), (vec![], 9), "at rest nothing is told");
+}
+
+#[test]
+fn an_excerpt_has_no_more_rows_than_there_is_room_for() {
+    let versions: Vec<u64> = (1..=30).collect();
+    let mut excerpt = Excerpt::default();
+    for (room, upto) in [(0, 2), (1, 3), (7, 9), (40, 20)] {
+        excerpt.choose(2, 30, room, versions.iter().copied());
+        assert_eq!((excerpt.len(), excerpt.upto()), (room.min(ROWS_PER_PULSE), upto), "room for {room}");
+    }
 }
 
 #[test]
@@ -154,7 +164,7 @@ fn groups_may_be_added_and_change_places() {
 #[derive(Clone, Debug)]
 enum Happening {
     Change(usize),
-    Told { arrives: bool },
+    Told { arrives: bool, room: usize },
     Acknowledged,
 }
 
@@ -162,7 +172,7 @@ enum Happening {
 fn happening(groups: usize) -> impl Strategy<Value = Happening> {
     prop_oneof![
         (0..groups).prop_map(Happening::Change),
-        any::<bool>().prop_map(|arrives| Happening::Told { arrives }),
+        (any::<bool>(), 0..=ROWS_PER_PULSE).prop_map(|(arrives, room)| Happening::Told { arrives, room }),
         Just(Happening::Acknowledged),
     ]
 }
@@ -183,8 +193,8 @@ proptest! {
                     version += 1;
                     table[position] = (version, row(position as u64, version));
                 }
-                Happening::Told { arrives } => {
-                    excerpt.choose(acked, version, table.iter().map(|(version, _)| *version));
+                Happening::Told { arrives, room } => {
+                    excerpt.choose(acked, version, room, table.iter().map(|(version, _)| *version));
                     if arrives && copy.admit(&header(version, acked, excerpt.upto()), Mutants::NONE) == Admission::Told {
                         excerpt.positions().for_each(|position| { copy.take(position, table[position].1); });
                         copy.settle();

@@ -48,6 +48,17 @@ fn is_answered(client: IpAddr) -> bool {
     false
 }
 
+/// Waits until the kernel has taken its new IPv6 address in: a queue of its own does that after the
+/// command has ended.
+fn wait_for_own_address() {
+    let end = Instant::now() + Duration::from_secs(2);
+    let route = VIP6.octets().map(|byte| format!("{byte:02x}")).concat() + " 80";
+    while !std::fs::read_to_string("/proc/thread-self/net/ipv6_route").unwrap().contains(&route) {
+        assert!(Instant::now() < end, "the address has a route");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Sets the kernel up with `lines`, one setting or `ip` command each, and asserts that the kernel
 /// answers `client` as expected, and that the verdict says the same.
 fn assert_same(lines: &[&str], client: &str, expected: Option<Mute>) {
@@ -74,6 +85,7 @@ fn assert_same(lines: &[&str], client: &str, expected: Option<Mute>) {
                 None => drop(ip(line)),
             }
         }
+        wait_for_own_address();
         let mut netlink = Netlink::open().unwrap();
         let west = netlink.interface("west").unwrap().expect("west exists");
         let client: IpAddr = client.parse().unwrap();

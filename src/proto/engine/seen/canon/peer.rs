@@ -4,7 +4,7 @@ use super::Horizon;
 use crate::canon::Canon;
 use crate::engine::Engine;
 use crate::engine::evidence::{Probes, Watch};
-use crate::engine::peer::{Link, Peer};
+use crate::engine::peer::{Double, Link, Peer};
 use crate::timing::Timing;
 use crate::types::MonoTime;
 use crate::wire::pulse::PeerConfig;
@@ -28,6 +28,8 @@ impl Peer {
             silence_told: _, // for notices
             copy,
             acked,
+            fit,
+            same_mac: _, // for notices
             config,
             differs: _,     // for notices
             rows_differ: _, // told to people
@@ -45,6 +47,7 @@ impl Peer {
         canon.counter(engine.outbox.session, *fresh_from);
         copy.canon(engine.outbox.session, sessions.verified().unwrap_or(0), canon);
         canon.version(engine.outbox.session, *acked);
+        canon.size(fit.rows(now));
         canon.option(config.as_ref(), |canon, config| config.canon(canon));
         if engine.setup.votes.is_some() {
             canon.ahead(now, *granted);
@@ -58,10 +61,34 @@ impl Peer {
 impl Link {
     /// Adds a link: whether it is open, and the ages of its last datagrams in either direction.
     fn canon(&self, now: MonoTime, timing: &Timing, canon: &mut Canon) {
-        let Link { id: _, open, heard, told_as_heard: _, last_sent, sent: _, received: _, rejected: _ } = self;
+        let Link {
+            id: _,
+            open,
+            heard,
+            told_as_heard: _,
+            last_sent,
+            sent: _,
+            received: _,
+            rejected: _,
+            stranger: _,
+            fit,
+            too_large: _,
+        } = self;
+        canon.size(fit.rows(now));
         canon.flags(&[*open]);
         canon.option(heard.as_ref(), |canon, when| canon.age(now, *when, timing.suspicion));
         canon.option(last_sent.as_ref(), |canon, when| canon.age(now, *when, timing.patience.segment));
+    }
+}
+
+impl Double {
+    /// Adds what is known of somebody who uses our number.
+    pub(super) fn canon(&self, now: MonoTime, timing: &Timing, canon: &mut Canon) {
+        let Double { sessions, heard, open, answered, told } = self;
+        sessions.canon(canon);
+        canon.option(heard.as_ref(), |canon, (when, _)| canon.age(now, *when, timing.listen + timing.pulse));
+        canon.flags(&[*open, *told]);
+        canon.age(now, *answered, timing.pulse);
     }
 }
 

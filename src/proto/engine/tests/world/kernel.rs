@@ -51,7 +51,9 @@ impl World {
             GateAction::Open { group, epoch } => {
                 kernel.open.insert(group, epoch);
                 let highest = self.highest.entry(group).or_default();
-                assert!(epoch > *highest, "S2: successive actives have rising epochs: {epoch} after {highest}");
+                // Two that use one number and hear nothing of each other use the same epochs.
+                let rises = epoch > *highest || self.one_number;
+                assert!(rises, "S2: successive actives have rising epochs: {epoch} after {highest}");
                 *highest = epoch;
             }
             GateAction::Close { group, carry_until } => {
@@ -78,7 +80,7 @@ impl World {
             let now = self.now;
             let kernel = &mut self.nodes[other].kernel;
             if kernel.answers(group, now) {
-                let sighting = Sighting::Claim { address, mac: mac(other) };
+                let sighting = Sighting::Claim { address, mac: self.mac(other) };
                 self.schedule(Due::Sighting { to: at, sighting }, LATENCY * 2);
             } else if kernel.open.contains_key(&group) {
                 kernel.refused = kernel.generation;

@@ -1,7 +1,7 @@
 //! Lives of the world's agents: started with or without their gate, stopped, killed, lost with the
 //! host.
 
-use super::{ETH, Kernel, World, id};
+use super::{ETH, Kernel, World};
 use crate::engine::{Engine, Event};
 use crate::types::{Epoch, GroupId, LinkId, LinkPath};
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl World {
     /// Tells an engine that all its links are open, those to witnesses included.
     fn open_links(&mut self, at: usize) {
         for path in [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)] {
-            self.handle(at, Event::Link { link: LinkId { peer: id(1 - at), path }, open: true });
+            self.handle(at, Event::Link { link: LinkId { peer: self.other(at), path }, open: true });
         }
         self.open_witness_links(at);
     }

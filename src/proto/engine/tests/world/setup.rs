@@ -1,27 +1,42 @@
 //! The setup that a node's engine in the world is built from.
 
 use super::reload::group_setup;
-use super::{ETH, World, id};
+use super::{ETH, World, id, mac};
 use crate::engine::{GroupSetup, Loaded, PeerSetup, Setup};
 use crate::mutant::Mutants;
-use crate::types::LinkPath;
+use crate::types::{LinkPath, MacAddr, NodeId};
 use crate::wire::auth::KeyRing;
 use crate::wire::pulse::Digests;
 use std::sync::Arc;
 
 impl World {
+    /// The number of a node in its own file.
+    pub(super) fn number(&self, at: usize) -> NodeId {
+        if self.one_number { id(0) } else { id(at) }
+    }
+
+    /// The number of the other node in a node's file.
+    pub(super) fn other(&self, at: usize) -> NodeId {
+        if self.one_number { id(1) } else { id(1 - at) }
+    }
+
+    /// The hardware address of a node.
+    pub(super) fn mac(&self, at: usize) -> MacAddr {
+        if self.one_mac { mac(0) } else { mac(at) }
+    }
+
     /// The setup of a node's next life, by its disk and the world's present configuration.
     pub(super) fn setup(&self, at: usize) -> Setup {
         let paths = vec![LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
         let missing = if self.nodes[at].damaged { Loaded::Damaged } else { Loaded::Fresh };
         let loaded = self.nodes[at].disk.clone().map_or(missing, Loaded::State);
-        let node = PeerSetup { id: id(1 - at), links: paths };
+        let node = PeerSetup { id: self.other(at), links: paths };
         let group = |number| {
             let group = GroupSetup { promote: self.witnesses.promote, ..group_setup(number, self.preempt) };
             self.service.apply(group)
         };
         Setup {
-            me: id(at),
+            me: self.number(at),
             cluster: 7,
             timing: self.timing,
             keys: Arc::new(KeyRing::new("test", &self.keys)),

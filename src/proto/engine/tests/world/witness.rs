@@ -8,6 +8,7 @@ use crate::timing::{Profile, Promote, Timing};
 use crate::types::{GroupId, GroupKey, LinkId, LinkPath, MonoTime, NodeId};
 use crate::voter::{CheckSetup, Loaded, Memory, Output, Voter, VoterSetup};
 use crate::wire::auth::KeyRing;
+use crate::wire::fit::PLAIN;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub struct Witnesses {
     pub mute: Vec<(usize, usize)>,
     /// How much longer a way takes than a link does.
     pub delay: Duration,
-    /// Of several datagrams that answer one, the first is lost.
+    /// Of several datagrams that answer one, the first with rows is lost.
     pub lose_first_of_burst: bool,
     /// Every gate is compared with what voters are bound to.
     pub judged: bool,
@@ -139,7 +140,8 @@ impl World {
             self.schedule(Due::WitnessStored { at, life, version, memory }, ms(1));
         }
         let burst = self.witnesses.lose_first_of_burst && out.answers.len() > 1;
-        for answer in out.datagrams().skip(usize::from(burst)) {
+        let first = out.datagrams().position(|answer| answer.len() > PLAIN).filter(|_| burst);
+        for (_, answer) in out.datagrams().enumerate().filter(|(number, _)| Some(*number) != first) {
             if !self.witnesses.mute.contains(&(from, at)) {
                 let link = LinkId { peer: number(at), path: LinkPath::Udp(0) };
                 let delay = LATENCY + self.witnesses.delay;

@@ -1,0 +1,107 @@
+//! A double: another machine that uses our number. One of both files is wrong, or one machine is a
+//! copy of the other.
+//!
+//! Owns: whether one is there, and whether it or we close if gates of both are open. Never does:
+//! close or open anything; groups ask. A double is as alive as a peer, and is believed on the same
+//! terms: it must echo our session, so a recording of our own earlier life is nobody, and what
+//! comes back of our own is ours. When nothing is heard of it any more, it counts until the lease
+//! that it may have is over.
+
+use crate::engine::turn::Turn;
+use crate::timing::Timing;
+use crate::types::{LinkId, LinkPath, MonoTime};
+use crate::wire::pulse::Header;
+use crate::wire::session::{Sessions, Verdict};
+
+/// What is known of machines that use our number.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(in crate::engine) struct Double {
+    /// The sessions of both sides.
+    pub sessions: Sessions,
+    /// When its newest believed datagram was received, and on which link, a UDP link if it was ever
+    /// heard on one; `None` if there is none.
+    pub heard: Option<(MonoTime, LinkId)>,
+    /// Whether a gate is open there, as it says.
+    pub open: bool,
+    /// When a datagram of it was last answered that was not new to us.
+    pub answered: MonoTime,
+    /// Whether people were told last that it is there.
+    pub told: bool,
+}
+
+/// How groups stand because of a double.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(in crate::engine) struct Doubled {
+    /// It is there: nothing is opened.
+    pub there: bool,
+    /// A gate is open there, and ours are to be closed.
+    pub wins: bool,
+}
+
+/// The use of a datagram with our own number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Met {
+    /// It is to be answered, with an echo of this session.
+    pub answer: Option<u64>,
+    /// Groups have to be looked at.
+    pub news: bool,
+    /// A gate is open at the double, or was until now.
+    pub contested: bool,
+}
+
+impl Double {
+    /// Nobody is known to use our number. `session` is our own.
+    pub fn new(sessions: Sessions) -> Double {
+        Double { sessions, heard: None, open: false, answered: MonoTime::ZERO, told: false }
+    }
+
+    /// Until when it counts as being there, unless it is heard again; `None` if it is not there.
+    pub fn until(&self, turn: &Turn, timing: &Timing) -> Option<MonoTime> {
+        self.heard.map(|(heard, _)| heard.max(turn.resumed) + timing.listen + timing.pulse)
+    }
+
+    /// How groups stand at `now`.
+    pub fn state(&self, turn: &Turn, timing: &Timing, now: MonoTime) -> Doubled {
+        let there = self.until(turn, timing).is_some_and(|until| now < until);
+        let theirs = self.sessions.verified().unwrap_or(0);
+        // Both know both sessions, and draw the same conclusion.
+        Doubled { there, wins: there && self.open && theirs > self.sessions.mine() }
+    }
+
+    /// Where people are told that it is: a link tells its address, the segment does not.
+    fn place(&self, link: LinkId) -> LinkId {
+        let named = self.heard.map(|(_, known)| known).filter(|known| matches!(known.path, LinkPath::Udp(_)));
+        match link.path {
+            LinkPath::Udp(_) => link,
+            LinkPath::Segment(_) => named.unwrap_or(link),
+        }
+    }
+
+    /// Takes in an authentic datagram that has our number and a session that is not ours.
+    pub(super) fn meet(&mut self, link: LinkId, header: &Header, timing: &Timing, now: MonoTime) -> Met {
+        let nothing = Met { answer: None, news: false, contested: false };
+        match self.sessions.check(header) {
+            Verdict::Unproven { learned } => Met { answer: Some(learned), ..nothing },
+            // What it says to others does not echo us. It is answered now and then, so that it
+            // answers in turn.
+            Verdict::Rejected(_) if self.sessions.is_unaware(header) && now.since(self.answered) >= timing.pulse => {
+                self.answered = now;
+                Met { answer: Some(header.session), ..nothing }
+            }
+            Verdict::Rejected(_) => nothing,
+            Verdict::Fresh { new_session } => {
+                let (before, known) = (self.open, self.heard.is_some());
+                let newest = self.sessions.newest() == Some(header.counter);
+                if header.flags.goodbye {
+                    (self.heard, self.open) = (None, false);
+                } else {
+                    self.heard = Some((now, self.place(link)));
+                    self.open = if newest { header.flags.open } else { self.open };
+                }
+                let answer = (new_session || header.flags.query).then_some(header.session);
+                let (contested, left) = (before || self.open, known != self.heard.is_some());
+                Met { answer, news: new_session || before != self.open || left, contested }
+            }
+        }
+    }
+}

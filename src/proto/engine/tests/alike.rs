@@ -1,0 +1,153 @@
+//! Tests of machines that cannot be told apart: two with one number, two with one hardware address.
+
+use super::world::{ETH, World, ms, settled};
+use crate::engine::{Event, Notice};
+use crate::timing::Profile;
+use crate::types::{LinkId, LinkPath, NodeId};
+use crate::wire::pulse::{Reason, Role};
+use std::time::Duration;
+
+const ALL_PATHS: [LinkPath; 3] = [LinkPath::Udp(0), LinkPath::Udp(1), LinkPath::Segment(ETH)];
+
+/// Why a node is not ready for group 0.
+fn reason(world: &World, at: usize) -> Reason {
+    world.nodes[at].engine.as_ref().unwrap().report(world.now).groups[0].reason
+}
+
+/// How often a node was told that somebody uses its number.
+fn told(world: &World, at: usize) -> usize {
+    let alarm = |notice: &Notice| matches!(notice, Notice::SameNumber { link: Some(_) });
+    world.nodes[at].notices.iter().filter(|(_, notice)| alarm(notice)).count()
+}
+
+/// Cuts the nodes apart on every path, or joins them.
+fn part(world: &mut World, apart: bool) {
+    let all = ALL_PATHS.iter().flat_map(|&path| [(0, path), (1, path)]);
+    world.cut = if apart { all.collect() } else { Vec::new() };
+    world.off_segment = [apart; 2];
+}
+
+/// A world in which both nodes are number 1 and have begun without hearing each other, so both are
+/// active.
+fn both_active() -> World {
+    let mut world = World::new(Profile::Lan, 1);
+    world.one_number = true;
+    part(&mut world, true);
+    world.start(0);
+    world.start(1);
+    world.run(Duration::from_secs(60));
+    assert_eq!(world.answering(), [0, 1], "each is alone in its world");
+    world
+}
+
+// S2 S8: longer than any unauthenticated veto holds
+#[test]
+fn a_node_that_comes_with_the_number_of_the_active_stays_closed() {
+    let mut world = settled(Profile::Lan);
+    world.kill(1);
+    world.nodes[1].disk = None;
+    world.one_number = true;
+    world.start(1);
+    world.run(Duration::from_secs(60));
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
+    assert_eq!((reason(&world, 0), reason(&world, 1)), (Reason::None, Reason::SameNumber));
+    assert_eq!((told(&world, 0), told(&world, 1)), (1, 1), "one alarm for one cause");
+    assert_eq!(world.changes(0).iter().filter(|(role, _)| *role == Role::Active).count(), 1);
+}
+
+// S2: one epoch would have two holders
+#[test]
+fn two_nodes_of_one_number_that_hear_each_other_open_nothing_until_one_is_gone() {
+    let mut world = World::new(Profile::Lan, 1);
+    world.one_number = true;
+    world.start(0);
+    world.start(1);
+    world.traffic();
+    world.run(Duration::from_secs(60));
+    assert_eq!((world.answering(), world.double_answers), (Vec::<usize>::new(), 0));
+    assert_eq!((reason(&world, 0), reason(&world, 1)), (Reason::SameNumber, Reason::SameNumber));
+    assert_eq!((told(&world, 0), told(&world, 1)), (1, 1), "one alarm for one cause");
+    world.crash(1);
+    world.run_until_answered_by(0, Duration::from_secs(40));
+}
+
+// S8: exactly one goes on within two pulses, whatever is heard first
+#[test]
+fn of_two_active_nodes_of_one_number_one_goes_on_when_they_hear_each_other() {
+    for path in ALL_PATHS {
+        let mut world = both_active();
+        let others = ALL_PATHS.iter().filter(|other| **other != path);
+        let cut: Vec<_> = others.flat_map(|&other| [(0, other), (1, other)]).collect();
+        part(&mut world, false);
+        world.cut = cut;
+        let pulse = world.timing.pulse;
+        world.run(pulse * 2);
+        let answering = world.answering();
+        assert_eq!(answering.len(), 1, "{path:?}");
+        let double_answers = world.double_answers;
+        world.run(Duration::from_secs(60));
+        assert_eq!((world.answering(), world.double_answers), (answering, double_answers), "{path:?}");
+    }
+}
+
+// S8: the sessions of both are known from before the cut
+#[test]
+fn of_two_active_nodes_of_one_number_one_goes_on_after_every_cut() {
+    let mut world = both_active();
+    part(&mut world, false);
+    world.run(ms(100));
+    let winner = world.answering();
+    assert_eq!(winner.len(), 1);
+    part(&mut world, true);
+    world.run(Duration::from_secs(60));
+    assert_eq!(world.answering(), [0, 1], "the loser opens again when nobody is heard");
+    part(&mut world, false);
+    world.run(ms(100));
+    assert_eq!(world.answering(), winner);
+}
+
+// S6: nobody lives behind a recording of our own former life, or behind our own words
+#[test]
+fn recordings_of_our_own_life_close_nothing_and_keep_nobody_from_opening() {
+    let mut world = settled(Profile::Lan);
+    world.cut.push((0, LinkPath::Udp(1)));
+    world.run(Duration::from_secs(1));
+    let recorded: Vec<Vec<u8>> = world.lost.iter().map(|(_, _, bytes)| bytes.clone()).collect();
+    assert!(recorded.len() > 10);
+    world.cut.clear();
+    let link = LinkId { peer: NodeId(2), path: LinkPath::Udp(0) };
+    for bytes in &recorded {
+        world.handle(0, Event::Datagram { link, bytes });
+    }
+    world.kill(0);
+    world.start(0);
+    world.run(ms(100));
+    for bytes in recorded.iter().cycle().take(300) {
+        world.handle(0, Event::Datagram { link, bytes });
+        world.run(ms(5));
+    }
+    assert_eq!((told(&world, 0), told(&world, 1)), (0, 0));
+    let rejects = world.nodes[0].engine.as_ref().unwrap().report(world.now).rejects;
+    assert_eq!(rejects.own_number, 300);
+    assert_eq!(world.answering(), [0]);
+    assert_eq!((reason(&world, 0), reason(&world, 1)), (Reason::None, Reason::None));
+    assert_eq!(world.double_answers, 0);
+}
+
+// S8: an answer for the address cannot be told from our own, so the lease must be over first; L1
+#[test]
+fn with_one_hardware_address_a_killed_agent_is_followed_when_its_lease_is_over() {
+    for profile in [Profile::Lan, Profile::Wan] {
+        let mut world = World::new(profile, 1);
+        world.one_mac = true;
+        world.start(0);
+        world.start(1);
+        world.traffic();
+        world.run(Duration::from_secs(20));
+        assert_eq!((world.answering(), reason(&world, 1)), (vec![0], Reason::SameMac));
+        world.kill(0);
+        let bound = world.timing.listen + world.timing.pulse * 3;
+        world.run_until_answered_by(1, bound + Duration::from_secs(1));
+        assert_eq!(world.double_answers, 0);
+    }
+}
