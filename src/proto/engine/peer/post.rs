@@ -201,9 +201,22 @@ impl Post<'_> {
         known.fit.rows(self.now).min(carried)
     }
 
+    /// Answers a datagram that introduces a session, on the link that it came by. A peer that hears
+    /// us on no link may not hear us on that one either: its first datagram is answered on all.
+    pub fn introduce(&mut self, peer: PeerAt, link: LinkId, learned: u64, deaf: bool, out: &mut Actions) {
+        let everywhere = deaf && self.peers[peer].sessions.is_unanswered(learned);
+        self.answer_unproven(peer, link, learned, out);
+        for number in 0..self.peers[peer].links.len() {
+            let other = &self.peers[peer].links[number];
+            if everywhere && other.open && other.id != link {
+                self.answer_unproven(peer, other.id, learned, out);
+            }
+        }
+    }
+
     /// Answers a datagram of a session that has not proven itself, with that session as echo and no
     /// rows.
-    pub fn answer_unproven(&mut self, peer: PeerAt, link: LinkId, learned: u64, out: &mut Actions) {
+    fn answer_unproven(&mut self, peer: PeerAt, link: LinkId, learned: u64, out: &mut Actions) {
         if self.said.doubled {
             return;
         }
