@@ -164,7 +164,7 @@ impl Post<'_> {
         let (mut query, mut told) = (query, 0);
         loop {
             self.outbox.choose(base, room, self.groups);
-            if told == 0 && self.outbox.excerpt.len() > FEW {
+            if told == 0 && self.outbox.excerpt.count() > FEW {
                 let echo = self.next_echo(peer);
                 let versions = (self.outbox.table, self.outbox.table);
                 self.send_datagram(&Letter { peer, link, to, query, echo, versions, rows: false, open: false }, out);
@@ -173,9 +173,9 @@ impl Post<'_> {
             let echo = self.next_echo(peer);
             let versions = (base, self.outbox.excerpt.upto());
             self.send_datagram(&Letter { peer, link, to, query, echo, versions, rows: true, open: false }, out);
-            self.peers[peer].fit.note_sent(self.outbox.counter, versions.1, self.outbox.excerpt.len());
+            self.peers[peer].fit.note_sent(self.outbox.counter, versions.1, self.outbox.excerpt.count());
             query = false;
-            told += self.outbox.excerpt.len();
+            told += self.outbox.excerpt.count();
             let over = versions.1 == self.outbox.table || versions.1 == base || told >= BURST;
             base = versions.1;
             if over {
