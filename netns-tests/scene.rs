@@ -114,6 +114,13 @@ impl Scene {
     /// both.
     pub fn start(setup: Setup) -> Scene {
         let mut scene = Scene::build(setup);
+        scene.begin();
+        scene
+    }
+
+    /// What [`Scene::start`] does once the scene is built.
+    pub fn begin(&mut self) {
+        let scene = self;
         scene.start_witnesses();
         let names: Vec<String> = scene.setup.config.groups().iter().map(|group| group.name.clone()).collect();
         scene.start_agent(Server::Alpha);
@@ -138,7 +145,6 @@ impl Scene {
             Server::BOTH.into_iter().for_each(|server| scene.start_service(server));
         }
         scene.lab.note("the pair is complete");
-        scene
     }
 
     /// Starts both agents in the same moment.

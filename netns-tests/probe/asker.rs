@@ -207,6 +207,20 @@ impl Answers {
         self.questions.iter().filter(|q| q.second.is_some()).copied().collect()
     }
 
+    /// Whether a question that two answered was only held up on its way while the address moved: the
+    /// first answer took longer than `late`, and it was the last of its server and the first of the
+    /// other's within `late`.
+    pub fn was_held_up(&self, question: &Question, late: Duration) -> bool {
+        let (Some((at, first)), Some((_, second))) = (question.answer, question.second) else { return false };
+        let near =
+            |other: &&Question| other.at.since(question.at) < late * 2 && question.at.since(other.at) < late * 2;
+        let by = |other: &Question, mac| other.answer.is_some_and(|(_, answered)| answered == mac);
+        let others = || self.questions.iter().filter(near).filter(|other| other.at != question.at);
+        let after = others().filter(|other| other.at > question.at).any(|other| by(other, first));
+        let before = others().filter(|other| other.at < question.at).any(|other| by(other, second));
+        at.since(question.at) > late && !after && !before
+    }
+
     /// The longest stretch without an answer; zero long when every question was answered.
     /// Unanswered questions of the last 20 ms are left out: their answers may still be on the way.
     pub fn longest_gap(&self) -> Gap {

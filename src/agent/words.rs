@@ -192,24 +192,9 @@ pub fn notice(names: &Names, notice: &Notice) -> Saying {
         Notice::Link { link, heard: false } => {
             saying(Severity::Warning, "link_silent", format!("{} is silent", names.link(link)))
         }
-        Notice::Veto { interface, mac } => saying(
-            Severity::Warning,
-            "veto",
-            format!("not taking over on {}: {mac} still answers for the address", names.interface(interface)),
-        ),
-        Notice::StillAnswered { group, mac } => saying(
-            Severity::Error,
-            "still_answered",
-            format!(
-                "{}: taken over although {mac} still answers for its address: clients may reach either",
-                names.group(group)
-            ),
-        ),
-        Notice::Isolated { interface } => saying(
-            Severity::Error,
-            "isolated",
-            format!("not taking over on {}: nobody is heard on the clients' segment", names.interface(interface)),
-        ),
+        Notice::Veto { interface, mac } => veto(names.interface(interface), mac),
+        Notice::StillAnswered { group, mac } => still_answered(names.group(group), mac),
+        Notice::Isolated { interface } => isolated(names.interface(interface)),
         Notice::Reach { interface, reached } => reach(names.interface(interface), reached),
         Notice::LeaseLapsed { interface } => saying(
             Severity::Error,
@@ -268,6 +253,24 @@ fn of_witnesses(names: &Names, notice: &Notice) -> Saying {
         ),
         _ => saying(Severity::Info, "voted", "the witnesses are heard: votes decide again".to_owned()),
     }
+}
+
+/// What people are told when a takeover waits because the address is still answered.
+fn veto(interface: &str, mac: MacAddr) -> Saying {
+    let text = format!("not taking over on {interface}: {mac} still answers for the address");
+    saying(Severity::Warning, "veto", text)
+}
+
+/// What people are told when an address is taken over that somebody still answers for.
+fn still_answered(group: &str, mac: MacAddr) -> Saying {
+    let text = format!("{group}: taken over although {mac} still answers for its address: clients may reach either");
+    saying(Severity::Error, "still_answered", text)
+}
+
+/// What people are told when a takeover waits because nobody is heard on the clients' segment.
+fn isolated(interface: &str) -> Saying {
+    let text = format!("not taking over on {interface}: nobody is heard on the clients' segment");
+    saying(Severity::Error, "isolated", text)
 }
 
 /// What people are told when nobody on the segment of `interface` is reached, or somebody is again.

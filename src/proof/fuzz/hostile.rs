@@ -177,7 +177,7 @@ fn state(engine: &Engine) -> Value {
 fn forget_counts(value: &mut Value) {
     match value {
         Value::Object(entries) => {
-            entries.remove("rejects");
+            entries.remove("turned_away");
             entries.remove("rejected");
             entries.values_mut().for_each(forget_counts);
         }

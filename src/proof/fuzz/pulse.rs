@@ -18,7 +18,7 @@ const HEADER: usize = 94;
 const COUNT: usize = 96 - PREFIX_SIZE;
 const FLAGS: usize = 6 - PREFIX_SIZE;
 /// Bytes with bits that are "zero, ignored on receipt": offset, and the bits that mean something.
-const PARTLY_READ: [(usize, u8); 3] = [(FLAGS, 0b1111), (FLAGS + 1, 0), (COUNT + 1, 0)];
+const PARTLY_READ: [(usize, u8); 3] = [(FLAGS, 0b1_1111), (FLAGS + 1, 0), (COUNT + 1, 0)];
 /// The same bytes within a row.
 const PARTLY_READ_OF_ROW: [(usize, u8); 1] = [(48, 0b11)];
 

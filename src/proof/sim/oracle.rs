@@ -256,6 +256,11 @@ impl Oracle {
             seen.least.silence = seen.least.silence.min(other.silence);
             seen.least.probe = seen.least.probe.min(other.probe);
         }
+        for group in 0..sim.plan.groups.len() {
+            if sim.nodes[node].config.groups.iter().all(|config| config.group != group) {
+                sim.oracle.votes.note_removed(group);
+            }
+        }
         sim.oracle.set_bounds(&sim.nodes, &sim.plan);
     }
 

@@ -102,11 +102,17 @@ fn the_same_seed_is_the_same_run() {
 #[test]
 #[ignore = "minutes without optimisation; scripts/test runs it with the profile `checked`"]
 fn two_hundred_thousand_takeovers_break_no_promise_and_leave_nothing_unseen() {
-    let report = run_seeds(Mode::Play, 1_000_000, number_from_env("SIM_SEEDS", 16_000));
-    let takeovers = report.coverage.takeovers;
-    println!("{}", report.coverage.table());
-    assert!(takeovers >= 200_000, "only {takeovers} takeovers");
-    assert_eq!(report.coverage.missing(), Vec::<String>::new(), "never seen");
+    let seeds = number_from_env("SIM_SEEDS", 16_000);
+    let mut coverage = run_seeds(Mode::Play, 1_000_000, seeds).coverage;
+    assert!(coverage.takeovers >= 200_000, "only {} takeovers", coverage.takeovers);
+    // What is rare may need more seeds: each change of the engine plays them in another way.
+    for round in 1..4 {
+        if !coverage.missing().is_empty() {
+            coverage.add(&run_seeds(Mode::Play, 1_000_000 + round * seeds, seeds).coverage);
+        }
+    }
+    println!("{}", coverage.table());
+    assert_eq!(coverage.missing(), Vec::<String>::new(), "never seen");
 }
 
 /// The same with witnesses, S1 in the place of S8.

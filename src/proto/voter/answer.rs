@@ -22,7 +22,7 @@ impl Voter {
         let mut told = 0;
         loop {
             self.excerpt.choose(base, self.table, room, self.groups.iter().map(|group| group.row_version));
-            if told == 0 && self.excerpt.len() > FEW {
+            if told == 0 && self.excerpt.count() > FEW {
                 // Whatever the path carries, it carries a pulse without rows.
                 let echo = self.next_echo(node);
                 self.send(node, echo, (self.table, self.table), false, out);
@@ -30,8 +30,8 @@ impl Voter {
             let echo = self.next_echo(node);
             let upto = self.excerpt.upto();
             self.send(node, echo, (base, upto), true, out);
-            self.nodes[node].fit.note_sent(self.counter, upto, self.excerpt.len());
-            told += self.excerpt.len();
+            self.nodes[node].fit.note_sent(self.counter, upto, self.excerpt.count());
+            told += self.excerpt.count();
             if upto == self.table || upto == base || told >= BURST {
                 break;
             }

@@ -198,6 +198,13 @@ impl Sessions {
         }
     }
 
+    /// True if a session has introduced itself, and was never answered.
+    #[must_use]
+    pub fn is_unanswered(&self, learned: u64) -> bool {
+        let known = self.unproven.iter().find(|place| place.heard.session == learned);
+        known.is_some_and(|place| place.first_echoed_at.is_none())
+    }
+
     /// Decides whether an authentic datagram of this peer is fresh, and remembers it.
     pub fn check(&mut self, header: &Header) -> Verdict {
         if header.session == 0 || header.counter == 0 || header.session == self.mine {

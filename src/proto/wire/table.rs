@@ -45,7 +45,7 @@ impl Excerpt {
 
     /// Number of the rows.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.changed.len()
     }
 

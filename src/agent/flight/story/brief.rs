@@ -69,12 +69,7 @@ impl Story<'_> {
                 self.push_line(step, Some(Severity::Error), "the state could not be written".to_owned())
             }
             Event::Command { command, .. } => {
-                let text = match command {
-                    Command::Switch(group) => format!("operator: switch {}", self.names.group(group)),
-                    Command::Pause(group) => format!("operator: pause {}", self.names.group(group)),
-                    Command::Resume(group) => format!("operator: resume {}", self.names.group(group)),
-                    Command::Stop => "the agent is told to stop".to_owned(),
-                };
+                let text = self.command_in_words(command);
                 self.push_line(step, info, text);
             }
             Event::Health { group, health } => {
@@ -101,6 +96,16 @@ impl Story<'_> {
             | Event::Anchor { .. }
             | Event::OwnMacs { .. }
             | Event::Stored { .. } => {}
+        }
+    }
+
+    /// What an operator, or the end of the agent, asks for.
+    fn command_in_words(&self, command: Command) -> String {
+        match command {
+            Command::Switch(group) => format!("operator: switch {}", self.names.group(group)),
+            Command::Pause(group) => format!("operator: pause {}", self.names.group(group)),
+            Command::Resume(group) => format!("operator: resume {}", self.names.group(group)),
+            Command::Stop => "the agent is told to stop".to_owned(),
         }
     }
 

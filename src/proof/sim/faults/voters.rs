@@ -75,6 +75,9 @@ fn restart(sim: &mut Sim, fault: Fault, witness: usize) -> bool {
     }
     let whole = matches!(fault, Fault::WitnessKill | Fault::WitnessPowerLoss | Fault::WitnessDiskDamaged);
     sim.oracle.votes.honest &= whole;
+    if fault == Fault::WitnessDiskDamaged {
+        sim.oracle.votes.note_damage(witness);
+    }
     let disk = &mut sim.witnesses[witness].disk;
     match fault {
         Fault::WitnessSlotDamaged => disk.damage(false),

@@ -159,10 +159,14 @@ struct Ways {
     udp: bool,
 }
 
-/// The open ways from one node to another.
+/// The open ways from one node to another. Pulses take the segment only while no UDP link is heard:
+/// beside a link that works at times it is no way.
 fn ways(sim: &Sim, from: usize, to: usize) -> Ways {
     let udp = (0..sim.net.udp).any(|wire| is_way(sim, from, to, wire));
-    Ways { any: udp || (sim.net.udp..sim.net.wires).any(|wire| is_way(sim, from, to, wire)), udp }
+    let passes = |wire: usize| !(sim.net.is_cut(from, to, wire) && sim.net.is_cut(to, from, wire));
+    let at_times = (0..sim.net.udp).any(|wire| sim.net.loss[wire] > 0 && passes(wire));
+    let segment = (sim.net.udp..sim.net.wires).any(|wire| is_way(sim, from, to, wire));
+    Ways { any: udp || segment && !at_times, udp }
 }
 
 /// Whether each of two nodes believes the session of the other.

@@ -11,7 +11,7 @@ use crate::sim::clock::Real;
 use crate::sim::faults::settle;
 use crate::sim::names::{group_id, id, interface_id, key, ms, udp};
 use crate::sim::node::Waiting;
-use crate::sim::swarm::Fault;
+use crate::sim::swarm::{Fault, Plan};
 use crate::sim::world::Sim;
 use crate::types::{Epoch, LinkId, MonoTime};
 use crate::wire::pulse::Role;
@@ -351,4 +351,23 @@ fn rules_about_what_must_happen_fire() {
         scene.sim.nodes[0].spins = 1_000;
         scene.sim.run(ms(0));
     });
+}
+
+// S2
+#[test]
+fn a_grant_below_another_is_excused_only_where_nobody_is_left_to_tell() {
+    for (damaged, removed) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut sim = Sim::planned(1, Mutants::NONE, Want::Nothing, Plan::draw_with_witnesses);
+        if damaged {
+            sim.oracle.votes.note_damage(0);
+        }
+        if removed {
+            sim.oracle.votes.note_removed(G);
+        }
+        let voter = sim.nodes.len();
+        Oracle::check_rising(&mut sim, voter, G, 0, Epoch::new(9, id(0)));
+        assert_eq!(sim.oracle.violation, None);
+        Oracle::check_rising(&mut sim, voter, G, 1, Epoch::new(8, id(1)));
+        assert_eq!(sim.oracle.violation.is_none(), damaged && removed, "{:?}", sim.oracle.violation);
+    }
 }

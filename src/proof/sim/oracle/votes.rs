@@ -73,6 +73,10 @@ pub struct Votes {
     /// By witness and group: the highest epoch that it has granted to a claim, whatever it
     /// remembers.
     highest: Vec<Vec<Epoch>>,
+    /// By witness: whether its memory was ever damaged, so that it knows what the nodes tell.
+    damaged: Vec<bool>,
+    /// By group: whether the file of a node has ever lacked it: such a node tells nothing of it.
+    removed: Vec<bool>,
     /// Whether no disk has lost or undone a write.
     pub honest: bool,
     /// Whether there are witnesses; without them nothing is noted.
@@ -94,6 +98,8 @@ impl Votes {
             given_up: vec![vec![Vec::new(); groups]; plan.nodes],
             asked: vec![(0, vec![(Epoch::NONE, 0); groups]); plan.nodes],
             highest: vec![vec![Epoch::NONE; groups]; plan.witnesses],
+            damaged: vec![false; plan.witnesses],
+            removed: vec![false; groups],
             honest: true,
             on: plan.witnesses > 0,
         }
@@ -112,6 +118,16 @@ impl Votes {
         self.honest = false;
         self.named[node].iter_mut().for_each(Vec::clear);
         self.given_up[node].iter_mut().for_each(Vec::clear);
+    }
+
+    /// Notes that the memory of a witness is damaged.
+    pub fn note_damage(&mut self, witness: usize) {
+        self.damaged[witness] = true;
+    }
+
+    /// Notes that the file of a node lacks a group.
+    pub fn note_removed(&mut self, group: usize) {
+        self.removed[group] = true;
     }
 
     /// Notes that a guest is frozen with its clock.
@@ -265,15 +281,18 @@ impl Oracle {
     }
 
     /// Checks S2: a witness grants a claim only above everything that it granted before, restarts
-    /// included. An epoch that is open it may always grant: nothing higher was open meanwhile.
-    fn check_rising(sim: &mut Sim, voter: usize, group: usize, to: usize, epoch: Epoch) {
+    /// included. An epoch that is open it may always grant: nothing higher was open meanwhile. Of a
+    /// group that a node's file lacks, nobody may be left to tell what a damaged memory had.
+    pub(super) fn check_rising(sim: &mut Sim, voter: usize, group: usize, to: usize, epoch: Epoch) {
         let Some(witness) = voter.checked_sub(sim.nodes.len()) else { return };
         let open = sim.nodes[to].kernel.open[group] == epoch;
         let highest = &mut sim.oracle.votes.highest[witness][group];
         let before = *highest;
         *highest = before.max(epoch);
-        let honest = sim.oracle.votes.honest;
-        sim.oracle.hold(open || epoch >= before || !honest, || {
+        let votes = &sim.oracle.votes;
+        let untold = votes.damaged[witness] && votes.removed[group];
+        let excused = !votes.honest || untold;
+        sim.oracle.hold(open || epoch >= before || excused, || {
             format!("S2: witness {witness} grants {epoch} of group {group} to a claim after {before}")
         });
     }

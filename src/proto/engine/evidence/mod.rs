@@ -202,7 +202,10 @@ impl Evidence {
         let timing = &setup.timing;
         // A dead peer's kernel may answer for as long as the lease that the peer has told.
         let asking = timing.patience.asking.max(needs.lease * 2);
-        let eager = needs.openable && (now.since(watch.since) < asking || needs.anew);
+        // The lease may be longer than we were told; it has ended when the first probe stays
+        // unanswered.
+        let ends = watch.probes.iter().any(|probes| probes.falls_silent(setup.groups.len()));
+        let eager = needs.openable && (now.since(watch.since) < asking || needs.anew || ends);
         watch.interval = if eager { timing.probe } else { timing.pulse };
         watch.next = now + watch.interval;
         let round = watch.round;

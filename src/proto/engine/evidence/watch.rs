@@ -32,6 +32,13 @@ impl Probes {
         if self.last_sent + wait <= now { self.unanswered } else { self.unanswered.saturating_sub(1) }
     }
 
+    /// True if there were answers and now there is none, but not yet for as many probes as speak for
+    /// this many groups.
+    pub fn falls_silent(&self, groups: usize) -> bool {
+        let enough = PROBES.saturating_add(u32::try_from(groups).unwrap_or(u32::MAX));
+        self.last_answer.is_some() && (1..=enough).contains(&self.unanswered)
+    }
+
     /// The probe whose turn it is: where the search begins, and which group is probed again.
     pub fn turn(&self) -> ProbeTurn {
         ProbeTurn { cursor: self.cursor, again: self.answered.filter(|_| self.unanswered < PROBES) }

@@ -164,7 +164,7 @@ impl Post<'_> {
         let (mut query, mut told) = (query, 0);
         loop {
             self.outbox.choose(base, room, self.groups);
-            if told == 0 && self.outbox.excerpt.len() > FEW {
+            if told == 0 && self.outbox.excerpt.count() > FEW {
                 let echo = self.next_echo(peer);
                 let versions = (self.outbox.table, self.outbox.table);
                 self.send_datagram(&Letter { peer, link, to, query, echo, versions, rows: false, open: false }, out);
@@ -173,9 +173,9 @@ impl Post<'_> {
             let echo = self.next_echo(peer);
             let versions = (base, self.outbox.excerpt.upto());
             self.send_datagram(&Letter { peer, link, to, query, echo, versions, rows: true, open: false }, out);
-            self.peers[peer].fit.note_sent(self.outbox.counter, versions.1, self.outbox.excerpt.len());
+            self.peers[peer].fit.note_sent(self.outbox.counter, versions.1, self.outbox.excerpt.count());
             query = false;
-            told += self.outbox.excerpt.len();
+            told += self.outbox.excerpt.count();
             let over = versions.1 == self.outbox.table || versions.1 == base || told >= BURST;
             base = versions.1;
             if over {
@@ -201,9 +201,22 @@ impl Post<'_> {
         known.fit.rows(self.now).min(carried)
     }
 
+    /// Answers a datagram that introduces a session, on the link that it came by. A peer that hears
+    /// us on no link may not hear us on that one either: its first datagram is answered on all.
+    pub fn introduce(&mut self, peer: PeerAt, link: LinkId, learned: u64, deaf: bool, out: &mut Actions) {
+        let everywhere = deaf && self.peers[peer].sessions.is_unanswered(learned);
+        self.answer_unproven(peer, link, learned, out);
+        for number in 0..self.peers[peer].links.len() {
+            let other = &self.peers[peer].links[number];
+            if everywhere && other.open && other.id != link {
+                self.answer_unproven(peer, other.id, learned, out);
+            }
+        }
+    }
+
     /// Answers a datagram of a session that has not proven itself, with that session as echo and no
     /// rows.
-    pub fn answer_unproven(&mut self, peer: PeerAt, link: LinkId, learned: u64, out: &mut Actions) {
+    fn answer_unproven(&mut self, peer: PeerAt, link: LinkId, learned: u64, out: &mut Actions) {
         if self.said.doubled {
             return;
         }

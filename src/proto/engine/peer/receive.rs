@@ -51,7 +51,7 @@ impl Engine {
             Verdict::Unproven { learned } => {
                 // Its content is not believed, but it learns our session from the answer and can
                 // prove itself.
-                self.post(now).answer_unproven(peer, link, learned, out);
+                self.post(now).introduce(peer, link, learned, header.flags.deaf, out);
             }
             Verdict::Fresh { new_session } => {
                 if new_session {
@@ -59,7 +59,8 @@ impl Engine {
                 }
                 let regrouped = self.believe(peer, link, &header, rows, now, out);
                 let asked = header.flags.query;
-                if asked && header.flags.deaf && !segment {
+                let anywhere = new_session || asked && !segment;
+                if anywhere && header.flags.deaf {
                     // The peer hears us on no link, perhaps not on this one either: it is answered
                     // on all.
                     self.post(now).send(peer, false, out);

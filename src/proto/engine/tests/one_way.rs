@@ -63,6 +63,27 @@ fn a_claim_of_a_deaf_peer_is_heeded_while_its_table_is_wanted_anew() {
     }
 }
 
+// S8: each direction has a way of its own, and an agent is started anew within the lease of its gate.
+// An answer by the way of the question reaches nobody.
+#[test]
+fn a_restarted_active_that_is_heard_by_another_way_than_it_hears_is_known_within_two_pulses() {
+    for phase in 0..10 {
+        let mut world = settled(Profile::Fast);
+        world.kill(0);
+        world.off_segment[0] = true;
+        while world.answering() == [0] {
+            world.run(ms(1));
+        }
+        world.off_segment[0] = false;
+        world.cut = vec![(0, LinkPath::Udp(0)), (0, LinkPath::Udp(1)), (1, LinkPath::Segment(ETH))];
+        world.run(ms(10 + phase));
+        world.start(0);
+        assert_eq!(world.answering(), [0, 1], "the gate of its former life is open");
+        world.run(world.timing.pulse * 2);
+        assert_eq!(world.answering(), [1], "phase {phase}");
+    }
+}
+
 // L3: nobody hears this node any more, but what arrives for its connections may.
 #[test]
 fn a_deaf_taker_gets_the_connections_carried_on() {

@@ -1,9 +1,10 @@
 //! Tests of the right of way: a node that has consented waits for the other to open, also when the
 //! other falls silent.
 
-use super::world::{World, ms};
+use super::world::{World, group_setup, ms};
+use crate::engine::GroupSetup;
 use crate::timing::{Profile, Timing};
-use crate::types::Epoch;
+use crate::types::{Epoch, NodeId};
 use std::time::Duration;
 
 /// Suspends node 0, whose configured lease is `lease`, as soon as node 1 has consented to its
@@ -44,4 +45,31 @@ fn a_peer_that_falls_silent_with_the_right_of_way_is_given_the_time_of_its_lease
 #[test]
 fn a_peer_whose_lease_is_longer_is_given_the_time_of_that() {
     stop_with_the_right_of_way(ms(1000));
+}
+
+// L5: each node prefers itself, and their claims cross. The witnesses have met the higher one first,
+// and the node whose it is has consented to the lower one meanwhile.
+#[test]
+fn a_claimant_does_not_yield_to_one_that_has_consented_to_it() {
+    for (witnesses, micros) in [(1, 10), (1, 30), (3, 10), (3, 30)] {
+        let mut world = World::voted(Profile::Wan, 1, witnesses);
+        (0..witnesses).for_each(|at| world.start_witness(at));
+        // So long a witness abstains that was never told anything.
+        world.run(Duration::from_secs(200));
+        world.start(1);
+        world.run(Duration::from_micros(micros));
+        world.start(0);
+        let start = world.now;
+        world.run(ms(100));
+        world.reload(1, vec![GroupSetup { prefer: NodeId(2), ..group_setup(0, false) }]);
+        world.place_addresses(1);
+        world.traffic();
+        while world.answering().is_empty() && world.now.since(start) < Duration::from_secs(20) {
+            world.run(ms(1));
+        }
+        let waited = world.now.since(start);
+        assert!(waited < world.timing.abstain + world.timing.pulse * 2, "{witnesses} witnesses: {waited:?}");
+        world.run(Duration::from_secs(20));
+        assert_eq!((world.answering().len(), world.double_answers), (1, 0));
+    }
 }

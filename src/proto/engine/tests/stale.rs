@@ -147,6 +147,27 @@ fn fast_asking_outlasts_the_lease_that_a_dead_agent_has_told() {
     assert_eq!(world.double_answers, 0);
 }
 
+// L5: the dead agent had a longer lease than we would think, and we were never told.
+#[test]
+fn a_probe_that_stays_unanswered_after_others_makes_asking_fast_again() {
+    let mut world = settled(Profile::Wan);
+    let own = world.timing;
+    world.timing = Timing::derive(own.pulse, own.silence, own.lease * 3);
+    world.reload(0, vec![group_setup(0, false)]);
+    world.timing = own;
+    world.run(Duration::from_secs(20));
+    world.kill(0);
+    let until = world.nodes[0].kernel.until;
+    world.kill(1);
+    world.start(1);
+    world.traffic();
+    world.run_until_answered_by(1, Duration::from_secs(40));
+    assert!(until.since(world.now) == Duration::ZERO, "its kernel answers until {until:?}");
+    let waited = world.now.since(until);
+    assert!(waited <= own.pulse + own.probe * 6, "{waited:?}");
+    assert_eq!(world.double_answers, 0);
+}
+
 /// Delivers a datagram that was lost on a cut link now: the one at position `lost`, sent by `from`.
 fn deliver_late(world: &mut World, from: usize, lost: usize) {
     let (_, link, bytes) = world.lost[lost].clone();

@@ -143,16 +143,29 @@ impl Group {
         true
     }
 
+    /// True if every other node has consented to an epoch of ours, whichever it was: each waits for
+    /// us now, and claims nothing, whatever a witness has granted it before.
+    fn is_let_go_first(&self, around: Around<'_>) -> bool {
+        around.peers.nodes().all(|peer| {
+            let row = around.peers[peer].row(self.id);
+            around.is_speaking(peer) && row.is_some_and(|row| row.consent.node() == around.setup.me)
+        })
+    }
+
     /// Learns below which epochs witnesses grant nothing. A claimant that sees that a witness has
     /// granted a higher claim lets it go first: two that outbid each other would both be without a
-    /// majority.
+    /// majority. It waits for nobody while the others wait for it.
     pub fn note_bar(&mut self, around: Around<'_>, requests: &mut Requests<'_>) {
+        let alone = self.is_let_go_first(around);
+        if alone {
+            self.ballot.yields = MonoTime::ZERO;
+        }
         for peer in around.peers.witnesses() {
             let Some(row) = around.peers[peer].row(self.id) else { continue };
             let ours = [self.epochs.own, self.epochs.reserve];
             let others = [row.epoch, row.consent].into_iter().filter(|epoch| !ours.contains(epoch));
             let bar = others.fold(row.reserve, Epoch::max);
-            if self.claim.epoch != Epoch::NONE && row.consent > self.claim.epoch {
+            if self.claim.epoch != Epoch::NONE && row.consent > self.claim.epoch && !alone {
                 self.ballot.yields = around.now + around.timing().patience.hold;
             }
             if around.rules.learns_bar() {

@@ -1,3 +1,5 @@
+//! Tests of what fits: how long datagrams may be on a path, and what is learnt of that.
+
 use super::{AGAIN, FEW, Fit, PLAIN};
 use crate::types::MonoTime;
 use crate::wire::auth::MAX_DATAGRAM;

@@ -68,7 +68,7 @@ fn an_excerpt_has_no_more_rows_than_there_is_room_for() {
     let mut excerpt = Excerpt::default();
     for (room, upto) in [(0, 2), (1, 3), (7, 9), (40, 20)] {
         excerpt.choose(2, 30, room, versions.iter().copied());
-        assert_eq!((excerpt.len(), excerpt.upto()), (room.min(ROWS_PER_PULSE), upto), "room for {room}");
+        assert_eq!((excerpt.count(), excerpt.upto()), (room.min(ROWS_PER_PULSE), upto), "room for {room}");
     }
 }
 
