@@ -114,7 +114,7 @@ fn address_that_another_host_has_is_taken_at_last_and_status_says_who_answers() 
     let stranger = scene.lab.host(Port::Stranger);
     stranger.ip(&format!("address add {ADDRESS}/24 dev eth0"));
     let mac = Port::Stranger.mac().to_string();
-    let line = format!("answered   by {mac}");
+    let line = format!("\"answered_by\":\"{mac}\"");
     scene.start_agent(Server::Alpha);
     scene.wait("alpha to name the host", |scene| scene.status_text(Server::Alpha).contains(&line));
     assert_ne!(scene.role(Server::Alpha, GROUP), "active");

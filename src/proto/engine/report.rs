@@ -287,7 +287,7 @@ impl Group {
         // What a holder said before it fell silent does not count.
         let asked = watches.next().map(|watch| watch.since).filter(|_| !self.is_open());
         let start = asked.unwrap_or(self.since);
-        let lately = |seen: MonoTime| seen > start && around.now.since(seen) < ANSWERED_LATELY;
+        let lately = |seen: MonoTime| seen >= start && around.now.since(seen) < ANSWERED_LATELY;
         let Claimant { mac, .. } = self.claimant.filter(|claimant| lately(claimant.seen))?;
         let heard = |peer: &PeerAt| matches!(around.presence(*peer), Presence::Heard | Presence::Suspicious);
         let of_peer = around.peers.nodes().filter(heard).any(|peer| around.peers[peer].has_mac(mac));

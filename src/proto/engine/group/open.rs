@@ -1,6 +1,6 @@
 //! Claims, and when a gate may open.
 
-use super::{Group, health};
+use super::{Claimant, Group, health};
 use crate::engine::action::{Action, GateAction};
 use crate::engine::around::{Around, Requests};
 use crate::engine::evidence::Evident;
@@ -256,6 +256,8 @@ impl Group {
         }
         requests.push(Action::Gate(GateAction::Open { group: self.id, epoch }));
         if let Some(mac) = self.still_answered(around).filter(|_| cause == Cause::Silence) {
+            // It answers beside us from now on, whether we hear that or not.
+            self.claimant = Some(Claimant { mac, seen: around.now });
             requests.notice(Notice::StillAnswered { group: self.id, mac });
         }
         self.set_role(Role::Active, cause, around, requests);
