@@ -7,11 +7,10 @@
 //! allocates no more than the bytes given, and stops at the first byte that is no record.
 
 use super::happened::{Decision, Happened};
-use super::queue::{Kind, RECORD, Taken, link_of};
+use super::queue::{FIRST, Kind, RECORD, Taken, link_of};
 use crate::engine::Reconfiguration;
 use crate::types::{LinkId, MonoTime};
 use crate::wire::auth::MAX_DATAGRAM;
-use crate::wire::auth::PREFIX_SIZE;
 
 /// One record of a segment.
 #[derive(Debug)]
@@ -188,7 +187,7 @@ impl<'a> Unpacker<'a> {
                 let (link, rest) = payload.split_first_chunk::<3>()?;
                 let (length, first) = rest.split_first_chunk::<2>()?;
                 let length = usize::from(u16::from_le_bytes(*length));
-                let right = length <= MAX_DATAGRAM + 1 && first.len() == length.min(PREFIX_SIZE);
+                let right = length <= MAX_DATAGRAM + 1 && first.len() == length.min(FIRST);
                 right.then_some(Record::Unopened { link: link_of(*link)?, length, first: first.to_vec() })
             }
             Kind::Happened => decode(self.read_counted()?).map(Record::Happened),

@@ -11,10 +11,13 @@
 use super::happened::{Decision, Happened};
 use crate::engine::{Action, Engine, Event, Reconfiguration, Snapshot};
 use crate::types::{LinkId, LinkPath, MonoTime};
-use crate::wire::auth::MAX_DATAGRAM;
-use crate::wire::auth::{PREFIX_SIZE, TAG_SIZE};
+use crate::wire::auth::{MAX_DATAGRAM, TAG_SIZE};
 use rtrb::{Consumer, Producer, RingBuffer};
 use serde::{Deserialize, Serialize};
+
+/// How much is kept of a datagram that did not open, in bytes: its prefix, and the cluster that it
+/// names. Nothing else of it decides anything.
+pub(super) const FIRST: usize = 12;
 
 /// Bytes that wait for the slow side, which looks every 250 ms: ten seconds of profile `fast` with
 /// two links, or a storm of 16,000 frames a second.
@@ -162,7 +165,7 @@ impl Recorder {
             self.put_record(Kind::Datagram, now, |space| concat(&[&link, sealed], space));
         } else {
             // A flood of garbage gets no more room than this.
-            let first = &bytes[..bytes.len().min(PREFIX_SIZE)];
+            let first = &bytes[..bytes.len().min(FIRST)];
             let length = u16::try_from(bytes.len().min(MAX_DATAGRAM + 1)).unwrap_or(u16::MAX);
             self.put_record(Kind::Unopened, now, |space| concat(&[&link, &length.to_le_bytes(), first], space));
         }
