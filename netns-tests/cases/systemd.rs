@@ -10,6 +10,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
 
+mod day;
 mod room;
 mod service;
 mod witness;

@@ -135,6 +135,13 @@ impl Machine {
         }
     }
 
+    /// Waits until the machine, which was told to shut down, is off.
+    pub fn wait_until_off(&mut self) {
+        let mut running = self.running.take().unwrap_or_else(|| panic!("{} is off", self.name));
+        assert!(running.process.wait(PATIENCE).is_some(), "{} does not go down", self.name);
+        self.groups.iter().for_each(|group| remove_group(group));
+    }
+
     /// Records that power was lost: [`Lab::power_off`] has ended every process.
     pub fn lose_power(&mut self) {
         if let Some(mut running) = self.running.take() {

@@ -17,6 +17,7 @@ pub mod injector;
 pub mod intruder;
 pub mod machine;
 pub mod netns;
+pub mod pauses;
 pub mod process;
 pub mod program;
 pub mod service;

@@ -1,9 +1,13 @@
 //! Turns of labs: a few side by side, or one alone when times are measured.
 //!
 //! Owns: the count of labs that stand in this process. Never does: anything to a lab. A test that
-//! panics gives its turn back while unwinding, so the others go on.
+//! panics gives its turn back while unwinding, so the others go on. In a test, the end of a turn tells
+//! whether the machine stood still meanwhile.
 
+use super::clock::now;
+use super::pauses;
 use std::sync::{Condvar, Mutex, PoisonError};
+use vipair::types::MonoTime;
 
 /// The labs of this process.
 struct State {
@@ -23,6 +27,8 @@ static CHANGED: Condvar = Condvar::new();
 #[derive(Debug)]
 pub struct Turn {
     alone: bool,
+    /// When it was given.
+    began: MonoTime,
 }
 
 /// Number of labs that may stand at once: one per core and never more than four, since each has
@@ -39,7 +45,7 @@ impl Turn {
             state = CHANGED.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.running += 1;
-        Turn { alone: false }
+        Turn::begin(false)
     }
 
     /// Waits until no other lab of this process stands, and keeps others from starting.
@@ -52,12 +58,22 @@ impl Turn {
         state.waiting_alone -= 1;
         state.running += 1;
         state.alone = true;
-        Turn { alone: true }
+        Turn::begin(true)
+    }
+
+    /// A turn from now on. Demonstration and benchmark show the times that they saw, pauses included;
+    /// only tests look for them.
+    fn begin(alone: bool) -> Turn {
+        if cfg!(test) {
+            pauses::watch();
+        }
+        Turn { alone, began: now() }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        pauses::report(self.began);
         let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
         state.running -= 1;
         if self.alone {

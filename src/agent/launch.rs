@@ -12,9 +12,11 @@ use crate::config::Command;
 use crate::config::programs::{self, ProgramError};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
@@ -25,6 +27,8 @@ use tokio::time::Instant;
 const MAX_LINES: usize = 100;
 /// Most bytes of one line; the rest follows as another line.
 const MAX_LINE: u64 = 512;
+/// Time within which a killed process has ended, unless it hangs in the kernel.
+const REAPED_WITHIN: Duration = Duration::from_millis(100);
 /// Directories in which programs look for programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -56,6 +60,9 @@ pub enum LaunchError {
     /// The program ended with another status than 0, or by a signal.
     #[error("ended with {0}")]
     Status(String),
+    /// The last run of the same program was killed and does not end: it hangs in the kernel.
+    #[error("not run: its last run was killed and does not end, as when a disk does not answer")]
+    Stuck,
     /// The program took longer than its patience.
     #[error("killed after {} ms", .0.as_millis())]
     Killed(Duration),
@@ -74,25 +81,35 @@ fn advice(error: &io::Error) -> &'static str {
 pub struct Launcher {
     /// Path of the agent's program, which starts others; `None`: programs are started directly.
     agent: Option<PathBuf>,
+    /// Programs that were killed and have not ended yet.
+    stuck: Arc<Mutex<HashSet<Run>>>,
 }
+
+/// What is not run a second time as long as the first does not end: a command, and its user.
+type Run = (Command, Option<String>);
 
 impl Launcher {
     /// Starts programs through `vipair launch`.
     #[must_use]
     pub fn new() -> Launcher {
         // The running file itself, even if another file has taken its name meanwhile.
-        Launcher { agent: Some(PathBuf::from("/proc/self/exe")) }
+        Launcher { agent: Some(PathBuf::from("/proc/self/exe")), stuck: Arc::default() }
     }
 
-    /// Runs a program to its end. `line` gets each line of its output.
+    /// Runs a program to its end, or until its patience is over: its killed process is not waited for,
+    /// because one that hangs in the kernel may never end. `line` gets each line of its output.
     ///
     /// # Errors
     /// See [`LaunchError`].
     pub async fn run(&self, launch: &Launch<'_>, line: impl FnMut(&str)) -> Result<(), LaunchError> {
         let end = Instant::now() + launch.patience;
-        let program = launch.command.program.clone();
+        let this: Run = (launch.command.clone(), launch.user.map(str::to_owned));
+        if self.lock_stuck().contains(&this) {
+            return Err(LaunchError::Stuck);
+        }
+        let (program, arguments) = (launch.command.program.clone(), launch.command.arguments.clone());
         // A file system that hangs must not hang everything else.
-        let judged = tokio::task::spawn_blocking(move || programs::validate(&program));
+        let judged = tokio::task::spawn_blocking(move || programs::validate_command(&program, &arguments));
         match tokio::time::timeout_at(end, judged).await {
             Err(_) => return Err(LaunchError::Killed(launch.patience)),
             Ok(Err(_)) => return Err(LaunchError::Status("a panic".to_owned())),
@@ -108,11 +125,30 @@ impl Launcher {
             Ok(Ok(status)) => Err(LaunchError::Status(status.to_string())),
             Ok(Err(cause)) => Err(LaunchError::Start { cause }),
             Err(_) => {
-                // The program is dead, but would stay a zombie without a wait.
-                let _reaped = child.wait().await;
+                self.reap(child, this).await;
                 Err(LaunchError::Killed(launch.patience))
             }
         }
+    }
+
+    /// Takes the end of a killed process in, which would stay a zombie otherwise: at once if it ends at
+    /// once, else beside everything else, and until then `run` is not run again.
+    async fn reap(&self, mut child: Child, run: Run) {
+        if tokio::time::timeout(REAPED_WITHIN, child.wait()).await.is_ok() {
+            return;
+        }
+        self.lock_stuck().insert(run.clone());
+        let stuck = Arc::clone(&self.stuck);
+        tokio::spawn(async move {
+            // Whatever it ended with: it has ended.
+            let _ended = child.wait().await;
+            stuck.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+        });
+    }
+
+    /// The programs that were killed and have not ended.
+    fn lock_stuck(&self) -> MutexGuard<'_, HashSet<Run>> {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Command line and surroundings of the process that runs the program.
@@ -227,3 +263,6 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

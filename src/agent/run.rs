@@ -36,6 +36,7 @@ use crate::slow::paths::Paths;
 use crate::slow::ports::Ports;
 use crate::slow::readiness::Readiness;
 use crate::slow::reload::Reload;
+use crate::slow::served::Served;
 use crate::slow::service_thread::ServiceThread;
 use crate::slow::socket::ControlSocket;
 use crate::slow::vitals::Vitals;
@@ -299,10 +300,12 @@ fn assemble(options: &RunOptions, found: Found, kept: &[OwnedFd]) -> Result<Part
         flight,
         connections,
         events: Events::new(),
+        served: Served::default(),
         calls: Calls::new(calls),
         socket: ControlSocket::new(options.socket.clone(), calls_in),
         vitals: Vitals::new(vital),
         stopping: false,
+        leaving: Vec::new(),
     };
     Ok(Parts { slow, announcer, _claims: claims })
 }

@@ -54,7 +54,7 @@ fn cause(cause: Cause) -> &'static str {
         Cause::Silence => "the peer is silent on every link",
         Cause::Handover => "handed over in order",
         Cause::Operator => "asked for",
-        Cause::Interface => "the interface lost its carrier, its gate or its addresses",
+        Cause::Interface => "the interface is missing, or has no carrier, gate or address",
         Cause::Mended => "the interface is well again",
         Cause::Lapsed => "the lease ran out before it was renewed: the agent was stopped or starved",
         Cause::NoMajority => "no majority of votes let it stay active any longer",

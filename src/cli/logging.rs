@@ -45,7 +45,7 @@ pub(super) fn start() -> Option<Rest> {
         let begun = if is_journal {
             builder.with_ansi(false).event_format(Journal).with_writer(standard_error("<4>")).finish().try_init()
         } else {
-            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && super::terminal::is_colour_wanted();
             let builder = builder.with_ansi(colour).with_target(false);
             builder.with_writer(standard_error("vipair: ")).finish().try_init()
         };

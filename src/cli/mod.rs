@@ -6,16 +6,17 @@
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 mod check;
 mod doctor;
 mod events;
 mod keygen;
 mod launch;
+mod leave;
 mod logging;
 mod pause;
 mod record;
+mod reload;
 mod render;
 mod replay;
 mod resume;
@@ -58,6 +59,10 @@ enum Command {
     Pause(pause::PauseArgs),
     /// End a pause
     Resume(resume::ResumeArgs),
+    /// Read the configuration again, without missing a pulse
+    Reload(reload::ReloadArgs),
+    /// Hand over everything and take no part until the next start (systemd does this at shutdown)
+    Leave(leave::LeaveArgs),
     /// Show what happened
     Events(events::EventsArgs),
     /// Write down what the last minutes brought, for `vipair replay`
@@ -117,9 +122,9 @@ impl From<crate::config::ConfigErrors> for Failure {
     }
 }
 
-/// Parses the arguments, runs the command, and prints why it failed, if it did.
+/// Parses the arguments, runs the command, and prints why it failed, if it did. Returns the exit code.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(said) => return explain(&said),
@@ -131,6 +136,8 @@ pub fn main() -> ExitCode {
         Command::Switch(args) => switch::execute(args),
         Command::Pause(args) => pause::execute(args),
         Command::Resume(args) => resume::execute(args),
+        Command::Reload(args) => reload::execute(&args),
+        Command::Leave(args) => leave::execute(&args),
         Command::Events(args) => events::execute(&args),
         Command::Record(args) => record::execute(&args),
         Command::Replay(args) => replay::execute(&args),
@@ -145,29 +152,29 @@ pub fn main() -> ExitCode {
 }
 
 /// Prints why a command failed, if it did. Returns its exit code.
-fn end(outcome: Result<(), Failure>) -> ExitCode {
+fn end(outcome: Result<(), Failure>) -> u8 {
     match outcome {
-        Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Ok(()) | Err(Failure::ReaderGone) => 0,
         Err(Failure::Failed(message)) => {
             if !message.is_empty() {
                 complain(&format!("vipair: {message}"));
             }
-            ExitCode::from(1)
+            1
         }
         Err(Failure::Wrong(message)) => {
             // No prefix: each line begins with file and line, which editors can follow.
             complain(&message);
-            ExitCode::from(2)
+            2
         }
     }
 }
 
 /// Prints what the parser of arguments has to say: help and version on standard output, what is
 /// wrong on standard error.
-fn explain(said: &clap::Error) -> ExitCode {
+fn explain(said: &clap::Error) -> u8 {
     let printed = said.print().and_then(|()| std::io::Write::flush(&mut std::io::stdout()));
     if said.use_stderr() {
-        return ExitCode::from(2);
+        return 2;
     }
     end(printed.map_err(|error| not_printed(&error)))
 }

@@ -1,4 +1,4 @@
-//! Colour, where standard output is a terminal.
+//! Colour, where somebody looks at it on a terminal that has some.
 
 use std::io::IsTerminal;
 
@@ -24,9 +24,16 @@ pub(super) fn is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }
 
-/// Whether standard output is a terminal and `NO_COLOR` is not set (no-color.org).
+/// Whether standard output is a terminal, and colour is wanted there.
 pub(super) fn has_colour() -> bool {
-    is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    is_terminal() && is_colour_wanted()
+}
+
+/// Whether `NO_COLOR` is not set (no-color.org), and the terminal is not one that shows colour's
+/// codes as they are (`TERM=dumb`).
+pub(super) fn is_colour_wanted() -> bool {
+    let is_set = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !is_set && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 /// `text` in the colour of `tone`; without `colour`, as it is.

@@ -22,15 +22,17 @@ fn the_tree_of_commands_is_consistent() {
 fn every_command_of_the_contract_is_there_and_no_other() {
     let commands: Vec<String> = Cli::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
     let contract = ["run", "witness", "status", "switch", "pause", "resume", "events", "check", "doctor", "keygen"];
-    let (recorder, known): (Vec<String>, Vec<String>) =
-        commands.into_iter().partition(|name| ["record", "replay"].contains(&name.as_str()));
+    // The recorder's commands, and those that systemd gives.
+    let more = ["reload", "leave", "record", "replay"];
+    let (beside, known): (Vec<String>, Vec<String>) =
+        commands.into_iter().partition(|name| more.contains(&name.as_str()));
     // The agent starts programs by `vipair launch`, which people do not see.
     let hidden = Cli::command().get_subcommands().find(|c| c.is_hide_set()).map(|c| c.get_name().to_owned());
     assert_eq!(hidden.as_deref(), Some("launch"));
     let known: Vec<String> = known.into_iter().filter(|name| name != "launch").collect();
     let simulator = cfg!(feature = "sim").then_some("sim");
     assert_eq!(known, contract.into_iter().chain(simulator).collect::<Vec<_>>());
-    assert_eq!(recorder, ["record", "replay"]);
+    assert_eq!(beside, more);
 }
 
 #[test]

@@ -40,10 +40,16 @@ fn without_the_witness_and_the_active_nobody_takes_over_until_one_is_back() {
     assert_ne!(scene.role(Server::Beta, GROUP), "active");
     let events = scene.agent(Server::Beta).events();
     assert!(events.contains("witness"), "no event says why nobody serves:\n{events}");
+    scene.wait("an alarm that nobody serves", |s| {
+        s.agent(Server::Beta).events().contains("web is served by nobody: no majority")
+    });
+    let status = scene.agent(Server::Beta).status().unwrap_or_else(|cause| panic!("{cause}"));
+    assert!(!status.is_ready(GROUP), "it would not serve: {}", status.text(GROUP, "reason"));
     let back = scene.start_witness();
     scene.wait_role(Server::Beta, GROUP, "active");
     let served = scene.wait_answered_by(Server::Beta);
     assert!(served.since(back) < Duration::from_secs(10) + SLACK, "L5");
+    scene.wait("the alarm to be taken back", |s| s.agent(Server::Beta).events().contains("web is served again"));
     assert!(scene.answers(lost).longest_gap().length() > Duration::from_secs(2));
     // The other node's return, without any witness, makes a majority, too.
     scene.kill_witness();

@@ -68,7 +68,7 @@ impl Room {
         let Room { servers, witness, lab, .. } = &mut room;
         servers.iter_mut().chain(witness.as_mut()).for_each(|machine| machine.power_on(lab));
         servers.iter_mut().chain(witness.as_mut()).for_each(Machine::wait_until_up);
-        // A system may be without procps: then nobody can reload the agent, but it must run.
+        // A system may be without procps.
         room.machine(Server::Beta).run(&["rm", "/usr/bin/kill"]);
         Server::BOTH.into_iter().for_each(|server| install_agent(room.machine(server)));
         if let Some(witness) = &room.witness {
@@ -98,6 +98,11 @@ impl Room {
         self.machine(server).run(&["systemctl", "enable", "--quiet", "--now", AGENT]);
     }
 
+    /// Directory that machines see as `/files`.
+    pub fn files(&self) -> &Path {
+        &self.files
+    }
+
     /// The machine of a server.
     pub fn machine(&self, server: Server) -> &Machine {
         &self.servers[server.index()]
@@ -114,6 +119,15 @@ impl Room {
         let at = self.lab.power_off(server);
         self.servers[server.index()].lose_power();
         at
+    }
+
+    /// Has a server's systemd shut the machine down, by `reboot` or `poweroff`, and waits until it is
+    /// off. Its power is gone then.
+    pub fn shut_down(&mut self, server: Server, verb: &str) {
+        self.lab.note(format!("systemctl {verb} on {}", server.name()));
+        self.machine(server).run(&["systemctl", verb, "--no-block"]);
+        self.servers[server.index()].wait_until_off();
+        self.lab.power_off(server);
     }
 
     /// Gives a server its power back and waits until it is up. Enabled units start by themselves.
@@ -207,7 +221,8 @@ impl Drop for Room {
 /// Installs the agent as the README says.
 fn install_agent(machine: &Machine) {
     machine.run(&["install", "-m", "755", "/program", "/usr/local/bin/vipair"]);
-    machine.run(&["install", "-m", "644", "/src/systemd/vipair.service", "/etc/systemd/system/"]);
+    let units = ["/src/systemd/vipair.service", "/src/systemd/vipair-handover.service"];
+    machine.run(&[&["install", "-m", "644"], &units[..], &["/etc/systemd/system/"]].concat());
     machine.run(&["install", "-d", "-m", "755", "/etc/vipair"]);
     machine.run(&["install", "-m", "644", "/files/vipair.toml", "/etc/vipair/"]);
     machine.run(&["install", "-m", "600", "/files/cluster.key", "/etc/vipair/"]);

@@ -15,8 +15,13 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-/// Most programs of checks that run at the same time.
+/// Most programs of checks that begin at the same time.
 const PROGRAMS: usize = 4;
+/// Longest time for which a program counts as beginning: one that takes longer makes room for others, so
+/// that programs that hang hold up no other check for long.
+const BEGINNING: Duration = Duration::from_millis(250);
+/// Most programs of checks that run at the same time, hanging ones included.
+const RUNNING: usize = 256;
 /// Grid on which checks begin, so that of a thousand checks some wake the thread together.
 const SLOT: Duration = Duration::from_millis(25);
 /// Shortest pause between two questions about a unit whose verdict is settled; systemd reports
@@ -30,7 +35,9 @@ pub struct Tools {
     processes: Arc<Processes>,
     systemd: Arc<Systemd>,
     launcher: Arc<Launcher>,
-    programs: Arc<Semaphore>,
+    /// Places of programs that begin, and of all that run.
+    beginning: Arc<Semaphore>,
+    running: Arc<Semaphore>,
     /// Instant that slots are counted from.
     origin: Instant,
 }
@@ -39,8 +46,9 @@ impl Tools {
     /// Tools whose verdicts go to `verdicts`.
     #[must_use]
     pub fn new(verdicts: mpsc::Sender<Verdict>, systemd: Arc<Systemd>, launcher: Arc<Launcher>) -> Tools {
-        let programs = Arc::new(Semaphore::new(PROGRAMS));
-        Tools { verdicts, processes: Arc::default(), systemd, launcher, programs, origin: Instant::now() }
+        let (beginning, running) = (Arc::new(Semaphore::new(PROGRAMS)), Arc::new(Semaphore::new(RUNNING)));
+        let origin = Instant::now();
+        Tools { verdicts, processes: Arc::default(), systemd, launcher, beginning, running, origin }
     }
 
     /// Beginning of the first slot at `when` or later.
@@ -182,13 +190,24 @@ impl Repeat {
 }
 
 impl Tools {
-    /// Runs a check's program as soon as fewer than [`PROGRAMS`] run, for `patience` at most. When
+    /// Runs a check's program as soon as fewer than [`PROGRAMS`] begin, for `patience` at most. When
     /// it fails, the reason ends with the last line of its output.
     async fn exec(&self, command: &Command, user: &str, patience: Duration) -> Result<(), String> {
-        let Ok(_turn) = self.programs.acquire().await else { return Err("the agent is stopping".to_owned()) };
+        let stopping = |_| "the agent is stopping".to_owned();
+        let _running = self.running.acquire().await.map_err(stopping)?;
+        let turn = self.beginning.acquire().await.map_err(stopping)?;
         let launch = Launch { command, environment: &[], user: Some(user), patience };
         let mut said = None;
-        let result = self.launcher.run(&launch, |line| said = Some(line.to_owned())).await;
+        let result = {
+            let mut run = std::pin::pin!(self.launcher.run(&launch, |line| said = Some(line.to_owned())));
+            match tokio::time::timeout(BEGINNING, &mut run).await {
+                Ok(result) => result,
+                Err(_) => {
+                    drop(turn);
+                    run.await
+                }
+            }
+        };
         result.map_err(|error| match said {
             Some(said) => format!("{error}: {said}"),
             None => error.to_string(),

@@ -114,7 +114,7 @@ impl Happened {
             | Happened::Hook { group, .. } => has_group(*group),
             Happened::Command { command, .. } => match command {
                 Command::Switch(group) | Command::Pause(group) | Command::Resume(group) => has_group(*group),
-                Command::Stop => true,
+                Command::Stop | Command::Abandon => true,
             },
         }
     }

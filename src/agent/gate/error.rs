@@ -5,6 +5,11 @@
 
 use std::io;
 
+/// The kernel's own error for what it does not support; no name of it leaves the kernel.
+const ENOTSUPP: i32 = 524;
+/// What ENOTSUPP means for a program that the verifier has let through, and what helps.
+const NO_JIT: &str = " (the kernel had no room to translate the program: raise net.core.bpf_jit_limit, or set net.core.bpf_jit_enable=1)";
+
 /// Error of installing, reading or changing a gate. After each of them the gate in the kernel is
 /// closed or as it was before the call; a caller that is unsure must treat the node as not owning
 /// the addresses.
@@ -109,15 +114,20 @@ impl GateError {
         let mut cause = error.to_string();
         let mut next = error.source();
         let mut denied = false;
+        let mut untranslated = false;
         while let Some(inner) = next {
             if let Some(os) = inner.downcast_ref::<io::Error>() {
                 denied |= os.raw_os_error() == Some(libc::EPERM);
+                untranslated |= os.raw_os_error() == Some(ENOTSUPP);
             }
             let text = inner.to_string();
             if !cause.contains(&text) {
                 cause = format!("{cause}: {text}");
             }
             next = inner.source();
+        }
+        if untranslated {
+            cause.push_str(NO_JIT);
         }
         let object = object.into();
         if denied {

@@ -8,6 +8,7 @@
 mod adopt;
 mod claims;
 mod cost;
+mod errors;
 mod forward;
 mod frames;
 mod guard;

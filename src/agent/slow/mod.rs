@@ -21,10 +21,12 @@
 //! | [`connections`] | the thread that looks after clients' connections |
 //! | [`flight`] | recordings |
 //! | [`events`] | what people are told |
+//! | [`served`] | groups that nobody serves |
 //! | [`calls`] | clients that wait for the hot thread |
 //! | [`socket`] | the control socket that they come by |
 //! | [`vitals`] | the hot thread's figures, and the watchdog |
 //! | [`status`] | the sentences of `vipair status` |
+//! | [`stop`] | how the agent ends, or leaves |
 //! | [`message`], [`effects`] | what comes from other threads, what a part wants done |
 
 pub(crate) mod addresses;
@@ -42,26 +44,28 @@ pub(crate) mod paths;
 pub(crate) mod ports;
 pub(crate) mod readiness;
 pub(crate) mod reload;
+pub(crate) mod served;
 pub(crate) mod service_thread;
 pub(crate) mod socket;
 mod status;
+mod stop;
 #[cfg(test)]
 mod tests;
 pub(crate) mod vitals;
 
-use crate::control::protocol::{Request, Severity, StatusReport};
-use crate::control::server::Call;
+use crate::control::protocol::{Severity, StatusReport};
+use crate::control::server::Answer;
 use crate::durable::Durable;
-use crate::engine::{Command, Notice, Report};
+use crate::engine::{Notice, Report};
 use crate::io::systemd::notify;
 use crate::io::{clock, realtime};
 use crate::keeper::KeeperEvent;
-use crate::orders::{Order, SlowEnd, Tale};
+use crate::orders::{SlowEnd, Tale};
 use crate::signals::Signals;
 use crate::store::{self, StoreHandle};
 use crate::types::MonoTime;
 use crate::words;
-use calls::{Calls, Wish};
+use calls::Calls;
 use checks::Checks;
 use connections::Connections;
 use current::Current;
@@ -75,14 +79,14 @@ use paths::Paths;
 use ports::Ports;
 use readiness::Readiness;
 use reload::Reload;
-use sd_notify::NotifyState;
+use served::Served;
 use service_thread::ServiceThread;
 use socket::ControlSocket;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use vitals::Vitals;
 
 /// Interval at which what could not be opened is tried again, and the hot thread's life is felt.
@@ -111,11 +115,14 @@ pub(crate) struct Slow {
     pub flight: Flight,
     pub connections: Connections,
     pub events: Events,
+    pub served: Served,
     pub calls: Calls,
     pub socket: ControlSocket,
     pub vitals: Vitals,
     /// Whether the hot thread has been ordered to stop.
     pub stopping: bool,
+    /// Clients that wait until this node has left; with one of them the process stays.
+    pub leaving: Vec<oneshot::Sender<Answer>>,
 }
 
 impl Slow {
@@ -146,6 +153,9 @@ impl Slow {
                     Message::HotEnded(result) => {
                         self.handle_tales();
                         self.finish().await;
+                        if result.is_ok() && !self.leaving.is_empty() {
+                            self.stay_away(&mut signals).await;
+                        }
                         return result;
                     }
                     other => self.handle_message(other),
@@ -186,8 +196,15 @@ impl Slow {
         while let Ok(tale) = self.end.tales.pop() {
             match tale {
                 Tale::Notice { at, notice } => self.handle_notice(at, &notice),
-                Tale::Reply { id, outcome } => self.calls.handle_reply(id, outcome),
-                Tale::Persist { version, state } => self.persist(version, state),
+                Tale::Reply { id, outcome } => self.calls.handle_reply(id, outcome, clock::now()),
+                Tale::Persist { version, state } => {
+                    self.calls.handle_persist(version);
+                    self.persist(version, state);
+                }
+                Tale::Report { id: served::REPORT, report } => {
+                    let effects = self.served.handle_report(&report, &self.current);
+                    self.carry_out(effects);
+                }
                 Tale::Report { id, report } => {
                     let status = self.status(&report);
                     self.calls.handle_status_ready(id, status);
@@ -213,6 +230,7 @@ impl Slow {
     fn handle_notice(&mut self, at: MonoTime, notice: &Notice) {
         self.connections.handle_notice(at, notice, &self.current);
         self.hooks.handle_notice(notice, &self.current, self.ports.is_ready());
+        self.served.handle_notice(at, notice);
         self.flight.handle_notice(at, at.since(self.started), notice);
         self.events.record(at, words::notice(&self.current.names, notice));
     }
@@ -231,6 +249,8 @@ impl Slow {
         let mut status = status::status(&current.config, &current.names, report, self.started);
         status.warnings.extend(self.warnings.iter().cloned());
         self.socket.add_to(&mut status);
+        self.reload.add_to(&mut status, &self.current);
+        status.warnings.extend(self.served.warnings());
         self.ports.add_to(&mut status, current);
         self.vitals.add_to(&mut status, current.config.timing.pulse);
         self.vitals.add_links_to(&mut status, report, &current.names);
@@ -258,7 +278,10 @@ impl Slow {
     /// Passes a message of another thread on. The end of the hot thread is left to `run`.
     fn handle_message(&mut self, message: Message) {
         let effects = match message {
-            Message::Stored { version, result } => Effects::of_stored(version, result),
+            Message::Stored { version, result } => {
+                self.calls.handle_stored(version, &result);
+                Effects::of_stored(version, result)
+            }
             Message::Announced(report) => {
                 tracing::debug!(?report, "announced");
                 let mut effects = Effects::default();
@@ -288,32 +311,6 @@ impl Slow {
         self.carry_out(effects);
     }
 
-    /// Passes a client's request on to the part that answers it.
-    fn handle_call(&mut self, call: Call) {
-        let Call { request, answer } = call;
-        let numbering = self.reload.numbering(&self.current);
-        let me = self.current.my_name();
-        let effects = match request {
-            Request::Status => self.calls.handle_status(answer),
-            Request::Switch { group } => {
-                let wish = Wish { group, command: Command::Switch, done: "switched".to_owned() };
-                self.calls.handle_wish(wish, answer, numbering)
-            }
-            Request::Pause { group } => {
-                let wish = Wish { group, command: Command::Pause, done: format!("paused on {me}") };
-                self.calls.handle_wish(wish, answer, numbering)
-            }
-            Request::Resume { group } => {
-                let wish = Wish { group, command: Command::Resume, done: format!("resumed on {me}") };
-                self.calls.handle_wish(wish, answer, numbering)
-            }
-            Request::Events { follow } => return self.events.handle_request(follow, answer),
-            Request::Record => self.flight.handle_request(answer, clock::now()),
-            Request::Running => return calls::respond(answer, self.reload.running(&self.current)),
-        };
-        self.carry_out(effects);
-    }
-
     /// Lets every part do what is due.
     fn handle_tick(&mut self) {
         let now = clock::now();
@@ -330,7 +327,10 @@ impl Slow {
         self.carry_out(effects);
         let effects = self.vitals.handle_tick();
         self.carry_out(effects);
-        self.calls.handle_tick();
+        let effects = self.served.handle_tick(now);
+        self.carry_out(effects);
+        let effects = self.calls.handle_tick(now);
+        self.carry_out(effects);
     }
 
     /// Notes the wish for a reload, which begins at once if none is under way.
@@ -374,26 +374,5 @@ impl Slow {
         let numbering = self.reload.numbering(&self.current);
         let effects = self.checks.configure(&self.current, numbering, clock::now());
         self.carry_out(effects);
-    }
-
-    /// Orders the engine to stop, once; it hands over what is active here.
-    fn stop(&mut self) {
-        if !std::mem::replace(&mut self.stopping, true) {
-            notify(&[NotifyState::Stopping]);
-            tracing::info!("stopping: handing over what is active here");
-            self.end.order(Order::Command { id: 0, command: Command::Stop });
-        }
-    }
-
-    /// Brings to an end what still runs when the hot thread has ended: a recording, hooks, the
-    /// keeper.
-    async fn finish(&mut self) {
-        let effects = self.flight.finish(clock::now());
-        self.carry_out(effects);
-        self.hooks.finish().await;
-        while let Ok(ended) = self.hooks.ends.try_recv() {
-            self.handle_hook_ended(ended);
-        }
-        self.ports.finish();
     }
 }

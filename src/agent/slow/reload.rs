@@ -1,23 +1,28 @@
-//! SIGHUP: configuration and keys are read again, validated, and taken over without missing a
-//! pulse.
+//! SIGHUP and `vipair reload`: configuration and keys are read again, validated, and taken over
+//! without missing a pulse.
 //!
 //! Owns: what the hot thread has been ordered to run with next, and whether another reload is
 //! wanted. One reload at a time, in three steps: the hot thread changes over between two of its
 //! turns and says so; from then on people see the new names, and the keeper changes gates and
 //! addresses; when the keeper has begun, the reload is over, and what takes longer (addresses of
 //! new groups) shows in `status`. A reload that is asked for meanwhile follows. Never does: take
-//! over by parts. What cannot be taken over is told with all its errors, and nothing changes.
+//! over by parts. What cannot be taken over is told with all its errors, and nothing changes; as
+//! long as file and agent differ, every status says so.
 
+use super::calls::respond;
 use super::current::{Current, Numbering};
 use super::effects::{Effect, Effects};
 use crate::config::{self, KeyFile, ReadFile, changes};
-use crate::control::protocol::{MAX_RESPONSE_BYTES, Outcome, Response, Running, Severity};
+use crate::control::protocol::{MAX_RESPONSE_BYTES, Outcome, Response, Running, Severity, StatusReport};
+use crate::control::server::Answer;
 use crate::from_config;
 use crate::io::local::{self, LocalAddress};
-use crate::io::realtime;
+use crate::io::{clock, realtime};
 use crate::options::RunOptions;
 use crate::orders::{Order, Reconfigure};
+use crate::types::MonoTime;
 use sd_notify::NotifyState;
+use tokio::sync::oneshot;
 
 /// Reloads, wanted and under way.
 pub(crate) struct Reload {
@@ -28,6 +33,14 @@ pub(crate) struct Reload {
     next: Option<Next>,
     /// Whether the keeper has yet to begin with the new configuration.
     waits_for_keeper: bool,
+    /// Clients that want a reload that has not begun.
+    asking: Vec<oneshot::Sender<Answer>>,
+    /// Clients that wait for the end of the one that is under way.
+    waiting: Vec<oneshot::Sender<Answer>>,
+    /// What the reload that is under way has changed, as a sentence; empty before that.
+    done: String,
+    /// When the last reload was refused, and why; `None` if it was not.
+    refused: Option<(MonoTime, String)>,
 }
 
 /// What the agent will run with, and the changes from what it runs with now.
@@ -39,7 +52,16 @@ struct Next {
 impl Reload {
     /// No reload is wanted yet. `options` say which files a reload reads.
     pub fn new(options: RunOptions) -> Reload {
-        Reload { options, wanted: false, next: None, waits_for_keeper: false }
+        Reload {
+            options,
+            wanted: false,
+            next: None,
+            waits_for_keeper: false,
+            asking: Vec::new(),
+            waiting: Vec::new(),
+            done: String::new(),
+            refused: None,
+        }
     }
 
     /// Whether hot thread and keeper have yet to agree on the groups.
@@ -57,9 +79,19 @@ impl Reload {
         self.wanted = true;
     }
 
+    /// Notes that a client wants a reload; it is answered when that is over.
+    pub fn want_for(&mut self, client: oneshot::Sender<Answer>) {
+        self.wanted = true;
+        self.asking.push(client);
+    }
+
     /// Whether a reload is wanted and can begin now. If so, the wish counts as fulfilled.
     pub fn take_wish(&mut self) -> bool {
-        !self.is_under_way() && std::mem::take(&mut self.wanted)
+        let begins = !self.is_under_way() && std::mem::take(&mut self.wanted);
+        if begins {
+            self.waiting.append(&mut self.asking);
+        }
+        begins
     }
 
     /// Tells systemd that a reload begins, if it has been told that the agent is ready.
@@ -80,12 +112,15 @@ impl Reload {
             Err(errors) => {
                 let count = if errors.len() == 1 { "1 error".to_owned() } else { format!("{} errors", errors.len()) };
                 let text = format!("reload refused, the old configuration goes on; {count}:\n{}", errors.join("\n"));
-                effects.event(Severity::Error, "reload_refused", text);
-                tell_end(ready, &mut effects);
+                self.refused = Some((clock::now(), text.clone()));
+                effects.event(Severity::Error, "reload_refused", text.clone());
+                self.tell_end((false, text), ready, &mut effects);
             }
             Ok(next) if next.changes.is_empty() => {
-                effects.event(Severity::Info, "reload", "configuration read again: nothing changes".to_owned());
-                tell_end(ready, &mut effects);
+                self.refused = None;
+                let text = "configuration read again: nothing changes".to_owned();
+                effects.event(Severity::Info, "reload", text.clone());
+                self.tell_end((true, text), ready, &mut effects);
             }
             Ok(next) => {
                 let change = from_config::engine_reconfiguration(&next.current.config, &next.current.keys);
@@ -136,11 +171,12 @@ impl Reload {
     /// keeper has been given it and will say when it begins.
     pub fn handle_taken_over(&mut self, changes: &[String], keeper: bool, ready: bool) -> Effects {
         self.waits_for_keeper |= keeper;
+        self.refused = None;
         let mut effects = Effects::default();
-        let text = format!("configuration read again: {}", changes.join("; "));
-        effects.event(Severity::Info, "reload", text);
+        self.done = format!("configuration read again: {}", changes.join("; "));
+        effects.event(Severity::Info, "reload", self.done.clone());
         if !self.is_under_way() {
-            tell_end(ready, &mut effects);
+            self.tell_done(ready, &mut effects);
         }
         effects
     }
@@ -149,9 +185,51 @@ impl Reload {
     pub fn handle_keeper_begun(&mut self, ready: bool) -> Effects {
         let mut effects = Effects::default();
         if std::mem::take(&mut self.waits_for_keeper) {
-            tell_end(ready, &mut effects);
+            self.tell_done(ready, &mut effects);
         }
         effects
+    }
+
+    /// Says that the reload under way is over, and what it has changed.
+    fn tell_done(&mut self, ready: bool, effects: &mut Effects) {
+        let text = std::mem::take(&mut self.done);
+        self.tell_end((true, text), ready, effects);
+    }
+
+    /// Says that a reload is over: to systemd, if it has been told that the agent is ready, and to
+    /// every client that waits, with `outcome`: whether it was carried out, and a sentence.
+    fn tell_end(&mut self, outcome: (bool, String), ready: bool, effects: &mut Effects) {
+        if ready {
+            effects.systemd(NotifyState::Ready);
+        }
+        for client in self.waiting.drain(..) {
+            let (ok, message) = outcome.clone();
+            respond(client, Response::Outcome(Outcome { ok, message }));
+        }
+    }
+
+    /// Adds to the status how the file differs from what runs.
+    pub fn add_to(&self, status: &mut StatusReport, current: &Current) {
+        let mut said: Vec<String> = Vec::new();
+        if let Some((at, text)) = &self.refused {
+            said.push(format!("{:.0} s ago: {text}", clock::now().since(*at).as_secs_f64()));
+        }
+        said.extend(self.difference(current));
+        status.warnings.extend(said.iter().cloned());
+        status.not_loaded = said;
+    }
+
+    /// A sentence if the file is not what was read from it.
+    fn difference(&self, current: &Current) -> Option<String> {
+        let path = self.options.config.display();
+        match realtime::at_ordinary_priority(|| config::read_text(&self.options.config)) {
+            Ok(text) if text == current.text => None,
+            Ok(_) => Some(format!(
+                "{path} was changed after it was read: `vipair check --against-running` tells what it would change, `systemctl \
+                 reload vipair` takes it over"
+            )),
+            Err(error) => Some(format!("{error}; the next start would fail")),
+        }
     }
 
     /// What the agent runs with, for a client that asks what another file would change.
@@ -169,12 +247,5 @@ impl Reload {
             text,
             keys: current.keys.prints(),
         }))
-    }
-}
-
-/// Tells systemd that a reload is over, if it has been told that the agent is ready.
-fn tell_end(ready: bool, effects: &mut Effects) {
-    if ready {
-        effects.systemd(NotifyState::Ready);
     }
 }

@@ -49,6 +49,7 @@ pub(crate) fn status(config: &Config, names: &Names, report: &Report, started: M
         renewal_us: Vec::new(),
         warnings: warnings::warnings(config, names, report),
         alike: warnings::alike(names, report),
+        not_loaded: Vec::new(),
         rejected: rejected(names, report),
     }
 }
@@ -69,7 +70,8 @@ fn group_status(config: &Config, names: &Names, report: &Report, at: usize, grou
         epoch: group.epoch.0,
         peer: peer.map(|peer| peer.name.clone()).unwrap_or_default(),
         peer_role: group.peer.map(|(role, _)| group_role(role)),
-        ready: group.reason == Reason::None,
+        // Whoever waits for votes would not serve.
+        ready: group.reason == Reason::None && group.waiting != Waiting::Majority,
         reason: why(names, report, group, peer.map(|peer| peer.id)),
         timer: group.timer.map(|(timer, when)| TimerStatus {
             name: timer.name().to_owned(),
@@ -88,6 +90,11 @@ fn group_status(config: &Config, names: &Names, report: &Report, at: usize, grou
         check_count: configured.service.checks.len() as u64,
         checks: Vec::new(),
     }
+}
+
+/// Why a group of the report has its role on this node, as the status tells it.
+pub(super) fn why_here(config: &Config, names: &Names, report: &Report, group: &GroupReport) -> String {
+    why(names, report, group, config.peers().next().map(|peer| peer.id))
 }
 
 /// Why the group has its role on this node: what stands in the way, or what the group waits for;
@@ -136,7 +143,7 @@ fn why(names: &Names, report: &Report, group: &GroupReport, peer: Option<NodeId>
                     "abstaining: what this agent promised before it was restarted may not be over".to_owned()
                 }
                 Waiting::Hook(hook) => format!("waiting for {} to end", words::hook(hook)),
-                Waiting::Majority => "waiting for a majority of votes".to_owned(),
+                Waiting::Majority => "no majority: waiting for enough votes".to_owned(),
                 Waiting::WitnessWord => {
                     format!("{name} is silent; waiting for the witness to say that it has failed")
                 }

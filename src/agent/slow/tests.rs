@@ -16,6 +16,7 @@ use crate::orders::{self, Order, Tale};
 use crate::testing::netns::in_netns;
 use crate::types::{Epoch, GroupId, LinkId, LinkPath, MonoTime, NodeId};
 use std::path::Path;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Node 1 of a pair with these groups.
@@ -93,8 +94,14 @@ fn a_command_is_answered_when_the_engine_has_replied_and_a_wrong_name_at_once() 
     let current = current(&["web"]);
     let numbering = Numbering(&current.config);
     let mut calls = Calls::new(mpsc::channel(1).1);
-    let wish =
-        |group: &str| Wish { group: group.to_owned(), command: Command::Pause, done: "paused on a".to_owned() };
+    let now = MonoTime(1_000_000_000);
+    let wish = |group: &str| Wish {
+        group: group.to_owned(),
+        command: Command::Pause,
+        done: "paused on a".to_owned(),
+        durable: false,
+        until: None,
+    };
 
     let (answer, mut answered) = oneshot::channel();
     assert_eq!(words(calls.handle_wish(wish("wep"), answer, numbering)), [""; 0]);
@@ -108,11 +115,69 @@ fn a_command_is_answered_when_the_engine_has_replied_and_a_wrong_name_at_once() 
         };
         assert_eq!(command, Command::Pause(GroupId(0)));
         assert_eq!(sentence(&mut answered), None);
-        calls.handle_reply(id, outcome);
+        calls.handle_reply(id, outcome, now);
         sentence(&mut answered)
     };
     assert_eq!(replied(Outcome::Done), Some((true, "web: paused on a".to_owned())));
     assert_eq!(replied(Outcome::AlreadySo), Some((true, "web: it already is so".to_owned())));
+}
+
+/// A call of an order to pause "web" that began; the number of the order, and the way of the answer.
+fn begin_pause(calls: &mut Calls, current: &Current, until: Option<MonoTime>) -> (u64, oneshot::Receiver<Answer>) {
+    let (answer, answered) = oneshot::channel();
+    let (group, done) = ("web".to_owned(), "paused on a".to_owned());
+    let wish = Wish { group, command: Command::Pause, done, durable: true, until };
+    let effects = calls.handle_wish(wish, answer, Numbering(&current.config));
+    match effects.into_iter().next() {
+        Some(Effect::Order(Order::Command { id, .. })) => (id, answered),
+        _ => panic!("a command is an order"),
+    }
+}
+
+#[test]
+fn a_pause_is_done_when_it_is_on_the_disk_and_a_failure_of_the_disk_is_told() {
+    let (current, now) = (current(&["web"]), MonoTime(1_000_000_000));
+    let mut calls = Calls::new(mpsc::channel(1).1);
+    let (id, mut answered) = begin_pause(&mut calls, &current, None);
+    calls.handle_persist(6);
+    calls.handle_reply(id, Outcome::Done, now);
+    calls.handle_stored(6, &Ok(()));
+    assert_eq!(sentence(&mut answered), None, "that state is from before");
+    calls.handle_persist(7);
+    calls.handle_persist(8);
+    calls.handle_stored(7, &Ok(()));
+    assert_eq!(sentence(&mut answered), Some((true, "web: paused on a".to_owned())));
+
+    let (id, mut answered) = begin_pause(&mut calls, &current, None);
+    calls.handle_reply(id, Outcome::Done, now);
+    calls.handle_persist(9);
+    assert_eq!(words(calls.handle_tick(now + Duration::from_secs(4))), [""; 0]);
+    assert_eq!(sentence(&mut answered), None);
+    assert_eq!(words(calls.handle_tick(now + Duration::from_secs(5))), [""; 0]);
+    let (ok, told) = sentence(&mut answered).expect("the disk does not answer");
+    assert!(!ok && told.contains("web: paused on a, but that is not on the disk"), "{told}");
+}
+
+#[test]
+fn an_order_whose_client_waits_no_longer_is_given_up() {
+    let (current, until) = (current(&["web"]), MonoTime(1_000_000_000));
+    let mut calls = Calls::new(mpsc::channel(1).1);
+    let abandoned = |effects: Effects| -> Vec<u64> {
+        let of = |effect| match effect {
+            Effect::Order(Order::Command { id, command: Command::Abandon }) => id,
+            _ => panic!("nothing but orders to give up"),
+        };
+        effects.into_iter().map(of).collect()
+    };
+    let (id, mut answered) = begin_pause(&mut calls, &current, Some(until));
+    assert_eq!(abandoned(calls.handle_tick(MonoTime(until.0 - 1))), [0; 0]);
+    assert_eq!(abandoned(calls.handle_tick(until)), [id]);
+    assert_eq!(sentence(&mut answered), Some((false, "web: it was not done in time, and is given up".to_owned())));
+
+    let (id, answered) = begin_pause(&mut calls, &current, None);
+    drop(answered);
+    assert_eq!(abandoned(calls.handle_tick(until)), [id], "its client went away");
+    assert_eq!(abandoned(calls.handle_tick(until)), [0; 0], "once");
 }
 
 #[test]

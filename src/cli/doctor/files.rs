@@ -54,6 +54,15 @@ pub(super) fn alike(status: &StatusReport) -> impl Iterator<Item = Finding> {
     status.alike.iter().map(|text| Finding::fail(text.clone(), "see `vipair status`"))
 }
 
+/// A finding for each way in which the file is not what the agent runs with: the next start would fail,
+/// or be another one than expected.
+pub(super) fn not_loaded(status: &StatusReport) -> impl Iterator<Item = Finding> {
+    status
+        .not_loaded
+        .iter()
+        .map(|text| Finding::fail(text.clone(), "correct the file, then `systemctl reload vipair`"))
+}
+
 /// The finding whether the agent runs and is ready; and its status, if it answers.
 pub(super) fn agent(socket: &Path) -> (Finding, Option<StatusReport>) {
     let answer = Client::connect(socket).and_then(|mut client| client.ask(&Request::Status));

@@ -134,6 +134,7 @@ pub(super) fn execute(args: &DoctorArgs) -> Result<(), Failure> {
     let (agent, status) = files::agent(&args.socket);
     let mut files = vec![files::state_dir(&args.state_dir), agent];
     files.extend(status.iter().flat_map(files::alike));
+    files.extend(status.iter().flat_map(files::not_loaded));
     sections.push(("files".to_owned(), files));
     if let Ok((config, _)) = &configuration {
         let mut links = interface::links(config, &local::bare(&local));

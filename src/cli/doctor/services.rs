@@ -6,7 +6,7 @@
 //! too is up to the operator (`systemctl daemon-reload`).
 
 use super::{Finding, Level, Roots};
-use crate::config::programs::{self, ProgramError};
+use crate::config::programs;
 use crate::config::{CheckKind, Config, OnFailure};
 use crate::control::protocol::{LinkState, LinkStatus, StatusReport};
 use crate::wire::{mirror, pulse};
@@ -52,14 +52,17 @@ fn sought_processes(config: &Config) -> BTreeSet<&str> {
 }
 
 /// The uses of a program in a configuration.
-struct Uses {
+#[derive(Default)]
+struct Uses<'c> {
+    /// The arguments of each use.
+    commands: Vec<&'c [String]>,
     /// A phrase for each use, such as `before_open of web`.
     phrases: Vec<String>,
     /// Whether a group does not move without the program.
     needed: bool,
 }
 
-impl Uses {
+impl Uses<'_> {
     /// Level of a finding about a program that cannot be run.
     fn level(&self) -> Level {
         if self.needed { Level::Fail } else { Level::Warn }
@@ -67,7 +70,7 @@ impl Uses {
 }
 
 /// All programs that this node's groups name, with their uses.
-fn named_programs(config: &Config) -> BTreeMap<&Path, Uses> {
+fn named_programs(config: &Config) -> BTreeMap<&Path, Uses<'_>> {
     let mut named = BTreeMap::new();
     for group in &config.groups {
         let hooks = &group.service.hooks;
@@ -81,8 +84,8 @@ fn named_programs(config: &Config) -> BTreeMap<&Path, Uses> {
             CheckKind::Tcp { .. } | CheckKind::Http(_) | CheckKind::Process(_) | CheckKind::Unit { .. } => None,
         });
         for (name, command, needed) in commands.chain(checks) {
-            let uses =
-                named.entry(command.program.as_path()).or_insert_with(|| Uses { phrases: Vec::new(), needed: false });
+            let uses = named.entry(command.program.as_path()).or_insert_with(Uses::default);
+            uses.commands.push(&command.arguments);
             uses.phrases.push(format!("{name} of {}", group.name));
             uses.needed |= needed;
         }
@@ -91,17 +94,11 @@ fn named_programs(config: &Config) -> BTreeMap<&Path, Uses> {
 }
 
 /// The finding whether root may run the program at `path`, which `uses` names.
-fn program_finding(path: &Path, uses: &Uses) -> Finding {
+fn program_finding(path: &Path, uses: &Uses<'_>) -> Finding {
     let what = format!("{} ({})", path.display(), uses.phrases.join(", "));
-    let Err(error) = programs::validate(path) else { return Finding::ok(format!("{what} can be run")) };
-    let remedy = match &error {
-        ProgramError::Missing(_) => "install it, or correct the path",
-        ProgramError::Changeable(_) => {
-            "it and every directory above it must belong to root and be writable by nobody else"
-        }
-        ProgramError::NoProgram => "name a file with the permission to execute it",
-    };
-    Finding { level: uses.level(), text: format!("{what} {error}"), remedy: remedy.to_owned() }
+    let judged = uses.commands.iter().try_for_each(|words| programs::validate_command(path, words));
+    let Err(error) = judged else { return Finding::ok(format!("{what} can be run")) };
+    Finding { level: uses.level(), text: format!("{what} {error}"), remedy: error.remedy().to_owned() }
 }
 
 /// Permissions in the files of the agent's unit: running programs and seeing processes.
@@ -165,7 +162,7 @@ impl Sandbox {
     }
 
     /// The finding whether the unit lets these programs be run: as bad as the worst that it stops.
-    fn runs_programs(&self, named: &BTreeMap<&Path, Uses>) -> Finding {
+    fn runs_programs(&self, named: &BTreeMap<&Path, Uses<'_>>) -> Finding {
         let stopped: Vec<_> = named.iter().filter(|(path, _)| self.stops(path)).collect();
         let Some(level) = stopped.iter().map(|(_, uses)| uses.level()).max() else {
             return Finding::ok("the agent's unit lets these programs be run");

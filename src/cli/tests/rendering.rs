@@ -74,6 +74,7 @@ fn report() -> StatusReport {
         renewal_us: Vec::new(),
         warnings: vec!["memory is not locked".to_owned()],
         alike: Vec::new(),
+        not_loaded: Vec::new(),
         rejected: Vec::new(),
     }
 }

@@ -80,7 +80,7 @@ fn the_unit_has_no_power_but_what_the_agent_uses() {
         .iter()
         .flat_map(|name| values(&unit(), name))
         .collect();
-    assert_eq!(commands, ["/usr/local/bin/vipair run", "/usr/bin/kill -HUP $MAINPID"]);
+    assert_eq!(commands, ["/usr/local/bin/vipair run", "/usr/local/bin/vipair reload"]);
 }
 
 #[test]

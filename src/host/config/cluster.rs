@@ -124,7 +124,10 @@ pub fn load(path: &Path, node: Option<&str>, local: &[LocalAddress]) -> Result<R
 }
 
 /// Reads the file at `path`: at most [`MAX_FILE_BYTES`] of UTF-8.
-pub(super) fn read_text(path: &Path) -> Result<String, ConfigErrors> {
+///
+/// # Errors
+/// It cannot be read, or is no regular file, no UTF-8, or too large.
+pub fn read_text(path: &Path) -> Result<String, ConfigErrors> {
     let refuse = |wrong: String, right: &str| ConfigError {
         file: path.to_owned(),
         line: None,

@@ -20,6 +20,7 @@ pub mod digest;
 mod error;
 mod groups;
 mod hooks;
+mod interpreter;
 pub mod keyfile;
 mod nearest;
 mod placed;
@@ -36,7 +37,7 @@ mod walk;
 mod witness;
 mod witness_file;
 
-pub use cluster::{ClusterFile, ClusterGroup, MAX_FILE_BYTES, ReadFile, load};
+pub use cluster::{ClusterFile, ClusterGroup, MAX_FILE_BYTES, ReadFile, load, read_text};
 pub use error::{ConfigError, ConfigErrors, MAX_ERRORS};
 pub use keyfile::{KeyFile, KeyFileError, KeyPrint};
 #[cfg(any(test, feature = "testing"))]

@@ -5,8 +5,10 @@
 
 use super::path::check_length;
 use super::protocol::{
-    LineBuffer, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, ProtocolError, Request, Response, decode_response, encode,
+    Asked, LineBuffer, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, ProtocolError, Request, Response, decode_response,
+    encode,
 };
+use crate::io::clock;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,10 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest time for an answer to an order. A switch, pause or resume is answered when it is done or
 /// refused, which may take a drain.
 pub const ORDER_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest time for an answer to a leave: that of the unit for a stop, since every group may drain.
+pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(85);
+/// How much sooner than the client the agent gives an order up.
+const SOONER: Duration = Duration::from_secs(1);
 
 /// The reason for which there is no answer.
 #[derive(Debug, Error)]
@@ -101,13 +107,18 @@ impl Client {
     /// # Errors
     /// See [`Client::ask`].
     pub fn send(&mut self, request: &Request) -> Result<(), ClientError> {
-        let line = encode(request, MAX_REQUEST_BYTES)?;
         let patience = match request {
             Request::Status | Request::Running | Request::Events { .. } => ANSWER_TIMEOUT,
-            Request::Switch { .. } | Request::Pause { .. } | Request::Resume { .. } | Request::Record => {
-                ORDER_TIMEOUT
-            }
+            Request::Switch { .. }
+            | Request::Pause { .. }
+            | Request::Resume { .. }
+            | Request::Record
+            | Request::Reload => ORDER_TIMEOUT,
+            Request::Leave => LEAVE_TIMEOUT,
         };
+        // The agent gives up before the client does, so that its answer is heard.
+        let until_ms = (clock::now() + (patience - SOONER)).0 / 1_000_000;
+        let line = encode(&Asked { request, until_ms }, MAX_REQUEST_BYTES)?;
         self.stream.set_read_timeout(Some(patience)).map_err(ClientError::Io)?;
         self.stream.write_all(&line).map_err(failed)
     }

@@ -14,6 +14,7 @@ pub use super::lines::{LineBuffer, ProtocolError};
 pub use super::links::{LinkState, LinkStatus, RejectStatus};
 pub use super::timers::TimerStatus;
 use crate::config::KeyPrint;
+use crate::types::MonoTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -56,6 +57,10 @@ pub enum Request {
     Record,
     /// Ask for the configuration that the agent runs with.
     Running,
+    /// Read configuration and keys again; the answer says what has changed, or why nothing has.
+    Reload,
+    /// Hand over every group and take no part any more, until the agent is started again.
+    Leave,
 }
 
 /// One line of the agent's answer.
@@ -64,8 +69,8 @@ pub enum Request {
 pub enum Response {
     /// Answer to `status`.
     Status(Box<StatusReport>),
-    /// Answer to `switch`, `pause` and `resume`, and to any request that was refused or not
-    /// understood.
+    /// Answer to `switch`, `pause`, `resume`, `reload` and `leave`, and to any request that was
+    /// refused or not understood.
     Outcome(Outcome),
     /// Answer to `record`.
     Recorded {
@@ -125,6 +130,10 @@ pub struct StatusReport {
     /// each. They are among the warnings, too.
     #[serde(default)]
     pub alike: Vec<String>,
+    /// How the configuration's file differs from what the agent runs with: that a reload was refused,
+    /// or that the file was changed since. They are among the warnings, too.
+    #[serde(default)]
+    pub not_loaded: Vec<String>,
     /// Datagrams that were turned away, an entry for each reason that there was.
     #[serde(default)]
     pub rejected: Vec<RejectStatus>,
@@ -312,6 +321,27 @@ pub fn encode<T: Serialize>(message: &T, limit: usize) -> Result<Vec<u8>, Protoc
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
     if line.len() > limit { Err(ProtocolError::TooLong(limit)) } else { Ok(line) }
+}
+
+/// A request as a client sends it.
+#[derive(Serialize)]
+pub(super) struct Asked<'r> {
+    #[serde(flatten)]
+    pub request: &'r Request,
+    /// Until when the client waits, in milliseconds of CLOCK_BOOTTIME: see [`decode_deadline`].
+    pub until_ms: u64,
+}
+
+/// Until when the client of a request waits, if its line tells: what could not be begun by then is not
+/// begun, and what is not done is given up.
+#[must_use]
+pub fn decode_deadline(line: &[u8]) -> Option<MonoTime> {
+    #[derive(Deserialize)]
+    struct Deadline {
+        until_ms: Option<u64>,
+    }
+    let deadline: Deadline = serde_json::from_slice(line).ok()?;
+    deadline.until_ms.map(|until| MonoTime(until.saturating_mul(1_000_000)))
 }
 
 /// Decodes one line as a request.

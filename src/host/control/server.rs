@@ -2,13 +2,17 @@
 //!
 //! Owns: the listening socket and a bounded number of connections. Never does: decide anything, or
 //! make one connection wait for another. A client that sends nonsense gets an answer that says so;
-//! a client that does not read is cut off after five seconds.
+//! a client that does not read is cut off after five seconds, and one that asks nothing as well, so
+//! that whoever holds connections open keeps nobody from giving an order.
 
 use super::path::check_length;
 use super::protocol::{Event, LineBuffer, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Outcome, Request, Response};
-use super::protocol::{ProtocolError, decode_request, encode};
+use super::protocol::{decode_deadline, decode_request, encode};
+use crate::types::MonoTime;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,20 +20,33 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-/// Most connections at a time; further ones wait in the kernel's backlog.
-const CONNECTIONS: usize = 32;
+/// Most connections at a time; further ones wait in the kernel's backlog, until one that says nothing
+/// has been closed.
+pub const CONNECTIONS: usize = 64;
+/// Most connections at a time that follow events: the other places are left to orders.
+pub const FOLLOWERS: usize = 16;
+/// Longest time for a client to send its next request; after it the connection is closed. Shorter than
+/// a client waits for an answer, so that a place comes free in time.
+pub const IDLE: Duration = Duration::from_secs(2);
 /// Longest time for a client to take a line; after it the client is cut off.
 const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 /// Longest time for the agent to answer a request; the engine's own limits are shorter.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+/// The same for a leave, in which every group may drain.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(90);
+
+/// Interval at which it is seen whether a client that waits is still there.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// One request and the way back for its answer.
 #[derive(Debug)]
 pub struct Call {
     /// The request.
     pub request: Request,
+    /// Until when the client waits for the answer, if it has told.
+    pub until: Option<MonoTime>,
     /// The way back. If it is dropped without an answer, the client reads that the agent is
     /// stopping.
     pub answer: oneshot::Sender<Answer>,
@@ -86,14 +103,15 @@ fn is_listened_at(path: &Path) -> io::Result<bool> {
 /// Accepts connections and serves each on a task of its own, until this task is dropped.
 pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let followers = Arc::new(Semaphore::new(FOLLOWERS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let calls = calls.clone();
+                let (calls, followers) = (calls.clone(), Arc::clone(&followers));
                 tokio::spawn(async move {
                     // A connection's end, whatever its reason, concerns nobody else.
-                    let _ended = converse(stream, calls).await;
+                    let _ended = converse(stream, calls, &followers).await;
                     drop(place);
                 });
             }
@@ -103,26 +121,30 @@ pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) {
     }
 }
 
-/// Serves one connection: answers each line in its order, until the client closes or a line is too
-/// long.
+/// Serves one connection: answers each line in its order, until the client closes, says nothing for
+/// [`IDLE`], or sends a line that is too long. `followers` are the places of those who follow events.
 ///
 /// # Errors
 /// The connection broke, or the client did not take its answer in time; the connection is over.
-pub async fn converse(mut stream: UnixStream, calls: mpsc::Sender<Call>) -> io::Result<()> {
+pub async fn converse(mut stream: UnixStream, calls: mpsc::Sender<Call>, followers: &Semaphore) -> io::Result<()> {
     let mut lines = LineBuffer::new(MAX_REQUEST_BYTES);
     let mut buffer = [0; 4096];
+    let mut limit = Instant::now() + IDLE;
     loop {
-        let taken = stream.read(&mut buffer).await?;
+        let taken = timeout_at(limit, stream.read(&mut buffer)).await.map_err(|_| io::ErrorKind::TimedOut)??;
         if taken == 0 {
             return Ok(());
         }
         lines.extend(&buffer[..taken]);
         loop {
             match lines.next_line() {
-                Ok(Some(line)) => reply(&mut stream, &line, &calls).await?,
+                Ok(Some(line)) => {
+                    reply(&mut stream, &line, &calls, followers).await?;
+                    limit = Instant::now() + IDLE;
+                }
                 Ok(None) => break,
                 Err(error) => {
-                    refuse(&mut stream, &error).await?;
+                    refuse(&mut stream, &error.to_string()).await?;
                     return Ok(());
                 }
             }
@@ -131,20 +153,61 @@ pub async fn converse(mut stream: UnixStream, calls: mpsc::Sender<Call>) -> io::
 }
 
 /// Answers one line: passes the request on, waits for the answer, and writes it.
-async fn reply(stream: &mut UnixStream, line: &[u8], calls: &mpsc::Sender<Call>) -> io::Result<()> {
+async fn reply(
+    stream: &mut UnixStream,
+    line: &[u8],
+    calls: &mpsc::Sender<Call>,
+    followers: &Semaphore,
+) -> io::Result<()> {
     let request = match decode_request(line) {
         Ok(request) => request,
-        Err(error) => return refuse(stream, &error).await,
+        Err(error) => return refuse(stream, &error.to_string()).await,
+    };
+    let _place = match &request {
+        Request::Events { follow: true } => match followers.try_acquire() {
+            Ok(place) => Some(place),
+            Err(_) => {
+                let text = format!("{FOLLOWERS} others follow events already; end some, or ask without --follow");
+                return refuse(stream, &text).await;
+            }
+        },
+        Request::Status
+        | Request::Switch { .. }
+        | Request::Pause { .. }
+        | Request::Resume { .. }
+        | Request::Events { follow: false }
+        | Request::Record
+        | Request::Running
+        | Request::Reload
+        | Request::Leave => None,
     };
     let (answer, wait) = oneshot::channel();
-    let gone = || Response::Outcome(Outcome { ok: false, message: "the agent is stopping".to_owned() });
-    if calls.send(Call { request, answer }).await.is_err() {
-        return write(stream, &gone()).await;
+    let stopping = || Response::Outcome(Outcome { ok: false, message: "the agent is stopping".to_owned() });
+    let patience = if request == Request::Leave { LEAVE_PATIENCE } else { ANSWER_PATIENCE };
+    if calls.send(Call { request, until: decode_deadline(line), answer }).await.is_err() {
+        return write(stream, &stopping()).await;
     }
-    match timeout(ANSWER_PATIENCE, wait).await {
+    let answered = tokio::select! {
+        answered = timeout(patience, wait) => answered,
+        // A client that goes away waits for nothing; its call is dropped.
+        () = gone(stream) => return Ok(()),
+    };
+    match answered {
         Ok(Ok(Answer::One(response))) => write(stream, &response).await,
         Ok(Ok(Answer::Events(past, follow))) => write_events(stream, past, follow).await,
-        Ok(Err(_)) | Err(_) => write(stream, &gone()).await,
+        Ok(Err(_)) | Err(_) => write(stream, &stopping()).await,
+    }
+}
+
+/// Returns when the client has gone. One that has only ended its requests is there, and waits.
+async fn gone(stream: &UnixStream) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        // Without wishes poll(2) tells of nothing but a connection that is over in both directions.
+        let mut watched = [PollFd::new(stream.as_fd(), PollFlags::empty())];
+        if poll(&mut watched, PollTimeout::ZERO).is_err() || watched[0].any() == Some(true) {
+            return;
+        }
     }
 }
 
@@ -172,9 +235,9 @@ async fn write_events(
     }
 }
 
-/// Writes that a line was not understood.
-async fn refuse(stream: &mut UnixStream, error: &ProtocolError) -> io::Result<()> {
-    write(stream, &Response::Outcome(Outcome { ok: false, message: error.to_string() })).await
+/// Writes why a line was not understood, or a request not taken.
+async fn refuse(stream: &mut UnixStream, why: &str) -> io::Result<()> {
+    write(stream, &Response::Outcome(Outcome { ok: false, message: why.to_owned() })).await
 }
 
 /// Writes one response as a line, within [`WRITE_PATIENCE`].

@@ -202,7 +202,11 @@ fn a_client_asks_and_gets_the_answer() {
         agent_that_says(b"{\"response\":\"outcome\",\"ok\":false,\"message\":\"no\"}\n".into());
     let answer = Client::connect(&path).expect("it listens").ask(&Request::Status).expect("it answers");
     assert_eq!(answer, Response::Outcome(Outcome { ok: false, message: "no".to_owned() }));
-    assert_eq!(agent.join().expect("it ended well"), br#"{"command":"status"}"#);
+    let line = agent.join().expect("it ended well");
+    assert_eq!(super::protocol::decode_request(&line).expect("a request"), Request::Status);
+    let (until, now) = (super::protocol::decode_deadline(&line).expect("it tells"), crate::io::clock::now());
+    assert!(until > now && until < now + super::client::ANSWER_TIMEOUT, "before the client gives up: {until:?}");
+    assert_eq!(super::protocol::decode_deadline(br#"{"command":"status"}"#), None, "older clients tell nothing");
 }
 
 #[test]
@@ -224,4 +228,63 @@ fn a_client_is_told_what_is_wrong_with_the_agent() {
         assert!(error.to_string().contains(expected), "{error}");
         agent.join().expect("it ended well");
     }
+}
+
+/// A server on a thread of its own that says "done" to every request but `events`, which it follows. The
+/// directory of the socket must be kept.
+fn serving() -> (tempfile::TempDir, std::path::PathBuf) {
+    use super::server::{Answer, Call, bind, serve};
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("s");
+    let (ready, made) = std::sync::mpsc::sync_channel(1);
+    let at = path.clone();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = bind(&at).expect("it can listen");
+            ready.send(()).expect("the test waits");
+            let (calls, mut arriving) = tokio::sync::mpsc::channel(8);
+            let (events, _) = tokio::sync::broadcast::channel(1);
+            let answer = async {
+                while let Some(Call { request, answer, .. }) = arriving.recv().await {
+                    let done = Response::Outcome(Outcome { ok: true, message: "done".to_owned() });
+                    let said = match request {
+                        Request::Events { .. } => Answer::Events(Vec::new(), Some(events.subscribe())),
+                        _ => Answer::One(Box::new(done)),
+                    };
+                    drop(answer.send(said));
+                }
+            };
+            tokio::join!(serve(listener, calls), answer);
+        });
+    });
+    made.recv().expect("it listens");
+    (directory, path)
+}
+
+// Whoever holds connections open keeps nobody from giving an order
+#[test]
+fn silent_clients_and_followers_leave_places_to_orders() {
+    let (_directory, path) = serving();
+    let ask = |request: &Request| Client::connect(&path).expect("it listens").ask(request).expect("an answer");
+    let done = Response::Outcome(Outcome { ok: true, message: "done".to_owned() });
+    let order = Request::Switch { group: "web".to_owned() };
+
+    let follow = Request::Events { follow: true };
+    let followers: Vec<Client> = (0..super::server::FOLLOWERS)
+        .map(|_| {
+            let mut client = Client::connect(&path).expect("it listens");
+            client.send(&follow).expect("it reads");
+            client
+        })
+        .collect();
+    assert_eq!(ask(&order), done, "an order beside them");
+    let Response::Outcome(refused) = ask(&follow) else { panic!("one follower too many") };
+    assert!(!refused.ok && refused.message.contains("follow events already"), "{}", refused.message);
+    drop(followers);
+
+    let silent: Vec<Client> =
+        (0..super::server::CONNECTIONS).map(|_| Client::connect(&path).expect("it listens")).collect();
+    assert_eq!(ask(&order), done, "an order beside as many silent ones as there are places");
+    drop(silent);
 }

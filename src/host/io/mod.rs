@@ -4,6 +4,7 @@
 //! Never does: decide anything. Each thing that happens out there becomes a value: a datagram, a
 //! frame, a change of an interface, or an error with the operation, the object and the cause.
 
+pub mod begin;
 pub mod clock;
 pub mod dial;
 pub mod heap;

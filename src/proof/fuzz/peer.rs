@@ -186,10 +186,11 @@ impl Talk {
 /// A command about one of the groups, or about none.
 pub(super) fn draw_command(choice: u8) -> Command {
     let group = GroupId(u16::from(choice & 1));
-    match choice % 7 {
+    match choice % 8 {
         0 | 1 => Command::Switch(group),
         2 | 3 => Command::Pause(group),
         4 | 5 => Command::Resume(group),
+        6 => Command::Abandon,
         _ => Command::Stop,
     }
 }

@@ -13,7 +13,7 @@ use crate::control::server::{Answer, Call, converse};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// The agent's answer to a request that it understood.
 const DONE: &str = "done";
@@ -93,19 +93,22 @@ async fn conversation(stream: &[u8], pieces: u64) -> Vec<Response> {
         }
         responses
     };
-    let (_ended, (), (), responses) = tokio::join!(converse(agent, calls), answer(asked), talk, listen);
+    let places = Semaphore::new(1);
+    let (_ended, (), (), responses) = tokio::join!(converse(agent, calls, &places), answer(asked), talk, listen);
     responses
 }
 
 /// Answers calls in place of the slow side of the agent.
 async fn answer(mut calls: mpsc::Receiver<Call>) {
-    while let Some(Call { request, answer }) = calls.recv().await {
+    while let Some(Call { request, answer, .. }) = calls.recv().await {
         let done = Response::Outcome(Outcome { ok: true, message: DONE.to_owned() });
         let said = match request {
             Request::Events { .. } => Answer::Events(Vec::new(), None),
             Request::Status
             | Request::Record
             | Request::Running
+            | Request::Reload
+            | Request::Leave
             | Request::Switch { .. }
             | Request::Pause { .. }
             | Request::Resume { .. } => Answer::One(Box::new(done)),

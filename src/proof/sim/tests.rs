@@ -5,6 +5,7 @@
 mod histories;
 mod replaced;
 mod stopped_twice;
+mod unseen;
 
 use super::{Job, Mode, Report, Want, run, run_many, story};
 use std::time::Duration;

@@ -72,6 +72,13 @@ impl Commands {
         self.pending.iter().all(|pending| usize::from(pending.group.0) < groups)
     }
 
+    /// Lets the time of the command with number `id` be over now.
+    pub fn end_patience(&mut self, id: u64, now: MonoTime) {
+        for pending in self.pending.iter_mut().filter(|pending| pending.id == id) {
+            pending.until = pending.until.min(now);
+        }
+    }
+
     /// Ends all commands of a group, and answers them with `outcome`.
     pub fn drop_all_of(&mut self, group: GroupId, outcome: Outcome, out: &mut Actions) {
         for pending in self.pending.extract_if(.., |pending| pending.group == group) {

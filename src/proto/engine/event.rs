@@ -194,4 +194,6 @@ pub enum Command {
     Resume(GroupId),
     /// Hand everything over and stop.
     Stop,
+    /// Whoever gave the command with this number waits no longer: what has not been done is not done.
+    Abandon,
 }

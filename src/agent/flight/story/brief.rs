@@ -106,6 +106,7 @@ impl Story<'_> {
             Command::Pause(group) => format!("operator: pause {}", self.names.group(group)),
             Command::Resume(group) => format!("operator: resume {}", self.names.group(group)),
             Command::Stop => "the agent is told to stop".to_owned(),
+            Command::Abandon => "operator: waits no longer".to_owned(),
         }
     }
 

@@ -204,3 +204,66 @@ fn a_program_that_others_can_change_is_refused_with_its_line() {
     programs::validate(&link).expect("nobody can now");
     assert!(matches!(programs::validate(&directory.path().join("none")), Err(ProgramError::Missing(_))));
 }
+
+// What is there is not yet what can run
+#[test]
+fn a_program_that_nothing_can_run_is_refused_before_it_is_needed() {
+    if !nix::unistd::geteuid().is_root() {
+        return eprintln!("left out: only root can make files of root");
+    }
+    let (directory, path) = program("hook");
+    let said = |text: &[u8]| {
+        std::fs::write(&path, text).expect("it can be written");
+        programs::validate(&path).map_err(|error| error.to_string())
+    };
+    assert_eq!(said(b"#!/bin/sh\nexit 0\n"), Ok(()));
+    assert_eq!(said(b"#! /usr/bin/env sh\nexit 0\n"), Ok(()));
+    for (text, expected) in [
+        (&b"#!/bin/sh\r\nexit 0\r\n"[..], "carriage return"),
+        (b"#!/usr/bin/no-such-python\n", "needs /usr/bin/no-such-python"),
+        (b"#!/usr/bin/env no-such-python\n", "needs no-such-python"),
+        (b"#!\n", "names no interpreter"),
+        (b"\xef\xbb\xbf#!/bin/sh\n", "byte order mark"),
+        (b"exit 0\n", "neither a program nor a script"),
+        (b"", "neither a program nor a script"),
+    ] {
+        let wrong = said(text).expect_err("nothing runs this");
+        assert!(wrong.contains(expected), "{:?}: {wrong}", String::from_utf8_lossy(text));
+    }
+    // A script that names itself.
+    let own = format!("#!{}\n", path.display());
+    assert!(said(own.as_bytes()).expect_err("without end").contains("without end"));
+
+    // An agent starts all the same, since the file may be put right; `check` tells.
+    let text = format!("{GOOD}[group.hooks]\nbefore_open = [[\"{}\"]]\n", path.display());
+    let cluster = parse(&text).expect("the text is right");
+    let errors = cluster.program_errors();
+    assert!(errors.len() == 1 && errors[0].wrong.contains("without end"), "{errors:?}");
+    drop(directory);
+}
+
+// Root runs what an interpreter is given, too
+#[test]
+fn the_script_that_an_interpreter_is_given_is_judged_as_a_program_is() {
+    if !nix::unistd::geteuid().is_root() {
+        return eprintln!("left out: only root can make files of root");
+    }
+    let (directory, script) = program("script");
+    let text = script.to_str().expect("it is text").to_owned();
+    let said = |program: &str, arguments: &[&str]| {
+        let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+        programs::validate_command(Path::new(program), &arguments).map_err(|error| error.to_string())
+    };
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o644)).expect("it is ours");
+    assert_eq!(said("/bin/sh", &[&text]), Ok(()), "a script that is read needs no permission to be run");
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o666)).expect("it is ours");
+    for arguments in [&[text.as_str()][..], &["-x", &text], &["--", &text, "more"]] {
+        let wrong = said("/bin/sh", arguments).expect_err("others can write to it");
+        assert!(wrong.contains(&text) && wrong.contains("can be written by others"), "{wrong}");
+    }
+    assert_eq!(said("/bin/sh", &["-c", &text]), Ok(()), "that is text, and a word of it");
+    assert_eq!(said("/bin/true", &[&text]), Ok(()), "no interpreter: a file like any other");
+    drop(directory);
+    let wrong = said("/bin/sh", &[&text]).expect_err("it is gone");
+    assert!(wrong.contains(&text) && wrong.contains("cannot be looked at"), "{wrong}");
+}

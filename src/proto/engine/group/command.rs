@@ -89,6 +89,10 @@ impl Engine {
                 self.commands.stopping.get_or_insert(now + STOP_PATIENCE);
                 Some(Outcome::Done)
             }
+            Command::Abandon => {
+                self.commands.end_patience(id, now);
+                None
+            }
         };
         if let Some(outcome) = outcome {
             out.push(Action::Reply { id, outcome });
