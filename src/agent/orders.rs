@@ -41,6 +41,8 @@ pub(super) enum Order {
     Neighbours { interface: InterfaceId },
     /// Tell the engine the hardware addresses of this server's interfaces.
     OwnMacs(Box<[MacAddr]>),
+    /// Tell the engine the hardware addresses of machines inside this server on an interface's segment.
+    InsideMacs { interface: InterfaceId, macs: Box<[MacAddr]> },
     /// Tell the engine an operator's command, and publish its outcome under `id`.
     Command { id: u64, command: Command },
     /// Publish the engine's report under `id`.

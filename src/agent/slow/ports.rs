@@ -132,6 +132,9 @@ impl Ports {
                 effects.event(Severity::Error, "interface_error", text);
             }
             KeeperEvent::OwnMacs { macs } => effects.order(Order::OwnMacs(macs.into())),
+            KeeperEvent::InsideMacs { interface, macs } => {
+                effects.order(Order::InsideMacs { interface, macs: macs.into() });
+            }
             KeeperEvent::Guard(news) => report_guard(news, &mut effects),
             KeeperEvent::Reconfigured => {}
         }
