@@ -8,43 +8,44 @@ use crate::lab::{Lab, Port, Server, clock};
 use crate::probe::oracle::Expected;
 use crate::scene::{ADDRESS, ADDRESS6, GROUP, Scene, Setup};
 use std::time::Duration;
+use vipair::types::MacAddr;
 
 /// How the bridge of a server is built.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// The interface is the bridge, and its uplink is of a kind that leads out.
     Plain,
-    /// The interface is a VLAN of a bridge that tells VLANs apart.
-    Vlan,
+    /// The interface is a macvlan on the bridge.
+    Above,
     /// The server is a container itself: its uplink is a veth, as the port of its virtual machine is.
     Container,
 }
 
-/// Makes the server's interface a bridge of the same name and address, or one on it. Its uplink is made of
+/// Makes the server's interface a bridge of the same name and address, or a macvlan on one. Its uplink is made of
 /// the former interface; another port leads to a virtual machine, which talks all the time.
 fn build_bridge(lab: &Lab, server: Server, kind: Kind) -> Machine {
     let (port, host) = (server.port(), lab.server(server));
     let machine = Netns::create(&format!("{}-{}-vm", lab.prefix(), server.name()));
-    let (mac, bridge) = (port.mac(), if kind == Kind::Vlan { "trunk" } else { "eth0" });
+    let mac = port.mac();
+    // The bridge below a macvlan has an address of its own.
+    let of_bridge = if kind == Kind::Above { MacAddr([2, 0, 0, 0, 0x77, 1]) } else { mac };
+    let bridge = if kind == Kind::Above { "trunk" } else { "eth0" };
     let uplink = match kind {
-        Kind::Plain | Kind::Vlan => "link add dev uplink link cable type macvlan mode passthru",
+        Kind::Plain | Kind::Above => "link add dev uplink link cable type macvlan mode passthru",
         Kind::Container => "link set dev cable down\nlink set dev cable name uplink",
     };
     host.ip(&format!(
         "address flush dev eth0\nlink set dev eth0 down\nlink set dev eth0 name cable\n\
          link set dev cable up\n{uplink}\n\
-         link add dev {bridge} address {mac} type bridge stp_state 0 mcast_snooping 0\n\
+         link add dev {bridge} address {of_bridge} type bridge stp_state 0 mcast_snooping 0\n\
          link set dev uplink master {bridge} up\nlink set dev {bridge} up\n\
          link add dev vm0 type veth peer name eth0 netns {}\nlink set dev vm0 master {bridge} up\n",
         machine.name()
     ));
-    if kind == Kind::Vlan {
-        host.ip("link set dev trunk type bridge vlan_filtering 1 vlan_default_pvid 0\n");
-        for words in ["uplink vid 7 pvid untagged", "vm0 vid 7 pvid untagged", "trunk vid 7 self"] {
-            let words: Vec<&str> = words.split(' ').collect();
-            host.tool("bridge", &[&["vlan", "add", "dev"], words.as_slice()].concat(), "");
-        }
-        host.ip("link add link trunk name eth0 type vlan id 7\nlink set dev eth0 up\n");
+    if kind == Kind::Above {
+        host.ip(&format!(
+            "link add link trunk name eth0 address {mac} type macvlan mode private\nlink set dev eth0 up\n"
+        ));
     }
     host.ip(&format!(
         "address add {}/24 dev eth0\naddress add {}/64 dev eth0 nodad\nroute add default via {}\n",
@@ -153,18 +154,18 @@ fn a_standby_that_is_cut_off_takes_nothing_over_whatever_its_virtual_machines_sa
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// S8: the same where the group is on a VLAN of the bridge
+// S8: the same where the group is on an interface above the bridge
 #[test]
-fn a_standby_on_a_vlan_of_a_bridge_takes_nothing_over_either() {
-    let (mut scene, _machines) = start_on(Kind::Vlan, Setup::of("lan"));
+fn a_standby_above_a_bridge_takes_nothing_over_either() {
+    let (mut scene, _machines) = start_on(Kind::Above, Setup::of("lan"));
     cut_standby_off(&mut scene);
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
-// HP-8: the carrier of a VLAN is that of its bridge, which virtual machines keep
+// HP-8: the carrier of an interface above a bridge is that of the bridge, which virtual machines keep
 #[test]
-fn an_active_on_a_vlan_of_a_bridge_hands_over_when_the_uplink_is_lost() {
-    let (mut scene, _machines) = start_on(Kind::Vlan, Setup::of("lan"));
+fn an_active_above_a_bridge_hands_over_when_the_uplink_is_lost() {
+    let (mut scene, _machines) = start_on(Kind::Above, Setup::of("lan"));
     let cut = scene.lab.carrier_down(&[Port::Alpha]);
     let at = scene.wait_answered_by(Server::Beta);
     assert!(at.since(cut) < Duration::from_secs(2), "clients were not answered for {:?}", at.since(cut));
