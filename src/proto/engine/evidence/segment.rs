@@ -34,6 +34,9 @@ pub(in crate::engine) struct Segment {
     pub next_refresh: MonoTime,
     /// Whether a takeover waits because nobody is heard here.
     pub isolated: bool,
+    /// When such a wait last ended because somebody was heard again. What is asked can be answered from
+    /// then on.
+    pub heard_again: Option<MonoTime>,
 }
 
 impl Segment {
@@ -78,6 +81,18 @@ impl Segment {
     /// could ask.
     pub fn is_alive(&self, start: MonoTime) -> bool {
         self.neighbours.is_empty() || self.traffic.is_some_and(|traffic| traffic >= start)
+    }
+
+    /// Notes whether a takeover waits because nobody is heard here.
+    pub fn note_isolation(&mut self, isolated: bool, now: MonoTime) {
+        if std::mem::replace(&mut self.isolated, isolated) && !isolated {
+            self.heard_again = Some(now);
+        }
+    }
+
+    /// Since when an answer could have been heard, as far as being isolated goes.
+    pub fn hears_since(&self, now: MonoTime) -> MonoTime {
+        if self.isolated { now } else { self.heard_again.unwrap_or_default() }
     }
 
     /// Asks the gateway and the neighbours seen last whether they are there.

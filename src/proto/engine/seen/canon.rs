@@ -247,7 +247,7 @@ impl Reach {
 impl Segment {
     /// Adds the neighbours, the gateway, and when somebody was last heard on the segment.
     fn canon(&self, now: MonoTime, horizon: &Horizon, canon: &mut Canon) {
-        let Segment { neighbours, gateway, inside, traffic, next_refresh, isolated } = self;
+        let Segment { neighbours, gateway, inside, traffic, next_refresh, isolated, heard_again } = self;
         canon.list(neighbours, |canon, neighbour| {
             let Neighbour { mac, address, seen, since } = *neighbour;
             canon.mac(mac);
@@ -263,6 +263,7 @@ impl Segment {
         canon.option(traffic.as_ref(), |canon, when| canon.age(now, *when, horizon.segment));
         canon.ahead(now, *next_refresh);
         canon.flags(&[*isolated]);
+        canon.option(heard_again.as_ref(), |canon, when| canon.age(now, *when, horizon.silence));
     }
 }
 

@@ -155,6 +155,39 @@ fn a_standby_that_reached_nobody_for_minutes_takes_nothing_over_when_its_links_g
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
+// L2: a neighbour's frame comes before the peer's answer
+#[test]
+fn a_standby_that_is_back_after_a_long_time_asks_before_it_takes_over() {
+    for away in [1, 3, 8, 60] {
+        let mut world = settled(Profile::Lan);
+        let changes = world.changes(0).len();
+        cut_off(&mut world, 1);
+        world.run(Duration::from_secs(away));
+        assert_eq!(world.answering(), [0], "away for {away} s");
+        world.off_segment[1] = false;
+        world.cut.clear();
+        world.traffic();
+        world.run(Duration::from_secs(3));
+        assert_eq!((world.answering(), world.changes(0).len()), (vec![0], changes), "away for {away} s");
+        assert_eq!((world.role(1), world.reason(1)), (Role::Standby, Reason::None), "away for {away} s");
+    }
+}
+
+// L1: when it is back, and the active is not, it is as quick as ever
+#[test]
+fn a_standby_that_is_back_takes_over_from_an_active_that_is_gone() {
+    let mut world = settled(Profile::Lan);
+    cut_off(&mut world, 1);
+    world.run(Duration::from_secs(3));
+    world.crash(0);
+    world.run(Duration::from_secs(1));
+    world.off_segment[1] = false;
+    world.cut.clear();
+    world.traffic();
+    let took = world.run_until_answered_by(1, Duration::from_secs(2));
+    assert!(took < ms(250), "{took:?}");
+}
+
 // HP-8
 #[test]
 fn an_active_that_hears_machines_inside_itself_alone_reaches_nobody() {
