@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 mod changes;
+mod inside;
 mod names;
 mod others;
 mod place;

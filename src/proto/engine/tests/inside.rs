@@ -233,6 +233,16 @@ fn a_peers_answer_counts_also_from_inside() {
     }
     world.run(world.timing.veto - ms(50));
     assert_eq!(world.answering(), [0], "the peer answers, and is believed");
+    // Its frames also say that somebody is reached.
+    let mut world = settled(Profile::Lan);
+    tell(&mut world, 1, &[mac(0)]);
+    world.off_segment[1] = true;
+    let claim = Sighting::Claim { address: vip(0), mac: mac(0) };
+    for _ in 0..60 {
+        world.handle(1, Event::Seen { interface: ETH, sighting: claim });
+        world.run(ms(100));
+    }
+    assert_eq!(world.reason(1), Reason::None);
 }
 
 // S8, L1: clients come through the gateway, wherever it is
