@@ -261,7 +261,8 @@ impl Uplinks {
     fn tell_inside(&mut self, news: &mut Vec<KeeperEvent>) {
         let mut now: BTreeMap<InterfaceId, Vec<MacAddr>> =
             self.told.keys().map(|known| (*known, Vec::new())).collect();
-        now.extend(self.bridges.iter().map(|bridge| (bridge.interface, bridge.inside.macs().collect())));
+        let bridges = self.bridges.iter().filter(|bridge| bridge.bridge.is_some());
+        now.extend(bridges.map(|bridge| (bridge.interface, bridge.inside.macs().collect())));
         for (interface, macs) in &now {
             if self.told.get(interface).map_or(&[][..], Vec::as_slice) != macs {
                 news.push(KeeperEvent::InsideMacs { interface: *interface, macs: macs.clone() });
