@@ -16,12 +16,15 @@ pub const MAX_UPLINKS: usize = 16;
 
 const RIGHT: &str = "write names in a list, or a list per node: { alpha = [\"eth0\"], beta = [\"ens3\"] }";
 
+/// A list of names, each with its line.
+type Names = At<Vec<At<String>>>;
+
 /// `uplinks` as it is written.
 pub(crate) enum RawUplinks {
     /// The same names for all nodes.
-    Everywhere(At<Vec<At<String>>>),
+    Everywhere(Names),
     /// Names for each node, by the node's name.
-    PerNode(Vec<(At<String>, At<Vec<At<String>>>)>),
+    PerNode(Vec<(At<String>, Names)>),
 }
 
 /// The value of `uplinks` in a group's table. `None` without the key, or if it has another type, which
@@ -44,12 +47,7 @@ pub(super) fn read(table: &Table<'_>, report: &mut Report<'_>) -> Option<RawUpli
 
 /// The list of names at `key`. `None` if it is no list, which has been reported; an element that is no
 /// string is reported and left out.
-fn read_names(
-    key: &str,
-    line: usize,
-    value: &Spanned<DeValue<'_>>,
-    report: &mut Report<'_>,
-) -> Option<At<Vec<At<String>>>> {
+fn read_names(key: &str, line: usize, value: &Spanned<DeValue<'_>>, report: &mut Report<'_>) -> Option<Names> {
     let DeValue::Array(elements) = value.get_ref() else {
         report.add(line, key, format!("is {}", described(value.get_ref())), RIGHT);
         return None;
@@ -68,7 +66,7 @@ fn read_names(
 /// Validates the uplinks of a group, and returns them for each node, in the order of the nodes; none
 /// where the key is left out. They are meaningful only if the report stays empty.
 pub(super) fn validate(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) -> Vec<Vec<String>> {
-    let values = |names: &At<Vec<At<String>>>| names.value.iter().map(|name| name.value.clone()).collect::<Vec<_>>();
+    let values = |names: &Names| names.value.iter().map(|name| name.value.clone()).collect::<Vec<_>>();
     match &raw.uplinks {
         None => vec![Vec::new(); nodes.len()],
         Some(RawUplinks::Everywhere(names)) => {
@@ -91,7 +89,7 @@ pub(super) fn validate(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) 
 }
 
 /// Reports what is wrong with a list of names of ports.
-fn validate_names(key: &str, names: &At<Vec<At<String>>>, report: &mut Report<'_>) {
+fn validate_names(key: &str, names: &Names, report: &mut Report<'_>) {
     let count = names.value.len();
     if count == 0 {
         report.add(names.line, key, "is empty", "name the ports that lead out of the server, or leave the key out");

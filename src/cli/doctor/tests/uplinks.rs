@@ -1,7 +1,7 @@
 //! Tests of what is said of a bridge's ports.
 
-use crate::doctor::uplinks::judge;
-use crate::doctor::{Finding, Level};
+use crate::cli::doctor::uplinks::judge;
+use crate::cli::doctor::{Finding, Level};
 use crate::io::netlink::BridgePort;
 
 /// A port with this name and kind.
