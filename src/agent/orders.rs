@@ -67,6 +67,13 @@ pub(super) enum Order {
     StoreFailed,
 }
 
+impl Order {
+    /// Tells who is inside this server on an interface's segment.
+    pub fn inside(interface: InterfaceId, macs: Vec<MacAddr>) -> Order {
+        Order::InsideMacs { interface, macs: macs.into() }
+    }
+}
+
 /// A group as the hot thread's hands know it.
 #[derive(Debug)]
 pub(super) struct Group {

@@ -131,9 +131,7 @@ impl Ports {
                 effects.event(Severity::Error, "interface_error", text);
             }
             KeeperEvent::OwnMacs { macs } => effects.order(Order::OwnMacs(macs.into())),
-            KeeperEvent::InsideMacs { interface, macs } => {
-                effects.order(Order::InsideMacs { interface, macs: macs.into() });
-            }
+            KeeperEvent::InsideMacs { interface, macs } => effects.order(Order::inside(interface, macs)),
             KeeperEvent::Guard(news) => report_guard(news, &mut effects),
             KeeperEvent::Reconfigured => {}
         }
