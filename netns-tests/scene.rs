@@ -128,8 +128,11 @@ impl Scene {
             if scene.witnesses.is_empty() {
                 scene.wait_role(Server::Alpha, name, "active");
             } else {
-                let ready = |s: &mut Scene| s.agent(Server::Alpha).status().is_ok_and(|status| status.is_ready(name));
-                scene.wait(&format!("alpha to be ready for {name}"), ready);
+                let lacks_votes_only = |s: &mut Scene| {
+                    let status = s.agent(Server::Alpha).status();
+                    status.is_ok_and(|s| s.is_ready(name) || s.text(name, "reason").starts_with("no majority"))
+                };
+                scene.wait(&format!("alpha to lack nothing but votes for {name}"), lacks_votes_only);
             }
         }
         scene.start_agent(Server::Beta);

@@ -63,7 +63,8 @@ struct Translated {
 /// Starts a pair that translates, with hooks that commit the cache if `hooked`, and a connection
 /// through alpha.
 fn start_translated(hooked: bool) -> Translated {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    // Root runs nothing from a place where others can write.
+    let dir = tempfile::Builder::new().prefix("vipair-lab").tempdir_in("/run").expect("we are root");
     let script = dir.path().join("conntrackd");
     let hooks_toml = if hooked { hook_lines(&script.to_string_lossy()) } else { String::new() };
     let group = GroupText::new(GROUP, &[ADDRESS]).more_toml(&hooks_toml);

@@ -70,6 +70,20 @@ fn standby_that_hears_nobody_on_the_segment_does_not_promote() {
     scene.finish(&Expected::owner(Server::Alpha));
 }
 
+// L2: when it is back, the first that it hears is a client, and not yet the active
+#[test]
+fn standby_that_was_away_for_long_takes_nothing_over_when_it_is_back() {
+    let mut scene = Scene::start(Setup::of("lan"));
+    for away in [3, 5] {
+        scene.cut_off(Server::Beta);
+        assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(away));
+        scene.lab.join(&[Port::Beta, Port::BetaSecondLink]);
+        scene.wait_ready(Server::Beta, GROUP);
+        assert_nothing_moves(&scene, Server::Alpha, Duration::from_secs(1));
+    }
+    scene.finish(&Expected::owner(Server::Alpha));
+}
+
 // S8: while one link is left, the pair is not apart
 #[test]
 fn split_segment_with_a_heartbeat_link_keeps_one_active() {

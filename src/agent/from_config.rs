@@ -134,6 +134,7 @@ pub(super) fn guarded(config: &Config) -> Vec<Guarded> {
         interface: interface_of(&interfaces, name),
         name: (*name).to_owned(),
         groups: groups(name),
+        uplinks: config.uplinks(name).to_vec(),
     };
     interfaces.iter().map(guarded).collect()
 }

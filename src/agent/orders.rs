@@ -41,6 +41,8 @@ pub(super) enum Order {
     Neighbours { interface: InterfaceId },
     /// Tell the engine the hardware addresses of this server's interfaces.
     OwnMacs(Box<[MacAddr]>),
+    /// Tell the engine the hardware addresses of machines inside this server on an interface's segment.
+    InsideMacs { interface: InterfaceId, macs: Box<[MacAddr]> },
     /// Tell the engine an operator's command, and publish its outcome under `id`.
     Command { id: u64, command: Command },
     /// Publish the engine's report under `id`.
@@ -63,6 +65,13 @@ pub(super) enum Order {
     Stored { version: u64 },
     /// Tell the engine that a state could not be written.
     StoreFailed,
+}
+
+impl Order {
+    /// Tells who is inside this server on an interface's segment.
+    pub fn inside(interface: InterfaceId, macs: Vec<MacAddr>) -> Order {
+        Order::InsideMacs { interface, macs: macs.into() }
+    }
 }
 
 /// A group as the hot thread's hands know it.

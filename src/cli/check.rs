@@ -138,6 +138,9 @@ fn group_lines(cluster: &ClusterFile, group: &ClusterGroup) -> Vec<String> {
     if group.interfaces.iter().all(|interface| *interface == group.interfaces[0]) {
         interfaces = vec![group.interfaces[0].clone()];
     }
+    let named = cluster.nodes.iter().zip(&group.uplinks).filter(|(_, uplinks)| !uplinks.is_empty());
+    let uplinks: Vec<String> =
+        named.map(|(node, uplinks)| format!("{} on {}", uplinks.join(" and "), node.name)).collect();
     let returns = if group.preempt {
         format!("which takes it back after {} of being ready", time_text(group.preempt_delay))
     } else {
@@ -152,6 +155,9 @@ fn group_lines(cluster: &ClusterFile, group: &ClusterGroup) -> Vec<String> {
         format!("    interface {}; prefers {}, {returns}", interfaces.join(", "), name(group.prefer)),
         format!("    after a handover the former node carries open connections for {}", time_text(group.drain)),
     ];
+    if !uplinks.is_empty() {
+        lines.push(format!("    what leads out of the server is {}, and no other port", uplinks.join(", ")));
+    }
     if cluster.witness.is_some() {
         let evidence = match group.promote {
             Promote::Peer => "when it has not heard the active on any link for as long as promises to it last",

@@ -128,6 +128,8 @@ mutants! {
     AnyAddressProbed,
     /// A node that hears nobody on the segment takes over all the same (S8).
     IsolatedTakesOver,
+    /// Machines inside this server count as life on its segment (S8).
+    InsideCounts,
     /// Silent neighbours hold a takeover back for ever (S6).
     IsolationUnlimited,
     /// Probes that nobody could hear count once the segment is back (S8).

@@ -34,6 +34,7 @@ fn group(key: u64, checks: &[Check]) -> Group {
         name: format!("g{key}"),
         key: GroupKey(key),
         interface: "eth0".to_owned(),
+        uplinks: Vec::new(),
         addresses: Vec::new(),
         prefer: NodeId(1),
         preempt: false,

@@ -1,8 +1,8 @@
 //! The grounds of a decision: who was heard last and when, what was asked, who answered.
 //!
 //! Owns: these grounds, gathered step by step from a replay's inputs and actions, for the lines of
-//! `vipair replay`. Never does: ask the engine, which keeps an account of its own for its
-//! decisions. Datagrams that cannot be read are passed over.
+//! `vipair replay`. Never does: ask the engine for its own account (only for who is inside this
+//! server). Datagrams that cannot be read are passed over.
 
 use super::replay::{Input, Step};
 use crate::engine::{Action, Event};
@@ -35,7 +35,7 @@ pub(super) struct Grounds {
     asking: Option<Asking>,
     /// First answer to a probe since the peer was heard.
     answer: Option<(Vip, MacAddr, MonoTime)>,
-    /// Newest frame of another host on the clients' segment.
+    /// Newest frame of another host on the clients' segment; none of a machine inside this server.
     traffic: Option<(MacAddr, MonoTime)>,
     /// First refusal by the peer's kernel since the peer was heard.
     refused: Option<MonoTime>,
@@ -121,8 +121,10 @@ impl Grounds {
                     }
                 }
             }
-            Event::Seen { sighting: Sighting::Claim { mac, .. } | Sighting::Presence { mac }, .. } => {
-                self.traffic = Some((mac, step.now));
+            Event::Seen { interface, sighting: Sighting::Claim { mac, .. } | Sighting::Presence { mac } } => {
+                if !step.engine.is_inside(interface, mac) {
+                    self.traffic = Some((mac, step.now));
+                }
             }
             Event::Tick
             | Event::Datagram { .. }
@@ -135,6 +137,7 @@ impl Grounds {
             | Event::GateReplaced { .. }
             | Event::Anchor { .. }
             | Event::OwnMacs { .. }
+            | Event::InsideMacs { .. }
             | Event::Stored { .. }
             | Event::StoreFailed
             | Event::Command { .. }

@@ -27,6 +27,7 @@ pub enum Happened {
     GateReplaced { interface: InterfaceId },
     Anchor { interface: InterfaceId, address: IpAddr, mac: Option<MacAddr> },
     OwnMacs { macs: Vec<MacAddr> },
+    InsideMacs { interface: InterfaceId, macs: Vec<MacAddr> },
     Stored { version: u64 },
     StoreFailed,
     Command { id: u64, command: Command },
@@ -54,6 +55,7 @@ impl Happened {
             Event::GateReplaced { interface } => Happened::GateReplaced { interface },
             Event::Anchor { interface, address, mac } => Happened::Anchor { interface, address, mac },
             Event::OwnMacs { macs } => Happened::OwnMacs { macs: macs.to_vec() },
+            Event::InsideMacs { interface, macs } => Happened::InsideMacs { interface, macs: macs.to_vec() },
             Event::Stored { version } => Happened::Stored { version },
             Event::StoreFailed => Happened::StoreFailed,
             Event::Command { id, command } => Happened::Command { id, command },
@@ -80,6 +82,7 @@ impl Happened {
             Happened::GateReplaced { interface } => Event::GateReplaced { interface },
             Happened::Anchor { interface, address, mac } => Event::Anchor { interface, address, mac },
             Happened::OwnMacs { ref macs } => Event::OwnMacs { macs },
+            Happened::InsideMacs { interface, ref macs } => Event::InsideMacs { interface, macs },
             Happened::Stored { version } => Event::Stored { version },
             Happened::StoreFailed => Event::StoreFailed,
             Happened::Command { id, command } => Event::Command { id, command },
@@ -104,6 +107,7 @@ impl Happened {
             | Happened::Interface { interface, .. }
             | Happened::LeaseRefused { interface }
             | Happened::GateReplaced { interface }
+            | Happened::InsideMacs { interface, .. }
             | Happened::Anchor { interface, .. } => has_interface(*interface),
             Happened::Adopted { interface, open, .. } => {
                 has_interface(*interface) && open.iter().all(|(group, _)| has_group(*group))

@@ -143,6 +143,7 @@ impl Recorder {
             | Event::GateReplaced { .. }
             | Event::Anchor { .. }
             | Event::OwnMacs { .. }
+            | Event::InsideMacs { .. }
             | Event::Stored { .. }
             | Event::StoreFailed
             | Event::Command { .. }

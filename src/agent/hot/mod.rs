@@ -266,6 +266,9 @@ impl Hot {
                     self.handle(now, Event::Anchor { interface, address, mac });
                 }
                 Order::OwnMacs(macs) => self.handle(now, Event::OwnMacs { macs: &macs }),
+                Order::InsideMacs { interface, macs } => {
+                    self.handle(now, Event::InsideMacs { interface, macs: &macs });
+                }
                 Order::Command { id, command } => self.handle(now, Event::Command { id, command }),
                 Order::Report { id } => {
                     let report = Box::new(self.engine.report(now));

@@ -16,6 +16,8 @@ pub struct Guarded {
     pub name: String,
     /// Groups and their addresses.
     pub groups: Vec<(GroupKey, Vec<Vip>)>,
+    /// Ports of the bridge that lead out of this server; empty: those whose kind says so.
+    pub uplinks: Vec<String>,
 }
 
 /// How much of a group's addresses is in place.
@@ -117,6 +119,14 @@ pub enum KeeperEvent {
     },
     /// Hardware addresses of this server's interfaces, in order; reported whenever they change.
     OwnMacs {
+        /// The addresses, each once.
+        macs: Vec<MacAddr>,
+    },
+    /// Hardware addresses of machines inside this server that share an interface's segment, in order;
+    /// reported whenever they change.
+    InsideMacs {
+        /// Interface whose segment they share.
+        interface: InterfaceId,
         /// The addresses, each once.
         macs: Vec<MacAddr>,
     },

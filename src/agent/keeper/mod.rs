@@ -29,10 +29,12 @@
 //! | `placement` | how much of each group is in place, and what was reported of it |
 //! | `tools` | kernel access and reporting, shared by all |
 //! | `uplinks` | whether the cable behind a bridge has a signal |
+//! | `inside` | machines inside this server on a bridge |
 //! | `gateways` | gateways of default routes on the segment |
 
 mod event;
 mod gateways;
+mod inside;
 mod others;
 mod placement;
 mod plan;
@@ -222,6 +224,7 @@ impl Keeper {
         self.ports.iter_mut().for_each(Port::begin_period);
         self.strays.iter_mut().for_each(Stray::begin_period);
         self.others.begin_period();
+        self.tools.uplinks.begin_period();
     }
 
     /// Lets every port and every stray interface put right what is wrong, and then the guards of
@@ -237,7 +240,7 @@ impl Keeper {
             self.attend_ports();
         }
         self.strays.retain_mut(|stray| stray.attend(&mut self.tools));
-        self.tools.look_at_uplinks();
+        self.tools.look_at_uplinks(&mut self.events);
     }
 
     /// Lets every port put right what is wrong. All names are looked up before any port takes an
@@ -282,7 +285,8 @@ impl Keeper {
         numbers.dedup();
         for index in numbers {
             if let Some(name) = self.stray_name(index) {
-                let guarded = Guarded { interface: InterfaceId(u8::MAX), name, groups: groups.clone() };
+                let (interface, groups, uplinks) = (InterfaceId(u8::MAX), groups.clone(), Vec::new());
+                let guarded = Guarded { interface, name, groups, uplinks };
                 let gate =
                     Gate::install_in(self.tools.place, index, &guarded.name, &guarded.groups, &self.tools.former);
                 tracing::error!(
@@ -334,6 +338,7 @@ impl Keeper {
         }
         self.begin_period();
         self.others.look_soon();
+        self.tools.uplinks.begin_anew();
     }
 
     /// Takes the newest configuration: ports of known names stay, others come or are cleared.
@@ -347,7 +352,9 @@ impl Keeper {
             match old.iter().position(|port| port.name() == guarded.name) {
                 Some(position) => {
                     let mut port = old.swap_remove(position);
-                    port.index().into_iter().for_each(|index| self.tools.uplinks.renumber(index, guarded.interface));
+                    if let Some(index) = port.index() {
+                        self.tools.uplinks.reconfigure(index, guarded.interface, &guarded.uplinks);
+                    }
                     port.reconfigure(guarded);
                     self.ports.push(port);
                 }

@@ -86,7 +86,7 @@ impl Others {
                 }
             }
             NetlinkEvent::Overrun => self.countdown = 0,
-            NetlinkEvent::AddressAdded { .. } | NetlinkEvent::AddressRemoved { .. } => {}
+            NetlinkEvent::AddressAdded { .. } | NetlinkEvent::AddressRemoved { .. } | NetlinkEvent::Learned(_) => {}
         }
     }
 

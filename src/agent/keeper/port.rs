@@ -177,7 +177,7 @@ impl Port {
             | NetlinkEvent::AddressRemoved { index: on, .. }
             | NetlinkEvent::FilterChanged { index: on } => Some(*on) == index,
             NetlinkEvent::Overrun => true,
-            NetlinkEvent::Link(_) => false,
+            NetlinkEvent::Link(_) | NetlinkEvent::Learned(_) => false,
         };
         if concerns {
             self.look_soon();
@@ -277,7 +277,7 @@ impl Port {
             mac: link.mac,
             port_of,
         };
-        tools.report_state(state, link.index);
+        tools.report_state(state, link.index, &self.wanted.uplinks);
         if link.carrier {
             self.gateway_countdown = 0;
         }

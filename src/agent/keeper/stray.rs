@@ -102,7 +102,9 @@ impl Stray {
         self.look_due |= match event {
             NetlinkEvent::Link(link) => link.index == self.index,
             NetlinkEvent::LinkGone { index, .. } | NetlinkEvent::FilterChanged { index } => *index == self.index,
-            NetlinkEvent::AddressAdded { .. } | NetlinkEvent::AddressRemoved { .. } => false,
+            NetlinkEvent::AddressAdded { .. } | NetlinkEvent::AddressRemoved { .. } | NetlinkEvent::Learned(_) => {
+                false
+            }
             NetlinkEvent::Overrun => true,
         };
     }

@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 mod changes;
+mod inside;
 mod names;
 mod others;
 mod place;
@@ -90,7 +91,7 @@ impl Kept {
 
 /// The interface `west` with the group `web`, which has these addresses.
 fn web(addresses: &[&str]) -> Vec<Guarded> {
-    vec![Guarded { interface: WEST, name: "west".into(), groups: vec![(WEB, vips(addresses))] }]
+    vec![Guarded { interface: WEST, name: "west".into(), groups: vec![(WEB, vips(addresses))], uplinks: Vec::new() }]
 }
 
 /// The group addresses that these texts write.
@@ -344,7 +345,12 @@ fn gateways_are_reported_and_other_neighbours_are_not() {
 #[test]
 fn what_cannot_be_guarded_is_told_once() {
     in_netns(|| {
-        let lo = Guarded { interface: WEST, name: "lo".into(), groups: vec![(WEB, vips(&["10.0.0.100"]))] };
+        let lo = Guarded {
+            interface: WEST,
+            name: "lo".into(),
+            groups: vec![(WEB, vips(&["10.0.0.100"]))],
+            uplinks: Vec::new(),
+        };
         let kept = Kept::start(vec![lo]);
         let operation = kept.find("Failed", |event| match event {
             KeeperEvent::Failed { operation, .. } => Some(operation),
@@ -363,7 +369,7 @@ fn ten_thousand_addresses_do_not_delay_the_news_of_a_lost_carrier() {
         veth();
         let many: Vec<Vip> = (1..=10_000u32).map(|n| Ipv4Addr::from(0x0a00_0000 + n).into()).collect();
         let groups = vec![(WEB, many)];
-        let wanted = vec![Guarded { interface: WEST, name: "west".into(), groups }];
+        let wanted = vec![Guarded { interface: WEST, name: "west".into(), groups, uplinks: Vec::new() }];
         let kept = Kept::start_in(Some(Place::Clsact), wanted);
         kept.attached();
         let mut netlink = crate::io::netlink::Netlink::open().unwrap();

@@ -37,14 +37,15 @@ impl Tools {
     }
 
     /// Passes the state of the interface with the number `index` to the slow side. Of a bridge it
-    /// tells the signal of the cable behind it.
-    pub(super) fn report_state(&mut self, event: KeeperEvent, index: u32) {
-        let event = self.uplinks.adjust(&mut self.netlink, event, index);
+    /// tells the signal of the cable behind it. `named`: the uplinks that the configuration names.
+    pub(super) fn report_state(&mut self, event: KeeperEvent, index: u32, named: &[String]) {
+        let event = self.uplinks.adjust(&mut self.netlink, event, index, named);
         self.report(event);
     }
 
-    /// Looks at the ports of bridges, where one may have changed.
-    pub(super) fn look_at_uplinks(&mut self) {
+    /// Looks at the ports and tables of bridges, where they may have changed.
+    pub(super) fn look_at_uplinks(&mut self, events: &mut NetlinkEvents) {
+        self.uplinks.listen(events);
         self.uplinks.look(&mut self.netlink).into_iter().for_each(|event| self.report(event));
     }
 

@@ -124,14 +124,14 @@ impl Ports {
                 report_restored(names.interface(interface), address, &mut effects);
             }
             KeeperEvent::Warned { interface, text } => {
-                let text = format!("{}: {text}", names.interface(interface));
-                effects.event(Severity::Warning, "interface_warning", text);
+                report_warning(names.interface(interface), &text, &mut effects)
             }
             KeeperEvent::Failed { interface, operation, cause } => {
                 let text = format!("{}: {operation}: {cause}", names.interface(interface));
                 effects.event(Severity::Error, "interface_error", text);
             }
             KeeperEvent::OwnMacs { macs } => effects.order(Order::OwnMacs(macs.into())),
+            KeeperEvent::InsideMacs { interface, macs } => effects.order(Order::inside(interface, macs)),
             KeeperEvent::Guard(news) => report_guard(news, &mut effects),
             KeeperEvent::Reconfigured => {}
         }
@@ -229,6 +229,11 @@ impl Ports {
 fn report_restored(name: &str, address: Vip, effects: &mut Effects) {
     let text = format!("somebody removed {address} from {name}; it was added again");
     effects.event(Severity::Warning, "address_restored", text);
+}
+
+/// Tells people what the keeper cannot mend, or has mended.
+fn report_warning(name: &str, text: &str, effects: &mut Effects) {
+    effects.event(Severity::Warning, "interface_warning", format!("{name}: {text}"));
 }
 
 /// Tells people that an interface does not exist any more, or has another name.

@@ -10,6 +10,7 @@ mod machine;
 mod neighbours;
 mod programs;
 mod services;
+mod uplinks;
 mod witness;
 
 use super::terminal::{self, Tone, paint};
@@ -163,6 +164,7 @@ fn interface_sections(roots: &Roots, config: &Config, local: &[LocalAddress]) ->
         findings.extend(interface::own_addresses(config, name, local));
         // The other questions need an interface that is there.
         if roots.sys.join("class/net").join(name).exists() {
+            findings.extend(uplinks::examine(name, config.uplinks(name)));
             findings.extend(programs::examine(name));
             findings.extend(neighbours::examine(config, name));
         }

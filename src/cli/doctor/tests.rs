@@ -5,6 +5,7 @@ use super::*;
 use crate::config::Config;
 
 mod serving;
+mod uplinks;
 
 use tempfile::TempDir;
 

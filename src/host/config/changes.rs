@@ -140,6 +140,11 @@ fn group_changes(old: &Group, new: &Group, config: &Config) -> Vec<String> {
         found.push(format!("{} removed", address_list(removed)));
     }
     push_if_changed(&mut found, "interface", &old.interface, &new.interface);
+    let uplinks = |group: &Group| match group.uplinks.as_slice() {
+        [] => "by kind".to_owned(),
+        named => named.join(", "),
+    };
+    push_if_changed(&mut found, "uplinks", uplinks(old), uplinks(new));
     push_if_changed(&mut found, "prefer", &config.node(old.prefer).name, &config.node(new.prefer).name);
     push_if_changed(&mut found, "preempt", old.preempt, new.preempt);
     push_if_changed(&mut found, "preempt_delay_ms", old.preempt_delay.as_millis(), new.preempt_delay.as_millis());

@@ -62,6 +62,9 @@ pub struct ClusterGroup {
     pub key: GroupKey,
     /// The interface on every node, in the order of the nodes.
     pub interfaces: Vec<String>,
+    /// Ports of that interface that lead out of the server, for every node; none where they are told
+    /// by their kind.
+    pub uplinks: Vec<Vec<String>>,
     /// The service addresses.
     pub addresses: Vec<Vip>,
     /// The node that should be active when both can be.
@@ -312,6 +315,7 @@ impl ClusterFile {
             name: group.name.clone(),
             key: group.key,
             interface: group.interfaces[position].clone(),
+            uplinks: group.uplinks[position].clone(),
             addresses: group.addresses.clone(),
             prefer: group.prefer,
             preempt: group.preempt,

@@ -8,7 +8,7 @@ use super::error::Report;
 use super::raw::{RawGroup, RawInterface};
 use super::value::{Taken, one_of, parse_element, report_duplicates, take_address, validate_name};
 use super::walk::At;
-use super::{ClusterGroup, Node, Promote, ServicePlan, checks, digest, hooks};
+use super::{ClusterGroup, Node, Promote, ServicePlan, checks, digest, hooks, uplinks};
 use crate::types::NodeId;
 use std::time::Duration;
 
@@ -56,6 +56,7 @@ pub(super) fn validate(
         groups.push(ClusterGroup { promote, ..validate_group(group, nodes, taken, report) });
     }
     report_too_many_interfaces(raw, nodes, &groups, report);
+    uplinks::compare(raw, &groups, nodes, report);
     groups
 }
 
@@ -85,6 +86,7 @@ fn validate_group(raw: &RawGroup, nodes: &[Node], taken: &mut Taken, report: &mu
         key: digest::group_key(&name),
         name,
         interfaces: validate_interfaces(raw, nodes, report),
+        uplinks: uplinks::validate(raw, nodes, report),
         addresses,
         prefer: validate_prefer(raw, nodes, report),
         preempt: raw.preempt.as_ref().is_some_and(|at| at.value),
@@ -127,7 +129,7 @@ fn validate_prefer(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) -> N
 }
 
 /// Reports a name that no node has.
-fn report_unknown_node(key: &str, line: usize, given: &str, nodes: &[Node], report: &mut Report<'_>) {
+pub(super) fn report_unknown_node(key: &str, line: usize, given: &str, nodes: &[Node], report: &mut Report<'_>) {
     let known: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).filter(|name| !name.is_empty()).collect();
     report.add(line, key, format!("there is no node \"{given}\""), one_of(given, &known));
 }
@@ -168,7 +170,7 @@ fn validate_interfaces(raw: &RawGroup, nodes: &[Node], report: &mut Report<'_>) 
 
 /// Reports a name that the kernel would not accept (`dev_valid_name` in net/core/dev.c), and the
 /// loopback.
-fn validate_interface_name(key: &str, name: &At<String>, report: &mut Report<'_>) {
+pub(super) fn validate_interface_name(key: &str, name: &At<String>, report: &mut Report<'_>) {
     let text = &name.value;
     let wrong = if text.is_empty() {
         "is empty".to_owned()

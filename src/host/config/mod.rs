@@ -31,6 +31,7 @@ mod schema;
 mod service;
 #[cfg(test)]
 mod tests;
+mod uplinks;
 mod valid;
 mod value;
 mod walk;
@@ -96,6 +97,14 @@ impl Config {
         self.witness.iter().flat_map(Witness::numbered)
     }
 
+    /// The uplinks that this node's groups name for an interface; none if no group does. Those that do
+    /// name the same.
+    #[must_use]
+    pub fn uplinks(&self, interface: &str) -> &[String] {
+        let mut here = self.groups.iter().filter(|group| group.interface == interface);
+        here.find(|group| !group.uplinks.is_empty()).map_or(&[], |group| &group.uplinks)
+    }
+
     /// The distinct interface names that this node's groups use, in order of first use.
     #[must_use]
     pub fn interfaces(&self) -> Vec<&str> {
@@ -150,6 +159,9 @@ pub struct Group {
     pub key: GroupKey,
     /// Name of the interface on *this* node.
     pub interface: String,
+    /// Ports of that interface, a bridge, which lead out of *this* server. Default: none, those whose
+    /// kind says so.
+    pub uplinks: Vec<String>,
     /// The service addresses, in the order of the file, no duplicates anywhere in the file.
     pub addresses: Vec<Vip>,
     /// The node that should be active when both can be. Default: the first node.

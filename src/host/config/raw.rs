@@ -9,6 +9,7 @@ use super::bounds;
 use super::error::Report;
 use super::raw_service::{self, RawCheck, RawHooks};
 use super::schema::{EVERYWHERE, GROUP, HOOKS, NODE, ROOT, Schema, TIMING, WITNESS};
+use super::uplinks::{self, RawUplinks};
 use super::walk::{At, Element, Table, described};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -74,6 +75,7 @@ pub(crate) struct RawGroup {
     pub(crate) line: usize,
     pub(crate) name: Option<At<String>>,
     pub(crate) interface: Option<RawInterface>,
+    pub(crate) uplinks: Option<RawUplinks>,
     pub(crate) addresses: Option<At<Vec<Element>>>,
     pub(crate) prefer: Option<At<String>>,
     pub(crate) preempt: Option<At<bool>>,
@@ -226,6 +228,7 @@ fn read_group(line: usize, entries: &DeTable<'_>, report: &mut Report<'_>) -> Ra
         line,
         name: table.string("name", "write a name in quotes", report),
         interface: read_interface(&table, report),
+        uplinks: uplinks::read(&table, report),
         addresses: table.strings("addresses", addresses, report),
         prefer: table.string("prefer", "write the name of a node in quotes", report),
         preempt: table.boolean("preempt", report),

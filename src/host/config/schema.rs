@@ -29,6 +29,7 @@ pub(super) const GROUP: Schema = Schema {
     keys: &[
         "name",
         "interface",
+        "uplinks",
         "addresses",
         "prefer",
         "preempt",

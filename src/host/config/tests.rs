@@ -11,6 +11,7 @@ mod placed;
 mod random;
 mod right;
 mod service;
+mod uplinks;
 mod witness;
 
 /// The smallest configuration that is right.

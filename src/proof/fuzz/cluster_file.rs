@@ -10,7 +10,7 @@
 mod service;
 
 use super::Taken;
-use crate::config::{ClusterFile, ConfigError, ConfigErrors, MAX_ERRORS, digest};
+use crate::config::{ClusterFile, ClusterGroup, ConfigError, ConfigErrors, MAX_ERRORS, digest};
 use crate::timing::Promote;
 use crate::types::NodeId;
 use std::collections::HashSet;
@@ -126,6 +126,23 @@ fn check_bounds(file: &ClusterFile) {
             assert!((1..=15).contains(&name.len()) && name != "lo", "{name:?}");
             assert!(!name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace()), "{name:?}");
         }
+        check_uplinks(file, group);
+    }
+}
+
+/// Checks the uplinks of a group: on each node at most sixteen ports, none of them the group's own
+/// interface, and the same ones as every other group that names some there.
+fn check_uplinks(file: &ClusterFile, group: &ClusterGroup) {
+    assert_eq!(group.uplinks.len(), 2, "uplinks on each node");
+    for (at, uplinks) in group.uplinks.iter().enumerate() {
+        let names: HashSet<&String> = uplinks.iter().collect();
+        assert!(names.len() == uplinks.len() && names.len() <= 16, "{uplinks:?}");
+        assert!(names.iter().all(|name| (1..=15).contains(&name.len()) && **name != group.interfaces[at]));
+        for other in &file.groups {
+            let others: HashSet<&String> = other.uplinks[at].iter().collect();
+            let free = names.is_empty() || others.is_empty() || other.interfaces[at] != group.interfaces[at];
+            assert!(free || names == others, "{:?} and {:?}", group.name, other.name);
+        }
     }
 }
 
@@ -198,6 +215,13 @@ fn written(file: &ClusterFile) -> String {
             .collect();
         add(format_args!("[[group]]\nname = {}", quoted(&group.name)));
         add(format_args!("interface = {{ {} }}", interfaces.join(", ")));
+        let uplinks: Vec<String> = (file.nodes.iter().zip(&group.uplinks).filter(|(_, names)| !names.is_empty()))
+            .map(|(node, names)| {
+                let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+                format!("{} = [{}]", quoted(&node.name), names.join(", "))
+            })
+            .collect();
+        add(format_args!("uplinks = {{ {} }}", uplinks.join(", ")));
         add(format_args!("addresses = [{}]", list(&group.addresses)));
         add(format_args!("prefer = {}", quoted(&file.nodes[usize::from(group.prefer.0) - 1].name)));
         add(format_args!("preempt = {}", group.preempt));
@@ -308,6 +332,8 @@ pub(super) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("times-that-do-not-fit", with("[[group]]", "[timing]\nprofile = \"wan\"\npulse_ms = 900\n[[group]]")),
         ("address-used-twice", with("10.0.0.100", "10.0.0.2")),
         ("other-family", with("10.0.0.2", "fd00::2")),
+        ("uplinks", with("addresses", "uplinks = [\"enp1s0\", \"bond0\"]\naddresses")),
+        ("uplinks-per-node", with("addresses", "uplinks = { beta = [\"e\", \"e\"], x = [1] }\naddresses")),
         ("unknown-preference", with("interface", "prefer = \"betta\"\ninterface")),
         ("wrong-types", with("[\"10.0.0.1\"]", "[1, 2.5, true, 1979-05-27, {}, []]")),
         ("no-toml", with("]\n[[group]]", "\n[[group]]")),

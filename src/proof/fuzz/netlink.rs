@@ -54,7 +54,10 @@ fn check_message(message: &Message<'_>) {
     if let Some(read) = message::address_message(payload) {
         assert_eq!(Some(&read.prefix), payload.get(1));
     }
-    let _any = message::neighbour(payload);
+    let _any = (message::neighbour(payload), message::layer(payload));
+    if let Some(entry) = message::bridge_entry(payload) {
+        assert!(entry.port != entry.bridge && !entry.mac.is_multicast(), "{entry:?}");
+    }
     let index = message::filter_index(payload);
     let gateways = message::gateways(payload, index.unwrap_or(0));
     assert!(gateways.len() <= payload.len() / 4, "{} gateways in {} bytes", gateways.len(), payload.len());

@@ -101,6 +101,7 @@ const CASES: &[Case] = &[
     (Mutant::OneProbeEnough, Mode::Restart, &["L2"]),
     (Mutant::AnyAddressProbed, Mode::ServeOne, &["S8"]),
     (Mutant::IsolatedTakesOver, Mode::Play, &["S8"]),
+    (Mutant::InsideCounts, Mode::Play, &["S8"]),
     (Mutant::IsolationUnlimited, Mode::FallSilent, &["S6"]),
     (Mutant::IsolatedProbesCount, Mode::LooseCable, &["S8"]),
     (Mutant::RefusedIsGoodbye, Mode::Play, &["S8"]),

@@ -33,6 +33,16 @@ pub fn host_mac(host: usize) -> MacAddr {
     MacAddr([2, 0, 0, 0, 0, 0x80 + byte(host)])
 }
 
+/// Hardware address of a machine inside a node, on the segment of one of its interfaces.
+pub fn inside_mac(node: usize, interface: usize) -> MacAddr {
+    MacAddr([2, 0, 0, 1, byte(interface), byte(node) + 1])
+}
+
+/// The address of the machine inside a node.
+pub fn inside_address(node: usize) -> Vip {
+    IpAddr::V4(Ipv4Addr::new(10, 0, 2, 1 + byte(node)))
+}
+
 /// The address of a host on the clients' segment.
 pub fn host_address(host: usize) -> Vip {
     IpAddr::V4(Ipv4Addr::new(10, 0, 0, 200 + byte(host)))

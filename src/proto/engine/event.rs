@@ -102,6 +102,14 @@ pub enum Event<'a> {
         /// All of them, in order.
         macs: &'a [MacAddr],
     },
+    /// The machines inside this server that share the interface's segment have changed: virtual
+    /// machines on ports of its bridge. They are heard whatever has become of the cable.
+    InsideMacs {
+        /// The interface.
+        interface: InterfaceId,
+        /// Their hardware addresses, all of them, in order.
+        macs: &'a [MacAddr],
+    },
     /// All states up to this version are durable.
     Stored {
         /// The version named by [`Action::Persist`](super::Action::Persist).

@@ -42,7 +42,7 @@
 //! majority of {node, node, witnesses} has promised to vote for nobody else (see `vote`).
 
 use crate::durable::Loaded;
-use crate::types::{InterfaceId, MonoTime};
+use crate::types::{InterfaceId, MacAddr, MonoTime};
 use crate::wire::session::Sessions;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -184,6 +184,7 @@ impl Engine {
             Event::Anchor { interface, address, mac } => self.evidence[interface].note_gateway(address, mac),
             Event::Addresses { group, there } => self.handle_addresses(group, there, now),
             Event::OwnMacs { macs } => self.evidence.note_own_macs(macs),
+            Event::InsideMacs { interface, macs } => self.evidence.note_inside(interface, macs, now),
             Event::GateReplaced { interface } => self.handle_gate_replaced(interface, now, out),
             Event::Stored { version } => self.handle_stored(version, out),
             Event::StoreFailed => self.handle_store_failed(out),
@@ -218,6 +219,13 @@ impl Engine {
     /// Addresses of those who were seen on the segment of an interface and are no peers, at most 16.
     pub fn neighbours(&self, interface: InterfaceId) -> impl Iterator<Item = IpAddr> + '_ {
         self.evidence.seen_on(interface)
+    }
+
+    /// True if the machine with this hardware address is inside this server, on the segment of an
+    /// interface: what it says is no sign that the segment is alive.
+    #[must_use]
+    pub fn is_inside(&self, interface: InterfaceId, mac: MacAddr) -> bool {
+        self.evidence[interface].is_inside(mac)
     }
 
     /// Notes the time, and what ran out before it.

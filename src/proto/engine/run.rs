@@ -144,7 +144,7 @@ impl Engine {
             self.leases[interface].until = until;
         }
         if let Some(isolated) = wishes.isolated {
-            self.evidence[interface].isolated = isolated;
+            self.evidence[interface].note_isolation(isolated, now);
         }
         if wishes.void_probes {
             self.evidence.void_probes(interface, self.setup.rules());

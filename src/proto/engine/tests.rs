@@ -8,6 +8,7 @@ mod division;
 mod goodbye;
 mod health;
 mod hooks;
+mod inside;
 mod interfaces;
 mod narrow;
 mod one_way;

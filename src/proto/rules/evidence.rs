@@ -63,6 +63,12 @@ impl Rules {
         self.keeps(Mutant::IsolatedTakesOver)
     }
 
+    /// Machines inside this server are no sign that its segment is alive (S8).
+    #[must_use]
+    pub fn life_is_outside(self) -> bool {
+        self.keeps(Mutant::InsideCounts)
+    }
+
     /// Time for which silent neighbours hold a takeover back at most (S6).
     #[must_use]
     pub fn isolation(self, patience: Duration) -> Duration {

@@ -95,6 +95,7 @@ impl Story<'_> {
             | Event::Seen { .. }
             | Event::Anchor { .. }
             | Event::OwnMacs { .. }
+            | Event::InsideMacs { .. }
             | Event::Stored { .. } => {}
         }
     }

@@ -88,6 +88,9 @@ fn event_in_words(names: &Names, event: Event<'_>, believed: bool) -> String {
             format!("{}: {address}{place} can be asked", names.interface(interface))
         }
         Event::OwnMacs { macs } => format!("this server has {} hardware addresses", macs.len()),
+        Event::InsideMacs { interface, macs } => {
+            format!("{}: {} machines inside this server are known", names.interface(interface), macs.len())
+        }
         Event::Stored { version } => format!("state {version} is durable"),
         Event::StoreFailed => "the state could not be written".to_owned(),
         Event::Command { id, command } => format!("command {id}: {command:?}"),

@@ -7,8 +7,12 @@ fn a_changed_configuration_changes_only_what_differs() {
     in_netns(|| {
         veth();
         ip("link add name spare type veth peer name other");
-        let spare =
-            Guarded { interface: InterfaceId(1), name: "spare".into(), groups: vec![(MAIL, vips(&["10.9.0.1"]))] };
+        let spare = Guarded {
+            interface: InterfaceId(1),
+            name: "spare".into(),
+            groups: vec![(MAIL, vips(&["10.9.0.1"]))],
+            uplinks: Vec::new(),
+        };
         let kept = Kept::start([web(&["10.0.0.100", "10.0.0.101"]), vec![spare]].concat());
         let (gate, slot, ..) = kept.attached();
         kept.ready();
@@ -19,6 +23,7 @@ fn a_changed_configuration_changes_only_what_differs() {
             interface: InterfaceId(5),
             name: "west".into(),
             groups: vec![(MAIL, vips(&["10.0.0.102"])), (WEB, vips(&["10.0.0.100"]))],
+            uplinks: Vec::new(),
         }]);
         kept.find("Reconfigured", |event| matches!(event, KeeperEvent::Reconfigured).then_some(()));
         let slots = kept.find("Regrouped", |event| match event {

@@ -54,8 +54,12 @@ fn two_names_that_are_exchanged_take_over_each_others_interface() {
     in_netns(|| {
         veth();
         ip("link set east up");
-        let east =
-            Guarded { interface: InterfaceId(1), name: "east".into(), groups: vec![(MAIL, vips(&["10.0.0.200"]))] };
+        let east = Guarded {
+            interface: InterfaceId(1),
+            name: "east".into(),
+            groups: vec![(MAIL, vips(&["10.0.0.200"]))],
+            uplinks: Vec::new(),
+        };
         let kept = Kept::start([web(&["10.0.0.100"]), vec![east]].concat());
         until("both", || on("west", "10.0.0.100/32") && on("east", "10.0.0.200/32"));
         for _ in 0..3 {
@@ -75,8 +79,12 @@ fn an_interface_with_two_configured_names_is_guarded_by_the_first_alone() {
     in_netns(|| {
         veth();
         ip("link property add dev west altname second");
-        let second =
-            Guarded { interface: InterfaceId(1), name: "second".into(), groups: vec![(MAIL, vips(&["10.0.0.200"]))] };
+        let second = Guarded {
+            interface: InterfaceId(1),
+            name: "second".into(),
+            groups: vec![(MAIL, vips(&["10.0.0.200"]))],
+            uplinks: Vec::new(),
+        };
         let kept = Kept::start([web(&["10.0.0.100"]), vec![second]].concat());
         let failed = kept.find("Failed", |event| match event {
             KeeperEvent::Failed { interface, operation, cause } => Some((interface, operation, cause)),

@@ -74,7 +74,12 @@ fn a_guard_that_somebody_takes_away_comes_back_and_that_is_told() {
 fn each_client_interface_has_its_gate_first_and_then_the_guard_of_the_others_groups() {
     in_netns(|| {
         veth();
-        let mail = Guarded { interface: EAST, name: "east".into(), groups: vec![(MAIL, vips(&["10.0.0.101"]))] };
+        let mail = Guarded {
+            interface: EAST,
+            name: "east".into(),
+            groups: vec![(MAIL, vips(&["10.0.0.101"]))],
+            uplinks: Vec::new(),
+        };
         let kept = Kept::start([web(&["10.0.0.100"]), vec![mail]].concat());
         for _ in 0..2 {
             kept.ready();

@@ -52,13 +52,15 @@ fn the_same_file_changes_nothing() {
 fn every_field_that_changes_is_told_with_both_values() {
     let mail = "[[group]]\nname = \"mail\"\ninterface = \"eth0\"\naddresses = [\"10.0.0.102\"]\n";
     let web = WEB.replace("\"10.0.0.100\"", "\"10.0.0.100\", \"10.0.0.101\"");
-    let new = format!("{NODES}[timing]\nlease_ms = 400\n{web}prefer = \"beta\"\ndrain_ms = 2000\n{mail}");
+    let more = "prefer = \"beta\"\ndrain_ms = 2000\nuplinks = [\"ens3\"]\n";
+    let new = format!("{NODES}[timing]\nlease_ms = 400\n{web}{more}{mail}");
     let found = changes(&format!("{NODES}{WEB}"), &new).join("\n");
     for expected in [
         "lease_ms 250 → 400",
         "profile lan → custom",
         "group web: 10.0.0.101 added",
         "group web: prefer alpha → beta",
+        "group web: uplinks by kind → ens3",
         "group web: drain_ms 1000 → 2000",
         "group mail added on eth0: 10.0.0.102",
     ] {

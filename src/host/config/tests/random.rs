@@ -22,6 +22,7 @@ fn piece() -> impl Strategy<Value = String> {
         "name",
         "links",
         "interface",
+        "uplinks",
         "addresses",
         "prefer",
         "preempt",

@@ -1,5 +1,5 @@
 //! Events of the kernel: interfaces, addresses and traffic-control filters that come, change and
-//! go.
+//! go, and on request what bridges learn.
 //!
 //! Owns: the socket, whose buffer is the queue. Never does: decide what an event means. When the
 //! buffer overflows, the kernel drops events and says so, which becomes [`NetlinkEvent::Overrun`]:
@@ -8,6 +8,7 @@
 use super::message::{self, Message, messages};
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
+use socket2::{SockFilter, SockRef};
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
@@ -16,6 +17,8 @@ use tokio::io::unix::AsyncFd;
 
 /// RTNLGRP_ numbers, <linux/rtnetlink.h>: LINK, TC, IPV4_IFADDR, IPV6_IFADDR.
 const GROUPS: [u32; 4] = [1, 4, 5, 9];
+/// RTNLGRP_NEIGH: neighbours, and what bridges learn.
+const NEIGHBOURS: u32 = 3;
 /// Receive buffer in bytes: room for the echo of some thousand addresses, about 1 KiB each with the
 /// kernel's cost.
 const RECEIVE_BUFFER: usize = 8 << 20;
@@ -54,6 +57,9 @@ pub enum NetlinkEvent {
         /// Number of the interface.
         index: u32,
     },
+    /// A bridge has learned behind which port a hardware address is. Only after
+    /// [`NetlinkEvents::follow_bridges`].
+    Learned(super::BridgeEntry),
     /// Events were lost: read the whole state again.
     Overrun,
 }
@@ -64,6 +70,8 @@ pub struct NetlinkEvents {
     buffer: Vec<u8>,
     /// Events of the datagram that was read last, not yet returned.
     queue: VecDeque<NetlinkEvent>,
+    /// Whether it hears what bridges learn.
+    follows_bridges: bool,
 }
 
 impl std::fmt::Debug for NetlinkEvents {
@@ -93,7 +101,22 @@ impl NetlinkEvents {
         // when it is dropped, which `AsyncFd` does after it has left the reactor.
         let socket =
             unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(io::Error::from)?;
-        Ok(NetlinkEvents { socket, buffer: Vec::with_capacity(DATAGRAM), queue: VecDeque::new() })
+        let buffer = Vec::with_capacity(DATAGRAM);
+        Ok(NetlinkEvents { socket, buffer, queue: VecDeque::new(), follows_bridges: false })
+    }
+
+    /// Subscribes to what bridges learn as well. The neighbours of the network layer, which come from
+    /// the same source and may be thousands, stay in the kernel. Read the bridges' tables afterwards.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn follow_bridges(&mut self) -> io::Result<()> {
+        if !self.follows_bridges {
+            SockRef::from(self.socket.get_ref()).attach_filter(&bridge_filter())?;
+            self.socket.get_mut().add_membership(NEIGHBOURS)?;
+            self.follows_bridges = true;
+        }
+        Ok(())
     }
 
     /// Waits for the next event. Dropping the future loses no event.
@@ -120,6 +143,24 @@ impl NetlinkEvents {
     }
 }
 
+/// The filter that refuses neighbours which are no bridge's, and all that go.
+fn bridge_filter() -> [SockFilter; 7] {
+    let code = |parts: u32| u16::try_from(parts).unwrap_or(0);
+    let (half, byte) = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, libc::BPF_LD | libc::BPF_B | libc::BPF_ABS);
+    let (equal, answer) = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::BPF_RET | libc::BPF_K);
+    // The program reads the type of the message as if it were in network order.
+    let kind = |kind: u16| u32::from(u16::from_be_bytes(kind.to_ne_bytes()));
+    [
+        SockFilter::new(code(half), 0, 0, 4),
+        SockFilter::new(code(equal), 3, 0, kind(libc::RTM_DELNEIGH)),
+        SockFilter::new(code(equal), 0, 3, kind(libc::RTM_NEWNEIGH)),
+        SockFilter::new(code(byte), 0, 0, 16),
+        SockFilter::new(code(equal), 1, 0, libc::AF_BRIDGE.cast_unsigned()),
+        SockFilter::new(code(answer), 0, 0, 0),
+        SockFilter::new(code(answer), 0, 0, u32::MAX),
+    ]
+}
+
 /// Events in one datagram of the kernel. Messages of other kinds are skipped.
 pub fn read(datagram: &[u8]) -> impl Iterator<Item = NetlinkEvent> {
     messages(datagram).filter_map(parse_event)
@@ -139,6 +180,7 @@ fn parse_event(message: Message<'_>) -> Option<NetlinkEvent> {
         libc::RTM_NEWQDISC | libc::RTM_DELQDISC | libc::RTM_NEWTFILTER | libc::RTM_DELTFILTER => {
             message::filter_index(message.payload).map(|index| NetlinkEvent::FilterChanged { index })
         }
+        libc::RTM_NEWNEIGH => message::bridge_entry(message.payload).map(NetlinkEvent::Learned),
         _ => match i32::from(message.kind) {
             libc::NLMSG_OVERRUN => Some(NetlinkEvent::Overrun),
             _ => None,

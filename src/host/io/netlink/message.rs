@@ -4,7 +4,7 @@
 //! <linux/neighbour.h>, all in the byte order of the host. Never does: I/O. Unknown attributes and
 //! message types are skipped; a message that is cut short ends the reading, and never panics.
 
-use super::bridge::BridgePort;
+use super::bridge::{BridgeEntry, BridgePort, Layer};
 use super::routes::{RouteInfo, Verdict};
 use super::{InterfaceInfo, Neighbour, NeighbourState};
 use crate::types::MacAddr;
@@ -26,6 +26,8 @@ const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_LINK_NETNSID: u16 = 37;
 /// Kinds of interfaces whose frames leave through another one as they are.
 const UNTAGGED: [&[u8]; 4] = [b"macvlan", b"macvtap", b"ipvlan", b"ipvtap"];
+/// Number of <linux/neighbour.h>: the bridge of an entry.
+const NDA_MASTER: u16 = 9;
 const RTA_VIA: u16 = 18;
 /// Who puts routes there that stay: RTPROT_KERNEL, _BOOT, _STATIC, _RA and _DHCP. Others are those
 /// of routing daemons.
@@ -264,7 +266,35 @@ pub fn bridge_port(payload: &[u8], index: u32) -> Option<BridgePort> {
         String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned()
     };
     let is_port = master == Some(index) && text(IFLA_INFO_SLAVE_KIND) == "bridge";
-    is_port.then(|| BridgePort { index: link.index, kind: text(IFLA_INFO_KIND), carrier: link.carrier })
+    let (kind, carrier) = (text(IFLA_INFO_KIND), link.carrier);
+    is_port.then_some(BridgePort { index: link.index, name: link.name, kind, carrier })
+}
+
+/// The kind of the interface of an RTM_NEWLINK, and the one below it.
+pub fn layer(payload: &[u8]) -> Option<Layer> {
+    if *payload.first()? != ANY_FAMILY {
+        return None;
+    }
+    let find = |wanted: u16| attributes(payload, 16).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    let info = find(libc::IFLA_LINKINFO).unwrap_or(&[]);
+    let kind = attributes(info, 0).find(|(kind, _)| *kind == IFLA_INFO_KIND).map_or(&[][..], |(_, value)| value);
+    let kind = String::from_utf8_lossy(kind.strip_suffix(&[0]).unwrap_or(kind)).into_owned();
+    let below = find(libc::IFLA_LINK).and_then(|value| long(value, 0));
+    Some(Layer { kind, below: below.filter(|_| find(IFLA_LINK_NETNSID).is_none()) })
+}
+
+/// What an RTM_NEWNEIGH tells of a host behind a port of a bridge. `None` for other families, for what
+/// the bridge keeps for this machine itself, and for the filters of devices.
+pub fn bridge_entry(payload: &[u8]) -> Option<BridgeEntry> {
+    let (family, state, flags) = (*payload.first()?, short(payload, 8)?, *payload.get(10)?);
+    if i32::from(family) != libc::AF_BRIDGE || state & libc::NUD_PERMANENT != 0 || flags & libc::NTF_SELF != 0 {
+        return None;
+    }
+    let find = |wanted: u16| attributes(payload, 12).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    let mac = MacAddr(find(libc::NDA_LLADDR)?.try_into().ok()?);
+    let bridge = long(find(NDA_MASTER)?, 0)?;
+    let port = long(payload, 4)?;
+    (!mac.is_multicast() && !mac.is_zero() && port != bridge).then_some(BridgeEntry { bridge, port, mac })
 }
 
 /// The scope of the address of an RTM_NEWADDR, such as RT_SCOPE_LINK.

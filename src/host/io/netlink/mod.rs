@@ -18,7 +18,7 @@ mod settings;
 
 pub use addresses::{ADDRESS_BATCH, AddressInfo};
 pub use answer::{Answering, Mute, outside};
-pub use bridge::BridgePort;
+pub use bridge::{BridgeEntry, BridgePort};
 pub use events::{NetlinkEvent, NetlinkEvents};
 pub use requests::Netlink;
 pub use routes::{RouteInfo, Verdict};

@@ -137,6 +137,7 @@ impl Sim {
         let own: Vec<_> =
             (0..self.plan.interfaces).map(|interface| crate::sim::names::mac(node, interface)).collect();
         self.handle(node, Event::OwnMacs { macs: &own });
+        self.tell_inside(node);
         if let Some(host) = (0..self.hosts.len()).find(|_| self.random.chance(30)) {
             let interface = interface_id(self.hosts[host].plan.interface);
             let (address, mac) = (crate::sim::names::host_address(host), crate::sim::names::host_mac(host));
@@ -148,6 +149,7 @@ impl Sim {
     /// Starts the agent of a node, which finds its gates after `delay`.
     pub fn start_blind(&mut self, node: usize, delay: Duration) {
         self.begin_process(node);
+        self.tell_inside(node);
         self.open_links(node);
         for interface in 0..self.plan.interfaces {
             self.offer_later(node, Waiting::Attach(interface), delay);

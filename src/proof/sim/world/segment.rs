@@ -1,11 +1,17 @@
 //! The clients' segments: probes, answers, announcements, and what hosts and agents make of them.
 
 use super::{Asker, Due, Sim};
+use crate::engine::Event;
 use crate::mutant::Mutant;
-use crate::sim::names::{group_of, host_address, host_mac, host_of, mac, node_of, vip};
+use crate::sim::names::{group_of, host_address, host_mac, host_of, inside_address, inside_mac, interface_id, mac};
+use crate::sim::names::{node_of, vip};
 use crate::sim::node::Waiting;
 use crate::types::{MacAddr, MonoTime, Vip};
 use crate::wire::frame::Sighting;
+use std::time::Duration;
+
+/// Time that the machine inside a node takes to be heard.
+const INSIDE: Duration = Duration::from_micros(20);
 
 impl Sim {
     /// Sends a node's probe for an address to everybody, or to the one with a hardware address.
@@ -13,6 +19,9 @@ impl Sim {
         if !self.nodes[from].is_connected(interface) {
             return;
         }
+        // The machine inside speaks up whenever its host asks anybody, whatever has become of the cable.
+        let sighting = Sighting::Claim { address: inside_address(from), mac: inside_mac(from, interface) };
+        self.schedule(Due::Sighting { to: from, interface, sighting }, INSIDE);
         let (wire, group) = (self.net.segment_wire(interface), group_of(address));
         for to in self.others(from) {
             if target.is_some_and(|mac| node_of(mac) != Some(to)) {
@@ -54,6 +63,14 @@ impl Sim {
                     self.schedule(Due::Traffic { to, host }, delay);
                 }
             }
+        }
+    }
+
+    /// Tells a node which machine is inside it, on each segment.
+    pub(super) fn tell_inside(&mut self, node: usize) {
+        for interface in 0..self.plan.interfaces {
+            let macs = [inside_mac(node, interface)];
+            self.handle(node, Event::InsideMacs { interface: interface_id(interface), macs: &macs });
         }
     }
 

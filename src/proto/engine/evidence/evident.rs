@@ -43,10 +43,14 @@ impl Around<'_> {
         if !alive && silence < isolation {
             return Evident::Isolated;
         }
+        // Nobody could answer while we were isolated. Without this, whoever is back after a long time
+        // would take over from the active at the first frame of anybody, before it hears the answer.
+        let audible = if silence < isolation { segment.hears_since(now) } else { start };
+        let unanswered = now.since(start.max(audible));
         let probes = watch.on(interface);
         let mature = probes.mature(now, timing.probe);
         let enough = rules.probes_needed() + openable;
-        if silence < veto && mature + 1 < enough {
+        if unanswered < veto && mature + 1 < enough {
             return if probes.last_answer.is_some() { Evident::Vetoed } else { Evident::Wait };
         }
         // A loose cable lets a frame through now and then: somebody must be heard while the probes
@@ -54,11 +58,11 @@ impl Around<'_> {
         let voids = rules.needs_living_segment() && rules.unheard_probes_are_void();
         // Neighbours are asked with every second question, so in that time somebody answers.
         let lately = probes.first_sent.max(now.back(watch.interval * 5 / 2));
-        if silence < veto && silence < isolation && voids && !segment.is_alive(lately) {
+        if unanswered < veto && silence < isolation && voids && !segment.is_alive(lately) {
             return Evident::Wait;
         }
         let claimed = claimed.is_some_and(|claimed| claimed + timing.probe <= now);
-        let silent = silence >= bound && (mature >= enough || silence >= veto);
+        let silent = silence >= bound && (mature >= enough || unanswered >= veto);
         match (silent, rules.claims_before_opening()) {
             (true, true) if claimed => Evident::Gone,
             (_, true) => Evident::Claim,

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `watch` | the asking of one peer |
 //! | `segment` | a clients' segment and its neighbours |
+//! | `inside` | machines inside this server, who are heard on its segments |
 //! | `evident` | what a peer's silence allows |
 //! | `reach` | whether anybody on a segment can be reached |
 
@@ -28,6 +29,7 @@ use std::net::IpAddr;
 use std::ops::{Index, IndexMut};
 
 mod evident;
+mod inside;
 mod reach;
 mod segment;
 mod watch;
@@ -257,9 +259,11 @@ impl Evidence {
 
     /// Asks known neighbours where it is time to.
     pub fn refresh_anchors(&mut self, leases: &Leases, setup: &Setup, now: MonoTime, out: &mut Actions) {
-        let well = !self.is_watching();
-        for (interface, segment) in leases.ids().zip(&mut self.segments) {
+        let calm = !self.is_watching();
+        for (interface, (segment, reach)) in leases.ids().zip(self.segments.iter_mut().zip(&self.reaches)) {
             let serviceable = leases[interface].facts.is_serviceable();
+            // Neighbours that are silent because nobody can be reached are those to be missed later.
+            let well = calm && reach.unreached.is_none();
             segment.refresh(interface, (serviceable, well), setup.timing.patience.anchors, now, out);
         }
     }

@@ -18,6 +18,8 @@ pub(in crate::engine) struct Neighbour {
     pub mac: MacAddr,
     pub address: IpAddr,
     pub seen: MonoTime,
+    /// When it was first seen.
+    pub since: MonoTime,
 }
 
 /// What is known of one clients' segment.
@@ -25,11 +27,16 @@ pub(in crate::engine) struct Neighbour {
 pub(in crate::engine) struct Segment {
     pub neighbours: Vec<Neighbour>,
     pub gateway: Option<(IpAddr, Option<MacAddr>)>,
+    /// Machines inside this server, in order: neither life nor anybody to ask.
+    pub inside: Vec<MacAddr>,
     /// When somebody who is no peer was last heard.
     pub traffic: Option<MonoTime>,
     pub next_refresh: MonoTime,
     /// Whether a takeover waits because nobody is heard here.
     pub isolated: bool,
+    /// When such a wait last ended because somebody was heard again. What is asked can be answered from
+    /// then on.
+    pub heard_again: Option<MonoTime>,
 }
 
 impl Segment {
@@ -44,14 +51,14 @@ impl Segment {
         // A host with many addresses is one neighbour, of either family.
         let same = |known: &&mut Neighbour| known.mac == mac && known.address.is_ipv4() == address.is_ipv4();
         if let Some(known) = self.neighbours.iter_mut().find(same) {
-            *known = Neighbour { mac, address, seen: now };
+            *known = Neighbour { mac, address, seen: now, since: known.since };
             return;
         }
         if self.neighbours.len() == NEIGHBOURS {
             let oldest = (0..NEIGHBOURS).min_by_key(|&place| self.neighbours[place].seen).unwrap_or(0);
             self.neighbours.swap_remove(oldest);
         }
-        self.neighbours.push(Neighbour { mac, address, seen: now });
+        self.neighbours.push(Neighbour { mac, address, seen: now, since: now });
     }
 
     /// Forgets a hardware address that turned out to be a peer's: its silence must not look like
@@ -70,9 +77,22 @@ impl Segment {
         self.gateway = Some((address, mac));
     }
 
-    /// Alive: somebody was heard since `start`, or nobody is known here whom one could ask.
+    /// Alive: somebody outside this server was heard since `start`, or nobody is known there whom one
+    /// could ask.
     pub fn is_alive(&self, start: MonoTime) -> bool {
         self.neighbours.is_empty() || self.traffic.is_some_and(|traffic| traffic >= start)
+    }
+
+    /// Notes whether a takeover waits because nobody is heard here.
+    pub fn note_isolation(&mut self, isolated: bool, now: MonoTime) {
+        if std::mem::replace(&mut self.isolated, isolated) && !isolated {
+            self.heard_again = Some(now);
+        }
+    }
+
+    /// Since when an answer could have been heard, as far as being isolated goes.
+    pub fn hears_since(&self, now: MonoTime) -> MonoTime {
+        if self.isolated { now } else { self.heard_again.unwrap_or_default() }
     }
 
     /// Asks the gateway and the neighbours seen last whether they are there.
@@ -85,7 +105,7 @@ impl Segment {
 
     /// Asks the anchors once in each `pause`. While all is well, neighbours that did not answer for
     /// long are forgotten, so that they cannot hold up a takeover later. `well`: no peer is asked
-    /// at present.
+    /// at present, and somebody is heard here.
     pub fn refresh(
         &mut self,
         interface: InterfaceId,

@@ -29,9 +29,7 @@ impl Group {
             requests.notice(lost);
             return true;
         }
-        // Words from before our opening tell of the owner that we have taken over from.
-        let said_since = around.peers[peer].heard.is_some_and(|heard| heard > self.since);
-        if active && self.contested.is_none() && said_since {
+        if active && self.contested.is_none() {
             self.contested = Some(around.now);
             self.announce_anew(around.rules, around.now);
             requests.notice(won);

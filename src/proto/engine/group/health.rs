@@ -122,6 +122,7 @@ impl Group {
     fn does_better(&mut self, row: &Row, around: Around<'_>) -> Option<Cause> {
         let health = if self.service.known { self.health(around) } else { self.lacks(around).added_to(0) };
         if row.health >= health {
+            self.service.outreached = None;
             return None;
         }
         let patience = &around.timing().patience;
@@ -138,12 +139,18 @@ impl Group {
     }
 
     /// From when on a lack of reach counts against a peer whose row is `row`: the peer, too, must
-    /// have had the time to find out that it hears nobody.
-    fn reach_settled(&self, row: &Row, around: Around<'_>) -> MonoTime {
-        let Some(since) = around.evidence.reach(self.interface).unreached else { return MonoTime::ZERO };
+    /// have had the time to find out that it hears nobody, and if it hears somebody again, we must
+    /// have had the time to hear somebody as well.
+    fn reach_settled(&mut self, row: &Row, around: Around<'_>) -> MonoTime {
         let others = self.service.lacks.without(Lacks::REACH);
         let service = if self.service.known { self.service.health } else { 0 };
-        if row.health < others.added_to(service) { MonoTime::ZERO } else { since + around.timing().patience.reach }
+        let unreached = around.evidence.reach(self.interface).unreached;
+        let Some(since) = unreached.filter(|_| row.health >= others.added_to(service)) else {
+            self.service.outreached = None;
+            return MonoTime::ZERO;
+        };
+        let better = *self.service.outreached.get_or_insert(around.now);
+        since.max(better) + around.timing().patience.reach
     }
 
     /// Why a heard peer cannot be given the group by an operator, if it cannot.

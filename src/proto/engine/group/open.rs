@@ -241,6 +241,7 @@ impl Group {
         let epoch = self.epochs.open();
         self.claim = Claim::NONE;
         self.consent = Epoch::NONE;
+        self.service.outreached = None;
         self.ballot.promise = None;
         (self.candidate.wants, self.candidate.free) = (false, None);
         self.service.hook = None;

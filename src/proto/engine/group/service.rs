@@ -15,6 +15,8 @@ pub(in crate::engine) struct Service {
     pub known: bool,
     /// What this node lacks for the group.
     pub lacks: Lacks,
+    /// Since when a peer that is heard has done better for nothing but reach; `None` while none does.
+    pub outreached: Option<MonoTime>,
     /// How often the group was given away for its health or a lack lately.
     pub unrest: Unrest,
     /// The hook that runs before the group is opened or handed over, until its end has had its
@@ -27,7 +29,15 @@ pub(in crate::engine) struct Service {
 impl Service {
     /// A service of which nothing is known but the worst that may be.
     pub fn new(health: u8) -> Service {
-        Service { health, known: false, lacks: Lacks::NONE, unrest: Unrest::default(), hook: None, failed: None }
+        Service {
+            health,
+            known: false,
+            lacks: Lacks::NONE,
+            outreached: None,
+            unrest: Unrest::default(),
+            hook: None,
+            failed: None,
+        }
     }
 
     /// True while this node waits because a hook of this kind has failed.

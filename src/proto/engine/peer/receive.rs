@@ -335,12 +335,17 @@ impl Engine {
         if mac == self.leases[interface].facts.mac || mac.is_multicast() {
             return;
         }
-        self.note_reached(interface, now);
         let of_group = address.and_then(|address| self.index.group_of(address));
         let of_peer = self.peers.iter().any(|peer| peer.has_mac(mac));
         // Another card of ours is nobody. A peer with the same hardware address stays a peer.
         if !of_peer && self.evidence.is_own_mac(mac) {
             return;
+        }
+        // Whoever is inside this server is heard without any cable, but may claim an address as
+        // anybody may.
+        let inside = !of_peer && self.setup.rules().life_is_outside() && self.evidence[interface].is_inside(mac);
+        if !inside {
+            self.note_reached(interface, now);
         }
         if let (Some(group), Some(address)) = (of_group, address) {
             self.groups[group].claimant = Some(Claimant { mac, seen: now });
@@ -348,7 +353,7 @@ impl Engine {
             if !of_peer && self.groups[group].is_open() {
                 self.groups[group].defend(address, mac, now, out);
             }
-        } else if !of_peer {
+        } else if !of_peer && !inside {
             self.evidence[interface].note_traffic(mac, address, now);
         }
     }

@@ -247,13 +247,15 @@ impl Reach {
 impl Segment {
     /// Adds the neighbours, the gateway, and when somebody was last heard on the segment.
     fn canon(&self, now: MonoTime, horizon: &Horizon, canon: &mut Canon) {
-        let Segment { neighbours, gateway, traffic, next_refresh, isolated } = self;
+        let Segment { neighbours, gateway, inside, traffic, next_refresh, isolated, heard_again } = self;
         canon.list(neighbours, |canon, neighbour| {
-            let Neighbour { mac, address, seen } = *neighbour;
+            let Neighbour { mac, address, seen, since } = *neighbour;
             canon.mac(mac);
             canon.address(address);
             canon.age(now, seen, horizon.segment);
+            canon.age(now, since, horizon.segment);
         });
+        canon.list(inside, |canon, mac| canon.mac(*mac));
         canon.option(gateway.as_ref(), |canon, (address, mac)| {
             canon.address(*address);
             canon.option(mac.as_ref(), |canon, mac| canon.mac(*mac));
@@ -261,6 +263,7 @@ impl Segment {
         canon.option(traffic.as_ref(), |canon, when| canon.age(now, *when, horizon.segment));
         canon.ahead(now, *next_refresh);
         canon.flags(&[*isolated]);
+        canon.option(heard_again.as_ref(), |canon, when| canon.age(now, *when, horizon.silence));
     }
 }
 

@@ -48,3 +48,18 @@ fn a_peers_answer_counts_also_from_a_hardware_address_that_is_our_own() {
     world.run(world.timing.veto - ms(50));
     assert_eq!(world.answering(), [0], "the peer answers, and is believed");
 }
+
+// HP-8: two cards on one segment hear each other by whatever way is left to one of them
+#[test]
+fn a_card_of_our_own_is_nobody_whom_we_reach() {
+    let mut world = settled(Profile::Lan);
+    world.handle(0, Event::OwnMacs { macs: &[mac(CARD), mac(0)] });
+    world.off_segment[0] = true;
+    let begin = world.now;
+    while world.answering() == [0] && world.now.since(begin) < world.timing.patience.reach * 4 {
+        world.handle(0, Event::Seen { interface: ETH, sighting: Sighting::Presence { mac: mac(CARD) } });
+        world.run(ms(20));
+    }
+    world.run(ms(100));
+    assert_eq!(world.answering(), [1], "it has handed over");
+}

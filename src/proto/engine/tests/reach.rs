@@ -60,6 +60,26 @@ fn where_neither_reaches_anybody_nothing_moves() {
     assert_eq!(world.changes(0).len(), changes, "{:?}", world.changes(0));
 }
 
+// L2: a segment that is heard again is heard by both, and not in the same moment
+#[test]
+fn where_both_reach_somebody_again_nothing_moves_whoever_does_so_first() {
+    for first in [0, 1] {
+        let mut world = settled(Profile::Lan);
+        world.off_segment = [true; 2];
+        world.run(Duration::from_secs(10));
+        let changes = world.changes(0).len();
+        world.off_segment[first] = false;
+        while world.reason(first) == Reason::Unreached {
+            world.run(ms(1));
+        }
+        world.run(world.timing.pulse);
+        world.off_segment[1 - first] = false;
+        world.run(Duration::from_secs(5));
+        assert_eq!((world.reason(0), world.reason(1)), (Reason::None, Reason::None));
+        assert_eq!(world.changes(0).len(), changes, "{:?}", world.changes(0));
+    }
+}
+
 // L2: only the peer was ever heard; its silence on the segment says that one of both is cut off
 #[test]
 fn on_a_lonely_segment_a_cut_moves_nothing_and_both_say_so() {

@@ -13,10 +13,12 @@ impl Service {
     /// Adds the health of the service, its hook, and a hook's failure. `interface`: that of its
     /// group.
     pub(super) fn canon(&self, now: MonoTime, (engine, interface): (&Engine, InterfaceId), canon: &mut Canon) {
-        let Service { health, known, lacks, unrest, hook, failed } = *self;
+        let Service { health, known, lacks, outreached, unrest, hook, failed } = *self;
         canon.plain(health.into());
         canon.plain(lacks.added_to(0).into());
         canon.flags(&[known]);
+        let reach = engine.setup.timing.patience.reach;
+        canon.option(outreached.as_ref(), |canon, when| canon.age(now, *when, reach));
         canon.plain(if now < unrest.until { unrest.moves.into() } else { 0 });
         canon.ahead(now, unrest.until);
         canon.option(hook.as_ref(), |canon, running| {
