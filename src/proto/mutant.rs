@@ -157,6 +157,18 @@ mutants! {
     /// Nobody says that he hears nothing (S8).
     DeafNotTold,
 
+    // Machines that look alike, and narrow paths.
+    /// Somebody else who uses our number is nobody: both go on, with one epoch (S2, S8).
+    DoubleIgnored,
+    /// The gate of a former life is taken over although its epochs have another number (S2).
+    AnyEpochAdopted,
+    /// A peer with our hardware address is asked like any other: its answers look like our own (S8).
+    SharedMacAsked,
+    /// Another hardware address is not announced: clients send to the one before (L4).
+    NewMacNotAnnounced,
+    /// Many rows go in long datagrams however narrow a path is, and nothing goes before them (L5).
+    NarrowPathIgnored,
+
     // The wire.
     /// The tag of a datagram is not checked (S6).
     TagNotChecked,

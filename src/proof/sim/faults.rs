@@ -3,7 +3,7 @@
 
 use super::names::{STRANGER, ms, vip};
 use super::node::Waiting;
-use super::swarm::Fault;
+use super::swarm::{Fault, Plan};
 use super::world::Sim;
 use crate::durable::Loaded;
 use crate::wire::frame::Sighting;
@@ -11,15 +11,17 @@ use std::time::Duration;
 
 mod mend;
 mod operator;
+mod unkind;
 mod voters;
 mod wires;
 
 pub use mend::{mend, settle};
+pub use unkind::strike_unkindly;
 pub use wires::weather;
 
 /// Draws one fault and a place for it, and lets it strike.
 pub fn strike(sim: &mut Sim) {
-    let fault = sim.plan.draw_fault(&mut sim.random);
+    let fault = Plan::draw_of(&sim.plan.swarm, &mut sim.random);
     let node = pick_target(sim);
     let interface = sim.random.below(sim.plan.interfaces);
     if apply(sim, fault, node, interface) {
@@ -72,11 +74,7 @@ fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
         | Fault::Enslaved => strike_interface(sim, fault, node, interface),
         Fault::BrokenSwitch => operator::break_switch(sim, node),
         Fault::Switch | Fault::Pause | Fault::Resume | Fault::Stop => operator::order(sim, fault, node),
-        Fault::Reconfigure => {
-            let running = sim.nodes[node].is_running();
-            sim.reconfigure(node);
-            running
-        }
+        Fault::Reconfigure => reconfigure(sim, node),
         Fault::Health => sim.change_service(node),
         Fault::Lacks => sim.change_lacks(node),
         Fault::Bare => strip_or_restore(sim, node),
@@ -88,6 +86,14 @@ fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
             sim.traffic();
             !sim.hosts.is_empty()
         }
+        Fault::SameNumber
+        | Fault::Cloned
+        | Fault::OtherMac
+        | Fault::Recreated
+        | Fault::Narrow
+        | Fault::SocketDies
+        | Fault::GateDisplaced
+        | Fault::Squatter => unkind::strike(sim, fault, node, interface),
         Fault::WitnessCut
         | Fault::WitnessApart
         | Fault::WitnessKill
@@ -106,6 +112,13 @@ fn apply(sim: &mut Sim, fault: Fault, node: usize, interface: usize) -> bool {
     }
 }
 
+/// Gives a node another file; false if no process reads it.
+fn reconfigure(sim: &mut Sim, node: usize) -> bool {
+    let running = sim.nodes[node].is_running();
+    sim.reconfigure(node);
+    running
+}
+
 /// Takes all addresses of a group away from a node, or puts them back. Always true: it has struck.
 fn strip_or_restore(sim: &mut Sim, node: usize) -> bool {
     let group = sim.random.below(sim.plan.groups.len());
@@ -118,7 +131,7 @@ fn strip_or_restore(sim: &mut Sim, node: usize) -> bool {
 fn report_refused(sim: &mut Sim, node: usize) -> bool {
     let from = pick_other(sim, node);
     let wire = sim.random.below(sim.net.udp);
-    let link = sim.link(from, wire);
+    let link = sim.link(node, from, wire);
     sim.offer(node, Waiting::Refused(link));
     true
 }
@@ -285,7 +298,7 @@ fn replay_recordings(sim: &mut Sim) -> bool {
         let bytes = sim.recorded[which].bytes.clone();
         let to = if sim.random.chance(80) { to } else { from };
         let from = pick_other(sim, to);
-        let link = sim.link(from, wire);
+        let link = sim.link(to, from, wire);
         sim.offer(to, Waiting::Datagram(link, bytes));
     }
     true
@@ -304,7 +317,7 @@ fn send_forgery(sim: &mut Sim, node: usize) -> bool {
     };
     let from = pick_other(sim, node);
     let wire = sim.random.below(sim.net.wires);
-    let link = sim.link(from, wire);
+    let link = sim.link(node, from, wire);
     sim.offer(node, Waiting::Datagram(link, bytes));
     true
 }

@@ -1,12 +1,14 @@
 //! Hosts on the clients' segments, each with a cache of who has which address.
 
 use super::swarm::HostPlan;
+use crate::types::MacAddr;
 
 /// One host on a clients' segment.
 pub struct Host {
     pub plan: HostPlan,
-    /// By group: the node that the host sends to; `None` if it never spoke to the address.
-    pub cache: Vec<Option<usize>>,
+    /// By group: the hardware address that the host sends to; `None` if it never spoke to the
+    /// address.
+    pub cache: Vec<Option<MacAddr>>,
 }
 
 impl Host {

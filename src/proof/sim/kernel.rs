@@ -15,6 +15,9 @@ pub struct Gate {
     pub generation: u64,
     /// The generation under which a frame was refused for an open group.
     pub refused: u64,
+    /// Whether frames pass it by: another program was put before it, or it is in the wrong place.
+    /// The kernel then answers for every address behind it.
+    pub passed_by: bool,
 }
 
 impl Gate {

@@ -114,6 +114,11 @@ const CASES: &[Case] = &[
     (Mutant::DeafClaimIgnored, Mode::GoUnheard, &["S8"]),
     (Mutant::DeafRivalOutlasted, Mode::Play, &["S8"]),
     (Mutant::DeafNotTold, Mode::Play, &["S8", "L5"]),
+    (Mutant::DoubleIgnored, Mode::Play, &["S8", "S2"]),
+    (Mutant::AnyEpochAdopted, Mode::Play, &["S8", "S2", "the role table"]),
+    (Mutant::SharedMacAsked, Mode::Play, &["S8"]),
+    (Mutant::NewMacNotAnnounced, Mode::Play, &["L4"]),
+    (Mutant::NarrowPathIgnored, Mode::Play, &["L5", "S8"]),
     (Mutant::TagNotChecked, Mode::Play, &["S6"]),
     (Mutant::ReplayWindowOff, Mode::Play, &["S6"]),
     (Mutant::EchoNotRequired, Mode::Play, &["S6"]),
@@ -168,6 +173,19 @@ fn every_mutant_has_its_case() {
 /// that has none: an engine asks for a deadline that has passed.
 fn promise_in(story: &str) -> &str {
     story.split_once(':').map_or("progress", |(rule, _)| rule)
+}
+
+/// Hunts the mutants whose names contain what `VIPAIR_MUTANT` says, and tells what killed each.
+#[test]
+#[ignore = "by hand"]
+fn mutants_of_one_name_are_hunted_by_hand() {
+    let name = std::env::var("VIPAIR_MUTANT").unwrap_or_default();
+    for (mutant, mode, _) in CASES.iter().filter(|(mutant, ..)| format!("{mutant:?}").contains(&name)) {
+        let kill = hunt(Mutants::only(*mutant), *mode, LIMIT);
+        let told = kill.map(|kill| (kill.seeds, kill.spent, kill.story));
+        println!("{mutant:?} in {mode:?}: {told:?}");
+        assert!(told.is_some(), "{mutant:?} survives");
+    }
 }
 
 /// Writes the table of the documentation to the file that `VIPAIR_MUTANTS` names, if any.

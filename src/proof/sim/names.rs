@@ -17,15 +17,9 @@ fn byte(number: usize) -> u8 {
     u8::try_from(number).expect("invariant: the simulation has few of everything")
 }
 
-/// Hardware address of a node on one of its interfaces.
+/// Hardware address that a node has on one of its interfaces at first.
 pub fn mac(node: usize, interface: usize) -> MacAddr {
     MacAddr([2, 0, 0, 0, byte(interface), byte(node) + 1])
-}
-
-/// The node that has a hardware address, if any has.
-pub fn node_of(mac: MacAddr) -> Option<usize> {
-    let [2, 0, 0, 0, _, last] = mac.0 else { return None };
-    (1..0x80).contains(&last).then(|| usize::from(last) - 1)
 }
 
 /// Hardware address of a host on the clients' segment.

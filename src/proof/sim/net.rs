@@ -35,6 +35,12 @@ pub struct Net {
     /// By end: number of its next datagrams on the first wire that are lost, whatever else is
     /// drawn.
     pub drop_next: Vec<usize>,
+    /// By wire: length of the longest datagram that it carries.
+    pub widest: Vec<usize>,
+    /// Whether a wire has ever been narrow.
+    pub narrowed: bool,
+    /// By wire: whether longer ones are refused, and not lost in silence.
+    pub refuses: Vec<bool>,
     /// Instant of the last change.
     pub changed: Real,
 }
@@ -56,14 +62,19 @@ impl Net {
             delay: vec![Duration::from_micros(50); all],
             duplicates: 0,
             drop_next: vec![0; ends],
+            widest: vec![usize::MAX; all],
+            narrowed: false,
+            refuses: vec![false; all],
             changed: Real(0),
         }
     }
 
-    /// Puts everything back as it was in the beginning.
+    /// Puts everything back as it was in the beginning; wires stay as narrow as they are.
     pub fn mend(&mut self, now: Real) {
         let (interfaces, hosts) = (self.isolated.len(), self.deafened.len());
-        *self = Net { changed: now, ..Net::quiet(self.nodes, self.ends - self.nodes, self.udp, interfaces, hosts) };
+        let quiet = Net::quiet(self.nodes, self.ends - self.nodes, self.udp, interfaces, hosts);
+        let (widest, refuses) = (std::mem::take(&mut self.widest), std::mem::take(&mut self.refuses));
+        *self = Net { changed: now, widest, refuses, narrowed: self.narrowed, ..quiet };
     }
 
     /// Ends all cuts; loss and delay stay.
@@ -147,6 +158,11 @@ impl Net {
     /// A delay drawn for one frame on a wire.
     pub fn delay(&self, wire: usize, random: &mut Random) -> Duration {
         SHORTEST + random.span(self.delay[wire])
+    }
+
+    /// Whether a wire is narrow, or ever was.
+    pub fn was_narrow(&self) -> bool {
+        self.narrowed || self.widest.iter().any(|widest| *widest < usize::MAX)
     }
 
     /// Whether nothing but delay happens to frames from one end to another on a wire.

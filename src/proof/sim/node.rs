@@ -2,11 +2,12 @@
 
 use super::clock::{Clock, Real};
 use super::kernel::Kernel;
+use super::names::mac;
 use super::swarm::Plan;
 use crate::durable::{Durable, Loaded};
 use crate::engine::{Action, Command, Engine, Hook, Lacks};
 use crate::timing::{Promote, Timing};
-use crate::types::{Epoch, LinkId, MonoTime};
+use crate::types::{Epoch, LinkId, MacAddr, MonoTime};
 use crate::wire::frame::Sighting;
 use std::time::Duration;
 
@@ -18,10 +19,18 @@ pub enum Waiting {
     Seen(usize, Sighting),
     /// The present state of an interface.
     Facts(usize),
+    /// The hardware addresses of the machine.
+    OwnMacs,
+    /// The socket of a UDP link to all nodes is open, or closed.
+    Socket(usize),
+    /// A link took no datagram of so many bytes.
+    TooLarge(LinkId, u16),
     /// The slow side has the gate of an interface at hand.
     Attach(usize),
     /// The slow side has replaced the gate of an interface.
     Replaced(usize),
+    /// The slow side looks whether the gate of an interface is in its place.
+    Look(usize),
     /// Whether any address of one of the simulation's groups is in place.
     Addresses(usize),
     Stored(u64),
@@ -80,11 +89,14 @@ pub struct Eth {
     pub carrier: bool,
     /// Serial of the gate that the process has at hand.
     pub attached: Option<u64>,
+    /// Whether the interface was gone, and the process has not heard of it.
+    pub was_gone: bool,
 }
 
 impl Eth {
     /// An interface that is as it should be, and whose gate no process has at hand.
-    const WHOLE: Eth = Eth { exists: true, named: true, enslaved: false, carrier: true, attached: None };
+    const WHOLE: Eth =
+        Eth { exists: true, named: true, enslaved: false, carrier: true, attached: None, was_gone: false };
 
     /// Whether a process finds the interface, and may keep gate and addresses on it.
     pub fn is_usable(&self) -> bool {
@@ -139,6 +151,12 @@ pub struct Node {
     pub clock: Clock,
     pub interfaces: Vec<Eth>,
     pub config: Config,
+    /// The node whose number the file gives to this one: its own, or another's by mistake.
+    pub number: usize,
+    /// By interface: its hardware address.
+    pub macs: Vec<MacAddr>,
+    /// By UDP link: whether its socket is closed.
+    pub closed: Vec<bool>,
     /// By the simulation's number of a group: how badly its service does here (0 well, 255 not at
     /// all), whatever the agent knows of it.
     pub services: Vec<u8>,
@@ -173,8 +191,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// A machine that has power, and on which no agent was ever started.
-    pub fn new(plan: &Plan, now: Real) -> Node {
+    /// The machine with this number, which has power, and on which no agent was ever started.
+    pub fn new(plan: &Plan, number: usize, now: Real) -> Node {
         let disk = Disk {
             content: Loaded::Fresh,
             former: Loaded::Fresh,
@@ -190,6 +208,9 @@ impl Node {
             clock: Clock::new(now, MonoTime(1_000_000_000), 0),
             interfaces: vec![Eth::WHOLE; plan.interfaces],
             config: Config::new(plan),
+            number,
+            macs: (0..plan.interfaces).map(|interface| mac(number, interface)).collect(),
+            closed: vec![false; plan.udp],
             services: vec![0; plan.groups.len()],
             lacks: vec![Lacks::NONE; plan.groups.len()],
             bare: vec![false; plan.groups.len()],

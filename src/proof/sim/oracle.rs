@@ -68,6 +68,8 @@ pub struct Seen {
     isolated: Vec<Option<Real>>,
     /// By interface: the generation under which the kernel has turned somebody away.
     turned_away: Vec<u64>,
+    /// The lease of the former file while a process carries out what it decided at a reload.
+    pub reloaded: Duration,
     /// By interface: the generation whose refusal the agent was told of.
     refusal_told: Vec<u64>,
     /// Instant at which the process or an interface was last disturbed.
@@ -117,6 +119,10 @@ pub struct Oracle {
     doubled: Vec<Option<Real>>,
     /// By group: instant at which two nodes last answered.
     last_doubled: Vec<Real>,
+    /// By group: when two last answered of which one could not know the other's answers.
+    unasked: Vec<Real>,
+    /// When a kernel last answered whose gate was passed by.
+    pub passed_by: Real,
     bounds: Bounds,
     /// Instants at which two nodes answered, permitted or not.
     pub both: u64,
@@ -147,6 +153,7 @@ impl Oracle {
             neighbour: vec![None; interfaces],
             isolated: vec![None; interfaces],
             turned_away: vec![0; interfaces],
+            reloaded: Duration::ZERO,
             refusal_told: vec![0; interfaces],
             disturbed: Real(0),
             stamp: 0,
@@ -162,6 +169,8 @@ impl Oracle {
             counter: 1,
             doubled: vec![None; groups],
             last_doubled: vec![Real(0); groups],
+            unasked: vec![Real(0); groups],
+            passed_by: Real(0),
             bounds: Bounds { pulse: timing.pulse, silence: timing.silence, lease: timing.lease },
             both: 0,
             openings: vec![0; groups],

@@ -231,6 +231,7 @@ fn play(sim: &mut Sim) {
             return;
         }
         faults::strike(sim);
+        faults::strike_unkindly(sim);
     }
     sim.run(pace);
     faults::mend(sim);

@@ -114,6 +114,22 @@ faults! {
     Health 8,
     /// A node begins or ceases to lack something for a group.
     Lacks 3,
+    /// A node is started with the number of another, or with its own again.
+    SameNumber 3,
+    /// A machine is replaced by a copy of another.
+    Cloned 2,
+    /// An interface gets another hardware address, perhaps that of another node.
+    OtherMac 4,
+    /// An interface vanishes, and is back with another hardware address.
+    Recreated 1,
+    /// A wire carries short frames only, or all again.
+    Narrow 4,
+    /// The socket of a link is closed, or open again.
+    SocketDies 3,
+    /// Frames pass a gate by: another program was put before it, or it is in the wrong place.
+    GateDisplaced 2,
+    /// A stranger has the address of a group for good, or gives it up.
+    Squatter 1,
     /// One direction of a way between a node and a witness is cut or mended.
     WitnessCut 4,
     /// Nothing reaches a witness, or nothing of it reaches anybody, or a node is apart from all
@@ -147,6 +163,8 @@ faults! {
     WitnessReplay 1,
 }
 
+/// Share of runs with unkind faults, in percent.
+const UNKIND: usize = 30;
 /// Kinds that every run has, for without them it would soon stand still.
 const ALWAYS: [Fault; 5] = [Fault::Heal, Fault::Reboot, Fault::Start, Fault::Resume, Fault::Traffic];
 
@@ -159,6 +177,11 @@ impl Fault {
     /// Whether the fault strikes services.
     pub fn is_of_service(self) -> bool {
         matches!(self, Fault::Health)
+    }
+
+    /// Whether the fault strikes beside the others, from a source of chance of its own.
+    pub fn is_unkind(self) -> bool {
+        (Fault::SameNumber as usize..Fault::WitnessCut as usize).contains(&(self as usize))
     }
 
     /// Whether the fault makes a witness forget what it has promised, or for how long.
@@ -222,6 +245,8 @@ pub struct Plan {
     pub service: ServiceScript,
     /// Kinds of faults in this run, each with its weight.
     pub swarm: Vec<(Fault, usize)>,
+    /// Kinds of unkind faults, each with its weight; most runs have none.
+    pub unkind: Vec<(Fault, usize)>,
 }
 
 impl Plan {
@@ -278,6 +303,7 @@ impl Plan {
             strict: true,
             service,
             swarm,
+            unkind: Vec::new(),
         }
     }
 
@@ -321,11 +347,23 @@ impl Plan {
         self.swarm.iter().any(|(fault, _)| faults.contains(fault))
     }
 
-    /// One fault of the swarm, drawn by weight.
-    pub fn draw_fault(&self, random: &mut Random) -> Fault {
-        let sum = self.swarm.iter().map(|(_, weight)| weight).sum();
+    /// Draws the unkind faults of a run from their own source.
+    pub fn draw_unkind(&mut self, random: &mut Random) {
+        if !random.chance(UNKIND) {
+            return;
+        }
+        for (fault, weight) in Fault::ALL.iter().zip(Fault::WEIGHTS).filter(|(fault, _)| fault.is_unkind()) {
+            if random.chance(40) {
+                self.unkind.push((*fault, weight * (1 + random.below(3))));
+            }
+        }
+    }
+
+    /// One fault of a list, drawn by weight.
+    pub fn draw_of(faults: &[(Fault, usize)], random: &mut Random) -> Fault {
+        let sum = faults.iter().map(|(_, weight)| weight).sum();
         let mut rest = random.below(sum);
-        for (fault, weight) in &self.swarm {
+        for (fault, weight) in faults {
             if rest < *weight {
                 return *fault;
             }
@@ -346,7 +384,8 @@ fn draw_swarm(random: &mut Random, of_witness: bool) -> Vec<(Fault, usize)> {
     let share = random.pick(&[20, 40, 60, 100]);
     let mut drawn = Vec::with_capacity(Fault::ALL.len());
     let kinds = Fault::ALL.iter().zip(Fault::WEIGHTS);
-    let kinds = kinds.filter(|(fault, _)| fault.is_of_witness() == of_witness && !fault.is_of_service());
+    let kinds = kinds.filter(|(fault, _)| fault.is_of_witness() == of_witness);
+    let kinds = kinds.filter(|(fault, _)| !fault.is_of_service() && !fault.is_unkind());
     for (fault, weight) in kinds {
         if random.chance(share) || ALWAYS.contains(fault) {
             drawn.push((*fault, weight * (1 + random.below(3))));

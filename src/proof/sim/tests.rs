@@ -120,9 +120,15 @@ fn two_hundred_thousand_takeovers_break_no_promise_and_leave_nothing_unseen() {
 #[test]
 #[ignore = "minutes without optimisation; scripts/test runs it with the profile `checked`"]
 fn ten_thousand_takeovers_with_witnesses_break_no_promise_and_leave_nothing_unseen() {
-    let report = run_seeds(Mode::Vote, 1_000_000, number_from_env("SIM_VOTE_SEEDS", 800));
-    let takeovers = report.coverage.takeovers;
-    assert!(takeovers >= 10_000, "only {takeovers} takeovers");
-    assert!(report.coverage.excused > 0, "the exception to S1 is seen");
-    assert_eq!(report.coverage.missing_of_witnesses(), Vec::<String>::new(), "never seen");
+    let seeds = number_from_env("SIM_VOTE_SEEDS", 1_000);
+    let mut coverage = run_seeds(Mode::Vote, 1_000_000, seeds).coverage;
+    assert!(coverage.takeovers >= 10_000, "only {} takeovers", coverage.takeovers);
+    // What is rare may need more seeds: each change of the engine plays them in another way.
+    for round in 1..6 {
+        if coverage.excused == 0 || !coverage.missing_of_witnesses().is_empty() {
+            coverage.add(&run_seeds(Mode::Vote, 1_000_000 + round * seeds, seeds).coverage);
+        }
+    }
+    assert!(coverage.excused > 0, "the exception to S1 is seen");
+    assert_eq!(coverage.missing_of_witnesses(), Vec::<String>::new(), "never seen");
 }

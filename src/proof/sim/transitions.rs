@@ -5,7 +5,7 @@ use crate::engine::Cause;
 use crate::wire::pulse::Role::{self, Active, Fault, Handover, Paused, Standby, Starting};
 
 /// Legal changes of role: from, to, cause.
-pub const LEGAL: [(Role, Role, Cause); 31] = [
+pub const LEGAL: [(Role, Role, Cause); 32] = [
     (Starting, Active, Cause::Adopted),
     (Starting, Standby, Cause::Heard),
     (Starting, Paused, Cause::Heard),
@@ -22,6 +22,8 @@ pub const LEGAL: [(Role, Role, Cause); 31] = [
     (Active, Standby, Cause::Unheard),
     (Active, Standby, Cause::Lapsed),
     (Active, Standby, Cause::NoMajority),
+    // In a pair a node whose number is used elsewhere has nobody to hand over to.
+    (Active, Standby, Cause::SameNumber),
     (Active, Standby, Cause::Stopping),
     (Active, Standby, Cause::Removed),
     (Handover, Active, Cause::Operator),

@@ -5,7 +5,7 @@ use super::clock::Real;
 use super::coverage::Coverage;
 use super::history::{History, Want};
 use super::hosts::Host;
-use super::names::{id, interface_id, position, witness_id};
+use super::names::{interface_id, witness_id};
 use super::net::Net;
 use super::node::{Node, Pause, Waiting};
 use super::oracle::{CORRECTED, Oracle};
@@ -15,16 +15,18 @@ use super::swarm::{Fault, Plan};
 use super::witness::Witness;
 use crate::engine::{Action, Actions, Event, GateAction, Notice};
 use crate::mutant::Mutants;
-use crate::types::{LinkId, LinkPath, MonoTime, NodeId};
+use crate::types::{LinkId, LinkPath, MonoTime};
 use crate::wire::auth::KeyRing;
 use crate::wire::pulse::Role;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod alike;
 mod disk;
 mod due;
 mod gates;
 mod lifecycle;
+mod narrow;
 mod reload;
 mod segment;
 mod services;
@@ -36,6 +38,8 @@ pub use due::{Asker, Due, Recording};
 
 /// Number of datagrams kept to be replayed.
 const RECORDED: usize = 64;
+/// What distinguishes the chance of unkind faults from all other chance of a seed.
+const UNKIND: u64 = 0x756e_6b69_6e64;
 /// Number and bytes of the cluster's only key.
 const KEYS: [(u8, [u8; 32]); 1] = [(1, [7; 32])];
 
@@ -43,8 +47,10 @@ const KEYS: [(u8, [u8; 32]); 1] = [(1, [7; 32])];
 pub struct Sim {
     /// The seed of the run.
     pub seed: u64,
-    /// The only source of chance of the run.
+    /// The only source of chance of the run, but for unkind faults.
     pub random: Random,
+    /// The source of chance of unkind faults: runs without them draw as if there were none.
+    pub unkind: Random,
     /// The present instant.
     pub now: Real,
     /// The plan that the seed has decided.
@@ -73,6 +79,8 @@ pub struct Sim {
     pub reloads: bool,
     /// Whether faults still strike, so that starts may be slow and hooks may fail.
     pub faulty: bool,
+    /// By group: whether a stranger has its address, and answers the nodes.
+    pub squatted: Vec<bool>,
     /// Whether datagrams are recorded, because the swarm replays or forges some.
     pub records: bool,
     /// Number of events that engines and voters have handled.
@@ -95,13 +103,15 @@ impl Sim {
     /// A run whose plan is drawn by `draw`.
     pub fn planned(seed: u64, mutants: Mutants, want: Want, draw: impl Fn(&mut Random) -> Plan) -> Sim {
         let mut random = Random::new(seed);
-        let plan = draw(&mut random);
+        let mut plan = draw(&mut random);
+        let mut unkind = Random::new(seed ^ UNKIND);
+        plan.draw_unkind(&mut unkind);
         let now = Real(0);
         let net = Net::quiet(plan.nodes, plan.witnesses, plan.udp, plan.interfaces, plan.hosts.len());
         let mut sim = Sim {
             seed,
             now,
-            nodes: (0..plan.nodes).map(|_| Node::new(&plan, now)).collect(),
+            nodes: (0..plan.nodes).map(|node| Node::new(&plan, node, now)).collect(),
             witnesses: (0..plan.witnesses).map(|_| Witness::new(now)).collect(),
             net,
             hosts: plan.hosts.iter().map(|host| Host::new(*host, plan.groups.len())).collect(),
@@ -115,6 +125,7 @@ impl Sim {
             mutants,
             touched: true,
             faulty: true,
+            squatted: vec![false; plan.groups.len()],
             reloads: plan.has(&[Fault::Reconfigure]),
             records: plan.has(&[Fault::Replay, Fault::Forge, Fault::WitnessReplay]),
             steps: 0,
@@ -123,6 +134,7 @@ impl Sim {
             out: Actions::default(),
             buffers: Vec::new(),
             random,
+            unkind,
             plan,
         };
         sim.draw_nodes();
@@ -206,8 +218,12 @@ impl Sim {
                 self.handle(node, Event::Seen { interface: interface_id(interface), sighting });
             }
             Waiting::Facts(interface) => self.handle_facts(node, interface),
+            Waiting::OwnMacs => self.handle_own_macs(node),
+            Waiting::Socket(wire) => self.handle_socket(node, wire),
+            Waiting::TooLarge(link, bytes) => self.handle(node, Event::TooLarge { link, bytes }),
             Waiting::Attach(interface) => self.attach(node, interface),
             Waiting::Replaced(interface) => self.handle_replaced(node, interface),
+            Waiting::Look(interface) => self.look_at_gate(node, interface),
             Waiting::Addresses(group) => self.handle_addresses(node, group),
             Waiting::Stored(version) => self.handle(node, Event::Stored { version }),
             Waiting::StoreFailed => self.handle(node, Event::StoreFailed),
@@ -275,9 +291,9 @@ impl Sim {
         for action in list {
             self.coverage.count_action(action);
             match action {
-                Action::Send { link, bytes: range, .. } => {
+                Action::Send { link, to, bytes: range } => {
                     Oracle::note_said(self, node, &bytes[range.clone()]);
-                    self.send_datagram(node, *link, &bytes[range.clone()]);
+                    self.send_datagram(node, *link, *to, &bytes[range.clone()]);
                 }
                 Action::Gate(gate) => {
                     if !matches!(gate, GateAction::Renew { .. }) {
@@ -332,12 +348,12 @@ impl Sim {
         }
     }
 
-    /// The link on which a node hears the end `from` over a wire.
-    pub fn link(&self, from: usize, wire: usize) -> LinkId {
+    /// The link on which the node `to` hears the end `from` over a wire.
+    pub fn link(&self, to: usize, from: usize, wire: usize) -> LinkId {
         if from >= self.nodes.len() {
             return LinkId { peer: witness_id(from - self.nodes.len()), path: super::names::udp(0) };
         }
-        LinkId { peer: id(from), path: self.path(wire) }
+        LinkId { peer: self.number(to, from), path: self.path(wire) }
     }
 
     /// The path of a wire between nodes.
@@ -349,14 +365,13 @@ impl Sim {
         }
     }
 
-    /// The other end of a link, and its wire.
-    pub fn way(&self, link: LinkId) -> (usize, usize) {
-        let peer: NodeId = link.peer;
+    /// The other end of a link of a node, and its wire.
+    pub fn way(&self, node: usize, link: LinkId) -> (usize, usize) {
         let wire = match link.path {
             LinkPath::Udp(number) => usize::from(number),
             LinkPath::Segment(interface) => self.net.segment_wire(usize::from(interface.0)),
         };
-        (position(peer), wire)
+        (self.known_as(node, link.peer), wire)
     }
 
     /// A serial for another gate.

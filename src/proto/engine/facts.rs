@@ -26,8 +26,12 @@ impl Engine {
     ) {
         self.groups.look_again = true;
         let before = self.leases[interface].learn(facts, now);
-        if facts.mac != before.mac && !facts.mac.is_zero() && !before.mac.is_zero() {
+        if self.setup.rules().announces_mac(before.mac, facts.mac) {
             self.announce_interface(interface, now);
+        }
+        if facts.mac != before.mac {
+            // An answer may have looked like our own until now.
+            self.evidence.void_probes(interface, self.setup.rules());
         }
         if facts.gate && !self.leases[interface].has_begun() {
             self.begin_lease(interface, now, out);
@@ -60,7 +64,7 @@ impl Engine {
         let alive = lease.until > now && adoptable && lease.generation != 0;
         for &(group, epoch) in open {
             let state = &self.groups[group];
-            let ours = state.epochs.may_adopt(epoch) && epoch.node() == self.setup.me;
+            let ours = state.epochs.may_adopt(epoch) && self.setup.rules().is_own_epoch(epoch, self.setup.me);
             if alive && ours && !state.paused {
                 self.with_group(group, now, out, |group, around, requests| {
                     group.adopt(epoch, lease.until);

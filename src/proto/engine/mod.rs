@@ -167,7 +167,7 @@ impl Engine {
         match event {
             Event::Tick => {}
             Event::Datagram { link, bytes } => self.handle_datagram(link, bytes, now, out),
-            Event::Refused { link } => self.handle_refused(link),
+            Event::Refused { link } => self.handle_refused(link, now),
             Event::Link { link, open } => self.handle_link(link, open),
             Event::TooLarge { link, bytes } => self.handle_too_large(link, bytes, now, out),
             Event::Seen { interface, sighting } => self.handle_sighting(interface, sighting, now, out),

@@ -12,6 +12,7 @@
 
 use crate::mutant::{Mutant, Mutants};
 
+mod alike;
 mod claim;
 mod count;
 pub mod electorate;

@@ -16,7 +16,8 @@ fn hosts(sim: &Sim, group: usize) -> Vec<usize> {
 fn check_hosts(sim: &mut Sim, group: usize, node: usize, when: &str) {
     for host in hosts(sim, group) {
         let entry = sim.hosts[host].cache[group];
-        sim.oracle.hold(entry == Some(node), || format!("L4: host {host} sends to {entry:?} a second after {when}"));
+        let mac = sim.nodes[node].macs[sim.plan.groups[group].interface];
+        sim.oracle.hold(entry == Some(mac), || format!("L4: host {host} sends to {entry:?} a second after {when}"));
     }
 }
 

@@ -31,6 +31,7 @@ pub fn mend(sim: &mut Sim) {
         if sim.nodes[node].exited || (dead == Some(node) && sim.nodes[node].engine.is_some()) {
             sim.kill(node);
         }
+        mend_unkind(sim, node);
         if dead == Some(node) {
             // A start that is due already must not bring it back.
             sim.nodes[node].life += 1;
@@ -71,6 +72,30 @@ pub fn mend(sim: &mut Sim) {
     }
 }
 
+/// The longest time for which answers hold a takeover back.
+fn longest_veto(sim: &Sim) -> Duration {
+    let plain = sim.plan.timing();
+    let timings = sim.nodes.iter().map(|node| &node.config.timing).chain([&plain]);
+    timings.map(|timing| timing.veto.max(timing.patience.first_veto) + timing.silence).max().unwrap_or_default()
+}
+
+/// Gives a node its own number again, puts its gates in their places, and opens its sockets. Wires stay narrow, hardware addresses
+/// stay what they are, and strangers keep what they have: the promises hold beside all that.
+fn mend_unkind(sim: &mut Sim, node: usize) {
+    if sim.nodes[node].number != node {
+        sim.kill(node);
+        sim.renumber(node, node);
+    }
+    for interface in 0..sim.plan.interfaces {
+        sim.look_at_gate(node, interface);
+    }
+    for wire in 0..sim.net.udp {
+        if sim.is_closed(node, wire) {
+            sim.set_closed(node, wire, false);
+        }
+    }
+}
+
 /// Lets time pass until exactly one node answers for each group that a node may have, and has done
 /// so for a while. Notes a violation of L5 when that takes longer than the bound.
 pub fn settle(sim: &mut Sim) {
@@ -88,6 +113,11 @@ pub fn settle(sim: &mut Sim) {
         let lacks = sim.nodes.iter().flat_map(|node| &node.lacks).any(|lacks| !lacks.is_empty());
         let keeps = sim.plan.service.checked || lacks;
         let bound = if keeps { bound + sim.plan.timing().patience.hold } else { bound };
+        // Answers of a stranger hold a takeover back for a while.
+        let bound = if sim.squatted.contains(&true) { bound + longest_veto(sim) } else { bound };
+        // Rows come late through a narrow wire: two claims may meet each other's consent, and both
+        // nodes wait for the other.
+        let bound = if sim.net.was_narrow() { bound + sim.plan.timing().patience.hold } else { bound };
         let late = steady.is_none() && sim.now.since(start) > bound;
         if late {
             let states = states(sim).join("\n");

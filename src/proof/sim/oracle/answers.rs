@@ -17,6 +17,8 @@
 //!   proven while both directions worked: a process that restarted behind a one-way cut is not
 //!   heard by anybody who insists on proof.
 //!
+//! With witnesses the same holds of two nodes of one number, which a voter takes for one node.
+//!
 //! Only ways without loss count as joined; otherwise chance could cut for as long as it likes. A
 //! process that has not found the gate of its former life yet cannot close it, so it does not count
 //! as running.
@@ -25,6 +27,10 @@ use super::{Bounds, Oracle};
 use crate::sim::clock::Real;
 use crate::sim::world::Sim;
 use std::time::Duration;
+
+/// Pulses after which rows get through a wire that carries short datagrams only: every second lost
+/// pulse halves how many are tried.
+const NARROW: u32 = 12;
 
 impl Oracle {
     /// Checks S1 and S8 after everything that happens.
@@ -57,9 +63,12 @@ impl Oracle {
         }
         let (now, way) = (sim.now, sim.net.longest());
         sim.oracle.both += 1;
+        let epochs = answering.iter().map(|node| sim.nodes[*node].kernel.open[group].node());
+        let one_number = epochs.clone().all(|number| epochs.clone().next() == Some(number));
+        sim.coverage.one_number += u64::from(one_number);
         sim.oracle.last_doubled[group] = now;
         let since = *sim.oracle.doubled[group].get_or_insert(now);
-        if sim.plan.votes().is_some_and(|votes| votes.strict) {
+        if sim.plan.votes().is_some_and(|votes| votes.strict) && !one_number {
             return Oracle::check_alone(sim, group, &answering);
         }
         for &first in &answering {
@@ -74,12 +83,23 @@ impl Oracle {
     fn check_pair(sim: &mut Sim, group: usize, first: usize, second: usize, (since, way): (Real, Duration)) {
         let now = sim.now;
         let Bounds { pulse, silence, lease } = sim.oracle.bounds;
-        let joined = pulse * 2 + way * 6 + Duration::from_millis(1);
+        // Whoever does not know how narrow a wire is finds out in some pulses.
+        let told = learning(sim, pulse);
+        let joined = pulse * 2 + way * 6 + told + Duration::from_millis(1);
         let latched = silence + lease * 2 + pulse * 2 + way * 6;
-        let deaf = silence * 3 + pulse * 6 + way * 6;
+        let deaf = silence * 3 + pulse * 6 + way * 6 + told;
         let interface = sim.plan.groups[group].interface;
         let lower = sim.nodes[first].kernel.open[group] < sim.oracle.highest[group];
-        let elected = sim.plan.votes().is_some() && sim.plan.is_beyond();
+        // No answer holds an election back, nor can one that looks like our own. A node of our number
+        // is waited for, not asked.
+        let known = [(first, second), (second, first)];
+        let known = known.iter().all(|(node, other)| super::grants::is_recognised(sim, *node, *other, group));
+        let [one, other] = [first, second].map(|node| sim.nodes[node].kernel.open[group].node());
+        if !known || one == other && sim.plan.is_beyond() {
+            sim.oracle.unasked[group] = now;
+        }
+        let unasked = sim.oracle.unasked[group] >= since;
+        let elected = unasked || sim.plan.votes().is_some_and(|votes| votes.strict || sim.plan.is_beyond());
         let over = |since: Option<Real>, bound: Duration| since.is_some_and(|since| now.since(since) > bound);
         let oracle = &mut sim.oracle;
         let pair = oracle.pair(first, second);
@@ -132,6 +152,13 @@ impl Oracle {
     }
 }
 
+/// Time for which rows may not get through because a wire is narrow, or was: whoever could not send
+/// since then does not know how wide it is now.
+pub(super) fn learning(sim: &Sim, pulse: Duration) -> Duration {
+    let span = pulse * NARROW;
+    if sim.net.was_narrow() { span } else { Duration::ZERO }
+}
+
 /// Whether a process runs and has found what its former life left open.
 fn is_at_work(sim: &Sim, node: usize) -> bool {
     let machine = &sim.nodes[node];
@@ -146,7 +173,11 @@ fn is_at_work(sim: &Sim, node: usize) -> bool {
 fn is_way(sim: &Sim, from: usize, to: usize, wire: usize) -> bool {
     let end = |node: usize| {
         let machine = &sim.nodes[node];
-        if wire < sim.net.udp { machine.powered && !machine.asleep } else { machine.is_connected(wire - sim.net.udp) }
+        if wire < sim.net.udp {
+            machine.powered && !machine.asleep && !sim.is_closed(node, wire)
+        } else {
+            machine.is_connected(wire - sim.net.udp)
+        }
     };
     end(from) && end(to) && sim.net.is_sound(from, to, wire)
 }
@@ -163,7 +194,9 @@ struct Ways {
 /// beside a link that works at times it is no way.
 fn ways(sim: &Sim, from: usize, to: usize) -> Ways {
     let udp = (0..sim.net.udp).any(|wire| is_way(sim, from, to, wire));
-    let passes = |wire: usize| !(sim.net.is_cut(from, to, wire) && sim.net.is_cut(to, from, wire));
+    let closed = |wire: usize| sim.is_closed(from, wire) || sim.is_closed(to, wire);
+    let cut = |wire: usize| sim.net.is_cut(from, to, wire) && sim.net.is_cut(to, from, wire);
+    let passes = |wire: usize| !cut(wire) && !closed(wire);
     let at_times = (0..sim.net.udp).any(|wire| sim.net.loss[wire] > 0 && passes(wire));
     let segment = (sim.net.udp..sim.net.wires).any(|wire| is_way(sim, from, to, wire));
     Ways { any: udp || segment && !at_times, udp }

@@ -5,7 +5,7 @@ use super::Oracle;
 use crate::durable::Loaded;
 use crate::engine::Event;
 use crate::sim::clock::Real;
-use crate::sim::names::{position, witness_of};
+use crate::sim::names::witness_of;
 use crate::sim::swarm::Fault;
 use crate::sim::world::Sim;
 use crate::types::MonoTime;
@@ -76,7 +76,7 @@ impl Oracle {
         let forged = sim.plan.has(&[Fault::Forge]) && sim.strict.open(bytes).is_err();
         let (session, counter, echo) = (number(bytes, 12), number(bytes, 20), number(bytes, 28));
         let voter = witness_of(link.peer);
-        let from = if voter.is_some() { node } else { position(link.peer) };
+        let from = if voter.is_some() { node } else { sim.known_as(node, link.peer) };
         let life = sim.oracle.seen[from].beliefs.sessions.iter().rposition(|known| *known == session);
         let beliefs = &mut sim.oracle.seen[node].beliefs;
         let twice = sim.plan.has(&[Fault::Replay]) && !beliefs.believed.insert((session, counter));

@@ -17,6 +17,7 @@ impl Oracle {
         let steady = sim.oracle.openings[group] == opening
             && sim.answering(group) == [node]
             && sim.oracle.last_doubled[group] < since
+            && sim.oracle.passed_by < since
             && sim.oracle.seen[node].disturbed < since
             && sim.nodes[node].is_connected(interface)
             && sim.nodes[node].is_running();
@@ -25,16 +26,15 @@ impl Oracle {
         if !steady || !heard {
             return;
         }
+        let mac = sim.nodes[node].macs[interface];
         for host in 0..sim.hosts.len() {
             if sim.hosts[host].plan.interface != interface || sim.net.deafened[host][node] {
                 continue;
             }
             let Some(entry) = sim.hosts[host].cache[group] else { continue };
             sim.coverage.corrected += 1;
-            sim.oracle.hold(entry == node, || {
-                format!(
-                    "L4: host {host} still sends to node {entry}, a second after node {node} opened group {group}"
-                )
+            sim.oracle.hold(entry == mac, || {
+                format!("L4: host {host} still sends to {entry}, a second after node {node} opened group {group}")
             });
         }
     }

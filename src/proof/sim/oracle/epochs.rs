@@ -3,8 +3,8 @@
 
 use super::{Oracle, Seen};
 use crate::durable::{Durable, Loaded};
-use crate::sim::names::{group_of_key, id};
-use crate::types::Epoch;
+use crate::sim::names::group_of_key;
+use crate::types::{Epoch, NodeId};
 
 /// Sets what a process that starts knows: what the disk says. A life counts what the one before had
 /// reserved as used; nobody was told of it unless a gate was opened with it.
@@ -33,14 +33,14 @@ impl Oracle {
         }
     }
 
-    /// Checks the epoch that a gate opens with, and notes it as used.
-    pub(super) fn check_epoch(&mut self, node: usize, group: usize, epoch: Epoch) {
+    /// Checks the epoch that a gate of a node, which has this number, opens with, and notes it as used.
+    pub(super) fn check_epoch(&mut self, (node, number): (usize, NodeId), group: usize, epoch: Epoch) {
         let seen = &self.seen[node];
         let (told, used) = (seen.told[group], seen.used[group]);
         if seen.reopens[group] == epoch && used == epoch {
             return;
         }
-        self.hold(epoch.node() == id(node), || format!("S2: node {node} opens with {epoch}, the epoch of another"));
+        self.hold(epoch.node() == number, || format!("S2: node {node} opens with {epoch}, the epoch of another"));
         self.hold(epoch > used, || format!("S2: node {node} opens group {group} with {epoch} after {used}"));
         self.hold(epoch > told, || {
             format!("S2: node {node} opens group {group} with {epoch} although it was told {told}")

@@ -61,7 +61,9 @@ impl Oracle {
         if !sim.nodes[node].is_attached(interface) {
             return;
         }
-        let (local, lease) = (sim.local(node), sim.nodes[node].config.timing.lease);
+        // A turn that begins with a new file may still renew for as long as the former one says.
+        let lease = sim.nodes[node].config.timing.lease.max(sim.oracle.seen[node].reloaded);
+        let local = sim.local(node);
         Oracle::check_votes(sim, node, interface, until);
         let relative = sim.mutants.is_on(Mutant::LeaseRelative);
         let until = if relative { local + until.since(decided) } else { until };
@@ -99,7 +101,8 @@ impl Oracle {
             Oracle::check_evidence(sim, node, group, epoch);
             Oracle::check_grant(sim, node, group, epoch);
         }
-        sim.oracle.check_epoch(node, group, epoch);
+        let number = sim.number(node, node);
+        sim.oracle.check_epoch((node, number), group, epoch);
         sim.oracle.seen[node].opened[group] = sim.now;
         sim.oracle.seen[node].reopens[group] = Epoch::NONE;
     }

@@ -33,9 +33,14 @@ fn may_have(sim: &Sim, node: usize, group: usize) -> bool {
 }
 
 /// HP-8: whether no node that could have the group does better than the one that has it. A node that
-/// keeps a group because its fault seemed to follow it has longer than faults are over.
+/// keeps a group because its fault seemed to follow it has longer than faults are over. Nothing moves
+/// for health to a node with our hardware address.
 fn is_where_best(sim: &Sim, group: usize) -> bool {
     let answering = sim.answering(group)[0];
+    let mac = |node: usize| sim.nodes[node].macs[sim.plan.groups[group].interface];
+    if sim.others(answering).any(|other| mac(other) == mac(answering)) {
+        return true;
+    }
     let machine = &sim.nodes[answering];
     let kept = machine
         .engine

@@ -9,7 +9,7 @@ use crate::sim::Want;
 use crate::sim::calm::calm;
 use crate::sim::clock::Real;
 use crate::sim::faults::settle;
-use crate::sim::names::{group_id, id, interface_id, key, ms, udp};
+use crate::sim::names::{group_id, id, interface_id, key, mac, ms, udp};
 use crate::sim::node::Waiting;
 use crate::sim::swarm::{Fault, Plan};
 use crate::sim::world::Sim;
@@ -317,11 +317,12 @@ fn rules_about_what_must_happen_fire() {
     fires("L4: host", |scene| {
         let interface = scene.interface();
         let host = scene.sim.hosts.iter().position(|host| host.plan.interface == interface).unwrap();
-        scene.sim.hosts[host].cache[G] = Some(scene.standby);
+        let mac = |node: usize| Some(mac(node, interface));
+        scene.sim.hosts[host].cache[G] = mac(scene.standby);
         let opening = scene.sim.oracle.openings[G];
-        scene.sim.hosts[host].cache[G] = Some(scene.active);
+        scene.sim.hosts[host].cache[G] = mac(scene.active);
         scene.sim.run(ms(3_000));
-        scene.sim.hosts[host].cache[G] = Some(scene.standby);
+        scene.sim.hosts[host].cache[G] = mac(scene.standby);
         Oracle::check_clients(&mut scene.sim, G, scene.active, opening);
     });
     fires("L5: not one active per group", |scene| {

@@ -79,7 +79,7 @@ pub struct Votes {
     removed: Vec<bool>,
     /// Whether no disk has lost or undone a write.
     pub honest: bool,
-    /// Whether there are witnesses; without them nothing is noted.
+    /// Whether there are witnesses, and every node has a number of its own; else nothing is noted.
     on: bool,
 }
 
@@ -128,6 +128,11 @@ impl Votes {
     /// Notes that the file of a node lacks a group.
     pub fn note_removed(&mut self, group: usize) {
         self.removed[group] = true;
+    }
+
+    /// Notes that two nodes have one number: whose a grant is cannot be told any more.
+    pub fn note_doubles(&mut self) {
+        self.on = false;
     }
 
     /// Notes that a guest is frozen with its clock.
@@ -329,7 +334,8 @@ impl Oracle {
     /// Checks a deadline that is about to be written against what a majority granted (S4).
     pub(super) fn check_votes(sim: &mut Sim, node: usize, interface: usize, until: MonoTime) {
         // A deadline in the past, written by a process that was stopped, opens nothing.
-        let strict = sim.plan.votes().is_some_and(|votes| votes.strict) && until > sim.local(node);
+        let strict =
+            sim.plan.votes().is_some_and(|votes| votes.strict) && until > sim.local(node) && sim.oracle.votes.on;
         for group in (0..sim.plan.groups.len()).filter(|_| strict) {
             if sim.plan.groups[group].interface != interface || !sim.nodes[node].kernel.is_open(group) {
                 continue;
@@ -347,7 +353,8 @@ impl Oracle {
     /// Checks an opening by votes: a majority covers the lease (S4), and the node's own vote is
     /// free (S5).
     pub(super) fn check_election(sim: &mut Sim, node: usize, group: usize, epoch: Epoch) {
-        if sim.plan.is_beyond() || !sim.plan.strict || sim.oracle.seen[node].reopens[group] == epoch {
+        let known = sim.oracle.votes.on && !sim.plan.is_beyond() && sim.plan.strict;
+        if !known || sim.oracle.seen[node].reopens[group] == epoch {
             return;
         }
         let until = sim.nodes[node].kernel.gates[sim.plan.groups[group].interface].until;

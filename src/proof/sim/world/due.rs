@@ -1,6 +1,7 @@
 //! What will happen, and datagrams that were recorded on their way.
 
 use crate::sim::node::Waiting;
+use crate::types::MacAddr;
 use crate::wire::frame::Sighting;
 
 /// The party that asks for an address.
@@ -24,8 +25,8 @@ pub enum Due {
     Traffic { to: usize, host: usize },
     /// A frame shows something to a node.
     Sighting { to: usize, interface: usize, sighting: Sighting },
-    /// A host learns who has an address.
-    Learn { host: usize, group: usize, node: usize },
+    /// A host learns at which hardware address an address is.
+    Learn { host: usize, group: usize, mac: MacAddr },
     /// The end of a write to a node's disk.
     Written { to: usize, life: u64, version: u64 },
     /// Another try of a failed write.

@@ -3,10 +3,11 @@
 use super::{Due, Sim};
 use crate::engine::{Event, InterfaceFacts};
 use crate::sim::kernel::Gate;
-use crate::sim::names::{group_id, interface_id, mac, ms};
+use crate::sim::names::{group_id, interface_id, ms};
 use crate::sim::node::Waiting;
 use crate::sim::oracle::Oracle;
 use crate::types::{Epoch, GroupId};
+use std::time::Duration;
 
 impl Sim {
     /// Lets a process handle the facts of an interface.
@@ -14,12 +15,13 @@ impl Sim {
         if !self.nodes[node].interfaces[interface].is_usable() {
             self.let_go(node, interface);
         }
+        let was_gone = std::mem::take(&mut self.nodes[node].interfaces[interface].was_gone);
         let eth = self.nodes[node].interfaces[interface];
         // A gate that the slow side has replaced was there all the time, although the process has
         // not heard of the new one yet.
         let gate = self.nodes[node].kernel.gates[interface].there && eth.attached.is_some();
-        let facts = if eth.exists && eth.named {
-            let (enslaved, carrier, mac) = (eth.enslaved, eth.carrier, mac(node, interface));
+        let facts = if eth.exists && eth.named && !was_gone {
+            let (enslaved, carrier, mac) = (eth.enslaved, eth.carrier, self.nodes[node].macs[interface]);
             InterfaceFacts { exists: true, enslaved, carrier, mac, gate }
         } else {
             InterfaceFacts::default()
@@ -58,6 +60,15 @@ impl Sim {
     pub(super) fn attach(&mut self, node: usize, interface: usize) {
         if !self.nodes[node].interfaces[interface].is_usable() || self.nodes[node].is_attached(interface) {
             return;
+        }
+        if self.nodes[node].interfaces[interface].was_gone {
+            self.handle_facts(node, interface);
+            // What comes next may find the process stopped.
+            return self.offer(node, Waiting::Attach(interface));
+        }
+        if self.nodes[node].kernel.gates[interface].passed_by {
+            self.close_all(node, interface);
+            self.nodes[node].kernel.gates[interface] = Gate::default();
         }
         if !self.nodes[node].kernel.gates[interface].there {
             let serial = self.next_serial();
@@ -114,6 +125,22 @@ impl Sim {
         self.offer(node, Waiting::Facts(interface));
         let delay = self.random.span(ms(50));
         self.offer_later(node, Waiting::Attach(interface), delay);
+    }
+
+    /// Lets frames pass the gate of an interface by, until the slow side looks; it takes the
+    /// addresses away then, and installs the gate anew.
+    pub fn displace_gate(&mut self, node: usize, interface: usize, look: Duration) {
+        self.note(|_| format!("node {node}: frames pass the gate of interface {interface} by"));
+        self.nodes[node].kernel.gates[interface].passed_by = true;
+        self.oracle.note_disturbed(node, self.now);
+        self.offer_later(node, Waiting::Look(interface), look);
+    }
+
+    /// Takes a gate away that frames pass by, with the addresses behind it.
+    pub fn look_at_gate(&mut self, node: usize, interface: usize) {
+        if self.nodes[node].kernel.gates[interface].passed_by {
+            self.lose_gate(node, interface);
+        }
     }
 
     /// Replaces the gate of an interface by another, closed one.
@@ -202,7 +229,7 @@ impl Sim {
     }
 
     /// Offers an event of the slow side after `delay`, if the process lives until then.
-    pub fn offer_later(&mut self, node: usize, waiting: Waiting, delay: std::time::Duration) {
+    pub fn offer_later(&mut self, node: usize, waiting: Waiting, delay: Duration) {
         let life = self.nodes[node].life;
         self.schedule(Due::Slow { to: node, life, waiting }, delay);
     }

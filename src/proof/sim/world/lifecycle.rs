@@ -80,11 +80,11 @@ impl Sim {
         seed[..8].copy_from_slice(&self.seed.to_be_bytes());
         seed[8..16].copy_from_slice(&machine.life.to_be_bytes());
         let links: Vec<LinkPath> = (0..self.net.wires).map(|wire| self.path(wire)).collect();
-        let nodes = self.others(node).map(|other| PeerSetup { id: id(other), links: links.clone() });
+        let nodes = self.others(node).map(|other| PeerSetup { id: self.number(node, other), links: links.clone() });
         let witnesses = 0..self.witnesses.len();
         let witnesses = witnesses.map(|witness| PeerSetup { id: witness_id(witness), links: vec![udp(0)] });
         Setup {
-            me: id(node),
+            me: self.number(node, node),
             cluster: 7,
             timing: machine.config.timing,
             keys: Arc::clone(&self.keys),
@@ -134,9 +134,7 @@ impl Sim {
         if !slow {
             self.open_links(node);
         }
-        let own: Vec<_> =
-            (0..self.plan.interfaces).map(|interface| crate::sim::names::mac(node, interface)).collect();
-        self.handle(node, Event::OwnMacs { macs: &own });
+        self.handle_own_macs(node);
         self.tell_inside(node);
         if let Some(host) = (0..self.hosts.len()).find(|_| self.random.chance(30)) {
             let interface = interface_id(self.hosts[host].plan.interface);
@@ -193,8 +191,9 @@ impl Sim {
     fn open_links(&mut self, node: usize) {
         for other in self.others(node) {
             for wire in 0..self.net.wires {
-                let link = LinkId { peer: id(other), path: self.path(wire) };
-                self.handle(node, Event::Link { link, open: true });
+                let link = LinkId { peer: self.number(node, other), path: self.path(wire) };
+                let open = !self.is_closed(node, wire);
+                self.handle(node, Event::Link { link, open });
             }
         }
         for witness in 0..self.witnesses.len() {

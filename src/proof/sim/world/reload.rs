@@ -9,6 +9,7 @@ use crate::sim::swarm::GroupPlan;
 use crate::timing::Timing;
 use crate::types::Epoch;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Sim {
     /// Draws changes to the file of a node, which no process reads yet.
@@ -117,7 +118,9 @@ impl Sim {
         if let Some(engine) = self.nodes[node].engine.as_mut() {
             engine.reconfigure(change, local, &mut out);
         }
+        self.oracle.seen[node].reloaded = before.lease;
         self.carry_out(node, &out.list, &out.bytes, local);
+        self.oracle.seen[node].reloaded = Duration::ZERO;
         out.clear();
         self.out = out;
         self.number_groups(node);

@@ -3,8 +3,9 @@
 use super::{Asker, Due, Sim};
 use crate::engine::Event;
 use crate::mutant::Mutant;
-use crate::sim::names::{group_of, host_address, host_mac, host_of, inside_address, inside_mac, interface_id, mac};
-use crate::sim::names::{node_of, vip};
+use crate::sim::names::{
+    STRANGER, group_of, host_address, host_mac, host_of, inside_address, inside_mac, interface_id, vip,
+};
 use crate::sim::node::Waiting;
 use crate::types::{MacAddr, MonoTime, Vip};
 use crate::wire::frame::Sighting;
@@ -24,12 +25,18 @@ impl Sim {
         self.schedule(Due::Sighting { to: from, interface, sighting }, INSIDE);
         let (wire, group) = (self.net.segment_wire(interface), group_of(address));
         for to in self.others(from) {
-            if target.is_some_and(|mac| node_of(mac) != Some(to)) {
+            if target.is_some_and(|mac| !self.is_at(mac, from, to, interface)) {
                 continue;
             }
             for delay in self.net.arrivals(from, to, wire, &mut self.random).into_iter().flatten() {
                 self.schedule(Due::Probe { to, from, interface, group }, delay);
             }
+        }
+        if let Some(group) = group.filter(|group| self.squatted[*group] && target.is_none())
+            && let Some(way) = self.net.host_delay(from, interface, &mut self.random)
+        {
+            let sighting = Sighting::Claim { address: vip(group), mac: STRANGER };
+            self.schedule(Due::Sighting { to: from, interface, sighting }, way * 2);
         }
         if let Some(host) = host_of(address).filter(|host| *host < self.hosts.len())
             && self.hosts[host].plan.interface == interface
@@ -50,7 +57,8 @@ impl Sim {
         if let Some(group) = group {
             self.ask_kernel(to, interface, Asker::Node(from), group);
         }
-        self.offer_sighting(to, interface, Sighting::Presence { mac: mac(from, interface) });
+        let mac = self.nodes[from].macs[interface];
+        self.offer_sighting(to, interface, Sighting::Presence { mac });
     }
 
     /// Lets every host ask for every address of its segment: nodes see that the host is there,
@@ -106,6 +114,10 @@ impl Sim {
     /// Asks a kernel for an address: an open gate answers under its lease, and latches when the
     /// lease is over.
     fn ask_kernel(&mut self, to: usize, interface: usize, asker: Asker, group: usize) {
+        if self.nodes[to].kernel.gates[interface].passed_by && !self.nodes[to].bare[group] {
+            self.oracle.passed_by = self.now;
+            return self.answer_asker(to, interface, asker, group);
+        }
         if !self.nodes[to].kernel.is_open(group) {
             return;
         }
@@ -133,7 +145,7 @@ impl Sim {
     fn send_claim(&mut self, from: usize, to: usize, interface: usize, group: usize) {
         let wire = self.net.segment_wire(interface);
         for delay in self.net.arrivals(from, to, wire, &mut self.random).into_iter().flatten() {
-            let sighting = Sighting::Claim { address: vip(group), mac: mac(from, interface) };
+            let sighting = Sighting::Claim { address: vip(group), mac: self.nodes[from].macs[interface] };
             self.schedule(Due::Sighting { to, interface, sighting }, delay);
         }
     }
@@ -144,7 +156,8 @@ impl Sim {
             return;
         }
         if let Some(delay) = self.net.host_delay(from, interface, &mut self.random) {
-            self.schedule(Due::Learn { host, group, node: from }, delay);
+            let mac = self.nodes[from].macs[interface];
+            self.schedule(Due::Learn { host, group, mac }, delay);
         }
     }
 

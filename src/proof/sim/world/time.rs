@@ -57,7 +57,7 @@ impl Sim {
         match due {
             Due::Datagram { to, from, wire, bytes } => self.arrive_datagram(to, from, wire, bytes),
             Due::Refused { to, from, wire } => {
-                let link = self.link(from, wire);
+                let link = self.link(to, from, wire);
                 if self.nodes[to].powered && !self.nodes[to].asleep {
                     self.offer(to, Waiting::Refused(link));
                 }
@@ -65,7 +65,7 @@ impl Sim {
             Due::Probe { to, from, interface, group } => self.arrive_probe(to, from, interface, group),
             Due::Traffic { to, host } => self.arrive_traffic(to, host),
             Due::Sighting { to, interface, sighting } => self.offer_sighting(to, interface, sighting),
-            Due::Learn { host, group, node } => self.hosts[host].cache[group] = Some(node),
+            Due::Learn { host, group, mac } => self.hosts[host].cache[group] = Some(mac),
             Due::Written { to, life, version } => self.finish_write(to, life, version),
             Due::Retry { to, life } => {
                 if self.nodes[to].life == life {

@@ -3,7 +3,7 @@
 use super::{Due, RECORDED, Recording, Sim};
 use crate::sim::names::witness_of;
 use crate::sim::node::Waiting;
-use crate::types::LinkId;
+use crate::types::{LinkId, MacAddr};
 use std::ops::Range;
 
 impl Sim {
@@ -20,13 +20,16 @@ impl Sim {
         self.touched = true;
     }
 
-    /// Sends a node's datagram over a link, and perhaps records it.
-    pub(super) fn send_datagram(&mut self, node: usize, link: LinkId, bytes: &[u8]) {
+    /// Sends a node's datagram over a link, and perhaps records it. `mac`: where it goes on a segment.
+    pub(super) fn send_datagram(&mut self, node: usize, link: LinkId, mac: MacAddr, bytes: &[u8]) {
         if let Some(witness) = witness_of(link.peer) {
             return self.ask_witness(node, witness, bytes);
         }
-        let (to, wire) = self.way(link);
+        let (to, wire) = self.way(node, link);
         if wire >= self.net.udp && !self.nodes[node].is_connected(wire - self.net.udp) {
+            return;
+        }
+        if !self.is_carried(node, link, (to, wire), mac, bytes.len()) {
             return;
         }
         if self.records && self.random.chance(2) {
@@ -57,8 +60,8 @@ impl Sim {
             self.buffers.push(bytes);
             return;
         }
-        if node.engine.is_some() && !node.exited {
-            let link = self.link(from, wire);
+        if node.engine.is_some() && !node.exited && !self.is_closed(to, wire) {
+            let link = self.link(to, from, wire);
             self.offer(to, Waiting::Datagram(link, bytes));
             return;
         }

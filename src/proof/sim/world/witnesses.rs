@@ -4,6 +4,7 @@ use super::{Due, RECORDED, Sim};
 use crate::sim::names::{key, ms, witness_id};
 use crate::sim::oracle::Oracle;
 use crate::sim::witness::BACKLOG;
+use crate::types::MacAddr;
 use crate::voter::{CheckSetup, Output, Voter, VoterSetup};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,10 @@ impl Sim {
             }
         }
         let (to, wire) = (self.end_of(witness), self.net.witness_wire());
+        let link = self.link(from, to, wire);
+        if !self.is_carried(from, link, (to, wire), MacAddr::ZERO, bytes.len()) {
+            return;
+        }
         for delay in self.net.arrivals(from, to, wire, &mut self.random).into_iter().flatten() {
             let bytes = self.buffer(bytes);
             self.schedule(Due::Asked { witness, from, bytes }, delay);
@@ -69,6 +74,10 @@ impl Sim {
         let (end, wire) = (self.end_of(witness), self.net.witness_wire());
         for answer in out.datagrams() {
             Oracle::note_said(self, end, answer);
+            if answer.len() > self.net.widest[wire] {
+                self.coverage.too_long += 1;
+                continue;
+            }
             for delay in self.net.arrivals(end, from, wire, &mut self.random).into_iter().flatten() {
                 let bytes = self.buffer(answer);
                 self.schedule(Due::Datagram { to: from, from: end, wire, bytes }, delay);

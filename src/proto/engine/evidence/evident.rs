@@ -3,6 +3,7 @@
 use crate::engine::around::Around;
 use crate::engine::peer::PeerAt;
 use crate::types::{InterfaceId, MonoTime};
+use std::time::Duration;
 
 /// What the silence of a peer allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +21,26 @@ pub(in crate::engine) enum Evident {
 }
 
 impl Around<'_> {
+    /// How long a peer has been silent, as far as evidence on an interface goes.
+    pub fn unheard(self, peer: PeerAt, interface: InterfaceId) -> Duration {
+        self.now.since(self.peers[peer].last_heard(self.turn).max(self.leases[interface].serviceable))
+    }
+
+    /// The silence of a peer that is a sign, and the one from which answers hold nothing back.
+    fn bounds(self, peer: PeerAt) -> (Duration, Duration) {
+        let (timing, rules) = (self.timing(), self.rules);
+        let (bound, veto) = match self.peers[peer].heard {
+            Some(_) => (timing.silence, timing.veto),
+            None => (rules.listening(timing.listen), timing.patience.first_veto),
+        };
+        (bound, rules.veto(veto))
+    }
+
+    /// Whether a peer has been silent for so long that answers hold an opening back no more (S6).
+    pub fn outlasts_answers(self, peer: PeerAt, interface: InterfaceId) -> bool {
+        self.unheard(peer, interface) >= self.bounds(peer).1
+    }
+
     /// What the silence of `peer` allows for groups on `interface`. `claimed`: since when our claim
     /// is out. `openable`: how many groups the peer may have opened there since it was last heard.
     pub fn evident(self, peer: PeerAt, interface: InterfaceId, claimed: Option<MonoTime>, openable: u32) -> Evident {
@@ -29,11 +50,7 @@ impl Around<'_> {
         let Some(watch) = self.evidence.watch(peer) else { return Evident::Wait };
         let start = known.last_heard(self.turn).max(self.leases[interface].serviceable);
         let silence = now.since(start);
-        let (bound, veto) = match known.heard {
-            Some(_) => (timing.silence, timing.veto),
-            None => (rules.listening(timing.listen), timing.patience.first_veto),
-        };
-        let veto = rules.veto(veto);
+        let (bound, veto) = self.bounds(peer);
         let isolation = rules.isolation(timing.patience.isolation);
         if silence + timing.probe < bound {
             return Evident::Wait;

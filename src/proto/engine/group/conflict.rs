@@ -10,6 +10,15 @@ use crate::engine::timers::Timer;
 use crate::types::{Epoch, MonoTime};
 use crate::wire::pulse::Row;
 
+/// A peer that says that it is active, as we are.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub(in crate::engine) struct Contest {
+    /// Since when it does.
+    pub since: MonoTime,
+    /// Whether people were told.
+    pub told: bool,
+}
+
 impl Group {
     /// Closes an active group for what a peer that is heard says, if it must. True if it did.
     pub(super) fn yield_to(
@@ -29,11 +38,19 @@ impl Group {
             requests.notice(lost);
             return true;
         }
-        if active && self.contested.is_none() {
-            self.contested = Some(around.now);
-            self.announce_anew(around.rules, around.now);
-            requests.notice(won);
-        } else if !active && self.contested.is_some() {
+        // Words from before our opening tell of the owner that we have taken over from: nobody is told
+        // of them as of a conflict.
+        let said_since = around.peers[peer].heard.is_some_and(|heard| heard > self.since);
+        if active {
+            if self.contested.is_none() {
+                self.announce_anew(around.rules, around.now);
+            }
+            let contest = self.contested.get_or_insert(Contest { since: around.now, told: false });
+            if said_since && !contest.told {
+                contest.told = true;
+                requests.notice(won);
+            }
+        } else if self.contested.is_some() {
             // The loser has closed: tell the segment again who is left.
             self.contested = None;
             self.announce_anew(around.rules, around.now);
@@ -68,8 +85,8 @@ impl Group {
     /// it time to hear us after all.
     fn rival_cannot_hear_us(&mut self, peer: PeerAt, around: Around<'_>) -> bool {
         let gives_way = around.rules.gives_way_to_deaf_rival() && !around.votes_decide();
-        let Some(since) = self.contested.filter(|_| gives_way) else { return false };
-        let over = since + around.timing().silence * 2 + around.timing().pulse * 4;
+        let Some(contest) = self.contested.filter(|_| gives_way) else { return false };
+        let over = contest.since + around.timing().silence * 2 + around.timing().pulse * 4;
         if around.now < over {
             self.timers.set(Timer::Rival, over);
             return false;

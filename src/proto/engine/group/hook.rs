@@ -75,8 +75,8 @@ impl Group {
     }
 
     /// True if a silent peer has left as many probes unanswered since the hook has ended as an
-    /// opening without a hook needs. A goodbye that still counts ([`Around::has_left_lately`]) is
-    /// enough.
+    /// opening without a hook needs, or has had the time for it where answers hold nothing back any
+    /// more. A goodbye that still counts ([`Around::has_left_lately`]) is enough.
     fn is_gone_still(&self, peer: PeerAt, end: End, around: Around<'_>) -> bool {
         match around.presence(peer) {
             Presence::Left if around.has_left_lately(peer) => return true,
@@ -87,7 +87,8 @@ impl Group {
         let Some(watch) = around.evidence.watch(peer) else { return false };
         let probes = watch.on(self.interface);
         let since = probes.mature(around.now, around.timing().probe).saturating_sub(end.before(probes));
-        since >= enough
+        let time = around.timing().probe * (enough + 1);
+        since >= enough || around.outlasts_answers(peer, self.interface) && around.now >= end.when + time
     }
 
     /// Whether what must be done before the group is handed over is done; `None` while it is being

@@ -49,6 +49,7 @@ mod unrest;
 
 pub(super) use announce::Announcing;
 pub(super) use candidate::Candidate;
+pub(super) use conflict::Contest;
 pub(super) use epochs::Epochs;
 pub(super) use open::{Claim, Permit, consent_cause};
 #[cfg(any(test, feature = "proof"))]
@@ -115,9 +116,8 @@ pub(super) struct Group {
     pub defended: Option<MonoTime>,
     /// Who was last seen to answer for an address of the group, other than this server.
     pub claimant: Option<Claimant>,
-    /// Since when both nodes are active and this one goes on; announce again when the other has
-    /// closed.
-    pub contested: Option<MonoTime>,
+    /// While both nodes are active and this one goes on; announce again when the other has closed.
+    pub contested: Option<Contest>,
     pub ballot: Ballot,
     pub service: Service,
     /// The row that peers are told; `row_version` is the version of the table with which it last

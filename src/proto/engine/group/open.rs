@@ -162,11 +162,14 @@ impl Group {
         // stopped between its decision to open and the store that opens, where no probe finds it:
         // the lease that it would open with must be over first.
         let known = &around.peers[peer];
-        // No more is a gate found by probes whose answers cannot be told from our own.
-        let askable = !self.shares_mac(peer, around.peers, around.leases);
+        // No more is a gate found by probes whose answers cannot be told from our own; while our
+        // interface was of no use the peer may have renewed its lease unheard.
+        let askable = around.rules.is_askable(self.shares_mac(peer, around.peers, around.leases));
         let open = known.is_active(self.id) && !self.may_be_opened_by(known.id) && askable;
         let lease = timing.listen.max(stretch(known.lease(), timing.drift_ppm)) + timing.pulse;
-        if known.heard.is_some() && !open && known.silence(around.turn, around.now) < lease {
+        let silence =
+            if askable { known.silence(around.turn, around.now) } else { around.unheard(peer, self.interface) };
+        if known.heard.is_some() && !open && silence < lease {
             return Permit::No;
         }
         let evident = around.evident(peer, self.interface, claimed, self.openable_by(peer, around));

@@ -23,7 +23,7 @@ pub(in crate::engine) struct Double {
     pub heard: Option<(MonoTime, LinkId)>,
     /// Whether a gate is open there, as it says.
     pub open: bool,
-    /// When a datagram of it was last answered that was not new to us.
+    /// When a datagram of it was last answered on all links.
     pub answered: MonoTime,
     /// Whether people were told last that it is there.
     pub told: bool,
@@ -43,6 +43,8 @@ pub(in crate::engine) struct Doubled {
 pub(super) struct Met {
     /// It is to be answered, with an echo of this session.
     pub answer: Option<u64>,
+    /// The answer goes out on all links: it may not hear us on the one on which we hear it.
+    pub everywhere: bool,
     /// Groups have to be looked at.
     pub news: bool,
     /// A gate is open at the double, or was until now.
@@ -77,16 +79,22 @@ impl Double {
         }
     }
 
+    /// Answers a session, if it is `due` on all links, for we do not know on which ones it hears us.
+    fn answer(&mut self, session: u64, due: bool, now: MonoTime, met: Met) -> Met {
+        self.answered = if due { now } else { self.answered };
+        Met { answer: Some(session), everywhere: due, ..met }
+    }
+
     /// Takes in an authentic datagram that has our number and a session that is not ours.
     pub(super) fn meet(&mut self, link: LinkId, header: &Header, timing: &Timing, now: MonoTime) -> Met {
-        let nothing = Met { answer: None, news: false, contested: false };
+        let due = now.since(self.answered) >= timing.pulse;
+        let nothing = Met { answer: None, everywhere: false, news: false, contested: false };
         match self.sessions.check(header) {
-            Verdict::Unproven { learned } => Met { answer: Some(learned), ..nothing },
+            Verdict::Unproven { learned } => self.answer(learned, due, now, nothing),
             // What it says to others does not echo us. It is answered now and then, so that it
             // answers in turn.
-            Verdict::Rejected(_) if self.sessions.is_unaware(header) && now.since(self.answered) >= timing.pulse => {
-                self.answered = now;
-                Met { answer: Some(header.session), ..nothing }
+            Verdict::Rejected(_) if self.sessions.is_unaware(header) && due => {
+                self.answer(header.session, due, now, nothing)
             }
             Verdict::Rejected(_) => nothing,
             Verdict::Fresh { new_session } => {
@@ -98,9 +106,9 @@ impl Double {
                     self.heard = Some((now, self.place(link)));
                     self.open = if newest { header.flags.open } else { self.open };
                 }
-                let answer = (new_session || header.flags.query).then_some(header.session);
                 let (contested, left) = (before || self.open, known != self.heard.is_some());
-                Met { answer, news: new_session || before != self.open || left, contested }
+                let met = Met { news: new_session || before != self.open || left, contested, ..nothing };
+                if new_session || header.flags.query { self.answer(header.session, due, now, met) } else { met }
             }
         }
     }

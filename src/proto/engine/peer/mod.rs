@@ -88,6 +88,8 @@ pub(super) struct Peer {
     /// Whether the peer's kernel has refused a datagram since the peer was last heard: a hint, no
     /// proof, that its process is gone.
     pub may_be_gone: bool,
+    /// When that was last taken note of.
+    pub refused: Option<MonoTime>,
     /// Whether the peer's newest word is a goodbye.
     pub left: bool,
     /// Whether the peer's newest word is that it does not hear us.
@@ -170,6 +172,7 @@ impl Peer {
             links: peer.links.iter().map(link).collect(),
             heard: None,
             may_be_gone: false,
+            refused: None,
             left: false,
             deaf: false,
             echoed: 0,

@@ -160,17 +160,17 @@ impl Post<'_> {
         let heard = self.presence(peer) == Presence::Heard;
         let whole = !heard && self.groups.len() <= ROWS_PER_PULSE;
         let mut base = if whole { 0 } else { self.peers[peer].acked };
-        let (to, room) = (self.segment_mac(peer, link), self.room(peer, link));
+        let room = self.room(peer, link);
         let (mut query, mut told) = (query, 0);
         loop {
             self.outbox.choose(base, room, self.groups);
-            if told == 0 && self.outbox.excerpt.count() > FEW {
-                let echo = self.next_echo(peer);
+            if told == 0 && self.outbox.excerpt.count() > FEW && self.rules().minds_narrow_paths() {
+                let (echo, to) = (self.next_echo(peer), self.segment_mac(peer, link));
                 let versions = (self.outbox.table, self.outbox.table);
                 self.send_datagram(&Letter { peer, link, to, query, echo, versions, rows: false, open: false }, out);
                 query = false;
             }
-            let echo = self.next_echo(peer);
+            let (echo, to) = (self.next_echo(peer), self.segment_mac(peer, link));
             let versions = (base, self.outbox.excerpt.upto());
             self.send_datagram(&Letter { peer, link, to, query, echo, versions, rows: true, open: false }, out);
             self.peers[peer].fit.note_sent(self.outbox.counter, versions.1, self.outbox.excerpt.count());
@@ -195,6 +195,9 @@ impl Post<'_> {
 
     /// How many rows a datagram to a peer may have on a link.
     fn room(&self, peer: PeerAt, link: LinkId) -> usize {
+        if !self.rules().minds_narrow_paths() {
+            return ROWS_PER_PULSE;
+        }
         let known = &self.peers[peer];
         let link = known.links.iter().find(|known| known.id == link);
         let carried = link.map_or(ROWS_PER_PULSE, |link| link.fit.rows(self.now));
@@ -226,11 +229,22 @@ impl Post<'_> {
         self.send_datagram(&Letter { peer, link, to, query: false, echo, versions, rows: false, open: false }, out);
     }
 
-    /// Answers somebody who uses our own number, on the link where it was heard, with its session
-    /// as echo and no rows. It listens for nobody else's number there.
-    pub fn answer_double(&mut self, link: LinkId, session: u64, out: &mut Actions) {
+    /// Answers somebody who uses our own number, on the link where it was heard or `everywhere`, with
+    /// its session as echo and no rows. It listens for nobody else's number there.
+    pub fn answer_double(&mut self, link: LinkId, session: u64, everywhere: bool, out: &mut Actions) {
         let Some(peer) = self.peers.find(link.peer).or_else(|| self.peers.nodes().next()) else { return };
         let link = LinkId { peer: self.peers[peer].id, path: link.path };
+        self.answer_double_on(peer, link, session, out);
+        for number in 0..self.peers[peer].links.len() {
+            let other = &self.peers[peer].links[number];
+            if everywhere && other.open && other.id != link {
+                self.answer_double_on(peer, other.id, session, out);
+            }
+        }
+    }
+
+    /// Answers somebody who uses our own number on one link.
+    fn answer_double_on(&mut self, peer: PeerAt, link: LinkId, session: u64, out: &mut Actions) {
         self.outbox.counter += 1;
         let known = self.double.sessions.verified() == Some(session);
         let (sessions, counter) = (&mut self.double.sessions, self.outbox.counter);
@@ -335,13 +349,19 @@ impl Post<'_> {
         !self.peers[peer].links.iter().filter(udp).any(|link| link.heard.is_some_and(fresh))
     }
 
-    /// Where to send on a segment link: the hardware address the peer named, else everybody.
+    /// Where to send on a segment link: the hardware address the peer named, else everybody. To
+    /// everybody, too, if that is our own, for such a frame leaves by no port of a switch; and every
+    /// second time while the peer is not heard or does not hear us, for it may have another by now.
     fn segment_mac(&self, peer: PeerAt, link: LinkId) -> MacAddr {
         let LinkPath::Segment(interface) = link.path else { return MacAddr::ZERO };
         let rows = self.groups.iter().zip(self.peers[peer].copy.rows());
         let here = rows.filter(|(group, _)| group.interface == interface);
-        let mac = here.filter_map(|(_, row)| row.as_ref()).map(|row| row.mac).find(|mac| !mac.is_zero());
-        mac.unwrap_or(MacAddr::BROADCAST)
+        let mut known = here.filter_map(|(group, row)| row.as_ref().map(|row| (group.row.mac, row.mac)));
+        let (ours, mac) = known.find(|(_, mac)| !mac.is_zero()).unwrap_or_default();
+        let sent = self.peers[peer].links.iter().find(|known| known.id == link).map_or(0, |link| link.sent);
+        let answers = self.presence(peer) == Presence::Heard && !self.peers[peer].deaf;
+        let reached = mac != ours && (answers || sent % 2 == 1);
+        if reached && !mac.is_zero() { mac } else { MacAddr::BROADCAST }
     }
 }
 

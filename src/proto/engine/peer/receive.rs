@@ -87,9 +87,12 @@ impl Engine {
             return self.reject(link, Reject::Reflected, now);
         }
         self.reject(link, Reject::OwnNumber, now);
+        if !self.setup.rules().heeds_doubles() {
+            return;
+        }
         let met = self.double.meet(link, header, &self.setup.timing, now);
         if let Some(session) = met.answer {
-            self.post(now).answer_double(link, session, out);
+            self.post(now).answer_double(link, session, met.everywhere, out);
         }
         self.groups.look_again |= met.news;
         if met.news && met.contested {
@@ -282,12 +285,15 @@ impl Engine {
         }
     }
 
-    /// Takes a refused datagram for a hint that the peer's process is gone.
-    pub(in crate::engine) fn handle_refused(&mut self, link: LinkId) {
-        let goodbye = self.setup.rules().refusal_is_goodbye();
+    /// Takes a refused datagram for a hint that the peer's process is gone; one in a pulse, for the
+    /// peer is asked at once then, and where nobody listens on one of its links that is refused, too.
+    pub(in crate::engine) fn handle_refused(&mut self, link: LinkId, now: MonoTime) {
+        let (goodbye, pulse) = (self.setup.rules().refusal_is_goodbye(), self.setup.timing.pulse);
         if let Some(peer) = self.peers.find(link.peer)
             && self.peers[peer].heard.is_some()
+            && self.peers[peer].refused.is_none_or(|refused| now.since(refused) >= pulse)
         {
+            self.peers[peer].refused = Some(now);
             self.peers[peer].may_be_gone = true;
             self.peers[peer].left |= goodbye;
             self.groups.look_again = true;
@@ -311,7 +317,7 @@ impl Engine {
         let Some(known) = self.peers[peer].link_mut(link) else { return };
         known.too_large += 1;
         let is_news = known.too_large == 1;
-        if known.fit.note_too_long(usize::from(bytes), now) {
+        if known.fit.note_too_long(usize::from(bytes), now) && self.setup.rules().minds_narrow_paths() {
             self.post(now).send_on(peer, link, false, out);
         }
         if is_news {

@@ -20,7 +20,7 @@ use crate::canon::Canon;
 use crate::durable::{Durable, GroupState};
 use crate::engine::commands::{Commands, Pending};
 use crate::engine::evidence::{Doubt, Evidence, Neighbour, Reach, Segment};
-use crate::engine::group::{Addresses, Announcing, Candidate, Claim, Epochs, Group, Groups, Offer};
+use crate::engine::group::{Addresses, Announcing, Candidate, Claim, Contest, Epochs, Group, Groups, Offer};
 use crate::engine::lease::{Former, Lease, Leases};
 use crate::engine::peer::Outbox;
 use crate::engine::store::Persistence;
@@ -339,7 +339,10 @@ impl Group {
         canon.ahead(now, *next);
         canon.option(defended.as_ref(), |canon, when| canon.age(now, *when, CONSTANTS));
         let contest = timing.silence * 2 + timing.pulse * 4;
-        canon.option(contested.as_ref(), |canon, when| canon.age(now, *when, contest));
+        canon.option(contested.as_ref(), |canon, Contest { since, told }| {
+            canon.age(now, *since, contest);
+            canon.flags(&[*told]);
+        });
         row.canon(canon);
         canon.version(engine.outbox.session, *row_version);
         ballot.canon(now, engine, canon);

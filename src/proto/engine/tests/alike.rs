@@ -151,3 +151,97 @@ fn with_one_hardware_address_a_killed_agent_is_followed_when_its_lease_is_over()
         assert_eq!(world.double_answers, 0);
     }
 }
+
+// S8: an agent that nobody could hear renewed its lease until it was killed
+#[test]
+fn with_one_hardware_address_the_lease_counts_from_when_the_interface_is_of_use() {
+    let mut world = World::new(Profile::Fast, 1);
+    world.one_mac = true;
+    world.start(0);
+    world.start(1);
+    world.traffic();
+    world.run(Duration::from_secs(20));
+    leave_segment(&mut world);
+    let segment = [0, 1].map(|at| (at, LinkPath::Segment(ETH)));
+    world.cut.extend(segment);
+    world.set_carrier(1, false);
+    // It does other things meanwhile.
+    for _ in 0..46 {
+        world.run(ms(5));
+        world.handle(1, Event::Tick);
+    }
+    world.kill(0);
+    world.cut.retain(|way| !segment.contains(way));
+    world.set_carrier(1, true);
+    for _ in 0..100 {
+        world.traffic();
+        world.run(ms(5));
+    }
+    assert_eq!(world.answering(), [1]);
+    assert_eq!(world.double_answers, 0);
+}
+
+/// Cuts both links between the nodes, and leaves the segment.
+fn leave_segment(world: &mut World) {
+    world.cut = [0, 1].into_iter().flat_map(|at| [(at, LinkPath::Udp(0)), (at, LinkPath::Udp(1))]).collect();
+}
+
+// S8: what goes to our own hardware address leaves by no port of a switch
+#[test]
+fn with_one_hardware_address_nodes_hear_each_other_on_the_segment_alone() {
+    let mut world = World::new(Profile::Lan, 1);
+    world.one_mac = true;
+    world.start(0);
+    world.start(1);
+    world.traffic();
+    world.run(Duration::from_secs(20));
+    assert_eq!(world.answering(), [0]);
+    leave_segment(&mut world);
+    world.run(Duration::from_secs(60));
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
+}
+
+// S8: neither knows to whom the other's frames go now
+#[test]
+fn nodes_whose_hardware_addresses_change_at_once_hear_each_other_on_the_segment_alone() {
+    let mut world = settled(Profile::Lan);
+    leave_segment(&mut world);
+    world.run(Duration::from_secs(1));
+    world.other_macs = true;
+    world.set_carrier(0, true);
+    world.set_carrier(1, true);
+    world.run(Duration::from_secs(60));
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
+}
+
+// S8: each is heard on a link on which the other hears nothing
+#[test]
+fn of_two_active_nodes_of_one_number_one_goes_on_although_no_link_works_in_both_directions() {
+    let mut world = both_active();
+    let segment = LinkPath::Segment(ETH);
+    world.cut = vec![(0, LinkPath::Udp(0)), (1, LinkPath::Udp(1)), (0, segment), (1, segment)];
+    // The first pulse is heard at the end of the first span.
+    world.run(world.timing.pulse * 3);
+    let answering = world.answering();
+    assert_eq!(answering.len(), 1);
+    let double_answers = world.double_answers;
+    world.run(Duration::from_secs(60));
+    assert_eq!((world.answering(), world.double_answers), (answering, double_answers));
+}
+
+// S8: what stayed unanswered while no answer could be told from our own says nothing afterwards
+#[test]
+fn probes_from_before_our_hardware_address_changed_open_nothing() {
+    let mut world = World::new(Profile::Lan, 1);
+    world.one_mac = true;
+    world.start(0);
+    world.start(1);
+    world.traffic();
+    world.run(Duration::from_secs(20));
+    world.kill(0);
+    world.run(world.timing.silence - Duration::from_micros(500));
+    world.one_mac = false;
+    world.set_carrier(1, true);
+    world.run_until_answered_by(1, Duration::from_secs(1));
+    assert_eq!(world.double_answers, 0, "the lease of node 0 is over first");
+}

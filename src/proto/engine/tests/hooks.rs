@@ -1,10 +1,11 @@
 //! Tests of hooks: a group is opened or handed over only after its hook has ended, and nobody waits
 //! for a hook for ever.
 
-use super::world::{World, ms};
+use super::world::{ETH, World, mac, ms, vip};
 use crate::engine::{Command, Event, Hook, HookEnd, Notice, Outcome, Waiting};
 use crate::timing::Profile;
 use crate::types::{Epoch, GroupId};
+use crate::wire::frame::Sighting;
 use crate::wire::pulse::{Reason, Role};
 use std::time::Duration;
 
@@ -311,4 +312,23 @@ fn a_late_pulse_takes_no_offer_back_while_a_hook_runs() {
     world.run(SECOND);
     assert_eq!((world.answering(), hook_ends(&world, 0)), (vec![1], vec![]));
     assert_eq!((world.nodes[0].hooks.len(), world.nodes[0].outcomes.last().unwrap().1), (1, Outcome::Done));
+}
+
+// S6: a stranger who answers holds an opening back for a bounded time, before the hook and after it
+#[test]
+fn answers_of_a_stranger_hold_an_opening_back_after_its_hook_no_longer_than_before() {
+    let mut world = World::new(Profile::Lan, 1);
+    world.service.before_open = Some(HOOK_LIMIT);
+    world.service.ends = [Some((HOOK_SPAN, true)); 2];
+    world.start(1);
+    world.traffic();
+    let sighting = Sighting::Claim { address: vip(0), mac: mac(8) };
+    let start = world.now;
+    let bound = world.timing.patience.first_veto + HOOK_SPAN + SECOND;
+    while world.answering().is_empty() && world.now.since(start) < bound {
+        world.handle(1, Event::Seen { interface: ETH, sighting });
+        world.run(ms(2));
+    }
+    assert_eq!(world.answering(), [1]);
+    assert!(world.now.since(start) > world.timing.patience.first_veto, "they do hold it back");
 }

@@ -1,6 +1,6 @@
 //! Tests of paths that lose long datagrams in silence, and of links that refuse them.
 
-use super::world::{World, ms};
+use super::world::{World, ms, settled};
 use crate::engine::{Event, Notice};
 use crate::timing::Profile;
 use crate::types::{LinkId, LinkPath, NodeId};
@@ -70,4 +70,25 @@ fn what_a_link_refuses_is_sent_again_at_once_in_shorter_datagrams_and_told_once(
     assert_eq!(notices.count(), 1);
     world.run(ms(200));
     assert_eq!(world.double_answers, 0);
+}
+
+/// Number of datagrams that node 0 has sent to its peer.
+fn sent(world: &World) -> u64 {
+    let report = world.nodes[0].engine.as_ref().unwrap().report(world.now);
+    report.peers[0].links.iter().map(|link| link.sent).sum()
+}
+
+// S6: the question that a refusal leads to is refused as well, while another link brings the answer
+#[test]
+fn a_link_on_which_nobody_listens_is_asked_about_once_in_a_pulse() {
+    let mut world = settled(Profile::Lan);
+    let link = LinkId { peer: NodeId(2), path: LinkPath::Udp(1) };
+    let (before, start) = (sent(&world), world.now);
+    while world.now.since(start) < world.timing.pulse * 10 {
+        world.handle(0, Event::Refused { link });
+        world.run(std::time::Duration::from_micros(200));
+    }
+    let datagrams = sent(&world) - before;
+    assert!(datagrams <= 60, "{datagrams} in ten pulses on two links and a segment");
+    assert_eq!((world.answering(), world.double_answers), (vec![0], 0));
 }

@@ -70,6 +70,8 @@ fn host_loss_is_taken_over_when_the_promise_is_over_and_not_before() {
         assert!(world.nodes[1].announced > 0);
         world.run(world.timing.lease * 10);
         assert_eq!(world.answering(), [1], "and the witness keeps it open");
+        let conflict = |notice: &Notice| matches!(notice, Notice::Conflict { .. });
+        assert!(!is_told(&world, 1, conflict), "{profile:?}: the lost node was active before, and not as well");
     }
 }
 

@@ -107,6 +107,8 @@ pub struct World {
     pub one_number: bool,
     /// Both nodes have the hardware address of node 0.
     pub one_mac: bool,
+    /// Both nodes have other hardware addresses than at first.
+    pub other_macs: bool,
     /// Length of the longest datagram that arrives.
     pub widest: usize,
     /// Of several datagrams with rows that leave this node at once on a link, all but the first are
@@ -160,6 +162,7 @@ impl World {
             lost: Vec::new(),
             one_number: false,
             one_mac: false,
+            other_macs: false,
             widest: usize::MAX,
             only_first: None,
             double_answers: 0,
@@ -216,13 +219,15 @@ impl World {
             Action::Send { link, bytes: range, .. } if link.peer.is_witness() => {
                 self.say_to_witness(at, link.peer, bytes[range.clone()].to_vec());
             }
-            Action::Send { link, bytes: range, .. } => {
+            Action::Send { link, to, bytes: range } => {
                 let segment = matches!(link.path, LinkPath::Segment(_));
                 let cut =
                     self.cut.contains(&(at, link.path)) || (segment && (self.off_segment[0] || self.off_segment[1]));
                 let link = LinkId { peer: self.other(1 - at), path: link.path };
                 let bytes = bytes[range.clone()].to_vec();
-                if cut || bytes.len() > self.widest {
+                // What goes to the sender's own address comes from where a switch would send it.
+                let away = segment && !to.is_multicast() && (*to != self.mac(1 - at) || *to == self.mac(at));
+                if cut || away || bytes.len() > self.widest {
                     self.lost.push((1 - at, link, bytes));
                 } else {
                     self.schedule(Due::Datagram { to: 1 - at, link, bytes }, LATENCY);

@@ -19,6 +19,7 @@ impl Peer {
             links,
             heard,
             may_be_gone,
+            refused,
             left,
             deaf,
             deaf_at,
@@ -41,6 +42,7 @@ impl Peer {
         sessions.canon(canon);
         canon.list(links, |canon, link| link.canon(now, timing, canon));
         canon.option(heard.as_ref(), |canon, when| canon.age(now, *when, horizon.silence));
+        canon.option(refused.as_ref(), |canon, when| canon.age(now, *when, timing.pulse));
         canon.flags(&[*may_be_gone, *left, *deaf, *has_heard_us]);
         canon.option(deaf_at.as_ref(), |canon, when| canon.age(now, *when, timing.patience.deaf));
         canon.counter(engine.outbox.session, *echoed);

@@ -22,7 +22,8 @@ impl World {
 
     /// The hardware address of a node.
     pub(super) fn mac(&self, at: usize) -> MacAddr {
-        if self.one_mac { mac(0) } else { mac(at) }
+        let at = if self.one_mac { 0 } else { at };
+        if self.other_macs { mac(at + 4) } else { mac(at) }
     }
 
     /// The setup of a node's next life, by its disk and the world's present configuration.
